@@ -1,0 +1,31 @@
+"""Data: pictures with label maps, drawn (`toyscenes`) or on disk (`camvid`), and the batches made of them."""
+
+from .augment import Augment, resize_sample
+from .batches import batches, num_batches
+from .camvid import CamVid
+from .class_weights import PixelCounts, count_pixels, median_frequency_weights, sqrt_median_frequency_weights
+from .crops import make_crops
+from .open import open_dataset
+from .palette import CAMVID, Palette
+from .pictures import read_image, read_labels
+from .sample import Dataset, Sample
+
+__all__ = [
+    "CAMVID",
+    "Augment",
+    "CamVid",
+    "Dataset",
+    "Palette",
+    "PixelCounts",
+    "Sample",
+    "batches",
+    "count_pixels",
+    "make_crops",
+    "median_frequency_weights",
+    "num_batches",
+    "open_dataset",
+    "read_image",
+    "read_labels",
+    "resize_sample",
+    "sqrt_median_frequency_weights",
+]

@@ -1,0 +1,83 @@
+"""From a data set to the arrays that a model eats, in an order that can be resumed.
+
+All chance of an epoch is drawn when `batches` is called: one permutation and one seed per picture. So an
+epoch is a function of the generator's state at its start, the generator moves on by the same amount however
+far one reads, and batch number `start` can be had without making those before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..errors import DataError, ShapeError
+from .augment import Augment, resize_sample
+from .sample import Dataset
+
+__all__ = ["batches", "num_batches"]
+
+Batch = tuple[np.ndarray, np.ndarray]
+
+
+def num_batches(dataset: Dataset, batch_size: int, *, shuffle: bool = True) -> int:
+    """How many batches `batches` yields.
+
+    With shuffle (training) a last incomplete batch is dropped, since batch norm would see it with fewer
+    pictures, unless it is the only one; the permutation leaves out others next time. In the data set's
+    own order (evaluation) it is kept: every picture counts.
+    """
+    if batch_size < 1:
+        raise ShapeError(f"batch_size {batch_size} (expected at least 1)")
+    full, rest = divmod(len(dataset), batch_size)
+    return full if shuffle and full else full + bool(rest)
+
+
+def batches(
+    dataset: Dataset,
+    batch_size: int,
+    *,
+    size: tuple[int, int],
+    rng: np.random.Generator | None = None,
+    augment: Augment | None = None,
+    shuffle: bool = True,
+    start: int = 0,
+) -> Iterator[Batch]:
+    """One epoch: (images (N, H, W, 3) float32 RGB in 0..255, labels (N, H, W) uint8), new arrays each time.
+
+    size: (H, W) of the batch. Without augment the whole picture is scaled to it. rng may be left out only
+    if nothing is random. start: the first batch to yield; give rng the state that it had at the call that
+    began the epoch, and the remaining batches come out bit for bit.
+    """
+    total = num_batches(dataset, batch_size, shuffle=shuffle)
+    if not total:
+        raise DataError(f"{dataset.name}: no pictures (expected at least one). Check the folder and the split")
+    if rng is None and (shuffle or augment):
+        raise TypeError("batches() needs rng=numpy.random.default_rng(seed) to shuffle or augment")
+    order, seeds = _draw_epoch(len(dataset), rng, shuffle)
+    firsts = range(start * batch_size, total * batch_size, batch_size)
+    return (_make_batch(dataset, order[i : i + batch_size], seeds, size, augment) for i in firsts)
+
+
+def _draw_epoch(count: int, rng: np.random.Generator | None, shuffle: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The order of the pictures, and for each picture the seed of its augmentation."""
+    order = np.arange(count)
+    if rng is None:
+        return order, np.zeros(count, np.int64)
+    if shuffle:
+        rng.shuffle(order)
+    return order, rng.integers(2**63, size=count)
+
+
+def _make_batch(
+    dataset: Dataset, order: np.ndarray, seeds: np.ndarray, size: tuple[int, int], augment: Augment | None
+) -> Batch:
+    images = np.empty((len(order), *size, 3), np.float32)
+    labels = np.empty((len(order), *size), np.uint8)
+    for n, index in enumerate(order.tolist()):
+        sample = dataset[index]
+        if augment is None:
+            images[n], labels[n] = resize_sample(sample, size)
+        else:
+            images[n], labels[n] = augment(sample, rng=np.random.default_rng(seeds[index]), size=size)
+    return images, labels

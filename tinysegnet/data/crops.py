@@ -1,0 +1,138 @@
+"""A toy CamVid on disk: small crops of the real pictures, or whole pictures scaled down.
+
+Crops keep the detail and change the task: of 96 x 128 crops of CamVid only one in eight shows a fence, one
+in nine a bicyclist. Scaling whole pictures down keeps the classes' shares and loses the detail.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..errors import DataError
+from .augment import resize_sample
+from .sample import Dataset, Sample
+
+__all__ = ["make_crops"]
+
+Crop = tuple[np.ndarray, np.ndarray]
+
+
+def make_crops(
+    datasets: Mapping[str, Dataset],
+    size: tuple[int, int],
+    out: str | PathLike[str],
+    *,
+    crops_per_picture: int = 4,
+    whole: bool = False,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, int]:
+    """Write small pairs in the tutorial's layout, as `CamVid(out, split)` reads it; return pairs per split.
+
+    datasets: {"train": ..., "val": ...}. size: (H, W) of what is written, as PNG. By default
+    crops_per_picture random crops of each picture, none of them void all over; with `whole` the whole
+    picture scaled to size, image antialiased and labels nearest. progress(done, total) is called after
+    each picture. Everything goes to `out`.part, renamed at the end: out is complete or absent.
+    A picture without any labelled pixel gives no crops and a warning. Raises DataError if out exists and is
+    not empty, or a picture is smaller than the crop.
+    """
+    out = Path(out)
+    part = _start(out)
+    counts = dict.fromkeys(datasets, 0)
+    done, total = 0, sum(map(len, datasets.values()))
+    try:
+        for number, (split, dataset) in enumerate(datasets.items()):
+            for count in _write_split(part, split, dataset, size, None if whole else crops_per_picture, [seed, number]):
+                counts[split] += count
+                done += 1
+                if progress:
+                    progress(done, total)
+        _finish(part, out)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return counts
+
+
+def _write_split(
+    part: Path, split: str, dataset: Dataset, size: tuple[int, int], per_picture: int | None, seed: list[int]
+) -> Iterator[int]:
+    """Write one split and its list; after each picture, yield how many pairs it gave."""
+    (part / split).mkdir()
+    (part / f"{split}annot").mkdir()
+    with open(part / f"{split}.txt", "w", encoding="utf-8") as list_file:
+        for index in range(len(dataset)):
+            sample = dataset[index]
+            rng = np.random.default_rng([*seed, index])  # its own, so that its crops depend on no other picture
+            crops = _cut(sample, size, per_picture, dataset.palette.num_classes, rng)
+            for k, crop in enumerate(crops):
+                name = re.sub(r"[^\w.-]+", "_", sample.name) + ("" if per_picture is None else f"_{k}")
+                list_file.write(_write_pair(part, split, name, crop))
+            yield len(crops)
+
+
+def _cut(
+    sample: Sample, size: tuple[int, int], per_picture: int | None, num_classes: int, rng: np.random.Generator
+) -> list[Crop]:
+    """The small pairs that one sample gives: the whole, scaled (None), or per_picture crops."""
+    if per_picture is None:
+        return [resize_sample(sample, size)]
+    labelled = sample.labels < num_classes
+    if not labelled.any():
+        warnings.warn(f"{sample.name}: void all over, no crops of it", UserWarning, stacklevel=2)
+        return []
+    return [_random_crop(sample, size, labelled, rng) for _ in range(per_picture)]
+
+
+def _random_crop(sample: Sample, size: tuple[int, int], labelled: np.ndarray, rng: np.random.Generator) -> Crop:
+    """A part of the sample, (H, W) = size, at a random place where at least one pixel is labelled."""
+    (H, W), (h, w) = size, sample.labels.shape
+    if H > h or W > w:
+        raise DataError(
+            f"{sample.name}: {h} x {w} pixels (expected at least the crop, {H} x {W}). Ask for smaller crops"
+        )
+    while True:  # ends: every pixel, so also the labelled one that there is, lies in some crop
+        y, x = rng.integers(h - H + 1), rng.integers(w - W + 1)
+        window = np.s_[y : y + H, x : x + W]
+        if labelled[window].any():
+            return sample.image[window], sample.labels[window]
+
+
+def _write_pair(part: Path, split: str, name: str, crop: Crop) -> str:
+    """Write image and labels; return their line for the list file."""
+    files = f"{split}/{name}.png", f"{split}annot/{name}.png"
+    for file, array in zip(files, crop, strict=True):
+        if (part / file).exists():
+            raise DataError(f"{file}: two pictures have this name (expected one each). Rename one")
+        Image.fromarray(array).save(part / file)
+    return " ".join(files) + "\n"
+
+
+def _start(out: Path) -> Path:
+    """Make the folder to write into, after making sure that `out` itself is free."""
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise DataError(f"{out}: exists and is not empty (expected a new folder). Choose another name or delete it")
+    part = out.with_name(out.name + ".part")
+    try:
+        part.mkdir(parents=True)
+    except FileExistsError:
+        raise DataError(f"{part}: left by an interrupted run (expected nothing there). Delete it") from None
+    except OSError as error:
+        raise DataError(
+            f"{part}: cannot be made, {error.strerror} (expected a writable place). Choose another"
+        ) from error
+    return part
+
+
+def _finish(part: Path, out: Path) -> None:
+    if out.exists():
+        out.rmdir()  # empty, as `_start` saw; Windows would not rename over it
+    part.rename(out)

@@ -1,0 +1,262 @@
+"""The drawing board of the toy scenes: a camera, flat sheets of the street to draw on, and the light.
+
+Everything is placed in metres, as in a street: x to the right, y up, z away from the camera, the
+ground at y = 0. `Camera` projects such a point onto the picture; `Canvas` holds two drawings of the
+same polygons, the picture in colour and the label map in class numbers, both `OVERSAMPLING` times
+too large; `Sheet` is a flat piece of the world (a wall, the ground, a cardboard figure) on which the
+things of a street are drawn in two coordinates. `develop` shrinks the two drawings: the picture's
+pixel is the mean of its OVERSAMPLING**2 fine pixels, so its edges are smooth; its label is the class
+of the thing on top at the fine pixel in the middle, so the label is exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+__all__ = ["MOODS", "OVERSAMPLING", "PAINTS", "Camera", "Canvas", "Color", "Mood", "Sheet", "between", "chance", "develop", "mix",
+           "paint", "pick"]  # fmt: skip
+
+OVERSAMPLING = 3  # odd, so that a pixel has a middle
+NEAR = 0.7  # metres: nothing is drawn closer to the camera than this
+CIRCLE = [(math.cos(2 * math.pi * i / 12), math.sin(2 * math.pi * i / 12)) for i in range(12)]
+
+Color = tuple[float, float, float]
+Point = tuple[float, float]
+T = TypeVar("T")
+
+# One box of paints for houses, cars, clothes, fences, poles and boards alike: a colour tells little.
+PAINTS: tuple[Color, ...] = (
+    (196, 98, 74), (222, 160, 96), (236, 208, 152), (244, 234, 214), (214, 202, 186), (168, 160, 152),
+    (122, 120, 124), (84, 86, 94), (52, 54, 64), (142, 178, 190), (96, 138, 166), (62, 92, 132), (70, 130, 128),
+    (120, 158, 130), (98, 124, 84), (160, 168, 100), (218, 178, 66), (206, 126, 52), (176, 62, 56), (222, 142, 138),
+    (170, 112, 130), (120, 92, 132), (128, 88, 66), (94, 70, 58), (178, 138, 108), (228, 228, 224),
+)  # fmt: skip
+
+
+def chance(rng: np.random.Generator, probability: float) -> bool:
+    """True with this probability."""
+    return rng.random() < probability
+
+
+def between(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number of [low, high), all equally likely."""
+    return low + (high - low) * rng.random()
+
+
+def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
+    """One of the choices, all equally likely."""
+    return choices[int(rng.random() * len(choices))]
+
+
+def mix(first: Color, second: Color, share: float) -> Color:
+    """The colour that has `share` of the second and the rest of the first."""
+    keep = 1.0 - share
+    return (keep * first[0] + share * second[0], keep * first[1] + share * second[1], keep * first[2] + share * second[2])
+
+
+def paint(rng: np.random.Generator, colors: Sequence[Color] = PAINTS) -> Color:
+    """One of the paints, a little lighter or darker than in the box."""
+    r, g, b = pick(rng, colors)
+    light = between(rng, 0.85, 1.12)
+    return (r * light, g * light, b * light)
+
+
+@dataclass(frozen=True)
+class Mood:
+    """The light of an hour. sky: top and bottom colour; cast: what it multiplies every colour by."""
+
+    sky: tuple[Color, Color]
+    cast: Color
+    shadow: float  # 0 (overcast) .. 1 (hard sun)
+    haze: float  # metres at which two thirds of a colour are lost to the haze
+    lamps: float  # the probability that a window is lit
+
+
+MOODS: tuple[Mood, ...] = (
+    Mood(((88, 148, 214), (198, 224, 240)), (1.04, 1.02, 0.98), 1.0, 170, 0.0),  # clear noon
+    Mood(((138, 178, 214), (244, 230, 208)), (1.05, 1.00, 0.94), 0.8, 110, 0.05),  # morning
+    Mood(((172, 178, 186), (212, 214, 216)), (0.96, 0.98, 1.00), 0.2, 120, 0.1),  # overcast
+    Mood(((140, 156, 182), (250, 208, 152)), (1.12, 0.98, 0.80), 1.0, 120, 0.1),  # golden hour
+    Mood(((126, 118, 160), (246, 176, 160)), (1.04, 0.90, 0.92), 0.6, 110, 0.25),  # pink evening
+    Mood(((52, 62, 104), (158, 134, 152)), (0.66, 0.68, 0.86), 0.1, 130, 0.6),  # dusk
+    Mood(((206, 208, 206), (226, 224, 220)), (1.00, 1.00, 1.00), 0.1, 42, 0.2),  # fog
+    Mood(((92, 102, 116), (168, 172, 170)), (0.82, 0.86, 0.92), 0.15, 120, 0.3),  # before the storm
+    Mood(((240, 236, 222), (232, 214, 190)), (1.06, 1.00, 0.90), 0.5, 100, 0.0),  # white sky
+)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Projects metres to pixels of the fine drawing.
+
+    focal, horizon, center are in picture heights: the focal length, the horizon below the upper edge, the vanishing
+    point from the left edge. height: of the eye, metres. bend: the street's curve, 1/metres. roll: radians, small.
+    scale: fine pixels per picture height.
+    """
+
+    focal: float
+    height: float
+    horizon: float
+    center: float
+    bend: float
+    roll: float
+    scale: float
+
+    def project(self, x: float, y: float, z: float) -> Point:
+        """A point of the street, metres -> (column, row) in fine pixels."""
+        z = max(z, NEAR)
+        zoom = self.focal / z
+        right, down = zoom * (x + self.bend * z * z), zoom * (self.height - y)
+        u, v = self.center + right - self.roll * down, self.horizon + down + self.roll * right
+        return u * self.scale, v * self.scale
+
+
+class Canvas:
+    """The picture and the label map of one scene while it is drawn, far things first.
+
+    size: (H, W) of the finished picture. A class number given with a polygon goes into the label
+    map; without one the polygon is a detail of what lies there already.
+    """
+
+    def __init__(self, size: tuple[int, int], camera: Camera, mood: Mood, sun: float, background: int) -> None:
+        fine = (size[1] * OVERSAMPLING, size[0] * OVERSAMPLING)
+        self.camera, self.mood, self.sun = camera, mood, sun
+        self.picture = Image.new("RGB", fine)
+        self.labels = Image.new("L", fine, background)
+        self._brush = ImageDraw.Draw(self.picture)
+        self._glaze = ImageDraw.Draw(self.picture, "RGBA")
+        self._marker = ImageDraw.Draw(self.labels)
+
+    def polygon(self, points: Sequence[Point], color: Color, label: int | None = None) -> None:
+        """Fill a polygon, given in fine pixels, in the picture and, if it has a class, in the label map."""
+        self._brush.polygon(points, (int(color[0]), int(color[1]), int(color[2])))
+        if label is not None:
+            self._marker.polygon(points, label)
+
+    def glaze(self, points: Sequence[Point], color: Color, opacity: float) -> None:
+        """Tint a polygon of the picture: a shadow or a reflection, never a thing."""
+        self._glaze.polygon(points, (int(color[0]), int(color[1]), int(color[2]), int(255 * opacity)))
+
+    def glaze_ellipse(self, box: tuple[float, float, float, float], color: Color, opacity: float) -> None:
+        """Tint an ellipse given by its left, upper, right and lower edge, fine pixels."""
+        self._glaze.ellipse(box, (int(color[0]), int(color[1]), int(color[2]), int(255 * opacity)))
+
+    def facing(self, x: float, z: float, y: float = 0.0, light: float = 1.0) -> Sheet:
+        """A cardboard sheet that stands at (x, y, z) and faces the camera: a to the right, b up."""
+        return Sheet(self, (x, y, z), (1, 0, 0), (0, 1, 0), light)
+
+    def along(self, x: float, z: float, light: float = 1.0) -> Sheet:
+        """A wall along the street through (x, 0, z): a away from the camera, b up."""
+        return Sheet(self, (x, 0, z), (0, 0, 1), (0, 1, 0), light)
+
+    def ground(self, z: float = 0.0) -> Sheet:
+        """The ground from z on: a to the right of the street's axis, b away from the camera."""
+        return Sheet(self, (0, 0, z), (1, 0, 0), (0, 0, 1), 1.0)
+
+    def wall_light(self, x: float) -> float:
+        """How bright a wall along the street at x is: lit if it looks into the sun."""
+        lit = (x < 0) == (self.sun > 0)
+        return 1.0 + (0.1 if lit else -0.3) * self.mood.shadow
+
+    def drop_shadow(self, x: float, z: float, radius: float, depth: float) -> None:
+        """The soft dark spot under a thing that stands at (x, z)."""
+        shift = -self.sun * radius * 0.5 * self.mood.shadow
+        ground = self.ground(z)
+        outline = ground.circle(x + shift, 0.0, radius, depth)
+        ground.glaze(outline, (24, 26, 48), 0.20 + 0.22 * self.mood.shadow)
+
+
+class Sheet:
+    """A flat piece of the street: the point (a, b) is origin + a * right + b * up, metres."""
+
+    def __init__(self, canvas: Canvas, origin: Color, right: Color, up: Color, light: float) -> None:
+        self.canvas, self.origin, self.right, self.up, self.light = canvas, origin, right, up, light
+        self.mist = 1.0 - math.exp(-max(origin[2], NEAR) / canvas.mood.haze)
+        self._pixels: tuple[Point, Point, Point] | None = None
+
+    def points(self, points: Iterable[Point]) -> list[Point]:
+        """Points of the sheet -> fine pixels."""
+        if self.right[2] == self.up[2] == 0.0:  # faces the camera: the projection keeps parallels and ratios
+            (u, v), (au, av), (bu, bv) = self._axes()
+            return [(u + a * au + b * bu, v + a * av + b * bv) for a, b in points]
+        project = self.canvas.camera.project
+        (x, y, z), (rx, ry, rz), (ux, uy, uz) = self.origin, self.right, self.up
+        return [project(x + a * rx + b * ux, y + a * ry + b * uy, z + a * rz + b * uz) for a, b in points]
+
+    def _axes(self) -> tuple[Point, Point, Point]:
+        """The origin in fine pixels, and how far a metre of a and a metre of b move a point."""
+        if self._pixels is None:
+            (x, y, z), project = self.origin, self.canvas.camera.project
+            (u, v), (au, av), (bu, bv) = project(x, y, z), project(x + 1, y, z), project(x, y + 1, z)
+            self._pixels = (u, v), (au - u, av - v), (bu - u, bv - v)
+        return self._pixels
+
+    def shade(self, color: Color) -> Color:
+        """The colour as it is seen from here: in this sheet's light and through the haze."""
+        light, keep, mist, haze = self.light, 1.0 - self.mist, self.mist, self.canvas.mood.sky[1]
+        return (
+            min(light * color[0], 255) * keep + haze[0] * mist,
+            min(light * color[1], 255) * keep + haze[1] * mist,
+            min(light * color[2], 255) * keep + haze[2] * mist,
+        )
+
+    def polygon(self, points: Iterable[Point], color: Color, label: int | None = None) -> None:
+        """Fill a polygon of the sheet."""
+        self.canvas.polygon(self.points(points), self.shade(color), label)
+
+    def box(self, left: float, bottom: float, right: float, top: float, color: Color, label: int | None = None) -> None:
+        """Fill a rectangle of the sheet."""
+        self.polygon(((left, bottom), (right, bottom), (right, top), (left, top)), color, label)
+
+    def circle(self, a: float, b: float, radius: float, radius_b: float | None = None) -> list[Point]:
+        """The outline of a circle or an upright ellipse, as points of the sheet."""
+        radius_b = radius if radius_b is None else radius_b
+        return [(a + radius * cos, b + radius_b * sin) for cos, sin in CIRCLE]
+
+    def disc(self, a: float, b: float, radius: float, color: Color, label: int | None = None,
+             radius_b: float | None = None) -> None:  # fmt: skip
+        """Fill a circle, or an ellipse if it has a second radius."""
+        self.polygon(self.circle(a, b, radius, radius_b), color, label)
+
+    def bar(self, start: Point, end: Point, width: float, color: Color, label: int | None = None) -> None:
+        """A straight bar from one point to another: an arm, a leg, the tube of a bicycle."""
+        (a, b), (c, d) = start, end
+        half = width / (2.0 * (math.hypot(c - a, d - b) or 1.0))
+        p, q = (b - d) * half, (c - a) * half
+        self.polygon(((a + p, b + q), (c + p, d + q), (c - p, d - q), (a - p, b - q)), color, label)
+
+    def glaze(self, points: Iterable[Point], color: Color, opacity: float) -> None:
+        """Tint a polygon of the sheet without changing its class."""
+        self.canvas.glaze(self.points(points), color, opacity)
+
+
+def develop(canvas: Canvas, rng: np.random.Generator, grain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The finished picture (H, W, 3) uint8 and its label map (H, W) uint8.
+
+    grain: (256,) how rough a surface of each class is, grey levels. After it come the light of the
+    hour, the camera's exposure and contrast, its blur and its noise.
+    """
+    middle = OVERSAMPLING // 2
+    labels = np.asarray(canvas.labels)[middle::OVERSAMPLING, middle::OVERSAMPLING].copy()
+    small = np.asarray(canvas.picture.reduce(OVERSAMPLING), dtype=np.float32)
+    small = small + (grain[labels] * rng.standard_normal(labels.shape, dtype=np.float32))[..., None]
+    small = _expose(small, canvas.mood, rng)
+    radius = max(0.0, between(rng, -0.4, 0.7)) * labels.shape[0] / 96.0
+    if radius > 0.05:
+        picture = Image.fromarray(np.clip(small, 0, 255).astype(np.uint8))
+        small = np.asarray(picture.filter(ImageFilter.GaussianBlur(radius)), dtype=np.float32)
+    noise = rng.standard_normal(small.shape, dtype=np.float32) * np.float32(between(rng, 0.5, 5.0))
+    return np.clip(small + noise, 0, 255).astype(np.uint8), labels
+
+
+def _expose(picture: np.ndarray, mood: Mood, rng: np.random.Generator) -> np.ndarray:
+    """The colour cast of the hour and of the camera, its exposure, its contrast about middle grey."""
+    cast = np.array([c * between(rng, 0.92, 1.08) for c in mood.cast], np.float32) * np.float32(between(rng, 0.8, 1.15))
+    contrast = np.float32(between(rng, 0.8, 1.12))
+    return (picture * cast - 120) * contrast + 120

@@ -1,0 +1,420 @@
+"""What stands in a toy street: houses, trees, poles, signs, fences, cars, people, and odd things without a class.
+
+Every function draws one thing on a `Canvas` at (x, z) metres, in the colours of the common box of
+paints, and marks its polygons with its class. Thin things are a little stouter than life, as in a
+picture book, so that they are some pixels wide at 96x128.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .palette import CAMVID
+from .toydrawing import PAINTS, Canvas, Color, Sheet, between, chance, mix, paint, pick
+
+__all__ = ["BUILDING", "CAR", "CYCLIST", "FENCE", "PAVEMENT", "PEDESTRIAN", "POLE", "ROAD", "SIGN", "SKY", "TREE",
+           "VOID", "car", "crossing_car", "cyclist", "fence", "hedge", "house", "lamp_post", "oddity", "pedestrian",
+           "sign", "traffic_light", "tree", "windows"]  # fmt: skip
+
+SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN, CYCLIST = range(CAMVID.num_classes)
+VOID = 11
+assert CAMVID.ignore_label == VOID
+
+LEAVES: tuple[Color, ...] = (
+    (92, 134, 74), (70, 112, 72), (126, 156, 82), (58, 96, 84), (196, 128, 58), (178, 84, 52), (206, 170, 74),
+    (222, 168, 172), (128, 96, 66), (140, 150, 110), (122, 70, 72),
+)  # fmt: skip
+BARK: tuple[Color, ...] = ((96, 74, 58), (122, 104, 88), (70, 58, 56), (166, 156, 144))
+SKIN: tuple[Color, ...] = ((244, 206, 172), (222, 172, 132), (172, 118, 84), (120, 80, 58), (88, 58, 44))
+GLASS: tuple[Color, ...] = ((72, 92, 116), (50, 62, 82), (120, 150, 170), (176, 200, 210), (90, 96, 100))
+METAL: tuple[Color, ...] = ((70, 74, 80), (120, 124, 126), (178, 178, 172), (54, 78, 66), (112, 84, 64), (216, 214, 204))
+LAMPLIGHT: Color = (255, 222, 138)
+WHITE: Color = (240, 238, 230)
+DARK: Color = (40, 42, 52)
+
+
+# Houses
+
+
+def house(canvas: Canvas, rng: np.random.Generator, x: float, start: float, end: float, gable_end: bool) -> None:
+    """A house whose front runs along the street at x from z = start to end.
+
+    gable_end: whether its side wall, which faces the camera, is in view; otherwise it gets no windows.
+    """
+    side = 1.0 if x > 0 else -1.0
+    color, height = paint(rng), between(rng, 4.5, 13.0)
+    width = end - start
+    trim = mix(color, pick(rng, (WHITE, DARK)), 0.35)
+    front = canvas.along(x, start, canvas.wall_light(x))
+    flank = canvas.facing(x, start, light=1.0 - 0.12 * canvas.mood.shadow)
+    pitched = chance(rng, 0.45)
+    if pitched:
+        _roof(canvas, rng, x, start, width, height, side)
+    depth = side * 9.0
+    flank.box(0, 0, depth, height, color, BUILDING)
+    if pitched:
+        flank.polygon(((0, height), (depth / 2, height + 2.6), (depth, height)), color, BUILDING)
+    if gable_end:
+        windows(flank, rng, min(depth, 0.0), max(depth, 0.0), 0.4, height, canvas.mood.lamps, trim)
+    front.box(0, 0, width, height, color, BUILDING)
+    if not pitched:
+        _parapet(front, rng, width, height, color, trim)
+    ground_floor = _ground_floor(front, rng, width, trim)
+    windows(front, rng, 0, width, ground_floor, height, canvas.mood.lamps, trim)
+
+
+def _roof(canvas: Canvas, rng: np.random.Generator, x: float, start: float, width: float, height: float,
+          side: float) -> None:  # fmt: skip
+    """The slope of a roof above the front, and perhaps a chimney on it."""
+    if chance(rng, 0.5):
+        chimney = canvas.facing(x + side * 3.6, start + width / 2)
+        chimney.box(-0.5, height + 1.0, 0.5, height + 3.6, paint(rng), BUILDING)
+    slope = Sheet(canvas, (x, height, start), (0, 0, 1), (side * 4.5, 2.6, 0), 0.95)
+    tiles = paint(rng)
+    slope.box(0, 0, width, 1, tiles, BUILDING)
+    for row in (0.25, 0.5, 0.75):
+        slope.box(0, row, width, row + 0.07, mix(tiles, DARK, 0.3))
+
+
+def _parapet(front: Sheet, rng: np.random.Generator, width: float, height: float, color: Color, trim: Color) -> None:
+    """The upper edge of a flat front: a cornice, or a stepped or pointed gable."""
+    form = int(rng.random() * 3)
+    if form == 0:
+        front.polygon(((0, height), (width / 2, height + 2.2), (width, height)), color, BUILDING)
+        front.disc(width / 2, height + 0.6, 0.4, mix(color, DARK, 0.5))
+    elif form == 1:
+        for step in (0.15, 0.32):
+            front.box(width * step, height, width * (1 - step), height + 5 * step, color, BUILDING)
+    front.box(0, height - 0.35, width, height, trim, BUILDING)
+
+
+def _ground_floor(front: Sheet, rng: np.random.Generator, width: float, trim: Color) -> float:
+    """A door, or a shop with its window and awning; returns where the floors above begin, metres."""
+    door = between(rng, 0.1, 0.6) * width
+    if chance(rng, 0.45):
+        _shop(front, rng, width)
+        return 3.4
+    front.box(door - 0.15, 0, door + 1.25, 2.5, trim)
+    front.box(door, 0, door + 1.1, 2.35, paint(rng))
+    if chance(rng, 0.5):
+        front.box(0, 0, width, 0.5, mix(trim, DARK, 0.25))
+    return 2.9 if door < 0.5 * width else 0.7
+
+
+def _shop(front: Sheet, rng: np.random.Generator, width: float) -> None:
+    """A shop window under a striped awning."""
+    glass = LAMPLIGHT if chance(rng, front.canvas.mood.lamps) else pick(rng, GLASS)
+    front.box(0.06 * width, 0.5, 0.7 * width, 2.4, glass)
+    front.box(0.76 * width, 0, 0.94 * width, 2.4, paint(rng))
+    awning, stripe = paint(rng), mix(paint(rng), WHITE, 0.7)
+    for i in range(6):
+        left = width * (0.04 + 0.92 * i / 6)
+        front.box(left, 2.45, left + 0.92 * width / 6, 3.15, stripe if i % 2 else awning)
+
+
+def windows(wall: Sheet, rng: np.random.Generator, left: float, right: float, bottom: float, top: float,
+             lamps: float, trim: Color) -> None:  # fmt: skip
+    """Rows of windows between two heights of a wall, some of them lit."""
+    glass, shutters = pick(rng, GLASS), (paint(rng) if chance(rng, 0.3) else None)
+    columns = max(1, int((right - left) / between(rng, 2.0, 3.2)))
+    pitch, storey = (right - left) / columns, between(rng, 2.6, 3.1)
+    half, tall = pitch * between(rng, 0.2, 0.32), between(rng, 1.2, 1.7)
+    frames = wall.origin[2] < 16
+    for row in range(int((top - 0.4 - bottom) / storey)):
+        sill = bottom + storey * row + 0.6
+        for column in range(columns):
+            middle = left + pitch * (column + 0.5)
+            if shutters is not None:
+                wall.box(middle - 1.5 * half, sill, middle + 1.5 * half, sill + tall, shutters)
+            elif frames:
+                wall.box(middle - half - 0.14, sill - 0.2, middle + half + 0.14, sill + tall + 0.14, trim)
+            pane = LAMPLIGHT if lamps and chance(rng, lamps) else glass
+            wall.box(middle - half, sill, middle + half, sill + tall, pane)
+
+
+# Gardens
+
+
+def tree(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
+    """A tree: a trunk under a round crown of leaves, a poplar or a fir."""
+    canvas.drop_shadow(x, z, 1.5, 1.0)
+    sheet, leaves = canvas.facing(x, z), paint(rng, LEAVES)
+    height, trunk = between(rng, 4.0, 8.5), between(rng, 0.18, 0.32)
+    sheet.box(-trunk, 0, trunk, height * 0.6, paint(rng, BARK), TREE)
+    form = rng.random()
+    if form < 0.2:
+        _fir(sheet, leaves, height)
+    elif form < 0.4:
+        _crown(sheet, rng, leaves, height, 0.17 * height, 0.45 * height)
+    else:
+        _crown(sheet, rng, leaves, height, between(rng, 0.28, 0.4) * height, 0.33 * height)
+
+
+def _fir(sheet: Sheet, leaves: Color, height: float) -> None:
+    """Three skirts of needles, one above the other."""
+    for i, share in enumerate((0.15, 0.4, 0.62)):
+        half, bottom, top = 0.27 * height * (1 - 0.25 * i), height * share, height * (share + 0.42)
+        sheet.polygon(((-half, bottom), (0, top), (half, bottom)), leaves, TREE)
+        sheet.polygon(((0, top), (half, bottom), (0.2 * half, bottom)), mix(leaves, DARK, 0.28))
+
+
+def _crown(sheet: Sheet, rng: np.random.Generator, leaves: Color, height: float, across: float, up: float) -> None:
+    """Overlapping balls of leaves, then dabs of light and shade within them."""
+    middle, sun = height - up, sheet.canvas.sun
+    for a, b, size in ((0, 0, 0.8), (-0.55, -0.25, 0.55), (0.55, -0.2, 0.55), (-0.35, 0.4, 0.55), (0.38, 0.42, 0.5)):
+        wobble = between(rng, 0.85, 1.2)
+        sheet.disc(a * across, middle + b * up, size * across * wobble, leaves, TREE, size * up * wobble)
+    light, shade = mix(leaves, (255, 250, 200), 0.25), mix(leaves, (30, 34, 60), 0.32)
+    for _ in range(9):
+        a, b = between(rng, -0.75, 0.75), between(rng, -0.75, 0.75)
+        tone = light if a * sun + b > 0 else shade
+        sheet.disc(a * across, middle + b * up, 0.2 * across, tone, None, 0.16 * up)
+
+
+def hedge(canvas: Canvas, rng: np.random.Generator, x: float, start: float, end: float) -> None:
+    """A hedge along the street: a tree's leaves in the shape of a wall."""
+    height, leaves, wall = between(rng, 0.9, 2.4), paint(rng, LEAVES), canvas.along(x, start)
+    end_wall = canvas.facing(x, start)
+    end_wall.box(0, 0, 1.0 if x > 0 else -1.0, height, mix(leaves, DARK, 0.15), TREE)
+    wall.box(0, 0, end - start, height, leaves, TREE)
+    shade, light = mix(leaves, (30, 34, 60), 0.3), mix(leaves, (255, 250, 200), 0.22)
+    for i in range(16):
+        along, up = between(rng, 0.03, 0.97) * (end - start), between(rng, 0.08, 0.92) * height
+        wall.disc(along, up, 0.3, shade if i % 2 else light, None, 0.16)
+
+
+def fence(sheet: Sheet, rng: np.random.Generator, left: float, right: float) -> None:
+    """A fence on the sheet from a = left to right: pickets, palings or railings; what shows through is fence too."""
+    color, height = paint(rng), between(rng, 1.1, 1.9)
+    gap = mix(color, pick(rng, (DARK, DARK, WHITE)), between(rng, 0.35, 0.6))
+    sheet.box(left, 0, right, height, gap, FENCE)
+    wide = max(between(rng, 0.4, 0.75), 0.03 * sheet.origin[2])  # not finer than the eye can see
+    count = max(2, int(abs(right - left) / wide))
+    pitch, pointed = (right - left) / count, chance(rng, 0.5)
+    for i in range(count):
+        a, b = left + pitch * (i + 0.15), left + pitch * (i + 0.75)
+        sheet.box(a, 0, b, height, color, FENCE)
+        if pointed:
+            sheet.polygon(((a, height), ((a + b) / 2, height + 0.3), (b, height)), color, FENCE)
+    for rail in (0.2, 0.7):
+        sheet.box(left, height * rail, right, height * (rail + 0.12), mix(color, DARK, 0.15), FENCE)
+
+
+# Poles and signs
+
+
+def lamp_post(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
+    """A lamp post whose arm reaches over the street, or a bare pole."""
+    sheet, color = canvas.facing(x, z), paint(rng, METAL + PAINTS)
+    half, height, toward = between(rng, 0.13, 0.19), between(rng, 4.5, 7.0), -1.0 if x > 0 else 1.0
+    sheet.box(-half, 0, half, height, color, POLE)
+    sheet.box(-1.7 * half, 0, 1.7 * half, 0.7, mix(color, DARK, 0.2), POLE)
+    form = rng.random()
+    if form < 0.45:
+        sheet.bar((0, height), (toward * 1.5, height + 0.3), 0.24, color, POLE)
+        sheet.box(toward * 1.0, height + 0.02, toward * 2.0, height + 0.34, color, POLE)
+        sheet.box(toward * 1.1, height - 0.1, toward * 1.9, height + 0.04, LAMPLIGHT, POLE)
+    elif form < 0.8:
+        sheet.disc(0, height, 0.38, mix(LAMPLIGHT, WHITE, 0.5), POLE)
+        sheet.polygon(((-0.45, height + 0.25), (0, height + 0.65), (0.45, height + 0.25)), color, POLE)
+    sheet.box(0.2 * half, 0, half, height, mix(color, DARK, 0.35))
+
+
+def sign(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
+    """A traffic sign on its pole: round, three-cornered, square, a diamond or a name board."""
+    sheet, top = canvas.facing(x, z), between(rng, 2.3, 3.3)
+    sheet.box(-0.11, 0, 0.11, top, paint(rng, METAL), POLE)
+    rim, face = paint(rng), mix(paint(rng), pick(rng, (WHITE, WHITE, (60, 90, 150), (220, 190, 70))), 0.65)
+    form, r = int(rng.random() * 5), between(rng, 0.5, 0.68)
+    if form == 0:
+        sheet.disc(0, top, r, rim, SIGN)
+        sheet.disc(0, top, 0.72 * r, face)
+    elif form == 4:
+        sheet.box(-1.5 * r, top - 0.6 * r, 1.5 * r, top + 0.6 * r, rim, SIGN)
+        sheet.box(-1.35 * r, top - 0.45 * r, 1.35 * r, top + 0.45 * r, face)
+    else:
+        corners = {1: ((-r, -r), (r, -r), (0, r)), 2: ((-r, -r), (r, -r), (r, r), (-r, r)), 3: ((-r, 0), (0, -r), (r, 0), (0, r))}[form]
+        sheet.polygon([(1.15 * a, top + 1.15 * b) for a, b in corners], rim, SIGN)
+        sheet.polygon([(0.75 * a, top + 0.75 * b - (0.1 * r if form == 1 else 0)) for a, b in corners], face)
+    mark = pick(rng, (DARK, rim, WHITE))
+    sheet.box(-0.34 * r, top - 0.14 * r, 0.34 * r, top + 0.14 * r, mark)
+    if chance(rng, 0.5):
+        sheet.box(-0.12 * r, top - 0.4 * r, 0.12 * r, top + 0.3 * r, mark)
+
+
+def traffic_light(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
+    """A traffic light: three lamps in a dark box (a sign), one of them on, on a pole."""
+    sheet, top = canvas.facing(x, z), between(rng, 2.4, 3.4)
+    sheet.box(-0.13, 0, 0.13, top, paint(rng, METAL), POLE)
+    sheet.box(-0.42, top, 0.42, top + 1.75, paint(rng, (DARK, DARK, (200, 170, 70), (70, 80, 72))), SIGN)
+    lit = int(rng.random() * 3)
+    for i, color in enumerate(((70, 190, 120), (240, 186, 70), (226, 74, 62))):
+        sheet.disc(0, top + 0.34 + 0.54 * i, 0.23, color if i == lit else mix(color, DARK, 0.75))
+
+
+# Cars
+
+
+def car(canvas: Canvas, rng: np.random.Generator, x: float, z: float, leaving: bool) -> None:
+    """A car along the street, its nearer end at z. leaving: we see its tail, otherwise its front."""
+    canvas.drop_shadow(x, z + 2.0, 1.3, 2.4)
+    color, half, length = paint(rng), between(rng, 0.85, 1.0), between(rng, 3.4, 4.6)
+    waist, top = between(rng, 0.8, 1.0), between(rng, 1.4, 2.1)
+    lean = between(rng, 0.1, 0.25)
+    inner = -1.0 if x > _sight_line(canvas, z) else 1.0  # the flank that is in view
+    flank = canvas.along(x + inner * half, z, canvas.wall_light(-inner))
+    _flank(flank, color, pick(rng, GLASS), length, waist, top, lean)
+    tail = canvas.facing(x, z)
+    hood = 0.0 if leaving else 0.35
+    tail.polygon(((-half, waist), (-half + lean, top - 0.1), (half - lean, top - 0.1), (half, waist)), color, CAR)
+    pane = pick(rng, GLASS)
+    tail.polygon(((-half + 0.14, waist + 0.04), (-half + lean + 0.12, top - 0.2), (half - lean - 0.12, top - 0.2),
+                  (half - 0.14, waist + 0.04)), pane)  # fmt: skip
+    for wheel in (-half + 0.2, half - 0.2):
+        tail.box(wheel - 0.16, 0, wheel + 0.16, 0.5, (30, 30, 36), CAR)
+    tail.box(-half, 0.24, half, waist + 0.06, mix(color, WHITE, hood * 0.3), CAR)
+    _face(tail, rng, half, waist, leaving)
+
+
+def _sight_line(canvas: Canvas, z: float) -> float:
+    """The x on which the camera looks along the street at this depth: a car left of it shows its right flank."""
+    return -3.0 * canvas.camera.bend * z * z
+
+
+def _flank(flank: Sheet, color: Color, glass: Color, length: float, waist: float, top: float, lean: float) -> None:
+    """The long side of a car: wheels, body, cabin and windows."""
+    shade = mix(color, DARK, 0.15)
+    for wheel in (0.75, length - 0.75):
+        flank.disc(wheel, 0.34, 0.34, (30, 30, 36), CAR)
+    flank.box(0, 0.26, length, waist + 0.04, shade, CAR)
+    cabin = ((0.05, waist), (lean, top), (length - 1.5, top), (length - 0.9, waist))
+    flank.polygon(cabin, shade, CAR)
+    flank.polygon(((0.3, waist + 0.05), (lean + 0.3, top - 0.14), (length - 1.65, top - 0.14), (length - 1.2, waist + 0.05)), glass)
+    flank.box(0.48 * length - 0.5, waist, 0.48 * length - 0.35, top, shade)
+    for wheel in (0.75, length - 0.75):
+        flank.disc(wheel, 0.34, 0.17, (150, 150, 150))
+
+
+def _face(tail: Sheet, rng: np.random.Generator, half: float, waist: float, leaving: bool) -> None:
+    """Lights, bumper and number plate."""
+    light = (206, 52, 48) if leaving else (255, 246, 214)
+    for a in (-half + 0.05, half - 0.4):
+        tail.box(a, waist - 0.28, a + 0.35, waist - 0.06, light)
+    tail.box(-half + 0.02, 0.26, half - 0.02, 0.4, paint(rng, METAL))
+    tail.box(-0.28, 0.42, 0.28, 0.56, (236, 226, 170))
+
+
+def crossing_car(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
+    """A car seen from the side, on its way across the street."""
+    canvas.drop_shadow(x, z, 2.4, 0.8)
+    sheet, color, glass = canvas.facing(x, z), paint(rng), pick(rng, GLASS)
+    way, half = pick(rng, (-1.0, 1.0)), between(rng, 1.8, 2.3)
+    waist, top = between(rng, 0.85, 1.0), between(rng, 1.45, 1.9)
+    sheet.polygon([(way * half * a, b) for a, b in ((-1, 0.28), (1, 0.28), (1, waist - 0.1), (0.55, waist), (-1, waist))], color, CAR)
+    cabin = ((-0.85, waist), (-0.65, top), (0.2, top), (0.52, waist))
+    sheet.polygon([(way * half * a, b) for a, b in cabin], color, CAR)
+    sheet.polygon([(way * half * a * 0.9 - way * 0.06, b - 0.1 * (b - waist) + 0.02) for a, b in cabin], glass)
+    sheet.box(way * half * -0.22 - 0.07, waist, way * half * -0.22 + 0.07, top, color)
+    sheet.box(way * half * 0.9, waist - 0.35, way * half, waist - 0.15, (255, 246, 214))
+    sheet.box(-half, 0.28, half, 0.42, mix(color, DARK, 0.4))
+    for wheel in (-0.58 * half, 0.6 * half):
+        sheet.disc(wheel, 0.36, 0.38, (30, 30, 36), CAR)
+        sheet.disc(wheel, 0.36, 0.17, (160, 160, 158))
+
+
+# People
+
+
+def pedestrian(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
+    """Somebody on foot: legs in mid-step, a coat or a shirt, a head with hair or a hat, sometimes a bag."""
+    canvas.drop_shadow(x, z, 0.55, 0.4)
+    sheet, tall = canvas.facing(x, z), between(rng, 1.25, 1.95)
+    top, trousers, skin = paint(rng), paint(rng), pick(rng, SKIN)
+    stride, wide = between(rng, 0.05, 0.28), between(rng, 0.25, 0.33)
+    for foot in (-stride, stride):
+        sheet.bar((foot * 0.4, 0.52 * tall), (foot, 0.0), 0.24, trousers, PEDESTRIAN)
+    hem = between(rng, 0.28, 0.48) * tall
+    sheet.polygon(((-wide - 0.05, hem), (-wide, 0.82 * tall), (wide, 0.82 * tall), (wide + 0.05, hem)), top, PEDESTRIAN)
+    for hand in (-1, 1):
+        sheet.bar((hand * wide, 0.8 * tall), (hand * (wide + 0.1), 0.45 * tall), 0.17, mix(top, DARK, 0.2), PEDESTRIAN)
+    if chance(rng, 0.35):
+        sheet.box(wide, 0.28 * tall, wide + 0.35, 0.46 * tall, paint(rng), PEDESTRIAN)
+    _head(sheet, rng, 0.0, 0.9 * tall, skin, PEDESTRIAN)
+
+
+def _head(sheet: Sheet, rng: np.random.Generator, a: float, b: float, skin: Color, label: int) -> None:
+    """A head with hair, a hat or a helmet."""
+    sheet.disc(a, b, 0.19, skin, label, 0.22)
+    cap = paint(rng)
+    sheet.polygon(((a - 0.21, b + 0.03), (a - 0.15, b + 0.25), (a + 0.15, b + 0.25), (a + 0.21, b + 0.03)), cap, label)
+
+
+def cyclist(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
+    """Somebody on a bicycle, from the side or from behind."""
+    canvas.drop_shadow(x, z, 0.8, 0.4)
+    sheet = canvas.facing(x, z)
+    if chance(rng, 0.5):
+        _cyclist_from_side(sheet, rng, pick(rng, (-1.0, 1.0)))
+    else:
+        _cyclist_from_behind(sheet, rng)
+
+
+def _cyclist_from_side(sheet: Sheet, rng: np.random.Generator, way: float) -> None:
+    """Two wheels, a frame, a rider who leans forward. The wheels' spokes are bicycle too."""
+    frame, top, trousers, skin = paint(rng), paint(rng), paint(rng), pick(rng, SKIN)
+    spokes = (166, 166, 160)
+    for hub in (-0.62, 0.62):
+        sheet.disc(hub, 0.42, 0.42, (38, 38, 44), CYCLIST)
+        sheet.disc(hub, 0.42, 0.30, spokes)
+    for start, end in (((-0.62, 0.42), (-0.1, 0.5)), ((-0.1, 0.5), (-0.25, 1.0)), ((-0.1, 0.5), (0.45, 0.95)),
+                       ((0.62, 0.42), (0.42, 1.15)), ((-0.62, 0.42), (-0.2, 0.95)), ((-0.22, 0.92), (0.45, 0.92))):  # fmt: skip
+        sheet.bar((way * start[0], start[1]), (way * end[0], end[1]), 0.13, frame, CYCLIST)
+    knee = between(rng, 0.1, 0.35)
+    sheet.bar((way * -0.25, 1.05), (way * knee, 0.85), 0.26, trousers, CYCLIST)
+    sheet.bar((way * knee, 0.9), (way * 0.02, 0.35), 0.22, trousers, CYCLIST)
+    sheet.bar((way * -0.28, 1.0), (way * 0.1, 1.6), 0.42, top, CYCLIST)
+    sheet.bar((way * 0.1, 1.5), (way * 0.46, 1.12), 0.17, mix(top, DARK, 0.2), CYCLIST)
+    _head(sheet, rng, way * 0.2, 1.8, skin, CYCLIST)
+
+
+def _cyclist_from_behind(sheet: Sheet, rng: np.random.Generator) -> None:
+    """One narrow wheel, two legs beside it, a broad back and a handlebar."""
+    frame, top, trousers, skin = paint(rng), paint(rng), paint(rng), pick(rng, SKIN)
+    sheet.box(-0.1, 0, 0.1, 0.85, (38, 38, 44), CYCLIST)
+    sheet.box(-0.42, 1.08, 0.42, 1.22, frame, CYCLIST)
+    foot = between(rng, 0.15, 0.4)
+    for side, down in ((-1, foot), (1, 0.55 - foot)):
+        sheet.bar((side * 0.14, 0.98), (side * 0.25, down), 0.23, trousers, CYCLIST)
+    sheet.polygon(((-0.24, 0.85), (-0.32, 1.55), (0.32, 1.55), (0.24, 0.85)), top, CYCLIST)
+    for side in (-1, 1):
+        sheet.bar((side * 0.3, 1.5), (side * 0.42, 1.15), 0.16, mix(top, DARK, 0.2), CYCLIST)
+    sheet.box(-0.12, 0.6, 0.12, 0.72, (206, 52, 48))
+    _head(sheet, rng, 0.0, 1.76, skin, CYCLIST)
+
+
+# Things without a class
+
+
+def oddity(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
+    """A bin, a bench, a dog or a heap of boxes: void, as such things are in CamVid."""
+    canvas.drop_shadow(x, z, 0.6, 0.4)
+    sheet, color = canvas.facing(x, z), paint(rng)
+    form = int(rng.random() * 4)
+    if form == 0:
+        sheet.polygon(((-0.32, 0), (-0.4, 1.0), (0.4, 1.0), (0.32, 0)), color, VOID)
+        sheet.box(-0.46, 0.95, 0.46, 1.12, mix(color, DARK, 0.35), VOID)
+    elif form == 1:
+        for b in (0.4, 0.75, 1.0):
+            sheet.box(-0.9, b, 0.9, b + 0.2, color, VOID)
+        for a in (-0.75, 0.6):
+            sheet.box(a, 0, a + 0.15, 1.1, DARK, VOID)
+    elif form == 2:
+        sheet.disc(0, 0.5, 0.48, color, VOID, 0.22)
+        sheet.disc(0.5, 0.78, 0.22, color, VOID)
+        for a in (-0.38, -0.2, 0.2, 0.36):
+            sheet.bar((a, 0.45), (a, 0), 0.13, color, VOID)
+        sheet.bar((-0.42, 0.55), (-0.75, 0.95), 0.12, color, VOID)
+    else:
+        sheet.box(-0.5, 0, 0.3, 0.6, color, VOID)
+        sheet.box(-0.2, 0.6, 0.35, 1.05, mix(color, WHITE, 0.3), VOID)
+        sheet.box(0.3, 0, 0.75, 0.45, paint(rng), VOID)

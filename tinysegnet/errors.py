@@ -1,0 +1,23 @@
+"""What can go wrong, as types. Every message says what is wrong, where, and what to do."""
+
+__all__ = ["CheckpointError", "DataError", "NonFiniteError", "ShapeError", "TinySegNetError"]
+
+
+class TinySegNetError(Exception):
+    """Base of every error that tinysegnet raises on purpose."""
+
+
+class ShapeError(TinySegNetError, ValueError):
+    """An array has the wrong number of axes, size or dtype, or an operation cannot have these settings."""
+
+
+class DataError(TinySegNetError, ValueError):
+    """A picture, a label map or a data set on disk is missing, damaged or inconsistent."""
+
+
+class CheckpointError(TinySegNetError, ValueError):
+    """A file is not a checkpoint of tinysegnet, is damaged, or does not fit the model."""
+
+
+class NonFiniteError(TinySegNetError, ArithmeticError):
+    """A loss or a gradient became NaN or infinite during training."""

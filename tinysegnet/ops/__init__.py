@@ -1,0 +1,42 @@
+"""The mathematics of SegNet: arrays in, arrays out. No classes, no randomness, no state.
+
+Every op is two functions: `<op>_forward(...) -> out, cache` and `<op>_backward(dout, cache) -> gradients in the order
+of the arguments`. Arrays are NHWC; the dtype follows the input. Each op exists as `..._numpy`, the shortest correct code, and
+`..._numba`, the fast one; the plain name is whichever serves here.
+"""
+
+from .activation import relu_backward, relu_forward, softmax_backward, softmax_forward
+from .batchnorm import batchnorm2d_backward, batchnorm2d_forward
+from .conv import conv2d_backward, conv2d_forward, conv2d_output_size
+from .indices import flat_plane_indices, indices_shape, pack_indices, unpack_indices
+from .loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
+from .pool import (
+    max_pool2d_backward,
+    max_pool2d_forward,
+    max_pool2d_output_size,
+    max_unpool2d_backward,
+    max_unpool2d_forward,
+)
+
+__all__ = [
+    "batchnorm2d_backward",
+    "batchnorm2d_forward",
+    "conv2d_backward",
+    "conv2d_forward",
+    "conv2d_output_size",
+    "flat_plane_indices",
+    "indices_shape",
+    "max_pool2d_backward",
+    "max_pool2d_forward",
+    "max_pool2d_output_size",
+    "max_unpool2d_backward",
+    "max_unpool2d_forward",
+    "pack_indices",
+    "relu_backward",
+    "relu_forward",
+    "softmax_backward",
+    "softmax_cross_entropy_backward",
+    "softmax_cross_entropy_forward",
+    "softmax_forward",
+    "unpack_indices",
+]

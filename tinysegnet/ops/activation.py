@@ -1,0 +1,122 @@
+"""Activations: ReLU between the layers, softmax where probabilities are wanted.
+
+    relu:     out = max(x, 0)                       dx = dout where x > 0, else 0   (at 0 itself: 0)
+    softmax:  p_c = exp(x_c) / sum_k exp(x_k)       dx_c = p_c * (dout_c - sum_k dout_k p_k)
+
+Subtracting the largest x first changes nothing in p, and exp cannot overflow.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..backend import fastest, kernel, prange
+
+__all__ = ["relu_backward", "relu_forward", "softmax_backward", "softmax_forward"]
+
+
+# --- NumPy: the definition -------------------------------------------------------------------------------------------
+
+
+def relu_forward_numpy(x):
+    """x, any shape -> out of the same shape, cache. NaN stays NaN."""
+    out = np.maximum(x, 0)
+    return out, out
+
+
+def relu_backward_numpy(dout, cache):
+    """dout -> dx, same shape."""
+    # forward: out = x where x > 0    so: dx = dout where x > 0, which is where out > 0. A NaN lets dout through.
+    return np.where(cache <= 0, 0, dout)
+
+
+def softmax_forward_numpy(x):
+    """x (..., K) -> probs (..., K), positive and of sum 1 over the last axis; cache."""
+    exps = np.exp(x - x.max(-1, keepdims=True))
+    probs = exps / exps.sum(-1, keepdims=True)
+    return probs, probs
+
+
+def softmax_backward_numpy(dout, cache):
+    """dout (..., K) -> dx (..., K)."""
+    probs = cache
+    return probs * (dout - (dout * probs).sum(-1, keepdims=True))
+
+
+# --- numba -----------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def _relu(x, out):
+    for k in prange(x.size):
+        out[k] = 0 if x[k] <= 0 else x[k]
+
+
+@kernel
+def _relu_gradient(dout, out, dx):
+    for k in prange(dout.size):
+        dx[k] = 0 if out[k] <= 0 else dout[k]
+
+
+@kernel
+def _softmax(x, probs):
+    pixels, K = x.shape
+    for p in prange(pixels):
+        largest = x[p, 0]
+        for k in range(1, K):
+            largest = max(largest, x[p, k])
+        total = x[p, 0] * 0
+        for k in range(K):
+            probs[p, k] = np.exp(x[p, k] - largest)
+            total += probs[p, k]
+        for k in range(K):
+            probs[p, k] /= total
+
+
+@kernel
+def _softmax_gradient(dout, probs, dx):
+    pixels, K = dout.shape
+    for p in prange(pixels):
+        common = dout[p, 0] * probs[p, 0]
+        for k in range(1, K):
+            common += dout[p, k] * probs[p, k]
+        for k in range(K):
+            dx[p, k] = probs[p, k] * (dout[p, k] - common)
+
+
+def relu_forward_numba(x):
+    """one pass."""
+    x = np.ascontiguousarray(x)
+    out = np.empty_like(x)
+    _relu(x.reshape(-1), out.reshape(-1))
+    return out, out
+
+
+def relu_backward_numba(dout, cache):
+    """one pass."""
+    dout = np.ascontiguousarray(dout)
+    dx = np.empty_like(dout)
+    _relu_gradient(dout.reshape(-1), cache.reshape(-1), dx.reshape(-1))
+    return dx
+
+
+def softmax_forward_numba(x):
+    """a task takes pixels one by one."""
+    x = np.ascontiguousarray(x)
+    probs = np.empty_like(x)
+    _softmax(x.reshape(-1, x.shape[-1]), probs.reshape(-1, x.shape[-1]))
+    return probs, probs
+
+
+def softmax_backward_numba(dout, cache):
+    """a task takes pixels one by one."""
+    dout, probs = np.ascontiguousarray(dout), np.ascontiguousarray(cache)
+    dx, K = np.empty_like(dout), dout.shape[-1]
+    _softmax_gradient(dout.reshape(-1, K), probs.reshape(-1, K), dx.reshape(-1, K))
+    return dx
+
+
+relu_forward = fastest(relu_forward_numba, relu_forward_numpy)
+relu_backward = fastest(relu_backward_numba, relu_backward_numpy)
+softmax_forward = fastest(softmax_forward_numba, softmax_forward_numpy)
+softmax_backward = fastest(softmax_backward_numba, softmax_backward_numpy)

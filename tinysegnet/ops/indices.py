@@ -1,0 +1,106 @@
+"""Pool indices: where in its window each maximum was, in two bits.
+
+`position` is row-major inside the full window: for 2x2 windows
+
+    0 1
+    2 3
+
+so two bits hold it, and four channels share a byte: channel c is in bits 2*(c % 4) of byte c // 4; bits past the
+last channel are 0. That is the memory SegNet's paper counts with (section 3: "2 bits for each 2 x 2 pooling window"):
+1/16 of a float32 feature map, 1/32 of PyTorch's int64 indices.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..backend import BACKEND, kernel, prange
+from ..errors import ShapeError
+
+__all__ = ["flat_plane_indices", "indices_shape", "pack_indices", "unpack_indices"]
+
+
+def is_packed(size, stride):
+    """Two bits are enough, and used, for 2x2 windows that tile the picture."""
+    return tuple(size) == (2, 2) and tuple(stride) == (2, 2)
+
+
+def indices_shape(pooled_shape, size=(2, 2), stride=(2, 2)):
+    """Shape of the uint8 indices that max_pool2d leaves beside an output of shape (N, h, w, C)."""
+    *window, C = pooled_shape
+    return (*window, -(-C // 4) if is_packed(size, stride) else C)
+
+
+def pack_indices_numpy(position):
+    """Positions 0..3, uint8 (..., C) -> packed, uint8 (..., ceil(C / 4))."""
+    packed = np.zeros((*position.shape[:-1], -(-position.shape[-1] // 4)), np.uint8)
+    for k in range(4):
+        channels = position[..., k::4]
+        packed[..., : channels.shape[-1]] |= channels << (2 * k)
+    return packed
+
+
+def unpack_indices_numpy(packed, num_channels):
+    """Packed, uint8 (..., ceil(C / 4)) -> positions 0..3, uint8 (..., C)."""
+    position = (packed[..., None] >> np.array([0, 2, 4, 6], np.uint8)) & 3
+    return position.reshape(*packed.shape[:-1], -1)[..., :num_channels]
+
+
+@kernel
+def _pack(position, packed):
+    pixels, C = position.shape
+    for p in prange(pixels):
+        for byte in range(C // 4):
+            c = 4 * byte
+            packed[p, byte] = (position[p, c] | position[p, c + 1] << 2 | position[p, c + 2] << 4
+                               | position[p, c + 3] << 6)  # fmt: skip
+        if C % 4:
+            rest = 0
+            for c in range(C // 4 * 4, C):
+                rest |= position[p, c] << 2 * (c % 4)
+            packed[p, C // 4] = rest
+
+
+@kernel
+def _unpack(packed, position):
+    pixels, C = position.shape
+    for p in prange(pixels):
+        for c in range(C):
+            position[p, c] = packed[p, c // 4] >> 2 * (c % 4) & 3
+
+
+def pack_indices(position):
+    """Positions 0..3, uint8 (..., C) -> packed, uint8 (..., ceil(C / 4))."""
+    if BACKEND == "numpy":
+        return pack_indices_numpy(position)
+    rows = np.ascontiguousarray(position).reshape(-1, position.shape[-1])
+    packed = np.empty((len(rows), -(-rows.shape[1] // 4)), np.uint8)
+    _pack(rows, packed)
+    return packed.reshape(*position.shape[:-1], -1)
+
+
+def unpack_indices(packed, num_channels):
+    """Packed, uint8 (..., ceil(C / 4)) -> positions 0..3, uint8 (..., C)."""
+    if packed.dtype != np.uint8 or packed.shape[-1] != -(-num_channels // 4):
+        raise ShapeError(f"indices of {num_channels} channels are uint8 with {-(-num_channels // 4)} bytes a pixel, "
+                         f"got {packed.dtype} {packed.shape}")  # fmt: skip
+    if BACKEND == "numpy":
+        return unpack_indices_numpy(packed, num_channels)
+    rows = np.ascontiguousarray(packed).reshape(-1, packed.shape[-1])
+    position = np.empty((len(rows), num_channels), np.uint8)
+    _unpack(rows, position)
+    return position.reshape(*packed.shape[:-1], num_channels)
+
+
+def flat_plane_indices(indices, num_channels, input_size, *, size=2, stride=2):
+    """Indices as Caffe and PyTorch have them: y * W + x within each plane, int64 (N, h, w, C).
+
+    input_size: (H, W) of the picture that was pooled; the true W, or odd widths come out slanted.
+    """
+    size, stride = (np.broadcast_to(n, 2) for n in (size, stride))
+    position = unpack_indices(indices, num_channels) if is_packed(size, stride) else indices
+    row, column = np.divmod(position.astype(np.int64), size[1])
+    _, h, w, _ = position.shape
+    y = row + (np.arange(h) * stride[0])[:, None, None]
+    x = column + (np.arange(w) * stride[1])[:, None]
+    return y * input_size[1] + x

@@ -1,0 +1,144 @@
+"""Softmax cross-entropy per pixel: how surprised the net is by each pixel's true class.
+
+    surprise of a pixel of class y  =  -log p_y  =  log sum_k exp(logits_k) - logits_y
+    loss = sum over labelled pixels of  class_weights[y] * surprise / D
+    dlogits = dloss * class_weights[y] / D * (p - one_hot(y))         0 on pixels that no one labelled
+
+log p is never computed from p: log-sum-exp with the largest logit taken out stays exact where p underflows.
+
+D, the normaliser, is the count of labelled pixels of the whole batch, as in the SegNet authors' Caffe code
+(softmax_loss_layer.cpp, normalize: true). `normalizer="weights"` divides by the sum of the pixels' class weights
+instead, as PyTorch's CrossEntropyLoss does. A batch with no labelled pixel has loss 0 and gradient 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..backend import fastest, kernel, prange
+from ..errors import DataError, ShapeError
+
+__all__ = ["softmax_cross_entropy_backward", "softmax_cross_entropy_forward"]
+
+
+def _check(logits, labels, class_weights, ignore_label, normalizer):
+    """-> class_weights (K,) in the dtype of logits, and labels (...,) as integers with -1 for unlabelled pixels."""
+    K = logits.shape[-1]
+    if logits.shape[:-1] != labels.shape:
+        raise ShapeError(f"logits {logits.shape} need labels {logits.shape[:-1]}, got {labels.shape}")
+    if normalizer not in ("count", "weights"):
+        raise ShapeError(f'normalizer is "count" (of labelled pixels) or "weights" (their sum), got {normalizer!r}')
+    weights = np.ones(K, logits.dtype) if class_weights is None else np.asarray(class_weights, logits.dtype)
+    if weights.shape != (K,):
+        raise ShapeError(f"class_weights need one number for each of the {K} classes, got shape {weights.shape}")
+    classes = labels.astype(np.int32)
+    if ignore_label is not None:
+        classes[labels == ignore_label] = -1
+    wrong = (classes >= K) | (classes < 0) & (labels != (labels.dtype.type(0) if ignore_label is None else ignore_label))
+    if wrong.any():
+        where = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise DataError(f"label {labels[where]} at {where}: allowed are 0..{K - 1}"
+                        + (f" and {ignore_label} for unlabelled pixels" if ignore_label is not None else ""))  # fmt: skip
+    return weights, classes
+
+
+# --- NumPy: the definition -------------------------------------------------------------------------------------------
+
+
+def softmax_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
+    """logits (..., K), labels (...) integers -> loss, a number of the logits' dtype; cache.
+
+    class_weights: (K,), default all 1. ignore_label: the label of pixels that do not count. normalizer: what the
+    sum is divided by, "count" or "weights". Raises DataError for a label outside 0..K-1, with its place.
+    """
+    weights, classes = _check(logits, labels, class_weights, ignore_label, normalizer)
+    labelled = classes >= 0
+    classes = np.where(labelled, classes, 0)
+    largest = logits.max(-1)
+    log_sum_exp = largest + np.log(np.exp(logits - largest[..., None]).sum(-1))
+    surprise = log_sum_exp - np.take_along_axis(logits, classes[..., None], -1)[..., 0]
+    pixel_weights = np.where(labelled, weights[classes], 0)
+    divisor = pixel_weights.sum() if normalizer == "weights" else labelled.sum().astype(logits.dtype)
+    loss = np.where(labelled, pixel_weights * surprise, 0).sum() / divisor if divisor else logits.dtype.type(0)
+    return loss, (logits, np.where(labelled, classes, -1), weights, divisor)
+
+
+def softmax_cross_entropy_backward_numpy(dloss, cache):
+    """dloss, a number -> dlogits (..., K)."""
+    logits, classes, weights, divisor = cache
+    labelled = classes >= 0
+    exps = np.exp(logits - logits.max(-1, keepdims=True))
+    probs = exps / exps.sum(-1, keepdims=True)
+    one_hot = classes[..., None] == np.arange(logits.shape[-1])
+    scale = np.where(labelled, weights[classes], 0) * (dloss / divisor if divisor else 0)
+    return np.where(labelled[..., None], scale[..., None] * (probs - one_hot), 0).astype(logits.dtype)
+
+
+# --- numba -----------------------------------------------------------------------------------------------------------
+
+PIXELS_PER_TASK = 1024  # fixed, so that the sums do not depend on the number of threads
+
+
+@kernel
+def _surprise_sums(logits, classes, weights, sums, pixels_per_task):
+    """Per task: sum of weight * surprise, sum of weights, count of labelled pixels."""
+    pixels, K = logits.shape
+    for task in prange(len(sums)):
+        sums[task] = 0
+        for p in range(task * pixels_per_task, min((task + 1) * pixels_per_task, pixels)):
+            y = classes[p]
+            if y >= 0:
+                largest = logits[p, 0]
+                for k in range(1, K):
+                    largest = max(largest, logits[p, k])
+                total = logits[p, 0] * 0
+                for k in range(K):
+                    total += np.exp(logits[p, k] - largest)
+                sums[task, 0] += weights[y] * (largest + np.log(total) - logits[p, y])
+                sums[task, 1] += weights[y]
+                sums[task, 2] += 1
+
+
+@kernel
+def _logits_gradient(logits, classes, scale, dlogits):
+    pixels, K = logits.shape
+    for p in prange(pixels):
+        y = classes[p]
+        if y < 0:
+            dlogits[p] = 0
+        else:
+            largest = logits[p, 0]
+            for k in range(1, K):
+                largest = max(largest, logits[p, k])
+            total = logits[p, 0] * 0
+            for k in range(K):
+                dlogits[p, k] = np.exp(logits[p, k] - largest)
+                total += dlogits[p, k]
+            for k in range(K):
+                dlogits[p, k] = scale[y] * (dlogits[p, k] / total - (1 if k == y else 0))
+
+
+def softmax_cross_entropy_forward_numba(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
+    """one pass; a task takes 1024 pixels."""
+    weights, classes = _check(logits, labels, class_weights, ignore_label, normalizer)
+    pixels = np.ascontiguousarray(logits).reshape(-1, logits.shape[-1])
+    sums = np.empty((-(-len(pixels) // PIXELS_PER_TASK), 3), logits.dtype)
+    _surprise_sums(pixels, classes.reshape(-1), weights, sums, PIXELS_PER_TASK)
+    weighted_surprise, weight, count = sums.sum(0)
+    divisor = weight if normalizer == "weights" else count
+    loss = weighted_surprise / divisor if divisor else logits.dtype.type(0)
+    return loss, (logits, classes, weights, divisor)
+
+
+def softmax_cross_entropy_backward_numba(dloss, cache):
+    """one pass, which computes the probabilities again instead of keeping them."""
+    logits, classes, weights, divisor = cache
+    pixels = np.ascontiguousarray(logits).reshape(-1, logits.shape[-1])
+    scale = weights * weights.dtype.type(dloss / divisor if divisor else 0)
+    dlogits = np.empty_like(pixels)
+    _logits_gradient(pixels, classes.reshape(-1), scale, dlogits)
+    return dlogits.reshape(logits.shape)
+
+
+softmax_cross_entropy_forward = fastest(softmax_cross_entropy_forward_numba, softmax_cross_entropy_forward_numpy)
+softmax_cross_entropy_backward = fastest(softmax_cross_entropy_backward_numba, softmax_cross_entropy_backward_numpy)

@@ -1,0 +1,253 @@
+"""Max-pooling, which remembers where each maximum was, and unpooling, which puts values back there.
+
+    pool:    out[y, x] = max of the window at (y*s, x*s);   indices[y, x] = where it was
+    unpool:  out is zero but for  out[where indices[y, x] says] = x[y, x]
+
+Each is the other's mirror: the backward of pooling scatters like unpooling, the backward of unpooling gathers like
+pooling. This is the idea SegNet is named for: the decoder upsamples with the encoder's indices (section 3, figure 3).
+
+Windows follow Caffe's and PyTorch's ceil mode: the last ones may stick out of the picture and are clipped (45 -> 23),
+but none starts outside. The first maximum in reading order wins a tie; the first NaN wins over everything.
+Indices are positions inside the full window; for 2x2 with stride 2 they are packed to two bits (see `indices`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..backend import fastest, kernel, prange
+from ..errors import ShapeError
+from .conv import pair
+from .indices import is_packed, pack_indices, pack_indices_numpy, unpack_indices, unpack_indices_numpy
+
+__all__ = ["max_pool2d_backward", "max_pool2d_forward", "max_pool2d_output_size",
+           "max_unpool2d_backward", "max_unpool2d_forward"]  # fmt: skip
+
+
+def max_pool2d_output_size(input_size, *, size=2, stride=2):
+    """(h, w) after pooling a picture of (H, W): ceil mode, no window starts outside. (45, 60) -> (23, 30)."""
+
+    def along(n, window, step):
+        windows = max(-(-(n - window) // step) + 1, 1)
+        return windows - 1 if (windows - 1) * step >= n else windows
+
+    return tuple(map(along, input_size, pair(size), pair(stride)))
+
+
+def _check_pool(x, size, stride):
+    size, stride = pair(size), pair(stride)
+    if x.ndim != 4 or 0 in x.shape:
+        raise ShapeError(f"max_pool2d needs x (N, H, W, C) with no empty axis, got {x.shape}")
+    if min(size) < 1 or min(stride) < 1 or size[0] * size[1] > 256:
+        raise ShapeError(f"max_pool2d: a window {size} with stride {stride} needs sizes from 1 and at most 256 positions")
+    return size, stride
+
+
+def _check_unpool(x, indices, output_size, size, stride):
+    size, stride = pair(size), pair(stride)
+    if stride[0] < size[0] or stride[1] < size[1]:
+        raise ShapeError(f"max_unpool2d: windows {size} with stride {stride} overlap, so two maxima may want one pixel")
+    expected = max_pool2d_output_size(output_size, size=size, stride=stride)
+    if x.ndim != 4 or x.shape[1:3] != expected:
+        raise ShapeError(f"max_unpool2d to {tuple(output_size)} needs x of (N, {expected[0]}, {expected[1]}, C), got {x.shape}")
+    if indices.shape[:3] != x.shape[:3]:
+        raise ShapeError(f"max_unpool2d: indices {indices.shape} are of another picture than x {x.shape}")
+    return size, stride
+
+
+def _check_inside(position, output_size, size, stride):
+    """An index into the part of a clipped window that is outside the picture would write outside the array."""
+    rows = output_size[0] - (position.shape[1] - 1) * stride[0]
+    columns = output_size[1] - (position.shape[2] - 1) * stride[1]
+    if np.any(position[:, -1] >= rows * size[1]) or np.any(position[:, :, -1] % size[1] >= columns):
+        raise ShapeError(f"max_unpool2d: an index points outside the picture of {tuple(output_size)}: "
+                         "these indices come from another size")  # fmt: skip
+    if position.max() >= size[0] * size[1]:
+        raise ShapeError(f"max_unpool2d: index {position.max()} in a window of {size[0] * size[1]} positions")
+
+
+# --- NumPy: the definition -------------------------------------------------------------------------------------------
+
+
+def _taps(x, pooled_size, size, stride):
+    """For each position of the window: the pixel that every window has there. Views of x, (N, h, w, C) each.
+
+    x must be large enough for full windows.
+    """
+    h, w = pooled_size
+    for i, j in np.ndindex(*size):
+        yield x[:, i : i + (h - 1) * stride[0] + 1 : stride[0], j : j + (w - 1) * stride[1] + 1 : stride[1]]
+
+
+def _full_windows(x, pooled_size, size, stride, value):
+    """x with `value` added at the end of rows and columns, or cut, so that every window is full."""
+    (N, H, W, C), need = x.shape, [(n - 1) * s + k for n, k, s in zip(pooled_size, size, stride, strict=True)]
+    full = np.full((N, *need, C), value, x.dtype)
+    full[:, :H, :W] = x[:, : need[0], : need[1]]
+    return full
+
+
+def _positions(indices, num_channels, size, stride):
+    return unpack_indices_numpy(indices, num_channels) if is_packed(size, stride) else indices
+
+
+def _scatter_numpy(x, position, output_size, size, stride):
+    """Add each x[n, y, x, c] to the pixel of its window that position names."""
+    out = np.zeros((len(x), *output_size, x.shape[3]), x.dtype)
+    full = _full_windows(out, x.shape[1:3], size, stride, 0)
+    for k, tap in enumerate(_taps(full, x.shape[1:3], size, stride)):
+        tap += np.where(position == k, x, 0)
+    H, W = min(full.shape[1], output_size[0]), min(full.shape[2], output_size[1])
+    out[:, :H, :W] = full[:, :H, :W]
+    return out
+
+
+def max_pool2d_forward_numpy(x, *, size=2, stride=2):
+    """x (N, H, W, C) -> (out (N, h, w, C), indices uint8), cache.
+
+    size, stride: of the window, a number or (rows, columns). h, w by `max_pool2d_output_size`. indices: packed
+    (N, h, w, ceil(C/4)) for 2x2 with stride 2, else one byte each, (N, h, w, C).
+    Raises ShapeError for an empty picture or a window of more than 256 positions.
+    """
+    size, stride = _check_pool(x, size, stride)
+    pooled_size = max_pool2d_output_size(x.shape[1:3], size=size, stride=stride)
+    windows = np.stack(list(_taps(_full_windows(x, pooled_size, size, stride, -np.inf), pooled_size, size, stride)))
+    position = windows.argmax(0).astype(np.uint8)  # argmax: the first maximum, or the first NaN
+    out = np.take_along_axis(windows, position[None], 0)[0]
+    indices = pack_indices_numpy(position) if is_packed(size, stride) else position
+    return (out, indices), (indices, x.shape, size, stride)
+
+
+def max_pool2d_backward_numpy(dout, cache):
+    """dout (N, h, w, C) -> dx (N, H, W, C): all of a window's gradient goes to its maximum."""
+    indices, x_shape, size, stride = cache
+    # forward: out[y, x] = x[where indices says]    so: dx[where indices says] += dout[y, x]
+    return _scatter_numpy(dout, _positions(indices, x_shape[3], size, stride), x_shape[1:3], size, stride)
+
+
+def max_unpool2d_forward_numpy(x, indices, *, output_size, size=2, stride=2):
+    """x (N, h, w, C) and the indices of a pooling -> out (N, H, W, C), zero except at the indices; cache.
+
+    output_size: (H, W) that the pooling saw; 2*h is wrong for odd sizes. Raises ShapeError if windows overlap,
+    if sizes do not belong together, or if an index points outside the picture.
+    """
+    size, stride = _check_unpool(x, indices, output_size, size, stride)
+    position = _positions(indices, x.shape[3], size, stride)
+    _check_inside(position, output_size, size, stride)
+    out = _scatter_numpy(x, position, output_size, size, stride)
+    return out, (indices, x.shape, size, stride)
+
+
+def max_unpool2d_backward_numpy(dout, cache):
+    """dout (N, H, W, C) -> dx (N, h, w, C): the gradient at each index; the zeros in between have none to give."""
+    indices, x_shape, size, stride = cache
+    position = _positions(indices, x_shape[3], size, stride)
+    # forward: out[where indices says] = x[y, x]    so: dx[y, x] = dout[where indices says]
+    windows = np.stack(list(_taps(_full_windows(dout, x_shape[1:3], size, stride, 0), x_shape[1:3], size, stride)))
+    return np.take_along_axis(windows, position[None].astype(np.intp), 0)[0]
+
+
+# --- numba -----------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def _max_of_windows(x, out, position, size_y, size_x, stride_y, stride_x):
+    N, H, W, C = x.shape
+    h, w = out.shape[1:3]
+    for task in prange(N * h):
+        n, y = task // h, task % h
+        for column in range(w):
+            top, left = y * stride_y, column * stride_x
+            best, where = out[n, y, column], position[n, y, column]
+            best[:] = x[n, top, left]
+            where[:] = 0
+            for i in range(min(size_y, H - top)):
+                for j in range(min(size_x, W - left)):
+                    k = np.uint8(i * size_x + j)
+                    pixel = x[n, top + i, left + j]
+                    for c in range(C):
+                        # larger, or the first NaN: a NaN is the only number that differs from itself
+                        wins = pixel[c] > best[c] or (pixel[c] != pixel[c] and best[c] == best[c])
+                        best[c] = pixel[c] if wins else best[c]
+                        where[c] = k if wins else where[c]
+
+
+@kernel
+def _scatter(x, position, out, size_y, size_x, stride_y, stride_x):
+    """A task owns one row of `out` and looks for the windows that reach it, so that overlapping ones add up."""
+    N, H, W, C = out.shape
+    h, w = x.shape[1:3]
+    for task in prange(N * H):
+        n, row = task // H, task % H
+        first = max(0, (row - size_y + stride_y) // stride_y)
+        out[n, row] = 0
+        for y in range(first, min(row // stride_y + 1, h)):
+            i = row - y * stride_y
+            for column in range(w):
+                for j in range(min(size_x, W - column * stride_x)):
+                    k, pixel = np.uint8(i * size_x + j), out[n, row, column * stride_x + j]
+                    value, where = x[n, y, column], position[n, y, column]
+                    for c in range(C):
+                        pixel[c] += value[c] if where[c] == k else 0
+
+
+@kernel
+def _gather(dout, position, dx, size_y, size_x, stride_y, stride_x):
+    N, h, w, C = dx.shape
+    H, W = dout.shape[1:3]
+    for task in prange(N * h):
+        n, y = task // h, task % h
+        for column in range(w):
+            value, where = dx[n, y, column], position[n, y, column]
+            for i in range(min(size_y, H - y * stride_y)):
+                for j in range(min(size_x, W - column * stride_x)):
+                    k, pixel = np.uint8(i * size_x + j), dout[n, y * stride_y + i, column * stride_x + j]
+                    for c in range(C):
+                        value[c] = pixel[c] if where[c] == k else value[c]
+
+
+def max_pool2d_forward_numba(x, *, size=2, stride=2):
+    """one pass; a task takes a row of windows."""
+    size, stride = _check_pool(x, size, stride)
+    pooled_size = max_pool2d_output_size(x.shape[1:3], size=size, stride=stride)
+    out = np.empty((len(x), *pooled_size, x.shape[3]), x.dtype)
+    position = np.empty(out.shape, np.uint8)
+    _max_of_windows(np.ascontiguousarray(x), out, position, *size, *stride)
+    indices = pack_indices(position) if is_packed(size, stride) else position
+    return (out, indices), (indices, x.shape, size, stride)
+
+
+def max_pool2d_backward_numba(dout, cache):
+    """a task takes a row of the picture."""
+    indices, x_shape, size, stride = cache
+    dx = np.empty(x_shape, dout.dtype)
+    _scatter(np.ascontiguousarray(dout), _unpacked(indices, x_shape[3], size, stride), dx, *size, *stride)
+    return dx
+
+
+def max_unpool2d_forward_numba(x, indices, *, output_size, size=2, stride=2):
+    """the same kernel as the backward of pooling."""
+    size, stride = _check_unpool(x, indices, output_size, size, stride)
+    position = _unpacked(indices, x.shape[3], size, stride)
+    _check_inside(position, output_size, size, stride)
+    out = np.empty((len(x), *output_size, x.shape[3]), x.dtype)
+    _scatter(np.ascontiguousarray(x), position, out, *size, *stride)
+    return out, (indices, x.shape, size, stride)
+
+
+def max_unpool2d_backward_numba(dout, cache):
+    """a task takes a row of windows."""
+    indices, x_shape, size, stride = cache
+    dx = np.empty(x_shape, dout.dtype)
+    _gather(np.ascontiguousarray(dout), _unpacked(indices, x_shape[3], size, stride), dx, *size, *stride)
+    return dx
+
+
+def _unpacked(indices, num_channels, size, stride):
+    return unpack_indices(indices, num_channels) if is_packed(size, stride) else np.ascontiguousarray(indices)
+
+
+max_pool2d_forward = fastest(max_pool2d_forward_numba, max_pool2d_forward_numpy)
+max_pool2d_backward = fastest(max_pool2d_backward_numba, max_pool2d_backward_numpy)
+max_unpool2d_forward = fastest(max_unpool2d_forward_numba, max_unpool2d_forward_numpy)
+max_unpool2d_backward = fastest(max_unpool2d_backward_numba, max_unpool2d_backward_numpy)
