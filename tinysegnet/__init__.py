@@ -1,0 +1,34 @@
+"""tinysegnet: SegNet from NumPy up, every gradient derived by hand and proven.
+
+import tinysegnet as ts
+model = ts.build("tiny", num_classes=11)
+logits = model.forward(pictures, training=True)
+"""
+
+from . import backend, data, errors, gradcheck, layers, metrics, ops, optim
+from .checkpoint import load, save
+from .models import build, models
+from .predict import evaluate, predict, predict_probs
+from .train import Recipe, fit
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Recipe",
+    "backend",
+    "build",
+    "data",
+    "errors",
+    "evaluate",
+    "fit",
+    "gradcheck",
+    "layers",
+    "load",
+    "metrics",
+    "models",
+    "ops",
+    "optim",
+    "predict",
+    "predict_probs",
+    "save",
+]

@@ -1,6 +1,6 @@
 """What can go wrong, as types. Every message says what is wrong, where, and what to do."""
 
-__all__ = ["CheckpointError", "DataError", "NonFiniteError", "ShapeError", "TinySegNetError"]
+__all__ = ["CheckpointError", "DataError", "NonFiniteError", "ShapeError", "StateError", "TinySegNetError"]
 
 
 class TinySegNetError(Exception):
@@ -21,3 +21,7 @@ class CheckpointError(TinySegNetError, ValueError):
 
 class NonFiniteError(TinySegNetError, ArithmeticError):
     """A loss or a gradient became NaN or infinite during training."""
+
+
+class StateError(TinySegNetError, RuntimeError):
+    """Something was called out of order: a backward without its forward, an unpooling before its pooling."""

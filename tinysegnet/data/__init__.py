@@ -5,6 +5,7 @@ from .batches import batches, num_batches
 from .camvid import CamVid
 from .class_weights import PixelCounts, count_pixels, median_frequency_weights, sqrt_median_frequency_weights
 from .crops import make_crops
+from .memory import InMemory
 from .open import open_dataset
 from .palette import CAMVID, Palette
 from .pictures import read_image, read_labels
@@ -15,6 +16,7 @@ __all__ = [
     "Augment",
     "CamVid",
     "Dataset",
+    "InMemory",
     "Palette",
     "PixelCounts",
     "Sample",

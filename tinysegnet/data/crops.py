@@ -56,9 +56,10 @@ def make_crops(
                 if progress:
                     progress(done, total)
         _finish(part, out)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
+    except OSError as error:
+        raise DataError(f"{part}: cannot be written, {error.strerror} (expected room and permission)") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)  # renamed by now, or of no use
     return counts
 
 
@@ -95,7 +96,7 @@ def _cut(
 def _random_crop(sample: Sample, size: tuple[int, int], labelled: np.ndarray, rng: np.random.Generator) -> Crop:
     """A part of the sample, (H, W) = size, at a random place where at least one pixel is labelled."""
     (H, W), (h, w) = size, sample.labels.shape
-    if H > h or W > w:
+    if h < H or w < W:
         raise DataError(
             f"{sample.name}: {h} x {w} pixels (expected at least the crop, {H} x {W}). Ask for smaller crops"
         )

@@ -19,6 +19,8 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from .palette import CAMVID
+
 __all__ = ["MOODS", "OVERSAMPLING", "PAINTS", "Camera", "Canvas", "Color", "Mood", "Sheet", "between", "chance", "develop", "mix",
            "paint", "pick"]  # fmt: skip
 
@@ -30,13 +32,21 @@ Color = tuple[float, float, float]
 Point = tuple[float, float]
 T = TypeVar("T")
 
-# One box of paints for houses, cars, clothes, fences, poles and boards alike: a colour tells little.
+SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN, CYCLIST = range(CAMVID.num_classes)
+VOID = 11
+assert CAMVID.ignore_label == VOID
+
+# One box of paints for houses, cars, clothes, fences and boards alike: a colour tells little.
 PAINTS: tuple[Color, ...] = (
     (196, 98, 74), (222, 160, 96), (236, 208, 152), (244, 234, 214), (214, 202, 186), (168, 160, 152),
     (122, 120, 124), (84, 86, 94), (52, 54, 64), (142, 178, 190), (96, 138, 166), (62, 92, 132), (70, 130, 128),
     (120, 158, 130), (98, 124, 84), (160, 168, 100), (218, 178, 66), (206, 126, 52), (176, 62, 56), (222, 142, 138),
     (170, 112, 130), (120, 92, 132), (128, 88, 66), (94, 70, 58), (178, 138, 108), (228, 228, 224),
 )  # fmt: skip
+GLASS: tuple[Color, ...] = ((72, 92, 116), (50, 62, 82), (120, 150, 170), (176, 200, 210), (90, 96, 100))
+LAMPLIGHT: Color = (255, 222, 138)
+WHITE: Color = (240, 238, 230)
+DARK: Color = (40, 42, 52)
 
 
 def chance(rng: np.random.Generator, probability: float) -> bool:
@@ -60,9 +70,9 @@ def mix(first: Color, second: Color, share: float) -> Color:
     return (keep * first[0] + share * second[0], keep * first[1] + share * second[1], keep * first[2] + share * second[2])
 
 
-def paint(rng: np.random.Generator, colors: Sequence[Color] = PAINTS) -> Color:
-    """One of the paints, a little lighter or darker than in the box."""
-    r, g, b = pick(rng, colors)
+def paint(rng: np.random.Generator, favourites: Sequence[Color] = PAINTS, share: float = 1.0) -> Color:
+    """One of the favourites, or with probability 1 - share any paint, a little lighter or darker than in the box."""
+    r, g, b = pick(rng, favourites if share == 1.0 or chance(rng, share) else PAINTS)
     light = between(rng, 0.85, 1.12)
     return (r * light, g * light, b * light)
 
@@ -247,16 +257,16 @@ def develop(canvas: Canvas, rng: np.random.Generator, grain: np.ndarray) -> tupl
     small = np.asarray(canvas.picture.reduce(OVERSAMPLING), dtype=np.float32)
     small = small + (grain[labels] * rng.standard_normal(labels.shape, dtype=np.float32))[..., None]
     small = _expose(small, canvas.mood, rng)
-    radius = max(0.0, between(rng, -0.4, 0.7)) * labels.shape[0] / 96.0
+    radius = max(0.0, between(rng, -0.4, 0.5)) * labels.shape[0] / 96.0
     if radius > 0.05:
         picture = Image.fromarray(np.clip(small, 0, 255).astype(np.uint8))
         small = np.asarray(picture.filter(ImageFilter.GaussianBlur(radius)), dtype=np.float32)
-    noise = rng.standard_normal(small.shape, dtype=np.float32) * np.float32(between(rng, 0.5, 5.0))
+    noise = rng.standard_normal(small.shape, dtype=np.float32) * np.float32(between(rng, 0.5, 4.0))
     return np.clip(small + noise, 0, 255).astype(np.uint8), labels
 
 
 def _expose(picture: np.ndarray, mood: Mood, rng: np.random.Generator) -> np.ndarray:
     """The colour cast of the hour and of the camera, its exposure, its contrast about middle grey."""
-    cast = np.array([c * between(rng, 0.92, 1.08) for c in mood.cast], np.float32) * np.float32(between(rng, 0.8, 1.15))
-    contrast = np.float32(between(rng, 0.8, 1.12))
+    cast = np.array([c * between(rng, 0.95, 1.05) for c in mood.cast], np.float32) * np.float32(between(rng, 0.85, 1.12))
+    contrast = np.float32(between(rng, 0.88, 1.12))
     return (picture * cast - 120) * contrast + 120

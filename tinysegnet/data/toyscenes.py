@@ -16,12 +16,20 @@ from functools import partial
 import numpy as np
 
 from ..errors import DataError
-from . import toythings as things
+from . import toyfigures, toyhouses
 from .palette import CAMVID
 from .sample import Sample
 from .toydrawing import (
+    BUILDING,
+    DARK,
     MOODS,
     OVERSAMPLING,
+    PAVEMENT,
+    ROAD,
+    SKY,
+    TREE,
+    VOID,
+    WHITE,
     Camera,
     Canvas,
     Color,
@@ -34,16 +42,15 @@ from .toydrawing import (
     paint,
     pick,
 )
-from .toythings import BUILDING, PAVEMENT, ROAD, SKY, TREE, VOID
 
 __all__ = ["ToyScenes", "draw_scene"]
 
-GREYS: tuple[Color, ...] = (
-    (96, 96, 100), (122, 120, 122), (146, 142, 136), (168, 164, 160), (112, 102, 96), (104, 110, 124), (138, 122, 112),
-    (186, 176, 158), (150, 116, 98), (128, 138, 132),
+ASPHALT: tuple[Color, ...] = ((92, 92, 98), (108, 108, 112), (122, 120, 122), (112, 104, 100), (104, 110, 124))
+SLABS: tuple[Color, ...] = (
+    (168, 164, 160), (186, 176, 158), (150, 116, 98), (176, 150, 132), (146, 150, 150), (122, 120, 122), (198, 190, 180),
 )  # fmt: skip
 GRAIN = np.zeros(256, np.float32)
-GRAIN[[BUILDING, ROAD, PAVEMENT, TREE]] = 2.5, 4.0, 3.0, 5.0
+GRAIN[[BUILDING, ROAD, PAVEMENT, TREE]] = 2.0, 3.0, 2.0, 6.0
 
 Thing = tuple[float, Callable[[], None]]  # how far away it is, and how to draw it
 
@@ -113,7 +120,7 @@ class Street:
         self.left, self.right = -width * lane, width * (1.0 - lane)
         self.wall_left = self.left - between(rng, 2.2, 5.0)
         self.wall_right = self.right + between(rng, 2.2, 5.0)
-        self.length = between(rng, 28.0, 75.0)
+        self.length = between(rng, 22.0, 55.0)
 
     # The backdrop
 
@@ -148,10 +155,10 @@ class Street:
         """What closes the view, then pavement, road and its markings, shadows of the houses."""
         self._draw_far_end()
         rng, canvas = self.rng, self.canvas
-        slabs, asphalt = paint(rng, GREYS), paint(rng, GREYS)
+        slabs, asphalt = paint(rng, SLABS), paint(rng, ASPHALT)
         self._strip(-90.0, 90.0, slabs, PAVEMENT)
         self._draw_slabs(slabs)
-        self._strip(self.left - 0.28, self.right + 0.28, mix(slabs, pick(rng, (things.WHITE, things.DARK)), 0.4))
+        self._strip(self.left - 0.28, self.right + 0.28, mix(slabs, pick(rng, (WHITE, DARK)), 0.4))
         self._strip(self.left, self.right, asphalt, ROAD)
         self._draw_patches(asphalt)
         self._draw_markings()
@@ -169,14 +176,14 @@ class Street:
             if chance(rng, 0.5):
                 height, color = between(rng, 3, 12), paint(rng)
                 sheet.box(0, -2, width, height, color, BUILDING)
-                things.windows(sheet, rng, 0, width, 0.4, height, self.mood.lamps, color)
+                toyhouses.windows(sheet, rng, 0, width, 0.4, height, self.mood.lamps, color)
             else:
                 self._draw_wood(sheet, width, between(rng, 2, 6))
             x += width
 
     def _draw_wood(self, sheet: Sheet, width: float, height: float) -> None:
         """A row of tree tops, far away."""
-        leaves = paint(self.rng, things.LEAVES)
+        leaves = paint(self.rng, toyhouses.LEAVES)
         sheet.box(0, -2, width, height, leaves, TREE)
         for i in range(4):
             sheet.disc(width * (i + 0.5) / 4, height, width * 0.2, leaves, TREE, height * between(self.rng, 0.3, 0.7))
@@ -193,7 +200,7 @@ class Street:
 
     def _draw_slabs(self, color: Color) -> None:
         """The joints between the slabs of the pavement."""
-        joint, ground = mix(color, pick(self.rng, (things.DARK, things.WHITE)), 0.22), self.canvas.ground()
+        joint, ground = mix(color, pick(self.rng, (DARK, WHITE)), 0.22), self.canvas.ground()
         pitch, z = between(self.rng, 0.8, 1.6), 1.2
         while z < 24.0:
             ground.box(self.wall_left - 4, z, self.left, z + 0.09 + 0.006 * z, joint)
@@ -209,7 +216,7 @@ class Street:
         rng, ground = self.rng, self.canvas.ground()
         for _ in range(int(between(rng, 0, 6))):
             x, z = between(rng, self.left, self.right - 1.0), between(rng, 2.0, 20.0)
-            tone = mix(asphalt, pick(rng, (things.DARK, things.WHITE)), between(rng, 0.08, 0.25))
+            tone = mix(asphalt, pick(rng, (DARK, WHITE)), between(rng, 0.08, 0.25))
             if chance(rng, 0.4):
                 ground.disc(x + 0.5, z, 0.4, tone)
             else:
@@ -244,10 +251,10 @@ class Street:
         """Everything that stands in the street, in no order, each with its distance."""
         rng = self.rng
         plan = self._plan_row(self.wall_left) + self._plan_row(self.wall_right)
-        for where, count in ((self._plan_post, between(rng, 1, 4.5)), (self._plan_sign, between(rng, 1, 4)),
-                             (self._plan_car, between(rng, 1, 5)), (self._plan_pedestrian, between(rng, 1, 6)),
-                             (self._plan_cyclist, between(rng, 0.6, 3.6)), (self._plan_barrier, between(rng, 0, 1.6)),
-                             (self._plan_street_tree, between(rng, 0, 3)), (self._plan_oddity, between(rng, 0, 3))):  # fmt: skip
+        for where, count in ((self._plan_post, between(rng, 1, 4)), (self._plan_sign, between(rng, 1, 3.6)),
+                             (self._plan_car, between(rng, 1, 4)), (self._plan_pedestrian, between(rng, 1, 4.6)),
+                             (self._plan_cyclist, between(rng, 0.8, 3)), (self._plan_barrier, between(rng, 0, 1.8)),
+                             (self._plan_street_tree, between(rng, 0, 2.5)), (self._plan_oddity, between(rng, 0, 2.4))):  # fmt: skip
             for _ in range(int(count)):
                 plan += where()
         return plan
@@ -262,7 +269,7 @@ class Street:
                 plan.append((1e3, partial(self._draw_house_shadow, x, start, end)))
             if self._in_view(x, start, end):
                 more = (open_before,) if built else ()
-                draw = things.house if built else self._draw_garden
+                draw = toyhouses.house if built else self._draw_garden
                 plan.append((end, partial(draw, self.canvas, rng, x, start, end, *more)))
             start, open_before = end, not built
         return plan
@@ -283,13 +290,13 @@ class Street:
         side = 1.0 if x > 0 else -1.0
         form = rng.random()
         if form < 0.6 and chance(rng, 0.5):
-            things.fence(canvas.facing(x, end - 0.1), rng, 0, side * 12.0)
+            toyhouses.fence(canvas.facing(x, end - 0.1), rng, 0, side * 12.0)
         for depth in sorted((between(rng, start, end) for _ in range(int(between(rng, 0, 3.5)))), reverse=True):
-            things.tree(canvas, rng, x + side * between(rng, 1.5, 6.0), depth)
+            toyhouses.tree(canvas, rng, x + side * between(rng, 1.5, 6.0), depth)
         if form < 0.6:
-            things.fence(canvas.along(x, start, canvas.wall_light(x)), rng, 0, end - start)
+            toyhouses.fence(canvas.along(x, start, canvas.wall_light(x)), rng, 0, end - start)
         elif form < 0.85:
-            things.hedge(canvas, rng, x, start, end)
+            toyhouses.hedge(canvas, rng, x, start, end)
 
     def _spot(self, low: float, high: float, near: float = 4.0, far: float = 18.0) -> Point | None:
         """A place (x, z) with x between low and high that the camera sees; nearer ones as likely as they look large."""
@@ -315,50 +322,50 @@ class Street:
         return (self.left - 0.8, self.left - 0.3) if chance(self.rng, 0.5) else (self.right + 0.3, self.right + 0.8)
 
     def _plan_post(self) -> list[Thing]:
-        return self._place(self._spot(*self._kerb(), near=5.5, far=20.0), things.lamp_post)
+        return self._place(self._spot(*self._kerb(), near=5.0, far=15.0), toyfigures.lamp_post)
 
     def _plan_sign(self) -> list[Thing]:
-        draw = things.traffic_light if chance(self.rng, 0.35) else things.sign
-        return self._place(self._spot(*self._kerb(), near=4.5, far=14.0), draw)
+        draw = toyfigures.traffic_light if chance(self.rng, 0.35) else toyfigures.sign
+        return self._place(self._spot(*self._kerb(), near=4.0, far=11.0), draw)
 
     def _plan_street_tree(self) -> list[Thing]:
-        return self._place(self._spot(*self._kerb(), near=6.0, far=30.0), things.tree)
+        return self._place(self._spot(*self._kerb(), near=6.0, far=30.0), toyhouses.tree)
 
     def _plan_oddity(self) -> list[Thing]:
-        return self._place(self._spot(*self._beside(), far=14.0), things.oddity)
+        return self._place(self._spot(*self._beside(), far=14.0), toyfigures.oddity)
 
     def _plan_pedestrian(self) -> list[Thing]:
         strip = (self.left, self.right) if chance(self.rng, 0.3) else self._beside()
-        return self._place(self._spot(*strip, far=15.0), things.pedestrian)
+        return self._place(self._spot(*strip, far=12.0), toyfigures.pedestrian)
 
     def _plan_cyclist(self) -> list[Thing]:
         strip = self._beside() if chance(self.rng, 0.15) else (self.left + 0.5, self.right - 0.5)
-        return self._place(self._spot(*strip, far=14.0), things.cyclist)
+        return self._place(self._spot(*strip, far=11.0), toyfigures.cyclist)
 
     def _plan_car(self) -> list[Thing]:
         """A parked car, one in its lane, or one that crosses the street."""
         rng, middle = self.rng, (self.left + self.right) / 2
         form = rng.random()
         if form < 0.2:
-            return self._place(self._spot(self.left, self.right, near=5.0, far=18.0), things.crossing_car)
+            return self._place(self._spot(self.left, self.right, near=5.0, far=15.0), toyfigures.crossing_car)
         if form < 0.6:
             x = self.left + 1.1 if chance(rng, 0.5) else self.right - 1.1
         else:
             x = (middle + self.left) / 2 if chance(rng, 0.5) else (middle + self.right) / 2
-        return self._place(self._spot(x, x, near=4.0, far=24.0), things.car, x > middle)
+        return self._place(self._spot(x, x, near=4.0, far=18.0), toyfigures.car, x > middle)
 
     def _plan_barrier(self) -> list[Thing]:
         """A short fence that faces the camera, or a railing along the kerb."""
         rng = self.rng
-        spot = self._spot(self.wall_left, self.wall_right, near=5.0, far=16.0)
+        spot = self._spot(self.wall_left, self.wall_right, near=5.0, far=13.0)
         if spot is None:
             return []
         x, z = spot
         if chance(rng, 0.5):
             half = between(rng, 1.0, 2.5)
-            return [(z, partial(things.fence, self.canvas.facing(x, z), rng, -half, half))]
+            return [(z, partial(toyhouses.fence, self.canvas.facing(x, z), rng, -half, half))]
         kerb = self.left - 0.2 if chance(rng, 0.5) else self.right + 0.2
-        return [(z + 3.0, partial(things.fence, self.canvas.along(kerb, z), rng, 0.0, between(rng, 3.0, 9.0)))]
+        return [(z + 3.0, partial(toyhouses.fence, self.canvas.along(kerb, z), rng, 0.0, between(rng, 3.0, 9.0)))]
 
     def draw_bonnet(self) -> None:
         """At times the bonnet of our own car, or a hot-air balloon in the sky: both void."""
@@ -366,6 +373,6 @@ class Street:
         width, height = canvas.picture.size
         if chance(rng, 0.35):
             middle, rise, color = between(rng, 0.3, 0.7) * width, between(rng, 0.04, 0.12) * height, paint(rng)
-            for shrink, tone in ((1.0, mix(color, things.DARK, 0.4)), (0.8, color), (0.3, mix(color, things.WHITE, 0.4))):
+            for shrink, tone in ((1.0, mix(color, DARK, 0.4)), (0.8, color), (0.3, mix(color, WHITE, 0.4))):
                 points = [(middle + shrink * 0.6 * width * a / 8, height - shrink * rise * (1 - (a / 8) ** 4)) for a in range(-8, 9)]
                 canvas.polygon(points + [(middle, height + 9)], tone, VOID)

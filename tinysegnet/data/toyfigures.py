@@ -1,203 +1,25 @@
-"""What stands in a toy street: houses, trees, poles, signs, fences, cars, people, and odd things without a class.
+"""Who and what is about in a toy street: lamp posts, signs, cars, people, and odd things without a class.
 
-Every function draws one thing on a `Canvas` at (x, z) metres, in the colours of the common box of
-paints, and marks its polygons with its class. Thin things are a little stouter than life, as in a
-picture book, so that they are some pixels wide at 96x128.
+Every function draws one thing on a `Canvas` where it stands, at (x, z) metres, and marks its polygons
+with its class. Thin things are a little stouter than life, as in a picture book, so that they are
+some pixels wide at 96x128.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .palette import CAMVID
-from .toydrawing import PAINTS, Canvas, Color, Sheet, between, chance, mix, paint, pick
+from .toydrawing import CAR, CYCLIST, PEDESTRIAN, POLE, SIGN, VOID
+from .toydrawing import DARK, GLASS, LAMPLIGHT, WHITE, Canvas, Color, Sheet, between, chance, mix, paint, pick
 
-__all__ = ["BUILDING", "CAR", "CYCLIST", "FENCE", "PAVEMENT", "PEDESTRIAN", "POLE", "ROAD", "SIGN", "SKY", "TREE",
-           "VOID", "car", "crossing_car", "cyclist", "fence", "hedge", "house", "lamp_post", "oddity", "pedestrian",
-           "sign", "traffic_light", "tree", "windows"]  # fmt: skip
+__all__ = ["car", "crossing_car", "cyclist", "lamp_post", "oddity", "pedestrian", "sign", "traffic_light"]
 
-SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN, CYCLIST = range(CAMVID.num_classes)
-VOID = 11
-assert CAMVID.ignore_label == VOID
-
-LEAVES: tuple[Color, ...] = (
-    (92, 134, 74), (70, 112, 72), (126, 156, 82), (58, 96, 84), (196, 128, 58), (178, 84, 52), (206, 170, 74),
-    (222, 168, 172), (128, 96, 66), (140, 150, 110), (122, 70, 72),
-)  # fmt: skip
-BARK: tuple[Color, ...] = ((96, 74, 58), (122, 104, 88), (70, 58, 56), (166, 156, 144))
 SKIN: tuple[Color, ...] = ((244, 206, 172), (222, 172, 132), (172, 118, 84), (120, 80, 58), (88, 58, 44))
-GLASS: tuple[Color, ...] = ((72, 92, 116), (50, 62, 82), (120, 150, 170), (176, 200, 210), (90, 96, 100))
-METAL: tuple[Color, ...] = ((70, 74, 80), (120, 124, 126), (178, 178, 172), (54, 78, 66), (112, 84, 64), (216, 214, 204))
-LAMPLIGHT: Color = (255, 222, 138)
-WHITE: Color = (240, 238, 230)
-DARK: Color = (40, 42, 52)
-
-
-# Houses
-
-
-def house(canvas: Canvas, rng: np.random.Generator, x: float, start: float, end: float, gable_end: bool) -> None:
-    """A house whose front runs along the street at x from z = start to end.
-
-    gable_end: whether its side wall, which faces the camera, is in view; otherwise it gets no windows.
-    """
-    side = 1.0 if x > 0 else -1.0
-    color, height = paint(rng), between(rng, 4.5, 13.0)
-    width = end - start
-    trim = mix(color, pick(rng, (WHITE, DARK)), 0.35)
-    front = canvas.along(x, start, canvas.wall_light(x))
-    flank = canvas.facing(x, start, light=1.0 - 0.12 * canvas.mood.shadow)
-    pitched = chance(rng, 0.45)
-    if pitched:
-        _roof(canvas, rng, x, start, width, height, side)
-    depth = side * 9.0
-    flank.box(0, 0, depth, height, color, BUILDING)
-    if pitched:
-        flank.polygon(((0, height), (depth / 2, height + 2.6), (depth, height)), color, BUILDING)
-    if gable_end:
-        windows(flank, rng, min(depth, 0.0), max(depth, 0.0), 0.4, height, canvas.mood.lamps, trim)
-    front.box(0, 0, width, height, color, BUILDING)
-    if not pitched:
-        _parapet(front, rng, width, height, color, trim)
-    ground_floor = _ground_floor(front, rng, width, trim)
-    windows(front, rng, 0, width, ground_floor, height, canvas.mood.lamps, trim)
-
-
-def _roof(canvas: Canvas, rng: np.random.Generator, x: float, start: float, width: float, height: float,
-          side: float) -> None:  # fmt: skip
-    """The slope of a roof above the front, and perhaps a chimney on it."""
-    if chance(rng, 0.5):
-        chimney = canvas.facing(x + side * 3.6, start + width / 2)
-        chimney.box(-0.5, height + 1.0, 0.5, height + 3.6, paint(rng), BUILDING)
-    slope = Sheet(canvas, (x, height, start), (0, 0, 1), (side * 4.5, 2.6, 0), 0.95)
-    tiles = paint(rng)
-    slope.box(0, 0, width, 1, tiles, BUILDING)
-    for row in (0.25, 0.5, 0.75):
-        slope.box(0, row, width, row + 0.07, mix(tiles, DARK, 0.3))
-
-
-def _parapet(front: Sheet, rng: np.random.Generator, width: float, height: float, color: Color, trim: Color) -> None:
-    """The upper edge of a flat front: a cornice, or a stepped or pointed gable."""
-    form = int(rng.random() * 3)
-    if form == 0:
-        front.polygon(((0, height), (width / 2, height + 2.2), (width, height)), color, BUILDING)
-        front.disc(width / 2, height + 0.6, 0.4, mix(color, DARK, 0.5))
-    elif form == 1:
-        for step in (0.15, 0.32):
-            front.box(width * step, height, width * (1 - step), height + 5 * step, color, BUILDING)
-    front.box(0, height - 0.35, width, height, trim, BUILDING)
-
-
-def _ground_floor(front: Sheet, rng: np.random.Generator, width: float, trim: Color) -> float:
-    """A door, or a shop with its window and awning; returns where the floors above begin, metres."""
-    door = between(rng, 0.1, 0.6) * width
-    if chance(rng, 0.45):
-        _shop(front, rng, width)
-        return 3.4
-    front.box(door - 0.15, 0, door + 1.25, 2.5, trim)
-    front.box(door, 0, door + 1.1, 2.35, paint(rng))
-    if chance(rng, 0.5):
-        front.box(0, 0, width, 0.5, mix(trim, DARK, 0.25))
-    return 2.9 if door < 0.5 * width else 0.7
-
-
-def _shop(front: Sheet, rng: np.random.Generator, width: float) -> None:
-    """A shop window under a striped awning."""
-    glass = LAMPLIGHT if chance(rng, front.canvas.mood.lamps) else pick(rng, GLASS)
-    front.box(0.06 * width, 0.5, 0.7 * width, 2.4, glass)
-    front.box(0.76 * width, 0, 0.94 * width, 2.4, paint(rng))
-    awning, stripe = paint(rng), mix(paint(rng), WHITE, 0.7)
-    for i in range(6):
-        left = width * (0.04 + 0.92 * i / 6)
-        front.box(left, 2.45, left + 0.92 * width / 6, 3.15, stripe if i % 2 else awning)
-
-
-def windows(wall: Sheet, rng: np.random.Generator, left: float, right: float, bottom: float, top: float,
-             lamps: float, trim: Color) -> None:  # fmt: skip
-    """Rows of windows between two heights of a wall, some of them lit."""
-    glass, shutters = pick(rng, GLASS), (paint(rng) if chance(rng, 0.3) else None)
-    columns = max(1, int((right - left) / between(rng, 2.0, 3.2)))
-    pitch, storey = (right - left) / columns, between(rng, 2.6, 3.1)
-    half, tall = pitch * between(rng, 0.2, 0.32), between(rng, 1.2, 1.7)
-    frames = wall.origin[2] < 16
-    for row in range(int((top - 0.4 - bottom) / storey)):
-        sill = bottom + storey * row + 0.6
-        for column in range(columns):
-            middle = left + pitch * (column + 0.5)
-            if shutters is not None:
-                wall.box(middle - 1.5 * half, sill, middle + 1.5 * half, sill + tall, shutters)
-            elif frames:
-                wall.box(middle - half - 0.14, sill - 0.2, middle + half + 0.14, sill + tall + 0.14, trim)
-            pane = LAMPLIGHT if lamps and chance(rng, lamps) else glass
-            wall.box(middle - half, sill, middle + half, sill + tall, pane)
-
-
-# Gardens
-
-
-def tree(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """A tree: a trunk under a round crown of leaves, a poplar or a fir."""
-    canvas.drop_shadow(x, z, 1.5, 1.0)
-    sheet, leaves = canvas.facing(x, z), paint(rng, LEAVES)
-    height, trunk = between(rng, 4.0, 8.5), between(rng, 0.18, 0.32)
-    sheet.box(-trunk, 0, trunk, height * 0.6, paint(rng, BARK), TREE)
-    form = rng.random()
-    if form < 0.2:
-        _fir(sheet, leaves, height)
-    elif form < 0.4:
-        _crown(sheet, rng, leaves, height, 0.17 * height, 0.45 * height)
-    else:
-        _crown(sheet, rng, leaves, height, between(rng, 0.28, 0.4) * height, 0.33 * height)
-
-
-def _fir(sheet: Sheet, leaves: Color, height: float) -> None:
-    """Three skirts of needles, one above the other."""
-    for i, share in enumerate((0.15, 0.4, 0.62)):
-        half, bottom, top = 0.27 * height * (1 - 0.25 * i), height * share, height * (share + 0.42)
-        sheet.polygon(((-half, bottom), (0, top), (half, bottom)), leaves, TREE)
-        sheet.polygon(((0, top), (half, bottom), (0.2 * half, bottom)), mix(leaves, DARK, 0.28))
-
-
-def _crown(sheet: Sheet, rng: np.random.Generator, leaves: Color, height: float, across: float, up: float) -> None:
-    """Overlapping balls of leaves, then dabs of light and shade within them."""
-    middle, sun = height - up, sheet.canvas.sun
-    for a, b, size in ((0, 0, 0.8), (-0.55, -0.25, 0.55), (0.55, -0.2, 0.55), (-0.35, 0.4, 0.55), (0.38, 0.42, 0.5)):
-        wobble = between(rng, 0.85, 1.2)
-        sheet.disc(a * across, middle + b * up, size * across * wobble, leaves, TREE, size * up * wobble)
-    light, shade = mix(leaves, (255, 250, 200), 0.25), mix(leaves, (30, 34, 60), 0.32)
-    for _ in range(9):
-        a, b = between(rng, -0.75, 0.75), between(rng, -0.75, 0.75)
-        tone = light if a * sun + b > 0 else shade
-        sheet.disc(a * across, middle + b * up, 0.2 * across, tone, None, 0.16 * up)
-
-
-def hedge(canvas: Canvas, rng: np.random.Generator, x: float, start: float, end: float) -> None:
-    """A hedge along the street: a tree's leaves in the shape of a wall."""
-    height, leaves, wall = between(rng, 0.9, 2.4), paint(rng, LEAVES), canvas.along(x, start)
-    end_wall = canvas.facing(x, start)
-    end_wall.box(0, 0, 1.0 if x > 0 else -1.0, height, mix(leaves, DARK, 0.15), TREE)
-    wall.box(0, 0, end - start, height, leaves, TREE)
-    shade, light = mix(leaves, (30, 34, 60), 0.3), mix(leaves, (255, 250, 200), 0.22)
-    for i in range(16):
-        along, up = between(rng, 0.03, 0.97) * (end - start), between(rng, 0.08, 0.92) * height
-        wall.disc(along, up, 0.3, shade if i % 2 else light, None, 0.16)
-
-
-def fence(sheet: Sheet, rng: np.random.Generator, left: float, right: float) -> None:
-    """A fence on the sheet from a = left to right: pickets, palings or railings; what shows through is fence too."""
-    color, height = paint(rng), between(rng, 1.1, 1.9)
-    gap = mix(color, pick(rng, (DARK, DARK, WHITE)), between(rng, 0.35, 0.6))
-    sheet.box(left, 0, right, height, gap, FENCE)
-    wide = max(between(rng, 0.4, 0.75), 0.03 * sheet.origin[2])  # not finer than the eye can see
-    count = max(2, int(abs(right - left) / wide))
-    pitch, pointed = (right - left) / count, chance(rng, 0.5)
-    for i in range(count):
-        a, b = left + pitch * (i + 0.15), left + pitch * (i + 0.75)
-        sheet.box(a, 0, b, height, color, FENCE)
-        if pointed:
-            sheet.polygon(((a, height), ((a + b) / 2, height + 0.3), (b, height)), color, FENCE)
-    for rail in (0.2, 0.7):
-        sheet.box(left, height * rail, right, height * (rail + 0.12), mix(color, DARK, 0.15), FENCE)
+METAL: tuple[Color, ...] = ((70, 74, 80), (120, 124, 126), (178, 178, 172), (54, 78, 66), (96, 92, 92))
+GLOSS: tuple[Color, ...] = ((176, 62, 56), (62, 92, 132), (228, 228, 224), (52, 54, 64), (168, 170, 172), (218, 178, 66),
+                            (70, 130, 128))  # fmt: skip
+ENAMEL: tuple[Color, ...] = ((204, 56, 50), (44, 84, 160), (234, 188, 48))
+SAFETY: tuple[Color, ...] = ((238, 226, 70), (240, 130, 50), (120, 210, 90))
 
 
 # Poles and signs
@@ -205,7 +27,7 @@ def fence(sheet: Sheet, rng: np.random.Generator, left: float, right: float) -> 
 
 def lamp_post(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
     """A lamp post whose arm reaches over the street, or a bare pole."""
-    sheet, color = canvas.facing(x, z), paint(rng, METAL + PAINTS)
+    sheet, color = canvas.facing(x, z), paint(rng, METAL, 0.7)
     half, height, toward = between(rng, 0.13, 0.19), between(rng, 4.5, 7.0), -1.0 if x > 0 else 1.0
     sheet.box(-half, 0, half, height, color, POLE)
     sheet.box(-1.7 * half, 0, 1.7 * half, 0.7, mix(color, DARK, 0.2), POLE)
@@ -224,7 +46,7 @@ def sign(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
     """A traffic sign on its pole: round, three-cornered, square, a diamond or a name board."""
     sheet, top = canvas.facing(x, z), between(rng, 2.3, 3.3)
     sheet.box(-0.11, 0, 0.11, top, paint(rng, METAL), POLE)
-    rim, face = paint(rng), mix(paint(rng), pick(rng, (WHITE, WHITE, (60, 90, 150), (220, 190, 70))), 0.65)
+    rim, face = paint(rng, ENAMEL, 0.75), mix(paint(rng), WHITE, 0.8)
     form, r = int(rng.random() * 5), between(rng, 0.5, 0.68)
     if form == 0:
         sheet.disc(0, top, r, rim, SIGN)
@@ -258,7 +80,7 @@ def traffic_light(canvas: Canvas, rng: np.random.Generator, x: float, z: float) 
 def car(canvas: Canvas, rng: np.random.Generator, x: float, z: float, leaving: bool) -> None:
     """A car along the street, its nearer end at z. leaving: we see its tail, otherwise its front."""
     canvas.drop_shadow(x, z + 2.0, 1.3, 2.4)
-    color, half, length = paint(rng), between(rng, 0.85, 1.0), between(rng, 3.4, 4.6)
+    color, half, length = paint(rng, GLOSS, 0.6), between(rng, 0.85, 1.0), between(rng, 3.4, 4.6)
     waist, top = between(rng, 0.8, 1.0), between(rng, 1.4, 2.1)
     lean = between(rng, 0.1, 0.25)
     inner = -1.0 if x > _sight_line(canvas, z) else 1.0  # the flank that is in view
@@ -307,7 +129,7 @@ def _face(tail: Sheet, rng: np.random.Generator, half: float, waist: float, leav
 def crossing_car(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
     """A car seen from the side, on its way across the street."""
     canvas.drop_shadow(x, z, 2.4, 0.8)
-    sheet, color, glass = canvas.facing(x, z), paint(rng), pick(rng, GLASS)
+    sheet, color, glass = canvas.facing(x, z), paint(rng, GLOSS, 0.6), pick(rng, GLASS)
     way, half = pick(rng, (-1.0, 1.0)), between(rng, 1.8, 2.3)
     waist, top = between(rng, 0.85, 1.0), between(rng, 1.45, 1.9)
     sheet.polygon([(way * half * a, b) for a, b in ((-1, 0.28), (1, 0.28), (1, waist - 0.1), (0.55, waist), (-1, waist))], color, CAR)
@@ -361,7 +183,7 @@ def cyclist(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> Non
 
 def _cyclist_from_side(sheet: Sheet, rng: np.random.Generator, way: float) -> None:
     """Two wheels, a frame, a rider who leans forward. The wheels' spokes are bicycle too."""
-    frame, top, trousers, skin = paint(rng), paint(rng), paint(rng), pick(rng, SKIN)
+    frame, top, trousers, skin = paint(rng), paint(rng, SAFETY, 0.6), paint(rng), pick(rng, SKIN)
     spokes = (166, 166, 160)
     for hub in (-0.62, 0.62):
         sheet.disc(hub, 0.42, 0.42, (38, 38, 44), CYCLIST)
@@ -379,7 +201,7 @@ def _cyclist_from_side(sheet: Sheet, rng: np.random.Generator, way: float) -> No
 
 def _cyclist_from_behind(sheet: Sheet, rng: np.random.Generator) -> None:
     """One narrow wheel, two legs beside it, a broad back and a handlebar."""
-    frame, top, trousers, skin = paint(rng), paint(rng), paint(rng), pick(rng, SKIN)
+    frame, top, trousers, skin = paint(rng), paint(rng, SAFETY, 0.6), paint(rng), pick(rng, SKIN)
     sheet.box(-0.1, 0, 0.1, 0.85, (38, 38, 44), CYCLIST)
     sheet.box(-0.42, 1.08, 0.42, 1.22, frame, CYCLIST)
     foot = between(rng, 0.15, 0.4)

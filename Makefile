@@ -1,0 +1,35 @@
+# make test, make train: each makes the environment in .venv first, if it is missing.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: train test gradcheck lint oracle clean
+
+train: $(READY)
+	$(BIN)/tinysegnet train
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+gradcheck: $(READY)
+	$(BIN)/tinysegnet gradcheck
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The same checks against PyTorch, which is a large download and never needed otherwise.
+oracle: $(READY)
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pytest tests/oracle
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'tinysegnet needs Python 3.11 or later: make PYTHON=python3.12')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $(READY)
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

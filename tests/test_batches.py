@@ -1,0 +1,173 @@
+"""Batches and augmentation: picture and labels move together, chance comes from one generator, epochs resume.
+
+The telling data set: red = column, green = row, and the label map says the column, or the row, as well. Whatever
+is cropped, scaled and mirrored, each pixel then still says where it came from, twice.
+"""
+
+import numpy as np
+import pytest
+
+from tinysegnet.data import Augment, Palette, Sample, batches, num_batches, resize_sample
+from tinysegnet.errors import DataError, ShapeError
+
+H, W = 36, 60
+
+
+def telling_sample(axis):
+    rows, columns = np.mgrid[:H, :W]
+    image = np.stack([columns * 4, rows * 4, np.full((H, W), 7)], axis=-1).astype(np.uint8)
+    return Sample(image, (rows, columns)[axis].astype(np.uint8), "telling")
+
+
+class Solid:
+    """Picture i is all of value i, and so are its labels."""
+
+    palette = Palette(tuple("abcdefghijklmnop"), ((0, 0, 0),) * 16)
+    name = "solid"
+
+    def __init__(self, count):
+        self.count = count
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        image = np.full((8, 12, 3), (index, 50 + 10 * index, 255 - index), np.uint8)
+        image[:, 6:, 1] += 40
+        return Sample(image, np.full((8, 12), index, np.uint8), str(index))
+
+
+def read(dataset, batch_size=2, size=(8, 12), seed=0, **options):
+    return list(batches(dataset, batch_size, size=size, rng=np.random.default_rng(seed), **options))
+
+
+@pytest.mark.parametrize("size", [(36, 60), (18, 30), (20, 28), (27, 21), (50, 90)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_picture_and_labels_move_together(size, axis):
+    rng = np.random.default_rng(1)
+    augment = Augment(flip=0.5, scale=(1.0, 2.5), color_jitter=0)
+    sample, channel, errors, mirrored = telling_sample(axis), 1 - axis, [], 0
+    for _ in range(40):
+        image, labels = augment(sample, rng=rng, size=size)
+        assert image.shape == (*size, 3)
+        assert labels.shape == size
+        error = image[..., channel] / 4 - labels.astype(float)
+        # Nearest may be half a source pixel off, antialiasing bends the ramp at the border: leave that out.
+        inner = error[2:-2, 2:-2]
+        assert np.abs(inner).max() <= 0.5 + 1 / 8 + 1e-9  # 1 / 8: the picture is rounded to 1 / 4
+        errors.append(inner.mean())
+        mirrored += image[0, 0, 0] > image[0, -1, 0]
+        assert image[0, 0, 1] < image[-1, 0, 1]  # never upside down
+    assert abs(np.mean(errors)) < 0.05  # no half-pixel shift between the two
+    assert 8 < mirrored < 32
+
+
+def test_scale_is_zoom_and_place_is_random():
+    """At scale s the crop shows 1/s of each side; over many draws it reaches every border."""
+    rng = np.random.default_rng(2)
+    sample = telling_sample(1)
+    crops = [Augment(flip=0, scale=(2, 2), color_jitter=0)(sample, rng=rng, size=(36, 60))[0] / 4 for _ in range(300)]
+    for crop in crops:
+        assert np.ptp(crop[..., 0]) == pytest.approx(W / 2 - 0.5, abs=1)
+        assert np.ptp(crop[..., 1]) == pytest.approx(H / 2 - 0.5, abs=1)
+    lefts, tops = np.array([(crop[0, 0, 0], crop[0, 0, 1]) for crop in crops]).T
+    assert lefts.min() < 1 < W / 2 - 1 < lefts.max() + 0.5
+    assert tops.min() < 1 < H / 2 - 1 < tops.max() + 0.5
+    assert abs(np.corrcoef(lefts, tops)[0, 1]) < 0.2
+    whole, _ = Augment(flip=0, scale=(1, 1), color_jitter=0)(sample, rng=rng, size=(H, W))
+    np.testing.assert_array_equal(whole, sample.image)
+
+
+def test_labels_are_picked_not_mixed():
+    labels = np.random.default_rng(3).choice(np.array([0, 11], np.uint8), (H, W))
+    sample = Sample(np.zeros((H, W, 3), np.uint8), labels, "x")
+    for size in ((13, 17), (70, 90)):
+        assert set(np.unique(resize_sample(sample, size)[1])) == {0, 11}
+
+
+def test_color_jitter_by_its_definition():
+    rng = np.random.default_rng(4)
+    image = rng.integers(100, 150, (H, W, 3)).astype(np.uint8)  # far from 0 and 255: nothing is clipped
+    sample = Sample(image, image[..., 0], "x")
+    draws = np.random.default_rng(5)
+    draws.random(4)
+    brightness, contrast, saturation = 1 + 0.3 * draws.uniform(-1, 1, 3)
+    grey = image @ np.array([0.299, 0.587, 0.114])
+    expected = grey[..., None] + saturation * (image - grey[..., None])
+    expected = brightness * (grey.mean() + contrast * (expected - grey.mean()))
+    augment = Augment(flip=0, scale=(1, 1), color_jitter=0.3)
+    out, labels = augment(sample, rng=np.random.default_rng(5), size=(H, W))
+    assert np.abs(out - expected).max() < 1.2  # the mean and the result are rounded to whole numbers
+    assert np.abs(out.astype(int) - image).max() > 10
+    np.testing.assert_array_equal(labels, sample.labels)
+
+
+def test_augment_refuses_nonsense():
+    for wrong in ({"scale": (0.5, 1)}, {"scale": (1.5, 1)}, {"flip": 2}, {"color_jitter": 1}):
+        with pytest.raises(ShapeError, match=next(iter(wrong))):
+            Augment(**wrong)
+
+
+def test_every_picture_once_in_float32_and_new_arrays():
+    out = read(Solid(9), 3)
+    assert [images.shape for images, _ in out] == [(3, 8, 12, 3)] * 3
+    assert all(images.dtype == np.float32 and labels.dtype == np.uint8 for images, labels in out)
+    seen = [int(n) for _, labels in out for n in labels[:, 0, 0]]
+    assert sorted(seen) == list(range(9))
+    assert seen != sorted(seen)
+    for images, labels in out:  # pictures stay with their labels, channels in order
+        np.testing.assert_array_equal(images[..., 0], labels)
+        np.testing.assert_array_equal(images[..., 2], 255 - labels.astype(float))
+    assert not np.shares_memory(out[0][0], out[1][0])
+
+
+def test_last_batch():
+    assert [len(labels) for _, labels in read(Solid(7), 3)] == [3, 3]
+    assert [len(labels) for _, labels in read(Solid(7), 3, shuffle=False)] == [3, 3, 1]
+    assert [len(labels) for _, labels in read(Solid(2), 3)] == [2]
+    for count, batch_size, shuffle in ((7, 3, True), (7, 3, False), (2, 3, True), (6, 3, False)):
+        dataset = Solid(count)
+        assert num_batches(dataset, batch_size, shuffle=shuffle) == len(read(dataset, batch_size, shuffle=shuffle))
+
+
+def test_in_order_without_generator():
+    out = list(batches(Solid(5), 2, size=(4, 6), shuffle=False))
+    assert [labels[:, 0, 0].tolist() for _, labels in out] == [[0, 1], [2, 3], [4]]
+    assert out[0][0].shape == (2, 4, 6, 3)
+    for options in ({}, {"shuffle": False, "augment": Augment()}):
+        with pytest.raises(TypeError, match="rng"):
+            batches(Solid(5), 2, size=(4, 6), **options)
+
+
+def test_an_epoch_is_a_function_of_the_generators_state_and_resumes():
+    dataset, augment = Solid(11), Augment()
+    whole = read(dataset, seed=6, augment=augment)
+    for start in range(6):
+        rest = read(dataset, seed=6, augment=augment, start=start)
+        assert len(rest) == len(whole) - start
+        for (images, labels), (again, labels_again) in zip(whole[start:], rest, strict=True):
+            np.testing.assert_array_equal(images, again)
+            np.testing.assert_array_equal(labels, labels_again)
+    first = [labels[:, 0, 0].tolist() for _, labels in whole]
+    other = [labels[:, 0, 0].tolist() for _, labels in read(dataset, seed=7, augment=augment)]
+    assert first != other
+
+
+def test_all_chance_is_drawn_at_the_call():
+    """However far an epoch is read, and whatever else draws meanwhile, generator and batches stay the same."""
+    states, outs = [], []
+    for steps in (0, 5):
+        rng = np.random.default_rng(8)
+        epoch = batches(Solid(11), 2, size=(8, 12), rng=rng, augment=Augment())
+        states.append(rng.bit_generator.state)
+        rng.random(steps)
+        outs.append(next(epoch)[0])
+    assert states[0] == states[1]
+    np.testing.assert_array_equal(*outs)
+
+
+def test_empty_and_wrong_batch_size():
+    with pytest.raises(DataError, match="solid: no pictures"):
+        read(Solid(0))
+    with pytest.raises(ShapeError, match="batch_size 0"):
+        read(Solid(3), 0)

@@ -1,0 +1,106 @@
+"""The confusion matrix and its scores: by hand on tiny maps, and against loops that only follow the definition."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from tinysegnet.errors import DataError, ShapeError
+from tinysegnet.metrics import Scores, confusion_matrix
+
+VOID = 9
+
+
+def loop_confusion(labels, predictions, num_classes, ignore_label):
+    matrix = [[0] * num_classes for _ in range(num_classes)]
+    for truth, prediction in zip(labels.ravel().tolist(), predictions.ravel().tolist(), strict=True):
+        if truth != ignore_label:
+            matrix[truth][prediction] += 1
+    return matrix
+
+
+def test_by_hand():
+    labels = np.array([[0, 0, 1], [1, 2, VOID]], np.uint8)
+    predictions = np.array([[0, 1, 1], [1, 0, 2]], np.uint8)
+    matrix = confusion_matrix(labels, predictions, 3, ignore_label=VOID)
+    assert matrix.tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]  # row = truth: class 1 is never called 0
+    scores = Scores.from_confusion(matrix)
+    assert scores.pixels.tolist() == [2, 2, 1]
+    np.testing.assert_allclose(scores.accuracy, [1 / 2, 1, 0])
+    np.testing.assert_allclose(scores.IoU, [1 / 3, 2 / 3, 0])
+    np.testing.assert_allclose([scores.G, scores.C, scores.mIoU], [3 / 5, 1 / 2, 1 / 3])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int64, np.uint64])
+def test_equals_loops(dtype):
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 33, (2, 17, 23)).astype(dtype)  # 32 classes: 31 * 32 + 31 overflows 8 bits
+    predictions = rng.integers(0, 32, labels.shape).astype(np.uint8)
+    matrix = confusion_matrix(labels, predictions, 32, ignore_label=32)
+    assert matrix.dtype == np.int64
+    assert matrix.tolist() == loop_confusion(labels, predictions, 32, 32)
+    assert matrix.sum() == (labels != 32).sum()
+
+
+def test_matrices_of_parts_add_up():
+    rng = np.random.default_rng(4)
+    labels, predictions = rng.integers(0, 5, (2, 4, 6, 7))
+    parts = sum(confusion_matrix(t, p, 5) for t, p in zip(labels, predictions, strict=True))
+    np.testing.assert_array_equal(parts, confusion_matrix(labels, predictions, 5))
+
+
+def test_void_is_dropped_by_truth_only():
+    labels = np.array([VOID, VOID, 0])
+    assert confusion_matrix(labels, np.array([1, 200, 1]), 2, ignore_label=VOID).tolist() == [[0, 1], [0, 0]]
+    with pytest.raises(DataError, match=r"prediction 9 at index \(2,\)"):  # "void" predicted on a labelled pixel
+        confusion_matrix(labels, np.array([0, 0, VOID]), 2, ignore_label=VOID)
+
+
+def test_bad_values_and_shapes_are_named():
+    labels = np.zeros((2, 3), np.uint8)
+    labels[1, 2] = 37
+    with pytest.raises(DataError, match=r"label 37 at index \(1, 2\).*allowed 0\.\.10, ignored 11"):
+        confusion_matrix(labels, np.zeros_like(labels), 11, ignore_label=11)
+    with pytest.raises(DataError, match=r"prediction -1 at index \(0, 1\)"):
+        confusion_matrix(np.zeros((1, 2), int), np.array([[0, -1]]), 2)
+    with pytest.raises(ShapeError, match=r"\(2, 3\).*\(3, 2\)"):
+        confusion_matrix(np.zeros((2, 3), int), np.zeros((3, 2), int), 2)
+    with pytest.raises(ShapeError, match="float64"):
+        confusion_matrix(np.zeros((2, 3), int), np.zeros((2, 3)), 2)
+    with pytest.raises(ShapeError, match="square"):
+        Scores.from_confusion(np.zeros((2, 3)))
+    with pytest.raises(ShapeError, match="3 class names"):
+        Scores.from_confusion(np.eye(2), names="abc")
+
+
+def test_absent_classes():
+    # Class 1 nowhere: counts in no mean. Class 2 only predicted: IoU 0 counts, accuracy does not exist.
+    matrix = np.array([[6, 0, 2, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 4]])
+    scores = Scores.from_confusion(matrix, ["Sky", "Fence", "Car", "Road"])
+    np.testing.assert_array_equal(scores.accuracy, [0.75, np.nan, np.nan, 1])
+    np.testing.assert_array_equal(scores.IoU, [0.75, np.nan, 0, 1])
+    np.testing.assert_allclose([scores.G, scores.C, scores.mIoU], [10 / 12, 1.75 / 2, 1.75 / 3])
+    sky, fence, car, road = scores.table().splitlines()[1:5]
+    assert sky.split() == ["Sky", "66.7", "%", "0.750", "0.750"]
+    assert fence.split() == ["Fence", "absent", "-", "-"]
+    assert car.split() == ["Car", "absent", "-", "0.000"]
+    assert road.split() == ["Road", "33.3", "%", "1.000", "1.000"]
+    assert "(2 of 4 classes present)" in scores.table()
+    assert scores.table().splitlines()[-1].endswith(": Car")
+
+
+def test_as_dict_is_json():
+    scores = Scores.from_confusion(np.array([[3, 1], [0, 0]]), ["Sky", "Tree"])
+    values = json.loads(json.dumps(scores.as_dict(), allow_nan=False))
+    assert values["G"] == values["C"] == 0.75
+    assert values["IoU"] == {"Sky": 0.75, "Tree": 0.0}
+    assert values["accuracy"] == {"Sky": 0.75, "Tree": None}
+    assert values["pixels"] == {"Sky": 4, "Tree": 0}
+
+
+def test_nothing_labelled():
+    scores = Scores.from_confusion(np.zeros((2, 2), np.int64))
+    assert all(math.isnan(v) for v in (scores.G, scores.C, scores.mIoU))
+    assert scores.as_dict()["mIoU"] is None
+    assert "nan" in scores.table()

@@ -1,0 +1,147 @@
+"""Toy scenes: the same number gives the same street, the labels are exact, every class is there to be learned."""
+
+import numpy as np
+import pytest
+
+from tinysegnet.data.palette import CAMVID
+from tinysegnet.data.sample import Dataset
+from tinysegnet.data.toydrawing import MOODS, OVERSAMPLING, Camera, Canvas, develop
+from tinysegnet.data.toyscenes import ToyScenes, draw_scene
+from tinysegnet.errors import DataError
+
+SIZES = [(96, 128), (48, 64), (45, 61), (33, 90), (16, 16), (180, 240)]
+
+
+@pytest.fixture(scope="module")
+def label_maps():
+    return np.stack([sample.labels for sample in ToyScenes(100, seed=7)])
+
+
+def test_is_a_dataset_in_camvids_palette():
+    toys = ToyScenes(3)
+    assert isinstance(toys, Dataset)
+    assert toys.palette is CAMVID
+    assert toys.name == "toy scenes"
+    assert len(toys) == 3 == len(list(toys))
+
+
+def test_a_scene_depends_on_seed_and_index_only():
+    few, many = ToyScenes(4, seed=3), ToyScenes(1000, seed=3)
+    backwards = [many[i] for i in (3, 2, 1, 0)][::-1]
+    for i, other in enumerate(backwards):
+        np.testing.assert_array_equal(few[i].image, other.image)
+        np.testing.assert_array_equal(few[i].labels, other.labels)
+        assert few[i].name == other.name
+
+
+def test_indices_and_seeds_give_different_scenes():
+    scenes = [ToyScenes(4, seed=seed)[i] for seed in (0, 1) for i in range(4)]
+    assert len({scene.labels.tobytes() for scene in scenes}) == 8
+    assert len({scene.name for scene in scenes}) == 8
+
+
+@pytest.mark.parametrize("index", [-1, 5, 6])
+def test_out_of_range(index):
+    with pytest.raises(IndexError):
+        ToyScenes(5)[index]
+
+
+@pytest.mark.parametrize("wrong", [{"count": -1}, {"seed": -1}, {"size": (8, 128)}])
+def test_refuses_what_cannot_be(wrong):
+    with pytest.raises(DataError):
+        ToyScenes(**({"count": 1} | wrong))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_shapes_and_dtypes(size):
+    sample = ToyScenes(2, size=size)[1]
+    assert sample.image.shape == (*size, 3)
+    assert sample.labels.shape == size
+    assert sample.image.dtype == sample.labels.dtype == np.uint8
+    assert sample.labels.max() <= 11
+    assert len(np.unique(sample.labels)) >= 4
+
+
+def test_the_same_street_at_another_size():
+    for index in range(5):
+        large = ToyScenes(5, size=(192, 256))[index].labels
+        small = ToyScenes(5, size=(64, 85))[index].labels
+        rows, columns = np.arange(64) * 3 + 1, (np.arange(85) * 3.01 + 1).astype(int)
+        assert (large[np.ix_(rows, columns)] == small).mean() > 0.9
+
+
+def test_draw_scene_consumes_only_its_generator():
+    image, labels = draw_scene(np.random.default_rng([5, 2]), (48, 64))
+    sample = ToyScenes(3, seed=5, size=(48, 64))[2]
+    np.testing.assert_array_equal(image, sample.image)
+    np.testing.assert_array_equal(labels, sample.labels)
+
+
+def test_every_class_is_there_to_be_learned(label_maps):
+    for k, name in enumerate(CAMVID.names):
+        pixels = (label_maps == k).sum(axis=(1, 2))
+        assert (pixels > 15).mean() > 0.6, f"{name} is visible in too few scenes"
+        assert pixels.sum() / label_maps.size > 0.01, f"{name} has too few pixels"
+
+
+def test_some_pixels_are_void_but_few(label_maps):
+    assert 0.01 < (label_maps == 11).mean() < 0.06
+
+
+def test_no_place_has_a_class_of_its_own(label_maps):
+    most = max((label_maps == k).mean(axis=0).max() for k in range(3, 11) if k != 3)  # all but sky, building, road
+    assert most < 0.7
+
+
+def test_things_are_some_pixels_wide(label_maps):
+    """Poles are the thinnest things: half of their pixels lie in runs of at least three along a row."""
+    poles = np.pad(label_maps == 2, ((0, 0), (0, 0), (1, 1)))
+    edges = np.diff(poles.astype(np.int8), axis=2)
+    runs = np.argwhere(edges == -1)[:, 2] - np.argwhere(edges == 1)[:, 2]
+    assert runs[runs >= 3].sum() > 0.5 * runs.sum()
+
+
+def _canvas(size):
+    camera = Camera(focal=1.0, height=1.5, horizon=0.5, center=0.5, bend=0.0, roll=0.0, scale=size[0] * OVERSAMPLING)
+    return Canvas(size, camera, MOODS[2], 1.0, background=0)
+
+
+def test_label_is_the_class_on_top_in_the_middle_of_the_pixel():
+    canvas = _canvas((16, 16))
+    n = OVERSAMPLING
+    canvas.polygon([(4 * n, 4 * n), (8 * n - 1, 4 * n), (8 * n - 1, 8 * n - 1), (4 * n, 8 * n - 1)], (250, 0, 0), 3)
+    canvas.polygon([(6 * n, 4 * n), (8 * n - 1, 4 * n), (8 * n - 1, 8 * n - 1), (6 * n, 8 * n - 1)], (0, 0, 250), 8)
+    canvas.polygon([(0, 0), (n, 0), (0, n)], (0, 250, 0))  # a detail: no class of its own
+    labels = develop(canvas, np.random.default_rng(0), np.zeros(256, np.float32))[1]
+    expected = np.zeros((16, 16), np.uint8)
+    expected[4:8, 4:6], expected[4:8, 6:8] = 3, 8
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_picture_and_labels_show_the_same_polygon():
+    canvas = _canvas((24, 24))
+    canvas.facing(0.0, 3.0).disc(0.3, 1.4, 0.9, (255, 255, 255), 5)
+    image, labels = develop(canvas, np.random.default_rng(1), np.zeros(256, np.float32))
+    bright = image.astype(int).sum(axis=2)
+    inside, outside = bright[labels == 5], bright[labels == 0]
+    assert inside.min() > 0
+    assert np.median(inside) > 2 * np.median(outside) + 100
+    assert (bright[labels == 0] > np.median(inside) * 0.8).mean() < 0.02
+
+
+def test_camera_puts_the_horizon_at_eye_level():
+    camera = _canvas((100, 100)).camera
+    assert camera.project(0.0, 1.5, 7.0) == pytest.approx((50 * OVERSAMPLING, 50 * OVERSAMPLING))
+    near, far = camera.project(2.0, 0.0, 5.0), camera.project(2.0, 0.0, 10.0)
+    assert near == pytest.approx((90 * OVERSAMPLING, 80 * OVERSAMPLING))
+    assert far == pytest.approx((70 * OVERSAMPLING, 65 * OVERSAMPLING))
+
+
+@pytest.mark.parametrize("sheet", ["facing", "along", "ground"])
+def test_a_sheet_projects_as_its_points_do(sheet):
+    canvas = _canvas((90, 120))
+    flat = {"facing": canvas.facing(1, 6), "along": canvas.along(1, 6), "ground": canvas.ground(6)}[sheet]
+    place = {"facing": lambda a, b: (1 + a, b, 6), "along": lambda a, b: (1, b, 6 + a), "ground": lambda a, b: (a, 0, 6 + b)}
+    points = [(0.0, 0.0), (1.5, 0.5), (-0.7, 2.0)]
+    expected = [canvas.camera.project(*place[sheet](a, b)) for a, b in points]
+    np.testing.assert_allclose(flat.points(points), expected)

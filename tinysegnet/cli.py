@@ -1,0 +1,82 @@
+"""The command line: `tinysegnet COMMAND --help`.
+
+Exit codes: 0 well, 1 the work failed (a loss is not finite, the disk is full, a gradient is wrong), 2 bad input,
+130 interrupted. Errors are one line on stderr; --debug shows where they come from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Annotated, Any
+
+import tyro
+
+from . import backend
+from .commands import checking, options, pictures, setup, training
+from .data import open_dataset
+from .errors import NonFiniteError, TinySegNetError
+from .train import recipe_for
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; -> exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        backend.on_compile(_announce)
+        return _parse(arguments).run()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except (TinySegNetError, OSError) as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1 if isinstance(error, (NonFiniteError, OSError)) else 2
+
+
+def _parse(arguments: list[str]) -> Any:
+    train = tyro.conf.subcommand("train", default=_train_defaults(arguments))
+    commands = (
+        Annotated[training.Train, train]
+        | Annotated[training.Evaluate, tyro.conf.subcommand("evaluate")]
+        | Annotated[pictures.Predict, tyro.conf.subcommand("predict")]
+        | Annotated[checking.Gradcheck, tyro.conf.subcommand("gradcheck")]
+        | Annotated[checking.Summary, tyro.conf.subcommand("summary")]
+        | Annotated[pictures.Data, tyro.conf.subcommand("data")]
+        | Annotated[setup.Doctor, tyro.conf.subcommand("doctor")]
+        | Annotated[setup.Warmup, tyro.conf.subcommand("warmup")]
+    )
+    config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
+    return tyro.cli(commands, prog="tinysegnet", description=_DESCRIPTION, args=arguments, config=config, registry=options.registry)  # type: ignore[call-overload]
+
+
+_DESCRIPTION = "SegNet from NumPy up: train it, see what it does, prove its gradients."
+
+
+def _train_defaults(arguments: list[str]) -> training.Train:
+    """The recipe fits the data, so that --help shows what would really be done."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--data", default="toy")
+    data = parser.parse_known_args(arguments)[0].data
+    if arguments[:1] != ["train"]:
+        return training.Train()
+    return training.Train(data=data, recipe=recipe_for(open_dataset(data, "train")))
+
+
+def _announce(kernel: str, seconds: float | None) -> None:
+    """Compiling takes a while, once: say so, or it looks like a hang."""
+    if seconds is None and not _announced:
+        _announced.append(kernel)
+        print("compiling kernels for this processor; this happens once and takes about half a minute",
+              file=sys.stderr, flush=True)  # fmt: skip
+
+
+_announced: list[str] = []
+
+if __name__ == "__main__":
+    sys.exit(main())

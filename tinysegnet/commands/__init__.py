@@ -1,0 +1,1 @@
+"""The commands behind `tinysegnet ...`: one dataclass each, fields are options, `run` is the work."""

@@ -1,0 +1,139 @@
+"""tinysegnet predict, data crops, data floors, data scenes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from PIL import Image
+from tqdm import tqdm
+
+from .. import checkpoint, viz
+from ..data import CAMVID, CamVid, Sample, make_crops, read_image
+from ..data.floors import floors
+from ..data.toyscenes import ToyScenes
+from ..errors import DataError
+from ..predict import predict
+from .training import load_split
+
+__all__ = ["Crops", "Data", "Floors", "Predict", "Scenes"]
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Segment pictures: for each, an overlay with a legend."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """A .safetensors file that `train` wrote."""
+    images: tyro.conf.Positional[tuple[Path, ...]]
+    """PNG or JPEG files, of any size."""
+    out: Path
+    """A folder for the results; made if it is missing."""
+
+    def run(self) -> int:
+        if not self.images:
+            raise DataError("predict: no picture given. Name one or more PNG or JPEG files")
+        loaded = checkpoint.read(self.checkpoint)
+        self.out.mkdir(parents=True, exist_ok=True)
+        for path in self.images:
+            image = read_image(path)
+            labels = predict(loaded.model, image, size=loaded.size)
+            target = self.out / f"{path.stem}_overlay.png"
+            viz.labelled_picture(image, labels, loaded.palette).save(target)
+            print(target)
+        return 0
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Make a small data set out of a large one: random crops, or whole pictures scaled down."""
+
+    data: tyro.conf.Positional[Path]
+    """A folder in the layout of the SegNet tutorial's CamVid."""
+    out: Path
+    """A new folder for the result, in the same layout."""
+    size: tuple[int, int] = (96, 128)
+    """Height and width of the new pictures."""
+    whole: bool = False
+    """Scale whole pictures down, which keeps the shares of the classes, instead of cropping."""
+    per_picture: int = 4
+    """Crops of each picture."""
+    seed: int = 0
+    """Of the crops' places."""
+
+    def run(self) -> int:
+        splits = {split: CamVid(self.data, split) for split in ("train", "val")}
+        with tqdm(unit="picture", leave=False, dynamic_ncols=True) as bar:
+            counts = make_crops(splits, self.size, self.out, crops_per_picture=self.per_picture, whole=self.whole,
+                                seed=self.seed, progress=lambda done, total: _advance(bar, done, total))  # fmt: skip
+        print(f"{self.out}: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
+        return 0
+
+
+def _advance(bar: tqdm, done: int, total: int) -> None:
+    bar.total, bar.n = total, done
+    bar.refresh()
+
+
+@dataclass(frozen=True)
+class Floors:
+    """What place alone, colour alone, and both together reach on a data set: what a network has to beat."""
+
+    data: str = "toy"
+    """"toy", or a folder."""
+    limit: int | None = None
+    """Use only so many pictures of each split."""
+    json: bool = False
+    """Print one JSON object instead of the table."""
+
+    def run(self) -> int:
+        found = floors(load_split(self.data, "train", self.limit), load_split(self.data, "val", self.limit))
+        if self.json:
+            print(json.dumps({name: scores.as_dict() for name, scores in found.items()}))
+            return 0
+        for name, scores in found.items():
+            print(f"{name:<20}  G {scores.G:.3f}  C {scores.C:.3f}  mIoU {scores.mIoU:.3f}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Draw toy street scenes with their labels, to look at."""
+
+    out: Path
+    """A folder for the pictures; made if it is missing."""
+    count: int = 10
+    """How many."""
+    seed: int = 0
+    """Another seed, other streets."""
+    size: tuple[int, int] = (96, 128)
+    """Height and width."""
+
+    def run(self) -> int:
+        self.out.mkdir(parents=True, exist_ok=True)
+        for sample in map(ToyScenes(self.count, seed=self.seed, size=self.size).__getitem__, range(self.count)):
+            _save_scene(self.out, sample)
+        print(self.out)
+        return 0
+
+
+def _save_scene(out: Path, sample: Sample) -> None:
+    Image.fromarray(sample.image).save(out / f"{sample.name}.png")
+    viz.labelled_picture(sample.image, sample.labels, CAMVID).save(out / f"{sample.name}_labels.png")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Make and examine data sets."""
+
+    command: (
+        Annotated[Crops, tyro.conf.subcommand("crops")]
+        | Annotated[Floors, tyro.conf.subcommand("floors")]
+        | Annotated[Scenes, tyro.conf.subcommand("scenes")]
+    )
+
+    def run(self) -> int:
+        return self.command.run()

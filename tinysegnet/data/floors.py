@@ -1,0 +1,170 @@
+"""Floors: what a classifier reaches that never looks at shape, texture or surroundings.
+
+A data set is only worth learning if a network beats the one that knows, for each pixel by itself,
+
+    position prior        where the pixel is                argmax_c n(c | cell)
+    colour                its colour                        argmax_c n(c | colour)
+    colour and position   both                              argmax_c n(c | colour, cell)
+
+with n(c | ...) the counts of class c among the labelled training pixels that fall into the same bin:
+a cell of a grid laid over the picture, a cube of the RGB colours, or a pair of both. Score c is
+n(c | bin) / n(c)**balance: balance 0 favours G, larger ones favour rare classes and so C and mIoU.
+
+A floor is there to be beaten, so it must not be a straw man: each is computed with every setting of
+a small fixed set (below), and the one with the best mIoU *on the validation pictures* counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import product
+
+import numpy as np
+
+from ..errors import DataError
+from ..metrics import Scores, confusion_matrix
+from .palette import Palette
+from .sample import Dataset, Sample
+
+__all__ = ["color_classifier", "color_position_classifier", "floors", "position_prior"]
+
+GRIDS = ((6, 8), (12, 16), (24, 32), (96, 128))  # cells down, cells across, over the whole picture
+LEVELS = (8, 16, 32)  # grey levels that are told apart in each of R, G and B
+JOINT = ((8, (6, 8)), (8, (12, 16)), (16, (3, 4)), (16, (6, 8)), (16, (12, 16)))  # levels and grid together
+BALANCES = (0.0, 0.5, 1.0)
+CONFIDENCE = 10.0  # a bin with so many pixels counts as much as the coarser guess that stands in for it
+CHUNK = 4_000_000  # pixels counted at a time
+
+Encoder = Callable[[np.ndarray], np.ndarray]  # (H, W, 3) uint8 -> (H, W) int64, each pixel's bin
+
+
+def floors(train: Dataset, val: Dataset) -> dict[str, Scores]:
+    """All three floors by name: "position prior", "colour", "colour and position"; each set is read once.
+
+    train, val: pictures of any sizes, with one palette. Raises DataError if a set has no labelled pixel.
+    """
+    data = _Pixels(train, val)
+    return {
+        "position prior": data.position_prior(),
+        "colour": data.color(),
+        "colour and position": data.color_and_position(),
+    }
+
+
+def position_prior(train: Dataset, val: Dataset) -> Scores:
+    """The class that is most frequent at each place of the training pictures, whatever a picture shows."""
+    return _Pixels(train, val).position_prior()
+
+
+def color_classifier(train: Dataset, val: Dataset) -> Scores:
+    """The class that is most frequent among the training pixels of the same colour, wherever they are."""
+    return _Pixels(train, val).color()
+
+
+def color_position_classifier(train: Dataset, val: Dataset) -> Scores:
+    """The class that is most frequent among the training pixels of the same colour at the same place."""
+    return _Pixels(train, val).color_and_position()
+
+
+class _Pixels:
+    """Both data sets in memory, and the three classifiers fitted on the first and scored on the second."""
+
+    def __init__(self, train: Dataset, val: Dataset) -> None:
+        self.palette = train.palette
+        self.train, self.val = _read(train), _read(val)
+        self.class_counts = self.count(lambda image: np.zeros(image.shape[:2], np.int64), 1)[0]
+
+    def position_prior(self) -> Scores:
+        return self.best([self.fit(_cells(grid), grid[0] * grid[1], self.class_counts) for grid in GRIDS])
+
+    def color(self) -> Scores:
+        return self.best([self.fit(_colors(levels), levels**3, self.class_counts) for levels in LEVELS])
+
+    def color_and_position(self) -> Scores:
+        return self.best([self.fit_joint(levels, grid) for levels, grid in JOINT])
+
+    def fit(self, encode: Encoder, bins: int, guess: np.ndarray) -> tuple[Encoder, np.ndarray]:
+        """The encoder and n(c | bin), (bins, K); bins with few pixels lean on the guess, (K,) or (bins, K)."""
+        return encode, self.count(encode, bins) + CONFIDENCE * _shares(guess)
+
+    def fit_joint(self, levels: int, grid: tuple[int, int]) -> tuple[Encoder, np.ndarray]:
+        """The same for pairs of colour and cell. The guess takes the two as independent given the class:
+        P(c | colour, cell) ~ P(c | colour) P(c | cell) / P(c)."""
+        (color, by_color), (cell, by_cell) = (
+            self.fit(_colors(levels), levels**3, self.class_counts),
+            self.fit(_cells(grid), grid[0] * grid[1], self.class_counts),
+        )
+        inverse = 1.0 / np.maximum(_shares(self.class_counts), 1e-9)
+        guess = (_shares(by_color)[:, None] * _shares(by_cell) * inverse).reshape(-1, self.palette.num_classes)
+        cells = grid[0] * grid[1]
+        return self.fit(lambda image: color(image) * cells + cell(image), levels**3 * cells, guess)
+
+    def count(self, encode: Encoder, bins: int) -> np.ndarray:
+        """(bins, K) float32: the labelled training pixels of each class in each bin."""
+        classes = self.palette.num_classes
+        total, waiting = np.zeros(bins * classes, np.int64), []
+        for i, sample in enumerate(self.train):
+            labelled = _labelled(sample, self.palette)
+            waiting.append(encode(sample.image)[labelled] * classes + sample.labels[labelled])
+            if i + 1 == len(self.train) or sum(map(len, waiting)) > CHUNK:
+                total += np.bincount(np.concatenate(waiting), minlength=len(total))
+                waiting = []
+        return total.reshape(bins, classes).astype(np.float32)
+
+    def best(self, fitted: Sequence[tuple[Encoder, np.ndarray]]) -> Scores:
+        """The scores of the setting and balance with the highest validation mIoU."""
+        weights = _shares(self.class_counts)
+        scores = []
+        for (encode, counts), balance in product(fitted, BALANCES):
+            # A class that the training labels lack has no count anywhere and keeps its score of 0.
+            table = np.argmax(counts / np.maximum(weights, 1e-9) ** balance, axis=1)
+            scores.append(self.score(encode, table))
+        return max(scores, key=lambda score: score.mIoU)
+
+    def score(self, encode: Encoder, table: np.ndarray) -> Scores:
+        """Scores on the validation pictures of: pixel -> bin -> table[bin]."""
+        classes, matrix = self.palette.num_classes, 0
+        for sample in self.val:
+            predictions = table[encode(sample.image)]
+            matrix = matrix + confusion_matrix(sample.labels, predictions, classes, self.palette.ignore_label)
+        return Scores.from_confusion(matrix, self.palette.names)
+
+
+def _read(dataset: Dataset) -> list[Sample]:
+    samples = [dataset[i] for i in range(len(dataset))]
+    if not any(_labelled(sample, dataset.palette).any() for sample in samples):
+        raise DataError(f"{dataset.name} has no labelled pixel in {len(samples)} pictures: there is nothing to count")
+    return samples
+
+
+def _labelled(sample: Sample, palette: Palette) -> np.ndarray:
+    """(H, W) bool: the pixels that have a class."""
+    if palette.ignore_label is None:
+        return np.ones(sample.labels.shape, bool)
+    return sample.labels != palette.ignore_label
+
+
+def _shares(counts: np.ndarray) -> np.ndarray:
+    """Counts -> fractions of their sum over the classes, the last axis."""
+    return counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1e-30)
+
+
+def _cells(grid: tuple[int, int]) -> Encoder:
+    """Pixel -> the number of the grid cell it lies in, whatever the size of its picture."""
+
+    def encode(image: np.ndarray) -> np.ndarray:
+        height, width = image.shape[:2]
+        rows, columns = np.arange(height) * grid[0] // height, np.arange(width) * grid[1] // width
+        return rows[:, None] * grid[1] + columns
+
+    return encode
+
+
+def _colors(levels: int) -> Encoder:
+    """Pixel -> the number of the colour cube it lies in, `levels` cubes along each of R, G and B."""
+
+    def encode(image: np.ndarray) -> np.ndarray:
+        red, green, blue = (image[..., i].astype(np.int64) * levels // 256 for i in range(3))
+        return (red * levels + green) * levels + blue
+
+    return encode

@@ -1,0 +1,27 @@
+"""A data set whose samples are made once and kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .sample import Dataset, Sample
+
+__all__ = ["InMemory"]
+
+
+class InMemory:
+    """The first `limit` samples of a data set (default: all), loaded or drawn when this is made.
+
+    progress: wraps the loop, such as tqdm.
+    """
+
+    def __init__(self, dataset: Dataset, *, limit: int | None = None, progress: Any = iter) -> None:
+        self.palette, self.name = dataset.palette, dataset.name
+        count = len(dataset) if limit is None else min(limit, len(dataset))
+        self.samples: list[Sample] = [dataset[i] for i in progress(range(count))]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]

@@ -1,0 +1,144 @@
+"""check(): prove a backward against its own forward, for anybody's NumPy layer.
+
+It proves exactly one thing: backward is the derivative of forward. A forward that computes the wrong thing, with the
+backward that belongs to it, passes: that takes a second opinion (tests/oracle compares with PyTorch).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .contract import Subject
+from .differences import Probe, Rule, judge, taylor_slope
+from .hints import find_hint
+from .report import Report, TensorReport
+
+__all__ = ["check", "choose_moves", "unit_direction"]
+
+
+def check(
+    forward: Callable,
+    backward: Callable,
+    *arrays: Any,
+    seed: int = 0,
+    h: float = 1e-5,
+    rtol: float = 1e-7,
+    floor: float = 10.0,
+    outputs: Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
+    title: str | None = None,
+    every: int = 2000,
+    directions: int = 3,
+    entries: int = 20,
+    **kwargs: Any,
+) -> Report:
+    """Is backward the derivative of forward? Compare it, entry by entry, with central differences in float64.
+
+        forward(*arrays, **kwargs) -> (out, cache)        out: array, number, or a tuple of them
+        backward(dout, cache) -> gradient of each float array in argument order; a bare array if there is one
+
+    arrays: float arrays are differentiated (as float64 copies); integer arrays and anything else are passed on. kwargs
+    go to forward and are never differentiated: labels, strides, masks. (A layer whose own keyword is called `h` or
+    `seed` needs a lambda around it.)
+
+    seed: of the random dout and directions. h, rtol, floor: the rule of acceptance (see `differences`). outputs: which
+    results are differentiated, default the first; with several, dout is a tuple. names: of the arrays, default
+    from forward's signature. every: tensors up to this size are checked at every entry, larger ones along `directions`
+    random unit directions and at `entries` random entries.
+
+    -> Report. Raises ShapeError if the layer does not return what it must.
+    """
+    subject, rule = Subject(forward, backward, arrays, kwargs, outputs, names), Rule(h, rtol, floor)
+    with np.errstate(all="ignore"):
+        measured = _Measured(subject, rule, seed)
+        tensors = [measured.tensor(at, k, every, directions, entries) for at, k in enumerate(subject.floats)]
+    name = title or getattr(forward, "__name__", type(forward).__name__)
+    return Report(name, tensors, subject.problems, reproduce=f"seed={seed}, h={h:g}")
+
+
+class _Measured:
+    """A layer at one point, with the J = sum(out * dout) whose slopes are measured."""
+
+    def __init__(self, subject: Subject, rule: Rule, seed: int):
+        self.subject, self.rule = subject, rule
+        self.rng = np.random.default_rng([seed, 2])
+        # dout has a generator of its own: one that also made the arguments might repeat their numbers
+        self.outs, self.douts, self.cache, self.gradients = subject.examine(np.random.default_rng([seed, 1]))
+        self.F = sum(float(np.abs(out * dout).sum()) for out, dout in zip(self.outs, self.douts, strict=True))
+
+    def value(self, k: int, moved: np.ndarray) -> float:
+        """J(moved) - J(x), subtracted before summing so that less is rounded away."""
+        outs, _ = self.subject.forward({k: moved})
+        return sum(float(((new - old) * d).sum()) for new, old, d in zip(outs, self.outs, self.douts, strict=True))
+
+    def tensor(self, at: int, k: int, every: int, directions: int, entries: int) -> TensorReport:
+        x, gradient, name = self.subject.arrays[k], self.gradients[at], self.subject.names[k]
+        if not x.size:
+            return TensorReport(name, gradient, gradient, [])
+        moves = choose_moves(x.shape, self.rng, every, directions, entries)
+        probes = [judge(lambda moved: self.value(k, moved), x, gradient, move, self.F, self.rule, where=where)
+                  for where, move in moves]  # fmt: skip
+        direction = unit_direction(self.rng, x.shape)
+        taylor = taylor_slope(lambda moved: self.value(k, moved), x, gradient, direction, self.F)
+        report = TensorReport(name, gradient, _numeric(probes, x.shape), probes, taylor)
+        if report.count("wrong"):
+            report.hint = self._hint(at, k, report)
+        return report
+
+    def _hint(self, at: int, k: int, report: TensorReport) -> str | None:
+        """Guesses need the whole numeric gradient; a sampled one shows only the worst entries."""
+        if np.isnan(report.numeric).any():
+            return None
+        wrong = np.zeros(report.analytic.shape, bool)
+        for p in report.probes:
+            wrong[p.where] = p.status == "wrong"  # type: ignore[index]
+        others = {name: a for i, (name, a) in enumerate(zip(self.subject.names, self.subject.arrays, strict=True)) if i != k}
+        return find_hint(report.analytic, report.numeric, wrong, sizes=self._sizes(), arguments=others | self.subject.kwargs,
+                         x=self.subject.arrays[k], sample_gradient=lambda n: self._sample_gradient(at, n))  # fmt: skip
+
+    def _sizes(self) -> dict[str, int]:
+        """What a forgotten factor may be: N, the pixels of a picture, of the batch, the channels."""
+        shape = max((a.shape for a in (*self.outs, *(self.subject.arrays[k] for k in self.subject.floats))), key=len)
+        if len(shape) == 4:
+            N, H, W, C = shape
+            return {"N": N, "H*W": H * W, "N*H*W": N * H * W, "C": C, "2": 2}
+        return {"N": shape[0] if shape else 1, "the size": int(np.prod(shape)), "the last axis": shape[-1] if shape else 1, "2": 2}
+
+    def _sample_gradient(self, at: int, n: int) -> np.ndarray | None:
+        """What backward makes of dout when only sample n has one."""
+        if any(d.ndim == 0 or len(d) <= n for d in self.douts):
+            return None
+        only = [np.zeros_like(d) for d in self.douts]
+        for cut, d in zip(only, self.douts, strict=True):
+            cut[n] = d[n]
+        return self.subject.backward(only, self.subject.forward()[1])[at]
+
+
+def unit_direction(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    direction = rng.standard_normal(shape)
+    return direction / np.linalg.norm(direction)
+
+
+def choose_moves(
+    shape: tuple[int, ...], rng: np.random.Generator, every: int, directions: int, entries: int
+) -> list[tuple[tuple[int, ...] | str, tuple[int, ...] | np.ndarray]]:
+    """Every index of a small tensor; of a large one some directions and some indices. -> [(name, move)]"""
+    size = int(np.prod(shape))
+    if size <= every:
+        return [(index, index) for index in np.ndindex(*shape)]
+    moves: list = [(f"direction {k}", unit_direction(rng, shape)) for k in range(directions)]
+    for flat in rng.choice(size, min(entries, size), replace=False):
+        index = tuple(int(i) for i in np.unravel_index(flat, shape))
+        moves.append((index, index))
+    return moves
+
+
+def _numeric(probes: Sequence[Probe], shape: tuple[int, ...]) -> np.ndarray:
+    numeric = np.full(shape, np.nan)
+    for p in probes:
+        if isinstance(p.where, tuple):
+            numeric[p.where] = p.numeric
+    return numeric

@@ -1,0 +1,219 @@
+"""What a layer under test must return, and what it must never do.
+
+    forward(*arrays, **kwargs) -> (out, cache)          out: an array, a number, or a tuple of them
+    backward(dout, cache) -> one gradient for each float array, in argument order (a bare array if there is one)
+
+A layer that returns something else is told so by a ShapeError in its own terms. What it must never do becomes a line
+of the report: write to its arguments, give other results on a second call, depend on anything but its cache,
+or be anything but linear in dout (a ReLU that masks by the sign of dout is not).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError
+
+__all__ = ["Subject", "draw_dout"]
+
+LINEARITY = 1e-12
+
+
+def is_float(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+
+
+def draw_dout(rng: np.random.Generator, out: np.ndarray) -> np.ndarray:
+    """A random cotangent of out's shape: normal numbers; for a single number one in [0.5, 1.5].
+
+    Never ones: sum(out) is blind to most mistakes. A batch norm's sum does not depend on x at all.
+    """
+    return np.float64(rng.uniform(0.5, 1.5)) if out.ndim == 0 else rng.standard_normal(out.shape)  # type: ignore[return-value]
+
+
+def _float64(value: Any) -> Any:
+    """A private copy: float arrays as float64, other arrays as they are."""
+    if not isinstance(value, np.ndarray):
+        return value
+    if value.dtype.kind == "c":
+        raise ShapeError(f"gradcheck differentiates real arrays, got {value.dtype} of shape {value.shape}")
+    return value.astype(np.float64) if value.dtype.kind == "f" else value.copy()
+
+
+def _frozen(value: Any, read_only: bool) -> Any:
+    if not isinstance(value, np.ndarray) or value.ndim == 0:
+        return value
+    if not read_only:
+        return value.copy()
+    view = value.view()
+    view.flags.writeable = False
+    return view
+
+
+def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape == b.shape and np.ascontiguousarray(a).tobytes() == np.ascontiguousarray(b).tobytes()
+
+
+class Subject:
+    """A forward and backward pair with its arguments, called under supervision.
+
+    names: of the arguments; `problems`: what the layer did that it must not, found so far.
+    """
+
+    def __init__(self, forward: Callable, backward: Callable, arrays: Sequence[Any], kwargs: dict[str, Any],
+                 outputs: Sequence[int] | None = None, names: Sequence[str] | None = None):  # fmt: skip
+        self._forward, self._backward = forward, backward
+        self.arrays = [_float64(a) for a in arrays]
+        self.kwargs = {name: _float64(value) for name, value in kwargs.items()}
+        self.outputs = (0,) if outputs is None else tuple(outputs)
+        self.names = _argument_names(forward, arrays) if names is None else list(names)
+        self.floats = [k for k, a in enumerate(self.arrays) if is_float(a)]
+        self.problems: list[str] = []
+        self.read_only = True
+        if len(self.names) != len(self.arrays):
+            raise ShapeError(f"{len(self.names)} names {self.names} for {len(self.arrays)} arrays")
+        if not self.floats:
+            kinds = ", ".join(str(getattr(a, "dtype", type(a).__name__)) for a in self.arrays) or "none"
+            raise ShapeError(f"nothing to differentiate: no argument is a float array (got {kinds}); use x.astype(float)")
+
+    # --- supervised calls
+
+    def forward(self, replaced: dict[int, np.ndarray] | None = None) -> tuple[list[np.ndarray], Any]:
+        """-> the differentiated results as float64 arrays, and the cache."""
+        arrays = [(replaced or {}).get(k, a) for k, a in enumerate(self.arrays)]
+        given = [_frozen(a, self.read_only) for a in arrays]
+        kwargs = {name: _frozen(value, self.read_only) for name, value in self.kwargs.items()}
+        try:
+            result = self._forward(*given, **kwargs)
+        except ValueError as error:
+            self._writes("forward writes to one of its arguments: copy first", error)
+            return self.forward(replaced)
+        return self._results(result)
+
+    def _writes(self, problem: str, error: ValueError) -> None:
+        """NumPy refused a write to a read-only array: note it, and go on with writable copies."""
+        if "read-only" not in str(error) or not self.read_only:
+            raise error
+        self.problems.append(problem)
+        self.read_only = False
+
+    def _results(self, result: Any) -> tuple[list[np.ndarray], Any]:
+        if not isinstance(result, tuple) or len(result) != 2:
+            what = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
+            raise ShapeError(f"forward must return (out, cache), a tuple of two; got {what}. "
+                             "Several results go together: ((out, indices), cache)")  # fmt: skip
+        outs = result[0] if isinstance(result[0], tuple) else (result[0],)
+        if max(self.outputs) >= len(outs):
+            raise ShapeError(f"outputs={self.outputs}, but forward returned {len(outs)} results")
+        chosen = [np.asarray(outs[k]) for k in self.outputs]
+        for k, out in zip(self.outputs, chosen, strict=True):
+            if out.dtype != np.float64:
+                raise ShapeError(f"result {k} of forward is {out.dtype} though every argument is float64: somewhere a "
+                                 "dtype is fixed. Let it follow the input; name float results by outputs=(...)")  # fmt: skip
+        return chosen, result[1]
+
+    def backward(self, douts: Sequence[np.ndarray], cache: Any) -> list[np.ndarray]:
+        """-> one gradient for each float argument, checked for number, shape and dtype."""
+        given = [_frozen(d, self.read_only) for d in douts]
+        try:
+            result = self._backward(given[0] if len(given) == 1 else tuple(given), cache)
+        except ValueError as error:
+            self._writes("backward writes to dout or to what the caller owns: copy first", error)
+            return self.backward(douts, self.forward()[1])
+        gradients = self._matched(list(result) if isinstance(result, (tuple, list)) else [result])
+        return [self._gradient(k, g) for k, g in zip(self.floats, gradients, strict=True)]
+
+    def _matched(self, gradients: list[Any]) -> list[Any]:
+        """Leave out the None that belong to arguments without a gradient."""
+        if len(gradients) >= len(self.arrays):
+            rest = [g for k, g in enumerate(gradients) if k not in self.floats]
+            if all(g is None for g in rest):
+                return [gradients[k] for k in self.floats]
+        if len(gradients) != len(self.floats):
+            wanted = ", ".join(self.names[k] for k in self.floats)
+            others = [self.names[k] for k in range(len(self.arrays)) if k not in self.floats]
+            raise ShapeError(f"backward returned {len(gradients)} gradients, but there are {len(self.floats)} float "
+                             f"arguments: {wanted}" + (f" ({', '.join(others)}: no gradient, or None)" if others else ""))  # fmt: skip
+        return gradients
+
+    def _gradient(self, k: int, gradient: Any) -> np.ndarray:
+        name, wanted = self.names[k], self.arrays[k].shape
+        if gradient is None or not hasattr(gradient, "shape") and not np.isscalar(gradient):
+            raise ShapeError(f"backward returned {type(gradient).__name__} as the gradient of {name}, a float array "
+                             f"of shape {wanted}")  # fmt: skip
+        gradient = np.asarray(gradient)
+        if gradient.shape != wanted:
+            raise ShapeError(f"the gradient of {name} has shape {gradient.shape}, {name} itself {wanted}"
+                             + _shape_hint(gradient.shape, wanted))  # fmt: skip
+        if gradient.dtype != np.float64:
+            raise ShapeError(f"the gradient of {name} is {gradient.dtype} though every argument is float64: "
+                             "somewhere in backward a dtype is fixed")  # fmt: skip
+        return gradient.copy()
+
+    # --- what it must never do
+
+    def examine(self, rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray], Any, list[np.ndarray]]:
+        """Run the layer a few times and note every broken promise. -> outs, douts, cache, gradients."""
+        before = [a.copy() for a in self.arrays if isinstance(a, np.ndarray)]
+        outs, cache = self.forward()
+        outs = [out.copy() for out in outs]
+        douts, others = ([draw_dout(rng, out) for out in outs] for _ in range(2))
+        gradients = self.backward(douts, cache)
+        if not self.read_only:
+            cache = self.forward()[1]
+            gradients = self.backward(douts, cache)
+        self._examine_repeats(outs, douts, cache, gradients)
+        self._examine_linearity(douts, others, cache, gradients)
+        after = [a for a in self.arrays if isinstance(a, np.ndarray)]
+        if not all(map(_same_bits, before, after)):
+            self.problems.append("an argument was written to")
+        if not all(np.isfinite(out).all() for out in outs):
+            self.problems.append("forward gives NaN or infinity here: choose arguments of order 1")
+        return outs, douts, cache, gradients
+
+    def _examine_repeats(self, outs, douts, cache, gradients) -> None:
+        if not all(map(_same_bits, outs, self.forward()[0])):
+            self.problems.append("forward gives other results when called again with the same arguments: "
+                                 "randomness must come in as an argument (a mask)")  # fmt: skip
+        if not all(map(_same_bits, gradients, self.backward(douts, cache))):
+            self.problems.append("backward gives other gradients when called again with the same cache: "
+                                 "it writes to the cache, or keeps a sum")  # fmt: skip
+            return
+        self.forward({k: np.flip(self.arrays[k]) for k in self.floats})  # other arguments, of the same sizes and range
+        if not all(map(_same_bits, gradients, self.backward(douts, cache))):
+            self.problems.append("backward gives other gradients after another forward: "
+                                 "it reads something that is not in its cache")  # fmt: skip
+
+    def _examine_linearity(self, douts, others, cache, gradients) -> None:
+        """backward(a u + b v) = a backward(u) + b backward(v): the chain rule is linear in dout."""
+        a, b = 0.75, -1.5
+        mixed = self.backward([a * u + b * v for u, v in zip(douts, others, strict=True)], cache)
+        second = self.backward(others, cache)
+        for k, both, u, v in zip(self.floats, mixed, gradients, second, strict=True):
+            size = np.abs(a * u).max(initial=0) + np.abs(b * v).max(initial=0)
+            if np.abs(both - (a * u + b * v)).max(initial=0) > LINEARITY * size:
+                self.problems.append(f"the gradient of {self.names[k]} is not linear in dout: does backward look at "
+                                     "the sign or size of dout where it should look at its cache?")  # fmt: skip
+
+
+def _argument_names(forward: Callable, arrays: Sequence[Any]) -> list[str]:
+    """Names from forward's signature; argument0, argument1... where it has none."""
+    try:
+        parameters = list(inspect.signature(forward).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [names[k] if k < len(names) else f"argument{k}" for k in range(len(arrays))]
+
+
+def _shape_hint(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    extra = len(shape) - len(wanted)
+    if extra > 0 and shape[extra:] == wanted:
+        return f": forward broadcast it, so sum over axes {tuple(range(extra))}"
+    if sorted(shape) == sorted(wanted):
+        return ": the same sizes in another order: transposed?"
+    return ": swapped with another gradient?" if len(shape) != len(wanted) else ""

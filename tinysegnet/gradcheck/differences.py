@@ -1,0 +1,175 @@
+"""Slopes measured by moving one number (or one direction) and looking at what the loss does.
+
+    numeric slope at x  =  (J(x + h) - J(x - h)) / ((x + h) - (x - h))        error: h^2 J'''/6 of truncation,
+                                                                              about eps F / h of rounding
+
+J = sum(out * dout) with a random dout, F = sum |out * dout|. The divisor is the step that was really taken: x + h is
+rounded, and h alone would be off by eps * x / h. A slope `a` from backward is accepted when
+
+    |a - n| <= rtol * max(|a|, |n|)  +  floor * eps * F / h
+
+The second term is no magic constant but the rounding noise of the difference itself, so that a true gradient of 0 is
+no false alarm.
+
+Where a slope is refused, the two one-sided slopes tell why. K(h) = |slope to the right - slope to the left|:
+
+    smooth    K = h |J''|         halves with h        ratio K(h/2)/K(h) = 0.5      a disagreement is a bug
+    kink      K = bend            stays                1                            ReLU at 0, a tie of a pool
+    jump      K = height / h      doubles              2                            unpooling after a tie
+
+A kink or jump within h of x explains an error of at most K/2, and goes away when h shrinks below its distance. So the
+step shrinks tenfold as long as K explains the error, and an entry exactly at a kink is counted as crossed: not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+__all__ = ["EPS", "Probe", "Rule", "SMALLEST_STEP", "judge", "taylor_slope"]
+
+EPS = float(np.finfo(float).eps)
+SMALLEST_STEP = 1e-8
+TAYLOR_STEP = 1e-3
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The rule of acceptance: step h, relative part rtol, noise floor in units of eps * F / h."""
+
+    h: float = 1e-5
+    rtol: float = 1e-7
+    floor: float = 10.0
+
+    def noise(self, F: float, h: float) -> float:
+        return self.floor * EPS * F / h
+
+    def allowed(self, analytic: float, numeric: float, F: float, h: float) -> float:
+        return self.rtol * max(abs(analytic), abs(numeric)) + self.noise(F, h)
+
+
+@dataclass
+class Probe:
+    """One slope of one tensor, measured and judged. `where` is an index, or "direction k"."""
+
+    where: tuple[int, ...] | str
+    analytic: float
+    numeric: float
+    allowed: float
+    h: float
+    status: str = "ok"  # "ok", "wrong", or "crossed": at a kink or jump, not to be judged
+    kind: str = "smooth"  # "smooth", "kink" or "jump"
+    ratio: float | None = None  # K(h/2) / K(h); None where the one-sided slopes agree
+    shrunk: bool = False  # a kink or jump was within the first step; judged with a smaller one
+
+    @property
+    def error(self) -> float:
+        return abs(self.analytic - self.numeric)
+
+    @property
+    def excess(self) -> float:
+        """Error in units of what is allowed: above 1 is refused, infinite for a NaN."""
+        return self.error / self.allowed if np.isfinite(self.error) else np.inf
+
+
+@dataclass
+class _Line:
+    """J along one line through x: an entry, or a direction."""
+
+    value: Callable[[np.ndarray], float]  # J(moved) - J(x)
+    signature: Callable[[], bytes | None]  # which branches the last evaluation took, or None if nobody knows
+    x: np.ndarray
+    gradient: np.ndarray
+    move: tuple[int, ...] | np.ndarray
+    branch: bytes | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.branch = self.signature()
+
+    def moved(self, h: float) -> np.ndarray:
+        if isinstance(self.move, np.ndarray):
+            return self.x + h * self.move
+        moved = self.x.copy()
+        moved[self.move] += h
+        return moved
+
+    def measure(self, h: float) -> tuple[float, float, float, float, bool]:
+        """-> analytic, numeric, slope to the right, slope to the left, whether a branch changed."""
+        plus, minus = self.moved(h), self.moved(-h)
+        up, crossed = self.value(plus), self.signature() != self.branch
+        down, crossed = self.value(minus), crossed or self.signature() != self.branch
+        if isinstance(self.move, np.ndarray):
+            step, analytic = 2 * h, float((self.gradient * (plus - minus)).sum() / (2 * h))
+        else:
+            step, analytic = float(plus[self.move] - minus[self.move]), float(self.gradient[self.move])
+        return analytic, (up - down) / step, up / (step / 2), -down / (step / 2), crossed
+
+
+def judge(
+    value: Callable[[np.ndarray], float],
+    x: np.ndarray,
+    gradient: np.ndarray,
+    move: tuple[int, ...] | np.ndarray,
+    F: float,
+    rule: Rule,
+    *,
+    where: tuple[int, ...] | str,
+    signature: Callable[[], bytes | None] = lambda: None,
+) -> Probe:
+    """Measure the slope of `value` at x along `move`, and compare it with what `gradient` says.
+
+    value(moved) is J(moved) - J(x). move is an index of x, or an array of its shape. signature() names the branches
+    that the last evaluation took; called first, it must name those of x itself.
+    """
+    line, h, first = _Line(value, signature, x, gradient, move), rule.h, None
+    while True:
+        analytic, numeric, right, left, crossed = line.measure(h)
+        probe = Probe(where, analytic, numeric, rule.allowed(analytic, numeric, F, h), h, shrunk=h < rule.h)
+        agrees = probe.error <= probe.allowed
+        if agrees and not crossed:
+            return _with_kind(probe, first)
+        bend = abs(right - left)
+        if first is None:
+            first = _kind(line, h, bend, rule.noise(F, h))
+        explained = crossed or (bend > 4 * rule.noise(F, h) and probe.error <= 0.6 * bend + probe.allowed)
+        if not explained or h / 10 < 0.99 * SMALLEST_STEP:
+            probe.status = "crossed" if explained else "wrong"
+            return _with_kind(probe, first)
+        h /= 10
+
+
+def _kind(line: _Line, h: float, bend: float, noise: float) -> tuple[str, float | None]:
+    """-> "smooth", "kink" or "jump", and the ratio that says so."""
+    if not bend > 4 * noise:
+        return "smooth", None
+    _, _, right, left, _ = line.measure(h / 2)
+    ratio = abs(right - left) / bend
+    # below 1/4: bent between h/2 and h, where the half step no longer sees it
+    return ("smooth" if 0.25 <= ratio < 0.75 else "jump" if ratio > 1.5 else "kink"), ratio
+
+
+def _with_kind(probe: Probe, kind: tuple[str, float | None] | None) -> Probe:
+    if kind is not None:
+        probe.kind, probe.ratio = kind
+    if probe.kind == "smooth" and (probe.shrunk or probe.status == "crossed"):
+        probe.kind = "kink"  # a kink at a third of the step also has ratio 0.5; that a smaller step agrees gives it away
+    return probe
+
+
+def taylor_slope(
+    value: Callable[[np.ndarray], float], x: np.ndarray, gradient: np.ndarray, direction: np.ndarray, F: float
+) -> float | None:
+    """How fast the remainder |J(x + h d) - J(x) - h gradient.d| falls with h: 2.00 for a right gradient, 1 for a wrong one.
+
+    No tolerance enters. None where the remainder is rounding noise from the start: J is linear, the gradient right.
+    """
+    steps = TAYLOR_STEP * np.array([1, 0.5, 0.25])
+    remainders = []
+    for h in steps:
+        moved = x + h * direction
+        remainders.append(abs(value(moved) - float((gradient * (moved - x)).sum())))
+    if not remainders[-1] > 100 * EPS * F:
+        return None if np.isfinite(remainders[-1]) else float("nan")
+    return float(np.log2(remainders[0] / remainders[-1]) / 2)

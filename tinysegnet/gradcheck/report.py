@@ -1,0 +1,242 @@
+"""What a gradient check found, for people: a table, and for each refused tensor what is wrong and what it looks like."""
+
+from __future__ import annotations
+
+import html
+import json as json_format
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import TinySegNetError
+from .differences import Probe
+
+__all__ = ["GradientError", "Report", "TensorReport", "table"]
+
+MOST_CROSSED = 0.02
+
+
+class GradientError(TinySegNetError, AssertionError):
+    """A gradient check refused something; the message is the report."""
+
+
+@dataclass
+class TensorReport:
+    """One argument's gradient. analytic, numeric: arrays of its shape, numeric NaN where nothing was measured."""
+
+    name: str
+    analytic: np.ndarray
+    numeric: np.ndarray
+    probes: list[Probe]
+    taylor: float | None = None  # 2.00 if right, 1 if wrong, None for a loss that is linear in this argument
+    hint: str | None = None
+
+    def count(self, status: str) -> int:
+        return sum(p.status == status for p in self.probes)
+
+    @property
+    def worst(self) -> Probe:
+        return max(self.probes, key=lambda p: (p.status == "wrong", p.excess if p.status != "crossed" else -1))
+
+    @property
+    def excess(self) -> float:
+        """The largest error in units of what is allowed; above 1 is wrong. Crossed probes have none."""
+        return max((p.excess for p in self.probes if p.status != "crossed"), default=0.0)
+
+    @property
+    def too_many_crossed(self) -> bool:
+        return self.count("crossed") > MOST_CROSSED * len(self.probes)
+
+    @property
+    def ok(self) -> bool:
+        return not self.count("wrong") and not self.too_many_crossed
+
+    @property
+    def mark(self) -> str:
+        return "ok" if self.ok else "FAIL" if self.count("wrong") else "KINK"
+
+    def __str__(self) -> str:
+        wrong, total = self.count("wrong"), len(self.probes)
+        entries = f"{wrong} of {total} wrong" if wrong else f"{total} of {self.analytic.size}"
+        shape = "x".join(map(str, self.analytic.shape)) or "number"
+        return (f"{self.mark:<5}{self.name:<20} {shape:<14} {entries:<20} {_number(self.excess):>12}   "
+                f"{taylor_text(self.taylor):>6}   {_crossings(self.probes)}")  # fmt: skip
+
+    def details(self) -> list[str]:
+        """Lines for a refused tensor."""
+        p = self.worst
+        place = f"{self.name}[{', '.join(map(str, p.where))}]" if isinstance(p.where, tuple) else f"{self.name} along {p.where}"
+        lines = [f"worst  {place}   analytic {p.analytic:+.4e}   numeric {p.numeric:+.4e}   error {p.error:.1e}   "
+                 f"allowed {p.allowed:.1e}"]  # fmt: skip
+        ratio = "one-sided slopes agree" + ("" if p.ratio is None else f" more and more: ratio {p.ratio:.2f}")
+        if p.kind != "smooth":
+            ratio = f"one-sided slopes differ: ratio {p.ratio:.2f}" if p.ratio is not None else "a branch changes within the step"
+        answer = "no" if p.kind == "smooth" else f"yes, a {p.kind}"
+        lines.append(f"kink?  {answer} ({ratio})      Taylor slope {taylor_text(self.taylor)} (2.00 expected)")
+        if self.too_many_crossed:
+            lines.append(f"hint   {self.count('crossed')} of {len(self.probes)} entries are at a kink or jump, where no slope "
+                         "exists: no bug shown, but nothing proven. Choose arguments away from ties and zeros")  # fmt: skip
+        if self.hint:
+            lines.append(f"hint   {self.hint}")
+        return lines
+
+    def to_dict(self) -> dict[str, Any]:
+        p = self.worst
+        return {"name": self.name, "shape": list(self.analytic.shape), "ok": self.ok, "checked": len(self.probes),
+                "wrong": self.count("wrong"), "crossed": self.count("crossed"), "smaller_step": sum(p.shrunk for p in self.probes),
+                "worst_ratio": _finite(self.excess), "taylor": _finite(self.taylor), "hint": self.hint,
+                "worst": {"where": list(p.where) if isinstance(p.where, tuple) else p.where, "analytic": _finite(p.analytic),
+                          "numeric": _finite(p.numeric), "allowed": _finite(p.allowed), "kind": p.kind}}  # fmt: skip
+
+
+@dataclass
+class Report:
+    """The result of a gradient check, or of several (`parts`). True where everything was accepted.
+
+    `ok`, `str()`, `raise_if_failed()`, `to_dict()`, `heatmap(tensor)`. `problems`: promises that the layer broke.
+    """
+
+    title: str
+    tensors: list[TensorReport] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    parts: list[Report] = field(default_factory=list)
+    reproduce: str = ""
+    refused: int = 0  # cases that a fast variant does not serve, and said so
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems and all(t.ok for t in self.tensors) and all(part.ok for part in self.parts)
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def all_tensors(self) -> Iterator[TensorReport]:
+        yield from self.tensors
+        for part in self.parts:
+            yield from part.all_tensors()
+
+    @property
+    def verdict(self) -> str:
+        """"ok", "bug" (a wrong gradient), "contract" (a broken promise) or "kink" (too much could not be judged)."""
+        if self.ok:
+            return "ok"
+        if any(t.count("wrong") for t in self.all_tensors()):
+            return "bug"
+        return "contract" if self.problems or any(p.verdict == "contract" for p in self.parts) else "kink"
+
+    @property
+    def checked(self) -> int:
+        return sum(len(t.probes) for t in self.all_tensors())
+
+    @property
+    def worst_ratio(self) -> float:
+        return max((t.excess for t in self.all_tensors()), default=0.0)
+
+    @property
+    def crossed(self) -> int:
+        return sum(t.count("crossed") for t in self.all_tensors())
+
+    @property
+    def taylor(self) -> float | None:
+        """Of all slopes the one farthest from 2; None if every loss was linear."""
+        slopes = [t.taylor for t in self.all_tensors() if t.taylor is not None]
+        return max(slopes, key=lambda slope: abs(slope - 2), default=None)
+
+    def raise_if_failed(self) -> Report:
+        """Raise GradientError with the whole report as message, or return the report."""
+        if not self.ok:
+            raise GradientError(f"\n{self}")
+        return self
+
+    def _lines(self) -> Iterator[str]:
+        yield f"{'ok' if self.ok else 'FAIL':<5}{self.title}" + (f"   ({self.refused} cases not served)" if self.refused else "")
+        for problem in self.problems:
+            yield f"     FAIL {problem}"
+        if self.tensors:
+            yield f"     {'':<5}{'tensor':<20} {'shape':<14} {'entries':<20} {'error/allowed':>12}   Taylor   crossed"
+        for tensor in self.tensors:
+            yield f"     {tensor}"
+            if not tensor.ok:
+                yield from (f"            {line}" for line in tensor.details())
+        if not self.ok and self.reproduce:
+            yield f"     reproduce   {self.reproduce}"
+        for part in self.parts:
+            yield from (f"  {line}" for line in part._lines())
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        color = "#2a7f3e" if self.ok else "#b3261e"
+        return f'<pre style="border-left:4px solid {color};padding-left:1em;line-height:1.35">{html.escape(str(self))}</pre>'
+
+    def to_dict(self) -> dict[str, Any]:
+        found = {"title": self.title, "ok": self.ok, "verdict": self.verdict, "checked": self.checked, "crossed": self.crossed,
+                 "worst_ratio": _finite(self.worst_ratio), "taylor": _finite(self.taylor), "problems": self.problems,
+                 "tensors": [t.to_dict() for t in self.tensors], "reproduce": self.reproduce}  # fmt: skip
+        return found | ({"parts": [part.to_dict() for part in self.parts], "refused": self.refused} if self.parts else {})
+
+    def tensor(self, name: str) -> TensorReport:
+        """The report of one tensor by name; of several, one that failed."""
+        found = [t for t in self.all_tensors() if t.name == name]
+        if not found:
+            raise KeyError(f"no tensor {name!r} here; there are {', '.join(sorted({t.name for t in self.all_tensors()}))}")
+        return min(found, key=lambda t: t.ok)
+
+    def heatmap(self, tensor: str) -> Any:
+        """A matplotlib figure: analytic, numeric and their difference, as pictures side by side.
+
+        Tensors of more than two axes are laid out as rows of maps: the last two axes stay together.
+        """
+        import matplotlib.pyplot as plt
+
+        found = self.tensor(tensor)
+        panels = {"analytic": found.analytic, "numeric": found.numeric, "difference": found.analytic - found.numeric}
+        figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
+        for ax, (name, values) in zip(axes, panels.items(), strict=True):
+            flat = np.atleast_2d(values.reshape(-1, values.shape[-1]) if values.ndim > 1 else values)
+            limit = float(np.nanmax(np.abs(flat), initial=0)) or 1.0
+            image = ax.imshow(flat, cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest", aspect="auto")
+            ax.set(title=f"{name} d{tensor} {found.analytic.shape}", xlabel="last axis", ylabel="the other axes, row-major")
+            figure.colorbar(image, ax=ax)
+        return figure
+
+
+def table(reports: Sequence[Report]) -> str:
+    """One line a report: cases, entries checked, worst error in units of the allowed one, Taylor slope, crossings, verdict."""
+    width = max([len("check"), *(len(r.title) for r in reports)])
+    lines = [f"{'check':<{width}}  cases  entries  error/allowed  Taylor  crossed  verdict"]
+    for r in reports:
+        lines.append(f"{r.title:<{width}}  {len(r.parts) or 1:>5}  {r.checked:>7}  {_number(r.worst_ratio):>13}  "
+                     f"{taylor_text(r.taylor):>6}  {r.crossed:>7}  {r.verdict}")  # fmt: skip
+    return "\n".join(lines)
+
+
+def to_json(reports: Sequence[Report]) -> str:
+    return json_format.dumps({"ok": all(r.ok for r in reports), "checks": [r.to_dict() for r in reports]}, indent=1)
+
+
+def taylor_text(slope: float | None) -> str:
+    return "linear" if slope is None else f"{slope:.2f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if 5e-4 <= value < 1e3 else f"{value:.1e}"
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON knows no NaN and no infinity."""
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+def _crossings(probes: Sequence[Probe]) -> str:
+    """"3 (kink), 1 judged with a smaller step"."""
+    crossed = [p for p in probes if p.status == "crossed"]
+    kinds = sorted({p.kind for p in crossed})
+    shrunk = sum(p.shrunk and p.status == "ok" for p in probes)
+    text = f"{len(crossed)} ({', '.join(kinds)})" if crossed else "0"
+    return text + (f", {shrunk} judged with a smaller step" if shrunk else "")

@@ -1,0 +1,224 @@
+"""Layers: an op, plus what must survive between calls: parameters, their gradients, running statistics, the cache.
+
+    layer.forward(x, training=True) -> out      keeps a cache for one backward
+    layer.backward(dout) -> dx                  takes the cache, and assigns layer.grads
+
+`params` and `grads` have the same keys; `buffers` are running statistics. A cache is taken once: a second backward,
+or one after `training=False`, is an error that names the layer. Class names are torch.nn's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from . import ops
+from .errors import ShapeError, StateError
+
+__all__ = ["BatchNorm2d", "Conv2d", "Layer", "MaxPool2d", "MaxUnpool2d", "Normalize", "ReLU"]
+
+
+class Layer:
+    """Base of all layers. A new one overrides `_forward` and `_backward`, and `_output_shape` if it changes shapes.
+
+    keeps: which array the cache holds on to, "input", "output" or nothing; `Network.summary` adds up the bytes.
+    """
+
+    keeps: ClassVar[str | None] = None
+
+    def __init__(self) -> None:
+        self.name = type(self).__name__
+        self.params: dict[str, np.ndarray] = {}
+        self.grads: dict[str, np.ndarray] = {}
+        self.buffers: dict[str, np.ndarray] = {}
+        self._cache: Any = None
+
+    def forward(self, x: np.ndarray, *, training: bool = False, sample: bool = False) -> np.ndarray:
+        """x -> out. training: keep what backward needs. sample: dropout stays on at test time."""
+        self._cache = None
+        out, cache = self._forward(x, training=training, sample=sample)
+        if training:
+            self._cache = (cache,)
+        return out
+
+    def backward(self, dout: np.ndarray, *, input_gradient: bool = True) -> np.ndarray | None:
+        """dout -> dx, and the gradients of the parameters into `grads`. input_gradient=False: dx may be None."""
+        if self._cache is None:
+            raise StateError(f"{self.name}: backward needs a forward(x, training=True) before it, one for each backward")
+        (cache,), self._cache = self._cache, None
+        return self._backward(dout, cache, input_gradient)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(N, H, W, C) of the input -> shape of the output."""
+        return input_shape
+
+    def multiply_adds(self, input_shape: tuple[int, ...]) -> int:
+        """Multiply-adds of the matrix products of one forward; element by element work does not count."""
+        return 0
+
+    def branch_signature(self) -> bytes | None:
+        """Which side of every kink the last training forward took; None for a layer without kinks."""
+        return None
+
+    def _forward(self, x: np.ndarray, *, training: bool, sample: bool) -> tuple[np.ndarray, Any]:
+        raise NotImplementedError
+
+    def _backward(self, dout: np.ndarray, cache: Any, input_gradient: bool) -> np.ndarray | None:
+        raise NotImplementedError
+
+
+class Normalize(Layer):
+    """A network's first layer: out = (x - mean) / scale. Pictures come as 0..255; no parameters.
+
+    mean, scale: a number, or one a channel.
+    """
+
+    def __init__(self, mean: Any, scale: Any, *, dtype: Any = np.float32) -> None:
+        super().__init__()
+        self.mean, self.scale = np.asarray(mean, dtype), np.asarray(scale, dtype)
+
+    def _forward(self, x, *, training, sample):
+        return (x.astype(self.mean.dtype, copy=False) - self.mean) / self.scale, None
+
+    def _backward(self, dout, cache, input_gradient):
+        return dout / self.scale if input_gradient else None
+
+
+class Conv2d(Layer):
+    """Convolution, weight (K, K, in_channels, out_channels), initialised as He et al. 2015: N(0, sqrt(2 / fan_in))."""
+
+    keeps = "input"
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, padding: Any = "same",
+                 bias: bool = True, rng: np.random.Generator, dtype: Any = np.float32) -> None:  # fmt: skip
+        super().__init__()
+        self.stride, self.padding = stride, padding
+        shape = (kernel_size, kernel_size, in_channels, out_channels)
+        fan_in = kernel_size * kernel_size * in_channels
+        self.params["weight"] = (rng.standard_normal(shape) * np.sqrt(2 / fan_in)).astype(dtype)
+        if bias:
+            self.params["bias"] = np.zeros(out_channels, dtype)
+
+    def _forward(self, x, *, training, sample):
+        settings = {"stride": self.stride, "padding": self.padding}
+        return ops.conv2d_forward(x, self.params["weight"], self.params.get("bias"), **settings)
+
+    def _backward(self, dout, cache, input_gradient):
+        dx, self.grads["weight"], dbias = ops.conv2d_backward(dout, cache, input_gradient=input_gradient)
+        if dbias is not None:
+            self.grads["bias"] = dbias
+        return dx
+
+    def output_shape(self, input_shape):
+        N, *size, _ = input_shape
+        K, _, _, F = self.params["weight"].shape
+        return (N, *ops.conv2d_output_size(size, K, stride=self.stride, padding=self.padding), F)
+
+    def multiply_adds(self, input_shape):
+        return int(np.prod(self.output_shape(input_shape)[:3])) * self.params["weight"].size
+
+
+class BatchNorm2d(Layer):
+    """Batch normalisation with running statistics, as torch.nn.BatchNorm2d: training uses the batch's mean and
+    variance and moves the running ones by `momentum` towards them (the variance unbiased); testing uses those.
+    """
+
+    keeps = "input"
+
+    def __init__(self, num_features: int, *, eps: float = 1e-5, momentum: float = 0.1, dtype: Any = np.float32) -> None:
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.params = {"gamma": np.ones(num_features, dtype), "beta": np.zeros(num_features, dtype)}
+        self.buffers = {"running_mean": np.zeros(num_features, dtype), "running_var": np.ones(num_features, dtype)}
+
+    def _forward(self, x, *, training, sample):
+        mean, var = (None, None) if training else (self.buffers["running_mean"], self.buffers["running_var"])
+        (out, mean, var), cache = ops.batchnorm2d_forward(
+            x, self.params["gamma"], self.params["beta"], mean=mean, var=var, eps=self.eps
+        )
+        if training:
+            m = x.size // x.shape[3]
+            self._update("running_mean", mean)
+            self._update("running_var", var * (m / (m - 1)))
+        return out, cache
+
+    def _update(self, name, value):
+        self.buffers[name] += self.momentum * (value - self.buffers[name])
+
+    def _backward(self, dout, cache, input_gradient):
+        dx, self.grads["gamma"], self.grads["beta"] = ops.batchnorm2d_backward(dout, cache)
+        return dx
+
+
+class ReLU(Layer):
+    """max(x, 0)."""
+
+    keeps = "output"
+
+    def _forward(self, x, *, training, sample):
+        return ops.relu_forward(x)
+
+    def _backward(self, dout, cache, input_gradient):
+        return ops.relu_backward(dout, cache)
+
+    def branch_signature(self):
+        return np.packbits(self._cache[0] > 0).tobytes() if self._cache else None
+
+
+class MaxPool2d(Layer):
+    """Max-pooling, which leaves `indices` and `input_size` for its mirror, valid until its next forward."""
+
+    def __init__(self, kernel_size: int = 2, stride: int = 2) -> None:
+        super().__init__()
+        self.kernel_size, self.stride = kernel_size, stride
+        self.indices: np.ndarray | None = None
+        self.input_size: tuple[int, int] | None = None
+
+    def _forward(self, x, *, training, sample):
+        (out, self.indices), cache = ops.max_pool2d_forward(x, size=self.kernel_size, stride=self.stride)
+        self.input_size = x.shape[1:3]
+        return out, cache
+
+    def _backward(self, dout, cache, input_gradient):
+        return ops.max_pool2d_backward(dout, cache)
+
+    def output_shape(self, input_shape):
+        N, *size, C = input_shape
+        return (N, *ops.max_pool2d_output_size(size, size=self.kernel_size, stride=self.stride), C)
+
+    def indices_bytes(self, input_shape: tuple[int, ...]) -> int:
+        """Memory of the indices that a forward on this shape leaves."""
+        size, stride = (self.kernel_size,) * 2, (self.stride,) * 2
+        return int(np.prod(ops.indices_shape(self.output_shape(input_shape), size, stride)))
+
+    def branch_signature(self):
+        return None if self.indices is None else self.indices.tobytes()
+
+
+class MaxUnpool2d(Layer):
+    """Unpooling with the indices of the given MaxPool2d, to the size that it saw: SegNet's upsampling."""
+
+    def __init__(self, pool: MaxPool2d) -> None:
+        super().__init__()
+        self.pool = pool
+
+    def _forward(self, x, *, training, sample):
+        pool = self.pool
+        if pool.indices is None or pool.input_size is None:
+            raise StateError(f"{self.name}: its pool {pool.name} has not run yet, so there are no indices")
+        sizes = {"output_size": pool.input_size, "size": pool.kernel_size, "stride": pool.stride}
+        return ops.max_unpool2d_forward(x, pool.indices, **sizes)
+
+    def _backward(self, dout, cache, input_gradient):
+        return ops.max_unpool2d_backward(dout, cache)
+
+
+def digest_branches(layers: Iterable[Layer]) -> bytes:
+    """One hash for the branch signatures of many layers: equal if and only if all took the same sides."""
+    digest = hashlib.sha256()
+    for layer in layers:
+        digest.update(layer.branch_signature() or b"")
+    return digest.digest()

@@ -1,0 +1,32 @@
+"""Networks by name: `build("tiny")`. Each is a description of stages; `models` lists them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError
+from .network import Network
+from .segnet import BASIC, TINY, VGG16, Stages, segnet_layers
+from .summary import Summary
+
+__all__ = ["Network", "Stages", "Summary", "build", "models", "segnet_layers"]
+
+models: dict[str, Stages] = {"tiny": TINY, "basic": BASIC, "vgg16": VGG16}
+
+
+def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0, dtype: Any = np.float32) -> Network:
+    """A new network with random weights.
+
+    name: one of `models`. seed: of the initial weights. width: a factor on the channels of every stage. dtype: float32
+    to train, float64 to check gradients. Raises ShapeError for an unknown name or a size that cannot be.
+    """
+    if name not in models:
+        raise ShapeError(f"no model named {name!r}; there are {', '.join(models)}")
+    if num_classes < 1 or width <= 0:
+        raise ShapeError(f"a network needs at least one class and a positive width, got {num_classes} and {width}")
+    rng = np.random.default_rng(seed)
+    layers = segnet_layers(models[name].scaled(width), num_classes, rng=rng, dtype=dtype)
+    config = {"name": name, "num_classes": num_classes, "seed": seed, "width": width, "dtype": np.dtype(dtype).name}
+    return Network(layers, config)

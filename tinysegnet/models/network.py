@@ -1,0 +1,117 @@
+"""A network: named layers in a line. Forward walks it down, backward walks the same stairs in reverse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..errors import CheckpointError, ShapeError
+from ..layers import Layer, MaxUnpool2d, digest_branches
+from .summary import Summary, summarize
+
+__all__ = ["Network"]
+
+
+class Network:
+    """Layers in a line, by name: {"encoder1.conv1": Conv2d, ...}.
+
+    config: what `build` needs to make the same network again; saved in checkpoints.
+    """
+
+    def __init__(self, layers: dict[str, Layer], config: dict[str, Any]) -> None:
+        self.layers, self.config = layers, config
+        for name, layer in layers.items():
+            layer.name = name
+
+    def forward(self, x: np.ndarray, *, training: bool = False, sample: bool = False) -> np.ndarray:
+        """x (N, H, W, 3), RGB in 0..255, any H and W -> logits (N, H, W, num_classes).
+
+        training: batch statistics are used and updated, and everything backward needs is kept.
+        """
+        if x.ndim != 4 or x.shape[3] != 3 or 0 in x.shape:
+            raise ShapeError(f"a network takes pictures (N, H, W, 3), got {x.shape}")
+        for layer in self.layers.values():
+            x = layer.forward(x, training=training, sample=sample)
+        return x
+
+    def backward(self, dlogits: np.ndarray, *, input_gradient: bool = True) -> np.ndarray | None:
+        """dlogits (N, H, W, num_classes) -> dx, and every parameter's gradient into its layer.
+
+        input_gradient=False saves the work for the gradient of the picture, which training does not need, and
+        returns None.
+        """
+        layers = list(self.layers.values())
+        first = 0 if input_gradient else next(i for i, layer in enumerate(layers) if layer.params)
+        dout: Any = dlogits
+        for layer in reversed(layers[first + 1 :]):
+            dout = layer.backward(dout)
+        return layers[first].backward(dout, input_gradient=input_gradient)
+
+    def named_parameters(self) -> Iterator[tuple[str, np.ndarray]]:
+        """("encoder1.conv1.weight", array), ...: the arrays themselves, to be updated in place."""
+        return self._named("params")
+
+    def named_gradients(self) -> Iterator[tuple[str, np.ndarray]]:
+        """The same names as `named_parameters`, with what the last backward found."""
+        return self._named("grads")
+
+    def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
+        """("encoder1.bn1.running_mean", array), ...: running statistics."""
+        return self._named("buffers")
+
+    def _named(self, kind: str) -> Iterator[tuple[str, np.ndarray]]:
+        for name, layer in self.layers.items():
+            for key, array in getattr(layer, kind).items():
+                yield f"{name}.{key}", array
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers training adjusts."""
+        return sum(array.size for _, array in self.named_parameters())
+
+    @property
+    def num_classes(self) -> int:
+        """The last axis of the logits."""
+        return int(self.config["num_classes"])
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of the parameters."""
+        return next(array.dtype for _, array in self.named_parameters())
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Parameters and running statistics by name: all that training changed."""
+        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Copy arrays into the network; strict: every name and shape must fit, or CheckpointError lists what does not."""
+        own = self.state()
+        wrong = [f"missing {name}" for name in own if name not in arrays]
+        wrong += [f"unexpected {name}" for name in arrays if name not in own]
+        wrong += [f"{name} has shape {arrays[name].shape}, expected {array.shape}"
+                  for name, array in own.items() if name in arrays and arrays[name].shape != array.shape]  # fmt: skip
+        if wrong:
+            raise CheckpointError("the arrays do not fit this network: " + "; ".join(wrong))
+        for name, array in own.items():
+            array[...] = arrays[name]
+
+    def branch_signature(self) -> bytes:
+        """A hash of every ReLU mask and pool index of the last training forward."""
+        return digest_branches(self.layers.values())
+
+    def summary(self, size: tuple[int, int], *, batch_size: int = 1) -> Summary:
+        """Shapes, parameters, memory and work for pictures of `size` (H, W); print it."""
+        return summarize(self, size, batch_size)
+
+    def output_shapes(self, input_shape: tuple[int, ...]) -> Iterator[tuple[str, Layer, tuple[int, ...], tuple[int, ...]]]:
+        """(name, layer, input shape, output shape) down the line; nothing is computed."""
+        pooled: dict[Layer, tuple[int, ...]] = {}
+        shape = input_shape
+        for name, layer in self.layers.items():
+            pooled[layer] = before = shape
+            shape = layer.output_shape(before)
+            if isinstance(layer, MaxUnpool2d):
+                shape = (*pooled[layer.pool][:3], before[3])
+            yield name, layer, before, shape

@@ -1,0 +1,109 @@
+"""What a network costs: parameters, memory and multiply-adds, layer by layer, computed from shapes alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..layers import MaxPool2d
+
+if TYPE_CHECKING:
+    from .network import Network
+
+__all__ = ["LayerRow", "Summary", "summarize"]
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One layer. kept: bytes of activations that training holds on to for backward; indices: bytes of pool indices."""
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    kept: int
+    indices: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The rows and their totals; `print` shows a table. All memory in bytes, for one batch."""
+
+    model: str
+    input_shape: tuple[int, ...]
+    itemsize: int
+    rows: tuple[LayerRow, ...]
+
+    def total(self, column: str) -> int:
+        """Sum of a column of the rows: "parameters", "kept", "indices", "multiply_adds"."""
+        return sum(getattr(row, column) for row in self.rows)
+
+    @property
+    def gflops(self) -> float:
+        """Of one forward, in 1e9; a multiply-add is two."""
+        return 2 * self.total("multiply_adds") / 1e9
+
+    @property
+    def training_bytes(self) -> int:
+        """Weights, gradients, momentum, kept activations and indices: what a step with SGD holds at least."""
+        return 3 * self.total("parameters") * self.itemsize + self.total("kept") + self.total("indices")
+
+    def as_dict(self) -> dict[str, Any]:
+        """For --json."""
+        totals = {"parameters": self.total("parameters"), "activation_bytes": self.total("kept"),
+                  "index_bytes": self.total("indices"), "gflops": self.gflops, "training_bytes": self.training_bytes}  # fmt: skip
+        return {"model": self.model, "input_shape": self.input_shape, **totals, "layers": [asdict(row) for row in self.rows]}
+
+    def __str__(self) -> str:
+        head = f"{'layer':<20} {'kind':<12} {'output':<22} {'parameters':>11} {'kept':>9} {'indices':>9} {'GFLOP':>8}"
+        lines = [f"{self.model}, input {self.input_shape}", "", head, "-" * len(head)]
+        for row in self.rows:
+            shape = " x ".join(map(str, row.output_shape))
+            lines.append(f"{row.name:<20} {row.kind:<12} {shape:<22} {row.parameters or '':>11{',' if row.parameters else ''}} "
+                         f"{_size(row.kept):>9} {_size(row.indices):>9} {_gflop(row.multiply_adds):>8}")  # fmt: skip
+        lines += ["-" * len(head), *self._totals()]
+        return "\n".join(lines)
+
+    def _totals(self) -> list[str]:
+        parameters, indices = self.total("parameters"), self.total("indices")
+        return [
+            f"parameters       {parameters:,} ({_size(parameters * self.itemsize)})",
+            f"activations      {_size(self.total('kept'))} kept for backward",
+            f"pool indices     {_size(indices)} at 2 bits a 2x2 window; as PyTorch's int64 {_size(32 * indices)}",
+            f"forward          {self.gflops:.2f} GFLOP (a multiply-add is 2)",
+            f"training step    {3 * self.gflops:.2f} GFLOP, {_size(self.training_bytes)} held"
+            " (weights, gradients, momentum, activations, indices)",
+        ]
+
+
+def _size(count: float) -> str:
+    if not count:
+        return ""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}" if unit != "B" else f"{count} B"
+        count /= 1000
+    return f"{count:.3g} GB"
+
+
+def _gflop(multiply_adds: int) -> str:
+    return f"{2 * multiply_adds / 1e9:.3f}" if multiply_adds else ""
+
+
+def summarize(network: Network, size: tuple[int, int], batch_size: int) -> Summary:
+    """Walk the shapes down the line. An activation that two layers keep is one array and counts once."""
+    itemsize, counted, rows = network.dtype.itemsize, {-1}, []
+    input_shape = (batch_size, *size, 3)
+    for position, (name, layer, before, after) in enumerate(network.output_shapes(input_shape)):
+        # the array between layers i and i+1 is number i
+        kept = {"input": (position - 1, before), "output": (position, after)}.get(layer.keeps or "", (-1, ()))
+        bytes_kept = 0 if kept[0] in counted else int(np.prod(kept[1])) * itemsize
+        counted.add(kept[0])
+        rows.append(LayerRow(
+            name, type(layer).__name__, after, sum(array.size for array in layer.params.values()), bytes_kept,
+            layer.indices_bytes(before) if isinstance(layer, MaxPool2d) else 0, layer.multiply_adds(before),
+        ))  # fmt: skip
+    return Summary(str(network.config["name"]), input_shape, itemsize, tuple(rows))

@@ -1,0 +1,123 @@
+"""Optimizers and learning-rate schedules. They know names and arrays, no layers.
+
+An optimizer's `step` changes the parameters in place by the gradients of the last backward. Weight decay acts on
+weights only (names that end in ".weight"): pulling biases, gamma and beta to zero helps nobody.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy as np
+
+from .errors import ShapeError
+
+__all__ = ["SGD", "Adam", "Optimizer", "schedule", "schedules"]
+
+Named = Iterator[tuple[str, np.ndarray]]
+
+
+class Trainable(Protocol):
+    """What an optimizer needs of a model."""
+
+    def named_parameters(self) -> Named: ...
+    def named_gradients(self) -> Named: ...
+
+
+class Optimizer:
+    """Base: goes through the parameters and keeps, for each, arrays of its own (`slots`)."""
+
+    def __init__(self, model: Trainable, *, learning_rate: float, weight_decay: float = 0.0) -> None:
+        if learning_rate <= 0 or weight_decay < 0:
+            raise ShapeError(f"learning_rate must be positive and weight_decay not negative, "
+                             f"got {learning_rate} and {weight_decay}")  # fmt: skip
+        self.model, self.learning_rate, self.weight_decay = model, learning_rate, weight_decay
+        self.steps = 0
+        self.slots: dict[str, dict[str, np.ndarray]] = {}
+
+    def step(self, factor: float = 1.0) -> None:
+        """Update every parameter. factor: of the learning rate, from a schedule."""
+        self.steps += 1
+        gradients = dict(self.model.named_gradients())
+        for name, parameter in self.model.named_parameters():
+            gradient = gradients[name]
+            if self.weight_decay and name.endswith(".weight"):
+                gradient = gradient + self.weight_decay * parameter
+            slots = self.slots.setdefault(name, {})
+            self._update(parameter, gradient, slots, self.learning_rate * factor)
+
+    def _update(self, parameter: np.ndarray, gradient: np.ndarray, slots: dict[str, np.ndarray], rate: float) -> None:
+        raise NotImplementedError
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum:  v = momentum * v + gradient;  parameter -= learning_rate * v."""
+
+    def __init__(self, model: Trainable, *, learning_rate: float = 0.1, momentum: float = 0.9,
+                 weight_decay: float = 0.0) -> None:  # fmt: skip
+        super().__init__(model, learning_rate=learning_rate, weight_decay=weight_decay)
+        self.momentum = momentum
+
+    def _update(self, parameter, gradient, slots, rate):
+        velocity = slots.setdefault("velocity", np.zeros_like(parameter))
+        velocity *= self.momentum
+        velocity += gradient
+        parameter -= rate * velocity
+
+
+class Adam(Optimizer):
+    """Kingma & Ba 2015, algorithm 1: steps of the gradient's running mean over the root of its running square."""
+
+    def __init__(self, model: Trainable, *, learning_rate: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+                 eps: float = 1e-8, weight_decay: float = 0.0) -> None:  # fmt: skip
+        super().__init__(model, learning_rate=learning_rate, weight_decay=weight_decay)
+        self.betas, self.eps = betas, eps
+
+    def _update(self, parameter, gradient, slots, rate):
+        mean = slots.setdefault("mean", np.zeros_like(parameter))
+        square = slots.setdefault("square", np.zeros_like(parameter))
+        beta1, beta2 = self.betas
+        mean += (1 - beta1) * (gradient - mean)
+        square += (1 - beta2) * (gradient * gradient - square)
+        # both start at 0 and are too small at first, by a known factor
+        unbiased_mean = mean / (1 - beta1**self.steps)
+        unbiased_square = square / (1 - beta2**self.steps)
+        parameter -= rate * unbiased_mean / (np.sqrt(unbiased_square) + self.eps)
+
+
+# --- schedules: progress through training, 0 to 1 -> factor of the learning rate -------------------------------------
+
+
+def constant(progress: float) -> float:
+    """Always the full rate."""
+    return 1.0
+
+
+def step(progress: float) -> float:
+    """A tenth after half of the training, a hundredth after three quarters."""
+    return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
+
+
+def poly(progress: float) -> float:
+    """(1 - progress)^0.9, as DeepLab has it."""
+    return (1 - progress) ** 0.9
+
+
+def one_cycle(progress: float) -> float:
+    """Up on half a cosine from 1/25 over the first 30 %, then down to almost nothing (Smith & Topin 2018)."""
+    warmup, start, end = 0.3, 1 / 25, 1e-4
+    if progress < warmup:
+        return start + (1 - start) * (1 - math.cos(math.pi * progress / warmup)) / 2
+    return end + (1 - end) * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))) / 2
+
+
+schedules: dict[str, Callable[[float], float]] = {f.__name__: f for f in (constant, step, poly, one_cycle)}
+
+
+def schedule(name: str, step_number: int, total_steps: int) -> float:
+    """Factor of the learning rate for step 0, 1, ..., total_steps - 1. Raises ShapeError for an unknown name."""
+    if name not in schedules:
+        raise ShapeError(f"no schedule named {name!r}; there are {', '.join(schedules)}")
+    return schedules[name](step_number / max(total_steps, 1))

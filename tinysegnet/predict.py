@@ -1,0 +1,76 @@
+"""From a trained network and a picture of any size to a label map of the picture's own size, and to scores.
+
+A network works at the scale it was trained at: the picture is shrunk (or enlarged) to the area of the training
+pictures, its shape kept, and the logits are resized back before the largest is taken. Labels themselves are
+never interpolated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .data import Dataset
+from .errors import ShapeError
+from .metrics import Scores, confusion_matrix
+from .models import Network
+from .ops import softmax_forward
+
+__all__ = ["evaluate", "predict", "predict_logits", "predict_probs"]
+
+Size = tuple[int, int]
+
+
+def evaluate(model: Network, data: Dataset, *, size: Size | None = None, progress: Any = iter) -> Scores:
+    """Predict every picture of a data set and compare it with its labels, at the labels' own resolution.
+
+    size: (H, W) of the training pictures, whose area the network works at; None: the pictures' own.
+    progress: wraps the loop, such as tqdm.
+    """
+    palette = data.palette
+    matrix = np.zeros((palette.num_classes,) * 2, np.int64)
+    samples: Iterable[Any] = (data[i] for i in range(len(data)))
+    for sample in progress(samples):
+        labels = predict(model, sample.image, size=size)
+        matrix += confusion_matrix(sample.labels, labels, palette.num_classes, palette.ignore_label)
+    return Scores.from_confusion(matrix, palette.names)
+
+
+def predict(model: Network, image: np.ndarray, *, size: Size | None = None) -> np.ndarray:
+    """image (H, W, 3) uint8 RGB, any H and W -> labels (H, W) uint8: the class of the largest logit.
+
+    size: (H, W) of the training pictures; the network works at their area. None: at the picture's own size.
+    """
+    return predict_logits(model, image, size=size).argmax(-1).astype(np.uint8)
+
+
+def predict_probs(model: Network, image: np.ndarray, *, size: Size | None = None) -> np.ndarray:
+    """As `predict`, but -> (H, W, num_classes), the probability of each class: softmax of the logits."""
+    return softmax_forward(predict_logits(model, image, size=size))[0]
+
+
+def predict_logits(model: Network, image: np.ndarray, *, size: Size | None = None) -> np.ndarray:
+    """As `predict`, but -> logits (H, W, num_classes), resized to the picture (bilinear)."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ShapeError(f"predict needs a picture (H, W, 3) of uint8, got {image.shape} of {image.dtype}")
+    working = image if size is None else _resize(image, working_size(image.shape[:2], size))
+    logits = model.forward(working[None].astype(model.dtype), training=False)[0]
+    if logits.shape[:2] == image.shape[:2]:
+        return logits
+    planes = [_resize(np.ascontiguousarray(logits[..., k], np.float32), image.shape[:2]) for k in range(logits.shape[2])]
+    return np.stack(planes, axis=-1)
+
+
+def working_size(image_size: Size, training_size: Size) -> Size:
+    """(H, W) of the picture's shape and the training pictures' area; the training size itself for the same shape."""
+    factor = math.sqrt(training_size[0] * training_size[1] / (image_size[0] * image_size[1]))
+    return max(1, round(image_size[0] * factor)), max(1, round(image_size[1] * factor))
+
+
+def _resize(array: np.ndarray, size: Size) -> np.ndarray:
+    """A picture (H, W, 3) uint8 or a plane (H, W) float32, bilinear and antialiased."""
+    return np.asarray(Image.fromarray(array).resize(size[::-1], Image.Resampling.BILINEAR))

@@ -1,0 +1,202 @@
+"""Training: the loop, and the folder that remembers it.
+
+    for each epoch:  for each batch:  forward, loss, backward, step
+                     validate, write metrics.csv and checkpoints
+    then:            curves, overlays, report.html
+
+A `Recipe` says how; the `runs/<name>/` folder keeps what came of it.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from . import optim
+from .data import (
+    Augment,
+    Dataset,
+    batches,
+    count_pixels,
+    median_frequency_weights,
+    num_batches,
+    sqrt_median_frequency_weights,
+)
+from .errors import NonFiniteError, ShapeError
+from .metrics import Scores
+from .models import Network
+from .ops import softmax_cross_entropy_backward, softmax_cross_entropy_forward
+from .predict import evaluate
+from .runs import RunFolder
+
+__all__ = ["Recipe", "TrainingResult", "fit", "recipe_for"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train. The same fields are the options of `tinysegnet train` and part of a run's config.json."""
+
+    epochs: int = 10
+    """Passes over the training pictures."""
+    batch_size: int = 4
+    """Pictures a step."""
+    size: tuple[int, int] = (96, 128)
+    """Height and width of the training pictures."""
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    """SGD with momentum, or Adam."""
+    learning_rate: float = 0.1
+    """The largest one; the schedule scales it."""
+    momentum: float = 0.9
+    """Of SGD."""
+    weight_decay: float = 5e-4
+    """On weights only."""
+    schedule: Literal["constant", "step", "poly", "one_cycle"] = "one_cycle"
+    """How the learning rate changes."""
+    class_weights: Literal["none", "median_frequency", "sqrt_median_frequency"] = "sqrt_median_frequency"
+    """Of the loss, from the training labels."""
+    flip: float = 0.5
+    """Probability of mirroring a picture."""
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Pictures are enlarged by a random factor in this range, then cropped."""
+    color_jitter: float = 0.0
+    """Strength of random brightness, contrast and saturation."""
+    validate_every: int = 1
+    """Epochs between validations; the last epoch is always validated."""
+    seed: int = 0
+    """Of the order and the augmentation."""
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.batch_size, self.validate_every, *self.size) < 1:
+            raise ShapeError("epochs, batch_size, validate_every and both sizes must be at least 1, got "
+                             f"{self.epochs}, {self.batch_size}, {self.validate_every} and {self.size}")  # fmt: skip
+
+
+def recipe_for(data: Dataset) -> Recipe:
+    """The plain default: toy scenes as they are; pictures from disk at half size, scaled, cropped and jittered."""
+    height, width = data[0].labels.shape
+    if data.name == "toy scenes":
+        return Recipe(size=(height, width))
+    return Recipe(epochs=50, size=(-(-height // 2), -(-width // 2)), scale=(1.0, 1.5), color_jitter=0.2, validate_every=5)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """history: a dict per epoch, the rows of metrics.csv. scores: of the last epoch on the validation set, if any.
+
+    void_batches: how many batches had no labelled pixel and taught nothing. seconds: of the whole loop.
+    """
+
+    history: list[dict[str, float]]
+    scores: Scores | None
+    void_batches: int
+    seconds: float
+
+
+def fit(
+    model: Network,
+    data: Dataset,
+    val: Dataset | None = None,
+    *,
+    recipe: Recipe | None = None,
+    run: RunFolder | None = None,
+    progress: bool = True,
+) -> TrainingResult:
+    """Train a model in place on `data`; validate on `val`.
+
+    recipe: default `recipe_for(data)`. run: the folder that keeps metrics and checkpoints; None keeps nothing. progress:
+    show a bar. Raises NonFiniteError when the loss is no longer a number; checkpoints written before are kept.
+    """
+    recipe = recipe or recipe_for(data)
+    return _Training(model, data, val, recipe, run, progress).run()
+
+
+class _Training:
+    """One call of `fit`."""
+
+    def __init__(self, model: Network, data: Dataset, val: Dataset | None, recipe: Recipe,
+                 run: RunFolder | None, progress: bool) -> None:  # fmt: skip
+        self.model, self.data, self.val, self.recipe, self.folder = model, data, val, recipe, run
+        self.ignore_label = data.palette.ignore_label
+        self.class_weights = _class_weights(recipe, data)
+        self.optimizer = make_optimizer(model, recipe)
+        self.rng = np.random.default_rng(recipe.seed)
+        self.augment = Augment(recipe.flip, recipe.scale, recipe.color_jitter)
+        self.total_steps = recipe.epochs * num_batches(data, recipe.batch_size)
+        self.step_number = self.void_batches = 0
+        self.scores: Scores | None = None
+        self.bar = tqdm(total=self.total_steps, unit="batch", disable=not progress, dynamic_ncols=True, smoothing=0.05)
+
+    def run(self) -> TrainingResult:
+        history, began = [], time.perf_counter()
+        with self.bar:
+            for epoch in range(1, self.recipe.epochs + 1):
+                row = {"epoch": epoch, "train_loss": self._train_epoch(epoch), **self._validate(epoch)}
+                history.append({**row, "seconds": time.perf_counter() - began})
+                if self.folder:
+                    self.folder.record(self.model, history, self.scores)
+        return TrainingResult(history, self.scores, self.void_batches, time.perf_counter() - began)
+
+    def _train_epoch(self, epoch: int) -> float:
+        recipe, losses = self.recipe, []
+        self.bar.set_description(f"epoch {epoch}/{recipe.epochs}")
+        for images, labels in batches(self.data, recipe.batch_size, size=recipe.size, rng=self.rng, augment=self.augment):
+            loss, accuracy = self._step(images, labels)
+            losses.append(loss)
+            self.bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
+            self.bar.update()
+        return float(np.mean(losses))
+
+    def _step(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+        """Forward, loss, backward, update; -> the loss, and the share of right pixels on a coarse grid of them."""
+        self._count_void(labels)
+        logits = self.model.forward(images, training=True)
+        loss, cache = softmax_cross_entropy_forward(
+            logits, labels, class_weights=self.class_weights, ignore_label=self.ignore_label
+        )
+        if not np.isfinite(loss):
+            raise NonFiniteError(f"the loss is {loss} at step {self.step_number + 1}: lower the learning rate "
+                                 f"({self.recipe.learning_rate})")  # fmt: skip
+        self.model.backward(softmax_cross_entropy_backward(1.0, cache), input_gradient=False)
+        self.optimizer.step(optim.schedule(self.recipe.schedule, self.step_number, self.total_steps))
+        self.step_number += 1
+        return float(loss), _accuracy(logits[:, ::4, ::4], labels[:, ::4, ::4], self.ignore_label)
+
+    def _count_void(self, labels: np.ndarray) -> None:
+        if self.ignore_label is not None and (labels == self.ignore_label).all():
+            self.void_batches += 1
+            if self.void_batches == 1:
+                warnings.warn("a batch has no labelled pixel and teaches nothing; more are counted, not shown",
+                              UserWarning, stacklevel=2)  # fmt: skip
+
+    def _validate(self, epoch: int) -> dict[str, float]:
+        if self.val is None or (epoch % self.recipe.validate_every and epoch != self.recipe.epochs):
+            return {"val_G": np.nan, "val_C": np.nan, "val_mIoU": np.nan}
+        self.scores = scores = evaluate(self.model, self.val, size=self.recipe.size)
+        self.bar.write(f"epoch {epoch}: validation G {scores.G:.3f}  C {scores.C:.3f}  mIoU {scores.mIoU:.3f}")
+        return {"val_G": scores.G, "val_C": scores.C, "val_mIoU": scores.mIoU}
+
+
+def make_optimizer(model: Network, recipe: Recipe) -> optim.Optimizer:
+    """The optimizer that a recipe names."""
+    settings: dict[str, Any] = {"learning_rate": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+    if recipe.optimizer == "sgd":
+        return optim.SGD(model, momentum=recipe.momentum, **settings)
+    return optim.Adam(model, **settings)
+
+
+def _class_weights(recipe: Recipe, data: Dataset) -> np.ndarray | None:
+    kinds: dict[str, Callable] = {"median_frequency": median_frequency_weights,
+                                  "sqrt_median_frequency": sqrt_median_frequency_weights}  # fmt: skip
+    return kinds[recipe.class_weights](count_pixels(data)) if recipe.class_weights in kinds else None
+
+
+def _accuracy(logits: np.ndarray, labels: np.ndarray, ignore_label: int | None) -> float:
+    labelled = np.ones(labels.shape, bool) if ignore_label is None else labels != ignore_label
+    right = logits.argmax(-1) == labels
+    return float(right[labelled].mean()) if labelled.any() else 0.0

@@ -1,0 +1,97 @@
+"""What all figures share: made without pyplot, shown by any notebook, in a light or a dark theme."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ..files import write_atomically
+
+__all__ = ["DARK", "LIGHT", "NotebookFigure", "Theme", "figure_bytes", "figure_of", "new_figure", "save_figure"]
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a diagram: paper and ink, quieter ink, grid, and one colour per curve."""
+
+    paper: str
+    ink: str
+    muted: str
+    grid: str
+    loss: str
+    G: str
+    C: str
+    mIoU: str
+
+
+LIGHT = Theme("#ffffff", "#1d1d22", "#6b6b74", "#e4e4e8", loss="#7a4fc4", G="#a35a00", C="#1b7f5c", mIoU="#1f62d0")
+DARK = Theme("#17181c", "#ececf0", "#a0a0aa", "#34353b", loss="#b394f0", G="#e8a33d", C="#4cc39a", mIoU="#76a8ff")
+
+
+class NotebookFigure(Figure):
+    """A figure that a notebook shows without `%matplotlib inline`: no pyplot, no global state, nothing to close."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        FigureCanvasAgg(self)
+
+    def _repr_png_(self) -> bytes:
+        return figure_bytes(self)
+
+
+def new_figure(width: float, height: float, theme: Theme, dpi: int = 120) -> NotebookFigure:
+    """An empty figure of width x height inches."""
+    return NotebookFigure(figsize=(width, height), dpi=dpi, facecolor=theme.paper)
+
+
+def figure_of(picture: Image.Image) -> NotebookFigure:
+    """A figure that is this picture, pixel for pixel, to the edge."""
+    figure = NotebookFigure(figsize=(picture.width / 100, picture.height / 100), dpi=100)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.imshow(np.asarray(picture), interpolation="nearest", aspect="auto")
+    axes.set_axis_off()
+    return figure
+
+
+def figure_bytes(figure: Figure, format: str = "png") -> bytes:
+    """The figure as a PNG or SVG file, the same bytes every time."""
+    buffer = io.BytesIO()
+    # Without these an SVG carries the date and random ids, and two runs of one command would differ.
+    metadata = {"Date": None, "Creator": None} if format == "svg" else {"Software": None}
+    with matplotlib.rc_context({"svg.hashsalt": "tinysegnet", "svg.fonttype": "path"}), warnings.catch_warnings():
+        # A class name in a script that the font lacks shows boxes; a warning per letter would help nobody.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format=format, metadata=metadata)
+    return buffer.getvalue()
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write the figure to `path` (.png or .svg) so that an old file is never half overwritten."""
+    write_atomically(path, figure_bytes(figure, Path(path).suffix.lstrip(".").lower() or "png"))
+
+
+def style_axes(axes: Axes, theme: Theme, title: str, subtitle: str = "") -> None:
+    """The look of every panel: title and a quieter line above the left edge, horizontal grid lines, no box."""
+    axes.set_facecolor(theme.paper)
+    for text, above, style in (
+        (title, 24, {"color": theme.ink, "fontsize": 11, "fontweight": "bold"}),
+        (subtitle, 9, {"color": theme.muted, "fontsize": 9}),
+    ):
+        axes.annotate(text, (0, 1), (0, above), xycoords="axes fraction", textcoords="offset points", **style)
+    axes.grid(axis="y", color=theme.grid, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=theme.muted, labelsize=9, length=0)
+    for name, spine in axes.spines.items():
+        spine.set_visible(name == "bottom")
+        spine.set_color(theme.grid)
