@@ -8,7 +8,8 @@ from PIL import Image
 
 import tinysegnet.data.camvid as camvid
 import tinysegnet.data.pictures as pictures
-from tinysegnet.data import CAMVID, CamVid, Dataset, open_dataset, read_image, read_labels
+from tinysegnet.data import CAMVID, CamVid, Dataset, Palette, open_dataset, read_image, read_labels
+from tinysegnet.data.pictures import check_labels
 from tinysegnet.errors import DataError
 
 SHARED = Path(__file__).parents[2] / "shared"  # beside the checkout, where the developers keep real CamVid
@@ -48,7 +49,9 @@ def test_folders_are_paired_by_stem(tmp_path):
     assert dataset[-1].name == "c"
     with pytest.raises(IndexError):
         dataset[3]
-    dataset.check()
+    seen = []
+    dataset.check(progress=lambda loop: (seen.append(i) or i for i in loop))
+    assert seen == [0, 1, 2]
 
 
 def test_samples_are_kept_and_read_only(root, monkeypatch):
@@ -90,11 +93,20 @@ def test_a_list_cannot_leave_the_root(tmp_path):
     write_pair(tmp_path / "outside", "a")
     root = tmp_path / "root"
     write_pair(root, "b")
-    (root / "link").symlink_to(tmp_path / "outside")
-    for start in ("../outside", str(tmp_path / "outside"), "link"):
-        (root / "train.txt").write_text(f"{start}/train/a.png {start}/trainannot/a.png\n")
-        with pytest.raises(DataError, match=r"root/train/a\.png: no such file"):
+    outside = tmp_path / "outside" / "train"
+    for start in ("../outside/train", str(outside), ".."):
+        (root / "train.txt").write_text(f"{start}/a.png {start}annot/a.png\n")
+        with pytest.raises(DataError, match=r"root/.*a\.png: no such file"):
             CamVid(root)[0]
+    (root / "link").symlink_to(outside)
+    (root / "train.txt").write_text("link/a.png trainannot/a.png\n")
+    with pytest.raises(DataError, match=r"link/a\.png: a link that leaves"):
+        CamVid(root)[0]
+    (root / "train.txt").unlink()
+    (root / "train" / "b.png").unlink()
+    (root / "train" / "b.png").symlink_to(outside / "a.png")
+    with pytest.raises(DataError, match=r"train/b\.png: a link that leaves"):
+        CamVid(root)[0]
 
 
 def test_spaces_in_names(tmp_path):
@@ -223,6 +235,8 @@ def test_unusable_pictures(tmp_path, monkeypatch):
     save(tmp_path / "deep.png", np.full((2, 2), 40000, np.uint16))
     with pytest.raises(DataError, match=r"deep\.png: 16-bit"):
         read_image(tmp_path / "deep.png")
+    with pytest.raises(DataError, match="cannot be decoded, embedded null"):  # a ValueError out of Pillow
+        read_image("x\0.png")
     save(tmp_path / "fake.png", np.zeros((2, 2, 3), np.uint8), format="TIFF")
     with pytest.raises(DataError, match=r"fake\.png: damaged, or not PNG or JPEG"):
         read_image(tmp_path / "fake.png")
@@ -230,6 +244,14 @@ def test_unusable_pictures(tmp_path, monkeypatch):
     save(tmp_path / "big.png", np.zeros((2, 2, 3), np.uint8))
     with pytest.raises(DataError, match=r"big\.png: claims 2 x 2"):
         read_image(tmp_path / "big.png")
+
+
+def test_allowed_label_values():
+    names, colors = ("a", "b", "c"), ((0, 0, 0),) * 3
+    check_labels(np.array([[0, 2, 9]], np.uint8), Palette(names, colors, ignore_label=9), "x")
+    for value, ignore_label in ((3, 9), (255, 9), (10, 9), (3, None), (9, None)):
+        with pytest.raises(DataError, match=f"^x: value {value} at row 1, column 0 .allowed 0..2"):
+            check_labels(np.array([[0, 2], [value, 1]], np.uint8), Palette(names, colors, ignore_label), "x")
 
 
 @pytest.mark.parametrize("reader", [read_image, read_labels])

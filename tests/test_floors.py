@@ -76,6 +76,15 @@ def test_each_floor_solves_its_own_world_and_no_other(world, solved):
             assert scores.mIoU < 0.45
 
 
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_every_channel_of_the_colour_counts(channel):
+    train, val = _pictures(_by_color, 0), _pictures(_by_color, 1)
+    for sample in (*train.samples, *val.samples):
+        sample.image[:] = 90
+        sample.image[..., channel] = np.where(sample.labels == 1, 200, 90)
+    assert color_classifier(train, val).mIoU == 1.0
+
+
 def test_the_three_functions_agree_with_floors():
     train, val = ToyScenes(6, size=(24, 32)), ToyScenes(3, seed=1, size=(24, 32))
     found = floors(train, val)

@@ -64,6 +64,9 @@ def test_bad_values_and_shapes_are_named():
         confusion_matrix(labels, np.zeros_like(labels), 11, ignore_label=11)
     with pytest.raises(DataError, match=r"prediction -1 at index \(0, 1\)"):
         confusion_matrix(np.zeros((1, 2), int), np.array([[0, -1]]), 2)
+    for truth, prediction in (([0], [2]), ([2], [0])):  # 2 of 2 classes: just one past the end
+        with pytest.raises(DataError, match="2 at index"):
+            confusion_matrix(np.array(truth), np.array(prediction), 2)
     with pytest.raises(ShapeError, match=r"\(2, 3\).*\(3, 2\)"):
         confusion_matrix(np.zeros((2, 3), int), np.zeros((3, 2), int), 2)
     with pytest.raises(ShapeError, match="float64"):

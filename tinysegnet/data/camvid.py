@@ -11,7 +11,7 @@ are paired by file stem. Never by order: a pair shifted by one still trains, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path, PurePosixPath
@@ -29,10 +29,11 @@ _PICTURES = {".png", ".jpg", ".jpeg"}
 
 @dataclass(frozen=True)
 class Pair:
-    """Two files that belong together, and where that was said ("train.txt line 3")."""
+    """Two files that belong together, the folder they must lie in, and who paired them ("train.txt line 3")."""
 
     image: Path
     labels: Path
+    root: Path
     origin: str
 
 
@@ -65,10 +66,13 @@ class CamVid:
             self._cached_bytes += size
         return self._cache[index]
 
-    def check(self) -> None:
-        """Decode every pair and every label value; raise one DataError with a line for each bad pair."""
+    def check(self, *, progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> None:
+        """Decode every pair and every label value; raise one DataError with a line for each bad pair.
+
+        progress: what the loop over the indices is wrapped in, such as tqdm.
+        """
         problems = []
-        for index in range(len(self)):
+        for index in progress(range(len(self))):
             try:
                 self[index]
             except DataError as error:
@@ -84,6 +88,9 @@ def load_pair(pair: Pair, palette: Palette) -> Sample:
         raise DataError(
             f"{pair.image}: paired with {pair.labels} by {pair.origin} (expected equal stems). Correct the list"
         )
+    for path in (pair.image, pair.labels):
+        if not _inside(path, pair.root):
+            raise DataError(f"{path}: a link that leaves {pair.root} (expected files inside). Copy the files there")
     image, labels = read_image(pair.image), read_labels(pair.labels)
     if image.shape[:2] != labels.shape:
         (h, w), (H, W) = labels.shape, image.shape[:2]
@@ -114,6 +121,7 @@ def find_pairs(root: Path, split: str) -> list[Pair]:
 
 
 def _pairs_of_list(list_file: Path) -> Iterator[Pair]:
+    root = list_file.parent
     try:
         lines = list_file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -121,9 +129,7 @@ def _pairs_of_list(list_file: Path) -> Iterator[Pair]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
             image, labels = _split_line(line, f"{list_file}: line {number}")
-            yield Pair(
-                _resolve(list_file.parent, image), _resolve(list_file.parent, labels), f"{list_file.name} line {number}"
-            )
+            yield Pair(_resolve(root, image), _resolve(root, labels), root, f"{list_file.name} line {number}")
 
 
 def _split_line(line: str, where: str) -> tuple[str, str]:
@@ -140,16 +146,20 @@ def _split_line(line: str, where: str) -> tuple[str, str]:
 def _resolve(root: Path, listed: str) -> Path:
     """The file under root that a list means, by the longest ending of the path that exists there.
 
-    Never a file outside root, whether through "..", a drive letter or a link. If there is none, the path
-    under root where one would look first: reading it then says that it is missing.
+    If there is none, the path under root where one would look first: `load_pair` says that it is missing.
     """
     parts = PurePosixPath(listed.replace("\\", "/")).parts
-    parts = tuple(part for part in parts if part not in ("/", ".", ".."))
+    parts = tuple(part for part in parts if part not in ("/", ".."))
     for start in range(len(parts)):
         candidate = root.joinpath(*parts[start:])
-        if candidate.is_file() and candidate.resolve().is_relative_to(root.resolve()):
+        if candidate.is_file():
             return candidate
     return root.joinpath(*parts[-2:])
+
+
+def _inside(path: Path, root: Path) -> bool:
+    """Whether a path stays under root with all its links followed: a data set from elsewhere may be hostile."""
+    return path.resolve().is_relative_to(root.resolve())
 
 
 def _pairs_of_folders(images: Path, labels: Path) -> list[Pair]:
@@ -157,7 +167,7 @@ def _pairs_of_folders(images: Path, labels: Path) -> list[Pair]:
     by_stem, maps = _by_stem(images), _by_stem(labels)
     origin = f"folders {images.name}/ and {labels.name}/"
     return [
-        Pair(by_stem.get(stem, images / f"{stem}.png"), maps.get(stem, labels / f"{stem}.png"), origin)
+        Pair(by_stem.get(stem, images / f"{stem}.png"), maps.get(stem, labels / f"{stem}.png"), images.parent, origin)
         for stem in sorted(by_stem.keys() | maps.keys())
     ]
 

@@ -123,10 +123,11 @@ class _Pixels:
 
     def score(self, encode: Encoder, table: np.ndarray) -> Scores:
         """Scores on the validation pictures of: pixel -> bin -> table[bin]."""
-        classes, matrix = self.palette.num_classes, 0
+        classes = self.palette.num_classes
+        matrix = np.zeros((classes, classes), np.int64)
         for sample in self.val:
             predictions = table[encode(sample.image)]
-            matrix = matrix + confusion_matrix(sample.labels, predictions, classes, self.palette.ignore_label)
+            matrix += confusion_matrix(sample.labels, predictions, classes, self.palette.ignore_label)
         return Scores.from_confusion(matrix, self.palette.names)
 
 

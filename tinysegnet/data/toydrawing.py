@@ -21,12 +21,12 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from .palette import CAMVID
 
-__all__ = ["MOODS", "OVERSAMPLING", "PAINTS", "Camera", "Canvas", "Color", "Mood", "Sheet", "between", "chance", "develop", "mix",
-           "paint", "pick"]  # fmt: skip
+__all__ = ["MOODS", "OVERSAMPLING", "PAINTS", "Camera", "Canvas", "Color", "Mood", "Point", "Sheet", "between",
+           "chance", "develop", "mix", "paint", "pick"]  # fmt: skip
 
 OVERSAMPLING = 3  # odd, so that a pixel has a middle
 NEAR = 0.7  # metres: nothing is drawn closer to the camera than this
-CIRCLE = [(math.cos(2 * math.pi * i / 12), math.sin(2 * math.pi * i / 12)) for i in range(12)]
+CIRCLE = [(math.cos(2 * math.pi * i / 16), math.sin(2 * math.pi * i / 16)) for i in range(16)]
 
 Color = tuple[float, float, float]
 Point = tuple[float, float]
@@ -36,7 +36,14 @@ SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN, CYCLIST
 VOID = 11
 assert CAMVID.ignore_label == VOID
 
-# One box of paints for houses, cars, clothes, fences and boards alike: a colour tells little.
+# The texture of each class: fine grain, strokes across, strokes down or dabs, and how strong, in grey levels.
+FINE, ACROSS, DOWN, DABS = range(4)
+STROKES, STRENGTH = np.zeros(256, np.int64), np.zeros(256, np.float32)
+for _label, _stroke, _strength in ((BUILDING, ACROSS, 12), (ROAD, FINE, 3), (PAVEMENT, DABS, 10), (TREE, DABS, 20),
+                                   (FENCE, DOWN, 15)):  # fmt: skip
+    STROKES[_label], STRENGTH[_label] = _stroke, _strength
+
+# One box of paints for all. Kinds of things have favourites, but may be of any colour of the box.
 PAINTS: tuple[Color, ...] = (
     (196, 98, 74), (222, 160, 96), (236, 208, 152), (244, 234, 214), (214, 202, 186), (168, 160, 152),
     (122, 120, 124), (84, 86, 94), (52, 54, 64), (142, 178, 190), (96, 138, 166), (62, 92, 132), (70, 130, 128),
@@ -66,8 +73,8 @@ def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
 
 def mix(first: Color, second: Color, share: float) -> Color:
     """The colour that has `share` of the second and the rest of the first."""
-    keep = 1.0 - share
-    return (keep * first[0] + share * second[0], keep * first[1] + share * second[1], keep * first[2] + share * second[2])
+    (r, g, b), keep = first, 1.0 - share
+    return (keep * r + share * second[0], keep * g + share * second[1], keep * b + share * second[2])
 
 
 def paint(rng: np.random.Generator, favourites: Sequence[Color] = PAINTS, share: float = 1.0) -> Color:
@@ -95,7 +102,7 @@ MOODS: tuple[Mood, ...] = (
     Mood(((140, 156, 182), (250, 208, 152)), (1.12, 0.98, 0.80), 1.0, 120, 0.1),  # golden hour
     Mood(((126, 118, 160), (246, 176, 160)), (1.04, 0.90, 0.92), 0.6, 110, 0.25),  # pink evening
     Mood(((52, 62, 104), (158, 134, 152)), (0.66, 0.68, 0.86), 0.1, 130, 0.6),  # dusk
-    Mood(((206, 208, 206), (226, 224, 220)), (1.00, 1.00, 1.00), 0.1, 42, 0.2),  # fog
+    Mood(((206, 208, 206), (226, 224, 220)), (1.00, 1.00, 1.00), 0.1, 75, 0.2),  # fog
     Mood(((92, 102, 116), (168, 172, 170)), (0.82, 0.86, 0.92), 0.15, 120, 0.3),  # before the storm
     Mood(((240, 236, 222), (232, 214, 190)), (1.06, 1.00, 0.90), 0.5, 100, 0.0),  # white sky
 )
@@ -246,27 +253,43 @@ class Sheet:
         self.canvas.glaze(self.points(points), color, opacity)
 
 
-def develop(canvas: Canvas, rng: np.random.Generator, grain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def develop(canvas: Canvas, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The finished picture (H, W, 3) uint8 and its label map (H, W) uint8.
 
-    grain: (256,) how rough a surface of each class is, grey levels. After it come the light of the
-    hour, the camera's exposure and contrast, its blur and its noise.
+    Surfaces get their texture; then come the light of the hour, the camera's exposure, contrast, blur and noise.
     """
     middle = OVERSAMPLING // 2
     labels = np.asarray(canvas.labels)[middle::OVERSAMPLING, middle::OVERSAMPLING].copy()
-    small = np.asarray(canvas.picture.reduce(OVERSAMPLING), dtype=np.float32)
-    small = small + (grain[labels] * rng.standard_normal(labels.shape, dtype=np.float32))[..., None]
-    small = _expose(small, canvas.mood, rng)
-    radius = max(0.0, between(rng, -0.4, 0.5)) * labels.shape[0] / 96.0
-    if radius > 0.05:
-        picture = Image.fromarray(np.clip(small, 0, 255).astype(np.uint8))
-        small = np.asarray(picture.filter(ImageFilter.GaussianBlur(radius)), dtype=np.float32)
-    noise = rng.standard_normal(small.shape, dtype=np.float32) * np.float32(between(rng, 0.5, 4.0))
-    return np.clip(small + noise, 0, 255).astype(np.uint8), labels
+    picture = np.asarray(canvas.picture.reduce(OVERSAMPLING), dtype=np.float32)
+    picture = _expose(picture + _texture(labels, rng)[..., None], canvas.mood, rng)
+    picture = _blur(picture, max(0.0, between(rng, -0.4, 0.4)) * labels.shape[0] / 96.0)
+    picture += rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(between(rng, 0.3, 2.0))
+    return np.clip(picture, 0, 255).astype(np.uint8), labels
+
+
+def _texture(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(H, W) float32, grey levels to add: every surface has the brush strokes of its material."""
+    height, width = labels.shape
+    coarse = max(1, round(height / 96))  # strokes grow with the picture
+    fine = rng.standard_normal((-(-height // coarse) + 3, -(-width // coarse) + 3), dtype=np.float32)
+    across = fine[3:, 3:] + fine[3:, 2:-1] + fine[3:, 1:-2] + fine[3:, :-3]
+    down = fine[3:, 3:] + fine[2:-1, 3:] + fine[1:-2, 3:] + fine[:-3, 3:]
+    dabs = fine[3:, 3:] + fine[3:, 2:-1] + fine[2:-1, 3:] + fine[2:-1, 2:-1]
+    strokes = np.stack([fine[3:, 3:], across / 2, down / 2, dabs / 2])
+    strokes = strokes.repeat(coarse, axis=1).repeat(coarse, axis=2)[:, :height, :width]
+    return STRENGTH[labels] * np.take_along_axis(strokes, STROKES[labels][None], axis=0)[0]
+
+
+def _blur(picture: np.ndarray, radius: float) -> np.ndarray:
+    """The picture as a lens a little out of focus sees it; radius in pixels."""
+    if radius < 0.05:
+        return picture
+    soft = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(radius))
+    return np.asarray(soft, dtype=np.float32)
 
 
 def _expose(picture: np.ndarray, mood: Mood, rng: np.random.Generator) -> np.ndarray:
     """The colour cast of the hour and of the camera, its exposure, its contrast about middle grey."""
-    cast = np.array([c * between(rng, 0.95, 1.05) for c in mood.cast], np.float32) * np.float32(between(rng, 0.85, 1.12))
-    contrast = np.float32(between(rng, 0.88, 1.12))
-    return (picture * cast - 120) * contrast + 120
+    cast = np.array([c * between(rng, 0.95, 1.05) for c in mood.cast], np.float32)
+    exposure, contrast = np.float32(between(rng, 0.85, 1.12)), np.float32(between(rng, 0.88, 1.12))
+    return (picture * cast * exposure - 120) * contrast + 120

@@ -7,8 +7,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from .toydrawing import DARK, GLASS, LAMPLIGHT, WHITE, Canvas, Color, Sheet, between, chance, mix, paint, pick
-from .toydrawing import BUILDING, FENCE, TREE
+from .toydrawing import (
+    BUILDING,
+    DARK,
+    FENCE,
+    GLASS,
+    LAMPLIGHT,
+    TREE,
+    WHITE,
+    Canvas,
+    Color,
+    Sheet,
+    between,
+    chance,
+    mix,
+    paint,
+    pick,
+)
 
 __all__ = ["LEAVES", "WALLS", "fence", "hedge", "house", "tree", "windows"]
 
@@ -17,11 +32,11 @@ WALLS: tuple[Color, ...] = (
     (160, 92, 76),
 )  # fmt: skip
 GREENS: tuple[Color, ...] = ((92, 134, 74), (70, 112, 72), (126, 156, 82), (58, 96, 84), (108, 142, 60))
-LEAVES: tuple[Color, ...] = 2 * GREENS + (
+LEAVES: tuple[Color, ...] = 3 * GREENS + (
     (196, 128, 58), (178, 84, 52), (206, 170, 74), (222, 168, 172), (128, 96, 66),
 )  # fmt: skip
 BARK: tuple[Color, ...] = ((96, 74, 58), (122, 104, 88), (70, 58, 56), (166, 156, 144))
-PALINGS: tuple[Color, ...] = ((228, 228, 224), (128, 88, 66), (98, 124, 84), (178, 138, 108), (94, 70, 58))
+PALINGS: tuple[Color, ...] = ((232, 230, 222), (232, 230, 222), (140, 96, 68), (110, 80, 62), (112, 136, 130))
 
 
 # Houses
@@ -33,7 +48,7 @@ def house(canvas: Canvas, rng: np.random.Generator, x: float, start: float, end:
     gable_end: whether its side wall, which faces the camera, is in view; otherwise it gets no windows.
     """
     side = 1.0 if x > 0 else -1.0
-    color, height = paint(rng, WALLS, 0.7), between(rng, 4.5, 13.0)
+    color, height = paint(rng, WALLS, 0.85), between(rng, 4.5, 13.0)
     width = end - start
     trim = mix(color, pick(rng, (WHITE, DARK)), 0.35)
     front = canvas.along(x, start, canvas.wall_light(x))
@@ -130,7 +145,7 @@ def tree(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
     """A tree: a trunk under a round crown of leaves, a poplar or a fir."""
     canvas.drop_shadow(x, z, 1.5, 1.0)
     sheet, leaves = canvas.facing(x, z), paint(rng, LEAVES)
-    height, trunk = between(rng, 4.0, 8.5), between(rng, 0.18, 0.32)
+    height, trunk = between(rng, 4.5, 9.0), between(rng, 0.2, 0.34)
     sheet.box(-trunk, 0, trunk, height * 0.6, paint(rng, BARK), TREE)
     form = rng.random()
     if form < 0.2:
@@ -176,10 +191,10 @@ def hedge(canvas: Canvas, rng: np.random.Generator, x: float, start: float, end:
 
 def fence(sheet: Sheet, rng: np.random.Generator, left: float, right: float) -> None:
     """A fence on the sheet from a = left to right: pickets, palings or railings; what shows through is fence too."""
-    color, height = paint(rng, PALINGS, 0.6), between(rng, 1.1, 1.9)
-    gap = mix(color, pick(rng, (DARK, DARK, WHITE)), between(rng, 0.35, 0.6))
+    color, height = paint(rng, PALINGS, 0.85), between(rng, 1.4, 2.1)
+    gap = mix(color, DARK, between(rng, 0.5, 0.7))
     sheet.box(left, 0, right, height, gap, FENCE)
-    wide = max(between(rng, 0.4, 0.75), 0.03 * sheet.origin[2])  # not finer than the eye can see
+    wide = max(between(rng, 0.4, 0.75), 0.045 * sheet.origin[2])  # not finer than the eye can see
     count = max(2, int(abs(right - left) / wide))
     pitch, pointed = (right - left) / count, chance(rng, 0.5)
     for i in range(count):

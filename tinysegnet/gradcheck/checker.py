@@ -13,10 +13,10 @@ import numpy as np
 
 from .contract import Subject
 from .differences import Probe, Rule, judge, taylor_slope
-from .hints import find_hint
+from .hints import Scene, find_hint
 from .report import Report, TensorReport
 
-__all__ = ["check", "choose_moves", "unit_direction"]
+__all__ = ["check", "choose_moves", "numeric_array", "unit_direction"]
 
 
 def check(
@@ -55,7 +55,7 @@ def check(
     with np.errstate(all="ignore"):
         measured = _Measured(subject, rule, seed)
         tensors = [measured.tensor(at, k, every, directions, entries) for at, k in enumerate(subject.floats)]
-    name = title or getattr(forward, "__name__", type(forward).__name__)
+    name = title or str(getattr(forward, "__name__", type(forward).__name__))
     return Report(name, tensors, subject.problems, reproduce=f"seed={seed}, h={h:g}")
 
 
@@ -76,14 +76,12 @@ class _Measured:
 
     def tensor(self, at: int, k: int, every: int, directions: int, entries: int) -> TensorReport:
         x, gradient, name = self.subject.arrays[k], self.gradients[at], self.subject.names[k]
-        if not x.size:
-            return TensorReport(name, gradient, gradient, [])
         moves = choose_moves(x.shape, self.rng, every, directions, entries)
         probes = [judge(lambda moved: self.value(k, moved), x, gradient, move, self.F, self.rule, where=where)
                   for where, move in moves]  # fmt: skip
         direction = unit_direction(self.rng, x.shape)
         taylor = taylor_slope(lambda moved: self.value(k, moved), x, gradient, direction, self.F)
-        report = TensorReport(name, gradient, _numeric(probes, x.shape), probes, taylor)
+        report = TensorReport(name, gradient, numeric_array(probes, x.shape), probes, taylor)
         if report.count("wrong"):
             report.hint = self._hint(at, k, report)
         return report
@@ -95,9 +93,18 @@ class _Measured:
         wrong = np.zeros(report.analytic.shape, bool)
         for p in report.probes:
             wrong[p.where] = p.status == "wrong"  # type: ignore[index]
-        others = {name: a for i, (name, a) in enumerate(zip(self.subject.names, self.subject.arrays, strict=True)) if i != k}
-        return find_hint(report.analytic, report.numeric, wrong, sizes=self._sizes(), arguments=others | self.subject.kwargs,
-                         x=self.subject.arrays[k], sample_gradient=lambda n: self._sample_gradient(at, n))  # fmt: skip
+        return find_hint(report.analytic, report.numeric, wrong, self._scene(at, k))
+
+    def _scene(self, at: int, k: int) -> Scene:
+        subject = self.subject
+        others = {name: a for name, a in zip(subject.names, subject.arrays, strict=True) if name != subject.names[k]}
+        return Scene(
+            subject.arrays[k],
+            others | subject.kwargs,
+            self._sizes(),
+            lambda n: self._sample_gradient(at, n),
+            lambda name, value: self._gradient_with(at, name, value),
+        )
 
     def _sizes(self) -> dict[str, int]:
         """What a forgotten factor may be: N, the pixels of a picture, of the batch, the channels."""
@@ -105,7 +112,8 @@ class _Measured:
         if len(shape) == 4:
             N, H, W, C = shape
             return {"N": N, "H*W": H * W, "N*H*W": N * H * W, "C": C, "2": 2}
-        return {"N": shape[0] if shape else 1, "the size": int(np.prod(shape)), "the last axis": shape[-1] if shape else 1, "2": 2}
+        first, last = (shape[0], shape[-1]) if shape else (1, 1)
+        return {"N": first, "the size": int(np.prod(shape)), "the last axis": last, "2": 2}
 
     def _sample_gradient(self, at: int, n: int) -> np.ndarray | None:
         """What backward makes of dout when only sample n has one."""
@@ -116,8 +124,15 @@ class _Measured:
             cut[n] = d[n]
         return self.subject.backward(only, self.subject.forward()[1])[at]
 
+    def _gradient_with(self, at: int, name: str, value: np.ndarray) -> np.ndarray:
+        """What backward would say if the argument called `name` were another."""
+        if name not in self.subject.names:
+            return self.gradients[at]
+        return self.subject.backward(self.douts, self.subject.forward({self.subject.names.index(name): value})[1])[at]
+
 
 def unit_direction(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """A random direction of length 1."""
     direction = rng.standard_normal(shape)
     return direction / np.linalg.norm(direction)
 
@@ -136,7 +151,8 @@ def choose_moves(
     return moves
 
 
-def _numeric(probes: Sequence[Probe], shape: tuple[int, ...]) -> np.ndarray:
+def numeric_array(probes: Sequence[Probe], shape: tuple[int, ...]) -> np.ndarray:
+    """The measured slopes at their places, NaN elsewhere."""
     numeric = np.full(shape, np.nan)
     for p in probes:
         if isinstance(p.where, tuple):

@@ -24,6 +24,7 @@ LINEARITY = 1e-12
 
 
 def is_float(value: Any) -> bool:
+    """Is it an array that can be differentiated?"""
     return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
@@ -78,7 +79,12 @@ class Subject:
             raise ShapeError(f"{len(self.names)} names {self.names} for {len(self.arrays)} arrays")
         if not self.floats:
             kinds = ", ".join(str(getattr(a, "dtype", type(a).__name__)) for a in self.arrays) or "none"
-            raise ShapeError(f"nothing to differentiate: no argument is a float array (got {kinds}); use x.astype(float)")
+            raise ShapeError(f"nothing to differentiate: no argument is a float array (got {kinds}); "
+                             "use x.astype(float)")  # fmt: skip
+
+        for k in self.floats:
+            if not self.arrays[k].size:
+                raise ShapeError(f"{self.names[k]} is empty, of shape {self.arrays[k].shape}: nothing can be checked")
 
     # --- supervised calls
 
@@ -112,8 +118,8 @@ class Subject:
         chosen = [np.asarray(outs[k]) for k in self.outputs]
         for k, out in zip(self.outputs, chosen, strict=True):
             if out.dtype != np.float64:
-                raise ShapeError(f"result {k} of forward is {out.dtype} though every argument is float64: somewhere a "
-                                 "dtype is fixed. Let it follow the input; name float results by outputs=(...)")  # fmt: skip
+                raise ShapeError(f"result {k} of forward is {out.dtype} though every argument is float64: "
+                                 "let the dtype follow the input, or choose float results by outputs=")  # fmt: skip
         return chosen, result[1]
 
     def backward(self, douts: Sequence[np.ndarray], cache: Any) -> list[np.ndarray]:
@@ -136,13 +142,14 @@ class Subject:
         if len(gradients) != len(self.floats):
             wanted = ", ".join(self.names[k] for k in self.floats)
             others = [self.names[k] for k in range(len(self.arrays)) if k not in self.floats]
+            note = f" ({', '.join(others)}: no gradient, or None)" if others else ""
             raise ShapeError(f"backward returned {len(gradients)} gradients, but there are {len(self.floats)} float "
-                             f"arguments: {wanted}" + (f" ({', '.join(others)}: no gradient, or None)" if others else ""))  # fmt: skip
+                             f"arguments: {wanted}{note}")  # fmt: skip
         return gradients
 
     def _gradient(self, k: int, gradient: Any) -> np.ndarray:
         name, wanted = self.names[k], self.arrays[k].shape
-        if gradient is None or not hasattr(gradient, "shape") and not np.isscalar(gradient):
+        if gradient is None or not (hasattr(gradient, "shape") or np.isscalar(gradient)):
             raise ShapeError(f"backward returned {type(gradient).__name__} as the gradient of {name}, a float array "
                              f"of shape {wanted}")  # fmt: skip
         gradient = np.asarray(gradient)
@@ -166,8 +173,8 @@ class Subject:
         if not self.read_only:
             cache = self.forward()[1]
             gradients = self.backward(douts, cache)
-        self._examine_repeats(outs, douts, cache, gradients)
-        self._examine_linearity(douts, others, cache, gradients)
+        if self._repeats(outs, douts, cache, gradients):  # of a backward that does not, nothing more can be said
+            self._examine_linearity(douts, others, cache, gradients)
         after = [a for a in self.arrays if isinstance(a, np.ndarray)]
         if not all(map(_same_bits, before, after)):
             self.problems.append("an argument was written to")
@@ -175,18 +182,21 @@ class Subject:
             self.problems.append("forward gives NaN or infinity here: choose arguments of order 1")
         return outs, douts, cache, gradients
 
-    def _examine_repeats(self, outs, douts, cache, gradients) -> None:
+    def _repeats(self, outs, douts, cache, gradients) -> bool:
+        """Same arguments, same bits: forward again, backward again, backward after a forward of something else."""
         if not all(map(_same_bits, outs, self.forward()[0])):
             self.problems.append("forward gives other results when called again with the same arguments: "
                                  "randomness must come in as an argument (a mask)")  # fmt: skip
         if not all(map(_same_bits, gradients, self.backward(douts, cache))):
             self.problems.append("backward gives other gradients when called again with the same cache: "
                                  "it writes to the cache, or keeps a sum")  # fmt: skip
-            return
+            return False
         self.forward({k: np.flip(self.arrays[k]) for k in self.floats})  # other arguments, of the same sizes and range
         if not all(map(_same_bits, gradients, self.backward(douts, cache))):
             self.problems.append("backward gives other gradients after another forward: "
                                  "it reads something that is not in its cache")  # fmt: skip
+            return False
+        return True
 
     def _examine_linearity(self, douts, others, cache, gradients) -> None:
         """backward(a u + b v) = a backward(u) + b backward(v): the chain rule is linear in dout."""

@@ -24,11 +24,11 @@ step shrinks tenfold as long as K explains the error, and an entry exactly at a 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["EPS", "Probe", "Rule", "SMALLEST_STEP", "judge", "taylor_slope"]
+__all__ = ["EPS", "SMALLEST_STEP", "Probe", "Rule", "judge", "taylor_slope"]
 
 EPS = float(np.finfo(float).eps)
 SMALLEST_STEP = 1e-8
@@ -44,9 +44,11 @@ class Rule:
     floor: float = 10.0
 
     def noise(self, F: float, h: float) -> float:
+        """What rounding may make of a difference, whatever the slope."""
         return self.floor * EPS * F / h
 
     def allowed(self, analytic: float, numeric: float, F: float, h: float) -> float:
+        """The largest accepted |analytic - numeric|."""
         return self.rtol * max(abs(analytic), abs(numeric)) + self.noise(F, h)
 
 
@@ -66,6 +68,7 @@ class Probe:
 
     @property
     def error(self) -> float:
+        """|analytic - numeric|"""
         return abs(self.analytic - self.numeric)
 
     @property
@@ -83,12 +86,10 @@ class _Line:
     x: np.ndarray
     gradient: np.ndarray
     move: tuple[int, ...] | np.ndarray
-    branch: bytes | None = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.branch = self.signature()
+    branch: bytes | None  # at x itself
 
     def moved(self, h: float) -> np.ndarray:
+        """x, a step of h along the line."""
         if isinstance(self.move, np.ndarray):
             return self.x + h * self.move
         moved = self.x.copy()
@@ -117,13 +118,14 @@ def judge(
     *,
     where: tuple[int, ...] | str,
     signature: Callable[[], bytes | None] = lambda: None,
+    branch: bytes | None = None,
 ) -> Probe:
     """Measure the slope of `value` at x along `move`, and compare it with what `gradient` says.
 
     value(moved) is J(moved) - J(x). move is an index of x, or an array of its shape. signature() names the branches
-    that the last evaluation took; called first, it must name those of x itself.
+    (signs of ReLUs, winners of pools) that the last evaluation took, `branch` those at x itself.
     """
-    line, h, first = _Line(value, signature, x, gradient, move), rule.h, None
+    line, h, first = _Line(value, signature, x, gradient, move, branch), rule.h, None
     while True:
         analytic, numeric, right, left, crossed = line.measure(h)
         probe = Probe(where, analytic, numeric, rule.allowed(analytic, numeric, F, h), h, shrunk=h < rule.h)
@@ -154,22 +156,37 @@ def _with_kind(probe: Probe, kind: tuple[str, float | None] | None) -> Probe:
     if kind is not None:
         probe.kind, probe.ratio = kind
     if probe.kind == "smooth" and (probe.shrunk or probe.status == "crossed"):
-        probe.kind = "kink"  # a kink at a third of the step also has ratio 0.5; that a smaller step agrees gives it away
+        probe.kind = "kink"  # at a third of the step a kink has ratio 0.5, too; the smaller step gives it away
     return probe
 
 
 def taylor_slope(
-    value: Callable[[np.ndarray], float], x: np.ndarray, gradient: np.ndarray, direction: np.ndarray, F: float
+    value: Callable[[np.ndarray], float],
+    x: np.ndarray,
+    gradient: np.ndarray,
+    direction: np.ndarray,
+    F: float,
+    *,
+    signature: Callable[[], bytes | None] = lambda: None,
+    branch: bytes | None = None,
 ) -> float | None:
-    """How fast the remainder |J(x + h d) - J(x) - h gradient.d| falls with h: 2.00 for a right gradient, 1 for a wrong one.
+    """How fast the remainder |J(x + h d) - J(x) - h gradient.d| falls with h: 2.00 if the gradient is right, else 1.
 
     No tolerance enters. None where the remainder is rounding noise from the start: J is linear, the gradient right.
+    Steps begin at 1e-3, and at a tenth or a hundredth of it where a branch changes on the way; NaN if they all cross.
     """
-    steps = TAYLOR_STEP * np.array([1, 0.5, 0.25])
-    remainders = []
-    for h in steps:
-        moved = x + h * direction
-        remainders.append(abs(value(moved) - float((gradient * (moved - x)).sum())))
-    if not remainders[-1] > 100 * EPS * F:
-        return None if np.isfinite(remainders[-1]) else float("nan")
-    return float(np.log2(remainders[0] / remainders[-1]) / 2)
+    for first in (TAYLOR_STEP, TAYLOR_STEP / 10, TAYLOR_STEP / 100):
+        remainders, crossed = [], False
+        for h in (first, first / 2, first / 4):
+            moved = x + h * direction
+            remainders.append(abs(value(moved) - float((gradient * (moved - x)).sum())))
+            crossed |= signature() != branch
+        if not crossed:
+            return _slope(remainders, 100 * EPS * F)
+    return float("nan")
+
+
+def _slope(remainders: list[float], noise: float) -> float | None:
+    if not np.isfinite(remainders).all():
+        return float("nan")
+    return float(np.log2(remainders[0] / remainders[-1]) / 2) if remainders[-1] > noise else None

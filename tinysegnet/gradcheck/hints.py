@@ -1,17 +1,19 @@
 """What a wrong gradient looks like, in words: cheap guesses, each tested against the numeric gradient.
 
-Every guess is a sentence with a test that nearly never passes by accident: "numeric = 0.125 x analytic" is printed only if
-that holds for the whole tensor. The first guess that fits is the hint.
+Every guess is a sentence with a test that nearly never passes by accident: "numeric = 0.125 x analytic" is printed only
+if that holds for the whole tensor. The first guess that fits is the hint.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-__all__ = ["find_hint"]
+__all__ = ["Scene", "find_hint"]
 
 CLOSE = 1e-5
 
@@ -19,43 +21,49 @@ CLOSE = 1e-5
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
     """Equal up to CLOSE of the larger, as vectors; and not both zero."""
     size = max(np.linalg.norm(a), np.linalg.norm(b))
-    return a.shape == b.shape and size > 0 and bool(np.linalg.norm(a - b) <= CLOSE * size)
+    return bool(a.shape == b.shape and size > 0 and np.linalg.norm(a - b) <= CLOSE * size)
 
 
-def find_hint(
-    analytic: np.ndarray,
-    numeric: np.ndarray,
-    wrong: np.ndarray,
-    *,
-    sizes: Mapping[str, int],
-    arguments: Mapping[str, np.ndarray],
-    x: np.ndarray,
-    sample_gradient: Callable[[int], np.ndarray | None],
-) -> str | None:
-    """The first guess that explains how `analytic` differs from `numeric`, two arrays of one shape; None if none does.
+@dataclass(frozen=True)
+class Scene:
+    """What a guess may look at, beside the two gradients.
 
-    wrong: which entries were refused. sizes: what a forgotten factor may be called, {"N": 2, "N*H*W": 40}.
-    arguments: the layer's other arguments by name. x: this argument. sample_gradient(n): the analytic gradient with
-    dout cut down to sample n.
+    x: the argument itself. arguments: the layer's other arguments, by name. sizes: what a forgotten factor may be
+    called, {"N": 2, "N*H*W": 40}. sample_gradient(n): the analytic gradient with dout cut down to sample n.
+    gradient_with(name, value): the analytic gradient as it would be with another value of an argument.
+    """
+
+    x: np.ndarray
+    arguments: Mapping[str, Any]
+    sizes: Mapping[str, int]
+    sample_gradient: Callable[[int], np.ndarray | None]
+    gradient_with: Callable[[str, np.ndarray], np.ndarray]
+
+
+def find_hint(analytic: np.ndarray, numeric: np.ndarray, wrong: np.ndarray, scene: Scene) -> str | None:
+    """The first guess that explains how `analytic` differs from `numeric`; None if none does.
+
+    Two arrays of one shape, and `wrong`, the entries that were refused.
     """
     if not np.isfinite(analytic).all():
         return f"{int((~np.isfinite(analytic)).sum())} entries are NaN or infinite"
     guesses: tuple[Iterator[str], ...] = (
-        _zero(analytic, numeric, wrong),
-        _factor(analytic, numeric, sizes),
-        _one_sample(analytic, sizes.get("N", 1), sample_gradient),
+        _zero(analytic, numeric),
+        _factor(analytic, numeric, scene.sizes),
+        _one_sample(analytic, scene),
         _rearranged(analytic, numeric),
         _shifted(analytic, numeric),
-        _factor_a_channel(analytic, numeric, arguments),
+        _factor_a_channel(analytic, numeric, scene.arguments),
         _factor_a_pixel(analytic, numeric),
-        _statistics(analytic, numeric, x),
+        _statistics(analytic, numeric, scene.x),
         _zero_somewhere(analytic, numeric, wrong),
+        _other_argument(numeric, scene),
         _confined(wrong),
     )
     return next(itertools.chain(*guesses), None)
 
 
-def _zero(analytic, numeric, wrong) -> Iterator[str]:
+def _zero(analytic, numeric) -> Iterator[str]:
     if not analytic.any():
         yield "the analytic gradient is zero everywhere: is it computed, and returned?"
     elif np.linalg.norm(numeric) <= CLOSE * np.linalg.norm(analytic):
@@ -71,33 +79,50 @@ def _factor(analytic, numeric, sizes) -> Iterator[str]:
         yield "numeric = -1 x analytic: wrong sign?"
         return
     for sign, value, name in ((s, v, n) for s in (1, -1) for v, n in known):
+        question = " And the sign?" if sign < 0 else ""
         if abs(c - sign / value) < CLOSE * abs(c):
-            yield f"numeric = {c:.4g} x analytic: forgot to divide by {name} = {value:g}?" + (" And the sign?" if sign < 0 else "")
+            yield f"numeric = {c:.4g} x analytic: forgot to divide by {name} = {value:g}?{question}"
         elif abs(c - sign * value) < CLOSE * abs(c):
-            yield f"numeric = {c:.4g} x analytic: a mean where a sum belongs ({name} = {value:g})?" + (
-                " And the sign?" if sign < 0 else "")  # fmt: skip
+            yield f"numeric = {c:.4g} x analytic: a mean where a sum belongs ({name} = {value:g})?{question}"
     yield f"numeric = {c:.6g} x analytic everywhere: a factor is missing or too many"
 
 
-def _one_sample(analytic, N, sample_gradient) -> Iterator[str]:
+def _one_sample(analytic, scene) -> Iterator[str]:
+    N = scene.sizes.get("N", 1)
     for n in range(N if N > 1 else 0):
-        gradient = sample_gradient(n)
+        gradient = scene.sample_gradient(n)
         if gradient is not None and _same(gradient, analytic):
             name = "first" if n == 0 else "last" if n == N - 1 else f"{n}th"
             yield f"only the {name} of {N} samples counts: the gradient must add up over the batch"
 
 
-def _rearranged(analytic, numeric) -> Iterator[str]:
-    if analytic.size > 5000 or analytic.ndim > 5:
+def _rearrangements(a) -> Iterator[tuple[np.ndarray, str]]:
+    """The array with axes of equal size swapped and axes flipped, the simplest first, with words for it."""
+    if a.size > 5000 or a.ndim > 5:
         return
-    axes = range(analytic.ndim)
-    flips = [f for k in range(analytic.ndim + 1) for f in itertools.combinations(axes, k)]
-    orders = [order for order in itertools.permutations(axes) if np.transpose(analytic, order).shape == analytic.shape]
-    for order, flip in sorted(itertools.product(orders, flips), key=lambda change: _complexity(*change)):
-        if _complexity(order, flip) and _same(numeric, np.flip(np.transpose(analytic, order), flip)):
-            moved = [axis for axis in axes if order[axis] != axis]
-            words = ([f"transposed over axes {tuple(moved)}"] if moved else []) + ([f"flipped along axes {flip}"] if flip else [])
-            yield f"numeric equals analytic {' and '.join(words)}: axes swapped or kernel flipped?"
+    axes = range(a.ndim)
+    flips = [f for k in range(a.ndim + 1) for f in itertools.combinations(axes, k)]
+    orders = [order for order in itertools.permutations(axes) if np.transpose(a, order).shape == a.shape]
+    for order, flip in sorted(itertools.product(orders, flips), key=lambda change: _complexity(*change))[1:]:
+        moved = tuple(axis for axis in axes if order[axis] != axis)
+        words = [f"transposed over axes {moved}"] if moved else []
+        words += [f"flipped along axes {flip}"] if flip else []
+        yield np.flip(np.transpose(a, order), flip), " and ".join(words)
+
+
+def _rearranged(analytic, numeric) -> Iterator[str]:
+    for changed, words in _rearrangements(analytic):
+        if _same(numeric, changed):
+            yield f"numeric equals analytic {words}: axes swapped or kernel flipped?"
+
+
+def _other_argument(numeric, scene) -> Iterator[str]:
+    """backward uses an argument the wrong way round: with that argument turned it would have been right."""
+    for name, value in scene.arguments.items():
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.ndim > 1:
+            for changed, words in itertools.islice(_rearrangements(value), 40):
+                if _same(numeric, scene.gradient_with(name, changed)):
+                    yield f"it would be right for {name} {words}: backward uses {name} the wrong way round?"
 
 
 def _complexity(order, flip) -> int:
@@ -105,12 +130,13 @@ def _complexity(order, flip) -> int:
 
 
 def _shifted(analytic, numeric) -> Iterator[str]:
-    for axis, step in itertools.product(range(analytic.ndim), (1, -1)):
-        if analytic.shape[axis] < 3:
+    for step, axis in itertools.product((1, -1, 2, -2, 3, -3), range(analytic.ndim)):
+        n = analytic.shape[axis] - abs(step)
+        if n < 2:
             continue
-        first, last = (np.take(t, range(s, t.shape[axis] - 1 + s), axis) for t, s in
-                       ((analytic, step < 0), (numeric, step > 0)))  # fmt: skip
-        if _same(first, last):
+        here = np.take(analytic, range(max(-step, 0), max(-step, 0) + n), axis)
+        there = np.take(numeric, range(max(step, 0), max(step, 0) + n), axis)
+        if _same(here, there):
             yield f"numeric equals analytic shifted by {step:+d} along axis {axis}: padding cropped on the wrong side?"
 
 
@@ -126,7 +152,7 @@ def _factor_a_channel(analytic, numeric, arguments) -> Iterator[str]:
                     yield f"numeric = {name} x analytic: {name} is missing"
                 elif _same(c * value, np.ones_like(c)):
                     yield f"numeric = analytic / {name}: {name} is one factor too many"
-        yield f"numeric = c x analytic with one c a channel, {np.array2string(c, precision=4)}: a factor a channel is missing"
+        yield f"numeric = c x analytic with one c a channel, {_few(c)}: a factor a channel is missing"
 
 
 def _factor_a_pixel(analytic, numeric) -> Iterator[str]:
@@ -136,7 +162,7 @@ def _factor_a_pixel(analytic, numeric) -> Iterator[str]:
     if _same(numeric, c * analytic):
         values = np.unique(np.round(c[np.abs(analytic).max(-1, keepdims=True) > 0], 6))
         if 0 in values:
-            yield (f"numeric = c x analytic with one c a pixel, 0 at {int((c == 0).sum() or (np.abs(c) < CLOSE).sum())} pixels: "
+            yield (f"numeric = c x analytic with one c a pixel, 0 at {int((np.abs(c) < CLOSE).sum())} pixels: "
                    "pixels that do not count (void?) must get gradient 0")  # fmt: skip
         yield f"numeric = c x analytic with one c a pixel, {_few(values)}: is a weight missing?"
 

@@ -1,4 +1,4 @@
-"""What a gradient check found, for people: a table, and for each refused tensor what is wrong and what it looks like."""
+"""What a gradient check found, for people: a table, and for each refused tensor what is wrong with it."""
 
 from __future__ import annotations
 
@@ -34,10 +34,12 @@ class TensorReport:
     hint: str | None = None
 
     def count(self, status: str) -> int:
+        """How many probes are "ok", "wrong" or "crossed"."""
         return sum(p.status == status for p in self.probes)
 
     @property
     def worst(self) -> Probe:
+        """The probe to show: the most wrong one, or else the one nearest to being refused."""
         return max(self.probes, key=lambda p: (p.status == "wrong", p.excess if p.status != "crossed" else -1))
 
     @property
@@ -47,6 +49,7 @@ class TensorReport:
 
     @property
     def too_many_crossed(self) -> bool:
+        """Were more than 2 % of the probes at a kink or jump?"""
         return self.count("crossed") > MOST_CROSSED * len(self.probes)
 
     @property
@@ -55,40 +58,38 @@ class TensorReport:
 
     @property
     def mark(self) -> str:
+        """"ok", "FAIL" or, where only kinks are to blame, "KINK"."""
         return "ok" if self.ok else "FAIL" if self.count("wrong") else "KINK"
 
-    def __str__(self) -> str:
+    def line(self, width: int = 20) -> str:
+        """One line of the report's table, the name padded to `width`."""
         wrong, total = self.count("wrong"), len(self.probes)
         entries = f"{wrong} of {total} wrong" if wrong else f"{total} of {self.analytic.size}"
         shape = "x".join(map(str, self.analytic.shape)) or "number"
-        return (f"{self.mark:<5}{self.name:<20} {shape:<14} {entries:<20} {_number(self.excess):>12}   "
+        return (f"{self.mark:<5}{self.name:<{width}} {shape:<12} {entries:<16} {_number(self.excess):>13}   "
                 f"{taylor_text(self.taylor):>6}   {_crossings(self.probes)}")  # fmt: skip
 
     def details(self) -> list[str]:
         """Lines for a refused tensor."""
         p = self.worst
-        place = f"{self.name}[{', '.join(map(str, p.where))}]" if isinstance(p.where, tuple) else f"{self.name} along {p.where}"
-        lines = [f"worst  {place}   analytic {p.analytic:+.4e}   numeric {p.numeric:+.4e}   error {p.error:.1e}   "
-                 f"allowed {p.allowed:.1e}"]  # fmt: skip
-        ratio = "one-sided slopes agree" + ("" if p.ratio is None else f" more and more: ratio {p.ratio:.2f}")
-        if p.kind != "smooth":
-            ratio = f"one-sided slopes differ: ratio {p.ratio:.2f}" if p.ratio is not None else "a branch changes within the step"
+        place = f"[{', '.join(map(str, p.where))}]" if isinstance(p.where, tuple) else f" along {p.where}"
+        lines = [f"worst  {self.name}{place}   analytic {p.analytic:+.4e}   numeric {p.numeric:+.4e}   "
+                 f"error {p.error:.1e}   allowed {p.allowed:.1e}"]  # fmt: skip
         answer = "no" if p.kind == "smooth" else f"yes, a {p.kind}"
-        lines.append(f"kink?  {answer} ({ratio})      Taylor slope {taylor_text(self.taylor)} (2.00 expected)")
+        lines.append(f"kink?  {answer} ({_sides(p)})      Taylor slope {taylor_text(self.taylor)} (2.00 expected)")
         if self.too_many_crossed:
-            lines.append(f"hint   {self.count('crossed')} of {len(self.probes)} entries are at a kink or jump, where no slope "
-                         "exists: no bug shown, but nothing proven. Choose arguments away from ties and zeros")  # fmt: skip
-        if self.hint:
-            lines.append(f"hint   {self.hint}")
-        return lines
+            lines.append(f"hint   {self.count('crossed')} of {len(self.probes)} entries are at a kink or jump, where "
+                         "no slope exists: nothing proven. Choose arguments away from ties and zeros")  # fmt: skip
+        return lines + ([f"hint   {self.hint}"] if self.hint else [])
 
     def to_dict(self) -> dict[str, Any]:
         p = self.worst
+        worst = {"where": list(p.where) if isinstance(p.where, tuple) else p.where, "analytic": _finite(p.analytic),
+                 "numeric": _finite(p.numeric), "allowed": _finite(p.allowed), "kind": p.kind}  # fmt: skip
         return {"name": self.name, "shape": list(self.analytic.shape), "ok": self.ok, "checked": len(self.probes),
-                "wrong": self.count("wrong"), "crossed": self.count("crossed"), "smaller_step": sum(p.shrunk for p in self.probes),
-                "worst_ratio": _finite(self.excess), "taylor": _finite(self.taylor), "hint": self.hint,
-                "worst": {"where": list(p.where) if isinstance(p.where, tuple) else p.where, "analytic": _finite(p.analytic),
-                          "numeric": _finite(p.numeric), "allowed": _finite(p.allowed), "kind": p.kind}}  # fmt: skip
+                "wrong": self.count("wrong"), "crossed": self.count("crossed"),
+                "smaller_step": sum(p.shrunk for p in self.probes), "worst_ratio": _finite(self.excess),
+                "taylor": _finite(self.taylor), "hint": self.hint, "worst": worst}  # fmt: skip
 
 
 @dataclass
@@ -142,7 +143,7 @@ class Report:
     def taylor(self) -> float | None:
         """Of all slopes the one farthest from 2; None if every loss was linear."""
         slopes = [t.taylor for t in self.all_tensors() if t.taylor is not None]
-        return max(slopes, key=lambda slope: abs(slope - 2), default=None)
+        return max(slopes, key=lambda slope: abs(slope - 2) if slope == slope else np.inf, default=None)
 
     def raise_if_failed(self) -> Report:
         """Raise GradientError with the whole report as message, or return the report."""
@@ -151,13 +152,15 @@ class Report:
         return self
 
     def _lines(self) -> Iterator[str]:
-        yield f"{'ok' if self.ok else 'FAIL':<5}{self.title}" + (f"   ({self.refused} cases not served)" if self.refused else "")
+        note = f"   ({self.refused} cases not served)" if self.refused else ""
+        yield f"{'ok' if self.ok else 'FAIL':<5}{self.title}{note}"
         for problem in self.problems:
             yield f"     FAIL {problem}"
+        width = max([len("tensor"), *(len(t.name) for t in self.tensors)])
         if self.tensors:
-            yield f"     {'':<5}{'tensor':<20} {'shape':<14} {'entries':<20} {'error/allowed':>12}   Taylor   crossed"
+            yield f"{'':<10}{'tensor':<{width}} {'shape':<12} {'entries':<16} {'error/allowed':>13}   Taylor   crossed"
         for tensor in self.tensors:
-            yield f"     {tensor}"
+            yield f"     {tensor.line(width)}"
             if not tensor.ok:
                 yield from (f"            {line}" for line in tensor.details())
         if not self.ok and self.reproduce:
@@ -171,20 +174,23 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        color = "#2a7f3e" if self.ok else "#b3261e"
-        return f'<pre style="border-left:4px solid {color};padding-left:1em;line-height:1.35">{html.escape(str(self))}</pre>'
+        style = f"border-left:4px solid {'#2a7f3e' if self.ok else '#b3261e'};padding-left:1em;line-height:1.35"
+        return f'<pre style="{style}">{html.escape(str(self))}</pre>'
 
     def to_dict(self) -> dict[str, Any]:
-        found = {"title": self.title, "ok": self.ok, "verdict": self.verdict, "checked": self.checked, "crossed": self.crossed,
-                 "worst_ratio": _finite(self.worst_ratio), "taylor": _finite(self.taylor), "problems": self.problems,
-                 "tensors": [t.to_dict() for t in self.tensors], "reproduce": self.reproduce}  # fmt: skip
-        return found | ({"parts": [part.to_dict() for part in self.parts], "refused": self.refused} if self.parts else {})
+        found = {"title": self.title, "ok": self.ok, "verdict": self.verdict, "checked": self.checked,
+                 "crossed": self.crossed, "worst_ratio": _finite(self.worst_ratio), "taylor": _finite(self.taylor),
+                 "problems": self.problems, "tensors": [t.to_dict() for t in self.tensors],
+                 "reproduce": self.reproduce}  # fmt: skip
+        parts = [part.to_dict() for part in self.parts]
+        return found | ({"parts": parts, "refused": self.refused} if parts else {})
 
     def tensor(self, name: str) -> TensorReport:
         """The report of one tensor by name; of several, one that failed."""
         found = [t for t in self.all_tensors() if t.name == name]
         if not found:
-            raise KeyError(f"no tensor {name!r} here; there are {', '.join(sorted({t.name for t in self.all_tensors()}))}")
+            names = sorted({t.name for t in self.all_tensors()})
+            raise KeyError(f"no tensor {name!r} here; there are {', '.join(names)}")
         return min(found, key=lambda t: t.ok)
 
     def heatmap(self, tensor: str) -> Any:
@@ -201,13 +207,14 @@ class Report:
             flat = np.atleast_2d(values.reshape(-1, values.shape[-1]) if values.ndim > 1 else values)
             limit = float(np.nanmax(np.abs(flat), initial=0)) or 1.0
             image = ax.imshow(flat, cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest", aspect="auto")
-            ax.set(title=f"{name} d{tensor} {found.analytic.shape}", xlabel="last axis", ylabel="the other axes, row-major")
+            ax.set(title=f"{name} d{tensor} {values.shape}", xlabel="last axis", ylabel="other axes, row-major")
+            ax.locator_params(integer=True)
             figure.colorbar(image, ax=ax)
         return figure
 
 
 def table(reports: Sequence[Report]) -> str:
-    """One line a report: cases, entries checked, worst error in units of the allowed one, Taylor slope, crossings, verdict."""
+    """One line a report: cases, entries checked, worst error / allowed error, Taylor slope, crossings, verdict."""
     width = max([len("check"), *(len(r.title) for r in reports)])
     lines = [f"{'check':<{width}}  cases  entries  error/allowed  Taylor  crossed  verdict"]
     for r in reports:
@@ -217,11 +224,19 @@ def table(reports: Sequence[Report]) -> str:
 
 
 def to_json(reports: Sequence[Report]) -> str:
+    """All reports as one JSON object: {"ok": ..., "checks": [...]}."""
     return json_format.dumps({"ok": all(r.ok for r in reports), "checks": [r.to_dict() for r in reports]}, indent=1)
 
 
+def _sides(p: Probe) -> str:
+    if p.kind == "smooth":
+        return "one-sided slopes agree" + ("" if p.ratio is None else f" more and more: ratio {p.ratio:.2f}")
+    return "a branch changes within the step" if p.ratio is None else f"one-sided slopes differ: ratio {p.ratio:.2f}"
+
+
 def taylor_text(slope: float | None) -> str:
-    return "linear" if slope is None else f"{slope:.2f}"
+    """A Taylor slope for people: "linear" where no remainder was seen, "-" where none could be measured."""
+    return "linear" if slope is None else "-" if np.isnan(slope) else f"{slope:.2f}"
 
 
 def _number(value: float) -> str:

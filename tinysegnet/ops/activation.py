@@ -65,8 +65,8 @@ def _softmax(x, probs):
         largest = x[p, 0]
         for k in range(1, K):
             largest = max(largest, x[p, k])
-        total = x[p, 0] * 0
-        for k in range(K):
+        probs[p, 0] = total = np.exp(x[p, 0] - largest)
+        for k in range(1, K):
             probs[p, k] = np.exp(x[p, k] - largest)
             total += probs[p, k]
         for k in range(K):

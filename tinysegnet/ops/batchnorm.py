@@ -149,7 +149,9 @@ def batchnorm2d_backward_numba(dout, cache):
     x, gamma, mean, inv_std, from_batch = cache
     x, dout, mean, inv_std = map(np.ascontiguousarray, (x, dout, mean, inv_std))
     dbeta, dgamma = _sum_rows(_gradient_sums, x, dout, x, mean, inv_std)
-    terms = np.stack([dbeta, dgamma]) * from_batch / (x.size // x.shape[3])
+    if not from_batch:
+        return gamma * inv_std * dout, dgamma, dbeta
+    terms = np.stack([dbeta, dgamma]) / (x.size // x.shape[3])
     dx = np.empty_like(x)
     _input_gradient(dout, x, mean, inv_std, gamma * inv_std, *terms.astype(x.dtype), dx)
     return dx, dgamma, dbeta

@@ -31,14 +31,16 @@ def _check(logits, labels, class_weights, ignore_label, normalizer):
     weights = np.ones(K, logits.dtype) if class_weights is None else np.asarray(class_weights, logits.dtype)
     if weights.shape != (K,):
         raise ShapeError(f"class_weights need one number for each of the {K} classes, got shape {weights.shape}")
-    classes = labels.astype(np.int32)
-    if ignore_label is not None:
-        classes[labels == ignore_label] = -1
-    wrong = (classes >= K) | (classes < 0) & (labels != (labels.dtype.type(0) if ignore_label is None else ignore_label))
+    if labels.dtype.kind not in "iu":
+        raise ShapeError(f"labels are integers, got {labels.dtype}")
+    void = np.zeros(labels.shape, bool) if ignore_label is None else labels == ignore_label
+    wrong = ~void & ((labels < 0) | (labels >= K))  # as given: a cast may wrap a wrong one into range
     if wrong.any():
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise DataError(f"label {labels[where]} at {where}: allowed are 0..{K - 1}"
                         + (f" and {ignore_label} for unlabelled pixels" if ignore_label is not None else ""))  # fmt: skip
+    classes = labels.astype(np.int32)
+    classes[void] = -1
     return weights, classes
 
 
@@ -91,8 +93,8 @@ def _surprise_sums(logits, classes, weights, sums, pixels_per_task):
                 largest = logits[p, 0]
                 for k in range(1, K):
                     largest = max(largest, logits[p, k])
-                total = logits[p, 0] * 0
-                for k in range(K):
+                total = np.exp(logits[p, 0] - largest)
+                for k in range(1, K):
                     total += np.exp(logits[p, k] - largest)
                 sums[task, 0] += weights[y] * (largest + np.log(total) - logits[p, y])
                 sums[task, 1] += weights[y]
@@ -110,8 +112,8 @@ def _logits_gradient(logits, classes, scale, dlogits):
             largest = logits[p, 0]
             for k in range(1, K):
                 largest = max(largest, logits[p, k])
-            total = logits[p, 0] * 0
-            for k in range(K):
+            dlogits[p, 0] = total = np.exp(logits[p, 0] - largest)
+            for k in range(1, K):
                 dlogits[p, k] = np.exp(logits[p, k] - largest)
                 total += dlogits[p, k]
             for k in range(K):

@@ -18,7 +18,7 @@ import numpy as np
 from ..backend import fastest, kernel, prange
 from ..errors import ShapeError
 from .conv import pair
-from .indices import is_packed, pack_indices, pack_indices_numpy, unpack_indices, unpack_indices_numpy
+from .indices import indices_shape, is_packed, pack_indices, pack_indices_numpy, unpack_indices, unpack_indices_numpy
 
 __all__ = ["max_pool2d_backward", "max_pool2d_forward", "max_pool2d_output_size",
            "max_unpool2d_backward", "max_unpool2d_forward"]  # fmt: skip
@@ -50,8 +50,8 @@ def _check_unpool(x, indices, output_size, size, stride):
     expected = max_pool2d_output_size(output_size, size=size, stride=stride)
     if x.ndim != 4 or x.shape[1:3] != expected:
         raise ShapeError(f"max_unpool2d to {tuple(output_size)} needs x of (N, {expected[0]}, {expected[1]}, C), got {x.shape}")
-    if indices.shape[:3] != x.shape[:3]:
-        raise ShapeError(f"max_unpool2d: indices {indices.shape} are of another picture than x {x.shape}")
+    if indices.shape != indices_shape(x.shape, size, stride) or indices.dtype != np.uint8:
+        raise ShapeError(f"max_unpool2d: indices {indices.dtype} {indices.shape} are of another picture than x {x.shape}")
     return size, stride
 
 
@@ -199,11 +199,12 @@ def _gather(dout, position, dx, size_y, size_x, stride_y, stride_x):
         n, y = task // h, task % h
         for column in range(w):
             value, where = dx[n, y, column], position[n, y, column]
+            value[:] = 0
             for i in range(min(size_y, H - y * stride_y)):
                 for j in range(min(size_x, W - column * stride_x)):
                     k, pixel = np.uint8(i * size_x + j), dout[n, y * stride_y + i, column * stride_x + j]
                     for c in range(C):
-                        value[c] = pixel[c] if where[c] == k else value[c]
+                        value[c] += pixel[c] if where[c] == k else 0
 
 
 def max_pool2d_forward_numba(x, *, size=2, stride=2):

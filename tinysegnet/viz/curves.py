@@ -111,9 +111,10 @@ def _draw_panel(
     """One panel: decide what its curves are, make room for their names, draw both."""
     curves = _curves(history, panel, theme)
     floors = {name: value for name, value in floors.items() if panel == "scores" and math.isfinite(value)}
-    ends = [(_last(y), f"{name} {_number(_last(y))}".strip(), color) for name, y, color in curves]
+    digits = ".2g" if panel == "rate" else ".3f"
+    ends = [(_last(y), f"{name} {_last(y):{digits}}".strip(), color) for name, y, color in curves]
     ends = [end for end in ends if math.isfinite(end[0])]
-    ends += [(value, f"{_shortened(name)} {_number(value)}", theme.muted) for name, value in floors.items()]
+    ends += [(value, f"{_shortened(name)} {value:.3f}", theme.muted) for name, value in floors.items()]
     # "1.25e-05": at least that much, so that loss and learning rate, one below the other, end at the same place
     room = max(_inches(figure, text, 9) for text in ["1.25e-05"] + [text for _, text, _ in ends])
     axes = _axes(figure, cell, right=RIGHT + 0.25 + room)
@@ -129,9 +130,9 @@ def _scale(axes: Axes, panel: str, values: np.ndarray, theme: Theme) -> None:
     """The y axis begins at 0, so that heights can be compared; scores end at 1, the best there is."""
     values = values[np.isfinite(values)]
     top = float(values.max(initial=0)) or 1.0
-    axes.set_ylim(0, 1 if panel == "scores" else 1.06 * top)
+    axes.set_ylim(0, 1.005 if panel == "scores" else 1.06 * top)  # 1.005: the whole line at 1
     if panel == "rate":
-        axes.set_yticks([0, top], ["0", f"{top:.3g}"])
+        axes.set_yticks([0, top], ["0", ""])  # the subtitle says how high the peak is
     if not len(values):
         axes.text(0.5, 0.5, "no values yet", transform=axes.transAxes, ha="center", color=theme.muted, fontsize=10)
 
@@ -150,7 +151,7 @@ def _titles(panel: str, history: Sequence[Mapping[str, Any]]) -> tuple[str, str]
     if panel == "loss":
         return "Training loss", f"{len(loss)} epoch" + "s" * (len(loss) != 1)
     if panel == "rate":
-        return "Learning rate", ""
+        return "Learning rate", f"peak {np.nanmax(column(history, 'learning_rate')):.3g}"
     if not np.isfinite(mIoU).any():
         return "Validation scores", ""
     best = int(np.nanargmax(mIoU))
@@ -167,7 +168,7 @@ def _draw_curves(axes: Axes, epoch: np.ndarray, curves: list[tuple[np.ndarray, s
     known = epoch[np.isfinite(epoch)]
     first, last = (known.min(), known.max()) if len(known) else (1, 1)
     axes.set_xlim((first, last) if last > first else (first - 1, first + 1))
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True) if last > first else FixedLocator([first]))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True) if last > first else FixedLocator(known[:1]))
     axes.set_xlabel("epoch", fontsize=9, color=theme.muted, labelpad=2)
 
 
@@ -191,15 +192,20 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     >>> [round(h, 2) for h in spread([0.5, 0.1, 0.5], gap=0.1)]
     [0.45, 0.1, 0.55]
     """
+
+    def inside(centre: float, size: int) -> float:
+        half = gap * (size - 1) / 2
+        return min(max(centre, half), max(1 - half, half))
+
     order = sorted(range(len(heights)), key=lambda i: heights[i])
     groups: list[tuple[float, int]] = []  # centre and size of labels that touch, from below
     for i in order:
-        centre, size = heights[i], 1
+        centre, size = inside(heights[i], 1), 1
         while groups and centre - groups[-1][0] < gap * (size + groups[-1][1]) / 2:
             other, count = groups.pop()
             centre, size = (centre * size + other * count) / (size + count), size + count
-        half = gap * (size - 1) / 2
-        groups.append((min(max(centre, half), max(1 - half, half)), size))
+            centre = inside(centre, size)  # which may push it into the next group below
+        groups.append((centre, size))
     flat = [centre + gap * (j - (size - 1) / 2) for centre, size in groups for j in range(size)]
     return [flat[order.index(i)] for i in range(len(heights))]
 
@@ -208,7 +214,7 @@ def _draw_bar(
     axes: Axes, row: int, name: str, IoU: float, pixels: int, color: tuple[int, int, int], theme: Theme
 ) -> None:
     absent = math.isnan(IoU) or pixels == 0
-    text = ("absent" + (", but predicted" if IoU == 0 else "")) if absent else _number(IoU)
+    text = ("absent" + (", but predicted" if IoU == 0 else "")) if absent else f"{IoU:.3f}"
     width = 0.0 if math.isnan(IoU) else IoU
     axes.barh(row, width, height=0.66, color=np.array(color) / 255, edgecolor=theme.muted, linewidth=0.5)
     text_color, slant = (theme.muted, "italic") if absent else (theme.ink, "normal")
@@ -240,10 +246,6 @@ def _inches(figure: Figure, text: str, fontsize: float) -> float:
 def _last(values: np.ndarray) -> float:
     finite = values[np.isfinite(values)]
     return float(finite[-1]) if len(finite) else math.nan
-
-
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def _shortened(name: str, longest: int = 34) -> str:

@@ -84,14 +84,13 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
 def style_axes(axes: Axes, theme: Theme, title: str, subtitle: str = "") -> None:
     """The look of every panel: title and a quieter line above the left edge, horizontal grid lines, no box."""
     axes.set_facecolor(theme.paper)
-    for text, above, style in (
-        (title, 24, {"color": theme.ink, "fontsize": 11, "fontweight": "bold"}),
-        (subtitle, 9, {"color": theme.muted, "fontsize": 9}),
-    ):
-        axes.annotate(text, (0, 1), (0, above), xycoords="axes fraction", textcoords="offset points", **style)
+    where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate(title, (0, 1), (0, 24), color=theme.ink, fontsize=11, fontweight="bold", **where)
+    axes.annotate(subtitle, (0, 1), (0, 9), color=theme.muted, fontsize=9, **where)
     axes.grid(axis="y", color=theme.grid, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(colors=theme.muted, labelsize=9, length=0)
+    axes.tick_params(axis="x", pad=6)  # or the first epoch's number touches the y axis's zero
     for name, spine in axes.spines.items():
         spine.set_visible(name == "bottom")
         spine.set_color(theme.grid)

@@ -34,11 +34,13 @@ def legend_strip(
 
     labels: (H, W) class numbers; then only classes that occur are listed, largest first, each with its share of all
     pixels. Without labels, all classes in the palette's order. void: list the unlabelled pixels too, if there can be
-    any. Names too long for the width are broken into lines; columns are all as wide as the widest entry.
+    any. Long names are broken into lines; columns are all as wide as the widest entry.
     """
     font = load_font(font_size)
     swatch, gap = round(1.15 * font_size), round(0.5 * font_size)
-    room = max(width - 2 * gap - swatch - gap, font_size)
+    # One very long name must not cost all the others their columns, so a line of a name is at most 16 em wide.
+    share_room = 0 if labels is None else gap + text_width("100.0 %", font)
+    room = max(min(width - 3 * gap - swatch - share_room, 16 * font_size), font_size)
     entries = _entries(palette, labels, void, font, room)
     entry_width = swatch + gap + max((_entry_width(e, font, gap) for e in entries), default=0)
     column_gap = 2 * font_size

@@ -52,7 +52,7 @@ def error_picture(image: np.ndarray, labels: np.ndarray, prediction: np.ndarray,
 
 def hatch(H: int, W: int, *, dark: bool = False, period: int = 8) -> np.ndarray:
     """Diagonal stripes, the sign for "nobody labelled this": (H, W, 3) uint8, light greys or dark ones."""
-    bright, shade = ((86, 86, 92), (66, 66, 72)) if dark else ((238, 238, 236), (205, 205, 203))
+    bright, shade = ((86, 86, 92), (66, 66, 72)) if dark else ((222, 222, 220), (182, 182, 180))
     stripe = (np.arange(H)[:, None] + np.arange(W)) % period < period // 2
     return np.where(stripe[..., None], np.array(bright, np.uint8), np.array(shade, np.uint8))
 

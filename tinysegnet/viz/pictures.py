@@ -140,7 +140,7 @@ def _compared_row(sample: Compared, palette: Palette, width: int, panel_width: i
     panels = compared_panels(sample, palette, panel_width, round(1.2 * panel_width))
     right = width - gap
     note = caption(sample, palette)
-    name = _fitted(sample[3], size, right - gap - text_width(note, load_font(size)) - 2 * size)
+    name = _fitted(sample[3], size, width // 2)
     text = _text_row([(gap, name, INK), (right, note, MUTED)], width, size)
     row = Image.new("RGB", (width, text.height + panels[0].height + gap), PAPER)
     row.paste(text, (0, 0))

@@ -1,0 +1,19 @@
+"""Settings of all tests: two kernel threads, four where a test asks for them; the same random examples always."""
+
+import os
+
+# Read when numba starts, so it must be set before anything imports tinysegnet.
+os.environ.setdefault("NUMBA_NUM_THREADS", "4")
+
+from hypothesis import settings
+
+from tinysegnet import backend
+
+# The same examples in every run, and no deadline: a kernel's first call compiles it.
+settings.register_profile("tinysegnet", derandomize=True, deadline=None, max_examples=200, database=None)
+settings.load_profile("tinysegnet")
+
+if backend.JIT:
+    import numba
+
+    numba.set_num_threads(min(2, os.cpu_count() or 1))

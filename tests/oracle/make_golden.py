@@ -1,0 +1,123 @@
+"""Freeze PyTorch's answers: `python tests/oracle/make_golden.py` writes tests/golden/*.npz. Needs PyTorch.
+
+Run it again only to add cases: the values do not depend on our code, so they have no reason to change.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import golden_values
+from golden_values import Golden
+from torch_ops import max_pool2d, results_and_gradients, torch
+
+Arguments = tuple[str, str, list[Any], dict[str, Any]]
+
+
+def conv_cases(rng):
+    for name, x, weight, bias, settings in [
+        ("3x3 same", (2, 5, 4, 3), (3, 3, 3, 2), True, {}),
+        ("1x1 kernel", (2, 3, 4, 5), (1, 1, 5, 2), True, {}),
+        ("1x1 picture", (2, 1, 1, 3), (3, 3, 3, 2), True, {}),
+        ("5x3 stride 2", (2, 6, 5, 2), (5, 3, 2, 3), True, {"stride": 2}),
+        ("2x2 even kernel", (2, 3, 4, 2), (2, 2, 2, 3), False, {}),
+        ("valid", (2, 5, 4, 2), (3, 2, 2, 2), True, {"padding": "valid"}),
+        ("7x7 over the edge, padding (3, 1)", (1, 5, 9, 2), (7, 7, 2, 2), True, {"padding": [3, 1], "stride": [1, 2]}),
+    ]:
+        arrays = [rng.standard_normal(x), rng.standard_normal(weight), rng.standard_normal(weight[3]) if bias else None]
+        yield "conv2d", name, arrays, settings
+
+
+POOLS = [
+    ("2x2 odd", (2, 5, 7, 5), {}),
+    ("2x2 even", (1, 4, 6, 3), {}),
+    ("3x3 stride 2 overlapping", (2, 5, 6, 2), {"size": 3, "stride": 2}),
+    ("3x3 stride 3", (1, 7, 8, 2), {"size": 3, "stride": 3}),
+    ("1x1 picture", (2, 1, 1, 3), {}),
+]
+
+
+def pool_cases(rng):
+    for name, shape, settings in POOLS:
+        yield "max_pool2d", name, [rng.standard_normal(shape)], settings
+    yield "max_pool2d", "ties", [rng.integers(-1, 2, (2, 5, 7, 3)).astype(float)], {}
+    yield "max_pool2d", "overlapping ties", [rng.integers(-1, 1, (1, 6, 5, 2)).astype(float)], {"size": 3, "stride": 2}
+
+
+def unpool_cases(rng):
+    for name, shape, settings in (POOLS[0], POOLS[1], POOLS[3]):
+        _, indices = max_pool2d(torch.tensor(rng.standard_normal(shape)), **settings)
+        arrays = [rng.standard_normal(tuple(indices.shape)), indices.numpy()]
+        yield "max_unpool2d", name, arrays, {"output_size": list(shape[1:3]), **settings}
+
+
+def batchnorm_cases(rng):
+    for name, shape, settings in [
+        ("few pixels", (2, 3, 2, 3), {}),
+        ("a large eps", (2, 3, 4, 2), {"eps": 0.1}),
+        ("given statistics", (2, 3, 2, 3), {"mean": rng.standard_normal(3), "var": rng.uniform(0.5, 2, 3)}),
+    ]:
+        C = shape[3]
+        x = rng.standard_normal(shape) * rng.uniform(0.5, 2, C) + rng.standard_normal(C)
+        yield "batchnorm2d", name, [x, rng.standard_normal(C), rng.standard_normal(C)], settings
+
+
+def activation_cases(rng):
+    yield "relu", "random", [rng.standard_normal((2, 3, 4, 3))], {}
+    yield "relu", "zeros", [rng.integers(-1, 2, (2, 3, 4, 3)).astype(float)], {}
+    yield "softmax", "random", [rng.standard_normal((2, 3, 2, 5))], {}
+    yield "softmax", "enormous", [1e3 * rng.standard_normal((2, 3, 2, 4))], {}
+
+
+def loss_cases(rng):
+    def labels(shape, K, void):
+        drawn = np.where(rng.random(shape) < 0.3, void, rng.integers(0, K, shape))
+        drawn[:, 0, 0] = 0
+        return drawn.astype(np.uint8)
+
+    for name, scale, weighted, normalizer in [
+        ("plain", 1, False, "count"),
+        ("weights, divided by the count", 1, True, "count"),
+        ("weights, divided by their sum", 1, True, "weights"),
+        ("no weights, divided by their sum", 1, False, "weights"),
+        ("large logits", 1e2, True, "weights"),
+    ]:
+        settings = {"ignore_label": 255, "normalizer": normalizer}
+        settings |= {"class_weights": rng.uniform(0.5, 3, 5)} if weighted else {}
+        arrays = [scale * rng.standard_normal((2, 3, 4, 5)), labels((2, 3, 4), 5, 255)]
+        yield "softmax_cross_entropy", name, arrays, settings
+    yield "softmax_cross_entropy", "no void", [rng.standard_normal((2, 2, 3, 4)), rng.integers(0, 4, (2, 2, 3))], {}
+
+
+def freeze(case: Arguments, rng: np.random.Generator) -> Golden:
+    op, name, arrays, settings = case
+
+    def dout(shape):
+        return rng.standard_normal(shape) if shape else np.float64(rng.uniform(0.5, 1.5))
+
+    results, gradients, cotangent = results_and_gradients(op, arrays, settings, dout)
+    differentiable = [g for a, g in zip(arrays, gradients, strict=True) if a is None or a.dtype.kind == "f"]
+    return Golden(op, name, arrays, settings, np.asarray(cotangent), results, differentiable)
+
+
+def main() -> None:
+    rng = np.random.default_rng(2015)
+    frozen: dict[str, list[Golden]] = {}
+    for cases in (conv_cases, pool_cases, unpool_cases, batchnorm_cases, activation_cases, loss_cases):
+        for case in cases(rng):
+            frozen.setdefault(case[0], []).append(freeze(case, rng))
+    for op, goldens in frozen.items():
+        golden_values.save(op, goldens)
+        print(op, len(goldens))
+    print(sum(map(len, frozen.values())), "cases")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Every op and variant against PyTorch: random shapes, forward and backward, float64 to 1e-10, float32 to 2e-6."""
+
+from __future__ import annotations
+
+import golden_values
+import numpy as np
+import pytest
+
+from tinysegnet import ops
+from tinysegnet.errors import ShapeError
+from tinysegnet.gradcheck import find_ops, find_variants
+
+ROUNDS = 50  # random shapes an op; with seven ops about 350
+LIMITS = {np.float64: 1e-10, np.float32: 2e-6}
+
+
+def conv2d(rng):
+    kernel, stride = rng.integers(1, 6, 2), tuple(int(s) for s in rng.integers(1, 4, 2))
+    H, W = rng.integers(1, 14, 2)
+    padding = ["same", "valid", int(rng.integers(0, 4)), tuple(int(p) for p in rng.integers(0, 4, 2))][rng.integers(4)]
+    if padding == "valid":
+        H, W = H + kernel[0], W + kernel[1]
+    elif padding != "same":
+        H, W = max(H, kernel[0]), max(W, kernel[1])
+    C, F = rng.integers(1, 20, 2)
+    weight = rng.standard_normal((*kernel, C, F)) / np.sqrt(np.prod(kernel) * C)
+    bias = rng.standard_normal(F) if rng.random() < 0.7 else None
+    return [rng.standard_normal((rng.integers(1, 4), H, W, C)), weight, bias], {"stride": stride, "padding": padding}
+
+
+def max_pool2d(rng):
+    size = tuple(int(n) for n in rng.integers(1, 5, 2))
+    window = [{}, {}, {"size": size, "stride": tuple(int(n) for n in rng.integers(1, 5, 2))}][rng.integers(3)]
+    # a picture so much smaller than the window that PyTorch refuses it has one window for us: not compared
+    least = [k - s + 1 for k, s in zip(window.get("size", (2, 2)), window.get("stride", (2, 2)), strict=True)]
+    shape = (rng.integers(1, 4), *np.maximum(rng.integers(1, 14, 2), least), rng.integers(1, 10))
+    if rng.random() < 0.3:  # ties
+        return [rng.integers(-1, 2, shape).astype(float)], window
+    return [rng.standard_normal(shape)], window
+
+
+def max_unpool2d(rng):
+    """Indices come from a pooling, as flat plane indices; ours are worked out from them."""
+    size = int(rng.integers(1, 5))
+    window = [{}, {"size": size, "stride": size}][rng.integers(2)]
+    N, H, W, C = rng.integers(1, 4), *rng.integers(1, 14, 2), rng.integers(1, 10)
+    import torch_ops
+
+    _, indices = torch_ops.max_pool2d(torch_ops.torch.tensor(rng.standard_normal((N, H, W, C))), **window)
+    return [rng.standard_normal(tuple(indices.shape)), indices.numpy()], {"output_size": (int(H), int(W)), **window}
+
+
+def batchnorm2d(rng):
+    N, H, W, C = rng.integers(1, 4), *rng.integers(1, 14, 2), rng.integers(1, 20)
+    W = W if N * H * W > 3 else W + 3
+    settings = {"eps": float(rng.choice([1e-5, 1e-3, 0.1]))}
+    if rng.random() < 0.3:
+        settings |= {"mean": rng.standard_normal(C), "var": rng.uniform(0.5, 2, C)}
+    x = rng.standard_normal((N, H, W, C)) * rng.uniform(0.5, 2, C) + rng.uniform(-2, 2, C)
+    return [x, rng.standard_normal(C), rng.standard_normal(C)], settings
+
+
+def relu(rng):
+    shape = rng.integers(1, 14, 4)
+    return [rng.integers(-1, 2, shape).astype(float) if rng.random() < 0.5 else rng.standard_normal(shape)], {}
+
+
+def softmax(rng):
+    return [rng.choice([1, 10]) * rng.standard_normal((*rng.integers(1, 10, 3), rng.integers(1, 20)))], {}
+
+
+def softmax_cross_entropy(rng):
+    shape, K = rng.integers(1, 14, 3), int(rng.integers(1, 20))
+    void = [None, 255, K][rng.integers(3)]
+    labels = rng.integers(0, K, shape)
+    if void is not None:
+        labels[rng.random(shape) < 0.3] = void
+        labels[0, 0, 0] = 0
+    weights = rng.uniform(0.2, 5, K) if rng.random() < 0.6 else None
+    settings = {"class_weights": weights, "ignore_label": void, "normalizer": ["count", "weights"][rng.integers(2)]}
+    return [rng.choice([1, 10]) * rng.standard_normal((*shape, K)), labels.astype(np.uint8)], settings
+
+
+def rounded(value, dtype):
+    """As float64 again, but with numbers that `dtype` can hold: both sides compute from the same."""
+    return value.astype(dtype).astype(float) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
+
+
+def compare(op, arrays, kwargs, dtype, rng):
+    """-> {variant: worst relative error}, PyTorch in float64 being right."""
+    import torch_ops
+
+    def dout(shape):
+        return rounded(np.asarray(rng.standard_normal(shape) if shape else rng.uniform(0.5, 1.5)), dtype)
+
+    results, gradients, cotangent = torch_ops.results_and_gradients(op, arrays, kwargs, dout)
+    differentiable = [g for a, g in zip(arrays, gradients, strict=True) if a is None or a.dtype.kind == "f"]
+    settings = dict(zip(kwargs, cast(kwargs.values(), dtype), strict=True))
+    case = golden_values.Golden(
+        op, "", cast(arrays, dtype), settings, np.asarray(cotangent, dtype), results, differentiable
+    )
+    found = {}
+    for variant, (forward, backward) in find_variants(op).items():
+        try:
+            found[variant] = max(golden_values.differences(case, forward, backward).values())
+        except ShapeError:
+            assert variant not in ("numpy", "numba")
+    return found
+
+
+def cast(values, dtype):
+    return [v.astype(dtype) if isinstance(v, np.ndarray) and v.dtype.kind == "f" else v for v in values]
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
+@pytest.mark.parametrize("op", find_ops())
+def test_ops_say_what_pytorch_says(op, dtype):
+    if op not in globals():
+        pytest.fail(f"no random arguments for {op} in {__file__}")
+    worst: dict[str, float] = {}
+    for k in range(ROUNDS):
+        rng = np.random.default_rng([2015, k])
+        arrays, kwargs = globals()[op](rng)
+        arrays = [rounded(a, dtype) for a in arrays]
+        kwargs = {name: rounded(v, dtype) for name, v in kwargs.items()}
+        for variant, error in compare(op, arrays, kwargs, dtype, rng).items():
+            assert error <= LIMITS[dtype], f"{op} [{variant}] round {k}: {[np.shape(a) for a in arrays]} {kwargs}"
+            worst[variant] = max(worst.get(variant, 0), error)
+    print(op, np.dtype(dtype), {variant: f"{error:.1e}" for variant, error in worst.items()})
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pool_indices_are_pytorchs(seed):
+    """The same element wins everywhere: first maximum on ties, first NaN over everything."""
+    import torch_ops
+
+    rng = np.random.default_rng([7, seed])
+    (x,), window = max_pool2d(rng)
+    if seed % 2:
+        x = np.where(rng.random(x.shape) < 0.1, np.nan, x)
+        x = np.where(rng.random(x.shape) < 0.1, -np.inf, x)
+    expected, indices = torch_ops.max_pool2d(torch_ops.torch.tensor(x), **window)
+    for forward, _ in find_variants("max_pool2d").values():
+        (out, ours), _ = forward(x, **window)
+        np.testing.assert_array_equal(out, expected.numpy())
+        flat = ops.flat_plane_indices(ours, x.shape[3], x.shape[1:3], **window)
+        if not np.isnan(x).any():  # among several NaN, PyTorch takes the last
+            np.testing.assert_array_equal(flat, indices.numpy())

@@ -1,0 +1,91 @@
+"""Every op in PyTorch: NHWC in, NHWC out, gradients by autograd. What our own code must agree with.
+
+Nothing of ours is used to compute it, not even the padding: that would be asking the accused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+torch.set_num_threads(1)
+
+
+def _planes(x: torch.Tensor) -> torch.Tensor:
+    return x.permute(0, 3, 1, 2)
+
+
+def _pixels(x: torch.Tensor) -> torch.Tensor:
+    return x.permute(0, 2, 3, 1)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def conv2d(x, weight, bias=None, *, stride=1, padding="same"):
+    stride = _pair(stride)
+    if padding == "same":
+        sizes = zip(x.shape[1:3], stride, weight.shape[:2], strict=True)
+        surplus = [max((math.ceil(n / s) - 1) * s + k - n, 0) for n, s, k in sizes]
+        (top, bottom), (left, right) = [(n // 2, n - n // 2) for n in surplus]
+    else:
+        top, left = bottom, right = (0, 0) if padding == "valid" else _pair(padding)
+    padded = F.pad(_planes(x), (left, right, top, bottom))
+    return (_pixels(F.conv2d(padded, weight.permute(3, 2, 0, 1).contiguous(), bias, stride)),)
+
+
+def max_pool2d(x, *, size=2, stride=2):
+    out, indices = F.max_pool2d(_planes(x), _pair(size), _pair(stride), ceil_mode=True, return_indices=True)
+    return _pixels(out), _pixels(indices)
+
+
+def max_unpool2d(x, indices, *, output_size, size=2, stride=2):
+    out = F.max_unpool2d(_planes(x), _planes(indices), _pair(size), _pair(stride), output_size=tuple(output_size))
+    return (_pixels(out),)
+
+
+def batchnorm2d(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
+    out = F.batch_norm(_planes(x), mean, var, gamma, beta, training=mean is None, eps=eps)
+    axes = (0, 1, 2)
+    statistics = (x.mean(axes), x.var(axes, correction=0)) if mean is None else (mean, var)
+    return (_pixels(out), *(s.detach() for s in statistics))
+
+
+def relu(x):
+    return (torch.relu(x),)
+
+
+def softmax(x):
+    return (torch.softmax(x, -1),)
+
+
+def softmax_cross_entropy(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
+    ignore = -100 if ignore_label is None else int(ignore_label)
+    reduction = "mean" if normalizer == "weights" else "sum"
+    loss = F.cross_entropy(_planes(logits), labels.long(), class_weights, ignore_index=ignore, reduction=reduction)
+    return (loss if normalizer == "weights" else loss / (labels != ignore).sum(),)
+
+
+def results_and_gradients(
+    op: str, arrays: list[Any], kwargs: dict[str, Any], dout: Callable
+) -> tuple[list, list, np.ndarray]:
+    """Run `op` in PyTorch: -> results, gradient of each argument (None where it has none), dout.
+
+    dout: called with the shape of the first result.
+    """
+    tensors = [torch.tensor(a) if a is not None else None for a in arrays]
+    for t in tensors:
+        if t is not None and t.is_floating_point():
+            t.requires_grad_(True)
+    settings = {name: torch.tensor(v) if isinstance(v, np.ndarray) else v for name, v in kwargs.items()}
+    results = globals()[op](*tensors, **settings)
+    cotangent = dout(tuple(results[0].shape))
+    results[0].backward(torch.as_tensor(cotangent, dtype=results[0].dtype))
+    gradients = [t.grad.numpy() if t is not None and t.is_floating_point() else None for t in tensors]
+    return [r.detach().numpy() for r in results], gradients, cotangent

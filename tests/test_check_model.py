@@ -1,0 +1,105 @@
+"""check_model: whole networks pass, a wrong layer is named, nothing is left behind."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinysegnet as ts
+from tinysegnet.errors import ShapeError
+from tinysegnet.gradcheck import check_model
+
+RNG = np.random.default_rng(0)
+
+@pytest.mark.parametrize("size", [(20, 28), (21, 27)])
+@pytest.mark.parametrize("name", list(ts.models))
+def test_model(name, size):
+    model = ts.build(name, width=1 / 16, dtype=np.float64)
+    report = check_model(model, size=size, directions=1, entries=1)
+    assert report.ok, f"\n{report}"
+    assert {t.name for t in report.tensors} == {"x", *dict(model.named_parameters())}
+
+
+def tiny():
+    return ts.build("tiny", width=1 / 16, dtype=np.float64)
+
+
+def test_model_with_given_pictures_labels_and_a_random_dout():
+    x = RNG.uniform(0, 255, (1, 9, 13, 3))
+    assert check_model(tiny(), x, RNG.integers(0, 11, (1, 9, 13)), entries=0, directions=1).ok
+    assert check_model(tiny(), x, loss="random", entries=0, directions=1).ok
+
+
+def test_checking_a_model_leaves_no_trace():
+    model = tiny()
+    before = {name: a.copy() for name, a in (*model.named_parameters(), *model.named_buffers())}
+    check_model(model, size=(9, 11), directions=1, entries=1)
+    assert all(np.array_equal(a, before[name]) for name, a in (*model.named_parameters(), *model.named_buffers()))
+
+
+@pytest.mark.parametrize("guilty", ["encoder2.conv1", "decoder1.bn1", "classifier"])
+def test_a_wrong_layer_of_a_model_is_named(guilty):
+    model = tiny()
+    layer = model.layers[guilty]
+    right, name = layer._backward, "gamma" if "bn" in guilty else "weight"
+
+    def wrong(*args):
+        dx = right(*args)
+        layer.grads[name] = layer.grads[name] * 1.001
+        return dx
+
+    layer._backward = wrong
+    report = check_model(model, size=(20, 28), directions=1, entries=1)
+    assert [t.name for t in report.tensors if not t.ok] == [f"{guilty}.{name}"]
+    assert "numeric = 0.999 x analytic" in report.tensor(f"{guilty}.{name}").hint
+
+
+def test_a_wrong_input_gradient_of_a_layer_spoils_everything_before_it():
+    model = tiny()
+    layer = model.layers["decoder3.conv1"]
+    right = layer._backward
+    layer._backward = lambda *args: right(*args) * 1.001
+    names = list(dict(model.named_parameters()))
+    refused = {t.name for t in check_model(model, directions=1, entries=0).tensors if not t.ok}
+    assert refused == {"x", *names[: names.index("decoder3.conv1.weight")]}
+
+
+def test_a_model_must_be_float64():
+    with pytest.raises(ShapeError, match=r"encoder1\S+ is float32: build it with dtype=np.float64"):
+        check_model(ts.build("tiny", width=1 / 16))
+
+
+def test_a_model_with_its_own_generator_is_checked_with_frozen_draws():
+    """Dropout, as duck type: the generator is put back before each evaluation, so that the mask stays."""
+    report = check_model(Dropped(np.random.default_rng(5)), size=(4, 5), loss="random")
+    assert report.ok, f"\n{report}"
+    hidden = Dropped(np.random.default_rng(5))
+    hidden.draw = [hidden.__dict__.pop("generator")]  # where nobody finds it
+    problems = check_model(hidden, size=(4, 5), loss="random").problems
+    assert "two forwards from the same state differ" in " ".join(problems)
+
+
+class Dropped:
+    """out = x * mask * weight: the smallest model with dropout."""
+
+    def __init__(self, generator):
+        self.generator, self.weight, self.grad = generator, np.array([0.5, 1.5, 2.0]), np.zeros(3)
+        self.draw = []
+
+    def forward(self, x, *, training=False):
+        generator = self.draw[0] if self.draw else self.generator
+        self.x, self.mask = x, generator.random(x.shape) < 0.5
+        return x * self.mask * self.weight
+
+    def backward(self, dout, *, input_gradient=True):
+        self.grad = (dout * self.mask * self.x).sum((0, 1, 2))
+        return dout * self.mask * self.weight
+
+    def named_parameters(self):
+        yield "weight", self.weight
+
+    def named_gradients(self):
+        yield "weight", self.grad
+
+    def named_buffers(self):
+        return iter(())

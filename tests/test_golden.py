@@ -1,0 +1,48 @@
+"""Every variant of every op against PyTorch's frozen answers: forward, indices and gradients. Needs no PyTorch."""
+
+from __future__ import annotations
+
+import golden_values
+import numpy as np
+import pytest
+
+from tinysegnet.errors import ShapeError
+from tinysegnet.gradcheck import find_ops, find_variants
+
+FROZEN = sorted(path.stem for path in golden_values.FOLDER.glob("*.npz"))
+CASES = [case for op in FROZEN for case in golden_values.load(op)]
+
+
+def test_thirty_small_cases_are_frozen():
+    assert set(FROZEN) <= set(find_ops())
+    assert len(CASES) >= 30
+    assert sum(path.stat().st_size for path in golden_values.FOLDER.glob("*.npz")) < 300_000
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.op}: {case.name}")
+def test_every_variant_says_what_pytorch_said(case):
+    for variant, (forward, backward) in find_variants(case.op).items():
+        try:
+            found = golden_values.differences(case, forward, backward)
+        except ShapeError:
+            assert variant not in ("numpy", "numba")
+            continue
+        assert max(found.values()) <= golden_values.TOLERANCE, f"[{variant}] {found}"
+        assert "gradient 0" in found
+        if case.op == "max_pool2d":
+            assert found["result 1"] == 0  # the same maximum, ties included
+
+
+def test_the_comparison_can_fail():
+    """A result that is off by 1e-9 is refused."""
+    for case in CASES:
+        forward, backward = find_variants(case.op)["numpy"]
+
+        def off(*args, forward=forward, **kwargs):
+            out, cache = forward(*args, **kwargs)
+            first, *rest = out if isinstance(out, tuple) else (out,)
+            first = first * (1 + 1e-9) + 1e-9
+            return (first, *rest) if rest else first, cache
+
+        assert golden_values.differences(case, off, backward)["result 0"] > golden_values.TOLERANCE
+        assert np.isfinite(list(golden_values.differences(case, forward, backward).values())).all()

@@ -1,0 +1,383 @@
+"""The checker itself: what it accepts, what it refuses, what it says, and what it must not be fooled by."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+import tinysegnet as ts
+from tinysegnet.errors import ShapeError
+from tinysegnet.gradcheck import GradientError, Report, check, check_all, check_op, find_ops, run, table
+
+RNG = np.random.default_rng(0)
+SEEDS = int(os.environ.get("TINYSEGNET_SEEDS", "200"))
+
+
+def linear_forward(x, weight, bias):
+    return x @ weight + bias, (x, weight)
+
+
+def linear_backward(dout, cache):
+    x, weight = cache
+    return dout @ weight.T, x.T @ dout, dout.sum(0)
+
+
+LINEAR = (RNG.standard_normal((4, 3)), RNG.standard_normal((3, 3)), RNG.standard_normal(3))
+
+
+def relu_forward(x):
+    return np.maximum(x, 0), x
+
+
+def relu_backward(dout, x):
+    return np.where(x > 0, dout, 0)
+
+
+def tanh_pair(slope=1.0):
+    """tanh, whose backward is `slope` times too large."""
+    return lambda x: (np.tanh(x), np.tanh(x)), lambda dout, out: slope * dout * (1 - out**2)
+
+
+# --- accepts and refuses ------------------------------------------------------------------------------------------
+
+
+def test_accepts_what_is_right():
+    report = check(linear_forward, linear_backward, *LINEAR)
+    assert report.ok
+    assert report
+    assert [t.name for t in report.tensors] == ["x", "weight", "bias"]
+    assert report.checked == 12 + 9 + 3
+    assert report.verdict == "ok"
+    assert report.taylor is None  # linear
+    assert report.raise_if_failed() is report
+    assert check(*tanh_pair(), LINEAR[0]).taylor == pytest.approx(2, abs=0.05)
+
+
+@pytest.mark.parametrize("slope", [1.001, 1.00001, 1 + 1e-6, -1, 0, 2, np.nan])
+def test_refuses_what_is_wrong(slope):
+    report = check(*tanh_pair(slope), LINEAR[0])
+    assert not report.ok
+    assert report.verdict == "bug"
+    with pytest.raises(GradientError, match=r"argument0|x"):
+        report.raise_if_failed()
+
+
+def test_accepts_rounding_but_not_more():
+    assert check(*tanh_pair(1 + 1e-9), LINEAR[0]).ok
+    assert not check(*tanh_pair(1 + 1e-6), LINEAR[0]).ok
+
+
+def test_one_wrong_entry_is_found_and_named():
+    def backward(dout, cache):
+        dx, dweight, dbias = linear_backward(dout, cache)
+        dweight[2, 1] += 1e-4
+        return dx, dweight, dbias
+
+    report = check(linear_forward, backward, *LINEAR)
+    tensor = report.tensor("weight")
+    assert [t.ok for t in report.tensors] == [True, False, True]
+    assert tensor.count("wrong") == 1
+    assert tensor.worst.where == (2, 1)
+    assert tensor.worst.error == pytest.approx(1e-4, rel=1e-4)
+    text = str(report)
+    for part in ("weight[2, 1]", "1 of 9 wrong", "analytic", "numeric", "allowed", "kink?  no", "seed=0, h=1e-05"):
+        assert part in text
+
+
+def test_a_large_tensor_is_sampled_and_still_checked():
+    x = RNG.standard_normal((60, 50))
+    report = check(*tanh_pair(), x)
+    assert report.checked == 3 + 20
+    assert report.ok
+    assert not check(*tanh_pair(1.001), x).ok
+
+
+def test_one_wrong_entry_of_a_large_tensor_is_seen_by_directions():
+    def backward(dout, out):
+        dx = dout * (1 - out**2)
+        dx[7, 9] += 1e-2
+        return dx
+
+    report = check(tanh_pair()[0], backward, RNG.standard_normal((60, 50)))
+    assert not report.ok
+    assert "direction" in str(report.tensors[0].worst.where)
+
+
+def test_dout_is_random_and_has_its_own_seed():
+    """sum(batch norm) does not depend on x: with dout = ones a backward without its subtracted terms would pass."""
+    seen = []
+
+    def backward(dout, cache):
+        seen.append(dout)
+        return linear_backward(dout, cache)
+
+    check(linear_forward, backward, *LINEAR, seed=0)
+    first = seen[0].copy()
+    assert np.ptp(first) > 0.5
+    seen.clear()
+    check(linear_forward, backward, *LINEAR, seed=1)
+    assert not np.array_equal(first, seen[0])
+
+
+# --- kinks, jumps, bugs ----------------------------------------------------------------------------------------
+
+
+def test_a_kink_is_no_bug():
+    report = check(relu_forward, relu_backward, np.zeros((4, 5)))
+    assert not report.ok
+    assert report.verdict == "kink"
+    assert report.crossed == 20
+    assert report.tensors[0].count("wrong") == 0
+    assert report.tensors[0].worst.ratio == pytest.approx(1, abs=0.05)
+    assert "kink" in str(report)
+
+
+def test_a_few_kinks_are_counted_and_forgiven():
+    x = np.linspace(-1, 1, 200)  # 0 is not among them
+    x[17] = 0
+    report = check(relu_forward, relu_backward, x)
+    assert report.ok
+    assert report.crossed == 1
+    x[:5] = 0  # 3 %
+    assert not check(relu_forward, relu_backward, x).ok
+
+
+@pytest.mark.parametrize("distance", [1e-6, 3.3e-6, 7e-6, 9e-6])
+def test_a_kink_within_the_step_is_judged_with_a_smaller_one(distance):
+    x = np.linspace(-1, 1, 40)
+    x[[3, 8]] = distance, -distance
+    report = check(relu_forward, relu_backward, x)
+    assert report.ok
+    assert report.crossed == 0
+    assert [p.where for p in report.tensors[0].probes if p.shrunk] == [(3,), (8,)]
+    wrong = check(relu_forward, lambda dout, x: np.where(x > 0, 1.01 * dout, 0), x)
+    assert wrong.tensors[0].count("wrong") == int((x > 0).sum())  # the one near the kink, too
+
+
+def test_a_jump_has_ratio_two():
+    report = check(lambda x: (np.floor(x) + x, None), lambda dout, cache: dout, np.full(3, 2.0))
+    assert report.verdict == "kink"
+    assert {p.kind for p in report.tensors[0].probes} == {"jump"}
+    assert report.tensors[0].worst.ratio == pytest.approx(2, abs=0.05)
+
+
+def test_a_bug_on_a_curved_function_has_ratio_one_half():
+    report = check(lambda x: (x**2, x), lambda dout, x: 2.0001 * x * dout, np.linspace(1, 2, 7))
+    assert report.verdict == "bug"
+    assert all(p.kind == "smooth" for p in report.tensors[0].probes)
+    report = check(lambda x: (1e4 * x**2, x), lambda dout, x: 2.0001e4 * x * dout, np.linspace(1, 2, 7))
+    assert report.tensors[0].worst.ratio == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_wrong_slope_at_a_kink_is_a_bug():
+    """No slope exists at 0, but -3 is not between the two that meet there."""
+    report = check(relu_forward, lambda dout, x: np.where(x > 0, dout, -3 * dout * (x == 0)), np.zeros(5))
+    assert report.verdict == "bug"
+
+
+def test_true_zero_gradients_are_no_false_alarm():
+    """A bias before batch norm: only rounding noise is compared, and the noise floor knows it."""
+
+    def forward(x, bias):
+        y = x + bias
+        return y - y.mean(0), None
+
+    report = check(forward, lambda dout, _: (dout - dout.mean(0), 0 * dout[0]), RNG.standard_normal((9, 4)), np.ones(4))
+    assert report.ok
+
+
+@pytest.mark.parametrize("op", find_ops())
+def test_no_false_alarm_in_200_seeds(op):
+    """Every case of the op, other numbers each time: a random direction and a few entries of each tensor."""
+    for seed in range(SEEDS):
+        report = check_op(op, "numpy", seed=seed, every=0, directions=1, entries=3)
+        assert report.ok, f"\n{report}"
+    for variant in ts.gradcheck.find_variants(op):
+        assert check_op(op, variant, seed=SEEDS).ok
+
+
+# --- promises ------------------------------------------------------------------------------------------------
+
+
+def broken_promise(forward, backward, *arrays):
+    report = check(forward, backward, *arrays)
+    assert not report.ok
+    return " ".join(report.problems)
+
+
+def test_broken_promises_are_named():
+    x = RNG.standard_normal((4, 3))
+
+    def writes(x):
+        x += 1
+        return x, None
+
+    def writes_dout(dout, x):
+        dout *= x > 0
+        return dout
+
+    def writes_cache(dout, cache):
+        cache[0] += 1
+        return dout * cache[0]
+
+    class Counter:
+        calls = 0
+
+        def random(self, x):
+            self.calls += 1
+            return x * self.calls, self.calls
+
+    assert "forward writes" in broken_promise(writes, lambda dout, cache: dout, x)
+    assert "backward writes to dout" in broken_promise(relu_forward, writes_dout, x)
+    assert "same cache" in broken_promise(lambda x: (x, [0.0]), writes_cache, x)
+    assert "same arguments" in broken_promise(Counter().random, lambda dout, calls: dout * calls, x)
+    assert "not linear in dout" in broken_promise(relu_forward, lambda dout, x: np.maximum(dout, 0), x)
+
+
+def test_arguments_are_copied():
+    arrays = [a.astype(np.float32) for a in LINEAR]
+    kept = [a.copy() for a in arrays]
+    assert check(linear_forward, linear_backward, *arrays).ok
+    assert all(a.dtype == np.float32 and np.array_equal(a, b) for a, b in zip(arrays, kept, strict=True))
+
+
+def test_what_is_not_a_float_array_is_passed_on():
+    def forward(x, labels, scale, *, mask):
+        assert labels.dtype == np.int64
+        return x * scale * mask + labels, mask * scale
+
+    def backward(dout, factor):
+        return dout * factor
+
+    x, labels = RNG.standard_normal((2, 3)), np.arange(6).reshape(2, 3)
+    mask = np.array([1, 0, 1], np.float32)
+    report = check(forward, backward, x, labels, 2.0, mask=mask)
+    assert report.ok
+    assert [t.name for t in report.tensors] == ["x"]
+    assert check(forward, lambda dout, f: (dout * f, None, None), x, labels, 2.0, mask=mask).ok
+
+
+def test_several_results():
+    def forward(x):
+        return (np.sin(x), np.cos(x), x.argmax()), x
+
+    x = RNG.standard_normal(5)
+    assert check(forward, lambda dout, x: dout * np.cos(x), x).ok
+    both = check(forward, lambda douts, x: douts[0] * np.cos(x) - douts[1] * np.sin(x), x, outputs=(0, 1))
+    assert both.ok
+    assert not check(forward, lambda douts, x: douts[0] * np.cos(x), x, outputs=(0, 1)).ok
+    with pytest.raises(ShapeError, match="outputs=\\(3,\\)"):
+        check(forward, lambda dout, x: dout, x, outputs=(3,))
+
+
+@pytest.mark.parametrize(("forward", "backward", "message"), [
+    (lambda x, w, b: x @ w + b, linear_backward, "must return \\(out, cache\\)"),
+    (lambda x, w, b: (x, w, b), linear_backward, "a tuple of 3"),
+    (lambda x, w, b: (x.astype("f4"), 0), linear_backward, "result 0 of forward is float32"),
+    (lambda x, w, b: (x > 0, 0), linear_backward, "result 0 of forward is bool"),
+    (linear_forward, lambda d, c: linear_backward(d, c)[:2], "2 gradients, but .* 3 float arguments: x, weight, bias"),
+    (linear_forward, lambda d, c: (*linear_backward(d, c)[:2], d), r"\(4, 3\), bias itself \(3,\).*sum over axes"),
+    (linear_forward, lambda d, c: (linear_backward(d, c)[0].T, *linear_backward(d, c)[1:]), "transposed"),
+    (linear_forward, lambda d, c: (*linear_backward(d, c)[:2], None), "NoneType as the gradient of bias"),
+    (linear_forward, lambda d, c: tuple(g.astype("f4") for g in linear_backward(d, c)), "gradient of x is float32"),
+])  # fmt: skip
+def test_errors_are_in_the_callers_terms(forward, backward, message):
+    with pytest.raises(ShapeError, match=message):
+        check(forward, backward, *LINEAR, names=["x", "weight", "bias"])
+
+
+@pytest.mark.parametrize(("arrays", "message"), [
+    ((np.arange(3),), "nothing to differentiate"),
+    ((np.ones(3, complex),), "real arrays"),
+    ((np.ones((0, 3)),), "empty"),
+])  # fmt: skip
+def test_arguments_that_cannot_be_checked(arrays, message):
+    with pytest.raises(ShapeError, match=message):
+        check(lambda x: (x, None), lambda dout, cache: dout, *arrays)
+
+
+# --- hints ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("change", "hint"), [
+    (lambda g, d: 0 * g, "zero everywhere"),
+    (lambda g, d: -g, "wrong sign"),
+    (lambda g, d: g * 4, "forgot to divide by N = 4"),
+    (lambda g, d: g / 4, "a mean where a sum belongs (N = 4)"),
+    (lambda g, d: g * 1.7, "numeric = 0.588235 x analytic everywhere"),
+    (lambda g, d: g.T, "transposed over axes (0, 1)"),
+    (lambda g, d: g[::-1], "flipped along axes (0,)"),
+    (lambda g, d: np.roll(g, -1, 0), "shifted by +1 along axis 0"),
+    (lambda g, d: g * np.nan, "NaN or infinite"),
+    (lambda g, d: g * [1, 2, 4], "one c a channel"),
+    (lambda g, d: g + np.eye(3)[1], "at index 1 of axis 1"),
+])  # fmt: skip
+def test_hints(change, hint):
+    def backward(dout, cache):
+        dx, dweight, dbias = linear_backward(dout, cache)
+        return dx, change(dweight, dout), dbias
+
+    with np.errstate(all="ignore"):
+        found = check(linear_forward, backward, *LINEAR).tensor("weight").hint
+    assert found
+    assert hint in found
+
+
+def test_hint_of_an_argument_the_wrong_way_round():
+    report = check(linear_forward, lambda d, c: (d @ c[1], c[0].T @ d, d.sum(0)), *LINEAR)
+    assert "right for weight transposed" in report.tensor("x").hint
+
+
+# --- report --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wrong() -> Report:
+    return check(linear_forward, lambda d, c: (d @ c[1].T, c[0].T @ d / 4, d.sum(0)), *LINEAR)
+
+
+def test_report_as_json(wrong):
+    found = json.loads(json.dumps(wrong.to_dict(), allow_nan=False))
+    assert found["ok"] is False
+    assert found["verdict"] == "bug"
+    assert found["tensors"][1]["wrong"] == 9
+    assert "N = 4" in found["tensors"][1]["hint"]
+
+
+def test_report_as_html_escapes(wrong):
+    wrong.title, before = "<lambda>", wrong.title
+    assert "&lt;lambda&gt;" in wrong._repr_html_()
+    wrong.title = before
+
+
+def test_heatmap(wrong):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    figure = wrong.heatmap("weight")
+    assert len(figure.axes) == 6  # three pictures, three colour bars
+    with pytest.raises(KeyError, match="there are bias, weight, x"):
+        wrong.heatmap("gamma")
+
+
+def test_table_and_run():
+    text, ok = run(["relu", "softmax"])
+    assert ok
+    assert text.count("\n") == 2 * len(ts.gradcheck.find_variants("relu"))
+    assert "relu [numpy]" in text
+    content, ok = run(["relu"], json=True)
+    assert ok
+    assert {check["title"] for check in json.loads(content)["checks"]} >= {"relu [numpy]", "relu [numba]"}
+    with pytest.raises(ShapeError, match="no op 'rleu'; there are batchnorm2d"):
+        run(["rleu"])
+    with pytest.raises(ShapeError, match="no variant 'cuda'"):
+        check_op("relu", "cuda")
+
+
+def test_check_all_runs_every_op_of_a_variant():
+    reports = check_all("numpy")
+    assert [r.title for r in reports] == [f"{op} [numpy]" for op in find_ops()]
+    assert "FAIL" not in table(reports)

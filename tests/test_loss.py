@@ -1,0 +1,117 @@
+"""What must be true of the softmax cross-entropy for any input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from properties import both, op, pictures
+
+from tinysegnet.errors import DataError, ShapeError
+
+VOID = 255
+
+
+@st.composite
+def labelled(draw):
+    """logits (N, H, W, K), labels with void in them but not everywhere, class weights."""
+    x, rng = draw(pictures())
+    labels = rng.integers(0, x.shape[3], x.shape[:3]).astype(np.uint8)
+    labels[rng.random(labels.shape) < 0.3] = VOID
+    labels[0, 0, 0] = 0
+    return x, labels, rng.uniform(0.5, 2, x.shape[3]), rng
+
+
+def loss_of(variant, logits, labels, **settings):
+    forward, backward = op("softmax_cross_entropy", variant)
+    loss, cache = forward(logits, labels, ignore_label=VOID, **settings)
+    return loss, backward(1.0, cache)
+
+
+@both
+@given(labelled(), st.sampled_from(["count", "weights"]))
+def test_loss(variant, drawn, normalizer):
+    logits, labels, weights, rng = drawn
+    settings = {"class_weights": weights, "normalizer": normalizer}
+    loss, gradient = loss_of(variant, logits, labels, **settings)
+    assert loss >= 0
+    assert (gradient[labels == VOID] == 0).all()
+    np.testing.assert_allclose(gradient.sum(-1), 0, atol=1e-6)
+    # shifting the logits of a pixel changes nothing, and what void pixels say is of no interest
+    moved = logits.astype(float) + rng.standard_normal((*labels.shape, 1))
+    moved[labels == VOID] = 99 * rng.standard_normal(moved[labels == VOID].shape)
+    np.testing.assert_allclose(loss_of(variant, moved, labels, **settings)[0], loss, rtol=1e-5, atol=1e-6)
+
+
+@both
+@given(labelled())
+def test_loss_and_class_weights(variant, drawn):
+    """All weights times k: nothing changes if their sum divides, k times the loss if the count does."""
+    logits, labels, weights, _ = drawn
+    logits = logits.astype(float)
+    for normalizer, factor in (("weights", 1), ("count", 3)):
+        once, gradient = loss_of(variant, logits, labels, class_weights=weights, normalizer=normalizer)
+        thrice, steeper = loss_of(variant, logits, labels, class_weights=3 * weights, normalizer=normalizer)
+        np.testing.assert_allclose([thrice, *steeper.ravel()], [factor * once, *factor * gradient.ravel()], rtol=1e-9)
+
+
+@both
+@given(labelled())
+def test_loss_commutes_with_renaming_the_classes(variant, drawn):
+    logits, labels, weights, rng = drawn
+    order = rng.permutation(logits.shape[3])
+    renamed = np.where(labels == VOID, VOID, np.argsort(order)[np.where(labels == VOID, 0, labels)]).astype(np.uint8)
+    loss, gradient = loss_of(variant, logits, labels, class_weights=weights)
+    same, permuted = loss_of(variant, logits[..., order], renamed, class_weights=weights[order])
+    np.testing.assert_allclose(same, loss, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(permuted, gradient[..., order], rtol=1e-4, atol=1e-6)
+
+
+@both
+@given(labelled())
+def test_loss_of_someone_who_knows_nothing_is_log_K(variant, drawn):
+    logits, labels, _, _ = drawn
+    loss, _ = loss_of(variant, 0 * logits + 7, labels)
+    np.testing.assert_allclose(loss, np.log(logits.shape[3]), rtol=1e-5, atol=1e-6)
+
+
+@both
+def test_loss_of_enormous_logits_is_finite_and_exact(variant):
+    logits = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 0.0]])
+    loss, gradient = loss_of(variant, logits, np.array([0, 0]))
+    assert loss == 1e4  # (0 + 2e4) / 2
+    np.testing.assert_array_equal(gradient, [[0, 0, 0], [-0.5, 0.5, 0]])
+
+
+@both
+@pytest.mark.parametrize("normalizer", ["count", "weights"])
+def test_nothing_labelled_is_loss_0_and_gradient_0(variant, normalizer):
+    logits = np.random.default_rng(0).standard_normal((2, 3, 4, 5)).astype(np.float32)
+    loss, gradient = loss_of(variant, logits, np.full((2, 3, 4), VOID), normalizer=normalizer)
+    assert loss == 0
+    assert loss.dtype == gradient.dtype == np.float32
+    assert not gradient.any()
+
+
+@both
+def test_losses_that_cannot_be(variant):
+    forward, logits = op("softmax_cross_entropy", variant)[0], np.zeros((1, 2, 3, 4))
+    labels = np.zeros((1, 2, 3), np.uint8)
+    labels[0, 1, 2] = 7
+    with pytest.raises(DataError, match=r"label 7 at \(0, 1, 2\): allowed are 0..3 and 255"):
+        forward(logits, labels, ignore_label=255)
+    with pytest.raises(DataError, match=r"allowed are 0..3$"):
+        forward(logits, labels)
+    with pytest.raises(DataError, match="label -1"):
+        forward(logits, np.full((1, 2, 3), -1))
+    with pytest.raises(DataError, match="label 4294967296"):
+        forward(logits, np.full((1, 2, 3), 2**32))
+    with pytest.raises(ShapeError, match="labels are integers, got float64"):
+        forward(logits, 0.0 * labels)
+    with pytest.raises(ShapeError, match="need labels"):
+        forward(logits, labels[0])
+    with pytest.raises(ShapeError, match="4 classes"):
+        forward(logits, 0 * labels, class_weights=np.ones(3))
+    with pytest.raises(ShapeError, match="normalizer"):
+        forward(logits, 0 * labels, normalizer="mean")

@@ -1,0 +1,87 @@
+"""Optimizers against their formulas by hand, schedules at their corners."""
+
+import numpy as np
+import pytest
+
+from tinysegnet.errors import ShapeError
+from tinysegnet.optim import SGD, Adam, schedule, schedules
+
+
+class OneParameter:
+    """A model with one weight and one bias, whose gradients are given."""
+
+    def __init__(self, weight, gradient):
+        self.arrays = {"layer.weight": np.array([weight]), "layer.bias": np.array([weight])}
+        self.gradient = np.array([gradient])
+
+    def named_parameters(self):
+        return iter(self.arrays.items())
+
+    def named_gradients(self):
+        return ((name, self.gradient) for name in self.arrays)
+
+
+def test_sgd_with_momentum_two_steps_by_hand():
+    model = OneParameter(1.0, 0.5)
+    optimizer = SGD(model, learning_rate=0.1, momentum=0.9)
+    optimizer.step()
+    assert model.arrays["layer.weight"] == pytest.approx(1 - 0.1 * 0.5)
+    optimizer.step()
+    assert model.arrays["layer.weight"] == pytest.approx(0.95 - 0.1 * (0.9 * 0.5 + 0.5))
+
+
+def test_weight_decay_pulls_weights_only():
+    model = OneParameter(2.0, 0.0)
+    SGD(model, learning_rate=0.1, weight_decay=0.5).step()
+    assert model.arrays["layer.weight"] == pytest.approx(2 - 0.1 * 0.5 * 2)
+    assert model.arrays["layer.bias"] == 2
+
+
+def test_adams_first_step_is_the_learning_rate_whatever_the_gradient():
+    for gradient in (1e-3, 50.0):
+        model = OneParameter(1.0, gradient)
+        Adam(model, learning_rate=0.01).step()
+        assert model.arrays["layer.weight"] == pytest.approx(0.99, rel=1e-4)
+
+
+def test_parameters_are_updated_in_place():
+    model = OneParameter(1.0, 1.0)
+    array = model.arrays["layer.weight"]
+    SGD(model, learning_rate=0.1).step()
+    assert model.arrays["layer.weight"] is array
+    assert array != 1
+
+
+def test_the_factor_scales_the_step():
+    full, half = OneParameter(0.0, 1.0), OneParameter(0.0, 1.0)
+    SGD(full, learning_rate=0.1).step()
+    SGD(half, learning_rate=0.1).step(0.5)
+    assert full.arrays["layer.weight"] == 2 * half.arrays["layer.weight"]
+
+
+def test_one_cycle_rises_to_one_and_falls_to_almost_nothing():
+    factors = [schedule("one_cycle", k, 1000) for k in range(1000)]
+    assert factors[0] == pytest.approx(1 / 25)
+    assert max(factors) == pytest.approx(1, abs=1e-4)
+    assert np.argmax(factors) == 300
+    assert factors[-1] < 1e-3
+
+
+def test_step_and_poly():
+    assert [schedule("step", k, 100) for k in (0, 49, 50, 75)] == [1, 1, 0.1, 0.01]
+    assert schedule("poly", 50, 100) == pytest.approx(0.5**0.9)
+    assert all(schedule("constant", k, 10) == 1 for k in range(10))
+
+
+@pytest.mark.parametrize("name", list(schedules))
+def test_no_schedule_ever_leaves_zero_to_one(name):
+    factors = [schedule(name, k, 37) for k in range(37)]
+    assert min(factors) >= 0
+    assert max(factors) <= 1
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(ShapeError, match="one_cycle"):
+        schedule("cosine", 0, 1)
+    with pytest.raises(ShapeError, match="learning_rate"):
+        SGD(OneParameter(1.0, 1.0), learning_rate=0.0)

@@ -1,0 +1,150 @@
+"""What must be true of pooling, unpooling and their indices for any input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from properties import both, op, pictures
+
+from tinysegnet import ops
+from tinysegnet.errors import ShapeError
+
+windows = st.sampled_from([(2, 2), (3, 2), (3, 1), (3, 3), (2, 3), (1, 1), ((2, 3), (1, 2))])
+tiles = st.sampled_from([(2, 2), (3, 3), (2, 3), (1, 1), ((2, 3), (2, 4))])
+
+
+@both
+@given(pictures(values="ties"), windows)
+def test_pooling_takes_the_first_maximum_of_each_window(variant, drawn, window):
+    x, _ = drawn
+    size, stride = (np.broadcast_to(v, 2) for v in window)
+    (out, indices), _ = op("max_pool2d", variant)[0](x, size=window[0], stride=window[1])
+    flat = ops.flat_plane_indices(indices, x.shape[3], x.shape[1:3], size=window[0], stride=window[1])
+    for n, y, column, c in np.ndindex(out.shape):
+        top, left = y * stride[0], column * stride[1]
+        part = x[n, top : top + size[0], left : left + size[1], c]
+        row, offset = np.unravel_index(part.argmax(), part.shape)  # argmax: the first
+        assert out[n, y, column, c] == part.max()
+        assert flat[n, y, column, c] == (top + row) * x.shape[2] + left + offset
+
+
+@both
+@given(pictures(), windows)
+def test_pooling_covers_the_picture_in_ceil_mode(variant, drawn, window):
+    x, _ = drawn
+    (out, _), _ = op("max_pool2d", variant)[0](x, size=window[0], stride=window[1])
+    sizes = (np.broadcast_to(v, 2) for v in window)
+    for n, pooled, size, stride in zip(x.shape[1:3], out.shape[1:3], *sizes, strict=True):
+        assert pooled >= 1
+        assert (pooled - 1) * stride < n  # none starts outside
+        assert (pooled - 1) * stride + size >= n or pooled * stride >= n  # nothing is left over
+
+
+@both
+@given(pictures(), windows)
+def test_pooling_commutes_with_monotone_maps(variant, drawn, window):
+    x, _ = drawn
+    forward = op("max_pool2d", variant)[0]
+    (out, indices), _ = forward(x, size=window[0], stride=window[1])
+    (mapped, same), _ = forward(np.exp(x), size=window[0], stride=window[1])
+    np.testing.assert_allclose(mapped, np.exp(out), rtol=1e-6)
+    np.testing.assert_array_equal(indices, same)
+
+
+@both
+def test_pooling_sizes_of_the_paper(variant):
+    forward = op("max_pool2d", variant)[0]
+    assert forward(np.zeros((1, 45, 60, 1)))[0][0].shape == (1, 23, 30, 1)
+    assert ops.max_pool2d_output_size((360, 480)) == (180, 240)
+
+
+@both
+@pytest.mark.parametrize("fill", [-np.inf, np.nan])
+def test_a_window_of_nothing_else_has_a_valid_index(variant, fill):
+    """A search that begins below everything and asks for "greater" would leave the index unset, and write anywhere."""
+    x = np.full((1, 5, 3, 3), fill)
+    (out, indices), _ = op("max_pool2d", variant)[0](x)
+    np.testing.assert_array_equal(out, np.full(out.shape, fill))
+    assert (indices == 0).all()
+
+
+@both
+def test_the_first_nan_wins(variant):
+    x = np.array([[9.0, np.nan], [np.nan, 1.0]]).reshape(1, 2, 2, 1)
+    (out, indices), _ = op("max_pool2d", variant)[0](x)
+    assert np.isnan(out).all()
+    assert indices.item() == 1
+
+
+@both
+@given(pictures(), tiles)
+def test_unpooling_inverts_pooling_where_numbers_are_positive(variant, drawn, window):
+    x, _ = drawn
+    pool, unpool = op("max_pool2d", variant)[0], op("max_unpool2d", variant)[0]
+    window = dict(zip(("size", "stride"), window, strict=True))
+    (out, indices), _ = pool(np.abs(x), **window)
+    sparse, _ = unpool(out, indices, output_size=x.shape[1:3], **window)
+    assert sparse.shape == x.shape
+    np.testing.assert_array_equal(pool(sparse, **window)[0][0], out)
+    np.testing.assert_allclose(sparse.sum((1, 2)), out.sum((1, 2)), rtol=1e-5)
+    assert (sparse != 0).sum() <= out.size
+    np.testing.assert_array_equal(sparse[sparse != 0], np.abs(x)[sparse != 0])
+
+
+@both
+def test_unpooling_does_not_invert_pooling_where_numbers_are_negative(variant):
+    """Zeros win against them. SegNet pools after a ReLU, so that this never happens."""
+    x = np.full((1, 2, 2, 1), -1.0)
+    (out, indices), _ = op("max_pool2d", variant)[0](x)
+    sparse, _ = op("max_unpool2d", variant)[0](out, indices, output_size=(2, 2))
+    assert op("max_pool2d", variant)[0](sparse)[0][0].item() == 0 != out.item()
+
+
+@both
+@given(pictures(), tiles)
+def test_backward_of_pooling_is_unpooling_and_the_other_way_round(variant, drawn, window):
+    x, rng = drawn
+    window = dict(zip(("size", "stride"), window, strict=True))
+    (out, indices), cache = op("max_pool2d", variant)[0](x, **window)
+    dout = rng.standard_normal(out.shape).astype(x.dtype)
+    sparse, back = op("max_unpool2d", variant)[0](dout, indices, output_size=x.shape[1:3], **window)
+    np.testing.assert_array_equal(op("max_pool2d", variant)[1](dout, cache), sparse)
+    np.testing.assert_array_equal(op("max_unpool2d", variant)[1](x, back), out)
+
+
+@both
+def test_unpooling_that_cannot_be(variant):
+    unpool = op("max_unpool2d", variant)[0]
+    (out, indices), _ = op("max_pool2d", variant)[0](np.arange(25.0).reshape(1, 5, 5, 1))
+    with pytest.raises(ShapeError, match="overlap"):
+        unpool(out, indices, output_size=(5, 5), size=3, stride=2)
+    with pytest.raises(ShapeError, match=r"needs x of \(N, 4, 4, C\)"):
+        unpool(out, indices, output_size=(7, 7))
+    with pytest.raises(ShapeError, match="outside"):
+        unpool(out, np.full_like(indices, 3), output_size=(5, 5))
+    with pytest.raises(ShapeError, match="another picture"):
+        unpool(out, indices[:, 1:], output_size=(5, 5))
+    with pytest.raises(ShapeError, match="another picture"):
+        unpool(out, np.zeros((1, 3, 3, 2), np.uint8), output_size=(5, 5))
+
+
+@given(st.integers(1, 9), st.integers(1, 40), st.integers(0, 99))
+def test_packing_keeps_positions_in_two_bits(C, pixels, seed):
+    position = np.random.default_rng(seed).integers(0, 4, (pixels, C)).astype(np.uint8)
+    for pack, unpack in ((ops.pack_indices, ops.unpack_indices),
+                         (ops.indices.pack_indices_numpy, ops.indices.unpack_indices_numpy)):  # fmt: skip
+        packed = pack(position)
+        assert packed.shape == (pixels, -(-C // 4))
+        np.testing.assert_array_equal(unpack(packed, C), position)
+        for c in range(4 * packed.shape[1]):  # channel c in bits 2 (c % 4) of byte c // 4; pad bits 0
+            bits = packed[:, c // 4] >> 2 * (c % 4) & 3
+            np.testing.assert_array_equal(bits, position[:, c] if c < C else 0)
+
+
+def test_indices_take_a_sixteenth_of_float32():
+    x = np.zeros((2, 8, 8, 64), np.float32)
+    (out, indices), _ = ops.max_pool2d_forward(x)
+    assert out.nbytes == 16 * indices.nbytes
+    assert indices.shape == ops.indices_shape(out.shape)

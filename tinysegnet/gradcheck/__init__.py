@@ -1,0 +1,31 @@
+"""Gradient checks: prove a hand-written backward against its own forward, and say what is wrong where it is wrong.
+
+    check(forward, backward, *arrays)      anybody's NumPy layer
+    check_op("conv2d"), check_all()        the library's own ops, found by name
+    check_model(model)                     a whole network, parameter by parameter
+
+Reading order: differences (how a slope is measured and judged), contract (what a layer must and must not do), checker,
+hints (what a wrong gradient looks like), report, cases and suite (the ops), model.
+"""
+
+from .cases import CASES, Case
+from .checker import check
+from .model import check_model
+from .report import GradientError, Report, TensorReport, table
+from .suite import check_all, check_op, find_ops, find_variants, run
+
+__all__ = [
+    "CASES",
+    "Case",
+    "GradientError",
+    "Report",
+    "TensorReport",
+    "check",
+    "check_all",
+    "check_model",
+    "check_op",
+    "find_ops",
+    "find_variants",
+    "run",
+    "table",
+]

@@ -1,0 +1,115 @@
+"""The library's own ops under test. They are found by name, so there is no list that somebody could forget to extend.
+
+An op is every `<op>_forward` of `tinysegnet.ops`. Its variants are every `<op>_forward_<variant>` in any module there:
+`numpy`, the definition, `numba`, and whatever faster one comes later.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .. import ops
+from ..errors import ShapeError
+from .cases import Case, cases_of
+from .checker import check
+from .report import Report, table, to_json
+
+__all__ = ["check_all", "check_op", "find_ops", "find_variants", "run"]
+
+COMPLETE = ("numpy", "numba")  # these serve every case; a special variant may refuse a shape with a ShapeError
+
+
+def find_ops() -> list[str]:
+    """Names of the public ops: "conv2d" for `tinysegnet.ops.conv2d_forward`."""
+    return sorted(name.removesuffix("_forward") for name in dir(ops) if name.endswith("_forward"))
+
+
+def find_variants(op: str) -> dict[str, tuple[Callable, Callable]]:
+    """"numpy" -> (forward, backward), and so on. Raises ShapeError where a forward has no backward."""
+    found, prefix = {}, f"{op}_forward_"
+    for module in _modules():
+        for name in vars(module):
+            if name.startswith(prefix):
+                variant = name.removeprefix(prefix)
+                backward = getattr(module, f"{op}_backward_{variant}", None)
+                if backward is None:
+                    raise ShapeError(f"{module.__name__}.{name} has no {op}_backward_{variant} beside it")
+                found[variant] = (getattr(module, name), backward)
+    return found
+
+
+def _modules() -> list[Any]:
+    names = [info.name for info in pkgutil.iter_modules(ops.__path__) if not info.name.startswith("_")]
+    return [importlib.import_module(f"{ops.__name__}.{name}") for name in names]
+
+
+def _pair(op: str, variant: str | None) -> tuple[Callable, Callable]:
+    if op not in find_ops():
+        raise ShapeError(f"no op {op!r}; there are {', '.join(find_ops())}")
+    if variant is None:
+        return getattr(ops, f"{op}_forward"), getattr(ops, f"{op}_backward")
+    variants = find_variants(op)
+    if variant not in variants:
+        raise ShapeError(f"{op} has no variant {variant!r}; there are {', '.join(variants)}")
+    return variants[variant]
+
+
+def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[Callable, Callable] | None = None,
+             **settings: Any) -> Report:  # fmt: skip
+    """Check one op of the library on all its cases: `check_op("conv2d")`, `check_op("relu", "numba")`.
+
+    variant: None for the one that serves here. pair: another (forward, backward) to judge by this op's cases, such
+    as your own. settings: as for `check`. Raises ShapeError for an unknown name, or an op without a case.
+    """
+    forward, backward = pair or _pair(op, variant)
+    cases = [case for case in cases_of(op) if case.gradient]
+    if not cases:
+        raise ShapeError(f"{op} has no case with a gradient in tinysegnet/gradcheck/cases.py")
+    title = op + (f" [{variant}]" if variant else "")
+    parts, refused = [], 0
+    for case in cases:
+        try:
+            parts.append(_check_case(case, forward, backward, seed, settings))
+        except ShapeError:
+            if pair or variant is None or variant in COMPLETE:
+                raise
+            refused += 1
+    problems = [] if parts else [f"serves none of the {refused} cases"]
+    call = f'ts.gradcheck.check_op("{op}"' + (f', "{variant}"' if variant else "") + f", seed={seed})"
+    return Report(title, parts=[replace(part, reproduce=call) for part in parts], problems=problems, refused=refused)
+
+
+def _check_case(case: Case, forward: Callable, backward: Callable, seed: int, settings: dict[str, Any]) -> Report:
+    arrays, kwargs = case.arguments(seed)
+    return check(lambda *a: forward(*a, **kwargs), backward, *arrays, seed=seed, title=case.name,
+                 names=_names(case.op, len(arrays)), **settings)  # fmt: skip
+
+
+def _names(op: str, count: int) -> list[str]:
+    """Names of the arguments, from the definition's signature."""
+    code = getattr(ops, f"{op}_forward").__code__
+    return list(code.co_varnames[:count])
+
+
+def check_all(variant: str | None = None, *, seed: int = 0, **settings: Any) -> list[Report]:
+    """Every op, in every variant that exists, or in the given one where it exists."""
+    return [check_op(op, name, seed=seed, **settings)
+            for op in find_ops() for name in sorted(find_variants(op), reverse=True)
+            if variant in (None, name)]  # fmt: skip
+
+
+def run(names: Sequence[str] = (), *, json: bool = False, seed: int = 0) -> tuple[str, bool]:
+    """What `tinysegnet gradcheck [OP ...]` prints, and whether all is well: a table, then every refused op in full."""
+    for op in names:
+        _pair(op, None)
+    reports = [check_op(op, variant, seed=seed)
+               for op in names or find_ops() for variant in sorted(find_variants(op), reverse=True)]  # fmt: skip
+    ok = all(report.ok for report in reports)
+    if json:
+        return to_json(reports), ok
+    failed = [str(report) for report in reports if not report.ok]
+    return "\n\n".join([table(reports), *failed]), ok
