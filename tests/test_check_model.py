@@ -11,6 +11,7 @@ from tinysegnet.gradcheck import check_model
 
 RNG = np.random.default_rng(0)
 
+
 @pytest.mark.parametrize("size", [(20, 28), (21, 27)])
 @pytest.mark.parametrize("name", list(ts.models))
 def test_model(name, size):

@@ -103,7 +103,7 @@ def kept_activations(model):
     own = {id(a) for _, a in model.named_parameters()}
     arrays = {}
     for layer in model.layers.values():
-        for value in (layer._cache[0] if isinstance(layer._cache[0], tuple) else layer._cache):
+        for value in layer._cache[0] if isinstance(layer._cache[0], tuple) else layer._cache:
             if isinstance(value, np.ndarray) and value.ndim == 4 and value.dtype != np.uint8 and id(value) not in own:
                 arrays[value.__array_interface__["data"][0]] = value
     return arrays.values()

@@ -29,7 +29,18 @@ except ImportError:
     numba = None
     prange = range
 
-__all__ = ["BACKEND", "HAS_NUMBA", "JIT", "cache_folder", "fastest", "kernel", "on_compile", "prange", "set_threads", "threads"]
+__all__ = [
+    "BACKEND",
+    "HAS_NUMBA",
+    "JIT",
+    "cache_folder",
+    "fastest",
+    "kernel",
+    "on_compile",
+    "prange",
+    "set_threads",
+    "threads",
+]
 
 HAS_NUMBA = numba is not None
 BACKEND = "numpy" if not HAS_NUMBA or os.environ.get("TINYSEGNET_BACKEND") == "numpy" else "numba"
@@ -77,6 +88,7 @@ def _sources_hash() -> str:
     for path in [Path(__file__), *sorted((folder / "ops").glob("*.py"))]:
         digest.update(path.read_bytes())
     settings = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_"))
+    settings = [setting for setting in settings if not setting.startswith("NUMBA_NUM_THREADS=")]  # same code
     digest.update(repr((PARALLEL, settings)).encode())
     return digest.hexdigest()[:16]
 
@@ -109,7 +121,7 @@ def cache_folder() -> Path | None:
     return _folder  # type: ignore[return-value]
 
 
-_folder: Path | None | bool = False
+_folder: Path | bool | None = False
 _kernels: list[Any] = []
 
 

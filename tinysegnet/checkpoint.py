@@ -76,9 +76,13 @@ def _open(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
         with safetensors.safe_open(path, framework="numpy") as file:
             return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such file. Give the path of a .safetensors file that `train` wrote") from error
+        raise CheckpointError(
+            f"{path}: no such file. Give the path of a .safetensors file that `train` wrote"
+        ) from error
     except (OSError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{path}: cannot be read as a checkpoint: {error}. Give a file that `train` wrote") from error
+        raise CheckpointError(
+            f"{path}: cannot be read as a checkpoint: {error}. Give a file that `train` wrote"
+        ) from error
 
 
 def _palette(values: dict[str, Any]) -> Palette:

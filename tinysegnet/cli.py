@@ -52,7 +52,9 @@ def _parse(arguments: list[str]) -> Any:
         | Annotated[setup.Warmup, tyro.conf.subcommand("warmup")]
     )
     config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
-    return tyro.cli(commands, prog="tinysegnet", description=_DESCRIPTION, args=arguments, config=config, registry=options.registry)  # type: ignore[call-overload]
+    return tyro.cli(
+        commands, prog="tinysegnet", description=_DESCRIPTION, args=arguments, config=config, registry=options.registry
+    )  # type: ignore[call-overload]
 
 
 _DESCRIPTION = "SegNet from NumPy up: train it, see what it does, prove its gradients."

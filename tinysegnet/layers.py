@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import ops
-from .errors import ShapeError, StateError
+from .errors import StateError
 
 __all__ = ["BatchNorm2d", "Conv2d", "Layer", "MaxPool2d", "MaxUnpool2d", "Normalize", "ReLU"]
 
@@ -47,7 +47,9 @@ class Layer:
     def backward(self, dout: np.ndarray, *, input_gradient: bool = True) -> np.ndarray | None:
         """dout -> dx, and the gradients of the parameters into `grads`. input_gradient=False: dx may be None."""
         if self._cache is None:
-            raise StateError(f"{self.name}: backward needs a forward(x, training=True) before it, one for each backward")
+            raise StateError(
+                f"{self.name}: backward needs a forward(x, training=True) before it, one for each backward"
+            )
         (cache,), self._cache = self._cache, None
         return self._backward(dout, cache, input_gradient)
 

@@ -61,7 +61,9 @@ def predict_logits(model: Network, image: np.ndarray, *, size: Size | None = Non
     logits = model.forward(working[None].astype(model.dtype), training=False)[0]
     if logits.shape[:2] == image.shape[:2]:
         return logits
-    planes = [_resize(np.ascontiguousarray(logits[..., k], np.float32), image.shape[:2]) for k in range(logits.shape[2])]
+    planes = [
+        _resize(np.ascontiguousarray(logits[..., k], np.float32), image.shape[:2]) for k in range(logits.shape[2])
+    ]
     return np.stack(planes, axis=-1)
 
 

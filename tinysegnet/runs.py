@@ -3,9 +3,10 @@
     config.json          what was asked for, and where it ran
     metrics.csv          epoch, train_loss, val_G, val_C, val_mIoU, seconds
     last.safetensors     the network after the last epoch        best.safetensors     with the best val mIoU so far
-    curves.png, overlays.png, report.html
+    curves.png, overlays.png, per_class.png, report.html      at the end
 
-Every file is written atomically, after every epoch, so that an interrupted run has all of its past.
+Every file is written atomically, metrics and checkpoints after every epoch, so that an interrupted run has all of its
+past.
 """
 
 from __future__ import annotations
@@ -22,14 +23,18 @@ from pathlib import Path
 from typing import Any
 
 from . import backend, checkpoint
-from .data import Palette
+from .data import Dataset, Palette
+from .data.floors import floors
 from .errors import DataError
 from .files import write_atomically
 from .metrics import Scores
 from .models import Network
+from .predict import predict
+from .report import write_report
 
 __all__ = ["RunFolder", "environment"]
 
+SHOWN = 6  # validation pictures in overlays.png and the report
 COLUMNS = ("epoch", "train_loss", "val_G", "val_C", "val_mIoU", "seconds")
 
 
@@ -56,6 +61,40 @@ class RunFolder:
         if mIoU > self.best or not (self.path / "best.safetensors").exists():
             self.best = mIoU if mIoU == mIoU else -math.inf
             checkpoint.save(self.path / "best.safetensors", model, palette=self.palette, training=training)
+
+    def finish(
+        self,
+        model: Network,
+        train: Dataset,
+        val: Dataset | None,
+        *,
+        history: list[dict[str, float]],
+        scores: Scores | None,
+        seconds: float,
+    ) -> Path:
+        """After the last epoch: the pictures and the page; -> the page. What needs no network is the floor to beat."""
+        description = f"{len(train)} pictures of {train.name} to train on"
+        description += f", {len(val)} to validate" if val else ""
+        return write_report(
+            self.path,
+            title=f"{self.config.get('model', 'network')} on {train.name}",
+            config=self.config,
+            history=history,
+            scores=scores,
+            palette=self.palette,
+            floors=floors(train, val) if val else None,
+            samples=self._samples(model, val) if val else (),
+            environment=environment(),
+            seconds=seconds,
+            command=environment()["command"],
+            data=description,
+        )
+
+    def _samples(self, model: Network, val: Dataset) -> list[Any]:
+        """Pictures spread evenly over the set, with what the network says: (image, labels, prediction, name)."""
+        count = min(SHOWN, len(val))
+        chosen = (val[i * len(val) // count] for i in range(count))
+        return [(s.image, s.labels, predict(model, s.image, size=self.config["size"]), s.name) for s in chosen]
 
     def _write(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text.encode())

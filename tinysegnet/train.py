@@ -42,15 +42,15 @@ __all__ = ["Recipe", "TrainingResult", "fit", "recipe_for"]
 class Recipe:
     """How to train. The same fields are the options of `tinysegnet train` and part of a run's config.json."""
 
-    epochs: int = 10
+    epochs: int = 5
     """Passes over the training pictures."""
-    batch_size: int = 4
+    batch_size: int = 2
     """Pictures a step."""
     size: tuple[int, int] = (96, 128)
     """Height and width of the training pictures."""
     optimizer: Literal["sgd", "adam"] = "sgd"
     """SGD with momentum, or Adam."""
-    learning_rate: float = 0.1
+    learning_rate: float = 0.2
     """The largest one; the schedule scales it."""
     momentum: float = 0.9
     """Of SGD."""
@@ -58,7 +58,7 @@ class Recipe:
     """On weights only."""
     schedule: Literal["constant", "step", "poly", "one_cycle"] = "one_cycle"
     """How the learning rate changes."""
-    class_weights: Literal["none", "median_frequency", "sqrt_median_frequency"] = "sqrt_median_frequency"
+    class_weights: Literal["none", "median_frequency", "sqrt_median_frequency"] = "none"
     """Of the loss, from the training labels."""
     flip: float = 0.5
     """Probability of mirroring a picture."""
@@ -82,13 +82,23 @@ def recipe_for(data: Dataset) -> Recipe:
     height, width = data[0].labels.shape
     if data.name == "toy scenes":
         return Recipe(size=(height, width))
-    return Recipe(epochs=50, size=(-(-height // 2), -(-width // 2)), scale=(1.0, 1.5), color_jitter=0.2, validate_every=5)
+    return Recipe(
+        epochs=50,
+        batch_size=4,
+        size=(-(-height // 2), -(-width // 2)),
+        learning_rate=0.1,
+        class_weights="sqrt_median_frequency",
+        scale=(1.0, 1.5),
+        color_jitter=0.2,
+        validate_every=5,
+    )
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """history: a dict per epoch, the rows of metrics.csv. scores: of the last epoch on the validation set, if any.
+    """history: a dict per epoch, the rows of metrics.csv and the learning rate of its last step.
 
+    scores: of the last epoch on the validation set, if any.
     void_batches: how many batches had no labelled pixel and taught nothing. seconds: of the whole loop.
     """
 
@@ -109,8 +119,9 @@ def fit(
 ) -> TrainingResult:
     """Train a model in place on `data`; validate on `val`.
 
-    recipe: default `recipe_for(data)`. run: the folder that keeps metrics and checkpoints; None keeps nothing. progress:
-    show a bar. Raises NonFiniteError when the loss is no longer a number; checkpoints written before are kept.
+    recipe: default `recipe_for(data)`. run: the folder that keeps metrics, checkpoints and the report; None keeps
+    nothing. progress: show a bar. Raises NonFiniteError when the loss is no longer a number; checkpoints written
+    before are kept.
     """
     recipe = recipe or recipe_for(data)
     return _Training(model, data, val, recipe, run, progress).run()
@@ -129,6 +140,7 @@ class _Training:
         self.augment = Augment(recipe.flip, recipe.scale, recipe.color_jitter)
         self.total_steps = recipe.epochs * num_batches(data, recipe.batch_size)
         self.step_number = self.void_batches = 0
+        self.rate = 0.0
         self.scores: Scores | None = None
         self.bar = tqdm(total=self.total_steps, unit="batch", disable=not progress, dynamic_ncols=True, smoothing=0.05)
 
@@ -136,16 +148,22 @@ class _Training:
         history, began = [], time.perf_counter()
         with self.bar:
             for epoch in range(1, self.recipe.epochs + 1):
-                row = {"epoch": epoch, "train_loss": self._train_epoch(epoch), **self._validate(epoch)}
+                loss = self._train_epoch(epoch)
+                row = {"epoch": epoch, "train_loss": loss, "learning_rate": self.rate, **self._validate(epoch)}
                 history.append({**row, "seconds": time.perf_counter() - began})
                 if self.folder:
                     self.folder.record(self.model, history, self.scores)
-        return TrainingResult(history, self.scores, self.void_batches, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        if self.folder:
+            self.folder.finish(self.model, self.data, self.val, history=history, scores=self.scores, seconds=seconds)
+        return TrainingResult(history, self.scores, self.void_batches, seconds)
 
     def _train_epoch(self, epoch: int) -> float:
         recipe, losses = self.recipe, []
         self.bar.set_description(f"epoch {epoch}/{recipe.epochs}")
-        for images, labels in batches(self.data, recipe.batch_size, size=recipe.size, rng=self.rng, augment=self.augment):
+        for images, labels in batches(
+            self.data, recipe.batch_size, size=recipe.size, rng=self.rng, augment=self.augment
+        ):
             loss, accuracy = self._step(images, labels)
             losses.append(loss)
             self.bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
@@ -163,7 +181,9 @@ class _Training:
             raise NonFiniteError(f"the loss is {loss} at step {self.step_number + 1}: lower the learning rate "
                                  f"({self.recipe.learning_rate})")  # fmt: skip
         self.model.backward(softmax_cross_entropy_backward(1.0, cache), input_gradient=False)
-        self.optimizer.step(optim.schedule(self.recipe.schedule, self.step_number, self.total_steps))
+        factor = optim.schedule(self.recipe.schedule, self.step_number, self.total_steps)
+        self.rate = self.recipe.learning_rate * factor
+        self.optimizer.step(factor)
         self.step_number += 1
         return float(loss), _accuracy(logits[:, ::4, ::4], labels[:, ::4, ::4], self.ignore_label)
 

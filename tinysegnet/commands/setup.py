@@ -12,8 +12,8 @@ from threadpoolctl import threadpool_info
 
 from .. import backend
 from ..models import build
-from ..optim import SGD
 from ..ops import softmax_cross_entropy_backward, softmax_cross_entropy_forward
+from ..optim import SGD
 from ..runs import environment
 
 __all__ = ["Doctor", "Warmup"]
@@ -34,7 +34,9 @@ class Doctor:
 
 def _blas() -> dict[str, Any]:
     pools = [p for p in threadpool_info() if p["user_api"] == "blas"]
-    return {"BLAS": ", ".join(f"{p['internal_api']} {p['version']}, {p['num_threads']} threads" for p in pools) or "unknown"}
+    return {
+        "BLAS": ", ".join(f"{p['internal_api']} {p['version']}, {p['num_threads']} threads" for p in pools) or "unknown"
+    }
 
 
 def _cache() -> dict[str, Any]:
@@ -42,7 +44,10 @@ def _cache() -> dict[str, Any]:
     if folder is None:
         return {"kernel cache": "none: no writable folder, so every process compiles anew"}
     files = [path for path in folder.rglob("*") if path.is_file()]
-    return {"kernel cache": str(folder), "cached": f"{len(files)} files, {sum(p.stat().st_size for p in files) / 1e6:.1f} MB"}
+    return {
+        "kernel cache": str(folder),
+        "cached": f"{len(files)} files, {sum(p.stat().st_size for p in files) / 1e6:.1f} MB",
+    }
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ def warm_up() -> None:
     """One training step and one prediction of a small network: touches every kernel that training uses."""
     model = build("tiny", width=1 / 16)
     images, labels = np.zeros((2, 20, 28, 3), np.float32), np.zeros((2, 20, 28), np.uint8)
-    loss, cache = softmax_cross_entropy_forward(model.forward(images, training=True), labels)
+    _, cache = softmax_cross_entropy_forward(model.forward(images, training=True), labels)
     model.backward(softmax_cross_entropy_backward(1.0, cache), input_gradient=False)
     SGD(model, learning_rate=0.1).step()
     model.forward(images)

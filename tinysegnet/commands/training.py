@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from tqdm import tqdm
@@ -20,7 +20,10 @@ from ..train import Recipe, fit
 
 __all__ = ["Evaluate", "Train", "load_split"]
 
-ModelName = Literal[tuple(models)]  # type: ignore[valid-type]
+if TYPE_CHECKING:  # the names are known at run time only
+    ModelName = str
+else:
+    ModelName = Literal[tuple(models)]
 
 
 def load_split(data: str, split: str, limit: int | None = None) -> Dataset:

@@ -33,7 +33,9 @@ class Palette:
         if len(self.names) != len(self.colors):
             raise DataError(f"a palette needs a colour per class: {len(self.names)} names, {len(self.colors)} colours")
         if self.ignore_label is not None and 0 <= self.ignore_label < len(self.names):
-            raise DataError(f"ignore_label {self.ignore_label} is the number of a class, {self.names[self.ignore_label]}")
+            raise DataError(
+                f"ignore_label {self.ignore_label} is the number of a class, {self.names[self.ignore_label]}"
+            )
 
     @property
     def num_classes(self) -> int:

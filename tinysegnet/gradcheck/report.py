@@ -58,7 +58,7 @@ class TensorReport:
 
     @property
     def mark(self) -> str:
-        """"ok", "FAIL" or, where only kinks are to blame, "KINK"."""
+        """ "ok", "FAIL" or, where only kinks are to blame, "KINK"."""
         return "ok" if self.ok else "FAIL" if self.count("wrong") else "KINK"
 
     def line(self, width: int = 20) -> str:
@@ -120,7 +120,7 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """"ok", "bug" (a wrong gradient), "contract" (a broken promise) or "kink" (too much could not be judged)."""
+        """ "ok", "bug" (a wrong gradient), "contract" (a broken promise) or "kink" (too much could not be judged)."""
         if self.ok:
             return "ok"
         if any(t.count("wrong") for t in self.all_tensors()):
@@ -249,7 +249,7 @@ def _finite(value: float | None) -> float | None:
 
 
 def _crossings(probes: Sequence[Probe]) -> str:
-    """"3 (kink), 1 judged with a smaller step"."""
+    """ "3 (kink), 1 judged with a smaller step"."""
     crossed = [p for p in probes if p.status == "crossed"]
     kinds = sorted({p.kind for p in crossed})
     shrunk = sum(p.shrunk and p.status == "ok" for p in probes)

@@ -29,7 +29,7 @@ def find_ops() -> list[str]:
 
 
 def find_variants(op: str) -> dict[str, tuple[Callable, Callable]]:
-    """"numpy" -> (forward, backward), and so on. Raises ShapeError where a forward has no backward."""
+    """ "numpy" -> (forward, backward), and so on. Raises ShapeError where a forward has no backward."""
     found, prefix = {}, f"{op}_forward_"
     for module in _modules():
         for name in vars(module):

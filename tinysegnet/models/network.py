@@ -86,7 +86,7 @@ class Network:
         return {**dict(self.named_parameters()), **dict(self.named_buffers())}
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
-        """Copy arrays into the network; strict: every name and shape must fit, or CheckpointError lists what does not."""
+        """Copy arrays into the network; every name and shape must fit, or CheckpointError lists what does not."""
         own = self.state()
         wrong = [f"missing {name}" for name in own if name not in arrays]
         wrong += [f"unexpected {name}" for name in arrays if name not in own]
@@ -105,7 +105,9 @@ class Network:
         """Shapes, parameters, memory and work for pictures of `size` (H, W); print it."""
         return summarize(self, size, batch_size)
 
-    def output_shapes(self, input_shape: tuple[int, ...]) -> Iterator[tuple[str, Layer, tuple[int, ...], tuple[int, ...]]]:
+    def output_shapes(
+        self, input_shape: tuple[int, ...]
+    ) -> Iterator[tuple[str, Layer, tuple[int, ...], tuple[int, ...]]]:
         """(name, layer, input shape, output shape) down the line; nothing is computed."""
         pooled: dict[Layer, tuple[int, ...]] = {}
         shape = input_shape

@@ -53,17 +53,25 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """For --json."""
-        totals = {"parameters": self.total("parameters"), "activation_bytes": self.total("kept"),
-                  "index_bytes": self.total("indices"), "gflops": self.gflops, "training_bytes": self.training_bytes}  # fmt: skip
-        return {"model": self.model, "input_shape": self.input_shape, **totals, "layers": [asdict(row) for row in self.rows]}
+        return {
+            "model": self.model,
+            "input_shape": self.input_shape,
+            "parameters": self.total("parameters"),
+            "activation_bytes": self.total("kept"),
+            "index_bytes": self.total("indices"),
+            "gflops": self.gflops,
+            "training_bytes": self.training_bytes,
+            "layers": [asdict(row) for row in self.rows],
+        }
 
     def __str__(self) -> str:
         head = f"{'layer':<20} {'kind':<12} {'output':<22} {'parameters':>11} {'kept':>9} {'indices':>9} {'GFLOP':>8}"
         lines = [f"{self.model}, input {self.input_shape}", "", head, "-" * len(head)]
         for row in self.rows:
             shape = " x ".join(map(str, row.output_shape))
-            lines.append(f"{row.name:<20} {row.kind:<12} {shape:<22} {row.parameters or '':>11{',' if row.parameters else ''}} "
-                         f"{_size(row.kept):>9} {_size(row.indices):>9} {_gflop(row.multiply_adds):>8}")  # fmt: skip
+            parameters = f"{row.parameters:,}" if row.parameters else ""
+            lines.append(f"{row.name:<20} {row.kind:<12} {shape:<22} {parameters:>11} {_size(row.kept):>9} "
+                         f"{_size(row.indices):>9} {_gflop(row.multiply_adds):>8}")  # fmt: skip
         lines += ["-" * len(head), *self._totals()]
         return "\n".join(lines)
 

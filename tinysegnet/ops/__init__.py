@@ -1,8 +1,8 @@
 """The mathematics of SegNet: arrays in, arrays out. No classes, no randomness, no state.
 
 Every op is two functions: `<op>_forward(...) -> out, cache` and `<op>_backward(dout, cache) -> gradients in the order
-of the arguments`. Arrays are NHWC; the dtype follows the input. Each op exists as `..._numpy`, the shortest correct code, and
-`..._numba`, the fast one; the plain name is whichever serves here.
+of the arguments`. Arrays are NHWC; the dtype follows the input. Each op exists as `..._numpy`, the shortest correct
+code, and `..._numba`, the fast one; the plain name is whichever serves here.
 """
 
 from .activation import relu_backward, relu_forward, softmax_backward, softmax_forward

@@ -98,13 +98,17 @@ class _TileBuilder:
 
 def _make_tile(vectors: int):
     @intrinsic
-    def tile(typingctx, a, a_start, a_row, a_step, b, b_start, b_row, out, out_start, out_row, rows, cols, inner, accumulate):  # fmt: skip
+    def tile(
+        typingctx, a, a_start, a_row, a_step, b, b_start, b_row, out, out_start, out_row, rows, cols, inner, accumulate
+    ):
         def codegen(context, builder, signature, args):
             def pointer(position):
                 array = cgutils.create_struct_proxy(signature.args[position])(context, builder, args[position])
                 return builder.gep(array.data, [args[position + 1]])
 
-            a_row, a_step, b_row, out_row, rows, cols, inner, accumulate = (args[i] for i in (2, 3, 6, 9, 10, 11, 12, 13))
+            a_row, a_step, b_row, out_row, rows, cols, inner, accumulate = (
+                args[i] for i in (2, 3, 6, 9, 10, 11, 12, 13)
+            )
             tile = _TileBuilder(builder, signature.args[7].dtype, vectors, cols)
             last = builder.sub(rows, I64(1))
             row = [builder.select(builder.icmp_signed("<", I64(r), last), I64(r), last) for r in range(ROWS)]

@@ -206,7 +206,9 @@ def _input_gradient(dout, weight, x_shape, stride, pads):
 
 def _pad_or_crop(x, window):
     """Zeros before and after each of the two spatial axes; a negative number cuts that many pixels off."""
-    crop = tuple(slice(max(-before, 0), n - max(-after, 0)) for (before, after), n in zip(window, x.shape[1:3], strict=True))
+    crop = tuple(
+        slice(max(-before, 0), n - max(-after, 0)) for (before, after), n in zip(window, x.shape[1:3], strict=True)
+    )
     pads = tuple((max(before, 0), max(after, 0)) for before, after in window)
     return np.ascontiguousarray(_pad(x[:, crop[0], crop[1]], pads))
 

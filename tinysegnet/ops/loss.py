@@ -37,8 +37,8 @@ def _check(logits, labels, class_weights, ignore_label, normalizer):
     wrong = ~void & ((labels < 0) | (labels >= K))  # as given: a cast may wrap a wrong one into range
     if wrong.any():
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise DataError(f"label {labels[where]} at {where}: allowed are 0..{K - 1}"
-                        + (f" and {ignore_label} for unlabelled pixels" if ignore_label is not None else ""))  # fmt: skip
+        unlabelled = f" and {ignore_label} for unlabelled pixels" if ignore_label is not None else ""
+        raise DataError(f"label {labels[where]} at {where}: allowed are 0..{K - 1}{unlabelled}")
     classes = labels.astype(np.int32)
     classes[void] = -1
     return weights, classes

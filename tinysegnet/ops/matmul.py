@@ -24,7 +24,9 @@ from ..backend import JIT, kernel
 __all__ = ["multiply", "multiply_numpy"]
 
 
-def multiply_numpy(a, a_start, a_row, a_step, b, b_start, b_row, out, out_start, out_row, rows, cols, inner, accumulate):
+def multiply_numpy(
+    a, a_start, a_row, a_step, b, b_start, b_row, out, out_start, out_row, rows, cols, inner, accumulate
+):
     """The definition, on views of the flat arrays. Also serves where numba does not compile."""
     window = np.lib.stride_tricks.as_strided
     size = a.itemsize
@@ -51,10 +53,70 @@ else:
             for r in range(0, rows, ROWS):
                 a_tile, b_tile, out_tile = a_start + r * a_row, b_start + c, out_start + r * out_row + c
                 if vectors == 4:
-                    tile4(a, a_tile, a_row, a_step, b, b_tile, b_row, out, out_tile, out_row, rows - r, cols - c, inner, accumulate)
+                    tile4(
+                        a,
+                        a_tile,
+                        a_row,
+                        a_step,
+                        b,
+                        b_tile,
+                        b_row,
+                        out,
+                        out_tile,
+                        out_row,
+                        rows - r,
+                        cols - c,
+                        inner,
+                        accumulate,
+                    )
                 elif vectors == 3:
-                    tile3(a, a_tile, a_row, a_step, b, b_tile, b_row, out, out_tile, out_row, rows - r, cols - c, inner, accumulate)
+                    tile3(
+                        a,
+                        a_tile,
+                        a_row,
+                        a_step,
+                        b,
+                        b_tile,
+                        b_row,
+                        out,
+                        out_tile,
+                        out_row,
+                        rows - r,
+                        cols - c,
+                        inner,
+                        accumulate,
+                    )
                 elif vectors == 2:
-                    tile2(a, a_tile, a_row, a_step, b, b_tile, b_row, out, out_tile, out_row, rows - r, cols - c, inner, accumulate)
+                    tile2(
+                        a,
+                        a_tile,
+                        a_row,
+                        a_step,
+                        b,
+                        b_tile,
+                        b_row,
+                        out,
+                        out_tile,
+                        out_row,
+                        rows - r,
+                        cols - c,
+                        inner,
+                        accumulate,
+                    )
                 else:
-                    tile1(a, a_tile, a_row, a_step, b, b_tile, b_row, out, out_tile, out_row, rows - r, cols - c, inner, accumulate)
+                    tile1(
+                        a,
+                        a_tile,
+                        a_row,
+                        a_step,
+                        b,
+                        b_tile,
+                        b_row,
+                        out,
+                        out_tile,
+                        out_row,
+                        rows - r,
+                        cols - c,
+                        inner,
+                        accumulate,
+                    )

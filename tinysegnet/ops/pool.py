@@ -39,7 +39,9 @@ def _check_pool(x, size, stride):
     if x.ndim != 4 or 0 in x.shape:
         raise ShapeError(f"max_pool2d needs x (N, H, W, C) with no empty axis, got {x.shape}")
     if min(size) < 1 or min(stride) < 1 or size[0] * size[1] > 256:
-        raise ShapeError(f"max_pool2d: a window {size} with stride {stride} needs sizes from 1 and at most 256 positions")
+        raise ShapeError(
+            f"max_pool2d: a window {size} with stride {stride} needs sizes from 1 and at most 256 positions"
+        )
     return size, stride
 
 
@@ -49,9 +51,13 @@ def _check_unpool(x, indices, output_size, size, stride):
         raise ShapeError(f"max_unpool2d: windows {size} with stride {stride} overlap, so two maxima may want one pixel")
     expected = max_pool2d_output_size(output_size, size=size, stride=stride)
     if x.ndim != 4 or x.shape[1:3] != expected:
-        raise ShapeError(f"max_unpool2d to {tuple(output_size)} needs x of (N, {expected[0]}, {expected[1]}, C), got {x.shape}")
+        raise ShapeError(
+            f"max_unpool2d to {tuple(output_size)} needs x of (N, {expected[0]}, {expected[1]}, C), got {x.shape}"
+        )
     if indices.shape != indices_shape(x.shape, size, stride) or indices.dtype != np.uint8:
-        raise ShapeError(f"max_unpool2d: indices {indices.dtype} {indices.shape} are of another picture than x {x.shape}")
+        raise ShapeError(
+            f"max_unpool2d: indices {indices.dtype} {indices.shape} are of another picture than x {x.shape}"
+        )
     return size, stride
 
 
