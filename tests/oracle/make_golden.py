@@ -1,4 +1,4 @@
-"""Freeze PyTorch's answers: `python tests/oracle/make_golden.py` writes tests/golden/*.npz. Needs PyTorch.
+"""Freeze PyTorch's answers: `python tests/oracle/make_golden.py` writes all of tests/golden/. Needs PyTorch.
 
 Run it again only to add cases: the values do not depend on our code, so they have no reason to change.
 """
@@ -14,7 +14,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import golden_networks
 import golden_values
+import torch_segnet
 from golden_values import Golden
 from torch_ops import max_pool2d, results_and_gradients, torch
 
@@ -107,7 +109,46 @@ def freeze(case: Arguments, rng: np.random.Generator) -> Golden:
     return Golden(op, name, arrays, settings, np.asarray(cotangent), results, differentiable)
 
 
+def network(name: str) -> dict[str, np.ndarray]:
+    """One network with random parameters: what it says of a batch, and what 20 steps make of it."""
+    rng = np.random.default_rng([2015, len(name)])
+    net = torch_segnet.SegNet(name, golden_networks.CLASSES, golden_networks.WIDTHS[name]).double()
+    with torch.no_grad():
+        for key, p in net.named_parameters():
+            start = 1.0 if ".bn" in key and key.endswith("weight") else 0.0
+            p.copy_(torch.tensor(start + rng.standard_normal(p.shape) * (p[0].numel() ** -0.5 if p.ndim == 4 else 0.2)))
+    images = rng.integers(0, 256, (2, 13, 18, 3)).astype(np.uint8)
+    labels = rng.integers(0, golden_networks.CLASSES + 1, images.shape[:3]).astype(np.uint8)
+    labels[labels == golden_networks.CLASSES] = golden_networks.VOID
+    frozen = {"images": images, "labels": labels, "class_weights": rng.uniform(0.3, 3, golden_networks.CLASSES)}
+    frozen |= _state("state", net)
+    settings = golden_networks.SGD
+    decayed = [p for p in net.parameters() if p.ndim == 4]
+    others = [p for p in net.parameters() if p.ndim != 4]
+    groups = [{"params": decayed, "weight_decay": settings["weight_decay"]}, {"params": others}]
+    optimizer = torch.optim.SGD(groups, lr=settings["learning_rate"], momentum=settings["momentum"])
+    weights, target = torch.tensor(frozen["class_weights"]), torch.tensor(labels).long()
+    for step in range(golden_networks.STEPS):
+        optimizer.zero_grad()
+        logits = net(torch.tensor(images, dtype=torch.float64))
+        loss = torch_segnet.loss_of(logits, target, weights, golden_networks.VOID)
+        loss.backward()
+        if step == 0:
+            frozen |= {"logits": logits.detach().numpy(), "loss": np.float64(loss.item())}
+            frozen |= {f"gradient.{key}": p.grad.numpy().copy() for key, p in net.named_parameters()}
+        optimizer.step()
+    return frozen | _state("after", net)
+
+
+def _state(prefix: str, net: torch_segnet.SegNet) -> dict[str, np.ndarray]:
+    arrays = {key: t.numpy().copy() for key, t in net.state_dict().items() if "num_batches" not in key}
+    return {f"{prefix}.{key}": array for key, array in arrays.items()}
+
+
 def main() -> None:
+    golden_networks.FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in golden_networks.WIDTHS:
+        np.savez_compressed(golden_networks.FOLDER / f"{name}.npz", **network(name))
     rng = np.random.default_rng(2015)
     frozen: dict[str, list[Golden]] = {}
     for cases in (conv_cases, pool_cases, unpool_cases, batchnorm_cases, activation_cases, loss_cases):
