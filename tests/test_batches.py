@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tinysegnet.data import Augment, Palette, Sample, batches, num_batches, resize_sample
-from tinysegnet.errors import DataError, ShapeError
+from tinysegnet.errors import DataError, SettingError
 
 H, W = 36, 60
 
@@ -103,7 +103,7 @@ def test_color_jitter_by_its_definition(seed):
 
 def test_augment_refuses_nonsense():
     for wrong in ({"scale": (0.5, 1)}, {"scale": (1.5, 1)}, {"flip": 2}, {"color_jitter": 1}):
-        with pytest.raises(ShapeError, match=next(iter(wrong))):
+        with pytest.raises(SettingError, match=next(iter(wrong))):
             Augment(**wrong)
 
 
@@ -177,5 +177,5 @@ def test_all_chance_is_drawn_at_the_call():
 def test_empty_and_wrong_batch_size():
     with pytest.raises(DataError, match="solid: no pictures"):
         read(Solid(0))
-    with pytest.raises(ShapeError, match="batch_size 0"):
+    with pytest.raises(SettingError, match="batch_size 0"):
         read(Solid(3), 0)

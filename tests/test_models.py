@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinysegnet as ts
-from tinysegnet.errors import CheckpointError, ShapeError
+from tinysegnet.errors import CheckpointError, SettingError, ShapeError
 from tinysegnet.layers import MaxPool2d
 
 # SegNet-Basic and SegNet from the authors' model files: convolutions' weights and biases, batch norm's gamma and beta.
@@ -122,7 +122,7 @@ def test_summary_counts_multiply_adds_as_the_paper_sized_network_has_them():
 
 
 def test_wrong_names_and_sizes_are_refused_with_the_remedy():
-    with pytest.raises(ShapeError, match="tiny, basic, vgg16"):
+    with pytest.raises(SettingError, match="tiny, basic, vgg16"):
         ts.build("segnet")
     with pytest.raises(ShapeError, match=r"\(N, H, W, 3\)"):
         ts.build("tiny", width=1 / 16).forward(np.zeros((1, 3, 20, 20)))

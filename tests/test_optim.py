@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinysegnet.errors import ShapeError
+from tinysegnet.errors import SettingError
 from tinysegnet.optim import SGD, Adam, schedule, schedules
 
 
@@ -81,7 +81,7 @@ def test_no_schedule_ever_leaves_zero_to_one(name):
 
 
 def test_bad_settings_are_refused():
-    with pytest.raises(ShapeError, match="one_cycle"):
+    with pytest.raises(SettingError, match="one_cycle"):
         schedule("cosine", 0, 1)
-    with pytest.raises(ShapeError, match="learning_rate"):
+    with pytest.raises(SettingError, match="learning_rate"):
         SGD(OneParameter(1.0, 1.0), learning_rate=0.0)

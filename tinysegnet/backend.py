@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .errors import SettingError
+
 # GNU's OpenMP threads spin while they wait; on a busy machine that made a launch take 8 ms instead of
 # microseconds. It is read when the first kernel starts, so it must be set before.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -170,9 +172,15 @@ def threads() -> int:
 
 
 def set_threads(count: int) -> None:
-    """Use this many threads, in numba's kernels and in NumPy's matrix products alike."""
+    """Use this many threads, in numba's kernels and in NumPy's matrix products alike.
+
+    At most as many as numba has started, the number of cores or NUMBA_NUM_THREADS; SettingError otherwise.
+    """
     from threadpoolctl import threadpool_limits
 
+    most = numba.config.NUMBA_NUM_THREADS if JIT else os.cpu_count() or 1
+    if not 1 <= count <= most:
+        raise SettingError(f"threads {count} (expected 1..{most} on this machine)")
     if JIT:
         numba.set_num_threads(count)
     threadpool_limits(limits=count, user_api="blas")

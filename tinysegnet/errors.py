@@ -1,6 +1,14 @@
 """What can go wrong, as types. Every message says what is wrong, where, and what to do."""
 
-__all__ = ["CheckpointError", "DataError", "NonFiniteError", "ShapeError", "StateError", "TinySegNetError"]
+__all__ = [
+    "CheckpointError",
+    "DataError",
+    "NonFiniteError",
+    "SettingError",
+    "ShapeError",
+    "StateError",
+    "TinySegNetError",
+]
 
 
 class TinySegNetError(Exception):
@@ -8,7 +16,11 @@ class TinySegNetError(Exception):
 
 
 class ShapeError(TinySegNetError, ValueError):
-    """An array has the wrong number of axes, size or dtype, or an operation cannot have these settings."""
+    """An array has the wrong number of axes, size or dtype, or an operation cannot take it so."""
+
+
+class SettingError(TinySegNetError, ValueError):
+    """A name or number that someone chose cannot be: an unknown model, a negative learning rate, no epochs."""
 
 
 class DataError(TinySegNetError, ValueError):

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .errors import ShapeError
+from .errors import SettingError
 
 __all__ = ["SGD", "Adam", "Optimizer", "schedule", "schedules"]
 
@@ -31,7 +31,7 @@ class Optimizer:
 
     def __init__(self, model: Trainable, *, learning_rate: float, weight_decay: float = 0.0) -> None:
         if learning_rate <= 0 or weight_decay < 0:
-            raise ShapeError(f"learning_rate must be positive and weight_decay not negative, "
+            raise SettingError(f"learning_rate must be positive and weight_decay not negative, "
                              f"got {learning_rate} and {weight_decay}")  # fmt: skip
         self.model, self.learning_rate, self.weight_decay = model, learning_rate, weight_decay
         self.steps = 0
@@ -117,7 +117,7 @@ schedules: dict[str, Callable[[float], float]] = {f.__name__: f for f in (consta
 
 
 def schedule(name: str, step_number: int, total_steps: int) -> float:
-    """Factor of the learning rate for step 0, 1, ..., total_steps - 1. Raises ShapeError for an unknown name."""
+    """Factor of the learning rate for step 0, 1, ..., total_steps - 1. Raises SettingError for an unknown name."""
     if name not in schedules:
-        raise ShapeError(f"no schedule named {name!r}; there are {', '.join(schedules)}")
+        raise SettingError(f"no schedule named {name!r}; there are {', '.join(schedules)}")
     return schedules[name](step_number / max(total_steps, 1))

@@ -41,7 +41,7 @@ COLUMNS = ("epoch", "train_loss", "val_G", "val_C", "val_mIoU", "seconds")
 class RunFolder:
     """A new folder, or an existing one that holds no run; raises DataError otherwise: nothing saved is overwritten.
 
-    config: anything JSON can hold. It must have "size", the (H, W) of the training pictures.
+    Nothing is written before `begin`. config: anything JSON can hold, with "size", the (H, W) of the training pictures.
     """
 
     def __init__(self, path: str | os.PathLike[str], config: dict[str, Any], palette: Palette) -> None:
@@ -49,8 +49,11 @@ class RunFolder:
         self.best = -math.inf
         if (self.path / "config.json").exists():
             raise DataError(f"{self.path}: holds a run already. Choose another --name, or move that folder away")
+
+    def begin(self) -> None:
+        """Before the first epoch: the folder and config.json."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self._write("config.json", json.dumps({**config, "environment": environment()}, indent=2))
+        self._write("config.json", json.dumps({**self.config, "environment": environment()}, indent=2))
 
     def record(self, model: Network, history: list[dict[str, float]], scores: Scores | None) -> None:
         """After an epoch: the metrics so far, and the checkpoints."""

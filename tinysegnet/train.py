@@ -28,7 +28,7 @@ from .data import (
     num_batches,
     sqrt_median_frequency_weights,
 )
-from .errors import NonFiniteError, ShapeError
+from .errors import NonFiniteError, SettingError
 from .metrics import Scores
 from .models import Network
 from .ops import softmax_cross_entropy_backward, softmax_cross_entropy_forward
@@ -73,7 +73,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_size, self.validate_every, *self.size) < 1:
-            raise ShapeError("epochs, batch_size, validate_every and both sizes must be at least 1, got "
+            raise SettingError("epochs, batch_size, validate_every and both sizes must be at least 1, got "
                              f"{self.epochs}, {self.batch_size}, {self.validate_every} and {self.size}")  # fmt: skip
 
 
@@ -145,6 +145,8 @@ class _Training:
         self.bar = tqdm(total=self.total_steps, unit="batch", disable=not progress, dynamic_ncols=True, smoothing=0.05)
 
     def run(self) -> TrainingResult:
+        if self.folder:
+            self.folder.begin()
         history, began = [], time.perf_counter()
         with self.bar:
             for epoch in range(1, self.recipe.epochs + 1):

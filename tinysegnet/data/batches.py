@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..errors import DataError, ShapeError
+from ..errors import DataError, SettingError
 from .augment import Augment, resize_sample
 from .sample import Dataset
 
@@ -28,7 +28,7 @@ def num_batches(dataset: Dataset, batch_size: int, *, shuffle: bool = True) -> i
     own order (evaluation) it is kept: every picture counts.
     """
     if batch_size < 1:
-        raise ShapeError(f"batch_size {batch_size} (expected at least 1)")
+        raise SettingError(f"batch_size {batch_size} (expected at least 1)")
     full, rest = divmod(len(dataset), batch_size)
     return full if shuffle and full else full + bool(rest)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import SettingError
 from .sample import Dataset, Sample
 
 __all__ = ["InMemory"]
@@ -17,6 +18,8 @@ class InMemory:
 
     def __init__(self, dataset: Dataset, *, limit: int | None = None, progress: Any = iter) -> None:
         self.palette, self.name = dataset.palette, dataset.name
+        if limit is not None and limit < 1:
+            raise SettingError(f"limit {limit} (expected at least 1 picture)")
         count = len(dataset) if limit is None else min(limit, len(dataset))
         self.samples: list[Sample] = [dataset[i] for i in progress(range(count))]
 

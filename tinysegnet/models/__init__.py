@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import SettingError
 from .network import Network
 from .segnet import BASIC, TINY, VGG16, Stages, segnet_layers
 from .summary import Summary
@@ -20,12 +20,12 @@ def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0
     """A new network with random weights.
 
     name: one of `models`. seed: of the initial weights. width: a factor on the channels of every stage. dtype: float32
-    to train, float64 to check gradients. Raises ShapeError for an unknown name or a size that cannot be.
+    to train, float64 to check gradients. Raises SettingError for an unknown name or a size that cannot be.
     """
     if name not in models:
-        raise ShapeError(f"no model named {name!r}; there are {', '.join(models)}")
+        raise SettingError(f"no model named {name!r}; there are {', '.join(models)}")
     if num_classes < 1 or width <= 0:
-        raise ShapeError(f"a network needs at least one class and a positive width, got {num_classes} and {width}")
+        raise SettingError(f"a network needs at least one class and a positive width, got {num_classes} and {width}")
     rng = np.random.default_rng(seed)
     layers = segnet_layers(models[name].scaled(width), num_classes, rng=rng, dtype=dtype)
     config = {"name": name, "num_classes": num_classes, "seed": seed, "width": width, "dtype": np.dtype(dtype).name}

@@ -1,0 +1,196 @@
+"""The command line: what it prints, what it writes, its exit codes, and one line for a mistake."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinysegnet as ts
+from tinysegnet import backend, checkpoint
+from tinysegnet.cli import main
+from tinysegnet.data import CAMVID
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of the real command, small."""
+    runs = tmp_path_factory.mktemp("runs")
+    options = ["--limit", "4", "--epochs", "1", "--size", "48x64", "--width", "0.25", "--name", "first"]
+    assert main(["train", *options, "--runs", str(runs)]) == 0
+    return runs / "first"
+
+
+def test_train_leaves_a_report_and_checkpoints(trained):
+    assert (trained / "report.html").stat().st_size > 10_000
+    loaded = checkpoint.read(trained / "best.safetensors")
+    assert loaded.size == (48, 64)
+    assert loaded.model.config["width"] == 0.25
+
+
+def test_train_help_shows_the_recipe_of_the_data(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["train", "--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert "--learning-rate" in text
+    assert "96x128" in text
+
+
+def test_evaluate_prints_one_json_object(trained, capsys):
+    assert main(["evaluate", str(trained / "last.safetensors"), "--limit", "3", "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert {"G", "C", "mIoU", "IoU", "images"} <= set(scores)
+    assert scores["images"] == 3
+    assert set(scores["IoU"]) == set(CAMVID.names)
+    assert 0 <= scores["G"] <= 1
+
+
+def test_evaluate_prints_a_table(trained, capsys):
+    assert main(["evaluate", str(trained / "last.safetensors"), "--limit", "3"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in CAMVID.names)
+
+
+def test_predict_writes_an_overlay_of_any_picture(trained, tmp_path, capsys):
+    picture = tmp_path / "my street.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (45, 61, 3)).astype(np.uint8)).save(picture)
+    out = tmp_path / "out"
+    assert main(["predict", str(trained / "best.safetensors"), str(picture), "--out", str(out)]) == 0
+    written = out / "my street_overlay.png"
+    assert capsys.readouterr().out.strip() == str(written)
+    with Image.open(written) as overlay:
+        assert overlay.width >= 61
+
+
+def test_summary(capsys):
+    assert main(["summary", "basic", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["parameters"] == 1_416_587
+    assert main(["summary", "vgg16", "--size", "45x61"]) == 0
+    assert "29,449,355" in capsys.readouterr().out
+
+
+def test_gradcheck(capsys):
+    assert main(["gradcheck", "relu"]) == 0
+    assert "relu" in capsys.readouterr().out
+    assert main(["gradcheck", "relu", "--json"]) == 0
+    json.loads(capsys.readouterr().out)
+
+
+def test_a_wrong_gradient_is_exit_code_1(capsys, monkeypatch):
+    right = ts.ops.activation.relu_backward_numpy
+    monkeypatch.setattr(ts.ops.activation, "relu_backward_numpy", lambda dout, cache: 1.001 * right(dout, cache))
+    assert main(["gradcheck", "relu"]) == 1
+
+
+def test_doctor_and_warmup(capsys):
+    assert main(["doctor", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["numpy"] == np.__version__
+    assert {"BLAS", "threads", "kernel cache", "processor"} <= set(facts)
+    assert main(["warmup"]) == 0
+    assert "ready" in capsys.readouterr().out
+
+
+def test_data_scenes_and_floors(tmp_path, capsys):
+    assert main(["data", "scenes", "--count", "2", "--out", str(tmp_path / "s")]) == 0
+    assert len(list((tmp_path / "s").glob("*_labels.png"))) == 2
+    capsys.readouterr()
+    assert main(["data", "floors", "--limit", "5", "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)) == {"position prior", "colour", "colour and position"}
+
+
+MISTAKES = {
+    "no such checkpoint": (["evaluate", "none.safetensors"], "none.safetensors: no such file"),
+    "not a checkpoint": (["evaluate", "text.safetensors"], "text.safetensors: "),
+    "no such data": (["train", "--data", "nowhere"], "nowhere"),
+    "no such split": (["evaluate", "good.safetensors", "--split", "tset"], "no split 'tset'"),
+    "no such picture": (["predict", "good.safetensors", "none.png", "--out", "o"], "none.png"),
+    "not a picture": (["predict", "good.safetensors", "text.safetensors", "--out", "o"], "text.safetensors"),
+    "unknown op": (["gradcheck", "convolution"], "convolution"),
+    "no epochs": (["train", "--epochs", "0"], "at least 1"),
+    "negative rate": (["train", "--learning-rate", "-1", "--limit", "2", "--runs", "r"], "learning_rate"),
+    "an impossible flip": (["train", "--flip", "2", "--limit", "2", "--runs", "r"], "flip 2"),
+    "an existing run": (["train", "--runs", ".", "--name", "run", "--limit", "2"], "holds a run already"),
+    "no pictures": (["train", "--limit", "0", "--runs", "r"], "limit"),
+    "a width of nothing": (["train", "--width", "0", "--limit", "2", "--runs", "r"], "width"),
+    "too many threads": (["train", "--threads", "4096", "--limit", "2", "--runs", "r"], "threads"),
+}
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    ts.save(tmp_path / "good.safetensors", ts.build("tiny", width=1 / 16))
+    (tmp_path / "text.safetensors").write_text("hello")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("arguments", "named"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_line_and_exit_code_2(workplace, capsys, arguments, named):
+    assert main(arguments) == 2
+    lines = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert named in lines[0]
+    assert not (workplace / "r").exists()  # nothing is begun that cannot be done
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["trian"],
+        ["train", "--size", "96,128"],
+        ["train", "--model", "resnet"],
+        ["train", "--epochs", "many"],
+        ["predict"],
+    ],
+    ids=str,
+)
+def test_an_option_that_does_not_exist_is_exit_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_debug_shows_where_an_error_comes_from(workplace):
+    with pytest.raises(ts.errors.CheckpointError):
+        main(["evaluate", "none.safetensors", "--debug"])
+
+
+def test_a_full_disk_is_exit_code_1(workplace, capsys, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "write_atomically", full)
+    options = ["--limit", "2", "--epochs", "1", "--size", "20x28", "--width", "0.1", "--runs", "r"]
+    assert main(["train", *options]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def run_module(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "tinysegnet", *arguments],
+        env={**os.environ, **environment}, capture_output=True, text=True, timeout=500, check=False,
+    )  # fmt: skip
+
+
+def test_python_dash_m():
+    done = run_module("summary", "tiny")
+    assert done.returncode == 0
+    assert "493,707" in done.stdout
+
+
+@pytest.mark.skipif(not backend.JIT, reason="numba is not here, so nothing is compiled")
+def test_the_first_compile_announces_itself(tmp_path):
+    done = run_module("gradcheck", "relu", TINYSEGNET_CACHE=str(tmp_path))
+    assert done.returncode == 0
+    assert done.stderr.count("compiling kernels") == 1
+    again = run_module("gradcheck", "relu", TINYSEGNET_CACHE=str(tmp_path))
+    assert "compiling" not in again.stderr
