@@ -1,6 +1,6 @@
 """Train a small SegNet on small CamVid pictures: python examples/train_camvid_crops.py CAMVID
 
-CAMVID is the folder of the SegNet tutorial (train.txt, val.txt and the pictures they name). Its pictures are scaled down
+CAMVID is the folder of the SegNet tutorial: train.txt, val.txt and the pictures they name. Its pictures are scaled down
 to 96x128, whole, which keeps the shares of the classes; then a `tiny` learns them in a few minutes. The same in two
 commands, where you can change every number:
 

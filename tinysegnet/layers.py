@@ -144,7 +144,7 @@ class BatchNorm2d(Layer):
         if training:
             m = x.size // x.shape[3]
             self._update("running_mean", mean)
-            self._update("running_var", var * (m / max(m - 1, 1)))  # one pixel has no variance at all
+            self._update("running_var", var * (m / (m - 1)))
         return out, cache
 
     def _update(self, name, value):
