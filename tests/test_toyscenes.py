@@ -5,8 +5,8 @@ import pytest
 
 from tinysegnet.data.palette import CAMVID
 from tinysegnet.data.sample import Dataset
-from tinysegnet.data.toydrawing import CAR, MOODS, OVERSAMPLING, Camera, Canvas, develop
 from tinysegnet.data.toyscenes import ToyScenes, draw_scene
+from tinysegnet.data.toyscenes.drawing import CAR, MOODS, OVERSAMPLING, Camera, Canvas, develop
 from tinysegnet.errors import DataError
 
 SIZES = [(96, 128), (48, 64), (45, 61), (33, 90), (16, 16), (180, 240)]

@@ -52,71 +52,13 @@ else:
             vectors = (min(4 * width, cols - c) + width - 1) // width
             for r in range(0, rows, ROWS):
                 a_tile, b_tile, out_tile = a_start + r * a_row, b_start + c, out_start + r * out_row + c
+                here = (a, a_tile, a_row, a_step, b, b_tile, b_row, out, out_tile, out_row)
+                extent = (rows - r, cols - c, inner, accumulate)
                 if vectors == 4:
-                    tile4(
-                        a,
-                        a_tile,
-                        a_row,
-                        a_step,
-                        b,
-                        b_tile,
-                        b_row,
-                        out,
-                        out_tile,
-                        out_row,
-                        rows - r,
-                        cols - c,
-                        inner,
-                        accumulate,
-                    )
+                    tile4(*here, *extent)
                 elif vectors == 3:
-                    tile3(
-                        a,
-                        a_tile,
-                        a_row,
-                        a_step,
-                        b,
-                        b_tile,
-                        b_row,
-                        out,
-                        out_tile,
-                        out_row,
-                        rows - r,
-                        cols - c,
-                        inner,
-                        accumulate,
-                    )
+                    tile3(*here, *extent)
                 elif vectors == 2:
-                    tile2(
-                        a,
-                        a_tile,
-                        a_row,
-                        a_step,
-                        b,
-                        b_tile,
-                        b_row,
-                        out,
-                        out_tile,
-                        out_row,
-                        rows - r,
-                        cols - c,
-                        inner,
-                        accumulate,
-                    )
+                    tile2(*here, *extent)
                 else:
-                    tile1(
-                        a,
-                        a_tile,
-                        a_row,
-                        a_step,
-                        b,
-                        b_tile,
-                        b_row,
-                        out,
-                        out_tile,
-                        out_row,
-                        rows - r,
-                        cols - c,
-                        inner,
-                        accumulate,
-                    )
+                    tile1(*here, *extent)

@@ -19,7 +19,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .palette import CAMVID
+from ..palette import CAMVID
 
 __all__ = ["MOODS", "OVERSAMPLING", "PAINTS", "Camera", "Canvas", "Color", "Mood", "Point", "Sheet", "between",
            "chance", "develop", "mix", "paint", "pick"]  # fmt: skip

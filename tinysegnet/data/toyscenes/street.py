@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .toydrawing import (
+from .drawing import (
     BUILDING,
     DARK,
     MOODS,
@@ -28,7 +28,7 @@ from .toydrawing import (
     paint,
     pick,
 )
-from .toyhouses import LEAVES, windows
+from .houses import LEAVES, windows
 
 __all__ = ["Street"]
 

@@ -7,8 +7,8 @@ neither a pixel's place nor its colour tells its class, nor both together (`floo
 they tell): shape, texture and surroundings must be learned. The labels are exact. The scenes are
 drawn in metres, so that one number gives the same street at any size of one aspect.
 
-Four rooms: `toydrawing` (camera, canvas, light), `toyhouses` and `toyfigures` (what stands in a street),
-`toystreet` (the empty street), and here the plan of what stands where.
+Four rooms: `drawing` (camera, canvas, light), `houses` and `figures` (what stands in a street),
+`street` (the empty street), and here the plan of what stands where.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import DataError
-from . import toyfigures, toyhouses
-from .palette import CAMVID
-from .sample import Sample
-from .toydrawing import Canvas, Point, between, chance, develop, pick
-from .toystreet import Street
+from ...errors import DataError
+from ..palette import CAMVID
+from ..sample import Sample
+from . import figures, houses
+from .drawing import Canvas, Point, between, chance, develop, pick
+from .street import Street
 
 __all__ = ["ToyScenes", "draw_scene"]
 
@@ -97,14 +97,14 @@ class _Plan:
         """Houses and gardens along one side of the street, from the camera to its end."""
         rng, start, open_before = self.rng, 0.9, True
         plan: list[Thing] = []
-        houses = between(rng, 0.25, 0.9)
+        built_up = between(rng, 0.25, 0.9)
         while start < self.street.length + 4.0:
-            end, built = start + between(rng, 6.5, 13.0), chance(rng, houses)
+            end, built = start + between(rng, 6.5, 13.0), chance(rng, built_up)
             if built and (x > 0) == (self.canvas.sun > 0):
                 plan.append((1e3, partial(self._draw_house_shadow, x, start, end)))
             if self._in_view(x, start, end):
                 more = (open_before,) if built else ()
-                draw = toyhouses.house if built else self._draw_garden
+                draw = houses.house if built else self._draw_garden
                 plan.append((end, partial(draw, self.canvas, rng, x, start, end, *more)))
             start, open_before = end, not built
         return plan
@@ -126,13 +126,13 @@ class _Plan:
         form = rng.random()
         fenced = form < 0.6 and end < 18.0
         if fenced and chance(rng, 0.5):
-            toyhouses.fence(canvas.facing(x, end - 0.1), rng, 0, side * 12.0)
+            houses.fence(canvas.facing(x, end - 0.1), rng, 0, side * 12.0)
         for depth in sorted((between(rng, start, end) for _ in range(int(between(rng, 0, 2.8)))), reverse=True):
-            toyhouses.tree(canvas, rng, x + side * between(rng, 1.5, 6.0), depth)
+            houses.tree(canvas, rng, x + side * between(rng, 1.5, 6.0), depth)
         if fenced:
-            toyhouses.fence(canvas.along(x, start, canvas.wall_light(x)), rng, 0, end - start)
+            houses.fence(canvas.along(x, start, canvas.wall_light(x)), rng, 0, end - start)
         elif form < 0.85:
-            toyhouses.hedge(canvas, rng, x, start, end)
+            houses.hedge(canvas, rng, x, start, end)
 
     def _spot(self, strips: Sequence[Point], near: float, far: float) -> Point | None:
         """A place (x, z) on one of these strips, each from a left to a right x, that the camera sees.
@@ -154,34 +154,34 @@ class _Plan:
         return [] if spot is None else [(spot[1], partial(draw, self.canvas, self.rng, *spot, *more))]
 
     def _plan_post(self) -> list[Thing]:
-        return self._place(self._spot(self.kerbs, 5.0, 9.5), toyfigures.lamp_post)
+        return self._place(self._spot(self.kerbs, 5.0, 9.5), figures.lamp_post)
 
     def _plan_sign(self) -> list[Thing]:
-        draw = toyfigures.traffic_light if chance(self.rng, 0.35) else toyfigures.sign
+        draw = figures.traffic_light if chance(self.rng, 0.35) else figures.sign
         return self._place(self._spot(self.kerbs, 4.5, 8.0), draw)
 
     def _plan_tree(self) -> list[Thing]:
-        return self._place(self._spot(self.kerbs, 6.0, 12.0), toyhouses.tree)
+        return self._place(self._spot(self.kerbs, 6.0, 12.0), houses.tree)
 
     def _plan_oddity(self) -> list[Thing]:
-        return self._place(self._spot(self.pavements, 4.0, 14.0), toyfigures.oddity)
+        return self._place(self._spot(self.pavements, 4.0, 14.0), figures.oddity)
 
     def _plan_pedestrian(self) -> list[Thing]:
         strips = [self.road] if chance(self.rng, 0.3) else self.pavements
-        return self._place(self._spot(strips, 4.2, 7.8), toyfigures.pedestrian)
+        return self._place(self._spot(strips, 4.2, 7.8), figures.pedestrian)
 
     def _plan_cyclist(self) -> list[Thing]:
         strips = self.pavements if chance(self.rng, 0.15) else [self.road]
-        return self._place(self._spot(strips, 4.2, 7.8), toyfigures.cyclist)
+        return self._place(self._spot(strips, 4.2, 7.8), figures.cyclist)
 
     def _plan_car(self) -> list[Thing]:
         """A parked car, one in its lane, or one that crosses the street."""
         (left, right), form = self.road, self.rng.random()
         if form < 0.2:
-            return self._place(self._spot([self.road], 4.5, 10.0), toyfigures.crossing_car)
+            return self._place(self._spot([self.road], 4.5, 10.0), figures.crossing_car)
         lane = 1.1 if form < 0.6 else 0.25 * (right - left)
         spot = self._spot([(left + lane, left + lane), (right - lane, right - lane)], 4.5, 10.5)
-        return self._place(spot, toyfigures.car, spot is not None and spot[0] > (left + right) / 2)
+        return self._place(spot, figures.car, spot is not None and spot[0] > (left + right) / 2)
 
     def _plan_barrier(self) -> list[Thing]:
         """A short fence that faces the camera, or a railing along the kerb."""
@@ -192,6 +192,6 @@ class _Plan:
         x, z = spot
         if chance(rng, 0.5):
             half = between(rng, 1.0, 2.5)
-            return [(z, partial(toyhouses.fence, self.canvas.facing(x, z), rng, -half, half))]
+            return [(z, partial(houses.fence, self.canvas.facing(x, z), rng, -half, half))]
         kerb = self.street.left - 0.2 if chance(rng, 0.5) else self.street.right + 0.2
-        return [(z + 3.0, partial(toyhouses.fence, self.canvas.along(kerb, z), rng, 0.0, between(rng, 3.0, 9.0)))]
+        return [(z + 3.0, partial(houses.fence, self.canvas.along(kerb, z), rng, 0.0, between(rng, 3.0, 9.0)))]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .toydrawing import (
+from .drawing import (
     BUILDING,
     DARK,
     FENCE,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .toydrawing import (
+from .drawing import (
     CAR,
     CYCLIST,
     DARK,
