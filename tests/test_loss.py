@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties import both, op, pictures
 
-from tinysegnet.errors import DataError, ShapeError
+from tinysegnet.errors import DataError, SettingError, ShapeError
 
 VOID = 255
 
@@ -113,5 +113,5 @@ def test_losses_that_cannot_be(variant):
         forward(logits, labels[0])
     with pytest.raises(ShapeError, match="4 classes"):
         forward(logits, 0 * labels, class_weights=np.ones(3))
-    with pytest.raises(ShapeError, match="normalizer"):
+    with pytest.raises(SettingError, match="normalizer"):
         forward(logits, 0 * labels, normalizer="mean")

@@ -10,6 +10,7 @@ from properties import both, loose, op, pictures
 
 from tinysegnet import ops
 from tinysegnet.errors import ShapeError
+from tinysegnet.gradcheck import find_variants
 
 # --- conv2d --------------------------------------------------------------------------------------------------
 
@@ -207,3 +208,71 @@ def test_softmax(variant, drawn, shift):
 def test_softmax_of_enormous_logits_is_exact(variant):
     probs, _ = op("softmax", variant)[0](np.array([[1e4, 0.0, -1e4], [-np.inf, 0.0, 0.0]]))
     np.testing.assert_array_equal(probs, [[1, 0, 0], [0, 0.5, 0.5]])
+
+
+OPS = [
+    ("conv2d", lambda ones, dtype: [ones((1, 4, 5, 3)), ones((3, 3, 3, 2)), ones((2,))]),
+    ("relu", lambda ones, dtype: [ones((2, 3))]),
+    ("softmax", lambda ones, dtype: [ones((2, 3))]),
+    ("batchnorm2d", lambda ones, dtype: [ones((2, 3, 3, 2)), ones((2,)), ones((2,))]),
+    ("max_pool2d", lambda ones, dtype: [ones((1, 4, 5, 3))]),
+]
+
+
+@pytest.mark.parametrize(("op", "arguments"), OPS, ids=[op for op, _ in OPS])
+def test_dtypes_are_never_mixed_or_guessed(op, arguments):
+    """A kernel that took one dtype for another would read garbage."""
+    for forward, _ in find_variants(op).values():
+        for dtype in (np.int64, np.uint8, np.float16):
+            with pytest.raises(ShapeError, match=f"{op} needs float32"):
+                forward(*arguments(lambda shape, d=dtype: np.ones(shape, d), dtype))
+        right = arguments(lambda shape: np.ones(shape, np.float32), np.float32)
+        for k in range(len(right)):
+            mixed = [a.astype(np.float64) if i == k else a for i, a in enumerate(right)]
+            if len(right) > 1:
+                with pytest.raises(ShapeError, match="for all"):
+                    forward(*mixed)
+
+
+@pytest.mark.parametrize(("op", "arguments"), OPS, ids=[op for op, _ in OPS])
+def test_a_dout_of_another_shape_is_refused(op, arguments):
+    """A kernel that trusted it would read past its end."""
+    for forward, backward in find_variants(op).values():
+        out, cache = forward(*arguments(lambda shape: np.ones(shape, np.float32), np.float32))
+        first = out[0] if isinstance(out, tuple) else out
+        for wrong in (first[..., :-1], np.ones((*first.shape[:-1], 7), np.float32), first.astype(np.float64)):
+            if op == "max_pool2d" and wrong.dtype == np.float64:
+                continue  # its backward only moves numbers
+            with pytest.raises(ShapeError, match="dout"):
+                backward(wrong, cache)
+
+
+def test_unpools_dout_must_be_of_its_result():
+    x = np.random.default_rng(0).standard_normal((1, 5, 7, 3))
+    (_, indices), _ = ops.max_pool2d_forward(x)
+    for forward, backward in find_variants("max_unpool2d").values():
+        _, cache = forward(np.ones((1, 3, 4, 3)), indices, output_size=(5, 7))
+        for shape in [(1, 4, 7, 3), (1, 5, 7, 4), (2, 5, 7, 3)]:
+            with pytest.raises(ShapeError, match="dout"):
+                backward(np.ones(shape), cache)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"stride": 0}, {"padding": "Same"}, {"stride": (1, 1, 1)}, {"stride": 1.5}, {"padding": (1, 2, 3)}],
+    ids=str,
+)
+def test_convolutions_that_cannot_be_are_refused(settings):
+    for forward, _ in find_variants("conv2d").values():
+        with pytest.raises(ShapeError):
+            forward(np.ones((1, 4, 4, 1)), np.ones((3, 3, 1, 1)), **settings)
+        with pytest.raises(ShapeError, match="empty"):
+            forward(np.ones((0, 4, 4, 1)), np.ones((3, 3, 1, 1)))
+
+
+def test_surprise_is_exact_where_logits_are_huge():
+    """log 2, whatever the two equal logits are."""
+    for forward, _ in find_variants("softmax_cross_entropy").values():
+        for value in (0, 1e4, 1e8, -1e8):
+            logits = np.full((1, 2), value, np.float32)
+            assert forward(logits, np.zeros(1, np.uint8))[0] == pytest.approx(np.log(2), rel=1e-6)

@@ -46,7 +46,7 @@ class Layer:
 
     def backward(self, dout: np.ndarray, *, input_gradient: bool = True) -> np.ndarray | None:
         """dout -> dx, and the gradients of the parameters into `grads`. input_gradient=False: dx may be None."""
-        if self._cache is None:
+        if self._cache is None:  # a cache may itself be None, so it is kept in a tuple
             raise StateError(
                 f"{self.name}: backward needs a forward(x, training=True) before it, one for each backward"
             )
@@ -62,7 +62,7 @@ class Layer:
         return 0
 
     def branch_signature(self) -> bytes | None:
-        """Which side of every kink the last training forward took; None for a layer without kinks."""
+        """Which side of every kink the last forward took, until its backward; None for a layer without kinks."""
         return None
 
     def _forward(self, x: np.ndarray, *, training: bool, sample: bool) -> tuple[np.ndarray, Any]:
@@ -90,7 +90,9 @@ class Normalize(Layer):
 
 
 class Conv2d(Layer):
-    """Convolution, weight (K, K, in_channels, out_channels), initialised as He et al. 2015: N(0, sqrt(2 / fan_in))."""
+    """Convolution, weight (K, K, in_channels, out_channels), initialised as He et al. 2015, section 2.2: normal, with
+    standard deviation sqrt(2 / fan_in).
+    """
 
     keeps = "input"
 
@@ -217,10 +219,14 @@ class MaxUnpool2d(Layer):
     def _backward(self, dout, cache, input_gradient):
         return ops.max_unpool2d_backward(dout, cache)
 
+    def output_shape(self, input_shape):
+        raise StateError(f"{self.name}: its output has the size that its pool saw: ask Network.output_shapes")
+
 
 def digest_branches(layers: Iterable[Layer]) -> bytes:
     """One hash for the branch signatures of many layers: equal if and only if all took the same sides."""
     digest = hashlib.sha256()
     for layer in layers:
-        digest.update(layer.branch_signature() or b"")
+        signature = layer.branch_signature() or b""
+        digest.update(len(signature).to_bytes(8, "little") + signature)
     return digest.digest()

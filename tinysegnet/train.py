@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
 from tqdm import tqdm
@@ -48,17 +48,17 @@ class Recipe:
     """Pictures a step."""
     size: tuple[int, int] = (96, 128)
     """Height and width of the training pictures."""
-    optimizer: Literal["sgd", "adam"] = "sgd"
+    optimizer: Literal["sgd", "adam"] = "adam"
     """SGD with momentum, or Adam."""
-    learning_rate: float = 0.2
-    """The largest one; the schedule scales it."""
+    learning_rate: float = 0.005
+    """The largest one; the schedule scales it. SGD wants about 20 times as much as Adam."""
     momentum: float = 0.9
     """Of SGD."""
-    weight_decay: float = 5e-4
+    weight_decay: float = 0.0
     """On weights only."""
     schedule: Literal["constant", "step", "poly", "one_cycle"] = "one_cycle"
     """How the learning rate changes."""
-    class_weights: Literal["none", "median_frequency", "sqrt_median_frequency"] = "none"
+    class_weights: Literal["none", "median_frequency", "sqrt_median_frequency"] = "sqrt_median_frequency"
     """Of the loss, from the training labels."""
     flip: float = 0.5
     """Probability of mirroring a picture."""
@@ -74,7 +74,14 @@ class Recipe:
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_size, self.validate_every, *self.size) < 1:
             raise SettingError("epochs, batch_size, validate_every and both sizes must be at least 1, got "
-                             f"{self.epochs}, {self.batch_size}, {self.validate_every} and {self.size}")  # fmt: skip
+                               f"{self.epochs}, {self.batch_size}, {self.validate_every} and {self.size}")  # fmt: skip
+        if not 0 <= self.momentum < 1:
+            raise SettingError(f"momentum {self.momentum} (expected 0 <= momentum < 1)")
+        for name in ("optimizer", "schedule", "class_weights"):
+            allowed = get_args(get_type_hints(type(self))[name])
+            if getattr(self, name) not in allowed:
+                raise SettingError(f"{name} {getattr(self, name)!r} (expected {' or '.join(allowed)})")
+        Augment(self.flip, self.scale, self.color_jitter)  # refuses what cannot be
 
 
 def recipe_for(data: Dataset) -> Recipe:
@@ -86,8 +93,9 @@ def recipe_for(data: Dataset) -> Recipe:
         epochs=50,
         batch_size=4,
         size=(-(-height // 2), -(-width // 2)),
+        optimizer="sgd",
         learning_rate=0.1,
-        class_weights="sqrt_median_frequency",
+        weight_decay=5e-4,
         scale=(1.0, 1.5),
         color_jitter=0.2,
         validate_every=5,
@@ -99,7 +107,7 @@ class TrainingResult:
     """history: a dict per epoch, the rows of metrics.csv and the learning rate of its last step.
 
     scores: of the last epoch on the validation set, if any.
-    void_batches: how many batches had no labelled pixel and taught nothing. seconds: of the whole loop.
+    void_batches: how many batches had no labelled pixel and were left out. seconds: of the whole loop.
     """
 
     history: list[dict[str, float]]
@@ -121,7 +129,7 @@ def fit(
 
     recipe: default `recipe_for(data)`. run: the folder that keeps metrics, checkpoints and the report; None keeps
     nothing. progress: show a bar. Raises NonFiniteError when the loss is no longer a number; checkpoints written
-    before are kept.
+    before are kept. Raises SettingError for a network of another number of classes.
     """
     recipe = recipe or recipe_for(data)
     return _Training(model, data, val, recipe, run, progress).run()
@@ -133,6 +141,9 @@ class _Training:
     def __init__(self, model: Network, data: Dataset, val: Dataset | None, recipe: Recipe,
                  run: RunFolder | None, progress: bool) -> None:  # fmt: skip
         self.model, self.data, self.val, self.recipe, self.folder = model, data, val, recipe, run
+        if model.num_classes != data.palette.num_classes:
+            raise SettingError(f"the network has {model.num_classes} classes, {data.name} has "
+                               f"{data.palette.num_classes}: build it with that number")  # fmt: skip
         self.ignore_label = data.palette.ignore_label
         self.class_weights = _class_weights(recipe, data)
         self.optimizer = make_optimizer(model, recipe)
@@ -161,46 +172,54 @@ class _Training:
         return TrainingResult(history, self.scores, self.void_batches, seconds)
 
     def _train_epoch(self, epoch: int) -> float:
+        """-> mean loss of the batches that taught something; 0 if none did."""
         recipe, losses = self.recipe, []
         self.bar.set_description(f"epoch {epoch}/{recipe.epochs}")
         for images, labels in batches(
             self.data, recipe.batch_size, size=recipe.size, rng=self.rng, augment=self.augment
         ):
-            loss, accuracy = self._step(images, labels)
-            losses.append(loss)
-            self.bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
+            self.rate = recipe.learning_rate * optim.schedule(recipe.schedule, self.step_number, self.total_steps)
+            self.step_number += 1
+            if self._is_void(labels):
+                self._count_void()
+            else:
+                losses.append(self._step(images, labels))
             self.bar.update()
-        return float(np.mean(losses))
+        return float(np.mean(losses)) if losses else 0.0
 
-    def _step(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-        """Forward, loss, backward, update; -> the loss, and the share of right pixels on a coarse grid of them."""
-        self._count_void(labels)
+    def _step(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """Forward, loss, backward, update; -> the loss."""
         logits = self.model.forward(images, training=True)
         loss, cache = softmax_cross_entropy_forward(
             logits, labels, class_weights=self.class_weights, ignore_label=self.ignore_label
         )
         if not np.isfinite(loss):
-            raise NonFiniteError(f"the loss is {loss} at step {self.step_number + 1}: lower the learning rate "
+            raise NonFiniteError(f"the loss is {loss} at step {self.step_number}: lower the learning rate "
                                  f"({self.recipe.learning_rate})")  # fmt: skip
         self.model.backward(softmax_cross_entropy_backward(1.0, cache), input_gradient=False)
-        factor = optim.schedule(self.recipe.schedule, self.step_number, self.total_steps)
-        self.rate = self.recipe.learning_rate * factor
-        self.optimizer.step(factor)
-        self.step_number += 1
-        return float(loss), _accuracy(logits[:, ::4, ::4], labels[:, ::4, ::4], self.ignore_label)
+        self.optimizer.step(self.rate / self.recipe.learning_rate)
+        if not self.bar.disable:
+            accuracy = _accuracy(logits[:, ::4, ::4], labels[:, ::4, ::4], self.ignore_label)
+            self.bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
+        return float(loss)
 
-    def _count_void(self, labels: np.ndarray) -> None:
-        if self.ignore_label is not None and (labels == self.ignore_label).all():
-            self.void_batches += 1
-            if self.void_batches == 1:
-                warnings.warn("a batch has no labelled pixel and teaches nothing; more are counted, not shown",
-                              UserWarning, stacklevel=2)  # fmt: skip
+    def _is_void(self, labels: np.ndarray) -> bool:
+        return self.ignore_label is not None and bool((labels == self.ignore_label).all())
+
+    def _count_void(self) -> None:
+        """A batch without labels has loss 0 and gradient 0: a step would only let the weights decay."""
+        self.void_batches += 1
+        if self.void_batches == 1:
+            warnings.warn("a batch has no labelled pixel and is left out; more are counted, not shown",
+                          UserWarning, stacklevel=2)  # fmt: skip
 
     def _validate(self, epoch: int) -> dict[str, float]:
         if self.val is None or (epoch % self.recipe.validate_every and epoch != self.recipe.epochs):
+            self.scores = None
             return {"val_G": np.nan, "val_C": np.nan, "val_mIoU": np.nan}
         self.scores = scores = evaluate(self.model, self.val, size=self.recipe.size)
-        self.bar.write(f"epoch {epoch}: validation G {scores.G:.3f}  C {scores.C:.3f}  mIoU {scores.mIoU:.3f}")
+        if not self.bar.disable:
+            self.bar.write(f"epoch {epoch}: validation G {scores.G:.3f}  C {scores.C:.3f}  mIoU {scores.mIoU:.3f}")
         return {"val_G": scores.G, "val_C": scores.C, "val_mIoU": scores.mIoU}
 
 

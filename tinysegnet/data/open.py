@@ -11,7 +11,7 @@ from .sample import Dataset
 __all__ = ["open_dataset"]
 
 # split -> (how many scenes, seed): the seeds differ, so no validation street is ever trained on.
-_TOY = {"train": (600, 0), "val": (200, 1)}
+_TOY = {"train": (450, 0), "val": (200, 1)}
 
 
 def open_dataset(data: str | PathLike[str], split: str = "train", *, size: tuple[int, int] = (96, 128)) -> Dataset:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError, ShapeError
-from ..layers import Layer, MaxUnpool2d, digest_branches
+from ..layers import Layer, MaxPool2d, MaxUnpool2d, digest_branches
 from .summary import Summary, summarize
 
 __all__ = ["Network"]
@@ -98,7 +98,7 @@ class Network:
             array[...] = arrays[name]
 
     def branch_signature(self) -> bytes:
-        """A hash of every ReLU mask and pool index of the last training forward."""
+        """A hash of every ReLU mask and pool index, between a forward(training=True) and its backward."""
         return digest_branches(self.layers.values())
 
     def summary(self, size: tuple[int, int], *, batch_size: int = 1) -> Summary:
@@ -112,8 +112,11 @@ class Network:
         pooled: dict[Layer, tuple[int, ...]] = {}
         shape = input_shape
         for name, layer in self.layers.items():
-            pooled[layer] = before = shape
-            shape = layer.output_shape(before)
+            before = shape
             if isinstance(layer, MaxUnpool2d):
                 shape = (*pooled[layer.pool][:3], before[3])
+            else:
+                shape = layer.output_shape(before)
+            if isinstance(layer, MaxPool2d):
+                pooled[layer] = before
             yield name, layer, before, shape

@@ -31,8 +31,9 @@ class Stages:
     """A SegNet in words: the output channels of every convolution, stage by stage.
 
     encoder: from the picture down. decoder: from the bottom up, one stage for each pool; the classifier
-    follows. bias: of the convolutions that batch norm follows (its shift makes them redundant; the published networks
-    have them). input_mean, input_scale: of the input normalisation.
+    follows. kernel_size: of every convolution but the classifier's. decoder_relu: a ReLU after each batch norm of the
+    decoder. bias: of the convolutions that batch norm follows (its shift makes them redundant; the authors' model files
+    have them, their text says none). input_mean, input_scale: of the input normalisation.
     """
 
     encoder: Widths
@@ -61,7 +62,8 @@ TINY = Stages(
     bias=False,
 )
 
-# SegNet-Basic: 64 channels and 7x7 kernels throughout, no ReLU in the decoder (section 3.1). 1,416,587 parameters.
+# SegNet-Basic: 64 channels and 7x7 kernels throughout, no ReLU in the decoder (section 3.1). Biases as in the authors'
+# model file, whose local response normalisation of the picture is our Normalize. 1,416,587 parameters.
 BASIC = Stages(
     encoder=((64,), (64,), (64,), (64,)),
     decoder=((64,), (64,), (64,), (64,)),

@@ -2,7 +2,8 @@
 
 Every op is two functions: `<op>_forward(...) -> out, cache` and `<op>_backward(dout, cache) -> gradients in the order
 of the arguments`. Arrays are NHWC; the dtype follows the input. Each op exists as `..._numpy`, the shortest correct
-code, and `..._numba`, the fast one; the plain name is whichever serves here.
+code, and `..._numba`, the fast one; the plain name is whichever serves here. Caches hold on to the arrays themselves:
+do not change an argument or a result between a forward and its backward.
 """
 
 from .activation import relu_backward, relu_forward, softmax_backward, softmax_forward

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..backend import fastest, kernel, prange
+from .arguments import require_dout, require_floats
 
 __all__ = ["relu_backward", "relu_forward", "softmax_backward", "softmax_forward"]
 
@@ -20,18 +21,21 @@ __all__ = ["relu_backward", "relu_forward", "softmax_backward", "softmax_forward
 
 def relu_forward_numpy(x):
     """x, any shape -> out of the same shape, cache. NaN stays NaN."""
+    require_floats("relu", x=x)
     out = np.maximum(x, 0)
     return out, out
 
 
 def relu_backward_numpy(dout, cache):
     """dout -> dx, same shape."""
+    require_dout("relu", dout, cache.shape, cache.dtype)
     # forward: out = x where x > 0    so: dx = dout where x > 0, which is where out > 0. A NaN lets dout through.
     return np.where(cache <= 0, 0, dout)
 
 
 def softmax_forward_numpy(x):
     """x (..., K) -> probs (..., K), positive and of sum 1 over the last axis; cache."""
+    require_floats("softmax", x=x)
     exps = np.exp(x - x.max(-1, keepdims=True))
     probs = exps / exps.sum(-1, keepdims=True)
     return probs, probs
@@ -40,6 +44,7 @@ def softmax_forward_numpy(x):
 def softmax_backward_numpy(dout, cache):
     """dout (..., K) -> dx (..., K)."""
     probs = cache
+    require_dout("softmax", dout, probs.shape, probs.dtype)
     return probs * (dout - (dout * probs).sum(-1, keepdims=True))
 
 
@@ -86,6 +91,7 @@ def _softmax_gradient(dout, probs, dx):
 
 def relu_forward_numba(x):
     """one pass."""
+    require_floats("relu", x=x)
     x = np.ascontiguousarray(x)
     out = np.empty_like(x)
     _relu(x.reshape(-1), out.reshape(-1))
@@ -94,6 +100,7 @@ def relu_forward_numba(x):
 
 def relu_backward_numba(dout, cache):
     """one pass."""
+    require_dout("relu", dout, cache.shape, cache.dtype)
     dout = np.ascontiguousarray(dout)
     dx = np.empty_like(dout)
     _relu_gradient(dout.reshape(-1), cache.reshape(-1), dx.reshape(-1))
@@ -102,6 +109,7 @@ def relu_backward_numba(dout, cache):
 
 def softmax_forward_numba(x):
     """a task takes pixels one by one."""
+    require_floats("softmax", x=x)
     x = np.ascontiguousarray(x)
     probs = np.empty_like(x)
     _softmax(x.reshape(-1, x.shape[-1]), probs.reshape(-1, x.shape[-1]))
@@ -110,6 +118,7 @@ def softmax_forward_numba(x):
 
 def softmax_backward_numba(dout, cache):
     """a task takes pixels one by one."""
+    require_dout("softmax", dout, cache.shape, cache.dtype)
     dout, probs = np.ascontiguousarray(dout), np.ascontiguousarray(cache)
     dx, K = np.empty_like(dout), dout.shape[-1]
     _softmax_gradient(dout.reshape(-1, K), probs.reshape(-1, K), dx.reshape(-1, K))

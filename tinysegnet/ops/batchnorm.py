@@ -22,14 +22,19 @@ import numpy as np
 
 from ..backend import fastest, kernel, prange
 from ..errors import ShapeError
+from .arguments import require_dout, require_floats
 
 __all__ = ["batchnorm2d_backward", "batchnorm2d_forward"]
 
 
 def _check(x, gamma, beta, mean, var):
-    if x.ndim != 4 or any(v is not None and v.shape != x.shape[3:] for v in (gamma, beta, mean, var)):
-        raise ShapeError(f"batchnorm2d needs x (N, H, W, C) and one number a channel (C,), got x {x.shape}, "
-                         f"gamma {gamma.shape}, beta {beta.shape}")  # fmt: skip
+    per_channel = {"gamma": gamma, "beta": beta, "mean": mean, "var": var}
+    shapes = {name: v.shape for name, v in per_channel.items() if v is not None}
+    if x.ndim != 4 or 0 in x.shape or any(shape != x.shape[3:] for shape in shapes.values()):
+        given = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ShapeError(f"batchnorm2d needs x (N, H, W, C), no axis empty, and one number a channel (C,), "
+                         f"got x {x.shape}, {given}")  # fmt: skip
+    require_floats("batchnorm2d", x=x, **per_channel)
     if (mean is None) != (var is None):
         raise ShapeError("batchnorm2d: give both mean and var, or neither")
     if mean is None and x.size == x.shape[3]:
@@ -60,6 +65,7 @@ def batchnorm2d_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
 def batchnorm2d_backward_numpy(dout, cache):
     """dout (N, H, W, C) -> dx (N, H, W, C), dgamma (C,), dbeta (C,)."""
     x, gamma, mean, inv_std, from_batch = cache
+    require_dout("batchnorm2d", dout, x.shape, x.dtype)
     x_hat = (x - mean) * inv_std
     dbeta, dgamma = dout.sum((0, 1, 2)), (dout * x_hat).sum((0, 1, 2))
     if not from_batch:
@@ -99,7 +105,7 @@ def _normalize(x, mean, inv_std, gamma, beta, out):
 
 
 @kernel
-def _gradient_sums(dout, x, mean, inv_std, row_dbeta, row_dgamma):
+def _gradient_sums(x, dout, mean, inv_std, row_dbeta, row_dgamma):
     N, H, W, C = x.shape
     for row in prange(N * H):
         dbeta, dgamma, pixels, grads = row_dbeta[row], row_dgamma[row], x[row // H, row % H], dout[row // H, row % H]
@@ -123,11 +129,11 @@ def _input_gradient(dout, x, mean, inv_std, scale, shift, slope, dx):
                 result[column, c] = scale[c] * (grads[column, c] - shift[c] - x_hat * slope[c])
 
 
-def _sum_rows(sums, x, *arguments):
-    """Run a kernel that leaves two sums per row of the picture; -> the two sums, (C,) each."""
-    rows = np.empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)
-    sums(*arguments, *rows)
-    return rows.sum(1)
+def _total(two_sums_per_row, x, *arguments):
+    """Run a kernel on x that leaves two sums for each row of the picture; -> their totals, (2, C)."""
+    row_sums = np.empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)
+    two_sums_per_row(x, *arguments, *row_sums)
+    return row_sums.sum(1)
 
 
 def batchnorm2d_forward_numba(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
@@ -136,8 +142,8 @@ def batchnorm2d_forward_numba(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
     x, from_batch = np.ascontiguousarray(x), mean is None
     if from_batch:
         m = x.size // x.shape[3]
-        mean = _sum_rows(_moments, x, x, np.zeros_like(gamma))[0] / m
-        lost, squares = _sum_rows(_moments, x, x, mean) / m
+        mean = _total(_moments, x, np.zeros_like(gamma))[0] / m
+        lost, squares = _total(_moments, x, mean) / m
         mean, var = mean + lost, squares - lost * lost
     inv_std, out = 1 / np.sqrt(var + x.dtype.type(eps)), np.empty_like(x)
     _normalize(x, *map(np.ascontiguousarray, (mean, inv_std, gamma, beta)), out)
@@ -147,8 +153,9 @@ def batchnorm2d_forward_numba(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
 def batchnorm2d_backward_numba(dout, cache):
     """two passes: the sums, then dx."""
     x, gamma, mean, inv_std, from_batch = cache
+    require_dout("batchnorm2d", dout, x.shape, x.dtype)
     x, dout, mean, inv_std = map(np.ascontiguousarray, (x, dout, mean, inv_std))
-    dbeta, dgamma = _sum_rows(_gradient_sums, x, dout, x, mean, inv_std)
+    dbeta, dgamma = _total(_gradient_sums, x, dout, mean, inv_std)
     if not from_batch:
         return gamma * inv_std * dout, dgamma, dbeta
     terms = np.stack([dbeta, dgamma]) / (x.size // x.shape[3])

@@ -4,7 +4,7 @@
 
 (as in every deep-learning library the kernel is not flipped: strictly this is a cross-correlation). Read the other way
 round, for one kernel tap (i, j): the whole picture, shifted by (i, j), times one C x F matrix. So a K x K convolution
-is K*K shifted matrix products, and nothing is copied:
+is K*K shifted matrix products, and no matrix of patches, K*K times as large as the picture, is ever built:
 
     forward:  out     += x_shifted @ weight[i, j]
     so:       dweight[i, j]  = x_shifted^T @ dout           (summed over all pixels of all pictures)
@@ -19,14 +19,10 @@ import numpy as np
 
 from ..backend import fastest, kernel, prange
 from ..errors import ShapeError
+from .arguments import pair, require_dout, require_floats
 from .matmul import multiply
 
 __all__ = ["conv2d_backward", "conv2d_forward", "conv2d_output_size"]
-
-
-def pair(value):
-    """3 -> (3, 3); (3, 5) stays."""
-    return (value, value) if np.isscalar(value) else tuple(value)
 
 
 def same_padding(size, kernel, stride):
@@ -39,6 +35,8 @@ def resolve_padding(padding, size, kernel, stride):
     """-> ((top, bottom), (left, right)) in pixels, from "same", "valid", an int, or (rows, columns)."""
     if padding == "same":
         return tuple(map(same_padding, size, kernel, stride))
+    if isinstance(padding, str) and padding != "valid":
+        raise ShapeError(f'conv2d: padding is "same", "valid", a number or (rows, columns), got {padding!r}')
     rows, columns = (0, 0) if padding == "valid" else pair(padding)
     return (rows, rows), (columns, columns)
 
@@ -46,24 +44,37 @@ def resolve_padding(padding, size, kernel, stride):
 def conv2d_output_size(size, kernel, *, stride=1, padding="same"):
     """(H, W) of the output for an input of size (H, W)."""
     kernel, stride = pair(kernel), pair(stride)
-    pads = resolve_padding(padding, size, kernel, stride)
+    if min(stride) < 1:
+        raise ShapeError(f"conv2d: stride must be at least 1, got {stride}")
+    return _output_size(size, kernel, stride, resolve_padding(padding, size, kernel, stride))
+
+
+def _output_size(size, kernel, stride, pads):
     return tuple((n + sum(p) - k) // s + 1 for n, p, k, s in zip(size, pads, kernel, stride, strict=True))
 
 
 def _check(x, weight, bias, stride, padding):
     """-> stride, pads, output shape; a ShapeError says which argument does not fit."""
-    if x.ndim != 4 or weight.ndim != 4:
-        raise ShapeError(f"conv2d needs x (N, H, W, C) and weight (K, K, C, F), got {x.shape} and {weight.shape}")
+    if x.ndim != 4 or weight.ndim != 4 or 0 in x.shape or 0 in weight.shape:
+        raise ShapeError(f"conv2d needs x (N, H, W, C) and weight (KH, KW, C, F), no axis empty, "
+                         f"got {x.shape} and {weight.shape}")  # fmt: skip
+    require_floats("conv2d", x=x, weight=weight, bias=bias)
     if x.shape[3] != weight.shape[2]:
         raise ShapeError(f"conv2d: x has {x.shape[3]} channels but weight {weight.shape} expects {weight.shape[2]}")
     if bias is not None and bias.shape != weight.shape[3:]:
         raise ShapeError(f"conv2d: bias must have shape {weight.shape[3:]}, got {bias.shape}")
+    height, width = conv2d_output_size(x.shape[1:3], weight.shape[:2], stride=stride, padding=padding)
     stride = pair(stride)
     pads = resolve_padding(padding, x.shape[1:3], weight.shape[:2], stride)
-    height, width = conv2d_output_size(x.shape[1:3], weight.shape[:2], stride=stride, padding=padding)
-    if min(stride) < 1 or height < 1 or width < 1:
+    if height < 1 or width < 1:
         raise ShapeError(f"conv2d: kernel {weight.shape[:2]} with stride {stride} does not fit input {x.shape[1:3]}")
     return stride, pads, (x.shape[0], height, width, weight.shape[3])
+
+
+def _check_dout(dout, cache):
+    x, weight, _, stride, pads = cache
+    out_size = _output_size(x.shape[1:3], weight.shape[:2], stride, pads)
+    require_dout("conv2d", dout, (len(x), *out_size, weight.shape[3]), x.dtype)
 
 
 def _pad(x, pads):
@@ -101,6 +112,7 @@ def conv2d_backward_numpy(dout, cache, *, input_gradient=True):
 
     input_gradient=False leaves dx out (None): the first layer of a network does not need it.
     """
+    _check_dout(dout, cache)
     x, weight, has_bias, stride, pads = cache
     x_padded = _pad(x, pads)
     dx_padded, dweight = np.zeros_like(x_padded), np.empty_like(weight)
@@ -174,6 +186,7 @@ def conv2d_forward_numba(x, weight, bias=None, *, stride=1, padding="same"):
 
 def conv2d_backward_numba(dout, cache, *, input_gradient=True):
     """dx is itself a convolution of dout, with the kernel flipped and its channels exchanged."""
+    _check_dout(dout, cache)
     x, weight, has_bias, stride, pads = cache
     dout = np.ascontiguousarray(dout)
     dx = _input_gradient(dout, weight, x.shape, stride, pads) if input_gradient else None

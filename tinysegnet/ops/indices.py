@@ -16,6 +16,7 @@ import numpy as np
 
 from ..backend import BACKEND, kernel, prange
 from ..errors import ShapeError
+from .arguments import pair
 
 __all__ = ["flat_plane_indices", "indices_shape", "pack_indices", "unpack_indices"]
 
@@ -95,9 +96,9 @@ def unpack_indices(packed, num_channels):
 def flat_plane_indices(indices, num_channels, input_size, *, size=2, stride=2):
     """Indices as Caffe and PyTorch have them: y * W + x within each plane, int64 (N, h, w, C).
 
-    input_size: (H, W) of the picture that was pooled; the true W, or odd widths come out slanted.
+    input_size: (H, W) of the picture that was pooled; its true W, since 2 * w is one too many for an odd W.
     """
-    size, stride = (np.broadcast_to(n, 2) for n in (size, stride))
+    size, stride = pair(size), pair(stride)
     position = unpack_indices(indices, num_channels) if is_packed(size, stride) else indices
     row, column = np.divmod(position.astype(np.int64), size[1])
     _, h, w, _ = position.shape

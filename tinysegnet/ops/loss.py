@@ -16,7 +16,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..backend import fastest, kernel, prange
-from ..errors import DataError, ShapeError
+from ..errors import DataError, SettingError, ShapeError
+from .arguments import require_floats
 
 __all__ = ["softmax_cross_entropy_backward", "softmax_cross_entropy_forward"]
 
@@ -26,8 +27,9 @@ def _check(logits, labels, class_weights, ignore_label, normalizer):
     K = logits.shape[-1]
     if logits.shape[:-1] != labels.shape:
         raise ShapeError(f"logits {logits.shape} need labels {logits.shape[:-1]}, got {labels.shape}")
+    require_floats("softmax_cross_entropy", logits=logits)
     if normalizer not in ("count", "weights"):
-        raise ShapeError(f'normalizer is "count" (of labelled pixels) or "weights" (their sum), got {normalizer!r}')
+        raise SettingError(f'normalizer is "count" (of labelled pixels) or "weights" (their sum), got {normalizer!r}')
     weights = np.ones(K, logits.dtype) if class_weights is None else np.asarray(class_weights, logits.dtype)
     if weights.shape != (K,):
         raise ShapeError(f"class_weights need one number for each of the {K} classes, got shape {weights.shape}")
@@ -51,18 +53,18 @@ def softmax_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, i
     """logits (..., K), labels (...) integers -> loss, a number of the logits' dtype; cache.
 
     class_weights: (K,), default all 1. ignore_label: the label of pixels that do not count. normalizer: what the
-    sum is divided by, "count" or "weights". Raises DataError for a label outside 0..K-1, with its place.
+    sum is divided by, "count" or "weights". Raises DataError for a label outside 0..K-1, with its place; ShapeError
+    for shapes and dtypes that do not fit.
     """
     weights, classes = _check(logits, labels, class_weights, ignore_label, normalizer)
     labelled = classes >= 0
-    classes = np.where(labelled, classes, 0)
-    largest = logits.max(-1)
-    log_sum_exp = largest + np.log(np.exp(logits - largest[..., None]).sum(-1))
-    surprise = log_sum_exp - np.take_along_axis(logits, classes[..., None], -1)[..., 0]
-    pixel_weights = np.where(labelled, weights[classes], 0)
+    some_class = np.where(labelled, classes, 0)
+    shifted = logits - logits.max(-1, keepdims=True)
+    surprise = np.log(np.exp(shifted).sum(-1)) - np.take_along_axis(shifted, some_class[..., None], -1)[..., 0]
+    pixel_weights = np.where(labelled, weights[some_class], 0)
     divisor = pixel_weights.sum() if normalizer == "weights" else labelled.sum().astype(logits.dtype)
     loss = np.where(labelled, pixel_weights * surprise, 0).sum() / divisor if divisor else logits.dtype.type(0)
-    return loss, (logits, np.where(labelled, classes, -1), weights, divisor)
+    return loss, (logits, classes, weights, divisor)
 
 
 def softmax_cross_entropy_backward_numpy(dloss, cache):
@@ -96,7 +98,7 @@ def _surprise_sums(logits, classes, weights, sums, pixels_per_task):
                 total = np.exp(logits[p, 0] - largest)
                 for k in range(1, K):
                     total += np.exp(logits[p, k] - largest)
-                sums[task, 0] += weights[y] * (largest + np.log(total) - logits[p, y])
+                sums[task, 0] += weights[y] * (np.log(total) - (logits[p, y] - largest))
                 sums[task, 1] += weights[y]
                 sums[task, 2] += 1
 

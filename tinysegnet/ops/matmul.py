@@ -39,10 +39,9 @@ def multiply_numpy(
 if not JIT:
     multiply = multiply_numpy
 else:
-    from ._register_tile import lanes, tiles
+    from ._register_tile import ROWS, lanes, tiles
 
     tile1, tile2, tile3, tile4 = tiles
-    ROWS = 6
 
     @kernel(inline=True)
     def multiply(a, a_start, a_row, a_step, b, b_start, b_row, out, out_start, out_row, rows, cols, inner, accumulate):

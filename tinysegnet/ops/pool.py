@@ -17,7 +17,7 @@ import numpy as np
 
 from ..backend import fastest, kernel, prange
 from ..errors import ShapeError
-from .conv import pair
+from .arguments import pair, require_dout, require_floats
 from .indices import indices_shape, is_packed, pack_indices, pack_indices_numpy, unpack_indices, unpack_indices_numpy
 
 __all__ = ["max_pool2d_backward", "max_pool2d_forward", "max_pool2d_output_size",
@@ -27,21 +27,24 @@ __all__ = ["max_pool2d_backward", "max_pool2d_forward", "max_pool2d_output_size"
 def max_pool2d_output_size(input_size, *, size=2, stride=2):
     """(h, w) after pooling a picture of (H, W): ceil mode, no window starts outside. (45, 60) -> (23, 30)."""
 
+    size, stride = pair(size), pair(stride)
+    if min(size) < 1 or min(stride) < 1:
+        raise ShapeError(f"max_pool2d: window and stride must be at least 1, got {size} and {stride}")
+
     def along(n, window, step):
         windows = max(-(-(n - window) // step) + 1, 1)
         return windows - 1 if (windows - 1) * step >= n else windows
 
-    return tuple(map(along, input_size, pair(size), pair(stride)))
+    return tuple(map(along, input_size, size, stride))
 
 
 def _check_pool(x, size, stride):
     size, stride = pair(size), pair(stride)
     if x.ndim != 4 or 0 in x.shape:
         raise ShapeError(f"max_pool2d needs x (N, H, W, C) with no empty axis, got {x.shape}")
-    if min(size) < 1 or min(stride) < 1 or size[0] * size[1] > 256:
-        raise ShapeError(
-            f"max_pool2d: a window {size} with stride {stride} needs sizes from 1 and at most 256 positions"
-        )
+    if size[0] * size[1] > 256:
+        raise ShapeError(f"max_pool2d: a window {size} has more than 256 positions, which a byte cannot tell apart")
+    require_floats("max_pool2d", x=x)
     return size, stride
 
 
@@ -50,15 +53,31 @@ def _check_unpool(x, indices, output_size, size, stride):
     if stride[0] < size[0] or stride[1] < size[1]:
         raise ShapeError(f"max_unpool2d: windows {size} with stride {stride} overlap, so two maxima may want one pixel")
     expected = max_pool2d_output_size(output_size, size=size, stride=stride)
-    if x.ndim != 4 or x.shape[1:3] != expected:
+    require_floats("max_unpool2d", x=x)
+    if x.ndim != 4 or 0 in x.shape or x.shape[1:3] != expected:
         raise ShapeError(
             f"max_unpool2d to {tuple(output_size)} needs x of (N, {expected[0]}, {expected[1]}, C), got {x.shape}"
         )
-    if indices.shape != indices_shape(x.shape, size, stride) or indices.dtype != np.uint8:
-        raise ShapeError(
-            f"max_unpool2d: indices {indices.dtype} {indices.shape} are of another picture than x {x.shape}"
-        )
+    if indices.dtype != np.uint8:
+        raise ShapeError(f"max_unpool2d: indices must be the uint8 that max_pool2d leaves, got {indices.dtype}")
+    if indices.shape != indices_shape(x.shape, size, stride):
+        raise ShapeError(f"max_unpool2d: indices {indices.shape} are of another picture than x {x.shape}")
     return size, stride
+
+
+def _check_pool_dout(dout, cache):
+    _, (N, H, W, C), size, stride = cache
+    require_dout("max_pool2d", dout, (N, *max_pool2d_output_size((H, W), size=size, stride=stride), C), dout.dtype)
+
+
+def _check_unpool_dout(dout, cache):
+    _, (N, *pooled_size, C), size, stride = cache
+    if (
+        dout.ndim != 4
+        or (dout.shape[0], dout.shape[3]) != (N, C)
+        or (max_pool2d_output_size(dout.shape[1:3], size=size, stride=stride) != tuple(pooled_size))
+    ):
+        raise ShapeError(f"max_unpool2d: dout {dout.shape} is not of the forward's result")
 
 
 def _check_inside(position, output_size, size, stride):
@@ -100,7 +119,7 @@ def _positions(indices, num_channels, size, stride):
 def _scatter_numpy(x, position, output_size, size, stride):
     """Add each x[n, y, x, c] to the pixel of its window that position names."""
     out = np.zeros((len(x), *output_size, x.shape[3]), x.dtype)
-    full = _full_windows(out, x.shape[1:3], size, stride, 0)
+    full = _full_windows(out, x.shape[1:3], size, stride, 0)  # windows may stick out: add there, then cut
     for k, tap in enumerate(_taps(full, x.shape[1:3], size, stride)):
         tap += np.where(position == k, x, 0)
     H, W = min(full.shape[1], output_size[0]), min(full.shape[2], output_size[1])
@@ -126,6 +145,7 @@ def max_pool2d_forward_numpy(x, *, size=2, stride=2):
 
 def max_pool2d_backward_numpy(dout, cache):
     """dout (N, h, w, C) -> dx (N, H, W, C): all of a window's gradient goes to its maximum."""
+    _check_pool_dout(dout, cache)
     indices, x_shape, size, stride = cache
     # forward: out[y, x] = x[where indices says]    so: dx[where indices says] += dout[y, x]
     return _scatter_numpy(dout, _positions(indices, x_shape[3], size, stride), x_shape[1:3], size, stride)
@@ -146,6 +166,7 @@ def max_unpool2d_forward_numpy(x, indices, *, output_size, size=2, stride=2):
 
 def max_unpool2d_backward_numpy(dout, cache):
     """dout (N, H, W, C) -> dx (N, h, w, C): the gradient at each index; the zeros in between have none to give."""
+    _check_unpool_dout(dout, cache)
     indices, x_shape, size, stride = cache
     position = _positions(indices, x_shape[3], size, stride)
     # forward: out[where indices says] = x[y, x]    so: dx[y, x] = dout[where indices says]
@@ -226,6 +247,7 @@ def max_pool2d_forward_numba(x, *, size=2, stride=2):
 
 def max_pool2d_backward_numba(dout, cache):
     """a task takes a row of the picture."""
+    _check_pool_dout(dout, cache)
     indices, x_shape, size, stride = cache
     dx = np.empty(x_shape, dout.dtype)
     _scatter(np.ascontiguousarray(dout), _unpacked(indices, x_shape[3], size, stride), dx, *size, *stride)
@@ -244,6 +266,7 @@ def max_unpool2d_forward_numba(x, indices, *, output_size, size=2, stride=2):
 
 def max_unpool2d_backward_numba(dout, cache):
     """a task takes a row of windows."""
+    _check_unpool_dout(dout, cache)
     indices, x_shape, size, stride = cache
     dx = np.empty(x_shape, dout.dtype)
     _gather(np.ascontiguousarray(dout), _unpacked(indices, x_shape[3], size, stride), dx, *size, *stride)
