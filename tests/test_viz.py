@@ -305,7 +305,7 @@ def test_curves_are_labelled_with_name_and_last_value():
     assert {"G 0.855", "C 0.760", "mIoU 0.665", "floor $a$ 0.250", "best mIoU 0.665 in epoch 3"} <= set(texts)
 
 
-def test_gaps_stay_gaps_and_a_lone_value_is_a_dot():
+def test_a_line_crosses_epochs_without_a_value_and_few_values_are_dots():
     rows = history(20)
     rows[5]["val_mIoU"], rows[7]["val_mIoU"], rows[9]["train_loss"] = None, "", math.inf
     rows[8]["val_mIoU"] = "nonsense"
@@ -313,7 +313,11 @@ def test_gaps_stay_gaps_and_a_lone_value_is_a_dot():
     assert np.flatnonzero(np.isnan(column(rows, "val_mIoU"))).tolist() == [5, 7, 8]
     scores = viz.curves_figure(rows).axes[1]
     line = scores.get_lines()[2]
-    assert line.get_markevery() == [6], "epoch 7 stands alone between two gaps"
+    assert np.isfinite(line.get_ydata()).all()
+    assert set(range(1, 21)) - set(line.get_xdata()) == {6, 8, 9}
+    assert line.get_marker() in ("", "None")
+    few = [{"epoch": k, "val_mIoU": k / 50 if k % 5 == 0 else None} for k in range(1, 51)]
+    assert viz.curves_figure(few).axes[1].get_lines()[-1].get_marker() == "o"
     assert "mIoU 0.500" in [t.get_text() for t in scores.texts]
 
 

@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args, get_type_hints
 import numpy as np
 from tqdm import tqdm
 
-from . import optim
+from . import backend, optim
 from .data import (
     Augment,
     Dataset,
@@ -131,6 +131,7 @@ def fit(
     nothing. progress: show a bar. Raises NonFiniteError when the loss is no longer a number; checkpoints written
     before are kept. Raises SettingError for a network of another number of classes.
     """
+    backend.keep_freed_memory()
     recipe = recipe or recipe_for(data)
     return _Training(model, data, val, recipe, run, progress).run()
 

@@ -20,7 +20,8 @@ def pair(value):
 def require_floats(op, **arrays):
     """All arrays (None is left out) are float32, or all float64; ShapeError tells which are not."""
     dtypes = {name: array.dtype for name, array in arrays.items() if array is not None}
-    if len(set(dtypes.values())) != 1 or any(dtype.kind != "f" or dtype.itemsize not in (4, 8) for dtype in dtypes.values()):
+    dtype = next(iter(dtypes.values()))
+    if any(other != dtype for other in dtypes.values()) or dtype.kind != "f" or dtype.itemsize not in (4, 8):
         given = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
         raise ShapeError(f"{op} needs float32 for all arrays, or float64 for all, got {given}")
 

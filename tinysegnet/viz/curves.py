@@ -159,12 +159,11 @@ def _titles(panel: str, history: Sequence[Mapping[str, Any]]) -> tuple[str, str]
 
 
 def _draw_curves(axes: Axes, epoch: np.ndarray, curves: list[tuple[np.ndarray, str]], theme: Theme) -> None:
-    """Lines; dots as well where there are few epochs, or one alone between gaps would be invisible."""
+    """Lines from value to value, across epochs that have none; dots as well where values are few."""
     for y, color in curves:
-        finite = np.pad(np.isfinite(y), 1)
-        alone = finite[1:-1] & ~finite[:-2] & ~finite[2:]
-        dots = np.flatnonzero(finite[1:-1] if len(y) <= 12 else alone).tolist()
-        axes.plot(epoch, y, color=color, linewidth=2, marker="o", markersize=4.5, markevery=dots, clip_on=False)
+        known = np.isfinite(y)
+        marker = "o" if known.sum() <= 12 else ""
+        axes.plot(epoch[known], y[known], color=color, linewidth=2, marker=marker, markersize=4.5, clip_on=False)
     known = epoch[np.isfinite(epoch)]
     first, last = (known.min(), known.max()) if len(known) else (1, 1)
     axes.set_xlim((first, last) if last > first else (first - 1, first + 1))
