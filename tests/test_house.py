@@ -17,7 +17,7 @@ FLOORS = [
     {"layers", "gradcheck", "metrics"},
     {"models", "optim", "data"},
     {"checkpoint", "viz", "report"},
-    {"predict", "runs"},
+    {"predict", "runs", "signals"},
     {"train"},
     {"commands"},
     {"cli"},

@@ -14,7 +14,7 @@ from tinysegnet.data import CAMVID, InMemory, Sample
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import DataError, NonFiniteError, SettingError
 from tinysegnet.runs import RunFolder
-from tinysegnet.train import Recipe, fit, recipe_for
+from tinysegnet.train import Progress, Recipe, fit, recipe_for
 
 SIZE = (48, 64)
 SMALL = Recipe(epochs=2, batch_size=2, size=SIZE)
@@ -118,8 +118,11 @@ def test_best_is_the_epoch_with_the_best_mIoU(tmp_path, scenes, val):
     folder.begin()
     model = small_model()
     history = [{"epoch": 1.0, "train_loss": 1.0, "val_G": 0.5, "val_C": 0.5, "val_mIoU": 0.5, "seconds": 1.0}]
+    progress = Progress({})
     for epoch, mIoU in [(1, 0.3), (2, 0.5), (3, 0.4), (4, np.nan)]:
-        folder.record(model, [{**history[0], "epoch": epoch, "val_mIoU": mIoU}], None)
+        rows = [{**history[0], "epoch": epoch, "val_mIoU": mIoU}]
+        folder.record(model, rows, None, progress=progress, optimizer={})
+    assert progress.best == 0.5
     assert checkpoint.read(folder.path / "best.safetensors").training["epoch"] == 2
     assert checkpoint.read(folder.path / "last.safetensors").training["epoch"] == 4
 
@@ -143,9 +146,9 @@ def test_scores_are_not_kept_for_an_epoch_that_was_not_validated(tmp_path, scene
     kept = []
 
     class Watched(RunFolder):
-        def record(self, model, history, scores):
+        def record(self, model, history, scores, **state):
             kept.append(scores is not None)
-            super().record(model, history, scores)
+            super().record(model, history, scores, **state)
 
     folder = Watched(tmp_path / "run", {"size": SIZE}, CAMVID)
     fit(small_model(), scenes, val, recipe=recipe, run=folder, progress=False)

@@ -43,6 +43,7 @@ __all__ = [
     "on_compile",
     "prange",
     "set_threads",
+    "single_threaded_blas",
     "threads",
 ]
 
@@ -191,6 +192,13 @@ def keep_freed_memory() -> None:
 def threads() -> int:
     """How many threads the kernels use."""
     return numba.get_num_threads() if JIT else 1
+
+
+def single_threaded_blas() -> None:
+    """NumPy's matrix products in one thread: their rounding depends on how many there are. Our kernels' does not."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(limits=1, user_api="blas")
 
 
 def set_threads(count: int) -> None:

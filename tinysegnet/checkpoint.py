@@ -1,13 +1,19 @@
 """A trained network in one safetensors file: configuration and arrays, no pickle, no code.
 
-The header's metadata holds, as JSON: "model" (what `build` needs), "palette" (class names and colours) and "training"
-(how it came about: picture size, epoch, scores). A checkpoint is written atomically: a crash or a full disk leaves the
-file that was there before.
+The header's metadata holds, as JSON: "model" (what `build` needs), "palette" (class names and colours), "training"
+(how it came about: picture size, epoch, scores) and, where a training can go on, "progress". The arrays are the model's
+parameters and running statistics, and with "progress" the optimizer's, as "optimizer/<parameter>/<slot>". "sha256" is
+of all of them, so that a damaged file is noticed.
+
+A checkpoint is written atomically: a crash or a full disk leaves the file that was there before. Reading trusts
+nothing: sizes are compared with the file's before any memory is taken.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -20,20 +26,29 @@ import safetensors.numpy
 from .data import CAMVID, Palette
 from .errors import CheckpointError, TinySegNetError
 from .files import write_atomically
-from .models import Network, build
+from .models import Network, build, models
 
 __all__ = ["Checkpoint", "load", "read", "save"]
 
 FORMAT = "tinysegnet checkpoint 1"
+OPTIMIZER = "optimizer/"
+MOST_HEADER_BYTES = 1 << 20
+MOST_CLASSES = 255  # labels are bytes, and one value may mean "not labelled"
+MOST_WIDTH = 8.0
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds. training: how the weights came about; "size" is the (H, W) of the training pictures."""
+    """What a file holds. training: how the weights came about; "size" is the (H, W) of the training pictures.
+
+    progress, optimizer: where a training stands, and its optimizer's arrays; empty if it cannot go on from here.
+    """
 
     model: Network
     palette: Palette = CAMVID
     training: dict[str, Any] = field(default_factory=dict)
+    progress: dict[str, Any] = field(default_factory=dict)
+    optimizer: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -43,12 +58,19 @@ class Checkpoint:
 
 
 def save(
-    path: str | PathLike[str], model: Network, *, palette: Palette = CAMVID, training: dict[str, Any] | None = None
+    path: str | PathLike[str],
+    model: Network,
+    *,
+    palette: Palette = CAMVID,
+    training: dict[str, Any] | None = None,
+    progress: dict[str, Any] | None = None,
+    optimizer: dict[str, np.ndarray] | None = None,
 ) -> None:
     """Write a checkpoint. Raises OSError if it cannot be written; an older file at `path` is then intact."""
-    parts = {"model": model.config, "palette": asdict(palette), "training": training or {}}
-    metadata = {"format": FORMAT, **{name: json.dumps(part) for name, part in parts.items()}}
-    arrays = {name: np.ascontiguousarray(array) for name, array in model.state().items()}
+    parts = {"model": model.config, "palette": asdict(palette), "training": training or {}, "progress": progress or {}}
+    arrays = model.state() | {f"{OPTIMIZER}{name}": array for name, array in (optimizer or {}).items()}
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    metadata = {"format": FORMAT, "sha256": _digest(arrays), **{name: json.dumps(part) for name, part in parts.items()}}
     write_atomically(path, safetensors.numpy.save(arrays, metadata=metadata))
 
 
@@ -59,30 +81,88 @@ def load(path: str | PathLike[str]) -> Network:
 
 def read(path: str | PathLike[str]) -> Checkpoint:
     """All that is in a checkpoint. Raises CheckpointError."""
-    metadata, arrays = _open(Path(path))
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: not a checkpoint of tinysegnet. Give a .safetensors file that `train` wrote")
     try:
-        model_config, palette, training = (json.loads(metadata[name]) for name in ("model", "palette", "training"))
-        model = build(**model_config)
-        model.load_state(arrays)
-        return Checkpoint(model, _palette(palette), training)
-    except (TinySegNetError, KeyError, TypeError, ValueError) as error:
+        with _open(Path(path)) as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise CheckpointError("not a checkpoint of tinysegnet. Give a .safetensors file that `train` wrote")
+            config, palette, training, progress = (
+                _json(metadata, name) for name in ("model", "palette", "training", "progress")
+            )
+            _refuse_wrong_size(file, config)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return _checkpoint(config, palette, training, progress, arrays, metadata.get("sha256"))
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    except (TinySegNetError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{path}: damaged or of another version: {error}. Train it again") from error
 
 
-def _open(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+def _open(path: Path) -> Any:
+    """The open file. Its header is looked at first: its length is the file's own claim."""
+    advice = "Give a .safetensors file that `train` wrote"
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        with open(path, "rb") as file:
+            claimed = int.from_bytes(file.read(8), "little")
+        if claimed > min(MOST_HEADER_BYTES, path.stat().st_size):
+            raise CheckpointError(f"not a checkpoint: it claims a header of {claimed:,} bytes. {advice}")
+        return safetensors.safe_open(path, framework="numpy")
     except FileNotFoundError as error:
-        raise CheckpointError(
-            f"{path}: no such file. Give the path of a .safetensors file that `train` wrote"
-        ) from error
+        raise CheckpointError(f"no such file. {advice}") from error
     except (OSError, safetensors.SafetensorError) as error:
-        raise CheckpointError(
-            f"{path}: cannot be read as a checkpoint: {error}. Give a file that `train` wrote"
-        ) from error
+        raise CheckpointError(f"cannot be read as a checkpoint: {error}. {advice}") from error
+
+
+def _json(metadata: dict[str, str], name: str) -> dict[str, Any]:
+    """One part of the metadata."""
+    try:
+        part = json.loads(metadata[name] if name != "progress" else metadata.get(name, "{}"))
+    except RecursionError as error:
+        raise CheckpointError(f"its {name} is nested too deeply") from error
+    if not isinstance(part, dict):
+        raise CheckpointError(f"its {name} is {type(part).__name__}, not an object")
+    return part
+
+
+def _refuse_wrong_size(file: Any, config: dict[str, Any]) -> None:
+    """Before a network is built: does the file hold as many numbers as that network has?"""
+    width, classes = float(config["width"]), config["num_classes"]
+    if not 0 < width <= MOST_WIDTH or not isinstance(classes, int) or not 1 <= classes <= MOST_CLASSES:
+        raise CheckpointError(f"it claims a network of width {width} and {classes} classes "
+                              f"(expected at most {MOST_WIDTH} and {MOST_CLASSES})")  # fmt: skip
+    if config["name"] not in models:
+        raise CheckpointError(f"it claims a network {config['name']!r} (expected {', '.join(models)})")
+    expected = models[config["name"]].scaled(width).num_parameters(classes)
+    shapes = [file.get_slice(name).get_shape() for name in file.keys() if not name.startswith(OPTIMIZER)]  # noqa: SIM118
+    found = sum(math.prod(shape) for shape in shapes)
+    if not expected <= found <= 2 * expected:  # running statistics come on top
+        raise CheckpointError(f"it holds {found:,} numbers for a network of {expected:,} parameters")
+
+
+def _checkpoint(config: dict[str, Any], palette: dict[str, Any], training: dict[str, Any], progress: dict[str, Any],
+                arrays: dict[str, np.ndarray], sha256: str | None) -> Checkpoint:  # fmt: skip
+    if sha256 != _digest(arrays):
+        raise CheckpointError("damaged: its arrays are not those that were saved. Use another checkpoint of the run")
+    optimizer = {name.removeprefix(OPTIMIZER): a for name, a in arrays.items() if name.startswith(OPTIMIZER)}
+    weights = {name: array for name, array in arrays.items() if not name.startswith(OPTIMIZER)}
+    wrong = [name for name, array in weights.items() if array.dtype.kind != "f"]
+    if wrong:
+        raise CheckpointError(f"{wrong[0]} is {weights[wrong[0]].dtype} (expected floating-point numbers)")
+    broken = [name for name, array in weights.items() if not np.isfinite(array).all()]
+    if broken:
+        raise CheckpointError(f"{broken[0]} holds numbers that are not finite. Use another checkpoint of the run")
+    model = build(**config)
+    model.load_state(weights)
+    return Checkpoint(model, _palette(palette), training, progress, optimizer)
+
+
+def _digest(arrays: dict[str, np.ndarray]) -> str:
+    """SHA-256 of names, dtypes, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode())
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()
 
 
 def _palette(values: dict[str, Any]) -> Palette:

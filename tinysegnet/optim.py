@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .errors import SettingError
+from .errors import CheckpointError, SettingError
 
 __all__ = ["SGD", "Adam", "Optimizer", "schedule", "schedules"]
 
@@ -47,6 +47,20 @@ class Optimizer:
                 gradient = gradient + self.weight_decay * parameter
             slots = self.slots.setdefault(name, {})
             self._update(parameter, gradient, slots, self.learning_rate * factor)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The slots by "parameter/slot": all that the next step needs but the parameters and `steps`."""
+        return {f"{name}/{slot}": array for name, slots in self.slots.items() for slot, array in slots.items()}
+
+    def load_state(self, arrays: dict[str, np.ndarray], steps: int) -> None:
+        """Go on from a `state`. Raises CheckpointError if its arrays do not belong to this model."""
+        shapes = {name: parameter.shape for name, parameter in self.model.named_parameters()}
+        self.slots, self.steps = {}, steps
+        for key, array in arrays.items():
+            name, _, slot = key.rpartition("/")
+            if shapes.get(name) != array.shape:
+                raise CheckpointError(f"the optimizer's {key} {array.shape} belongs to another network")
+            self.slots.setdefault(name, {})[slot] = array.copy()
 
     def _update(self, parameter: np.ndarray, gradient: np.ndarray, slots: dict[str, np.ndarray], rate: float) -> None:
         raise NotImplementedError

@@ -18,9 +18,12 @@ import math
 import os
 import platform
 import sys
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from . import backend, checkpoint
 from .data import Dataset, Palette
@@ -32,7 +35,7 @@ from .models import Network
 from .predict import predict
 from .report import write_report
 
-__all__ = ["RunFolder", "environment"]
+__all__ = ["RunFolder", "environment", "read_config"]
 
 SHOWN = 6  # validation pictures in overlays.png and the report
 COLUMNS = ("epoch", "train_loss", "val_G", "val_C", "val_mIoU", "seconds")
@@ -42,28 +45,62 @@ class RunFolder:
     """A new folder, or an existing one that holds no run; raises DataError otherwise: nothing saved is overwritten.
 
     Nothing is written before `begin`. config: anything JSON can hold, with "size", the (H, W) of the training pictures.
+    resumed: the checkpoint that a training goes on from, if `resume` opened the folder.
     """
 
     def __init__(self, path: str | os.PathLike[str], config: dict[str, Any], palette: Palette) -> None:
         self.path, self.config, self.palette = Path(path), config, palette
-        self.best = -math.inf
+        self.resumed: checkpoint.Checkpoint | None = None
         if (self.path / "config.json").exists():
-            raise DataError(f"{self.path}: holds a run already. Choose another --name, or move that folder away")
+            raise DataError(f"{self.path}: holds a run already. Choose another --name, go on with "
+                            f"--resume {self.path}, or move that folder away")  # fmt: skip
+
+    @classmethod
+    def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
+        """The folder of a run that was stopped; `fit` goes on with it. Raises DataError or CheckpointError."""
+        folder = cls.__new__(cls)
+        folder.path = Path(path)
+        folder.config = read_config(folder.path)
+        folder.resumed = checkpoint.read(folder.path / "last.safetensors")
+        folder.palette = folder.resumed.palette
+        if not folder.resumed.progress:
+            raise DataError(f"{folder.path}: its last checkpoint does not say where the training stood")
+        return folder
 
     def begin(self) -> None:
-        """Before the first epoch: the folder and config.json."""
+        """Before the first epoch: the folder and config.json. Temporary files of a run that was killed go away."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self._write("config.json", json.dumps({**self.config, "environment": environment()}, indent=2))
+        for stray in self.path.glob(".*.tmp"):
+            stray.unlink(missing_ok=True)
+        if self.resumed is None:
+            self._write("config.json", json.dumps({**self.config, "environment": environment()}, indent=2))
 
-    def record(self, model: Network, history: list[dict[str, float]], scores: Scores | None) -> None:
-        """After an epoch: the metrics so far, and the checkpoints."""
+    def record(self, model: Network, history: list[dict[str, float]], scores: Scores | None, *,
+               progress: Any, optimizer: dict[str, np.ndarray]) -> None:  # fmt: skip
+        """After an epoch: the metrics so far, and the checkpoints; `progress.best` becomes the best mIoU so far."""
         self._write("metrics.csv", _as_csv(history))
-        training = {"size": self.config["size"], "epoch": history[-1]["epoch"], "scores": scores and scores.as_dict()}
-        checkpoint.save(self.path / "last.safetensors", model, palette=self.palette, training=training)
         mIoU = history[-1]["val_mIoU"]
-        if mIoU > self.best or not (self.path / "best.safetensors").exists():
-            self.best = mIoU if mIoU == mIoU else -math.inf
+        if mIoU > progress.best or not (self.path / "best.safetensors").exists():
+            progress.best = mIoU if mIoU == mIoU else -math.inf
+            training = self._training(history, scores)
             checkpoint.save(self.path / "best.safetensors", model, palette=self.palette, training=training)
+        self.save(model, history, scores, progress=progress, optimizer=optimizer)
+
+    def save(self, model: Network, history: list[dict[str, float]], scores: Scores | None, *,
+             progress: Any, optimizer: dict[str, np.ndarray]) -> None:  # fmt: skip
+        """The last checkpoint, from which the training can go on."""
+        checkpoint.save(
+            self.path / "last.safetensors",
+            model,
+            palette=self.palette,
+            training=self._training(history, scores),
+            progress=asdict(progress),
+            optimizer=optimizer,
+        )
+
+    def _training(self, history: list[dict[str, float]], scores: Scores | None) -> dict[str, Any]:
+        epoch = history[-1]["epoch"] if history else 0
+        return {"size": self.config["size"], "epoch": epoch, "scores": scores and scores.as_dict()}
 
     def finish(
         self,
@@ -101,6 +138,20 @@ class RunFolder:
 
     def _write(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text.encode())
+
+
+def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """config.json of a run. Raises DataError if there is none."""
+    file = Path(path) / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(config, dict) or "size" not in config:
+            raise ValueError("it has no size")
+        return config
+    except FileNotFoundError as error:
+        raise DataError(f"{file}: no such file. Give the folder of a run, such as runs/NAME") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: cannot be read: {error}. Give the folder of a run, such as runs/NAME") from error
 
 
 def _as_csv(history: list[dict[str, float]]) -> str:

@@ -9,16 +9,19 @@ A `Recipe` says how; the `runs/<name>/` folder keeps what came of it.
 
 from __future__ import annotations
 
+import math
+import sys
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
 from tqdm import tqdm
 
 from . import backend, optim
+from .checkpoint import Checkpoint
 from .data import (
     Augment,
     Dataset,
@@ -28,14 +31,15 @@ from .data import (
     num_batches,
     sqrt_median_frequency_weights,
 )
-from .errors import NonFiniteError, SettingError
+from .errors import CheckpointError, NonFiniteError, SettingError
 from .metrics import Scores
 from .models import Network
 from .ops import softmax_cross_entropy_backward, softmax_cross_entropy_forward
 from .predict import evaluate
 from .runs import RunFolder
+from .signals import StopRequests, stop_requests
 
-__all__ = ["Recipe", "TrainingResult", "fit", "recipe_for"]
+__all__ = ["Progress", "Recipe", "TrainingResult", "fit", "recipe_for"]
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,26 @@ class TrainingResult:
     seconds: float
 
 
+@dataclass
+class Progress:
+    """Where a training stands: with the model and the optimizer, all that it needs to go on bit for bit.
+
+    epoch, batch: the one to do next. generator: the state of the random generator at the epoch's beginning.
+    loss_sum, loss_count: of the epoch so far. best: highest validation mIoU. seconds: spent until now.
+    """
+
+    generator: dict[str, Any]
+    epoch: int = 1
+    batch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    void_batches: int = 0
+    best: float = -math.inf
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
 def fit(
     model: Network,
     data: Dataset,
@@ -124,69 +148,112 @@ def fit(
     recipe: Recipe | None = None,
     run: RunFolder | None = None,
     progress: bool = True,
+    on_epoch: Callable[[list[dict[str, float]]], None] | None = None,
 ) -> TrainingResult:
     """Train a model in place on `data`; validate on `val`.
 
     recipe: default `recipe_for(data)`. run: the folder that keeps metrics, checkpoints and the report; None keeps
-    nothing. progress: show a bar. Raises NonFiniteError when the loss is no longer a number; checkpoints written
-    before are kept. Raises SettingError for a network of another number of classes.
+    nothing. A run that `RunFolder.resume` opened goes on where it stopped, with the weights it had. progress: show a
+    bar. on_epoch: called with the history after each epoch, such as a `viz.LivePlot`.
+
+    Ctrl-C (and SIGTERM) finishes the batch, saves, and raises KeyboardInterrupt; a second one stops at once. Raises
+    NonFiniteError when a loss or gradient is no longer a number; checkpoints written before are kept. Raises
+    SettingError for a network of another number of classes.
     """
     backend.keep_freed_memory()
     recipe = recipe or recipe_for(data)
-    return _Training(model, data, val, recipe, run, progress).run()
+    return _Training(model, data, val, recipe, run, progress, on_epoch).run()
 
 
 class _Training:
     """One call of `fit`."""
 
-    def __init__(self, model: Network, data: Dataset, val: Dataset | None, recipe: Recipe,
-                 run: RunFolder | None, progress: bool) -> None:  # fmt: skip
+    def __init__(self, model: Network, data: Dataset, val: Dataset | None, recipe: Recipe, run: RunFolder | None,
+                 progress: bool, on_epoch: Callable[[list[dict[str, float]]], None] | None) -> None:  # fmt: skip
         self.model, self.data, self.val, self.recipe, self.folder = model, data, val, recipe, run
         if model.num_classes != data.palette.num_classes:
             raise SettingError(f"the network has {model.num_classes} classes, {data.name} has "
                                f"{data.palette.num_classes}: build it with that number")  # fmt: skip
+        self.on_epoch = on_epoch or (lambda history: None)
         self.ignore_label = data.palette.ignore_label
         self.class_weights = _class_weights(recipe, data)
         self.optimizer = make_optimizer(model, recipe)
         self.rng = np.random.default_rng(recipe.seed)
         self.augment = Augment(recipe.flip, recipe.scale, recipe.color_jitter)
         self.total_steps = recipe.epochs * num_batches(data, recipe.batch_size)
-        self.step_number = self.void_batches = 0
-        self.rate = 0.0
+        self.progress = Progress(self.rng.bit_generator.state)  # type: ignore[arg-type]
+        if run and run.resumed:
+            self._go_on(run.resumed)
         self.scores: Scores | None = None
-        self.bar = tqdm(total=self.total_steps, unit="batch", disable=not progress, dynamic_ncols=True, smoothing=0.05)
+        self.began = time.perf_counter() - self.progress.seconds
+        self.bar = tqdm(total=self.total_steps, initial=self.progress.step, unit="batch", disable=not progress,
+                        dynamic_ncols=True, smoothing=0.05)  # fmt: skip
+
+    def _go_on(self, saved: Checkpoint) -> None:
+        """Take weights, optimizer, generator and counters from a checkpoint."""
+        self.model.load_state(saved.model.state())
+        try:
+            self.progress = p = Progress(**saved.progress)
+            self.optimizer.load_state(saved.optimizer, p.step - p.void_batches)
+            self.rng.bit_generator.state = p.generator
+        except (TypeError, ValueError, KeyError) as error:
+            raise CheckpointError(f"the checkpoint does not say where the training stood: {error}") from error
 
     def run(self) -> TrainingResult:
         if self.folder:
             self.folder.begin()
-        history, began = [], time.perf_counter()
-        with self.bar:
-            for epoch in range(1, self.recipe.epochs + 1):
-                loss = self._train_epoch(epoch)
-                row = {"epoch": epoch, "train_loss": loss, "learning_rate": self.rate, **self._validate(epoch)}
-                history.append({**row, "seconds": time.perf_counter() - began})
-                if self.folder:
-                    self.folder.record(self.model, history, self.scores)
-        seconds = time.perf_counter() - began
+        with self.bar, stop_requests() as requests:
+            while self.progress.epoch <= self.recipe.epochs:
+                self._train_epoch(requests)
+                self._end_epoch()
+        p = self.progress
+        if self.scores is None and self.val is not None:  # a run that was resumed after its last epoch
+            self.scores = evaluate(self.model, self.val, size=self.recipe.size)
         if self.folder:
-            self.folder.finish(self.model, self.data, self.val, history=history, scores=self.scores, seconds=seconds)
-        return TrainingResult(history, self.scores, self.void_batches, seconds)
+            self.folder.finish(
+                self.model, self.data, self.val, history=p.history, scores=self.scores, seconds=p.seconds
+            )
+        return TrainingResult(p.history, self.scores, p.void_batches, p.seconds)
 
-    def _train_epoch(self, epoch: int) -> float:
-        """-> mean loss of the batches that taught something; 0 if none did."""
-        recipe, losses = self.recipe, []
-        self.bar.set_description(f"epoch {epoch}/{recipe.epochs}")
-        for images, labels in batches(
-            self.data, recipe.batch_size, size=recipe.size, rng=self.rng, augment=self.augment
-        ):
-            self.rate = recipe.learning_rate * optim.schedule(recipe.schedule, self.step_number, self.total_steps)
-            self.step_number += 1
+    def _train_epoch(self, requests: StopRequests) -> None:
+        """The batches of an epoch that are not done yet."""
+        p, recipe = self.progress, self.recipe
+        p.generator = self.rng.bit_generator.state  # type: ignore[assignment]
+        self.bar.set_description(f"epoch {p.epoch}/{recipe.epochs}")
+        settings: dict[str, Any] = {"size": recipe.size, "rng": self.rng, "augment": self.augment, "start": p.batch}
+        for images, labels in batches(self.data, recipe.batch_size, **settings):
             if self._is_void(labels):
                 self._count_void()
             else:
-                losses.append(self._step(images, labels))
+                p.loss_sum += self._step(images, labels)
+                p.loss_count += 1
+            p.step += 1
+            p.batch += 1
             self.bar.update()
-        return float(np.mean(losses)) if losses else 0.0
+            if requests.stop:
+                self._save_and_stop()
+
+    def _end_epoch(self) -> None:
+        p = self.progress
+        # the mean loss of the batches that taught something; 0 if none did
+        rate = self.recipe.learning_rate * self._schedule(p.step - 1)
+        row = {"epoch": p.epoch, "train_loss": p.loss_sum / max(p.loss_count, 1), "learning_rate": rate}
+        row |= self._validate(p.epoch)
+        p.seconds = time.perf_counter() - self.began
+        p.history.append({**row, "seconds": p.seconds})
+        p.epoch, p.batch, p.loss_sum, p.loss_count = p.epoch + 1, 0, 0.0, 0
+        p.generator = self.rng.bit_generator.state  # type: ignore[assignment]
+        if self.folder:
+            self.folder.record(self.model, p.history, self.scores, progress=p, optimizer=self.optimizer.state())
+        self.on_epoch(p.history)
+
+    def _save_and_stop(self) -> None:
+        p = self.progress
+        p.seconds = time.perf_counter() - self.began
+        if self.folder:
+            self.folder.save(self.model, p.history, self.scores, progress=p, optimizer=self.optimizer.state())
+            self.bar.write(f"saved at step {p.step}: tinysegnet train --resume {self.folder.path}", file=sys.stderr)
+        raise KeyboardInterrupt
 
     def _step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """Forward, loss, backward, update; -> the loss."""
@@ -195,22 +262,33 @@ class _Training:
             logits, labels, class_weights=self.class_weights, ignore_label=self.ignore_label
         )
         if not np.isfinite(loss):
-            raise NonFiniteError(f"the loss is {loss} at step {self.step_number}: lower the learning rate "
-                                 f"({self.recipe.learning_rate})")  # fmt: skip
+            raise self._not_finite(f"the loss is {loss}", first_bad_layer(self.model, images))
         self.model.backward(softmax_cross_entropy_backward(1.0, cache), input_gradient=False)
-        self.optimizer.step(self.rate / self.recipe.learning_rate)
+        bad = next((name for name, g in self.model.named_gradients() if not np.isfinite(g).all()), None)
+        if bad:
+            raise self._not_finite("a gradient is not finite", f"first in {bad}")
+        self.optimizer.step(self._schedule(self.progress.step))
         if not self.bar.disable:
             accuracy = _accuracy(logits[:, ::4, ::4], labels[:, ::4, ::4], self.ignore_label)
             self.bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
         return float(loss)
+
+    def _not_finite(self, what: str, where: str) -> NonFiniteError:
+        kept = f"; the last good checkpoint is {self.folder.path / 'last.safetensors'}" if self.folder else ""
+        return NonFiniteError(f"{what} at step {self.progress.step + 1}, {where}{kept}. "
+                              f"Lower the learning rate ({self.recipe.learning_rate})")  # fmt: skip
+
+    def _schedule(self, step: int) -> float:
+        """Factor of the learning rate."""
+        return optim.schedule(self.recipe.schedule, step, self.total_steps)
 
     def _is_void(self, labels: np.ndarray) -> bool:
         return self.ignore_label is not None and bool((labels == self.ignore_label).all())
 
     def _count_void(self) -> None:
         """A batch without labels has loss 0 and gradient 0: a step would only let the weights decay."""
-        self.void_batches += 1
-        if self.void_batches == 1:
+        self.progress.void_batches += 1
+        if self.progress.void_batches == 1:
             warnings.warn("a batch has no labelled pixel and is left out; more are counted, not shown",
                           UserWarning, stacklevel=2)  # fmt: skip
 
@@ -222,6 +300,19 @@ class _Training:
         if not self.bar.disable:
             self.bar.write(f"epoch {epoch}: validation G {scores.G:.3f}  C {scores.C:.3f}  mIoU {scores.mIoU:.3f}")
         return {"val_G": scores.G, "val_C": scores.C, "val_mIoU": scores.mIoU}
+
+
+def first_bad_layer(model: Network, images: np.ndarray) -> str:
+    """In words: the first layer whose output is not finite, or whose parameters are not."""
+    bad = next((name for name, a in model.named_parameters() if not np.isfinite(a).all()), None)
+    if bad:
+        return f"first in {bad}"
+    x = images
+    for name, layer in model.layers.items():
+        x = layer.forward(x, training=True)
+        if not np.isfinite(x).all():
+            return f"first in the output of {name}"
+    return "in the loss itself"
 
 
 def make_optimizer(model: Network, recipe: Recipe) -> optim.Optimizer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from .. import backend, checkpoint
 from ..data import CamVid, Dataset, InMemory, open_dataset
+from ..errors import DataError
 from ..models import build, models
 from ..predict import evaluate
-from ..runs import RunFolder
+from ..runs import RunFolder, read_config
 from ..train import Recipe, fit
 
 __all__ = ["Evaluate", "Train", "load_split"]
@@ -24,6 +25,9 @@ if TYPE_CHECKING:  # the names are known at run time only
     ModelName = str
 else:
     ModelName = Literal[tuple(models)]
+
+
+SAVED_OPTIONS = ("data", "model", "width", "limit", "threads", "deterministic")
 
 
 def load_split(data: str, split: str, limit: int | None = None) -> Dataset:
@@ -60,23 +64,51 @@ class Train:
     """Use only so many pictures of each split, to try things out."""
     threads: int | None = None
     """How many processor cores to use; default: all."""
+    deterministic: bool = False
+    """The same bits whatever the number of threads; the kernels give them anyway, NumPy's products need one thread."""
+    resume: Path | None = None
+    """The folder of a run that was stopped: go on with its data, network and recipe; other options are ignored."""
     recipe: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=Recipe)
 
     def run(self) -> int:
-        if self.threads:
+        return self._train() if self.resume is None else self._as_begun(self.resume)._train()
+
+    def _as_begun(self, path: Path) -> Train:
+        """The options that the run was begun with, from its config.json."""
+        config = read_config(path)
+        own = {name: config[name] for name in SAVED_OPTIONS if name in config}
+        recipe = {f.name: config[f.name] for f in fields(Recipe) if f.name in config}
+        recipe = {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.items()}
+        try:
+            return replace(self, **own, recipe=Recipe(**recipe))
+        except TypeError as error:
+            raise DataError(f"{path / 'config.json'}: not what `train` wrote: {error}. Start a new run") from error
+
+    def _train(self) -> int:
+        if self.threads is not None:
             backend.set_threads(self.threads)
+        if self.deterministic:
+            backend.single_threaded_blas()
         train, val = (load_split(self.data, split, self.limit) for split in ("train", "val"))
         model = build(self.model, train.palette.num_classes, seed=self.recipe.seed, width=self.width)
-        folder = RunFolder(self.runs / (self.name or self._default_name()), self._config(), train.palette)
+        folder = self._folder(train)
         print(f"{self.model}, {model.num_parameters:,} parameters; {len(train)} pictures of {train.name} to train on, "
               f"{len(val)} to validate")  # fmt: skip
+        if folder.resumed:
+            print(f"going on from {folder.path / 'last.safetensors'}, step {folder.resumed.progress['step']}")
         result = fit(model, train, val, recipe=self.recipe, run=folder)
-        print(result.scores and result.scores.table())
+        if result.scores:
+            print(result.scores.table())
         print(f"trained for {result.seconds:.0f} s\nreport: {folder.path / 'report.html'}")
         return 0
 
+    def _folder(self, train: Dataset) -> RunFolder:
+        if self.resume is not None:
+            return RunFolder.resume(self.resume)
+        return RunFolder(self.runs / (self.name or self._default_name()), self._config(), train.palette)
+
     def _config(self) -> dict[str, Any]:
-        config = {"data": self.data, "model": self.model, "width": self.width, "limit": self.limit}
+        config = {name: getattr(self, name) for name in SAVED_OPTIONS}
         return {**config, **asdict(self.recipe)}
 
     def _default_name(self) -> str:

@@ -26,6 +26,8 @@ def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0
         raise SettingError(f"no model named {name!r}; there are {', '.join(models)}")
     if num_classes < 1 or width <= 0:
         raise SettingError(f"a network needs at least one class and a positive width, got {num_classes} and {width}")
+    if np.dtype(dtype).name not in ("float32", "float64"):
+        raise SettingError(f"a network computes in float32 or float64, not in {np.dtype(dtype)}")
     rng = np.random.default_rng(seed)
     layers = segnet_layers(models[name].scaled(width), num_classes, rng=rng, dtype=dtype)
     config = {"name": name, "num_classes": num_classes, "seed": seed, "width": width, "dtype": np.dtype(dtype).name}

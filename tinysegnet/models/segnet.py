@@ -45,6 +45,14 @@ class Stages:
     input_mean: float = 127.5
     input_scale: float = 64.0
 
+    def num_parameters(self, num_classes: int) -> int:
+        """How many parameters the network will have, without building it."""
+        total, channels = 0, 3
+        for width in (width for stage in (*self.encoder, *self.decoder) for width in stage):
+            total += width * (self.kernel_size**2 * channels + self.bias + 2)  # weight, bias, gamma and beta
+            channels = width
+        return total + num_classes * (self.classifier_kernel_size**2 * channels + 1)
+
     def scaled(self, width: float) -> Stages:
         """All widths times `width`, at least 1."""
 

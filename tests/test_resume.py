@@ -1,0 +1,250 @@
+"""Nothing that was saved is lost: a training that was stopped, killed or hit a full disk goes on bit for bit."""
+
+import dataclasses
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import tinysegnet as ts
+from tinysegnet import checkpoint, files, signals
+from tinysegnet.data import CAMVID, InMemory
+from tinysegnet.data.toyscenes import ToyScenes
+from tinysegnet.errors import CheckpointError, DataError, NonFiniteError
+from tinysegnet.runs import RunFolder
+from tinysegnet.train import Recipe, fit
+
+SIZE = (20, 28)
+RECIPE = Recipe(epochs=3, batch_size=2, size=SIZE, color_jitter=0.2, scale=(1.0, 1.3), validate_every=2)
+STEPS = 12
+
+
+@pytest.fixture(scope="module")
+def data():
+    return InMemory(ToyScenes(8, seed=0, size=SIZE))
+
+
+@pytest.fixture(scope="module")
+def val():
+    return InMemory(ToyScenes(2, seed=1, size=SIZE))
+
+
+def config(recipe=RECIPE):
+    return {"data": "toy", "model": "tiny", "width": 1 / 16, **dataclasses.asdict(recipe)}
+
+
+def model():
+    return ts.build("tiny", width=1 / 16)
+
+
+def weights(path):
+    return {name: array.tobytes() for name, array in checkpoint.read(path).model.state().items()}
+
+
+def history_of(result):
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in result.history]
+
+
+@pytest.fixture(scope="module", params=["sgd", "adam"])
+def whole(request, data, val, tmp_path_factory):
+    """A training that nobody interrupted: -> recipe, last checkpoint's weights, history, best checkpoint's weights."""
+    recipe = dataclasses.replace(RECIPE, optimizer=request.param)
+    folder = RunFolder(tmp_path_factory.mktemp("whole") / "run", config(recipe), CAMVID)
+    result = fit(model(), data, val, recipe=recipe, run=folder, progress=False)
+    return (
+        recipe,
+        weights(folder.path / "last.safetensors"),
+        history_of(result),
+        weights(folder.path / "best.safetensors"),
+    )
+
+
+class StopAt:
+    """A data set that sends SIGINT to this process when its n-th sample is read."""
+
+    def __init__(self, data, count):
+        self.data, self.left, self.palette, self.name = data, count, data.palette, data.name
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, index):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return self.data[index]
+
+
+@pytest.mark.parametrize("step", range(1, STEPS + 1))
+def test_stopped_at_any_step_and_resumed_is_the_same_bits(tmp_path, data, val, whole, step):
+    recipe, last, history, best = whole
+    folder = RunFolder(tmp_path / "run", config(recipe), CAMVID)
+    # class weights read every sample once before the first step, and each step reads two
+    interrupted = StopAt(data, len(data) + 2 * step)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model(), interrupted, val, recipe=recipe, run=folder, progress=False)
+    saved = checkpoint.read(folder.path / "last.safetensors")
+    assert saved.progress["step"] == step
+    result = fit(model(), data, val, recipe=recipe, run=RunFolder.resume(folder.path), progress=False)
+    assert weights(folder.path / "last.safetensors") == last
+    assert weights(folder.path / "best.safetensors") == best
+    np.testing.assert_equal(history_of(result), history)
+
+
+def test_a_second_ctrl_c_stops_at_once():
+    with signals.stop_requests() as requests:
+        signal.raise_signal(signal.SIGINT)
+        assert requests.stop
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_in_another_thread_signals_are_left_alone():
+    caught = []
+
+    def listen():
+        with signals.stop_requests() as requests:
+            caught.append(requests.stop)
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    thread.join()
+    assert caught == [False]
+
+
+def test_a_finished_run_resumed_only_writes_its_report(tmp_path, data, val):
+    folder = RunFolder(tmp_path / "run", config(), CAMVID)
+    first = fit(model(), data, val, recipe=RECIPE, run=folder, progress=False)
+    last = weights(folder.path / "last.safetensors")
+    (folder.path / "report.html").unlink()
+    again = fit(model(), data, val, recipe=RECIPE, run=RunFolder.resume(folder.path), progress=False)
+    assert weights(folder.path / "last.safetensors") == last
+    assert again.scores.mIoU == first.scores.mIoU
+    assert (folder.path / "report.html").exists()
+
+
+# --- killed ----------------------------------------------------------------------------------------------------------
+
+OPTIONS = ["--limit", "8", "--epochs", "3", "--size", "20x28", "--width", "0.0625"]
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "tinysegnet", "train", *map(str, arguments)]
+
+
+KILLS = int(os.environ.get("TINYSEGNET_KILLS", "4"))
+
+
+def test_killed_at_random_moments_and_resumed_is_the_same_bits(tmp_path):
+    """SIGKILL, again and again, until the run ends by itself. TINYSEGNET_KILLS=200 for the long form."""
+    subprocess.run(command("--runs", tmp_path, "--name", "whole", *OPTIONS), check=True, capture_output=True)
+    rng, kills, begun = random.Random(0), 0, tmp_path / "killed"
+    while True:
+        resume = (begun / "last.safetensors").exists()
+        if begun.exists() and not resume:
+            (begun / "config.json").unlink(missing_ok=True)  # killed before anything was saved
+        arguments = ["--resume", begun] if resume else ["--runs", tmp_path, "--name", "killed", *OPTIONS]
+        process = subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            _, errors = process.communicate(timeout=rng.uniform(0.5, 4.0) if kills < KILLS else None)
+            assert process.returncode == 0, errors.decode()
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+            for path in begun.glob("*.safetensors"):
+                checkpoint.read(path)  # whatever the moment, what is there is whole
+    assert weights(begun / "last.safetensors") == weights(tmp_path / "whole" / "last.safetensors")
+    assert not list(begun.glob(".*.tmp"))
+
+
+# --- disks -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.EACCES], ids=errno.errorcode.get)
+@pytest.mark.parametrize("function", ["open", "fsync", "replace"])
+def test_a_disk_that_fails_at_any_write_keeps_the_old_file(tmp_path, data, val, monkeypatch, error, function):
+    path = tmp_path / "run" / "last.safetensors"
+    folder = RunFolder(tmp_path / "run", config(), CAMVID)
+    fit(model(), data, recipe=dataclasses.replace(RECIPE, epochs=1), run=folder, progress=False)
+    before = path.read_bytes()
+
+    def fails(*arguments, **settings):
+        raise OSError(error, os.strerror(error))
+
+    target = files if function == "open" else os
+    monkeypatch.setattr(target, function, fails, raising=False)
+    with pytest.raises(OSError, match=os.strerror(error)):
+        ts.save(path, model())
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    assert not list(path.parent.glob(".*.tmp"))
+
+
+# --- what is not finite ----------------------------------------------------------------------------------------------
+
+
+def test_a_poisoned_weight_is_named_and_the_last_good_checkpoint_kept(tmp_path, data, val):
+    folder = RunFolder(tmp_path / "run", config(), CAMVID)
+    fit(model(), data, val, recipe=dataclasses.replace(RECIPE, epochs=1), run=folder, progress=False)
+    kept = (folder.path / "last.safetensors").read_bytes()
+    broken = model()
+    broken.layers["encoder2.bn1"].params["gamma"][1] = np.nan
+    with pytest.raises(NonFiniteError, match=r"first in encoder2\.bn1\.gamma; the last good checkpoint is .*run/last"):
+        fit(broken, data, recipe=RECIPE, run=folder, progress=False)
+    assert (folder.path / "last.safetensors").read_bytes() == kept
+
+
+def test_an_overflow_is_found_in_its_layer(data):
+    broken = model()
+    broken.layers["decoder2.conv1"].params["weight"][...] = 3e38
+    with pytest.raises(NonFiniteError, match=r"at step 1, first in the output of decoder2\.(conv1|bn1)"):
+        fit(broken, data, recipe=RECIPE, progress=False)
+
+
+# --- folders that cannot be resumed ----------------------------------------------------------------------------------
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"config\.json: no such file"):
+        RunFolder.resume(tmp_path)
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(DataError, match="cannot be read"):
+        RunFolder.resume(tmp_path)
+    (tmp_path / "config.json").write_text('{"size": [20, 28]}')
+    with pytest.raises(CheckpointError, match=r"last\.safetensors: no such file"):
+        RunFolder.resume(tmp_path)
+    ts.save(tmp_path / "last.safetensors", model())
+    with pytest.raises(DataError, match="does not say where the training stood"):
+        RunFolder.resume(tmp_path)
+
+
+def test_threads_do_not_change_a_bit(tmp_path):
+    """--deterministic, with one thread and with two."""
+    for threads in ("1", "2"):
+        options = [*OPTIONS, "--threads", threads, "--deterministic", "--runs", tmp_path, "--name", threads]
+        subprocess.run(command(*options), check=True, capture_output=True)
+    assert weights(tmp_path / "1" / "last.safetensors") == weights(tmp_path / "2" / "last.safetensors")
+
+
+def test_ctrl_c_on_the_command_line_saves_and_is_exit_code_130(tmp_path):
+    arguments = ["--runs", tmp_path, "--name", "run", *OPTIONS, "--epochs", "100000"]
+    process = subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    path = tmp_path / "run" / "metrics.csv"
+    while process.poll() is None and not path.exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 130, errors
+    assert f"tinysegnet train --resume {tmp_path / 'run'}" in errors
+    assert "Traceback" not in errors
+    assert checkpoint.read(tmp_path / "run" / "last.safetensors").progress["step"] > 0
