@@ -17,6 +17,7 @@ FLOORS = [
     {"layers", "gradcheck", "metrics"},
     {"models", "optim", "data"},
     {"checkpoint", "viz", "report"},
+    {"pretrained"},
     {"predict", "runs", "signals"},
     {"train"},
     {"commands"},

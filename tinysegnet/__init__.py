@@ -9,6 +9,7 @@ from . import backend, data, errors, gradcheck, layers, metrics, ops, optim
 from .checkpoint import load, save
 from .models import build, models
 from .predict import evaluate, predict, predict_probs
+from .pretrained import load_ready
 from .train import Recipe, fit
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ __all__ = [
     "gradcheck",
     "layers",
     "load",
+    "load_ready",
     "metrics",
     "models",
     "ops",

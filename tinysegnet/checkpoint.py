@@ -24,7 +24,7 @@ import safetensors
 import safetensors.numpy
 
 from .data import CAMVID, Palette
-from .errors import CheckpointError, TinySegNetError
+from .errors import CheckpointError, SettingError, TinySegNetError
 from .files import write_atomically
 from .models import Network, build, models
 
@@ -65,13 +65,23 @@ def save(
     training: dict[str, Any] | None = None,
     progress: dict[str, Any] | None = None,
     optimizer: dict[str, np.ndarray] | None = None,
+    half: bool = False,
 ) -> None:
-    """Write a checkpoint. Raises OSError if it cannot be written; an older file at `path` is then intact."""
+    """Write a checkpoint. Raises OSError if it cannot be written; an older file at `path` is then intact.
+
+    half: store float16, half the size and good enough to predict; SettingError if a number is too large for it.
+    """
     parts = {"model": model.config, "palette": asdict(palette), "training": training or {}, "progress": progress or {}}
     arrays = model.state() | {f"{OPTIMIZER}{name}": array for name, array in (optimizer or {}).items()}
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    arrays = {name: np.ascontiguousarray(_halved(array) if half else array) for name, array in arrays.items()}
     metadata = {"format": FORMAT, "sha256": _digest(arrays), **{name: json.dumps(part) for name, part in parts.items()}}
     write_atomically(path, safetensors.numpy.save(arrays, metadata=metadata))
+
+
+def _halved(array: np.ndarray) -> np.ndarray:
+    if np.abs(array).max(initial=0) > np.finfo(np.float16).max:
+        raise SettingError("a weight is too large for float16: save it whole")
+    return array.astype(np.float16)
 
 
 def load(path: str | PathLike[str]) -> Network:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import tyro
 
 from . import backend
-from .commands import checking, options, pictures, setup, training
+from .commands import checking, export, options, pictures, setup, training
 from .data import open_dataset
 from .errors import NonFiniteError, TinySegNetError
 from .train import recipe_for
@@ -45,6 +45,7 @@ def _parse(arguments: list[str]) -> Any:
         Annotated[training.Train, train]
         | Annotated[training.Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[pictures.Predict, tyro.conf.subcommand("predict")]
+        | Annotated[export.Export, tyro.conf.subcommand("export")]
         | Annotated[checking.Gradcheck, tyro.conf.subcommand("gradcheck")]
         | Annotated[checking.Summary, tyro.conf.subcommand("summary")]
         | Annotated[pictures.Data, tyro.conf.subcommand("data")]
