@@ -44,13 +44,9 @@ def test_a_file_of_that_name_comes_first(tmp_path, monkeypatch):
 def test_export_leaves_out_what_only_training_needs(tmp_path, capsys):
     model = ts.build("tiny", width=1 / 4)
     slots = {f"{name}/mean": np.ones_like(array) for name, array in model.named_parameters()}
-    checkpoint.save(
-        tmp_path / "last.safetensors", model, training={"size": [20, 28]}, progress={"step": 1}, optimizer=slots
-    )
-    assert (
-        main(["export", str(tmp_path / "last.safetensors"), "--half", "--out", str(tmp_path / "small.safetensors")])
-        == 0
-    )
+    last, small_path = tmp_path / "last.safetensors", tmp_path / "small.safetensors"
+    checkpoint.save(last, model, training={"size": [20, 28]}, progress={"step": 1}, optimizer=slots)
+    assert main(["export", str(last), "--half", "--out", str(small_path)]) == 0
     assert "small.safetensors" in capsys.readouterr().out
     small = checkpoint.read(small_path)
     assert not small.optimizer
