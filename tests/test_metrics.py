@@ -85,12 +85,24 @@ def test_absent_classes():
     np.testing.assert_array_equal(scores.IoU, [0.75, np.nan, 0, 1])
     np.testing.assert_allclose([scores.G, scores.C, scores.mIoU], [10 / 12, 1.75 / 2, 1.75 / 3])
     sky, fence, car, road = scores.table().splitlines()[1:5]
-    assert sky.split() == ["Sky", "66.7", "%", "0.750", "0.750"]
-    assert fence.split() == ["Fence", "absent", "-", "-"]
-    assert car.split() == ["Car", "absent", "-", "0.000"]
-    assert road.split() == ["Road", "33.3", "%", "1.000", "1.000"]
+    assert sky.split() == ["Sky", "8", "66.7", "%", "0.750", "0.750"]
+    assert fence.split() == ["Fence", "0", "absent", "-", "-"]
+    assert car.split() == ["Car", "0", "absent", "-", "0.000"]
+    assert road.split() == ["Road", "4", "33.3", "%", "1.000", "1.000"]
     assert "(2 of 4 classes present)" in scores.table()
     assert scores.table().splitlines()[-1].endswith(": Car")
+
+
+def test_a_floor_stands_beside_the_scores():
+    scores = Scores.from_confusion(np.array([[1500, 500], [0, 0]]), ["Sky", "Tree"])
+    floor = Scores.from_confusion(np.array([[1000, 1000], [0, 0]]), ["Sky", "Tree"])
+    head, sky, tree, averages, beside = scores.table(floor, "position prior").splitlines()[:5]
+    assert head.endswith("IoU  position prior: IoU")
+    assert sky.split() == ["Sky", "2,000", "100.0", "%", "0.750", "0.750", "0.500"]
+    assert tree.split() == ["Tree", "0", "absent", "-", "0.000", "0.000"]
+    assert len(head) == len(sky) == len(tree)
+    assert averages.startswith("G 0.750")
+    assert beside == "G 0.500  C 0.500  mIoU 0.250  position prior"
 
 
 def test_as_dict_is_json():

@@ -5,7 +5,7 @@ model = ts.build("tiny", num_classes=11)
 logits = model.forward(pictures, training=True)
 """
 
-from . import backend, data, errors, gradcheck, layers, metrics, ops, optim
+from . import backend, data, errors, gradcheck, layers, metrics, ops, optim, viz
 from .checkpoint import load, save
 from .models import build, models
 from .predict import evaluate, predict, predict_probs
@@ -33,4 +33,5 @@ __all__ = [
     "predict",
     "predict_probs",
     "save",
+    "viz",
 ]

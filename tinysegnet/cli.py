@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import tyro
 
 from . import backend
-from .commands import checking, export, options, pictures, setup, training
+from .commands import checking, export, options, pictures, predicting, setup, training
 from .data import open_dataset
 from .errors import NonFiniteError, TinySegNetError
 from .train import recipe_for
@@ -43,8 +43,8 @@ def _parse(arguments: list[str]) -> Any:
     train = tyro.conf.subcommand("train", default=_train_defaults(arguments))
     commands = (
         Annotated[training.Train, train]
-        | Annotated[training.Evaluate, tyro.conf.subcommand("evaluate")]
-        | Annotated[pictures.Predict, tyro.conf.subcommand("predict")]
+        | Annotated[predicting.Evaluate, tyro.conf.subcommand("evaluate")]
+        | Annotated[predicting.Predict, tyro.conf.subcommand("predict")]
         | Annotated[export.Export, tyro.conf.subcommand("export")]
         | Annotated[checking.Gradcheck, tyro.conf.subcommand("gradcheck")]
         | Annotated[checking.Summary, tyro.conf.subcommand("summary")]

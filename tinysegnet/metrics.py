@@ -82,24 +82,29 @@ class Scores:
         G = float(_ratio(correct.sum(), pixels.sum()))
         return cls(matrix, names, pixels, accuracy, IoU, G, _mean_present(accuracy), _mean_present(IoU))
 
-    def table(self) -> str:
-        """The scores as text, one class a line, then the three averages."""
+    def table(self, floor: Scores | None = None, floor_name: str = "floor") -> str:
+        """The scores as text, one class a line, then the three averages; a floor's IoU and averages beside them."""
         width = max(5, *map(len, self.names))
-        lines = [f"{'class':<{width}}  {'pixels':>7}  {'accuracy':>8}  {'IoU':>6}"]
-        lines += [self._row(k, width) for k in range(len(self.names))]
+        head = f"{'class':<{width}}  {'pixels':>13}  {'share':>7}  {'accuracy':>8}  {'IoU':>6}"
+        lines = [head + (f"  {floor_name}: IoU" if floor else "")]
+        lines += [self._row(k, width, floor, len(floor_name) + 5) for k in range(len(self.names))]
         present = int((self.pixels > 0).sum())
-        lines += [
-            f"G {self.G:.3f}  C {self.C:.3f}  mIoU {self.mIoU:.3f}  ({present} of {len(self.names)} classes present)"
-        ]
+        lines += [f"{self.averages()}  ({present} of {len(self.names)} classes present)"]
+        lines += [f"{floor.averages()}  {floor_name}"] if floor else []
         wrong = [name for name, n, IoU in zip(self.names, self.pixels, self.IoU, strict=True) if n == 0 and IoU == 0]
         if wrong:
             lines += [f"predicted though absent from the labels, IoU 0 counts in mIoU: {', '.join(wrong)}"]
         return "\n".join(lines)
 
-    def _row(self, k: int, width: int) -> str:
+    def averages(self) -> str:
+        """The three averages on one line."""
+        return f"G {self.G:.3f}  C {self.C:.3f}  mIoU {self.mIoU:.3f}"
+
+    def _row(self, k: int, width: int, floor: Scores | None, floor_width: int) -> str:
         share = f"{100 * self.pixels[k] / self.pixels.sum():5.1f} %" if self.pixels[k] else "absent"
-        accuracy, IoU = ("-" if np.isnan(v) else f"{v:.3f}" for v in (self.accuracy[k], self.IoU[k]))
-        return f"{self.names[k]:<{width}}  {share:>7}  {accuracy:>8}  {IoU:>6}"
+        row = f"{self.names[k]:<{width}}  {self.pixels[k]:>13,}  {share:>7}"
+        row += f"  {_figure(self.accuracy[k]):>8}  {_figure(self.IoU[k]):>6}"
+        return row + (f"  {_figure(floor.IoU[k]):>{floor_width}}" if floor else "")
 
     def as_dict(self) -> dict[str, Any]:
         """The same for JSON: plain numbers, None where a class is absent."""
@@ -142,6 +147,10 @@ def _mean_present(values: np.ndarray) -> float:
     """Mean over the entries that are not NaN; NaN if there is none."""
     present = values[~np.isnan(values)]
     return float(present.mean()) if present.size else float("nan")
+
+
+def _figure(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.3f}"
 
 
 def _or_none(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""tinysegnet predict, data crops, data floors, data scenes."""
+"""tinysegnet data crops, data floors, data scenes."""
 
 from __future__ import annotations
 
@@ -11,40 +11,13 @@ import tyro
 from PIL import Image
 from tqdm import tqdm
 
-from .. import checkpoint, viz
-from ..data import CAMVID, CamVid, Sample, make_crops, read_image
+from .. import viz
+from ..data import CAMVID, CamVid, Sample, make_crops
 from ..data.floors import floors
 from ..data.toyscenes import ToyScenes
-from ..errors import DataError
-from ..predict import predict
 from .training import load_split
 
-__all__ = ["Crops", "Data", "Floors", "Predict", "Scenes"]
-
-
-@dataclass(frozen=True)
-class Predict:
-    """Segment pictures: for each, an overlay with a legend."""
-
-    checkpoint: tyro.conf.Positional[Path]
-    """A .safetensors file that `train` wrote."""
-    images: tyro.conf.Positional[tuple[Path, ...]]
-    """PNG or JPEG files, of any size."""
-    out: Path
-    """A folder for the results; made if it is missing."""
-
-    def run(self) -> int:
-        if not self.images:
-            raise DataError("predict: no picture given. Name one or more PNG or JPEG files")
-        loaded = checkpoint.read(self.checkpoint)
-        self.out.mkdir(parents=True, exist_ok=True)
-        for path in self.images:
-            image = read_image(path)
-            labels = predict(loaded.model, image, size=loaded.size)
-            target = self.out / f"{path.stem}_overlay.png"
-            viz.labelled_picture(image, labels, loaded.palette).save(target)
-            print(target)
-        return 0
+__all__ = ["Crops", "Data", "Floors", "Scenes"]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
-"""tinysegnet train, evaluate."""
+"""tinysegnet train."""
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -11,15 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from tqdm import tqdm
 
-from .. import backend, checkpoint
+from .. import backend
 from ..data import CamVid, Dataset, InMemory, open_dataset
 from ..errors import DataError
 from ..models import build, models
-from ..predict import evaluate
 from ..runs import RunFolder, read_config
 from ..train import Recipe, fit
 
-__all__ = ["Evaluate", "Train", "load_split"]
+__all__ = ["Train", "load_split"]
 
 if TYPE_CHECKING:  # the names are known at run time only
     ModelName = str
@@ -113,30 +111,3 @@ class Train:
 
     def _default_name(self) -> str:
         return f"{Path(self.data).resolve().name}-{self.model}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-
-@dataclass(frozen=True)
-class Evaluate:
-    """Score a trained network on labelled pictures: G, C, mIoU and every class, at the labels' own resolution."""
-
-    checkpoint: tyro.conf.Positional[Path]
-    """A .safetensors file that `train` wrote."""
-    data: str = "toy"
-    """"toy", or a folder."""
-    split: str = "val"
-    """Which part of it."""
-    limit: int | None = None
-    """Use only so many pictures."""
-    json: bool = False
-    """Print one JSON object instead of the table."""
-
-    def run(self) -> int:
-        loaded = checkpoint.read(self.checkpoint)
-        data = load_split(self.data, self.split, self.limit)
-        scores = evaluate(loaded.model, data, size=loaded.size, progress=_counted(len(data)))
-        print(json.dumps({**scores.as_dict(), "images": len(data)}) if self.json else scores.table())
-        return 0
-
-
-def _counted(total: int) -> Any:
-    return lambda loop: tqdm(loop, total=total, desc="evaluating", unit="picture", leave=False, dynamic_ncols=True)

@@ -5,6 +5,7 @@ from .batches import batches, num_batches
 from .camvid import CamVid
 from .class_weights import PixelCounts, count_pixels, median_frequency_weights, sqrt_median_frequency_weights
 from .crops import make_crops
+from .find import find_pictures
 from .memory import InMemory
 from .open import open_dataset
 from .palette import CAMVID, Palette
@@ -22,6 +23,7 @@ __all__ = [
     "Sample",
     "batches",
     "count_pixels",
+    "find_pictures",
     "make_crops",
     "median_frequency_weights",
     "num_batches",

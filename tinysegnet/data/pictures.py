@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import DataError
 from .palette import Palette
@@ -25,9 +25,14 @@ MAX_PIXELS = 50_000_000  # a file of 100 bytes can claim to be 60000 x 60000: re
 _WIDENED = {"L;2": 85, "L;4": 17}
 
 
-def read_image(path: str | PathLike[str]) -> np.ndarray:
-    """A PNG or JPEG file, recognised by its content -> (H, W, 3) uint8, RGB; transparency is dropped."""
+def read_image(path: str | PathLike[str], *, upright: bool = False) -> np.ndarray:
+    """A PNG or JPEG file, recognised by its content -> (H, W, 3) uint8, RGB; transparency is dropped.
+
+    upright: turn the picture as its EXIF data say that the camera was held. Not for pictures with label maps, whose
+    pixels must stay where the labels are.
+    """
     image, _ = _open(Path(path), ["PNG", "JPEG"])
+    image = _turned_upright(image) if upright else image
     if image.mode in ("F", "I") or image.mode.startswith("I;16"):
         raise DataError(f"{path}: 16-bit picture (expected 8 bits per channel). Convert it")
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
@@ -80,6 +85,15 @@ def _open(path: Path, formats: list[str]) -> tuple[Image.Image, str]:
     except Exception as error:  # damaged bytes: OSError, SyntaxError, ValueError, zlib.error, ... come out of Pillow
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: cannot be decoded, {reason} (expected a whole {expected}). Replace it") from error
+
+
+def _turned_upright(image: Image.Image) -> Image.Image:
+    """The picture turned by its EXIF orientation; damaged EXIF data cost the turn, not the picture."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return ImageOps.exif_transpose(image)
+    except Exception:  # whatever bytes call themselves EXIF: struct.error, SyntaxError, ValueError, ...
+        return image
 
 
 def _check_size(path: Path, size: tuple[int, int]) -> None:

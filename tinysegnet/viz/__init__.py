@@ -6,24 +6,36 @@ Pixels are exact where pixels matter: overlays, legends and label maps are compo
 
 from .curves import curves_figure, per_class_figure
 from .figures import DARK, LIGHT, Theme, save_figure
+from .files import Animation, index_picture, picture_bytes
 from .legend import legend_strip
+from .live import LivePlot
+from .matrix import class_histogram_figure, confusion_figure
 from .overlay import colour_map, error_picture, overlay
 from .pictures import labelled_picture, overlays_figure, overlays_picture, show_labels, show_sample
+from .samples import show_batch, show_worst
 
 __all__ = [
     "DARK",
     "LIGHT",
+    "Animation",
+    "LivePlot",
     "Theme",
+    "class_histogram_figure",
     "colour_map",
+    "confusion_figure",
     "curves_figure",
     "error_picture",
+    "index_picture",
     "labelled_picture",
     "legend_strip",
     "overlay",
     "overlays_figure",
     "overlays_picture",
     "per_class_figure",
+    "picture_bytes",
     "save_figure",
+    "show_batch",
     "show_labels",
     "show_sample",
+    "show_worst",
 ]

@@ -58,8 +58,8 @@ def per_class_figure(
     """
     order = np.argsort(-np.nan_to_num(scores.IoU, nan=-1), kind="stable") if sort else np.arange(len(scores.IoU))
     figure = new_figure(width, 0.3 * len(order) + TOP + BOTTOM, theme)
-    names = [_shortened(class_name(palette, int(k))) for k in order]
-    axes = _axes(figure, (0, 0, *figure.get_size_inches()), left=0.3 + max(_inches(figure, n, 10) for n in names))
+    names = [shortened(class_name(palette, int(k))) for k in order]
+    axes = _axes(figure, (0, 0, *figure.get_size_inches()), left=0.3 + max(inches(figure, n, 10) for n in names))
     style_axes(axes, theme, "IoU per class")
     for row, k in enumerate(order):
         _draw_bar(axes, row, names[row], float(scores.IoU[k]), int(scores.pixels[k]), palette.colors[k], theme)
@@ -114,9 +114,9 @@ def _draw_panel(
     digits = ".2g" if panel == "rate" else ".3f"
     ends = [(_last(y), f"{name} {_last(y):{digits}}".strip(), color) for name, y, color in curves]
     ends = [end for end in ends if math.isfinite(end[0])]
-    ends += [(value, f"{_shortened(name)} {value:.3f}", theme.muted) for name, value in floors.items()]
+    ends += [(value, f"{shortened(name)} {value:.3f}", theme.muted) for name, value in floors.items()]
     # "1.25e-05": at least that much, so that loss and learning rate, one below the other, end at the same place
-    room = max(_inches(figure, text, 9) for text in ["1.25e-05"] + [text for _, text, _ in ends])
+    room = max(inches(figure, text, 9) for text in ["1.25e-05"] + [text for _, text, _ in ends])
     axes = _axes(figure, cell, right=RIGHT + 0.25 + room)
     style_axes(axes, theme, *_titles(panel, history))
     for value in floors.values():
@@ -234,7 +234,7 @@ def _axes(figure: Figure, cell: tuple[float, float, float, float], *, left: floa
     )
 
 
-def _inches(figure: Figure, text: str, fontsize: float) -> float:
+def inches(figure: Figure, text: str, fontsize: float) -> float:
     """How wide a text will be in this figure."""
     artist = figure.text(0, 0, text, fontsize=fontsize, parse_math=False)
     width = artist.get_window_extent().width / figure.dpi
@@ -247,6 +247,6 @@ def _last(values: np.ndarray) -> float:
     return float(finite[-1]) if len(finite) else math.nan
 
 
-def _shortened(name: str, longest: int = 34) -> str:
+def shortened(name: str, longest: int = 34) -> str:
     name = " ".join(name.split())
     return name if len(name) <= longest else f"{name[: longest // 2]}…{name[-longest // 2 + 1 :]}"

@@ -36,7 +36,7 @@ def labelled_picture(
     painted = Image.fromarray(overlay(enlarge(image, scale), enlarge(labels, scale), palette, alpha))
     width = max(painted.width, 640)
     legend = legend_strip(palette, width, labels, font_size=max(15, round(width / 56)))
-    return _stacked([painted, Image.fromarray(legend)], width)
+    return stacked([painted, Image.fromarray(legend)], width)
 
 
 def overlays_picture(samples: Sequence[Compared], palette: Palette, *, panel_width: int = 400) -> Image.Image:
@@ -50,7 +50,7 @@ def overlays_picture(samples: Sequence[Compared], palette: Palette, *, panel_wid
     rows = [_headings(width, panel_width, gap, size)]
     rows += [_compared_row(sample, palette, width, panel_width, gap, size) for sample in samples]
     rows += [Image.fromarray(legend_strip(palette, width, font_size=size))]
-    return _stacked(rows, width)
+    return stacked(rows, width)
 
 
 def overlays_figure(samples: Sequence[Compared], palette: Palette) -> Figure:
@@ -63,7 +63,7 @@ def show_labels(labels: np.ndarray, palette: Palette) -> Figure:
     labels = np.asarray(labels)
     panel = Image.fromarray(colour_map(enlarge(labels, _fitting_scale(labels, 480)), palette))
     width = max(panel.width, 480)
-    return figure_of(_stacked([panel, Image.fromarray(legend_strip(palette, width, labels))], width))
+    return figure_of(stacked([panel, Image.fromarray(legend_strip(palette, width, labels))], width))
 
 
 def show_sample(sample: Sample, palette: Palette) -> Figure:
@@ -73,9 +73,9 @@ def show_sample(sample: Sample, palette: Palette) -> Figure:
     labels = Image.fromarray(colour_map(enlarge(sample.labels, scale), palette))
     width = max(2 * image.width + 8, 480)
     H, W = sample.labels.shape
-    title = _text_row([(0, _fitted(sample.name, 14, width - 120), INK), (width, f"{H} x {W}", MUTED)], width, 14)
+    title = _text_row([(0, fitted(sample.name, 14, width - 120), INK), (width, f"{H} x {W}", MUTED)], width, 14)
     legend = Image.fromarray(legend_strip(palette, width, sample.labels))
-    return figure_of(_stacked([title, _side_by_side([image, labels], 8), legend], width))
+    return figure_of(stacked([title, _side_by_side([image, labels], 8), legend], width))
 
 
 def compared_panels(sample: Compared, palette: Palette, width: int, height: int) -> list[Image.Image]:
@@ -86,13 +86,12 @@ def compared_panels(sample: Compared, palette: Palette, width: int, height: int)
     """
     image, labels, prediction = as_uint8(sample[0]), np.asarray(sample[1]), np.asarray(sample[2])
     H, W = labels.shape
-    factor = min(width / W, height / H)
-    size = max(1, round(W * factor)), max(1, round(H * factor))
-    image = np.asarray(Image.fromarray(image).resize(size, _nearest if factor > 2 else Image.Resampling.LANCZOS))
-    labels, prediction = _resized(labels, size), _resized(prediction, size)
+    size = fitted_size((H, W), width, height)
+    image = np.asarray(Image.fromarray(image).resize(size, _nearest if size[0] > 2 * W else Image.Resampling.LANCZOS))
+    labels, prediction = resized(labels, size), resized(prediction, size)
     arrays = (
         image,
-        _truth_panel(image, labels, palette),
+        truth_panel(image, labels, palette),
         overlay(image, prediction, palette, 0.7),
         error_picture(image, labels, prediction, palette),
     )
@@ -103,6 +102,12 @@ def pixel_accuracy(labels: np.ndarray, prediction: np.ndarray, palette: Palette)
     """Share of the labelled pixels that are predicted right; None if no pixel is labelled."""
     counted = is_class(np.asarray(labels), palette)
     return float((labels == prediction)[counted].mean()) if counted.any() else None
+
+
+def fitted_size(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
+    """(W, H) of a picture of `size` = (H, W) that is made as large as fits into width x height."""
+    factor = min(width / size[1], height / size[0])
+    return max(1, round(size[1] * factor)), max(1, round(size[0] * factor))
 
 
 def caption(sample: Compared, palette: Palette) -> str:
@@ -119,13 +124,13 @@ def enlarge(array: np.ndarray, scale: int) -> np.ndarray:
 _nearest = Image.Resampling.NEAREST
 
 
-def _truth_panel(image: np.ndarray, labels: np.ndarray, palette: Palette) -> np.ndarray:
+def truth_panel(image: np.ndarray, labels: np.ndarray, palette: Palette) -> np.ndarray:
     """The labels over the picture as strongly as the prediction's, and hatching where there are none."""
     void = ~is_class(labels, palette)[..., None]
     return np.where(void, colour_map(labels, palette), overlay(image, labels, palette, 0.7))
 
 
-def _resized(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resized(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Nearest neighbour to `size` = (W, H), for class numbers of any integer dtype."""
     (W, H), (h, w) = size, labels.shape
     return labels[(np.arange(H) * h // H)[:, None], np.arange(W) * w // W]
@@ -140,7 +145,7 @@ def _compared_row(sample: Compared, palette: Palette, width: int, panel_width: i
     panels = compared_panels(sample, palette, panel_width, round(1.2 * panel_width))
     right = width - gap
     note = caption(sample, palette)
-    name = _fitted(sample[3], size, width // 2)
+    name = fitted(sample[3], size, width // 2)
     text = _text_row([(gap, name, INK), (right, note, MUTED)], width, size)
     row = Image.new("RGB", (width, text.height + panels[0].height + gap), PAPER)
     row.paste(text, (0, 0))
@@ -167,7 +172,7 @@ def _text_row(texts: list[tuple[int, str, tuple[int, int, int]]], width: int, si
     return row
 
 
-def _fitted(text: str, size: int, room: int) -> str:
+def fitted(text: str, size: int, room: int) -> str:
     """The text on one line, its middle left out if it is wider than `room`: the end of a path says more."""
     font, text = load_font(size), " ".join(text.split())
     if text_width(text, font) <= room:
@@ -179,7 +184,7 @@ def _fitted(text: str, size: int, room: int) -> str:
     return "…"
 
 
-def _stacked(pictures: Sequence[Image.Image], width: int) -> Image.Image:
+def stacked(pictures: Sequence[Image.Image], width: int) -> Image.Image:
     """One below the other, each centred."""
     canvas = Image.new("RGB", (width, sum(p.height for p in pictures)), PAPER)
     y = 0

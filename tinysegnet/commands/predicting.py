@@ -1,0 +1,211 @@
+"""tinysegnet predict, evaluate: a trained network at work."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from PIL import Image
+from tqdm import tqdm
+
+from .. import viz
+from ..checkpoint import Checkpoint
+from ..data import Dataset, Palette, find_pictures, read_image
+from ..data.floors import position_prior
+from ..errors import DataError, SettingError, TinySegNetError
+from ..files import write_atomically
+from ..metrics import Scores
+from ..predict import Size, evaluate, predict, working_size
+from ..pretrained import open_checkpoint
+from .training import load_split
+
+__all__ = ["Evaluate", "Predict"]
+
+SUFFIXES = ("_overlay", "_colours", "_labels")
+MAX_WORKING_PIXELS = 4_000_000  # of the picture inside the network: vgg16 keeps 256 bytes a pixel, several times
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Segment pictures of any size: STEM_overlay.png, STEM_colours.png and STEM_labels.png for each.
+
+    The overlay has a legend (small pictures are enlarged in it); the colour map and the labels, a palette PNG whose
+    values are the class numbers, have the picture's own size. Photographs are turned upright first. A bad picture
+    costs one line of its own and exit code 2 at the end; the others are done.
+    """
+
+    checkpoint: tyro.conf.Positional[Path]
+    """A .safetensors file that `train` wrote, or "toy", the network that comes with this package."""
+    images: tyro.conf.Positional[tuple[Path, ...]]
+    """Files, or folders of files: PNG or JPEG, of any size and name."""
+    out: Path
+    """A folder for the results; made if it is missing."""
+    scale: float = 1.0
+    """A factor on the height and width at which the network works: 1 is the scale it was trained at."""
+    gif: bool = False
+    """Write predictions.gif too, an animation of all overlays."""
+
+    def run(self) -> int:
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise SettingError(f"scale {self.scale} (expected a number above 0). Give 1 for the training scale")
+        paths = self._paths()
+        loaded = open_checkpoint(self.checkpoint)
+        _make_folder(self.out)
+        animation = viz.Animation(loaded.palette, len(paths)) if self.gif else None
+        done = list(self._each(loaded, paths, animation))
+        if animation and animation.frames:
+            write_atomically(self.out / "predictions.gif", animation.to_bytes())
+            print(_printable(self.out / "predictions.gif"))
+        return 0 if all(done) else 2
+
+    def _paths(self) -> list[Path]:
+        """The pictures to do. Results that lie in a folder from an earlier run are none, if they are written there."""
+        if not self.images:
+            raise DataError("predict: no picture given (expected PNG or JPEG files, or folders). Name one or more")
+        named, out = set(self.images), self.out.resolve()
+        return [
+            path for path in find_pictures(self.images)
+            if path in named or path.parent.resolve() != out or not path.stem.endswith(SUFFIXES)
+        ]  # fmt: skip
+
+    def _each(self, loaded: Checkpoint, paths: list[Path], animation: viz.Animation | None) -> Iterator[bool]:
+        """Do one picture after the other; was it well?"""
+        stems = _own_stems(paths)
+        loop = tqdm(
+            paths, desc="predicting", unit="picture", leave=False, dynamic_ncols=True, disable=len(paths) < 2 or None
+        )
+        for i, path in enumerate(loop):
+            try:
+                image, labels = self._one(loaded, path)
+            except TinySegNetError as error:
+                tqdm.write(_printable(f"error: {error}"), file=sys.stderr)
+                yield False
+                continue
+            written = self._write(image, labels, loaded.palette, stems[i])
+            tqdm.write(_printable(written), file=sys.stdout)  # print would tear the bar
+            if animation:
+                animation.add(image, labels, _printable(path.name), i + 1)
+            yield True
+
+    def _one(self, loaded: Checkpoint, path: Path) -> tuple[np.ndarray, np.ndarray]:
+        """The picture (H, W, 3), upright, and its labels (H, W)."""
+        image = read_image(path, upright=True)
+        return image, predict(loaded.model, image, size=self._size(path, image.shape[:2], loaded.size))
+
+    def _size(self, path: Path, own: Size, training: Size | None) -> Size:
+        """(H, W) whose area the network works at. Without a recorded training size the scale is of the picture's."""
+        H, W = own if training is None else training
+        size = max(1, round(H * self.scale)), max(1, round(W * self.scale))
+        h, w = working_size(own, size)
+        if h * w > MAX_WORKING_PIXELS:
+            factor = self.scale * math.sqrt(MAX_WORKING_PIXELS / (h * w))
+            raise SettingError(
+                f"{path}: {h} x {w} pixels are too many for the network (at most {MAX_WORKING_PIXELS / 1e6:.0f} Mpx)."
+                f" Give --scale {math.floor(1000 * factor) / 1000:g} or less"
+            )
+        return size
+
+    def _write(self, image: np.ndarray, labels: np.ndarray, palette: Palette, stem: str) -> Path:
+        """The three pictures; -> path of the overlay. One after the other, to hold one in memory at a time."""
+        overlay, colours, numbers = (self.out / f"{stem}{suffix}.png" for suffix in SUFFIXES)
+        write_atomically(overlay, viz.picture_bytes(viz.labelled_picture(image, labels, palette)))
+        write_atomically(colours, viz.picture_bytes(Image.fromarray(viz.colour_map(labels, palette))))
+        write_atomically(numbers, viz.picture_bytes(viz.index_picture(labels, palette)))
+        return overlay
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score a trained network on labelled pictures: G, C, mIoU and every class, at the labels' own resolution.
+
+    Beside it stands the position prior: what guessing by place alone reaches, learnt from the training pictures of
+    the same data. A network is worth what it adds to that.
+    """
+
+    checkpoint: tyro.conf.Positional[Path]
+    """A .safetensors file that `train` wrote, or "toy", the network that comes with this package."""
+    data: str = "toy"
+    """"toy", or a folder."""
+    split: str = "val"
+    """Which part of it."""
+    limit: int | None = None
+    """Use only so many pictures, of the training pictures for the floor too."""
+    out: Path | None = None
+    """A folder for confusion.png and per_class.png; made if it is missing."""
+    no_floor: bool = False
+    """Leave the position prior out, which saves reading the training pictures."""
+    json: bool = False
+    """Print one JSON object instead of the table."""
+
+    def run(self) -> int:
+        loaded = open_checkpoint(self.checkpoint)
+        data = load_split(self.data, self.split, self.limit)
+        _compare_names(loaded.palette, data)
+        scores = evaluate(loaded.model, data, size=loaded.size, progress=_counted(len(data)))
+        floor = None if self.no_floor else self._floor(data)
+        if self.out is not None:
+            _make_folder(self.out)
+            viz.save_figure(viz.confusion_figure(scores, data.palette), self.out / "confusion.png")
+            viz.save_figure(viz.per_class_figure(scores, data.palette), self.out / "per_class.png")
+        print(self._json(scores, floor, len(data)) if self.json else scores.table(floor, "position prior"))
+        return 0
+
+    def _floor(self, data: Dataset) -> Scores | None:
+        """The position prior, if there are labelled training pictures."""
+        try:
+            return position_prior(load_split(self.data, "train", self.limit), data)
+        except DataError:
+            return None  # no such split, or a bad file in it: that is no reason to refuse the evaluation
+
+    def _json(self, scores: Scores, floor: Scores | None, images: int) -> str:
+        floors = {"position prior": floor.as_dict()} if floor else {}
+        return json.dumps({**scores.as_dict(), "images": images, "floors": floors})
+
+
+def _own_stems(paths: list[Path]) -> list[str]:
+    """A name for the results of each picture: its stem, with a number where that is taken already.
+
+    >>> _own_stems([Path("x/a.png"), Path("y/A.jpg"), Path("b.png")])
+    ['a', 'A-2', 'b']
+    """
+    taken: set[str] = set()
+    stems = []
+    for path in paths:
+        # 255 bytes are the longest name of a file, and a suffix and a number must fit.
+        first = path.stem.encode(errors="surrogateescape")[:220].decode(errors="ignore")
+        names = (first if n == 1 else f"{first}-{n}" for n in range(1, len(paths) + 2))
+        stem = next(name for name in names if name.casefold() not in taken)  # many systems take A for a
+        taken.add(stem.casefold())
+        stems.append(stem)
+    return stems
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise DataError(f"{path}: a file is in the way (expected a folder for the results). Name another") from None
+
+
+def _printable(text: object) -> str:
+    """Names of files may hold bytes that are no text."""
+    return str(text).encode(errors="backslashreplace").decode()
+
+
+def _compare_names(palette: Palette, data: Dataset) -> None:
+    """Equal numbers of other classes would be scored without a complaint, and wrongly."""
+    pairs = zip(palette.names, data.palette.names, strict=False)
+    different = next((f"class {k} is {a!r} there, {b!r} here" for k, (a, b) in enumerate(pairs) if a != b), "")
+    if different and palette.num_classes == data.palette.num_classes:
+        print(f"warning: {data.name}: not the classes of the checkpoint ({different})", file=sys.stderr)
+
+
+def _counted(total: int) -> Any:
+    return lambda loop: tqdm(loop, total=total, desc="evaluating", unit="picture", leave=False, dynamic_ncols=True)

@@ -1,0 +1,58 @@
+"""Which pictures did somebody mean who named files and folders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+
+from ..errors import DataError
+
+__all__ = ["find_pictures", "natural_key"]
+
+SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # how every PNG and every JPEG file begins
+NAMES = (".png", ".jpg", ".jpeg")
+
+
+def find_pictures(paths: Iterable[str | PathLike[str]]) -> list[Path]:
+    """The picture files that are meant: a file is itself, a folder the pictures directly in it, in natural order.
+
+    In a folder a picture is what begins like a PNG or JPEG, whatever its name, and what is called one, so that its
+    reader can say why it is none; hidden files and all others are passed over. A file named twice is taken once.
+    A file that is missing is listed like any other. Raises DataError for a folder without a picture.
+    """
+    found: dict[Path, Path] = {}
+    for path in map(Path, paths):
+        for picture in _pictures_in(path) if path.is_dir() else [path]:
+            found.setdefault(picture.resolve(), picture)
+    return list(found.values())
+
+
+def natural_key(path: Path) -> tuple[list[str | int], str]:
+    """To sort names as people do: 2 before 10, capitals with small letters.
+
+    >>> [p.name for p in sorted(map(Path, ["b.png", "A10.png", "a2.png"]), key=natural_key)]
+    ['a2.png', 'A10.png', 'b.png']
+    """
+    # Text and numbers take turns, text first, so the same places always compare the same type.
+    parts = re.split(r"([0-9]+)", path.name.casefold())
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)], path.name
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    visible = (path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
+    pictures = sorted((path for path in visible if _looks_like_picture(path)), key=natural_key)
+    if not pictures:
+        raise DataError(f"{folder}: no picture in this folder (expected PNG or JPEG files). Name another one")
+    return pictures
+
+
+def _looks_like_picture(path: Path) -> bool:
+    if path.suffix.lower() in NAMES:
+        return True
+    try:
+        with open(path, "rb") as file:
+            return file.read(8).startswith(SIGNATURES)
+    except OSError:
+        return False  # it may not be read, and nothing says that it is a picture

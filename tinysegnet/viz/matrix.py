@@ -1,0 +1,170 @@
+"""Which class is taken for which, as a table in colours; and how many pixels each class has, as bars."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.figure import Figure
+
+from ..data.palette import Palette
+from ..errors import ShapeError
+from ..metrics import Scores
+from .curves import inches, shortened
+from .figures import LIGHT, Theme, new_figure
+from .legend import class_name, percent
+
+__all__ = ["class_histogram_figure", "confusion_figure"]
+
+MOST_NUMBERS = 24  # classes up to which the cells carry their numbers; beyond, colour alone is legible
+
+
+def confusion_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) -> Figure:
+    """The confusion matrix: a row for each true class, a column for each class predicted.
+
+    A cell is the share of the row's pixels, in percent (blank below a half), so every row adds up to 100 and the
+    diagonal is each class's accuracy. Right of a row stands how much of all labelled pixels it is; a row that the
+    labels do not contain is empty and says so. The figure grows with the classes.
+    """
+    K = len(scores.pixels)
+    numbers = K <= MOST_NUMBERS
+    cell = 0.44 if numbers else 0.23  # inches
+    names = [shortened(class_name(palette, k), 24) for k in range(K)]
+    shares = scores.confusion / np.maximum(scores.pixels, 1)[:, None]
+    figure, axes = _square_axes(names, cell, theme)
+    axes.imshow(shares, cmap=_shades(theme), vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+    _rule(axes, K, theme)
+    _name_both_sides(axes, names, palette, cell, theme)
+    _note_rows(axes, scores, theme)
+    if numbers:
+        _write_cells(axes, shares, theme)
+    return figure
+
+
+def class_histogram_figure(
+    counts: np.ndarray, palette: Palette, *, sort: bool = True, theme: Theme = LIGHT, width: float = 7.5
+) -> Figure:
+    """Pixels per class as bars in the class colours, with shares; largest first, or in order with sort=False.
+
+    counts: (K,), such as `count_pixels(data).pixels` or `scores.pixels`. width: inches. Raises ShapeError.
+    """
+    counts = np.asarray(counts)
+    if counts.shape != (palette.num_classes,):
+        raise ShapeError(f"counts {counts.shape} for {palette.num_classes} classes. Give one number per class")
+    order = np.argsort(-counts, kind="stable") if sort else np.arange(len(counts))
+    names = [shortened(class_name(palette, int(k))) for k in order]
+    figure = new_figure(width, 0.3 * len(order) + 0.95, theme)
+    axes = _bar_axes(figure, names, theme)
+    _title(axes, "Pixels per class", f"{int(counts.sum()):,} labelled pixels", theme)
+    for row, k in enumerate(order):
+        _histogram_bar(axes, row, names[row], int(counts[k]), counts, palette.colors[k], theme)
+    axes.set(xlim=(0, max(float(counts.max(initial=0)), 1.0)), ylim=(len(order) - 0.4, -0.6))
+    return figure
+
+
+def _square_axes(names: list[str], cell: float, theme: Theme) -> tuple[Figure, Axes]:
+    """A figure with room for a K x K table of cells, names left and above, notes on the right; sizes in inches."""
+    probe = new_figure(1, 1, theme)
+    label = max(inches(probe, name, 9) for name in names) + 0.5
+    title, notes, edge = 0.8, 1.0, 0.25
+    side = cell * len(names)
+    W = max(edge + label + side + notes, 5.6)  # the two lines above want that much
+    H = title + label + side + edge
+    figure = new_figure(W, H, theme)
+    axes = figure.add_axes(((edge + label) / W, edge / H, side / W, side / H))
+    where: dict[str, Any] = {"xycoords": "figure points", "ha": "left"}
+    left, top = 72 * edge, 72 * H
+    axes.annotate("Confusion matrix", (left, top - 24), color=theme.ink, fontsize=11, fontweight="bold", **where)
+    text = "what each true class (row) was taken for (column), in % of the row"
+    axes.annotate(text, (left, top - 39), color=theme.muted, fontsize=9, **where)
+    return figure, axes
+
+
+def _shades(theme: Theme) -> LinearSegmentedColormap:
+    """From paper to the theme's colour of mIoU; the first steps are large, so that 5 % can be seen."""
+    paper, full = np.array(to_rgb(theme.paper)), np.array(to_rgb(theme.mIoU))
+    stops = [(x, tuple(paper + (full - paper) * x**0.6)) for x in np.linspace(0, 1, 17)]
+    return LinearSegmentedColormap.from_list("tinysegnet", stops)
+
+
+def _rule(axes: Axes, K: int, theme: Theme) -> None:
+    """Hairlines between the cells, and a frame around each cell of the diagonal: there it was right."""
+    for at in np.arange(K + 1) - 0.5:
+        axes.axhline(at, color=theme.grid, linewidth=0.6)
+        axes.axvline(at, color=theme.grid, linewidth=0.6)
+    corners = np.arange(K) - 0.5
+    for at in corners:
+        path = [at, at + 1, at + 1, at, at], [at, at, at + 1, at + 1, at]
+        axes.plot(*path, color=theme.muted, linewidth=0.9, clip_on=False)
+    axes.set(xlim=(-0.5, K - 0.5), ylim=(K - 0.5, -0.5), xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _name_both_sides(axes: Axes, names: list[str], palette: Palette, cell: float, theme: Theme) -> None:
+    """Names left of the rows and upright above the columns, each beside a square in its colour."""
+    style: dict[str, Any] = {"fontsize": 9, "color": theme.ink, "parse_math": False, "textcoords": "offset points"}
+    square: dict[str, Any] = {"marker": "s", "markersize": 7, "clip_on": False, "markeredgewidth": 0.5}
+    away = 9 / (72 * cell)  # of the squares from the table, in cells
+    for k, name in enumerate(names):
+        fill: dict[str, Any] = {"markerfacecolor": np.array(palette.colors[k]) / 255, "markeredgecolor": theme.muted}
+        axes.plot([-0.5 - away], [k], **square, **fill)
+        axes.plot([k], [-0.5 - away], **square, **fill)
+        axes.annotate(name, (-0.5, k), (-18, 0), ha="right", va="center", annotation_clip=False, **style)
+        axes.annotate(name, (k, -0.5), (0, 18), ha="center", va="bottom", rotation=90, annotation_clip=False, **style)
+
+
+def _note_rows(axes: Axes, scores: Scores, theme: Theme) -> None:
+    """Right of each row, its share of all labelled pixels."""
+    K, total = len(scores.pixels), max(int(scores.pixels.sum()), 1)
+    style: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9, "color": theme.muted}
+    axes.annotate("of all pixels", (K - 0.5, -0.5), (8, 6), va="bottom", annotation_clip=False, **style)
+    for k, pixels in enumerate(scores.pixels):
+        text, slant = (percent(pixels / total), "normal") if pixels else ("absent", "italic")
+        axes.annotate(text, (K - 0.5, k), (8, 0), va="center", style=slant, annotation_clip=False, **style)
+
+
+def _write_cells(axes: Axes, shares: np.ndarray, theme: Theme) -> None:
+    for (row, column), share in np.ndenumerate(shares):
+        if share < 0.005:
+            continue
+        # Dark cells take the paper's colour for their numbers, pale ones the ink's.
+        color = theme.paper if share > 0.42 else theme.ink
+        weight = "bold" if row == column else "normal"
+        axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=9, color=color, weight=weight)
+
+
+def _bar_axes(figure: Figure, names: list[str], theme: Theme) -> Axes:
+    """Axes for horizontal bars with names on the left and figures on the right of them."""
+    W, H = figure.get_size_inches()
+    left = 0.35 + max(inches(figure, name, 10) for name in names)
+    right = 0.3 + inches(figure, "100.0 %  000,000,000,000", 10)
+    axes = figure.add_axes((left / W, 0.2 / H, max(0.5, W - left - right) / W, (H - 0.9) / H))
+    axes.set_facecolor(theme.paper)
+    axes.set(xticks=[], yticks=[])
+    for name, spine in axes.spines.items():
+        spine.set_visible(name == "left")
+        spine.set_color(theme.grid)
+    return axes
+
+
+def _title(axes: Axes, title: str, subtitle: str, theme: Theme) -> None:
+    where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate(title, (0, 1), (0, 24), color=theme.ink, fontsize=11, fontweight="bold", **where)
+    axes.annotate(subtitle, (0, 1), (0, 9), color=theme.muted, fontsize=9, **where)
+
+
+def _histogram_bar(
+    axes: Axes, row: int, name: str, count: int, counts: np.ndarray, color: tuple[int, int, int], theme: Theme
+) -> None:
+    fill = np.array(color) / 255
+    axes.barh(row, count, height=0.66, color=fill, edgecolor=theme.muted, linewidth=0.5)
+    style: dict[str, Any] = {"va": "center", "fontsize": 10, "parse_math": False, "textcoords": "offset points"}
+    axes.annotate(name, (0, row), (-8, 0), ha="right", color=theme.ink, **style)
+    share, slant = (percent(count / counts.sum()), "normal") if count else ("absent", "italic")
+    ink = theme.ink if count else theme.muted
+    text = axes.annotate(share, (count, row), (6, 0), color=ink, style=slant, **style)
+    if count:
+        axes.annotate(f"{count:,}", (1, 0.5), (8, 0), xycoords=text, color=theme.muted, **style)
