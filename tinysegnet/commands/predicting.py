@@ -28,6 +28,7 @@ from .training import load_split
 __all__ = ["Evaluate", "Predict"]
 
 SUFFIXES = ("_overlay", "_colours", "_labels")
+LEGIBLE = 240  # pixels: the overlay of a picture whose longer side has fewer is enlarged
 MAX_WORKING_PIXELS = 4_000_000  # of the picture inside the network: vgg16 keeps 256 bytes a pixel, several times
 
 
@@ -77,7 +78,9 @@ class Predict:
     def _each(self, loaded: Checkpoint, paths: list[Path], animation: viz.Animation | None) -> Iterator[bool]:
         """Do one picture after the other; was it well?"""
         stems = _own_stems(paths)
-        loop = tqdm(paths, desc="predicting", unit="picture", leave=False, dynamic_ncols=True, disable=len(paths) < 2 or None)
+        loop = tqdm(
+            paths, desc="predicting", unit="picture", leave=False, dynamic_ncols=True, disable=len(paths) < 2 or None
+        )
         for i, path in enumerate(loop):
             try:
                 image, labels = self._one(loaded, path)
@@ -110,9 +113,12 @@ class Predict:
         return size
 
     def _write(self, image: np.ndarray, labels: np.ndarray, palette: Palette, stem: str) -> Path:
-        """The three pictures; -> path of the overlay. One after the other, to hold one in memory at a time."""
+        """The three pictures, one at a time in memory; -> path of the overlay."""
         overlay, colours, numbers = (self.out / f"{stem}{suffix}.png" for suffix in SUFFIXES)
-        write_atomically(overlay, viz.picture_bytes(viz.labelled_picture(image, labels, palette)))
+        scale = 1 if max(labels.shape) >= LEGIBLE else None  # a 1 x 1 picture at its own size shows nothing
+        painted = viz.labelled_picture(image, labels, palette, scale=scale, narrowest=480)
+        write_atomically(overlay, viz.picture_bytes(painted))
+        del painted
         write_atomically(colours, viz.picture_bytes(Image.fromarray(viz.colour_map(labels, palette))))
         write_atomically(numbers, viz.picture_bytes(viz.index_picture(labels, palette)))
         return overlay
