@@ -164,8 +164,9 @@ class Evaluate:
         """The position prior, if there are labelled training pictures."""
         try:
             return position_prior(load_split(self.data, "train", self.limit), data)
-        except DataError:
-            return None  # no such split, or a bad file in it: that is no reason to refuse the evaluation
+        except DataError as error:  # no such split, or a bad file in it: no reason to refuse the evaluation
+            print(_printable(f"no position prior, it is learnt from training pictures: {error}"), file=sys.stderr)
+            return None
 
     def _json(self, scores: Scores, floor: Scores | None, images: int) -> str:
         floors = {"position prior": floor.as_dict()} if floor else {}
