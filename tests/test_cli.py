@@ -53,6 +53,7 @@ def test_evaluate_prints_a_table(trained, capsys):
     assert main(["evaluate", str(trained / "last.safetensors"), "--limit", "3"]) == 0
     text = capsys.readouterr().out
     assert all(name in text for name in CAMVID.names)
+    assert "position prior: IoU" in text
 
 
 def test_predict_writes_an_overlay_of_any_picture(trained, tmp_path, capsys):
@@ -64,6 +65,15 @@ def test_predict_writes_an_overlay_of_any_picture(trained, tmp_path, capsys):
     assert capsys.readouterr().out.strip() == str(written)
     with Image.open(written) as overlay:
         assert overlay.width >= 61
+
+
+def test_evaluate_writes_pictures_and_the_floor(trained, tmp_path, capsys):
+    command = ["evaluate", str(trained / "last.safetensors"), "--limit", "3", "--out", str(tmp_path / "e"), "--json"]
+    assert main(command) == 0
+    assert 0 < json.loads(capsys.readouterr().out)["floors"]["position prior"]["mIoU"] < 1
+    assert {path.name for path in (tmp_path / "e").iterdir()} == {"confusion.png", "per_class.png"}
+    assert main([*command[:4], "--no-floor"]) == 0
+    assert "position prior" not in capsys.readouterr().out
 
 
 def test_summary(capsys):
@@ -111,6 +121,9 @@ MISTAKES = {
     "no such split": (["evaluate", "good.safetensors", "--split", "tset"], "no split 'tset'"),
     "no such picture": (["predict", "good.safetensors", "none.png", "--out", "o"], "none.png"),
     "not a picture": (["predict", "good.safetensors", "text.safetensors", "--out", "o"], "text.safetensors"),
+    "an empty folder": (["predict", "good.safetensors", "run", "--out", "o"], "run: no picture in this folder"),
+    "no scale": (["predict", "good.safetensors", "x.png", "--out", "o", "--scale", "0"], "scale 0"),
+    "a file in the way": (["predict", "good.safetensors", "x.png", "--out", "text.safetensors"], "in the way"),
     "unknown op": (["gradcheck", "convolution"], "convolution"),
     "no epochs": (["train", "--epochs", "0"], "at least 1"),
     "negative rate": (["train", "--learning-rate", "-1", "--limit", "2", "--runs", "r"], "learning_rate"),

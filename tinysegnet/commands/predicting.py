@@ -29,6 +29,7 @@ from .training import load_split
 __all__ = ["Evaluate", "Predict"]
 
 SUFFIXES = ("_overlay", "_colours", "_labels")
+LEGIBLE = 240  # pixels: the overlay of a picture whose longer side has fewer is enlarged
 MAX_WORKING_PIXELS = 4_000_000  # of the picture inside the network: vgg16 keeps 256 bytes a pixel, several times
 
 
@@ -113,9 +114,12 @@ class Predict:
         return size
 
     def _write(self, image: np.ndarray, labels: np.ndarray, palette: Palette, stem: str) -> Path:
-        """The three pictures; -> path of the overlay. One after the other, to hold one in memory at a time."""
+        """The three pictures, one at a time in memory; -> path of the overlay."""
         overlay, colours, numbers = (self.out / f"{stem}{suffix}.png" for suffix in SUFFIXES)
-        write_atomically(overlay, viz.picture_bytes(viz.labelled_picture(image, labels, palette)))
+        scale = 1 if max(labels.shape) >= LEGIBLE else None  # a 1 x 1 picture at its own size shows nothing
+        painted = viz.labelled_picture(image, labels, palette, scale=scale, narrowest=480)
+        write_atomically(overlay, viz.picture_bytes(painted))
+        del painted
         write_atomically(colours, viz.picture_bytes(Image.fromarray(viz.colour_map(labels, palette))))
         write_atomically(numbers, viz.picture_bytes(viz.index_picture(labels, palette)))
         return overlay
@@ -161,8 +165,9 @@ class Evaluate:
         """The position prior, if there are labelled training pictures."""
         try:
             return position_prior(load_split(self.data, "train", self.limit), data)
-        except DataError:
-            return None  # no such split, or a bad file in it: that is no reason to refuse the evaluation
+        except DataError as error:  # no such split, or a bad file in it: no reason to refuse the evaluation
+            print(_printable(f"no position prior, it is learnt from training pictures: {error}"), file=sys.stderr)
+            return None
 
     def _json(self, scores: Scores, floor: Scores | None, images: int) -> str:
         floors = {"position prior": floor.as_dict()} if floor else {}

@@ -248,5 +248,6 @@ def _last(values: np.ndarray) -> float:
 
 
 def shortened(name: str, longest: int = 34) -> str:
+    """The name on one line of at most `longest` letters, its middle left out if it is longer."""
     name = " ".join(name.split())
     return name if len(name) <= longest else f"{name[: longest // 2]}…{name[-longest // 2 + 1 :]}"

@@ -79,7 +79,18 @@ def _frame(
     frame.paste(painted, ((W - fit[0]) // 2, (H - fit[1]) // 2))
     frame.paste(legend, (0, H + LINE))
     _write_line(frame, H, name, *place)
-    return frame.quantize(256, dither=Image.Dither.NONE)
+    return _in_256_colours(frame, painted, palette)
+
+
+def _in_256_colours(frame: Image.Image, painted: Image.Image, palette: Palette) -> Image.Image:
+    """Colours chosen from all of a frame would cost rare classes their own: the legend's stay, the overlay shares."""
+    own = [channel for color in palette.colors[:128] for channel in color]
+    greys = [level for level in range(0, 256, 17) for _ in range(3)]
+    free = 256 - (len(own) + len(greys)) // 3
+    chosen = painted.quantize(free, dither=Image.Dither.NONE).getpalette() or []
+    table = Image.new("P", (1, 1))
+    table.putpalette(own + greys + chosen[: 3 * free])
+    return frame.quantize(palette=table, dither=Image.Dither.NONE)
 
 
 def _write_line(frame: Image.Image, top: int, name: str, number: int, count: int) -> None:

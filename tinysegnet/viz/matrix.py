@@ -92,8 +92,8 @@ def _shades(theme: Theme) -> LinearSegmentedColormap:
 def _rule(axes: Axes, K: int, theme: Theme) -> None:
     """Hairlines between the cells, and a frame around each cell of the diagonal: there it was right."""
     for at in np.arange(K + 1) - 0.5:
-        axes.axhline(at, color=theme.grid, linewidth=0.6)
-        axes.axvline(at, color=theme.grid, linewidth=0.6)
+        axes.axhline(at, color=theme.grid, linewidth=0.6, clip_on=False)
+        axes.axvline(at, color=theme.grid, linewidth=0.6, clip_on=False)
     corners = np.arange(K) - 0.5
     for at in corners:
         path = [at, at + 1, at + 1, at, at], [at, at, at + 1, at + 1, at]
@@ -127,13 +127,27 @@ def _note_rows(axes: Axes, scores: Scores, theme: Theme) -> None:
 
 
 def _write_cells(axes: Axes, shares: np.ndarray, theme: Theme) -> None:
+    shades = _shades(theme)
     for (row, column), share in np.ndenumerate(shares):
         if share < 0.005:
             continue
-        # Dark cells take the paper's colour for their numbers, pale ones the ink's.
-        color = theme.paper if share > 0.42 else theme.ink
+        color = _readable(shades(share)[:3], theme)
         weight = "bold" if row == column else "normal"
         axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=9, color=color, weight=weight)
+
+
+def _readable(cell: tuple[float, float, float], theme: Theme) -> str:
+    """Paper's colour or ink's, whichever stands out more from a cell of this colour."""
+
+    def luminance(color: Any) -> float:  # WCAG 2, 0..1
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(color: str) -> float:
+        low, high = sorted((luminance(color), luminance(cell)))
+        return (high + 0.05) / (low + 0.05)
+
+    return max((theme.paper, theme.ink), key=contrast)
 
 
 def _bar_axes(figure: Figure, names: list[str], theme: Theme) -> Axes:

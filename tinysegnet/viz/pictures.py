@@ -22,19 +22,25 @@ MAX_SIDE = 2400  # a picture is not enlarged beyond this many pixels: a 1 x 600 
 
 
 def labelled_picture(
-    image: np.ndarray, labels: np.ndarray, palette: Palette, *, alpha: float = 0.5, scale: int | None = None
+    image: np.ndarray,
+    labels: np.ndarray,
+    palette: Palette,
+    *,
+    alpha: float = 0.5,
+    scale: int | None = None,
+    narrowest: int = 640,
 ) -> Image.Image:
     """The picture with class colours over it, and below it the classes that occur with their share of the pixels.
 
     scale: enlarge by this whole number (nearest neighbour, so pixels stay exact); None: as much as it takes to be
-    640 pixels wide. The lettering grows with the picture; the canvas is never narrower than 640.
+    640 pixels wide. The lettering grows with the picture; the canvas is never narrower than `narrowest`.
     """
     image, labels = as_uint8(image), np.asarray(labels)
     H, W = labels.shape[:2]
     if scale is None:
         scale = max(1, min(-(-640 // W), MAX_SIDE // max(H, W)))
     painted = Image.fromarray(overlay(enlarge(image, scale), enlarge(labels, scale), palette, alpha))
-    width = max(painted.width, 640)
+    width = max(painted.width, narrowest)
     legend = legend_strip(palette, width, labels, font_size=max(15, round(width / 56)))
     return stacked([painted, Image.fromarray(legend)], width)
 
