@@ -12,31 +12,19 @@ import tyro
 from tqdm import tqdm
 
 from .. import backend, checkpoint
-from ..data import CamVid, Dataset, InMemory, open_dataset
+from ..data import Dataset, Folder
 from ..models import build, models
 from ..predict import evaluate
 from ..runs import RunFolder
 from ..train import Recipe, fit
+from .datasets import LabelOptions, load_split, load_splits
 
-__all__ = ["Evaluate", "Train", "load_split"]
+__all__ = ["Evaluate", "Train"]
 
 if TYPE_CHECKING:  # the names are known at run time only
     ModelName = str
 else:
     ModelName = Literal[tuple(models)]
-
-
-def load_split(data: str, split: str, limit: int | None = None) -> Dataset:
-    """A split that is ready: toy scenes drawn, every label of a folder checked. limit: at most so many pictures."""
-    dataset = open_dataset(data, split)
-    if isinstance(dataset, CamVid) and limit is None:
-        dataset.check(progress=_bar(f"checking {dataset.name}", "picture"))
-        return dataset
-    return InMemory(dataset, limit=limit, progress=_bar(f"loading {dataset.name} {split}", "picture"))
-
-
-def _bar(what: str, unit: str) -> Any:
-    return lambda loop: tqdm(loop, desc=what, unit=unit, leave=False, dynamic_ncols=True)
 
 
 @dataclass(frozen=True)
@@ -47,7 +35,8 @@ class Train:
     """
 
     data: str = "toy"
-    """"toy" for drawn street scenes, or a folder in the layout of the SegNet tutorial's CamVid."""
+    """"toy" for drawn street scenes, or a folder with pictures and label maps: `tinysegnet data check DIR`."""
+    labels: LabelOptions = field(default_factory=LabelOptions)
     model: ModelName = "tiny"
     """Which network."""
     width: float = 1.0
@@ -65,9 +54,10 @@ class Train:
     def run(self) -> int:
         if self.threads:
             backend.set_threads(self.threads)
-        train, val = (load_split(self.data, split, self.limit) for split in ("train", "val"))
+        train, val = load_splits(self.data, ("train", "val"), self.limit, self.labels)
         model = build(self.model, train.palette.num_classes, seed=self.recipe.seed, width=self.width)
         folder = RunFolder(self.runs / (self.name or self._default_name()), self._config(), train.palette)
+        _tell(train)
         print(f"{self.model}, {model.num_parameters:,} parameters; {len(train)} pictures of {train.name} to train on, "
               f"{len(val)} to validate")  # fmt: skip
         result = fit(model, train, val, recipe=self.recipe, run=folder)
@@ -77,10 +67,16 @@ class Train:
 
     def _config(self) -> dict[str, Any]:
         config = {"data": self.data, "model": self.model, "width": self.width, "limit": self.limit}
-        return {**config, **asdict(self.recipe)}
+        return {**config, **asdict(self.labels), **asdict(self.recipe)}
 
     def _default_name(self) -> str:
         return f"{Path(self.data).resolve().name}-{self.model}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _tell(data: Dataset) -> None:
+    """What was inferred of a folder."""
+    if isinstance(data, Folder):
+        print(data.description)
 
 
 @dataclass(frozen=True)
@@ -91,6 +87,7 @@ class Evaluate:
     """A .safetensors file that `train` wrote."""
     data: str = "toy"
     """"toy", or a folder."""
+    labels: LabelOptions = field(default_factory=LabelOptions)
     split: str = "val"
     """Which part of it."""
     limit: int | None = None
@@ -100,7 +97,7 @@ class Evaluate:
 
     def run(self) -> int:
         loaded = checkpoint.read(self.checkpoint)
-        data = load_split(self.data, self.split, self.limit)
+        data = load_split(self.data, self.split, self.limit, self.labels)
         scores = evaluate(loaded.model, data, size=loaded.size, progress=_counted(len(data)))
         print(json.dumps({**scores.as_dict(), "images": len(data)}) if self.json else scores.table())
         return 0

@@ -197,7 +197,7 @@ def _find_coding(layout: Layout, ignore: int | None, classes: Classes) -> tuple[
     if known is None and layout.is_tutorial:
         if ignore in (None, CAMVID.ignore_label):
             return Coding.plain(CAMVID), "CamVid"
-        known = ClassList(CAMVID.names, CAMVID.colors, "CamVid")
+        known = ClassList((*CAMVID.names, "void"), (*CAMVID.colors, CAMVID.ignore_color), "CamVid")
     if known is not None and (len(known.names) > 2 or any(known.colors)):
         return Coding.of_classes(known, ignore=ignore), known.source
     return Coding.of_values(_values(layout), known, ignore=ignore), known.source if known else _VALUES

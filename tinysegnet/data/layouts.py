@@ -12,6 +12,7 @@ fifth by name validates. Neighbours by name are often neighbours in a video; spr
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -85,15 +86,15 @@ def tutorial_layout(root: Path) -> Layout:
         if (root / name).is_dir() and name
     }
     for path in sorted(root.glob("*.txt")):
-        if path.stem in ("train", "val", "test", *splits) and _lists_pairs(path):
+        if path.stem in splits or (path.stem in ("train", "val", "test") and _lists_pairs(path)):
             splits[path.stem] = partial(pairs_of_list, path)
     return Layout(root, "the SegNet tutorial's layout", splits, is_tutorial=True)
 
 
 def _lists_pairs(path: Path) -> bool:
-    """Whether a text file has two paths a line; one name a line is a list of fastai's kind."""
-    lines = [line for line in read_lines(path) if line.strip()]
-    return not lines or len(lines[0].split()) > 1
+    """Whether a text file has two paths a line; one file name a line, as in fastai's valid.txt, is another kind."""
+    first = next((line for line in read_lines(path) if line.strip()), "")
+    return not first or (len(first.split()) > 1 and len(re.findall(r"\.(?:png|jpe?g)\b", first, re.IGNORECASE)) != 1)
 
 
 def _by_kind(root: Path) -> Layout | None:
@@ -148,16 +149,12 @@ def _divided(root: Path, title: str, everything: Pairs) -> Layout:
     """One set without splits -> train and val."""
     lists = {name: root / f"{name}.txt" for name in ("train", *_VAL, "test") if (root / f"{name}.txt").is_file()}
     if lists:
-        splits: dict[str, Pairs] = {name: partial(_listed, everything, _stems(path)) for name, path in lists.items()}
+        listed: dict[str, Pairs] = {name: partial(_listed, everything, _stems(path)) for name, path in lists.items()}
         if "train" not in lists:
             rest = partial(_not_listed, everything, set().union(*map(_stems, lists.values())))
-            splits = {"train": rest, **splits}
-        return Layout(root, title, splits, f"divided by {', '.join(path.name for path in lists.values())}")
-    splits: dict[str, Pairs] = {
-        "train": partial(_held_out, everything, False),
-        "val": partial(_held_out, everything, True),
-    }
-    return Layout(root, title, splits, _HELD_OUT)
+            listed = {"train": rest, **listed}
+        return Layout(root, title, listed, f"divided by {', '.join(path.name for path in lists.values())}")
+    return Layout(root, title, _train_and_val(everything), _HELD_OUT)
 
 
 _HELD_OUT = (
