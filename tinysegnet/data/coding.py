@@ -148,7 +148,7 @@ class Coding:
         return self._decode_colors(pixels, where) if pixels.ndim == 3 else self._decode_numbers(pixels, where)
 
     def _decode_numbers(self, values: np.ndarray, where: object) -> np.ndarray:
-        labels = self.table[np.minimum(values.astype(np.intp), len(self.table) - 1)]
+        labels = self.table[values if values.dtype == np.uint8 else np.minimum(values, len(self.table) - 1)]
         if (labels < 0).any():
             row, column = np.argwhere(labels < 0)[0]
             raise DataError(

@@ -90,7 +90,7 @@ class Folder:
         names = ", ".join(self.palette.names)
         void = "none" if self.palette.ignore_label is None else str(self.palette.ignore_label)
         lines = [f"{self.root}: {self.layout.title}; pictures: {counts}", self.layout.note,
-                 f"{self.palette.num_classes} classes from {self.source}: {names}",
+                 f"{self.palette.num_classes} classes, {self.source}: {names}",
                  f"values in label maps: {self.coding.allowed()}; void becomes {void}"]  # fmt: skip
         return "\n".join(line for line in lines if line)
 
@@ -164,7 +164,7 @@ def _demand_partners(pair: Pair) -> None:
             (pair.image, pair.labels, f"the picture of {pair.labels}, an extra label map"),
         ):
             if not path.exists() and not path.is_symlink() and partner.exists():
-                raise DataError(f"{path}: no such file (expected {what}). Add it, or remove {partner.name}")
+                raise DataError(f"{path}: no such file (expected {what}). Add it, or remove {partner}")
     elif pair.image.stem != pair.labels.stem:
         raise DataError(
             f"{pair.image}: paired with {pair.labels} by {pair.origin} (expected equal stems). Correct the list"
@@ -190,20 +190,20 @@ def _find_coding(layout: Layout, ignore: int | None, classes: Classes) -> tuple[
     path = next((layout.root / name for name in _CLASS_FILES if (layout.root / name).is_file()), None)
     known = None if path is None else ClassList.read(path)
     if known is not None and known.is_camvid:
-        make, merged = (Coding.merged, ", merged to") if classes == "merged" else (Coding.of_classes, ", all but void")
-        return make(known, ignore=ignore, strays=_STRAYS), f"the 32 of CamVid in {known.source}{merged}"
+        make, merged = (Coding.merged, "merged") if classes == "merged" else (Coding.of_classes, "without void")
+        return make(known, ignore=ignore, strays=_STRAYS), f"the 32 of CamVid in {known.source}, {merged}"
     if classes == "all" and known is None and layout.is_tutorial:
         raise DataError(f"{layout.root}: labelled with 11 classes (expected CamVid's 32). Leave out --classes all")
     if known is None and layout.is_tutorial:
         if ignore in (None, CAMVID.ignore_label):
-            return Coding.plain(CAMVID), "CamVid"
+            return Coding.plain(CAMVID), "those of CamVid"
         known = ClassList((*CAMVID.names, "void"), (*CAMVID.colors, CAMVID.ignore_color), "CamVid")
     if known is not None and (len(known.names) > 2 or any(known.colors)):
-        return Coding.of_classes(known, ignore=ignore), known.source
-    return Coding.of_values(_values(layout), known, ignore=ignore), known.source if known else _VALUES
+        return Coding.of_classes(known, ignore=ignore), f"from {known.source}"
+    return Coding.of_values(_values(layout), known, ignore=ignore), f"from {known.source}" if known else _VALUES
 
 
-_VALUES = "the values in the label maps (there is no classes.txt)"
+_VALUES = "from the values in the label maps (there is no classes.txt)"
 
 
 def _values(layout: Layout) -> frozenset[int]:

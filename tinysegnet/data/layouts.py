@@ -147,18 +147,17 @@ def _by_endings(root: Path) -> Layout | None:
 
 def _divided(root: Path, title: str, everything: Pairs) -> Layout:
     """One set without splits -> train and val."""
-    lists = {name: root / f"{name}.txt" for name in ("train", *_VAL, "test") if (root / f"{name}.txt").is_file()}
+    lists = [root / f"{name}.txt" for name in ("train", *_VAL, "test") if (root / f"{name}.txt").is_file()]
     if lists:
-        listed: dict[str, Pairs] = {name: partial(_listed, everything, _stems(path)) for name, path in lists.items()}
-        if "train" not in lists:
-            rest = partial(_not_listed, everything, set().union(*map(_stems, lists.values())))
-            listed = {"train": rest, **listed}
-        return Layout(root, title, listed, f"divided by {', '.join(path.name for path in lists.values())}")
+        listed: dict[str, Pairs] = {path.stem: partial(_listed, everything, path) for path in lists}
+        if "train" not in listed:
+            listed = {"train": partial(_not_listed, everything, lists), **listed}
+        return Layout(root, title, listed, f"divided by {', '.join(path.name for path in lists)}")
     return Layout(root, title, _train_and_val(everything), _HELD_OUT)
 
 
 _HELD_OUT = (
-    f"nothing says which pictures validate: the last of {_VAL_SHARE} parts by name does;"
+    f"nothing says which pictures validate: the last 1/{_VAL_SHARE} by name does;"
     " a val.txt with their names decides otherwise"
 )
 
@@ -182,16 +181,19 @@ def _held_out(everything: Pairs, held_out: bool) -> list[Pair]:
     return pairs[cut:] if held_out else pairs[:cut]
 
 
-def _listed(everything: Pairs, stems: set[str]) -> list[Pair]:
-    return [pair for pair in everything() if pair.image.stem in stems]
+def _listed(everything: Pairs, path: Path) -> list[Pair]:
+    """The pairs whose pictures a file names, one a line, with or without their suffix."""
+    names = {line.strip().replace("\\", "/").rsplit("/", 1)[-1] for line in read_lines(path) if line.strip()}
+    pairs = [pair for pair in everything() if names & {pair.image.stem, pair.image.name}]
+    unknown = names - {name for pair in pairs for name in (pair.image.stem, pair.image.name)}
+    if unknown:
+        raise DataError(f"{path}: no picture {min(unknown)!r} (expected names of pictures). Correct the list")
+    return pairs
 
 
-def _not_listed(everything: Pairs, stems: set[str]) -> list[Pair]:
-    return [pair for pair in everything() if pair.image.stem not in stems]
-
-
-def _stems(path: Path) -> set[str]:
-    return {Path(line.strip()).stem for line in read_lines(path) if line.strip()}
+def _not_listed(everything: Pairs, lists: list[Path]) -> list[Pair]:
+    taken = {pair.image for path in lists for pair in _listed(everything, path)}
+    return [pair for pair in everything() if pair.image not in taken]
 
 
 def _pairs_of_folders(root: Path, images: Path, labels: Path) -> list[Pair]:
