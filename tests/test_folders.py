@@ -467,6 +467,10 @@ def test_training_on_own_pictures(tmp_path, capsys):
     assert main(["evaluate", weights, "--data", str(tmp_path / "d"), "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)["IoU"]) == {"background", "foreground"}
 
+    fastai(tmp_path / "other")
+    assert main(["evaluate", weights, "--data", str(tmp_path / "other")]) == 2
+    assert "CamVid val: 11 classes (expected the network's 2)" in capsys.readouterr().err
+
 
 # Names and links
 

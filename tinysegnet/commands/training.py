@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from .. import backend, checkpoint
 from ..data import Dataset, Folder
+from ..errors import DataError
 from ..models import build, models
 from ..predict import evaluate
 from ..runs import RunFolder
@@ -98,9 +99,17 @@ class Evaluate:
     def run(self) -> int:
         loaded = checkpoint.read(self.checkpoint)
         data = load_split(self.data, self.split, self.limit, self.labels)
+        _demand_classes(loaded.model.config["num_classes"], data)
         scores = evaluate(loaded.model, data, size=loaded.size, progress=_counted(len(data)))
         print(json.dumps({**scores.as_dict(), "images": len(data)}) if self.json else scores.table())
         return 0
+
+
+def _demand_classes(num_classes: int, data: Dataset) -> None:
+    found = data.palette.num_classes
+    if found != num_classes:
+        raise DataError(f"{data.name}: {found} classes (expected the network's {num_classes})."
+                        " Choose the data it was trained for, or --classes and --ignore as then")  # fmt: skip
 
 
 def _counted(total: int) -> Any:

@@ -11,7 +11,6 @@ fifth by name validates. Neighbours by name are often neighbours in a video; spr
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ __all__ = ["Layout", "find_layout", "tutorial_layout"]
 _IMAGES = ("images", "imgs", "pictures")
 _LABELS = ("labels", "masks", "annotations")
 _VAL = ("val", "valid", "validation")  # names that mean the same
+_DEPTH = 3  # how far below the folder *_L.png are looked for: someone may give a whole home
 _VAL_SHARE = 5  # one picture in so many validates where nobody said which
 
 Pairs = Callable[[], list[Pair]]
@@ -211,10 +211,7 @@ def _named(root: Path, names: tuple[str, ...]) -> Path | None:
     return next((path for name in names for path in _folders(root) if path.name.lower() == name), None)
 
 
-def _all_folders(root: Path) -> list[Path]:
-    """root and what is below, without hidden folders; links are not followed, so none leads round in circles."""
-    found = []
-    for folder, below, _ in os.walk(root, followlinks=False):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        found.append(Path(folder))
-    return found
+def _all_folders(root: Path, depth: int = _DEPTH) -> list[Path]:
+    """root and what is below, not hidden and not too deep; links are not followed, so none leads round in circles."""
+    below = [folder for folder in _folders(root) if not folder.is_symlink()] if depth else []
+    return [root, *(found for folder in below for found in _all_folders(folder, depth - 1))]
