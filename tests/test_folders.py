@@ -1,54 +1,21 @@
-"""Folders of every layout, label files of every mode, and every way in which they can be bad."""
+"""Folders of every layout and lists of classes: what is recognised, how it is divided, what is inferred."""
 
-import io
 import json
 import os
-import struct
-import warnings
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from folder_samples import CAMVID_32, CAMVID_32_COLORS, fastai, label_map, original, picture, save, write
 from PIL import Image
 
-import tinysegnet.data.pictures as pictures
 from tinysegnet.cli import main
-from tinysegnet.data import CAMVID, Dataset, Folder, Palette, open_dataset, read_image, read_labels
+from tinysegnet.data import CAMVID, Dataset, Folder, open_dataset
 from tinysegnet.data.coding import VOID, ClassList, Coding
 from tinysegnet.data.palette import CAMVID_MERGE, distinct_colors
 from tinysegnet.errors import DataError, SettingError
 
 SHARED = Path(__file__).parents[2] / "shared"  # beside the checkout, where the developers keep real CamVid
-H, W = 6, 9
-CAMVID_32 = sorted({name for names in CAMVID_MERGE.values() for name in names} | {"Void"})
-CAMVID_32_COLORS = distinct_colors(32)
-
-
-def save(path, array, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path, **options)
-
-
-def picture(seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (H, W, 3)).astype(np.uint8)
-
-
-def label_map(num_classes=3, seed=0):
-    labels = np.random.default_rng(seed).integers(0, num_classes, (H, W)).astype(np.uint8)
-    labels[0, :num_classes] = np.arange(min(num_classes, W))  # every class occurs
-    return labels
-
-
-def write(root, image, labels, count=5, values=None, prefix="p"):
-    """count pairs, named by the patterns "images/{}.png" and "labels/{}.png"; -> the labels as saved."""
-    written = {}
-    for k in range(count):
-        name = f"{prefix}{k}"
-        written[name] = label_map(seed=k) if values is None else values[label_map(len(values), seed=k)]
-        save(root / image.format(name), picture(k))
-        save(root / labels.format(name), written[name])
-    return written
 
 
 def splits_of(root, **options):
@@ -100,14 +67,6 @@ def test_training_only_lends_some_to_validate(tmp_path):
     assert splits_of(tmp_path) == {"train": ["p0", "p1", "p2", "p3"], "val": ["p4"]}
 
 
-def fastai(root, valid=True):
-    written = write(root, "images/{}.png", "labels/{}_P.png", 5, np.arange(32, dtype=np.uint8))
-    (root / "codes.txt").write_text("\n".join(CAMVID_32) + "\n")
-    if valid:
-        (root / "valid.txt").write_text("p1.png\np2.png\n")
-    return written
-
-
 def merged_number(name):
     return next((k for k, parts in enumerate(CAMVID_MERGE.values()) if name in parts), 11)
 
@@ -133,15 +92,6 @@ def test_fastai_with_all_classes(tmp_path):
     numbers = written["p1"].astype(int)
     np.testing.assert_array_equal(dataset[0].labels, np.where(numbers == void, VOID, numbers - (numbers > void)))
     assert f"0..{void - 1}, {void + 1}, void {void}, 255" in dataset.description
-
-
-def original(root, image="raw/{}.png", labels="labels/{}_L.png", count=5):
-    """CamVid as its authors gave it: colour label maps of 32 classes."""
-    colors = np.array(CAMVID_32_COLORS, np.uint8)
-    lines = [f"{r} {g} {b}\t\t{name}" for (r, g, b), name in zip(CAMVID_32_COLORS, CAMVID_32, strict=True)]
-    root.mkdir(exist_ok=True)
-    (root / "label_colors.txt").write_text("\n".join(lines))
-    return write(root, image, labels, count, colors)
 
 
 @pytest.mark.parametrize(
@@ -285,193 +235,6 @@ def test_made_up_colours():
     assert colors == distinct_colors(255, taken=distinct_colors(3))
 
 
-# Modes of files
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
-def test_label_files_of_every_mode(tmp_path, mode):
-    """Numbers 0 and 1 in every mode; in colour modes, the colours of classes 0 and 1."""
-    labels = (np.indices((H, W)).sum(0) % 2).astype(np.uint8)
-    palette = Palette(("a", "b"), ((10, 20, 30), (40, 50, 60)))
-    image = {
-        "1": lambda: Image.fromarray(labels * 255).convert("1"),
-        "LA": lambda: Image.fromarray(labels).convert("LA"),
-        "I;16": lambda: Image.fromarray(labels.astype(np.uint16)),
-        "RGB": lambda: Image.fromarray(palette.colorize(labels)),
-        "RGBA": lambda: Image.fromarray(palette.colorize(labels)).convert("RGBA"),
-    }.get(mode, lambda: Image.fromarray(labels))()
-    if mode == "P":
-        image.putpalette([200, 0, 0, 0, 200, 0])
-    assert image.mode == mode
-    image.save(tmp_path / "x.PNG")
-    np.testing.assert_array_equal(read_labels(tmp_path / "x.PNG", palette), labels)
-
-
-def test_16_bit_labels_out_of_range(tmp_path):
-    labels = np.zeros((H, W), np.uint16)
-    labels[2, 3] = 256 + 1
-    save(tmp_path / "x.png", labels)
-    with pytest.raises(DataError, match=r"x\.png: value 257 at row 2, column 3 .allowed 0\.\.10, void 11"):
-        read_labels(tmp_path / "x.png", CAMVID)
-
-
-def test_unknown_colour_and_jpeg(tmp_path):
-    colors = CAMVID.colorize(label_map(11))
-    colors[4, 2] = 255, 0, 255
-    save(tmp_path / "x.png", colors)
-    with pytest.raises(DataError, match=r"x\.png: colour 255 0 255 at row 4, column 2"):
-        read_labels(tmp_path / "x.png", CAMVID)
-    save(tmp_path / "y.png", colors, format="JPEG")
-    with pytest.raises(DataError, match=r"y\.png: a label map as JPEG, which changes class numbers"):
-        read_labels(tmp_path / "y.png", CAMVID)
-
-
-@pytest.mark.parametrize("suffix", ["png", "jpg"])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation(tmp_path, orientation, suffix):
-    seen = np.zeros((16, 32, 3), np.uint8)
-    seen[:8, :8] = 250  # as it is to be seen: light at the top left
-    turns = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90",
-             7: "TRANSVERSE", 8: "ROTATE_270"}  # fmt: skip
-    stored = Image.fromarray(seen)
-    if orientation > 1:
-        stored = stored.transpose(Image.Transpose[turns[orientation]])
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    path = tmp_path / f"x.{suffix}"
-    stored.save(path, exif=exif)
-    upright = read_image(path, upright=True)
-    assert np.abs(upright.astype(int) - seen).max() < 30
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        assert read_image(path).shape[:2] == stored.size[::-1]
-    assert [str(path) in str(warning.message) for warning in caught] == [True] * (orientation > 1)
-
-
-def test_bombs_are_refused_from_the_header(tmp_path):
-    from test_camvid import grey_png
-
-    small = grey_png(np.zeros((1, 1), int), 8)
-    for pixels, where, limit in ((30_000, "900 Mpx", 50), (8_000, "8000 x 8000 = 64 Mpx", 50)):
-        header = b"IHDR" + struct.pack(">IIBBBBB", pixels, pixels, 8, 0, 0, 0, 0)
-        forged = small[:12] + header + struct.pack(">I", zlib.crc32(header)) + small[33:]
-        (tmp_path / "bomb.png").write_bytes(forged)
-        for read in (read_image, read_labels):
-            with pytest.raises(DataError, match=rf"bomb\.png: claims {where} .at most {limit}"):
-                read(tmp_path / "bomb.png")
-    with pytest.raises(DataError, match="damaged"):  # a large one is allowed to be tried, when it is a single one
-        read_image(tmp_path / "bomb.png", max_pixels=pictures.MAX_PIXELS_SINGLE)
-
-
-# What can be wrong with a folder
-
-
-def spoil(root):
-    """Of five sound pairs, four become bad in four ways; -> the files."""
-    write(root, "images/{}.png", "labels/{}.png", 5)
-    (root / "classes.txt").write_text("a\nb\nc\n")
-    labels = label_map(seed=0)
-    labels[3, 5] = 37
-    save(root / "labels/p0.png", labels)
-    (root / "labels/p1.png").unlink()
-    save(root / "labels/p2.png", label_map()[:, :-1])
-    whole = (root / "images/p4.png").read_bytes()
-    (root / "images/p4.png").write_bytes(whole[: len(whole) // 2])
-    return [str(root / name) for name in ("labels/p0.png", "labels/p1.png", "labels/p2.png", "images/p4.png")]
-
-
-def test_check_names_all_four(tmp_path, capsys):
-    bad = spoil(tmp_path)
-    assert main(["data", "check", str(tmp_path)]) == 2
-    text = capsys.readouterr().out
-    lines = [line for line in text.splitlines() if line.startswith(f"{tmp_path}/")]
-    assert [line.split(":")[0] for line in lines] == bad
-    for line, what in zip(
-        lines,
-        [
-            "value 37 at row 3, column 5 (allowed 0..2, void 255)",
-            "no such file (expected the label map of",
-            f"{W - 1} x {H} pixels (expected {W} x {H}",
-            "damaged",
-        ],
-        strict=True,
-    ):
-        assert what in line
-    assert "3 classes, from classes.txt: a, b, c" in text
-    assert text.splitlines()[-1] == "5 pairs checked: 4 files cannot be used"
-    assert main(["data", "check", str(tmp_path), "--json"]) == 2
-    found = json.loads(capsys.readouterr().out)
-    assert [entry["file"] for entry in found["bad"]] == bad
-    assert found["splits"] == {"train": 4, "val": 1}
-
-
-def test_a_lone_37_is_no_class(tmp_path):
-    spoil(tmp_path)
-    (tmp_path / "classes.txt").unlink()
-    assert "value 37 at row 3, column 5 (allowed 0..2, void 255)" in Folder(tmp_path).problems()[0].text
-
-
-def test_extra_jpeg_and_unknown_colour(tmp_path):
-    write(tmp_path, "images/{}.png", "labels/{}.png", 4)
-    (tmp_path / "classes.txt").write_text("0 0 9 a\n0 9 0 b\n9 0 0 c\n")
-    (tmp_path / "images/p0.png").unlink()
-    save(tmp_path / "labels/p1.jpg", label_map())
-    (tmp_path / "labels/p1.png").unlink()
-    save(tmp_path / "labels/p2.png", np.full((H, W, 3), 5, np.uint8))
-    problems = Folder(tmp_path).problems()
-    for problem, what in zip(problems, ["an extra label map", "as JPEG", "colour 5 5 5 at row 0"], strict=True):
-        assert what in problem.text
-        assert problem.text.startswith(str(problem.file))
-
-
-def test_both_files_of_a_pair_are_named(tmp_path):
-    write(tmp_path, "images/{}.png", "labels/{}.png", 3)
-    for name in ("images/p0.png", "labels/p0.png"):
-        (tmp_path / name).write_bytes(b"nonsense")
-    problems = Folder(tmp_path).problems()
-    assert [problem.file for problem in problems] == [tmp_path / "images/p0.png", tmp_path / "labels/p0.png"]
-
-
-def test_check_says_what_was_inferred(tmp_path, capsys):
-    write(tmp_path, "images/{}.png", "labels/{}.png", 5)
-    assert main(["data", "check", str(tmp_path), "--ignore", "2"]) == 0
-    text = capsys.readouterr().out
-    assert "images/ and labels/; pictures: 4 train, 1 val" in text
-    assert "2 classes, from the values in the label maps" in text
-    assert text.endswith("5 pairs checked: all can be used\n")
-
-
-@pytest.mark.parametrize("command", [["train", "--runs", "r", "--data"], ["data", "floors", "--data"]])
-def test_bad_files_are_refused_before_anything_begins(tmp_path, capsys, monkeypatch, command):
-    monkeypatch.chdir(tmp_path)
-    spoil(tmp_path / "d")
-    assert main([*command, "d"]) == 2
-    lines = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1
-    for part in ("d: files that cannot be used: 4", "d/labels/p0.png, d/labels/p1.png, d/labels/p2.png, ...",
-                 "tinysegnet data check d"):  # fmt: skip
-        assert part in lines[0]
-    assert not (tmp_path / "r").exists()
-
-
-def test_training_on_own_pictures(tmp_path, capsys):
-    for k in range(4):
-        save(tmp_path / f"d/images/{k}.png", np.repeat(np.repeat(picture(k), 4, 0), 4, 1))
-        save(tmp_path / f"d/masks/{k}_mask.png", np.repeat(np.repeat(label_map(2, k), 4, 0), 4, 1) * 255)
-    options = ["--epochs", "1", "--width", "0.1", "--size", "16x24", "--runs", str(tmp_path / "r"), "--name", "x"]
-    assert main(["train", "--data", str(tmp_path / "d"), *options]) == 0
-    text = capsys.readouterr().out
-    assert "2 classes, from the values in the label maps" in text
-    assert "foreground" in text
-    weights = str(tmp_path / "r/x/last.safetensors")
-    assert main(["evaluate", weights, "--data", str(tmp_path / "d"), "--json"]) == 0
-    assert set(json.loads(capsys.readouterr().out)["IoU"]) == {"background", "foreground"}
-
-    fastai(tmp_path / "other")
-    assert main(["evaluate", weights, "--data", str(tmp_path / "other")]) == 2
-    assert "CamVid val: 11 classes (expected the network's 2)" in capsys.readouterr().err
-
-
 # Names and links
 
 
@@ -509,39 +272,6 @@ def test_links_in_circles_below_a_folder_that_is_searched(tmp_path):
     original(tmp_path)
     (tmp_path / "raw/up").symlink_to(tmp_path)
     assert splits_of(tmp_path)["val"] == ["p4"]
-
-
-# Hostile bytes
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_mutated_files_give_documented_errors_only(tmp_path, kind):
-    """600 of each: bytes changed, cut, doubled. Nothing but DataError, naming the file, on one line."""
-    rng = np.random.default_rng(0)
-    buffer = io.BytesIO()
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(picture()).save(buffer, kind, exif=exif)
-    whole = np.frombuffer(buffer.getvalue(), np.uint8)
-    path, errors = tmp_path / "x.png", []
-    coding = Coding.plain(CAMVID)
-    for number in range(600):
-        mutant = whole.copy()
-        places = rng.integers(len(whole), size=rng.integers(1, 8))
-        mutant[places] = rng.integers(256, size=len(places))
-        if number % 3 == 0:
-            mutant = mutant[: rng.integers(len(whole) + 1)]
-        path.write_bytes(mutant.tobytes() * (1 + number % 2))
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            for read in (read_image, lambda p: coding.decode(pictures.read_label_pixels(p), p)):
-                try:
-                    assert read(path).dtype == np.uint8
-                except DataError as error:
-                    errors.append(str(error))
-        assert all("EXIF says" in str(warning.message) for warning in caught)  # none of Pillow's
-    assert len(errors) > 300
-    assert all(error.startswith(f"{path}: ") and "\n" not in error for error in errors)
 
 
 # Real CamVid
