@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import tinysegnet.data.camvid as camvid
+import tinysegnet.data.folders as folders
 import tinysegnet.data.pictures as pictures
 from tinysegnet.data import CAMVID, CamVid, Dataset, Palette, open_dataset, read_image, read_labels
-from tinysegnet.data.pictures import check_labels
+from tinysegnet.data.coding import Coding
 from tinysegnet.errors import DataError
 
 SHARED = Path(__file__).parents[2] / "shared"  # beside the checkout, where the developers keep real CamVid
@@ -60,7 +60,7 @@ def test_samples_are_kept_and_read_only(root, monkeypatch):
     for array in (dataset[0].image, dataset[0].labels):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
-    monkeypatch.setattr(camvid, "CACHE_BYTES", H * W * 4)  # room for one sample
+    monkeypatch.setattr(folders, "CACHE_BYTES", H * W * 4)  # room for one sample
     dataset = CamVid(root)
     assert dataset[1] is dataset[1]
     assert dataset[0] is not dataset[0]
@@ -139,7 +139,7 @@ def test_check_names_every_bad_file_at_once(tmp_path):
     damaged = (annot / "d.png").read_bytes()
     (annot / "d.png").write_bytes(damaged[: len(damaged) // 2])
     (tmp_path / "train" / "e.png").unlink()
-    save(annot / "f.png", np.zeros((H, W, 3), np.uint8))
+    save(annot / "f.png", np.full((H, W, 3), (1, 2, 3), np.uint8))
     save(annot / "g.png", labels, format="JPEG")
     with pytest.raises(DataError) as caught:
         CamVid(tmp_path).check()
@@ -154,8 +154,8 @@ def test_check_names_every_bad_file_at_once(tmp_path):
             ("trainannot/c.png", f"{W - 1} x {H} pixels (expected {W} x {H}"),
             ("trainannot/d.png", ""),  # damaged: said in one way or another, depending on where it was cut
             ("train/e.png", "no such file"),
-            ("trainannot/f.png", "Colour label maps are not supported"),
-            ("trainannot/g.png", "not PNG"),
+            ("trainannot/f.png", "colour 1 2 3 at row 0, column 0"),
+            ("trainannot/g.png", "a label map as JPEG"),
         ],
         strict=True,
     ):
@@ -248,10 +248,10 @@ def test_unusable_pictures(tmp_path, monkeypatch):
 
 def test_allowed_label_values():
     names, colors = ("a", "b", "c"), ((0, 0, 0),) * 3
-    check_labels(np.array([[0, 2, 9]], np.uint8), Palette(names, colors, ignore_label=9), "x")
+    Coding.plain(Palette(names, colors, ignore_label=9)).decode(np.array([[0, 2, 9]], np.uint8), "x")
     for value, ignore_label in ((3, 9), (255, 9), (10, 9), (3, None), (9, None)):
         with pytest.raises(DataError, match=f"^x: value {value} at row 1, column 0 .allowed 0..2"):
-            check_labels(np.array([[0, 2], [value, 1]], np.uint8), Palette(names, colors, ignore_label), "x")
+            Coding.plain(Palette(names, colors, ignore_label)).decode(np.array([[0, 2], [value, 1]], np.uint8), "x")
 
 
 @pytest.mark.parametrize("reader", [read_image, read_labels])

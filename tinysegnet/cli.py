@@ -13,9 +13,8 @@ from typing import Annotated, Any
 import tyro
 
 from . import backend
-from .commands import checking, export, options, pictures, predicting, setup, training
-from .data import open_dataset
-from .errors import NonFiniteError, TinySegNetError
+from .commands import checking, datasets, export, options, pictures, predicting, setup, training
+from .errors import DataError, NonFiniteError, TinySegNetError
 from .train import recipe_for
 
 __all__ = ["main"]
@@ -63,12 +62,22 @@ _DESCRIPTION = "SegNet from NumPy up: train it, see what it does, prove its grad
 
 def _train_defaults(arguments: list[str]) -> training.Train:
     """The recipe fits the data, so that --help shows what would really be done."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--data", default="toy")
-    data = parser.parse_known_args(arguments)[0].data
     if arguments[:1] != ["train"]:
         return training.Train()
-    return training.Train(data=data, recipe=recipe_for(open_dataset(data, "train")))
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--data", default="toy")
+    parser.add_argument("--ignore", type=int)
+    parser.add_argument("--classes", choices=("merged", "all"), default="merged")
+    try:
+        known = parser.parse_known_args(arguments)[0]
+    except argparse.ArgumentError:  # the parser proper will say so
+        return training.Train()
+    labels = datasets.LabelOptions(known.ignore, known.classes)
+    dataset = labels.open(known.data, "train")
+    try:
+        return training.Train(data=known.data, labels=labels, recipe=recipe_for(dataset))
+    except DataError:  # its first files are bad: the check before training names all that are
+        return training.Train(data=known.data, labels=labels)
 
 
 def _announce(kernel: str, seconds: float | None) -> None:

@@ -1,9 +1,9 @@
-"""tinysegnet data crops, data floors, data scenes."""
+"""tinysegnet data, data crops, data floors, data scenes."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from .. import viz
 from ..data import CAMVID, CamVid, Sample, make_crops
 from ..data.floors import floors
 from ..data.toyscenes import ToyScenes
-from .training import load_split
+from .datasets import Check, LabelOptions, load_splits
 
 __all__ = ["Crops", "Data", "Floors", "Scenes"]
 
@@ -57,13 +57,15 @@ class Floors:
 
     data: str = "toy"
     """"toy", or a folder."""
+    labels: LabelOptions = field(default_factory=LabelOptions)
     limit: int | None = None
     """Use only so many pictures of each split."""
     json: bool = False
     """Print one JSON object instead of the table."""
 
     def run(self) -> int:
-        found = floors(load_split(self.data, "train", self.limit), load_split(self.data, "val", self.limit))
+        train, val = load_splits(self.data, ("train", "val"), self.limit, self.labels)
+        found = floors(train, val)
         if self.json:
             print(json.dumps({name: scores.as_dict() for name, scores in found.items()}))
             return 0
@@ -103,7 +105,8 @@ class Data:
     """Make and examine data sets."""
 
     command: (
-        Annotated[Crops, tyro.conf.subcommand("crops")]
+        Annotated[Check, tyro.conf.subcommand("check")]
+        | Annotated[Crops, tyro.conf.subcommand("crops")]
         | Annotated[Floors, tyro.conf.subcommand("floors")]
         | Annotated[Scenes, tyro.conf.subcommand("scenes")]
     )

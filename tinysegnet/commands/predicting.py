@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from .. import viz
 from ..checkpoint import Checkpoint
 from ..data import Dataset, Palette, find_pictures, read_image
 from ..data.floors import position_prior
+from ..data.pictures import MAX_PIXELS_SINGLE
 from ..errors import DataError, SettingError, TinySegNetError
 from ..files import write_atomically
 from ..metrics import Scores
 from ..predict import Size, evaluate, predict, working_size
 from ..pretrained import open_checkpoint
-from .training import load_split
+from .datasets import LabelOptions, load_split
 
 __all__ = ["Evaluate", "Predict"]
 
@@ -97,7 +98,7 @@ class Predict:
 
     def _one(self, loaded: Checkpoint, path: Path) -> tuple[np.ndarray, np.ndarray]:
         """The picture (H, W, 3), upright, and its labels (H, W)."""
-        image = read_image(path, upright=True)
+        image = read_image(path, upright=True, max_pixels=MAX_PIXELS_SINGLE)
         return image, predict(loaded.model, image, size=self._size(path, image.shape[:2], loaded.size))
 
     def _size(self, path: Path, own: Size, training: Size | None) -> Size:
@@ -137,6 +138,7 @@ class Evaluate:
     """A .safetensors file that `train` wrote, or "toy", the network that comes with this package."""
     data: str = "toy"
     """"toy", or a folder."""
+    labels: LabelOptions = field(default_factory=LabelOptions)
     split: str = "val"
     """Which part of it."""
     limit: int | None = None
@@ -150,7 +152,8 @@ class Evaluate:
 
     def run(self) -> int:
         loaded = open_checkpoint(self.checkpoint)
-        data = load_split(self.data, self.split, self.limit)
+        data = load_split(self.data, self.split, self.limit, self.labels)
+        _demand_classes(loaded.model.num_classes, data)
         _compare_names(loaded.palette, data)
         scores = evaluate(loaded.model, data, size=loaded.size, progress=_counted(len(data)))
         floor = None if self.no_floor else self._floor(data)
@@ -164,7 +167,7 @@ class Evaluate:
     def _floor(self, data: Dataset) -> Scores | None:
         """The position prior, if there are labelled training pictures."""
         try:
-            return position_prior(load_split(self.data, "train", self.limit), data)
+            return position_prior(load_split(self.data, "train", self.limit, self.labels), data)
         except DataError as error:  # no such split, or a bad file in it: no reason to refuse the evaluation
             print(_printable(f"no position prior, it is learnt from training pictures: {error}"), file=sys.stderr)
             return None
@@ -202,6 +205,13 @@ def _make_folder(path: Path) -> None:
 def _printable(text: object) -> str:
     """Names of files may hold bytes that are no text."""
     return str(text).encode(errors="backslashreplace").decode()
+
+
+def _demand_classes(num_classes: int, data: Dataset) -> None:
+    found = data.palette.num_classes
+    if found != num_classes:
+        raise DataError(f"{data.name}: {found} classes (expected the network's {num_classes})."
+                        " Choose the data it was trained for, or --classes and --ignore as then")  # fmt: skip
 
 
 def _compare_names(palette: Palette, data: Dataset) -> None:

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
-from tqdm import tqdm
 
 from .. import backend
-from ..data import CamVid, Dataset, InMemory, open_dataset
+from ..data import Dataset, Folder
 from ..errors import DataError
 from ..models import build, models
 from ..runs import RunFolder, read_config
 from ..train import Recipe, fit
+from .datasets import LabelOptions, load_splits
 
-__all__ = ["Train", "load_split"]
+__all__ = ["Train"]
 
 if TYPE_CHECKING:  # the names are known at run time only
     ModelName = str
@@ -28,19 +28,6 @@ else:
 SAVED_OPTIONS = ("data", "model", "width", "limit", "threads", "deterministic")
 
 
-def load_split(data: str, split: str, limit: int | None = None) -> Dataset:
-    """A split that is ready: toy scenes drawn, every label of a folder checked. limit: at most so many pictures."""
-    dataset = open_dataset(data, split)
-    if isinstance(dataset, CamVid) and limit is None:
-        dataset.check(progress=_bar(f"checking {dataset.name}", "picture"))
-        return dataset
-    return InMemory(dataset, limit=limit, progress=_bar(f"loading {dataset.name} {split}", "picture"))
-
-
-def _bar(what: str, unit: str) -> Any:
-    return lambda loop: tqdm(loop, desc=what, unit=unit, leave=False, dynamic_ncols=True)
-
-
 @dataclass(frozen=True)
 class Train:
     """Train a network, and write checkpoints, curves, overlays and a report to runs/NAME/.
@@ -49,7 +36,8 @@ class Train:
     """
 
     data: str = "toy"
-    """"toy" for drawn street scenes, or a folder in the layout of the SegNet tutorial's CamVid."""
+    """"toy" for drawn street scenes, or a folder with pictures and label maps: `tinysegnet data check DIR`."""
+    labels: LabelOptions = field(default_factory=LabelOptions)
     model: ModelName = "tiny"
     """Which network."""
     width: float = 1.0
@@ -78,7 +66,8 @@ class Train:
         recipe = {f.name: config[f.name] for f in fields(Recipe) if f.name in config}
         recipe = {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.items()}
         try:
-            return replace(self, **own, recipe=Recipe(**recipe))
+            labels = LabelOptions(**{f.name: config[f.name] for f in fields(LabelOptions) if f.name in config})
+            return replace(self, **own, labels=labels, recipe=Recipe(**recipe))
         except TypeError as error:
             raise DataError(f"{path / 'config.json'}: not what `train` wrote: {error}. Start a new run") from error
 
@@ -87,9 +76,10 @@ class Train:
             backend.set_threads(self.threads)
         if self.deterministic:
             backend.single_threaded_blas()
-        train, val = (load_split(self.data, split, self.limit) for split in ("train", "val"))
+        train, val = load_splits(self.data, ("train", "val"), self.limit, self.labels)
         model = build(self.model, train.palette.num_classes, seed=self.recipe.seed, width=self.width)
         folder = self._folder(train)
+        _tell(train)
         print(f"{self.model}, {model.num_parameters:,} parameters; {len(train)} pictures of {train.name} to train on, "
               f"{len(val)} to validate")  # fmt: skip
         if folder.resumed:
@@ -107,7 +97,13 @@ class Train:
 
     def _config(self) -> dict[str, Any]:
         config = {name: getattr(self, name) for name in SAVED_OPTIONS}
-        return {**config, **asdict(self.recipe)}
+        return {**config, **asdict(self.labels), **asdict(self.recipe)}
 
     def _default_name(self) -> str:
         return f"{Path(self.data).resolve().name}-{self.model}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _tell(data: Dataset) -> None:
+    """What was inferred of a folder."""
+    if isinstance(data, Folder):
+        print(data.description)

@@ -1,15 +1,17 @@
-"""Data: pictures with label maps, drawn (`toyscenes`) or on disk (`camvid`), and the batches made of them."""
+"""Data: pictures with label maps, drawn (`toyscenes`) or on disk (`folders`), and the batches made of them."""
 
 from .augment import Augment, resize_sample
 from .batches import batches, num_batches
 from .camvid import CamVid
 from .class_weights import PixelCounts, count_pixels, median_frequency_weights, sqrt_median_frequency_weights
+from .coding import read_labels
 from .crops import make_crops
 from .find import find_pictures
+from .folders import Folder, Problem
 from .memory import InMemory
 from .open import open_dataset
 from .palette import CAMVID, Palette
-from .pictures import read_image, read_labels
+from .pictures import read_image
 from .sample import Dataset, Sample
 
 __all__ = [
@@ -17,9 +19,11 @@ __all__ = [
     "Augment",
     "CamVid",
     "Dataset",
+    "Folder",
     "InMemory",
     "Palette",
     "PixelCounts",
+    "Problem",
     "Sample",
     "batches",
     "count_pixels",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike, fspath
 
 from ..errors import DataError
-from .camvid import CamVid
+from .folders import Classes, Folder
 from .sample import Dataset
 
 __all__ = ["open_dataset"]
@@ -14,14 +14,22 @@ __all__ = ["open_dataset"]
 _TOY = {"train": (450, 0), "val": (200, 1)}
 
 
-def open_dataset(data: str | PathLike[str], split: str = "train", *, size: tuple[int, int] = (96, 128)) -> Dataset:
-    """data: "toy", or a CamVid folder in the tutorial's layout. split: "train", "val", ...
+def open_dataset(
+    data: str | PathLike[str],
+    split: str = "train",
+    *,
+    size: tuple[int, int] = (96, 128),
+    ignore: int | None = None,
+    classes: Classes = "merged",
+) -> Dataset:
+    """data: "toy", or a folder in any layout that `Folder` recognises. split: "train", "val", ...
 
-    size: (H, W) of the toy scenes; pictures on disk have their own. Raises DataError if there is no such
-    folder, split or pair; whether the files are sound is `CamVid.check`'s affair.
+    size: (H, W) of the toy scenes; pictures on disk have their own. ignore: the label value in the files that means
+    void; None: inferred. classes: CamVid's 32 "merged" to eleven, or "all". Raises DataError if there is no such
+    folder, split or pair; whether the files are sound is `Folder.check`'s affair.
     """
     if fspath(data) != "toy":
-        return CamVid(data, split)
+        return Folder(data, split, ignore=ignore, classes=classes)
     if split not in _TOY:
         raise DataError(f"toy: no split {split!r} (expected {' or '.join(_TOY)}). Correct the split")
     from .toyscenes import ToyScenes  # here, so that reading pictures does not compile the drawing

@@ -7,13 +7,17 @@ authors' own pictures (SegNet-Tutorial, Scripts/test_segmentation_camvid.py).
 
 from __future__ import annotations
 
+import colorsys
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import DataError
 
-__all__ = ["CAMVID", "Palette"]
+__all__ = ["CAMVID", "CAMVID_MERGE", "Palette", "distinct_colors"]
+
+Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,9 @@ class Palette:
     """
 
     names: tuple[str, ...]
-    colors: tuple[tuple[int, int, int], ...]
+    colors: tuple[Color, ...]
     ignore_label: int | None = None
-    ignore_color: tuple[int, int, int] = (0, 0, 0)
+    ignore_color: Color = (0, 0, 0)
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.colors):
@@ -61,3 +65,41 @@ CAMVID = Palette(
             (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192)),
     ignore_label=11,
 )  # fmt: skip
+
+# Which of the 32 classes that CamVid was labelled with make up each of the eleven; what is in none is void.
+# As other loaders of CamVid merge them; the authors of SegNet never printed their table.
+CAMVID_MERGE = {
+    "Sky": ("Sky",),
+    "Building": ("Building", "Bridge", "Wall", "Tunnel", "Archway"),
+    "Pole": ("Column_Pole", "TrafficCone"),
+    "Road": ("Road", "LaneMkgsDriv", "LaneMkgsNonDriv"),
+    "Pavement": ("Sidewalk", "ParkingBlock", "RoadShoulder"),
+    "Tree": ("Tree", "VegetationMisc"),
+    "SignSymbol": ("SignSymbol", "Misc_Text", "TrafficLight"),
+    "Fence": ("Fence",),
+    "Car": ("Car", "SUVPickupTruck", "Truck_Bus", "Train", "OtherMoving"),
+    "Pedestrian": ("Pedestrian", "Child", "CartLuggagePram", "Animal"),
+    "Bicyclist": ("Bicyclist", "MotorcycleScooter"),
+}
+
+
+def distinct_colors(count: int, taken: Iterable[Color] = ()) -> tuple[Color, ...]:
+    """count colours, the same every time, unlike each other, the taken ones and black.
+
+    Hues a golden angle apart never come close to an earlier one soon; every few the shade changes too.
+    """
+    seen, k = {(0, 0, 0), *taken}, 0
+    colors: list[Color] = []
+    while len(colors) < count:
+        shade = (0.95, 0.7, 0.5)[k % 3]
+        red, green, blue = (
+            round(255 * part) for part in colorsys.hsv_to_rgb(k * _GOLDEN % 1, (0.75, 0.45)[k // 3 % 2], shade)
+        )
+        if (red, green, blue) not in seen:
+            seen.add((red, green, blue))
+            colors.append((red, green, blue))
+        k += 1
+    return tuple(colors)
+
+
+_GOLDEN = (5**0.5 - 1) / 2

@@ -7,70 +7,101 @@ label pixels in four) and palette files give their indices, never their colours.
 
 from __future__ import annotations
 
+import re
 import warnings
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from ..errors import DataError
-from .palette import Palette
 
-__all__ = ["check_labels", "read_image", "read_labels"]
+__all__ = ["MAX_PIXELS", "MAX_PIXELS_SINGLE", "read_image", "read_label_pixels"]
 
-MAX_PIXELS = 50_000_000  # a file of 100 bytes can claim to be 60000 x 60000: refused before memory is taken
+# A file of 100 bytes can claim to be 60000 x 60000: refused from its header, before memory is taken. A data set
+# is many pictures, so its limit is lower; a single one may be a large photograph or scan (Pillow itself ends at 179).
+MAX_PIXELS = 50_000_000
+MAX_PIXELS_SINGLE = 175_000_000
 
 # Grey PNGs of 2 and 4 bits are widened to 0..255 by Pillow (1 -> 85, 1 -> 17): undone for class numbers.
 _WIDENED = {"L;2": 85, "L;4": 17}
 
+# EXIF orientation: what has to be done to the stored pixels to see the picture as it was taken.
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
-def read_image(path: str | PathLike[str], *, upright: bool = False) -> np.ndarray:
+
+def read_image(path: str | PathLike[str], *, upright: bool = False, max_pixels: int | None = None) -> np.ndarray:
     """A PNG or JPEG file, recognised by its content -> (H, W, 3) uint8, RGB; transparency is dropped.
 
-    upright: turn the picture as its EXIF data say that the camera was held. Not for pictures with label maps, whose
-    pixels must stay where the labels are.
+    upright: turn it as its EXIF orientation says. By default the pixels come as stored, as label maps are drawn
+    on them, and a picture that asks to be turned gives a UserWarning that names it. max_pixels: refuse more;
+    default MAX_PIXELS, for single pictures there is MAX_PIXELS_SINGLE.
     """
-    image, _ = _open(Path(path), ["PNG", "JPEG"])
-    image = _turned_upright(image) if upright else image
-    if image.mode in ("F", "I") or image.mode.startswith("I;16"):
-        raise DataError(f"{path}: 16-bit picture (expected 8 bits per channel). Convert it")
+    image, raw_mode = _open(Path(path), ["PNG", "JPEG"], max_pixels or MAX_PIXELS)
+    if _is_deep(image, raw_mode):
+        raise DataError(
+            f"{path}: 16-bit picture (expected 8 bits per channel). Convert it: which 8 bits count, you know"
+        )
+    turn = _TURNS.get(_orientation(image))
+    if turn is not None and not upright:
+        warnings.warn(f"{path}: EXIF says that it is to be turned; its pixels are taken as stored", stacklevel=2)
+    elif turn is not None:
+        image = image.transpose(turn)
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def read_labels(path: str | PathLike[str]) -> np.ndarray:
-    """An index PNG (grey or palette) -> (H, W) uint8 class numbers, exactly those in the file."""
-    image, raw_mode = _open(Path(path), ["PNG"])
-    if image.mode not in ("1", "L", "P"):
-        raise DataError(
-            f"{path}: label map of mode {image.mode} (expected one class number per pixel: grey or palette PNG)."
-            " Colour label maps are not supported, convert the colours to class numbers"
-        )
-    labels = np.asarray(image).astype(np.uint8, copy=False)
-    return labels // np.uint8(_WIDENED[raw_mode]) if raw_mode in _WIDENED else labels
+def read_label_pixels(path: str | PathLike[str]) -> np.ndarray:
+    """The pixels of a PNG label map, exactly those in the file.
+
+    Numbers (H, W) uint8, or uint16 of a 16-bit file, from 1-bit, grey and palette PNGs; colours (H, W, 3) uint8 from
+    RGB ones, transparency dropped. What they mean is `Coding`'s affair.
+    """
+    image, raw_mode = _open(Path(path), ["PNG"], MAX_PIXELS)
+    if image.mode in ("RGB", "RGBA", "LA") and _is_deep(image, raw_mode):
+        raise DataError(f"{path}: 16-bit colours (expected 8 bits per channel). Convert the label map")
+    if image.mode in ("RGB", "RGBA"):
+        return np.asarray(image)[..., :3]
+    if image.mode == "LA":
+        return np.asarray(image)[..., 0]
+    if image.mode not in ("1", "L", "P", "I;16", "I"):
+        raise DataError(f"{path}: label map of mode {image.mode} (expected class numbers or colours). Export it again")
+    if image.mode.startswith("I"):
+        return np.asarray(image).astype(np.uint16)
+    values = np.asarray(image).astype(np.uint8, copy=False)
+    return values // np.uint8(_WIDENED[raw_mode]) if raw_mode in _WIDENED else values
 
 
-def check_labels(labels: np.ndarray, palette: Palette, where: object) -> None:
-    """Raise DataError naming `where`, value and position unless every label is a class of the palette or void."""
-    bad = labels >= palette.num_classes
-    if palette.ignore_label is not None:
-        bad &= labels != palette.ignore_label
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        void = "" if palette.ignore_label is None else f", void {palette.ignore_label}"
-        raise DataError(
-            f"{where}: value {labels[row, column]} at row {row}, column {column}"
-            f" (allowed 0..{palette.num_classes - 1}{void}). Correct the label map"
-        )
+def _is_deep(image: Image.Image, raw_mode: str) -> bool:
+    return image.mode in ("F", "I") or image.mode.startswith("I;16") or ";16" in raw_mode
 
 
-def _open(path: Path, formats: list[str]) -> tuple[Image.Image, str]:
+def _orientation(image: Image.Image) -> int:
+    """1, upright, unless the file says otherwise in EXIF that can be read."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # damaged EXIF comes out of Pillow as anything; the pixels are whole all the same
+        return 1
+
+
+def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image, str]:
     """The decoded picture and the pixel format that its file had."""
     expected = " or ".join(formats)
     try:
         # Pillow warns of oversized pictures, odd EXIF data and the like; what matters is an error here.
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=formats) as image:
-            _check_size(path, image.size)
+            W, H = image.size
+            _check_size(path, f"{W} x {H} = ", W * H, max_pixels)
             raw_mode = str(image.tile[0].args) if image.tile else image.mode
             image.load()
             return image, raw_mode
@@ -81,23 +112,30 @@ def _open(path: Path, formats: list[str]) -> tuple[Image.Image, str]:
             f"{path}: no such file (expected {expected}). Put it there or take it out of the list"
         ) from None
     except UnidentifiedImageError:
-        raise DataError(f"{path}: damaged, or not {expected} (told by content, not by name). Export it again") from None
+        raise _unidentified(path, formats) from None
+    except Image.DecompressionBombError as error:  # Pillow's own limit, which comes before ours can be asked
+        count = re.search(r"\d+", str(error))
+        _check_size(path, "", int(count[0]) if count else max_pixels + 1, max_pixels)
+        raise DataError(f"{path}: too large (at most {max_pixels // 1_000_000} Mpx). Scale it down") from error
     except Exception as error:  # damaged bytes: OSError, SyntaxError, ValueError, zlib.error, ... come out of Pillow
         reason = " ".join(str(error).split())
-        raise DataError(f"{path}: cannot be decoded, {reason} (expected a whole {expected}). Replace it") from error
+        raise DataError(
+            f"{path}: damaged, cannot be decoded, {reason} (expected a whole {expected}). Replace it"
+        ) from error
 
 
-def _turned_upright(image: Image.Image) -> Image.Image:
-    """The picture turned by its EXIF orientation; damaged EXIF data cost the turn, not the picture."""
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            return ImageOps.exif_transpose(image)
-    except Exception:  # whatever bytes call themselves EXIF: struct.error, SyntaxError, ValueError, ...
-        return image
+def _check_size(path: Path, shape: str, pixels: int, max_pixels: int) -> None:
+    if pixels > max_pixels:
+        limit = max_pixels // 1_000_000
+        raise DataError(f"{path}: claims {shape}{pixels / 1e6:.0f} Mpx (at most {limit}). Scale it down")
 
 
-def _check_size(path: Path, size: tuple[int, int]) -> None:
-    W, H = size
-    if W * H > MAX_PIXELS:
-        limit = MAX_PIXELS // 1_000_000
-        raise DataError(f"{path}: claims {W} x {H} = {W * H / 1e6:.0f} Mpx (at most {limit}). Scale it down")
+def _unidentified(path: Path, formats: list[str]) -> DataError:
+    """The error for bytes that are none of the formats; a label map as JPEG is told why not."""
+    with open(path, "rb") as file:
+        start = file.read(3)
+    if start == b"\xff\xd8\xff" and "JPEG" not in formats:
+        return DataError(
+            f"{path}: a label map as JPEG, which changes class numbers (expected PNG). Export it again from its source"
+        )
+    return DataError(f"{path}: damaged, or not {' or '.join(formats)} (told by content, not by name). Export it again")

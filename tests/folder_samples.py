@@ -1,0 +1,67 @@
+"""Small data sets on disk, sound and spoiled, for the tests of folders."""
+
+import numpy as np
+from PIL import Image
+
+from tinysegnet.data.palette import CAMVID_MERGE, distinct_colors
+
+H, W = 6, 9
+CAMVID_32 = sorted({name for names in CAMVID_MERGE.values() for name in names} | {"Void"})
+CAMVID_32_COLORS = distinct_colors(32)
+
+
+def save(path, array, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, **options)
+
+
+def picture(seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (H, W, 3)).astype(np.uint8)
+
+
+def label_map(num_classes=3, seed=0):
+    labels = np.random.default_rng(seed).integers(0, num_classes, (H, W)).astype(np.uint8)
+    labels[0, :num_classes] = np.arange(min(num_classes, W))  # every class occurs
+    return labels
+
+
+def write(root, image, labels, count=5, values=None, prefix="p"):
+    """count pairs, named by the patterns "images/{}.png" and "labels/{}.png"; -> the labels as saved."""
+    written = {}
+    for k in range(count):
+        name = f"{prefix}{k}"
+        written[name] = label_map(seed=k) if values is None else values[label_map(len(values), seed=k)]
+        save(root / image.format(name), picture(k))
+        save(root / labels.format(name), written[name])
+    return written
+
+
+def fastai(root, valid=True):
+    written = write(root, "images/{}.png", "labels/{}_P.png", 5, np.arange(32, dtype=np.uint8))
+    (root / "codes.txt").write_text("\n".join(CAMVID_32) + "\n")
+    if valid:
+        (root / "valid.txt").write_text("p1.png\np2.png\n")
+    return written
+
+
+def original(root, image="raw/{}.png", labels="labels/{}_L.png", count=5):
+    """CamVid as its authors gave it: colour label maps of 32 classes."""
+    colors = np.array(CAMVID_32_COLORS, np.uint8)
+    lines = [f"{r} {g} {b}\t\t{name}" for (r, g, b), name in zip(CAMVID_32_COLORS, CAMVID_32, strict=True)]
+    root.mkdir(exist_ok=True)
+    (root / "label_colors.txt").write_text("\n".join(lines))
+    return write(root, image, labels, count, colors)
+
+
+def spoil(root):
+    """Of five sound pairs, four become bad in four ways; -> the files."""
+    write(root, "images/{}.png", "labels/{}.png", 5)
+    (root / "classes.txt").write_text("a\nb\nc\n")
+    labels = label_map(seed=0)
+    labels[3, 5] = 37
+    save(root / "labels/p0.png", labels)
+    (root / "labels/p1.png").unlink()
+    save(root / "labels/p2.png", label_map()[:, :-1])
+    whole = (root / "images/p4.png").read_bytes()
+    (root / "images/p4.png").write_bytes(whole[: len(whole) // 2])
+    return [str(root / name) for name in ("labels/p0.png", "labels/p1.png", "labels/p2.png", "images/p4.png")]

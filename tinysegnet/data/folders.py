@@ -1,0 +1,226 @@
+"""Pictures with label maps in a folder, as a data set: recognised, checked, decoded when asked for.
+
+`layouts` says which files belong together, `coding` what the values in them mean; a `Folder` says both in words
+(`description`), reads the files, and lists whatever is wrong with them (`problems`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ..errors import DataError
+from .coding import ClassList, Coding
+from .layouts import Layout, find_layout
+from .pairs import Pair, inside
+from .palette import CAMVID
+from .pictures import read_image, read_label_pixels
+from .sample import Sample
+
+__all__ = ["Folder", "Problem"]
+
+CACHE_BYTES = 1_000_000_000  # decoded samples kept per data set; CamVid's 367 training pairs take 254 MB
+_CLASS_FILES = ("classes.txt", "codes.txt", "label_colors.txt")
+_STRAYS = 1e-3  # of a CamVid label map: one of the 701 has some 200 pixels between two colours
+
+Classes = Literal["merged", "all"]
+Progress = Callable[[Iterable[int]], Iterable[int]]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that cannot be used, and why: one line that begins with its path."""
+
+    file: Path
+    text: str
+
+
+class Folder:
+    """One split of a folder, a `Dataset`: `dataset[i]` is a `Sample`, image and labels read-only.
+
+    ignore: the label value that means "not labelled"; None: inferred. classes: CamVid's 32 as the papers' eleven
+    ("merged") or all of them. Samples are decoded when first asked for and kept, up to CACHE_BYTES (1 GB).
+    Raises DataError if no pairs are found, or the classes cannot be known; `problems` says which files are bad.
+    """
+
+    def __init__(
+        self,
+        root: str | PathLike[str],
+        split: str = "train",
+        *,
+        ignore: int | None = None,
+        classes: Classes = "merged",
+        layout: Layout | None = None,
+        coding: Coding | None = None,
+    ) -> None:
+        self.root, self.split = Path(root), split
+        self.layout = layout or find_layout(self.root)
+        self.pairs = self.layout.pairs(split)
+        self.coding, self.source = (coding, "given") if coding else _find_coding(self.layout, ignore, classes)
+        self.palette = self.coding.palette
+        name = "CamVid" if self.palette == CAMVID else self.root.resolve().name
+        self.name = f"{name} {split}"
+        self._cache: dict[int, Sample] = {}
+        self._cached_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        index = range(len(self))[index]  # negative counts from the end; past it is an IndexError
+        if index not in self._cache:
+            sample = _load(self.pairs[index], self.coding)
+            size = sample.image.nbytes + sample.labels.nbytes
+            if self._cached_bytes + size > CACHE_BYTES:
+                return sample
+            self._cache[index] = sample
+            self._cached_bytes += size
+        return self._cache[index]
+
+    @property
+    def description(self) -> str:
+        """What was inferred, in a few lines: layout, pictures of each split, classes, void."""
+        counts = ", ".join(f"{len(self.layout.pairs(name))} {name}" for name in self.layout.splits)
+        names = ", ".join(self.palette.names)
+        void = "none" if self.palette.ignore_label is None else str(self.palette.ignore_label)
+        lines = [f"{self.root}: {self.layout.title}; pictures: {counts}", self.layout.note,
+                 f"{self.palette.num_classes} classes, {self.source}: {names}",
+                 f"values in label maps: {self.coding.allowed()}; void becomes {void}"]  # fmt: skip
+        return "\n".join(line for line in lines if line)
+
+    def problems(self, *, progress: Progress = iter) -> list[Problem]:
+        """Decode every pair and every label value -> what is wrong, file by file; nothing if all is well.
+
+        progress: what the loop over the indices is wrapped in, such as tqdm.
+        """
+        found = []
+        for index in progress(range(len(self))):
+            try:
+                self[index]
+            except DataError:
+                found += [_problem(self.pairs[index], error) for error in _examine(self.pairs[index], self.coding)[1]]
+        return found
+
+    def check(self, *, progress: Progress = iter) -> None:
+        """Raise one DataError with a line for each bad file, if there is any."""
+        problems = self.problems(progress=progress)
+        if problems:
+            pairs = len({_stem(problem) for problem in problems})
+            count = f"{pairs} of {len(self)} pairs cannot be used"
+            raise DataError("\n".join([f"{self.root}: {self.name}: {count}:", *(p.text for p in problems)]))
+
+
+def _stem(problem: Problem) -> str:
+    return problem.file.stem
+
+
+def _problem(pair: Pair, error: DataError) -> Problem:
+    return Problem(pair.labels if str(error).startswith(f"{pair.labels}:") else pair.image, str(error))
+
+
+def _load(pair: Pair, coding: Coding) -> Sample:
+    """Read one pair; raise the first thing that is wrong."""
+    sample, errors = _examine(pair, coding)
+    if sample is None:
+        raise errors[0]
+    sample.image.setflags(write=False)  # they may stay in a cache: nobody's augmentation shall change them
+    sample.labels.setflags(write=False)
+    return sample
+
+
+def _examine(pair: Pair, coding: Coding) -> tuple[Sample | None, list[DataError]]:
+    """Read one pair: the sample, or all that is wrong with the two files."""
+    errors: list[DataError] = []
+
+    def attempt(read: Callable[[], np.ndarray | None]) -> np.ndarray | None:
+        try:
+            return read()
+        except DataError as error:
+            errors.append(error)
+            return None
+
+    attempt(lambda: _demand_partners(pair))
+    if errors:
+        return None, errors
+    image = attempt(lambda: read_image(_checked(pair.image, pair.root)))
+    pixels = attempt(lambda: read_label_pixels(_checked(pair.labels, pair.root)))
+    labels = None if pixels is None else attempt(lambda: _decode(pair, image, pixels, coding))
+    if errors or image is None or labels is None:
+        return None, errors
+    return Sample(image, labels, pair.image.stem), errors
+
+
+def _demand_partners(pair: Pair) -> None:
+    """Both files are there, and a list did not put strangers together."""
+    if pair.origin.startswith("folders "):
+        for path, partner, what in (
+            (pair.labels, pair.image, f"the label map of {pair.image}"),
+            (pair.image, pair.labels, f"the picture of {pair.labels}, an extra label map"),
+        ):
+            if not path.exists() and not path.is_symlink() and partner.exists():
+                raise DataError(f"{path}: no such file (expected {what}). Add it, or remove {partner}")
+    elif pair.image.stem != pair.labels.stem:
+        raise DataError(
+            f"{pair.image}: paired with {pair.labels} by {pair.origin} (expected equal stems). Correct the list"
+        )
+
+
+def _checked(path: Path, root: Path) -> Path:
+    if not inside(path, root):
+        raise DataError(f"{path}: a link that leaves {root} (expected files inside). Copy the files there")
+    return path
+
+
+def _decode(pair: Pair, image: np.ndarray | None, pixels: np.ndarray, coding: Coding) -> np.ndarray:
+    """The labels, of the picture's size as far as that could be read."""
+    if image is not None and image.shape[:2] != pixels.shape[:2]:
+        (h, w), (H, W) = pixels.shape[:2], image.shape[:2]
+        raise DataError(f"{pair.labels}: {w} x {h} pixels (expected {W} x {H}, as {pair.image}). Export it again")
+    return coding.decode(pixels, pair.labels)
+
+
+def _find_coding(layout: Layout, ignore: int | None, classes: Classes) -> tuple[Coding, str]:
+    """What the label values mean, and who says so: a list of classes, else the layout, else the values themselves."""
+    path = next((layout.root / name for name in _CLASS_FILES if (layout.root / name).is_file()), None)
+    known = None if path is None else ClassList.read(path)
+    if known is not None and known.is_camvid:
+        make, merged = (Coding.merged, "merged") if classes == "merged" else (Coding.of_classes, "without void")
+        return make(known, ignore=ignore, strays=_STRAYS), f"the 32 of CamVid in {known.source}, {merged}"
+    if classes == "all" and known is None and layout.is_tutorial:
+        raise DataError(f"{layout.root}: labelled with 11 classes (expected CamVid's 32). Leave out --classes all")
+    if known is None and layout.is_tutorial:
+        if ignore in (None, CAMVID.ignore_label):
+            return Coding.plain(CAMVID), "those of CamVid"
+        known = ClassList((*CAMVID.names, "void"), (*CAMVID.colors, CAMVID.ignore_color), "CamVid")
+    if known is not None and (len(known.names) > 2 or any(known.colors)):
+        return Coding.of_classes(known, ignore=ignore), f"from {known.source}"
+    return Coding.of_values(_values(layout), known, ignore=ignore), f"from {known.source}" if known else _VALUES
+
+
+_VALUES = "from the values in the label maps (there is no classes.txt)"
+
+
+def _values(layout: Layout) -> frozenset[int]:
+    """Which numbers occur in the label maps of all splits; files that cannot be read are another's affair."""
+    paths = {pair.labels for split in layout.splits for pair in layout.splits[split]()}
+    files = [(path, path.stat().st_mtime_ns) for path in sorted(paths) if path.is_file() and inside(path, layout.root)]
+    return _values_in(tuple(files))
+
+
+@lru_cache(maxsize=4)  # train and val look at the same files
+def _values_in(files: tuple[tuple[Path, int], ...]) -> frozenset[int]:
+    seen = np.zeros(1 << 16, bool)
+    for path, _ in files:
+        try:
+            pixels = read_label_pixels(path)
+        except DataError:
+            continue
+        if pixels.ndim == 2 or bool((pixels == pixels[..., :1]).all()):
+            seen[pixels.ravel()] = True
+    return frozenset(np.flatnonzero(seen).tolist())

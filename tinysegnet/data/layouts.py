@@ -1,0 +1,217 @@
+"""How the pictures and label maps of a data set lie in its folder, recognised by looking.
+
+    lists       train.txt ... with lines "image labels"; or train/ and trainannot/ ...  (the SegNet tutorial's CamVid)
+    by kind     images/train/ labels/train/ ...  or  images/ labels/                    (fastai's CamVid: *_P.png)
+    by split    train/images/ train/labels/ ...
+    endings     pictures *.png and label maps *_L.png, anywhere                         (CamVid's original)
+
+Folders without splits are divided: by a list of names (valid.txt, val.txt, train.txt) if there is one, else the last
+fifth by name validates. Neighbours by name are often neighbours in a video; spread, they would flatter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from ..errors import DataError
+from .pairs import Pair, files_of, pairs_of_files, pairs_of_list, read_lines, strip_ending
+
+__all__ = ["Layout", "find_layout", "tutorial_layout"]
+
+_IMAGES = ("images", "imgs", "pictures")
+_LABELS = ("labels", "masks", "annotations")
+_VAL = ("val", "valid", "validation")  # names that mean the same
+_DEPTH = 3  # how far below the folder *_L.png are looked for: someone may give a whole home
+_VAL_SHARE = 5  # one picture in so many validates where nobody said which
+
+Pairs = Callable[[], list[Pair]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """title: what kind of folder it is. splits: name -> a function that gives its pairs. note: how it was divided."""
+
+    root: Path
+    title: str
+    splits: Mapping[str, Pairs] = field(default_factory=dict)
+    note: str = ""
+    is_tutorial: bool = False
+
+    def pairs(self, split: str) -> list[Pair]:
+        """The pairs of a split; "val" is also found as valid or validation. Raises DataError if there are none."""
+        names = _VAL if split in _VAL else (split,)
+        name = next((name for name in (split, *names) if name in self.splits), None)
+        if name is None:
+            raise DataError(f"{self.root}: no split {split!r} ({self._expected(split)}). Correct the path or the split")
+        pairs = self.splits[name]()
+        if not pairs:
+            raise DataError(f"{self.root}: split {split!r} is empty (expected picture and label pairs). Add files")
+        return pairs
+
+    def _expected(self, split: str) -> str:
+        if self.is_tutorial:
+            return f"expected {split}.txt, or the folders {split}/ and {split}annot/"
+        return f"expected {' or '.join(self.splits)}"
+
+
+def find_layout(root: Path) -> Layout:
+    """The layout of a folder. Raises DataError if there is none, or nothing in it that is known."""
+    _demand_folder(root)
+    for find in (tutorial_layout, _by_kind, _by_split, _by_endings):
+        layout = find(root)
+        if layout is not None and layout.splits:
+            return _with_val(layout)
+    raise DataError(
+        f"{root}: no pictures with label maps found (expected train.txt, or the folders train/ and trainannot/,"
+        " or images/ and labels/, or pictures and *_L.png). Correct the path, or arrange the files so"
+    )
+
+
+def _demand_folder(root: Path) -> None:
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder (expected one with pictures and label maps). Correct the path")
+
+
+def tutorial_layout(root: Path) -> Layout:
+    """Lists of pairs, or folders X/ and Xannot/; a list is believed before the folders of its name."""
+    _demand_folder(root)
+    folders = {path.name.removesuffix("annot"): path for path in _folders(root) if path.name.endswith("annot")}
+    splits: dict[str, Pairs] = {
+        name: partial(_pairs_of_folders, root, root / name, labels)
+        for name, labels in folders.items()
+        if (root / name).is_dir() and name
+    }
+    for path in sorted(root.glob("*.txt")):
+        if path.stem in splits or (path.stem in ("train", "val", "test") and _lists_pairs(path)):
+            splits[path.stem] = partial(pairs_of_list, path)
+    return Layout(root, "the SegNet tutorial's layout", splits, is_tutorial=True)
+
+
+def _lists_pairs(path: Path) -> bool:
+    """Whether a text file has two paths a line; one file name a line, as in fastai's valid.txt, is another kind."""
+    first = next((line for line in read_lines(path) if line.strip()), "")
+    return not first or (len(first.split()) > 1 and len(re.findall(r"\.(?:png|jpe?g)\b", first, re.IGNORECASE)) != 1)
+
+
+def _by_kind(root: Path) -> Layout | None:
+    """images/ and labels/, divided in folders or not."""
+    images, labels = _named(root, _IMAGES), _named(root, _LABELS)
+    if images is None or labels is None:
+        return None
+    title = f"{images.name}/ and {labels.name}/"
+    both = {path.name for path in _folders(images)} & {path.name for path in _folders(labels)}
+    if both:
+        alone = sorted({path.name for path in _folders(images)} - both)
+        note = f"{images.name}/{alone[0]}/ has no label maps and is left out" if alone else ""
+        splits = {name: partial(_pairs_of_folders, root, images / name, labels / name) for name in sorted(both)}
+        return Layout(root, title, dict(splits), note)
+    return _divided(root, title, partial(_pairs_of_folders, root, images, labels))
+
+
+def _by_split(root: Path) -> Layout | None:
+    """train/images/ and train/labels/, and so on."""
+    found = {path.name: (_named(path, _IMAGES), _named(path, _LABELS)) for path in _folders(root)}
+    splits = {
+        name: partial(_pairs_of_folders, root, images, labels)
+        for name, (images, labels) in found.items()
+        if images is not None and labels is not None
+    }
+    return Layout(root, "a folder for each split, with pictures and label maps", dict(splits)) if splits else None
+
+
+def _by_endings(root: Path) -> Layout | None:
+    """Label maps are those that end in _L, or that lie in a folder beside the pictures' own."""
+    files = [path for folder in _all_folders(root) for path in files_of(folder)]
+    labels = [path for path in files if path.stem.endswith("_L")]
+    if not labels:
+        return None
+    images = [path for path in files if not path.stem.endswith("_L")]
+    title = "pictures and *_L label maps"
+    folder_of = {path.stem: path.parent for path in images}
+    groups: dict[Path, list[Path]] = {folder: [] for folder in sorted(set(folder_of.values()))}
+    for path in labels:  # one without its picture goes to the folder of the others
+        groups.setdefault(folder_of.get(strip_ending(path.stem), next(iter(groups), path.parent)), []).append(path)
+    splits: dict[str, Pairs] = {}
+    for folder, maps in groups.items():
+        own = [path for path in images if path.parent == folder]
+        places = (folder, maps[0].parent if maps else folder)
+        splits[folder.name] = partial(pairs_of_files, root, own, maps, places)
+    if len(splits) > 1 and len(splits) == len(groups):
+        return Layout(root, title, splits)
+    return _divided(root, title, next(iter(splits.values())))
+
+
+def _divided(root: Path, title: str, everything: Pairs) -> Layout:
+    """One set without splits -> train and val."""
+    lists = [root / f"{name}.txt" for name in ("train", *_VAL, "test") if (root / f"{name}.txt").is_file()]
+    if lists:
+        listed: dict[str, Pairs] = {path.stem: partial(_listed, everything, path) for path in lists}
+        if "train" not in listed:
+            listed = {"train": partial(_not_listed, everything, lists), **listed}
+        return Layout(root, title, listed, f"divided by {', '.join(path.name for path in lists)}")
+    return Layout(root, title, _train_and_val(everything), _HELD_OUT)
+
+
+_HELD_OUT = (
+    f"nothing says which pictures validate: the last 1/{_VAL_SHARE} by name does;"
+    " a val.txt with their names decides otherwise"
+)
+
+
+def _with_val(layout: Layout) -> Layout:
+    """A folder whose only use is training: some of it validates. The tutorial's lists say what they mean."""
+    if layout.is_tutorial or "train" not in layout.splits or any(name in layout.splits for name in _VAL):
+        return layout
+    train = layout.splits["train"]
+    splits = {**layout.splits, **_train_and_val(train)}
+    return Layout(layout.root, layout.title, splits, f"of train, {_HELD_OUT}")
+
+
+def _train_and_val(everything: Pairs) -> dict[str, Pairs]:
+    return {"train": partial(_held_out, everything, False), "val": partial(_held_out, everything, True)}
+
+
+def _held_out(everything: Pairs, held_out: bool) -> list[Pair]:
+    pairs = everything()
+    cut = len(pairs) - max(1, round(len(pairs) / _VAL_SHARE)) if len(pairs) > 1 else len(pairs)
+    return pairs[cut:] if held_out else pairs[:cut]
+
+
+def _listed(everything: Pairs, path: Path) -> list[Pair]:
+    """The pairs whose pictures a file names, one a line, with or without their suffix."""
+    names = {line.strip().replace("\\", "/").rsplit("/", 1)[-1] for line in read_lines(path) if line.strip()}
+    pairs = [pair for pair in everything() if names & {pair.image.stem, pair.image.name}]
+    unknown = names - {name for pair in pairs for name in (pair.image.stem, pair.image.name)}
+    if unknown:
+        raise DataError(f"{path}: no picture {min(unknown)!r} (expected names of pictures). Correct the list")
+    return pairs
+
+
+def _not_listed(everything: Pairs, lists: list[Path]) -> list[Pair]:
+    taken = {pair.image for path in lists for pair in _listed(everything, path)}
+    return [pair for pair in everything() if pair.image not in taken]
+
+
+def _pairs_of_folders(root: Path, images: Path, labels: Path) -> list[Pair]:
+    return pairs_of_files(root, files_of(images), files_of(labels), (images, labels))
+
+
+def _folders(root: Path) -> list[Path]:
+    try:
+        return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{root}: cannot be listed, {error.strerror} (expected a folder to read)") from error
+
+
+def _named(root: Path, names: tuple[str, ...]) -> Path | None:
+    return next((path for name in names for path in _folders(root) if path.name.lower() == name), None)
+
+
+def _all_folders(root: Path, depth: int = _DEPTH) -> list[Path]:
+    """root and what is below, not hidden and not too deep; links are not followed, so none leads round in circles."""
+    below = [folder for folder in _folders(root) if not folder.is_symlink()] if depth else []
+    return [root, *(found for folder in below for found in _all_folders(folder, depth - 1))]

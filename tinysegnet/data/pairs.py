@@ -1,0 +1,126 @@
+"""Which picture belongs to which label map: by file stem or by a list, never by order.
+
+A pair shifted by one still trains, and scores G 0.8, C 0.13. Partners that are missing keep the path where one would
+look for them, so that reading the pair says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ..errors import DataError
+
+__all__ = ["Pair", "files_of", "inside", "pairs_of_files", "pairs_of_list", "read_lines", "strip_ending"]
+
+# Looked at in folders: PNG and JPEG, and what people have instead, so that it is refused and not overlooked.
+_PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".tif", ".tiff", ".gif", ".webp"}
+_ENDINGS = ("_L", "_P", "_mask", "_masks", "_label", "_labels")  # what label files add to the stem of their picture
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two files that belong together, the folder they must lie in, and who paired them ("train.txt line 3")."""
+
+    image: Path
+    labels: Path
+    root: Path
+    origin: str
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The picture files of a folder by name; hidden ones and those with other endings are left out."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed, {error.strerror} (expected a folder to read)") from error
+    return [p for p in entries if p.suffix.lower() in _PICTURES and not p.name.startswith(".") and not p.is_dir()]
+
+
+def strip_ending(stem: str) -> str:
+    """ "0001TP_006690_L" -> "0001TP_006690"."""
+    return next((stem.removesuffix(ending) for ending in _ENDINGS if stem.endswith(ending)), stem)
+
+
+def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: tuple[Path, Path]) -> list[Pair]:
+    """Every picture with the label map of its stem, which may have an ending such as _L, by stem.
+
+    places: the folders of pictures and label maps, where a missing partner is looked for.
+    """
+    by_stem = _unique({}, ((path.stem, path) for path in images))
+    maps = _unique({}, ((_label_stem(path.stem, by_stem), path) for path in labels))
+    ending = next((path.stem.removeprefix(stem) for stem, path in maps.items()), "")
+    suffix = images[0].suffix if images else ".png"
+    origin = f"folders {places[0].name}/ and {places[1].name}/"
+    return [
+        Pair(
+            by_stem.get(stem, places[0] / f"{stem}{suffix}"), maps.get(stem, places[1] / f"{stem}{ending}.png"),
+            root, origin,
+        )
+        for stem in sorted(by_stem.keys() | maps.keys())
+    ]  # fmt: skip
+
+
+def _label_stem(stem: str, images: dict[str, Path]) -> str:
+    """The stem of the picture that a label map belongs to: its own if there is such a picture, else less its ending."""
+    return stem if stem in images else strip_ending(stem)
+
+
+def _unique(found: dict[str, Path], named: Iterator[tuple[str, Path]]) -> dict[str, Path]:
+    for stem, path in named:
+        if stem in found:
+            raise DataError(f"{path}: same stem as {found[stem].name} (expected one file each). Remove one")
+        found[stem] = path
+    return found
+
+
+def read_lines(list_file: Path) -> list[str]:
+    """The lines of a text file, empty ones too."""
+    try:
+        return list_file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{list_file}: cannot be read, {error} (expected UTF-8 text). Save it again") from error
+
+
+def pairs_of_list(list_file: Path) -> list[Pair]:
+    """The pairs of a file with lines "image labels", in its order."""
+    root, pairs = list_file.parent, []
+    for number, line in enumerate(read_lines(list_file), start=1):
+        if line.strip():
+            image, labels = _split_line(line, f"{list_file}: line {number}")
+            pairs.append(Pair(_resolve(root, image), _resolve(root, labels), root, f"{list_file.name} line {number}"))
+    return pairs
+
+
+def _split_line(line: str, where: str) -> tuple[str, str]:
+    """ "image labels" -> both. File names may hold spaces: then the cut is where the two stems agree."""
+    words = line.split()
+    cuts = [(" ".join(words[:i]), " ".join(words[i:])) for i in range(1, len(words))]
+    if len(cuts) > 1:
+        cuts = [(a, b) for a, b in cuts if PurePosixPath(a).stem == PurePosixPath(b).stem]
+    if len(cuts) != 1:
+        raise DataError(f"{where}: {line.strip()!r} (expected two paths, 'image labels'). Correct the line")
+    return cuts[0]
+
+
+def _resolve(root: Path, listed: str) -> Path:
+    """The file under root that a list means, by the longest ending of the path that exists there.
+
+    The lists of others name paths on their machines. If there is none, the path under root where one would look first.
+    """
+    parts = PurePosixPath(listed.replace("\\", "/")).parts
+    parts = tuple(part for part in parts if part not in ("/", ".."))
+    for start in range(len(parts)):
+        candidate = root.joinpath(*parts[start:])
+        if candidate.is_file():
+            return candidate
+    return root.joinpath(*parts[-2:])
+
+
+def inside(path: Path, root: Path) -> bool:
+    """Whether a path stays under root with all its links followed: a data set from elsewhere may be hostile."""
+    try:
+        return path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # a link that leads to itself
+        return False
