@@ -5,18 +5,19 @@ DATA is "toy" or a folder, as for `tinysegnet evaluate`.
 
 import argparse
 
-from tinysegnet import checkpoint, predict, viz
+from tinysegnet import predict, viz
 from tinysegnet.data import open_dataset
+from tinysegnet.pretrained import open_checkpoint
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("checkpoint", help="a .safetensors file that `tinysegnet train` wrote")
+parser.add_argument("checkpoint", help="a .safetensors file that `tinysegnet train` wrote, or toy")
 parser.add_argument("data", nargs="?", default="toy")
 parser.add_argument("--first", type=int, default=0, help="number of the first picture")
 parser.add_argument("--count", type=int, default=3)
 parser.add_argument("--out", default="predictions.png")
 arguments = parser.parse_args()
 
-trained = checkpoint.read(arguments.checkpoint)
+trained = open_checkpoint(arguments.checkpoint)
 data = open_dataset(arguments.data, "val")
 rows = []
 for i in range(arguments.first, arguments.first + arguments.count):
