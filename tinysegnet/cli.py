@@ -7,6 +7,7 @@ Exit codes: 0 well, 1 the work failed (a loss is not finite, the disk is full, a
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import Annotated, Any
 
@@ -31,11 +32,20 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read our output, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (TinySegNetError, OSError) as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_in_one_line(error)}", file=sys.stderr)
         return 1 if isinstance(error, (NonFiniteError, OSError)) else 2
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}. Files that were saved before are as they were"
+    return " ".join(str(error).split())
 
 
 def _parse(arguments: list[str]) -> Any:

@@ -200,9 +200,9 @@ class _Training:
             raise CheckpointError(f"the checkpoint does not say where the training stood: {error}") from error
 
     def run(self) -> TrainingResult:
-        if self.folder:
-            self.folder.begin()
         with self.bar, stop_requests() as requests:
+            if self.folder:
+                self.folder.begin()
             while self.progress.epoch <= self.recipe.epochs:
                 self._train_epoch(requests)
                 self._end_epoch()

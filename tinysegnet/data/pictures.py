@@ -111,6 +111,8 @@ def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image,
         raise DataError(
             f"{path}: no such file (expected {expected}). Put it there or take it out of the list"
         ) from None
+    except PermissionError:
+        raise DataError(f"{path}: may not be read (expected {expected}). Change its permissions") from None
     except UnidentifiedImageError:
         raise _unidentified(path, formats) from None
     except Image.DecompressionBombError as error:  # Pillow's own limit, which comes before ours can be asked
