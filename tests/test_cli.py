@@ -130,6 +130,8 @@ MISTAKES = {
     "an impossible flip": (["train", "--flip", "2", "--limit", "2", "--runs", "r"], "flip 2"),
     "an existing run": (["train", "--runs", ".", "--name", "run", "--limit", "2"], "holds a run already"),
     "no pictures": (["train", "--limit", "0", "--runs", "r"], "limit"),
+    "an endless width": (["train", "--width", "inf", "--limit", "2", "--runs", "r"], "width"),
+    "a billion classes": (["summary", "tiny", "--num-classes", "1000000000"], "classes"),
     "a width of nothing": (["train", "--width", "0", "--limit", "2", "--runs", "r"], "width"),
     "too many threads": (["train", "--threads", "4096", "--limit", "2", "--runs", "r"], "threads"),
 }
@@ -170,6 +172,22 @@ def test_an_option_that_does_not_exist_is_exit_code_2(arguments, capsys):
         main(arguments)
     assert end.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_what_nobody_foresaw_is_one_line_too(workplace, capsys, monkeypatch):
+    def fails(*arguments):
+        raise MemoryError("no room for\n an array")
+
+    monkeypatch.setattr("tinysegnet.commands.checking.gradcheck.run", lambda *arguments, **settings: fails())
+    assert main(["gradcheck"]) == 1
+    assert capsys.readouterr().err == "error: MemoryError: no room for an array. --debug shows where\n"
+
+
+def test_warnings_are_one_line(workplace, capsys):
+    options = ["--limit", "1", "--epochs", "1", "--size", "20x28", "--width", "0.1", "--runs", "r"]
+    assert main(["train", *options]) == 0
+    told = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "does not occur" in line]
+    assert all(line.startswith("warning: class ") for line in told)
 
 
 def test_debug_shows_where_an_error_comes_from(workplace):

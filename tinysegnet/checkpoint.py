@@ -26,15 +26,13 @@ import safetensors.numpy
 from .data import CAMVID, Palette
 from .errors import CheckpointError, SettingError, TinySegNetError
 from .files import write_atomically
-from .models import Network, build, models
+from .models import MOST_CLASSES, MOST_WIDTH, Network, build, models
 
 __all__ = ["Checkpoint", "load", "read", "save"]
 
 FORMAT = "tinysegnet checkpoint 1"
 OPTIMIZER = "optimizer/"
 MOST_HEADER_BYTES = 1 << 20
-MOST_CLASSES = 255  # labels are bytes, and one value may mean "not labelled"
-MOST_WIDTH = 8.0
 
 
 @dataclass(frozen=True)

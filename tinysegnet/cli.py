@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from typing import Annotated, Any
 
 import tyro
@@ -28,7 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         backend.on_compile(_announce)
-        return _parse(arguments).run()
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return _parse(arguments).run()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -40,6 +43,15 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"error: {_in_one_line(error)}", file=sys.stderr)
         return 1 if isinstance(error, (NonFiniteError, OSError)) else 2
+    except Exception as error:  # nobody should meet one, but who does is told in a line, too
+        if debug:
+            raise
+        print(f"error: {type(error).__name__}: {_in_one_line(error)}. --debug shows where", file=sys.stderr)
+        return 1
+
+
+def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def _in_one_line(error: Exception) -> str:

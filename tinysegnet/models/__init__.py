@@ -11,7 +11,10 @@ from .network import Network
 from .segnet import BASIC, TINY, VGG16, Stages, segnet_layers
 from .summary import Summary
 
-__all__ = ["Network", "Stages", "Summary", "build", "models", "segnet_layers"]
+__all__ = ["MOST_CLASSES", "MOST_WIDTH", "Network", "Stages", "Summary", "build", "models", "segnet_layers"]
+
+MOST_CLASSES = 255  # labels are bytes, and one value may mean "not labelled"
+MOST_WIDTH = 8.0
 
 models: dict[str, Stages] = {"tiny": TINY, "basic": BASIC, "vgg16": VGG16}
 
@@ -24,8 +27,9 @@ def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0
     """
     if name not in models:
         raise SettingError(f"no model named {name!r}; there are {', '.join(models)}")
-    if num_classes < 1 or width <= 0:
-        raise SettingError(f"a network needs at least one class and a positive width, got {num_classes} and {width}")
+    if not 1 <= num_classes <= MOST_CLASSES or not 0 < width <= MOST_WIDTH:
+        raise SettingError(f"a network has 1..{MOST_CLASSES} classes and a width above 0 and at most {MOST_WIDTH:g}, "
+                           f"got {num_classes} and {width}")  # fmt: skip
     if np.dtype(dtype).name not in ("float32", "float64"):
         raise SettingError(f"a network computes in float32 or float64, not in {np.dtype(dtype)}")
     rng = np.random.default_rng(seed)
