@@ -139,6 +139,9 @@ def test_the_cases_can_fail(op, factor):
                 assert [t.ok for t in part.tensors] == [at != k for at in range(len(part.tensors))], f"\n{part}"
 
 
+ROUNDING = {"winograd": 10}  # its points 2 and -2 magnify it
+
+
 # --- 4 variants agree ---------------------------------------------------------------------------------------------
 
 
@@ -154,7 +157,8 @@ def test_variants_say_what_numpy_says(op, variant, dtype):
         for a, b in zip(sum(map(tuple, found), ()), sum(map(tuple, expected), ()), strict=True):
             assert (a is None) == (b is None)
             if b is not None and is_float(b):
-                assert close(a, b, 2e-6 if dtype == np.float32 else 1e-13), f"{op} {case.name}"
+                rounding = (2e-6 if dtype == np.float32 else 1e-13) * ROUNDING.get(variant, 1)
+                assert close(a, b, rounding), f"{op} {case.name}"
             elif b is not None:
                 assert same_bits(a, b), f"{op} {case.name}"
     assert served

@@ -11,6 +11,9 @@ is K*K shifted matrix products, and no matrix of patches, K*K times as large as 
               dx_shifted    += dout @ weight[i, j]^T
 
 SegNet uses it in every stage (Badrinarayanan et al. 2017, section 3), with stride 1 and "same" padding.
+
+The fast version has two ways to compute the same sums, `direct` and `winograd`, and takes for each shape the one that
+`plan` expects to be faster.
 """
 
 from __future__ import annotations
@@ -19,8 +22,8 @@ import numpy as np
 
 from ..backend import fastest, kernel, prange
 from ..errors import ShapeError
+from . import direct, plan, winograd
 from .arguments import pair, require_dout, require_floats
-from .matmul import multiply
 
 __all__ = ["conv2d_backward", "conv2d_forward", "conv2d_output_size"]
 
@@ -127,107 +130,129 @@ def conv2d_backward_numpy(dout, cache, *, input_gradient=True):
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
-# In a row of an NHWC picture the K pixels under a kernel row lie side by side: K*C numbers in a line. So the K taps of
-# a kernel row are one product with a matrix of K*C rows, `weight[i]`, and a convolution is K products, not K*K.
+
+WAYS = {"direct": direct, "winograd": winograd}
 
 
 @kernel
-def _convolve_rows(x, weight, bias, out, stride_y, stride_x):
-    """out[n, y] = bias + sum_i  x[n, y*s + i] windows @ weight[i]; one task computes one row of the picture."""
-    N, H, W, F = out.shape
-    K, KC = weight.shape[0], weight.shape[1] * weight.shape[2]
-    C, row_length = x.shape[3], x.shape[2] * x.shape[3]
-    x_flat, weight_flat, out_flat = x.reshape(-1), weight.reshape(-1), out.reshape(-1)
-    for task in prange(N * H):
-        n, y = task // H, task % H
+def _turn(weight, turned):
+    """turned[K-1-i, K-1-j, f, c] = weight[i, j, c, f]; a task writes 16 rows of it, so that cache lines are used whole."""
+    KH, KW, C, F = weight.shape
+    panels = (F + 15) // 16
+    for task in prange(KH * KW * panels):
+        i, j, first = task // (KW * panels), task // panels % KW, task % panels * 16
+        for c in range(C):
+            for f in range(first, min(first + 16, F)):
+                turned[KH - 1 - i, KW - 1 - j, f, c] = weight[i, j, c, f]
+
+
+@kernel
+def _sum_rows(x, sums):
+    """Sums over each row of each picture, (N * H, C): added in order afterwards, whatever the number of threads."""
+    N, H, W, C = x.shape
+    for row in prange(N * H):
+        total, pixels = sums[row], x[row // H, row % H]
+        total[:] = 0
         for column in range(W):
-            out[n, y, column] = bias
-        for i in range(K):
-            x_start = (n * x.shape[1] + y * stride_y + i) * row_length
-            multiply(x_flat, x_start, stride_x * C, 1, weight_flat, i * KC * F, F,
-                     out_flat, task * W * F, F, W, F, KC, True)  # fmt: skip
+            for c in range(C):
+                total[c] += pixels[column, c]
 
 
-@kernel
-def _weight_gradient(x, dout, dweight, partial, rows_per_task, stride_y, stride_x):
-    """dweight[i] = sum over n, y of (x[n, y*s + i] windows)^T @ dout[n, y].
-
-    A task owns some rows of dweight[i] and one chunk of the pictures' rows; the chunks' sums are added in order
-    at the end. Tasks and chunks depend on shapes only, so the result does not depend on the number of threads.
-    """
-    N, H, W, F = dout.shape
-    chunks, K, KC = partial.shape[0], dweight.shape[0], dweight.shape[1] * dweight.shape[2]
-    C, row_length = x.shape[3], x.shape[2] * x.shape[3]
-    x_flat, dout_flat, partial_flat = x.reshape(-1), dout.reshape(-1), partial.reshape(-1)
-    tasks = -(-KC // rows_per_task)
-    for task in prange(chunks * K * tasks):
-        chunk, i, first = task // (K * tasks), task // tasks % K, task % tasks * rows_per_task
-        rows = min(rows_per_task, KC - first)
-        for row in range(chunk * N * H // chunks, (chunk + 1) * N * H // chunks):
-            x_start = (row // H * x.shape[1] + row % H * stride_y + i) * row_length + first
-            multiply(x_flat, x_start, 1, stride_x * C, dout_flat, row * W * F, F,
-                     partial_flat, ((chunk * K + i) * KC + first) * F, F, rows, F, W, True)  # fmt: skip
-    partial_rows, dweight_rows = partial.reshape(chunks, -1), dweight.reshape(-1)
-    for k in prange(dweight_rows.size):
-        total = partial_rows[0, k]
-        for chunk in range(1, chunks):
-            total += partial_rows[chunk, k]
-        dweight_rows[k] = total
-
-
-def conv2d_forward_numba(x, weight, bias=None, *, stride=1, padding="same"):
-    """register-tiled products straight from the padded picture, one row of the output per task."""
+def _forward(x, weight, bias, stride, padding, way):
+    """way: its name, or None for the one that `plan` chooses."""
     stride, pads, out_shape = _check(x, weight, bias, stride, padding)
-    x_padded, weight = np.ascontiguousarray(_pad(x, pads)), np.ascontiguousarray(weight)
+    x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
     out = np.empty(out_shape, x.dtype)
-    _convolve_rows(x_padded, weight, _vector(bias, weight), out, *stride)
+    _require(way, weight.shape, stride)
+    chosen = WAYS[way or plan.choose_convolution(weight.shape, stride, out_shape)]
+    chosen.forward(x, weight, _vector(bias, weight), out, stride, pads)
     return out, (x, weight, bias is not None, stride, pads)
 
 
-def conv2d_backward_numba(dout, cache, *, input_gradient=True):
-    """dx is itself a convolution of dout, with the kernel flipped and its channels exchanged."""
+def _backward(dout, cache, input_gradient, way):
     _check_dout(dout, cache)
     x, weight, has_bias, stride, pads = cache
-    dout = np.ascontiguousarray(dout)
-    dx = _input_gradient(dout, weight, x.shape, stride, pads) if input_gradient else None
-    x_padded, dweight = np.ascontiguousarray(_pad(x, pads)), np.empty_like(weight)
-    rows = min(48, weight.shape[1] * weight.shape[2])
-    tasks = weight.shape[0] * -(-weight.shape[1] * weight.shape[2] // rows)
-    chunks = min(-(-16 // tasks), dout.shape[0] * dout.shape[1])
-    _weight_gradient(x_padded, dout, dweight, np.zeros((chunks, *weight.shape), x.dtype), rows, *stride)
-    return dx, dweight, dout.sum((0, 1, 2)) if has_bias else None
+    _require(way, weight.shape, stride)
+    dout, dweight = np.ascontiguousarray(dout), np.empty_like(weight)
+    dx = _input_gradient(dout, weight, x.shape, stride, pads, way) if input_gradient else None
+    chosen = WAYS[way or plan.choose_weight_gradient(weight.shape, stride, dout.shape)]
+    chosen.weight_gradient(x, dout, dweight, stride, pads)
+    return dx, dweight, _sum(dout) if has_bias else None
 
 
-def _input_gradient(dout, weight, x_shape, stride, pads):
+def _input_gradient(dout, weight, x_shape, stride, pads, way):
+    """dx is itself a convolution of dout, with the kernel turned by 180 degrees and its channels exchanged."""
     # forward: input pixel p feeds output q through tap i = p + top - q*s
     # so: dx[p] = sum over i of dout[q] @ weight[i]^T with q*s = p + top - i: walk the taps backwards over a dout
     #     whose pixels are spread s apart, with K - 1 - top zeros before them
-    spread = dout
-    if stride != (1, 1):
-        N, H, W, F = dout.shape
-        spread = np.zeros((N, (H - 1) * stride[0] + 1, (W - 1) * stride[1] + 1, F), dout.dtype)
-        spread[:, :: stride[0], :: stride[1]] = dout
-    window = []
-    for axis in (0, 1):
-        before = weight.shape[axis] - 1 - pads[axis][0]
-        window.append((before, x_shape[1 + axis] + weight.shape[axis] - 1 - spread.shape[1 + axis] - before))
-    flipped = np.ascontiguousarray(weight[::-1, ::-1].swapaxes(2, 3))
-    dx = np.empty(x_shape, dout.dtype)
-    _convolve_rows(_pad_or_crop(spread, window), flipped, _vector(None, flipped), dx, 1, 1)
+    spread = _spread(dout, stride)
+    around = []
+    for n, between, K, (before, _) in zip(x_shape[1:3], spread.shape[1:3], weight.shape, pads, strict=False):
+        zeros = K - 1 - before
+        around.append((zeros, n + K - 1 - between - zeros))
+    KH, KW, C, F = weight.shape
+    turned, dx = np.empty((KH, KW, F, C), weight.dtype), np.empty(x_shape, dout.dtype)
+    _turn(weight, turned)
+    chosen = WAYS[way or plan.choose_convolution(turned.shape, (1, 1), x_shape)]
+    chosen.forward(spread, turned, _vector(None, turned), dx, (1, 1), tuple(around))
     return dx
 
 
-def _pad_or_crop(x, window):
-    """Zeros before and after each of the two spatial axes; a negative number cuts that many pixels off."""
-    crop = tuple(
-        slice(max(-before, 0), n - max(-after, 0)) for (before, after), n in zip(window, x.shape[1:3], strict=True)
-    )
-    pads = tuple((max(before, 0), max(after, 0)) for before, after in window)
-    return np.ascontiguousarray(_pad(x[:, crop[0], crop[1]], pads))
+def _spread(dout, stride):
+    """The pixels of dout, `stride` apart, zeros between them."""
+    if stride == (1, 1):
+        return dout
+    N, H, W, F = dout.shape
+    spread = np.zeros((N, (H - 1) * stride[0] + 1, (W - 1) * stride[1] + 1, F), dout.dtype)
+    spread[:, :: stride[0], :: stride[1]] = dout
+    return spread
+
+
+def _sum(dout):
+    """Over all pixels of all pictures: (F,)."""
+    rows = np.empty((dout.shape[0] * dout.shape[1], dout.shape[3]), dout.dtype)
+    _sum_rows(dout, rows)
+    return rows.sum(0)
 
 
 def _vector(bias, weight):
     return np.zeros(weight.shape[3], weight.dtype) if bias is None else np.ascontiguousarray(bias)
+
+
+def _require(way, weight_shape, stride):
+    if way == "winograd" and not winograd.serves(weight_shape, stride):
+        raise ShapeError(f"conv2d: Winograd's way needs a square kernel of 3x3 or more and stride 1, "
+                         f"got {weight_shape[:2]} and {stride}")  # fmt: skip
+
+
+def conv2d_forward_numba(x, weight, bias=None, *, stride=1, padding="same"):
+    """by the way that `plan` expects to be fastest for the shape."""
+    return _forward(x, weight, bias, stride, padding, None)
+
+
+def conv2d_backward_numba(dout, cache, *, input_gradient=True):
+    """dx and dweight each by the way that `plan` expects to be fastest."""
+    return _backward(dout, cache, input_gradient, None)
+
+
+def conv2d_forward_direct(x, weight, bias=None, *, stride=1, padding="same"):
+    """As conv2d_forward_numba, by K*K products straight from the picture (`direct`)."""
+    return _forward(x, weight, bias, stride, padding, "direct")
+
+
+def conv2d_backward_direct(dout, cache, *, input_gradient=True):
+    """As conv2d_backward_numba, by `direct`."""
+    return _backward(dout, cache, input_gradient, "direct")
+
+
+def conv2d_forward_winograd(x, weight, bias=None, *, stride=1, padding="same"):
+    """As conv2d_forward_numba, by `winograd`; ShapeError for a kernel or stride that it cannot do."""
+    return _forward(x, weight, bias, stride, padding, "winograd")
+
+
+def conv2d_backward_winograd(dout, cache, *, input_gradient=True):
+    """As conv2d_backward_numba, by `winograd`."""
+    return _backward(dout, cache, input_gradient, "winograd")
 
 
 conv2d_forward = fastest(conv2d_forward_numba, conv2d_forward_numpy)

@@ -1,0 +1,114 @@
+"""A work, ready to run with tinysegnet: `prepare(work)` -> a function of no arguments that does it once.
+
+Inputs come from generators with fixed seeds, so that every side computes with the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import backend, ops, optim
+from ..models import build
+from .works import Work
+
+__all__ = ["draw", "outputs", "picture_and_labels", "prepare"]
+
+CLASSES = 11
+
+
+def draw(shape: tuple[int, ...], seed: int, scale: float = 1.0) -> np.ndarray:
+    """Normal random numbers, float32."""
+    return np.random.default_rng(seed).standard_normal(shape, np.float32) * np.float32(scale)
+
+
+def picture_and_labels(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """A batch of random pictures, 0..255, and labels."""
+    rng = np.random.default_rng(7)
+    pictures = rng.integers(0, 256, shape).astype(np.float32)
+    return pictures, rng.integers(0, CLASSES, shape[:3]).astype(np.uint8)
+
+
+def prepare(work: Work) -> Callable[[], Any]:
+    """-> a function that does the work once and returns what `outputs` wants to see."""
+    backend.keep_freed_memory()
+    return {"conv": _conv, "batchnorm_relu": _batchnorm_relu, "pool_unpool": _pool_unpool, "loss": _loss,
+            "train": _train, "infer": _infer}[work.kind](work)  # fmt: skip
+
+
+def outputs(work: Work) -> dict[str, np.ndarray]:
+    """Do the work once; -> its results by name, to be compared with another side's."""
+    return {name: np.array(array) for name, array in prepare(work)().items() if array is not None}
+
+
+def _conv(work: Work) -> Callable[[], Any]:
+    C, F, K = work.shape[3], work.features, work.kernel
+    x, weight = draw(work.shape, 1), draw((K, K, C, F), 2, (K * K * C) ** -0.5)
+    bias, dout = draw((F,), 3), draw((*work.shape[:3], F), 4)
+
+    def run() -> dict[str, Any]:
+        out, cache = ops.conv2d_forward(x, weight, bias)
+        if not work.backward:
+            return {"out": out}
+        dx, dweight, dbias = ops.conv2d_backward(dout, cache, input_gradient=work.input_gradient)
+        return {"out": out, "dx": dx, "dweight": dweight, "dbias": dbias}
+
+    return run
+
+
+def _batchnorm_relu(work: Work) -> Callable[[], Any]:
+    C = work.shape[3]
+    x, gamma, beta, dout = draw(work.shape, 1), 1 + draw((C,), 2, 0.1), draw((C,), 3, 0.1), draw(work.shape, 4)
+
+    def run() -> dict[str, Any]:
+        (normal, _, _), bn_cache = ops.batchnorm2d_forward(x, gamma, beta)
+        out, relu_cache = ops.relu_forward(normal)
+        dx, dgamma, dbeta = ops.batchnorm2d_backward(ops.relu_backward(dout, relu_cache), bn_cache)
+        return {"out": out, "dx": dx, "dgamma": dgamma, "dbeta": dbeta}
+
+    return run
+
+
+def _pool_unpool(work: Work) -> Callable[[], Any]:
+    x, dout = draw(work.shape, 1), draw(work.shape, 4)
+
+    def run() -> dict[str, Any]:
+        (pooled, indices), pool_cache = ops.max_pool2d_forward(x)
+        out, unpool_cache = ops.max_unpool2d_forward(pooled, indices, output_size=work.shape[1:3])
+        dx = ops.max_pool2d_backward(ops.max_unpool2d_backward(dout, unpool_cache), pool_cache)
+        return {"out": out, "dx": dx}
+
+    return run
+
+
+def _loss(work: Work) -> Callable[[], Any]:
+    logits, labels = draw(work.shape, 1), picture_and_labels(work.shape)[1]
+
+    def run() -> dict[str, Any]:
+        loss, cache = ops.softmax_cross_entropy_forward(logits, labels)
+        return {"loss": np.asarray(loss), "dlogits": ops.softmax_cross_entropy_backward(1.0, cache)}
+
+    return run
+
+
+def _train(work: Work) -> Callable[[], Any]:
+    model = build(work.model, CLASSES)
+    optimizer = optim.SGD(model, learning_rate=0.01, momentum=0.9)
+    pictures, labels = picture_and_labels(work.shape)
+
+    def run() -> dict[str, Any]:
+        logits = model.forward(pictures, training=True)
+        loss, cache = ops.softmax_cross_entropy_forward(logits, labels)
+        model.backward(ops.softmax_cross_entropy_backward(1.0, cache), input_gradient=False)
+        optimizer.step()
+        return {"logits": logits, "loss": np.asarray(loss)}
+
+    return run
+
+
+def _infer(work: Work) -> Callable[[], Any]:
+    model = build(work.model, CLASSES)
+    pictures = picture_and_labels(work.shape)[0]
+    return lambda: {"logits": model.forward(pictures)}

@@ -1,0 +1,88 @@
+"""Vectors of the processor's own width in numba, written as LLVM instructions because numba has no vector type.
+
+Vectors are as wide as the processor has them: AVX-512 64 bytes, AVX 32, and 16 (SSE, NEON) everywhere.
+"""
+
+from __future__ import annotations
+
+import llvmlite.binding
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+__all__ = ["I32", "I64", "Vectors", "lanes"]
+
+I32, I64 = ir.IntType(32), ir.IntType(64)
+
+
+def _vector_bytes() -> int:
+    features = llvmlite.binding.get_host_cpu_features()
+    return 64 if features.get("avx512f") else 32 if features.get("avx") else 16
+
+
+def _lanes(dtype: types.Float) -> int:
+    return _vector_bytes() * 8 // dtype.bitwidth
+
+
+@intrinsic
+def lanes(typingctx, array):
+    """How many elements of the array fit one vector register."""
+    return types.intp(array), lambda context, builder, signature, args: ir.Constant(I64, _lanes(array.dtype))
+
+
+class Vectors:
+    """Writes instructions on vectors of `count` numbers of a dtype. A mask says which lanes of memory are touched."""
+
+    def __init__(self, builder, dtype):
+        self.builder, self.count = builder, _lanes(dtype)
+        self.element = ir.FloatType() if dtype.bitwidth == 32 else ir.DoubleType()
+        self.vector = ir.VectorType(self.element, self.count)
+        self.zero = ir.Constant(self.vector, None)
+        self.align = ir.Constant(I32, dtype.bitwidth // 8)
+        suffix = f"v{self.count}f{dtype.bitwidth}.p0"
+        mask, pointer = ir.VectorType(ir.IntType(1), self.count), self.vector.as_pointer()
+        self.masked_load = self._declare("load." + suffix, self.vector, [pointer, I32, mask, self.vector])
+        self.masked_store = self._declare("store." + suffix, ir.VoidType(), [self.vector, pointer, I32, mask])
+
+    def _declare(self, name, result, arguments):
+        return cgutils.get_or_insert_function(
+            self.builder.module, ir.FunctionType(result, arguments), "llvm.masked." + name
+        )
+
+    def splat(self, value, vector=None):
+        """The same number in all lanes."""
+        vector = vector or self.vector
+        single = self.builder.insert_element(ir.Constant(vector, ir.Undefined), value, I32(0))
+        zeros = ir.Constant(ir.VectorType(I32, self.count), None)
+        return self.builder.shuffle_vector(single, ir.Constant(vector, ir.Undefined), zeros)
+
+    def constant(self, value):
+        """A number known now, in all lanes."""
+        return ir.Constant(self.vector, [ir.Constant(self.element, value)] * self.count)
+
+    def first(self, number):
+        """The mask of the first `number` lanes, all if there are fewer."""
+        lanes_of = ir.VectorType(I32, self.count)
+        lane = ir.Constant(lanes_of, [I32(i) for i in range(self.count)])
+        return self.builder.icmp_signed("<", lane, self.splat(self.builder.trunc(number, I32), lanes_of))
+
+    def load(self, pointer, mask=None):
+        """The vector that begins at a pointer to its first number; lanes outside the mask are 0."""
+        pointer = self.builder.bitcast(pointer, self.vector.as_pointer())
+        if mask is None:
+            return self.builder.load(pointer, align=self.align.constant)
+        return self.builder.call(self.masked_load, [pointer, self.align, mask, self.zero])
+
+    def store(self, value, pointer, mask=None):
+        """Lanes outside the mask are left as they are in memory."""
+        pointer = self.builder.bitcast(pointer, self.vector.as_pointer())
+        if mask is None:
+            self.builder.store(value, pointer, align=self.align.constant)
+        else:
+            self.builder.call(self.masked_store, [value, pointer, self.align, mask])
+
+    def multiply_add(self, a, b, total):
+        """total + a * b; "contract" lets the processor do it in one instruction."""
+        product = self.builder.fmul(a, b, flags=("contract",))
+        return self.builder.fadd(total, product, flags=("contract",))
