@@ -102,7 +102,7 @@ def kept_activations(model):
     """Distinct large arrays in the layers' caches that are neither parameters nor indices."""
     own = {id(a) for _, a in model.named_parameters()}
     arrays = {}
-    for layer in model.layers.values():
+    for layer in model.steps:
         for value in layer._cache[0] if isinstance(layer._cache[0], tuple) else layer._cache:
             if isinstance(value, np.ndarray) and value.ndim == 4 and value.dtype != np.uint8 and id(value) not in own:
                 arrays[value.__array_interface__["data"][0]] = value

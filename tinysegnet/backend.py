@@ -73,7 +73,7 @@ def kernel(function: Callable | None = None, *, inline: bool = False) -> Callabl
     if not JIT:
         return function
     options: dict[str, Any] = {"nogil": True, "fastmath": FASTMATH, "error_model": "numpy"}
-    compiled = numba.njit(function, **options, parallel=PARALLEL and not inline)
+    compiled = numba.njit(function, **options, parallel=PARALLEL and not inline, forceinline=inline)
     if not inline:
         _enable_cache(compiled)
         _kernels.append(compiled)

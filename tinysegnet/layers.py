@@ -18,7 +18,7 @@ import numpy as np
 from . import ops
 from .errors import StateError
 
-__all__ = ["BatchNorm2d", "Conv2d", "Layer", "MaxPool2d", "MaxUnpool2d", "Normalize", "ReLU"]
+__all__ = ["BatchNorm2d", "BatchNormReLU2d", "Conv2d", "Layer", "MaxPool2d", "MaxUnpool2d", "Normalize", "ReLU"]
 
 
 class Layer:
@@ -116,6 +116,18 @@ class Conv2d(Layer):
             self.grads["bias"] = dbias
         return dx
 
+    def infer(self, x: np.ndarray, norm: BatchNorm2d | None = None, *, relu: bool = False) -> np.ndarray:
+        """What this layer, a batch norm with its running statistics, and a ReLU make of x, in one convolution.
+
+        norm: gamma * (W x + b - mean) / std + beta  is a convolution with  W gamma / std  and another bias.
+        """
+        weight, bias = self.params["weight"], self.params.get("bias")
+        if norm is not None:
+            mean, var = norm.buffers["running_mean"], norm.buffers["running_var"]
+            scale = norm.params["gamma"] / np.sqrt(var + var.dtype.type(norm.eps))
+            weight, bias = weight * scale, norm.params["beta"] + scale * ((0 if bias is None else bias) - mean)
+        return ops.conv2d_inference(x, weight, bias, stride=self.stride, padding=self.padding, relu=relu)
+
     def output_shape(self, input_shape):
         N, *size, _ = input_shape
         K, _, _, F = self.params["weight"].shape
@@ -131,6 +143,7 @@ class BatchNorm2d(Layer):
     """
 
     keeps = "input"
+    _ops = ops.batchnorm2d_forward, ops.batchnorm2d_backward
 
     def __init__(self, num_features: int, *, eps: float = 1e-5, momentum: float = 0.1, dtype: Any = np.float32) -> None:
         super().__init__()
@@ -140,9 +153,8 @@ class BatchNorm2d(Layer):
 
     def _forward(self, x, *, training, sample):
         mean, var = (None, None) if training else (self.buffers["running_mean"], self.buffers["running_var"])
-        (out, mean, var), cache = ops.batchnorm2d_forward(
-            x, self.params["gamma"], self.params["beta"], mean=mean, var=var, eps=self.eps
-        )
+        gamma, beta = self.params["gamma"], self.params["beta"]
+        (out, mean, var), cache = self._ops[0](x, gamma, beta, mean=mean, var=var, eps=self.eps)
         if training:
             m = x.size // x.shape[3]
             self._update("running_mean", mean)
@@ -153,8 +165,20 @@ class BatchNorm2d(Layer):
         self.buffers[name] += self.momentum * (value - self.buffers[name])
 
     def _backward(self, dout, cache, input_gradient):
-        dx, self.grads["gamma"], self.grads["beta"] = ops.batchnorm2d_backward(dout, cache)
+        dx, self.grads["gamma"], self.grads["beta"] = self._ops[1](dout, cache)
         return dx
+
+
+class BatchNormReLU2d(BatchNorm2d):
+    """A BatchNorm2d and the ReLU after it in one pass over memory, with the arrays of the given layer."""
+
+    _ops = ops.batchnorm2d_relu_forward, ops.batchnorm2d_relu_backward
+
+    def __init__(self, norm: BatchNorm2d) -> None:
+        self.__dict__.update(norm.__dict__)
+
+    def branch_signature(self):
+        return np.packbits(ops.relu_blocks(self._cache[0])).tobytes() if self._cache else None
 
 
 class ReLU(Layer):

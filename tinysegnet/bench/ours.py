@@ -63,9 +63,8 @@ def _batchnorm_relu(work: Work) -> Callable[[], Any]:
     x, gamma, beta, dout = draw(work.shape, 1), 1 + draw((C,), 2, 0.1), draw((C,), 3, 0.1), draw(work.shape, 4)
 
     def run() -> dict[str, Any]:
-        (normal, _, _), bn_cache = ops.batchnorm2d_forward(x, gamma, beta)
-        out, relu_cache = ops.relu_forward(normal)
-        dx, dgamma, dbeta = ops.batchnorm2d_backward(ops.relu_backward(dout, relu_cache), bn_cache)
+        (out, _, _), cache = ops.batchnorm2d_relu_forward(x, gamma, beta)
+        dx, dgamma, dbeta = ops.batchnorm2d_relu_backward(dout, cache)
         return {"out": out, "dx": dx, "dgamma": dgamma, "dbeta": dbeta}
 
     return run

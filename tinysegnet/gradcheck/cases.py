@@ -137,6 +137,7 @@ for name, shape, settings in OVERLAPPING:
 
 
 def _batchnorm_case(name: str, shape: tuple[int, ...], given: bool = False, **settings: Any) -> None:
+    @case("batchnorm2d_relu", name)
     @case("batchnorm2d", name)
     def draw(rng: np.random.Generator) -> Arguments:
         C = shape[3]
@@ -155,6 +156,7 @@ _batchnorm_case("given statistics, one pixel", (1, 1, 1, 5), given=True)
 _batchnorm_case("larger", (2, 9, 14, 9))
 
 
+@case("batchnorm2d_relu", "a mean far from 0", gradient=False)
 @case("batchnorm2d", "a mean far from 0", gradient=False)
 def _(rng: np.random.Generator) -> Arguments:
     return (rng.standard_normal((2, 9, 7, 3)) + 100, np.ones(3), np.zeros(3)), {}

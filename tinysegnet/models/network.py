@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError, ShapeError
-from ..layers import Layer, MaxPool2d, MaxUnpool2d, digest_branches
+from ..layers import (
+    BatchNorm2d,
+    BatchNormReLU2d,
+    Conv2d,
+    Layer,
+    MaxPool2d,
+    MaxUnpool2d,
+    ReLU,
+    digest_branches,
+)
 from .summary import Summary, summarize
 
 __all__ = ["Network"]
@@ -17,13 +26,15 @@ __all__ = ["Network"]
 class Network:
     """Layers in a line, by name: {"encoder1.conv1": Conv2d, ...}.
 
-    config: what `build` needs to make the same network again; saved in checkpoints.
+    config: what `build` needs to make the same network again; saved in checkpoints. steps: the layers as training runs
+    them, a batch norm and the ReLU after it in one.
     """
 
     def __init__(self, layers: dict[str, Layer], config: dict[str, Any]) -> None:
         self.layers, self.config = layers, config
         for name, layer in layers.items():
             layer.name = name
+        self.steps = list(_fuse(list(layers.values())))
 
     def forward(self, x: np.ndarray, *, training: bool = False, sample: bool = False) -> np.ndarray:
         """x (N, H, W, 3), RGB in 0..255, any H and W -> logits (N, H, W, num_classes).
@@ -32,8 +43,24 @@ class Network:
         """
         if x.ndim != 4 or x.shape[3] != 3 or 0 in x.shape:
             raise ShapeError(f"a network takes pictures (N, H, W, 3), got {x.shape}")
-        for layer in self.layers.values():
-            x = layer.forward(x, training=training, sample=sample)
+        if not training and not sample:
+            return self._infer(x)
+        for step in self.steps:
+            x = step.forward(x, training=training, sample=sample)
+        return x
+
+    def _infer(self, x: np.ndarray) -> np.ndarray:
+        """The layers in a line, but batch norm and ReLU happen within the convolution before them."""
+        layers = list(self.layers.values())
+        while layers:
+            layer = layers.pop(0)
+            if isinstance(layer, Conv2d):
+                norm = layers.pop(0) if layers and isinstance(layers[0], BatchNorm2d) else None
+                relu = bool(layers) and isinstance(layers[0], ReLU)
+                x = layer.infer(x, norm, relu=relu)
+                layers = layers[relu:]
+            else:
+                x = layer.forward(x)
         return x
 
     def backward(self, dlogits: np.ndarray, *, input_gradient: bool = True) -> np.ndarray | None:
@@ -42,12 +69,11 @@ class Network:
         input_gradient=False saves the work for the gradient of the picture, which training does not need, and
         returns None.
         """
-        layers = list(self.layers.values())
-        first = 0 if input_gradient else next(i for i, layer in enumerate(layers) if layer.params)
+        first = 0 if input_gradient else next(i for i, step in enumerate(self.steps) if step.params)
         dout: Any = dlogits
-        for layer in reversed(layers[first + 1 :]):
-            dout = layer.backward(dout)
-        return layers[first].backward(dout, input_gradient=input_gradient)
+        for step in reversed(self.steps[first + 1 :]):
+            dout = step.backward(dout)
+        return self.steps[first].backward(dout, input_gradient=input_gradient)
 
     def named_parameters(self) -> Iterator[tuple[str, np.ndarray]]:
         """("encoder1.conv1.weight", array), ...: the arrays themselves, to be updated in place."""
@@ -99,7 +125,7 @@ class Network:
 
     def branch_signature(self) -> bytes:
         """A hash of every ReLU mask and pool index, between a forward(training=True) and its backward."""
-        return digest_branches(self.layers.values())
+        return digest_branches(self.steps)
 
     def summary(self, size: tuple[int, int], *, batch_size: int = 1) -> Summary:
         """Shapes, parameters, memory and work for pictures of `size` (H, W); print it."""
@@ -120,3 +146,12 @@ class Network:
             if isinstance(layer, MaxPool2d):
                 pooled[layer] = before
             yield name, layer, before, shape
+
+
+def _fuse(layers: list[Layer]) -> Iterator[Layer]:
+    """The same layers for training, but a batch norm and the ReLU after it are one."""
+    while layers:
+        layer, *layers = layers
+        if type(layer) is BatchNorm2d and layers and isinstance(layers[0], ReLU):
+            layer, layers = BatchNormReLU2d(layer), layers[1:]
+        yield layer

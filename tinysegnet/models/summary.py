@@ -104,10 +104,13 @@ def _gflop(multiply_adds: int) -> str:
 def summarize(network: Network, size: tuple[int, int], batch_size: int) -> Summary:
     """Walk the shapes down the line. An activation that two layers keep is one array and counts once."""
     itemsize, counted, rows = network.dtype.itemsize, {-1}, []
+    alone = {step.name for step in network.steps}  # a ReLU within the step before it keeps nothing
     input_shape = (batch_size, *size, 3)
     for position, (name, layer, before, after) in enumerate(network.output_shapes(input_shape)):
         # the array between layers i and i+1 is number i
-        kept = {"input": (position - 1, before), "output": (position, after)}.get(layer.keeps or "", (-1, ()))
+        kept = {"input": (position - 1, before), "output": (position, after)}.get(
+            (layer.keeps or "") if name in alone else "", (-1, ())
+        )
         bytes_kept = 0 if kept[0] in counted else int(np.prod(kept[1])) * itemsize
         counted.add(kept[0])
         rows.append(LayerRow(

@@ -7,8 +7,14 @@ do not change an argument or a result between a forward and its backward.
 """
 
 from .activation import relu_backward, relu_forward, softmax_backward, softmax_forward
-from .batchnorm import batchnorm2d_backward, batchnorm2d_forward
-from .conv import conv2d_backward, conv2d_forward, conv2d_output_size
+from .batchnorm import (
+    batchnorm2d_backward,
+    batchnorm2d_forward,
+    batchnorm2d_relu_backward,
+    batchnorm2d_relu_forward,
+    relu_blocks,
+)
+from .conv import conv2d_backward, conv2d_forward, conv2d_inference, conv2d_output_size
 from .indices import flat_plane_indices, indices_shape, pack_indices, unpack_indices
 from .loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
 from .pool import (
@@ -22,8 +28,11 @@ from .pool import (
 __all__ = [
     "batchnorm2d_backward",
     "batchnorm2d_forward",
+    "batchnorm2d_relu_backward",
+    "batchnorm2d_relu_forward",
     "conv2d_backward",
     "conv2d_forward",
+    "conv2d_inference",
     "conv2d_output_size",
     "flat_plane_indices",
     "indices_shape",
@@ -34,6 +43,7 @@ __all__ = [
     "max_unpool2d_forward",
     "pack_indices",
     "relu_backward",
+    "relu_blocks",
     "relu_forward",
     "softmax_backward",
     "softmax_cross_entropy_backward",

@@ -12,6 +12,8 @@ Backward, with mean and var depending on x:
 The two subtracted terms take out what dout would do to the mean and to the variance: the normalisation undoes
 it anyway. With given statistics (`mean`, `var`: at test time) they are constants, and both terms vanish.
 
+`batchnorm2d_relu` is this and ReLU after it, out = max(out, 0), in the same passes over memory, which is what both cost.
+
 Ioffe & Szegedy 2015, algorithm 1. The variance is computed in two passes: mean(x^2) - mean(x)^2, as in the SegNet
 authors' code, loses all its digits in float32 where the mean is large.
 """
@@ -24,7 +26,8 @@ from ..backend import fastest, kernel, prange
 from ..errors import ShapeError
 from .arguments import require_dout, require_floats
 
-__all__ = ["batchnorm2d_backward", "batchnorm2d_forward"]
+__all__ = ["batchnorm2d_backward", "batchnorm2d_forward", "batchnorm2d_relu_backward", "batchnorm2d_relu_forward",
+           "relu_blocks"]  # fmt: skip
 
 
 def _check(x, gamma, beta, mean, var):
@@ -59,12 +62,12 @@ def batchnorm2d_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
         var = ((x - mean) ** 2).mean((0, 1, 2))
     inv_std = 1 / np.sqrt(var + x.dtype.type(eps))
     out = gamma * ((x - mean) * inv_std) + beta
-    return (out, mean, var), (x, gamma, mean, inv_std, from_batch)
+    return (out, mean, var), (x, gamma, beta, mean, inv_std, from_batch)
 
 
 def batchnorm2d_backward_numpy(dout, cache):
     """dout (N, H, W, C) -> dx (N, H, W, C), dgamma (C,), dbeta (C,)."""
-    x, gamma, mean, inv_std, from_batch = cache
+    x, gamma, _, mean, inv_std, from_batch = cache
     require_dout("batchnorm2d", dout, x.shape, x.dtype)
     x_hat = (x - mean) * inv_std
     dbeta, dgamma = dout.sum((0, 1, 2)), (dout * x_hat).sum((0, 1, 2))
@@ -74,95 +77,161 @@ def batchnorm2d_backward_numpy(dout, cache):
     return gamma * inv_std * (dout - dbeta / m - x_hat * (dgamma / m)), dgamma, dbeta
 
 
+def batchnorm2d_relu_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
+    """As batchnorm2d_forward, and ReLU: -> (out (N, H, W, C), mean (C,), var (C,)), cache."""
+    (normal, mean, var), cache = batchnorm2d_forward_numpy(x, gamma, beta, mean=mean, var=var, eps=eps)
+    return (np.where(normal <= 0, 0, normal), mean, var), cache
+
+
+def batchnorm2d_relu_backward_numpy(dout, cache):
+    """dout (N, H, W, C) -> dx (N, H, W, C), dgamma (C,), dbeta (C,)."""
+    require_dout("batchnorm2d_relu", dout, cache[0].shape, cache[0].dtype)
+    # forward: out = normal where normal > 0    so: dnormal = dout there, and 0 elsewhere
+    return batchnorm2d_backward_numpy(np.where(relu_blocks(cache), 0, dout), cache)
+
+
+def relu_blocks(cache):
+    """Where ReLU stopped the normalised numbers, (N, H, W, C): computed again, which is cheaper than to remember it."""
+    x, gamma, beta, mean, inv_std, _ = cache
+    return gamma * ((x - mean) * inv_std) + beta <= 0
+
+
 # --- numba -----------------------------------------------------------------------------------------------------------
-# Sums run row by row of the picture, each row by one task, and the rows' sums are added in order: the result does not
-# depend on the number of threads, and short sums round less than one long one.
+# A task takes a row of the picture, and the rows' sums are added in order: the result does not depend on the number of
+# threads, and short sums round less than one long one. A row stays in the cache while it is read twice, so statistics
+# cost one pass over memory, and all together three forward and five backward.
 
 
 @kernel
-def _moments(x, center, row_sums, row_squares):
-    """Row sums of d = x - center and of d*d."""
+def _moments(x, row_means, row_squares):
+    """Of each row and channel: the mean, and the sum of squared differences from it."""
     N, H, W, C = x.shape
     for row in prange(N * H):
-        sums, squares, pixels = row_sums[row], row_squares[row], x[row // H, row % H]
-        sums[:] = 0
+        mean, squares, pixels = row_means[row], row_squares[row], x[row // H, row % H]
+        lost = np.zeros(C, x.dtype)
+        mean[:] = 0
         squares[:] = 0
         for column in range(W):
             for c in range(C):
-                d = pixels[column, c] - center[c]
-                sums[c] += d
+                mean[c] += pixels[column, c]
+        for c in range(C):
+            mean[c] /= W
+        for column in range(W):
+            for c in range(C):
+                d = pixels[column, c] - mean[c]
+                lost[c] += d
                 squares[c] += d * d
+        for c in range(C):  # what rounding lost in the first sum
+            mean[c] += lost[c] / W
+            squares[c] -= lost[c] * lost[c] / W
 
 
 @kernel
-def _normalize(x, mean, inv_std, gamma, beta, out):
+def _normalize(x, mean, inv_std, gamma, beta, relu, out):
     N, H, W, C = x.shape
     for row in prange(N * H):
         pixels, result = x[row // H, row % H], out[row // H, row % H]
         for column in range(W):
             for c in range(C):
-                result[column, c] = gamma[c] * ((pixels[column, c] - mean[c]) * inv_std[c]) + beta[c]
+                value = gamma[c] * ((pixels[column, c] - mean[c]) * inv_std[c]) + beta[c]
+                result[column, c] = 0 if relu and value <= 0 else value  # a NaN is not <= 0, and stays
+
+
+@kernel(inline=True)
+def _sum_columns(pixels, grads, first, count, mean, inv_std, gamma, beta, relu, dbeta, dgamma):
+    """Add `count` pixels; ReLU lets through where the forward was positive."""
+    for c in range(dbeta.size):
+        sum_dout, sum_product = dbeta[c], dgamma[c]
+        for column in range(first, first + count):
+            x_hat = (pixels[column, c] - mean[c]) * inv_std[c]
+            d = 0 if relu and gamma[c] * x_hat + beta[c] <= 0 else grads[column, c]
+            sum_dout += d
+            sum_product += d * x_hat
+        dbeta[c], dgamma[c] = sum_dout, sum_product
 
 
 @kernel
-def _gradient_sums(x, dout, mean, inv_std, row_dbeta, row_dgamma):
+def _gradient_sums(x, dout, mean, inv_std, gamma, beta, relu, row_dbeta, row_dgamma):
+    """Sums of dout and of dout * x_hat over each row."""
     N, H, W, C = x.shape
     for row in prange(N * H):
         dbeta, dgamma, pixels, grads = row_dbeta[row], row_dgamma[row], x[row // H, row % H], dout[row // H, row % H]
         dbeta[:] = 0
         dgamma[:] = 0
-        for column in range(W):
-            for c in range(C):
-                dbeta[c] += grads[column, c]
-                dgamma[c] += grads[column, c] * ((pixels[column, c] - mean[c]) * inv_std[c])
+        for first in range(0, W - 3, 4):  # four pixels share what is loaded for a channel
+            _sum_columns(pixels, grads, first, 4, mean, inv_std, gamma, beta, relu, dbeta, dgamma)
+        for column in range(W // 4 * 4, W):
+            _sum_columns(pixels, grads, column, 1, mean, inv_std, gamma, beta, relu, dbeta, dgamma)
 
 
 @kernel
-def _input_gradient(dout, x, mean, inv_std, scale, shift, slope, dx):
-    """dx = scale * (dout - shift - x_hat * slope)"""
+def _input_gradient(dout, x, mean, inv_std, gamma, beta, relu, shift, slope, dx):
+    """dx = gamma * inv_std * (dout - shift - x_hat * slope)"""
     N, H, W, C = x.shape
     for row in prange(N * H):
         pixels, grads, result = x[row // H, row % H], dout[row // H, row % H], dx[row // H, row % H]
         for column in range(W):
             for c in range(C):
                 x_hat = (pixels[column, c] - mean[c]) * inv_std[c]
-                result[column, c] = scale[c] * (grads[column, c] - shift[c] - x_hat * slope[c])
+                d = 0 if relu and gamma[c] * x_hat + beta[c] <= 0 else grads[column, c]
+                result[column, c] = gamma[c] * inv_std[c] * (d - shift[c] - x_hat * slope[c])
 
 
-def _total(two_sums_per_row, x, *arguments):
-    """Run a kernel on x that leaves two sums for each row of the picture; -> their totals, (2, C)."""
-    row_sums = np.empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)
-    two_sums_per_row(x, *arguments, *row_sums)
-    return row_sums.sum(1)
+def _statistics(x):
+    """-> mean and variance of each channel, put together from the rows' (Chan, Golub & LeVeque 1979)."""
+    rows = np.empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)
+    _moments(x, *rows)
+    mean = rows[0].mean(0)
+    mean = mean + (rows[0] - mean).mean(0)
+    return mean, rows[1].mean(0) / x.shape[2] + ((rows[0] - mean) ** 2).mean(0)
 
 
-def batchnorm2d_forward_numba(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
-    """three passes over x: mean, variance, normalise; a task takes a row of the picture."""
+def _forward(x, gamma, beta, mean, var, eps, relu):
     _check(x, gamma, beta, mean, var)
     x, from_batch = np.ascontiguousarray(x), mean is None
     if from_batch:
-        m = x.size // x.shape[3]
-        mean = _total(_moments, x, np.zeros_like(gamma))[0] / m
-        lost, squares = _total(_moments, x, mean) / m
-        mean, var = mean + lost, squares - lost * lost
+        mean, var = _statistics(x)
     inv_std, out = 1 / np.sqrt(var + x.dtype.type(eps)), np.empty_like(x)
-    _normalize(x, *map(np.ascontiguousarray, (mean, inv_std, gamma, beta)), out)
-    return (out, mean, var), (x, gamma, mean, inv_std, from_batch)
+    mean_, inv_std, gamma, beta = map(np.ascontiguousarray, (mean, inv_std, gamma, beta))
+    _normalize(x, mean_, inv_std, gamma, beta, relu, out)
+    return (out, mean, var), (x, gamma, beta, mean_, inv_std, from_batch)
+
+
+def _backward(dout, cache, relu):
+    x, gamma, beta, mean, inv_std, from_batch = cache
+    require_dout("batchnorm2d", dout, x.shape, x.dtype)
+    dout, dx = np.ascontiguousarray(dout), np.empty_like(x)
+    rows = np.empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)
+    _gradient_sums(x, dout, mean, inv_std, gamma, beta, relu, *rows)
+    dbeta, dgamma = rows.sum(1)
+    if not from_batch:  # given statistics are constants: nothing flows through them
+        return gamma * inv_std * np.where(relu & relu_blocks(cache), 0, dout), dgamma, dbeta
+    shift, slope = (np.stack([dbeta, dgamma]) / (x.size // x.shape[3])).astype(x.dtype)
+    _input_gradient(dout, x, mean, inv_std, gamma, beta, relu, shift, slope, dx)
+    return dx, dgamma, dbeta
+
+
+def batchnorm2d_forward_numba(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
+    """two passes over x: statistics, normalise."""
+    return _forward(x, gamma, beta, mean, var, eps, False)
 
 
 def batchnorm2d_backward_numba(dout, cache):
     """two passes: the sums, then dx."""
-    x, gamma, mean, inv_std, from_batch = cache
-    require_dout("batchnorm2d", dout, x.shape, x.dtype)
-    x, dout, mean, inv_std = map(np.ascontiguousarray, (x, dout, mean, inv_std))
-    dbeta, dgamma = _total(_gradient_sums, x, dout, mean, inv_std)
-    if not from_batch:
-        return gamma * inv_std * dout, dgamma, dbeta
-    terms = np.stack([dbeta, dgamma]) / (x.size // x.shape[3])
-    dx = np.empty_like(x)
-    _input_gradient(dout, x, mean, inv_std, gamma * inv_std, *terms.astype(x.dtype), dx)
-    return dx, dgamma, dbeta
+    return _backward(dout, cache, False)
+
+
+def batchnorm2d_relu_forward_numba(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
+    """ReLU in the pass that normalises."""
+    return _forward(x, gamma, beta, mean, var, eps, True)
+
+
+def batchnorm2d_relu_backward_numba(dout, cache):
+    """what ReLU blocked is computed again from x."""
+    return _backward(dout, cache, True)
 
 
 batchnorm2d_forward = fastest(batchnorm2d_forward_numba, batchnorm2d_forward_numpy)
 batchnorm2d_backward = fastest(batchnorm2d_backward_numba, batchnorm2d_backward_numpy)
+batchnorm2d_relu_forward = fastest(batchnorm2d_relu_forward_numba, batchnorm2d_relu_forward_numpy)
+batchnorm2d_relu_backward = fastest(batchnorm2d_relu_backward_numba, batchnorm2d_relu_backward_numpy)

@@ -25,7 +25,7 @@ from ..errors import ShapeError
 from . import direct, plan, winograd
 from .arguments import pair, require_dout, require_floats
 
-__all__ = ["conv2d_backward", "conv2d_forward", "conv2d_output_size"]
+__all__ = ["conv2d_backward", "conv2d_forward", "conv2d_inference", "conv2d_output_size"]
 
 
 def same_padding(size, kernel, stride):
@@ -158,14 +158,14 @@ def _sum_rows(x, sums):
                 total[c] += pixels[column, c]
 
 
-def _forward(x, weight, bias, stride, padding, way):
+def _forward(x, weight, bias, stride, padding, way, relu=False):
     """way: its name, or None for the one that `plan` chooses."""
     stride, pads, out_shape = _check(x, weight, bias, stride, padding)
     x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
     out = np.empty(out_shape, x.dtype)
     _require(way, weight.shape, stride)
     chosen = WAYS[way or plan.choose_convolution(weight.shape, stride, out_shape)]
-    chosen.forward(x, weight, _vector(bias, weight), out, stride, pads)
+    chosen.forward(x, weight, _vector(bias, weight), out, stride, pads, relu)
     return out, (x, weight, bias is not None, stride, pads)
 
 
@@ -194,7 +194,7 @@ def _input_gradient(dout, weight, x_shape, stride, pads, way):
     turned, dx = np.empty((KH, KW, F, C), weight.dtype), np.empty(x_shape, dout.dtype)
     _turn(weight, turned)
     chosen = WAYS[way or plan.choose_convolution(turned.shape, (1, 1), x_shape)]
-    chosen.forward(spread, turned, _vector(None, turned), dx, (1, 1), tuple(around))
+    chosen.forward(spread, turned, _vector(None, turned), dx, (1, 1), tuple(around), False)
     return dx
 
 
@@ -255,5 +255,17 @@ def conv2d_backward_winograd(dout, cache, *, input_gradient=True):
     return _backward(dout, cache, input_gradient, "winograd")
 
 
+def conv2d_inference_numpy(x, weight, bias=None, *, stride=1, padding="same", relu=False):
+    """out of `conv2d_forward`, through a ReLU if wanted, and no cache: for networks that are only used."""
+    out, _ = conv2d_forward_numpy(x, weight, bias, stride=stride, padding=padding)
+    return np.where(out <= 0, 0, out) if relu else out
+
+
+def conv2d_inference_numba(x, weight, bias=None, *, stride=1, padding="same", relu=False):
+    """ReLU while the pixels are in the cache."""
+    return _forward(x, weight, bias, stride, padding, None, relu)[0]
+
+
+conv2d_inference = fastest(conv2d_inference_numba, conv2d_inference_numpy)
 conv2d_forward = fastest(conv2d_forward_numba, conv2d_forward_numpy)
 conv2d_backward = fastest(conv2d_backward_numba, conv2d_backward_numpy)

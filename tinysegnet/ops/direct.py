@@ -33,7 +33,7 @@ def _copy_padded(x, padded, top, left):
 
 
 @kernel
-def _convolve_rows(x, weight, bias, out, stride_y, stride_x):
+def _convolve_rows(x, weight, bias, out, stride_y, stride_x, relu):
     """out[n, y] = bias + sum_i  x[n, y*s + i] windows @ weight[i]; one task computes one row of the picture."""
     N, H, W, F = out.shape
     K, KC = weight.shape[0], weight.shape[1] * weight.shape[2]
@@ -47,6 +47,9 @@ def _convolve_rows(x, weight, bias, out, stride_y, stride_x):
             x_start = (n * x.shape[1] + y * stride_y + i) * row_length
             multiply(x_flat, x_start, stride_x * C, 1, weight_flat, i * KC * F, F,
                      out_flat, task * W * F, F, W, F, KC, True)  # fmt: skip
+        if relu:
+            for k in range(task * W * F, (task + 1) * W * F):
+                out_flat[k] = 0 if out_flat[k] <= 0 else out_flat[k]
 
 
 @kernel
@@ -87,9 +90,9 @@ def padded(x, pads):
     return result
 
 
-def forward(x, weight, bias, out, stride, pads):
-    """x (N, H, W, C) convolved with weight (K, K, C, F), plus bias (F,), into out (N, H', W', F)."""
-    _convolve_rows(padded(x, pads), weight, bias, out, *stride)
+def forward(x, weight, bias, out, stride, pads, relu):
+    """x (N, H, W, C) convolved with weight (K, K, C, F), plus bias (F,), into out (N, H', W', F); relu: through a ReLU."""
+    _convolve_rows(padded(x, pads), weight, bias, out, *stride, relu)
 
 
 def weight_gradient(x, dout, dweight, stride, pads):

@@ -137,7 +137,7 @@ def _picture_to_points(picture, values, first, count, grid_y, grid_x, top, left,
 
 
 @kernel
-def _points_to_picture(values, kernels, bias, out, first, count, grid_y, grid_x, pieces, tiles_per_task):
+def _points_to_picture(values, kernels, bias, out, first, count, grid_y, grid_x, pieces, tiles_per_task, relu):
     """M = V U for `count` tiles, and out = A^T M A + bias."""
     N, H, W, F = out.shape
     points, planes, C = values.shape
@@ -167,6 +167,10 @@ def _points_to_picture(values, kernels, bias, out, first, count, grid_y, grid_x,
                     points_to_picture3(products, t * F, row, plane, pixels, start, pixel_row, F, F)
                 else:
                     points_to_picture4(products, t * F, row, plane, pixels, start, pixel_row, F, F)
+                if relu:
+                    for i in range(4):
+                        for k in range(start + i * pixel_row, start + i * pixel_row + 4 * F):
+                            pixels[k] = 0 if pixels[k] <= 0 else pixels[k]
                 if not whole:
                     for i in range(min(4, H - y)):
                         for j in range(min(4, W - x)):
@@ -230,10 +234,10 @@ def _whole_pieces(weight):
     return np.pad(weight, (zeros, zeros, (0, 0), (0, 0))) if any(zeros) else np.ascontiguousarray(weight)
 
 
-def forward(x, weight, bias, out, stride, pads, budget=4 << 20):
+def forward(x, weight, bias, out, stride, pads, relu, budget=4 << 20):
     """x (N, H, W, C) convolved with weight (K, K, C, F), plus bias (F,), into out (N, H', W', F); contiguous.
 
-    budget: bytes for V, to stay in the cache.
+    relu: through a ReLU. budget: bytes for V, to stay in the cache.
     """
     C, F = weight.shape[2:]
     tiles = Tiles(out.shape, len(weight), pads)
@@ -243,7 +247,9 @@ def forward(x, weight, bias, out, stride, pads, budget=4 << 20):
     values, tiles_per_task = tiles.room(blocks, C, x.dtype, tiles.reach), 48 if C + F <= 512 else 96
     for first, count in blocks:
         tiles.to_points(x, values, first, count + tiles.reach)
-        _points_to_picture(values, kernels, bias, out, first, count, tiles.y, tiles.x, tiles.pieces, tiles_per_task)
+        _points_to_picture(
+            values, kernels, bias, out, first, count, tiles.y, tiles.x, tiles.pieces, tiles_per_task, relu
+        )
 
 
 def weight_gradient(x, dout, dweight, stride, pads, budget=12 << 20):
