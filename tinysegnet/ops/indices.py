@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..backend import BACKEND, kernel, prange
 from ..errors import ShapeError
 from .arguments import pair
 
@@ -32,7 +31,7 @@ def indices_shape(pooled_shape, size=(2, 2), stride=(2, 2)):
     return (*window, -(-C // 4) if is_packed(size, stride) else C)
 
 
-def pack_indices_numpy(position):
+def pack_indices(position):
     """Positions 0..3, uint8 (..., C) -> packed, uint8 (..., ceil(C / 4))."""
     packed = np.zeros((*position.shape[:-1], -(-position.shape[-1] // 4)), np.uint8)
     for k in range(4):
@@ -41,56 +40,13 @@ def pack_indices_numpy(position):
     return packed
 
 
-def unpack_indices_numpy(packed, num_channels):
-    """Packed, uint8 (..., ceil(C / 4)) -> positions 0..3, uint8 (..., C)."""
-    position = (packed[..., None] >> np.array([0, 2, 4, 6], np.uint8)) & 3
-    return position.reshape(*packed.shape[:-1], -1)[..., :num_channels]
-
-
-@kernel
-def _pack(position, packed):
-    pixels, C = position.shape
-    for p in prange(pixels):
-        for byte in range(C // 4):
-            c = 4 * byte
-            packed[p, byte] = (position[p, c] | position[p, c + 1] << 2 | position[p, c + 2] << 4
-                               | position[p, c + 3] << 6)  # fmt: skip
-        if C % 4:
-            rest = 0
-            for c in range(C // 4 * 4, C):
-                rest |= position[p, c] << 2 * (c % 4)
-            packed[p, C // 4] = rest
-
-
-@kernel
-def _unpack(packed, position):
-    pixels, C = position.shape
-    for p in prange(pixels):
-        for c in range(C):
-            position[p, c] = packed[p, c // 4] >> 2 * (c % 4) & 3
-
-
-def pack_indices(position):
-    """Positions 0..3, uint8 (..., C) -> packed, uint8 (..., ceil(C / 4))."""
-    if BACKEND == "numpy":
-        return pack_indices_numpy(position)
-    rows = np.ascontiguousarray(position).reshape(-1, position.shape[-1])
-    packed = np.empty((len(rows), -(-rows.shape[1] // 4)), np.uint8)
-    _pack(rows, packed)
-    return packed.reshape(*position.shape[:-1], -1)
-
-
 def unpack_indices(packed, num_channels):
     """Packed, uint8 (..., ceil(C / 4)) -> positions 0..3, uint8 (..., C)."""
     if packed.dtype != np.uint8 or packed.shape[-1] != -(-num_channels // 4):
         raise ShapeError(f"indices of {num_channels} channels are uint8 with {-(-num_channels // 4)} bytes a pixel, "
                          f"got {packed.dtype} {packed.shape}")  # fmt: skip
-    if BACKEND == "numpy":
-        return unpack_indices_numpy(packed, num_channels)
-    rows = np.ascontiguousarray(packed).reshape(-1, packed.shape[-1])
-    position = np.empty((len(rows), num_channels), np.uint8)
-    _unpack(rows, position)
-    return position.reshape(*packed.shape[:-1], num_channels)
+    position = (packed[..., None] >> np.array([0, 2, 4, 6], np.uint8)) & 3
+    return position.reshape(*packed.shape[:-1], -1)[..., :num_channels]
 
 
 def flat_plane_indices(indices, num_channels, input_size, *, size=2, stride=2):

@@ -17,8 +17,9 @@ import numpy as np
 
 from ..backend import fastest, kernel, prange
 from ..errors import ShapeError
+from . import pool_2x2
 from .arguments import pair, require_dout, require_floats
-from .indices import indices_shape, is_packed, pack_indices, pack_indices_numpy, unpack_indices, unpack_indices_numpy
+from .indices import indices_shape, is_packed, pack_indices, unpack_indices
 
 __all__ = ["max_pool2d_backward", "max_pool2d_forward", "max_pool2d_output_size",
            "max_unpool2d_backward", "max_unpool2d_forward"]  # fmt: skip
@@ -80,15 +81,17 @@ def _check_unpool_dout(dout, cache):
         raise ShapeError(f"max_unpool2d: dout {dout.shape} is not of the forward's result")
 
 
-def _check_inside(position, output_size, size, stride):
+def _check_inside(indices, num_channels, output_size, size, stride):
     """An index into the part of a clipped window that is outside the picture would write outside the array."""
-    rows = output_size[0] - (position.shape[1] - 1) * stride[0]
-    columns = output_size[1] - (position.shape[2] - 1) * stride[1]
-    if np.any(position[:, -1] >= rows * size[1]) or np.any(position[:, :, -1] % size[1] >= columns):
+    rows = output_size[0] - (indices.shape[1] - 1) * stride[0]
+    columns = output_size[1] - (indices.shape[2] - 1) * stride[1]
+    lowest = _positions(indices[:, -1:], num_channels, size, stride)
+    rightmost = _positions(indices[:, :, -1:], num_channels, size, stride)
+    if np.any(lowest >= rows * size[1]) or np.any(rightmost % size[1] >= columns):
         raise ShapeError(f"max_unpool2d: an index points outside the picture of {tuple(output_size)}: "
                          "these indices come from another size")  # fmt: skip
-    if position.max() >= size[0] * size[1]:
-        raise ShapeError(f"max_unpool2d: index {position.max()} in a window of {size[0] * size[1]} positions")
+    if not is_packed(size, stride) and indices.max() >= size[0] * size[1]:
+        raise ShapeError(f"max_unpool2d: index {indices.max()} in a window of {size[0] * size[1]} positions")
 
 
 # --- NumPy: the definition -------------------------------------------------------------------------------------------
@@ -113,7 +116,7 @@ def _full_windows(x, pooled_size, size, stride, value):
 
 
 def _positions(indices, num_channels, size, stride):
-    return unpack_indices_numpy(indices, num_channels) if is_packed(size, stride) else indices
+    return unpack_indices(indices, num_channels) if is_packed(size, stride) else indices
 
 
 def _scatter_numpy(x, position, output_size, size, stride):
@@ -139,7 +142,7 @@ def max_pool2d_forward_numpy(x, *, size=2, stride=2):
     windows = np.stack(list(_taps(_full_windows(x, pooled_size, size, stride, -np.inf), pooled_size, size, stride)))
     position = windows.argmax(0).astype(np.uint8)  # argmax: the first maximum, or the first NaN
     out = np.take_along_axis(windows, position[None], 0)[0]
-    indices = pack_indices_numpy(position) if is_packed(size, stride) else position
+    indices = pack_indices(position) if is_packed(size, stride) else position
     return (out, indices), (indices, x.shape, size, stride)
 
 
@@ -158,8 +161,8 @@ def max_unpool2d_forward_numpy(x, indices, *, output_size, size=2, stride=2):
     if sizes do not belong together, or if an index points outside the picture.
     """
     size, stride = _check_unpool(x, indices, output_size, size, stride)
+    _check_inside(indices, x.shape[3], output_size, size, stride)
     position = _positions(indices, x.shape[3], size, stride)
-    _check_inside(position, output_size, size, stride)
     out = _scatter_numpy(x, position, output_size, size, stride)
     return out, (indices, x.shape, size, stride)
 
@@ -239,28 +242,35 @@ def max_pool2d_forward_numba(x, *, size=2, stride=2):
     size, stride = _check_pool(x, size, stride)
     pooled_size = max_pool2d_output_size(x.shape[1:3], size=size, stride=stride)
     out = np.empty((len(x), *pooled_size, x.shape[3]), x.dtype)
-    position = np.empty(out.shape, np.uint8)
-    _max_of_windows(np.ascontiguousarray(x), out, position, *size, *stride)
-    indices = pack_indices(position) if is_packed(size, stride) else position
+    indices = np.empty(indices_shape(out.shape, size, stride), np.uint8)
+    if is_packed(size, stride):
+        pool_2x2.pool(np.ascontiguousarray(x), out, indices)
+    else:
+        _max_of_windows(np.ascontiguousarray(x), out, indices, *size, *stride)
     return (out, indices), (indices, x.shape, size, stride)
 
 
+def _scatter_numba(x, indices, out_shape, size, stride):
+    x, indices, out = np.ascontiguousarray(x), np.ascontiguousarray(indices), np.empty(out_shape, x.dtype)
+    if is_packed(size, stride):
+        pool_2x2.scatter(x, indices, out)
+    else:
+        _scatter(x, indices, out, *size, *stride)
+    return out
+
+
 def max_pool2d_backward_numba(dout, cache):
-    """a task takes a row of the picture."""
+    """a task takes a row of windows, or of the picture where windows may overlap."""
     _check_pool_dout(dout, cache)
     indices, x_shape, size, stride = cache
-    dx = np.empty(x_shape, dout.dtype)
-    _scatter(np.ascontiguousarray(dout), _unpacked(indices, x_shape[3], size, stride), dx, *size, *stride)
-    return dx
+    return _scatter_numba(dout, indices, x_shape, size, stride)
 
 
 def max_unpool2d_forward_numba(x, indices, *, output_size, size=2, stride=2):
     """the same kernel as the backward of pooling."""
     size, stride = _check_unpool(x, indices, output_size, size, stride)
-    position = _unpacked(indices, x.shape[3], size, stride)
-    _check_inside(position, output_size, size, stride)
-    out = np.empty((len(x), *output_size, x.shape[3]), x.dtype)
-    _scatter(np.ascontiguousarray(x), position, out, *size, *stride)
+    _check_inside(indices, x.shape[3], output_size, size, stride)
+    out = _scatter_numba(x, indices, (len(x), *output_size, x.shape[3]), size, stride)
     return out, (indices, x.shape, size, stride)
 
 
@@ -268,13 +278,12 @@ def max_unpool2d_backward_numba(dout, cache):
     """a task takes a row of windows."""
     _check_unpool_dout(dout, cache)
     indices, x_shape, size, stride = cache
-    dx = np.empty(x_shape, dout.dtype)
-    _gather(np.ascontiguousarray(dout), _unpacked(indices, x_shape[3], size, stride), dx, *size, *stride)
+    dx, dout, indices = np.empty(x_shape, dout.dtype), np.ascontiguousarray(dout), np.ascontiguousarray(indices)
+    if is_packed(size, stride):
+        pool_2x2.gather(dout, indices, dx)
+    else:
+        _gather(dout, indices, dx, *size, *stride)
     return dx
-
-
-def _unpacked(indices, num_channels, size, stride):
-    return unpack_indices(indices, num_channels) if is_packed(size, stride) else np.ascontiguousarray(indices)
 
 
 max_pool2d_forward = fastest(max_pool2d_forward_numba, max_pool2d_forward_numpy)
