@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from .backend import BACKEND, kernel, prange
 from .errors import CheckpointError, SettingError
 
 __all__ = ["SGD", "Adam", "Optimizer", "schedule", "schedules"]
@@ -42,11 +43,9 @@ class Optimizer:
         self.steps += 1
         gradients = dict(self.model.named_gradients())
         for name, parameter in self.model.named_parameters():
-            gradient = gradients[name]
-            if self.weight_decay and name.endswith(".weight"):
-                gradient = gradient + self.weight_decay * parameter
+            decay = self.weight_decay if name.endswith(".weight") else 0.0
             slots = self.slots.setdefault(name, {})
-            self._update(parameter, gradient, slots, self.learning_rate * factor)
+            self._update(parameter, gradients[name], slots, self.learning_rate * factor, decay)
 
     def state(self) -> dict[str, np.ndarray]:
         """The slots by "parameter/slot": all that the next step needs but the parameters and `steps`."""
@@ -62,7 +61,8 @@ class Optimizer:
                 raise CheckpointError(f"the optimizer's {key} {array.shape} belongs to another network")
             self.slots.setdefault(name, {})[slot] = array.copy()
 
-    def _update(self, parameter: np.ndarray, gradient: np.ndarray, slots: dict[str, np.ndarray], rate: float) -> None:
+    def _update(self, parameter: np.ndarray, gradient: np.ndarray, slots: dict[str, np.ndarray], rate: float,
+                decay: float) -> None:  # fmt: skip
         raise NotImplementedError
 
 
@@ -74,11 +74,10 @@ class SGD(Optimizer):
         super().__init__(model, learning_rate=learning_rate, weight_decay=weight_decay)
         self.momentum = momentum
 
-    def _update(self, parameter, gradient, slots, rate):
+    def _update(self, parameter, gradient, slots, rate, decay):
         velocity = slots.setdefault("velocity", np.zeros_like(parameter))
-        velocity *= self.momentum
-        velocity += gradient
-        parameter -= rate * velocity
+        numbers = np.asarray([self.momentum, decay, rate], parameter.dtype)
+        _sgd(*(array.reshape(-1) for array in (parameter, gradient, velocity)), *numbers)
 
 
 class Adam(Optimizer):
@@ -89,16 +88,50 @@ class Adam(Optimizer):
         super().__init__(model, learning_rate=learning_rate, weight_decay=weight_decay)
         self.betas, self.eps = betas, eps
 
-    def _update(self, parameter, gradient, slots, rate):
+    def _update(self, parameter, gradient, slots, rate, decay):
         mean = slots.setdefault("mean", np.zeros_like(parameter))
         square = slots.setdefault("square", np.zeros_like(parameter))
         beta1, beta2 = self.betas
-        mean += (1 - beta1) * (gradient - mean)
-        square += (1 - beta2) * (gradient * gradient - square)
         # both start at 0 and are too small at first, by a known factor
-        unbiased_mean = mean / (1 - beta1**self.steps)
-        unbiased_square = square / (1 - beta2**self.steps)
-        parameter -= rate * unbiased_mean / (np.sqrt(unbiased_square) + self.eps)
+        rate, root = rate / (1 - beta1**self.steps), math.sqrt(1 - beta2**self.steps)
+        numbers = np.asarray([1 - beta1, 1 - beta2, decay, rate, root, self.eps], parameter.dtype)
+        _adam(*(array.reshape(-1) for array in (parameter, gradient, mean, square)), *numbers)
+
+
+# --- the updates of one parameter, in place; the numba versions need one pass over memory ------------------------------
+
+
+def _sgd_numpy(parameter, gradient, velocity, momentum, decay, rate):
+    velocity *= momentum
+    velocity += gradient + decay * parameter
+    parameter -= rate * velocity
+
+
+def _adam_numpy(parameter, gradient, mean, square, share1, share2, decay, rate, root, eps):
+    gradient = gradient + decay * parameter
+    mean += share1 * (gradient - mean)
+    square += share2 * (gradient * gradient - square)
+    parameter -= rate * mean / (np.sqrt(square) / root + eps)
+
+
+@kernel
+def _sgd_numba(parameter, gradient, velocity, momentum, decay, rate):
+    for k in prange(parameter.size):
+        velocity[k] = momentum * velocity[k] + (gradient[k] + decay * parameter[k])
+        parameter[k] -= rate * velocity[k]
+
+
+@kernel
+def _adam_numba(parameter, gradient, mean, square, share1, share2, decay, rate, root, eps):
+    for k in prange(parameter.size):
+        g = gradient[k] + decay * parameter[k]
+        mean[k] += share1 * (g - mean[k])
+        square[k] += share2 * (g * g - square[k])
+        parameter[k] -= rate * mean[k] / (np.sqrt(square[k]) / root + eps)
+
+
+_sgd = _sgd_numba if BACKEND == "numba" else _sgd_numpy
+_adam = _adam_numba if BACKEND == "numba" else _adam_numpy
 
 
 # --- schedules: progress through training, 0 to 1 -> factor of the learning rate -------------------------------------

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..backend import fastest, kernel, prange
+from ._exp import exp
 from .arguments import require_dout, require_floats
 
 __all__ = ["relu_backward", "relu_forward", "softmax_backward", "softmax_forward"]
@@ -63,19 +64,34 @@ def _relu_gradient(dout, out, dx):
         dx[k] = 0 if out[k] <= 0 else dout[k]
 
 
+ROWS_PER_TASK = 256  # rows of exponentials that stay in the cache; fixed, so that sums depend on no thread count
+
+
+@kernel(inline=True)
+def exponentials(x, exps, largest):
+    """exps = exp(x - the largest number of the row), for rows of x (rows, K)."""
+    for p in range(len(x)):
+        most = x[p, 0]
+        for k in range(1, x.shape[1]):
+            most = max(most, x[p, k])
+        largest[p] = most
+        for k in range(x.shape[1]):
+            exps[p, k] = x[p, k] - most
+    flat = exps.reshape(-1)
+    for k in range(flat.size):  # a loop of its own, which becomes vectors
+        flat[k] = exp(flat[k])
+
+
 @kernel
 def _softmax(x, probs):
-    pixels, K = x.shape
-    for p in prange(pixels):
-        largest = x[p, 0]
-        for k in range(1, K):
-            largest = max(largest, x[p, k])
-        probs[p, 0] = total = np.exp(x[p, 0] - largest)
-        for k in range(1, K):
-            probs[p, k] = np.exp(x[p, k] - largest)
-            total += probs[p, k]
-        for k in range(K):
-            probs[p, k] /= total
+    for task in prange((len(x) + ROWS_PER_TASK - 1) // ROWS_PER_TASK):
+        mine = slice(task * ROWS_PER_TASK, (task + 1) * ROWS_PER_TASK)
+        result = probs[mine]
+        exponentials(x[mine], result, np.empty(ROWS_PER_TASK, x.dtype))
+        for p in range(len(result)):
+            share = 1 / result[p].sum()
+            for k in range(x.shape[1]):
+                result[p, k] *= share
 
 
 @kernel
@@ -108,7 +124,7 @@ def relu_backward_numba(dout, cache):
 
 
 def softmax_forward_numba(x):
-    """a task takes pixels one by one."""
+    """a task takes 256 pixels."""
     require_floats("softmax", x=x)
     x = np.ascontiguousarray(x)
     probs = np.empty_like(x)

@@ -48,8 +48,9 @@ def _convolve_rows(x, weight, bias, out, stride_y, stride_x, relu):
             multiply(x_flat, x_start, stride_x * C, 1, weight_flat, i * KC * F, F,
                      out_flat, task * W * F, F, W, F, KC, True)  # fmt: skip
         if relu:
-            for k in range(task * W * F, (task + 1) * W * F):
-                out_flat[k] = 0 if out_flat[k] <= 0 else out_flat[k]
+            row = out[n, y].reshape(-1)
+            for k in range(row.size):
+                row[k] = 0 if row[k] <= 0 else row[k]
 
 
 @kernel

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..backend import fastest, kernel, prange
 from ..errors import DataError, SettingError, ShapeError
+from .activation import ROWS_PER_TASK, exponentials
 from .arguments import require_floats
 
 __all__ = ["softmax_cross_entropy_backward", "softmax_cross_entropy_forward"]
@@ -80,68 +81,60 @@ def softmax_cross_entropy_backward_numpy(dloss, cache):
 
 # --- numba -----------------------------------------------------------------------------------------------------------
 
-PIXELS_PER_TASK = 1024  # fixed, so that the sums do not depend on the number of threads
 
 
 @kernel
-def _surprise_sums(logits, classes, weights, sums, pixels_per_task):
-    """Per task: sum of weight * surprise, sum of weights, count of labelled pixels."""
-    pixels, K = logits.shape
+def _surprise(logits, classes, weights, probs, sums):
+    """probs = softmax of logits; per task: sum of weight * surprise, sum of weights, count of labelled pixels."""
     for task in prange(len(sums)):
+        mine = slice(task * ROWS_PER_TASK, (task + 1) * ROWS_PER_TASK)
+        x, result, labels = logits[mine], probs[mine], classes[mine]
+        largest = np.empty(ROWS_PER_TASK, logits.dtype)
+        exponentials(x, result, largest)
         sums[task] = 0
-        for p in range(task * pixels_per_task, min((task + 1) * pixels_per_task, pixels)):
-            y = classes[p]
+        for p in range(len(x)):
+            total, y = result[p].sum(), labels[p]
+            share = 1 / total
+            for k in range(x.shape[1]):
+                result[p, k] *= share
             if y >= 0:
-                largest = logits[p, 0]
-                for k in range(1, K):
-                    largest = max(largest, logits[p, k])
-                total = np.exp(logits[p, 0] - largest)
-                for k in range(1, K):
-                    total += np.exp(logits[p, k] - largest)
-                sums[task, 0] += weights[y] * (np.log(total) - (logits[p, y] - largest))
+                sums[task, 0] += weights[y] * (np.log(total) - (x[p, y] - largest[p]))
                 sums[task, 1] += weights[y]
                 sums[task, 2] += 1
 
 
 @kernel
-def _logits_gradient(logits, classes, scale, dlogits):
-    pixels, K = logits.shape
+def _logits_gradient(probs, classes, scale, dlogits):
+    """dlogits = scale[y] * (probs - one_hot(y))"""
+    pixels, K = probs.shape
     for p in prange(pixels):
         y = classes[p]
         if y < 0:
             dlogits[p] = 0
         else:
-            largest = logits[p, 0]
-            for k in range(1, K):
-                largest = max(largest, logits[p, k])
-            dlogits[p, 0] = total = np.exp(logits[p, 0] - largest)
-            for k in range(1, K):
-                dlogits[p, k] = np.exp(logits[p, k] - largest)
-                total += dlogits[p, k]
             for k in range(K):
-                dlogits[p, k] = scale[y] * (dlogits[p, k] / total - (1 if k == y else 0))
+                dlogits[p, k] = scale[y] * (probs[p, k] - (1 if k == y else 0))
 
 
 def softmax_cross_entropy_forward_numba(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
-    """one pass; a task takes 1024 pixels."""
+    """one pass, which leaves the probabilities for backward; a task takes 256 pixels."""
     weights, classes = _check(logits, labels, class_weights, ignore_label, normalizer)
-    pixels = np.ascontiguousarray(logits).reshape(-1, logits.shape[-1])
-    sums = np.empty((-(-len(pixels) // PIXELS_PER_TASK), 3), logits.dtype)
-    _surprise_sums(pixels, classes.reshape(-1), weights, sums, PIXELS_PER_TASK)
+    pixels, classes = np.ascontiguousarray(logits).reshape(-1, logits.shape[-1]), classes.reshape(-1)
+    probs, sums = np.empty_like(pixels), np.empty((-(-len(pixels) // ROWS_PER_TASK), 3), logits.dtype)
+    _surprise(pixels, classes, weights, probs, sums)
     weighted_surprise, weight, count = sums.sum(0)
     divisor = weight if normalizer == "weights" else count
     loss = weighted_surprise / divisor if divisor else logits.dtype.type(0)
-    return loss, (logits, classes, weights, divisor)
+    return loss, (probs, classes, weights, divisor, logits.shape)
 
 
 def softmax_cross_entropy_backward_numba(dloss, cache):
-    """one pass, which computes the probabilities again instead of keeping them."""
-    logits, classes, weights, divisor = cache
-    pixels = np.ascontiguousarray(logits).reshape(-1, logits.shape[-1])
+    """one pass."""
+    probs, classes, weights, divisor, shape = cache
     scale = weights * weights.dtype.type(dloss / divisor if divisor else 0)
-    dlogits = np.empty_like(pixels)
-    _logits_gradient(pixels, classes.reshape(-1), scale, dlogits)
-    return dlogits.reshape(logits.shape)
+    dlogits = np.empty_like(probs)
+    _logits_gradient(probs, classes, scale, dlogits)
+    return dlogits.reshape(shape)
 
 
 softmax_cross_entropy_forward = fastest(softmax_cross_entropy_forward_numba, softmax_cross_entropy_forward_numpy)

@@ -169,8 +169,9 @@ def _points_to_picture(values, kernels, bias, out, first, count, grid_y, grid_x,
                     points_to_picture4(products, t * F, row, plane, pixels, start, pixel_row, F, F)
                 if relu:
                     for i in range(4):
-                        for k in range(start + i * pixel_row, start + i * pixel_row + 4 * F):
-                            pixels[k] = 0 if pixels[k] <= 0 else pixels[k]
+                        four = pixels[start + i * pixel_row :][: 4 * F]
+                        for k in range(four.size):
+                            four[k] = 0 if four[k] <= 0 else four[k]
                 if not whole:
                     for i in range(min(4, H - y)):
                         for j in range(min(4, W - x)):
