@@ -98,7 +98,7 @@ class Adam(Optimizer):
         _adam(*(array.reshape(-1) for array in (parameter, gradient, mean, square)), *numbers)
 
 
-# --- the updates of one parameter, in place; the numba versions need one pass over memory ------------------------------
+# --- the updates of one parameter, in place; the numba versions need one pass over memory ---------------------------
 
 
 def _sgd_numpy(parameter, gradient, velocity, momentum, decay, rate):

@@ -1,7 +1,7 @@
 """The same works with PyTorch: eager, in both of its memory formats, and compiled where that works.
 
-Written for this comparison as its users write it: NCHW tensors, autograd, torch.nn modules. Imported only in the process
-that measures PyTorch.
+Written for this comparison as its users write it: NCHW tensors, autograd, torch.nn modules. Imported only in the
+process that measures PyTorch.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def prepare(work: Work, memory_format: str, dtype: torch.dtype = torch.float32) 
 
 def outputs(work: Work, dtype: str) -> dict[str, np.ndarray]:
     """Do the work once; -> its results by name, NHWC and (K, K, C, F) as ours."""
-    return {name: _to_numpy(name, tensor) for name, tensor in prepare(work, "contiguous", getattr(torch, dtype))().items()
-            if tensor is not None}  # fmt: skip
+    results = prepare(work, "contiguous", getattr(torch, dtype))()
+    return {name: _to_numpy(name, tensor) for name, tensor in results.items() if tensor is not None}
 
 
 def _to_numpy(name: str, tensor: torch.Tensor) -> np.ndarray:

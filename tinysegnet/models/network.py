@@ -55,7 +55,8 @@ class Network:
         while layers:
             layer = layers.pop(0)
             if isinstance(layer, Conv2d):
-                norm = layers.pop(0) if layers and isinstance(layers[0], BatchNorm2d) else None
+                norm = layers[0] if layers and isinstance(layers[0], BatchNorm2d) else None
+                layers = layers[norm is not None :]
                 relu = bool(layers) and isinstance(layers[0], ReLU)
                 x = layer.infer(x, norm, relu=relu)
                 layers = layers[relu:]

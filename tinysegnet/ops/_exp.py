@@ -1,6 +1,6 @@
-"""exp that a loop can be vectorised over: the one of the C library is a call for each number, and softmax is made of it.
+"""exp as part of a loop that becomes vectors: the C library's is a call for each number, and softmax is made of it.
 
-    exp(x) = 2^n * exp(r),  n = x / log 2 rounded,  |r| <= log(2) / 2:   2^n is a shift, exp(r) a short Taylor series
+exp(x) = 2^n * exp(r),  n = x / log 2 rounded,  |r| <= log(2) / 2:   2^n is a shift, exp(r) a short Taylor series
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ if not JIT:
     exp = np.exp
 else:
     from llvmlite import ir
-    from numba import types
     from numba.core import cgutils
     from numba.extending import intrinsic
 

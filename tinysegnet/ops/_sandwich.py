@@ -1,7 +1,8 @@
-"""out = matrix @ d @ matrix^T for a small constant matrix, channel by channel: the transforms of Winograd's convolution.
+"""out = matrix @ d @ matrix^T for a small constant matrix, channel by channel: Winograd's transforms.
 
 `d` is a p x p grid of pixels and `out` a q x q grid, each pixel a run of channels; the matrix is q x p. Every vector of
-channels is loaded once and goes through both products in registers; zeros and ones of the matrix cost nothing.
+channels is loaded once and goes through both products in registers; zeros and ones of the matrix cost nothing, and rows
+that differ in signs only, as those of the points a and -a do, share their work (`factors`).
 
 `sandwich(matrix)` makes the function
     (source, start, row, column,  target, start, row, column,  channels)
@@ -32,6 +33,31 @@ def sandwich_numpy(matrix):
     return apply
 
 
+def factors(matrix):
+    """-> matrices whose product is the matrix, the last to be applied first, with fewer multiplications together.
+
+    Rows r and s = +-r, number by number: (r + s) / 2 and (r - s) / 2 have few numbers left, r and s are their sum and
+    difference. Columns alike, by the transposed.
+    """
+    if _paired(matrix):
+        outer, inner = np.eye(len(matrix)), matrix.copy()
+        for k in _paired(matrix):
+            inner[k], inner[k + 1] = (matrix[k] + matrix[k + 1]) / 2, (matrix[k] - matrix[k + 1]) / 2
+            outer[k, k + 1], outer[k + 1, k], outer[k + 1, k + 1] = 1, 1, -1
+        return [outer, inner]
+    return [factor.T for factor in reversed(factors(matrix.T))] if _paired(matrix.T) else [matrix]
+
+
+def _paired(matrix):
+    """Numbers k of the rows that the next one repeats with other signs."""
+    found = []
+    for k in range(len(matrix) - 1):
+        alike = np.array_equal(abs(matrix[k]), abs(matrix[k + 1])) and np.count_nonzero(matrix[k]) > 1
+        if alike and k - 1 not in found:
+            found.append(k)
+    return found
+
+
 def sandwich_numba(matrix):
     """As instructions, with the matrix unrolled into them."""
     from numba import types
@@ -40,7 +66,7 @@ def sandwich_numba(matrix):
 
     from ._vectors import I64, Vectors
 
-    q, p = matrix.shape
+    (q, p), parts = matrix.shape, factors(matrix)
 
     @intrinsic
     def apply(typingctx, source, s_start, s_row, s_column, target, t_start, t_row, t_column, channels):
@@ -55,11 +81,10 @@ def sandwich_numba(matrix):
                 return builder.gep(array.data, [builder.add(place, channel)])
 
             def combine(row, values):
-                """Sum of row[k] * values[k]."""
+                """Sum of row[k] * values[k], those with factor 1 first: they need no multiplication to begin with."""
                 total = None
-                for factor, value in zip(row.tolist(), values, strict=True):
-                    if factor == 0:
-                        continue
+                terms = zip(row.tolist(), values, strict=True)
+                for factor, value in sorted((term for term in terms if term[0]), key=lambda term: term[0] != 1):
                     if total is None:
                         total = value if factor == 1 else builder.fmul(value, vectors.constant(factor))
                     elif abs(factor) == 1:
@@ -68,14 +93,18 @@ def sandwich_numba(matrix):
                         total = vectors.multiply_add(value, vectors.constant(factor), total)
                 return total
 
+            def product(values):
+                """matrix @ values"""
+                for factor in reversed(parts):
+                    values = [combine(row, values) for row in factor]
+                return values
+
             def transform(channel, mask):
-                half = []  # matrix @ d, column by column
+                columns = []  # of matrix @ d
                 for j in range(p):
-                    d = [vectors.load(pixel(0, i, j, channel), mask) for i in range(p)]
-                    half.append([combine(row, d) for row in matrix])
+                    columns.append(product([vectors.load(pixel(0, i, j, channel), mask) for i in range(p)]))
                 for i in range(q):
-                    for j, row in enumerate(matrix):
-                        out = combine(row, [column[i] for column in half])
+                    for j, out in enumerate(product([column[i] for column in columns])):
                         vectors.store(out, pixel(4, i, j, channel), mask)
 
             channels = args[8]

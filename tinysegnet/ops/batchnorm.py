@@ -12,7 +12,8 @@ Backward, with mean and var depending on x:
 The two subtracted terms take out what dout would do to the mean and to the variance: the normalisation undoes
 it anyway. With given statistics (`mean`, `var`: at test time) they are constants, and both terms vanish.
 
-`batchnorm2d_relu` is this and ReLU after it, out = max(out, 0), in the same passes over memory, which is what both cost.
+`batchnorm2d_relu` is this and ReLU after it, out = max(out, 0), in the same passes over memory, which are what both
+cost.
 
 Ioffe & Szegedy 2015, algorithm 1. The variance is computed in two passes: mean(x^2) - mean(x)^2, as in the SegNet
 authors' code, loses all its digits in float32 where the mean is large.
@@ -153,7 +154,7 @@ def _sum_columns(pixels, grads, first, count, mean, inv_std, gamma, beta, relu, 
 @kernel
 def _gradient_sums(x, dout, mean, inv_std, gamma, beta, relu, row_dbeta, row_dgamma):
     """Sums of dout and of dout * x_hat over each row."""
-    N, H, W, C = x.shape
+    N, H, W, _ = x.shape
     for row in prange(N * H):
         dbeta, dgamma, pixels, grads = row_dbeta[row], row_dgamma[row], x[row // H, row % H], dout[row // H, row % H]
         dbeta[:] = 0

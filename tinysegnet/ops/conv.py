@@ -136,7 +136,7 @@ WAYS = {"direct": direct, "winograd": winograd}
 
 @kernel
 def _turn(weight, turned):
-    """turned[K-1-i, K-1-j, f, c] = weight[i, j, c, f]; a task writes 16 rows of it, so that cache lines are used whole."""
+    """turned[K-1-i, K-1-j, f, c] = weight[i, j, c, f]; a task writes 16 rows, so that cache lines are used whole."""
     KH, KW, C, F = weight.shape
     panels = (F + 15) // 16
     for task in prange(KH * KW * panels):

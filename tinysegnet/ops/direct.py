@@ -1,8 +1,8 @@
 """Convolution as it is defined, K*K multiplications an output and channel pair, with the product in registers.
 
 In a row of an NHWC picture the K pixels under a kernel row lie side by side: K*C numbers in a line. So the K taps of
-a kernel row are one product with a matrix of K*C rows, `weight[i]`, and a convolution is K products, not K*K. Neighbouring
-windows overlap in memory; nothing is copied but the zeros around the picture.
+a kernel row are one product with a matrix of K*C rows, `weight[i]`, and a convolution is K products, not K*K.
+Neighbouring windows overlap in memory; nothing is copied but to put zeros around the picture.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import numpy as np
 from ..backend import kernel, prange
 from .matmul import multiply
 
-__all__ = ["forward", "input_gradient", "weight_gradient"]
+__all__ = ["forward", "weight_gradient"]
 
 
 @kernel
 def _copy_padded(x, padded, top, left):
     """padded = x with zeros around it, or cut off where top or left is negative."""
-    N, height, width, C = padded.shape
+    N, height, width, _ = padded.shape
     H, W = x.shape[1:3]
     first, last = min(max(left, 0), width), max(min(left + W, width), 0)
     for task in prange(N * height):
@@ -92,7 +92,7 @@ def padded(x, pads):
 
 
 def forward(x, weight, bias, out, stride, pads, relu):
-    """x (N, H, W, C) convolved with weight (K, K, C, F), plus bias (F,), into out (N, H', W', F); relu: through a ReLU."""
+    """x (N, H, W, C) convolved with weight (K, K, C, F), plus bias (F,), through a ReLU if wanted, into out."""
     _convolve_rows(padded(x, pads), weight, bias, out, *stride, relu)
 
 

@@ -82,7 +82,6 @@ def softmax_cross_entropy_backward_numpy(dloss, cache):
 # --- numba -----------------------------------------------------------------------------------------------------------
 
 
-
 @kernel
 def _surprise(logits, classes, weights, probs, sums):
     """probs = softmax of logits; per task: sum of weight * surprise, sum of weights, count of labelled pixels."""

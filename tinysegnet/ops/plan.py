@@ -11,7 +11,7 @@ from math import prod
 
 from . import winograd
 
-__all__ = ["convolution_costs", "weight_gradient_costs", "choose_convolution", "choose_weight_gradient"]
+__all__ = ["choose_convolution", "choose_weight_gradient", "convolution_costs", "weight_gradient_costs"]
 
 LANES = 16  # channels come in vectors: 11 cost as much as 16
 TILE_ROW = 8  # to begin and end a register tile, in steps of its inner loop
@@ -25,7 +25,7 @@ def _vectors(channels):
 
 
 def convolution_costs(weight_shape, stride, out_shape):
-    """{"direct": multiply-adds, "winograd": ..., if it serves} for conv2d_forward; for dx, with dx's shape and weight."""
+    """{"direct": multiply-adds, "winograd": if it serves} of a forward; or of dx, with the shapes of dx and its kernel."""
     KH, KW, C, F = weight_shape
     costs = {"direct": START_DIRECT + prod(out_shape[:3]) * KH * (KW * C + TILE_ROW) * _vectors(F)}
     return costs | _winograd(weight_shape, stride, out_shape)

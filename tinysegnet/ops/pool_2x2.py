@@ -1,8 +1,8 @@
 """Pooling and unpooling with 2x2 windows that tile the picture, SegNet's own: straight to packed indices and back.
 
-A task takes a row of windows, two rows of the picture. What is two bits in memory is a byte, `where`, in the cache: for
-the whole row at once, so that packing and unpacking are plain loops over bytes. `where` has room for full groups of four
-channels; the surplus stays 0.
+A task takes a row of windows, two rows of the picture. What is two bits in memory is a byte, `where`, in the cache:
+for the whole row at once, so that packing and unpacking are plain loops over bytes. `where` has room for full groups
+of four channels; the surplus stays 0.
 """
 
 from __future__ import annotations

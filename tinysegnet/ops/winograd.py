@@ -1,4 +1,4 @@
-"""Convolution with a quarter of the multiplications: Winograd's F(4x4, 3x3), as Lavin & Gray 2015 use it, and F(4x4, 4x4).
+"""Convolution with a quarter of the multiplications: Winograd's F(4x4, 3x3), see Lavin & Gray 2015, and F(4x4, 4x4).
 
 One output row of a convolution is a product of polynomials, and a polynomial is known by its values at a few points:
 evaluate picture and kernel there, multiply point by point, interpolate. For 4 outputs and r kernel taps, r + 3 points
@@ -10,9 +10,9 @@ For a tile of 4x4 output pixels, the (r+3) x (r+3) input pixels d under it, and 
     M = sum over c of  V_c * U_c          point by point, so at each point a product of matrices, (tiles x C) @ (C x F)
     out = A^T M A          back to 4x4 pixels
 
-The transforms are sums of a few pixels, and cost less the more channels share them. A kernel larger than 3x3 is cut into
-pieces of 4x4 (7x7 into four, with a row and a column of zeros). Piece (a, b) looks at the picture 4a rows and 4b columns
-further on: that is the V of another tile, which is there already. 4 * 49 products for 16 outputs instead of 16 * 49.
+The transforms are sums of a few pixels, and cost less the more channels share them. A kernel larger than 3x3 is cut
+into pieces of 4x4 (7x7 into four, with a row and a column of zeros). Piece (a, b) looks at the picture 4a rows and 4b
+columns further on: that is the V of another tile, which is there already. 4 * 49 products make 16 outputs, not 16 * 49.
 
 Backward, by the same stairs:
 
@@ -51,11 +51,11 @@ def transforms(points, taps):
     return A, B, G
 
 
-A3, B3, G3 = transforms([0.0, 1.0, -1.0, 2.0, -2.0], taps=3)
-A4, B4, G4 = transforms([0.0, 1.0, -1.0, 2.0, -2.0, 0.5], taps=4)
+A3, B3, G3 = transforms([1.0, -1.0, 2.0, -2.0, 0.0], taps=3)
+A4, B4, G4 = transforms([1.0, -1.0, 2.0, -2.0, 0.5, -0.5], taps=4)
 
-# The value at the points (1, 1) alone comes out as a constant on the whole tile, since A[1] is all ones: there goes the bias.
-ONE = 1
+# A value at the points (1, 1) alone comes out as a constant on the whole tile (A[ONE] is all ones): there goes the bias.
+ONE = 0
 
 picture_to_points3, picture_to_points4 = sandwich(B3.T), sandwich(B4.T)
 gradient_to_points3, gradient_to_points4 = sandwich(A3), sandwich(A4)
@@ -121,7 +121,7 @@ def _picture_to_points(picture, values, first, count, grid_y, grid_x, top, left,
         for t in range(group * 8, min(group * 8 + 8, count)):
             n, y = (first + t) // (grid_y * grid_x), (first + t) // grid_x % grid_y * 4 - top
             x = (first + t) % grid_x * 4 - left
-            if n < N and 0 <= y and 0 <= x and y + side <= H and x + side <= W:
+            if n < N and min(x, y) >= 0 and y + side <= H and x + side <= W:
                 pixels, start, pixel_row = source, ((n * H + y) * W + x) * C, W * C
             else:
                 _cut(picture, min(n, N - 1), y if n < N else H, x, side, patch)
@@ -136,46 +136,65 @@ def _picture_to_points(picture, values, first, count, grid_y, grid_x, top, left,
                 picture_to_points4(pixels, start, pixel_row, C, target, t * C, row, plane, C)
 
 
+@kernel(inline=True)
+def _multiply_kernels(values, first, tiles, kernels, bias, products, grid_x, pieces):
+    """M = V U of `tiles` tiles from the first on: products (points, > tiles, F); the bias goes to the points (1, 1)."""
+    (points, planes, C), (room, F) = values.shape, products.shape[1:]
+    one = ONE * (6 if points == 36 else 7) + ONE
+    for t in range(tiles):
+        products[one, t] = bias
+    for point in range(points):
+        for piece in range(pieces * pieces):
+            tile = first + piece // pieces * grid_x + piece % pieces
+            multiply(values.reshape(-1), (point * planes + tile) * C, C, 1,
+                     kernels.reshape(-1), (piece * points + point) * C * F, F,
+                     products.reshape(-1), point * room * F, F, tiles, F, C, piece > 0 or point == one)  # fmt: skip
+
+
+@kernel(inline=True)
+def _rectify(pixels, start, row, F):
+    """ReLU on 4x4 pixels."""
+    for i in range(4):
+        four = pixels[start + i * row :][: 4 * F]
+        for k in range(four.size):
+            four[k] = 0 if four[k] <= 0 else four[k]
+
+
+@kernel(inline=True)
+def _store_tile(products, t, out, n, y, x, patch, relu):
+    """out = A^T M A for the tile whose first pixel is (y, x) of picture n; its part inside the picture."""
+    _, H, W, F = out.shape
+    points, room, _ = products.shape
+    plane, whole = room * F, y + 4 <= H and x + 4 <= W
+    pixels, start, row = (out.reshape(-1), ((n * H + y) * W + x) * F, W * F) if whole else (patch.reshape(-1), 0, 4 * F)
+    if points == 36:
+        points_to_picture3(products.reshape(-1), t * F, 6 * plane, plane, pixels, start, row, F, F)
+    else:
+        points_to_picture4(products.reshape(-1), t * F, 7 * plane, plane, pixels, start, row, F, F)
+    if relu:
+        _rectify(pixels, start, row, F)
+    if not whole:
+        for i in range(min(4, H - y)):
+            for j in range(min(4, W - x)):
+                out[n, y + i, x + j] = patch[i, j]
+
+
 @kernel
 def _points_to_picture(values, kernels, bias, out, first, count, grid_y, grid_x, pieces, tiles_per_task, relu):
     """M = V U for `count` tiles, and out = A^T M A + bias."""
-    N, H, W, F = out.shape
-    points, planes, C = values.shape
-    taps, out_flat, values_flat, kernels_flat = (3 if points == 36 else 4), out.reshape(-1), values.reshape(-1), kernels.reshape(-1)
+    _, H, W, F = out.shape
     for task in prange((count + tiles_per_task - 1) // tiles_per_task):
         begin = task * tiles_per_task
         tiles = min(tiles_per_task, count - begin)
         # One tile more than needed: planes a power of 2 apart would push each other out of the cache.
-        plane = (tiles_per_task + 1) * F
-        products, patch = np.empty(points * plane, out.dtype), np.empty((4, 4, F), out.dtype)
-        patch_flat, row = patch.reshape(-1), (taps + 3) * plane
-        one = ONE * row + ONE * plane
-        for t in range(tiles):
-            products[one + t * F : one + (t + 1) * F] = bias
-        for point in range(points):
-            for piece in range(pieces * pieces):
-                tile = begin + piece // pieces * grid_x + piece % pieces
-                multiply(values_flat, (point * planes + tile) * C, C, 1, kernels_flat, (piece * points + point) * C * F, F,
-                         products, point * plane, F, tiles, F, C, piece > 0 or point * plane == one)  # fmt: skip
+        products = np.empty((len(values), tiles_per_task + 1, F), out.dtype)
+        patch = np.empty((4, 4, F), out.dtype)
+        _multiply_kernels(values, begin, tiles, kernels, bias, products, grid_x, pieces)
         for t in range(tiles):
             tile = first + begin + t
             n, y, x = tile // (grid_y * grid_x), tile // grid_x % grid_y * 4, tile % grid_x * 4
-            whole = y + 4 <= H and x + 4 <= W
-            pixels, start, pixel_row = (out_flat, ((n * H + y) * W + x) * F, W * F) if whole else (patch_flat, 0, 4 * F)
             if y < H and x < W:
-                if taps == 3:
-                    points_to_picture3(products, t * F, row, plane, pixels, start, pixel_row, F, F)
-                else:
-                    points_to_picture4(products, t * F, row, plane, pixels, start, pixel_row, F, F)
-                if relu:
-                    for i in range(4):
-                        four = pixels[start + i * pixel_row :][: 4 * F]
-                        for k in range(four.size):
-                            four[k] = 0 if four[k] <= 0 else four[k]
-                if not whole:
-                    for i in range(min(4, H - y)):
-                        for j in range(min(4, W - x)):
-                            out[n, y + i, x + j] = patch[i, j]
+                _store_tile(products, t, out, n, y, x, patch, relu)
 
 
 @kernel
@@ -189,7 +208,8 @@ def _multiply_gradients(values, dvalues, gradient, count, grid_x, pieces, accumu
         piece, point, c = task // (points * panels), task // panels % points, task % panels * 48
         tile = piece // pieces * grid_x + piece % pieces
         multiply(values_flat, (point * planes + tile) * C + c, 1, C, dvalues_flat, point * dplanes * F, F,
-                 gradient_flat, ((piece * points + point) * C + c) * F, F, min(48, C - c), F, count, accumulate)  # fmt: skip
+                 gradient_flat, ((piece * points + point) * C + c) * F, F,
+                 min(48, C - c), F, count, accumulate)  # fmt: skip
 
 
 def serves(weight_shape, stride):
