@@ -18,18 +18,18 @@ __all__ = ["forward", "weight_gradient"]
 @kernel
 def _copy_padded(x, padded, top, left):
     """padded = x with zeros around it, or cut off where top or left is negative."""
-    N, height, width, _ = padded.shape
+    N, height, width, C = padded.shape
     H, W = x.shape[1:3]
-    first, last = min(max(left, 0), width), max(min(left + W, width), 0)
     for task in prange(N * height):
         n, y = task // height, task % height - top
-        row = padded[n, task % height]
-        if y < 0 or y >= H:
-            row[:] = 0
-        else:
-            row[:first] = 0
-            row[first:last] = x[n, y, first - left : last - left]
-            row[last:] = 0
+        for column in range(width):
+            inside = 0 <= y < H and left <= column < left + W
+            pixel, source = (
+                padded[n, task % height, column],
+                x[n, min(max(y, 0), H - 1), min(max(column - left, 0), W - 1)],
+            )
+            for c in range(C):
+                pixel[c] = source[c] if inside else 0
 
 
 @kernel

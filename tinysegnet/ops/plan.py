@@ -25,7 +25,7 @@ def _vectors(channels):
 
 
 def convolution_costs(weight_shape, stride, out_shape):
-    """{"direct": multiply-adds, "winograd": if it serves} of a forward; or of dx, with the shapes of dx and its kernel."""
+    """{"direct": multiply-adds, "winograd": if it serves} of a forward; or of dx, with its kernel's shape."""
     KH, KW, C, F = weight_shape
     costs = {"direct": START_DIRECT + prod(out_shape[:3]) * KH * (KW * C + TILE_ROW) * _vectors(F)}
     return costs | _winograd(weight_shape, stride, out_shape)

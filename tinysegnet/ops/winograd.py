@@ -51,10 +51,12 @@ def transforms(points, taps):
     return A, B, G
 
 
-A3, B3, G3 = transforms([1.0, -1.0, 2.0, -2.0, 0.0], taps=3)
-A4, B4, G4 = transforms([1.0, -1.0, 2.0, -2.0, 0.5, -0.5], taps=4)
+# Kernels are given the finite points, as a tuple: its length is part of its type, so each is compiled for 3 or 4 taps.
+POINTS3, POINTS4 = (1.0, -1.0, 2.0, -2.0, 0.0), (1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
+A3, B3, G3 = transforms(POINTS3, taps=3)
+A4, B4, G4 = transforms(POINTS4, taps=4)
 
-# A value at the points (1, 1) alone comes out as a constant on the whole tile (A[ONE] is all ones): there goes the bias.
+# A value at the points (1, 1) alone comes out as a constant on the whole tile, as A[ONE] is all ones: so goes the bias.
 ONE = 0
 
 picture_to_points3, picture_to_points4 = sandwich(B3.T), sandwich(B4.T)
@@ -65,30 +67,32 @@ points_to_kernel3, points_to_kernel4 = sandwich(G3.T), sandwich(G4.T)
 
 
 @kernel
-def _kernel_to_points(weight, values, taps, pieces):
+def _kernel_to_points(weight, values, finite, pieces):
     """U = G g G^T: weight (K, K, C, F) -> values (pieces * pieces, points, C, F), K = taps * pieces."""
     K, _, C, F = weight.shape
-    source, target, side = weight.reshape(-1), values.reshape(-1), taps + 3
+    source, target, side = weight.reshape(-1), values.reshape(-1), len(finite) + 1
+    taps = K // pieces
     for task in prange(pieces * pieces * C):
         piece, c = task // C, task % C
         start = ((piece // pieces * K + piece % pieces) * taps * C + c) * F
         goal = (piece * side * side * C + c) * F
-        if taps == 3:
+        if len(finite) == 5:
             kernel_to_points3(source, start, K * C * F, C * F, target, goal, side * C * F, C * F, F)
         else:
             kernel_to_points4(source, start, K * C * F, C * F, target, goal, side * C * F, C * F, F)
 
 
 @kernel
-def _points_to_kernel(values, dweight, taps, pieces):
+def _points_to_kernel(values, dweight, finite, pieces):
     """dweight = G^T dU G: values (pieces * pieces, points, C, F) -> dweight (K, K, C, F)."""
     K, _, C, F = dweight.shape
-    source, target, side = values.reshape(-1), dweight.reshape(-1), taps + 3
+    source, target, side = values.reshape(-1), dweight.reshape(-1), len(finite) + 1
+    taps = K // pieces
     for task in prange(pieces * pieces * C):
         piece, c = task // C, task % C
         start = (piece * side * side * C + c) * F
         goal = ((piece // pieces * K + piece % pieces) * taps * C + c) * F
-        if taps == 3:
+        if len(finite) == 5:
             points_to_kernel3(source, start, side * C * F, C * F, target, goal, K * C * F, C * F, F)
         else:
             points_to_kernel4(source, start, side * C * F, C * F, target, goal, K * C * F, C * F, F)
@@ -106,15 +110,15 @@ def _cut(picture, n, top, left, side, patch):
 
 
 @kernel
-def _picture_to_points(picture, values, first, count, grid_y, grid_x, top, left, taps, is_gradient):
+def _picture_to_points(picture, values, first, count, grid_y, grid_x, top, left, finite, is_gradient):
     """V = B^T d B (or dM = A dout A^T) of the tiles first, first + 1, ...: values (points, >= count, C).
 
     Tiles lie 4 pixels apart on a grid whose first one begins `top` and `left` pixels before the picture.
     """
     N, H, W, C = picture.shape
-    side = 4 if is_gradient else taps + 3
+    side = 4 if is_gradient else len(finite) + 1
     source, target, plane = picture.reshape(-1), values.reshape(-1), values.shape[1] * C
-    row = (taps + 3) * plane
+    row = (len(finite) + 1) * plane
     for group in prange((count + 7) // 8):
         patch = np.zeros((side, side, C), picture.dtype)
         patch_flat = patch.reshape(-1)
@@ -126,9 +130,9 @@ def _picture_to_points(picture, values, first, count, grid_y, grid_x, top, left,
             else:
                 _cut(picture, min(n, N - 1), y if n < N else H, x, side, patch)
                 pixels, start, pixel_row = patch_flat, 0, side * C
-            if taps == 3 and is_gradient:
+            if len(finite) == 5 and is_gradient:
                 gradient_to_points3(pixels, start, pixel_row, C, target, t * C, row, plane, C)
-            elif taps == 3:
+            elif len(finite) == 5:
                 picture_to_points3(pixels, start, pixel_row, C, target, t * C, row, plane, C)
             elif is_gradient:
                 gradient_to_points4(pixels, start, pixel_row, C, target, t * C, row, plane, C)
@@ -142,7 +146,8 @@ def _multiply_kernels(values, first, tiles, kernels, bias, products, grid_x, pie
     (points, planes, C), (room, F) = values.shape, products.shape[1:]
     one = ONE * (6 if points == 36 else 7) + ONE
     for t in range(tiles):
-        products[one, t] = bias
+        for f in range(F):
+            products[one, t, f] = bias[f]
     for point in range(points):
         for piece in range(pieces * pieces):
             tile = first + piece // pieces * grid_x + piece % pieces
@@ -161,13 +166,12 @@ def _rectify(pixels, start, row, F):
 
 
 @kernel(inline=True)
-def _store_tile(products, t, out, n, y, x, patch, relu):
+def _store_tile(products, t, out, n, y, x, patch, finite, relu):
     """out = A^T M A for the tile whose first pixel is (y, x) of picture n; its part inside the picture."""
     _, H, W, F = out.shape
-    points, room, _ = products.shape
-    plane, whole = room * F, y + 4 <= H and x + 4 <= W
+    plane, whole = products.shape[1] * F, y + 4 <= H and x + 4 <= W
     pixels, start, row = (out.reshape(-1), ((n * H + y) * W + x) * F, W * F) if whole else (patch.reshape(-1), 0, 4 * F)
-    if points == 36:
+    if len(finite) == 5:
         points_to_picture3(products.reshape(-1), t * F, 6 * plane, plane, pixels, start, row, F, F)
     else:
         points_to_picture4(products.reshape(-1), t * F, 7 * plane, plane, pixels, start, row, F, F)
@@ -176,11 +180,12 @@ def _store_tile(products, t, out, n, y, x, patch, relu):
     if not whole:
         for i in range(min(4, H - y)):
             for j in range(min(4, W - x)):
-                out[n, y + i, x + j] = patch[i, j]
+                for f in range(F):
+                    out[n, y + i, x + j, f] = patch[i, j, f]
 
 
 @kernel
-def _points_to_picture(values, kernels, bias, out, first, count, grid_y, grid_x, pieces, tiles_per_task, relu):
+def _points_to_picture(values, kernels, bias, out, first, count, grid_y, grid_x, pieces, tiles_per_task, finite, relu):
     """M = V U for `count` tiles, and out = A^T M A + bias."""
     _, H, W, F = out.shape
     for task in prange((count + tiles_per_task - 1) // tiles_per_task):
@@ -194,7 +199,7 @@ def _points_to_picture(values, kernels, bias, out, first, count, grid_y, grid_x,
             tile = first + begin + t
             n, y, x = tile // (grid_y * grid_x), tile // grid_x % grid_y * 4, tile % grid_x * 4
             if y < H and x < W:
-                _store_tile(products, t, out, n, y, x, patch, relu)
+                _store_tile(products, t, out, n, y, x, patch, finite, relu)
 
 
 @kernel
@@ -227,6 +232,7 @@ class Tiles:
 
     def __init__(self, out_shape, K, pads=((0, 0), (0, 0))):
         self.taps, self.pieces = cut_kernel(K)
+        self.finite = POINTS3 if self.taps == 3 else POINTS4
         self.points = (self.taps + 3) ** 2
         self.place = pads[0][0], pads[1][0]  # zeros before the picture; behind it there are as many as needed
         N, H, W, _ = out_shape
@@ -245,7 +251,7 @@ class Tiles:
 
     def to_points(self, picture, values, first, count, *, is_gradient=False):
         place = (0, 0) if is_gradient else self.place
-        _picture_to_points(picture, values, first, count, self.y, self.x, *place, self.taps, is_gradient)
+        _picture_to_points(picture, values, first, count, self.y, self.x, *place, self.finite, is_gradient)
 
 
 def _whole_pieces(weight):
@@ -263,13 +269,13 @@ def forward(x, weight, bias, out, stride, pads, relu, budget=4 << 20):
     C, F = weight.shape[2:]
     tiles = Tiles(out.shape, len(weight), pads)
     kernels = np.empty((tiles.pieces**2, tiles.points, C, F), x.dtype)
-    _kernel_to_points(_whole_pieces(weight), kernels, tiles.taps, tiles.pieces)
+    _kernel_to_points(_whole_pieces(weight), kernels, tiles.finite, tiles.pieces)
     blocks = tiles.blocks(tiles.points * C * x.itemsize, budget)
     values, tiles_per_task = tiles.room(blocks, C, x.dtype, tiles.reach), 48 if C + F <= 512 else 96
     for first, count in blocks:
         tiles.to_points(x, values, first, count + tiles.reach)
         _points_to_picture(
-            values, kernels, bias, out, first, count, tiles.y, tiles.x, tiles.pieces, tiles_per_task, relu
+            values, kernels, bias, out, first, count, tiles.y, tiles.x, tiles.pieces, tiles_per_task, tiles.finite, relu
         )
 
 
@@ -285,5 +291,5 @@ def weight_gradient(x, dout, dweight, stride, pads, budget=12 << 20):
         tiles.to_points(dout, dvalues, first, count, is_gradient=True)
         _multiply_gradients(values, dvalues, gradient, count, tiles.x, tiles.pieces, first > 0)
     whole = np.empty((tiles.taps * tiles.pieces,) * 2 + (C, F), x.dtype)
-    _points_to_kernel(gradient, whole, tiles.taps, tiles.pieces)
+    _points_to_kernel(gradient, whole, tiles.finite, tiles.pieces)
     dweight[...] = whole[:K, :K]
