@@ -110,6 +110,8 @@ def _open(path: Path) -> Any:
     """The open file. Its header is looked at first: its length is the file's own claim."""
     advice = "Give a .safetensors file that `train` wrote"
     try:
+        if path.exists() and not path.is_file():  # to open a named pipe is to wait for ever
+            raise CheckpointError(f"not a file. {advice}")
         with open(path, "rb") as file:
             claimed = int.from_bytes(file.read(8), "little")
         if claimed > min(MOST_HEADER_BYTES, path.stat().st_size):
