@@ -29,7 +29,7 @@ from hostile_samples import (
     segment,
     with_segment,
     without,
-)  # fmt: skip
+)
 from PIL import Image
 
 ORIENTATION, X_RESOLUTION, EXIF_IFD = 0x0112, 0x011A, 0x8769
@@ -157,7 +157,10 @@ HARMLESS = {
     "PNG: grey, transparent 65535": grey(chunk(b"tRNS", b"\xff\xff")),
     "PNG: animated": encoded(Image.new("L", (W, H)), save_all=True, append_images=[Image.new("L", (W, H), 1)] * 20),
     "PNG: 2^31 frames": grey(chunk(b"acTL", struct.pack(">II", 1 << 31, 0))),
-    "PNG: 25 Mpx of nothing": encoded(Image.new("L", (5000, 5000))),
+    "PNG: 16 Mpx of nothing": png(header(4000, 4000), rows(4000, 4000)),
+    "PNG: 12 Mpx of a colour that is no class's": png(
+        header(4000, 3000, color=RGB), chunk(b"IDAT", zlib.compress((b"\0" + b"\1\2\3" * 4000) * 3000))
+    ),
     "JPEG": JPEG,
     "JPEG: progressive": PROGRESSIVE,
     "JPEG: CMYK": encoded(Image.new("CMYK", (W, H)), "JPEG"),

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 import safetensors.numpy
-from measures import MB, Extremes
+from measures import MB, Cost, measured
 
 import tinysegnet as ts
 from tinysegnet import checkpoint
@@ -154,35 +154,35 @@ CRAFTED = {
 }
 
 
-def refused(path, data, extremes):
+def refused(path, data, total):
     """Write, read, and say whether it was refused; it must be quick, take little memory, and name the file."""
     path.write_bytes(data)
-    with extremes.watch():
+    with measured(total) as cost:
         try:
             checkpoint.read(path)
             message = ""
         except CheckpointError as error:
             message = str(error)
-    assert extremes.seconds < 1
-    assert extremes.growth < 50 * MB
+    assert cost.seconds < 1
+    assert cost.growth < 50 * MB
     assert not message or (message.startswith(f"{path}: ") and "\n" not in message)
     return bool(message)
 
 
 @pytest.fixture(scope="module")
-def crafted_extremes():
-    return Extremes()
+def crafted_cost():
+    return Cost()
 
 
 @pytest.mark.parametrize("change", CRAFTED.values(), ids=CRAFTED)
-def test_crafted_files_are_refused(tmp_path, good, crafted_extremes, change):
-    assert not refused(tmp_path / "good.safetensors", good, crafted_extremes)
-    assert refused(tmp_path / "crafted.safetensors", change(good), crafted_extremes)
+def test_crafted_files_are_refused(tmp_path, good, crafted_cost, change):
+    assert not refused(tmp_path / "good.safetensors", good, crafted_cost)
+    assert refused(tmp_path / "crafted.safetensors", change(good), crafted_cost)
 
 
-def test_figures_of_the_crafted_files(record_property, crafted_extremes):
+def test_figures_of_the_crafted_files(record_property, crafted_cost):
     assert len(CRAFTED) >= 40
-    record_property("crafted checkpoints", f"{len(CRAFTED)} files, all refused, {crafted_extremes}")
+    record_property("crafted checkpoints", f"{len(CRAFTED)} files, all refused, {crafted_cost}")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
@@ -194,7 +194,7 @@ def test_a_pipe_is_refused(tmp_path):
 
 def test_mutated_files_are_refused(tmp_path, good, record_property):
     """Random bytes changed, cut out or inserted: nothing but a CheckpointError, and no changed array is accepted."""
-    rng, path, extremes = random.Random(0), tmp_path / "mutant.safetensors", Extremes()
+    rng, path, total = random.Random(0), tmp_path / "mutant.safetensors", Cost()
     path.write_bytes(good)
     state = {name: array.tobytes() for name, array in checkpoint.read(path).model.state().items()}
     accepted = 0
@@ -211,12 +211,12 @@ def test_mutated_files_are_refused(tmp_path, good, record_property):
                 del data[place : place + rng.randrange(1, 20)]
             else:
                 data[place:place] = rng.randbytes(rng.randrange(1, 20))
-        if not refused(path, bytes(data), extremes):
+        if not refused(path, bytes(data), total):
             accepted += 1  # a changed word of "training", say
             found = checkpoint.read(path).model.state()
             assert {name: array.tobytes() for name, array in found.items()} == state
     assert accepted < 0.2 * MUTANTS
     record_property(
         "mutated checkpoints",
-        f"{MUTANTS} files, {MUTANTS - accepted} refused, {accepted} with every number as it was, {extremes}",
+        f"{MUTANTS} files, {MUTANTS - accepted} refused, {accepted} with every number as it was, {total}",
     )

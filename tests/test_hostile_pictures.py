@@ -10,7 +10,7 @@ import pytest
 from folder_samples import H, W, label_map, picture
 from hostile_pictures import APP1, EITHER, HARMLESS, ORIENTATION, REFUSED
 from hostile_samples import SIGNATURE, chunk, chunks_of, encoded, exif, header, jpeg, png, with_segment
-from measures import MB, Extremes
+from measures import MB, Cost, measured
 from PIL import Image
 
 from tinysegnet.cli import main
@@ -32,17 +32,17 @@ def read_upright(path):
 READERS = (read_image, read_upright, read_as_label_map)
 
 
-def attempt(read, path, extremes):
+def attempt(read, path, total):
     """-> the array, or None if the file was refused: in a second, in one line that begins with its path."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with extremes.watch():
+        with measured(total) as cost:
             try:
                 found = read(path)
             except DataError as error:
                 found, message = None, str(error)
-    assert extremes.seconds < 1
-    assert extremes.growth < MOST_MEMORY
+    assert cost.seconds < 1
+    assert cost.growth < MOST_MEMORY
     assert all(str(warning.message).startswith(f"{path}: EXIF says") for warning in caught)  # none of Pillow's
     if found is None:
         assert message.startswith(f"{path}: ")
@@ -58,15 +58,15 @@ def attempt(read, path, extremes):
 
 
 @pytest.fixture(scope="module")
-def crafted_extremes():
-    return Extremes()
+def crafted_cost():
+    return Cost()
 
 
 @pytest.mark.parametrize("name", [*REFUSED, *HARMLESS, *EITHER])
-def test_crafted_files(tmp_path, capfd, crafted_extremes, name):
+def test_crafted_files(tmp_path, capfd, crafted_cost, name):
     path = tmp_path / "x.png"
     path.write_bytes((REFUSED | HARMLESS | EITHER)[name])
-    found = [attempt(read, path, crafted_extremes) for read in READERS]
+    found = [attempt(read, path, crafted_cost) for read in READERS]
     if name in REFUSED:
         assert found == [None] * 3
     elif name in HARMLESS:
@@ -75,10 +75,11 @@ def test_crafted_files(tmp_path, capfd, crafted_extremes, name):
     assert capfd.readouterr() == ("", "")
 
 
-def test_figures_of_the_crafted_files(record_property, crafted_extremes):
+def test_figures_of_the_crafted_files(record_property, crafted_cost):
     assert len(REFUSED) >= 60
+    assert crafted_cost.growth < 300 * MB
     count = len(REFUSED) + len(HARMLESS) + len(EITHER)
-    record_property("crafted pictures and label maps", f"{count} files, {crafted_extremes}")
+    record_property("crafted pictures and label maps", f"{count} files, {crafted_cost}")
 
 
 # What is no file at all
@@ -103,9 +104,9 @@ def unreadable(path):
 def test_what_is_no_file(tmp_path, make):
     path = tmp_path / "x.png"
     make(path)
-    assert [attempt(read, path, Extremes()) for read in READERS] == [None] * 3
-    assert attempt(read_image, tmp_path / ("x" * 300), Extremes()) is None
-    assert attempt(read_image, path / "x.png", Extremes()) is None
+    assert [attempt(read, path, Cost()) for read in READERS] == [None] * 3
+    assert attempt(read_image, tmp_path / ("x" * 300), Cost()) is None
+    assert attempt(read_image, path / "x.png", Cost()) is None
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
@@ -173,7 +174,7 @@ def repacked(data, rng):
 
 
 def test_mutants(tmp_path, capfd, record_property):
-    rng, path, extremes = random.Random(0), tmp_path / "x.png", Extremes()
+    rng, path, total = random.Random(0), tmp_path / "x.png", Cost()
     sound = list(SOUND.values())
     refused = dict.fromkeys(READERS, 0)
     for number in range(MUTANTS):
@@ -181,7 +182,7 @@ def test_mutants(tmp_path, capfd, record_property):
         mutate = repacked if data.startswith(SIGNATURE) and rng.random() < 0.7 else changed
         path.write_bytes(mutate(data, rng))
         for read in READERS:
-            refused[read] += attempt(read, path, extremes) is None
+            refused[read] += attempt(read, path, total) is None
     assert capfd.readouterr() == ("", "")
     as_pictures, upright, as_labels = refused.values()
     assert as_pictures == upright
@@ -189,7 +190,7 @@ def test_mutants(tmp_path, capfd, record_property):
     assert 0.4 * MUTANTS < as_labels < 0.95 * MUTANTS
     record_property(
         "mutated pictures and label maps",
-        f"{MUTANTS} files, refused as a picture {as_pictures}, as labels {as_labels}, others sound, {extremes}",
+        f"{MUTANTS} files, refused as a picture {as_pictures}, as labels {as_labels}, others sound, {total}",
     )
 
 
@@ -197,6 +198,6 @@ def test_mutants(tmp_path, capfd, record_property):
 def test_what_the_mutants_are_made_of_is_sound(tmp_path, name):
     path = tmp_path / "x.png"
     path.write_bytes(SOUND[name])
-    assert attempt(read_image, path, Extremes()) is not None or name == "numbers of 16 bits"
+    assert attempt(read_image, path, Cost()) is not None or name == "numbers of 16 bits"
     is_label_map = list(SOUND).index(name) >= list(SOUND).index("numbers")
-    assert (attempt(read_as_label_map, path, Extremes()) is not None) == (is_label_map or "interlaced" in name)
+    assert (attempt(read_as_label_map, path, Cost()) is not None) == (is_label_map or "interlaced" in name)

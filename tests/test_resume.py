@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,30 +144,58 @@ def command(*arguments):
 
 
 KILLS = int(os.environ.get("TINYSEGNET_KILLS", "4"))
+KILLED = [*OPTIONS, "--epochs", "25"]  # a second of training, with a checkpoint every 40 ms
 
 
-def test_killed_at_random_moments_and_resumed_is_the_same_bits(tmp_path):
-    """SIGKILL, again and again, until the run ends by itself. TINYSEGNET_KILLS=200 for the long form."""
-    subprocess.run(command("--runs", tmp_path, "--name", "whole", *OPTIONS), check=True, capture_output=True)
-    rng, kills, begun = random.Random(0), 0, tmp_path / "killed"
-    while True:
-        resume = (begun / "last.safetensors").exists()
-        if begun.exists() and not resume:
-            (begun / "config.json").unlink(missing_ok=True)  # killed before anything was saved
-        arguments = ["--resume", begun] if resume else ["--runs", tmp_path, "--name", "killed", *OPTIONS]
+def last_step(path):
+    """Where the last checkpoint of a run stands; 0 if there is none yet."""
+    return checkpoint.read(path / "last.safetensors").progress["step"] if (path / "last.safetensors").exists() else 0
+
+
+def train_whole(path):
+    """A run that nobody kills; -> the seconds until its training begins."""
+    process = subprocess.Popen(command("--runs", path.parent, "--name", path.name, *KILLED), stdout=subprocess.DEVNULL)
+    began = time.perf_counter()
+    while process.poll() is None and not (path / "config.json").exists():
+        time.sleep(0.01)
+    seconds = time.perf_counter() - began
+    assert process.wait() == 0
+    return seconds
+
+
+def test_killed_at_random_moments_and_resumed_is_the_same_bits(tmp_path, record_property):
+    """SIGKILL, again and again, until the run ends by itself; then another run. TINYSEGNET_KILLS=200: the long form."""
+    start = train_whole(tmp_path / "whole")
+    rng, run, kills, resumed, halves, ended = random.Random(0), tmp_path / "killed", 0, 0, 0, 0
+    while kills < KILLS or run.exists():
+        step = last_step(run)
+        if run.exists() and not step:
+            (run / "config.json").unlink(missing_ok=True)  # killed before anything was saved
+        resumed += step > 0
+        arguments = ["--resume", run] if step else ["--runs", tmp_path, "--name", run.name, *KILLED]
         process = subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
-            _, errors = process.communicate(timeout=rng.uniform(0.5, 4.0) if kills < KILLS else None)
-            assert process.returncode == 0, errors.decode()
-            break
+            moment = rng.uniform(0.5 * start, start + 1) if kills < KILLS else None
+            _, errors = process.communicate(timeout=moment)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
             kills += 1
-            for path in begun.glob("*.safetensors"):
-                checkpoint.read(path)  # whatever the moment, what is there is whole
-    assert weights(begun / "last.safetensors") == weights(tmp_path / "whole" / "last.safetensors")
-    assert not list(begun.glob(".*.tmp"))
+            halves += bool(list(run.glob(".*.tmp")))
+            assert last_step(run) >= step  # whatever the moment, what was saved is there, and whole
+            if (run / "best.safetensors").exists():
+                checkpoint.read(run / "best.safetensors")
+            continue
+        assert process.returncode == 0, errors.decode()
+        for name in ("last.safetensors", "best.safetensors"):
+            assert weights(run / name) == weights(tmp_path / "whole" / name)
+        assert not list(run.glob(".*.tmp"))
+        shutil.rmtree(run)
+        ended += 1
+    record_property(
+        "kills", f"{kills}, {halves} of them in the middle of writing a file; resumed {resumed} times, "
+        f"{ended} runs ended with the same bits as one that was left alone"
+    )  # fmt: skip
 
 
 # --- disks -----------------------------------------------------------------------------------------------------------
