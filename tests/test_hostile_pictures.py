@@ -119,6 +119,9 @@ def test_a_pipe_in_a_data_set_is_one_of_its_bad_files(tmp_path, capsys):
     os.mkfifo(tmp_path / "labels" / "b.png")
     assert main(["data", "check", str(tmp_path)]) == 2
     assert f"{tmp_path}/labels/b.png: not a file" in capsys.readouterr().out
+    os.mkfifo(tmp_path / "train.txt")
+    assert main(["data", "check", str(tmp_path)]) == 2
+    assert f"{tmp_path}/train.txt: not a file" in capsys.readouterr().err
 
 
 # Mutants
