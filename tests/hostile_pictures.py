@@ -90,6 +90,7 @@ REFUSED = {
     "PNG: 2^32 - 1 wide and high": grey(width=(1 << 32) - 1, height=(1 << 32) - 1),
     "PNG: 30000 x 30000": grey(width=30_000, height=30_000),
     "PNG: 7000 x 7000, allowed but not there": grey(width=7000, height=7000),
+    "PNG: 9 x 4000000, nearly all missing": png(header(9, 4_000_000), rows()),
     "PNG: depth 3": grey(depth=3),
     "PNG: depth 0": grey(depth=0),
     "PNG: colour type 5": grey(color=5),

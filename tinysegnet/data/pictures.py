@@ -29,6 +29,9 @@ MAX_PIXELS_SINGLE = 175_000_000
 _USUAL_SCANS = 12
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")  # marker, length, components
 
+# Pixels that are missing at the end of a PNG may be read as zeros: 80 bytes would become a picture of 38 Mpx.
+_MOST_INFLATION = 1032  # bytes that deflate, the compression of PNG, can make of one
+
 # Grey PNGs of 2 and 4 bits are widened to 0..255 by Pillow (1 -> 85, 1 -> 17): undone for class numbers.
 _WIDENED = {"L;2": 85, "L;4": 17}
 
@@ -109,6 +112,8 @@ def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image,
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=formats) as image:
             W, H = image.size
             _check_size(path, f"{W} x {H} = ", W * H, max_pixels)
+            if image.format == "PNG":
+                _check_content(path, W, H)
             if image.info.get("progressive"):
                 _check_scans(path, W * H, max_pixels)
             raw_mode = str(image.tile[0].args) if image.tile else image.mode
@@ -140,6 +145,12 @@ def _check_size(path: Path, shape: str, pixels: int, max_pixels: int) -> None:
     if pixels > max_pixels:
         limit = max_pixels // 1_000_000
         raise DataError(f"{path}: claims {shape}{pixels / 1e6:.0f} Mpx (at most {limit}). Scale it down")
+
+
+def _check_content(path: Path, W: int, H: int) -> None:
+    size = path.stat().st_size
+    if size * _MOST_INFLATION < W * H / 8:  # at one bit a pixel
+        raise DataError(f"{path}: damaged, claims {W} x {H} pixels in {size} bytes (expected a whole PNG). Replace it")
 
 
 def _check_scans(path: Path, pixels: int, max_pixels: int) -> None:
