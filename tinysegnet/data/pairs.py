@@ -77,9 +77,9 @@ def _unique(found: dict[str, Path], named: Iterator[tuple[str, Path]]) -> dict[s
 
 def read_lines(list_file: Path) -> list[str]:
     """The lines of a text file, empty ones too."""
-    if list_file.exists() and not list_file.is_file():  # to open a named pipe is to wait for ever
-        raise DataError(f"{list_file}: not a file (expected UTF-8 text). Take it away")
     try:
+        if list_file.exists() and not list_file.is_file():  # to open a named pipe is to wait for ever
+            raise DataError(f"{list_file}: not a file (expected UTF-8 text). Take it away")
         return list_file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{list_file}: cannot be read, {error} (expected UTF-8 text). Save it again") from error
