@@ -10,12 +10,13 @@ import argparse
 import os
 import sys
 import warnings
-from typing import Annotated, Any
+from typing import Annotated, Any, Union
 
 import tyro
 
 from . import backend
 from .commands import checking, datasets, export, options, pictures, predicting, setup, training
+from .commands.usage import demand_command, demand_options, one_line_errors, options_of
 from .errors import DataError, NonFiniteError, TinySegNetError
 from .train import recipe_for
 
@@ -60,23 +61,43 @@ def _in_one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+COMMANDS: dict[str, Any] = {
+    "train": training.Train,
+    "evaluate": predicting.Evaluate,
+    "predict": predicting.Predict,
+    "export": export.Export,
+    "gradcheck": checking.Gradcheck,
+    "summary": checking.Summary,
+    "data": pictures.Data,
+    "doctor": setup.Doctor,
+    "warmup": setup.Warmup,
+}
+
+
 def _parse(arguments: list[str]) -> Any:
-    train = tyro.conf.subcommand("train", default=_train_defaults(arguments))
-    commands = (
-        Annotated[training.Train, train]
-        | Annotated[predicting.Evaluate, tyro.conf.subcommand("evaluate")]
-        | Annotated[predicting.Predict, tyro.conf.subcommand("predict")]
-        | Annotated[export.Export, tyro.conf.subcommand("export")]
-        | Annotated[checking.Gradcheck, tyro.conf.subcommand("gradcheck")]
-        | Annotated[checking.Summary, tyro.conf.subcommand("summary")]
-        | Annotated[pictures.Data, tyro.conf.subcommand("data")]
-        | Annotated[setup.Doctor, tyro.conf.subcommand("doctor")]
-        | Annotated[setup.Warmup, tyro.conf.subcommand("warmup")]
-    )
+    command = _demand_command(arguments)
+    kinds = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items() if name != "train"]
+    train = Annotated[training.Train, tyro.conf.subcommand("train", default=_train_defaults(arguments))]
     config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
-    return tyro.cli(
-        commands, prog="tinysegnet", description=_DESCRIPTION, args=arguments, config=config, registry=options.registry
-    )  # type: ignore[call-overload]
+    with one_line_errors(command):
+        return tyro.cli(
+            Union[(train, *kinds)],  # type: ignore[call-overload]
+            prog="tinysegnet", description=_DESCRIPTION, args=arguments, config=config, registry=options.registry,
+        )  # fmt: skip
+
+
+def _demand_command(arguments: list[str]) -> str:
+    """The command, "data crops" for example, or "" where an option such as --help stands in its place."""
+    demand_command(arguments, COMMANDS, "tinysegnet")
+    command, kinds = arguments[0], COMMANDS
+    if command == "data":
+        demand_command(arguments[1:], pictures.COMMANDS, "tinysegnet data")
+        command, kinds = arguments[1], pictures.COMMANDS
+    if command not in kinds:
+        return ""
+    words = " ".join(arguments[: 1 + (kinds is pictures.COMMANDS)])
+    demand_options(arguments, options_of(kinds[command]), words)
+    return words
 
 
 _DESCRIPTION = "SegNet from NumPy up: train it, see what it does, prove its gradients."

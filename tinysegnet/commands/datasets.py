@@ -8,16 +8,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import tyro
 from tqdm import tqdm
 
 from ..data import Dataset, Folder, InMemory, Problem, open_dataset
 from ..data.folders import Classes
 from ..data.layouts import find_layout
 from ..errors import DataError
+from .options import FolderPath
 
 __all__ = ["Check", "LabelOptions", "load_split", "load_splits"]
 
@@ -103,7 +102,7 @@ def _spoken_warnings() -> Iterator[None]:
 class Check:
     """Read every picture and label map of a folder; say what the folder is, and list all files that cannot be used."""
 
-    data: tyro.conf.Positional[Path]
+    data: FolderPath
     """The folder."""
     labels: LabelOptions = field(default_factory=LabelOptions)
     json: bool = False

@@ -16,15 +16,16 @@ from ..data import CAMVID, CamVid, Sample, make_crops
 from ..data.floors import floors
 from ..data.toyscenes import ToyScenes
 from .datasets import Check, LabelOptions, load_splits
+from .options import FolderPath
 
-__all__ = ["Crops", "Data", "Floors", "Scenes"]
+__all__ = ["COMMANDS", "Crops", "Data", "Floors", "Scenes"]
 
 
 @dataclass(frozen=True)
 class Crops:
     """Make a small data set out of a large one: random crops, or whole pictures scaled down."""
 
-    data: tyro.conf.Positional[Path]
+    data: FolderPath
     """A folder in the layout of the SegNet tutorial's CamVid."""
     out: Path
     """A new folder for the result, in the same layout."""
@@ -98,6 +99,9 @@ class Scenes:
 def _save_scene(out: Path, sample: Sample) -> None:
     Image.fromarray(sample.image).save(out / f"{sample.name}.png")
     viz.labelled_picture(sample.image, sample.labels, CAMVID).save(out / f"{sample.name}_labels.png")
+
+
+COMMANDS: dict[str, type] = {"check": Check, "crops": Crops, "floors": Floors, "scenes": Scenes}
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from ..metrics import Scores
 from ..predict import Size, evaluate, predict, working_size
 from ..pretrained import open_checkpoint
 from .datasets import LabelOptions, load_split
+from .options import CheckpointPath
 
 __all__ = ["Evaluate", "Predict"]
 
@@ -43,7 +44,7 @@ class Predict:
     costs one line of its own and exit code 2 at the end; the others are done.
     """
 
-    checkpoint: tyro.conf.Positional[Path]
+    checkpoint: CheckpointPath
     """A .safetensors file that `train` wrote, or "toy", the network that comes with this package."""
     images: tyro.conf.Positional[tuple[Path, ...]]
     """Files, or folders of files: PNG or JPEG, of any size and name."""
@@ -134,7 +135,7 @@ class Evaluate:
     the same data. A network is worth what it adds to that.
     """
 
-    checkpoint: tyro.conf.Positional[Path]
+    checkpoint: CheckpointPath
     """A .safetensors file that `train` wrote, or "toy", the network that comes with this package."""
     data: str = "toy"
     """"toy", or a folder."""
