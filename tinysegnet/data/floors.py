@@ -24,7 +24,7 @@ import numpy as np
 from ..errors import DataError
 from ..metrics import Scores, confusion_matrix
 from .palette import Palette
-from .sample import Dataset, Sample
+from .sample import Dataset, Sample, demand_dataset, read_sample
 
 __all__ = ["color_classifier", "color_position_classifier", "floors", "position_prior"]
 
@@ -70,7 +70,7 @@ class _Pixels:
     """Both data sets in memory, and the three classifiers fitted on the first and scored on the second."""
 
     def __init__(self, train: Dataset, val: Dataset) -> None:
-        self.palette = train.palette
+        self.palette = demand_dataset(train).palette
         self.train, self.val = _read(train), _read(val)
         self.class_counts = self.count(lambda image: np.zeros(image.shape[:2], np.int64), 1)[0]
 
@@ -132,7 +132,7 @@ class _Pixels:
 
 
 def _read(dataset: Dataset) -> list[Sample]:
-    samples = [dataset[i] for i in range(len(dataset))]
+    samples = [read_sample(dataset, i) for i in range(len(demand_dataset(dataset)))]
     if not any(_labelled(sample, dataset.palette).any() for sample in samples):
         raise DataError(f"{dataset.name} has no labelled pixel in {len(samples)} pictures: there is nothing to count")
     return samples

@@ -11,7 +11,8 @@ from .network import Network
 from .segnet import BASIC, TINY, VGG16, Stages, segnet_layers
 from .summary import Summary
 
-__all__ = ["MOST_CLASSES", "MOST_WIDTH", "Network", "Stages", "Summary", "build", "models", "segnet_layers"]
+__all__ = ["MOST_CLASSES", "MOST_WIDTH", "Network", "Stages", "Summary", "build", "demand_network", "models",
+           "segnet_layers"]  # fmt: skip
 
 MOST_CLASSES = 255  # labels are bytes, and one value may mean "not labelled"
 MOST_WIDTH = 8.0
@@ -36,3 +37,10 @@ def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0
     layers = segnet_layers(models[name].scaled(width), num_classes, rng=rng, dtype=dtype)
     config = {"name": name, "num_classes": num_classes, "seed": seed, "width": width, "dtype": np.dtype(dtype).name}
     return Network(layers, config)
+
+
+def demand_network(model: Any) -> Network:
+    """Raise SettingError unless this is a network; -> the network."""
+    if not isinstance(model, Network):
+        raise SettingError(f"model: {type(model).__name__} (expected a Network, such as tinysegnet.build makes)")
+    return model
