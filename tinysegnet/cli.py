@@ -7,6 +7,7 @@ Exit codes: 0 well, 1 the work failed (a loss is not finite, the disk is full, a
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import warnings
@@ -16,7 +17,7 @@ import tyro
 
 from . import backend
 from .commands import checking, datasets, export, options, pictures, predicting, setup, training
-from .commands.usage import demand_command, demand_options, one_line_errors, options_of
+from .commands.usage import demand_alone, demand_command, demand_options, one_line_errors, options_of
 from .errors import DataError, NonFiniteError, TinySegNetError
 from .train import recipe_for
 
@@ -39,26 +40,34 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (TinySegNetError, OSError) as error:
+    except Exception as error:
         if debug:
             raise
-        print(f"error: {_in_one_line(error)}", file=sys.stderr)
-        return 1 if isinstance(error, (NonFiniteError, OSError)) else 2
-    except Exception as error:  # nobody should meet one, but who does is told in a line, too
-        if debug:
-            raise
-        print(f"error: {type(error).__name__}: {_in_one_line(error)}. --debug shows where", file=sys.stderr)
-        return 1
+        text, code = _explain(error)
+        print(f"error: {' '.join(text.split())}", file=sys.stderr)
+        return code
 
 
 def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
-def _in_one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}. Files that were saved before are as they were"
-    return " ".join(str(error).split())
+def _explain(error: Exception) -> tuple[str, int]:
+    """What to say, and the exit code."""
+    if isinstance(error, TinySegNetError):
+        return str(error), 1 if isinstance(error, NonFiniteError) else 2
+    if isinstance(error, MemoryError):
+        return f"not enough memory {error}. Choose a smaller --size, --batch-size or --width", 1
+    if not isinstance(error, OSError):  # nobody should meet one, but who does is told in a line, too
+        return f"{type(error).__name__}: {error}. --debug shows where", 1
+    what = str(error) if error.filename is None else f"{error.filename}: {error.strerror}"
+    if error.errno in _WRONG_PLACE:
+        return f"{what} (expected a place that can be read and written). Choose another, or change permissions", 2
+    return f"{what}. Files that were saved before are as they were; make room, or choose another place", 1
+
+
+_WRONG_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS,
+                errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY}  # fmt: skip
 
 
 COMMANDS: dict[str, Any] = {
@@ -97,6 +106,8 @@ def _demand_command(arguments: list[str]) -> str:
         return ""
     words = " ".join(arguments[: 1 + (kinds is pictures.COMMANDS)])
     demand_options(arguments, options_of(kinds[command]), words)
+    if words == "train":
+        demand_alone(arguments, "--resume", words)
     return words
 
 

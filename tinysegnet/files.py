@@ -11,9 +11,19 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 
-__all__ = ["write_atomically"]
+__all__ = ["is_special", "write_atomically"]
+
+
+def is_special(path: str | os.PathLike[str]) -> bool:
+    """Whether it is a pipe, a socket or a device: reading one may wait for ever, or never end."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes | bytearray | memoryview) -> None:

@@ -15,6 +15,7 @@ from .. import viz
 from ..data import CAMVID, CamVid, Sample, make_crops
 from ..data.floors import floors
 from ..data.toyscenes import ToyScenes
+from ..settings import demand_at_least
 from .datasets import Check, LabelOptions, load_splits
 from .options import FolderPath
 
@@ -39,6 +40,7 @@ class Crops:
     """Of the crops' places."""
 
     def run(self) -> int:
+        demand_at_least(self, per_picture=1, seed=0, size=1)
         splits = {split: CamVid(self.data, split) for split in ("train", "val")}
         with tqdm(unit="picture", leave=False, dynamic_ncols=True) as bar:
             counts = make_crops(splits, self.size, self.out, crops_per_picture=self.per_picture, whole=self.whole,
@@ -89,6 +91,7 @@ class Scenes:
     """Height and width."""
 
     def run(self) -> int:
+        demand_at_least(self, count=1, seed=0, size=16)
         self.out.mkdir(parents=True, exist_ok=True)
         for sample in map(ToyScenes(self.count, seed=self.seed, size=self.size).__getitem__, range(self.count)):
             _save_scene(self.out, sample)

@@ -153,13 +153,14 @@ class Evaluate:
 
     def run(self) -> int:
         loaded = open_checkpoint(self.checkpoint)
+        if self.out is not None:
+            _make_folder(self.out)
         data = load_split(self.data, self.split, self.limit, self.labels)
         _demand_classes(loaded.model.num_classes, data)
         _compare_names(loaded.palette, data)
         scores = evaluate(loaded.model, data, size=loaded.size, progress=_counted(len(data)))
         floor = None if self.no_floor else self._floor(data)
         if self.out is not None:
-            _make_folder(self.out)
             viz.save_figure(viz.confusion_figure(scores, data.palette), self.out / "confusion.png")
             viz.save_figure(viz.per_class_figure(scores, data.palette), self.out / "per_class.png")
         print(self._json(scores, floor, len(data)) if self.json else scores.table(floor, "position prior"))

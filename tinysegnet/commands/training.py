@@ -11,7 +11,7 @@ import tyro
 
 from .. import backend
 from ..data import Dataset, Folder
-from ..errors import DataError
+from ..errors import DataError, SettingError
 from ..models import build, models
 from ..runs import RunFolder, read_config
 from ..train import Recipe, fit
@@ -53,7 +53,7 @@ class Train:
     deterministic: bool = False
     """The same bits whatever the number of threads; the kernels give them anyway, NumPy's products need one thread."""
     resume: Path | None = None
-    """The folder of a run that was stopped: go on with its data, network and recipe; other options are ignored."""
+    """The folder of a run that was stopped: go on with its data, network and recipe; nothing else can be given."""
     recipe: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=Recipe)
 
     def run(self) -> int:
@@ -72,6 +72,8 @@ class Train:
             raise DataError(f"{path / 'config.json'}: not what `train` wrote: {error}. Start a new run") from error
 
     def _train(self) -> int:
+        if self.name is not None:
+            _demand_name(self.name)
         if self.threads is not None:
             backend.set_threads(self.threads)
         if self.deterministic:
@@ -101,6 +103,11 @@ class Train:
 
     def _default_name(self) -> str:
         return f"{Path(self.data).resolve().name}-{self.model}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _demand_name(name: str) -> None:
+    if name in ("", ".", "..") or set(name) & set("/\\\0"):
+        raise SettingError(f"--name {name!r} (expected a name of a folder, not a path). Choose where with --runs")
 
 
 def _tell(data: Dataset) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from ..errors import SettingError
 
-__all__ = ["demand_command", "demand_options", "one_line_errors", "options_of"]
+__all__ = ["demand_alone", "demand_command", "demand_options", "one_line_errors", "options_of"]
 
 _RULE = re.compile(r" ?[─-]{4,} ?")  # above the help that follows a message, and in plain text under the title
 _BORDER = re.compile(r"^(│ |  )| *│?$")
@@ -36,6 +36,15 @@ def demand_options(arguments: list[str], options: Iterable[str], command: str) -
         if re.match("--[a-z]", name) and name not in ("--help", *options):
             meant = _nearest(name, options) or "expected one of those in the help"
             raise SettingError(f"{command} {name}: no such option ({meant}). See tinysegnet {command} --help")
+
+
+def demand_alone(arguments: list[str], option: str, command: str) -> None:
+    """Raise SettingError if there are other options beside this one: it brings their values along."""
+    names = [word.split("=", 1)[0] for word in arguments if word.startswith("--")]
+    others = [name for name in names if name not in (option, "--help")]
+    if option in names and others:
+        raise SettingError(f"{command} {option}: cannot be changed by {others[0]} (expected {option} alone, which goes "
+                           f"on with the options of the run). Leave out {others[0]}")  # fmt: skip
 
 
 @contextlib.contextmanager

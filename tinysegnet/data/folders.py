@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -163,7 +164,7 @@ def _demand_partners(pair: Pair) -> None:
             (pair.labels, pair.image, f"the label map of {pair.image}"),
             (pair.image, pair.labels, f"the picture of {pair.labels}, an extra label map"),
         ):
-            if not path.exists() and not path.is_symlink() and partner.exists():
+            if not os.path.lexists(path) and os.path.exists(partner):
                 raise DataError(f"{path}: no such file (expected {what}). Add it, or remove {partner}")
     elif pair.image.stem != pair.labels.stem:
         raise DataError(
@@ -209,7 +210,9 @@ _VALUES = "from the values in the label maps (there is no classes.txt)"
 def _values(layout: Layout) -> frozenset[int]:
     """Which numbers occur in the label maps of all splits; files that cannot be read are another's affair."""
     paths = {pair.labels for split in layout.splits for pair in layout.splits[split]()}
-    files = [(path, path.stat().st_mtime_ns) for path in sorted(paths) if path.is_file() and inside(path, layout.root)]
+    files = [
+        (path, path.stat().st_mtime_ns) for path in sorted(paths) if os.path.isfile(path) and inside(path, layout.root)
+    ]
     return _values_in(tuple(files))
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import DataError
+from ..files import is_special
 
 __all__ = ["MAX_PIXELS", "MAX_PIXELS_SINGLE", "read_image", "read_label_pixels"]
 
@@ -97,6 +98,8 @@ def _orientation(image: Image.Image) -> int:
 def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image, str]:
     """The decoded picture and the pixel format that its file had."""
     expected = " or ".join(formats)
+    if is_special(path):
+        raise DataError(f"{path}: a pipe or a device (expected a file, {expected}). Save the picture as a file")
     try:
         # Pillow warns of oversized pictures, odd EXIF data and the like; what matters is an error here.
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=formats) as image:
@@ -105,7 +108,7 @@ def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image,
             raw_mode = str(image.tile[0].args) if image.tile else image.mode
             image.load()
             return image, raw_mode
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except FileNotFoundError:
         raise DataError(
