@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             raise
         text, code = _explain(error)
-        print(f"error: {' '.join(text.split())}", file=sys.stderr)
+        print("error:", " ".join(text.replace("\0", "\\0").split()), file=sys.stderr)
         return code
 
 

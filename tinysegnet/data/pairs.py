@@ -126,5 +126,5 @@ def inside(path: Path, root: Path) -> bool:
     """Whether a path stays under root with all its links followed: a data set from elsewhere may be hostile."""
     try:
         return path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError):  # a link that leads to itself
+    except (OSError, RuntimeError, ValueError):  # a link that leads to itself, a name that cannot be
         return False
