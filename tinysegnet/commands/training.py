@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -64,11 +65,9 @@ class Train:
         config = read_config(path)
         own = {name: config[name] for name in SAVED_OPTIONS if name in config}
         recipe = {f.name: config[f.name] for f in fields(Recipe) if f.name in config}
-        recipe = {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.items()}
         try:
-            labels = LabelOptions(**{f.name: config[f.name] for f in fields(LabelOptions) if f.name in config})
-            return replace(self, **own, labels=labels, recipe=Recipe(**recipe))
-        except TypeError as error:
+            return replace(self, **own, labels=LabelOptions.of(config), recipe=Recipe(**recipe))
+        except (TypeError, SettingError) as error:
             raise DataError(f"{path / 'config.json'}: not what `train` wrote: {error}. Start a new run") from error
 
     def _train(self) -> int:
@@ -106,7 +105,7 @@ class Train:
 
 
 def _demand_name(name: str) -> None:
-    if name in ("", ".", "..") or set(name) & set("/\\\0"):
+    if name in ("", ".", "..") or set(name) & set("/\\\0") or len(os.fsencode(name)) > 255:
         raise SettingError(f"--name {name!r} (expected a name of a folder, not a path). Choose where with --runs")
 
 

@@ -31,7 +31,7 @@ _CLASS_FILES = ("classes.txt", "codes.txt", "label_colors.txt")
 _STRAYS = 1e-3  # of a CamVid label map: one of the 701 has some 200 pixels between two colours
 
 Classes = Literal["merged", "all"]
-Progress = Callable[[Iterable[int]], Iterable[int]]
+Progress = Callable[[range], Iterable[int]]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Folder:
     def problems(self, *, progress: Progress = iter) -> list[Problem]:
         """Decode every pair and every label value -> what is wrong, file by file; nothing if all is well.
 
-        progress: what the loop over the indices is wrapped in, such as tqdm.
+        progress: what the loop over the indices is wrapped in, such as tqdm; it may leave some out.
         """
         found = []
         for index in progress(range(len(self))):
