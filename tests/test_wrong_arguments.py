@@ -196,3 +196,32 @@ def test_a_network_takes_arrays(model, wrong):
 def test_labels_are_bytes(classes):
     with pytest.raises(SettingError, match=r"1\.\.255 classes"):
         ts.build("tiny", num_classes=classes)
+
+
+WRONG_NETWORKS = {
+    "name": ("resnet", None, ["tiny"]),
+    "num_classes": ("3", 1.5, None, True),
+    "width": ("x", NAN, INF, 0, 9, None),
+    "seed": (-1, 1.5, "x", None),
+    "dtype": ("float16", "no type", int, None, object()),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in WRONG_NETWORKS.items() for value in values]
+)
+def test_a_network_that_cannot_be(name, value):
+    with pytest.raises(SettingError):
+        ts.build(**{"name": "tiny", name: value})
+
+
+@pytest.mark.parametrize("settings", [{"learning_rate": "x"}, {"learning_rate": NAN}, {"weight_decay": INF}])
+def test_an_optimizer_that_cannot_be(model, settings):
+    with pytest.raises(SettingError, match="expected a finite number"):
+        ts.optim.SGD(model, **settings)
+
+
+@pytest.mark.parametrize("data", [None, 3, ["toy"], "x" * 300, "a\0b"])
+def test_a_place_that_cannot_be(data):
+    with pytest.raises(DataError, match="expected"):
+        ts.data.open_dataset(data)

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from .errors import SettingError
 
-__all__ = ["convert_fields", "demand_at_least"]
+__all__ = ["convert", "convert_fields", "demand_at_least"]
 
 
 def convert_fields(settings: Any) -> None:
@@ -18,11 +18,15 @@ def convert_fields(settings: Any) -> None:
     value: "3" is no number, and nobody meant True.
     """
     for name, hint in get_type_hints(type(settings)).items():
-        value = getattr(settings, name)
-        try:
-            object.__setattr__(settings, name, _converted(value, hint))  # it may be frozen
-        except (ValueError, OverflowError):
-            raise SettingError(f"{name}: {value!r} (expected {_words(hint)})") from None
+        object.__setattr__(settings, name, convert(name, getattr(settings, name), hint))  # it may be frozen
+
+
+def convert(name: str, value: Any, hint: Any) -> Any:
+    """One value as `convert_fields` does it; name: of the setting, for the SettingError."""
+    try:
+        return _converted(value, hint)
+    except (ValueError, OverflowError):
+        raise SettingError(f"{name}: {value!r} (expected {_words(hint)})") from None
 
 
 def demand_at_least(settings: Any, **lowest: float) -> None:
