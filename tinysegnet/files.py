@@ -38,9 +38,11 @@ def write_atomically(path: str | os.PathLike[str], data: bytes | bytearray | mem
     try:
         _write_to_disk(temporary, data)
         os.replace(temporary, target)
-    except BaseException:  # Ctrl-C too must not leave the temporary file behind
+    except BaseException as error:  # Ctrl-C too must not leave the temporary file behind
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = os.fspath(path), None  # the name that somebody knows
         raise
     _sync_folder(target.parent)
 
