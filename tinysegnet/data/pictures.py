@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import DataError
+from ..files import is_special
 
 __all__ = ["MAX_PIXELS", "MAX_PIXELS_SINGLE", "read_image", "read_label_pixels"]
 
@@ -105,6 +106,8 @@ def _orientation(image: Image.Image) -> int:
 def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image, str]:
     """The decoded picture and the pixel format that its file had."""
     expected = " or ".join(formats)
+    if is_special(path):
+        raise DataError(f"{path}: a pipe or a device (expected a file, {expected}). Save the picture as a file")
     try:
         if path.exists() and not path.is_file():  # to open a named pipe is to wait for ever
             raise DataError(f"{path}: not a file (expected {expected}). Take it out of the folder or list")
@@ -120,7 +123,7 @@ def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image,
             image.load()
             image.info.pop("transparency", None)  # Pillow would convert it too, and warn
             return image, raw_mode
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except FileNotFoundError:
         raise DataError(
