@@ -118,10 +118,10 @@ def test_a_pipe_in_a_data_set_is_one_of_its_bad_files(tmp_path, capsys):
     (tmp_path / "labels" / "b.png").unlink()
     os.mkfifo(tmp_path / "labels" / "b.png")
     assert main(["data", "check", str(tmp_path)]) == 2
-    assert f"{tmp_path}/labels/b.png: not a file" in capsys.readouterr().out
+    assert f"{tmp_path}/labels/b.png: a pipe or a device" in capsys.readouterr().out
     os.mkfifo(tmp_path / "train.txt")
     assert main(["data", "check", str(tmp_path)]) == 2
-    assert f"{tmp_path}/train.txt: not a file" in capsys.readouterr().err
+    assert f"{tmp_path}/train.txt: a pipe or a device" in capsys.readouterr().err
 
 
 # Mutants

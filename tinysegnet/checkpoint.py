@@ -112,8 +112,6 @@ def _open(path: Path) -> Any:
     if is_special(path):
         raise CheckpointError(f"a pipe or a device (expected a file). {advice}")
     try:
-        if path.exists() and not path.is_file():  # to open a named pipe is to wait for ever
-            raise CheckpointError(f"not a file. {advice}")
         with open(path, "rb") as file:
             claimed = int.from_bytes(file.read(8), "little")
         if claimed > min(MOST_HEADER_BYTES, path.stat().st_size):

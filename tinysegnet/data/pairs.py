@@ -82,8 +82,6 @@ def read_lines(list_file: Path) -> list[str]:
     if is_special(list_file):
         raise DataError(f"{list_file}: a pipe or a device (expected a text file). Save it as a file")
     try:
-        if list_file.exists() and not list_file.is_file():  # to open a named pipe is to wait for ever
-            raise DataError(f"{list_file}: not a file (expected UTF-8 text). Take it away")
         return list_file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{list_file}: cannot be read, {error} (expected UTF-8 text). Save it again") from error

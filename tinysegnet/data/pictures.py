@@ -109,8 +109,6 @@ def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image,
     if is_special(path):
         raise DataError(f"{path}: a pipe or a device (expected a file, {expected}). Save the picture as a file")
     try:
-        if path.exists() and not path.is_file():  # to open a named pipe is to wait for ever
-            raise DataError(f"{path}: not a file (expected {expected}). Take it out of the folder or list")
         # Pillow warns of oversized pictures, odd EXIF data and the like; what matters is an error here.
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=formats) as image:
             W, H = image.size
