@@ -4,13 +4,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: train test gradcheck ready lint oracle clean
+.PHONY: train test torture gradcheck ready lint oracle clean
 
 train: $(READY)
 	$(BIN)/tinysegnet train
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# The long forms of what `make test` does in short: 200 kills, 10,000 mutants of each kind, 2,000 steps. With figures.
+torture: $(READY)
+	TINYSEGNET_KILLS=200 TINYSEGNET_MUTANTS=10000 TINYSEGNET_SOAK=2000 $(BIN)/python -m pytest --timeout 3600 \
+		tests/test_hostile_pictures.py tests/test_hostile_checkpoints.py tests/test_soak.py tests/test_resume.py
 
 gradcheck: $(READY)
 	$(BIN)/tinysegnet gradcheck

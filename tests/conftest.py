@@ -17,3 +17,10 @@ if backend.JIT:
     import numba
 
     numba.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The figures that tests recorded."""
+    for report in terminalreporter.getreports("passed"):
+        for name, figures in report.user_properties:
+            terminalreporter.write_line(f"{name}: {figures}")

@@ -22,7 +22,7 @@ def telling_sample(axis):
 class Solid:
     """Picture i is all of value i, and so are its labels."""
 
-    palette = Palette(tuple("abcdefghijklmnop"), ((0, 0, 0),) * 16)
+    palette = Palette(tuple(f"value {k}" for k in range(W)), ((0, 0, 0),) * W)
     name = "solid"
 
     def __init__(self, count):

@@ -1,9 +1,12 @@
 """Toy CamVid crops: what is written reads back, is part of the pictures, and never half written."""
 
+import folder_samples
 import numpy as np
 import pytest
+from folder_samples import fastai, original, write
 
-from tinysegnet.data import CAMVID, CamVid, Sample, count_pixels, make_crops
+from tinysegnet.cli import main
+from tinysegnet.data import CAMVID, CamVid, Folder, Sample, count_pixels, make_crops
 from tinysegnet.errors import DataError
 
 H, W = 20, 30
@@ -106,3 +109,44 @@ def test_failure_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         make_crops({"train": Streets(2)}, (6, 8), tmp_path / "out", progress=interrupt)
     assert list(tmp_path.iterdir()) == []
+
+
+def plain(root, values=None):
+    write(root, "images/{}.png", "labels/{}.png", 6, values)
+
+
+def tutorial(root):
+    for split in ("train", "val"):
+        write(root, f"{split}/{{}}.png", f"{split}annot/{{}}.png", 2)
+
+
+LAYOUTS = {
+    "numbers": (plain, []),
+    "void is 9": (lambda root: plain(root, np.uint8([0, 1, 9])), ["--ignore", "9"]),
+    "one class is void": (plain, ["--ignore", "2"]),
+    "a mask": (lambda root: plain(root, np.uint8([0, 255])), []),
+    "CamVid merged": (fastai, []),
+    "CamVid, all 32": (original, ["--classes", "all"]),
+    "the tutorial's": (tutorial, []),
+}
+
+
+@pytest.mark.parametrize(("make", "options"), LAYOUTS.values(), ids=LAYOUTS)
+def test_crops_of_any_folder_mean_the_same(tmp_path, make, options):
+    """Whole, at their own size: pictures, labels and classes are those of the folder, read without options."""
+    make(tmp_path / "d")
+    size = "{}x{}".format(*folder_samples.picture().shape[:2])
+    out = str(tmp_path / "out")
+    assert main(["data", "crops", str(tmp_path / "d"), "--out", out, "--size", size, "--whole", *options]) == 0
+    settings = {name.removeprefix("--"): value for name, value in zip(options[::2], options[1::2], strict=True)}
+    for split in ("train", "val"):
+        if "ignore" in settings:
+            settings["ignore"] = int(settings["ignore"])
+        before, after = Folder(tmp_path / "d", split, **settings), Folder(out, split)
+        after.check()
+        assert (after.palette.names, after.palette.colors) == (before.palette.names, before.palette.colors)
+        for a, b in zip(before, after, strict=True):
+            np.testing.assert_array_equal(a.image, b.image)
+            void = a.labels == before.palette.ignore_label
+            np.testing.assert_array_equal(b.labels[~void], a.labels[~void])
+            assert (b.labels[void] == after.palette.ignore_label).all()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from folder_samples import H, W, fastai, label_map, picture, save, spoil, write
 
+from tinysegnet import checkpoint
 from tinysegnet.cli import main
 from tinysegnet.data import Folder
 
@@ -84,6 +85,26 @@ def test_bad_files_are_refused_before_anything_begins(tmp_path, capsys, monkeypa
                  "tinysegnet data check d"):  # fmt: skip
         assert part in lines[0]
     assert not (tmp_path / "r").exists()
+
+
+def test_a_checkpoint_knows_how_its_label_maps_were_read(tmp_path, capsys):
+    write(tmp_path / "d", "images/{}.png", "labels/{}.png", 5)
+    options = ["--epochs", "1", "--width", "0.1", "--size", "16x24", "--runs", str(tmp_path / "r"), "--name", "x"]
+    data = ["--data", str(tmp_path / "d")]
+    assert main(["train", *data, "--ignore", "2", *options]) == 0
+    capsys.readouterr()
+    weights = str(tmp_path / "r/x/best.safetensors")
+    assert main(["evaluate", weights, *data, "--json"]) == 0
+    shown = capsys.readouterr()
+    assert set(json.loads(shown.out)["IoU"]) == {"class 0", "class 1"}
+    assert "label maps are read as for the training: --ignore 2\n" in shown.err
+    assert main(["evaluate", weights, *data, "--ignore", "0", "--json"]) == 0  # what is given counts
+    assert "as for the training" not in capsys.readouterr().err
+
+    loaded = checkpoint.read(weights)
+    checkpoint.save(weights, loaded.model, palette=loaded.palette, training={**loaded.training, "ignore": "two"})
+    assert main(["evaluate", weights, *data]) == 2
+    assert "ignore: 'two' (expected a whole number, or None)" in capsys.readouterr().err
 
 
 def test_training_on_own_pictures(tmp_path, capsys):

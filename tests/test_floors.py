@@ -120,6 +120,15 @@ def test_a_rare_class_is_not_given_up_for_the_accuracy():
     assert scores.IoU[1] > 0.3
 
 
+def test_what_does_not_fit_into_memory_is_read_again(monkeypatch):
+    train, val = _pictures(_by_both, 0), _pictures(_by_place, 1)
+    kept = floors(train, val)
+    monkeypatch.setattr("tinysegnet.data.floors.KEPT_BYTES", 3 * 24 * 32 * 4)  # three pictures
+    streamed = floors(train, val)
+    for name, scores in kept.items():
+        np.testing.assert_array_equal(scores.IoU, streamed[name].IoU)
+
+
 def test_nothing_to_count():
     blank = Pictures([Sample(np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 9, np.uint8), "void")])
     with pytest.raises(DataError, match="no labelled pixel"):

@@ -3,11 +3,11 @@
 import json
 import os
 import random
-import time
 
 import numpy as np
 import pytest
 import safetensors.numpy
+from measures import MB, Cost, measured
 
 import tinysegnet as ts
 from tinysegnet import checkpoint
@@ -154,30 +154,47 @@ CRAFTED = {
 }
 
 
-def refused(path, data):
-    """Write, read, and say whether it was refused; it must be quick and name the file."""
+def refused(path, data, total):
+    """Write, read, and say whether it was refused; it must be quick, take little memory, and name the file."""
     path.write_bytes(data)
-    began = time.perf_counter()
-    try:
-        checkpoint.read(path)
-        message = ""
-    except CheckpointError as error:
-        message = str(error)
-    assert time.perf_counter() - began < 1
+    with measured(total) as cost:
+        try:
+            checkpoint.read(path)
+            message = ""
+        except CheckpointError as error:
+            message = str(error)
+    assert cost.seconds < 1
+    assert cost.growth < 50 * MB
     assert not message or (message.startswith(f"{path}: ") and "\n" not in message)
     return bool(message)
 
 
+@pytest.fixture(scope="module")
+def crafted_cost():
+    return Cost()
+
+
 @pytest.mark.parametrize("change", CRAFTED.values(), ids=CRAFTED)
-def test_crafted_files_are_refused(tmp_path, good, change):
+def test_crafted_files_are_refused(tmp_path, good, crafted_cost, change):
+    assert not refused(tmp_path / "good.safetensors", good, crafted_cost)
+    assert refused(tmp_path / "crafted.safetensors", change(good), crafted_cost)
+
+
+def test_figures_of_the_crafted_files(record_property, crafted_cost):
     assert len(CRAFTED) >= 40
-    assert not refused(tmp_path / "good.safetensors", good)
-    assert refused(tmp_path / "crafted.safetensors", change(good))
+    record_property("crafted checkpoints", f"{len(CRAFTED)} files, all refused, {crafted_cost}")
 
 
-def test_mutated_files_are_refused(tmp_path, good):
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    with pytest.raises(CheckpointError, match=r"pipe\.safetensors: a pipe or a device"):
+        checkpoint.read(tmp_path / "pipe.safetensors")
+
+
+def test_mutated_files_are_refused(tmp_path, good, record_property):
     """Random bytes changed, cut out or inserted: nothing but a CheckpointError, and no changed array is accepted."""
-    rng, path = random.Random(0), tmp_path / "mutant.safetensors"
+    rng, path, total = random.Random(0), tmp_path / "mutant.safetensors", Cost()
     path.write_bytes(good)
     state = {name: array.tobytes() for name, array in checkpoint.read(path).model.state().items()}
     accepted = 0
@@ -194,8 +211,12 @@ def test_mutated_files_are_refused(tmp_path, good):
                 del data[place : place + rng.randrange(1, 20)]
             else:
                 data[place:place] = rng.randbytes(rng.randrange(1, 20))
-        if not refused(path, bytes(data)):
+        if not refused(path, bytes(data), total):
             accepted += 1  # a changed word of "training", say
             found = checkpoint.read(path).model.state()
             assert {name: array.tobytes() for name, array in found.items()} == state
     assert accepted < 0.2 * MUTANTS
+    record_property(
+        "mutated checkpoints",
+        f"{MUTANTS} files, {MUTANTS - accepted} refused, {accepted} with every number as it was, {total}",
+    )

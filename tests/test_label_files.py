@@ -1,18 +1,16 @@
-"""Label maps and pictures of every mode, bombs, mutated bytes."""
+"""Label maps and pictures of every mode, and bombs; see also test_hostile_pictures.py."""
 
-import io
 import struct
 import warnings
 import zlib
 
 import numpy as np
 import pytest
-from folder_samples import H, W, label_map, picture, save
+from folder_samples import H, W, label_map, save
 from PIL import Image
 
 import tinysegnet.data.pictures as pictures
 from tinysegnet.data import CAMVID, Palette, read_image, read_labels
-from tinysegnet.data.coding import Coding
 from tinysegnet.errors import DataError
 
 # Modes of files
@@ -91,36 +89,3 @@ def test_bombs_are_refused_from_the_header(tmp_path):
                 read(tmp_path / "bomb.png")
     with pytest.raises(DataError, match="damaged"):  # a large one is allowed to be tried, when it is a single one
         read_image(tmp_path / "bomb.png", max_pixels=pictures.MAX_PIXELS_SINGLE)
-
-
-# Hostile bytes
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_mutated_files_give_documented_errors_only(tmp_path, kind):
-    """600 of each: bytes changed, cut, doubled. Nothing but DataError, naming the file, on one line."""
-    rng = np.random.default_rng(0)
-    buffer = io.BytesIO()
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(picture()).save(buffer, kind, exif=exif)
-    whole = np.frombuffer(buffer.getvalue(), np.uint8)
-    path, errors = tmp_path / "x.png", []
-    coding = Coding.plain(CAMVID)
-    for number in range(600):
-        mutant = whole.copy()
-        places = rng.integers(len(whole), size=rng.integers(1, 8))
-        mutant[places] = rng.integers(256, size=len(places))
-        if number % 3 == 0:
-            mutant = mutant[: rng.integers(len(whole) + 1)]
-        path.write_bytes(mutant.tobytes() * (1 + number % 2))
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            for read in (read_image, lambda p: coding.decode(pictures.read_label_pixels(p), p)):
-                try:
-                    assert read(path).dtype == np.uint8
-                except DataError as error:
-                    errors.append(str(error))
-        assert all("EXIF says" in str(warning.message) for warning in caught)  # none of Pillow's
-    assert len(errors) > 300
-    assert all(error.startswith(f"{path}: ") and "\n" not in error for error in errors)

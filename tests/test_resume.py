@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,30 +144,59 @@ def command(*arguments):
 
 
 KILLS = int(os.environ.get("TINYSEGNET_KILLS", "4"))
+KILLED = [*OPTIONS, "--epochs", str(20 + KILLS // 4)]  # a checkpoint every 40 ms
 
 
-def test_killed_at_random_moments_and_resumed_is_the_same_bits(tmp_path):
-    """SIGKILL, again and again, until the run ends by itself. TINYSEGNET_KILLS=200 for the long form."""
-    subprocess.run(command("--runs", tmp_path, "--name", "whole", *OPTIONS), check=True, capture_output=True)
-    rng, kills, begun = random.Random(0), 0, tmp_path / "killed"
-    while True:
-        resume = (begun / "last.safetensors").exists()
-        if begun.exists() and not resume:
-            (begun / "config.json").unlink(missing_ok=True)  # killed before anything was saved
-        arguments = ["--resume", begun] if resume else ["--runs", tmp_path, "--name", "killed", *OPTIONS]
+def last_step(path):
+    """Where the last checkpoint of a run stands; 0 if there is none yet."""
+    return checkpoint.read(path / "last.safetensors").progress["step"] if (path / "last.safetensors").exists() else 0
+
+
+def wait_for_training(process, run, step):
+    """Until it writes its config.json or, going on from a step, sweeps away what lies there half written."""
+    while process.poll() is None and ((run / ".stray.tmp").exists() if step else not (run / "config.json").exists()):
+        time.sleep(0.005)
+
+
+def test_killed_at_random_moments_and_resumed_is_the_same_bits(tmp_path, record_property):
+    """SIGKILL, again and again, until the run ends by itself; then another run. TINYSEGNET_KILLS=200: the long form."""
+    whole, run, rng = tmp_path / "whole", tmp_path / "killed", random.Random(0)
+    subprocess.run(command("--runs", tmp_path, "--name", whole.name, *KILLED), check=True, capture_output=True)
+    kills = resumed = halves = ended = 0
+    while kills < KILLS or run.exists():
+        step = last_step(run)
+        if step:
+            resumed += 1
+            (run / ".stray.tmp").touch()
+        elif run.exists():
+            (run / "config.json").unlink()  # killed before anything was saved
+        arguments = ["--resume", run] if step else ["--runs", tmp_path, "--name", run.name, *KILLED]
         process = subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        wait_for_training(process, run, step)
         try:
-            _, errors = process.communicate(timeout=rng.uniform(0.5, 4.0) if kills < KILLS else None)
-            assert process.returncode == 0, errors.decode()
-            break
+            # once it is trained it is left alone: the report takes longer to draw than the kills would let it
+            _, errors = process.communicate(
+                timeout=rng.uniform(0, 0.6) if kills < KILLS and step < last_step(whole) else None
+            )
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
             kills += 1
-            for path in begun.glob("*.safetensors"):
-                checkpoint.read(path)  # whatever the moment, what is there is whole
-    assert weights(begun / "last.safetensors") == weights(tmp_path / "whole" / "last.safetensors")
-    assert not list(begun.glob(".*.tmp"))
+            halves += bool(list(run.glob(".*.tmp")))
+            assert last_step(run) >= step  # whatever the moment, what was saved is there, and whole
+            if (run / "best.safetensors").exists():
+                checkpoint.read(run / "best.safetensors")
+            continue
+        assert process.returncode == 0, errors.decode()
+        for name in ("last.safetensors", "best.safetensors"):
+            assert weights(run / name) == weights(whole / name)
+        assert not list(run.glob(".*.tmp"))
+        shutil.rmtree(run)
+        ended += 1
+    record_property(
+        "kills", f"{kills}, {halves} of them in the middle of writing a file; resumed {resumed} times, "
+        f"{ended} runs ended with the same bits as one that was left alone"
+    )  # fmt: skip
 
 
 # --- disks -----------------------------------------------------------------------------------------------------------

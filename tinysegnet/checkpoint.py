@@ -25,7 +25,7 @@ import safetensors.numpy
 
 from .data import CAMVID, Palette
 from .errors import CheckpointError, SettingError, TinySegNetError
-from .files import write_atomically
+from .files import is_special, write_atomically
 from .models import MOST_CLASSES, MOST_WIDTH, Network, build, models
 
 __all__ = ["Checkpoint", "load", "read", "save"]
@@ -109,6 +109,8 @@ def read(path: str | PathLike[str]) -> Checkpoint:
 def _open(path: Path) -> Any:
     """The open file. Its header is looked at first: its length is the file's own claim."""
     advice = "Give a .safetensors file that `train` wrote"
+    if is_special(path):
+        raise CheckpointError(f"a pipe or a device (expected a file). {advice}")
     try:
         with open(path, "rb") as file:
             claimed = int.from_bytes(file.read(8), "little")

@@ -7,15 +7,17 @@ Exit codes: 0 well, 1 the work failed (a loss is not finite, the disk is full, a
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import warnings
-from typing import Annotated, Any
+from typing import Annotated, Any, Union
 
 import tyro
 
 from . import backend
 from .commands import checking, datasets, export, options, pictures, predicting, setup, training
+from .commands.usage import demand_alone, demand_command, demand_options, one_line_errors, options_of
 from .errors import DataError, NonFiniteError, TinySegNetError
 from .train import recipe_for
 
@@ -38,45 +40,75 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (TinySegNetError, OSError) as error:
+    except Exception as error:
         if debug:
             raise
-        print(f"error: {_in_one_line(error)}", file=sys.stderr)
-        return 1 if isinstance(error, (NonFiniteError, OSError)) else 2
-    except Exception as error:  # nobody should meet one, but who does is told in a line, too
-        if debug:
-            raise
-        print(f"error: {type(error).__name__}: {_in_one_line(error)}. --debug shows where", file=sys.stderr)
-        return 1
+        text, code = _explain(error)
+        print("error:", " ".join(text.replace("\0", "\\0").split()), file=sys.stderr)
+        return code
 
 
 def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
-def _in_one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}. Files that were saved before are as they were"
-    return " ".join(str(error).split())
+def _explain(error: Exception) -> tuple[str, int]:
+    """What to say, and the exit code."""
+    if isinstance(error, TinySegNetError):
+        return str(error), 1 if isinstance(error, NonFiniteError) else 2
+    if isinstance(error, MemoryError):
+        return f"not enough memory {error}. Choose a smaller --size, --batch-size or --width", 1
+    if not isinstance(error, OSError):  # nobody should meet one, but who does is told in a line, too
+        return f"{type(error).__name__}: {error}. --debug shows where", 1
+    what = str(error) if error.filename is None else f"{error.filename}: {error.strerror}"
+    if error.errno in _WRONG_PLACE:
+        return f"{what} (expected a place that can be read and written). Choose another, or change permissions", 2
+    return f"{what}. Files that were saved before are as they were; make room, or choose another place", 1
+
+
+_WRONG_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS,
+                errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY}  # fmt: skip
+
+
+COMMANDS: dict[str, Any] = {
+    "train": training.Train,
+    "evaluate": predicting.Evaluate,
+    "predict": predicting.Predict,
+    "export": export.Export,
+    "gradcheck": checking.Gradcheck,
+    "summary": checking.Summary,
+    "data": pictures.Data,
+    "doctor": setup.Doctor,
+    "warmup": setup.Warmup,
+}
 
 
 def _parse(arguments: list[str]) -> Any:
-    train = tyro.conf.subcommand("train", default=_train_defaults(arguments))
-    commands = (
-        Annotated[training.Train, train]
-        | Annotated[predicting.Evaluate, tyro.conf.subcommand("evaluate")]
-        | Annotated[predicting.Predict, tyro.conf.subcommand("predict")]
-        | Annotated[export.Export, tyro.conf.subcommand("export")]
-        | Annotated[checking.Gradcheck, tyro.conf.subcommand("gradcheck")]
-        | Annotated[checking.Summary, tyro.conf.subcommand("summary")]
-        | Annotated[pictures.Data, tyro.conf.subcommand("data")]
-        | Annotated[setup.Doctor, tyro.conf.subcommand("doctor")]
-        | Annotated[setup.Warmup, tyro.conf.subcommand("warmup")]
-    )
+    command = _demand_command(arguments)
+    kinds = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items() if name != "train"]
+    train = Annotated[training.Train, tyro.conf.subcommand("train", default=_train_defaults(arguments))]
     config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
-    return tyro.cli(
-        commands, prog="tinysegnet", description=_DESCRIPTION, args=arguments, config=config, registry=options.registry
-    )  # type: ignore[call-overload]
+    with one_line_errors(command):
+        return tyro.cli(
+            Union[(train, *kinds)],  # type: ignore[call-overload]
+            prog="tinysegnet", description=_DESCRIPTION, args=arguments, config=config, registry=options.registry,
+        )  # fmt: skip
+
+
+def _demand_command(arguments: list[str]) -> str:
+    """The command, "data crops" for example, or "" where an option such as --help stands in its place."""
+    demand_command(arguments, COMMANDS, "tinysegnet")
+    command, kinds = arguments[0], COMMANDS
+    if command == "data":
+        demand_command(arguments[1:], pictures.COMMANDS, "tinysegnet data")
+        command, kinds = arguments[1], pictures.COMMANDS
+    if command not in kinds:
+        return ""
+    words = " ".join(arguments[: 1 + (kinds is pictures.COMMANDS)])
+    demand_options(arguments, options_of(kinds[command]), words)
+    if words == "train":
+        demand_alone(arguments, "--resume", words)
+    return words
 
 
 _DESCRIPTION = "SegNet from NumPy up: train it, see what it does, prove its gradients."

@@ -11,9 +11,19 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 
-__all__ = ["write_atomically"]
+__all__ = ["is_special", "write_atomically"]
+
+
+def is_special(path: str | os.PathLike[str]) -> bool:
+    """Whether it is a pipe, a socket or a device: reading one may wait for ever, or never end."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes | bytearray | memoryview) -> None:
@@ -28,9 +38,11 @@ def write_atomically(path: str | os.PathLike[str], data: bytes | bytearray | mem
     try:
         _write_to_disk(temporary, data)
         os.replace(temporary, target)
-    except BaseException:  # Ctrl-C too must not leave the temporary file behind
+    except BaseException as error:  # Ctrl-C too must not leave the temporary file behind
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = os.fspath(path), None  # the name that somebody knows
         raise
     _sync_folder(target.parent)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from .backend import BACKEND, kernel, prange
 from .errors import CheckpointError, SettingError
+from .settings import convert
 
 __all__ = ["SGD", "Adam", "Optimizer", "schedule", "schedules"]
 
@@ -31,6 +32,8 @@ class Optimizer:
     """Base: goes through the parameters and keeps, for each, arrays of its own (`slots`)."""
 
     def __init__(self, model: Trainable, *, learning_rate: float, weight_decay: float = 0.0) -> None:
+        learning_rate = convert("learning_rate", learning_rate, float)
+        weight_decay = convert("weight_decay", weight_decay, float)
         if learning_rate <= 0 or weight_decay < 0:
             raise SettingError(f"learning_rate must be positive and weight_decay not negative, "
                              f"got {learning_rate} and {weight_decay}")  # fmt: skip

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .data import Dataset
-from .errors import DataError, ShapeError
+from .data import Dataset, demand_dataset, read_sample
+from .errors import DataError, SettingError, ShapeError
 from .metrics import Scores, confusion_matrix
-from .models import Network
+from .models import Network, demand_network
 from .ops import softmax_forward
 
 __all__ = ["evaluate", "predict", "predict_logits", "predict_probs"]
@@ -31,14 +31,14 @@ def evaluate(model: Network, data: Dataset, *, size: Size | None = None, progres
     size: (H, W) of the training pictures, whose area the network works at; None: the pictures' own.
     progress: wraps the loop, such as tqdm.
     """
-    palette = data.palette
-    if model.num_classes != palette.num_classes:
+    palette = demand_dataset(data).palette
+    if demand_network(model).num_classes != palette.num_classes:
         raise DataError(
             f"{data.name}: {palette.num_classes} classes (expected {model.num_classes}, the network's)."
             " Give the data, or the checkpoint, that belongs to the other"
         )
     matrix = np.zeros((palette.num_classes,) * 2, np.int64)
-    samples: Iterable[Any] = (data[i] for i in range(len(data)))
+    samples: Iterable[Any] = (read_sample(data, i) for i in range(len(data)))
     for sample in progress(samples):
         labels = predict(model, sample.image, size=size)
         matrix += confusion_matrix(sample.labels, labels, palette.num_classes, palette.ignore_label)
@@ -77,10 +77,20 @@ def predict_logits(model: Network, image: np.ndarray, *, size: Size | None = Non
 
 def _working_logits(model: Network, image: np.ndarray, size: Size | None) -> np.ndarray:
     """Logits (h, w, num_classes) at the scale the network works at."""
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+    demand_network(model)
+    if not isinstance(image, np.ndarray):
+        raise ShapeError(f"predict needs a picture (H, W, 3) of uint8, an array, got {type(image).__name__}")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise ShapeError(f"predict needs a picture (H, W, 3) of uint8, got {image.shape} of {image.dtype}")
+    _demand_size(size)
     working = image if size is None else _resize(image, working_size(image.shape[:2], size))
     return model.forward(working[None].astype(model.dtype), training=False)[0]
+
+
+def _demand_size(size: Any) -> None:
+    whole = isinstance(size, tuple | list) and all(isinstance(n, int | np.integer) and n > 0 for n in size)
+    if size is not None and not (whole and len(size) == 2):
+        raise SettingError(f"size: {size!r} (expected (H, W), two whole numbers above 0, or None)")
 
 
 def working_size(image_size: Size, training_size: Size) -> Size:

@@ -29,7 +29,7 @@ from . import backend, checkpoint
 from .data import Dataset, Palette
 from .data.floors import floors
 from .errors import DataError
-from .files import write_atomically
+from .files import is_special, write_atomically
 from .metrics import Scores
 from .models import Network
 from .predict import predict
@@ -51,7 +51,7 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike[str], config: dict[str, Any], palette: Palette) -> None:
         self.path, self.config, self.palette = Path(path), config, palette
         self.resumed: checkpoint.Checkpoint | None = None
-        if (self.path / "config.json").exists():
+        if os.path.exists(self.path / "config.json"):  # False for a name that cannot be
             raise DataError(f"{self.path}: holds a run already. Choose another --name, go on with "
                             f"--resume {self.path}, or move that folder away")  # fmt: skip
 
@@ -100,7 +100,9 @@ class RunFolder:
 
     def _training(self, history: list[dict[str, float]], scores: Scores | None) -> dict[str, Any]:
         epoch = history[-1]["epoch"] if history else 0
-        return {"size": self.config["size"], "epoch": epoch, "scores": scores and scores.as_dict()}
+        read = ("ignore", "classes")  # how label maps were
+        how: dict[str, Any] = {name: self.config[name] for name in read if name in self.config}
+        return {**how, "size": self.config["size"], "epoch": epoch, "scores": scores and scores.as_dict()}
 
     def finish(
         self,
@@ -143,6 +145,8 @@ class RunFolder:
 def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     """config.json of a run. Raises DataError if there is none."""
     file = Path(path) / "config.json"
+    if is_special(file):
+        raise DataError(f"{file}: a pipe or a device (expected a file). Give the folder of a run, such as runs/NAME")
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(config, dict) or "size" not in config:

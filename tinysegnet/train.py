@@ -15,7 +15,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -27,19 +27,24 @@ from .data import (
     Dataset,
     batches,
     count_pixels,
+    demand_dataset,
     median_frequency_weights,
     num_batches,
+    read_sample,
     sqrt_median_frequency_weights,
 )
-from .errors import CheckpointError, NonFiniteError, SettingError
+from .errors import CheckpointError, DataError, NonFiniteError, SettingError
 from .metrics import Scores
-from .models import Network
+from .models import Network, demand_network
 from .ops import softmax_cross_entropy_backward, softmax_cross_entropy_forward
 from .predict import evaluate
 from .runs import RunFolder
+from .settings import convert_fields, demand_at_least
 from .signals import StopRequests, stop_requests
 
 __all__ = ["Progress", "Recipe", "TrainingResult", "fit", "recipe_for"]
+
+MOST_PIXELS = 4_000_000  # of a training picture: what the network keeps of each is some hundred times as large
 
 
 @dataclass(frozen=True)
@@ -76,21 +81,20 @@ class Recipe:
     """Of the order and the augmentation."""
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch_size, self.validate_every, *self.size) < 1:
-            raise SettingError("epochs, batch_size, validate_every and both sizes must be at least 1, got "
-                               f"{self.epochs}, {self.batch_size}, {self.validate_every} and {self.size}")  # fmt: skip
+        convert_fields(self)
+        demand_at_least(self, epochs=1, batch_size=1, size=1, validate_every=1, seed=0, weight_decay=0)
+        if self.size[0] * self.size[1] > MOST_PIXELS:
+            raise SettingError(f"size: {self.size} (expected at most {MOST_PIXELS / 1e6:.0f} Mpx)")
+        if self.learning_rate <= 0:
+            raise SettingError(f"learning_rate: {self.learning_rate} (expected a number above 0)")
         if not 0 <= self.momentum < 1:
-            raise SettingError(f"momentum {self.momentum} (expected 0 <= momentum < 1)")
-        for name in ("optimizer", "schedule", "class_weights"):
-            allowed = get_args(get_type_hints(type(self))[name])
-            if getattr(self, name) not in allowed:
-                raise SettingError(f"{name} {getattr(self, name)!r} (expected {' or '.join(allowed)})")
+            raise SettingError(f"momentum: {self.momentum} (expected 0 <= momentum < 1)")
         Augment(self.flip, self.scale, self.color_jitter)  # refuses what cannot be
 
 
 def recipe_for(data: Dataset) -> Recipe:
     """The plain default: toy scenes as they are; pictures from disk at half size, scaled, cropped and jittered."""
-    height, width = data[0].labels.shape
+    height, width = read_sample(demand_dataset(data), 0).labels.shape
     if data.name == "toy scenes":
         return Recipe(size=(height, width))
     return Recipe(
@@ -158,9 +162,11 @@ def fit(
 
     Ctrl-C (and SIGTERM) finishes the batch, saves, and raises KeyboardInterrupt; a second one stops at once. Raises
     NonFiniteError when a loss or gradient is no longer a number; checkpoints written before are kept. Raises
-    SettingError for a network of another number of classes.
+    SettingError for a network of another number of classes, and DataError for data that cannot be learned from.
     """
     backend.keep_freed_memory()
+    demand_network(model)
+    demand_dataset(data)
     recipe = recipe or recipe_for(data)
     return _Training(model, data, val, recipe, run, progress, on_epoch).run()
 
@@ -171,9 +177,7 @@ class _Training:
     def __init__(self, model: Network, data: Dataset, val: Dataset | None, recipe: Recipe, run: RunFolder | None,
                  progress: bool, on_epoch: Callable[[list[dict[str, float]]], None] | None) -> None:  # fmt: skip
         self.model, self.data, self.val, self.recipe, self.folder = model, data, val, recipe, run
-        if model.num_classes != data.palette.num_classes:
-            raise SettingError(f"the network has {model.num_classes} classes, {data.name} has "
-                               f"{data.palette.num_classes}: build it with that number")  # fmt: skip
+        _demand_fitting(model, data, val, recipe)
         self.on_epoch = on_epoch or (lambda history: None)
         self.ignore_label = data.palette.ignore_label
         self.class_weights = _class_weights(recipe, data)
@@ -300,6 +304,28 @@ class _Training:
         if not self.bar.disable:
             self.bar.write(f"epoch {epoch}: validation G {scores.G:.3f}  C {scores.C:.3f}  mIoU {scores.mIoU:.3f}")
         return {"val_G": scores.G, "val_C": scores.C, "val_mIoU": scores.mIoU}
+
+
+def _demand_fitting(model: Network, data: Dataset, val: Dataset | None, recipe: Recipe) -> None:
+    """What can be known before the first step: classes agree, and there is something to learn."""
+    if not isinstance(recipe, Recipe):
+        raise SettingError(f"recipe: {type(recipe).__name__} (expected a tinysegnet.Recipe)")
+    if model.num_classes != data.palette.num_classes:
+        raise SettingError(f"the network has {model.num_classes} classes, {data.name} has "
+                           f"{data.palette.num_classes}: build it with that number")  # fmt: skip
+    if val is not None and _meaning(demand_dataset(val)) != _meaning(data):
+        raise DataError(f"{val.name}: other classes than {data.name} (expected the same names in the same order, and "
+                        "the same ignore_label). Validate on pictures that were labelled alike")  # fmt: skip
+    if not any(_is_labelled(data, i) for i in range(len(data))):  # the first one, mostly
+        raise DataError(f"{data.name}: no pixel is labelled (expected at least one class). Check the label maps")
+
+
+def _meaning(data: Dataset) -> tuple[tuple[str, ...], int | None]:
+    return data.palette.names, data.palette.ignore_label
+
+
+def _is_labelled(data: Dataset, index: int) -> bool:
+    return bool((read_sample(data, index).labels != data.palette.ignore_label).any())
 
 
 def first_bad_layer(model: Network, images: np.ndarray) -> str:

@@ -9,6 +9,7 @@ import tyro
 
 from .. import gradcheck
 from ..models import build
+from ..settings import demand_at_least
 from .training import ModelName
 
 __all__ = ["Gradcheck", "Summary"]
@@ -47,6 +48,7 @@ class Summary:
     """Print one JSON object instead of the table."""
 
     def run(self) -> int:
+        demand_at_least(self, size=1, batch_size=1)
         network = build(self.model, self.num_classes, width=self.width)
         summary = network.summary(self.size, batch_size=self.batch_size)
         print(json.dumps(summary.as_dict()) if self.json else summary)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-import tyro
 from tqdm import tqdm
 
 from ..data import Dataset, Folder, InMemory, Problem, open_dataset
 from ..data.folders import Classes
 from ..data.layouts import find_layout
-from ..errors import DataError
+from ..errors import DataError, SettingError
+from ..settings import convert_fields
+from .options import FolderPath
 
 __all__ = ["Check", "LabelOptions", "load_split", "load_splits"]
 
@@ -32,6 +32,14 @@ class LabelOptions:
     """The value in label maps that means "not labelled"; default: inferred (a class called void, else 255)."""
     classes: Classes = "merged"
     """For CamVid's 32 classes: merged to the eleven of the SegNet papers, or all."""
+
+    def __post_init__(self) -> None:
+        convert_fields(self)
+
+    @classmethod
+    def of(cls, saved: Mapping[str, Any]) -> LabelOptions:
+        """Those in a run's config.json, or in a checkpoint's "training"."""
+        return cls(**{f.name: saved[f.name] for f in fields(cls) if f.name in saved})
 
     def open(self, data: str, split: str) -> Dataset:
         """The split, nothing read yet but what it takes to know files and classes."""
@@ -53,11 +61,13 @@ def load_splits(
 ) -> list[Dataset]:
     """As `load_split`, several at once: if files are bad, one DataError counts those of all of them."""
     labels = labels or LabelOptions()
+    if limit is not None and limit < 1:
+        raise SettingError(f"limit: {limit} (expected at least 1 picture)")
     opened = [labels.open(data, split) for split in splits]
     with _spoken_warnings():
-        folders = [dataset for dataset in opened if isinstance(dataset, Folder) and limit is None]
-        _refuse(data, [problem for folder in folders for problem in _problems(folder)], labels)
-        return [dataset if dataset in folders else _in_memory(dataset, split, limit)
+        folders = [dataset for dataset in opened if isinstance(dataset, Folder)]
+        _refuse(data, [problem for folder in folders for problem in _problems(folder, limit)], labels)
+        return [dataset if dataset in folders and limit is None else _in_memory(dataset, split, limit)
                 for dataset, split in zip(opened, splits, strict=True)]  # fmt: skip
 
 
@@ -65,8 +75,9 @@ def _in_memory(dataset: Dataset, split: str, limit: int | None) -> Dataset:
     return InMemory(dataset, limit=limit, progress=_bar(f"loading {dataset.name} {split}", "picture"))
 
 
-def _problems(folder: Folder) -> list[Problem]:
-    return folder.problems(progress=_bar(f"checking {folder.name}", "picture"))
+def _problems(folder: Folder, limit: int | None = None) -> list[Problem]:
+    bar = _bar(f"checking {folder.name}", "picture")
+    return folder.problems(progress=lambda indices: bar(indices[:limit]))
 
 
 def _refuse(data: str, problems: list[Problem], labels: LabelOptions) -> None:
@@ -103,7 +114,7 @@ def _spoken_warnings() -> Iterator[None]:
 class Check:
     """Read every picture and label map of a folder; say what the folder is, and list all files that cannot be used."""
 
-    data: tyro.conf.Positional[Path]
+    data: FolderPath
     """The folder."""
     labels: LabelOptions = field(default_factory=LabelOptions)
     json: bool = False

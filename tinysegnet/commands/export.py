@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
 from .. import checkpoint
 from ..errors import SettingError
 from ..pretrained import open_checkpoint
+from .options import CheckpointPath
 
 __all__ = ["Export"]
 
@@ -18,7 +17,7 @@ __all__ = ["Export"]
 class Export:
     """Copy a checkpoint without what only training needs: a third of the size, a sixth with --half."""
 
-    checkpoint: tyro.conf.Positional[Path]
+    checkpoint: CheckpointPath
     """A .safetensors file that `train` wrote."""
     out: Path
     """The new file."""

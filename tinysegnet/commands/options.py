@@ -1,13 +1,22 @@
-"""How options that are not plain numbers or words are written."""
+"""How options that are not plain words are written, and what is said of wrong ones."""
 
 from __future__ import annotations
 
+import math
 import re
-from typing import get_args, get_origin
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
 
+import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-__all__ = ["parse_size", "registry"]
+__all__ = ["CheckpointPath", "FolderPath", "parse_number", "parse_size", "parse_whole", "registry"]
+
+MOST_PIXELS = 50_000_000  # as many as a picture of a data set may have
+
+CheckpointPath = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CHECKPOINT")]
+FolderPath = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
 
 registry = ConstructorRegistry()
 
@@ -16,19 +25,52 @@ def parse_size(text: str) -> tuple[int, int]:
     """ "96x128" -> (96, 128), height first as everywhere."""
     match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
     if not match:
-        raise ValueError(f"{text!r} is not a size: give HEIGHTxWIDTH, such as 96x128")
-    return int(match[1]), int(match[2])
+        raise ValueError(f"{text!r} is not a size (expected HEIGHTxWIDTH, such as 96x128)")
+    height, width = int(match[1]), int(match[2])
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"{text!r} is too large (expected at most {MOST_PIXELS / 1e6:.0f} Mpx)")
+    return height, width
+
+
+def parse_whole(text: str) -> int:
+    """ "12" -> 12."""
+    if not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
+        raise ValueError(f"{text!r} is not a whole number (expected one such as 8)")
+    return int(text)
+
+
+def parse_number(text: str) -> float:
+    """ "1e-3" -> 0.001; infinity and not-a-number are no numbers here."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r} is not a number (expected a finite one such as 0.5)")
+    return number
 
 
 @registry.primitive_rule
-def size_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
-    """Every pair of whole numbers on the command line is a size, HEIGHTxWIDTH."""
-    if (get_origin(info.type), get_args(info.type)) != (tuple, (int, int)):
-        return None
+def number_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+    """Numbers, also those that may be None; every pair of whole numbers is a size, HEIGHTxWIDTH."""
+    if info.type in (int, int | None):
+        return _spec("INT", lambda words: parse_whole(words[0]), lambda number: [str(number)])
+    if info.type is float:
+        return _spec("FLOAT", lambda words: parse_number(words[0]), lambda number: [str(number)])
+    if (get_origin(info.type), get_args(info.type)) == (tuple, (int, int)):
+        return _spec("HxW", lambda words: parse_size(words[0]), lambda size: [f"{size[0]}x{size[1]}"])
+    if (get_origin(info.type), get_args(info.type)) == (tuple, (float, float)):
+        return _spec("FLOAT FLOAT", lambda words: tuple(map(parse_number, words)), lambda pair: [*map(str, pair)], 2)
+    return None
+
+
+def _spec(
+    metavar: str, parse: Callable[[list[str]], Any], write: Callable[[Any], list[str]], nargs: int = 1
+) -> PrimitiveConstructorSpec:
     return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="HxW",
-        instance_from_str=lambda words: parse_size(words[0]),
-        is_instance=lambda value: isinstance(value, tuple) and len(value) == 2,
-        str_from_instance=lambda value: [f"{value[0]}x{value[1]}"],
+        nargs=nargs,
+        metavar=metavar,
+        instance_from_str=parse,
+        is_instance=lambda value: True,  # no option takes one of several types
+        str_from_instance=write,
     )

@@ -12,22 +12,27 @@ from PIL import Image
 from tqdm import tqdm
 
 from .. import viz
-from ..data import CAMVID, CamVid, Sample, make_crops
+from ..data import CAMVID, Sample, make_crops
 from ..data.floors import floors
 from ..data.toyscenes import ToyScenes
+from ..settings import demand_at_least
 from .datasets import Check, LabelOptions, load_splits
+from .options import FolderPath
 
-__all__ = ["Crops", "Data", "Floors", "Scenes"]
+__all__ = ["COMMANDS", "Crops", "Data", "Floors", "Scenes"]
+
+SPLITS = ("train", "val")
 
 
 @dataclass(frozen=True)
 class Crops:
     """Make a small data set out of a large one: random crops, or whole pictures scaled down."""
 
-    data: tyro.conf.Positional[Path]
-    """A folder in the layout of the SegNet tutorial's CamVid."""
+    data: FolderPath
+    """A folder with pictures and label maps: `tinysegnet data check DIR`."""
     out: Path
-    """A new folder for the result, in the same layout."""
+    """A new folder for the result, in the layout of the SegNet tutorial's CamVid, with a classes.txt for others."""
+    labels: LabelOptions = field(default_factory=LabelOptions)
     size: tuple[int, int] = (96, 128)
     """Height and width of the new pictures."""
     whole: bool = False
@@ -38,7 +43,8 @@ class Crops:
     """Of the crops' places."""
 
     def run(self) -> int:
-        splits = {split: CamVid(self.data, split) for split in ("train", "val")}
+        demand_at_least(self, per_picture=1, seed=0, size=1)
+        splits = dict(zip(SPLITS, load_splits(str(self.data), SPLITS, labels=self.labels), strict=True))
         with tqdm(unit="picture", leave=False, dynamic_ncols=True) as bar:
             counts = make_crops(splits, self.size, self.out, crops_per_picture=self.per_picture, whole=self.whole,
                                 seed=self.seed, progress=lambda done, total: _advance(bar, done, total))  # fmt: skip
@@ -64,7 +70,7 @@ class Floors:
     """Print one JSON object instead of the table."""
 
     def run(self) -> int:
-        train, val = load_splits(self.data, ("train", "val"), self.limit, self.labels)
+        train, val = load_splits(self.data, SPLITS, self.limit, self.labels)
         found = floors(train, val)
         if self.json:
             print(json.dumps({name: scores.as_dict() for name, scores in found.items()}))
@@ -88,6 +94,7 @@ class Scenes:
     """Height and width."""
 
     def run(self) -> int:
+        demand_at_least(self, count=1, seed=0, size=16)
         self.out.mkdir(parents=True, exist_ok=True)
         for sample in map(ToyScenes(self.count, seed=self.seed, size=self.size).__getitem__, range(self.count)):
             _save_scene(self.out, sample)
@@ -98,6 +105,9 @@ class Scenes:
 def _save_scene(out: Path, sample: Sample) -> None:
     Image.fromarray(sample.image).save(out / f"{sample.name}.png")
     viz.labelled_picture(sample.image, sample.labels, CAMVID).save(out / f"{sample.name}_labels.png")
+
+
+COMMANDS: dict[str, type] = {"check": Check, "crops": Crops, "floors": Floors, "scenes": Scenes}
 
 
 @dataclass(frozen=True)

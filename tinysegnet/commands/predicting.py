@@ -26,6 +26,7 @@ from ..metrics import Scores
 from ..predict import Size, evaluate, predict, working_size
 from ..pretrained import open_checkpoint
 from .datasets import LabelOptions, load_split
+from .options import CheckpointPath
 
 __all__ = ["Evaluate", "Predict"]
 
@@ -43,7 +44,7 @@ class Predict:
     costs one line of its own and exit code 2 at the end; the others are done.
     """
 
-    checkpoint: tyro.conf.Positional[Path]
+    checkpoint: CheckpointPath
     """A .safetensors file that `train` wrote, or "toy", the network that comes with this package."""
     images: tyro.conf.Positional[tuple[Path, ...]]
     """Files, or folders of files: PNG or JPEG, of any size and name."""
@@ -134,10 +135,10 @@ class Evaluate:
     the same data. A network is worth what it adds to that.
     """
 
-    checkpoint: tyro.conf.Positional[Path]
+    checkpoint: CheckpointPath
     """A .safetensors file that `train` wrote, or "toy", the network that comes with this package."""
     data: str = "toy"
-    """"toy", or a folder."""
+    """"toy", or a folder. Without --ignore and --classes its label maps are read as those of the training were."""
     labels: LabelOptions = field(default_factory=LabelOptions)
     split: str = "val"
     """Which part of it."""
@@ -152,22 +153,38 @@ class Evaluate:
 
     def run(self) -> int:
         loaded = open_checkpoint(self.checkpoint)
-        data = load_split(self.data, self.split, self.limit, self.labels)
+        if self.out is not None:
+            _make_folder(self.out)
+        labels = self._label_options(loaded)
+        data = load_split(self.data, self.split, self.limit, labels)
         _demand_classes(loaded.model.num_classes, data)
         _compare_names(loaded.palette, data)
         scores = evaluate(loaded.model, data, size=loaded.size, progress=_counted(len(data)))
-        floor = None if self.no_floor else self._floor(data)
+        floor = None if self.no_floor else self._floor(data, labels)
         if self.out is not None:
-            _make_folder(self.out)
             viz.save_figure(viz.confusion_figure(scores, data.palette), self.out / "confusion.png")
             viz.save_figure(viz.per_class_figure(scores, data.palette), self.out / "per_class.png")
         print(self._json(scores, floor, len(data)) if self.json else scores.table(floor, "position prior"))
         return 0
 
-    def _floor(self, data: Dataset) -> Scores | None:
+    def _label_options(self, loaded: Checkpoint) -> LabelOptions:
+        """Those that are given, else those of the training."""
+        if self.labels != LabelOptions() or self.data == "toy":
+            return self.labels
+        try:
+            labels = LabelOptions.of(loaded.training)
+        except SettingError as error:
+            raise DataError(
+                f"{self.checkpoint}: its label options cannot be: {error}. Give --ignore or --classes"
+            ) from error
+        if labels.written():
+            print(f"label maps are read as for the training:{labels.written()}", file=sys.stderr)
+        return labels
+
+    def _floor(self, data: Dataset, labels: LabelOptions) -> Scores | None:
         """The position prior, if there are labelled training pictures."""
         try:
-            return position_prior(load_split(self.data, "train", self.limit, self.labels), data)
+            return position_prior(load_split(self.data, "train", self.limit, labels), data)
         except DataError as error:  # no such split, or a bad file in it: no reason to refuse the evaluation
             print(_printable(f"no position prior, it is learnt from training pictures: {error}"), file=sys.stderr)
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import tyro
 
 from .. import backend
 from ..data import Dataset, Folder
-from ..errors import DataError
+from ..errors import DataError, SettingError
 from ..models import build, models
 from ..runs import RunFolder, read_config
 from ..train import Recipe, fit
@@ -53,7 +54,7 @@ class Train:
     deterministic: bool = False
     """The same bits whatever the number of threads; the kernels give them anyway, NumPy's products need one thread."""
     resume: Path | None = None
-    """The folder of a run that was stopped: go on with its data, network and recipe; other options are ignored."""
+    """The folder of a run that was stopped: go on with its data, network and recipe; nothing else can be given."""
     recipe: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=Recipe)
 
     def run(self) -> int:
@@ -64,14 +65,14 @@ class Train:
         config = read_config(path)
         own = {name: config[name] for name in SAVED_OPTIONS if name in config}
         recipe = {f.name: config[f.name] for f in fields(Recipe) if f.name in config}
-        recipe = {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.items()}
         try:
-            labels = LabelOptions(**{f.name: config[f.name] for f in fields(LabelOptions) if f.name in config})
-            return replace(self, **own, labels=labels, recipe=Recipe(**recipe))
-        except TypeError as error:
+            return replace(self, **own, labels=LabelOptions.of(config), recipe=Recipe(**recipe))
+        except (TypeError, SettingError) as error:
             raise DataError(f"{path / 'config.json'}: not what `train` wrote: {error}. Start a new run") from error
 
     def _train(self) -> int:
+        if self.name is not None:
+            _demand_name(self.name)
         if self.threads is not None:
             backend.set_threads(self.threads)
         if self.deterministic:
@@ -101,6 +102,11 @@ class Train:
 
     def _default_name(self) -> str:
         return f"{Path(self.data).resolve().name}-{self.model}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _demand_name(name: str) -> None:
+    if name in ("", ".", "..") or set(name) & set("/\\\0") or len(os.fsencode(name)) > 255:
+        raise SettingError(f"--name {name!r} (expected a name of a folder, not a path). Choose where with --runs")
 
 
 def _tell(data: Dataset) -> None:

@@ -12,7 +12,7 @@ from .memory import InMemory
 from .open import open_dataset
 from .palette import CAMVID, Palette
 from .pictures import read_image
-from .sample import Dataset, Sample
+from .sample import Dataset, Sample, demand_dataset, read_sample
 
 __all__ = [
     "CAMVID",
@@ -27,6 +27,7 @@ __all__ = [
     "Sample",
     "batches",
     "count_pixels",
+    "demand_dataset",
     "find_pictures",
     "make_crops",
     "median_frequency_weights",
@@ -34,6 +35,7 @@ __all__ = [
     "open_dataset",
     "read_image",
     "read_labels",
+    "read_sample",
     "resize_sample",
     "sqrt_median_frequency_weights",
 ]

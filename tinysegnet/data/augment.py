@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import SettingError
+from ..settings import convert_fields
 from .sample import Sample
 
 __all__ = ["Augment", "resize_sample"]
@@ -37,12 +38,13 @@ class Augment:
     color_jitter: float = 0.2
 
     def __post_init__(self) -> None:
+        convert_fields(self)
         if not 0 <= self.flip <= 1:
-            raise SettingError(f"flip {self.flip} is a probability (expected 0..1)")
+            raise SettingError(f"flip: {self.flip} (expected a probability, 0..1)")
         if not 1 <= self.scale[0] <= self.scale[1]:
-            raise SettingError(f"scale {self.scale} (expected 1 <= low <= high): below 1 the picture leaves a border")
+            raise SettingError(f"scale: {self.scale} (expected 1 <= low <= high): below 1 the picture leaves a border")
         if not 0 <= self.color_jitter < 1:
-            raise SettingError(f"color_jitter {self.color_jitter} (expected 0 <= strength < 1)")
+            raise SettingError(f"color_jitter: {self.color_jitter} (expected 0 <= strength < 1)")
 
     def __call__(
         self, sample: Sample, *, rng: np.random.Generator, size: tuple[int, int]

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..errors import DataError, SettingError
+from ..errors import SettingError
 from .augment import Augment, resize_sample
-from .sample import Dataset
+from .sample import Dataset, demand_dataset, read_sample
 
 __all__ = ["batches", "num_batches"]
 
@@ -49,9 +49,8 @@ def batches(
     if nothing is random. start: the first batch to yield; give rng the state that it had at the call that
     began the epoch, and the remaining batches come out bit for bit.
     """
+    demand_dataset(dataset)
     total = num_batches(dataset, batch_size, shuffle=shuffle)
-    if not total:
-        raise DataError(f"{dataset.name}: no pictures (expected at least one). Check the folder and the split")
     if rng is None and (shuffle or augment):
         raise TypeError("batches() needs rng=numpy.random.default_rng(seed) to shuffle or augment")
     order, seeds = _draw_epoch(len(dataset), rng, shuffle)
@@ -75,7 +74,7 @@ def _make_batch(
     images = np.empty((len(order), *size, 3), np.float32)
     labels = np.empty((len(order), *size), np.uint8)
     for n, index in enumerate(order.tolist()):
-        sample = dataset[index]
+        sample = read_sample(dataset, index)
         if augment is None:
             images[n], labels[n] = resize_sample(sample, size)
         else:

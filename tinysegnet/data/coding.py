@@ -25,6 +25,7 @@ __all__ = ["VOID", "ClassList", "Coding", "read_labels"]
 VOID = 255  # the number for "not labelled" where nothing else is said
 _VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore"}
 _MOST = 255  # a label is one byte
+_PART = 1 << 16  # pixels whose colours are looked up at once, which takes 30 bytes each
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class Coding:
     def _decode_numbers(self, values: np.ndarray, where: object) -> np.ndarray:
         labels = self.table[values if values.dtype == np.uint8 else np.minimum(values, len(self.table) - 1)]
         if (labels < 0).any():
-            row, column = np.argwhere(labels < 0)[0]
+            row, column = _first(labels < 0)
             raise DataError(
                 f"{where}: value {values[row, column]} at row {row}, column {column} (allowed {self.allowed()})."
                 " Correct the label map, or the list of classes"
@@ -165,17 +166,22 @@ class Coding:
             )
         known = sorted((_key(np.array(color)), label) for color, label in self.colors.items())
         keys, labels = (np.array(column) for column in zip(*known, strict=True))
-        found = _key(pixels)
-        place = np.searchsorted(keys, found).clip(max=len(keys) - 1)
-        unknown = keys[place] != found
-        result = labels[place].astype(np.uint8)
+        result = np.empty(pixels.shape[:2], np.uint8)
+        unknown = np.empty(pixels.shape[:2], bool)
+        flat = pixels.reshape(-1, 3)
+        for start in range(0, len(flat), _PART):
+            part = slice(start, start + _PART)
+            found = _key(flat[part])
+            place = np.searchsorted(keys, found).clip(max=len(keys) - 1)
+            result.reshape(-1)[part] = labels[place]
+            unknown.reshape(-1)[part] = keys[place] != found
         if unknown.any():
             result[unknown] = self._stray_label(pixels, unknown, where)
         return result
 
     def _stray_label(self, pixels: np.ndarray, unknown: np.ndarray, where: object) -> int:
         """Void for a few pixels of unknown colours if strays are allowed, else the error."""
-        row, column = np.argwhere(unknown)[0]
+        row, column = _first(unknown)
         color = "{} {} {}".format(*pixels[row, column])
         if self.palette.ignore_label is None or unknown.mean() > self.strays:
             raise DataError(
@@ -236,6 +242,11 @@ def _numbered_classes(values: set[int]) -> ClassList:
     count = max(2, believed[-1] + 1 if believed else 0)
     names = tuple(f"class {number}" for number in range(count))
     return ClassList(names, (None,) * count, "the values in the label maps")
+
+
+def _first(where: np.ndarray) -> tuple[np.intp, ...]:
+    """Row and column of the first pixel that is true."""
+    return np.unravel_index(where.argmax(), where.shape)
 
 
 def _key(colors: np.ndarray) -> np.ndarray:

@@ -18,7 +18,9 @@ from PIL import Image
 
 from ..errors import DataError
 from .augment import resize_sample
-from .sample import Dataset, Sample
+from .coding import VOID
+from .palette import CAMVID, Palette
+from .sample import Dataset, Sample, read_sample
 
 __all__ = ["make_crops"]
 
@@ -35,20 +37,21 @@ def make_crops(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, int]:
-    """Write small pairs in the tutorial's layout, as `CamVid(out, split)` reads it; return pairs per split.
+    """Write small pairs in the tutorial's layout, as `Folder(out, split)` reads it; return pairs per split.
 
-    datasets: {"train": ..., "val": ...}. size: (H, W) of what is written, as PNG. By default
-    crops_per_picture random crops of each picture, none of them void all over; with `whole` the whole
-    picture scaled to size, image antialiased and labels nearest. progress(done, total) is called after
-    each picture. Everything goes to `out`.part, renamed at the end: out is complete or absent.
-    A picture without any labelled pixel gives no crops and a warning. Raises DataError if out exists and is
-    not empty, or a picture is smaller than the crop.
+    datasets: {"train": ..., "val": ...}, of one palette; if it is not CamVid's, classes.txt tells it.
+    size: (H, W) of what is written, as PNG. By default crops_per_picture random crops of each picture, none of
+    them void all over; with `whole` the whole picture scaled to size, image antialiased and labels nearest.
+    progress(done, total) is called after each picture. Everything goes to `out`.part, renamed at the end: out is
+    complete or absent. A picture without any labelled pixel gives no crops and a warning. Raises DataError if out
+    exists and is not empty, or a picture is smaller than the crop.
     """
     out = Path(out)
     part = _start(out)
     counts = dict.fromkeys(datasets, 0)
     done, total = 0, sum(map(len, datasets.values()))
     try:
+        _write_classes(part, next(iter(datasets.values())).palette)
         for number, (split, dataset) in enumerate(datasets.items()):
             for count in _write_split(part, split, dataset, size, None if whole else crops_per_picture, [seed, number]):
                 counts[split] += count
@@ -71,13 +74,29 @@ def _write_split(
     (part / f"{split}annot").mkdir()
     with open(part / f"{split}.txt", "w", encoding="utf-8") as list_file:
         for index in range(len(dataset)):
-            sample = dataset[index]
+            sample = read_sample(dataset, index)
             rng = np.random.default_rng([*seed, index])  # its own, so that its crops depend on no other picture
             crops = _cut(sample, size, per_picture, dataset.palette.num_classes, rng)
             for k, crop in enumerate(crops):
                 name = re.sub(r"[^\w.-]+", "_", sample.name) + ("" if per_picture is None else f"_{k}")
-                list_file.write(_write_pair(part, split, name, crop))
+                list_file.write(_write_pair(part, split, name, (crop[0], _numbered(crop[1], dataset.palette))))
             yield len(crops)
+
+
+def _write_classes(part: Path, palette: Palette) -> None:
+    """A line for each class, and one for void, as the tutorial's labels have it; there can be only 255 lines."""
+    if palette == CAMVID:  # what is read into such a folder that says nothing
+        return
+    lines = ["{} {} {} {}\n".format(*color, name) for color, name in zip(palette.colors, palette.names, strict=True)]
+    if palette.ignore_label is not None and len(lines) < VOID:
+        lines.append("void\n")
+    (part / "classes.txt").write_text("".join(lines), encoding="utf-8")
+
+
+def _numbered(labels: np.ndarray, palette: Palette) -> np.ndarray:
+    """Labels as in the list of classes: void is the number after the last class."""
+    void = np.uint8(palette.num_classes)
+    return labels if palette.ignore_label is None else np.where(labels == palette.ignore_label, void, labels)
 
 
 def _cut(

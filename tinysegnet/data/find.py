@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from os import PathLike
@@ -24,8 +25,8 @@ def find_pictures(paths: Iterable[str | PathLike[str]]) -> list[Path]:
     """
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
-        for picture in _pictures_in(path) if path.is_dir() else [path]:
-            found.setdefault(picture.resolve(), picture)
+        for picture in _pictures_in(path) if os.path.isdir(path) else [path]:
+            found.setdefault(Path(os.path.realpath(picture)), picture)
     return list(found.values())
 
 

@@ -16,15 +16,14 @@ a small fixed set (below), and the one with the best mIoU *on the validation pic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import product
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from ..errors import DataError
 from ..metrics import Scores, confusion_matrix
 from .palette import Palette
-from .sample import Dataset, Sample
+from .sample import Dataset, Sample, demand_dataset, read_sample
 
 __all__ = ["color_classifier", "color_position_classifier", "floors", "position_prior"]
 
@@ -34,13 +33,15 @@ JOINT = ((8, (6, 8)), (8, (12, 16)), (16, (3, 4)), (16, (6, 8)), (16, (12, 16)))
 BALANCES = (0.0, 0.5, 1.0)
 CONFIDENCE = 10.0  # a bin with so many pixels counts as much as the coarser guess that stands in for it
 CHUNK = 4_000_000  # pixels counted at a time
+KEPT_BYTES = 1_000_000_000  # samples of each data set kept in memory; what is beyond is read in every pass, some 20
 
 Encoder = Callable[[np.ndarray], np.ndarray]  # (H, W, 3) uint8 -> (H, W) int64, each pixel's bin
 
 
 def floors(train: Dataset, val: Dataset) -> dict[str, Scores]:
-    """All three floors by name: "position prior", "colour", "colour and position"; each set is read once.
+    """All three floors by name: "position prior", "colour", "colour and position".
 
+    Takes 1 GB of memory for each set at most, and the time to read some 20 times what does not fit.
     train, val: pictures of any sizes, with one palette. Raises DataError if a set has no labelled pixel.
     """
     data = _Pixels(train, val)
@@ -67,11 +68,11 @@ def color_position_classifier(train: Dataset, val: Dataset) -> Scores:
 
 
 class _Pixels:
-    """Both data sets in memory, and the three classifiers fitted on the first and scored on the second."""
+    """Both data sets, and the three classifiers fitted on the first and scored on the second."""
 
     def __init__(self, train: Dataset, val: Dataset) -> None:
+        self.train, self.val = _Samples(train), _Samples(val)
         self.palette = train.palette
-        self.train, self.val = _read(train), _read(val)
         self.class_counts = self.count(lambda image: np.zeros(image.shape[:2], np.int64), 1)[0]
 
     def position_prior(self) -> Scores:
@@ -103,39 +104,58 @@ class _Pixels:
         """(bins, K) float32: the labelled training pixels of each class in each bin."""
         classes = self.palette.num_classes
         total, waiting = np.zeros(bins * classes, np.int64), []
-        for i, sample in enumerate(self.train):
+        for sample in self.train:
             labelled = _labelled(sample, self.palette)
             waiting.append(encode(sample.image)[labelled] * classes + sample.labels[labelled])
-            if i + 1 == len(self.train) or sum(map(len, waiting)) > CHUNK:
+            if sum(map(len, waiting)) > CHUNK:
                 total += np.bincount(np.concatenate(waiting), minlength=len(total))
                 waiting = []
+        total += np.bincount(np.concatenate([*waiting, np.zeros(0, np.int64)]), minlength=len(total))
         return total.reshape(bins, classes).astype(np.float32)
 
     def best(self, fitted: Sequence[tuple[Encoder, np.ndarray]]) -> Scores:
         """The scores of the setting and balance with the highest validation mIoU."""
         weights = _shares(self.class_counts)
-        scores = []
-        for (encode, counts), balance in product(fitted, BALANCES):
+        scores: list[Scores] = []
+        for encode, counts in fitted:
             # A class that the training labels lack has no count anywhere and keeps its score of 0.
-            table = np.argmax(counts / np.maximum(weights, 1e-9) ** balance, axis=1)
-            scores.append(self.score(encode, table))
+            tables = [np.argmax(counts / np.maximum(weights, 1e-9) ** balance, axis=1) for balance in BALANCES]
+            scores += self.score(encode, tables)
         return max(scores, key=lambda score: score.mIoU)
 
-    def score(self, encode: Encoder, table: np.ndarray) -> Scores:
-        """Scores on the validation pictures of: pixel -> bin -> table[bin]."""
+    def score(self, encode: Encoder, tables: Sequence[np.ndarray]) -> list[Scores]:
+        """Scores on the validation pictures of: pixel -> bin -> table[bin]; one pass for all tables."""
         classes = self.palette.num_classes
-        matrix = np.zeros((classes, classes), np.int64)
+        matrices = np.zeros((len(tables), classes, classes), np.int64)
         for sample in self.val:
-            predictions = table[encode(sample.image)]
-            matrix += confusion_matrix(sample.labels, predictions, classes, self.palette.ignore_label)
-        return Scores.from_confusion(matrix, self.palette.names)
+            bins = encode(sample.image)
+            for matrix, table in zip(matrices, tables, strict=True):
+                matrix += confusion_matrix(sample.labels, table[bins], classes, self.palette.ignore_label)
+        return [Scores.from_confusion(matrix, self.palette.names) for matrix in matrices]
 
 
-def _read(dataset: Dataset) -> list[Sample]:
-    samples = [dataset[i] for i in range(len(dataset))]
-    if not any(_labelled(sample, dataset.palette).any() for sample in samples):
-        raise DataError(f"{dataset.name} has no labelled pixel in {len(samples)} pictures: there is nothing to count")
-    return samples
+class _Samples:
+    """The samples of a data set, over and over. Raises DataError if no pixel of them is labelled."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = demand_dataset(dataset)
+        self.kept: dict[int, Sample] = {}
+        self.room = KEPT_BYTES
+        if not any(_labelled(sample, dataset.palette).any() for sample in self):
+            raise DataError(
+                f"{dataset.name} has no labelled pixel in {len(dataset)} pictures: there is nothing to count"
+            )
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self.kept.get(i) or self._read(i) for i in range(len(self.dataset)))
+
+    def _read(self, index: int) -> Sample:
+        sample = read_sample(self.dataset, index)
+        size = sample.image.nbytes + sample.labels.nbytes
+        if size <= self.room:
+            self.kept[index] = sample
+            self.room -= size
+        return sample
 
 
 def _labelled(sample: Sample, palette: Palette) -> np.ndarray:

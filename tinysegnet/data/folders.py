@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,7 +31,7 @@ _CLASS_FILES = ("classes.txt", "codes.txt", "label_colors.txt")
 _STRAYS = 1e-3  # of a CamVid label map: one of the 701 has some 200 pixels between two colours
 
 Classes = Literal["merged", "all"]
-Progress = Callable[[Iterable[int]], Iterable[int]]
+Progress = Callable[[range], Iterable[int]]
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Folder:
     def problems(self, *, progress: Progress = iter) -> list[Problem]:
         """Decode every pair and every label value -> what is wrong, file by file; nothing if all is well.
 
-        progress: what the loop over the indices is wrapped in, such as tqdm.
+        progress: what the loop over the indices is wrapped in, such as tqdm; it may leave some out.
         """
         found = []
         for index in progress(range(len(self))):
@@ -163,7 +164,7 @@ def _demand_partners(pair: Pair) -> None:
             (pair.labels, pair.image, f"the label map of {pair.image}"),
             (pair.image, pair.labels, f"the picture of {pair.labels}, an extra label map"),
         ):
-            if not path.exists() and not path.is_symlink() and partner.exists():
+            if not os.path.lexists(path) and os.path.exists(partner):
                 raise DataError(f"{path}: no such file (expected {what}). Add it, or remove {partner}")
     elif pair.image.stem != pair.labels.stem:
         raise DataError(
@@ -209,7 +210,9 @@ _VALUES = "from the values in the label maps (there is no classes.txt)"
 def _values(layout: Layout) -> frozenset[int]:
     """Which numbers occur in the label maps of all splits; files that cannot be read are another's affair."""
     paths = {pair.labels for split in layout.splits for pair in layout.splits[split]()}
-    files = [(path, path.stat().st_mtime_ns) for path in sorted(paths) if path.is_file() and inside(path, layout.root)]
+    files = [
+        (path, path.stat().st_mtime_ns) for path in sorted(paths) if os.path.isfile(path) and inside(path, layout.root)
+    ]
     return _values_in(tuple(files))
 
 

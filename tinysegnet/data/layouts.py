@@ -11,6 +11,7 @@ fifth by name validates. Neighbours by name are often neighbours in a video; spr
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -72,7 +73,7 @@ def find_layout(root: Path) -> Layout:
 
 
 def _demand_folder(root: Path) -> None:
-    if not root.is_dir():
+    if not os.path.isdir(root):  # Path.is_dir raises OSError for a name that is too long
         raise DataError(f"{root}: no such folder (expected one with pictures and label maps). Correct the path")
 
 

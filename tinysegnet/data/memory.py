@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import SettingError
-from .sample import Dataset, Sample
+from .sample import Dataset, Sample, demand_dataset, read_sample
 
 __all__ = ["InMemory"]
 
@@ -17,11 +17,12 @@ class InMemory:
     """
 
     def __init__(self, dataset: Dataset, *, limit: int | None = None, progress: Any = iter) -> None:
+        demand_dataset(dataset)
         self.palette, self.name = dataset.palette, dataset.name
         if limit is not None and limit < 1:
             raise SettingError(f"limit {limit} (expected at least 1 picture)")
         count = len(dataset) if limit is None else min(limit, len(dataset))
-        self.samples: list[Sample] = [dataset[i] for i in progress(range(count))]
+        self.samples: list[Sample] = [read_sample(dataset, i) for i in progress(range(count))]
 
     def __len__(self) -> int:
         return len(self.samples)

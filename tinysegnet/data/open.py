@@ -28,6 +28,8 @@ def open_dataset(
     void; None: inferred. classes: CamVid's 32 "merged" to eleven, or "all". Raises DataError if there is no such
     folder, split or pair; whether the files are sound is `Folder.check`'s affair.
     """
+    if not isinstance(data, str | PathLike):
+        raise DataError(f'data: {type(data).__name__} (expected "toy", or the path of a folder)')
     if fspath(data) != "toy":
         return Folder(data, split, ignore=ignore, classes=classes)
     if split not in _TOY:

@@ -6,11 +6,13 @@ look for them, so that reading the pair says so.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
+from ..files import is_special
 
 __all__ = ["Pair", "files_of", "inside", "pairs_of_files", "pairs_of_list", "read_lines", "strip_ending"]
 
@@ -77,6 +79,8 @@ def _unique(found: dict[str, Path], named: Iterator[tuple[str, Path]]) -> dict[s
 
 def read_lines(list_file: Path) -> list[str]:
     """The lines of a text file, empty ones too."""
+    if is_special(list_file):
+        raise DataError(f"{list_file}: a pipe or a device (expected a text file). Save it as a file")
     try:
         return list_file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -113,7 +117,7 @@ def _resolve(root: Path, listed: str) -> Path:
     parts = tuple(part for part in parts if part not in ("/", ".."))
     for start in range(len(parts)):
         candidate = root.joinpath(*parts[start:])
-        if candidate.is_file():
+        if os.path.isfile(candidate):  # Path.is_file raises OSError for a name that is too long
             return candidate
     return root.joinpath(*parts[-2:])
 
@@ -122,5 +126,5 @@ def inside(path: Path, root: Path) -> bool:
     """Whether a path stays under root with all its links followed: a data set from elsewhere may be hostile."""
     try:
         return path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError):  # a link that leads to itself
+    except (OSError, RuntimeError, ValueError):  # a link that leads to itself, a name that cannot be
         return False

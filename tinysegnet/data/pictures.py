@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import DataError
+from ..files import is_special
 
 __all__ = ["MAX_PIXELS", "MAX_PIXELS_SINGLE", "read_image", "read_label_pixels"]
 
@@ -23,6 +24,14 @@ __all__ = ["MAX_PIXELS", "MAX_PIXELS_SINGLE", "read_image", "read_label_pixels"]
 # is many pictures, so its limit is lower; a single one may be a large photograph or scan (Pillow itself ends at 179).
 MAX_PIXELS = 50_000_000
 MAX_PIXELS_SINGLE = 175_000_000
+
+# A progressive JPEG goes over all its pixels once per scan. Ten scans are usual, but 300 kB can hold thousands, for
+# minutes of decoding: all of them together may be as much work as the largest picture in the usual way.
+_USUAL_SCANS = 12
+_SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")  # marker, length, components
+
+# Pixels that are missing at the end of a PNG may be read as zeros: 80 bytes would become a picture of 38 Mpx.
+_MOST_INFLATION = 1032  # bytes that deflate, the compression of PNG, can make of one
 
 # Grey PNGs of 2 and 4 bits are widened to 0..255 by Pillow (1 -> 85, 1 -> 17): undone for class numbers.
 _WIDENED = {"L;2": 85, "L;4": 17}
@@ -97,15 +106,22 @@ def _orientation(image: Image.Image) -> int:
 def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image, str]:
     """The decoded picture and the pixel format that its file had."""
     expected = " or ".join(formats)
+    if is_special(path):
+        raise DataError(f"{path}: a pipe or a device (expected a file, {expected}). Save the picture as a file")
     try:
         # Pillow warns of oversized pictures, odd EXIF data and the like; what matters is an error here.
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=formats) as image:
             W, H = image.size
             _check_size(path, f"{W} x {H} = ", W * H, max_pixels)
+            if image.format == "PNG":
+                _check_content(path, W, H)
+            if image.info.get("progressive"):
+                _check_scans(path, W * H, max_pixels)
             raw_mode = str(image.tile[0].args) if image.tile else image.mode
             image.load()
+            image.info.pop("transparency", None)  # Pillow would convert it too, and warn
             return image, raw_mode
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except FileNotFoundError:
         raise DataError(
@@ -130,6 +146,20 @@ def _check_size(path: Path, shape: str, pixels: int, max_pixels: int) -> None:
     if pixels > max_pixels:
         limit = max_pixels // 1_000_000
         raise DataError(f"{path}: claims {shape}{pixels / 1e6:.0f} Mpx (at most {limit}). Scale it down")
+
+
+def _check_content(path: Path, W: int, H: int) -> None:
+    size = path.stat().st_size
+    if size * _MOST_INFLATION < W * H / 8:  # at one bit a pixel
+        raise DataError(f"{path}: damaged, claims {W} x {H} pixels in {size} bytes (expected a whole PNG). Replace it")
+
+
+def _check_scans(path: Path, pixels: int, max_pixels: int) -> None:
+    with open(path, "rb") as file:
+        scans = sum(len(_SCAN.findall(block)) for block in iter(lambda: file.read(1 << 20), b""))
+    most = _USUAL_SCANS * max_pixels // max(pixels, 1)
+    if scans > most:
+        raise DataError(f"{path}: {scans} scans of a progressive JPEG (at most {most} of this size). Save it again")
 
 
 def _unidentified(path: Path, formats: list[str]) -> DataError:

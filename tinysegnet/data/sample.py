@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from ..errors import DataError
 from .palette import Palette
 
-__all__ = ["Dataset", "Sample"]
+__all__ = ["Dataset", "Sample", "demand_dataset", "read_sample"]
 
 
 @dataclass(frozen=True)
@@ -35,3 +36,50 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample: ...
+
+
+def demand_dataset(data: Any) -> Dataset:
+    """Raise DataError unless this is a data set with a picture in it; -> the data set."""
+    if not isinstance(data, Dataset) or not isinstance(data.palette, Palette):
+        raise DataError(f"a data set is expected (palette, name, len() and [i]), got {type(data).__name__}."
+                        " Make one with tinysegnet.data.open_dataset")  # fmt: skip
+    if not len(data):
+        raise DataError(f"{data.name}: no pictures (expected at least one). Check the folder and the split")
+    return data
+
+
+def read_sample(data: Dataset, index: int) -> Sample:
+    """data[index]. Raises DataError, naming it, if that is not what a sample must be: arrays and labels in range."""
+    sample = data[index]
+    if not isinstance(sample, Sample):
+        raise DataError(f"{data.name}[{index}]: {type(sample).__name__} (expected a tinysegnet.data.Sample)")
+    image, labels = sample.image, sample.labels
+    if not _is_bytes(image, 3) or image.shape[2] != 3 or not image.size:
+        raise DataError(f"{sample.name}: image {_kind(image)} (expected (H, W, 3) uint8, RGB). Convert it")
+    if not _is_bytes(labels, 2) or labels.shape != image.shape[:2]:
+        raise DataError(f"{sample.name}: labels {_kind(labels)} (expected {image.shape[:2]} uint8, as the image)."
+                        " Convert them")  # fmt: skip
+    _demand_classes(sample, data.palette)
+    return sample
+
+
+def _is_bytes(array: Any, ndim: int) -> bool:
+    return isinstance(array, np.ndarray) and array.dtype == np.uint8 and array.ndim == ndim
+
+
+def _kind(array: Any) -> str:
+    return f"{array.shape} {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+
+
+def _demand_classes(sample: Sample, palette: Palette) -> None:
+    labels, void = sample.labels, palette.ignore_label
+    if labels.max() < palette.num_classes:
+        return
+    wrong = labels >= palette.num_classes
+    if void is not None:
+        wrong &= labels != void
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        allowed = f"0..{palette.num_classes - 1}" + ("" if void is None else f", void {void}")
+        raise DataError(f"{sample.name}: label {labels[row, column]} at row {row}, column {column} "
+                        f"(allowed {allowed}). Correct the labels, or the palette")  # fmt: skip

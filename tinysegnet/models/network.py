@@ -41,6 +41,7 @@ class Network:
 
         training: batch statistics are used and updated, and everything backward needs is kept.
         """
+        self._demand_floats("pictures (N, H, W, 3)", x)
         if x.ndim != 4 or x.shape[3] != 3 or 0 in x.shape:
             raise ShapeError(f"a network takes pictures (N, H, W, 3), got {x.shape}")
         if not training and not sample:
@@ -70,11 +71,17 @@ class Network:
         input_gradient=False saves the work for the gradient of the picture, which training does not need, and
         returns None.
         """
+        self._demand_floats("the gradient of its logits (N, H, W, num_classes)", dlogits)
         first = 0 if input_gradient else next(i for i, step in enumerate(self.steps) if step.params)
         dout: Any = dlogits
         for step in reversed(self.steps[first + 1 :]):
             dout = step.backward(dout)
         return self.steps[first].backward(dout, input_gradient=input_gradient)
+
+    def _demand_floats(self, what: str, array: Any) -> None:
+        if not isinstance(array, np.ndarray) or array.dtype != self.dtype:
+            got = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+            raise ShapeError(f"a network takes {what}, an array of {self.dtype}, got {got}")
 
     def named_parameters(self) -> Iterator[tuple[str, np.ndarray]]:
         """("encoder1.conv1.weight", array), ...: the arrays themselves, to be updated in place."""

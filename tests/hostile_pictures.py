@@ -1,0 +1,183 @@
+"""Pictures and label maps made to do harm.
+
+REFUSED by every reader; HARMLESS, so they are pictures, if strange ones; EITHER, as the decoder likes.
+"""
+
+import struct
+import zipfile
+import zlib
+from io import BytesIO
+
+from folder_samples import H, W, label_map, picture
+from hostile_samples import (
+    BOMB,
+    INDEXED,
+    PALETTE,
+    RGB,
+    SIGNATURE,
+    chunk,
+    chunks_of,
+    encoded,
+    exif,
+    grey,
+    header,
+    indexed,
+    jpeg,
+    patched,
+    png,
+    rows,
+    segment,
+    with_segment,
+    without,
+)
+from PIL import Image
+
+ORIENTATION, X_RESOLUTION, EXIF_IFD = 0x0112, 0x011A, 0x8769
+APP1, APP2, SOF0, SOF2, SOF9, DHT, DQT, DRI = 0xE1, 0xE2, 0xC0, 0xC2, 0xC9, 0xC4, 0xDB, 0xDD
+
+SOUND = encoded(picture())
+JPEG = jpeg()
+PROGRESSIVE = jpeg(progressive=True)
+
+
+def at(kind, offset):
+    """The sound PNG cut off `offset` bytes after the name of a chunk."""
+    return SOUND[: SOUND.index(kind) + 4 + offset]
+
+
+def many_scans(count, side=6000):
+    """A progressive JPEG of few bytes whose last scan, over all of its pixels, comes again and again."""
+    data = encoded(Image.new("L", (side, side)), "JPEG", progressive=True)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + last * count + data[-2:]
+
+
+def zipped():
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("x.png", SOUND)
+    return buffer.getvalue()
+
+
+def in_other_formats():
+    image = Image.fromarray(label_map())
+    for kind in ("TIFF", "GIF", "BMP", "WEBP", "ICO", "PPM", "PDF"):
+        yield f"{kind} called .png", encoded(image, kind)
+
+
+REFUSED = {
+    "empty": b"",
+    "one byte": b"\x89",
+    "text": b"nothing to see here\n" * 100,
+    "zeros": bytes(10_000),
+    "an SVG called .png": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="6"/>',
+    "a zip called .png": zipped(),
+    **dict(in_other_formats()),
+    "PNG: nothing but the signature": SIGNATURE,
+    "PNG: cut in the length of IHDR": SOUND[:10],
+    "PNG: cut in IHDR": at(b"IHDR", 5),
+    "PNG: cut in the CRC of IHDR": at(b"IHDR", 15),
+    "PNG: cut after IHDR": at(b"IHDR", 17),
+    "PNG: cut before the pixels": at(b"IDAT", 0),
+    "PNG: cut in the pixels": at(b"IDAT", 60),
+    "PNG: wrong CRC of IHDR": png(chunk(b"IHDR", chunks_of(SOUND)[0][1], crc=0), rows(3 * W)),
+    "PNG: wrong CRC of a critical chunk": indexed(chunk(b"PLTE", bytes(9), crc=0)),
+    "PNG: no IHDR": png(rows()),
+    "PNG: a short IHDR": png(chunk(b"IHDR", bytes(5)), rows()),
+    "PNG: width 0": grey(width=0),
+    "PNG: height 0": grey(height=0),
+    "PNG: width 2^31": grey(width=1 << 31),
+    "PNG: 2^32 - 1 wide and high": grey(width=(1 << 32) - 1, height=(1 << 32) - 1),
+    "PNG: 30000 x 30000": grey(width=30_000, height=30_000),
+    "PNG: 7000 x 7000, allowed but not there": grey(width=7000, height=7000),
+    "PNG: 9 x 4000000, nearly all missing": png(header(9, 4_000_000), rows()),
+    "PNG: depth 3": grey(depth=3),
+    "PNG: depth 0": grey(depth=0),
+    "PNG: colour type 5": grey(color=5),
+    "PNG: indexed with 16 bits": png(header(depth=16, color=INDEXED), PALETTE, rows(2 * W)),
+    "PNG: filtering 9": grey(filtering=9),
+    "PNG: no pixels": png(header()),
+    "PNG: empty pixels": png(header(), chunk(b"IDAT")),
+    "PNG: pixels of garbage": png(header(), chunk(b"IDAT", bytes(range(256)))),
+    "PNG: a checksum of the pixels, and nothing more": png(header(), chunk(b"IDAT", b"\x78\x9c\x03\0\0\0\0\x01")),
+    "PNG: rows of filter 9": png(header(), chunk(b"IDAT", zlib.compress(b"\x09" * (H * (W + 1))))),
+    "PNG: a chunk of 2^31 - 1 bytes": png(header(), chunk(b"IDAT", length=(1 << 31) - 1), rows()),
+    "PNG: a chunk of 2^32 - 1 bytes": png(header(), chunk(b"teXt", length=(1 << 32) - 1), rows()),
+    "PNG: a bomb in a text": grey(chunk(b"zTXt", b"Comment\0\0" + BOMB)),
+    "PNG: a bomb in an international text": grey(chunk(b"iTXt", b"Comment\0\x01\0\0\0" + BOMB)),
+    "PNG: a bomb in a colour profile": grey(chunk(b"iCCP", b"profile\0\0" + BOMB)),
+    "PNG: 100 texts of 1 MB": grey(*[chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_000_000)))] * 100),
+    "PNG: 16-bit colours": png(header(depth=16, color=RGB), rows(6 * W)),
+    "PNG: interlace 7": grey(interlace=7),
+    "PNG: indexed, 300 colours": indexed(chunk(b"PLTE", bytes(900))),
+    "PNG: grey, transparency of one byte": grey(chunk(b"tRNS", b"\1")),
+    "JPEG: nothing but its mark": JPEG[:2],
+    "JPEG: nothing but a beginning": JPEG[:20],
+    "JPEG: cut before the scan": JPEG[: JPEG.index(b"\xff\xda")],
+    "JPEG: cut in the scan": JPEG[: -len(JPEG) // 4],
+    "JPEG: no end": JPEG[:-2],
+    "JPEG: no size": without(JPEG, SOF0),
+    "JPEG: no quantisation": without(JPEG, DQT),
+    "JPEG: 0 lines": patched(JPEG, SOF0, 1, struct.pack(">H", 0)),
+    "JPEG: 0 columns": patched(JPEG, SOF0, 3, struct.pack(">H", 0)),
+    "JPEG: 65535 x 65535": patched(JPEG, SOF0, 1, b"\xff" * 4),
+    "JPEG: 0 components": patched(JPEG, SOF0, 5, b"\0"),
+    "JPEG: 12 bits": patched(JPEG, SOF0, 0, b"\x0c"),
+    "JPEG: sampling 15 x 15": patched(JPEG, SOF0, 7, b"\xff"),
+    "JPEG: a Huffman table of nonsense": patched(JPEG, DHT, 1, b"\xff" * 16),
+    "JPEG: a segment of length 0": with_segment(JPEG, DRI, b"", length=0),
+    "JPEG: no end of a segment": with_segment(JPEG, APP1, b"Exif\0\0", length=65535),
+    "JPEG: 3000 scans of 36 Mpx": many_scans(3000),
+}
+
+AFTER_ONE_ENTRY = 8 + 2 + 12 + 4  # where `exif` puts zeros
+EXIF = {
+    "upright 0": exif((ORIENTATION, 3, 1, 0)),
+    "upright 9": exif((ORIENTATION, 3, 1, 9)),
+    "upright 65535": exif((ORIENTATION, 3, 1, 65535)),
+    "upright as text": exif((ORIENTATION, 2, 4, int.from_bytes(b"six\0", "little"))),
+    "upright 0/0": exif((ORIENTATION, 5, 1, AFTER_ONE_ENTRY)),
+    "upright as 2^32 - 1 numbers": exif((ORIENTATION, 3, (1 << 32) - 1, 0)),
+    "upright of an unknown type": exif((ORIENTATION, 99, 1, 6)),
+    "0/0 pixels an inch": exif((X_RESOLUTION, 5, 1, AFTER_ONE_ENTRY)),
+    "a directory in itself": exif((EXIF_IFD, 4, 1, 8), next_ifd=8),
+    "60000 entries that are not there": b"Exif\0\0II*\0" + struct.pack("<IH", 8, 60_000),
+    "garbage": b"Exif\0\0" + bytes(range(256)) * 100,
+}
+HARMLESS = {
+    "PNG": SOUND,
+    "PNG: another file behind its end": SOUND + zipped(),
+    "PNG: 10000 empty chunks": grey(*[chunk(b"abCd")] * 10_000),
+    "PNG: a bomb in its pixels": png(header(), chunk(b"IDAT", BOMB)),
+    "PNG: interlaced": png(header(interlace=1), chunk(b"IDAT", zlib.compress(bytes(H * W + 20)))),
+    "PNG: indexed, past the palette": png(
+        header(color=INDEXED), chunk(b"PLTE", bytes(6)), chunk(b"IDAT", zlib.compress(b"\0\5\6\7\5\6\7\5\6\7" * H))
+    ),
+    "PNG: indexed, transparent": indexed(PALETTE, chunk(b"tRNS", bytes(12))),
+    "PNG: indexed, 1000 transparent colours": indexed(PALETTE, chunk(b"tRNS", bytes(1000))),
+    "PNG: grey, transparent 65535": grey(chunk(b"tRNS", b"\xff\xff")),
+    "PNG: animated": encoded(Image.new("L", (W, H)), save_all=True, append_images=[Image.new("L", (W, H), 1)] * 20),
+    "PNG: 2^31 frames": grey(chunk(b"acTL", struct.pack(">II", 1 << 31, 0))),
+    "PNG: 16 Mpx of nothing": png(header(4000, 4000), rows(4000, 4000)),
+    "PNG: 12 Mpx of a colour that is no class's": png(
+        header(4000, 3000, color=RGB), chunk(b"IDAT", zlib.compress((b"\0" + b"\1\2\3" * 4000) * 3000))
+    ),
+    "JPEG": JPEG,
+    "JPEG: progressive": PROGRESSIVE,
+    "JPEG: CMYK": encoded(Image.new("CMYK", (W, H)), "JPEG"),
+    "JPEG: 1000 comments": JPEG[:2] + segment(0xFE, b"hello") * 1000 + JPEG[2:],
+    "JPEG: a restart interval of 1": with_segment(JPEG, DRI, b"\0\1"),
+    "JPEG: a colour profile of nonsense": with_segment(JPEG, APP2, b"ICC_PROFILE\0\xff\xff" + bytes(100)),
+    **{f"JPEG: EXIF, {name}": with_segment(JPEG, APP1, body) for name, body in EXIF.items()},
+    **{f"PNG: EXIF, {name}": grey(chunk(b"eXIf", body[6:])) for name, body in EXIF.items()},
+}
+EITHER = {
+    "PNG: a row too few": png(header(), rows(count=H - 1)),
+    "PNG: compression 9": grey(compression=9),
+    "PNG: no end": png(header(), rows(), end=b""),
+    "PNG: indexed, no palette": indexed(),
+    "PNG: indexed, a palette of 10 bytes": indexed(chunk(b"PLTE", bytes(10))),
+    "JPEG: no Huffman tables": without(JPEG, DHT),
+    "JPEG: said to be arithmetically coded": JPEG.replace(bytes([0xFF, SOF0]), bytes([0xFF, SOF9])),
+    "JPEG: said to be progressive": JPEG.replace(bytes([0xFF, SOF0]), bytes([0xFF, SOF2])),
+}
