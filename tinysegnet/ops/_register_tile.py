@@ -18,9 +18,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._vectors import I64, Vectors, lanes
+from ._vectors import I64, Vectors
 
-__all__ = ["ROWS", "lanes", "tiles"]
+__all__ = ["ROWS", "tiles"]
 
 ROWS = 6
 

@@ -6,19 +6,30 @@ Vectors are as wide as the processor has them: AVX-512 64 bytes, AVX 32, and 16 
 from __future__ import annotations
 
 import llvmlite.binding
+import numba
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["I32", "I64", "Vectors", "lanes"]
+__all__ = ["I32", "I64", "MOST_VECTORS", "Vectors", "lanes"]
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
+def _features() -> set[str]:
+    """What numba compiles for: the host, or what NUMBA_CPU_FEATURES says instead."""
+    if numba.config.CPU_FEATURES:
+        return {word[1:] for word in numba.config.CPU_FEATURES.split(",") if word.startswith("+")}
+    return {name for name, present in llvmlite.binding.get_host_cpu_features().items() if present}
+
+
 def _vector_bytes() -> int:
-    features = llvmlite.binding.get_host_cpu_features()
-    return 64 if features.get("avx512f") else 32 if features.get("avx") else 16
+    return 64 if "avx512f" in _features() else 32 if "avx" in _features() else 16
+
+
+# Of a register tile's row: 6 rows of 4 vectors need 24 of AVX-512's or NEON's 32 registers; AVX has 16.
+MOST_VECTORS = 2 if "avx" in _features() and "avx512f" not in _features() else 4
 
 
 def _lanes(dtype: types.Float) -> int:

@@ -10,7 +10,7 @@ may even overlap.
     b[k, c]   is  b_flat[b_start + k * b_row + c]
     out[r, c] is  out_flat[out_start + r * out_row + c]
 
-Why it is fast: a tile of 6 rows x 4 vectors of `out` stays in registers while k runs. Each step loads one row of `b`
+Why it is fast: a tile of 6 rows x 4 vectors (2 on AVX2) of `out` stays in registers while k runs. Each step loads one row of `b`
 (4 vectors) and multiplies each by 6 numbers of `a`: 24 multiply-adds for 10 loads, so the multipliers set the pace
 and not the memory. Vectors are as wide as the processor has them; columns past the edge are masked off.
 """
@@ -39,7 +39,8 @@ def multiply_numpy(
 if not JIT:
     multiply = multiply_numpy
 else:
-    from ._register_tile import ROWS, lanes, tiles
+    from ._register_tile import ROWS, tiles
+    from ._vectors import MOST_VECTORS, lanes
 
     tile1, tile2, tile3, tile4 = tiles
 
@@ -47,8 +48,8 @@ else:
     def multiply(a, a_start, a_row, a_step, b, b_start, b_row, out, out_start, out_row, rows, cols, inner, accumulate):
         """One thread's work: callers put it inside their own parallel loop."""
         width = lanes(out)
-        for c in range(0, cols, 4 * width):
-            vectors = (min(4 * width, cols - c) + width - 1) // width
+        for c in range(0, cols, MOST_VECTORS * width):
+            vectors = (min(MOST_VECTORS * width, cols - c) + width - 1) // width
             for r in range(0, rows, ROWS):
                 a_tile, b_tile, out_tile = a_start + r * a_row, b_start + c, out_start + r * out_row + c
                 here = (a, a_tile, a_row, a_step, b, b_tile, b_row, out, out_tile, out_row)
