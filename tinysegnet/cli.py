@@ -15,8 +15,8 @@ from typing import Annotated, Any
 import tyro
 
 from . import backend
-from .commands import checking, datasets, export, options, pictures, predicting, setup, training
-from .errors import DataError, NonFiniteError, TinySegNetError
+from .commands import benching, checking, datasets, export, options, pictures, predicting, setup, training
+from .errors import DataError, MeasurementError, NonFiniteError, TinySegNetError
 from .train import recipe_for
 
 __all__ = ["main"]
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             raise
         print(f"error: {_in_one_line(error)}", file=sys.stderr)
-        return 1 if isinstance(error, (NonFiniteError, OSError)) else 2
+        return 1 if isinstance(error, (NonFiniteError, MeasurementError, OSError)) else 2
     except Exception as error:  # nobody should meet one, but who does is told in a line, too
         if debug:
             raise
@@ -69,6 +69,8 @@ def _parse(arguments: list[str]) -> Any:
         | Annotated[export.Export, tyro.conf.subcommand("export")]
         | Annotated[checking.Gradcheck, tyro.conf.subcommand("gradcheck")]
         | Annotated[checking.Summary, tyro.conf.subcommand("summary")]
+        | Annotated[benching.Bench, tyro.conf.subcommand("bench")]
+        | Annotated[benching.Profile, tyro.conf.subcommand("profile")]
         | Annotated[pictures.Data, tyro.conf.subcommand("data")]
         | Annotated[setup.Doctor, tyro.conf.subcommand("doctor")]
         | Annotated[setup.Warmup, tyro.conf.subcommand("warmup")]
