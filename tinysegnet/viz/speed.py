@@ -9,19 +9,14 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
-from matplotlib.transforms import Bbox
 
-from .curves import inches, shortened
+from .curves import inches, shortened, spread
 from .figures import LIGHT, Theme, new_figure, style_axes
 
 __all__ = ["Dot", "profile_figure", "roofline_figure"]
 
 WINOGRAD = 4  # F(4x4, 3x3) multiplies 36 times where the definition does 144 times
-FAR = 14  # pixels from a dot to its name that need a line
-ANGLES = np.radians([0, 180, 25, -25, 155, -155, 50, -50, 130, -130, 70, -70, 110, -110, 90, -90])
-DIRECTIONS = np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1)
 KINDS = {"convolution": "mIoU", "network": "loss", "memory": "G"}  # the theme's colour of each
 
 
@@ -52,10 +47,11 @@ def roofline_figure(
     xs = [dot.intensity for dot in dots] or [1.0]
     limits = (min(0.25, min(xs) / 1.7), max(200.0, max(xs) * 2))
     _scale_logarithmically(axes, limits, _heights(dots, product, copy), theme)
-    taken = _draw_roofs(axes, product / 1e9, copy / 1e9, limits, theme)
+    _draw_roofs(axes, product / 1e9, copy / 1e9, limits, theme)
     for dot in dots:
         _draw_dot(axes, dot, theme)
-    _draw_names(axes, dots, taken, theme)
+    for memory in (True, False):
+        _hang_names(axes, [dot for dot in dots if (dot.kind == "memory") == memory], theme)
     _explain_marks(axes, dots, theme)
     return figure
 
@@ -63,7 +59,7 @@ def roofline_figure(
 def _heights(dots: Sequence[Dot], product: float, copy: float) -> tuple[float, float]:
     rates = [rate / 1e9 for dot in dots for rate in (dot.rate, dot.peer) if rate]
     top = max([WINOGRAD * product / 1e9, *rates])
-    return min([copy / 4e9, *rates]) / 2, top * 2
+    return min([copy / 4e9, *rates]) / 15, top * 1.6  # below: room for names
 
 
 def _scale_logarithmically(axes: Axes, x: tuple[float, float], y: tuple[float, float], theme: Theme) -> None:
@@ -77,28 +73,23 @@ def _scale_logarithmically(axes: Axes, x: tuple[float, float], y: tuple[float, f
     axes.set_ylabel("GFLOP/s", labelpad=2, **style)
 
 
-def _draw_roofs(axes: Axes, product: float, copy: float, x: tuple[float, float], theme: Theme) -> list[Bbox]:
-    """-> what they and their names cover."""
-    for roof, dashes in ((product, "solid"), (WINOGRAD * product, (0, (5, 3)))):
-        ridge = roof / copy
-        axes.plot([ridge, x[1]], [roof, roof], color=theme.muted, linewidth=1.4, linestyle=dashes, zorder=1)
-    axes.plot([x[0], WINOGRAD * product / copy], [x[0] * copy, WINOGRAD * product], color=theme.muted, linewidth=1.4,
-              zorder=1)  # fmt: skip
+def _draw_roofs(axes: Axes, product: float, copy: float, x: tuple[float, float], theme: Theme) -> None:
+    top = WINOGRAD * product
+    line: dict[str, Any] = {"color": theme.muted, "linewidth": 1.4, "zorder": 1}
+    axes.plot([x[0], top / copy], [x[0] * copy, top], **line)
+    axes.plot([product / copy, x[1]], [product, product], **line)
+    axes.plot([top / copy, x[1]], [top, top], linestyle=(0, (5, 3)), **line)
     style: dict[str, Any] = {"fontsize": 9, "color": theme.muted, "textcoords": "offset points", "va": "bottom"}
-    names = [
-        axes.annotate(f"products {product:.0f} GFLOP/s", (product / copy, product), (28, 3), **style),
-        axes.annotate(f"Winograd F(4x4,3x3): 4 times as much, {WINOGRAD * product:.0f}", (x[1], WINOGRAD * product),
-                      (-4, 3), ha="right", **style),
-        _along_the_slope(axes, f"memory {copy:.1f} GB/s", x[0] * 1.6, copy, style),
-    ]  # fmt: skip
-    lines = [axes.transData.transform(np.asarray(line.get_xydata())) for line in axes.lines]
-    return [*(name.get_window_extent() for name in names), *(box for line in lines for box in _points(*line))]
-
-
-def _along_the_slope(axes: Axes, text: str, x: float, copy: float, style: dict[str, Any]) -> Any:
-    (x0, y0), (x1, y1) = axes.transData.transform([(x, x * copy), (2 * x, 2 * x * copy)])
+    axes.annotate(f"products {product:.0f} GFLOP/s", (product / copy, product), (28, 3), **style)
+    axes.annotate(
+        f"Winograd F(4x4,3x3), a quarter of the products: {top:.0f}", (x[1], top), (-4, 3), ha="right", **style
+    )
+    (x0, y0), (x1, y1) = axes.transData.transform([(1, copy), (2, 2 * copy)])
     angle = float(np.degrees(np.arctan2(y1 - y0, x1 - x0)))
-    return axes.annotate(text, (x, x * copy), (-3, 4), rotation=angle, rotation_mode="anchor", **style)
+    slope = x[0] * 1.6
+    axes.annotate(
+        f"memory {copy:.1f} GB/s", (slope, slope * copy), (-3, 4), rotation=angle, rotation_mode="anchor", **style
+    )
 
 
 def _draw_dot(axes: Axes, dot: Dot, theme: Theme) -> None:
@@ -109,53 +100,20 @@ def _draw_dot(axes: Axes, dot: Dot, theme: Theme) -> None:
     axes.plot(dot.intensity, dot.rate / 1e9, "o", markersize=6.5, color=color, zorder=4)
 
 
-def _draw_names(axes: Axes, dots: Sequence[Dot], taken: list[Bbox], theme: Theme) -> None:
-    """Each name beside its dot, at the nearest place where nothing else is; a thin line to it where that is far."""
-    taken, written = [*taken, *(box for dot in dots for box in _marks(axes, dot))], []
-    for dot in sorted(dots, key=lambda dot: -dot.rate):
-        style: dict[str, Any] = {"transform": None, "color": getattr(theme, KINDS[dot.kind])}
-        at = axes.transData.transform((dot.intensity, dot.rate / 1e9))
-        text = axes.text(0, 0, dot.name, fontsize=8.5, va="bottom", parse_math=False, zorder=5, **style)
-        box, line = _free_place(at, text.get_window_extent(), taken, written, axes.get_window_extent())
-        text.set_position((box.x0, box.y0))
-        if line:
-            axes.add_artist(
-                Line2D(*zip(at, np.clip(at, box.min, box.max), strict=True), linewidth=0.7, alpha=0.7, **style)
-            )
-        written += [box, *line]
-
-
-def _marks(axes: Axes, dot: Dot) -> list[Bbox]:
-    """What a dot, its peer and the line between them cover."""
-    rates = [rate / 1e9 for rate in (dot.rate, dot.peer) if rate]
-    ends = axes.transData.transform([(dot.intensity, rate) for rate in rates])
-    return [*(Bbox([end - 6, end + 6]) for end in ends), Bbox([ends.min(0) - 2, ends.max(0) + 2])]
-
-
-def _points(begin: np.ndarray, end: np.ndarray) -> list[Bbox]:
-    """Small boxes along a line."""
-    steps = np.linspace(0, 1, 2 + int(np.hypot(*(end - begin)) / 5))
-    return [Bbox([begin + t * (end - begin) - 1, begin + t * (end - begin) + 1]) for t in steps]
-
-
-def _free_place(
-    at: np.ndarray, box: Bbox, taken: Sequence[Bbox], written: Sequence[Bbox], inside: Bbox
-) -> tuple[Bbox, list[Bbox]]:
-    """Where a name of the size of `box` fits, and the line to it, empty if it is near; tries all around, near first.
-
-    taken: what the name must not cover; written: names and lines, which the line must not cross either.
-    """
-    for radius in range(9, 260, 6):
-        for x, y in at + radius * DIRECTIONS:
-            left = x if x > at[0] - 1 else x - box.width
-            place = Bbox.from_bounds(left, y - box.height / 2, box.width, box.height)
-            end = np.clip(at, place.min, place.max)
-            line = _points(at, end)[3:] if np.hypot(*(end - at)) > FAR else []
-            within = (place.min > inside.min).all() and (place.max < inside.max).all()
-            crossed = any(point.count_overlaps(written) for point in line)
-            if within and not crossed and not place.padded(1.5).count_overlaps([*taken, *written]):
-                return place, line
-    return Bbox.from_bounds(at[0] + 9, at[1] - box.height / 2, box.width, box.height), []
+def _hang_names(axes: Axes, dots: Sequence[Dot], theme: Theme) -> None:
+    """The names in a row below the dots, in the order of the dots, as far apart as they must: lines never cross."""
+    if not dots:
+        return
+    dots = sorted(dots, key=lambda dot: dot.intensity)
+    to_inches = axes.transData + axes.get_figure(root=True).dpi_scale_trans.inverted()  # type: ignore[union-attr]
+    lowest = to_inches.transform([(dot.intensity, min(dot.rate, dot.peer or dot.rate) / 1e9) for dot in dots])
+    row, width = lowest[:, 1].min() - 0.3, axes.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
+    for dot, (x, y), to in zip(dots, lowest, spread(list(lowest[:, 0] / width), 0.19 / width), strict=True):
+        color, to = getattr(theme, KINDS[dot.kind]), to * width
+        line = to_inches.inverted().transform([(x, y - 0.05), (x, row + 0.16), (to, row)])
+        axes.plot(*line.T, color=color, linewidth=0.6, alpha=0.5, zorder=1)
+        axes.annotate(dot.name, line[-1], (1, -4), textcoords="offset points", rotation=-50, rotation_mode="anchor",
+                      va="center", fontsize=8.5, color=color, parse_math=False)  # fmt: skip
 
 
 def _explain_marks(axes: Axes, dots: Sequence[Dot], theme: Theme) -> None:
