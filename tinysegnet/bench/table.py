@@ -12,7 +12,7 @@ from .measure import Plan, Result
 __all__ = ["as_json", "facts_line", "head", "notes", "row"]
 
 # title, width; the columns of PyTorch only when it is measured
-COLUMNS = [("work", 21), ("ms", 8), ("PyTorch", 8), ("ratio", 6), ("layout", 13), ("speed", 12), ("of peak", 7),
+COLUMNS = [("work", 21), ("ms", 8), ("PyTorch", 8), ("ratio", 6), ("layout", 13), ("speed", 12), ("peak", 5),
            ("error", 7), ("PyTorch", 7), ("MB", 6), ("PyTorch", 7), ("", 9)]  # fmt: skip
 OURS_ALONE = (0, 1, 5, 6, 7, 9, 11)
 LEFT = (0, 4, 11)
