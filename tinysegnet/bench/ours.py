@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend, ops, optim
-from ..models import build
+from ..models import Network, build
 from .works import Work
 
 __all__ = ["draw", "outputs", "picture_and_labels", "prepare"]
@@ -99,8 +99,15 @@ def _loss(work: Work, dtype: str) -> Callable[[], Any]:
     return run
 
 
-def _train(work: Work, dtype: str) -> Callable[[], Any]:
+def _network(work: Work, dtype: str) -> Network:
+    """Its weights are float32 numbers in float64, too, or the reference would be another network."""
     model = build(work.model, CLASSES, dtype=dtype)
+    model.load_state(build(work.model, CLASSES).state())
+    return model
+
+
+def _train(work: Work, dtype: str) -> Callable[[], Any]:
+    model = _network(work, dtype)
     optimizer = optim.SGD(model, learning_rate=0.01, momentum=0.9)
     pictures, labels = picture_and_labels(work.shape)
 
@@ -115,6 +122,6 @@ def _train(work: Work, dtype: str) -> Callable[[], Any]:
 
 
 def _infer(work: Work, dtype: str) -> Callable[[], Any]:
-    model = build(work.model, CLASSES, dtype=dtype)
+    model = _network(work, dtype)
     pictures = picture_and_labels(work.shape)[0]
     return lambda: {"logits": model.forward(pictures)}
