@@ -45,7 +45,7 @@ def roofline_figure(
     style_axes(axes, theme, "Roofline", subtitle)
     axes.grid(axis="x", color=theme.grid, linewidth=0.8)
     xs = [dot.intensity for dot in dots] or [1.0]
-    limits = (min(0.25, min(xs) / 1.7), max(200.0, max(xs) * 2))
+    limits = (min(0.25, min(xs) / 1.7), max(200.0, max(xs) * 2.8))
     _scale_logarithmically(axes, limits, _heights(dots, product, copy), theme)
     _draw_roofs(axes, product / 1e9, copy / 1e9, limits, theme)
     for dot in dots:
@@ -59,7 +59,7 @@ def roofline_figure(
 def _heights(dots: Sequence[Dot], product: float, copy: float) -> tuple[float, float]:
     rates = [rate / 1e9 for dot in dots for rate in (dot.rate, dot.peer) if rate]
     top = max([WINOGRAD * product / 1e9, *rates])
-    return min([copy / 4e9, *rates]) / 15, top * 1.6  # below: room for names
+    return min([copy / 4e9, *rates]) / 20, top * 1.6  # below: room for names
 
 
 def _scale_logarithmically(axes: Axes, x: tuple[float, float], y: tuple[float, float], theme: Theme) -> None:
