@@ -21,6 +21,7 @@ FLOORS = [
     {"pretrained"},
     {"runs", "signals"},
     {"train"},
+    {"bench"},
     {"commands"},
     {"cli"},
 ]

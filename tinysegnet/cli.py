@@ -16,9 +16,9 @@ from typing import Annotated, Any, Union
 import tyro
 
 from . import backend
-from .commands import checking, datasets, export, options, pictures, predicting, setup, training
+from .commands import benching, checking, datasets, export, options, pictures, predicting, setup, training
 from .commands.usage import demand_alone, demand_command, demand_options, one_line_errors, options_of
-from .errors import DataError, NonFiniteError, TinySegNetError
+from .errors import DataError, MeasurementError, NonFiniteError, TinySegNetError
 from .train import recipe_for
 
 __all__ = ["main"]
@@ -55,7 +55,7 @@ def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
 def _explain(error: Exception) -> tuple[str, int]:
     """What to say, and the exit code."""
     if isinstance(error, TinySegNetError):
-        return str(error), 1 if isinstance(error, NonFiniteError) else 2
+        return str(error), 1 if isinstance(error, (NonFiniteError, MeasurementError)) else 2
     if isinstance(error, MemoryError):
         return f"not enough memory {error}. Choose a smaller --size, --batch-size or --width", 1
     if not isinstance(error, OSError):  # nobody should meet one, but who does is told in a line, too
@@ -78,6 +78,8 @@ COMMANDS: dict[str, Any] = {
     "gradcheck": checking.Gradcheck,
     "summary": checking.Summary,
     "data": pictures.Data,
+    "bench": benching.Bench,
+    "profile": benching.Profile,
     "doctor": setup.Doctor,
     "warmup": setup.Warmup,
 }

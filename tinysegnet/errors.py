@@ -3,6 +3,7 @@
 __all__ = [
     "CheckpointError",
     "DataError",
+    "MeasurementError",
     "NonFiniteError",
     "SettingError",
     "ShapeError",
@@ -33,6 +34,10 @@ class CheckpointError(TinySegNetError, ValueError):
 
 class NonFiniteError(TinySegNetError, ArithmeticError):
     """A loss or a gradient became NaN or infinite during training."""
+
+
+class MeasurementError(TinySegNetError, RuntimeError):
+    """A benchmark could not be carried out: a process that measures failed or ended."""
 
 
 class StateError(TinySegNetError, RuntimeError):

@@ -1,6 +1,7 @@
 """A work, ready to run with tinysegnet: `prepare(work)` -> a function of no arguments that does it once.
 
-Inputs come from generators with fixed seeds, so that every side computes with the same numbers.
+Inputs come from generators with fixed seeds, so that every side computes with the same numbers. In float64, and with
+the NumPy pairs, the same functions give the reference where there is no PyTorch.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend, ops, optim
-from ..models import build
+from ..models import Network, build
 from .works import Work
 
 __all__ = ["draw", "outputs", "picture_and_labels", "prepare"]
@@ -31,22 +32,27 @@ def picture_and_labels(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     return pictures, rng.integers(0, CLASSES, shape[:3]).astype(np.uint8)
 
 
-def prepare(work: Work) -> Callable[[], Any]:
+def prepare(work: Work, dtype: str = "float32") -> Callable[[], Any]:
     """-> a function that does the work once and returns what `outputs` wants to see."""
     backend.keep_freed_memory()
     return {"conv": _conv, "batchnorm_relu": _batchnorm_relu, "pool_unpool": _pool_unpool, "loss": _loss,
-            "train": _train, "infer": _infer}[work.kind](work)  # fmt: skip
+            "train": _train, "infer": _infer}[work.kind](work, dtype)  # fmt: skip
 
 
-def outputs(work: Work) -> dict[str, np.ndarray]:
-    """Do the work once; -> its results by name, to be compared with another side's."""
-    return {name: np.array(array) for name, array in prepare(work)().items() if array is not None}
+def outputs(work: Work, dtype: str = "float32") -> dict[str, np.ndarray]:
+    """Do the work; -> its results by name, to be compared with another side's.
+
+    A training is done twice: the loss of the next step is right only if every gradient and the optimizer were.
+    """
+    run = prepare(work, dtype)
+    found = {name: np.array(array) for name, array in run().items() if array is not None}
+    return found | ({"next loss": np.array(run()["loss"])} if work.kind == "train" else {})
 
 
-def _conv(work: Work) -> Callable[[], Any]:
+def _conv(work: Work, dtype: str) -> Callable[[], Any]:
     C, F, K = work.shape[3], work.features, work.kernel
-    x, weight = draw(work.shape, 1), draw((K, K, C, F), 2, (K * K * C) ** -0.5)
-    bias, dout = draw((F,), 3), draw((*work.shape[:3], F), 4)
+    x, weight = draw(work.shape, 1).astype(dtype), draw((K, K, C, F), 2, (K * K * C) ** -0.5).astype(dtype)
+    bias, dout = draw((F,), 3).astype(dtype), draw((*work.shape[:3], F), 4).astype(dtype)
 
     def run() -> dict[str, Any]:
         out, cache = ops.conv2d_forward(x, weight, bias)
@@ -58,9 +64,10 @@ def _conv(work: Work) -> Callable[[], Any]:
     return run
 
 
-def _batchnorm_relu(work: Work) -> Callable[[], Any]:
+def _batchnorm_relu(work: Work, dtype: str) -> Callable[[], Any]:
     C = work.shape[3]
-    x, gamma, beta, dout = draw(work.shape, 1), 1 + draw((C,), 2, 0.1), draw((C,), 3, 0.1), draw(work.shape, 4)
+    x, dout = draw(work.shape, 1).astype(dtype), draw(work.shape, 4).astype(dtype)
+    gamma, beta = (1 + draw((C,), 2, 0.1)).astype(dtype), draw((C,), 3, 0.1).astype(dtype)
 
     def run() -> dict[str, Any]:
         (out, _, _), cache = ops.batchnorm2d_relu_forward(x, gamma, beta)
@@ -70,8 +77,8 @@ def _batchnorm_relu(work: Work) -> Callable[[], Any]:
     return run
 
 
-def _pool_unpool(work: Work) -> Callable[[], Any]:
-    x, dout = draw(work.shape, 1), draw(work.shape, 4)
+def _pool_unpool(work: Work, dtype: str) -> Callable[[], Any]:
+    x, dout = draw(work.shape, 1).astype(dtype), draw(work.shape, 4).astype(dtype)
 
     def run() -> dict[str, Any]:
         (pooled, indices), pool_cache = ops.max_pool2d_forward(x)
@@ -82,8 +89,8 @@ def _pool_unpool(work: Work) -> Callable[[], Any]:
     return run
 
 
-def _loss(work: Work) -> Callable[[], Any]:
-    logits, labels = draw(work.shape, 1), picture_and_labels(work.shape)[1]
+def _loss(work: Work, dtype: str) -> Callable[[], Any]:
+    logits, labels = draw(work.shape, 1).astype(dtype), picture_and_labels(work.shape)[1]
 
     def run() -> dict[str, Any]:
         loss, cache = ops.softmax_cross_entropy_forward(logits, labels)
@@ -92,8 +99,15 @@ def _loss(work: Work) -> Callable[[], Any]:
     return run
 
 
-def _train(work: Work) -> Callable[[], Any]:
-    model = build(work.model, CLASSES)
+def _network(work: Work, dtype: str) -> Network:
+    """Its weights are float32 numbers in float64, too, or the reference would be another network."""
+    model = build(work.model, CLASSES, dtype=dtype)
+    model.load_state(build(work.model, CLASSES).state())
+    return model
+
+
+def _train(work: Work, dtype: str) -> Callable[[], Any]:
+    model = _network(work, dtype)
     optimizer = optim.SGD(model, learning_rate=0.01, momentum=0.9)
     pictures, labels = picture_and_labels(work.shape)
 
@@ -107,7 +121,7 @@ def _train(work: Work) -> Callable[[], Any]:
     return run
 
 
-def _infer(work: Work) -> Callable[[], Any]:
-    model = build(work.model, CLASSES)
+def _infer(work: Work, dtype: str) -> Callable[[], Any]:
+    model = _network(work, dtype)
     pictures = picture_and_labels(work.shape)[0]
     return lambda: {"logits": model.forward(pictures)}

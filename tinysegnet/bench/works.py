@@ -1,4 +1,4 @@
-"""What is measured: single ops at the sizes SegNet has, and whole networks. Descriptions: nothing is computed here."""
+"""What is measured: single ops at the sizes SegNet has, and whole networks. Descriptions only."""
 
 from __future__ import annotations
 

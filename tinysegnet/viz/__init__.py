@@ -13,11 +13,13 @@ from .matrix import class_histogram_figure, confusion_figure
 from .overlay import colour_map, error_picture, overlay
 from .pictures import labelled_picture, overlays_figure, overlays_picture, show_labels, show_sample
 from .samples import show_batch, show_worst
+from .speed import Dot, profile_figure, roofline_figure
 
 __all__ = [
     "DARK",
     "LIGHT",
     "Animation",
+    "Dot",
     "LivePlot",
     "Theme",
     "class_histogram_figure",
@@ -33,6 +35,8 @@ __all__ = [
     "overlays_picture",
     "per_class_figure",
     "picture_bytes",
+    "profile_figure",
+    "roofline_figure",
     "save_figure",
     "show_batch",
     "show_labels",

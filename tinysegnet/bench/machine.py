@@ -1,0 +1,67 @@
+"""What the machine can do at most, measured: multiply-adds from registers and cache, and copies of memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..backend import kernel, prange
+from ..ops.matmul import multiply
+
+__all__ = ["peaks"]
+
+SAMPLES = 8
+PRODUCT = (48, 64, 192)  # rows, columns, inner: both operands stay in the nearest caches
+COPIED = 32 << 20  # numbers: 128 MB, larger than any cache
+
+
+@kernel
+def _multiply_again(a, b, out, rows, cols, inner, repeats):
+    """One product for each of out's tasks, `repeats` times."""
+    for task in prange(out.size // (rows * cols)):
+        for _ in range(repeats):
+            multiply(a, task * rows * inner, inner, 1, b, task * inner * cols, cols,
+                     out, task * rows * cols, cols, rows, cols, inner, False)  # fmt: skip
+
+
+@kernel
+def _copy(source, target):
+    """target = source, (tasks, n)."""
+    for task in prange(len(source)):
+        target[task] = source[task]
+
+
+def peaks() -> tuple[float, float]:
+    """-> (flops a second of the register-tiled product, bytes read and written a second by a copy), with all threads.
+
+    The best of some samples: a peak is what the machine does when nothing disturbs it.
+    """
+    return _products_a_second(), _copied_a_second()
+
+
+def _products_a_second() -> float:
+    rows, cols, inner = PRODUCT
+    tasks, repeats = backend.threads(), 2000
+    a, b, out = (np.ones(tasks * n, np.float32) for n in (rows * inner, inner * cols, rows * cols))
+    flops = 2 * rows * cols * inner * tasks * repeats
+    return flops / _shortest(_multiply_again, a, b, out, rows, cols, inner, repeats)
+
+
+def _copied_a_second() -> float:
+    source, target = np.ones((2, 4 * backend.threads(), COPIED // (4 * backend.threads())), np.float32)
+    return 2 * source.nbytes / _shortest(_copy, source, target)
+
+
+def _shortest(function: Callable[..., Any], *arguments: Any) -> float:
+    """Seconds of the fastest call but the first, which may compile."""
+    function(*arguments)
+    best = float("inf")
+    for _ in range(SAMPLES):
+        began = time.perf_counter()
+        function(*arguments)
+        best = min(best, time.perf_counter() - began)
+    return best

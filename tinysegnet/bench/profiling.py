@@ -1,0 +1,135 @@
+"""Where the time of a training step goes, and its memory: layer by layer, what Network.forward and backward do."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from .. import backend, ops
+from ..models import Network
+from ..optim import SGD
+
+__all__ = ["Profile", "Row", "profile"]
+
+REPEATS = 5  # timed steps; one before them is not
+HEAD = f"{'layer':<20} {'kind':<15} {'output':<22} {'forward ms':>10} {'backward ms':>11} {'MB kept':>8} {'share':>6}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A layer, the loss or the optimizer. Seconds are medians; kept: bytes that forward holds on to for backward."""
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    forward: float
+    backward: float
+    kept: int
+
+    @property
+    def seconds(self) -> float:
+        """Forward and backward."""
+        return self.forward + self.backward
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The rows in the order of the forward; `print` shows a table."""
+
+    model: str
+    input_shape: tuple[int, ...]
+    threads: int
+    rows: tuple[Row, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Of a step: the sum of the rows."""
+        return sum(row.seconds for row in self.rows)
+
+    @property
+    def title(self) -> str:
+        """For a picture."""
+        return f"A training step of {self.model}: {self.seconds * 1e3:.0f} ms"
+
+    @property
+    def subtitle(self) -> str:
+        """What was measured."""
+        return f"pictures {' x '.join(map(str, self.input_shape))}, {self.threads} threads"
+
+    def bars(self) -> list[tuple[str, float, float]]:
+        """(name, forward, backward) in milliseconds."""
+        return [(row.name, 1e3 * row.forward, 1e3 * row.backward) for row in self.rows]
+
+    def as_json(self) -> str:
+        """One object; seconds and bytes."""
+        layers = [asdict(row) | {"share": row.seconds / self.seconds} for row in self.rows]
+        return json.dumps({"model": self.model, "input_shape": self.input_shape, "threads": self.threads,
+                           "seconds": self.seconds, "layers": layers})  # fmt: skip
+
+    def __str__(self) -> str:
+        lines = [f"{self.title}, {self.subtitle}", "", HEAD, "-" * len(HEAD)]
+        for row in self.rows:
+            shape, kept = " x ".join(map(str, row.output_shape)), f"{row.kept / 1e6:.2f}" if row.kept else ""
+            lines.append(f"{row.name:<20} {row.kind:<15} {shape:<22} {_ms(row.forward):>10} {_ms(row.backward):>11} "
+                         f"{kept:>8} {row.seconds / self.seconds:>6.1%}")  # fmt: skip
+        forward, backward = (sum(getattr(row, name) for row in self.rows) for name in ("forward", "backward"))
+        total = f"{'sum':<59} {_ms(forward):>10} {_ms(backward):>11} {sum(r.kept for r in self.rows) / 1e6:>8.2f}"
+        return "\n".join([*lines, "-" * len(HEAD), total])
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.2f}" if seconds else ""
+
+
+def profile(model: Network, size: tuple[int, int], batch_size: int, repeats: int = REPEATS) -> Profile:
+    """Train on random pictures of `size` (H, W), `repeats` steps, and time every layer; the medians count."""
+    backend.keep_freed_memory()
+    rng, shape = np.random.default_rng(0), (batch_size, *size, 3)
+    pictures = rng.integers(0, 256, shape).astype(np.float32)
+    labels = rng.integers(0, model.num_classes, shape[:3]).astype(np.uint8)
+    optimizer = SGD(model, learning_rate=0.01, momentum=0.9)
+    times = [dict(_step(model, optimizer, pictures, labels)) for _ in range(repeats + 1)][1:]
+    seconds = {key: median(step[key] for step in times) for key in times[0]}
+    return Profile(str(model.config["name"]), shape, backend.threads(), tuple(_rows(model, shape, seconds)))
+
+
+LOSS, OPTIMIZER = "loss", "optimizer"
+Seconds = Iterator[tuple[tuple[str, str], float]]  # (name, "forward" or "backward"), seconds
+
+
+def _step(model: Network, optimizer: SGD, x: Any, labels: np.ndarray) -> Seconds:
+    """As in training: no gradient of the picture."""
+    for step in model.steps:
+        seconds, x = _timed(step.forward, x, training=True)
+        yield (step.name, "forward"), seconds
+    seconds, (_, cache) = _timed(ops.softmax_cross_entropy_forward, x, labels)
+    yield (LOSS, "forward"), seconds
+    seconds, dout = _timed(ops.softmax_cross_entropy_backward, 1.0, cache)
+    yield (LOSS, "backward"), seconds
+    first = next(step for step in model.steps if step.params)
+    for step in reversed(model.steps[model.steps.index(first) :]):
+        seconds, dout = _timed(step.backward, dout, input_gradient=step is not first)
+        yield (step.name, "backward"), seconds
+    yield (OPTIMIZER, "backward"), _timed(optimizer.step)[0]
+
+
+def _timed(function: Callable[..., Any], *arguments: Any, **settings: Any) -> tuple[float, Any]:
+    began = time.perf_counter()
+    result = function(*arguments, **settings)
+    return time.perf_counter() - began, result
+
+
+def _rows(model: Network, pictures: tuple[int, int, int, int], seconds: dict[tuple[str, str], float]) -> Iterator[Row]:
+    """The steps of the network in order, then what is no layer."""
+    summary = {row.name: row for row in model.summary(pictures[1:3], batch_size=pictures[0]).rows}
+    for name, kind in [*((step.name, type(step).__name__) for step in model.steps), (LOSS, ""), (OPTIMIZER, "")]:
+        layer = summary.get(name)
+        forward, backward = (seconds.get((name, way), 0.0) for way in ("forward", "backward"))
+        shape, kept = (layer.output_shape, layer.kept + layer.indices) if layer else ((), 0)
+        yield Row(name, kind, shape, forward, backward, kept)

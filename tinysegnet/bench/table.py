@@ -1,0 +1,87 @@
+"""Results as lines of at most 120 columns, or as one JSON object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from . import costs
+from .measure import Plan, Result
+
+__all__ = ["as_json", "facts_line", "head", "notes", "row"]
+
+# title, width; the columns of PyTorch only when it is measured
+COLUMNS = [("work", 21), ("ms", 8), ("PyTorch", 8), ("ratio", 6), ("layout", 13), ("speed", 12), ("peak", 5),
+           ("error", 7), ("PyTorch", 7), ("MB", 6), ("PyTorch", 7), ("", 9)]  # fmt: skip
+OURS_ALONE = (0, 1, 5, 6, 7, 9, 11)
+LEFT = (0, 4, 11)
+
+
+def facts_line(facts: dict[str, Any], plan: Plan, peaks: tuple[float, float]) -> str:
+    """Versions, processor and what it can do, in two lines."""
+    versions = [f"{name} {facts[name]}" for name in ("tinysegnet", "numpy", "numba", "torch") if name in facts]
+    return (f"{', '.join(versions)}\n{facts['processor']}, {plan.threads} threads; "
+            f"at most {peaks[0] / 1e9:.0f} GFLOP/s in products, {peaks[1] / 1e9:.1f} GB/s in copies")  # fmt: skip
+
+
+def head(plan: Plan) -> str:
+    """Titles and a rule."""
+    titles = _line([title for title, _ in COLUMNS], plan)
+    return f"{titles}\n{'-' * _width(plan)}"
+
+
+def row(result: Result, plan: Plan, peaks: tuple[float, float]) -> str:
+    """One work."""
+    cells = [
+        result.work.name,
+        *(_number(seconds, ".2f" if seconds and seconds < 0.1 else ".1f", 1e3)
+          for seconds in (result.seconds, result.peer_seconds)),
+        _number(result.ratio, ".2f"),
+        result.variant,
+        _speed(result),
+        _number(result.share(*peaks), ".0%"),
+        _number(result.error, ".0e"),
+        _number(result.peer_error, ".0e"),
+        _number(result.bytes, ",.0f", 1e-6),
+        _number(result.peer_bytes, ",.0f", 1e-6),
+        result.verdict,
+    ]  # fmt: skip
+    return _line(cells, plan)
+
+
+def notes(results: Sequence[Result]) -> list[str]:
+    """What does not fit into the table, a line each: wrong results first."""
+    wrong = [f"{r.work.name}: wrong result, so not timed: {r.wrong}" for r in results if r.wrong]
+    return wrong + [f"{r.work.name}: {note}" for r in results for note in r.notes]
+
+
+def as_json(facts: dict[str, Any], plan: Plan, peaks: tuple[float, float], results: Sequence[Result]) -> str:
+    """One object: the machine, the settings, and everything about each work. Times in seconds, sizes in bytes."""
+    machine = {"product_flops_per_second": peaks[0], "copy_bytes_per_second": peaks[1]}
+    works = [{**r.as_dict(), "share_of_peak": r.share(*peaks)} for r in results]
+    return json.dumps({**facts, **vars(plan), **machine, "works": works})
+
+
+def _number(value: float | None, form: str, factor: float = 1) -> str:
+    return "" if value is None else f"{value * factor:{form}}"
+
+
+def _speed(result: Result) -> str:
+    if not result.seconds:
+        return ""
+    if costs.bound_by_memory(result.work):
+        return f"{costs.traffic(result.work) / result.seconds / 1e9:.1f} GB/s"
+    return f"{costs.flops(result.work) / result.seconds / 1e9:.0f} GFLOP/s"
+
+
+def _columns(plan: Plan) -> Sequence[int]:
+    return range(len(COLUMNS)) if plan.against else OURS_ALONE
+
+
+def _width(plan: Plan) -> int:
+    return sum(COLUMNS[i][1] for i in _columns(plan)) + len(_columns(plan)) - 1
+
+
+def _line(cells: Sequence[str], plan: Plan) -> str:
+    return " ".join(f"{cells[i]:{'<' if i in LEFT else '>'}{COLUMNS[i][1]}}" for i in _columns(plan)).rstrip()

@@ -1,0 +1,43 @@
+"""Is what is timed right? Results against the same computation in float64, before any clock runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["BOUNDS", "Check", "distance", "validate"]
+
+# Largest |found - reference| / |reference| (2-norm of the whole array) that float32 may have. One op: rounding grows
+# with the length of the sums, and those of gradients are the longest. Logits of a network: where two pixels of a
+# pooling window are almost equal, rounding makes the other one the largest, and unpooling puts its number elsewhere:
+# one in 10,000 is an error of 1e-2 (PyTorch's own in float32: up to 7e-3). In a loss, a mean, such errors cancel.
+BOUNDS = {"out": 1e-4, "logits": 5e-2, "loss": 1e-3}
+GRADIENT = 1e-3
+
+
+@dataclass(frozen=True)
+class Check:
+    """error: of the worst result, normwise. wrong: what exceeds its bound, in words; empty if nothing does."""
+
+    error: float
+    wrong: str = ""
+
+
+def validate(found: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> Check:
+    """Compare each result with the reference's of the same name."""
+    if missing := set(reference) ^ set(found):
+        return Check(float("nan"), f"only one side has {', '.join(sorted(missing))}")
+    errors = {name: distance(found[name], reference[name]) for name in reference}
+    wrong = [f"{name} is off by {error:.1e}, allowed {BOUNDS.get(name, GRADIENT):.0e}"
+             for name, error in errors.items() if not error <= BOUNDS.get(name, GRADIENT)]  # fmt: skip
+    return Check(float(np.max(list(errors.values()))), "; ".join(wrong))
+
+
+def distance(found: np.ndarray, reference: np.ndarray) -> float:
+    """|found - reference| / |reference|; infinite for another shape, NaN for a NaN."""
+    if found.shape != reference.shape:
+        return float("inf")
+    size = float(np.linalg.norm(reference.ravel()))
+    return float(np.linalg.norm((found - reference).ravel())) / (size or 1.0)

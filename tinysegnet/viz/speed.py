@@ -1,0 +1,172 @@
+"""How fast things are: a roofline of the machine with a dot for each work, and the layers of a step as bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from .curves import inches, shortened, spread
+from .figures import LIGHT, Theme, new_figure, style_axes
+
+__all__ = ["Dot", "profile_figure", "roofline_figure"]
+
+WINOGRAD = 4  # F(4x4, 3x3) multiplies 36 times where the definition does 144 times
+KINDS = {"convolution": "mIoU", "network": "loss", "memory": "G"}  # the theme's colour of each
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A work: flops for each byte of its least traffic, flops a second; peer: another implementation's, or None."""
+
+    name: str
+    intensity: float
+    rate: float
+    kind: str
+    peer: float | None = None
+
+
+def roofline_figure(
+    dots: Sequence[Dot], product: float, copy: float, subtitle: str = "", *, theme: Theme = LIGHT,
+    size: tuple[float, float] = (11.5, 7.0),
+) -> Figure:  # fmt: skip
+    """What the machine can do at most (roofs), and what works reach (dots), by arithmetic intensity.
+
+    product: flops a second of matrix products; copy: bytes a second of memory. A hollow dot is the peer's. Above the
+    roof of products lies what Winograd's way may reach, which multiplies less than is counted.
+    """
+    figure = new_figure(*size, theme)
+    axes = figure.add_axes((0.07, 0.1, 0.9, 0.77))
+    style_axes(axes, theme, "Roofline", subtitle)
+    axes.grid(axis="x", color=theme.grid, linewidth=0.8)
+    xs = [dot.intensity for dot in dots] or [1.0]
+    limits = (min(0.25, min(xs) / 1.7), max(200.0, max(xs) * 2.8))
+    _scale_logarithmically(axes, limits, _heights(dots, product, copy), theme)
+    _draw_roofs(axes, product / 1e9, copy / 1e9, limits, theme)
+    for dot in dots:
+        _draw_dot(axes, dot, theme)
+    for memory in (True, False):
+        _hang_names(axes, [dot for dot in dots if (dot.kind == "memory") == memory], theme)
+    _explain_marks(axes, dots, theme)
+    return figure
+
+
+def _heights(dots: Sequence[Dot], product: float, copy: float) -> tuple[float, float]:
+    rates = [rate / 1e9 for dot in dots for rate in (dot.rate, dot.peer) if rate]
+    top = max([WINOGRAD * product / 1e9, *rates])
+    return min([copy / 4e9, *rates]) / 20, top * 1.6  # below: room for names
+
+
+def _scale_logarithmically(axes: Axes, x: tuple[float, float], y: tuple[float, float], theme: Theme) -> None:
+    axes.set(xscale="log", yscale="log", xlim=x, ylim=y)
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(plain)
+        axis.set_minor_locator(NullLocator())
+    style: dict[str, Any] = {"fontsize": 9, "color": theme.muted}
+    axes.set_xlabel("operations for each byte of the least traffic (flop/B)", labelpad=2, **style)
+    axes.set_ylabel("GFLOP/s", labelpad=2, **style)
+
+
+def _draw_roofs(axes: Axes, product: float, copy: float, x: tuple[float, float], theme: Theme) -> None:
+    top = WINOGRAD * product
+    line: dict[str, Any] = {"color": theme.muted, "linewidth": 1.4, "zorder": 1}
+    axes.plot([x[0], top / copy], [x[0] * copy, top], **line)
+    axes.plot([product / copy, x[1]], [product, product], **line)
+    axes.plot([top / copy, x[1]], [top, top], linestyle=(0, (5, 3)), **line)
+    style: dict[str, Any] = {"fontsize": 9, "color": theme.muted, "textcoords": "offset points", "va": "bottom"}
+    axes.annotate(f"products {product:.0f} GFLOP/s", (product / copy, product), (28, 3), **style)
+    axes.annotate(
+        f"Winograd F(4x4,3x3), a quarter of the products: {top:.0f}", (x[1], top), (-4, 3), ha="right", **style
+    )
+    (x0, y0), (x1, y1) = axes.transData.transform([(1, copy), (2, 2 * copy)])
+    angle = float(np.degrees(np.arctan2(y1 - y0, x1 - x0)))
+    slope = x[0] * 1.6
+    axes.annotate(
+        f"memory {copy:.1f} GB/s", (slope, slope * copy), (-3, 4), rotation=angle, rotation_mode="anchor", **style
+    )
+
+
+def _draw_dot(axes: Axes, dot: Dot, theme: Theme) -> None:
+    color = getattr(theme, KINDS[dot.kind])
+    if dot.peer:
+        axes.plot([dot.intensity] * 2, [dot.rate / 1e9, dot.peer / 1e9], color=color, linewidth=1, alpha=0.5, zorder=2)
+        axes.plot(dot.intensity, dot.peer / 1e9, "o", markersize=6, color=color, markerfacecolor=theme.paper, zorder=3)
+    axes.plot(dot.intensity, dot.rate / 1e9, "o", markersize=6.5, color=color, zorder=4)
+
+
+def _hang_names(axes: Axes, dots: Sequence[Dot], theme: Theme) -> None:
+    """The names in a row below the dots, in the order of the dots, as far apart as they must: lines never cross."""
+    if not dots:
+        return
+    dots = sorted(dots, key=lambda dot: dot.intensity)
+    to_inches = axes.transData + axes.get_figure(root=True).dpi_scale_trans.inverted()  # type: ignore[union-attr]
+    lowest = to_inches.transform([(dot.intensity, min(dot.rate, dot.peer or dot.rate) / 1e9) for dot in dots])
+    row, width = lowest[:, 1].min() - 0.3, axes.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
+    for dot, (x, y), to in zip(dots, lowest, spread(list(lowest[:, 0] / width), 0.19 / width), strict=True):
+        color, to = getattr(theme, KINDS[dot.kind]), to * width
+        line = to_inches.inverted().transform([(x, y - 0.05), (x, row + 0.16), (to, row)])
+        axes.plot(*line.T, color=color, linewidth=0.6, alpha=0.5, zorder=1)
+        axes.annotate(dot.name, line[-1], (1, -4), textcoords="offset points", rotation=-50, rotation_mode="anchor",
+                      va="center", fontsize=8.5, color=color, parse_math=False)  # fmt: skip
+
+
+def _explain_marks(axes: Axes, dots: Sequence[Dot], theme: Theme) -> None:
+    """What colours and hollow dots mean, at the upper right, beside the title."""
+    named = [(f"● {kind}", getattr(theme, color)) for kind, color in KINDS.items() if any(d.kind == kind for d in dots)]
+    named += [("○ PyTorch", theme.muted)] if any(dot.peer for dot in dots) else []
+    figure, right = axes.get_figure(root=True), 0.0
+    for text, color in reversed(named):
+        axes.annotate(text, (1, 1), (-right, 9), xycoords="axes fraction", textcoords="offset points", ha="right",
+                      fontsize=9, color=color)  # fmt: skip
+        right += 72 * inches(figure, text, 9) + 14  # type: ignore[arg-type]
+
+
+def profile_figure(
+    bars: Sequence[tuple[str, float, float]],
+    title: str,
+    subtitle: str = "",
+    *,
+    theme: Theme = LIGHT,
+    width: float = 8.0,
+) -> Figure:
+    """Layers as bars, first layer at the top. bars: (name, forward, backward), in milliseconds."""
+    figure = new_figure(width, height := 0.22 * len(bars) + 1.25, theme)
+    names = [shortened(name) for name, _, _ in bars]
+    left = 0.3 + max(inches(figure, name, 9) for name in names)
+    axes = figure.add_axes((left / width, 0.5 / height, (width - left - 0.3) / width, 1 - 1.25 / height))
+    style_axes(axes, theme, title, subtitle)
+    axes.grid(visible=False)
+    axes.grid(axis="x", color=theme.grid, linewidth=0.8)
+    longest = max(forward + backward for _, forward, backward in bars)
+    for row, (name, (_, forward, backward)) in enumerate(zip(names, bars, strict=True)):
+        _draw_bar(axes, row, name, forward, backward, theme)
+    axes.set(xlim=(0, 1.12 * longest), ylim=(len(bars) - 0.4, -0.6), yticks=[])
+    axes.set_xlabel("milliseconds", fontsize=9, color=theme.muted, labelpad=2)
+    for i, (text, color) in enumerate((("■ backward", theme.loss), ("■ forward", theme.mIoU))):
+        axes.annotate(text, (1, 1), (-70 * i, 9), xycoords="axes fraction", textcoords="offset points", ha="right",
+                      fontsize=9, color=color)  # fmt: skip
+    return figure
+
+
+def _draw_bar(axes: Axes, row: int, name: str, forward: float, backward: float, theme: Theme) -> None:
+    axes.barh(row, forward, height=0.72, color=theme.mIoU)
+    axes.barh(row, backward, left=forward, height=0.72, color=theme.loss)
+    style: dict[str, Any] = {"va": "center", "parse_math": False, "textcoords": "offset points"}
+    axes.annotate(name, (0, row), (-6, 0), ha="right", fontsize=9, color=theme.ink, **style)
+    box = {"facecolor": theme.paper, "edgecolor": "none", "pad": 1}
+    total = forward + backward
+    axes.annotate(
+        f"{total:.2f}" if total < 10 else f"{total:.1f}",
+        (total, row),
+        (4, 0),
+        fontsize=8.5,
+        color=theme.muted,
+        bbox=box,
+        **style,
+    )
