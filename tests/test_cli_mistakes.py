@@ -132,7 +132,7 @@ MISTAKES = {  # the words, and what the line says
     "scenes of no seed": ("data scenes --out r --seed -1", "seed: -1 (expected at least 0)"),
     "crops of nothing": ("data crops nowhere --out r", "nowhere: no such folder (expected"),
     "no crops": ("data crops empty --out r --per-picture 0", "per_picture: 0 (expected at least 1)"),
-    "unknown op": ("gradcheck conv3d", "no op 'conv3d'; there are batchnorm2d, conv2d"),
+    "unknown op": ("gradcheck conv3d", "no op 'conv3d'; there are batchnorm2d, batchnorm2d_relu, conv2d"),
     "no epochs": (f"train {TINY} --epochs 0", "epochs: 0 (expected at least 1)"),
     "no batches": (f"train {TINY} --batch-size 0", "batch_size: 0 (expected at least 1)"),
     "pictures for no memory": (f"train {TINY} --size 7000x7000", "size: (7000, 7000) (expected at most 4 Mpx)"),

@@ -167,7 +167,7 @@ def _(dout, cache):
 
 def _batchnorm_without(terms: str) -> Callable:
     def backward(dout, cache):
-        x, gamma, mean, inv_std, from_batch = cache
+        x, gamma, _, mean, inv_std, from_batch = cache
         dx, dgamma, dbeta = batchnorm2d_backward_numpy(dout, cache)
         if from_batch:
             m, x_hat = x.size // x.shape[3], (x - mean) * inv_std
@@ -186,10 +186,10 @@ planted(10, "batchnorm2d", hint="the terms through mean and variance are")(_batc
 
 @planted(11, "batchnorm2d")
 def _(dout, cache):
-    x, gamma, mean, inv_std, from_batch = cache
+    x, gamma, beta, mean, inv_std, from_batch = cache
     m = x.size // x.shape[3]
     wrong = inv_std * np.sqrt((m - 1) / m if from_batch else 1)
-    return batchnorm2d_backward_numpy(dout, (x, gamma, mean, wrong, from_batch))
+    return batchnorm2d_backward_numpy(dout, (x, gamma, beta, mean, wrong, from_batch))
 
 
 @planted(12, "batchnorm2d", hint="gamma is missing")
@@ -308,11 +308,11 @@ def _():
         mean, m = x.mean((0, 1, 2)), x.size // x.shape[3]
         var = ((x - mean) ** 2).sum((0, 1, 2)) / (m - 1)
         out, cache = batchnorm2d_forward_numpy(x, gamma, beta, mean=mean, var=var, eps=eps)
-        return out, (*cache[:4], m)
+        return out, (*cache[:5], m)
 
     def backward(dout, cache):
-        x, gamma, mean, inv_std, m = cache
-        dx, dgamma, dbeta = batchnorm2d_backward_numpy(dout, (x, gamma, mean, inv_std, False))
+        x, gamma, beta, mean, inv_std, m = cache
+        dx, dgamma, dbeta = batchnorm2d_backward_numpy(dout, (x, gamma, beta, mean, inv_std, False))
         if m is not False:
             x_hat = (x - mean) * inv_std
             dx = gamma * inv_std * (dout - dbeta / m - x_hat * dgamma / (m - 1))

@@ -5,7 +5,9 @@ model = ts.build("tiny", num_classes=11)
 logits = model.forward(pictures, training=True)
 """
 
-from . import backend, data, errors, gradcheck, layers, metrics, ops, optim, viz
+from typing import Any
+
+from . import backend, data, errors, gradcheck, layers, metrics, ops, optim
 from .checkpoint import load, save
 from .models import build, models
 from .predict import evaluate, predict, predict_probs
@@ -35,3 +37,12 @@ __all__ = [
     "save",
     "viz",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`tinysegnet.viz` is imported when it is first used: matplotlib takes as long as all the rest."""
+    if name == "viz":
+        from importlib import import_module
+
+        return import_module(".viz", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -33,7 +33,6 @@ from .files import is_special, write_atomically
 from .metrics import Scores
 from .models import Network
 from .predict import predict
-from .report import write_report
 
 __all__ = ["RunFolder", "environment", "read_config"]
 
@@ -117,6 +116,8 @@ class RunFolder:
         """After the last epoch: the pictures and the page; -> the page. What needs no network is the floor to beat."""
         description = f"{len(train)} pictures of {train.name} to train on"
         description += f", {len(val)} to validate" if val else ""
+        from .report import write_report  # and matplotlib with it, when there is something to draw
+
         return write_report(
             self.path,
             title=f"{self.config.get('model', 'network')} on {train.name}",

@@ -10,9 +10,9 @@ may even overlap.
     b[k, c]   is  b_flat[b_start + k * b_row + c]
     out[r, c] is  out_flat[out_start + r * out_row + c]
 
-Why it is fast: a tile of 6 rows x 4 vectors (2 on AVX2) of `out` stays in registers while k runs. Each step loads one row of `b`
-(4 vectors) and multiplies each by 6 numbers of `a`: 24 multiply-adds for 10 loads, so the multipliers set the pace
-and not the memory. Vectors are as wide as the processor has them; columns past the edge are masked off.
+Why it is fast: a tile of 6 rows x 4 vectors of `out` (2 on AVX2) stays in registers while k runs. Each step loads one
+row of `b` (4 vectors) and multiplies each by 6 numbers of `a`: 24 multiply-adds for 10 loads, so the multipliers set
+the pace and not the memory. Vectors are as wide as the processor has them; columns past the edge are masked off.
 """
 
 from __future__ import annotations
