@@ -19,6 +19,7 @@ from . import backend
 from .commands import checking, datasets, export, options, pictures, predicting, setup, training
 from .commands.usage import demand_alone, demand_command, demand_options, one_line_errors, options_of
 from .errors import DataError, NonFiniteError, TinySegNetError
+from .signals import terminated_as_interrupted
 from .train import recipe_for
 
 __all__ = ["main"]
@@ -29,9 +30,10 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    _demand_streams()
     try:
         backend.on_compile(_announce)
-        with warnings.catch_warnings():
+        with terminated_as_interrupted(), warnings.catch_warnings():
             warnings.showwarning = _show_warning
             return _parse(arguments).run()
     except KeyboardInterrupt:
@@ -46,6 +48,13 @@ def main(arguments: list[str] | None = None) -> int:
         text, code = _explain(error)
         print("error:", " ".join(text.replace("\0", "\\0").split()), file=sys.stderr)
         return code
+
+
+def _demand_streams() -> None:
+    """Where output was closed (`2>&-`, pythonw) it goes nowhere; a file opened later must not take its place."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 
 
 def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
