@@ -366,3 +366,13 @@ def test_closed_output_is_no_mistake(workplace, monkeypatch):
         monkeypatch.setattr(sys, name, None)
     assert main(["predict", "good.safetensors", "x.png", "cut.png", "--out", "o"]) == 2
     assert (workplace / "o" / "x_overlay.png").exists()
+
+
+def test_names_that_the_terminal_cannot_spell(workplace):
+    (workplace / "x.png").rename(workplace / "Straße é.png")
+    command = [sys.executable, "-m", "tinysegnet", "predict", "good.safetensors", "Straße é.png", "é.png", "--out", "o"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout == "o/Stra\\xdfe \\xe9_overlay.png\n"
+    assert "error: \\xe9.png: no such file" in done.stderr
+    assert done.returncode == 2

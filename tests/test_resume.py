@@ -143,10 +143,10 @@ def test_interrupted_in_the_report_tells_how_to_get_it(tmp_path, data, val, monk
         raise KeyboardInterrupt
 
     monkeypatch.setattr(RunFolder, "finish", interrupted)
-    folder = RunFolder(tmp_path / "run", config(), CAMVID)
+    folder = RunFolder(tmp_path / "a run", config(), CAMVID)
     with pytest.raises(KeyboardInterrupt):
         fit(model(), data, run=folder, recipe=dataclasses.replace(RECIPE, epochs=1), progress=False)
-    assert f"without a report: tinysegnet train --resume {folder.path}\n" in capsys.readouterr().err
+    assert f"without a report: tinysegnet train --resume '{folder.path}'\n" in capsys.readouterr().err
 
 
 def test_two_trainings_do_not_share_a_folder(tmp_path, data, val):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import os
 import sys
 import warnings
@@ -51,10 +52,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _demand_streams() -> None:
-    """Where output was closed (`2>&-`, pythonw) it goes nowhere; a file opened later must not take its place."""
+    """Output that takes every text: names of files may have letters that a terminal or a redirected file has not."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
+        if getattr(sys, name) is None:  # closed (`2>&-`, pythonw): a file opened later must not take its place
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:

@@ -17,6 +17,7 @@ import json
 import math
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,7 +60,7 @@ class RunFolder:
     def _demand_no_run(self) -> None:
         if os.path.exists(self.path / "config.json"):  # False for a name that cannot be
             raise DataError(f"{self.path}: holds a run already. Choose another --name, go on with "
-                            f"--resume {self.path}, or move that folder away")  # fmt: skip
+                            f"--resume {shlex.quote(str(self.path))}, or move that folder away")  # fmt: skip
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
@@ -73,6 +74,11 @@ class RunFolder:
         if not folder.resumed.progress:
             raise DataError(f"{folder.path}: its last checkpoint does not say where the training stood")
         return folder
+
+    @property
+    def how_to_go_on(self) -> str:
+        """The command."""
+        return shlex.join(["tinysegnet", "train", "--resume", str(self.path)])
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -198,7 +204,7 @@ def environment() -> dict[str, Any]:
         "threads": backend.threads(),
         "processor": _processor(),
         "system": f"{platform.system()} {platform.machine()}",
-        "command": " ".join(["tinysegnet", *sys.argv[1:]]),
+        "command": shlex.join(["tinysegnet", *sys.argv[1:]]),
     }
 
 

@@ -220,8 +220,7 @@ class _Training:
                 self._finish()
             except KeyboardInterrupt:
                 if self.folder:
-                    print(f"trained, but without a report: tinysegnet train --resume {self.folder.path}",
-                          file=sys.stderr)  # fmt: skip
+                    print(f"trained, but without a report: {self.folder.how_to_go_on}", file=sys.stderr)
                 raise
         p = self.progress
         return TrainingResult(p.history, self.scores, p.void_batches, p.seconds)
@@ -272,7 +271,7 @@ class _Training:
         p.seconds = time.perf_counter() - self.began
         if self.folder:
             self.folder.save(self.model, p.history, self.scores, progress=p, optimizer=self.optimizer.state())
-            self.bar.write(f"saved at step {p.step}: tinysegnet train --resume {self.folder.path}", file=sys.stderr)
+            self.bar.write(f"saved at step {p.step}: {self.folder.how_to_go_on}", file=sys.stderr)
         raise KeyboardInterrupt
 
     def _step(self, images: np.ndarray, labels: np.ndarray) -> float:

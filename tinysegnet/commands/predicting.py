@@ -206,7 +206,7 @@ def _own_stems(paths: list[Path]) -> list[str]:
     stems = []
     for path in paths:
         # 255 bytes are the longest name of a file, and a suffix and a number must fit.
-        first = path.stem.encode(errors="surrogateescape")[:220].decode(errors="ignore")
+        first = path.stem.encode(errors="surrogateescape")[:220].decode(errors="ignore") or "picture"
         names = (first if n == 1 else f"{first}-{n}" for n in range(1, len(paths) + 2))
         stem = next(name for name in names if name.casefold() not in taken)  # many systems take A for a
         taken.add(stem.casefold())
