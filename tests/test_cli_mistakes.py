@@ -67,6 +67,9 @@ USAGE = {
     "train --ignore x": "train --ignore: 'x' is not a whole number",
     "evaluate toy --limit x": "evaluate --limit: 'x' is not a whole number",
     "train --flip=": "train --flip: '' is not a number",
+    "predict toy x.png --out=": "predict --out: '' is not a path (expected a file or a folder)",
+    "evaluate toy --out=": "evaluate --out: '' is not a path",
+    "train --resume=": "train --resume: '' is not a path",
     "train --scale 1": "train --scale: too few values (expected 2)",
     "train --scale 1 2 3": "train 3: a word too many",
     "train --scale inf inf": "train --scale: 'inf' is not a number (expected a finite one",
@@ -117,7 +120,9 @@ MISTAKES = {  # the words, and what the line says
     "a picture of a long name": (f"predict toy {LONG}.png --out o", f"{LONG}.png: "),
     "no pictures named": ("predict toy --out o", "predict: no picture given (expected PNG or JPEG files"),
     "no picture in a folder": ("predict toy run --out o", "run: no picture in this folder (expected"),
-    "no scale": ("predict toy x.png --out o --scale 0", "scale 0.0 (expected a number above 0)"),
+    "no data": ("train --data=", "data: '' (expected \"toy\", or the path of a folder)"),
+    "scale beyond all": ("predict toy x.png --out o --scale 1e308", "scale 1e+308 (expected a number above 0, at most"),
+    "no scale": ("predict toy x.png --out o --scale 0", "scale 0.0 (expected a number above 0, at most 1,000,000)"),
     "a file in the way": ("predict toy x.png --out file", "file: a file is in the way (expected a folder"),
     "a file above": ("predict toy x.png --out file/o", "file/o: a file is in the way (expected a folder"),
     "results of a long name": (f"predict toy x.png --out {LONG}", f"{LONG}: File name too long (expected"),
@@ -267,7 +272,12 @@ def test_a_damaged_run_cannot_go_on(workplace, capsys):
     options = ["--epochs", "1", "--size", "20x28", "--width", "0.1", "--limit", "2"]
     assert main(["train", *options, "--runs", "runs", "--name", "x"]) == 0
     capsys.readouterr()
-    last = workplace / "runs" / "x" / "last.safetensors"
+    config, last = (workplace / "runs" / "x" / name for name in ("config.json", "last.safetensors"))
+    text = config.read_text()
+    config.write_text(text.replace('"limit": 2', '"limit": "x"'))
+    assert main(["train", "--resume", "runs/x"]) == 2
+    assert error_lines(capsys)[0].startswith("error: runs/x/config.json: not what `train` wrote: limit: 'x'")
+    config.write_text(text)
     last.write_bytes(last.read_bytes()[:-100])
     assert main(["train", "--resume", "runs/x"]) == 2
     (line,) = error_lines(capsys)
@@ -349,3 +359,20 @@ def test_usage_errors_in_any_terminal(encoding):
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr == "error: predict CHECKPOINT and --out PATH: missing. See tinysegnet predict --help\n"
+
+
+def test_closed_output_is_no_mistake(workplace, monkeypatch):
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    assert main(["predict", "good.safetensors", "x.png", "cut.png", "--out", "o"]) == 2
+    assert (workplace / "o" / "x_overlay.png").exists()
+
+
+def test_names_that_the_terminal_cannot_spell(workplace):
+    (workplace / "x.png").rename(workplace / "Straße é.png")
+    command = [sys.executable, "-m", "tinysegnet", "predict", "good.safetensors", "Straße é.png", "é.png", "--out", "o"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout == "o/Stra\\xdfe \\xe9_overlay.png\n"
+    assert "error: \\xe9.png: no such file" in done.stderr
+    assert done.returncode == 2

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -24,17 +25,18 @@ def run(arguments, folder):
 def test_own_pictures(tmp_path):
     """Every block of Python and of commands in the tutorial, in order."""
     text = (EXAMPLES / "own_pictures.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(python|sh)\n(.*?)^```", text, re.M | re.S)
-    assert [kind for kind, _ in blocks] == ["python", "sh", "sh", "sh"]
+    blocks = re.findall(r"^ *```(python|sh)\n(.*?)^ *```", text, re.M | re.S)
+    assert [kind for kind, _ in blocks] == ["python", "sh", "sh", "sh", "python"]
     for kind, block in blocks:
         if kind == "python":
-            run([sys.executable, "-c", block], tmp_path)
+            run([sys.executable, "-c", textwrap.dedent(block)], tmp_path)
             continue
         for line in block.splitlines():
             program, *arguments = line.split()
             assert program == "tinysegnet"
             run([sys.executable, "-m", "tinysegnet", *arguments], tmp_path)
     assert (tmp_path / "runs" / "fruit" / "report.html").exists()
+    assert (tmp_path / "worst.png").exists()
     assert len(list((tmp_path / "fruit-out").glob("*_overlay.png"))) == 10
 
 

@@ -133,6 +133,7 @@ def test_stems_are_short_enough_and_unlike(tmp_path):
     assert all(len(stem.encode()) < 240 for stem in stems)
     assert len({stem.casefold() for stem in stems}) == 5
     assert stems[2:] == ["s", "s-2", "s-3"]
+    assert _own_stems([tmp_path / "\udcff.png", tmp_path / "\udcfe.png"]) == ["picture", "picture-2"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have only names that are text")

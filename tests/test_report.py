@@ -192,6 +192,11 @@ def test_nothing_but_a_title(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["curves.png", "report.html"]
 
 
+def test_names_of_files_that_are_no_text(tmp_path):
+    path = write_report(tmp_path, title="\udcff", config={"data": "\udcff"}, history=[], scores=None, palette=PALETTE)
+    assert "<h1>\\udcff</h1>" in path.read_text(encoding="utf-8")
+
+
 def test_the_same_run_gives_the_same_page(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import tinysegnet as ts
-from tinysegnet import checkpoint, files, signals
+from tinysegnet import checkpoint, cli, files, signals
 from tinysegnet.data import CAMVID, InMemory
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import CheckpointError, DataError, NonFiniteError
@@ -100,6 +100,81 @@ def test_stopped_at_any_step_and_resumed_is_the_same_bits(tmp_path, data, val, w
     np.testing.assert_equal(history_of(result), history)
 
 
+@pytest.mark.parametrize("picture", range(1, 5))
+def test_stopped_in_a_validation_and_resumed_is_the_same_bits(tmp_path, data, val, whole, picture, monkeypatch):
+    """Epochs 2 and 3 are validated, two pictures each; a stop does not wait for the second one."""
+    monkeypatch.setattr(RunFolder, "finish", lambda *arguments, **settings: None)
+    recipe, last, history, best = whole
+    folder = RunFolder(tmp_path / "run", config(recipe), CAMVID)
+    interrupted = StopAt(val, picture)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model(), data, interrupted, recipe=recipe, run=folder, progress=False)
+    assert interrupted.left == 0
+    saved = checkpoint.read(folder.path / "last.safetensors").progress
+    assert saved["step"] == (STEPS if picture > 2 else STEPS * 2 // 3)
+    result = fit(model(), data, val, recipe=recipe, run=RunFolder.resume(folder.path), progress=False)
+    assert weights(folder.path / "last.safetensors") == last
+    assert weights(folder.path / "best.safetensors") == best
+    np.testing.assert_equal(history_of(result), history)
+
+
+def test_stopped_while_the_last_checkpoint_is_written(tmp_path, data, val, whole, monkeypatch):
+    recipe, last, history, _ = whole
+    record = RunFolder.record
+
+    def interrupted(self, model, rows, *arguments, **settings):
+        record(self, model, rows, *arguments, **settings)
+        if len(rows) == recipe.epochs:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(RunFolder, "record", interrupted)
+    folder = RunFolder(tmp_path / "run", config(recipe), CAMVID)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model(), data, val, recipe=recipe, run=folder, progress=False)
+    assert not (folder.path / "report.html").exists()
+    result = fit(model(), data, val, recipe=recipe, run=RunFolder.resume(folder.path), progress=False)
+    assert weights(folder.path / "last.safetensors") == last
+    assert (folder.path / "report.html").exists()
+    np.testing.assert_equal(history_of(result), history)
+
+
+def test_interrupted_in_the_report_tells_how_to_get_it(tmp_path, data, val, monkeypatch, capsys):
+    def interrupted(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "finish", interrupted)
+    folder = RunFolder(tmp_path / "a run", config(), CAMVID)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model(), data, run=folder, recipe=dataclasses.replace(RECIPE, epochs=1), progress=False)
+    assert f"without a report: tinysegnet train --resume '{folder.path}'\n" in capsys.readouterr().err
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path, data, val):
+    """The second is refused, begun anew or resumed, while the first one runs; the first goes on unharmed."""
+    recipe = dataclasses.replace(RECIPE, epochs=2)
+    first, second = (RunFolder(tmp_path / "run", config(recipe), CAMVID) for _ in range(2))
+    refused = []
+
+    def meanwhile(history):
+        for other in (second, RunFolder.resume(first.path)):
+            with pytest.raises(DataError, match="another training writes into it"):
+                fit(model(), data, recipe=recipe, run=other, progress=False)
+            refused.append(other)
+
+    fit(model(), data, recipe=recipe, run=first, progress=False, on_epoch=meanwhile)
+    assert len(refused) == 4
+    with pytest.raises(DataError, match="holds a run already"):
+        fit(model(), data, recipe=recipe, run=second, progress=False)
+
+
+def test_a_folder_without_locks_will_do(tmp_path, monkeypatch):
+    with files.hold(tmp_path) as alone, files.hold(tmp_path) as too:
+        assert (alone, too) == (True, os.name != "posix")
+    monkeypatch.setattr(files, "fcntl", None)
+    with files.hold(tmp_path) as alone, files.hold(tmp_path) as too:
+        assert (alone, too) == (True, True)
+
+
 def test_a_second_ctrl_c_stops_at_once():
     before = signal.getsignal(signal.SIGINT)
     with signals.stop_requests() as requests:
@@ -108,6 +183,14 @@ def test_a_second_ctrl_c_stops_at_once():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_sigterm_is_an_interrupt(capsys, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(cli, "_parse", lambda arguments: signal.raise_signal(signal.SIGTERM))
+    assert cli.main(["doctor"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_in_another_thread_signals_are_left_alone():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import os
 import sys
 import warnings
@@ -19,6 +20,7 @@ from . import backend
 from .commands import benching, checking, datasets, export, options, pictures, predicting, setup, training
 from .commands.usage import demand_alone, demand_command, demand_options, one_line_errors, options_of
 from .errors import DataError, MeasurementError, NonFiniteError, TinySegNetError
+from .signals import terminated_as_interrupted
 from .train import recipe_for
 
 __all__ = ["main"]
@@ -29,9 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    _demand_streams()
     try:
         backend.on_compile(_announce)
-        with warnings.catch_warnings():
+        with terminated_as_interrupted(), warnings.catch_warnings():
             warnings.showwarning = _show_warning
             return _parse(arguments).run()
     except KeyboardInterrupt:
@@ -46,6 +49,15 @@ def main(arguments: list[str] | None = None) -> int:
         text, code = _explain(error)
         print("error:", " ".join(text.replace("\0", "\\0").split()), file=sys.stderr)
         return code
+
+
+def _demand_streams() -> None:
+    """Output that takes every text: names of files may have letters that a terminal or a redirected file has not."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed (`2>&-`, pythonw): a file opened later must not take its place
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:

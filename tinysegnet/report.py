@@ -97,7 +97,7 @@ def write_report(
         _reproduce(command, config, environment),
     ]
     page = folder / "report.html"
-    write_atomically(page, _page(title, sections).encode())
+    write_atomically(page, _page(title, sections).encode(errors="backslashreplace"))
     return page
 
 

@@ -17,7 +17,10 @@ import json
 import math
 import os
 import platform
+import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -29,7 +32,7 @@ from . import backend, checkpoint
 from .data import Dataset, Palette
 from .data.floors import floors
 from .errors import DataError
-from .files import is_special, write_atomically
+from .files import hold, is_special, write_atomically
 from .metrics import Scores
 from .models import Network
 from .predict import predict
@@ -50,14 +53,19 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike[str], config: dict[str, Any], palette: Palette) -> None:
         self.path, self.config, self.palette = Path(path), config, palette
         self.resumed: checkpoint.Checkpoint | None = None
+        self._begun = False
+        self._demand_no_run()
+
+    def _demand_no_run(self) -> None:
         if os.path.exists(self.path / "config.json"):  # False for a name that cannot be
             raise DataError(f"{self.path}: holds a run already. Choose another --name, go on with "
-                            f"--resume {self.path}, or move that folder away")  # fmt: skip
+                            f"--resume {shlex.quote(str(self.path))}, or move that folder away")  # fmt: skip
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
         """The folder of a run that was stopped; `fit` goes on with it. Raises DataError or CheckpointError."""
         folder = cls.__new__(cls)
+        folder._begun = True
         folder.path = Path(path)
         folder.config = read_config(folder.path)
         folder.resumed = checkpoint.read(folder.path / "last.safetensors")
@@ -66,8 +74,26 @@ class RunFolder:
             raise DataError(f"{folder.path}: its last checkpoint does not say where the training stood")
         return folder
 
+    @property
+    def how_to_go_on(self) -> str:
+        """The command."""
+        return shlex.join(["tinysegnet", "train", "--resume", str(self.path)])
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While the block runs, nobody else trains into the folder; raises DataError if somebody does."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with hold(self.path) as alone:
+            if not alone:
+                raise DataError(f"{self.path}: another training writes into it. Wait for it, stop it, or choose"
+                                " another --name")  # fmt: skip
+            if self.resumed is None and not self._begun:  # another one may have come first
+                self._demand_no_run()
+            yield
+
     def begin(self) -> None:
         """Before the first epoch: the folder and config.json. Temporary files of a run that was killed go away."""
+        self._begun = True
         self.path.mkdir(parents=True, exist_ok=True)
         for stray in self.path.glob(".*.tmp"):
             stray.unlink(missing_ok=True)
@@ -179,7 +205,7 @@ def environment() -> dict[str, Any]:
         "threads": backend.threads(),
         "processor": _processor(),
         "system": f"{platform.system()} {platform.machine()}",
-        "command": " ".join(["tinysegnet", *sys.argv[1:]]),
+        "command": shlex.join(["tinysegnet", *sys.argv[1:]]),
     }
 
 

@@ -13,7 +13,8 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -188,6 +189,7 @@ class _Training:
         self.progress = Progress(self.rng.bit_generator.state)  # type: ignore[arg-type]
         if run and run.resumed:
             self._go_on(run.resumed)
+        self.requests = StopRequests()
         self.scores: Scores | None = None
         self.began = time.perf_counter() - self.progress.seconds
         self.bar = tqdm(total=self.total_steps, initial=self.progress.step, unit="batch", disable=not progress,
@@ -204,12 +206,26 @@ class _Training:
             raise CheckpointError(f"the checkpoint does not say where the training stood: {error}") from error
 
     def run(self) -> TrainingResult:
-        with self.bar, stop_requests() as requests:
-            if self.folder:
-                self.folder.begin()
-            while self.progress.epoch <= self.recipe.epochs:
-                self._train_epoch(requests)
-                self._end_epoch()
+        with self.bar, self.folder.held() if self.folder else nullcontext():
+            with stop_requests() as self.requests:
+                if self.folder:
+                    self.folder.begin()
+                while self.progress.epoch <= self.recipe.epochs:
+                    self._train_epoch()
+                    self._end_epoch()
+                    if self.requests.stop:  # asked for while the checkpoints were written
+                        self._save_and_stop()
+            self.bar.close()
+            try:
+                self._finish()
+            except KeyboardInterrupt:
+                if self.folder:
+                    print(f"trained, but without a report: {self.folder.how_to_go_on}", file=sys.stderr)
+                raise
+        p = self.progress
+        return TrainingResult(p.history, self.scores, p.void_batches, p.seconds)
+
+    def _finish(self) -> None:
         p = self.progress
         if self.scores is None and self.val is not None:  # a run that was resumed after its last epoch
             self.scores = evaluate(self.model, self.val, size=self.recipe.size)
@@ -217,9 +233,8 @@ class _Training:
             self.folder.finish(
                 self.model, self.data, self.val, history=p.history, scores=self.scores, seconds=p.seconds
             )
-        return TrainingResult(p.history, self.scores, p.void_batches, p.seconds)
 
-    def _train_epoch(self, requests: StopRequests) -> None:
+    def _train_epoch(self) -> None:
         """The batches of an epoch that are not done yet."""
         p, recipe = self.progress, self.recipe
         p.generator = self.rng.bit_generator.state  # type: ignore[assignment]
@@ -234,7 +249,7 @@ class _Training:
             p.step += 1
             p.batch += 1
             self.bar.update()
-            if requests.stop:
+            if self.requests.stop:
                 self._save_and_stop()
 
     def _end_epoch(self) -> None:
@@ -256,7 +271,7 @@ class _Training:
         p.seconds = time.perf_counter() - self.began
         if self.folder:
             self.folder.save(self.model, p.history, self.scores, progress=p, optimizer=self.optimizer.state())
-            self.bar.write(f"saved at step {p.step}: tinysegnet train --resume {self.folder.path}", file=sys.stderr)
+            self.bar.write(f"saved at step {p.step}: {self.folder.how_to_go_on}", file=sys.stderr)
         raise KeyboardInterrupt
 
     def _step(self, images: np.ndarray, labels: np.ndarray) -> float:
@@ -300,10 +315,17 @@ class _Training:
         if self.val is None or (epoch % self.recipe.validate_every and epoch != self.recipe.epochs):
             self.scores = None
             return {"val_G": np.nan, "val_C": np.nan, "val_mIoU": np.nan}
-        self.scores = scores = evaluate(self.model, self.val, size=self.recipe.size)
+        self.scores = scores = evaluate(self.model, self.val, size=self.recipe.size, progress=self._until_stopped)
         if not self.bar.disable:
             self.bar.write(f"epoch {epoch}: validation G {scores.G:.3f}  C {scores.C:.3f}  mIoU {scores.mIoU:.3f}")
         return {"val_G": scores.G, "val_C": scores.C, "val_mIoU": scores.mIoU}
+
+    def _until_stopped(self, samples: Iterable[Any]) -> Iterator[Any]:
+        """A stop does not wait for the rest of a validation: resumed, an epoch without batches left repeats it."""
+        for sample in samples:
+            if self.requests.stop:
+                self._save_and_stop()
+            yield sample
 
 
 def _demand_fitting(model: Network, data: Dataset, val: Dataset | None, recipe: Recipe) -> None:

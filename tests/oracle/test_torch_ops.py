@@ -60,6 +60,9 @@ def batchnorm2d(rng):
     return [x, rng.standard_normal(C), rng.standard_normal(C)], settings
 
 
+batchnorm2d_relu = batchnorm2d
+
+
 def relu(rng):
     shape = rng.integers(1, 14, 4)
     return [rng.integers(-1, 2, shape).astype(float) if rng.random() < 0.5 else rng.standard_normal(shape)], {}

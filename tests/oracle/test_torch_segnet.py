@@ -7,6 +7,7 @@ import pytest
 from golden_networks import irrelevant, relative, to_torch
 
 import tinysegnet as ts
+from tinysegnet.ops import plan
 
 NAMES = ["tiny", "basic", "vgg16"]
 VOID = 11
@@ -71,10 +72,14 @@ def test_forward_and_backward(name, size):
     assert worst[0] <= 1e-9, worst
 
 
+@pytest.mark.parametrize("way", ["direct", "as planned"])
 @pytest.mark.parametrize("name", NAMES)
-def test_forward_in_float32(name):
+def test_forward_in_float32(name, way, monkeypatch):
+    """Winograd's way rounds some times more coarsely than the direct sum, which is held to what it always reached."""
+    if way == "direct":
+        monkeypatch.setattr(plan, "choose_convolution", lambda *shapes: "direct")
     ours, theirs = forward_and_backward(name, (45, 61), np.float32)
-    assert relative(ours["logits"], theirs["logits"]) <= 2e-5
+    assert relative(ours["logits"], theirs["logits"]) <= (2e-5 if way == "direct" else 1e-4)
     assert abs(ours["loss"] - theirs["loss"]) <= 1e-5 * theirs["loss"]
 
 

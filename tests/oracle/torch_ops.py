@@ -57,6 +57,11 @@ def batchnorm2d(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
     return (_pixels(out), *(s.detach() for s in statistics))
 
 
+def batchnorm2d_relu(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
+    out, mean, var = batchnorm2d(x, gamma, beta, mean=mean, var=var, eps=eps)
+    return torch.relu(out), mean, var
+
+
 def relu(x):
     return (torch.relu(x),)
 

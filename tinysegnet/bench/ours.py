@@ -110,6 +110,7 @@ def _train(work: Work, dtype: str) -> Callable[[], Any]:
     model = _network(work, dtype)
     optimizer = optim.SGD(model, learning_rate=0.01, momentum=0.9)
     pictures, labels = picture_and_labels(work.shape)
+    pictures = pictures.astype(model.dtype)
 
     def run() -> dict[str, Any]:
         logits = model.forward(pictures, training=True)
@@ -123,5 +124,5 @@ def _train(work: Work, dtype: str) -> Callable[[], Any]:
 
 def _infer(work: Work, dtype: str) -> Callable[[], Any]:
     model = _network(work, dtype)
-    pictures = picture_and_labels(work.shape)[0]
+    pictures = picture_and_labels(work.shape)[0].astype(model.dtype)
     return lambda: {"logits": model.forward(pictures)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -86,7 +87,7 @@ def _refuse(data: str, problems: list[Problem], labels: LabelOptions) -> None:
         return
     named = "; ".join(problem.text for problem in problems) if len(problems) == 1 else _first(problems)
     raise DataError(f"{data}: files that cannot be used: {len(problems)} ({named}). "
-                    f"To see all of them: tinysegnet data check {data}{labels.written()}")  # fmt: skip
+                    f"To see all of them: tinysegnet data check {shlex.quote(data)}{labels.written()}")  # fmt: skip
 
 
 def _first(problems: list[Problem]) -> str:

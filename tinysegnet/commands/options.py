@@ -6,12 +6,12 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-__all__ = ["CheckpointPath", "FolderPath", "parse_number", "parse_size", "parse_whole", "registry"]
+__all__ = ["CheckpointPath", "FolderPath", "parse_number", "parse_path", "parse_size", "parse_whole", "registry"]
 
 MOST_PIXELS = 50_000_000  # as many as a picture of a data set may have
 
@@ -50,6 +50,23 @@ def parse_number(text: str) -> float:
     return number
 
 
+def parse_path(text: str) -> Path:
+    """An empty one, as from a shell variable that is not set, would mean the current folder."""
+    if not text:
+        raise ValueError("'' is not a path (expected a file or a folder)")
+    return Path(text)
+
+
+@registry.primitive_rule
+def path_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+    """Paths, also one that may be None, and any number of them."""
+    if info.type in (Path, Path | None):
+        return _spec("PATH", lambda words: parse_path(words[0]), lambda path: [str(path)])
+    if info.type == tuple[Path, ...]:
+        return _spec("PATH ...", lambda words: tuple(map(parse_path, words)), lambda paths: [*map(str, paths)], "*")
+    return None
+
+
 @registry.primitive_rule
 def number_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
     """Numbers, also those that may be None; every pair of whole numbers is a size, HEIGHTxWIDTH."""
@@ -65,7 +82,7 @@ def number_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
 
 
 def _spec(
-    metavar: str, parse: Callable[[list[str]], Any], write: Callable[[Any], list[str]], nargs: int = 1
+    metavar: str, parse: Callable[[list[str]], Any], write: Callable[[Any], list[str]], nargs: int | Literal["*"] = 1
 ) -> PrimitiveConstructorSpec:
     return PrimitiveConstructorSpec(
         nargs=nargs,

@@ -32,6 +32,7 @@ __all__ = ["Evaluate", "Predict"]
 
 SUFFIXES = ("_overlay", "_colours", "_labels")
 LEGIBLE = 240  # pixels: the overlay of a picture whose longer side has fewer is enlarged
+MOST_SCALE = 1_000_000  # far more overflows before it can be refused in pixels
 MAX_WORKING_PIXELS = 4_000_000  # of the picture inside the network: vgg16 keeps 256 bytes a pixel, several times
 
 
@@ -56,8 +57,9 @@ class Predict:
     """Write predictions.gif too, an animation of all overlays."""
 
     def run(self) -> int:
-        if not (math.isfinite(self.scale) and self.scale > 0):
-            raise SettingError(f"scale {self.scale} (expected a number above 0). Give 1 for the training scale")
+        if not 0 < self.scale <= MOST_SCALE:
+            raise SettingError(f"scale {self.scale} (expected a number above 0, at most {MOST_SCALE:,}). Give 1 for the"
+                               " training scale")  # fmt: skip
         paths = self._paths()
         loaded = open_checkpoint(self.checkpoint)
         _make_folder(self.out)
@@ -204,7 +206,7 @@ def _own_stems(paths: list[Path]) -> list[str]:
     stems = []
     for path in paths:
         # 255 bytes are the longest name of a file, and a suffix and a number must fit.
-        first = path.stem.encode(errors="surrogateescape")[:220].decode(errors="ignore")
+        first = path.stem.encode(errors="surrogateescape")[:220].decode(errors="ignore") or "picture"
         names = (first if n == 1 else f"{first}-{n}" for n in range(1, len(paths) + 2))
         stem = next(name for name in names if name.casefold() not in taken)  # many systems take A for a
         taken.add(stem.casefold())

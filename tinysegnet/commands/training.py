@@ -15,6 +15,7 @@ from ..data import Dataset, Folder
 from ..errors import DataError, SettingError
 from ..models import build, models
 from ..runs import RunFolder, read_config
+from ..settings import convert
 from ..train import Recipe, fit
 from .datasets import LabelOptions, load_splits
 
@@ -66,6 +67,7 @@ class Train:
         own = {name: config[name] for name in SAVED_OPTIONS if name in config}
         recipe = {f.name: config[f.name] for f in fields(Recipe) if f.name in config}
         try:
+            own["limit"] = convert("limit", own.get("limit"), int | None)
             return replace(self, **own, labels=LabelOptions.of(config), recipe=Recipe(**recipe))
         except (TypeError, SettingError) as error:
             raise DataError(f"{path / 'config.json'}: not what `train` wrote: {error}. Start a new run") from error

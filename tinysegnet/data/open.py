@@ -26,10 +26,11 @@ def open_dataset(
 
     size: (H, W) of the toy scenes; pictures on disk have their own. ignore: the label value in the files that means
     void; None: inferred. classes: CamVid's 32 "merged" to eleven, or "all". Raises DataError if there is no such
-    folder, split or pair; whether the files are sound is `Folder.check`'s affair.
+    folder, split or pair; whether the files are sound is for `Folder.problems` to say.
     """
-    if not isinstance(data, str | PathLike):
-        raise DataError(f'data: {type(data).__name__} (expected "toy", or the path of a folder)')
+    if not isinstance(data, str | PathLike) or not fspath(data):  # an empty path would be the current folder
+        what = type(data).__name__ if data != "" else repr(data)
+        raise DataError(f'data: {what} (expected "toy", or the path of a folder)')
     if fspath(data) != "toy":
         return Folder(data, split, ignore=ignore, classes=classes)
     if split not in _TOY:
