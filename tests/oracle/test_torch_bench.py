@@ -11,7 +11,9 @@ from tinysegnet.bench.validate import validate
 from tinysegnet.bench.works import WORKS
 
 KINDS = {(work.kind, work.backward, work.input_gradient, work.model): work for work in WORKS}
-SMALL = [replace(work, shape=(2, 19, 26, min(work.shape[3], 16))) for work in KINDS.values()]
+# Odd sizes for ops; networks so large that the deepest batch norm has more to average than two pixels.
+SMALL = [replace(work, shape=(2, *((66, 75) if work.model else (19, 26)), min(work.shape[3], 16)))
+         for work in KINDS.values()]  # fmt: skip
 
 
 @pytest.mark.parametrize("work", SMALL, ids=lambda work: work.name)
