@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..backend import fastest, kernel, prange
+from ..backend import empty_like, fastest, kernel, prange
 from ._exp import exp
 from .arguments import require_dout, require_floats
 
@@ -109,7 +109,7 @@ def relu_forward_numba(x):
     """one pass."""
     require_floats("relu", x=x)
     x = np.ascontiguousarray(x)
-    out = np.empty_like(x)
+    out = empty_like(x)
     _relu(x.reshape(-1), out.reshape(-1))
     return out, out
 
@@ -118,7 +118,7 @@ def relu_backward_numba(dout, cache):
     """one pass."""
     require_dout("relu", dout, cache.shape, cache.dtype)
     dout = np.ascontiguousarray(dout)
-    dx = np.empty_like(dout)
+    dx = empty_like(dout)
     _relu_gradient(dout.reshape(-1), cache.reshape(-1), dx.reshape(-1))
     return dx
 
@@ -127,7 +127,7 @@ def softmax_forward_numba(x):
     """a task takes 256 pixels."""
     require_floats("softmax", x=x)
     x = np.ascontiguousarray(x)
-    probs = np.empty_like(x)
+    probs = empty_like(x)
     _softmax(x.reshape(-1, x.shape[-1]), probs.reshape(-1, x.shape[-1]))
     return probs, probs
 
@@ -136,7 +136,7 @@ def softmax_backward_numba(dout, cache):
     """a task takes pixels one by one."""
     require_dout("softmax", dout, cache.shape, cache.dtype)
     dout, probs = np.ascontiguousarray(dout), np.ascontiguousarray(cache)
-    dx, K = np.empty_like(dout), dout.shape[-1]
+    dx, K = empty_like(dout), dout.shape[-1]
     _softmax_gradient(dout.reshape(-1, K), probs.reshape(-1, K), dx.reshape(-1, K))
     return dx
 

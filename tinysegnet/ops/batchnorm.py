@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..backend import fastest, kernel, prange
+from ..backend import empty, empty_like, fastest, kernel, prange
 from ..errors import ShapeError
 from .arguments import require_dout, require_floats
 
@@ -180,7 +180,7 @@ def _input_gradient(dout, x, mean, inv_std, gamma, beta, relu, shift, slope, dx)
 
 def _statistics(x):
     """-> mean and variance of each channel, put together from the rows' (Chan, Golub & LeVeque 1979)."""
-    rows = np.empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)
+    rows = empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)
     _moments(x, *rows)
     mean = rows[0].mean(0)
     mean = mean + (rows[0] - mean).mean(0)
@@ -192,7 +192,7 @@ def _forward(x, gamma, beta, mean, var, eps, relu):
     x, from_batch = np.ascontiguousarray(x), mean is None
     if from_batch:
         mean, var = _statistics(x)
-    inv_std, out = 1 / np.sqrt(var + x.dtype.type(eps)), np.empty_like(x)
+    inv_std, out = 1 / np.sqrt(var + x.dtype.type(eps)), empty_like(x)
     mean_, inv_std, gamma, beta = map(np.ascontiguousarray, (mean, inv_std, gamma, beta))
     _normalize(x, mean_, inv_std, gamma, beta, relu, out)
     return (out, mean, var), (x, gamma, beta, mean_, inv_std, from_batch)
@@ -201,8 +201,8 @@ def _forward(x, gamma, beta, mean, var, eps, relu):
 def _backward(dout, cache, relu):
     x, gamma, beta, mean, inv_std, from_batch = cache
     require_dout("batchnorm2d", dout, x.shape, x.dtype)
-    dout, dx = np.ascontiguousarray(dout), np.empty_like(x)
-    rows = np.empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)
+    dout, dx = np.ascontiguousarray(dout), empty_like(x)
+    rows = empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)
     _gradient_sums(x, dout, mean, inv_std, gamma, beta, relu, *rows)
     dbeta, dgamma = rows.sum(1)
     if not from_batch:  # given statistics are constants: nothing flows through them

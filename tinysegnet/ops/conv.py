@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..backend import fastest, kernel, prange
+from ..backend import empty, empty_like, fastest, kernel, prange
 from ..errors import ShapeError
 from . import direct, plan, winograd
 from .arguments import pair, require_dout, require_floats
@@ -162,7 +162,7 @@ def _forward(x, weight, bias, stride, padding, way, relu=False):
     """way: its name, or None for the one that `plan` chooses."""
     stride, pads, out_shape = _check(x, weight, bias, stride, padding)
     x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
-    out = np.empty(out_shape, x.dtype)
+    out = empty(out_shape, x.dtype)
     _require(way, weight.shape, stride)
     chosen = WAYS[way or plan.choose_convolution(weight.shape, stride, out_shape)]
     chosen.forward(x, weight, _vector(bias, weight), out, stride, pads, relu)
@@ -173,7 +173,7 @@ def _backward(dout, cache, input_gradient, way):
     _check_dout(dout, cache)
     x, weight, has_bias, stride, pads = cache
     _require(way, weight.shape, stride)
-    dout, dweight = np.ascontiguousarray(dout), np.empty_like(weight)
+    dout, dweight = np.ascontiguousarray(dout), empty_like(weight)
     dx = _input_gradient(dout, weight, x.shape, stride, pads, way) if input_gradient else None
     chosen = WAYS[way or plan.choose_weight_gradient(weight.shape, stride, dout.shape)]
     chosen.weight_gradient(x, dout, dweight, stride, pads)
@@ -191,7 +191,7 @@ def _input_gradient(dout, weight, x_shape, stride, pads, way):
         zeros = K - 1 - before
         around.append((zeros, n + K - 1 - between - zeros))
     KH, KW, C, F = weight.shape
-    turned, dx = np.empty((KH, KW, F, C), weight.dtype), np.empty(x_shape, dout.dtype)
+    turned, dx = empty((KH, KW, F, C), weight.dtype), empty(x_shape, dout.dtype)
     _turn(weight, turned)
     chosen = WAYS[way or plan.choose_convolution(turned.shape, (1, 1), x_shape)]
     chosen.forward(spread, turned, _vector(None, turned), dx, (1, 1), tuple(around), False)
@@ -210,7 +210,7 @@ def _spread(dout, stride):
 
 def _sum(dout):
     """Over all pixels of all pictures: (F,)."""
-    rows = np.empty((dout.shape[0] * dout.shape[1], dout.shape[3]), dout.dtype)
+    rows = empty((dout.shape[0] * dout.shape[1], dout.shape[3]), dout.dtype)
     _sum_rows(dout, rows)
     return rows.sum(0)
 

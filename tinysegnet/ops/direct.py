@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..backend import kernel, prange
+from ..backend import empty, kernel, prange
 from .matmul import multiply
 
 __all__ = ["forward", "weight_gradient"]
@@ -86,7 +86,7 @@ def padded(x, pads):
     if not any((top, bottom, left, right)):
         return np.ascontiguousarray(x)
     N, H, W, C = x.shape
-    result = np.empty((N, H + top + bottom, W + left + right, C), x.dtype)
+    result = empty((N, H + top + bottom, W + left + right, C), x.dtype)
     _copy_padded(np.ascontiguousarray(x), result, top, left)
     return result
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..backend import fastest, kernel, prange
+from ..backend import empty, empty_like, fastest, kernel, prange
 from ..errors import DataError, SettingError, ShapeError
 from .activation import ROWS_PER_TASK, exponentials
 from .arguments import require_floats
@@ -119,7 +119,7 @@ def softmax_cross_entropy_forward_numba(logits, labels, *, class_weights=None, i
     """one pass, which leaves the probabilities for backward; a task takes 256 pixels."""
     weights, classes = _check(logits, labels, class_weights, ignore_label, normalizer)
     pixels, classes = np.ascontiguousarray(logits).reshape(-1, logits.shape[-1]), classes.reshape(-1)
-    probs, sums = np.empty_like(pixels), np.empty((-(-len(pixels) // ROWS_PER_TASK), 3), logits.dtype)
+    probs, sums = empty_like(pixels), empty((-(-len(pixels) // ROWS_PER_TASK), 3), logits.dtype)
     _surprise(pixels, classes, weights, probs, sums)
     weighted_surprise, weight, count = sums.sum(0)
     divisor = weight if normalizer == "weights" else count
@@ -131,7 +131,7 @@ def softmax_cross_entropy_backward_numba(dloss, cache):
     """one pass."""
     probs, classes, weights, divisor, shape = cache
     scale = weights * weights.dtype.type(dloss / divisor if divisor else 0)
-    dlogits = np.empty_like(probs)
+    dlogits = empty_like(probs)
     _logits_gradient(probs, classes, scale, dlogits)
     return dlogits.reshape(shape)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..backend import fastest, kernel, prange
+from ..backend import empty, fastest, kernel, prange
 from ..errors import ShapeError
 from . import pool_2x2
 from .arguments import pair, require_dout, require_floats
@@ -241,8 +241,8 @@ def max_pool2d_forward_numba(x, *, size=2, stride=2):
     """one pass; a task takes a row of windows."""
     size, stride = _check_pool(x, size, stride)
     pooled_size = max_pool2d_output_size(x.shape[1:3], size=size, stride=stride)
-    out = np.empty((len(x), *pooled_size, x.shape[3]), x.dtype)
-    indices = np.empty(indices_shape(out.shape, size, stride), np.uint8)
+    out = empty((len(x), *pooled_size, x.shape[3]), x.dtype)
+    indices = empty(indices_shape(out.shape, size, stride), np.uint8)
     if is_packed(size, stride):
         pool_2x2.pool(np.ascontiguousarray(x), out, indices)
     else:
@@ -251,7 +251,7 @@ def max_pool2d_forward_numba(x, *, size=2, stride=2):
 
 
 def _scatter_numba(x, indices, out_shape, size, stride):
-    x, indices, out = np.ascontiguousarray(x), np.ascontiguousarray(indices), np.empty(out_shape, x.dtype)
+    x, indices, out = np.ascontiguousarray(x), np.ascontiguousarray(indices), empty(out_shape, x.dtype)
     if is_packed(size, stride):
         pool_2x2.scatter(x, indices, out)
     else:
@@ -278,7 +278,7 @@ def max_unpool2d_backward_numba(dout, cache):
     """a task takes a row of windows."""
     _check_unpool_dout(dout, cache)
     indices, x_shape, size, stride = cache
-    dx, dout, indices = np.empty(x_shape, dout.dtype), np.ascontiguousarray(dout), np.ascontiguousarray(indices)
+    dx, dout, indices = empty(x_shape, dout.dtype), np.ascontiguousarray(dout), np.ascontiguousarray(indices)
     if is_packed(size, stride):
         pool_2x2.gather(dout, indices, dx)
     else:

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..backend import kernel, prange
+from ..backend import empty, kernel, prange
 from ._sandwich import sandwich
 from .matmul import multiply
 
@@ -58,6 +58,8 @@ A4, B4, G4 = transforms(POINTS4, taps=4)
 
 # A value at the points (1, 1) alone comes out as a constant on the whole tile, as A[ONE] is all ones: so goes the bias.
 ONE = 0
+PANEL = 128  # features of a task: wide layers have few tiles, and so still many tasks
+TILES = 192  # in hand at a time, at least; so that there are tasks for many threads
 
 picture_to_points3, picture_to_points4 = sandwich(B3.T), sandwich(B4.T)
 gradient_to_points3, gradient_to_points4 = sandwich(A3), sandwich(A4)
@@ -141,65 +143,75 @@ def _picture_to_points(picture, values, first, count, grid_y, grid_x, top, left,
 
 
 @kernel(inline=True)
-def _multiply_kernels(values, first, tiles, kernels, bias, products, grid_x, pieces):
-    """M = V U of `tiles` tiles from the first on: products (points, > tiles, F); the bias goes to the points (1, 1)."""
-    (points, planes, C), (room, F) = values.shape, products.shape[1:]
+def _multiply_kernels(values, first, tiles, kernels, start, features, bias, products, grid_x, pieces):
+    """M = V U of `tiles` tiles from the first on, for some features from start on; the bias goes to the points (1, 1).
+
+    products: (points, > tiles, >= features)
+    """
+    (points, planes, C), (room, width), F = values.shape, products.shape[1:], kernels.shape[3]
     one = ONE * (6 if points == 36 else 7) + ONE
     for t in range(tiles):
-        for f in range(F):
-            products[one, t, f] = bias[f]
+        for f in range(features):
+            products[one, t, f] = bias[start + f]
     for point in range(points):
         for piece in range(pieces * pieces):
             tile = first + piece // pieces * grid_x + piece % pieces
             multiply(values.reshape(-1), (point * planes + tile) * C, C, 1,
-                     kernels.reshape(-1), (piece * points + point) * C * F, F,
-                     products.reshape(-1), point * room * F, F, tiles, F, C, piece > 0 or point == one)  # fmt: skip
+                     kernels.reshape(-1), (piece * points + point) * C * F + start, F,
+                     products.reshape(-1), point * room * width, width,
+                     tiles, features, C, piece > 0 or point == one)  # fmt: skip
 
 
 @kernel(inline=True)
-def _rectify(pixels, start, row, F):
+def _rectify(pixels, start, row, column, features):
     """ReLU on 4x4 pixels."""
     for i in range(4):
-        four = pixels[start + i * row :][: 4 * F]
-        for k in range(four.size):
-            four[k] = 0 if four[k] <= 0 else four[k]
+        for j in range(4):
+            pixel = pixels[start + i * row + j * column :][:features]
+            for f in range(features):
+                pixel[f] = 0 if pixel[f] <= 0 else pixel[f]
 
 
 @kernel(inline=True)
-def _store_tile(products, t, out, n, y, x, patch, finite, relu):
-    """out = A^T M A for the tile whose first pixel is (y, x) of picture n; its part inside the picture."""
+def _store_tile(products, t, out, n, y, x, first, features, patch, finite, relu):
+    """out = A^T M A for the tile whose first pixel is (y, x) of picture n, and some features."""
     _, H, W, F = out.shape
-    plane, whole = products.shape[1] * F, y + 4 <= H and x + 4 <= W
-    pixels, start, row = (out.reshape(-1), ((n * H + y) * W + x) * F, W * F) if whole else (patch.reshape(-1), 0, 4 * F)
+    width, whole = products.shape[2], y + 4 <= H and x + 4 <= W
+    plane = products.shape[1] * width
+    pixels, start, row, column = patch.reshape(-1), 0, 4 * width, width
+    if whole:
+        pixels, start, row, column = out.reshape(-1), ((n * H + y) * W + x) * F + first, W * F, F
     if len(finite) == 5:
-        points_to_picture3(products.reshape(-1), t * F, 6 * plane, plane, pixels, start, row, F, F)
+        points_to_picture3(products.reshape(-1), t * width, 6 * plane, plane, pixels, start, row, column, features)
     else:
-        points_to_picture4(products.reshape(-1), t * F, 7 * plane, plane, pixels, start, row, F, F)
+        points_to_picture4(products.reshape(-1), t * width, 7 * plane, plane, pixels, start, row, column, features)
     if relu:
-        _rectify(pixels, start, row, F)
+        _rectify(pixels, start, row, column, features)
     if not whole:
         for i in range(min(4, H - y)):
             for j in range(min(4, W - x)):
-                for f in range(F):
-                    out[n, y + i, x + j, f] = patch[i, j, f]
+                for f in range(features):
+                    out[n, y + i, x + j, first + f] = patch[i, j, f]
 
 
 @kernel
 def _points_to_picture(values, kernels, bias, out, first, count, grid_y, grid_x, pieces, tiles_per_task, finite, relu):
-    """M = V U for `count` tiles, and out = A^T M A + bias."""
+    """M = V U for `count` tiles, and out = A^T M A + bias; a task takes some tiles and PANEL features."""
     _, H, W, F = out.shape
-    for task in prange((count + tiles_per_task - 1) // tiles_per_task):
-        begin = task * tiles_per_task
-        tiles = min(tiles_per_task, count - begin)
+    width = min(F, PANEL)
+    panels = (F + width - 1) // width
+    for task in prange((count + tiles_per_task - 1) // tiles_per_task * panels):
+        begin, start = task // panels * tiles_per_task, task % panels * width
+        tiles, features = min(tiles_per_task, count - begin), min(width, F - start)
         # One tile more than needed: planes a power of 2 apart would push each other out of the cache.
-        products = np.empty((len(values), tiles_per_task + 1, F), out.dtype)
-        patch = np.empty((4, 4, F), out.dtype)
-        _multiply_kernels(values, begin, tiles, kernels, bias, products, grid_x, pieces)
+        products = np.empty((len(values), tiles_per_task + 1, width), out.dtype)
+        patch = np.empty((4, 4, width), out.dtype)
+        _multiply_kernels(values, begin, tiles, kernels, start, features, bias, products, grid_x, pieces)
         for t in range(tiles):
             tile = first + begin + t
             n, y, x = tile // (grid_y * grid_x), tile // grid_x % grid_y * 4, tile % grid_x * 4
             if y < H and x < W:
-                _store_tile(products, t, out, n, y, x, patch, finite, relu)
+                _store_tile(products, t, out, n, y, x, start, features, patch, finite, relu)
 
 
 @kernel
@@ -243,11 +255,11 @@ class Tiles:
 
     def blocks(self, bytes_per_tile, budget):
         """(first, count): so many tiles at a time as fit the budget."""
-        size = max(96, budget // bytes_per_tile // 96 * 96)
+        size = max(TILES, budget // bytes_per_tile // 96 * 96)
         return [(first, min(size, self.total - first)) for first in range(0, self.total, size)]
 
     def room(self, blocks, channels, dtype, reach=0):
-        return np.empty((self.points, blocks[0][1] + reach + 1, channels), dtype)
+        return empty((self.points, blocks[0][1] + reach + 1, channels), dtype)
 
     def to_points(self, picture, values, first, count, *, is_gradient=False):
         place = (0, 0) if is_gradient else self.place
@@ -268,7 +280,7 @@ def forward(x, weight, bias, out, stride, pads, relu, budget=4 << 20):
     """
     C, F = weight.shape[2:]
     tiles = Tiles(out.shape, len(weight), pads)
-    kernels = np.empty((tiles.pieces**2, tiles.points, C, F), x.dtype)
+    kernels = empty((tiles.pieces**2, tiles.points, C, F), x.dtype)
     _kernel_to_points(_whole_pieces(weight), kernels, tiles.finite, tiles.pieces)
     blocks = tiles.blocks(tiles.points * C * x.itemsize, budget)
     values, tiles_per_task = tiles.room(blocks, C, x.dtype, tiles.reach), 48 if C + F <= 512 else 96
@@ -283,13 +295,13 @@ def weight_gradient(x, dout, dweight, stride, pads, budget=12 << 20):
     """dout (N, H', W', F) and the forward's x -> dweight (K, K, C, F); contiguous."""
     K, _, C, F = dweight.shape
     tiles = Tiles(dout.shape, K, pads)
-    gradient = np.empty((tiles.pieces**2, tiles.points, C, F), x.dtype)
+    gradient = empty((tiles.pieces**2, tiles.points, C, F), x.dtype)
     blocks = tiles.blocks(tiles.points * (C + F) * x.itemsize, budget)
     values, dvalues = tiles.room(blocks, C, x.dtype, tiles.reach), tiles.room(blocks, F, x.dtype)
     for first, count in blocks:
         tiles.to_points(x, values, first, count + tiles.reach)
         tiles.to_points(dout, dvalues, first, count, is_gradient=True)
         _multiply_gradients(values, dvalues, gradient, count, tiles.x, tiles.pieces, first > 0)
-    whole = np.empty((tiles.taps * tiles.pieces,) * 2 + (C, F), x.dtype)
+    whole = empty((tiles.taps * tiles.pieces,) * 2 + (C, F), x.dtype)
     _points_to_kernel(gradient, whole, tiles.finite, tiles.pieces)
     dweight[...] = whole[:K, :K]
