@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tinysegnet import backend
@@ -84,3 +85,51 @@ def test_threads_can_be_chosen():
     backend.set_threads(before)
     with pytest.raises(SettingError, match="threads 0"):
         backend.set_threads(0)
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+SHAPE = (backend.LARGE // 4 + 1,)
+
+
+@pytest.fixture
+def keeping():
+    backend.keep_freed_memory()
+    yield
+    backend.release_freed_memory()
+
+
+def place(array):
+    return array.__array_interface__["data"][0]
+
+
+def test_a_large_array_takes_over_the_memory_of_one_that_is_gone(keeping):
+    first = backend.empty(SHAPE, np.float32)
+    where = place(first)
+    assert (first.shape, first.dtype, first.flags.writeable) == (SHAPE, np.float32, True)
+    assert first.flags.c_contiguous
+    del first
+    assert place(backend.empty((2, *SHAPE), np.float32)) != where  # too small for this one
+    assert place(backend.empty_like(np.broadcast_to(np.float32(0), SHAPE))) == where
+
+
+def test_memory_is_never_taken_from_an_array_that_somebody_holds(keeping):
+    first = backend.empty(SHAPE, np.float32)
+    first[:] = 7
+    view, where = first[5:], place(first)
+    del first  # the view is still there
+    other = backend.empty(SHAPE, np.float32)
+    other[:] = 8
+    assert place(other) != where
+    assert (view == 7).all()
+
+
+def test_little_is_kept_and_nothing_after_release(keeping, monkeypatch):
+    monkeypatch.setattr(backend, "MOST_KEPT", 3 * backend.LARGE)
+    arrays = [backend.empty(SHAPE, np.float32) for _ in range(5)]
+    del arrays
+    assert len(backend._left) == 2
+    backend.release_freed_memory()
+    array = backend.empty(SHAPE, np.float32)
+    assert array.base is None  # a plain array again
+    assert backend.empty((3, 2), np.float64).shape == (3, 2)

@@ -48,6 +48,7 @@ __all__ = [
     "kernel",
     "on_compile",
     "prange",
+    "release_freed_memory",
     "set_threads",
     "single_threaded_blas",
     "threads",
@@ -197,6 +198,12 @@ def keep_freed_memory() -> None:
         return
     mallopt(mmap_threshold, LARGE)  # the most that it accepts
     mallopt(trim_threshold, MOST_KEPT)
+
+
+def release_freed_memory() -> None:
+    """Give the memory of large arrays that are gone back to the system."""
+    global _left
+    _left = None
 
 
 class _Loan:
