@@ -14,6 +14,9 @@ from .matmul import multiply
 
 __all__ = ["forward", "weight_gradient"]
 
+CHUNK = 512 << 10  # bytes of dout
+PARTIAL = 4 << 20  # bytes of all chunks' sums
+
 
 @kernel
 def _copy_padded(x, padded, top, left):
@@ -101,6 +104,7 @@ def weight_gradient(x, dout, dweight, stride, pads):
     KH, KW, C, _ = dweight.shape
     rows = min(48, KW * C)
     tasks = KH * -(-KW * C // rows)
-    chunks = min(-(-16 // tasks), dout.shape[0] * dout.shape[1])
-    partial = np.zeros((chunks, *dweight.shape), x.dtype)
+    # Chunks of dout small enough to stay in the cache while each kernel row reads them, if dweight is small as well.
+    chunks = max(-(-16 // tasks), min(dout.nbytes, PARTIAL * CHUNK // dweight.nbytes) // CHUNK)
+    partial = np.zeros((min(chunks, dout.shape[0] * dout.shape[1]), *dweight.shape), x.dtype)
     _weight_gradient(padded(x, pads), dout, dweight, partial, rows, *stride)
