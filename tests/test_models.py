@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinysegnet as ts
-from tinysegnet.errors import CheckpointError, SettingError, ShapeError
+from tinysegnet.errors import CheckpointError, SettingError, ShapeError, StateError
 from tinysegnet.layers import MaxPool2d
 
 # SegNet-Basic and SegNet from the authors' model files: convolutions' weights and biases, batch norm's gamma and beta.
@@ -138,3 +138,25 @@ def test_load_state_lists_everything_that_does_not_fit():
         model.load_state(state)
     for part in ("missing encoder1.conv1.weight", "unexpected extra", "classifier.bias has shape (3,), expected (11,)"):
         assert part in str(error.value)
+
+
+def test_inference_leaves_nothing_for_a_backward():
+    model, x = ts.build("tiny", width=1 / 16), np.ones((1, 20, 28, 3), np.float32)
+    logits = model.forward(x, training=True)
+    model.forward(x)
+    with pytest.raises(StateError, match="classifier"):
+        model.backward(np.ones_like(logits))
+
+
+@pytest.mark.parametrize("name", ["tiny", "basic"])
+def test_inference_is_the_layers_one_by_one(name):
+    """Batch norm and ReLU inside the convolution change the rounding and nothing else."""
+    model = ts.build(name, width=1 / 8, dtype=np.float64)
+    rng = np.random.default_rng(0)
+    for array in (array for _, array in (*model.named_parameters(), *model.named_buffers())):
+        array += 0.1 * rng.random(array.shape)
+    x = rng.uniform(0, 255, (2, 45, 61, 3))
+    expected = x
+    for layer in model.layers.values():
+        expected = layer.forward(expected)
+    np.testing.assert_allclose(model.forward(x), expected, rtol=1e-9, atol=1e-9)

@@ -53,6 +53,10 @@ class Layer:
         (cache,), self._cache = self._cache, None
         return self._backward(dout, cache, input_gradient)
 
+    def forget(self) -> None:
+        """Give up what the last forward kept for backward."""
+        self._cache = None
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(N, H, W, C) of the input -> shape of the output."""
         return input_shape
@@ -170,12 +174,12 @@ class BatchNorm2d(Layer):
 
 
 class BatchNormReLU2d(BatchNorm2d):
-    """A BatchNorm2d and the ReLU after it in one pass over memory, with the arrays of the given layer."""
+    """A BatchNorm2d and the ReLU after it in one pass over memory; all that it has is the given layer's."""
 
     _ops = ops.batchnorm2d_relu_forward, ops.batchnorm2d_relu_backward
 
     def __init__(self, norm: BatchNorm2d) -> None:
-        self.__dict__.update(norm.__dict__)
+        self.__dict__ = norm.__dict__
 
     def branch_signature(self):
         return np.packbits(ops.relu_blocks(self._cache[0])).tobytes() if self._cache else None

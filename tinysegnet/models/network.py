@@ -53,6 +53,8 @@ class Network:
     def _infer(self, x: np.ndarray) -> np.ndarray:
         """The layers in a line, but batch norm and ReLU happen within the convolution before them."""
         layers = list(self.layers.values())
+        for layer in layers:
+            layer.forget()
         while layers:
             layer = layers.pop(0)
             if isinstance(layer, Conv2d):
