@@ -20,7 +20,7 @@ torture: $(READY)
 gradcheck: $(READY)
 	$(BIN)/tinysegnet gradcheck
 
-# How the network was made that comes with the package: about 12 minutes on two cores.
+# How the network was made that comes with the package: some minutes on two cores.
 ready: $(READY)
 	$(BIN)/tinysegnet train --epochs 40 --runs runs --name ready
 	$(BIN)/tinysegnet export runs/ready/last.safetensors --half --out tinysegnet/ready/toy.safetensors
