@@ -144,6 +144,10 @@ def test_inference_is_forward_and_relu():
         np.testing.assert_array_equal(conv.conv2d_inference_numba(x, weight, bias, relu=True), np.maximum(out, 0))
         found = conv.conv2d_inference_numpy(x, weight, bias, relu=True)
         np.testing.assert_allclose(found, np.maximum(out, 0), atol=1e-13)
+        scale = np.arange(5.0) - 2
+        scaled = [infer(x, weight, scale=scale) for infer in (conv.conv2d_inference_numpy, conv.conv2d_inference_numba)]
+        np.testing.assert_allclose(*scaled, atol=1e-13)
+        np.testing.assert_allclose(scaled[0], (out - bias) * scale, atol=1e-12)
     nan = np.full((1, 12, 12, 16), np.nan)
     assert np.isnan(ops.conv2d_inference(nan, np.ones((3, 3, 16, 16)), relu=True)).all()
 

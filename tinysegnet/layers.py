@@ -125,12 +125,13 @@ class Conv2d(Layer):
 
         norm: gamma * (W x + b - mean) / std + beta  is a convolution with  W gamma / std  and another bias.
         """
-        weight, bias = self.params["weight"], self.params.get("bias")
+        bias, scale = self.params.get("bias"), None
         if norm is not None:
             mean, var = norm.buffers["running_mean"], norm.buffers["running_var"]
             scale = norm.params["gamma"] / np.sqrt(var + var.dtype.type(norm.eps))
-            weight, bias = weight * scale, norm.params["beta"] + scale * ((0 if bias is None else bias) - mean)
-        return ops.conv2d_inference(x, weight, bias, stride=self.stride, padding=self.padding, relu=relu)
+            bias = norm.params["beta"] + scale * ((0 if bias is None else bias) - mean)
+        settings = {"stride": self.stride, "padding": self.padding, "scale": scale, "relu": relu}
+        return ops.conv2d_inference(x, self.params["weight"], bias, **settings)
 
     def output_shape(self, input_shape):
         N, *size, _ = input_shape

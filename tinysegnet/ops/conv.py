@@ -255,14 +255,30 @@ def conv2d_backward_winograd(dout, cache, *, input_gradient=True):
     return _backward(dout, cache, input_gradient, "winograd")
 
 
-def conv2d_inference_numpy(x, weight, bias=None, *, stride=1, padding="same", relu=False):
-    """out of `conv2d_forward`, through a ReLU if wanted, and no cache: for networks that are only used."""
+def conv2d_inference_numpy(x, weight, bias=None, *, scale=None, stride=1, padding="same", relu=False):
+    """out of `conv2d_forward` with weight * scale, through a ReLU if wanted, and no cache: for networks in use.
+
+    scale: (F,), None for 1.
+    """
+    weight = weight if scale is None else weight * scale
     out, _ = conv2d_forward_numpy(x, weight, bias, stride=stride, padding=padding)
     return np.where(out <= 0, 0, out) if relu else out
 
 
-def conv2d_inference_numba(x, weight, bias=None, *, stride=1, padding="same", relu=False):
+@kernel
+def _scale_features(weight, scale, scaled):
+    rows, F = weight.shape
+    for row in prange(rows):
+        for f in range(F):
+            scaled[row, f] = weight[row, f] * scale[f]
+
+
+def conv2d_inference_numba(x, weight, bias=None, *, scale=None, stride=1, padding="same", relu=False):
     """ReLU while the pixels are in the cache."""
+    if scale is not None:
+        scaled, F = empty_like(weight), weight.shape[3]
+        _scale_features(np.ascontiguousarray(weight).reshape(-1, F), np.ascontiguousarray(scale), scaled.reshape(-1, F))
+        weight = scaled
     return _forward(x, weight, bias, stride, padding, None, relu)[0]
 
 
