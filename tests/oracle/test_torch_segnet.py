@@ -75,11 +75,11 @@ def test_forward_and_backward(name, size):
 @pytest.mark.parametrize("way", ["direct", "as planned"])
 @pytest.mark.parametrize("name", NAMES)
 def test_forward_in_float32(name, way, monkeypatch):
-    """Winograd's way rounds some times more coarsely than the direct sum, which is held to what it always reached."""
+    """Winograd's way rounds more coarsely than the direct sum, which shows after the 26 convolutions of vgg16 only."""
     if way == "direct":
         monkeypatch.setattr(plan, "choose_convolution", lambda *shapes: "direct")
     ours, theirs = forward_and_backward(name, (45, 61), np.float32)
-    assert relative(ours["logits"], theirs["logits"]) <= (2e-5 if way == "direct" else 1e-4)
+    assert relative(ours["logits"], theirs["logits"]) <= (5e-5 if (name, way) == ("vgg16", "as planned") else 2e-5)
     assert abs(ours["loss"] - theirs["loss"]) <= 1e-5 * theirs["loss"]
 
 

@@ -1,7 +1,7 @@
 """Which way a convolution goes: `direct` or `winograd`. Known from the shapes alone, so the same everywhere.
 
 Both ways are mostly multiply-adds, and the rest is counted in the time of so many multiply-adds. The prices were fitted
-to measurements (2 threads of an AVX-512 machine, 1x4 to 512x512 channels, 8x8 to 360x480 pixels); they only have to be
+to measurements (2 threads of an AVX-512 machine, 1x4 to 512x512 channels, 8x8 to 180x240 pixels); they only have to be
 right enough for the choice, and where both ways take the same time a wrong choice costs nothing.
 """
 
