@@ -16,9 +16,13 @@ RNG = np.random.default_rng(0)
 @pytest.mark.parametrize("name", list(ts.models))
 def test_model(name, size):
     model = ts.build(name, width=1 / 16, dtype=np.float64)
-    report = check_model(model, size=size, directions=1, entries=1)
+    report = check_model(model, size=model.fitting_size(size), directions=1, entries=1)
     assert report.ok, f"\n{report}"
     assert {t.name for t in report.tensors} == {"x", *dict(model.named_parameters())}
+
+
+def test_the_article_with_its_one_logit():
+    assert check_model(ts.build("article", 1, width=1 / 16, dtype=np.float64), directions=1, entries=1).ok
 
 
 def tiny():

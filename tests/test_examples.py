@@ -51,3 +51,11 @@ def test_camvid_crops(tmp_path):
 def test_show_predictions(tmp_path):
     run([sys.executable, str(EXAMPLES / "show_predictions.py"), "toy", "--count", "1"], tmp_path)
     assert (tmp_path / "predictions.png").stat().st_size > 10_000
+
+
+def test_every_model(tmp_path):
+    """Two of them, small; the second call finds them done."""
+    script = [sys.executable, str(EXAMPLES / "every_model.py"), "--width", "0.05", "--epochs", "1", "--limit", "4"]
+    for _ in range(2):
+        table = run([*script, "--out", "table", "tiny", "article-road"], tmp_path)
+    assert [line.split()[0] for line in table.splitlines()] == ["model", "tiny", "article-road"]

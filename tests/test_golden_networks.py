@@ -11,7 +11,7 @@ def open_case(name):
     """-> our network with the frozen parameters, and the frozen arrays."""
     with np.load(golden.FOLDER / f"{name}.npz", allow_pickle=False) as file:
         frozen = dict(file)
-    model = ts.build(name, golden.CLASSES, width=golden.WIDTHS[name], dtype=np.float64)
+    model = ts.build(name, golden.CLASSES, width=golden.WIDTHS[name], dtype=np.float64, preprocessing="scaled")
     for key, array in model.state().items():
         their_name, view = golden.to_torch(key, array)
         view[...] = frozen[f"state.{their_name}"]  # `view` shares memory with the parameter

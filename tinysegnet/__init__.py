@@ -9,8 +9,8 @@ from typing import Any
 
 from . import backend, data, errors, gradcheck, layers, metrics, ops, optim
 from .checkpoint import load, save
-from .models import build, models
-from .predict import evaluate, predict, predict_probs
+from .models import build, from_torch_state, models, to_torch_state
+from .predict import evaluate, predict, predict_probs, predict_samples, predict_with_doubt
 from .pretrained import load_ready
 from .train import Recipe, fit
 
@@ -24,6 +24,7 @@ __all__ = [
     "errors",
     "evaluate",
     "fit",
+    "from_torch_state",
     "gradcheck",
     "layers",
     "load",
@@ -34,7 +35,10 @@ __all__ = [
     "optim",
     "predict",
     "predict_probs",
+    "predict_samples",
+    "predict_with_doubt",
     "save",
+    "to_torch_state",
     "viz",
 ]
 

@@ -26,7 +26,7 @@ import safetensors.numpy
 from .data import CAMVID, Palette
 from .errors import CheckpointError, SettingError, TinySegNetError
 from .files import is_special, write_atomically
-from .models import MOST_CLASSES, MOST_WIDTH, Network, build, models
+from .models import MOST_CLASSES, MOST_WIDTH, Network, build, count_parameters, models
 
 __all__ = ["Checkpoint", "load", "read", "save"]
 
@@ -97,6 +97,7 @@ def read(path: str | PathLike[str]) -> Checkpoint:
             config, palette, training, progress = (
                 _json(metadata, name) for name in ("model", "palette", "training", "progress")
             )
+            config.setdefault("preprocessing", "scaled")  # the only one there was when files did not name it
             _refuse_wrong_size(file, config)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return _checkpoint(config, palette, training, progress, arrays, metadata.get("sha256"))
@@ -142,7 +143,7 @@ def _refuse_wrong_size(file: Any, config: dict[str, Any]) -> None:
                               f"(expected at most {MOST_WIDTH} and {MOST_CLASSES})")  # fmt: skip
     if config["name"] not in models:
         raise CheckpointError(f"it claims a network {config['name']!r} (expected {', '.join(models)})")
-    expected = models[config["name"]].scaled(width).num_parameters(classes)
+    expected = count_parameters(config["name"], classes, width)
     shapes = [file.get_slice(name).get_shape() for name in file.keys() if not name.startswith(OPTIMIZER)]  # noqa: SIM118
     found = sum(math.prod(shape) for shape in shapes)
     if not expected <= found <= 2 * expected:  # running statistics come on top

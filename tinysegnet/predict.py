@@ -19,8 +19,10 @@ from .errors import DataError, SettingError, ShapeError
 from .metrics import Scores, confusion_matrix
 from .models import Network, demand_network
 from .ops import softmax_forward
+from .settings import convert
 
-__all__ = ["evaluate", "predict", "predict_logits", "predict_probs"]
+__all__ = ["class_logits", "evaluate", "predict", "predict_logits", "predict_probs", "predict_samples",
+           "predict_with_doubt"]  # fmt: skip
 
 Size = tuple[int, int]
 
@@ -51,15 +53,7 @@ def predict(model: Network, image: np.ndarray, *, size: Size | None = None) -> n
     size: (H, W) of the training pictures; the network works at their area. None: at the picture's own size.
     Takes about 15 bytes a pixel of the picture beside the network's own need, however many classes there are.
     """
-    logits = _working_logits(model, image, size)
-    best, labels = np.full(image.shape[:2], -np.inf, np.float32), np.zeros(image.shape[:2], np.uint8)
-    # One class after the other: all resized logits of 4000 x 3000 pixels and 11 classes would be half a gigabyte.
-    for k in range(logits.shape[2]):
-        plane = _resized_plane(logits, k, image.shape[:2])
-        larger = plane > best  # of equal logits the first class wins, as in argmax
-        labels[larger] = k
-        np.copyto(best, plane, where=larger)
-    return labels
+    return _largest(_working_logits(model, image, size), image.shape[:2])
 
 
 def predict_probs(model: Network, image: np.ndarray, *, size: Size | None = None) -> np.ndarray:
@@ -67,24 +61,69 @@ def predict_probs(model: Network, image: np.ndarray, *, size: Size | None = None
     return softmax_forward(predict_logits(model, image, size=size))[0]
 
 
+def predict_samples(model: Network, image: np.ndarray, *, samples: int = 50, seed: int = 0,
+                    size: Size | None = None) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Of a network with dropout: -> mean and variance of its samples' probabilities, each (H, W, num_classes) float32.
+
+    The mean of the softmax outputs predicts, their variance is a measure of doubt (Kendall et al. 2015, section 3).
+    samples: passes with dropout on. seed: of the masks. image, size: as for `predict`. Raises SettingError for a
+    network without dropout.
+    """
+    mean, variance = _sample(model, image, samples, seed, size)
+    return _resized(mean, image.shape[:2]), _resized(variance, image.shape[:2])
+
+
+def predict_with_doubt(model: Network, image: np.ndarray, *, samples: int = 50, seed: int = 0,
+                       size: Size | None = None) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """As `predict_samples`, but -> labels (H, W) uint8, the class of the largest mean; doubt (H, W) float32, the mean of
+    the classes' variances. Takes far less memory for a large picture.
+    """
+    mean, variance = _sample(model, image, samples, seed, size)
+    doubt = _resized_plane(variance.mean(axis=2, keepdims=True), 0, image.shape[:2])
+    return _largest(mean, image.shape[:2]), doubt
+
+
+def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Size | None) -> tuple[np.ndarray, ...]:
+    """Mean and variance of the samples' probabilities, at the scale the network works at."""
+    samples = convert("samples", samples, int)
+    if samples < 1:
+        raise SettingError(f"samples: {samples} (expected at least 1)")
+    x = _working_picture(model, image, size)
+    model.reseed(seed)
+    mean, squares = np.float32(0), np.float32(0)  # of the distances from the mean (Welford 1962)
+    for count, logits in enumerate(model.samples(x, samples), start=1):
+        probs = softmax_forward(class_logits(logits))[0][0]
+        step = probs - mean
+        mean = mean + step / count
+        squares = squares + step * (probs - mean)
+    return np.asarray(mean), np.asarray(squares) / samples
+
+
 def predict_logits(model: Network, image: np.ndarray, *, size: Size | None = None) -> np.ndarray:
     """As `predict`, but -> logits (H, W, num_classes), resized to the picture (bilinear)."""
-    logits = _working_logits(model, image, size)
-    if logits.shape[:2] == image.shape[:2]:
-        return logits
-    return np.stack([_resized_plane(logits, k, image.shape[:2]) for k in range(logits.shape[2])], axis=-1)
+    return _resized(_working_logits(model, image, size), image.shape[:2])
 
 
 def _working_logits(model: Network, image: np.ndarray, size: Size | None) -> np.ndarray:
     """Logits (h, w, num_classes) at the scale the network works at."""
+    return class_logits(model.forward(_working_picture(model, image, size), training=False))[0]
+
+
+def class_logits(logits: np.ndarray) -> np.ndarray:
+    """Logits (..., K), one a class. A network's only logit z is that of class 1, and sigmoid(z) = softmax(0, z)."""
+    return logits if logits.shape[-1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=-1)
+
+
+def _working_picture(model: Network, image: np.ndarray, size: Size | None) -> np.ndarray:
+    """The picture as a batch of one, at the scale the network works at, or near it: not every network does any size."""
     demand_network(model)
     if not isinstance(image, np.ndarray):
         raise ShapeError(f"predict needs a picture (H, W, 3) of uint8, an array, got {type(image).__name__}")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise ShapeError(f"predict needs a picture (H, W, 3) of uint8, got {image.shape} of {image.dtype}")
     _demand_size(size)
-    working = image if size is None else _resize(image, working_size(image.shape[:2], size))
-    return model.forward(working[None].astype(model.dtype), training=False)[0]
+    working = model.fitting_size(image.shape[:2] if size is None else working_size(image.shape[:2], size))
+    return (image if working == image.shape[:2] else _resize(image, working))[None].astype(model.dtype)
 
 
 def _demand_size(size: Any) -> None:
@@ -97,6 +136,25 @@ def working_size(image_size: Size, training_size: Size) -> Size:
     """(H, W) of the picture's shape and the training pictures' area; the training size itself for the same shape."""
     factor = math.sqrt(training_size[0] * training_size[1] / (image_size[0] * image_size[1]))
     return max(1, round(image_size[0] * factor)), max(1, round(image_size[1] * factor))
+
+
+def _largest(planes: np.ndarray, size: Size) -> np.ndarray:
+    """Labels of a picture: the class of the largest plane of (h, w, K), resized to (H, W)."""
+    best, labels = np.full(size, -np.inf, np.float32), np.zeros(size, np.uint8)
+    # One class after the other: all resized planes of 4000 x 3000 pixels and 11 classes would be half a gigabyte.
+    for k in range(planes.shape[2]):
+        plane = _resized_plane(planes, k, size)
+        larger = plane > best  # of equal ones the first class wins, as in argmax
+        labels[larger] = k
+        np.copyto(best, plane, where=larger)
+    return labels
+
+
+def _resized(planes: np.ndarray, size: Size) -> np.ndarray:
+    """(h, w, K) at another size, plane by plane."""
+    if planes.shape[:2] == size:
+        return planes
+    return np.stack([_resized_plane(planes, k, size) for k in range(planes.shape[2])], axis=-1)
 
 
 def _resized_plane(logits: np.ndarray, k: int, size: Size) -> np.ndarray:

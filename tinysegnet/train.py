@@ -37,8 +37,8 @@ from .data import (
 from .errors import CheckpointError, DataError, NonFiniteError, SettingError
 from .metrics import Scores
 from .models import Network, demand_network
-from .ops import softmax_cross_entropy_backward, softmax_cross_entropy_forward
-from .predict import evaluate
+from .ops import cross_entropy_for
+from .predict import class_logits, evaluate
 from .runs import RunFolder
 from .settings import convert_fields, demand_at_least
 from .signals import StopRequests, stop_requests
@@ -96,7 +96,7 @@ class Recipe:
 def recipe_for(data: Dataset) -> Recipe:
     """The plain default: toy scenes as they are; pictures from disk at half size, scaled, cropped and jittered."""
     height, width = read_sample(demand_dataset(data), 0).labels.shape
-    if data.name == "toy scenes":
+    if data.name.startswith("toy scenes"):
         return Recipe(size=(height, width))
     return Recipe(
         epochs=50,
@@ -276,19 +276,22 @@ class _Training:
 
     def _step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """Forward, loss, backward, update; -> the loss."""
+        # the masks of dropout follow from the step alone, so that a run that goes on draws the same ones
+        self.model.reseed(self.recipe.seed, self.progress.step)
         logits = self.model.forward(images, training=True)
-        loss, cache = softmax_cross_entropy_forward(
+        loss_forward, loss_backward = cross_entropy_for(logits)
+        loss, cache = loss_forward(
             logits, labels, class_weights=self.class_weights, ignore_label=self.ignore_label
         )
         if not np.isfinite(loss):
             raise self._not_finite(f"the loss is {loss}", first_bad_layer(self.model, images))
-        self.model.backward(softmax_cross_entropy_backward(1.0, cache), input_gradient=False)
+        self.model.backward(loss_backward(1.0, cache), input_gradient=False)
         bad = next((name for name, g in self.model.named_gradients() if not np.isfinite(g).all()), None)
         if bad:
             raise self._not_finite("a gradient is not finite", f"first in {bad}")
         self.optimizer.step(self._schedule(self.progress.step))
         if not self.bar.disable:
-            accuracy = _accuracy(logits[:, ::4, ::4], labels[:, ::4, ::4], self.ignore_label)
+            accuracy = _accuracy(class_logits(logits[:, ::4, ::4]), labels[:, ::4, ::4], self.ignore_label)
             self.bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
         return float(loss)
 
@@ -335,6 +338,7 @@ def _demand_fitting(model: Network, data: Dataset, val: Dataset | None, recipe: 
     if model.num_classes != data.palette.num_classes:
         raise SettingError(f"the network has {model.num_classes} classes, {data.name} has "
                            f"{data.palette.num_classes}: build it with that number")  # fmt: skip
+    model.demand_size(recipe.size)
     if val is not None and _meaning(demand_dataset(val)) != _meaning(data):
         raise DataError(f"{val.name}: other classes than {data.name} (expected the same names in the same order, and "
                         "the same ignore_label). Validate on pictures that were labelled alike")  # fmt: skip

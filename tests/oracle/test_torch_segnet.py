@@ -22,7 +22,7 @@ def pair(name, *, dtype=np.float64, width=1 / 8):
     for key, array in model.named_parameters():
         if not key.endswith(".weight"):  # start at 0 or 1, which would hide a forgotten one
             array += 0.2 * rng.standard_normal(array.shape)
-    twin = torch_segnet.SegNet(name, 11, width).double()
+    twin = torch_segnet.SegNet(name, 11, width, normalize=name == "basic").double()
     torch_segnet.load(twin, {key: array.astype(np.float64) for key, array in model.state().items()})
     return model, twin
 

@@ -47,8 +47,10 @@ class Stage(nn.Module):
 
 
 class SegNet(nn.Module):
-    def __init__(self, name: str, classes: int, width: float):
+    def __init__(self, name: str, classes: int, width: float, *, normalize: bool = False):
+        """normalize: the picture by its local response, with Caffe's numbers, instead of mean and scale."""
         super().__init__()
+        self.normalize = normalize
         kernel, last = KERNEL[name]
         before = 3
         self.stages = len(DOWN[name])
@@ -65,7 +67,10 @@ class SegNet(nn.Module):
 
     def forward(self, x):
         """x (N, H, W, 3) RGB in 0..255 -> logits (N, H, W, classes)."""
-        x = ((x - 127.5) / 64).permute(0, 3, 1, 2)
+        if self.normalize:
+            x = F.local_response_norm(x.permute(0, 3, 1, 2), 5, alpha=1e-4, beta=0.75, k=1.0)
+        else:
+            x = ((x - 127.5) / 64).permute(0, 3, 1, 2)
         crossing = []
         for i in range(1, self.stages + 1):
             x = getattr(self, f"encoder{i}")(x)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..layers import BatchNorm2d, Conv2d, MaxPool2d, MaxUnpool2d, Normalize, ReLU
+from ..layers import BatchNorm2d, Conv2d, LocalResponseNorm, MaxPool2d, MaxUnpool2d, Normalize, ReLU
 from ..models import build
 from .ours import CLASSES, draw, picture_and_labels
 from .works import Work
@@ -144,6 +144,8 @@ class _Network(nn.Module):
         for layer, module in self.steps:
             if isinstance(layer, Normalize):
                 x = (x - float(layer.mean)) / float(layer.scale)
+            elif isinstance(layer, LocalResponseNorm):
+                x = F.local_response_norm(x, **layer.settings)
             elif isinstance(layer, ReLU):
                 x = torch.relu_(x)
             elif isinstance(layer, MaxPool2d):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import dataclass
 
 import tyro
 
 from .. import gradcheck
-from ..models import build
+from ..models import build, models
 from ..settings import demand_at_least
 from .training import ModelName
 
@@ -50,6 +51,9 @@ class Summary:
     def run(self) -> int:
         demand_at_least(self, size=1, batch_size=1)
         network = build(self.model, self.num_classes, width=self.width)
+        network.demand_size(self.size)
         summary = network.summary(self.size, batch_size=self.batch_size)
+        if not self.json:
+            print(inspect.getdoc(models[self.model]), end="\n\n")
         print(json.dumps(summary.as_dict()) if self.json else summary)
         return 0

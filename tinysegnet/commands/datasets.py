@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..data import Dataset, Folder, InMemory, Problem, open_dataset
+from ..data import Dataset, Folder, InMemory, OneClass, Problem, open_dataset
 from ..data.folders import Classes
 from ..data.layouts import find_layout
 from ..errors import DataError, SettingError
@@ -33,6 +33,8 @@ class LabelOptions:
     """The value in label maps that means "not labelled"; default: inferred (a class called void, else 255)."""
     classes: Classes = "merged"
     """For CamVid's 32 classes: merged to the eleven of the SegNet papers, or all."""
+    one_class: str | None = None
+    """The name of a class: the task is then where that is and where not, with two classes."""
 
     def __post_init__(self) -> None:
         convert_fields(self)
@@ -49,7 +51,12 @@ class LabelOptions:
     def written(self) -> str:
         """As on the command line, with a space in front; empty for the defaults."""
         ignore = "" if self.ignore is None else f" --ignore {self.ignore}"
-        return ignore + ("" if self.classes == "merged" else f" --classes {self.classes}")
+        one_class = "" if self.one_class is None else f" --one-class {shlex.quote(self.one_class)}"
+        return ignore + ("" if self.classes == "merged" else f" --classes {self.classes}") + one_class
+
+    def select(self, data: Dataset) -> Dataset:
+        """With the one class only, if one was named."""
+        return data if self.one_class is None else OneClass(data, self.one_class)
 
 
 def load_split(data: str, split: str, limit: int | None = None, labels: LabelOptions | None = None) -> Dataset:
@@ -68,8 +75,9 @@ def load_splits(
     with _spoken_warnings():
         folders = [dataset for dataset in opened if isinstance(dataset, Folder)]
         _refuse(data, [problem for folder in folders for problem in _problems(folder, limit)], labels)
-        return [dataset if dataset in folders and limit is None else _in_memory(dataset, split, limit)
-                for dataset, split in zip(opened, splits, strict=True)]  # fmt: skip
+        loaded = [dataset if dataset in folders and limit is None else _in_memory(dataset, split, limit)
+                  for dataset, split in zip(opened, splits, strict=True)]  # fmt: skip
+    return [labels.select(dataset) for dataset in loaded]
 
 
 def _in_memory(dataset: Dataset, split: str, limit: int | None) -> Dataset:

@@ -23,14 +23,14 @@ from ..data.pictures import MAX_PIXELS_SINGLE
 from ..errors import DataError, SettingError, TinySegNetError
 from ..files import write_atomically
 from ..metrics import Scores
-from ..predict import Size, evaluate, predict, working_size
+from ..predict import Size, evaluate, predict, predict_with_doubt, working_size
 from ..pretrained import open_checkpoint
 from .datasets import LabelOptions, load_split
 from .options import CheckpointPath
 
 __all__ = ["Evaluate", "Predict"]
 
-SUFFIXES = ("_overlay", "_colours", "_labels")
+SUFFIXES = ("_overlay", "_colours", "_labels", "_doubt")
 LEGIBLE = 240  # pixels: the overlay of a picture whose longer side has fewer is enlarged
 MOST_SCALE = 1_000_000  # far more overflows before it can be refused in pixels
 MAX_WORKING_PIXELS = 4_000_000  # of the picture inside the network: vgg16 keeps 256 bytes a pixel, several times
@@ -53,6 +53,9 @@ class Predict:
     """A folder for the results; made if it is missing."""
     scale: float = 1.0
     """A factor on the height and width at which the network works: 1 is the scale it was trained at."""
+    samples: int | None = None
+    """For Bayesian networks: the mean of so many passes with dropout on predicts, and STEM_doubt.png shows where they
+    disagree."""
     gif: bool = False
     """Write predictions.gif too, an animation of all overlays."""
 
@@ -60,8 +63,12 @@ class Predict:
         if not 0 < self.scale <= MOST_SCALE:
             raise SettingError(f"scale {self.scale} (expected a number above 0, at most {MOST_SCALE:,}). Give 1 for the"
                                " training scale")  # fmt: skip
+        if self.samples is not None and self.samples < 1:
+            raise SettingError(f"samples: {self.samples} (expected at least 1)")
         paths = self._paths()
         loaded = open_checkpoint(self.checkpoint)
+        if self.samples is not None:
+            loaded.model.demand_dropout()
         _make_folder(self.out)
         animation = viz.Animation(loaded.palette, len(paths)) if self.gif else None
         done = list(self._each(loaded, paths, animation))
@@ -88,21 +95,24 @@ class Predict:
         )
         for i, path in enumerate(loop):
             try:
-                image, labels = self._one(loaded, path)
+                image, labels, doubt = self._one(loaded, path)
             except TinySegNetError as error:
                 tqdm.write(_printable(f"error: {error}"), file=sys.stderr)
                 yield False
                 continue
-            written = self._write(image, labels, loaded.palette, stems[i])
+            written = self._write(image, labels, doubt, loaded.palette, stems[i])
             tqdm.write(_printable(written), file=sys.stdout)  # print would tear the bar
             if animation:
                 animation.add(image, labels, _printable(path.name), i + 1)
             yield True
 
-    def _one(self, loaded: Checkpoint, path: Path) -> tuple[np.ndarray, np.ndarray]:
-        """The picture (H, W, 3), upright, and its labels (H, W)."""
+    def _one(self, loaded: Checkpoint, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """The picture (H, W, 3), upright, its labels (H, W), and the doubt about them (H, W) if samples are wanted."""
         image = read_image(path, upright=True, max_pixels=MAX_PIXELS_SINGLE)
-        return image, predict(loaded.model, image, size=self._size(path, image.shape[:2], loaded.size))
+        size = self._size(path, image.shape[:2], loaded.size)
+        if self.samples is None:
+            return image, predict(loaded.model, image, size=size), None
+        return image, *predict_with_doubt(loaded.model, image, samples=self.samples, size=size)
 
     def _size(self, path: Path, own: Size, training: Size | None) -> Size:
         """(H, W) whose area the network works at. Without a recorded training size the scale is of the picture's."""
@@ -117,15 +127,19 @@ class Predict:
             )
         return size
 
-    def _write(self, image: np.ndarray, labels: np.ndarray, palette: Palette, stem: str) -> Path:
-        """The three pictures, one at a time in memory; -> path of the overlay."""
-        overlay, colours, numbers = (self.out / f"{stem}{suffix}.png" for suffix in SUFFIXES)
+    def _write(
+        self, image: np.ndarray, labels: np.ndarray, doubt: np.ndarray | None, palette: Palette, stem: str
+    ) -> Path:
+        """The pictures, one at a time in memory; -> path of the overlay."""
+        overlay, colours, numbers, doubts = (self.out / f"{stem}{suffix}.png" for suffix in SUFFIXES)
         scale = 1 if max(labels.shape) >= LEGIBLE else None  # a 1 x 1 picture at its own size shows nothing
         painted = viz.labelled_picture(image, labels, palette, scale=scale, narrowest=480)
         write_atomically(overlay, viz.picture_bytes(painted))
         del painted
         write_atomically(colours, viz.picture_bytes(Image.fromarray(viz.colour_map(labels, palette))))
         write_atomically(numbers, viz.picture_bytes(viz.index_picture(labels, palette)))
+        if doubt is not None:
+            write_atomically(doubts, viz.picture_bytes(viz.doubt_picture(doubt)))
         return overlay
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from .. import backend
-from ..data import Dataset, Folder
+from ..data import Dataset, Folder, OneClass
 from ..errors import DataError, SettingError
-from ..models import build, models
+from ..models import PREPROCESSING, Network, build, models
 from ..runs import RunFolder, read_config
 from ..settings import convert
 from ..train import Recipe, fit
@@ -27,7 +27,12 @@ else:
     ModelName = Literal[tuple(models)]
 
 
-SAVED_OPTIONS = ("data", "model", "width", "limit", "threads", "deterministic")
+if TYPE_CHECKING:
+    PreprocessingName = str
+else:
+    PreprocessingName = Literal[tuple(PREPROCESSING)]
+
+SAVED_OPTIONS = ("data", "model", "width", "preprocessing", "limit", "threads", "deterministic")
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class Train:
     """Which network."""
     width: float = 1.0
     """A factor on the channels of every stage."""
+    preprocessing: PreprocessingName | None = None
+    """What the first layer does to a picture; default: the network's own."""
     name: str | None = None
     """Of the run's folder; default: data, model, date and time."""
     runs: Path = Path("runs")
@@ -65,6 +72,7 @@ class Train:
         """The options that the run was begun with, from its config.json."""
         config = read_config(path)
         own = {name: config[name] for name in SAVED_OPTIONS if name in config}
+        own.setdefault("preprocessing", "scaled")  # the only one there was when configs did not name it
         recipe = {f.name: config[f.name] for f in fields(Recipe) if f.name in config}
         try:
             own["limit"] = convert("limit", own.get("limit"), int | None)
@@ -80,7 +88,7 @@ class Train:
         if self.deterministic:
             backend.single_threaded_blas()
         train, val = load_splits(self.data, ("train", "val"), self.limit, self.labels)
-        model = build(self.model, train.palette.num_classes, seed=self.recipe.seed, width=self.width)
+        model = self._build(train.palette.num_classes)
         folder = self._folder(train)
         _tell(train)
         print(f"{self.model}, {model.num_parameters:,} parameters; {len(train)} pictures of {train.name} to train on, "
@@ -92,6 +100,13 @@ class Train:
             print(result.scores.table())
         print(f"trained for {result.seconds:.0f} s\nreport: {folder.path / 'report.html'}")
         return 0
+
+    def _build(self, num_classes: int) -> Network:
+        """For two classes the article's network has one logit, as in the articles."""
+        channels = 1 if self.model == "article" and num_classes == 2 else num_classes
+        return build(
+            self.model, channels, seed=self.recipe.seed, width=self.width, preprocessing=self.preprocessing
+        )
 
     def _folder(self, train: Dataset) -> RunFolder:
         if self.resume is not None:
@@ -113,5 +128,6 @@ def _demand_name(name: str) -> None:
 
 def _tell(data: Dataset) -> None:
     """What was inferred of a folder."""
-    if isinstance(data, Folder):
-        print(data.description)
+    whole = data.data if isinstance(data, OneClass) else data
+    if isinstance(whole, Folder):
+        print(whole.description)

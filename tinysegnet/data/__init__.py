@@ -9,6 +9,7 @@ from .crops import make_crops
 from .find import find_pictures
 from .folders import Folder, Problem
 from .memory import InMemory
+from .one_class import OneClass
 from .open import open_dataset
 from .palette import CAMVID, Palette
 from .pictures import read_image
@@ -21,6 +22,7 @@ __all__ = [
     "Dataset",
     "Folder",
     "InMemory",
+    "OneClass",
     "Palette",
     "PixelCounts",
     "Problem",

@@ -82,13 +82,12 @@ def _make_loss(kind: str, labels: np.ndarray | None, rng: np.random.Generator) -
 
     def cross_entropy(logits: np.ndarray) -> tuple[np.ndarray, Callable]:
         if not fixed:
-            K = logits.shape[-1]
+            K = max(2, logits.shape[-1])
             drawn = np.where(rng.random(logits.shape[:-1]) < 0.1, VOID, rng.integers(0, K, logits.shape[:-1]))
             fixed.update(labels=drawn if labels is None else labels, weights=rng.uniform(0.5, 1.5, K))
-        value, cache = ops.softmax_cross_entropy_forward(
-            logits, fixed["labels"], class_weights=fixed["weights"], ignore_label=VOID
-        )
-        return np.atleast_1d(value), lambda: ops.softmax_cross_entropy_backward(1.0, cache)
+        forward, backward = ops.cross_entropy_for(logits)
+        value, cache = forward(logits, fixed["labels"], class_weights=fixed["weights"], ignore_label=VOID)
+        return np.atleast_1d(value), lambda: backward(1.0, cache)
 
     return random if kind == "random" else cross_entropy
 

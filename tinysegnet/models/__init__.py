@@ -1,34 +1,65 @@
-"""Networks by name: `build("tiny")`. Each is a description of stages; `models` lists them."""
+"""Networks by name: `build("tiny")`. `models` lists them; `help(models["basic"])` tells what one is and where from."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..errors import SettingError
 from ..settings import convert
+from . import decoders, segnet
+from .article import article
+from .line import Description, Source
 from .network import Network
-from .segnet import BASIC, TINY, VGG16, Stages, segnet_layers
+from .preprocessing import PREPROCESSING
 from .summary import Summary
+from .torch_state import from_torch_state, to_torch_state
 
-__all__ = ["MOST_CLASSES", "MOST_WIDTH", "Network", "Stages", "Summary", "build", "demand_network", "models",
-           "segnet_layers"]  # fmt: skip
+__all__ = ["MOST_CLASSES", "MOST_WIDTH", "PREPROCESSING", "Network", "Summary", "build", "count_parameters",
+           "demand_network", "from_torch_state", "models", "to_torch_state"]  # fmt: skip
 
 MOST_CLASSES = 255  # labels are bytes, and one value may mean "not labelled"
 MOST_WIDTH = 8.0
 
-models: dict[str, Stages] = {"tiny": TINY, "basic": BASIC, "vgg16": VGG16}
+_DESCRIPTIONS: tuple[Callable[[], Description], ...] = (
+    segnet.tiny,
+    segnet.basic,
+    segnet.vgg16,
+    segnet.bayesian_basic,
+    segnet.bayesian_vgg16,
+    decoders.bilinear_interpolation,
+    decoders.basic_encoder_addition,
+    decoders.basic_single_channel_decoder,
+    decoders.fcn_basic,
+    decoders.fcn_basic_no_addition,
+    decoders.fcn_basic_no_dim_reduction,
+    decoders.fcn_basic_no_addition_no_dim_reduction,
+    decoders.replication,
+    decoders.fixed_index,
+    article,
+)
+models: dict[str, Callable[[], Description]] = {make.__name__.replace("_", "-"): make for make in _DESCRIPTIONS}
 
 
-def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0, dtype: Any = np.float32) -> Network:
+def build(
+    name: str,
+    num_classes: int = 11,
+    *,
+    seed: int = 0,
+    width: float = 1.0,
+    dtype: Any = np.float32,
+    preprocessing: str | None = None,
+) -> Network:
     """A new network with random weights.
 
-    name: one of `models`. seed: of the initial weights. width: a factor on the channels of every stage. dtype: float32
-    to train, float64 to check gradients. Raises SettingError for an unknown name or a size that cannot be.
+    name: one of `models`. num_classes: channels of the logits; 1 makes a network that tells two classes apart by one
+    logit, that of class 1 under a sigmoid. seed: of the initial weights and of dropout. width: a factor on the channels
+    of every stage. dtype: float32 to train, float64 to check gradients. preprocessing: one of `PREPROCESSING`, default
+    the network's own. Raises SettingError for an unknown name or a size that cannot be.
     """
-    if not isinstance(name, str) or name not in models:
-        raise SettingError(f"no model named {name!r}; there are {', '.join(models)}")
+    _demand_name("model", name, models)
     num_classes, seed = convert("num_classes", num_classes, int), convert("seed", seed, int)
     width = convert("width", width, float)
     if seed < 0:
@@ -38,10 +69,27 @@ def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0
                            f"got {num_classes} and {width}")  # fmt: skip
     if dtype not in ("float32", "float64", np.float32, np.float64, float):  # a dtype equals its name
         raise SettingError(f"a network computes in float32 or float64, not in {dtype}")
-    rng = np.random.default_rng(seed)
-    layers = segnet_layers(models[name].scaled(width), num_classes, rng=rng, dtype=dtype)
-    config = {"name": name, "num_classes": num_classes, "seed": seed, "width": width, "dtype": np.dtype(dtype).name}
-    return Network(layers, config)
+    description = models[name]()
+    preprocessing = description.preprocessing if preprocessing is None else preprocessing
+    _demand_name("preprocessing", preprocessing, PREPROCESSING)
+    source = Source(np.random.default_rng(seed), np.random.default_rng([seed, 1]), dtype, preprocessing)
+    config = {"name": name, "num_classes": num_classes, "seed": seed, "width": width, "dtype": np.dtype(dtype).name,
+              "preprocessing": preprocessing}  # fmt: skip
+    layers = description.scaled(width).layers(num_classes, source)
+    return Network(layers, config, size_multiple=description.size_multiple)
+
+
+def count_parameters(name: str, num_classes: int, width: float) -> int:
+    """How many parameters the network will have; takes no memory for them."""
+    description = models[name]().scaled(width)
+    source = Source(None, np.random.default_rng(0), np.float32, description.preprocessing)
+    layers = description.layers(num_classes, source).values()
+    return sum(array.size for layer in layers for array in layer.params.values())
+
+
+def _demand_name(what: str, name: Any, known: dict[str, Any]) -> None:
+    if not isinstance(name, str) or name not in known:
+        raise SettingError(f"no {what} named {name!r}; there are {', '.join(known)}")
 
 
 def demand_network(model: Any) -> Network:

@@ -7,17 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError, ShapeError
-from ..layers import (
-    BatchNorm2d,
-    BatchNormReLU2d,
-    Conv2d,
-    Layer,
-    MaxPool2d,
-    MaxUnpool2d,
-    ReLU,
-    digest_branches,
-)
+from ..errors import CheckpointError, SettingError, ShapeError
+from ..layers import BatchNorm2d, BatchNormReLU2d, Conv2d, Dropout, Layer, MaxPool2d, ReLU, digest_branches
 from .summary import Summary, summarize
 
 __all__ = ["Network"]
@@ -26,12 +17,13 @@ __all__ = ["Network"]
 class Network:
     """Layers in a line, by name: {"encoder1.conv1": Conv2d, ...}.
 
-    config: what `build` needs to make the same network again; saved in checkpoints. steps: the layers as training runs
-    them, a batch norm and the ReLU after it in one.
+    config: what `build` needs to make the same network again; saved in checkpoints. size_multiple: heights and widths
+    of pictures must be multiples of it. steps: the layers as training runs them, a batch norm and the ReLU after it in
+    one.
     """
 
-    def __init__(self, layers: dict[str, Layer], config: dict[str, Any]) -> None:
-        self.layers, self.config = layers, config
+    def __init__(self, layers: dict[str, Layer], config: dict[str, Any], *, size_multiple: int = 1) -> None:
+        self.layers, self.config, self.size_multiple = layers, config, size_multiple
         for name, layer in layers.items():
             layer.name = name
         self.steps = list(_fuse(list(layers.values())))
@@ -39,24 +31,49 @@ class Network:
     def forward(self, x: np.ndarray, *, training: bool = False, sample: bool = False) -> np.ndarray:
         """x (N, H, W, 3), RGB in 0..255, any H and W -> logits (N, H, W, num_classes).
 
-        training: batch statistics are used and updated, and everything backward needs is kept.
+        training: batch statistics are used and updated, and everything backward needs is kept. sample: dropout stays
+        on, as in training. Raises ShapeError for arrays that are no pictures, and for sizes that the network cannot do.
         """
-        self._demand_floats("pictures (N, H, W, 3)", x)
-        if x.ndim != 4 or x.shape[3] != 3 or 0 in x.shape:
-            raise ShapeError(f"a network takes pictures (N, H, W, 3), got {x.shape}")
-        if not training and not sample:
-            return self._infer(x)
+        self._demand_pictures(x)
+        if not training:
+            return self._infer(list(self.layers.values()), x, sample=sample)
         for step in self.steps:
-            x = step.forward(x, training=training, sample=sample)
+            x = step.forward(x, training=True)
         return x
 
-    def _infer(self, x: np.ndarray) -> np.ndarray:
-        """The layers in a line, but batch norm and ReLU happen within the convolution before them."""
+    def samples(self, x: np.ndarray, count: int) -> Iterator[np.ndarray]:
+        """Logits of `count` forward passes with dropout on, each another network (Kendall et al. 2015, section 3).
+
+        What comes before the first dropout is the same in all of them and computed once. Raises SettingError if there
+        is no dropout.
+        """
+        self.demand_dropout()
+        self._demand_pictures(x)
         layers = list(self.layers.values())
+        first = next(i for i, layer in enumerate(layers) if isinstance(layer, Dropout))
+        x = self._infer(layers[:first], x)
+        for _ in range(count):
+            yield self._infer(layers[first:], x, sample=True)
+
+    def demand_dropout(self) -> None:
+        """Raise SettingError for a network without dropout."""
+        if not any(isinstance(layer, Dropout) for layer in self.layers.values()):
+            raise SettingError(f"{self.config['name']} has no dropout, so its samples would all be the same. "
+                               "Train bayesian-basic or bayesian-vgg16")  # fmt: skip
+
+    def reseed(self, *seed: int) -> None:
+        """The masks of dropout begin anew."""
+        state = np.random.default_rng(seed).bit_generator.state
+        for layer in self.layers.values():
+            if isinstance(layer, Dropout):
+                layer.generator.bit_generator.state = state
+
+    def _infer(self, layers: list[Layer], x: np.ndarray, *, sample: bool = False) -> np.ndarray:
+        """The layers in a line, but batch norm and ReLU happen within the convolution before them."""
         for layer in layers:
             layer.forget()
         while layers:
-            layer = layers.pop(0)
+            layer, *layers = layers
             if isinstance(layer, Conv2d):
                 norm = layers[0] if layers and isinstance(layers[0], BatchNorm2d) else None
                 layers = layers[norm is not None :]
@@ -64,7 +81,7 @@ class Network:
                 x = layer.infer(x, norm, relu=relu)
                 layers = layers[relu:]
             else:
-                x = layer.forward(x)
+                x = layer.forward(x, sample=sample)
         return x
 
     def backward(self, dlogits: np.ndarray, *, input_gradient: bool = True) -> np.ndarray | None:
@@ -79,6 +96,24 @@ class Network:
         for step in reversed(self.steps[first + 1 :]):
             dout = step.backward(dout)
         return self.steps[first].backward(dout, input_gradient=input_gradient)
+
+    def _demand_pictures(self, x: Any) -> None:
+        self._demand_floats("pictures (N, H, W, 3)", x)
+        if x.ndim != 4 or x.shape[3] != 3 or 0 in x.shape:
+            raise ShapeError(f"a network takes pictures (N, H, W, 3), got {x.shape}")
+        self.demand_size(x.shape[1:3])
+
+    def demand_size(self, size: tuple[int, int]) -> None:
+        """Raise ShapeError for a height or width (H, W) that this network cannot do."""
+        if size != (fitting := self.fitting_size(size)):
+            raise ShapeError(f"{self.config['name']} takes heights and widths that are multiples of "
+                             f"{self.size_multiple}, got {size[0]}x{size[1]}. Give {fitting[0]}x{fitting[1]}, or choose "
+                             "tiny, which takes any size")  # fmt: skip
+
+    def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The size (H, W) nearest to this one that the network can do."""
+        height, width = (max(1, round(n / self.size_multiple)) * self.size_multiple for n in size)
+        return height, width
 
     def _demand_floats(self, what: str, array: Any) -> None:
         if not isinstance(array, np.ndarray) or array.dtype != self.dtype:
@@ -109,8 +144,8 @@ class Network:
 
     @property
     def num_classes(self) -> int:
-        """The last axis of the logits."""
-        return int(self.config["num_classes"])
+        """How many classes it tells apart: the last axis of the logits, but one logit tells two."""
+        return max(2, int(self.config["num_classes"]))
 
     @property
     def dtype(self) -> np.dtype:
@@ -148,11 +183,9 @@ class Network:
         pooled: dict[Layer, tuple[int, ...]] = {}
         shape = input_shape
         for name, layer in self.layers.items():
-            before = shape
-            if isinstance(layer, MaxUnpool2d):
-                shape = (*pooled[layer.pool][:3], before[3])
-            else:
-                shape = layer.output_shape(before)
+            before, shape = shape, layer.output_shape(shape)
+            if layer.pool is not None:
+                shape = (*pooled[layer.pool][:3], shape[3])
             if isinstance(layer, MaxPool2d):
                 pooled[layer] = before
             yield name, layer, before, shape

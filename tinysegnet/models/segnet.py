@@ -14,16 +14,12 @@ What crosses from the encoder to the decoder is only where each maximum was: two
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
-import numpy as np
+from ..layers import Dropout, Layer, MaxPool2d, MaxUnpool2d
+from .line import Line, Source, Widths, narrowed
 
-from ..layers import BatchNorm2d, Conv2d, Layer, MaxPool2d, MaxUnpool2d, Normalize, ReLU
-
-__all__ = ["BASIC", "TINY", "VGG16", "Stages", "segnet_layers"]
-
-Widths = tuple[tuple[int, ...], ...]
+__all__ = ["Stages", "basic", "bayesian_basic", "bayesian_vgg16", "tiny", "vgg16"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class Stages:
     encoder: from the picture down. decoder: from the bottom up, one stage for each pool; the classifier
     follows. kernel_size: of every convolution but the classifier's. decoder_relu: a ReLU after each batch norm of the
     decoder. bias: of the convolutions that batch norm follows (its shift makes them redundant; the authors' model files
-    have them, their text says none). input_mean, input_scale: of the input normalisation.
+    have them, their text says none). dropout_after: stages that end in a dropout of one half.
     """
 
     encoder: Widths
@@ -42,79 +38,89 @@ class Stages:
     classifier_kernel_size: int = 3
     decoder_relu: bool = True
     bias: bool = True
-    input_mean: float = 127.5
-    input_scale: float = 64.0
-
-    def num_parameters(self, num_classes: int) -> int:
-        """How many parameters the network will have, without building it."""
-        total, channels = 0, 3
-        for width in (width for stage in (*self.encoder, *self.decoder) for width in stage):
-            total += width * (self.kernel_size**2 * channels + self.bias + 2)  # weight, bias, gamma and beta
-            channels = width
-        return total + num_classes * (self.classifier_kernel_size**2 * channels + 1)
+    dropout_after: tuple[str, ...] = ()
+    preprocessing: str = "scaled"
+    size_multiple: int = 1
 
     def scaled(self, width: float) -> Stages:
-        """All widths times `width`, at least 1."""
+        return replace(self, encoder=narrowed(self.encoder, width), decoder=narrowed(self.decoder, width))
 
-        def scale(stages: Widths) -> Widths:
-            return tuple(tuple(max(1, round(channels * width)) for channels in stage) for stage in stages)
+    def layers(self, num_classes: int, source: Source) -> dict[str, Layer]:
+        line, pools = Line(source), []
+        for number, widths in enumerate(self.encoder, start=1):
+            line.stage(f"encoder{number}", widths, self.kernel_size, bias=self.bias, relu=True)
+            pools.append(line.add(f"encoder{number}.pool", MaxPool2d()))
+            self._drop(line, f"encoder{number}")
+        for number, widths in zip(range(len(pools), 0, -1), self.decoder, strict=True):
+            line.add(f"decoder{number}.unpool", MaxUnpool2d(pools.pop()))
+            line.stage(f"decoder{number}", widths, self.kernel_size, bias=self.bias, relu=self.decoder_relu)
+            self._drop(line, f"decoder{number}")
+        line.convolution("classifier", num_classes, self.classifier_kernel_size)
+        return line.layers
 
-        return Stages(**{**self.__dict__, "encoder": scale(self.encoder), "decoder": scale(self.decoder)})
-
-
-# One convolution a stage, narrow: trains in minutes on two cores. Frozen, so that figures stay comparable.
-# 493,707 parameters.
-TINY = Stages(
-    encoder=((32,), (64,), (128,), (128,)),
-    decoder=((128,), (64,), (32,), (32,)),
-    bias=False,
-)
-
-# SegNet-Basic: 64 channels and 7x7 kernels throughout, no ReLU in the decoder (section 3.1). Biases as in the authors'
-# model file, whose local response normalisation of the picture is our Normalize. 1,416,587 parameters.
-BASIC = Stages(
-    encoder=((64,), (64,), (64,), (64,)),
-    decoder=((64,), (64,), (64,), (64,)),
-    kernel_size=7,
-    classifier_kernel_size=1,
-    decoder_relu=False,
-)
-
-# SegNet: the 13 convolutions of VGG16 and their mirror, whose 13th is the classifier (section 3).
-# 29,449,355 parameters.
-VGG16 = Stages(
-    encoder=((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)),
-    decoder=((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64,)),
-)
+    def _drop(self, line: Line, stage: str) -> None:
+        if stage in self.dropout_after:
+            line.add(f"{stage}.dropout", Dropout(0.5, generator=line.source.generator))
 
 
-def segnet_layers(
-    stages: Stages, num_classes: int, *, rng: np.random.Generator, dtype: Any = np.float32
-) -> dict[str, Layer]:
-    """The layers of a SegNet in a line, by name: "encoder1.conv1", "encoder1.bn1", ..., "classifier"."""
-    layers: dict[str, Layer] = {"input": Normalize(stages.input_mean, stages.input_scale, dtype=dtype)}
-    channels = 3
+def tiny() -> Stages:
+    """A SegNet that trains in minutes on two cores. 493,707 parameters; ours, and frozen so that figures compare.
 
-    def add_convolutions(stage: str, widths: tuple[int, ...], relu: bool) -> None:
-        nonlocal channels
-        for i, width in enumerate(widths, start=1):
-            layers[f"{stage}.conv{i}"] = Conv2d(
-                channels, width, stages.kernel_size, bias=stages.bias, rng=rng, dtype=dtype
-            )
-            layers[f"{stage}.bn{i}"] = BatchNorm2d(width, dtype=dtype)
-            if relu:
-                layers[f"{stage}.relu{i}"] = ReLU()
-            channels = width
+        picture  32  pool  64  pool  128  pool  128  pool
+                                                       unpool  128  unpool  64  unpool  32  unpool  32  classifier
 
-    pools = []
-    for number, widths in enumerate(stages.encoder, start=1):
-        add_convolutions(f"encoder{number}", widths, relu=True)
-        pools.append(MaxPool2d())
-        layers[f"encoder{number}.pool"] = pools[-1]
+    One 3x3 convolution a stage, each with batch norm and ReLU.
+    """
+    return Stages(((32,), (64,), (128,), (128,)), ((128,), (64,), (32,), (32,)), bias=False)
 
-    for number, widths in zip(range(len(pools), 0, -1), stages.decoder, strict=True):
-        layers[f"decoder{number}.unpool"] = MaxUnpool2d(pools.pop())
-        add_convolutions(f"decoder{number}", widths, relu=stages.decoder_relu)
 
-    layers["classifier"] = Conv2d(channels, num_classes, stages.classifier_kernel_size, rng=rng, dtype=dtype)
-    return layers
+def basic() -> Stages:
+    """SegNet-Basic (Badrinarayanan et al. 2017, section 3.1; the authors' segnet_basic_train.prototxt).
+
+        picture  norm  64  pool  64  pool  64  pool  64  pool
+                                                           unpool  64  unpool  64  unpool  64  unpool  64  classifier
+
+    7x7 convolutions of 64 channels throughout, each with batch norm; ReLU in the encoder only; a 1x1 classifier. The
+    picture goes through local response normalisation. 1,416,587 parameters: 1,415,040 in kernels (the paper's 1.425 M
+    does not follow from its network), the rest biases, as in the model file, and batch norm.
+    """
+    stage = (64,)
+    return Stages((stage,) * 4, (stage,) * 4, kernel_size=7, classifier_kernel_size=1, decoder_relu=False,
+                  preprocessing="local_response")  # fmt: skip
+
+
+def vgg16() -> Stages:
+    """SegNet (Badrinarayanan et al. 2017, figure 2; the authors' segnet_train.prototxt).
+
+        picture  64 64  pool  128 128  pool  256 256 256  pool  512 512 512  pool  512 512 512  pool
+                 unpool  512 512 512  unpool  512 512 256  unpool  256 256 128  unpool  128 64  unpool  64  classifier
+
+    The 13 convolutions of VGG16 and their mirror, whose 13th is the classifier: 3x3, each but that with batch norm and
+    ReLU. 29,449,355 parameters, half of them in the encoder.
+    """
+    encoder = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+    return Stages(encoder, ((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64,)))
+
+
+def bayesian_basic() -> Stages:
+    """Bayesian SegNet-Basic (Kendall et al. 2015; the authors' bayesian_segnet_basic_train.prototxt).
+
+        picture  norm  64  pool  64  pool  64  pool  DROP  64  pool  DROP
+                           unpool  64  DROP  unpool  64  DROP  unpool  64  unpool  64  classifier
+
+    `basic` with dropout of one half in the middle four stages. Left on at test time it makes every pass another
+    network; their mean predicts, their disagreement is a measure of doubt. 1,416,587 parameters.
+    """
+    return replace(basic(), dropout_after=("encoder3", "encoder4", "decoder4", "decoder3"))
+
+
+def bayesian_vgg16() -> Stages:
+    """Bayesian SegNet (Kendall et al. 2015; the authors' bayesian_segnet_train.prototxt).
+
+        picture  64 64  pool  128 128  pool  256 256 256  pool  DROP  512 512 512  pool  DROP  512 512 512  pool  DROP
+                 unpool  512 512 512  DROP  unpool  512 512 256  DROP  unpool  256 256 128  DROP  unpool  128 64
+                 unpool  64  classifier
+
+    `vgg16` with dropout of one half in the middle six stages. 29,449,355 parameters.
+    """
+    return replace(vgg16(), dropout_after=("encoder3", "encoder4", "encoder5", "decoder5", "decoder4", "decoder3"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..layers import MaxPool2d
+from ..layers import Dropout, Layer, MaxPool2d, MaxUnpool2d, Tap
 
 if TYPE_CHECKING:
     from .network import Network
@@ -17,7 +17,9 @@ __all__ = ["LayerRow", "Summary", "summarize"]
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One layer. kept: bytes of activations that training holds on to for backward; indices: bytes of pool indices."""
+    """One layer. kept: bytes of activations that training holds on to for backward; indices: bytes of pool indices;
+    crossing: bytes that wait here for the decoder, indices or maps.
+    """
 
     name: str
     kind: str
@@ -25,6 +27,7 @@ class LayerRow:
     parameters: int
     kept: int
     indices: int
+    crossing: int
     multiply_adds: int
 
 
@@ -59,6 +62,7 @@ class Summary:
             "parameters": self.total("parameters"),
             "activation_bytes": self.total("kept"),
             "index_bytes": self.total("indices"),
+            "crossing_bytes": self.total("crossing"),
             "gflops": self.gflops,
             "training_bytes": self.training_bytes,
             "layers": [asdict(row) for row in self.rows],
@@ -81,6 +85,7 @@ class Summary:
             f"parameters       {parameters:,} ({_size(parameters * self.itemsize)})",
             f"activations      {_size(self.total('kept'))} kept for backward",
             f"pool indices     {_size(indices)} at 2 bits a 2x2 window; as PyTorch's int64 {_size(32 * indices)}",
+            f"crossing         {_size(self.total('crossing')) or 'nothing'} from the encoder to the decoder",
             f"forward          {self.gflops:.2f} GFLOP (a multiply-add is 2)",
             f"training step    {3 * self.gflops:.2f} GFLOP, {_size(self.training_bytes)} held"
             " (weights, gradients, momentum, activations, indices)",
@@ -103,18 +108,28 @@ def _gflop(multiply_adds: int) -> str:
 
 def summarize(network: Network, size: tuple[int, int], batch_size: int) -> Summary:
     """Walk the shapes down the line. An activation that two layers keep is one array and counts once."""
-    itemsize, counted, rows = network.dtype.itemsize, {-1}, []
+    itemsize, counted, rows = network.dtype.itemsize, set(), []
+    used = {layer.pool for layer in network.layers.values() if type(layer) is MaxUnpool2d}
     alone = {step.name for step in network.steps}  # a ReLU within the step before it keeps nothing
     input_shape = (batch_size, *size, 3)
-    for position, (name, layer, before, after) in enumerate(network.output_shapes(input_shape)):
-        # the array between layers i and i+1 is number i
-        kept = {"input": (position - 1, before), "output": (position, after)}.get(
-            (layer.keeps or "") if name in alone else "", (-1, ())
-        )
-        bytes_kept = 0 if kept[0] in counted else int(np.prod(kept[1])) * itemsize
-        counted.add(kept[0])
+    array = 0  # number of the one between two layers
+    for name, layer, before, after in network.output_shapes(input_shape):
+        ahead = array if isinstance(layer, Tap) else array + 1  # a tap passes its input on
+        number, shape = {"input": (array, before), "output": (ahead, after)}.get(layer.keeps or "", (None, ()))
+        bytes_kept = 0
+        if number is not None and number not in counted and name in alone:
+            bytes_kept = int(np.prod(shape)) * itemsize
+            counted.add(number)
+        if isinstance(layer, Dropout):
+            bytes_kept = int(np.prod(before))  # the mask
+        indices = layer.indices_bytes(before) if isinstance(layer, MaxPool2d) else 0
         rows.append(LayerRow(
-            name, type(layer).__name__, after, sum(array.size for array in layer.params.values()), bytes_kept,
-            layer.indices_bytes(before) if isinstance(layer, MaxPool2d) else 0, layer.multiply_adds(before),
+            name, type(layer).__name__, after, sum(array.size for array in layer.params.values()), bytes_kept, indices,
+            _crossing(layer, before, itemsize, indices if layer in used else 0), layer.multiply_adds(before),
         ))  # fmt: skip
+        array = ahead
     return Summary(str(network.config["name"]), input_shape, itemsize, tuple(rows))
+
+
+def _crossing(layer: Layer, shape: tuple[int, ...], itemsize: int, indices: int) -> int:
+    return int(np.prod(layer.kept_shape(shape))) * itemsize if isinstance(layer, Tap) else indices

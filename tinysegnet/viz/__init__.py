@@ -5,6 +5,7 @@ Pixels are exact where pixels matter: overlays, legends and label maps are compo
 """
 
 from .curves import curves_figure, per_class_figure
+from .doubt import doubt_picture
 from .figures import DARK, LIGHT, Theme, save_figure
 from .files import Animation, index_picture, picture_bytes
 from .legend import legend_strip
@@ -26,6 +27,7 @@ __all__ = [
     "colour_map",
     "confusion_figure",
     "curves_figure",
+    "doubt_picture",
     "error_picture",
     "index_picture",
     "labelled_picture",

@@ -1,96 +1,33 @@
-"""Layers: an op, plus what must survive between calls: parameters, their gradients, running statistics, the cache.
-
-    layer.forward(x, training=True) -> out      keeps a cache for one backward
-    layer.backward(dout) -> dx                  takes the cache, and assigns layer.grads
-
-`params` and `grads` have the same keys; `buffers` are running statistics. A cache is taken once: a second backward,
-or one after `training=False`, is an error that names the layer. Class names are torch.nn's.
-"""
+"""What SegNet is made of: convolution, batch norm, ReLU, pooling and unpooling."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from . import ops
-from .errors import StateError
+from .. import ops
+from ..errors import StateError
+from .layer import Layer, he_normal
 
-__all__ = ["BatchNorm2d", "BatchNormReLU2d", "Conv2d", "Layer", "MaxPool2d", "MaxUnpool2d", "Normalize", "ReLU"]
-
-
-class Layer:
-    """Base of all layers. A new one overrides `_forward` and `_backward`, and `_output_shape` if it changes shapes.
-
-    keeps: which array the cache holds on to, "input", "output" or nothing; `Network.summary` adds up the bytes.
-    """
-
-    keeps: ClassVar[str | None] = None
-
-    def __init__(self) -> None:
-        self.name = type(self).__name__
-        self.params: dict[str, np.ndarray] = {}
-        self.grads: dict[str, np.ndarray] = {}
-        self.buffers: dict[str, np.ndarray] = {}
-        self._cache: Any = None
-
-    def forward(self, x: np.ndarray, *, training: bool = False, sample: bool = False) -> np.ndarray:
-        """x -> out. training: keep what backward needs. sample: dropout stays on at test time."""
-        self._cache = None
-        out, cache = self._forward(x, training=training, sample=sample)
-        if training:
-            self._cache = (cache,)
-        return out
-
-    def backward(self, dout: np.ndarray, *, input_gradient: bool = True) -> np.ndarray | None:
-        """dout -> dx, and the gradients of the parameters into `grads`. input_gradient=False: dx may be None."""
-        if self._cache is None:  # a cache may itself be None, so it is kept in a tuple
-            raise StateError(
-                f"{self.name}: backward needs a forward(x, training=True) before it, one for each backward"
-            )
-        (cache,), self._cache = self._cache, None
-        return self._backward(dout, cache, input_gradient)
-
-    def forget(self) -> None:
-        """Give up what the last forward kept for backward."""
-        self._cache = None
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """(N, H, W, C) of the input -> shape of the output."""
-        return input_shape
-
-    def multiply_adds(self, input_shape: tuple[int, ...]) -> int:
-        """Multiply-adds of the matrix products of one forward; element by element work does not count."""
-        return 0
-
-    def branch_signature(self) -> bytes | None:
-        """Which side of every kink the last forward took, until its backward; None for a layer without kinks."""
-        return None
-
-    def _forward(self, x: np.ndarray, *, training: bool, sample: bool) -> tuple[np.ndarray, Any]:
-        raise NotImplementedError
-
-    def _backward(self, dout: np.ndarray, cache: Any, input_gradient: bool) -> np.ndarray | None:
-        raise NotImplementedError
+__all__ = ["BatchNorm2d", "BatchNormReLU2d", "Conv2d", "MaxPool2d", "MaxUnpool2d", "Normalize", "ReLU"]
 
 
 class Normalize(Layer):
-    """A network's first layer: out = (x - mean) / scale. Pictures come as 0..255; no parameters.
+    """A network's first layer: out = (x - mean) / scale. Pictures come as RGB in 0..255; no parameters.
 
-    mean, scale: a number, or one a channel.
+    mean, scale: a number, or one a channel of the picture. bgr: the channels come out in the order blue, green, red.
     """
 
-    def __init__(self, mean: Any, scale: Any, *, dtype: Any = np.float32) -> None:
+    def __init__(self, mean: Any, scale: Any, *, bgr: bool = False, dtype: Any = np.float32) -> None:
         super().__init__()
-        self.mean, self.scale = np.asarray(mean, dtype), np.asarray(scale, dtype)
+        self.mean, self.scale, self.order = np.asarray(mean, dtype), np.asarray(scale, dtype), -1 if bgr else 1
 
     def _forward(self, x, *, training, sample):
-        return (x.astype(self.mean.dtype, copy=False) - self.mean) / self.scale, None
+        return ((x.astype(self.mean.dtype, copy=False) - self.mean) / self.scale)[..., :: self.order], None
 
     def _backward(self, dout, cache, input_gradient):
-        return dout / self.scale if input_gradient else None
+        return dout[..., :: self.order] / self.scale if input_gradient else None
 
 
 class Conv2d(Layer):
@@ -101,12 +38,12 @@ class Conv2d(Layer):
     keeps = "input"
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, padding: Any = "same",
-                 bias: bool = True, rng: np.random.Generator, dtype: Any = np.float32) -> None:  # fmt: skip
+                 bias: bool = True, rng: np.random.Generator | None, dtype: Any = np.float32) -> None:  # fmt: skip
         super().__init__()
         self.stride, self.padding = stride, padding
         shape = (kernel_size, kernel_size, in_channels, out_channels)
         fan_in = kernel_size * kernel_size * in_channels
-        self.params["weight"] = (rng.standard_normal(shape) * np.sqrt(2 / fan_in)).astype(dtype)
+        self.params["weight"] = he_normal(rng, shape, fan_in, dtype)
         if bias:
             self.params["bias"] = np.zeros(out_channels, dtype)
 
@@ -240,22 +177,13 @@ class MaxUnpool2d(Layer):
 
     def _forward(self, x, *, training, sample):
         pool = self.pool
-        if pool.indices is None or pool.input_size is None:
-            raise StateError(f"{self.name}: its pool {pool.name} has not run yet, so there are no indices")
         sizes = {"output_size": pool.input_size, "size": pool.kernel_size, "stride": pool.stride}
-        return ops.max_unpool2d_forward(x, pool.indices, **sizes)
+        return ops.max_unpool2d_forward(x, self._indices(), **sizes)
+
+    def _indices(self):
+        if self.pool.indices is None:
+            raise StateError(f"{self.name}: its pool {self.pool.name} has not run yet, so there are no indices")
+        return self.pool.indices
 
     def _backward(self, dout, cache, input_gradient):
         return ops.max_unpool2d_backward(dout, cache)
-
-    def output_shape(self, input_shape):
-        raise StateError(f"{self.name}: its output has the size that its pool saw: ask Network.output_shapes")
-
-
-def digest_branches(layers: Iterable[Layer]) -> bytes:
-    """One hash for the branch signatures of many layers: equal if and only if all took the same sides."""
-    digest = hashlib.sha256()
-    for layer in layers:
-        signature = layer.branch_signature() or b""
-        digest.update(len(signature).to_bytes(8, "little") + signature)
-    return digest.digest()

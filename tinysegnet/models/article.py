@@ -1,0 +1,56 @@
+"""The network that popular articles on SegNet show, in a few lines of Keras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..layers import ConvTranspose2d, Layer, MaxPool2d, ReLU, Upsample
+from .line import Line, Source
+
+__all__ = ["Article", "article"]
+
+
+@dataclass(frozen=True)
+class Article:
+    """encoder: channels of its three convolutions. decoder: of its two transposed ones."""
+
+    encoder: tuple[int, ...] = (64, 128, 256)
+    decoder: tuple[int, ...] = (128, 64)
+    preprocessing: str = "unit"
+    size_multiple: int = 4
+
+    def scaled(self, width: float) -> Article:
+        def scale(widths: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple(max(1, round(channels * width)) for channels in widths)
+
+        return replace(self, encoder=scale(self.encoder), decoder=scale(self.decoder))
+
+    def layers(self, num_classes: int, source: Source) -> dict[str, Layer]:
+        line = Line(source)
+        for number, channels in enumerate(self.encoder, start=1):
+            line.convolution(f"encoder{number}.conv1", channels, 3)
+            line.add(f"encoder{number}.relu1", ReLU())
+            if number < len(self.encoder):
+                line.add(f"encoder{number}.pool", MaxPool2d())
+        for number, channels in zip((2, 1), self.decoder, strict=True):
+            numbers = {"rng": source.rng, "dtype": source.dtype}
+            line.add(f"decoder{number}.conv1", ConvTranspose2d(line.channels, channels, 3, **numbers))
+            line.channels = channels
+            line.add(f"decoder{number}.relu1", ReLU())
+            line.add(f"decoder{number}.upsample", Upsample("nearest"))
+        line.convolution("classifier", num_classes, 1)
+        return line.layers
+
+
+def article() -> Article:
+    """The "SegNet" of popular articles: a convolutional encoder and decoder, and no SegNet.
+
+        picture  64  pool  128  pool  256  transposed 128  repeat 2x  transposed 64  repeat 2x  classifier
+
+    3x3 with ReLU, "same" padding, a 1x1 classifier, heights and widths divisible by 4. In the articles it has one output
+    channel under a sigmoid, trained by binary cross-entropy with Adam on pictures of 128 x 128: num_classes=1, 739,713
+    parameters, as Keras counts them. It has none of what makes a SegNet (Badrinarayanan et al. 2017, section 3): pooling
+    indices do not cross to the decoder, which repeats pixels instead; no batch norm; and "transposed" is for show, since
+    with stride 1 it is a convolution like any other.
+    """
+    return Article()

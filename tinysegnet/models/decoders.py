@@ -1,0 +1,199 @@
+"""The decoders that the SegNet paper compares (Badrinarayanan et al. 2017, section 3.1 and Table 1).
+
+All have the encoder of SegNet-Basic; they differ in how the decoder gets back to the picture's size, and in what
+crosses to it from the encoder: nothing, where each maximum was, or maps.
+
+    encoder   norm  64  pool .  64  pool .  64  pool .  64  pool
+                             |           |           |        |
+                            maps        maps        maps      |  the maps of a pool, some or all, or none
+                             |           |           |        |
+    decoder       up  64  <- + - up  64 <+ - up  64 <+ - up  64
+
+The code of this comparison was never published. What the text leaves open is decided here as it says in each place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ..layers import (
+    Add,
+    ConvTranspose2d,
+    DepthwiseConv2d,
+    FixedUnpool2d,
+    Layer,
+    MaxPool2d,
+    MaxUnpool2d,
+    Tap,
+    Upsample,
+)
+from .line import Line, Source
+
+__all__ = [
+    "Decoder",
+    "basic_encoder_addition",
+    "basic_single_channel_decoder",
+    "bilinear_interpolation",
+    "fcn_basic",
+    "fcn_basic_no_addition",
+    "fcn_basic_no_addition_no_dim_reduction",
+    "fcn_basic_no_dim_reduction",
+    "fixed_index",
+    "replication",
+]
+
+STAGES = 4
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """SegNet-Basic's encoder with a decoder in words.
+
+    up: how maps become larger. convolution: what follows in each stage, with batch norm: "full", "depthwise" or none.
+    reduce: to one map a class before the decoder, which then needs no classifier. add: the encoder's maps of the same
+    size, those that the pools give, so to all decoder stages but the last.
+    """
+
+    up: Literal["indices", "fixed", "nearest", "bilinear", "transposed"]
+    convolution: Literal["full", "depthwise"] | None = None
+    reduce: bool = False
+    add: bool = False
+    channels: int = 64
+    preprocessing: str = "local_response"
+    size_multiple: int = 1
+
+    def scaled(self, width: float) -> Decoder:
+        return replace(self, channels=max(1, round(self.channels * width)))
+
+    def layers(self, num_classes: int, source: Source) -> dict[str, Layer]:
+        line = Line(source)
+        pools, taps = [], {}
+        for number in range(1, STAGES + 1):
+            line.stage(f"encoder{number}", (self.channels,), 7, bias=True, relu=True)
+            pools.append(line.add(f"encoder{number}.pool", MaxPool2d()))
+            if self.add and number < STAGES:
+                reduction = line.unplaced_convolution(num_classes, 1) if self.reduce else None
+                taps[number] = line.add(f"encoder{number}.tap", Tap(reduction))
+        if self.reduce:
+            line.convolution("classifier", num_classes, 1)
+        for number in range(STAGES, 0, -1):
+            self._up(line, f"decoder{number}", pools.pop())
+            self._convolve(line, f"decoder{number}")
+            if number - 1 in taps:  # the pool before has maps of this size
+                line.add(f"decoder{number}.add", Add(taps[number - 1]))
+        if not self.reduce:
+            line.convolution("classifier", num_classes, 1)
+        return line.layers
+
+    def _up(self, line: Line, stage: str, pool: MaxPool2d) -> None:
+        numbers = {"rng": line.source.rng, "dtype": line.source.dtype}
+        if self.up == "transposed":
+            settings = {"stride": 2, "bias": False, "pool": pool, "bilinear": True}
+            line.add(f"{stage}.up", ConvTranspose2d(line.channels, line.channels, 8, **settings, **numbers))
+        elif self.up in ("nearest", "bilinear"):
+            line.add(f"{stage}.up", Upsample(self.up, pool=pool))
+        else:
+            kind = MaxUnpool2d if self.up == "indices" else FixedUnpool2d
+            line.add(f"{stage}.unpool", kind(pool))
+
+    def _convolve(self, line: Line, stage: str) -> None:
+        if self.convolution == "full":
+            line.stage(stage, (line.channels,), 7, bias=True, relu=False)
+        elif self.convolution == "depthwise":
+            numbers = {"rng": line.source.rng, "dtype": line.source.dtype}
+            line.add(f"{stage}.conv1", DepthwiseConv2d(line.channels, 7, **numbers))
+            line.norm(f"{stage}.bn1")
+
+
+def bilinear_interpolation() -> Decoder:
+    """Bilinear-Interpolation (Table 1): a decoder that learns nothing.
+
+        norm  64  pool  64  pool  64  pool  64  pool  classifier  bilinear  bilinear  bilinear  bilinear
+
+    The classifier stands before the interpolation, with which it commutes, 256 times cheaper there. Nothing crosses.
+    612,224 numbers in kernels; the paper's 0.625 M is the count of the single-channel decoder.
+    """
+    return Decoder("bilinear", reduce=True)
+
+
+def basic_encoder_addition() -> Decoder:
+    """SegNet-Basic-EncoderAddition (Table 1): indices and maps cross.
+
+        decoder stage:  unpool  64 (7x7, batch norm)  + the 64 maps of the encoder's pool of that size
+
+    1,415,040 numbers in kernels, as `basic`.
+    """
+    return Decoder("indices", "full", add=True)
+
+
+def basic_single_channel_decoder() -> Decoder:
+    """SegNet-Basic-SingleChannelDecoder (Table 1): each decoder kernel sees the one map that it makes.
+
+        decoder stage:  unpool  64 depthwise (7x7, batch norm)
+
+    624,768 numbers in kernels: the paper's 0.625 M.
+    """
+    return Decoder("indices", "depthwise")
+
+
+def fcn_basic() -> Decoder:
+    """FCN-Basic (Table 1), after Long et al. 2015: learnt interpolation of the scores, and scores from the encoder added.
+
+        norm  64  pool .  64  pool .  64  pool .  64  pool  classifier
+                       |           |           |            transposed 8x8, stride 2
+                       |           |           '- 1x1 ----> +  transposed
+                       |           '- 1x1 ----------------------> +  transposed
+                       '- 1x1 --------------------------------------> +  transposed
+
+    Transposed convolutions begin as bilinear interpolation, and have neither bias nor batch norm, as in FCN. 645,312
+    numbers in kernels at 11 classes: the paper's 0.65 M.
+    """
+    return Decoder("transposed", reduce=True, add=True)
+
+
+def fcn_basic_no_addition() -> Decoder:
+    """FCN-Basic-NoAddition (Table 1): `fcn-basic` from which nothing crosses.
+
+        norm  64  pool  64  pool  64  pool  64  pool  classifier  transposed  transposed  transposed  transposed
+
+    643,200 numbers in kernels at 11 classes, which rounds to 0.64 M; the paper says 0.65 M.
+    """
+    return Decoder("transposed", reduce=True)
+
+
+def fcn_basic_no_dim_reduction() -> Decoder:
+    """FCN-Basic-NoDimReduction (Table 1): `fcn-basic` with all 64 maps up to the classifier at the end.
+
+        decoder stage:  transposed 8x8, stride 2, 64 -> 64  + the 64 maps of the encoder's pool of that size
+
+    1,660,800 numbers in kernels: 611,520 in the encoder, 4 x 8 x 8 x 64 x 64 in the decoder, 704 in the classifier. The
+    paper says 1.625 M.
+    """
+    return Decoder("transposed", add=True)
+
+
+def fcn_basic_no_addition_no_dim_reduction() -> Decoder:
+    """FCN-Basic-NoAddition-NoDimReduction (Table 1): 64 maps up to the classifier, and nothing crosses.
+
+        decoder stage:  transposed 8x8, stride 2, 64 -> 64
+
+    1,660,800 numbers in kernels, as with addition; the paper says 1.625 M for both.
+    """
+    return Decoder("transposed")
+
+
+def replication() -> Decoder:
+    """Upsampling by replication (section 3.1: "performed quite poorly"): `basic` that repeats pixels. Nothing crosses.
+
+        decoder stage:  repeat 2x  64 (7x7, batch norm)
+    """
+    return Decoder("nearest", "full")
+
+
+def fixed_index() -> Decoder:
+    """A fixed, sparse array of indices (section 3.1: "performed quite poorly"). Nothing crosses.
+
+        decoder stage:  unpool to each window's first corner  64 (7x7, batch norm)
+    """
+    return Decoder("fixed", "full")
