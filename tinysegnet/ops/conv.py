@@ -138,8 +138,8 @@ def sum_pixels(dout):
 
 
 def bias_or_zeros(bias, features, dtype):
-    """What the kernels begin their sums with: (F,), contiguous."""
-    return np.zeros(features, dtype) if bias is None else np.ascontiguousarray(bias)
+    """What the kernels begin their sums with: (F,). A copy: for a read-only bias numba would compile them once more."""
+    return np.zeros(features, dtype) if bias is None else bias.copy()
 
 
 def _forward(x, weight, bias, stride, padding, way, relu=False):

@@ -123,19 +123,18 @@ def _weight_gradient(x, dout, sums, stride_y, stride_x):
         sums[chunk] = 0
         for row in range(chunk * N * H // chunks, (chunk + 1) * N * H // chunks):
             for first in range(0, W, BLOCK):
-                for tap in range(KH * -(-KW // ROWS)):
-                    i, j = tap % KH, tap // KH * ROWS
+                for i in range(KH):
                     x_row = row // H * x.shape[1] + row % H * stride_y + i
-                    add_products(x_flat, (x_row * x.shape[2] + first * stride_x + j) * C, C, stride_x * C,
-                                 dout_flat, (row * W + first) * C, C, sums_flat, ((chunk * KH + i) * KW + j) * C, C,
-                                 min(ROWS, KW - j), min(BLOCK, W - first), C)  # fmt: skip
+                    for j in range(0, KW, ROWS):
+                        add_products(x_flat, (x_row * x.shape[2] + first * stride_x + j) * C, C, stride_x * C,
+                                     dout_flat, (row * W + first) * C, C, sums_flat, ((chunk * KH + i) * KW + j) * C, C,
+                                     min(ROWS, KW - j), min(BLOCK, W - first), C)  # fmt: skip
 
 
 def _convolve(x, weight, bias, out_shape, stride, pads):
-    out = empty(out_shape, x.dtype)
-    bias = conv.bias_or_zeros(bias, out_shape[3], x.dtype)
-    weight, bias = weight.copy(), bias.copy()  # for read-only ones numba would compile another version
-    _convolve_rows(direct.padded(x, pads), weight, bias, out, *stride)
+    out, bias = empty(out_shape, x.dtype), conv.bias_or_zeros(bias, out_shape[3], x.dtype)
+    # weight: a copy, as that of the bias is
+    _convolve_rows(direct.padded(x, pads), weight.copy(), bias, out, *stride)
     return out
 
 
