@@ -253,7 +253,7 @@ def test_backward_twice_on_one_cache_gives_the_same_bits(op, variant):
 # --- 6 NaN and infinity ---------------------------------------------------------------------------------------------
 
 
-SPREADING = ("conv2d", "conv_transpose2d")
+SPREADING = ("conv2d", "conv_transpose2d", "depthwise_conv2d")
 
 
 def poisoned(arrays, kwargs, dout):
@@ -273,7 +273,7 @@ def poisoned(arrays, kwargs, dout):
 def test_nan_and_infinity_come_through(op, variant):
     """Where the definition is not finite, a variant is not either: it never loses a NaN, and it invents none.
 
-    Only a product over padding may spread one (0 * NaN): conv2d, and variants that work tile by tile.
+    Only a product over padding may spread one (0 * NaN): convolutions, and variants that work tile by tile.
     """
     with np.errstate(all="ignore"):
         for case in cases_of(op):
@@ -348,7 +348,8 @@ LINEAR = list(linear_arguments())
 
 def test_the_linear_ops_were_found():
     found = {(op, k) for op, _, k in LINEAR}
-    assert {("conv2d", 0), ("conv2d", 1), ("conv2d", 2), ("max_unpool2d", 0), ("batchnorm2d", 1)} <= found
+    convolutions = {(op, k) for op in ("conv2d", "conv_transpose2d", "depthwise_conv2d") for k in range(3)}
+    assert convolutions | {("max_unpool2d", 0), ("batchnorm2d", 1)} <= found
     assert not {("relu", 0), ("softmax", 0), ("softmax_cross_entropy", 0)} & found
 
 

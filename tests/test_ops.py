@@ -103,7 +103,9 @@ def test_a_batch_is_its_samples(variant, drawn):
     """Every op but batch norm treats the samples of a batch apart."""
     x, rng = drawn
     weight = rng.standard_normal((3, 3, x.shape[3], 2)).astype(x.dtype)
-    for name, more in (("conv2d", (weight,)), ("max_pool2d", ()), ("relu", ()), ("softmax", ())):
+    turned, single = weight.swapaxes(2, 3), weight[:, :, :1, :1].repeat(x.shape[3], 3)
+    for name, more in (("conv2d", (weight,)), ("conv_transpose2d", (turned,)), ("depthwise_conv2d", (single,)),
+                       ("max_pool2d", ()), ("relu", ()), ("softmax", ())):  # fmt: skip
         forward, _ = op(name, variant)
         whole, parts = forward(x, *more)[0], [forward(x[n : n + 1], *more)[0] for n in range(len(x))]
         whole, parts = (whole[0], [p[0] for p in parts]) if name == "max_pool2d" else (whole, parts)
@@ -212,6 +214,8 @@ def test_softmax_of_enormous_logits_is_exact(variant):
 
 OPS = [
     ("conv2d", lambda ones, dtype: [ones((1, 4, 5, 3)), ones((3, 3, 3, 2)), ones((2,))]),
+    ("conv_transpose2d", lambda ones, dtype: [ones((1, 4, 5, 3)), ones((3, 3, 2, 3)), ones((2,))]),
+    ("depthwise_conv2d", lambda ones, dtype: [ones((1, 4, 5, 3)), ones((3, 3, 1, 3)), ones((3,))]),
     ("relu", lambda ones, dtype: [ones((2, 3))]),
     ("softmax", lambda ones, dtype: [ones((2, 3))]),
     ("batchnorm2d", lambda ones, dtype: [ones((2, 3, 3, 2)), ones((2,)), ones((2,))]),

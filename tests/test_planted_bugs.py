@@ -1,4 +1,4 @@
-"""The 26 planted bugs of reliability.md: who catches which.
+"""The 26 planted bugs of reliability.md, and two of transposed convolution: who catches which.
 
 A bug is a small wrong variant of the real NumPy op. The checker sees only forward and backward of the variant; the
 comparison is with PyTorch's frozen answers (tests/golden), so it works without PyTorch.
@@ -30,8 +30,10 @@ comparison is with PyTorch's frozen answers (tests/golden), so it works without 
     24  batch norm's variance divided by m - 1, in both           -          x
     25  "weights" divides by the count, in both                   -          x
     26  ReLU's slope at 0 is 1                                    -          x
+    27  transposed: dx with the kernel flipped                    x          x
+    28  transposed: output_size cropped from the wrong side       -          x
 
-The checker alone: 21. It proves that backward belongs to forward, so it cannot see 23-25, where both are wrong
+The checker alone: 22. It proves that backward belongs to forward, so it cannot see 23-25 and 28, where both are wrong
 together, and it cannot judge 14 and 26, where no slope exists. The comparison misses 21 and 22: it calls forward and
 backward once.
 """
@@ -47,10 +49,11 @@ import pytest
 
 from tinysegnet import ops
 from tinysegnet.gradcheck import check_op
-from tinysegnet.ops import conv
+from tinysegnet.ops import windows
 from tinysegnet.ops.activation import relu_backward_numpy, relu_forward_numpy
 from tinysegnet.ops.batchnorm import batchnorm2d_backward_numpy, batchnorm2d_forward_numpy
 from tinysegnet.ops.conv import conv2d_backward_numpy, conv2d_forward_numpy
+from tinysegnet.ops.conv_transpose import conv_transpose2d_backward_numpy, conv_transpose2d_forward_numpy
 from tinysegnet.ops.loss import softmax_cross_entropy_backward_numpy, softmax_cross_entropy_forward_numpy
 from tinysegnet.ops.pool import (
     max_pool2d_backward_numpy,
@@ -73,6 +76,7 @@ class Bug(NamedTuple):
 BUGS: list[Bug] = []
 LOSS = "softmax_cross_entropy"
 REAL = {"conv2d": (conv2d_forward_numpy, conv2d_backward_numpy),
+        "conv_transpose2d": (conv_transpose2d_forward_numpy, conv_transpose2d_backward_numpy),
         "max_pool2d": (max_pool2d_forward_numpy, max_pool2d_backward_numpy),
         "max_unpool2d": (max_unpool2d_forward_numpy, max_unpool2d_backward_numpy),
         "batchnorm2d": (batchnorm2d_forward_numpy, batchnorm2d_backward_numpy),
@@ -146,9 +150,9 @@ def _(dout, cache):
 @planted(7, "conv2d")
 def _(dout, cache):
     x, weight, _, stride, pads = cache
-    dx_padded = np.zeros_like(conv._pad(x, pads))
+    dx_padded = np.zeros_like(windows.pad(x, pads))
     for i, j in np.ndindex(weight.shape[:2]):
-        conv._shifted(dx_padded, i, j, dout.shape, stride)[...] = dout @ weight[i, j].T
+        windows.shifted(dx_padded, i, j, dout.shape, stride)[...] = dout @ weight[i, j].T
     (top, _), (left, _) = pads
     dx = dx_padded[:, top : top + x.shape[1], left : left + x.shape[2]]
     return dx, *conv2d_backward_numpy(dout, cache)[1:]
@@ -334,15 +338,39 @@ def _():
     return lambda x: (np.maximum(x, 0), x), lambda dout, x: np.where(x < 0, 0, dout)
 
 
+# --- transposed convolution -------------------------------------------------------------------------------------------
+
+
+@planted(27, "conv_transpose2d", hint="it would be right for weight flipped along axes (0, 1)")
+def _(dout, cache):
+    x, weight, *rest = cache
+    dx, _, _ = conv_transpose2d_backward_numpy(dout, (x, weight[::-1, ::-1], *rest))
+    return dx, *conv_transpose2d_backward_numpy(dout, cache)[1:]
+
+
+@planted_in_both(28, "conv_transpose2d", checker=False)
+def _():
+    def forward(x, weight, bias=None, **settings):
+        x, weight, *rest, stride, pads, out_shape = conv_transpose2d_forward_numpy(x, weight, bias, **settings)[1]
+        pads = tuple((after, before) for before, after in pads)
+        padded = windows.pad(np.zeros(out_shape), pads)
+        for i, j in np.ndindex(weight.shape[:2]):
+            windows.shifted(padded, i, j, x.shape, stride)[...] += x @ weight[i, j].T
+        out = windows.crop(padded, pads, out_shape[1:3])
+        return out if bias is None else out + bias, (x, weight, *rest, stride, pads, out_shape)
+
+    return forward, conv_transpose2d_backward_numpy
+
+
 # --- who catches which ------------------------------------------------------------------------------------------------
 
-CAUGHT_BY_CHECKER = {*range(1, 27)} - {14, 23, 24, 25, 26}
+CAUGHT_BY_CHECKER = {*range(1, 29)} - {14, 23, 24, 25, 26, 28}
 
 
-def test_there_are_26():
-    assert {bug.number for bug in BUGS} == set(range(1, 27))
+def test_there_are_26_and_two():
+    assert {bug.number for bug in BUGS} == set(range(1, 29))
     assert {bug.number for bug in BUGS if bug.checker} == CAUGHT_BY_CHECKER
-    assert len(CAUGHT_BY_CHECKER) == 21
+    assert len(CAUGHT_BY_CHECKER) == 22
     assert all(bug.checker or bug.comparison for bug in BUGS)
 
 

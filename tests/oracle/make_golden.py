@@ -98,6 +98,30 @@ def loss_cases(rng):
     yield "softmax_cross_entropy", "no void", [rng.standard_normal((2, 2, 3, 4)), rng.integers(0, 4, (2, 2, 3))], {}
 
 
+def conv_transpose_cases(rng):
+    for name, x, weight, bias, settings in [
+        ("3x3 same", (2, 5, 4, 3), (3, 3, 2, 3), True, {}),
+        ("2x2 stride 2", (2, 3, 4, 2), (2, 2, 3, 2), True, {"stride": 2}),
+        ("4x3 stride 2, odd output_size", (2, 3, 4, 2), (4, 3, 2, 2), True, {"stride": 2, "output_size": [5, 7]}),
+        ("valid, no bias", (2, 3, 2, 3), (3, 2, 2, 3), False, {"padding": "valid"}),
+        ("stride (2, 3), padding (1, 0), the largest output", (1, 2, 3, 2), (3, 2, 2, 2), True,
+         {"stride": [2, 3], "padding": [1, 0], "output_size": [4, 10]}),
+    ]:  # fmt: skip
+        arrays = [rng.standard_normal(x), rng.standard_normal(weight), rng.standard_normal(weight[2]) if bias else None]
+        yield "conv_transpose2d", name, arrays, settings
+
+
+def depthwise_cases(rng):
+    for name, x, weight, bias, settings in [
+        ("3x3 same", (2, 5, 4, 3), (3, 3, 1, 3), True, {}),
+        ("7x7 over the edge", (1, 5, 9, 2), (7, 7, 1, 2), True, {}),
+        ("2x3 stride (2, 1), no bias", (2, 4, 5, 2), (2, 3, 1, 2), False, {"stride": [2, 1]}),
+        ("3x3 padding (2, 0)", (2, 3, 4, 2), (3, 3, 1, 2), True, {"padding": [2, 0]}),
+    ]:
+        arrays = [rng.standard_normal(x), rng.standard_normal(weight), rng.standard_normal(weight[3]) if bias else None]
+        yield "depthwise_conv2d", name, arrays, settings
+
+
 def freeze(case: Arguments, rng: np.random.Generator) -> Golden:
     op, name, arrays, settings = case
 
@@ -149,9 +173,13 @@ def main() -> None:
     golden_networks.FOLDER.mkdir(parents=True, exist_ok=True)
     for name in golden_networks.WIDTHS:
         np.savez_compressed(golden_networks.FOLDER / f"{name}.npz", **network(name))
-    rng = np.random.default_rng(2015)
+    first = np.random.default_rng(2015)  # shared: later cases have a generator of their own, and change no older ones
+    drawn = [(cases, first) for cases in (conv_cases, pool_cases, unpool_cases, batchnorm_cases, activation_cases,
+                                          loss_cases)]  # fmt: skip
+    drawn += [(cases, np.random.default_rng([2015, k])) for k, cases in enumerate((conv_transpose_cases,
+                                                                                   depthwise_cases))]  # fmt: skip
     frozen: dict[str, list[Golden]] = {}
-    for cases in (conv_cases, pool_cases, unpool_cases, batchnorm_cases, activation_cases, loss_cases):
+    for cases, rng in drawn:
         for case in cases(rng):
             frozen.setdefault(case[0], []).append(freeze(case, rng))
     for op, goldens in frozen.items():

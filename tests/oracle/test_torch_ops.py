@@ -10,7 +10,8 @@ from tinysegnet import ops
 from tinysegnet.errors import ShapeError
 from tinysegnet.gradcheck import find_ops, find_variants
 
-ROUNDS = 50  # random shapes an op; with seven ops about 350
+ROUNDS = 50  # random shapes an op; with nine ops about 450
+FEWEST = 4  # channels: of the sum of one channel's noise, its bias gradient, almost nothing but rounding may be left
 LIMITS = {np.float64: 1e-10, np.float32: 2e-6}
 
 
@@ -26,6 +27,25 @@ def conv2d(rng):
     weight = rng.standard_normal((*kernel, C, F)) / np.sqrt(np.prod(kernel) * C)
     bias = rng.standard_normal(F) if rng.random() < 0.7 else None
     return [rng.standard_normal((rng.integers(1, 4), H, W, C)), weight, bias], {"stride": stride, "padding": padding}
+
+
+def depthwise_conv2d(rng):
+    (x, weight, bias), settings = conv2d(rng)
+    *shape, C = x.shape
+    C = max(C, FEWEST)
+    weight = rng.standard_normal((*weight.shape[:2], 1, C)) / np.sqrt(np.prod(weight.shape[:2]))
+    return [rng.standard_normal((*shape, C)), weight, None if bias is None else rng.standard_normal(C)], settings
+
+
+def conv_transpose2d(rng):
+    """Back from what a convolution makes of a picture to the picture's size, or to the usual one."""
+    (picture, weight, bias), settings = conv2d(rng)
+    (N, *size, _), (*kernel, F, C) = picture.shape, weight.shape
+    H, W = ops.conv2d_output_size(size, kernel, **settings)
+    F, weight = max(F, FEWEST), rng.standard_normal((*kernel, max(F, FEWEST), C)) / np.sqrt(np.prod(kernel) * C)
+    if settings["padding"] not in ("same", "valid") or rng.random() < 0.7:
+        settings |= {"output_size": tuple(map(int, size))}
+    return [rng.standard_normal((N, H, W, C)), weight, None if bias is None else rng.standard_normal(F)], settings
 
 
 def max_pool2d(rng):

@@ -28,16 +28,38 @@ def _pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
-def conv2d(x, weight, bias=None, *, stride=1, padding="same"):
+def _same(size: Any, kernel: Any, stride: tuple[int, int]) -> list[tuple[int, int]]:
+    """Keras's "same" for a picture of `size`: zeros before and after, along each axis."""
+    surplus = [max((math.ceil(n / s) - 1) * s + k - n, 0) for n, s, k in zip(size, stride, kernel, strict=True)]
+    return [(n // 2, n - n // 2) for n in surplus]
+
+
+def conv2d(x, weight, bias=None, *, stride=1, padding="same", groups=1):
     stride = _pair(stride)
     if padding == "same":
-        sizes = zip(x.shape[1:3], stride, weight.shape[:2], strict=True)
-        surplus = [max((math.ceil(n / s) - 1) * s + k - n, 0) for n, s, k in sizes]
-        (top, bottom), (left, right) = [(n // 2, n - n // 2) for n in surplus]
+        (top, bottom), (left, right) = _same(x.shape[1:3], weight.shape[:2], stride)
     else:
         top, left = bottom, right = (0, 0) if padding == "valid" else _pair(padding)
     padded = F.pad(_planes(x), (left, right, top, bottom))
-    return (_pixels(F.conv2d(padded, weight.permute(3, 2, 0, 1).contiguous(), bias, stride)),)
+    return (_pixels(F.conv2d(padded, weight.permute(3, 2, 0, 1).contiguous(), bias, stride, groups=groups)),)
+
+
+def depthwise_conv2d(x, weight, bias=None, *, stride=1, padding="same"):
+    return conv2d(x, weight, bias, stride=stride, padding=padding, groups=x.shape[3])
+
+
+def conv_transpose2d(x, weight, bias=None, *, stride=1, padding="same", output_size=None):
+    """Without any padding by PyTorch; then a window is cut out of the result, with zeros where it reaches beyond."""
+    stride, (H, W), (KH, KW) = _pair(stride), x.shape[1:3], weight.shape[:2]
+    whole = F.conv_transpose2d(_planes(x), weight.permute(3, 2, 0, 1).contiguous(), None, stride)
+    if padding == "same":
+        rows, columns = output_size or (H * stride[0], W * stride[1])
+        (top, _), (left, _) = _same((rows, columns), (KH, KW), stride)
+    else:
+        top, left = (0, 0) if padding == "valid" else _pair(padding)
+        rows, columns = output_size or (whole.shape[2] - 2 * top, whole.shape[3] - 2 * left)
+    cut = F.pad(whole, (0, left + columns, 0, top + rows))[:, :, top : top + rows, left : left + columns]
+    return (_pixels(cut) + (0 if bias is None else bias),)
 
 
 def max_pool2d(x, *, size=2, stride=2):

@@ -80,15 +80,52 @@ CONV: list[tuple[str, tuple[int, ...], tuple[int, ...], bool, dict[str, Any]]] =
 ]  # fmt: skip
 
 
-def _conv_case(name: str, x: tuple[int, ...], weight: tuple[int, ...], bias: bool, settings: dict[str, Any]) -> None:
-    @case("conv2d", name)
+#     name                                          x               weight
+TRANSPOSED: list[tuple[str, tuple[int, ...], tuple[int, ...], bool, dict[str, Any]]] = [
+    ("3x3 same, odd sizes",                         (2, 3, 5, 2),   (3, 3, 3, 2), True,  {}),
+    ("2x2, stride 2",                               (2, 3, 4, 2),   (2, 2, 3, 2), True,  {"stride": 2}),
+    ("4x3, stride 2, the smallest output",          (2, 3, 2, 2),   (4, 3, 2, 2), True,
+     {"stride": 2, "output_size": (5, 3)}),
+    ("3x2, stride (2, 3), padding (1, 2), largest", (2, 3, 3, 2),   (3, 2, 2, 2), True,
+     STRIDES | {"output_size": (6, 6)}),
+    ("2x2, stride 3: pixels that get nothing",      (2, 2, 3, 2),   (2, 2, 2, 2), True,
+     {"stride": 3, "padding": 0, "output_size": (7, 10)}),
+    ("5x5, larger than the picture",                (2, 3, 2, 1),   (5, 5, 2, 1), True,  {}),
+    ("2x2, padding wider than the kernel",          (2, 5, 4, 2),   (2, 2, 2, 2), True,  {"padding": 2}),
+    ("3x2, valid, no bias",                         (2, 3, 2, 3),   (3, 2, 2, 3), False, {"padding": "valid"}),
+    ("1x1 kernel",                                  (2, 3, 2, 5),   (1, 1, 3, 5), True,  {}),
+    ("1x1 picture, stride 2",                       (3, 1, 1, 5),   (3, 3, 1, 5), True,  {"stride": 2}),
+    ("larger: several tasks, stride 2",             (2, 8, 9, 15),  (3, 3, 16, 15), True, {"stride": 2}),
+]  # fmt: skip
+DEPTHWISE: list[tuple[str, tuple[int, ...], tuple[int, ...], bool, dict[str, Any]]] = [
+    ("3x3 same, odd sizes",                         (2, 5, 3, 3),   (3, 3, 1, 3), True,  {}),
+    ("2x4, same: the surplus is at the end",        (2, 3, 6, 2),   (2, 4, 1, 2), True,  {}),
+    ("5x5, larger than the picture",                (2, 3, 2, 2),   (5, 5, 1, 2), True,  {}),
+    ("3x2, stride (2, 3), padding (1, 2)",          (2, 4, 5, 2),   (3, 2, 1, 2), True,  STRIDES),
+    ("2x2, stride 3: pixels that nobody reads",     (2, 5, 6, 2),   (2, 2, 1, 2), True,  {"stride": 3, "padding": 0}),
+    ("3x3, padding wider than the kernel",          (2, 3, 2, 2),   (3, 3, 1, 2), True,  {"padding": 3}),
+    ("3x2, valid, no bias",                         (2, 5, 4, 2),   (3, 2, 1, 2), False, {"padding": "valid"}),
+    ("1x1 kernel, 1x1 picture",                     (3, 1, 1, 5),   (1, 1, 1, 5), True,  {}),
+    ("larger: several tasks and chunks of rows",    (2, 18, 7, 9),  (2, 3, 1, 9), True,  {}),
+]  # fmt: skip
+
+
+def _conv_case(op: str, inputs: tuple[int, ...], features: int, name: str, x: tuple[int, ...], weight: tuple[int, ...],
+               bias: bool, settings: dict[str, Any]) -> None:  # fmt: skip
+    """inputs: the axes of weight that an output number sums over. features: the one that bias has."""
+
+    @case(op, name)
     def draw(rng: np.random.Generator) -> Arguments:
-        scaled = rng.standard_normal(weight) / np.sqrt(np.prod(weight[:3]))
-        return (rng.standard_normal(x), scaled, rng.standard_normal(weight[3]) if bias else None), settings
+        scaled = rng.standard_normal(weight) / np.sqrt(np.prod([weight[axis] for axis in inputs]))
+        return (rng.standard_normal(x), scaled, rng.standard_normal(weight[features]) if bias else None), settings
 
 
 for row in CONV:
-    _conv_case(*row)
+    _conv_case("conv2d", (0, 1, 2), 3, *row)
+for row in TRANSPOSED:
+    _conv_case("conv_transpose2d", (0, 1, 3), 2, *row)
+for row in DEPTHWISE:
+    _conv_case("depthwise_conv2d", (0, 1), 3, *row)
 
 
 # --- pooling and unpooling -------------------------------------------------------------------------------------------

@@ -14,7 +14,14 @@ from .batchnorm import (
     batchnorm2d_relu_forward,
     relu_blocks,
 )
-from .conv import conv2d_backward, conv2d_forward, conv2d_inference, conv2d_output_size
+from .conv import conv2d_backward, conv2d_forward, conv2d_inference
+from .conv_transpose import (
+    conv_transpose2d_backward,
+    conv_transpose2d_forward,
+    conv_transpose2d_inference,
+    conv_transpose2d_output_size,
+)
+from .depthwise import depthwise_conv2d_backward, depthwise_conv2d_forward
 from .indices import flat_plane_indices, indices_shape, pack_indices, unpack_indices
 from .loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
 from .pool import (
@@ -24,6 +31,7 @@ from .pool import (
     max_unpool2d_backward,
     max_unpool2d_forward,
 )
+from .windows import conv2d_output_size
 
 __all__ = [
     "batchnorm2d_backward",
@@ -34,6 +42,12 @@ __all__ = [
     "conv2d_forward",
     "conv2d_inference",
     "conv2d_output_size",
+    "conv_transpose2d_backward",
+    "conv_transpose2d_forward",
+    "conv_transpose2d_inference",
+    "conv_transpose2d_output_size",
+    "depthwise_conv2d_backward",
+    "depthwise_conv2d_forward",
     "flat_plane_indices",
     "indices_shape",
     "max_pool2d_backward",

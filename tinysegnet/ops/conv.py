@@ -23,71 +23,16 @@ import numpy as np
 from ..backend import empty, empty_like, fastest, kernel, prange
 from ..errors import ShapeError
 from . import direct, plan, winograd
-from .arguments import pair, require_dout, require_floats
+from .windows import crop, pad, place_checked, require_kernel, require_windows_dout, shifted, spread_out
 
-__all__ = ["conv2d_backward", "conv2d_forward", "conv2d_inference", "conv2d_output_size"]
-
-
-def same_padding(size, kernel, stride):
-    """Keras's "same": out = ceil(size / stride); an odd surplus goes to the end. -> (before, after)"""
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
-
-
-def resolve_padding(padding, size, kernel, stride):
-    """-> ((top, bottom), (left, right)) in pixels, from "same", "valid", an int, or (rows, columns)."""
-    if padding == "same":
-        return tuple(map(same_padding, size, kernel, stride))
-    if isinstance(padding, str) and padding != "valid":
-        raise ShapeError(f'conv2d: padding is "same", "valid", a number or (rows, columns), got {padding!r}')
-    rows, columns = (0, 0) if padding == "valid" else pair(padding)
-    return (rows, rows), (columns, columns)
-
-
-def conv2d_output_size(size, kernel, *, stride=1, padding="same"):
-    """(H, W) of the output for an input of size (H, W)."""
-    kernel, stride = pair(kernel), pair(stride)
-    if min(stride) < 1:
-        raise ShapeError(f"conv2d: stride must be at least 1, got {stride}")
-    return _output_size(size, kernel, stride, resolve_padding(padding, size, kernel, stride))
-
-
-def _output_size(size, kernel, stride, pads):
-    return tuple((n + sum(p) - k) // s + 1 for n, p, k, s in zip(size, pads, kernel, stride, strict=True))
+__all__ = ["bias_or_zeros", "conv2d_backward", "conv2d_forward", "conv2d_inference", "convolve", "input_gradient",
+           "sum_pixels", "weight_gradient"]  # fmt: skip
 
 
 def _check(x, weight, bias, stride, padding):
     """-> stride, pads, output shape; a ShapeError says which argument does not fit."""
-    if x.ndim != 4 or weight.ndim != 4 or 0 in x.shape or 0 in weight.shape:
-        raise ShapeError(f"conv2d needs x (N, H, W, C) and weight (KH, KW, C, F), no axis empty, "
-                         f"got {x.shape} and {weight.shape}")  # fmt: skip
-    require_floats("conv2d", x=x, weight=weight, bias=bias)
-    if x.shape[3] != weight.shape[2]:
-        raise ShapeError(f"conv2d: x has {x.shape[3]} channels but weight {weight.shape} expects {weight.shape[2]}")
-    if bias is not None and bias.shape != weight.shape[3:]:
-        raise ShapeError(f"conv2d: bias must have shape {weight.shape[3:]}, got {bias.shape}")
-    height, width = conv2d_output_size(x.shape[1:3], weight.shape[:2], stride=stride, padding=padding)
-    stride = pair(stride)
-    pads = resolve_padding(padding, x.shape[1:3], weight.shape[:2], stride)
-    if height < 1 or width < 1:
-        raise ShapeError(f"conv2d: kernel {weight.shape[:2]} with stride {stride} does not fit input {x.shape[1:3]}")
-    return stride, pads, (x.shape[0], height, width, weight.shape[3])
-
-
-def _check_dout(dout, cache):
-    x, weight, _, stride, pads = cache
-    out_size = _output_size(x.shape[1:3], weight.shape[:2], stride, pads)
-    require_dout("conv2d", dout, (len(x), *out_size, weight.shape[3]), x.dtype)
-
-
-def _pad(x, pads):
-    return np.pad(x, ((0, 0), *pads, (0, 0))) if np.any(pads) else x
-
-
-def _shifted(x_padded, i, j, out_shape, stride):
-    """The input pixel that tap (i, j) reads for every output pixel: a view."""
-    _, H, W, _ = out_shape
-    return x_padded[:, i : i + (H - 1) * stride[0] + 1 : stride[0], j : j + (W - 1) * stride[1] + 1 : stride[1]]
+    require_kernel("conv2d", "KH KW C F", x, weight, bias)
+    return place_checked("conv2d", x, weight, stride, padding)
 
 
 # --- NumPy: the definition -------------------------------------------------------------------------------------------
@@ -101,10 +46,10 @@ def conv2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same"):
     Raises ShapeError if shapes do not fit or the kernel is larger than the padded picture.
     """
     stride, pads, out_shape = _check(x, weight, bias, stride, padding)
-    x_padded = _pad(x, pads)
+    x_padded = pad(x, pads)
     out = np.zeros(out_shape, x.dtype)
     for i, j in np.ndindex(weight.shape[:2]):
-        out += _shifted(x_padded, i, j, out_shape, stride) @ weight[i, j]
+        out += shifted(x_padded, i, j, out_shape, stride) @ weight[i, j]
     if bias is not None:
         out += bias
     return out, (x, weight, bias is not None, stride, pads)
@@ -115,17 +60,16 @@ def conv2d_backward_numpy(dout, cache, *, input_gradient=True):
 
     input_gradient=False leaves dx out (None): the first layer of a network does not need it.
     """
-    _check_dout(dout, cache)
+    require_windows_dout("conv2d", dout, cache)
     x, weight, has_bias, stride, pads = cache
-    x_padded = _pad(x, pads)
+    x_padded = pad(x, pads)
     dx_padded, dweight = np.zeros_like(x_padded), np.empty_like(weight)
     for i, j in np.ndindex(weight.shape[:2]):
         # forward: out += x_shifted @ w     so: dw = x_shifted^T @ dout     and: dx_shifted += dout @ w^T
-        dweight[i, j] = np.tensordot(_shifted(x_padded, i, j, dout.shape, stride), dout, axes=([0, 1, 2], [0, 1, 2]))
+        dweight[i, j] = np.tensordot(shifted(x_padded, i, j, dout.shape, stride), dout, axes=([0, 1, 2], [0, 1, 2]))
         if input_gradient:
-            _shifted(dx_padded, i, j, dout.shape, stride)[...] += dout @ weight[i, j].T
-    (top, _), (left, _) = pads
-    dx = dx_padded[:, top : top + x.shape[1], left : left + x.shape[2]].copy() if input_gradient else None
+            shifted(dx_padded, i, j, dout.shape, stride)[...] += dout @ weight[i, j].T
+    dx = crop(dx_padded, pads, x.shape[1:3]) if input_gradient else None
     return dx, dweight, dout.sum((0, 1, 2)) if has_bias else None
 
 
@@ -158,65 +102,62 @@ def _sum_rows(x, sums):
                 total[c] += pixels[column, c]
 
 
-def _forward(x, weight, bias, stride, padding, way, relu=False):
-    """way: its name, or None for the one that `plan` chooses."""
-    stride, pads, out_shape = _check(x, weight, bias, stride, padding)
-    x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
-    out = empty(out_shape, x.dtype)
-    _require(way, weight.shape, stride)
+def convolve(x, weight, bias, out_shape, stride, pads, *, relu=False, way=None):
+    """-> out, where shapes are known to fit. way: its name, or None for the one that `plan` chooses."""
+    x, weight, out = np.ascontiguousarray(x), np.ascontiguousarray(weight), empty(out_shape, x.dtype)
     chosen = WAYS[way or plan.choose_convolution(weight.shape, stride, out_shape)]
-    chosen.forward(x, weight, _vector(bias, weight), out, stride, pads, relu)
-    return out, (x, weight, bias is not None, stride, pads)
+    chosen.forward(x, weight, bias_or_zeros(bias, weight.shape[3], x.dtype), out, stride, pads, relu)
+    return out
 
 
-def _backward(dout, cache, input_gradient, way):
-    _check_dout(dout, cache)
-    x, weight, has_bias, stride, pads = cache
-    _require(way, weight.shape, stride)
-    dout, dweight = np.ascontiguousarray(dout), empty_like(weight)
-    dx = _input_gradient(dout, weight, x.shape, stride, pads, way) if input_gradient else None
+def input_gradient(dout, weight, x_shape, stride, pads, *, bias=None, relu=False, way=None):
+    """dx is itself a convolution of dout, with the kernel turned by 180 degrees and its channels exchanged.
+
+    bias, relu: for a transposed convolution, which is this and nothing else.
+    """
+    KH, KW, C, F = weight.shape
+    spread, around = spread_out(dout, (KH, KW), x_shape, stride, pads)
+    turned = empty((KH, KW, F, C), weight.dtype)
+    _turn(weight, turned)
+    return convolve(spread, turned, bias, x_shape, (1, 1), around, relu=relu, way=way)
+
+
+def weight_gradient(x, dout, weight, stride, pads, *, way=None):
+    """-> dweight. x, dout: contiguous."""
+    dweight = empty_like(weight)
     chosen = WAYS[way or plan.choose_weight_gradient(weight.shape, stride, dout.shape)]
     chosen.weight_gradient(x, dout, dweight, stride, pads)
-    return dx, dweight, _sum(dout) if has_bias else None
+    return dweight
 
 
-def _input_gradient(dout, weight, x_shape, stride, pads, way):
-    """dx is itself a convolution of dout, with the kernel turned by 180 degrees and its channels exchanged."""
-    # forward: input pixel p feeds output q through tap i = p + top - q*s
-    # so: dx[p] = sum over i of dout[q] @ weight[i]^T with q*s = p + top - i: walk the taps backwards over a dout
-    #     whose pixels are spread s apart, with K - 1 - top zeros before them
-    spread = _spread(dout, stride)
-    around = []
-    for n, between, K, (before, _) in zip(x_shape[1:3], spread.shape[1:3], weight.shape, pads, strict=False):
-        zeros = K - 1 - before
-        around.append((zeros, n + K - 1 - between - zeros))
-    KH, KW, C, F = weight.shape
-    turned, dx = empty((KH, KW, F, C), weight.dtype), empty(x_shape, dout.dtype)
-    _turn(weight, turned)
-    chosen = WAYS[way or plan.choose_convolution(turned.shape, (1, 1), x_shape)]
-    chosen.forward(spread, turned, _vector(None, turned), dx, (1, 1), tuple(around), False)
-    return dx
-
-
-def _spread(dout, stride):
-    """The pixels of dout, `stride` apart, zeros between them."""
-    if stride == (1, 1):
-        return dout
-    N, H, W, F = dout.shape
-    spread = np.zeros((N, (H - 1) * stride[0] + 1, (W - 1) * stride[1] + 1, F), dout.dtype)
-    spread[:, :: stride[0], :: stride[1]] = dout
-    return spread
-
-
-def _sum(dout):
+def sum_pixels(dout):
     """Over all pixels of all pictures: (F,)."""
     rows = empty((dout.shape[0] * dout.shape[1], dout.shape[3]), dout.dtype)
     _sum_rows(dout, rows)
     return rows.sum(0)
 
 
-def _vector(bias, weight):
-    return np.zeros(weight.shape[3], weight.dtype) if bias is None else np.ascontiguousarray(bias)
+def bias_or_zeros(bias, features, dtype):
+    """What the kernels begin their sums with: (F,). A copy: for a read-only bias numba would compile them once more."""
+    return np.zeros(features, dtype) if bias is None else bias.copy()
+
+
+def _forward(x, weight, bias, stride, padding, way, relu=False):
+    stride, pads, out_shape = _check(x, weight, bias, stride, padding)
+    x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
+    _require(way, weight.shape, stride)
+    out = convolve(x, weight, bias, out_shape, stride, pads, relu=relu, way=way)
+    return out, (x, weight, bias is not None, stride, pads)
+
+
+def _backward(dout, cache, wants_dx, way):
+    require_windows_dout("conv2d", dout, cache)
+    x, weight, has_bias, stride, pads = cache
+    _require(way, weight.shape, stride)
+    dout = np.ascontiguousarray(dout)
+    dx = input_gradient(dout, weight, x.shape, stride, pads, way=way) if wants_dx else None
+    dweight = weight_gradient(x, dout, weight, stride, pads, way=way)
+    return dx, dweight, sum_pixels(dout) if has_bias else None
 
 
 def _require(way, weight_shape, stride):

@@ -1,0 +1,157 @@
+"""Transposed convolution: a convolution read backwards, from its output to its input. Upsampling that is learned.
+
+A convolution of F -> C channels with this very weight reads, for output pixel (y, x), the pixels (y*s + i, x*s + j).
+Transposed, pixel (y, x) of the input writes to them: every pixel stamps the kernel on the picture, stamps lie s apart,
+and where they overlap they add up.
+
+    out_padded[n, y*s + i, x*s + j, f]  +=  sum over c of  x[n, y, x, c] * weight[i, j, f, c]        out += bias
+
+or, for one kernel tap, the whole picture at once, where `shifted` is what the tap (i, j) of the convolution reads:
+
+    forward:  out_shifted  += x @ weight[i, j]^T
+    so:       dx           += dout_shifted @ weight[i, j]        a convolution of dout
+              dweight[i, j] = dout_shifted^T @ x                 that convolution's weight gradient: its input is dout,
+                                                                 its output's gradient is x
+
+As matrices, convolution is A and this is A^T: <A u, x> = <u, A^T x>. So forward is conv2d's input gradient, and its
+gradients are conv2d's forward and weight gradient; the fast version calls just those. (It is no inverse: A^T A u is
+not u. "Deconvolution", as Caffe has it, is a misnomer.)
+
+A convolution with stride s makes the same size H of s different sizes, so one may say which one is meant: output_size.
+FCN-Basic, the decoder that SegNet's paper compares its own with (table 1), upsamples so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..backend import fastest
+from ..errors import ShapeError
+from . import conv
+from .arguments import pair, require_dout
+from .windows import conv2d_output_size, crop, pad, place, require_kernel, shifted
+
+__all__ = ["conv_transpose2d_backward", "conv_transpose2d_forward", "conv_transpose2d_inference",
+           "conv_transpose2d_output_size"]  # fmt: skip
+
+
+def conv_transpose2d_output_size(size, kernel, *, stride=1, padding="same", output_size=None):
+    """(H, W) of the output for an input of size (H, W): output_size, if the convolution makes `size` of it.
+
+    None: H * stride for "same", the largest that fits; else (H - 1) * stride + K - 2 * padding, the smallest.
+    Raises ShapeError with the sizes that fit.
+    """
+    size, kernel = pair(size), pair(kernel)
+    stride, pads, _ = place("conv_transpose2d", size, kernel, stride, padding)
+    if padding == "same":
+        least = [(n - 1) * s + 1 for n, s in zip(size, stride, strict=True)]
+        usual = [n * s for n, s in zip(size, stride, strict=True)]
+    else:
+        usual = least = [(n - 1) * s + k - sum(p) for n, s, k, p in zip(size, stride, kernel, pads, strict=True)]
+    wanted = tuple(usual) if output_size is None else pair(output_size)
+    if min(wanted) < 1 or conv2d_output_size(wanted, kernel, stride=stride, padding=padding) != size:
+        rows, columns = (_list_sizes(n, n + s - 1) for n, s in zip(least, stride, strict=True))
+        raise ShapeError(f"conv_transpose2d: output_size {wanted} (expected {rows} rows and {columns} columns: of "
+                         f"these kernel {kernel}, stride {stride} and padding {padding!r} make {size})")  # fmt: skip
+    return wanted
+
+
+def _list_sizes(least, most):
+    least = max(least, 1)
+    return str(most) if least == most else f"{least}..{most}" if least < most else "(there is none)"
+
+
+def _check(x, weight, bias, stride, padding, output_size):
+    """-> stride, pads, output shape; a ShapeError says which argument does not fit."""
+    require_kernel("conv_transpose2d", "KH KW F C", x, weight, bias)
+    settings = {"stride": stride, "padding": padding, "output_size": output_size}
+    size = conv_transpose2d_output_size(x.shape[1:3], weight.shape[:2], **settings)
+    stride, pads, _ = place("conv_transpose2d", size, weight.shape[:2], stride, padding)
+    return stride, pads, (len(x), *size, weight.shape[2])
+
+
+# --- NumPy: the definition -------------------------------------------------------------------------------------------
+
+
+def conv_transpose2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same", output_size=None):
+    """x (N, H, W, C), weight (KH, KW, F, C) of the convolution F -> C, bias (F,): -> out (N, *output_size, F), cache.
+
+    stride, padding: the convolution's, as for conv2d. output_size: (rows, columns), a size of which the convolution
+    makes (H, W); None for the one that conv_transpose2d_output_size names. Raises ShapeError for any other, saying
+    which would fit, and if shapes do not fit.
+    """
+    stride, pads, out_shape = _check(x, weight, bias, stride, padding, output_size)
+    out_padded = pad(np.zeros(out_shape, x.dtype), pads)
+    for i, j in np.ndindex(weight.shape[:2]):
+        shifted(out_padded, i, j, x.shape, stride)[...] += x @ weight[i, j].T
+    out = crop(out_padded, pads, out_shape[1:3])
+    if bias is not None:
+        out += bias
+    return out, (x, weight, bias is not None, stride, pads, out_shape)
+
+
+def conv_transpose2d_backward_numpy(dout, cache, *, input_gradient=True):
+    """dout (N, *output_size, F) -> dx (N, H, W, C), dweight (KH, KW, F, C), dbias (F,) or None for an absent bias.
+
+    input_gradient=False leaves dx out (None).
+    """
+    x, weight, has_bias, stride, pads, out_shape = cache
+    require_dout("conv_transpose2d", dout, out_shape, x.dtype)
+    dout_padded = pad(dout, pads)
+    dx, dweight = np.zeros(x.shape, x.dtype) if input_gradient else None, np.empty_like(weight)
+    for i, j in np.ndindex(weight.shape[:2]):
+        dout_shifted = shifted(dout_padded, i, j, x.shape, stride)
+        # forward: out_shifted += x @ w^T     so: dw = dout_shifted^T @ x     and: dx += dout_shifted @ w
+        dweight[i, j] = np.tensordot(dout_shifted, x, axes=([0, 1, 2], [0, 1, 2]))
+        if input_gradient:
+            dx += dout_shifted @ weight[i, j]
+    return dx, dweight, dout.sum((0, 1, 2)) if has_bias else None
+
+
+def conv_transpose2d_inference_numpy(x, weight, bias=None, *, scale=None, stride=1, padding="same", output_size=None,
+                                     relu=False):  # fmt: skip
+    """out of `conv_transpose2d_forward` with each feature's weights * scale, through a ReLU if wanted, and no cache.
+
+    scale: (F,), None for 1.
+    """
+    weight, settings = _scaled(weight, scale), {"stride": stride, "padding": padding, "output_size": output_size}
+    out, _ = conv_transpose2d_forward_numpy(x, weight, bias, **settings)
+    return np.where(out <= 0, 0, out) if relu else out
+
+
+def _scaled(weight, scale):
+    return weight if scale is None else weight * scale[:, None]
+
+
+# --- numba -----------------------------------------------------------------------------------------------------------
+
+
+def conv_transpose2d_forward_numba(x, weight, bias=None, *, stride=1, padding="same", output_size=None):
+    """conv2d's input gradient, by the way that `plan` expects to be fastest."""
+    stride, pads, out_shape = _check(x, weight, bias, stride, padding, output_size)
+    x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
+    out = conv.input_gradient(x, weight, out_shape, stride, pads, bias=bias)
+    return out, (x, weight, bias is not None, stride, pads, out_shape)
+
+
+def conv_transpose2d_backward_numba(dout, cache, *, input_gradient=True):
+    """conv2d's forward and weight gradient, each by the way that `plan` expects to be fastest."""
+    x, weight, has_bias, stride, pads, out_shape = cache
+    require_dout("conv_transpose2d", dout, out_shape, x.dtype)
+    dout = np.ascontiguousarray(dout)
+    dx = conv.convolve(dout, weight, None, x.shape, stride, pads) if input_gradient else None
+    dweight = conv.weight_gradient(dout, x, weight, stride, pads)
+    return dx, dweight, conv.sum_pixels(dout) if has_bias else None
+
+
+def conv_transpose2d_inference_numba(x, weight, bias=None, *, scale=None, stride=1, padding="same", output_size=None,
+                                     relu=False):  # fmt: skip
+    """ReLU while the pixels are in the cache."""
+    stride, pads, out_shape = _check(x, weight, bias, stride, padding, output_size)
+    weight = np.ascontiguousarray(_scaled(weight, scale))
+    return conv.input_gradient(x, weight, out_shape, stride, pads, bias=bias, relu=relu)
+
+
+conv_transpose2d_forward = fastest(conv_transpose2d_forward_numba, conv_transpose2d_forward_numpy)
+conv_transpose2d_backward = fastest(conv_transpose2d_backward_numba, conv_transpose2d_backward_numpy)
+conv_transpose2d_inference = fastest(conv_transpose2d_inference_numba, conv_transpose2d_inference_numpy)

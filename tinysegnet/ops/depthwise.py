@@ -1,0 +1,166 @@
+"""Depthwise convolution: every channel is convolved with a kernel of its own, and none hears of the others.
+
+    out[n, y, x, c] = bias[c] + sum over i, j of  x_padded[n, y*s + i, x*s + j, c] * weight[i, j, 0, c]
+
+conv2d with its C x F matrices become diagonals: one number a channel where there were F, so 1/F of the weights and of
+the multiplications. For one kernel tap:
+
+    forward:  out     += x_shifted * weight[i, j]
+    so:       dweight[i, j]  = sum of x_shifted * dout          (over all pixels of all pictures)
+              dx_shifted    += dout * weight[i, j]
+
+The decoder of SegNet-Basic-SingleChannelDecoder (Badrinarayanan et al. 2017, section 3.1) is made of it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..backend import JIT, empty, fastest, kernel, prange
+from ..errors import ShapeError
+from . import conv, direct
+from .windows import crop, pad, place_checked, require_kernel, require_windows_dout, shifted, spread_out
+
+__all__ = ["depthwise_conv2d_backward", "depthwise_conv2d_forward"]
+
+
+def _check(x, weight, bias, stride, padding):
+    """-> stride, pads, output shape; a ShapeError says which argument does not fit."""
+    require_kernel("depthwise_conv2d", "KH KW 1 C", x, weight, bias)
+    if weight.shape[2] != 1:
+        raise ShapeError(f"depthwise_conv2d: weight must be (KH, KW, 1, C), one kernel a channel, got {weight.shape}")
+    return place_checked("depthwise_conv2d", x, weight, stride, padding)
+
+
+# --- NumPy: the definition -------------------------------------------------------------------------------------------
+
+
+def depthwise_conv2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same"):
+    """Convolve each channel of x (N, H, W, C) with its own of weight (KH, KW, 1, C), and add bias (C,):
+    -> out (N, H', W', C), cache.
+
+    stride, padding: as for conv2d. Raises ShapeError if shapes do not fit or the kernel is larger than the padded
+    picture.
+    """
+    stride, pads, out_shape = _check(x, weight, bias, stride, padding)
+    x_padded = pad(x, pads)
+    out = np.zeros(out_shape, x.dtype)
+    for i, j in np.ndindex(weight.shape[:2]):
+        out += shifted(x_padded, i, j, out_shape, stride) * weight[i, j, 0]
+    if bias is not None:
+        out += bias
+    return out, (x, weight, bias is not None, stride, pads)
+
+
+def depthwise_conv2d_backward_numpy(dout, cache, *, input_gradient=True):
+    """dout (N, H', W', C) -> dx (N, H, W, C), dweight (KH, KW, 1, C), dbias (C,) or None for an absent bias.
+
+    input_gradient=False leaves dx out (None).
+    """
+    require_windows_dout("depthwise_conv2d", dout, cache)
+    x, weight, has_bias, stride, pads = cache
+    x_padded = pad(x, pads)
+    dx_padded, dweight = np.zeros_like(x_padded), np.empty_like(weight)
+    for i, j in np.ndindex(weight.shape[:2]):
+        # forward: out += x_shifted * w     so: dw = sum of x_shifted * dout     and: dx_shifted += dout * w
+        dweight[i, j, 0] = (shifted(x_padded, i, j, dout.shape, stride) * dout).sum((0, 1, 2))
+        if input_gradient:
+            shifted(dx_padded, i, j, dout.shape, stride)[...] += dout * weight[i, j, 0]
+    dx = crop(dx_padded, pads, x.shape[1:3]) if input_gradient else None
+    return dx, dweight, dout.sum((0, 1, 2)) if has_bias else None
+
+
+# --- numba -----------------------------------------------------------------------------------------------------------
+
+# Both kernels add products of numbers of one channel, a vector of channels at a time, with the sums in registers:
+#     forward:  row r is an output pixel, a its windows, b the kernel
+#     dweight:  row r is a kernel tap, a the pixels under it, b dout
+# A block of pixels stays in the cache while all the taps see it.
+
+BLOCK = 32  # pixels
+CHUNKS = 32  # of the pictures' rows, each with its own sums, added in order: whatever the number of threads
+
+
+def add_products_numpy(a, a_start, a_row, a_step, b, b_start, b_step, out, out_start, out_row, rows, inner, channels):
+    """out[r, c] += sum over k of a[r, k, c] * b[k, c], all of them windows into flat arrays, as in `matmul`."""
+    window, size = np.lib.stride_tricks.as_strided, a.itemsize
+    pixels = window(a[a_start:], (rows, inner, channels), (a_row * size, a_step * size, size))
+    factors = window(b[b_start:], (inner, channels), (b_step * size, size))
+    window(out[out_start:], (rows, channels), (out_row * size, size))[...] += (pixels * factors).sum(1)
+
+
+if JIT:
+    from ._channel_tile import ROWS, add_products
+else:
+    ROWS, add_products = BLOCK, add_products_numpy
+
+
+@kernel
+def _convolve_rows(x, weight, bias, out, stride_y, stride_x):
+    """A task computes a row of the picture; x is padded."""
+    N, H, W, C = out.shape
+    KH, KW = weight.shape[:2]
+    x_flat, weight_flat, out_flat = x.reshape(-1), weight.reshape(-1), out.reshape(-1)
+    for task in prange(N * H):
+        n, y = task // H, task % H
+        for column in range(W):
+            for c in range(C):
+                out[n, y, column, c] = bias[c]
+        for first in range(0, W, ROWS):
+            for i in range(KH):
+                x_start = ((n * x.shape[1] + y * stride_y + i) * x.shape[2] + first * stride_x) * C
+                add_products(x_flat, x_start, stride_x * C, C, weight_flat, i * KW * C, C,
+                             out_flat, (task * W + first) * C, C, min(ROWS, W - first), KW, C)  # fmt: skip
+
+
+@kernel
+def _weight_gradient(x, dout, sums, stride_y, stride_x):
+    """sums[chunk, i, j] = x[n, y*s + i, x*s + j] * dout[n, y, x], summed over a chunk of the rows (n, y)."""
+    N, H, W, C = dout.shape
+    chunks, KH, KW = sums.shape[:3]
+    x_flat, dout_flat, sums_flat = x.reshape(-1), dout.reshape(-1), sums.reshape(-1)
+    for chunk in prange(chunks):
+        sums[chunk] = 0
+        for row in range(chunk * N * H // chunks, (chunk + 1) * N * H // chunks):
+            for first in range(0, W, BLOCK):
+                for i in range(KH):
+                    x_row = row // H * x.shape[1] + row % H * stride_y + i
+                    for j in range(0, KW, ROWS):
+                        add_products(x_flat, (x_row * x.shape[2] + first * stride_x + j) * C, C, stride_x * C,
+                                     dout_flat, (row * W + first) * C, C, sums_flat, ((chunk * KH + i) * KW + j) * C, C,
+                                     min(ROWS, KW - j), min(BLOCK, W - first), C)  # fmt: skip
+
+
+def _convolve(x, weight, bias, out_shape, stride, pads):
+    out, bias = empty(out_shape, x.dtype), conv.bias_or_zeros(bias, out_shape[3], x.dtype)
+    # weight: a copy, as that of the bias is
+    _convolve_rows(direct.padded(x, pads), weight.copy(), bias, out, *stride)
+    return out
+
+
+def _input_gradient(dout, weight, x_shape, stride, pads):
+    """dx is itself a depthwise convolution of dout, with the kernel turned by 180 degrees."""
+    spread, around = spread_out(dout, weight.shape[:2], x_shape, stride, pads)
+    return _convolve(spread, weight[::-1, ::-1], None, x_shape, (1, 1), around)
+
+
+def depthwise_conv2d_forward_numba(x, weight, bias=None, *, stride=1, padding="same"):
+    """a row of the picture at a time."""
+    stride, pads, out_shape = _check(x, weight, bias, stride, padding)
+    x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
+    return _convolve(x, weight, bias, out_shape, stride, pads), (x, weight, bias is not None, stride, pads)
+
+
+def depthwise_conv2d_backward_numba(dout, cache, *, input_gradient=True):
+    """dx by the forward's kernel, dweight in chunks of rows."""
+    require_windows_dout("depthwise_conv2d", dout, cache)
+    x, weight, has_bias, stride, pads = cache
+    dout = np.ascontiguousarray(dout)
+    dx = _input_gradient(dout, weight, x.shape, stride, pads) if input_gradient else None
+    sums = empty((min(CHUNKS, dout.shape[0] * dout.shape[1]), *weight.shape), x.dtype)
+    _weight_gradient(direct.padded(x, pads), dout, sums, *stride)
+    return dx, sums.sum(0), conv.sum_pixels(dout) if has_bias else None
+
+
+depthwise_conv2d_forward = fastest(depthwise_conv2d_forward_numba, depthwise_conv2d_forward_numpy)
+depthwise_conv2d_backward = fastest(depthwise_conv2d_backward_numba, depthwise_conv2d_backward_numpy)

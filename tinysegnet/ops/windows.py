@@ -1,0 +1,126 @@
+"""Where the windows of a kernel lie on a picture: what all convolutions have in common.
+
+Along each axis, output pixel q looks at the K pixels from q*s - before on: there are `before` zeros in front of the
+picture and `after` behind it, and so
+
+    output size = floor((size + before + after - K) / s) + 1
+
+For one tap i, all output pixels together look at a picture shifted by i: `shifted`. Read backwards, input pixel p is
+looked at by output q through tap i = p + before - q*s: these are the windows of the kernel, turned, on a picture whose
+pixels are spread s apart (`spread_out`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import ShapeError
+from .arguments import pair, require_dout, require_floats
+
+__all__ = ["conv2d_output_size", "crop", "pad", "place", "place_checked", "require_kernel", "require_windows_dout",
+           "resolve_padding", "shifted", "spread_out"]  # fmt: skip
+
+
+def same_padding(size, kernel, stride):
+    """Keras's "same": out = ceil(size / stride); an odd surplus goes to the end. -> (before, after)"""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def resolve_padding(op, padding, size, kernel, stride):
+    """-> ((top, bottom), (left, right)) in pixels, from "same", "valid", an int, or (rows, columns)."""
+    if padding == "same":
+        return tuple(map(same_padding, size, kernel, stride))
+    if isinstance(padding, str) and padding != "valid":
+        raise ShapeError(f'{op}: padding is "same", "valid", a number or (rows, columns), got {padding!r}')
+    rows, columns = (0, 0) if padding == "valid" else pair(padding)
+    if min(rows, columns) < 0:
+        raise ShapeError(f"{op}: padding must not be negative, got {padding}")
+    return (rows, rows), (columns, columns)
+
+
+def place(op, size, kernel, stride, padding):
+    """-> stride and pads, resolved, and the output size for a picture of `size`: below 1 if the kernel does not fit."""
+    kernel, stride = pair(kernel), pair(stride)
+    if min(stride) < 1:
+        raise ShapeError(f"{op}: stride must be at least 1, got {stride}")
+    pads = resolve_padding(op, padding, size, kernel, stride)
+    return stride, pads, _output_size(size, kernel, stride, pads)
+
+
+def _output_size(size, kernel, stride, pads):
+    return tuple((n + sum(p) - k) // s + 1 for n, p, k, s in zip(size, pads, kernel, stride, strict=True))
+
+
+def conv2d_output_size(size, kernel, *, stride=1, padding="same"):
+    """(H, W) of the output for an input of size (H, W)."""
+    return place("conv2d", size, kernel, stride, padding)[2]
+
+
+def require_kernel(op, layout, x, weight, bias):
+    """x (N, H, W, C), weight of the layout and bias fit one another; a ShapeError says which one does not.
+
+    layout: names of weight's axes, such as "KH KW C F"; without an F the features are the channels.
+    """
+    axes = layout.split()
+    if x.ndim != 4 or weight.ndim != 4 or 0 in x.shape or 0 in weight.shape:
+        raise ShapeError(f"{op} needs x (N, H, W, C) and weight ({', '.join(axes)}), no axis empty, "
+                         f"got {x.shape} and {weight.shape}")  # fmt: skip
+    require_floats(op, x=x, weight=weight, bias=bias)
+    channels, features = weight.shape[axes.index("C")], weight.shape[axes.index("F" if "F" in axes else "C")]
+    if x.shape[3] != channels:
+        raise ShapeError(f"{op}: x has {x.shape[3]} channels but weight {weight.shape} expects {channels}")
+    if bias is not None and bias.shape != (features,):
+        raise ShapeError(f"{op}: bias must have shape {(features,)}, got {bias.shape}")
+
+
+def place_checked(op, x, weight, stride, padding):
+    """-> stride, pads, output shape; ShapeError if the kernel is larger than the padded picture."""
+    stride, pads, (height, width) = place(op, x.shape[1:3], weight.shape[:2], stride, padding)
+    if height < 1 or width < 1:
+        raise ShapeError(f"{op}: kernel {weight.shape[:2]} with stride {stride} does not fit input {x.shape[1:3]}")
+    return stride, pads, (x.shape[0], height, width, weight.shape[3])
+
+
+def require_windows_dout(op, dout, cache):
+    """dout belongs to the forward that left the cache (x, weight, ..., stride, pads)."""
+    x, weight, _, stride, pads = cache
+    out_size = _output_size(x.shape[1:3], weight.shape[:2], stride, pads)
+    require_dout(op, dout, (len(x), *out_size, weight.shape[3]), x.dtype)
+
+
+def pad(x, pads):
+    """x with zeros around each picture."""
+    return np.pad(x, ((0, 0), *pads, (0, 0))) if np.any(pads) else x
+
+
+def crop(x_padded, pads, size):
+    """The picture inside: a copy."""
+    (top, _), (left, _) = pads
+    return x_padded[:, top : top + size[0], left : left + size[1]].copy()
+
+
+def shifted(x_padded, i, j, out_shape, stride):
+    """The input pixel that tap (i, j) reads for every output pixel: a view."""
+    _, H, W, _ = out_shape
+    return x_padded[:, i : i + (H - 1) * stride[0] + 1 : stride[0], j : j + (W - 1) * stride[1] + 1 : stride[1]]
+
+
+def spread_out(dout, kernel, x_shape, stride, pads):
+    """What the turned kernel convolves, with stride 1, to give dx: dout's pixels `stride` apart, and zeros around it.
+
+    -> spread, its pads
+    """
+    # forward: input pixel p feeds output q through tap i = p + before - q*s
+    # so: dx[p] = sum over i of dout[q] @ weight[i]^T with q*s = p + before - i: walk the taps backwards over a dout
+    #     whose pixels are spread s apart, with K - 1 - before zeros before them
+    N, H, W, F = dout.shape
+    spread = dout
+    if stride != (1, 1):
+        spread = np.zeros((N, (H - 1) * stride[0] + 1, (W - 1) * stride[1] + 1, F), dout.dtype)
+        spread[:, :: stride[0], :: stride[1]] = dout
+    around = []
+    for n, between, K, (before, _) in zip(x_shape[1:3], spread.shape[1:3], kernel, pads, strict=True):
+        zeros = K - 1 - before
+        around.append((zeros, n + K - 1 - between - zeros))
+    return spread, tuple(around)
