@@ -86,6 +86,8 @@ def test_the_loss_of_enormous_logits_is_finite_and_exact(variant, dtype):
     assert loss == 5e3  # (0 + 0 + 1e4 + 1e4) / 4
     np.testing.assert_array_equal(gradient[:, 0], [0, 0, 0.25, -0.25])
     assert loss_of(LOSS, variant, z[:2] * np.inf, np.array([1, 0]))[0] == 0
+    loss, gradient = loss_of(LOSS, variant, np.array([[40.0]], dtype), np.array([1]))  # where sigmoid(z) rounds to 1
+    np.testing.assert_allclose([loss, -gradient[0, 0]], np.exp(-40.0), rtol=1e-5)
 
 
 @both
