@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from tinysegnet.gradcheck import find_variants
 
 both = pytest.mark.parametrize("variant", ["numpy", "numba"])
+few = settings(max_examples=40)  # of a property that a handful of pictures would show
 
 
 def op(name, variant):

@@ -220,6 +220,10 @@ OPS = [
     ("softmax", lambda ones, dtype: [ones((2, 3))]),
     ("batchnorm2d", lambda ones, dtype: [ones((2, 3, 3, 2)), ones((2,)), ones((2,))]),
     ("max_pool2d", lambda ones, dtype: [ones((1, 4, 5, 3))]),
+    ("sigmoid", lambda ones, dtype: [ones((2, 3))]),
+    ("local_response_norm", lambda ones, dtype: [ones((2, 3))]),
+    ("upsample_nearest2d", lambda ones, dtype: [ones((1, 4, 5, 3))]),
+    ("upsample_bilinear2d", lambda ones, dtype: [ones((1, 4, 5, 3))]),
 ]
 
 

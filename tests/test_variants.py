@@ -89,7 +89,9 @@ def test_a_transposed_convolution_begins_as_interpolation(pools_input):
     inside = slice(4, pools_input - 4) if pools_input > 8 else slice(3, 5)
     np.testing.assert_allclose(out[:, inside, 3:3], 1)
     ramp = np.broadcast_to(np.arange(40.0)[None, :, None, None], (1, 40, 40, 3))
-    out = ConvTranspose2d(3, 3, 8, stride=2, bilinear=True, rng=np.random.default_rng(0), dtype=np.float64).forward(ramp)
+    out = ConvTranspose2d(3, 3, 8, stride=2, bilinear=True, rng=np.random.default_rng(0), dtype=np.float64).forward(
+        ramp
+    )
     np.testing.assert_allclose(np.diff(out[0, 10:-10, 40, 0]), 0.5)  # a straight line stays one
     np.testing.assert_allclose(out[0, 10:-10, 40, 0], out[0, 10:-10, 40, 2])
 
@@ -138,7 +140,9 @@ def test_samples_differ_repeat_with_their_seed_and_begin_alike():
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a, b)
     model.reseed(3)
-    np.testing.assert_array_equal(model.forward(x, sample=True), first[0])  # the part before the first dropout is shared
+    np.testing.assert_array_equal(
+        model.forward(x, sample=True), first[0]
+    )  # the part before the first dropout is shared
     with pytest.raises(SettingError, match="tiny has no dropout.*bayesian-basic"):
         next(ts.build("tiny", width=1 / 16).samples(x, 1))
 

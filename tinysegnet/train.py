@@ -280,9 +280,7 @@ class _Training:
         self.model.reseed(self.recipe.seed, self.progress.step)
         logits = self.model.forward(images, training=True)
         loss_forward, loss_backward = cross_entropy_for(logits)
-        loss, cache = loss_forward(
-            logits, labels, class_weights=self.class_weights, ignore_label=self.ignore_label
-        )
+        loss, cache = loss_forward(logits, labels, class_weights=self.class_weights, ignore_label=self.ignore_label)
         if not np.isfinite(loss):
             raise self._not_finite(f"the loss is {loss}", first_bad_layer(self.model, images))
         self.model.backward(loss_backward(1.0, cache), input_gradient=False)

@@ -122,6 +122,49 @@ def depthwise_cases(rng):
         yield "depthwise_conv2d", name, arrays, settings
 
 
+def upsampling_cases(rng):
+    for name, shape, settings in [
+        ("by 2", (2, 3, 5, 3), {}),
+        ("by 2, cropped", (2, 3, 4, 2), {"output_size": [5, 7]}),
+        ("by (3, 2), cropped", (1, 2, 3, 2), {"factor": [3, 2], "output_size": [4, 6]}),
+        ("1x1 picture", (2, 1, 1, 3), {"factor": 4}),
+    ]:
+        x = rng.standard_normal(shape)
+        yield "upsample_nearest2d", name, [x], settings
+        yield "upsample_bilinear2d", name, [x], settings
+
+
+def dropout_cases(rng):
+    for rate in (0.0, 0.5, 0.8):
+        x, mask = rng.standard_normal((2, 3, 4, 3)), rng.random((2, 3, 4, 3)) >= rate
+        yield "dropout", f"rate {rate}", [x, mask], {"rate": rate}
+
+
+def response_cases(rng):
+    for name, shape, settings in [
+        ("the usual settings, on a picture", (2, 3, 4, 3), {}),
+        ("more channels than the window", (2, 3, 2, 7), {"alpha": 1.0, "k": 2.0}),
+        ("windows of 3", (2, 2, 3, 5), {"size": 3, "alpha": 2.0, "beta": 1.0, "k": 0.5}),
+    ]:
+        x = rng.standard_normal(shape) if settings else rng.integers(0, 256, shape).astype(float)
+        yield "local_response_norm", name, [x], settings
+
+
+def binary_cases(rng):
+    yield "sigmoid", "random", [rng.standard_normal((2, 3, 2, 5))], {}
+    yield "sigmoid", "enormous", [1e3 * rng.standard_normal((2, 3, 2, 4))], {}
+    for name, scale, weighted, normalizer in [
+        ("plain", 1, False, "count"),
+        ("weights, divided by the count", 1, True, "count"),
+        ("weights, divided by their sum", 1, True, "weights"),
+        ("large logits", 1e2, True, "weights"),
+    ]:
+        labels = np.where(rng.random((2, 3, 4)) < 0.3, 255, rng.integers(0, 2, (2, 3, 4))).astype(np.uint8)
+        settings = {"ignore_label": 255, "normalizer": normalizer}
+        settings |= {"class_weights": rng.uniform(0.5, 3, 2)} if weighted else {}
+        yield "sigmoid_cross_entropy", name, [scale * rng.standard_normal((2, 3, 4, 1)), labels], settings
+
+
 def freeze(case: Arguments, rng: np.random.Generator) -> Golden:
     op, name, arrays, settings = case
 
@@ -180,6 +223,10 @@ def main() -> None:
                                                                                    depthwise_cases))]  # fmt: skip
     frozen: dict[str, list[Golden]] = {}
     for cases, rng in drawn:
+        for case in cases(rng):
+            frozen.setdefault(case[0], []).append(freeze(case, rng))
+    rng = np.random.default_rng([2015, 2])  # their own, so that the values above stay as they are
+    for cases in (upsampling_cases, dropout_cases, response_cases, binary_cases):
         for case in cases(rng):
             frozen.setdefault(case[0], []).append(freeze(case, rng))
     for op, goldens in frozen.items():

@@ -10,8 +10,8 @@ from tinysegnet import ops
 from tinysegnet.errors import ShapeError
 from tinysegnet.gradcheck import find_ops, find_variants
 
-ROUNDS = 50  # random shapes an op; with nine ops about 450
 FEWEST = 4  # channels: of the sum of one channel's noise, its bias gradient, almost nothing but rounding may be left
+ROUNDS = 50  # random shapes an op
 LIMITS = {np.float64: 1e-10, np.float32: 2e-6}
 
 
@@ -92,6 +92,31 @@ def softmax(rng):
     return [rng.choice([1, 10]) * rng.standard_normal((*rng.integers(1, 10, 3), rng.integers(1, 20)))], {}
 
 
+def sigmoid(rng):
+    return [rng.choice([1, 10]) * rng.standard_normal(rng.integers(1, 10, 4))], {}
+
+
+def dropout(rng):
+    shape, rate = rng.integers(1, 14, 4), float(rng.choice([0, 0.25, 0.5, 0.9]))
+    return [rng.standard_normal(shape), rng.random(shape) >= rate], {"rate": rate}
+
+
+def local_response_norm(rng):
+    settings = {"size": int(rng.choice([1, 3, 5, 7])), "alpha": float(rng.choice([1e-4, 0.5, 2])),
+                "beta": float(rng.choice([0.5, 0.75, 1])), "k": float(rng.choice([0.5, 1, 2]))}  # fmt: skip
+    return [rng.choice([1, 100]) * rng.standard_normal((*rng.integers(1, 10, 3), rng.integers(1, 20)))], settings
+
+
+def upsample_nearest2d(rng):
+    factor, size = rng.integers(1, 6, 2), rng.integers(1, 10, 2)
+    output_size = [size * factor, size * factor - rng.integers(0, factor)][rng.integers(2)]
+    settings = {"factor": tuple(map(int, factor)), "output_size": tuple(map(int, output_size))}
+    return [rng.standard_normal((rng.integers(1, 4), *size, rng.integers(1, 10)))], settings
+
+
+upsample_bilinear2d = upsample_nearest2d
+
+
 def softmax_cross_entropy(rng):
     shape, K = rng.integers(1, 14, 3), int(rng.integers(1, 20))
     void = [None, 255, K][rng.integers(3)]
@@ -102,6 +127,18 @@ def softmax_cross_entropy(rng):
     weights = rng.uniform(0.2, 5, K) if rng.random() < 0.6 else None
     settings = {"class_weights": weights, "ignore_label": void, "normalizer": ["count", "weights"][rng.integers(2)]}
     return [rng.choice([1, 10]) * rng.standard_normal((*shape, K)), labels.astype(np.uint8)], settings
+
+
+def sigmoid_cross_entropy(rng):
+    shape = rng.integers(1, 14, 3)
+    void = [None, 255, 2][rng.integers(3)]
+    labels = rng.integers(0, 2, shape)
+    if void is not None:
+        labels[rng.random(shape) < 0.3] = void
+        labels[0, 0, 0] = 0
+    weights = rng.uniform(0.2, 5, 2) if rng.random() < 0.6 else None
+    settings = {"class_weights": weights, "ignore_label": void, "normalizer": ["count", "weights"][rng.integers(2)]}
+    return [rng.choice([1, 10]) * rng.standard_normal((*shape, 1)), labels.astype(np.uint8)], settings
 
 
 def rounded(value, dtype):

@@ -92,11 +92,45 @@ def softmax(x):
     return (torch.softmax(x, -1),)
 
 
+def sigmoid(x):
+    return (torch.sigmoid(x),)
+
+
+def dropout(x, mask, *, rate=0.5):
+    return (x.masked_fill(~mask, 0) / (1 - rate),)
+
+
+def local_response_norm(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0):
+    return (_pixels(F.local_response_norm(_planes(x), size, alpha, beta, k)),)
+
+
+def _upsampled(x, factor, output_size, **mode):
+    out = _pixels(F.interpolate(_planes(x), scale_factor=tuple(map(float, _pair(factor))), **mode))
+    H, W = output_size or out.shape[1:3]
+    return (out[:, :H, :W],)
+
+
+def upsample_nearest2d(x, *, factor=2, output_size=None):
+    return _upsampled(x, factor, output_size, mode="nearest")
+
+
+def upsample_bilinear2d(x, *, factor=2, output_size=None):
+    return _upsampled(x, factor, output_size, mode="bilinear", align_corners=False)
+
+
 def softmax_cross_entropy(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
     ignore = -100 if ignore_label is None else int(ignore_label)
     reduction = "mean" if normalizer == "weights" else "sum"
     loss = F.cross_entropy(_planes(logits), labels.long(), class_weights, ignore_index=ignore, reduction=reduction)
     return (loss if normalizer == "weights" else loss / (labels != ignore).sum(),)
+
+
+def sigmoid_cross_entropy(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
+    labelled = labels != (-100 if ignore_label is None else int(ignore_label))
+    z, y = logits[..., 0][labelled], labels[labelled].long()
+    weights = torch.ones(2, dtype=z.dtype) if class_weights is None else class_weights
+    loss = F.binary_cross_entropy_with_logits(z, y.to(z.dtype), weights[y], reduction="sum")
+    return (loss / (weights[y].sum() if normalizer == "weights" else labelled.sum()),)
 
 
 def results_and_gradients(

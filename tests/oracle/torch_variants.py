@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch_segnet import DOWN, KERNEL, UP, Stage
 
-BASIC = "basic-encoder-addition basic-single-channel-decoder replication fixed-index".split()
-FCN = "fcn-basic fcn-basic-no-addition fcn-basic-no-dim-reduction fcn-basic-no-addition-no-dim-reduction".split()
+BASIC = ["basic-encoder-addition", "basic-single-channel-decoder", "replication", "fixed-index"]
+FCN = ["fcn-basic", "fcn-basic-no-addition", "fcn-basic-no-dim-reduction", "fcn-basic-no-addition-no-dim-reduction"]
 NAMES = [*BASIC, *FCN, "bilinear-interpolation", "bayesian-basic", "bayesian-vgg16", "article"]
 
 
@@ -139,7 +139,13 @@ class Article(nn.Module):
     def __init__(self, classes: int, width: float):
         super().__init__()
         a, b, c, d, e = scaled([64, 128, 256, 128, 64], width)
-        convolutions = {"encoder1": (3, a), "encoder2": (a, b), "encoder3": (b, c), "decoder2": (c, d), "decoder1": (d, e)}
+        convolutions = {
+            "encoder1": (3, a),
+            "encoder2": (a, b),
+            "encoder3": (b, c),
+            "decoder2": (c, d),
+            "decoder1": (d, e),
+        }
         for name, (before, after) in convolutions.items():
             stage = nn.Module()
             kind = nn.Conv2d if name.startswith("encoder") else nn.ConvTranspose2d

@@ -104,9 +104,7 @@ class Train:
     def _build(self, num_classes: int) -> Network:
         """For two classes the article's network has one logit, as in the articles."""
         channels = 1 if self.model == "article" and num_classes == 2 else num_classes
-        return build(
-            self.model, channels, seed=self.recipe.seed, width=self.width, preprocessing=self.preprocessing
-        )
+        return build(self.model, channels, seed=self.recipe.seed, width=self.width, preprocessing=self.preprocessing)
 
     def _folder(self, train: Dataset) -> RunFolder:
         if self.resume is not None:

@@ -279,3 +279,102 @@ def _(rng: np.random.Generator) -> Arguments:
 def _(rng: np.random.Generator) -> Arguments:
     settings = {"class_weights": np.array([1.0, 0.0, 1.0]), "normalizer": "weights"}
     return (rng.standard_normal((2, 2, 3, 3)), np.ones((2, 2, 3), int)), settings
+
+
+# --- sigmoid and its loss --------------------------------------------------------------------------------------------
+
+
+def _sigmoid_case(name: str, shape: tuple[int, ...]) -> None:
+    @case("sigmoid", name)
+    def draw(rng: np.random.Generator) -> Arguments:
+        return (rng.standard_normal(shape),), {}
+
+
+_sigmoid_case("pixels", (2, 3, 2, 5))
+_sigmoid_case("1x1 pictures", (2, 1, 1, 1))
+_sigmoid_case("larger", (2, 13, 11, 9))
+
+
+@case("sigmoid", "enormous", gradient=False)
+def _(rng: np.random.Generator) -> Arguments:
+    return (rng.choice([-1e4, -3.0, 0.0, 3.0, 1e4], (2, 5, 3, 4)),), {}
+
+
+def _binary_loss_case(name: str, shape: tuple[int, ...], void: int | None, weights: bool, normalizer: str = "count",
+                      scale: float = 1.0, gradient: bool = True) -> None:  # fmt: skip
+    @case("sigmoid_cross_entropy", name, gradient=gradient)
+    def draw(rng: np.random.Generator) -> Arguments:
+        settings: dict[str, Any] = {"normalizer": normalizer, "ignore_label": void}
+        settings["class_weights"] = rng.uniform(0.5, 2, 2) if weights else None
+        return (scale * rng.standard_normal((*shape, 1)), _labels(rng, shape, 2, void)), settings
+
+
+_binary_loss_case("all labelled", (2, 3, 2), None, False)
+_binary_loss_case("void pixels, class weights", (2, 3, 5), 2, True)
+_binary_loss_case("void pixels, class weights, divided by their sum", (2, 3, 5), 255, True, "weights")
+_binary_loss_case("1x1 picture", (2, 1, 1), None, True)
+_binary_loss_case("larger: several tasks", (2, 25, 27), 255, True)
+_binary_loss_case("enormous logits", (2, 3, 4), 255, True, scale=1e4, gradient=False)
+
+
+@case("sigmoid_cross_entropy", "all void", gradient=False)
+def _(rng: np.random.Generator) -> Arguments:
+    return (rng.standard_normal((2, 2, 3, 1)), np.full((2, 2, 3), 255)), {"ignore_label": 255}
+
+
+# --- dropout and local response --------------------------------------------------------------------------------------
+
+
+def _dropout_case(name: str, shape: tuple[int, ...], **settings: Any) -> None:
+    @case("dropout", name)
+    def draw(rng: np.random.Generator) -> Arguments:
+        mask = rng.random(shape) >= settings.get("rate", 0.5)
+        mask[0] = True
+        return (rng.standard_normal(shape), mask), settings
+
+
+_dropout_case("a half", (2, 5, 3, 5))
+_dropout_case("four fifths", (2, 3, 4, 3), rate=0.8)
+_dropout_case("nothing", (2, 2, 3, 2), rate=0.0)
+_dropout_case("1x1 pictures", (3, 1, 1, 5))
+_dropout_case("larger", (2, 13, 11, 9), rate=0.3)
+
+
+def _response_case(name: str, shape: tuple[int, ...], scale: float = 1.0, gradient: bool = True,
+                   **settings: Any) -> None:  # fmt: skip
+    @case("local_response_norm", name, gradient=gradient)
+    def draw(rng: np.random.Generator) -> Arguments:
+        return (scale * rng.standard_normal(shape),), settings
+
+
+_response_case("3 channels, all in one window", (2, 3, 2, 3), alpha=1.0)
+_response_case("7 channels, windows of 5", (2, 3, 2, 7), alpha=1.0, k=2.0)
+_response_case("windows of 3, a strong one", (2, 2, 3, 5), size=3, alpha=2.0, beta=2.0, k=0.5)
+_response_case("windows of 1", (2, 2, 3, 2), size=1, alpha=1.0, beta=0.5)
+_response_case("1x1 pictures, the usual settings", (2, 1, 1, 6))
+_response_case("larger: several tasks", (2, 13, 11, 9), alpha=1.0)
+_response_case("as large as pictures", (2, 5, 3, 3), scale=100, gradient=False)
+_response_case("tiny", (2, 5, 3, 6), scale=1e-30, gradient=False)
+
+
+# --- upsampling ------------------------------------------------------------------------------------------------------
+
+#        name                           x              settings
+UPSAMPLING: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
+    ("by 2, cropped",                   (2, 3, 4, 3),  {"output_size": (5, 7)}),
+    ("by (1, 3)",                       (2, 3, 2, 5),  {"factor": (1, 3)}),
+    ("by 4, cropped as far as it goes", (2, 2, 3, 2),  {"factor": 4, "output_size": (5, 9)}),
+    ("1x1 picture",                     (2, 1, 1, 5),  {"factor": (2, 3)}),
+    ("larger",                          (2, 7, 11, 9), {}),
+]  # fmt: skip
+
+
+def _upsampling_case(name: str, shape: tuple[int, ...], settings: dict[str, Any]) -> None:
+    @case("upsample_bilinear2d", name)
+    @case("upsample_nearest2d", name)
+    def draw(rng: np.random.Generator) -> Arguments:
+        return (rng.standard_normal(shape),), settings
+
+
+for name, shape, settings in UPSAMPLING:
+    _upsampling_case(name, shape, settings)

@@ -186,7 +186,7 @@ def fcn_basic_no_addition_no_dim_reduction() -> Decoder:
 def replication() -> Decoder:
     """Upsampling by replication (section 3.1: "performed quite poorly"): `basic` that repeats pixels. Nothing crosses.
 
-        decoder stage:  repeat 2x  64 (7x7, batch norm)
+    decoder stage:  repeat 2x  64 (7x7, batch norm)
     """
     return Decoder("nearest", "full")
 
@@ -194,6 +194,6 @@ def replication() -> Decoder:
 def fixed_index() -> Decoder:
     """A fixed, sparse array of indices (section 3.1: "performed quite poorly"). Nothing crosses.
 
-        decoder stage:  unpool to each window's first corner  64 (7x7, batch norm)
+    decoder stage:  unpool to each window's first corner  64 (7x7, batch norm)
     """
     return Decoder("fixed", "full")

@@ -6,7 +6,14 @@ code, and `..._numba`, the fast one; the plain name is whichever serves here. Ca
 do not change an argument or a result between a forward and its backward.
 """
 
-from .activation import relu_backward, relu_forward, softmax_backward, softmax_forward
+from .activation import (
+    relu_backward,
+    relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    softmax_backward,
+    softmax_forward,
+)
 from .batchnorm import (
     batchnorm2d_backward,
     batchnorm2d_forward,
@@ -14,6 +21,7 @@ from .batchnorm import (
     batchnorm2d_relu_forward,
     relu_blocks,
 )
+from .binary_loss import sigmoid_cross_entropy_backward, sigmoid_cross_entropy_forward
 from .conv import conv2d_backward, conv2d_forward, conv2d_inference
 from .conv_transpose import (
     conv_transpose2d_backward,
@@ -22,14 +30,22 @@ from .conv_transpose import (
     conv_transpose2d_output_size,
 )
 from .depthwise import depthwise_conv2d_backward, depthwise_conv2d_forward
+from .dropout import dropout_backward, dropout_forward
 from .indices import flat_plane_indices, indices_shape, pack_indices, unpack_indices
 from .loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
+from .normalize import local_response_norm_backward, local_response_norm_forward
 from .pool import (
     max_pool2d_backward,
     max_pool2d_forward,
     max_pool2d_output_size,
     max_unpool2d_backward,
     max_unpool2d_forward,
+)
+from .upsample import (
+    upsample_bilinear2d_backward,
+    upsample_bilinear2d_forward,
+    upsample_nearest2d_backward,
+    upsample_nearest2d_forward,
 )
 from .windows import conv2d_output_size
 
@@ -48,8 +64,12 @@ __all__ = [
     "conv_transpose2d_output_size",
     "depthwise_conv2d_backward",
     "depthwise_conv2d_forward",
+    "dropout_backward",
+    "dropout_forward",
     "flat_plane_indices",
     "indices_shape",
+    "local_response_norm_backward",
+    "local_response_norm_forward",
     "max_pool2d_backward",
     "max_pool2d_forward",
     "max_pool2d_output_size",
@@ -59,9 +79,17 @@ __all__ = [
     "relu_backward",
     "relu_blocks",
     "relu_forward",
+    "sigmoid_backward",
+    "sigmoid_cross_entropy_backward",
+    "sigmoid_cross_entropy_forward",
+    "sigmoid_forward",
     "softmax_backward",
     "softmax_cross_entropy_backward",
     "softmax_cross_entropy_forward",
     "softmax_forward",
     "unpack_indices",
+    "upsample_bilinear2d_backward",
+    "upsample_bilinear2d_forward",
+    "upsample_nearest2d_backward",
+    "upsample_nearest2d_forward",
 ]

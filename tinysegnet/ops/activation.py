@@ -1,9 +1,11 @@
-"""Activations: ReLU between the layers, softmax where probabilities are wanted.
+"""Activations: ReLU between the layers, softmax where probabilities are wanted, sigmoid for that of a single class.
 
     relu:     out = max(x, 0)                       dx = dout where x > 0, else 0   (at 0 itself: 0)
     softmax:  p_c = exp(x_c) / sum_k exp(x_k)       dx_c = p_c * (dout_c - sum_k dout_k p_k)
+    sigmoid:  p = 1 / (1 + exp(-x))                 dx = dout * p * (1 - p)
 
-Subtracting the largest x first changes nothing in p, and exp cannot overflow.
+Subtracting the largest x first changes nothing in a softmax, and exp cannot overflow. The sigmoid is the softmax of
+(0, x) in its second number: with e = exp(-|x|) it is 1 / (1 + e) for x >= 0, and e / (1 + e) below.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from ..backend import empty_like, fastest, kernel, prange
 from ._exp import exp
 from .arguments import require_dout, require_floats
 
-__all__ = ["relu_backward", "relu_forward", "softmax_backward", "softmax_forward"]
+__all__ = ["relu_backward", "relu_forward", "sigmoid_backward", "sigmoid_forward", "softmax_backward",
+           "softmax_forward"]  # fmt: skip
 
 
 # --- NumPy: the definition -------------------------------------------------------------------------------------------
@@ -47,6 +50,21 @@ def softmax_backward_numpy(dout, cache):
     probs = cache
     require_dout("softmax", dout, probs.shape, probs.dtype)
     return probs * (dout - (dout * probs).sum(-1, keepdims=True))
+
+
+def sigmoid_forward_numpy(x):
+    """x, any shape -> probs of the same shape, between 0 and 1; cache."""
+    require_floats("sigmoid", x=x)
+    e = np.exp(-np.abs(x))
+    probs = np.where(x >= 0, 1, e) / (1 + e)
+    return probs, probs
+
+
+def sigmoid_backward_numpy(dout, cache):
+    """dout -> dx, same shape."""
+    probs = cache
+    require_dout("sigmoid", dout, probs.shape, probs.dtype)
+    return dout * probs * (1 - probs)
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
@@ -105,6 +123,19 @@ def _softmax_gradient(dout, probs, dx):
             dx[p, k] = probs[p, k] * (dout[p, k] - common)
 
 
+@kernel
+def _sigmoid(x, one, probs):
+    for k in prange(x.size):
+        e = exp(-abs(x[k]))
+        probs[k] = (one if x[k] >= 0 else e) / (one + e)
+
+
+@kernel
+def _sigmoid_gradient(dout, probs, one, dx):
+    for k in prange(dout.size):
+        dx[k] = dout[k] * probs[k] * (one - probs[k])
+
+
 def relu_forward_numba(x):
     """one pass."""
     require_floats("relu", x=x)
@@ -141,7 +172,27 @@ def softmax_backward_numba(dout, cache):
     return dx
 
 
+def sigmoid_forward_numba(x):
+    """one pass."""
+    require_floats("sigmoid", x=x)
+    x = np.ascontiguousarray(x)
+    probs = empty_like(x)
+    _sigmoid(x.reshape(-1), x.dtype.type(1), probs.reshape(-1))
+    return probs, probs
+
+
+def sigmoid_backward_numba(dout, cache):
+    """one pass."""
+    require_dout("sigmoid", dout, cache.shape, cache.dtype)
+    dout = np.ascontiguousarray(dout)
+    dx = empty_like(dout)
+    _sigmoid_gradient(dout.reshape(-1), cache.reshape(-1), dout.dtype.type(1), dx.reshape(-1))
+    return dx
+
+
 relu_forward = fastest(relu_forward_numba, relu_forward_numpy)
 relu_backward = fastest(relu_backward_numba, relu_backward_numpy)
 softmax_forward = fastest(softmax_forward_numba, softmax_forward_numpy)
 softmax_backward = fastest(softmax_backward_numba, softmax_backward_numpy)
+sigmoid_forward = fastest(sigmoid_forward_numba, sigmoid_forward_numpy)
+sigmoid_backward = fastest(sigmoid_backward_numba, sigmoid_backward_numpy)

@@ -23,12 +23,11 @@ from .arguments import require_floats
 __all__ = ["softmax_cross_entropy_backward", "softmax_cross_entropy_forward"]
 
 
-def _check(logits, labels, class_weights, ignore_label, normalizer):
+def check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer):
     """-> class_weights (K,) in the dtype of logits, and labels (...,) as integers with -1 for unlabelled pixels."""
-    K = logits.shape[-1]
     if logits.shape[:-1] != labels.shape:
         raise ShapeError(f"logits {logits.shape} need labels {logits.shape[:-1]}, got {labels.shape}")
-    require_floats("softmax_cross_entropy", logits=logits)
+    require_floats(op, logits=logits)
     if normalizer not in ("count", "weights"):
         raise SettingError(f'normalizer is "count" (of labelled pixels) or "weights" (their sum), got {normalizer!r}')
     weights = np.ones(K, logits.dtype) if class_weights is None else np.asarray(class_weights, logits.dtype)
@@ -57,7 +56,8 @@ def softmax_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, i
     sum is divided by, "count" or "weights". Raises DataError for a label outside 0..K-1, with its place; ShapeError
     for shapes and dtypes that do not fit.
     """
-    weights, classes = _check(logits, labels, class_weights, ignore_label, normalizer)
+    op, K = "softmax_cross_entropy", logits.shape[-1]
+    weights, classes = check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer)
     labelled = classes >= 0
     some_class = np.where(labelled, classes, 0)
     shifted = logits - logits.max(-1, keepdims=True)
@@ -117,7 +117,8 @@ def _logits_gradient(probs, classes, scale, dlogits):
 
 def softmax_cross_entropy_forward_numba(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
     """one pass, which leaves the probabilities for backward; a task takes 256 pixels."""
-    weights, classes = _check(logits, labels, class_weights, ignore_label, normalizer)
+    op, K = "softmax_cross_entropy", logits.shape[-1]
+    weights, classes = check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer)
     pixels, classes = np.ascontiguousarray(logits).reshape(-1, logits.shape[-1]), classes.reshape(-1)
     probs, sums = empty_like(pixels), empty((-(-len(pixels) // ROWS_PER_TASK), 3), logits.dtype)
     _surprise(pixels, classes, weights, probs, sums)

@@ -1,0 +1,188 @@
+"""Upsampling that learns nothing and remembers nothing: what a decoder without the encoder's indices has.
+
+    position(i) = i // factor                                            nearest: every pixel is repeated
+    position(i) = (i + 1/2) / factor - 1/2, kept within 0..size - 1      bilinear: pixels are squares, i their middles
+
+    out[i] = sum_j w(i, j) x[j]        dx[j] = sum_i w(i, j) dout[i]        w(i, j) = max(0, 1 - |position(i) - j|)
+
+along the rows, and along the columns: a sparse matrix for each axis, and backward is its transpose. A position between
+two pixels blends them; a whole number takes one as it is, so that nearest obeys the same formula. The factor is whole.
+The positions are those of PyTorch (align_corners=False, scale_factor given) and of Keras's UpSampling2D.
+
+`output_size` crops at the end: a pool in ceil mode makes 23 rows of 45, and 23 rows must become 45 again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..backend import empty, fastest, kernel, prange
+from ..errors import ShapeError
+from .arguments import pair, require_dout, require_floats
+
+__all__ = ["upsample_bilinear2d_backward", "upsample_bilinear2d_forward",
+           "upsample_nearest2d_backward", "upsample_nearest2d_forward"]  # fmt: skip
+
+
+def _check(op, x, factor, output_size):
+    """-> the cache: shape and dtype of x, factor and output_size as pairs."""
+    factor = pair(factor)
+    if x.ndim != 4 or 0 in x.shape:
+        raise ShapeError(f"{op} needs x (N, H, W, C) with no empty axis, got {x.shape}")
+    require_floats(op, x=x)
+    if min(factor) < 1:
+        raise ShapeError(f"{op}: the factor is at least 1, got {factor}")
+    (least_H, H), (least_W, W) = [((n - 1) * f + 1, n * f) for n, f in zip(x.shape[1:3], factor, strict=True)]
+    output_size = (H, W) if output_size is None else pair(output_size)
+    if not (least_H <= output_size[0] <= H and least_W <= output_size[1] <= W):
+        raise ShapeError(f"{op}: {x.shape[1]} x {x.shape[2]} pixels times {factor} fit an output_size of "
+                         f"{least_H}..{H} rows and {least_W}..{W} columns, got {output_size}")  # fmt: skip
+    return x.shape, x.dtype, factor, output_size
+
+
+def _check_dout(op, dout, cache):
+    (N, _, _, C), dtype, _, output_size = cache
+    require_dout(op, dout, (N, *output_size, C), dtype)
+
+
+def _nearest(size, factor, output_size):
+    return np.arange(output_size) // factor
+
+
+def _bilinear(size, factor, output_size):
+    return np.clip((np.arange(output_size) + 0.5) / factor - 0.5, 0, size - 1)
+
+
+def _positions(rule, cache):
+    """Of the output's rows, and of its columns: where each lies in x."""
+    (_, H, W, _), _, factor, output_size = cache
+    return rule(H, factor[0], output_size[0]), rule(W, factor[1], output_size[1])
+
+
+# --- NumPy: the definition -------------------------------------------------------------------------------------------
+
+
+def upsample_nearest2d_forward_numpy(x, *, factor=2, output_size=None):
+    """x (N, H, W, C) -> out (N, H', W', C), cache: every pixel repeated `factor` times down and across.
+
+    factor: a whole number or (rows, columns). output_size: (H', W'), all of factor * (H, W) or less at the end.
+    Raises ShapeError for an output_size that x does not fill, or would not need all of x for.
+    """
+    cache = _check("upsample_nearest2d", x, factor, output_size)
+    _, _, factor, (H, W) = cache
+    return x.repeat(factor[0], 1).repeat(factor[1], 2)[:, :H, :W], cache
+
+
+def upsample_nearest2d_backward_numpy(dout, cache):
+    """dout (N, H', W', C) -> dx (N, H, W, C): a pixel gets the sum of its copies' gradients."""
+    _check_dout("upsample_nearest2d", dout, cache)
+    (N, H, W, C), dtype, factor, output_size = cache
+    copies = np.zeros((N, H, factor[0], W, factor[1], C), dtype)
+    copies.reshape(N, H * factor[0], W * factor[1], C)[:, : output_size[0], : output_size[1]] = dout
+    return copies.sum((2, 4))
+
+
+def _two_taps(positions, axis, dtype):
+    """Pixels before and behind each position, and the weight t of the one behind, shaped to multiply NHWC arrays."""
+    low, high = np.floor(positions).astype(int), np.ceil(positions).astype(int)
+    return low, high, (positions - low).astype(dtype).reshape(-1, *[1] * (3 - axis))
+
+
+def upsample_bilinear2d_forward_numpy(x, *, factor=2, output_size=None):
+    """x (N, H, W, C) -> out (N, H', W', C), cache: every pixel a blend of the two, across and down, it lies between.
+
+    factor: a whole number or (rows, columns). output_size: (H', W'), all of factor * (H, W) or less at the end.
+    Raises ShapeError for an output_size that x does not fill, or would not need all of x for.
+    """
+    cache = _check("upsample_bilinear2d", x, factor, output_size)
+    for axis, positions in enumerate(_positions(_bilinear, cache), start=1):
+        low, high, t = _two_taps(positions, axis, x.dtype)
+        x = x.take(low, axis) * (1 - t) + x.take(high, axis) * t
+    return x, cache
+
+
+def upsample_bilinear2d_backward_numpy(dout, cache):
+    """dout (N, H', W', C) -> dx (N, H, W, C)."""
+    _check_dout("upsample_bilinear2d", dout, cache)
+    for axis, positions in enumerate(_positions(_bilinear, cache), start=1):
+        low, high, t = _two_taps(positions, axis, dout.dtype)
+        before = (slice(None),) * axis
+        dx = np.zeros((*dout.shape[:axis], cache[0][axis], *dout.shape[axis + 1 :]), dout.dtype)
+        # forward: out = x[low] * (1 - t) + x[high] * t    so: what was read from low and high is added there
+        np.add.at(dx, (*before, low), dout * (1 - t))
+        np.add.at(dx, (*before, high), dout * t)
+        dout = dx
+    return dout
+
+
+# --- numba -----------------------------------------------------------------------------------------------------------
+# The matrices are written row by row: the first pixel with a weight, how many there are, and the weights. So forward
+# and backward both gather, by the same kernel, and no two tasks write to one pixel.
+
+
+def _matrix(targets, sources, dtype):
+    """For each of `targets`: the first of `sources` nearer than 1, how many there are, their weights 1 - distance."""
+    first = np.searchsorted(sources, targets - 1, "right")
+    count = np.searchsorted(sources, targets + 1, "left") - first
+    near = np.minimum(first[:, None] + np.arange(count.max()), len(sources) - 1)  # after `count`: never read
+    return first, count, (1 - np.abs(targets[:, None] - sources[near])).astype(dtype)
+
+
+@kernel
+def _gather(x, top, rows, row_weights, left, columns, column_weights, out):
+    """A task takes a row of `out`."""
+    N, H, W, C = out.shape
+    for task in prange(N * H):
+        n, y = task // H, task % H
+        for column in range(W):
+            result = out[n, y, column]
+            result[:] = 0
+            for i in range(rows[y]):
+                for j in range(columns[column]):
+                    weight, pixel = row_weights[y, i] * column_weights[column, j], x[n, top[y] + i, left[column] + j]
+                    for c in range(C):
+                        result[c] += weight * pixel[c]
+
+
+def _forward(rule, x, cache):
+    (N, H, W, C), dtype, _, output_size = cache
+    out, positions = empty((N, *output_size, C), dtype), _positions(rule, cache)
+    rows, columns = (_matrix(at, np.arange(n), dtype) for at, n in zip(positions, (H, W), strict=True))
+    _gather(np.ascontiguousarray(x), *rows, *columns, out)
+    return out, cache
+
+
+def _backward(rule, dout, cache):
+    (N, H, W, C), dtype, _, _ = cache
+    dx, positions = empty((N, H, W, C), dtype), _positions(rule, cache)
+    rows, columns = (_matrix(np.arange(n), at, dtype) for at, n in zip(positions, (H, W), strict=True))
+    _gather(np.ascontiguousarray(dout), *rows, *columns, dx)
+    return dx
+
+
+def upsample_nearest2d_forward_numba(x, *, factor=2, output_size=None):
+    """one pass."""
+    return _forward(_nearest, x, _check("upsample_nearest2d", x, factor, output_size))
+
+
+def upsample_nearest2d_backward_numba(dout, cache):
+    """one pass: every pixel gathers from its copies."""
+    _check_dout("upsample_nearest2d", dout, cache)
+    return _backward(_nearest, dout, cache)
+
+
+def upsample_bilinear2d_forward_numba(x, *, factor=2, output_size=None):
+    """both axes in one pass, four pixels read for each written."""
+    return _forward(_bilinear, x, _check("upsample_bilinear2d", x, factor, output_size))
+
+
+def upsample_bilinear2d_backward_numba(dout, cache):
+    """the same kernel with the transposed matrices."""
+    _check_dout("upsample_bilinear2d", dout, cache)
+    return _backward(_bilinear, dout, cache)
+
+
+upsample_nearest2d_forward = fastest(upsample_nearest2d_forward_numba, upsample_nearest2d_forward_numpy)
+upsample_nearest2d_backward = fastest(upsample_nearest2d_backward_numba, upsample_nearest2d_backward_numpy)
+upsample_bilinear2d_forward = fastest(upsample_bilinear2d_forward_numba, upsample_bilinear2d_forward_numpy)
+upsample_bilinear2d_backward = fastest(upsample_bilinear2d_backward_numba, upsample_bilinear2d_backward_numpy)
