@@ -156,7 +156,7 @@ class Evaluate:
     no_floor: bool = False
     """Leave the position prior out, which saves reading the training pictures."""
     no_boundary: bool = False
-    """Leave BF out, which saves time."""
+    """Leave BF out, which saves about 0.1 s a picture of 360x480, and more for larger ones."""
     json: bool = False
     """Print one JSON object instead of the table."""
 
