@@ -43,8 +43,9 @@ def bootstrap_intervals(
     (N,) scores of the pictures, such as BF; a picture without one has NaN. block: consecutive pictures drawn
     together (the last block may be shorter); 1 where pictures have nothing to do with their neighbours.
 
-    None if there are fewer than 5 blocks: of so few the spread cannot be told. Even ten give intervals that are
-    somewhat too narrow, and pictures of streets unlike any at hand no resampling can foresee.
+    None if there are fewer than 5 blocks: so few do not tell how much blocks differ. With not many more the intervals
+    are too narrow, as percentile intervals are: of the mean of independent normal blocks, "95 %" held the true value
+    in 82 of 100 trials with 5 blocks, in 88 with 11, in 93 with 20. And streets unlike any at hand no drawing foresees.
     Raises ShapeError for arrays that do not fit, SettingError for a block, resamples or level that cannot be.
     """
     counts, means = np.asarray(counts), {name: np.asarray(values, float) for name, values in (means or {}).items()}
