@@ -73,7 +73,7 @@ def boundary_f1(
 
     labels, predictions: (H, W) integers, as `confusion_matrix` takes them. tolerance: a fraction of the diagonal.
     mask_void=False is what the SegNet authors' script does: the outline of void counts as a boundary of the classes
-    around it, and so does what is predicted on void.
+    around it, and so does what is predicted on void. Only figures made so may stand beside those of the paper.
 
     As in that script a class counts if it has a boundary in the truth *or* in the prediction, where it scores 0 if it
     has one in one of them only; the paper's text says "present in the ground truth". The script's matcher (BSDS's
