@@ -65,7 +65,7 @@ class Scores:
         lines += [] if self.BF is None else [self.boundaries()]
         lines += [f"{floor.averages()}  {floor_name}"] if floor else []
         if self.intervals:
-            blocks = f"bootstrap over blocks of {BLOCK} consecutive pictures"
+            blocks = f"bootstrap of blocks of {BLOCK} consecutive pictures"
             lines += [f"[low, high]: {LEVEL:.0%} interval, {blocks}. {self._present()}"]
         wrong = [name for name, n, IoU in zip(self.names, self.pixels, self.IoU, strict=True) if n == 0 and IoU == 0]
         if wrong:
