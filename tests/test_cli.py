@@ -42,8 +42,12 @@ def test_train_help_shows_the_recipe_of_the_data(capsys):
 
 def test_evaluate_prints_one_json_object(trained, capsys):
     assert main(["evaluate", str(trained / "last.safetensors"), "--limit", "3", "--json"]) == 0
-    scores = json.loads(capsys.readouterr().out)
+    out, err = capsys.readouterr()
+    scores = json.loads(out)
     assert {"G", "C", "mIoU", "IoU", "images"} <= set(scores)
+    assert 0 <= scores["BF"] <= scores["BF_by_distance"] <= 1
+    assert scores["intervals"] is None
+    assert "no confidence intervals: 3 pictures (expected 41 or more)" in err
     assert scores["images"] == 3
     assert set(scores["IoU"]) == set(CAMVID.names)
     assert 0 <= scores["G"] <= 1
@@ -54,6 +58,7 @@ def test_evaluate_prints_a_table(trained, capsys):
     text = capsys.readouterr().out
     assert all(name in text for name in CAMVID.names)
     assert "position prior: IoU" in text
+    assert "one to one" in text
 
 
 def test_predict_writes_an_overlay_of_any_picture(trained, tmp_path, capsys):
@@ -72,8 +77,10 @@ def test_evaluate_writes_pictures_and_the_floor(trained, tmp_path, capsys):
     assert main(command) == 0
     assert 0 < json.loads(capsys.readouterr().out)["floors"]["position prior"]["mIoU"] < 1
     assert {path.name for path in (tmp_path / "e").iterdir()} == {"confusion.png", "per_class.png"}
-    assert main([*command[:4], "--no-floor"]) == 0
-    assert "position prior" not in capsys.readouterr().out
+    assert main([*command[:4], "--no-floor", "--no-boundary"]) == 0
+    out = capsys.readouterr().out
+    assert "position prior" not in out
+    assert "BF" not in out
 
 
 def test_summary(capsys):

@@ -88,6 +88,13 @@ def test_no_pickle_no_eval():
         assert not re.search(r"^\s*(import|from) pickle", path.read_text(), re.M), path
 
 
+def test_scipy_is_imported_where_it_is_used():
+    """At the head of a file it would slow every start of the program, which seldom needs it."""
+    for path in SOURCES:
+        head = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert not any("scipy" in ast.unparse(node) for node in head), path
+
+
 def test_every_public_name_has_a_docstring():
     for path in SOURCES:
         for node in ast.parse(path.read_text()).body:

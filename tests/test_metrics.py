@@ -119,3 +119,22 @@ def test_nothing_labelled():
     assert all(math.isnan(v) for v in (scores.G, scores.C, scores.mIoU))
     assert scores.as_dict()["mIoU"] is None
     assert "nan" in scores.table()
+
+
+def test_scikit_learn_agrees():
+    from sklearn import metrics as sk
+
+    rng = np.random.default_rng(5)
+    labels, predictions = rng.integers(0, 6, (2, 3, 20, 25))
+    labels[:, 3:5] = VOID
+    labels[labels == 4] = 0  # class 4 is only predicted, class 5 neither
+    labels[labels == 5] = predictions[predictions == 5] = 1
+    scores = Scores.from_confusion(confusion_matrix(labels, predictions, 6, VOID))
+    truth, found = labels[labels != VOID], predictions[labels != VOID]
+    np.testing.assert_array_equal(scores.confusion, sk.confusion_matrix(truth, found, labels=range(6)))
+    assert sk.accuracy_score(truth, found) == scores.G
+    np.testing.assert_allclose(scores.accuracy[:4], sk.recall_score(truth, found, labels=range(4), average=None))
+    np.testing.assert_allclose(scores.IoU[:5], sk.jaccard_score(truth, found, labels=range(5), average=None))
+    np.testing.assert_allclose(scores.C, sk.recall_score(truth, found, labels=range(4), average="macro"))
+    np.testing.assert_allclose(scores.mIoU, sk.jaccard_score(truth, found, labels=range(5), average="macro"))
+    assert np.isnan([scores.accuracy[4], scores.accuracy[5], scores.IoU[5]]).all()

@@ -64,6 +64,21 @@ def test_evaluate_counts_every_labelled_pixel_once(model):
     assert scores.pixels.sum() == sum((scenes[i].labels != 11).sum() for i in range(3))
 
 
+def test_evaluate_scores_outlines_when_asked(model):
+    scenes = InMemory(ToyScenes(2, size=(24, 32)))
+    plain, scores = ts.evaluate(model, scenes), ts.evaluate(model, scenes, boundary=True)
+    assert (plain.G, plain.C, plain.mIoU) == (scores.G, scores.C, scores.mIoU)
+    assert (plain.BF, plain.BF_by_distance, plain.intervals) == (None, None, None)
+    each = [ts.metrics.boundary_f1(s.labels, ts.predict(model, s.image), 11, 11) for s in scenes]
+    np.testing.assert_allclose(scores.BF, np.mean(each))
+
+
+def test_evaluate_draws_intervals_when_asked(model):
+    scores = ts.evaluate(model, ToyScenes(41, size=(16, 16)), rng=np.random.default_rng(0))
+    assert list(scores.intervals) == ["G", "C", "mIoU"]
+    assert scores.intervals["G"][0] < scores.G < scores.intervals["G"][1]
+
+
 def test_a_perfect_network_scores_one():
     """A network that is made to say class 0 everywhere, on a picture that is class 0 but for void."""
     model = ts.build("tiny", num_classes=11, width=1 / 16)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from .data import Dataset, demand_dataset, read_sample
 from .errors import DataError, SettingError, ShapeError
-from .metrics import Scores, confusion_matrix
+from .metrics import Collector, Scores
 from .models import Network, demand_network
 from .ops import softmax_forward
 from .settings import convert
@@ -27,11 +27,20 @@ __all__ = ["class_logits", "evaluate", "predict", "predict_logits", "predict_pro
 Size = tuple[int, int]
 
 
-def evaluate(model: Network, data: Dataset, *, size: Size | None = None, progress: Any = iter) -> Scores:
+def evaluate(
+    model: Network,
+    data: Dataset,
+    *,
+    size: Size | None = None,
+    boundary: bool = False,
+    rng: np.random.Generator | None = None,
+    progress: Any = iter,
+) -> Scores:
     """Predict every picture of a data set and compare it with its labels, at the labels' own resolution.
 
     size: (H, W) of the training pictures, whose area the network works at; None: the pictures' own.
-    progress: wraps the loop, such as tqdm.
+    boundary: score the outlines too: BF, which takes about 0.1 s a picture of 360x480. rng: draws the pictures for
+    confidence intervals, see `metrics.bootstrap_intervals`; None: no intervals. progress: wraps the loop, such as tqdm.
     """
     palette = demand_dataset(data).palette
     if demand_network(model).num_classes != palette.num_classes:
@@ -39,12 +48,11 @@ def evaluate(model: Network, data: Dataset, *, size: Size | None = None, progres
             f"{data.name}: {palette.num_classes} classes (expected {model.num_classes}, the network's)."
             " Give the data, or the checkpoint, that belongs to the other"
         )
-    matrix = np.zeros((palette.num_classes,) * 2, np.int64)
+    collector = Collector(palette.num_classes, palette.ignore_label, boundary=boundary)
     samples: Iterable[Any] = (read_sample(data, i) for i in range(len(data)))
     for sample in progress(samples):
-        labels = predict(model, sample.image, size=size)
-        matrix += confusion_matrix(sample.labels, labels, palette.num_classes, palette.ignore_label)
-    return Scores.from_confusion(matrix, palette.names)
+        collector.add(sample.labels, predict(model, sample.image, size=size))
+    return collector.scores(palette.names, rng=rng)
 
 
 def predict(model: Network, image: np.ndarray, *, size: Size | None = None) -> np.ndarray:

@@ -23,6 +23,7 @@ from ..data.pictures import MAX_PIXELS_SINGLE
 from ..errors import DataError, SettingError, TinySegNetError
 from ..files import write_atomically
 from ..metrics import Scores
+from ..metrics.bootstrap import BLOCK, LEAST_BLOCKS
 from ..predict import Size, evaluate, predict, predict_with_doubt, working_size
 from ..pretrained import open_checkpoint
 from .datasets import LabelOptions, load_split
@@ -147,6 +148,10 @@ class Predict:
 class Evaluate:
     """Score a trained network on labelled pictures: G, C, mIoU and every class, at the labels' own resolution.
 
+    BF compares the outlines: F1 of the pixels on them, those within 0.75 % of the picture's diagonal being partners,
+    one to one as in the SegNet paper, or (by distance) one for many. Brackets hold 95 % confidence intervals, from
+    1000 resamples of blocks of 10 consecutive pictures; they need 41 pictures.
+
     Beside it stands the position prior: what guessing by place alone reaches, learnt from the training pictures of
     the same data. A network is worth what it adds to that.
     """
@@ -164,6 +169,8 @@ class Evaluate:
     """A folder for confusion.png and per_class.png; made if it is missing."""
     no_floor: bool = False
     """Leave the position prior out, which saves reading the training pictures."""
+    no_boundary: bool = False
+    """Leave BF out, which saves about 0.1 s a picture of 360x480, and more for larger ones."""
     json: bool = False
     """Print one JSON object instead of the table."""
 
@@ -175,7 +182,11 @@ class Evaluate:
         data = load_split(self.data, self.split, self.limit, labels)
         _demand_classes(loaded.model.num_classes, data)
         _compare_names(loaded.palette, data)
-        scores = evaluate(loaded.model, data, size=loaded.size, progress=_counted(len(data)))
+        scores = evaluate(
+            loaded.model, data, size=loaded.size, boundary=not self.no_boundary, rng=np.random.default_rng(0),
+            progress=_counted(len(data)),
+        )  # fmt: skip
+        _explain_intervals(scores, len(data))
         floor = None if self.no_floor else self._floor(data, labels)
         if self.out is not None:
             viz.save_figure(viz.confusion_figure(scores, data.palette), self.out / "confusion.png")
@@ -207,7 +218,7 @@ class Evaluate:
 
     def _json(self, scores: Scores, floor: Scores | None, images: int) -> str:
         floors = {"position prior": floor.as_dict()} if floor else {}
-        return json.dumps({**scores.as_dict(), "images": images, "floors": floors})
+        return json.dumps({"intervals": None, **scores.as_dict(), "images": images, "floors": floors})
 
 
 def _own_stems(paths: list[Path]) -> list[str]:
@@ -253,6 +264,12 @@ def _compare_names(palette: Palette, data: Dataset) -> None:
     different = next((f"class {k} is {a!r} there, {b!r} here" for k, (a, b) in enumerate(pairs) if a != b), "")
     if different and palette.num_classes == data.palette.num_classes:
         print(f"warning: {data.name}: not the classes of the checkpoint ({different})", file=sys.stderr)
+
+
+def _explain_intervals(scores: Scores, images: int) -> None:
+    if scores.intervals is None:
+        least = BLOCK * (LEAST_BLOCKS - 1) + 1
+        print(f"no confidence intervals: {images} pictures (expected {least} or more)", file=sys.stderr)
 
 
 def _counted(total: int) -> Any:

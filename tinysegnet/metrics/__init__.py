@@ -1,0 +1,18 @@
+"""How good is a segmentation: counts of pixels, outlines, and how far such figures may be trusted."""
+
+from .bootstrap import bootstrap_intervals
+from .boundary import boundary_f1, boundary_f1_by_distance, boundary_map
+from .collector import Collector
+from .confusion import class_counts, confusion_matrix
+from .scores import Scores
+
+__all__ = [
+    "Collector",
+    "Scores",
+    "bootstrap_intervals",
+    "boundary_f1",
+    "boundary_f1_by_distance",
+    "boundary_map",
+    "class_counts",
+    "confusion_matrix",
+]

@@ -1,0 +1,109 @@
+"""The confusion matrix, and the three averages that are read off it.
+
+n[i, j] counts the pixels of true class i predicted as class j, over the whole data set (SegNet paper,
+section 3.3). With t_i = sum_j n[i, j] pixels that are class i and p_i = sum_j n[j, i] predicted as it:
+
+    G     global accuracy      sum_i n[i, i] / sum_i t_i
+    C     class average        mean over i of  n[i, i] / t_i
+    mIoU  mean intersection    mean over i of  n[i, i] / (t_i + p_i - n[i, i])
+          over union
+
+Matrices of several pictures add up; averages of per-picture scores do not. So one accumulates
+`matrix += confusion_matrix(...)` over a data set and scores the sum. Only n[i, i], t_i and p_i are needed: 3 K
+numbers (`class_counts`) instead of K * K, and they add up too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import DataError, ShapeError
+
+__all__ = ["averages", "class_counts", "class_ratios", "confusion_matrix", "demand_label_maps", "ratio"]
+
+
+def confusion_matrix(
+    labels: np.ndarray, predictions: np.ndarray, num_classes: int, ignore_label: int | None = None
+) -> np.ndarray:
+    """Count pixels by true and predicted class: (K, K) int64, row = truth, column = prediction.
+
+    labels, predictions: integers of one common shape, such as (H, W) or (N, H, W). Pixels whose *label*
+    is ignore_label are dropped whatever was predicted there; on every other pixel both values must be
+    in 0..K-1. Raises DataError with the value and its position, ShapeError for shapes or dtypes.
+
+    >>> confusion_matrix(np.array([[0, 1], [1, 9]]), np.array([[0, 1], [0, 1]]), 2, ignore_label=9).tolist()
+    [[1, 0], [1, 1]]
+    """
+    labels, predictions, counted = demand_label_maps(labels, predictions, num_classes, ignore_label)
+    # In the arrays' own uint8, 32 * 31 + 5 would wrap to 229: the index needs a wide type.
+    pairs = labels[counted].astype(np.int64) * num_classes + predictions[counted].astype(np.int64)
+    return np.bincount(pairs, minlength=num_classes**2).astype(np.int64).reshape(num_classes, num_classes)
+
+
+def class_counts(matrix: np.ndarray) -> np.ndarray:
+    """matrix (..., K, K) -> (..., 3, K): pixels rightly predicted, labelled, and predicted, of each class.
+
+    >>> class_counts(np.array([[1, 0], [1, 1]])).tolist()
+    [[1, 1], [1, 2], [2, 1]]
+    """
+    matrix = np.asarray(matrix)
+    if matrix.ndim < 2 or matrix.shape[-2] != matrix.shape[-1]:
+        raise ShapeError(f"a confusion matrix is square, (K, K); this one is {matrix.shape}")
+    right = np.diagonal(matrix, axis1=-2, axis2=-1)
+    return np.stack([right, matrix.sum(axis=-1), matrix.sum(axis=-2)], axis=-2)
+
+
+def class_ratios(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """counts (..., 3, K) -> accuracy and IoU of each class, (..., K) float64; NaN where the divisor is 0."""
+    right, labelled, predicted = np.moveaxis(counts, -2, 0)
+    return ratio(right, labelled), ratio(right, labelled + predicted - right)
+
+
+def averages(counts: np.ndarray) -> np.ndarray:
+    """counts (..., 3, K) -> (..., 3) float64: G, C and mIoU. Classes whose ratio is NaN do not count in a mean."""
+    accuracy, IoU = class_ratios(counts)
+    right, labelled, _ = np.moveaxis(counts.sum(axis=-1), -1, 0)
+    return np.stack([ratio(right, labelled), _mean_present(accuracy), _mean_present(IoU)], axis=-1)
+
+
+def demand_label_maps(
+    labels: np.ndarray, predictions: np.ndarray, num_classes: int, ignore_label: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """-> labels, predictions as arrays, and which pixels are labelled; DataError or ShapeError if they cannot be."""
+    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    _check_arrays(labels, predictions)
+    counted = np.ones(labels.shape, bool) if ignore_label is None else labels != ignore_label
+    _check_range("label", labels, counted, num_classes, ignore_label)
+    _check_range("prediction", predictions, counted, num_classes)
+    return labels, predictions, counted
+
+
+def _check_arrays(labels: np.ndarray, predictions: np.ndarray) -> None:
+    if labels.shape != predictions.shape:
+        raise ShapeError(f"labels {labels.shape} and predictions {predictions.shape} must have one shape")
+    for what, array in (("labels", labels), ("predictions", predictions)):
+        if array.dtype.kind not in "iub":
+            raise ShapeError(f"{what} must be whole class numbers, not {array.dtype}. Take the argmax of scores first")
+
+
+def _check_range(
+    what: str, values: np.ndarray, counted: np.ndarray, num_classes: int, ignore_label: int | None = None
+) -> None:
+    bad = counted & ((values < 0) | (values >= num_classes))
+    if bad.any():
+        position = tuple(int(i) for i in np.argwhere(bad)[0])
+        void = "" if ignore_label is None else f", ignored {ignore_label}"
+        raise DataError(
+            f"{what} {values[position]} at index {position} is no class (allowed 0..{num_classes - 1}{void})"
+        )
+
+
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """part / whole in float64, NaN (silently) where whole is 0."""
+    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
+
+
+def _mean_present(values: np.ndarray) -> np.ndarray:
+    """Mean over the entries of the last axis that are not NaN; NaN if there is none."""
+    present = ~np.isnan(values)
+    return ratio(np.where(present, values, 0).sum(axis=-1), present.sum(axis=-1))

@@ -1,0 +1,119 @@
+"""`Scores`: what a confusion matrix says, and beside it what it does not know: boundaries, and how sure all that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError
+from .bootstrap import BLOCK, LEVEL
+from .confusion import averages, class_counts, class_ratios
+
+__all__ = ["Scores"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The scores that a confusion matrix implies. All are fractions in 0..1.
+
+    pixels: (K,) int64, labelled pixels per class. accuracy, IoU: (K,) float64. G, C, mIoU: floats.
+    A class with no labelled pixel has accuracy NaN and does not count in C. Its IoU is NaN, and does not
+    count in mIoU, if it was never predicted either; if it *was* predicted, its union is not empty: its
+    IoU is 0 and counts. (The papers' script divides by 11 even then.) With no labelled pixel at all,
+    G, C and mIoU are NaN.
+
+    What a matrix cannot tell is None unless it was asked for: BF and BF_by_distance, means over the pictures of
+    `boundary_f1` and `boundary_f1_by_distance`; intervals, name -> (low, high), of `bootstrap_intervals`.
+    """
+
+    confusion: np.ndarray
+    names: tuple[str, ...]
+    pixels: np.ndarray
+    accuracy: np.ndarray
+    IoU: np.ndarray
+    G: float
+    C: float
+    mIoU: float
+    BF: float | None = None
+    BF_by_distance: float | None = None
+    intervals: Mapping[str, tuple[float, float]] | None = None
+
+    @classmethod
+    def from_confusion(cls, matrix: np.ndarray, names: Sequence[str] | None = None, **more: Any) -> Scores:
+        """Scores of a (K, K) matrix of counts; names: one per class, default "0", "1", ... more: BF, intervals."""
+        matrix = np.asarray(matrix)
+        if matrix.ndim != 2:
+            raise ShapeError(f"a confusion matrix is square, (K, K); this one is {matrix.shape}")
+        counts = class_counts(matrix)
+        names = tuple(map(str, range(len(matrix)))) if names is None else tuple(names)
+        if len(names) != len(matrix):
+            raise ShapeError(f"{len(names)} class names for a confusion matrix of {len(matrix)} classes")
+        accuracy, IoU = class_ratios(counts)
+        G, C, mIoU = map(float, averages(counts))
+        return cls(matrix, names, counts[1], accuracy, IoU, G, C, mIoU, **more)
+
+    def table(self, floor: Scores | None = None, floor_name: str = "floor") -> str:
+        """The scores as text, one class a line, then the averages; a floor's IoU and averages beside them."""
+        width = max(5, *map(len, self.names))
+        head = f"{'class':<{width}}  {'pixels':>13}  {'share':>7}  {'accuracy':>8}  {'IoU':>6}"
+        lines = [head + (f"  {floor_name}: IoU" if floor else "")]
+        lines += [self._row(k, width, floor, len(floor_name) + 5) for k in range(len(self.names))]
+        lines += [self.averages() + ("" if self.intervals else f"  ({self._present()})")]
+        lines += [] if self.BF is None else [self.boundaries()]
+        lines += [f"{floor.averages()}  {floor_name}"] if floor else []
+        if self.intervals:
+            blocks = f"bootstrap of blocks of {BLOCK} consecutive pictures"
+            lines += [f"[low, high]: {LEVEL:.0%} interval, {blocks}. {self._present()}"]
+        wrong = [name for name, n, IoU in zip(self.names, self.pixels, self.IoU, strict=True) if n == 0 and IoU == 0]
+        if wrong:
+            lines += [f"predicted though absent from the labels, IoU 0 counts in mIoU: {', '.join(wrong)}"]
+        return "\n".join(lines)
+
+    def averages(self) -> str:
+        """The three averages on one line, with their intervals if there are any."""
+        return "  ".join(f"{name} {self._with_interval(name)}" for name in ("G", "C", "mIoU"))
+
+    def boundaries(self) -> str:
+        """The two boundary scores on one line; to be asked for only where they were computed."""
+        return f"BF {self._with_interval('BF')} one to one, {self._with_interval('BF_by_distance')} by distance"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for JSON: plain numbers, None where a class is absent."""
+        values: dict[str, Any] = {
+            "G": _or_none(self.G),
+            "C": _or_none(self.C),
+            "mIoU": _or_none(self.mIoU),
+            "IoU": {name: _or_none(v) for name, v in zip(self.names, self.IoU, strict=True)},
+            "accuracy": {name: _or_none(v) for name, v in zip(self.names, self.accuracy, strict=True)},
+            "pixels": {name: int(n) for name, n in zip(self.names, self.pixels, strict=True)},
+        }
+        more = {"BF": self.BF, "BF_by_distance": self.BF_by_distance}
+        values |= {name: _or_none(value) for name, value in more.items() if value is not None}
+        if self.intervals is not None:
+            values["intervals"] = {name: [_or_none(v) for v in bounds] for name, bounds in self.intervals.items()}
+        return values
+
+    def _row(self, k: int, width: int, floor: Scores | None, floor_width: int) -> str:
+        share = f"{100 * self.pixels[k] / self.pixels.sum():5.1f} %" if self.pixels[k] else "absent"
+        row = f"{self.names[k]:<{width}}  {self.pixels[k]:>13,}  {share:>7}"
+        row += f"  {_figure(self.accuracy[k]):>8}  {_figure(self.IoU[k]):>6}"
+        return row + (f"  {_figure(floor.IoU[k]):>{floor_width}}" if floor else "")
+
+    def _present(self) -> str:
+        return f"{int((self.pixels > 0).sum())} of {len(self.names)} classes present"
+
+    def _with_interval(self, name: str) -> str:
+        """0.571, or 0.571 [0.552, 0.590]."""
+        low_high = (self.intervals or {}).get(name)
+        return f"{getattr(self, name):.3f}" + (f" [{low_high[0]:.3f}, {low_high[1]:.3f}]" if low_high else "")
+
+
+def _figure(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.3f}"
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
