@@ -9,7 +9,7 @@ from typing import Any
 
 from . import backend, data, errors, gradcheck, layers, metrics, ops, optim
 from .checkpoint import load, save
-from .models import build, models
+from .models import build, fold_batchnorm, models
 from .predict import evaluate, predict, predict_probs
 from .pretrained import load_ready
 from .train import Recipe, fit
@@ -24,6 +24,7 @@ __all__ = [
     "errors",
     "evaluate",
     "fit",
+    "fold_batchnorm",
     "gradcheck",
     "layers",
     "load",

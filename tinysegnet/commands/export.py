@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .. import checkpoint
 from ..errors import SettingError
+from ..models import fold_batchnorm
 from ..pretrained import open_checkpoint
 from .options import CheckpointPath
 
@@ -23,12 +24,15 @@ class Export:
     """The new file."""
     half: bool = False
     """Store float16."""
+    fold: bool = False
+    """Fold batch norm into the convolutions: the same network with fewer numbers, to predict and evaluate."""
 
     def run(self) -> int:
         if self.out.exists():
             raise SettingError(f"{self.out}: exists already. Choose another --out, or remove it")
         loaded = open_checkpoint(self.checkpoint)
+        model = fold_batchnorm(loaded.model) if self.fold else loaded.model
         self.out.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.save(self.out, loaded.model, palette=loaded.palette, training=loaded.training, half=self.half)
+        checkpoint.save(self.out, model, palette=loaded.palette, training=loaded.training, half=self.half)
         print(f"{self.out}  {self.out.stat().st_size / 1e6:.2f} MB")
         return 0
