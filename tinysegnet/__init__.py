@@ -12,7 +12,9 @@ from .checkpoint import load, save
 from .models import build, fold_batchnorm, models
 from .predict import evaluate, predict, predict_probs
 from .pretrained import load_ready
-from .train import Recipe, fit
+from .recipes import Recipe, paper_recipe
+from .statistics import recompute_statistics
+from .train import fit
 
 __version__ = "0.1.0"
 
@@ -33,8 +35,10 @@ __all__ = [
     "models",
     "ops",
     "optim",
+    "paper_recipe",
     "predict",
     "predict_probs",
+    "recompute_statistics",
     "save",
     "viz",
 ]
