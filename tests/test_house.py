@@ -16,7 +16,7 @@ FLOORS = [
     {"ops"},
     {"layers", "gradcheck", "metrics"},
     {"models", "optim", "data"},
-    {"predict"},
+    {"predict", "recipes", "statistics"},
     {"checkpoint", "viz", "report"},
     {"pretrained"},
     {"runs", "signals"},

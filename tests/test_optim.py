@@ -37,6 +37,39 @@ def test_weight_decay_pulls_weights_only():
     assert model.arrays["layer.bias"] == 2
 
 
+def test_caffes_momentum_holds_the_rate():
+    """V = momentum V + rate (gradient + decay w);  w -= V: the steps of a falling rate, against the other kind's."""
+    factors, rng = [1, 1, 0.5, 0.1, 0.1], np.random.default_rng(0)
+    caffe, ours = OneParameter(0.7, 0.0), OneParameter(0.7, 0.0)
+    optimizers = [SGD(model, learning_rate=0.2, weight_decay=0.05, rate_in_velocity=model is caffe)
+                  for model in (caffe, ours)]  # fmt: skip
+    w, V, apart = 0.7, 0.0, []
+    for factor in factors:
+        caffe.gradient[:] = ours.gradient[:] = gradient = rng.normal()
+        V = 0.9 * V + 0.2 * factor * (gradient + 0.05 * w)
+        w -= V
+        for optimizer in optimizers:
+            optimizer.step(factor)
+        assert caffe.arrays["layer.weight"] == pytest.approx(w, rel=1e-14)
+        apart.append(abs(w - ours.arrays["layer.weight"].item()))
+    assert max(apart[:2]) < 1e-15  # as long as the rate is constant they agree
+    assert min(apart[2:]) > 1e-3
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam])
+def test_biases_at_twice_the_rate_and_who_decays(kind):
+    model = OneParameter(2.0, 1.0)
+    model.arrays = {f"layer.{name}": np.array([2.0]) for name in ("weight", "bias", "gamma", "beta")}
+    kind(model, learning_rate=0.1, bias_rate=2.0).step()
+    moved = {name.rpartition(".")[2]: 2 - array.item() for name, array in model.arrays.items()}
+    assert moved == pytest.approx({"weight": 0.1, "bias": 0.2, "gamma": 0.1, "beta": 0.1}, rel=1e-6)
+
+    model = OneParameter(2.0, 0.0)
+    model.arrays = {f"layer.{name}": np.array([2.0]) for name in ("weight", "bias", "gamma", "beta")}
+    kind(model, learning_rate=0.1, weight_decay=0.5, decayed=("weight", "gamma")).step()
+    assert {name for name, array in model.arrays.items() if array < 2} == {"layer.weight", "layer.gamma"}
+
+
 def test_adams_first_step_is_the_learning_rate_whatever_the_gradient():
     for gradient in (1e-3, 50.0):
         model = OneParameter(1.0, gradient)
@@ -85,3 +118,8 @@ def test_bad_settings_are_refused():
         schedule("cosine", 0, 1)
     with pytest.raises(SettingError, match="learning_rate"):
         SGD(OneParameter(1.0, 1.0), learning_rate=0.0)
+    with pytest.raises(SettingError, match="bias_rate"):
+        Adam(OneParameter(1.0, 1.0), bias_rate=-1)
+    for wrong in ("weight", ("weights",)):
+        with pytest.raises(SettingError, match="expected some of weight, bias, gamma, beta"):
+            SGD(OneParameter(1.0, 1.0), decayed=wrong)

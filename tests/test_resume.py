@@ -118,6 +118,19 @@ def test_stopped_in_a_validation_and_resumed_is_the_same_bits(tmp_path, data, va
     np.testing.assert_equal(history_of(result), history)
 
 
+@pytest.mark.parametrize("picture", [1, 5])
+def test_stopped_in_the_exact_statistics_and_resumed_is_the_same_bits(tmp_path, data, picture, monkeypatch):
+    monkeypatch.setattr(RunFolder, "finish", lambda *arguments, **settings: None)
+    recipe = dataclasses.replace(RECIPE, epochs=1, statistics="exact", optimizer="caffe_sgd", learning_rate=0.01)
+    folders = [RunFolder(tmp_path / name, config(recipe), CAMVID) for name in ("whole", "stopped")]
+    fit(model(), data, recipe=recipe, run=folders[0], progress=False)
+    with pytest.raises(KeyboardInterrupt):  # after class weights and one epoch
+        fit(model(), StopAt(data, 2 * len(data) + picture), recipe=recipe, run=folders[1], progress=False)
+    assert weights(folders[1].path / "last.safetensors") != weights(folders[0].path / "last.safetensors")
+    fit(model(), data, recipe=recipe, run=RunFolder.resume(folders[1].path), progress=False)
+    assert weights(folders[1].path / "last.safetensors") == weights(folders[0].path / "last.safetensors")
+
+
 def test_stopped_while_the_last_checkpoint_is_written(tmp_path, data, val, whole, monkeypatch):
     recipe, last, history, _ = whole
     record = RunFolder.record

@@ -22,12 +22,17 @@ PLAIN = {"epochs": 1, "batch_size": 1, "size": SIZE}
 
 WRONG_SETTINGS = {
     "epochs": ("3", 1.5, None, True, NAN, 0, [3]),
+    "iterations": ("3", 1.5, True, 0),
     "batch_size": (1.5, "2", None, -1),
     "size": (32, (32,), (32, 48, 3), (32.5, 48), "32x48", None, (0, 48), ("32", "48"), (99999, 99999)),
     "optimizer": ("SGD", None, 1, ["sgd"]),
     "learning_rate": ("x", NAN, INF, -1, 0, None, 10**400),
     "momentum": (1, -0.1, NAN, "0.9"),
+    "bias_rate": (NAN, -1, None),
     "weight_decay": (INF, -1, None),
+    "decayed": ("weights", ("weight",), None),
+    "initial_beta": (INF, "0", None),
+    "statistics": ("running_mean", None, True),
     "schedule": ("linear", None),
     "class_weights": (None, "median"),
     "flip": (None, 2, "x", NAN),
@@ -55,7 +60,7 @@ def test_an_augmentation_that_cannot_be(settings):
 def test_numbers_of_numpy_and_lists_become_plain():
     recipe = Recipe(epochs=np.int64(3), size=[np.int32(32), 48], flip=np.float32(0.5), scale=[1, 2], learning_rate=1)
     assert recipe == Recipe(epochs=3, size=(32, 48), flip=0.5, scale=(1.0, 2.0), learning_rate=1.0)
-    assert all(type(value) in (int, float, str, tuple) for value in dataclasses.asdict(recipe).values())
+    assert all(type(value) in (int, float, str, tuple, type(None)) for value in dataclasses.asdict(recipe).values())
 
 
 def sample(name="p", image=None, labels=None):

@@ -9,10 +9,12 @@ from typing import Any
 
 from . import backend, data, errors, gradcheck, layers, metrics, ops, optim
 from .checkpoint import load, save
-from .models import build, from_torch_state, models, to_torch_state
+from .models import build, fold_batchnorm, from_torch_state, models, to_torch_state
 from .predict import evaluate, predict, predict_probs, predict_samples, predict_with_doubt
 from .pretrained import load_ready
-from .train import Recipe, fit
+from .recipes import Recipe, paper_recipe
+from .statistics import recompute_statistics
+from .train import fit
 
 __version__ = "0.1.0"
 
@@ -24,6 +26,7 @@ __all__ = [
     "errors",
     "evaluate",
     "fit",
+    "fold_batchnorm",
     "from_torch_state",
     "gradcheck",
     "layers",
@@ -33,10 +36,12 @@ __all__ = [
     "models",
     "ops",
     "optim",
+    "paper_recipe",
     "predict",
     "predict_probs",
     "predict_samples",
     "predict_with_doubt",
+    "recompute_statistics",
     "save",
     "to_torch_state",
     "viz",

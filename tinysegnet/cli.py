@@ -12,16 +12,17 @@ import io
 import os
 import sys
 import warnings
+from dataclasses import replace
 from typing import Annotated, Any, Union
 
 import tyro
 
 from . import backend
 from .commands import benching, checking, datasets, export, options, pictures, predicting, setup, training
-from .commands.usage import demand_alone, demand_command, demand_options, one_line_errors, options_of
+from .commands.usage import demand_alone, demand_command, demand_one, demand_options, one_line_errors, options_of
 from .errors import DataError, MeasurementError, NonFiniteError, TinySegNetError
+from .recipes import papers, recipe_for
 from .signals import terminated_as_interrupted
-from .train import recipe_for
 
 __all__ = ["main"]
 
@@ -122,6 +123,7 @@ def _demand_command(arguments: list[str]) -> str:
     demand_options(arguments, options_of(kinds[command]), words)
     if words == "train":
         demand_alone(arguments, "--resume", words)
+        demand_one(arguments, ("--epochs", "--iterations"), words)
     return words
 
 
@@ -129,21 +131,27 @@ _DESCRIPTION = "SegNet from NumPy up: train it, see what it does, prove its grad
 
 
 def _train_defaults(arguments: list[str]) -> training.Train:
-    """The recipe fits the data, so that --help shows what would really be done."""
+    """The recipe fits the data, or is a paper's, so that --help shows what would really be done."""
     if arguments[:1] != ["train"]:
         return training.Train()
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--data", default="toy")
     parser.add_argument("--ignore", type=int)
     parser.add_argument("--classes", choices=("merged", "all"), default="merged")
+    parser.add_argument("--recipe", choices=training.RECIPES, default="default")
+    parser.add_argument("--epochs")
     try:
         known = parser.parse_known_args(arguments)[0]
     except argparse.ArgumentError:  # the parser proper will say so
         return training.Train()
     labels = datasets.LabelOptions(known.ignore, known.classes)
+    if known.recipe in papers:
+        paper = papers[known.recipe]
+        recipe = paper.recipe if known.epochs is None else replace(paper.recipe, iterations=None)
+        return training.Train(known.data, labels, recipe=known.recipe, model=paper.model, settings=recipe)
     dataset = labels.open(known.data, "train")
     try:
-        return training.Train(data=known.data, labels=labels, recipe=recipe_for(dataset))
+        return training.Train(data=known.data, labels=labels, settings=recipe_for(dataset))
     except DataError:  # its first files are bad: the check before training names all that are
         return training.Train(data=known.data, labels=labels)
 

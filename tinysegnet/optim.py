@@ -1,13 +1,13 @@
 """Optimizers and learning-rate schedules. They know names and arrays, no layers.
 
 An optimizer's `step` changes the parameters in place by the gradients of the last backward. Weight decay acts on
-weights only (names that end in ".weight"): pulling biases, gamma and beta to zero helps nobody.
+weights only (names that end in ".weight") unless told otherwise: pulling biases, gamma and beta to zero helps nobody.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -28,16 +28,28 @@ class Trainable(Protocol):
     def named_gradients(self) -> Named: ...
 
 
-class Optimizer:
-    """Base: goes through the parameters and keeps, for each, arrays of its own (`slots`)."""
+KINDS = ("weight", "bias", "gamma", "beta")  # the last part of a parameter's name
 
-    def __init__(self, model: Trainable, *, learning_rate: float, weight_decay: float = 0.0) -> None:
+
+class Optimizer:
+    """Base: goes through the parameters and keeps, for each, arrays of its own (`slots`).
+
+    bias_rate: a factor on the learning rate of the convolutions' biases. decayed: the kinds of parameters that
+    weight_decay acts on, among "weight", "bias", "gamma" and "beta".
+    """
+
+    def __init__(self, model: Trainable, *, learning_rate: float, weight_decay: float = 0.0, bias_rate: float = 1.0,
+                 decayed: Collection[str] = ("weight",)) -> None:  # fmt: skip
         learning_rate = convert("learning_rate", learning_rate, float)
         weight_decay = convert("weight_decay", weight_decay, float)
-        if learning_rate <= 0 or weight_decay < 0:
-            raise SettingError(f"learning_rate must be positive and weight_decay not negative, "
-                             f"got {learning_rate} and {weight_decay}")  # fmt: skip
+        bias_rate = convert("bias_rate", bias_rate, float)
+        if learning_rate <= 0 or weight_decay < 0 or bias_rate < 0:
+            raise SettingError(f"learning_rate must be positive, weight_decay and bias_rate not negative, "
+                               f"got {learning_rate}, {weight_decay} and {bias_rate}")  # fmt: skip
+        if set(decayed) - set(KINDS):
+            raise SettingError(f"decayed: {decayed!r} (expected some of {', '.join(KINDS)})")
         self.model, self.learning_rate, self.weight_decay = model, learning_rate, weight_decay
+        self.bias_rate, self.decayed = bias_rate, frozenset(decayed)
         self.steps = 0
         self.slots: dict[str, dict[str, np.ndarray]] = {}
 
@@ -46,9 +58,10 @@ class Optimizer:
         self.steps += 1
         gradients = dict(self.model.named_gradients())
         for name, parameter in self.model.named_parameters():
-            decay = self.weight_decay if name.endswith(".weight") else 0.0
-            slots = self.slots.setdefault(name, {})
-            self._update(parameter, gradients[name], slots, self.learning_rate * factor, decay)
+            kind = name.rpartition(".")[2]
+            rate = self.learning_rate * factor * (self.bias_rate if kind == "bias" else 1.0)
+            decay = self.weight_decay if kind in self.decayed else 0.0
+            self._update(parameter, gradients[name], self.slots.setdefault(name, {}), rate, decay)
 
     def state(self) -> dict[str, np.ndarray]:
         """The slots by "parameter/slot": all that the next step needs but the parameters and `steps`."""
@@ -70,16 +83,24 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum:  v = momentum * v + gradient;  parameter -= learning_rate * v."""
+    """Stochastic gradient descent with momentum:  v = momentum * v + gradient;  parameter -= learning_rate * v.
+
+    rate_in_velocity: as Caffe has it,  v = momentum * v + learning_rate * gradient;  parameter -= v.  At a constant
+    rate both take the same steps. When the rate falls, Caffe's goes on for a while with the speed that it has, and the
+    other slows down at once.
+    """
 
     def __init__(self, model: Trainable, *, learning_rate: float = 0.1, momentum: float = 0.9,
-                 weight_decay: float = 0.0) -> None:  # fmt: skip
-        super().__init__(model, learning_rate=learning_rate, weight_decay=weight_decay)
-        self.momentum = momentum
+                 weight_decay: float = 0.0, bias_rate: float = 1.0, decayed: Collection[str] = ("weight",),
+                 rate_in_velocity: bool = False) -> None:  # fmt: skip
+        super().__init__(model, learning_rate=learning_rate, weight_decay=weight_decay, bias_rate=bias_rate,
+                         decayed=decayed)  # fmt: skip
+        self.momentum, self.rate_in_velocity = momentum, rate_in_velocity
 
     def _update(self, parameter, gradient, slots, rate, decay):
         velocity = slots.setdefault("velocity", np.zeros_like(parameter))
-        numbers = np.asarray([self.momentum, decay, rate], parameter.dtype)
+        inside, outside = (rate, 1.0) if self.rate_in_velocity else (1.0, rate)
+        numbers = np.asarray([self.momentum, decay, inside, outside], parameter.dtype)
         _sgd(*(array.reshape(-1) for array in (parameter, gradient, velocity)), *numbers)
 
 
@@ -87,8 +108,10 @@ class Adam(Optimizer):
     """Kingma & Ba 2015, algorithm 1: steps of the gradient's running mean over the root of its running square."""
 
     def __init__(self, model: Trainable, *, learning_rate: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-                 eps: float = 1e-8, weight_decay: float = 0.0) -> None:  # fmt: skip
-        super().__init__(model, learning_rate=learning_rate, weight_decay=weight_decay)
+                 eps: float = 1e-8, weight_decay: float = 0.0, bias_rate: float = 1.0,
+                 decayed: Collection[str] = ("weight",)) -> None:  # fmt: skip
+        super().__init__(model, learning_rate=learning_rate, weight_decay=weight_decay, bias_rate=bias_rate,
+                         decayed=decayed)  # fmt: skip
         self.betas, self.eps = betas, eps
 
     def _update(self, parameter, gradient, slots, rate, decay):
@@ -104,10 +127,10 @@ class Adam(Optimizer):
 # --- the updates of one parameter, in place; the numba versions need one pass over memory ---------------------------
 
 
-def _sgd_numpy(parameter, gradient, velocity, momentum, decay, rate):
+def _sgd_numpy(parameter, gradient, velocity, momentum, decay, inside, outside):
     velocity *= momentum
-    velocity += gradient + decay * parameter
-    parameter -= rate * velocity
+    velocity += inside * (gradient + decay * parameter)
+    parameter -= outside * velocity
 
 
 def _adam_numpy(parameter, gradient, mean, square, share1, share2, decay, rate, root, eps):
@@ -118,10 +141,10 @@ def _adam_numpy(parameter, gradient, mean, square, share1, share2, decay, rate, 
 
 
 @kernel
-def _sgd_numba(parameter, gradient, velocity, momentum, decay, rate):
+def _sgd_numba(parameter, gradient, velocity, momentum, decay, inside, outside):
     for k in prange(parameter.size):
-        velocity[k] = momentum * velocity[k] + (gradient[k] + decay * parameter[k])
-        parameter[k] -= rate * velocity[k]
+        velocity[k] = momentum * velocity[k] + inside * (gradient[k] + decay * parameter[k])
+        parameter[k] -= outside * velocity[k]
 
 
 @kernel

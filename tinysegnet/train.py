@@ -4,7 +4,7 @@
                      validate, write metrics.csv and checkpoints
     then:            curves, overlays, report.html
 
-A `Recipe` says how; the `runs/<name>/` folder keeps what came of it.
+A `Recipe` (`recipes`) says how; the `runs/<name>/` folder keeps what came of it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -39,76 +39,12 @@ from .metrics import Scores
 from .models import Network, demand_network
 from .ops import cross_entropy_for
 from .predict import class_logits, evaluate
+from .recipes import Recipe, recipe_for
 from .runs import RunFolder
-from .settings import convert_fields, demand_at_least
 from .signals import StopRequests, stop_requests
+from .statistics import recompute_statistics
 
 __all__ = ["Progress", "Recipe", "TrainingResult", "fit", "recipe_for"]
-
-MOST_PIXELS = 4_000_000  # of a training picture: what the network keeps of each is some hundred times as large
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train. The same fields are the options of `tinysegnet train` and part of a run's config.json."""
-
-    epochs: int = 5
-    """Passes over the training pictures."""
-    batch_size: int = 2
-    """Pictures a step."""
-    size: tuple[int, int] = (96, 128)
-    """Height and width of the training pictures."""
-    optimizer: Literal["sgd", "adam"] = "adam"
-    """SGD with momentum, or Adam."""
-    learning_rate: float = 0.005
-    """The largest one; the schedule scales it. SGD wants about 20 times as much as Adam."""
-    momentum: float = 0.9
-    """Of SGD."""
-    weight_decay: float = 0.0
-    """On weights only."""
-    schedule: Literal["constant", "step", "poly", "one_cycle"] = "one_cycle"
-    """How the learning rate changes."""
-    class_weights: Literal["none", "median_frequency", "sqrt_median_frequency"] = "sqrt_median_frequency"
-    """Of the loss, from the training labels."""
-    flip: float = 0.5
-    """Probability of mirroring a picture."""
-    scale: tuple[float, float] = (1.0, 1.0)
-    """Pictures are enlarged by a random factor in this range, then cropped."""
-    color_jitter: float = 0.0
-    """Strength of random brightness, contrast and saturation."""
-    validate_every: int = 1
-    """Epochs between validations; the last epoch is always validated."""
-    seed: int = 0
-    """Of the order and the augmentation."""
-
-    def __post_init__(self) -> None:
-        convert_fields(self)
-        demand_at_least(self, epochs=1, batch_size=1, size=1, validate_every=1, seed=0, weight_decay=0)
-        if self.size[0] * self.size[1] > MOST_PIXELS:
-            raise SettingError(f"size: {self.size} (expected at most {MOST_PIXELS / 1e6:.0f} Mpx)")
-        if self.learning_rate <= 0:
-            raise SettingError(f"learning_rate: {self.learning_rate} (expected a number above 0)")
-        if not 0 <= self.momentum < 1:
-            raise SettingError(f"momentum: {self.momentum} (expected 0 <= momentum < 1)")
-        Augment(self.flip, self.scale, self.color_jitter)  # refuses what cannot be
-
-
-def recipe_for(data: Dataset) -> Recipe:
-    """The plain default: toy scenes as they are; pictures from disk at half size, scaled, cropped and jittered."""
-    height, width = read_sample(demand_dataset(data), 0).labels.shape
-    if data.name.startswith("toy scenes"):
-        return Recipe(size=(height, width))
-    return Recipe(
-        epochs=50,
-        batch_size=4,
-        size=(-(-height // 2), -(-width // 2)),
-        optimizer="sgd",
-        learning_rate=0.1,
-        weight_decay=5e-4,
-        scale=(1.0, 1.5),
-        color_jitter=0.2,
-        validate_every=5,
-    )
 
 
 @dataclass(frozen=True)
@@ -185,10 +121,14 @@ class _Training:
         self.optimizer = make_optimizer(model, recipe)
         self.rng = np.random.default_rng(recipe.seed)
         self.augment = Augment(recipe.flip, recipe.scale, recipe.color_jitter)
-        self.total_steps = recipe.epochs * num_batches(data, recipe.batch_size)
+        steps = num_batches(data, recipe.batch_size)
+        self.epochs = recipe.num_epochs(steps)
+        self.total_steps = self.epochs * steps
         self.progress = Progress(self.rng.bit_generator.state)  # type: ignore[arg-type]
         if run and run.resumed:
             self._go_on(run.resumed)
+        else:
+            _start_betas(model, recipe.initial_beta)
         self.requests = StopRequests()
         self.scores: Scores | None = None
         self.began = time.perf_counter() - self.progress.seconds
@@ -210,7 +150,7 @@ class _Training:
             with stop_requests() as self.requests:
                 if self.folder:
                     self.folder.begin()
-                while self.progress.epoch <= self.recipe.epochs:
+                while self.progress.epoch <= self.epochs:
                     self._train_epoch()
                     self._end_epoch()
                     if self.requests.stop:  # asked for while the checkpoints were written
@@ -238,7 +178,7 @@ class _Training:
         """The batches of an epoch that are not done yet."""
         p, recipe = self.progress, self.recipe
         p.generator = self.rng.bit_generator.state  # type: ignore[assignment]
-        self.bar.set_description(f"epoch {p.epoch}/{recipe.epochs}")
+        self.bar.set_description(f"epoch {p.epoch}/{self.epochs}")
         settings: dict[str, Any] = {"size": recipe.size, "rng": self.rng, "augment": self.augment, "start": p.batch}
         for images, labels in batches(self.data, recipe.batch_size, **settings):
             if self._is_void(labels):
@@ -253,9 +193,12 @@ class _Training:
                 self._save_and_stop()
 
     def _end_epoch(self) -> None:
-        p = self.progress
+        p, recipe = self.progress, self.recipe
+        if p.epoch == self.epochs and recipe.statistics == "exact":
+            recompute_statistics(self.model, self.data, size=recipe.size, batch_size=recipe.batch_size,
+                                 progress=self._until_stopped)  # fmt: skip
         # the mean loss of the batches that taught something; 0 if none did
-        rate = self.recipe.learning_rate * self._schedule(p.step - 1)
+        rate = recipe.learning_rate * self._schedule(p.step - 1)
         row = {"epoch": p.epoch, "train_loss": p.loss_sum / max(p.loss_count, 1), "learning_rate": rate}
         row |= self._validate(p.epoch)
         p.seconds = time.perf_counter() - self.began
@@ -313,7 +256,7 @@ class _Training:
                           UserWarning, stacklevel=2)  # fmt: skip
 
     def _validate(self, epoch: int) -> dict[str, float]:
-        if self.val is None or (epoch % self.recipe.validate_every and epoch != self.recipe.epochs):
+        if self.val is None or (epoch % self.recipe.validate_every and epoch != self.epochs):
             self.scores = None
             return {"val_G": np.nan, "val_C": np.nan, "val_mIoU": np.nan}
         self.scores = scores = evaluate(self.model, self.val, size=self.recipe.size, progress=self._until_stopped)
@@ -322,7 +265,7 @@ class _Training:
         return {"val_G": scores.G, "val_C": scores.C, "val_mIoU": scores.mIoU}
 
     def _until_stopped(self, samples: Iterable[Any]) -> Iterator[Any]:
-        """A stop does not wait for the rest of a validation: resumed, an epoch without batches left repeats it."""
+        """A stop does not wait for the rest of what ends an epoch: resumed, one without batches left repeats it."""
         for sample in samples:
             if self.requests.stop:
                 self._save_and_stop()
@@ -367,10 +310,18 @@ def first_bad_layer(model: Network, images: np.ndarray) -> str:
 
 def make_optimizer(model: Network, recipe: Recipe) -> optim.Optimizer:
     """The optimizer that a recipe names."""
-    settings: dict[str, Any] = {"learning_rate": recipe.learning_rate, "weight_decay": recipe.weight_decay}
-    if recipe.optimizer == "sgd":
-        return optim.SGD(model, momentum=recipe.momentum, **settings)
-    return optim.Adam(model, **settings)
+    settings: dict[str, Any] = {name: getattr(recipe, name) for name in ("learning_rate", "weight_decay", "bias_rate")}
+    settings["decayed"] = recipe.decayed.split("_")
+    if recipe.optimizer == "adam":
+        return optim.Adam(model, **settings)
+    return optim.SGD(model, momentum=recipe.momentum, rate_in_velocity=recipe.optimizer == "caffe_sgd", **settings)
+
+
+def _start_betas(model: Network, value: float) -> None:
+    """Only where a beta is 0: one that was trained stays."""
+    for name, array in model.named_parameters():
+        if name.endswith(".beta") and not array.any():
+            array[...] = value
 
 
 def _class_weights(recipe: Recipe, data: Dataset) -> np.ndarray | None:

@@ -10,7 +10,7 @@ import safetensors.numpy
 from .. import checkpoint
 from ..errors import SettingError
 from ..files import write_atomically
-from ..models import to_torch_state
+from ..models import fold_batchnorm, to_torch_state
 from ..pretrained import open_checkpoint
 from .options import CheckpointPath
 
@@ -27,6 +27,8 @@ class Export:
     """The new file."""
     half: bool = False
     """Store float16."""
+    fold: bool = False
+    """Fold batch norm into the convolutions: the same network with fewer numbers, to predict and evaluate."""
     torch: bool = False
     """Names and layouts of PyTorch, for its modules; such a file is no checkpoint of ours any more."""
 
@@ -36,11 +38,11 @@ class Export:
         if self.out.exists():
             raise SettingError(f"{self.out}: exists already. Choose another --out, or remove it")
         loaded = open_checkpoint(self.checkpoint)
+        model = fold_batchnorm(loaded.model) if self.fold else loaded.model
         self.out.parent.mkdir(parents=True, exist_ok=True)
         if self.torch:
-            arrays = to_torch_state(loaded.model)
-            write_atomically(self.out, safetensors.numpy.save(arrays))
+            write_atomically(self.out, safetensors.numpy.save(to_torch_state(model)))
         else:
-            checkpoint.save(self.out, loaded.model, palette=loaded.palette, training=loaded.training, half=self.half)
+            checkpoint.save(self.out, model, palette=loaded.palette, training=loaded.training, half=self.half)
         print(f"{self.out}  {self.out.stat().st_size / 1e6:.2f} MB")
         return 0

@@ -14,37 +14,42 @@ from .. import backend
 from ..data import Dataset, Folder, OneClass
 from ..errors import DataError, SettingError
 from ..models import PREPROCESSING, Network, build, models
+from ..recipes import Recipe, papers
 from ..runs import RunFolder, read_config
 from ..settings import convert
-from ..train import Recipe, fit
+from ..train import fit
 from .datasets import LabelOptions, load_splits
 
-__all__ = ["Train"]
+__all__ = ["RECIPES", "Train"]
+
+RECIPES = ("default", *papers)
 
 if TYPE_CHECKING:  # the names are known at run time only
     ModelName = str
-else:
-    ModelName = Literal[tuple(models)]
-
-
-if TYPE_CHECKING:
+    RecipeName = str
     PreprocessingName = str
 else:
+    ModelName = Literal[tuple(models)]
+    RecipeName = Literal[RECIPES]
+
     PreprocessingName = Literal[tuple(PREPROCESSING)]
 
-SAVED_OPTIONS = ("data", "model", "width", "preprocessing", "limit", "threads", "deterministic")
+SAVED_OPTIONS = ("data", "recipe", "model", "width", "preprocessing", "limit", "threads", "deterministic")
 
 
 @dataclass(frozen=True)
 class Train:
     """Train a network, and write checkpoints, curves, overlays and a report to runs/NAME/.
 
-    The defaults of the recipe depend on --data: `tinysegnet train --data DIR --help` shows those for your pictures.
+    The defaults depend on --data and --recipe: `tinysegnet train --data DIR --help` shows those for your pictures, and
+    `tinysegnet train --recipe paper-basic --help` those of SegNet-Basic's authors.
     """
 
     data: str = "toy"
     """"toy" for drawn street scenes, or a folder with pictures and label maps: `tinysegnet data check DIR`."""
     labels: LabelOptions = field(default_factory=LabelOptions)
+    recipe: RecipeName = "default"
+    """Where the defaults of the options come from: the data, or the paper's authors; the latter choose --model, too."""
     model: ModelName = "tiny"
     """Which network."""
     width: float = 1.0
@@ -63,7 +68,7 @@ class Train:
     """The same bits whatever the number of threads; the kernels give them anyway, NumPy's products need one thread."""
     resume: Path | None = None
     """The folder of a run that was stopped: go on with its data, network and recipe; nothing else can be given."""
-    recipe: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=Recipe)
+    settings: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=Recipe)
 
     def run(self) -> int:
         return self._train() if self.resume is None else self._as_begun(self.resume)._train()
@@ -73,10 +78,10 @@ class Train:
         config = read_config(path)
         own = {name: config[name] for name in SAVED_OPTIONS if name in config}
         own.setdefault("preprocessing", "scaled")  # the only one there was when configs did not name it
-        recipe = {f.name: config[f.name] for f in fields(Recipe) if f.name in config}
+        settings = {f.name: config[f.name] for f in fields(Recipe) if f.name in config}
         try:
             own["limit"] = convert("limit", own.get("limit"), int | None)
-            return replace(self, **own, labels=LabelOptions.of(config), recipe=Recipe(**recipe))
+            return replace(self, **own, labels=LabelOptions.of(config), settings=Recipe(**settings))
         except (TypeError, SettingError) as error:
             raise DataError(f"{path / 'config.json'}: not what `train` wrote: {error}. Start a new run") from error
 
@@ -95,7 +100,7 @@ class Train:
               f"{len(val)} to validate")  # fmt: skip
         if folder.resumed:
             print(f"going on from {folder.path / 'last.safetensors'}, step {folder.resumed.progress['step']}")
-        result = fit(model, train, val, recipe=self.recipe, run=folder)
+        result = fit(model, train, val, recipe=self.settings, run=folder)
         if result.scores:
             print(result.scores.table())
         print(f"trained for {result.seconds:.0f} s\nreport: {folder.path / 'report.html'}")
@@ -104,7 +109,7 @@ class Train:
     def _build(self, num_classes: int) -> Network:
         """For two classes the article's network has one logit, as in the articles."""
         channels = 1 if self.model == "article" and num_classes == 2 else num_classes
-        return build(self.model, channels, seed=self.recipe.seed, width=self.width, preprocessing=self.preprocessing)
+        return build(self.model, channels, seed=self.settings.seed, width=self.width, preprocessing=self.preprocessing)
 
     def _folder(self, train: Dataset) -> RunFolder:
         if self.resume is not None:
@@ -113,7 +118,7 @@ class Train:
 
     def _config(self) -> dict[str, Any]:
         config = {name: getattr(self, name) for name in SAVED_OPTIONS}
-        return {**config, **asdict(self.labels), **asdict(self.recipe)}
+        return {**config, **asdict(self.labels), **asdict(self.settings)}
 
     def _default_name(self) -> str:
         return f"{Path(self.data).resolve().name}-{self.model}-{time.strftime('%Y%m%d-%H%M%S')}"

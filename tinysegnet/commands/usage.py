@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from ..errors import SettingError
 
-__all__ = ["demand_alone", "demand_command", "demand_options", "one_line_errors", "options_of"]
+__all__ = ["demand_alone", "demand_command", "demand_one", "demand_options", "one_line_errors", "options_of"]
 
 _RULE = re.compile(r" ?[─-]{4,} ?")  # above the help that follows a message, and in plain text under the title
 _BORDER = re.compile(r"^(│ |  )| *│?$")
@@ -45,6 +45,13 @@ def demand_alone(arguments: list[str], option: str, command: str) -> None:
     if option in names and others:
         raise SettingError(f"{command} {option}: cannot be changed by {others[0]} (expected {option} alone, which goes "
                            f"on with the options of the run). Leave out {others[0]}")  # fmt: skip
+
+
+def demand_one(arguments: list[str], options: tuple[str, ...], command: str) -> None:
+    """Raise SettingError if more than one of these options is given: each says what the others say, too."""
+    given = [option for option in options if any(word.split("=", 1)[0] == option for word in arguments)]
+    if len(given) > 1:
+        raise SettingError(f"{command} {given[0]}: not together with {given[1]} (expected one of them). Leave out one")
 
 
 @contextlib.contextmanager

@@ -58,17 +58,19 @@ class Conv2d(Layer):
         return dx
 
     def infer(self, x: np.ndarray, norm: BatchNorm2d | None = None, *, relu: bool = False) -> np.ndarray:
-        """What this layer, a batch norm with its running statistics, and a ReLU make of x, in one convolution.
-
-        norm: gamma * (W x + b - mean) / std + beta  is a convolution with  W gamma / std  and another bias.
-        """
-        bias, scale = self.params.get("bias"), None
-        if norm is not None:
-            mean, var = norm.buffers["running_mean"], norm.buffers["running_var"]
-            scale = norm.params["gamma"] / np.sqrt(var + var.dtype.type(norm.eps))
-            bias = norm.params["beta"] + scale * ((0 if bias is None else bias) - mean)
+        """What this layer, a batch norm with its running statistics, and a ReLU make of x, in one convolution."""
+        scale, bias = (None, self.params.get("bias")) if norm is None else self.absorb(norm)
         settings = {"stride": self.stride, "padding": self.padding, "scale": scale, "relu": relu}
         return ops.conv2d_inference(x, self.params["weight"], bias, **settings)
+
+    def absorb(self, norm: BatchNorm2d) -> tuple[np.ndarray, np.ndarray]:
+        """scale (F,) and bias (F,): with the weight times scale, and this bias, the convolution does norm's work too.
+
+        out = gamma * (W x + b - mean) / std + beta    so: scale = gamma / std,  bias = beta + scale * (b - mean)
+        """
+        mean, var = norm.buffers["running_mean"], norm.buffers["running_var"]
+        scale = norm.params["gamma"] / np.sqrt(var + var.dtype.type(norm.eps))
+        return scale, norm.params["beta"] + scale * (self.params.get("bias", 0) - mean)
 
     def output_shape(self, input_shape):
         N, *size, _ = input_shape
@@ -98,13 +100,13 @@ class BatchNorm2d(Layer):
         gamma, beta = self.params["gamma"], self.params["beta"]
         (out, mean, var), cache = self._ops[0](x, gamma, beta, mean=mean, var=var, eps=self.eps)
         if training:
-            m = x.size // x.shape[3]
-            self._update("running_mean", mean)
-            self._update("running_var", var * (m / (m - 1)))
+            self.observe(mean, var, x.size // x.shape[3])
         return out, cache
 
-    def _update(self, name, value):
-        self.buffers[name] += self.momentum * (value - self.buffers[name])
+    def observe(self, mean: np.ndarray, var: np.ndarray, count: int) -> None:
+        """Move the running statistics towards those of a batch of `count` pixels. var: the biased one."""
+        for name, value in (("running_mean", mean), ("running_var", var * (count / (count - 1)))):
+            self.buffers[name] += self.momentum * (value - self.buffers[name])
 
     def _backward(self, dout, cache, input_gradient):
         dx, self.grads["gamma"], self.grads["beta"] = self._ops[1](dout, cache)

@@ -11,6 +11,7 @@ from ..errors import SettingError
 from ..settings import convert
 from . import decoders, segnet
 from .article import article
+from .folding import fold_batchnorm, fold_layers
 from .line import Description, Source
 from .network import Network
 from .preprocessing import PREPROCESSING
@@ -18,7 +19,7 @@ from .summary import Summary
 from .torch_state import from_torch_state, to_torch_state
 
 __all__ = ["MOST_CLASSES", "MOST_WIDTH", "PREPROCESSING", "Network", "Summary", "build", "count_parameters",
-           "demand_network", "from_torch_state", "models", "to_torch_state"]  # fmt: skip
+           "demand_network", "fold_batchnorm", "from_torch_state", "models", "to_torch_state"]  # fmt: skip
 
 MOST_CLASSES = 255  # labels are bytes, and one value may mean "not labelled"
 MOST_WIDTH = 8.0
@@ -51,13 +52,15 @@ def build(
     width: float = 1.0,
     dtype: Any = np.float32,
     preprocessing: str | None = None,
+    folded: bool = False,
 ) -> Network:
     """A new network with random weights.
 
     name: one of `models`. num_classes: channels of the logits; 1 makes a network that tells two classes apart by one
     logit, that of class 1 under a sigmoid. seed: of the initial weights and of dropout. width: a factor on the channels
     of every stage. dtype: float32 to train, float64 to check gradients. preprocessing: one of `PREPROCESSING`, default
-    the network's own. Raises SettingError for an unknown name or a size that cannot be.
+    the network's own. folded: without batch norm, as `fold_batchnorm` leaves a trained network. Raises SettingError for
+    an unknown name or a size that cannot be.
     """
     _demand_name("model", name, models)
     num_classes, seed = convert("num_classes", num_classes, int), convert("seed", seed, int)
@@ -69,6 +72,8 @@ def build(
                            f"got {num_classes} and {width}")  # fmt: skip
     if dtype not in ("float32", "float64", np.float32, np.float64, float):  # a dtype equals its name
         raise SettingError(f"a network computes in float32 or float64, not in {dtype}")
+    if not isinstance(folded, bool):
+        raise SettingError(f"folded: {folded!r} (expected True or False)")
     description = models[name]()
     preprocessing = description.preprocessing if preprocessing is None else preprocessing
     _demand_name("preprocessing", preprocessing, PREPROCESSING)
@@ -76,6 +81,8 @@ def build(
     config = {"name": name, "num_classes": num_classes, "seed": seed, "width": width, "dtype": np.dtype(dtype).name,
               "preprocessing": preprocessing}  # fmt: skip
     layers = description.scaled(width).layers(num_classes, source)
+    if folded:
+        layers, config = fold_layers(layers), {**config, "folded": True}
     return Network(layers, config, size_multiple=description.size_multiple)
 
 

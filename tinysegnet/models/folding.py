@@ -1,0 +1,51 @@
+"""Folding batch norm into the convolution before it: once the statistics are fixed, both together are one convolution.
+
+    out = gamma * (W x + b - mean) / std + beta  =  W' x + b'      std = sqrt(var + eps)
+    W'  = W * gamma / std                                          one factor an output channel
+    b'  = beta + (b - mean) * gamma / std
+
+A ReLU that comes after stays; where there is none, as in SegNet-Basic's decoder, the stage stays linear.
+"""
+
+from __future__ import annotations
+
+import copy
+
+from ..layers import BatchNorm2d, Conv2d, Layer
+from .network import Network
+
+__all__ = ["fold_batchnorm", "fold_layers"]
+
+
+def fold_batchnorm(model: Network) -> Network:
+    """A new network that says the same without its batch norms: fewer numbers, nothing to normalise.
+
+    It works at the statistics that `model` has now. Its convolutions have biases and keep their names, it is saved and
+    loaded as any other, and built anew by `build(..., folded=True)`. A batch norm without a convolution right before it
+    stays.
+    """
+    layers = copy.deepcopy(model.layers)  # pools and unpools stay each other's
+    for layer in layers.values():
+        layer.forget()
+    config = {**model.config, "folded": True}
+    return Network(fold_layers(layers), config, size_multiple=model.size_multiple)
+
+
+def fold_layers(layers: dict[str, Layer]) -> dict[str, Layer]:
+    """The same layers, but each convolution and the batch norm after it are one new convolution."""
+    folded: dict[str, Layer] = {}
+    for name, layer in layers.items():
+        before = next(reversed(folded), None)
+        if isinstance(layer, BatchNorm2d) and before is not None and isinstance(folded[before], Conv2d):
+            folded[before] = _fold(folded[before], layer)
+        else:
+            folded[name] = layer
+    return folded
+
+
+def _fold(conv: Layer, norm: BatchNorm2d) -> Conv2d:
+    assert isinstance(conv, Conv2d)
+    scale, bias = conv.absorb(norm)
+    folded = copy.copy(conv)
+    folded.params, folded.grads = {"weight": conv.params["weight"] * scale, "bias": bias}, {}
+    return folded
