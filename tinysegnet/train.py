@@ -80,6 +80,8 @@ class Recipe:
     """Epochs between validations; the last epoch is always validated."""
     seed: int = 0
     """Of the order and the augmentation."""
+    freeze_encoder: bool = False
+    """Train the decoder only, which saves the encoder's backward. The paper trains all layers, pretrained ones too."""
 
     def __post_init__(self) -> None:
         convert_fields(self)
@@ -182,6 +184,7 @@ class _Training:
         self.on_epoch = on_epoch or (lambda history: None)
         self.ignore_label = data.palette.ignore_label
         self.class_weights = _class_weights(recipe, data)
+        model.freeze("encoder" if recipe.freeze_encoder else None)
         self.optimizer = make_optimizer(model, recipe)
         self.rng = np.random.default_rng(recipe.seed)
         self.augment = Augment(recipe.flip, recipe.scale, recipe.color_jitter)
