@@ -9,6 +9,7 @@ from typing import Any
 
 from . import backend, data, errors, gradcheck, layers, metrics, ops, optim
 from .checkpoint import load, save
+from .encoders import encoder_preprocessing, load_encoder
 from .models import build, models
 from .predict import evaluate, predict, predict_probs
 from .pretrained import load_ready
@@ -21,12 +22,14 @@ __all__ = [
     "backend",
     "build",
     "data",
+    "encoder_preprocessing",
     "errors",
     "evaluate",
     "fit",
     "gradcheck",
     "layers",
     "load",
+    "load_encoder",
     "load_ready",
     "metrics",
     "models",

@@ -12,8 +12,9 @@ import tyro
 
 from .. import backend
 from ..data import Dataset, Folder
+from ..encoders import encoder_preprocessing, load_encoder
 from ..errors import DataError, SettingError
-from ..models import build, models
+from ..models import Network, build, models
 from ..runs import RunFolder, read_config
 from ..settings import convert
 from ..train import Recipe, fit
@@ -27,7 +28,7 @@ else:
     ModelName = Literal[tuple(models)]
 
 
-SAVED_OPTIONS = ("data", "model", "width", "limit", "threads", "deterministic")
+SAVED_OPTIONS = ("data", "model", "width", "encoder", "limit", "threads", "deterministic")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Train:
     """Which network."""
     width: float = 1.0
     """A factor on the channels of every stage."""
+    encoder: Path | None = None
+    """A file with a trained VGG16 to start --model vgg16 from: torchvision's .pth, Keras's .h5, or .safetensors."""
     name: str | None = None
     """Of the run's folder; default: data, model, date and time."""
     runs: Path = Path("runs")
@@ -79,9 +82,11 @@ class Train:
             backend.set_threads(self.threads)
         if self.deterministic:
             backend.single_threaded_blas()
+        if self.encoder is not None and self.resume is None:
+            encoder_preprocessing(self.encoder)  # a wrong file is refused before the pictures are read
         train, val = load_splits(self.data, ("train", "val"), self.limit, self.labels)
-        model = build(self.model, train.palette.num_classes, seed=self.recipe.seed, width=self.width)
         folder = self._folder(train)
+        model = folder.resumed.model if folder.resumed else self._new_model(train.palette.num_classes)
         _tell(train)
         print(f"{self.model}, {model.num_parameters:,} parameters; {len(train)} pictures of {train.name} to train on, "
               f"{len(val)} to validate")  # fmt: skip
@@ -93,6 +98,16 @@ class Train:
         print(f"trained for {result.seconds:.0f} s\nreport: {folder.path / 'report.html'}")
         return 0
 
+    def _new_model(self, num_classes: int) -> Network:
+        """With random weights, but those of --encoder in its encoder, which takes pictures as it did before."""
+        settings: dict[str, Any] = {"seed": self.recipe.seed, "width": self.width}
+        if self.encoder is not None:
+            settings["preprocessing"] = encoder_preprocessing(self.encoder)
+        model = build(self.model, num_classes, **settings)
+        if self.encoder is not None:
+            print(load_encoder(model, self.encoder))
+        return model
+
     def _folder(self, train: Dataset) -> RunFolder:
         if self.resume is not None:
             return RunFolder.resume(self.resume)
@@ -100,6 +115,7 @@ class Train:
 
     def _config(self) -> dict[str, Any]:
         config = {name: getattr(self, name) for name in SAVED_OPTIONS}
+        config["encoder"] = None if self.encoder is None else str(self.encoder)
         return {**config, **asdict(self.labels), **asdict(self.recipe)}
 
     def _default_name(self) -> str:
