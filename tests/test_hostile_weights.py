@@ -200,20 +200,8 @@ def mutated(data, rng):
     return bytes(data)
 
 
-def hdf5_file(arrays):
-    h5py = pytest.importorskip("h5py", reason='h5py is not installed (pip install "tinysegnet[pretrained]")')
-    stream = io.BytesIO()
-    with h5py.File(stream, "w") as file:
-        for name, array in arrays.items():
-            file[name.replace(".", "/")] = array
-    return stream.getvalue()
-
-
 def safetensors_file(arrays):
     return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-
-
-CHECKED = [zip_file, legacy_file]  # by their own checksums, or by a name that promises a digest
 
 
 @pytest.mark.parametrize("write", [zip_file, legacy_file, safetensors_file])

@@ -88,7 +88,14 @@ def test_todays_parameters_and_attributes_of_a_dict(tmp_path):
     np.testing.assert_array_equal(read_arrays(tmp_path / "x")["a"], [0, 1])
 
 
-def test_big_endian_numbers_of_safetensors_do_not_exist_but_bfloat16_does(tmp_path):
+def test_a_dict_as_python_2_pickled_it(tmp_path):
+    pairs = [["a", old_tensor(Stored("0", 2), 0, (2,), (1,))], ["b", old_tensor(Stored("0", 2), 1, (1,), (1,))]]
+    data = legacy(dump(Call(Name("collections", "OrderedDict"), (pairs,)), extra=(None,)), {"0": bytes(8)})
+    (tmp_path / "x").write_bytes(data)
+    assert {name: array.shape for name, array in read_arrays(tmp_path / "x").items()} == {"a": (2,), "b": (1,)}
+
+
+def test_bfloat16_is_not_known(tmp_path):
     data = safetensors.numpy.save({"a": np.zeros(2, np.int16)}).replace(b'"I16"', b'"BF16"')
     length = int.from_bytes(data[:8], "little") + 1
     (tmp_path / "x").write_bytes(length.to_bytes(8, "little") + data[8:])

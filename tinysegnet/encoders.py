@@ -143,7 +143,7 @@ def _recognize(names: list[str]) -> _Source:
         return _Source(title, "caffe", _keras, theirs, torch_layout=False)
     first = f"its first array is {names[0]}" if names else "it has no arrays"
     raise CheckpointError(f"no VGG16 that is known here: {first} (expected features.0.weight as torchvision, "
-                          "block1_conv1 as Keras, moduleVggOne.0.weight as HED calls it). Give such a file")  # fmt: skip
+                          "block1_conv1 as Keras, moduleVggOne.0.weight as HED has it). Give such a file")  # fmt: skip
 
 
 def _torch_source(title: str, preprocessing: str, ours: dict[str, str]) -> _Source:
