@@ -15,7 +15,8 @@ test: $(READY)
 # The long forms of what `make test` does in short: 200 kills, 10,000 mutants of each kind, 2,000 steps. With figures.
 torture: $(READY)
 	TINYSEGNET_KILLS=200 TINYSEGNET_MUTANTS=10000 TINYSEGNET_SOAK=2000 $(BIN)/python -m pytest --timeout 3600 \
-		tests/test_hostile_pictures.py tests/test_hostile_checkpoints.py tests/test_soak.py tests/test_resume.py
+		tests/test_hostile_pictures.py tests/test_hostile_checkpoints.py tests/test_hostile_weights.py \
+		tests/test_keras_files.py tests/test_soak.py tests/test_resume.py
 
 gradcheck: $(READY)
 	$(BIN)/tinysegnet gradcheck

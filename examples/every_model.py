@@ -53,6 +53,5 @@ for job, (name, channels, data) in jobs.items():
 
 print(f"{'model':<40} {'parameters':>11} {'seconds':>8} {'G':>6} {'C':>6} {'mIoU':>6}")
 for row in rows:
-    print(
-        f"{row['model']:<40} {int(row['parameters']):>11,} {row['seconds']:>8} {row['G']:>6} {row['C']:>6} {row['mIoU']:>6}"
-    )
+    scores = " ".join(f"{row[key]:>6}" for key in ("G", "C", "mIoU"))
+    print(f"{row['model']:<40} {int(row['parameters']):>11,} {row['seconds']:>8} {scores}")

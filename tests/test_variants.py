@@ -143,7 +143,7 @@ def test_samples_differ_repeat_with_their_seed_and_begin_alike():
     np.testing.assert_array_equal(
         model.forward(x, sample=True), first[0]
     )  # the part before the first dropout is shared
-    with pytest.raises(SettingError, match="tiny has no dropout.*bayesian-basic"):
+    with pytest.raises(SettingError, match=r"tiny has no dropout.*bayesian-basic"):
         next(ts.build("tiny", width=1 / 16).samples(x, 1))
 
 

@@ -60,7 +60,8 @@ def test_an_augmentation_that_cannot_be(settings):
 def test_numbers_of_numpy_and_lists_become_plain():
     recipe = Recipe(epochs=np.int64(3), size=[np.int32(32), 48], flip=np.float32(0.5), scale=[1, 2], learning_rate=1)
     assert recipe == Recipe(epochs=3, size=(32, 48), flip=0.5, scale=(1.0, 2.0), learning_rate=1.0)
-    assert all(type(value) in (int, float, str, tuple, type(None)) for value in dataclasses.asdict(recipe).values())
+    plain = (bool, int, float, str, tuple, type(None))
+    assert all(type(value) in plain for value in dataclasses.asdict(recipe).values())
 
 
 def sample(name="p", image=None, labels=None):

@@ -9,6 +9,7 @@ from typing import Any
 
 from . import backend, data, errors, gradcheck, layers, metrics, ops, optim
 from .checkpoint import load, save
+from .encoders import encoder_preprocessing, load_encoder
 from .models import build, fold_batchnorm, from_torch_state, models, to_torch_state
 from .predict import evaluate, predict, predict_probs, predict_samples, predict_with_doubt
 from .pretrained import load_ready
@@ -23,6 +24,7 @@ __all__ = [
     "backend",
     "build",
     "data",
+    "encoder_preprocessing",
     "errors",
     "evaluate",
     "fit",
@@ -31,6 +33,7 @@ __all__ = [
     "gradcheck",
     "layers",
     "load",
+    "load_encoder",
     "load_ready",
     "metrics",
     "models",

@@ -20,19 +20,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 
 from .data import CAMVID, Palette
 from .errors import CheckpointError, SettingError, TinySegNetError
-from .files import is_special, write_atomically
+from .files import write_atomically
 from .models import MOST_CLASSES, MOST_WIDTH, Network, build, count_parameters, models
+from .weightfiles.safetensors_file import open_safetensors
 
 __all__ = ["Checkpoint", "load", "read", "save"]
 
 FORMAT = "tinysegnet checkpoint 1"
 OPTIMIZER = "optimizer/"
-MOST_HEADER_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def load(path: str | PathLike[str]) -> Network:
 def read(path: str | PathLike[str]) -> Checkpoint:
     """All that is in a checkpoint. Raises CheckpointError."""
     try:
-        with _open(Path(path)) as file:
+        with open_safetensors(Path(path), "a checkpoint", "Give a .safetensors file that `train` wrote") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise CheckpointError("not a checkpoint of tinysegnet. Give a .safetensors file that `train` wrote")
@@ -105,23 +104,6 @@ def read(path: str | PathLike[str]) -> Checkpoint:
         raise CheckpointError(f"{path}: {error}") from error
     except (TinySegNetError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{path}: damaged or of another version: {error}. Train it again") from error
-
-
-def _open(path: Path) -> Any:
-    """The open file. Its header is looked at first: its length is the file's own claim."""
-    advice = "Give a .safetensors file that `train` wrote"
-    if is_special(path):
-        raise CheckpointError(f"a pipe or a device (expected a file). {advice}")
-    try:
-        with open(path, "rb") as file:
-            claimed = int.from_bytes(file.read(8), "little")
-        if claimed > min(MOST_HEADER_BYTES, path.stat().st_size):
-            raise CheckpointError(f"not a checkpoint: it claims a header of {claimed:,} bytes. {advice}")
-        return safetensors.safe_open(path, framework="numpy")
-    except FileNotFoundError as error:
-        raise CheckpointError(f"no such file. {advice}") from error
-    except (OSError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"cannot be read as a checkpoint: {error}. {advice}") from error
 
 
 def _json(metadata: dict[str, str], name: str) -> dict[str, Any]:

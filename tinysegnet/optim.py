@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from .backend import BACKEND, kernel, prange
-from .errors import CheckpointError, SettingError
+from .errors import CheckpointError, SettingError, StateError
 from .settings import convert
 
 __all__ = ["SGD", "Adam", "Optimizer", "schedule", "schedules"]
@@ -54,14 +54,18 @@ class Optimizer:
         self.slots: dict[str, dict[str, np.ndarray]] = {}
 
     def step(self, factor: float = 1.0) -> None:
-        """Update every parameter. factor: of the learning rate, from a schedule."""
+        """Update every parameter that has a gradient: all but those of frozen layers. factor: of the learning rate,
+        from a schedule. Raises StateError if there are none.
+        """
+        parameters, gradients = dict(self.model.named_parameters()), dict(self.model.named_gradients())
+        if not gradients:
+            raise StateError("no gradients to step by: call the model's backward first")
         self.steps += 1
-        gradients = dict(self.model.named_gradients())
-        for name, parameter in self.model.named_parameters():
+        for name, gradient in gradients.items():
             kind = name.rpartition(".")[2]
             rate = self.learning_rate * factor * (self.bias_rate if kind == "bias" else 1.0)
             decay = self.weight_decay if kind in self.decayed else 0.0
-            self._update(parameter, gradients[name], self.slots.setdefault(name, {}), rate, decay)
+            self._update(parameters[name], gradient, self.slots.setdefault(name, {}), rate, decay)
 
     def state(self) -> dict[str, np.ndarray]:
         """The slots by "parameter/slot": all that the next step needs but the parameters and `steps`."""

@@ -83,8 +83,8 @@ def predict_samples(model: Network, image: np.ndarray, *, samples: int = 50, see
 
 def predict_with_doubt(model: Network, image: np.ndarray, *, samples: int = 50, seed: int = 0,
                        size: Size | None = None) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """As `predict_samples`, but -> labels (H, W) uint8, the class of the largest mean; doubt (H, W) float32, the mean of
-    the classes' variances. Takes far less memory for a large picture.
+    """As `predict_samples`, but -> labels (H, W) uint8, the class of the largest mean; doubt (H, W) float32, the mean
+    of the classes' variances. Takes far less memory for a large picture.
     """
     mean, variance = _sample(model, image, samples, seed, size)
     doubt = _resized_plane(variance.mean(axis=2, keepdims=True), 0, image.shape[:2])

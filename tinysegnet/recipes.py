@@ -65,6 +65,8 @@ class Recipe:
     """Epochs between validations; the last epoch is always validated."""
     seed: int = 0
     """Of the order and the augmentation."""
+    freeze_encoder: bool = False
+    """Train the decoder only, which saves the encoder's backward. The paper trains all layers, pretrained ones too."""
 
     def __post_init__(self) -> None:
         convert_fields(self)

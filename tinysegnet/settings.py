@@ -14,8 +14,8 @@ __all__ = ["convert", "convert_fields", "demand_at_least"]
 def convert_fields(settings: Any) -> None:
     """Make every field of a dataclass the plain Python value that its annotation names, from its __post_init__.
 
-    Known are int, float (finite), str, Literal, tuples of these, and "or None". Raises SettingError for what is no such
-    value: "3" is no number, and nobody meant True.
+    Known are bool, int, float (finite), str, Literal, tuples of these, and "or None". Raises SettingError for what is
+    no such value: "3" is no number, and nobody means True where a number belongs.
     """
     for name, hint in get_type_hints(type(settings)).items():
         object.__setattr__(settings, name, convert(name, getattr(settings, name), hint))  # it may be frozen
@@ -45,7 +45,7 @@ def _converted(value: Any, hint: Any) -> Any:
         return tuple(_converted(item, part) for item, part in zip(value, parts, strict=True))
     if type(None) in parts:
         return None if value is None else _converted(value, parts[0])
-    if hint is str and isinstance(value, str):
+    if (hint is str and isinstance(value, str)) or (hint is bool and isinstance(value, bool)):
         return value
     if hint is int and isinstance(value, Integral) and not isinstance(value, bool):
         return int(value)
@@ -62,4 +62,4 @@ def _words(hint: Any) -> str:
         return f"{_words(parts[0])}, or None"
     if kind is tuple:
         return f"a tuple of {len(parts)}, each {_words(parts[0])}"
-    return {int: "a whole number", str: "a text"}.get(hint, "a finite number")
+    return {bool: "True or False", int: "a whole number", str: "a text"}.get(hint, "a finite number")

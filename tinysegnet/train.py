@@ -118,6 +118,7 @@ class _Training:
         self.on_epoch = on_epoch or (lambda history: None)
         self.ignore_label = data.palette.ignore_label
         self.class_weights = _class_weights(recipe, data)
+        model.freeze("encoder" if recipe.freeze_encoder else None)
         self.optimizer = make_optimizer(model, recipe)
         self.rng = np.random.default_rng(recipe.seed)
         self.augment = Augment(recipe.flip, recipe.scale, recipe.color_jitter)

@@ -1,4 +1,4 @@
-"""The relatives of SegNet in PyTorch, written from the paper's text and Table 1: decoders, Bayesian networks, the article.
+"""SegNet's relatives in PyTorch, written from the paper's text and Table 1: decoders, Bayesian nets, the article's.
 
 Parameters are called as ours are. Dropout takes its masks from outside, in the order of the layers.
 """
@@ -92,12 +92,13 @@ class Basic(nn.Module):
         return x.permute(0, 2, 3, 1)
 
 
-class Bayesian(nn.Module):
-    DROPS = {  # after these stages: the authors' model files
-        "basic": ["encoder3", "encoder4", "decoder4", "decoder3"],
-        "vgg16": ["encoder3", "encoder4", "encoder5", "decoder5", "decoder4", "decoder3"],
-    }
+DROPS = {  # after these stages: the authors' model files
+    "basic": ["encoder3", "encoder4", "decoder4", "decoder3"],
+    "vgg16": ["encoder3", "encoder4", "encoder5", "decoder5", "decoder4", "decoder3"],
+}
 
+
+class Bayesian(nn.Module):
     def __init__(self, name: str, classes: int, width: float):
         super().__init__()
         self.kind = kind = name.removeprefix("bayesian-")
@@ -114,7 +115,7 @@ class Bayesian(nn.Module):
 
     def drop(self, stage, x, masks):
         """masks: makes one (N, H, W, C) of booleans of a shape; None: no dropout."""
-        if masks is None or stage not in self.DROPS[self.kind]:
+        if masks is None or stage not in DROPS[self.kind]:
             return x
         kept = torch.tensor(masks(tuple(x.permute(0, 2, 3, 1).shape))).permute(0, 3, 1, 2)
         return x * kept / 0.5

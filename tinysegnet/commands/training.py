@@ -12,6 +12,7 @@ import tyro
 
 from .. import backend
 from ..data import Dataset, Folder, OneClass
+from ..encoders import encoder_preprocessing, load_encoder
 from ..errors import DataError, SettingError
 from ..models import PREPROCESSING, Network, build, models
 from ..recipes import Recipe, papers
@@ -34,7 +35,9 @@ else:
 
     PreprocessingName = Literal[tuple(PREPROCESSING)]
 
-SAVED_OPTIONS = ("data", "recipe", "model", "width", "preprocessing", "limit", "threads", "deterministic")
+SAVED_OPTIONS = (
+    "data", "recipe", "model", "width", "preprocessing", "encoder", "limit", "threads", "deterministic",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,9 @@ class Train:
     width: float = 1.0
     """A factor on the channels of every stage."""
     preprocessing: PreprocessingName | None = None
-    """What the first layer does to a picture; default: the network's own."""
+    """What the first layer does to a picture; default: the network's own, or what the --encoder expects."""
+    encoder: Path | None = None
+    """A file with a trained VGG16 to start --model vgg16 from: torchvision's .pth, Keras's .h5, or .safetensors."""
     name: str | None = None
     """Of the run's folder; default: data, model, date and time."""
     runs: Path = Path("runs")
@@ -92,9 +97,11 @@ class Train:
             backend.set_threads(self.threads)
         if self.deterministic:
             backend.single_threaded_blas()
+        if self.encoder is not None and self.resume is None:
+            encoder_preprocessing(self.encoder)  # a wrong file is refused before the pictures are read
         train, val = load_splits(self.data, ("train", "val"), self.limit, self.labels)
-        model = self._build(train.palette.num_classes)
         folder = self._folder(train)
+        model = folder.resumed.model if folder.resumed else self._new_model(train.palette.num_classes)
         _tell(train)
         print(f"{self.model}, {model.num_parameters:,} parameters; {len(train)} pictures of {train.name} to train on, "
               f"{len(val)} to validate")  # fmt: skip
@@ -106,10 +113,19 @@ class Train:
         print(f"trained for {result.seconds:.0f} s\nreport: {folder.path / 'report.html'}")
         return 0
 
-    def _build(self, num_classes: int) -> Network:
-        """For two classes the article's network has one logit, as in the articles."""
+    def _new_model(self, num_classes: int) -> Network:
+        """With random weights, but those of --encoder in its encoder, which takes pictures as it did before.
+
+        For two classes the article's network has one logit, as in the articles.
+        """
         channels = 1 if self.model == "article" and num_classes == 2 else num_classes
-        return build(self.model, channels, seed=self.settings.seed, width=self.width, preprocessing=self.preprocessing)
+        preprocessing = self.preprocessing
+        if self.encoder is not None and preprocessing is None:
+            preprocessing = encoder_preprocessing(self.encoder)
+        model = build(self.model, channels, seed=self.settings.seed, width=self.width, preprocessing=preprocessing)
+        if self.encoder is not None:
+            print(load_encoder(model, self.encoder))
+        return model
 
     def _folder(self, train: Dataset) -> RunFolder:
         if self.resume is not None:
@@ -118,6 +134,7 @@ class Train:
 
     def _config(self) -> dict[str, Any]:
         config = {name: getattr(self, name) for name in SAVED_OPTIONS}
+        config["encoder"] = None if self.encoder is None else str(self.encoder)
         return {**config, **asdict(self.labels), **asdict(self.settings)}
 
     def _default_name(self) -> str:

@@ -1,4 +1,4 @@
-"""What SegNet's relatives are made of: other ways up, maps that cross from the encoder, dropout, response normalisation."""
+"""What SegNet's relatives are made of: other ways up, maps that cross from the encoder, dropout, normalisation."""
 
 from __future__ import annotations
 
@@ -174,7 +174,9 @@ class Tap(Layer):
 
     def __init__(self, through: Conv2d | None = None) -> None:
         super().__init__()
-        self.through, self.kept, self.dkept = through, None, None
+        self.through = through
+        self.kept: Any = None
+        self.dkept: Any = None
         if through is not None:
             self.params, self.grads, self.keeps = through.params, through.grads, through.keeps  # type: ignore[misc]
 
@@ -188,7 +190,9 @@ class Tap(Layer):
 
     def forget(self):
         super().forget()
-        self.kept = self.dkept = None
+        self.dkept = None
+        if self.through is not None:
+            self.through.forget()
 
     def kept_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Of the maps that cross to the `Add`."""

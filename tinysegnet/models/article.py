@@ -47,10 +47,10 @@ def article() -> Article:
 
         picture  64  pool  128  pool  256  transposed 128  repeat 2x  transposed 64  repeat 2x  classifier
 
-    3x3 with ReLU, "same" padding, a 1x1 classifier, heights and widths divisible by 4. In the articles it has one output
-    channel under a sigmoid, trained by binary cross-entropy with Adam on pictures of 128 x 128: num_classes=1, 739,713
-    parameters, as Keras counts them. It has none of what makes a SegNet (Badrinarayanan et al. 2017, section 3): pooling
-    indices do not cross to the decoder, which repeats pixels instead; no batch norm; and "transposed" is for show, since
-    with stride 1 it is a convolution like any other.
+    3x3 with ReLU, "same" padding, a 1x1 classifier, heights and widths divisible by 4. In the articles it has one
+    output channel under a sigmoid, trained by binary cross-entropy with Adam on pictures of 128 x 128: num_classes=1,
+    739,713 parameters, as Keras counts them. It has none of what makes a SegNet (Badrinarayanan et al. 2017, section
+    3): pooling indices do not cross to the decoder, which repeats pixels instead; no batch norm; and "transposed" is
+    for show, since with stride 1 it is a convolution like any other.
     """
     return Article()

@@ -15,7 +15,7 @@ The code of this comparison was never published. What the text leaves open is de
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from ..layers import (
     Add,
@@ -87,9 +87,9 @@ class Decoder:
         return line.layers
 
     def _up(self, line: Line, stage: str, pool: MaxPool2d) -> None:
-        numbers = {"rng": line.source.rng, "dtype": line.source.dtype}
+        numbers: Any = {"rng": line.source.rng, "dtype": line.source.dtype}
         if self.up == "transposed":
-            settings = {"stride": 2, "bias": False, "pool": pool, "bilinear": True}
+            settings: Any = {"stride": 2, "bias": False, "pool": pool, "bilinear": True}
             line.add(f"{stage}.up", ConvTranspose2d(line.channels, line.channels, 8, **settings, **numbers))
         elif self.up in ("nearest", "bilinear"):
             line.add(f"{stage}.up", Upsample(self.up, pool=pool))
@@ -138,7 +138,7 @@ def basic_single_channel_decoder() -> Decoder:
 
 
 def fcn_basic() -> Decoder:
-    """FCN-Basic (Table 1), after Long et al. 2015: learnt interpolation of the scores, and scores from the encoder added.
+    """FCN-Basic (Table 1), after Long et al. 2015: interpolation of scores that learns, with the encoder's added.
 
         norm  64  pool .  64  pool .  64  pool .  64  pool  classifier
                        |           |           |            transposed 8x8, stride 2

@@ -29,13 +29,15 @@ class Source:
 
 
 class Description(Protocol):
-    """A network in words, from which its layers are made.
+    """A network in words, from which its layers are made."""
 
-    preprocessing: its own, where no other is asked for. size_multiple: heights and widths must be multiples of it.
-    """
+    @property
+    def preprocessing(self) -> str:
+        """Its own, where no other is asked for: a name of `PREPROCESSING`."""
 
-    preprocessing: str
-    size_multiple: int
+    @property
+    def size_multiple(self) -> int:
+        """Heights and widths of pictures must be multiples of it."""
 
     def scaled(self, width: float) -> Description:
         """The same with all widths times `width`, at least 1."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError, SettingError, ShapeError
+from ..errors import CheckpointError, SettingError, ShapeError, StateError
 from ..layers import BatchNorm2d, BatchNormReLU2d, Conv2d, Dropout, Layer, MaxPool2d, ReLU, digest_branches
 from .summary import Summary, summarize
 
@@ -19,11 +19,12 @@ class Network:
 
     config: what `build` needs to make the same network again; saved in checkpoints. size_multiple: heights and widths
     of pictures must be multiples of it. steps: the layers as training runs them, a batch norm and the ReLU after it in
-    one.
+    one. frozen: the names of layers that training leaves alone.
     """
 
     def __init__(self, layers: dict[str, Layer], config: dict[str, Any], *, size_multiple: int = 1) -> None:
         self.layers, self.config, self.size_multiple = layers, config, size_multiple
+        self.frozen = frozenset[str]()
         for name, layer in layers.items():
             layer.name = name
         self.steps = list(_fuse(list(layers.values())))
@@ -37,9 +38,33 @@ class Network:
         self._demand_pictures(x)
         if not training:
             return self._infer(list(self.layers.values()), x, sample=sample)
-        for step in self.steps:
+        first = self._first_trained if self.frozen else 0
+        for i, step in enumerate(self.steps):
             x = step.forward(x, training=True)
+            if i < first:  # backward does not come here
+                step.forget()
         return x
+
+    def freeze(self, prefix: str | None) -> None:
+        """Let training leave layers alone whose names begin with `prefix`, "encoder" say; None: train all again.
+
+        Their parameters get no gradients, and backward ends where only such layers are left. Batch norm uses and
+        updates batch statistics in training as before. Raises SettingError if no layer, or no parameter, is left.
+        """
+        frozen = frozenset(name for name in self.layers if prefix is not None and name.startswith(prefix))
+        if prefix is not None and not any(self.layers[name].params for name in frozen):
+            raise SettingError(f"nothing to freeze: no layer with parameters is called {prefix!r}... (there are "
+                               f"{', '.join(dict.fromkeys(name.split('.')[0] for name in self.layers))})")  # fmt: skip
+        if all(name in frozen for name, layer in self.layers.items() if layer.params):
+            raise SettingError(f"{prefix!r} freezes the whole network: nothing is left to train (expected a part)")
+        self.frozen = frozen
+        for name in frozen:
+            self.layers[name].grads.clear()
+
+    @property
+    def _first_trained(self) -> int:
+        """The number of the first step whose parameters are trained."""
+        return next(i for i, step in enumerate(self.steps) if step.params and step.name not in self.frozen)
 
     def samples(self, x: np.ndarray, count: int) -> Iterator[np.ndarray]:
         """Logits of `count` forward passes with dropout on, each another network (Kendall et al. 2015, section 3).
@@ -88,10 +113,12 @@ class Network:
         """dlogits (N, H, W, num_classes) -> dx, and every parameter's gradient into its layer.
 
         input_gradient=False saves the work for the gradient of the picture, which training does not need, and
-        returns None.
+        returns None. With frozen layers there is no other way: StateError.
         """
         self._demand_floats("the gradient of its logits (N, H, W, num_classes)", dlogits)
-        first = 0 if input_gradient else next(i for i, step in enumerate(self.steps) if step.params)
+        if input_gradient and self.frozen:
+            raise StateError("no gradient of the picture while layers are frozen: pass input_gradient=False")
+        first = 0 if input_gradient else self._first_trained
         dout: Any = dlogits
         for step in reversed(self.steps[first + 1 :]):
             dout = step.backward(dout)
@@ -107,8 +134,8 @@ class Network:
         """Raise ShapeError for a height or width (H, W) that this network cannot do."""
         if size != (fitting := self.fitting_size(size)):
             raise ShapeError(f"{self.config['name']} takes heights and widths that are multiples of "
-                             f"{self.size_multiple}, got {size[0]}x{size[1]}. Give {fitting[0]}x{fitting[1]}, or choose "
-                             "tiny, which takes any size")  # fmt: skip
+                             f"{self.size_multiple}, got {size[0]}x{size[1]}. Give {fitting[0]}x{fitting[1]}, or "
+                             "choose tiny, which takes any size")  # fmt: skip
 
     def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """The size (H, W) nearest to this one that the network can do."""
@@ -125,8 +152,8 @@ class Network:
         return self._named("params")
 
     def named_gradients(self) -> Iterator[tuple[str, np.ndarray]]:
-        """The same names as `named_parameters`, with what the last backward found."""
-        return self._named("grads")
+        """The same names as `named_parameters`, with what the last backward found; none of frozen layers."""
+        return ((name, array) for name, array in self._named("grads") if name.rpartition(".")[0] not in self.frozen)
 
     def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
         """("encoder1.bn1.running_mean", array), ...: running statistics."""

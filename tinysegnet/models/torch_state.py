@@ -36,7 +36,7 @@ def to_torch_state(model: Network) -> dict[str, np.ndarray]:
 
 
 def from_torch_state(model: Network, state: Mapping[str, np.ndarray]) -> None:
-    """Copy arrays by PyTorch's names into the model. Raises CheckpointError listing every name or shape that is wrong."""
+    """Copy arrays by PyTorch's names into the model; CheckpointError lists every name or shape that is wrong."""
     names = {_torch_name(name): name for name in model.state()}
     given = {name: np.asarray(array) for name, array in state.items() if not name.endswith(_BATCHES)}
     numbers = [name for name, array in given.items() if array.dtype.kind != "f"]

@@ -21,7 +21,7 @@ from .batchnorm import (
     batchnorm2d_relu_forward,
     relu_blocks,
 )
-from .binary_loss import sigmoid_cross_entropy_backward, sigmoid_cross_entropy_forward
+from .binary_loss import cross_entropy_for, sigmoid_cross_entropy_backward, sigmoid_cross_entropy_forward
 from .conv import conv2d_backward, conv2d_forward, conv2d_inference
 from .conv_transpose import (
     conv_transpose2d_backward,
@@ -62,6 +62,7 @@ __all__ = [
     "conv_transpose2d_forward",
     "conv_transpose2d_inference",
     "conv_transpose2d_output_size",
+    "cross_entropy_for",
     "depthwise_conv2d_backward",
     "depthwise_conv2d_forward",
     "dropout_backward",

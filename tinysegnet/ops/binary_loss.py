@@ -17,9 +17,9 @@ import numpy as np
 from ..backend import empty, empty_like, fastest, kernel, prange
 from ..errors import ShapeError
 from . import activation
-from .loss import check_loss
+from .loss import check_loss, softmax_cross_entropy_backward, softmax_cross_entropy_forward
 
-__all__ = ["sigmoid_cross_entropy_backward", "sigmoid_cross_entropy_forward"]
+__all__ = ["cross_entropy_for", "sigmoid_cross_entropy_backward", "sigmoid_cross_entropy_forward"]
 
 
 def _check(logits, labels, class_weights, ignore_label, normalizer):
@@ -105,3 +105,10 @@ def sigmoid_cross_entropy_backward_numba(dloss, cache):
 
 sigmoid_cross_entropy_forward = fastest(sigmoid_cross_entropy_forward_numba, sigmoid_cross_entropy_forward_numpy)
 sigmoid_cross_entropy_backward = fastest(sigmoid_cross_entropy_backward_numba, sigmoid_cross_entropy_backward_numpy)
+
+
+def cross_entropy_for(logits):
+    """-> (forward, backward) of the loss for logits (..., K): the sigmoid's for one logit, else the softmax's."""
+    if logits.shape[-1] == 1:
+        return sigmoid_cross_entropy_forward, sigmoid_cross_entropy_backward
+    return softmax_cross_entropy_forward, softmax_cross_entropy_backward

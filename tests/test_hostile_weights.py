@@ -1,0 +1,246 @@
+"""Files of weights that want something else: nothing in them runs, and each is refused at once, in one line."""
+
+import io
+import os
+import pickle
+import random
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from measures import MB, Cost, measured
+from weight_samples import (
+    LITTLE,
+    PROGRAMS,
+    TOUCH,
+    Stored,
+    described,
+    dump,
+    legacy,
+    legacy_file,
+    some_arrays,
+    tensor,
+    zip_file,
+    zipped,
+)
+
+from tinysegnet.errors import CheckpointError
+from tinysegnet.weightfiles import read_arrays
+
+MUTANTS = int(os.environ.get("TINYSEGNET_MUTANTS", "150"))  # of each kind; 10000 for the long form
+ROW = {"100": np.arange(6, dtype=np.float32).tobytes()}
+GOOD = dump({"a": tensor(Stored("100", 6), 0, (2, 3), (3, 1))})
+
+
+@pytest.fixture(autouse=True)
+def canary(tmp_path, monkeypatch):
+    """Where programs run, should one run."""
+    monkeypatch.chdir(tmp_path)
+    yield
+    assert not os.path.exists("canary")
+
+
+@pytest.fixture(scope="module")
+def total():
+    return Cost()
+
+
+def attempt(data, total, path="x.pth"):
+    """-> the arrays, or the one line that refused them, in a second and little memory."""
+    with open(path, "wb") as file:
+        file.write(data)
+    with measured(total) as cost:
+        try:
+            found = read_arrays(path)
+        except CheckpointError as error:
+            found = str(error)
+    assert cost.seconds < 1
+    assert cost.growth < 50 * MB
+    if isinstance(found, str):
+        assert found.startswith(f"{path}: ")
+        assert found.isprintable()
+        assert len(found) < 500
+    return found
+
+
+def test_the_canary_would_sing(monkeypatch):
+    pickle.loads(dump(TOUCH))
+    assert os.path.exists("canary")
+    os.remove("canary")
+
+
+@pytest.mark.parametrize("write", [zipped, legacy])
+@pytest.mark.parametrize(("program", "said"), PROGRAMS.values(), ids=PROGRAMS)
+def test_programs(total, write, program, said):
+    found = attempt(write(program, ROW), total)
+    assert isinstance(found, str)
+    assert said in found
+
+
+@pytest.mark.parametrize("part", ["magic", "version", "system", "keys"])
+def test_programs_around_the_tensors(total, part):
+    found = attempt(legacy(GOOD, ROW, **{part: TOUCH}), total)
+    assert ".system: refused, nothing was run" in found
+
+
+def deflated(data):
+    return zipped(GOOD, {"100": data}, compression=zipfile.ZIP_DEFLATED)
+
+
+def twice(data):
+    """The same member again; the last one counts for some readers, the first for others."""
+    stream = io.BytesIO(data)
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(stream, "a") as archive:
+        archive.writestr("archive/data/100", bytes(24))
+    return stream.getvalue()
+
+
+def outside(data):
+    stream = io.BytesIO(data)
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.writestr("../data/100", bytes(24))
+    return stream.getvalue()
+
+
+def claiming(data, field, value):
+    """The list of members says something else of the numbers' member: field 20 stored size, 24 size, 42 place."""
+    place = data.rindex(b"archive/data/100") - 46
+    return data[: place + field] + struct.pack("<I", value) + data[place + field + 4 :]
+
+
+def flipped(data):
+    place = data.index(ROW["100"])
+    return data[: place + 9] + bytes([data[place + 9] ^ 1]) + data[place + 10 :]
+
+
+ZIP, OLD = zipped(GOOD, ROW), legacy(GOOD, ROW)
+ARCHIVES = {
+    "compressed": (deflated(ROW["100"] * 10), "its members are compressed"),
+    "100 MB in 100 kB": (deflated(bytes(100_000_000)), "its members are compressed"),
+    "a member twice": (twice, "members twice"),
+    "a member outside": (outside, "outside of its folder"),
+    "no data.pkl": (lambda data: data.replace(b"data.pkl", b"data.txt"), "it has no data.pkl"),
+    "another byte order": (zipped(GOOD, ROW, byteorder=b"big"), "another byte order"),
+    "no storage": (zipped(GOOD, {}), "storage 100 is missing or of another size"),
+    "a short storage": (zipped(GOOD, {"100": bytes(20)}), "storage 100 is missing or of another size"),
+    "a long storage": (zipped(GOOD, {"100": bytes(28)}), "storage 100 is missing or of another size"),
+    "a storage in another folder": (zipped(GOOD, {"../100": bytes(24)}), "storage 100 is missing"),
+    "a large pickle": (zipped(GOOD + bytes(2_000_000), ROW), "bytes that are no numbers"),
+    "a size of 4 GB": (lambda data: claiming(claiming(data, 20, 0xFFFFFFF0), 24, 0xFFFFFFF0), "its arrays would take"),
+    "a place past the end": (lambda data: claiming(data, 42, 0x7FFFFFF0), ""),
+    "a place of another member": (lambda data: claiming(data, 42, 0), "differ"),
+    "a flipped bit": (flipped, "Bad CRC-32"),
+    "one byte less": (lambda data: data[:-1], ""),
+    "half of it": (lambda data: data[: len(data) // 2], ""),
+    "10,001 members": (zipped(GOOD, {str(k): b"" for k in range(10_001)}), "members. Download it again"),
+    "a list of members of 10 MB": (zipped(GOOD, {"100": ROW["100"]} | {"x" * 60_000 + str(k): b"" for k in range(170)}),
+                                   "a list of members of"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "said"), ARCHIVES.values(), ids=ARCHIVES)
+def test_archives(total, change, said):
+    assert set(attempt(ZIP, total)) == {"a"}
+    found = attempt(change(ZIP) if callable(change) else change, total)
+    assert isinstance(found, str)
+    assert said in found
+
+
+LEGACY = {
+    "another magic number": (legacy(GOOD, ROW, magic=1), "not of torch.save"),
+    "another version": (legacy(GOOD, ROW, version=1000), "not of torch.save"),
+    "another byte order": (legacy(GOOD, ROW, system={**LITTLE, "little_endian": False}), "another byte order"),
+    "no byte order": (legacy(GOOD, ROW, system=3), "another byte order"),
+    "no storage": (legacy(GOOD, {}, keys=["100"]), "storage 100 of 6 numbers is not there"),
+    "no keys": (legacy(GOOD, ROW, keys=[]), "its list of storages"),
+    "keys twice": (legacy(GOOD, ROW, keys=["100", "100"]), "its list of storages"),
+    "keys that are numbers": (legacy(GOOD, ROW, keys=[100]), "its list of storages"),
+    "a short storage": (legacy(GOOD, {"100": bytes(20)}), "storage 100 of 6 numbers is not there"),
+    "a long storage": (legacy(GOOD, {"100": bytes(28)}), "storage 100 of 6 numbers is not there"),
+    "a byte more": (OLD + b"x", "1 bytes behind its end"),
+    "2^62 numbers": (OLD[:-32] + struct.pack("<q", 1 << 62) + OLD[-24:], "is not there"),
+    "-1 numbers": (OLD[:-32] + struct.pack("<q", -1) + OLD[-24:], "is not there"),
+}
+
+
+@pytest.mark.parametrize(("data", "said"), LEGACY.values(), ids=LEGACY)
+def test_files_of_the_older_format(total, data, said):
+    found = attempt(data, total)
+    assert isinstance(found, str)
+    assert said in found
+
+
+def test_cut_off_anywhere(total):
+    assert set(attempt(OLD, total)) == {"a"}
+    for length in range(len(OLD)):
+        assert isinstance(attempt(OLD[:length], total), str)
+
+
+@pytest.mark.parametrize("write", [zipped, legacy])
+def test_a_storage_that_many_tensors_share_is_no_bomb(total, write):
+    """1,000 times 40 kB from a file of 100 kB."""
+    value = {f"a{i}": tensor(Stored("100", 10_000), 0, (10_000,), (1,)) for i in range(1000)}
+    assert "its arrays would take 40,000,000 bytes" in attempt(write(dump(value), {"100": bytes(40_000)}), total)
+
+
+def mutated(data, rng):
+    data = bytearray(data)
+    for _ in range(rng.choice([1, 1, 2, 5, 50])):
+        place, kind = rng.randrange(len(data)), rng.randrange(4)
+        if kind == 0:
+            data[place] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            data[place] = rng.randrange(256)
+        elif kind == 2:
+            del data[place : place + rng.randrange(1, 20)]
+        else:
+            data[place:place] = rng.randbytes(rng.randrange(1, 20))
+    return bytes(data)
+
+
+def safetensors_file(arrays):
+    return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+
+
+@pytest.mark.parametrize("write", [zip_file, legacy_file, safetensors_file])
+def test_mutants(record_property, write):
+    """Bytes changed, cut out, put in. Without a checksum a changed number is a number; it must still be an array."""
+    rng, total, refused, sound = random.Random(0), Cost(), 0, 0
+    arrays, kinds = some_arrays(), {array.dtype for array in some_arrays().values()}
+    data = write(arrays)
+    for _ in range(MUTANTS):
+        found = attempt(mutated(data, rng), total)
+        if isinstance(found, str):
+            refused += 1
+            continue
+        sound += 1
+        for name, array in found.items():
+            assert array.dtype in kinds | {np.dtype(kind) for kind in ("i2", "i4", "i1", "u2", "u4", "u8", "?")}
+            assert array.flags.c_contiguous
+            assert array.nbytes <= len(data) + 1000
+            if write is zip_file:
+                np.testing.assert_array_equal(array, arrays[name])
+    assert refused > 0.5 * MUTANTS
+    record_property(f"mutated weights, {write.__name__}", f"{MUTANTS} files, {refused} refused, {sound} sound, {total}")
+
+
+def test_mutants_of_a_name_that_promises_a_digest(total):
+    import hashlib
+
+    rng, data = random.Random(1), legacy_file(some_arrays())
+    path = f"vgg16-{hashlib.sha256(data).hexdigest()[:8]}.pth"
+    assert not isinstance(attempt(data, total, path), str)
+    for _ in range(MUTANTS):
+        changed = mutated(data, rng)
+        assert isinstance(attempt(changed, total, path), str) == (changed != data)
+
+
+def test_figures(record_property, total):
+    count = 2 * len(PROGRAMS) + len(ARCHIVES) + len(LEGACY) + 4
+    record_property("crafted weights", f"{count} files, all refused, nothing run, {total}")
+
+
+def test_described_is_what_the_good_files_have():
+    assert set(described(some_arrays())[0]) == set(some_arrays())

@@ -1,0 +1,61 @@
+"""Files of weights that others wrote, as NumPy arrays: torch.save's .pth, Keras's .h5, and safetensors.
+
+    read_arrays(path)  ->  {"features.0.weight": array (64, 3, 3, 3), ...}
+
+The content says which of them a file is, not its name. Nothing in a file is executed, and nothing that it claims is
+believed: sizes are compared with the file's own before memory is taken.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import CheckpointError
+from ..files import is_special
+from .keras_file import read_keras
+from .safetensors_file import read_safetensors
+from .torch_file import read_torch
+
+__all__ = ["read_arrays"]
+
+ADVICE = "Give a .pth of torchvision, an .h5 of Keras, or a .safetensors"
+_ERRORS = (ArithmeticError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError, struct.error,
+           zipfile.BadZipFile)  # fmt: skip
+
+
+def read_arrays(path: str | PathLike[str], *, keep: Callable[[str], object] | None = None) -> dict[str, np.ndarray]:
+    """{name: array} of all tensors in a file of weights, each C-contiguous with memory of its own.
+
+    keep: called with each name; where it says no, the tensor is left out, and not read. Raises CheckpointError, one
+    line: for a file that is none of the known kinds, is damaged, asks for anything but arrays, or cannot be read.
+    """
+    path = Path(path)
+    try:
+        if is_special(path):
+            raise CheckpointError(f"a pipe or a device (expected a file). {ADVICE}")
+        return _reader(path)(path, keep or (lambda name: True))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such file. {ADVICE}") from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    except _ERRORS as error:
+        said = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{path}: damaged, cannot be read: {said}. Download it again") from error
+
+
+def _reader(path: Path) -> Callable:
+    with open(path, "rb") as file:
+        head = file.read(9)
+    if head.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive, or a bare pickle
+        return read_torch
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return read_keras
+    if head[8:] == b"{":  # behind the length of its header
+        return read_safetensors
+    raise CheckpointError(f"not a file of weights that is known here. {ADVICE}")

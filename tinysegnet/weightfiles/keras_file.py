@@ -1,0 +1,73 @@
+"""Keras's HDF5 files of weights: groups of groups, and at their ends arrays, called here by their path: "a/kernel:0".
+
+Read with h5py, which only those need who have such a file: pip install "tinysegnet[pretrained]". HDF5 can also refer to
+other files and have filters; weights need neither, so both are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import CheckpointError
+from .limits import MOST_AXES, MOST_TENSORS, demand_name, demand_total, shown
+
+__all__ = ["read_keras"]
+
+MOST_DEPTH = 10
+
+
+def read_keras(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarray]:
+    """{path within the file: array} of an HDF5 file; see `read_arrays`."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise CheckpointError("a file of Keras (HDF5) needs h5py, which is not installed: "
+                              'pip install "tinysegnet[pretrained]"') from error  # fmt: skip
+    size = path.stat().st_size
+    with h5py.File(path, "r") as file:
+        wanted = {name: dataset for name, dataset in _datasets(h5py, file) if keep(name)}
+        for name, dataset in wanted.items():
+            _demand_plain(name, dataset, size)
+        demand_total(sum(dataset.nbytes for dataset in wanted.values()), size)
+        return {name: _array(dataset) for name, dataset in wanted.items()}
+
+
+def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
+    """(path, dataset), by path. A group may be entered from several places, also from within: hence the limits."""
+    groups, seen = [("", file, 0)], 0
+    while groups:
+        path, group, depth = groups.pop()
+        for name in group:
+            seen += 1
+            if seen > MOST_TENSORS or depth > MOST_DEPTH:
+                raise CheckpointError("damaged or forged: groups without end. Download it again")
+            inner = demand_name(f"{path}{name}")
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise CheckpointError(f"{inner} is a link, perhaps to another file: refused. Download it again")
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                groups.append((f"{inner}/", item, depth + 1))
+            elif isinstance(item, h5py.Dataset):
+                yield inner, item
+            else:
+                raise CheckpointError(f"{inner} is a {shown(type(item).__name__)}, not an array. Download it again")
+
+
+def _demand_plain(name: str, dataset: Any, size: int) -> None:
+    """Floating-point numbers that lie in this file as they are."""
+    if dataset.shape is None or dataset.dtype.kind != "f" or len(dataset.shape) > MOST_AXES:
+        raise CheckpointError(f"{name} is not an array of floating-point numbers. Save the weights alone")
+    filters = dataset.id.get_create_plist().get_nfilters()
+    if dataset.is_virtual or dataset.external or filters or dataset.id.get_storage_size() != dataset.nbytes:
+        raise CheckpointError(f"{name} is compressed, in another file, or not all there. Save the weights as they are, "
+                              "or download them again")  # fmt: skip
+    demand_total(dataset.nbytes, size)
+
+
+def _array(dataset: Any) -> np.ndarray:
+    array = np.asarray(dataset[()])
+    return np.array(array, array.dtype.newbyteorder("="), order="C")

@@ -1,0 +1,50 @@
+"""safetensors: the length of a header, the header (JSON: dtype, shape and place of each tensor), the bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+
+from ..errors import CheckpointError
+from ..files import is_special
+from .limits import MOST_HEADER_BYTES, demand_name
+
+__all__ = ["open_safetensors", "read_safetensors"]
+
+
+def open_safetensors(path: Path, what: str, advice: str) -> Any:
+    """The open file; raises CheckpointError without the path. what: it should be, "a checkpoint"; advice: a sentence.
+
+    Its header is looked at first: its length is the file's own claim.
+    """
+    if is_special(path):
+        raise CheckpointError(f"a pipe or a device (expected a file). {advice}")
+    try:
+        with open(path, "rb") as file:
+            claimed = int.from_bytes(file.read(8), "little")
+        if claimed > min(MOST_HEADER_BYTES, path.stat().st_size):
+            raise CheckpointError(f"not {what}: it claims a header of {claimed:,} bytes. {advice}")
+        return safetensors.safe_open(path, framework="numpy")
+    except FileNotFoundError as error:
+        raise CheckpointError(f"no such file. {advice}") from error
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"cannot be read as {what}: {error}. {advice}") from error
+
+
+def read_safetensors(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarray]:
+    """{name: array} of a safetensors file whose tensors NumPy has types for; see `read_arrays`."""
+    with open_safetensors(path, "a safetensors file", "Download it again") as file:
+        names = [demand_name(name) for name in file.keys()]  # noqa: SIM118
+        return {name: _array(file, name) for name in names if keep(name)}
+
+
+def _array(file: Any, name: str) -> np.ndarray:
+    try:
+        return np.array(file.get_tensor(name), order="C")
+    except (AttributeError, TypeError, safetensors.SafetensorError) as error:
+        kind = file.get_slice(name).get_dtype()
+        raise CheckpointError(f"{name} is {kind}, which NumPy does not have. Convert it to float32") from error

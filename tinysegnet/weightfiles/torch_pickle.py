@@ -1,0 +1,278 @@
+"""Pickled data, read without running anything.
+
+A pickle is a program for a machine with a stack: push this text, make a tuple of the three things on top, ...; and:
+import that function and call it. Python's own reader does that, whatever the function is. This machine has only the
+instructions that make data. Of imports it knows these names, imports none of them, and takes a call for what it means:
+
+    collections.OrderedDict(pairs)                                      a dict
+    torch._utils._rebuild_tensor(storage, offset, size, stride)         a `Tensor`, in words: no numbers yet;
+    torch._utils._rebuild_tensor_v2(..., requires_grad, hooks)          the same
+    torch._utils._rebuild_parameter(tensor, requires_grad, hooks)       the tensor; so is torch.nn.parameter.Parameter
+    ("storage", torch.FloatStorage, key, place, count), a persistent id:  a `Storage`, where a tensor's numbers are
+
+Anything else ends the reading with one line that names it.
+"""
+
+from __future__ import annotations
+
+import math
+import pickletools
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, BinaryIO, NamedTuple, NoReturn
+
+import numpy as np
+
+from ..errors import CheckpointError
+from .limits import MOST_AXES, shown
+
+__all__ = ["Storage", "Tensor", "read_pickle"]
+
+MOST_INSTRUCTIONS = 200_000  # a tensor takes about 30
+MOST_MARKS = 50
+MOST_COUNT = 1 << 48
+
+DTYPES = {"torch.DoubleStorage": "<f8", "torch.FloatStorage": "<f4", "torch.HalfStorage": "<f2",
+          "torch.LongStorage": "<i8", "torch.IntStorage": "<i4", "torch.ShortStorage": "<i2",
+          "torch.CharStorage": "<i1", "torch.ByteStorage": "<u1"}  # fmt: skip
+
+
+class Storage(NamedTuple):
+    """A row of `length` numbers, kept elsewhere in the file under `key`."""
+
+    key: str
+    dtype: np.dtype
+    length: int
+
+
+class Tensor(NamedTuple):
+    """Number (i, j, ...) is the storage's number offset + i stride[0] + j stride[1] + ..., all within the storage."""
+
+    storage: Storage
+    offset: int
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Of an array of this size."""
+        return math.prod(self.size) * self.storage.dtype.itemsize
+
+
+class _Import(NamedTuple):
+    """A name that would be imported; here it is only a name."""
+
+    name: str
+
+
+def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) -> Any:
+    """The next pickled value of a stream: None, bool, int, float, str, tuple, list, dict with text as keys, Tensor.
+
+    storages: takes those that the value mentions, by key. Raises CheckpointError, or one of Python's errors for a
+    program that makes no sense. The stream then stands behind the value.
+    """
+    machine = _Machine(storages if storages is not None else {})
+    for _ in range(MOST_INSTRUCTIONS):
+        instruction = _OPCODES.get(stream.read(1).decode("latin-1"))
+        if instruction is None:
+            raise ValueError("its pickle is cut off, or none")
+        if instruction.name == "STOP":
+            return machine.pop()
+        machine.step(instruction.name, partial(_argument, instruction, stream))
+    raise CheckpointError(f"its pickle has more than {MOST_INSTRUCTIONS:,} instructions: refused")
+
+
+def _argument(instruction: pickletools.OpcodeInfo, stream: BinaryIO) -> Any:
+    """What follows an instruction; names as "module.name"."""
+    if instruction.name not in ("GLOBAL", "INST"):
+        return instruction.arg and instruction.arg.reader(stream)
+    module, name = stream.readline(), stream.readline()
+    if not name.endswith(b"\n"):
+        raise ValueError("its pickle is cut off")
+    return f"{module[:-1].decode()}.{name[:-1].decode()}"
+
+
+class _Machine:
+    """stack: what was made since the last mark. below: the stacks under the marks. memo: what may come again."""
+
+    def __init__(self, storages: dict[str, Storage]) -> None:
+        self.stack: list[Any] = []
+        self.below: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+        self.storages = storages
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def pop(self) -> Any:
+        return self.stack.pop()
+
+    def pop_to_mark(self) -> list[Any]:
+        items, self.stack = self.stack, self.below.pop()
+        return items
+
+    def step(self, name: str, argument: Callable[[], Any]) -> None:
+        """One instruction; its argument is read from the stream if it is one of those that are carried out."""
+        if name in _LITERALS:
+            self.push(argument())
+        elif name in _FRESH:
+            self.push(_FRESH[name]())
+        elif name in _ACTIONS:
+            _ACTIONS[name](self, argument())
+        elif name == "INST":
+            _refuse_call(argument())
+        else:
+            raise CheckpointError(f"it uses the pickle instruction {name}, which tensors do not need: refused, nothing "
+                                  "was run. Get the file from where you trust it")  # fmt: skip
+
+    def mark(self, _: Any) -> None:
+        if len(self.below) >= MOST_MARKS:
+            raise CheckpointError("its pickle is nested too deeply: refused")
+        self.below.append(self.stack)
+        self.stack = []
+
+    def remember(self, index: Any) -> None:
+        index = len(self.memo) if index is None else index
+        if index > MOST_INSTRUCTIONS:
+            raise CheckpointError(f"its pickle remembers a value number {index:,}: refused")
+        self.memo[index] = self.stack[-1]
+
+    def recall(self, index: int) -> None:
+        self.push(self.memo[index])
+
+    def tuple_of(self, count: int) -> None:
+        items = [self.pop() for _ in range(count)]
+        self.push(tuple(reversed(items)))
+
+    def extend(self, items: Sequence[Any]) -> None:
+        target = self.stack[-1]
+        if type(target) is not list:
+            raise TypeError("it appends to what is no list")
+        target += items
+
+    def set_items(self, items: Sequence[Any]) -> None:
+        _fill(self.stack[-1], items)
+
+    def import_name(self, name: str) -> None:
+        if name not in _CALLS and name not in DTYPES:
+            _refuse_call(name)
+        self.push(_Import(name))
+
+    def import_from_stack(self, _: Any) -> None:
+        name, module = self.pop(), self.pop()
+        if type(name) is not str or type(module) is not str:
+            raise TypeError("it imports what is no name")
+        self.import_name(f"{module}.{name}")
+
+    def call(self, _: Any) -> None:
+        arguments, function = self.pop(), self.pop()
+        if type(function) is not _Import or type(arguments) is not tuple:
+            raise TypeError("it calls what is no function")
+        if function.name not in _CALLS:
+            _refuse_call(function.name)
+        self.push(_CALLS[function.name](*arguments))
+
+    def set_attributes(self, _: Any) -> None:
+        """state_dict() hangs the versions of its modules on the dict, Parameter a flag: of no use here."""
+        self.pop()
+        if type(self.stack[-1]) not in (dict, Tensor):
+            raise TypeError("it gives attributes to what has none")
+
+    def storage(self, _: Any) -> None:
+        storage = _storage(self.pop())
+        if self.storages.setdefault(storage.key, storage) != storage:
+            raise CheckpointError(f"damaged: its storage {shown(storage.key)} has two sizes or types")
+        self.push(storage)
+
+
+def _refuse_call(name: str) -> NoReturn:
+    raise CheckpointError(f"it wants to call {shown(name)}: refused, nothing was run. Only tensors are read: save the "
+                          "state_dict() of a network, not the network")  # fmt: skip
+
+
+def _fill(target: Any, items: Sequence[Any]) -> dict[str, Any]:
+    """target[key] = value for items key, value, key, value, ..."""
+    if type(target) is not dict or len(items) % 2:
+        raise TypeError("it puts items into what is no dict")
+    for key, value in zip(items[::2], items[1::2], strict=True):
+        if type(key) is not str:
+            raise TypeError(f"a {type(key).__name__} as the name of an item")
+        if key in target:
+            raise CheckpointError(f"{shown(key)} is in it twice. Download it again")
+        target[key] = value
+    return target
+
+
+def _ordered_dict(pairs: Any = ()) -> dict[str, Any]:
+    return _fill({}, [item for key, value in pairs for item in (key, value)])
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= MOST_COUNT
+
+
+def _storage(value: Any) -> Storage:
+    kind, dtype, key, place, count, *view = value
+    known = kind == "storage" and type(dtype) is _Import and dtype.name in DTYPES and view in ([], [None])
+    if not known or type(key) is not str or type(place) is not str or not _is_count(count):
+        raise CheckpointError("it has a storage of another kind than torch.save writes of a network's tensors")
+    return Storage(key, np.dtype(DTYPES[dtype.name]), count)
+
+
+def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
+    """Checked: all of it lies within the storage, which no number is taken from more often than it has."""
+    numbers = (offset, *size, *stride)
+    if type(storage) is not Storage or not all(map(_is_count, numbers)) or not len(size) == len(stride) <= MOST_AXES:
+        raise CheckpointError("damaged: a tensor that is none. Download it again")
+    count = math.prod(size)
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) if count else offset - 1
+    if last >= storage.length or count > storage.length:
+        raise CheckpointError(f"damaged or forged: a tensor of {' x '.join(map(str, size))} from number {offset} of a "
+                              f"storage of {storage.length:,}, with strides {stride}. Download it again")  # fmt: skip
+    return Tensor(storage, offset, tuple(size), tuple(stride))
+
+
+def _parameter(tensor: Any, *_: Any) -> Tensor:
+    if type(tensor) is not Tensor:
+        raise TypeError("a parameter that is no tensor")
+    return tensor
+
+
+_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
+_LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINSTRING",
+             "SHORT_BINSTRING"}  # fmt: skip
+_FRESH: dict[str, Callable[[], Any]] = {
+    "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False,
+    "EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict,
+}  # fmt: skip
+_ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
+    "PROTO": lambda machine, _: None,
+    "FRAME": lambda machine, _: None,
+    "MARK": _Machine.mark,
+    "BINPUT": _Machine.remember,
+    "LONG_BINPUT": _Machine.remember,
+    "MEMOIZE": _Machine.remember,
+    "BINGET": _Machine.recall,
+    "LONG_BINGET": _Machine.recall,
+    "TUPLE": lambda machine, _: machine.push(tuple(machine.pop_to_mark())),
+    "TUPLE1": lambda machine, _: machine.tuple_of(1),
+    "TUPLE2": lambda machine, _: machine.tuple_of(2),
+    "TUPLE3": lambda machine, _: machine.tuple_of(3),
+    "APPEND": lambda machine, _: machine.extend([machine.pop()]),
+    "APPENDS": lambda machine, _: machine.extend(machine.pop_to_mark()),
+    "SETITEM": lambda machine, _: machine.set_items([machine.pop(), machine.pop()][::-1]),
+    "SETITEMS": lambda machine, _: machine.set_items(machine.pop_to_mark()),
+    "GLOBAL": lambda machine, name: machine.import_name(name),
+    "STACK_GLOBAL": _Machine.import_from_stack,
+    "REDUCE": _Machine.call,
+    "NEWOBJ": _Machine.call,
+    "BUILD": _Machine.set_attributes,
+    "BINPERSID": _Machine.storage,
+}
+_CALLS: dict[str, Callable[..., Any]] = {
+    "collections.OrderedDict": _ordered_dict,
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_parameter": _parameter,
+    "torch.nn.parameter.Parameter": _parameter,
+}
