@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from tinysegnet import metrics
 from tinysegnet.errors import DataError, ShapeError
 from tinysegnet.metrics import Scores, confusion_matrix
 
@@ -138,3 +139,21 @@ def test_scikit_learn_agrees():
     np.testing.assert_allclose(scores.C, sk.recall_score(truth, found, labels=range(4), average="macro"))
     np.testing.assert_allclose(scores.mIoU, sk.jaccard_score(truth, found, labels=range(5), average="macro"))
     assert np.isnan([scores.accuracy[4], scores.accuracy[5], scores.IoU[5]]).all()
+
+
+def test_auroc_is_scikit_learns():
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(0)
+    values, positive = rng.integers(0, 9, 400) / 8, rng.random(400) < 0.3  # many are equal
+    assert abs(metrics.auroc(values, positive) - roc_auc_score(positive, values)) < 1e-12
+    assert np.isnan(metrics.auroc(values, np.zeros(400, bool)))
+
+
+def test_a_collector_scores_doubts_of_labelled_pixels():
+    labels, predictions = np.array([[0, 1, 9]]), np.array([[0, 0, 0]])
+    collector = metrics.Collector(2, 9)
+    collector.add(labels, predictions, np.array([[0.1, 0.8, 0.9]]))
+    scores = collector.scores()
+    assert scores.doubt_AUROC == scores.as_dict()["doubt_AUROC"] == 1
+    assert "AUROC 1.000" in scores.table()

@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from tinysegnet.models.segnet import VGG16
+from tinysegnet.models.segnet import vgg16
 
 KINDS = {
     "f8": "Double",
@@ -149,7 +149,7 @@ def some_arrays():
 
 
 def widths_of(width):
-    return VGG16.scaled(width).encoder
+    return vgg16().scaled(width).encoder
 
 
 def torchvision(width, *, norms=False, seed=0):

@@ -33,13 +33,15 @@ def evaluate(
     *,
     size: Size | None = None,
     boundary: bool = False,
+    samples: int | None = None,
     rng: np.random.Generator | None = None,
     progress: Any = iter,
 ) -> Scores:
     """Predict every picture of a data set and compare it with its labels, at the labels' own resolution.
 
     size: (H, W) of the training pictures, whose area the network works at; None: the pictures' own.
-    boundary: score the outlines too: BF, which takes about 0.1 s a picture of 360x480. rng: draws the pictures for
+    boundary: score the outlines too: BF, which takes about 0.1 s a picture of 360x480. samples: of a network with
+    dropout; the mean of so many predicts, and the scores say what their variance is worth. rng: draws the pictures for
     confidence intervals, see `metrics.bootstrap_intervals`; None: no intervals. progress: wraps the loop, such as tqdm.
     """
     palette = demand_dataset(data).palette
@@ -49,9 +51,12 @@ def evaluate(
             " Give the data, or the checkpoint, that belongs to the other"
         )
     collector = Collector(palette.num_classes, palette.ignore_label, boundary=boundary)
-    samples: Iterable[Any] = (read_sample(data, i) for i in range(len(data)))
-    for sample in progress(samples):
-        collector.add(sample.labels, predict(model, sample.image, size=size))
+    labelled: Iterable[Any] = (read_sample(data, i) for i in range(len(data)))
+    for sample in progress(labelled):
+        if samples is None:
+            collector.add(sample.labels, predict(model, sample.image, size=size))
+        else:
+            collector.add(sample.labels, *predict_with_doubt(model, sample.image, samples=samples, size=size))
     return collector.scores(palette.names, rng=rng)
 
 
@@ -114,7 +119,8 @@ def predict_logits(model: Network, image: np.ndarray, *, size: Size | None = Non
 
 def _working_logits(model: Network, image: np.ndarray, size: Size | None) -> np.ndarray:
     """Logits (h, w, num_classes) at the scale the network works at."""
-    return class_logits(model.forward(_working_picture(model, image, size), training=False))[0]
+    x = _working_picture(model, image, size)
+    return class_logits(model.forward(x))[0]
 
 
 def class_logits(logits: np.ndarray) -> np.ndarray:

@@ -12,8 +12,8 @@ from test_encoders import WHEEL, hed_weights
 
 import tinysegnet as ts
 from tinysegnet.layers import BatchNorm2d, Conv2d, MaxPool2d
+from tinysegnet.models import segnet
 from tinysegnet.models.network import Network
-from tinysegnet.models.segnet import VGG16
 from tinysegnet.weightfiles import read_arrays
 
 FORMATS = {"zip": {}, "before": {"_use_new_zipfile_serialization": False}, "zip, protocol 4": {"pickle_protocol": 4}}
@@ -27,7 +27,7 @@ def vgg16(norms=False, width=1.0, seed=0):
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     layers, channels = [], 3
-    for widths in VGG16.scaled(width).encoder:
+    for widths in segnet.vgg16().scaled(width).encoder:
         for out in widths:
             layers += [nn.Conv2d(channels, out, 3, padding=1), *([nn.BatchNorm2d(out)] if norms else []), nn.ReLU()]
             channels = out
@@ -115,8 +115,7 @@ def loaded(tmp_path, twin, dtype, width=1.0):
     import torch
 
     torch.save(twin.state_dict(), tmp_path / "vgg.pth")
-    model = ts.build("vgg16", width=width, dtype=dtype)
-    model.config["preprocessing"] = "imagenet"
+    model = ts.build("vgg16", width=width, dtype=dtype, preprocessing="imagenet")
     found = ts.load_encoder(model, tmp_path / "vgg.pth")
     assert {"classifier.weight", "classifier.bias"} <= set(found.ignored)
     return encoder_of(model)
@@ -167,14 +166,13 @@ def test_every_activation_of_hed(tmp_path, dtype, bound):
     twin = vgg16()
     with h5py.File(path) as file, torch.no_grad():
         convolutions = iter([layer for layer in twin.features if isinstance(layer, torch.nn.Conv2d)])
-        for stage, widths in enumerate(VGG16.encoder, start=1):
+        for stage, widths in enumerate(segnet.vgg16().encoder, start=1):
             for number in range(len(widths)):
                 group = file[f"block{stage}/layers/conv2d{f'_{number}' if number else ''}/vars"]
                 layer = next(convolutions)
                 layer.weight.copy_(torch.tensor(group["0"][()].transpose(3, 2, 0, 1)))
                 layer.bias.copy_(torch.tensor(group["1"][()]))
-    model = ts.build("vgg16", dtype=dtype)
-    model.config["preprocessing"] = "caffe"
+    model = ts.build("vgg16", dtype=dtype, preprocessing="caffe")
     ts.load_encoder(model, path)
     x = np.random.default_rng(0).uniform(-110, 140, (1, 32, 64, 3)).astype(dtype)
     worst, last = activations_agree(encoder_of(model), twin.features.to(dtype=torch_dtype(dtype)), x, bound)

@@ -11,9 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch_segnet import DOWN, KERNEL, UP, Stage
 
-BASIC = ["basic-encoder-addition", "basic-single-channel-decoder", "replication", "fixed-index"]
 FCN = ["fcn-basic", "fcn-basic-no-addition", "fcn-basic-no-dim-reduction", "fcn-basic-no-addition-no-dim-reduction"]
-NAMES = [*BASIC, *FCN, "bilinear-interpolation", "bayesian-basic", "bayesian-vgg16", "article"]
 
 
 def normalized(x):
@@ -62,7 +60,7 @@ class Basic(nn.Module):
         if self.name == "bilinear-interpolation":
             return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)[:, :, : size[0], : size[1]]
         if self.name == "replication":
-            return F.interpolate(x, scale_factor=2, mode="nearest")[:, :, : size[0], : size[1]]
+            return stage(F.interpolate(x, scale_factor=2, mode="nearest")[:, :, : size[0], : size[1]])
         if self.name == "fixed-index":
             rows, columns = (2 * torch.arange(n) for n in x.shape[2:])
             indices = (rows[:, None] * size[1] + columns).expand(x.shape).contiguous()

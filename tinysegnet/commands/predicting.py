@@ -167,6 +167,9 @@ class Evaluate:
     """Use only so many pictures, of the training pictures for the floor too."""
     out: Path | None = None
     """A folder for confusion.png and per_class.png; made if it is missing."""
+    samples: int | None = None
+    """For Bayesian networks: the mean of so many passes with dropout on predicts, and how well their variance tells
+    wrong pixels from right ones is scored, too."""
     no_floor: bool = False
     """Leave the position prior out, which saves reading the training pictures."""
     no_boundary: bool = False
@@ -178,13 +181,15 @@ class Evaluate:
         loaded = open_checkpoint(self.checkpoint)
         if self.out is not None:
             _make_folder(self.out)
+        if self.samples is not None:
+            loaded.model.demand_dropout()
         labels = self._label_options(loaded)
         data = load_split(self.data, self.split, self.limit, labels)
         _demand_classes(loaded.model.num_classes, data)
         _compare_names(loaded.palette, data)
         scores = evaluate(
-            loaded.model, data, size=loaded.size, boundary=not self.no_boundary, rng=np.random.default_rng(0),
-            progress=_counted(len(data)),
+            loaded.model, data, size=loaded.size, boundary=not self.no_boundary, samples=self.samples,
+            rng=np.random.default_rng(0), progress=_counted(len(data)),
         )  # fmt: skip
         _explain_intervals(scores, len(data))
         floor = None if self.no_floor else self._floor(data, labels)

@@ -30,9 +30,10 @@ if TYPE_CHECKING:  # the names are known at run time only
     RecipeName = str
     PreprocessingName = str
 else:
-    ModelName = Literal[tuple(models)]
+    ModelName = Annotated[
+        Literal[tuple(models)], tyro.conf.arg(metavar="MODEL", help=f"Which network: {', '.join(models)}.")
+    ]
     RecipeName = Literal[RECIPES]
-
     PreprocessingName = Literal[tuple(PREPROCESSING)]
 
 SAVED_OPTIONS = (

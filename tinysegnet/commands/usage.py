@@ -11,10 +11,13 @@ from difflib import get_close_matches
 from itertools import dropwhile, takewhile
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+import tyro
+
 from ..errors import SettingError
 
 __all__ = ["demand_alone", "demand_command", "demand_one", "demand_options", "one_line_errors", "options_of"]
 
+_POSITIONAL = get_args(tyro.conf.Positional[int])[1]
 _RULE = re.compile(r" ?[─-]{4,} ?")  # above the help that follows a message, and in plain text under the title
 _BORDER = re.compile(r"^(│ |  )| *│?$")
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
@@ -75,7 +78,7 @@ def options_of(command: Any) -> list[str]:
         inner = get_args(hint)[0] if get_origin(hint) is Annotated else hint
         if is_dataclass(inner):
             found += options_of(inner)
-        elif inner is hint:  # an annotated one is positional
+        elif _POSITIONAL not in get_args(hint)[1:]:
             found.append("--" + name.replace("_", "-"))
     return found
 

@@ -1,5 +1,6 @@
 """How good is a segmentation: counts of pixels, outlines, and how far such figures may be trusted."""
 
+from .auroc import auroc
 from .bootstrap import bootstrap_intervals
 from .boundary import boundary_f1, boundary_f1_by_distance, boundary_map
 from .collector import Collector
@@ -9,6 +10,7 @@ from .scores import Scores
 __all__ = [
     "Collector",
     "Scores",
+    "auroc",
     "bootstrap_intervals",
     "boundary_f1",
     "boundary_f1_by_distance",

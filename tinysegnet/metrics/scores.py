@@ -26,7 +26,8 @@ class Scores:
     G, C and mIoU are NaN.
 
     What a matrix cannot tell is None unless it was asked for: BF and BF_by_distance, means over the pictures of
-    `boundary_f1` and `boundary_f1_by_distance`; intervals, name -> (low, high), of `bootstrap_intervals`.
+    `boundary_f1` and `boundary_f1_by_distance`; doubt_AUROC, how well doubt tells wrong pixels from right ones
+    (`auroc`); intervals, name -> (low, high), of `bootstrap_intervals`.
     """
 
     confusion: np.ndarray
@@ -39,6 +40,7 @@ class Scores:
     mIoU: float
     BF: float | None = None
     BF_by_distance: float | None = None
+    doubt_AUROC: float | None = None
     intervals: Mapping[str, tuple[float, float]] | None = None
 
     @classmethod
@@ -63,6 +65,8 @@ class Scores:
         lines += [self._row(k, width, floor, len(floor_name) + 5) for k in range(len(self.names))]
         lines += [self.averages() + ("" if self.intervals else f"  ({self._present()})")]
         lines += [] if self.BF is None else [self.boundaries()]
+        if self.doubt_AUROC is not None:
+            lines += [f"doubt tells wrong pixels from right ones: AUROC {_figure(self.doubt_AUROC)} (0.5: not at all)"]
         lines += [f"{floor.averages()}  {floor_name}"] if floor else []
         if self.intervals:
             blocks = f"bootstrap of blocks of {BLOCK} consecutive pictures"
@@ -90,7 +94,7 @@ class Scores:
             "accuracy": {name: _or_none(v) for name, v in zip(self.names, self.accuracy, strict=True)},
             "pixels": {name: int(n) for name, n in zip(self.names, self.pixels, strict=True)},
         }
-        more = {"BF": self.BF, "BF_by_distance": self.BF_by_distance}
+        more = {"BF": self.BF, "BF_by_distance": self.BF_by_distance, "doubt_AUROC": self.doubt_AUROC}
         values |= {name: _or_none(value) for name, value in more.items() if value is not None}
         if self.intervals is not None:
             values["intervals"] = {name: [_or_none(v) for v in bounds] for name, bounds in self.intervals.items()}

@@ -96,7 +96,8 @@ def vgg16() -> Stages:
                  unpool  512 512 512  unpool  512 512 256  unpool  256 256 128  unpool  128 64  unpool  64  classifier
 
     The 13 convolutions of VGG16 and their mirror, whose 13th is the classifier: 3x3, each but that with batch norm and
-    ReLU. 29,449,355 parameters, half of them in the encoder.
+    ReLU. 29,449,355 parameters, half of them in the encoder. The model file takes pictures as they are, blue first
+    (preprocessing="bgr"); what our scaling changes, the first batch norm takes back, but at the picture's border.
     """
     encoder = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
     return Stages(encoder, ((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64,)))
