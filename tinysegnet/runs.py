@@ -125,7 +125,7 @@ class RunFolder:
 
     def _training(self, history: list[dict[str, float]], scores: Scores | None) -> dict[str, Any]:
         epoch = history[-1]["epoch"] if history else 0
-        read = ("ignore", "classes")  # how label maps were
+        read = ("ignore", "classes", "one_class")  # how label maps were
         how: dict[str, Any] = {name: self.config[name] for name in read if name in self.config}
         return {**how, "size": self.config["size"], "epoch": epoch, "scores": scores and scores.as_dict()}
 

@@ -201,7 +201,7 @@ class Evaluate:
 
     def _label_options(self, loaded: Checkpoint) -> LabelOptions:
         """Those that are given, else those of the training."""
-        if self.labels != LabelOptions() or self.data == "toy":
+        if self.labels != LabelOptions():
             return self.labels
         try:
             labels = LabelOptions.of(loaded.training)
@@ -209,6 +209,8 @@ class Evaluate:
             raise DataError(
                 f"{self.checkpoint}: its label options cannot be: {error}. Give --ignore or --classes"
             ) from error
+        if self.data == "toy":  # whose label maps are not read, but drawn
+            labels = LabelOptions(one_class=labels.one_class)
         if labels.written():
             print(f"label maps are read as for the training:{labels.written()}", file=sys.stderr)
         return labels

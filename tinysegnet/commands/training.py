@@ -34,7 +34,7 @@ else:
         Literal[tuple(models)], tyro.conf.arg(metavar="MODEL", help=f"Which network: {', '.join(models)}.")
     ]
     RecipeName = Literal[RECIPES]
-    PreprocessingName = Literal[tuple(PREPROCESSING)]
+    PreprocessingName = Literal["own", *PREPROCESSING]
 
 SAVED_OPTIONS = (
     "data", "recipe", "model", "width", "preprocessing", "encoder", "limit", "threads", "deterministic",
@@ -58,8 +58,8 @@ class Train:
     """Which network."""
     width: float = 1.0
     """A factor on the channels of every stage."""
-    preprocessing: PreprocessingName | None = None
-    """What the first layer does to a picture; default: the network's own, or what the --encoder expects."""
+    preprocessing: PreprocessingName = "own"
+    """What the first layer does to a picture; own: as the network's description has it, or as the --encoder expects."""
     encoder: Path | None = None
     """A file with a trained VGG16 to start --model vgg16 from: torchvision's .pth, Keras's .h5, or .safetensors."""
     name: str | None = None
@@ -120,7 +120,7 @@ class Train:
         For two classes the article's network has one logit, as in the articles.
         """
         channels = 1 if self.model == "article" and num_classes == 2 else num_classes
-        preprocessing = self.preprocessing
+        preprocessing = None if self.preprocessing == "own" else self.preprocessing
         if self.encoder is not None and preprocessing is None:
             preprocessing = encoder_preprocessing(self.encoder)
         model = build(self.model, channels, seed=self.settings.seed, width=self.width, preprocessing=preprocessing)
