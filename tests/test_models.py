@@ -88,11 +88,12 @@ def test_a_batch_is_its_pictures_one_by_one_at_test_time():
     np.testing.assert_allclose(model.forward(x), one_by_one, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["tiny", "basic", "vgg16"])
+@pytest.mark.parametrize("name", list(ts.models))
 def test_summary_claims_the_memory_that_a_training_forward_really_keeps(name):
     model = ts.build(name, width=1 / 8)
-    summary = model.summary((45, 61), batch_size=2)
-    model.forward(np.ones((2, 45, 61, 3), np.float32), training=True)
+    size = model.fitting_size((45, 61))
+    summary = model.summary(size, batch_size=2)
+    model.forward(np.ones((2, *size, 3), np.float32), training=True)
     indices = sum(layer.indices.nbytes for layer in model.layers.values() if isinstance(layer, MaxPool2d))
     assert summary.total("indices") == indices
     assert summary.total("kept") == sum(array.nbytes for array in kept_activations(model))

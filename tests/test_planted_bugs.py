@@ -1,4 +1,4 @@
-"""The 26 planted bugs of reliability.md, and two of transposed convolution: who catches which.
+"""Planted bugs: 26 that real libraries have had, and two of transposed convolution: who catches which.
 
 A bug is a small wrong variant of the real NumPy op. The checker sees only forward and backward of the variant; the
 comparison is with PyTorch's frozen answers (tests/golden), so it works without PyTorch.

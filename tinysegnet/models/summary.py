@@ -69,12 +69,12 @@ class Summary:
         }
 
     def __str__(self) -> str:
-        head = f"{'layer':<20} {'kind':<12} {'output':<22} {'parameters':>11} {'kept':>9} {'indices':>9} {'GFLOP':>8}"
+        head = f"{'layer':<20} {'kind':<17} {'output':<22} {'parameters':>11} {'kept':>9} {'indices':>9} {'GFLOP':>8}"
         lines = [f"{self.model}, input {self.input_shape}", "", head, "-" * len(head)]
         for row in self.rows:
             shape = " x ".join(map(str, row.output_shape))
             parameters = f"{row.parameters:,}" if row.parameters else ""
-            lines.append(f"{row.name:<20} {row.kind:<12} {shape:<22} {parameters:>11} {_size(row.kept):>9} "
+            lines.append(f"{row.name:<20} {row.kind:<17} {shape:<22} {parameters:>11} {_size(row.kept):>9} "
                          f"{_size(row.indices):>9} {_gflop(row.multiply_adds):>8}")  # fmt: skip
         lines += ["-" * len(head), *self._totals()]
         return "\n".join(lines)
