@@ -124,16 +124,6 @@ def test_larger_ones_go_by_winograds_way():
         assert all(np.linalg.norm(a - b) <= tolerance * np.linalg.norm(b) for a, b in pairs)
 
 
-def test_inference_is_forward_scale_and_relu():
-    rng = np.random.default_rng(0)
-    x, weight, bias, scale = (rng.standard_normal(s) for s in ((2, 4, 3, 3), (3, 3, 5, 3), (5,), (5,)))
-    plain, _ = ops.conv_transpose2d_forward(x, weight, stride=2, output_size=(7, 6))
-    for infer in (conv_transpose.conv_transpose2d_inference_numpy, conv_transpose.conv_transpose2d_inference_numba):
-        out = infer(x, weight, bias, scale=scale, stride=2, output_size=(7, 6), relu=True)
-        np.testing.assert_allclose(out, np.maximum(plain * scale + bias, 0), atol=1e-13)
-        np.testing.assert_allclose(infer(x, weight, stride=2, output_size=(7, 6)), plain, atol=1e-13)
-
-
 # --- depthwise -------------------------------------------------------------------------------------------------------
 
 

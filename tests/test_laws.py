@@ -1,4 +1,4 @@
-"""The laws that every op obeys (design.md). Ops and variants are found by name: there is no list to forget one in.
+"""The laws that every op obeys. Ops and variants are found by name: there is no list to forget one in.
 
 1 complete; 2 the gradient is right; 3 the case can fail; 4 every variant says what the NumPy pair says, in its dtype
 and for any number of threads; 5 arguments unwritten, any memory layout; 6 NaN and infinity come through; 7 linear ops

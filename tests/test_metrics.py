@@ -9,6 +9,7 @@ import pytest
 from tinysegnet import metrics
 from tinysegnet.errors import DataError, ShapeError
 from tinysegnet.metrics import Scores, confusion_matrix
+from tinysegnet.metrics.auroc import RankCounts
 
 VOID = 9
 
@@ -148,6 +149,10 @@ def test_auroc_is_scikit_learns():
     values, positive = rng.integers(0, 9, 400) / 8, rng.random(400) < 0.3  # many are equal
     assert abs(metrics.auroc(values, positive) - roc_auc_score(positive, values)) < 1e-12
     assert np.isnan(metrics.auroc(values, np.zeros(400, bool)))
+    counts = RankCounts()
+    for part in np.split(np.arange(400), 4):
+        counts.add(values[part], positive[part])
+    assert abs(counts.auroc() - metrics.auroc(values, positive)) < 1e-12
 
 
 def test_a_collector_scores_doubts_of_labelled_pixels():

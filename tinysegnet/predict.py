@@ -102,14 +102,20 @@ def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Si
     if samples < 1:
         raise SettingError(f"samples: {samples} (expected at least 1)")
     x = _working_picture(model, image, size)
+    if convert("seed", seed, int) < 0:
+        raise SettingError(f"seed: {seed} (expected at least 0)")
     model.reseed(seed)
-    mean, squares = np.float32(0), np.float32(0)  # of the distances from the mean (Welford 1962)
+    mean = squares = np.zeros(())  # squares of the distances from the mean, summed as Welford 1962 does
     for count, logits in enumerate(model.samples(x, samples), start=1):
         probs = softmax_forward(class_logits(logits))[0][0]
+        if count == 1:
+            mean, squares = np.zeros_like(probs), np.zeros_like(probs)
         step = probs - mean
-        mean = mean + step / count
-        squares = squares + step * (probs - mean)
-    return np.asarray(mean), np.asarray(squares) / samples
+        mean += step / count
+        probs -= mean
+        squares += np.multiply(step, probs, out=step)
+    squares /= samples
+    return mean, squares
 
 
 def predict_logits(model: Network, image: np.ndarray, *, size: Size | None = None) -> np.ndarray:

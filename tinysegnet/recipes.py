@@ -3,10 +3,11 @@
 The four papers' recipes are those of the authors' solver and model files (github.com/alexgkendall/SegNet-Tutorial,
 Models/): pictures of 360x480 in batches of 4, as they are, in random order; SGD as Caffe has it, at a constant rate,
 with momentum 0.9 and weight decay 5e-4; biases learn twice as fast and do not decay; median frequency class weights.
-Three things differ from those files. The class weights are counted on the labels at hand, since the published ones
-belong to older labels (`data.class_weights`). Batch norm's statistics are the exact ones (`statistics`), for which the
-authors have a script. And the paper's SegNet starts from VGG16 as trained on ImageNet, ours from He et al.'s random
-weights.
+What differs from those files: The class weights are counted on the labels at hand, since the published ones belong to
+older labels (`data.class_weights`). Batch norm's statistics are the exact ones (`statistics`), for which the authors
+have a script, and its eps is 1e-5, not 1e-9. The paper's SegNet starts from VGG16 as trained on ImageNet, ours from He
+et al.'s random weights, on scaled pictures (`models.vgg16`). Steps are rounded up to whole epochs, whose last batch may
+be smaller, where Caffe goes on with the next epoch's pictures.
 """
 
 from __future__ import annotations

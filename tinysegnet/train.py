@@ -278,8 +278,10 @@ def _demand_fitting(model: Network, data: Dataset, val: Dataset | None, recipe: 
     if not isinstance(recipe, Recipe):
         raise SettingError(f"recipe: {type(recipe).__name__} (expected a tinysegnet.Recipe)")
     if model.num_classes != data.palette.num_classes:
-        raise SettingError(f"the network has {model.num_classes} classes, {data.name} has "
-                           f"{data.palette.num_classes}: build it with that number")  # fmt: skip
+        one_logit = model.config["num_classes"] == 1
+        tells = "one logit, which tells 2 classes" if one_logit else f"{model.num_classes} classes"
+        raise SettingError(f"the network has {tells}, {data.name} has {data.palette.num_classes}: build it with "
+                           f"num_classes={data.palette.num_classes}")  # fmt: skip
     model.demand_size(recipe.size)
     if val is not None and _meaning(demand_dataset(val)) != _meaning(data):
         raise DataError(f"{val.name}: other classes than {data.name} (expected the same names in the same order, and "

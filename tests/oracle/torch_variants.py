@@ -36,7 +36,7 @@ class Basic(nn.Module):
             stage = Stage(3 if i == 1 else maps, [maps], 7, relu=True, bias=True)
             self.add_module(f"encoder{i}", stage)
             if name == "fcn-basic" and i < 4:
-                stage.tap = nn.Conv2d(maps, classes, 1)
+                self.add_module(f"score{i}", nn.Conv2d(maps, classes, 1))
         channels = classes if self.reduced else maps
         for i in range(4, 0, -1):
             if name in FCN:
@@ -78,7 +78,8 @@ class Basic(nn.Module):
             size = x.shape[2:]
             x, indices = F.max_pool2d(x, 2, 2, ceil_mode=True, return_indices=True)
             crossing.append((indices, size))
-            kept.append(stage.tap(x) if hasattr(stage, "tap") else x)
+            score = getattr(self, f"score{i}", None)
+            kept.append(x if score is None else score(x))
         if self.reduced:
             x = self.classifier(x)
         for i in range(4, 0, -1):

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from tqdm import tqdm
@@ -48,6 +48,12 @@ class LabelOptions:
         """The split, nothing read yet but what it takes to know files and classes."""
         return open_dataset(data, split, ignore=self.ignore, classes=self.classes)
 
+    def overridden(self, given: LabelOptions) -> LabelOptions:
+        """These, but for what is given: what differs from the defaults."""
+        default = LabelOptions()
+        chosen = {f.name: getattr(given, f.name) for f in fields(given)}
+        return replace(self, **{name: value for name, value in chosen.items() if value != getattr(default, name)})
+
     def written(self) -> str:
         """As on the command line, with a space in front; empty for the defaults."""
         ignore = "" if self.ignore is None else f" --ignore {self.ignore}"
@@ -72,6 +78,8 @@ def load_splits(
     if limit is not None and limit < 1:
         raise SettingError(f"limit: {limit} (expected at least 1 picture)")
     opened = [labels.open(data, split) for split in splits]
+    for dataset in opened:
+        labels.select(dataset)  # refuses a class that there is not, before anything is read
     with _spoken_warnings():
         folders = [dataset for dataset in opened if isinstance(dataset, Folder)]
         _refuse(data, [problem for folder in folders for problem in _problems(folder, limit)], labels)
@@ -138,6 +146,7 @@ class Check:
         ]
         if not folders:
             layout.pairs(next(iter(layout.splits)))  # says that there are no pairs
+        self.labels.select(folders[0])
         with _spoken_warnings():
             problems = [problem for folder in folders for problem in _problems(folder)]
         print(json.dumps(_as_dict(folders, problems)) if self.json else _as_text(folders, problems))

@@ -159,7 +159,8 @@ class Evaluate:
     checkpoint: CheckpointPath
     """A .safetensors file that `train` wrote, or "toy", the network that comes with this package."""
     data: str = "toy"
-    """"toy", or a folder. Without --ignore and --classes its label maps are read as those of the training were."""
+    """"toy", or a folder. Without --ignore, --classes and --one-class its label maps are read as those of the training
+    were."""
     labels: LabelOptions = field(default_factory=LabelOptions)
     split: str = "val"
     """Which part of it."""
@@ -200,18 +201,16 @@ class Evaluate:
         return 0
 
     def _label_options(self, loaded: Checkpoint) -> LabelOptions:
-        """Those that are given, else those of the training."""
-        if self.labels != LabelOptions():
-            return self.labels
+        """Those that are given; of the others, those of the training."""
         try:
-            labels = LabelOptions.of(loaded.training)
+            labels = LabelOptions.of(loaded.training).overridden(self.labels)
         except SettingError as error:
             raise DataError(
                 f"{self.checkpoint}: its label options cannot be: {error}. Give --ignore or --classes"
             ) from error
         if self.data == "toy":  # whose label maps are not read, but drawn
             labels = LabelOptions(one_class=labels.one_class)
-        if labels.written():
+        if labels != self.labels:
             print(f"label maps are read as for the training:{labels.written()}", file=sys.stderr)
         return labels
 
@@ -262,7 +261,7 @@ def _demand_classes(num_classes: int, data: Dataset) -> None:
     found = data.palette.num_classes
     if found != num_classes:
         raise DataError(f"{data.name}: {found} classes (expected the network's {num_classes})."
-                        " Choose the data it was trained for, or --classes and --ignore as then")  # fmt: skip
+                        " Choose the data it was trained for, or --classes, --ignore, --one-class as then")  # fmt: skip
 
 
 def _compare_names(palette: Palette, data: Dataset) -> None:

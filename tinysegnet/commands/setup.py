@@ -11,9 +11,9 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from .. import backend
-from ..models import build
-from ..ops import softmax_cross_entropy_backward, softmax_cross_entropy_forward
-from ..optim import SGD
+from ..models import Network, build
+from ..ops import cross_entropy_for
+from ..optim import SGD, Adam
 from ..runs import environment
 
 __all__ = ["Doctor", "Warmup"]
@@ -62,10 +62,21 @@ class Warmup:
 
 
 def warm_up() -> None:
-    """One training step and one prediction of a small network: touches every kernel that training uses."""
-    model = build("tiny", width=1 / 16)
-    images, labels = np.zeros((2, 20, 28, 3), np.float32), np.zeros((2, 20, 28), np.uint8)
-    _, cache = softmax_cross_entropy_forward(model.forward(images, training=True), labels)
-    model.backward(softmax_cross_entropy_backward(1.0, cache), input_gradient=False)
-    SGD(model, learning_rate=0.1).step()
+    """Training steps and a prediction of networks that together use every kernel: `tiny` at its width, for the ways of
+    convolution are chosen by that, and a few small ones.
+    """
+    _train_and_predict(build("tiny"), (96, 128))
+    for name, channels in (("bayesian-basic", 11), ("basic-single-channel-decoder", 11), ("fcn-basic", 11),
+                           ("bilinear-interpolation", 11), ("article", 1)):  # fmt: skip
+        _train_and_predict(build(name, channels, width=1 / 8), (20, 28))
+
+
+def _train_and_predict(model: Network, size: tuple[int, int]) -> None:
+    images, labels = np.zeros((2, *size, 3), np.float32), np.zeros((2, *size), np.uint8)
+    logits = model.forward(images, training=True)
+    forward, backward = cross_entropy_for(logits)
+    _, cache = forward(logits, labels)
+    model.backward(backward(1.0, cache), input_gradient=False)
+    for kind in (SGD, Adam):
+        kind(model, learning_rate=0.1).step()
     model.forward(images)

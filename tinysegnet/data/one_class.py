@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import SettingError
+from ..settings import convert
 from .palette import Palette
-from .sample import Dataset, Sample, demand_dataset
+from .sample import Dataset, Sample, demand_dataset, read_sample
 
 __all__ = ["OneClass"]
 
@@ -22,7 +23,7 @@ class OneClass:
 
     def __init__(self, data: Dataset, name: str) -> None:
         palette = demand_dataset(data).palette
-        known = [own.lower() for own in palette.names]
+        name, known = convert("one_class", name, str), [own.lower() for own in palette.names]
         if name.lower() not in known:
             raise SettingError(f"{data.name} has no class {name!r} (expected one of {', '.join(palette.names)})")
         k = known.index(name.lower())
@@ -38,5 +39,5 @@ class OneClass:
         return len(self.data)
 
     def __getitem__(self, index: int) -> Sample:
-        sample = self.data[index]
+        sample = read_sample(self.data, index)
         return Sample(sample.image, self._table[sample.labels], sample.name)

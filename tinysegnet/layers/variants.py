@@ -37,8 +37,8 @@ class LocalResponseNorm(Layer):
 class ConvTranspose2d(Layer):
     """Transposed convolution, the adjoint of a Conv2d: every input pixel spreads a kernel. Weight (K, K, out, in).
 
-    pool: the output has the size that it saw; without one, stride times the input's. bilinear: begin as bilinear
-    interpolation of each channel (FCN, Long et al. 2015, section 3.3) instead of at random.
+    pool: the output has the size that it saw; without one, stride times the input's. bilinear: begin with a bilinear
+    kernel for each channel (FCN, Long et al. 2015, section 3.3) instead of at random.
     """
 
     keeps = "input"
@@ -49,9 +49,11 @@ class ConvTranspose2d(Layer):
         super().__init__()
         self.stride, self.pool = stride, pool
         shape = (kernel_size, kernel_size, out_channels, in_channels)
-        fan_in = kernel_size * kernel_size * in_channels // stride**2  # the taps that meet in one output pixel
-        weight = he_normal(rng, shape, max(fan_in, 1), dtype)
-        self.params["weight"] = bilinear_weight(shape, stride, dtype) if bilinear and rng is not None else weight
+        fan_in = max(1, kernel_size * kernel_size * in_channels // stride**2)  # the taps that meet in one output pixel
+        begin_bilinear = bilinear and rng is not None
+        self.params["weight"] = (
+            bilinear_weight(shape, stride, dtype) if begin_bilinear else he_normal(rng, shape, fan_in, dtype)
+        )
         if bias:
             self.params["bias"] = np.zeros(out_channels, dtype)
 
@@ -76,9 +78,10 @@ class ConvTranspose2d(Layer):
 
 
 def bilinear_weight(shape: tuple[int, ...], stride: int, dtype: Any) -> np.ndarray:
-    """A weight (K, K, F, C) whose transposed convolution interpolates: channel c to channel c, constants to constants.
+    """A weight (K, K, F, C) whose transposed convolution smoothly enlarges channel c to channel c.
 
-    Along each axis a triangle; the taps that meet in one output pixel, every stride-th, sum to 1.
+    Along each axis a triangle; the taps that meet in one output pixel, every stride-th, sum to 1, so that constants
+    stay constants but at the border. K = 2 * stride interpolates bilinearly; a larger K smooths more.
     """
     K, _, F, C = shape
     triangle = 1 - np.abs(np.arange(K) - (K - 1) / 2) / ((K + 1) // 2)
@@ -186,6 +189,8 @@ class Tap(Layer):
 
     def _backward(self, dout, cache, input_gradient):
         dkept, self.dkept = self.dkept, None
+        if dkept is None:
+            raise StateError(f"{self.name}: the Add of this tap has not run backward yet")
         return dout + (dkept if self.through is None else self.through.backward(dkept))
 
     def forget(self):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import DataError
-from .auroc import auroc
+from .auroc import RankCounts
 from .bootstrap import bootstrap_intervals
 from .boundary import boundary_f1, boundary_f1_by_distance
 from .confusion import class_counts, confusion_matrix
@@ -17,7 +17,7 @@ __all__ = ["Collector"]
 
 
 class Collector:
-    """Adds up what the pictures of a data set say about its scores; 3 K numbers a picture are kept, and the doubts.
+    """Adds up what the pictures of a data set say about its scores; 3 K numbers a picture are kept.
 
     num_classes, ignore_label: as for `confusion_matrix`. boundary: compute the boundary scores of each picture too,
     which takes longer than anything else here.
@@ -28,8 +28,7 @@ class Collector:
         self.ignore_label, self.boundary = ignore_label, boundary
         self._counts: list[np.ndarray] = []
         self._boundary_scores: list[tuple[float, float]] = []
-        self._doubts: list[np.ndarray] = []
-        self._wrong: list[np.ndarray] = []
+        self._doubts: RankCounts | None = None
 
     def add(self, labels: np.ndarray, predictions: np.ndarray, doubt: np.ndarray | None = None) -> None:
         """One picture, (H, W) integers each; doubt (H, W), if the predictions come with one. Raises DataError and
@@ -43,8 +42,8 @@ class Collector:
             self._boundary_scores.append((boundary_f1(*arguments), boundary_f1_by_distance(*arguments)))
         if doubt is not None:
             counted = np.ones(labels.shape, bool) if self.ignore_label is None else labels != self.ignore_label
-            self._doubts.append(doubt[counted])
-            self._wrong.append(labels[counted] != predictions[counted])
+            self._doubts = self._doubts or RankCounts()
+            self._doubts.add(doubt[counted], labels[counted] != predictions[counted])
 
     def scores(self, names: Sequence[str] | None = None, *, rng: np.random.Generator | None = None) -> Scores:
         """Scores of all pictures so far; names: of the classes. rng: draws the pictures for the intervals.
@@ -57,7 +56,7 @@ class Collector:
         intervals = None if rng is None else bootstrap_intervals(np.stack(self._counts), means, rng=rng)
         averages = {name: _mean(values) for name, values in means.items()}
         if self._doubts:
-            averages["doubt_AUROC"] = auroc(np.concatenate(self._doubts), np.concatenate(self._wrong))
+            averages["doubt_AUROC"] = self._doubts.auroc()
         return Scores.from_confusion(self.matrix, names, **averages, intervals=intervals)
 
     def _means(self) -> dict[str, np.ndarray]:

@@ -73,8 +73,9 @@ class Decoder:
             line.stage(f"encoder{number}", (self.channels,), 7, bias=True, relu=True)
             pools.append(line.add(f"encoder{number}.pool", MaxPool2d()))
             if self.add and number < STAGES:
-                reduction = line.unplaced_convolution(num_classes, 1) if self.reduce else None
-                taps[number] = line.add(f"encoder{number}.tap", Tap(reduction))
+                reduction = line.branch_convolution(num_classes, 1) if self.reduce else None
+                name = f"score{number}" if self.reduce else f"encoder{number}.tap"
+                taps[number] = line.add(name, Tap(reduction))
         if self.reduce:
             line.convolution("classifier", num_classes, 1)
         for number in range(STAGES, 0, -1):
@@ -146,8 +147,9 @@ def fcn_basic() -> Decoder:
                        |           '- 1x1 ----------------------> +  transposed
                        '- 1x1 --------------------------------------> +  transposed
 
-    Transposed convolutions begin as bilinear interpolation, and have neither bias nor batch norm, as in FCN. 645,312
-    numbers in kernels at 11 classes: the paper's 0.65 M.
+    Transposed convolutions begin with FCN's bilinear kernel, which at 8x8 and stride 2 is twice as wide as
+    interpolation needs: it smooths, and fades over three pixels at the border. They have neither bias nor batch norm,
+    as in FCN. 645,312 numbers in kernels at 11 classes: the paper's 0.65 M.
     """
     return Decoder("transposed", reduce=True, add=True)
 

@@ -21,8 +21,8 @@ def fold_batchnorm(model: Network) -> Network:
     """A new network that says the same without its batch norms: fewer numbers, nothing to normalise.
 
     It works at the statistics that `model` has now. Its convolutions have biases and keep their names, it is saved and
-    loaded as any other, and built anew by `build(..., folded=True)`. A batch norm without a convolution right before it
-    stays.
+    loaded as any other, and built anew by `build(..., folded=True)`. A batch norm without a Conv2d right before it,
+    such as after a DepthwiseConv2d, stays.
     """
     layers = copy.deepcopy(model.layers)  # pools and unpools stay each other's
     for layer in layers.values():

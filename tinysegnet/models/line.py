@@ -61,10 +61,10 @@ class Line:
 
     def convolution(self, name: str, channels: int, kernel_size: int, *, bias: bool = True) -> None:
         """A convolution to so many channels."""
-        self.add(name, self.unplaced_convolution(channels, kernel_size, bias=bias))
+        self.add(name, self.branch_convolution(channels, kernel_size, bias=bias))
         self.channels = channels
 
-    def unplaced_convolution(self, channels: int, kernel_size: int, *, bias: bool = True) -> Conv2d:
+    def branch_convolution(self, channels: int, kernel_size: int, *, bias: bool = True) -> Conv2d:
         """A convolution of what comes out of the last layer, for a branch."""
         numbers = {"rng": self.source.rng, "dtype": self.source.dtype}
         return Conv2d(self.channels, channels, kernel_size, bias=bias, **numbers)

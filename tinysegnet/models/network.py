@@ -30,7 +30,7 @@ class Network:
         self.steps = list(_fuse(list(layers.values())))
 
     def forward(self, x: np.ndarray, *, training: bool = False, sample: bool = False) -> np.ndarray:
-        """x (N, H, W, 3), RGB in 0..255, any H and W -> logits (N, H, W, num_classes).
+        """x (N, H, W, 3), RGB in 0..255, any H and W -> logits (N, H, W, num_classes), or (N, H, W, 1) for two classes.
 
         training: batch statistics are used and updated, and everything backward needs is kept. sample: dropout stays
         on, as in training. Raises ShapeError for arrays that are no pictures, and for sizes that the network cannot do.
@@ -69,16 +69,15 @@ class Network:
     def samples(self, x: np.ndarray, count: int) -> Iterator[np.ndarray]:
         """Logits of `count` forward passes with dropout on, each another network (Kendall et al. 2015, section 3).
 
-        What comes before the first dropout is the same in all of them and computed once. Raises SettingError if there
-        is no dropout.
+        What comes before the first dropout is the same in all of them and computed once; do nothing else with the
+        network before the last one. Raises SettingError if there is no dropout.
         """
         self.demand_dropout()
         self._demand_pictures(x)
         layers = list(self.layers.values())
         first = next(i for i, layer in enumerate(layers) if isinstance(layer, Dropout))
         x = self._infer(layers[:first], x)
-        for _ in range(count):
-            yield self._infer(layers[first:], x, sample=True)
+        return (self._infer(layers[first:], x, sample=True) for _ in range(count))
 
     def demand_dropout(self) -> None:
         """Raise SettingError for a network without dropout."""
@@ -122,7 +121,12 @@ class Network:
         dout: Any = dlogits
         for step in reversed(self.steps[first + 1 :]):
             dout = step.backward(dout)
-        return self.steps[first].backward(dout, input_gradient=input_gradient)
+        dx = self.steps[first].backward(dout, input_gradient=input_gradient)
+        for step in self.steps[:first]:
+            step.forget()  # a tap may have been left a gradient
+        for name in self.frozen:
+            self.layers[name].grads.clear()
+        return dx
 
     def _demand_pictures(self, x: Any) -> None:
         self._demand_floats("pictures (N, H, W, 3)", x)

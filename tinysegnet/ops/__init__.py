@@ -26,7 +26,6 @@ from .conv import conv2d_backward, conv2d_forward, conv2d_inference
 from .conv_transpose import (
     conv_transpose2d_backward,
     conv_transpose2d_forward,
-    conv_transpose2d_inference,
     conv_transpose2d_output_size,
 )
 from .depthwise import depthwise_conv2d_backward, depthwise_conv2d_forward
@@ -60,7 +59,6 @@ __all__ = [
     "conv2d_output_size",
     "conv_transpose2d_backward",
     "conv_transpose2d_forward",
-    "conv_transpose2d_inference",
     "conv_transpose2d_output_size",
     "cross_entropy_for",
     "depthwise_conv2d_backward",

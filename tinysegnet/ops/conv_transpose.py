@@ -31,7 +31,7 @@ from . import conv
 from .arguments import pair, require_dout
 from .windows import conv2d_output_size, crop, pad, place, require_kernel, shifted
 
-__all__ = ["conv_transpose2d_backward", "conv_transpose2d_forward", "conv_transpose2d_inference",
+__all__ = ["conv_transpose2d_backward", "conv_transpose2d_forward",
            "conv_transpose2d_output_size"]  # fmt: skip
 
 
@@ -108,21 +108,6 @@ def conv_transpose2d_backward_numpy(dout, cache, *, input_gradient=True):
     return dx, dweight, dout.sum((0, 1, 2)) if has_bias else None
 
 
-def conv_transpose2d_inference_numpy(x, weight, bias=None, *, scale=None, stride=1, padding="same", output_size=None,
-                                     relu=False):  # fmt: skip
-    """out of `conv_transpose2d_forward` with each feature's weights * scale, through a ReLU if wanted, and no cache.
-
-    scale: (F,), None for 1.
-    """
-    weight, settings = _scaled(weight, scale), {"stride": stride, "padding": padding, "output_size": output_size}
-    out, _ = conv_transpose2d_forward_numpy(x, weight, bias, **settings)
-    return np.where(out <= 0, 0, out) if relu else out
-
-
-def _scaled(weight, scale):
-    return weight if scale is None else weight * scale[:, None]
-
-
 # --- numba -----------------------------------------------------------------------------------------------------------
 
 
@@ -144,14 +129,5 @@ def conv_transpose2d_backward_numba(dout, cache, *, input_gradient=True):
     return dx, dweight, conv.sum_pixels(dout) if has_bias else None
 
 
-def conv_transpose2d_inference_numba(x, weight, bias=None, *, scale=None, stride=1, padding="same", output_size=None,
-                                     relu=False):  # fmt: skip
-    """ReLU while the pixels are in the cache."""
-    stride, pads, out_shape = _check(x, weight, bias, stride, padding, output_size)
-    weight = np.ascontiguousarray(_scaled(weight, scale))
-    return conv.input_gradient(x, weight, out_shape, stride, pads, bias=bias, relu=relu)
-
-
 conv_transpose2d_forward = fastest(conv_transpose2d_forward_numba, conv_transpose2d_forward_numpy)
 conv_transpose2d_backward = fastest(conv_transpose2d_backward_numba, conv_transpose2d_backward_numpy)
-conv_transpose2d_inference = fastest(conv_transpose2d_inference_numba, conv_transpose2d_inference_numpy)
