@@ -59,3 +59,21 @@ def test_every_model(tmp_path):
     for _ in range(2):
         table = run([*script, "--out", "table", "tiny", "article-road"], tmp_path)
     assert [line.split()[0] for line in table.splitlines()] == ["model", "tiny", "article-road"]
+
+
+def test_show_doubt(tmp_path):
+    trained = [
+        sys.executable,
+        "-m",
+        "tinysegnet",
+        "train",
+        "--model",
+        "bayesian-basic",
+        "--width",
+        "0.1",
+        "--limit",
+        "2",
+    ]
+    run([*trained, "--epochs", "1", "--name", "b"], tmp_path)
+    run([sys.executable, str(EXAMPLES / "show_doubt.py"), "runs/b/last.safetensors", "--samples", "2"], tmp_path)
+    assert (tmp_path / "doubt.png").stat().st_size > 10_000

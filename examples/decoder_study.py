@@ -1,0 +1,217 @@
+"""The SegNet paper's comparison of decoders (Table 1), repeated small: python examples/decoder_study.py CAMVID
+
+Eight decoders and two that the paper only mentions, each on the same encoder, with the same budget, recipe and seeds:
+CamVid's train pictures at a quarter of their size, networks of half the width, scores on all val pictures at 360x480.
+All with median-frequency class weights; three of them with natural ones, too. Each run is a line of OUT/runs.csv; a run
+that stands there is not done again, and one that was stopped goes on where it was. The table (OUT/table.md) and the
+picture (OUT/decoders.png) are made of the lines that are there; `--draw` makes only them.
+"""
+
+import argparse
+import csv
+import dataclasses
+import time
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+
+import tinysegnet as ts
+from tinysegnet.data import InMemory, open_dataset
+from tinysegnet.runs import RunFolder, environment
+from tinysegnet.viz.figures import LIGHT, new_figure, save_figure, style_axes
+
+# name: what the paper reports on CamVid's test set (233 pictures): with median-frequency weights, then with natural
+# ones; G, C, mIoU, BF each, in per cent. None: mentioned without figures ("performed quite poorly").
+PAPER = {
+    "bilinear-interpolation": ((77.9, 61.1, 43.3, 20.83), (82.7, 52.5, 43.8, 23.08)),
+    "basic": ((82.7, 62.0, 47.7, 35.78), (84.0, 54.6, 46.3, 36.67)),
+    "basic-encoder-addition": ((83.4, 63.6, 48.5, 35.92), (84.2, 56.5, 47.7, 36.27)),
+    "basic-single-channel-decoder": ((81.2, 60.7, 46.1, 31.62), (83.5, 53.9, 45.2, 32.45)),
+    "fcn-basic": ((81.7, 62.4, 47.3, 38.11), (83.9, 55.6, 45.0, 37.33)),
+    "fcn-basic-no-addition": ((80.5, 58.6, 44.1, 31.96), (82.3, 53.9, 44.2, 29.43)),
+    "fcn-basic-no-dim-reduction": ((84.1, 63.4, 50.1, 37.37), (83.5, 57.3, 47.0, 37.13)),
+    "fcn-basic-no-addition-no-dim-reduction": ((80.5, 61.6, 45.9, 30.47), (83.7, 54.8, 45.5, 33.17)),
+    "replication": (None, None),
+    "fixed-index": (None, None),
+}
+NATURAL = ("basic", "bilinear-interpolation", "fcn-basic")
+WEIGHTS = {"median frequency": "median_frequency", "natural": "none"}
+SCORES = ("G", "C", "mIoU", "BF")
+COLUMNS = ("decoder", "weights", "seed", "parameters", "crossing_bytes", "milliseconds", *SCORES, "epochs", "seconds",
+           "version", "processor")  # fmt: skip
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("camvid", nargs="?", help="the folder of CamVid; not needed with --draw")
+parser.add_argument("--epochs", type=int, default=40)
+parser.add_argument("--seeds", type=int, default=2)
+parser.add_argument("--width", type=float, default=0.5)
+parser.add_argument("--size", type=int, nargs=2, default=(90, 120))
+parser.add_argument("--limit", type=int, help="use only so many pictures of each split")
+parser.add_argument("--out", type=Path, default=Path("examples/results"), help="for the CSV, the table, the picture")
+parser.add_argument("--runs", type=Path, default=Path("runs/decoder-study"), help="for what each run leaves")
+parser.add_argument("--draw", action="store_true", help="only the table and the picture, of the runs that are done")
+arguments = parser.parse_args()
+if arguments.camvid is None and not arguments.draw:
+    parser.error("CAMVID is missing: the folder with its train and val pictures")
+
+
+def jobs():
+    """(decoder, weights, seed): all decoders once before the next seed, so that an early end leaves a whole round."""
+    for seed in range(arguments.seeds):
+        yield from ((name, "median frequency", seed) for name in PAPER)
+        yield from ((name, "natural", seed) for name in NATURAL)
+
+
+def run(name, weights, seed, data):
+    """Train and score one network: -> a line."""
+    recipe = ts.Recipe(
+        epochs=arguments.epochs, batch_size=4, size=tuple(arguments.size), optimizer="sgd", learning_rate=0.1,
+        weight_decay=5e-4, class_weights=WEIGHTS[weights], validate_every=arguments.epochs, seed=seed,
+    )  # fmt: skip
+    model = ts.build(name, seed=seed, width=arguments.width)
+    path = arguments.runs / f"{name}-{weights.replace(' ', '-')}-{seed}"
+    if (path / "last.safetensors").exists():
+        folder = RunFolder.resume(path)
+    else:
+        config = {"model": name, "data": "CamVid", "width": arguments.width, **dataclasses.asdict(recipe)}
+        folder = RunFolder(path, config, data["train"].palette)
+    result = ts.fit(model, data["train"], None, recipe=recipe, run=folder)
+    scores = ts.evaluate(model, data["val"], size=recipe.size, boundary=True)
+    where = environment()
+    return {
+        "decoder": name,
+        "weights": weights,
+        "seed": seed,
+        "parameters": model.num_parameters,
+        "crossing_bytes": model.summary(recipe.size).total("crossing"),
+        "milliseconds": f"{milliseconds(model, recipe.size):.2f}",
+        **{score: f"{100 * getattr(scores, score):.2f}" for score in SCORES},
+        "epochs": recipe.epochs,
+        "seconds": f"{result.seconds:.0f}",
+        "version": ts.__version__,
+        "processor": where.get("processor", ""),
+    }
+
+
+def milliseconds(model, size):
+    """Of one picture at the working size, in use: the median of 50."""
+    x = np.zeros((1, *size, 3), np.float32)
+    times = []
+    for _ in range(50):
+        began = time.perf_counter()
+        model.forward(x)
+        times.append(time.perf_counter() - began)
+    return 1000 * float(np.median(times))
+
+
+def read(path):
+    return list(csv.DictReader(path.open(encoding="utf-8"))) if path.exists() else []
+
+
+def write(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def train_all(path):
+    """Every job that has no line yet."""
+    rows = read(path)
+    done = {(row["decoder"], row["weights"], int(row["seed"])) for row in rows}
+    data = {split: InMemory(open_dataset(arguments.camvid, split), limit=arguments.limit) for split in ("train", "val")}
+    for job in jobs():
+        if job not in done:
+            print("training", *job, flush=True)
+            rows.append(run(*job, data))
+            write(path, rows)
+
+
+def values(rows, decoder, weights, score):
+    """One for each seed."""
+    return [float(row[score]) for row in rows if (row["decoder"], row["weights"]) == (decoder, weights)]
+
+
+def spread(rows, score):
+    """The largest difference between two seeds of one network: what is smaller is a tie."""
+    found = [values(rows, name, weights, score) for name in PAPER for weights in WEIGHTS]
+    return max((max(v) - min(v) for v in found if len(v) > 1), default=float("nan"))
+
+
+def table(rows):
+    """Markdown: ours (mean of the seeds) and, in brackets, the paper's."""
+    lines = ["| decoder | weights | parameters | crossing | ms | G | C | mIoU | BF |", "|---" * 9 + "|"]
+    for weights in WEIGHTS:
+        for name, published in PAPER.items():
+            own = [row for row in rows if (row["decoder"], row["weights"]) == (name, weights)]
+            if not own:
+                continue
+            theirs = published[list(WEIGHTS).index(weights)]
+            cells = [f"{mean(values(rows, name, weights, score)):.1f}" + (f" ({theirs[i]:.1f})" if theirs else "")
+                     for i, score in enumerate(SCORES)]  # fmt: skip
+            fastest = min(float(row["milliseconds"]) for row in own)
+            crossing = f"{int(own[0]['crossing_bytes']) / 1e3:.0f} kB"
+            cells = [name, weights, f"{int(own[0]['parameters']):,}", crossing, f"{fastest:.1f}", *cells]
+            lines.append(f"| {' | '.join(cells)} |")
+    spreads = ", ".join(f"{score} {spread(rows, score):.1f}" for score in SCORES)
+    ties = f"Two seeds of one network differ by up to: {spreads}. Smaller differences are ties."
+    return "\n".join([*lines, "", ties, "", *claims(rows)])
+
+
+def claims(rows):
+    """What the paper concludes from its table, and what this one says."""
+    said = [
+        ("bilinear interpolation loses to the next worst", "bilinear-interpolation", "fcn-basic-no-addition", -1),
+        ("indices beat bilinear interpolation", "basic", "bilinear-interpolation", 1),
+        ("indices beat replication", "basic", "replication", 1),
+        ("indices beat a fixed corner", "basic", "fixed-index", 1),
+        ("adding the encoder's maps to SegNet-Basic helps", "basic-encoder-addition", "basic", 1),
+        ("a single-channel decoder loses some", "basic-single-channel-decoder", "basic", -1),
+        ("FCN-Basic is about as good as SegNet-Basic", "fcn-basic", "basic", 0),
+        ("without the addition FCN-Basic loses", "fcn-basic-no-addition", "fcn-basic", -1),
+        ("all 64 maps make FCN-Basic better", "fcn-basic-no-dim-reduction", "fcn-basic", 1),
+    ]
+    lines = ["| the paper (mIoU, BF) | difference here in mIoU | in BF | |", "|---|---|---|---|"]
+    for text, one, other, sign in said:
+        found = [(score, values(rows, one, "median frequency", score), values(rows, other, "median frequency", score))
+                 for score in ("mIoU", "BF")]  # fmt: skip
+        if all(a and b for _, a, b in found):
+            differences = [mean(a) - mean(b) for _, a, b in found]
+            signs = [0 if abs(d) < spread(rows, score) else (1 if d > 0 else -1)
+                     for d, (score, _, _) in zip(differences, found, strict=True)]  # fmt: skip
+            verdict = "holds" if signs[0] == sign else ("tie" if signs[0] == 0 else "does not hold")
+            lines.append(f"| {text} | {differences[0]:+.1f} | {differences[1]:+.1f} | {verdict} |")
+    return lines
+
+
+def picture(rows):
+    """mIoU and BF: a dot a seed, the paper's figure hollow."""
+    figure = new_figure(11, 5.6, LIGHT)
+    names = list(PAPER)
+    for column, score in enumerate(("mIoU", "BF")):
+        axes = figure.add_axes((0.29 + 0.36 * column, 0.1, 0.33, 0.74))
+        style_axes(
+            axes, LIGHT, f"{score}, per cent", "median-frequency weights; filled: here, a seed each; hollow: paper"
+        )
+        axes.grid(axis="x", color=LIGHT.grid, linewidth=0.8)
+        for i, name in enumerate(names):
+            ours = values(rows, name, "median frequency", score)
+            axes.plot(ours, [i] * len(ours), "o", color=LIGHT.mIoU, markersize=7, alpha=0.8, markeredgewidth=0)
+            if PAPER[name][0]:
+                theirs = PAPER[name][0][SCORES.index(score)]
+                axes.plot(theirs, i, "o", markerfacecolor="none", markeredgecolor=LIGHT.muted, markersize=7)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_yticks(range(len(names)), names if column == 0 else [""] * len(names))
+    return figure
+
+
+lines_path = arguments.out / "runs.csv"
+if not arguments.draw:
+    train_all(lines_path)
+finished = read(lines_path)
+arguments.out.mkdir(parents=True, exist_ok=True)
+(arguments.out / "table.md").write_text(table(finished) + "\n", encoding="utf-8")
+save_figure(picture(finished), arguments.out / "decoders.png")
+print(table(finished))
