@@ -21,7 +21,7 @@ def pair(name):
     rng = np.random.default_rng(5)
     for array in (array for _, array in (*model.named_parameters(), *model.named_buffers())):
         array += 0.2 * rng.random(array.shape)
-    twin = torch_segnet.SegNet(name, 11, 1 / 8).double()
+    twin = torch_segnet.SegNet(name, 11, 1 / 8, normalize=name == "basic").double()
     torch_segnet.load(twin, model.state())
     return model, twin
 
