@@ -10,7 +10,7 @@ train: $(READY)
 	$(BIN)/tinysegnet train
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2
 
 # The long forms of what `make test` does in short: 200 kills, 10,000 mutants of each kind, 2,000 steps. With figures.
 torture: $(READY)

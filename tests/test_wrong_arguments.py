@@ -170,7 +170,9 @@ def test_what_is_no_recipe(model):
 
 
 @pytest.mark.parametrize(
-    "wrong", [None, [[0]], "x.png", Image.new("RGB", (4, 4)), np.zeros((0, 4, 3), np.uint8)], ids=repr
+    "wrong",
+    [None, [[0]], "x.png", Image.new("RGB", (4, 4)), np.zeros((0, 4, 3), np.uint8)],
+    ids=["None", "a list", "a name", "a Pillow image", "an empty array"],
 )
 def test_what_is_no_picture(model, wrong):
     with pytest.raises(ShapeError, match="predict needs a picture"):
