@@ -10,12 +10,13 @@ import zipfile
 import numpy as np
 import pytest
 import safetensors.numpy
-from measures import MB, Cost, measured
+from measures import Cost
 from weight_samples import (
     LITTLE,
     PROGRAMS,
     TOUCH,
     Stored,
+    attempt,
     described,
     dump,
     legacy,
@@ -25,9 +26,6 @@ from weight_samples import (
     zip_file,
     zipped,
 )
-
-from tinysegnet.errors import CheckpointError
-from tinysegnet.weightfiles import read_arrays
 
 MUTANTS = int(os.environ.get("TINYSEGNET_MUTANTS", "150"))  # of each kind; 10000 for the long form
 ROW = {"100": np.arange(6, dtype=np.float32).tobytes()}
@@ -45,24 +43,6 @@ def canary(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def total():
     return Cost()
-
-
-def attempt(data, total, path="x.pth"):
-    """-> the arrays, or the one line that refused them, in a second and little memory."""
-    with open(path, "wb") as file:
-        file.write(data)
-    with measured(total) as cost:
-        try:
-            found = read_arrays(path)
-        except CheckpointError as error:
-            found = str(error)
-    assert cost.seconds < 1
-    assert cost.growth < 50 * MB
-    if isinstance(found, str):
-        assert found.startswith(f"{path}: ")
-        assert found.isprintable()
-        assert len(found) < 500
-    return found
 
 
 def test_the_canary_would_sing(monkeypatch):

@@ -4,15 +4,17 @@ import io
 import os
 import random
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
-from measures import MB, Cost, measured
+import weight_samples
+from measures import Cost
 
-from tinysegnet.errors import CheckpointError
 from tinysegnet.weightfiles import read_arrays
 
 h5py = pytest.importorskip("h5py", reason='h5py is not installed (pip install "tinysegnet[pretrained]")')
+attempt = partial(weight_samples.attempt, path="x.h5")
 
 MUTANTS = int(os.environ.get("TINYSEGNET_MUTANTS", "150"))  # 10000 for the long form
 ROW = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -23,24 +25,6 @@ def build(fill, **settings):
     with h5py.File(stream, "w", **settings) as file:
         fill(file)
     return stream.getvalue()
-
-
-def attempt(data, total=None, path="x.h5"):
-    """-> the arrays, or the line that refused them; in a second and little memory."""
-    with open(path, "wb") as file:
-        file.write(data)
-    with measured(total or Cost()) as cost:
-        try:
-            found = read_arrays(path)
-        except CheckpointError as error:
-            found = str(error)
-    assert cost.seconds < 1
-    assert cost.growth < 50 * MB
-    if isinstance(found, str):
-        assert found.startswith(f"{path}: ")
-        assert found.isprintable()
-        assert len(found) < 500
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,11 @@ import zipfile
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+from measures import MB, Cost, measured
 
+from tinysegnet.errors import CheckpointError
 from tinysegnet.models.segnet import vgg16
+from tinysegnet.weightfiles import read_arrays
 
 KINDS = {
     "f8": "Double",
@@ -315,3 +318,21 @@ PROGRAMS = {  # pickles to stand in for {name: tensor}, and what the line says
               "b": tensor(Stored("100", 3, Name("torch", "DoubleStorage")), 0, (3,), (1,))}), "two sizes or types",
     ),
 }  # fmt: skip
+
+
+def attempt(data, total=None, path="x.pth"):
+    """-> the arrays, or the one line that refused them, in a second and little memory."""
+    with open(path, "wb") as file:
+        file.write(data)
+    with measured(total or Cost()) as cost:
+        try:
+            found = read_arrays(path)
+        except CheckpointError as error:
+            found = str(error)
+    assert cost.seconds < 1
+    assert cost.growth < 50 * MB
+    if isinstance(found, str):
+        assert found.startswith(f"{path}: ")
+        assert found.isprintable()
+        assert len(found) < 500
+    return found

@@ -77,10 +77,16 @@ class SegNet(nn.Module):
             size = x.shape[2:]
             x, indices = F.max_pool2d(x, 2, 2, ceil_mode=True, return_indices=True)
             crossing.append((indices, size))
+            x = self.drop(f"encoder{i}", x)
         for i in range(self.stages, 0, -1):
             indices, size = crossing.pop()
             x = getattr(self, f"decoder{i}")(F.max_unpool2d(x, indices, 2, 2, output_size=size))
+            x = self.drop(f"decoder{i}", x)
         return self.classifier(x).permute(0, 2, 3, 1)
+
+    def drop(self, stage, x):
+        """What dropout leaves behind a stage: here all."""
+        return x
 
 
 def load(twin: SegNet, state: dict[str, np.ndarray]) -> None:

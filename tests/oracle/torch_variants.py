@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch_segnet import DOWN, KERNEL, UP, Stage
+from torch_segnet import SegNet, Stage
 
 FCN = ["fcn-basic", "fcn-basic-no-addition", "fcn-basic-no-dim-reduction", "fcn-basic-no-addition-no-dim-reduction"]
 
@@ -97,42 +97,23 @@ DROPS = {  # after these stages: the authors' model files
 }
 
 
-class Bayesian(nn.Module):
-    def __init__(self, name: str, classes: int, width: float):
-        super().__init__()
-        self.kind = kind = name.removeprefix("bayesian-")
-        kernel, last = KERNEL[kind]
-        before, self.count = 3, len(DOWN[kind])
-        for i, widths in enumerate(DOWN[kind], start=1):
-            self.add_module(f"encoder{i}", Stage(before, scaled(widths, width), kernel, relu=True, bias=True))
-            before = scaled(widths, width)[-1]
-        for i, widths in zip(range(self.count, 0, -1), UP[kind], strict=True):
-            stage = Stage(before, scaled(widths, width), kernel, relu=kind != "basic", bias=True)
-            self.add_module(f"decoder{i}", stage)
-            before = scaled(widths, width)[-1]
-        self.classifier = nn.Conv2d(before, classes, last, padding=last // 2)
+class Bayesian(SegNet):
+    """The plain network with dropout of one half. masks: makes (N, H, W, C) booleans of a shape; None: no dropout."""
 
-    def drop(self, stage, x, masks):
-        """masks: makes one (N, H, W, C) of booleans of a shape; None: no dropout."""
-        if masks is None or stage not in DROPS[self.kind]:
+    def __init__(self, name: str, classes: int, width: float):
+        kind = name.removeprefix("bayesian-")
+        super().__init__(kind, classes, width, normalize=kind == "basic")
+        self.kind, self.masks = kind, None
+
+    def drop(self, stage, x):
+        if self.masks is None or stage not in DROPS[self.kind]:
             return x
-        kept = torch.tensor(masks(tuple(x.permute(0, 2, 3, 1).shape))).permute(0, 3, 1, 2)
+        kept = torch.tensor(self.masks(tuple(x.permute(0, 2, 3, 1).shape))).permute(0, 3, 1, 2)
         return x * kept / 0.5
 
     def forward(self, x, masks=None):
-        x = normalized(x) if self.kind == "basic" else ((x - 127.5) / 64).permute(0, 3, 1, 2)
-        crossing = []
-        for i in range(1, self.count + 1):
-            x = getattr(self, f"encoder{i}")(x)
-            size = x.shape[2:]
-            x, indices = F.max_pool2d(x, 2, 2, ceil_mode=True, return_indices=True)
-            crossing.append((indices, size))
-            x = self.drop(f"encoder{i}", x, masks)
-        for i in range(self.count, 0, -1):
-            indices, size = crossing.pop()
-            x = getattr(self, f"decoder{i}")(F.max_unpool2d(x, indices, 2, 2, output_size=size))
-            x = self.drop(f"decoder{i}", x, masks)
-        return self.classifier(x).permute(0, 2, 3, 1)
+        self.masks = masks
+        return super().forward(x)
 
 
 class Article(nn.Module):
