@@ -70,8 +70,9 @@ class ConvTranspose2d(Layer):
         return dx
 
     def output_shape(self, input_shape):
-        N, H, W, _ = input_shape
-        return N, H * self.stride, W * self.stride, self.params["weight"].shape[2]
+        N, *size, _ = input_shape
+        K, _, features, _ = self.params["weight"].shape
+        return (N, *ops.conv_transpose2d_output_size(size, K, stride=self.stride), features)
 
     def multiply_adds(self, input_shape):
         return int(np.prod(input_shape[:3])) * self.params["weight"].size

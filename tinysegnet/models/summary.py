@@ -33,12 +33,15 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """The rows and their totals; `print` shows a table. All memory in bytes, for one batch."""
+    """The rows and their totals; `print` shows a table. All memory in bytes, for one batch. kernels: the numbers in the
+    convolutions' weights, which papers count.
+    """
 
     model: str
     input_shape: tuple[int, ...]
     itemsize: int
     rows: tuple[LayerRow, ...]
+    kernels: int
 
     def total(self, column: str) -> int:
         """Sum of a column of the rows: "parameters", "kept", "indices", "multiply_adds"."""
@@ -60,6 +63,7 @@ class Summary:
             "model": self.model,
             "input_shape": self.input_shape,
             "parameters": self.total("parameters"),
+            "kernel_parameters": self.kernels,
             "activation_bytes": self.total("kept"),
             "index_bytes": self.total("indices"),
             "crossing_bytes": self.total("crossing"),
@@ -82,7 +86,7 @@ class Summary:
     def _totals(self) -> list[str]:
         parameters, indices = self.total("parameters"), self.total("indices")
         return [
-            f"parameters       {parameters:,} ({_size(parameters * self.itemsize)})",
+            f"parameters       {parameters:,} ({_size(parameters * self.itemsize)}), {self.kernels:,} in kernels",
             f"activations      {_size(self.total('kept'))} kept for backward",
             f"pool indices     {_size(indices)} at 2 bits a 2x2 window; as PyTorch's int64 {_size(32 * indices)}",
             f"crossing         {_size(self.total('crossing')) or 'nothing'} from the encoder to the decoder",
@@ -128,7 +132,8 @@ def summarize(network: Network, size: tuple[int, int], batch_size: int) -> Summa
             _crossing(layer, before, itemsize, indices if layer in used else 0), layer.multiply_adds(before),
         ))  # fmt: skip
         array = ahead
-    return Summary(str(network.config["name"]), input_shape, itemsize, tuple(rows))
+    kernels = sum(array.size for name, array in network.named_parameters() if name.endswith(".weight"))
+    return Summary(str(network.config["name"]), input_shape, itemsize, tuple(rows), kernels)
 
 
 def _crossing(layer: Layer, shape: tuple[int, ...], itemsize: int, indices: int) -> int:
