@@ -51,6 +51,17 @@ def test_wrong_pictures_are_refused(model):
             ts.predict(model, wrong)
 
 
+def test_a_mirrored_prediction_does_not_care_which_way_the_picture_is(model):
+    image = np.random.default_rng(0).integers(0, 256, (21, 27, 3)).astype(np.uint8)
+    logits = predict_logits(model, image, mirror=True)
+    mirrored = predict_logits(model, image[:, ::-1], mirror=True)[:, ::-1]
+    np.testing.assert_allclose(logits, mirrored, atol=1e-5)
+    assert np.abs(logits - predict_logits(model, image)).max() > 0.01
+    alone = predict_logits(model, image[:, ::-1])[:, ::-1]
+    np.testing.assert_allclose(logits, (predict_logits(model, image) + alone) / 2, atol=1e-5)
+    np.testing.assert_array_equal(ts.predict(model, image, mirror=True), logits.argmax(-1))
+
+
 def test_prediction_leaves_the_network_as_it_was(model):
     before = {name: array.copy() for name, array in model.state().items()}
     ts.predict(model, np.zeros((20, 28, 3), np.uint8))

@@ -91,6 +91,21 @@ def test_the_scale_changes_the_working_size(checkpoint, mixed, tmp_path):
     np.testing.assert_array_equal(read_labels(tmp_path / "p4_labels.png"), expected)
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize(("choice", "mirror"), [([], None), (["--mirror", "yes"], True), (["--mirror", "no"], False)])
+def test_the_mirror_image_is_asked_as_in_training_unless_told_otherwise(recorded, choice, mirror, tmp_path):
+    model = ts.build("tiny", width=1 / 8)
+    save(tmp_path / "net.safetensors", model, training={"size": [24, 32], "mirror": recorded})
+    image = RNG.integers(0, 256, (24, 32, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / "p.png")
+    assert (
+        main(["predict", str(tmp_path / "net.safetensors"), str(tmp_path / "p.png"), "--out", str(tmp_path), *choice])
+        == 0
+    )
+    expected = ts.predict(model, image, mirror=recorded if mirror is None else mirror)
+    np.testing.assert_array_equal(read_labels(tmp_path / "p_labels.png"), expected)
+
+
 def test_a_picture_too_large_for_the_network_names_a_scale_that_fits(checkpoint, mixed, tmp_path, capsys):
     command = ["predict", str(checkpoint), str(mixed / "p4.jpg"), "--out", str(tmp_path / "o"), "--scale", "900"]
     assert main(command) == 2

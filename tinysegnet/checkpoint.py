@@ -53,6 +53,11 @@ class Checkpoint:
         size = self.training.get("size")
         return (int(size[0]), int(size[1])) if size else None
 
+    @property
+    def mirror(self) -> bool:
+        """Was the network validated on pictures and their mirror images together?"""
+        return bool(self.training.get("mirror", False))
+
 
 def save(
     path: str | PathLike[str],

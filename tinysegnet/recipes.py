@@ -62,6 +62,8 @@ class Recipe:
     """Strength of random brightness, contrast and saturation."""
     statistics: Literal["running", "exact"] = "running"
     """Batch norm's after the last epoch: running averages, or exactly those of all training pictures as they are."""
+    mirror: bool = False
+    """Predict the mean of a picture and its mirror image, in validation and later; takes twice as long."""
     validate_every: int = 1
     """Epochs between validations; the last epoch is always validated."""
     seed: int = 0

@@ -125,8 +125,8 @@ class RunFolder:
 
     def _training(self, history: list[dict[str, float]], scores: Scores | None) -> dict[str, Any]:
         epoch = history[-1]["epoch"] if history else 0
-        read = ("ignore", "classes", "one_class")  # how label maps were
-        how: dict[str, Any] = {name: self.config[name] for name in read if name in self.config}
+        kept = ("ignore", "classes", "one_class", "mirror")  # how label maps were read, and how pictures are predicted
+        how: dict[str, Any] = {name: self.config[name] for name in kept if name in self.config}
         return {**how, "size": self.config["size"], "epoch": epoch, "scores": scores and scores.as_dict()}
 
     def finish(
@@ -163,7 +163,8 @@ class RunFolder:
         """Pictures spread evenly over the set, with what the network says: (image, labels, prediction, name)."""
         count = min(SHOWN, len(val))
         chosen = (val[i * len(val) // count] for i in range(count))
-        return [(s.image, s.labels, predict(model, s.image, size=self.config["size"]), s.name) for s in chosen]
+        how = {"size": self.config["size"], "mirror": self.config.get("mirror", False)}
+        return [(s.image, s.labels, predict(model, s.image, **how), s.name) for s in chosen]
 
     def _write(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text.encode())

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tyro
@@ -30,6 +30,8 @@ from .datasets import LabelOptions, load_split
 from .options import CheckpointPath
 
 __all__ = ["Evaluate", "Predict"]
+
+Mirror = Literal["recipe", "yes", "no"]
 
 SUFFIXES = ("_overlay", "_colours", "_labels", "_doubt")
 LEGIBLE = 240  # pixels: the overlay of a picture whose longer side has fewer is enlarged
@@ -54,6 +56,8 @@ class Predict:
     """A folder for the results; made if it is missing."""
     scale: float = 1.0
     """A factor on the height and width at which the network works: 1 is the scale it was trained at."""
+    mirror: Mirror = "recipe"
+    """Predict the mean of the picture and its mirror image, which takes twice as long: yes, no, or as in training."""
     samples: int | None = None
     """For Bayesian networks: the mean of so many passes with dropout on predicts, and STEM_doubt.png shows where they
     disagree."""
@@ -112,7 +116,7 @@ class Predict:
         image = read_image(path, upright=True, max_pixels=MAX_PIXELS_SINGLE)
         size = self._size(path, image.shape[:2], loaded.size)
         if self.samples is None:
-            return image, predict(loaded.model, image, size=size), None
+            return image, predict(loaded.model, image, size=size, mirror=_mirror(self.mirror, loaded)), None
         return image, *predict_with_doubt(loaded.model, image, samples=self.samples, size=size)
 
     def _size(self, path: Path, own: Size, training: Size | None) -> Size:
@@ -168,6 +172,8 @@ class Evaluate:
     """Use only so many pictures, of the training pictures for the floor too."""
     out: Path | None = None
     """A folder for confusion.png and per_class.png; made if it is missing."""
+    mirror: Mirror = "recipe"
+    """Predict the mean of a picture and its mirror image, which takes twice as long: yes, no, or as in training."""
     samples: int | None = None
     """For Bayesian networks: the mean of so many passes with dropout on predicts, and how well their variance tells
     wrong pixels from right ones is scored, too."""
@@ -189,8 +195,8 @@ class Evaluate:
         _demand_classes(loaded.model.num_classes, data)
         _compare_names(loaded.palette, data)
         scores = evaluate(
-            loaded.model, data, size=loaded.size, boundary=not self.no_boundary, samples=self.samples,
-            rng=np.random.default_rng(0), progress=_counted(len(data)),
+            loaded.model, data, size=loaded.size, mirror=_mirror(self.mirror, loaded), boundary=not self.no_boundary,
+            samples=self.samples, rng=np.random.default_rng(0), progress=_counted(len(data)),
         )  # fmt: skip
         _explain_intervals(scores, len(data))
         floor = None if self.no_floor else self._floor(data, labels)
@@ -243,6 +249,10 @@ def _own_stems(paths: list[Path]) -> list[str]:
         taken.add(stem.casefold())
         stems.append(stem)
     return stems
+
+
+def _mirror(choice: str, loaded: Checkpoint) -> bool:
+    return loaded.mirror if choice == "recipe" else choice == "yes"
 
 
 def _make_folder(path: Path) -> None:
