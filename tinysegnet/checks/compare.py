@@ -2,8 +2,8 @@
 
     |got - expected| <= rtol * |expected| + atol * max(1, the largest |expected|)
 
-In float64 rtol is 1e-9 and atol 1e-10: sums of a hundred numbers of order 1, in another order, differ by 1e-14; an eps of
-1e-5 that was forgotten, by 1e-6. Integers and booleans are equal or not. NaN equals NaN, infinity itself.
+In float64 rtol is 1e-9 and atol 1e-10: sums of a hundred numbers of order 1, in another order, differ by 1e-14; an
+eps of 1e-5 that was forgotten, by 1e-6. Integers and booleans are equal or not. NaN equals NaN, infinity itself.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Mistakes that any exercise may see, recognised from the numbers alone.
 
-Most guesses are those of `gradcheck.hints`, which looks at a wrong gradient in the same way; here they are told with "your
-result" and "expected". What it cannot see, because its two arrays have one shape, is added.
+Most guesses are those of `gradcheck.hints`, which looks at a wrong gradient in the same way; here they are told with
+"your result" and "expected". What it cannot see, because its two arrays have one shape, is added.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def guess_values(
 ) -> str | None:
     """Why numbers differ where shapes agree.
 
-    right(name=value), yours(name=value): the right result, and the learner's, for other arguments; None if there is none.
+    right(name=value), yours(name=value): the right result and the learner's for other arguments, None if none.
     """
     dtype = got.dtype
     got, expected = np.asarray(got, float), np.asarray(expected, float)
