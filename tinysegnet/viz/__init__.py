@@ -19,6 +19,7 @@ from .pictures import labelled_picture, overlays_figure, overlays_picture, show_
 from .pool_arrows import show_pool_arrows
 from .receptive_field import show_receptive_field
 from .samples import show_batch, show_worst
+from .source import Source, show_source
 from .speed import Dot, profile_figure, roofline_figure
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Animation",
     "Dot",
     "LivePlot",
+    "Source",
     "Theme",
     "class_histogram_figure",
     "colour_map",
@@ -55,5 +57,6 @@ __all__ = [
     "show_pool_arrows",
     "show_receptive_field",
     "show_sample",
+    "show_source",
     "show_worst",
 ]
