@@ -470,7 +470,7 @@ assert np.allclose(slow, quick, atol=1e-4)
 from time import perf_counter
 
 
-def my_seconds(function, *arrays, repeats=5):
+def my_seconds(function, *arrays, repeats=20):
     times = []
     for _ in range(repeats):
         began = perf_counter()
