@@ -10,6 +10,7 @@ from .doubt import doubt_picture
 from .feature_maps import show_feature_maps
 from .figures import DARK, LIGHT, Theme, save_figure
 from .files import Animation, index_picture, picture_bytes
+from .gallery import show_gallery, show_plot
 from .kernels import show_kernel, show_kernel_sliding
 from .legend import legend_strip
 from .live import LivePlot
@@ -51,9 +52,11 @@ __all__ = [
     "show_arrays",
     "show_batch",
     "show_feature_maps",
+    "show_gallery",
     "show_kernel",
     "show_kernel_sliding",
     "show_labels",
+    "show_plot",
     "show_pool_arrows",
     "show_receptive_field",
     "show_sample",
