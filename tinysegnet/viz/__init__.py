@@ -14,6 +14,7 @@ from .matrix import class_histogram_figure, confusion_figure
 from .overlay import colour_map, error_picture, overlay
 from .pictures import labelled_picture, overlays_figure, overlays_picture, show_labels, show_sample
 from .samples import show_batch, show_worst
+from .source import Source, show_source
 from .speed import Dot, profile_figure, roofline_figure
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Animation",
     "Dot",
     "LivePlot",
+    "Source",
     "Theme",
     "class_histogram_figure",
     "colour_map",
@@ -43,5 +45,6 @@ __all__ = [
     "show_batch",
     "show_labels",
     "show_sample",
+    "show_source",
     "show_worst",
 ]
