@@ -74,7 +74,8 @@ viz.show_arrays([("x", x), ("out", out)])
 #
 # One number of `out` depends on one number of $x$, so the chain rule has a single term:
 #
-# $$\frac{\partial L}{\partial x} = \frac{\partial L}{\partial \text{out}} \cdot \frac{\partial\, \text{out}}{\partial x}
+# $$\frac{\partial L}{\partial x}
+# = \frac{\partial L}{\partial \text{out}} \cdot \frac{\partial\, \text{out}}{\partial x}
 # \qquad\text{with}\qquad
 # \frac{\partial\, \text{out}}{\partial x} = \begin{cases} 1 & x > 0 \\ 0 & x < 0 \end{cases}$$
 #
@@ -204,13 +205,13 @@ viz.show_lines(spreads, "layer", "standard deviation of the feature maps", log=T
 
 # %%
 small = {normalise: my_deep_network(pixels, 0.5, normalise) for normalise in (False, True)}
-panels = []
+panels, titles = [], []
 for normalise, maps in small.items():
     for layer in (1, 5, 9, 13):
-        channel = int(small[True][layer - 1].std((0, 1, 2)).argmax())
-        title = f"layer {layer}" + (", normalised" if normalise else "")
-        panels.append((title, maps[layer - 1][0, :, :, channel]))
-viz.show_maps(panels, columns=4, largest=1.5)
+        channel = small[True][layer - 1].std((0, 1, 2)).argmax()
+        panels.append(maps[layer - 1][0, :, :, channel])
+        titles.append(f"layer {layer}" + (", normalised" if normalise else ""))
+viz.show_feature_maps(np.stack(panels, -1), titles, columns=4, scale=2.0)
 
 # %% [markdown]
 # Above: without normalisation the street fades to black; by layer 9 there is nothing left to see in the same scale.
@@ -552,7 +553,8 @@ assert all(report.ok for report in reports)
 # Step 9 says $\bar{\hat x}_i = \gamma\,\overline{\text{out}}_i$. The two sums become $\gamma$ times sums that we know
 # already, $\bar\beta = \sum_j \overline{\text{out}}_j$ and $\bar\gamma = \sum_j \overline{\text{out}}_j\, \hat x_j$:
 #
-# $$\boxed{\;\bar x_i = \gamma\, s \Big( \overline{\text{out}}_i - \frac{\bar\beta}{m} - \hat x_i\, \frac{\bar\gamma}{m} \Big)\;}$$
+# $$\boxed{\;\bar x_i
+# = \gamma\, s \Big( \overline{\text{out}}_i - \frac{\bar\beta}{m} - \hat x_i\, \frac{\bar\gamma}{m} \Big)\;}$$
 #
 # This is the last line of the library's backward:
 
@@ -594,8 +596,8 @@ full = ops.batchnorm2d_forward(x4[None, :, :, None], np.array([2.0]), np.zeros(1
 print("the library agrees:", np.allclose(ops.batchnorm2d_backward(dout4[None, :, :, None], full)[0][0, :, :, 0], dx4))
 
 # %% [markdown]
-# Every pixel of `dx` depends on every pixel of `dout`, through the two sums. But the numbers of `dx` add up to zero, and
-# so do their products with `x_hat`.
+# Every pixel of `dx` depends on every pixel of `dout`, through the two sums. But the numbers of `dx` add up to zero,
+# and so do their products with `x_hat`.
 #
 # One consequence for checks: `dout = ones` is all shift. It leaves nothing, whatever backward does with the rest:
 
@@ -679,7 +681,7 @@ for probe in report.tensors[0].probes:
 # rounding of float64. The last column but one is that floor, and the errors lie below it.
 #
 # For a network it means that such a bias never moves. The paper says "no biases are used after convolutions" (section
-# 3.1); the authors' published model files have them nevertheless, without effect. Which biases has this library's `tiny`?
+# 3.1); the authors' published model files have them nevertheless, without effect. Which biases has `tiny`?
 
 # %%
 tiny = ts.build("tiny", num_classes=11)
@@ -759,8 +761,8 @@ for name, way in ways.items():
 #
 # ## What to remember
 #
-# - Without a bend, convolutions in a row are one convolution. ReLU: `dx` is `dout` where $x > 0$; at 0 the slope is 0 by
-#   convention. The mask comes from $x$ or `out`, never from `dout`.
+# - Without a bend, convolutions in a row are one convolution. ReLU: `dx` is `dout` where $x > 0$; at 0 the slope is 0
+#   by convention. The mask comes from $x$ or `out`, never from `dout`.
 # - Batch normalisation makes a channel's numbers independent of the size of the weights before it. Its statistics run
 #   over N, H and W.
 # - In training: the batch's mean and biased variance. In use: running statistics, with the unbiased variance. A network

@@ -9,10 +9,12 @@ from .doubt import doubt_picture
 from .figures import DARK, LIGHT, Theme, save_figure
 from .files import Animation, index_picture, picture_bytes
 from .legend import legend_strip
+from .lines import show_lines
 from .live import LivePlot
 from .matrix import class_histogram_figure, confusion_figure
 from .overlay import colour_map, error_picture, overlay
 from .pictures import labelled_picture, overlays_figure, overlays_picture, show_labels, show_sample
+from .pixel import show_pixel
 from .samples import show_batch, show_worst
 from .source import Source, show_source
 from .speed import Dot, profile_figure, roofline_figure
@@ -44,6 +46,8 @@ __all__ = [
     "save_figure",
     "show_batch",
     "show_labels",
+    "show_lines",
+    "show_pixel",
     "show_sample",
     "show_source",
     "show_worst",
