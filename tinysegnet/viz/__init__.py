@@ -8,6 +8,7 @@ from .curves import curves_figure, per_class_figure
 from .doubt import doubt_picture
 from .figures import DARK, LIGHT, Theme, save_figure
 from .files import Animation, index_picture, picture_bytes
+from .gallery import show_gallery, show_plot
 from .legend import legend_strip
 from .lines import show_lines
 from .live import LivePlot
@@ -45,9 +46,11 @@ __all__ = [
     "roofline_figure",
     "save_figure",
     "show_batch",
+    "show_gallery",
     "show_labels",
     "show_lines",
     "show_pixel",
+    "show_plot",
     "show_sample",
     "show_source",
     "show_worst",
