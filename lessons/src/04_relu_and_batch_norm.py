@@ -29,6 +29,7 @@ import numpy as np
 
 import tinysegnet as ts
 from tinysegnet import checks, ops, viz
+from tinysegnet.data.toyscenes import ToyScenes
 
 # %% [markdown]
 # ## Why there must be a bend
@@ -139,7 +140,7 @@ report.show("dx")
 # %%
 bug = ts.gradcheck.bugs["relu_slope_at_zero"]
 print("the check accepts it:", ts.gradcheck.check_op(bug.op, pair=bug.pair).ok)
-print("difference from the library:", ts.gradcheck.compare_op(bug.op, *bug.pair))
+print(f"relative difference from the library: {ts.gradcheck.compare_op(bug.op, *bug.pair):.2g}")
 
 # %% [markdown]
 # ### Exercise 1: ReLU's backward
@@ -167,7 +168,7 @@ checks.grade("relu_backward", my_relu_backward)
 # with and without normalisation:
 
 # %%
-picture = ts.data.toyscenes.ToyScenes(1, seed=4, size=(48, 64))[0].image
+picture = ToyScenes(1, seed=4, size=(48, 64))[0].image
 pixels = (picture[None] / 255).astype(np.float32)
 
 
@@ -341,9 +342,9 @@ print("in use, alone or in a batch, the same:", np.array_equal(alone, layer.forw
 # $m = 4$ and numbers of true variance 1:
 
 # %%
-batches = rng.standard_normal((20_000, 4))
-print(f"biased, divided by m = 4:       {batches.var(1).mean():.3f} on average")
-print(f"unbiased, divided by m - 1 = 3: {batches.var(1, ddof=1).mean():.3f} on average")
+small_batches = rng.standard_normal((20_000, 4))
+print(f"biased, divided by m = 4:       {small_batches.var(1).mean():.3f} on average")
+print(f"unbiased, divided by m - 1 = 3: {small_batches.var(1, ddof=1).mean():.3f} on average")
 
 # %% [markdown]
 # **A batch of one.** A segmentation net can train on a single picture, because $m = N \cdot H \cdot W$ counts its
@@ -351,7 +352,7 @@ print(f"unbiased, divided by m - 1 = 3: {batches.var(1, ddof=1).mean():.3f} on a
 # and its statistics are not those of all streets. The mean brightness of batches of toy streets:
 
 # %%
-streets = ts.data.toyscenes.ToyScenes(16, seed=1, size=(24, 32))
+streets = ToyScenes(16, seed=1, size=(24, 32))
 brightness = np.array([street.image.mean() for street in map(streets.__getitem__, range(16))])
 for size in (1, 2, 4):
     means = brightness.reshape(-1, size).mean(1)
@@ -384,8 +385,9 @@ print(f"gamma = sqrt(var + eps), beta = mean gives x back, up to {np.abs(back - 
 #
 # Backward is harder than ReLU's because every output depends on every input of its channel: $x_i$ stands in the
 # formula itself, in $\mu$, and in $\sigma^2$. The way to stay calm is to write the forward as a *computational graph*,
-# a list of steps so small that each has an obvious-looking derivative, and to walk it in reverse.
-#
+# a list of steps so small that each has a derivative one knows by heart, and to walk it in reverse.
+
+# %% [markdown]
 # Ten steps, with the name of what each makes:
 #
 # | step | makes | from | formula |
@@ -400,7 +402,8 @@ print(f"gamma = sqrt(var + eps), beta = mean gives x back, up to {np.abs(back - 
 # | 8 | `x_hat` | `centred`, `inv_std` | $\hat x_i = c_i\, s$ |
 # | 9 | `scaled` | `x_hat`, `gamma` | $g_i = \gamma\, \hat x_i$ |
 # | 10 | `out` | `scaled`, `beta` | $\text{out}_i = g_i + \beta$ |
-#
+
+# %% [markdown]
 # As code, the same list. Each step is a function of what came before it:
 
 # %%
@@ -424,18 +427,17 @@ STEPS = {
 
 
 # %%
-def my_forward(x, gamma, beta, **nudges):
-    v = {"x": x, "gamma": gamma, "beta": beta}
-    for name in v:
-        v[name] = v[name] + nudges.get(name, 0)
+def my_forward(inputs, **nudges):
+    v = {name: value + nudges.get(name, 0) for name, value in inputs.items()}
     for name, step in STEPS.items():
         v[name] = step(v) + nudges.get(name, 0)
     return v
 
 
 x, gamma, beta = rng.standard_normal((2, 3, 2, 3)), np.array([1.0, -0.5, 2.0]), np.array([0.3, -1.0, 0.0])
-library, _ = ops.batchnorm2d_forward(x, gamma, beta)
-print("as the library:", np.allclose(my_forward(x, gamma, beta)["out"], library[0], rtol=0, atol=1e-14))
+inputs = {"x": x, "gamma": gamma, "beta": beta}
+(library, _, _), _ = ops.batchnorm2d_forward(x, gamma, beta)
+print("as the library:", np.allclose(my_forward(inputs)["out"], library, rtol=0, atol=1e-14))
 
 # %% [markdown]
 # Now in reverse. Write $\bar z$ for $\partial L / \partial z$, the gradient of an intermediate result $z$. Two rules
@@ -449,7 +451,8 @@ print("as the library:", np.allclose(my_forward(x, gamma, beta)["out"], library[
 # **Step 9**, $g_i = \gamma\,\hat x_i$. The slope for one factor is the other one:
 #
 # $$\bar{\hat x}_i = \gamma\,\bar g_i \qquad \bar\gamma = \sum_i \bar g_i\,\hat x_i$$
-#
+
+# %% [markdown]
 # **Step 8**, $\hat x_i = c_i\, s$. A product again; $s$ is one number for all pixels. What comes back to $c_i$ from
 # here is only the first part of its gradient, for step 3 uses $c_i$, too:
 #
@@ -462,7 +465,8 @@ print("as the library:", np.allclose(my_forward(x, gamma, beta)["out"], library[
 # **Step 6**, $r = \sqrt v$, so $dr/dv = 1/(2\sqrt v) = 1/(2r)$:
 #
 # $$\bar v = \frac{\bar r}{2 r}$$
-#
+
+# %% [markdown]
 # **Step 5**, $v = \sigma^2 + \varepsilon$. $\varepsilon$ is a constant: $\overline{\sigma^2} = \bar v$.
 #
 # **Step 4**, $\sigma^2 = \frac1m\sum_i q_i$. Each $q_i$ counts for one $m$-th:
@@ -472,7 +476,8 @@ print("as the library:", np.allclose(my_forward(x, gamma, beta)["out"], library[
 # **Step 3**, $q_i = c_i^2$, so $dq_i/dc_i = 2c_i$. This is the second part of $\bar c_i$, and now it is complete:
 #
 # $$\bar c_i = \bar{\hat x}_i\, s + 2 c_i\, \bar q_i$$
-#
+
+# %% [markdown]
 # **Step 2**, $c_i = x_i - \mu$. The slope is 1 for $x_i$ and $-1$ for $\mu$, which all pixels use:
 #
 # $$\bar\mu = -\sum_i \bar c_i \qquad \bar x_i = \bar c_i + (\text{from step 1})$$
@@ -510,16 +515,16 @@ def my_backward(dout, v):
 
 # %%
 def my_check(name):
-    v = my_forward(x, gamma, beta)
+    v = my_forward(inputs)
     return ts.gradcheck.check(
-        lambda nudge: (my_forward(x, gamma, beta, **{name: nudge})["out"], None),
+        lambda nudge: (my_forward(inputs, **{name: nudge})["out"], None),
         lambda dout, cache: my_backward(dout, v)[name],
         np.zeros(np.shape(v[name])),
         title=f"gradient of {name}",
     )
 
 
-reports = [my_check(name) for name in ["x", "gamma", "beta", *STEPS]]
+reports = [my_check(name) for name in [*inputs, *STEPS]]
 print(ts.gradcheck.table(reports))
 assert all(report.ok for report in reports)
 
@@ -540,7 +545,8 @@ assert all(report.ok for report in reports)
 # $$\bar c_i = s\, \bar{\hat x}_i + \frac{2 c_i}{m}\, \overline{\sigma^2}
 # = s\, \bar{\hat x}_i - \frac{2}{m} \cdot \frac{\hat x_i}{s} \cdot \frac{s^2}{2} \sum_j \bar{\hat x}_j \hat x_j
 # = s \Big( \bar{\hat x}_i - \frac{\hat x_i}{m} \sum_j \bar{\hat x}_j \hat x_j \Big)$$
-#
+
+# %% [markdown]
 # Step 2. The $\hat x_i$ add up to 0, since the mean was taken out, so the second part adds nothing to the sum:
 #
 # $$\bar\mu = -\sum_i \bar c_i = -s \sum_i \bar{\hat x}_i$$
@@ -562,7 +568,7 @@ assert all(report.ok for report in reports)
 viz.show_source(ops.batchnorm.batchnorm2d_backward_numpy)
 
 # %%
-v, dout = my_forward(x, gamma, beta), rng.standard_normal(x.shape)
+v, dout = my_forward(inputs), rng.standard_normal(x.shape)
 ten_steps = my_backward(dout, v)
 m = dout.size // dout.shape[3]
 dbeta, dgamma = dout.sum(PIXELS), (dout * v["x_hat"]).sum(PIXELS)
