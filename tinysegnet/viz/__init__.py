@@ -11,6 +11,7 @@ from .files import Animation, index_picture, picture_bytes
 from .legend import legend_strip
 from .live import LivePlot
 from .matrix import class_histogram_figure, confusion_figure
+from .network import show_costs, show_network
 from .overlay import colour_map, error_picture, overlay
 from .pictures import labelled_picture, overlays_figure, overlays_picture, show_labels, show_sample
 from .samples import show_batch, show_worst
@@ -41,7 +42,9 @@ __all__ = [
     "roofline_figure",
     "save_figure",
     "show_batch",
+    "show_costs",
     "show_labels",
+    "show_network",
     "show_sample",
     "show_worst",
 ]
