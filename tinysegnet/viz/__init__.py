@@ -15,6 +15,7 @@ from .network import show_costs, show_network
 from .overlay import colour_map, error_picture, overlay
 from .pictures import labelled_picture, overlays_figure, overlays_picture, show_labels, show_sample
 from .samples import show_batch, show_worst
+from .source import Source, show_source
 from .speed import Dot, profile_figure, roofline_figure
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Animation",
     "Dot",
     "LivePlot",
+    "Source",
     "Theme",
     "class_histogram_figure",
     "colour_map",
@@ -46,5 +48,6 @@ __all__ = [
     "show_labels",
     "show_network",
     "show_sample",
+    "show_source",
     "show_worst",
 ]
