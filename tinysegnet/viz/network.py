@@ -194,7 +194,7 @@ def _name_crossing(axes: Axes, left: float, right: float, y: float, text: str, i
     """On the line, or to the right of a short one."""
     x, ha = ((left + right) / 2, "center") if inside else (right + 0.1, "left")
     box = {"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5}
-    axes.text(x, y, text, ha=ha, va="center", fontsize=8.5, color=color, bbox=box)
+    axes.text(x, y, text, ha=ha, va="center", fontsize=8.5, color=color, bbox=box, zorder=6)
 
 
 def _draw_key(figure: Figure, axes: Axes, blocks: list[_Block], theme: Theme) -> None:
