@@ -10,7 +10,7 @@ import pytest
 
 import tinysegnet as ts
 from tinysegnet.errors import ShapeError
-from tinysegnet.gradcheck import GradientError, Report, check, check_all, check_op, find_ops, run, table
+from tinysegnet.gradcheck import GradientError, Report, bugs, check, check_all, check_op, find_ops, run, table
 from tinysegnet.gradcheck.cases import cases_of
 
 RNG = np.random.default_rng(0)
@@ -364,14 +364,38 @@ def test_report_as_html_escapes(wrong):
     wrong.title = before
 
 
-def test_heatmap(wrong):
-    import matplotlib
+def test_report_as_html_names_the_refused_gradient_and_folds_the_cases_away():
+    text = check_op("conv2d", backward=bugs["dweight_axes_swapped"].backward)._repr_html_()
+    shown, folded = text.split("<details>")
+    assert "FAIL</b> dweight" in shown
+    assert "ok</b> dx" in shown
+    assert "transposed over axes (0, 1)" in shown
+    assert "1x1 kernel" in folded
+    assert "promise broken: backward writes to dout" in check_op("relu", pair=bugs["dout_written"].pair)._repr_html_()
+    assert "FAIL" not in check_op("relu")._repr_html_()
 
-    matplotlib.use("Agg")
-    figure = wrong.heatmap("weight")
-    assert len(figure.axes) == 6  # three pictures, three colour bars
+
+def test_show(wrong):
+    figure = wrong.show("dweight")
+    assert [axes.get_title() for axes in figure.axes] == ["backward says dweight", "differences say",
+                                                          "refused: 9 of 9 (red)"]  # fmt: skip
+    assert figure._repr_png_().startswith(b"\x89PNG")
     with pytest.raises(KeyError, match="there are bias, weight, x"):
-        wrong.heatmap("gamma")
+        wrong.show("gamma")
+
+
+@pytest.mark.parametrize("name", ["dx_kernel_flipped", "dweight_axes_swapped", "relu_sign_of_dout", "loss_not_divided"])
+def test_show_lays_out_every_entry_once(name):
+    report = check_op(bugs[name].op, pair=bugs[name].pair)
+    for tensor in {t.name for t in report.all_tensors() if not t.ok}:
+        middle, found = report.show(tensor).axes[1], report.tensor(tensor)
+        sheet = np.asarray(middle.images[0].get_array().filled(np.nan))
+        assert np.array_equal(np.sort(sheet[~np.isnan(sheet)]), np.sort(found.numeric.ravel()))
+
+
+def test_check_op_takes_a_backward_alone():
+    assert check_op("relu", backward=lambda dout, cache: dout * (cache > 0)).ok
+    assert not check_op("relu", backward=lambda dout, cache: dout).ok
 
 
 def test_table_and_run():

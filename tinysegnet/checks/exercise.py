@@ -35,11 +35,11 @@ class Exercise:
 
 
 @cache
-def exercises() -> dict[str, Exercise]:
-    """Every exercise by name, in the order of the lessons. A name that two of them have is a ValueError."""
+def exercises(lesson: str = r"\d\d") -> dict[str, Exercise]:
+    """Every exercise by name, in the order of the lessons; of one lesson only, "01". A name twice is a ValueError."""
     found: dict[str, Exercise] = {}
     for module in sorted(module.name for module in pkgutil.iter_modules(import_module(__package__).__path__)):
-        if re.fullmatch(r"lesson\d\d", module):
+        if re.fullmatch(f"lesson{lesson}", module):
             for exercise in import_module(f".{module}", __package__).EXERCISES:
                 if exercise.name in found:
                     raise ValueError(f"{module}: the exercise {exercise.name} exists already")
