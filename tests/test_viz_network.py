@@ -37,7 +37,7 @@ def test_nothing_crosses_in_the_article():
 
 def test_sizes_are_written_odd_ones_too():
     shown = texts(viz.show_network(ts.build("tiny"), (360, 480)))
-    assert {"360 x 480", "180 x 240", "90 x 120", "45 x 60", "23"} <= set(shown)
+    assert {"360 x 480", "180 x 240", "90 x 120", "45 x 60", "23 x 30"} <= set(shown)
 
 
 def test_costs_have_a_bar_for_each_convolution_and_add_up():

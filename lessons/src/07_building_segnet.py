@@ -52,7 +52,8 @@ maps = [x[None, :, :, None]]  # N, H, W, C
 for layer in skeleton:
     maps.append(layer.forward(maps[-1]))
 names = ["x", "pool 1", "pool 2", "unpool 2", "unpool 1"]
-viz.show_arrays([(name, a[0, :, :, 0]) for name, a in zip(names, maps)], highlight={"x": (2, 2), "unpool 1": (2, 2)})
+viz.show_arrays([(name, a[0, :, :, 0]) for name, a in zip(names, maps, strict=True)],
+                highlight={"x": (2, 2), "unpool 1": (2, 2)})  # fmt: skip
 
 # %% [markdown]
 # The largest number, 9, comes back to the cell where it was; all else is 0. The 1x1 map in the middle knows the number
@@ -137,7 +138,7 @@ for name, layer in line.items():
 
 # %%
 dout = rng.standard_normal(out.shape)
-for name, layer in reversed(line.items()):
+for layer in reversed(line.values()):
     dout = layer.backward(dout)
 print("gradient of the pictures", dout.shape)
 print("gradient of the first kernel", line["encoder1.conv1"].grads["weight"].shape)
@@ -215,7 +216,7 @@ viz.show_network(vgg16, (360, 480))
 # eight rows.
 
 # %%
-for name, layer, before, after in ts.build("basic").output_shapes((1, 360, 480, 3)):
+for name, _, before, after in ts.build("basic").output_shapes((1, 360, 480, 3)):
     if before[1:3] != after[1:3]:
         H, W = after[1:3]
         doubled = f"   twice: {2 * before[1]}x{2 * before[2]}" if "unpool" in name else ""
@@ -343,7 +344,7 @@ report
 # %%
 bug = ts.gradcheck.bugs["unpool_fixed_corner"]
 net.layers["decoder2.unpool"]._backward = lambda dout, cache, _: bug.backward(dout, cache)
-report = ts.gradcheck.check_model(net, size=(9, 13))
+report = ts.gradcheck.check_model(net, size=(9, 13), directions=1, entries=1)
 del net.layers["decoder2.unpool"]._backward  # the right one again
 for tensor in report.tensors:
     print(f"{'ok' if tensor.ok else 'WRONG':<7} {tensor.name}")
@@ -475,7 +476,8 @@ for part, count in counts.items():
     print(f"{part:<11} {count:>11,}")
 kernels = sum(counts[part] for part in ("encoder", "decoder", "classifier"))
 print(f"{'kernels':<11} {kernels:>11,}\n{'all':<11} {sum(counts.values()):>11,}")
-assert kernels == 29_425_536 and sum(counts.values()) == vgg16.num_parameters == 29_449_355
+assert kernels == 29_425_536
+assert sum(counts.values()) == vgg16.num_parameters == 29_449_355
 
 # %% [markdown]
 # 29.4 million: twice the encoder. Stored as float32 that is 118 MB, and the model file in the paper's Table 6 has 117.
@@ -484,23 +486,34 @@ assert kernels == 29_425_536 and sum(counts.values()) == vgg16.num_parameters ==
 #
 # ## Memory
 #
-# Training keeps, for every layer, what its backward needs (the caches). `summary` adds that up from shapes alone. For
-# one picture of 360x480:
+# Training keeps, for every layer, what its backward needs: the caches. `summary` adds that up from shapes alone, here
+# for one picture of 360x480:
+
+# %%
+print(tiny.summary((360, 480)))
+
+# %% [markdown]
+# "kept" counts each array once, with the layer that needs it first. A convolution keeps its input, for `dweight`; so
+# does batch norm. ReLU adds nothing, since the next layer keeps its output anyway, and a pool keeps its indices only.
+#
+# The same totals for SegNet:
 
 # %%
 summary = vgg16.summary((360, 480))
-print(summary)
+weights = summary.total("parameters") * 4
+print(f"weights, gradients, momentum  {3 * weights / 1e6:6.1f} MB")
+print(f"maps kept for backward        {summary.total('kept') / 1e6:6.1f} MB")
+print(f"pool indices                  {summary.total('indices') / 1e6:6.1f} MB")
 
 # %% [markdown]
-# "kept" counts each array once, with the layer that first needs it; ReLU and pools add none. Parameters, gradients and
-# the optimizer's momentum are three times 118 MB. The maps kept for one picture are 622 MB, more than those
-# together. In training, memory goes to maps; in use they can be thrown away as soon as the next one is made.
+# In training the maps of one single picture take more than all that belongs to the parameters. In use nothing is kept
+# for backward, and a map can be thrown away as soon as the next one is made.
 #
 # ### Two bits a window
 #
-# All but what crosses. The decoder's first stages run last, so what they need of the encoder must wait all the time.
-# If whole maps cross, these cannot be thrown away. SegNet keeps the indices. A maximum in a 2x2 window has four
-# possible places, so two bits hold it (section 3), and four channels share a byte:
+# With one exception: what crosses from the encoder to the decoder. The first encoder stage's part waits longest, since
+# the stage that needs it comes last. If whole maps cross, whole maps wait. SegNet lets indices cross. A maximum in a
+# 2x2 window has four possible places, so two bits hold it (section 3), and four channels share a byte:
 
 # %%
 pool = layers.MaxPool2d()
@@ -542,12 +555,14 @@ checks.grade("index_bytes", my_index_bytes)
 # pooling take 11 MB, the same reduced to the 11 classes 1.9 MB, "while 0.17 MB are required for the indices".
 
 # %%
-first = 180 * 240 * 64  # numbers in the maps after the first pool
-second = 90 * 120 * 64  # after the second
-print(f"64 maps at 180x240, float32   {first * 4 / 1e6:6.2f} MB")
-print(f"11 maps at 180x240, float32   {180 * 240 * 11 * 4 / 1e6:6.2f} MB")
-print(f"indices at 180x240, two bits  {first * 2 / 8 / 1e6:6.2f} MB")
-print(f"indices at  90x120, two bits  {second * 2 / 8 / 1e6:6.2f} MB")
+maps_64 = 180 * 240 * 64 * 4  # bytes after the first pool, float32
+maps_11 = 180 * 240 * 11 * 4
+indices_1 = my_index_bytes(360, 480, 64)  # of the first pool
+indices_2 = my_index_bytes(180, 240, 64)  # of the second
+print(f"64 maps at 180x240, float32   {maps_64 / 1e6:6.2f} MB")
+print(f"11 maps at 180x240, float32   {maps_11 / 1e6:6.2f} MB")
+print(f"indices at 180x240, two bits  {indices_1 / 1e6:6.2f} MB")
+print(f"indices at  90x120, two bits  {indices_2 / 1e6:6.2f} MB")
 
 # %% [markdown]
 # The first two are right. The third is the *second* pool's figure; at the size that the others have it is 0.69 MB. It
@@ -555,9 +570,8 @@ print(f"indices at  90x120, two bits  {second * 2 / 8 / 1e6:6.2f} MB")
 # are
 
 # %%
-print(f"64 maps over indices: {first * 4 / (first * 2 / 8):.0f},  over the second pool's {first * 4 / (second / 4):.0f}")
-print(f"11 maps over indices: {180 * 240 * 11 * 4 / (first / 4):.2f},  over the second pool's "
-      f"{180 * 240 * 11 * 4 / (second / 4):.0f}")
+for name, crossing in (("64 maps", maps_64), ("11 maps", maps_11)):
+    print(f"{name} over the indices {crossing / indices_1:5.2f},  over the second pool's {crossing / indices_2:.0f}")
 
 # %% [markdown]
 # The saving is real, 16 times, and four times smaller than the table says.
@@ -647,15 +661,26 @@ change = np.abs(my_last_pool(noise) - my_last_pool(x)).max((0, 3))
 print(f"{high - low + 1} rows; change at (7, 7): {change[7, 7]:.1e}; elsewhere up to {change.max():.0f}")
 
 # %% [markdown]
-# What a number *can* see is one thing, what it looks at another. The picture on the right shows the gradient of one
-# number of the trained network's last pool by each pixel:
+# The square on a picture of 240x320 pixels, for SegNet-Basic with its random first weights. (An eighth of its channels
+# is enough: the field hangs on kernels and pools alone.)
+
+# %%
+larger = ToyScenes(1, seed=5, size=(240, 320))[0]
+viz.show_receptive_field(larger.image, ts.build("basic", width=1 / 8), "encoder4.pool", (7, 10))
+
+# %% [markdown]
+# On the left is all that one number at the bottleneck *can* see, 106x106 pixels. On the right is what it *does* look
+# at: the brighter a pixel, the more the number changes with it (its gradient). The rim is dark. Many paths lead from
+# the middle of the square to the number, few from its rim. The same for the network that was trained on streets, whose
+# square has 46 pixels:
 
 # %%
 viz.show_receptive_field(street.image, ready, "encoder4.pool", (3, 4))
 
 # %% [markdown]
-# The middle of the square glows and its rim is nearly dark: many paths lead to the middle and few to the rim. The
-# effective field is much smaller than the theoretical one (Luo et al. 2016).
+# The dashed square holds half of the gradient; it is much smaller than the yellow one, and training did not fill the
+# yellow one either (Luo et al. 2016 call it the effective receptive field). It is not centred: a pool lets one pixel
+# of four through, and those that got through lie more to one side.
 #
 # ## Work
 #
@@ -755,17 +780,20 @@ for prefix in (None, "encoder"):
     _, cache = ops.softmax_cross_entropy_forward(logits, labels, ignore_label=11)
     model.backward(ops.softmax_cross_entropy_backward(1.0, cache), input_gradient=False)
     gradients = [(name, np.linalg.norm(g)) for name, g in model.named_gradients() if name.startswith("encoder")]
-    print(f"frozen {prefix}: gradients of {len(gradients)} encoder parameters",
-          *(f"\n  {name:<22} {norm:.3f}" for name, norm in gradients if "conv" in name))
+    print(
+        f"frozen {prefix}: gradients of {len(gradients)} encoder parameters",
+        *(f"\n  {name:<22} {norm:.3f}" for name, norm in gradients if "conv" in name),
+    )
 
 # %% [markdown]
 # They reach it, through all unpools. Freezing is a choice of whoever trains. The paper says that all layers are
-# trained from VGG16's weights on, and its published settings give every layer the same learning rate. What the choice
+# trained from VGG16's weights on, and the published settings give every layer's
+# weights the same learning rate. What the choice
 # is worth is measured: the same network, the same streets, with and without a frozen encoder. There is no VGG16 file
 # here, so both begin from random weights.
 
 # %% tags=["parameters"] fast="EPOCHS, STREETS, OTHERS = 1, 16, 4"
-EPOCHS, STREETS, OTHERS = 10, 120, 40  # passes over the training streets; how many of them; how many to judge by
+EPOCHS, STREETS, OTHERS = 8, 120, 40  # passes over the training streets; how many of them; how many to judge by
 
 # %%
 size = (48, 64)
@@ -787,10 +815,10 @@ for frozen in (True, False):
     print(f"frozen {frozen!s:<5}  encoder2's kernel moved by {moved:.0%}   G {scores.G:.3f}   mIoU {scores.mIoU:.3f}")
 
 # %% [markdown]
-# **Wrong.** The encoder is trained, in the paper and here; it moves far, and the network is better for it: mIoU (the mean
-# overlap of prediction and truth, lesson 10) rises by some hundredths in this short training. What a frozen encoder
-# that knows photographs would do is another question, which random weights cannot answer. Lesson 14 has the files for
-# it.
+# **Wrong.** The encoder is trained, in the paper and here. It moves far, and the network is better for it: mIoU (the
+# mean overlap of prediction and truth, lesson 10) rises by some hundredths in this short training. What a frozen
+# encoder that knows photographs would do is another question, which random weights cannot answer; lesson 14 has the
+# files for it.
 #
 # ### "A generative model" (A)
 #
@@ -819,9 +847,10 @@ for name, picture in (("street", x), ("noise", static)):
     print(f"{name:<7} mean probability of the winning class {probs.max(-1).mean():.2f}")
 
 # %% [markdown]
-# It labels noise as well, and not without confidence. It was never asked whether this is a street. Here is what
-# would be needed, in its poorest form: a normal distribution of colours for each class, $p(\text{colour} \mid k)$,
-# from the training streets.
+# It labels noise, too, and is nearly as sure of it. Nobody asked it whether this is a street, and it cannot say.
+#
+# Here is what would be needed, in its poorest form: a normal distribution of colours for each class,
+# $p(\text{colour} \mid k)$, from the training streets.
 
 # %%
 colors = np.concatenate([sample.image.reshape(-1, 3) for sample in train.samples]).astype(float)
@@ -892,9 +921,9 @@ def my_pool(a):
     return ops.max_pool2d_forward(a)[0][0]
 
 
-print(f"ReLU and pool:       {np.abs(my_pool(np.maximum(a, 0)) - np.maximum(my_pool(a), 0)).max():.2f}")
-print(f"ReLU and pool:       {np.abs(my_pool(relu(a)) - relu(my_pool(a))).max():.2f}")
-print(f"batch norm and ReLU: {np.abs(relu(my_norm(a)) - my_norm(relu(a))).max():.2f}")
+cut = np.maximum(a, 0)
+print(f"ReLU and pool:       {np.abs(my_pool(cut) - np.maximum(my_pool(a), 0)).max():.2f}")
+print(f"batch norm and ReLU: {np.abs(np.maximum(my_norm(a), 0) - my_norm(cut)).max():.2f}")
 print(f"batch norm and pool: {np.abs(my_pool(my_norm(a)) - my_norm(my_pool(a))).max():.2f}")
 
 # %% [markdown]
@@ -908,7 +937,9 @@ print(f"batch norm and pool: {np.abs(my_pool(my_norm(a)) - my_norm(my_pool(a))).
 
 # %%
 article = ts.build("article", num_classes=1)
-print(f"{article.num_parameters:,} parameters (Keras counts the same)")
+by_hand = 9 * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 128 + 128 * 64) + 64 + (64 + 128 + 256 + 128 + 64 + 1)
+assert article.num_parameters == by_hand
+print(f"{by_hand:,} parameters")
 print("bytes that cross from encoder to decoder at 128x128:", article.summary((128, 128)).total("crossing"))
 try:
     article.forward(np.zeros((1, 45, 60, 3), np.float32))
@@ -938,13 +969,15 @@ for name in ("article", "tiny"):
 
 # %%
 for name in ("vgg16", "basic", "tiny"):
-    summary = ts.build(name).summary((360, 480))
-    crossing = summary.total("crossing") / 1e6
-    print(f"{name:<6} {summary.total('multiply_adds') / 1e9:6.1f} G multiply-adds, {crossing:.2f} MB cross")
+    rows = ts.build(name).summary((360, 480)).rows
+    encoder = sum(row.multiply_adds for row in rows if row.name.startswith("encoder")) / 1e9
+    total = sum(row.multiply_adds for row in rows) / 1e9
+    crossing = sum(row.crossing for row in rows) / 1e6
+    print(f"{name:<6} {total:6.1f} G multiply-adds, {encoder:5.1f} G in the encoder; {crossing:.2f} MB cross")
 
 # %% [markdown]
-# **Half right.** SegNet saves memory, not work. 107 billion multiply-adds for one picture are many, and the decoder
-# does half of them. In the paper's own Table 6 it takes 422 ms for a forward pass where FCN takes 317 and
+# **Half right.** SegNet saves memory, not work. 107 billion multiply-adds for one picture are many, and more than half
+# of them are the decoder's. In the paper's own Table 6 it takes 422 ms for a forward pass where FCN takes 317 and
 # DeepLab-LargeFOV 110, but 1052 MB in use where they take 1806 and 1993.
 #
 # ### What both get right
@@ -960,7 +993,7 @@ for name in ("vgg16", "basic", "tiny"):
 # in each, at 360x480:
 
 # %%
-names = ("basic", "basic-encoder-addition", "fcn-basic", "fcn-basic-no-dim-reduction", "replication", "article")
+names = ("basic", "basic-encoder-addition", "fcn-basic", "fcn-basic-no-dim-reduction", "replication")
 for name in names:
     summary = ts.build(name, num_classes=11).summary((360, 480))
     print(f"{name:<27} {summary.total('crossing') / 1e6:6.2f} MB   {summary.kernels:>9,} numbers in kernels")
@@ -969,8 +1002,8 @@ for name in names:
 viz.show_network(ts.build("basic-encoder-addition"), (360, 480))
 
 # %% [markdown]
-# The thick lines are maps. They carry more than sixteen times as much as the thin ones beside them, and they are what
-# SegNet does without.
+# The thick lines are maps. Each carries sixteen times as much as the indices of the same pool (11.06 MB and 0.69 MB at
+# the first). They are what SegNet does without.
 #
 # ## What to remember
 #

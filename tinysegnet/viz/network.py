@@ -67,7 +67,8 @@ def show_network(model: Network, size: tuple[int, int], *, theme: Theme = LIGHT)
     _lay_out(blocks)
     crossings = _crossings(blocks, model.summary(size))
     bottom = 0.55 + BELOW * len(crossings) + (0.15 if crossings else 0)
-    figure = new_figure(blocks[-1].x + blocks[-1].width + EDGE, TALL + 0.3 + bottom, theme)
+    right = max(blocks[-1].x + blocks[-1].width, _key_width(blocks, theme))
+    figure = new_figure(right + EDGE, TALL + 0.3 + bottom, theme)
     axes = _paper(figure)
     middle = bottom + TALL / 2
     for block in blocks:
@@ -76,7 +77,7 @@ def show_network(model: Network, size: tuple[int, int], *, theme: Theme = LIGHT)
     for depth, (start, end, text, maps) in enumerate(sorted(crossings, key=lambda c: c[1].x - c[0].x)):
         room = end.x - start.x - inches(figure, text, 8.5)
         _draw_crossing(axes, start, end, maps, middle, y := bottom - 0.15 - BELOW * depth, theme)
-        _name_crossing(axes, start.centre, end.centre, y, text, room > 0.4, theme.loss if maps else theme.C, theme)
+        _name_crossing(axes, start.centre, end.centre, y, text, room > 0.4, "#c04a86" if maps else theme.C, theme)
     _draw_key(figure, axes, blocks, theme)
     return figure
 
@@ -101,7 +102,7 @@ def _lay_out(blocks: list[_Block]) -> None:
         x = EDGE
         for number, block in enumerate(blocks):
             touches = isinstance(block.layer, (BatchNorm2d, ReLU))
-            x += 0 if touches or number == 0 else GAP * scale * (2.5 if isinstance(block.layer, MaxUnpool2d) else 1)
+            x += 0 if touches or number == 0 else GAP * scale * (3.2 if isinstance(block.layer, MaxUnpool2d) else 1)
             block.x, block.width = x, block.width * scale
             x += block.width
         return x + EDGE
@@ -122,13 +123,14 @@ def _paper(figure: Figure) -> Axes:
 def _kind(layer: Layer, theme: Theme) -> tuple[str, str]:
     """What a layer is called and its colour."""
     kinds: dict[Any, tuple[str, str]] = {
+        ConvTranspose2d: ("transposed convolution", theme.loss),
         CONVOLUTIONS: ("convolution", theme.mIoU),
         BatchNorm2d: ("batch norm", "#9db8e0"),
         ReLU: ("ReLU", theme.ink),
         MaxPool2d: ("max-pool", theme.C),
         MaxUnpool2d: ("max-unpool", theme.G),
         Upsample: ("interpolation", theme.muted),
-        (Tap, Add): ("maps leave, and are added", theme.loss),
+        (Tap, Add): ("maps leave, and are added", "#c04a86"),
     }
     return next((named for kind, named in kinds.items() if isinstance(layer, kind)), ("other", theme.muted))
 
@@ -152,12 +154,17 @@ def _write_sizes(figure: Figure, axes: Axes, blocks: list[_Block], middle: float
             runs[-1].append(block)
         else:
             runs.append([block])
-    for run in runs:
-        left, right = run[0].x, run[-1].x + run[-1].width
+    ends = [0.0, *(run[-1].x + run[-1].width for run in runs)]
+    starts = [*(run[0].x for run in runs[1:]), figure.get_size_inches()[0]]
+    for run, before, after in zip(runs, ends, starts, strict=False):
+        centre = (run[0].x + run[-1].x + run[-1].width) / 2
         H, W = run[0].shape[1:3]
-        text = f"{H} x {W}" if inches(figure, f"{H} x {W}", 8.5) < right - left + GAP else str(H)
+        half = inches(figure, f"{H} x {W}", 8.5) / 2 + 0.02
+        fits = 2 * half < after - before
+        text = f"{H} x {W}" if fits else str(H)
+        centre = float(np.clip(centre, before + half, after - half)) if fits else centre
         y = middle + max(block.height for block in run) / 2 + 0.08
-        axes.text((left + right) / 2, y, text, ha="center", va="bottom", fontsize=8.5, color=theme.muted)
+        axes.text(centre, y, text, ha="center", va="bottom", fontsize=8.5, color=theme.muted)
 
 
 def _crossings(blocks: list[_Block], summary: Summary) -> list[tuple[_Block, _Block, str, bool]]:
@@ -183,7 +190,7 @@ def _bytes(count: int) -> str:
 def _draw_crossing(axes: Axes, start: _Block, end: _Block, maps: bool, middle: float, y: float, theme: Theme) -> None:
     left, right = start.centre, end.centre
     tops = [middle - block.height / 2 - 0.03 for block in (start, end)]
-    style: dict[str, Any] = {"color": theme.loss if maps else theme.C, "linewidth": 2.4 if maps else 1.2}
+    style: dict[str, Any] = {"color": "#c04a86" if maps else theme.C, "linewidth": 2.4 if maps else 1.2}
     axes.plot([left, left, right], [tops[0], y, y], **style)
     arrow = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, **style}
     axes.annotate("", (right, tops[1]), (right, y), arrowprops=arrow)
@@ -199,10 +206,20 @@ def _name_crossing(axes: Axes, left: float, right: float, y: float, text: str, i
 
 def _draw_key(figure: Figure, axes: Axes, blocks: list[_Block], theme: Theme) -> None:
     x = EDGE
-    for text, color in dict.fromkeys(_kind(block.layer, theme) for block in blocks):
+    for text, color in _key(blocks, theme):
         axes.text(x, 0.16, "■", fontsize=9, color=color, va="center")
         axes.text(x + 0.15, 0.16, text, fontsize=8.5, color=theme.muted, va="center")
         x += inches(figure, text, 8.5) + 0.42
+
+
+def _key(blocks: list[_Block], theme: Theme) -> list[tuple[str, str]]:
+    return list(dict.fromkeys(_kind(block.layer, theme) for block in blocks))
+
+
+def _key_width(blocks: list[_Block], theme: Theme) -> float:
+    """Where the last word ends, in inches."""
+    probe = new_figure(1, 1, theme)
+    return EDGE + sum(inches(probe, text, 8.5) + 0.42 for text, _ in _key(blocks, theme)) - 0.27
 
 
 def show_costs(model: Network, size: tuple[int, int], *, theme: Theme = LIGHT) -> Figure:
