@@ -159,10 +159,10 @@ def _write_sizes(figure: Figure, axes: Axes, blocks: list[_Block], middle: float
     for run, before, after in zip(runs, ends, starts, strict=False):
         centre = (run[0].x + run[-1].x + run[-1].width) / 2
         H, W = run[0].shape[1:3]
-        half = inches(figure, f"{H} x {W}", 8.5) / 2 + 0.02
-        fits = 2 * half < after - before
-        text = f"{H} x {W}" if fits else str(H)
-        centre = float(np.clip(centre, before + half, after - half)) if fits else centre
+        text = f"{H} x {W}"
+        text = text if inches(figure, text, 8.5) + 0.04 < after - before else str(H)
+        half = inches(figure, text, 8.5) / 2 + 0.02
+        centre = float(np.clip(centre, before + half, after - half))
         y = middle + max(block.height for block in run) / 2 + 0.08
         axes.text(centre, y, text, ha="center", va="bottom", fontsize=8.5, color=theme.muted)
 
