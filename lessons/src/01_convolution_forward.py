@@ -62,9 +62,8 @@ viz.show_kernel_sliding(x_small, w_small, padding="valid")
 # $i$ and column $j$, and the channel $c$. Seven indices, so seven loops. The channels are not slid over; each output
 # sees all of them.
 #
-# In mathematics, convolution turns the kernel by 180 degrees first, and this is called cross-correlation. All
-# deep-learning libraries leave the kernel as it is and say convolution. The kernel is learned, so it would come out
-# turned.
+# In mathematics a convolution turns the kernel by 180 degrees first, and the sum above is called a cross-correlation.
+# Deep-learning libraries leave the kernel as it is and say convolution. The kernel is learned, so it comes out turned.
 
 # %% [markdown]
 # How much work is that? The innermost line runs $N H' W' F \cdot K K C$ times, one multiplication and one addition
