@@ -159,6 +159,16 @@ def test_the_students_copy_of_an_example(example):
     assert build.written(notebook) == build.written(build.student(build.read(example)))
 
 
+def test_a_teacher_gets_the_solutions(tmp_path, monkeypatch):
+    before = {path: path.read_bytes() for path in build.FOLDER.glob("*.ipynb")}
+    monkeypatch.setattr("sys.argv", ["build.py", "--solutions", str(tmp_path / "solved")])
+    build.main()
+    solved = sorted((tmp_path / "solved").glob("*.ipynb"))
+    assert [path.stem for path in solved] == [source.stem for source in build.SOURCES]
+    assert not any("your turn" in path.read_text(encoding="utf-8") for path in solved)
+    assert before == {path: path.read_bytes() for path in build.FOLDER.glob("*.ipynb")}
+
+
 def test_the_tests_can_fail(example, tmp_path):
     """A solved lesson's error is found; in a student's copy what follows from a gap is excused, and nothing else."""
     failures, _ = run(build.solved(build.read(example)), tmp_path)
