@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
     from .report import TensorReport
 
-__all__ = ["gradient_figure"]
+__all__ = ["gradient_figure", "readable"]
 
 INK, MUTED, PAPER, FINE, WRONG, CROSSED = "#1d1d22", "#6b6b74", "#ffffff", "#eeeef1", "#d62a1e", "#f0b429"
+SIGNED_COLORS = ("#14468a", "#4d8fd1", "#c9dff4", PAPER, "#fcdcb4", "#ee8f31", "#a84c00")  # orange above 0: as in viz
 MOST_COLUMNS, MOST_ROWS = 16, 20  # with numbers in the cells
 CELL = 0.42  # inches
+READABLE_COLUMNS = 8  # of a panel; with more, three side by side are too wide for a page
+SIGNED = LinearSegmentedColormap.from_list("signed", SIGNED_COLORS)
 
 
 class _NotebookFigure(Figure):
@@ -55,6 +58,12 @@ def gradient_figure(found: TensorReport, title: str = "") -> Figure:
     _show_verdicts(right, tiles, found, numbers)
     figure.suptitle(f"d{found.name} {found.analytic.shape}{': ' if title else ''}{title}", fontsize=10, color=INK)
     return figure
+
+
+def readable(tensor: TensorReport) -> bool:
+    """Can its numbers be read when the three panels stand side by side on a page?"""
+    rows, columns = _Tiles(tensor.analytic.shape, kernel="weight" in tensor.name).size
+    return columns <= READABLE_COLUMNS and rows <= MOST_ROWS
 
 
 class _Tiles:
@@ -100,7 +109,7 @@ class _Tiles:
 
 def _show_values(axes: Axes, tiles: _Tiles, values: np.ndarray, limit: float, title: str, numbers: bool) -> None:
     sheet = tiles.lay_out(values)
-    axes.imshow(sheet, cmap="RdBu_r", vmin=-1.6 * limit, vmax=1.6 * limit, interpolation="nearest")
+    axes.imshow(sheet, cmap=SIGNED, vmin=-1.4 * limit, vmax=1.4 * limit, interpolation="nearest")
     _finish(axes, tiles, title)
     if numbers:
         _write(axes, sheet, INK)
@@ -135,7 +144,7 @@ def _finish(axes: Axes, tiles: _Tiles, title: str) -> None:
 
 
 def _write(axes: Axes, sheet: np.ndarray, color: str, weight: str = "normal") -> None:
-    """Each number in its cell, two digits behind the point or as many figures as fit."""
+    """Each number in its cell, two digits behind the point."""
     style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7.5, "color": color, "fontweight": weight}
     for (row, column), value in np.ndenumerate(sheet):
         if not np.isnan(value):
@@ -143,6 +152,6 @@ def _write(axes: Axes, sheet: np.ndarray, color: str, weight: str = "normal") ->
 
 
 def _short(value: float) -> str:
-    if abs(value) < 0.005:
-        return "0" if abs(value) < 1e-9 else f"{value:.0e}".replace("e-0", "e-")
+    if abs(value) < 1e-9:
+        return "0"
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"

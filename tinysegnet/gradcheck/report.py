@@ -74,7 +74,7 @@ class TensorReport:
 
     def details(self) -> list[str]:
         """Lines for a refused tensor."""
-        p = self.worst
+        p = self.worst if self.count("wrong") else next(p for p in self.probes if p.status == "crossed")
         place = f"[{', '.join(map(str, p.where))}]" if isinstance(p.where, tuple) else f" along {p.where}"
         lines = [f"worst  {self.name}{place}   analytic {p.analytic:+.4e}   numeric {p.numeric:+.4e}   "
                  f"error {p.error:.1e}   allowed {p.allowed:.1e}"]  # fmt: skip
@@ -206,12 +206,13 @@ class Report:
     def show(self, tensor: str) -> Any:
         """A matplotlib figure of one gradient, "dweight" or "weight": analytic, numeric, and red where refused.
 
-        Of several cases, the first that failed.
+        Of several cases, the first that failed and is small enough to be read.
         """
-        from .picture import gradient_figure  # matplotlib takes as long to import as all the rest
+        from .picture import gradient_figure, readable  # matplotlib takes as long to import as all the rest
 
         name = tensor.removeprefix("d") if tensor not in {t.name for t in self.all_tensors()} else tensor
-        found = self.tensor(name)
+        first = self.tensor(name)
+        found = next((t for t in self.all_tensors() if t.name == name and t.ok == first.ok and readable(t)), first)
         return gradient_figure(found, self.case_of(found))
 
     def case_of(self, tensor: TensorReport) -> str:

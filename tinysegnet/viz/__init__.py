@@ -17,6 +17,7 @@ from .legend import legend_strip
 from .lines import show_lines
 from .live import LivePlot
 from .matrix import class_histogram_figure, confusion_figure
+from .network import show_costs, show_network
 from .overlay import colour_map, error_picture, overlay
 from .pictures import labelled_picture, overlays_figure, overlays_picture, show_labels, show_sample
 from .pixel import show_pixel
@@ -54,6 +55,7 @@ __all__ = [
     "show_array",
     "show_arrays",
     "show_batch",
+    "show_costs",
     "show_feature_maps",
     "show_gallery",
     "show_heat",
@@ -61,6 +63,7 @@ __all__ = [
     "show_kernel_sliding",
     "show_labels",
     "show_lines",
+    "show_network",
     "show_pixel",
     "show_plot",
     "show_pool_arrows",

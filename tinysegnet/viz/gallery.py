@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from ..errors import ShapeError
 from .figures import LIGHT, Theme, new_figure, style_axes
+from .sheet import signed_colors
 
 __all__ = ["show_gallery", "show_plot"]
 
@@ -39,7 +40,7 @@ def show_gallery(
     """Small pictures in rows, each with its text above it.
 
     panels: (text, picture); a text may have several lines. A picture is uint8 (H, W, 3), shown as it is, or numbers
-    (H, W), red above zero and blue below. scale: the number with the strongest colour, default the largest of each
+    (H, W), orange above zero and blue below. scale: the number with the strongest colour, default the largest of each
     picture. width: inches. Raises ShapeError for other pictures.
     """
     pictures = [_as_picture(picture) for _, picture in panels]
@@ -55,7 +56,7 @@ def show_gallery(
         left, bottom = column * cell, (rows - 1 - row) * height
         box = (left + 0.05) / width, (bottom + 0.05) / (rows * height), (cell - 0.1) / width, cell * H / (rows * height)
         axes = figure.add_axes(box)
-        _draw(axes, picture, scale)
+        _draw(axes, picture, scale, theme)
         style: dict[str, Any] = {"fontsize": 8, "color": theme.ink, "va": "bottom", "linespacing": 1.2}
         axes.annotate(text, (0, 1), (0, 3), xycoords="axes fraction", textcoords="offset points", **style)
     return figure
@@ -68,7 +69,7 @@ def _as_picture(picture: Any) -> np.ndarray:
     raise ShapeError(f"show_gallery takes uint8 (H, W, 3) or numbers (H, W), got {picture.dtype} {picture.shape}")
 
 
-def _draw(axes: Axes, picture: np.ndarray, scale: float | None) -> None:
+def _draw(axes: Axes, picture: np.ndarray, scale: float | None, theme: Theme) -> None:
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -77,7 +78,7 @@ def _draw(axes: Axes, picture: np.ndarray, scale: float | None) -> None:
         return
     values = np.where(np.isfinite(picture), picture, 0)
     limit = scale or float(np.abs(values).max(initial=0)) or 1.0
-    axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest", aspect="auto")
+    axes.imshow(values, cmap=signed_colors(theme), vmin=-limit, vmax=limit, interpolation="nearest", aspect="auto")
 
 
 def show_plot(
@@ -105,7 +106,7 @@ def show_plot(
         axes.plot(xs, ys, label=name, color=COLORS[k % len(COLORS)], linestyle=DASHES[k % len(DASHES)], linewidth=1.8)
     for name, (at, value) in (marks or {}).items():
         axes.plot([at], [value], "o", color=theme.ink, markersize=6)
-        axes.annotate(name, (at, value), (0, -14), textcoords="offset points", fontsize=9, ha="center",
+        axes.annotate(name, (at, value), (12, -10), textcoords="offset points", fontsize=9, ha="left",
                       color=theme.ink)  # fmt: skip
     if log:
         axes.set(xscale="log", yscale="log")
