@@ -170,6 +170,32 @@ def test_the_tests_can_fail(example, tmp_path):
     assert [f.number for f in unexcused(failures, notebook)] == [5]
 
 
+GRADED = """# %%
+from tinysegnet import checks
+# %%
+checks.grade("output_size", lambda H, K, stride, padding: (H + padding - K) // stride + 1)
+# %%
+def my_output_size(H, K, stride, padding):
+    return H / 0
+# %%
+checks.grade("output_size", my_output_size)
+"""
+
+
+def test_what_a_learner_sees_of_a_wrong_answer(tmp_path):
+    """A wrong answer: the message and no traceback. An error: the learner's lines, none of the grader's."""
+    (tmp_path / "98_graded.py").write_text(GRADED)
+    (wrong, error), _ = run(build.read(tmp_path / "98_graded.py"), tmp_path, go_on=True)
+    assert wrong.shown.splitlines() == [
+        "output_size: size is wrong",
+        "  case    H 8, K 5, stride 1, padding 2",
+        "  first   size   expected 8   got 6",
+        "  hint    the padding is on both sides: 2 * padding",
+    ]
+    assert "return H / 0" in error.shown
+    assert "_examine" not in error.shown
+
+
 def test_what_a_cell_binds():
     code = "def a():\n    b = 1\nfor c, d in []: pass\n(e := 2)\nimport f\nx[0] = g.h = 3\nclass i: pass"
     assert sorted(assigned(code)) == ["a", "b", "c", "d", "e", "i"]

@@ -237,11 +237,12 @@ x = np.array([[7.0, -1, 5, 1], [3, 5, 3, 1], [1, 3, 5, 3], [3, 5, 1, 3]])
 (out, mean, var), _ = ops.batchnorm2d_forward(x[None, :, :, None], np.array([3.0]), np.array([1.0]), eps=0.0)
 print(f"mean {mean[0]:g}, variance {var[0]:g}, so standard deviation {np.sqrt(var[0]):g}")
 x_hat = (x - mean) / np.sqrt(var)
-viz.show_arrays([("x", x), ("x - mean", x - mean), ("x_hat", x_hat), ("out", out[0, :, :, 0])], highlight={"x": (0, 0)})
+viz.show_arrays([("x", x), ("x - mean", x - mean), ("x_hat", x_hat), ("out", out[0, :, :, 0])], highlight={"x": (0, 1)})
 
 # %% [markdown]
-# Follow the framed 7: minus the mean 3 is 4, divided by the standard deviation 2 is 2, times 3 plus 1 is 7 again, by
-# chance. In `x_hat` half of the spread is gone and 0 is the middle; in `out` the middle is $\beta = 1$.
+# Follow the framed $-1$ to the right: minus the mean 3 is $-4$, divided by the standard deviation 2 is $-2$, times 3
+# plus 1 is $-5$. The middle of `x_hat` is 0 and its spread 1; the middle of `out` is $\beta = 1$ and its spread
+# $\gamma = 3$.
 #
 # The library's source. The second line of the mean repairs what rounding lost in a long sum:
 

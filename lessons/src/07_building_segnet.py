@@ -700,15 +700,16 @@ print(f"{'SegNet-Basic':<15} {total / 1e9:6.2f} G")
 
 # %% [markdown]
 # One layer, `decoder1.conv1`, does 59 % of all work: 64 channels to 64 at full resolution, with kernels of 49 taps. Its
-# mirror `encoder1.conv1` begins with 3 channels and gets off lightly. In SegNet the work is spread evenly:
+# mirror `encoder1.conv1` begins with 3 channels and gets off lightly. SegNet spreads it more evenly:
 
 # %%
 viz.show_costs(vgg16, (360, 480))
 
 # %% [markdown]
 # Three panels, three shapes. Parameters sit in the middle, where maps are small and have 512 channels. Memory sits at
-# the ends, where maps are large. Work is even, because each pool quarters the pixels and each stage doubles both
-# channel counts. Whoever wants to save must know what.
+# the ends, where maps are large. Work is spread down to the fourth stage: each pool quarters the pixels, and each
+# stage doubles the channels on both sides of a kernel. The fifth stage doubles no more and costs a quarter. Whoever
+# wants to save must know what.
 #
 # ## Two summaries, read critically
 #

@@ -106,7 +106,7 @@ def show_plot(
         axes.plot(xs, ys, label=name, color=COLORS[k % len(COLORS)], linestyle=DASHES[k % len(DASHES)], linewidth=1.8)
     for name, (at, value) in (marks or {}).items():
         axes.plot([at], [value], "o", color=theme.ink, markersize=6)
-        axes.annotate(name, (at, value), (0, -14), textcoords="offset points", fontsize=9, ha="center",
+        axes.annotate(name, (at, value), (12, -10), textcoords="offset points", fontsize=9, ha="left",
                       color=theme.ink)  # fmt: skip
     if log:
         axes.set(xscale="log", yscale="log")

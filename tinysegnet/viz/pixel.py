@@ -18,7 +18,7 @@ from .overlay import as_uint8
 
 __all__ = ["show_pixel"]
 
-PICTURE, PANEL, ROW, TOP, EDGE = 3.6, 2.3, 0.27, 0.45, 0.2  # inches
+PICTURE, PANEL, ROW, TOP, EDGE, NUMBER = 3.6, 2.5, 0.27, 0.45, 0.2, 0.55  # inches
 
 
 def show_pixel(
@@ -82,8 +82,9 @@ def _draw_picture(axes: Axes, image: np.ndarray, at: tuple[int, int], theme: The
 def _draw_bars(axes: Axes, title: str, numbers: np.ndarray, palette: Palette, theme: Theme) -> None:
     """Horizontal bars from 0, each with its number at the end; negative ones to the left."""
     low, high = min(float(numbers.min()), 0.0), max(float(numbers.max()), 0.0)
-    span = (high - low) or 1.0
-    axes.set(xlim=(low - (0.24 * span if low < 0 else 0), high + 0.24 * span), ylim=(len(numbers) - 0.5, -0.5))
+    room = (NUMBER if low < 0 else 0.0, NUMBER)  # inches, for the numbers at the ends
+    inch = ((high - low) or 1.0) / (PANEL - sum(room))
+    axes.set(xlim=(low - room[0] * inch, high + room[1] * inch), ylim=(len(numbers) - 0.5, -0.5))
     for k, value in enumerate(numbers):
         fill = np.array(palette.colors[k]) / 255
         axes.barh(k, value, height=0.68, color=fill, edgecolor=theme.muted, linewidth=0.6)
