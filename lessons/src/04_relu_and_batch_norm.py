@@ -199,8 +199,8 @@ viz.show_lines(spreads, "layer", "standard deviation of the feature maps", log=T
 
 # %% [markdown]
 # The vertical axis is logarithmic. Without normalisation the spread is multiplied by about the same factor in every
-# layer: after thirteen of them it is thousands of times too small or too large. With normalisation the three lines lie
-# on each other. The size of the weights has stopped to matter.
+# layer: after thirteen of them it is thousands of times too small or too large, unless the weights have the one right
+# size. With normalisation the three lines lie on each other. The size of the weights no longer matters.
 #
 # The feature maps themselves, for weights half as large. Four layers, the first channel of each that shows anything:
 
@@ -215,9 +215,9 @@ for normalise, maps in small.items():
 viz.show_feature_maps(np.stack(panels, -1), titles, columns=4, scale=2.0)
 
 # %% [markdown]
-# Above: without normalisation the street fades to black; by layer 9 there is nothing left to see in the same scale.
-# Below: the same weights, normalised. Something of the street reaches layer 13, and a gradient that starts there finds
-# a way back.
+# Above: without normalisation the street is pale in layer 1, and from layer 5 on there is nothing left to see in this
+# scale. Below: the same weights, normalised. Something of the street reaches layer 13, although nothing has been
+# learned yet. (The strong lines at the edges come from the zeros that the convolutions pad with.)
 #
 # ## Batch normalisation forward
 #
@@ -252,7 +252,7 @@ viz.show_source(ops.batchnorm.batchnorm2d_forward_numpy)
 # %% [markdown]
 # Three things to verify. Every channel of the result has mean $\beta$ and standard deviation $|\gamma|$. The
 # statistics run over the batch, not over each picture. And an input that is stretched and shifted gives the same
-# result, which is why the size of the weights stopped to matter above:
+# result, which is why the size of the weights did not matter above:
 
 # %%
 x = rng.standard_normal((2, 5, 6, 3)) * [1.0, 5.0, 0.2] + [0.0, 10.0, -3.0]
@@ -634,8 +634,8 @@ for name in names:
     print(f"{bug.sentence}\n    {tensor.count('wrong')} of {len(tensor.probes)} entries refused. {tensor.hint or ''}")
 
 # %% [markdown]
-# One of them in a picture, the dropped mean term. The difference between backward and the measured slopes is the same
-# number all over a channel:
+# ("numeric" is the measured slope, "analytic" what backward says.) One of them in a picture, the dropped mean term. The
+# difference, in the red cells, is the same number all over a channel:
 
 # %%
 bug = ts.gradcheck.bugs["batchnorm_no_mean_term"]

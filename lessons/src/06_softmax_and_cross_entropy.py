@@ -422,7 +422,7 @@ checks.grade("cross_entropy_backward", my_cross_entropy_backward)
 # Streets consist of road, buildings and sky. How many pixels do the classes have?
 
 # %% tags=["parameters"] fast="STREETS, EPOCHS = 16, 1"
-STREETS, EPOCHS = 64, 10  # streets to train on, and how often each
+STREETS, EPOCHS = 96, 10  # streets to train on, and how often each
 
 # %%
 streets = ts.data.InMemory(ToyScenes(STREETS, seed=0, size=(48, 64)))
