@@ -19,14 +19,15 @@ from ..errors import ShapeError
 from ..ops.indices import unpack_indices
 from ..ops.pool import max_pool2d_forward, max_unpool2d_forward
 from .figures import DARK, LIGHT, Theme, readable
-from .sheet import Sheet, as_numbers, number_texts, rounded_path, tint
+from .sheet import Sheet, as_numbers, cell_size, number_texts, rounded_path, tint
 
 __all__ = ["show_pool_arrows"]
 
 MOST = 8  # rows, columns
-EDGE, TOP, BETWEEN = 0.4, 2.15, 2.3  # in cells
-ALLEY, STREET = 0.55, 1.14  # between columns of windows, where nothing runs, and between rows
-NEAREST, FARTHEST = 0.36, 0.52  # lanes of the arrows, from the windows they belong to
+EDGE, TOP, BETWEEN = 0.4, 3.0, 2.3  # in cells
+HEAD, LINE = 0.62, 0.27  # inches: the titles, a remark
+ALLEY, STREET = 0.55, 1.3  # between columns of windows, where nothing runs, and between rows
+NEAREST, FARTHEST = 0.36, 0.6  # lanes of the arrows, from the windows they belong to
 # Six colours that differ for the colour-blind too, in hue and in lightness.
 LIGHT_WINDOWS = ("#0b62a8", "#c4520a", "#0a7f5f", "#a3357c", "#8a6a00", "#5a46b8")
 DARK_WINDOWS = ("#6fb4ee", "#f09048", "#4cc9a0", "#e58bc4", "#e3c14d", "#a99bf5")
@@ -68,7 +69,9 @@ def show_pool_arrows(x: Any, *, decoder_map: Any = None, theme: Theme = LIGHT) -
     pooling = _pool(x, decoder_map)
     (h, w), columns = pooling.out.shape, _columns(*pooling.out.shape)
     band = TOP + 2 * h + h * STREET + 0.9  # where the table of indices begins
-    sheet = Sheet(columns["end"], band + max(h, 2.0) + 0.6, theme)
+    cell, remarks = cell_size(columns["end"]), _remarks(pooling)
+    below = max(h + 0.5, 2.5, 0.25 + LINE / cell * len(remarks))
+    sheet = Sheet(columns["end"], band + below, theme, top=TOP - FARTHEST - HEAD / cell)
     sides = {"pool": (columns["x"], columns["out"]), "unpool": (columns["map"], columns["unpooled"])}
     for window in np.ndindex(h, w):
         _draw_window(sheet, columns["x"], pooling.x, pooling, window, "x")
@@ -191,7 +194,7 @@ def _draw_arrows(sheet: Sheet, pooling: _Pooling, x0: float, x1: float, *, into_
         points = [start, (start[0], lane), (end[0], lane), (end[0], end[1] + away)]
         names = [f"[{pixel[0]}, {pixel[1]}]", f"[{window[0]}, {window[1]}]"]
         gid = f"map{names[1]} -> unpooled{names[0]}" if into_windows else f"x{names[0]} -> out{names[1]}"
-        sheet.path(rounded_path(points), _color(sheet, window, w), line=1.7, gid=gid)
+        sheet.path(rounded_path(points), _color(sheet, window, w), line=3.2 * sheet.cell + 0.1, gid=gid)
 
 
 def _lane(window: Cell, upwards: bool, w: int) -> float:
@@ -211,8 +214,9 @@ def _write_titles(sheet: Sheet, pooling: _Pooling, columns: dict[str, float], ch
              "map": ("a decoder's map" if changed else "the same map", f"{h} x {w}"),
              "unpooled": ("max_unpool2d", f"{H} x {W}, zero but at the indices")}  # fmt: skip
     for name, (title, note) in notes.items():
-        sheet.title(columns[name], TOP - STREET - 0.45, title)
-        sheet.note(columns[name], TOP - STREET - 0.02, note)
+        y = TOP - FARTHEST - 0.17 / sheet.cell
+        sheet.title(columns[name], y - 0.2 / sheet.cell, title)
+        sheet.note(columns[name], y, note)
     middle = TOP + h + (h - 1) * STREET / 2
     begin = columns["out"] + w + (w - 1) * ALLEY + 0.3
     end = columns["map"] - 0.3
@@ -233,7 +237,7 @@ def _draw_indices(sheet: Sheet, pooling: _Pooling, columns: dict[str, float], y:
         sheet.text(cell[0] + 0.5, cell[1] + 0.77, f"{index:02b}", 16 * sheet.cell, sheet.theme.ink)
     _draw_key(sheet, columns["x"], y)
     for number, remark in enumerate(_remarks(pooling)):
-        sheet.note(columns["remarks"], y + 0.25 + 0.27 / sheet.cell * number, remark)
+        sheet.note(columns["remarks"], y + 0.25 + LINE / sheet.cell * number, remark)
 
 
 def _draw_key(sheet: Sheet, x: float, y: float) -> None:

@@ -19,7 +19,7 @@ from ..errors import ShapeError
 from .curves import inches
 from .figures import DARK, Theme, new_figure, readable
 
-__all__ = ["MINUS", "MOST_CELLS", "TIMES", "Sheet", "as_numbers", "box_of", "number_texts", "rounded_path",
+__all__ = ["MINUS", "MOST_CELLS", "TIMES", "Sheet", "as_numbers", "box_of", "cell_size", "number_texts", "rounded_path",
            "signed_colors", "tint"]  # fmt: skip
 
 MINUS, TIMES, ASTERISK = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}", "\N{ASTERISK OPERATOR}"
@@ -31,15 +31,15 @@ LARGEST, SMALLEST = 12.0, 5.5  # points of a number
 class Sheet:
     """A figure of width x height cells. A cell is half an inch, less where the figure would be too wide for a page.
 
-    scale: the number that has the strongest colour; its negative the other one.
+    scale: the number that has the strongest colour; its negative the other one. top: the y at which the figure begins.
     """
 
-    def __init__(self, width: float, height: float, theme: Theme, scale: float = 1.0) -> None:
-        self.cell = min(CELL, WIDEST / width)  # inches
+    def __init__(self, width: float, height: float, theme: Theme, scale: float = 1.0, top: float = 0.0) -> None:
+        self.cell = cell_size(width)
         self.theme, self.shades, self.scale = theme, signed_colors(theme), scale
-        self.figure = new_figure(width * self.cell, height * self.cell, theme)
+        self.figure = new_figure(width * self.cell, (height - top) * self.cell, theme)
         self.axes = self.figure.add_axes((0, 0, 1, 1))
-        self.axes.set(xlim=(0, width), ylim=(height, 0))
+        self.axes.set(xlim=(0, width), ylim=(height, top))
         self.axes.set_axis_off()
 
     def color(self, value: float) -> Any:
@@ -131,6 +131,11 @@ class Sheet:
         """The size in points at which each text fits into `room` cells."""
         widest = max((self.words(text, 10) for text in set(texts)), default=0.0)
         return float(np.clip(10 * room / max(widest, 1e-9), SMALLEST, min(LARGEST, 24 * self.cell)))
+
+
+def cell_size(width: float) -> float:
+    """Inches of a cell on a sheet so many cells wide."""
+    return min(CELL, WIDEST / width)
 
 
 def signed_colors(theme: Theme) -> LinearSegmentedColormap:
