@@ -84,7 +84,8 @@ viz.show_arrays([("A", A), "*", ("x", x[:, None]), "=", ("out", (A @ x)[:, None]
 
 # %%
 dx = A.T @ dout
-viz.show_arrays([("A transposed", A.T), "*", ("dout", dout[:, None]), "=", ("dx", dx[:, None])], indices=True)
+panels = [("A transposed", A.T), "*", ("dout", dout[:, None]), "=", ("dx", dx[:, None])]
+viz.show_arrays(panels, indices=True)
 
 # %% [markdown]
 # What to see: each row of $A^T$ again holds three numbers around the diagonal, but in the order `-1 2 1`: the kernel
@@ -139,7 +140,8 @@ panels = [("dout", dout[None])]
 for i in range(3):
     panels += [(f"x_padded[{i}:{i + 5}]", x_padded[None, i : i + 5])]
 dweight = np.array([x_padded[i : i + 5] @ dout for i in range(3)])
-print("dweight =", dweight, "  <w, dweight> =", w @ dweight, "  <out, dout> =", convolve_line(x, w) @ dout)
+print("dweight =", dweight)
+print("<w, dweight> =", w @ dweight, "  <out, dout> =", convolve_line(x, w) @ dout)
 viz.show_arrays(panels)
 
 # %% [markdown]
@@ -194,7 +196,8 @@ def dx_of(dout):
 
 one = np.zeros((4, 4))
 one[1, 2] = 1
-viz.show_arrays([("dout", one), ("weight", w), ("dx", dx_of(one))], highlight={"dx": np.s_[0:3, 1:4]}, indices=True)
+panels = [("dout", one), ("weight", w), ("dx", dx_of(one))]
+viz.show_arrays(panels, highlight={"dx": np.s_[0:3, 1:4]}, indices=True)
 
 # %% [markdown]
 # What to see: `dx` is a stamp of the kernel around pixel (1, 2), and it is **not** flipped. Output (1, 2) read its nine
@@ -206,8 +209,10 @@ viz.show_arrays([("dout", one), ("weight", w), ("dx", dx_of(one))], highlight={"
 # %%
 two = one.copy()
 two[2, 1] = 10
-viz.show_arrays([("dout", two), ("dx from (1, 2)", dx_of(one)), "+", ("dx from (2, 1)", dx_of(two - one)), "=",
-                 ("dx", dx_of(two))], highlight={"dx": (1, 1)})  # fmt: skip
+shares = dx_of(one), dx_of(two - one)
+panels = [("dout", two), ("dx from (1, 2)", shares[0]), "+", ("dx from (2, 1)", shares[1])]
+panels += ["=", ("dx", dx_of(two))]
+viz.show_arrays(panels, highlight={"dx": (1, 1)})
 
 # %% [markdown]
 # What to see: two stamps, the second ten times as strong; where they overlap they **add**. An assignment in place of
@@ -300,7 +305,8 @@ assert np.ptp(inner) < 1e-12 * abs(inner[0]) * 100
 # %%
 turned = weight[::-1, ::-1].swapaxes(2, 3)
 again, _ = ops.conv2d_forward(dout, turned)
-print("dx ", dx.shape, "   convolution of dout", again.shape, "   largest difference", np.abs(dx - again).max())
+print("dx", dx.shape, "  convolution of dout", again.shape)
+print("largest difference", np.abs(dx - again).max())
 assert np.allclose(dx, again, rtol=1e-12, atol=1e-12)
 viz.show_source(conv.input_gradient)
 
@@ -367,7 +373,7 @@ report = ts.gradcheck.check_op("conv2d", backward=bug.backward)
 report.show("dx")
 
 # %% [markdown]
-# What to see: of the nine shares that a pixel should get, one is left; the numbers on the left are the smaller ones.
+# What to see: of all the shares that a pixel should get, one is left; the numbers on the left are much too small.
 #
 # The fourth counts one sample only, the fifth cuts the padding off on the wrong side.
 
@@ -383,14 +389,16 @@ for name in ("dweight_last_sample", "dx_cropped_wrong"):
 # why the cases have N of 2 and kernels of several sizes. All five at once, judged by the adjoint law alone:
 
 # %%
-names = ("dx_kernel_flipped", "dweight_axes_swapped", "dx_assigned", "dweight_last_sample", "dx_cropped_wrong")
+names = ["dx_kernel_flipped", "dweight_axes_swapped", "dx_assigned"]
+names += ["dweight_last_sample", "dx_cropped_wrong"]
 out, cache = ops.conv2d_forward(x, weight)
 dout = rng.standard_normal(out.shape)
 print(f"{'':22} {'<out, dout>':>12} {'<x, dx>':>12} {'<w, dw>':>12}")
 for name in (None, *names):
     backward = ts.gradcheck.bugs[name].backward if name else ops.conv2d_backward
     dx, dweight, _ = backward(dout, cache)
-    print(f"{name or 'right':22} {(out * dout).sum():12.6f} {(x * dx).sum():12.6f} {(weight * dweight).sum():12.6f}")
+    inner = (out * dout).sum(), (x * dx).sum(), (weight * dweight).sum()
+    print(f"{name or 'right':22} {inner[0]:12.6f} {inner[1]:12.6f} {inner[2]:12.6f}")
 
 # %% [markdown]
 # In every row but the first, one number differs: in the column of `dx` or of `dw`, as the bug's name says.
@@ -416,9 +424,8 @@ for way, (forward, backward) in ts.gradcheck.find_variants("conv2d").items():
 
 # %%
 for way, (dx, dweight, _) in answers.items():
-    apart = [
-        np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip((dx, dweight), answers["numpy"][:2], strict=True)
-    ]
+    pairs = zip((dx, dweight), answers["numpy"][:2], strict=True)
+    apart = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in pairs]
     print(f"{way:10} relative difference to NumPy: dx {apart[0]:.1e}, dweight {apart[1]:.1e}")
     assert max(apart) < 1e-5
 

@@ -132,17 +132,15 @@ def central_float32(h):
 errors32 = np.array([abs(central_float32(h) - exact) for h in steps])
 for name, dtype, h in (("float32", np.float32, 1e-2), ("float64", np.float64, 1e-5)):
     noise = 10 * np.finfo(dtype).eps * 100 / h
-    print(
-        f"{name}: a layer of 100 outputs of order 1 has F = 100, and with h = {h:g} a noise 10 eps F / h of {noise:.0e}"
-    )
-viz.show_plot({"float32": (steps, errors32 + 1e-18), "float64": (steps, error)}, title="Central difference",
-              x="step h", y="error", log=True)  # fmt: skip
+    print(f"{name}, h = {h:g}: 100 outputs of order 1, F = 100, have a noise 10 eps F / h of {noise:.0e}")
+both = {"float32": (steps, errors32 + 1e-18), "float64": (steps, error)}
+viz.show_plot(both, title="Central difference", x="step h", y="error", log=True)
 
 # %% [markdown]
 # What to see: the V of float32 lies many powers of ten higher, its bottom is at a step of about 0.01, and for the
 # smallest steps the error is the slope itself: $t + h$ is rounded to $t$, nothing moves. With many outputs it gets
 # worse, as the printed lines say: among gradients of order 1, a mistake of 1 % is lost in the noise of float32, and
-# stands out a million times in float64. So a check runs in float64, whatever training uses.
+# stands out a hundred thousand times in float64. So a check runs in float64, whatever training uses.
 #
 # ### Exercise 1: a numeric gradient
 #
@@ -194,7 +192,8 @@ def J(x):
 
 numeric = my_numeric_gradient(J, x, 1e-5)
 print("largest |dx| ", np.abs(dx).max(), "   largest difference", np.abs(dx - numeric).max())
-viz.show_arrays([("dx, sample 0, channel 0", dx[0, :, :, 0]), ("measured", numeric[0, :, :, 0])], decimals=4)
+both = [("dx, sample 0, channel 0", dx[0, :, :, 0]), ("measured", numeric[0, :, :, 0])]
+viz.show_arrays(both, decimals=4)
 
 # %% [markdown]
 # What to see: the same numbers, to ten digits. That is a gradient check. What is left is to say how large a difference
@@ -204,7 +203,7 @@ viz.show_arrays([("dx, sample 0, channel 0", dx[0, :, :, 0]), ("measured", numer
 #
 # Often one reads: the relative error $|a - n| / \max(|a|, |n|)$ must be below $10^{-7}$. It fails for gradients that
 # are truly zero. A constant added to every number of a batch normalisation's input changes nothing; so a bias before it
-# has gradient 0. Rounding makes it $10^{-17}$, and differences $10^{-11}$:
+# has gradient 0. Rounding makes it about $10^{-16}$, and differences $10^{-11}$:
 
 # %%
 a = dx.sum((0, 1, 2))[0]  # the gradient of a bias before the batch normalisation
@@ -220,8 +219,7 @@ print(f"noise of the difference, 10 eps F / h = {10 * eps * F / 1e-5:.1e}")
 #
 # $$|a - n| \;\le\; 10^{-7} \max(|a|, |n|) \;+\; 10\,\frac{\varepsilon F}{h} .$$
 #
-# The first term leaves room for truncation, the second is ten times the rounding that we derived. No number in it was
-# found by trying until the tests passed. In the library:
+# The first term leaves room for truncation, the second is ten times the rounding that we derived. In the library:
 
 # %%
 viz.show_source(differences.Rule)
@@ -285,8 +283,9 @@ _, cache = ops.conv2d_forward(x, w)
 flipped = ts.gradcheck.bugs["dx_kernel_flipped"].backward
 ones = np.ones((1, 5, 6, 1))
 right, wrong = (backward(ones, cache)[0][0, :, :, 0] for backward in (ops.conv2d_backward, flipped))
+inside = np.s_[1:4, 1:5]
 viz.show_arrays([("dx, dout = 1", right), ("kernel flipped", wrong)],
-                highlight={"dx, dout = 1": np.s_[1:4, 1:5], "kernel flipped": np.s_[1:4, 1:5]})  # fmt: skip
+                highlight={"dx, dout = 1": inside, "kernel flipped": inside})  # fmt: skip
 
 # %% [markdown]
 # What to see: inside the frames both are 45 everywhere, $1 + 2 + \dots + 9$. Only the border tells them apart, and
@@ -321,10 +320,10 @@ EVERY, STEPS, PART = 60, 40, 1  # of the checks; of training, below; every bug
 
 # %%
 chosen = dict(list(ts.gradcheck.bugs.items())[::PART])
-reports = {name: ts.gradcheck.check_op(bug.op, pair=bug.pair, every=EVERY) for name, bug in chosen.items()}
-passed = []
+passed, reports = [], {}
 print(f"{'entries refused (in how many cases)':36} {'random dout':>14} {'dout = 1':>14}")
 for name, bug in chosen.items():
+    reports[name] = ts.gradcheck.check_op(bug.op, pair=bug.pair, every=EVERY)
     if "gradient" in bug.caught_by:
         random = refused(reports[name])
         ones = refused(ts.gradcheck.check_op(bug.op, pair=with_ones(*bug.pair), every=EVERY))
@@ -376,9 +375,9 @@ viz.show_plot(losses, title="J along a line", x="t", y="J")
 # How can a checker tell? By the two one-sided slopes. Let
 # $K(h) = |\text{slope to the right} - \text{slope to the left}|$:
 #
-# | | $K(h)$ | halve $h$: $K(h/2) / K(h)$ |
+# | at the point | $K(h)$ | halve $h$: $K(h/2) / K(h)$ |
 # |---|---|---|
-# | smooth | $h\,|J''|$ | 0.5 |
+# | smooth | $h\,\lvert J''\rvert$ | 0.5 |
 # | kink | the bend | 1 |
 # | jump | height / $h$ | 2 |
 
@@ -514,8 +513,8 @@ viz.show_gallery(panels, columns=5)
 
 # %%
 near = [name for name in accuracy if name != "right" and accuracy[name] > accuracy["right"] - 0.05]
-print(f"right: {accuracy['right']:.2f}.  Within 0.05 of it, or better: {len(near)} of {len(accuracy) - 1} bugs:\n")
-print(*near, sep="\n")
+print(f"right: {accuracy['right']:.2f}")
+print(f"within 0.05 of it, or better: {len(near)} of {len(accuracy) - 1} bugs:", *near, sep="\n   ")
 
 # %% [markdown]
 # That is why there is this lesson. **Training is no check of a gradient.** A direction that is wrong, but mostly
@@ -534,10 +533,10 @@ for name, bug in chosen.items():
     assert killed[name] == set(bug.caught_by)
 
 # %%
-print(f"{'':32}{'gradient':>9}{'linear':>9}{'repeats':>9}{'unwritten':>11}{'comparison':>12}")
+print(f"{'':32}{'gradient':>12}{'linear':>12}{'repeatable':>12}{'unwritten':>12}{'comparison':>12}")
 for name, laws in killed.items():
-    marks = ["x" if law in laws else "." for law in LAWS]
-    print(f"{chosen[name].number:2} {name:29}{marks[0]:>9}{marks[1]:>9}{marks[2]:>9}{marks[3]:>11}{marks[4]:>12}")
+    marks = [f"{'x' if law in laws else '.':>12}" for law in LAWS]
+    print(f"{chosen[name].number:2} {name:29}", *marks, sep="")
 alone = {chosen[name].number for name, laws in killed.items() if laws - {"comparison"}}
 print(f"\nThe checker alone kills {len(alone)} of {len({bug.number for bug in chosen.values()})}.")
 assert all(killed.values())
