@@ -31,7 +31,7 @@ from tinysegnet.ops import conv, windows
 # \frac{\partial\, \mathrm{out}[q]}{\partial x[p]} .$$
 #
 # So all that is left is one question: which outputs does $x[p]$ reach, and with which factor? SegNet has 26 such layers
-# (Badrinarayanan et al. 2017, section 3), and their backward pass is two thirds of the work of training it.
+# (Badrinarayanan et al. 2017, section 3). `dx` and `dweight` each take as many multiplications as the forward pass.
 
 # %% [markdown]
 # ## One dimension first
@@ -68,7 +68,7 @@ viz.show_arrays([("x", x[None]), ("w", w[None]), ("out", convolve_line(x, w)[Non
 # %%
 A = np.stack([convolve_line(unit, w) for unit in np.eye(5)], axis=1)
 assert np.array_equal(A @ x, convolve_line(x, w))
-viz.show_arrays([("A", A), "×", ("x", x[:, None]), "=", ("out", (A @ x)[:, None])], indices=True)
+viz.show_arrays([("A", A), "*", ("x", x[:, None]), "=", ("out", (A @ x)[:, None])], indices=True)
 
 # %% [markdown]
 # What to see: row $q$ holds the kernel `1 2 -1`, laid around pixel $q$, the rest is 0. The same three numbers stand in
@@ -84,7 +84,7 @@ viz.show_arrays([("A", A), "×", ("x", x[:, None]), "=", ("out", (A @ x)[:, None
 
 # %%
 dx = A.T @ dout
-viz.show_arrays([("A transposed", A.T), "×", ("dout", dout[:, None]), "=", ("dx", dx[:, None])], indices=True)
+viz.show_arrays([("A transposed", A.T), "*", ("dout", dout[:, None]), "=", ("dx", dx[:, None])], indices=True)
 
 # %% [markdown]
 # What to see: each row of $A^T$ again holds three numbers around the diagonal, but in the order `-1 2 1`: the kernel
@@ -211,7 +211,7 @@ viz.show_arrays([("dout", two), ("dx from (1, 2)", dx_of(one)), "+", ("dx from (
 
 # %% [markdown]
 # What to see: two stamps, the second ten times as strong; where they overlap they **add**. An assignment in place of
-# the addition would keep one of the two; this is the most frequent bug of all in such code.
+# the addition would keep one of the two.
 #
 # ## Scatter and gather
 #
@@ -330,8 +330,7 @@ report.show("dx")
 # What to see: left what backward says, in the middle what differences say, right the refused entries in red with
 # the difference written in. No entry is right.
 #
-# A kernel that looks the same when turned by 180 degrees hides this bug. Every blur and every Laplacian is of that
-# kind:
+# A kernel that looks the same when turned by 180 degrees hides this bug. A blur is of that kind:
 
 # %%
 symmetric = np.array([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]])[:, :, None, None]
