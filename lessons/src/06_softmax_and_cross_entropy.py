@@ -645,6 +645,7 @@ def my_loss_and_gradient(forward, backward):
     return loss, backward(1.0, cache)
 
 
+# %%
 results = {}
 for name, pair in ts.gradcheck.find_variants("softmax_cross_entropy").items():
     results[name] = my_loss_and_gradient(*pair)
