@@ -62,9 +62,8 @@ viz.show_kernel_sliding(x_small, w_small, padding="valid")
 # $i$ and column $j$, and the channel $c$. Seven indices, so seven loops. The channels are not slid over; each output
 # sees all of them.
 #
-# In mathematics, convolution turns the kernel by 180 degrees first, and this is called cross-correlation. All
-# deep-learning libraries leave the kernel as it is and say convolution. The kernel is learned, so it would come out
-# turned.
+# In mathematics a convolution turns the kernel by 180 degrees first, and the sum above is called a cross-correlation.
+# Deep-learning libraries leave the kernel as it is and say convolution. The kernel is learned, so it comes out turned.
 
 # %% [markdown]
 # How much work is that? The innermost line runs $N H' W' F \cdot K K C$ times, one multiplication and one addition
@@ -455,6 +454,7 @@ x32 = rng.standard_normal((1, 90, 120, 64)).astype(np.float32)
 w32 = (rng.standard_normal((3, 3, 64, 64)) / 24).astype(np.float32)
 slow, _ = ops.conv.conv2d_forward_numpy(x32, w32)
 quick, _ = ops.conv2d_forward(x32, w32)
+print("products in each sum:", w32[..., 0].size)
 print("method for this shape:", ops.plan.choose_convolution(w32.shape, (1, 1), slow.shape))
 print("largest number", np.abs(slow).max(), "- largest difference", np.abs(slow - quick).max())
 assert np.allclose(slow, quick, atol=1e-4)

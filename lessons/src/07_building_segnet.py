@@ -59,7 +59,8 @@ viz.show_arrays([(name, a[0, :, :, 0]) for name, a in zip(names, maps, strict=Tr
 # The largest number, 9, comes back to the cell where it was; all else is 0. The 1x1 map in the middle knows the number
 # but not the place. The place came through two indices, one from each pool, and the last pool is the first to be
 # undone: a SegNet is nested like brackets.
-#
+
+# %% [markdown]
 # ## The formula
 #
 # Write $C$ for a convolution with batch norm and ReLU, $P$ for a pool, and $U$ for an unpool. A pool gives two
@@ -71,17 +72,16 @@ viz.show_arrays([(name, a[0, :, :, 0]) for name, a in zip(names, maps, strict=Tr
 #
 # $$
 # \begin{aligned}
-# (p_1, i_1) &= P(C_1(x)) && \text{encoder}\\
-# (p_2, i_2) &= P(C_2(p_1)) \\
-# d_2 &= C_3\big(U(p_2;\ i_2)\big) && \text{decoder}\\
-# d_1 &= C_4\big(U(d_2;\ i_1)\big) \\
-# \text{logits} &= W * d_1 + b && \text{classifier}
+# (p_1, i_1) &= P(C_1(x)), & (p_2, i_2) &= P(C_2(p_1)) && \text{encoder}\\
+# d_2 &= C_3\big(U(p_2;\ i_2)\big), & d_1 &= C_4\big(U(d_2;\ i_1)\big) && \text{decoder}\\
+# \text{logits} &= W * d_1 + b && && \text{classifier}
 # \end{aligned}
 # $$
 #
 # (Badrinarayanan et al. 2017, section 3 and figure 2.) The classifier is a convolution without batch norm and ReLU,
 # to one channel a class. Only $i_1$ and $i_2$ go round the bottleneck; the maps themselves do not.
-#
+
+# %% [markdown]
 # ## Piece by piece
 #
 # Now with `tinysegnet.layers`. In float64, so that its gradient can be checked. First the encoder: convolution,
@@ -269,7 +269,8 @@ checks.grade("segnet_shapes", my_segnet_shapes)
 # No layer needs to know the others. It gets $\partial J/\partial a_k$ as `dout`, and returns
 # $\partial J/\partial a_{k-1}$ as `dx`. Parameters $w_k$ take their share on the way:
 # $\partial J/\partial w_k = (\partial f_k/\partial w_k)^\top\, \partial J/\partial a_k$.
-#
+
+# %% [markdown]
 # **But the indices jump over the line.** $U(d; i)$ has two arguments, and $i$ comes from the encoder. Does a gradient
 # go back along the green lines? An index is one of four whole numbers. Move the picture a little, and it stays what
 # it is; move it far, and it jumps. Where it does not jump its derivative is 0:
@@ -653,6 +654,7 @@ def my_last_pool(x):
             return x
 
 
+# %%
 x = rng.uniform(0, 255, (1, 240, 240, 3))
 low, high = 16 * 7 - 45, 16 * 7 + 60  # rows that pixel 7 of the last pool sees
 noise = rng.uniform(0, 255, x.shape)
@@ -698,15 +700,16 @@ print(f"{'SegNet-Basic':<15} {total / 1e9:6.2f} G")
 
 # %% [markdown]
 # One layer, `decoder1.conv1`, does 59 % of all work: 64 channels to 64 at full resolution, with kernels of 49 taps. Its
-# mirror `encoder1.conv1` begins with 3 channels and gets off lightly. In SegNet the work is spread evenly:
+# mirror `encoder1.conv1` begins with 3 channels and gets off lightly. SegNet spreads it more evenly:
 
 # %%
 viz.show_costs(vgg16, (360, 480))
 
 # %% [markdown]
 # Three panels, three shapes. Parameters sit in the middle, where maps are small and have 512 channels. Memory sits at
-# the ends, where maps are large. Work is even, because each pool quarters the pixels and each stage doubles both
-# channel counts. Whoever wants to save must know what.
+# the ends, where maps are large. Work is spread down to the fourth stage: each pool quarters the pixels, and each
+# stage doubles the channels on both sides of a kernel. The fifth stage doubles no more and costs a quarter. Whoever
+# wants to save must know what.
 #
 # ## Two summaries, read critically
 #
@@ -801,8 +804,8 @@ train = InMemory(ToyScenes(STREETS, seed=1, size=size))
 others = InMemory(ToyScenes(OTHERS, seed=2, size=size))
 
 
-def my_training(frozen, seed=0):
-    model = ts.build("tiny", width=0.5, seed=seed)
+def my_training(frozen):
+    model = ts.build("tiny", width=0.5)
     before = model.layers["encoder2.conv1"].params["weight"].copy()
     recipe = ts.Recipe(epochs=EPOCHS, batch_size=4, size=size, freeze_encoder=frozen)
     ts.fit(model, train, recipe=recipe, progress=False)
@@ -810,6 +813,7 @@ def my_training(frozen, seed=0):
     return np.linalg.norm(moved) / np.linalg.norm(before), ts.evaluate(model, others)
 
 
+# %%
 for frozen in (True, False):
     moved, scores = my_training(frozen)
     print(f"frozen {frozen!s:<5}  encoder2's kernel moved by {moved:.0%}   G {scores.G:.3f}   mIoU {scores.mIoU:.3f}")
@@ -921,6 +925,7 @@ def my_pool(a):
     return ops.max_pool2d_forward(a)[0][0]
 
 
+# %%
 cut = np.maximum(a, 0)
 print(f"ReLU and pool:       {np.abs(my_pool(cut) - np.maximum(my_pool(a), 0)).max():.2f}")
 print(f"batch norm and ReLU: {np.abs(np.maximum(my_norm(a), 0) - my_norm(cut)).max():.2f}")
