@@ -520,14 +520,15 @@ checks.grade("class_weights", my_class_weights)
 
 # %%
 settings = {"class_weights": weights, "ignore_label": 11}
-by_count, _ = ops.softmax_cross_entropy_forward(logits, labels, **settings)
-by_weights, _ = ops.softmax_cross_entropy_forward(logits, labels, **settings, normalizer="weights")
-mean_weight = weights[labels[labelled]].mean()
+by_count, cache1 = ops.softmax_cross_entropy_forward(logits, labels, **settings)
+by_weights, cache2 = ops.softmax_cross_entropy_forward(logits, labels, **settings, normalizer="weights")
+d1, d2 = (ops.softmax_cross_entropy_backward(1.0, cache) for cache in (cache1, cache2))
 print(f"by count {by_count:.4f}, by weights {by_weights:.4f}, ratio {by_count / by_weights:.4f}")
-print(f"mean weight of the labelled pixels    {mean_weight:.4f}")
+print(f"ratio of the gradients             {np.linalg.norm(d1) / np.linalg.norm(d2):.4f}")
+print(f"mean weight of the labelled pixels {weights[labels[labelled]].mean():.4f}")
 
 # %% [markdown]
-# For the gradient it is the same factor. It is not the same for every batch: a picture full of rare things has a larger
+# Loss and gradient differ by the same factor. It is not the same for every batch: a picture full of rare things has a larger
 # mean weight. By count, such a picture makes a larger step; by weights, all batches make comparable steps. Neither is
 # wrong. But who takes a learning rate from one program into the other has changed it by this factor.
 #
