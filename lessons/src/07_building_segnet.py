@@ -793,7 +793,8 @@ for prefix in (None, "encoder"):
 # trained from VGG16's weights on, and the published settings give every layer's
 # weights the same learning rate. What the choice
 # is worth is measured: the same network, the same streets, with and without a frozen encoder. There is no VGG16 file
-# here, so both begin from random weights.
+# here, so both begin from random weights. (On pictures as small as these a second thread would only wait, hence
+# `set_threads`.)
 
 # %% tags=["parameters"] fast="EPOCHS, STREETS, OTHERS = 1, 16, 4"
 EPOCHS, STREETS, OTHERS = 8, 120, 40  # passes over the training streets; how many of them; how many to judge by
@@ -814,9 +815,12 @@ def my_training(frozen):
 
 
 # %%
+threads = ts.backend.threads()
+ts.backend.set_threads(1)
 for frozen in (True, False):
     moved, scores = my_training(frozen)
     print(f"frozen {frozen!s:<5}  encoder2's kernel moved by {moved:.0%}   G {scores.G:.3f}   mIoU {scores.mIoU:.3f}")
+ts.backend.set_threads(threads)
 
 # %% [markdown]
 # **Wrong.** The encoder is trained, in the paper and here. It moves far, and the network is better for it: mIoU (the
@@ -958,12 +962,14 @@ viz.show_network(article, (128, 128))
 # (lesson 10).
 
 # %%
+ts.backend.set_threads(1)
 for name in ("article", "tiny"):
     model = ts.build(name, num_classes=1, width=0.5)
     recipe = ts.Recipe(epochs=max(1, EPOCHS // 2), batch_size=4, size=size)
     ts.fit(model, OneClass(train, "Road"), recipe=recipe, progress=False)
     scores = ts.evaluate(model, OneClass(others, "Road"), boundary=True)
     print(f"{name:<8} {model.num_parameters:>7,} parameters   mIoU {scores.mIoU:.3f}   BF {scores.BF:.3f}")
+ts.backend.set_threads(threads)
 
 # %% [markdown]
 # It learns. It is a network with an encoder and a decoder, and a usable one: **not a SegNet**, but not nonsense. `tiny`
