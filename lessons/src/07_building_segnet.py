@@ -558,8 +558,8 @@ checks.grade("index_bytes", my_index_bytes)
 # %%
 maps_64 = 180 * 240 * 64 * 4  # bytes after the first pool, float32
 maps_11 = 180 * 240 * 11 * 4
-indices_1 = my_index_bytes(360, 480, 64)  # of the first pool
-indices_2 = my_index_bytes(180, 240, 64)  # of the second
+indices_1 = 180 * 240 * 64 * 2 // 8  # of the first pool: two bits a window
+indices_2 = 90 * 120 * 64 * 2 // 8  # of the second
 print(f"64 maps at 180x240, float32   {maps_64 / 1e6:6.2f} MB")
 print(f"11 maps at 180x240, float32   {maps_11 / 1e6:6.2f} MB")
 print(f"indices at 180x240, two bits  {indices_1 / 1e6:6.2f} MB")
@@ -579,14 +579,14 @@ for name, crossing in (("64 maps", maps_64), ("11 maps", maps_11)):
 #
 # ## How far a pixel sees
 #
-# The receptive field of a number is the square of the picture that it can depend on (lesson 01). Two numbers
-# describe it along the line: the field $r$, and the jump $j$, the distance in the picture between two neighbours of
-# the map. At the picture $r = 1$ and $j = 1$.
+# The receptive field of a number is the square of the picture that it can depend on. Lesson 01 follows it through
+# convolutions and pools with two numbers: the field $r$, and the distance $d$ in the picture between two neighbours of
+# a map, here called the jump. At the picture $r = 1$ and $d = 1$. A decoder adds the third rule:
 #
-# - A convolution of $K$ joins $K$ neighbours. They lie $j$ apart, so the outermost are $(K-1)\,j$ apart:
-#   $r \leftarrow r + (K-1)\,j$.
-# - A pool of 2 joins two neighbours, $r \leftarrow r + j$, and then skips every other: $j \leftarrow 2j$.
-# - An unpool puts values back on the finer grid, $j \leftarrow j/2$. Each value sees what it saw, so $r$ stays.
+# - A convolution of $K$ joins $K$ neighbours. They lie $d$ apart, so the outermost are $(K-1)\,d$ apart:
+#   $r \leftarrow r + (K-1)\,d$.
+# - A pool of 2 joins two neighbours, $r \leftarrow r + d$, and then skips every other: $d \leftarrow 2d$.
+# - An unpool puts values back on the finer grid, $d \leftarrow d/2$. Each value sees what it saw, so $r$ stays.
 
 # %%
 field, jump = 1, 1
