@@ -1,5 +1,7 @@
 """Curves with names at their ends, one pixel's bars, and maps of losses."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -22,13 +24,13 @@ def test_names_of_curves_that_end_together_do_not_touch():
     figure = viz.show_lines({f"curve {k}": [1.0, 2.0 + 1e-3 * k] for k in range(6)}, "step", "value")
     names = sorted((box for name, box in boxes(figure).items() if name.startswith("curve")), key=lambda box: box.y0)
     assert len(names) == 6
-    assert all(low.y1 <= high.y0 + 1 for low, high in zip(names, names[1:], strict=False))
+    assert all(low.y1 <= high.y0 + 1 for low, high in pairwise(names))
     assert all(box.x1 <= figure.bbox.x1 for box in names)
 
 
 def test_a_gap_where_there_is_no_logarithm():
     figure = viz.show_lines({"a": [1.0, 0.0, np.nan, 100.0]}, "step", "value", log=True, first=1)
-    (line,) = figure.axes[0].get_lines()
+    line = figure.axes[0].get_lines()[0]  # the second leads to its name
     assert line.get_xdata().tolist() == [1, 2, 3, 4]
     assert np.isnan(line.get_ydata()).tolist() == [False, True, True, False]
 
@@ -71,7 +73,7 @@ def test_heat_is_darker_where_there_is_more_and_hatched_where_nothing_is_known()
     assert len({tuple(pixel) for pixel in painted[5]}) == 2
 
 
-@pytest.mark.parametrize(("values", "image"), [(np.zeros(4), None), (np.zeros((0, 3)), None), (np.zeros((6, 7)), IMAGE)])
-def test_heat_that_cannot_be(values, image):
+@pytest.mark.parametrize(("shape", "image"), [((4,), None), ((0, 3), None), ((6, 7), IMAGE)])
+def test_heat_that_cannot_be(shape, image):
     with pytest.raises(ShapeError, match="a map of numbers"):
-        viz.show_heat(values, "loss", image=image)
+        viz.show_heat(np.zeros(shape), "loss", image=image)

@@ -493,7 +493,8 @@ for name, seconds in (
 
 # %% [markdown]
 # The first line is your loops, the others do the same work with the same result. The step from loops to matrix products
-# is the large one. How large the last step is depends on the processor and on what else runs on it.
+# is the large one. How large the last step is depends on the processor; where other programs keep the cores busy it may
+# vanish, because its threads wait for each other.
 #
 # ## What to remember
 #

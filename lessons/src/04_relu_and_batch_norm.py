@@ -162,8 +162,8 @@ checks.grade("relu_backward", my_relu_backward)
 # %% [markdown]
 # ## Why normalise: a deep network before any training
 #
-# Thirteen convolutions with 16 channels each, ReLU after each one, random weights. He et al. 2015 give the spread that
-# such weights should have. A network does not stay there: training changes its weights, and a layer's input with them.
+# Thirteen convolutions with 16 channels each, ReLU after each one, random weights. He et al. 2015 give the spread (the
+# standard deviation) that such weights should have. A network does not stay there: training changes its weights, and a layer's input with them.
 # So look at three networks whose weights are half as large as that rule says, as it says, and twice as large. Each
 # with and without normalisation:
 
@@ -202,7 +202,7 @@ viz.show_lines(spreads, "layer", "standard deviation of the feature maps", log=T
 # layer: after thirteen of them it is thousands of times too small or too large, unless the weights have the one right
 # size. With normalisation the three lines lie on each other. The size of the weights no longer matters.
 #
-# The feature maps themselves, for weights half as large. Four layers, the first channel of each that shows anything:
+# The feature maps themselves, for weights half as large. Four layers, of each the channel that varies most:
 
 # %%
 small = {normalise: my_deep_network(pixels, 0.5, normalise) for normalise in (False, True)}
@@ -261,10 +261,14 @@ gamma, beta = np.array([1.0, -2.0, 0.5]), np.array([0.0, 3.0, -1.0])
 print("mean of each channel     ", out.mean((0, 1, 2)).round(4), " beta ", beta)
 print("deviation of each channel", out.std((0, 1, 2)).round(4), " gamma", gamma)
 print("means in picture 0 alone ", out[0].mean((0, 1)).round(4))
-(stretched, _, _), _ = ops.batchnorm2d_forward(7 * x + 4, gamma, beta)
-print(f"x -> 7 x + 4 changes the result by at most {np.abs(stretched - out).max():.1e}, which is eps's doing")
+for eps in (1e-5, 0.0):
+    (out, _, _), _ = ops.batchnorm2d_forward(x, gamma, beta, eps=eps)
+    (stretched, _, _), _ = ops.batchnorm2d_forward(7 * x + 4, gamma, beta, eps=eps)
+    print(f"eps {eps:g}: x -> 7 x + 4 changes the result by at most {np.abs(stretched - out).max():.1e}")
 
 # %% [markdown]
+# What little changes is the doing of $\varepsilon$: without it only rounding is left.
+#
 # ### Two passes, not one
 #
 # $\sigma^2$ is also $\frac1m\sum x_i^2 - \mu^2$, which needs one pass over the numbers instead of two. The SegNet
@@ -304,7 +308,7 @@ checks.grade("batchnorm_forward", my_batchnorm)
 # There is a price. In training, what the network says of a picture depends on the other pictures of its batch:
 
 # %%
-one, other, third = rng.standard_normal((3, 1, 4, 4, 3)) * [[[[[1.0]]]], [[[[2.0]]]], [[[[5.0]]]]]
+one, other, third = (spread * rng.standard_normal((1, 4, 4, 3)) for spread in (1, 2, 5))
 with_other = ops.batchnorm2d_forward(np.concatenate([one, other]), gamma, beta)[0][0][:1]
 with_third = ops.batchnorm2d_forward(np.concatenate([one, third]), gamma, beta)[0][0][:1]
 print("the same picture in two batches differs by up to", np.abs(with_other - with_third).max().round(2))

@@ -167,8 +167,8 @@ for name, numbers in {"untrained": untrained, "trained": logits}.items():
 #
 # $$L = \frac1D \sum_{\text{labelled pixels}} -\log p_y \qquad D = \text{their number}$$
 #
-# The paper says that the loss is "summed up over all the pixels in a mini-batch" (Badrinarayanan et al. 2017, section
-# 3.2). Its published code divides by $D$, and so does this library: a sum would make the step of a gradient descent
+# The paper says that the loss is "summed up over all the pixels" of a batch (Badrinarayanan et al. 2017, section 3.2).
+# Its published code divides by $D$, and so does this library: a sum would make the step of a gradient descent
 # depend on the size of the pictures.
 #
 # ### Never the log of a softmax
@@ -183,7 +183,7 @@ for name, numbers in {"untrained": untrained, "trained": logits}.items():
 for gap in (5, 50, 150):
     far = np.array([[0.0, -gap]], np.float32)
     with np.errstate(divide="ignore"):
-        naive = -np.log(my_softmax(far)[0, 1])
+        naive = -np.log(ops.softmax_forward(far)[0][0, 1])
     loss, _ = ops.softmax_cross_entropy_forward(far, np.array([1]))
     print(f"the right class {gap:>3} below the other: -log(softmax) {naive:.4f}, log-sum-exp {loss:.4f}")
 
@@ -250,7 +250,8 @@ z1 = np.array([1.0, 0.0, 2.0, -1.0])
 p1, _ = ops.softmax_forward(z1)
 jacobian = np.diag(p1) - np.outer(p1, p1)
 h, unit = 1e-5, np.eye(4)
-measured = np.stack([(my_softmax(z1 + h * e) - my_softmax(z1 - h * e)) / (2 * h) for e in unit], 1)
+up, down = ops.softmax_forward(z1 + h * unit)[0], ops.softmax_forward(z1 - h * unit)[0]  # row j: logit j moved
+measured = (up - down).T / (2 * h)
 print(f"formula and differences differ by at most {np.abs(jacobian - measured).max():.0e}")
 viz.show_arrays([("z", z1[None]), ("p", p1[None]), ("Jacobian", jacobian)], decimals=2)
 
@@ -346,8 +347,8 @@ print(f"largest gradient on a void pixel:        {np.abs(dlogits[~labelled]).max
 # %% [markdown]
 # ## Void pixels
 #
-# CamVid's annotators left some pixels without a class: objects of no listed kind, borders. In the label map they have a
-# number of their own, 11 here (`ignore_label`). Such a pixel must do *nothing*: no part in the loss, no gradient, and
+# Some pixels have no class: things of none of the eleven kinds. In the label map they have a number of their own, 11
+# here (`ignore_label`). Such a pixel must do *nothing*: no part in the loss, no gradient, and
 # no place in the divisor $D$. Six labelled pixels and two void ones:
 
 # %%
@@ -519,14 +520,15 @@ checks.grade("class_weights", my_class_weights)
 
 # %%
 settings = {"class_weights": weights, "ignore_label": 11}
-by_count, _ = ops.softmax_cross_entropy_forward(logits, labels, **settings)
-by_weights, _ = ops.softmax_cross_entropy_forward(logits, labels, **settings, normalizer="weights")
-mean_weight = weights[labels[labelled]].mean()
+by_count, cache1 = ops.softmax_cross_entropy_forward(logits, labels, **settings)
+by_weights, cache2 = ops.softmax_cross_entropy_forward(logits, labels, **settings, normalizer="weights")
+d1, d2 = (ops.softmax_cross_entropy_backward(1.0, cache) for cache in (cache1, cache2))
 print(f"by count {by_count:.4f}, by weights {by_weights:.4f}, ratio {by_count / by_weights:.4f}")
-print(f"mean weight of the labelled pixels    {mean_weight:.4f}")
+print(f"ratio of the gradients             {np.linalg.norm(d1) / np.linalg.norm(d2):.4f}")
+print(f"mean weight of the labelled pixels {weights[labels[labelled]].mean():.4f}")
 
 # %% [markdown]
-# For the gradient it is the same factor. It is not the same for every batch: a picture full of rare things has a larger
+# Loss and gradient differ by the same factor. It is not the same for every batch: a picture full of rare things has a larger
 # mean weight. By count, such a picture makes a larger step; by weights, all batches make comparable steps. Neither is
 # wrong. But who takes a learning rate from one program into the other has changed it by this factor.
 #
@@ -580,8 +582,8 @@ for k in np.argsort(-counts.pixels):
 ts.backend.set_threads(threads)
 
 # %% [markdown]
-# From top to bottom of the first table G falls and C rises: weights buy rare classes and pay with frequent ones. The
-# second table shows who gains and who pays. The paper found the same on CamVid (its Table 1, SegNet-Basic): without
+# From top to bottom of the first table G falls and C rises. The second table shows why: some small classes are found
+# only with weights, and large ones pay for it. The paper found the same on CamVid (its Table 1, SegNet-Basic): without
 # weights G 84.0 and C 54.6, with median frequency 82.7 and 62.0. Which is better depends on what the net is for. The
 # library's default is the square root.
 #
@@ -645,6 +647,7 @@ def my_loss_and_gradient(forward, backward):
     return loss, backward(1.0, cache)
 
 
+# %%
 results = {}
 for name, pair in ts.gradcheck.find_variants("softmax_cross_entropy").items():
     results[name] = my_loss_and_gradient(*pair)

@@ -558,8 +558,8 @@ checks.grade("index_bytes", my_index_bytes)
 # %%
 maps_64 = 180 * 240 * 64 * 4  # bytes after the first pool, float32
 maps_11 = 180 * 240 * 11 * 4
-indices_1 = my_index_bytes(360, 480, 64)  # of the first pool
-indices_2 = my_index_bytes(180, 240, 64)  # of the second
+indices_1 = 180 * 240 * 64 * 2 // 8  # of the first pool: two bits a window
+indices_2 = 90 * 120 * 64 * 2 // 8  # of the second
 print(f"64 maps at 180x240, float32   {maps_64 / 1e6:6.2f} MB")
 print(f"11 maps at 180x240, float32   {maps_11 / 1e6:6.2f} MB")
 print(f"indices at 180x240, two bits  {indices_1 / 1e6:6.2f} MB")
@@ -579,14 +579,14 @@ for name, crossing in (("64 maps", maps_64), ("11 maps", maps_11)):
 #
 # ## How far a pixel sees
 #
-# The receptive field of a number is the square of the picture that it can depend on (lesson 01). Two numbers
-# describe it along the line: the field $r$, and the jump $j$, the distance in the picture between two neighbours of
-# the map. At the picture $r = 1$ and $j = 1$.
+# The receptive field of a number is the square of the picture that it can depend on. Lesson 01 follows it through
+# convolutions and pools with two numbers: the field $r$, and the distance $d$ in the picture between two neighbours of
+# a map, here called the jump. At the picture $r = 1$ and $d = 1$. A decoder adds the third rule:
 #
-# - A convolution of $K$ joins $K$ neighbours. They lie $j$ apart, so the outermost are $(K-1)\,j$ apart:
-#   $r \leftarrow r + (K-1)\,j$.
-# - A pool of 2 joins two neighbours, $r \leftarrow r + j$, and then skips every other: $j \leftarrow 2j$.
-# - An unpool puts values back on the finer grid, $j \leftarrow j/2$. Each value sees what it saw, so $r$ stays.
+# - A convolution of $K$ joins $K$ neighbours. They lie $d$ apart, so the outermost are $(K-1)\,d$ apart:
+#   $r \leftarrow r + (K-1)\,d$.
+# - A pool of 2 joins two neighbours, $r \leftarrow r + d$, and then skips every other: $d \leftarrow 2d$.
+# - An unpool puts values back on the finer grid, $d \leftarrow d/2$. Each value sees what it saw, so $r$ stays.
 
 # %%
 field, jump = 1, 1
@@ -793,7 +793,8 @@ for prefix in (None, "encoder"):
 # trained from VGG16's weights on, and the published settings give every layer's
 # weights the same learning rate. What the choice
 # is worth is measured: the same network, the same streets, with and without a frozen encoder. There is no VGG16 file
-# here, so both begin from random weights.
+# here, so both begin from random weights. (On pictures as small as these a second thread would only wait, hence
+# `set_threads`.)
 
 # %% tags=["parameters"] fast="EPOCHS, STREETS, OTHERS = 1, 16, 4"
 EPOCHS, STREETS, OTHERS = 8, 120, 40  # passes over the training streets; how many of them; how many to judge by
@@ -814,9 +815,12 @@ def my_training(frozen):
 
 
 # %%
+threads = ts.backend.threads()
+ts.backend.set_threads(1)
 for frozen in (True, False):
     moved, scores = my_training(frozen)
     print(f"frozen {frozen!s:<5}  encoder2's kernel moved by {moved:.0%}   G {scores.G:.3f}   mIoU {scores.mIoU:.3f}")
+ts.backend.set_threads(threads)
 
 # %% [markdown]
 # **Wrong.** The encoder is trained, in the paper and here. It moves far, and the network is better for it: mIoU (the
@@ -958,12 +962,14 @@ viz.show_network(article, (128, 128))
 # (lesson 10).
 
 # %%
+ts.backend.set_threads(1)
 for name in ("article", "tiny"):
     model = ts.build(name, num_classes=1, width=0.5)
     recipe = ts.Recipe(epochs=max(1, EPOCHS // 2), batch_size=4, size=size)
     ts.fit(model, OneClass(train, "Road"), recipe=recipe, progress=False)
     scores = ts.evaluate(model, OneClass(others, "Road"), boundary=True)
     print(f"{name:<8} {model.num_parameters:>7,} parameters   mIoU {scores.mIoU:.3f}   BF {scores.BF:.3f}")
+ts.backend.set_threads(threads)
 
 # %% [markdown]
 # It learns. It is a network with an encoder and a decoder, and a usable one: **not a SegNet**, but not nonsense. `tiny`

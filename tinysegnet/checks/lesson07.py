@@ -263,6 +263,8 @@ EXERCISES = [
         mistakes={
             "this is one byte a window; four windows of two bits share one":
                 lambda H, W, C: -(-H // 2) * -(-W // 2) * C,
+            "H * W * C / 16 is right for even sizes and C a multiple of 4 only: round up, three times":
+                lambda H, W, C: H * W * C / 16,
             "this is in bits: eight of them are a byte": lambda H, W, C: -(-H // 2) * -(-W // 2) * -(-C // 4) * 8,
             "every pixel of the map is counted: there is one index for each window of four":
                 lambda H, W, C: H * W * -(-C // 4),
