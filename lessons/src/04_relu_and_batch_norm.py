@@ -163,9 +163,9 @@ checks.grade("relu_backward", my_relu_backward)
 # ## Why normalise: a deep network before any training
 #
 # Thirteen convolutions with 16 channels each, ReLU after each one, random weights. He et al. 2015 give the spread (the
-# standard deviation) that such weights should have. A network does not stay there: training changes its weights, and a layer's input with them.
-# So look at three networks whose weights are half as large as that rule says, as it says, and twice as large. Each
-# with and without normalisation:
+# standard deviation) that such weights should have. A network does not stay there: training changes its weights, and a
+# layer's input with them. So look at three networks whose weights are half as large as that rule says, as it says, and
+# twice as large. Each with and without normalisation:
 
 # %%
 picture = ToyScenes(1, seed=4, size=(48, 64))[0].image

@@ -528,9 +528,9 @@ print(f"ratio of the gradients             {np.linalg.norm(d1) / np.linalg.norm(
 print(f"mean weight of the labelled pixels {weights[labels[labelled]].mean():.4f}")
 
 # %% [markdown]
-# Loss and gradient differ by the same factor. It is not the same for every batch: a picture full of rare things has a larger
-# mean weight. By count, such a picture makes a larger step; by weights, all batches make comparable steps. Neither is
-# wrong. But who takes a learning rate from one program into the other has changed it by this factor.
+# Loss and gradient differ by the same factor. It is not the same for every batch: a picture full of rare things has a
+# larger mean weight. By count, such a picture makes a larger step; by weights, all batches make comparable steps.
+# Neither is wrong. But who takes a learning rate from one program into the other has changed it by this factor.
 #
 # ## What breaks it
 #
