@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: train test torture gradcheck ready lint oracle clean
+.PHONY: train test torture gradcheck lessons ready lint oracle clean
 
 train: $(READY)
 	$(BIN)/tinysegnet train
@@ -20,6 +20,10 @@ torture: $(READY)
 
 gradcheck: $(READY)
 	$(BIN)/tinysegnet gradcheck
+
+# The students' notebooks from lessons/src. To work through them: pip install jupyterlab, then jupyter lab lessons.
+lessons: $(READY)
+	$(BIN)/python lessons/build.py
 
 # How the network was made that comes with the package: some minutes on two cores.
 ready: $(READY)

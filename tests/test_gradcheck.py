@@ -10,7 +10,7 @@ import pytest
 
 import tinysegnet as ts
 from tinysegnet.errors import ShapeError
-from tinysegnet.gradcheck import GradientError, Report, check, check_all, check_op, find_ops, run, table
+from tinysegnet.gradcheck import GradientError, Report, bugs, check, check_all, check_op, find_ops, run, table
 from tinysegnet.gradcheck.cases import cases_of
 
 RNG = np.random.default_rng(0)
@@ -105,6 +105,28 @@ def test_one_wrong_entry_of_a_large_tensor_is_seen_by_directions():
     report = check(tanh_pair()[0], backward, RNG.standard_normal((60, 50)))
     assert not report.ok
     assert "direction" in str(report.tensors[0].worst.where)
+
+
+def test_a_true_zero_gradient_of_rounding_noise_is_linear():
+    """The sum of a batch norm's output does not depend on x: what backward says is noise, and no broken promise."""
+
+    def forward(x, gamma, beta):
+        (out, *_), cache = ts.ops.batchnorm2d_forward(x, gamma, beta)
+        return out.sum(), (cache, out)
+
+    def backward(dloss, cache):
+        return ts.ops.batchnorm2d_backward(np.full_like(cache[1], dloss), cache[0])
+
+    rng = np.random.default_rng(0)
+    report = check(forward, backward, rng.standard_normal((2, 5, 6, 3)), np.ones(3), np.ones(3))
+    assert report.ok, str(report)
+
+
+def test_a_tensor_sampled_at_every_entry_still_gets_its_hint():
+    """More entries are drawn than there are: directions and a whole numeric gradient at once."""
+    x, weight = np.random.default_rng(0).standard_normal((2, 4, 3))[0], np.eye(3)
+    report = check(linear_forward, lambda d, c: (d @ c[1].T, c[0].T @ d / 4, d.sum(0)), x, weight, np.ones(3), every=5)
+    assert "N = 4" in report.tensor("weight").hint
 
 
 def test_dout_is_random_and_has_its_own_seed():
@@ -364,14 +386,38 @@ def test_report_as_html_escapes(wrong):
     wrong.title = before
 
 
-def test_heatmap(wrong):
-    import matplotlib
+def test_report_as_html_names_the_refused_gradient_and_folds_the_cases_away():
+    text = check_op("conv2d", backward=bugs["dweight_axes_swapped"].backward)._repr_html_()
+    shown, folded = text.split("<details>")
+    assert "FAIL</b> dweight" in shown
+    assert "ok</b> dx" in shown
+    assert "transposed over axes (0, 1)" in shown
+    assert "1x1 kernel" in folded
+    assert "promise broken: backward writes to dout" in check_op("relu", pair=bugs["dout_written"].pair)._repr_html_()
+    assert "FAIL" not in check_op("relu")._repr_html_()
 
-    matplotlib.use("Agg")
-    figure = wrong.heatmap("weight")
-    assert len(figure.axes) == 6  # three pictures, three colour bars
+
+def test_show(wrong):
+    figure = wrong.show("dweight")
+    assert [axes.get_title() for axes in figure.axes] == ["backward says dweight", "differences say",
+                                                          "refused: 9 of 9 (red)"]  # fmt: skip
+    assert figure._repr_png_().startswith(b"\x89PNG")
     with pytest.raises(KeyError, match="there are bias, weight, x"):
-        wrong.heatmap("gamma")
+        wrong.show("gamma")
+
+
+@pytest.mark.parametrize("name", ["dx_kernel_flipped", "dweight_axes_swapped", "relu_sign_of_dout", "loss_not_divided"])
+def test_show_lays_out_every_entry_once(name):
+    report = check_op(bugs[name].op, pair=bugs[name].pair)
+    for tensor in {t.name for t in report.all_tensors() if not t.ok}:
+        sheet = np.asarray(report.show(tensor).axes[1].images[0].get_array().filled(np.nan))
+        entries = np.sort(sheet[~np.isnan(sheet)])
+        assert any(np.array_equal(entries, np.sort(t.numeric.ravel())) for t in report.all_tensors() if not t.ok)
+
+
+def test_check_op_takes_a_backward_alone():
+    assert check_op("relu", backward=lambda dout, cache: dout * (cache > 0)).ok
+    assert not check_op("relu", backward=lambda dout, cache: dout).ok
 
 
 def test_table_and_run():

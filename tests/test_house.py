@@ -17,6 +17,7 @@ FLOORS = [
     {"ops"},
     {"layers", "gradcheck", "metrics"},
     {"models", "optim", "data"},
+    {"checks"},
     {"predict", "recipes", "statistics"},
     {"checkpoint", "viz", "report"},
     {"pretrained", "encoders"},

@@ -7,7 +7,7 @@ logits = model.forward(pictures, training=True)
 
 from typing import Any
 
-from . import backend, data, errors, gradcheck, layers, metrics, ops, optim
+from . import backend, checks, data, errors, gradcheck, layers, metrics, ops, optim
 from .checkpoint import load, save
 from .encoders import encoder_preprocessing, load_encoder
 from .models import build, fold_batchnorm, from_torch_state, models, to_torch_state
@@ -23,6 +23,7 @@ __all__ = [
     "Recipe",
     "backend",
     "build",
+    "checks",
     "data",
     "encoder_preprocessing",
     "errors",

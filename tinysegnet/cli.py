@@ -18,7 +18,7 @@ from typing import Annotated, Any, Union
 import tyro
 
 from . import backend
-from .commands import benching, checking, datasets, export, options, pictures, predicting, setup, training
+from .commands import benching, checking, datasets, export, lessons, options, pictures, predicting, setup, training
 from .commands.usage import demand_alone, demand_command, demand_one, demand_options, one_line_errors, options_of
 from .errors import DataError, MeasurementError, NonFiniteError, TinySegNetError
 from .recipes import papers, recipe_for
@@ -93,6 +93,7 @@ COMMANDS: dict[str, Any] = {
     "data": pictures.Data,
     "bench": benching.Bench,
     "profile": benching.Profile,
+    "lessons": lessons.Lessons,
     "doctor": setup.Doctor,
     "warmup": setup.Warmup,
 }

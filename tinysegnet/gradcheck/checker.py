@@ -92,7 +92,8 @@ class _Measured:
             return None
         wrong = np.zeros(report.analytic.shape, bool)
         for p in report.probes:
-            wrong[p.where] = p.status == "wrong"  # type: ignore[index]
+            if isinstance(p.where, tuple):  # a direction beside entries that were all drawn
+                wrong[p.where] = p.status == "wrong"
         return find_hint(report.analytic, report.numeric, wrong, self._scene(at, k))
 
     def _scene(self, at: int, k: int) -> Scene:

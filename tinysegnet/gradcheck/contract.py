@@ -21,6 +21,7 @@ from ..errors import ShapeError
 __all__ = ["Subject", "draw_dout"]
 
 LINEARITY = 1e-12
+ROUNDING = 2e-14  # of dout
 
 
 def is_float(value: Any) -> bool:
@@ -201,11 +202,14 @@ class Subject:
     def _examine_linearity(self, douts, others, cache, gradients) -> None:
         """backward(a u + b v) = a backward(u) + b backward(v): the chain rule is linear in dout."""
         a, b = 0.75, -1.5
+        noise = ROUNDING * max(
+            np.abs(d).max(initial=0) for d in (*douts, *others)
+        )  # of a gradient that is 0 but for it
         mixed = self.backward([a * u + b * v for u, v in zip(douts, others, strict=True)], cache)
         second = self.backward(others, cache)
         for k, both, u, v in zip(self.floats, mixed, gradients, second, strict=True):
             size = np.abs(a * u).max(initial=0) + np.abs(b * v).max(initial=0)
-            if np.abs(both - (a * u + b * v)).max(initial=0) > LINEARITY * size:
+            if np.abs(both - (a * u + b * v)).max(initial=0) > LINEARITY * size + noise:
                 self.problems.append(f"the gradient of {self.names[k]} is not linear in dout: does backward look at "
                                      "the sign or size of dout where it should look at its cache?")  # fmt: skip
 

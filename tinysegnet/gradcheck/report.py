@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json as json_format
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,10 +11,14 @@ import numpy as np
 
 from ..errors import TinySegNetError
 from .differences import Probe
+from .report_html import report_html
 
 __all__ = ["GradientError", "Report", "TensorReport", "table"]
 
 MOST_CROSSED = 0.02
+# What a line of `problems` says -> the law that it is about (`contract` writes the lines).
+LAWS = {"not linear in dout": "linear in dout", "called again": "repeatable", "after another forward": "repeatable",
+        "writes to": "arguments unwritten", "written to": "arguments unwritten"}  # fmt: skip
 
 
 class GradientError(TinySegNetError, AssertionError):
@@ -71,7 +74,7 @@ class TensorReport:
 
     def details(self) -> list[str]:
         """Lines for a refused tensor."""
-        p = self.worst
+        p = self.worst if self.count("wrong") else next(p for p in self.probes if p.status == "crossed")
         place = f"[{', '.join(map(str, p.where))}]" if isinstance(p.where, tuple) else f" along {p.where}"
         lines = [f"worst  {self.name}{place}   analytic {p.analytic:+.4e}   numeric {p.numeric:+.4e}   "
                  f"error {p.error:.1e}   allowed {p.allowed:.1e}"]  # fmt: skip
@@ -96,7 +99,7 @@ class TensorReport:
 class Report:
     """The result of a gradient check, or of several (`parts`). True where everything was accepted.
 
-    `ok`, `str()`, `raise_if_failed()`, `to_dict()`, `heatmap(tensor)`. `problems`: promises that the layer broke.
+    `ok`, `str()`, `raise_if_failed()`, `to_dict()`, `show(tensor)`. `problems`: promises that the layer broke.
     """
 
     title: str
@@ -126,6 +129,14 @@ class Report:
         if any(t.count("wrong") for t in self.all_tensors()):
             return "bug"
         return "contract" if self.problems or any(p.verdict == "contract" for p in self.parts) else "kink"
+
+    @property
+    def broken_laws(self) -> tuple[str, ...]:
+        """Which laws were broken: "gradient", "linear in dout", "repeatable", "arguments unwritten" (or "other")."""
+        problems = " ".join([*self.problems, *(problem for part in self.parts for problem in part.problems)])
+        found = ["gradient"] if any(t.count("wrong") for t in self.all_tensors()) else []
+        found += [law for words, law in LAWS.items() if words in problems and law not in found]
+        return tuple(found) if found or not problems else ("other",)
 
     @property
     def checked(self) -> int:
@@ -174,8 +185,7 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        style = f"border-left:4px solid {'#2a7f3e' if self.ok else '#b3261e'};padding-left:1em;line-height:1.35"
-        return f'<pre style="{style}">{html.escape(str(self))}</pre>'
+        return report_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         found = {"title": self.title, "ok": self.ok, "verdict": self.verdict, "checked": self.checked,
@@ -186,31 +196,28 @@ class Report:
         return found | ({"parts": parts, "refused": self.refused} if parts else {})
 
     def tensor(self, name: str) -> TensorReport:
-        """The report of one tensor by name; of several, one that failed."""
+        """The report of one tensor by name; of several, the first that failed."""
         found = [t for t in self.all_tensors() if t.name == name]
         if not found:
             names = sorted({t.name for t in self.all_tensors()})
             raise KeyError(f"no tensor {name!r} here; there are {', '.join(names)}")
         return min(found, key=lambda t: t.ok)
 
-    def heatmap(self, tensor: str) -> Any:
-        """A matplotlib figure: analytic, numeric and their difference, as pictures side by side.
+    def show(self, tensor: str) -> Any:
+        """A matplotlib figure of one gradient, "dweight" or "weight": analytic, numeric, and red where refused.
 
-        Tensors of more than two axes are laid out as rows of maps: the last two axes stay together.
+        Of several cases, the first that failed and is small enough to be read.
         """
-        import matplotlib.pyplot as plt
+        from .picture import gradient_figure, readable  # matplotlib takes as long to import as all the rest
 
-        found = self.tensor(tensor)
-        panels = {"analytic": found.analytic, "numeric": found.numeric, "difference": found.analytic - found.numeric}
-        figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
-        for ax, (name, values) in zip(axes, panels.items(), strict=True):
-            flat = np.atleast_2d(values.reshape(-1, values.shape[-1]) if values.ndim > 1 else values)
-            limit = float(np.nanmax(np.abs(flat), initial=0)) or 1.0
-            image = ax.imshow(flat, cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest", aspect="auto")
-            ax.set(title=f"{name} d{tensor} {values.shape}", xlabel="last axis", ylabel="other axes, row-major")
-            ax.locator_params(integer=True)
-            figure.colorbar(image, ax=ax)
-        return figure
+        name = tensor.removeprefix("d") if tensor not in {t.name for t in self.all_tensors()} else tensor
+        first = self.tensor(name)
+        found = next((t for t in self.all_tensors() if t.name == name and t.ok == first.ok and readable(t)), first)
+        return gradient_figure(found, self.case_of(found))
+
+    def case_of(self, tensor: TensorReport) -> str:
+        """The title of the part that this tensor's report belongs to; "" if there are no parts."""
+        return next((part.title for part in self.parts if any(tensor is t for t in part.tensors)), "")
 
 
 def table(reports: Sequence[Report]) -> str:

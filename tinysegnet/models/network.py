@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import CheckpointError, SettingError, ShapeError, StateError
 from ..layers import BatchNorm2d, BatchNormReLU2d, Conv2d, Dropout, Layer, MaxPool2d, ReLU, digest_branches
+from .receptive_field import Box, receptive_field
 from .summary import Summary, summarize
 
 __all__ = ["Network"]
@@ -206,6 +207,10 @@ class Network:
     def summary(self, size: tuple[int, int], *, batch_size: int = 1) -> Summary:
         """Shapes, parameters, memory and work for pictures of `size` (H, W); print it."""
         return summarize(self, size, batch_size)
+
+    def receptive_field(self, layer_name: str, at: tuple[int, int], size: tuple[int, int]) -> Box:
+        """Of a picture of `size` (H, W), the box that pixel `at` (row, column) of a layer's output can depend on."""
+        return receptive_field(self, layer_name, at, size)
 
     def output_shapes(
         self, input_shape: tuple[int, ...]

@@ -13,12 +13,14 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
 from ..files import write_atomically
 
-__all__ = ["DARK", "LIGHT", "NotebookFigure", "Theme", "figure_bytes", "figure_of", "new_figure", "save_figure"]
+__all__ = ["DARK", "LIGHT", "NotebookFigure", "Theme", "figure_bytes", "figure_of", "new_figure", "readable",
+           "save_figure"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -94,3 +96,17 @@ def style_axes(axes: Axes, theme: Theme, title: str, subtitle: str = "") -> None
     for name, spine in axes.spines.items():
         spine.set_visible(name == "bottom")
         spine.set_color(theme.grid)
+
+
+def readable(cell: Any, theme: Theme) -> str:
+    """Paper's colour or ink's, whichever stands out more from a cell of this colour."""
+
+    def luminance(color: Any) -> float:  # WCAG 2, 0..1
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(color: str) -> float:
+        low, high = sorted((luminance(color), luminance(cell)))
+        return (high + 0.05) / (low + 0.05)
+
+    return max((theme.paper, theme.ink), key=contrast)

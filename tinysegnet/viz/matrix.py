@@ -13,7 +13,7 @@ from ..data.palette import Palette
 from ..errors import ShapeError
 from ..metrics import Scores
 from .curves import inches, shortened
-from .figures import LIGHT, Theme, new_figure
+from .figures import LIGHT, Theme, new_figure, readable
 from .legend import class_name, percent
 
 __all__ = ["class_histogram_figure", "confusion_figure"]
@@ -131,23 +131,9 @@ def _write_cells(axes: Axes, shares: np.ndarray, theme: Theme) -> None:
     for (row, column), share in np.ndenumerate(shares):
         if share < 0.005:
             continue
-        color = _readable(shades(share)[:3], theme)
+        color = readable(shades(share)[:3], theme)
         weight = "bold" if row == column else "normal"
         axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=9, color=color, weight=weight)
-
-
-def _readable(cell: tuple[float, float, float], theme: Theme) -> str:
-    """Paper's colour or ink's, whichever stands out more from a cell of this colour."""
-
-    def luminance(color: Any) -> float:  # WCAG 2, 0..1
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    def contrast(color: str) -> float:
-        low, high = sorted((luminance(color), luminance(cell)))
-        return (high + 0.05) / (low + 0.05)
-
-    return max((theme.paper, theme.ink), key=contrast)
 
 
 def _bar_axes(figure: Figure, names: list[str], theme: Theme) -> Axes:

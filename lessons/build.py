@@ -1,0 +1,91 @@
+"""Lessons from their sources: src/NN_name.py (py:percent) -> NN_name.ipynb, the student's copy.
+
+    python lessons/build.py                       writes every student's copy (make lessons)
+    python lessons/build.py --solutions DIR       writes the notebooks with their solutions into DIR, for teachers
+
+In a student's copy the lines from `### BEGIN SOLUTION` to `### END SOLUTION` are `raise NotImplementedError`. The same
+source always gives the same file: no outputs, no kernel, and each cell's id comes from its text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import hashlib
+import re
+from collections import Counter
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbformat import NotebookNode
+
+FOLDER = Path(__file__).parent
+SOURCES = sorted((FOLDER / "src").glob("[0-9][0-9]_*.py"))
+SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION$", re.M | re.S)
+YOUR_TURN = r'\1raise NotImplementedError("your turn")'
+MARKERS = re.compile(r"^[ \t]*### (BEGIN|END) SOLUTION\n?", re.M)
+
+
+def read(source: Path) -> NotebookNode:
+    """The notebook as it is written: solutions, and "fast" in the metadata of cells that a quick run replaces."""
+    return jupytext.read(source, fmt="py:percent")
+
+
+def student(notebook: NotebookNode) -> NotebookNode:
+    """The same without solutions and without metadata, but for the language, by which Jupyter finds a kernel."""
+    return _cleaned(notebook, lambda text: SOLUTION.sub(YOUR_TURN, text))
+
+
+def solved(notebook: NotebookNode) -> NotebookNode:
+    """The same with solutions, without the lines that mark them."""
+    return _cleaned(notebook, lambda text: MARKERS.sub("", text).rstrip("\n"))
+
+
+def fast(notebook: NotebookNode) -> NotebookNode:
+    """A copy in which every cell with "fast" in its metadata has that text: fewer steps, smaller pictures."""
+    changed = copy.deepcopy(notebook)
+    for cell in changed.cells:
+        cell.source = cell.metadata.get("fast", cell.source)
+    return changed
+
+
+def _cleaned(notebook: NotebookNode, change) -> NotebookNode:
+    clean, seen = nbformat.v4.new_notebook(metadata={"language_info": {"name": "python"}}), Counter[str]()
+    for cell in notebook.cells:
+        new = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
+        text = change(cell.source)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        seen[digest] += 1
+        clean.cells.append(new(text, id=f"{digest}-{seen[digest]}"))
+    nbformat.validate(clean)
+    return clean
+
+
+def written(notebook: NotebookNode) -> str:
+    """The text of an .ipynb file."""
+    return nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
+
+
+def target(source: Path) -> Path:
+    """Where a source's student copy lies."""
+    return FOLDER / f"{source.stem}.ipynb"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--solutions", type=Path, metavar="DIR", help="write solved notebooks there instead")
+    folder = parser.parse_args().solutions
+    for old in FOLDER.glob("[0-9][0-9]_*.ipynb") if folder is None else ():
+        if old not in map(target, SOURCES):
+            old.unlink()
+    for source in SOURCES:
+        notebook = read(source)
+        path = target(source) if folder is None else folder / f"{source.stem}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(written(student(notebook) if folder is None else solved(notebook)), encoding="utf-8")
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

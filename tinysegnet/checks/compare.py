@@ -1,0 +1,48 @@
+"""What counts as equal: float rounding does, a bug does not.
+
+    |got - expected| <= rtol * |expected| + atol * max(1, the largest |expected|)
+
+In float64 rtol is 1e-9 and atol 1e-10: sums of a hundred numbers of order 1, in another order, differ by 1e-14; an
+eps of 1e-5 that was forgotten, by 1e-6. Integers and booleans are equal or not. NaN equals NaN, infinity itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["changed", "equal", "wrong_entries"]
+
+TOLERANCES = {"float64": (1e-9, 1e-10), "float32": (1e-4, 1e-5), "float16": (1e-2, 1e-3)}
+
+
+def wrong_entries(got: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Which entries of `got` are not those of `expected`: two arrays of one shape -> booleans of it."""
+    if expected.dtype.kind != "f":
+        return np.asarray(got != expected)
+    rtol, atol = TOLERANCES[str(expected.dtype)]
+    sizes = np.abs(expected[np.isfinite(expected)])
+    allowed = rtol * np.abs(expected) + atol * max(1.0, float(sizes.max(initial=0)))
+    with np.errstate(all="ignore"):
+        close = np.abs(got - expected) <= np.where(np.isfinite(expected), allowed, 0)
+    same = (got == expected) | (np.isnan(expected) & np.isnan(np.asarray(got, float)))
+    return np.asarray(~(close | same))
+
+
+def equal(a: np.ndarray, b: np.ndarray) -> bool:
+    """Are two results the same, up to rounding?"""
+    return a.shape == b.shape and not wrong_entries(a, b).any()
+
+
+def changed(before: Any, after: Any) -> bool:
+    """Did an argument, or an array somewhere inside it, change? Bit for bit, but for NaN."""
+    if isinstance(before, np.ndarray):
+        exact = before.dtype.kind not in "fc"
+        return not np.array_equal(before, after, equal_nan=not exact)
+    if isinstance(before, (tuple, list)):
+        return len(before) != len(after) or any(changed(*pair) for pair in zip(before, after, strict=True))
+    if isinstance(before, Mapping):
+        return set(before) != set(after) or any(changed(before[key], after[key]) for key in before)
+    return False

@@ -1,0 +1,153 @@
+"""Exercises of lesson 03: slopes by differences, what error is allowed, and a bug to find."""
+
+import numpy as np
+
+from .exercise import Exercise
+
+EPS = np.finfo(float).eps
+
+
+def _cubes(x):
+    return float((x**3).sum() + x.sum() ** 2)
+
+
+def _product(x):
+    return float(np.prod(1 + x))
+
+
+def _numeric_gradient(f, x, h, *, left=1.0, right=1.0, divisor=None):
+    """(f(x + right h) - f(x - left h)) / divisor"""
+    gradient = np.zeros(x.shape)
+    for at in np.ndindex(x.shape):
+        up, down = x.copy(), x.copy()
+        up[at] += right * h
+        down[at] -= left * h
+        gradient[at] = (f(up) - f(down)) / (divisor or (left + right) * h)
+    return gradient
+
+
+def _never_put_back(f, x, h):
+    gradient, moved = np.zeros(x.shape), x.copy()
+    for at in np.ndindex(x.shape):
+        moved[at] += h
+        up = f(moved)
+        moved[at] -= 2 * h
+        gradient[at] = (up - f(moved)) / (2 * h)
+    return gradient
+
+
+def _row_at_once(f, x, h):
+    gradient = np.zeros(x.shape)
+    for row in range(len(x)):
+        up, down = x.copy(), x.copy()
+        up[row] += h
+        down[row] -= h
+        gradient[row] = (f(up) - f(down)) / (2 * h)
+    return gradient
+
+
+def _slope_cases():
+    rng = np.random.default_rng(0)
+    return [(_cubes, np.array([[1.0, 2.0]]), 0.125), (_cubes, rng.standard_normal((2, 3)), 0.25),
+            (_product, rng.standard_normal((3, 2)), 0.0625)]  # fmt: skip
+
+
+def _excess(analytic, numeric, F, h, *, largest=np.maximum, floor=10.0, signed=False):
+    error = analytic - numeric if signed else np.abs(analytic - numeric)
+    return error / (1e-7 * largest(np.abs(analytic), np.abs(numeric)) + floor * EPS * F / h)
+
+
+def _excess_cases():
+    """The first with so much noise that every way to get it wrong shows; the others as a check meets them."""
+    rng = np.random.default_rng(1)
+    right = rng.standard_normal((3, 4))
+    wrong = right * (1 + 4e-7 * rng.standard_normal((3, 4)))
+    zero = np.zeros(3)
+    return [(right, wrong, 3e7, 0.5), (wrong, right, 300.0, 1e-6), (zero, np.array([0.0, 3e-10, -8e-10]), 7.0, 1e-5)]
+
+
+def _floor_times_h(analytic, numeric, F, h):
+    return _excess(analytic, numeric, F, 1 / h)
+
+
+def _floor_without_F(analytic, numeric, F, h):
+    return _excess(analytic, numeric, 1.0, h)
+
+
+def _affine(dout, cache):
+    x, gain = cache
+    return dout * gain, (dout * x).sum((0, 1, 2)), dout.sum((0, 1, 2))
+
+
+def _affine_cases():
+    rng = np.random.default_rng(2)
+    sizes = (2, 2, 3, 2), (3, 4, 3, 5)
+    return [(rng.standard_normal(s), (rng.standard_normal(s), rng.uniform(0.5, 2, s[3]))) for s in sizes]
+
+
+def _affine_changed(which, change):
+    """change(dout, x, gain) -> the gradient number `which`."""
+
+    def wrong(dout, cache):
+        gradients = list(_affine(dout, cache))
+        gradients[which] = change(dout, *cache)
+        return tuple(gradients)
+
+    return wrong
+
+
+EXERCISES = [
+    Exercise(
+        name="numeric_gradient",
+        results=("gradient",),
+        reference=_numeric_gradient,
+        cases=_slope_cases,
+        mistakes={
+            "this is the forward difference: go h to the left as well, and divide by both steps together":
+                lambda f, x, h: _numeric_gradient(f, x, h, left=0.0),
+            "this is the backward difference: go h to the right as well, and divide by both steps together":
+                lambda f, x, h: _numeric_gradient(f, x, h, right=0.0),
+            "divided by h, but the two points are 2 h apart": lambda f, x, h: _numeric_gradient(f, x, h, divisor=h),
+            "an entry that was moved is not put back before the next one is moved": _never_put_back,
+            "a whole row is moved at once: one entry at a time, for index in np.ndindex(x.shape)": _row_at_once,
+            "this is what the function does, not the slope: the division by 2 h is missing":
+                lambda f, x, h: _numeric_gradient(f, x, h, divisor=1.0),
+        },
+    ),
+    Exercise(
+        name="error_over_allowed",
+        results=("excess",),
+        reference=lambda analytic, numeric, F, h: _excess(analytic, numeric, F, h),
+        cases=_excess_cases,
+        mistakes={
+            "the noise floor is missing: where both gradients are 0 but for rounding, nothing would be allowed":
+                lambda a, n, F, h: _excess(a, n, F, h, floor=0.0),
+            "the error has a sign: take its absolute value": lambda a, n, F, h: _excess(a, n, F, h, signed=True),
+            "the relative part takes the sum of |a| and |n|, not the larger one":
+                lambda a, n, F, h: _excess(a, n, F, h, largest=np.add),
+            "the relative part takes the smaller of |a| and |n|":
+                lambda a, n, F, h: _excess(a, n, F, h, largest=np.minimum),
+            "the noise grows when the step shrinks: F / h, not F * h": _floor_times_h,
+            "the noise grows with F, the size of the numbers that are summed up": _floor_without_F,
+            "10 is missing: ten times the noise is allowed": lambda a, n, F, h: _excess(a, n, F, h, floor=1.0),
+        },
+    ),
+    Exercise(
+        name="affine_backward",
+        results=("dx", "dgain", "doffset"),
+        reference=_affine,
+        cases=_affine_cases,
+        mistakes={
+            "dgain counts the first sample only: the report says so, too":
+                _affine_changed(1, lambda dout, x, gain: (dout[0] * x[0]).sum((0, 1))),
+            "doffset is a mean where the sum belongs: the report names the factor":
+                _affine_changed(2, lambda dout, x, gain: dout.mean((0, 1, 2))),
+            "gain is missing in dx: x reached out only after it was multiplied":
+                _affine_changed(0, lambda dout, x, gain: dout),
+            "x is missing in dgain: gain was multiplied by x":
+                _affine_changed(1, lambda dout, x, gain: dout.sum((0, 1, 2))),
+            "dx is divided by gain; it must be multiplied":
+                _affine_changed(0, lambda dout, x, gain: dout / gain),
+        },
+    ),
+]  # fmt: skip
