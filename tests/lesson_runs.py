@@ -71,15 +71,22 @@ class Failure:
     shown: str
 
 
+def _environment(folder: Path) -> dict[str, str]:
+    """A learner's, but with a folder of its own for IPython (two kernels that start at once quarrel about its history),
+    and where tests run side by side, with one thread each: four on two cores take three times as long.
+    """
+    threads = str(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, os.cpu_count() or 1))
+    return {**os.environ, "IPYTHONDIR": str(folder / "ipython"), "NUMBA_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}  # fmt: skip
+
+
 def run(notebook: nbformat.NotebookNode, folder: Path, *, go_on: bool = False) -> tuple[list[Failure], float]:
     """Run all cells in a kernel of their own, to the first error or, with go_on, to the end. -> failures, seconds"""
-    # A folder of one's own for IPython: two kernels that start at once quarrel about its history.
-    environment = {**os.environ, "IPYTHONDIR": str(folder / "ipython"),
-                   "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}  # fmt: skip
     client = NotebookClient(notebook, timeout=300, kernel_name="python3", allow_errors=True, record_timing=False,
                             resources={"metadata": {"path": str(folder)}})  # fmt: skip
     began, failures = time.perf_counter(), []
-    with client.setup_kernel(env=environment, cwd=str(folder)):
+    with client.setup_kernel(env=_environment(folder), cwd=str(folder)):
         for number, cell in enumerate(notebook.cells):
             client.execute_cell(cell, number)
             for output in cell.get("outputs", ()):

@@ -370,3 +370,32 @@ def test_saved_figures_are_the_same_every_time(tmp_path):
     for kind in ("png", "svg"):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
     assert b"<svg" in (tmp_path / "a.svg").read_bytes()
+
+
+# --- galleries and plots of the lessons ---------------------------------------------------------------------------
+
+
+def test_a_gallery_shows_every_picture_under_its_text():
+    numbers = np.array([[1.0, -2.0], [0.0, np.nan]])
+    figure = viz.show_gallery([("grey\nsix by eight", GREY), ("numbers", numbers), ("a third", GREY)], columns=2)
+    assert len(figure.axes) == 3
+    assert [axes.texts[0].get_text() for axes in figure.axes] == ["grey\nsix by eight", "numbers", "a third"]
+    assert figure.axes[1].images[0].get_array().tolist() == [[0.5**0.6, -1.0], [0.0, 0.0]]
+    boxes = [axes.get_position() for axes in figure.axes]
+    assert boxes[2].y1 < boxes[0].y0
+    assert figure_bytes(figure).startswith(b"\x89PNG")
+    with pytest.raises(ShapeError, match="uint8"):
+        viz.show_gallery([("floats", GREY / 255)])
+
+
+def test_a_plot_names_its_curves_and_marks():
+    x = np.array([1e-3, 1e-1])
+    figure = viz.show_plot({"one": (x, x), "two": (x, x**2)}, title="T", x="h", y="error", log=True,
+                           marks={"best": (1e-2, 1e-3)})  # fmt: skip
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one", "two"]
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+    figure.canvas.draw()
+    width = figure.bbox.width
+    shown = [text.get_window_extent() for text in axes.get_legend().get_texts()]
+    assert all(box.x1 < width for box in shown)

@@ -332,8 +332,8 @@ print("classes counted from 1 right:", my_share(prediction + 1, truth))
 
 # %% [markdown]
 # The last one is the commonest: a file that counts classes from 1, read by a program that counts from 0. What remains
-# right is chance. Blue before red costs less here, since the streets were drawn in all colours; on photos it costs
-# more. A score that is lower than expected by some points is how such a mistake looks.
+# right is chance. Blue before red costs little here, since the streets were drawn in many colours. Nothing fails and
+# the score is a little lower: that is how such a mistake looks, and why the check comes first.
 
 # %% [markdown]
 # ## Void

@@ -31,7 +31,7 @@ from tinysegnet.ops import conv, windows
 # \frac{\partial\, \mathrm{out}[q]}{\partial x[p]} .$$
 #
 # So all that is left is one question: which outputs does $x[p]$ reach, and with which factor? SegNet has 26 such layers
-# (Badrinarayanan et al. 2017, section 3), and their backward pass is two thirds of the work of training it.
+# (Badrinarayanan et al. 2017, section 3). `dx` and `dweight` each take as many multiplications as the forward pass.
 
 # %% [markdown]
 # ## One dimension first
@@ -68,7 +68,7 @@ viz.show_arrays([("x", x[None]), ("w", w[None]), ("out", convolve_line(x, w)[Non
 # %%
 A = np.stack([convolve_line(unit, w) for unit in np.eye(5)], axis=1)
 assert np.array_equal(A @ x, convolve_line(x, w))
-viz.show_arrays([("A", A), "×", ("x", x[:, None]), "=", ("out", (A @ x)[:, None])], indices=True)
+viz.show_arrays([("A", A), "*", ("x", x[:, None]), "=", ("out", (A @ x)[:, None])], indices=True)
 
 # %% [markdown]
 # What to see: row $q$ holds the kernel `1 2 -1`, laid around pixel $q$, the rest is 0. The same three numbers stand in
@@ -84,7 +84,8 @@ viz.show_arrays([("A", A), "×", ("x", x[:, None]), "=", ("out", (A @ x)[:, None
 
 # %%
 dx = A.T @ dout
-viz.show_arrays([("A transposed", A.T), "×", ("dout", dout[:, None]), "=", ("dx", dx[:, None])], indices=True)
+panels = [("A transposed", A.T), "*", ("dout", dout[:, None]), "=", ("dx", dx[:, None])]
+viz.show_arrays(panels, indices=True)
 
 # %% [markdown]
 # What to see: each row of $A^T$ again holds three numbers around the diagonal, but in the order `-1 2 1`: the kernel
@@ -139,7 +140,8 @@ panels = [("dout", dout[None])]
 for i in range(3):
     panels += [(f"x_padded[{i}:{i + 5}]", x_padded[None, i : i + 5])]
 dweight = np.array([x_padded[i : i + 5] @ dout for i in range(3)])
-print("dweight =", dweight, "  <w, dweight> =", w @ dweight, "  <out, dout> =", convolve_line(x, w) @ dout)
+print("dweight =", dweight)
+print("<w, dweight> =", w @ dweight, "  <out, dout> =", convolve_line(x, w) @ dout)
 viz.show_arrays(panels)
 
 # %% [markdown]
@@ -194,7 +196,8 @@ def dx_of(dout):
 
 one = np.zeros((4, 4))
 one[1, 2] = 1
-viz.show_arrays([("dout", one), ("weight", w), ("dx", dx_of(one))], highlight={"dx": np.s_[0:3, 1:4]}, indices=True)
+panels = [("dout", one), ("weight", w), ("dx", dx_of(one))]
+viz.show_arrays(panels, highlight={"dx": np.s_[0:3, 1:4]}, indices=True)
 
 # %% [markdown]
 # What to see: `dx` is a stamp of the kernel around pixel (1, 2), and it is **not** flipped. Output (1, 2) read its nine
@@ -206,12 +209,14 @@ viz.show_arrays([("dout", one), ("weight", w), ("dx", dx_of(one))], highlight={"
 # %%
 two = one.copy()
 two[2, 1] = 10
-viz.show_arrays([("dout", two), ("dx from (1, 2)", dx_of(one)), "+", ("dx from (2, 1)", dx_of(two - one)), "=",
-                 ("dx", dx_of(two))], highlight={"dx": (1, 1)})  # fmt: skip
+shares = dx_of(one), dx_of(two - one)
+panels = [("dout", two), ("dx from (1, 2)", shares[0]), "+", ("dx from (2, 1)", shares[1])]
+panels += ["=", ("dx", dx_of(two))]
+viz.show_arrays(panels, highlight={"dx": (1, 1)})
 
 # %% [markdown]
 # What to see: two stamps, the second ten times as strong; where they overlap they **add**. An assignment in place of
-# the addition would keep one of the two; this is the most frequent bug of all in such code.
+# the addition would keep one of the two.
 #
 # ## Scatter and gather
 #
@@ -300,7 +305,8 @@ assert np.ptp(inner) < 1e-12 * abs(inner[0]) * 100
 # %%
 turned = weight[::-1, ::-1].swapaxes(2, 3)
 again, _ = ops.conv2d_forward(dout, turned)
-print("dx ", dx.shape, "   convolution of dout", again.shape, "   largest difference", np.abs(dx - again).max())
+print("dx", dx.shape, "  convolution of dout", again.shape)
+print("largest difference", np.abs(dx - again).max())
 assert np.allclose(dx, again, rtol=1e-12, atol=1e-12)
 viz.show_source(conv.input_gradient)
 
@@ -330,8 +336,7 @@ report.show("dx")
 # What to see: left what backward says, in the middle what differences say, right the refused entries in red with
 # the difference written in. No entry is right.
 #
-# A kernel that looks the same when turned by 180 degrees hides this bug. Every blur and every Laplacian is of that
-# kind:
+# A kernel that looks the same when turned by 180 degrees hides this bug. A blur is of that kind:
 
 # %%
 symmetric = np.array([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]])[:, :, None, None]
@@ -368,7 +373,7 @@ report = ts.gradcheck.check_op("conv2d", backward=bug.backward)
 report.show("dx")
 
 # %% [markdown]
-# What to see: of the nine shares that a pixel should get, one is left; the numbers on the left are the smaller ones.
+# What to see: of all the shares that a pixel should get, one is left; the numbers on the left are much too small.
 #
 # The fourth counts one sample only, the fifth cuts the padding off on the wrong side.
 
@@ -384,14 +389,16 @@ for name in ("dweight_last_sample", "dx_cropped_wrong"):
 # why the cases have N of 2 and kernels of several sizes. All five at once, judged by the adjoint law alone:
 
 # %%
-names = ("dx_kernel_flipped", "dweight_axes_swapped", "dx_assigned", "dweight_last_sample", "dx_cropped_wrong")
+names = ["dx_kernel_flipped", "dweight_axes_swapped", "dx_assigned"]
+names += ["dweight_last_sample", "dx_cropped_wrong"]
 out, cache = ops.conv2d_forward(x, weight)
 dout = rng.standard_normal(out.shape)
 print(f"{'':22} {'<out, dout>':>12} {'<x, dx>':>12} {'<w, dw>':>12}")
 for name in (None, *names):
     backward = ts.gradcheck.bugs[name].backward if name else ops.conv2d_backward
     dx, dweight, _ = backward(dout, cache)
-    print(f"{name or 'right':22} {(out * dout).sum():12.6f} {(x * dx).sum():12.6f} {(weight * dweight).sum():12.6f}")
+    inner = (out * dout).sum(), (x * dx).sum(), (weight * dweight).sum()
+    print(f"{name or 'right':22} {inner[0]:12.6f} {inner[1]:12.6f} {inner[2]:12.6f}")
 
 # %% [markdown]
 # In every row but the first, one number differs: in the column of `dx` or of `dw`, as the bug's name says.
@@ -417,9 +424,8 @@ for way, (forward, backward) in ts.gradcheck.find_variants("conv2d").items():
 
 # %%
 for way, (dx, dweight, _) in answers.items():
-    apart = [
-        np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip((dx, dweight), answers["numpy"][:2], strict=True)
-    ]
+    pairs = zip((dx, dweight), answers["numpy"][:2], strict=True)
+    apart = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in pairs]
     print(f"{way:10} relative difference to NumPy: dx {apart[0]:.1e}, dweight {apart[1]:.1e}")
     assert max(apart) < 1e-5
 

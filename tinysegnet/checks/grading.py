@@ -31,6 +31,7 @@ def grade(exercise: str, answer: Any) -> None:
 
     An exception inside the answer comes through as it is: its traceback says more than a grader could.
     """
+    __tracebackhide__ = True  # a notebook then shows the learner's own lines only
     found = find_exercise(exercise)
     answer = answer if callable(answer) else _constant(answer)
     cases = found.cases()
@@ -65,6 +66,7 @@ class _Problem:
 
 def _examine(exercise: Exercise, answer: Callable, case: tuple) -> _Problem | None:
     """None if the answer is right for this case. Neither it nor the reference gets the case itself, only copies."""
+    __tracebackhide__ = True
     arguments = copy.deepcopy(case)
     with np.errstate(all="ignore"):
         got = answer(*arguments)

@@ -126,7 +126,7 @@ EXERCISES = [
         name="output_size",
         results=("size",),
         reference=lambda H, K, stride, padding: int(conv2d_output_size((H, H), K, stride=stride, padding=padding)[0]),
-        cases=lambda: [(8, 3, 1, 0), (8, 3, 1, 1), (8, 2, 2, 0), (7, 2, 2, 0), (45, 3, 2, 1), (360, 7, 4, 3)],
+        cases=lambda: [(8, 3, 1, 0), (8, 5, 1, 2), (8, 2, 2, 0), (7, 2, 2, 0), (45, 3, 2, 1), (360, 7, 4, 3)],
         mistakes={
             "the kernel needs K rows, so its top row has H + 2*padding - K + 1 places: + 1 is missing":
                 lambda H, K, stride, padding: (H + 2 * padding - K) // stride,

@@ -154,4 +154,5 @@ def _write(axes: Axes, sheet: np.ndarray, color: str, weight: str = "normal") ->
 def _short(value: float) -> str:
     if abs(value) < 1e-9:
         return "0"
-    return f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
+    text = f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
+    return text.replace("-0.00", "0.00")

@@ -74,7 +74,7 @@ class TensorReport:
 
     def details(self) -> list[str]:
         """Lines for a refused tensor."""
-        p = self.worst
+        p = self.worst if self.count("wrong") else next(p for p in self.probes if p.status == "crossed")
         place = f"[{', '.join(map(str, p.where))}]" if isinstance(p.where, tuple) else f" along {p.where}"
         lines = [f"worst  {self.name}{place}   analytic {p.analytic:+.4e}   numeric {p.numeric:+.4e}   "
                  f"error {p.error:.1e}   allowed {p.allowed:.1e}"]  # fmt: skip

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["report_html"]
 
 GREEN, RED = "#2a7f3e", "#c5291c"
+PLAIN = "font-family:monospace;font-size:90%"  # a notebook's own style may set <pre> in another font
 MOST_NAMED = 8  # arguments with a line of their own: a network has a hundred
 
 
@@ -27,7 +28,7 @@ def report_html(report: Report) -> str:
     parts += [_line(f"promise broken: {problem}", RED) for problem in _problems(report)]
     parts += [_arguments(report)]
     parts += [_explained(report, tensor) for tensor in _refused(report)]
-    parts += [f"<details><summary>every case</summary><pre>{_safe(str(report))}</pre></details>"]
+    parts += [f'<details><summary>every case</summary><pre style="{PLAIN}">{_safe(str(report))}</pre></details>']
     return f'<div style="{frame}">{"".join(parts)}</div>'
 
 
@@ -80,7 +81,7 @@ def _explained(report: Report, tensor: TensorReport) -> str:
     case = report.case_of(tensor)
     head = f"d{tensor.name}" + (f", case &ldquo;{_safe(case)}&rdquo;" if case else "")
     lines = "\n".join(f"  {line}" for line in tensor.details())
-    return f"<div><b>{head}</b><pre style='margin:.1em 0 .5em'>{_safe(lines)}</pre></div>"
+    return f'<div><b>{head}</b><pre style="{PLAIN};margin:.1em 0 .5em">{_safe(lines)}</pre></div>'
 
 
 def _line(text: str, color: str) -> str:

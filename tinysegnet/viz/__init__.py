@@ -11,12 +11,16 @@ from .feature_maps import show_feature_maps
 from .figures import DARK, LIGHT, Theme, save_figure
 from .files import Animation, index_picture, picture_bytes
 from .gallery import show_gallery, show_plot
+from .heat import show_heat
 from .kernels import show_kernel, show_kernel_sliding
 from .legend import legend_strip
+from .lines import show_lines
 from .live import LivePlot
 from .matrix import class_histogram_figure, confusion_figure
+from .network import show_costs, show_network
 from .overlay import colour_map, error_picture, overlay
 from .pictures import labelled_picture, overlays_figure, overlays_picture, show_labels, show_sample
+from .pixel import show_pixel
 from .pool_arrows import show_pool_arrows
 from .receptive_field import show_receptive_field
 from .samples import show_batch, show_worst
@@ -51,11 +55,16 @@ __all__ = [
     "show_array",
     "show_arrays",
     "show_batch",
+    "show_costs",
     "show_feature_maps",
     "show_gallery",
+    "show_heat",
     "show_kernel",
     "show_kernel_sliding",
     "show_labels",
+    "show_lines",
+    "show_network",
+    "show_pixel",
     "show_plot",
     "show_pool_arrows",
     "show_receptive_field",

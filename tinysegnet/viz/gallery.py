@@ -40,7 +40,7 @@ def show_gallery(
     """Small pictures in rows, each with its text above it.
 
     panels: (text, picture); a text may have several lines. A picture is uint8 (H, W, 3), shown as it is, or numbers
-    (H, W), orange above zero and blue below. scale: the number with the strongest colour, default the largest of each
+    (H, W), orange above zero and blue below; the strength grows faster than the number at first. scale: the number with the strongest colour, default the largest of each
     picture. width: inches. Raises ShapeError for other pictures.
     """
     pictures = [_as_picture(picture) for _, picture in panels]
@@ -78,7 +78,8 @@ def _draw(axes: Axes, picture: np.ndarray, scale: float | None, theme: Theme) ->
         return
     values = np.where(np.isfinite(picture), picture, 0)
     limit = scale or float(np.abs(values).max(initial=0)) or 1.0
-    axes.imshow(values, cmap=signed_colors(theme), vmin=-limit, vmax=limit, interpolation="nearest", aspect="auto")
+    strength = np.sign(values) * np.minimum(np.abs(values) / limit, 1) ** 0.6  # small numbers show, too
+    axes.imshow(strength, cmap=signed_colors(theme), vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
 
 
 def show_plot(
@@ -106,7 +107,7 @@ def show_plot(
         axes.plot(xs, ys, label=name, color=COLORS[k % len(COLORS)], linestyle=DASHES[k % len(DASHES)], linewidth=1.8)
     for name, (at, value) in (marks or {}).items():
         axes.plot([at], [value], "o", color=theme.ink, markersize=6)
-        axes.annotate(name, (at, value), (0, -14), textcoords="offset points", fontsize=9, ha="center",
+        axes.annotate(name, (at, value), (12, -10), textcoords="offset points", fontsize=9, ha="left",
                       color=theme.ink)  # fmt: skip
     if log:
         axes.set(xscale="log", yscale="log")

@@ -14,9 +14,10 @@ from ..errors import SettingError
 __all__ = ["Source", "show_source"]
 
 _PACKAGE = Path(__file__).parents[1]
-# A light box with dark letters, told in full, so that it reads on a dark page too.
+# A light box with dark letters, told in full: it reads on a dark page too, and no page's own style gets in between.
 _BOX = "background:#f8f8f8;color:#1d1d22;border-left:3px solid #1f62d0;padding:.6em 1em"
-_CODE = "background:none;color:#1d1d22;margin:0;padding:0;border:0;overflow-x:auto"
+_CODE = ("background:none;color:#1d1d22;margin:0;padding:0;border:0;font:12.5px/1.4 monospace;"
+         "white-space:pre;overflow-x:auto")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Source:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head = f'<div style="font:90% monospace;padding-bottom:.5em">{html.escape(self.head)}</div>'
+        head = f'<div style="font:12px monospace;padding-bottom:.5em">{html.escape(self.head)}</div>'
         return f'<div style="{_BOX}">{head}{_coloured(self.text)}</div>'
 
 
@@ -67,5 +68,5 @@ def _coloured(text: str) -> str:
         from pygments.lexers import PythonLexer
     except ImportError:
         return f'<pre style="{_CODE}">{html.escape(text)}</pre>'
-    formatter = HtmlFormatter(noclasses=True, nobackground=True, prestyles=_CODE)
+    formatter = HtmlFormatter(noclasses=True, nobackground=True, cssclass="source", prestyles=_CODE)
     return highlight(text, PythonLexer(), formatter)

@@ -1,0 +1,508 @@
+# %% [markdown]
+# # 01 Convolution forward
+#
+# **Question.** What exactly does a convolution compute, and how does a definition with seven nested loops become nine
+# matrix products?
+#
+# At the end you can compute every output of a convolution by hand, say its size for any kernel, stride and padding,
+# write it in two ways, and say how much of the picture one number deep in a network can see.
+#
+# **Needed before.** Lesson 00; matrix products.
+#
+# SegNet uses convolutions in every stage of its encoder and decoder (Badrinarayanan et al. 2017, section 3): they
+# contain nearly all its parameters and nearly all its work.
+
+# %%
+import numpy as np
+
+import tinysegnet as ts
+from tinysegnet import checks, ops, viz
+
+# %% [markdown]
+# ## One number of the output
+#
+# A picture `x` of 4x4 pixels with one number each, and a *kernel* `weight` of 3x3 numbers. The kernel is laid on the
+# picture; numbers that lie on each other are multiplied, and the products are summed. The sum is one number of the
+# output.
+
+# %%
+x_small = np.array([[1, 2, 0, 1], [0, 1, 3, 1], [2, 0, 1, 0], [1, 1, 0, 2]])
+w_small = np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]])
+viz.show_kernel(x_small, w_small, at=(0, 0), padding="valid")
+
+# %% [markdown]
+# The frame shows where the kernel lies. Nine products; those with a zero vanish, the others sum to -4. Orange numbers
+# are above zero, blue ones below.
+#
+# For the next output the kernel moves one pixel to the right, at the end of a row one pixel down.
+
+# %%
+viz.show_kernel_sliding(x_small, w_small, padding="valid")
+
+# %% [markdown]
+# A kernel of 3 rows fits into 4 rows at two places, so the output is 2x2. This kernel compares what is on the left with
+# what is on the right: its output is large where brightness changes from column to column.
+#
+# ## The formula
+#
+# Real pictures have several numbers a pixel, the *channels*, and a layer has several kernels, each with its own output
+# channel. Let
+#
+# * `x` be (N, H, W, C): N pictures of H x W pixels with C channels,
+# * `weight` be (K, K, C, F): F kernels, each K x K pixels with C channels,
+# * `bias` be (F,): one number for each kernel.
+
+# %% [markdown]
+# Then `out` is (N, H', W', F) with
+#
+# $$\text{out}[n, y, x, f] = \text{bias}[f] + \sum_{i=0}^{K-1} \sum_{j=0}^{K-1} \sum_{c=0}^{C-1}
+# \text{x}[n,\ y + i,\ x + j,\ c]\ \text{weight}[i, j, c, f]$$
+#
+# Four indices say which output: picture $n$, row $y$, column $x$, kernel $f$. Three are summed over: the kernel's row
+# $i$ and column $j$, and the channel $c$. Seven indices, so seven loops. The channels are not slid over; each output
+# sees all of them.
+#
+# In mathematics a convolution turns the kernel by 180 degrees first, and the sum above is called a cross-correlation.
+# Deep-learning libraries leave the kernel as it is and say convolution. The kernel is learned, so it comes out turned.
+
+# %% [markdown]
+# How much work is that? The innermost line runs $N H' W' F \cdot K K C$ times, one multiplication and one addition
+# each. SegNet-Basic, the paper's small network, has 7x7 kernels and 64 channels. Its last such convolution works at the
+# full size of 360x480 pixels:
+
+# %%
+basic = dict(ts.build("basic").named_parameters())
+kernels = sum(p.size for p in basic.values() if p.ndim == 4)
+print(f"{kernels:,} of its {sum(p.size for p in basic.values()):,} parameters are numbers in kernels")
+multiply_adds = 360 * 480 * 64 * 7 * 7 * 64
+print(f"{multiply_adds / 1e9:.1f} billion multiply-adds for one picture, in one layer")
+
+# %% [markdown]
+# ### Exercise 1
+#
+# Write `my_conv2d_loops(x, weight, bias)` with seven loops, without padding.
+#
+# * `x` (N, H, W, C), `weight` (K, K, C, F), `bias` (F,): float64.
+# * Returns `out` (N, H - K + 1, W - K + 1, F).
+#
+# Begin with an output array. `np.ndindex(out.shape)` runs through all four indices of the output: four loops in one.
+
+
+# %%
+def my_conv2d_loops(x, weight, bias):
+    N, H, W, C = x.shape
+    K, _, _, F = weight.shape
+    ### BEGIN SOLUTION
+    out = np.zeros((N, H - K + 1, W - K + 1, F))
+    for n, y, column, f in np.ndindex(out.shape):
+        out[n, y, column, f] = bias[f]
+        for i, j, c in np.ndindex(K, K, C):
+            out[n, y, column, f] += x[n, y + i, column + j, c] * weight[i, j, c, f]
+    return out
+    ### END SOLUTION
+
+
+# %%
+checks.grade("conv2d_seven_loops", my_conv2d_loops)
+
+# %% [markdown]
+# ## Padding: what happens at the border
+#
+# Without padding the output loses $K - 1$ rows and columns, and pixels at the border count less: a corner pixel lies
+# under a 3x3 kernel once, a pixel far from the border nine times. SegNet must give a class to every pixel, so its
+# convolutions put zeros around the picture first. This is called *same* padding: the output has the size of the input.
+
+# %%
+viz.show_kernel(x_small, w_small, at=(0, 0))
+
+# %% [markdown]
+# The small zeros are the padding. The output is 4x4 now. Its border sees zeros where nothing is known, so it is less to
+# be trusted than its middle.
+#
+# ## The size of the output
+#
+# Two more numbers describe how a kernel walks. The *stride* $s$ is the step: with $s = 2$ every second place is used,
+# in rows and columns. The padding $P$ is the number of zero rows above and below together.
+#
+# How many places are there?
+#
+# 1. The padded picture has $H + P$ rows. The kernel covers $K$ of them.
+# 2. So its top row can lie in row $0, 1, \dots, H + P - K$.
+# 3. With stride $s$ the rows $0, s, 2s, \dots$ are used, as long as they are at most $H + P - K$.
+# 4. There are $\lfloor (H + P - K) / s \rfloor$ steps, and one place more than steps:
+
+# %% [markdown]
+# $$H' = \left\lfloor \frac{H + P - K}{s} \right\rfloor + 1$$
+#
+# For stride 1, $H' = H$ needs $P = K - 1$. Half of it goes above, half below. If $K$ is even, one row is left over;
+# this library puts it at the end, as TensorFlow and Keras do.
+
+# %%
+viz.show_source(ops.windows.same_padding)
+
+# %%
+for K in (1, 2, 3, 4, 7):
+    before, after = ops.windows.same_padding(8, K, 1)
+    size = (8 + before + after - K) // 1 + 1
+    print(f"K = {K}: {before} before, {after} after, 8 rows -> {size}")
+    assert size == 8
+
+# %% [markdown]
+# ### Odd sizes
+#
+# With stride 2, "same" means $H' = \lceil H / 2 \rceil$: rounded up, so that the last row is not lost. The pictures of
+# CamVid, on which the paper trains (section 3.2), have 360 rows. Four halvings go like this:
+
+# %%
+rows, columns = 360, 480
+for _ in range(4):
+    smaller = ops.conv2d_output_size((rows, columns), (3, 3), stride=2)
+    print(f"{rows:3} x {columns:3}  ->  {smaller[0]:3} x {smaller[1]:3}")
+    rows, columns = smaller
+
+# %% [markdown]
+# 45 rows become 23, not 22.5. Going back, 2 x 23 = 46 would be a row too many. Whoever forgets this gets a label map
+# that is a row taller than its picture, or shifted by one. SegNet halves by pooling, which rounds in the same way;
+# lesson 05 comes back to it.
+#
+# ### Exercise 2
+#
+# Write `my_output_size(H, K, stride, padding)`: how many rows the output has. Here `padding` is the number of zero rows
+# on each side, so $P = 2 \cdot \text{padding}$. Returns an integer.
+
+
+# %%
+def my_output_size(H, K, stride, padding):
+    ### BEGIN SOLUTION
+    return (H + 2 * padding - K) // stride + 1
+    ### END SOLUTION
+
+
+# %%
+checks.grade("output_size", my_output_size)
+
+# %% [markdown]
+# ## From seven loops to K x K matrix products
+#
+# Seven loops in Python are slow; the end of this lesson measures how slow. The sum can be taken in another order.
+#
+# **Step 1.** Call the padded picture $\tilde x$. A finite sum may be taken in any order, so let the sums over the
+# kernel's places $i, j$, its *taps*, be the outer ones:
+#
+# $$\text{out}[n, y, x, f] = \text{bias}[f] + \sum_{i, j} \Big( \sum_{c}
+# \tilde x[n, y + i, x + j, c]\ \text{weight}[i, j, c, f] \Big)$$
+
+# %% [markdown]
+# **Step 2.** Look into the brackets. For a fixed tap $(i, j)$ the pixel $\tilde x[n, y+i, x+j]$ is a vector of $C$
+# numbers and $\text{weight}[i, j]$ is a $C \times F$ matrix. The bracket is entry $f$ of vector times matrix.
+#
+# **Step 3.** Do this for all pixels at once. For the tap $(i, j)$ the pixels needed are the padded picture, shifted by
+# $i$ rows and $j$ columns. Let $X_{ij}$ be this piece of $\tilde x$, of the shape (N, H', W', C):
+#
+# $$X_{ij} = \tilde x[\,:,\ i : i + H',\ j : j + W',\ :\,]$$
+#
+# **Step 4.** Then the convolution is a sum of $K \cdot K$ matrix products over the last axis:
+#
+# $$\text{out} = \text{bias} + \sum_{i, j} X_{ij} \; \text{weight}[i, j]$$
+
+# %% [markdown]
+# On the 4x4 picture with one channel, each matrix is a single number. The kernel's middle row is (2, 0, -2), and these
+# are its three taps:
+
+# %%
+taps = [(1, 0), (1, 1), (1, 2)]
+boxes = {f"x, tap {i, j}": np.s_[i : i + 2, j : j + 2] for i, j in taps}
+viz.show_arrays([(name, x_small) for name in boxes], highlight=boxes)
+
+# %% [markdown]
+# The frame is $X_{ij}$: for every output pixel, the input pixel under this tap. It moves with the tap, and has the size
+# of the output. Each framed piece is multiplied by one number of the kernel. Summed over all nine taps:
+
+# %%
+total = np.zeros((2, 2), int)
+for i, j in np.ndindex(3, 3):
+    total += x_small[i : i + 2, j : j + 2] * w_small[i, j]
+left, middle, right = (x_small[box] * w_small[tap] for tap, box in zip(taps, boxes.values(), strict=True))
+terms = ("2 * tap (1, 0)", left), "+", ("0 * tap (1, 1)", middle), "+", ("-2 * tap (1, 2)", right)
+viz.show_arrays([*terms, "+", ("the other six", total - left - middle - right), "=", ("out", total)])
+
+# %% [markdown]
+# The array on the right is the 2x2 output from the beginning: -4, 1, 0, -1. The fourth array holds the six taps of the
+# kernel's upper and lower row.
+#
+# This is the library's definition of a convolution. `shifted` is $X_{ij}$.
+
+# %%
+viz.show_source(ops.conv.conv2d_forward_numpy)
+
+# %%
+viz.show_source(ops.windows.shifted)
+
+# %% [markdown]
+# Read the loop: `K * K` turns, whatever the size of the picture. Each is one product of a (N, H', W', C) array with a
+# (C, F) matrix, which NumPy hands to a library that knows the processor.
+#
+# Many libraries copy all windows into one large matrix first, called *im2col*. It is K x K times as large as the
+# picture. Here nothing is copied: `shifted` is a view, the same memory seen through other strides.
+
+# %%
+rng = np.random.default_rng(0)
+x, weight = rng.standard_normal((2, 5, 7, 3)), rng.standard_normal((3, 3, 3, 4))
+bias = rng.standard_normal(4)
+x_padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+view = ops.windows.shifted(x_padded, 1, 2, (2, 5, 7, 4), (1, 1))
+print("a view of the padded picture:", np.shares_memory(view, x_padded), "of shape", view.shape)
+
+# %% [markdown]
+# ### Exercise 3
+#
+# Write `my_conv2d_shifted(x, weight, bias)`: "same" padding, stride 1, and one matrix product for each tap.
+#
+# * `x` (N, H, W, C), `weight` (K, K, C, F) with K odd, `bias` (F,): float64.
+# * Returns `out` (N, H, W, F).
+#
+# `np.pad` puts zeros around an array; `a @ b` multiplies over the last axis of `a`.
+
+
+# %%
+def my_conv2d_shifted(x, weight, bias):
+    N, H, W, _ = x.shape
+    K, _, _, F = weight.shape
+    ### BEGIN SOLUTION
+    p = K // 2
+    x_padded = np.pad(x, ((0, 0), (p, p), (p, p), (0, 0)))
+    out = np.zeros((N, H, W, F)) + bias
+    for i, j in np.ndindex(K, K):
+        out += x_padded[:, i : i + H, j : j + W] @ weight[i, j]
+    return out
+    ### END SOLUTION
+
+
+# %%
+checks.grade("conv2d_shifted_products", my_conv2d_shifted)
+
+# %% [markdown]
+# ## Two properties
+#
+# **Linear.** Without its bias, the convolution of $a x_1 + b x_2$ is $a$ times that of $x_1$ plus $b$ times that of
+# $x_2$. This follows from the formula, in which every term has one factor from x. Lesson 02 needs it: backward is the
+# transposed linear map.
+#
+# **It moves along.** If the picture moves by a pixel, the output moves by a pixel. One kernel serves all places: a car
+# is found on the left as on the right. At the border it holds only as far as no padding is involved.
+
+# %%
+out, _ = ops.conv2d_forward(x, weight)
+other = rng.standard_normal(x.shape)
+mixed, _ = ops.conv2d_forward(2 * x - 3 * other, weight)
+print("linear:", np.abs(mixed - (2 * out - 3 * ops.conv2d_forward(other, weight)[0])).max())
+moved, _ = ops.conv2d_forward(np.roll(x, 1, axis=2), weight)
+print("moves along, middle:", np.abs(moved[:, :, 2:-1] - out[:, :, 1:-2]).max())
+print("moves along, border:", np.abs(moved[:, :, 0] - out[:, :, -1]).max())
+
+# %% [markdown]
+# The first two differences are 0 up to rounding, the third is not: at the border the kernel also sees padding, and that
+# does not move along.
+#
+# ## Is it right?
+#
+# `check_op` proves that an op's backward is the derivative of its forward, on many small cases. How it works is lesson
+# 03; what backward is, lesson 02. Here is the verdict for the convolution:
+
+# %%
+ts.gradcheck.check_op("conv2d")
+
+# %% [markdown]
+# Green, for odd and even kernels, strides, and a picture of one pixel.
+#
+# ## What breaks it
+#
+# A gradient check has a blind spot. Here is a planted bug: forward turns the kernel by 180 degrees, and backward is the
+# right derivative of that wrong forward.
+
+# %%
+bug = ts.gradcheck.bugs["kernel_flipped_in_both"]
+print(bug.sentence)
+print("gradient check passes:", ts.gradcheck.check_op("conv2d", pair=bug.pair).ok)
+print("largest difference from the right op:", ts.gradcheck.compare_op("conv2d", *bug.pair))
+
+# %% [markdown]
+# The check passes, because it compares a backward with its own forward and knows nothing of the formula. Only a
+# comparison with another implementation shows it. There is also a test that you can read with your eyes. Let the
+# picture be a single 1 in the middle of zeros, an *impulse*:
+
+# %%
+impulse, kernel = np.zeros((1, 5, 5, 1)), np.arange(1.0, 10).reshape(3, 3, 1, 1)
+impulse[0, 2, 2, 0] = 1
+right, _ = ops.conv2d_forward(impulse, kernel)
+wrong, _ = bug.forward(impulse, kernel)
+viz.show_arrays([("kernel", kernel[..., 0, 0]), ("right", right[0, ..., 0]), ("planted bug", wrong[0, ..., 0])])
+
+# %% [markdown]
+# The right answer shows the kernel *turned*: the output above the impulse sees it with the kernel's lower row. With the
+# bug the kernel appears upright, which looks better and is wrong.
+#
+# A test with a symmetric kernel, such as a blur, could not tell them apart:
+
+# %%
+blur = np.outer([1, 2, 1], [1, 2, 1]).reshape(3, 3, 1, 1) / 16
+same = np.array_equal(ops.conv2d_forward(x[..., :1], blur)[0], bug.forward(x[..., :1], blur)[0])
+print("a blur gives the same result with and without the bug:", same)
+assert same
+assert not np.array_equal(right, wrong)
+
+# %% [markdown]
+# ## What kernels find
+#
+# Now a real picture. The first layer of the trained network has 32 kernels of 3x3 pixels. These are twelve of its 32
+# output channels for one street.
+
+# %%
+model = ts.load_ready("toy")
+image = ts.data.open_dataset("toy", "val")[4].image
+street = model.layers["input"].forward(image[None].astype(np.float32))
+params = model.layers["encoder1.conv1"].params
+maps, _ = ops.conv2d_forward(street, params["weight"], params.get("bias"))
+print("kernels", params["weight"].shape, "- output", maps.shape)
+viz.show_feature_maps(maps[0], most=12, columns=4)
+
+# %% [markdown]
+# Nobody told these kernels what to look for; training chose them. Several answer to outlines, some to upright ones,
+# some to level ones. Others answer to a colour over whole surfaces. Orange is above zero, blue below.
+#
+# ## How far does a number see?
+#
+# An output of a 3x3 convolution depends on 3x3 pixels. If a second 3x3 convolution follows, its output depends on 3x3
+# outputs of the first, so on 5x5 pixels. The square of pixels on which a number depends is its *receptive field*. A
+# network that is to know a car from a house must see more of it than 3x3 pixels.
+
+# %% [markdown]
+# Let $r$ be the size of the field and $d$ the distance in input pixels between two neighbouring numbers of a layer. At
+# the input $r = 1$ and $d = 1$. For a layer with kernel $K$ and stride $s$:
+#
+# 1. Its output depends on $K$ neighbours. The first and the last of them are $(K - 1)\, d$ input pixels apart.
+# 2. Each of the neighbours sees $r$ pixels. Together they see $r + (K - 1)\, d$.
+# 3. Neighbouring outputs are $s$ places apart, so $d$ becomes $s\, d$.
+#
+# $$r \leftarrow r + (K - 1)\, d, \qquad d \leftarrow s\, d$$
+#
+# Padding does not matter. A 2x2 pooling counts as a kernel of 2 with stride 2.
+
+# %% [markdown]
+# ### Exercise 4
+#
+# Write `my_receptive_field(kernels, strides)`.
+#
+# * `kernels`, `strides`: tuples of integers of equal length, from the first layer to the last.
+# * Returns the size of the receptive field of one number after the last layer, an integer.
+
+
+# %%
+def my_receptive_field(kernels, strides):
+    ### BEGIN SOLUTION
+    size, distance = 1, 1
+    for K, s in zip(kernels, strides, strict=True):
+        size += (K - 1) * distance
+        distance *= s
+    return size
+    ### END SOLUTION
+
+
+# %%
+checks.grade("receptive_field", my_receptive_field)
+
+# %% [markdown]
+# The encoder of SegNet-Basic is four times a 7x7 convolution and a 2x2 pooling. The paper gives the receptive field of
+# its last pooling as 106x106 pixels (section 3.1). Your function, after every layer:
+
+# %%
+encoder, steps = (7, 2) * 4, (1, 2) * 4
+sizes = [my_receptive_field(encoder[:n], steps[:n]) for n in range(1, 9)]
+print(" -> ".join(map(str, sizes)))
+assert sizes[-1] == 106
+
+# %% [markdown]
+# The pools do most of it: after each, a kernel counts twice as much. Four 7x7 convolutions alone would see 25 pixels.
+#
+# The network of these lessons has 3x3 kernels. This is the receptive field of one number after its fourth pooling,
+# drawn on the street:
+
+# %%
+print("four 7x7 convolutions:", 1 + 4 * 6, "pixels")
+viz.show_receptive_field(image, model, "encoder4.pool", (3, 4))
+
+# %% [markdown]
+# Left: the 46x46 pixels on which the number can depend at all. Right: how much each of them matters, measured by the
+# gradient of the number by every pixel. Most lies in the middle: many paths lead from there to the number, from a
+# corner only one.
+#
+# ## The fast version
+#
+# The same sums, compiled by numba. In a row of the picture the K pixels under one kernel row lie side by side in
+# memory: K * C numbers in a line. So the K taps of a kernel row are one product, and a convolution is K products, not K
+# x K. Each row of the picture is a task, and the tasks are shared among the processor's cores.
+
+# %%
+viz.show_source(ops.direct._convolve_rows)
+
+# %% [markdown]
+# `multiply` is the product, kept in the processor's registers; lesson 13 opens it. For some shapes another method is
+# faster, and the library chooses by the shape. Whatever it takes, the numbers must be those of the definition:
+
+# %%
+x32 = rng.standard_normal((1, 90, 120, 64)).astype(np.float32)
+w32 = (rng.standard_normal((3, 3, 64, 64)) / 24).astype(np.float32)
+slow, _ = ops.conv.conv2d_forward_numpy(x32, w32)
+quick, _ = ops.conv2d_forward(x32, w32)
+print("products in each sum:", w32[..., 0].size)
+print("method for this shape:", ops.plan.choose_convolution(w32.shape, (1, 1), slow.shape))
+print("largest number", np.abs(slow).max(), "- largest difference", np.abs(slow - quick).max())
+assert np.allclose(slow, quick, atol=1e-4)
+
+# %% [markdown]
+# The difference is rounding: float32 carries about seven digits, and the sums of 576 products are taken in another way.
+# Winograd's method, which does a 3x3 convolution with fewer multiplications, rounds a little more than the definition.
+#
+# How long do the three ways take? The seven loops get a picture that is much smaller; their time is scaled up by the
+# number of multiply-adds.
+
+# %%
+from time import perf_counter
+
+
+def my_seconds(function, *arrays, repeats=20):
+    times = []
+    for _ in range(repeats):
+        began = perf_counter()
+        function(*arrays)
+        times.append(perf_counter() - began)
+    return min(times)
+
+
+# %%
+work = 90 * 120 * 64 * 3 * 3 * 64
+little = 8 * 10 * 8 * 3 * 3 * 8
+arrays = rng.standard_normal((1, 10, 12, 8)), rng.standard_normal((3, 3, 8, 8)), np.zeros(8)
+loops = my_seconds(my_conv2d_loops, *arrays, repeats=1) * work / little
+for name, seconds in (
+    ("seven loops", loops),
+    ("NumPy", my_seconds(ops.conv.conv2d_forward_numpy, x32, w32)),
+    ("numba", my_seconds(ops.conv2d_forward, x32, w32)),
+):
+    print(f"{name:<12} {seconds * 1000:12.1f} ms   {work / seconds / 1e9:10.4f} billion multiply-adds a second")
+
+# %% [markdown]
+# The first line is your loops, the others do the same work with the same result. The step from loops to matrix products
+# is the large one. How large the last step is depends on the processor; where other programs keep the cores busy it may
+# vanish, because its threads wait for each other.
+#
+# ## What to remember
+#
+# * A convolution is a sum over kernel rows, kernel columns and channels, the same for every place of the picture.
+# * Taken tap by tap, it is K x K matrix products with shifted views of the padded picture.
+# * $H' = \lfloor (H + P - K)/s \rfloor + 1$; "same" padding has $H' = \lceil H/s \rceil$. Odd sizes need care on the
+#   way back.
+# * The kernel is not turned. A gradient check cannot see a turned kernel; an impulse shows it.
+# * Receptive fields add up: $r + (K - 1) d$. Strides multiply $d$.
+#
+# Lesson 02 asks the question of learning: if each output had been a little different, how should each weight change?

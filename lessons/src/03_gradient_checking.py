@@ -1,0 +1,597 @@
+# %% [markdown]
+# # 03 Gradient checking
+#
+# **The question.** Somebody has derived a backward pass by hand and written it down. Is it right? A network with a
+# wrong gradient rarely stops with an error. It trains, only worse than it could, and nobody knows that it could do
+# better.
+#
+# **At the end** you can measure a slope with differences and know how exact it is; choose the step; tell a bug from a
+# kink; say why a check with `dout = 1` everywhere is none; and you have seen 28 planted bugs, what each does to a
+# picture, and which law kills it.
+#
+# **Needed before:** lesson 02 (what a backward pass is asked for), Taylor's formula.
+
+# %%
+import numpy as np
+
+import tinysegnet as ts
+from tinysegnet import checks, ops, viz
+from tinysegnet.gradcheck import differences
+
+# %% [markdown]
+# ## A slope, measured
+#
+# Take a loss that depends on one number $t$. At the end of SegNet stands a soft-max classifier at every pixel
+# (Badrinarayanan et al. 2017, section 3); our $J(t)$ is the loss of one pixel with three classes, whose second logit is
+# moved by $t$. Lesson 06 derives its slope; the library knows it:
+
+# %%
+logits, label = np.array([[0.5, -1.0, 2.0]]), np.array([1])
+
+
+def loss_at(t, dtype=np.float64):
+    moved = (logits + t * np.array([[0, 1, 0]])).astype(dtype)
+    return ops.softmax_cross_entropy_forward(moved, label)[0]
+
+
+_, cache = ops.softmax_cross_entropy_forward(logits, label)
+exact = ops.softmax_cross_entropy_backward(1.0, cache)[0, 1]
+print("J(0) =", loss_at(0.0), "   slope by backward:", exact)
+
+# %% [markdown]
+# The derivative is a limit of $(J(t + h) - J(t)) / h$ as $h$ goes to 0. Call this the **forward difference**. Taylor's
+# formula says how far it is from the limit:
+#
+# $$J(t+h) = J + h J' + \tfrac{h^2}{2} J'' + \tfrac{h^3}{6} J''' + \dots
+# \quad\Rightarrow\quad \frac{J(t+h) - J(t)}{h} = J' + \underbrace{\tfrac{h}{2} J''}_{\text{error}} + \dots$$
+#
+# Now step to both sides. In $J(t-h)$ every odd power changes its sign, so in the difference the even powers cancel:
+#
+# $$\frac{J(t+h) - J(t-h)}{2h} = \frac{2 h J' + \tfrac{2 h^3}{6} J''' + \dots}{2h}
+# = J' + \underbrace{\tfrac{h^2}{6} J'''}_{\text{error}} + \dots$$
+#
+# This is the **central difference**. Make $h$ ten times smaller: the first error shrinks by 10, the second by 100.
+
+
+# %%
+def forward_difference(h):
+    return (loss_at(h) - loss_at(0)) / h
+
+
+def central_difference(h):
+    return (loss_at(h) - loss_at(-h)) / (2 * h)
+
+
+for h in (1e-1, 1e-2, 1e-3):
+    error = abs(forward_difference(h) - exact), abs(central_difference(h) - exact)
+    print(f"h = {h:g}    forward: error {error[0]:.2e}    central: error {error[1]:.2e}")
+
+# %% [markdown]
+# On logarithmic axes an error $c\,h^n$ is a straight line of slope $n$, because $\log(c\,h^n) = \log c + n \log h$. So
+# the two methods must show slopes 1 and 2. Fit them:
+
+# %%
+steps = np.logspace(-3, -1, 9)
+for name, measure, n in (("forward", forward_difference, 1), ("central", central_difference, 2)):
+    error = [abs(measure(h) - exact) for h in steps]
+    slope = np.polyfit(np.log(steps), np.log(error), 1)[0]
+    print(f"{name}: slope {slope:.3f}, expected {n}")
+    assert abs(slope - n) < 0.05
+
+# %% [markdown]
+# ## The V of rounding
+#
+# So the smaller $h$, the better? A computer's numbers have finitely many digits. In float64 every result is rounded by
+# a relative $\varepsilon = 2.2 \cdot 10^{-16}$ or less. If $J$ is a sum of terms of total size $F$, its rounding error
+# is about $\varepsilon F$; the difference of two such numbers is divided by $h$, and the error with it:
+#
+# $$\text{error} \;\approx\; \underbrace{\tfrac{h^2}{6}\,|J'''|}_{\text{truncation}} \;+\;
+# \underbrace{\tfrac{\varepsilon F}{h}}_{\text{rounding}} .$$
+#
+# One falls when $h$ shrinks, the other grows. For this loss $J' = p - 1$, where $p$ is the probability of the class,
+# and $p' = p(1-p)$ (both in lesson 06). So $J'' = p(1-p)$ and $J''' = p(1-p)(1-2p)$. And $F = J(0)$, a single term.
+
+# %%
+p = exact + 1
+third, F, eps = p * (1 - p) * (1 - 2 * p), loss_at(0.0), np.finfo(float).eps
+steps = np.logspace(-13, 0, 66)
+curves = {"forward difference": (steps, [abs(forward_difference(h) - exact) + 1e-18 for h in steps]),
+          "central difference": (steps, [abs(central_difference(h) - exact) + 1e-18 for h in steps]),
+          "truncation, h² J'''/6": (steps[30:], steps[30:] ** 2 * third / 6),
+          "rounding, eps F / h": (steps[:44], eps * F / steps[:44])}  # fmt: skip
+best = (3 * eps * F / third) ** (1 / 3)
+viz.show_plot(curves, title="Error of a measured slope", x="step h", y="error", log=True,
+              marks={"best h": (best, best**2 * third / 6 + eps * F / best)})  # fmt: skip
+
+# %% [markdown]
+# What to see: from the right, both curves fall, one with slope 1, the other with slope 2; then rounding takes over and
+# they rise again, ragged, along the line $\varepsilon F / h$. The central difference reaches deeper,
+# and at a larger step.
+#
+# **The best step** is where the derivative of the sum is zero: $\tfrac{h}{3}|J'''| = \varepsilon F / h^2$, so
+# $h^3 = 3 \varepsilon F / |J'''|$. With everything of order 1 this is $h \approx 10^{-5}$. That is the library's step.
+
+# %%
+print(f"best h by the formula: {best:.1e}")
+error = np.array(curves["central difference"][1])
+for h in (1e-3, 1e-5, 1e-8):
+    near = np.abs(np.log10(steps / h)) < 0.4
+    print(f"h near {h:g}: error of the central difference about {np.median(error[near]):.0e}")
+
+# %% [markdown]
+# ## Why float64
+#
+# A network trains in float32, with $\varepsilon = 1.2 \cdot 10^{-7}$. The same picture in float32:
+
+
+# %%
+def central_float32(h):
+    return (float(loss_at(h, np.float32)) - float(loss_at(-h, np.float32))) / (2 * h)
+
+
+errors32 = np.array([abs(central_float32(h) - exact) for h in steps])
+for name, dtype, h in (("float32", np.float32, 1e-2), ("float64", np.float64, 1e-5)):
+    noise = 10 * np.finfo(dtype).eps * 100 / h
+    print(f"{name}, h = {h:g}: 100 outputs of order 1, F = 100, have a noise 10 eps F / h of {noise:.0e}")
+both = {"float32": (steps, errors32 + 1e-18), "float64": (steps, error)}
+viz.show_plot(both, title="Central difference", x="step h", y="error", log=True)
+
+# %% [markdown]
+# What to see: the V of float32 lies many powers of ten higher, its bottom is at a step of about 0.01, and for the
+# smallest steps the error is the slope itself: $t + h$ is rounded to $t$, nothing moves. With many outputs it gets
+# worse, as the printed lines say: among gradients of order 1, a mistake of 1 % is lost in the noise of float32, and
+# stands out a hundred thousand times in float64. So a check runs in float64, whatever training uses.
+#
+# ### Exercise 1: a numeric gradient
+#
+# Write `my_numeric_gradient(f, x, h)`: `f` takes an array and returns a number; `x` is an array of any shape; return
+# the central difference of `f` for each entry of `x`, an array of x's shape. `f` gets the whole array with one entry
+# moved; do not change `x` itself.
+
+
+# %%
+def my_numeric_gradient(f, x, h):
+    ### BEGIN SOLUTION
+    gradient = np.zeros(x.shape)
+    for index in np.ndindex(x.shape):
+        up, down = x.copy(), x.copy()
+        up[index] += h
+        down[index] -= h
+        gradient[index] = (f(up) - f(down)) / (2 * h)
+    return gradient
+    ### END SOLUTION
+
+
+# %%
+checks.grade("numeric_gradient", my_numeric_gradient)
+
+# %% [markdown]
+# ## From a layer to one number
+#
+# A layer returns an array, but slopes belong to numbers. So give the layer a loss: draw a random array `dout` of the
+# shape of `out` and put
+#
+# $$J = \sum_q \mathrm{out}[q]\, \mathrm{dout}[q] \qquad\Rightarrow\qquad \frac{\partial J}{\partial\,\mathrm{out}[q]} =
+# \mathrm{dout}[q] .$$
+#
+# Then `backward(dout, cache)` claims to be the gradient of this very $J$. And
+# $F = \sum |\mathrm{out}[q]\,\mathrm{dout}[q]|$ is the size of the terms that are rounded. Your function measures a
+# batch normalisation:
+
+# %%
+rng = np.random.default_rng(0)
+x, gamma, beta = rng.standard_normal((2, 2, 3, 2)), np.array([1.5, -0.5]), np.zeros(2)
+(out, *_), cache = ops.batchnorm2d_forward(x, gamma, beta)
+dout = rng.standard_normal(out.shape)
+dx, dgamma, dbeta = ops.batchnorm2d_backward(dout, cache)
+
+
+def J(x):
+    return float((ops.batchnorm2d_forward(x, gamma, beta)[0][0] * dout).sum())
+
+
+numeric = my_numeric_gradient(J, x, 1e-5)
+print("largest |dx| ", np.abs(dx).max(), "   largest difference", np.abs(dx - numeric).max())
+both = [("dx, sample 0, channel 0", dx[0, :, :, 0]), ("measured", numeric[0, :, :, 0])]
+viz.show_arrays(both, decimals=4)
+
+# %% [markdown]
+# What to see: the same numbers, to ten digits. That is a gradient check. What is left is to say how large a difference
+# is allowed.
+#
+# ## What difference is allowed
+#
+# Often one reads: the relative error $|a - n| / \max(|a|, |n|)$ must be below $10^{-7}$. It fails for gradients that
+# are truly zero. A constant added to every number of a batch normalisation's input changes nothing; so a bias before it
+# has gradient 0. Rounding makes it about $10^{-16}$, and differences $10^{-11}$:
+
+# %%
+a = dx.sum((0, 1, 2))[0]  # the gradient of a bias before the batch normalisation
+step = np.array([1e-5, 0])
+n = (J(x + step) - J(x - step)) / 2e-5
+F = np.abs(out * dout).sum()
+print(f"analytic {a:.1e}   numeric {n:.1e}   relative error {abs(a - n) / max(abs(a), abs(n)):.2f}")
+print(f"noise of the difference, 10 eps F / h = {10 * eps * F / 1e-5:.1e}")
+
+# %% [markdown]
+# A relative error of 1, the largest that there is for equal signs, and nothing is wrong. The right rule knows the floor
+# of the V. The library accepts $a$ when
+#
+# $$|a - n| \;\le\; 10^{-7} \max(|a|, |n|) \;+\; 10\,\frac{\varepsilon F}{h} .$$
+#
+# The first term leaves room for truncation, the second is ten times the rounding that we derived. In the library:
+
+# %%
+viz.show_source(differences.Rule)
+
+# %% [markdown]
+# ### Exercise 2: error over allowed
+#
+# Write `my_error_over_allowed(analytic, numeric, F, h)` for two arrays of one shape and two numbers: entry by entry the
+# error divided by what the rule above allows. Above 1 means refused. `np.finfo(float).eps` is $\varepsilon$.
+
+
+# %%
+def my_error_over_allowed(analytic, numeric, F, h):
+    ### BEGIN SOLUTION
+    larger = np.maximum(np.abs(analytic), np.abs(numeric))
+    allowed = 1e-7 * larger + 10 * np.finfo(float).eps * F / h
+    return np.abs(analytic - numeric) / allowed
+    ### END SOLUTION
+
+
+# %%
+checks.grade("error_over_allowed", my_error_over_allowed)
+
+# %%
+print("right dx:        ", my_error_over_allowed(dx, numeric, F, 1e-5).max())
+print("dx times 1.00001:", my_error_over_allowed(1.00001 * dx, numeric, F, 1e-5).max())
+
+# %% [markdown]
+# A wrong factor of a hundred-thousandth is refused, by far. The library does the same for all its ops:
+
+# %%
+ts.gradcheck.check_op("batchnorm2d", "numpy")
+
+# %% [markdown]
+# "Largest error" is in units of what is allowed. Now plant a bug: `dx` lacks the term that comes through the variance.
+
+# %%
+bug = ts.gradcheck.bugs["batchnorm_no_variance_term"]
+print(bug.sentence)
+report = ts.gradcheck.check_op(bug.op, backward=bug.backward)
+report
+
+# %%
+report.show("dx")
+
+# %% [markdown]
+# What to see: all of `dx` is red, `dgamma` and `dbeta` are not. The line "Taylor slope" of the report needs no
+# tolerance at all: the remainder $|J(x + h d) - J(x) - h\, \mathrm{dx} \cdot d|$ falls with $h^2$ if `dx` is right, and
+# with $h$ if it is wrong. The hint says which term is missing; it was found by trying what would explain the
+# difference.
+#
+# ## Why `dout = 1` is no check
+#
+# It is tempting to take `J = out.sum()`, so that `dout` is 1 everywhere. Look at a convolution with its kernel flipped
+# in `dx`. Every inner pixel is read by all nine taps, and with `dout = 1` its gradient is the sum of the nine weights.
+# The sum does not care which way the kernel lies.
+
+# %%
+x, w = rng.standard_normal((1, 5, 6, 1)), np.arange(1.0, 10).reshape(3, 3, 1, 1)
+_, cache = ops.conv2d_forward(x, w)
+flipped = ts.gradcheck.bugs["dx_kernel_flipped"].backward
+ones = np.ones((1, 5, 6, 1))
+right, wrong = (backward(ones, cache)[0][0, :, :, 0] for backward in (ops.conv2d_backward, flipped))
+inside = np.s_[1:4, 1:5]
+viz.show_arrays([("dx, dout = 1", right), ("kernel flipped", wrong)],
+                highlight={"dx, dout = 1": inside, "kernel flipped": inside})  # fmt: skip
+
+# %% [markdown]
+# What to see: inside the frames both are 45 everywhere, $1 + 2 + \dots + 9$. Only the border tells them apart, and
+# without padding there would be no border. With a batch normalisation it is worse: the sum of its output does not
+# depend on `x` at all, so right and wrong are both zero.
+#
+# Here is `dout = 1` for any layer. The new forward returns the sum, and its backward spreads one number:
+
+
+# %%
+def with_ones(forward, backward):
+    def summed(*arrays, **settings):
+        out, cache = forward(*arrays, **settings)
+        out = np.asarray(out[0] if isinstance(out, tuple) else out)
+        return out.sum(), (cache, out)
+
+    return summed, lambda dJ, cache: backward(np.full_like(cache[1], dJ), cache[0])
+
+
+def refused(report):
+    """-> how many entries, in how many cases"""
+    cases = [part for part in report.parts if any(t.count("wrong") for t in part.tensors)]
+    return sum(t.count("wrong") for t in report.all_tensors()), len(cases)
+
+
+# %% [markdown]
+# All bugs that have a wrong gradient, checked twice. `EVERY` says up to which size a tensor is checked entry by entry;
+# larger ones are moved along random directions, which is faster and here enough.
+
+# %% tags=["parameters"] fast="EVERY, STEPS, PART = 8, 2, 5"
+EVERY, STEPS, PART = 60, 40, 1  # of the checks; of training, below; every bug
+
+# %%
+chosen = dict(list(ts.gradcheck.bugs.items())[::PART])
+passed, reports = [], {}
+print(f"{'entries refused (in how many cases)':36} {'random dout':>14} {'dout = 1':>14}")
+for name, bug in chosen.items():
+    reports[name] = ts.gradcheck.check_op(bug.op, pair=bug.pair, every=EVERY)
+    if "gradient" in bug.caught_by:
+        random = refused(reports[name])
+        ones = refused(ts.gradcheck.check_op(bug.op, pair=with_ones(*bug.pair), every=EVERY))
+        print(f"{name:36} {'{} ({})'.format(*random):>14} {'{} ({})'.format(*ones):>14}")
+        passed += [name] if ones[0] == 0 else []
+print("\npassed with dout = 1:", *passed)
+unseen = {"batchnorm_no_variance_term", "batchnorm_other_variance", "unpool_fixed_corner"}
+assert set(passed) == unseen & set(chosen)
+
+# %% [markdown]
+# Read the last column. Three bugs pass unseen, among them the one above whose `dx` was red all over, and SegNet's own:
+# an unpooling whose backward ignores the indices. With all of `dout` equal, it does not matter from where it is read.
+# Others lose many of their refused entries: what is left are borders and cases with given statistics.
+# With a random `dout` nothing cancels. The library draws it from a generator of its own, so that it cannot repeat the
+# numbers of `x`.
+#
+# ## Kinks and jumps
+#
+# ReLU, $\max(x, 0)$, has no slope at 0: to the right it is 1, to the left 0. A pool has a kink where two numbers tie.
+# And SegNet has something worse: at a tie the *index* changes, so unpooling puts its value somewhere else, and $J$
+# jumps. Three losses of one number $t$:
+
+
+# %%
+def smooth(t):
+    return float(2 * ops.sigmoid_forward(np.array([1.0 + 3 * t]))[0][0])
+
+
+def kink(t):
+    return float(ops.relu_forward(np.array([2.0 * t]))[0][0])
+
+
+def jump(t):  # a window with the numbers 1 + t, 1, 0, 0: pooled, unpooled, times a dout
+    (out, indices), _ = ops.max_pool2d_forward(np.array([1.0 + t, 1, 0, 0]).reshape(1, 2, 2, 1))
+    up, _ = ops.max_unpool2d_forward(out, indices, output_size=(2, 2))
+    return float(up.ravel() @ [0.5, -1, 0, 0])
+
+
+# %%
+line = np.linspace(-0.5, 0.5, 401)
+losses = {f.__name__: (line, [f(t) for t in line]) for f in (smooth, kink, jump)}
+viz.show_plot(losses, title="J along a line", x="t", y="J")
+
+# %% [markdown]
+# What to see: the first is smooth, the second bends at 0, the third jumps there: for $t < 0$ the second number of the
+# window wins, for $t \ge 0$ the first. A central difference across 0 gives $1$ for the kink, which is neither slope,
+# and a number that grows like $1/h$ for the jump. No gradient is wrong in either case.
+#
+# How can a checker tell? By the two one-sided slopes. Let
+# $K(h) = |\text{slope to the right} - \text{slope to the left}|$:
+#
+# | at the point | $K(h)$ | halve $h$: $K(h/2) / K(h)$ |
+# |---|---|---|
+# | smooth | $h\,\lvert J''\rvert$ | 0.5 |
+# | kink | the bend | 1 |
+# | jump | height / $h$ | 2 |
+
+
+# %%
+def K(f, h):
+    return abs((f(h) - f(0)) / h - (f(0) - f(-h)) / h)
+
+
+for f, expected in ((smooth, 0.5), (kink, 1), (jump, 2)):
+    ratio = K(f, 5e-6) / K(f, 1e-5)
+    print(f"{f.__name__:7} K(1e-5) = {K(f, 1e-5):10.2e}   ratio {ratio:.2f}, expected {expected}")
+    assert abs(ratio - expected) < 0.05
+
+# %% [markdown]
+# So a disagreement with ratio 0.5 is a bug; with 1 or 2 nothing can be said at this step. The checker then shrinks $h$
+# tenfold: a kink *near* the point falls out of reach, and only one exactly *at* the point remains. That entry is
+# counted as crossed, not judged; more than 2 % of such entries, and the check refuses to say "ok".
+
+# %%
+x = np.array([-1.0, -0.5, 0.0, 3e-6, 0.7, 1.2])
+print(ts.gradcheck.check(ops.relu_forward, ops.relu_backward, x, title="ReLU with a zero"))
+
+# %% [markdown]
+# What to see: the third entry is crossed, a kink with ratio 1. The fourth, $3 \cdot 10^{-6}$ from the kink and closer
+# than the first step, was judged with a smaller one. The verdict is `KINK`: choose other arguments. The library's cases
+# take them from a shuffled grid, far apart and far from 0; ties have tests of their own, which compare values.
+#
+# ## Laws beyond the slope
+#
+# Some bugs have a right gradient, or none that a slope could see. A check therefore asks more of a backward pass:
+#
+# * it is **linear in dout**: $B(a u + b v) = a B(u) + b B(v)$, as every sum of the chain rule is;
+# * it is **repeatable**: the same cache gives the same bits, also after a forward of something else;
+# * **arguments are unwritten**: they arrive read-only;
+# * and the whole agrees with a **second opinion** (a comparison with a reference).
+
+# %%
+for name in ("relu_sign_of_dout", "cache_shared", "dout_written"):
+    bug = ts.gradcheck.bugs[name]
+    report = ts.gradcheck.check_op(bug.op, pair=bug.pair)
+    problem = next(p for part in report.parts for p in part.problems)
+    print(f"{name}: {bug.sentence}\n   laws broken: {', '.join(report.broken_laws)}\n   {problem}\n")
+
+# %% [markdown]
+# The second opinion is needed where forward and backward are wrong **together**. A checker proves that backward belongs
+# to forward; it does not know what forward ought to compute. A convolution that flips its kernel both ways passes:
+
+# %%
+bug = ts.gradcheck.bugs["kernel_flipped_in_both"]
+print(bug.sentence)
+print("gradient check:", "ok" if ts.gradcheck.check_op(bug.op, pair=bug.pair) else "refused")
+print("largest difference to the library's own results:", ts.gradcheck.compare_op(bug.op, *bug.pair))
+
+# %% [markdown]
+# The library's tests compare with results of PyTorch, stored as files; `compare_op` compares a pair with the library.
+#
+# ## What a bug does to a picture
+#
+# Now plant every bug in a network and train it. The network is one stage of SegNet, small enough for seconds:
+
+# %%
+from tinysegnet.data.toyscenes import ToyScenes
+from tinysegnet.gradcheck.bugs.toy import ToySegNet
+
+viz.show_source(ToySegNet.forward)
+
+# %% [markdown]
+# It learns two toy streets by heart. The lowest rows are void (unlabelled), so that bugs about void have something to
+# do. Class weights differ, the height and width are odd, and there are two pictures: what does not differ cannot show a
+# bug.
+
+# %%
+toys = ToyScenes(count=2, size=(27, 37), seed=0)
+pictures = np.stack([toys[i].image for i in range(2)]).astype(np.float32) / 128 - 1
+labels = np.stack([toys[i].labels for i in range(2)])
+void = ts.data.CAMVID.ignore_label
+labels[:, 22:] = void
+weights = np.array(ts.data.sqrt_median_frequency_weights(ts.data.count_pixels(toys)), np.float32)
+nets = {}
+for name, bug in {"right": None, **chosen}.items():
+    nets[name] = ToySegNet(pictures, labels, weights, void, bug)
+before = {name: net.picture_gradient()[0].sum(-1) for name, net in nets.items()}
+accuracy = {name: net.train(STEPS).accuracy() for name, net in nets.items()}
+
+# %% [markdown]
+# First the gradient of the loss with respect to the picture, before any training: how should each pixel change? Orange
+# is up, blue is down. Beside the right one, those of the bugs that change it; the number is the difference's length in
+# units of the right gradient's.
+
+
+# %%
+def changed(name):
+    apart = np.linalg.norm(before[name] - before["right"]) / np.linalg.norm(before["right"])
+    return apart if apart > 1e-3 else 0.0
+
+
+image = toys[0].image
+panels = [("the picture", image), ("right", before["right"])]
+panels += [(f"{name}\ndifference {changed(name):.2g}", before[name]) for name in before if changed(name)]
+viz.show_gallery(panels, columns=5)
+
+# %% [markdown]
+# What to see: the right gradient is strongest at outlines, such as the sign's and the lane marking's. Some wrong ones
+# look like noise; some look right and are half wrong or more. Each panel has its own scale of colours, so a lost factor
+# cannot be seen at all (`loss_not_divided`).
+#
+# Look at the void rows at the bottom. They carry no loss, yet the right gradient is not zero there: these pixels take
+# part in mean and variance. Where both terms are forgotten (`batchnorm_statistics_constant`), the rows are empty.
+# The bugs that are not shown change gradients of weights only, or need arguments that this network does not have.
+
+# %%
+for name in ("right", "batchnorm_statistics_constant"):
+    print(f"{name:30} mean |gradient| in the lowest two rows: {np.abs(before[name][-2:]).mean():.1e}")
+
+# %% [markdown]
+# Now what the networks say after training. Accuracy is the share of labelled pixels that are right.
+
+
+# %%
+def painted(name):
+    return viz.colour_map(nets[name].predict()[0], ts.data.CAMVID)
+
+
+panels = [("the picture", image), ("labels", viz.colour_map(labels[0], ts.data.CAMVID))]
+panels += [(f"{name}\naccuracy {accuracy[name]:.2f}", painted(name)) for name in accuracy]
+viz.show_gallery(panels, columns=5)
+
+# %% [markdown]
+# What to see: very few break down so that anybody would notice. A loss that is not divided by its count makes steps a
+# thousand times too long; a ReLU that looks at `dout` learns next to nothing. `void_gets_gradient` paints the
+# unlabelled rows at the bottom in the colour of class 0, the sky. But most panels look like the right one.
+
+# %%
+near = [name for name in accuracy if name != "right" and accuracy[name] > accuracy["right"] - 0.05]
+print(f"right: {accuracy['right']:.2f}")
+print(f"within 0.05 of it, or better: {len(near)} of {len(accuracy) - 1} bugs:", *near, sep="\n   ")
+
+# %% [markdown]
+# That is why there is this lesson. **Training is no check of a gradient.** A direction that is wrong, but mostly
+# downhill, still goes down; a loss curve does not tell it from a badly chosen learning rate.
+#
+# ## Which law kills which bug
+#
+# `reports` holds the checks of all bugs; a comparison of each with the library's own results completes the table.
+
+# %%
+LAWS = ("gradient", "linear in dout", "repeatable", "arguments unwritten", "comparison")
+killed = {}
+for name, bug in chosen.items():
+    differs = ts.gradcheck.compare_op(bug.op, *bug.pair) > 1e-10
+    killed[name] = {*reports[name].broken_laws, *(["comparison"] if differs else [])}
+    assert killed[name] == set(bug.caught_by)
+
+# %%
+print(f"{'':32}{'gradient':>12}{'linear':>12}{'repeatable':>12}{'unwritten':>12}{'comparison':>12}")
+for name, laws in killed.items():
+    marks = [f"{'x' if law in laws else '.':>12}" for law in LAWS]
+    print(f"{chosen[name].number:2} {name:29}", *marks, sep="")
+alone = {chosen[name].number for name, laws in killed.items() if laws - {"comparison"}}
+print(f"\nThe checker alone kills {len(alone)} of {len({bug.number for bug in chosen.values()})}.")
+assert all(killed.values())
+
+# %% [markdown]
+# What to see: no row is empty, and no single column is full. The checker cannot see what is wrong in forward and
+# backward together (three of batch norm, loss and convolution, one of the transposed convolution), and it cannot judge
+# the slope at a tie or at zero. The comparison does not see what needs a second call.
+#
+# ## Exercise 3: find the bug
+#
+# A layer scales and shifts each channel: `out = x * gain + offset`, with `x` `(N, H, W, C)`, `gain` and `offset`
+# `(C,)`. Somebody wrote this:
+
+
+# %%
+def affine_forward(x, gain, offset):
+    return x * gain + offset, (x, gain)
+
+
+def wrong_affine_backward(dout, cache):
+    x, gain = cache
+    return dout * gain, (dout[0] * x[0]).sum((0, 1)), dout.mean((0, 1, 2))
+
+
+arrays = rng.standard_normal((2, 3, 4, 2)), np.array([1.5, 0.5]), np.array([0.0, 1.0])
+ts.gradcheck.check(affine_forward, wrong_affine_backward, *arrays)
+
+# %% [markdown]
+# Read the report, derive the three gradients, and write `my_affine_backward(dout, cache)`: it returns `dx`
+# `(N, H, W, C)`, `dgain` `(C,)` and `doffset` `(C,)`.
+
+
+# %%
+def my_affine_backward(dout, cache):
+    ### BEGIN SOLUTION
+    x, gain = cache
+    return dout * gain, (dout * x).sum((0, 1, 2)), dout.sum((0, 1, 2))
+    ### END SOLUTION
+
+
+# %%
+checks.grade("affine_backward", my_affine_backward)
+
+# %%
+ts.gradcheck.check(affine_forward, my_affine_backward, *arrays)
+
+# %% [markdown]
+# ## To remember
+#
+# * Central differences have error $h^2 J'''/6$ plus rounding $\varepsilon F/h$: a V, with its bottom near $h = 10^{-5}$
+#   in float64. In float32 there is no useful bottom.
+# * Allow $10^{-7} \max(|a|, |n|) + 10\, \varepsilon F / h$. A relative error alone fails where the true gradient is 0.
+# * Draw `dout` at random. With ones, wrong gradients cancel, and three of the bugs pass unseen.
+# * Two one-sided slopes tell a bug (ratio 0.5) from a kink (1) and a jump (2). SegNet has jumps: its indices change.
+# * A check proves that backward belongs to forward, no more. Add a second opinion, and the laws of linearity,
+#   repeatability and unwritten arguments.
+# * A network that learns proves nothing: with most of the planted bugs it learns nearly as well.
