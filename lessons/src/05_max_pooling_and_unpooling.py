@@ -95,7 +95,7 @@ checks.grade("max_pool2d_forward", my_max_pool2d)
 # %%
 four = np.array([1, 3, 2, 0], np.uint8).reshape(1, 1, 1, 4)  # the positions of four channels at one window
 packed = ops.pack_indices(four)
-print(f"positions {four.ravel().tolist()} -> byte {packed.ravel()[0]:08b}, that is 00 10 11 01 read from the right")
+print(f"positions {four.ravel().tolist()} -> byte {packed.ravel()[0]:08b}: 00 10 11 01, channel 0 on the right")
 assert f"{packed.ravel()[0]:08b}" == "00101101"
 assert np.array_equal(ops.unpack_indices(packed, 4), four)
 
@@ -112,11 +112,8 @@ for number, C in enumerate(channels, start=1):
     (h, w), before = ops.max_pool2d_output_size(size), size[0] * size[1] * C
     windows, size = h * w * C, (h, w)
     bits, *others = (windows * b / 1e6 for b in (1 / 4, 1, 4, 8))
-    print(
-        f"{number}   {windows:9,}   {bits:8.3f}"
-        + "".join(f"{mb:8.2f}" for mb in others)
-        + f"   {4 * before / 1e6:8.1f}"
-    )
+    stored = "".join(f"{megabytes:8.2f}" for megabytes in others)
+    print(f"{number}   {windows:9,}   {bits:8.3f}{stored}   {4 * before / 1e6:8.1f}")
 
 # %% [markdown]
 # The first pool: 0.69 MB in two bits; 11.06 MB in float32 and 22.12 MB as int64. The maps before pooling take 44.2 MB,
@@ -434,7 +431,7 @@ viz.show_feature_maps(
 # %% [markdown]
 # After one pool, each lit pixel stands for four, and which one it was is gone. Now back, in four ways. The transposed
 # convolution gets the best 4x4 kernel that there is for this very picture: its output is a sum of 16 known pictures,
-# one for each number of the kernel, so least squares finds the best 16 numbers. Training could not do better here.
+# one for each number of the kernel, so least squares finds the 16 numbers with the smallest squared error.
 
 
 # %%
@@ -492,9 +489,10 @@ for depth in (1, 2, 3):
 # %% [markdown]
 # Precision stands first, recall second. With indices the precision is 1 at any depth: nothing is put beside the line.
 # The price is recall: fewer and fewer points of the line come back. Nearest and bilinear have the whole line, in a
-# band that gets about twice as wide with each pool. Even the best transposed convolution narrows that band only a
-# little, and loses points of the line itself. Section 3 of the paper says the same of indices: unpooling gives sparse
-# maps, which the decoder's trained convolutions make dense again. What they start from is in the right place.
+# band that gets about twice as wide with each pool. The best transposed convolution does better than these two, but
+# stays far from 1, although its kernels were fitted to this very line; and it loses points, too. Section 3 of the
+# paper says the same of indices: unpooling gives sparse maps, which the decoder's trained convolutions make dense
+# again. What they start from is in the right place.
 
 # %% [markdown]
 # ## What other upsamplings lose: a network
