@@ -40,8 +40,8 @@ def show_gallery(
     """Small pictures in rows, each with its text above it.
 
     panels: (text, picture); a text may have several lines. A picture is uint8 (H, W, 3), shown as it is, or numbers
-    (H, W), orange above zero and blue below; the strength grows faster than the number at first. scale: the number with the strongest colour, default the largest of each
-    picture. width: inches. Raises ShapeError for other pictures.
+    (H, W), orange above zero and blue below; the strength grows faster than the number at first. scale: the number with
+    the strongest colour, default the largest of each picture. width: inches. Raises ShapeError for other pictures.
     """
     pictures = [_as_picture(picture) for _, picture in panels]
     H, W = max(p.shape[0] / p.shape[1] for p in pictures), 1.0
