@@ -62,7 +62,9 @@ def show_feature_maps(
         figure.text(left / size[0], 1 - (top - 0.06) / size[1], name, fontsize=9, color=theme.muted, parse_math=False)
     if title:
         figure.text(EDGE / size[0], 1 - 0.27 / size[1], title, fontsize=11, fontweight="bold", color=theme.ink)
-    _scale_bar(figure, colors, min(tall * rows, 2.2), head + TITLE, theme)
+    _scale_bar(
+        figure, colors, min(tall * rows, 2.2), head + TITLE, theme, signed=bool(finite.size and np.nanmin(maps) < 0)
+    )
     return figure
 
 
@@ -80,9 +82,13 @@ def _bare(axes: Any, theme: Theme) -> None:
         spine.set_color(theme.grid)
 
 
-def _scale_bar(figure: Figure, colors: ScalarMappable, height: float, top: float, theme: Theme) -> None:
+def _scale_bar(
+    figure: Figure, colors: ScalarMappable, height: float, top: float, theme: Theme, *, signed: bool
+) -> None:
     W, H = figure.get_size_inches()
     axes = figure.add_axes(((W - 0.75) / W, 1 - (top + height) / H, 0.12 / W, height / H))
     bar = figure.colorbar(colors, cax=axes)
     bar.outline.set_edgecolor(theme.grid)  # type: ignore[operator]
     axes.tick_params(colors=theme.muted, labelsize=8, length=0)
+    if not signed:
+        axes.set_ylim(0, colors.get_clim()[1])
