@@ -183,7 +183,8 @@ checks.grade("conv1d_dx", my_conv1d_dx)
 #
 # $$\mathrm{out}[u, v] = \sum_{i,j} x_{\mathrm{padded}}[u + i,\, v + j]\; w[i, j] .$$
 #
-# $u$ and $v$ are the row and the column of a pixel, as in lesson 01. Begin with a `dout` that is 1 at one pixel, (1, 2), and 0 elsewhere: the loss looks at that one output only.
+# Here $u$ and $v$ are the row and the column of a pixel, as in lesson 01. Begin with a `dout` that is 1 at one pixel,
+# (1, 2), and 0 elsewhere: the loss looks at that one output only.
 
 # %%
 w = np.array([[1.0, 2, 3], [4, 5, 6], [7, 8, 9]])
