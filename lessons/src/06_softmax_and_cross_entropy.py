@@ -583,9 +583,9 @@ ts.backend.set_threads(threads)
 
 # %% [markdown]
 # Compare the first line with the last: with the full weights G is lower and C higher. The second table shows why: some
-# small classes are found only with weights, and large ones pay for it. The paper found the same on CamVid (its Table 1, SegNet-Basic): without
-# weights G 84.0 and C 54.6, with median frequency 82.7 and 62.0. Which is better depends on what the net is for. The
-# library's default is the square root.
+# small classes are found only with weights, and large ones pay for it. The paper found the same on CamVid (its Table 1,
+# SegNet-Basic): without weights G 84.0 and C 54.6, with median frequency 82.7 and 62.0. Which is better depends on what
+# the net is for. The library's default is the square root.
 #
 # ## One class: the sigmoid
 #
