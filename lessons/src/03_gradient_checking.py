@@ -98,7 +98,7 @@ steps = np.logspace(-13, 0, 66)
 curves = {"forward difference": (steps, [abs(forward_difference(h) - exact) + 1e-18 for h in steps]),
           "central difference": (steps, [abs(central_difference(h) - exact) + 1e-18 for h in steps]),
           "truncation, h² J'''/6": (steps[30:], steps[30:] ** 2 * third / 6),
-          "rounding, eps F / h": (steps[:44], eps * F / steps[:44])}  # fmt: skip
+          "rounding, eps F / h": (steps[:52], eps * F / steps[:52])}  # fmt: skip
 best = (3 * eps * F / third) ** (1 / 3)
 viz.show_plot(curves, title="Error of a measured slope", x="step h", y="error", log=True,
               marks={"best h": (best, best**2 * third / 6 + eps * F / best)})  # fmt: skip
@@ -454,9 +454,9 @@ from tinysegnet.gradcheck.bugs.toy import ToySegNet
 viz.show_source(ToySegNet.forward)
 
 # %% [markdown]
-# It learns two toy streets by heart. The lowest rows are void (unlabelled), so that bugs about void have something to
-# do. Class weights differ, the height and width are odd, and there are two pictures: what does not differ cannot show a
-# bug.
+# It begins to learn two toy streets by heart. The lowest rows are void (unlabelled), so that bugs about void have
+# something to do. Class weights differ, the height and width are odd, and there are two pictures: what does not differ
+# cannot show a bug.
 
 # %%
 toys = ToyScenes(count=2, size=(27, 37), seed=0)

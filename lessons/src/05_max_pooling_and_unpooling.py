@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 05 Max-pooling and unpooling
 #
-# **The question.** The encoder of SegNet throws three of four pixels away, four or five times over. How does the decoder
-# know where things were?
+# **The question.** The encoder of SegNet throws three of four pixels away, four or five times over. How does the
+# decoder know where things were?
 #
-# **At the end** you can pool and unpool by hand, derive both backwards, say what two bits a window cost and buy, and you
-# have measured what other ways of upsampling lose.
+# **At the end** you can pool and unpool by hand, derive both backwards, say what two bits a window cost and buy, and
+# you have measured what other ways of upsampling lose.
 #
 # **Needed before:** lessons 01 to 03: convolution, its backward, gradient checks.
 #
