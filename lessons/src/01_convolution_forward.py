@@ -10,7 +10,7 @@
 # **Needed before:** lesson 00, matrix products.
 #
 # SegNet uses convolutions in every stage of its encoder and decoder (Badrinarayanan et al. 2017, section 3): they
-# contain nearly all its parameters and nearly all its work.
+# contain nearly all its parameters, and do nearly all its work (lesson 07 counts both).
 
 # %%
 import numpy as np

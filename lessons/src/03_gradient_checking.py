@@ -604,3 +604,5 @@ ts.gradcheck.check(affine_forward, my_affine_backward, *arrays)
 # * A check proves that backward belongs to forward, no more. Add a second opinion, and the laws of linearity,
 #   repeatability and unwritten arguments.
 # * A network that learns proves nothing: with most of the planted bugs it learns nearly as well.
+#
+# Lesson 04 derives the next two layers, ReLU and batch normalisation, and checks every step.

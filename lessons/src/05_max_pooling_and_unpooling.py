@@ -573,3 +573,5 @@ for k, name in enumerate(("mIoU", "BF")):
 # * 45 rows become 23, and 23 become 45 again only if someone remembers 45.
 # * The backward of pooling is unpooling, and the backward of unpooling reads at the indices: $P^T$ and $P$.
 # * Indices keep the place, not the whole content: what is restored is right, and sparse.
+#
+# Lesson 06 makes one number of all the pixels: the loss.
