@@ -24,7 +24,8 @@ from tinysegnet.ops import conv, windows
 # ## What a backward pass is asked for
 #
 # Write $\mathrm{dout}[u] = \partial J / \partial \mathrm{out}[u]$. It has the shape of `out` and comes from the layer
-# above. The chain rule adds up all ways by which one input number $x[p]$ reaches the loss:
+# above. In all lessons a d before a name means this: `dx` is the gradient of the loss $J$ by `x`. The chain rule adds
+# up all ways by which one input number $x[p]$ reaches the loss:
 #
 # $$\mathrm{dx}[p] \;=\; \frac{\partial J}{\partial x[p]} \;=\; \sum_u \frac{\partial J}{\partial \mathrm{out}[u]}\,
 # \frac{\partial\, \mathrm{out}[u]}{\partial x[p]} \;=\; \sum_u \mathrm{dout}[u]\,
@@ -518,7 +519,7 @@ for way, gradients in answers.items():
 # All is rounding of float32, whose numbers have about seven digits. `direct` adds the same products in another order.
 # `winograd` computes other numbers on the way, and its rounding is about four times as large.
 #
-# ## To remember
+# ## What to remember
 #
 # * A linear layer is a matrix $A$; its backward is $A^T$, the adjoint:
 #   $\langle A x, \mathrm{dout}\rangle = \langle x, A^T \mathrm{dout}\rangle$. Two numbers to compare, no step size.
@@ -528,3 +529,5 @@ for way, gradients in answers.items():
 #   sum.
 # * The adjoint of a chain reverses its order: forward pads first, so backward crops last.
 # * A check needs random arguments: symmetric kernels, N = 1 and 1x1 kernels hide bugs.
+#
+# Lesson 03 opens the check that was used here.
