@@ -489,6 +489,7 @@ def multiply_add_in_a_loop(a, b):
     return total
 
 
+# %%
 work = 90 * 120 * 64 * 3 * 3 * 64
 two = rng.standard_normal((2, 100, 200))
 loops = shortest_seconds(multiply_add_in_a_loop, *two, repeats=3) * work / two[0].size
