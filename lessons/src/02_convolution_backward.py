@@ -24,7 +24,8 @@ from tinysegnet.ops import conv, windows
 # ## What a backward pass is asked for
 #
 # Write $\mathrm{dout}[u] = \partial J / \partial \mathrm{out}[u]$. It has the shape of `out` and comes from the layer
-# above. The chain rule adds up all ways by which one input number $x[p]$ reaches the loss:
+# above. In all lessons a d before a name means this: `dx` is the gradient of the loss $J$ by `x`. The chain rule adds
+# up all ways by which one input number $x[p]$ reaches the loss:
 #
 # $$\mathrm{dx}[p] \;=\; \frac{\partial J}{\partial x[p]} \;=\; \sum_u \frac{\partial J}{\partial \mathrm{out}[u]}\,
 # \frac{\partial\, \mathrm{out}[u]}{\partial x[p]} \;=\; \sum_u \mathrm{dout}[u]\,
@@ -198,7 +199,8 @@ checks.grade("conv1d_dx", my_conv1d_dx)
 # %% [markdown]
 # ## Two dimensions
 #
-# Nothing new happens; there is one more index. With a kernel of $3 \times 3$ and "same" padding
+# Nothing new happens; there is one more index: $u$ is the row and $v$ the column, as in lesson 01. With a kernel of
+# $3 \times 3$ and "same" padding
 #
 # $$\mathrm{out}[u, v] = \sum_{i,j} x_{\mathrm{padded}}[u + i,\, v + j]\; w[i, j] .$$
 #
@@ -471,7 +473,7 @@ for name in (None, *planted):
 # %% [markdown]
 # In every row but the first, one number differs: in the column of `dx` or of `dweight`, as the bug's name says.
 #
-# ## dx is a convolution: the fast way
+# ## The fast version: dx is a convolution
 #
 # The gather view says that `dx` is itself a convolution of `dout`: kernel turned by 180 degrees, its channels exchanged
 # ($F$ in, $C$ out). So the fast forward pass serves for `dx` as well, and no second kernel has to be made fast. Against
@@ -518,7 +520,7 @@ for way, gradients in answers.items():
 # All is rounding of float32, whose numbers have about seven digits. `direct` adds the same products in another order.
 # `winograd` computes other numbers on the way, and its rounding is about four times as large.
 #
-# ## To remember
+# ## What to remember
 #
 # * A linear layer is a matrix $A$; its backward is $A^T$, the adjoint:
 #   $\langle A x, \mathrm{dout}\rangle = \langle x, A^T \mathrm{dout}\rangle$. Two numbers to compare, no step size.
