@@ -199,7 +199,8 @@ checks.grade("conv1d_dx", my_conv1d_dx)
 # %% [markdown]
 # ## Two dimensions
 #
-# Nothing new happens; there is one more index. With a kernel of $3 \times 3$ and "same" padding
+# Nothing new happens; there is one more index: $u$ is the row and $v$ the column, as in lesson 01. With a kernel of
+# $3 \times 3$ and "same" padding
 #
 # $$\mathrm{out}[u, v] = \sum_{i,j} x_{\mathrm{padded}}[u + i,\, v + j]\; w[i, j] .$$
 #
@@ -472,7 +473,7 @@ for name in (None, *planted):
 # %% [markdown]
 # In every row but the first, one number differs: in the column of `dx` or of `dweight`, as the bug's name says.
 #
-# ## dx is a convolution: the fast way
+# ## The fast version: dx is a convolution
 #
 # The gather view says that `dx` is itself a convolution of `dout`: kernel turned by 180 degrees, its channels exchanged
 # ($F$ in, $C$ out). So the fast forward pass serves for `dx` as well, and no second kernel has to be made fast. Against
