@@ -29,14 +29,23 @@ class WrongAnswer(TinySegNetError, AssertionError):
 def grade(exercise: str, answer: Any) -> None:
     """Print one line if `answer`, a function (or a value, where one is asked for), is right; else raise WrongAnswer.
 
-    An exception inside the answer comes through as it is: its traceback says more than a grader could.
+    An exception inside the answer comes through, its traceback says more than a grader could; a note below it names the
+    case.
     """
     __tracebackhide__ = True  # a notebook then shows the learner's own lines only
     found = find_exercise(exercise)
     answer = answer if callable(answer) else _constant(answer)
     cases = found.cases()
     for number, case in enumerate(cases):
-        if (problem := _examine(found, answer, case)) is not None:
+        try:
+            problem = _examine(found, answer, case)
+        except NotImplementedError:
+            raise
+        except Exception as error:
+            if case:
+                error.add_note(f"{found.name}: raised in case {number + 1} of {len(cases)}: {_shapes(found, case)}")
+            raise
+        if problem is not None:
             raise WrongAnswer(_message(found, answer, cases[: number + 1], problem))
     print(f"{found.name}: right ({', '.join(found.results)}; {len(cases)} case{'s' * (len(cases) != 1)})")
 
@@ -136,12 +145,18 @@ def _first_wrong(name: str, got: np.ndarray, expected: np.ndarray) -> list[str]:
     wrong = wrong_entries(got, expected)
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
     place = f"{name}[{', '.join(map(str, index))}]" if index else name
-    lines = [f"  first   {place}   expected {_number(expected[index])}   got {_number(got[index])}"]
+    wanted, found = _numbers(expected[index], got[index])
+    lines = [f"  first   {place}   expected {wanted}   got {found}"]
     return lines + ([f"  wrong   {int(wrong.sum())} of {wrong.size} entries"] if index else [])
 
 
-def _number(value: Any) -> str:
-    return f"{value:.6g}" if np.asarray(value).dtype.kind == "f" else str(value)
+def _numbers(*values: Any) -> list[str]:
+    """Each as text, with as many digits as it takes to tell them apart, six at least."""
+    for digits in (6, 9, 17):
+        texts = [f"{value:.{digits}g}" if np.asarray(value).dtype.kind == "f" else str(value) for value in values]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
 
 
 def _names(exercise: Exercise, case: tuple) -> list[str]:
