@@ -160,8 +160,10 @@ def test_rounding_passes_and_bugs_do_not():
 
 
 def test_an_error_inside_the_answer_comes_through():
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError) as caught:
         grade("plain", lambda *_: 1 / 0)
+    (note,) = caught.value.__notes__
+    assert note == "plain: raised in case 1 of 2: dout (2, 4, 5, 2), x (2, 4, 5, 2), weight (3, 3, 2, 2)"
 
 
 def test_a_notebook_shows_the_message_and_no_traceback():

@@ -203,6 +203,7 @@ def test_what_a_learner_sees_of_a_wrong_answer(tmp_path):
         "  hint    the padding is on both sides: 2 * padding",
     ]
     assert "return H / 0" in error.shown
+    assert "output_size: raised in case 1 of " in error.shown
     assert "_examine" not in error.shown
 
 

@@ -175,6 +175,14 @@ def test_the_sum_is_written_out():
     assert_texts_apart_and_inside(figure)
 
 
+def test_a_backward_can_be_shown_under_its_own_names():
+    figure = viz.show_kernel(X, W, (1, 1), names=("dout", "weight, flipped", "dx"))
+    texts = [t.get_text() for t in figure.axes[0].texts]
+    assert {"dout, padded", "weight, flipped", "dx"} <= set(texts)
+    assert any(text.startswith("dx[1, 1] = ") for text in texts)
+    assert_texts_apart_and_inside(figure)
+
+
 def test_the_strip_fills_the_output_in_reading_order():
     figure = viz.show_kernel_sliding(X, W, positions=[(0, 0), (1, 2)])
     titles = [

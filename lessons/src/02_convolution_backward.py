@@ -23,40 +23,42 @@ from tinysegnet.ops import conv, windows
 # %% [markdown]
 # ## What a backward pass is asked for
 #
-# Write $\mathrm{dout}[q] = \partial J / \partial \mathrm{out}[q]$. It has the shape of `out` and comes from the layer
+# Write $\mathrm{dout}[u] = \partial J / \partial \mathrm{out}[u]$. It has the shape of `out` and comes from the layer
 # above. In all lessons a d before a name means this: `dx` is the gradient of the loss $J$ by `x`. The chain rule adds
 # up all ways by which one input number $x[p]$ reaches the loss:
 #
-# $$\mathrm{dx}[p] \;=\; \frac{\partial J}{\partial x[p]} \;=\; \sum_q \frac{\partial J}{\partial \mathrm{out}[q]}\,
-# \frac{\partial\, \mathrm{out}[q]}{\partial x[p]} \;=\; \sum_q \mathrm{dout}[q]\,
-# \frac{\partial\, \mathrm{out}[q]}{\partial x[p]} .$$
+# $$\mathrm{dx}[p] \;=\; \frac{\partial J}{\partial x[p]} \;=\; \sum_u \frac{\partial J}{\partial \mathrm{out}[u]}\,
+# \frac{\partial\, \mathrm{out}[u]}{\partial x[p]} \;=\; \sum_u \mathrm{dout}[u]\,
+# \frac{\partial\, \mathrm{out}[u]}{\partial x[p]} .$$
 #
-# So all that is left is one question: which outputs does $x[p]$ reach, and with which factor? SegNet asks it in each of
-# its convolutions, 13 in the encoder and 13 in the decoder (Badrinarayanan et al. 2017, section 3).
+# So all that is left is one question: which outputs does $x[p]$ reach, and with which factor? SegNet asks it 26 times:
+# 13 convolutions in its encoder, 13 in its decoder (Badrinarayanan et al. 2017, section 3).
 
 # %% [markdown]
 # ## One dimension first
 #
 # A line of five pixels, a kernel of three weights, "same" padding: one zero on each side, so `out` has five pixels,
-# too.
+# too. The bias is left out until its own section.
 #
-# $$\mathrm{out}[q] = \sum_{i=0}^{2} x_{\mathrm{padded}}[q+i]\; w[i] \;=\; \sum_{i=0}^{2} x[q+i-1]\; w[i],
+# $$\mathrm{out}[u] = \sum_{i=0}^{2} x_{\mathrm{padded}}[u+i]\; w[i] \;=\; \sum_{i=0}^{2} x[u+i-1]\; w[i],
 # \qquad x[-1] = x[5] = 0 .$$
 #
-# The library convolves pictures `(N, H, W, C)`. A line is a picture of height 1 with one channel.
+# The library convolves pictures `(N, H, W, C)`. A line is a picture of height 1 with one channel. (On a new
+# computer the first cells that convolve compile the fast version, 10 to 15 seconds each; a second run does not.)
 
 # %%
-x = np.array([2.0, 0, 1, 3, 1])
-w = np.array([1.0, 2, -1])
-dout = np.array([1.0, 0, 2, -1, 0])
+x_line = np.array([2.0, 0, 1, 3, 1])
+w_line = np.array([1.0, 2, -1])
+dout_line = np.array([1.0, 0, 2, -1, 0])
 
 
-def convolve_line(x, w):
-    out, _ = ops.conv2d_forward(x.reshape(1, 1, -1, 1), w.reshape(1, -1, 1, 1))
+def convolve_line(line, kernel, stride=1):
+    out, _ = ops.conv2d_forward(line.reshape(1, 1, -1, 1), kernel.reshape(1, -1, 1, 1), stride=stride)
     return out.ravel()
 
 
-viz.show_arrays([("x", x[None]), ("w", w[None]), ("out", convolve_line(x, w)[None])])
+out_line = convolve_line(x_line, w_line)
+viz.show_arrays([("x", x_line[None]), ("w", w_line[None]), ("out", out_line[None])])
 
 # %% [markdown]
 # Check the first number by hand: $0 \cdot 1 + 2 \cdot 2 + 0 \cdot (-1) = 4$. The zero stands before the picture.
@@ -64,35 +66,37 @@ viz.show_arrays([("x", x[None]), ("w", w[None]), ("out", convolve_line(x, w)[Non
 # ## A convolution is a matrix
 #
 # `out` is linear in `x`: there is a matrix $A$ with $\mathrm{out} = A x$. Its column $p$ is what the convolution makes
-# of a picture that is 1 at pixel $p$ and 0 elsewhere. So we get $A$ by asking the library five times.
+# of a picture that is 1 at pixel $p$ and 0 elsewhere. So we get $A$ by asking the library five times. The sign `@`
+# between two arrays is the matrix product, as in NumPy.
 
 # %%
-A = np.stack([convolve_line(unit, w) for unit in np.eye(5)], axis=1)
-assert np.array_equal(A @ x, convolve_line(x, w))
-viz.show_arrays([("A", A), "*", ("x", x[:, None]), "=", ("out", (A @ x)[:, None])], indices=True)
+A = np.stack([convolve_line(unit, w_line) for unit in np.eye(5)], axis=1)
+assert np.array_equal(A @ x_line, out_line)
+viz.show_arrays([("A", A), "@", ("x", x_line[:, None]), "=", ("out", out_line[:, None])], indices=True)
 
 # %% [markdown]
-# What to see: row $q$ holds the kernel `1 2 -1`, laid around pixel $q$, the rest is 0. The same three numbers stand in
+# What to see: row $u$ holds the kernel `1 2 -1`, laid around pixel $u$, the rest is 0. The same three numbers stand in
 # every row, shifted by one; at the first and last row the padding cuts one of them off.
-# In symbols, $A[q, p] = w[i]$ where $p = q + i - 1$, and 0 where no such $i$ exists.
+# In symbols, $A[u, p] = w[i]$ where $p = u + i - 1$, and 0 where no such $i$ exists.
 #
 # ## dx: the matrix, transposed
 #
-# The factor in the chain rule is now in front of us: $\partial\, \mathrm{out}[q] / \partial x[p] = A[q, p]$. So
+# The factor in the chain rule is now in front of us: $\partial\, \mathrm{out}[u] / \partial x[p] = A[u, p]$. So
 #
-# $$\mathrm{dx}[p] = \sum_q \mathrm{dout}[q]\, A[q, p] = \sum_q A^T[p, q]\; \mathrm{dout}[q],
+# $$\mathrm{dx}[p] = \sum_u \mathrm{dout}[u]\, A[u, p] = \sum_u A^T[p, u]\; \mathrm{dout}[u],
 # \qquad\text{that is}\qquad \mathrm{dx} = A^T\, \mathrm{dout}.$$
 
 # %%
-dx = A.T @ dout
-panels = [("A transposed", A.T), "*", ("dout", dout[:, None]), "=", ("dx", dx[:, None])]
+dx_line = A.T @ dout_line
+panels = [("A transposed", A.T), "@", ("dout", dout_line[:, None]), "=", ("dx", dx_line[:, None])]
 viz.show_arrays(panels, indices=True)
 
 # %% [markdown]
 # What to see: each row of $A^T$ again holds three numbers around the diagonal, but in the order `-1 2 1`: the kernel
 # **flipped**. A matrix of this form is a convolution. So `dx` is a convolution of `dout` with the flipped kernel.
 #
-# The indices say the same. In the sum over $q$ only those terms live where $p = q + i - 1$, so put $q = p + 1 - i$:
+# The indices say the same. In the sum over $u$ only those terms live where $p = u + i - 1$, so put $u = p + 1 - i$. As
+# `x` before, `dout` counts as zero outside:
 #
 # $$\mathrm{dx}[p] = \sum_{i=0}^{2} \mathrm{dout}[p + 1 - i]\; w[i]
 # \;\overset{i = 2 - k}{=}\; \sum_{k=0}^{2} \mathrm{dout}[p + k - 1]\; w[2 - k] .$$
@@ -100,17 +104,17 @@ viz.show_arrays(panels, indices=True)
 # The last form is the formula of the forward pass with `dout` for `x` and `w[::-1]` for `w`.
 
 # %%
-print("A^T dout                    ", dx)
-print("convolution, kernel flipped ", convolve_line(dout, w[::-1]))
-print("convolution, not flipped    ", convolve_line(dout, w))
-assert np.array_equal(dx, convolve_line(dout, w[::-1]))
+print("A^T dout                    ", dx_line)
+print("convolution, kernel flipped ", convolve_line(dout_line, w_line[::-1]))
+print("convolution, not flipped    ", convolve_line(dout_line, w_line))
+assert np.array_equal(dx_line, convolve_line(dout_line, w_line[::-1]))
 
 # %% [markdown]
 # ## The adjoint
 #
 # Write $\langle a, b\rangle = \sum a[p]\, b[p]$ for the inner product. For any matrix
 #
-# $$\langle A x, \mathrm{dout} \rangle = \sum_q \sum_p A[q,p]\, x[p]\, \mathrm{dout}[q]
+# $$\langle A x, \mathrm{dout} \rangle = \sum_u \sum_p A[u,p]\, x[p]\, \mathrm{dout}[u]
 # = \langle x, A^T \mathrm{dout} \rangle .$$
 #
 # Both sides are the same double sum, read in another order. $A^T$ is called the **adjoint** of $A$. The equation needs
@@ -118,48 +122,64 @@ assert np.array_equal(dx, convolve_line(dout, w[::-1]))
 # feed random arrays and compare two numbers.
 
 # %%
-print("<A x, dout>   =", convolve_line(x, w) @ dout)
-print("<x, A^T dout> =", x @ dx)
-assert convolve_line(x, w) @ dout == x @ dx
-print("with the kernel not flipped:", x @ convolve_line(dout, w))
+print("<A x, dout>   =", out_line @ dout_line)
+print("<x, A^T dout> =", x_line @ dx_line)
+assert out_line @ dout_line == x_line @ dx_line
+print("with the kernel not flipped:", x_line @ convolve_line(dout_line, w_line))
 
 # %% [markdown]
+# ## Stride 2
+#
+# Forward skips every second place: $A$ keeps its rows 0, 2, 4. Its transpose has three columns.
+
+# %%
+A2 = np.stack([convolve_line(unit, w_line, stride=2) for unit in np.eye(5)], axis=1)
+assert np.array_equal(A2, A[::2])
+spread = np.zeros(5)
+spread[::2] = dout_line[:3]  # the three numbers of dout, zeros between them
+assert np.array_equal(A2.T @ dout_line[:3], convolve_line(spread, w_line[::-1]))
+viz.show_arrays([("A transposed", A2.T), "@", ("dout", dout_line[:3, None])], indices=True)
+
+# %% [markdown]
+# What to see: the columns of $A^T$ from before, every second one missing. A missing column counts as one that is
+# multiplied by 0. So spread `dout` apart, with a zero for each output that was skipped, and convolve as before; the
+# last assertion checks it.
+#
 # ## dweight: x correlated with dout
 #
-# `out` is linear in the kernel as well. The factor of $w[i]$ in $\mathrm{out}[q]$ is the pixel it was multiplied with:
+# `out` is linear in the kernel as well. The factor of $w[i]$ in $\mathrm{out}[u]$ is the pixel it was multiplied with:
 #
-# $$\frac{\partial\,\mathrm{out}[q]}{\partial w[i]} = x_{\mathrm{padded}}[q+i]
-# \qquad\Rightarrow\qquad \mathrm{dweight}[i] = \sum_q x_{\mathrm{padded}}[q + i]\; \mathrm{dout}[q] .$$
+# $$\frac{\partial\,\mathrm{out}[u]}{\partial w[i]} = x_{\mathrm{padded}}[u+i]
+# \qquad\Rightarrow\qquad \mathrm{dweight}[i] = \sum_u x_{\mathrm{padded}}[u + i]\; \mathrm{dout}[u] .$$
 #
 # Lay `dout` on the padded picture at place $i$, multiply what lies on top of each other, add up: that is a
 # **correlation** of `x` with `dout`, without any flip. A weight is used at every pixel, so its gradient is a sum over
 # all pixels.
 
 # %%
-x_padded = np.pad(x, 1)
-panels = [("dout", dout[None])]
-for i in range(3):
-    panels += [(f"x_padded[{i}:{i + 5}]", x_padded[None, i : i + 5])]
-dweight = np.array([x_padded[i : i + 5] @ dout for i in range(3)])
-print("dweight =", dweight)
-print("<w, dweight> =", w @ dweight, "  <out, dout> =", convolve_line(x, w) @ dout)
-viz.show_arrays(panels)
+x_windows = np.stack([np.pad(x_line, 1)[i : i + 5] for i in range(3)])
+dweight_line = x_windows @ dout_line
+print("<w, dweight> =", w_line @ dweight_line, "  <out, dout> =", out_line @ dout_line)
+panels = [("x_padded[i : i + 5]", x_windows), "@", ("dout", dout_line[:, None])]
+viz.show_arrays([*panels, "=", ("dweight", dweight_line[:, None])], indices=True)
 
 # %% [markdown]
-# What to see: three windows of the padded line, each one pixel further on. Each times `dout`, summed, is one number of
-# `dweight`. The printed line shows the adjoint law once more:
+# What to see: row $i$ is the padded line from pixel $i$ on. Row times `dout` is `dweight[i]`; the first is
+# $0 \cdot 1 + 0 \cdot 2 + 1 \cdot (-1) + \dots$, and so on. The printed line shows the adjoint law once more:
 # $\langle w, \mathrm{dweight}\rangle = \langle \mathrm{out}, \mathrm{dout}\rangle$, because `out` is linear in `w`,
 # too.
 #
 # ## dbias: a sum
 #
-# The bias $b$ is added to every output: $\partial\,\mathrm{out}[q]/\partial b = 1$, so $\mathrm{dbias} = \sum_q
-# \mathrm{dout}[q]$. A sum, not a mean: a bias that acts at a thousand pixels has a thousand times the influence.
-#
+# The bias $b$ is added to every output: $\partial\,\mathrm{out}[u]/\partial b = 1$, so $\mathrm{dbias} = \sum_u
+# \mathrm{dout}[u]$. A sum, not a mean: a bias that acts at a thousand pixels has a thousand times the influence.
+
+# %% [markdown]
 # ### Exercise 1: dx in one dimension
 #
 # Write `my_conv1d_dx(dout, weight)`. `dout` has shape `(W,)`, `weight` `(K,)` with K odd and at most W, stride 1,
-# "same" padding; the result `dx` has shape `(W,)`. A loop over the taps, or `np.convolve`, both are fine.
+# "same" padding; the result `dx` has shape `(W,)`. A loop over the taps is fine, or `np.convolve`; that one flips its
+# second argument by itself.
 
 
 # %%
@@ -179,26 +199,26 @@ checks.grade("conv1d_dx", my_conv1d_dx)
 # %% [markdown]
 # ## Two dimensions
 #
-# Nothing new happens; there is one more index. With a kernel of $3 \times 3$ and "same" padding
+# Nothing new happens; there is one more index: $u$ is the row and $v$ the column, as in lesson 01. With a kernel of
+# $3 \times 3$ and "same" padding
 #
 # $$\mathrm{out}[u, v] = \sum_{i,j} x_{\mathrm{padded}}[u + i,\, v + j]\; w[i, j] .$$
 #
-# Here $u$ and $v$ are the row and the column of a pixel, as in lesson 01. Begin with a `dout` that is 1 at one pixel,
-# (1, 2), and 0 elsewhere: the loss looks at that one output only.
+# Begin with a `dout` that is 1 at one pixel, (1, 2), and 0 elsewhere: the loss looks at that one output only.
 
 # %%
-w = np.array([[1.0, 2, 3], [4, 5, 6], [7, 8, 9]])
-picture = np.array([[2.0, 0, 1, 0], [1, 3, 0, 1], [0, 1, 2, 1], [1, 0, 0, 2]])
+x_map = np.array([[2.0, 0, 1, 0], [1, 3, 0, 1], [0, 1, 2, 1], [1, 0, 0, 2]])
+w_map = np.array([[1.0, 2, 3], [4, 5, 6], [7, 8, 9]])
 
 
-def dx_of(dout):
-    _, cache = ops.conv2d_forward(picture[None, :, :, None], w[:, :, None, None])
-    return ops.conv2d_backward(dout[None, :, :, None], cache)[0][0, :, :, 0]
+def dx_of(dout_map, backward=ops.conv2d_backward, kernel=w_map):
+    _, cache = ops.conv2d_forward(x_map[None, :, :, None], kernel[:, :, None, None])
+    return backward(dout_map[None, :, :, None], cache)[0][0, :, :, 0]
 
 
 one = np.zeros((4, 4))
 one[1, 2] = 1
-panels = [("dout", one), ("weight", w), ("dx", dx_of(one))]
+panels = [("dout", one), ("weight", w_map), ("dx", dx_of(one))]
 viz.show_arrays(panels, highlight={"dx": np.s_[0:3, 1:4]}, indices=True)
 
 # %% [markdown]
@@ -211,8 +231,7 @@ viz.show_arrays(panels, highlight={"dx": np.s_[0:3, 1:4]}, indices=True)
 # %%
 two = one.copy()
 two[2, 1] = 10
-shares = dx_of(one), dx_of(two - one)
-panels = [("dout", two), ("dx from (1, 2)", shares[0]), "+", ("dx from (2, 1)", shares[1])]
+panels = [("dout", two), ("dx from (1, 2)", dx_of(one)), "+", ("dx from (2, 1)", dx_of(two - one))]
 panels += ["=", ("dx", dx_of(two))]
 viz.show_arrays(panels, highlight={"dx": (1, 1)})
 
@@ -224,13 +243,13 @@ viz.show_arrays(panels, highlight={"dx": (1, 1)})
 #
 # Now stand at one pixel of `dx`, the framed (1, 1), and collect. From output (1, 2) comes $w[1, 0] = 4$ times 1, from
 # output (2, 1) comes $w[0, 1] = 2$ times 10. The output that lies one *below* used the tap one *above* the centre: seen
-# from the pixel, the kernel is turned by 180 degrees. This is the **gather** view:
+# from the pixel, the kernel is turned by 180 degrees. This is the **gather** view (`dout` is zero outside):
 #
 # $$\mathrm{dx}[u, v] = \sum_{i,j} \mathrm{dout}[u + 1 - i,\; v + 1 - j]\; w[i, j]
 # = \sum_{k,l} \mathrm{dout}[u + k - 1,\; v + l - 1]\; w[2 - k,\, 2 - l] .$$
 
 # %%
-viz.show_kernel(two, w[::-1, ::-1], at=(1, 1))
+viz.show_kernel(two, w_map[::-1, ::-1], at=(1, 1), names=("dout", "weight, flipped", "dx"))
 
 # %% [markdown]
 # What to see: the flipped kernel lies on `dout` as a kernel lies on a picture in the forward pass; products and their
@@ -238,9 +257,12 @@ viz.show_kernel(two, w[::-1, ::-1], at=(1, 1))
 #
 # ## The border
 #
-# Forward also reads the zeros around the picture, so backward writes to them, too. These gradients are of no use: the
-# zeros are not part of `x`. Padding puts zeros around ($P$), and its adjoint cuts them off ($P^T$):
-# $\langle P a, b\rangle = \langle a, P^T b\rangle$, because the zeros contribute nothing on the left.
+# In forward the kernel read the zeros around the picture; in backward it writes gradients there. Nobody owns these
+# pixels, so they are cut off.
+#
+# The adjoint says the same. Forward pads first ($P$), then convolves without padding ($V$): $A = V P$. A transposed
+# product has its factors in reverse order, $A^T = P^T V^T$: first scatter, then crop. That $P^T$, the adjoint of
+# padding, is cropping: $\langle P a, b\rangle = \langle a, P^T b\rangle$, as the zeros contribute nothing on the left.
 
 # %%
 rng = np.random.default_rng(0)
@@ -253,186 +275,28 @@ assert np.isclose(left, right, rtol=1e-12)
 # %% [markdown]
 # ## Channels: a matrix product at each tap
 #
-# A pixel has $C$ numbers before and $F$ numbers after, and each tap is a $C \times F$ matrix $W = w[i, j]$. For one
-# tap, let $X$ be the shifted picture, one row a pixel, and $D$ the rows of `dout`: $\mathrm{Out} = X W$, that is
-# $\mathrm{Out}[q, f] = \sum_c X[q, c]\, W[c, f]$. Then
+# A pixel has $C$ numbers before and $F$ numbers after, and each tap is a $C \times F$ matrix, $w$ for short. For one
+# tap, let $X$ be the shifted picture, one row a pixel, and $D$ the rows of `dout`. The tap's share of `out` is $X w$,
+# that is $\sum_c X[r, c]\, w[c, f]$ in row $r$. Then, by the chain rule again,
 #
-# $$\mathrm{d}W[c, f] = \sum_q X[q, c]\, D[q, f] = (X^T D)[c, f], \qquad
-#   \mathrm{d}X[q, c] = \sum_f D[q, f]\, W[c, f] = (D\, W^T)[q, c] .$$
+# $$\mathrm{d}w[c, f] = \sum_r X[r, c]\, D[r, f] = (X^T D)[c, f], \qquad
+#   \mathrm{d}X[r, c] = \sum_f D[r, f]\, w[c, f] = (D\, w^T)[r, c] .$$
 #
-# The sum over rows $q$ runs over all pixels of **all** samples: every sample was seen through the same kernel.
-# `dx` has no such sum; each sample has pixels of its own. Shapes help to remember: $X^T D$ is $C \times F$ as $W$ is.
+# The sum over rows $r$ runs over all pixels of **all** samples: every sample was seen through the same kernel.
+# `dx` has no such sum; each sample has pixels of its own. With two pixels, $C = 2$ and $F = 3$:
+
+# %%
+X, D = np.array([[1.0, 2], [3, 0]]), np.array([[1.0, 0, -1], [0, 2, 1]])
+w_tap = np.array([[1.0, 0, 2], [0, 1, -1]])
+panels = [("X transposed", X.T), "@", ("D", D), "=", ("dw", X.T @ D)]
+viz.show_arrays([*panels, ("D", D), "@", ("w transposed", w_tap.T), "=", ("dX", D @ w_tap.T)])
 
 # %% [markdown]
-# ## The library's own code
-#
-# Now every line of the definition can be read. `shifted(x_padded, i, j, ...)` is a view: the pixel that tap (i, j)
-# reads for each output. It is read in forward, and added to in backward.
-
-# %%
-viz.show_source(conv.conv2d_backward_numpy)
+# What to see: `dw` has the shape of $w$, 2 x 3, and `dX` that of $X$, two rows of two channels. Shapes help to
+# remember which factor is transposed. For $R$ rows each of the three products $X w$, $X^T D$ and $D w^T$ takes
+# $R \cdot C \cdot F$ multiplications: a backward pass costs twice a forward pass.
 
 # %% [markdown]
-# Line by line: `tensordot` over axes 0, 1, 2 is $X^T D$, summed over samples, rows and columns. `dout @ weight[i, j].T`
-# is $D W^T$, and `+=` adds it where the tap had read: the scatter view. `crop` is the adjoint of the padding. `dbias`
-# is the sum over all pixels of all samples. The flip appears nowhere: in the scatter view there is none.
-#
-# ## Proof by differences
-#
-# `check_op` moves every number of `x`, `weight` and `bias` a little to both sides, and compares the slope that it sees
-# with what backward says. Lesson 03 shows how. Among its cases are odd sizes, strides,
-# and kernels larger than the picture.
-
-# %%
-ts.gradcheck.check_op("conv2d", "numpy")
-
-# %% [markdown]
-# And by the adjoint, on arrays of the usual layout. `out` is linear in `x` and linear in `weight`, so three inner
-# products have to be one and the same number.
-
-# %%
-x, weight = rng.standard_normal((2, 7, 5, 3)), rng.standard_normal((3, 3, 3, 4))
-out, cache = ops.conv2d_forward(x, weight)
-dout = rng.standard_normal(out.shape)
-dx, dweight, _ = ops.conv2d_backward(dout, cache)
-inner = [(out * dout).sum(), (x * dx).sum(), (weight * dweight).sum()]
-print("<out, dout> = {:.12f}\n<x, dx>     = {:.12f}\n<w, dw>     = {:.12f}".format(*inner))
-assert np.ptp(inner) < 1e-12 * abs(inner[0]) * 100
-
-# %% [markdown]
-# ## dx is a convolution: the fast way
-#
-# The gather view says that `dx` is itself a convolution of `dout`: kernel turned by 180 degrees, its channels exchanged
-# ($F$ in, $C$ out). So the fast forward pass serves for `dx` as well, and no second kernel has to be made fast.
-
-# %%
-turned = weight[::-1, ::-1].swapaxes(2, 3)
-again, _ = ops.conv2d_forward(dout, turned)
-print("dx", dx.shape, "  convolution of dout", again.shape)
-print("largest difference", np.abs(dx - again).max())
-assert np.allclose(dx, again, rtol=1e-12, atol=1e-12)
-viz.show_source(conv.input_gradient)
-
-# %% [markdown]
-# `spread_out` is there for strides: forward skipped pixels, so backward spreads `dout` apart with zeros between. A
-# layer that does this in its forward pass is called a transposed convolution; lesson 05 meets it again.
-#
-# ## What breaks it
-#
-# Five wrong backwards. `ts.gradcheck.bugs` holds them, with a sentence on each. The check does not know what was
-# planted; read how far its report leads. First: the kernel flipped once too often.
-
-# %%
-bug = ts.gradcheck.bugs["dx_kernel_flipped"]
-print(bug.sentence)
-report = ts.gradcheck.check_op("conv2d", backward=bug.backward)
-report
-
-# %% [markdown]
-# `dx` is refused, `dweight` and `dbias` are not: the report names the guilty one. The hint was found by trying: with
-# the weight flipped, backward would have been right. Here are the refused numbers.
-
-# %%
-report.show("dx")
-
-# %% [markdown]
-# What to see: left what backward says, in the middle what differences say, right the refused entries in red with
-# the difference written in. No entry is right.
-#
-# A kernel that looks the same when turned by 180 degrees hides this bug. A blur is of that kind:
-
-# %%
-symmetric = np.array([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]])[:, :, None, None]
-_, cache = ops.conv2d_forward(picture[None, :, :, None], symmetric)
-dout = rng.standard_normal((1, 4, 4, 1))
-right, wrong = ops.conv2d_backward(dout, cache)[0], bug.backward(dout, cache)[0]
-print("largest difference with a symmetric kernel:", np.abs(right - wrong).max())
-assert np.allclose(right, wrong)
-
-# %% [markdown]
-# So a check needs arguments without symmetry. The cases of `check_op` are random, of odd sizes, with H and W different.
-#
-# The second bug: the two axes of the kernel exchanged in `dweight`.
-
-# %%
-bug = ts.gradcheck.bugs["dweight_axes_swapped"]
-print(bug.sentence)
-report = ts.gradcheck.check_op("conv2d", backward=bug.backward)
-report
-
-# %%
-report.show("dweight")
-
-# %% [markdown]
-# What to see: in each small kernel (input channel c down, output f across) the diagonal is grey, that is right: it
-# stays where it is when rows and columns are exchanged. The red entries come in pairs with opposite signs.
-#
-# The other three, in short: each tap assigns its share of `dx` where it has to add; one sample only counts; the padding
-# is cut off on the wrong side.
-
-# %%
-for name in ("dx_assigned", "dweight_last_sample", "dx_cropped_wrong"):
-    bug = ts.gradcheck.bugs[name]
-    report = ts.gradcheck.check_op("conv2d", backward=bug.backward)
-    wrong = [tensor for tensor in report.all_tensors() if tensor.count("wrong")]
-    hint = next((tensor.hint for tensor in wrong if tensor.hint), "none")
-    print(f"{bug.sentence}\n   refused: d{wrong[0].name}, in {len(wrong)} cases\n   hint: {hint}\n")
-
-# %% [markdown]
-# With one sample, N = 1, the fourth bug would pass; with a kernel of 1x1 the third and the fifth would. That is why the
-# cases have N of 2 and kernels of several sizes. All five at once, judged by the adjoint law alone:
-
-# %%
-names = ["dx_kernel_flipped", "dweight_axes_swapped", "dx_assigned"]
-names += ["dweight_last_sample", "dx_cropped_wrong"]
-out, cache = ops.conv2d_forward(x, weight)
-dout = rng.standard_normal(out.shape)
-print(f"{'':22} {'<out, dout>':>12} {'<x, dx>':>12} {'<w, dw>':>12}")
-for name in (None, *names):
-    backward = ts.gradcheck.bugs[name].backward if name else ops.conv2d_backward
-    dx, dweight, _ = backward(dout, cache)
-    inner = (out * dout).sum(), (x * dx).sum(), (weight * dweight).sum()
-    print(f"{name or 'right':22} {inner[0]:12.6f} {inner[1]:12.6f} {inner[2]:12.6f}")
-
-# %% [markdown]
-# In every row but the first, one number differs: in the column of `dx` or of `dw`, as the bug's name says.
-#
-# ## The fast version
-#
-# The library has three ways for a 3x3 kernel: NumPy (above), `direct` (the same products, from registers) and
-# `winograd` (four times fewer multiplications; lesson 13). Time for a backward pass of a layer
-# with 64 channels on a picture of 45 x 60, float32:
-
-# %%
-x32, w32 = (rng.standard_normal(s).astype(np.float32) for s in ((1, 45, 60, 64), (3, 3, 64, 64)))
-dout32 = rng.standard_normal(x32.shape).astype(np.float32)
-answers = {}
-for way, (forward, backward) in ts.gradcheck.find_variants("conv2d").items():
-    _, cache = forward(x32, w32)
-    seconds = []
-    for _ in range(3):  # the first call may compile
-        start = time.perf_counter()
-        answers[way] = backward(dout32, cache)
-        seconds.append(time.perf_counter() - start)
-    print(f"{way:10} {1000 * min(seconds):8.1f} ms")
-
-# %%
-for way, (dx, dweight, _) in answers.items():
-    pairs = zip((dx, dweight), answers["numpy"][:2], strict=True)
-    apart = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in pairs]
-    print(f"{way:10} relative difference to NumPy: dx {apart[0]:.1e}, dweight {apart[1]:.1e}")
-    assert max(apart) < 1e-5
-
-# %% [markdown]
-# `numba` takes for each shape the one of the two that is expected to be faster. The differences are rounding of
-# float32, whose numbers have about seven digits: sums in another order. The innermost loops of `direct`:
-
-# %%
-viz.show_source(conv.direct._convolve_rows)
-
-# %% [markdown]
-# ## Exercises
-#
 # ### Exercise 2: dx
 #
 # Write `my_conv2d_dx(dout, weight)` for stride 1 and "same" padding, K odd. `dout` is `(N, H, W, F)`, `weight` is
@@ -481,7 +345,53 @@ def my_conv2d_dweight_dbias(x, dout, K):
 checks.grade("conv2d_dweight_dbias", my_conv2d_dweight_dbias)
 
 # %% [markdown]
-# Both together are a backward pass of your own. Prove it by differences, with the library's forward:
+# ## The library's own code
+#
+# `shifted(x_padded, i, j, ...)` is a view: the pixel that tap (i, j) reads for each output. It is read in forward, and
+# added to in backward.
+
+# %%
+viz.show_source(conv.conv2d_backward_numpy)
+
+# %% [markdown]
+# Line by line: `tensordot` over axes 0, 1, 2 is $X^T D$, summed over samples, rows and columns. `dout @ weight[i, j].T`
+# is $D w^T$, and `+=` adds it where the tap had read: the scatter view. `crop` is the adjoint of the padding, and comes
+# last. `dbias` is the sum over all pixels of all samples. The flip appears nowhere: in the scatter view there is none.
+#
+# ## Proof by the adjoint
+#
+# With random arrays of the usual layout: `out - bias` is linear in `x` and linear in `weight`, so three inner products
+# have to be one and the same number. And the broadcast of `bias` to all pixels is linear in `bias`.
+
+# %%
+x, weight = rng.standard_normal((2, 7, 5, 3)), rng.standard_normal((3, 3, 3, 4))
+bias = rng.standard_normal(4)
+out, cache = ops.conv2d_forward(x, weight, bias)
+dout = rng.standard_normal(out.shape)
+dx, dweight, dbias = ops.conv2d_backward(dout, cache)
+inner = [((out - bias) * dout).sum(), (x * dx).sum(), (weight * dweight).sum()]
+print("<out - bias, dout> = {:.12f}\n<x, dx>            = {:.12f}\n<w, dweight>       = {:.12f}".format(*inner))
+assert np.ptp(inner) < 1e-10
+sides = (np.broadcast_to(bias, out.shape) * dout).sum(), (bias * dbias).sum()
+print("<bias everywhere, dout> = {:.12f}   <bias, dbias> = {:.12f}".format(*sides))
+assert np.isclose(*sides)
+
+# %% [markdown]
+# The law compares one number for one draw. It does not say which entry is wrong, and a forward that is wrong together
+# with its backward passes.
+#
+# ## Proof by differences
+#
+# `check_op` moves every number of `x`, `weight` and `bias` a little to both sides, and compares the slope that it sees
+# with what backward says. Lesson 03 shows how. It has twelve cases, small and awkward on purpose: strides, even
+# kernels, kernels larger than the picture, pictures and kernels of 1x1.
+
+# %%
+report = ts.gradcheck.check_op("conv2d", "numpy")
+print("right:", report.ok, "  cases:", len(report.parts), "  numbers checked:", report.checked)
+
+# %% [markdown]
+# Exercises 2 and 3 together are a backward pass. This judges yours, with the library's forward:
 
 
 # %%
@@ -490,10 +400,126 @@ def my_conv2d_backward(dout, cache):
     return my_conv2d_dx(dout, weight), *my_conv2d_dweight_dbias(x, dout, len(weight))
 
 
-bias = rng.standard_normal(4)
 ts.gradcheck.check(ops.conv2d_forward, my_conv2d_backward, x, weight, bias, title="my_conv2d")
 
 # %% [markdown]
+# ## What breaks it
+#
+# Five wrong backwards from `ts.gradcheck.bugs`. The check does not know what is planted; read how far it leads.
+
+# %%
+planted = ["dx_kernel_flipped", "dweight_axes_swapped", "dx_assigned", "dweight_last_sample", "dx_cropped_wrong"]
+reports = {}
+for name in planted:
+    bug = ts.gradcheck.bugs[name]
+    reports[name] = ts.gradcheck.check_op("conv2d", backward=bug.backward)
+    refused = [t for t in reports[name].all_tensors() if not t.ok]
+    print(f"{name}: {bug.sentence}")
+    print(f"   refused: {', '.join(sorted({'d' + t.name for t in refused}))}, in {len(refused)} of 12 cases")
+    print(f"   passes:  {'; '.join(case.title for case in reports[name].parts if case.ok) or 'none'}")
+    print(f"   hint:    {next((t.hint for t in refused if t.hint), 'none')}\n")
+
+# %% [markdown]
+# Each names the guilty array, and four get a hint: the checker tried a few likely mistakes, and with one of them the
+# numbers agreed. Every bug but one passes some cases, which is why there are twelve:
+#
+# * A kernel of 1x1 cannot be flipped, has no axes to exchange, no taps that overlap and no padding. Of a picture of 1x1
+#   a 3x3 kernel sees one pixel through its middle tap, which stays in its place.
+# * `dweight_axes_swapped` leaves kernels that are not square as they are; else the shape would give it away.
+# * `dx_assigned` needs windows that overlap; `dx_cropped_wrong` needs padding above the picture.
+# * `dweight_last_sample` fails everywhere, because every case has at least two samples. With one it would pass.
+#
+# What the three wrong `dx` make of the two stamps:
+
+# %%
+panels = [("dout", two), ("right", dx_of(two))]
+names = ("dx_kernel_flipped", "dx_assigned", "dx_cropped_wrong")
+viz.show_arrays([*panels, *((name, dx_of(two, ts.gradcheck.bugs[name].backward)) for name in names)])
+
+# %% [markdown]
+# What to see: in the first both stamps are turned by 180 degrees. In the second each pixel has one share left, that of
+# the last tap: 9 times the `dout` to its upper left. In the third all is a row too low, and the lowest row is lost.
+# The check's report of the first:
+
+# %%
+bug = ts.gradcheck.bugs["dx_kernel_flipped"]
+arrays = x_map[None, :, :, None], w_map[:, :, None, None]
+report = ts.gradcheck.check(ops.conv2d_forward, bug.backward, *arrays, names=("x", "weight"), title=bug.name)
+report
+
+# %% [markdown]
+# `analytic` is what backward says at the worst entry, `numeric` the measured slope, and `allowed` how far apart they
+# may be by rounding. A line is refused where error/allowed is above 1. The other columns are explained in lesson 03.
+#
+# A kernel that looks the same when turned by 180 degrees hides this bug. A blur is of that kind:
+
+# %%
+symmetric = np.array([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]])
+right, wrong = dx_of(two, kernel=symmetric), dx_of(two, bug.backward, symmetric)
+print("largest difference with a symmetric kernel:", np.abs(right - wrong).max())
+assert np.array_equal(right, wrong)
+
+# %% [markdown]
+# So a check needs random arguments. All five at once, judged by the adjoint law:
+
+# %%
+print(f"{'':22} {'<out, dout>':>12} {'<x, dx>':>12} {'<w, dweight>':>12}")
+for name in (None, *planted):
+    backward = ts.gradcheck.bugs[name].backward if name else ops.conv2d_backward
+    bad_dx, bad_dweight, _ = backward(dout, cache)
+    inner = ((out - bias) * dout).sum(), (x * bad_dx).sum(), (weight * bad_dweight).sum()
+    print(f"{name or 'right':22} {inner[0]:12.6f} {inner[1]:12.6f} {inner[2]:12.6f}")
+
+# %% [markdown]
+# In every row but the first, one number differs: in the column of `dx` or of `dweight`, as the bug's name says.
+#
+# ## The fast version: dx is a convolution
+#
+# The gather view says that `dx` is itself a convolution of `dout`: kernel turned by 180 degrees, its channels exchanged
+# ($F$ in, $C$ out). So the fast forward pass serves for `dx` as well, and no second kernel has to be made fast. Against
+# the definition, which scatters:
+
+# %%
+turned = weight[::-1, ::-1].swapaxes(2, 3)
+gathered, _ = ops.conv2d_forward(dout, turned)
+scattered = conv.conv2d_backward_numpy(dout, cache)[0]
+print("largest difference", np.abs(gathered - scattered).max())
+assert np.allclose(gathered, scattered, rtol=1e-12, atol=1e-12)
+viz.show_source(conv.input_gradient)
+
+# %% [markdown]
+# `spread_out` is there for strides: it puts the zeros between. A layer that does this in its forward pass is called a
+# transposed convolution; lesson 05 meets it again.
+#
+# numba compiles Python to machine code. The next table times a backward pass of a layer with 64 channels on a picture
+# of 45 x 60, float32, in four rows: `numpy`, the definition; `direct`, the same products in another order; `winograd`,
+# which takes 36 multiplications where `direct` takes 144 (lesson 13); and `numba`, which takes for each shape the one
+# of the two that is expected to be faster. (The first run compiles, for up to a minute.)
+
+# %%
+x32, w32 = (rng.standard_normal(s).astype(np.float32) for s in ((1, 45, 60, 64), (3, 3, 64, 64)))
+dout32 = rng.standard_normal(x32.shape).astype(np.float32)
+answers = {}
+for way, (forward, backward) in ts.gradcheck.find_variants("conv2d").items():
+    _, cache32 = forward(x32, w32)
+    seconds = []
+    for _ in range(3):  # the first call may compile
+        start = time.perf_counter()
+        answers[way] = backward(dout32, cache32)
+        seconds.append(time.perf_counter() - start)
+    print(f"{way:10} {1000 * min(seconds):8.1f} ms")
+
+# %%
+for way, gradients in answers.items():
+    pairs = zip(gradients[:2], answers["numpy"][:2], strict=True)
+    apart = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in pairs]
+    print(f"{way:10} relative difference to NumPy: dx {apart[0]:.1e}, dweight {apart[1]:.1e}")
+    assert max(apart) < 1e-5
+
+# %% [markdown]
+# All is rounding of float32, whose numbers have about seven digits. `direct` adds the same products in another order.
+# `winograd` computes other numbers on the way, and its rounding is about four times as large.
+#
 # ## What to remember
 #
 # * A linear layer is a matrix $A$; its backward is $A^T$, the adjoint:
@@ -502,5 +528,7 @@ ts.gradcheck.check(ops.conv2d_forward, my_conv2d_backward, x, weight, bias, titl
 #   the pixel, this is a convolution with the kernel turned by 180 degrees and its channels exchanged (gather).
 # * `dweight`: correlation of `x` with `dout`, at each tap $X^T D$, summed over all pixels of all samples. `dbias`: a
 #   sum.
-# * Padding's adjoint is cropping, on the right side.
+# * The adjoint of a chain reverses its order: forward pads first, so backward crops last.
 # * A check needs random arguments: symmetric kernels, N = 1 and 1x1 kernels hide bugs.
+#
+# Lesson 03 opens the check that was used here.

@@ -640,3 +640,5 @@ ts.gradcheck.check(affine_forward, my_affine_backward, *arrays)
 #   repeatability and unwritten arguments.
 # * A network that learns proves nothing about its gradient: some bugs learn as well as the right one, and the right one
 #   at a poor learning rate learns worse than they do.
+#
+# Lesson 04 derives the next two layers, ReLU and batch normalisation, and checks every step.

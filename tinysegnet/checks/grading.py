@@ -29,14 +29,23 @@ class WrongAnswer(TinySegNetError, AssertionError):
 def grade(exercise: str, answer: Any) -> None:
     """Print one line if `answer`, a function (or a value, where one is asked for), is right; else raise WrongAnswer.
 
-    An exception inside the answer comes through as it is: its traceback says more than a grader could.
+    An exception inside the answer comes through, its traceback says more than a grader could; a note below it names the
+    case.
     """
     __tracebackhide__ = True  # a notebook then shows the learner's own lines only
     found = find_exercise(exercise)
     answer = answer if callable(answer) else _constant(answer)
     cases = found.cases()
     for number, case in enumerate(cases):
-        if (problem := _examine(found, answer, case)) is not None:
+        try:
+            problem = _examine(found, answer, case)
+        except NotImplementedError:
+            raise
+        except Exception as error:
+            if case:
+                error.add_note(f"{found.name}: raised in case {number + 1} of {len(cases)}: {_shapes(found, case)}")
+            raise
+        if problem is not None:
             raise WrongAnswer(_message(found, answer, cases[: number + 1], problem))
     print(f"{found.name}: right ({', '.join(found.results)}; {len(cases)} case{'s' * (len(cases) != 1)})")
 

@@ -29,6 +29,13 @@ def _conv1d_edge_taps_left_out(dout, weight):
     return dx
 
 
+def _conv1d_three_taps(dout, weight):
+    dx = np.zeros(len(dout) + 2)
+    for i in range(3):
+        dx[i : i + len(dout)] += dout * weight[i]
+    return dx[1:-1]
+
+
 def _dx(dout, weight):
     N, H, W, _ = dout.shape
     x = np.zeros((N, H, W, weight.shape[2]))
@@ -38,7 +45,7 @@ def _dx(dout, weight):
 
 def _dx_cases():
     rng = np.random.default_rng(1)
-    sizes = (1, 3, 4, 1, 3, 1), (2, 4, 5, 2, 3, 2), (2, 6, 5, 3, 5, 2)
+    sizes = (1, 3, 4, 1, 3, 1), (2, 4, 5, 2, 3, 2), (2, 6, 5, 3, 5, 2), (2, 3, 4, 2, 1, 3)
     return [(rng.standard_normal((N, H, W, F)), rng.standard_normal((K, K, C, F))) for N, H, W, C, K, F in sizes]
 
 
@@ -64,6 +71,11 @@ def _dx_cropped_at(side):
     return lambda dout, weight: _cropped(_dx_padded(dout, weight), dout, weight, side * (weight.shape[0] - 1))
 
 
+def _dx_cropped_at_both_ends(dout, weight):
+    p = weight.shape[0] // 2
+    return _dx_padded(dout, weight)[:, p:-p, p:-p]
+
+
 def _channels_not_exchanged(dout, weight):
     return _dx(dout, weight.swapaxes(2, 3))
 
@@ -76,7 +88,7 @@ def _parameters(x, dout, K):
 
 def _parameter_cases():
     rng = np.random.default_rng(2)
-    sizes = (1, 3, 4, 1, 3, 1), (2, 4, 5, 2, 3, 3), (3, 6, 5, 3, 5, 2)
+    sizes = (2, 3, 4, 2, 3, 3), (3, 6, 5, 3, 5, 2), (2, 3, 4, 2, 1, 3)
     return [(rng.standard_normal((N, H, W, C)), rng.standard_normal((N, H, W, F)), K) for N, H, W, C, K, F in sizes]
 
 
@@ -115,6 +127,8 @@ def _dweight_padded(sides):
     return wrong
 
 
+EMPTY = "for K = 1 nothing is left: p:-p is empty for p = 0; write where it ends, p : p + H"
+
 EXERCISES = [
     Exercise(
         name="conv1d_dx",
@@ -122,7 +136,8 @@ EXERCISES = [
         reference=_conv1d_dx,
         cases=_line_cases,
         mistakes={
-            "the kernel is not flipped: dout[q] went out through w[i] to x[q + i - before], and must come back there":
+            "the kernel works unflipped: dout[u] came from x[u + i - K // 2] through w[i], and must go back there "
+            "(np.convolve flips by itself)":
                 lambda dout, weight: np.convolve(dout, weight[::-1], "same"),
             "everything is too far to the right: the padding in front is not taken off":
                 lambda dout, weight: np.convolve(dout, weight)[: len(dout)],
@@ -133,6 +148,8 @@ EXERCISES = [
                 _conv1d_edge_taps_left_out,
             "dout went through the middle tap only: every tap of the kernel sends its share back":
                 lambda dout, weight: dout * weight[len(weight) // 2],
+            "it is right for three weights only: loop over len(weight), cut off len(weight) // 2": _conv1d_three_taps,
+            EMPTY: lambda dout, weight: np.convolve(dout, weight)[len(weight) // 2 : -(len(weight) // 2)],
         },
     ),
     Exercise(
@@ -149,6 +166,7 @@ EXERCISES = [
             "forward multiplies by weight[i, j], so backward multiplies by weight[i, j].T": _channels_not_exchanged,
             "the padding is cut off at the end only: dx lies K // 2 too far down and right": _dx_cropped_at(0),
             "the padding is cut off in front only: dx lies K // 2 too far up and left": _dx_cropped_at(1),
+            EMPTY: _dx_cropped_at_both_ends,
             "the padding is still on: dx has the size of x": lambda dout, weight: _dx_padded(dout, weight),
         },
     ),
@@ -170,6 +188,8 @@ EXERCISES = [
             "the picture is joined to a ring (np.roll?): beyond the border there are zeros": _dweight_wrapped,
             "dbias is a mean: the bias was added at every pixel, so its gradient is the sum":
                 _dbias_changed(lambda dout: dout.mean((0, 1, 2))),
+            "dbias is one number: sum over samples, rows and columns; each of the F outputs has its own bias":
+                _dbias_changed(lambda dout: dout.sum()),
             "dbias counts the first sample only: sum over n, too": _dbias_changed(lambda dout: dout[0].sum((0, 1))),
             "all of x's padding is at the end: K // 2 zeros belong on each side": _dweight_padded((0, 0)),
             "all of x's padding is in front: K // 2 zeros belong on each side": _dweight_padded((1, 1)),

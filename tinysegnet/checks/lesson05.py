@@ -1,4 +1,7 @@
-"""Exercises of lesson 05: max-pooling and unpooling, forward and backward. Windows are 2x2 with stride 2 throughout."""
+"""Exercises of lesson 05: max-pooling and unpooling, forward and backward.
+
+Windows are 2x2 with stride 2, but for the backward of pooling: 3x3 with stride 2, where gradients add up.
+"""
 
 import numpy as np
 
@@ -25,14 +28,14 @@ def _places(position):
     return n, 2 * row + position // 2, 2 * column + position % 2, c
 
 
-def _unpool(x, position, output_size):
-    out = np.zeros((len(x), *output_size, x.shape[3]), x.dtype)
-    out[_places(position)] = x
+def _unpool(z, position, output_size):
+    out = np.zeros((len(z), *output_size, z.shape[3]), z.dtype)
+    out[_places(position)] = z
     return out
 
 
 def _pool_backward(dout, x):
-    return max_pool2d_backward_numpy(dout, max_pool2d_forward_numpy(x)[1])
+    return max_pool2d_backward_numpy(dout, max_pool2d_forward_numpy(x, size=3, stride=2)[1])
 
 
 def _unpool_backward(dout, position):
@@ -43,10 +46,11 @@ def _unpool_backward(dout, position):
 
 EVEN = (1, 2, 2, 1), (1, 4, 4, 1), (2, 4, 6, 3)
 ODD = (1, 5, 4, 1), (2, 5, 7, 3)
+OVERLAPPING = (1, 3, 3, 1), (1, 5, 5, 1), (2, 5, 7, 3)
 
 
-def _pictures(shapes, *, ties=True):
-    rng = np.random.default_rng(0)
+def _pictures(shapes, *, ties=True, seed=0):
+    rng = np.random.default_rng(seed)
     real = [rng.standard_normal(shape) for shape in shapes]
     return real + [np.maximum(rng.integers(-3, 3, shape), 0).astype(float) for shape in shapes[1:] if ties]
 
@@ -59,7 +63,8 @@ def _unpool_cases():
 
 def _pool_backward_cases():
     rng = np.random.default_rng(2)
-    return [(rng.standard_normal(_pool(x)[0].shape), x) for x in _pictures(EVEN)]
+    pictures = _pictures(OVERLAPPING, seed=7)  # in the first one each mistake finds another pixel
+    return [(rng.standard_normal((len(x), x.shape[1] // 2, x.shape[2] // 2, x.shape[3])), x) for x in pictures]
 
 
 def _unpool_backward_cases():
@@ -97,51 +102,77 @@ def _absolute(x):
     return np.take_along_axis(windows, position[:, :, :, None], 3)[:, :, :, 0], position
 
 
-def _always_double(x, position, output_size):
-    _, h, w, _ = x.shape
-    return _unpool(x, position, (2 * h, 2 * w))
+def _rows_of_four(x):
+    """A reshape without exchanging axes: four numbers of a row, or of two, are no window."""
+    N, H, W, C = x.shape
+    rows = x.reshape(N, H // 2, W // 2, 4, C)
+    return rows.max(3), rows.argmax(3)
 
 
-def _all_four(x, position, output_size):
-    return x.repeat(2, 1).repeat(2, 2)[:, : output_size[0], : output_size[1]]
+def _position_in_rows_of_four(x):
+    return _pool(x)[0], _rows_of_four(x)[1]
 
 
-def _first_corner(x, position, output_size):
-    return _unpool(x, np.zeros_like(position), output_size)
+def _always_double(z, position, output_size):
+    _, h, w, _ = z.shape
+    return _unpool(z, position, (2 * h, 2 * w))
+
+
+def _all_four(z, position, output_size):
+    return z.repeat(2, 1).repeat(2, 2)[:, : output_size[0], : output_size[1]]
+
+
+def _first_corner(z, position, output_size):
+    return _unpool(z, np.zeros_like(position), output_size)
 
 
 def _swapped(position):
     return np.array([0, 2, 1, 3], np.uint8)[position]
 
 
-def _unpool_swapped(x, position, output_size):
-    H, W = (2 * n for n in x.shape[1:3])
-    return _unpool(x, _swapped(position), (H, W))[:, : output_size[0], : output_size[1]]
+def _unpool_swapped(z, position, output_size):
+    H, W = (2 * n for n in z.shape[1:3])
+    return _unpool(z, _swapped(position), (H, W))[:, : output_size[0], : output_size[1]]
 
 
-def _one_channel(x, position, output_size):
-    return _unpool(x, np.broadcast_to(position[..., :1], position.shape), output_size)
+def _one_channel(z, position, output_size):
+    return _unpool(z, np.broadcast_to(position[..., :1], position.shape), output_size)
 
 
-def _spread(share):
-    """dx where every maximum of a window gets the gradient, or a share of it."""
+def _overlapping(share, add=True, step=2):
+    """dx where share(window 3x3) says what part of the gradient each of its pixels gets."""
 
     def wrong(dout, x):
-        windows, (N, H, W, C) = _windows(x), x.shape
-        largest = windows == windows.max(3, keepdims=True)
-        dwindows = dout[:, :, :, None] * largest / (largest.sum(3, keepdims=True) if share else 1)
-        blocks = dwindows.reshape(N, H // 2, W // 2, 2, 2, C).swapaxes(2, 3)
-        return blocks.reshape(x.shape)
+        dx = np.zeros(x.shape)
+        for n, u, v, c in np.ndindex(dout.shape):
+            here = np.s_[n, step * u : step * u + 3, step * v : step * v + 3, c]
+            parts = share(x[here])
+            dx[here] = np.where(parts != 0, dout[n, u, v, c] * parts + (dx[here] if add else 0), dx[here])
+        return dx
 
     return wrong
 
 
-def _to_last(dout, x):
-    return _unpool(dout, _last_maximum(x)[1], x.shape[1:3])
+def _one_hot(window, at):
+    return np.eye(1, window.size, at).reshape(window.shape)
 
 
-def _to_all_pixels(dout, x):
-    return dout.repeat(2, 1).repeat(2, 2)
+def _first(window):
+    return _one_hot(window, window.argmax())
+
+
+def _last(window):
+    return _one_hot(window, window.size - 1 - window.ravel()[::-1].argmax())
+
+
+def _every(window):
+    return (window == window.max()).astype(float)
+
+
+def _two_by_two(window):
+    part = np.zeros(window.shape)
+    part[:2, :2] = _first(window[:2, :2])
+    return part
 
 
 def _full(dout):
@@ -170,6 +201,10 @@ EXERCISES = [
             "position is the place in the whole picture; only the place in its window is asked for, 0..3": _flat_index,
             "all channels got one position; each channel has its own maximum": _one_for_all_channels,
             "the largest absolute value was taken; -3 is smaller than 1": _absolute,
+            "a reshape alone takes four numbers of a row, not a window of 2x2: exchange axes, or use strided slices":
+                _rows_of_four,
+            "out is right, but its position counts four numbers of a row: exchange axes after the reshape":
+                _position_in_rows_of_four,
             "the smallest was taken, not the largest": lambda x: (-_pool(-x)[0], _pool(-x)[1]),
             "the mean was taken, not the maximum": lambda x: (_windows(x).mean(3), _pool(x)[1]),
         },
@@ -193,18 +228,24 @@ EXERCISES = [
         reference=_pool_backward,
         cases=_pool_backward_cases,
         mistakes={
-            "in a tie every maximum got the gradient; the forward took the first, so it alone gets it": _spread(False),
-            "in a tie the gradient was shared; the forward took the first, so it alone gets all of it": _spread(True),
-            "in a tie the last maximum got the gradient; the forward took the first": _to_last,
-            "all four pixels got the gradient; three of them had no influence": _to_all_pixels,
+            "a pixel that is the maximum of several windows got one gradient only: add them up with +=":
+                _overlapping(_first, add=False),
+            "in a tie every maximum got the gradient; the forward took the first, so it alone gets it":
+                _overlapping(_every),
+            "in a tie the gradient was shared; the forward took the first, so it alone gets all of it":
+                _overlapping(lambda window: _every(window) / _every(window).sum()),
+            "in a tie the last maximum got the gradient; the forward took the first": _overlapping(_last),
+            "all pixels of the window got the gradient; all but the maximum had no influence":
+                _overlapping(np.ones_like),
             "it went to the window's first pixel, wherever the maximum was":
-                lambda dout, x: _unpool(dout, np.zeros(dout.shape, np.uint8), x.shape[1:3]),
+                _overlapping(lambda window: _one_hot(window, 0)),
+            "these are windows of 2x2; here they have 3x3 pixels": _overlapping(_two_by_two),
             "dx is multiplied by x; the slope of the maximum is 1": lambda dout, x: _pool_backward(dout, x) * x,
         },
     ),
     Exercise(
         name="max_unpool2d_backward",
-        results=("dx",),
+        results=("dz",),
         reference=_unpool_backward,
         cases=_unpool_backward_cases,
         mistakes={

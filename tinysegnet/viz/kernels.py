@@ -49,12 +49,13 @@ def show_kernel(
     *,
     stride: int = 1,
     padding: Any = "same",
+    names: tuple[str, str, str] = ("x", "weight", "out"),
     theme: Theme = LIGHT,
 ) -> Figure:
     """How out[at] comes about: the window of x (H, W) under the kernel (K, L), times the kernel, summed.
 
-    stride, padding: as in `ops.conv2d_forward`; zeros that padding adds are dotted around. Raises ShapeError for an
-    `at` outside the output, and for other than small arrays.
+    stride, padding: as in `ops.conv2d_forward`; zeros that padding adds are dotted around. names: what the picture, the
+    kernel and the output are called. Raises ShapeError for an `at` outside the output, and for other than small arrays.
     """
     scene = _scene(x, weight, stride, padding)
     i, j = at
@@ -65,21 +66,21 @@ def show_kernel(
     sheet, x0 = _sheet(scene, 2 * EDGE + PW + 2 * ARROW + 3 * L + 2 * SIGN + OW, TOP + tallest + 1.5, theme), EDGE
     top = [TOP + (tallest - n) / 2 for n in (PH, K, OH)]
     _padded_picture(sheet, x0, top[0], scene)
-    sheet.title(x0, top[0] - 0.3, "x, padded" if _size(scene) < PH * PW else "x")
+    sheet.title(x0, top[0] - 0.3, names[0] + (", padded" if _size(scene) < PH * PW else ""))
     row, column = scene.window(i, j)
     sheet.frame(x0 + column, top[0] + row, L, K, theme.ink, gid=f"window[{row}, {column}]")
     x1 = x0 + PW + ARROW
     _zoom(sheet, (x0 + column + L, top[0] + row, K), (x1, top[1], K))
-    x3 = _products(sheet, x1, top[1], scene, i, j)
+    x3 = _products(sheet, x1, top[1], scene, (i, j), names[1])
     x4 = x3 + L + ARROW
     sheet.array(x4, top[2], scene.out, "out")
-    sheet.title(x4, top[2] - 0.3, "out")
+    sheet.title(x4, top[2] - 0.3, names[2])
     sheet.frame(x4 + j, top[2] + i, 1, 1, theme.ink, gid=f"out frame[{i}, {j}]")
     # To the row, not to the cell: the arrow would cross numbers.
     ends = [(x3 + L + 0.12, top[1] + K / 2), (x4 - (0.04 if j == 0 else 0.1), top[2] + i + 0.5)]
     bend = x3 + L + 0.55
     sheet.path(rounded_path([ends[0], (bend, ends[0][1]), (bend, ends[1][1]), ends[1]]), theme.loss)
-    sheet.text(EDGE, TOP + tallest + 0.85, _sum_text(scene, i, j), 10, theme.ink, ha="left")
+    sheet.text(EDGE, TOP + tallest + 0.85, _sum_text(scene, i, j, names[2]), 10, theme.ink, ha="left")
     return sheet.figure
 
 
@@ -161,29 +162,29 @@ def _zoom(sheet: Sheet, source: tuple[float, float, float], target: tuple[float,
         sheet.path(rounded_path(points), sheet.theme.muted, line=0.8, head=False, dashed=True)
 
 
-def _products(sheet: Sheet, x1: float, y: float, scene: _Scene, i: int, j: int) -> float:
+def _products(sheet: Sheet, x1: float, y: float, scene: _Scene, at: tuple[int, int], kernel: str) -> float:
     """window x weight = products, from x1 on. -> where the products begin"""
     K, L = scene.weight.shape
-    top, left = scene.window(i, j)
+    top, left = scene.window(*at)
     parts = {"window": scene.padded[top : top + K, left : left + L], "weight": scene.weight,
-             "products": scene.products(i, j)}  # fmt: skip
+             "products": scene.products(*at)}  # fmt: skip
     for number, (name, array) in enumerate(parts.items()):
         x = x1 + number * (L + SIGN)
         sheet.array(x, y, array, name)
-        sheet.title(x, y - 0.3, name)
+        sheet.title(x, y - 0.3, kernel if name == "weight" else name)
         if number < 2:
             sheet.sign(x + L + SIGN / 2, y + K / 2, (TIMES, "=")[number])
     return x1 + 2 * (L + SIGN)
 
 
-def _sum_text(scene: _Scene, i: int, j: int) -> str:
+def _sum_text(scene: _Scene, i: int, j: int, name: str) -> str:
     """out[1, 2] = 3 − 1 + 4 = 6, products that are zero left out."""
     products = scene.products(i, j).ravel()
     *texts, total = number_texts(np.array([[*products, scene.out[i, j]]]))[0]
     texts = [text for text, value in zip(texts, products, strict=True) if value != 0]
     terms = " + ".join(texts[:16]).replace(f"+ {MINUS}", f"{MINUS} ") + (" + …" if len(texts) > 16 else "")
     steps = f"sum of the products = {terms} = {total}" if len(texts) > 1 else f"sum of the products = {total}"
-    return f"out[{i}, {j}] = {steps}"
+    return f"{name}[{i}, {j}] = {steps}"
 
 
 def _strip_panel(sheet: Sheet, x0: float, scene: _Scene, i: int, j: int) -> None:

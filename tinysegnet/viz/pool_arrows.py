@@ -26,7 +26,7 @@ __all__ = ["show_pool_arrows"]
 MOST = 8  # rows, columns
 EDGE, TOP, BETWEEN = 0.4, 3.0, 2.3  # in cells
 HEAD, LINE = 0.62, 0.27  # inches: the titles, a remark
-ALLEY, STREET = 0.55, 1.3  # between columns of windows, where nothing runs, and between rows
+ALLEY, STREET = 0.55, 1.6  # between columns of windows, where nothing runs, and between rows
 NEAREST, FARTHEST = 0.36, 0.6  # lanes of the arrows, from the windows they belong to
 # Six colours that differ for the colour-blind too, in hue and in lightness.
 LIGHT_WINDOWS = ("#0b62a8", "#c4520a", "#0a7f5f", "#a3357c", "#8a6a00", "#5a46b8")
@@ -62,13 +62,14 @@ def show_pool_arrows(x: Any, *, decoder_map: Any = None, theme: Theme = LIGHT) -
     """2x2 max-pooling of a small picture x (H, W) and unpooling with its indices, arrow by arrow.
 
     From left to right: the windows and their maxima, the pooled map, a map that arrives from the decoder, and what
-    unpooling makes of it; below, the index of each maximum, 0..3 and as two bits. decoder_map: (h, w), what is
-    unpooled; default the pooled map itself. Odd sizes have clipped windows; of equal numbers the first in reading order
-    wins, and the losers are dashed. Raises ShapeError for other than a small (H, W), or a decoder_map of another size.
+    unpooling makes of it; below, the position of each maximum in its window, 0..3 and as two bits. decoder_map: (h, w),
+    what is unpooled; default the pooled map itself. Odd sizes have clipped windows; of equal numbers the first in
+    reading order wins, and the losers are dashed. Raises ShapeError for other than a small (H, W), or a decoder_map of
+    another size.
     """
     pooling = _pool(x, decoder_map)
     (h, w), columns = pooling.out.shape, _columns(*pooling.out.shape)
-    band = TOP + 2 * h + h * STREET + 0.9  # where the table of indices begins
+    band = TOP + 2 * h + (h - 1) * STREET + 2.2  # where the table of indices begins
     cell, remarks = cell_size(columns["end"]), _remarks(pooling)
     below = max(h + 0.5, 2.5, 0.25 + LINE / cell * len(remarks))
     sheet = Sheet(columns["end"], band + below, theme, top=TOP - FARTHEST - HEAD / cell)
@@ -212,7 +213,7 @@ def _write_titles(sheet: Sheet, pooling: _Pooling, columns: dict[str, float], ch
     (H, W), (h, w) = pooling.x.shape, pooling.out.shape
     notes = {"x": ("x", f"{H} x {W}, windows of 2 x 2"), "out": ("max_pool2d", f"{h} x {w}"),
              "map": ("a decoder's map" if changed else "the same map", f"{h} x {w}"),
-             "unpooled": ("max_unpool2d", f"{H} x {W}, zero but at the indices")}  # fmt: skip
+             "unpooled": ("max_unpool2d", f"{H} x {W}, zero but at the positions")}  # fmt: skip
     for name, (title, note) in notes.items():
         y = TOP - FARTHEST - 0.17 / sheet.cell
         sheet.title(columns[name], y - 0.2 / sheet.cell, title)
@@ -228,7 +229,7 @@ def _draw_indices(sheet: Sheet, pooling: _Pooling, columns: dict[str, float], y:
     """The table of indices below the middle, where they cross; how to read them on the left, remarks on the right."""
     h, w = pooling.out.shape
     left = columns["table"]
-    sheet.title(left, y - 0.28, "indices")
+    sheet.title(left, y - 0.28, "positions")
     for window in np.ndindex(h, w):
         index, color = int(pooling.position[window]), _color(sheet, window, w)
         cell = (left + window[1], y + window[0])
@@ -241,7 +242,7 @@ def _draw_indices(sheet: Sheet, pooling: _Pooling, columns: dict[str, float], y:
 
 
 def _draw_key(sheet: Sheet, x: float, y: float) -> None:
-    sheet.title(x, y - 0.28, "index, in two bits")
+    sheet.title(x, y - 0.28, "position, in two bits")
     for index in range(4):
         cell = (x + index % 2, y + index // 2)
         sheet.square(*cell, sheet.theme.paper, edge=sheet.theme.muted, width=0.6)
@@ -252,7 +253,7 @@ def _draw_key(sheet: Sheet, x: float, y: float) -> None:
 def _remarks(pooling: _Pooling) -> list[str]:
     h, w = pooling.out.shape
     remarks = ["Full colour: each window's maximum.",
-               "Of x the decoder is told the indices only: two bits a window."]  # fmt: skip
+               "Of x the decoder is told the positions only: two bits a window."]  # fmt: skip
     if any(pooling.ties(window) for window in np.ndindex(h, w)):
         remarks.append("Dashed in colour: as large, but later; the first wins.")
     if pooling.x.shape[0] % 2 or pooling.x.shape[1] % 2:
