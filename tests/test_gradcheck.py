@@ -400,8 +400,8 @@ def test_report_as_html_names_the_refused_gradient_and_folds_the_cases_away():
 
 def test_show(wrong):
     figure = wrong.show("dweight")
-    assert [axes.get_title() for axes in figure.axes] == ["backward says dweight", "differences say",
-                                                          "refused: 9 of 9 (red)"]  # fmt: skip
+    refused = "refused: 9 of 9 (red)\nthe numbers: differences - backward"
+    assert [axes.get_title() for axes in figure.axes] == ["backward says dweight", "differences say", refused]
     assert figure._repr_png_().startswith(b"\x89PNG")
     with pytest.raises(KeyError, match="there are bias, weight, x"):
         wrong.show("gamma")

@@ -164,7 +164,8 @@ checks.grade("numeric_gradient", my_numeric_gradient)
 #
 # Then `backward(dout, cache)` claims to be the gradient of this very $J$. And
 # $F = \sum |\mathrm{out}[q]\,\mathrm{dout}[q]|$ is the size of the terms that are rounded.
-#
+
+# %% [markdown]
 # The layer of our example is a **batch normalisation** (lesson 04). It brings each channel to mean 0 and variance 1,
 # over all its $m$ numbers in the batch, then stretches and shifts it:
 #
@@ -192,10 +193,11 @@ def J(x, dtype=np.float64):
 
 
 # %% [markdown]
-# Is that `dx` right? Your function measures it:
+# Is that `dx` right? Measure it, one step for each entry of `x`:
 
 # %%
-numeric = my_numeric_gradient(J, x, 1e-5)
+moves = 1e-5 * np.eye(x.size).reshape(-1, *x.shape)
+numeric = np.reshape([J(x + move) - J(x - move) for move in moves], x.shape) / 2e-5
 print("largest |dx| ", np.abs(dx).max(), "   largest difference", np.abs(dx - numeric).max())
 both = [("dx, sample 0, channel 0", dx[0, :, :, 0]), ("measured", numeric[0, :, :, 0])]
 viz.show_arrays(both, decimals=4)
@@ -248,7 +250,7 @@ def my_error_over_allowed(analytic, numeric, F, h):
 checks.grade("error_over_allowed", my_error_over_allowed)
 
 # %% [markdown]
-# The library's own rule, and your numbers for `dx` when it is right and when it is a hundred-thousandth too large:
+# The library's own rule, and what it says of `dx` when it is right, and when it is a hundred-thousandth too large:
 
 # %%
 viz.show_source(differences.Rule)

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 if TYPE_CHECKING:
     from .report import TensorReport
@@ -51,8 +52,8 @@ def gradient_figure(found: TensorReport, title: str = "") -> Figure:
     width = CELL * columns if numbers else min(max(0.12 * columns, 2.0), 4.5)
     width = max(width, 2.3)
     height = (CELL * rows if numbers else min(max(0.12 * rows, 1.0), 6.0)) + 1.0
-    figure = _NotebookFigure(figsize=(3 * width + 1.0, height), dpi=110, facecolor=PAPER, layout="constrained")
-    figure.get_layout_engine().set(wspace=GAP)
+    layout = ConstrainedLayoutEngine(wspace=GAP)
+    figure = _NotebookFigure(figsize=(3 * width + 1.0, height), dpi=110, facecolor=PAPER, layout=layout)
     left, middle, right = figure.subplots(1, 3)
     limit = float(np.nanmax(np.abs([found.analytic, found.numeric]), initial=0)) or 1.0
     _show_values(left, tiles, found.analytic, limit, f"backward says d{found.name}", numbers)
