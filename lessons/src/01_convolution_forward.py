@@ -10,7 +10,7 @@
 # **Needed before:** lesson 00, matrix products.
 #
 # SegNet uses convolutions in every stage of its encoder and decoder (Badrinarayanan et al. 2017, section 3): they
-# contain nearly all its parameters and nearly all its work.
+# contain nearly all its parameters, and do nearly all its work (lesson 07 counts both).
 
 # %%
 import numpy as np
@@ -489,6 +489,7 @@ def multiply_add_in_a_loop(a, b):
     return total
 
 
+# %%
 work = 90 * 120 * 64 * 3 * 3 * 64
 two = rng.standard_normal((2, 100, 200))
 loops = shortest_seconds(multiply_add_in_a_loop, *two, repeats=3) * work / two[0].size

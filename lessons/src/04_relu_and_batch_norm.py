@@ -311,7 +311,7 @@ print("the same picture in two batches differs by up to", np.abs(with_other - wi
 # %% [markdown]
 # In use this must not be: a prediction may depend on the picture only. So the layer keeps *running statistics*. After
 # each training batch they move a tenth of the way towards the batch's own (`momentum=0.1`), and in use they take the
-# place of $\mu$ and $\sigma^2$. (What the factor `m / (m - 1)` is for comes after the backward.)
+# place of $\mu$ and $\sigma^2$. (What the factor `count / (count - 1)` is for comes after the backward.)
 
 # %%
 viz.show_source(ts.layers.BatchNorm2d.observe)

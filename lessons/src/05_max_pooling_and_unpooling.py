@@ -592,3 +592,5 @@ for k, name in enumerate(("mIoU", "BF")):
 # * The backward of pooling is unpooling, and the backward of unpooling reads at the positions: $P^T$ and $P$. Where
 #   windows overlap, gradients add.
 # * Positions keep the place, not the whole content: what is restored is right, and sparse.
+#
+# Lesson 06 makes one number of all the pixels: the loss.

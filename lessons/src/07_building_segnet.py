@@ -389,8 +389,8 @@ for name, function in (("layer by layer", layer_by_layer), ("absorbed", ready.fo
     print(f"{name:<15} {1000 * min(seconds):6.1f} ms")
 
 # %% [markdown]
-# The same logits, up to rounding in float32. How much time is saved depends on the machine; what is saved are passes
-# over memory, two for each convolution.
+# The same logits, up to rounding in float32. What is saved are passes over memory, two for each convolution. How much
+# time that is depends on the machine and on what else it does; on a picture as small as this it may be none.
 #
 # ## Parameters, kernel by kernel
 #
@@ -814,8 +814,8 @@ for frozen in (True, False):
 ts.backend.set_threads(threads)
 
 # %% [markdown]
-# **Wrong.** The encoder is trained, in the paper and here. It moves far, and the network is better for it: mIoU (the
-# mean overlap of prediction and truth, lesson 10) rises by some hundredths in this short training. What a frozen
+# **Wrong.** The encoder is trained, in the paper and here. It moves far, and even in this short training the network is
+# better for it, in G and in mIoU (the mean overlap of prediction and truth, lesson 10). What a frozen
 # encoder that knows photographs would do is another question, which random weights cannot answer; lesson 14 has the
 # files for it.
 #

@@ -11,8 +11,9 @@ def _cubes(x):
     return float((x**3).sum() + x.sum() ** 2)
 
 
-def _product(x):
-    return float(np.prod(1 + x))
+def _ends(x):
+    """Needs the shape: the first row times the square of the last."""
+    return float((x[0] * x[-1] ** 2).sum())
 
 
 def _numeric_gradient(f, x, h, *, left=1.0, right=1.0, divisor=None):
@@ -46,15 +47,24 @@ def _row_at_once(f, x, h):
     return gradient
 
 
+def _flat(f, x, h):
+    gradient = _numeric_gradient(f, x.ravel(), h)  # f never sees the shape
+    return gradient.reshape(x.shape)
+
+
 def _slope_cases():
     rng = np.random.default_rng(0)
     return [(_cubes, np.array([[1.0, 2.0]]), 0.125), (_cubes, rng.standard_normal((2, 3)), 0.25),
-            (_product, rng.standard_normal((3, 2)), 0.0625)]  # fmt: skip
+            (_ends, rng.standard_normal((3, 2, 2)), 0.0625)]  # fmt: skip
 
 
-def _excess(analytic, numeric, F, h, *, largest=np.maximum, floor=10.0, signed=False):
+def _largest_size(analytic, numeric):
+    return np.maximum(np.abs(analytic), np.abs(numeric))
+
+
+def _excess(analytic, numeric, F, h, *, largest=_largest_size, rtol=1e-7, floor=10.0, signed=False, join=np.add):
     error = analytic - numeric if signed else np.abs(analytic - numeric)
-    return error / (1e-7 * largest(np.abs(analytic), np.abs(numeric)) + floor * EPS * F / h)
+    return error / join(rtol * largest(analytic, numeric), floor * EPS * F / h)
 
 
 def _excess_cases():
@@ -112,6 +122,12 @@ EXERCISES = [
             "a whole row is moved at once: one entry at a time, for index in np.ndindex(x.shape)": _row_at_once,
             "this is what the function does, not the slope: the division by 2 h is missing":
                 lambda f, x, h: _numeric_gradient(f, x, h, divisor=1.0),
+            "zero everywhere: f(up) and f(down) are the same number, as when up = x and down = x are one array, or "
+            "nothing is stored": lambda f, x, h: np.zeros(x.shape),
+            "the step is much smaller than the argument h: divide by 2 h, and move by h":
+                lambda f, x, h: _numeric_gradient(f, x, 1e-5),
+            "the result is flat: it must have the shape of x": lambda f, x, h: _numeric_gradient(f, x, h).ravel(),
+            "f gets a flat array: it must get one of the shape of x": _flat,
         },
     ),
     Exercise(
@@ -124,9 +140,15 @@ EXERCISES = [
                 lambda a, n, F, h: _excess(a, n, F, h, floor=0.0),
             "the error has a sign: take its absolute value": lambda a, n, F, h: _excess(a, n, F, h, signed=True),
             "the relative part takes the sum of |a| and |n|, not the larger one":
-                lambda a, n, F, h: _excess(a, n, F, h, largest=np.add),
+                lambda a, n, F, h: _excess(a, n, F, h, largest=lambda a, n: np.abs(a) + np.abs(n)),
             "the relative part takes the smaller of |a| and |n|":
-                lambda a, n, F, h: _excess(a, n, F, h, largest=np.minimum),
+                lambda a, n, F, h: _excess(a, n, F, h, largest=lambda a, n: np.minimum(np.abs(a), np.abs(n))),
+            "the larger of |a| and |n|: the absolute values inside max are missing":
+                lambda a, n, F, h: _excess(a, n, F, h, largest=np.maximum),
+            "the relative part is missing: where the gradient is large, truncation needs room":
+                lambda a, n, F, h: _excess(a, n, F, h, rtol=0.0),
+            "the two parts are added; this takes the larger one":
+                lambda a, n, F, h: _excess(a, n, F, h, join=np.maximum),
             "the noise grows when the step shrinks: F / h, not F * h": _floor_times_h,
             "the noise grows with F, the size of the numbers that are summed up": _floor_without_F,
             "10 is missing: ten times the noise is allowed": lambda a, n, F, h: _excess(a, n, F, h, floor=1.0),
@@ -138,10 +160,16 @@ EXERCISES = [
         reference=_affine,
         cases=_affine_cases,
         mistakes={
-            "dgain counts the first sample only: the report says so, too":
+            "dgain has gain as a factor: the slope of x * gain with respect to gain is x alone":
+                _affine_changed(1, lambda dout, x, gain: (dout * x * gain).sum((0, 1, 2))),
+            "dgain counts the first sample only":
                 _affine_changed(1, lambda dout, x, gain: (dout[0] * x[0]).sum((0, 1))),
-            "doffset is a mean where the sum belongs: the report names the factor":
+            "doffset is a mean where the sum belongs":
                 _affine_changed(2, lambda dout, x, gain: dout.mean((0, 1, 2))),
+            "doffset is 1: that is the slope of one output; each is multiplied by its dout, and all are summed up":
+                _affine_changed(2, lambda dout, x, gain: np.ones_like(gain)),
+            "dx is the slope of one output: dout is missing":
+                _affine_changed(0, lambda dout, x, gain: np.broadcast_to(gain, x.shape)),
             "gain is missing in dx: x reached out only after it was multiplied":
                 _affine_changed(0, lambda dout, x, gain: dout),
             "x is missing in dgain: gain was multiplied by x":

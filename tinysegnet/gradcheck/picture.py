@@ -24,7 +24,8 @@ __all__ = ["gradient_figure", "readable"]
 INK, MUTED, PAPER, FINE, WRONG, CROSSED = "#1d1d22", "#6b6b74", "#ffffff", "#eeeef1", "#d62a1e", "#f0b429"
 SIGNED_COLORS = ("#14468a", "#4d8fd1", "#c9dff4", PAPER, "#fcdcb4", "#ee8f31", "#a84c00")  # orange above 0: as in viz
 MOST_COLUMNS, MOST_ROWS = 16, 20  # with numbers in the cells
-CELL = 0.42  # inches
+CELL = 0.44  # inches
+GAP = 0.16  # between the panels, in widths of a panel
 READABLE_COLUMNS = 8  # of a panel; with more, three side by side are too wide for a page
 SIGNED = LinearSegmentedColormap.from_list("signed", SIGNED_COLORS)
 
@@ -49,8 +50,9 @@ def gradient_figure(found: TensorReport, title: str = "") -> Figure:
     numbers = rows <= MOST_ROWS and columns <= MOST_COLUMNS
     width = CELL * columns if numbers else min(max(0.12 * columns, 2.0), 4.5)
     width = max(width, 2.3)
-    height = (CELL * rows if numbers else min(max(0.12 * rows, 1.0), 6.0)) + 0.95
+    height = (CELL * rows if numbers else min(max(0.12 * rows, 1.0), 6.0)) + 1.0
     figure = _NotebookFigure(figsize=(3 * width + 1.0, height), dpi=110, facecolor=PAPER, layout="constrained")
+    figure.get_layout_engine().set(wspace=GAP)
     left, middle, right = figure.subplots(1, 3)
     limit = float(np.nanmax(np.abs([found.analytic, found.numeric]), initial=0)) or 1.0
     _show_values(left, tiles, found.analytic, limit, f"backward says d{found.name}", numbers)
@@ -123,9 +125,10 @@ def _show_verdicts(axes: Axes, tiles: _Tiles, found: TensorReport, numbers: bool
             verdicts[probe.where] = {"ok": 0, "wrong": 1, "crossed": 2}[probe.status]
     sheet = tiles.lay_out(verdicts)
     axes.imshow(sheet, cmap=ListedColormap([FINE, WRONG, CROSSED]), vmin=0, vmax=2, interpolation="nearest")
-    _finish(axes, tiles, f"refused: {found.count('wrong')} of {len(found.probes)} (red)")
+    measured = "\nthe numbers: differences - backward" if numbers else ""
+    _finish(axes, tiles, f"refused: {found.count('wrong')} of {len(found.probes)} (red){measured}")
     if numbers:
-        difference = tiles.lay_out(found.analytic - found.numeric)
+        difference = tiles.lay_out(found.numeric - found.analytic)
         _write(axes, np.where(sheet == 1, difference, np.nan), PAPER, "bold")
 
 
@@ -145,7 +148,7 @@ def _finish(axes: Axes, tiles: _Tiles, title: str) -> None:
 
 def _write(axes: Axes, sheet: np.ndarray, color: str, weight: str = "normal") -> None:
     """Each number in its cell, two digits behind the point."""
-    style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7.5, "color": color, "fontweight": weight}
+    style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "color": color, "fontweight": weight}
     for (row, column), value in np.ndenumerate(sheet):
         if not np.isnan(value):
             axes.text(column, row, _short(float(value)), **style)

@@ -69,6 +69,7 @@ def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[
     as your own. backward: another backward alone, which gets the caches of the NumPy forward. settings: as for
     `check`. Raises ShapeError for an unknown name, or an op without a case.
     """
+    own = ", backward=..." if backward is not None else ", pair=..." if pair else ""
     if backward is not None:
         pair = _pair(op, "numpy")[0], backward
     forward, backward = pair or _pair(op, variant)
@@ -85,7 +86,7 @@ def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[
                 raise
             refused += 1
     problems = [] if parts else [f"serves none of the {refused} cases"]
-    call = f'ts.gradcheck.check_op("{op}"' + (f', "{variant}"' if variant else "") + f", seed={seed})"
+    call = f'ts.gradcheck.check_op("{op}"' + (f', "{variant}"' if variant else "") + f"{own}, seed={seed})"
     return Report(title, parts=[replace(part, reproduce=call) for part in parts], problems=problems, refused=refused)
 
 

@@ -86,12 +86,16 @@ class ToySegNet:
         return self.forward()[1]()[0]
 
     def train(self, steps: int, *, learning_rate: float = 0.1, momentum: float = 0.9) -> ToySegNet:
-        """Gradient descent with momentum on the two pictures; `losses` grows by one number a step. -> self"""
+        """Gradient descent with momentum on the two pictures; `losses` grows by one number a step. -> self
+
+        The rate falls to 0 in a straight line: the end of a training at full rate depends on its last few steps.
+        """
         with np.errstate(all="ignore"):  # a bug may make everything infinite
-            for _ in range(steps):
+            for step in range(steps):
                 _, go_back = self.forward()
+                rate = learning_rate * (1 - step / steps)
                 for name, gradient in go_back()[1].items():
-                    self.speed[name] = momentum * self.speed[name] - learning_rate * gradient
+                    self.speed[name] = momentum * self.speed[name] - rate * gradient
                     self.weights[name] = self.weights[name] + self.speed[name]
         return self
 
