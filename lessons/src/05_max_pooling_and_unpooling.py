@@ -577,7 +577,7 @@ for k, name in enumerate(("mIoU", "BF")):
 # %% [markdown]
 # How to read this: what changes its sign from seed to seed is a tie. When this lesson was written, mIoU was one: the
 # convolutions find out *what* is in a place from coarse maps as well. BF was higher with indices in each of the four
-# seeds. But 0.11 to 0.18 is very low; after so short a training all are bad at outlines. More is not proven by four
+# seeds. But 0.10 to 0.18 is very low; after so short a training all are bad at outlines. More is not proven by four
 # seeds and one task. The paper's Table 1 compares at full size (there, SegNet-Basic beats bilinear interpolation in
 # mIoU and by more in BF, and decoders that are given whole feature maps are better still); lesson 11 repeats it.
 #
