@@ -16,7 +16,7 @@ settings.load_profile("tinysegnet")
 if backend.JIT:
     import numba
 
-    numba.set_num_threads(min(2, os.cpu_count() or 1))
+    numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS))
 
 
 def pytest_terminal_summary(terminalreporter):
