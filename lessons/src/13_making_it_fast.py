@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 13 Making it fast
 #
-# **The question.** A convolution is seven nested loops. Written like that in Python, one layer takes minutes; the
-# library needs milliseconds for the same numbers. Where does the factor come from, and where does it end?
+# **The question.** A convolution is seven nested loops. Written like that in Python, one layer takes a minute or
+# more; the library needs milliseconds for the same numbers. Where does the factor come from, and where does it end?
 #
 # **At the end** you know what each rung of this ladder changes, you can derive Winograd's F(2, 3) by hand, you have a
 # roofline of your own machine, and you know five ways in which a stopwatch lies.
@@ -50,7 +50,7 @@ viz.show_kernel(x_small, w_small, at=(1, 2))
 #
 # and that is the work of every rung below. One layer for all of them, 64 channels to 64:
 
-# %% tags=["parameters"] fast="H, W, ROUNDS = 24, 32, 2"
+# %% tags=["parameters"] fast="H, W, ROUNDS = 24, 32, 3"
 H, W, ROUNDS = 60, 80, 5  # of the picture; how often each rung is timed
 
 # %%
@@ -265,7 +265,7 @@ for registers in (32, 16):
     tiles = [(R, V) for R in range(1, 16) for V in range(1, 16) if R * V + V + 1 <= registers]
     best = sorted(tiles, key=lambda tile: tile[0] * tile[1] / sum(tile), reverse=True)[:4]
     chosen = (6, 4) if registers == 32 else (6, 2)
-    for R, V in [*best, chosen]:
+    for R, V in dict.fromkeys([*best, chosen]):
         ratio = f"{R * V} multiply-adds for {R + V} loads, {R * V / (R + V):.2f} a load"
         print(f"{registers} registers: {R} x {V} tile, {ratio}" + (" (the library's)" if (R, V) == chosen else ""))
 assert chosen in tiles
@@ -452,7 +452,8 @@ wrong_B[1, 3] = 1
 wrong = my_winograd_2d(x, weight, matrices[0], wrong_B, matrices[2])
 print(f"distance from NumPy: {distance(wrong, reference):.2f}")
 off = np.abs(wrong - reference)[0].max(-1) > 1e-3
-print("pixels that are wrong, of each place in a 2x2 tile:", [int(off[i::2, j::2].sum()) for i in (0, 1) for j in (0, 1)])
+counts = [int(off[i::2, j::2].sum()) for i in (0, 1) for j in (0, 1)]
+print("pixels that are wrong, of each place in a 2x2 tile:", counts)
 assert distance(wrong, reference) > 0.01
 assert not off[::2, ::2].any()
 
@@ -569,14 +570,17 @@ for name, seconds in ladder.items():
     print(f"{name:28} {1e3 * seconds:10.2f} {rate / 1e9:9.2f} {rate / product_1:20.1%} {gain:14,.0f}x")
 
 # %%
-viz.show_ladder(list(ladder.items()))
+viz.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
 
 # %% [markdown]
-# What to see: time runs to the left on a scale on which every step of the grid is a factor of ten; each dot is a rung,
-# with its factor against the one above it. Compiling usually buys the most. The order of the loops and the tile come
-# next. A share above 100 % for Winograd is no mistake: the operations are those of the definition, and it does a
-# quarter of the products. And the slowest way to save products is to save them in NumPy: compare "Winograd F(2x2,3x3),
-# NumPy" with "shifted products, NumPy" on your machine.
+# What to see: the same rungs, from the slowest to the fastest on your machine; faster is further left, and every line of
+# the grid is a factor of ten. Beside each dot stands its factor against the one above it.
+#
+# Leaving Python's loops usually buys the most, whether by compiling them or by handing them to a library of linear
+# algebra. The order of the loops and the tile come next. A share of the product roof above 100 % is no mistake for
+# Winograd: the operations that are counted are those of the definition, and it does a quarter of the products. And
+# fewer products alone are not enough: compare "Winograd F(2x2,3x3), NumPy" with "shifted products, NumPy". It has 16
+# products for 36, and its transforms go through memory.
 
 # %% [markdown]
 # ## What fewer products cost: rounding
@@ -637,7 +641,7 @@ for _ in range(3):
     counts = np.zeros(11, np.int64)
     my_shared_counts(labels, counts)
     lost = labels.size - counts.sum()
-    print(f"{most_threads} threads: {lost:,} of {labels.size:,} counts lost ({lost / labels.size:.0%})")
+    print(f"threads {most_threads}: {lost:,} of {labels.size:,} counts lost ({lost / labels.size:.0%})")
 
 # %% [markdown]
 # No error, no warning, and a different number each time. (With one thread nothing is lost; then the lines above say 0.)
@@ -670,7 +674,7 @@ for count in sorted({1, 2, most_threads} & set(range(1, most_threads + 1))):
     backend.set_threads(count)
     out, cache = ops.conv2d_forward(x, weight)
     bits[count] = [result.tobytes() for result in (out, *ops.conv2d_backward(dout, cache)[:2])]
-    print(f"{count} threads: the same bits as with one, forward and both gradients: {bits[count] == bits[1]}")
+    print(f"threads {count}: the same bits as with one, forward and both gradients: {bits[count] == bits[1]}")
     assert bits[count] == bits[1]
 
 # %%
@@ -682,7 +686,7 @@ for count in bits:
 
     runs[count] = my_run
 for count, seconds in my_medians(runs, 3 * ROUNDS).items():
-    print(f"{count} threads: {1e3 * seconds:.2f} ms")
+    print(f"threads {count}: {1e3 * seconds:.2f} ms")
 backend.set_threads(most_threads)
 
 # %% [markdown]
@@ -752,7 +756,7 @@ for work in works:
     print(f"{work.name:22} {flops / moved:7.1f} {rates}   {limit}")
 
 # %%
-viz.roofline_figure(dots, product, copy, f"{most_threads} threads", size=(10.5, 6.4))
+viz.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(10.5, 6.4))
 
 # %% [markdown]
 # What to see: left the slope, what memory allows; right the flat roof of products, and above it, dashed, what a
@@ -795,7 +799,7 @@ print(f"separate / together: {found['separate'] / found['together']:.2f}")
 # of a large one does not. Bytes read and written a second, by size, one thread:
 
 # %%
-sizes = [1 << k for k in range(13, 26, 2)]
+sizes = [1 << k for k in range(13, 26)]
 sources = {size: np.ones(size // 8) for size in sizes}
 targets = {size: np.zeros(size // 8) for size in sizes}
 speeds = []
@@ -807,11 +811,10 @@ for size in sizes:
             np.copyto(targets[size], sources[size])
 
     speeds.append(2 * size * repeats / my_medians({"copy": my_copies}, 5)["copy"] / 1e9)
-print("  ".join(f"{size / 1024:.0f} kB: {speed:.0f} GB/s" for size, speed in zip(sizes, speeds, strict=True)))
+print(", ".join(f"{size / 1024:.0f} kB: {speed:.0f} GB/s" for size, speed in zip(sizes, speeds, strict=True)))
 
 # %%
-curve = {"copies": ([size / 1e6 for size in sizes], speeds)}
-viz.show_plot(curve, title="A copy, by the size of its source", x="megabytes", y="GB/s", log=True)
+viz.show_lines({"copy": speeds}, "k, for an array of 2 to the power k bytes (20: a megabyte)", "GB/s", first=13)
 
 # %% [markdown]
 # What to see: the curve falls in steps where the array outgrows a cache (for the smallest ones the call itself takes

@@ -16,7 +16,7 @@ from .figures import LIGHT, Theme, new_figure, style_axes
 
 __all__ = ["show_ladder"]
 
-ROW, TOP, BOTTOM, RIGHT = 0.34, 0.5, 0.6, 0.3  # inches
+ROW, TOP, BOTTOM, RIGHT = 0.34, 0.2, 0.6, 0.3  # inches
 
 
 def show_ladder(rungs: Sequence[tuple[str, float]], *, theme: Theme = LIGHT, width: float = 9.5) -> Figure:
@@ -48,7 +48,7 @@ def _dress(axes: Axes, times: Sequence[float], theme: Theme) -> None:
     axes.set(xscale="log", xlim=limits, ylim=(len(times) - 0.4, -0.6), yticks=[])
     axes.xaxis.set_major_locator(LogLocator(numticks=12))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
     axes.set_xlabel("milliseconds, each line of the grid ten times the one before", fontsize=9, color=theme.muted)
 
 
