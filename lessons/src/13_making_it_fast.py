@@ -25,11 +25,10 @@ import numpy as np
 import tinysegnet as ts
 from tinysegnet import backend, checks, ops, viz
 from tinysegnet.bench import costs, machine, ours
-from tinysegnet.bench.dots import Dot
 from tinysegnet.bench.validate import distance
 from tinysegnet.bench.works import Work
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet.ops import _register_tile, _vectors, conv, direct, matmul, winograd
+from tinysegnet.ops import _register_tile, _vectors, conv, direct, winograd
 
 # %% [markdown]
 # ## What is to be computed
@@ -84,12 +83,12 @@ print(f"{total / 1e9:.0f} billion multiply-adds forward; about three times as ma
 # %%
 def my_medians(runs, rounds):
     seconds = {name: [] for name in runs}
-    for run in runs.values():
-        run()  # once for nothing: compiling, loading, first touch of memory
+    for work in runs.values():
+        work()  # once for nothing: compiling, loading, first touch of memory
     for _ in range(rounds):
-        for name, run in runs.items():
+        for name, work in runs.items():
             began = time.perf_counter()
-            run()
+            work()
             seconds[name].append(time.perf_counter() - began)
     return {name: median(found) for name, found in seconds.items()}
 
@@ -262,12 +261,12 @@ for function in (compiled, my_reordered):
 
 # %%
 for registers in (32, 16):
-    tiles = [(R, V) for R in range(1, 16) for V in range(1, 16) if R * V + V + 1 <= registers]
+    tiles = [(r, v) for r in range(1, 16) for v in range(1, 16) if r * v + v + 1 <= registers]
     best = sorted(tiles, key=lambda tile: tile[0] * tile[1] / sum(tile), reverse=True)[:4]
     chosen = (6, 4) if registers == 32 else (6, 2)
-    for R, V in dict.fromkeys([*best, chosen]):
-        ratio = f"{R * V} multiply-adds for {R + V} loads, {R * V / (R + V):.2f} a load"
-        print(f"{registers} registers: {R} x {V} tile, {ratio}" + (" (the library's)" if (R, V) == chosen else ""))
+    for r, v in dict.fromkeys([*best, chosen]):
+        ratio = f"{r * v} multiply-adds for {r + v} loads, {r * v / (r + v):.2f} a load"
+        print(f"{registers} registers: {r} x {v} tile, {ratio}" + (" (the library's)" if (r, v) == chosen else ""))
 assert chosen in tiles
 assert _register_tile.ROWS == 6
 
@@ -302,8 +301,8 @@ assert distance(found, reference) < 1e-4
 
 # %% [markdown]
 # What can it reach at most? A core that starts two fused multiply-adds a cycle, each on a whole vector, at 3 billion
-# cycles a second, would do $2 \cdot 2 \cdot \text{lanes} \cdot 3 \cdot 10^9$ operations a second (a multiply-add counts
-# as two). The same tile, on operands that stay in the nearest cache, reaches here, with one thread:
+# cycles a second, would do $2 \cdot 2 \cdot \text{lanes} \cdot 3 \cdot 10^9$ operations a second (a multiply-add
+# counts as two). The same tile, on operands that stay in the nearest cache, reaches here, with one thread:
 
 # %%
 product_1, copy_1 = machine.peaks()
@@ -316,11 +315,12 @@ print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f
 #
 # ## Rung 6: fewer products
 #
-# The tile multiplies nearly as fast as the machine can. To go further, multiply less. That this is possible
-# surprises most people. Toom and Cook found it for long numbers, Winograd for filters, and Lavin and Gray (2015) brought
-# it to convolutional networks.
+# The tile multiplies nearly as fast as the machine can. To go further, multiply less. That this is possible surprises
+# most people. Toom and Cook found it for long numbers, Winograd for filters, and Lavin and Gray (2015) brought it to
+# convolutional networks.
 #
-# Take one dimension: a kernel $g$ of 3 numbers slides over $d$ of 4 and gives 2 outputs. The definition has 6 products:
+# Take one dimension: a kernel $g$ of 3 numbers slides over $d$ of 4 and gives 2 outputs. The definition has 6
+# products:
 #
 # $$y_0 = d_0 g_0 + d_1 g_1 + d_2 g_2 \qquad y_1 = d_1 g_0 + d_2 g_1 + d_3 g_2$$
 #
@@ -378,8 +378,8 @@ for d in np.eye(4, dtype=int) * exact:
 print("equal for all 12 pairs, so for all d and g")
 
 # %% [markdown]
-# On numbers, $d = (5, 1, 3, 2)$ and $g = (2, -1, 4)$. The six products give $2 \cdot 5 - 1 \cdot 1 + 4 \cdot 3 = 21$ and
-# $2 \cdot 1 - 1 \cdot 3 + 4 \cdot 2 = 7$.
+# On numbers, $d = (5, 1, 3, 2)$ and $g = (2, -1, 4)$. The six products give $2 \cdot 5 - 1 \cdot 1 + 4 \cdot 3 = 21$
+# and $2 \cdot 1 - 1 \cdot 3 + 4 \cdot 2 = 7$.
 
 # %%
 d, g = np.array([5.0, 1, 3, 2]), np.array([2.0, -1, 4])
@@ -537,8 +537,8 @@ assert distance(found, reference) < 1e-4
 
 # %% [markdown]
 # And backward? $dx$ is a convolution with the turned kernel (lesson 02), so the same code serves. For $dweight$ the
-# formula $y = A^T (U \odot V) A$ is read backwards, as always: $dM = A\,dy\,A^T$, $dU = V^T dM$, $dg = G^T dU\, G$. The
-# gradient check of lesson 03, on all versions that the library has:
+# formula $y = A^T (U \odot V) A$ is read backwards, as always: $dM = A\,dy\,A^T$, $dU = V^T dM$, $dg = G^T dU\, G$.
+# The gradient check of lesson 03, on all versions that the library has:
 
 # %%
 ts.gradcheck.check_op("conv2d")
@@ -573,14 +573,16 @@ for name, seconds in ladder.items():
 viz.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
 
 # %% [markdown]
-# What to see: the same rungs, from the slowest to the fastest on your machine; faster is further left, and every line of
-# the grid is a factor of ten. Beside each dot stands its factor against the one above it.
+# What to see: the same rungs, from the slowest to the fastest on your machine; faster is further left, and every line
+# of the grid is a factor of ten. Beside each dot stands its factor against the one above it.
 #
 # Leaving Python's loops usually buys the most, whether by compiling them or by handing them to a library of linear
 # algebra. The order of the loops and the tile come next. A share of the product roof above 100 % is no mistake for
-# Winograd: the operations that are counted are those of the definition, and it does a quarter of the products. And
-# fewer products alone are not enough: compare "Winograd F(2x2,3x3), NumPy" with "shifted products, NumPy". It has 16
-# products for 36, and its transforms go through memory.
+# Winograd: the operations that are counted are those of the definition, and it does a quarter of the products. (More
+# than 400 % would say that the roof was measured in a busier moment than the rung.)
+#
+# And fewer products alone are not enough: compare "Winograd F(2x2,3x3), NumPy" with "shifted products, NumPy". It has
+# 16 products for 36, but its transforms go through memory.
 
 # %% [markdown]
 # ## What fewer products cost: rounding
@@ -595,9 +597,9 @@ for K, channels in ((3, 16), (3, 64), (3, 256), (7, 64)):
     w = rng.standard_normal((K, K, channels, 32), np.float32)
     truth, _ = conv.conv2d_forward_numpy(a.astype(float), w.astype(float))
     ways = conv.conv2d_forward_numpy, conv.conv2d_forward_direct, conv.conv2d_forward_winograd
-    errors = [distance(way(a, w)[0], truth) for way in ways]
-    print(f"{K}x{K}     {channels:5}   " + "   ".join(f"{error:.0e}" for error in errors))
-    assert max(errors) < 1e-4
+    off_by = [distance(way(a, w)[0], truth) for way in ways]
+    print(f"{K}x{K}     {channels:5}   " + "   ".join(f"{off:.0e}" for off in off_by))
+    assert max(off_by) < 1e-4
 
 # %% [markdown]
 # Winograd's errors are larger, and larger again for 7x7 kernels, which are cut into pieces of 4x4 and need seven
@@ -644,8 +646,8 @@ for _ in range(3):
     print(f"threads {most_threads}: {lost:,} of {labels.size:,} counts lost ({lost / labels.size:.0%})")
 
 # %% [markdown]
-# No error, no warning, and a different number each time. (With one thread nothing is lost; then the lines above say 0.)
-# The cure: nobody shares. Each task has a row of its own, and the rows are added up afterwards, in order:
+# No error, no warning, and a different number each time. (With one thread nothing is lost; then the lines above say
+# 0.) The cure: nobody shares. Each task has a row of its own, and the rows are added up afterwards, in order:
 
 
 # %%
@@ -710,7 +712,8 @@ print(f"the roofs meet at {ridge:.1f} operations a byte: below that, memory sets
 # %% [markdown]
 # ### Exercise 3
 #
-# Write `my_roofline(N, H, W, C, F, K, product, copy)` for the forward of a convolution, "same" padding, float32. Return
+# Write `my_roofline(N, H, W, C, F, K, product, copy)` for the forward of a convolution, "same" padding, float32.
+# Return
 #
 # * `flops`: operations of the definition; a multiply-add is two;
 # * `bytes`: input, output and kernel, each once, 4 bytes a number;
@@ -750,7 +753,7 @@ print(f"{'work':22} {'flop/B':>7} {'GFLOP/s':>8} {'GB/s':>6}   limited by")
 for work in works:
     flops, moved, seconds = costs.flops(work), costs.traffic(work), spent[work.name]
     kind = "memory" if costs.bound_by_memory(work) else "convolution"
-    dots.append(Dot(work.name, flops / moved, flops / seconds, kind))
+    dots.append(viz.Dot(work.name, flops / moved, flops / seconds, kind))
     limit = "memory" if flops / moved < ridge else "products"
     rates = f"{flops / seconds / 1e9:8.1f} {moved / seconds / 1e9:6.1f}"
     print(f"{work.name:22} {flops / moved:7.1f} {rates}   {limit}")
@@ -814,7 +817,8 @@ for size in sizes:
 print(", ".join(f"{size / 1024:.0f} kB: {speed:.0f} GB/s" for size, speed in zip(sizes, speeds, strict=True)))
 
 # %%
-viz.show_lines({"copy": speeds}, "k, for an array of 2 to the power k bytes (20: a megabyte)", "GB/s", first=13)
+curve = {"copy": (range(13, 26), speeds)}
+viz.show_plot(curve, title="A copy, by the size of its source", x="k, for 2 to the power k bytes (20: 1 MB)", y="GB/s")
 
 # %% [markdown]
 # What to see: the curve falls in steps where the array outgrows a cache (for the smallest ones the call itself takes
@@ -851,12 +855,16 @@ print(f"in turns:            b takes {turns['b'] / turns['a'] - 1:+.1%} against 
 def my_comparison(works):
     from tinysegnet.bench.measure import Bench, Plan
 
-    with Bench(Plan("torch", most_threads, ROUNDS)) as bench:
+    with Bench(Plan("torch", most_threads, rounds=3)) as bench:
         for result in map(bench.measure, works):
+            if result.ratio is None:
+                print(f"{result.work.name}: not timed. {result.wrong}")
+                continue
             times = f"ours {1e3 * result.seconds:.2f} ms, PyTorch {1e3 * result.peer_seconds:.2f} ms"
             print(f"{result.work.name}: {times}: PyTorch / ours = {result.ratio:.2f}")
 
 
+# %%
 if importlib.util.find_spec("torch"):
     my_comparison([works[0], works[5]])
 else:
@@ -871,6 +879,6 @@ else:
 # * Winograd: evaluate, multiply point by point, interpolate. F(2, 3) needs 4 products for 6, F(4x4, 3x3) 36 for 144.
 #   The price is rounding.
 # * The roofline tells what limits an op. Left of the ridge only less traffic helps: fuse.
-# * Threads own their outputs; a shared `+=` loses counts without a word. Fixed parts give the same bits with any number
-#   of threads.
+# * Threads own their outputs; a shared `+=` loses counts without a word. Fixed parts give the same bits with any
+#   number of threads.
 # * Run once for nothing, use the result, take turns, take medians, time at the true size.

@@ -123,8 +123,9 @@ EXERCISES = [
         name="roofline",
         results=("flops", "bytes", "rate"),
         reference=_roofline,
-        cases=lambda: [(1, 8, 8, 4, 4, 3, 1e9, 1e12), (1, 6, 10, 2, 3, 3, 2e11, 1e9), (2, 45, 60, 64, 32, 3, 2e11, 3e10),
-                       (3, 90, 120, 3, 16, 7, 5e10, 2e10), (1, 90, 120, 64, 11, 1, 3e11, 2e10)],
+        cases=lambda: [(1, 8, 8, 4, 4, 3, 1e9, 1e12), (1, 6, 10, 2, 3, 3, 2e11, 1e9),
+                       (2, 45, 60, 64, 32, 3, 2e11, 3e10), (3, 90, 120, 3, 16, 7, 5e10, 2e10),
+                       (1, 90, 120, 64, 11, 1, 3e11, 2e10)],
         mistakes={
             "a multiply-add is two operations": _roofline_with(operations=1),
             "a number in float32 has 4 bytes; these are numbers": _roofline_with(size=1),

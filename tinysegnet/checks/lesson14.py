@@ -43,7 +43,8 @@ def _interpolated(labels, size):
 
 def _label_cases():
     rng = np.random.default_rng(14)
-    shapes = ((4, 6), (2, 3)), ((9, 12), (3, 4)), ((5, 7), (10, 14)), ((7, 10), (4, 9)), ((6, 4), (1, 1)), ((3, 2), (5, 9))
+    shapes = [((4, 6), (2, 3)), ((9, 12), (3, 4)), ((5, 7), (10, 14)), ((7, 10), (4, 9)), ((6, 4), (1, 1)),
+              ((3, 2), (5, 9))]  # fmt: skip
     return [(rng.integers(0, 12, shape), size) for shape, size in shapes]
 
 
@@ -117,8 +118,6 @@ EXERCISES = [
             "the corners were put on each other, with (H - 1) / (h - 1); pixels are squares, and H / h is their ratio":
                 _picked(_corners_aligned),
             "labels were interpolated; between classes 2 and 4 there is no class 3": _interpolated,
-            "the last pixel below each output was taken, not the one under its centre":
-                _picked(lambda n, N: np.maximum(-(-(np.arange(n) + 1) * N // n) - 1, 0)),
             "size is (rows, columns), as in NumPy; these are (columns, rows), as in Pillow":
                 lambda labels, size: _picked(_centres)(labels, size[::-1]),
         },
@@ -138,7 +137,6 @@ EXERCISES = [
                 _scaled(lambda H, W, h, w: min(h / H, w / W)),
             "this makes the picture cover the training size; its area is to be the same":
                 _scaled(lambda H, W, h, w: max(h / H, w / W)),
-            "this gives the training height; the area is to be the same": _scaled(lambda H, W, h, w: h / H),
             "round to the nearest whole number, not down":
                 _scaled(lambda H, W, h, w: (h * w / (H * W)) ** 0.5, whole=np.floor),
             "a picture has at least one row and one column": _never_below_nothing,
@@ -155,7 +153,8 @@ EXERCISES = [
             "the factor belongs to output channels, the last axis of weight; this is the axis of C": _input_channels,
             "var is the variance: divide by its square root": _folded(lambda gamma, var, eps: gamma / (var + eps)),
             "eps is missing: sqrt(var + eps)": _folded(lambda gamma, var, eps: gamma / np.sqrt(var)),
-            "eps stands inside the root: sqrt(var + eps)": _folded(lambda gamma, var, eps: gamma / (np.sqrt(var) + eps)),
+            "eps stands inside the root: sqrt(var + eps)":
+                _folded(lambda gamma, var, eps: gamma / (np.sqrt(var) + eps)),
             "gamma is missing in the factor": _folded(lambda gamma, var, eps: 1 / np.sqrt(var + eps)),
             "the bias is right, but weight is as it was": _weight_left,
             "the weight is right; the old bias goes through batch norm, too: beta + s * (bias - mean)":

@@ -33,18 +33,26 @@ def show_ladder(rungs: Sequence[tuple[str, float]], *, theme: Theme = LIGHT, wid
     left = 0.3 + max(inches(figure, name, 9.5) for name in names)
     size = (width - left - RIGHT) / width, (height - TOP - BOTTOM) / height
     axes = figure.add_axes((left / width, BOTTOM / height, *size))
-    _dress(axes, [1e3 * seconds for _, seconds in rungs], theme)
-    _draw(axes, names, [1e3 * seconds for _, seconds in rungs], theme)
+    times = [1e3 * seconds for _, seconds in rungs]
+    words = [_words(times[max(0, row - 1) : row + 1]) for row in range(len(times))]
+    room = max(inches(figure, text, 9) for text in words) + 0.3
+    _dress(axes, times, room / (width - left - RIGHT), theme)
+    _draw(axes, names, words, times, theme)
     return figure
 
 
-def _dress(axes: Axes, times: Sequence[float], theme: Theme) -> None:
-    """Milliseconds from left to right; room at the right for the words beside the slowest dot."""
+def _words(times: Sequence[float]) -> str:
+    """What stands beside the last of one or two dots."""
+    return _number(times[-1]) + " ms" + (f",  {_factor(*times)}" if len(times) > 1 else "")
+
+
+def _dress(axes: Axes, times: Sequence[float], room: float, theme: Theme) -> None:
+    """Milliseconds from left to right; room: for the words beside the slowest dot, a share of the axis."""
     style_axes(axes, theme, "")
     axes.grid(visible=False)
     axes.grid(axis="x", color=theme.grid, linewidth=0.8)
-    span = max(math.log10(max(times) / min(times)), 1.0)
-    limits = min(times) / 10 ** (0.06 * span), max(times) * 10 ** (0.42 * span)
+    span = max(math.log10(max(times) / min(times)), 1.0) / max(0.97 - room, 0.1)
+    limits = min(times) / 10 ** (0.03 * span), max(times) * 10 ** (room * span)
     axes.set(xscale="log", xlim=limits, ylim=(len(times) - 0.4, -0.6), yticks=[])
     axes.xaxis.set_major_locator(LogLocator(numticks=12))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -52,17 +60,16 @@ def _dress(axes: Axes, times: Sequence[float], theme: Theme) -> None:
     axes.set_xlabel("milliseconds, each line of the grid ten times the one before", fontsize=9, color=theme.muted)
 
 
-def _draw(axes: Axes, names: Sequence[str], times: Sequence[float], theme: Theme) -> None:
+def _draw(axes: Axes, names: Sequence[str], words: Sequence[str], times: Sequence[float], theme: Theme) -> None:
     rows = range(len(times))
     axes.plot(times, rows, color=theme.mIoU, linewidth=1.2, alpha=0.45, zorder=2)
     axes.plot(times, rows, "o", color=theme.mIoU, markersize=7, zorder=3)
     style: dict[str, Any] = {"textcoords": "offset points", "va": "center", "parse_math": False}
     box = {"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5}
-    for row, (name, time) in enumerate(zip(names, times, strict=True)):
+    for row, (name, text, time) in enumerate(zip(names, words, times, strict=True)):
         axes.annotate(name, (0, row), (-8, 0), xycoords=("axes fraction", "data"), ha="right", fontsize=9.5,
                       color=theme.ink, **style)  # fmt: skip
-        words = _number(time) + " ms" + (f",  {_factor(times[row - 1], time)}" if row else "")
-        axes.annotate(words, (time, row), (9, 0), fontsize=9, color=theme.ink, bbox=box, zorder=2.5, **style)
+        axes.annotate(text, (time, row), (9, 0), fontsize=9, color=theme.ink, bbox=box, zorder=2.5, **style)
 
 
 def _factor(before: float, now: float) -> str:
