@@ -126,7 +126,7 @@ EXERCISES = [
         name="working_size",
         results=("height", "width"),
         reference=_working_size,
-        cases=lambda: [((360, 480), (96, 128)), ((480, 360), (96, 128)), ((100, 400), (96, 128)), ((50, 60), (96, 128)),
+        cases=lambda: [((360, 480), (96, 128)), ((100, 400), (96, 128)), ((480, 360), (96, 128)), ((50, 60), (96, 128)),
                        ((1080, 1920), (180, 240)), ((3, 4000), (20, 30)), ((2000, 1), (8, 8))],
         mistakes={
             "this is the training size itself; the picture must keep its shape":
@@ -135,8 +135,6 @@ EXERCISES = [
                 _scaled(lambda H, W, h, w: h * w / (H * W)),
             "this makes the picture fit into the training size; its area is to be the same":
                 _scaled(lambda H, W, h, w: min(h / H, w / W)),
-            "this makes the picture cover the training size; its area is to be the same":
-                _scaled(lambda H, W, h, w: max(h / H, w / W)),
             "round to the nearest whole number, not down":
                 _scaled(lambda H, W, h, w: (h * w / (H * W)) ** 0.5, whole=np.floor),
             "a picture has at least one row and one column": _never_below_nothing,
