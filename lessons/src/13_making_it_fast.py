@@ -5,7 +5,7 @@
 # more; the library needs milliseconds for the same numbers. Where does the factor come from, and where does it end?
 #
 # **At the end** you know what each rung of this ladder changes, you can derive Winograd's F(2, 3) by hand, you have a
-# roofline of your own machine, and you know five ways in which a stopwatch lies.
+# roofline of your own machine, and you know five traps, four of the stopwatch and one of threads.
 #
 # **Needed before:** lessons 01 and 02, convolution as seven loops, as shifted products, and its backward.
 #

@@ -43,6 +43,7 @@ VGG16_FILE = os.environ.get("TINYSEGNET_VGG16", "")
 PICTURES, EPOCHS, TESTS = 80, 3, 20  # of the short training at the end; pictures to test on
 
 # %%
+ts.backend.set_threads(1)  # the pictures are small, and on a busy machine threads wait for each other (lesson 13)
 if CAMVID_FOLDER:
     streets = ts.data.InMemory(ts.data.open_dataset(CAMVID_FOLDER, "val"), limit=8)
     print("CamVid:", len(streets), "pictures of", streets[0].labels.shape)
