@@ -50,7 +50,7 @@ viz.show_kernel(x_small, w_small, at=(1, 2))
 # and that is the work of every rung below. One layer for all of them, 64 channels to 64:
 
 # %% tags=["parameters"] fast="H, W, ROUNDS = 24, 32, 3"
-H, W, ROUNDS = 60, 80, 5  # of the picture; how often each rung is timed
+H, W, ROUNDS = 60, 80, 5  # of the picture, even numbers; how often each rung is timed
 
 # %%
 C = F = 64
@@ -366,6 +366,10 @@ B = np.array([[1, 0, 0, 0], [0, 1, -1, -1], [-1, 1, 1, 0], [0, 0, 0, 1]]) * Frac
 viz.show_arrays([(name, matrix.astype(float)) for name, matrix in (("A", A), ("G", G), ("B", B))])
 
 # %% [markdown]
+# What to see: each row of A and of G belongs to one of the four points, in the order $0, 1, -1, \infty$; each row of B
+# to one coefficient of $s$, each column to a point. There are no numbers but 0, 1, -1 and halves: transforms are
+# additions.
+#
 # Is it right? Both sides are linear in $d$ and linear in $g$. So it is enough to try every pair of unit vectors, and
 # with fractions there is no rounding to hide behind:
 

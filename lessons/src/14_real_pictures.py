@@ -54,6 +54,9 @@ palette = streets.palette
 viz.show_sample(streets[0], palette)
 
 # %% [markdown]
+# What to see: a street and its labels, each class with its colour and its share of the pixels. Hatched pixels are void:
+# nobody labelled them.
+#
 # ## A folder of data, and what is wrong with it
 #
 # Data sets come as folders: pictures here, label maps there, somewhere a list of classes. Most wrong results begin
@@ -478,7 +481,7 @@ except ts.errors.CheckpointError as error:
 #
 # With that we can write such a file, without PyTorch. The pickle's instructions are single letters: `X` a text, `J` a
 # whole number, `(` ... `t` a tuple, `c` a name, `R` a call, `Q` "the numbers lie over there", `u` put into the dict,
-# `.` stop.
+# `.` stop. PyTorch opens what comes out; so does our reader.
 
 
 # %%
@@ -507,6 +510,7 @@ def my_save_pth(path, arrays):
         numbers[f"archive/data/{key}"] = array.tobytes()
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", program + b"u.")
+        archive.writestr("archive/version", "3")
         archive.writestr("archive/byteorder", "little")
         for name, octets in numbers.items():
             archive.writestr(name, octets)
@@ -679,6 +683,7 @@ said = ts.predict(model, sample.image, size=(96, 128))
 viz.overlays_figure([(sample.image, sample.labels, said, streets.name)], palette)
 
 # %% [markdown]
+# What to see: with CamVid, how little of a real street a network of drawn streets knows; without it, nothing new.
 # Scores on drawn streets say nothing about real ones. CamVid itself has this gap: its validation pictures are seconds
 # away from training pictures, its test pictures are other streets.
 #
