@@ -13,6 +13,7 @@ from .files import Animation, index_picture, picture_bytes
 from .gallery import show_gallery
 from .heat import show_heat
 from .kernels import show_kernel, show_kernel_sliding
+from .ladder import show_ladder
 from .legend import legend_strip
 from .lines import show_plot
 from .live import LivePlot
@@ -62,6 +63,7 @@ __all__ = [
     "show_kernel",
     "show_kernel_sliding",
     "show_labels",
+    "show_ladder",
     "show_network",
     "show_pixel",
     "show_plot",

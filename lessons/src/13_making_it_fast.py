@@ -1,0 +1,888 @@
+# %% [markdown]
+# # 13 Making it fast
+#
+# **The question.** A convolution is seven nested loops. Written like that in Python, one layer takes a minute or
+# more; the library needs milliseconds for the same numbers. Where does the factor come from, and where does it end?
+#
+# **At the end** you know what each rung of this ladder changes, you can derive Winograd's F(2, 3) by hand, you have a
+# roofline of your own machine, and you know five traps, four of the stopwatch and one of threads.
+#
+# **Needed before:** lessons 01 and 02, convolution as seven loops, as shifted products, and its backward.
+#
+# Times depend on the processor, on what else it does, and on the minute. So no sentence here promises one. The cells
+# print what they find on your machine; the text says what to compare. Badrinarayanan et al. 2017 compare networks by
+# their times in Table 6; this lesson is about what such a number is made of.
+
+# %%
+import importlib.util
+import time
+from fractions import Fraction
+from statistics import median
+
+import numba
+import numpy as np
+
+import tinysegnet as ts
+from tinysegnet import backend, checks, ops, viz
+from tinysegnet.bench import costs, machine, ours
+from tinysegnet.bench.validate import distance
+from tinysegnet.bench.works import Work
+from tinysegnet.data.toyscenes import ToyScenes
+from tinysegnet.ops import _register_tile, _vectors, conv, direct, winograd
+
+# %% [markdown]
+# ## What is to be computed
+#
+# One number of the output is a sum of products. Here for one channel, a kernel of 3x3 on a picture of 4x4:
+
+# %%
+x_small = np.array([[1.0, 2, 0, 1], [3, 1, 2, 0], [0, 2, 4, 1], [1, 0, 1, 2]])
+w_small = np.array([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]])
+viz.show_kernel(x_small, w_small, at=(1, 2))
+
+# %% [markdown]
+# Nine products and their sum, for one pixel and one pair of channels. (The zeros around the picture are its padding.)
+# A *multiply-add* is one product and its addition to the sum. With C channels in and F out, an output of $H \times W$
+# pixels takes
+#
+# $$H \cdot W \cdot K^2 \cdot C \cdot F \quad\text{multiply-adds}$$
+#
+# and that is the work of every rung below. One layer for all of them, 64 channels to 64:
+
+# %% tags=["parameters"] fast="H, W, ROUNDS = 24, 32, 3"
+H, W, ROUNDS = 60, 80, 5  # of the picture, even numbers; how often each rung is timed
+
+# %%
+C = F = 64
+rng = np.random.default_rng(0)
+x = rng.standard_normal((1, H, W, C), np.float32)
+weight = rng.standard_normal((3, 3, C, F), np.float32) / 24
+multiply_adds = H * W * 9 * C * F
+print(f"{multiply_adds / 1e6:.0f} million multiply-adds")
+most_threads = backend.threads()
+backend.set_threads(1)  # the ladder is climbed by one thread; more come at the end
+
+# %% [markdown]
+# A network has many such layers. SegNet itself, at the paper's 360x480:
+
+# %%
+total = sum(row.multiply_adds for row in ts.build("vgg16").summary((360, 480)).rows)
+print(f"{total / 1e9:.0f} billion multiply-adds forward; about three times as many in a step of training")
+
+# %% [markdown]
+# ## First right, then fast
+#
+# A wrong result can be had in no time. So each rung is compared with the one before it, and only then timed. What is
+# compared is the distance, $\lVert a - b \rVert / \lVert b \rVert$ over the whole array. In float32 two sums of the
+# same numbers in another order differ by rounding, near $10^{-7}$ to $10^{-6}$.
+#
+# And how is it timed? Two runs at two moments compare the moments, too. So the rungs take turns, round by round, and
+# the *median* of each counts: half of its runs were faster, and one disturbed run moves it little.
+
+
+# %%
+def my_medians(runs, rounds):
+    seconds = {name: [] for name in runs}
+    for work in runs.values():
+        work()  # once for nothing: compiling, loading, first touch of memory
+    for _ in range(rounds):
+        for name, work in runs.items():
+            began = time.perf_counter()
+            work()
+            seconds[name].append(time.perf_counter() - began)
+    return {name: median(found) for name, found in seconds.items()}
+
+
+# %% [markdown]
+# ## Rung 1: seven loops
+#
+# The definition. Every name is looked up, every number is wrapped into a Python object, for every multiply-add anew.
+
+
+# %%
+def my_loops(padded, weight, out):
+    N, H, W, F = out.shape
+    K, _, C, _ = weight.shape
+    for n in range(N):
+        for y in range(H):
+            for column in range(W):
+                for f in range(F):
+                    for i in range(K):
+                        for j in range(K):
+                            for c in range(C):
+                                out[n, y, column, f] += padded[n, y + i, column + j, c] * weight[i, j, c, f]
+    return out
+
+
+# %% [markdown]
+# Nobody wants to wait for all of it. A piece of 3x4 pixels will do, and its time for each multiply-add:
+
+
+# %%
+def my_padded(x):
+    return np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+
+
+def my_zeros(x):
+    return np.zeros((*x.shape[:3], F), x.dtype)
+
+
+piece = x[:, :3, :4]
+began = time.perf_counter()
+slow = my_loops(my_padded(piece), weight, my_zeros(piece))
+each = (time.perf_counter() - began) / (slow[..., 0].size * 9 * C * F)
+print(f"{1e9 * each:.0f} ns a multiply-add; the layer would take {each * multiply_adds:.0f} s")
+print(f"and one forward of SegNet {each * total / 3600:.1f} hours")
+
+# %% [markdown]
+# ## Rung 2: shifted products in NumPy
+#
+# Lesson 01: for one tap $(i, j)$ of the kernel, the whole picture, shifted, times one $C \times F$ matrix. Nine
+# products of matrices instead of seven loops; the loops run inside a library of linear algebra. This is the library's
+# definition of a convolution:
+
+# %%
+viz.show_source(conv.conv2d_forward_numpy)
+
+# %%
+found, _ = conv.conv2d_forward_numpy(piece, weight)
+print(f"distance from the seven loops: {distance(found, slow):.0e}")
+assert distance(found, slow) < 1e-4
+
+# %% [markdown]
+# ## Rung 3: the same loops, compiled
+#
+# `numba.njit` takes the very function from above and makes machine code of it, for the types of its arguments. It does
+# so when it is called for the first time.
+
+# %%
+compiled = numba.njit(my_loops)
+seconds = []
+for _ in range(2):
+    began = time.perf_counter()
+    out = compiled(my_padded(piece), weight, my_zeros(piece))
+    seconds.append(time.perf_counter() - began)
+print(f"first call {1e3 * seconds[0]:.1f} ms, second {1e3 * seconds[1]:.2f} ms")
+print(f"distance from the seven loops: {distance(out, slow):.0e}")
+assert distance(out, slow) < 1e-4
+
+# %% [markdown]
+# **Trap 1: the first call.** The first time is that of the compiler. Whoever times one call of each version compares a
+# convolution with a compilation. That is why `my_medians` runs everything once for nothing.
+#
+# **Trap 2: dead code.** A compiler leaves out what nobody looks at. Two functions that add up the same numbers; the
+# second one forgets to return the sum:
+
+
+# %%
+@numba.njit
+def my_total(a):
+    total = 0.0
+    for value in a:
+        total += value
+    return total
+
+
+@numba.njit
+def my_forgotten_total(a):
+    total = 0.0
+    for value in a:
+        total += value
+
+
+# %%
+numbers = rng.standard_normal(1_000_000)
+found = my_medians({"returned": lambda: my_total(numbers), "forgotten": lambda: my_forgotten_total(numbers)}, 5)
+for name, seconds in found.items():
+    print(f"{name:10} {1e6 * seconds:8.2f} us, {len(numbers) / seconds / 1e9:.1f} billion additions a second")
+
+# %% [markdown]
+# Compare the second line with what a processor can do: a few billion steps a second. Where it says far more than that,
+# no number was added; the loop is gone, and what was timed is the call. A benchmark must use its result.
+#
+# ## Rung 4: another order of the loops
+#
+# The sum is the same whichever loop is inside. The memory is not. In `weight` (K, K, C, F) the numbers of one $c$ and
+# all $f$ lie side by side; with $c$ in the innermost loop each step jumps over F numbers. With $f$ inside, `weight`
+# and `out` are read in the order in which they lie, and neighbours can be computed together: a *vector register*
+# holds several numbers, and one instruction treats all of them.
+
+# %%
+lanes = _vectors._vector_bytes() // 4
+print(f"numbers of float32 in one vector register of this machine: {lanes}")
+for name, axis in (("c", 2), ("f", 3)):
+    print(f"innermost {name}: each step goes {weight.strides[axis]} bytes further in weight")
+
+
+# %%
+@numba.njit(fastmath={"contract"})
+def my_reordered(padded, weight, out):
+    N, H, W, F = out.shape
+    K, _, C, _ = weight.shape
+    for n in range(N):
+        for y in range(H):
+            for column in range(W):
+                pixel = out[n, y, column]
+                for i in range(K):
+                    for j in range(K):
+                        for c in range(C):
+                            value, row = padded[n, y + i, column + j, c], weight[i, j, c]
+                            for f in range(F):
+                                pixel[f] += value * row[f]
+    return out
+
+
+# %%
+reference, _ = conv.conv2d_forward_numpy(x, weight)
+for function in (compiled, my_reordered):
+    out = function(my_padded(x), weight, my_zeros(x))
+    print(f"distance from NumPy: {distance(out, reference):.0e}")
+    assert distance(out, reference) < 1e-4
+
+# %% [markdown]
+# `contract` allows the compiler one change: a product and the addition after it may become a single instruction, the
+# *fused multiply-add*, which also rounds once instead of twice. Nothing else is reordered, so a NaN stays a NaN.
+#
+# ## Rung 5: the register tile
+#
+# What holds rung 4 back? For each product it loads `row[f]` and `pixel[f]`, and stores `pixel[f]` again: three trips
+# to memory for one multiply-add. A processor can start about two multiply-adds a cycle, and about two loads. So the
+# loads set the pace, and most of the multipliers' time is lost.
+#
+# The way out is to keep sums where the arithmetic is, in registers. Take a tile of the output: R pixels and V vectors
+# of channels, $R \cdot V$ sums. For each $k$ (a tap and an input channel) it needs V vectors of the kernel and R
+# numbers of the picture, and does $R \cdot V$ multiply-adds with them:
+#
+# $$\frac{\text{multiply-adds}}{\text{loads}} = \frac{R\,V}{R + V}
+# \qquad\text{registers: } R\,V + V + 1$$
+#
+# (the sums, the V vectors, and one register that repeats a number of the picture in all its places). A processor with
+# AVX-512, and an ARM one, has 32 such registers; one with AVX2 has 16.
+
+# %%
+for registers in (32, 16):
+    tiles = [(r, v) for r in range(1, 16) for v in range(1, 16) if r * v + v + 1 <= registers]
+    best = sorted(tiles, key=lambda tile: tile[0] * tile[1] / sum(tile), reverse=True)[:4]
+    chosen = (6, 4) if registers == 32 else (6, 2)
+    for r, v in dict.fromkeys([*best, chosen]):
+        ratio = f"{r * v} multiply-adds for {r + v} loads, {r * v / (r + v):.2f} a load"
+        print(f"{registers} registers: {r} x {v} tile, {ratio}" + (" (the library's)" if (r, v) == chosen else ""))
+assert chosen in tiles
+assert _register_tile.ROWS == 6
+
+# %% [markdown]
+# One number at a time, $R = V = 1$, has 0.5 multiply-adds a load. The library's tile of 6 rows and 4 vectors has 2.4:
+# more than one, so that the multipliers set the pace and not the loads. 5 x 5 would have a little more, but SegNet's
+# channels are powers of two, and 4 vectors divide them evenly.
+#
+# There is a second reason for many sums. A multiply-add takes about four cycles until its result can be used. Two a
+# cycle, four cycles long: eight must be under way at any time, and none may wait for another. A single sum makes a
+# chain in which each waits for the one before. 24 sums are 24 chains.
+
+# %% [markdown]
+# numba has no type for a vector register, so the library writes these instructions itself, in about forty lines. The
+# loop over `inner` is the $k$ from above:
+
+# %%
+viz.show_source(_register_tile._make_tile)
+
+# %% [markdown]
+# Around it stands a loop over tiles, `matmul.multiply`. Direct convolution calls it row by row. In a row of an NHWC
+# picture the three pixels under a kernel row lie side by side, $3 C$ numbers in a line, so a kernel row is one product
+# with a matrix of $3 C$ rows. Neighbouring windows overlap in memory, and nothing is copied:
+
+# %%
+viz.show_source(direct._convolve_rows)
+
+# %%
+found, _ = ops.conv.conv2d_forward_direct(x, weight)
+print(f"distance from NumPy: {distance(found, reference):.0e}")
+assert distance(found, reference) < 1e-4
+
+# %% [markdown]
+# What can it reach at most? A core that starts two fused multiply-adds a cycle, each on a whole vector, at 3 billion
+# cycles a second, would do $2 \cdot 2 \cdot \text{lanes} \cdot 3 \cdot 10^9$ operations a second (a multiply-add
+# counts as two). The same tile, on operands that stay in the nearest cache, reaches here, with one thread:
+
+# %%
+product_1, copy_1 = machine.peaks()
+print(f"if it were two a cycle at 3 GHz: {2 * 2 * lanes * 3:.0f} GFLOP/s")
+print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f} vectors of multiply-adds a ns")
+
+# %% [markdown]
+# (A GFLOP/s is a billion operations a second. Many processors start one such instruction a cycle instead of two, or
+# run slower when all their cores are busy. What was measured is the roof for all that follows.)
+#
+# ## Rung 6: fewer products
+#
+# The tile multiplies nearly as fast as the machine can. To go further, multiply less. That this is possible surprises
+# most people. Toom and Cook found it for long numbers, Winograd for filters, and Lavin and Gray (2015) brought it to
+# convolutional networks.
+#
+# Take one dimension: a kernel $g$ of 3 numbers slides over $d$ of 4 and gives 2 outputs. The definition has 6
+# products:
+#
+# $$y_0 = d_0 g_0 + d_1 g_1 + d_2 g_2 \qquad y_1 = d_1 g_0 + d_2 g_1 + d_3 g_2$$
+#
+# Four are enough. The derivation has three steps.
+
+# %% [markdown]
+# **Step 1: a product of polynomials.** Multiply $g(t) = g_0 + g_1 t + g_2 t^2$ by some $z(t) = z_0 + z_1 t$. The
+# result $s(t) = s_0 + s_1 t + s_2 t^2 + s_3 t^3$ has four coefficients, so four of its values determine it. Take
+# $t = 0, 1, -1$, and "at infinity", which means the highest coefficient. Each value of $s$ is *one* product:
+#
+# $$\begin{aligned}
+# s(0) &= g_0 \cdot z_0 & s(1) &= (g_0 + g_1 + g_2)(z_0 + z_1) \\
+# s(\infty) &= g_2 \cdot z_1 & s(-1) &= (g_0 - g_1 + g_2)(z_0 - z_1)
+# \end{aligned}$$
+#
+# **Step 2: back to the coefficients.** From $s(1) = s_0 + s_1 + s_2 + s_3$ and $s(-1) = s_0 - s_1 + s_2 - s_3$:
+#
+# $$s_0 = s(0) \quad s_1 = \tfrac{s(1) - s(-1)}{2} - s(\infty) \quad s_2 = \tfrac{s(1) + s(-1)}{2} - s(0) \quad
+# s_3 = s(\infty)$$
+
+# %% [markdown]
+# As matrices: let $G$ evaluate $g$, $A$ evaluate $z$, and $B$ go back to the coefficients. The halves may stand
+# with $g$, since the kernel is prepared once for the whole picture. With $\odot$ for "number by number":
+#
+# $$s = B\,\big[(G g) \odot (A z)\big]$$
+#
+# **Step 3: turn it round.** For any $z$, collect the outputs $y_k = \sum_j d_{k+j}\, g_j$ with $z$ as weights:
+#
+# $$\sum_k z_k\, y_k = \sum_k \sum_j z_k\, g_j\, d_{k+j} = \sum_i d_i\, s_i = d^T B\,\big[(G g) \odot (A z)\big]
+# = \big[(G g) \odot (B^T d)\big]^T A\, z$$
+#
+# The second equality: $s_i$ collects the products $z_k g_j$ with $k + j = i$. Since it holds for every $z$,
+#
+# $$\boxed{\,y = A^T\big[(G g) \odot (B^T d)\big]\,}$$
+#
+# This is F(2, 3): two outputs, three taps, four products.
+
+# %%
+half = Fraction(1, 2)
+A = np.array([[1, 0], [1, 1], [1, -1], [0, 1]]) * Fraction(1)  # z at 0, 1, -1, infinity
+G = np.array([[1, 0, 0], [half, half, half], [half, -half, half], [0, 0, 1]]) * Fraction(1)
+B = np.array([[1, 0, 0, 0], [0, 1, -1, -1], [-1, 1, 1, 0], [0, 0, 0, 1]]) * Fraction(1)
+viz.show_arrays([(name, matrix.astype(float)) for name, matrix in (("A", A), ("G", G), ("B", B))])
+
+# %% [markdown]
+# What to see: each row of A and of G belongs to one of the four points, in the order $0, 1, -1, \infty$; each row of B
+# to one coefficient of $s$, each column to a point. There are no numbers but 0, 1, -1 and halves: transforms are
+# additions.
+#
+# Is it right? Both sides are linear in $d$ and linear in $g$. So it is enough to try every pair of unit vectors, and
+# with fractions there is no rounding to hide behind:
+
+# %%
+exact = Fraction(1)
+for d in np.eye(4, dtype=int) * exact:
+    for g in np.eye(3, dtype=int) * exact:
+        y = A.T @ ((G @ g) * (B.T @ d))
+        assert list(y) == [d[0:3] @ g, d[1:4] @ g]
+print("equal for all 12 pairs, so for all d and g")
+
+# %% [markdown]
+# On numbers, $d = (5, 1, 3, 2)$ and $g = (2, -1, 4)$. The six products give $2 \cdot 5 - 1 \cdot 1 + 4 \cdot 3 = 21$
+# and $2 \cdot 1 - 1 \cdot 3 + 4 \cdot 2 = 7$.
+
+# %%
+d, g = np.array([5.0, 1, 3, 2]), np.array([2.0, -1, 4])
+A2, B2, G2 = (matrix.astype(float) for matrix in (A, B, G))
+picture, kernel = B2.T @ d, G2 @ g
+steps = {"d": d, "g": g, "B^T d": picture, "G g": kernel, "product": picture * kernel}
+steps["y"] = A2.T @ steps["product"]
+assert steps["y"].tolist() == [21, 7]
+viz.show_arrays([(name, values[:, None]) for name, values in steps.items()])
+
+# %% [markdown]
+# What to see: `d` became four sums or differences of its numbers, `g` four weighted sums. Each row of "product" is one
+# multiplication. `y` adds and subtracts them. All transforms together have additions and, with `g`, halves.
+#
+# ### Exercise 1
+#
+# Write `my_winograd_1d(d, g)` for many tiles at once.
+#
+# * `d` (tiles, 4), the four numbers under each tile; `g` (3,), the kernel, the same for all.
+# * Returns `products` (tiles, 4), the numbers of the column "product" above, and `out` (tiles, 2).
+#
+# `A2`, `B2` and `G2` are the matrices as floats.
+
+
+# %%
+def my_winograd_1d(d, g):
+    ### BEGIN SOLUTION
+    products = (d @ B2) * (G2 @ g)
+    return products, products @ A2
+    ### END SOLUTION
+
+
+# %%
+checks.grade("winograd_1d", my_winograd_1d)
+
+# %% [markdown]
+# ### Two dimensions
+#
+# A picture has rows and columns, and the trick is used in both: $V = B^T d\, B$ for a patch $d$ of 4x4 pixels,
+# $U = G\, g\, G^T$ for the 3x3 kernel, and $y = A^T (U \odot V) A$ for 2x2 outputs. 16 products instead of 36. With
+# channels, the products of one place in all tiles are a product of matrices, (tiles x C) times (C x F):
+
+
+# %%
+def my_winograd_2d(x, weight, A, B, G):
+    _, H, W, C = x.shape
+    patches = np.lib.stride_tricks.sliding_window_view(my_padded(x)[0], (4, 4), axis=(0, 1))[::2, ::2]
+    V = np.einsum("ai,yxcab,bj->ijyxc", B, patches, B, optimize=True)
+    U = np.einsum("ia,abcf,jb->ijcf", G, weight, G, optimize=True)
+    M = V.reshape(4, 4, -1, C) @ U  # 16 products of matrices
+    tiles = np.einsum("ia,ijtf,jb->tabf", A, M, A, optimize=True).reshape(H // 2, W // 2, 2, 2, -1)
+    return tiles.swapaxes(1, 2).reshape(1, H, W, -1)
+
+
+# %%
+matrices = [matrix.astype(np.float32) for matrix in (A, B, G)]
+found = my_winograd_2d(x, weight, *matrices)
+print(f"distance from NumPy: {distance(found, reference):.0e}")
+assert distance(found, reference) < 1e-4
+
+# %% [markdown]
+# ### What breaks it
+#
+# One sign in $B$ wrong: the last entry of its second row. The result has the right shape, is as fast, and looks like
+# the output of a convolution:
+
+# %%
+wrong_B = matrices[1].copy()
+wrong_B[1, 3] = 1
+wrong = my_winograd_2d(x, weight, matrices[0], wrong_B, matrices[2])
+print(f"distance from NumPy: {distance(wrong, reference):.2f}")
+off = np.abs(wrong - reference)[0].max(-1) > 1e-3
+counts = [int(off[i::2, j::2].sum()) for i in (0, 1) for j in (0, 1)]
+print("pixels that are wrong, of each place in a 2x2 tile:", counts)
+assert distance(wrong, reference) > 0.01
+assert not off[::2, ::2].any()
+
+# %% [markdown]
+# Only outputs in a tile's second row or column are wrong; the upper left pixel of each tile is right, since $y_0$ does
+# not use the fourth product. A test of a single pixel could pass. Here the comparison is red, so this version is not
+# timed at all.
+#
+# ### F(4x4, 3x3): the library's
+#
+# With larger tiles the saving grows: 4 outputs and 3 taps need $4 + 3 - 1 = 6$ points instead of 12 products; in two
+# dimensions 36 instead of 144. The library makes its matrices by the same three steps, with the points
+# $1, -1, 2, -2, 0, \infty$:
+
+# %%
+viz.show_source(winograd.transforms)
+
+# %%
+A4, B4, G4 = (
+    np.vectorize(lambda a: Fraction(a).limit_denominator(1000), otypes=[object])(matrix)
+    for matrix in (winograd.A3, winograd.B3, winograd.G3)
+)
+for d in np.eye(6, dtype=int) * exact:
+    for g in np.eye(3, dtype=int) * exact:
+        assert list(A4.T @ ((G4 @ g) * (B4.T @ d))) == [d[k : k + 3] @ g for k in range(4)]
+print("exact, too. Largest numbers in A, B, G:", *(str(abs(m).max()) for m in (A4, B4, G4)))
+
+# %% [markdown]
+# How many products does that save? A tile at the border is computed whole, even if some of its outputs lie outside.
+#
+# ### Exercise 2
+#
+# Write `my_multiplications(H, W, C, F, m, r)`: how many products a convolution with a kernel of r x r needs for an
+# output of H x W pixels, C channels in and F out. Return two numbers:
+#
+# * `direct`, by the definition;
+# * `winograd`, by F(m x m, r x r), with whole tiles.
+#
+# The transforms are not counted.
+
+
+# %%
+def my_multiplications(H, W, C, F, m, r):
+    ### BEGIN SOLUTION
+    tiles = -(-H // m) * -(-W // m)
+    return H * W * r * r * C * F, tiles * (m + r - 1) ** 2 * C * F
+    ### END SOLUTION
+
+
+# %%
+checks.grade("multiplications", my_multiplications)
+
+# %% [markdown]
+# ### What the transforms cost
+#
+# The transforms are additions, and they are not free: for each tile and each of the 36 points they make C numbers on
+# the way in and take F on the way out. The products are $C \cdot F$ for each. So the transforms' share falls as the
+# layers get wider. The library chooses from the shapes alone, by estimated costs (`ops/plan.py`):
+
+# %%
+print("channels   direct   Winograd   chosen      (estimated cost in millions of multiply-adds)")
+for channels in (3, 8, 16, 32, 64, 128):
+    plan = conv.plan.convolution_costs((3, 3, channels, channels), (1, 1), (1, 90, 120, channels))
+    chosen = conv.plan.choose_convolution((3, 3, channels, channels), (1, 1), (1, 90, 120, channels))
+    print(f"{channels:8} {plan['direct'] / 1e6:8.1f} {plan['winograd'] / 1e6:10.1f}   {chosen}")
+
+# %% [markdown]
+# By shapes and never by a stopwatch: another choice would mean other roundings, and the same program would give other
+# bits from run to run.
+#
+# In NumPy, `my_winograd_2d` writes $V$, $M$ and all between to memory and reads it again. The library takes a block of
+# tiles at a time, so small that it stays in the cache, through all three stages. This is the last of them:
+
+# %%
+viz.show_source(winograd._points_to_picture)
+
+# %%
+found, _ = ops.conv.conv2d_forward_winograd(x, weight)
+print(f"distance from NumPy: {distance(found, reference):.0e}")
+assert distance(found, reference) < 1e-4
+
+# %% [markdown]
+# And backward? $dx$ is a convolution with the turned kernel (lesson 02), so the same code serves. For $dweight$ the
+# formula $y = A^T (U \odot V) A$ is read backwards, as always: $dM = A\,dy\,A^T$, $dU = V^T dM$, $dg = G^T dU\, G$.
+# The gradient check of lesson 03, on all versions that the library has:
+
+# %%
+ts.gradcheck.check_op("conv2d")
+
+# %% [markdown]
+# ## The ladder
+#
+# Everything was compared, so now it may be timed: all rungs in turns, one thread, the medians. The seven loops in
+# Python run on their small piece and are scaled up.
+
+# %%
+padded, zeros = my_padded(x), my_zeros(x)
+runs = {
+    "seven loops, Python": lambda: my_loops(my_padded(piece), weight, my_zeros(piece)),
+    "shifted products, NumPy": lambda: conv.conv2d_forward_numpy(x, weight),
+    "seven loops, compiled": lambda: compiled(padded, weight, zeros * 0),
+    "another order, compiled": lambda: my_reordered(padded, weight, zeros * 0),
+    "register tile, direct": lambda: ops.conv.conv2d_forward_direct(x, weight),
+    "Winograd F(2x2,3x3), NumPy": lambda: my_winograd_2d(x, weight, *matrices),
+    "Winograd F(4x4,3x3)": lambda: ops.conv.conv2d_forward_winograd(x, weight),
+}
+ladder = my_medians(runs, ROUNDS)
+ladder["seven loops, Python"] *= multiply_adds / (12 * 9 * C * F)
+
+# %%
+print(f"{'rung':28} {'ms':>10} {'GFLOP/s':>9} {'of the product roof':>20} {'against Python':>15}")
+for name, seconds in ladder.items():
+    rate, gain = 2 * multiply_adds / seconds, ladder["seven loops, Python"] / seconds
+    print(f"{name:28} {1e3 * seconds:10.2f} {rate / 1e9:9.2f} {rate / product_1:20.1%} {gain:14,.0f}x")
+
+# %%
+viz.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
+
+# %% [markdown]
+# What to see: the same rungs, from the slowest to the fastest on your machine; faster is further left, and every line
+# of the grid is a factor of ten. Beside each dot stands its factor against the one above it.
+#
+# Leaving Python's loops usually buys the most, whether by compiling them or by handing them to a library of linear
+# algebra. The order of the loops and the tile come next. A share of the product roof above 100 % is no mistake for
+# Winograd: the operations that are counted are those of the definition, and it does a quarter of the products. (More
+# than 400 % would say that the roof was measured in a busier moment than the rung.)
+#
+# And fewer products alone are not enough: compare "Winograd F(2x2,3x3), NumPy" with "shifted products, NumPy". It has
+# 16 products for 36, but its transforms go through memory.
+
+# %% [markdown]
+# ## What fewer products cost: rounding
+#
+# On paper all rungs are equal. In float32 every operation rounds, and Winograd's transforms first make large numbers
+# that later cancel. Distances from a sum in float64:
+
+# %%
+print("kernel  channels   NumPy    direct   Winograd")
+for K, channels in ((3, 16), (3, 64), (3, 256), (7, 64)):
+    a = rng.standard_normal((1, 24, 32, channels), np.float32)
+    w = rng.standard_normal((K, K, channels, 32), np.float32)
+    truth, _ = conv.conv2d_forward_numpy(a.astype(float), w.astype(float))
+    ways = conv.conv2d_forward_numpy, conv.conv2d_forward_direct, conv.conv2d_forward_winograd
+    off_by = [distance(way(a, w)[0], truth) for way in ways]
+    print(f"{K}x{K}     {channels:5}   " + "   ".join(f"{off:.0e}" for off in off_by))
+    assert max(off_by) < 1e-4
+
+# %% [markdown]
+# Winograd's errors are larger, and larger again for 7x7 kernels, which are cut into pieces of 4x4 and need seven
+# points instead of six. The points $2$ and $-2$ are raised to high powers, and what they make must cancel again. With
+# tiles larger than 4x4 it soon gets out of hand; that is why nobody takes 16x16.
+#
+# Is it too much? The question is what the network says. The ready toy network in float64 and in float32:
+
+# %%
+model = ts.load_ready("toy")
+exact_model = ts.build("tiny", num_classes=model.num_classes, dtype=np.float64)
+exact_model.load_state(model.state())
+others = wrong_pixels = 0
+for scene in ToyScenes(8, seed=13):
+    single, double = ts.predict(model, scene.image), ts.predict(exact_model, scene.image)
+    others += int((single != double).sum())
+    wrong_pixels += int((double != scene.labels)[scene.labels < 11].sum())
+print(f"of {8 * single.size:,} pixels {others} get another class in float32; {wrong_pixels:,} are wrong anyway")
+assert others < wrong_pixels
+
+# %% [markdown]
+# ## Threads
+#
+# The outputs of a convolution do not depend on each other, so several threads may share them. In numba `prange` does
+# that: its iterations are spread over the threads. It checks nothing.
+#
+# **Trap 3: a shared sum.** Count how often each class occurs. `counts[label] += 1` is three steps: read, add, write.
+# When two threads do them at the same moment, both read 7, both write 8, and a count is lost.
+
+
+# %%
+@numba.njit(parallel=True)
+def my_shared_counts(labels, counts):
+    for k in numba.prange(labels.size):
+        counts[labels[k]] += 1
+
+
+labels = rng.integers(0, 11, 2_000_000).astype(np.uint8)
+backend.set_threads(most_threads)
+for _ in range(3):
+    counts = np.zeros(11, np.int64)
+    my_shared_counts(labels, counts)
+    lost = labels.size - counts.sum()
+    print(f"threads {most_threads}: {lost:,} of {labels.size:,} counts lost ({lost / labels.size:.0%})")
+
+# %% [markdown]
+# No error, no warning, and a different number each time. (With one thread nothing is lost; then the lines above say
+# 0.) The cure: nobody shares. Each task has a row of its own, and the rows are added up afterwards, in order:
+
+
+# %%
+@numba.njit(parallel=True)
+def my_owned_counts(labels, rows):
+    for task in numba.prange(len(rows)):
+        for k in range(task * labels.size // len(rows), (task + 1) * labels.size // len(rows)):
+            rows[task, labels[k]] += 1
+
+
+rows = np.zeros((16, 11), np.int64)
+my_owned_counts(labels, rows)
+print(f"{labels.size - rows.sum()} lost")
+assert np.array_equal(rows.sum(0), np.bincount(labels, minlength=11))
+
+# %% [markdown]
+# 16 rows, not one for each thread. For whole numbers that makes no difference. For floats it does: a sum rounds
+# differently in another order, and "one part for each thread" is another order on another machine. With a fixed number
+# of parts the bits do not depend on the threads. All kernels of the library work so: outputs have one owner, and sums
+# have parts that depend on shapes only.
+
+# %%
+dout = rng.standard_normal(reference.shape, np.float32)
+bits, runs = {}, {}
+for count in sorted({1, 2, most_threads} & set(range(1, most_threads + 1))):
+    backend.set_threads(count)
+    out, cache = ops.conv2d_forward(x, weight)
+    bits[count] = [result.tobytes() for result in (out, *ops.conv2d_backward(dout, cache)[:2])]
+    print(f"threads {count}: the same bits as with one, forward and both gradients: {bits[count] == bits[1]}")
+    assert bits[count] == bits[1]
+
+# %%
+for count in bits:
+
+    def my_run(count=count):
+        backend.set_threads(count)
+        ops.conv2d_forward(x, weight)
+
+    runs[count] = my_run
+for count, seconds in my_medians(runs, 3 * ROUNDS).items():
+    print(f"threads {count}: {1e3 * seconds:.2f} ms")
+backend.set_threads(most_threads)
+
+# %% [markdown]
+# Two threads are at best twice as fast. On a busy machine, or on two threads of one core, they are not.
+#
+# ## The roofline
+#
+# How fast could an op be? Two things limit it: the products that the machine does in a second, and the bytes that come
+# from memory. An op that does $I$ operations for each byte, its *arithmetic intensity*, can reach
+#
+# $$\text{rate} \le \min(\text{product},\ I \cdot \text{copy})$$
+#
+# (Williams, Waterman and Patterson 2009). Both roofs, measured on your machine, with all threads:
+
+# %%
+product, copy = machine.peaks()
+ridge = product / copy
+print(f"products {product / 1e9:.0f} GFLOP/s, copies {copy / 1e9:.1f} GB/s")
+print(f"the roofs meet at {ridge:.1f} operations a byte: below that, memory sets the pace")
+
+# %% [markdown]
+# ### Exercise 3
+#
+# Write `my_roofline(N, H, W, C, F, K, product, copy)` for the forward of a convolution, "same" padding, float32.
+# Return
+#
+# * `flops`: operations of the definition; a multiply-add is two;
+# * `bytes`: input, output and kernel, each once, 4 bytes a number;
+# * `rate`: the operations a second that the roofline allows. `product` is in operations, `copy` in bytes a second.
+
+
+# %%
+def my_roofline(N, H, W, C, F, K, product, copy):
+    ### BEGIN SOLUTION
+    flops = 2 * N * H * W * K * K * C * F
+    moved = 4 * (N * H * W * (C + F) + K * K * C * F)
+    return flops, moved, min(product, flops / moved * copy)
+    ### END SOLUTION
+
+
+# %%
+checks.grade("roofline", my_roofline)
+
+# %% [markdown]
+# Where do SegNet's ops lie? `tinysegnet.bench` has works, their costs, and runs them:
+
+# %%
+works = [
+    Work("conv 3x3, 64 to 64", "conv", (1, H, W, 64), 64, backward=False),
+    Work("conv 3x3, 128 to 128", "conv", (1, H, W, 128), 128, backward=False),
+    Work("first layer, 3 to 64", "conv", (1, 2 * H, 2 * W, 3), 64, backward=False),
+    Work("conv 1x1, 64 to 11", "conv", (1, 2 * H, 2 * W, 64), 11, kernel=1, backward=False),
+    Work("batch norm + ReLU", "batchnorm_relu", (4, H, W, 64)),
+    Work("pool + unpool", "pool_unpool", (4, H, W, 64)),
+    Work("softmax cross-entropy", "loss", (4, H, W, 11)),
+]
+spent = my_medians({work.name: ours.prepare(work) for work in works}, ROUNDS)
+
+# %%
+dots = []
+print(f"{'work':22} {'flop/B':>7} {'GFLOP/s':>8} {'GB/s':>6}   limited by")
+for work in works:
+    flops, moved, seconds = costs.flops(work), costs.traffic(work), spent[work.name]
+    kind = "memory" if costs.bound_by_memory(work) else "convolution"
+    dots.append(viz.Dot(work.name, flops / moved, flops / seconds, kind))
+    limit = "memory" if flops / moved < ridge else "products"
+    rates = f"{flops / seconds / 1e9:8.1f} {moved / seconds / 1e9:6.1f}"
+    print(f"{work.name:22} {flops / moved:7.1f} {rates}   {limit}")
+
+# %%
+viz.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(10.5, 6.4))
+
+# %% [markdown]
+# What to see: left the slope, what memory allows; right the flat roof of products, and above it, dashed, what a
+# quarter of the products would allow. Wide convolutions stand far right: each number that is loaded is used hundreds
+# of times. Batch norm, ReLU and pooling stand left, where no faster arithmetic helps; only less traffic does. A dot on
+# the slope's wrong side is no miracle: a work whose arrays fit into the cache does not wait for memory.
+#
+# ### Why batch norm and ReLU are one pass
+#
+# ReLU alone reads every number and writes it, to do one comparison with it. Done while batch norm has the number
+# in a register anyway, it costs no traffic at all. The library's network does so in training (`BatchNormReLU2d`), and
+# in use both disappear into the convolution (lesson 07, and 14). Forward and backward, together and one after another:
+
+# %%
+a, da = (rng.standard_normal((4, H, W, 64), np.float32) for _ in range(2))
+gamma, beta = np.ones(64, np.float32), np.zeros(64, np.float32)
+
+
+def my_separate():
+    (normed, _, _), norm_cache = ops.batchnorm2d_forward(a, gamma, beta)
+    out, relu_cache = ops.relu_forward(normed)
+    return out, ops.batchnorm2d_backward(ops.relu_backward(da, relu_cache), norm_cache)[0]
+
+
+def my_together():
+    (out, _, _), cache = ops.batchnorm2d_relu_forward(a, gamma, beta)
+    return out, ops.batchnorm2d_relu_backward(da, cache)[0]
+
+
+# %%
+for one, other in zip(my_separate(), my_together(), strict=True):
+    assert distance(one, other) < 1e-5
+found = my_medians({"separate": my_separate, "together": my_together}, 2 * ROUNDS)
+for name, seconds in found.items():
+    print(f"{name}: {1e3 * seconds:.2f} ms")
+print(f"separate / together: {found['separate'] / found['together']:.2f}")
+
+# %% [markdown]
+# **Trap 4: the cache.** Memory has no single speed. A copy of a small array stays in the cache next to the core, that
+# of a large one does not. Bytes read and written a second, by size, one thread:
+
+# %%
+sizes = [1 << k for k in range(13, 26)]
+sources = {size: np.ones(size // 8) for size in sizes}
+targets = {size: np.zeros(size // 8) for size in sizes}
+speeds = []
+for size in sizes:
+    repeats = max(1, (1 << 24) // size)
+
+    def my_copies(size=size, repeats=repeats):
+        for _ in range(repeats):
+            np.copyto(targets[size], sources[size])
+
+    speeds.append(2 * size * repeats / my_medians({"copy": my_copies}, 5)["copy"] / 1e9)
+print(", ".join(f"{size / 1024:.0f} kB: {speed:.0f} GB/s" for size, speed in zip(sizes, speeds, strict=True)))
+
+# %%
+curve = {"copy": (range(13, 26), speeds)}
+viz.show_plot(curve, title="A copy, by the size of its source", x="k, for 2 to the power k bytes (20: 1 MB)", y="GB/s")
+
+# %% [markdown]
+# What to see: the curve falls in steps where the array outgrows a cache (for the smallest ones the call itself takes
+# part of the time). An op that is timed again and again on one small array shows the upper end; in a network, where
+# other layers pass through the cache in between, it runs at the lower. Time it at the size at which it is used.
+#
+# **Trap 5: two moments.** Processors slow down when they are hot and when neighbours are busy. Here is one and the
+# same function, timed as if it were two, first all runs of the one, then all of the other, and then in turns:
+
+
+# %%
+def my_convolution():
+    return ops.conv2d_forward(x, weight)
+
+
+first = my_medians({"a": my_convolution}, 3 * ROUNDS)["a"]
+second = my_medians({"b": my_convolution}, 3 * ROUNDS)["b"]
+turns = my_medians({"a": my_convolution, "b": my_convolution}, 3 * ROUNDS)
+print(f"one after the other: b takes {second / first - 1:+.1%} against a")
+print(f"in turns:            b takes {turns['b'] / turns['a'] - 1:+.1%} against a")
+
+# %% [markdown]
+# Both lines should say 0. What they say instead is how much a difference on this machine, in this minute, has to be
+# before it means anything. In turns it is usually nearer to 0; nothing makes it 0.
+#
+# ## Against PyTorch
+#
+# Is that fast? A yardstick is PyTorch, whose convolutions on a CPU are hand-written by people who do nothing else.
+# `tinysegnet bench --against torch` measures everything; here two works, each side in a process of its own, since two
+# pools of threads in one process disturb each other. Results are compared first, with float64 as the judge.
+
+
+# %%
+def my_comparison(works):
+    from tinysegnet.bench.measure import Bench, Plan
+
+    with Bench(Plan("torch", most_threads, rounds=3)) as bench:
+        for result in map(bench.measure, works):
+            if result.ratio is None:
+                print(f"{result.work.name}: not timed. {result.wrong}")
+                continue
+            times = f"ours {1e3 * result.seconds:.2f} ms, PyTorch {1e3 * result.peer_seconds:.2f} ms"
+            print(f"{result.work.name}: {times}: PyTorch / ours = {result.ratio:.2f}")
+
+
+# %%
+if importlib.util.find_spec("torch"):
+    my_comparison([works[0], works[5]])
+else:
+    print("PyTorch is not installed here, so nothing is compared. To compare: pip install torch, then run this again.")
+
+# %% [markdown]
+# ## What to remember
+#
+# * First right, then fast: each version is compared with the one before it, and a wrong one is not timed.
+# * Most of the factor is loops that are compiled, memory that is read in order, and sums that stay in registers.
+# * 6 rows x 4 vectors: 24 multiply-adds for 10 loads, and 24 sums that do not wait for each other.
+# * Winograd: evaluate, multiply point by point, interpolate. F(2, 3) needs 4 products for 6, F(4x4, 3x3) 36 for 144.
+#   The price is rounding.
+# * The roofline tells what limits an op. Left of the ridge only less traffic helps: fuse.
+# * Threads own their outputs; a shared `+=` loses counts without a word. Fixed parts give the same bits with any
+#   number of threads.
+# * Run once for nothing, use the result, take turns, take medians, time at the true size.

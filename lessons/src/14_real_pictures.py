@@ -1,0 +1,744 @@
+# %% [markdown]
+# # 14 Real pictures, real weights
+#
+# **The question.** The network of the lessons so far was trained on drawn streets and used on drawn streets. What does
+# it take to work with pictures of your own: files of all kinds and sizes, weights that others trained, a network that
+# is handed on, and pictures that look different from all it has seen?
+#
+# **At the end** you can check a folder of data, resize a label map without inventing classes, predict a picture of any
+# size, fold batch norm into a convolution, read a file of weights without running it, and you have measured what a
+# change of light does to a network.
+#
+# **Needed before:** lessons 00 (labels and colours), 04 (batch norm), 07 (the network) and 10 (scores).
+#
+# Badrinarayanan et al. 2017 train on CamVid, 360x480 (section 4), from the weights of VGG16 (section 3). If you have
+# these files, this lesson uses them. If not, it says so and takes a substitute.
+
+# %%
+import io
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+import tinysegnet as ts
+from tinysegnet import checks, ops, viz
+from tinysegnet.data.toyscenes import ToyScenes
+from tinysegnet.predict import working_size
+from tinysegnet.recipes import recipe_for
+
+# %% [markdown]
+# Give the paths here, or in the environment variables that they are read from. An empty text means "I have none".
+# (CamVid as the SegNet tutorial has it: the folder with `train.txt` or `train/` and `trainannot/`. VGG16: a `.pth` of
+# torchvision or an `.h5` of Keras.)
+
+# %%
+CAMVID_FOLDER = os.environ.get("TINYSEGNET_CAMVID", "")
+VGG16_FILE = os.environ.get("TINYSEGNET_VGG16", "")
+
+# %% tags=["parameters"] fast="PICTURES, EPOCHS, TESTS = 16, 1, 6"
+PICTURES, EPOCHS, TESTS = 80, 3, 20  # of the short training at the end; pictures to test on
+
+# %%
+ts.backend.set_threads(1)  # the pictures are small, and on a busy machine threads wait for each other (lesson 13)
+if CAMVID_FOLDER:
+    streets = ts.data.InMemory(ts.data.open_dataset(CAMVID_FOLDER, "val"), limit=8)
+    print("CamVid:", len(streets), "pictures of", streets[0].labels.shape)
+else:
+    streets = ts.data.InMemory(ToyScenes(8, seed=14, size=(360, 480)))
+    print("NO CAMVID was given: 8 drawn streets of the same size and classes stand in for it.")
+palette = streets.palette
+viz.show_sample(streets[0], palette)
+
+# %% [markdown]
+# What to see: a street and its labels, each class with its colour and its share of the pixels. Hatched pixels are void:
+# nobody labelled them.
+#
+# ## A folder of data, and what is wrong with it
+#
+# Data sets come as folders: pictures here, label maps there, somewhere a list of classes. Most wrong results begin
+# here, without an error: files paired by their order in a list, labels saved as colours, one value that is no class.
+#
+# Here is a folder as many tools write it, small enough to break. `classes.txt` has a line for each class.
+
+# %%
+temporary = tempfile.TemporaryDirectory()
+root = Path(temporary.name) / "streets"
+for split in ("train", "val"):
+    for kind in ("images", "labels"):
+        (root / kind / split).mkdir(parents=True)
+for number, sample in enumerate(ToyScenes(8, seed=1)):
+    split = "train" if number < 6 else "val"
+    Image.fromarray(sample.image).save(root / "images" / split / f"street{number}.png")
+    Image.fromarray(sample.labels).save(root / "labels" / split / f"street{number}.png")
+names = [*zip(palette.colors, palette.names, strict=True), (palette.ignore_color, "void")]
+lines = [f"{red} {green} {blue} {name}" for (red, green, blue), name in names]
+written = (root / "classes.txt").write_text("\n".join(lines))
+
+# %% [markdown]
+# `tinysegnet data check DIR` on the command line is this in Python. The description says what was inferred; `problems`
+# opens every file and looks at every label value.
+
+# %%
+folder = ts.data.Folder(root, "train")
+print(folder.description.replace(str(root), "streets"))
+print("problems:", folder.problems())
+
+# %% [markdown]
+# ### What breaks it
+#
+# Five accidents that happen to people: a value that is no class; a label map as JPEG; one that is missing; one of
+# another size; and a picture that was cut off while it was copied.
+
+# %%
+labels = root / "labels" / "train"
+wrong = folder[0].labels.copy()
+wrong[40, 50] = 37
+Image.fromarray(wrong).save(labels / "street0.png")
+Image.fromarray(folder[1].labels).save(labels / "street1.png", format="JPEG")
+(labels / "street2.png").unlink()
+Image.fromarray(folder[3].labels[:, :100]).save(labels / "street3.png")
+picture = root / "images" / "train" / "street4.png"
+cut = picture.write_bytes(picture.read_bytes()[:1000])
+
+# %%
+problems = ts.data.Folder(root, "train").problems()
+for problem in problems:
+    print("-", problem.text.replace(str(root), "streets"))
+assert len(problems) == 5
+
+# %% [markdown]
+# Each line has the file, what is wrong, and what was expected. Before the first epoch, not after the last.
+#
+# ### Numbers, palettes, colours
+#
+# A label map may be stored in three ways: as grey numbers (it looks black, lesson 00), as numbers with a table of
+# colours inside the file (a *palette* PNG), or as plain colours. All three can mean the same:
+
+# %%
+truth = streets[0].labels
+files = {name: io.BytesIO() for name in ("numbers", "palette", "colours")}
+Image.fromarray(truth).save(files["numbers"], format="PNG")
+indexed = Image.fromarray(truth, mode="L").convert("L")
+indexed.putpalette([part for color in (*palette.colors, palette.ignore_color) for part in color])
+indexed.save(files["palette"], format="PNG")
+Image.fromarray(palette.colorize(truth)).save(files["colours"], format="PNG")
+for name, file in files.items():
+    path = root / f"{name}.png"
+    path.write_bytes(file.getvalue())
+    same = np.array_equal(ts.data.read_labels(path, palette), truth)
+    print(f"{name:8} mode {Image.open(path).mode:4} {len(file.getvalue()):6,} bytes, read as the same labels: {same}")
+    assert same
+
+# %% [markdown]
+# ## Half the size
+#
+# A picture of 360x480 at half the size has a quarter of the pixels, and training takes a quarter of the time. A
+# picture may be averaged: a pixel between a dark and a bright one is grey. A label may not. Here are 4x4 labels of sky
+# (0), tree (5) and car (8), and what becomes of 2x2 of them:
+
+# %%
+corner = np.array([[0, 0, 0, 5], [0, 0, 5, 5], [0, 5, 5, 8], [8, 8, 8, 8]])
+averaged = corner.reshape(2, 2, 2, 2).mean((1, 3))
+picked = corner[1::2, 1::2]
+viz.show_arrays([("labels", corner), ("averaged", averaged), ("picked", picked)])
+
+# %% [markdown]
+# What to see: 3.75 is no class, rounded it is Pavement (4), of which there is none here; 5.25 becomes a tree where
+# two of four pixels are car. The picked labels are labels that were there. On the whole picture:
+
+# %%
+H, W = truth.shape
+half = (W // 2, H // 2)
+smooth = np.asarray(Image.fromarray(truth).resize(half, Image.Resampling.BILINEAR))
+image, picked = ts.data.resize_sample(streets[0], (H // 2, W // 2))
+blocks = truth.reshape(H // 2, 2, W // 2, 2).swapaxes(1, 2).reshape(H // 2, W // 2, 4)
+invented = ~(smooth[..., None] == blocks).any(-1)
+print(f"interpolated: {invented.mean():.1%} of the labels occur in none of the four pixels below them")
+print(f"picked:       {(~(picked[..., None] == blocks).any(-1)).mean():.1%}")
+assert invented.any()
+
+# %%
+names = [*palette.names, "void"]
+shares = [np.bincount(labels.ravel(), minlength=12)[:12] / labels.size for labels in (truth, picked, smooth)]
+print(f"{'class':12}  original    picked  interpolated")
+for name, *each in zip(names, *shares, strict=True):
+    print(f"{name:12}" + "".join(f"{share:10.3%}" for share in each))
+
+# %% [markdown]
+# Picking keeps the classes' shares; interpolation takes from some and gives to those whose numbers happen to lie
+# between. Thin classes suffer most.
+#
+# ### Pixel centres
+#
+# Which pixel is picked? A pixel is a square, and number $i$ has its centre at $i + \tfrac{1}{2}$. An output row $i$ of
+# $h$ has its centre at $(i + \tfrac{1}{2}) \frac{H}{h}$ in the original. The row in whose square this point lies is
+#
+# $$\text{row}(i) = \Big\lfloor \big(i + \tfrac{1}{2}\big) \frac{H}{h} \Big\rfloor
+# = \Big\lfloor \frac{(2 i + 1)\, H}{2 h} \Big\rfloor$$
+#
+# Without the half, $\lfloor i H / h \rfloor$, everything is shifted towards the upper left, by half an output pixel,
+# and the labels no longer lie on their picture.
+#
+# ### Exercise 1
+#
+# Write `my_resize_labels(labels, size)`: `labels` (H, W), whole numbers; `size` (h, w). Return (h, w), nearest
+# neighbour with pixel centres. Smaller or larger.
+
+
+# %%
+def my_resize_labels(labels, size):
+    ### BEGIN SOLUTION
+    rows, columns = ((2 * np.arange(n) + 1) * N // (2 * n) for n, N in zip(size, labels.shape, strict=True))
+    return labels[rows[:, None], columns]
+    ### END SOLUTION
+
+
+# %%
+checks.grade("resize_labels", my_resize_labels)
+
+# %% [markdown]
+# ## The recipe
+#
+# What to train with on pictures from disk? The library's plain default, and what the paper's authors used for
+# SegNet-Basic (section 4, and their published solver files):
+
+# %%
+ours, paper = recipe_for(ts.data.Folder(root, "val")), ts.paper_recipe("paper-basic")
+fields = "epochs iterations batch_size size optimizer learning_rate schedule weight_decay class_weights flip scale"
+for field in [*fields.split(), "color_jitter", "statistics"]:
+    print(f"{field:14} {getattr(ours, field)!s:24} {getattr(paper, field)!s}")
+
+# %% [markdown]
+# The left column is half the size of the pictures in the folder, mirrored, scaled and jittered. Such a training takes
+# minutes to hours, so it is not part of this lesson. On the command line: `tinysegnet train --data DIR`.
+#
+# ## A picture of any size
+#
+# A network without fully connected layers takes any height and width. But it was trained on cars of a certain size in
+# pixels. The ready toy network was trained at 96x128. Streets drawn at 360x480, fed to it at several sizes:
+
+# %%
+model = ts.load_ready("toy")
+large = ts.data.InMemory(ToyScenes(4, seed=15, size=(360, 480)))
+sizes = [(h, h * 4 // 3) for h in (24, 48, 72, 96, 132, 180, 360)]
+scores = {size: ts.evaluate(model, large, size=size).mIoU for size in sizes}
+for (h, w), mIoU in scores.items():
+    print(f"at {h:3}x{w:3}: mIoU {mIoU:.3f}")
+viz.show_plot({"mIoU": ([h for h, _ in sizes], list(scores.values()))}, title="The same pictures at several sizes",
+              x="rows of the picture that the network saw", y="mIoU")  # fmt: skip
+
+# %%
+assert scores[96, 128] > max(scores[24, 32], scores[360, 480])
+
+# %% [markdown]
+# What to see: a hill. Too small, and poles are gone; too large, and a car is larger than any it has seen, and than it
+# can overlook (its receptive field, lesson 07). Best is near the size of the training.
+#
+# So this is what `predict` does: it scales the picture to the *area* of the training pictures, keeps its shape, and
+# scales the logits back, before the largest is chosen. A picture $(H, W)$, training pictures $(h, w)$:
+#
+# $$f = \sqrt{\frac{h\, w}{H\, W}} \qquad (H', W') = \big(\text{round}(f H),\ \text{round}(f W)\big)$$
+
+# %%
+viz.show_source(working_size)
+
+# %% [markdown]
+# ### Exercise 2
+#
+# Write `my_working_size(image_size, training_size)`, both (H, W); return the height and the width, whole numbers, at
+# least 1.
+
+
+# %%
+def my_working_size(image_size, training_size):
+    ### BEGIN SOLUTION
+    (H, W), (h, w) = image_size, training_size
+    factor = (h * w / (H * W)) ** 0.5
+    return max(1, round(factor * H)), max(1, round(factor * W))
+    ### END SOLUTION
+
+
+# %%
+checks.grade("working_size", my_working_size)
+
+# %% [markdown]
+# **Why the logits are scaled back, and not the labels.** Labels can only be picked, and come back in blocks. Logits
+# are numbers that may be interpolated: between a pixel that is clearly road and one that is clearly pavement there is
+# a place where both are equal. Each in turn, against the truth at full size:
+
+# %%
+by_labels, by_logits = [], []
+for sample in large:
+    h, w = working_size(sample.labels.shape, (96, 128))
+    small, _ = ts.data.resize_sample(sample, (h, w))
+    coarse = ts.predict(model, small)
+    enlarged = np.asarray(Image.fromarray(coarse).resize(sample.labels.shape[::-1], Image.Resampling.NEAREST))
+    smooth = ts.predict(model, sample.image, size=(96, 128))
+    known = sample.labels < 11
+    by_labels.append((enlarged == sample.labels)[known].mean())
+    by_logits.append((smooth == sample.labels)[known].mean())
+print(f"pixels right: labels enlarged {np.mean(by_labels):.2%}, logits enlarged {np.mean(by_logits):.2%}")
+
+# %% [markdown]
+# **Why it is not cut into tiles.** A huge picture could be predicted tile by tile. But a pixel at a seam is then asked
+# without its neighbours beyond: zeros stand there, as at the border of the picture. Two halves of a picture against
+# the whole, by distance from the seam:
+
+# %%
+changed = np.zeros((TESTS, 128), bool)
+for k, sample in enumerate(ToyScenes(TESTS, seed=16)):
+    halves = [ts.predict(model, np.ascontiguousarray(part)) for part in np.split(sample.image, 2, axis=1)]
+    changed[k] = (np.concatenate(halves, 1) != ts.predict(model, sample.image)).mean(0) > 0.05
+distance = np.abs(np.arange(128) - 63.5)
+for low, high in ((0, 8), (8, 16), (16, 32), (32, 64)):
+    share = changed[:, (low <= distance) & (distance < high)].mean()
+    print(f"{low:2} to {high:2} pixels from the seam: {share:4.0%} of the columns changed in more than 1 pixel of 20")
+
+# %% [markdown]
+# Whoever must tile lets the tiles overlap by as much as the network sees, and keeps their middles. The library does
+# not tile; it scales. The price: what is small in a huge picture is gone.
+#
+# ## Folding batch norm
+#
+# In use a batch norm has fixed statistics, and after a convolution it is one factor and one shift a channel. Lesson 07
+# used that; here is the derivation, number by number. For output channel $f$ with $s_f = \gamma_f / \sqrt{\sigma^2_f +
+# \epsilon}$:
+#
+# $$\begin{aligned}
+# \text{out}_f &= \gamma_f\, \frac{\big(\sum w_{ijcf}\, x_{ijc} + b_f\big) - \mu_f}{\sqrt{\sigma_f^2 + \epsilon}}
+# + \beta_f \\
+# &= \sum \underbrace{(s_f\, w_{ijcf})}_{w'_{ijcf}} x_{ijc} \;+\; \underbrace{\beta_f + s_f\,(b_f - \mu_f)}_{b'_f}
+# \end{aligned}$$
+#
+# A convolution again: each output channel's kernel times $s_f$, and a new bias.
+
+# %% [markdown]
+# ### Exercise 3
+#
+# Write `my_fold(weight, bias, gamma, beta, mean, var, eps)`.
+#
+# * `weight` (K, K, C, F); all others (F,), `eps` a number.
+# * Returns the new `weight` (K, K, C, F) and the new `bias` (F,).
+
+
+# %%
+def my_fold(weight, bias, gamma, beta, mean, var, eps):
+    ### BEGIN SOLUTION
+    scale = gamma / np.sqrt(var + eps)
+    return weight * scale, beta + scale * (bias - mean)
+    ### END SOLUTION
+
+
+# %%
+checks.grade("fold", my_fold)
+
+# %% [markdown]
+# A whole network, in float64, where rounding cannot hide a mistake. In use the library's networks fold by themselves,
+# so the other side is computed layer by layer, each batch norm by itself:
+
+# %%
+double = ts.build("tiny", num_classes=model.num_classes, dtype=np.float64)
+double.load_state(model.state())
+folded = ts.fold_batchnorm(double)
+x = ToyScenes(1, seed=17)[0].image[None].astype(np.float64)
+before, after = x, folded.forward(x)
+for layer in double.layers.values():
+    before = layer.forward(before)
+print(f"logits up to {np.abs(before).max():.1f}, largest difference {np.abs(before - after).max():.0e}")
+assert np.allclose(before, after, rtol=1e-9, atol=1e-9)
+print(f"{len(double.layers)} layers -> {len(folded.layers)};", end=" ")
+print(f"{sum(a.size for a in double.state().values()):,} numbers -> {sum(a.size for a in folded.state().values()):,}")
+
+# %% [markdown]
+# ### What breaks it
+#
+# **The other order.** Batch norm *before* the convolution is an affine map of its input, and it seems that it can be
+# folded as well: $\sum w\,(s\,x + t) = \sum (w\,s)\,x + \sum w\,t$. But the padding is
+# put around the picture *after* the batch norm: there stand zeros, and no $t$. The folded bias $\sum w\,t$ counts $t$
+# at all nine taps, everywhere. One channel, $s = 2$, $t = 1$, a kernel of ones:
+
+# %%
+a, ones = np.arange(16.0).reshape(1, 4, 4, 1), np.ones((3, 3, 1, 1))
+true, _ = ops.conv2d_forward(2 * a + 1, ones)
+seeming, _ = ops.conv2d_forward(a, 2 * ones, np.array([9.0]))
+pictures = [("batch norm, then conv", true), ("folded", seeming), ("difference", seeming - true)]
+viz.show_arrays([(name, b[0, :, :, 0]) for name, b in pictures])
+
+# %% [markdown]
+# What to see: right inside, wrong on the border, by as many taps as lie outside. SegNet's order, convolution first,
+# has no such border.
+#
+# **The statistics of the moment.** The folded network has the running statistics that the network had when it was
+# folded. During training they still move, so fold at the end. A network whose statistics were never set, mean 0 and
+# variance 1, folds without an error, and says nonsense:
+
+# %%
+tests = ts.data.InMemory(ToyScenes(TESTS, seed=18))
+unset = ts.load_ready("toy")
+for name, array in unset.named_buffers():
+    array[...] = 1 if name.endswith("var") else 0
+fresh = ts.fold_batchnorm(ts.load_ready("toy"))
+print(f"folded: mIoU {ts.evaluate(fresh, tests).mIoU:.3f}", end="; ")
+print(f"with statistics that were never set: {ts.evaluate(ts.fold_batchnorm(unset), tests).mIoU:.3f}")
+assert ts.evaluate(ts.fold_batchnorm(unset), tests).mIoU < ts.evaluate(fresh, tests).mIoU / 2
+
+# %% [markdown]
+# ## Half the bytes
+#
+# A float16 has a sign, 5 bits for the exponent and 10 for the fraction. Its steps are $2^{-10}$ of the number, so
+# rounding is off by at most $2^{-11} = 0.05\,\%$; the largest number is 65504. `tinysegnet export --half --fold`
+# writes it. What it costs, on the folded network:
+
+# %%
+sizes, nets = {}, {"float32": fresh}
+for name, halved in (("float32", False), ("float16", True)):
+    path = root / f"{name}.safetensors"
+    ts.save(path, fresh, half=halved)
+    sizes[name], nets[name] = path.stat().st_size, ts.load(path)
+stored = nets["float16"].state()
+off = np.concatenate([(np.abs(stored[name] - a) / np.abs(a))[a != 0] for name, a in fresh.state().items()])
+print(
+    f"weights: half of them are off by less than {np.median(off):.3%}; 95 % by less than {np.quantile(off, 0.95):.3%}"
+)
+assert np.median(off) < 2**-11
+
+# %%
+said = {name: [ts.predict(net, sample.image) for sample in tests.samples] for name, net in nets.items()}
+other = np.mean(np.array(said["float32"]) != np.array(said["float16"]))
+for name, net in nets.items():
+    print(f"{name}: {sizes[name] / 1e6:.2f} MB, mIoU {ts.evaluate(net, tests).mIoU:.4f}")
+print(f"{other:.3%} of the pixels get another class")
+huge = ts.load_ready("toy")
+next(a for _, a in huge.named_parameters())[...] = 1e6
+try:
+    ts.save(root / "huge.safetensors", huge, half=True)
+except ts.errors.SettingError as error:
+    print(error)
+
+# %% [markdown]
+# It is stored in float16 and computes in float32. Training in float16 is another matter: a gradient times a small
+# learning rate is soon below the smallest step, and nothing moves.
+#
+# ## Weights that others trained
+#
+# The paper's encoder starts from VGG16, trained on a million photographs. The weights come as a file. The commonest
+# kind, `.pth`, is what PyTorch saves: a zip archive with the raw numbers of each tensor, and one *pickle*, `data.pkl`,
+# that says which name has which numbers in which shape.
+#
+# A pickle is not data. It is a program for a small machine with a stack, and one of its instructions is "import this
+# function and call it". Here is a file that claims to be weights:
+
+# %%
+import pickle
+import pickletools
+import struct
+import zipfile
+
+from tinysegnet.weightfiles import read_arrays, torch_pickle
+
+
+# %%
+class MyPayload:
+    def __reduce__(self):
+        return print, ("THIS LINE WAS PRINTED BY THE FILE, while it was opened",)
+
+
+trap = root / "vgg16.pth"
+trap.write_bytes(pickle.dumps({"features.0.weight": MyPayload()}, protocol=2))
+opened = pickle.loads(trap.read_bytes())
+
+# %% [markdown]
+# It could have been `os.system` instead of `print`. The program, one instruction a line; `GLOBAL` names the function
+# and `REDUCE` calls it:
+
+# %%
+pickletools.dis(trap.read_bytes())
+
+# %% [markdown]
+# The library has a reader of its own. It knows the instructions that make texts, numbers, tuples and dicts. Names of
+# functions stay names: it imports none. Five of them, those that PyTorch writes for tensors, it understands by itself;
+# any other ends the reading.
+
+# %%
+viz.show_source(torch_pickle._Machine.call)
+
+# %%
+try:
+    read_arrays(trap)
+    raise AssertionError("a program in a file was accepted")
+except ts.errors.CheckpointError as error:
+    print(str(error).replace(str(root), "..."))
+
+# %% [markdown]
+# The library's own checkpoints are *safetensors*: a header in JSON with names, shapes and places, then the numbers.
+# There is nothing in it that could be run.
+#
+# ### A `.pth` by hand
+#
+# With that we can write such a file, without PyTorch. The pickle's instructions are single letters: `X` a text, `J` a
+# whole number, `(` ... `t` a tuple, `c` a name, `R` a call, `Q` "the numbers lie over there", `u` put into the dict,
+# `.` stop. PyTorch opens what comes out; so does our reader.
+
+
+# %%
+def my_text(words):
+    octets = words.encode()
+    return b"X" + struct.pack("<I", len(octets)) + octets
+
+
+def my_tuple(numbers):
+    return b"(" + b"".join(b"J" + struct.pack("<i", n) for n in numbers) + b"t"
+
+
+def my_tensor(key, array):
+    steps = [step // array.itemsize for step in array.strides]
+    place = my_text("storage") + b"ctorch\nFloatStorage\n" + my_text(key) + my_text("cpu")
+    storage = b"(" + place + b"J" + struct.pack("<i", array.size) + b"tQ"
+    rest = b"J" + struct.pack("<i", 0) + my_tuple(array.shape) + my_tuple(steps) + b"\x89ccollections\nOrderedDict\n)R"
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + rest + b"tR"
+
+
+# %%
+def my_save_pth(path, arrays):
+    program, numbers = b"\x80\x02}(", {}
+    for key, (name, array) in enumerate(arrays.items()):
+        program += my_text(name) + my_tensor(str(key), array)
+        numbers[f"archive/data/{key}"] = array.tobytes()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", program + b"u.")
+        archive.writestr("archive/version", "3")
+        archive.writestr("archive/byteorder", "little")
+        for name, octets in numbers.items():
+            archive.writestr(name, octets)
+
+
+# %% [markdown]
+# `ts.to_torch_state` gives a network's arrays by PyTorch's names and in its layouts: kernels (F, C, K, K) where ours
+# are (K, K, C, F). Written, read, put into a network with other weights:
+
+# %%
+state = {name: array for name, array in ts.to_torch_state(model).items() if array.dtype == np.float32}
+my_save_pth(root / "toy.pth", state)
+arrays = read_arrays(root / "toy.pth")
+copied = ts.build("tiny", num_classes=model.num_classes, seed=99)
+ts.from_torch_state(copied, arrays)
+x = tests[0].image[None].astype(np.float32)
+name = "encoder1.conv1.weight"
+print(name, arrays[name].shape, "->", copied.state()[name].shape)
+print("the same logits, bit for bit:", np.array_equal(copied.forward(x), model.forward(x)))
+assert np.array_equal(copied.forward(x), model.forward(x))
+
+# %% [markdown]
+# ### Which pictures do the weights expect?
+#
+# Weights know the pictures that they were trained on: the order of the channels, their mean, their scale. VGG16 exists
+# with two conventions, and the names in a file tell which one it is:
+
+# %%
+for source, name in (
+    ("torchvision", "features.0.weight"),
+    ("Keras", "block1_conv1/kernel:0"),
+    ("HED", "moduleVggOne.0.weight"),
+):
+    print(f"{source:12} {name:24} ->", ts.encoder_preprocessing([name]))
+pixel = np.array([200.0, 100, 50]).reshape(1, 1, 1, 3)
+for kind in ("scaled", "imagenet", "caffe"):
+    first = next(iter(ts.build("tiny", preprocessing=kind, dtype=np.float64).layers.values()))
+    print(f"a pixel of red 200, green 100, blue 50 as {kind:9}", first.forward(pixel).ravel().round(2))
+
+# %% [markdown]
+# "imagenet" divides by 255, takes a mean off and divides by a deviation. "caffe" turns to blue, green, red, and takes
+# another mean off. Nothing fails when the wrong one is used; all shapes fit. The toy network, trained on "scaled"
+# pictures:
+
+# %%
+fed = {}
+for kind in ("scaled", "imagenet", "unit", "caffe"):
+    mistaken = ts.build(**{**model.config, "preprocessing": kind})
+    mistaken.load_state(model.state())
+    fed[kind] = ts.evaluate(mistaken, tests).mIoU
+    print(f"{kind:9} mIoU {fed[kind]:.3f}")
+assert max(fed["unit"], fed["caffe"]) < fed["scaled"] - 0.1
+
+# %% [markdown]
+# "imagenet" happens to be close to "scaled", as the pixel above shows, and costs little. That is the dangerous case: a
+# little worse, and nobody looks for a reason. The others cost nearly everything.
+#
+# So the library stores the preprocessing with a network, and refuses an encoder that expects another. VGG16 itself, if
+# you have it: 13 convolutions into the encoder, the classifier left out. Its first filters, beside those of the toy
+# network:
+
+# %%
+filters = {"toy": model.state()["encoder1.conv1.weight"]}
+if VGG16_FILE:
+    segnet = ts.build("vgg16", preprocessing=ts.encoder_preprocessing(VGG16_FILE))
+    print(ts.load_encoder(segnet, VGG16_FILE))
+    filters["VGG16"] = segnet.state()["encoder1.conv1.weight"]
+else:
+    print("NO VGG16 FILE was given: only the filters of the toy network are shown. The file of this lesson's own")
+    print("making, above, went through the same reader.")
+
+# %%
+panels = []
+for name, kernels in filters.items():
+    for f in range(24):
+        kernel = kernels[..., f] - kernels[..., f].min()
+        panels.append((f"{name} {f}", (255 * kernel / kernel.max()).astype(np.uint8)))
+viz.show_gallery(panels, columns=12)
+
+# %% [markdown]
+# What to see: each little picture is one kernel of 3x3 pixels in colour, stretched to full contrast. Where one side is
+# bright and the other dark it answers to an edge; where all is of one colour, to that colour. Kernels that learned
+# much are smooth; the random numbers that all began with are not. How alike are neighbours in a kernel?
+
+# %%
+for name, kernels in filters.items():
+    alike = np.corrcoef(kernels[:, :-1].ravel(), kernels[:, 1:].ravel())[0, 1]
+    print(f"{name}: correlation of a number with its neighbour on the right {alike:.2f}")
+random = ts.build("tiny", seed=3).state()["encoder1.conv1.weight"]
+print(f"random: {np.corrcoef(random[:, :-1].ravel(), random[:, 1:].ravel())[0, 1]:.2f}")
+
+# %% [markdown]
+# ## Other pictures than it has seen
+#
+# A network is right on pictures like those it was trained on. The same test streets, changed as real life changes
+# them. The labels stay, for the street is the same:
+
+
+# %%
+def my_night(image):
+    return (image * np.array([0.3, 0.35, 0.5])).astype(np.uint8)
+
+
+def my_fog(image):
+    return (0.45 * image + 0.55 * 205).astype(np.uint8)
+
+
+def my_blur(image):
+    return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(1.5)))
+
+
+def my_evening(image):
+    return np.clip(image * np.array([1.3, 0.9, 0.6]), 0, 255).astype(np.uint8)
+
+
+# %% [markdown]
+# Anything with a palette, a name, a length and `[i]` is a data set for this library. So the changes are one small
+# class:
+
+
+# %%
+class MyChanged:
+    def __init__(self, data, change):
+        self.data, self.change = data, change
+        self.palette, self.name = data.palette, f"{data.name}, {change.__name__}"
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, index):
+        sample = self.data[index]
+        return replace(sample, image=self.change(sample.image))
+
+
+changes = {"as it was": np.copy, "night": my_night, "fog": my_fog, "blur": my_blur, "evening": my_evening}
+
+
+# %%
+def my_scores(model):
+    return {name: ts.evaluate(model, MyChanged(tests, change)).mIoU for name, change in changes.items()}
+
+
+before = my_scores(model)
+for name, change in changes.items():
+    means = [change(sample.image).mean() for sample in tests.samples]
+    print(f"{name:10} mIoU {before[name]:.3f}   mean brightness {min(means):3.0f} to {max(means):3.0f}")
+worst = min(before, key=before.get)
+print("worst:", worst)
+assert before["as it was"] == max(before.values())
+
+# %%
+rows = []
+for name, change in changes.items():
+    image = change(tests[1].image)
+    rows.append((image, tests[1].labels, ts.predict(model, image), name))
+viz.overlays_figure(rows, palette)
+
+# %% [markdown]
+# What to see: to us all five are the same street, and we would label them alike. Toy streets differ in their light,
+# but not by as much (see the brightness above), and all are in focus. Nothing in the training said that this does not
+# matter. And the network does not say that it does not know (lesson 12 measures doubt).
+#
+# How far is it to real streets? If you gave CamVid, its pictures; otherwise the drawn ones, which it knows:
+
+# %%
+found = ts.evaluate(model, streets, size=(96, 128))
+print(f"{streets.name}: G {found.G:.3f}, mIoU {found.mIoU:.3f}" + ("" if CAMVID_FOLDER else "  (no CamVid was given)"))
+sample = streets[0]
+said = ts.predict(model, sample.image, size=(96, 128))
+viz.overlays_figure([(sample.image, sample.labels, said, streets.name)], palette)
+
+# %% [markdown]
+# What to see: with CamVid, how little of a real street a network of drawn streets knows; without it, nothing new.
+# Scores on drawn streets say nothing about real ones. CamVid itself has this gap: its validation pictures are seconds
+# away from training pictures, its test pictures are other streets.
+#
+# ### What augmentation does about it
+#
+# If brightness must not matter, show the same labels at many brightnesses. `color_jitter=j` multiplies brightness,
+# contrast and saturation of each training picture by random factors between $1 - j$ and $1 + j$. Two copies of the
+# ready network are trained a little further on the same pictures, in the same order, one without jitter and one with:
+
+# %%
+train = ts.data.InMemory(ToyScenes(PICTURES, seed=19))
+further = {}
+for jitter in (0.0, 0.7):
+    further[jitter] = ts.load_ready("toy")
+    recipe = ts.Recipe(epochs=EPOCHS, batch_size=8, size=(96, 128), learning_rate=0.001, color_jitter=jitter,
+                       validate_every=EPOCHS)  # fmt: skip
+    ts.fit(further[jitter], train, recipe=recipe, progress=False)
+
+# %%
+after = {jitter: my_scores(net) for jitter, net in further.items()}
+print(f"{'':10}  ready   +{EPOCHS} epochs   +{EPOCHS} epochs with jitter   jitter buys")
+for name in changes:
+    gain = after[0.7][name] - after[0.0][name]
+    print(f"{name:10}  {before[name]:.3f}     {after[0.0][name]:.3f}          {after[0.7][name]:.3f}"
+          f"              {gain:+.3f}")  # fmt: skip
+
+# %%
+gains = {name: after[0.7][name] - after[0.0][name] for name in changes}
+helped = [name for name, gain in gains.items() if gain > 0.02]
+hurt = [name for name, gain in gains.items() if gain < -0.02]
+print("jitter helped by more than 0.02:", ", ".join(helped) or "nothing")
+print("jitter hurt by more than 0.02:  ", ", ".join(hurt) or "nothing")
+
+# %% [markdown]
+# How to read this: the last column compares two networks that differ in the jitter alone. Brightness and contrast are
+# what it varies, so night and fog are where a gain is expected; blur is not among its changes. Nor are the colours of
+# evening: apart from saturation, red, green and blue get the same factor. On unchanged pictures the jitter may cost a
+# little, since the network has more to learn in the same time. One short training and one seed: large differences
+# count, small ones do not.
+#
+# Augmentation is knowledge: *these changes do not change the labels*. It helps against what was thought of.
+
+# %%
+temporary.cleanup()
+
+# %% [markdown]
+# ## What to remember
+#
+# * Check every file of a folder before the first epoch: pairs, sizes, every label value.
+# * Pictures are averaged, labels are picked, at pixel centres: $\lfloor (i + \frac12) H / h \rfloor$.
+# * A network works at the scale that it was trained at. Scale the picture there, and the logits back.
+# * Batch norm after a convolution is a factor and a shift: $w' = s\,w$, $b' = \beta + s\,(b - \mu)$. Before one it is
+#   not, because of the padding.
+# * float16 halves a file and changes hardly a pixel; it is for storing, not for training.
+# * A pickle is a program. Read files of strangers with a reader that calls nothing.
+# * Weights belong to a preprocessing; with another one nothing fails, and all is worse.
+# * Scores hold for pictures like those they were measured on. Augmentation widens what "like those" means, in the
+#   directions that were thought of.
