@@ -1,6 +1,7 @@
 """The graders: every right answer is accepted, every known mistake refused by name, every common one recognised."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -104,12 +105,14 @@ def wrong(dx=None, dweight=None, dbias=None):
         (wrong(dbias=lambda a: np.broadcast_to(a / 40, (2, 4, 5, 2))), ["shape", "not summed up", "axes (0, 1, 2)"]),
         (wrong(dbias=lambda a: a[None]), ["dbias has the shape (1, 2)", "keepdims"]),
         (wrong(dx=lambda a: np.pad(a, ((0, 0), (1, 1), (1, 1), (0, 0)))), ["axes (1, 2) are too long", "padding"]),
-        (wrong(dx=lambda a: a[:, :-1]), ["axes (1,) are too short"]),
+        (wrong(dx=lambda a: a[:, :-1]), ["axis 1 is too short", "padding"]),
         (wrong(dweight=lambda a: a * 0), ["your result is zero everywhere"]),
         (wrong(dweight=lambda a: None), ["dweight is None"]),
         (wrong(dx=lambda a: a * (1 + 1e-6)), ["nearly right"]),
         (wrong(dx=lambda a: a.astype(np.float32)), ["nearly right", "computed in float32"]),
         (wrong(dx=lambda a: a + np.eye(1, 80).reshape(a.shape)), ["dx[0, 0, 0, 0]", "1 of 80"]),
+        (wrong(dbias=lambda a: a[:-1]), ["axis 0 is too short: what is each axis"]),
+        (wrong(dbias=lambda a: a[None].repeat(3, 0)), ["an array with 1 axis is expected, not an array with 2 axes"]),
         (wrong(dx=lambda a: "dx"), ["dx is one str"]),
         (lambda dout, x, w: _backward(dout, x, w[::-1, ::-1]), ["it would be right for weight flipped along axes"]),
         (lambda dout, x, w: _backward(dout[:1], x[:1], w), ["dx has the shape (1,"]),
@@ -177,6 +180,18 @@ def test_a_value_instead_of_a_function(monkeypatch, capsys):
     assert "expected 212   got 213" in text
     assert "a pixel too many" in text
     assert "hint" not in refusal("value", 210.5)
+
+
+def test_numbers_that_agree_get_more_digits():
+    text = refusal("plain", wrong(dx=lambda a: a.astype(np.float32)))
+    expected, got = re.search(r"expected (\S+) +got (\S+)", text).groups()
+    assert expected != got
+    assert f"{float(expected):.6g}" == f"{float(got):.6g}"
+
+
+def test_an_array_where_a_number_belongs():
+    text = refusal("cross_entropy", lambda logits, labels, ignore_label: np.zeros(3))
+    assert "one number is expected, not an array with 1 axis" in text
 
 
 def test_an_unknown_exercise():

@@ -341,6 +341,7 @@ def test_arguments_that_cannot_be_checked(arrays, message):
     (lambda g, d: g * 4, "forgot to divide by N = 4"),
     (lambda g, d: g / 4, "a mean where a sum belongs (N = 4)"),
     (lambda g, d: g * 1.7, "numeric = 0.588235 x analytic everywhere"),
+    (lambda g, d: g * (1 + 1e-6), "differ by only 1.0e-06 of their size"),
     (lambda g, d: g.T, "transposed over axes (0, 1)"),
     (lambda g, d: g[::-1], "flipped along axes (0,)"),
     (lambda g, d: np.roll(g, -1, 0), "shifted by +1 along axis 0"),

@@ -21,7 +21,7 @@ def boxes(figure):
 
 
 def test_names_of_curves_that_end_together_do_not_touch():
-    figure = viz.show_lines({f"curve {k}": [1.0, 2.0 + 1e-3 * k] for k in range(6)}, "step", "value")
+    figure = viz.show_plot({f"curve {k}": [1.0, 2.0 + 1e-3 * k] for k in range(6)}, x="step", y="value")
     names = sorted((box for name, box in boxes(figure).items() if name.startswith("curve")), key=lambda box: box.y0)
     assert len(names) == 6
     assert all(low.y1 <= high.y0 + 1 for low, high in pairwise(names))
@@ -29,21 +29,29 @@ def test_names_of_curves_that_end_together_do_not_touch():
 
 
 def test_a_gap_where_there_is_no_logarithm():
-    figure = viz.show_lines({"a": [1.0, 0.0, np.nan, 100.0]}, "step", "value", log=True, first=1)
+    figure = viz.show_plot({"a": [1.0, 0.0, np.nan, 100.0]}, log="y", first=1)
     line = figure.axes[0].get_lines()[0]  # the second leads to its name
     assert line.get_xdata().tolist() == [1, 2, 3, 4]
     assert np.isnan(line.get_ydata()).tolist() == [False, True, True, False]
 
 
 def test_the_same_lines_give_the_same_bytes():
-    first, second = (figure_bytes(viz.show_lines({"a": [1.0, 2.0]}, "x", "y")) for _ in range(2))
+    first, second = (figure_bytes(viz.show_plot({"a": [1.0, 2.0]}, title="T", x="x", y="y")) for _ in range(2))
     assert first == second
 
 
-@pytest.mark.parametrize("lines", [{}, {"a": []}, {"a": np.ones((2, 2))}])
-def test_lines_that_cannot_be(lines):
-    with pytest.raises(ShapeError, match="show_lines"):
-        viz.show_lines(lines, "x", "y")
+@pytest.mark.parametrize("curves", [{}, {"a": []}, {"a": np.ones((3, 2))}, {"a": ([1.0, 2.0], [1.0])}])
+def test_curves_that_cannot_be(curves):
+    with pytest.raises(ShapeError, match="show_plot"):
+        viz.show_plot(curves)
+
+
+def test_a_curve_that_ends_early_has_its_name_beside_its_end():
+    figure = viz.show_plot({"long": ([0, 10], [0, 1]), "short": ([0, 5], [1, 0])})
+    found, (axes,) = boxes(figure), figure.axes
+    edge = axes.get_window_extent().x1
+    assert found["long"].x0 > edge
+    assert axes.transData.transform((5, 0))[0] < found["short"].x0 < found["short"].x1 < edge
 
 
 def test_a_pixels_bars_are_its_numbers():

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 00 Pixels and labels
 #
-# **Question.** What goes into a network that segments pictures, what comes out, and how are the two compared?
+# **The question.** What goes into a network that segments pictures, what comes out, and how are the two compared?
 #
-# At the end you can say the shape, the dtype and the meaning of every number in a picture, a label map and a
+# **At the end** you can say the shape, the dtype and the meaning of every number in a picture, a label map and a
 # prediction. You can turn classes into colours and colours into classes, and you can tell a broken label map from one
 # that only looks broken.
 #
-# **Needed before.** Python, and NumPy indexing. No knowledge of neural networks.
+# **Needed before:** Python, and NumPy indexing. No knowledge of neural networks.
 #
 # The network of these lessons is SegNet (Badrinarayanan, Kendall and Cipolla 2017, "SegNet: A Deep Convolutional
 # Encoder-Decoder Architecture for Image Segmentation"). "The paper" always means this one.
@@ -42,8 +42,9 @@ viz.show_sample(sample, scenes.palette)
 # On the left is the picture, on the right its label map, each class in its colour. Both are 96 rows high and 128
 # columns wide. The hatched piece has no class; what that means comes below.
 #
-# `image[y, x]` is one pixel: row `y` counted from the top, column `x` from the left. It holds three numbers from 0 to
-# 255, the amounts of red, green and blue. `truth[y, x]` is one number, the class of that pixel.
+# `image[u, v]` is one pixel: row `u` counted from the top, column `v` from the left. It holds three numbers from 0 to
+# 255, the amounts of red, green and blue. `truth[u, v]` is one number, the class of that pixel. (All lessons write
+# $u$ and $v$ for row and column. The letter `x` will be the array that goes into a layer.)
 
 # %% [markdown]
 # Here are 4x4 pixels at the lower left corner of the traffic light, with their numbers.
@@ -120,7 +121,7 @@ colourful.resize((512, 384), Image.Resampling.NEAREST)
 # Let $K$ be the number of classes and `colors` a table with one row (R, G, B) for every class number. The colour map is
 # the table, read at each pixel's class:
 #
-# $$\text{picture}[y, x] = \text{colors}[\,\text{labels}[y, x]\,]$$
+# $$\text{picture}[u, v] = \text{colors}[\,\text{labels}[u, v]\,]$$
 #
 # The library does it in one indexing. This is its source:
 
@@ -134,7 +135,7 @@ viz.show_source(ts.data.Palette.colorize)
 # The table has 256 rows, one for every value that a byte can have. Numbers that are no class get the void colour, so no
 # label map can index past its end.
 #
-# ### Exercise 1
+# ### Exercise 1: from classes to colours
 #
 # Write `my_labels_to_colors(labels, colors)`.
 #
@@ -198,7 +199,7 @@ viz.show_labels(smooth, palette)
 # (1) nothing fits in, but between Building (1) and Tree (5) there are Pole, Road and Pavement. **Label maps are resized
 # by nearest neighbour, always.** Pictures may be resized smoothly.
 #
-# ### Exercise 2
+# ### Exercise 2: from colours to classes
 #
 # Write `my_colors_to_labels(picture, colors, ignore_label)`.
 #
@@ -239,15 +240,15 @@ print("out", logits.shape, logits.dtype)
 #
 # The *prediction* is the class with the largest logit, at each pixel on its own:
 #
-# $$\text{prediction}[y, x] = \operatorname{arg\,max}_k \ \text{logits}[y, x, k]$$
+# $$\text{prediction}[u, v] = \operatorname{arg\,max}_k \ \text{logits}[u, v, k]$$
 
 # %%
 prediction = logits[0].argmax(axis=-1)
-y, x = 60, 50
-best = np.argsort(logits[0, y, x])[::-1][:4]
+u, v = 60, 50
+best = np.argsort(logits[0, u, v])[::-1][:4]
 for k in best:
-    print(f"{palette.names[k]:<11} {logits[0, y, x, k]:7.2f}")
-print("predicted:", palette.names[prediction[y, x]], "- labelled:", palette.names[truth[y, x]])
+    print(f"{palette.names[k]:<11} {logits[0, u, v, k]:7.2f}")
+print("predicted:", palette.names[prediction[u, v]], "- labelled:", palette.names[truth[u, v]])
 
 # %% [markdown]
 # These are the four largest of the eleven numbers of one pixel. Logits have no unit and may be negative. The softmax
@@ -293,22 +294,34 @@ print("bytes a pixel: logits", logits[0].nbytes // truth.size, "picture", image.
 print("ts.predict returns", ts.predict(model, image).dtype)
 
 # %% [markdown]
-# Now many samples at once: sizes agree, every label is a class or void, and colours go back to the same classes. The
-# last line compares names, not numbers: what lies highest in the pictures must be called Sky, what lies lowest Road. A
-# table in another order would pass everything else.
+# Now twenty samples at once. First: picture and label map have the same size, and every label is a class or void.
 
 # %%
 few = [scenes[i] for i in range(20)]
 allowed = [*range(palette.num_classes), palette.ignore_label]
-assert all(s.image.shape == (*s.labels.shape, 3) for s in few)
-assert all(np.isin(s.labels, allowed).all() for s in few)
+assert all(one.image.shape == (*one.labels.shape, 3) for one in few)
+assert all(np.isin(one.labels, allowed).all() for one in few)
+print(len(few), "samples: sizes agree, labels are among", allowed)
+
+# %% [markdown]
+# Second: colours lead back to the same classes. `classes` is the table of colours, read the other way round.
+
+# %%
 classes = {tuple(color): k for k, color in zip(allowed, colors.tolist(), strict=True)}
-for s in few[:3]:
-    back = [classes[tuple(color)] for color in palette.colorize(s.labels).reshape(-1, 3).tolist()]
-    assert np.array_equal(np.reshape(back, s.labels.shape), s.labels)
-stack = np.stack([s.labels for s in few])
-top, bottom = (np.bincount(rows.ravel(), minlength=12)[:11].argmax() for rows in (stack[:, :10], stack[:, -10:]))
-print("most often at the top:", palette.names[top], "- at the bottom:", palette.names[bottom])
+for one in few[:3]:
+    back = [classes[tuple(color)] for color in palette.colorize(one.labels).reshape(-1, 3).tolist()]
+    assert np.array_equal(np.reshape(back, one.labels.shape), one.labels)
+print("classes -> colours -> classes: the same in 3 samples")
+
+# %% [markdown]
+# Third: do the numbers have the right names? What lies highest in street pictures must be called Sky, what lies lowest
+# Road. A table in another order would pass everything above.
+
+# %%
+stack = np.stack([one.labels for one in few])
+for place, rows in (("top", stack[:, :10]), ("bottom", stack[:, -10:])):
+    counts = np.bincount(rows.ravel(), minlength=12)[:11]
+    print(f"most often in the ten rows at the {place}:", palette.names[counts.argmax()])
 
 # %% [markdown]
 # For files on disk the command `tinysegnet data check DIR` does the same for every picture and names each bad file.
@@ -321,14 +334,14 @@ print("most often at the top:", palette.names[top], "- at the bottom:", palette.
 counted = truth != palette.ignore_label
 
 
-def my_share(predicted, labels):
+def share_right(predicted, labels):
     return f"{np.mean((predicted == labels)[counted]):.1%}"
 
 
-print("as it should be        right:", my_share(prediction, truth))
-print("blue before red        right:", my_share(ts.predict(model, image[..., ::-1].copy()), truth))
-print("upside down, labels not right:", my_share(ts.predict(model, image[::-1].copy()), truth))
-print("classes counted from 1 right:", my_share(prediction + 1, truth))
+print("as it should be        right:", share_right(prediction, truth))
+print("blue before red        right:", share_right(ts.predict(model, image[..., ::-1].copy()), truth))
+print("upside down, labels not right:", share_right(ts.predict(model, image[::-1].copy()), truth))
+print("classes counted from 1 right:", share_right(prediction + 1, truth))
 
 # %% [markdown]
 # The last one is the commonest: a file that counts classes from 1, read by a program that counts from 0. What remains
@@ -342,7 +355,7 @@ print("classes counted from 1 right:", my_share(prediction + 1, truth))
 # the bonnet of the own car, things without a class. They must count nowhere: not in the loss, not in the score, not as
 # an error and not as right.
 #
-# ### Exercise 3
+# ### Exercise 3: the share of right pixels
 #
 # Write `my_pixel_accuracy(logits, labels, ignore_label)`, the *global accuracy* G of section 3.3: the share of the
 # labelled pixels whose prediction is right.
@@ -364,13 +377,13 @@ def my_pixel_accuracy(logits, labels, ignore_label):
 checks.grade("pixel_accuracy", my_pixel_accuracy)
 
 # %% [markdown]
-# Your function, on the scene from above, and on a scene with much void:
+# The library's G of the scene from above, and of a scene with much void:
 
 # %%
 for scene in (sample, scenes[2]):
-    scores = model.forward(scene.image[None].astype(np.float32))[0]
+    matrix = ts.metrics.confusion_matrix(scene.labels, ts.predict(model, scene.image), 11, ignore_label=11)
     void = np.mean(scene.labels == palette.ignore_label)
-    print(f"{scene.name}: G {my_pixel_accuracy(scores, scene.labels, 11):.3f}, void {void:.1%}")
+    print(f"{scene.name}: G {ts.metrics.Scores.from_confusion(matrix).G:.3f}, void {void:.1%}")
 
 # %% [markdown]
 # ## What to remember

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 01 Convolution forward
 #
-# **Question.** What exactly does a convolution compute, and how does a definition with seven nested loops become nine
-# matrix products?
+# **The question.** What exactly does a convolution compute, and how does a definition with seven nested loops become
+# nine matrix products?
 #
-# At the end you can compute every output of a convolution by hand, say its size for any kernel, stride and padding,
+# **At the end** you can compute every output of a convolution by hand, say its size for any kernel, stride and padding,
 # write it in two ways, and say how much of the picture one number deep in a network can see.
 #
-# **Needed before.** Lesson 00; matrix products.
+# **Needed before:** lesson 00, matrix products.
 #
 # SegNet uses convolutions in every stage of its encoder and decoder (Badrinarayanan et al. 2017, section 3): they
 # contain nearly all its parameters and nearly all its work.
@@ -55,10 +55,10 @@ viz.show_kernel_sliding(x_small, w_small, padding="valid")
 # %% [markdown]
 # Then `out` is (N, H', W', F) with
 #
-# $$\text{out}[n, y, x, f] = \text{bias}[f] + \sum_{i=0}^{K-1} \sum_{j=0}^{K-1} \sum_{c=0}^{C-1}
-# \text{x}[n,\ y + i,\ x + j,\ c]\ \text{weight}[i, j, c, f]$$
+# $$\text{out}[n, u, v, f] = \text{bias}[f] + \sum_{i=0}^{K-1} \sum_{j=0}^{K-1} \sum_{c=0}^{C-1}
+# \text{x}[n,\ u + i,\ v + j,\ c]\ \text{weight}[i, j, c, f]$$
 #
-# Four indices say which output: picture $n$, row $y$, column $x$, kernel $f$. Three are summed over: the kernel's row
+# Four indices say which output: picture $n$, row $u$, column $v$, kernel $f$. Three are summed over: the kernel's row
 # $i$ and column $j$, and the channel $c$. Seven indices, so seven loops. The channels are not slid over; each output
 # sees all of them.
 #
@@ -78,7 +78,7 @@ multiply_adds = 360 * 480 * 64 * 7 * 7 * 64
 print(f"{multiply_adds / 1e9:.1f} billion multiply-adds for one picture, in one layer")
 
 # %% [markdown]
-# ### Exercise 1
+# ### Exercise 1: seven loops
 #
 # Write `my_conv2d_loops(x, weight, bias)` with seven loops, without padding.
 #
@@ -94,10 +94,10 @@ def my_conv2d_loops(x, weight, bias):
     K, _, _, F = weight.shape
     ### BEGIN SOLUTION
     out = np.zeros((N, H - K + 1, W - K + 1, F))
-    for n, y, column, f in np.ndindex(out.shape):
-        out[n, y, column, f] = bias[f]
+    for n, u, v, f in np.ndindex(out.shape):
+        out[n, u, v, f] = bias[f]
         for i, j, c in np.ndindex(K, K, C):
-            out[n, y, column, f] += x[n, y + i, column + j, c] * weight[i, j, c, f]
+            out[n, u, v, f] += x[n, u + i, v + j, c] * weight[i, j, c, f]
     return out
     ### END SOLUTION
 
@@ -122,20 +122,20 @@ viz.show_kernel(x_small, w_small, at=(0, 0))
 # ## The size of the output
 #
 # Two more numbers describe how a kernel walks. The *stride* $s$ is the step: with $s = 2$ every second place is used,
-# in rows and columns. The padding $P$ is the number of zero rows above and below together.
+# in rows and columns. The padding $P$ is the number of zero rows above, and again below.
 #
 # How many places are there?
 #
-# 1. The padded picture has $H + P$ rows. The kernel covers $K$ of them.
-# 2. So its top row can lie in row $0, 1, \dots, H + P - K$.
-# 3. With stride $s$ the rows $0, s, 2s, \dots$ are used, as long as they are at most $H + P - K$.
-# 4. There are $\lfloor (H + P - K) / s \rfloor$ steps, and one place more than steps:
+# 1. The padded picture has $H + 2P$ rows. The kernel covers $K$ of them.
+# 2. So its top row can lie in row $0, 1, \dots, H + 2P - K$.
+# 3. With stride $s$ the rows $0, s, 2s, \dots$ are used, as long as they are at most $H + 2P - K$.
+# 4. There are $\lfloor (H + 2P - K) / s \rfloor$ steps, and one place more than steps:
 
 # %% [markdown]
-# $$H' = \left\lfloor \frac{H + P - K}{s} \right\rfloor + 1$$
+# $$H' = \left\lfloor \frac{H + 2P - K}{s} \right\rfloor + 1$$
 #
-# For stride 1, $H' = H$ needs $P = K - 1$. Half of it goes above, half below. If $K$ is even, one row is left over;
-# this library puts it at the end, as TensorFlow and Keras do.
+# For stride 1, $H' = H$ needs $2P = K - 1$ zero rows in all, so $P = (K - 1) / 2$. If $K$ is even that is no whole
+# number, and one side gets a row more than the other. This library puts it at the end, as TensorFlow and Keras do.
 
 # %%
 viz.show_source(ops.windows.same_padding)
@@ -150,8 +150,8 @@ for K in (1, 2, 3, 4, 7):
 # %% [markdown]
 # ### Odd sizes
 #
-# With stride 2, "same" means $H' = \lceil H / 2 \rceil$: rounded up, so that the last row is not lost. The pictures of
-# CamVid, on which the paper trains (section 3.2), have 360 rows. Four halvings go like this:
+# With stride 2, "same" means $H' = \lceil H / 2 \rceil$: rounded up, so that the last row is not lost. The paper trains
+# on pictures of 360x480 pixels (section 3.2). At this size four halvings go like this:
 
 # %%
 rows, columns = 360, 480
@@ -165,10 +165,10 @@ for _ in range(4):
 # that is a row taller than its picture, or shifted by one. SegNet halves by pooling, which rounds in the same way;
 # lesson 05 comes back to it.
 #
-# ### Exercise 2
+# ### Exercise 2: the size of the output
 #
-# Write `my_output_size(H, K, stride, padding)`: how many rows the output has. Here `padding` is the number of zero rows
-# on each side, so $P = 2 \cdot \text{padding}$. Returns an integer.
+# Write `my_output_size(H, K, stride, padding)`: how many rows the output has. `padding` is $P$, the number of zero rows
+# above, and again below. Returns an integer.
 
 
 # %%
@@ -189,11 +189,11 @@ checks.grade("output_size", my_output_size)
 # **Step 1.** Call the padded picture $\tilde x$. A finite sum may be taken in any order, so let the sums over the
 # kernel's places $i, j$, its *taps*, be the outer ones:
 #
-# $$\text{out}[n, y, x, f] = \text{bias}[f] + \sum_{i, j} \Big( \sum_{c}
-# \tilde x[n, y + i, x + j, c]\ \text{weight}[i, j, c, f] \Big)$$
+# $$\text{out}[n, u, v, f] = \text{bias}[f] + \sum_{i, j} \Big( \sum_{c}
+# \tilde x[n, u + i, v + j, c]\ \text{weight}[i, j, c, f] \Big)$$
 
 # %% [markdown]
-# **Step 2.** Look into the brackets. For a fixed tap $(i, j)$ the pixel $\tilde x[n, y+i, x+j]$ is a vector of $C$
+# **Step 2.** Look into the brackets. For a fixed tap $(i, j)$ the pixel $\tilde x[n, u+i, v+j]$ is a vector of $C$
 # numbers and $\text{weight}[i, j]$ is a $C \times F$ matrix. The bracket is entry $f$ of vector times matrix.
 #
 # **Step 3.** Do this for all pixels at once. For the tap $(i, j)$ the pixels needed are the padded picture, shifted by
@@ -254,7 +254,7 @@ view = ops.windows.shifted(x_padded, 1, 2, (2, 5, 7, 4), (1, 1))
 print("a view of the padded picture:", np.shares_memory(view, x_padded), "of shape", view.shape)
 
 # %% [markdown]
-# ### Exercise 3
+# ### Exercise 3: shifted products
 #
 # Write `my_conv2d_shifted(x, weight, bias)`: "same" padding, stride 1, and one matrix product for each tap.
 #
@@ -306,8 +306,9 @@ print("moves along, border:", np.abs(moved[:, :, 0] - out[:, :, -1]).max())
 #
 # ## Is it right?
 #
-# `check_op` proves that an op's backward is the derivative of its forward, on many small cases. How it works is lesson
-# 03; what backward is, lesson 02. Here is the verdict for the convolution:
+# To be trained, a layer must also know its slopes: how its output changes when a number of `x`, of `weight` or of
+# `bias` grows a little. Its *backward* computes them (lesson 02). `check_op` moves every number a little, on many small
+# cases, and compares what happens with what backward says (lesson 03). Here is the verdict for the convolution:
 
 # %%
 ts.gradcheck.check_op("conv2d")
@@ -389,7 +390,7 @@ viz.show_feature_maps(maps[0], most=12, columns=4)
 # Padding does not matter. A 2x2 pooling counts as a kernel of 2 with stride 2.
 
 # %% [markdown]
-# ### Exercise 4
+# ### Exercise 4: the receptive field
 #
 # Write `my_receptive_field(kernels, strides)`.
 #
@@ -413,22 +414,23 @@ checks.grade("receptive_field", my_receptive_field)
 
 # %% [markdown]
 # The encoder of SegNet-Basic is four times a 7x7 convolution and a 2x2 pooling. The paper gives the receptive field of
-# its last pooling as 106x106 pixels (section 3.1). Your function, after every layer:
+# its last pooling as 106x106 pixels (section 3.1). The rule, layer by layer:
 
 # %%
-encoder, steps = (7, 2) * 4, (1, 2) * 4
-sizes = [my_receptive_field(encoder[:n], steps[:n]) for n in range(1, 9)]
-print(" -> ".join(map(str, sizes)))
-assert sizes[-1] == 106
+r, d = 1, 1
+for K, s in [(7, 1), (2, 2)] * 4:
+    r, d = r + (K - 1) * d, s * d
+    print(f"{K}x{K}, stride {s}:  r = {r:3}   d = {d:2}")
+assert r == 106
+print("four 7x7 convolutions without pools:", 1 + 4 * (7 - 1), "pixels")
 
 # %% [markdown]
-# The pools do most of it: after each, a kernel counts twice as much. Four 7x7 convolutions alone would see 25 pixels.
+# The pools do most of it: after each, a kernel counts twice as much. The four convolutions alone would see 25 pixels.
 #
 # The network of these lessons has 3x3 kernels. This is the receptive field of one number after its fourth pooling,
 # drawn on the street:
 
 # %%
-print("four 7x7 convolutions:", 1 + 4 * 6, "pixels")
 viz.show_receptive_field(image, model, "encoder4.pool", (3, 4))
 
 # %% [markdown]
@@ -463,14 +465,14 @@ assert np.allclose(slow, quick, atol=1e-4)
 # The difference is rounding: float32 carries about seven digits, and the sums of 576 products are taken in another way.
 # Winograd's method, which does a 3x3 convolution with fewer multiplications, rounds a little more than the definition.
 #
-# How long do the three ways take? The seven loops get a picture that is much smaller; their time is scaled up by the
-# number of multiply-adds.
+# How long do the three ways take? Seven loops would take too long here. So their innermost line runs 20,000 times,
+# and the time is scaled up to the number of multiply-adds.
 
 # %%
 from time import perf_counter
 
 
-def my_seconds(function, *arrays, repeats=20):
+def shortest_seconds(function, *arrays, repeats=20):
     times = []
     for _ in range(repeats):
         began = perf_counter()
@@ -480,19 +482,25 @@ def my_seconds(function, *arrays, repeats=20):
 
 
 # %%
+def multiply_add_in_a_loop(a, b):
+    total = 0.0
+    for i, j in np.ndindex(a.shape):
+        total += a[i, j] * b[i, j]
+    return total
+
+
 work = 90 * 120 * 64 * 3 * 3 * 64
-little = 8 * 10 * 8 * 3 * 3 * 8
-arrays = rng.standard_normal((1, 10, 12, 8)), rng.standard_normal((3, 3, 8, 8)), np.zeros(8)
-loops = my_seconds(my_conv2d_loops, *arrays, repeats=1) * work / little
+two = rng.standard_normal((2, 100, 200))
+loops = shortest_seconds(multiply_add_in_a_loop, *two, repeats=3) * work / two[0].size
 for name, seconds in (
     ("seven loops", loops),
-    ("NumPy", my_seconds(ops.conv.conv2d_forward_numpy, x32, w32)),
-    ("numba", my_seconds(ops.conv2d_forward, x32, w32)),
+    ("NumPy", shortest_seconds(ops.conv.conv2d_forward_numpy, x32, w32)),
+    ("numba", shortest_seconds(ops.conv2d_forward, x32, w32)),
 ):
     print(f"{name:<12} {seconds * 1000:12.1f} ms   {work / seconds / 1e9:10.4f} billion multiply-adds a second")
 
 # %% [markdown]
-# The first line is your loops, the others do the same work with the same result. The step from loops to matrix products
+# The first line is an estimate, the others are measured. The step from loops to matrix products
 # is the large one. How large the last step is depends on the processor; where other programs keep the cores busy it may
 # vanish, because its threads wait for each other.
 #
@@ -500,7 +508,7 @@ for name, seconds in (
 #
 # * A convolution is a sum over kernel rows, kernel columns and channels, the same for every place of the picture.
 # * Taken tap by tap, it is K x K matrix products with shifted views of the padded picture.
-# * $H' = \lfloor (H + P - K)/s \rfloor + 1$; "same" padding has $H' = \lceil H/s \rceil$. Odd sizes need care on the
+# * $H' = \lfloor (H + 2P - K)/s \rfloor + 1$; "same" padding has $H' = \lceil H/s \rceil$. Odd sizes need care on the
 #   way back.
 # * The kernel is not turned. A gradient check cannot see a turned kernel; an impulse shows it.
 # * Receptive fields add up: $r + (K - 1) d$. Strides multiply $d$.

@@ -24,14 +24,15 @@ from tinysegnet.ops import conv, windows
 # ## What a backward pass is asked for
 #
 # Write $\mathrm{dout}[q] = \partial J / \partial \mathrm{out}[q]$. It has the shape of `out` and comes from the layer
-# above. The chain rule adds up all ways by which one input number $x[p]$ reaches the loss:
+# above. In all lessons a d before a name means this: `dx` is the gradient of the loss $J$ by `x`. The chain rule adds
+# up all ways by which one input number $x[p]$ reaches the loss:
 #
 # $$\mathrm{dx}[p] \;=\; \frac{\partial J}{\partial x[p]} \;=\; \sum_q \frac{\partial J}{\partial \mathrm{out}[q]}\,
 # \frac{\partial\, \mathrm{out}[q]}{\partial x[p]} \;=\; \sum_q \mathrm{dout}[q]\,
 # \frac{\partial\, \mathrm{out}[q]}{\partial x[p]} .$$
 #
-# So all that is left is one question: which outputs does $x[p]$ reach, and with which factor? SegNet has 26 such layers
-# (Badrinarayanan et al. 2017, section 3). `dx` and `dweight` each take as many multiplications as the forward pass.
+# So all that is left is one question: which outputs does $x[p]$ reach, and with which factor? SegNet asks it in each of
+# its convolutions, 13 in the encoder and 13 in the decoder (Badrinarayanan et al. 2017, section 3).
 
 # %% [markdown]
 # ## One dimension first
@@ -180,9 +181,10 @@ checks.grade("conv1d_dx", my_conv1d_dx)
 #
 # Nothing new happens; there is one more index. With a kernel of $3 \times 3$ and "same" padding
 #
-# $$\mathrm{out}[y, x] = \sum_{i,j} x_{\mathrm{padded}}[y + i,\, x + j]\; w[i, j] .$$
+# $$\mathrm{out}[u, v] = \sum_{i,j} x_{\mathrm{padded}}[u + i,\, v + j]\; w[i, j] .$$
 #
-# Begin with a `dout` that is 1 at one pixel, (1, 2), and 0 elsewhere: the loss looks at that one output only.
+# Here $u$ and $v$ are the row and the column of a pixel, as in lesson 01. Begin with a `dout` that is 1 at one pixel,
+# (1, 2), and 0 elsewhere: the loss looks at that one output only.
 
 # %%
 w = np.array([[1.0, 2, 3], [4, 5, 6], [7, 8, 9]])
@@ -224,8 +226,8 @@ viz.show_arrays(panels, highlight={"dx": (1, 1)})
 # output (2, 1) comes $w[0, 1] = 2$ times 10. The output that lies one *below* used the tap one *above* the centre: seen
 # from the pixel, the kernel is turned by 180 degrees. This is the **gather** view:
 #
-# $$\mathrm{dx}[y, x] = \sum_{i,j} \mathrm{dout}[y + 1 - i,\; x + 1 - j]\; w[i, j]
-# = \sum_{k,l} \mathrm{dout}[y + k - 1,\; x + l - 1]\; w[2 - k,\, 2 - l] .$$
+# $$\mathrm{dx}[u, v] = \sum_{i,j} \mathrm{dout}[u + 1 - i,\; v + 1 - j]\; w[i, j]
+# = \sum_{k,l} \mathrm{dout}[u + k - 1,\; v + l - 1]\; w[2 - k,\, 2 - l] .$$
 
 # %%
 viz.show_kernel(two, w[::-1, ::-1], at=(1, 1))
@@ -236,9 +238,9 @@ viz.show_kernel(two, w[::-1, ::-1], at=(1, 1))
 #
 # ## The border
 #
-# The kernel also wrote to the zeros around the picture, in the forward pass as a reader. Their gradients exist and are
-# of no use: nobody owns these pixels. Padding puts zeros around ($P$), its adjoint cuts them off ($P^T$):
-# $\langle P x, y\rangle = \langle x, P^T y\rangle$, because the zeros contribute nothing on the left.
+# Forward also reads the zeros around the picture, so backward writes to them, too. These gradients are of no use: the
+# zeros are not part of `x`. Padding puts zeros around ($P$), and its adjoint cuts them off ($P^T$):
+# $\langle P a, b\rangle = \langle a, P^T b\rangle$, because the zeros contribute nothing on the left.
 
 # %%
 rng = np.random.default_rng(0)
@@ -278,7 +280,8 @@ viz.show_source(conv.conv2d_backward_numpy)
 # ## Proof by differences
 #
 # `check_op` moves every number of `x`, `weight` and `bias` a little to both sides, and compares the slope that it sees
-# with what backward says. Lesson 03 shows how. Twelve cases: odd sizes, strides, kernels larger than the picture.
+# with what backward says. Lesson 03 shows how. Among its cases are odd sizes, strides,
+# and kernels larger than the picture.
 
 # %%
 ts.gradcheck.check_op("conv2d", "numpy")
@@ -316,8 +319,8 @@ viz.show_source(conv.input_gradient)
 #
 # ## What breaks it
 #
-# Five wrong backwards that real libraries have had. `ts.gradcheck.bugs` holds them, with a sentence on each. The check
-# does not know what we planted; read how far its report leads. First: the kernel flipped once too often.
+# Five wrong backwards. `ts.gradcheck.bugs` holds them, with a sentence on each. The check does not know what was
+# planted; read how far its report leads. First: the kernel flipped once too often.
 
 # %%
 bug = ts.gradcheck.bugs["dx_kernel_flipped"]
@@ -364,29 +367,20 @@ report.show("dweight")
 # What to see: in each small kernel (input channel c down, output f across) the diagonal is grey, that is right: it
 # stays where it is when rows and columns are exchanged. The red entries come in pairs with opposite signs.
 #
-# The third: each tap assigns its share of `dx` where it has to add.
+# The other three, in short: each tap assigns its share of `dx` where it has to add; one sample only counts; the padding
+# is cut off on the wrong side.
 
 # %%
-bug = ts.gradcheck.bugs["dx_assigned"]
-print(bug.sentence)
-report = ts.gradcheck.check_op("conv2d", backward=bug.backward)
-report.show("dx")
-
-# %% [markdown]
-# What to see: of all the shares that a pixel should get, one is left; the numbers on the left are much too small.
-#
-# The fourth counts one sample only, the fifth cuts the padding off on the wrong side.
-
-# %%
-for name in ("dweight_last_sample", "dx_cropped_wrong"):
+for name in ("dx_assigned", "dweight_last_sample", "dx_cropped_wrong"):
     bug = ts.gradcheck.bugs[name]
     report = ts.gradcheck.check_op("conv2d", backward=bug.backward)
-    refused = next(t for t in report.all_tensors() if t.hint)
-    print(f"{bug.sentence}\n   refused: d{refused.name}\n   hint: {refused.hint}\n")
+    wrong = [tensor for tensor in report.all_tensors() if tensor.count("wrong")]
+    hint = next((tensor.hint for tensor in wrong if tensor.hint), "none")
+    print(f"{bug.sentence}\n   refused: d{wrong[0].name}, in {len(wrong)} cases\n   hint: {hint}\n")
 
 # %% [markdown]
-# The hints name both. With one sample, N = 1, the fourth bug would pass; with a kernel of 1x1 the fifth would. That is
-# why the cases have N of 2 and kernels of several sizes. All five at once, judged by the adjoint law alone:
+# With one sample, N = 1, the fourth bug would pass; with a kernel of 1x1 the third and the fifth would. That is why the
+# cases have N of 2 and kernels of several sizes. All five at once, judged by the adjoint law alone:
 
 # %%
 names = ["dx_kernel_flipped", "dweight_axes_swapped", "dx_assigned"]
@@ -403,7 +397,7 @@ for name in (None, *names):
 # %% [markdown]
 # In every row but the first, one number differs: in the column of `dx` or of `dw`, as the bug's name says.
 #
-# ## Fast, and equal
+# ## The fast version
 #
 # The library has three ways for a 3x3 kernel: NumPy (above), `direct` (the same products, from registers) and
 # `winograd` (four times fewer multiplications; lesson 13). Time for a backward pass of a layer
@@ -500,7 +494,7 @@ bias = rng.standard_normal(4)
 ts.gradcheck.check(ops.conv2d_forward, my_conv2d_backward, x, weight, bias, title="my_conv2d")
 
 # %% [markdown]
-# ## To remember
+# ## What to remember
 #
 # * A linear layer is a matrix $A$; its backward is $A^T$, the adjoint:
 #   $\langle A x, \mathrm{dout}\rangle = \langle x, A^T \mathrm{dout}\rangle$. Two numbers to compare, no step size.

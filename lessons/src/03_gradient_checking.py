@@ -98,7 +98,7 @@ steps = np.logspace(-13, 0, 66)
 curves = {"forward difference": (steps, [abs(forward_difference(h) - exact) + 1e-18 for h in steps]),
           "central difference": (steps, [abs(central_difference(h) - exact) + 1e-18 for h in steps]),
           "truncation, h² J'''/6": (steps[30:], steps[30:] ** 2 * third / 6),
-          "rounding, eps F / h": (steps[:44], eps * F / steps[:44])}  # fmt: skip
+          "rounding, eps F / h": (steps[:52], eps * F / steps[:52])}  # fmt: skip
 best = (3 * eps * F / third) ** (1 / 3)
 viz.show_plot(curves, title="Error of a measured slope", x="step h", y="error", log=True,
               marks={"best h": (best, best**2 * third / 6 + eps * F / best)})  # fmt: skip
@@ -132,15 +132,17 @@ def central_float32(h):
 errors32 = np.array([abs(central_float32(h) - exact) for h in steps])
 for name, dtype, h in (("float32", np.float32, 1e-2), ("float64", np.float64, 1e-5)):
     noise = 10 * np.finfo(dtype).eps * 100 / h
-    print(f"{name}, h = {h:g}: 100 outputs of order 1, F = 100, have a noise 10 eps F / h of {noise:.0e}")
+    print(f"{name}, h = {h:g}: 100 outputs of order 1, F = 100, have a noise 10 eps F / h of {noise:.1e}")
+    print(f"    a mistake of 0.01 is {0.01 / noise:.2g} times that")
 both = {"float32": (steps, errors32 + 1e-18), "float64": (steps, error)}
 viz.show_plot(both, title="Central difference", x="step h", y="error", log=True)
 
 # %% [markdown]
 # What to see: the V of float32 lies many powers of ten higher, its bottom is at a step of about 0.01, and for the
 # smallest steps the error is the slope itself: $t + h$ is rounded to $t$, nothing moves. With many outputs it gets
-# worse, as the printed lines say: among gradients of order 1, a mistake of 1 % is lost in the noise of float32, and
-# stands out a hundred thousand times in float64. So a check runs in float64, whatever training uses.
+# worse, as the printed lines say: among gradients of order 1, a mistake of 1 % is lost in the noise of float32. In
+# float64 it is hundreds of thousands of times larger than the noise. So a check runs in float64, whatever training
+# uses.
 #
 # ### Exercise 1: a numeric gradient
 #
@@ -175,8 +177,8 @@ checks.grade("numeric_gradient", my_numeric_gradient)
 # \mathrm{dout}[q] .$$
 #
 # Then `backward(dout, cache)` claims to be the gradient of this very $J$. And
-# $F = \sum |\mathrm{out}[q]\,\mathrm{dout}[q]|$ is the size of the terms that are rounded. Your function measures a
-# batch normalisation:
+# $F = \sum |\mathrm{out}[q]\,\mathrm{dout}[q]|$ is the size of the terms that are rounded. Here the slopes of a batch
+# normalisation are measured, one step for each of the entries of `x`:
 
 # %%
 rng = np.random.default_rng(0)
@@ -190,7 +192,8 @@ def J(x):
     return float((ops.batchnorm2d_forward(x, gamma, beta)[0][0] * dout).sum())
 
 
-numeric = my_numeric_gradient(J, x, 1e-5)
+moves = 1e-5 * np.eye(x.size).reshape(-1, *x.shape)
+numeric = np.reshape([J(x + move) - J(x - move) for move in moves], x.shape) / 2e-5
 print("largest |dx| ", np.abs(dx).max(), "   largest difference", np.abs(dx - numeric).max())
 both = [("dx, sample 0, channel 0", dx[0, :, :, 0]), ("measured", numeric[0, :, :, 0])]
 viz.show_arrays(both, decimals=4)
@@ -203,7 +206,7 @@ viz.show_arrays(both, decimals=4)
 #
 # Often one reads: the relative error $|a - n| / \max(|a|, |n|)$ must be below $10^{-7}$. It fails for gradients that
 # are truly zero. A constant added to every number of a batch normalisation's input changes nothing; so a bias before it
-# has gradient 0. Rounding makes it about $10^{-16}$, and differences $10^{-11}$:
+# has gradient 0. But both numbers are made by rounding, the measured one divided by $2h$:
 
 # %%
 a = dx.sum((0, 1, 2))[0]  # the gradient of a bias before the batch normalisation
@@ -214,12 +217,14 @@ print(f"analytic {a:.1e}   numeric {n:.1e}   relative error {abs(a - n) / max(ab
 print(f"noise of the difference, 10 eps F / h = {10 * eps * F / 1e-5:.1e}")
 
 # %% [markdown]
-# A relative error of 1, the largest that there is for equal signs, and nothing is wrong. The right rule knows the floor
+# A relative error of about 1, and nothing is wrong: noise divided by noise. The right rule knows the floor
 # of the V. The library accepts $a$ when
 #
 # $$|a - n| \;\le\; 10^{-7} \max(|a|, |n|) \;+\; 10\,\frac{\varepsilon F}{h} .$$
 #
-# The first term leaves room for truncation, the second is ten times the rounding that we derived. In the library:
+# The first term leaves room for truncation, the second for the rounding that we derived. The two numbers $10^{-7}$ and
+# 10 are chosen: large enough that no right gradient of the library is refused, and small enough that a wrong factor of
+# 1.00001 is. In the library:
 
 # %%
 viz.show_source(differences.Rule)
@@ -244,11 +249,14 @@ def my_error_over_allowed(analytic, numeric, F, h):
 checks.grade("error_over_allowed", my_error_over_allowed)
 
 # %%
-print("right dx:        ", my_error_over_allowed(dx, numeric, F, 1e-5).max())
-print("dx times 1.00001:", my_error_over_allowed(1.00001 * dx, numeric, F, 1e-5).max())
+rule = differences.Rule()
+for factor in (1, 1.00001):
+    pairs = zip(factor * dx.ravel(), numeric.ravel(), strict=True)
+    print(f"dx times {factor}:", max(abs(a - n) / rule.allowed(a, n, F, 1e-5) for a, n in pairs))
 
 # %% [markdown]
-# A wrong factor of a hundred-thousandth is refused, by far. The library does the same for all its ops:
+# The error of the right `dx` is a small part of what is allowed. A wrong factor of 1.00001 is refused, by far. The
+# library does the same for all its ops:
 
 # %%
 ts.gradcheck.check_op("batchnorm2d", "numpy")
@@ -446,9 +454,9 @@ from tinysegnet.gradcheck.bugs.toy import ToySegNet
 viz.show_source(ToySegNet.forward)
 
 # %% [markdown]
-# It learns two toy streets by heart. The lowest rows are void (unlabelled), so that bugs about void have something to
-# do. Class weights differ, the height and width are odd, and there are two pictures: what does not differ cannot show a
-# bug.
+# It begins to learn two toy streets by heart. The lowest rows are void (unlabelled), so that bugs about void have
+# something to do. Class weights differ, the height and width are odd, and there are two pictures: what does not differ
+# cannot show a bug.
 
 # %%
 toys = ToyScenes(count=2, size=(27, 37), seed=0)
@@ -466,7 +474,7 @@ accuracy = {name: net.train(STEPS).accuracy() for name, net in nets.items()}
 # %% [markdown]
 # First the gradient of the loss with respect to the picture, before any training: how should each pixel change? Orange
 # is up, blue is down. Beside the right one, those of the bugs that change it; the number is the difference's length in
-# units of the right gradient's.
+# units of the right gradient's. The number before a name is that of the table below.
 
 
 # %%
@@ -476,8 +484,9 @@ def changed(name):
 
 
 image = toys[0].image
+titles = {"right": "right"} | {name: f"{bug.number} {name}" for name, bug in chosen.items()}
 panels = [("the picture", image), ("right", before["right"])]
-panels += [(f"{name}\ndifference {changed(name):.2g}", before[name]) for name in before if changed(name)]
+panels += [(f"{titles[name]}\ndifference {changed(name):.2g}", before[name]) for name in before if changed(name)]
 viz.show_gallery(panels, columns=5)
 
 # %% [markdown]
@@ -503,7 +512,7 @@ def painted(name):
 
 
 panels = [("the picture", image), ("labels", viz.colour_map(labels[0], ts.data.CAMVID))]
-panels += [(f"{name}\naccuracy {accuracy[name]:.2f}", painted(name)) for name in accuracy]
+panels += [(f"{titles[name]}\naccuracy {accuracy[name]:.2f}", painted(name)) for name in accuracy]
 viz.show_gallery(panels, columns=5)
 
 # %% [markdown]
@@ -585,7 +594,7 @@ checks.grade("affine_backward", my_affine_backward)
 ts.gradcheck.check(affine_forward, my_affine_backward, *arrays)
 
 # %% [markdown]
-# ## To remember
+# ## What to remember
 #
 # * Central differences have error $h^2 J'''/6$ plus rounding $\varepsilon F/h$: a V, with its bottom near $h = 10^{-5}$
 #   in float64. In float32 there is no useful bottom.

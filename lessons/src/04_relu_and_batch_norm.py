@@ -1,26 +1,19 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-# ---
-
 # %% [markdown]
 # # 04 ReLU and batch normalisation
 #
-# After every convolution of SegNet's encoder stand two small operations. Batch normalisation brings each channel to
-# mean 0 and variance 1, then lets the network choose another mean and another spread. ReLU cuts off what is negative
-# (Badrinarayanan et al. 2017, section 3). **What are they for, and how does a gradient pass back through them?**
+# **The question.** After every convolution of SegNet's encoder stand two small operations. Batch normalisation brings
+# each channel to mean 0 and variance 1, then lets the network choose another mean and another spread. ReLU cuts off
+# what is negative (Badrinarayanan et al. 2017, section 3). What are they for, and how does a gradient pass back through
+# them?
 #
-# At the end you know
+# **At the end** you know
 #
-# - why a network without ReLU is a single convolution, and what ReLU's slope is, 0 included;
-# - what batch normalisation does to the feature maps of a deep network, in training and in use;
-# - its backward, first in ten small steps, then in one line that you have derived yourself;
-# - why a bias before batch normalisation has gradient zero, and what that does to a gradient check.
+# * why a network without ReLU is a single convolution, and what ReLU's slope is, 0 included;
+# * what batch normalisation does to the feature maps of a deep network, in training and in use;
+# * its backward, first in ten small steps, then in one line that you have derived yourself;
+# * why a bias before batch normalisation has gradient zero, and what that does to a gradient check.
 #
-# You need lessons 01 to 03: convolution, its gradient, and gradient checks.
+# **Needed before:** lessons 01 to 03: convolution, its gradient, and gradient checks.
 
 # %%
 import timeit
@@ -44,13 +37,13 @@ weights = rng.standard_normal((2, 3, 3, 1, 1))
 a, b = rng.standard_normal((2, 1, 6, 6, 1))
 
 
-def my_two_layers(x, between):
+def two_layers(x, between):
     hidden, _ = ops.conv2d_forward(x, weights[0])
     return ops.conv2d_forward(between(hidden), weights[1])[0]
 
 
 for name, between in [("nothing between", lambda h: h), ("ReLU between", lambda h: np.maximum(h, 0))]:
-    gap = my_two_layers(a + b, between) - my_two_layers(a, between) - my_two_layers(b, between)
+    gap = two_layers(a + b, between) - two_layers(a, between) - two_layers(b, between)
     print(f"{name:<16} f(a + b) - f(a) - f(b): at most {np.abs(gap).max():.1e}")
 
 # %% [markdown]
@@ -75,12 +68,14 @@ viz.show_arrays([("x", x), ("out", out)])
 #
 # One number of `out` depends on one number of $x$, so the chain rule has a single term:
 #
-# $$\frac{\partial L}{\partial x}
-# = \frac{\partial L}{\partial \text{out}} \cdot \frac{\partial\, \text{out}}{\partial x}
+# $$\mathrm{dx} = \frac{\partial J}{\partial x}
+# = \frac{\partial J}{\partial\, \text{out}} \cdot \frac{\partial\, \text{out}}{\partial x}
+# = \mathrm{dout} \cdot \frac{\partial\, \text{out}}{\partial x}
 # \qquad\text{with}\qquad
 # \frac{\partial\, \text{out}}{\partial x} = \begin{cases} 1 & x > 0 \\ 0 & x < 0 \end{cases}$$
 #
-# In the library's words: `dx` is `dout` where $x > 0$, and 0 elsewhere.
+# Here $J$ is the loss, and `dx` and `dout` are its gradients by `x` and `out`, as in lesson 02. In words: `dx` is
+# `dout` where $x > 0$, and 0 elsewhere.
 
 # %%
 dout = np.array([[1.0, 2, 3, -4], [2, -1, 1, 5], [-3, 1, 2, -2], [-1, 3, -2, 1]])
@@ -172,7 +167,7 @@ picture = ToyScenes(1, seed=4, size=(48, 64))[0].image
 pixels = (picture[None] / 255).astype(np.float32)
 
 
-def my_deep_network(x, scale, normalise):
+def deep_feature_maps(x, scale, normalise):
     rng, maps = np.random.default_rng(0), []
     for _ in range(13):
         C = x.shape[3]
@@ -190,12 +185,12 @@ spreads = {}
 for normalise in (False, True):
     for scale in (0.5, 1.0, 2.0):
         name = f"weights x {scale:g}" + (", normalised" if normalise else "")
-        spreads[name] = [float(maps.std()) for maps in my_deep_network(pixels, scale, normalise)]
+        spreads[name] = [float(maps.std()) for maps in deep_feature_maps(pixels, scale, normalise)]
 for name, values in spreads.items():
     print(f"{name:<25} spread of layer 1: {values[0]:.2g}, of layer 13: {values[-1]:.2g}")
 
 # %%
-viz.show_lines(spreads, "layer", "standard deviation of the feature maps", log=True, first=1)
+viz.show_plot(spreads, title="Spread of the feature maps", x="layer", y="standard deviation", log="y", first=1)
 
 # %% [markdown]
 # The vertical axis is logarithmic. Without normalisation the spread is multiplied by about the same factor in every
@@ -205,7 +200,7 @@ viz.show_lines(spreads, "layer", "standard deviation of the feature maps", log=T
 # The feature maps themselves, for weights half as large. Four layers, of each the channel that varies most:
 
 # %%
-small = {normalise: my_deep_network(pixels, 0.5, normalise) for normalise in (False, True)}
+small = {normalise: deep_feature_maps(pixels, 0.5, normalise) for normalise in (False, True)}
 panels, titles = [], []
 for normalise, maps in small.items():
     for layer in (1, 5, 9, 13):
@@ -316,7 +311,7 @@ print("the same picture in two batches differs by up to", np.abs(with_other - wi
 # %% [markdown]
 # In use this must not be: a prediction may depend on the picture only. So the layer keeps *running statistics*. After
 # each training batch they move a tenth of the way towards the batch's own (`momentum=0.1`), and in use they take the
-# place of $\mu$ and $\sigma^2$:
+# place of $\mu$ and $\sigma^2$. (What the factor `m / (m - 1)` is for comes after the backward.)
 
 # %%
 viz.show_source(ts.layers.BatchNorm2d.observe)
@@ -328,7 +323,7 @@ for batch in range(1, 51):
     if batch in (1, 10, 50):
         mean, var = (layer.buffers[name][0] for name in ("running_mean", "running_var"))
         print(f"after {batch:>2} batches: running mean {mean:6.3f} (10 wanted), running variance {var:.3f} (4 wanted)")
-print("share of the way, 1 - 0.9^k:", [round(1 - 0.9**k, 3) for k in (1, 10, 50)])
+print("share of the way after 1, 5, 10, 50 batches:", [round(1 - 0.9**k, 2) for k in (1, 5, 10, 50)])
 
 # %% [markdown]
 # The running mean starts at 0 and has gone $1 - 0.9^k$ of the way after $k$ batches. A network that is used after
@@ -340,38 +335,6 @@ alone = layer.forward(pictures[:1])
 print("in use, alone or in a batch, the same:", np.array_equal(alone, layer.forward(pictures)[:1]))
 
 # %% [markdown]
-# **Two variances.** `observe` multiplies the variance by $m/(m-1)$ before it is stored. The mean of a batch lies
-# closer to its own numbers than the true mean does, so squared distances from it come out too small, by
-# $(m-1)/m$ on average. That is the *biased* variance. To normalise the batch it is the right one: it makes the batch's
-# own variance exactly 1. As an estimate for all other pictures the *unbiased* one is right. PyTorch does the same. With
-# $m = 4$ and numbers of true variance 1:
-
-# %%
-small_batches = rng.standard_normal((20_000, 4))
-print(f"biased, divided by m = 4:       {small_batches.var(1).mean():.3f} on average")
-print(f"unbiased, divided by m - 1 = 3: {small_batches.var(1, ddof=1).mean():.3f} on average")
-
-# %% [markdown]
-# **A batch of one.** A segmentation net can train on a single picture, because $m = N \cdot H \cdot W$ counts its
-# pixels. Only $m = 1$ is impossible: the variance of one number is 0. But $m$ pixels of one street resemble each other,
-# and its statistics are not those of all streets. The mean brightness of batches of toy streets:
-
-# %%
-streets = ToyScenes(16, seed=1, size=(24, 32))
-brightness = np.array([street.image.mean() for street in map(streets.__getitem__, range(16))])
-for size in (1, 2, 4):
-    means = brightness.reshape(-1, size).mean(1)
-    print(f"batches of {size}: their means spread by {means.std():.1f} grey levels around {means.mean():.0f}")
-try:
-    ops.batchnorm2d_forward(np.ones((1, 1, 1, 3)), gamma, beta)
-except ts.errors.ShapeError as error:
-    print(error)
-
-# %% [markdown]
-# The smaller the batch, the more the normalisation itself jumps from step to step. The SegNet authors trained with 4
-# to 12 pictures and, before each evaluation, ran the whole training set through the network to get the statistics
-# (Badrinarayanan et al. 2017, section 4.1). Here that is `ts.recompute_statistics`.
-#
 # ### What gamma and beta are for
 #
 # With mean 0 and variance 1 alone, ReLU would always cut about half of every channel. $\beta$ moves the bend, and a
@@ -432,7 +395,7 @@ STEPS = {
 
 
 # %%
-def my_forward(inputs, **nudges):
+def walk_forward(inputs, **nudges):
     v = {name: value + nudges.get(name, 0) for name, value in inputs.items()}
     for name, step in STEPS.items():
         v[name] = step(v) + nudges.get(name, 0)
@@ -442,60 +405,62 @@ def my_forward(inputs, **nudges):
 x, gamma, beta = rng.standard_normal((2, 3, 2, 3)), np.array([1.0, -0.5, 2.0]), np.array([0.3, -1.0, 0.0])
 inputs = {"x": x, "gamma": gamma, "beta": beta}
 (library, _, _), _ = ops.batchnorm2d_forward(x, gamma, beta)
-print("as the library:", np.allclose(my_forward(inputs)["out"], library, rtol=0, atol=1e-14))
+print("as the library:", np.allclose(walk_forward(inputs)["out"], library, rtol=0, atol=1e-14))
 
 # %% [markdown]
-# Now in reverse. Write $\bar z$ for $\partial L / \partial z$, the gradient of an intermediate result $z$. Two rules
-# are all that is needed. A number that is *used in several places* gets the *sum* of what comes back from them. A
-# number that is *broadcast* to all pixels is used $m$ times, so its gradient is a sum over the pixels.
+# Now in reverse. As in lesson 02, $\mathrm{d}z$ stands for $\partial J / \partial z$, the gradient of the loss $J$ by
+# $z$. It is one name, `dx` or `dout` in the code, for every intermediate result $z$. Two rules are all that is needed.
+# A number that is *used in several places* gets the *sum* of what comes back from them. A number that is *broadcast*
+# to all pixels is used $m$ times, so its gradient is a sum over the pixels.
 #
 # **Step 10**, $\text{out}_i = g_i + \beta$. The slope is 1 for both, and $\beta$ is used at every pixel:
 #
-# $$\bar g_i = \overline{\text{out}}_i \qquad \bar\beta = \sum_i \overline{\text{out}}_i$$
+# $$\mathrm{d}g_i = \mathrm{dout}_i \qquad \mathrm{d}\beta = \sum_i \mathrm{dout}_i$$
 #
 # **Step 9**, $g_i = \gamma\,\hat x_i$. The slope for one factor is the other one:
 #
-# $$\bar{\hat x}_i = \gamma\,\bar g_i \qquad \bar\gamma = \sum_i \bar g_i\,\hat x_i$$
+# $$\mathrm{d}\hat x_i = \gamma\,\mathrm{d}g_i \qquad \mathrm{d}\gamma = \sum_i \mathrm{d}g_i\,\hat x_i$$
 
 # %% [markdown]
 # **Step 8**, $\hat x_i = c_i\, s$. A product again; $s$ is one number for all pixels. What comes back to $c_i$ from
 # here is only the first part of its gradient, for step 3 uses $c_i$, too:
 #
-# $$\bar s = \sum_i \bar{\hat x}_i\, c_i \qquad \bar c_i = \bar{\hat x}_i\, s + (\text{from step 3})$$
+# $$\mathrm{d}s = \sum_i \mathrm{d}\hat x_i\, c_i \qquad \mathrm{d}c_i = \mathrm{d}\hat x_i\, s + (\text{from step 3})$$
 #
-# **Step 7**, $s = 1/r$, so $ds/dr = -1/r^2$:
+# **Step 7**, $s = 1/r$, so $\partial s/\partial r = -1/r^2$:
 #
-# $$\bar r = -\frac{\bar s}{r^2}$$
+# $$\mathrm{d}r = -\frac{\mathrm{d}s}{r^2}$$
 #
-# **Step 6**, $r = \sqrt v$, so $dr/dv = 1/(2\sqrt v) = 1/(2r)$:
+# **Step 6**, $r = \sqrt v$, so $\partial r/\partial v = 1/(2\sqrt v) = 1/(2r)$:
 #
-# $$\bar v = \frac{\bar r}{2 r}$$
+# $$\mathrm{d}v = \frac{\mathrm{d}r}{2 r}$$
 
 # %% [markdown]
-# **Step 5**, $v = \sigma^2 + \varepsilon$. $\varepsilon$ is a constant: $\overline{\sigma^2} = \bar v$.
+# **Step 5**, $v = \sigma^2 + \varepsilon$. $\varepsilon$ is a constant: $\mathrm{d}(\sigma^2) = \mathrm{d}v$.
 #
 # **Step 4**, $\sigma^2 = \frac1m\sum_i q_i$. Each $q_i$ counts for one $m$-th:
 #
-# $$\bar q_i = \frac{\overline{\sigma^2}}{m}$$
+# $$\mathrm{d}q_i = \frac{\mathrm{d}(\sigma^2)}{m}$$
 #
-# **Step 3**, $q_i = c_i^2$, so $dq_i/dc_i = 2c_i$. This is the second part of $\bar c_i$, and now it is complete:
+# **Step 3**, $q_i = c_i^2$, so $\partial q_i/\partial c_i = 2c_i$. This is the second part of $\mathrm{d}c_i$, and now
+# it is complete:
 #
-# $$\bar c_i = \bar{\hat x}_i\, s + 2 c_i\, \bar q_i$$
+# $$\mathrm{d}c_i = \mathrm{d}\hat x_i\, s + 2 c_i\, \mathrm{d}q_i$$
 
 # %% [markdown]
 # **Step 2**, $c_i = x_i - \mu$. The slope is 1 for $x_i$ and $-1$ for $\mu$, which all pixels use:
 #
-# $$\bar\mu = -\sum_i \bar c_i \qquad \bar x_i = \bar c_i + (\text{from step 1})$$
+# $$\mathrm{d}\mu = -\sum_i \mathrm{d}c_i \qquad \mathrm{d}x_i = \mathrm{d}c_i + (\text{from step 1})$$
 #
 # **Step 1**, $\mu = \frac1m\sum_i x_i$. Each $x_i$ counts for one $m$-th:
 #
-# $$\bar x_i = \bar c_i + \frac{\bar\mu}{m}$$
+# $$\mathrm{d}x_i = \mathrm{d}c_i + \frac{\mathrm{d}\mu}{m}$$
 #
 # Line by line as code:
 
 
 # %%
-def my_backward(dout, v):
+def walk_backward(dout, v):
     d, m = {"out": dout, "scaled": dout}, dout.size // dout.shape[3]
     d["beta"] = d["out"].sum(PIXELS)  # step 10
     d["gamma"] = (d["scaled"] * v["x_hat"]).sum(PIXELS)  # 9
@@ -514,22 +479,22 @@ def my_backward(dout, v):
 # %% [markdown]
 # ### Every intermediate gradient, checked
 #
-# $\bar z$ claims how $L$ changes when $z$ changes. So reach into the machine, add a little to $z$, and look. The
+# $\mathrm{d}z$ claims how $J$ changes when $z$ changes. So reach into the machine, add a little to $z$, and look. The
 # nudge starts as an array of zeros, and `check` moves each of its numbers up and down:
 
 
 # %%
-def my_check(name):
-    v = my_forward(inputs)
+def check_gradient_of(name):
+    v = walk_forward(inputs)
     return ts.gradcheck.check(
-        lambda nudge: (my_forward(inputs, **{name: nudge})["out"], None),
-        lambda dout, cache: my_backward(dout, v)[name],
+        lambda nudge: (walk_forward(inputs, **{name: nudge})["out"], None),
+        lambda dout, cache: walk_backward(dout, v)[name],
         np.zeros(np.shape(v[name])),
         title=f"gradient of {name}",
     )
 
 
-reports = [my_check(name) for name in [*inputs, *STEPS]]
+reports = [check_gradient_of(name) for name in [*inputs, *STEPS]]
 print(ts.gradcheck.table(reports))
 assert all(report.ok for report in reports)
 
@@ -541,31 +506,34 @@ assert all(report.ok for report in reports)
 #
 # Put the steps into each other. From step 8, with $c_i = \hat x_i / s$, and from steps 7, 6, 5, with $r = 1/s$:
 #
-# $$\bar s = \frac1s \sum_j \bar{\hat x}_j \hat x_j
-# \qquad \bar r = -s^2\, \bar s = -s \sum_j \bar{\hat x}_j \hat x_j
-# \qquad \overline{\sigma^2} = \bar v = \frac{s}{2}\, \bar r = -\frac{s^2}{2} \sum_j \bar{\hat x}_j \hat x_j$$
+# $$\mathrm{d}s = \frac1s \sum_j \mathrm{d}\hat x_j\, \hat x_j
+# \qquad \mathrm{d}r = -s^2\, \mathrm{d}s = -s \sum_j \mathrm{d}\hat x_j\, \hat x_j
+# \qquad \mathrm{d}(\sigma^2) = \mathrm{d}v = \frac{s}{2}\, \mathrm{d}r
+# = -\frac{s^2}{2} \sum_j \mathrm{d}\hat x_j\, \hat x_j$$
 #
 # Steps 4 and 3, with $c_i = \hat x_i / s$ once more:
 #
-# $$\bar c_i = s\, \bar{\hat x}_i + \frac{2 c_i}{m}\, \overline{\sigma^2}
-# = s\, \bar{\hat x}_i - \frac{2}{m} \cdot \frac{\hat x_i}{s} \cdot \frac{s^2}{2} \sum_j \bar{\hat x}_j \hat x_j
-# = s \Big( \bar{\hat x}_i - \frac{\hat x_i}{m} \sum_j \bar{\hat x}_j \hat x_j \Big)$$
+# $$\mathrm{d}c_i = s\, \mathrm{d}\hat x_i + \frac{2 c_i}{m}\, \mathrm{d}(\sigma^2)
+# = s\, \mathrm{d}\hat x_i
+# \;-\; \frac{2}{m} \cdot \frac{\hat x_i}{s} \cdot \frac{s^2}{2} \sum_j \mathrm{d}\hat x_j\, \hat x_j
+# = s \Big( \mathrm{d}\hat x_i - \frac{\hat x_i}{m} \sum_j \mathrm{d}\hat x_j\, \hat x_j \Big)$$
 
 # %% [markdown]
 # Step 2. The $\hat x_i$ add up to 0, since the mean was taken out, so the second part adds nothing to the sum:
 #
-# $$\bar\mu = -\sum_i \bar c_i = -s \sum_i \bar{\hat x}_i$$
+# $$\mathrm{d}\mu = -\sum_i \mathrm{d}c_i = -s \sum_i \mathrm{d}\hat x_i$$
 #
 # Step 1:
 #
-# $$\bar x_i = \bar c_i + \frac{\bar\mu}{m}
-# = s \Big( \bar{\hat x}_i - \frac1m \sum_j \bar{\hat x}_j - \frac{\hat x_i}{m} \sum_j \bar{\hat x}_j \hat x_j \Big)$$
+# $$\mathrm{d}x_i = \mathrm{d}c_i + \frac{\mathrm{d}\mu}{m}
+# = s \Big( \mathrm{d}\hat x_i - \frac1m \sum_j \mathrm{d}\hat x_j
+# \;-\; \frac{\hat x_i}{m} \sum_j \mathrm{d}\hat x_j\, \hat x_j \Big)$$
 #
-# Step 9 says $\bar{\hat x}_i = \gamma\,\overline{\text{out}}_i$. The two sums become $\gamma$ times sums that we know
-# already, $\bar\beta = \sum_j \overline{\text{out}}_j$ and $\bar\gamma = \sum_j \overline{\text{out}}_j\, \hat x_j$:
+# Step 9 says $\mathrm{d}\hat x_i = \gamma\,\mathrm{dout}_i$. The two sums become $\gamma$ times sums that we know
+# already, $\mathrm{d}\beta = \sum_j \mathrm{dout}_j$ and $\mathrm{d}\gamma = \sum_j \mathrm{dout}_j\, \hat x_j$:
 #
-# $$\boxed{\;\bar x_i
-# = \gamma\, s \Big( \overline{\text{out}}_i - \frac{\bar\beta}{m} - \hat x_i\, \frac{\bar\gamma}{m} \Big)\;}$$
+# $$\boxed{\;\mathrm{d}x_i
+# = \gamma\, s \Big( \mathrm{dout}_i - \frac{\mathrm{d}\beta}{m} - \hat x_i\, \frac{\mathrm{d}\gamma}{m} \Big)\;}$$
 #
 # This is the last line of the library's backward:
 
@@ -573,8 +541,8 @@ assert all(report.ok for report in reports)
 viz.show_source(ops.batchnorm.batchnorm2d_backward_numpy)
 
 # %%
-v, dout = my_forward(inputs), rng.standard_normal(x.shape)
-ten_steps = my_backward(dout, v)
+v, dout = walk_forward(inputs), rng.standard_normal(x.shape)
+ten_steps = walk_backward(dout, v)
 m = dout.size // dout.shape[3]
 dbeta, dgamma = dout.sum(PIXELS), (dout * v["x_hat"]).sum(PIXELS)
 one_line = v["gamma"] * v["inv_std"] * (dout - dbeta / m - v["x_hat"] * dgamma / m)
@@ -657,6 +625,43 @@ print("the check accepts it:", ts.gradcheck.check_op(bug.op, pair=bug.pair).ok)
 print(f"relative difference from the library: {ts.gradcheck.compare_op(bug.op, *bug.pair):.2g}")
 
 # %% [markdown]
+# ## Two variances, and a batch of one
+#
+# `observe`, which keeps the running statistics, multiplies the variance by $m/(m-1)$ before it is stored. The mean of a
+# batch lies closer to its own numbers than the true mean does, so squared distances from it come out too small, by
+# $(m-1)/m$ on average. That is the *biased* variance. To normalise the batch it is the right one: it makes the batch's
+# own variance 1, but for $\varepsilon$. As an estimate for all other pictures the *unbiased* one is right. PyTorch does
+# the same. With $m = 4$ and numbers of true variance 1:
+
+# %%
+small_batches = rng.standard_normal((20_000, 4))
+print(f"biased, divided by m = 4:       {small_batches.var(1).mean():.3f} on average")
+print(f"unbiased, divided by m - 1 = 3: {small_batches.var(1, ddof=1).mean():.3f} on average")
+
+# %% [markdown]
+# ### A batch of one
+#
+# A segmentation net can train on a single picture, because $m = N \cdot H \cdot W$ counts its pixels. Only $m = 1$ is
+# impossible: the variance of one number is 0. But $m$ pixels of one street resemble each other, and its statistics are
+# not those of all streets. The mean brightness of batches of toy streets:
+
+# %%
+streets = ToyScenes(16, seed=1, size=(24, 32))
+brightness = np.array([street.image.mean() for street in map(streets.__getitem__, range(16))])
+for size in (1, 2, 4):
+    means = brightness.reshape(-1, size).mean(1)
+    print(f"batches of {size}: their means spread by {means.std():.1f} grey levels around {means.mean():.0f}")
+try:
+    ops.batchnorm2d_forward(np.ones((1, 1, 1, 3)), gamma, beta)
+except ts.errors.ShapeError as error:
+    print(error)
+
+# %% [markdown]
+# The smaller the batch, the more the normalisation itself jumps from step to step. The SegNet authors trained with 4
+# to 12 pictures and, before each evaluation, ran the whole training set through the network to get the statistics
+# (Badrinarayanan et al. 2017, section 4.1). Here that is `ts.recompute_statistics`.
+
+# %% [markdown]
 # ## A bias before batch normalisation
 #
 # A convolution with bias $b$ adds the same number to all pixels of a channel. Batch normalisation subtracts the mean,
@@ -667,17 +672,17 @@ print(f"relative difference from the library: {ts.gradcheck.compare_op(bug.op, *
 image, kernel = rng.standard_normal((2, 5, 4, 2)), rng.standard_normal((3, 3, 2, 3))
 
 
-def my_conv_and_norm(bias):
+def conv_then_norm(bias):
     hidden, conv = ops.conv2d_forward(image, kernel, bias)
     (out, _, _), norm = ops.batchnorm2d_forward(hidden, gamma, beta)
     return out, (conv, norm)
 
 
-def my_bias_gradient(dout, cache):
+def bias_gradient(dout, cache):
     return ops.conv2d_backward(ops.batchnorm2d_backward(dout, cache[1])[0], cache[0])[2]
 
 
-report = ts.gradcheck.check(my_conv_and_norm, my_bias_gradient, rng.standard_normal(3), title="bias before batch norm")
+report = ts.gradcheck.check(conv_then_norm, bias_gradient, rng.standard_normal(3), title="bias before batch norm")
 
 # %%
 for probe in report.tensors[0].probes:
@@ -742,13 +747,13 @@ dout = rng.standard_normal(x.shape).astype(np.float32)
 gamma, beta = np.ones(64, np.float32), np.zeros(64, np.float32)
 
 
-def my_pair(norm, relu):
+def norm_then_relu(norm, relu):
     (hidden, _, _), norm_cache = norm[0](x, gamma, beta)
     out, relu_cache = relu[0](hidden)
     return out, *norm[1](relu[1](dout, relu_cache), norm_cache)
 
 
-def my_fused(norm):
+def fused_norm_relu(norm):
     (out, _, _), cache = norm[0](x, gamma, beta)
     return out, *norm[1](dout, cache)
 
@@ -757,9 +762,9 @@ def my_fused(norm):
 norms, relus = ts.gradcheck.find_variants("batchnorm2d"), ts.gradcheck.find_variants("relu")
 fused = ts.gradcheck.find_variants("batchnorm2d_relu")
 ways = {
-    "NumPy, one after the other": lambda: my_pair(norms["numpy"], relus["numpy"]),
-    "numba, one after the other": lambda: my_pair(norms["numba"], relus["numba"]),
-    "numba, fused": lambda: my_fused(fused["numba"]),
+    "NumPy, one after the other": lambda: norm_then_relu(norms["numpy"], relus["numpy"]),
+    "numba, one after the other": lambda: norm_then_relu(norms["numba"], relus["numba"]),
+    "numba, fused": lambda: fused_norm_relu(fused["numba"]),
 }
 right = ways["NumPy, one after the other"]()
 for name, way in ways.items():
@@ -772,15 +777,15 @@ for name, way in ways.items():
 #
 # ## What to remember
 #
-# - Without a bend, convolutions in a row are one convolution. ReLU: `dx` is `dout` where $x > 0$; at 0 the slope is 0
+# * Without a bend, convolutions in a row are one convolution. ReLU: `dx` is `dout` where $x > 0$; at 0 the slope is 0
 #   by convention. The mask comes from $x$ or `out`, never from `dout`.
-# - Batch normalisation makes a channel's numbers independent of the size of the weights before it. Its statistics run
+# * Batch normalisation makes a channel's numbers independent of the size of the weights before it. Its statistics run
 #   over N, H and W.
-# - In training: the batch's mean and biased variance. In use: running statistics, with the unbiased variance. A network
+# * In training: the batch's mean and biased variance. In use: running statistics, with the unbiased variance. A network
 #   whose running statistics are not ready yet predicts badly.
-# - A long backward is a list of small steps in reverse. Every intermediate gradient can be checked by itself.
-# - $\bar x = \gamma s\,(\overline{\text{out}} - \bar\beta/m - \hat x\,\bar\gamma/m)$: what would shift or stretch the
-#   channel is taken out.
-# - A bias before it has gradient zero. A check needs a noise floor, or it will refuse what is right.
+# * A long backward is a list of small steps in reverse. Every intermediate gradient can be checked by itself.
+# * $\mathrm{dx} = \gamma s\,(\mathrm{dout} - \mathrm{d}\beta/m - \hat x\,\mathrm{d}\gamma/m)$: what would shift or
+#   stretch the channel is taken out.
+# * A bias before it has gradient zero. A check needs a noise floor, or it will refuse what is right.
 #
-# Next: lesson 05, max-pooling with its indices, and unpooling.
+# Lesson 05 takes the next operation of a stage: max-pooling, which remembers where its maxima were.

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 05 Max-pooling and unpooling
 #
-# **Question.** The encoder of SegNet throws three of four pixels away, four or five times over. How does the decoder
-# know where things were?
+# **The question.** The encoder of SegNet throws three of four pixels away, four or five times over. How does the
+# decoder know where things were?
 #
-# At the end you can pool and unpool by hand, derive both backwards, say what two bits a window cost and buy, and you
-# have measured what other ways of upsampling lose.
+# **At the end** you can pool and unpool by hand, derive both backwards, say what two bits a window cost and buy, and
+# you have measured what other ways of upsampling lose.
 #
-# **Needed before.** Lessons 01 to 03: convolution, its backward, gradient checks.
+# **Needed before:** lessons 01 to 03: convolution, its backward, gradient checks.
 #
 # Badrinarayanan et al. 2017 call this the key component of SegNet (section 3, figure 3): the decoder upsamples with
 # the *indices* of the encoder's max-pooling.
@@ -41,14 +41,14 @@ viz.show_pool_arrows(x_small, decoder_map=[[10, 20], [30, 40]])
 #
 # ## The formula
 #
-# Let $y$ count the windows downwards, $x$ to the right, and let $(i, j)$ with $i, j \in \{0, 1\}$ be a pixel within a
+# Let $u$ count the windows downwards, $v$ to the right, and let $(i, j)$ with $i, j \in \{0, 1\}$ be a pixel within a
 # window. For every picture $n$ and every channel $c$ by itself (both left out below):
 #
-# $$\text{out}[y, x] = \max_{i, j}\ \text{x}[2y + i,\ 2x + j] \qquad p[y, x] = 2i + j \text{ of the first maximum}$$
+# $$\text{out}[u, v] = \max_{i, j}\ \text{x}[2u + i,\ 2v + j] \qquad p[u, v] = 2i + j \text{ of the first maximum}$$
 #
 # Unpooling takes a map `x` of the windows and the positions $p$:
 #
-# $$\text{out}[2y + i,\ 2x + j] = \begin{cases} \text{x}[y, x] & \text{if } p[y, x] = 2i + j \\ 0 & \text{else}
+# $$\text{out}[2u + i,\ 2v + j] = \begin{cases} \text{x}[u, v] & \text{if } p[u, v] = 2i + j \\ 0 & \text{else}
 # \end{cases}$$
 
 # %%
@@ -67,7 +67,7 @@ viz.show_source(pool.max_pool2d_forward_numpy)
 # `_taps` gives for each of the four places in a window the pixels that all windows have there; stacked, they are an
 # array (4, N, h, w, C), and `argmax` along its first axis is the position. `argmax` returns the first maximum.
 #
-# ### Exercise 1
+# ### Exercise 1: pooling
 #
 # Write `my_max_pool2d(x)` for windows of 2x2.
 #
@@ -207,7 +207,7 @@ viz.show_feature_maps(np.stack(filled, -1), ["rows of 161 pixels", "rows of 162 
 # they were put back by indices that count 162 pixels a row in a picture that has 161: what stood upright leans to one
 # side, and the right border comes in again on the left.
 #
-# ### Exercise 2
+# ### Exercise 2: unpooling
 #
 # Write `my_max_unpool2d(x, position, output_size)`.
 #
@@ -233,16 +233,16 @@ checks.grade("max_unpool2d_forward", my_max_unpool2d)
 # %% [markdown]
 # ## Backward of pooling
 #
-# Let $L$ be the loss and $\text{dout} = \partial L / \partial\, \text{out}$. The pixel $(2y + i, 2x + j)$ belongs to
-# one window only. So the loss depends on it through one number, $\text{out}[y, x]$:
+# Let $J$ be the loss and $\text{dout} = \partial J / \partial\, \text{out}$. The pixel $(2u + i, 2v + j)$ belongs to
+# one window only. So the loss depends on it through one number, $\text{out}[u, v]$:
 #
-# $$\text{dx}[2y+i, 2x+j] = \text{dout}[y, x] \cdot
-# \frac{\partial\, \text{out}[y, x]}{\partial\, \text{x}[2y+i, 2x+j]}$$
+# $$\text{dx}[2u+i, 2v+j] = \text{dout}[u, v] \cdot
+# \frac{\partial\, \text{out}[u, v]}{\partial\, \text{x}[2u+i, 2v+j]}$$
 #
 # If this pixel is the maximum, and the others are smaller, a small change of it changes the output by as much: the
 # slope is 1. If another pixel is the maximum, a small change has no effect: the slope is 0. Together:
 #
-# $$\text{dx}[2y+i, 2x+j] = \begin{cases} \text{dout}[y, x] & \text{if } p[y, x] = 2i + j \\ 0 & \text{else}
+# $$\text{dx}[2u+i, 2v+j] = \begin{cases} \text{dout}[u, v] & \text{if } p[u, v] = 2i + j \\ 0 & \text{else}
 # \end{cases}$$
 #
 # Compare with the formula of unpooling. It is the same: **the backward of pooling is unpooling**, applied to `dout`.
@@ -263,7 +263,7 @@ viz.show_arrays([("x", x_small), ("dout", dout[0, :, :, 0]), ("dx", dx[0, :, :, 
 viz.show_source(pool.max_pool2d_backward_numpy)
 
 # %% [markdown]
-# ### Exercise 3
+# ### Exercise 3: the backward of pooling
 #
 # Write `my_max_pool2d_backward(dout, x)`, with the tie rule: of equal maxima the first gets all of the gradient.
 #
@@ -287,10 +287,10 @@ checks.grade("max_pool2d_backward", my_max_pool2d_backward)
 # %% [markdown]
 # ## Backward of unpooling
 #
-# Forward wrote $\text{x}[y, x]$ to one pixel and zeros to three. The zeros are constants: whatever gradient arrives
+# Forward wrote $\text{x}[u, v]$ to one pixel and zeros to three. The zeros are constants: whatever gradient arrives
 # there has nobody to go to. So
 #
-# $$\text{dx}[y, x] = \text{dout}[2y + i,\ 2x + j] \quad\text{with } 2i + j = p[y, x]$$
+# $$\text{dx}[u, v] = \text{dout}[2u + i,\ 2v + j] \quad\text{with } 2i + j = p[u, v]$$
 #
 # This reads at the indices, as pooling does, only that the indices are given. The two ops are each other's mirror:
 #
@@ -337,7 +337,7 @@ for values in ([[1.0, 2], [3, 4]], [[1.0, -2], [3, -4]]):
     print(values.ravel(), "-> unpool -> pool ->", again.ravel())
 
 # %% [markdown]
-# ### Exercise 4
+# ### Exercise 4: the backward of unpooling
 #
 # Write `my_max_unpool2d_backward(dout, position)`.
 #
@@ -371,7 +371,7 @@ ts.gradcheck.check_op("max_unpool2d")
 # %% [markdown]
 # ## What breaks it
 #
-# Four planted bugs, all of which real libraries have had:
+# Four planted bugs:
 
 # %%
 for name in ("unpool_fixed_corner", "pool_row_stride", "pool_overlap_overwritten", "pool_tie_to_all"):
@@ -435,7 +435,7 @@ viz.show_feature_maps(
 
 
 # %%
-def my_best_transposed(small, target, depth):
+def best_transposed(small, target, depth):
     """Upsample by 2**depth, at each level with the 16 numbers that come closest to the map of that level."""
     for level in reversed(range(depth)):
         wanted = target[level]
@@ -447,7 +447,7 @@ def my_best_transposed(small, target, depth):
 
 
 # %%
-def my_ways_back(picture, depth):
+def ways_back(picture, depth):
     """Pool `depth` times, then upsample as often: name -> restored map (1, H, W, 1)."""
     maps, kept = [picture[None, :, :, None]], []
     for _ in range(depth):
@@ -459,11 +459,11 @@ def my_ways_back(picture, depth):
         ways["indices"] = ops.max_unpool2d_forward(ways["indices"], kept[level], output_size=size)[0]
         ways["nearest"] = ops.upsample_nearest2d_forward(ways["nearest"], output_size=size)[0]
         ways["bilinear"] = ops.upsample_bilinear2d_forward(ways["bilinear"], output_size=size)[0]
-    return ways | {"transposed": my_best_transposed(maps[-1], maps, depth)}
+    return ways | {"transposed": best_transposed(maps[-1], maps, depth)}
 
 
 # %%
-back = my_ways_back(line, depth=2)
+back = ways_back(line, depth=2)
 viz.show_feature_maps(np.stack([line] + [way[0, ..., 0] for way in back.values()], -1), ["line", *back])
 
 # %% [markdown]
@@ -476,14 +476,14 @@ viz.show_feature_maps(np.stack([line] + [way[0, ..., 0] for way in back.values()
 print("depth   " + "".join(f"{name:>22}" for name in back))
 for depth in (1, 2, 3):
     cells = []
-    for way in my_ways_back(line, depth).values():
+    for way in ways_back(line, depth).values():
         lit = way[0, ..., 0] > way.max() / 2
         cells.append(f"precision {line[lit].mean():.2f}, {lit[line > 0].mean():.2f}")
     print(f"{depth}       " + "".join(f"{cell:>22}" for cell in cells))
 
 # %%
 for depth in (1, 2, 3):
-    lit = my_ways_back(line, depth)["indices"][0, ..., 0] > 0
+    lit = ways_back(line, depth)["indices"][0, ..., 0] > 0
     assert line[lit].mean() == 1, "what indices restore is always in its place"
 
 # %% [markdown]
@@ -503,7 +503,7 @@ for depth in (1, 2, 3):
 
 
 # %%
-def my_network(up, seed):
+def segnet_with(up, seed):
     model = ts.build("tiny", num_classes=2, seed=seed, width=0.25)
     parts, rng, pooled = dict(model.layers), np.random.default_rng(seed), 0
     for name, layer in model.layers.items():
@@ -526,18 +526,18 @@ def my_network(up, seed):
 EPOCHS, SEEDS, PICTURES = 8, (0, 1), 96
 
 # %%
-roads = [
-    ts.data.OneClass(ToyScenes(count, seed=seed, size=(48, 64)), "road") for count, seed in ((PICTURES, 1), (48, 2))
-]
-train, test = map(ts.data.InMemory, roads)
+drawn = (ToyScenes(PICTURES, seed=1, size=(48, 64)), ToyScenes(48, seed=2, size=(48, 64)))
+train, test = (ts.data.InMemory(ts.data.OneClass(streets, "road")) for streets in drawn)
 recipe = {"epochs": EPOCHS, "batch_size": 8, "size": (48, 64), "learning_rate": 0.01, "validate_every": EPOCHS}
-found = {}
+found, threads = {}, ts.backend.threads()
+ts.backend.set_threads(1)  # on pictures as small as these a second thread would only wait
 for up in back:
     for seed in SEEDS:
-        model = my_network(up, seed)
+        model = segnet_with(up, seed)
         ts.fit(model, train, recipe=ts.Recipe(seed=seed, **recipe), progress=False)
         scores = ts.evaluate(model, test, boundary=True)
         found[up, seed] = model.num_parameters, scores.mIoU, scores.BF
+ts.backend.set_threads(threads)
 
 # %%
 print("decoder      parameters     mIoU of each seed      BF of each seed")

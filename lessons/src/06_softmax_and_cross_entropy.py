@@ -1,28 +1,20 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-# ---
-
 # %% [markdown]
 # # 06 Softmax and cross-entropy, pixel by pixel
 #
-# SegNet's last layer gives eleven numbers for each pixel, one a class. The label map gives one class for each pixel.
-# **How does one number come of this that says how wrong the network is, and what does each of the eleven learn from
-# it?**
+# **The question.** SegNet's last layer gives eleven numbers for each pixel, one a class. The label map gives one class
+# for each pixel. How does one number come of this that says how wrong the network is, and what does each of the eleven
+# learn from it?
 #
-# At the end you know
+# **At the end** you know
 #
-# - softmax and cross-entropy, why both are computed from logits and never from each other, and what overflows if not;
-# - why the gradient of the two together is $p - y$, with every step of the Jacobian;
-# - what pixels that nobody labelled do to the loss (nothing), and which two mistakes change that;
-# - class weights by median frequency, why the eleven that are printed everywhere are out of date, and what weights
+# * softmax and cross-entropy, why both are computed from logits and never from each other, and what overflows if not;
+# * why the gradient of the two together is $p - y$, with every step of the Jacobian;
+# * what pixels that nobody labelled do to the loss (nothing), and which two mistakes change that;
+# * class weights by median frequency, why the eleven that are printed everywhere are out of date, and what weights
 #   cost and buy;
-# - that a network with one output and a sigmoid is the same thing with two classes.
+# * that a network with one output and a sigmoid is the same thing with two classes.
 #
-# You need lesson 00 (labels) and lesson 03 (gradient checks).
+# **Needed before:** lesson 00 (labels), lesson 02 (what a backward pass is asked for), lesson 03 (gradient checks).
 
 # %%
 import timeit
@@ -98,7 +90,7 @@ for name, numbers in {"z": one_pixel, "z + 7": one_pixel + 7, "2 z": 2 * one_pix
 
 
 # %%
-def my_naive_softmax(z):
+def naive_softmax(z):
     exps = np.exp(z)
     return exps / exps.sum(-1, keepdims=True)
 
@@ -107,7 +99,7 @@ for dtype in (np.float32, np.float64):
     print(f"{dtype.__name__}: exp overflows above {np.log(np.finfo(dtype).max):.1f}")
 large = np.array([[1, 2, 4], [101, 102, 104], [-999, -998, -996]], np.float32)
 with np.errstate(all="ignore"):
-    print("naive:\n", my_naive_softmax(large))
+    print("naive:\n", naive_softmax(large))
 print("the library:\n", ops.softmax_forward(large)[0])
 
 # %% [markdown]
@@ -165,7 +157,7 @@ for name, numbers in {"untrained": untrained, "trained": logits}.items():
 # %% [markdown]
 # The loss of a batch is the mean of the surprise over all *labelled* pixels of all its pictures:
 #
-# $$L = \frac1D \sum_{\text{labelled pixels}} -\log p_y \qquad D = \text{their number}$$
+# $$J = \frac1D \sum_{\text{labelled pixels}} -\log p_y \qquad D = \text{their number}$$
 #
 # The paper says that the loss is "summed up over all the pixels" of a batch (Badrinarayanan et al. 2017, section 3.2).
 # Its published code divides by $D$, and so does this library: a sum would make the step of a gradient descent
@@ -224,9 +216,9 @@ viz.show_source(ops.loss.softmax_cross_entropy_forward_numpy)
 # ## Backward, step one: the Jacobian of softmax
 #
 # Each $p_i$ depends on every logit $z_j$ of its pixel, because all of them are in the sum below the fraction bar. So
-# softmax has a whole matrix of slopes a pixel, its *Jacobian* $J_{ij} = \partial p_i / \partial z_j$. Write
-# $S = \sum_k e^{z_k}$, so that $p_i = e^{z_i} / S$ and $\partial S / \partial z_j = e^{z_j}$. Then use the quotient
-# rule.
+# softmax has a whole matrix of slopes a pixel, its *Jacobian* $A_{ij} = \partial p_i / \partial z_j$. (In lesson 02
+# such a matrix was the layer itself; here it changes with $z$.) Write $S = \sum_k e^{z_k}$, so that
+# $p_i = e^{z_i} / S$ and $\partial S / \partial z_j = e^{z_j}$. Then use the quotient rule.
 #
 # **On the diagonal**, $i = j$. Numerator and denominator both depend on $z_i$:
 #
@@ -240,7 +232,7 @@ viz.show_source(ops.loss.softmax_cross_entropy_forward_numpy)
 # %% [markdown]
 # **Both in one**, with $\delta_{ij}$ = 1 if $i = j$, else 0:
 #
-# $$J_{ij} = p_i (\delta_{ij} - p_j)$$
+# $$A_{ij} = p_i (\delta_{ij} - p_j)$$
 #
 # More $z_i$ means more $p_i$, and less of all the others. One pixel, its Jacobian, and the same measured by central
 # differences:
@@ -263,10 +255,12 @@ print("symmetric:", np.allclose(jacobian, jacobian.T))
 # The diagonal is positive (orange), all else negative (blue), and each column adds up to 0: the probabilities always
 # add up to 1, so what one gains the others lose.
 #
-# Softmax by itself has a backward, too. It multiplies `dout` by the Jacobian without ever making the matrix:
+# Softmax by itself has a backward, too. As always, $\mathrm{d}z$ is $\partial J / \partial z$ for the loss $J$, and
+# $\mathrm{d}p$ is $\partial J / \partial p$. Backward multiplies $\mathrm{d}p$, its `dout`, by the Jacobian without
+# ever making the matrix:
 #
-# $$\bar z_j = \sum_i \bar p_i\, J_{ij} = \sum_i \bar p_i\, p_i\, (\delta_{ij} - p_j)
-# = p_j \bar p_j - p_j \sum_i \bar p_i\, p_i = p_j \Big( \bar p_j - \sum_i \bar p_i\, p_i \Big)$$
+# $$\mathrm{d}z_j = \sum_i \mathrm{d}p_i\, A_{ij} = \sum_i \mathrm{d}p_i\, p_i\, (\delta_{ij} - p_j)
+# = p_j\, \mathrm{d}p_j - p_j \sum_i \mathrm{d}p_i\, p_i = p_j \Big( \mathrm{d}p_j - \sum_i \mathrm{d}p_i\, p_i \Big)$$
 
 # %%
 viz.show_source(ops.activation.softmax_backward_numpy)
@@ -286,15 +280,16 @@ print(ts.gradcheck.table([ts.gradcheck.check_op("softmax")]))
 #
 # Chain rule, with the row $y$ of the Jacobian:
 #
-# $$\frac{\partial \ell}{\partial z_j} = \sum_i \frac{\partial \ell}{\partial p_i}\, J_{ij}
-# = -\frac{1}{p_y}\, J_{yj} = -\frac{1}{p_y}\, p_y\, (\delta_{yj} - p_j) = p_j - \delta_{yj}$$
+# $$\frac{\partial \ell}{\partial z_j} = \sum_i \frac{\partial \ell}{\partial p_i}\, A_{ij}
+# = -\frac{1}{p_y}\, A_{yj} = -\frac{1}{p_y}\, p_y\, (\delta_{yj} - p_j) = p_j - \delta_{yj}$$
 #
 # $p_y$ cancels. The vector of the $\delta_{yj}$, 1 at the class and 0 elsewhere, is called *one-hot* and written $y$,
-# too. So the gradient is
+# too. So the gradient of one pixel's surprise is
 #
-# $$\boxed{\;\bar z = p - y\;}$$
+# $$\boxed{\;\frac{\partial \ell}{\partial z} = p - y\;}$$
 #
-# what the network says minus what it should have said. With the mean over $D$ pixels, each gets $(p - y) / D$.
+# what the network says minus what it should have said. $J$ is the mean over $D$ pixels, so each has
+# $\mathrm{d}z = (p - y) / D$.
 
 # %%
 one_hot = np.eye(4)[2]
@@ -402,15 +397,16 @@ checks.grade("cross_entropy", my_cross_entropy)
 # ### Exercise 3: its gradient
 #
 # Write `my_cross_entropy_backward(logits, labels, ignore_label)` with the same arguments. Return `dlogits`
-# (N, H, W, K), the gradient of that loss.
+# (N, H, W, K), the gradient of that loss. `ops.softmax_forward(logits)` returns the probabilities and a cache.
 
 
 # %%
 def my_cross_entropy_backward(logits, labels, ignore_label):
     ### BEGIN SOLUTION
     labelled = labels != ignore_label
+    probs, _ = ops.softmax_forward(logits)
     one_hot = labels[..., None] == np.arange(logits.shape[-1])
-    return np.where(labelled[..., None], my_softmax(logits) - one_hot, 0) / labelled.sum()
+    return np.where(labelled[..., None], probs - one_hot, 0) / labelled.sum()
     ### END SOLUTION
 
 
@@ -435,7 +431,7 @@ viz.class_histogram_figure(counts.pixels, palette)
 # that never names the smallest class loses next to nothing. So give each class a weight: a pixel's surprise, and its
 # gradient with it, is multiplied by the weight of its class,
 #
-# $$L = \frac1D \sum_{\text{labelled}} w_y \cdot (-\log p_y) \qquad \bar z = \frac{w_y}{D}\, (p - y)$$
+# $$J = \frac1D \sum_{\text{labelled}} w_y \cdot (-\log p_y) \qquad \mathrm{d}z = \frac{w_y}{D}\, (p - y)$$
 #
 # The paper takes *median frequency balancing* (section 3.2, after Eigen & Fergus 2015):
 #
@@ -449,11 +445,13 @@ viz.class_histogram_figure(counts.pixels, palette)
 freq = counts.pixels / counts.image_pixels
 weights = np.median(freq) / freq
 print("the library agrees:", np.allclose(weights, ts.data.median_frequency_weights(counts)))
+print("sorted by weight, the most frequent class first:")
 for k in np.argsort(weights):
     print(f"{palette.names[k]:<11} in {counts.images[k]:>3} pictures   freq {freq[k]:.4f}   weight {weights[k]:.3f}")
 
 # %% [markdown]
-# One class, the median one, has weight 1. What is more frequent weighs less, what is rarer more.
+# From the most frequent class to the rarest: the median one has weight 1, what is more frequent weighs less, what is
+# rarer more.
 #
 # ### The famous eleven, and why they are out of date
 #
@@ -480,12 +478,13 @@ print("             published  12 in the median  11 in the median  today's label
 for k, name in enumerate(palette.names):
     print(f"{name:<11} {published[k]:10.4f} {with_void[k]:17.4f} {without_void[k]:17.4f} {today[k]:15.4f}")
 assert np.array_equal(with_void.round(4), published)
+print(f"signs: {pixels_today[6] / first_pixels[6]:.1f} times the pixels, 1/{published[6] / today[6]:.1f} of the weight")
 print(f"CamVid's largest class has {max(pixels_today) / min(pixels_today):.0f} times the pixels of its smallest")
 
 # %% [markdown]
 # The second column repeats the first in all digits. Two things are odd about it. Void was counted as a twelfth class
 # when the median was taken, so no class has weight exactly 1 (third column: eleven classes, and one of them has). And
-# the labels are no longer these: many pixels that were void are signs today, so the weight of `SignSymbol` should be
+# the labels are no longer these. `SignSymbol` has more than three times the pixels that it had, so its weight should be
 # 3.8 and not 9.6. A program that uses the printed weights with today's labels weighs signs two and a half times too
 # much. **Count the labels that you train on.**
 #
@@ -575,17 +574,18 @@ for choice in ("none", "sqrt_median_frequency", "median_frequency"):
     print(f"{choice:<22} G {scores[choice].G:.3f}   C {scores[choice].C:.3f}   mIoU {scores[choice].mIoU:.3f}")
 
 # %%
-print("share of a class's pixels that are found:    none     sqrt   median")
+print("share of a class's pixels that are found, the class with most pixels first")
+print(f"{'weights:':<40}     none     sqrt   median")
 for k in np.argsort(-counts.pixels):
     found = [scores[choice].accuracy[k] for choice in scores]
     print(f"{palette.names[k]:<40}" + "".join(f"{share:9.2f}" for share in found))
 ts.backend.set_threads(threads)
 
 # %% [markdown]
-# From top to bottom of the first table G falls and C rises. The second table shows why: some small classes are found
-# only with weights, and large ones pay for it. The paper found the same on CamVid (its Table 1, SegNet-Basic): without
-# weights G 84.0 and C 54.6, with median frequency 82.7 and 62.0. Which is better depends on what the net is for. The
-# library's default is the square root.
+# Compare the first line with the last: with the full weights G is lower and C higher. The second table shows why: some
+# small classes are found only with weights, and large ones pay for it. The paper found the same on CamVid (its Table 1,
+# SegNet-Basic): without weights G 84.0 and C 54.6, with median frequency 82.7 and 62.0. Which is better depends on what
+# the net is for. The library's default is the square root.
 #
 # ## One class: the sigmoid
 #
@@ -642,7 +642,7 @@ z_large = rng.standard_normal((1, 360, 480, 11)).astype(np.float32)
 y_large = rng.integers(0, 12, (1, 360, 480)).astype(np.uint8)
 
 
-def my_loss_and_gradient(forward, backward):
+def loss_and_gradient(forward, backward):
     loss, cache = forward(z_large, y_large, ignore_label=11)
     return loss, backward(1.0, cache)
 
@@ -650,8 +650,8 @@ def my_loss_and_gradient(forward, backward):
 # %%
 results = {}
 for name, pair in ts.gradcheck.find_variants("softmax_cross_entropy").items():
-    results[name] = my_loss_and_gradient(*pair)
-    seconds = min(timeit.repeat(lambda pair=pair: my_loss_and_gradient(*pair), number=1, repeat=3))
+    results[name] = loss_and_gradient(*pair)
+    seconds = min(timeit.repeat(lambda pair=pair: loss_and_gradient(*pair), number=1, repeat=3))
     print(f"{name:<6} {1000 * seconds:6.1f} ms, loss {results[name][0]:.6f}")
 (_, d_numpy), (_, d_numba) = results["numpy"], results["numba"]
 print(f"gradients differ by {np.abs(d_numpy - d_numba).max() / np.abs(d_numpy).max():.0e} of the largest")
@@ -659,12 +659,12 @@ print(f"gradients differ by {np.abs(d_numpy - d_numba).max() / np.abs(d_numpy).m
 # %% [markdown]
 # ## What to remember
 #
-# - Softmax: subtract the largest logit first. Cross-entropy: log-sum-exp, never the log of a softmax.
-# - The Jacobian of softmax is $p_i(\delta_{ij} - p_j)$. With the logarithm behind it, $p_y$ cancels, and the gradient
+# * Softmax: subtract the largest logit first. Cross-entropy: log-sum-exp, never the log of a softmax.
+# * The Jacobian of softmax is $p_i(\delta_{ij} - p_j)$. With the logarithm behind it, $p_y$ cancels, and the gradient
 #   is $p - y$: bounded, with sum 0, and never divided by anything small.
-# - A void pixel has no surprise, no gradient, and no place in the divisor.
-# - Class weights: count your own labels, void not among the classes. They raise C and lower G.
-# - By count or by sum of weights: one factor a batch apart, and a learning rate belongs to one of them.
-# - A sigmoid is the softmax of $(0, z)$.
+# * A void pixel has no surprise, no gradient, and no place in the divisor.
+# * Class weights: count your own labels, void not among the classes. They raise C and lower G.
+# * By count or by sum of weights: one factor a batch apart, and a learning rate belongs to one of them.
+# * A sigmoid is the softmax of $(0, z)$.
 #
-# Next: lesson 07 puts all of it together to a SegNet.
+# Lesson 07 puts all of it together to a SegNet.

@@ -1,29 +1,21 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-# ---
-
 # %% [markdown]
 # # 07 Building SegNet
 #
-# Lessons 01 to 06 made the parts: convolution, batch normalisation, ReLU, pooling that remembers, unpooling, a loss.
-# **How do they become a network that labels every pixel, and what does each choice cost in parameters, memory and
-# work?**
+# **The question.** Lessons 01 to 06 made the parts: convolution, batch normalisation, ReLU, pooling that remembers,
+# unpooling, a loss. How do they become a network that labels every pixel, and what does each choice cost in parameters,
+# memory and work?
 #
-# At the end you know
+# **At the end** you know
 #
-# - how a SegNet is a straight line of layers, and how each pool hands its indices to its mirror;
-# - why 360 rows go down to 23 and come back as 360, although 23 was never half of 45;
-# - how one backward runs through the whole line, and how it is proven;
-# - where "134 million", "14.7 million" and "29.4 million" parameters come from, and what the 134 million are;
-# - what a SegNet must remember, how far it sees, and where it spends its multiplications;
-# - how to read a summary of a paper: claim by claim, with a computation for each.
+# * how a SegNet is a straight line of layers, and how each pool hands its indices to its mirror;
+# * why 360 rows go down to 23 and come back as 360, although 23 was never half of 45;
+# * how one backward runs through the whole line, and how it is proven;
+# * where "134 million", "14.7 million" and "29.4 million" parameters come from, and what the 134 million are;
+# * what a SegNet must remember, how far it sees, and where it spends its multiplications;
+# * how to read a summary of a paper: claim by claim, with a computation for each.
 #
-# You need lessons 01 to 06. The paper is Badrinarayanan, Kendall and Cipolla 2017 (arXiv:1511.00561); sections and
-# tables cited are its own.
+# **Needed before:** lessons 01 to 06. The paper is Badrinarayanan, Kendall and Cipolla 2017 (arXiv:1511.00561);
+# sections and tables cited are its own.
 
 # %%
 import time
@@ -91,22 +83,22 @@ viz.show_arrays([(name, a[0, :, :, 0]) for name, a in zip(names, maps, strict=Tr
 numbers = {"rng": np.random.default_rng(0), "dtype": np.float64}
 
 
-def my_stage(in_channels, out_channels):
+def conv_norm_relu(in_channels, out_channels):
     """Convolution (no bias: batch norm has its own shift), batch norm, ReLU."""
     convolution = layers.Conv2d(in_channels, out_channels, 3, bias=False, **numbers)
     return {"conv1": convolution, "bn1": layers.BatchNorm2d(out_channels, dtype=np.float64), "relu1": layers.ReLU()}
 
 
-encoder1 = {**my_stage(3, 8), "pool": layers.MaxPool2d()}
-encoder2 = {**my_stage(8, 16), "pool": layers.MaxPool2d()}
+encoder1 = {**conv_norm_relu(3, 8), "pool": layers.MaxPool2d()}
+encoder2 = {**conv_norm_relu(8, 16), "pool": layers.MaxPool2d()}
 
 # %% [markdown]
 # Then the decoder, from the bottom up. Each stage begins with the unpool that is given its mirror pool. The unpool
 # multiplies neither height nor width by 2: it asks its pool.
 
 # %%
-decoder2 = {"unpool": layers.MaxUnpool2d(encoder2["pool"]), **my_stage(16, 8)}
-decoder1 = {"unpool": layers.MaxUnpool2d(encoder1["pool"]), **my_stage(8, 8)}
+decoder2 = {"unpool": layers.MaxUnpool2d(encoder2["pool"]), **conv_norm_relu(16, 8)}
+decoder1 = {"unpool": layers.MaxUnpool2d(encoder1["pool"]), **conv_norm_relu(8, 8)}
 classifier = layers.Conv2d(8, 11, 3, **numbers)
 
 # %% [markdown]
@@ -360,8 +352,8 @@ for tensor in report.tensors:
 # In use, batch norm has fixed statistics $\mu, \sigma^2$, and is then a factor and a shift for each channel. A
 # convolution is linear, so both can move into its kernel and bias:
 #
-# $$\gamma\,\frac{(W * x + b) - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta
-# \;=\; \underbrace{\frac{\gamma}{\sqrt{\sigma^2 + \epsilon}}}_{s}\,(W * x) \;+\;
+# $$\gamma\,\frac{(W * x + b) - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta
+# \;=\; \underbrace{\frac{\gamma}{\sqrt{\sigma^2 + \varepsilon}}}_{s}\,(W * x) \;+\;
 # \underbrace{\beta + s\,(b - \mu)}_{b'}$$
 
 # %%
@@ -377,18 +369,18 @@ street = ToyScenes(1, seed=5)[0]
 x = street.image[None].astype(np.float32)
 
 
-def my_line_forward(x):
+def layer_by_layer(x):
     for layer in ready.layers.values():
         x = layer.forward(x)
     return x
 
 
-gap = np.abs(my_line_forward(x) - ready.forward(x)).max()
+gap = np.abs(layer_by_layer(x) - ready.forward(x)).max()
 print(f"largest logit {np.abs(ready.forward(x)).max():.1f}, largest difference {gap:.1e}")
 assert gap < 1e-3
 
 # %%
-for name, function in (("layer by layer", my_line_forward), ("absorbed", ready.forward)):
+for name, function in (("layer by layer", layer_by_layer), ("absorbed", ready.forward)):
     seconds = []
     for _ in range(5):
         start = time.perf_counter()
@@ -583,10 +575,10 @@ for name, crossing in (("64 maps", maps_64), ("11 maps", maps_11)):
 # convolutions and pools with two numbers: the field $r$, and the distance $d$ in the picture between two neighbours of
 # a map, here called the jump. At the picture $r = 1$ and $d = 1$. A decoder adds the third rule:
 #
-# - A convolution of $K$ joins $K$ neighbours. They lie $d$ apart, so the outermost are $(K-1)\,d$ apart:
+# * A convolution of $K$ joins $K$ neighbours. They lie $d$ apart, so the outermost are $(K-1)\,d$ apart:
 #   $r \leftarrow r + (K-1)\,d$.
-# - A pool of 2 joins two neighbours, $r \leftarrow r + d$, and then skips every other: $d \leftarrow 2d$.
-# - An unpool puts values back on the finer grid, $d \leftarrow d/2$. Each value sees what it saw, so $r$ stays.
+# * A pool of 2 joins two neighbours, $r \leftarrow r + d$, and then skips every other: $d \leftarrow 2d$.
+# * An unpool puts values back on the finer grid, $d \leftarrow d/2$. Each value sees what it saw, so $r$ stays.
 
 # %%
 field, jump = 1, 1
@@ -647,7 +639,7 @@ for name in ("tiny", "basic", "vgg16"):
 basic = ts.build("basic", width=1 / 16, dtype=np.float64)
 
 
-def my_last_pool(x):
+def last_pool_of(x):
     for name, layer in basic.layers.items():
         x = layer.forward(x)
         if name == "encoder4.pool":
@@ -659,7 +651,7 @@ x = rng.uniform(0, 255, (1, 240, 240, 3))
 low, high = 16 * 7 - 45, 16 * 7 + 60  # rows that pixel 7 of the last pool sees
 noise = rng.uniform(0, 255, x.shape)
 noise[:, low : high + 1, low : high + 1] = x[:, low : high + 1, low : high + 1]
-change = np.abs(my_last_pool(noise) - my_last_pool(x)).max((0, 3))
+change = np.abs(last_pool_of(noise) - last_pool_of(x)).max((0, 3))
 print(f"{high - low + 1} rows; change at (7, 7): {change[7, 7]:.1e}; elsewhere up to {change.max():.0f}")
 
 # %% [markdown]
@@ -790,11 +782,10 @@ for prefix in (None, "encoder"):
 
 # %% [markdown]
 # They reach it, through all unpools. Freezing is a choice of whoever trains. The paper says that all layers are
-# trained from VGG16's weights on, and the published settings give every layer's
-# weights the same learning rate. What the choice
-# is worth is measured: the same network, the same streets, with and without a frozen encoder. There is no VGG16 file
-# here, so both begin from random weights. (On pictures as small as these a second thread would only wait, hence
-# `set_threads`.)
+# trained from VGG16's weights on, and the published settings give every layer's weights the same learning rate. What
+# the choice is worth is measured: the same network, the same streets, with and without a frozen encoder. There is no
+# VGG16 file here, so both begin from random weights. (On pictures as small as these a second thread would only wait,
+# hence `set_threads`.)
 
 # %% tags=["parameters"] fast="EPOCHS, STREETS, OTHERS = 1, 16, 4"
 EPOCHS, STREETS, OTHERS = 8, 120, 40  # passes over the training streets; how many of them; how many to judge by
@@ -805,7 +796,7 @@ train = InMemory(ToyScenes(STREETS, seed=1, size=size))
 others = InMemory(ToyScenes(OTHERS, seed=2, size=size))
 
 
-def my_training(frozen):
+def train_once(frozen):
     model = ts.build("tiny", width=0.5)
     before = model.layers["encoder2.conv1"].params["weight"].copy()
     recipe = ts.Recipe(epochs=EPOCHS, batch_size=4, size=size, freeze_encoder=frozen)
@@ -818,7 +809,7 @@ def my_training(frozen):
 threads = ts.backend.threads()
 ts.backend.set_threads(1)
 for frozen in (True, False):
-    moved, scores = my_training(frozen)
+    moved, scores = train_once(frozen)
     print(f"frozen {frozen!s:<5}  encoder2's kernel moved by {moved:.0%}   G {scores.G:.3f}   mIoU {scores.mIoU:.3f}")
 ts.backend.set_threads(threads)
 
@@ -833,9 +824,9 @@ ts.backend.set_threads(threads)
 # A generative model describes how data come about: it has a probability (density) for the picture, $p(x)$ or
 # $p(x, y)$, so it can be asked how likely a picture is, and it can draw new ones. A SegNet computes
 #
-# $$p(y_{hw} = k \mid x) = \text{softmax}(\text{logits}_{hw})_k$$
+# $$p(y_{uv} = k \mid x) = \text{softmax}(\text{logits}_{uv})_k$$
 #
-# for the label $y_{hw}$ of every pixel, *given* the picture $x$. Ask it:
+# for the label $y_{uv}$ of every pixel $(u, v)$, *given* the picture $x$. Ask it:
 
 # %%
 x = street.image[None].astype(np.float32)
@@ -868,7 +859,7 @@ spreads = np.stack([np.cov(colors[classes == k].T) for k in range(11)])
 share = np.bincount(classes[classes < 11], minlength=11) / (classes < 11).sum()
 
 
-def my_log_density(colors):
+def log_density(colors):
     """log p(colour), summed over the classes: (pixels, 3) -> (pixels,)."""
     away = colors[:, None] - means
     distance = np.einsum("nki,kij,nkj->nk", away, np.linalg.inv(spreads), away)
@@ -882,7 +873,7 @@ def my_log_density(colors):
 
 # %%
 for name, picture in (("street", x), ("noise", static)):
-    print(f"{name:<7} mean log density of a pixel {my_log_density(picture.reshape(-1, 3)[::10]).mean():6.2f}")
+    print(f"{name:<7} mean log density of a pixel {log_density(picture.reshape(-1, 3)[::10]).mean():6.2f}")
 
 # %%
 known = np.where(street.labels < 11, street.labels, 0)
@@ -921,19 +912,19 @@ a = rng.standard_normal((2, 8, 8, 5))
 gamma, beta = np.array([1.0, -1.0, 0.5, 2.0, -0.5]), np.array([0.1, -0.2, 0.3, 0.0, 0.5])
 
 
-def my_norm(a):
+def normalised(a):
     return ops.batchnorm2d_forward(a, gamma, beta)[0][0]
 
 
-def my_pool(a):
+def pooled_by_2(a):
     return ops.max_pool2d_forward(a)[0][0]
 
 
 # %%
 cut = np.maximum(a, 0)
-print(f"ReLU and pool:       {np.abs(my_pool(cut) - np.maximum(my_pool(a), 0)).max():.2f}")
-print(f"batch norm and ReLU: {np.abs(np.maximum(my_norm(a), 0) - my_norm(cut)).max():.2f}")
-print(f"batch norm and pool: {np.abs(my_pool(my_norm(a)) - my_norm(my_pool(a))).max():.2f}")
+print(f"ReLU and pool:       {np.abs(pooled_by_2(cut) - np.maximum(pooled_by_2(a), 0)).max():.2f}")
+print(f"batch norm and ReLU: {np.abs(np.maximum(normalised(a), 0) - normalised(cut)).max():.2f}")
+print(f"batch norm and pool: {np.abs(pooled_by_2(normalised(a)) - normalised(pooled_by_2(a))).max():.2f}")
 
 # %% [markdown]
 # ReLU rises with its argument, so the maximum stays the maximum, and pooling first gives the same numbers. (Not the
@@ -1018,13 +1009,13 @@ viz.show_network(ts.build("basic-encoder-addition"), (360, 480))
 #
 # ## What to remember
 #
-# - A SegNet is a straight line of layers. A pool leaves its indices and the size it saw to its mirror; the last pool is
+# * A SegNet is a straight line of layers. A pool leaves its indices and the size it saw to its mirror; the last pool is
 #   the first to be undone.
-# - Backward is the same line in reverse. Nothing goes back along the indices. `check_model` proves the whole; of the
+# * Backward is the same line in reverse. Nothing goes back along the indices. `check_model` proves the whole; of the
 #   wrong tensors the one nearest the output points at the broken layer.
-# - 14.7 M are VGG16's convolutions, 134 M those with two of its three fully connected layers, 29.4 M a SegNet.
-# - Parameters sit in the middle, memory at the ends, work everywhere.
-# - Indices cost two bits a window, a sixteenth of the pooled map in float32.
-# - SegNet-Basic's bottleneck sees 106 pixels; it looks at fewer.
-# - SegNet is trained from end to end, is discriminative, and upsamples by unpooling, not by transposed convolution.
-# - Before you believe a number in a summary, compute it.
+# * 14.7 M are VGG16's convolutions, 134 M those with two of its three fully connected layers, 29.4 M a SegNet.
+# * Parameters sit in the middle, memory at the ends, work everywhere.
+# * Indices cost two bits a window, a sixteenth of the pooled map in float32.
+# * SegNet-Basic's bottleneck sees 106 pixels; it looks at fewer.
+# * SegNet is trained from end to end, is discriminative, and upsamples by unpooling, not by transposed convolution.
+# * Before you believe a number in a summary, compute it.

@@ -136,12 +136,18 @@ def _first_wrong(name: str, got: np.ndarray, expected: np.ndarray) -> list[str]:
     wrong = wrong_entries(got, expected)
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
     place = f"{name}[{', '.join(map(str, index))}]" if index else name
-    lines = [f"  first   {place}   expected {_number(expected[index])}   got {_number(got[index])}"]
+    wanted, found = _numbers(expected[index], got[index])
+    lines = [f"  first   {place}   expected {wanted}   got {found}"]
     return lines + ([f"  wrong   {int(wrong.sum())} of {wrong.size} entries"] if index else [])
 
 
-def _number(value: Any) -> str:
-    return f"{value:.6g}" if np.asarray(value).dtype.kind == "f" else str(value)
+def _numbers(*values: Any) -> list[str]:
+    """Each as text, with as many digits as it takes to tell them apart, six at least."""
+    for digits in (6, 9, 17):
+        texts = [f"{value:.{digits}g}" if np.asarray(value).dtype.kind == "f" else str(value) for value in values]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
 
 
 def _names(exercise: Exercise, case: tuple) -> list[str]:

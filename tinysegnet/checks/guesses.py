@@ -66,13 +66,20 @@ def _broadcast(got, expected) -> str | None:
 
 def _cropped(got, expected) -> str | None:
     if got.ndim != expected.ndim:
-        return f"{expected.ndim} axes are expected, not {got.ndim}"
+        wanted, found = (_axes_in_words(array) for array in (expected, got))
+        return f"{wanted} is expected, not {found}"
     lost = {axis: g - e for axis, (g, e) in enumerate(zip(got.shape, expected.shape, strict=True)) if g != e}
     many = all(size > 0 for size in lost.values())
     few = all(size < 0 for size in lost.values())
     how = "too long" if many else "too short" if few else "of another length"
-    return f"axes {tuple(lost)} are {how}: " + ("is the padding still on?" if many else "is a padding missing?"
-                                                if few else "what is each axis, and how long must it be?")  # fmt: skip
+    of_maps = expected.ndim == 4 and set(lost) <= {1, 2}  # the rows and columns of pictures
+    question = "is the padding still on?" if many else "is a padding missing?"
+    question = question if of_maps and (many or few) else "what is each axis, and how long must it be?"
+    return (f"axes {tuple(lost)} are {how}: " if len(lost) > 1 else f"axis {min(lost)} is {how}: ") + question
+
+
+def _axes_in_words(array) -> str:
+    return f"an array with {array.ndim} {'axis' if array.ndim == 1 else 'axes'}" if array.ndim else "one number"
 
 
 def guess_values(

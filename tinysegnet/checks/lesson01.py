@@ -95,7 +95,7 @@ EXERCISES = [
         reference=_valid,
         cases=_cases,
         mistakes={
-            "the kernel is flipped: x[y + i, x + j] goes with weight[i, j], not with weight[K-1-i, K-1-j]":
+            "the kernel is flipped: x[u + i, v + j] goes with weight[i, j], not with weight[K-1-i, K-1-j]":
                 _flipped(_valid),
             "the kernel's rows and columns are exchanged: i goes down, j goes right": _taps_exchanged(_valid),
             "only the first input channel is summed: the loop over c is missing": _one_channel(_valid),

@@ -88,6 +88,13 @@ def _dweight_changed(change):
     return wrong
 
 
+def _dweight_wrapped(x, dout, K):
+    """The picture shifted with np.roll: what leaves on one side comes in on the other."""
+    p, pixels = K // 2, ([0, 1, 2], [0, 1, 2])
+    rolled = [[np.roll(x, (p - i, p - j), (1, 2)) for j in range(K)] for i in range(K)]
+    return np.array([[np.tensordot(a, dout, axes=pixels) for a in row] for row in rolled]), dout.sum((0, 1, 2))
+
+
 def _dbias_changed(change):
     return lambda x, dout, K: (_parameters(x, dout, K)[0], change(dout))
 
@@ -160,6 +167,7 @@ EXERCISES = [
             "dweight counts the last sample only: it is overwritten where it must be added to": _dweight_of_sample(-1),
             "dweight is divided by the number of samples: a sum is asked for, the loss has its own mean":
                 lambda x, dout, K: (_parameters(x, dout, K)[0] / len(x), dout.sum((0, 1, 2))),
+            "the picture is joined to a ring (np.roll?): beyond the border there are zeros": _dweight_wrapped,
             "dbias is a mean: the bias was added at every pixel, so its gradient is the sum":
                 _dbias_changed(lambda dout: dout.mean((0, 1, 2))),
             "dbias counts the first sample only: sum over n, too": _dbias_changed(lambda dout: dout[0].sum((0, 1))),

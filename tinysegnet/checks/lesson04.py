@@ -83,6 +83,12 @@ def _backward_by(dx):
     return wrong
 
 
+def _means_over_everything(dout, x_hat, inv_std, gamma):
+    """The two means run over the channels, too."""
+    _, dgamma, dbeta = _backward(dout, x_hat, inv_std, gamma)
+    return gamma * inv_std * (dout - dout.mean() - x_hat * (dout * x_hat).mean()), dgamma, dbeta
+
+
 def _sums_swapped(dout, x_hat, inv_std, gamma):
     dx, dgamma, dbeta = _backward(dout, x_hat, inv_std, gamma)
     return dx, dbeta, dgamma
@@ -153,6 +159,7 @@ EXERCISES = [
                 _backward_by(lambda d, x_hat, s, g, dg, db, m: s * (d - db / m - x_hat * dg / m)),
             "inv_std is missing in dx":
                 _backward_by(lambda d, x_hat, s, g, dg, db, m: g * (d - db / m - x_hat * dg / m)),
+            "the means run over all axes; every channel has its own: over the axes (0, 1, 2)": _means_over_everything,
             "the two sums are not divided by m":
                 _backward_by(lambda d, x_hat, s, g, dg, db, m: g * s * (d - db - x_hat * dg)),
             "the two sums are divided by N; m = N * H * W":

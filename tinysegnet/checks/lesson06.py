@@ -83,6 +83,17 @@ def _log_of_softmax(logits, labels, ignore_label):
     return -np.log(chosen[labelled]).mean()
 
 
+def _all_classes(how):
+    """-log p of every class, of the labelled pixels: how(them, (D, K))."""
+
+    def wrong(logits, labels, ignore_label):
+        z = logits[labels != ignore_label]
+        z = z - z.max(-1, keepdims=True)
+        return how(np.log(np.exp(z).sum(-1, keepdims=True)) - z)
+
+    return wrong
+
+
 def _no_logarithm(logits, labels, ignore_label):
     labelled = labels != ignore_label
     chosen = np.take_along_axis(_softmax(logits), np.where(labelled, labels, 0)[..., None], -1)[..., 0]
@@ -187,6 +198,10 @@ EXERCISES = [
             "log of a probability that has underflowed to 0: compute log p by log-sum-exp from the logits":
                 _log_of_softmax,
             "this is the mean of 1 - p: the logarithm is missing": _no_logarithm,
+            "-log p of all classes is added up: of each pixel, take the class of its label only":
+                _all_classes(lambda surprises: surprises.sum() / len(surprises)),
+            "this is the mean of -log p over all classes: of each pixel, take the class of its label only":
+                _all_classes(np.mean),
         },
     ),
     Exercise(

@@ -1,6 +1,6 @@
 """Batch normalisation: every channel is brought to mean 0 and variance 1, then scaled and shifted as the net likes.
 
-    mean = average of x over n, y, x        var = average of (x - mean)^2       m = N*H*W numbers a channel
+    mean = average of x over n, u, v        var = average of (x - mean)^2       m = N*H*W numbers a channel
     x_hat = (x - mean) / sqrt(var + eps)
     out   = gamma * x_hat + beta
 

@@ -1,6 +1,6 @@
 """Convolution: every output pixel is a weighted sum of the pixels around it.
 
-    out[n, y, x, f] = bias[f] + sum over i, j, c of  x_padded[n, y*s + i, x*s + j, c] * weight[i, j, c, f]
+    out[n, u, v, f] = bias[f] + sum over i, j, c of  x_padded[n, u*s + i, v*s + j, c] * weight[i, j, c, f]
 
 (as in every deep-learning library the kernel is not flipped: strictly this is a cross-correlation). Read the other way
 round, for one kernel tap (i, j): the whole picture, shifted by (i, j), times one C x F matrix. So a K x K convolution

@@ -1,10 +1,10 @@
 """Transposed convolution: a convolution read backwards, from its output to its input. Upsampling that is learned.
 
-A convolution of F -> C channels with this very weight reads, for output pixel (y, x), the pixels (y*s + i, x*s + j).
-Transposed, pixel (y, x) of the input writes to them: every pixel stamps the kernel on the picture, stamps lie s apart,
+A convolution of F -> C channels with this very weight reads, for output pixel (u, v), the pixels (u*s + i, v*s + j).
+Transposed, pixel (u, v) of the input writes to them: every pixel stamps the kernel on the picture, stamps lie s apart,
 and where they overlap they add up.
 
-    out_padded[n, y*s + i, x*s + j, f]  +=  sum over c of  x[n, y, x, c] * weight[i, j, f, c]        out += bias
+    out_padded[n, u*s + i, v*s + j, f]  +=  sum over c of  x[n, u, v, c] * weight[i, j, f, c]        out += bias
 
 or, for one kernel tap, the whole picture at once, where `shifted` is what the tap (i, j) of the convolution reads:
 

@@ -1,6 +1,6 @@
 """Depthwise convolution: every channel is convolved with a kernel of its own, and none hears of the others.
 
-    out[n, y, x, c] = bias[c] + sum over i, j of  x_padded[n, y*s + i, x*s + j, c] * weight[i, j, 0, c]
+    out[n, u, v, c] = bias[c] + sum over i, j of  x_padded[n, u*s + i, v*s + j, c] * weight[i, j, 0, c]
 
 conv2d with its C x F matrices become diagonals: one number a channel where there were F, so 1/F of the weights and of
 the multiplications. For one kernel tap:

@@ -1,7 +1,7 @@
 """Max-pooling, which remembers where each maximum was, and unpooling, which puts values back there.
 
-    pool:    out[y, x] = max of the window at (y*s, x*s);   indices[y, x] = where it was
-    unpool:  out is zero but for  out[where indices[y, x] says] = x[y, x]
+    pool:    out[u, v] = max of the window at (u*s, v*s);   indices[u, v] = where it was
+    unpool:  out is zero but for  out[where indices[u, v] says] = x[u, v]
 
 Each is the other's mirror: the backward of pooling scatters like unpooling, the backward of unpooling gathers like
 pooling. This is the idea SegNet is named for: the decoder upsamples with the encoder's indices (section 3, figure 3).
@@ -150,7 +150,7 @@ def max_pool2d_backward_numpy(dout, cache):
     """dout (N, h, w, C) -> dx (N, H, W, C): all of a window's gradient goes to its maximum."""
     _check_pool_dout(dout, cache)
     indices, x_shape, size, stride = cache
-    # forward: out[y, x] = x[where indices says]    so: dx[where indices says] += dout[y, x]
+    # forward: out[u, v] = x[where indices says]    so: dx[where indices says] += dout[u, v]
     return _scatter_numpy(dout, _positions(indices, x_shape[3], size, stride), x_shape[1:3], size, stride)
 
 
@@ -172,7 +172,7 @@ def max_unpool2d_backward_numpy(dout, cache):
     _check_unpool_dout(dout, cache)
     indices, x_shape, size, stride = cache
     position = _positions(indices, x_shape[3], size, stride)
-    # forward: out[where indices says] = x[y, x]    so: dx[y, x] = dout[where indices says]
+    # forward: out[where indices says] = x[u, v]    so: dx[u, v] = dout[where indices says]
     windows = np.stack(list(_taps(_full_windows(dout, x_shape[1:3], size, stride, 0), x_shape[1:3], size, stride)))
     return np.take_along_axis(windows, position[None].astype(np.intp), 0)[0]
 

@@ -10,11 +10,11 @@ from .doubt import doubt_picture
 from .feature_maps import show_feature_maps
 from .figures import DARK, LIGHT, Theme, save_figure
 from .files import Animation, index_picture, picture_bytes
-from .gallery import show_gallery, show_plot
+from .gallery import show_gallery
 from .heat import show_heat
 from .kernels import show_kernel, show_kernel_sliding
 from .legend import legend_strip
-from .lines import show_lines
+from .lines import show_plot
 from .live import LivePlot
 from .matrix import class_histogram_figure, confusion_figure
 from .network import show_costs, show_network
@@ -63,7 +63,6 @@ __all__ = [
     "show_kernel",
     "show_kernel_sliding",
     "show_labels",
-    "show_lines",
     "show_network",
     "show_paths",
     "show_pixel",

@@ -1,11 +1,8 @@
-"""Two plain things that many lessons need: small pictures in rows with a line below each, and curves with their names.
-
-Like all of viz, figures without pyplot.
-"""
+"""Small pictures in rows, each with its text above it. A figure without pyplot, as all of viz."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,20 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..errors import ShapeError
-from .figures import LIGHT, Theme, new_figure, style_axes
+from .figures import LIGHT, Theme, new_figure
 from .sheet import signed_colors
 
-__all__ = ["show_gallery", "show_plot"]
-
-COLORS = (
-    "#1f62d0",
-    "#a35a00",
-    "#1b7f5c",
-    "#7a4fc4",
-    "#b3261e",
-    "#6b6b74",
-)  # readable on white, one darker than another
-DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
+__all__ = ["show_gallery"]
 
 
 def show_gallery(
@@ -80,38 +67,3 @@ def _draw(axes: Axes, picture: np.ndarray, scale: float | None, theme: Theme) ->
     limit = scale or float(np.abs(values).max(initial=0)) or 1.0
     strength = np.sign(values) * np.minimum(np.abs(values) / limit, 1) ** 0.6  # small numbers show, too
     axes.imshow(strength, cmap=signed_colors(theme), vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
-
-
-def show_plot(
-    curves: Mapping[str, tuple[Any, Any]],
-    *,
-    title: str = "",
-    x: str = "",
-    y: str = "",
-    log: bool = False,
-    marks: Mapping[str, tuple[float, float]] | None = None,
-    size: tuple[float, float] = (7.5, 4.2),
-    theme: Theme = LIGHT,
-) -> Figure:
-    """Curves over one pair of axes, each named in a legend beside them; colour and dashes differ from curve to curve.
-
-    curves: name -> (x values, y values). title, x, y: words for the figure and its axes. log: both axes logarithmic.
-    marks: name -> (x, y), a point with its name. size: inches.
-    """
-    figure = new_figure(*size, theme)
-    axes = figure.add_axes((0.95 / size[0], 0.6 / size[1], 1 - 2.9 / size[0], 1 - 1.15 / size[1]))
-    style_axes(axes, theme, "", "")
-    axes.annotate(title, (0, 1), (0, 9), xycoords="axes fraction", textcoords="offset points", fontsize=11,
-                  color=theme.ink, fontweight="bold")  # fmt: skip
-    for k, (name, (xs, ys)) in enumerate(curves.items()):
-        axes.plot(xs, ys, label=name, color=COLORS[k % len(COLORS)], linestyle=DASHES[k % len(DASHES)], linewidth=1.8)
-    for name, (at, value) in (marks or {}).items():
-        axes.plot([at], [value], "o", color=theme.ink, markersize=6)
-        axes.annotate(name, (at, value), (12, -10), textcoords="offset points", fontsize=9, ha="left",
-                      color=theme.ink)  # fmt: skip
-    if log:
-        axes.set(xscale="log", yscale="log")
-    axes.set_xlabel(x, fontsize=10, color=theme.muted)
-    axes.set_ylabel(y, fontsize=10, color=theme.muted)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, fontsize=9, labelcolor=theme.ink)
-    return figure
