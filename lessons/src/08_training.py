@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 08 Training
 #
-# **The question.** Forward, loss and backward give a gradient: for every parameter, how fast the loss rises with it. How
-# do some hundred gradients become a network that labels streets, and how do you notice in the first seconds that
+# **The question.** Forward, loss and backward give a gradient: for every parameter, how fast the loss rises with it.
+# How do some hundred gradients become a network that labels streets, and how do you notice in the first seconds that
 # something is wrong?
 #
 # **At the end** you can write a step of SGD with momentum and a step of Adam; say what a rate that is too small or too
@@ -96,7 +96,7 @@ viz.show_paths(my_valley, plain, **area)
 
 # %%
 print("rate     factor along a   factor along b   J at the start   J after 25 steps")
-for (name, rate), path in zip(rates.items(), plain.values(), strict=True):
+for rate, path in zip(rates.values(), plain.values(), strict=True):
     first, last = my_valley(*path[0]), my_valley(*path[-1])
     assert np.allclose(path[25], path[0] * (1 - rate * curvatures) ** 25)
     print(f"{rate:<8} {1 - rate:14.3f} {1 - rate * 25:16.3f} {first:16.1f} {last:18.3f}")
@@ -125,7 +125,8 @@ for t in range(200):
     same = momentum * same + 1
     alternating = momentum * alternating + (-1) ** t
 print(f"always 1: {same:.4f} = 1 / (1 - 0.9)      +1, -1, ...: {abs(alternating):.4f} = 1 / (1 + 0.9)")
-assert np.isclose(same, 1 / (1 - momentum)) and np.isclose(abs(alternating), 1 / (1 + momentum))
+assert np.isclose(same, 1 / (1 - momentum))
+assert np.isclose(abs(alternating), 1 / (1 + momentum))
 
 # %% [markdown]
 # ### Weight decay
@@ -217,8 +218,8 @@ for t in range(1, 6):
     print(f"{t}      {m:6.3f} {m / (1 - 0.9**t):10.3f} {s:12.5f} {s / (1 - 0.999**t):10.3f} {m / np.sqrt(s):17.2f}")
 
 # %% [markdown]
-# The right ratio is 1. Without correction the first step would be 3 times too long, and the following ones longer still:
-# $s$ needs a thousand steps to fill up.
+# The right ratio is 1. Without correction the first step would be 3 times too long, and the following ones longer
+# still: $s$ needs a thousand steps to fill up.
 #
 # At the first step $\hat m / \sqrt{\hat s} = g / |g|$. Whatever the size of the gradient, the step is $\eta$:
 
@@ -291,14 +292,14 @@ viz.show_paths(my_valley, paths, **area)
 # What to see: plain descent zigzags, because its rate has to be near the limit of the steep direction. Momentum swings
 # past and comes back, a ball in a bowl. Adam begins along the diagonal: at first it takes equal steps in both
 # directions, whatever their slopes. Adam's price is memory, two numbers for each parameter where momentum has one. On
-# networks its rate is smaller than SGD's, by a factor of ten or more: each step has about the size of the rate, in every
-# parameter.
+# networks its rate is smaller than SGD's, by a factor of ten or more: each step has about the size of the rate, in
+# every parameter.
 #
 # ## Schedules
 #
 # A gradient from a few pictures is the true one plus noise. At a constant rate the ball never comes to rest: the noise
-# keeps kicking it. A smaller rate is kicked less but travels slower. So begin large and end small. That is a *schedule*,
-# a factor on the rate:
+# keeps kicking it. A smaller rate is kicked less but travels slower. So begin large and end small. That is a
+# *schedule*, a factor on the rate:
 
 # %%
 steps = 200
@@ -307,8 +308,8 @@ viz.show_plot(factors, title="Factor of the learning rate", x="step")
 
 # %% [markdown]
 # `constant` is the paper's. `step` falls to a tenth at half of the training, to a hundredth at three quarters; `poly`
-# is $(1 - t/T)^{0.9}$; `one_cycle` climbs over the first 30 percent and comes down on half a cosine. What they do to 300
-# balls in our valley, with noise on each gradient:
+# is $(1 - t/T)^{0.9}$; `one_cycle` climbs over the first 30 percent and comes down on half a cosine. What they do to
+# 300 balls in our valley, with noise on each gradient:
 
 
 # %%
@@ -327,7 +328,7 @@ runs = {f"{rate}, {name}": my_noisy_descent(rate, name)
         for rate, name in ((0.05, "constant"), (0.005, "constant"), (0.05, "poly"), (0.05, "one_cycle"))}  # fmt: skip
 ends = {name: np.mean(heights[-5:]) for name, heights in runs.items()}
 print("mean J at the end:", ", ".join(f"{name}: {end:.2f}" for name, end in ends.items()))
-assert ends["0.05, poly"] < ends["0.05, constant"] / 2 and ends["0.05, one_cycle"] < ends["0.05, constant"] / 2
+assert max(ends["0.05, poly"], ends["0.05, one_cycle"]) < ends["0.05, constant"] / 2
 viz.show_plot(runs, title="Mean J, noisy gradients", x="step", log="y")
 
 # %% [markdown]
@@ -380,14 +381,16 @@ sizes = {f"{factor} x He": my_sizes_through_layers(factor) for factor in (0.1, 1
 sizes |= {f"{factor} x He, batch norm": my_sizes_through_layers(factor, norm=True) for factor in (0.1, 3)}
 for name, values in sizes.items():
     print(f"{name:<22} after layer 1: {values[0]:8.2g}, after layer 26: {values[-1]:8.2g}")
-assert 0.1 < sizes["1 x He"][-1] < 10 and sizes["0.1 x He"][-1] < 1e-20 and sizes["3 x He"][-1] > 1e10
+assert sizes["0.1 x He"][-1] < 1e-20
+assert 0.1 < sizes["1 x He"][-1] < 10
+assert sizes["3 x He"][-1] > 1e10
 viz.show_plot(sizes, title="Root mean square after each layer", x="layer", first=1, log="y")
 
 # %% [markdown]
 # What to see: a factor of 3 in the weights is a factor of $3^{26}$, some $10^{12}$, at the end; a tenth is $10^{-26}$.
 # The right deviation stays near 1. With batch norm after each convolution the factor is divided out again, so that a
-# network with batch norm forgives a wrong deviation in forward. VGG16 had none; its authors began the deep networks with
-# layers of a shallower one, which had been trained before (Simonyan and Zisserman 2015).
+# network with batch norm forgives a wrong deviation in forward. VGG16 had none; its authors began the deep networks
+# with layers of a shallower one, which had been trained before (Simonyan and Zisserman 2015).
 #
 # ### Exercise 3: the deviation
 #
@@ -397,7 +400,7 @@ viz.show_plot(sizes, title="Root mean square after each layer", x="layer", first
 # %%
 def my_he_std(shape):
     ### BEGIN SOLUTION
-    K, L, C, F = shape
+    K, L, C, _ = shape
     return np.sqrt(2 / (K * L * C))
     ### END SOLUTION
 
@@ -443,8 +446,9 @@ print(f"after {STEPS} steps {losses[-1]:.3f}")
 viz.show_batch(images, labels, palette, columns=2)
 
 # %% [markdown]
-# The first loss is worth a look, too. A network that knows nothing should be near $\log 11$, somewhat above it since its
-# first guesses are random and not even. A first loss of 20 means that inputs or weights have a wrong scale.
+# What to see: two streets, and below them what the network is told. Do label and picture belong together? The first
+# loss is worth a look, too. A network that knows nothing should be near $\log 11$, somewhat above it since its first
+# guesses are random and not even. A first loss of 20 means that inputs or weights have a wrong scale.
 #
 # Now spoil something, six times:
 #
@@ -489,8 +493,9 @@ for name, values in sorted(tests.items(), key=lambda test: test[1][-1]):
 # Read the table with care; the classes of the verdict are ours, at 2 and 8 times the unspoiled loss. When this lesson
 # was written three were plainly broken: shuffled pixels, the frozen decoder, the tiny rate. Three were not:
 #
-# * **Labels exchanged** goes to 0 as well. The test says that the network can learn what it is told, not that it is told
-#   the truth. Only looking finds this: `viz.show_batch` on a batch as the network gets it, after all flips and crops.
+# * **Labels exchanged** goes to 0 as well. The test says that the network can learn what it is told, not that it is
+#   told the truth. Only looking finds this: `viz.show_batch` on a batch as the network gets it, after all flips and
+#   crops.
 # * **Encoder frozen** does not hurt here at all. Random features are good enough to tell two pictures' pixels apart.
 #   Whether they are good for new pictures is another question.
 # * **Backward wrong** is late by a factor, and learns. A wrong gradient mostly points downhill still. Nobody would
@@ -522,10 +527,10 @@ print(f"lowest at the end: rate {best};  highest of all: {max(map(max, curves.va
 viz.show_plot(curves, title="Loss on two pictures, by Adam's learning rate", x="step", log="y")
 
 # %% [markdown]
-# What to see: the same picture as on the valley. Too small is a smooth, slow curve that would arrive some day. Too large
-# jumps up at first and then creeps: it has thrown the weights to a place from which there is little to learn. The best
-# rate lies between them, and a factor of 3 to either side matters little. So search it in factors of 3 or 10, on few
-# pictures, for few steps, and take a rate somewhat below the largest one that still works.
+# What to see: the same picture as on the valley. Too small is a smooth, slow curve that would arrive some day. Too
+# large jumps up at first and then creeps: it has thrown the weights to a place from which there is little to learn. The
+# best rate lies between them, and a factor of 3 to either side matters little. So search it in factors of 3 or 10, on
+# few pictures, for few steps, and take a rate somewhat below the largest one that still works.
 #
 # ## Streets
 #
@@ -563,11 +568,14 @@ viz.curves_figure(result.history, {"place alone": floor})
 chosen = [(s.image, s.labels, ts.predict(model, s.image, size=SIZE), s.name) for s in val.samples[:3]]
 viz.overlays_figure(chosen, palette)
 
+# %% [markdown]
+# What to see: in the last column, red is wrong. Most of it lies along borders and in small things. By class:
+
 # %%
 viz.per_class_figure(result.scores, palette)
 
 # %% [markdown]
-# Large things come first; what is thin and rare comes last or not at all. The ready network of the library is the full
+# What to see: large things come first; what is small or thin comes last. The ready network of the library is the full
 # `tiny`, at twice the size, trained longer on more pictures:
 
 # %%
@@ -580,15 +588,15 @@ print(f"this lesson's: mIoU {result.scores.mIoU:.3f}     the ready one: mIoU {re
 # Take sixteen pictures where there were hundreds, and show them again and again. Now and then, score the pictures that
 # are trained on and those that are not. Once as they are, once mirrored at random.
 
-# %% tags=["parameters"] fast="FEW_EPOCHS = 8"
-FEW_EPOCHS = 60  # of sixteen pictures
+# %% tags=["parameters"] fast="FEW_EPOCHS = 12"
+FEW_EPOCHS = 48  # of sixteen pictures
 
 
 # %%
 def my_few(flip):
-    """mIoU after every fourth epoch: on the sixteen, on others."""
+    """mIoU after every sixth epoch: on the sixteen, on others."""
     few, model, known = ts.data.InMemory(train, limit=16), ts.build("tiny", width=0.5), []
-    settings = ts.Recipe(epochs=FEW_EPOCHS, batch_size=8, size=SIZE, learning_rate=0.01, flip=flip, validate_every=4)
+    settings = ts.Recipe(epochs=FEW_EPOCHS, batch_size=8, size=SIZE, learning_rate=0.01, flip=flip, validate_every=6)
 
     def look(history):
         if np.isfinite(history[-1]["val_mIoU"]):  # validated in this epoch
@@ -602,7 +610,7 @@ def my_few(flip):
 (known, unknown), (known_flipped, unknown_flipped) = my_few(0.0), my_few(0.5)
 scores = {"trained on": known, "not trained on": unknown}
 scores |= {"trained on, flips": known_flipped, "not trained on, flips": unknown_flipped}
-epochs = 4 * np.arange(1, len(known) + 1)
+epochs = 6 * np.arange(1, len(known) + 1)
 viz.show_plot({name: (epochs, values) for name, values in scores.items()}, title="mIoU", x="epoch")
 
 # %%
@@ -616,8 +624,8 @@ print(f"flips {'help' if gain > 0.02 else 'hurt' if gain < -0.02 else 'change li
 # What to see: on its own pictures the network gets better to the end; on others it stops early. That is *overfitting*:
 # it learned these streets, not streets. The training curve alone cannot show it, and looks best of all. So the pictures
 # that judge must not be those that teach. A mirrored street is a street that the network has not seen, and costs
-# nothing: flips reduced the gap when this lesson was written. More pictures do it better. (The authors' model files have
-# no flips; their CamVid has 367 pictures to train on.)
+# nothing: flips reduced the gap when this lesson was written. More pictures do it better. (The authors' model files
+# have no flips; their CamVid has 367 pictures to train on.)
 #
 # ## Class weights
 #
@@ -625,7 +633,7 @@ print(f"flips {'help' if gain > 0.02 else 'hurt' if gain < -0.02 else 'change li
 # every class has about the same say; their square root is a compromise.
 
 # %% tags=["parameters"] fast="WEIGHT_EPOCHS = 1"
-WEIGHT_EPOCHS = 6
+WEIGHT_EPOCHS = 5
 
 # %%
 hundred = ts.data.InMemory(train, limit=96)
@@ -648,8 +656,8 @@ for name in ("none", "sqrt_median_frequency", "median_frequency"):
 #
 # ## The same again, bit for bit
 #
-# Weights, order and flips come from seeds. So a training can be repeated exactly, and what changes after you changed one
-# thing comes from that thing.
+# Weights, order and flips come from seeds. So a training can be repeated exactly, and what changes after you changed
+# one thing comes from that thing.
 
 
 # %%
@@ -673,10 +681,10 @@ assert prints[0] == prints[1] != prints[2]
 # ## The paper's recipe
 #
 # Sections 3.2 and 3.3 of the paper: SGD with a fixed rate of 0.1 and momentum 0.9; the training set is shuffled before
-# each epoch, mini-batches of 12 are taken in order, and each picture is used once in an epoch; median frequency weights;
-# He's initialisation. Every 1000 steps the validation pictures are scored, and the weights that are best by global
-# accuracy are kept. The model files that the authors published differ in detail; the library follows them and calls it
-# `paper-basic`:
+# each epoch, mini-batches of 12 are taken in order, and each picture is used once in an epoch; median frequency
+# weights; He's initialisation. Every 1000 steps the validation pictures are scored, and the weights that are best by
+# global accuracy are kept. The model files that the authors published differ in detail; the library follows them and
+# calls it `paper-basic`:
 
 # %%
 paper = ts.paper_recipe("paper-basic")

@@ -54,10 +54,13 @@ viz.show_arrays([("x", x), "*", ("mask / (1 - rate)", mask / 0.5), "=", ("out", 
 rng = np.random.default_rng(0)
 many = np.stack([ops.dropout_forward(x, rng.random((4, 4)) >= 0.5, rate=0.5)[0] for _ in range(4000)])
 panels = [("x", x), ("mean of 4000", many.mean(0)), ("variance of 4000", many.var(0)), ("formula", x**2)]
-assert np.allclose(many.mean(0), x, atol=0.5) and np.allclose(many.var(0), x**2, rtol=0.1)
+assert np.allclose(many.mean(0), x, atol=0.5)
+assert np.allclose(many.var(0), x**2, rtol=0.1)
 viz.show_arrays(panels, decimals=1)
 
 # %% [markdown]
+# What to see: the mean over the masks is `x`, and the variance is $x^2$, as the formula has it at $p = 0.5$.
+#
 # Why divide in training? Earlier texts left out the division, and multiplied by $1 - p$ at test time. Divided here, the
 # layer can be left out at test time without any change. Caffe does it so, too. The library's definition:
 
@@ -65,8 +68,8 @@ viz.show_arrays(panels, decimals=1)
 viz.show_source(dropout.dropout_forward_numpy)
 
 # %% [markdown]
-# The mask is an *argument*. An op that drew it itself would give another result at each call, and no difference quotient
-# would mean anything. Here is such an op, given to the gradient check:
+# The mask is an *argument*. An op that drew it itself would give another result at each call, and no difference
+# quotient would mean anything. Here is such an op, given to the gradient check:
 
 
 # %%
@@ -171,7 +174,8 @@ probs, _ = ops.softmax_forward(np.stack([hidden * m / 0.5 for m in all_masks]) @
 viz.show_arrays([("mask", all_masks * 1), "->", ("three probabilities", probs.round(2))])
 
 # %% [markdown]
-# Sixteen networks, sixteen opinions. What do they say together? There are two ways to ask.
+# What to see: each row is a mask, and beside it what that network says. Most are sure, and not all of the same class.
+# What do they say together? There are two ways to ask.
 #
 # * **One pass without dropout**, called *weight averaging*: each hidden number takes its mean. One network answers.
 # * **The mean of the answers** of many networks, each with a mask: the *samples*.
@@ -251,8 +255,8 @@ panels += [(f"sample {k}", viz.colour_map(p.argmax(-1).astype(np.uint8), palette
 viz.show_gallery(panels, columns=5, width=12)
 
 # %% [markdown]
-# What to see: four networks, four street maps. Sky and road are alike in all. They differ at borders, and in things that
-# are small or half hidden.
+# What to see: four networks, four street maps. Sky and road are alike in all. They differ at borders, and in things
+# that are small or half hidden.
 #
 # ## Mean and variance, without keeping the samples
 #
@@ -269,8 +273,8 @@ each = 360 * 480 * 11 * 4 / 1e6
 print(f"one sample {each:.1f} MB, fifty {50 * each:.0f} MB, a mean and a variance {2 * each:.0f} MB")
 
 # %% [markdown]
-# A tempting way out is $s = \overline{x^2} - \bar x^2$, two running sums. Both are nearly equal where the samples agree,
-# and their difference is what rounding left:
+# A tempting way out is $s = \overline{x^2} - \bar x^2$, two running sums. Both are nearly equal where the samples
+# agree, and their difference is what rounding left:
 
 # %%
 samples = np.stack([ops.softmax_forward(logits)[0][0] for logits in model.samples(pictures, SAMPLES)])
@@ -301,7 +305,8 @@ mean, variance = ts.predict_samples(model, street.image, samples=SAMPLES, seed=0
 model.reseed(0)
 again = np.stack([ops.softmax_forward(logits)[0][0] for logits in model.samples(pictures, SAMPLES)])
 print("Welford against two passes, largest difference:", np.abs(variance - again.var(0)).max())
-assert np.allclose(mean, again.mean(0), atol=1e-5) and np.allclose(variance, again.var(0), atol=1e-5)
+assert np.allclose(mean, again.mean(0), atol=1e-5)
+assert np.allclose(variance, again.var(0), atol=1e-5)
 
 # %% [markdown]
 # ### Exercise 2: mean and variance
@@ -353,8 +358,9 @@ truth, mean, variance, single = (np.stack(parts) for parts in zip(*map(my_look, 
 labelled, doubt = truth != palette.ignore_label, variance.mean(-1)
 wrong = mean.argmax(-1) != truth
 border = np.stack([class_boundaries(one) for one in truth])
-print(f"mean doubt at borders {doubt[border & labelled].mean():.4f}, elsewhere {doubt[~border & labelled].mean():.4f}")
-print(f"mean doubt of wrong pixels {doubt[wrong & labelled].mean():.4f}, of right ones {doubt[~wrong & labelled].mean():.4f}")
+for names, where in ((("at borders", "elsewhere"), border), (("of wrong pixels", "of right ones"), wrong)):
+    pair = doubt[where & labelled].mean(), doubt[~where & labelled].mean()
+    print(f"mean doubt {names[0]} {pair[0]:.4f}, {names[1]} {pair[1]:.4f}")
 
 # %% [markdown]
 # By class, the rarest first. Kendall et al. report that a class that is rarer and harder is doubted more:
@@ -452,9 +458,10 @@ for name, area in found.items():
 print("best at finding wrong pixels:", max(found, key=found.get))
 
 # %% [markdown]
-# When this lesson was written the last line was clearly the best, at a small part of the work. There is a reason. A pixel at a border may truly be this or that: all samples say "half, half", their variance is
-# small, and the error is likely. Variance counts only what the networks disagree about (the *model's* ignorance), not
-# what they agree to be open (the *data's*). Entropy and the largest probability see both.
+# When this lesson was written the last line was clearly the best, at a small part of the work. There is a reason. A
+# pixel at a border may truly be this or that: all samples say "half, half", their variance is small, and the error is
+# likely. Variance counts only what the networks disagree about (the *model's* ignorance), not what they agree to be
+# open (the *data's*). Entropy and the largest probability see both.
 #
 # So ask for what variance is made for: what the training never told the network.
 #
@@ -512,13 +519,13 @@ print("with the ball, times:", np.median(more, 0).round(1), "(median; samples, o
 changed, inside = my_ball(street.image)
 _, doubt_of_ball = ts.predict_with_doubt(model, changed, samples=SAMPLES)
 outlines = np.percentile(doubt[0][border[0]], 90)
-print(f"doubt in the ball {doubt_of_ball[inside].mean():.3f}; a tenth of this street's border pixels have {outlines:.3f}")
+print(f"doubt in the ball {doubt_of_ball[inside].mean():.3f}; a tenth of this street's border has over {outlines:.3f}")
 viz.show_heat(doubt_of_ball, "doubt", image=changed)
 
 # %% [markdown]
 # What to see: the network has eleven names and gives the ball one of them. Doubt rises in the ball, and so does that of
-# one pass. The printed line compares it with what the street's outlines have anyway: a threshold low enough for the ball
-# may mark many outlines as well. Doubt is a hint, and no guard against the unknown.
+# one pass. The printed line compares it with what the street's outlines have anyway: a threshold low enough for the
+# ball may mark many outlines as well. Doubt is a hint, and no guard against the unknown.
 #
 # ## How many samples?
 #
@@ -530,13 +537,14 @@ halves = np.stack([ops.softmax_forward(logits)[0][0] for logits in model.samples
 counts = [count for count in (1, 2, 3, 5, 8, 12, 20, 35, 50) if count <= SAMPLES]
 apart = [np.sqrt(np.mean((halves[:c].mean(0) - halves[SAMPLES : SAMPLES + c].mean(0)) ** 2)) for c in counts]
 line = apart[0] / np.sqrt(counts)
-print("two means of T samples, and 1 / sqrt(T):", [f"{c}: {a:.4f} {b:.4f}" for c, a, b in zip(counts, apart, line)])
+print("T                 ", "".join(f"{count:8}" for count in counts))
+print("two means differ by", "".join(f"{value:8.4f}" for value in apart))
 curves = {"how far apart": (counts, apart), "1 / sqrt(T)": (counts, line)}
 viz.show_plot(curves, title="Two means of T samples each", x="T", log=True)
 
 # %% [markdown]
-# Fine. But the class with the largest mean settles sooner, and so does the order of the doubts. All validation pictures,
-# with the same masks for every count:
+# What to see: both lines fall together. But the class with the largest mean settles sooner, and so does the order of
+# the doubts. All validation pictures, with the same masks for every count:
 
 # %%
 scores = {count: ts.evaluate(model, val, samples=count) for count in counts if count not in (3, 12, 35)}
@@ -557,14 +565,15 @@ curves = {"samples": (list(scores), [score.mIoU for score in scores.values()]),
 viz.show_plot(curves, title="mIoU", x="samples", log="x")
 
 # %% [markdown]
-# Kendall et al. take 50 samples, and report that the mean of samples passes weight averaging at about six. Here, when
-# this lesson was written, most of the gain was there after ten samples, and one pass was level with fifty. Their network
-# learned with dropout from the start; ours had learned the streets before. And there is another thing.
+# What to see: a steep rise over the first few samples, then less and less. Kendall et al. take 50 samples, and report
+# that the mean of samples passes weight averaging at about six. Here, when this lesson was written, most of the gain
+# was there after ten samples, and one pass was level with fifty. Their network learned with dropout from the start;
+# ours had learned the streets before. And there is another thing.
 #
 # ## Batch norm did not expect that
 #
-# Dropout keeps the mean and raises the mean square. Batch norm takes its statistics in training, with dropout on. In one
-# pass without dropout the variance that comes in is smaller than the one it divides by. How much smaller?
+# Dropout keeps the mean and raises the mean square. Batch norm takes its statistics in training, with dropout on. In
+# one pass without dropout the variance that comes in is smaller than the one it divides by. How much smaller?
 
 
 # %%
@@ -584,10 +593,11 @@ for name, ratio in with_dropout.items():
     print(f"{name:<15} {ratio:10.2f} {without[name]:5.2f}")
 
 # %% [markdown]
-# With dropout on all ratios are near 1. Without it they fall, after the first dropout, to between one half and one: the
-# formula of the beginning, $E[\text{out}^2] = x^2 / (1 - p)$. So one pass without dropout is not the network that was
-# trained. (Li et al. 2019 call this *variance shift*.) The other way round: measure the statistics without dropout, by
-# `ts.recompute_statistics`, and the one pass fits, but the samples do not.
+# With dropout on all ratios are near 1 (if the training was long enough for the statistics to settle). Without it they
+# fall, after the first dropout, to between about one half and one: the formula of the beginning, $E[\text{out}^2] = x^2
+# / (1 - p)$. So one pass without dropout is not the network that was trained. (Li et al. 2019 call this *variance
+# shift*.) The other way round: measure the statistics without dropout, by `ts.recompute_statistics`, and the one pass
+# fits, but the samples do not.
 
 # %%
 other = my_bayesian(ts.load_ready("toy"))
@@ -600,8 +610,9 @@ for name, network in (("with dropout", model), ("without dropout", other)):
     print(f"{name:<21} {scored[0].mIoU:.3f}           {scored[1].mIoU:.3f}")
 
 # %% [markdown]
-# Read along the rows and columns: which of the four is best, and by how much, is for the numbers to say. The point is
-# that the statistics belong to one of the two ways of asking.
+# Compare within a column: which statistics serve which way of asking? When this lesson was written the samples were
+# somewhat better with the statistics that were taken with dropout, and the one pass did not care: the network forgave
+# more than the table of variances suggests.
 #
 # ## What it costs
 
@@ -627,10 +638,11 @@ print(f"{work[first:].sum() / work.sum():.0%} of the multiplications come after 
 # - Dropout: $\text{out} = x\,m/(1-p)$, $\mathrm{dx} = \mathrm{dout}\,m/(1-p)$, the same mask. The mean stays, the mean
 #   square grows by $1/(1-p)$.
 # - Chance comes in as an argument, or nothing can be checked.
-# - Every mask is another network. Their mean predicts, their variance is doubt. Welford keeps both without keeping them.
+# - Every mask is another network. Their mean predicts, their variance is doubt. Welford keeps both without keeping
+#   them.
 # - AUROC is the share of pairs in the right order.
 # - Variance shows what the networks disagree about. For finding wrong pixels compare it with the probability of one
 #   pass, which costs nothing.
-# - About ten samples have most of it; the error of the mean falls as $1/\sqrt T$.
+# - Ten or twenty samples have most of it; the error of the mean falls as $1/\sqrt T$.
 # - Batch norm's statistics belong to dropout on, or off; not to both.
 # - A network that is asked about something it never saw still answers with one of its classes.
