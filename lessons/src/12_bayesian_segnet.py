@@ -209,8 +209,9 @@ for name in ("bayesian-basic", "bayesian-vgg16"):
     print(name, *[layer.removesuffix(".dropout") for layer in ts.build(name, width=0.1).layers if "dropout" in layer])
 
 # %% [markdown]
-# Their 64 channels of 7x7 kernels want hours. This lesson takes the library's ready network, `tiny`, which was trained
-# without dropout, puts four dropouts of one half into the same stages, and trains on for some seconds.
+# Their 64 channels of 7x7 kernels take longer to train than a lesson has. This one takes the library's ready network,
+# `tiny`, which was trained without dropout, puts four dropouts of one half into the same stages, and trains on for some
+# seconds.
 
 
 # %%
