@@ -492,9 +492,9 @@ viz.show_heat(void_variance[0].mean(-1), "doubt", image=streets[0].image)
 
 # %% [markdown]
 # What to see: the bonnet, at the lower edge, has some doubt, and no more than many things that the network knows. When
-# this lesson was written the variance was the best of the four, and one pass the last; but no AUROC was good. The bonnet
-# lies where road mostly lies, and most samples agree that it is road. Doubt says that networks disagree, not that they
-# are wrong.
+# this lesson was written the variance was the best of the four, and one pass the last; but no AUROC was good. The
+# bonnet lies where road mostly lies, and most samples agree that it is road. Doubt says that networks disagree, not
+# that they are wrong.
 
 # %% [markdown]
 # And something that no street had: a ball in two glaring colours, put on the road.
