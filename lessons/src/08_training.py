@@ -82,9 +82,9 @@ plain = {name: my_path(optim.SGD, 25, learning_rate=rate, momentum=0.0) for name
 viz.show_paths(my_valley, plain, **area)
 
 # %% [markdown]
-# What to see: 25 steps each, from the ring to the square. Left, the steps are right and tiny: the floor is reached, the
+# What to see: 25 steps each, from the ring to the square. Left, the steps are right and tiny: the floor is near, the
 # end of the valley is far away. In the middle the path jumps from wall to wall, and still comes nearer. Right, every
-# jump lands higher than it began.
+# jump goes further up the wall than the one before.
 #
 # **Why.** Along each number by itself a step is a multiplication:
 #
