@@ -20,6 +20,7 @@ from .live import LivePlot
 from .matrix import class_histogram_figure, confusion_figure
 from .network import show_costs, show_network
 from .overlay import colour_map, error_picture, overlay
+from .paths import show_paths
 from .pictures import labelled_picture, overlays_figure, overlays_picture, show_labels, show_sample
 from .pixel import show_pixel
 from .pool_arrows import show_pool_arrows
@@ -65,6 +66,7 @@ __all__ = [
     "show_labels",
     "show_ladder",
     "show_network",
+    "show_paths",
     "show_pixel",
     "show_plot",
     "show_pool_arrows",

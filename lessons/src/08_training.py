@@ -1,0 +1,712 @@
+# %% [markdown]
+# # 08 Training
+#
+# **The question.** Forward, loss and backward give a gradient: for every parameter, how fast the loss rises with it.
+# How do some hundred gradients become a network that labels streets, and how do you notice in the first seconds that
+# something is wrong?
+#
+# **At the end** you can write a step of SGD with momentum and a step of Adam; say what a rate that is too small or too
+# large looks like; derive how large the first weights must be; test a training on two pictures before you spend an hour
+# on a thousand; and tell a network that learned from one that memorised.
+#
+# **Needed before:** lesson 04 (batch norm), lesson 06 (the loss), lesson 07 (the network).
+#
+# Badrinarayanan et al. 2017 describe their training in sections 3.2 and 3.3; the end of this lesson reads their recipe.
+
+# %%
+import hashlib
+import time
+
+import numpy as np
+
+import tinysegnet as ts
+from tinysegnet import checks, layers, ops, optim, viz
+from tinysegnet.data.floors import position_prior
+from tinysegnet.data.toyscenes import ToyScenes
+from tinysegnet.layers import layer as layer_base
+
+ts.backend.set_threads(1)  # the arrays of this lesson are too small for two to help
+
+# %% [markdown]
+# ## A valley of two numbers
+#
+# A network has a hundred thousand parameters or more. Begin with two, $a$ and $b$, and a loss that is a long valley:
+#
+# $$J(a, b) = \tfrac12\big(\lambda_1 a^2 + \lambda_2 b^2\big), \qquad \lambda_1 = 1,\ \lambda_2 = 25, \qquad
+# \frac{\partial J}{\partial a} = \lambda_1 a, \quad \frac{\partial J}{\partial b} = \lambda_2 b .$$
+#
+# It is flat along $a$ and steep along $b$. $\lambda_1$ and $\lambda_2$ are its *curvatures*. *Gradient descent* goes
+# downhill, against the gradient $g$, by a *learning rate* $\eta$:
+#
+# $$w \leftarrow w - \eta\, g .$$
+#
+# The library's optimizers ask a model for two things, parameters and gradients by name. Two numbers can offer that.
+
+# %%
+curvatures = np.array([1.0, 25.0])
+
+
+class TwoNumbers:
+    """All that an optimizer needs of a model."""
+
+    def __init__(self):
+        self.place, self.slope = np.array([-4.0, 1.0]), np.zeros(2)
+
+    def named_parameters(self):
+        return iter([("valley.weight", self.place)])
+
+    def named_gradients(self):
+        return iter([("valley.weight", self.slope)])
+
+
+# %%
+def my_valley(a, b):
+    return (curvatures[0] * a**2 + curvatures[1] * b**2) / 2
+
+
+def my_path(optimizer, steps, **settings):
+    """The places on the way, (steps + 1, 2)."""
+    model = TwoNumbers()
+    walk, path = optimizer(model, **settings), [model.place.copy()]
+    for _ in range(steps):
+        model.slope[:] = curvatures * model.place
+        walk.step()
+        path.append(model.place.copy())
+    return np.array(path)
+
+
+# %%
+area = {"x": (-4.6, 1.6), "y": (-2.4, 2.4)}
+rates = {"too small: 0.003": 0.003, "0.07": 0.07, "too large: 0.081": 0.081}
+plain = {name: my_path(optim.SGD, 25, learning_rate=rate, momentum=0.0) for name, rate in rates.items()}
+viz.show_paths(my_valley, plain, **area)
+
+# %% [markdown]
+# What to see: 25 steps each, from the ring to the square. Left, the steps are right and tiny: the floor is near, the
+# end of the valley is far away. In the middle the path jumps from wall to wall, and still comes nearer. Right, every
+# jump goes further up the wall than the one before.
+#
+# **Why.** Along each number by itself a step is a multiplication:
+#
+# $$a \leftarrow a - \eta \lambda a = (1 - \eta\lambda)\, a, \qquad\text{so after } t \text{ steps}\qquad
+# a_t = (1 - \eta\lambda)^t\, a_0 .$$
+#
+# It shrinks when $|1 - \eta\lambda| < 1$, that is when $0 < \eta < 2/\lambda$. The *steepest* direction sets the
+# largest rate: $2/25 = 0.08$. The *flattest* one sets how long it takes.
+
+# %%
+print("rate     factor along a   factor along b   J at the start   J after 25 steps")
+for rate, path in zip(rates.values(), plain.values(), strict=True):
+    first, last = my_valley(*path[0]), my_valley(*path[-1])
+    assert np.allclose(path[25], path[0] * (1 - rate * curvatures) ** 25)
+    print(f"{rate:<8} {1 - rate:14.3f} {1 - rate * 25:16.3f} {first:16.1f} {last:18.3f}")
+
+# %% [markdown]
+# The assertion is the formula: the path is known in closed form. A network's loss is no such bowl, but near any place
+# it has steep and flat directions, and their ratio is far larger than 25.
+#
+# ## Momentum
+#
+# Let the parameters move like a heavy ball. A *velocity* $v$ collects gradients, and friction $\mu$ lets it forget:
+#
+# $$v \leftarrow \mu\, v + g, \qquad w \leftarrow w - \eta\, v .$$
+#
+# Insert the first equation into itself, again and again, with $v_0 = 0$:
+#
+# $$v_t = g_t + \mu\, v_{t-1} = g_t + \mu\, g_{t-1} + \mu^2 v_{t-2} = \dots = \sum_{k=0}^{t-1} \mu^k g_{t-k} .$$
+#
+# Two cases show what that does. A gradient that stays the same adds up to $g\,(1 + \mu + \mu^2 + \dots) =
+# g / (1 - \mu)$: with $\mu = 0.9$ ten times as much. A gradient that changes sign at each step, as between two walls,
+# adds up to $g\,(1 - \mu + \mu^2 - \dots) = g/(1 + \mu)$: about half.
+
+# %%
+same, alternating, momentum = 0.0, 0.0, 0.9
+for t in range(200):
+    same = momentum * same + 1
+    alternating = momentum * alternating + (-1) ** t
+print(f"always 1: {same:.4f} = 1 / (1 - 0.9)      +1, -1, ...: {abs(alternating):.4f} = 1 / (1 + 0.9)")
+assert np.isclose(same, 1 / (1 - momentum))
+assert np.isclose(abs(alternating), 1 / (1 + momentum))
+
+# %% [markdown]
+# ### Weight decay
+#
+# Of two networks that fit alike, prefer the one with smaller weights. Add $\frac{\delta}{2} w^2$ to the loss for every
+# weight; its derivative is $\delta w$. So *weight decay* is a small addition to the gradient: $g + \delta w$. The
+# library lets convolution kernels decay and leaves biases, $\gamma$ and $\beta$ alone, unless told otherwise.
+#
+# The library's step, in NumPy. `inside` and `outside` are two places for the rate; `outside` is $\eta$ and `inside` is
+# 1 in what was said above.
+
+# %%
+viz.show_source(optim._sgd_numpy)
+
+# %% [markdown]
+# ### Exercise 1: a step of SGD
+#
+# Write `my_sgd_step(parameter, gradient, velocity, rate, momentum, decay)`. The first three are arrays of one shape,
+# the others numbers. Return the new `parameter` and the new `velocity`; leave the arguments as they are.
+
+
+# %%
+def my_sgd_step(parameter, gradient, velocity, rate, momentum, decay):
+    ### BEGIN SOLUTION
+    velocity = momentum * velocity + gradient + decay * parameter
+    return parameter - rate * velocity, velocity
+    ### END SOLUTION
+
+
+# %%
+checks.grade("sgd_step", my_sgd_step)
+
+# %% [markdown]
+# ### Two definitions of momentum
+#
+# Caffe, with which the paper was made, has the rate within the velocity: $v \leftarrow \mu v + \eta g$, then
+# $w \leftarrow w - v$. PyTorch and this library have it outside. At a constant rate both are the same: Caffe's $v$ is
+# $\eta$ times the other. Now let the rate fall to a tenth at step 30, with a gradient of 1 throughout.
+
+
+# %%
+def my_strides(rate_in_velocity):
+    """How far each of 70 steps goes."""
+    model, strides = TwoNumbers(), []
+    model.slope[:] = 1
+    walk = optim.SGD(model, learning_rate=0.1, momentum=0.9, rate_in_velocity=rate_in_velocity)
+    for t in range(70):
+        before = model.place[0]
+        walk.step(1.0 if t < 30 else 0.1)
+        strides.append(before - model.place[0])
+    return np.array(strides)
+
+
+# %%
+outside, inside = my_strides(False), my_strides(True)
+assert np.allclose(outside[:30], inside[:30])
+print(f"steps 29 and 30: rate outside {outside[29]:.3f} {outside[30]:.3f}, inside {inside[29]:.3f} {inside[30]:.3f}")
+viz.show_plot({"rate outside (PyTorch)": outside, "rate inside (Caffe)": inside}, title="Length of the step", x="step")
+
+# %% [markdown]
+# What to see: both curves lie on each other until the rate falls. Then the upper one coasts: what was collected at the
+# high rate is still in the velocity, and friction takes some twenty steps to eat it up. A schedule copied from Caffe
+# into PyTorch is therefore not quite the same schedule. The library has both: `rate_in_velocity=True`, and
+# `optimizer="caffe_sgd"` in a recipe.
+
+# %% [markdown]
+# ## Adam
+#
+# One rate for all is hard on a valley with two curvatures. Adam (Kingma and Ba 2015) keeps two running means for each
+# number, of the gradient and of its square, and divides one by the root of the other:
+#
+# $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad s \leftarrow \beta_2 s + (1 - \beta_2)\, g^2, \qquad
+# w \leftarrow w - \eta\, \frac{\hat m}{\sqrt{\hat s} + \epsilon} .$$
+#
+# **Bias correction.** $m$ and $s$ begin at 0 and are too small at first. By how much? Let the gradient be the same $g$
+# at each step. Then
+#
+# $$m_t = (1 - \beta_1) \sum_{k=0}^{t-1} \beta_1^k\, g = (1 - \beta_1)\,\frac{1 - \beta_1^t}{1 - \beta_1}\, g
+# = (1 - \beta_1^t)\, g .$$
+#
+# So divide: $\hat m_t = m_t / (1 - \beta_1^t)$ and $\hat s_t = s_t / (1 - \beta_2^t)$. Then $\hat m = g$, as it should
+# be, from the first step on.
+
+# %%
+m = s = 0.0
+print("step    m       m corrected   s        s corrected   ratio without correction")
+for t in range(1, 6):
+    m, s = 0.9 * m + 0.1 * 2, 0.999 * s + 0.001 * 4  # the gradient is 2
+    print(f"{t}      {m:6.3f} {m / (1 - 0.9**t):10.3f} {s:12.5f} {s / (1 - 0.999**t):10.3f} {m / np.sqrt(s):17.2f}")
+
+# %% [markdown]
+# The right ratio is 1. Without correction the first step would be 3 times too long, and the following ones longer
+# still: $s$ needs a thousand steps to fill up.
+#
+# At the first step $\hat m / \sqrt{\hat s} = g / |g|$. Whatever the size of the gradient, the step is $\eta$, up to the
+# small $\epsilon = 10^{-8}$ that keeps a gradient of 0 from becoming 0/0:
+
+# %%
+for size in (1e-5, 1.0, 1e5):
+    model = TwoNumbers()
+    model.slope[:] = size, -size
+    optim.Adam(model, learning_rate=0.1).step()
+    print(f"gradient {size:8.0e}: step {np.round(model.place - [-4, 1], 4)}")
+
+# %%
+viz.show_source(optim._adam_numpy)
+
+# %% [markdown]
+# `share1` is $1 - \beta_1$, and `mean += share1 * (gradient - mean)` is the running mean, rearranged. `rate` comes
+# divided by $1 - \beta_1^t$, and `root` is $\sqrt{1 - \beta_2^t}$: the correction of all numbers, computed once.
+#
+# ### Exercise 2: a step of Adam
+#
+# Write `my_adam_step(parameter, gradient, mean, square, step, rate, beta1, beta2, eps)`. `step` is 1 for the first.
+# Return the new `parameter`, and the running `mean` and `square` as they are to be kept, without correction.
+
+
+# %%
+def my_adam_step(parameter, gradient, mean, square, step, rate, beta1, beta2, eps):
+    ### BEGIN SOLUTION
+    mean = beta1 * mean + (1 - beta1) * gradient
+    square = beta2 * square + (1 - beta2) * gradient**2
+    corrected, corrected_square = mean / (1 - beta1**step), square / (1 - beta2**step)
+    return parameter - rate * corrected / (np.sqrt(corrected_square) + eps), mean, square
+    ### END SOLUTION
+
+
+# %%
+checks.grade("adam_step", my_adam_step)
+
+# %% [markdown]
+# ### The same numbers faster
+#
+# NumPy goes over memory once for each operation sign. numba compiles one loop that does all of it to one parameter
+# after the other:
+
+# %%
+viz.show_source(optim._adam_numba)
+
+# %%
+arrays, answers = np.random.default_rng(0).random((4, 500_000), np.float32), []
+numbers = np.asarray([0.1, 0.001, 0, 0.01, 1, 1e-8], np.float32)
+for name, update in (("NumPy", optim._adam_numpy), ("numba", optim._adam_numba)):
+    update(*arrays.copy(), *numbers)  # the first call may compile
+    answers.append(arrays.copy())
+    begin = time.perf_counter()
+    update(*answers[-1], *numbers)
+    print(f"{name}: {1000 * (time.perf_counter() - begin):.1f} ms for half a million parameters")
+print("largest difference:", np.abs(answers[0] - answers[1]).max())
+assert np.allclose(*answers, rtol=1e-4, atol=1e-6)
+
+# %% [markdown]
+# ### The three on one valley
+
+# %%
+paths = {
+    "plain, rate 0.07": my_path(optim.SGD, 60, learning_rate=0.07, momentum=0.0),
+    "momentum 0.9, rate 0.015": my_path(optim.SGD, 60, learning_rate=0.015, momentum=0.9),
+    "Adam, rate 0.3": my_path(optim.Adam, 60, learning_rate=0.3),
+}
+viz.show_paths(my_valley, paths, **area)
+
+# %% [markdown]
+# What to see: plain descent zigzags, because its rate has to be near the limit of the steep direction. Momentum swings
+# past and comes back, a ball in a bowl. Adam begins along the diagonal: at first it takes equal steps in both
+# directions, whatever their slopes. Adam's price is memory, two numbers for each parameter where momentum has one. On
+# networks its rate is smaller than SGD's, by a factor of ten or more: each step has about the size of the rate, in
+# every parameter.
+#
+# ## Schedules
+#
+# A gradient from a few pictures is the true one plus noise. At a constant rate the ball never comes to rest: the noise
+# keeps kicking it. A smaller rate is kicked less but travels slower. So begin large and end small. That is a
+# *schedule*, a factor on the rate:
+
+# %%
+steps = 200
+factors = {name: [optim.schedule(name, t, steps) for t in range(steps)] for name in optim.schedules}
+viz.show_plot(factors, title="Factor of the learning rate", x="step")
+
+# %% [markdown]
+# `constant` is the paper's. `step` falls to a tenth at half of the training, to a hundredth at three quarters; `poly`
+# is $(1 - t/T)^{0.9}$; `one_cycle` climbs over the first 30 percent and comes down on half a cosine. What they do to
+# 300 balls in our valley, with noise on each gradient:
+
+
+# %%
+def my_noisy_descent(rate, name):
+    """The mean J of 300 balls after each step, plain descent, gradients with noise of size 3."""
+    places, rng, heights = np.tile([-4.0, 1.0], (300, 1)), np.random.default_rng(0), []
+    for t in range(steps):
+        gradients = curvatures * places + 3 * rng.standard_normal(places.shape)
+        places = places - rate * optim.schedule(name, t, steps) * gradients
+        heights.append(my_valley(*places.T).mean())
+    return heights
+
+
+# %%
+runs = {f"{rate}, {name}": my_noisy_descent(rate, name)
+        for rate, name in ((0.05, "constant"), (0.005, "constant"), (0.05, "poly"), (0.05, "one_cycle"))}  # fmt: skip
+ends = {name: np.mean(heights[-5:]) for name, heights in runs.items()}
+print("mean J at the end:", ", ".join(f"{name}: {end:.2f}" for name, end in ends.items()))
+assert max(ends["0.05, poly"], ends["0.05, one_cycle"]) < ends["0.05, constant"] / 2
+viz.show_plot(runs, title="Mean J, noisy gradients", x="step", log="y")
+
+# %% [markdown]
+# What to see: the constant large rate is quick and then stays on a floor. The small one goes on falling but is late.
+# The two that fall get both, and end far lower.
+#
+# ## Where to begin: the first weights
+#
+# All weights 0 would leave all channels alike for ever. So they are drawn at random. How large? Take one number of a
+# convolution's output. It is a sum of $n = K \cdot K \cdot C$ products, $n$ being called the *fan-in*:
+#
+# $$z = \sum_{k=1}^{n} w_k x_k, \qquad w_k \text{ independent, mean } 0, \text{ variance } \sigma^2 .$$
+#
+# Products of different weights have mean 0, so only the squares remain:
+#
+# $$E[z^2] = \sum_k E[w_k^2]\, E[x_k^2] = n\, \sigma^2\, E[x^2] .$$
+#
+# Then comes ReLU. $z$ is as often above zero as below (turn all weights round), and ReLU clears one half:
+# $E[\max(z, 0)^2] = \frac12 E[z^2]$. From layer to layer the mean square is multiplied by $\frac12 n \sigma^2$. It
+# stays if
+#
+# $$\frac12\, n\, \sigma^2 = 1 \qquad\Longleftrightarrow\qquad \sigma = \sqrt{2/n} .$$
+#
+# That is He's initialisation (He et al. 2015), the paper's choice too (section 3.2). The library's:
+
+# %%
+viz.show_source(layer_base.he_normal)
+
+# %% [markdown]
+# Now through 26 layers, as many as SegNet has convolutions, with that deviation, a tenth of it and three times as much.
+# The kernels are 1x1, so that no zeros of a padding come in; such a convolution is a matrix product at each pixel.
+
+
+# %%
+def my_sizes_through_layers(factor, norm=False):
+    """Root mean square of the numbers after each of 26 layers, of ReLU after convolution (after batch norm)."""
+    rng, sizes = np.random.default_rng(1), []
+    x = rng.standard_normal((2, 4, 4, 256))
+    for _ in range(26):
+        weight = factor * layer_base.he_normal(rng, (1, 1, 256, 256), 256, np.float64)
+        x = x @ weight[0, 0]
+        x = (x - x.mean((0, 1, 2))) / x.std((0, 1, 2)) if norm else x
+        x = np.maximum(x, 0)
+        sizes.append(np.sqrt(np.mean(x**2)))
+    return sizes
+
+
+# %%
+sizes = {f"{factor} x He": my_sizes_through_layers(factor) for factor in (0.1, 1, 3)}
+sizes |= {f"{factor} x He, batch norm": my_sizes_through_layers(factor, norm=True) for factor in (0.1, 3)}
+for name, values in sizes.items():
+    print(f"{name:<22} after layer 1: {values[0]:8.2g}, after layer 26: {values[-1]:8.2g}")
+assert sizes["0.1 x He"][-1] < 1e-20
+assert 0.1 < sizes["1 x He"][-1] < 10
+assert sizes["3 x He"][-1] > 1e10
+viz.show_plot(sizes, title="Root mean square after each layer", x="layer", first=1, log="y")
+
+# %% [markdown]
+# What to see: a factor of 3 in the weights is a factor of $3^{26}$, some $10^{12}$, at the end; a tenth is $10^{-26}$.
+# The right deviation stays near 1. With batch norm after each convolution the factor is divided out again, so that a
+# network with batch norm forgives a wrong deviation in forward. VGG16 had none; its authors began the deep networks
+# with layers of a shallower one, which had been trained before (Simonyan and Zisserman 2015).
+#
+# ### Exercise 3: the deviation
+#
+# Write `my_he_std(shape)`: the standard deviation for a kernel of `shape` (K, L, C, F), K high and L wide.
+
+
+# %%
+def my_he_std(shape):
+    ### BEGIN SOLUTION
+    K, L, C, _ = shape
+    return np.sqrt(2 / (K * L * C))
+    ### END SOLUTION
+
+
+# %%
+checks.grade("he_std", my_he_std)
+
+# %% [markdown]
+# ## The cheapest test of a training: two pictures
+#
+# Before you train for an hour, take two pictures and train on them alone. A network with a hundred thousand parameters
+# can know 6144 pixels by heart. If the loss does not go to nearly 0, something is broken, and you know it after a
+# second. All of training is in this loop:
+
+# %% tags=["parameters"] fast="STEPS = 12"
+STEPS = 60  # on two pictures
+
+
+# %%
+def my_overfit(images, labels, change=None, rate=0.01):
+    """The loss of each of STEPS steps on one batch; change(model) spoils something before."""
+    model, losses = ts.build("tiny", width=0.5), []
+    if change:
+        change(model)
+    walk = optim.Adam(model, learning_rate=rate)
+    for _ in range(STEPS):
+        logits = model.forward(images, training=True)
+        loss, cache = ops.softmax_cross_entropy_forward(logits, labels, ignore_label=11)
+        model.backward(ops.softmax_cross_entropy_backward(1.0, cache), input_gradient=False)
+        walk.step()
+        losses.append(float(loss))
+    return losses
+
+
+# %%
+SIZE, palette = (48, 64), ts.data.CAMVID
+two = ts.data.InMemory(ToyScenes(2, seed=4, size=SIZE))
+images = np.stack([sample.image for sample in two.samples]).astype(np.float32)
+labels = np.stack([sample.labels for sample in two.samples])
+losses = my_overfit(images, labels)
+print(f"first loss {losses[0]:.2f}, guessing eleven classes alike would give log(11) = {np.log(11):.2f}")
+print(f"after {STEPS} steps {losses[-1]:.3f}")
+viz.show_batch(images, labels, palette, columns=2)
+
+# %% [markdown]
+# What to see: two streets, and below them what the network is told. Do label and picture belong together? The first
+# loss is worth a look, too. A network that knows nothing should be near $\log 11$, somewhat above it since its first
+# guesses are random and not even. A first loss of 20 means that inputs or weights have a wrong scale.
+#
+# Now spoil something, six times:
+#
+# * the labels' pixels are shuffled: there is nothing to see in the picture that would tell them;
+# * the two pictures' labels are exchanged;
+# * the encoder is frozen at its random weights, or the decoder is;
+# * the backward of every unpooling reads the first corner (the planted bug of lessons 05 and 07);
+# * the rate is a thousandth.
+
+
+# %%
+def my_wrong_unpool(model):
+    bug = ts.gradcheck.bugs["unpool_fixed_corner"]
+    for layer in model.layers.values():
+        if isinstance(layer, layers.MaxUnpool2d):
+            layer._backward = lambda dout, cache, _: bug.backward(dout, cache)
+
+
+rng = np.random.default_rng(0)
+shuffled = rng.permutation(labels.ravel()).reshape(labels.shape)
+
+# %%
+tests = {
+    "nothing spoiled": losses,
+    "pixels shuffled": my_overfit(images, shuffled),
+    "labels exchanged": my_overfit(images, labels[::-1]),
+    "encoder frozen": my_overfit(images, labels, lambda model: model.freeze("encoder")),
+    "decoder frozen": my_overfit(images, labels, lambda model: model.freeze("decoder")),
+    "backward wrong": my_overfit(images, labels, my_wrong_unpool),
+    "rate / 1000": my_overfit(images, labels, rate=1e-5),
+}
+viz.show_plot(tests, title="Loss on two pictures", x="step", log="y", size=(8.5, 4.6))
+
+# %%
+print(f"loss after {STEPS} steps")
+for name, values in sorted(tests.items(), key=lambda test: test[1][-1]):
+    times = values[-1] / losses[-1]
+    verdict = "as good as unspoiled" if times < 2 else "suspicious" if times < 8 else "broken"
+    print(f"{name:<18} {values[-1]:.3f}   {verdict}")
+
+# %% [markdown]
+# Read the table with care; the classes of the verdict are ours, at 2 and 8 times the unspoiled loss. When this lesson
+# was written three were plainly broken: shuffled pixels, the frozen decoder, the tiny rate. Three were not:
+#
+# * **Labels exchanged** goes to 0 as well. The test says that the network can learn what it is told, not that it is
+#   told the truth. Only looking finds this: `viz.show_batch` on a batch as the network gets it, after all flips and
+#   crops.
+# * **Encoder frozen** does not hurt here at all. Random features are good enough to tell two pictures' pixels apart.
+#   Whether they are good for new pictures is another question.
+# * **Backward wrong** is late by a factor, and learns. A wrong gradient mostly points downhill still. Nobody would
+#   suspect more than a rate that is a little too small. A gradient check does not care how small the harm is:
+
+# %%
+bug = ts.gradcheck.bugs["unpool_fixed_corner"]
+report = ts.gradcheck.check_op(bug.op, backward=bug.backward)
+print("the gradient check says:", "right" if report.ok else f"wrong. {bug.sentence}")
+assert not report.ok
+
+# %% [markdown]
+# So the test of two pictures is necessary, not sufficient; it takes a second, and it catches many mistakes.
+#
+# | what you see | what to look at |
+# |---|---|
+# | the loss does not move | the rate, frozen layers, the optimizer's list of parameters |
+# | it falls and stays far above 0 | labels against pictures, a layer without gradient, too small a network |
+# | it falls, slowly | the rate; a gradient check |
+# | it jumps, grows, or is NaN | the rate; the scale of the pictures; a label outside 0..10 |
+#
+# ## The rate, on the same two pictures
+
+# %%
+curves = {f"{rate:g}": my_overfit(images, labels, rate=rate) for rate in (1e-4, 1e-3, 1e-2, 1.0)}
+best = min(curves, key=lambda name: curves[name][-1])
+print(f"lowest at the end: rate {best};  highest of all: {max(map(max, curves.values())):.1f}, "
+      f"with rate {max(curves, key=lambda name: max(curves[name]))}")  # fmt: skip
+viz.show_plot(curves, title="Loss on two pictures, by Adam's learning rate", x="step", log="y")
+
+# %% [markdown]
+# What to see: the same picture as on the valley. Too small is a smooth, slow curve that would arrive some day. Too
+# large jumps up at first and then creeps: it has thrown the weights to a place from which there is little to learn. The
+# best rate lies between them. Search it in factors of 10 and then of 3, on few pictures, for few steps, and take one
+# somewhat below the largest that still works.
+#
+# ## Streets
+#
+# Now for real, if small: drawn streets of 48x64 pixels, and others, drawn with another seed, to validate. `ts.fit` is
+# the loop above with batches in random order, flips, a schedule, class weights and validation; a `Recipe` says how.
+
+# %% tags=["parameters"] fast="PICTURES, EPOCHS = 32, 2"
+PICTURES, EPOCHS = 320, 12
+
+# %%
+train = ts.data.InMemory(ToyScenes(PICTURES, seed=1, size=SIZE))
+val = ts.data.InMemory(ToyScenes(48, seed=2, size=SIZE))
+recipe = ts.Recipe(epochs=EPOCHS, batch_size=8, size=SIZE, optimizer="adam", learning_rate=0.02, schedule="one_cycle",
+                   flip=0.5, class_weights="sqrt_median_frequency", seed=0)  # fmt: skip
+floor = position_prior(train, val).mIoU
+print(f"{len(train)} pictures to train, {len(val)} to validate; knowing each pixel's place alone: mIoU {floor:.3f}")
+
+# %% [markdown]
+# mIoU is a score from 0 to 1, the mean over the classes of how well areas agree; lesson 10 takes it apart. The floor is
+# what one gets without looking at the picture, by each pixel's place alone. A training that ends below it has learned
+# nothing.
+
+# %%
+model = ts.build("tiny", width=0.5)
+result = ts.fit(model, train, val, recipe=recipe, progress=False)
+print(f"{model.num_parameters:,} parameters, {result.seconds:.0f} s;  {result.scores.averages()}")
+print("above the floor" if result.scores.mIoU > floor else "below the floor: too short a training, or a mistake")
+viz.curves_figure(result.history, {"place alone": floor})
+
+# %% [markdown]
+# What to see: the loss falls; the scores on pictures that the network never saw rise above the floor; the rate climbs
+# and falls. Most of the score is won while the rate falls. What it says of three of these streets:
+
+# %%
+chosen = [(s.image, s.labels, ts.predict(model, s.image, size=SIZE), s.name) for s in val.samples[:3]]
+viz.overlays_figure(chosen, palette)
+
+# %% [markdown]
+# What to see: in the last column, red is wrong. Most of it lies along borders and in small things. By class:
+
+# %%
+viz.per_class_figure(result.scores, palette)
+
+# %% [markdown]
+# What to see: the classes differ much. When this lesson was written sky and road came first, pavement and pedestrians
+# last. The ready network of the library is the full `tiny`, at twice the size, trained longer on more pictures:
+
+# %%
+ready = ts.evaluate(ts.load_ready("toy"), ts.data.InMemory(ToyScenes(16, seed=2)))
+print(f"this lesson's: mIoU {result.scores.mIoU:.3f}     the ready one: mIoU {ready.mIoU:.3f}")
+
+# %% [markdown]
+# ## Memorising
+#
+# Take sixteen pictures where there were hundreds, and show them again and again. Now and then, score the pictures that
+# are trained on and those that are not. Once as they are, once mirrored at random.
+
+# %% tags=["parameters"] fast="FEW_EPOCHS = 6"
+FEW_EPOCHS = 48  # of sixteen pictures
+
+
+# %%
+def my_few(flip):
+    """mIoU after every sixth epoch: on the sixteen, on others."""
+    few, model, known = ts.data.InMemory(train, limit=16), ts.build("tiny", width=0.5), []
+    settings = ts.Recipe(epochs=FEW_EPOCHS, batch_size=4, size=SIZE, learning_rate=0.01, flip=flip, validate_every=6)
+
+    def look(history):
+        if np.isfinite(history[-1]["val_mIoU"]):  # validated in this epoch
+            known.append(ts.evaluate(model, few, size=SIZE).mIoU)
+
+    history = ts.fit(model, few, val, recipe=settings, progress=False, on_epoch=look).history
+    return known, [row["val_mIoU"] for row in history if np.isfinite(row["val_mIoU"])]
+
+
+# %%
+(known, unknown), (known_flipped, unknown_flipped) = my_few(0.0), my_few(0.5)
+scores = {"trained on": known, "not trained on": unknown}
+scores |= {"trained on, flips": known_flipped, "not trained on, flips": unknown_flipped}
+epochs = 6 * np.arange(1, len(known) + 1)
+viz.show_plot({name: (epochs, values) for name, values in scores.items()}, title="mIoU", x="epoch")
+
+# %%
+gap, gap_flipped = known[-1] - unknown[-1], known_flipped[-1] - unknown_flipped[-1]
+gain = unknown_flipped[-1] - unknown[-1]
+print(f"16 pictures: {known[-1]:.3f} on those, {unknown[-1]:.3f} on others: {gap:.3f} is memory")
+print(f"with flips:  {known_flipped[-1]:.3f} on those, {unknown_flipped[-1]:.3f} on others: {gap_flipped:.3f}")
+print(f"flips {'help' if gain > 0.02 else 'hurt' if gain < -0.02 else 'change little'} on others: {gain:+.3f}")
+
+# %% [markdown]
+# What to see: on its own pictures the network gets better to the end; on others it stops early. That is *overfitting*:
+# it learned these streets, not streets. The training curve alone cannot show it, and looks best of all. So the pictures
+# that judge must not be those that teach. A mirrored street is a street that the network has not seen, and costs
+# nothing: flips reduced the gap when this lesson was written. More pictures do it better. (The authors' model files
+# have no flips; their CamVid has 367 pictures to train on.)
+#
+# ## Class weights
+#
+# A class with many pixels has much to say in the gradient. Lesson 06 derived weights by median frequency, with which
+# every class has about the same say; their square root is a compromise.
+
+# %% tags=["parameters"] fast="WEIGHT_EPOCHS = 1"
+WEIGHT_EPOCHS = 8
+
+# %%
+hundred, scored = ts.data.InMemory(train, limit=96), {}
+shares = ts.data.count_pixels(hundred).pixels
+print(f"{palette.names[shares.argmax()]} has {shares.max() / shares.min():.0f} times the pixels of "
+      f"{palette.names[shares.argmin()]}\n")  # fmt: skip
+for name in ("none", "sqrt_median_frequency", "median_frequency"):
+    weighted = ts.build("tiny", width=0.25)
+    settings = ts.Recipe(epochs=WEIGHT_EPOCHS, batch_size=4, size=SIZE, learning_rate=0.02, class_weights=name,
+                         validate_every=WEIGHT_EPOCHS)  # fmt: skip
+    scored[name] = ts.fit(weighted, hundred, val, recipe=settings, progress=False).scores
+    print(f"{name:<23} {scored[name].averages()}")
+
+# %% [markdown]
+# G is the share of all pixels that are right; C is that share for each class, averaged over the classes. When this
+# lesson was written G fell and C rose from the first line to the last: with weights rare classes are found more often,
+# and painted too wide. Which of the three is best depends on what is asked for. One short training with one seed
+# decides little.
+#
+# ## The same again, bit for bit
+#
+# Weights, order and flips come from seeds. So a training can be repeated exactly, and what changes after you changed
+# one thing comes from that thing.
+
+
+# %%
+def my_fingerprint(seed):
+    """A hash of every bit of a network that was trained for one epoch."""
+    model = ts.build("tiny", width=0.25, seed=seed)
+    settings = ts.Recipe(epochs=1, batch_size=4, size=SIZE, seed=seed)
+    ts.fit(model, ts.data.InMemory(train, limit=16), recipe=settings, progress=False)
+    return hashlib.sha256(b"".join(array.tobytes() for array in model.state().values())).hexdigest()[:16]
+
+
+prints = [my_fingerprint(seed) for seed in (0, 0, 1)]
+print("seeds 0, 0, 1:", *prints)
+assert prints[0] == prints[1] != prints[2]
+
+# %% [markdown]
+# On another processor, or with another number of threads in the matrix products, sums are rounded differently and the
+# bits differ, though not the course of the training. To compare two choices, train each with several seeds: the spread
+# between seeds is the ruler.
+#
+# ## The paper's recipe
+#
+# Sections 3.2 and 3.3 of the paper: SGD with a fixed rate of 0.1 and momentum 0.9; the training set is shuffled before
+# each epoch, mini-batches of 12 are taken in order, and each picture is used once in an epoch; median frequency
+# weights; He's initialisation. Every 1000 steps the validation pictures are scored, and the weights that are best by
+# global accuracy are kept. The model files that the authors published differ in detail; the library follows them and
+# calls it `paper-basic`:
+
+# %%
+paper = ts.paper_recipe("paper-basic")
+for name in ("optimizer", "learning_rate", "momentum", "weight_decay", "bias_rate", "decayed", "schedule", "batch_size",
+             "iterations", "size", "flip", "class_weights", "statistics"):  # fmt: skip
+    print(f"{name:<15} {getattr(paper, name)}")
+
+# %% [markdown]
+# 4 pictures a batch in the files against 12 in the text. Decay 0.0005 and twice the rate for biases are in the files
+# alone. `decayed` says that batch norm's parameters decay as well: the files leave Caffe's default. A recipe is only
+# complete in code.
+#
+# ## What to remember
+#
+# - The steepest direction limits the rate, $\eta < 2/\lambda$; the flattest sets the time. Momentum and Adam help with
+#   that.
+# - Momentum sums gradients: ten times as long a step where they agree, half where they alternate. Caffe's has the rate
+#   within, and coasts when the rate falls.
+# - Adam's step has the size of the rate, whatever the size of the gradient. Its means begin at 0 and must be corrected.
+# - Begin with a large rate and end with a small one.
+# - $\sigma = \sqrt{2/n}$ keeps the size of numbers through ReLU layers, $n$ being the fan-in.
+# - Two pictures first. A loss that does not go to 0 means a mistake; one that does, means little more than that the
+#   network can learn what it is told.
+# - Judge by pictures that were not trained on. A gap is memory; more pictures, and flips, make it smaller.
+# - A wrong gradient trains, too. Only a gradient check tells.

@@ -1,0 +1,656 @@
+# %% [markdown]
+# # 12 Bayesian SegNet
+#
+# **The question.** A SegNet gives every pixel a class, also where it cannot know, and it gives no warning. Can the same
+# network say where its answer should not be trusted?
+#
+# **At the end** you can derive dropout and its backward; turn one network into fifty by leaving dropout on; keep their
+# mean and variance without keeping them; say by a number, which you can count by hand, what the doubt is worth; and you
+# have measured where it fails, and what it costs.
+#
+# **Needed before:** lessons 03 (gradient checks), 04 (batch norm), 06 (softmax) and 08 (training).
+#
+# Bayesian SegNet is Kendall, Badrinarayanan and Cipolla 2015 (arXiv:1511.02680): SegNet-Basic and SegNet of
+# Badrinarayanan et al. 2017, section 3, with dropout in the middle. It is cited as "Kendall et al." below.
+
+# %%
+import itertools
+import time
+
+import numpy as np
+
+import tinysegnet as ts
+from tinysegnet import checks, layers, metrics, ops, viz
+from tinysegnet.data.toyscenes import ToyScenes
+from tinysegnet.models import Network
+from tinysegnet.ops import dropout
+from tinysegnet.predict import _sample
+from tinysegnet.viz.overlay import class_boundaries
+
+# %% [markdown]
+# ## Dropout on sixteen numbers
+#
+# *Dropout* puts numbers out at random (Srivastava et al. 2014). A *mask* says which are kept, each with probability
+# $1 - p$; $p$ is the *rate*. What is kept is made larger, so that the sum is expected to stay:
+#
+# $$\text{out} = \frac{x \cdot m}{1 - p}, \qquad m = 1 \text{ with probability } 1 - p, \text{ else } 0 .$$
+
+# %%
+x = np.array([[2.0, 0, 1, 4], [1, 3, 0, 1], [5, 1, 2, 1], [1, 0, 3, 2]])
+mask = np.random.default_rng(4).random((4, 4)) >= 0.5
+out, cache = ops.dropout_forward(x, mask, rate=0.5)
+viz.show_arrays([("x", x), "*", ("mask / (1 - rate)", mask / 0.5), "=", ("out", out)])
+
+# %% [markdown]
+# What to see: about half of the numbers are 0, the others doubled. Over many masks, with $E[m] = E[m^2] = 1 - p$:
+#
+# $$E[\text{out}] = \frac{x\,(1 - p)}{1 - p} = x, \qquad
+# E[\text{out}^2] = \frac{x^2\,(1 - p)}{(1 - p)^2} = \frac{x^2}{1 - p}, \qquad
+# \text{Var}[\text{out}] = E[\text{out}^2] - x^2 = x^2\,\frac{p}{1 - p} .$$
+#
+# The mean stays, the mean square grows, at $p = 0.5$ to the double. Remember the second; it comes back.
+
+# %%
+rng = np.random.default_rng(0)
+many = np.stack([ops.dropout_forward(x, rng.random((4, 4)) >= 0.5, rate=0.5)[0] for _ in range(4000)])
+panels = [("x", x), ("mean of 4000", many.mean(0)), ("variance of 4000", many.var(0)), ("formula", x**2)]
+assert np.allclose(many.mean(0), x, atol=0.5)
+assert np.allclose(many.var(0), x**2, rtol=0.1)
+viz.show_arrays(panels, decimals=1)
+
+# %% [markdown]
+# What to see: the mean over the masks is `x`, and the variance is $x^2$, as the formula has it at $p = 0.5$.
+#
+# Why divide in training? Earlier texts left out the division, and multiplied by $1 - p$ at test time. Divided here, the
+# layer can be left out at test time without any change. Caffe does it so, too. The library's definition:
+
+# %%
+viz.show_source(dropout.dropout_forward_numpy)
+
+# %% [markdown]
+# The mask is an *argument*. An op that drew it itself would give another result at each call, and no difference
+# quotient would mean anything. Here is such an op, given to the gradient check:
+
+
+# %%
+def my_restless_forward(x):
+    kept = rng.random(x.shape) >= 0.5
+    return x * kept / 0.5, kept
+
+
+report = ts.gradcheck.check(my_restless_forward, lambda dout, kept: dout * kept / 0.5, x)
+assert not report.ok
+report
+
+# %% [markdown]
+# It is refused, although formula and backward are right. So chance stays in the layer, which draws a mask and hands it
+# to the op:
+
+# %%
+viz.show_source(layers.Dropout)
+
+# %% [markdown]
+# ## Backward
+#
+# Each output depends on one input, and the mask is a constant. The slope is the factor that forward applied:
+#
+# $$\mathrm{dx} = \mathrm{dout} \cdot \frac{\partial\, \text{out}}{\partial x}
+# = \mathrm{dout} \cdot \frac{m}{1 - p} .$$
+#
+# A number that was put out had no influence, and gets no gradient. The same mask, and the same factor.
+
+# %%
+ts.gradcheck.check_op("dropout")
+
+# %% [markdown]
+# ### Exercise 1: dropout's backward
+#
+# Write `my_dropout_backward(dout, mask, rate)`. `dout` and `mask` have one shape, any; `mask` is True where `x` was
+# kept. Return `dx` of that shape.
+
+
+# %%
+def my_dropout_backward(dout, mask, rate):
+    ### BEGIN SOLUTION
+    return dout * mask / (1 - rate)
+    ### END SOLUTION
+
+
+# %%
+checks.grade("dropout_backward", my_dropout_backward)
+
+# %% [markdown]
+# ### What breaks it
+#
+# Two backwards that people write: one forgets the factor, one draws a new mask.
+
+
+# %%
+def my_unscaled(dout, cache):
+    kept, _ = cache
+    return dout * kept
+
+
+def my_other_mask(dout, cache):
+    kept, keep = cache
+    return dout * np.roll(kept, 1) / keep
+
+
+# %%
+for wrong in (my_other_mask, my_unscaled):
+    report = ts.gradcheck.check_op("dropout", backward=wrong)
+    assert not report.ok
+    print(wrong.__name__, "refused:", len([part for part in report.parts if not part.ok]), "of", len(report.parts))
+report
+
+# %% [markdown]
+# With rate 0 both are right, and with one number there is no other mask: a check needs cases in which the mistake
+# shows. The numba version is one loop:
+
+# %%
+viz.show_source(dropout._masked)
+
+# %%
+big, kept = rng.standard_normal((4, 24, 32, 128)).astype(np.float32), rng.random((4, 24, 32, 128)) >= 0.5
+answers = []
+for forward in (dropout.dropout_forward_numpy, dropout.dropout_forward_numba):
+    forward(big, kept)  # the first call may compile
+    begin = time.perf_counter()
+    answers.append(forward(big, kept)[0])
+    print(f"{forward.__name__}: {1000 * (time.perf_counter() - begin):.2f} ms")
+assert np.array_equal(*answers)
+
+# %% [markdown]
+# ## Every mask is another network
+#
+# A layer with dropout on $n$ numbers is $2^n$ networks that share their weights; each mask picks one. With four numbers
+# all of them can be written down. Here are four hidden numbers, a matrix to three classes, and softmax:
+
+# %%
+hidden = np.array([1.0, 2.0, 0.5, 1.5])
+W = np.array([[2.0, -1, 0], [0.5, 1, -1], [-1, 0, 2], [1, -1.5, 0.5]])
+all_masks = np.array(list(itertools.product([False, True], repeat=4)))
+probs, _ = ops.softmax_forward(np.stack([hidden * m / 0.5 for m in all_masks]) @ W)
+viz.show_arrays([("mask", all_masks * 1), "->", ("three probabilities", probs.round(2))])
+
+# %% [markdown]
+# What to see: each row is a mask, and beside it what that network says. Most are sure, and not all of the same class.
+# What do they say together? There are two ways to ask.
+#
+# * **One pass without dropout**, called *weight averaging*: each hidden number takes its mean. One network answers.
+# * **The mean of the answers** of many networks, each with a mask: the *samples*.
+#
+# Before softmax both are the same, since $W$ is linear and the mean goes through it. Softmax is not linear:
+
+# %%
+one_pass, _ = ops.softmax_forward((hidden @ W)[None])
+logits = np.stack([hidden * m / 0.5 for m in all_masks]) @ W
+assert np.allclose(logits.mean(0), hidden @ W)
+print("softmax of the mean logits", one_pass[0].round(3))
+print("mean of the softmaxes     ", probs.mean(0).round(3), "  variance", probs.var(0).round(3))
+print("first class wins in", int((probs.argmax(1) == 0).sum()), "of 16 networks")
+assert one_pass.max() > probs.mean(0).max()
+
+# %% [markdown]
+# The mean of the answers is less sure than the one pass, because it knows of those that disagree. And there is a second
+# number: the **variance** of the answers. Where all networks say the same it is 0.
+#
+# Why "Bayesian"? One would like the probability of each set of weights after seeing the data, and the mean of all their
+# answers. Gal and Ghahramani 2015 read dropout as a rough stand-in for that: a mask draws a set of weights.
+
+# %% [markdown]
+# ## Where dropout goes
+#
+# Dropout everywhere learns badly: Kendall et al. found it too strong, and put it in the deepest stages only, after the
+# pools of the encoder and at the ends of the decoder's stages. The library's two networks follow the authors' files:
+
+# %%
+for name in ("bayesian-basic", "bayesian-vgg16"):
+    print(name, *[layer.removesuffix(".dropout") for layer in ts.build(name, width=0.1).layers if "dropout" in layer])
+
+# %% [markdown]
+# Their 64 channels of 7x7 kernels take longer to train than a lesson has. This one takes the library's ready network,
+# `tiny`, which was trained without dropout, puts four dropouts of one half into the same stages, and trains on for some
+# seconds.
+
+
+# %%
+def my_bayesian(network):
+    """The same layers, with dropout after the two deepest pools and the two deepest decoder stages."""
+    parts, generator = {}, np.random.default_rng(0)
+    for name, layer in network.layers.items():
+        parts[name] = layer
+        if name in ("encoder3.pool", "encoder4.pool", "decoder4.relu1", "decoder3.relu1"):
+            parts[name.partition(".")[0] + ".dropout"] = layers.Dropout(0.5, generator=generator)
+    return Network(parts, network.config)
+
+
+# %% tags=["parameters"] fast="PICTURES, EPOCHS, OTHERS, SAMPLES = 12, 1, 3, 8"
+PICTURES, EPOCHS, OTHERS, SAMPLES = 96, 3, 10, 50
+
+# %%
+train = ts.data.InMemory(ToyScenes(PICTURES, seed=1))
+val = ts.data.InMemory(ToyScenes(OTHERS, seed=2))
+palette, SIZE = ts.data.CAMVID, (96, 128)
+model = my_bayesian(ts.load_ready("toy"))
+print("one sample before training", ts.evaluate(model, val, samples=1).averages())
+
+# %%
+recipe = ts.Recipe(epochs=EPOCHS, batch_size=4, size=SIZE, learning_rate=0.002)
+result = ts.fit(model, train, recipe=recipe, progress=False)
+print(f"trained for {result.seconds:.0f} s; loss by epoch", [round(row["train_loss"], 3) for row in result.history])
+print("one sample now            ", ts.evaluate(model, val, samples=1).averages())
+print("one pass without dropout  ", ts.evaluate(model, val).averages())
+
+# %% [markdown]
+# G is the share of right pixels. A single sample is worse than one pass without dropout: half of the deep features are
+# missing. Four samples of one street:
+
+# %%
+street = val[0]
+pictures = street.image[None].astype(np.float32)
+model.reseed(0)
+drawn = [ops.softmax_forward(logits)[0][0] for logits in model.samples(pictures, 4)]
+panels = [("the picture", street.image)]
+panels += [(f"sample {k}", viz.colour_map(p.argmax(-1).astype(np.uint8), palette)) for k, p in enumerate(drawn, 1)]
+viz.show_gallery(panels, columns=5, width=12)
+
+# %% [markdown]
+# What to see: four networks, four street maps. Sky and road are alike in all. They differ at borders, and in things
+# that are small or half hidden.
+#
+# ## Mean and variance, without keeping the samples
+#
+# The prediction is the class with the largest *mean* probability. The doubt of a pixel is the *variance* of its
+# probabilities, averaged over the classes (Kendall et al., section 3, and the authors' script). With $T$ samples $x_t$,
+# for each pixel and class:
+#
+# $$\bar x = \frac1T \sum_t x_t, \qquad s = \frac1T \sum_t (x_t - \bar x)^2 .$$
+#
+# Keeping fifty samples of 360x480 pixels and eleven classes takes this much:
+
+# %%
+each = 360 * 480 * 11 * 4 / 1e6
+print(f"one sample {each:.1f} MB, fifty {50 * each:.0f} MB, a mean and a variance {2 * each:.0f} MB")
+
+# %% [markdown]
+# A tempting way out is $s = \overline{x^2} - \bar x^2$, two running sums. Both are nearly equal where the samples
+# agree, and their difference is what rounding left:
+
+# %%
+samples = np.stack([ops.softmax_forward(logits)[0][0] for logits in model.samples(pictures, SAMPLES)])
+tempting = (samples**2).mean(0) - samples.mean(0) ** 2
+print(f"float32: {np.sum(tempting < 0):,} of {tempting.size:,} variances are negative, the lowest {tempting.min():.1e}")
+print(f"the mean of squared distances: {np.sum(samples.var(0) < 0)}")
+
+# %% [markdown]
+# **Welford's way** (1962) updates mean and sum of squared distances $S$ together. Let $\bar x_t$ be the mean of the
+# first $t$ samples. From $t\,\bar x_t = (t - 1)\,\bar x_{t-1} + x_t$:
+#
+# $$\bar x_t = \bar x_{t-1} + \frac{x_t - \bar x_{t-1}}{t} .$$
+#
+# Write $d = x_t - \bar x_{t-1}$; then $\bar x_t - \bar x_{t-1} = d/t$. When the mean moves by $d/t$, the $t - 1$ old
+# squared distances grow by $(t-1)(d/t)^2$ in all, as their distances sum to 0. The new one adds
+# $(x_t - \bar x_t)^2 = (d - d/t)^2 = d^2 (t-1)^2 / t^2$. Together:
+#
+# $$S_t - S_{t-1} = \frac{(t-1)\,d^2}{t^2} + \frac{(t-1)^2 d^2}{t^2} = d^2\,\frac{t - 1}{t}
+# = (x_t - \bar x_{t-1})(x_t - \bar x_t) .$$
+#
+# One factor is the distance before the update, one after it. No squares of large numbers are subtracted.
+
+# %%
+viz.show_source(_sample)
+
+# %%
+mean, variance = ts.predict_samples(model, street.image, samples=SAMPLES, seed=0)
+model.reseed(0)
+again = np.stack([ops.softmax_forward(logits)[0][0] for logits in model.samples(pictures, SAMPLES)])
+print("Welford against two passes, largest difference:", np.abs(variance - again.var(0)).max())
+assert np.allclose(mean, again.mean(0), atol=1e-5)
+assert np.allclose(variance, again.var(0), atol=1e-5)
+
+# %% [markdown]
+# ### Exercise 2: mean and variance
+#
+# Write `my_mean_and_variance(samples)`. `samples` is (T, H, W, K), float64, T at least 1. Return `mean` and `variance`,
+# each (H, W, K); the variance is divided by T. By Welford, or by two passes; numbers may be large and lie close
+# together.
+
+
+# %%
+def my_mean_and_variance(samples):
+    ### BEGIN SOLUTION
+    mean, total = np.zeros(samples.shape[1:]), np.zeros(samples.shape[1:])
+    for count, sample in enumerate(samples, start=1):
+        before = sample - mean
+        mean = mean + before / count
+        total += before * (sample - mean)
+    return mean, total / len(samples)
+    ### END SOLUTION
+
+
+# %%
+checks.grade("mean_and_variance", my_mean_and_variance)
+
+# %% [markdown]
+# ## A map of doubt
+
+# %%
+labels, doubt = mean.argmax(-1).astype(np.uint8), variance.mean(-1)
+viz.show_heat(doubt, f"doubt, {SAMPLES} samples", image=street.image)
+
+# %%
+viz.overlays_figure([(street.image, street.labels, labels, street.name)], palette)
+
+# %% [markdown]
+# What to see: doubt is dark where the samples differ, along the borders of things and within some of them. Compare with
+# the errors, in red. There are errors without doubt, and doubt without errors. The rest of the lesson measures how much
+# the two have in common. First, all validation pictures:
+
+
+# %%
+def my_look(sample):
+    """Labels, mean and variance of the samples, and the probabilities of one pass without dropout."""
+    mean, variance = ts.predict_samples(model, sample.image, samples=SAMPLES)
+    return sample.labels, mean, variance, ts.predict_probs(model, sample.image)
+
+
+truth, mean, variance, single = (np.stack(parts) for parts in zip(*map(my_look, val.samples), strict=True))
+labelled, doubt = truth != palette.ignore_label, variance.mean(-1)
+wrong = mean.argmax(-1) != truth
+border = np.stack([class_boundaries(one) for one in truth])
+for names, where in ((("at borders", "elsewhere"), border), (("of wrong pixels", "of right ones"), wrong)):
+    pair = doubt[where & labelled].mean(), doubt[~where & labelled].mean()
+    print(f"mean doubt {names[0]} {pair[0]:.4f}, {names[1]} {pair[1]:.4f}")
+
+# %% [markdown]
+# By class, the rarest first. Kendall et al. report that a class that is rarer and harder is doubted more:
+
+# %%
+order = np.argsort([np.sum(truth == k) for k in range(11)])
+print("class        share    found   mean doubt")
+for k in order:
+    here = truth == k
+    if here.any():
+        found = np.mean(mean.argmax(-1)[here] == k)
+        print(f"{palette.names[k]:<12} {here.sum() / labelled.sum():5.1%}   {found:6.1%}   {doubt[here].mean():.4f}")
+
+# %% [markdown]
+# ## What is doubt worth? AUROC
+#
+# Doubt is useful if wrong pixels have more of it than right ones. Take one wrong and one right pixel at random: how
+# often has the wrong one the larger doubt? That share is called the area under the ROC curve, **AUROC**. 0.5 says that
+# doubt knows nothing, 1 that every wrong pixel is doubted more than every right one. Count it on ten pixels:
+
+# %%
+ten = np.array([0.9, 0.7, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0])
+ten_wrong = np.array([1, 0, 1, 1, 0, 0, 0, 0, 0, 0], bool)
+larger = (ten[ten_wrong][:, None] > ten[~ten_wrong]) + 0.5 * (ten[ten_wrong][:, None] == ten[~ten_wrong])
+print("doubt of the right ones:", ten[~ten_wrong])
+for value, row in zip(ten[ten_wrong], larger, strict=True):
+    print(f"wrong, with doubt {value}: larger than {row.sum():.1f} of {row.size}")
+print(f"together {larger.sum():.1f} of {larger.size}: {larger.mean():.4f}")
+assert np.isclose(larger.mean(), metrics.auroc(ten, ten_wrong))
+
+# %% [markdown]
+# 3 wrong times 7 right pixels are 21 pairs; equal doubt counts half. 0.9 beats all seven; 0.7 beats six and ties with
+# one; 0.6 beats six. 19.5 of 21.
+#
+# The name comes from a curve. Put up a threshold and call every pixel doubtful that lies above. Lower it step by step:
+# the share of wrong pixels that are caught goes to the right pixels that are suspected without cause.
+
+# %%
+cuts = [np.inf, *np.unique(ten)[::-1]]
+caught = [np.mean(ten[ten_wrong] >= cut) for cut in cuts]
+suspected = [np.mean(ten[~ten_wrong] >= cut) for cut in cuts]
+area = np.sum(np.diff(suspected) * (np.array(caught[1:]) + caught[:-1]) / 2)  # trapezoids
+print(f"area under the curve {area:.4f}")
+assert np.isclose(area, larger.mean())
+curves = {"ten pixels": (suspected, caught), "knowing nothing": ([0.0, 1.0], [0.0, 1.0])}
+viz.show_plot(curves, title="ROC", x="share of right pixels suspected", y="share of wrong pixels caught", size=(6.5, 4))
+
+# %% [markdown]
+# The area under the curve is the share of pairs: the assertion holds. The slanted piece is the tie.
+#
+# Pairs cannot be counted for millions of pixels, but after sorting it takes one look-up a pixel:
+
+# %%
+viz.show_source(metrics.auroc)
+
+# %%
+pixels = doubt[labelled], wrong[labelled]
+print(f"{pixels[1].sum():,} wrong pixels, {(~pixels[1]).sum():,} right ones: AUROC {metrics.auroc(*pixels):.3f}")
+
+# %% [markdown]
+# ### Exercise 3: AUROC
+#
+# Write `my_auroc(values, positive)`. `values` and `positive` are (n,); `positive` is a boolean array with at least one
+# of each kind. Return a number. Few pixels: comparing all pairs is fine.
+
+
+# %%
+def my_auroc(values, positive):
+    ### BEGIN SOLUTION
+    above, below = values[positive][:, None], values[~positive][None]
+    return float(((above > below) + 0.5 * (above == below)).mean())
+    ### END SOLUTION
+
+
+# %%
+checks.grade("auroc", my_auroc)
+
+# %% [markdown]
+# ## A cheaper rival
+#
+# There is doubt to be had for nothing. One pass without dropout gives probabilities; where the largest of them is small
+# the network is unsure. Is the variance of fifty samples better at finding wrong pixels than that?
+
+# %%
+entropy = -(mean * np.log(mean + 1e-12)).sum(-1)
+rivals = {
+    "variance of the samples": (doubt, wrong),
+    "entropy of their mean": (entropy, wrong),
+    "1 - largest mean probability": (1 - mean.max(-1), wrong),
+    "1 - largest probability, one pass": (1 - single.max(-1), single.argmax(-1) != truth),
+}
+found = {name: metrics.auroc(value[labelled], errs[labelled]) for name, (value, errs) in rivals.items()}
+for name, area in found.items():
+    print(f"{name:<36} AUROC {area:.3f}")
+print("best at finding wrong pixels:", max(found, key=found.get))
+
+# %% [markdown]
+# When this lesson was written the last line was clearly the best, at a small part of the work. There is a reason. A
+# pixel at a border may truly be this or that: all samples say "half, half", their variance is small, and the error is
+# likely. Variance counts only what the networks disagree about (the *model's* ignorance), not what they agree to be
+# open (the *data's*). Entropy and the largest probability see both.
+#
+# So ask for what variance is made for: what the training never told the network.
+#
+# ## What it never learned
+#
+# At the lower edge of about every third street lies the bonnet of the car that carries the camera. It is labelled
+# *void* and does not count in training (lesson 06): the network saw many bonnets, and nobody told it what they are.
+# Does doubt tell their pixels from others?
+
+# %%
+streets = [scene for scene in ToyScenes(40, seed=6) if np.mean(scene.labels == palette.ignore_label) > 0.02]
+streets = streets[: OTHERS // 2 + 1]
+parts = zip(*map(my_look, streets), strict=True)
+void_truth, void_mean, void_variance, void_single = (np.stack(part) for part in parts)
+void = void_truth == palette.ignore_label
+values = void_variance.mean(-1), -(void_mean * np.log(void_mean + 1e-12)).sum(-1), 1 - void_mean.max(-1)
+areas = [metrics.auroc(value, void) for value in (*values, 1 - void_single.max(-1))]
+print(f"{len(void)} streets, {np.mean(void):.1%} of their pixels are void")
+for name, area in zip(rivals, areas, strict=True):
+    print(f"{name:<36} AUROC {area:.3f}")
+print("best at finding void:", list(rivals)[int(np.argmax(areas))])
+
+# %%
+taken_for = np.bincount(void_mean.argmax(-1)[void], minlength=11) / void.sum()
+print("taken for", ", ".join(f"{palette.names[k]} {taken_for[k]:.0%}" for k in np.argsort(-taken_for)[:4]))
+viz.show_heat(void_variance[0].mean(-1), "doubt", image=streets[0].image)
+
+# %% [markdown]
+# What to see: the bonnet, at the lower edge, has some doubt, and no more than many things that the network knows. When
+# this lesson was written the variance was the best of the four, and one pass the last; but no AUROC was good. The
+# bonnet lies where road mostly lies, and most samples agree that it is road. Doubt says that networks disagree, not
+# that they are wrong.
+
+# %% [markdown]
+# And something that no street had: a ball in two glaring colours, put on the road.
+
+
+# %%
+def my_ball(image):
+    row, column = np.indices(image.shape[:2])
+    inside = (row - 70) ** 2 + (column - 64) ** 2 < 13**2
+    dark = (row // 4 + column // 4) % 2 == 0
+    changed = image.copy()
+    changed[inside & dark], changed[inside & ~dark] = (255, 0, 255), (0, 255, 0)
+    return changed, inside
+
+
+# %%
+print("picture   doubt inside: without, with the ball   1 - p, one pass: without, with   the ball is called")
+more = []
+for number, sample in enumerate(val.samples[:6]):
+    changed, inside = my_ball(sample.image)
+    answers = [ts.predict_with_doubt(model, image, samples=min(SAMPLES, 20)) for image in (sample.image, changed)]
+    before, after = (answer[1][inside].mean() for answer in answers)
+    plain = [1 - ts.predict_probs(model, image).max(-1)[inside].mean() for image in (sample.image, changed)]
+    called = palette.names[np.bincount(answers[1][0][inside]).argmax()]
+    more.append((after / before, plain[1] / plain[0]))
+    print(f"{number}         {before:14.4f} {after:10.4f} {plain[0]:24.3f} {plain[1]:8.3f}          {called}")
+print("with the ball, times:", np.median(more, 0).round(1), "(median; samples, one pass)")
+
+# %%
+changed, inside = my_ball(street.image)
+_, doubt_of_ball = ts.predict_with_doubt(model, changed, samples=SAMPLES)
+outlines = np.percentile(doubt[0][border[0]], 90)
+print(f"doubt in the ball {doubt_of_ball[inside].mean():.3f}; a tenth of this street's border has over {outlines:.3f}")
+viz.show_heat(doubt_of_ball, "doubt", image=changed)
+
+# %% [markdown]
+# What to see: the network has eleven names and gives the ball one of them. Doubt rises in the ball, and so does that of
+# one pass. The printed line compares it with what the street's outlines have anyway: a threshold low enough for the
+# ball may mark many outlines as well. Doubt is a hint, and no guard against the unknown.
+#
+# ## How many samples?
+#
+# The mean of $T$ samples is itself a matter of chance. Its variance is $s/T$, so its standard deviation falls as
+# $1/\sqrt T$: four times the samples, half the chance.
+
+# %%
+halves = np.stack([ops.softmax_forward(logits)[0][0] for logits in model.samples(pictures, 2 * SAMPLES)])
+counts = [count for count in (1, 2, 3, 5, 8, 12, 20, 35, 50) if count <= SAMPLES]
+apart = [np.sqrt(np.mean((halves[:c].mean(0) - halves[SAMPLES : SAMPLES + c].mean(0)) ** 2)) for c in counts]
+line = apart[0] / np.sqrt(counts)
+print("T                 ", "".join(f"{count:8}" for count in counts))
+print("two means differ by", "".join(f"{value:8.4f}" for value in apart))
+curves = {"how far apart": (counts, apart), "1 / sqrt(T)": (counts, line)}
+viz.show_plot(curves, title="Two means of T samples each", x="T", log=True)
+
+# %% [markdown]
+# What to see: both lines fall together. But the class with the largest mean settles sooner, and so does the order of
+# the doubts. All validation pictures, with the same masks for every count:
+
+# %%
+scores = {count: ts.evaluate(model, val, samples=count) for count in counts if count not in (3, 12, 35)}
+plain = ts.evaluate(model, val)
+print("samples    G       mIoU    AUROC of the doubt")
+for count, score in scores.items():
+    print(f"{count:<10} {score.G:.4f}  {score.mIoU:.4f}  {score.doubt_AUROC:.3f}")
+print(f"one pass   {plain.G:.4f}  {plain.mIoU:.4f}")
+
+# %%
+best = max(scores.values(), key=lambda score: score.mIoU).mIoU
+enough = next(count for count, score in scores.items() if score.mIoU > best - 0.01)
+beaten = [count for count, score in scores.items() if score.mIoU > plain.mIoU]
+print(f"within 0.01 of the best mIoU from {enough} samples on")
+print(f"better than one pass without dropout: from {beaten[0]} on" if beaten else "one pass is never beaten here")
+curves = {"samples": (list(scores), [score.mIoU for score in scores.values()]),
+          "one pass": ([1, max(scores)], [plain.mIoU] * 2)}  # fmt: skip
+viz.show_plot(curves, title="mIoU", x="samples", log="x")
+
+# %% [markdown]
+# What to see: a steep rise over the first few samples, then less and less. Kendall et al. take 50 samples, and report
+# that the mean of samples passes weight averaging at about six. Here, when this lesson was written, most of the gain
+# was there after ten samples, and one pass was level with fifty. Their network learned with dropout from the start;
+# ours had learned the streets before. And there is another thing.
+#
+# ## Batch norm did not expect that
+#
+# Dropout keeps the mean and raises the mean square. Batch norm takes its statistics in training, with dropout on. In
+# one pass without dropout the variance that comes in is smaller than the one it divides by. How much smaller?
+
+
+# %%
+def my_variance_ratios(sample):
+    """For each batch norm: variance of what comes in, over the variance it was told."""
+    x, ratios = np.stack([one.image for one in val.samples[:4]]).astype(np.float32), {}
+    for name, layer in model.layers.items():
+        if isinstance(layer, layers.BatchNorm2d):
+            ratios[name] = float(np.mean(x.var((0, 1, 2)) / layer.buffers["running_var"]))
+        x = layer.forward(x, sample=sample)
+    return ratios
+
+
+with_dropout, without = my_variance_ratios(True), my_variance_ratios(False)
+print("batch norm      dropout on   off")
+for name, ratio in with_dropout.items():
+    print(f"{name:<15} {ratio:10.2f} {without[name]:5.2f}")
+
+# %% [markdown]
+# With dropout on all ratios are near 1 (if the training was long enough for the statistics to settle). Without it they
+# fall, after the first dropout, to between about one half and one: the formula of the beginning, $E[\text{out}^2] = x^2
+# / (1 - p)$. So one pass without dropout is not the network that was trained. (Li et al. 2019 call this *variance
+# shift*.) The other way round: measure the statistics without dropout, by `ts.recompute_statistics`, and the one pass
+# fits, but the samples do not.
+
+# %%
+other = my_bayesian(ts.load_ready("toy"))
+other.load_state(model.state())
+ts.recompute_statistics(other, train, size=SIZE)
+few = min(10, SAMPLES)
+print(f"statistics taken      one pass mIoU   {few} samples mIoU")
+for name, network in (("with dropout", model), ("without dropout", other)):
+    scored = [ts.evaluate(network, val), ts.evaluate(network, val, samples=few)]
+    print(f"{name:<21} {scored[0].mIoU:.3f}           {scored[1].mIoU:.3f}")
+
+# %% [markdown]
+# Compare within a column: which statistics serve which way of asking? When this lesson was written the samples were
+# somewhat better with the statistics that were taken with dropout, and the one pass did not care: the network forgave
+# more than the table of variances suggests.
+#
+# ## What it costs
+
+# %%
+times = {}
+for samples in (None, 10, 10):  # the first of a kind may compile
+    begin = time.perf_counter()
+    ts.predict(model, street.image) if samples is None else ts.predict_with_doubt(model, street.image, samples=samples)
+    times[samples] = time.perf_counter() - begin
+summary = model.summary(SIZE).rows
+first = next(k for k, row in enumerate(summary) if "dropout" in row.name)
+work = np.array([row.multiply_adds for row in summary])
+print(f"one pass {1000 * times[None]:.0f} ms, ten samples {1000 * times[10]:.0f} ms")
+print(f"{work[first:].sum() / work.sum():.0%} of the multiplications come after the first dropout")
+
+# %% [markdown]
+# What comes before the first dropout is the same in all samples, and `Network.samples` computes it once. The rest is
+# computed for each. Dropout deep in the middle saves less than one may hope: the decoder's last stages, at full size,
+# are where the work is.
+#
+# ## What to remember
+#
+# - Dropout: $\text{out} = x\,m/(1-p)$, $\mathrm{dx} = \mathrm{dout}\,m/(1-p)$, the same mask. The mean stays, the mean
+#   square grows by $1/(1-p)$.
+# - Chance comes in as an argument, or nothing can be checked.
+# - Every mask is another network. Their mean predicts, their variance is doubt. Welford keeps both without keeping
+#   them.
+# - AUROC is the share of pairs in the right order.
+# - Variance shows what the networks disagree about. For finding wrong pixels compare it with the probability of one
+#   pass, which costs nothing.
+# - Ten or twenty samples have most of it; the error of the mean falls as $1/\sqrt T$.
+# - Batch norm's statistics belong to dropout on, or off; not to both.
+# - A network that is asked about something it never saw still answers with one of its classes.
