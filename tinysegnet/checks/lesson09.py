@@ -31,19 +31,19 @@ def _dead(x):
 
 
 def _dead_cases():
-    """Channels: alive, dead, dead up to one number, dead on one picture, dead with zeros, alive with a negative sum."""
+    """Channels: dead; dead up to one number; dead on one picture; dead with zeros; alive with a negative mean; alive."""
     rng = np.random.default_rng(1)
     cases = []
     for N, H, W in ((2, 3, 4), (3, 5, 4)):
-        x = rng.standard_normal((N, H, W, 7))
-        x[..., [0, 6]] += 0.8
-        x[..., 1] = -abs(x[..., 1])
-        x[..., 2] = -abs(x[..., 2])
+        x = rng.standard_normal((N, H, W, 9))
+        x[..., [0, 6, 8]] += 0.8
+        x[..., [1, 2]] = -abs(x[..., [1, 2]])
         x[-1, -1, -1, 2] = 0.5
         x[0, ..., 3] = -abs(x[0, ..., 3])
+        x[1:, ..., 3] += 4
         x[..., 4] = np.minimum(x[..., 4], 0)
-        x[..., 5] = -2 + abs(x[..., 5])
-        x[1, 0, 0, 5] = 0.2
+        x[..., [5, 7]] = -1
+        x[:, 1, 2, [5, 7]] = 0.2
         cases.append((x,))
     return cases
 
