@@ -31,7 +31,7 @@ def _dead(x):
 
 
 def _dead_cases():
-    """Channels: dead; dead up to one number; dead on one picture; dead with zeros; alive with a negative mean; alive."""
+    """Channels: dead, dead up to one number, dead on one picture, dead with zeros, alive with a negative mean."""
     rng = np.random.default_rng(1)
     cases = []
     for N, H, W in ((2, 3, 4), (3, 5, 4)):

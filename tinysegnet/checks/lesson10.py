@@ -12,7 +12,7 @@ from .exercise import Exercise
 def _matrix_cases():
     rng = np.random.default_rng(0)
     labels = np.array([[0, 0, 1, 1], [0, 2, 1, 9], [2, 2, 1, 1], [2, 2, 0, 9]])
-    predictions = np.array([[0, 1, 1, 1], [0, 2, 2, 2], [2, 2, 1, 0], [2, 0, 0, 1]])
+    predictions = np.array([[0, 1, 1, 1], [0, 2, 0, 2], [2, 2, 1, 0], [2, 0, 0, 1]])
     cases = [(labels, predictions, 3, 9)]
     for shape, K, void in (((2, 3, 5), 4, 4), ((6, 9), 32, 255)):
         labels, predictions = rng.integers(0, K, (2, *shape)).astype(np.uint8)
