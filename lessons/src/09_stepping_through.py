@@ -87,6 +87,7 @@ labels = np.stack([street.labels for street in streets])
 test, test_labels = images[:PICTURES], labels[:PICTURES]
 
 
+# %%
 def my_tensors(model, x):
     """Every layer's output, by the layer's name."""
     outputs = {}
@@ -219,6 +220,7 @@ def my_quality(answers):
     return collector.scores().mIoU, collector.scores().BF
 
 
+# %%
 def my_readout(a):
     """a (N, h, w, C) of a stage: fitted on the second half of the streets -> mIoU and BF on the first."""
     a = (a - a.mean((0, 1, 2))) / (a.std((0, 1, 2)) + 1e-6)
@@ -256,7 +258,7 @@ assert read["input"][0] < read["encoder2.relu1"][0] < read["decoder2.relu1"][0]
 # ## The indices, seen
 #
 # What crosses from encoder to decoder is one of four places a window. For the busiest channel of the first pool, where
-# it speaks loudest (the top 15 % of the windows; the others are hatched):
+# it speaks loudest (the top 15 % of the windows; the others are hatched, which the legend calls "not labelled"):
 
 # %%
 corners = Palette(("0 upper left", "1 upper right", "2 lower left", "3 lower right"),
@@ -268,10 +270,10 @@ viz.show_labels(np.where(loud > np.quantile(loud, 0.85), position, 255), corners
 
 # %% [markdown]
 # What to see: each pixel is a window of 2x2, its colour says where its maximum was. The loud windows lie along
-# outlines; in many of them neighbours have the same colour or the same half: the place of the maximum follows the
-# edge, finer than the pooled map could. Elsewhere the texture of a wall decides, and colours are mixed. In numbers:
-# how often does the row of the maximum, upper or lower, agree with that in the window to the right? By chance in half
-# of the cases.
+# outlines, and neighbours there often agree: along a level outline they are all of the lower half, or all of the upper
+# half. The place of the maximum follows the edge, finer than the pooled map could. (The lowest row is the border of
+# the picture, where the padding's zeros make an edge.) In numbers: how often does the row of the maximum, upper or
+# lower, agree with that in the window to the right? By chance in half of the cases.
 
 # %%
 for stage in encoder:
@@ -352,8 +354,8 @@ known_pixels = labels[0] != 11
 is_wrong = (answer != labels[0])[known_pixels]
 for low, high in ((0, 0.05), (0.05, 0.25), (0.25, 1)):
     inside = (doubt[known_pixels] >= low) & (doubt[known_pixels] < high)
-    part, errors = inside.mean(), is_wrong[inside].mean()
-    print(f"doubt {low:.2f} to {high:.2f}: {part:4.0%} of the pixels, {errors:5.1%} of them wrong")
+    part, mistaken = inside.mean(), is_wrong[inside].mean()
+    print(f"doubt {low:.2f} to {high:.2f}: {part:4.0%} of the pixels, {mistaken:5.1%} of them wrong")
 print(f"doubt tells wrong from right: AUROC {metrics.auroc(doubt[known_pixels], is_wrong):.2f} (0.5: not at all)")
 
 # %% [markdown]
@@ -375,6 +377,7 @@ def my_scores_with(spoil, count=PICTURES):
     return metrics.Scores.from_confusion(metrics.confusion_matrix(test_labels[:count], x.argmax(-1), 11, 11))
 
 
+# %%
 def my_indices(stages, change):
     """A `spoil` that changes the packed indices of some pools."""
 
@@ -557,6 +560,7 @@ def my_fresh(norm, factor):
     return Network({n: a for n, a in parts.items() if norm or not isinstance(a, layers.BatchNorm2d)}, {"name": "fresh"})
 
 
+# %%
 norms = {}
 for name, settings in {"batch norm": (True, 1), "batch norm, weights halved": (True, 0.5),
                        "none": (False, 1), "none, weights halved": (False, 0.5)}.items():  # fmt: skip
@@ -627,13 +631,15 @@ for rate in (0.001, 0.3, 10.0):
     model = ts.build("tiny", seed=0, width=0.25)
     optimizer = ts.optim.SGD(model, learning_rate=rate, momentum=0.9)
     runs[rate] = np.array([my_step(model, optimizer, number) for number in range(STEPS)])
-for rate, run in runs.items():
-    print(f"rate {rate:<7} loss {run[0, 0]:.2f} -> {run[-3:, 0].mean():6.2f}   ratio: first step {run[0, 1]:.1e}, "
-          f"median {np.median(run[:, 1]):.1e}, last {run[-1, 1]:.1e}")  # fmt: skip
-viz.show_lines({f"rate {rate}": run[:, 1] for rate, run in runs.items()}, "step", "update-to-weight ratio", log=True)
+for rate, course in runs.items():
+    print(f"rate {rate:<7} loss {course[0, 0]:.2f} -> {course[-3:, 0].mean():6.2f}   ratio: first step {course[0, 1]:.1e}, "
+          f"median {np.median(course[:, 1]):.1e}, last {course[-1, 1]:.1e}")  # fmt: skip
+viz.show_lines(
+    {f"rate {rate}": course[:, 1] for rate, course in runs.items()}, "step", "update-to-weight ratio", log=True
+)
 
 # %%
-ends = {rate: np.nan_to_num(run[-3:, 0].mean(), nan=np.inf) for rate, run in runs.items()}
+ends = {rate: np.nan_to_num(course[-3:, 0].mean(), nan=np.inf) for rate, course in runs.items()}
 best = min(ends, key=ends.get)
 print(f"best after {STEPS} steps: rate {best}, with a median ratio of {np.median(runs[best][:, 1]):.1e}")
 assert best == 0.3
@@ -696,9 +702,9 @@ for rate in (1.0, 100.0):
 assert dying[100.0] > dying[1.0]
 
 # %% [markdown]
-# What to see: many zeros are healthy, they are what ReLU is for. Dead channels are not. With batch norm a channel dies
-# hardly ever, since its mean over the batch is set to `beta` and its spread to `gamma`. Without it one step that is
-# too large can push a channel below 0 on every picture, and nothing brings it back.
+# What to see: many zeros are healthy, they are what ReLU is for. Dead channels are not. Batch norm protects from them,
+# since it sets a channel's mean over the batch to `beta` and its spread to `gamma`. Without it a step that is too
+# large can push a channel below 0 on every picture, and no gradient brings it back.
 #
 # ## What does a decision rest on?
 #
@@ -735,12 +741,14 @@ exact.load_state({name: array.astype(float) for name, array in net.state().items
 exact = ts.fold_batchnorm(exact)
 
 
+# %%
 def my_logit_gradient(model, image, at, k):
     dlogits = np.zeros_like(model.forward(image, training=True))
     dlogits[0, at[0], at[1], k] = 1
     return model.backward(dlogits)
 
 
+# %%
 def my_slopes(model, image, places, h=1e-3):
     """Central differences of the logit by single numbers of the picture."""
     slopes = []
@@ -849,6 +857,7 @@ for row in range(len(lost)):
     lost[row] = logits[0][at][k] - net.forward(covered)[:, at[0], at[1], k]
 
 
+# %%
 def my_squares(pixels):
     """(96, 128) -> the sum over each square."""
     return pixels.reshape(len(lost), SQUARE, -1, SQUARE).sum((1, 3))
