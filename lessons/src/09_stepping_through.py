@@ -447,6 +447,7 @@ count = PICTURES // 2
 base = my_scores_with(lambda name, layer, out: out, count).mIoU
 losses = np.array([base - my_scores_with(my_silent(channel), count).mIoU for channel in range(CHANNELS)])
 order = np.argsort(-losses)
+assert losses.max() < base / 2
 print(f"mIoU lost by one silent channel: median {np.median(losses):.3f}, largest {losses.max():.3f}")
 viz.show_gallery([(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order[:3], *order[-3:])], columns=6, width=7)
 
@@ -480,7 +481,7 @@ for name, norm in net.layers.items():
 # %% [markdown]
 # What to see: on streets like those of the training the means are off by a small part of a standard deviation, and the
 # variances are near 1. On dark streets the first layers see less contrast than they were made for, and what they get
-# wrong goes on. The remedy for that is in the same line: use the statistics of the batch at hand.
+# wrong goes on. One remedy needs no training: normalise with the statistics of the batch at hand.
 
 
 # %%
@@ -524,12 +525,12 @@ def my_gradients(model, x, labels):
 
 loss, gradients = my_gradients(copy.deepcopy(net), images[:4], labels[:4])
 print(f"loss {loss:.3f}; gradients of {', '.join(list(gradients)[:4])}, ...")
-viz.show_feature_maps(gradients["logits"][0] * labels[:4].size, CAMVID.names, columns=6, scale=1)
+viz.show_feature_maps(gradients["logits"][0] * np.sum(labels[:4] != 11), CAMVID.names, columns=6, scale=1)
 
 # %% [markdown]
-# What to see: the gradient of the logits, times the number of pixels, is $p - y$ (lesson 06). Almost everywhere it is
-# white: the network is right and sure, and there is nothing to learn. Blue says "more of this class here", orange
-# "less". How concentrated is it?
+# What to see: the gradient of the logits, times the number of labelled pixels, is $p - y$ (lesson 06). Almost
+# everywhere it is white: the network is right and sure, and there is nothing to learn. Blue says "more of this class
+# here", orange "less". How concentrated is it?
 
 # %%
 per_pixel = np.sort(np.abs(gradients["logits"]).sum(-1).ravel())[::-1]
@@ -890,19 +891,22 @@ def my_rank_correlation(a, b):
 
 
 seen = my_squares(np.abs(dx).sum(-1))
-sizes_agree = my_rank_correlation(seen, abs(lost))
-print(f"which squares matter: size of the gradient against size of the loss: {sizes_agree:.2f}")
-print(f"in which direction, and how much: forecast against loss: {my_rank_correlation(forecast, lost):.2f}")
-total = forecast.sum(), lost.sum()
-top = max(3, lost.size // 20)
+inside = seen > 0  # outside the receptive field both are 0 and agree for no merit of theirs
+sizes = my_rank_correlation(seen[inside], abs(lost[inside]))
+signs = my_rank_correlation(forecast[inside], lost[inside])
+print(f"{inside.sum()} of {inside.size} squares can matter")
+print(f"which of them do: size of the gradient against size of the loss {sizes:.2f}")
+print(f"in which direction, and how much: the forecast against the loss {signs:.2f}")
+top = max(3, inside.sum() // 10)
 both = set(np.argsort(-seen.ravel())[:top]) & set(np.argsort(-abs(lost).ravel())[:top])
 print(f"of the {top} squares that matter most by each, {len(both)} are the same")
+print("the two agree better on " + ("where to look" if sizes > signs else "the direction") + " than on the other")
 
 # %% [markdown]
-# How to read this: where both look is much the same, near 1 in the first line. What they say of a square is not: a
-# gradient tells what a tiny change would do, and grey is no tiny change. It makes new edges, and it may look like
-# something. So "what a decision rests on" has no single answer; say by which question it was found, and try a second
-# one before believing the first.
+# How to read this: 1 would be agreement, 0 none. When this lesson was written, the two agreed well on where to look,
+# and badly on what the squares say. A gradient tells what a tiny change would do, and grey is no tiny change: it makes
+# new edges, and it may look like something. So "what a decision rests on" has no single answer. Say by which question
+# it was found, and try a second one before believing the first.
 #
 # ## What to remember
 #
