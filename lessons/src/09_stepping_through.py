@@ -890,6 +890,7 @@ def my_rank_correlation(a, b):
     return np.corrcoef(*ranks)[0, 1]
 
 
+# %%
 seen = my_squares(np.abs(dx).sum(-1))
 inside = seen > 0  # outside the receptive field both are 0 and agree for no merit of theirs
 sizes = my_rank_correlation(seen[inside], abs(lost[inside]))
