@@ -1,0 +1,920 @@
+# %% [markdown]
+# # 09 Stepping through a trained network
+#
+# **The question.** A trained network is half a million numbers that work. What becomes of a picture on its way through
+# them, and of the gradient on its way back?
+#
+# **At the end** you have seen every kind of tensor of a trained SegNet; you can say what each decoder stage adds, what
+# the pools' indices are worth, and how far a gradient gets; and you can measure four things that tell a healthy
+# network from a sick one: update-to-weight ratios, dead channels, statistics, and what a decision rests on.
+#
+# **Needed before:** lessons 04 to 08. The network is a small SegNet (Badrinarayanan et al. 2017, section 3).
+
+# %%
+import copy
+import timeit
+
+import numpy as np
+
+import tinysegnet as ts
+from tinysegnet import checks, layers, metrics, ops, viz
+from tinysegnet.data import CAMVID, Palette
+from tinysegnet.data.toyscenes import ToyScenes
+from tinysegnet.models import Network
+from tinysegnet.models.receptive_field import influence
+
+# %% [markdown]
+# ## Sixteen pixels, forward and back
+#
+# First a network that can be checked by hand: a convolution that finds upright edges, ReLU, pooling, unpooling, and a
+# convolution that fills the gaps. One channel, 4x4 pixels.
+
+# %%
+x_small = np.array([[0.0, 0, 4, 4], [0, 1, 4, 4], [0, 0, 5, 4], [0, 0, 4, 4]])
+edge = np.array([[-1.0, 0, 1]])
+fill = np.array([[0.0, 1, 0], [1, 2, 1], [0, 1, 0]])
+
+hidden, to_hidden = ops.conv2d_forward(x_small[None, :, :, None], edge[:, :, None, None])
+active, to_active = ops.relu_forward(hidden)
+(pooled, indices), to_pooled = ops.max_pool2d_forward(active)
+sparse, to_sparse = ops.max_unpool2d_forward(pooled, indices, output_size=(4, 4))
+out, to_out = ops.conv2d_forward(sparse, fill[:, :, None, None])
+maps = {"x": x_small[None, :, :, None], "edges": hidden, "ReLU": active, "pooled": pooled, "unpooled": sparse}
+viz.show_arrays([(name, a[0, :, :, 0]) for name, a in (maps | {"out": out}).items()])
+
+# %% [markdown]
+# What to see: the edges are found, on the right border a false one with the opposite sign, which ReLU removes. Pooling
+# keeps four numbers, unpooling puts them back where they were, and the last convolution makes the sparse map dense.
+#
+# Now let the loss look at one number only, `out[1, 2]`. Its gradient goes back through the same five layers:
+
+# %%
+dout = np.zeros_like(out)
+dout[0, 1, 2, 0] = 1
+dsparse, _, _ = ops.conv2d_backward(dout, to_out)
+dpooled = ops.max_unpool2d_backward(dsparse, to_sparse)
+dactive = ops.max_pool2d_backward(dpooled, to_pooled)
+dhidden = ops.relu_backward(dactive, to_active)
+dx, _, _ = ops.conv2d_backward(dhidden, to_hidden)
+back = {"dout": dout, "d unpooled": dsparse, "d pooled": dpooled, "d ReLU": dactive, "d edges": dhidden, "dx": dx}
+viz.show_arrays([(name, a[0, :, :, 0]) for name, a in back.items()])
+
+# %% [markdown]
+# What to see: read from left to right, this is the way back. `out[1, 2]` depends on five numbers of the unpooled map,
+# but of these only two were put there by a pool; the others are zeros that nobody made. So the gradient reaches two
+# pooled numbers, two edges, and four pixels. The rest of the picture has no say in `out[1, 2]`, as long as the maxima
+# stay where they are.
+#
+# In symbols, with layers $a_k = f_k(a_{k-1})$ and gradients $g_k = \partial J / \partial a_k$:
+#
+# $$a_k = f_k(a_{k-1}), \qquad g_{k-1} = \Big(\frac{\partial f_k}{\partial a_{k-1}}\Big)^{\!\top} g_k .$$
+#
+# The rest of this lesson looks at these $a_k$ and $g_k$ where there are more of them.
+
+# %% [markdown]
+# ## Every tensor on the way forward
+#
+# The network that comes with the library, and a drawn street that it has not seen. `net.forward` would give the logits
+# only, so a loop takes the layers one after another and keeps what each gives.
+
+# %% tags=["parameters"] fast="PICTURES, STEPS, CHANNELS, SQUARE = 4, 8, 6, 16"
+PICTURES, STEPS, CHANNELS, SQUARE = 8, 40, 32, 8  # test pictures, training steps, channels to spoil, pixels of a square
+
+# %%
+net = ts.load_ready("toy")
+streets = [ToyScenes(2 * PICTURES, seed=21)[i] for i in range(2 * PICTURES)]
+images = np.stack([street.image for street in streets]).astype(np.float32)
+labels = np.stack([street.labels for street in streets])
+test, test_labels = images[:PICTURES], labels[:PICTURES]
+
+
+# %%
+def my_tensors(model, x):
+    """Every layer's output, by the layer's name."""
+    outputs = {}
+    for name, layer in model.layers.items():
+        x = outputs[name] = layer.forward(x)
+    return outputs
+
+
+tensors = my_tensors(net, images[:1])
+
+# %%
+for name, out in tensors.items():
+    if not name.endswith(("conv1", "bn1")):
+        zeros = np.mean(out == 0)
+        print(f"{name:<16} {out.shape!s:<20} mean {out.mean():7.3f}   largest {out.max():7.2f}   zeros {zeros:4.0%}")
+
+# %% [markdown]
+# What to see: height and width halve four times and come back; the channels do the opposite. ReLU leaves many zeros;
+# after unpooling at least three of four numbers are 0. The last line is the logits, eleven for each pixel.
+#
+# `net.forward` does the same with fewer passes over memory: batch norm and ReLU happen within the convolution before
+# them. The logits agree up to float32's rounding, and the time is shorter:
+
+# %%
+logits = net.forward(images[:1])
+apart, largest = np.abs(logits - tensors["classifier"]).max(), np.abs(logits).max()
+print(f"largest difference {apart:.1e}, of logits up to {largest:.0f}")
+assert apart < 1e-3 * largest
+
+for name, way in (
+    ("layer by layer", lambda: my_tensors(net, images[:1])),
+    ("net.forward", lambda: net.forward(images[:1])),
+):
+    print(f"{name:15} {1000 * min(timeit.repeat(way, number=1, repeat=5)):5.1f} ms")
+
+# %% [markdown]
+# ## The first filters
+#
+# The first convolution has 32 filters of 3x3 pixels and three colours. They are small pictures themselves. Grey is 0;
+# a pixel is as bright in a colour as the filter's weight is large.
+
+# %%
+weight = net.layers["encoder1.conv1"].params["weight"]
+strongest = np.abs(weight).max((0, 1, 2))
+patches = [np.uint8(127.5 + 127.5 * weight[..., f] / strongest[f]) for f in range(32)]
+viz.show_gallery([(f"{f}", patch) for f, patch in enumerate(patches)], columns=16)
+
+# %% [markdown]
+# What to see: where a filter is bright on one side and dark on the other, it finds edges in that direction. Where the
+# two sides differ in hue, it finds edges between colours. Where all nine pixels have one hue, it answers to a colour.
+# That can be measured. Split each filter into a *flat* part, its mean over the nine places, and the rest, which sums
+# to 0 over the places and so gives nothing on a plain surface. And into a *grey* part, its mean over the colours, and
+# the rest. Squared sizes of the parts add up:
+
+# %%
+size = (weight**2).sum((0, 1, 2))
+flat = 9 * (weight.mean((0, 1)) ** 2).sum(0) / size
+grey = 3 * (weight.mean(2) ** 2).sum((0, 1)) / size
+print(f"flat part: {np.median(flat):.0%} of a filter in the median; chance {1 / 9:.0%}")
+print(f"grey part: {np.median(grey):.0%} of a filter in the median; chance {1 / 3:.0%}")
+print(f"{np.sum(flat < 1 / 9)} of 32 are less flat than chance: they answer to differences between places")
+print(f"{np.sum(grey < 1 / 3)} of 32 are less grey than chance: they answer to differences between colours")
+
+# %% [markdown]
+# *Chance* is the share that a filter of random numbers would have on average: the flat part has 3 of its 27
+# dimensions, the grey part 9.
+#
+# ## Feature maps
+#
+# What the filters say of the street: the 16 channels of the first stage that vary most, after batch norm and ReLU.
+
+# %%
+first = tensors["encoder1.relu1"][0]
+busiest = np.argsort(-first.std((0, 1)))[:16]
+viz.show_feature_maps(first[..., busiest], [f"filter {f}" for f in busiest], columns=6)
+
+# %% [markdown]
+# What to see: one map a filter, as large as the picture, white where the filter says nothing. Some draw the outlines
+# of one direction, some fill surfaces of one brightness or colour. Nothing here is a car or a house yet. All stages,
+# six channels of each:
+
+
+# %%
+def my_gallery(outputs, stages, channels=6):
+    """The channels of each stage that vary most, as panels for show_gallery."""
+    panels = []
+    for stage in stages:
+        a = outputs[f"{stage}.relu1"][0]
+        for c in np.argsort(-a.std((0, 1)))[:channels]:
+            panels.append((f"{stage}, channel {c}", a[..., c]))
+    return panels
+
+
+encoder, decoder = [f"encoder{k}" for k in (1, 2, 3, 4)], [f"decoder{k}" for k in (4, 3, 2, 1)]
+viz.show_gallery([("the picture", streets[0].image), *my_gallery(tensors, encoder)[1:]])
+
+# %% [markdown]
+# What to see: the maps get coarser, 96x128, 48x64, 24x32, 12x16, and each pixel stands for more of the picture. In the
+# lower rows a channel lights up in a few places only.
+
+# %%
+viz.show_gallery(my_gallery(tensors, decoder))
+
+# %% [markdown]
+# What to see: the way up. The maps get finer again, and some of them now look like things: a whole surface is filled,
+# such as the sky or the road, and it ends where the thing ends.
+#
+# ## What does each stage know?
+#
+# Impressions of pictures prove little. A *readout* measures: fit the best classifier that sees one pixel of a stage's
+# maps and nothing else, all channels of it, each times a weight, and a softmax (lesson 06). If it tells the classes
+# well, the stage has done the work. It is fitted on some streets and scored on others; coarse maps are enlarged by
+# repeating pixels. Fitting is Adam (lesson 08) on the cross-entropy:
+
+
+# %%
+def my_fitted(rows, classes):
+    """rows (n, C), classes (n,) -> weights (C, 11) of a softmax regression."""
+    wanted, weights = np.eye(11, dtype=np.float32)[classes], np.zeros((rows.shape[1], 11), np.float32)
+    mean, square = np.zeros_like(weights), np.zeros_like(weights)
+    for step in range(1, 61):
+        probs, _ = ops.softmax_forward(rows @ weights)
+        dweights = rows.T @ (probs - wanted) / len(rows)
+        mean += 0.1 * (dweights - mean)
+        square += 0.01 * (dweights**2 - square)
+        weights -= 0.05 * mean / (1 - 0.9**step) / (np.sqrt(square / (1 - 0.99**step)) + 1e-8)
+    return weights
+
+
+# %%
+def my_quality(answers):
+    """mIoU and BF of label maps for the test pictures."""
+    collector = metrics.Collector(11, 11, boundary=True)
+    for label, answer in zip(test_labels, answers, strict=True):
+        collector.add(label, answer)
+    return collector.scores().mIoU, collector.scores().BF
+
+
+# %%
+def my_readout(a):
+    """a (N, h, w, C) of a stage: fitted on the second half of the streets -> mIoU and BF on the first."""
+    a = (a - a.mean((0, 1, 2))) / (a.std((0, 1, 2)) + 1e-6)
+    a = np.concatenate([a, np.ones((*a.shape[:3], 1), np.float32)], -1)
+    factor = 96 // a.shape[1]
+    own = labels[:, factor // 2 :: factor, factor // 2 :: factor]
+    labelled = own[PICTURES:] != 11
+    some = np.random.default_rng(0).permutation(labelled.sum())[:4000]
+    weights = my_fitted(a[PICTURES:][labelled][some], own[PICTURES:][labelled][some])
+    return my_quality((a[:PICTURES] @ weights).argmax(-1).repeat(factor, axis=1).repeat(factor, axis=2))
+
+
+# %%
+outputs = my_tensors(net, images)
+read = {name: my_readout(outputs[name]) for name in ("input", *(f"{stage}.relu1" for stage in encoder + decoder))}
+read["the network"] = my_quality(outputs["classifier"][:PICTURES].argmax(-1))
+del outputs  # 34 large arrays
+for name, (mIoU, BF) in read.items():
+    print(f"{name:<15} mIoU {mIoU:.3f}   BF {BF:.3f}")
+stages = "0 the picture, 1 to 4 the encoder, 5 to 8 the decoder, 9 the network"
+viz.show_lines(dict(zip(("mIoU", "BF"), np.transpose(list(read.values())), strict=True)), stages, "read out")
+
+# %%
+gain = np.subtract(read["decoder1.relu1"], read["encoder4.relu1"])
+print(f"from the encoder's end to the decoder's: mIoU {gain[0]:+.3f}, BF {gain[1]:+.3f}")
+assert min(gain) > 0
+assert read["input"][0] < read["encoder2.relu1"][0] < read["decoder2.relu1"][0]
+
+# %% [markdown]
+# What to see: the picture's three colours tell almost nothing. In the encoder the classes become readable, though the
+# maps become coarse. In the decoder both numbers rise further: with the unpoolings outlines come back, and the
+# convolutions use them. So a decoder stage does not only enlarge: it adds *where* to *what*. (The last stage's maps
+# are made for a classifier that sees 3x3 pixels; one that sees a single pixel gets less out of them.)
+#
+# ## The indices, seen
+#
+# What crosses from encoder to decoder is one of four places a window. For the busiest channel of the first pool, where
+# it speaks loudest (the top 15 % of the windows; the others are hatched, which the legend calls "not labelled"):
+
+# %%
+corners = Palette(("0 upper left", "1 upper right", "2 lower left", "3 lower right"),
+                  ((230, 159, 0), (86, 180, 233), (0, 100, 70), (204, 121, 167)), ignore_label=255)  # fmt: skip
+my_tensors(net, images[:1])  # the pools keep the indices of their last forward
+position = ops.unpack_indices(net.layers["encoder1.pool"].indices, 32)[0, :, :, busiest[0]]
+loud = tensors["encoder1.pool"][0, :, :, busiest[0]]
+viz.show_labels(np.where(loud > np.quantile(loud, 0.85), position, 255), corners)
+
+# %% [markdown]
+# What to see: each pixel is a window of 2x2, its colour says where its maximum was. The loud windows lie along
+# outlines, and neighbours there often agree: along a level outline they are all of the lower half, or all of the upper
+# half. The place of the maximum follows the edge, finer than the pooled map could. (The lowest row is the border of
+# the picture, where the padding's zeros make an edge.) In numbers: how often does the row of the maximum, upper or
+# lower, agree with that in the window to the right? By chance in half of the cases.
+
+# %%
+for stage in encoder:
+    pooled = tensors[f"{stage}.pool"]
+    lower = ops.unpack_indices(net.layers[f"{stage}.pool"].indices, pooled.shape[3]) // 2
+    loud = pooled > np.quantile(pooled, 0.9, axis=(0, 1, 2))
+    agree, quiet = lower[:, :, 1:] == lower[:, :, :-1], (pooled > 0) & ~loud
+    by_loudness = [agree[where[:, :, 1:] & where[:, :, :-1]].mean() for where in (loud, quiet)]
+    print(
+        f"{stage}.pool   the loudest tenth of each channel {by_loudness[0]:.0%}, the other windows {by_loudness[1]:.0%}"
+    )
+    assert by_loudness[0] > 0.6
+
+# %% [markdown]
+# Indices of loud windows follow edges. How many bits does one hold? The *entropy* of the four shares,
+# $-\sum_i s_i \log_2 s_i$, is 2 if all four are equally frequent, and less if not.
+
+# %%
+for stage in encoder:
+    pool, pooled = net.layers[f"{stage}.pool"], tensors[f"{stage}.pool"]
+    position = ops.unpack_indices(pool.indices, pooled.shape[3])[pooled > 0]
+    shares = np.bincount(position, minlength=4) / position.size
+    entropy = -(shares * np.log2(shares)).sum()
+    print(f"{stage}.pool   {np.mean(pooled == 0):4.0%} empty   shares {np.round(shares, 2)}   {entropy:.2f} bits")
+
+# %% [markdown]
+# Close to 2: the two bits are used. (Window by window; that neighbours agree would allow to store a little less.)
+#
+# ## Sparse, then dense
+#
+# Unpooling makes sparse maps, and the paper says that the decoder's trained filters make them dense (section 3, figure
+# 3). In the last decoder stage, the same channels cannot be compared, since the convolution mixes them; but the kind
+# of map can. Above after unpooling, below after convolution, batch norm and ReLU:
+
+# %%
+before, after = tensors["decoder1.unpool"][0], tensors["decoder1.relu1"][0]
+shown = [a[..., np.argsort(-a.std((0, 1)))[:4]] for a in (before, after)]
+titles = ["unpooled"] * 4 + ["after the convolution"] * 4
+scaled = [a / np.percentile(a, 99.5) for a in shown]
+viz.show_feature_maps(np.concatenate(scaled, -1), titles, columns=4)
+
+# %% [markdown]
+# In numbers, for each decoder stage. *Density*: the share of numbers that are not 0. *Roughness*: the mean difference
+# of two neighbours, over the mean size of a number; lone points in zeros have a roughness near 2, a smooth map near 0.
+
+# %%
+print("stage       density: unpooled, after     roughness: unpooled, after")
+for stage in decoder:
+    row = [tensors[f"{stage}.unpool"][0], tensors[f"{stage}.relu1"][0]]
+    density = [np.mean(a != 0) for a in row]
+    rough = [np.abs(np.diff(a, axis=1)).mean() / np.abs(a).mean() for a in row]
+    print(f"{stage}    {density[0]:12.0%} {density[1]:9.0%}        {rough[0]:16.2f} {rough[1]:7.2f}")
+    assert density[0] <= 0.25
+    assert rough[1] < rough[0]
+
+# %% [markdown]
+# What to see: an unpooled map has at most one number in four, and it is rough. After the convolution it is denser and
+# smoother, at the full size.
+#
+# ## Logits, probabilities, labels
+#
+# The classifier gives eleven maps. Positive is orange, negative blue:
+
+# %%
+viz.show_feature_maps(logits[0], CAMVID.names, columns=6)
+
+# %% [markdown]
+# What to see: each class's map is highest where the class is. Softmax (lesson 06) makes probabilities of each pixel's
+# eleven numbers, and the largest is the label. One minus the largest probability is the doubt that the network admits:
+
+# %%
+probs, _ = ops.softmax_forward(logits)
+answer, doubt = logits[0].argmax(-1), 1 - probs[0].max(-1)
+viz.show_heat(doubt, "1 - the largest probability", image=streets[0].image)
+
+# %%
+known_pixels = labels[0] != 11
+is_wrong = (answer != labels[0])[known_pixels]
+for low, high in ((0, 0.05), (0.05, 0.25), (0.25, 1)):
+    inside = (doubt[known_pixels] >= low) & (doubt[known_pixels] < high)
+    part, mistaken = inside.mean(), is_wrong[inside].mean()
+    print(f"doubt {low:.2f} to {high:.2f}: {part:4.0%} of the pixels, {mistaken:5.1%} of them wrong")
+print(f"doubt tells wrong from right: AUROC {metrics.auroc(doubt[known_pixels], is_wrong):.2f} (0.5: not at all)")
+
+# %% [markdown]
+# What to see: the doubt lies along outlines, and where it is large mistakes are frequent.
+#
+# ## Spoil something
+#
+# What is a part of the network worth? Spoil it and look how far the score falls. First the indices: in one pool, or in
+# all four, the decoder is given the indices of *another* picture, or index 0 everywhere, or random ones. The pooled
+# numbers stay right.
+
+
+# %%
+def my_scores_with(spoil, count=PICTURES):
+    """Scores of the test pictures, where spoil(name, layer, out) -> out may change what a layer gives."""
+    x = test[:count]
+    for name, layer in net.layers.items():
+        x = spoil(name, layer, layer.forward(x))
+    return metrics.Scores.from_confusion(metrics.confusion_matrix(test_labels[:count], x.argmax(-1), 11, 11))
+
+
+# %%
+def my_indices(stages, change):
+    """A `spoil` that changes the packed indices of some pools."""
+
+    def spoil(name, layer, out):
+        if name in [f"{stage}.pool" for stage in stages]:
+            layer.indices = np.ascontiguousarray(change(layer.indices))
+        return out
+
+    return spoil
+
+
+# %%
+rng = np.random.default_rng(0)
+changes = {"of another picture": lambda i: np.roll(i, 1, axis=0), "upper left": np.zeros_like,
+           "random": lambda i: rng.integers(0, 256, i.shape, np.uint8)}  # fmt: skip
+whole = my_scores_with(lambda name, layer, out: out).mIoU
+fallen = {}
+print(f"mIoU with the right indices {whole:.3f}; with indices")
+print(f"{'':10}" + "".join(f"{way:>20}" for way in changes))
+for stages in (*([stage] for stage in encoder), encoder):
+    name = stages[0] if len(stages) == 1 else "all four"
+    fallen[name] = [my_scores_with(my_indices(stages, change)).mIoU for change in changes.values()]
+    print(f"{name:10}" + "".join(f"{mIoU:20.3f}" for mIoU in fallen[name]))
+
+# %%
+assert max(fallen["all four"]) < whole - 0.1
+worst = min(encoder, key=lambda stage: fallen[stage][0])
+print(f"with another picture's indices in one pool: {worst} costs most, {whole - fallen[worst][0]:.3f} of mIoU")
+strange, corner, _ = fallen["all four"]
+print("all four: another picture's are", "worse" if strange < corner else "no worse", "than the fixed corner")
+
+# %% [markdown]
+# What to see: the network relies on its indices. They are a way by which the encoder tells the decoder where outlines
+# are; with others, the same pooled numbers give another label map. The fixed corner has a fault of its own: it shifts
+# each map up and to the left, by half a pixel on average, and a pixel of a coarse map is large. Wrong indices that
+# point in all directions do not shift. What it looks like:
+
+# %%
+spoilt = {}
+for name, stages in (("all indices its own", []), ("those of another picture", encoder)):
+    x = test[:2]
+    for layer_name, layer in net.layers.items():
+        x = my_indices(stages, changes["of another picture"])(layer_name, layer, layer.forward(x))
+    spoilt[name] = x[0].argmax(-1).astype(np.uint8)
+viz.overlays_figure([(streets[0].image, labels[0], answer, name) for name, answer in spoilt.items()], CAMVID)
+
+# %% [markdown]
+# Now single channels: the output of one filter of the first stage is set to 0 everywhere.
+
+
+# %%
+def my_silent(channel):
+    def spoil(name, layer, out):
+        return np.where(np.arange(out.shape[3]) == channel, 0, out) if name == "encoder1.relu1" else out
+
+    return spoil
+
+
+count = PICTURES // 2
+base = my_scores_with(lambda name, layer, out: out, count).mIoU
+losses = np.array([base - my_scores_with(my_silent(channel), count).mIoU for channel in range(CHANNELS)])
+order = np.argsort(-losses)
+assert losses.max() < base / 2
+print(f"mIoU lost by one silent channel: median {np.median(losses):.3f}, largest {losses.max():.3f}")
+viz.show_gallery([(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order[:3], *order[-3:])], columns=6, width=7)
+
+# %% [markdown]
+# What to see: left the three filters that cost most when they are silent, right those that cost least, with the mIoU
+# lost. Channels are not equally important, and no channel is all: the work is spread over them.
+#
+# ## Statistics: those of the training, and those at hand
+#
+# At test time batch norm uses running statistics, means and variances that training left (lesson 04). They fit as long
+# as the pictures are like those of the training. Here are streets as they are, and the same streets at 40 % of their
+# brightness. How far is a channel's mean from the running one, in running standard deviations? And how large is its
+# variance, over the running one? In the median over channels:
+
+# %%
+dark = 0.4 * test
+print("batch norm        mean off by: streets   dark       variance over the running one: streets   dark")
+for name, norm in net.layers.items():
+    if isinstance(norm, layers.BatchNorm2d):
+        mean, var = norm.buffers["running_mean"], norm.buffers["running_var"]
+        line = []
+        for pictures in (test, dark):
+            x = pictures
+            for before, layer in net.layers.items():
+                if before == name:
+                    break
+                x = layer.forward(x)
+            line += [np.median(abs(x.mean((0, 1, 2)) - mean) / np.sqrt(var)), np.median(x.var((0, 1, 2)) / var)]
+        print(f"{name:<15} {line[0]:23.2f} {line[2]:6.2f} {line[1]:46.2f} {line[3]:6.2f}")
+
+# %% [markdown]
+# What to see: on streets like those of the training the means are off by a small part of a standard deviation, and the
+# variances are near 1. On dark streets the first layers see less contrast than they were made for, and what they get
+# wrong goes on. One remedy needs no training: normalise with the statistics of the batch at hand.
+
+
+# %%
+def my_mIoU(pictures, batch_statistics):
+    model, x = copy.deepcopy(net), pictures  # a copy: training=True moves the running statistics
+    for layer in model.layers.values():
+        x = layer.forward(x, training=batch_statistics and isinstance(layer, layers.BatchNorm2d))
+    return metrics.Scores.from_confusion(metrics.confusion_matrix(test_labels, x.argmax(-1), 11, 11)).mIoU
+
+
+with_stats = {}
+for name, pictures in (("streets", test), ("dark streets", dark)):
+    with_stats[name] = [my_mIoU(pictures, way) for way in (False, True)]
+    own, batch = with_stats[name]
+    print(f"{name:13} mIoU with running statistics {own:.3f}, with the batch's own {batch:.3f}")
+better = with_stats["dark streets"][1] > with_stats["dark streets"][0]
+print("on dark streets the batch's own are " + ("better" if better else "not better"))
+assert with_stats["dark streets"][0] < with_stats["streets"][0]
+
+# %% [markdown]
+# A batch's own statistics depend on which pictures happen to be together, so a picture's labels would depend on its
+# neighbours. That is why running statistics are the rule.
+#
+# ## And back: the gradient of every tensor
+#
+# Four streets, the loss, and the layers in reverse. `net.steps` are the layers as training runs them, batch norm and
+# its ReLU in one. Each `backward` gives the gradient of what went into the step.
+
+
+# %%
+def my_gradients(model, x, labels):
+    """The loss, and by the name of each step the gradient of its input; the logits' own as "logits"."""
+    logits = model.forward(x, training=True)
+    loss, cache = ops.softmax_cross_entropy_forward(logits, labels, ignore_label=11)
+    dout = ops.softmax_cross_entropy_backward(1.0, cache)
+    gradients = {"logits": dout}
+    for step in reversed(model.steps):
+        dout = gradients[step.name] = step.backward(dout)
+    return loss, gradients
+
+
+loss, gradients = my_gradients(copy.deepcopy(net), images[:4], labels[:4])
+print(f"loss {loss:.3f}; gradients of {', '.join(list(gradients)[:4])}, ...")
+viz.show_feature_maps(gradients["logits"][0] * np.sum(labels[:4] != 11), CAMVID.names, columns=6, scale=1)
+
+# %% [markdown]
+# What to see: the gradient of the logits, times the number of labelled pixels, is $p - y$ (lesson 06). Almost
+# everywhere it is white: the network is right and sure, and there is nothing to learn. Blue says "more of this class
+# here", orange "less". How concentrated is it?
+
+# %%
+per_pixel = np.sort(np.abs(gradients["logits"]).sum(-1).ravel())[::-1]
+for share in (0.01, 0.05, 0.2):
+    part = per_pixel[: int(share * per_pixel.size)].sum() / per_pixel.sum()
+    print(f"the {share:.0%} of the pixels with the largest gradient hold {part:.0%} of all of it")
+
+# %% [markdown]
+# Now the gradient on its way down, its size summed over the channels, at the input of each convolution:
+
+# %%
+convolutions = [name for name in gradients if name.endswith(("conv1", "classifier"))]
+sizes = [(f"d input of\n{name}", np.abs(gradients[name][0]).sum(-1)) for name in convolutions]
+viz.show_gallery([*sizes, ("the picture", streets[0].image)], columns=5)
+
+# %% [markdown]
+# What to see: at the classifier the gradient lies along the outlines, where the mistakes are. Each layer spreads it by
+# a kernel's width, each pool throws it together, and in the encoder it is everywhere, though still strongest where it
+# began.
+#
+# ## Does the gradient vanish?
+#
+# If each layer made the gradient half as large, after nine layers 1/512 were left, and the first layers would learn
+# nothing. Untrained networks are the test, since they must begin to learn: with batch norm, and without. Each also
+# with all weights before the classifier halved, to see how much hangs on the scale of the initial weights.
+
+
+# %%
+def my_fresh(norm, factor):
+    """An untrained tiny network, with or without batch norm, its weights before the classifier times a factor."""
+    parts = ts.build("tiny", seed=1).layers
+    for name, layer in parts.items():
+        if name.endswith("conv1"):
+            layer.params["weight"] *= np.float32(factor)
+    return Network({n: a for n, a in parts.items() if norm or not isinstance(a, layers.BatchNorm2d)}, {"name": "fresh"})
+
+
+# %%
+norms = {}
+for name, settings in {"batch norm": (True, 1), "batch norm, weights halved": (True, 0.5),
+                       "none": (False, 1), "none, weights halved": (False, 0.5)}.items():  # fmt: skip
+    _, found = my_gradients(my_fresh(*settings), images[:4], labels[:4])
+    norms[name] = [float(np.linalg.norm(found[layer])) for layer in convolutions]
+stages = "convolution, 0 the classifier, 8 the first of the encoder"
+viz.show_lines(norms, stages, "norm of the gradient of its input", log=True)
+
+# %%
+for name, values in norms.items():
+    print(f"{name:28} from the classifier to the first convolution: times {values[-1] / values[0]:.2g}")
+assert np.allclose(norms["batch norm"], norms["batch norm, weights halved"], rtol=0.05)
+assert norms["none, weights halved"][-1] < 0.05 * norms["batch norm"][-1]
+
+# %% [markdown]
+# What to see: the two curves with batch norm are one. Batch norm divides by the standard deviation, so halved weights
+# give the same output, and the same gradient: the factor cancels. Without batch norm each halved layer halves the
+# gradient once more. With He's initial weights it gets by without batch norm for nine layers; with others it does not.
+#
+# ## How large is a step?
+#
+# A learning rate has a meaning only together with the gradient and the weights. The *update-to-weight ratio* puts them
+# together: for each weight tensor, the size of its step over its own size,
+#
+# $$r = \frac{\lVert w_{\text{after}} - w_{\text{before}} \rVert}{\lVert w_{\text{before}} \rVert}, \qquad
+# \lVert w \rVert = \sqrt{\textstyle\sum_i w_i^2} .$$
+#
+# Before a batch norm the length of $w$ does not matter, only its direction; then $r$ is nearly the angle by which a
+# step turns it: 0.001 is a twentieth of a degree, 1 is 45 degrees.
+#
+# ### Exercise 1
+#
+# Write `my_update_ratio(before, after)`: two arrays of one shape, the weights before and after a step; returns $r$.
+
+
+# %%
+def my_update_ratio(before, after):
+    ### BEGIN SOLUTION
+    return np.sqrt(((after - before) ** 2).sum()) / np.sqrt((before**2).sum())
+    ### END SOLUTION
+
+
+# %%
+checks.grade("update_ratio", my_update_ratio)
+
+# %% [markdown]
+# A narrow network learns small streets for a few steps, with rates that are too small, good, and too large.
+
+# %%
+lessons = [ToyScenes(64, seed=22, size=(48, 64))[i] for i in range(64)]
+small, small_labels = np.stack([s.image for s in lessons]).astype(np.float32), np.stack([s.labels for s in lessons])
+ts.backend.set_threads(1)  # small arrays: one thread is faster
+
+
+def my_step(model, optimizer, number):
+    """One training step -> the loss, and the median update-to-weight ratio of the convolutions."""
+    at = np.arange(8 * number, 8 * number + 8) % 64
+    before = {name: a.copy() for name, a in model.named_parameters() if name.endswith("weight")}
+    loss, _ = my_gradients(model, small[at], small_labels[at])
+    optimizer.step()
+    after = dict(model.named_parameters())
+    return loss, np.median([np.linalg.norm(after[n] - w) / np.linalg.norm(w) for n, w in before.items()])
+
+
+# %%
+runs = {}
+for rate in (0.001, 0.3, 10.0):
+    model = ts.build("tiny", seed=0, width=0.25)
+    optimizer = ts.optim.SGD(model, learning_rate=rate, momentum=0.9)
+    runs[rate] = np.array([my_step(model, optimizer, number) for number in range(STEPS)])
+for rate, trace in runs.items():
+    losses, ratios = trace.T
+    print(f"rate {rate:<7} loss {losses[0]:.2f} -> {losses[-3:].mean():6.2f}   ratio: first step {ratios[0]:.1e}, "
+          f"median {np.median(ratios):.1e}, last {ratios[-1]:.1e}")  # fmt: skip
+lines = {f"rate {rate}": trace[:, 1] for rate, trace in runs.items()}
+viz.show_lines(lines, "step", "update-to-weight ratio", log=True)
+
+# %%
+ends = {rate: np.nan_to_num(trace[-3:, 0].mean(), nan=np.inf) for rate, trace in runs.items()}
+best = min(ends, key=ends.get)
+print(f"best after {STEPS} steps: rate {best}, with a median ratio of {np.median(runs[best][:, 1]):.1e}")
+assert best == 0.3
+
+# %% [markdown]
+# What to see: with the good rate the ratio is between a thousandth and a few hundredths. That is the range to aim at:
+# about $10^{-3}$ in a long training, $10^{-2}$ at the beginning of a short one. Far below, weights hardly move. Near
+# 1, each step throws away the direction that all steps before had found. After such steps the weights have grown, and
+# the same rate gives small ratios, because all is divided by their size: the damage is done in the first steps, and
+# there the ratio shows it.
+#
+# ## Dead channels
+#
+# ReLU passes no gradient where its input is not positive. If a channel is not positive at *any* pixel of any picture,
+# no gradient ever reaches its weights, and it stays dead.
+#
+# ### Exercise 2
+#
+# Write `my_dead_fraction(x)`: `x` (N, H, W, C) is what goes into a ReLU; returns the share of its C channels that are
+# dead, that is positive nowhere in the batch.
+
+
+# %%
+def my_dead_fraction(x):
+    ### BEGIN SOLUTION
+    return np.mean((x <= 0).all((0, 1, 2)))
+    ### END SOLUTION
+
+
+# %%
+checks.grade("dead_fraction", my_dead_fraction)
+
+# %% [markdown]
+# In the ready network, over all test streets; and in a network without batch norm that took a few steps which were too
+# large:
+
+
+# %%
+def my_relus(model, pictures):
+    """Name of each ReLU -> its output."""
+    outputs = my_tensors(model, pictures)
+    return {name: out for name, out in outputs.items() if name.endswith("relu1")}
+
+
+for name, out in my_relus(net, test).items():
+    dead = ~(out > 0).any((0, 1, 2))
+    print(f"{name:<15} {np.mean(out == 0):4.0%} of the numbers are 0; dead channels {dead.sum()} of {dead.size}")
+
+# %%
+dying = {}
+for rate in (1.0, 100.0):
+    parts = {n: a for n, a in ts.build("tiny", width=0.25).layers.items() if not isinstance(a, layers.BatchNorm2d)}
+    model = Network(parts, {"name": "plain"})
+    optimizer = ts.optim.SGD(model, learning_rate=rate, momentum=0.9)
+    for number in range(3):
+        loss, ratio = my_step(model, optimizer, number)
+    dead = [np.mean(~(out > 0).any((0, 1, 2))) for out in my_relus(model, small[:8]).values()]
+    dying[rate] = np.mean(dead)
+    print(f"no batch norm, rate {rate}: after 3 steps {dying[rate]:4.0%} of the channels dead, last ratio {ratio:.1e}")
+assert dying[100.0] > dying[1.0]
+
+# %% [markdown]
+# What to see: many zeros are healthy, they are what ReLU is for. Dead channels are not. Batch norm protects from them,
+# since it sets a channel's mean over the batch to `beta` and its spread to `gamma`. Without it a step that is too
+# large can push a channel below 0 on every picture, and no gradient brings it back.
+#
+# ## What does a decision rest on?
+#
+# Take one pixel, and the logit of the class that the network gave it. Which pixels of the picture does it depend on?
+# First answer: the gradient of that one logit by the picture, its size summed over the three colours. It is computed
+# at test time, so batch norm is a fixed factor:
+
+# %%
+viz.show_source(influence)
+
+# %% [markdown]
+# The loop down and the loop up are those of the beginning of this lesson; `dout` is 1 at one number and 0 elsewhere.
+# The gradient of a logit is also called *saliency*.
+
+# %%
+k = max((2, 6, 8, 9, 10), key=lambda k: np.sum((labels[0] == k) & (answer == k)))  # the largest of the things
+rows, columns = np.nonzero((labels[0] == k) & (logits[0].argmax(-1) == k))
+at = int(rows[rows.size // 2]), int(columns[rows.size // 2])
+print(f"pixel {at}, class {CAMVID.names[k]}, probability {probs[0][at][k]:.3f}")
+viz.show_receptive_field(streets[0].image, net, "classifier", at, channel=k)
+
+# %% [markdown]
+# What to see: left all that the pixel *can* see, the box of lesson 07; right where its gradient is. Most of it lies
+# near the pixel.
+#
+# ### The proof
+#
+# Is it the gradient? Move single numbers of the picture a little, and look at the logit. In float64, with the batch
+# norms folded into the convolutions, which fixes their statistics (lesson 07):
+
+# %%
+exact = ts.build("tiny", dtype=np.float64)
+exact.load_state({name: array.astype(float) for name, array in net.state().items()})
+exact = ts.fold_batchnorm(exact)
+
+
+# %%
+def my_logit_gradient(model, image, at, k):
+    dlogits = np.zeros_like(model.forward(image, training=True))
+    dlogits[0, at[0], at[1], k] = 1
+    return model.backward(dlogits)
+
+
+# %%
+def my_slopes(model, image, places, h=1e-3):
+    """Central differences of the logit by single numbers of the picture."""
+    slopes = []
+    for place in places:
+        moved = [image.copy(), image.copy()]
+        moved[0][place] += h
+        moved[1][place] -= h
+        slopes.append(np.subtract(*(model.forward(m)[0, at[0], at[1], k] for m in moved)) / (2 * h))
+    return np.array(slopes)
+
+
+# %%
+image = images[:1].astype(float)
+gradient = my_logit_gradient(exact, image, at, k)
+order = np.argsort(-np.abs(gradient).ravel())[:400:100]
+places = [tuple(map(int, np.unravel_index(flat, gradient.shape))) for flat in order]
+slopes = my_slopes(exact, image, places)
+for place, slope in zip(places, slopes, strict=True):
+    print(f"pixel {place[1:3]} colour {place[3]}: backward {gradient[place]:+.8f}, moved {slope:+.8f}")
+assert np.allclose([gradient[place] for place in places], slopes, rtol=1e-4)
+
+# %% [markdown]
+# ### What breaks it
+#
+# The planted bug of lesson 05: the backward of one unpooling reads a fixed corner of each window.
+
+# %%
+bug = ts.gradcheck.bugs["unpool_fixed_corner"]
+exact.layers["decoder2.unpool"]._backward = lambda dout, cache, _: bug.backward(dout, cache)
+broken = my_logit_gradient(exact, image, at, k)
+del exact.layers["decoder2.unpool"]._backward  # the right one again
+for place, slope in zip(places, slopes, strict=True):
+    verdict = "agrees" if np.isclose(broken[place], slope, rtol=1e-4) else "WRONG"
+    print(f"pixel {place[1:3]} colour {place[3]}: backward {broken[place]:+.8f}, moved {slope:+.8f}  {verdict}")
+assert not np.allclose([broken[place] for place in places], slopes, rtol=1e-4)
+
+# %% [markdown]
+# A map made by the broken backward would still look like a map. Pictures of gradients prove nothing; differences do.
+#
+# ### Exercise 3
+#
+# Write `my_saliency(x, weight1, weight2, at, k)` for a network of two convolutions with a ReLU between them.
+#
+# * `x` (1, H, W, C), `weight1` (3, 3, C, F), `weight2` (3, 3, F, K), `at` = (row, column), `k` a class.
+# * Returns (H, W): the size of the gradient of logit k at that pixel by each number of `x`, summed over the C channels.
+
+
+# %%
+def my_saliency(x, weight1, weight2, at, k):
+    hidden, cache1 = ops.conv2d_forward(x, weight1)
+    active, cache2 = ops.relu_forward(hidden)
+    logits, cache3 = ops.conv2d_forward(active, weight2)
+    ### BEGIN SOLUTION
+    dlogits = np.zeros_like(logits)
+    dlogits[0, at[0], at[1], k] = 1
+    dactive, _, _ = ops.conv2d_backward(dlogits, cache3)
+    dx, _, _ = ops.conv2d_backward(ops.relu_backward(dactive, cache2), cache1)
+    return np.abs(dx[0]).sum(-1)
+    ### END SOLUTION
+
+
+# %%
+checks.grade("saliency", my_saliency)
+
+# %% [markdown]
+# ## The other answer: cover it
+#
+# A gradient speaks of small changes. One may also ask: what if this part of the picture were not there? Cover a square
+# with grey and look how much of the logit is lost (*occlusion*, Zeiler and Fergus 2014). It needs no backward, and one
+# forward for each square.
+#
+# ### Exercise 4
+#
+# Write `my_occlusion(image, score, size)`.
+#
+# * `image` (H, W, 3) floats; `score`, a function of a picture that gives a number; `size`, the side of a square.
+# * Squares lie side by side, the first in the upper left corner, cut off at the right and lower border. Each by itself
+#   is filled with 127.5. Returns (rows of squares, columns of squares): score of the picture minus that of the covered.
+
+
+# %%
+def my_occlusion(image, score, size):
+    H, W = image.shape[:2]
+    ### BEGIN SOLUTION
+    lost = np.zeros((-(-H // size), -(-W // size)))
+    for row, column in np.ndindex(lost.shape):
+        covered = image.copy()
+        covered[row * size : (row + 1) * size, column * size : (column + 1) * size] = 127.5
+        lost[row, column] = score(image) - score(covered)
+    return lost
+    ### END SOLUTION
+
+
+# %%
+checks.grade("occlusion", my_occlusion)
+
+# %% [markdown]
+# For the pixel above. The squares of one row go through the network together:
+
+# %%
+lost = np.zeros((96 // SQUARE, 128 // SQUARE))
+for row in range(len(lost)):
+    covered = images[:1].repeat(lost.shape[1], axis=0)
+    for column in range(lost.shape[1]):
+        covered[column, row * SQUARE : (row + 1) * SQUARE, column * SQUARE : (column + 1) * SQUARE] = 127.5
+    lost[row] = logits[0][at][k] - net.forward(covered)[:, at[0], at[1], k]
+
+
+# %%
+def my_squares(pixels):
+    """(96, 128) -> the sum over each square."""
+    return pixels.reshape(len(lost), SQUARE, -1, SQUARE).sum((1, 3))
+
+
+dx = gradient[0]
+forecast = my_squares((dx * (images[0] - 127.5)).sum(-1))
+panels = [("the picture", streets[0].image), ("size of the gradient", np.abs(dx).sum(-1)),
+          ("lost when covered", lost), ("the gradient's forecast", forecast)]  # fmt: skip
+viz.show_gallery(panels, columns=2, width=9)
+
+# %% [markdown]
+# What to see (each picture in a scale of its own): orange squares held the logit up, blue ones held it down. The
+# fourth picture is the gradient's forecast of the third: if the logit were a linear function, covering a square would
+# change it by $\sum \text{dx} \cdot (x - 127.5)$ over its pixels. Do the pictures agree?
+
+
+# %%
+def my_rank_correlation(a, b):
+    """Of two maps: 1 if they put all places in the same order, 0 if one tells nothing of the other."""
+    ranks = [np.argsort(np.argsort(values.ravel())) for values in (a, b)]
+    return np.corrcoef(*ranks)[0, 1]
+
+
+# %%
+seen = my_squares(np.abs(dx).sum(-1))
+inside = seen > 0  # outside the receptive field both are 0 and agree for no merit of theirs
+sizes = my_rank_correlation(seen[inside], abs(lost[inside]))
+signs = my_rank_correlation(forecast[inside], lost[inside])
+print(f"{inside.sum()} of {inside.size} squares can matter")
+print(f"which of them do: size of the gradient against size of the loss {sizes:.2f}")
+print(f"in which direction, and how much: the forecast against the loss {signs:.2f}")
+top = max(3, inside.sum() // 10)
+both = set(np.argsort(-seen.ravel())[:top]) & set(np.argsort(-abs(lost).ravel())[:top])
+print(f"of the {top} squares that matter most by each, {len(both)} are the same")
+print("the two agree better on " + ("where to look" if sizes > signs else "the direction") + " than on the other")
+
+# %% [markdown]
+# How to read this: 1 would be agreement, 0 none. When this lesson was written, the two agreed well on where to look,
+# and badly on what the squares say. A gradient tells what a tiny change would do, and grey is no tiny change: it makes
+# new edges, and it may look like something. So "what a decision rests on" has no single answer. Say by which question
+# it was found, and try a second one before believing the first.
+#
+# ## What to remember
+#
+# * A network is a line of arrays, and all can be looked at. Look at the first filters, at zeros, at means, at doubt.
+# * The encoder finds what, coarsely; the decoder adds where. Linear readouts measure it, stage by stage.
+# * Indices of another picture spoil the label map although all pooled numbers are right.
+# * The gradient of a good network sits on few pixels. Batch norm keeps it from depending on the weights' scale.
+# * Update-to-weight ratio: about 0.001 to 0.01 is healthy, near 1 is not. Dead channels never come back.
+# * Running statistics fit pictures like those of the training.
+# * Saliency asks about small changes, occlusion about large ones. Prove a backward before showing its pictures.

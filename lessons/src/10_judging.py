@@ -1,0 +1,710 @@
+# %% [markdown]
+# # 10 Judging
+#
+# **The question.** A network has labelled every pixel of many pictures. How good is it, in one number, and what does
+# that number hide?
+#
+# **At the end** you can count a confusion matrix with a finger and read it both ways; compute G, C and mIoU, and say
+# what void, absent classes and the order of averaging do to them; score outlines; build a network with G above 0.9 and
+# mIoU below 0.1; name the floors that a network must beat; and say how far a score may be trusted.
+#
+# **Needed before:** lesson 00 (label maps and void). The scores are those of Badrinarayanan et al. 2017, section 3.3.
+
+# %%
+import copy
+import timeit
+
+import numpy as np
+
+import tinysegnet as ts
+from tinysegnet import checks, metrics, viz
+from tinysegnet.data import CAMVID
+from tinysegnet.data.floors import floors
+from tinysegnet.data.toyscenes import ToyScenes
+from tinysegnet.metrics import boundary, confusion
+
+# %% [markdown]
+# ## Sixteen pixels
+#
+# Three classes, 0, 1 and 2. A 9 means *void*: nobody labelled this pixel.
+
+# %%
+labels = np.array([[0, 0, 1, 1], [0, 2, 1, 9], [2, 2, 1, 1], [2, 2, 0, 9]])
+predictions = np.array([[0, 1, 1, 1], [0, 2, 0, 2], [2, 2, 1, 0], [2, 0, 0, 1]])
+wrong = [tuple(at) for at in np.argwhere((labels != predictions) & (labels != 9))]
+viz.show_arrays([("labels", labels), ("predictions", predictions)], highlight={"predictions": wrong}, scale=4)
+
+# %% [markdown]
+# What to see: the four framed pixels are wrong, ten are right, and two are void, about which nothing can be said. "10
+# of 14 right" is a score. It does not tell *what* was mistaken for what. So one counts pairs. Let $n_{ij}$ be the
+# number of pixels whose label is $i$ and whose prediction is $j$: the **confusion matrix**.
+
+# %%
+matrix = metrics.confusion_matrix(labels, predictions, 3, ignore_label=9)
+viz.show_arrays([("n", matrix), ("t", matrix.sum(1)[:, None]), ("p", matrix.sum(0)[None])], indices=True)
+
+# %% [markdown]
+# What to see: the row is the truth, the column the prediction. Row 1: five pixels are of class 1; two were taken for
+# class 0, three for class 1, none for class 2. Count them in the picture above. The sum of row $i$ is $t_i$, the
+# pixels that *are* $i$. The sum of column $j$ is $p_j$, the pixels that were *called* $j$. The diagonal is right.
+#
+# ### Read both ways
+#
+# Divide each row by its sum: what became of the pixels of a class? Divide each column by its sum: what is behind a
+# prediction?
+
+# %%
+by_row, by_column = matrix / matrix.sum(1, keepdims=True), matrix / matrix.sum(0)
+viz.show_arrays([("n / row sum", by_row), ("n / column sum", by_column)], decimals=2, indices=True)
+
+# %% [markdown]
+# What to see: on the left diagonal stands each class's *accuracy*, also called recall: of all that is class 2, 80 %
+# was found. On the right diagonal stands its *precision*: of all that was called class 1, 75 % is. The two differ,
+# and they answer different questions. Which way a table is divided should be written above it.
+#
+# ### The library's source
+
+# %%
+viz.show_source(metrics.confusion_matrix)
+
+# %% [markdown]
+# A pair (label, prediction) becomes one number, label times K plus prediction, and `bincount` counts how often each
+# occurs. The comment tells of a trap: labels are bytes, and $32 \cdot 31$ does not fit into one.
+#
+# ### Exercise 1
+#
+# Write `my_confusion_matrix(labels, predictions, num_classes, ignore_label)`.
+#
+# * `labels`, `predictions`: whole numbers of one shape, any dtype, such as uint8.
+# * Returns (K, K) counts, row = label, column = prediction. Pixels whose label is `ignore_label` do not count.
+
+
+# %%
+def my_confusion_matrix(labels, predictions, num_classes, ignore_label):
+    ### BEGIN SOLUTION
+    keep = labels != ignore_label
+    pairs = labels[keep].astype(int) * num_classes + predictions[keep]
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+    ### END SOLUTION
+
+
+# %%
+checks.grade("confusion_matrix", my_confusion_matrix)
+
+# %% [markdown]
+# ## Three averages
+#
+# The paper reports three numbers (section 3.3), all made of the diagonal and the two sums:
+#
+# $$G = \frac{\sum_i n_{ii}}{\sum_i t_i} \qquad C = \frac{1}{K}\sum_i \frac{n_{ii}}{t_i} \qquad
+# \mathrm{mIoU} = \frac{1}{K}\sum_i \frac{n_{ii}}{t_i + p_i - n_{ii}}$$
+#
+# G, *global accuracy*: the share of right pixels. C, *class average*: each class's accuracy, and of these the mean; a
+# rare class counts as much as a frequent one. mIoU, *mean intersection over union*: take the pixels that are class $i$
+# and those that were called $i$, two sets. Their *intersection* has $n_{ii}$ pixels. Their *union* has
+# $t_i + p_i - n_{ii}$: the intersection is in both sums and must be taken out once. Here for class 1:
+
+# %%
+true_1, called_1 = labels == 1, (predictions == 1) & (labels != 9)
+sets = {"is 1": true_1, "called 1": called_1, "both": true_1 & called_1, "either": true_1 | called_1}
+print({name: int(mask.sum()) for name, mask in sets.items()})
+viz.show_arrays([(name, mask.astype(int)) for name, mask in sets.items()])
+
+# %% [markdown]
+# What to see: three pixels are in both sets and six in either, so the IoU of class 1 is 3/6. A pixel that was missed
+# makes the union larger, and so does one that was called 1 wrongly: IoU punishes both mistakes. The accuracy of class
+# 1, 3/5, knows only of the first kind.
+
+# %%
+scores = metrics.Scores.from_confusion(matrix)
+assert np.isclose(scores.G, 10 / 14)
+assert np.isclose(scores.C, (3 / 4 + 3 / 5 + 4 / 5) / 3)
+assert np.isclose(scores.mIoU, (3 / 7 + 3 / 6 + 4 / 5) / 3)
+print(scores.table())
+
+# %%
+viz.show_source(confusion.averages)
+
+# %%
+viz.show_source(confusion.class_ratios)
+
+# %% [markdown]
+# ### What follows from the formulas
+#
+# 1. G is a mean of accuracies, too, weighted by how frequent the classes are: $G = \sum_i \frac{t_i}{T}
+#    \frac{n_{ii}}{t_i}$ with $T = \sum_i t_i$. Large classes rule it.
+# 2. mIoU is never above C. The union holds all pixels of the class, $t_i + p_i - n_{ii} \ge t_i$, since
+#    $p_i \ge n_{ii}$. So each IoU is at most the accuracy.
+# 3. The F1 score, or Dice, is another way to write IoU. With $F_i = 2 n_{ii} / (t_i + p_i)$ and
+#    $u = t_i + p_i$: $\text{IoU}_i = \frac{n_{ii}}{u - n_{ii}} = \frac{n_{ii} / u}{1 - n_{ii} / u} =
+#    \frac{F_i}{2 - F_i}$. It ranks two results for one class in the same order, and its numbers look better.
+#
+# On a thousand random matrices:
+
+# %%
+rng = np.random.default_rng(0)
+for random_matrix in rng.integers(1, 50, (1000, 5, 5)):
+    s = metrics.Scores.from_confusion(random_matrix)
+    F = 2 * np.diag(random_matrix) / (random_matrix.sum(0) + random_matrix.sum(1))
+    assert np.isclose(s.G, (s.pixels / s.pixels.sum()) @ s.accuracy)
+    assert s.mIoU <= s.C
+    assert np.allclose(s.IoU, F / (2 - F))
+print("all three hold")
+
+# %% [markdown]
+# ### Why nobody trains on mIoU
+#
+# These scores have no useful gradient. The prediction is the class of the largest logit. Move a logit a little: the
+# largest stays the largest, and no count changes. Move it far enough and a pixel jumps. The derivative is 0 almost
+# everywhere, and it does not exist elsewhere. So one trains on the cross-entropy (lesson 06) and judges by mIoU.
+
+# %%
+logits = rng.standard_normal((4, 4, 3))
+direction = rng.standard_normal(logits.shape)
+
+
+def my_mIoU(step):
+    called = (logits + step * direction).argmax(-1)
+    return metrics.Scores.from_confusion(metrics.confusion_matrix(labels, called, 3, 9)).mIoU
+
+
+print("slope for small steps:", [(my_mIoU(h) - my_mIoU(-h)) / (2 * h) for h in (1e-5, 1e-6, 1e-7)])
+steps = np.linspace(0, 1, 201)
+viz.show_plot({"mIoU": (steps, [my_mIoU(step) for step in steps])}, title="mIoU of 14 pixels along a line of logits",
+              x="step", y="mIoU")  # fmt: skip
+
+# %% [markdown]
+# What to see: a staircase. On each tread the slope is 0, and at each edge one pixel changes its class. (The curve's
+# edges look steep and not upright because only 201 points are drawn.)
+#
+# ### What breaks it
+#
+# Some mistakes hide. Take the matrix with rows and columns swapped. G and IoU are the same, since the diagonal and
+# $t_i + p_i$ are; C is not. And take two label maps as bytes and forget to make the pairs wide:
+
+# %%
+swapped = metrics.Scores.from_confusion(matrix.T)
+for name in ("G", "C", "mIoU"):
+    same = np.isclose(getattr(swapped, name), getattr(scores, name))
+    print(f"{name:5} {getattr(scores, name):.4f}   rows and columns swapped {getattr(swapped, name):.4f}  "
+          + ("the mistake does not show" if same else "the mistake shows"))  # fmt: skip
+byte = np.array([31], np.uint8)
+print("31 * 32 + 31 in bytes:", (byte * np.uint8(32) + byte).item(), "  and in whole numbers:", 31 * 32 + 31)
+assert (byte * np.uint8(32) + byte).item() != 31 * 32 + 31
+
+# %% [markdown]
+# ## Void
+#
+# What a network says on void pixels must not matter. It does not, if they are dropped by their *label*. Four ways to
+# treat them, on the sixteen pixels; the second column has other predictions on the two void pixels, which no score
+# should notice:
+
+
+# %%
+def my_G(predicted, way):
+    void = labels == 9
+    if way == "dropped by label":
+        return (labels == predicted)[~void].mean()
+    if way == "counted as wrong":
+        return (labels == predicted).mean()
+    if way == "counted as class 0":
+        return (np.where(void, 0, labels) == predicted).mean()
+    return np.where(void, True, labels == predicted).mean()  # counted as right
+
+
+other = np.where(labels == 9, 0, predictions)
+for way in ("dropped by label", "counted as wrong", "counted as class 0", "counted as right"):
+    print(f"{way:20} G {my_G(predictions, way):.3f}   other predictions on void: {my_G(other, way):.3f}")
+assert my_G(predictions, "dropped by label") == my_G(other, "dropped by label") == scores.G
+
+# %% [markdown]
+# Counting void as wrong or as right also ignores what was said there, but moves G for every network, the more the
+# more void there is. Figures made in two of these ways cannot be compared.
+#
+# ## A trained network
+#
+# Now the network that comes with the library, on drawn streets that it has not seen.
+
+# %% tags=["parameters"] fast="PICTURES, TRAINING, STREETS, FRAMES, TRIALS, NETS = 16, 24, 12, 4, 60, 8"
+PICTURES, TRAINING = 40, 80  # streets to judge by, streets that the floors learn from
+STREETS, FRAMES, TRIALS = 40, 8, 300  # for the intervals
+NETS = 20  # to choose from
+
+# %%
+net = ts.load_ready("toy")
+test = ts.data.InMemory(ToyScenes(PICTURES, seed=10))
+said = [ts.predict(net, street.image) for street in test.samples]
+matrices = np.stack([metrics.confusion_matrix(street.labels, prediction, 11, CAMVID.ignore_label)
+                     for street, prediction in zip(test.samples, said, strict=True)])  # fmt: skip
+of_net = metrics.Scores.from_confusion(matrices.sum(0), CAMVID.names)
+viz.confusion_figure(of_net, CAMVID)
+
+# %% [markdown]
+# What to see: the diagonal is dark, most of each class was found. Read a row to see what a class was taken for, and
+# look for the largest number beside the diagonal. The column on the right says how large a class is: a row with few
+# pixels weighs little in G and as much as any other in C and mIoU.
+
+# %%
+mistakes = of_net.confusion - np.diag(np.diag(of_net.confusion))
+for i, j in sorted(np.ndindex(11, 11), key=lambda pair: -mistakes[pair])[:5]:
+    pixels = mistakes[i, j]
+    print(f"{pixels:6,} pixels of {CAMVID.names[i]:<10} taken for {CAMVID.names[j]:<10} "
+          f"{pixels / of_net.pixels[i]:6.1%} of the class, {pixels / mistakes.sum():6.1%} of all mistakes")  # fmt: skip
+
+# %%
+viz.per_class_figure(of_net, CAMVID)
+
+# %% [markdown]
+# What to see: one bar a class, the best on top, the dashed line is their mean, mIoU. A mean of 11 bars says nothing of
+# its lowest. If pedestrians matter to you, look at their bar.
+#
+# ## A class that is absent
+#
+# A single picture seldom shows all classes. What is the IoU of a class that is not there?
+#
+# * Neither labelled nor predicted: 0/0. There was nothing to find and nothing was claimed. The library says NaN and
+#   leaves the class out of the mean.
+# * Not labelled, but predicted somewhere: the union is not empty and the intersection is, so IoU is 0, and counts.
+#
+# Others count an absent class as 0: the authors' script divides by 11 whatever is there. And the accuracy that their
+# network prints while it trains is 1 for classes that a batch lacks. On one picture this changes a lot:
+
+# %%
+lacking = [(matrix.sum(0) + matrix.sum(1) == 0).sum() for matrix in matrices]
+number = int(np.argmax(lacking))
+IoU = metrics.Scores.from_confusion(matrices[number]).IoU
+print(f"picture {number}: absent and not predicted: "
+      + (", ".join(CAMVID.names[k] for k in np.flatnonzero(np.isnan(IoU))) or "none"))  # fmt: skip
+for way, value in (("left out", np.nanmean(IoU)), ("counted as 0", np.nan_to_num(IoU).mean()),
+                   ("counted as 1", np.nan_to_num(IoU, nan=1).mean())):  # fmt: skip
+    print(f"absent classes {way:13} mIoU {value:.3f}")
+
+# %% [markdown]
+# It is one network on one picture. Over a whole test set most classes occur and the three agree, which is one reason
+# to add up first and to divide last. The other reason comes now.
+#
+# ## Mean over pictures, or over all pixels
+#
+# Two pictures of 4x4. In the first, 15 pixels are of class 1, and all are found. In the second there is one, and it is
+# missed.
+
+# %%
+first = np.ones((4, 4), int)
+first[0, 0] = 0
+second = np.zeros((4, 4), int)
+second[1, 2] = 1
+both = [metrics.confusion_matrix(first, first, 2), metrics.confusion_matrix(second, np.zeros((4, 4), int), 2)]
+each = [metrics.Scores.from_confusion(m).IoU[1] for m in both]
+print(f"IoU of class 1: picture 1 {each[0]:.4f}, picture 2 {each[1]:.4f}, their mean {np.mean(each):.4f}")
+print(f"all pixels together {metrics.Scores.from_confusion(sum(both)).IoU[1]:.4f} = 15 of 16")
+viz.show_arrays([("picture 1", first), ("picture 2", second), ("prediction 2", np.zeros((4, 4), int))])
+
+# %% [markdown]
+# 0.5 or 0.94, for the same two predictions. The mean over pictures gives a lone pixel the weight of a whole picture;
+# the sum gives each pixel the same weight. The paper, PASCAL VOC and this library add the matrices up first. Neither
+# is wrong; a table must say which. For the network:
+
+# %%
+by_picture = [metrics.Scores.from_confusion(matrix) for matrix in matrices]
+for name in ("G", "C", "mIoU"):
+    values = [getattr(s, name) for s in by_picture]
+    print(f"{name:5} all pixels together {getattr(of_net, name):.3f}   mean over pictures {np.mean(values):.3f}   "
+          f"worst picture {np.min(values):.3f}")  # fmt: skip
+
+# %% [markdown]
+# ### Exercise 2
+#
+# Write `my_scores(matrices)`.
+#
+# * `matrices` (N, K, K): one confusion matrix a picture.
+# * Returns `G, C, mIoU` of the whole set. A class without labelled pixels does not count in C. It does not count in
+#   mIoU if it was not predicted either; if it was predicted, its IoU is 0 and counts.
+
+
+# %%
+def my_scores(matrices):
+    ### BEGIN SOLUTION
+    total = matrices.sum(0)
+    n, t, p = np.diag(total), total.sum(1), total.sum(0)
+    union = t + p - n
+    return n.sum() / t.sum(), (n[t > 0] / t[t > 0]).mean(), (n[union > 0] / union[union > 0]).mean()
+    ### END SOLUTION
+
+
+# %%
+checks.grade("scores_of_a_set", my_scores)
+
+# %% [markdown]
+# ## G above 0.9, mIoU below 0.1
+#
+# Let one class have the share $s$ of all pixels, and let a network call every pixel by it. Of $K$ classes, one has
+# $n = t = sT$ and $p = T$; all others have $n = 0$. So
+#
+# $$G = s, \qquad C = \frac{1}{K}, \qquad \mathrm{mIoU} = \frac{1}{K} \cdot \frac{sT}{sT + T - sT} = \frac{s}{K}.$$
+#
+# With eleven classes and $s = 0.92$:
+
+# %%
+shares = np.array([0.92, *[0.008] * 10])
+drawn = rng.choice(11, p=shares, size=(100, 100))
+lazy = metrics.Scores.from_confusion(metrics.confusion_matrix(drawn, np.zeros_like(drawn), 11))
+s = (drawn == 0).mean()
+print(f"s = {s:.3f}:  G {lazy.G:.3f}   C {lazy.C:.3f}   mIoU {lazy.mIoU:.3f}")
+assert np.allclose([lazy.G, lazy.C, lazy.mIoU], [s, 1 / 11, s / 11])
+assert lazy.G > 0.9
+assert lazy.mIoU < 0.1
+
+# %% [markdown]
+# This network knows nothing, and more than nine of ten pixels are right. Streets are milder than that, but the same in
+# kind. Ask "pole or not", "sign or not" of the streets above, and answer "not" everywhere:
+
+# %%
+for name in ("Pole", "SignSymbol", "Pedestrian"):
+    share = of_net.pixels[CAMVID.names.index(name)] / of_net.pixels.sum()
+    never = metrics.Scores.from_confusion(np.array([[1 - share, 0], [share, 0]]) * 1e6)
+    print(f"{name + ' or not':16} answer 'not': G {never.G:.3f}   C {never.C:.3f}   mIoU {never.mIoU:.3f}")
+    assert never.G > 0.9
+
+# %% [markdown]
+# ## Floors
+#
+# A score means something only beside what is reached without learning anything of shapes. Four such floors:
+#
+# * everything is road;
+# * *position prior*: each place gets the class that is most frequent there in the training pictures;
+# * *colour*: each colour gets the class that is most frequent among the training pixels of that colour;
+# * both together.
+
+# %%
+train = ts.data.InMemory(ToyScenes(TRAINING, seed=11))
+road = CAMVID.names.index("Road")
+all_road = np.zeros((11, 11), int)
+all_road[:, road] = of_net.pixels
+found = {"all road": metrics.Scores.from_confusion(all_road, CAMVID.names), **floors(train, test), "network": of_net}
+for name, s in found.items():
+    print(f"{name:20} G {s.G:.3f}   C {s.C:.3f}   mIoU {s.mIoU:.3f}")
+best_floor = max(s.mIoU for name, s in found.items() if name != "network")
+assert of_net.mIoU > best_floor + 0.2
+
+# %% [markdown]
+# What to see: the floors reach something, place and colour together most, and the network stands far above. The drawn
+# streets are made so that place and colour tell little. On other data floors are higher: the position prior of real
+# street scenes, taken from a camera that is always mounted in the same place, has most of the road and the sky. A
+# network whose mIoU is near a floor's has learnt what the floor knows.
+#
+# ## Outlines
+#
+# G and mIoU hardly notice whether an outline is sharp: few pixels lie on it. The paper therefore scores outlines by
+# themselves (section 3.3, after Csurka et al. 2013). First, where is the outline of a set of pixels? A pixel belongs
+# to the **boundary map** if the 2x2 window that it begins, with its neighbours to the right, below, and diagonally
+# below, holds both values. Windows are clipped at the border.
+
+# %%
+mask = np.array([[0, 0, 0, 0, 0], [0, 0, 1, 1, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 0]])
+viz.show_arrays([("mask", mask), ("boundary", metrics.boundary_map(mask).astype(int))], indices=True)
+
+# %% [markdown]
+# What to see: the boundary goes once round the set. It is not symmetric: left and above it lies outside the set, right
+# and below it lies inside, because windows look to the right and down. That does no harm, for labels and predictions
+# are treated alike.
+
+# %%
+viz.show_source(metrics.boundary_map)
+
+# %% [markdown]
+# ### Exercise 3
+#
+# Write `my_boundary_map(mask)`.
+#
+# * `mask` (H, W): booleans, or whole numbers such as labels.
+# * Returns (H, W) booleans: True where `mask[i:i+2, j:j+2]` is not of one value.
+
+
+# %%
+def my_boundary_map(mask):
+    ### BEGIN SOLUTION
+    out = np.zeros(mask.shape, bool)
+    for i, j in np.ndindex(mask.shape):
+        window = mask[i : i + 2, j : j + 2]
+        out[i, j] = (window != window[0, 0]).any()
+    return out
+    ### END SOLUTION
+
+
+# %%
+checks.grade("boundary_map", my_boundary_map)
+
+# %% [markdown]
+# ## Boundary F1
+#
+# Let $T$ be the boundary pixels of a class in the labels, $P$ those in the prediction. A pixel of one and a pixel of
+# the other may be *partners* if they are at most a *reach* apart; the paper takes 0.75 % of the picture's diagonal,
+# 4.5 pixels at 360x480. Now give partners one to one, as many pairs as can be, $M$ of them. Then
+#
+# $$\text{precision} = \frac{M}{|P|} \qquad \text{recall} = \frac{M}{|T|} \qquad
+# F_1 = \frac{2 \cdot \text{precision} \cdot \text{recall}}{\text{precision} + \text{recall}}
+# = \frac{2 M^2 / (|P||T|)}{M (|T| + |P|) / (|P||T|)} = \frac{2M}{|P| + |T|}.$$
+#
+# A picture's score is the mean over the classes that have a boundary in it, BF the mean over pictures. Where a window
+# holds void, nobody knows whether there is a boundary, and the library counts none; the authors' script does not leave
+# void out, so its figures are others. A square of 6x6, and the same square moved to the right, on 12x12 pixels:
+
+# %%
+square = np.zeros((12, 12), int)
+square[3:9, 2:8] = 1
+diagonal = np.hypot(12, 12)
+print("moved by   mIoU     BF, reach 1   BF, reach 2")
+for shift in (0, 1, 2, 3):
+    moved = np.roll(square, shift, axis=1)
+    mIoU = metrics.Scores.from_confusion(metrics.confusion_matrix(square, moved, 2)).mIoU
+    reached = [metrics.boundary_f1(square, moved, 2, tolerance=(reach + 1e-9) / diagonal) for reach in (1, 2)]
+    print(f"{shift}          {mIoU:.3f}    {reached[0]:.3f}         {reached[1]:.3f}")
+
+# %% [markdown]
+# What to see: mIoU falls with every pixel of the movement. BF stays 1 within the reach and drops beyond it. Two
+# sides of the square lie along the movement and keep most of their partners, so BF does not go to 0. A BF without its
+# reach is not a figure: with a larger one every score is higher. (`1e-9` keeps rounding from making 1 a little more
+# than the reach.)
+#
+# ### One to one, or by distance
+#
+# Many programs ask less: a pixel counts if the other map has *any* pixel within reach. A frayed outline shows the
+# difference:
+
+# %%
+frayed = square.copy()
+frayed[3:9:2, 8] = 1
+frayed[4:9:2, 7] = 0
+tolerance = (2 + 1e-9) / diagonal
+one_to_one = metrics.boundary_f1(square, frayed, 2, tolerance=tolerance)
+by_distance = metrics.boundary_f1_by_distance(square, frayed, 2, tolerance=tolerance)
+print(f"reach 2: one to one {one_to_one:.3f}, by distance {by_distance:.3f}")
+assert by_distance > 0.999 > one_to_one
+outlines = [("labels", metrics.boundary_map(square).astype(int)), ("frayed", metrics.boundary_map(frayed).astype(int))]
+viz.show_arrays(outlines)
+
+# %% [markdown]
+# What to see: the right side of the frayed outline goes to and fro. It has more pixels than the true one, all of them
+# near it. By distance each has a partner, and the score is perfect. One to one, the true pixels run out, and the
+# surplus lowers the precision. By distance is never lower; the two must not stand in one table.
+
+# %%
+viz.show_source(boundary._one_to_one)
+
+# %% [markdown]
+# The most pairs is a known problem, *maximum matching*. It is solved as a flow: from a source to each pixel of $P$,
+# on to the pixels of $T$ in reach, on to a sink, each edge carrying one at most. That takes longer than counting. For
+# one street and its prediction:
+
+# %%
+arguments = test[0].labels, said[0], 11, CAMVID.ignore_label
+for score in (metrics.confusion_matrix, metrics.boundary_f1_by_distance, metrics.boundary_f1):
+    seconds = min(timeit.repeat(lambda score=score: score(*arguments), number=1, repeat=3))
+    print(f"{score.__name__:25} {1000 * seconds:6.2f} ms")
+
+# %% [markdown]
+# ### Exercise 4
+#
+# Write `my_boundary_f1(true, predicted, reach)`, the simpler one, by distance.
+#
+# * `true`, `predicted` (H, W) booleans: two boundary maps. `reach`: in pixels; a distance of exactly `reach` counts.
+# * Returns F1: precision is the share of predicted pixels with any true one in reach, recall the share of true pixels
+#   with any predicted one in reach. 0 if either map is empty or no pixel has a partner.
+
+
+# %%
+def my_boundary_f1(true, predicted, reach):
+    T, P = np.argwhere(true), np.argwhere(predicted)
+    ### BEGIN SOLUTION
+    near = np.hypot(*np.moveaxis(P[:, None] - T, -1, 0)) <= reach
+    if not near.any():
+        return 0.0
+    precision, recall = near.any(1).mean(), near.any(0).mean()
+    return 2 * precision * recall / (precision + recall)
+    ### END SOLUTION
+
+
+# %%
+checks.grade("boundary_f1_by_distance", my_boundary_f1)
+
+# %% [markdown]
+# ## What BF sees that G does not
+#
+# Take the network's own predictions, and make them coarse: of every block of 4x4 pixels only one class is kept, for
+# all 16. So would a network predict that never goes back to full size.
+
+
+# %%
+def my_collected(coarseness):
+    collector = metrics.Collector(11, CAMVID.ignore_label, boundary=True)
+    block = np.ones((coarseness, coarseness), np.uint8)
+    for street, prediction in zip(test.samples, said, strict=True):
+        middle = coarseness // 2
+        collector.add(street.labels, np.kron(prediction[middle::coarseness, middle::coarseness], block))
+    return collector.scores()
+
+
+blocks = {size: my_collected(size) for size in (1, 2, 4, 8)}
+
+# %%
+print("blocks of     G      mIoU     BF    BF by distance      of the full size's: G     BF")
+fine = blocks[1]
+for size, s in blocks.items():
+    print(f"{size}x{size}         {s.G:.3f}   {s.mIoU:.3f}   {s.BF:.3f}   {s.BF_by_distance:.3f}"
+          f"                              {s.G / fine.G:4.0%}   {s.BF / fine.BF:4.0%}")  # fmt: skip
+assert blocks[4].BF / fine.BF < blocks[4].G / fine.G
+
+# %% [markdown]
+# What to see: coarse blocks cost G little and BF much. That is why the paper's Table 1 has a column BF: decoders that
+# are near each other in G and mIoU differ in it.
+
+# %%
+street, prediction = test.samples[0], said[0]
+coarse = np.kron(prediction[2::4, 2::4], np.ones((4, 4), np.uint8))
+viz.overlays_figure([(street.image, street.labels, prediction, "full size"),
+                     (street.image, street.labels, coarse, "blocks of 4x4")], CAMVID)  # fmt: skip
+
+# %% [markdown]
+# What to see: in the last column the mistakes of the coarse prediction follow all outlines.
+#
+# ## How far may a score be trusted?
+#
+# Another draw of test streets would have given another score. The *bootstrap* imitates that: from the N pictures draw
+# N with replacement, score them, and do it a thousand times. The middle 95 % of these scores are an interval for the
+# score. But this holds only if the pictures are independent. Frames of a video are not. Here is a video of drawn
+# streets: in each street, the camera pans.
+
+# %%
+wide = ToyScenes(STREETS, seed=12, size=(96, 128 + 4 * (FRAMES - 1)))
+counts = []
+for street in (wide[i] for i in range(STREETS)):
+    cuts = [np.s_[:, 4 * frame : 4 * frame + 128] for frame in range(FRAMES)]
+    answers = net.forward(np.stack([street.image[cut] for cut in cuts]).astype(np.float32)).argmax(-1)
+    frames = [metrics.confusion_matrix(street.labels[cut], answer, 11, CAMVID.ignore_label)
+              for cut, answer in zip(cuts, answers, strict=True)]  # fmt: skip
+    counts.append(metrics.class_counts(np.stack(frames)))
+counts = np.stack(counts)
+print("counts", counts.shape, "streets, frames, (right, labelled, predicted), classes")
+
+# %% [markdown]
+# Are neighbours alike? The share of right pixels in a frame, against that in the next frame of the same street; and
+# against that in a frame of another street. A correlation of 1 means that one tells the other, 0 that it tells
+# nothing.
+
+# %%
+right = counts[:, :, 0].sum(-1) / counts[:, :, 1].sum(-1)
+neighbours = np.corrcoef(right[:, :-1].ravel(), right[:, 1:].ravel())[0, 1]
+strangers = np.corrcoef(right[:-1].ravel(), right[1:].ravel())[0, 1]
+print(f"correlation: next frame {neighbours:.2f}, another street {strangers:+.2f}")
+assert neighbours > abs(strangers)
+
+# %% [markdown]
+# So the frames of a street tell little more than one of them. Drawing frame by frame pretends that each is news, and
+# the interval comes out too narrow. The remedy: draw whole *blocks* of consecutive frames.
+
+# %%
+viz.show_source(metrics.bootstrap_intervals)
+
+# %%
+some = counts[:10].reshape(-1, 3, 11)
+for name, block in (("frame by frame", 1), ("street by street", FRAMES)):
+    low, high = metrics.bootstrap_intervals(some, rng=np.random.default_rng(0), block=block)["mIoU"]
+    print(f"{name:17} mIoU of ten streets in [{low:.3f}, {high:.3f}], {high - low:.3f} wide")
+
+# %% [markdown]
+# Which one is honest? That can be measured, since here the whole world is known: all streets of the video. Draw ten
+# streets at random, compute both intervals, and look whether the score of the whole world lies inside. An interval
+# that says 95 % should hold it in 95 of 100 trials.
+
+# %%
+world = dict(zip(("G", "C", "mIoU"), confusion.averages(counts.sum((0, 1))), strict=True))
+rng, hits = np.random.default_rng(1), {1: dict.fromkeys(world, 0), FRAMES: dict.fromkeys(world, 0)}
+for _ in range(TRIALS):
+    ten = counts[rng.integers(0, STREETS, 10)].reshape(-1, 3, 11)
+    for block, held in hits.items():
+        for name, (low, high) in metrics.bootstrap_intervals(ten, rng=rng, block=block, resamples=200).items():
+            held[name] += low <= world[name] <= high
+print(f"of {TRIALS} trials, so many '95 %' intervals held the true value:")
+for block, held in hits.items():
+    print(f"blocks of {block}:", "   ".join(f"{name} {count / TRIALS:.0%}" for name, count in held.items()))
+assert all(hits[FRAMES][name] > hits[1][name] for name in world)
+
+# %% [markdown]
+# Frame by frame the interval promises far more than it keeps. By streets it comes nearer to its promise, and stays
+# below it: ten blocks are few, and in C and mIoU a rare class hangs on the one or two streets that have it. So read
+# an interval as the least doubt that there is. And no drawing tells how the network does on streets unlike any at
+# hand: in snow, at night, in another country.
+#
+# The drawn streets of the test set have nothing to do with each other, so for them blocks of one are right:
+
+# %%
+intervals = metrics.bootstrap_intervals(metrics.class_counts(matrices), rng=np.random.default_rng(0), block=1)
+for name, (low, high) in intervals.items():
+    print(f"{name:5} {getattr(of_net, name):.3f} [{low:.3f}, {high:.3f}]")
+
+# %% [markdown]
+# ## Peeking
+#
+# A test set wears out by looking at it. Take many networks that are about equally good: copies of the ready one, each
+# with a little noise on its weights. Score all on four pictures and keep the best. How much of its lead is left on
+# other pictures?
+
+# %%
+small = ts.data.InMemory(ToyScenes(40, seed=13, size=(48, 64)))
+images = np.stack([street.image for street in small.samples]).astype(np.float32)
+rng, tested = np.random.default_rng(2), []
+for _ in range(NETS):
+    noisy = copy.deepcopy(net)
+    for name, array in noisy.named_parameters():
+        if name.endswith("weight"):
+            array *= 1 + 0.1 * rng.standard_normal(array.shape).astype(np.float32)
+    answers = [noisy.forward(part).argmax(-1) for part in np.split(images, 8)]
+    tested.append([metrics.class_counts(metrics.confusion_matrix(street.labels, answer, 11, CAMVID.ignore_label))
+                   for street, answer in zip(small.samples, np.concatenate(answers), strict=True)])  # fmt: skip
+tested = np.array(tested)  # networks, pictures, 3, classes
+
+# %%
+leads = []
+for _ in range(500):
+    order = rng.permutation(40)
+    seen, unseen = (confusion.averages(tested[:, part].sum(1))[:, 2] for part in (order[:4], order[4:]))
+    best = seen.argmax()
+    leads.append((seen[best] - seen.mean(), unseen[best] - unseen.mean()))
+on_seen, on_unseen = np.mean(leads, 0)
+print(f"lead of the best of {NETS} over their mean, in mIoU: {on_seen:.4f} on the four pictures it was chosen by,")
+print(f"{on_unseen:.4f} on the others; {on_unseen / on_seen:.0%} of the lead is real")
+assert on_unseen < on_seen
+
+# %% [markdown]
+# What to see: a large part of the lead was luck, and it would have been printed as progress. Nobody has to cheat for
+# that; choosing the best epoch, the best seed or the best threshold by the test set is enough. With nothing but luck,
+# the best of $m$ equal networks leads by this many standard deviations of the score:
+
+# %%
+luck = {m: rng.standard_normal((20000, m)).max(1).mean() for m in (2, 5, 20, 100)}
+print("   ".join(f"best of {m}: {value:.2f}" for m, value in luck.items()))
+
+# %% [markdown]
+# So choose by *validation* pictures, and score the chosen one once on *test* pictures. The paper chose the iteration
+# with the best global accuracy on its validation set (section 3.3).
+#
+# ## What else to look at: the worst pictures
+#
+# Scores say how much is wrong, pictures say what. The worst are the best to look at.
+
+# %%
+viz.show_worst(net, test, count=3)
+
+# %% [markdown]
+# What to see: red is wrong. Ask of each picture: is it an outline, a part of a thing, or a whole thing? Is the label
+# itself right? Is it one kind of street? Such questions decide what to do next, and no average answers them.
+#
+# ## What to remember
+#
+# * Confusion matrix: row = truth, column = prediction. Divided by rows it is recall, by columns precision.
+# * G counts pixels, C and mIoU count classes. mIoU is at most C. One class everywhere: $G = s$, $\mathrm{mIoU} = s/K$.
+# * Void is dropped by its label. Absent classes are left out or count as 0: papers differ, so say which.
+# * Add matrices up over the pictures, then divide. Only counts add up.
+# * BF scores outlines; one to one and by distance are two scores, and both need their reach.
+# * A score needs a floor beside it and an interval around it, drawn by blocks where neighbours are alike.
+# * What was used to choose cannot be used to judge.
