@@ -48,7 +48,7 @@ def show_plot(
     width, height = size[0] - LEFT - room, size[1] - TOP - BOTTOM
     axes = figure.add_axes((LEFT / size[0], BOTTOM / size[1], width / size[0], height / size[1]))
     style_axes(axes, theme, title, y)
-    axes.tick_params(which="both", length=0)
+    axes.tick_params(which="both", length=0, colors=theme.muted, labelsize=9)  # an axis of few decades has minor labels
     axes.set_xlabel(x, fontsize=9, color=theme.muted)
     axes.set(xscale="log" if log in (True, "x") else "linear", yscale="log" if log in (True, "y") else "linear")
     for k, (name, (xs, ys)) in enumerate(points.items()):
