@@ -76,6 +76,11 @@ def _sgd_decay_apart(parameter, gradient, velocity, rate, momentum, decay):
     return parameter - rate * velocity - rate * decay * parameter, velocity
 
 
+def _sgd_decay_without_rate(parameter, gradient, velocity, rate, momentum, decay):
+    velocity = momentum * velocity + gradient
+    return parameter - rate * velocity - decay * parameter, velocity
+
+
 def _sgd_decay_grows(parameter, gradient, velocity, rate, momentum, decay):
     return _sgd(parameter, gradient, velocity, rate, momentum, -decay)
 
@@ -101,6 +106,11 @@ def _adam_half_corrected(parameter, gradient, mean, square, step, rate, beta1, b
     return parameter - rate * mean / (1 - beta1**step) / (np.sqrt(square) + eps), mean, square
 
 
+def _adam_old_means(parameter, gradient, mean, square, step, rate, beta1, beta2, eps):
+    stepped = parameter - rate * mean / (1 - beta1**step) / (np.sqrt(square / (1 - beta2**step)) + eps)
+    return stepped, *_adam(parameter, gradient, mean, square, step, rate, beta1, beta2, eps)[1:]
+
+
 def _adam_returns_corrected(parameter, gradient, mean, square, step, rate, beta1, beta2, eps):
     parameter, mean, square = _adam(parameter, gradient, mean, square, step, rate, beta1, beta2, eps)
     return parameter, mean / (1 - beta1**step), square / (1 - beta2**step)
@@ -116,6 +126,8 @@ EXERCISES = [
             "the decay is missing: decay * parameter is added to the gradient":
                 lambda p, g, v, rate, momentum, decay: _sgd(p, g, v, rate, momentum, 0.0),
             "the decay must enter the velocity, as part of the gradient; here it goes round it": _sgd_decay_apart,
+            "the decay is taken off the parameter itself, without the rate; it belongs to the gradient":
+                _sgd_decay_without_rate,
             "the decay has the wrong sign: it makes the parameter larger": _sgd_decay_grows,
             "the rate is in the velocity, as Caffe has it; here v = momentum * v + gradient": _sgd_rate_inside,
             "the gradient is multiplied by 1 - momentum; here the velocity is a sum, not a mean": _sgd_mean,
@@ -135,6 +147,7 @@ EXERCISES = [
             "nothing is corrected: divide mean by 1 - beta1**step and square by 1 - beta2**step": _adam_variant(False),
             "only the mean is corrected; the square begins at 0, too": _adam_half_corrected,
             "the corrected mean and square are returned; the running ones must be kept": _adam_returns_corrected,
+            "the step uses the mean and square from before: update them first": _adam_old_means,
             "the correction is one step late: the first step is number 1": _adam_variant(late=1),
             "square is the running mean of gradient**2; yours squares the mean": _adam_variant(square_of_mean=True),
             "the root is missing: divide by sqrt(square)": _adam_variant(root=False),
@@ -148,12 +161,14 @@ EXERCISES = [
         reference=_he_std,
         cases=_he_cases,
         mistakes={
-            "that is the fan-out, K * K * F; what is summed up are the K * K * C inputs":
+            "that is the fan-out, K * L * F; what is summed up are the K * L * C inputs":
                 lambda shape: math.sqrt(2 / (shape[0] * shape[1] * shape[3])),
             "the 2 is missing: ReLU clears half of the numbers": lambda shape: math.sqrt(1 / math.prod(shape[:-1])),
             "that is the variance; the standard deviation is its root": lambda shape: 2 / math.prod(shape[:-1]),
-            "only the channels are counted; each output sums over K * K taps of them":
+            "only the channels are counted; each output sums over K * L taps of them":
                 lambda shape: math.sqrt(2 / shape[2]),
+            "the height K is counted twice, the width L not at all: the kernel need not be square":
+                lambda shape: math.sqrt(2 / (shape[0] * shape[0] * shape[2])),
             "the channels are missing: each tap has C of them": lambda shape: math.sqrt(2 / (shape[0] * shape[1])),
             "all numbers of the kernel are counted; an output channel sees its own share only":
                 lambda shape: math.sqrt(2 / math.prod(shape)),
