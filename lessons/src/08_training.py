@@ -304,10 +304,10 @@ assert heights["momentum 0.5, rate 0.1"][60] < heights["plain, rate 0.07"][60] /
 
 # %% [markdown]
 # What to see: plain descent zigzags, because its rate has to be near the limit of the steep direction, 0.08. Momentum
-# damps the zigzag, stands a rate above that limit, and is far ahead. It must fit the valley: 0.9 is too much for this
-# one, the ball swings to and fro and is behind plain descent. Adam begins along the diagonal: at first it takes equal
-# steps in both directions, whatever their slopes. Here, with two numbers, that does not make it faster than plain
-# descent. Adam's price is memory, two numbers for each parameter where momentum has one.
+# stands a rate above that limit: its first jump is wider, then it comes along faster, and in the print it is far ahead.
+# It must fit the valley: 0.9 is too much for this one and ends behind plain descent. Adam begins along the diagonal: at
+# first it takes equal steps in both directions, whatever their slopes. On this valley, at this rate, that makes it no
+# faster than plain descent. Its price is memory, two numbers for each parameter where momentum has one.
 #
 # ## Schedules
 #
@@ -322,8 +322,8 @@ viz.show_plot(factors, title="Factor of the learning rate", x="step")
 
 # %% [markdown]
 # `constant` is the paper's. `step` falls to a tenth at half of the training, to a hundredth at three quarters; `poly`
-# is $(1 - t/T)^{0.9}$; `one_cycle` climbs over the first 30 percent and comes down on half a cosine. What they do to
-# 300 balls in our valley, with noise on each gradient:
+# is $(1 - t/T)^{0.9}$; `one_cycle` begins at 4 percent, climbs on half a cosine over the first 30 percent of
+# the steps and comes down on another. What three of them do to 300 balls in our valley, with noise on each gradient:
 
 
 # %%
@@ -432,7 +432,8 @@ checks.grade("he_std", my_he_std)
 # Before you train for an hour, take two pictures and train on them alone. A network with a hundred thousand parameters
 # can know 6144 pixels by heart. If the loss does not come near 0 in some sixty steps, something is wrong: the code, the
 # data or a setting. The first run on a machine compiles the library's loops, which may take a minute or more; after
-# that the test takes seconds at most. All of training is in this loop:
+# that the test takes seconds at most. All of training is in this loop. (`input_gradient=False`: the pictures are not
+# trained, so their gradient is not computed.)
 
 # %% tags=["parameters"] fast="STEPS = 12"
 STEPS = 60  # on two pictures
