@@ -649,7 +649,8 @@ assert halved < 0.05 * norms["batch norm"][-1]
 # deviation, so halved weights give the same output, and the same gradient: the factor cancels. Without batch norm each
 # halved layer halves the gradient once more. In this network of nine layers He's initial weights get by without batch
 # norm; halved ones do not.
-#
+
+# %% [markdown]
 # ## How large is a step?
 #
 # A learning rate has a meaning only together with the gradient and the weights. The *update-to-weight ratio* puts them
