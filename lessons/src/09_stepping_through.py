@@ -159,11 +159,11 @@ patches = [np.uint8(127.5 + 127.5 * weight[..., f] / strongest[f]) for f in rang
 viz.show_gallery([(f"{f}", patch) for f, patch in enumerate(patches)], columns=16)
 
 # %% [markdown]
-# What to see: where a filter is bright on one side and dark on the other, it finds edges in that direction. Where the
-# two sides differ in hue, it finds edges between colours. Where all nine pixels have one hue, it answers to a colour.
-# That can be measured. Split each filter into a *flat* part, its mean over the nine places, and the rest, which sums
-# to 0 over the places and so gives nothing on a plain surface. And into a *grey* part, its mean over the colours, and
-# the rest. Squared sizes of the parts add up:
+# What to look for: a filter bright on one side and dark on the other finds edges in that direction. Where the two
+# sides differ in hue, it finds edges between colours. Where all nine pixels have one hue, it answers to a colour. Few
+# tiles are as clear as that, so measure. Split each filter into a *flat* part, its mean over the nine places, and the
+# rest, which sums to 0 over the places and so gives nothing on a plain surface. And into a *grey* part, its mean over
+# the colours, and the rest. Squared sizes of the parts add up:
 
 
 # %%
@@ -816,7 +816,7 @@ viz.show_receptive_field(streets[0].image, net, "classifier", at, channel=k)
 
 # %% [markdown]
 # What to see: left all that the pixel *can* see, the box of lesson 07; right where its gradient is; the title says
-# how small a square around the pixel holds half of it.
+# how small a square around the pixel, dashed, holds half of it.
 #
 # ### The proof
 #
@@ -865,6 +865,7 @@ assert np.allclose([gradient[place] for place in places], slopes, rtol=1e-4)
 
 # %%
 bug = ts.gradcheck.bugs["unpool_fixed_corner"]
+# what the layer's backward calls is replaced in this one layer
 exact.layers["decoder2.unpool"]._backward = lambda dout, cache, _: bug.backward(dout, cache)
 broken = my_logit_gradient(exact, image, at, k)
 del exact.layers["decoder2.unpool"]._backward  # the right one again
@@ -993,7 +994,8 @@ print("the two agree better on " + ("where to look" if sizes > signs else "the d
 # A gradient tells what a tiny change would do, and grey is no tiny change: it makes new edges, and it may look like
 # something. So "what a decision rests on" has no single answer. Say by which question it was found, and try a second
 # one before believing the first.
-#
+
+# %% [markdown]
 # ## What to remember
 #
 # * A network is a line of arrays, and all can be looked at. Look at the first filters, at zeros, at means, at doubt.
