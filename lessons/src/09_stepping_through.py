@@ -30,7 +30,7 @@ from tinysegnet.models.receptive_field import influence
 # convolution that fills the gaps. One channel, 4x4 pixels.
 
 # %%
-x_small = np.array([[0.0, 0, 4, 4], [0, 1, 4, 4], [0, 0, 5, 4], [0, 0, 4, 4]])
+x_small = np.array([[0.0, 0, 4, 4], [0, 1, 3, 4], [0, 0, 5, 4], [0, 0, 4, 3]])
 edge = np.array([[-1.0, 0, 1]])
 fill = np.array([[0.0, 1, 0], [1, 2, 1], [0, 1, 0]])
 
@@ -61,11 +61,31 @@ viz.show_arrays([(name, a[0, :, :, 0]) for name, a in back.items()])
 
 # %% [markdown]
 # What to see: read from left to right, this is the way back. `out[1, 2]` depends on five numbers of the unpooled map,
-# but of these only two were put there by a pool; the others are zeros that nobody made. So the gradient reaches two
-# pooled numbers, two edges, and four pixels. The rest of the picture has no say in `out[1, 2]`, as long as the maxima
-# stay where they are.
+# but of these only two were put there by a pool; the others are zeros that unpooling filled in. So the gradient reaches
+# two pooled numbers, two edges, and four pixels. The rest of the picture has no say in `out[1, 2]`, as long as the
+# maxima stay where they are. (ReLU blocks nothing here: a window's maximum is above 0 unless ReLU masked all four.)
 #
-# In symbols, with layers $a_k = f_k(a_{k-1})$ and gradients $g_k = \partial J / \partial a_k$:
+# Is it right? Move each of the sixteen pixels a little, up and down:
+
+
+# %%
+def my_out(x):
+    active, _ = ops.relu_forward(ops.conv2d_forward(x, edge[:, :, None, None])[0])
+    sparse, _ = ops.max_unpool2d_forward(*ops.max_pool2d_forward(active)[0], output_size=(4, 4))
+    return ops.conv2d_forward(sparse, fill[:, :, None, None])[0][0, 1, 2, 0]
+
+
+moved = np.zeros_like(dx)
+for place in np.ndindex(dx.shape):
+    step = np.zeros_like(dx)
+    step[place] = 1e-3
+    moved[place] = (my_out(maps["x"] + step) - my_out(maps["x"] - step)) / 2e-3
+assert np.allclose(moved, dx)
+print("largest difference from dx:", np.abs(moved - dx).max())
+
+# %% [markdown]
+# In symbols, with layers $a_k = f_k(a_{k-1})$ and gradients $g_k = \partial J / \partial a_k$ (above, $a_0$ is `x`,
+# $a_5$ is `out`, and $J$ is `out[1, 2]`):
 #
 # $$a_k = f_k(a_{k-1}), \qquad g_{k-1} = \Big(\frac{\partial f_k}{\partial a_{k-1}}\Big)^{\!\top} g_k .$$
 #
@@ -86,6 +106,7 @@ streets = [ToyScenes(2 * PICTURES, seed=21)[i] for i in range(2 * PICTURES)]
 images = np.stack([street.image for street in streets]).astype(np.float32)
 labels = np.stack([street.labels for street in streets])
 test, test_labels = images[:PICTURES], labels[:PICTURES]
+print(f"{sum(a.size for _, a in net.named_parameters()):,} trained numbers")
 
 
 # %%
@@ -106,8 +127,9 @@ for name, out in tensors.items():
         print(f"{name:<16} {out.shape!s:<20} mean {out.mean():7.3f}   largest {out.max():7.2f}   zeros {zeros:4.0%}")
 
 # %% [markdown]
-# What to see: height and width halve four times and come back; the channels do the opposite. ReLU leaves many zeros;
-# after unpooling at least three of four numbers are 0. The last line is the logits, eleven for each pixel.
+# What to see: the input layer brings the pixels, 0 to 255, near 0. Height and width halve four times and come back;
+# the channels do the opposite. ReLU leaves many zeros; after unpooling at least three of four numbers are 0. The last
+# line is the logits, eleven for each pixel.
 #
 # `net.forward` does the same with fewer passes over memory: batch norm and ReLU happen within the convolution before
 # them. The logits agree up to float32's rounding, and the time is shorter:
@@ -137,24 +159,31 @@ patches = [np.uint8(127.5 + 127.5 * weight[..., f] / strongest[f]) for f in rang
 viz.show_gallery([(f"{f}", patch) for f, patch in enumerate(patches)], columns=16)
 
 # %% [markdown]
-# What to see: where a filter is bright on one side and dark on the other, it finds edges in that direction. Where the
-# two sides differ in hue, it finds edges between colours. Where all nine pixels have one hue, it answers to a colour.
-# That can be measured. Split each filter into a *flat* part, its mean over the nine places, and the rest, which sums
-# to 0 over the places and so gives nothing on a plain surface. And into a *grey* part, its mean over the colours, and
-# the rest. Squared sizes of the parts add up:
+# What to look for: a filter bright on one side and dark on the other finds edges in that direction. Where the two
+# sides differ in hue, it finds edges between colours. Where all nine pixels have one hue, it answers to a colour. Few
+# tiles are as clear as that, so measure. Split each filter into a *flat* part, its mean over the nine places, and the
+# rest, which sums to 0 over the places and so gives nothing on a plain surface. And into a *grey* part, its mean over
+# the colours, and the rest. Squared sizes of the parts add up:
+
 
 # %%
-size = (weight**2).sum((0, 1, 2))
-flat = 9 * (weight.mean((0, 1)) ** 2).sum(0) / size
-grey = 3 * (weight.mean(2) ** 2).sum((0, 1)) / size
-print(f"flat part: {np.median(flat):.0%} of a filter in the median; chance {1 / 9:.0%}")
-print(f"grey part: {np.median(grey):.0%} of a filter in the median; chance {1 / 3:.0%}")
-print(f"{np.sum(flat < 1 / 9)} of 32 are less flat than chance: they answer to differences between places")
-print(f"{np.sum(grey < 1 / 3)} of 32 are less grey than chance: they answer to differences between colours")
+def my_parts(weight):
+    """weight (3, 3, 3, F) -> the flat and the grey share of each filter."""
+    size = (weight**2).sum((0, 1, 2))
+    return {"flat": 9 * (weight.mean((0, 1)) ** 2).sum(0) / size, "grey": 3 * (weight.mean(2) ** 2).sum((0, 1)) / size}
+
+
+chance = my_parts(np.random.default_rng(0).standard_normal((3, 3, 3, 10000)))
+for name, shares in my_parts(weight).items():
+    low, middle, high = np.quantile(chance[name], (0.25, 0.5, 0.75))
+    print(f"{name} part: {np.median(shares):.0%} of a filter in the median, of a random filter {middle:.0%}; "
+          f"{np.mean(shares < low):.0%} below and {np.mean(shares > high):.0%} above its quartiles")  # fmt: skip
 
 # %% [markdown]
-# *Chance* is the share that a filter of random numbers would have on average: the flat part has 3 of its 27
-# dimensions, the grey part 9.
+# How to read this: 10000 filters of random numbers are the comparison; 25 % of them lie below their lower quartile and
+# 25 % above the upper one. What differs much from that, training has made. More than a quarter at *both* ends of "flat"
+# says that filters have become of two kinds: some answer to differences between places, some to a plain colour or
+# brightness, and few to a bit of each.
 #
 # ## Feature maps
 #
@@ -193,15 +222,17 @@ viz.show_gallery([("the picture", streets[0].image), *my_gallery(tensors, encode
 viz.show_gallery(my_gallery(tensors, decoder))
 
 # %% [markdown]
-# What to see: the way up. The maps get finer again, and some of them now look like things: a whole surface is filled,
-# such as the sky or the road, and it ends where the thing ends.
+# What to see: the way up. The maps get finer again; here and there a whole surface is filled, and ends where the thing
+# ends. The last stage is speckled: the lattice of the unpooling's windows is still in it.
 #
 # ## What does each stage know?
 #
 # Impressions of pictures prove little. A *readout* measures: fit the best classifier that sees one pixel of a stage's
 # maps and nothing else, all channels of it, each times a weight, and a softmax (lesson 06). If it tells the classes
 # well, the stage has done the work. It is fitted on some streets and scored on others; coarse maps are enlarged by
-# repeating pixels. Fitting is Adam (lesson 08) on the cross-entropy:
+# repeating pixels. mIoU scores the areas, BF (the boundary F-score) how well the outlines lie. A coarse grid alone
+# keeps both low; so each stage gets a *ceiling*: the score of the true labels on its grid. Fitting is Adam (lesson 08)
+# on the cross-entropy:
 
 
 # %%
@@ -241,26 +272,47 @@ def my_readout(a):
 
 
 # %%
+def my_ceiling(rows):
+    """mIoU and BF of the true labels on a grid of that many rows; what is not labelled counts as class 0."""
+    factor = 96 // rows
+    own = test_labels[:, factor // 2 :: factor, factor // 2 :: factor]
+    return my_quality(np.where(own == 11, 0, own).repeat(factor, axis=1).repeat(factor, axis=2))
+
+
+# %%
 outputs = my_tensors(net, images)
+rows = {name: a.shape[1] for name, a in outputs.items()} | {"the network": 96}
 read = {name: my_readout(outputs[name]) for name in ("input", *(f"{stage}.relu1" for stage in encoder + decoder))}
 read["the network"] = my_quality(outputs["classifier"][:PICTURES].argmax(-1))
 del outputs  # 34 large arrays
+grids = {size: my_ceiling(size) for size in set(rows.values())}
+ceiling = {name: grids[rows[name]] for name in read}
+
+# %%
 for name, (mIoU, BF) in read.items():
-    print(f"{name:<15} mIoU {mIoU:.3f}   BF {BF:.3f}")
+    print(f"{name:<15} mIoU {mIoU:.3f} of {ceiling[name][0]:.3f}   BF {BF:.3f} of {ceiling[name][1]:.3f}")
+common = np.bincount(labels[PICTURES:].ravel(), minlength=12)[:11].argmax()
+print(f"the commonest class everywhere: mIoU {my_quality(np.full_like(test_labels, common))[0]:.3f}")
 stages = "0 the picture, 1 to 4 the encoder, 5 to 8 the decoder, 9 the network"
-viz.show_lines(dict(zip(("mIoU", "BF"), np.transpose(list(read.values())), strict=True)), stages, "read out")
+curves = np.transpose([(*own, *best) for own, best in zip(read.values(), ceiling.values(), strict=True)])
+names = ("mIoU", "BF", "mIoU, ceiling", "BF, ceiling")
+viz.show_plot(dict(zip(names, curves, strict=True)), x=stages, y="read out")
 
 # %%
 gain = np.subtract(read["decoder1.relu1"], read["encoder4.relu1"])
 print(f"from the encoder's end to the decoder's: mIoU {gain[0]:+.3f}, BF {gain[1]:+.3f}")
+same = np.subtract(read["decoder4.relu1"], read["encoder4.relu1"])
+print(f"encoder4 to decoder4, on the same grid: mIoU {same[0]:+.3f}, BF {same[1]:+.3f}")
 assert min(gain) > 0
 assert read["input"][0] < read["encoder2.relu1"][0] < read["decoder2.relu1"][0]
 
 # %% [markdown]
-# What to see: the picture's three colours tell almost nothing. In the encoder the classes become readable, though the
-# maps become coarse. In the decoder both numbers rise further: with the unpoolings outlines come back, and the
-# convolutions use them. So a decoder stage does not only enlarge: it adds *where* to *what*. (The last stage's maps
-# are made for a classifier that sees 3x3 pixels; one that sees a single pixel gets less out of them.)
+# What to see: the picture's three colours tell little; compare with the commonest class everywhere. In the encoder the
+# classes become readable, though the ceilings fall. In the decoder the ceilings rise again, and the scores with them.
+# Part of that is the finer grid alone. What is not: the step from encoder4 to decoder4, on one grid, and that the finer
+# maps hold what a repeated pixel of encoder4 cannot. A decoder stage adds *where* to *what*. If the last stage's
+# readout is lower than the one before, a reason may be that its maps are made for a classifier that sees 3x3 pixels,
+# while a readout sees one; that is not tested here.
 #
 # ## The indices, seen
 #
@@ -280,7 +332,8 @@ viz.show_labels(np.where(loud > np.quantile(loud, 0.85), position, 255), corners
 # outlines, and neighbours there often agree: along a level outline they are all of the lower half, or all of the upper
 # half. The place of the maximum follows the edge, finer than the pooled map could. (The lowest row is the border of
 # the picture, where the padding's zeros make an edge.) In numbers: how often does the row of the maximum, upper or
-# lower, agree with that in the window to the right? By chance in half of the cases.
+# lower, agree with that in the window to the right? A coin would give half; but neighbours see overlapping pixels, so
+# some agreement comes for nothing. The other windows show how much.
 
 # %%
 for stage in encoder:
@@ -295,8 +348,8 @@ for stage in encoder:
     assert by_loudness[0] > 0.6
 
 # %% [markdown]
-# Indices of loud windows follow edges. How many bits does one hold? The *entropy* of the four shares,
-# $-\sum_i s_i \log_2 s_i$, is 2 if all four are equally frequent, and less if not.
+# Compare the two columns: what loud windows agree more than the others is owed to edges. How many bits does one hold?
+# The *entropy* of the four shares, $-\sum_i s_i \log_2 s_i$, is 2 if all four are equally frequent, and less if not.
 
 # %%
 for stage in encoder:
@@ -307,13 +360,15 @@ for stage in encoder:
     print(f"{stage}.pool   {np.mean(pooled == 0):4.0%} empty   shares {np.round(shares, 2)}   {entropy:.2f} bits")
 
 # %% [markdown]
-# Close to 2: the two bits are used. (Window by window; that neighbours agree would allow to store a little less.)
+# Close to 2: no place is preferred, so fewer bits would not do, window by window. (Random indices would give 2 as well:
+# that the bits are *useful* is shown below, by spoiling them.)
 #
 # ## Sparse, then dense
 #
 # Unpooling makes sparse maps, and the paper says that the decoder's trained filters make them dense (section 3, figure
 # 3). In the last decoder stage, the same channels cannot be compared, since the convolution mixes them; but the kind
-# of map can. Above after unpooling, below after convolution, batch norm and ReLU:
+# of map can. Above after unpooling, below after convolution, batch norm and ReLU (the lattice of the windows does not
+# vanish):
 
 # %%
 before, after = tensors["decoder1.unpool"][0], tensors["decoder1.relu1"][0]
@@ -371,8 +426,8 @@ print(f"doubt tells wrong from right: AUROC {metrics.auroc(doubt[known_pixels], 
 # ## Spoil something
 #
 # What is a part of the network worth? Spoil it and look how far the score falls. First the indices: in one pool, or in
-# all four, the decoder is given the indices of *another* picture, or index 0 everywhere, or random ones. The pooled
-# numbers stay right.
+# all four, the decoder is given the indices of *another* picture (the one before in the batch), or index 0 everywhere,
+# or random ones (a byte holds four indices of two bits, lesson 05). The pooled numbers stay right.
 
 
 # %%
@@ -419,8 +474,9 @@ print("all four: another picture's are", "worse" if strange < corner else "no wo
 # %% [markdown]
 # What to see: the network relies on its indices. They are a way by which the encoder tells the decoder where outlines
 # are; with others, the same pooled numbers give another label map. The fixed corner has a fault of its own: it shifts
-# each map up and to the left, by half a pixel on average, and a pixel of a coarse map is large. Wrong indices that
-# point in all directions do not shift. What it looks like:
+# each map up and to the left, by half a pixel on average, and a pixel of a coarse map is large. Random indices point
+# in all directions and do not shift; another picture's are wrong together, along outlines that are not there, which
+# may be why they can cost more than random ones. What it looks like:
 
 # %%
 spoilt = {}
@@ -453,7 +509,8 @@ viz.show_gallery([(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order
 
 # %% [markdown]
 # What to see: left the three filters that cost most when they are silent, right those that cost least, with the mIoU
-# lost. Channels are not equally important, and no channel is all: the work is spread over them.
+# lost; a negative one says that the score rose, on a few pictures. Channels are not equally important: compare the
+# largest loss with the median. Yet no single one is all.
 #
 # ## Statistics: those of the training, and those at hand
 #
@@ -464,7 +521,8 @@ viz.show_gallery([(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order
 
 # %%
 dark = 0.4 * test
-print("batch norm        mean off by: streets   dark       variance over the running one: streets   dark")
+print(f"{'':15} {'mean off by':>20} {'variance ratio':>20}")
+print(f"{'batch norm':15} {'streets':>13} {'dark':>6} {'streets':>13} {'dark':>6}")
 for name, norm in net.layers.items():
     if isinstance(norm, layers.BatchNorm2d):
         mean, var = norm.buffers["running_mean"], norm.buffers["running_var"]
@@ -476,7 +534,7 @@ for name, norm in net.layers.items():
                     break
                 x = layer.forward(x)
             line += [np.median(abs(x.mean((0, 1, 2)) - mean) / np.sqrt(var)), np.median(x.var((0, 1, 2)) / var)]
-        print(f"{name:<15} {line[0]:23.2f} {line[2]:6.2f} {line[1]:46.2f} {line[3]:6.2f}")
+        print(f"{name:<15} {line[0]:13.2f} {line[2]:6.2f} {line[1]:13.2f} {line[3]:6.2f}")
 
 # %% [markdown]
 # What to see: on streets like those of the training the means are off by a small part of a standard deviation, and the
@@ -508,7 +566,8 @@ assert with_stats["dark streets"][0] < with_stats["streets"][0]
 # ## And back: the gradient of every tensor
 #
 # Four streets, the loss, and the layers in reverse. `net.steps` are the layers as training runs them, batch norm and
-# its ReLU in one. Each `backward` gives the gradient of what went into the step.
+# its ReLU in one. Each `backward` gives the gradient of what went into the step. As in training, batch norm uses the
+# batch's statistics here.
 
 
 # %%
@@ -547,9 +606,9 @@ sizes = [(f"d input of\n{name}", np.abs(gradients[name][0]).sum(-1)) for name in
 viz.show_gallery([*sizes, ("the picture", streets[0].image)], columns=5)
 
 # %% [markdown]
-# What to see: at the classifier the gradient lies along the outlines, where the mistakes are. Each layer spreads it by
-# a kernel's width, each pool throws it together, and in the encoder it is everywhere, though still strongest where it
-# began.
+# What to see: at the classifier the gradient lies along the outlines, where the mistakes are. Each convolution's
+# backward spreads it by a kernel's width. Each unpooling's backward reads one place of four, on the way to a coarser
+# map; each pool's backward puts a number at one place of four of a finer one. (Every panel has its own scale.)
 #
 # ## Does the gradient vanish?
 #
@@ -571,23 +630,27 @@ def my_fresh(norm, factor):
 # %%
 norms = {}
 for name, settings in {"batch norm": (True, 1), "batch norm, weights halved": (True, 0.5),
-                       "none": (False, 1), "none, weights halved": (False, 0.5)}.items():  # fmt: skip
+                       "no batch norm": (False, 1), "no batch norm, halved": (False, 0.5)}.items():  # fmt: skip
     _, found = my_gradients(my_fresh(*settings), images[:4], labels[:4])
     norms[name] = [float(np.linalg.norm(found[layer])) for layer in convolutions]
 stages = "convolution, 0 the classifier, 8 the first of the encoder"
-viz.show_lines(norms, stages, "norm of the gradient of its input", log=True)
+viz.show_plot(norms, x=stages, y="norm of the gradient of its input", log="y")
 
 # %%
 for name, values in norms.items():
     print(f"{name:28} from the classifier to the first convolution: times {values[-1] / values[0]:.2g}")
 assert np.allclose(norms["batch norm"], norms["batch norm, weights halved"], rtol=0.05)
-assert norms["none, weights halved"][-1] < 0.05 * norms["batch norm"][-1]
+plain, halved = norms["no batch norm"][-1], norms["no batch norm, halved"][-1]
+print(f"halving eight convolutions without batch norm: {plain / halved:.0f} times less; 2**8 = {2**8}")
+assert halved < 0.05 * norms["batch norm"][-1]
 
 # %% [markdown]
-# What to see: the two curves with batch norm are one. Batch norm divides by the standard deviation, so halved weights
-# give the same output, and the same gradient: the factor cancels. Without batch norm each halved layer halves the
-# gradient once more. With He's initial weights it gets by without batch norm for nine layers; with others it does not.
-#
+# What to see: the two curves with batch norm are one (the second covers the first). Batch norm divides by the standard
+# deviation, so halved weights give the same output, and the same gradient: the factor cancels. Without batch norm each
+# halved layer halves the gradient once more. In this network of nine layers He's initial weights get by without batch
+# norm; halved ones do not.
+
+# %% [markdown]
 # ## How large is a step?
 #
 # A learning rate has a meaning only together with the gradient and the weights. The *update-to-weight ratio* puts them
@@ -596,12 +659,15 @@ assert norms["none, weights halved"][-1] < 0.05 * norms["batch norm"][-1]
 # $$r = \frac{\lVert w_{\text{after}} - w_{\text{before}} \rVert}{\lVert w_{\text{before}} \rVert}, \qquad
 # \lVert w \rVert = \sqrt{\textstyle\sum_i w_i^2} .$$
 #
-# Before a batch norm the length of $w$ does not matter, only its direction; then $r$ is nearly the angle by which a
-# step turns it: 0.001 is a twentieth of a degree, 1 is 45 degrees.
+# Before a batch norm the length of each filter does not matter, only its direction. So its gradient has no part along
+# it, and a step along that gradient is at right angles to it: $r$ is the tangent of the angle by which it turns. 0.001
+# is about a twentieth of a degree, 1 is 45 degrees. (Momentum adds older gradients, whose right angle has moved a
+# little.)
 #
 # ### Exercise 1
 #
 # Write `my_update_ratio(before, after)`: two arrays of one shape, the weights before and after a step; returns $r$.
+# The sums go over all numbers, whatever the shape.
 
 
 # %%
@@ -642,9 +708,9 @@ for rate in (0.001, 0.3, 10.0):
 for rate, trace in runs.items():
     losses, ratios = trace.T
     print(f"rate {rate:<7} loss {losses[0]:.2f} -> {losses[-3:].mean():6.2f}   ratio: first step {ratios[0]:.1e}, "
-          f"median {np.median(ratios):.1e}, last {ratios[-1]:.1e}")  # fmt: skip
+          f"largest {ratios.max():.1e}, median {np.median(ratios):.1e}, last {ratios[-1]:.1e}")  # fmt: skip
 lines = {f"rate {rate}": trace[:, 1] for rate, trace in runs.items()}
-viz.show_lines(lines, "step", "update-to-weight ratio", log=True)
+viz.show_plot(lines, x="step", y="update-to-weight ratio", log="y")
 
 # %%
 ends = {rate: np.nan_to_num(trace[-3:, 0].mean(), nan=np.inf) for rate, trace in runs.items()}
@@ -653,16 +719,18 @@ print(f"best after {STEPS} steps: rate {best}, with a median ratio of {np.median
 assert best == 0.3
 
 # %% [markdown]
-# What to see: with the good rate the ratio is between a thousandth and a few hundredths. That is the range to aim at:
-# about $10^{-3}$ in a long training, $10^{-2}$ at the beginning of a short one. Far below, weights hardly move. Near
-# 1, each step throws away the direction that all steps before had found. After such steps the weights have grown, and
-# the same rate gives small ratios, because all is divided by their size: the damage is done in the first steps, and
-# there the ratio shows it.
+# What to see: with the best of the three rates the ratio is around a hundredth, and no step comes near 1. (The rates
+# are far apart; this does not find the best rate, it shows what too small and too large look like.) Far below, weights
+# hardly move. Near 1, each step throws away the direction that all steps before had found: look at the *largest* ratio
+# and at the first steps. After such steps the weights have grown, and the same rate gives small ratios, because all is
+# divided by their size; the median and the last look healthy, but the damage is done. For long trainings a common rule
+# of thumb is $10^{-3}$ (Stanford's course CS231n gives it); nothing here tests it.
 #
 # ## Dead channels
 #
-# ReLU passes no gradient where its input is not positive. If a channel is not positive at *any* pixel of any picture,
-# no gradient ever reaches its weights, and it stays dead.
+# ReLU passes no gradient where its input is not positive. If a channel is not positive at *any* pixel of a batch, no
+# gradient reaches its weights. It can come back only if its inputs change, by what layers before it learn through other
+# channels, or on other pictures.
 #
 # ### Exercise 2
 #
@@ -702,17 +770,29 @@ for rate in (1.0, 100.0):
     parts = {n: a for n, a in ts.build("tiny", width=0.25).layers.items() if not isinstance(a, layers.BatchNorm2d)}
     model = Network(parts, {"name": "plain"})
     optimizer = ts.optim.SGD(model, learning_rate=rate, momentum=0.9)
-    for number in range(3):
-        loss, ratio = my_step(model, optimizer, number)
+    trace = [my_step(model, optimizer, number) for number in range(3)]
     dead = [np.mean(~(out > 0).any((0, 1, 2))) for out in my_relus(model, small[:8]).values()]
     dying[rate] = np.mean(dead)
-    print(f"no batch norm, rate {rate}: after 3 steps {dying[rate]:4.0%} of the channels dead, last ratio {ratio:.1e}")
+    print(f"no batch norm, rate {rate}: {dying[rate]:4.0%} of the channels dead after 3 steps, last ratio "
+          f"{trace[-1][1]:.1e}, losses " + ", ".join(f"{loss:.1f}" for loss, _ in trace))  # fmt: skip
 assert dying[100.0] > dying[1.0]
+
+# %% [markdown]
+# Do the dead come back? The last network goes on with a small rate:
+
+# %%
+was_dead = {name: ~(out > 0).any((0, 1, 2)) for name, out in my_relus(model, small[:8]).items()}
+optimizer = ts.optim.SGD(model, learning_rate=0.03, momentum=0.9)
+for number in range(STEPS):
+    my_step(model, optimizer, number)
+alive = {name: (out > 0).any((0, 1, 2)) for name, out in my_relus(model, small[:8]).items()}
+back_again = sum(np.sum(was_dead[name] & alive[name]) for name in alive)
+print(f"{back_again} of {sum(map(np.sum, was_dead.values()))} dead channels are alive after {STEPS} further steps")
 
 # %% [markdown]
 # What to see: many zeros are healthy, they are what ReLU is for. Dead channels are not. Batch norm protects from them,
 # since it sets a channel's mean over the batch to `beta` and its spread to `gamma`. Without it a step that is too
-# large can push a channel below 0 on every picture, and no gradient brings it back.
+# large can push a channel below 0 on every picture, and its own weights get no gradient to bring it back.
 #
 # ## What does a decision rest on?
 #
@@ -724,8 +804,8 @@ assert dying[100.0] > dying[1.0]
 viz.show_source(influence)
 
 # %% [markdown]
-# The loop down and the loop up are those of the beginning of this lesson; `dout` is 1 at one number and 0 elsewhere.
-# The gradient of a logit is also called *saliency*.
+# The way down and the way up are those of the beginning of this lesson, as loops; `dout` is 1 at one number and 0
+# elsewhere. The gradient of a logit is also called *saliency*.
 
 # %%
 k = max((2, 6, 8, 9, 10), key=lambda k: np.sum((labels[0] == k) & (answer == k)))  # the largest of the things
@@ -735,8 +815,8 @@ print(f"pixel {at}, class {CAMVID.names[k]}, probability {probs[0][at][k]:.3f}")
 viz.show_receptive_field(streets[0].image, net, "classifier", at, channel=k)
 
 # %% [markdown]
-# What to see: left all that the pixel *can* see, the box of lesson 07; right where its gradient is. Most of it lies
-# near the pixel.
+# What to see: left all that the pixel *can* see, the box of lesson 07; right where its gradient is; the title says
+# how small a square around the pixel, dashed, holds half of it.
 #
 # ### The proof
 #
@@ -785,6 +865,7 @@ assert np.allclose([gradient[place] for place in places], slopes, rtol=1e-4)
 
 # %%
 bug = ts.gradcheck.bugs["unpool_fixed_corner"]
+# what the layer's backward calls is replaced in this one layer
 exact.layers["decoder2.unpool"]._backward = lambda dout, cache, _: bug.backward(dout, cache)
 broken = my_logit_gradient(exact, image, at, k)
 del exact.layers["decoder2.unpool"]._backward  # the right one again
@@ -898,23 +979,31 @@ signs = my_rank_correlation(forecast[inside], lost[inside])
 print(f"{inside.sum()} of {inside.size} squares can matter")
 print(f"which of them do: size of the gradient against size of the loss {sizes:.2f}")
 print(f"in which direction, and how much: the forecast against the loss {signs:.2f}")
+row, column = (np.indices(lost.shape) + 0.5) * SQUARE
+near = my_rank_correlation(-np.hypot(row - at[0], column - at[1])[inside], abs(lost[inside]))
+print(f"for comparison, nearness to the pixel against size of the loss {near:.2f}")
 top = max(3, inside.sum() // 10)
 both = set(np.argsort(-seen.ravel())[:top]) & set(np.argsort(-abs(lost).ravel())[:top])
 print(f"of the {top} squares that matter most by each, {len(both)} are the same")
 print("the two agree better on " + ("where to look" if sizes > signs else "the direction") + " than on the other")
 
 # %% [markdown]
-# How to read this: 1 would be agreement, 0 none. When this lesson was written, the two agreed well on where to look,
-# and badly on what the squares say. A gradient tells what a tiny change would do, and grey is no tiny change: it makes
-# new edges, and it may look like something. So "what a decision rests on" has no single answer. Say by which question
-# it was found, and try a second one before believing the first.
-#
+# How to read this: 1 would be agreement, 0 none. Beware of the first number: both maps fall off around the pixel, so
+# its nearness alone says almost as much about where to look, and only what goes beyond that is agreement of the two.
+# When this lesson was written, for this one pixel, that was little, and the two agreed badly on what the squares say.
+# A gradient tells what a tiny change would do, and grey is no tiny change: it makes new edges, and it may look like
+# something. So "what a decision rests on" has no single answer. Say by which question it was found, and try a second
+# one before believing the first.
+
+# %% [markdown]
 # ## What to remember
 #
 # * A network is a line of arrays, and all can be looked at. Look at the first filters, at zeros, at means, at doubt.
-# * The encoder finds what, coarsely; the decoder adds where. Linear readouts measure it, stage by stage.
+# * The encoder finds what, coarsely; the decoder adds where. Linear readouts measure it, each against its grid's
+#   ceiling.
 # * Indices of another picture spoil the label map although all pooled numbers are right.
 # * The gradient of a good network sits on few pixels. Batch norm keeps it from depending on the weights' scale.
-# * Update-to-weight ratio: about 0.001 to 0.01 is healthy, near 1 is not. Dead channels never come back.
+# * Update-to-weight ratio: watch the first steps and the largest; near 1 the weights' direction is lost.
+# * The weights of a dead channel get no gradient; only a change of its inputs could bring it back.
 # * Running statistics fit pictures like those of the training.
 # * Saliency asks about small changes, occlusion about large ones. Prove a backward before showing its pictures.

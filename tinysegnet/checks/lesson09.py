@@ -31,13 +31,13 @@ def _dead(x):
 
 
 def _dead_cases():
-    """Channels: dead, dead up to one number, dead on one picture, dead with zeros, alive with a negative mean."""
+    """Channels: two dead, one dead with zeros, dead up to one number, on one picture, alive with a negative mean."""
     rng = np.random.default_rng(1)
     cases = []
     for N, H, W in ((2, 3, 4), (3, 5, 4)):
-        x = rng.standard_normal((N, H, W, 9))
-        x[..., [0, 6, 8]] += 0.8
-        x[..., [1, 2]] = -abs(x[..., [1, 2]])
+        x = rng.standard_normal((N, H, W, 11))
+        x[..., [0, 6, 8, 10]] += 0.8
+        x[..., [1, 2, 9]] = -abs(x[..., [1, 2, 9]])
         x[-1, -1, -1, 2] = 0.5
         x[0, ..., 3] = -abs(x[0, ..., 3])
         x[1:, ..., 3] += 4
@@ -168,6 +168,10 @@ EXERCISES = [
             "this is how many are dead, not which share": lambda x: np.sum(x.max((0, 1, 2)) <= 0),
             "x is what goes into the ReLU: a channel whose maximum is negative is dead, too":
                 lambda x: np.mean(x.max((0, 1, 2)) == 0),
+            "a channel whose maximum is 0 is dead, too: ReLU passes a gradient only where x is above 0":
+                lambda x: np.mean((x < 0).all((0, 1, 2))),
+            "x is what goes into the ReLU, so dead channels are not all 0 yet: they are nowhere above 0":
+                lambda x: np.mean((x == 0).all((0, 1, 2))),
         },
     ),
     Exercise(
@@ -188,6 +192,8 @@ EXERCISES = [
                 _of_gradient(through_relu=lambda dout, cache: dout),
             "the colours' gradients cancel: take the size of each before adding up":
                 _of_gradient(lambda dx, x: dx.sum(-1)),
+            "size first, then the sum: here the colours' gradients cancel before the size is taken":
+                _of_gradient(lambda dx, x: np.abs(dx.sum(-1))),
             "this is the gradient times the picture; the gradient alone is asked for":
                 _of_gradient(lambda dx, x: np.abs(dx * x).sum(-1)),
         },
