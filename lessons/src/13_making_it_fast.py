@@ -718,16 +718,16 @@ def my_matrices(m):
 
 
 # %%
-off = {}
+rounding = {}
 for m in (2, 4, 6, 8, 12):
     a, w = rng.standard_normal((10_000, m + 2)), rng.standard_normal(3)
     truth = np.lib.stride_tricks.sliding_window_view(a, 3, axis=1) @ w
     for dtype in (np.float64, np.float32):
         A_m, B_m, G_m, a_m, w_m = (matrix.astype(dtype) for matrix in (*my_matrices(m), a, w))
-        off[m, dtype] = distance(((a_m @ B_m) * (G_m @ w_m)) @ A_m, truth)
-    saved = f"{m + 2:2} products for {3 * m:2}"
-    print(f"F({m:2}, 3): {saved}, off by {off[m, np.float64]:.0e} in float64, {off[m, np.float32]:.0e} in float32")
-assert off[12, np.float32] > 10 * off[2, np.float32]
+        rounding[m, dtype] = distance(((a_m @ B_m) * (G_m @ w_m)) @ A_m, truth)
+    double, single = rounding[m, np.float64], rounding[m, np.float32]
+    print(f"F({m:2}, 3): {m + 2:2} products for {3 * m:2}; off by {double:.0e} in float64, {single:.0e} in float32")
+assert rounding[12, np.float32] > 10 * rounding[2, np.float32]
 
 # %% [markdown]
 # What to see: larger tiles save more products and in the end lose digits; compare the first line with the last. In two
