@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 13 Making it fast
 #
-# **The question.** A convolution is seven nested loops. Written like that in Python, one layer takes a minute or
-# more; the library needs milliseconds for the same numbers. Where does the factor come from, and where does it end?
+# **The question.** A convolution is seven nested loops. Written like that in Python, one layer takes many
+# thousand times as long as in the library. Where does the factor come from, and where does it end?
 #
 # **At the end** you know what each rung of this ladder changes, you can derive Winograd's F(2, 3) by hand, you have a
 # roofline of your own machine, and you know five traps, four of the stopwatch and one of threads.
@@ -29,6 +29,9 @@ from tinysegnet.bench.validate import distance
 from tinysegnet.bench.works import Work
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.ops import _register_tile, _vectors, conv, direct, winograd
+
+# %%
+most_threads = backend.threads()  # kept, because the number is changed below
 
 # %% [markdown]
 # ## What is to be computed
@@ -59,7 +62,6 @@ x = rng.standard_normal((1, H, W, C), np.float32)
 weight = rng.standard_normal((3, 3, C, F), np.float32) / 24
 multiply_adds = H * W * 9 * C * F
 print(f"{multiply_adds / 1e6:.0f} million multiply-adds")
-most_threads = backend.threads()
 backend.set_threads(1)  # the ladder is climbed by one thread; more come at the end
 
 # %% [markdown]
@@ -152,6 +154,9 @@ assert distance(found, slow) < 1e-4
 # %% [markdown]
 # ## Rung 3: the same loops, compiled
 #
+# Rung 2 was a jump ahead: inside `@` works a library of linear algebra, with a register tile (rung 5) written by
+# others. Rungs 3 to 5 build it ourselves, from the loops of rung 1. So expect rungs 3 and 4 to be slower than rung 2.
+#
 # `numba.njit` takes the very function from above and makes machine code of it, for the types of its arguments. It does
 # so when it is called for the first time.
 
@@ -240,14 +245,52 @@ for function in (compiled, my_reordered):
     assert distance(out, reference) < 1e-4
 
 # %% [markdown]
+# The first distance is often 0: the same additions in the same order round the same way.
+#
 # `contract` allows the compiler one change: a product and the addition after it may become a single instruction, the
 # *fused multiply-add*, which also rounds once instead of twice. Nothing else is reordered, so a NaN stays a NaN.
+#
+# **A trap of its own: the address.** The cache is read in lines, of 64 bytes on most processors. A vector that begins
+# in the middle of a line may need two of them. NumPy promises no more than a multiple of 16, so the same code can be
+# fast or slow by chance. Here the output is laid on a chosen address, once at the beginning of a line and once 16 bytes
+# later; the kernel begins with a line both times:
+
+
+# %%
+def my_laid(a, offset):
+    raw = np.empty(a.nbytes + 128, np.uint8)
+    start = -raw.ctypes.data % 64 + offset
+    laid = raw[start : start + a.nbytes].view(a.dtype).reshape(a.shape)
+    laid[...] = a
+    return laid
+
+
+def my_cleared(out):
+    out[...] = 0
+    return out
+
+
+# %%
+padded, kernel_0 = my_padded(x), my_laid(weight, 0)
+out_0, out_16 = my_laid(reference, 0), my_laid(reference, 16)
+places = {
+    "begins with a line": lambda: my_reordered(padded, kernel_0, my_cleared(out_0)),
+    "begins 16 bytes later": lambda: my_reordered(padded, kernel_0, my_cleared(out_16)),
+}
+for name, seconds in my_medians(places, ROUNDS).items():
+    print(f"out {name:22} {1e3 * seconds:7.1f} ms, {2 * multiply_adds / seconds / 1e9:.1f} GFLOP/s")
+assert np.array_equal(out_0, out_16)
+
+# %% [markdown]
+# Not one instruction differs. How much the address matters depends on the processor and on the width of its vectors;
+# the two lines say it for yours. From here on rungs 3 and 4 get arrays that begin with a line.
 #
 # ## Rung 5: the register tile
 #
 # What holds rung 4 back? For each product it loads `row[f]` and `pixel[f]`, and stores `pixel[f]` again: three trips
 # to memory for one multiply-add. A processor can start about two multiply-adds a cycle, and about two loads. So the
-# loads set the pace, and most of the multipliers' time is lost.
+# loads alone allow half of the multipliers' pace. And there is more: what is stored in `pixel[f]` is loaded back at the
+# very next $c$, and that load has to wait for the store.
 #
 # The way out is to keep sums where the arithmetic is, in registers. Take a tile of the output: R pixels and V vectors
 # of channels, $R \cdot V$ sums. For each $k$ (a tap and an input channel) it needs V vectors of the kernel and R
@@ -273,15 +316,27 @@ assert _register_tile.ROWS == 6
 # %% [markdown]
 # One number at a time, $R = V = 1$, has 0.5 multiply-adds a load. The library's tile of 6 rows and 4 vectors has 2.4:
 # more than one, so that the multipliers set the pace and not the loads. 5 x 5 would have a little more, but SegNet's
-# channels are powers of two, and 4 vectors divide them evenly.
+# channels are powers of two, and 4 vectors divide them evenly. In 16 registers 4 x 3 would have more than the library's
+# 6 x 2, but 3 vectors of 8 do not divide 64 channels.
 #
 # There is a second reason for many sums. A multiply-add takes about four cycles until its result can be used. Two a
 # cycle, four cycles long: eight must be under way at any time, and none may wait for another. A single sum makes a
-# chain in which each waits for the one before. 24 sums are 24 chains.
+# chain in which each waits for the one before: so it was in `my_total` of trap 2. 24 sums are 24 chains.
 
 # %% [markdown]
-# numba has no type for a vector register, so the library writes these instructions itself, in about forty lines. The
-# loop over `inner` is the $k$ from above:
+# In words, a tile is (`b_vectors`, `number` and `sums` are names of the source below):
+#
+#     sums = R x V vectors of zeros, in registers
+#     for k in range(inner):
+#         load V vectors of row k of b (the kernel)
+#         for each of the R rows:
+#             load one number of a (the picture), repeat it in a whole vector
+#             sums[r, v] += number * b_vectors[v], for each v
+#     store sums in out
+#
+# numba has no type for a vector register, so the library writes these instructions itself. Of its source, read the part
+# from `for_range` on, the loop over $k$. One thing there misleads: `load` and `store` of `sums` look like memory.
+# `alloca` makes a named place, and the compiler (LLVM) turns a place whose address nobody takes into a register.
 
 # %%
 viz.show_source(_register_tile._make_tile)
@@ -289,7 +344,15 @@ viz.show_source(_register_tile._make_tile)
 # %% [markdown]
 # Around it stands a loop over tiles, `matmul.multiply`. Direct convolution calls it row by row. In a row of an NHWC
 # picture the three pixels under a kernel row lie side by side, $3 C$ numbers in a line, so a kernel row is one product
-# with a matrix of $3 C$ rows. Neighbouring windows overlap in memory, and nothing is copied:
+# with a matrix of $3 C$ rows. Neighbouring windows overlap in memory, and nothing is copied. With stride 1:
+#
+#     pixels of a row    | 0 | 1 | 2 | 3 | 4 |      C numbers each
+#     window of output 0 |-----------|              begins at 0,  3 C long
+#     window of output 1     |-----------|          begins at C,  3 C long
+#     window of output 2         |-----------|      begins at 2 C
+#
+# To `multiply` these windows are the rows of a matrix: the arguments after `x_flat` say where the first one begins and
+# how far it is to the next, `stride_x * C`.
 
 # %%
 viz.show_source(direct._convolve_rows)
@@ -302,7 +365,8 @@ assert distance(found, reference) < 1e-4
 # %% [markdown]
 # What can it reach at most? A core that starts two fused multiply-adds a cycle, each on a whole vector, at 3 billion
 # cycles a second, would do $2 \cdot 2 \cdot \text{lanes} \cdot 3 \cdot 10^9$ operations a second (a multiply-add
-# counts as two). The same tile, on operands that stay in the nearest cache, reaches here, with one thread:
+# counts as two). What the library's tile does in fact, with one thread and numbers that stay in the nearest cache, is
+# measured here (it takes some seconds):
 
 # %%
 product_1, copy_1 = machine.peaks()
@@ -316,8 +380,8 @@ print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f
 # ## Rung 6: fewer products
 #
 # The tile multiplies nearly as fast as the machine can. To go further, multiply less. That this is possible surprises
-# most people. Toom and Cook found it for long numbers, Winograd for filters, and Lavin and Gray (2015) brought it to
-# convolutional networks.
+# most people. Toom and Cook found it for integers of many digits, Winograd for filters, and Lavin and Gray (2015)
+# brought it to convolutional networks.
 #
 # Take one dimension: a kernel $g$ of 3 numbers slides over $d$ of 4 and gives 2 outputs. The definition has 6
 # products:
@@ -342,8 +406,9 @@ print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f
 # s_3 = s(\infty)$$
 
 # %% [markdown]
-# As matrices: let $G$ evaluate $g$, $A$ evaluate $z$, and $B$ go back to the coefficients. The halves may stand
-# with $g$, since the kernel is prepared once for the whole picture. With $\odot$ for "number by number":
+# As matrices: let $G$ evaluate $g$, $A$ evaluate $z$, and $B$ go back to the coefficients. The halves of step 2
+# may stand with $g$, which is prepared once for the whole picture: row 2 of $G$ is $(g_0 + g_1 + g_2) / 2$. With
+# $\odot$ for "number by number":
 #
 # $$s = B\,\big[(G g) \odot (A z)\big]$$
 #
@@ -352,7 +417,10 @@ print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f
 # $$\sum_k z_k\, y_k = \sum_k \sum_j z_k\, g_j\, d_{k+j} = \sum_i d_i\, s_i = d^T B\,\big[(G g) \odot (A z)\big]
 # = \big[(G g) \odot (B^T d)\big]^T A\, z$$
 #
-# The second equality: $s_i$ collects the products $z_k g_j$ with $k + j = i$. Since it holds for every $z$,
+# The second equality: $s_i$ collects the products $z_k g_j$ with $k + j = i$. The last one: with $u = G g$, $v = A z$
+# and
+# $b = B^T d$, the number $b^T (u \odot v) = \sum_i b_i u_i v_i = (u \odot b)^T v$, whichever two are multiplied first.
+# Left stands $y^T z$, right $\big(A^T [(G g) \odot (B^T d)]\big)^T z$. Since they are equal for every $z$,
 #
 # $$\boxed{\,y = A^T\big[(G g) \odot (B^T d)\big]\,}$$
 #
@@ -396,7 +464,7 @@ viz.show_arrays([(name, values[:, None]) for name, values in steps.items()])
 
 # %% [markdown]
 # What to see: `d` became four sums or differences of its numbers, `g` four weighted sums. Each row of "product" is one
-# multiplication. `y` adds and subtracts them. All transforms together have additions and, with `g`, halves.
+# multiplication. `y` adds and subtracts them. The transforms add and subtract; only that of `g` also halves.
 #
 # ### Exercise 1
 #
@@ -405,7 +473,7 @@ viz.show_arrays([(name, values[:, None]) for name, values in steps.items()])
 # * `d` (tiles, 4), the four numbers under each tile; `g` (3,), the kernel, the same for all.
 # * Returns `products` (tiles, 4), the numbers of the column "product" above, and `out` (tiles, 2).
 #
-# `A2`, `B2` and `G2` are the matrices as floats.
+# `A2`, `B2` and `G2` are the matrices as floats. Tiles are rows now: $B^T d$ of one row is `row @ B2`.
 
 
 # %%
@@ -422,9 +490,10 @@ checks.grade("winograd_1d", my_winograd_1d)
 # %% [markdown]
 # ### Two dimensions
 #
-# A picture has rows and columns, and the trick is used in both: $V = B^T d\, B$ for a patch $d$ of 4x4 pixels,
-# $U = G\, g\, G^T$ for the 3x3 kernel, and $y = A^T (U \odot V) A$ for 2x2 outputs. 16 products instead of 36. With
-# channels, the products of one place in all tiles are a product of matrices, (tiles x C) times (C x F):
+# A picture has rows and columns, and the trick is used in both. The matrix on the left works on the columns, its
+# transpose on the right on the rows: $V = B^T d\, B$ for a patch $d$ of 4x4 pixels, $U = G\, g\, G^T$ for the 3x3
+# kernel, $M = U \odot V$, and $y = A^T M A$ for 2x2 outputs. 16 products instead of 36. With channels, the products of
+# one place in all tiles are a product of matrices, $M = V U$ with (tiles x C) times (C x F):
 
 
 # %%
@@ -447,8 +516,8 @@ assert distance(found, reference) < 1e-4
 # %% [markdown]
 # ### What breaks it
 #
-# One sign in $B$ wrong: the last entry of its second row. The result has the right shape, is as fast, and looks like
-# the output of a convolution:
+# One sign in $B$ wrong: the last entry of its second row. The result has the right shape and type, and
+# takes the same operations:
 
 # %%
 wrong_B = matrices[1].copy()
@@ -463,20 +532,21 @@ assert not off[::2, ::2].any()
 
 # %% [markdown]
 # Only outputs in a tile's second row or column are wrong; the upper left pixel of each tile is right, since $y_0$ does
-# not use the fourth product. A test of a single pixel could pass. Here the comparison is red, so this version is not
-# timed at all.
+# not use the fourth product. A test of a single pixel could pass. The comparison finds it, so this version is
+# not timed at all.
 #
 # ### F(4x4, 3x3): the library's
 #
 # With larger tiles the saving grows: 4 outputs and 3 taps need $4 + 3 - 1 = 6$ points instead of 12 products; in two
 # dimensions 36 instead of 144. The library makes its matrices by the same three steps, with the points
-# $1, -1, 2, -2, 0, \infty$:
+# $1, -1, 2, -2, 0, \infty$. Step 2, back to the coefficients, is done by a formula (Lagrange's): the polynomial with
+# given values at the points is a sum of polynomials, one for each point, which are 0 at all other points:
 
 # %%
 viz.show_source(winograd.transforms)
 
 # %%
-A4, B4, G4 = (
+A4, B4, G4 = (  # our 4 are the outputs; the library counts taps, so there they are A3, B3, G3
     np.vectorize(lambda a: Fraction(a).limit_denominator(1000), otypes=[object])(matrix)
     for matrix in (winograd.A3, winograd.B3, winograd.G3)
 )
@@ -494,7 +564,7 @@ print("exact, too. Largest numbers in A, B, G:", *(str(abs(m).max()) for m in (A
 # output of H x W pixels, C channels in and F out. Return two numbers:
 #
 # * `direct`, by the definition;
-# * `winograd`, by F(m x m, r x r), with whole tiles.
+# * `winograd`, by Winograd's F(m x m, r x r), with whole tiles. (That F is a name, not the number of channels.)
 #
 # The transforms are not counted.
 
@@ -511,11 +581,24 @@ def my_multiplications(H, W, C, F, m, r):
 checks.grade("multiplications", my_multiplications)
 
 # %% [markdown]
+# On outputs of SegNet's sizes, counted with the library's own tiles:
+
+# %%
+for h, w in ((360, 480), (45, 60), (23, 30), (12, 15)):
+    tiles = winograd.Tiles((1, h, w, 64), 3).total
+    print(f"{h:3} x {w:3}: {tiles:5} tiles, {h * w * 9 / (tiles * 36):.2f} times fewer products")
+
+# %% [markdown]
+# A factor of 4 where tiles fit; less where they reach over the border.
+
+# %% [markdown]
 # ### What the transforms cost
 #
 # The transforms are additions, and they are not free: for each tile and each of the 36 points they make C numbers on
 # the way in and take F on the way out. The products are $C \cdot F$ for each. So the transforms' share falls as the
-# layers get wider. The library chooses from the shapes alone, by estimated costs (`ops/plan.py`):
+# layers get wider. The library chooses from the shapes alone, by estimated costs (`ops/plan.py`). They are times,
+# given in multiply-adds that would take as long: channels that fill a vector only in part, and the start of the
+# kernels, count too. So for narrow layers they are far more than the formula's products:
 
 # %%
 print("channels   direct   Winograd   chosen      (estimated cost in millions of multiply-adds)")
@@ -541,8 +624,10 @@ assert distance(found, reference) < 1e-4
 
 # %% [markdown]
 # And backward? $dx$ is a convolution with the turned kernel (lesson 02), so the same code serves. For $dweight$ the
-# formula $y = A^T (U \odot V) A$ is read backwards, as always: $dM = A\,dy\,A^T$, $dU = V^T dM$, $dg = G^T dU\, G$.
-# The gradient check of lesson 03, on all versions that the library has:
+# formulas are read backwards, as always. For each tile and channel $dM = A\,dy\,A^T$. At each of the 36 points,
+# $M = V U$ is a product of matrices over tiles and channels, so $dU = V^T dM$ there. Then, for each pair of channels,
+# $dg = G^T dU\, G$. The gradient check of lesson 03 (where the library must compile its kernels first, the first time
+# on a machine, this takes a minute or so):
 
 # %%
 ts.gradcheck.check_op("conv2d")
@@ -554,23 +639,23 @@ ts.gradcheck.check_op("conv2d")
 # Python run on their small piece and are scaled up.
 
 # %%
-padded, zeros = my_padded(x), my_zeros(x)
+backend.set_threads(1)
 runs = {
-    "seven loops, Python": lambda: my_loops(my_padded(piece), weight, my_zeros(piece)),
-    "shifted products, NumPy": lambda: conv.conv2d_forward_numpy(x, weight),
-    "seven loops, compiled": lambda: compiled(padded, weight, zeros * 0),
-    "another order, compiled": lambda: my_reordered(padded, weight, zeros * 0),
-    "register tile, direct": lambda: ops.conv.conv2d_forward_direct(x, weight),
-    "Winograd F(2x2,3x3), NumPy": lambda: my_winograd_2d(x, weight, *matrices),
-    "Winograd F(4x4,3x3)": lambda: ops.conv.conv2d_forward_winograd(x, weight),
+    "1 seven loops, Python": lambda: my_loops(my_padded(piece), weight, my_zeros(piece)),
+    "2 shifted products, NumPy": lambda: conv.conv2d_forward_numpy(x, weight),
+    "3 seven loops, compiled": lambda: compiled(padded, kernel_0, my_cleared(out_0)),
+    "4 another order, compiled": lambda: my_reordered(padded, kernel_0, my_cleared(out_0)),
+    "5 register tile, direct": lambda: ops.conv.conv2d_forward_direct(x, weight),
+    "6 Winograd F(2x2,3x3), NumPy": lambda: my_winograd_2d(x, weight, *matrices),
+    "6 Winograd F(4x4,3x3)": lambda: ops.conv.conv2d_forward_winograd(x, weight),
 }
 ladder = my_medians(runs, ROUNDS)
-ladder["seven loops, Python"] *= multiply_adds / (12 * 9 * C * F)
+ladder["1 seven loops, Python"] *= multiply_adds / (12 * 9 * C * F)
 
 # %%
 print(f"{'rung':28} {'ms':>10} {'GFLOP/s':>9} {'of the product roof':>20} {'against Python':>15}")
 for name, seconds in ladder.items():
-    rate, gain = 2 * multiply_adds / seconds, ladder["seven loops, Python"] / seconds
+    rate, gain = 2 * multiply_adds / seconds, ladder["1 seven loops, Python"] / seconds
     print(f"{name:28} {1e3 * seconds:10.2f} {rate / 1e9:9.2f} {rate / product_1:20.1%} {gain:14,.0f}x")
 
 # %%
@@ -578,15 +663,17 @@ viz.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
 
 # %% [markdown]
 # What to see: the same rungs, from the slowest to the fastest on your machine; faster is further left, and every line
-# of the grid is a factor of ten. Beside each dot stands its factor against the one above it.
+# of the grid is a factor of ten. Beside each dot stands its factor against the one above it, whichever that is; the
+# numbers of the rungs are those of the text.
 #
-# Leaving Python's loops usually buys the most, whether by compiling them or by handing them to a library of linear
-# algebra. The order of the loops and the tile come next. A share of the product roof above 100 % is no mistake for
-# Winograd: the operations that are counted are those of the definition, and it does a quarter of the products. (More
-# than 400 % would say that the roof was measured in a busier moment than the rung.)
+# Leaving Python's loops usually buys the most. Now go by the numbers: 3, 4 and 5 are the same loops, compiled, then in
+# another order, then in a tile. Rung 5 against rung 2 is the tile of the library against the one inside NumPy's `@`;
+# where they are close, rungs 3 to 5 have shown what is inside. A share of the product roof above 100 % is no mistake
+# for Winograd: the operations that are counted are those of the definition, and it does a quarter of the products.
+# (More than 400 % would say that the roof was measured in a busier moment than the rung.)
 #
-# And fewer products alone are not enough: compare "Winograd F(2x2,3x3), NumPy" with "shifted products, NumPy". It has
-# 16 products for 36, but its transforms go through memory.
+# And fewer products alone are not enough: compare "6 Winograd F(2x2,3x3), NumPy" with "2 shifted products, NumPy". It
+# has 16 products for 36, but its transforms go through memory.
 
 # %% [markdown]
 # ## What fewer products cost: rounding
@@ -595,22 +682,59 @@ viz.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
 # that later cancel. Distances from a sum in float64:
 
 # %%
-print("kernel  channels   NumPy    direct   Winograd")
-for K, channels in ((3, 16), (3, 64), (3, 256), (7, 64)):
+print("kernel  channels  products    NumPy   direct  Winograd  Winograd / direct")
+for K, channels in ((3, 16), (3, 64), (3, 348), (7, 64)):
     a = rng.standard_normal((1, 24, 32, channels), np.float32)
     w = rng.standard_normal((K, K, channels, 32), np.float32)
     truth, _ = conv.conv2d_forward_numpy(a.astype(float), w.astype(float))
     ways = conv.conv2d_forward_numpy, conv.conv2d_forward_direct, conv.conv2d_forward_winograd
     off_by = [distance(way(a, w)[0], truth) for way in ways]
-    print(f"{K}x{K}     {channels:5}   " + "   ".join(f"{off:.0e}" for off in off_by))
+    columns = "  ".join(f"{off:.1e}" for off in off_by)
+    print(f"{K}x{K}     {channels:8}  {K * K * channels:8}  {columns}   {off_by[2] / off_by[1]:.1f}")
     assert max(off_by) < 1e-4
+    assert off_by[2] > off_by[1]
 
 # %% [markdown]
-# Winograd's errors are larger, and larger again for 7x7 kernels, which are cut into pieces of 4x4 and need seven
-# points instead of six. The points $2$ and $-2$ are raised to high powers, and what they make must cancel again. With
-# tiles larger than 4x4 it soon gets out of hand; that is why nobody takes 16x16.
+# What to see: Winograd's errors are larger than those of direct sums, and the last column says how many times. From
+# row to row of the 3x3 kernels the sums have more products, and round more, in whichever way they are added. So compare
+# the last two rows with each other: they have nearly the same number of products for an output, but a 7x7 kernel is cut
+# into pieces of 4x4, with seven points instead of six.
 #
-# Is it too much? The question is what the network says. The ready toy network in float64 and in float32:
+# Where do the large numbers come from? Points like $2$ and $-2$ are raised to high powers. The larger the tile, the
+# more points it needs. In one dimension, with matrices made for any number m of outputs:
+
+
+# %%
+def my_matrices(m):
+    points = np.array([0, 1, -1, 2, -2, 1 / 2, -1 / 2, 3, -3, 1 / 3, -1 / 3, 4, -4])[: m + 1]
+    A_m, G_m = (np.vstack([np.vander(points, n, increasing=True), np.eye(n)[-1:]]) for n in (m, 3))
+    B_m = np.zeros((m + 2, m + 2))
+    for i, point in enumerate(points):
+        others = np.delete(points, i)
+        B_m[:-1, i] = np.poly(others)[::-1]
+        G_m[i] /= np.prod(point - others)
+    B_m[:, -1] = np.poly(points)[::-1]
+    return A_m, B_m, G_m
+
+
+# %%
+rounding = {}
+for m in (2, 4, 6, 8, 12):
+    a, w = rng.standard_normal((10_000, m + 2)), rng.standard_normal(3)
+    truth = np.lib.stride_tricks.sliding_window_view(a, 3, axis=1) @ w
+    for dtype in (np.float64, np.float32):
+        A_m, B_m, G_m, a_m, w_m = (matrix.astype(dtype) for matrix in (*my_matrices(m), a, w))
+        rounding[m, dtype] = distance(((a_m @ B_m) * (G_m @ w_m)) @ A_m, truth)
+    double, single = rounding[m, np.float64], rounding[m, np.float32]
+    print(f"F({m:2}, 3): {m + 2:2} products for {3 * m:2}; off by {double:.0e} in float64, {single:.0e} in float32")
+assert rounding[12, np.float32] > 10 * rounding[2, np.float32]
+
+# %% [markdown]
+# What to see: larger tiles save more products and in the end lose digits; compare the first line with the last. In two
+# dimensions both happen twice.
+#
+# Are errors of this size too much? The question is what the network says. The ready toy network in float64 and in
+# float32 (whichever way each of its layers is computed):
 
 # %%
 model = ts.load_ready("toy")
@@ -650,8 +774,9 @@ for _ in range(3):
     print(f"threads {most_threads}: {lost:,} of {labels.size:,} counts lost ({lost / labels.size:.0%})")
 
 # %% [markdown]
-# No error, no warning, and a different number each time. (With one thread nothing is lost; then the lines above say
-# 0.) The cure: nobody shares. Each task has a row of its own, and the rows are added up afterwards, in order:
+# With several threads: no error, no warning, and a different number each time. (With one thread nothing is lost; then
+# the lines above say 0, and those on the bits below compare one run with itself.) The cure: nobody shares. Each task
+# has a row of its own, and the rows are added up afterwards, in order:
 
 
 # %%
@@ -700,8 +825,8 @@ backend.set_threads(most_threads)
 #
 # ## The roofline
 #
-# How fast could an op be? Two things limit it: the products that the machine does in a second, and the bytes that come
-# from memory. An op that does $I$ operations for each byte, its *arithmetic intensity*, can reach
+# How fast could an op be at most? Two things limit it: the products that the machine does in a second, and the bytes
+# that come from memory. An op that does $I$ operations for each byte, its *arithmetic intensity*, can reach
 #
 # $$\text{rate} \le \min(\text{product},\ I \cdot \text{copy})$$
 #
@@ -753,7 +878,7 @@ spent = my_medians({work.name: ours.prepare(work) for work in works}, ROUNDS)
 
 # %%
 dots = []
-print(f"{'work':22} {'flop/B':>7} {'GFLOP/s':>8} {'GB/s':>6}   limited by")
+print(f"{'work':22} {'flop/B':>7} {'GFLOP/s':>8} {'GB/s':>6}   the lower roof")
 for work in works:
     flops, moved, seconds = costs.flops(work), costs.traffic(work), spent[work.name]
     kind = "memory" if costs.bound_by_memory(work) else "convolution"
@@ -768,8 +893,12 @@ viz.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(10.5,
 # %% [markdown]
 # What to see: left the slope, what memory allows; right the flat roof of products, and above it, dashed, what a
 # quarter of the products would allow. Wide convolutions stand far right: each number that is loaded is used hundreds
-# of times. Batch norm, ReLU and pooling stand left, where no faster arithmetic helps; only less traffic does. A dot on
-# the slope's wrong side is no miracle: a work whose arrays fit into the cache does not wait for memory.
+# of times. Batch norm, ReLU and pooling stand left, where the slope is the lower roof.
+#
+# A roof says what a work cannot exceed, not what it waits for. The bytes are the *least* traffic: each array once. A
+# dot far below the slope does more than that: batch norm passes over its array several times, for the mean, the
+# variance and the result, and again backward; cross-entropy computes an exponential for each number. Fewer passes help
+# both. A dot above the slope is possible, too: a work whose arrays fit into the cache does not wait for memory.
 #
 # ### Why batch norm and ReLU are one pass
 #
@@ -825,9 +954,10 @@ curve = {"copy": (range(13, 26), speeds)}
 viz.show_plot(curve, title="A copy, by the size of its source", x="k, for 2 to the power k bytes (20: 1 MB)", y="GB/s")
 
 # %% [markdown]
-# What to see: the curve falls in steps where the array outgrows a cache (for the smallest ones the call itself takes
-# part of the time). An op that is timed again and again on one small array shows the upper end; in a network, where
-# other layers pass through the cache in between, it runs at the lower. Time it at the size at which it is used.
+# What to see: where the curve is highest, and how far it has fallen at the right, where source and target together
+# (twice the size) no longer fit into any cache. At the far left the call itself takes part of the time. An op that is
+# timed again and again on one array that fits shows the high speed; in a network, where other layers pass through the
+# cache in between, it runs at a lower one. Time it at the size at which it is used.
 #
 # **Trap 5: two moments.** Processors slow down when they are hot and when neighbours are busy. Here is one and the
 # same function, timed as if it were two, first all runs of the one, then all of the other, and then in turns:
@@ -846,11 +976,12 @@ print(f"in turns:            b takes {turns['b'] / turns['a'] - 1:+.1%} against 
 
 # %% [markdown]
 # Both lines should say 0. What they say instead is how much a difference on this machine, in this minute, has to be
-# before it means anything. In turns it is usually nearer to 0; nothing makes it 0.
+# before it means anything. Run the cell a few times: the numbers change. Turns help when the machine drifts slowly,
+# since both functions then see the same moments; against short disturbances they do not.
 #
 # ## Against PyTorch
 #
-# Is that fast? A yardstick is PyTorch, whose convolutions on a CPU are hand-written by people who do nothing else.
+# Is that fast? A yardstick is PyTorch, whose convolutions on a CPU are hand-written for each kind of processor.
 # `tinysegnet bench --against torch` measures everything; here two works, each side in a process of its own, since two
 # pools of threads in one process disturb each other. Results are compared first, with float64 as the judge.
 
@@ -882,7 +1013,7 @@ else:
 # * 6 rows x 4 vectors: 24 multiply-adds for 10 loads, and 24 sums that do not wait for each other.
 # * Winograd: evaluate, multiply point by point, interpolate. F(2, 3) needs 4 products for 6, F(4x4, 3x3) 36 for 144.
 #   The price is rounding.
-# * The roofline tells what limits an op. Left of the ridge only less traffic helps: fuse.
+# * The roofline tells what an op cannot exceed. Left of the ridge that is set by traffic: fuse.
 # * Threads own their outputs; a shared `+=` loses counts without a word. Fixed parts give the same bits with any
 #   number of threads.
 # * Run once for nothing, use the result, take turns, take medians, time at the true size.

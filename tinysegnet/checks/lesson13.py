@@ -77,6 +77,23 @@ def _one_picture(N, H, W, C, F, K, product, copy):
     return _roofline(1, H, W, C, F, K, product, copy)
 
 
+def _roofline_moving(count):
+    """The right operations beside another count of the bytes."""
+
+    def way(N, H, W, C, F, K, product, copy):
+        flops = _roofline(N, H, W, C, F, K, product, copy)[0]
+        moved = 4 * count(N, H, W, C, F, K)
+        return flops, moved, min(product, flops / moved * copy)
+
+    return way
+
+
+_kernel_for_each_picture = _roofline_moving(lambda N, H, W, C, F, K: N * (H * W * (C + F) + K * K * C * F))
+_padded_picture = _roofline_moving(
+    lambda N, H, W, C, F, K: N * ((H + K - 1) * (W + K - 1) * C + H * W * F) + K * K * C * F
+)
+
+
 EXERCISES = [
     Exercise(
         name="winograd_1d",
@@ -92,6 +109,10 @@ EXERCISES = [
             ),
             "the products are right; in y1 the third one is subtracted and the last one added":
                 _winograd_with(A=np.abs(A)),
+            "y1 is the second product minus the third plus the last":
+                _winograd_with(A=A * np.array([[1], [1], [1], [-1.0]])),
+            "y0 is the sum of the first three products":
+                _winograd_with(A=np.abs(A) * np.array([[1, 1], [1, 1], [-1, -1], [1, 1]])),
             "the last product belongs to y1 alone": _winograd_with(A=np.array([[1.0, 0], [1, 1], [1, -1], [1, 1]])),
             "these are products of the definition; evaluate d and g at the four points first": _by_definition,
         },
@@ -111,6 +132,11 @@ EXERCISES = [
                 lambda H, W, C, F, m, r: -(-H * W // (m * m)) * (m + r - 1) ** 2 * C * F),
             "m outputs and r taps need m + r - 1 points, in each direction": _winograd_count(
                 lambda H, W, C, F, m, r: -(-H // m) * -(-W // m) * (m + r) ** 2 * C * F),
+            "only whole tiles can be computed: round their number up, in each direction": _winograd_count(
+                lambda H, W, C, F, m, r: H * W / m**2 * (m + r - 1) ** 2 * C * F),
+            "m outputs and r taps need m + r - 1 points, not m * r": _winograd_count(
+                lambda H, W, C, F, m, r: -(-H // m) * -(-W // m) * (m * r) ** 2 * C * F),
+            "the two results are exchanged: direct comes first": lambda *shape: _multiplications(*shape)[::-1],
             "this is one direction only: the points are squared": _winograd_count(
                 lambda H, W, C, F, m, r: -(-H // m) * -(-W // m) * (m + r - 1) * C * F),
             "point by point there is still a sum over the channels: C * F products for each point": _winograd_count(
@@ -136,6 +162,10 @@ EXERCISES = [
             "the lower roof holds: the smaller of the two": _roofline_with(choose=max),
             "intensity is operations for each byte, not bytes for each operation": _upside_down,
             "there are N pictures": _one_picture,
+            "one kernel serves all N pictures": _kernel_for_each_picture,
+            "the picture itself is read; its padding is zeros that nobody has to load": _padded_picture,
+            "both limits hold at once, so the lower one counts; this adds up their times": _roofline_with(
+                choose=lambda product, slope: 1 / (1 / product + 1 / slope)),
         },
     ),
 ]  # fmt: skip
