@@ -54,6 +54,8 @@ def test_the_article_learns_road_or_not_with_one_logit(here, capsys):
     (f"train --preprocessing x {SMALL}", "train --preprocessing: 'x' (expected own, scaled"),
     ("predict toy x.png --out o --samples 3", "tiny has no dropout, so its samples would all be the same. Train bayes"),
     ("predict toy x.png --out o --samples 0", "samples: 0 (expected at least 1)"),
+    ("predict toy x.png --out o --samples 3 --mirror yes", "samples are drawn without the mirror image"),
+    ("evaluate toy --samples 3 --mirror yes", "samples are drawn without the mirror image"),
     ("evaluate toy --samples 3", "tiny has no dropout"),
     ("export toy --out o --torch --half", "--torch, --half: one of the two"),
 ])  # fmt: skip
@@ -73,6 +75,13 @@ def test_samples_and_doubt(here, capsys):
     capsys.readouterr()
     assert main(["evaluate", "runs/b/last.safetensors", "--samples", "3", "--limit", "2", "--no-floor"]) == 0
     assert "doubt tells wrong pixels from right ones: AUROC 0." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("option", "mirror"), [("", False), ("--mirror", True)])
+def test_a_training_with_mirror_images_says_so_in_its_checkpoints(here, option, mirror):
+    assert main(f"train {SMALL} --name m {option}".split()) == 0
+    assert checkpoint.read("runs/m/last.safetensors").mirror is mirror
+    assert checkpoint.read("runs/m/best.safetensors").mirror is mirror
 
 
 def test_the_picture_of_doubt():

@@ -305,7 +305,7 @@ report = ts.gradcheck.check_op(bug.op, pair=bug.pair)
 report
 
 # %%
-report.show("dx")
+viz.show_gradient(report, "dx")
 
 # %% [markdown]
 # What to see: the first case with a wrong `dx`, and all of it is red. In other cases mean and variance are given and

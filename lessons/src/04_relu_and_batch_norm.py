@@ -122,7 +122,7 @@ bug = ts.gradcheck.bugs["relu_sign_of_dout"]
 report = ts.gradcheck.check_op(bug.op, pair=bug.pair)
 assert not report.ok
 print(bug.sentence, "\nbroken laws:", report.broken_laws)
-report.show("dx")
+viz.show_gradient(report, "dx")
 
 # %% [markdown]
 # Red cells are refused. They are those where $x > 0$ and `dout` is negative, or the other way round. A second law is
@@ -611,7 +611,7 @@ for name in names:
 
 # %%
 bug = ts.gradcheck.bugs["batchnorm_no_mean_term"]
-ts.gradcheck.check_op(bug.op, pair=bug.pair).show("dx")
+viz.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dx")
 
 # %% [markdown]
 # And one that the check cannot see: $m - 1$ in forward and backward alike. Both belong together, so the backward *is*

@@ -551,7 +551,7 @@ for name in ("loss_not_divided", "void_gets_gradient", "void_counted", "class_we
 
 # %%
 bug = ts.gradcheck.bugs["void_gets_gradient"]
-ts.gradcheck.check_op(bug.op, pair=bug.pair).show("dlogits")
+viz.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dlogits")
 
 # %% [markdown]
 # ## What weights cost and buy

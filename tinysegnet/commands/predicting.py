@@ -57,7 +57,8 @@ class Predict:
     scale: float = 1.0
     """A factor on the height and width at which the network works: 1 is the scale it was trained at."""
     mirror: Mirror = "recipe"
-    """Predict the mean of the picture and its mirror image, which takes twice as long: yes, no, or as in training."""
+    """Predict the mean of the picture and its mirror image, which takes twice as long: yes, no, or as in training.
+    Samples are drawn without."""
     samples: int | None = None
     """For Bayesian networks: the mean of so many passes with dropout on predicts, and STEM_doubt.png shows where they
     disagree."""
@@ -68,8 +69,7 @@ class Predict:
         if not 0 < self.scale <= MOST_SCALE:
             raise SettingError(f"scale {self.scale} (expected a number above 0, at most {MOST_SCALE:,}). Give 1 for the"
                                " training scale")  # fmt: skip
-        if self.samples is not None and self.samples < 1:
-            raise SettingError(f"samples: {self.samples} (expected at least 1)")
+        _demand_samples(self.samples, self.mirror)
         paths = self._paths()
         loaded = open_checkpoint(self.checkpoint)
         if self.samples is not None:
@@ -173,7 +173,8 @@ class Evaluate:
     out: Path | None = None
     """A folder for confusion.png and per_class.png; made if it is missing."""
     mirror: Mirror = "recipe"
-    """Predict the mean of a picture and its mirror image, which takes twice as long: yes, no, or as in training."""
+    """Predict the mean of a picture and its mirror image, which takes twice as long: yes, no, or as in training.
+    Samples are drawn without."""
     samples: int | None = None
     """For Bayesian networks: the mean of so many passes with dropout on predicts, and how well their variance tells
     wrong pixels from right ones is scored, too."""
@@ -185,6 +186,7 @@ class Evaluate:
     """Print one JSON object instead of the table."""
 
     def run(self) -> int:
+        _demand_samples(self.samples, self.mirror)
         loaded = open_checkpoint(self.checkpoint)
         if self.out is not None:
             _make_folder(self.out)
@@ -249,6 +251,15 @@ def _own_stems(paths: list[Path]) -> list[str]:
         taken.add(stem.casefold())
         stems.append(stem)
     return stems
+
+
+def _demand_samples(samples: int | None, mirror: Mirror) -> None:
+    if samples is None:
+        return
+    if samples < 1:
+        raise SettingError(f"samples: {samples} (expected at least 1)")
+    if mirror == "yes":
+        raise SettingError("mirror: yes, with samples: samples are drawn without the mirror image. Give one of them")
 
 
 def _mirror(choice: str, loaded: Checkpoint) -> bool:

@@ -203,18 +203,6 @@ class Report:
             raise KeyError(f"no tensor {name!r} here; there are {', '.join(names)}")
         return min(found, key=lambda t: t.ok)
 
-    def show(self, tensor: str) -> Any:
-        """A matplotlib figure of one gradient, "dweight" or "weight": analytic, numeric, and red where refused.
-
-        Of several cases, the first that failed and is small enough to be read.
-        """
-        from .picture import gradient_figure, readable  # matplotlib takes as long to import as all the rest
-
-        name = tensor.removeprefix("d") if tensor not in {t.name for t in self.all_tensors()} else tensor
-        first = self.tensor(name)
-        found = next((t for t in self.all_tensors() if t.name == name and t.ok == first.ok and readable(t)), first)
-        return gradient_figure(found, self.case_of(found))
-
     def case_of(self, tensor: TensorReport) -> str:
         """The title of the part that this tensor's report belongs to; "" if there are no parts."""
         return next((part.title for part in self.parts if any(tensor is t for t in part.tensors)), "")

@@ -16,6 +16,7 @@ __all__ = ["report_html"]
 
 GREEN, RED = "#2a7f3e", "#c5291c"
 PLAIN = "font-family:monospace;font-size:90%"  # a notebook's own style may set <pre> in another font
+CELL = 'style="text-align:left;padding:.1em 1em .1em 0"'
 MOST_NAMED = 8  # arguments with a line of their own: a network has a hundred
 
 
@@ -25,7 +26,7 @@ def report_html(report: Report) -> str:
     frame = f"border-left:5px solid {color};padding:.2em 0 .2em 1em;line-height:1.4"
     verdict = "ok" if report.ok else "FAIL"
     parts = [f'<b style="color:{color}">{verdict}</b> <b>{_safe(report.title)}</b> {_summary(report)}']
-    parts += [_line(f"promise broken: {problem}", RED) for problem in _problems(report)]
+    parts += [_line(f"promise broken: {problem}") for problem in _problems(report)]
     parts += [_arguments(report)]
     parts += [_explained(report, tensor) for tensor in _refused(report)]
     parts += [f'<details><summary>every case</summary><pre style="{PLAIN}">{_safe(str(report))}</pre></details>']
@@ -49,9 +50,9 @@ def _arguments(report: Report) -> str:
     """One row an argument: over all cases, how many entries were compared, how many refused, the largest error."""
     names = list(dict.fromkeys(t.name for t in report.all_tensors()))
     shown = sorted(names, key=lambda name: all(t.ok for t in _named(report, name)))[:MOST_NAMED]
-    head = "".join(f"<th {_cell('left')}>{text}</th>" for text in ("gradient", "entries", "refused", "largest error"))
+    head = "".join(f"<th {CELL}>{text}</th>" for text in ("gradient", "entries", "refused", "largest error"))
     rows = "".join(_row(report, name) for name in names if name in shown)
-    rest = f"<tr><td {_cell('left')}>and {len(names) - len(shown)} more</td></tr>" if len(shown) < len(names) else ""
+    rest = f"<tr><td {CELL}>and {len(names) - len(shown)} more</td></tr>" if len(shown) < len(names) else ""
     return f'<table style="margin:.3em 0"><tr>{head}</tr>{rows}{rest}</table>'
 
 
@@ -68,7 +69,7 @@ def _row(report: Report, name: str) -> str:
     refused = f"{wrong:,}" + (f" (+ {crossed} at a kink)" if crossed else "")
     allowed = f"{excess:.2g} x allowed"
     texts = (verdict, f"{sum(len(t.probes) for t in tensors):,}", refused, allowed)
-    return "<tr>" + "".join(f"<td {_cell('left')}>{text}</td>" for text in texts) + "</tr>"
+    return "<tr>" + "".join(f"<td {CELL}>{text}</td>" for text in texts) + "</tr>"
 
 
 def _refused(report: Report) -> Iterator[TensorReport]:
@@ -84,12 +85,8 @@ def _explained(report: Report, tensor: TensorReport) -> str:
     return f'<div><b>{head}</b><pre style="{PLAIN};margin:.1em 0 .5em">{_safe(lines)}</pre></div>'
 
 
-def _line(text: str, color: str) -> str:
-    return f'<div style="color:{color}">{_safe(text)}</div>'
-
-
-def _cell(align: str) -> str:
-    return f'style="text-align:{align};padding:.1em 1em .1em 0"'
+def _line(text: str) -> str:
+    return f'<div style="color:{RED}">{_safe(text)}</div>'
 
 
 def _safe(text: str) -> str:

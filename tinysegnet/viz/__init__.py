@@ -11,6 +11,7 @@ from .feature_maps import show_feature_maps
 from .figures import DARK, LIGHT, Theme, save_figure
 from .files import Animation, index_picture, picture_bytes
 from .gallery import show_gallery
+from .gradient import show_gradient
 from .heat import show_heat
 from .kernels import show_kernel, show_kernel_sliding
 from .ladder import show_ladder
@@ -60,6 +61,7 @@ __all__ = [
     "show_costs",
     "show_feature_maps",
     "show_gallery",
+    "show_gradient",
     "show_heat",
     "show_kernel",
     "show_kernel_sliding",

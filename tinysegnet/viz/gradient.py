@@ -1,4 +1,4 @@
-"""A refused gradient as a picture: what backward says, what the differences say, and red where they disagree.
+"""A checked gradient as a picture: what backward says, what the differences say, and red where they disagree.
 
 Arrays of four axes are laid out as small maps: a kernel (KH, KW, C, F) as C rows of F maps, pictures (N, H, W, C) as N
 rows of C maps. Numbers stand in the cells while there is room for them.
@@ -6,64 +6,60 @@ rows of C maps. Numbers stand in the cells while there is room for them.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap, ListedColormap
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-if TYPE_CHECKING:
-    from .report import TensorReport
+from ..gradcheck.report import Report, TensorReport
+from .figures import LIGHT, Theme, new_figure
+from .sheet import signed_colors
 
-__all__ = ["gradient_figure", "readable"]
+__all__ = ["show_gradient"]
 
-INK, MUTED, PAPER, FINE, WRONG, CROSSED = "#1d1d22", "#6b6b74", "#ffffff", "#eeeef1", "#d62a1e", "#f0b429"
-SIGNED_COLORS = ("#14468a", "#4d8fd1", "#c9dff4", PAPER, "#fcdcb4", "#ee8f31", "#a84c00")  # orange above 0: as in viz
+WRONG, CROSSED, ON_WRONG = "#d62a1e", "#f0b429", "#ffffff"
 MOST_COLUMNS, MOST_ROWS = 16, 20  # with numbers in the cells
 CELL = 0.44  # inches
 GAP = 0.16  # between the panels, in widths of a panel
 READABLE_COLUMNS = 8  # of a panel; with more, three side by side are too wide for a page
-SIGNED = LinearSegmentedColormap.from_list("signed", SIGNED_COLORS)
 
 
-class _NotebookFigure(Figure):
-    """Shown by any notebook, without pyplot and its global state."""
+def show_gradient(report: Report, tensor: str, *, theme: Theme = LIGHT) -> Figure:
+    """One gradient of a report, "dweight" or "weight": analytic, numeric, and which entries were refused.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        FigureCanvasAgg(self)
+    Of several cases, the first that failed and is small enough to be read. Raises KeyError for an unknown name.
+    """
+    name = tensor.removeprefix("d") if tensor not in {t.name for t in report.all_tensors()} else tensor
+    first = report.tensor(name)
+    likely = (t for t in report.all_tensors() if t.name == name and t.ok == first.ok and _is_readable(t))
+    found = next(likely, first)
+    return _draw(found, report.case_of(found), theme)
 
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.savefig(buffer, format="png", metadata={"Software": None})
-        return buffer.getvalue()
 
-
-def gradient_figure(found: TensorReport, title: str = "") -> Figure:
-    """Analytic gradient, numeric gradient, and which entries were refused, side by side."""
+def _draw(found: TensorReport, title: str, theme: Theme) -> Figure:
+    """Three panels side by side."""
     tiles = _Tiles(found.analytic.shape, kernel="weight" in found.name)
     rows, columns = tiles.size
     numbers = rows <= MOST_ROWS and columns <= MOST_COLUMNS
     width = CELL * columns if numbers else min(max(0.12 * columns, 2.0), 4.5)
     width = max(width, 2.3)
     height = (CELL * rows if numbers else min(max(0.12 * rows, 1.0), 6.0)) + 1.0
-    layout = ConstrainedLayoutEngine(wspace=GAP)
-    figure = _NotebookFigure(figsize=(3 * width + 1.0, height), dpi=110, facecolor=PAPER, layout=layout)
+    figure = new_figure(3 * width + 1.0, height, theme)
+    figure.set_layout_engine(ConstrainedLayoutEngine(wspace=GAP))
     left, middle, right = figure.subplots(1, 3)
     limit = float(np.nanmax(np.abs([found.analytic, found.numeric]), initial=0)) or 1.0
-    _show_values(left, tiles, found.analytic, limit, f"backward says d{found.name}", numbers)
-    _show_values(middle, tiles, found.numeric, limit, "differences say", numbers)
-    _show_verdicts(right, tiles, found, numbers)
-    figure.suptitle(f"d{found.name} {found.analytic.shape}{': ' if title else ''}{title}", fontsize=10, color=INK)
+    _show_values(left, tiles, found.analytic, limit, f"backward says d{found.name}", numbers, theme)
+    _show_values(middle, tiles, found.numeric, limit, "differences say", numbers, theme)
+    _show_verdicts(right, tiles, found, numbers, theme)
+    figure.suptitle(f"d{found.name} {found.analytic.shape}{': ' if title else ''}{title}", fontsize=10, color=theme.ink)
     return figure
 
 
-def readable(tensor: TensorReport) -> bool:
+def _is_readable(tensor: TensorReport) -> bool:
     """Can its numbers be read when the three panels stand side by side on a page?"""
     rows, columns = _Tiles(tensor.analytic.shape, kernel="weight" in tensor.name).size
     return columns <= READABLE_COLUMNS and rows <= MOST_ROWS
@@ -110,39 +106,41 @@ class _Tiles:
         axes.set_xticks([c * (W + 1) + (W - 1) / 2 for c in range(across)], [f"{top}={c}" for c in range(across)])
 
 
-def _show_values(axes: Axes, tiles: _Tiles, values: np.ndarray, limit: float, title: str, numbers: bool) -> None:
+def _show_values(axes: Axes, tiles: _Tiles, values: np.ndarray, limit: float, title: str, numbers: bool,
+                 theme: Theme) -> None:  # fmt: skip
     sheet = tiles.lay_out(values)
-    axes.imshow(sheet, cmap=SIGNED, vmin=-1.4 * limit, vmax=1.4 * limit, interpolation="nearest")
-    _finish(axes, tiles, title)
+    axes.imshow(sheet, cmap=signed_colors(theme), vmin=-1.4 * limit, vmax=1.4 * limit, interpolation="nearest")
+    _finish(axes, tiles, title, theme)
     if numbers:
-        _write(axes, sheet, INK)
+        _write(axes, sheet, theme.ink)
 
 
-def _show_verdicts(axes: Axes, tiles: _Tiles, found: TensorReport, numbers: bool) -> None:
+def _show_verdicts(axes: Axes, tiles: _Tiles, found: TensorReport, numbers: bool, theme: Theme) -> None:
     """0 right, 1 wrong, 2 at a kink; NaN where nothing was measured."""
     verdicts = np.full(found.analytic.shape, np.nan)
     for probe in found.probes:
         if isinstance(probe.where, tuple):
             verdicts[probe.where] = {"ok": 0, "wrong": 1, "crossed": 2}[probe.status]
     sheet = tiles.lay_out(verdicts)
-    axes.imshow(sheet, cmap=ListedColormap([FINE, WRONG, CROSSED]), vmin=0, vmax=2, interpolation="nearest")
+    axes.imshow(sheet, cmap=ListedColormap([theme.grid, WRONG, CROSSED]), vmin=0, vmax=2, interpolation="nearest")
     measured = "\nthe numbers: differences - backward" if numbers else ""
-    _finish(axes, tiles, f"refused: {found.count('wrong')} of {len(found.probes)} (red){measured}")
+    _finish(axes, tiles, f"refused: {found.count('wrong')} of {len(found.probes)} (red){measured}", theme)
     if numbers:
         difference = tiles.lay_out(found.numeric - found.analytic)
-        _write(axes, np.where(sheet == 1, difference, np.nan), PAPER, "bold")
+        _write(axes, np.where(sheet == 1, difference, np.nan), ON_WRONG, "bold")
 
 
-def _finish(axes: Axes, tiles: _Tiles, title: str) -> None:
-    axes.set_title(title, fontsize=9, color=INK)
+def _finish(axes: Axes, tiles: _Tiles, title: str, theme: Theme) -> None:
+    axes.set_title(title, fontsize=9, color=theme.ink)
     axes.set(xticks=[], yticks=[])
+    axes.set_facecolor(theme.paper)
     rows, columns = tiles.size
     for at in range(1, rows):
-        axes.axhline(at - 0.5, color=PAPER, linewidth=0.8)
+        axes.axhline(at - 0.5, color=theme.paper, linewidth=0.8)
     for at in range(1, columns):
-        axes.axvline(at - 0.5, color=PAPER, linewidth=0.8)
+        axes.axvline(at - 0.5, color=theme.paper, linewidth=0.8)
     tiles.name_axes(axes)
-    axes.tick_params(length=0, labelsize=8, labelcolor=MUTED)
+    axes.tick_params(length=0, labelsize=8, labelcolor=theme.muted)
     for spine in axes.spines.values():
         spine.set_visible(False)
 
