@@ -35,7 +35,7 @@ image, truth = sample.image, sample.labels
 print("picture  ", image.shape, image.dtype, "values", image.min(), "to", image.max())
 print("label map", truth.shape, truth.dtype, "values", truth.min(), "to", truth.max())
 
-# %%
+# %% tags=["map"]
 viz.show_sample(sample, scenes.palette)
 
 # %% [markdown]

@@ -25,7 +25,7 @@ from tinysegnet import checks, ops, viz
 # picture; numbers that lie on each other are multiplied, and the products are summed. The sum is one number of the
 # output.
 
-# %%
+# %% tags=["map"]
 x_small = np.array([[1, 2, 0, 1], [0, 1, 3, 1], [2, 0, 1, 0], [1, 1, 0, 2]])
 w_small = np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]])
 viz.show_kernel(x_small, w_small, at=(0, 0), padding="valid")

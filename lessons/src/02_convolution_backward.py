@@ -86,7 +86,7 @@ viz.show_arrays([("A", A), "@", ("x", x_line[:, None]), "=", ("out", out_line[:,
 # $$\mathrm{dx}[p] = \sum_u \mathrm{dout}[u]\, A[u, p] = \sum_u A^T[p, u]\; \mathrm{dout}[u],
 # \qquad\text{that is}\qquad \mathrm{dx} = A^T\, \mathrm{dout}.$$
 
-# %%
+# %% tags=["map"]
 dx_line = A.T @ dout_line
 panels = [("A transposed", A.T), "@", ("dout", dout_line[:, None]), "=", ("dx", dx_line[:, None])]
 viz.show_arrays(panels, indices=True)

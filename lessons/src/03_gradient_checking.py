@@ -304,7 +304,7 @@ bug = ts.gradcheck.bugs["batchnorm_no_variance_term"]
 report = ts.gradcheck.check_op(bug.op, pair=bug.pair)
 report
 
-# %%
+# %% tags=["map"]
 viz.show_gradient(report, "dx")
 
 # %% [markdown]

@@ -189,7 +189,7 @@ for normalise in (False, True):
 for name, values in spreads.items():
     print(f"{name:<25} spread of layer 1: {values[0]:.2g}, of layer 13: {values[-1]:.2g}")
 
-# %%
+# %% tags=["map"]
 viz.show_plot(spreads, title="Spread of the feature maps", x="layer", y="standard deviation", log="y", first=1)
 
 # %% [markdown]

@@ -31,7 +31,7 @@ from tinysegnet.ops import pool, pool_2x2
 # Unpooling goes back: it puts a number for each window to the place where the maximum was. (On a new computer the first
 # cells that pool compile the fast version, for some seconds.)
 
-# %%
+# %% tags=["map"]
 x_small = np.array([[1.0, 6, 2, 0], [5, 3, 1, 4], [0, 2, 7, 8], [9, 1, 3, 5]])
 viz.show_pool_arrows(x_small, decoder_map=[[10, 20], [30, 40]])
 

@@ -45,7 +45,7 @@ viz.show_sample(street, palette)
 # *logits*. They may be negative, and they have no unit. For each pixel they become *probabilities*, eleven positive
 # numbers that add up to 1. Look at the pixel where the two best classes are nearest to each other:
 
-# %%
+# %% tags=["map"]
 probs, _ = ops.softmax_forward(logits)
 best_two = np.sort(logits[0], -1)[:, :, -2:]
 row, column = np.unravel_index(np.argmin(best_two[:, :, 1] - best_two[:, :, 0]), labels.shape[1:])

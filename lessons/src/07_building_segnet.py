@@ -138,7 +138,7 @@ print("gradient of the first kernel", line["encoder1.conv1"].grads["weight"].sha
 # %% [markdown]
 # That is all a network does. `Network` puts these two loops, and the names of all parameters, into one object:
 
-# %%
+# %% tags=["map"]
 net = Network(line, {"name": "two_stages", "num_classes": 11})
 viz.show_network(net, (9, 13))
 

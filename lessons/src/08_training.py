@@ -75,7 +75,7 @@ def my_path(optimizer, steps, **settings):
     return np.array(path)
 
 
-# %%
+# %% tags=["map"]
 area = {"x": (-4.6, 1.6), "y": (-2.4, 2.4)}
 rates = {"too small: 0.003": 0.003, "0.07": 0.07, "too large: 0.081": 0.081}
 plain = {name: my_path(optim.SGD, 25, learning_rate=rate, momentum=0.0) for name, rate in rates.items()}

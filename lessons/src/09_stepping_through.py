@@ -200,7 +200,7 @@ viz.show_feature_maps(first[..., busiest], [f"filter {f}" for f in busiest], col
 # six channels of each:
 
 
-# %%
+# %% tags=["map"]
 def my_gallery(outputs, stages, channels=6):
     """The channels of each stage that vary most, as panels for show_gallery."""
     panels = []

@@ -230,7 +230,7 @@ PICTURES, TRAINING = 40, 80  # streets to judge by, streets that the floors lear
 STREETS, FRAMES, TRIALS = 40, 8, 300  # for the intervals
 NETS = 20  # to choose from
 
-# %%
+# %% tags=["map"]
 net = ts.load_ready("toy")
 test = ts.data.InMemory(ToyScenes(PICTURES, seed=10))
 said = [ts.predict(net, street.image) for street in test.samples]

@@ -335,7 +335,7 @@ checks.grade("mean_and_variance", my_mean_and_variance)
 # %% [markdown]
 # ## A map of doubt
 
-# %%
+# %% tags=["map"]
 labels, doubt = mean.argmax(-1).astype(np.uint8), variance.mean(-1)
 viz.show_heat(doubt, f"doubt, {SAMPLES} samples", image=street.image)
 

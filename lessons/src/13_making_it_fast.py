@@ -658,7 +658,7 @@ for name, seconds in ladder.items():
     rate, gain = 2 * multiply_adds / seconds, ladder["1 seven loops, Python"] / seconds
     print(f"{name:28} {1e3 * seconds:10.2f} {rate / 1e9:9.2f} {rate / product_1:20.1%} {gain:14,.0f}x")
 
-# %%
+# %% tags=["map"]
 viz.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
 
 # %% [markdown]

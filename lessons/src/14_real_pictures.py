@@ -675,7 +675,7 @@ viz.overlays_figure(rows, palette)
 #
 # How far is it to real streets? If you gave CamVid, its pictures; otherwise the drawn ones, which it knows:
 
-# %%
+# %% tags=["map"]
 found = ts.evaluate(model, streets, size=(96, 128))
 print(f"{streets.name}: G {found.G:.3f}, mIoU {found.mIoU:.3f}" + ("" if CAMVID_FOLDER else "  (no CamVid was given)"))
 sample = streets[0]

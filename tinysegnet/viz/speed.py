@@ -80,9 +80,11 @@ def _draw_roofs(axes: Axes, product: float, copy: float, x: tuple[float, float],
     axes.plot([product / copy, x[1]], [product, product], **line)
     axes.plot([top / copy, x[1]], [top, top], linestyle=(0, (5, 3)), **line)
     style: dict[str, Any] = {"fontsize": 9, "color": theme.muted, "textcoords": "offset points", "va": "bottom"}
-    axes.annotate(f"products {product:.0f} GFLOP/s", (product / copy, product), (28, 3), **style)
     axes.annotate(
-        f"Winograd F(4x4,3x3), a quarter of the products: {top:.0f}", (x[1], top), (-4, 3), ha="right", **style
+        f"products {product:.0f} GFLOP/s", (product / copy, product), (28, 9), **style
+    )  # above a dot on the line
+    axes.annotate(
+        f"Winograd F(4x4,3x3), a quarter of the products: {top:.0f}", (x[1], top), (-4, 9), ha="right", **style
     )
     (x0, y0), (x1, y1) = axes.transData.transform([(1, copy), (2, 2 * copy)])
     angle = float(np.degrees(np.arctan2(y1 - y0, x1 - x0)))

@@ -1,0 +1,67 @@
+"""The picture of all lessons in README.md: python lessons/map.py runs each with its solutions, which takes some minutes.
+
+A lesson's tile shows what its cell with `tags=["map"]` draws.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import tempfile
+from pathlib import Path
+
+from build import FOLDER, SOURCES, read, solved
+from nbclient import NotebookClient
+from PIL import Image, ImageDraw
+
+from tinysegnet.viz.legend import load_font
+
+COLUMNS, TILE, TITLE, GAP = 3, (600, 330), 52, 24
+INK, PAPER, FRAME = "#1c1c1c", "#ffffff", "#d0d0d0"
+
+
+def drawing(source: Path) -> Image.Image:
+    """What the lesson's cell with the tag draws, once all cells above it have run."""
+    notebook = read(source)
+    marked = [number for number, cell in enumerate(notebook.cells) if "map" in cell.metadata.get("tags", ())]
+    if len(marked) != 1:
+        raise SystemExit(f'{source}: {len(marked)} cells with tags=["map"] (expected 1)')
+    notebook = solved(notebook)
+    notebook.cells = notebook.cells[: marked[0] + 1]
+    with tempfile.TemporaryDirectory() as folder:
+        NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}}).execute()
+    pictures = [
+        output.data["image/png"] for output in notebook.cells[-1].outputs if "image/png" in output.get("data", {})
+    ]
+    return Image.open(io.BytesIO(base64.b64decode(pictures[-1]))).convert("RGB")
+
+
+def title(source: Path) -> str:
+    """The first line of a lesson's prose: "# 05. Max-pooling and unpooling"."""
+    return read(source).cells[0].source.splitlines()[0].lstrip("# ")
+
+
+def tile(source: Path) -> Image.Image:
+    W, H = TILE
+    canvas = Image.new("RGB", (W, TITLE + H), PAPER)
+    picture = drawing(source)
+    picture.thumbnail((W - 2 * GAP, H - 2 * GAP), Image.Resampling.LANCZOS)
+    canvas.paste(picture, ((W - picture.width) // 2, TITLE + (H - picture.height) // 2))
+    draw = ImageDraw.Draw(canvas)
+    draw.rectangle((0, TITLE, W - 1, TITLE + H - 1), outline=FRAME)
+    draw.text((0, TITLE - 14), title(source), INK, font=load_font(26), anchor="ls")
+    return canvas
+
+
+def main() -> None:
+    rows = -(-len(SOURCES) // COLUMNS)
+    (W, H), step = TILE, TILE[1] + TITLE + GAP
+    canvas = Image.new("RGB", (COLUMNS * (W + GAP) + GAP, rows * step + GAP), PAPER)
+    for number, source in enumerate(SOURCES):
+        canvas.paste(tile(source), (GAP + number % COLUMNS * (W + GAP), number // COLUMNS * step + GAP // 2))
+        print(source.stem, flush=True)
+    canvas.quantize(128).save(FOLDER / "map.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()
