@@ -1,4 +1,4 @@
-"""The picture of all lessons in README.md: python lessons/map.py runs each with its solutions, which takes some minutes.
+"""The picture of all lessons in README.md: `python lessons/map.py` runs each, solved, which takes some minutes.
 
 A lesson's tile shows what its cell with `tags=["map"]` draws.
 """
@@ -55,7 +55,7 @@ def tile(source: Path) -> Image.Image:
 
 def main() -> None:
     rows = -(-len(SOURCES) // COLUMNS)
-    (W, H), step = TILE, TILE[1] + TITLE + GAP
+    W, step = TILE[0], TITLE + TILE[1] + GAP
     canvas = Image.new("RGB", (COLUMNS * (W + GAP) + GAP, rows * step + GAP), PAPER)
     for number, source in enumerate(SOURCES):
         canvas.paste(tile(source), (GAP + number % COLUMNS * (W + GAP), number // COLUMNS * step + GAP // 2))
