@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from tinysegnet.viz.legend import load_font
 
-COLUMNS, TILE, TITLE, GAP = 3, (600, 330), 52, 24
+COLUMNS, TILE, TITLE, GAP = 3, (600, 300), 52, 20
 INK, PAPER, FRAME = "#1c1c1c", "#ffffff", "#d0d0d0"
 
 
@@ -45,7 +45,7 @@ def tile(source: Path) -> Image.Image:
     W, H = TILE
     canvas = Image.new("RGB", (W, TITLE + H), PAPER)
     picture = drawing(source)
-    picture.thumbnail((W - 2 * GAP, H - 2 * GAP), Image.Resampling.LANCZOS)
+    picture.thumbnail((W - GAP, H - GAP), Image.Resampling.LANCZOS)
     canvas.paste(picture, ((W - picture.width) // 2, TITLE + (H - picture.height) // 2))
     draw = ImageDraw.Draw(canvas)
     draw.rectangle((0, TITLE, W - 1, TITLE + H - 1), outline=FRAME)
