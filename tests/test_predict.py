@@ -6,7 +6,7 @@ import pytest
 import tinysegnet as ts
 from tinysegnet.data import CAMVID, InMemory, Sample
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet.errors import ShapeError
+from tinysegnet.errors import SettingError, ShapeError
 from tinysegnet.predict import predict_logits, predict_probs, working_size
 
 
@@ -60,6 +60,18 @@ def test_a_mirrored_prediction_does_not_care_which_way_the_picture_is(model):
     alone = predict_logits(model, image[:, ::-1])[:, ::-1]
     np.testing.assert_allclose(logits, (predict_logits(model, image) + alone) / 2, atol=1e-5)
     np.testing.assert_array_equal(ts.predict(model, image, mirror=True), logits.argmax(-1))
+
+
+def test_several_scales_give_the_mean_of_their_logits_at_the_largest(model):
+    image = np.random.default_rng(0).integers(0, 256, (24, 32, 3)).astype(np.uint8)
+    several = predict_logits(model, image, scales=(1.0, 0.5), mirror=True)
+    half = predict_logits(model, image, size=(12, 16), mirror=True)
+    np.testing.assert_allclose(several, (predict_logits(model, image, mirror=True) + half) / 2, atol=1e-5)
+    np.testing.assert_array_equal(ts.predict(model, image, scales=[1, 0.5], mirror=True), several.argmax(-1))
+    assert several.dtype == np.float32
+    for wrong in ((), (0.0,), (1, -1), 2.0, ("1",)):
+        with pytest.raises(SettingError, match="scales"):
+            ts.predict(model, image, scales=wrong)
 
 
 def test_prediction_leaves_the_network_as_it_was(model):

@@ -91,6 +91,17 @@ def test_the_scale_changes_the_working_size(checkpoint, mixed, tmp_path):
     np.testing.assert_array_equal(read_labels(tmp_path / "p4_labels.png"), expected)
 
 
+@pytest.mark.parametrize(("options", "scales"), [([], (0.5, 1.0)), (["--test-scales", "1"], (1.0,))])
+def test_the_scales_are_those_of_the_training_unless_told_otherwise(options, scales, tmp_path):
+    model = ts.build("tiny", width=1 / 8)
+    save(tmp_path / "net.safetensors", model, training={"size": [24, 32], "test_scales": [0.5, 1.0]})
+    image = RNG.integers(0, 256, (24, 32, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / "p.png")
+    paths = [str(tmp_path / name) for name in ("net.safetensors", "p.png")]
+    assert main(["predict", *paths, "--out", str(tmp_path), *options]) == 0
+    np.testing.assert_array_equal(read_labels(tmp_path / "p_labels.png"), ts.predict(model, image, scales=scales))
+
+
 @pytest.mark.parametrize("recorded", [True, False])
 @pytest.mark.parametrize(("choice", "mirror"), [([], None), (["--mirror", "yes"], True), (["--mirror", "no"], False)])
 def test_the_mirror_image_is_asked_as_in_training_unless_told_otherwise(recorded, choice, mirror, tmp_path):

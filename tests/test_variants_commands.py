@@ -54,8 +54,11 @@ def test_the_article_learns_road_or_not_with_one_logit(here, capsys):
     (f"train --preprocessing x {SMALL}", "train --preprocessing: 'x' (expected own, scaled"),
     ("predict toy x.png --out o --samples 3", "tiny has no dropout, so its samples would all be the same. Train bayes"),
     ("predict toy x.png --out o --samples 0", "samples: 0 (expected at least 1)"),
-    ("predict toy x.png --out o --samples 3 --mirror yes", "samples are drawn without the mirror image"),
-    ("evaluate toy --samples 3 --mirror yes", "samples are drawn without the mirror image"),
+    ("predict toy x.png --out o --samples 3 --mirror yes", "mirror: yes, with samples"),
+    ("evaluate toy --samples 3 --test-scales 1 2", "test-scales, with samples: samples are drawn of the picture as it"),
+    ("predict toy x.png --out o --test-scales 0", "test-scales: (0.0,) (expected numbers above 0"),
+    ("predict toy x.png --out o --test-scales 1 40", "too many for the network (at most 4 Mpx). Give --scale 0."),
+    (f"train --test-scales 1 -1 {SMALL}", "test_scales: (1.0, -1.0) (expected numbers above 0"),
     ("evaluate toy --samples 3", "tiny has no dropout"),
     ("export toy --out o --torch --half", "--torch, --half: one of the two"),
 ])  # fmt: skip
@@ -74,14 +77,19 @@ def test_samples_and_doubt(here, capsys):
     ]
     capsys.readouterr()
     assert main(["evaluate", "runs/b/last.safetensors", "--samples", "3", "--limit", "2", "--no-floor"]) == 0
-    assert "doubt tells wrong pixels from right ones: AUROC 0." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "doubt tells wrong pixels from right ones: AUROC 0." in said
+    assert "by 1 - its largest probability: 0." in said
 
 
-@pytest.mark.parametrize(("option", "mirror"), [("", False), ("--mirror", True)])
-def test_a_training_with_mirror_images_says_so_in_its_checkpoints(here, option, mirror):
-    assert main(f"train {SMALL} --name m {option}".split()) == 0
-    assert checkpoint.read("runs/m/last.safetensors").mirror is mirror
-    assert checkpoint.read("runs/m/best.safetensors").mirror is mirror
+@pytest.mark.parametrize(("options", "mirror", "scales"), [
+    ("", False, (1.0,)), ("--mirror --test-scales 0.5 1", True, (0.5, 1.0)),
+])  # fmt: skip
+def test_checkpoints_know_how_the_network_was_validated(here, options, mirror, scales):
+    assert main(f"train {SMALL} --name m {options}".split()) == 0
+    for name in ("last", "best"):
+        found = checkpoint.read(f"runs/m/{name}.safetensors").prediction
+        assert found == {"size": (48, 64), "mirror": mirror, "scales": scales}
 
 
 def test_the_picture_of_doubt():

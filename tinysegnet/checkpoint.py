@@ -26,6 +26,7 @@ from .data import CAMVID, Palette
 from .errors import CheckpointError, SettingError, TinySegNetError
 from .files import write_atomically
 from .models import MOST_CLASSES, MOST_WIDTH, Network, build, count_parameters, models
+from .settings import convert
 from .weightfiles.safetensors_file import open_safetensors
 
 __all__ = ["Checkpoint", "load", "read", "save"]
@@ -50,13 +51,14 @@ class Checkpoint:
     @property
     def size(self) -> tuple[int, int] | None:
         """(H, W) of the training pictures, whose area the network works at; None if it was not recorded."""
-        size = self.training.get("size")
-        return (int(size[0]), int(size[1])) if size else None
+        return convert("size", self.training.get("size"), tuple[int, int] | None)
 
     @property
-    def mirror(self) -> bool:
-        """Was the network validated on pictures and their mirror images together?"""
-        return bool(self.training.get("mirror", False))
+    def prediction(self) -> dict[str, Any]:
+        """`size`, `mirror` and `scales` of `predict`, as the network was validated. Raises SettingError."""
+        mirror = convert("mirror", self.training.get("mirror", False), bool)
+        scales = convert("test_scales", self.training.get("test_scales", (1.0,)), tuple[float, ...])
+        return {"size": self.size, "mirror": mirror, "scales": scales}
 
 
 def save(
@@ -152,7 +154,9 @@ def _checkpoint(config: dict[str, Any], palette: dict[str, Any], training: dict[
         raise CheckpointError(f"{broken[0]} holds numbers that are not finite. Use another checkpoint of the run")
     model = build(**config)
     model.load_state(weights)
-    return Checkpoint(model, _palette(palette), training, progress, optimizer)
+    found = Checkpoint(model, _palette(palette), training, progress, optimizer)
+    _ = found.prediction  # refuses what cannot be
+    return found
 
 
 def _digest(arrays: dict[str, np.ndarray]) -> str:

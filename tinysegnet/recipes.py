@@ -13,7 +13,7 @@ be smaller, where Caffe goes on with the next epoch's pictures.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from .data import Augment, Dataset, demand_dataset, read_sample
 from .errors import SettingError
@@ -64,6 +64,8 @@ class Recipe:
     """Batch norm's after the last epoch: running averages, or exactly those of all training pictures as they are."""
     mirror: bool = False
     """Predict the mean of a picture and its mirror image, in validation and later; takes twice as long."""
+    test_scales: tuple[float, ...] = (1.0,)
+    """Predict the mean over these factors of the size, in validation and later; 2 takes four times as long as 1."""
     validate_every: int = 1
     """Epochs between validations; the last epoch is always validated."""
     seed: int = 0
@@ -78,11 +80,20 @@ class Recipe:
             demand_at_least(self, iterations=1)
         if self.size[0] * self.size[1] > MOST_PIXELS:
             raise SettingError(f"size: {self.size} (expected at most {MOST_PIXELS / 1e6:.0f} Mpx)")
+        largest = max(self.test_scales)
+        if min(self.test_scales) <= 0 or self.size[0] * self.size[1] * largest**2 > MOST_PIXELS:
+            raise SettingError(f"test_scales: {self.test_scales} (expected numbers above 0, and no more than"
+                               f" {MOST_PIXELS / 1e6:.0f} Mpx)")  # fmt: skip
         if self.learning_rate <= 0:
             raise SettingError(f"learning_rate: {self.learning_rate} (expected a number above 0)")
         if not 0 <= self.momentum < 1:
             raise SettingError(f"momentum: {self.momentum} (expected 0 <= momentum < 1)")
         Augment(self.flip, self.scale, self.color_jitter)  # refuses what cannot be
+
+    @property
+    def prediction(self) -> dict[str, Any]:
+        """`size`, `mirror` and `scales` of `predict`."""
+        return {"size": self.size, "mirror": self.mirror, "scales": self.test_scales}
 
     def num_epochs(self, steps: int) -> int:
         """How many epochs of so many steps there are to be."""

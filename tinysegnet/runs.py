@@ -125,7 +125,8 @@ class RunFolder:
 
     def _training(self, history: list[dict[str, float]], scores: Scores | None) -> dict[str, Any]:
         epoch = history[-1]["epoch"] if history else 0
-        kept = ("ignore", "classes", "one_class", "mirror")  # how label maps were read, and how pictures are predicted
+        # How label maps were read, and how pictures are predicted.
+        kept = ("ignore", "classes", "one_class", "mirror", "test_scales")
         how: dict[str, Any] = {name: self.config[name] for name in kept if name in self.config}
         return {**how, "size": self.config["size"], "epoch": epoch, "scores": scores and scores.as_dict()}
 
@@ -163,7 +164,7 @@ class RunFolder:
         """Pictures spread evenly over the set, with what the network says: (image, labels, prediction, name)."""
         count = min(SHOWN, len(val))
         chosen = (val[i * len(val) // count] for i in range(count))
-        how = {"size": self.config["size"], "mirror": self.config.get("mirror", False)}
+        how = checkpoint.Checkpoint(model, training=self.config).prediction
         return [(s.image, s.labels, predict(model, s.image, **how), s.name) for s in chosen]
 
     def _write(self, name: str, text: str) -> None:

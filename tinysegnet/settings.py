@@ -14,8 +14,8 @@ __all__ = ["convert", "convert_fields", "demand_at_least"]
 def convert_fields(settings: Any) -> None:
     """Make every field of a dataclass the plain Python value that its annotation names, from its __post_init__.
 
-    Known are bool, int, float (finite), str, Literal, tuples of these, and "or None". Raises SettingError for what is
-    no such value: "3" is no number, and nobody means True where a number belongs.
+    Known are bool, int, float (finite), str, Literal, tuples of these (with "...", of at least one), and "or None".
+    Raises SettingError for what is no such value: "3" is no number, and nobody means True where a number belongs.
     """
     for name, hint in get_type_hints(type(settings)).items():
         object.__setattr__(settings, name, convert(name, getattr(settings, name), hint))  # it may be frozen
@@ -41,6 +41,8 @@ def _converted(value: Any, hint: Any) -> Any:
     kind, parts = get_origin(hint), get_args(hint)
     if kind is Literal and isinstance(value, str) and value in parts:
         return value
+    if kind is tuple and parts[-1] is ... and isinstance(value, tuple | list) and value:
+        return tuple(_converted(item, parts[0]) for item in value)
     if kind is tuple and isinstance(value, tuple | list) and len(value) == len(parts):
         return tuple(_converted(item, part) for item, part in zip(value, parts, strict=True))
     if type(None) in parts:
@@ -60,6 +62,8 @@ def _words(hint: Any) -> str:
         return " or ".join(parts)
     if type(None) in parts:
         return f"{_words(parts[0])}, or None"
+    if kind is tuple and parts[-1] is ...:
+        return f"a tuple, each {_words(parts[0])}"
     if kind is tuple:
         return f"a tuple of {len(parts)}, each {_words(parts[0])}"
     return {bool: "True or False", int: "a whole number", str: "a text"}.get(hint, "a finite number")

@@ -169,7 +169,7 @@ class _Training:
     def _finish(self) -> None:
         p = self.progress
         if self.scores is None and self.val is not None:  # a run that was resumed after its last epoch
-            self.scores = evaluate(self.model, self.val, size=self.recipe.size, mirror=self.recipe.mirror)
+            self.scores = evaluate(self.model, self.val, **self.recipe.prediction)
         if self.folder:
             self.folder.finish(
                 self.model, self.data, self.val, history=p.history, scores=self.scores, seconds=p.seconds
@@ -260,7 +260,7 @@ class _Training:
         if self.val is None or (epoch % self.recipe.validate_every and epoch != self.epochs):
             self.scores = None
             return {"val_G": np.nan, "val_C": np.nan, "val_mIoU": np.nan}
-        self.scores = scores = evaluate(self.model, self.val, size=self.recipe.size, mirror=self.recipe.mirror,
+        self.scores = scores = evaluate(self.model, self.val, **self.recipe.prediction,
                                         progress=self._until_stopped)  # fmt: skip
         if not self.bar.disable:
             self.bar.write(f"epoch {epoch}: validation G {scores.G:.3f}  C {scores.C:.3f}  mIoU {scores.mIoU:.3f}")

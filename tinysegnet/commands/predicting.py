@@ -57,11 +57,12 @@ class Predict:
     scale: float = 1.0
     """A factor on the height and width at which the network works: 1 is the scale it was trained at."""
     mirror: Mirror = "recipe"
-    """Predict the mean of the picture and its mirror image, which takes twice as long: yes, no, or as in training.
-    Samples are drawn without."""
+    """Predict the mean of the picture and its mirror image, which takes twice as long: yes, no, or as in training."""
+    test_scales: tuple[float, ...] | None = None
+    """Predict the mean over these factors of the size, such as 0.75 1 1.5; default: as in training."""
     samples: int | None = None
-    """For Bayesian networks: the mean of so many passes with dropout on predicts, and STEM_doubt.png shows where they
-    disagree."""
+    """For Bayesian networks: the mean of so many passes with dropout on, and no others, predicts, and STEM_doubt.png
+    shows where they disagree."""
     gif: bool = False
     """Write predictions.gif too, an animation of all overlays."""
 
@@ -69,7 +70,7 @@ class Predict:
         if not 0 < self.scale <= MOST_SCALE:
             raise SettingError(f"scale {self.scale} (expected a number above 0, at most {MOST_SCALE:,}). Give 1 for the"
                                " training scale")  # fmt: skip
-        _demand_samples(self.samples, self.mirror)
+        _demand_views(self)
         paths = self._paths()
         loaded = open_checkpoint(self.checkpoint)
         if self.samples is not None:
@@ -114,16 +115,17 @@ class Predict:
     def _one(self, loaded: Checkpoint, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """The picture (H, W, 3), upright, its labels (H, W), and the doubt about them (H, W) if samples are wanted."""
         image = read_image(path, upright=True, max_pixels=MAX_PIXELS_SINGLE)
-        size = self._size(path, image.shape[:2], loaded.size)
+        size = self._size(path, image.shape[:2], loaded)
         if self.samples is None:
-            return image, predict(loaded.model, image, size=size, mirror=_mirror(self.mirror, loaded)), None
+            return image, predict(loaded.model, image, **{**_prediction(self, loaded), "size": size}), None
         return image, *predict_with_doubt(loaded.model, image, samples=self.samples, size=size)
 
-    def _size(self, path: Path, own: Size, training: Size | None) -> Size:
+    def _size(self, path: Path, own: Size, loaded: Checkpoint) -> Size:
         """(H, W) whose area the network works at. Without a recorded training size the scale is of the picture's."""
-        H, W = own if training is None else training
+        H, W = loaded.size or own
         size = max(1, round(H * self.scale)), max(1, round(W * self.scale))
-        h, w = working_size(own, size)
+        largest = 1.0 if self.samples else max(_prediction(self, loaded)["scales"])
+        h, w = (round(n * largest) for n in working_size(own, size))
         if h * w > MAX_WORKING_PIXELS:
             factor = self.scale * math.sqrt(MAX_WORKING_PIXELS / (h * w))
             raise SettingError(
@@ -173,11 +175,12 @@ class Evaluate:
     out: Path | None = None
     """A folder for confusion.png and per_class.png; made if it is missing."""
     mirror: Mirror = "recipe"
-    """Predict the mean of a picture and its mirror image, which takes twice as long: yes, no, or as in training.
-    Samples are drawn without."""
+    """Predict the mean of a picture and its mirror image, which takes twice as long: yes, no, or as in training."""
+    test_scales: tuple[float, ...] | None = None
+    """Predict the mean over these factors of the size, such as 0.75 1 1.5; default: as in training."""
     samples: int | None = None
-    """For Bayesian networks: the mean of so many passes with dropout on predicts, and how well their variance tells
-    wrong pixels from right ones is scored, too."""
+    """For Bayesian networks: the mean of so many passes with dropout on, and no others, predicts, and how well their
+    variance tells wrong pixels from right ones is scored, too, beside what the largest probability of one pass does."""
     no_floor: bool = False
     """Leave the position prior out, which saves reading the training pictures."""
     no_boundary: bool = False
@@ -186,7 +189,7 @@ class Evaluate:
     """Print one JSON object instead of the table."""
 
     def run(self) -> int:
-        _demand_samples(self.samples, self.mirror)
+        _demand_views(self)
         loaded = open_checkpoint(self.checkpoint)
         if self.out is not None:
             _make_folder(self.out)
@@ -197,8 +200,8 @@ class Evaluate:
         _demand_classes(loaded.model.num_classes, data)
         _compare_names(loaded.palette, data)
         scores = evaluate(
-            loaded.model, data, size=loaded.size, mirror=_mirror(self.mirror, loaded), boundary=not self.no_boundary,
-            samples=self.samples, rng=np.random.default_rng(0), progress=_counted(len(data)),
+            loaded.model, data, **_prediction(self, loaded), boundary=not self.no_boundary, samples=self.samples,
+            rng=np.random.default_rng(0), progress=_counted(len(data)),
         )  # fmt: skip
         _explain_intervals(scores, len(data))
         floor = None if self.no_floor else self._floor(data, labels)
@@ -253,17 +256,28 @@ def _own_stems(paths: list[Path]) -> list[str]:
     return stems
 
 
-def _demand_samples(samples: int | None, mirror: Mirror) -> None:
+def _demand_views(options: Predict | Evaluate) -> None:
+    """--mirror, --test-scales and --samples: can they be, and together?"""
+    samples, scales = options.samples, options.test_scales
+    if scales is not None and not all(0 < scale <= MOST_SCALE for scale in scales):
+        raise SettingError(f"test-scales: {scales} (expected numbers above 0, at most {MOST_SCALE:,})")
     if samples is None:
         return
     if samples < 1:
         raise SettingError(f"samples: {samples} (expected at least 1)")
-    if mirror == "yes":
-        raise SettingError("mirror: yes, with samples: samples are drawn without the mirror image. Give one of them")
+    if options.mirror == "yes" or scales is not None:
+        other = "mirror: yes" if options.mirror == "yes" else "test-scales"
+        raise SettingError(f"{other}, with samples: samples are drawn of the picture as it is. Give one of them")
 
 
-def _mirror(choice: str, loaded: Checkpoint) -> bool:
-    return loaded.mirror if choice == "recipe" else choice == "yes"
+def _prediction(options: Predict | Evaluate, loaded: Checkpoint) -> dict[str, Any]:
+    """`size`, `mirror` and `scales` of `predict`: those of the training, but for what is asked for."""
+    how = loaded.prediction
+    if options.mirror != "recipe":
+        how["mirror"] = options.mirror == "yes"
+    if options.test_scales is not None:
+        how["scales"] = options.test_scales
+    return how
 
 
 def _make_folder(path: Path) -> None:
