@@ -201,9 +201,14 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tmp_path, scene
 
 def test_recipes_know_where_the_pictures_come_from(scenes):
     assert recipe_for(scenes) == Recipe(size=SIZE)
-    pictures = Samples([Sample(np.zeros((45, 61, 3), np.uint8), np.zeros((45, 61), np.uint8), "a")])
-    recipe = recipe_for(pictures)
-    assert (recipe.size, recipe.epochs, recipe.class_weights) == ((23, 31), 50, "sqrt_median_frequency")
+    for shape, size in (
+        ((45, 61), (45, 61)),
+        ((360, 480), (120, 160)),
+        ((1000, 400), (220, 88)),
+        ((1, 90000), (1, 41568)),
+    ):
+        recipe = recipe_for(Samples([Sample(np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8), "a")]))
+        assert (recipe.size, recipe.class_weights, recipe.mirror) == (size, "sqrt_median_frequency", True)
 
 
 def test_a_recipe_that_cannot_be_is_refused():

@@ -12,6 +12,7 @@ be smaller, where Caffe goes on with the next epoch's pictures.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -101,21 +102,34 @@ class Recipe:
 
 
 def recipe_for(data: Dataset) -> Recipe:
-    """The plain default: toy scenes as they are; pictures from disk at half size, scaled, cropped and jittered."""
+    """The plain default: toy scenes as they are; pictures from disk shrunk, scaled, cropped, jittered, and seen often.
+
+    The latter is what half an hour of two cores is best spent on with CamVid's 367 pictures (README, "CamVid").
+    """
     height, width = read_sample(demand_dataset(data), 0).labels.shape
     if data.name.startswith("toy scenes"):
         return Recipe(size=(height, width))
     return Recipe(
-        epochs=50,
+        epochs=240,
         batch_size=4,
-        size=(-(-height // 2), -(-width // 2)),
+        size=_shrunk(height, width),
         optimizer="sgd",
         learning_rate=0.1,
         weight_decay=5e-4,
-        scale=(1.0, 1.5),
-        color_jitter=0.2,
-        validate_every=5,
+        scale=(1.0, 2.0),
+        color_jitter=0.4,
+        mirror=True,
+        test_scales=(0.75, 1.0, 1.5),
+        validate_every=20,
     )
+
+
+def _shrunk(height: int, width: int, area: int = 120 * 160) -> tuple[int, int]:
+    """That area in about the same shape, in multiples of 4, which every network takes; never larger than it is."""
+    factor = math.sqrt(area / (height * width))
+    if factor >= 1:
+        return height, width
+    return min(height, max(4, 4 * round(height * factor / 4))), min(width, max(4, 4 * round(width * factor / 4)))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,128 @@
+"""What the choices of the default recipe buy on CamVid: python examples/camvid_ablation.py CAMVID
+
+The test pictures stay away from it. A network is judged on two sets: the validation pictures, frames of a drive of
+which it has seen other frames, and sequence 0006R0 of the training pictures, a drive that it has not seen: all
+trainings here go without it. The first line is the default recipe in full. The others have about two thirds of its
+time, or a quarter, and differ in what their name says. Each network is scored as it predicts by default, by the mean
+over mirror images and three scales, and in a single pass.
+
+Each network is kept as OUT/NAME.safetensors and not trained again. The table goes to OUT/table.md.
+"""
+
+import argparse
+import dataclasses
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+import tinysegnet as ts
+from tinysegnet import checkpoint
+from tinysegnet.data import InMemory, open_dataset
+from tinysegnet.models import models
+from tinysegnet.models.segnet import Stages
+
+HELD_OUT = "0006R0"
+WEAK = {"scale": (1.0, 1.5), "color_jitter": 0.2}
+
+# Networks that were tried beside `tiny`: channels of the encoder from the picture down, of the decoder back up.
+FIVE = ((32,), (64,), (128,), (128,), (128,)), ((128,), (128,), (64,), (32,), (32,))
+DEEP = (
+    ((32,), (64,), (128, 128), (128, 128), (128, 128)),
+    ((128, 128), (128, 128), (128, 64), (32,), (32,)),
+)
+WIDE = ((48,), (96,), (192,), (192,)), ((192,), (96,), (48,), (48,))
+NETWORKS = {"five": FIVE, "deep": DEEP, "wide": WIDE}
+models.update({name: partial(Stages, *channels, bias=False) for name, channels in NETWORKS.items()})
+
+# name: network, what differs from the default recipe
+VARIANTS = {
+    "default": ("tiny", {}),
+    "shorter": ("tiny", {"epochs": 150}),
+    "weaker-augmentation": ("tiny", {"epochs": 150, **WEAK}),
+    "batches-of-2": ("tiny", {"epochs": 140, "batch_size": 2, "learning_rate": 0.07}),
+    "five-stages": ("five", {"epochs": 140}),
+    "wide-weaker-augmentation": ("wide", {"epochs": 80, **WEAK}),
+    "deep-weaker-augmentation": ("deep", {"epochs": 110, **WEAK}),
+    "brief-weaker-augmentation": ("tiny", {"epochs": 53, **WEAK}),
+    "brief-weaker-augmentation-180x240": ("tiny", {"epochs": 30, "size": (180, 240), **WEAK}),
+}
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("camvid", help="the folder of CamVid")
+parser.add_argument("--out", type=Path, default=Path("runs/camvid-ablation"), help="for the networks and the table")
+parser.add_argument("--limit", type=int, help="use only so many pictures of each split, to try it out")
+parser.add_argument("names", nargs="*", help=f"only these: {', '.join(VARIANTS)}")
+arguments = parser.parse_args()
+
+
+class Part:
+    """Some of the pictures of a data set."""
+
+    def __init__(self, data, name, samples):
+        self.palette, self.name, self.samples = data.palette, name, samples
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        return self.samples[index]
+
+
+def street(data, *, held_out):
+    chosen = [sample for sample in data.samples if (HELD_OUT in sample.name) == held_out]
+    return Part(data, HELD_OUT if held_out else f"{data.name} without {HELD_OUT}", chosen)
+
+
+def trained(path, model_name, recipe, data):
+    """The network of a variant, from its file or new."""
+    if not path.exists():
+        model = ts.build(model_name, data.palette.num_classes, seed=recipe.seed)
+        began = time.process_time()
+        ts.fit(model, data, None, recipe=recipe)
+        seconds = round(time.process_time() - began)
+        how = {"size": recipe.size, "mirror": recipe.mirror, "test_scales": recipe.test_scales}
+        checkpoint.save(path, model, palette=data.palette, training={**how, "seconds": seconds})
+    return checkpoint.read(path)
+
+
+def cells(found, data):
+    """G, C and mIoU as the network predicts by default, with intervals of mIoU, and mIoU of a single pass."""
+    scores = ts.evaluate(found.model, data, **found.prediction, rng=np.random.default_rng(0))
+    once = ts.evaluate(found.model, data, size=found.size)
+    low, high = scores.intervals["mIoU"] if scores.intervals else (np.nan, np.nan)
+    return [f"{100 * scores.G:.1f}", f"{100 * scores.C:.1f}",
+            f"{100 * scores.mIoU:.1f} [{100 * low:.1f}, {100 * high:.1f}]", f"{100 * once.mIoU:.1f}"]  # fmt: skip
+
+
+def main():
+    train, val = (InMemory(open_dataset(arguments.camvid, split)) for split in ("train", "val"))
+    seen, unseen = street(train, held_out=False), street(train, held_out=True)
+    if arguments.limit:
+        for part in (seen, unseen, val):
+            part.samples = part.samples[: arguments.limit]
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    columns = ("G", "C", "mIoU", "one pass")
+    head = [
+        "",
+        "parameters",
+        "epochs",
+        "CPU min",
+        *(f"{part}: {name}" for part in (HELD_OUT, "val") for name in columns),
+    ]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    default = ts.recipe_for(train)
+    for name in arguments.names or VARIANTS:
+        model_name, changes = VARIANTS[name]
+        recipe = dataclasses.replace(default, validate_every=default.epochs, **changes)
+        found = trained(arguments.out / f"{name}.safetensors", model_name, recipe, seen)
+        minutes = f"{found.training['seconds'] / 60:.0f}"
+        row = [name, f"{found.model.num_parameters:,}", str(recipe.epochs), minutes,
+               *cells(found, unseen), *cells(found, val)]  # fmt: skip
+        lines.append(f"| {' | '.join(row)} |")
+        print(lines[-1], flush=True)
+        (arguments.out / "table.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+main()
