@@ -209,12 +209,14 @@ checks.grade("resize_labels", my_resize_labels)
 # %%
 ours, paper = recipe_for(ts.data.Folder(root, "val")), ts.paper_recipe("paper-basic")
 fields = "epochs iterations batch_size size optimizer learning_rate schedule weight_decay class_weights flip scale"
-for field in [*fields.split(), "color_jitter", "statistics"]:
+for field in [*fields.split(), "color_jitter", "mirror", "test_scales", "statistics"]:
     print(f"{field:14} {getattr(ours, field)!s:24} {getattr(paper, field)!s}")
 
 # %% [markdown]
-# The left column is half the size of the pictures in the folder, mirrored, scaled and jittered. Such a training takes
-# minutes to hours, so it is not part of this lesson. On the command line: `tinysegnet train --data DIR`.
+# The left column takes pictures of at most 120x160 in area, which are cheap, so that it can show each many times, never
+# twice the same: mirrored, scaled, jittered. It predicts the mean over the mirror image (`mirror`) and three sizes
+# (`test_scales`). Such a training takes minutes to hours, so it is not part of this lesson. On the command line:
+# `tinysegnet train --data DIR`.
 #
 # ## A picture of any size
 #
