@@ -22,6 +22,7 @@ from tinysegnet import checkpoint
 from tinysegnet.data import InMemory, open_dataset
 from tinysegnet.models import models
 from tinysegnet.models.segnet import Stages
+from tinysegnet.recipes import recipe_for
 
 HELD_OUT = "0006R0"
 WEAK = {"scale": (1.0, 1.5), "color_jitter": 0.2}
@@ -112,7 +113,7 @@ def main():
         *(f"{part}: {name}" for part in (HELD_OUT, "val") for name in columns),
     ]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    default = ts.recipe_for(train)
+    default = recipe_for(train)
     for name in arguments.names or VARIANTS:
         model_name, changes = VARIANTS[name]
         recipe = dataclasses.replace(default, validate_every=default.epochs, **changes)
