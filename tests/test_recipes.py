@@ -115,7 +115,7 @@ def test_a_recipe_gives_the_defaults_and_options_override_them(tmp_path, capsys,
     config = config_of(tmp_path / "a")
     expected = dataclasses.asdict(ts.paper_recipe("paper-basic"))
     expected |= {"recipe": "paper-basic", "model": "basic", "iterations": 3}
-    expected |= {"batch_size": 2, "size": [20, 28], "scale": [1.0, 1.0]}
+    expected |= {"batch_size": 2, "size": [20, 28], "scale": [1.0, 1.0], "test_scales": [1.0]}
     assert {name: config[name] for name in expected} == expected
     assert checkpoint.read(tmp_path / "a" / "last.safetensors").progress["step"] == 4
     assert "basic, " in capsys.readouterr().out
