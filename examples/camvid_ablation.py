@@ -6,7 +6,7 @@ trainings here go without it. The first line is the default recipe in full. The 
 time, or a quarter, and differ in what their name says. Each network is scored as it predicts by default, by the mean
 over mirror images and three scales, and in a single pass.
 
-Each network is kept as OUT/NAME.safetensors and not trained again. The table goes to OUT/table.md.
+Each network is kept as OUT/NAME.safetensors and not trained again. The table of those asked for goes to OUT/table.md.
 """
 
 import argparse
@@ -101,17 +101,13 @@ def main():
     train, val = (InMemory(open_dataset(arguments.camvid, split)) for split in ("train", "val"))
     seen, unseen = street(train, held_out=False), street(train, held_out=True)
     if arguments.limit:
+        arguments.out /= f"limit-{arguments.limit}"  # never taken for the networks of all pictures
         for part in (seen, unseen, val):
             part.samples = part.samples[: arguments.limit]
     arguments.out.mkdir(parents=True, exist_ok=True)
     columns = ("G", "C", "mIoU", "one pass")
-    head = [
-        "",
-        "parameters",
-        "epochs",
-        "CPU min",
-        *(f"{part}: {name}" for part in (HELD_OUT, "val") for name in columns),
-    ]
+    judged = [f"{part}: {name}" for part in (HELD_OUT, "val") for name in columns]
+    head = ["", "parameters", "epochs", "CPU min", *judged]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     default = recipe_for(train)
     for name in arguments.names or VARIANTS:

@@ -14,10 +14,10 @@ from build import FOLDER, SOURCES, read, solved
 from nbclient import NotebookClient
 from PIL import Image, ImageDraw
 
+from tinysegnet.viz.figures import LIGHT
 from tinysegnet.viz.legend import load_font
 
 COLUMNS, TILE, TITLE, GAP = 3, (600, 300), 52, 20
-INK, PAPER, FRAME = "#1c1c1c", "#ffffff", "#d0d0d0"
 
 
 def drawing(source: Path) -> Image.Image:
@@ -37,26 +37,26 @@ def drawing(source: Path) -> Image.Image:
 
 
 def title(source: Path) -> str:
-    """The first line of a lesson's prose: "# 05. Max-pooling and unpooling"."""
+    """The first line of a lesson's prose: "# 05 Max-pooling and unpooling"."""
     return read(source).cells[0].source.splitlines()[0].lstrip("# ")
 
 
 def tile(source: Path) -> Image.Image:
     W, H = TILE
-    canvas = Image.new("RGB", (W, TITLE + H), PAPER)
+    canvas = Image.new("RGB", (W, TITLE + H), LIGHT.paper)
     picture = drawing(source)
     picture.thumbnail((W - GAP, H - GAP), Image.Resampling.LANCZOS)
     canvas.paste(picture, ((W - picture.width) // 2, TITLE + (H - picture.height) // 2))
     draw = ImageDraw.Draw(canvas)
-    draw.rectangle((0, TITLE, W - 1, TITLE + H - 1), outline=FRAME)
-    draw.text((0, TITLE - 14), title(source), INK, font=load_font(26), anchor="ls")
+    draw.rectangle((0, TITLE, W - 1, TITLE + H - 1), outline=LIGHT.grid)
+    draw.text((0, TITLE - 14), title(source), LIGHT.ink, font=load_font(26), anchor="ls")
     return canvas
 
 
 def main() -> None:
     rows = -(-len(SOURCES) // COLUMNS)
     W, step = TILE[0], TITLE + TILE[1] + GAP
-    canvas = Image.new("RGB", (COLUMNS * (W + GAP) + GAP, rows * step + GAP), PAPER)
+    canvas = Image.new("RGB", (COLUMNS * (W + GAP) + GAP, rows * step + GAP), LIGHT.paper)
     for number, source in enumerate(SOURCES):
         canvas.paste(tile(source), (GAP + number % COLUMNS * (W + GAP), number // COLUMNS * step + GAP // 2))
         print(source.stem, flush=True)

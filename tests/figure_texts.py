@@ -1,10 +1,20 @@
-"""Words in figures: none may leave the page or touch another."""
+"""Words in figures: none may leave the page or touch another. And a palette and a picture to draw with."""
 
 from __future__ import annotations
 
 from itertools import combinations
 
+import numpy as np
 from matplotlib.text import Text
+
+from tinysegnet.data.palette import Palette
+
+GREY = np.full((6, 8, 3), 100, np.uint8)
+FORTY = Palette(
+    tuple(f"class {i} with a name" for i in range(39)) + ("Rindfleischetikettierungsgesetz" * 4,),
+    tuple((i * 6, 255 - i * 6, i * 37 % 256) for i in range(40)),
+    ignore_label=255,
+)
 
 
 def assert_texts_apart_and_inside(figure):
@@ -17,6 +27,11 @@ def assert_texts_apart_and_inside(figure):
         assert box.x1 <= W + 1, text
         assert box.y0 >= -1, text
         assert box.y1 <= H + 1, text
-        ends.append((text.get_text(), box.x0 + 0.5, box.y0 + 0.5, box.x1 - 0.5, box.y1 - 0.5))
-    for (a, l0, b0, r0, t0), (b, l1, b1, r1, t1) in combinations(ends, 2):
-        assert r0 <= l1 or r1 <= l0 or t0 <= b1 or t1 <= b0, f"{a!r} overlaps {b!r}"
+        ends.append((text.get_text(), (box.x0 + 0.5, box.y0 + 0.5, box.x1 - 0.5, box.y1 - 0.5)))
+    assert_apart(ends)
+
+
+def assert_apart(boxes):
+    """boxes: (text, (left, low, right, high)) each; low and high by the axis that the numbers count along."""
+    for (a, (l0, low0, r0, high0)), (b, (l1, low1, r1, high1)) in combinations(boxes, 2):
+        assert r0 <= l1 or r1 <= l0 or high0 <= low1 or high1 <= low0, f"{a!r} overlaps {b!r}"

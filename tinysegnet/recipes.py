@@ -104,7 +104,7 @@ class Recipe:
 def recipe_for(data: Dataset) -> Recipe:
     """The plain default: toy scenes as they are; pictures from disk shrunk, scaled, cropped, jittered, and seen often.
 
-    The latter is what half an hour of two cores is best spent on with CamVid's 367 pictures (README, "CamVid").
+    The latter is what half an hour of two cores is best spent on with CamVid (README, "What it reaches").
     """
     height, width = read_sample(demand_dataset(data), 0).labels.shape
     if data.name.startswith("toy scenes"):
