@@ -22,7 +22,7 @@ FLOORS = [
     {"checkpoint", "viz", "report"},
     {"pretrained", "encoders"},
     {"runs", "signals"},
-    {"train"},
+    {"train", "walk"},
     {"bench"},
     {"commands"},
     {"cli"},

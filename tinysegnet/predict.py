@@ -22,7 +22,7 @@ from .ops import softmax_forward
 from .settings import convert
 
 __all__ = ["class_logits", "evaluate", "predict", "predict_logits", "predict_probs", "predict_samples",
-           "predict_with_doubt"]  # fmt: skip
+           "predict_with_doubt", "working_picture"]  # fmt: skip
 
 Size = tuple[int, int]
 
@@ -104,7 +104,7 @@ def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Si
     samples = convert("samples", samples, int)
     if samples < 1:
         raise SettingError(f"samples: {samples} (expected at least 1)")
-    x = _working_picture(model, image, size)
+    x = working_picture(model, image, size)
     if convert("seed", seed, int) < 0:
         raise SettingError(f"seed: {seed} (expected at least 0)")
     model.reseed(seed)
@@ -128,7 +128,7 @@ def predict_logits(model: Network, image: np.ndarray, *, size: Size | None = Non
 
 def _working_logits(model: Network, image: np.ndarray, size: Size | None, mirror: bool) -> np.ndarray:
     """Logits (h, w, num_classes) at the scale the network works at."""
-    x = _working_picture(model, image, size)
+    x = working_picture(model, image, size)
     if not mirror:
         return class_logits(model.forward(x))[0]
     logits = class_logits(model.forward(np.concatenate([x, x[:, :, ::-1]])))
@@ -140,7 +140,7 @@ def class_logits(logits: np.ndarray) -> np.ndarray:
     return logits if logits.shape[-1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=-1)
 
 
-def _working_picture(model: Network, image: np.ndarray, size: Size | None) -> np.ndarray:
+def working_picture(model: Network, image: np.ndarray, size: Size | None) -> np.ndarray:
     """The picture as a batch of one, at the scale the network works at, or near it: not every network does any size."""
     demand_network(model)
     if not isinstance(image, np.ndarray):
