@@ -1,7 +1,7 @@
 """Arrays as the page carries them: pictures of 8 bits a number, and exact numbers where somebody can click.
 
     planes     int8, channel by channel: 127 * x / scale, each channel with a scale of its own; -128 is not finite
-    numbers    float32, all channels of the pixels that the sums of a grid of pixels read, byte planes one by one
+    numbers    float32, of the pixels that the sums of a grid of pixels read: the shown channels, or all
     weights    those of the shown channels, forward and backward
 
 Each is deflated and written in base64. How much there is of each is a `Plan`; the largest that fits is taken.
@@ -41,6 +41,7 @@ PLANS = (
     Plan(32, 64, 64, MOST_BYTES),
     Plan(16, 64, 64, MOST_BYTES),
     Plan(16, 64, 16, MOST_BYTES),
+    Plan(12, 64, 16, MOST_BYTES),
     Plan(8, 64, 12, MOST_BYTES),
 )
 
@@ -77,6 +78,7 @@ class _Tensor:
     gradient: bool
     names: list[str] | None
     known: np.ndarray
+    whole: bool = False
 
 
 class Tensors:
@@ -121,14 +123,16 @@ class Tensors:
         """Nothing has to be known exactly any more."""
         for tensor in self._all:
             tensor.known[:] = False
+            tensor.whole = False
 
-    def demand(self, number: int, mask: np.ndarray) -> None:
-        """These pixels have to be known exactly."""
+    def demand(self, number: int, mask: np.ndarray, *, whole: bool = False) -> None:
+        """These pixels have to be known exactly. whole: all channels of them, not only the shown ones."""
         self._all[number].known |= mask
+        self._all[number].whole |= whole
 
-    def demand_around(self, number: int, windows: Windows, wanted: np.ndarray, of: str) -> None:
+    def demand_around(self, number: int, windows: Windows, wanted: np.ndarray, of: str, *, whole: bool) -> None:
         """Those that belong to wanted pixels of the layer's other side."""
-        self.demand(number, windows.needed(wanted, self.size(number), of=of))
+        self.demand(number, windows.needed(wanted, self.size(number), of=of), whole=whole)
 
     def pack(self, plan: Plan, blobs: Blobs) -> list[dict[str, Any]]:
         """What the page has to know of each."""
@@ -139,8 +143,10 @@ class Tensors:
     def _pack(self, number: int, plan: Plan, blobs: Blobs) -> dict[str, Any]:
         tensor = self._all[number]
         array, rows_columns = tensor.array[0], self.grid(number, plan)
-        known = {"mask": blobs.add(np.packbits(tensor.known).tobytes()), "numbers": blobs.numbers(array[tensor.known])}
         shown = array[..., : plan.channels]
+        exact = array if tensor.whole else shown
+        known = {"mask": blobs.add(np.packbits(tensor.known).tobytes()), "numbers": blobs.numbers(exact[tensor.known]),
+                 "channels": exact.shape[2]}  # fmt: skip
         return {
             "shape": array.shape,
             "shown": shown.shape[2],

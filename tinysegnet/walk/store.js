@@ -39,7 +39,8 @@ function tensorOf(number) {
     }
     const place = new Int32Array(H * W).fill(-1);
     for (let k = 0, count = 0; k < H * W; k++) if ((mask[k >> 3] >> (7 - (k & 7))) & 1) place[k] = count++;
-    const value = (y, x, c) => (place[y * W + x] < 0 ? undefined : numbers[place[y * W + x] * C + c]);
+    const kept = about.known.channels;
+    const value = (y, x, c) => (place[y * W + x] < 0 || c >= kept ? undefined : numbers[place[y * W + x] * kept + c]);
     return { ...about, number, H, W, C, planes: new Int8Array(planes.buffer), value };
   });
 }

@@ -22,6 +22,8 @@ from .trace import Passage, Trace, definition
 __all__ = ["Story", "tell"]
 
 _PACKAGE = Path(__file__).parents[1]
+# what a number is made of comes from all channels
+MIXES = {"conv2d", "conv_transpose2d", "tap", "local_response_norm"}
 COLOURS = ["red", "green", "blue"]
 
 
@@ -44,6 +46,7 @@ class Story:
             answer, loss = self.nodes[-2:]
             for number in (answer["x"], answer["out"]):
                 self.tensors.demand(number, self.tensors.clickable(loss["dx"], plan))
+        self.tensors.demand(self.nodes[len(self.trace.passages)]["x"], np.zeros((), bool), whole=True)  # softmax sums
         nodes = [self._packed(node, passage, plan, blobs)
                  for node, passage in zip(self.nodes, self.trace.passages, strict=False)]  # fmt: skip
         rest = [dict(node) for node in self.nodes[len(nodes) :]]
@@ -55,23 +58,23 @@ class Story:
 
     def _demand(self, node: dict[str, Any], passage: Passage, plan: Plan) -> None:
         """What the sums at the clickable pixels read."""
-        tensors, windows = self.tensors, passage.windows
+        tensors, windows, whole = self.tensors, passage.windows, passage.kind in MIXES
         out = node["other"] if passage.kind == "tap" else node["out"]
         wanted = tensors.clickable(out, plan)
+        tensors.demand(node["x"], np.zeros((), bool), whole=whole)
         if windows is not None:
-            tensors.demand_around(node["x"], windows, wanted, "out")
+            tensors.demand_around(node["x"], windows, wanted, "out", whole=whole)
         if node["dx"] is None:
             return
         back = tensors.clickable(node["dx"], plan)
         tensors.demand(node["x"], back)
         for dout in (node["dout"], node["dother"]):
-            if dout is not None and tensors.size(dout) == wanted.shape:
-                tensors.demand(dout, wanted)
-            if dout is not None and tensors.size(dout) == back.shape:
-                tensors.demand(dout, back)
+            for mask in (wanted, back):
+                if dout is not None and tensors.size(dout) == mask.shape:
+                    tensors.demand(dout, mask, whole=whole)
         if windows is not None:
             dout = node["dother"] if passage.kind == "tap" else node["dout"]
-            tensors.demand_around(dout, windows, back, "in")
+            tensors.demand_around(dout, windows, back, "in", whole=whole)
 
     def _packed(self, node: dict[str, Any], passage: Passage, plan: Plan, blobs: Blobs) -> dict[str, Any]:
         packed, tensors = dict(node), self.tensors

@@ -115,6 +115,13 @@ def definition(op: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
 def trace(model: Network, image: np.ndarray, labels: np.ndarray | None, *, ignore_label: int | None = None,
           class_weights: Any = None) -> Trace:  # fmt: skip
     """image (H, W, 3), labels (H, W) or None -> everything. Raises SettingError for a layer of another library."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):  # its threads would fight with the kernels' for the cores
+        return _trace(model, image, labels, ignore_label, class_weights)
+
+
+def _trace(model: Network, image: np.ndarray, labels: Any, ignore_label: int | None, class_weights: Any) -> Trace:
     x, passages = np.asarray(image, np.float64)[None], []
     before: dict[Layer, Passage] = {}
     for name, layer in model.layers.items():

@@ -148,7 +148,7 @@ function table(heads, rows, ...more) {
 /** The result, and the number that the network had. */
 function verdict(found) {
   const difference = Math.abs(found.computed - found.shown);
-  const same = difference <= 1e-5 * Math.max(found.scale, Math.abs(found.shown));
+  const same = difference <= 1e-5 * Math.max(found.scale, Math.abs(found.shown), 1e-37); // below, float32 has not all its digits
   return el("p", { class: "verdict", "data-computed": found.computed, "data-shown": found.shown, "data-scale": found.scale },
     el("span", {}, "computed here ", el("b", {}, format(found.computed))), el("span", {}, "in the network ", el("b", {}, format(found.shown))),
     el("span", { class: same ? "good" : "bad" }, same ? `✓ the same (difference ${short(difference)})` : `✗ difference ${short(difference)}`));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from html import escape
 from os import PathLike
@@ -16,6 +17,7 @@ from ..errors import DataError, SettingError, ShapeError
 from ..files import write_atomically
 from ..models import Network
 from ..predict import Size, class_logits, working_picture
+from .pack import MOST_BYTES, PLANS
 from .page import build_page
 from .story import tell
 from .trace import Trace, trace
@@ -23,6 +25,8 @@ from .trace import Trace, trace
 __all__ = ["Walk", "walk"]
 
 VOID = 255
+MOST_MEMORY = 4e9  # bytes
+DEFLATED = 0.2  # bytes in the page of a number in a picture, at the very least
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ def walk(
     if palette.num_classes != model.num_classes:
         raise SettingError(f"palette: {palette.num_classes} classes (expected the network's {model.num_classes})")
     working_size = x.shape[1], x.shape[2]
+    _demand_size(model, working_size, labels is not None)
     truth = None if labels is None else _resized(_checked(labels, image.shape[:2], palette), working_size)
     found = trace(model, x[0], truth, ignore_label=palette.ignore_label, class_weights=class_weights)
     answer = class_logits(found.logits)[0].argmax(-1).astype(np.uint8)
@@ -91,6 +96,17 @@ def walk(
     }
     page = build_page(tell(found, list(palette.names)), about, images, palette)
     return Walk(page, answer, None if found.loss is None else found.loss.value, title)
+
+
+def _demand_size(model: Network, size: Size, back: bool) -> None:
+    """Refuse what cannot end well before it has taken minutes and all memory."""
+    shapes = [shape for _, _, _, shape in model.output_shapes((1, *size, 3))]
+    ways = 2 if back else 1
+    memory = 8 * ways * sum(map(math.prod, shapes))
+    pictures = ways * sum(H * W * min(C, PLANS[-1].channels) for _, H, W, C in shapes)
+    if memory > MOST_MEMORY or pictures * DEFLATED > MOST_BYTES:
+        raise SettingError(f"a walk of {size[0]}x{size[1]} pixels takes {memory / 1e9:.1f} GB of memory, and more than "
+                           f"{MOST_BYTES / 1e6:.0f} MB for its page. Choose a smaller size: 96x128, say")  # fmt: skip
 
 
 def _palette(model: Network) -> Palette:
