@@ -82,6 +82,14 @@ def test_no_file_is_too_long_to_read(path):
     assert len(path.read_text().splitlines()) <= 400
 
 
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.js")), ids=lambda path: path.name)
+def test_scripts_are_as_readable(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 400
+    assert max(map(len, lines)) <= 120
+    assert lines[0].startswith("// ")
+
+
 def test_no_pickle_no_eval():
     for path in SOURCES:
         calls = {node.func.id for node in ast.walk(ast.parse(path.read_text()))

@@ -320,6 +320,24 @@ def test_the_command(workplace, capsys):
     assert page.data["void"]
 
 
+def test_a_network_of_ones_own_classes(workplace, capsys):
+    """Trained on a folder with five classes, then walked with one of its pictures."""
+    rng = np.random.default_rng(4)
+    for k in range(6):
+        labels = rng.integers(0, 5, (6, 8), np.uint8).repeat(4, 0).repeat(4, 1)
+        picture = np.array(FIVE.colors, np.uint8)[labels]
+        for folder, array in (("images", picture), ("labels", labels)):
+            (workplace / "own" / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(workplace / "own" / folder / f"{k}.png")
+    (workplace / "own" / "classes.txt").write_text("sea\nland\nboat\ngull\nrock\n")
+    options = "--epochs 1 --size 24x32 --width 0.1 --batch-size 2 --runs runs --name own"
+    assert main(f"train --data own {options}".split()) == 0
+    assert main("walk runs/own/best.safetensors own/images/1.png --labels own/labels/1.png --out w.html".split()) == 0
+    page = Page((workplace / "w.html").read_text(encoding="utf-8"))
+    assert [one["name"] for one in page.data["classes"]] == ["sea", "land", "boat", "gull", "rock"]
+    assert page.node("classifier")["weight"]["shape"][3] == 5
+
+
 MISTAKES = {
     "walk": "walk CHECKPOINT and IMAGE and --out PATH: missing",
     "walk five.safetensors none.png --out w.html": "none.png: no such file",

@@ -17,6 +17,8 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on the path: walks are not tried in a browser")
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+DRAWN = ("basic", "article", "bilinear-interpolation", "fcn-basic", "basic-encoder-addition", "bayesian-basic",
+         "basic-single-channel-decoder")  # fmt: skip
 MINUS = "\N{MINUS SIGN}"
 PHONE = {"width": 390, "height": 844}
 
@@ -106,7 +108,7 @@ def test_errors_and_requests_are_seen(browser, tmp_path):
 
 @pytest.mark.parametrize("name", list(ts.models))
 def test_every_sum_of_every_network_adds_up(browser, tmp_path, name):
-    """To 1e-5 of the largest thing in it, and every step can be drawn."""
+    """To 1e-5 of the largest thing in it; and every step can be drawn, of networks that have all kinds of steps."""
     model = lively(name, 1 if name == "article" else 5)
     path = tmp_path / "walk.html"
     ts.walk(model, IMAGE, labels_for(model)).save(path)
@@ -118,7 +120,7 @@ def test_every_sum_of_every_network_adds_up(browser, tmp_path, name):
             assert complete, where
             # what is below 1e-37, float32 has not all its digits for
             assert abs(computed - shown) <= 1e-5 * max(scale, abs(shown), 1e-37), (where, computed, shown, scale)
-        for k in range(opened.count):
+        for k in range(opened.count if name in DRAWN else 0):
             opened.page.evaluate(f"go({k})")
             assert opened.page.locator("main h1").count() == 1
             assert opened.page.locator(".bad").count() == 0

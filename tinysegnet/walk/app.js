@@ -1,28 +1,41 @@
 // Walking: which step is shown, and what moves it: slider, keys, clicks, the list, the address.
 
-const steps = data.steps.map((step, k) => ({ ...step, k, name: data.nodes[step.node].name, id: `${step.way.replace(" ", "-")}:${data.nodes[step.node].name}` }));
+const WAYS = { start: "the picture", forward: "forward", answer: "answer", loss: "loss", "loss backward": "backward",
+  backward: "backward" };
+const steps = data.steps.map((step, k) => {
+  const { name } = data.nodes[step.node], layer = step.way === "forward" || step.way === "backward";
+  const shown = step.way === "start" ? data.title : layer ? name : step.title;
+  const id = step.way === "start" ? "start" : `${step.way.replace(" ", "-")}:${name}`;
+  return { ...step, k, name, shown, layer, id };
+});
+const slider = document.getElementById("slider");
 const embedded = location.protocol === "about:"; // in a notebook's frame the address is not ours
-steps[0].id = "start";
+const wayOf = (step) => WAYS[step.way].replace(" ", "-"); // as a class
 
 function go(k) {
   state.step = Math.max(0, Math.min(steps.length - 1, k));
   state.all = false;
   slider.value = state.step;
-  if (!embedded) history.replaceState(null, "", "#" + steps[state.step].id);
+  if (!embedded) history.replaceState(null, "", `#${steps[state.step].id}`);
   return render().then(() => scrollTo({ top: 0 }));
 }
 
-/** From a layer's step to the same layer's step in the other direction. */
+/** The same layer's step in the other direction. */
+const twinOf = (step) =>
+  steps.find((s) => s !== step && s.node === step.node && step.way !== "start" && s.way !== "start");
+
 function turn() {
-  const step = steps[state.step], other = steps.find((s) => s !== step && s.node === step.node && s.way !== "start");
-  if (other) go(other.k);
+  const twin = twinOf(steps[state.step]);
+  if (twin) go(twin.k);
 }
 
 /** To a neighbour among the pixels that can be clicked. */
 async function movePixel(down, right) {
-  const step = steps[state.step], result = resultOf(step, await nodeOf(step.node)), [y, x] = pixelAt(result, state.place);
+  const step = steps[state.step], node = await nodeOf(step.node);
+  const result = step.way === "start" ? node.x : resultOf(step, node);
+  const [y, x] = pixelAt(result, state.place), [rows, columns] = result.grid;
   const next = (axis, at, by) => axis[Math.max(0, Math.min(axis.length - 1, axis.indexOf(at) + by))];
-  state.place = [(next(result.grid[0], y, down) + 0.5) / result.H, (next(result.grid[1], x, right) + 0.5) / result.W];
+  state.place = [(next(rows, y, down) + 0.5) / result.H, (next(columns, x, right) + 0.5) / result.W];
   return render();
 }
 
@@ -37,144 +50,177 @@ function changeTheme() {
   render();
 }
 
-// --- a step -------------------------------------------------------------------------------------------------------------
+// --- a step ----------------------------------------------------------------------------------------------------------
 
-/** The arrays of a step: what it reads, and last what it makes. [letter, where from, tensor] each. */
+/** The arrays of a step, [letter, where from or to, array] each: what it reads, and last what it makes. */
 function arraysOf(step, node) {
-  const before = node.k > 0 ? `from ${data.nodes[node.k - 1].name}` : "the picture";
-  const behind = data.nodes[node.k + 1] && data.nodes[node.k + 1].name !== "answer" ? `from ${data.nodes[node.k + 1].name}` : "from the loss";
-  if (step.way === "answer") return [["logits", before, node.x], ["p", "probabilities", node.out]];
-  if (step.way === "loss") return [["p", "from softmax", node.x], ["loss", "each pixel's part", node.out]];
-  if (step.way === "loss backward") return [["p", "probabilities", node.x], ["dlogits", `to ${data.nodes[node.k - 2].name}`, node.dx]];
+  const before = node.k > 0 ? data.nodes[node.k - 1].name : "the picture";
+  const layers = steps.filter((s) => s.way === "forward").length;
+  const behind = node.k + 1 < layers ? data.nodes[node.k + 1].name : "the loss";
+  if (step.way === "answer") return [["logits", `from ${before}`, node.x], ["p", "probabilities", node.out]];
+  if (step.way === "loss") return [["p", "probabilities", node.x], ["loss", "each pixel's part", node.out]];
+  if (step.way === "loss backward") {
+    return [["p", "probabilities", node.x], ["dlogits", `to ${data.nodes[node.k - 2].name}`, node.dx]];
+  }
   if (step.way === "backward") {
     const kept = node.kind === "tap" ? [["dkept", `from ${node.partner}`, node.dother]] : [];
-    return [["dout", behind, node.dout], ...kept, ["dx", node.k > 0 ? `to ${data.nodes[node.k - 1].name}` : "of the picture", node.dx]];
+    const dx = ["dx", node.k > 0 ? `to ${before}` : "of the picture", node.dx];
+    return [["dout", `from ${behind}`, node.dout], ...kept, dx];
   }
-  if (node.kind === "add") return [["x", before, node.x], ["kept", `from ${node.partner}`, node.other], ["out", "x + kept", node.out]];
-  if (node.kind === "tap") return [["x", before, node.x], ["kept", `to ${node.partner}`, node.other]];
-  return [["x", before, node.x], ["out", "of this layer", node.out]];
+  const x = ["x", node.k > 0 ? `from ${before}` : before, node.x];
+  if (node.kind === "add") return [x, ["kept", `from ${node.partner}`, node.other], ["out", "x + kept", node.out]];
+  if (node.kind === "tap") return [x, ["kept", `to ${node.partner}`, node.other]];
+  return [x, ["out", "of this layer", node.out]];
 }
 
 /** The box [y, x, height, width] of pixels of `tensor` that (y, x) of the result was made of. */
-function markOf(step, node, tensor, y, x) {
-  if (!node.windows || step.way === "answer" || step.way.startsWith("loss")) return [y, x, 1, 1];
+function boxOf(step, node, tensor, y, x) {
+  if (!node.windows) return [y, x, 1, 1];
   const resultIsLarge = node.windows.large === (step.way === "backward" ? "in" : "out");
-  const pixels = (resultIsLarge ? over : under)(node.windows, y, x, tensor).map(([, , p, q]) => [p, q]);
-  const [rows, columns] = [pixels.map(([p]) => p), pixels.map(([, q]) => q)];
-  const [top, left] = [Math.min(...rows), Math.min(...columns)];
+  const pixels = (resultIsLarge ? over : under)(node.windows, y, x, tensor);
+  const rows = pixels.map((pixel) => pixel[2]), columns = pixels.map((pixel) => pixel[3]);
+  const top = Math.min(...rows), left = Math.min(...columns);
   return [top, left, Math.max(...rows) - top + 1, Math.max(...columns) - left + 1];
 }
 
-function panels(step, node, y, x) {
-  const arrays = arraysOf(step, node), result = arrays[arrays.length - 1][2], mixes = FULL.has(node.kind) && (node.kind !== "tap" || node.through);
+function panelsOf(step, node, y, x) {
+  const arrays = arraysOf(step, node), mixes = MIXES.has(node.kind) && isSum(node);
   return arrays.map(([letter, from, tensor], k) => {
-    const last = k === arrays.length - 1, own = last || !mixes || (node.kind === "tap" && letter === "dout");
-    const wanted = own ? state.channel : state.reading, channel = Math.min(wanted, tensor.shown - 1);
-    const choose = (c) => { state[own ? "channel" : "reading"] = c; render(); };
-    const direct = last || (node.kind === "tap" && letter === "dout");
-    const marks = direct ? [] : [markOf(step, node, tensor, y, x)];
-    return panel({ letter, from, tensor, channel, choose, marks, pixel: direct ? [y, x] : null, result });
+    const result = k === arrays.length - 1, passes = node.kind === "tap" && letter === "dout"; // a tap lets it through
+    const which = result || passes || !mixes ? "channel" : "reading";
+    const channel = Math.min(state[which], tensor.shown - 1), choose = (c) => { state[which] = c; render(); };
+    const mark = result || passes ? null : boxOf(step, node, tensor, y, x);
+    return panel({ letter, from, tensor, channel, choose, mark, pixel: [y, x] });
   });
 }
 
 function headline(step, node) {
-  const label = WAYS[step.way], twin = steps.find((s) => s !== step && s.node === step.node && s.way !== "start");
-  const name = step.way === "start" ? data.title : step.way === "answer" || step.way.startsWith("loss") ? step.title : step.name;
-  return el("div", { class: "headline" }, el("p", { class: `way ${label.replace(" ", "-")}` }, `${label}`, step.way === "forward" || step.way === "backward" ? ` · ${step.title}` : ""),
-    el("h1", {}, name),
-    rich("p", { class: "what" }, step.what), step.why ? rich("p", { class: "why" }, step.why) : null,
-    step.formula ? rich("pre", { class: "formula" }, step.formula) : null, parameters(step),
-    twin && step.way !== "start" ? el("button", { type: "button", class: "choice", onclick: turn }, twin.way.endsWith("backward") ? "to its backward (b)" : "to its forward (b)") : null);
+  const twin = twinOf(step), where = `to its ${twin && twin.way.endsWith("backward") ? "backward" : "forward"} (b)`;
+  const total = step.way === "loss" ? `Of this picture, all pixels together: ${format(node.facts.value)}.` : "";
+  const end = "Here the walk ends: without labels there is no loss, and no way back.";
+  const more = step.way === "answer" && !data.labelled ? end : total;
+  return el("div", { class: "headline" },
+    el("p", { class: `way ${wayOf(step)}` }, WAYS[step.way], step.layer ? ` · ${step.title}` : ""),
+    el("h1", {}, step.shown),
+    rich("p", { class: "what" }, step.what),
+    step.why ? rich("p", { class: "why" }, step.why) : null,
+    more ? el("p", {}, more) : null,
+    step.formula ? rich("pre", { class: "formula" }, step.formula) : null,
+    parameters(step),
+    twin ? el("button", { type: "button", class: "choice", onclick: turn }, where) : null);
 }
 
 function parameters(step) {
   if (!step.params.length) return null;
   const back = step.params[0].norm !== undefined;
-  const rows = step.params.map((p) => [el("code", {}, p.name), times(p.shape), p.low, p.high, ...(back ? [p.norm, p.share === null ? "" : p.share] : [])]);
-  return table(back ? ["gradient", "shape", "smallest", "largest", "norm", "norm / norm of the parameter"] : ["parameter", "shape", "smallest", "largest"], rows);
-}
-
-/** The first step: what was asked, what was answered. */
-function overview() {
-  const names = { picture: "picture", prediction: "prediction", labels: "labels", error: "where it is wrong" };
-  const pictures = Object.entries(data.pictures).map(([name, uri]) => el("figure", {}, el("img", { src: uri, alt: names[name] }), el("figcaption", {}, names[name])));
-  const legend = el("ul", { class: "legend" }, data.classes.map((one) => el("li", { class: "class" }, el("span", { class: "swatch", style: `background: ${one.colour}` }), el("span", {}, one.name))),
-    data.pictures.labels && data.void ? el("li", { class: "class" }, el("span", { class: "swatch void" }), "not labelled") : null);
-  const facts = el("dl", { class: "facts" }, data.facts.map(([name, text]) => el("div", {}, el("dt", {}, name), el("dd", {}, text))));
-  return el("section", { class: "overview" }, el("div", { class: "pictures" }, pictures), legend, facts);
+  const rows = step.params.map((p) => {
+    const size = back ? [p.norm, p.share === null ? "" : p.share] : [];
+    return [el("code", {}, p.name), times(p.shape), p.low, p.high, ...size];
+  });
+  const heads = [back ? "gradient" : "parameter", "shape", "smallest", "largest"];
+  return table(back ? [...heads, "norm", "norm / norm of the parameter"] : heads, rows);
 }
 
 function sourceOf(step) {
   const source = data.sources[step.source];
   if (!source) return null;
-  const code = el("code", {});
+  const code = el("code");
   let quoted = false;
   for (const line of source.text.split("\n")) {
-    const marks = line.split('"""').length - 1, quiet = quoted || marks > 0 || line.trim().startsWith("#");
-    if (marks % 2) quoted = !quoted;
+    const quotes = line.split('"""').length - 1, quiet = quoted || quotes > 0 || line.trim().startsWith("#");
+    if (quotes % 2) quoted = !quoted;
     code.append(quiet ? el("i", {}, line) : line, "\n");
   }
-  return el("details", { class: "source", open: true }, el("summary", {}, "The code that computed it"), el("p", { class: "quiet" }, source.head), el("pre", {}, code));
+  return el("details", { class: "source", open: true }, el("summary", {}, "The code that computed it"),
+    el("p", { class: "quiet" }, source.head), el("pre", {}, code));
 }
 
 /** Arrows between windows and their maxima, for pooling and unpooling in both directions. */
 function arrowsOf(step, node, y, x, channel) {
   if (!node.position || node.facts.fixed) return null;
-  const back = step.way === "backward", small = node.windows.large === "in" ? [node.out, node.dout] : [node.x, node.dx];
-  const large = node.windows.large === "in" ? [node.x, node.dx] : [node.out, node.dout];
-  const onLarge = node.windows.large === (back ? "in" : "out");
-  const [u, v] = onLarge ? over(node.windows, y, x, small[0])[0].slice(2) : [y, x];
-  return arrows(node, small[back ? 1 : 0], large[back ? 1 : 0], onLarge, u, v, channel, arraysOf(step, node).map(([letter]) => letter));
+  const back = step.way === "backward", pools = node.windows.large === "in";
+  const small = back ? (pools ? node.dout : node.dx) : pools ? node.out : node.x;
+  const large = back ? (pools ? node.dx : node.dout) : pools ? node.x : node.out;
+  const upwards = pools === back; // from the smaller map to the larger
+  const [u, v] = upwards ? over(node.windows, y, x, small)[0].slice(2) : [y, x];
+  return arrows(node, small, large, upwards, u, v, channel, arraysOf(step, node).map(([letter]) => letter));
 }
 
-/** In the list, which scrolls by itself so that the step is seen. */
-function markStep(current) {
-  const nav = document.querySelector("nav"), buttons = document.querySelectorAll("#steps button");
-  buttons.forEach((button, k) => (k === current ? button.setAttribute("aria-current", "step") : button.removeAttribute("aria-current")));
-  const [box, at] = [nav.getBoundingClientRect(), buttons[current].getBoundingClientRect()];
-  if (at.height && (at.top < box.top + 40 || at.bottom > box.bottom - 40)) nav.scrollTop += at.top - box.top - box.height / 2;
+/** The first step: what was asked, what was answered. */
+function overview() {
+  const names = { picture: "picture", prediction: "prediction", labels: "labels", error: "where it is wrong" };
+  const pictures = Object.entries(data.pictures).map(([name, uri]) =>
+    el("figure", {}, el("img", { src: uri, alt: names[name] }), el("figcaption", {}, names[name])));
+  const swatch = ({ name, colour }) =>
+    el("li", { class: "class" }, el("span", { class: "swatch", style: `background: ${colour}` }), el("span", {}, name));
+  const none = el("li", { class: "class" }, el("span", { class: "swatch void" }), "not labelled");
+  const legend = el("ul", { class: "legend" }, data.classes.map(swatch), data.void ? none : null);
+  const facts = data.facts.map(([name, text]) => el("div", {}, el("dt", {}, name), el("dd", {}, text)));
+  const list = el("dl", { class: "facts" }, facts);
+  return el("section", { class: "overview" }, el("div", { class: "pictures" }, pictures), legend, list);
 }
 
+function begun(step, node) {
+  const tensor = node.x, pixel = pixelAt(tensor, state.place), channel = Math.min(state.channel, tensor.shown - 1);
+  const choose = (c) => { state.channel = c; render(); }, from = "the picture as the network gets it";
+  const numbers = tensor.names.map((name, c) => [name, tensor.value(...pixel, c)]);
+  return [headline(step, node), overview(),
+    el("div", { class: "panels" }, panel({ letter: "x", from, tensor, channel, choose, pixel })),
+    el("section", {}, el("h3", {}, `The pixel you clicked: row ${pixel[0]}, column ${pixel[1]}`),
+      table(["colour", "number"], numbers))];
+}
+
+function walked(step, node) {
+  const result = resultOf(step, node), [y, x] = pixelAt(result, state.place);
+  const channel = Math.min(state.channel, result.shown - 1), found = explain(step, node, y, x, channel);
+  const size = result.grid.map((axis) => axis.length).join(" × ");
+  const scales = el("p", { class: "choices" },
+    toggle("one scale for all channels", state.common, () => { state.common = true; }),
+    toggle("a scale for each", !state.common, () => { state.common = false; }));
+  const how = "Orange is above zero, blue below. Click a picture: of " + size +
+    " pixels, the dots, the page has the exact numbers.";
+  return [headline(step, node), scales, el("div", { class: "panels" }, panelsOf(step, node, y, x)),
+    el("p", { class: "quiet" }, how),
+    arrowsOf(step, node, y, x, channel), made(step, node, found), goes(step, node, found, y, x, channel),
+    sourceOf(step)];
+}
+
+/** Draw the step. */
 async function render() {
-  const turnOf = ++state.rendering, step = steps[state.step];
-  const node = { ...(await nodeOf(step.node)), k: step.node };
-  if (turnOf !== state.rendering) return; // another step was asked for in the meantime
-  slider.setAttribute("aria-valuetext", `${step.name}, ${WAYS[step.way]}`);
-  document.getElementById("where").replaceChildren(`${step.k + 1} of ${steps.length}`, el("span", { class: `way ${WAYS[step.way].replace(" ", "-")}` }, WAYS[step.way]), el("b", {}, step.way === "start" ? data.title : step.name));
-  markStep(step.k);
-  if (step.way === "start") {
-    const [y, x] = pixelAt(node.x, state.place), channel = Math.min(state.channel, node.x.shown - 1);
-    const choose = (c) => { state.channel = c; render(); };
-    const values = [0, 1, 2].map((c) => [node.x.names[c], node.x.value(y, x, c)]);
-    main.replaceChildren(headline(step, node), overview(), el("div", { class: "panels" }, panel({ letter: "x", from: "the picture as the network gets it", tensor: node.x, channel, choose, marks: [], pixel: [y, x] })),
-      el("section", {}, el("h3", {}, `The pixel you clicked: row ${y}, column ${x}`), table(["colour", "number"], values)));
-    return;
-  }
-  const result = resultOf(step, node), [y, x] = pixelAt(result, state.place), channel = Math.min(state.channel, result.shown - 1);
-  const found = explain(step, node, y, x, channel);
-  main.replaceChildren(headline(step, node),
-    el("p", { class: "choices" }, toggle("one scale for all channels", state.common, () => { state.common = true; }), toggle("a scale for each", !state.common, () => { state.common = false; })),
-    el("div", { class: "panels" }, panels(step, node, y, x)),
-    el("p", { class: "quiet" }, `Orange is above zero, blue below. Click a picture: of ${result.grid[0].length} × ${result.grid[1].length} pixels, the dots, the page knows the exact numbers.`),
-    ...[arrowsOf(step, node, y, x, channel), made(step, node, found), goes(step, node, found, y, x, channel), sourceOf(step)].filter(Boolean));
+  const drawing = ++drawings, step = steps[state.step], node = { ...(await nodeOf(step.node)), k: step.node };
+  if (drawing !== drawings) return; // another one was asked for in the meantime
+  const way = el("span", { class: `way ${wayOf(step)}` }, WAYS[step.way]);
+  document.getElementById("where").replaceChildren(`${step.k + 1} of ${steps.length}`, way, el("b", {}, step.shown));
+  slider.setAttribute("aria-valuetext", `${step.shown}, ${WAYS[step.way]}`);
+  markInList(step.k);
+  main.replaceChildren(...(step.way === "start" ? begun : walked)(step, node).filter(Boolean));
 }
 
-// --- begin --------------------------------------------------------------------------------------------------------------
+/** In the list of all steps, which scrolls by itself so that the step is seen. */
+function markInList(current) {
+  const nav = document.querySelector("nav"), buttons = document.querySelectorAll("#steps button");
+  buttons.forEach((button, k) => button.setAttribute("aria-current", k === current ? "step" : "false"));
+  const box = nav.getBoundingClientRect(), at = buttons[current].getBoundingClientRect();
+  const hidden = at.height > 0 && (at.top < box.top + 40 || at.bottom > box.bottom - 40);
+  if (hidden) nav.scrollTop += at.top - box.top - box.height / 2;
+}
 
-function begin() {
-  slider.max = steps.length - 1;
-  slider.oninput = () => go(Number(slider.value));
-  document.getElementById("previous").onclick = () => go(state.step - 1);
-  document.getElementById("next").onclick = () => go(state.step + 1);
-  document.getElementById("theme").onclick = changeTheme;
-  document.getElementById("ticks").append(...steps.map((step) => el("i", { class: WAYS[step.way].replace(" ", "-") })));
-  document.getElementById("steps").append(...steps.map((step) => el("li", {}, el("button", { type: "button", onclick: () => go(step.k) },
-    el("i", { class: WAYS[step.way].replace(" ", "-") }), step.way === "start" ? "the picture" : step.way === "answer" || step.way.startsWith("loss") ? step.title : step.name))));
-  document.getElementById("contents").open = matchMedia("(min-width: 70rem)").matches;
-  matchMedia("(prefers-color-scheme: dark)").onchange = () => render();
-  addEventListener("hashchange", () => go(stepOfAddress()));
-  addEventListener("keydown", press);
-  return go(stepOfAddress());
+// --- begin -----------------------------------------------------------------------------------------------------------
+
+const KEYS = {
+  ArrowLeft: () => go(state.step - 1), ArrowRight: () => go(state.step + 1), Home: () => go(0),
+  End: () => go(steps.length - 1), b: turn, c: () => moveChannel(1), t: changeTheme,
+};
+const SHIFTED = {
+  ArrowLeft: () => movePixel(0, -1), ArrowRight: () => movePixel(0, 1), ArrowUp: () => movePixel(-1, 0),
+  ArrowDown: () => movePixel(1, 0), C: () => moveChannel(-1),
+};
+
+function press(event) {
+  const action = (event.shiftKey ? SHIFTED : KEYS)[event.key];
+  if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault(); // or a slider in focus would go one step further
+  action();
 }
 
 function stepOfAddress() {
@@ -182,16 +228,22 @@ function stepOfAddress() {
   return Math.max(0, steps.findIndex((step) => step.id === id));
 }
 
-function press(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const keys = event.shiftKey ? {
-    ArrowLeft: () => movePixel(0, -1), ArrowRight: () => movePixel(0, 1), ArrowUp: () => movePixel(-1, 0), ArrowDown: () => movePixel(1, 0), C: () => moveChannel(-1),
-  } : {
-    ArrowLeft: () => go(state.step - 1), ArrowRight: () => go(state.step + 1), Home: () => go(0), End: () => go(steps.length - 1), b: turn, c: () => moveChannel(1), t: changeTheme,
-  };
-  if (!keys[event.key]) return;
-  event.preventDefault(); // or a slider in focus would go one step further
-  keys[event.key]();
+function begin() {
+  slider.max = steps.length - 1;
+  slider.oninput = () => go(Number(slider.value));
+  document.getElementById("previous").onclick = () => go(state.step - 1);
+  document.getElementById("next").onclick = () => go(state.step + 1);
+  document.getElementById("theme").onclick = changeTheme;
+  document.getElementById("ticks").append(...steps.map((step) => el("i", { class: wayOf(step) })));
+  document.getElementById("steps").append(...steps.map((step) => {
+    const text = step.way === "start" ? "the picture" : step.shown, dot = el("i", { class: wayOf(step) });
+    return el("li", {}, el("button", { type: "button", onclick: () => go(step.k) }, dot, text));
+  }));
+  document.getElementById("contents").open = matchMedia("(min-width: 70rem)").matches;
+  matchMedia("(prefers-color-scheme: dark)").onchange = () => render();
+  addEventListener("hashchange", () => go(stepOfAddress()));
+  addEventListener("keydown", press);
+  return go(embedded ? 0 : stepOfAddress());
 }
 
 if (typeof DecompressionStream === "undefined") main.textContent = "This page needs a browser of 2023 or later.";

@@ -18,7 +18,7 @@ from .story import Story
 
 __all__ = ["build_page"]
 
-SCRIPTS = ("store.js", "sums.js", "view.js", "arrows.js", "app.js")
+SCRIPTS = ("store.js", "sums.js", "kinds.js", "view.js", "made.js", "arrows.js", "app.js")
 
 
 def build_page(story: Story, about: dict[str, Any], images: dict[str, np.ndarray], palette: Palette) -> str:

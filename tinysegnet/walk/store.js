@@ -82,7 +82,7 @@ function nearest(numbers, wanted) {
   return numbers.reduce((best, n) => (Math.abs(n - wanted) < Math.abs(best - wanted) ? n : best));
 }
 
-/** The pixel with exact numbers that is nearest to a place of the picture, given in 0..1 from above and from the left. */
+/** The pixel with exact numbers that is nearest to a place of the picture: 0..1 from above, and from the left. */
 function pixelAt(tensor, place) {
   return [nearest(tensor.grid[0], place[0] * tensor.H - 0.5), nearest(tensor.grid[1], place[1] * tensor.W - 0.5)];
 }
