@@ -332,7 +332,8 @@ def test_a_network_of_ones_own_classes(workplace, capsys):
     (workplace / "own" / "classes.txt").write_text("sea\nland\nboat\ngull\nrock\n")
     options = "--epochs 1 --size 24x32 --width 0.1 --batch-size 2 --runs runs --name own"
     assert main(f"train --data own {options}".split()) == 0
-    assert main("walk runs/own/best.safetensors own/images/1.png --labels own/labels/1.png --out w.html".split()) == 0
+    walk = "walk runs/own/best.safetensors own/images/1.png --labels own/labels/1.png --out w.html"
+    assert main(walk.split()) == 0
     page = Page((workplace / "w.html").read_text(encoding="utf-8"))
     assert [one["name"] for one in page.data["classes"]] == ["sea", "land", "boat", "gull", "rock"]
     assert page.node("classifier")["weight"]["shape"][3] == 5

@@ -118,7 +118,9 @@ function parameters(step) {
     return [el("code", {}, p.name), times(p.shape), p.low, p.high, ...size];
   });
   const heads = [back ? "gradient" : "parameter", "shape", "smallest", "largest"];
-  return table(back ? [...heads, "norm", "norm / norm of the parameter"] : heads, rows);
+  const all = table(back ? [...heads, "norm", "norm / norm of the parameter"] : heads, rows);
+  const note = "Of the gradients of the parameters the page has these figures, not every number.";
+  return back ? el("div", {}, all, el("p", { class: "quiet" }, note)) : all;
 }
 
 function sourceOf(step) {

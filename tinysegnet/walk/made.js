@@ -68,8 +68,8 @@ function windowSheets(found, node, reading) {
       const rgb = colourOf(pick(term), scale);
       return el("span", { style: `background: ${css(rgb)}; color: ${inkOn(rgb)}` }, short(pick(term)));
     });
-    const style = `grid-template-columns: repeat(${KW}, 1fr); --size: ${KW}`;
-    return el("figure", {}, el("div", { class: "sheet", style }, cells), el("figcaption", {}, name));
+    const grid = el("div", { class: "sheet", style: `grid-template-columns: repeat(${KW}, 1fr)` }, cells);
+    return el("figure", { style: `--size: ${KW}` }, grid, el("figcaption", {}, name));
   };
   const part = terms.reduce((sum, t) => sum + t.a * t.w, 0);
   const words = `Channel ${reading} of ${found.letter} adds ${format(part)} to it:`;

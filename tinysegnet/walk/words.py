@@ -61,8 +61,9 @@ LOSS = Words(
 )  # fmt: skip
 LOSS_BACKWARD = Words(
     "the loss, backward", "Here the way back begins. A class that got too much probability is pushed down, the true "
-    "class up.", BACKWARD_RULE, "", "",
-    "dlogit<sub>k</sub> = weight<sub>y</sub> / D · (p<sub>k</sub> − 1 if k is the class y, else p<sub>k</sub>)",
+    "class up.", BACKWARD_RULE,
+    "dlogits<sub>k</sub> = weight<sub>y</sub> / D · (p<sub>k</sub> − 1) for the true class, k = y\n"
+    "dlogits<sub>k</sub> = weight<sub>y</sub> / D · p<sub>k</sub> for all others", "", "",
 )  # fmt: skip
 
 
