@@ -172,7 +172,7 @@ def test_the_sum_of_a_clicked_number_can_be_made_from_the_page(name, layer):
     K, (top, left) = weight.shape[0], node["windows"]["before"]
     padded = np.pad(x, ((top, K), (left, K), (0, 0)))
     rows, columns = page.data["tensors"][node["out"]]["grid"]
-    bias = np.array(node["vectors"].get("bias", np.zeros(weight.shape[3])))
+    bias = page.numbers(node["vectors"]["bias"]) if "bias" in node["vectors"] else np.zeros(weight.shape[3])
     for y in rows:
         for column in columns:
             total = np.einsum("ijc,ijcf->f", padded[y : y + K, column : column + K], weight) + bias
@@ -213,6 +213,16 @@ def test_a_large_network_keeps_fewer_channels(monkeypatch):
     node = page.node("encoder5.conv2")
     assert node["weight"]["shown"] == {"large": 8, "small": 8}
     assert len(page.numbers(node["weight"]["small"])) == 9 * 128 * 8
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 1e38])
+def test_a_network_that_is_out_of_bounds_can_be_looked_at(wrong):
+    model = lively("tiny")
+    model.layers["encoder2.conv1"].params["weight"][0, 0, 0, 0] = wrong
+    page = Page(ts.walk(model, IMAGE, labels_for(model), palette=FIVE).page)
+    broken = {node["name"]: page.data["tensors"][node["out"]]["statistics"]["broken"] for node in page.data["nodes"]}
+    assert broken["encoder1.pool"] == 0
+    assert broken["encoder2.conv1"] > 0 or wrong == 1e38
 
 
 def test_without_labels_there_is_no_way_back():

@@ -210,6 +210,19 @@ def test_it_fits_a_phone_in_light_and_dark(browser, tiny, scheme):
         assert opened.page.evaluate(background) == paper["dark" if scheme == "light" else "light"]
 
 
+def test_what_is_not_a_number_is_shown_as_that(browser, tmp_path):
+    model, path = lively("tiny"), tmp_path / "walk.html"
+    model.layers["encoder2.conv1"].params["weight"][:] = np.nan
+    ts.walk(model, IMAGE, labels_for(model), palette=FIVE).save(path)
+    with Opened(browser, path) as opened:
+        for k in range(opened.count):
+            opened.page.evaluate(f"go({k})")
+        opened.page.evaluate("go(steps.findIndex((step) => step.id === 'forward:encoder2.conv1'))")
+        assert "= NaN" in opened.page.locator(".clicked").inner_text()
+        assert "not finite" in opened.page.locator("section.panel[data-letter=out]").inner_text()
+        assert opened.page.locator(".bad").count() == 0
+
+
 def test_names_are_text(browser, tiny):
     with Opened(browser, tiny, address="#answer:answer") as opened:
         assert "<b>land</b>" in opened.page.locator(".made").inner_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -56,6 +57,8 @@ class Walk:
         page = walk(
             loaded.model, image, labels, palette=loaded.palette, size=size, title=f"{self.image.name} in {name}"
         )
+        if loaded.mirror:
+            print("predict also looks at the mirror image, as in training; a walk shows one picture", file=sys.stderr)
         self.out.parent.mkdir(parents=True, exist_ok=True)
         page.save(self.out)
         print(f"{self.out}  {page.size / 1e6:.1f} MB")

@@ -21,8 +21,8 @@ function made(step, node, found) {
 
 /** The result, beside the number that the network had. Below 1e-37 float32 has not all its digits. */
 function verdict(found) {
-  const difference = Math.abs(found.computed - found.shown);
-  const same = difference <= 1e-5 * Math.max(found.scale, Math.abs(found.shown), 1e-37);
+  const difference = Object.is(found.computed, found.shown) ? 0 : Math.abs(found.computed - found.shown); // NaN is NaN
+  const same = difference <= 1e-5 * Math.max(found.scale || 0, Math.abs(found.shown) || 0, 1e-37);
   const text = same ? `✓ the same (difference ${short(difference)})` : `✗ difference ${short(difference)}`;
   const values = { "data-computed": found.computed, "data-shown": found.shown, "data-scale": found.scale };
   return el("p", { class: "verdict", ...values },

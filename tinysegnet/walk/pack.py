@@ -187,9 +187,9 @@ def _statistics(array: np.ndarray) -> dict[str, Any]:
             "edges": [as_float(edges[0]), as_float(edges[-1])]}  # fmt: skip
 
 
-def as_float(value: Any) -> float:
-    """A number of float32, with as many digits as tell it from its neighbours."""
-    return float(f"{float(value):.9g}")
+def as_float(value: Any) -> float | None:
+    """A number of float32, with as many digits as tell it from its neighbours; None, which JSON has, if not finite."""
+    return float(f"{float(value):.9g}") if np.isfinite(value) else None
 
 
 def pack_weight(weight: np.ndarray, shown: dict[str, int], blobs: Blobs) -> dict[str, Any]:

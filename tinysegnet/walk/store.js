@@ -67,6 +67,8 @@ function nodeOf(number) {
     for (const name of ["x", "out", "other", "dout", "dx", "dother", "logits"]) {
       if (about[name] !== undefined && about[name] !== null) loaded[name] = await tensorOf(about[name]);
     }
+    loaded.vectors = {};
+    for (const [name, blob] of Object.entries(about.vectors || {})) loaded.vectors[name] = await numbersOf(blob);
     if (about.weight) loaded.weight = await weightOf(about.weight);
     if (about.labels !== undefined) loaded.labels = await bytesOf(about.labels);
     if (about.positions !== undefined) {

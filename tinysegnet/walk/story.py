@@ -88,7 +88,7 @@ class Story:
             if node["dx"] is None:
                 del count[sides.get("in", "small")]
             packed["weight"] = pack_weight(params.pop("weight"), count, blobs)
-        packed["vectors"] = {name: [as_float(value) for value in vector] for name, vector in params.items()}
+        packed["vectors"] = {name: blobs.numbers(vector) for name, vector in params.items()}
         if passage.positions is not None:
             shown = passage.positions[0, :, :, : plan.channels].transpose(2, 0, 1)
             packed["positions"] = blobs.add(np.ascontiguousarray(shown).tobytes())
@@ -124,7 +124,7 @@ def _tell_backward(trace: Trace, tensors: Tensors, nodes: list[dict[str, Any]], 
     nodes.append({
         "name": "loss", "kind": "loss", "x": nodes[-1]["out"], "logits": nodes[-1]["x"],
         "out": tensors.add(surprise, names=["part of the loss"]), "dx": nodes[-2]["dout"], "dout": None,
-        "facts": {"divisor": loss.divisor, "value": loss.value, "weights": [as_float(w) for w in loss.weights]},
+        "facts": {"divisor": loss.divisor, "value": as_float(loss.value), "weights": list(map(as_float, loss.weights))},
     })  # fmt: skip
     last = len(nodes) - 1
     steps.append(_step("loss", last, words.LOSS, source=_source_of(sources, op[0])))

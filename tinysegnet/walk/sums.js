@@ -88,7 +88,7 @@ function asSum(node, target, tensor, name, y, x, c, start) {
 /** A number as the last of some lines. scale: if the first and the last line do not tell. */
 function asLines(tensor, name, y, x, c, lines, scale) {
   const shown = tensor.value(y, x, c), computed = lines[lines.length - 1][1];
-  const complete = Number.isFinite(computed) && lines.every((line) => line[1] !== undefined);
+  const complete = lines.every((line) => line[1] !== undefined);
   const sizes = [lines[0][1], computed, shown].map((value) => Math.abs(Number(value)) || 0);
   return { name, shown, computed, scale: scale || Math.max(...sizes), complete, lines };
 }

@@ -48,7 +48,6 @@ function table(heads, rows) {
 function format(value) {
   if (typeof value === "string") return value;
   if (value === undefined || value === null) return "?";
-  if (!Number.isFinite(value)) return String(value);
   return written(value, 6, 1e-4, 1e6);
 }
 
@@ -56,6 +55,7 @@ function format(value) {
 const short = (value) => written(value, 3, 1e-3, 1e4);
 
 function written(value, digits, least, most) {
+  if (!Number.isFinite(value)) return String(value);
   const size = Math.abs(value), far = size !== 0 && (size < least || size >= most);
   return (far ? value.toExponential(digits - 2) : String(Number(value.toPrecision(digits)))).replace(/-/g, "−");
 }

@@ -76,6 +76,12 @@ def walk(
     is computed in float64. Raises ShapeError, DataError or SettingError for arrays that do not fit, and SettingError
     for a size that makes the page larger than 25 MB.
     """
+    with np.errstate(all="ignore"):  # a network that is out of bounds is worth a look, too
+        return _walk(model, image, labels, palette, size, class_weights, title)
+
+
+def _walk(model: Network, image: np.ndarray, labels: Any, palette: Palette | None, size: Size | None,
+          class_weights: Any, title: str | None) -> Walk:  # fmt: skip
     x = working_picture(model, image, size)
     palette = _palette(model) if palette is None else palette
     if palette.num_classes != model.num_classes:
@@ -173,6 +179,8 @@ def _facts(model: Network, x: np.ndarray, found: Trace, answer: np.ndarray, own:
 def _precision(model: Network, x: np.ndarray, found: Trace, answer: np.ndarray) -> str:
     """How the network's own arithmetic compares with the page's."""
     logits = model.forward(x)
+    if not np.isfinite(logits).all():
+        return "computed in float64, shown in float32; in predict some logits are infinite, or not a number"
     difference = float(np.abs(logits - found.logits).max())
     other = int((class_logits(logits)[0].argmax(-1) != answer).sum())
     same = "the same class at every pixel" if not other else f"another class at {other} pixels, where two were equal"
