@@ -149,6 +149,22 @@ def test_the_sums_are_those_of_a_click(browser, tiny):
         assert sum(products) == pytest.approx(shown, abs=1e-4)
 
 
+def test_a_number_can_be_followed_to_what_made_it(browser, tiny):
+    with Opened(browser, tiny, address="#forward:encoder2.conv1") as opened:
+        row = opened.page.locator(".made tr", has=opened.page.locator(".follow")).first
+        name, value = row.locator(".follow").inner_text(), row.locator("td").nth(1).inner_text()
+        row.locator(".follow").click()
+        opened.settled()
+        assert opened.step == "forward:encoder1.pool"
+        assert opened.page.locator(".clicked").inner_text() == f"{name.replace('x', 'out')} = {value}"
+    with Opened(browser, tiny, address="#backward:encoder2.conv1") as opened:
+        name = opened.page.locator(".follow").first.inner_text()
+        opened.page.locator(".follow").first.click()
+        opened.settled()
+        assert opened.step == "backward:encoder2.bn1"
+        assert opened.page.locator(".clicked code").inner_text() == name.replace("dout", "dx")
+
+
 def test_slider_keys_buttons_and_address(browser, tiny):
     with Opened(browser, tiny) as opened:
         keyboard, last = opened.page.keyboard, opened.count - 1

@@ -37,13 +37,13 @@ function sumTable(found) {
   if (state.sorted) terms.sort((a, b) => Math.abs(b.product) - Math.abs(a.product));
   let total = found.start ? found.start.value : 0;
   const rows = found.start ? [[found.start.name, "", "", total, total]] : [];
-  for (const { where, a, w, tag, product } of terms) {
+  for (const { where, at, k, a, w, tag, product } of terms) {
     total += product;
-    rows.push([where, a, [w, tag], product, total]);
+    rows.push([[where, at, k], a, [w, tag], product, total]);
   }
   const weightCell = ([w, tag]) => el("span", {}, format(w), el("small", {}, tag.replace("weight", " ")));
   const shown = (state.all ? rows : rows.slice(0, FEW)).map(([where, a, weight, product, sum]) =>
-    [where, a, weight && weightCell(weight), product, sum]);
+    [Array.isArray(where) ? follow(found.read, ...where) : where, a, weight && weightCell(weight), product, sum]);
   const rest = rows.length - shown.length;
   if (rest) shown.push([`and ${rest} more`, "", "", total - rows[FEW - 1][4], total]);
   const order = el("p", { class: "choices" },
@@ -54,6 +54,20 @@ function sumTable(found) {
   const outside = `${found.outside} more lie outside of the picture and count as 0.`;
   return el("div", {}, order, table(["number", "its value", `× ${weight}`, "= product", "total so far"], shown),
     found.outside ? el("p", { class: "quiet" }, outside) : null);
+}
+
+/** The name of a number that was read: a button to the step that made it, where that has its sum, too. */
+function follow(read, name, [y, x], c) {
+  const maker = steps[state.step - 1], about = data.nodes[maker.node];
+  const made = maker.way === "backward" || maker.way === "loss backward" ? about.dx : about.out;
+  const exact = read.grid[0].includes(y) && read.grid[1].includes(x) && c < read.shown;
+  if (made !== read.number || maker.way === "start" || !exact) return name;
+  const jump = () => {
+    state.place = [(y + 0.5) / read.H, (x + 0.5) / read.W];
+    state.channel = c;
+    go(maker.k);
+  };
+  return el("button", { type: "button", class: "follow", title: "what made this number?", onclick: jump }, name);
 }
 
 /** One channel's part of the sum: numbers, weights and products, each where it lies in the window. */
@@ -73,8 +87,9 @@ function windowSheets(found, node, reading) {
   };
   const part = terms.reduce((sum, t) => sum + t.a * t.w, 0);
   const words = `Channel ${reading} of ${found.letter} adds ${format(part)} to it:`;
+  const letter = found.letter + (found.turned ? ", turned by 180°" : "");
   return el("div", { class: "sheets" }, el("p", {}, words),
-    el("div", {}, sheet(found.letter, (t) => t.a), el("b", {}, "×"), sheet("weight", (t) => t.w), el("b", {}, "="),
+    el("div", {}, sheet(letter, (t) => t.a), el("b", {}, "×"), sheet("weight", (t) => t.w), el("b", {}, "="),
       sheet("product", (t) => t.a * t.w)));
 }
 

@@ -1,7 +1,7 @@
 // How one number came about: every explanation computes it again, in float64, from the float32 numbers of the page.
 //
 //   { name, shown, computed, scale, complete }          and one of
-//   { terms, start, outside, read, letter }             a sum of products
+//   { terms, start, outside, read, letter, turned }     a sum of products
 //   { lines }                                           [name, number or text, remark] each; the last is the result
 //   { classes, chosen }                                 a softmax
 //
@@ -69,11 +69,12 @@ function termsOf(node, target, y, x, c) {
       const [large, small] = targetIsLarge ? [c, k] : [k, c], ends = [[y, x], [p, q]];
       const [w, tag] = weightBetween(node, [i, j], ...(targetIsLarge ? ends : ends.reverse()), large, small, smallSide);
       if (w === 0 && tag === "share") continue;
-      terms.push({ i, j, k, where: `${letter}[${p}, ${q}, ${k}]`, a: read.value(p, q, k), w, tag });
+      terms.push({ i, j, k, at: [p, q], where: `${letter}[${p}, ${q}, ${k}]`, a: read.value(p, q, k), w, tag });
     }
   }
   const taps = node.windows.kernel[0] * node.windows.kernel[1];
-  return { terms, outside: targetIsLarge ? 0 : (taps - pixels.length) * channels, read, letter };
+  const outside = targetIsLarge ? 0 : (taps - pixels.length) * channels;
+  return { terms, outside, read, letter, turned: targetIsLarge };
 }
 
 /** A number as a sum of products. start: what the sum begins with, a bias for example. */
