@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -26,7 +27,7 @@ def test_own_pictures(tmp_path):
     """Every block of Python and of commands in the tutorial, in order."""
     text = (EXAMPLES / "own_pictures.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^ *```(python|sh)\n(.*?)^ *```", text, re.M | re.S)
-    assert [kind for kind, _ in blocks] == ["python", "sh", "sh", "sh", "python"]
+    assert [kind for kind, _ in blocks] == ["python", "sh", "sh", "sh", "sh", "python"]
     for kind, block in blocks:
         if kind == "python":
             run([sys.executable, "-c", textwrap.dedent(block)], tmp_path)
@@ -38,6 +39,7 @@ def test_own_pictures(tmp_path):
     assert (tmp_path / "runs" / "fruit" / "report.html").exists()
     assert (tmp_path / "worst.png").exists()
     assert len(list((tmp_path / "fruit-out").glob("*_overlay.png"))) == 10
+    assert "banana" in (tmp_path / "walk.html").read_text(encoding="utf-8")
 
 
 def test_camvid_crops(tmp_path):
@@ -51,6 +53,12 @@ def test_camvid_crops(tmp_path):
 def test_show_predictions(tmp_path):
     run([sys.executable, str(EXAMPLES / "show_predictions.py"), "toy", "--count", "1"], tmp_path)
     assert (tmp_path / "predictions.png").stat().st_size > 10_000
+
+
+def test_show_walk(tmp_path):
+    pytest.importorskip("playwright")
+    assert run([sys.executable, str(EXAMPLES / "show_walk.py")], tmp_path).startswith("walk.html  ")
+    assert (tmp_path / "walk.png").exists() == bool(shutil.which("chromium"))
 
 
 def test_every_model(tmp_path):

@@ -22,7 +22,7 @@ FLOORS = [
     {"checkpoint", "viz", "report"},
     {"pretrained", "encoders"},
     {"runs", "signals"},
-    {"train"},
+    {"train", "walk"},
     {"bench"},
     {"commands"},
     {"cli"},
@@ -80,6 +80,14 @@ def test_neighbours_do_not_import_each_other_in_a_circle():
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_file_is_too_long_to_read(path):
     assert len(path.read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.js")), ids=lambda path: path.name)
+def test_scripts_are_as_readable(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 400
+    assert max(map(len, lines)) <= 120
+    assert lines[0].startswith("// ")
 
 
 def test_no_pickle_no_eval():

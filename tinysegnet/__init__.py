@@ -16,6 +16,7 @@ from .pretrained import load_ready
 from .recipes import Recipe, paper_recipe
 from .statistics import recompute_statistics
 from .train import fit
+from .walk import walk
 
 __version__ = "0.1.0"
 
@@ -49,6 +50,7 @@ __all__ = [
     "save",
     "to_torch_state",
     "viz",
+    "walk",
 ]
 
 

@@ -18,7 +18,19 @@ from typing import Annotated, Any, Union
 import tyro
 
 from . import backend
-from .commands import benching, checking, datasets, export, lessons, options, pictures, predicting, setup, training
+from .commands import (
+    benching,
+    checking,
+    datasets,
+    export,
+    lessons,
+    options,
+    pictures,
+    predicting,
+    setup,
+    training,
+    walking,
+)
 from .commands.usage import demand_alone, demand_command, demand_one, demand_options, one_line_errors, options_of
 from .errors import DataError, MeasurementError, NonFiniteError, TinySegNetError
 from .recipes import papers, recipe_for
@@ -87,6 +99,7 @@ COMMANDS: dict[str, Any] = {
     "train": training.Train,
     "evaluate": predicting.Evaluate,
     "predict": predicting.Predict,
+    "walk": walking.Walk,
     "export": export.Export,
     "gradcheck": checking.Gradcheck,
     "summary": checking.Summary,

@@ -22,7 +22,7 @@ from .ops import softmax_forward
 from .settings import convert
 
 __all__ = ["class_logits", "evaluate", "predict", "predict_logits", "predict_probs", "predict_samples",
-           "predict_with_doubt"]  # fmt: skip
+           "predict_with_doubt", "working_picture"]  # fmt: skip
 
 Size = tuple[int, int]
 Scales = tuple[float, ...]
@@ -110,7 +110,7 @@ def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Si
     samples = convert("samples", samples, int)
     if samples < 1:
         raise SettingError(f"samples: {samples} (expected at least 1)")
-    x = _working_picture(model, image, size)
+    x = working_picture(model, image, size)
     if convert("seed", seed, int) < 0:
         raise SettingError(f"seed: {seed} (expected at least 0)")
     model.reseed(seed)
@@ -145,7 +145,7 @@ def _working_logits(model: Network, image: np.ndarray, size: Size | None, mirror
     scales = convert("scales", scales, Scales)
     if min(scales) <= 0:
         raise SettingError(f"scales: {scales} (expected numbers above 0)")
-    found = [_logits_at(model, _working_picture(model, image, size, scale), mirror) for scale in sorted(scales)]
+    found = [_logits_at(model, working_picture(model, image, size, scale), mirror) for scale in sorted(scales)]
     return np.mean([_resized(logits, found[-1].shape[:2]) for logits in found], axis=0)
 
 
@@ -161,7 +161,7 @@ def class_logits(logits: np.ndarray) -> np.ndarray:
     return logits if logits.shape[-1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=-1)
 
 
-def _working_picture(model: Network, image: np.ndarray, size: Size | None, scale: float = 1.0) -> np.ndarray:
+def working_picture(model: Network, image: np.ndarray, size: Size | None, scale: float = 1.0) -> np.ndarray:
     """The picture as a batch of one, at the scale the network works at, or near it: not every network does any size."""
     demand_network(model)
     if not isinstance(image, np.ndarray):

@@ -74,8 +74,8 @@ def number_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
         return _spec("INT", lambda words: parse_whole(words[0]), lambda number: [str(number)])
     if info.type is float:
         return _spec("FLOAT", lambda words: parse_number(words[0]), lambda number: [str(number)])
-    if (get_origin(info.type), get_args(info.type)) == (tuple, (int, int)):
-        return _spec("HxW", lambda words: parse_size(words[0]), lambda size: [f"{size[0]}x{size[1]}"])
+    if info.type == tuple[int, int] | None or (get_origin(info.type), get_args(info.type)) == (tuple, (int, int)):
+        return _spec("HxW", lambda words: parse_size(words[0]), lambda size: ["x".join(map(str, size or [None]))])
     if (get_origin(info.type), get_args(info.type)) == (tuple, (float, float)):
         return _spec("FLOAT FLOAT", lambda words: tuple(map(parse_number, words)), lambda pair: [*map(str, pair)], 2)
     return None

@@ -1,0 +1,28 @@
+"""The walk in the README: python examples/show_walk.py writes walk.html, and walk.png if it finds a chromium.
+
+pip install playwright, which drives it; the browser itself is the system's.
+"""
+
+import shutil
+from pathlib import Path
+
+import tinysegnet as ts
+
+STEP = "forward:decoder2.unpool"
+
+street = ts.data.open_dataset("toy", "val")[0]
+walk = ts.walk(ts.load_ready("toy"), street.image, street.labels, title="a toy street in tiny")
+walk.save("walk.html")
+print(f"walk.html  {walk.size / 1e6:.1f} MB")
+
+if chromium := shutil.which("chromium"):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=chromium, args=["--headless", "--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1180, "height": 1180})
+        page.goto(f"{Path('walk.html').resolve().as_uri()}#{STEP}")
+        page.evaluate("window.walking")
+        page.evaluate("state.place = [0.16, 0.55]; state.channel = 4; render()")
+        page.screenshot(path="walk.png")
+        browser.close()

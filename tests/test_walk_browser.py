@@ -1,0 +1,273 @@
+"""A walk in a real browser: every step, slider, keys, clicks; sums that add up; no error and no request.
+
+Needs Debian's chromium (or Chrome) on the path and the package playwright, which drives it.
+"""
+
+import shutil
+
+import numpy as np
+import pytest
+from walk_pages import FIVE, IMAGE, labels_for, lively
+
+import tinysegnet as ts
+from tinysegnet.walk.trace import trace
+
+playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on the path: walks are not tried in a browser")
+
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+DRAWN = ("basic", "article", "bilinear-interpolation", "fcn-basic", "basic-encoder-addition", "bayesian-basic",
+         "basic-single-channel-decoder")  # fmt: skip
+MINUS = "\N{MINUS SIGN}"
+PHONE = {"width": 390, "height": 844}
+
+# Of every step, at the corners and the middle of its grid, in the first, a middle and the last channel: what the page's
+# explanation makes of its numbers, and the network's number.
+EVERY_SUM = """async () => {
+  const found = [];
+  for (const step of steps.slice(1)) {
+    const node = { ...(await nodeOf(step.node)), k: step.node }, result = resultOf(step, node);
+    const some = (axis) => [...new Set([axis[0], axis[axis.length >> 1], axis[axis.length - 1]])];
+    for (const y of some(result.grid[0])) for (const x of some(result.grid[1]))
+      for (const c of new Set([0, result.shown >> 1, result.shown - 1])) {
+        const { name, computed, shown, scale, complete } = explain(step, node, y, x, c);
+        found.push([step.id + " " + name, computed, shown, scale, complete]);
+      }
+  }
+  return found;
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=BROWSER, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The path of a walk through a small `tiny` of five classes."""
+    path = tmp_path_factory.mktemp("walk") / "tiny.html"
+    model = lively("tiny", width=1 / 8)
+    ts.walk(model, IMAGE, labels_for(model), palette=FIVE).save(path)
+    return path
+
+
+class Opened:
+    """A page in the browser; `complaints` has what it said to the console, and what it asked the network for."""
+
+    def __init__(self, browser, path, *, address="", **settings):
+        self.context = browser.new_context(**settings)
+        self.page, self.complaints = self.context.new_page(), []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", self._requested)
+        self.path = path
+        self.page.goto(f"file://{path}{address}")
+        self.page.evaluate("window.walking")
+
+    def _requested(self, request):
+        if request.url.split("#")[0] != f"file://{self.path}":
+            self.complaints.append(request.url)
+
+    @property
+    def step(self):
+        return self.page.evaluate("steps[state.step].id")
+
+    @property
+    def count(self):
+        return self.page.evaluate("steps.length")
+
+    def settled(self):
+        """The step is drawn."""
+        self.page.evaluate("go(state.step)")
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.context.close()
+        if error[0] is None:
+            assert self.complaints == []
+
+
+def test_errors_and_requests_are_seen(browser, tmp_path):
+    """The eyes of these tests: an error and a request are seen."""
+    path = tmp_path / "bad.html"
+    path.write_text("<script>window.walking = 1; missing()</script><img src='https://example.com/x.png'>")
+    opened = Opened(browser, path)
+    opened.page.wait_for_timeout(200)
+    assert any("missing" in complaint for complaint in opened.complaints)
+    assert any("example.com" in complaint for complaint in opened.complaints)
+    opened.context.close()
+
+
+@pytest.mark.parametrize("name", list(ts.models))
+def test_every_sum_of_every_network_adds_up(browser, tmp_path, name):
+    """To 1e-5 of the largest thing in it; and every step can be drawn, of networks that have all kinds of steps."""
+    model = lively(name, 1 if name == "article" else 5)
+    path = tmp_path / "walk.html"
+    ts.walk(model, IMAGE, labels_for(model)).save(path)
+    with Opened(browser, path) as opened:
+        assert opened.count == 2 * len(model.layers) + 4
+        found = opened.page.evaluate(EVERY_SUM)
+        assert len(found) > 9 * (opened.count - 1)
+        for where, computed, shown, scale, complete in found:
+            assert complete, where
+            # what is below 1e-37, float32 has not all its digits for
+            assert abs(computed - shown) <= 1e-5 * max(scale, abs(shown), 1e-37), (where, computed, shown, scale)
+        for k in range(opened.count if name in DRAWN else 0):
+            opened.page.evaluate(f"go({k})")
+            assert opened.page.locator("main h1").count() == 1
+            assert opened.page.locator(".bad").count() == 0
+
+
+def test_the_sums_are_those_of_a_click(browser, tiny):
+    with Opened(browser, tiny, address="#forward:decoder2.conv1") as opened:
+        assert opened.step == "forward:decoder2.conv1"
+        clicked = set()
+        for share in (0.1, 0.5, 0.95):
+            picture = opened.page.locator("section.panel[data-letter=out] .picture")
+            box = picture.bounding_box()
+            picture.click(position={"x": share * box["width"], "y": share * box["height"]})
+            opened.settled()
+            clicked.add(opened.page.locator(".clicked code").inner_text())
+            verdict = opened.page.locator(".verdict")
+            computed, shown = (float(verdict.get_attribute(f"data-{name}")) for name in ("computed", "shown"))
+            assert abs(computed - shown) <= 1e-5 * abs(shown) + 1e-7
+            assert "the same" in verdict.inner_text()
+        assert len(clicked) == 3
+        opened.page.get_by_role("button", name="all ").first.click()
+        opened.settled()
+        opened.page.evaluate("state.all = true; render()")
+        rows = opened.page.locator(".made table").last.locator("tbody tr")
+        products = [float(text.replace(MINUS, "-")) for text in rows.locator("td:nth-child(4)").all_inner_texts()]
+        assert sum(products) == pytest.approx(shown, abs=1e-4)
+
+
+def test_a_number_can_be_followed_to_what_made_it(browser, tiny):
+    with Opened(browser, tiny, address="#forward:encoder2.conv1") as opened:
+        row = opened.page.locator(".made tr", has=opened.page.locator(".follow")).first
+        name, value = row.locator(".follow").inner_text(), row.locator("td").nth(1).inner_text()
+        row.locator(".follow").click()
+        opened.settled()
+        assert opened.step == "forward:encoder1.pool"
+        assert opened.page.locator(".clicked").inner_text() == f"{name.replace('x', 'out')} = {value}"
+    with Opened(browser, tiny, address="#backward:encoder2.conv1") as opened:
+        name = opened.page.locator(".follow").first.inner_text()
+        opened.page.locator(".follow").first.click()
+        opened.settled()
+        assert opened.step == "backward:encoder2.bn1"
+        assert opened.page.locator(".clicked code").inner_text() == name.replace("dout", "dx")
+
+
+def test_slider_keys_buttons_and_address(browser, tiny):
+    with Opened(browser, tiny) as opened:
+        keyboard, last = opened.page.keyboard, opened.count - 1
+        assert opened.step == "start"
+        right, left = "ArrowRight", "ArrowLeft"
+        for key, expected in ((right, 1), (right, 2), (left, 1), ("End", last), (right, last), ("Home", 0), (left, 0)):
+            keyboard.press(key)
+            assert opened.page.evaluate("state.step") == expected
+        slider = opened.page.locator("#slider")
+        slider.fill("5")
+        assert opened.step == "forward:encoder1.pool"
+        assert opened.page.evaluate("location.hash") == "#forward:encoder1.pool"
+        slider.press("ArrowRight")  # one step, not two, although the slider has the focus
+        assert opened.page.evaluate("[state.step, slider.value]") == [6, "6"]
+        opened.page.locator("#next").click()
+        opened.page.locator("#previous").click()
+        assert opened.page.evaluate("state.step") == 6
+        keyboard.press("b")
+        assert opened.step == "backward:encoder2.conv1"
+        keyboard.press("b")
+        assert opened.step == "forward:encoder2.conv1"
+        opened.page.locator("#steps button").nth(3).click()
+        assert opened.page.evaluate("state.step") == 3
+        opened.page.evaluate("location.hash = '#loss:loss'")
+        opened.page.wait_for_function("steps[state.step].id === 'loss:loss'")
+        opened.page.reload()
+        opened.page.evaluate("window.walking")
+        assert opened.step == "loss:loss"
+
+
+def test_pixels_and_channels_by_keys(browser, tiny):
+    with Opened(browser, tiny, address="#forward:encoder1.conv1") as opened:
+        name = opened.page.locator(".clicked code")
+
+        def press(key):
+            opened.page.keyboard.press(key)
+            opened.settled()
+            return name.inner_text()
+
+        seen = [name.inner_text(), *map(press, ("Shift+ArrowRight", "Shift+ArrowDown", "c", "c", "Shift+C"))]
+        assert len(set(seen)) == 5
+        assert seen[3] == seen[5]
+        opened.page.locator("section.panel[data-letter=out] .thumbs button").nth(3).click()
+        assert opened.settled().page.locator(".clicked code").inner_text().endswith(", 3]")
+        opened.page.locator("section.panel[data-letter=x] .thumbs button").nth(2).click()
+        assert "Channel 2 of x" in opened.settled().page.locator(".sheets p").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_in_light_and_dark(browser, tiny, scheme):
+    with Opened(browser, tiny, viewport=PHONE, color_scheme=scheme, is_mobile=True, has_touch=True) as opened:
+        paper = {"light": "rgb(255, 255, 255)", "dark": "rgb(23, 24, 28)"}
+        background = "getComputedStyle(document.body).backgroundColor"
+        for k in range(opened.count):
+            opened.page.evaluate(f"go({k})")
+            assert opened.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], opened.step
+        assert opened.page.evaluate(background) == paper[scheme]
+        opened.page.locator("#theme").tap()
+        assert opened.page.evaluate(background) == paper["dark" if scheme == "light" else "light"]
+
+
+def test_what_is_not_a_number_is_shown_as_that(browser, tmp_path):
+    model, path = lively("tiny"), tmp_path / "walk.html"
+    model.layers["encoder2.conv1"].params["weight"][:] = np.nan
+    ts.walk(model, IMAGE, labels_for(model), palette=FIVE).save(path)
+    with Opened(browser, path) as opened:
+        for k in range(opened.count):
+            opened.page.evaluate(f"go({k})")
+        opened.page.evaluate("go(steps.findIndex((step) => step.id === 'forward:encoder2.conv1'))")
+        assert "= NaN" in opened.page.locator(".clicked").inner_text()
+        assert "not finite" in opened.page.locator("section.panel[data-letter=out]").inner_text()
+        assert opened.page.locator(".bad").count() == 0
+
+
+def test_names_are_text(browser, tiny):
+    with Opened(browser, tiny, address="#answer:answer") as opened:
+        assert "<b>land</b>" in opened.page.locator(".made").inner_text()
+
+
+def test_pictures_are_the_arrays(browser, tiny):
+    """The large picture of a channel has the array's size, and the more colour the larger the number."""
+    relu = trace(lively("tiny", width=1 / 8), IMAGE, None).passages[3].out[0, :, :, 0]
+    H, W = relu.shape
+    with Opened(browser, tiny, address="#forward:encoder1.relu1") as opened:
+        canvas = "document.querySelector('section.panel[data-letter=out] .picture canvas')"
+        assert opened.page.evaluate(f"[{canvas}.height, {canvas}.width]") == [H, W]
+        pixels = opened.page.evaluate(f"Array.from({canvas}.getContext('2d').getImageData(0, 0, {W}, {H}).data)")
+        light = np.reshape(pixels, (H, W, 4))[:, :, :3].sum(2)
+        order = np.argsort(relu, axis=None)
+        assert np.all(np.diff(light.ravel()[order]) <= 0)
+        assert len(np.unique(light)) > 20
+
+
+def test_in_a_notebooks_frame(browser, tmp_path):
+    """srcdoc: the address and the notebook's keys are not the page's."""
+    path = tmp_path / "notebook.html"
+    shown = ts.walk(lively("tiny"), IMAGE)._repr_html_()
+    path.write_text(f"<!doctype html><script>window.walking = 1</script>{shown}", encoding="utf-8")
+    with Opened(browser, path) as opened:
+        frame = opened.page.frames[1]
+        frame.wait_for_function("window.walking !== undefined")
+        frame.evaluate("window.walking")
+        frame.locator("#next").click()
+        frame.evaluate("render()")
+        assert frame.locator("main h1").inner_text() == "input"
+        assert "#" not in opened.page.url

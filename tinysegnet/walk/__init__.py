@@ -1,0 +1,16 @@
+"""A walk through a network: a debugger in one HTML page. Every layer forward, the loss, every layer backward.
+
+windows    which pixels of input and output belong together
+trace      the network run once with everything kept
+words      what is said of each kind of step
+story      steps in order, and the arrays that they show
+pack       arrays as bytes inside the page
+page       the page itself
+
+What runs in the page, to be read in this order: store.js (the data), sums.js and kinds.js (how a number came about),
+view.js (an array), made.js and arrows.js (a number), app.js (steps, keys, slider).
+"""
+
+from .walking import Walk, walk
+
+__all__ = ["Walk", "walk"]
