@@ -158,7 +158,8 @@ def test_auroc_is_scikit_learns():
 def test_a_collector_scores_doubts_of_labelled_pixels():
     labels, predictions = np.array([[0, 1, 9]]), np.array([[0, 0, 0]])
     collector = metrics.Collector(2, 9)
-    collector.add(labels, predictions, np.array([[0.1, 0.8, 0.9]]))
+    collector.add(labels, predictions, doubt=np.array([[0.1, 0.8, 0.9]]), MSP=np.array([[0.5, 0.5, 0.9]]))
     scores = collector.scores()
     assert scores.doubt_AUROC == scores.as_dict()["doubt_AUROC"] == 1
-    assert "AUROC 1.000" in scores.table()
+    assert scores.MSP_AUROC == scores.as_dict()["MSP_AUROC"] == 0.5
+    assert "AUROC 1.000 (0.5: not at all); one pass does, by 1 - its largest probability: 0.500" in scores.table()

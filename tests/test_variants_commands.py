@@ -74,7 +74,9 @@ def test_samples_and_doubt(here, capsys):
     ]
     capsys.readouterr()
     assert main(["evaluate", "runs/b/last.safetensors", "--samples", "3", "--limit", "2", "--no-floor"]) == 0
-    assert "doubt tells wrong pixels from right ones: AUROC 0." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "doubt tells wrong pixels from right ones: AUROC 0." in said
+    assert "by 1 - its largest probability: 0." in said
 
 
 @pytest.mark.parametrize(("option", "mirror"), [("", False), ("--mirror", True)])

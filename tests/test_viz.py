@@ -128,6 +128,14 @@ def test_panels_scale_labels_without_inventing_classes():
         assert all(min(np.abs(np.subtract(c, p)).max() for p in possible) <= 1 for c in colors_in(panel))
 
 
+def test_labels_are_picked_at_pixel_centres():
+    """As pictures are resized (Pillow), so that outlines do not shift against them."""
+    labels = np.random.default_rng(0).integers(0, 200, (7, 9)).astype(np.uint8)
+    for size in ((9, 7), (27, 21), (4, 3), (5, 2), (13, 40)):
+        expected = Image.fromarray(labels).resize(size, Image.Resampling.NEAREST)
+        np.testing.assert_array_equal(viz.pictures.resized(labels, size), expected)
+
+
 def test_the_four_panels_are_image_truth_prediction_and_errors():
     black, labels, prediction = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), int), np.ones((4, 4), int)
     panels = [np.asarray(p)[50, 50] for p in compared_panels((black, labels, prediction, ""), TWO, 100, 100)]

@@ -43,7 +43,8 @@ def evaluate(
     size: (H, W) of the training pictures, whose area the network works at; None: the pictures' own. mirror: as for
     `predict`; samples are not mirrored.
     boundary: score the outlines too: BF, which takes about 0.1 s a picture of 360x480. samples: of a network with
-    dropout; the mean of so many predicts, and the scores say what their variance is worth. rng: draws the pictures for
+    dropout; the mean of so many predicts, and the scores say what their variance is worth beside the maximum softmax
+    probability of one pass (Hendrycks and Gimpel 2017). rng: draws the pictures for
     confidence intervals, see `metrics.bootstrap_intervals`; None: no intervals. progress: wraps the loop, such as tqdm.
     """
     palette = demand_dataset(data).palette
@@ -58,7 +59,8 @@ def evaluate(
         if samples is None:
             collector.add(sample.labels, predict(model, sample.image, size=size, mirror=mirror))
         else:
-            collector.add(sample.labels, *predict_with_doubt(model, sample.image, samples=samples, size=size))
+            labels, doubt = predict_with_doubt(model, sample.image, samples=samples, size=size)
+            collector.add(sample.labels, labels, doubt=doubt, MSP=_unsureness(model, sample.image, size))
     return collector.scores(palette.names, rng=rng)
 
 
@@ -119,6 +121,12 @@ def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Si
         squares += np.multiply(step, probs, out=step)
     squares /= samples
     return mean, squares
+
+
+def _unsureness(model: Network, image: np.ndarray, size: Size | None) -> np.ndarray:
+    """1 - the largest probability of one pass without dropout, (H, W): the least that samples have to beat."""
+    probs = softmax_forward(_working_logits(model, image, size, mirror=False))[0]
+    return _resized_plane(1 - probs.max(axis=2, keepdims=True), 0, image.shape[:2])
 
 
 def predict_logits(model: Network, image: np.ndarray, *, size: Size | None = None, mirror: bool = False) -> np.ndarray:

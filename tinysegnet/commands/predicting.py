@@ -177,7 +177,7 @@ class Evaluate:
     Samples are drawn without."""
     samples: int | None = None
     """For Bayesian networks: the mean of so many passes with dropout on predicts, and how well their variance tells
-    wrong pixels from right ones is scored, too."""
+    wrong pixels from right ones is scored, too, beside what the largest probability of one pass does."""
     no_floor: bool = False
     """Leave the position prior out, which saves reading the training pictures."""
     no_boundary: bool = False

@@ -28,11 +28,11 @@ class Collector:
         self.ignore_label, self.boundary = ignore_label, boundary
         self._counts: list[np.ndarray] = []
         self._boundary_scores: list[tuple[float, float]] = []
-        self._doubts: RankCounts | None = None
+        self._doubts: dict[str, RankCounts] = {}
 
-    def add(self, labels: np.ndarray, predictions: np.ndarray, doubt: np.ndarray | None = None) -> None:
-        """One picture, (H, W) integers each; doubt (H, W), if the predictions come with one. Raises DataError and
-        ShapeError as `confusion_matrix`.
+    def add(self, labels: np.ndarray, predictions: np.ndarray, **doubts: np.ndarray) -> None:
+        """One picture, (H, W) integers each. doubts: (H, W) each, how unsure the predictions are, as `doubt` and `MSP`
+        of `Scores`. Raises DataError and ShapeError as `confusion_matrix`.
         """
         arguments = labels, predictions, len(self.matrix), self.ignore_label
         matrix = confusion_matrix(*arguments)
@@ -40,10 +40,9 @@ class Collector:
         self._counts.append(class_counts(matrix))
         if self.boundary:
             self._boundary_scores.append((boundary_f1(*arguments), boundary_f1_by_distance(*arguments)))
-        if doubt is not None:
-            counted = np.ones(labels.shape, bool) if self.ignore_label is None else labels != self.ignore_label
-            self._doubts = self._doubts or RankCounts()
-            self._doubts.add(doubt[counted], labels[counted] != predictions[counted])
+        counted = np.ones(labels.shape, bool) if self.ignore_label is None else labels != self.ignore_label
+        for name, doubt in doubts.items():
+            self._doubts.setdefault(name, RankCounts()).add(doubt[counted], labels[counted] != predictions[counted])
 
     def scores(self, names: Sequence[str] | None = None, *, rng: np.random.Generator | None = None) -> Scores:
         """Scores of all pictures so far; names: of the classes. rng: draws the pictures for the intervals.
@@ -55,8 +54,7 @@ class Collector:
         means = self._means()
         intervals = None if rng is None else bootstrap_intervals(np.stack(self._counts), means, rng=rng)
         averages = {name: _mean(values) for name, values in means.items()}
-        if self._doubts:
-            averages["doubt_AUROC"] = self._doubts.auroc()
+        averages |= {f"{name}_AUROC": ranks.auroc() for name, ranks in self._doubts.items()}
         return Scores.from_confusion(self.matrix, names, **averages, intervals=intervals)
 
     def _means(self) -> dict[str, np.ndarray]:

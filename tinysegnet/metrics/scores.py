@@ -27,7 +27,8 @@ class Scores:
 
     What a matrix cannot tell is None unless it was asked for: BF and BF_by_distance, means over the pictures of
     `boundary_f1` and `boundary_f1_by_distance`; doubt_AUROC, how well doubt tells wrong pixels from right ones
-    (`auroc`); intervals, name -> (low, high), of `bootstrap_intervals`.
+    (`auroc`), and MSP_AUROC, how well 1 - the maximum softmax probability does (Hendrycks and Gimpel 2017); intervals,
+    name -> (low, high), of `bootstrap_intervals`.
     """
 
     confusion: np.ndarray
@@ -41,6 +42,7 @@ class Scores:
     BF: float | None = None
     BF_by_distance: float | None = None
     doubt_AUROC: float | None = None
+    MSP_AUROC: float | None = None
     intervals: Mapping[str, tuple[float, float]] | None = None
 
     @classmethod
@@ -65,8 +67,7 @@ class Scores:
         lines += [self._row(k, width, floor, len(floor_name) + 5) for k in range(len(self.names))]
         lines += [self.averages() + ("" if self.intervals else f"  ({self._present()})")]
         lines += [] if self.BF is None else [self.boundaries()]
-        if self.doubt_AUROC is not None:
-            lines += [f"doubt tells wrong pixels from right ones: AUROC {_figure(self.doubt_AUROC)} (0.5: not at all)"]
+        lines += self._doubts()
         lines += [f"{floor.averages()}  {floor_name}"] if floor else []
         if self.intervals:
             blocks = f"bootstrap of blocks of {BLOCK} consecutive pictures"
@@ -84,6 +85,14 @@ class Scores:
         """The two boundary scores on one line; to be asked for only where they were computed."""
         return f"BF {self._with_interval('BF')} one to one, {self._with_interval('BF_by_distance')} by distance"
 
+    def _doubts(self) -> list[str]:
+        if self.doubt_AUROC is None:
+            return []
+        line = f"doubt tells wrong pixels from right ones: AUROC {_figure(self.doubt_AUROC)} (0.5: not at all)"
+        if self.MSP_AUROC is not None:
+            line += f"; one pass does, by 1 - its largest probability: {_figure(self.MSP_AUROC)}"
+        return [line]
+
     def as_dict(self) -> dict[str, Any]:
         """The same for JSON: plain numbers, None where a class is absent."""
         values: dict[str, Any] = {
@@ -94,7 +103,8 @@ class Scores:
             "accuracy": {name: _or_none(v) for name, v in zip(self.names, self.accuracy, strict=True)},
             "pixels": {name: int(n) for name, n in zip(self.names, self.pixels, strict=True)},
         }
-        more = {"BF": self.BF, "BF_by_distance": self.BF_by_distance, "doubt_AUROC": self.doubt_AUROC}
+        more = {"BF": self.BF, "BF_by_distance": self.BF_by_distance, "doubt_AUROC": self.doubt_AUROC,
+                "MSP_AUROC": self.MSP_AUROC}  # fmt: skip
         values |= {name: _or_none(value) for name, value in more.items() if value is not None}
         if self.intervals is not None:
             values["intervals"] = {name: [_or_none(v) for v in bounds] for name, bounds in self.intervals.items()}

@@ -137,9 +137,10 @@ def truth_panel(image: np.ndarray, labels: np.ndarray, palette: Palette) -> np.n
 
 
 def resized(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Nearest neighbour to `size` = (W, H), for class numbers of any integer dtype."""
+    """Nearest neighbour to `size` = (W, H), for class numbers of any integer dtype: that at each new pixel's centre."""
     (W, H), (h, w) = size, labels.shape
-    return labels[(np.arange(H) * h // H)[:, None], np.arange(W) * w // W]
+    rows, columns = (2 * np.arange(H) + 1) * h // (2 * H), (2 * np.arange(W) + 1) * w // (2 * W)
+    return labels[rows[:, None], columns]
 
 
 def _fitting_scale(labels: np.ndarray, width: int) -> int:
