@@ -157,7 +157,16 @@ def test_sections_and_headings():
     text = "# t\nintro\n## A\nx\n```sh\n## no heading\n```\n### B\ny\n## C d\nz\n"
     a, c = markdown.sections(text)
     assert (a.title, c.title, c.text, c.page) == ("A", "C d", "z\n", "guides/c_d")
-    assert markdown.raised(a.text) == "x\n```sh\n## no heading\n```\n## B\ny\n"
+    raised = markdown.shifted(a.text, -1)
+    assert raised == "x\n```sh\n## no heading\n```\n## B\ny\n"
+    assert markdown.shifted(raised, 1) == a.text
+
+
+def test_a_section_that_the_readme_has_lost_is_named(tmp_path, monkeypatch):
+    gather = module("gather")
+    monkeypatch.setitem(gather.README, "Once upon a time", "results/gone")
+    with pytest.raises(ValueError, match="no section 'Once upon a time'"):
+        gather.gather(tmp_path)
 
 
 def test_links_to_files_become_links_to_pages():
@@ -208,6 +217,12 @@ def test_a_docstring_comes_through():
 def test_drawings_with_empty_lines_stay_in_one_piece():
     lines = module("docstrings").convert("A.\n\n    b\n\n        c\n\nD\n    e")
     assert lines == ["A.", "", "::", "", "    b", "", "        c", "", "D", "", "::", "", "    e", ""]
+
+
+def test_lines_of_python_are_code():
+    convert = module("docstrings").convert
+    assert convert("Like this.\n\nimport a\nb = a.c(1)\n") == ["Like this.", "", "::", "", "    import a", "    b = a.c(1)", ""]
+    assert convert("name: word\nother words") == ["name: word other words", ""]
 
 
 def test_the_first_sentence():

@@ -130,6 +130,7 @@ def test_the_search_finds(site):
         links = browser.page.eval_on_selector_all("#search-results li a", "found => found.map((a) => a.href)")
         assert any("05_max_pooling" in link for link in links)
         assert any("/api/" in link for link in links)
+        browser.page.wait_for_selector("#search-results .excerpt mark")
         assert browser.take() == []
         assert browser.away == []
 

@@ -37,6 +37,8 @@ AREAS = [
      ["tinysegnet.errors", "tinysegnet.backend", "tinysegnet.files", "tinysegnet.settings"]),
 ]  # fmt: skip
 
+USUAL = ["models", "train", "predict", "checkpoint", "pretrained", "recipes", "walk"]  # the first page's order
+
 
 @dataclass
 class Entry:
@@ -73,7 +75,7 @@ def areas() -> list[Area]:
         present = [module for module in map(_module, modules) if module]
         if not present:
             continue
-        area = Area(name, title, inspect.getdoc(present[0]) or "" if len(present) == 1 or name == "data" else "")
+        area = Area(name, title, present[0].__doc__ or "" if len(present) == 1 or name == "data" else "")
         for module in present:
             for entry in _entries(module):
                 home = _home(entry)
@@ -126,6 +128,8 @@ def _line(entry: Entry, home: str) -> int:
 def _imported(home: str, package: types.ModuleType) -> tuple[int, str]:
     """Where the package imports the file: the page has its order."""
     part = home.removeprefix(f"{package.__name__}.").split(".")[0]
+    if package.__name__ == "tinysegnet":
+        return (USUAL.index(part) if part in USUAL else len(USUAL)), home
     found = re.search(rf"^from \.{re.escape(part)}\b", inspect.getsource(package), re.M)
     return (found.start() if found else 0), home
 
@@ -171,7 +175,7 @@ def page(area: Area, link) -> str:
 
 def _heading(home: str, area: Area) -> tuple[str, str]:
     """(title, docstring) of a section; a page's own docstring is not repeated."""
-    doc = inspect.getdoc(importlib.import_module(home)) or ""
+    doc = importlib.import_module(home).__doc__ or ""  # as written: inspect.getdoc takes away an indentation
     name = home.removeprefix("tinysegnet.")
     return name.removeprefix(f"{area.name}."), "" if doc == area.doc or area.name == "tinysegnet" else doc
 

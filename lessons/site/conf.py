@@ -1,5 +1,6 @@
 """Sphinx's settings. The sources that it reads are gathered by gather.py into build/site-sources."""
 
+import json
 import os
 import re
 import sys
@@ -135,7 +136,24 @@ def mend_backlinks(app, pagename, templatename, context, doctree):
     context["body"] = re.sub(r'href="([^"#]*/api/[^"#]+)#([\w.]+)"', mended, context["body"])
 
 
+def search_scripts(app, pagename, templatename, context, doctree):
+    """The search shows words around what it found (static/excerpts.js), from a file that no other page loads."""
+    if pagename == "search":
+        app.add_js_file("texts.js")
+        app.add_js_file("excerpts.js")
+
+
+def write_texts(app, error):
+    """texts.js: the text of every page."""
+    if error is None and app.builder.format == "html":
+        texts = {name: " ".join(app.env.get_doctree(name).astext().split()) for name in sorted(app.env.found_docs)}
+        target = Path(app.outdir) / "_static" / "texts.js"
+        target.write_text(f"window.PAGE_TEXTS = {json.dumps(texts)};\n", encoding="utf-8")
+
+
 def setup(app):
     app.connect("autodoc-process-docstring", plain_docstring)
     app.connect("viewcode-find-source", find_source)
     app.connect("html-page-context", mend_backlinks)
+    app.connect("html-page-context", search_scripts)
+    app.connect("build-finished", write_texts)

@@ -3,7 +3,7 @@
 The house writes docstrings for `help()`: paragraphs, `code` in single backticks, formulas and drawings indented by
 four, arguments as sentences ("seed: of the initial weights."), errors as "Raises X for ...". So:
 
-    an indented block               a literal block, as it stands
+    an indented block               a literal block, as it stands; so are lines of Python
     `name`                          code; a link, where it is a public name
     "seed: ... width: ..."          a list with an item for each argument
     "Raises X ...", "Fast version"  a paragraph of its own
@@ -13,6 +13,7 @@ Nothing else has a meaning: stars, bars and underscores are letters.
 
 from __future__ import annotations
 
+import ast
 import re
 import textwrap
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ def convert(text: str, names: tuple[str, ...] = (), link: Link = lambda name: No
     """Lines of reStructuredText. names: of the arguments; link: the full name of a public name, or None."""
     lines: list[str] = []
     for block in _blocks(text):
-        if block.startswith(" "):
+        if block.startswith(" ") or _is_python(block):
             lines += ["::", "", *textwrap.indent(textwrap.dedent(block), "    ").split("\n"), ""]
         elif BULLET.match(block):
             lines += [_prose(block, link), ""]
@@ -67,6 +68,14 @@ def _blocks(text: str) -> Iterator[str]:
                 yield piece.strip("\n")
     if waiting:
         yield "\n\n".join(waiting)
+
+
+def _is_python(block: str) -> bool:
+    """Two lines or more that Python would run, which no prose does."""
+    try:
+        return "\n" in block and bool(ast.parse(block).body)
+    except SyntaxError:
+        return False
 
 
 def _pieces(block: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nbformat
 from api import Area, areas, index_page, linker, page
-from markdown import Links, raised, sections
+from markdown import README, Links, sections, shifted
 
 __all__ = ["ROOT", "SCENE", "Gathered", "commands", "gather", "has_walk", "lesson_question",
            "library_digest", "write_scene"]  # fmt: skip
@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SCENE = 66  # of the toy validation streets: the one that the first page and the walk show
 
+OWN = "guides/own_pictures"
 LANGUAGES = {".py": "python", ".md": "markdown", ".toml": "toml", "": "make"}
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 HEAD = """:::{{container}} lesson-head
@@ -144,7 +145,7 @@ def _own_pages(out: Gathered, links: Links, titles: list[tuple[str, str, str]], 
         text = _choose(source.read_text(encoding="utf-8"), walk=has_walk())
         text = text.replace("<!-- lessons -->", _map(titles, "lessons/")).replace("<!-- guides -->", "\n".join(guides))
         out.write(name, links.rewritten(text, of=f"lessons/site/pages/{name}", page=name))
-    names = "\n".join(["teaching", *(name for name, _, _ in titles)])
+    names = "\n".join([*(name for name, _, _ in titles), "teaching"])
     toctree = f"\n```{{toctree}}\n:hidden:\n\n{names}\n```\n"
     for of, name in [("lessons/README.md", "lessons/index.md"), ("lessons/teaching.md", "lessons/teaching.md")]:
         text = links.rewritten((ROOT / of).read_text(encoding="utf-8"), of=of, page=name)
@@ -170,24 +171,19 @@ def _readme(out: Gathered, links: Links) -> list[str]:
     pages: dict[str, list[str]] = {}
     for section in sections((ROOT / "README.md").read_text(encoding="utf-8")):
         if section.page:
-            text = links.rewritten(raised(section.text), of="README.md", page=f"{section.page}.md")
+            text = links.rewritten(shifted(section.text, -1), of="README.md", page=f"{section.page}.md")
             pages.setdefault(section.page, []).append(f"# {section.title}\n\n{text}")
-    own = ROOT / "examples" / "own_pictures.md"
-    tutorial = links.rewritten(own.read_text(encoding="utf-8"), of="examples/own_pictures.md", page="guides/x.md")
-    formats = [text.replace("# ", "## ", 1) for text in pages.pop("guides/own_pictures", [])]
-    pages["guides/own_pictures"] = [tutorial, *(text.replace("Your own pictures", "Folders that are recognised", 1)
-                                                for text in formats)]  # fmt: skip
-    for name, texts in pages.items():
-        first, *others = texts
-        later = [text if text.startswith("## ") else "#" + _lowered(text) for text in others]
-        out.write(f"{name}.md", "\n".join([first, *later]))
-    return [name for name in pages if name.startswith("guides/") and name != "guides/own_pictures"]
-
-
-def _lowered(text: str) -> str:
-    """Headings below the first one level down: they belong to a section now."""
-    head, _, rest = text.partition("\n")
-    return f"{head}\n" + re.sub(r"^(#+ )(?=\S)", r"#\1", rest, flags=re.M) if "\n## " in rest else text
+    gone = [title for title, name in README.items() if name and name not in pages]
+    if gone:
+        raise ValueError(f"README.md has no section {gone[0]!r} any more: say in lessons/site/markdown.py what it is now")
+    own = "examples/own_pictures.md"
+    tutorial = links.rewritten((ROOT / own).read_text(encoding="utf-8"), of=own, page=f"{OWN}.md")
+    folders = [re.sub(r"^# .*\n\n(?:\[examples/own_pictures\.md\].*\n\n)?", "# Folders that are recognised\n\n", text)
+               for text in pages[OWN]]  # fmt: skip
+    pages[OWN] = [tutorial, *folders]
+    for name, (first, *others) in pages.items():
+        out.write(f"{name}.md", "\n".join([first, *(shifted(text, 1) for text in others)]))
+    return [name for name in pages if name.startswith("guides/") and name != OWN]
 
 
 def _api(out: Gathered, found: list[Area]) -> None:
@@ -230,7 +226,8 @@ def help_of(command: list[str]) -> str:
     settings = {"COLUMNS": "88", "NO_COLOR": "1", "TERM": "dumb"}
     with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit), patch.dict("os.environ", settings):
         main([*command, "--help"])
-    return re.sub(r"\x1b\[[\d;]*m", "", printed.getvalue())
+    plain = re.sub(r"\x1b\[[\d;]*m", "", printed.getvalue())
+    return "\n".join(line.rstrip() for line in plain.splitlines())
 
 
 def _files(out: Gathered, linked: set[str]) -> None:

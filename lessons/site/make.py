@@ -75,7 +75,7 @@ def _drawn(folder: Path, digest: str) -> None:
     script = [str(ROOT / "examples" / "show_predictions.py"), "toy", "--first", str(SCENE), "--count", "1"]
     _run([*script, "--out", str(folder / "street.png")])
     if has_walk():
-        picture, labels = write_scene(folder)
+        picture, labels = write_scene(folder / "scene")
         out = folder / "extra" / "walk_toy.html"
         _run(["-m", "tinysegnet", "walk", "toy", str(picture), "--labels", str(labels), "--out", str(out)])
     mark.write_text(digest)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-__all__ = ["README", "Links", "Section", "raised", "sections"]
+__all__ = ["README", "Links", "Section", "sections", "shifted"]
 
 # What each section of the README is on the site; a section that is not here gets a page of its own under its title.
 README = {
@@ -62,10 +62,11 @@ def sections(text: str) -> list[Section]:
             for title, body in zip(parts[::2], parts[1::2], strict=True)]  # fmt: skip
 
 
-def raised(text: str) -> str:
-    """Headings one level up: a section becomes a page, so that its subsections are the page's sections."""
+def shifted(text: str, by: int) -> str:
+    """Headings one level up (-1: a section becomes a page) or down (1); what is fenced stays as it is."""
     fences = FENCE.findall(text)
-    bare = re.sub(r"^#(#+ )", r"\1", FENCE.sub("\0", text), flags=re.M)
+    bare = FENCE.sub("\0", text)
+    bare = re.sub(r"^#(#+ )", r"\1", bare, flags=re.M) if by < 0 else re.sub(r"^(#+ )", r"#\1", bare, flags=re.M)
     return re.sub("\0", lambda _: fences.pop(0), bare)
 
 
