@@ -3,14 +3,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+SITE := .venv/.site
 
-.PHONY: train test torture gradcheck lessons ready lint oracle clean
+.PHONY: train test torture gradcheck lessons site ready lint oracle clean
 
 train: $(READY)
 	$(BIN)/tinysegnet train
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 # The long forms of what `make test` does in short: 200 kills, 10,000 mutants of each kind, 2,000 steps. With figures.
 torture: $(READY)
@@ -24,6 +25,13 @@ gradcheck: $(READY)
 # The students' notebooks from lessons/src. To work through them: pip install jupyterlab, then jupyter lab lessons.
 lessons: $(READY)
 	$(BIN)/python lessons/build.py
+
+# The project's pages, to be opened from build/site/index.html without a network: lessons with their outputs (some
+# minutes the first time, kept until a lesson or the library changes), API, results, gallery, search. LESSONS=fast takes
+# small numbers, LESSONS=off no outputs. Needs npm the first time, which brings MathJax.
+LESSONS ?= full
+site: $(SITE)
+	$(BIN)/python lessons/site/make.py --lessons $(LESSONS)
 
 # How the network was made that comes with the package: some minutes on two cores.
 ready: $(READY)
@@ -45,6 +53,10 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	touch $(READY)
+
+$(SITE): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[site]"
+	touch $(SITE)
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

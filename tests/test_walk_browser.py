@@ -1,26 +1,16 @@
-"""A walk in a real browser: every step, slider, keys, clicks; sums that add up; no error and no request.
-
-Needs Debian's chromium (or Chrome) on the path and the package playwright, which drives it.
-"""
-
-import shutil
+"""A walk in a real browser: every step, slider, keys, clicks; sums that add up; no error and no request."""
 
 import numpy as np
 import pytest
+from browser import PHONE, launched
 from walk_pages import FIVE, IMAGE, labels_for, lively
 
 import tinysegnet as ts
 from tinysegnet.walk.trace import trace
 
-playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on the path: walks are not tried in a browser")
-
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 DRAWN = ("basic", "article", "bilinear-interpolation", "fcn-basic", "basic-encoder-addition", "bayesian-basic",
          "basic-single-channel-decoder")  # fmt: skip
 MINUS = "\N{MINUS SIGN}"
-PHONE = {"width": 390, "height": 844}
 
 # Of every step, at the corners and the middle of its grid, in the first, a middle and the last channel: what the page's
 # explanation makes of its numbers, and the network's number.
@@ -41,10 +31,8 @@ EVERY_SUM = """async () => {
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=BROWSER, args=FLAGS)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -215,12 +203,19 @@ def test_pixels_and_channels_by_keys(browser, tiny):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone_in_light_and_dark(browser, tiny, scheme):
-    with Opened(browser, tiny, viewport=PHONE, color_scheme=scheme, is_mobile=True, has_touch=True) as opened:
+    with Opened(
+        browser,
+        tiny,
+        viewport=dict(zip(("width", "height"), PHONE, strict=True)),
+        color_scheme=scheme,
+        is_mobile=True,
+        has_touch=True,
+    ) as opened:
         paper = {"light": "rgb(255, 255, 255)", "dark": "rgb(23, 24, 28)"}
         background = "getComputedStyle(document.body).backgroundColor"
         for k in range(opened.count):
             opened.page.evaluate(f"go({k})")
-            assert opened.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], opened.step
+            assert opened.page.evaluate("document.documentElement.scrollWidth") == PHONE[0], opened.step
         assert opened.page.evaluate(background) == paper[scheme]
         opened.page.locator("#theme").tap()
         assert opened.page.evaluate(background) == paper["dark" if scheme == "light" else "light"]

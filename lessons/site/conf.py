@@ -1,0 +1,159 @@
+"""Sphinx's settings. The sources that it reads are gathered by gather.py into build/site-sources."""
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from api import areas, linker
+from docstrings import convert
+
+import tinysegnet
+from tinysegnet.viz import DARK, LIGHT
+
+HERE = Path(__file__).parent
+
+project = "tinysegnet"
+copyright = "the authors of tinysegnet, MIT licence"
+version = release = tinysegnet.__version__
+language = "en"
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.viewcode"]
+exclude_patterns = ["notebooks"]  # the students' copies, to download
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "attrs_inline", "attrs_block", "deflist"]
+myst_heading_anchors = 3
+highlight_language = "none"
+default_role = "code"
+maximum_signature_line_length = 110
+smartquotes = False  # H' stays H'
+python_use_unqualified_type_names = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+suppress_warnings = ["misc.highlighting_failure"]  # a cell with a magic, or half a line of Python, is shown as it is
+
+# Lessons run once and are kept until their code, or the library's, changes (gather.py names the folder).
+nb_execution_mode = os.environ.get("TINYSEGNET_SITE_EXECUTE", "off")
+nb_execution_cache_path = os.environ.get("TINYSEGNET_SITE_CACHE", "")
+nb_execution_excludepatterns = os.environ.get("TINYSEGNET_SITE_SKIP", "").split()
+nb_execution_timeout = 300
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_ipywidgets_js = {}
+nb_merge_streams = True
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
+
+mathjax_path = "mathjax/tex-svg-full.js"
+mathjax3_config = {"options": {"enableMenu": False}, "svg": {"fontCache": "global"}}
+
+html_theme = "furo"
+html_title = "tinysegnet"
+html_short_title = "tinysegnet"
+html_static_path = [str(HERE / "static"), os.environ.get("TINYSEGNET_SITE_STATIC", "")]
+html_static_path = [path for path in html_static_path if path]
+html_extra_path = [path for path in [os.environ.get("TINYSEGNET_SITE_EXTRA", "")] if path]
+html_favicon = str(HERE / "static" / "mark.svg")
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_show_search_summary = False  # it would fetch pages, which a browser refuses for a site opened from a disk
+html_show_sphinx = False
+html_last_updated_fmt = None
+pygments_style = "friendly"
+pygments_dark_style = "github-dark"
+
+
+def _variables(theme):
+    """The colours of the library's pictures, by furo's names."""
+    return {
+        "color-brand-primary": theme.mIoU,
+        "color-brand-content": theme.mIoU,
+        "color-brand-visited": theme.mIoU,
+        "color-background-primary": theme.paper,
+        "color-foreground-primary": theme.ink,
+        "color-foreground-secondary": theme.muted,
+        "color-foreground-muted": theme.muted,
+        "color-background-border": theme.grid,
+        "font-stack": 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", sans-serif',
+        "font-stack--monospace": 'ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace',
+    }
+
+
+html_theme_options = {
+    "light_css_variables": {**_variables(LIGHT), "color-background-secondary": "#f6f6f8"},
+    "dark_css_variables": {**_variables(DARK), "color-background-secondary": "#1f2025"},
+    "navigation_with_keys": True,
+}
+
+LINK = linker(areas())
+
+
+def plain_docstring(app, what, name, obj, options, lines):
+    """Docstrings are plain text (docstrings.py)."""
+    names = _argument_names(obj)
+    lines[:] = convert("\n".join(lines), names, LINK)
+
+
+def _argument_names(obj):
+    code = getattr(obj, "__code__", None) or getattr(getattr(obj, "__init__", None), "__code__", None)
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code else ()
+    fields = tuple(getattr(obj, "__dataclass_fields__", ())) + tuple(getattr(obj, "__annotations__", ()))
+    return tuple(name for name in dict.fromkeys((*names, *fields)) if name not in ("self", "return"))
+
+
+def find_source(app, name):
+    """For "[source]": a public op is bound to the fastest of its versions, and its source is the NumPy definition."""
+    from sphinx.pycode import ModuleAnalyzer
+
+    analyzer = ModuleAnalyzer.for_module(name)
+    analyzer.analyze()
+    tags = dict(analyzer.tags)
+    for public, definition in re.findall(r"^(\w+) = fastest\(\w+, (\w+)\)", analyzer.code, re.M):
+        if definition in tags:
+            tags[public] = tags[definition]
+    return analyzer.code, tags
+
+
+def mend_backlinks(app, pagename, templatename, context, doctree):
+    """viewcode leads from a file to all its names by one package; some are documented by that of another."""
+    if not pagename.startswith("_modules/") or "body" not in context:
+        return
+    objects = app.env.domaindata["py"]["objects"]
+
+    def mended(link):
+        page, name = link[1], link[2]
+        if name in objects:
+            return link[0]
+        tails = [name.split(".", count)[-1] for count in range(1, name.count(".") + 1)]
+        found = [full for tail in tails for full in objects if full.endswith(f".{tail}")
+                 and f"{objects[full].docname}.html" in page]  # fmt: skip
+        return f'href="{page}#{found[0]}"' if found else link[0]
+
+    context["body"] = re.sub(r'href="([^"#]*/api/[^"#]+)#([\w.]+)"', mended, context["body"])
+
+
+def search_scripts(app, pagename, templatename, context, doctree):
+    """The search shows words around what it found (static/excerpts.js), from a file that no other page loads."""
+    if pagename == "search":
+        app.add_js_file("texts.js")
+        app.add_js_file("excerpts.js")
+
+
+def write_texts(app, error):
+    """texts.js: the text of every page."""
+    if error is None and app.builder.format == "html":
+        texts = {name: " ".join(app.env.get_doctree(name).astext().split()) for name in sorted(app.env.found_docs)}
+        target = Path(app.outdir) / "_static" / "texts.js"
+        target.write_text(f"window.PAGE_TEXTS = {json.dumps(texts)};\n", encoding="utf-8")
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", plain_docstring)
+    app.connect("viewcode-find-source", find_source)
+    app.connect("html-page-context", mend_backlinks)
+    app.connect("html-page-context", search_scripts)
+    app.connect("build-finished", write_texts)

@@ -1,0 +1,95 @@
+"""A headless chromium for the tests of pages: what goes wrong on a page is collected, not swallowed.
+
+Where chromium or playwright is missing, tests are skipped and say so; with TINYSEGNET_BROWSER=required they fail.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+__all__ = ["DESKTOP", "PHONE", "Watched", "chromium", "demand", "launched", "missing", "opened"]
+
+DESKTOP, PHONE = (1280, 800), (390, 844)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--force-color-profile=srgb"]
+
+
+def chromium() -> str | None:
+    """The program, by the names that systems give it."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def missing() -> str | None:
+    """Why there is no browser to test with; None if there is one."""
+    if chromium() is None:
+        return "needs chromium (on Debian: apt-get install chromium)"
+    if importlib.util.find_spec("playwright") is None:
+        return 'needs playwright (pip install -e ".[dev]")'
+    return None
+
+
+def demand(why: str | None) -> None:
+    """Skip the test for this reason, if there is one; fail where browsers are required."""
+    if why and os.environ.get("TINYSEGNET_BROWSER") == "required":
+        pytest.fail(why)
+    if why:
+        pytest.skip(why)
+
+
+@dataclass
+class Watched:
+    """A page of the browser, and all that went wrong on it: errors, and requests that left the machine."""
+
+    page: Any
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def open(self, path: Path, anchor: str = "") -> None:
+        self.page.goto(path.resolve().as_uri() + anchor, wait_until="load")
+
+    @property
+    def away(self) -> list[str]:
+        """Requests for anything but files and what a page carries itself."""
+        return [url for url in self.requests if not url.startswith(("file:", "data:", "blob:"))]
+
+    def take(self) -> list[str]:
+        """The errors since the last call."""
+        found, self.errors[:] = list(self.errors), []
+        return found
+
+
+@contextmanager
+def launched() -> Iterator[Any]:
+    """A browser of playwright's; where there is none, the test is skipped, or fails if one is required."""
+    demand(missing())
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def opened(size: tuple[int, int] = DESKTOP, *, dark: bool = False, scale: float = 1) -> Iterator[Watched]:
+    """A page of a browser of its own: with open(path) it shows a file."""
+    with launched() as browser:
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, device_scale_factor=scale,
+                                      color_scheme="dark" if dark else "light")  # fmt: skip
+        watched = Watched(context.new_page())
+        watched.page.on("pageerror", lambda error: watched.errors.append(f"error: {error}"))
+        watched.page.on("console", lambda message: message.type in ("error", "warning")
+                        and watched.errors.append(f"console {message.type}: {message.text}"))  # fmt: skip
+        watched.page.on("request", lambda request: watched.requests.append(request.url))
+        watched.page.on("requestfailed", lambda request: watched.errors.append(f"failed: {request.url}"))
+        yield watched
