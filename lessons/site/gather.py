@@ -145,7 +145,8 @@ def _own_pages(out: Gathered, links: Links, titles: list[tuple[str, str, str]], 
             .replace("<!-- lessons -->", _map(titles, "lessons/"))
             .replace("<!-- guides -->", "\n".join(guides))
         )
-        out.write(name, links.rewritten(text, of=f"lessons/site/pages/{name}", page=name))
+        text = links.rewritten(text, of=f"lessons/site/pages/{name}", page=name)
+        out.write(name, text.replace("<!-- look inside -->", _look_inside(links)))
     names = "\n".join([*(name for name, _, _ in titles), "teaching"])
     toctree = f"\n```{{toctree}}\n:hidden:\n\n{names}\n```\n"
     for of, name in [("lessons/README.md", "lessons/index.md"), ("lessons/teaching.md", "lessons/teaching.md")]:
@@ -180,6 +181,13 @@ def _readme(out: Gathered, links: Links) -> list[str]:
     for name, (first, *others) in pages.items():
         out.write(f"{name}.md", "\n".join([first, *(shifted(text, 1) for text in others)]))
     return [name for name in pages if name.startswith("guides/") and name != OWN]
+
+
+def _look_inside(links: Links) -> str:
+    """What the README says of the walk, for the page that has one."""
+    found = sections((ROOT / "README.md").read_text(encoding="utf-8"))
+    text = next(section.text for section in found if section.title == "Look inside")
+    return links.rewritten(text, of="README.md", page="walk.md")
 
 
 def _api(out: Gathered, found: list[Area]) -> None:

@@ -14,6 +14,7 @@ __all__ = ["README", "Links", "Section", "sections", "shifted"]
 README = {
     "Begin": "begin",
     "Use": "begin",
+    "Look inside": None,  # a part of the page with the walk
     "Lessons": None,  # the lessons have pages
     "What it reaches": "results/scores",
     "Every SegNet": "results/networks",
