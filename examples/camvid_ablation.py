@@ -55,7 +55,7 @@ parser.add_argument("camvid", help="the folder of CamVid")
 parser.add_argument("--out", type=Path, default=Path("runs/camvid-ablation"), help="for the networks and the table")
 parser.add_argument("--limit", type=int, help="use only so many pictures of each split, to try it out")
 parser.add_argument("names", nargs="*", help=f"only these: {', '.join(VARIANTS)}")
-arguments = parser.parse_args()
+arguments = parser.parse_intermixed_args()
 
 
 class Part:

@@ -9,6 +9,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from tinysegnet.data import CAMVID, toyscenes
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -85,3 +88,38 @@ def test_show_doubt(tmp_path):
     run([*trained, "--epochs", "1", "--name", "b"], tmp_path)
     run([sys.executable, str(EXAMPLES / "show_doubt.py"), "runs/b/last.safetensors", "--samples", "2"], tmp_path)
     assert (tmp_path / "doubt.png").stat().st_size > 10_000
+
+
+def write_streets(folder, count):
+    """Toy streets as a folder of one's own, two thirds to train on, of CamVid's two kinds of names."""
+    streets = toyscenes.ToyScenes(size=(24, 32), count=count)
+    for number in range(count):
+        split, street = ("train", "val")[number % 3 == 2], streets[number]
+        for kind, array in (("images", street.image), ("labels", street.labels)):
+            (folder / split / kind).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(folder / split / kind / f"{('0006R0', '0001TP')[number % 2]}_{number}.png")
+    (folder / "classes.txt").write_text("".join(f"{name}\n" for name in (*CAMVID.names, "void")))
+
+
+def test_decoder_study(tmp_path):
+    """Small; a line that is missing is the only one that is trained for again, and gives the same figures."""
+    write_streets(tmp_path / "streets", 6)
+    small = "--epochs 1 --seeds 1 --width 0.05 --size 24 32 --out results".split()
+    script = [sys.executable, str(EXAMPLES / "decoder_study.py"), "streets", *small]
+    table = run(script, tmp_path)
+    assert len(re.findall(r"^\| .* \| (?:median frequency|natural) \|", table, re.M)) == 13
+    lines = (tmp_path / "results" / "runs.csv").read_text().splitlines()
+    (tmp_path / "results" / "runs.csv").write_text("\n".join(lines[:-1]) + "\n")
+    assert re.findall("training .*", run(script, tmp_path)) == ["training fcn-basic natural 0"]
+    again = (tmp_path / "results" / "runs.csv").read_text().splitlines()
+    assert [line.split(",")[:9] for line in again] == [line.split(",")[:9] for line in lines]
+    assert (tmp_path / "results" / "decoders.png").stat().st_size > 10_000
+
+
+def test_camvid_ablation(tmp_path):
+    """One of its networks, on few pictures; the second call finds it trained."""
+    write_streets(tmp_path / "streets", 9)
+    script = [sys.executable, str(EXAMPLES / "camvid_ablation.py"), "streets", "--limit", "2", "--out", "ablation"]
+    lines = [run([*script, "brief-weaker-augmentation-180x240"], tmp_path).splitlines()[-1] for _ in range(2)]
+    assert lines[0].split("|")[5:] == lines[1].split("|")[5:]
+    assert (tmp_path / "ablation" / "limit-2" / "table.md").read_text().splitlines()[-1] == lines[1]
