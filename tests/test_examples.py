@@ -104,7 +104,7 @@ def write_streets(folder, count):
 def test_decoder_study(tmp_path):
     """Small; a line that is missing is the only one that is trained for again, and gives the same figures."""
     write_streets(tmp_path / "streets", 6)
-    small = "--epochs 1 --seeds 1 --width 0.05 --size 24 32 --out results".split()
+    small = ["--epochs", "1", "--seeds", "1", "--width", "0.05", "--size", "24", "32", "--out", "results"]
     script = [sys.executable, str(EXAMPLES / "decoder_study.py"), "streets", *small]
     table = run(script, tmp_path)
     assert len(re.findall(r"^\| .* \| (?:median frequency|natural) \|", table, re.M)) == 13
