@@ -2,9 +2,9 @@
 
 The test pictures stay away from it. A network is judged on two sets: the validation pictures, frames of a drive of
 which it has seen other frames, and sequence 0006R0 of the training pictures, a drive that it has not seen: all
-trainings here go without it. The first line is the default recipe in full. The others have about two thirds of its
-time, or a quarter, and differ in what their name says. Each network is scored as it predicts by default, by the mean
-over mirror images and three scales, and in a single pass.
+trainings here go without it. The first lines are what needs no network. `default` is the default recipe in full;
+the others have about two thirds of its time, or a quarter, and differ in what their name says. Each network is scored
+as it predicts by default, by the mean over mirror images and three scales, and in a single pass.
 
 Each network is kept as OUT/NAME.safetensors and not trained again. The table of those asked for goes to OUT/table.md.
 """
@@ -20,6 +20,7 @@ import numpy as np
 import tinysegnet as ts
 from tinysegnet import checkpoint
 from tinysegnet.data import InMemory, open_dataset
+from tinysegnet.data.floors import floors
 from tinysegnet.models import models
 from tinysegnet.models.segnet import Stages
 from tinysegnet.recipes import recipe_for
@@ -97,6 +98,14 @@ def cells(found, data):
             f"{100 * scores.mIoU:.1f} [{100 * low:.1f}, {100 * high:.1f}]", f"{100 * once.mIoU:.1f}"]  # fmt: skip
 
 
+def floor_rows(train, *judges):
+    """What needs no network, fitted on the same pictures."""
+    found = [floors(train, data) for data in judges]
+    for name in found[0]:
+        scores = [(floor[name].G, floor[name].C, floor[name].mIoU) for floor in found]
+        yield [name, "", "", "", *(cell for judged in scores for cell in (*(f"{100 * x:.1f}" for x in judged), ""))]
+
+
 def main():
     train, val = (InMemory(open_dataset(arguments.camvid, split)) for split in ("train", "val"))
     seen, unseen = street(train, held_out=False), street(train, held_out=True)
@@ -109,6 +118,8 @@ def main():
     judged = [f"{part}: {name}" for part in (HELD_OUT, "val") for name in columns]
     head = ["", "parameters", "epochs", "CPU min", *judged]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    lines += [f"| {' | '.join(row)} |" for row in floor_rows(seen, unseen, val)]
+    print("\n".join(lines), flush=True)
     default = recipe_for(train)
     for name in arguments.names or VARIANTS:
         model_name, changes = VARIANTS[name]
