@@ -1,4 +1,4 @@
-"""Exercises of lesson 11: what crosses in bytes, the backward of maps that are read twice, a verdict that knows ties."""
+"""Exercises of lesson 11: what crosses in bytes, the backward of maps that are read twice, a verdict with ties."""
 
 import numpy as np
 
