@@ -178,8 +178,8 @@ def test_a_teacher_gets_the_solutions(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["build.py", "--solutions", str(tmp_path / "solved")])
     build.main()
     solved = sorted((tmp_path / "solved").glob("*.ipynb"))
-    assert [path.stem for path in solved if path.suffix == ".ipynb"] == [source.stem for source in build.SOURCES]
-    assert [path.name for path in solved if path.suffix != ".ipynb"] == list(build.DATA)
+    assert [path.stem for path in solved] == [source.stem for source in build.SOURCES]
+    assert [path.name for path in (tmp_path / "solved").glob("*.csv")] == list(build.DATA)
     assert not any("your turn" in path.read_text(encoding="utf-8") for path in solved)
     assert before == {path: path.read_bytes() for path in build.FOLDER.glob("*.ipynb")}
 
