@@ -500,7 +500,7 @@ published = dict(zip(names, ((43.3, 20.83), (47.7, 35.78), (48.5, 35.92), (46.1,
                              (50.1, 37.37), (45.9, 30.47)), strict=False))  # fmt: skip
 
 # %% tags=["map"]
-costs = {"crossing, kB": ("crossing_bytes", 1e3), "million weights": ("parameters", 1e6)}
+costs = {"crossing, kB": ("crossing_bytes", 1e3), "million parameters": ("parameters", 1e6)}
 panels = {title: {name: [value / unit for value in my_values(name, column)[:1]] for name in names}
           for title, (column, unit) in costs.items()}  # fmt: skip
 panels |= {f"{score}, per cent": {name: my_values(name, score) for name in names} for score in ("mIoU", "BF")}
@@ -519,7 +519,7 @@ viz.show_dots(panels, ties=ties, others=others, words=("a seed", "bars overlap: 
 # Each is a comparison of two networks, and a sign: which has the higher score, or 0 for "about as good".
 
 # %%
-claims = [("bilinear interpolation is the worst", "bilinear-interpolation", "fcn-basic-no-addition", -1),
+claims = [("bilinear interpolation loses to the next worst", "bilinear-interpolation", "fcn-basic-no-addition", -1),
           ("indices beat bilinear interpolation", "basic", "bilinear-interpolation", 1),
           ("indices beat replication", "basic", "replication", 1),
           ("indices beat a fixed corner", "basic", "fixed-index", 1),
@@ -546,18 +546,18 @@ def my_difference(one, other, score, weights="median frequency"):
 
 # %%
 for k, score in enumerate(("mIoU", "BF")):
-    print(f"\n{score}: spread {spread[score]:.2f}{'':26} here   the paper   verdict")
+    print(f"\n{score}: spread {spread[score]:.2f}{'':32} here   the paper   verdict")
     for claim, one, other, sign in claims:
         here = my_difference(one, other, score)
         both = one in published and other in published
         paper = f"{published[one][k] - published[other][k]:+.1f}" if both else "-"
-        print(f"{claim:40} {here:+8.2f} {paper:>9}     {my_judgement(here, spread[score], sign)}")
+        print(f"{claim:46} {here:+8.2f} {paper:>9}     {my_judgement(here, spread[score], sign)}")
 assert published["fcn-basic-no-dim-reduction"][1] < published["fcn-basic"][1]
 
 # %% [markdown]
 # How to read a verdict: *holds*, the difference has the paper's sign and is not smaller than the spread (or both say
 # "about as good"). *Tie*, these runs cannot tell. *Does not hold*, they differ the other way, or where the paper sees
-# sees none. A claim of "about as good" is easy to keep: few seeds, a wide spread, and everything is a tie.
+# none. A claim of "about as good" is easy to keep: few seeds, a wide spread, and everything is a tie.
 #
 # The paper states its conclusions for all measures together. Its own figures do not quite agree: in BF, 64 maps are 0.7
 # *worse* than the 11 of FCN-Basic.
@@ -571,7 +571,7 @@ for k, score in enumerate(("mIoU", "BF")):
             if sign and one in published and other in published}  # fmt: skip
     below = [f"{claim} ({gap:+.1f})" for claim, gap in gaps.items() if abs(gap) < spread[score]]
     print(f"{score}: {len(below)} of {len(gaps)} of the paper's differences are smaller than {spread[score]:.2f}")
-    print(*below, sep="\n   ")
+    print(*(f"   {text}" for text in below), sep="\n")
 
 # %% [markdown]
 # ### With weights and without
@@ -618,7 +618,7 @@ for name in ("basic", "bilinear-interpolation"):
         found.setdefault(name, []).append((100 * scores.mIoU, 100 * scores.BF))
 
 # %%
-mine = {score: {name: [pair[k] for pair in pairs] for name, pairs in found.items()} for k, score in enumerate(spread_of)}
+mine = {score: {name: [two[k] for two in runs] for name, runs in found.items()} for k, score in enumerate(spread_of)}
 for score, by_name in mine.items():
     spread_of[score] = max(np.ptp(values) for values in by_name.values())
     gap = np.mean(by_name["basic"]) - np.mean(by_name["bilinear-interpolation"])
@@ -657,6 +657,8 @@ for s in voids:
     print(f"{(s.labels == 11).mean():5.1%} void   BF without void's outlines {masked:.3f}, with them {counted:.3f}")
 
 # %% [markdown]
+# What to see: the same predictions, two scores. A network cannot be right about outlines that nobody drew.
+#
 # 6. **Our study is smaller**, and that is not neutral. At 90x120 an encoder that sees 106 pixels sees the whole height;
 #    at 360x480 it sees less than a third of it. A pixel of 90x120 is four pixels of the labels, and BF's reach is 4.5
 #    (lesson 10): outlines are scored near the limit of what such a network can draw at all.
@@ -665,7 +667,8 @@ for s in voids:
 #
 # So where study and paper agree, a conclusion has survived a change of size, pictures and seeds. Where they do not, it
 # hung on one of these, and the table does not say on which.
-#
+
+# %% [markdown]
 # ## What to remember
 #
 # * Decoders differ in what crosses: nothing, two bits a window, maps, or maps reduced by a 1x1 convolution.
