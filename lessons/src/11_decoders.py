@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 11 The paper's decoders, repeated small
 #
-# **The question.** An encoder has made four small maps of a picture. A decoder makes a large one again. Which decoder,
-# what does it cost, and what does it buy?
+# **The question.** An encoder has made small maps of a picture. A decoder makes large ones of them again. Which
+# decoder, what does it cost, and what does it buy?
 #
 # **At the end** you can say what crosses from encoder to decoder in ten networks, in bytes; derive the backward of maps
 # that are read twice; read a table of scores with its ties; and name what such a table compares besides the thing in
@@ -47,6 +47,9 @@ ways = {"indices": layers.MaxUnpool2d(halve), "fixed": layers.FixedUnpool2d(halv
         "replication": layers.Upsample("nearest", pool=halve), "bilinear": layers.Upsample("bilinear", pool=halve),
         "transposed": transposed}  # fmt: skip
 viz.show_arrays([("x", x_small), ("pooled", pooled[0, :, :, 0]), ("z", z_small)])
+
+# %% [markdown]
+# `z` need have nothing in common with the pooled map but its size. Up it goes:
 
 # %%
 ups = {name: way.forward(z_small[None, :, :, None], training=True)[0, :, :, 0] for name, way in ways.items()}
@@ -93,7 +96,8 @@ viz.show_arrays([("channel 0", one), ("channel 1", two), ("0.5, -1: crosses", re
 #
 # $$d_s = D_s\big(U(d_{s+1};\ i_s)\big) + R_{s-1}(p_{s-1}), \qquad s = 4, 3, 2, \qquad d_5 = p_4,$$
 #
-# and $d_1 = D_1(U(d_2;\ i_1))$, since above the last stage there is only the picture. Ten networks come of four
+# and $d_1 = D_1(U(d_2;\ i_1))$, since above the last stage there is only the picture. (With a reduction, $d_5 =
+# R_4(p_4)$: it is the classifier, and stands before the decoder instead of after it.) Ten networks come of four
 # choices: how $U$ goes up; whether $D_s$ is a convolution; whether maps are added; whether they, and the decoder, have
 # 64 channels or one for each class. In the library a decoder *is* these four words, and one function builds all:
 
@@ -137,8 +141,8 @@ assert same
 viz.show_network(ts.build("basic-encoder-addition"), (360, 480))
 
 # %% [markdown]
-# What to see: two kinds of lines. Green ones carry indices from each pool to its unpooling, red ones carry maps
-# from after a pool to the end of the stage that has their size. Nothing else passes round the bottleneck.
+# What to see: two kinds of lines. Thin green ones carry indices from each pool to its unpooling, thick pink ones carry
+# maps from after a pool to the end of the stage that has their size. Nothing else passes round the bottleneck.
 #
 # ## What it costs
 #
