@@ -306,7 +306,7 @@ viz.show_arrays([("dout", dout_small), *((name, dz.round(1)) for name, dz in dzs
 # %% [markdown]
 # What to see: *indices* reads four numbers of `dout` at the maxima, *fixed* four at the corners. *Replication* adds
 # each window up: four copies, four ways to the loss. *Bilinear* adds, too, with weights that reach over the window's
-# edge. The last line of the loop is the adjoint law of lesson 02, $\langle \text{dz}, z\rangle = \langle \text{dout},
+# edge. The assertion in the loop is the adjoint law of lesson 02, $\langle \text{dz}, z\rangle = \langle \text{dout},
 # \text{out} \rangle$; it holds for all five.
 
 # %%
@@ -332,7 +332,7 @@ for name in ("basic-encoder-addition", "fcn-basic", "fixed-index"):
 # ### What breaks it
 #
 # The bug of those who write such a network by hand: the decoder reads the encoder's maps, and backward forgets that
-# way. Shapes fit, the loss falls, nothing complains. Planted into every tap:
+# way. All shapes fit, and lesson 08 saw a network learn with a wrong gradient. Planted into every tap:
 
 
 # %%
@@ -346,7 +346,7 @@ network = ts.build("basic-encoder-addition", num_classes=3, width=1 / 32, dtype=
 my_forgetful_taps(network)
 report = ts.gradcheck.check_model(network, size=(18, 22), directions=1, entries=1)
 refused = [tensor.name for tensor in report.tensors if not tensor.ok]
-print("right:", report.ok, "  refused:", *refused, sep="\n  ")
+print(f"right: {report.ok}; {len(refused)} tensors refused:", *refused, sep="\n  ")
 assert all(name == "x" or name.split(".")[0] in ("encoder1", "encoder2", "encoder3") for name in refused)
 assert "encoder3.conv1.weight" in refused
 
