@@ -3,6 +3,8 @@
     python lessons/build.py                       writes every student's copy (make lessons)
     python lessons/build.py --solutions DIR       writes the notebooks with their solutions into DIR, for teachers
 
+Beside them it puts a copy of the files that they read: `DATA`.
+
 In a student's copy the lines from `### BEGIN SOLUTION` to `### END SOLUTION` are `raise NotImplementedError`. The same
 source always gives the same file: no outputs, no kernel, and each cell's id comes from its text.
 """
@@ -13,6 +15,7 @@ import argparse
 import copy
 import hashlib
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -24,6 +27,7 @@ FOLDER = Path(__file__).parent
 SOURCES = sorted((FOLDER / "src").glob("[0-9][0-9]_*.py"))
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION$", re.M | re.S)
 YOUR_TURN = r'\1raise NotImplementedError("your turn")'
+DATA = {"decoder_study.csv": FOLDER.parent / "examples" / "results" / "runs.csv"}  # beside the notebooks: where from
 MARKERS = re.compile(r"^[ \t]*### (BEGIN|END) SOLUTION\n?", re.M)
 
 
@@ -72,6 +76,12 @@ def target(source: Path) -> Path:
     return FOLDER / f"{source.stem}.ipynb"
 
 
+def copy_data(folder: Path) -> None:
+    """Put what notebooks read into the folder where they run."""
+    for name, source in DATA.items():
+        shutil.copyfile(source, folder / name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--solutions", type=Path, metavar="DIR", help="write solved notebooks there instead")
@@ -85,6 +95,7 @@ def main() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(written(student(notebook) if folder is None else solved(notebook)), encoding="utf-8")
         print(path)
+    copy_data(folder or FOLDER)
 
 
 if __name__ == "__main__":

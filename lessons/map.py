@@ -10,7 +10,7 @@ import io
 import tempfile
 from pathlib import Path
 
-from build import FOLDER, SOURCES, read, solved
+from build import FOLDER, SOURCES, copy_data, read, solved
 from nbclient import NotebookClient
 from PIL import Image, ImageDraw
 
@@ -29,6 +29,7 @@ def drawing(source: Path) -> Image.Image:
     notebook = solved(notebook)
     notebook.cells = notebook.cells[: marked[0] + 1]
     with tempfile.TemporaryDirectory() as folder:
+        copy_data(Path(folder))
         NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}}).execute()
     pictures = [
         output.data["image/png"] for output in notebook.cells[-1].outputs if "image/png" in output.get("data", {})

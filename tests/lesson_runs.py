@@ -82,7 +82,11 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def run(notebook: nbformat.NotebookNode, folder: Path, *, go_on: bool = False) -> tuple[list[Failure], float]:
-    """Run all cells in a kernel of their own, to the first error or, with go_on, to the end. -> failures, seconds"""
+    """Run all cells in a kernel of their own, to the first error or, with go_on, to the end. -> failures, seconds
+
+    folder: where the kernel works; what lessons read is copied there, as `tinysegnet lessons` does.
+    """
+    build.copy_data(folder)
     client = NotebookClient(notebook, timeout=300, kernel_name="python3", allow_errors=True, record_timing=False,
                             resources={"metadata": {"path": str(folder)}})  # fmt: skip
     began, failures = time.perf_counter(), []

@@ -59,6 +59,21 @@ def test_no_students_copy_is_stale():
         assert text == build.written(build.student(build.read(source))), f"{source.stem} is stale: make lessons"
 
 
+def test_what_lessons_read_is_not_stale():
+    """`make lessons` copies it anew."""
+    assert sorted(path.name for path in build.FOLDER.glob("*.csv")) == sorted(build.DATA)
+    for name, source in build.DATA.items():
+        assert (build.FOLDER / name).read_bytes() == source.read_bytes(), f"{name} is stale: make lessons"
+
+
+def test_a_lesson_without_its_data_says_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (lesson,) = (source for source in build.SOURCES if source.stem.startswith("11"))
+    reading = [cell.text for cell in cells(lesson) if cell.code and "decoder_study.csv" in cell.text]
+    with pytest.raises(SystemExit, match=r"^decoder_study.csv is not beside this notebook.*tinysegnet lessons \.$"):
+        exec("from pathlib import Path\n" + reading[0], {})
+
+
 @every_lesson
 def test_nothing_is_stored_that_a_run_leaves_behind(source):
     notebook = json.loads(build.target(source).read_text(encoding="utf-8"))
@@ -164,6 +179,7 @@ def test_a_teacher_gets_the_solutions(tmp_path, monkeypatch):
     build.main()
     solved = sorted((tmp_path / "solved").glob("*.ipynb"))
     assert [path.stem for path in solved] == [source.stem for source in build.SOURCES]
+    assert [path.name for path in (tmp_path / "solved").glob("*.csv")] == list(build.DATA)
     assert not any("your turn" in path.read_text(encoding="utf-8") for path in solved)
     assert before == {path: path.read_bytes() for path in build.FOLDER.glob("*.ipynb")}
 

@@ -13,6 +13,7 @@ from tinysegnet.commands import lessons
 
 ROOT = Path(__file__).parents[1]
 NAMES = sorted(path.name for path in (ROOT / "lessons").glob("[0-9][0-9]_*.ipynb"))
+FILES = [*NAMES, "decoder_study.csv"]  # a lesson reads it
 
 
 def names(folder):
@@ -21,8 +22,8 @@ def names(folder):
 
 def test_all_notebooks_arrive_unchanged(tmp_path, capsys):
     assert main(["lessons", str(tmp_path / "my lessons")]) == 0
-    assert names(tmp_path / "my lessons") == NAMES
-    for name in NAMES:
+    assert names(tmp_path / "my lessons") == FILES
+    for name in FILES:
         assert (tmp_path / "my lessons" / name).read_bytes() == (ROOT / "lessons" / name).read_bytes()
     out = capsys.readouterr().out
     assert f"{len(NAMES)} of {len(NAMES)} lessons" in out
@@ -36,10 +37,19 @@ def test_a_changed_notebook_is_kept_and_named(tmp_path, capsys):
     capsys.readouterr()
     assert main(["lessons", str(tmp_path)]) == 0
     assert (tmp_path / NAMES[0]).read_text() == "my work"
-    assert names(tmp_path) == NAMES
+    assert names(tmp_path) == FILES
     kept = [line for line in capsys.readouterr().out.splitlines() if line.startswith("kept")]
     assert len(kept) == 1
     assert NAMES[0] in kept[0]
+
+
+def test_changed_data_is_kept_and_is_no_lesson(tmp_path, capsys):
+    (tmp_path / FILES[-1]).write_text("my figures")
+    assert main(["lessons", str(tmp_path)]) == 0
+    assert (tmp_path / FILES[-1]).read_text() == "my figures"
+    out = capsys.readouterr().out
+    assert f"kept    {tmp_path / FILES[-1]}" in out
+    assert f"{len(NAMES)} of {len(NAMES)} lessons" in out
 
 
 def test_a_link_that_leads_nowhere_is_kept(tmp_path, capsys):
@@ -85,8 +95,8 @@ def test_a_wheel_carries_the_notebooks_and_no_solutions(tmp_path):
         page = {f"tinysegnet/walk/{path.name}" for path in (ROOT / "tinysegnet" / "walk").glob("*.*")}
         assert page <= set(archive.namelist())  # of a walk: its template, style and scripts
         archive.extractall(tmp_path / "unpacked")
-    assert sorted(carried) == [f"tinysegnet/lessons/{name}" for name in NAMES]
+    assert sorted(carried) == [f"tinysegnet/lessons/{name}" for name in FILES]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "unpacked")}
     command = [sys.executable, "-m", "tinysegnet", "lessons", str(tmp_path / "mine")]
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=300)
-    assert names(tmp_path / "mine") == NAMES
+    assert names(tmp_path / "mine") == FILES

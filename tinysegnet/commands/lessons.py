@@ -28,7 +28,8 @@ def find_notebooks() -> list[Path]:
 class Lessons:
     """Copy the lessons, Jupyter notebooks with exercises that grade themselves, into a folder to work in.
 
-    A notebook that is there already is never overwritten: your work is safe, and the names of those kept are printed.
+    What they read comes beside them. A file that is there already is never overwritten: your work is safe, and the
+    names of those kept are printed.
     """
 
     folder: FolderPath
@@ -39,10 +40,12 @@ class Lessons:
         if self.folder.exists() and not self.folder.is_dir():
             raise SettingError(f"{self.folder}: a file (expected a folder, or a name that is not taken)")
         self.folder.mkdir(parents=True, exist_ok=True)
-        kept = [notebook.name for notebook in notebooks if not _copied(notebook, self.folder / notebook.name)]
-        for name in kept:
-            print(f"kept    {self.folder / name}  (not as the lesson is: move it away to have the lesson anew)")
-        print(f"{len(notebooks) - len(kept)} of {len(notebooks)} lessons are in {self.folder} as they come")
+        files = notebooks + sorted(notebooks[0].parent.glob("*.csv"))  # what notebooks read
+        kept = [file for file in files if not _copied(file, self.folder / file.name)]
+        for file in kept:
+            print(f"kept    {self.folder / file.name}  (not as it comes: move it away to have it anew)")
+        unchanged = len(set(notebooks) - set(kept))
+        print(f"{unchanged} of {len(notebooks)} lessons are in {self.folder} as they come")
         first = shlex.quote(str(self.folder / notebooks[0].name))
         if importlib.util.find_spec("jupyterlab") is None:
             print('JupyterLab is not installed: pip install "tinysegnet[lessons]"')
@@ -50,9 +53,9 @@ class Lessons:
         return 0
 
 
-def _copied(notebook: Path, target: Path) -> bool:
-    """Copy it unless something is there; -> whether the lesson is there, unchanged."""
-    text = notebook.read_bytes()
+def _copied(file: Path, target: Path) -> bool:
+    """Copy it unless something is there; -> whether it is there, unchanged."""
+    text = file.read_bytes()
     if target.is_symlink() or target.exists():
         return target.is_file() and target.read_bytes() == text
     write_atomically(target, text)

@@ -6,6 +6,7 @@ Pixels are exact where pixels matter: overlays, legends and label maps are compo
 
 from .arrays import show_array, show_arrays
 from .curves import curves_figure, per_class_figure
+from .dots import show_dots
 from .doubt import doubt_picture
 from .feature_maps import show_feature_maps
 from .figures import DARK, LIGHT, Theme, save_figure
@@ -59,6 +60,7 @@ __all__ = [
     "show_arrays",
     "show_batch",
     "show_costs",
+    "show_dots",
     "show_feature_maps",
     "show_gallery",
     "show_gradient",

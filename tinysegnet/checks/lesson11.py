@@ -1,0 +1,168 @@
+"""Exercises of lesson 11: what crosses in bytes, the backward of maps that are read twice, a verdict with ties."""
+
+import numpy as np
+
+from .exercise import Exercise
+
+# --- what crosses -----------------------------------------------------------------------------------------------------
+
+
+def _pooled_sizes(H, W, half=lambda n: -(-n // 2)):
+    """Rows and columns after each of four pools."""
+    sizes = []
+    for _ in range(4):
+        H, W = half(H), half(W)
+        sizes.append((H, W))
+    return sizes
+
+
+def _crossing(sizes=_pooled_sizes, index_bytes=lambda C: -(-C // 4), index_pools=slice(4), map_pools=slice(3),
+              itemsize=4, larger=1):  # fmt: skip
+    """The bytes, with one step done in another way. larger: pixels of a map for each window of its pool."""
+
+    def crossing(H, W, C, K):
+        windows = [h * w for h, w in sizes(H, W)]
+        indices = sum(windows[index_pools]) * index_bytes(C)
+        pixels = sum(windows[map_pools]) * larger * itemsize
+        return indices, pixels * C, pixels * K
+
+    return crossing
+
+
+_crossing_bytes = _crossing()
+
+
+# --- maps that are read twice -----------------------------------------------------------------------------------------
+
+
+def _tap_cases():
+    rng = np.random.default_rng(0)
+    cases = []
+    for N, h, w, C, K in ((2, 2, 3, 4, 3), (3, 3, 2, 2, 5)):
+        dout, dnext, maps = (rng.standard_normal((N, h, w, channels)) for channels in (K, C, C))
+        cases.append((dout, dnext, maps, rng.standard_normal((C, K))))
+    return cases
+
+
+def _tap(dup=lambda dout, scores: dout, dmaps=lambda across, below: across + below, dweight=lambda x, d: x.T @ d):
+    """The three gradients, with one of them made in another way. x, d: a row for each pixel."""
+
+    def backward(dout, dnext, maps, weight):
+        C, K = weight.shape
+        return (dup(dout, maps @ weight), dmaps(dout @ weight.T, dnext),
+                dweight(maps.reshape(-1, C), dout.reshape(-1, K)))  # fmt: skip
+
+    return backward
+
+
+_tap_backward = _tap()
+
+
+def _first_picture(dout, dnext, maps, weight):
+    C, K = weight.shape
+    dup, dmaps, _ = _tap_backward(dout, dnext, maps, weight)
+    return dup, dmaps, maps[0].reshape(-1, C).T @ dout[0].reshape(-1, K)
+
+
+# --- a verdict --------------------------------------------------------------------------------------------------------
+
+
+def _verdict_cases():
+    """Halves and quarters, so that a difference may equal the spread exactly."""
+    scores = np.array([[45.5, 46], [46.5, 46.25], [49, 47.5], [43, 44], [45.75, 46.25], [46, 45.75]])
+    same = np.array([[40.0, 41.0, 40.5], [41.0, 42.0, 41.5], [50.0, 50.25, 50.5]])
+    return [(scores, 2, 0), (scores, 5, 0), (scores, 4, 0), (scores, 1, 0), (scores, 3, 2), (same, 1, 0), (same, 0, 2)]
+
+
+def _largest(scores):
+    return np.ptp(scores, axis=1).max()
+
+
+def _verdict(spread=_largest, difference=lambda a, b: a.mean() - b.mean(), tie=lambda d, s: abs(d) < s, sign=np.sign):
+    """Spread, difference and sign, with one of them made in another way."""
+
+    def verdict(scores, one, other):
+        s, d = spread(scores), difference(scores[one], scores[other])
+        return s, d, 0 if tie(d, s) else int(sign(d))
+
+    return verdict
+
+
+_judged = _verdict()
+
+
+def _tie_of_the_two(scores, one, other):
+    d, s = scores[one].mean() - scores[other].mean(), _largest(scores[[one, other]])
+    return _largest(scores), d, 0 if abs(d) < s else int(np.sign(d))
+
+
+def _all_seeds_agree(scores, one, other):
+    signs = np.sign(scores[one] - scores[other])
+    return *_judged(scores, one, other)[:2], int(signs[0]) if (signs == signs[0]).all() else 0
+
+
+EXERCISES = [
+    Exercise(
+        name="crossing_bytes",
+        results=("indices", "maps", "reduced"),
+        reference=lambda H, W, C, K: _crossing_bytes(H, W, C, K),
+        cases=lambda: [(24, 40, 4, 3), (16, 32, 5, 2), (45, 61, 8, 3), (360, 480, 64, 11)],
+        mistakes={
+            "pools round up: 45 rows give 23":
+                _crossing(sizes=lambda H, W: _pooled_sizes(H, W, lambda n: n // 2)),
+            "float32 takes four bytes a number": _crossing(itemsize=1),
+            "the last pool's maps go down the line themselves; only those of the first three cross":
+                _crossing(map_pools=slice(4)),
+            "there are four unpools, so the indices of all four pools cross": _crossing(index_pools=slice(3)),
+            "the maps that cross are those that leave the pools, a quarter as large": _crossing(larger=4),
+            "an index is two bits, so four channels share a byte": _crossing(index_bytes=lambda C: C),
+            "the channels of a pixel fill whole bytes: 5 channels take two": _crossing(index_bytes=lambda C: C // 4),
+            "the indices of a pool are as many as its windows, not as the pixels before it":
+                _crossing(sizes=lambda H, W: [(H, W), *_pooled_sizes(H, W)[:3]]),
+        },
+    ),
+    Exercise(
+        name="tap_backward",
+        results=("dup", "dmaps", "dweight"),
+        reference=lambda dout, dnext, maps, weight: _tap_backward(dout, dnext, maps, weight),
+        cases=_tap_cases,
+        mistakes={
+            "the encoder's next stage reads the maps, too: add dnext": _tap(dmaps=lambda across, below: across),
+            "the way through the addition is missing: add what comes back through the 1x1 convolution":
+                _tap(dmaps=lambda across, below: below),
+            "an addition does not share its gradient out: up gets all of dout": _tap(dup=lambda dout, scores: dout / 2),
+            "the maps get the mean of their two gradients; it is the sum":
+                _tap(dmaps=lambda across, below: (across + below) / 2),
+            "dup is multiplied by the scores, as if forward had multiplied; it added":
+                _tap(dup=lambda dout, scores: dout * scores),
+            "the two gradients of the maps are subtracted": _tap(dmaps=lambda across, below: across - below),
+            "dweight is of the first picture only: every pixel of every picture used the same weight": _first_picture,
+            "dweight is a mean over the pixels; it is the sum": _tap(dweight=lambda x, d: x.T @ d / len(x)),
+        },
+    ),
+    Exercise(
+        name="verdict",
+        results=("spread", "difference", "sign"),
+        reference=lambda scores, one, other: _judged(scores, one, other),
+        cases=_verdict_cases,
+        mistakes={
+            "this spread goes across networks: first the largest difference within each row, then the largest of these":
+                _verdict(spread=np.ptp),
+            "this is the mean of the networks' spreads: take the largest":
+                _verdict(spread=lambda scores: np.ptp(scores, axis=1).mean()),
+            "this is a standard deviation: the spread is the largest seed minus the smallest":
+                _verdict(spread=lambda scores: scores.std(axis=1, ddof=1).max()),
+            "this is the spread of one network alone: take the largest of all networks":
+                _verdict(spread=lambda scores: np.ptp(scores[0])),
+            "the difference is of the best seeds: take the means":
+                _verdict(difference=lambda a, b: a.max() - b.max()),
+            "the difference is turned round: one minus other": _verdict(difference=lambda a, b: b.mean() - a.mean()),
+            "ties are missing: the sign is 0 where the difference is smaller than the spread":
+                _verdict(tie=lambda d, s: d == 0),
+            "a negative difference is below every spread: compare its size, abs": _verdict(tie=lambda d, s: d < s),
+            "only what is smaller than the spread is a tie: <, not <=": _verdict(tie=lambda d, s: abs(d) <= s),
+            "the tie is judged by the spread of these two networks: take that of all": _tie_of_the_two,
+            "that all seeds agree is another rule: compare the means with the spread": _all_seeds_agree,
+        },
+    ),
+]  # fmt: skip
