@@ -10,10 +10,10 @@ import io
 import tempfile
 from pathlib import Path
 
-from build import FOLDER, SOURCES, copy_data, read, solved
 from nbclient import NotebookClient
 from PIL import Image, ImageDraw
 
+from build import FOLDER, SOURCES, copy_data, read, solved
 from tinysegnet.viz.figures import LIGHT
 from tinysegnet.viz.legend import load_font
 

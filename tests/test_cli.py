@@ -115,7 +115,8 @@ def test_doctor_and_warmup(capsys):
 
 def test_data_scenes_and_floors(tmp_path, capsys):
     assert main(["data", "scenes", "--count", "2", "--out", str(tmp_path / "s")]) == 0
-    assert len(list((tmp_path / "s").glob("*_labels.png"))) == 2
+    assert [len(list((tmp_path / "s" / kind).iterdir())) for kind in ("images", "labels", "overlays")] == [2, 2, 2]
+    assert main(["data", "check", str(tmp_path / "s")]) == 0
     capsys.readouterr()
     assert main(["data", "floors", "--limit", "5", "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)) == {"position prior", "colour", "colour and position"}
@@ -139,8 +140,11 @@ def test_what_nobody_foresaw_is_one_line_too(workplace, capsys, monkeypatch):
 def test_warnings_are_one_line(workplace, capsys):
     options = ["--limit", "1", "--epochs", "1", "--size", "20x28", "--width", "0.1", "--runs", "r"]
     assert main(["train", *options]) == 0
-    told = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "does not occur" in line]
-    assert all(line.startswith("warning: class ") for line in told)
+    told = capsys.readouterr().err.replace("\r", "\n").splitlines()
+    assert all(line.startswith("warning: class ") for line in told if "does not occur" in line)
+    floor = [line for line in told if "below what" in line]
+    assert len(floor) == 1, "one epoch of one picture is worse than no network"
+    assert floor[0].startswith("warning: mIoU 0.")
 
 
 def test_debug_shows_where_an_error_comes_from(workplace):

@@ -174,7 +174,7 @@ def _announce(kernel: str, seconds: float | None) -> None:
     """Compiling takes a while, once: say so, or it looks like a hang."""
     if seconds is None and not _announced:
         _announced.append(kernel)
-        print("compiling kernels for this processor; this happens once and takes about half a minute",
+        print("compiling kernels for this processor, once for each kind of work; up to half a minute",
               file=sys.stderr, flush=True)  # fmt: skip
 
 

@@ -7,13 +7,14 @@ A ready network is a checkpoint in float16 inside the package; `make ready` made
 
 from __future__ import annotations
 
+import difflib
 from importlib.resources import as_file, files
 from os import PathLike, fspath
 from pathlib import Path
 
 from . import checkpoint
 from .checkpoint import Checkpoint
-from .errors import SettingError
+from .errors import CheckpointError, SettingError
 from .models import Network
 
 __all__ = ["load_ready", "open_checkpoint", "ready"]
@@ -35,6 +36,9 @@ def open_checkpoint(name: str | PathLike[str]) -> Checkpoint:
     """A checkpoint by path, or a ready network by name where there is no such file. Raises CheckpointError."""
     if fspath(name) in ready() and not Path(name).exists():
         return _read_ready(fspath(name))
+    meant = difflib.get_close_matches(fspath(name), ready(), 1)
+    if meant and not Path(name).exists():
+        raise CheckpointError(f"{fspath(name)}: no such file. Did you mean {meant[0]}?")
     return checkpoint.read(name)
 
 

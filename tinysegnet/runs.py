@@ -19,6 +19,7 @@ import os
 import platform
 import shlex
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -143,6 +144,8 @@ class RunFolder:
         """After the last epoch: the pictures and the page; -> the page. What needs no network is the floor to beat."""
         description = f"{len(train)} pictures of {train.name} to train on"
         description += f", {len(val)} to validate" if val else ""
+        found = floors(train, val) if val else None
+        _compare_with_floor(scores, found)
         from .report import write_report  # and matplotlib with it, when there is something to draw
 
         return write_report(
@@ -152,7 +155,7 @@ class RunFolder:
             history=history,
             scores=scores,
             palette=self.palette,
-            floors=floors(train, val) if val else None,
+            floors=found,
             samples=self._samples(model, val) if val else (),
             environment=environment(),
             seconds=seconds,
@@ -169,6 +172,18 @@ class RunFolder:
 
     def _write(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text.encode())
+
+
+def _compare_with_floor(scores: Scores | None, floors: dict[str, Scores] | None) -> None:
+    """Warn of a network that is worse than none."""
+    name, best = max(((name, floor.mIoU) for name, floor in (floors or {}).items()), key=lambda pair: pair[1],
+                     default=("", 0.0))  # fmt: skip
+    if scores is not None and scores.mIoU < best:
+        warnings.warn(
+            f"mIoU {scores.mIoU:.3f} is below what {name} reaches without a network, {best:.3f}: train longer; "
+            "examples/own_pictures.md has more under 'If it does not learn'",
+            stacklevel=3,
+        )
 
 
 def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:

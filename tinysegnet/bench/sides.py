@@ -174,7 +174,7 @@ def _tinysegnet(threads: int) -> Any:
 def _say_that_it_compiles(kernel: str, seconds: float | None) -> None:
     if not _said:
         _said.append(kernel)
-        print("compiling kernels for this processor; this happens once and takes about half a minute", file=sys.stderr)
+        print("compiling kernels for this processor, once for each kind of work; up to half a minute", file=sys.stderr)
 
 
 _said: list[str] = []

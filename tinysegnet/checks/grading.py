@@ -98,6 +98,8 @@ def _compare(name: str, at: int, got: Any, expected: Any) -> _Problem | None:
         return None if got is None else _Problem("value", f"{name} must be None", at, np.asarray(got))
     if got is None:
         return _Problem("none", f"{name} is None: is a return missing?", at)
+    if isinstance(got, (list, tuple)) and isinstance(expected, np.ndarray):
+        return _Problem("kind", f"{name} is a {type(got).__name__}, not an array: np.array(...) makes it one", at)
     values, expected = _as_array(got), np.asarray(expected)
     if values is None:
         return _Problem("kind", f"{name} is {_kind_of(got)}, not an array or a number", at)

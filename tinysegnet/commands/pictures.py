@@ -12,7 +12,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from .. import viz
-from ..data import CAMVID, Sample, make_crops
+from ..data import CAMVID, make_crops
+from ..data.crops import write_classes
 from ..data.floors import floors
 from ..data.toyscenes import ToyScenes
 from ..settings import demand_at_least
@@ -82,10 +83,10 @@ class Floors:
 
 @dataclass(frozen=True)
 class Scenes:
-    """Draw toy street scenes with their labels, to look at."""
+    """Draw toy street scenes and their labels: a data set to look at, to predict, to train on."""
 
     out: Path
-    """A folder for the pictures; made if it is missing."""
+    """A folder for images/, labels/, overlays/ and classes.txt; made if it is missing."""
     count: int = 10
     """How many."""
     seed: int = 0
@@ -95,16 +96,16 @@ class Scenes:
 
     def run(self) -> int:
         demand_at_least(self, count=1, seed=0, size=16)
-        self.out.mkdir(parents=True, exist_ok=True)
+        for folder in (self.out, *(self.out / name for name in ("images", "labels", "overlays"))):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_classes(self.out / "classes.txt", CAMVID)
         for sample in map(ToyScenes(self.count, seed=self.seed, size=self.size).__getitem__, range(self.count)):
-            _save_scene(self.out, sample)
+            name = f"{sample.name}.png"
+            Image.fromarray(sample.image).save(self.out / "images" / name)
+            Image.fromarray(sample.labels).save(self.out / "labels" / name)
+            viz.labelled_picture(sample.image, sample.labels, CAMVID).save(self.out / "overlays" / name)
         print(self.out)
         return 0
-
-
-def _save_scene(out: Path, sample: Sample) -> None:
-    Image.fromarray(sample.image).save(out / f"{sample.name}.png")
-    viz.labelled_picture(sample.image, sample.labels, CAMVID).save(out / f"{sample.name}_labels.png")
 
 
 COMMANDS: dict[str, type] = {"check": Check, "crops": Crops, "floors": Floors, "scenes": Scenes}

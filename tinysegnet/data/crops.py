@@ -22,7 +22,7 @@ from .coding import VOID
 from .palette import CAMVID, Palette
 from .sample import Dataset, Sample, read_sample
 
-__all__ = ["make_crops"]
+__all__ = ["make_crops", "write_classes"]
 
 Crop = tuple[np.ndarray, np.ndarray]
 
@@ -51,7 +51,9 @@ def make_crops(
     counts = dict.fromkeys(datasets, 0)
     done, total = 0, sum(map(len, datasets.values()))
     try:
-        _write_classes(part, next(iter(datasets.values())).palette)
+        palette = next(iter(datasets.values())).palette
+        if palette != CAMVID:  # what is read into such a folder that says nothing
+            write_classes(part / "classes.txt", palette)
         for number, (split, dataset) in enumerate(datasets.items()):
             for count in _write_split(part, split, dataset, size, None if whole else crops_per_picture, [seed, number]):
                 counts[split] += count
@@ -83,14 +85,12 @@ def _write_split(
             yield len(crops)
 
 
-def _write_classes(part: Path, palette: Palette) -> None:
+def write_classes(path: Path, palette: Palette) -> None:
     """A line for each class, and one for void, as the tutorial's labels have it; there can be only 255 lines."""
-    if palette == CAMVID:  # what is read into such a folder that says nothing
-        return
     lines = ["{} {} {} {}\n".format(*color, name) for color, name in zip(palette.colors, palette.names, strict=True)]
     if palette.ignore_label is not None and len(lines) < VOID:
         lines.append("void\n")
-    (part / "classes.txt").write_text("".join(lines), encoding="utf-8")
+    path.write_text("".join(lines), encoding="utf-8")
 
 
 def _numbered(labels: np.ndarray, palette: Palette) -> np.ndarray:

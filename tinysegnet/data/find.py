@@ -45,7 +45,8 @@ def _pictures_in(folder: Path) -> list[Path]:
     visible = (path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
     pictures = sorted((path for path in visible if _looks_like_picture(path)), key=natural_key)
     if not pictures:
-        raise DataError(f"{folder}: no picture in this folder (expected PNG or JPEG files). Name another one")
+        inner = next((path for path in (folder / "images", folder / "pictures") if path.is_dir()), "another one")
+        raise DataError(f"{folder}: no picture in this folder (expected PNG or JPEG files). Name {inner}")
     return pictures
 
 

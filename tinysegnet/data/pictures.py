@@ -31,6 +31,9 @@ _USUAL_SCANS = 12
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")  # marker, length, components
 
 # Pixels that are missing at the end of a PNG may be read as zeros: 80 bytes would become a picture of 38 Mpx.
+_OTHERS = ((8, b"WEBP", "a WebP picture"), (4, b"ftyp", "a HEIC or AVIF picture, or a film"), (0, b"GIF8", "a GIF"),
+           (0, b"BM", "a BMP picture"), (0, b"II*\0", "a TIFF picture"), (0, b"MM\0*", "a TIFF picture"),
+           (0, b"%PDF", "a PDF document"))  # fmt: skip
 _MOST_INFLATION = 1032  # bytes that deflate, the compression of PNG, can make of one
 
 # Grey PNGs of 2 and 4 bits are widened to 0..255 by Pillow (1 -> 85, 1 -> 17): undone for class numbers.
@@ -124,9 +127,7 @@ def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image,
     except (DataError, MemoryError):
         raise
     except FileNotFoundError:
-        raise DataError(
-            f"{path}: no such file (expected {expected}). Put it there or take it out of the list"
-        ) from None
+        raise DataError(f"{path}: no such file (expected {expected}). Correct the path, or put it there") from None
     except PermissionError:
         raise DataError(f"{path}: may not be read (expected {expected}). Change its permissions") from None
     except UnidentifiedImageError:
@@ -165,9 +166,13 @@ def _check_scans(path: Path, pixels: int, max_pixels: int) -> None:
 def _unidentified(path: Path, formats: list[str]) -> DataError:
     """The error for bytes that are none of the formats; a label map as JPEG is told why not."""
     with open(path, "rb") as file:
-        start = file.read(3)
-    if start == b"\xff\xd8\xff" and "JPEG" not in formats:
+        start = file.read(12)
+    if start[:3] == b"\xff\xd8\xff" and "JPEG" not in formats:
         return DataError(
             f"{path}: a label map as JPEG, which changes class numbers (expected PNG). Export it again from its source"
         )
-    return DataError(f"{path}: damaged, or not {' or '.join(formats)} (told by content, not by name). Export it again")
+    expected = f"(expected {' or '.join(formats)}, by content, not by name)"
+    other = next((name for at, sign, name in _OTHERS if start[at : at + len(sign)] == sign), None)
+    if other:
+        return DataError(f"{path}: {other} {expected}. Save it as PNG")
+    return DataError(f"{path}: damaged, or no picture {expected}. Choose another file, or export it again")
