@@ -110,7 +110,7 @@ def recipe_for(data: Dataset) -> Recipe:
     if data.name.startswith("toy scenes"):
         return Recipe(size=(height, width))
     return Recipe(
-        epochs=240,
+        epochs=200,
         batch_size=4,
         size=_shrunk(height, width),
         optimizer="sgd",
