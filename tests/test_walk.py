@@ -316,6 +316,7 @@ def workplace(tmp_path, monkeypatch):
     Image.fromarray(np.full(SIZE, 7, np.uint8)).save(tmp_path / "seven.png")
     (tmp_path / "text.png").write_text("hello")
     (tmp_path / "folder").mkdir()
+    (tmp_path / "mine.html").write_text("<!doctype html>\n<title>mine</title>")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -330,6 +331,14 @@ def test_the_command(workplace, capsys):
     assert page.data["classes"][4]["name"] == "Straße"
     assert page.data["labelled"]
     assert page.data["void"]
+
+
+def test_an_older_walk_is_replaced(workplace, capsys):
+    command = "walk five.safetensors x.png --out walk.HTM".split()
+    assert main(command) == 0
+    (workplace / "walk.HTM").write_bytes((workplace / "walk.HTM").read_bytes()[:500])
+    assert main(command) == 0
+    assert (workplace / "walk.HTM").stat().st_size > 10000
 
 
 def test_a_network_of_ones_own_classes(workplace, capsys):
@@ -364,6 +373,12 @@ MISTAKES = {
     "walk five.safetensors x.png --labels seven.png --out w.html": "seven.png: value 7 at row 0, column 0 (allowed",
     "walk five.safetensors x.png --out folder": "folder: a folder (expected a file for the page)",
     "walk five.safetensors x.png --out x.png/w.html": "x.png",
+    "walk five.safetensors x.png --out x.png": "x.png: no name for a page (expected an ending .html)",
+    "walk five.safetensors x.png --labels y.png --out y.png": "y.png: no name for a page",
+    "walk five.safetensors x.png --out five.safetensors": "five.safetensors: no name for a page",
+    "walk five.safetensors x.png --out walk": "walk: no name for a page",
+    "walk five.safetensors x.png --out mine.html": "mine.html: exists already, and is no walk. Choose another --out",
+    "walk none.safetensors none.png --out mine.html": "mine.html: exists already",
     "walk five.safetensors x.png --size 4000x4000 --out w.html": "Choose a smaller size",
     "walk five.safetensors x.png --size 40 --out w.html": "walk --size: '40' is not a size",
 }
@@ -371,8 +386,9 @@ MISTAKES = {
 
 @pytest.mark.parametrize(("command", "said"), MISTAKES.items(), ids=MISTAKES)
 def test_a_mistake_is_one_line(workplace, capsys, command, said):
+    before = {path: path.read_bytes() for path in workplace.iterdir() if path.is_file()}
     assert main(command.split()) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert said in line
-    assert not (workplace / "w.html").exists()
+    assert {path: path.read_bytes() for path in workplace.iterdir() if path.is_file()} == before

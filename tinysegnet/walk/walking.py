@@ -18,11 +18,11 @@ from ..files import write_atomically
 from ..models import Network
 from ..predict import Size, class_logits, working_picture
 from .pack import MOST_BYTES, PLANS
-from .page import build_page
+from .page import MARK, build_page
 from .story import tell
 from .trace import Trace, trace
 
-__all__ = ["Walk", "walk"]
+__all__ = ["Walk", "is_walk", "walk"]
 
 VOID = 255
 MOST_MEMORY = 4e9  # bytes
@@ -54,6 +54,12 @@ class Walk:
         """A frame of its own, so that neither keys nor style leak into the notebook."""
         style = "width:100%;height:min(56rem,90vh);border:1px solid #8884;border-radius:6px"
         return f'<iframe title="{escape(self.title)}" style="{style}" srcdoc="{escape(self.page)}"></iframe>'
+
+
+def is_walk(path: str | PathLike[str]) -> bool:
+    """Is this file the page of a walk? Raises OSError as the system reports it."""
+    with open(path, "rb") as file:
+        return file.read(len(MARK)) == MARK.encode()
 
 
 def walk(
