@@ -51,11 +51,11 @@ class Walk:
             raise DataError(
                 f"{self.labels}: {w} x {h} pixels (expected {W} x {H}, as {self.image} has). Give its label map"
             )
-        name = loaded.model.config["name"]
-        size = loaded.size if self.size is None else self.size
+        how = loaded.prediction if self.size is None else {**loaded.prediction, "size": self.size}
         page = walk(
-            loaded.model, image, labels, palette=loaded.palette, size=size, title=f"{self.image.name} in {name}"
-        )
+            loaded.model, image, labels, palette=loaded.palette, **how, trained_weights=loaded.class_weights,
+            title=f"{self.image.name} in {loaded.model.config['name']}",
+        )  # fmt: skip
         if loaded.prediction["mirror"] or loaded.prediction["scales"] != (1.0,):
             print("predict averages mirror images and scales, as in training; a walk shows one pass", file=sys.stderr)
         self.out.parent.mkdir(parents=True, exist_ok=True)
