@@ -20,7 +20,7 @@ __all__ = ["MARK", "build_page"]
 
 # how every page begins, so that it is known again
 MARK = "<!doctype html>\n<!-- a walk of tinysegnet -->\n"
-SCRIPTS = ("store.js", "sums.js", "kinds.js", "view.js", "made.js", "arrows.js", "app.js")
+SCRIPTS = ("store.js", "sums.js", "kinds.js", "view.js", "channels.js", "made.js", "arrows.js", "app.js")
 
 
 def build_page(story: Story, about: dict[str, Any], images: dict[str, np.ndarray], palette: Palette) -> str:
