@@ -30,8 +30,8 @@ function leadsOn(found) {
   if (!count) return null;
   const why = "their sums are not in this page, since they lie between the dots of their picture, or in a channel " +
     "that is not shown.";
-  let text = `Of these ${count} numbers ${leading}, with ›, lead${leading === 1 ? "s" : ""} on to what made it. ` +
-    `Of the others the page has the values; ${why}`;
+  const lead = leading === 1 ? "leads on to what made it" : "lead on to what made them";
+  let text = `${leading} of these ${count} numbers ${lead} (›). Of the others the page has the values; ${why}`;
   if (leading === count) text = "A number with › leads on to what made it.";
   if (!leading) text = `These numbers lead no further: ${why}`;
   return el("p", { class: "quiet" }, text);
