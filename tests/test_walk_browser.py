@@ -304,7 +304,7 @@ def test_every_number_with_a_sum_of_its_own_leads_on(browser, tiny):
             assert any(leading for step, (_, leading, _) in found.items() if kind in step)
         opened.page.evaluate("go(2)")
         said = opened.page.locator(".made .quiet").last.inner_text()
-        assert re.match(r"\d+ of these 27 numbers leads? on to what made (it|them) \(›\)\. Of the others", said)
+        assert re.match(r"\d+ of these 27 numbers leads? on to what made (it|them) \(.\)\. Of the others", said)
 
 
 def test_back_returns_from_a_followed_number(browser, tiny):
