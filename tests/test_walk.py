@@ -97,6 +97,61 @@ def test_a_walk_leaves_the_model_alone():
     assert not any(layer.grads for layer in model.layers.values())
 
 
+def test_where_predict_averages_the_page_says_so():
+    model = lively("tiny")
+    same = Page(ts.walk(model, IMAGE).page)
+    assert same.data["notice"] == ""
+    assert "one pass of predict" in str(same.data["facts"])
+    once = ts.predict(model, IMAGE)
+    for how, words in (
+        ({"mirror": True}, "averages 2 passes: of the picture and its mirror image, at scale 1."),
+        ({"scales": (0.75, 1, 1.5)}, "averages 3 passes: of the picture at scales 0.75, 1 and 1.5."),
+        ({"mirror": True, "scales": (0.5, 1.0)}, "averages 4 passes: of the picture and its mirror image, at scales"),
+        ({"scales": (2.0,)}, "makes its pass: of the picture at scale 2."),
+    ):
+        notice = Page(ts.walk(model, IMAGE, **how).page).data["notice"]
+        other = (ts.predict(model, IMAGE, **how) != once).sum()
+        assert words in notice
+        assert other > 0
+        assert notice.endswith(f"Its answer differs at {other} of the 768 pixels of the picture.")
+    with pytest.raises(SettingError, match="scales"):
+        ts.walk(model, IMAGE, scales=(0.0,))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "without class weights: each class has weight 1. In training they may have had others."),
+        ({"trained_weights": "none"}, "So it was in training."),
+        ({"trained_weights": "sqrt_median_frequency"}, "In training they had others, by the square root of median "),
+        ({"class_weights": [2.0] * 5}, "Each class has a weight in this loss."),
+    ],
+)
+def test_the_page_says_how_the_loss_is_weighted(settings, words):
+    model = lively("tiny")
+    assert words in Page(ts.walk(model, IMAGE, labels_for(model), **settings).page).data["weighting"]
+
+
+def test_the_page_says_what_the_label_map_has():
+    model, labels = lively("tiny"), np.zeros(SIZE, np.uint8)
+    labels[:6], labels[6:9] = 4, 255
+    facts = dict(Page(ts.walk(model, IMAGE, labels, palette=FIVE).page).data["facts"])
+    assert facts["The label map has"] == "sky & sea 62.5%, Straße 25.0%, not labelled 12.5%"
+    assert "The label map has" not in dict(Page(ts.walk(model, IMAGE).page).data["facts"])
+
+
+def test_equal_numbers_in_a_pooling_window():
+    """In flat areas float32 and float64 find another maximum among equals; all of the difference comes from there."""
+    flat = np.array(FIVE.colors, np.uint8)[np.random.default_rng(3).integers(0, 5, (2, 2)).repeat(24, 0).repeat(32, 1)]
+    model = ts.load_ready("toy")
+    facts = dict(Page(ts.walk(model, flat).page).data["facts"])
+    count = re.search(r"In ([\d,]+) windows of a pooling the largest numbers are equal", facts["Precision"])
+    assert int(count[1].replace(",", "")) > 100
+    rest = re.search(r"With predict's choice in these windows they differ by at most (\S+), (.*)", facts["Precision"])
+    assert float(rest[1]) < 1e-3
+    assert rest[2] == "the same class at every pixel"
+
+
 def test_class_weights_count():
     model = lively("tiny")
     labels = labels_for(model)
@@ -316,6 +371,7 @@ def workplace(tmp_path, monkeypatch):
     Image.fromarray(np.full(SIZE, 7, np.uint8)).save(tmp_path / "seven.png")
     (tmp_path / "text.png").write_text("hello")
     (tmp_path / "folder").mkdir()
+    (tmp_path / "mine.html").write_text("<!doctype html>\n<title>mine</title>")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -330,6 +386,14 @@ def test_the_command(workplace, capsys):
     assert page.data["classes"][4]["name"] == "Straße"
     assert page.data["labelled"]
     assert page.data["void"]
+
+
+def test_an_older_walk_is_replaced(workplace, capsys):
+    command = ["walk", "five.safetensors", "x.png", "--out", "walk.HTM"]
+    assert main(command) == 0
+    (workplace / "walk.HTM").write_bytes((workplace / "walk.HTM").read_bytes()[:500])
+    assert main(command) == 0
+    assert (workplace / "walk.HTM").stat().st_size > 10000
 
 
 def test_a_network_of_ones_own_classes(workplace, capsys):
@@ -351,6 +415,8 @@ def test_a_network_of_ones_own_classes(workplace, capsys):
     page = Page((workplace / "w.html").read_text(encoding="utf-8"))
     assert [one["name"] for one in page.data["classes"]] == ["sea", "land", "boat", "gull", "rock"]
     assert page.node("classifier")["weight"]["shape"][3] == 5
+    assert "averages 6 passes" in page.data["notice"]
+    assert "by the square root of median frequency" in page.data["weighting"]
 
 
 MISTAKES = {
@@ -364,6 +430,12 @@ MISTAKES = {
     "walk five.safetensors x.png --labels seven.png --out w.html": "seven.png: value 7 at row 0, column 0 (allowed",
     "walk five.safetensors x.png --out folder": "folder: a folder (expected a file for the page)",
     "walk five.safetensors x.png --out x.png/w.html": "x.png",
+    "walk five.safetensors x.png --out x.png": "x.png: no name for a page (expected an ending .html)",
+    "walk five.safetensors x.png --labels y.png --out y.png": "y.png: no name for a page",
+    "walk five.safetensors x.png --out five.safetensors": "five.safetensors: no name for a page",
+    "walk five.safetensors x.png --out walk": "walk: no name for a page",
+    "walk five.safetensors x.png --out mine.html": "mine.html: exists already, and is no walk. Choose another --out",
+    "walk none.safetensors none.png --out mine.html": "mine.html: exists already",
     "walk five.safetensors x.png --size 4000x4000 --out w.html": "Choose a smaller size",
     "walk five.safetensors x.png --size 40 --out w.html": "walk --size: '40' is not a size",
 }
@@ -371,8 +443,9 @@ MISTAKES = {
 
 @pytest.mark.parametrize(("command", "said"), MISTAKES.items(), ids=MISTAKES)
 def test_a_mistake_is_one_line(workplace, capsys, command, said):
+    before = {path: path.read_bytes() for path in workplace.iterdir() if path.is_file()}
     assert main(command.split()) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert said in line
-    assert not (workplace / "w.html").exists()
+    assert {path: path.read_bytes() for path in workplace.iterdir() if path.is_file()} == before

@@ -54,6 +54,11 @@ class Checkpoint:
         return convert("size", self.training.get("size"), tuple[int, int] | None)
 
     @property
+    def class_weights(self) -> str | None:
+        """How classes were weighted in training, as the recipe names it; None if it was not recorded."""
+        return convert("class_weights", self.training.get("class_weights"), str | None)
+
+    @property
     def prediction(self) -> dict[str, Any]:
         """`size`, `mirror` and `scales` of `predict`, as the network was validated. Raises SettingError."""
         mirror = convert("mirror", self.training.get("mirror", False), bool)

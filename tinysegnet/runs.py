@@ -126,8 +126,8 @@ class RunFolder:
 
     def _training(self, history: list[dict[str, float]], scores: Scores | None) -> dict[str, Any]:
         epoch = history[-1]["epoch"] if history else 0
-        # How label maps were read, and how pictures are predicted.
-        kept = ("ignore", "classes", "one_class", "mirror", "test_scales")
+        # How label maps were read, classes weighted, and how pictures are predicted.
+        kept = ("ignore", "classes", "one_class", "class_weights", "mirror", "test_scales")
         how: dict[str, Any] = {name: self.config[name] for name in kept if name in self.config}
         return {**how, "size": self.config["size"], "epoch": epoch, "scores": scores and scores.as_dict()}
 

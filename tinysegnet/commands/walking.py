@@ -11,9 +11,9 @@ import tyro
 
 from ..data import read_image, read_labels
 from ..data.pictures import MAX_PIXELS_SINGLE
-from ..errors import DataError
+from ..errors import DataError, SettingError
 from ..pretrained import open_checkpoint
-from ..walk import walk
+from ..walk import is_walk, walk
 from .options import CheckpointPath
 
 __all__ = ["Walk"]
@@ -34,7 +34,7 @@ class Walk:
     image: ImagePath
     """A picture: PNG or JPEG."""
     out: Path
-    """The page, such as walk.html; an older one is replaced."""
+    """The page, such as walk.html; an older walk is replaced, no other file is."""
     labels: Path | None = None
     """Its label map, a PNG with the numbers or colours of the network's classes. Without one there is no loss, and the
     walk ends with the prediction."""
@@ -42,8 +42,7 @@ class Walk:
     """Height and width at whose area the network works; default: of the pictures it was trained on, as in predict."""
 
     def run(self) -> int:
-        if self.out.is_dir():
-            raise DataError(f"{self.out}: a folder (expected a file for the page). Give one such as walk.html")
+        _demand_page(self.out)
         loaded = open_checkpoint(self.checkpoint)
         image = read_image(self.image, upright=True, max_pixels=MAX_PIXELS_SINGLE)
         labels = None if self.labels is None else read_labels(self.labels, loaded.palette)
@@ -52,14 +51,24 @@ class Walk:
             raise DataError(
                 f"{self.labels}: {w} x {h} pixels (expected {W} x {H}, as {self.image} has). Give its label map"
             )
-        name = loaded.model.config["name"]
-        size = loaded.size if self.size is None else self.size
+        how = loaded.prediction if self.size is None else {**loaded.prediction, "size": self.size}
         page = walk(
-            loaded.model, image, labels, palette=loaded.palette, size=size, title=f"{self.image.name} in {name}"
-        )
+            loaded.model, image, labels, palette=loaded.palette, **how, trained_weights=loaded.class_weights,
+            title=f"{self.image.name} in {loaded.model.config['name']}",
+        )  # fmt: skip
         if loaded.prediction["mirror"] or loaded.prediction["scales"] != (1.0,):
             print("predict averages mirror images and scales, as in training; a walk shows one pass", file=sys.stderr)
         self.out.parent.mkdir(parents=True, exist_ok=True)
         page.save(self.out)
         print(f"{self.out}  {page.size / 1e6:.1f} MB")
         return 0
+
+
+def _demand_page(path: Path) -> None:
+    """Raise SettingError or DataError unless the page may be written here: no file of another kind is lost."""
+    if path.is_dir():
+        raise DataError(f"{path}: a folder (expected a file for the page). Give one such as walk.html")
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise SettingError(f"{path}: no name for a page (expected an ending .html). Give one such as walk.html")
+    if path.exists() and not is_walk(path):
+        raise SettingError(f"{path}: exists already, and is no walk. Choose another --out, or remove it")

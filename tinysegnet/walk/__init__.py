@@ -2,15 +2,16 @@
 
 windows    which pixels of input and output belong together
 trace      the network run once with everything kept
+facts      what the first page says, and how a walk and predict compare
 words      what is said of each kind of step
 story      steps in order, and the arrays that they show
 pack       arrays as bytes inside the page
 page       the page itself
 
 What runs in the page, to be read in this order: store.js (the data), sums.js and kinds.js (how a number came about),
-view.js (an array), made.js and arrows.js (a number), app.js (steps, keys, slider).
+view.js (an array), channels.js (which channel), made.js and arrows.js (a number), app.js (steps, keys, slider).
 """
 
-from .walking import Walk, walk
+from .walking import Walk, is_walk, walk
 
-__all__ = ["Walk", "walk"]
+__all__ = ["Walk", "is_walk", "walk"]

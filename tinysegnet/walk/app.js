@@ -12,12 +12,43 @@ const slider = document.getElementById("slider");
 const embedded = location.protocol === "about:"; // in a notebook's frame the address is not ours
 const wayOf = (step) => WAYS[step.way].replace(" ", "-"); // as a class
 
-function go(k) {
+/** To a step. push: so that the browser's Back returns. sum: to its sum, not to its head. */
+function go(k, { push = false, sum = false } = {}) {
+  if (push) leave();
   state.step = Math.max(0, Math.min(steps.length - 1, k));
-  state.all = false;
+  state.all = state.clicked = false;
+  state.channel = channelFor(steps[state.step]);
+  state.reading = readingFor(steps[state.step]);
   slider.value = state.step;
-  if (!embedded) history.replaceState(null, "", `#${steps[state.step].id}`);
-  return render().then(() => scrollTo({ top: 0 }));
+  if (push && !embedded) history.pushState({ sum }, "", `#${steps[state.step].id}`);
+  return render().then(() => (sum ? showSum() : scrollTo({ top: 0 })));
+}
+
+/** The browser's history keeps the pixel and the channels of a step, and whether one came for the sum. */
+function keep() {
+  if (embedded) return;
+  const { place, channel, reading } = state, { sum } = history.state || {};
+  const chosen = familyOf(steps[state.step]) in state.chosen;
+  try {
+    history.replaceState({ place, channel, chosen, reading, sum }, "", `#${steps[state.step].id}`);
+  } catch { /* browsers refuse it when it is done too often, as while the slider moves */ }
+}
+
+/** Before a jump: how far the page is scrolled, for Back. */
+function leave() {
+  if (!embedded) history.replaceState({ ...history.state, scroll: scrollY }, "");
+}
+
+/** Back, forward, reload, or another address. */
+function restore(kept) {
+  const step = stepOfAddress();
+  if (!kept || !kept.place) return go(step);
+  Object.assign(state, { step, place: kept.place, channel: kept.channel, reading: kept.reading });
+  state.all = state.clicked = false;
+  if (kept.chosen) state.chosen[familyOf(steps[step])] = kept.channel;
+  slider.value = step;
+  const sum = kept.sum && kept.scroll === undefined;
+  return render().then(() => (sum ? showSum() : scrollTo({ top: kept.scroll || 0 })));
 }
 
 /** The same layer's step in the other direction. */
@@ -26,23 +57,23 @@ const twinOf = (step) =>
 
 function turn() {
   const twin = twinOf(steps[state.step]);
-  if (twin) go(twin.k);
+  if (twin) go(twin.k, { push: true });
 }
 
 /** To a neighbour among the pixels that can be clicked. */
 async function movePixel(down, right) {
   const step = steps[state.step], node = await nodeOf(step.node);
-  const result = step.way === "start" ? node.x : resultOf(step, node);
+  const result = resultOf(step, node);
   const [y, x] = pixelAt(result, state.place), [rows, columns] = result.grid;
   const next = (axis, at, by) => axis[Math.max(0, Math.min(axis.length - 1, axis.indexOf(at) + by))];
   state.place = [(next(rows, y, down) + 0.5) / result.H, (next(columns, x, right) + 0.5) / result.W];
+  state.clicked = false;
   return render();
 }
 
 async function moveChannel(by) {
   const step = steps[state.step], result = resultOf(step, await nodeOf(step.node));
-  state.channel = (Math.min(state.channel, result.shown - 1) + by + result.shown) % result.shown;
-  return render();
+  return chooseChannel((Math.min(state.channel, result.shown - 1) + by + result.shown) % result.shown);
 }
 
 function changeTheme() {
@@ -87,8 +118,8 @@ function panelsOf(step, node, y, x) {
   const arrays = arraysOf(step, node), mixes = MIXES.has(node.kind) && isSum(node);
   return arrays.map(([letter, from, tensor], k) => {
     const result = k === arrays.length - 1, passes = node.kind === "tap" && letter === "dout"; // a tap lets it through
-    const which = result || passes || !mixes ? "channel" : "reading";
-    const channel = Math.min(state[which], tensor.shown - 1), choose = (c) => { state[which] = c; render(); };
+    const own = result || passes || !mixes, choose = own ? chooseChannel : chooseReading;
+    const channel = Math.min(own ? state.channel : state.reading, tensor.shown - 1);
     const mark = result || passes ? null : boxOf(step, node, tensor, y, x);
     return panel({ letter, from, tensor, channel, choose, mark, pixel: [y, x] });
   });
@@ -99,12 +130,14 @@ function headline(step, node) {
   const total = step.way === "loss" ? `Of this picture, all pixels together: ${format(node.facts.value)}.` : "";
   const end = "Here the walk ends: without labels there is no loss, and no way back.";
   const more = step.way === "answer" && !data.labelled ? end : total;
+  const weights = step.way.startsWith("loss") ? data.weighting : "";
   return el("div", { class: "headline" },
     el("p", { class: `way ${wayOf(step)}` }, WAYS[step.way], step.layer ? ` · ${step.title}` : ""),
     el("h1", {}, step.shown),
     rich("p", { class: "what" }, step.what),
     step.why ? rich("p", { class: "why" }, step.why) : null,
     more ? el("p", {}, more) : null,
+    weights ? el("p", { class: "weighting" }, weights) : null,
     step.formula ? rich("pre", { class: "formula" }, step.formula) : null,
     parameters(step),
     twin ? el("button", { type: "button", class: "choice", onclick: turn }, where) : null);
@@ -150,38 +183,64 @@ function arrowsOf(step, node, y, x, channel) {
 
 /** The first step: what was asked, what was answered. */
 function overview() {
-  const names = { picture: "picture", prediction: "prediction", labels: "labels", error: "where it is wrong" };
+  const prediction = data.notice ? "prediction of this pass" : "prediction";
+  const names = { picture: "picture", prediction, labels: "labels", error: "where it is wrong" };
   const pictures = Object.entries(data.pictures).map(([name, uri]) =>
     el("figure", {}, el("img", { src: uri, alt: names[name] }), el("figcaption", {}, names[name])));
-  const swatch = ({ name, colour }) =>
-    el("li", { class: "class" }, el("span", { class: "swatch", style: `background: ${colour}` }), el("span", {}, name));
-  const none = el("li", { class: "class" }, el("span", { class: "swatch void" }), "not labelled");
-  const legend = el("ul", { class: "legend" }, data.classes.map(swatch), data.void ? none : null);
-  const facts = data.facts.map(([name, text]) => el("div", {}, el("dt", {}, name), el("dd", {}, text)));
+  const facts = data.facts.map(([name, text]) =>
+    el("div", { class: text.length > 160 ? "long" : "" }, el("dt", {}, name), el("dd", {}, text)));
   const list = el("dl", { class: "facts" }, facts);
-  return el("section", { class: "overview" }, el("div", { class: "pictures" }, pictures), legend, list);
+  const notice = data.notice ? el("p", { class: "notice" }, data.notice) : null;
+  const shown = el("div", { class: "pictures" }, pictures);
+  return el("section", { class: "overview" }, notice, shown, legend(data.void), list);
+}
+
+const swatchOf = (colour) => el("span", { class: "swatch", style: `background: ${colour}` });
+
+/** The colours of the classes. nothing: and the sign for what nobody labelled. */
+function legend(nothing) {
+  const known = data.classes.map(({ name, colour }) =>
+    el("li", { class: "class" }, swatchOf(colour), el("span", {}, name)));
+  const none = el("li", { class: "class" }, el("span", { class: "swatch void" }), "not labelled");
+  return el("ul", { class: "legend" }, known, nothing ? none : null);
+}
+
+/** The step of the answer: the prediction as a picture, and what is predicted at the pixel. */
+function answered(node, y, x) {
+  const picture = el("img", { src: data.pictures.prediction, alt: "" }), { best, probs } = softmaxAt(node.x, y, x);
+  const { name, colour } = data.classes[best] || { name: "nothing, since these logits are no numbers" };
+  const line = el("p", { class: "predicted" }, "predicted here: ", colour ? swatchOf(colour) : null, el("b", {}, name),
+    best < 0 ? "" : `, ${probs[best].toFixed(2)}`);
+  const shown = clickable(picture, "the prediction. Click a pixel to see its probabilities", node.out, [y, x, 1, 1]);
+  return el("section", { class: "answered" }, shown, el("div", {}, line, legend(false)));
 }
 
 function begun(step, node) {
   const tensor = node.x, pixel = pixelAt(tensor, state.place), channel = Math.min(state.channel, tensor.shown - 1);
-  const choose = (c) => { state.channel = c; render(); }, from = "the picture as the network gets it";
-  const numbers = tensor.names.map((name, c) => [name, tensor.value(...pixel, c)]);
+  const from = "the picture as the network gets it", colours = numbersAt(tensor, pixel);
+  const numbers = colours.map(([, value]) => format(value)).join(", ");
   return [headline(step, node), overview(),
-    el("div", { class: "panels" }, panel({ letter: "x", from, tensor, channel, choose, pixel })),
-    el("section", {}, el("h3", {}, `The pixel you clicked: row ${pixel[0]}, column ${pixel[1]}`),
-      table(["colour", "number"], numbers))];
+    el("div", { class: "panels" }, panel({ letter: "x", from, tensor, channel, choose: chooseChannel, pixel })),
+    readout(`x[${pixel.join(", ")}]`, numbers, tensor, pixel, "its colours ↓"),
+    el("section", { class: "made", tabindex: -1 }, el("h3", {}, `One pixel: row ${pixel[0]}, column ${pixel[1]}`),
+      table(["colour", "number"], colours))];
 }
 
+const numbersAt = (tensor, pixel) => tensor.names.map((name, c) => [name, tensor.value(...pixel, c)]);
+
 function walked(step, node) {
-  const result = resultOf(step, node), [y, x] = pixelAt(result, state.place);
+  const result = resultOf(step, node), [y, x] = pixelAt(result, state.place), own = classFor(step, node, y, x);
+  if (own !== null) state.channel = own;
   const channel = Math.min(state.channel, result.shown - 1), found = explain(step, node, y, x, channel);
-  const size = result.grid.map((axis) => axis.length).join(" × ");
+  const dots = result.grid.map((axis) => axis.length).join(" × "), named = result.names && result.C > 1;
+  const value = format(found.shown) + (named ? ` (${result.names[channel]})` : "");
   const scales = el("p", { class: "choices" },
     toggle("one scale for all channels", state.common, () => { state.common = true; }),
     toggle("a scale for each", !state.common, () => { state.common = false; }));
-  const how = "Orange is above zero, blue below. Click a picture: of " + size +
-    " pixels, the dots, the page has the exact numbers.";
-  return [headline(step, node), scales, el("div", { class: "panels" }, panelsOf(step, node, y, x)),
+  const how = "Orange is above zero, blue below. The strongest colours begin where but one number in 200 of a " +
+    `channel is larger. The ${dots} dots are pixels whose numbers can be explained; a click chooses the nearest.`;
+  return [headline(step, node), step.way === "answer" ? answered(node, y, x) : null, scales,
+    el("div", { class: "panels" }, panelsOf(step, node, y, x)), readout(found.name, value, result, [y, x]),
     el("p", { class: "quiet" }, how),
     arrowsOf(step, node, y, x, channel), made(step, node, found), goes(step, node, found, y, x, channel),
     sourceOf(step)];
@@ -189,6 +248,7 @@ function walked(step, node) {
 
 /** Draw the step. */
 async function render() {
+  keep();
   const drawing = ++drawings, step = steps[state.step], node = { ...(await nodeOf(step.node)), k: step.node };
   if (drawing !== drawings) return; // another one was asked for in the meantime
   const way = el("span", { class: `way ${wayOf(step)}` }, WAYS[step.way]);
@@ -239,13 +299,15 @@ function begin() {
   document.getElementById("ticks").append(...steps.map((step) => el("i", { class: wayOf(step) })));
   document.getElementById("steps").append(...steps.map((step) => {
     const text = step.way === "start" ? "the picture" : step.shown, dot = el("i", { class: wayOf(step) });
-    return el("li", {}, el("button", { type: "button", onclick: () => go(step.k) }, dot, text));
+    return el("li", {}, el("button", { type: "button", onclick: () => go(step.k, { push: true }) }, dot, text));
   }));
   document.getElementById("contents").open = matchMedia("(min-width: 70rem)").matches;
   matchMedia("(prefers-color-scheme: dark)").onchange = () => render();
-  addEventListener("hashchange", () => go(stepOfAddress()));
+  if (!embedded) history.scrollRestoration = "manual";
+  addEventListener("popstate", (event) => restore(event.state));
+  addEventListener("hashchange", () => { if (stepOfAddress() !== state.step) restore(null); });
   addEventListener("keydown", press);
-  return go(embedded ? 0 : stepOfAddress());
+  return embedded ? go(0) : restore(history.state);
 }
 
 if (typeof DecompressionStream === "undefined") main.textContent = "This page needs a browser of 2023 or later.";

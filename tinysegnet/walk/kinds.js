@@ -1,4 +1,5 @@
-// What each kind of layer that is no sum over a window does to one number: lines of [name, number or text, remark].
+// What each kind of layer that is no sum over a window does to one number: lines of
+// [name, number or text, remark, source: array, row, column, channel of a number that was read].
 //
 //   forwards    what made a number of out; the last line is the result
 //   backwards   what made a number of dx; likewise
@@ -26,7 +27,7 @@ const forwards = {
   normalize(node, y, x, c) {
     const from = turned(node, c), value = node.x.value(y, x, from), { mean, scale } = node.vectors;
     return [
-      ["x", value, `x[${y}, ${x}, ${from}]`],
+      ["x", value, `x[${y}, ${x}, ${from}]`, [node.x, y, x, from]],
       ["mean", mean[from], ""],
       ["scale", scale[from], ""],
       ["(x − mean) / scale", (value - mean[from]) / scale[from], ""],
@@ -37,7 +38,7 @@ const forwards = {
     const { s, sum, from, to } = energy(node, y, x, c), value = node.x.value(y, x, c);
     const { k, alpha, size, beta } = node.facts;
     return [
-      ["x", value, ""],
+      ["x", value, "", [node.x, y, x, c]],
       ["Σ x²", sum, `channels ${from} to ${to - 1} of this pixel`],
       ["s = k + alpha / size · Σ x²", s, `k ${k}, alpha ${alpha}, size ${size}`],
       ["x / s^beta", value / s ** beta, `beta ${beta}`],
@@ -48,7 +49,7 @@ const forwards = {
     const value = node.x.value(y, x, c), { std, gamma } = factorOf(node, c), mean = node.vectors.mean[c];
     const hat = (value - mean) / std, beta = node.vectors.beta[c];
     return [
-      ["x", value, ""],
+      ["x", value, "", [node.x, y, x, c]],
       ["mean", mean, "of the channel, remembered from training"],
       ["var", node.vectors.var[c], "likewise"],
       ["√(var + eps)", std, `eps ${node.facts.eps}`],
@@ -61,14 +62,14 @@ const forwards = {
 
   relu(node, y, x, c) {
     const value = node.x.value(y, x, c), remark = value > 0 ? "positive: it stays" : "not positive: it becomes 0";
-    return [["x", value, remark], ["max(x, 0)", Math.max(value, 0), ""]];
+    return [["x", value, remark, [node.x, y, x, c]], ["max(x, 0)", Math.max(value, 0), ""]];
   },
 
   max_pool2d(node, u, v, c) {
     const winner = node.position(u, v, c), K = node.windows.kernel[1];
     const lines = under(node.windows, u, v, node.x).map(([i, j, y, x]) => {
       const here = i * K + j, remark = here === winner ? ", the maximum: this is the index" : "";
-      return [`x[${y}, ${x}, ${c}]`, node.x.value(y, x, c), `position ${here}${remark}`];
+      return [`x[${y}, ${x}, ${c}]`, node.x.value(y, x, c), `position ${here}${remark}`, [node.x, y, x, c]];
     });
     return [...lines, ["the largest", Math.max(...lines.map((line) => line[1])), ""]];
   },
@@ -77,21 +78,23 @@ const forwards = {
     const [[i, j, u, v]] = over(node.windows, y, x, node.x), here = i * node.windows.kernel[1] + j;
     const winner = node.position(u, v, c), lands = winner === here, value = node.x.value(u, v, c);
     return [
-      ["the window's number", value, `x[${u}, ${v}, ${c}]`],
+      ["the window's number", value, `x[${u}, ${v}, ${c}]`, [node.x, u, v, c]],
       ["its index", String(winner), `it goes to position ${winner} of the window; here is position ${here}`],
       [lands ? "it lands here" : "it lands elsewhere, so here is", lands ? value : 0, ""],
     ];
   },
 
-  dropout: (node, y, x, c) => [["x", node.x.value(y, x, c), "goes through unchanged"]],
+  dropout: (node, y, x, c) => [["x", node.x.value(y, x, c), "goes through unchanged", [node.x, y, x, c]]],
 
-  tap: (node, y, x, c) => [["x", node.x.value(y, x, c), `goes on, and crosses to ${node.partner}`]],
+  tap: (node, y, x, c) => [
+    ["x", node.x.value(y, x, c), `goes on, and crosses to ${node.partner}`, [node.x, y, x, c]],
+  ],
 
   add(node, y, x, c) {
     const own = node.x.value(y, x, c), kept = node.other.value(y, x, c);
     return [
-      ["x", own, "from the layer before"],
-      ["kept", kept, `from ${node.partner}`],
+      ["x", own, "from the layer before", [node.x, y, x, c]],
+      ["kept", kept, `from ${node.partner}`, [node.other, y, x, c]],
       ["x + kept", own + kept, ""],
     ];
   },
@@ -99,8 +102,8 @@ const forwards = {
 
 const backwards = {
   normalize(node, y, x, c) {
-    const g = node.dout.value(y, x, turned(node, c)), scale = node.vectors.scale[c];
-    return [["dout", g, ""], ["scale", scale, ""], ["dout / scale", g / scale, ""]];
+    const from = turned(node, c), g = node.dout.value(y, x, from), scale = node.vectors.scale[c];
+    return [["dout", g, "", [node.dout, y, x, from]], ["scale", scale, ""], ["dout / scale", g / scale, ""]];
   },
 
   local_response_norm(node, y, x, c) {
@@ -111,7 +114,7 @@ const backwards = {
     }
     const own = g / s ** beta, rest = ((2 * alpha * beta) / size) * node.x.value(y, x, c) * sum;
     return [
-      ["dout", g, ""],
+      ["dout", g, "", [node.dout, y, x, c]],
       ["dout / s^beta", own, `s is ${format(s)}`],
       ["2 alpha beta / size · x · Σ", rest, "through the sums of the window"],
       ["the difference", own - rest, ""],
@@ -121,7 +124,7 @@ const backwards = {
   batchnorm2d(node, y, x, c) {
     const g = node.dout.value(y, x, c), { std, gamma, factor } = factorOf(node, c);
     return [
-      ["dout", g, ""],
+      ["dout", g, "", [node.dout, y, x, c]],
       ["gamma", gamma, ""],
       ["√(var + eps)", std, ""],
       ["gamma / √(var + eps) · dout", factor * g, ""],
@@ -130,7 +133,11 @@ const backwards = {
 
   relu(node, y, x, c) {
     const value = node.x.value(y, x, c), g = node.dout.value(y, x, c), passes = value > 0;
-    return [["dout", g, passes ? "it passes" : "it is stopped"], ["x was", value, ""], ["dx", passes ? g : 0, ""]];
+    return [
+      ["dout", g, passes ? "it passes" : "it is stopped", [node.dout, y, x, c]],
+      ["x was", value, "", [node.x, y, x, c]],
+      ["dx", passes ? g : 0, ""],
+    ];
   },
 
   max_pool2d(node, y, x, c) {
@@ -138,7 +145,7 @@ const backwards = {
     const lines = over(node.windows, y, x, node.dout).map(([i, j, u, v]) => {
       const won = node.position(u, v, c) === i * K + j, g = node.dout.value(u, v, c);
       const remark = won ? "this number was that window's maximum" : `not its maximum: ${format(g)} goes elsewhere`;
-      return [`from dout[${u}, ${v}, ${c}]`, won ? g : 0, remark];
+      return [`from dout[${u}, ${v}, ${c}]`, won ? g : 0, remark, [node.dout, u, v, c]];
     });
     return [...lines, ["dx", lines.reduce((sum, line) => sum + line[1], 0), ""]];
   },
@@ -148,19 +155,21 @@ const backwards = {
     const [, , y, x] = under(node.windows, u, v, node.dout).find(([i, j]) => i * K + j === winner);
     return [
       ["its index", String(winner), `so this number was put to row ${y}, column ${x}`],
-      [`dout[${y}, ${x}, ${c}]`, node.dout.value(y, x, c), "is picked up from there"],
+      [`dout[${y}, ${x}, ${c}]`, node.dout.value(y, x, c), "is picked up from there", [node.dout, y, x, c]],
     ];
   },
 
-  dropout: (node, y, x, c) => [["dout", node.dout.value(y, x, c), "passes unchanged"]],
+  dropout: (node, y, x, c) => [["dout", node.dout.value(y, x, c), "passes unchanged", [node.dout, y, x, c]]],
 
-  add: (node, y, x, c) => [["dout", node.dout.value(y, x, c), `to the layer before, and the same to ${node.partner}`]],
+  add: (node, y, x, c) => [
+    ["dout", node.dout.value(y, x, c), `to the layer before, and the same to ${node.partner}`, [node.dout, y, x, c]],
+  ],
 
   tap(node, y, x, c) {
     const g = node.dout.value(y, x, c), kept = node.dother.value(y, x, c);
     return [
-      ["dout", g, "from the layer behind"],
-      ["dkept", kept, `from ${node.partner}`],
+      ["dout", g, "from the layer behind", [node.dout, y, x, c]],
+      ["dkept", kept, `from ${node.partner}`, [node.dother, y, x, c]],
       ["dout + dkept", g + kept, ""],
     ];
   },

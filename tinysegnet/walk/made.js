@@ -1,22 +1,40 @@
-// The number that was clicked: what made it, and where its gradient goes.
+// The number at the chosen pixel: what made it, and where its gradient goes.
 
 const FEW = 16; // rows, before all are asked for
 
 /** What made the number. */
 function made(step, node, found) {
-  const what = step.way.endsWith("backward") ? "The gradient you clicked" : "The number you clicked";
-  const body = [el("h3", {}, `${what}: what made it`)];
+  const body = [el("h3", {}, `What made ${found.name}`)];
   body.push(el("p", { class: "clicked" }, el("code", {}, found.name), ` = ${format(found.shown)}`));
   if (found.note) body.push(el("p", {}, found.note));
   if (!found.complete) {
     body.push(el("p", {}, "The weights of this channel are not in this page, or it would be too large."));
-    return el("section", { class: "made" }, body);
+    return el("section", { class: "made", tabindex: -1 }, body);
   }
   if (found.terms) body.push(windowSheets(found, node, Math.min(state.reading, found.read.C - 1)), sumTable(found));
   if (found.classes) body.push(classTable(found));
-  if (found.lines) body.push(table(["", "", ""], found.lines));
-  body.push(verdict(found));
-  return el("section", { class: "made" }, body);
+  if (found.lines) body.push(table(["", "", ""], found.lines.map(lineCells)));
+  body.push(verdict(found), leadsOn(found));
+  return el("section", { class: "made", tabindex: -1 }, body);
+}
+
+const lineCells = ([name, value, remark, source]) => [source ? follow(name, ...source) : name, value, remark];
+
+/** How many of the numbers that were read lead on, and why the others do not. */
+function leadsOn(found) {
+  const fromTerms = (found.terms || []).map(({ at, k }) => [found.read, ...at, k]);
+  const fromLines = (found.lines || []).map((line) => line[3]);
+  const fromClasses = found.classes ? found.classes.sources : [];
+  const sources = [...fromTerms, ...fromLines, ...fromClasses].filter(Boolean), count = sources.length;
+  const leading = sources.filter((source) => makerWithSum(...source)).length;
+  if (!count) return null;
+  const why = "their sums are not in this page, since they lie between the dots of their picture, or in a channel " +
+    "that is not shown.";
+  const lead = leading === 1 ? "leads on to what made it" : "lead on to what made them";
+  let text = `${leading} of these ${count} numbers ${lead} (›). Of the others the page has the values; ${why}`;
+  if (leading === count) text = "A number with › leads on to what made it.";
+  if (!leading) text = `These numbers lead no further: ${why}`;
+  return el("p", { class: "quiet" }, text);
 }
 
 /** The result, beside the number that the network had. Below 1e-37 float32 has not all its digits. */
@@ -43,7 +61,7 @@ function sumTable(found) {
   }
   const weightCell = ([w, tag]) => el("span", {}, format(w), el("small", {}, tag.replace("weight", " ")));
   const shown = (state.all ? rows : rows.slice(0, FEW)).map(([where, a, weight, product, sum]) =>
-    [Array.isArray(where) ? follow(found.read, ...where) : where, a, weight && weightCell(weight), product, sum]);
+    [linked(found, where), a, weight && weightCell(weight), product, sum]);
   const rest = rows.length - shown.length;
   if (rest) shown.push([`and ${rest} more`, "", "", total - rows[FEW - 1][4], total]);
   const order = el("p", { class: "choices" },
@@ -56,16 +74,24 @@ function sumTable(found) {
     found.outside ? el("p", { class: "quiet" }, outside) : null);
 }
 
+/** The name of a sum's term, or of its start. */
+const linked = (found, where) =>
+  (Array.isArray(where) ? follow(where[0], found.read, ...where[1], where[2]) : where);
+
+/** The step that made a number, if the page has the number's sum there; else undefined. */
+function makerWithSum(tensor, y, x, c) {
+  const exact = tensor.grid[0].includes(y) && tensor.grid[1].includes(x) && c < tensor.shown;
+  return exact ? makerOf(tensor.number, steps[state.step]) : undefined;
+}
+
 /** The name of a number that was read: a button to the step that made it, where that has its sum, too. */
-function follow(read, name, [y, x], c) {
-  const maker = steps[state.step - 1], about = data.nodes[maker.node];
-  const made = maker.way === "backward" || maker.way === "loss backward" ? about.dx : about.out;
-  const exact = read.grid[0].includes(y) && read.grid[1].includes(x) && c < read.shown;
-  if (made !== read.number || maker.way === "start" || !exact) return name;
+function follow(name, tensor, y, x, c) {
+  const maker = makerWithSum(tensor, y, x, c);
+  if (!maker) return name;
   const jump = () => {
-    state.place = [(y + 0.5) / read.H, (x + 0.5) / read.W];
-    state.channel = c;
-    go(maker.k);
+    state.place = [(y + 0.5) / tensor.H, (x + 0.5) / tensor.W];
+    state.chosen[familyOf(maker)] = c;
+    go(maker.k, { push: true, sum: true });
   };
   return el("button", { type: "button", class: "follow", title: "what made this number?", onclick: jump }, name);
 }
@@ -94,12 +120,14 @@ function windowSheets(found, node, reading) {
 }
 
 function classTable(found) {
-  const { scores, most, exps, total, probs } = found.classes;
+  const { scores, most, exps, total, probs, best, sources } = found.classes;
   const rows = probs.map((p, k) => {
     const { name, colour } = data.classes[k], swatch = el("span", { class: "swatch", style: `background: ${colour}` });
     const bar = el("span", { class: "bar" }, el("i", { style: `width: ${100 * p}%; background: ${colour}` }));
-    const label = el("span", { class: "class" }, swatch, el(k === found.chosen ? "b" : "span", {}, name));
-    return [label, scores[k], exps[k], bar, p];
+    const tags = [k === best ? "predicted" : "", k === found.label ? "true" : ""].filter(Boolean).join(", ");
+    const shown = el(k === best ? "b" : "span", {}, name);
+    const label = el("span", { class: "class" }, swatch, shown, tags ? el("small", {}, tags) : null);
+    return [label, sources[k] ? follow(format(scores[k]), ...sources[k]) : scores[k], exps[k], bar, p];
   });
   const sum = `m = ${format(most)}, the sum of the exponentials ${format(total)}.`;
   const one = data.oneLogit ? " Class 0 has no logit of its own: it counts as 0." : "";

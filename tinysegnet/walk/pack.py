@@ -155,6 +155,7 @@ class Tensors:
             "known": known,
             **_planes(shown, blobs),
             "statistics": _statistics(array),
+            "strongest": _strongest(shown),
         }
 
 
@@ -172,6 +173,12 @@ def _planes(shown: np.ndarray, blobs: Blobs) -> dict[str, Any]:
     data = differences if different < plain else planes
     blob = blobs.add(np.ascontiguousarray(data).tobytes())
     return {"planes": blob, "differences": different < plain, "scales": [as_float(scale) for scale in scales]}
+
+
+def _strongest(shown: np.ndarray) -> int:
+    """The channel (of (H, W, channels)) with most to see: the largest spread of its finite numbers."""
+    spread = np.std(np.where(np.isfinite(shown), shown, 0), axis=(0, 1))
+    return int(np.argmax(np.where(np.isfinite(spread), spread, 0)))
 
 
 def _statistics(array: np.ndarray) -> dict[str, Any]:

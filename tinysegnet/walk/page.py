@@ -16,9 +16,11 @@ from ..errors import SettingError
 from .pack import MOST_BYTES, PLANS, Blobs, TooLarge
 from .story import Story
 
-__all__ = ["build_page"]
+__all__ = ["MARK", "build_page"]
 
-SCRIPTS = ("store.js", "sums.js", "kinds.js", "view.js", "made.js", "arrows.js", "app.js")
+# how every page begins, so that it is known again
+MARK = "<!doctype html>\n<!-- a walk of tinysegnet -->\n"
+SCRIPTS = ("store.js", "sums.js", "kinds.js", "view.js", "channels.js", "made.js", "arrows.js", "app.js")
 
 
 def build_page(story: Story, about: dict[str, Any], images: dict[str, np.ndarray], palette: Palette) -> str:
@@ -54,7 +56,7 @@ def _page(data: dict[str, Any], blobs: Blobs) -> str:
         "data": text,
         "blobs": "\n".join(elements),
     }
-    head, *rest = _read("page.html").split("[")
+    head, *rest = (MARK + _read("page.html")).split("[")
     # every [name] of the template once; what stands in the parts themselves is left alone
     return head + "".join(parts[name] + after for name, after in (piece.split("]", 1) for piece in rest))
 

@@ -2,9 +2,10 @@
 //
 //   { name, shown, computed, scale, complete }          and one of
 //   { terms, start, outside, read, letter, turned }     a sum of products
-//   { lines }                                           [name, number or text, remark] each; the last is the result
-//   { classes, chosen }                                 a softmax
+//   { lines }                                           [name, number or text, remark, source] each, last the result
+//   { classes }                                         a softmax
 //
+// source: [array, row, column, channel] of a number that was read, if it was.
 // shown: the number as the network had it. computed: what the explanation arrives at. scale: the largest thing in it.
 // complete: the page has all that it takes.
 
@@ -100,13 +101,15 @@ function softmaxAt(logits, y, x) {
   const scores = logits.C === 1 ? [0, values[0]] : values;
   const most = Math.max(...scores), exps = scores.map((z) => Math.exp(z - most));
   const total = exps.reduce((a, b) => a + b, 0);
-  return { scores, most, exps, total, probs: exps.map((e) => e / total) };
+  const probs = exps.map((e) => e / total), best = scores.indexOf(most); // −1: not a number
+  const sources = values.map((_, k) => [logits, y, x, k]);
+  return { scores, most, exps, total, probs, best, sources: logits.C === 1 ? [null, ...sources] : sources };
 }
 
 function explainAnswer(node, y, x, c) {
   const soft = softmaxAt(node.x, y, x), k = node.x.C === 1 ? 1 : c;
   const found = { name: `p[${y}, ${x}, ${k}]`, shown: node.out.value(y, x, c), computed: soft.probs[k] };
-  return { ...found, scale: 1, complete: true, classes: soft, chosen: k };
+  return { ...found, scale: 1, complete: true, classes: soft };
 }
 
 /** The class of a pixel, or null where nobody labelled it. */
@@ -121,16 +124,23 @@ const unlabelled = (name, shown) =>
 function explainLoss(node, y, x) {
   const label = labelAt(node, y, x), name = `loss[${y}, ${x}]`;
   if (label === null) return unlabelled(name, node.out.value(y, x, 0));
-  const soft = softmaxAt(node.logits, y, x), weight = node.facts.weights[label], { divisor } = node.facts;
+  const soft = softmaxAt(node.logits, y, x), { weights, divisor } = node.facts, weight = weights[label];
   const surprise = Math.log(soft.total) + soft.most - soft.scores[label];
   const lines = [
-    ["the true class y", data.classes[label].name, `p is ${format(soft.probs[label])}`],
+    ["the true class y", data.classes[label].name, ""],
+    [`p of ${data.classes[label].name}`, soft.probs[label], "", probOf(node, y, x, label)],
     ["−log p", surprise, "the surprise: 0 if p were 1"],
-    ["weight", weight, "of the class"],
+    ["weight", weight, weights.every((w) => w === 1) ? "1 for every class" : "of the true class"],
     ["D", divisor, "labelled pixels"],
     ["weight · (−log p) / D", (weight * surprise) / divisor, ""],
   ];
-  return { ...asLines(node.out, name, y, x, 0, lines, weight / divisor), classes: soft, chosen: label };
+  return { ...asLines(node.out, name, y, x, 0, lines, weight / divisor), classes: soft, label };
+}
+
+/** Where a class's probability is; class 0 of one logit has none of its own. */
+function probOf(node, y, x, k) {
+  const channel = node.logits.C === 1 ? k - 1 : k;
+  return channel < 0 ? null : [node.x, y, x, channel];
 }
 
 function explainLossBackward(node, y, x, c) {
@@ -139,7 +149,7 @@ function explainLossBackward(node, y, x, c) {
   const soft = softmaxAt(node.logits, y, x), weight = node.facts.weights[label] / node.facts.divisor;
   const right = label === k ? 1 : 0;
   const lines = [
-    [`p of ${data.classes[k].name}`, soft.probs[k], ""],
+    [`p of ${data.classes[k].name}`, soft.probs[k], "", probOf(node, y, x, k)],
     ["1 if it is the true class", right, `the true class is ${data.classes[label].name}`],
     ["weight / D", weight, ""],
     [`weight / D · (p − ${right})`, weight * (soft.probs[k] - right), ""],
@@ -149,6 +159,7 @@ function explainLossBackward(node, y, x, c) {
 
 /** The array that a step makes. */
 function resultOf(step, node) {
+  if (step.way === "start") return node.x;
   if (step.way === "backward" || step.way === "loss backward") return node.dx;
   return node.kind === "tap" && node.through ? node.other : node.out;
 }

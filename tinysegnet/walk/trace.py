@@ -1,8 +1,8 @@
 """A network run once, forward, loss and backward, with every array kept: what a walk shows.
 
 It is run in float64 by the NumPy definitions of the ops, the very code that the page prints, so that a sum on the page
-is the sum that was computed. Batch norm uses its running statistics and dropout drops nothing, as in `predict`. With
-fixed statistics batch norm is one factor and one shift a channel, and its backward is that factor:
+is the sum that was computed. Batch norm uses its running statistics and dropout drops nothing, as in one pass of
+`predict`. With fixed statistics batch norm is one factor and one shift a channel, and its backward is that factor:
 
     forward:  out = gamma * (x - mean) / std + beta        mean, std constants
     so:       dx  = gamma / std * dout
@@ -75,6 +75,16 @@ class Passage:
     dother: Any = None
     dparams: Arrays = field(default_factory=dict)
 
+    def choose(self, indices: np.ndarray) -> None:
+        """Of a pool: let these be its indices."""
+        self.facts["indices"], self.positions = indices, self.unpacked(indices)
+
+    def unpacked(self, indices: np.ndarray) -> np.ndarray:
+        """Of a pool: indices as positions in their windows, (1, h, w, C)."""
+        assert self.windows is not None
+        two = self.windows.kernel == self.windows.stride == (2, 2)
+        return unpack_indices(indices, self.out.shape[3]) if two else indices
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -113,19 +123,25 @@ def definition(op: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
 
 
 def trace(model: Network, image: np.ndarray, labels: np.ndarray | None, *, ignore_label: int | None = None,
-          class_weights: Any = None) -> Trace:  # fmt: skip
-    """image (H, W, 3), labels (H, W) or None -> everything. Raises SettingError for a layer of another library."""
+          class_weights: Any = None, indices: Arrays | None = None) -> Trace:  # fmt: skip
+    """image (H, W, 3), labels (H, W) or None -> everything. Raises SettingError for a layer of another library.
+
+    indices: of pools by name, to be used instead of those that they find: for numbers that are equal up to rounding.
+    """
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1, user_api="blas"):  # its threads would fight with the kernels' for the cores
-        return _trace(model, image, labels, ignore_label, class_weights)
+        return _trace(model, image, labels, ignore_label, class_weights, indices or {})
 
 
-def _trace(model: Network, image: np.ndarray, labels: Any, ignore_label: int | None, class_weights: Any) -> Trace:
+def _trace(model: Network, image: np.ndarray, labels: Any, ignore_label: int | None, class_weights: Any,
+           indices: Arrays) -> Trace:  # fmt: skip
     x, passages = np.asarray(image, np.float64)[None], []
     before: dict[Layer, Passage] = {}
     for name, layer in model.layers.items():
         passage = _forward(name, layer, x, before)
+        if name in indices:
+            passage.choose(indices[name])
         passage.name, passage.layer, passage.x = name, layer, x
         if passage.kind == "add":
             before[passage.layer.tap].partner = name
@@ -202,10 +218,10 @@ def _relu(layer: Any, x: np.ndarray, before: Any) -> Passage:
 def _pool(layer: Any, x: np.ndarray, before: Any) -> Passage:
     size, stride = layer.kernel_size, layer.stride
     (out, indices), cache = definition("max_pool2d")[0](x, size=size, stride=stride)
-    positions = unpack_indices(indices, x.shape[3]) if (size, stride) == (2, 2) else indices
     windows = Windows((size, size), (stride, stride), (0, 0), "in")
-    return Passage("max_pool2d", out, cache, op="max_pool2d", windows=windows, positions=positions,
-                   facts={"indices": indices})  # fmt: skip
+    passage = Passage("max_pool2d", out, cache, op="max_pool2d", windows=windows)
+    passage.choose(indices)
+    return passage
 
 
 def _unpool(layer: Any, x: np.ndarray, before: dict[Layer, Passage]) -> Passage:

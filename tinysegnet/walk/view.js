@@ -1,7 +1,11 @@
 // What pages are made of: elements, numbers as text, colours, and an array as a panel of pictures.
 
-// place: of the picture, 0..1 from above and from the left. channel: of what is made; reading: of what is read.
-const state = { step: 0, place: [0.5, 0.5], channel: 0, reading: 0, common: true, sorted: true, all: false };
+// place: of the picture, 0..1 from above and from the left. channel: of what is made; reading: of what is read;
+// chosen, readings: those that the reader chose, by family and by array. clicked: the place is a click's. strip: all
+// channels are shown small.
+const state = { step: 0, place: [0.5, 0.5], channel: 0, reading: 0, chosen: {}, readings: {}, clicked: false,
+  common: true, sorted: true, all: false, strip: false };
+const STRIP = 16; // small channels, before all are asked for
 let drawings = 0;
 const main = document.getElementById("main");
 
@@ -117,22 +121,45 @@ function panel({ letter, from, tensor, channel, choose, mark, pixel }) {
 }
 
 function largePicture(letter, tensor, channel, mark, pixel) {
-  const canvas = el("canvas", { "aria-hidden": "true" }), { H, W } = tensor;
+  const canvas = el("canvas", { "aria-hidden": "true" });
   paint(canvas, tensor, channel);
+  const label = `${letter}, ${channelName(tensor, channel)}. Click a pixel to see the sum behind it`;
+  return clickable(canvas, label, tensor, mark || [...pixel, 1, 1]);
+}
+
+/** A picture with the dots of its array, and a frame [y, x, height, width], to be clicked on. */
+function clickable(picture, label, { H, W, grid }, [y, x, height, width]) {
   const above = svg("svg", { viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none" }), r = Math.min(0.35, W / 250);
-  for (const y of tensor.grid[0]) {
-    for (const x of tensor.grid[1]) above.append(svg("circle", { cx: x + 0.5, cy: y + 0.5, r, class: "dot" }));
+  for (const row of grid[0]) {
+    for (const column of grid[1]) above.append(svg("circle", { cx: column + 0.5, cy: row + 0.5, r, class: "dot" }));
   }
-  const [y, x, height, width] = mark || [...pixel, 1, 1];
   above.append(svg("rect", { x, y, width, height, class: "mark" }));
   const click = (event) => {
-    const box = canvas.getBoundingClientRect();
+    const box = picture.getBoundingClientRect();
     state.place = [(event.clientY - box.top) / box.height, (event.clientX - box.left) / box.width];
+    state.clicked = true;
     render();
   };
-  const label = `${letter}, ${channelName(tensor, channel)}. Click a pixel to see the sum behind it`;
   const style = `aspect-ratio: ${W} / ${H}; max-width: min(100%, ${Math.round(26 * Math.max(W / H, 0.4))}rem)`;
-  return el("div", { class: "picture", role: "img", "aria-label": label, onclick: click, style }, canvas, above);
+  return el("div", { class: "picture", role: "img", "aria-label": label, onclick: click, style }, picture, above);
+}
+
+/** The number of the chosen pixel, with the way to its sum. On steps it stays in sight as long as the pictures are. */
+function readout(name, value, tensor, [y, x], way = "what made it ↓") {
+  const at = [[tensor.H, 0], [tensor.W, 1]].map(([size, axis]) => Math.floor(state.place[axis] * size));
+  const beside = state.clicked && (at[0] !== y || at[1] !== x);
+  const note = `Row ${at[0]}, column ${at[1]} lies between the dots: this is the nearest of them.`;
+  const button = el("button", { type: "button", class: "follow-down", onclick: showSum }, way);
+  return el("div", { class: "readout" }, el("span", {}, el("code", {}, name), ` = ${value}`), button,
+    beside ? el("small", {}, note) : null);
+}
+
+/** Scroll to the sum. */
+function showSum() {
+  const sum = document.querySelector(".made");
+  if (!sum) return;
+  sum.scrollIntoView({ block: "start" });
+  sum.focus({ preventScroll: true });
 }
 
 /** What the colours mean; without a negative number only the upper half is used. */
@@ -140,22 +167,28 @@ function scaleBar(tensor, channel) {
   const scale = scaleOf(tensor, channel), signed = tensor.statistics.min < 0, stops = [];
   for (let k = signed ? -1 : 0; k <= 1; k += 1 / 16) stops.push(css(colourOf(k, 1)));
   const ramp = el("i", { style: `background: linear-gradient(to right, ${stops.join(", ")})` });
-  return el("p", { class: "scale" }, el("span", {}, signed ? short(-scale) : "0"), ramp, el("span", {}, short(scale)),
+  const { min, max } = tensor.statistics, low = signed ? (min < -scale ? "≤ " : "") + short(-scale) : "0";
+  const high = (max > scale ? "≥ " : "") + short(scale); // what lies beyond the end has the end's colour
+  return el("p", { class: "scale" }, el("span", {}, low), ramp, el("span", {}, high),
     el("span", { class: "name" }, channelName(tensor, channel)));
 }
 
+/** All channels small, or the first of them and the chosen one. */
 function thumbs(tensor, channel, choose) {
   if (tensor.shown === 1) return null;
   const list = el("div", { class: "thumbs", role: "group", "aria-label": "channels" });
   for (let c = 0; c < tensor.shown; c++) {
+    if (!state.strip && tensor.shown > STRIP && c >= (channel < STRIP ? STRIP : STRIP - 1) && c !== channel) continue;
     const canvas = el("canvas"), name = channelName(tensor, c);
     paint(canvas, tensor, c);
     const settings = { type: "button", "aria-pressed": String(c === channel), title: name, "aria-label": name };
     const text = el("small", {}, tensor.names ? name : c);
     list.append(el("button", { ...settings, onclick: () => choose(c) }, canvas, text));
   }
+  const change = () => { state.strip = !state.strip; };
   const rest = `The first ${tensor.shown} of ${tensor.C} channels; with the others the page would be too large.`;
-  return el("div", {}, list, tensor.C > tensor.shown ? el("p", { class: "quiet" }, rest) : null);
+  return el("div", {}, list, tensor.shown > STRIP ? toggle(`all ${tensor.shown} channels`, state.strip, change) : null,
+    tensor.C > tensor.shown ? el("p", { class: "quiet" }, rest) : null);
 }
 
 function statistics(tensor) {

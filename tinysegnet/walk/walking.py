@@ -17,12 +17,13 @@ from ..errors import DataError, SettingError, ShapeError
 from ..files import write_atomically
 from ..models import Network
 from ..predict import Size, class_logits, working_picture
+from .facts import averaging, facts_of, weighting
 from .pack import MOST_BYTES, PLANS
-from .page import build_page
+from .page import MARK, build_page
 from .story import tell
 from .trace import Trace, trace
 
-__all__ = ["Walk", "walk"]
+__all__ = ["Walk", "is_walk", "walk"]
 
 VOID = 255
 MOST_MEMORY = 4e9  # bytes
@@ -56,6 +57,12 @@ class Walk:
         return f'<iframe title="{escape(self.title)}" style="{style}" srcdoc="{escape(self.page)}"></iframe>'
 
 
+def is_walk(path: str | PathLike[str]) -> bool:
+    """Is this file the page of a walk? Raises OSError as the system reports it."""
+    with open(path, "rb") as file:
+        return file.read(len(MARK)) == MARK.encode()
+
+
 def walk(
     model: Network,
     image: np.ndarray,
@@ -63,45 +70,50 @@ def walk(
     *,
     palette: Palette | None = None,
     size: Size | None = None,
+    mirror: bool = False,
+    scales: tuple[float, ...] = (1.0,),
     class_weights: Any = None,
+    trained_weights: str | None = None,
     title: str | None = None,
 ) -> Walk:
     """A debugger for a network: a page that walks through every layer, forward, loss and backward, number by number.
 
     image: (H, W, 3) uint8 RGB. labels: (H, W) class numbers, void as the palette says; without them there is no loss
     and no way back. palette: names and colours of the classes. size: as for `predict`, (H, W) of the training pictures;
-    None: the picture's own. class_weights: of the loss, one a class; default all 1. title: of the page.
+    None: the picture's own. mirror, scales: of `predict` for this network: a walk is one pass, and says where the mean
+    over several answers otherwise. class_weights: of the loss, one a class; default all 1. trained_weights: the kind
+    that its training had, such as "none", for the page to say. title: of the page.
 
-    Batch norm uses its running statistics, dropout is off: the logits are those of `predict` up to rounding, since all
-    is computed in float64. Raises ShapeError, DataError or SettingError for arrays that do not fit, and SettingError
-    for a size that makes the page larger than 25 MB.
+    Batch norm uses its running statistics, dropout is off: the logits are those of one pass of `predict` up to
+    rounding, since all is computed in float64. Raises ShapeError, DataError or SettingError for arrays that do not fit,
+    and SettingError for a size that makes the page larger than 25 MB.
     """
     with np.errstate(all="ignore"):  # a network that is out of bounds is worth a look, too
-        return _walk(model, image, labels, palette, size, class_weights, title)
+        x, palette = working_picture(model, image, size), _palette(model, palette)
+        working_size, own = x.shape[1:3], image.shape[:2]
+        _demand_size(model, working_size, labels is not None)
+        truth = None if labels is None else _resized(_checked(labels, own, palette), working_size)
+        title = f"A walk through {model.config.get('name', 'a network')}" if title is None else title
+        about: dict[str, Any] = {
+            "title": title,
+            "notice": averaging(model, image, size, mirror, scales),
+            "weighting": weighting(class_weights, trained_weights),
+        }
+        found = trace(model, x[0], truth, ignore_label=palette.ignore_label, class_weights=class_weights)
+        answer = class_logits(found.logits)[0].argmax(-1).astype(np.uint8)
+        about["facts"] = facts_of(model, x, found, answer, own, palette)
+        page = _page(found, about, _images(x[0].astype(np.uint8), answer, truth, palette), palette)
+        return Walk(page, answer, None if found.loss is None else found.loss.value, title)
 
 
-def _walk(model: Network, image: np.ndarray, labels: Any, palette: Palette | None, size: Size | None,
-          class_weights: Any, title: str | None) -> Walk:  # fmt: skip
-    x = working_picture(model, image, size)
-    palette = _palette(model) if palette is None else palette
-    if palette.num_classes != model.num_classes:
-        raise SettingError(f"palette: {palette.num_classes} classes (expected the network's {model.num_classes})")
-    working_size = x.shape[1], x.shape[2]
-    _demand_size(model, working_size, labels is not None)
-    truth = None if labels is None else _resized(_checked(labels, image.shape[:2], palette), working_size)
-    found = trace(model, x[0], truth, ignore_label=palette.ignore_label, class_weights=class_weights)
-    answer = class_logits(found.logits)[0].argmax(-1).astype(np.uint8)
-    title = f"A walk through {model.config.get('name', 'a network')}" if title is None else title
-    images = _images(x[0].astype(np.uint8), answer, truth, palette)
+def _page(found: Trace, about: dict[str, Any], images: dict[str, np.ndarray], palette: Palette) -> str:
     about = {
-        "title": title,
-        "facts": _facts(model, x, found, answer, image.shape[:2]),
-        "labelled": truth is not None,
-        "void": truth is not None and bool((found.loss.labels < 0).any()) if found.loss is not None else False,
+        **about,
+        "labelled": found.loss is not None,
+        "void": found.loss is not None and bool((found.loss.labels < 0).any()),
         "oneLogit": found.logits.shape[3] == 1,
     }
-    page = build_page(tell(found, list(palette.names)), about, images, palette)
-    return Walk(page, answer, None if found.loss is None else found.loss.value, title)
+    return build_page(tell(found, list(palette.names)), about, images, palette)
 
 
 def _demand_size(model: Network, size: Size, back: bool) -> None:
@@ -115,9 +127,13 @@ def _demand_size(model: Network, size: Size, back: bool) -> None:
                            f"{MOST_BYTES / 1e6:.0f} MB for its page. Choose a smaller size: 96x128, say")  # fmt: skip
 
 
-def _palette(model: Network) -> Palette:
+def _palette(model: Network, palette: Palette | None) -> Palette:
     """Names for classes of which nothing is known but how many there are; eleven are the SegNet papers'."""
     K = model.num_classes
+    if palette is not None and palette.num_classes != K:
+        raise SettingError(f"palette: {palette.num_classes} classes (expected the network's {K})")
+    if palette is not None:
+        return palette
     if CAMVID.num_classes == K:
         return CAMVID
     return Palette(tuple(f"class {k}" for k in range(K)), distinct_colors(K), VOID if K < VOID else None)
@@ -157,31 +173,3 @@ def _images(image: np.ndarray, answer: np.ndarray, truth: np.ndarray | None, pal
         images["labels"] = colour_map(truth, palette)
         images["error"] = error_picture(image, truth, answer, palette)
     return images
-
-
-def _facts(model: Network, x: np.ndarray, found: Trace, answer: np.ndarray, own: Size) -> list[tuple[str, str]]:
-    """What the first step says: (name, text)."""
-    H, W = x.shape[1:3]
-    facts = [
-        ("Network", f"{model.config.get('name', 'of your own')}, {model.num_parameters:,} parameters, "
-                    f"{len(model.layers)} layers"),
-        ("Picture", f"{H} x {W} pixels" + ("" if own == (H, W) else f", made of {own[0]} x {own[1]}")),
-        ("Statistics", "batch norm uses those of its training, dropout is off: as in predict"),
-        ("Precision", _precision(model, x, found, answer)),
-    ]  # fmt: skip
-    if found.loss is not None:
-        right = (answer == found.loss.labels)[found.loss.labels >= 0]
-        share = f"{right.mean():.1%} of the labelled pixels are right" if right.size else "no pixel is labelled"
-        facts[2:2] = [("Loss", f"{found.loss.value:.6g}; {share}")]
-    return facts
-
-
-def _precision(model: Network, x: np.ndarray, found: Trace, answer: np.ndarray) -> str:
-    """How the network's own arithmetic compares with the page's."""
-    logits = model.forward(x)
-    if not np.isfinite(logits).all():
-        return "computed in float64, shown in float32; in predict some logits are infinite, or not a number"
-    difference = float(np.abs(logits - found.logits).max())
-    other = int((class_logits(logits)[0].argmax(-1) != answer).sum())
-    same = "the same class at every pixel" if not other else f"another class at {other} pixels, where two were equal"
-    return f"computed in float64, shown in float32; predict's logits differ by at most {difference:.1g}, {same}"

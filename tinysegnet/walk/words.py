@@ -137,8 +137,8 @@ def _batchnorm(passage: Passage) -> Words:
     return Words(
         "batch norm",
         "Every channel is brought to about mean 0 and variance 1, then scaled by gamma and shifted by beta.",
-        "Layers behind get numbers of a known size, whatever the weights in front. As in predict, mean and var are "
-        "those remembered from training, not of this picture.",
+        "Layers behind get numbers of a known size, whatever the weights in front. As in each pass of predict, "
+        "mean and var are those remembered from training, not of this picture.",
         "out = gamma · (x − mean) / √(var + eps) + beta",
         "mean and var are constants here, so the gradient is just scaled, channel by channel. (In training they depend "
         "on x, and two more terms take out what x did to them.)",
@@ -234,7 +234,7 @@ def _local_response(passage: Passage) -> Words:
 
 def _dropout(passage: Passage) -> Words:
     return Words(
-        "dropout", "Nothing happens here: dropout is off when a network is used, as in predict.",
+        "dropout", "Nothing happens here: dropout is off when a network is used, as in one pass of predict.",
         f"In training each number is put out with probability {passage.facts['p']:g}, and the others grow instead. "
         "Bayesian SegNet leaves it on and asks many times.",
         "out = x", "The gradient passes unchanged.", "dx = dout",
