@@ -118,7 +118,7 @@ MISTAKES = {  # the words, and what the line says
     "floors of nothing": ("data floors --data nowhere", "nowhere: no such folder (expected"),
     "no such split": ("evaluate toy --split tset", "toy: no split 'tset' (expected train or val)"),
     "no such picture": ("predict toy none.png --out o", "none.png: no such file (expected PNG or JPEG)"),
-    "not a picture": ("predict toy text.safetensors --out o", "text.safetensors: damaged, or no picture (expected PNG or JPEG"),
+    "not a picture": ("predict toy text.safetensors --out o", "text.safetensors: damaged, or no picture (expected"),
     "half a picture": ("predict toy cut.png --out o", "cut.png: damaged, cannot be decoded"),
     "a picture of a long name": (f"predict toy {LONG}.png --out o", f"{LONG}.png: "),
     "no pictures named": ("predict toy --out o", "predict: no picture given (expected PNG or JPEG files"),
