@@ -1007,3 +1007,7 @@ print("the two agree better on " + ("where to look" if sizes > signs else "the d
 # * The weights of a dead channel get no gradient; only a change of its inputs could bring it back.
 # * Running statistics fit pictures like those of the training.
 # * Saliency asks about small changes, occlusion about large ones. Prove a backward before showing its pictures.
+#
+# What this lesson did by hand, `ts.walk(network, image, labels)` does for any network and picture: one page with a step
+# for every layer, forward and backward, and for each number that you click the sum that made it. `tinysegnet walk` is
+# the same as a command.
