@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import mean
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 import tinysegnet as ts
 from tinysegnet.data import InMemory, open_dataset
@@ -228,6 +229,7 @@ def picture(rows):
             if PAPER[name][0]:
                 theirs = PAPER[name][0][SCORES.index(score)]
                 axes.plot(theirs, i, "o", markerfacecolor="none", markeredgecolor=LIGHT.muted, markersize=7)
+        axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_yticks(range(len(names)), names if column == 0 else [""] * len(names))
     return figure
