@@ -78,6 +78,9 @@ def gather(folder: Path, *, lessons: str = "full", drawn: Path | None = None) ->
     links = Links(ROOT, linked.add)
     found = areas()
     titles = [_lesson(source, out, fast=lessons == "fast") for source in build.SOURCES]
+    for name, source in build.DATA.items():  # where the lessons run, and where they are offered
+        out.write(f"lessons/{name}", source.read_bytes())
+        out.write(f"notebooks/{name}", source.read_bytes())
     guides = _readme(out, links)
     _own_pages(out, links, titles, guides)
     _api(out, found)
@@ -255,11 +258,13 @@ def _files(out: Gathered, linked: set[str]) -> None:
 
 
 def library_digest() -> str:
-    """Changes when the library does: outputs of lessons are kept as long as it is the same."""
+    """Changes when the library does, or what lessons read: their outputs are kept as long as it is the same."""
     digest = hashlib.sha256()
     for path in sorted((ROOT / "tinysegnet").rglob("*")):
         if path.suffix in (".py", ".css", ".safetensors", ".js", ".html"):
             digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    for source in build.DATA.values():
+        digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
 
 
