@@ -422,7 +422,7 @@ def test_a_network_of_ones_own_classes(workplace, capsys):
 MISTAKES = {
     "walk": "walk CHECKPOINT and IMAGE and --out PATH: missing",
     "walk five.safetensors none.png --out w.html": "none.png: no such file",
-    "walk five.safetensors text.png --out w.html": "text.png: damaged, or not PNG or JPEG",
+    "walk five.safetensors text.png --out w.html": "text.png: damaged, or no picture",
     "walk x.png x.png --out w.html": "x.png: not a checkpoint",
     "walk none.safetensors x.png --out w.html": "none.safetensors: no such file",
     "walk five.safetensors x.png --labels none.png --out w.html": "none.png: no such file",

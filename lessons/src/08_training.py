@@ -67,10 +67,10 @@ def my_valley(a, b):
 def my_path(optimizer, steps, **settings):
     """The places on the way, (steps + 1, 2)."""
     model = TwoNumbers()
-    walk, path = optimizer(model, **settings), [model.place.copy()]
+    descent, path = optimizer(model, **settings), [model.place.copy()]
     for _ in range(steps):
         model.slope[:] = curvatures * model.place
-        walk.step()
+        descent.step()
         path.append(model.place.copy())
     return np.array(path)
 
@@ -167,10 +167,10 @@ def my_strides(rate_in_velocity):
     """How far each of 70 steps goes."""
     model, strides = TwoNumbers(), []
     model.slope[:] = 1
-    walk = optim.SGD(model, learning_rate=0.1, momentum=0.9, rate_in_velocity=rate_in_velocity)
+    descent = optim.SGD(model, learning_rate=0.1, momentum=0.9, rate_in_velocity=rate_in_velocity)
     for t in range(70):
         before = model.place[0]
-        walk.step(1.0 if t < 30 else 0.1)
+        descent.step(1.0 if t < 30 else 0.1)
         strides.append(before - model.place[0])
     return np.array(strides)
 
@@ -445,12 +445,12 @@ def my_overfit(images, labels, change=None, rate=0.01):
     model, losses = ts.build("tiny", width=0.5), []
     if change:
         change(model)
-    walk = optim.Adam(model, learning_rate=rate)
+    descent = optim.Adam(model, learning_rate=rate)
     for _ in range(STEPS):
         logits = model.forward(images, training=True)
         loss, cache = ops.softmax_cross_entropy_forward(logits, labels, ignore_label=11)
         model.backward(ops.softmax_cross_entropy_backward(1.0, cache), input_gradient=False)
-        walk.step()
+        descent.step()
         losses.append(float(loss))
     return losses
 
