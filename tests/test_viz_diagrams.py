@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from figure_texts import FORTY, GREY, assert_apart
+from figure_texts import FORTY, GREY, assert_texts_apart_and_inside
 from matplotlib.text import Text
 
 from tinysegnet import viz
@@ -45,17 +45,7 @@ FLOORS = {"position prior": 0.21, "colour": 0.2, "colour and position": 0.22, "t
 @pytest.mark.parametrize("rate", [{}, {"learning_rate": 1.25e-5}])
 def test_curve_labels_neither_touch_nor_leave_the_figure(epochs, floors, rate):
     figure = viz.curves_figure(history(epochs, **rate), floors)
-    W, H = figure.canvas.get_width_height()
-    ends = []
-    for text in texts_of(figure):
-        box = text.get_window_extent()
-        assert box.x0 >= -1, text
-        assert box.x1 <= W + 1, text
-        assert box.y0 >= -1, text
-        assert box.y1 <= H + 1, text
-        # a line of text is higher than its letters: half a pixel may be shared
-        ends.append((text.get_text(), (box.x0 + 0.5, box.y0 + 0.5, box.x1 - 0.5, box.y1 - 0.5)))
-    assert_apart(ends)
+    assert_texts_apart_and_inside(figure, texts_of(figure))
     assert len(figure.axes) == (3 if rate and epochs else 2)
 
 
