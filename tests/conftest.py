@@ -5,6 +5,8 @@ import os
 # Read when numba starts, so it must be set before anything imports tinysegnet.
 os.environ.setdefault("NUMBA_NUM_THREADS", "4")
 
+import pytest
+from browser import launched
 from hypothesis import settings
 
 from tinysegnet import backend
@@ -24,3 +26,23 @@ def pytest_terminal_summary(terminalreporter):
     for report in terminalreporter.getreports("passed"):
         for name, figures in report.user_properties:
             terminalreporter.write_line(f"{name}: {figures}")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless chromium, or a skipped test."""
+    with launched() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def tiny_walk(tmp_path_factory):
+    """The path of a walk through a small `tiny` of five classes."""
+    from walk_pages import FIVE, IMAGE, labels_for, lively
+
+    import tinysegnet as ts
+
+    path = tmp_path_factory.mktemp("walk") / "tiny.html"
+    model = lively("tiny", width=1 / 8)
+    ts.walk(model, IMAGE, labels_for(model), palette=FIVE).save(path)
+    return path

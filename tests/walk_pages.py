@@ -72,3 +72,42 @@ class Page:
 
     def node(self, name):
         return next(node for node in self.data["nodes"] if node["name"] == name)
+
+
+class Opened:
+    """A page in the browser; `complaints` has what it said to the console, and what it asked the network for."""
+
+    def __init__(self, browser, path, *, address="", **settings):
+        self.context = browser.new_context(**settings)
+        self.page, self.complaints = self.context.new_page(), []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", self._requested)
+        self.path = path
+        self.page.goto(f"file://{path}{address}")
+        self.page.evaluate("window.walking")
+
+    def _requested(self, request):
+        if request.url.split("#")[0] != f"file://{self.path}":
+            self.complaints.append(request.url)
+
+    @property
+    def step(self):
+        return self.page.evaluate("steps[state.step].id")
+
+    @property
+    def count(self):
+        return self.page.evaluate("steps.length")
+
+    def settled(self):
+        """The step is drawn."""
+        self.page.evaluate("go(state.step)")
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.context.close()
+        if error[0] is None:
+            assert self.complaints == []
