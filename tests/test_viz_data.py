@@ -122,6 +122,9 @@ def test_the_worst_pictures_are_shown_worst_first():
     classifier.params["bias"][0] = 1  # it says class 0 everywhere
     assert [name for *_, name in worst(model, Graded(), count=3)] == ["number 0", "number 2", "number 4"]
     assert len(worst(model, Graded(), count=99)) == 4, "the unlabelled one cannot be wrong"
+    net, how = ts.build("tiny", num_classes=11, width=1 / 16), {"size": (20, 28), "mirror": True, "scales": (1.0, 1.5)}
+    (*_, predicted, _), *_ = worst(net, Graded(), count=1, **how)
+    assert np.array_equal(predicted, ts.predict(net, np.zeros((20, 28, 3), np.uint8), **how))
     seen = []
     figure = viz.show_worst(model, InMemory(Graded()), size=(20, 28), count=2, progress=lambda x: seen.append(1) or x)
     assert seen == [1]

@@ -40,24 +40,21 @@ def show_batch(images: np.ndarray, labels: np.ndarray, palette: Palette, *, colu
     return figure_of(stacked([grid, Image.fromarray(legend)], width))
 
 
-def show_worst(
-    model: Any, data: Dataset, *, size: tuple[int, int] | None = None, count: int = 4, progress: Any = iter
-) -> Figure:
+def show_worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = iter, **prediction: Any) -> Figure:
     """The pictures with the smallest share of labelled pixels right, worst first: image, truth, prediction, errors.
 
-    model: a network. size: (H, W) of its training pictures, as for `predict`. count: how many pictures.
-    progress: wraps the loop over the data, such as tqdm. Raises SettingError if count is below 1.
+    model: a network. count: how many pictures. progress: wraps the loop over the data, such as tqdm. prediction: size,
+    mirror and scales, as for `predict`; those of a checkpoint are its `prediction`. Raises SettingError if count is
+    below 1.
     """
-    return overlays_figure(worst(model, data, size=size, count=count, progress=progress), data.palette)
+    return overlays_figure(worst(model, data, count=count, progress=progress, **prediction), data.palette)
 
 
-def worst(
-    model: Any, data: Dataset, *, size: tuple[int, int] | None = None, count: int = 4, progress: Any = iter
-) -> list[Compared]:
+def worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = iter, **prediction: Any) -> list[Compared]:
     """What `show_worst` shows: (image, labels, prediction, name), worst first; unlabelled pictures are left out."""
     if count < 1:
         raise SettingError(f"count {count} (expected at least 1 picture). Ask for one or more")
-    scored = (_scored(model, data, i, size) for i in range(len(data)))
+    scored = (_scored(model, data, i, prediction) for i in range(len(data)))
     kept: list[tuple[float, int, Compared]] = []  # never more pictures in memory than are asked for
     for accuracy, index, compared in _only_labelled(progress(scored)):
         heapq.heappush(kept, (-accuracy, -index, compared))
@@ -66,11 +63,11 @@ def worst(
     return [compared for _, _, compared in sorted(kept, key=lambda entry: entry[:2], reverse=True)]
 
 
-def _scored(model: Any, data: Dataset, index: int, size: tuple[int, int] | None) -> tuple[float | None, int, Compared]:
+def _scored(model: Any, data: Dataset, index: int, how: dict[str, Any]) -> tuple[float | None, int, Compared]:
     sample = data[index]
-    prediction = predict(model, sample.image, size=size)
-    accuracy = pixel_accuracy(sample.labels, prediction, data.palette)
-    return accuracy, index, (sample.image, sample.labels, prediction, sample.name)
+    predicted = predict(model, sample.image, **how)
+    accuracy = pixel_accuracy(sample.labels, predicted, data.palette)
+    return accuracy, index, (sample.image, sample.labels, predicted, sample.name)
 
 
 def _only_labelled(scored: Iterable[tuple[float | None, int, Compared]]) -> Iterable[tuple[float, int, Compared]]:

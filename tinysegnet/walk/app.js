@@ -138,22 +138,26 @@ function headline(step, node) {
     step.why ? rich("p", { class: "why" }, step.why) : null,
     more ? el("p", {}, more) : null,
     weights ? el("p", { class: "weighting" }, weights) : null,
-    step.formula ? rich("pre", { class: "formula" }, step.formula) : null,
+    step.formula ? rich("pre", { class: "formula" }, equations(step.formula)) : null,
     parameters(step),
     twin ? el("button", { type: "button", class: "choice", onclick: turn }, where) : null);
+}
+
+// Where two equations share a line and it is too narrow, the second begins a new one.
+function equations(formula) {
+  return formula.replace(/.+/g, (line) => line.split(/ {3,}/).map((each) => `<span>${each}</span>`).join("        "));
 }
 
 function parameters(step) {
   if (!step.params.length) return null;
   const back = step.params[0].norm !== undefined;
-  const rows = step.params.map((p) => {
-    const size = back ? [p.norm, p.share === null ? "" : p.share] : [];
-    return [el("code", {}, p.name), times(p.shape), p.low, p.high, ...size];
-  });
-  const heads = [back ? "gradient" : "parameter", "shape", "smallest", "largest"];
-  const all = table(back ? [...heads, "norm", "norm / norm of the parameter"] : heads, rows);
-  const note = "Of the gradients of the parameters the page has these figures, not every number.";
-  return back ? el("div", {}, all, el("p", { class: "quiet" }, note)) : all;
+  const names = step.params.map((p) => el("code", {}, p.name));
+  const row = (head, of) => [head, ...step.params.map(of)];
+  const rows = [row("shape", (p) => times(p.shape)), row("smallest", (p) => p.low), row("largest", (p) => p.high)];
+  if (!back) return table(["parameter", ...names], rows);
+  rows.push(row("norm", (p) => p.norm), row("norm / norm of the parameter", (p) => (p.share === null ? "" : p.share)));
+  return el("div", {}, table(["gradient", ...names], rows),
+    el("p", { class: "quiet" }, "Of the gradients of the parameters the page has these figures, not every number."));
 }
 
 function sourceOf(step) {
