@@ -57,6 +57,10 @@ parser.add_argument("--out", type=Path, default=Path("runs/camvid-ablation"), he
 parser.add_argument("--limit", type=int, help="use only so many pictures of each split, to try it out")
 parser.add_argument("names", nargs="*", help=f"only these: {', '.join(VARIANTS)}")
 arguments = parser.parse_intermixed_args()
+for wrong in sorted(set(arguments.names) - set(VARIANTS)):
+    parser.error(f"no network named {wrong}; there are {', '.join(VARIANTS)}")
+if arguments.limit is not None and arguments.limit < 1:
+    parser.error(f"--limit: {arguments.limit} (expected at least 1)")
 
 
 class Part:

@@ -2,16 +2,21 @@
 
 Eight decoders and two that the paper only mentions, each on the same encoder, with the same budget, recipe and seeds:
 CamVid's train pictures at a quarter of their size, networks of half the width, scores on all val pictures at 360x480.
-All with median-frequency class weights; three of them with natural ones, too. Each run is a line of OUT/runs.csv; a run
-that stands there is not done again, and one that was stopped goes on where it was. Times come last, of all decoders in
-turn (OUT/times.csv): let nothing else run then. The table (OUT/table.md) and the picture (OUT/decoders.png) are made of
-the lines that are there; `--draw` makes only them. BF counts void's outlines, as the paper's script does.
+All with median-frequency class weights; three of them with natural ones, too. Each run is a folder of OUT and a line of
+OUT/runs.csv; what is done is not done again, and what was stopped goes on where it was. Started twice, the same command
+shares the runs out (on two cores two processes of one thread each, by NUMBA_NUM_THREADS=1, are done sooner). Times come
+last, of all decoders in turn (OUT/times.csv): let nothing else run then. The table (OUT/table.md) and the picture
+(OUT/decoders.png) are made of the lines that are there; `--draw` makes only them. BF counts void's outlines, as the
+paper's script does.
 """
 
 import argparse
 import csv
 import dataclasses
+import io
+import json
 import math
+import sys
 import time
 from pathlib import Path
 from statistics import mean
@@ -21,6 +26,7 @@ from matplotlib.ticker import MaxNLocator
 
 import tinysegnet as ts
 from tinysegnet.data import InMemory, open_dataset
+from tinysegnet.files import hold, write_atomically
 from tinysegnet.metrics import Scores, boundary_f1, confusion_matrix
 from tinysegnet.runs import RunFolder, environment
 from tinysegnet.viz.figures import LIGHT, new_figure, save_figure, style_axes
@@ -42,21 +48,29 @@ PAPER = {
 NATURAL = ("basic", "bilinear-interpolation", "fcn-basic")
 WEIGHTS = {"median frequency": "median_frequency", "natural": "none"}
 SCORES = ("G", "C", "mIoU", "BF")
-COLUMNS = ("decoder", "weights", "seed", "parameters", "crossing_bytes", *SCORES, "epochs", "seconds", "version",
-           "processor")  # fmt: skip
 ROUNDS = 30
+
+
+def positive(text):
+    """For argparse: an integer above 0."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} (expected at least 1)")
+    return int(text)
+
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("camvid", nargs="?", help="the folder of CamVid; not needed with --draw")
-parser.add_argument("--epochs", type=int, default=40)
-parser.add_argument("--seeds", type=int, default=2)
+parser.add_argument("--epochs", type=positive, default=40)
+parser.add_argument("--seeds", type=positive, default=2)
 parser.add_argument("--width", type=float, default=0.5)
-parser.add_argument("--size", type=int, nargs=2, default=(90, 120))
-parser.add_argument("--limit", type=int, help="use only so many pictures of each split")
-parser.add_argument("--out", type=Path, default=Path("examples/results"), help="for the CSV, the table, the picture")
-parser.add_argument("--runs", type=Path, default=Path("runs/decoder-study"), help="for what each run leaves")
+parser.add_argument("--size", type=positive, nargs=2, default=(90, 120))
+parser.add_argument("--limit", type=positive, help="use only so many pictures of each split")
+parser.add_argument("--out", type=Path, default=Path("runs/decoder-study"), help="for the runs and what comes of them")
 parser.add_argument("--draw", action="store_true", help="only the table and the picture, of the runs that are done")
 arguments = parser.parse_args()
+lines_path, times_path, networks = (arguments.out / name for name in ("runs.csv", "times.csv", "networks"))
+if arguments.draw and not lines_path.exists():
+    parser.error(f"{lines_path}: no such file, so there is nothing to draw. Give --out a folder with runs")
 if arguments.camvid is None and not arguments.draw:
     parser.error("CAMVID is missing: the folder with its train and val pictures")
 
@@ -68,20 +82,35 @@ def jobs():
         yield from ((name, "natural", seed) for name in NATURAL)
 
 
-def run(name, weights, seed, data):
+def demand_settings():
+    """Runs of other settings must not stand in one table, nor lines be lost whose networks are elsewhere."""
+    if lines_path.exists() and not networks.exists():
+        sys.exit(f"{lines_path}: the networks of these lines are not here. Choose another --out, or add --draw")
+    asked = {name: getattr(arguments, name) for name in ("epochs", "width", "size", "limit")}
+    path = arguments.out / "settings.json"
+    if path.exists() and (there := json.loads(path.read_text())) != json.loads(json.dumps(asked)):
+        sys.exit(f"{arguments.out}: has runs with {there} (asked for: {asked}). Choose another --out")
+    write(path, json.dumps(asked))
+
+
+class Run(RunFolder):
+    how_to_go_on = "the same command goes on"
+
+
+def run(folder, name, weights, seed, data):
     """Train and score one network: -> a line."""
     recipe = ts.Recipe(
         epochs=arguments.epochs, batch_size=4, size=tuple(arguments.size), optimizer="sgd", learning_rate=0.1,
         weight_decay=5e-4, class_weights=WEIGHTS[weights], validate_every=arguments.epochs, seed=seed,
     )  # fmt: skip
     model = ts.build(name, seed=seed, width=arguments.width)
-    path = arguments.runs / f"{name}-{weights.replace(' ', '-')}-{seed}"
-    if (path / "last.safetensors").exists():
-        folder = RunFolder.resume(path)
+    if (folder / "last.safetensors").exists():
+        kept = Run.resume(folder)
     else:
-        config = {"model": name, "data": "CamVid", "width": arguments.width, **dataclasses.asdict(recipe)}
-        folder = RunFolder(path, config, data["train"].palette)
-    result = ts.fit(model, data["train"], None, recipe=recipe, run=folder)
+        (folder / "config.json").unlink(missing_ok=True)  # of one that was killed in its first epoch
+        config = {"model": name, "data": arguments.camvid, "width": arguments.width, **dataclasses.asdict(recipe)}
+        kept = Run(folder, config, data["train"].palette)
+    result = ts.fit(model, data["train"], None, recipe=recipe, run=kept)
     scores = score(model, data["val"], recipe.size)
     where = environment()
     return {
@@ -111,7 +140,7 @@ def score(model, data, size):
     return {"G": scores.G, "C": scores.C, "mIoU": scores.mIoU, "BF": np.nanmean(outlines)}
 
 
-def time_all(path):
+def time_all():
     """Milliseconds of one picture at the working size: the median of ROUNDS, in each of which every decoder has its
     turn, so that the machine's moods meet all alike.
     """
@@ -125,31 +154,40 @@ def time_all(path):
             if turn >= 3:
                 times[name].append(time.perf_counter() - began)
     rows = [{"decoder": name, "milliseconds": f"{1000 * np.median(t):.2f}"} for name, t in times.items()]
-    write(path, rows, ("decoder", "milliseconds"))
+    write(times_path, as_csv(rows))
 
 
 def read(path):
     return list(csv.DictReader(path.open(encoding="utf-8"))) if path.exists() else []
 
 
-def write(path, rows, columns=COLUMNS):
+def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_atomically(path, text.encode())
 
 
-def train_all(path):
-    """Every job that has no line yet."""
-    rows = read(path)
-    done = {(row["decoder"], row["weights"], int(row["seed"])) for row in rows}
+def as_csv(rows):
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def train_all():
+    """Every job that has no line yet and that no other process has begun: -> whether all are done."""
     data = {split: InMemory(open_dataset(arguments.camvid, split), limit=arguments.limit) for split in ("train", "val")}
-    for job in jobs():
-        if job not in done:
-            print("training", *job, flush=True)
-            rows.append(run(*job, data))
-            write(path, rows)
+    names = {job: "-".join(map(str, job)).replace(" ", "-") for job in jobs()}
+    paths = {job: networks / name / "line.json" for job, name in names.items()}
+    for job, path in paths.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with hold(path.parent) as alone:
+            if alone and not path.exists():
+                print("training", *job, flush=True)
+                write(path, json.dumps(run(path.parent / "run", *job, data)))
+        if done := [json.loads(path.read_text()) for path in paths.values() if path.exists()]:
+            write(lines_path, as_csv(done))
+    return len(done) == len(paths)
 
 
 def values(rows, decoder, weights, score):
@@ -179,6 +217,8 @@ def table(rows, times):
             lines.append(f"| {' | '.join(cells)} |")
     spreads = ", ".join(f"{score} {spread(rows, score):.1f}" for score in SCORES)
     ties = f"Two seeds of one network differ by up to: {spreads}. Smaller differences are ties."
+    if math.isnan(spread(rows, "mIoU")):
+        ties = "One seed: nobody knows how much is luck, so there are no verdicts."
     return "\n".join([*lines, "", ties, "", *claims(rows)])
 
 
@@ -193,7 +233,7 @@ def claims(rows):
         ("a single-channel decoder loses some", "basic-single-channel-decoder", "basic", -1),
         ("FCN-Basic is about as good as SegNet-Basic", "fcn-basic", "basic", 0),
         ("without the addition FCN-Basic loses", "fcn-basic-no-addition", "fcn-basic", -1),
-        ("all 64 maps make FCN-Basic better", "fcn-basic-no-dim-reduction", "fcn-basic", 1),
+        ("all maps make FCN-Basic better", "fcn-basic-no-dim-reduction", "fcn-basic", 1),
     ]
     lines = ["| the paper | in mIoU | in BF |", "|---|---|---|"]
     for text, one, other, sign in said:
@@ -209,9 +249,12 @@ def verdict(rows, score, one, other, sign):
     if not (a and b):
         return None
     difference = mean(a) - mean(b)
-    found = math.copysign(1, difference) if abs(difference) > spread(rows, score) else 0
-    word = "holds" if found == sign else "a tie" if found == 0 else "does not hold"
-    return f"{difference:+.1f}, {word}"
+    luck = spread(rows, score)
+    if math.isnan(luck):
+        return f"{difference:+.1f}"
+    if abs(difference) < luck:
+        return f"{difference:+.1f}, a tie{'' if sign else ', as it says'}"
+    return f"{difference:+.1f}, {'holds' if math.copysign(1, difference) == sign else 'does not hold'}"
 
 
 def picture(rows):
@@ -235,13 +278,25 @@ def picture(rows):
     return figure
 
 
-lines_path, times_path = arguments.out / "runs.csv", arguments.out / "times.csv"
-if not arguments.draw:
-    train_all(lines_path)
-    time_all(times_path)
-finished = read(lines_path)
-written = table(finished, {row["decoder"]: row["milliseconds"] for row in read(times_path)})
-arguments.out.mkdir(parents=True, exist_ok=True)
-(arguments.out / "table.md").write_text(written + "\n", encoding="utf-8")
-save_figure(picture(finished), arguments.out / "decoders.png")
-print(written)
+def main():
+    if not arguments.draw:
+        demand_settings()
+        if train_all():
+            time_all()
+        else:
+            print("another process still trains; the last one takes the times. Or give the same command again")
+    finished = read(lines_path)
+    if not finished:
+        return
+    written = table(finished, {row["decoder"]: row["milliseconds"] for row in read(times_path)})
+    write(arguments.out / "table.md", written + "\n")
+    save_figure(picture(finished), arguments.out / "decoders.png")
+    print(written)
+
+
+try:
+    main()
+except KeyboardInterrupt:
+    sys.exit(130)
+except ts.errors.TinySegNetError as error:
+    sys.exit(f"error: {error}")

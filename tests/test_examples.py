@@ -8,10 +8,12 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from tinysegnet.data import CAMVID, toyscenes
+from tinysegnet.files import hold
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -54,8 +56,25 @@ def test_camvid_crops(tmp_path):
 
 
 def test_show_predictions(tmp_path):
-    run([sys.executable, str(EXAMPLES / "show_predictions.py"), "toy", "--count", "1"], tmp_path)
+    script = [sys.executable, str(EXAMPLES / "show_predictions.py"), "toy"]
+    run([*script, "--count", "1"], tmp_path)
     assert (tmp_path / "predictions.png").stat().st_size > 10_000
+    done = subprocess.run([*script, "--first", "199"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "there are 200 pictures" in done.stderr.splitlines()[-1]
+
+
+def test_show_the_best_and_the_worst(tmp_path):
+    """Of three pictures, one of them without labels: two rows, however many are asked for."""
+    write_streets(tmp_path / "streets", 9)
+    labels = sorted((tmp_path / "streets" / "val" / "labels").iterdir())
+    Image.fromarray(np.full((24, 32), CAMVID.ignore_label, np.uint8)).save(labels[0])
+    script = [sys.executable, str(EXAMPLES / "show_predictions.py"), "toy", "streets", "--extremes"]
+    heights = []
+    for extremes in ("1", "5"):
+        run([*script, extremes], tmp_path)
+        heights.append(Image.open(tmp_path / "predictions.png").height)
+    assert heights[0] == heights[1]
 
 
 def test_show_walk(tmp_path):
@@ -102,18 +121,65 @@ def write_streets(folder, count):
 
 
 def test_decoder_study(tmp_path):
-    """Small; a line that is missing is the only one that is trained for again, and gives the same figures."""
+    """Small: a run that another process has begun is left to it, one that was killed early begins anew, and a line that
+    is missing is the only one that is trained for again.
+    """
     write_streets(tmp_path / "streets", 6)
-    small = ["--epochs", "1", "--seeds", "1", "--width", "0.05", "--size", "24", "32", "--out", "results"]
+    small = ["--epochs", "1", "--seeds", "1", "--width", "0.05", "--size", "24", "32"]
     script = [sys.executable, str(EXAMPLES / "decoder_study.py"), "streets", *small]
-    table = run(script, tmp_path)
-    assert len(re.findall(r"^\| .* \| (?:median frequency|natural) \|", table, re.M)) == 13
-    lines = (tmp_path / "results" / "runs.csv").read_text().splitlines()
-    (tmp_path / "results" / "runs.csv").write_text("\n".join(lines[:-1]) + "\n")
+    out = tmp_path / "runs" / "decoder-study"
+    begun = out / "networks" / "basic-natural-0"
+    begun.mkdir(parents=True)
+    with hold(begun) as alone:
+        assert alone
+        found = run(script, tmp_path)
+    assert len(re.findall(r"^training ", found, re.M)) == 12
+    assert "another process still trains" in found
+    assert not (out / "times.csv").exists()
+    (begun / "run").mkdir()
+    (begun / "run" / "config.json").write_text("{}")
+    found = run(script, tmp_path)
+    assert re.findall("training .*", found) == ["training basic natural 0"]
+    assert len(re.findall(r"^\| .* \| (?:median frequency|natural) \|", found, re.M)) == 13
+    assert "no verdicts" in found
+    assert "holds" not in found
+    lines = (out / "runs.csv").read_text().splitlines()
+    shutil.rmtree(out / "networks" / "fcn-basic-natural-0")
     assert re.findall("training .*", run(script, tmp_path)) == ["training fcn-basic natural 0"]
-    again = (tmp_path / "results" / "runs.csv").read_text().splitlines()
+    again = (out / "runs.csv").read_text().splitlines()
     assert [line.split(",")[:9] for line in again] == [line.split(",")[:9] for line in lines]
-    assert (tmp_path / "results" / "decoders.png").stat().st_size > 10_000
+    assert (out / "decoders.png").stat().st_size > 10_000
+
+
+def test_decoder_study_refuses(tmp_path):
+    """In one line, and no line of a study is lost."""
+    write_streets(tmp_path / "streets", 3)
+    shutil.copytree(EXAMPLES / "results", tmp_path / "results")
+    (tmp_path / "begun" / "networks").mkdir(parents=True)
+    (tmp_path / "begun" / "settings.json").write_text('{"epochs": 3, "width": 0.5, "size": [90, 120], "limit": null}')
+    for arguments, complaint in (
+        (["streets", "--seeds", "0"], "0 (expected at least 1)"),
+        (["--draw", "--out", "nowhere"], "runs.csv: no such file"),
+        (["streets", "--out", "results"], "the networks of these lines are not here"),
+        (["streets", "--out", "begun"], "has runs with {'epochs': 3"),
+        (["nowhere"], "nowhere"),
+    ):
+        script = [sys.executable, str(EXAMPLES / "decoder_study.py"), *arguments]
+        done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode, arguments
+        assert complaint in done.stderr.splitlines()[-1]
+        assert "Traceback" not in done.stderr
+    assert (tmp_path / "results" / "runs.csv").read_bytes() == (EXAMPLES / "results" / "runs.csv").read_bytes()
+
+
+def test_the_published_study_is_drawn_from_its_lines(tmp_path):
+    shutil.copytree(EXAMPLES / "results", tmp_path / "results")
+    (tmp_path / "results" / "table.md").unlink()
+    run([sys.executable, str(EXAMPLES / "decoder_study.py"), "--draw", "--out", "results"], tmp_path)
+    table = (tmp_path / "results" / "table.md").read_text()
+    assert table == (EXAMPLES / "results" / "table.md").read_text()
+    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8").splitlines()
+    assert set(table.splitlines()) <= set(readme)
 
 
 def test_camvid_ablation(tmp_path):

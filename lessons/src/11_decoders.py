@@ -531,8 +531,8 @@ claims = [("bilinear interpolation loses to the next worst", "bilinear-interpola
           ("a single-channel decoder loses", "basic-single-channel-decoder", "basic", -1),
           ("FCN-Basic is as good as SegNet-Basic", "fcn-basic", "basic", 0),
           ("FCN-Basic loses without the addition", "fcn-basic-no-addition", "fcn-basic", -1),
-          ("64 maps help FCN-Basic", "fcn-basic-no-dim-reduction", "fcn-basic", 1),
-          ("64 maps not added: below SegNet-Basic", "fcn-basic-no-addition-no-dim-reduction", "basic", -1)]  # fmt: skip
+          ("all maps help FCN-Basic", "fcn-basic-no-dim-reduction", "fcn-basic", 1),
+          ("all maps, not added: below SegNet-Basic", "fcn-basic-no-addition-no-dim-reduction", "basic", -1)]  # fmt: skip
 
 
 # %%
@@ -563,8 +563,8 @@ assert published["fcn-basic-no-dim-reduction"][1] < published["fcn-basic"][1]
 # "about as good"). *Tie*, these runs cannot tell. *Does not hold*, they differ the other way, or where the paper sees
 # none. A claim of "about as good" is easy to keep: few seeds, a wide spread, and everything is a tie.
 #
-# The study's answer in three sentences, each computed below. Where indices or maps cross to a decoder of many channels,
-# outlines are far better; what the rest of the decoder learns hardly shows in BF. Indices buy outlines alone, maps buy
+# The study's answer in three sentences, each computed below. Where indices or maps cross to a decoder that mixes
+# channels, outlines are far better; what else a decoder learns hardly shows in BF. Indices buy outlines alone, maps buy
 # regions as well. And FCN-Basic, about as good as SegNet-Basic in the paper, is well ahead of it in mIoU at this size.
 
 # %%
