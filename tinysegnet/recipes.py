@@ -119,8 +119,8 @@ def recipe_for(data: Dataset) -> Recipe:
         scale=(1.0, 2.0),
         color_jitter=0.4,
         mirror=True,
-        test_scales=(0.75, 1.0, 1.5),
-        validate_every=20,
+        test_scales=(0.75, 1.0, 1.5, 2.0),
+        validate_every=25,
     )
 
 
