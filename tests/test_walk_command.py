@@ -62,7 +62,7 @@ def test_a_network_of_ones_own_classes(workplace, capsys):
     page = Page((workplace / "w.html").read_text(encoding="utf-8"))
     assert [one["name"] for one in page.data["classes"]] == ["sea", "land", "boat", "gull", "rock"]
     assert page.node("classifier")["weight"]["shape"][3] == 5
-    assert "averages 6 passes" in page.data["notice"]
+    assert "averages 8 passes" in page.data["notice"]
     assert "by the square root of median frequency" in page.data["weighting"]
 
 

@@ -532,7 +532,8 @@ claims = [("bilinear interpolation loses to the next worst", "bilinear-interpola
           ("FCN-Basic is as good as SegNet-Basic", "fcn-basic", "basic", 0),
           ("FCN-Basic loses without the addition", "fcn-basic-no-addition", "fcn-basic", -1),
           ("all maps help FCN-Basic", "fcn-basic-no-dim-reduction", "fcn-basic", 1),
-          ("all maps, not added: below SegNet-Basic", "fcn-basic-no-addition-no-dim-reduction", "basic", -1)]  # fmt: skip
+          ("all maps, but not added: below SegNet-Basic",
+           "fcn-basic-no-addition-no-dim-reduction", "basic", -1)]  # fmt: skip
 
 
 # %%
