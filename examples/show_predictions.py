@@ -6,12 +6,10 @@ by the share of their labelled pixels that is right.
 
 import argparse
 
-import numpy as np
-
 from tinysegnet import predict, viz
 from tinysegnet.data import open_dataset
 from tinysegnet.pretrained import open_checkpoint
-from tinysegnet.viz.pictures import pixel_accuracy
+from tinysegnet.viz.samples import worst
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("checkpoint", help="a .safetensors file that `tinysegnet train` wrote, or toy")
@@ -28,17 +26,11 @@ first, last = (0, len(data)) if arguments.extremes else (arguments.first, argume
 if not 0 <= first < last <= len(data) or (arguments.extremes or 1) < 1:
     parser.error(f"there are {len(data)} pictures, from 0 to {len(data) - 1}; give --first, --count, --extremes to fit")
 
-
-def row(i):
-    sample = data[i]
-    return sample.image, sample.labels, predict(trained.model, sample.image, **trained.prediction), sample.name
-
-
-rows = [row(i) for i in range(first, last)]
 if arguments.extremes:
-    accuracies = np.array([pixel_accuracy(row[1], row[2], data.palette) for row in rows], float)  # None: no labels
-    order = [k for k in np.argsort(-accuracies) if accuracies[k] == accuracies[k]]
-    worst = max(arguments.extremes, len(order) - arguments.extremes)
-    rows = [rows[k] for k in order[: arguments.extremes] + order[worst:]]
+    ranked = worst(trained.model, data, count=len(data), **trained.prediction)[::-1]
+    rows = ranked[: arguments.extremes] + ranked[max(arguments.extremes, len(ranked) - arguments.extremes) :]
+else:
+    samples = [data[i] for i in range(first, last)]
+    rows = [(s.image, s.labels, predict(trained.model, s.image, **trained.prediction), s.name) for s in samples]
 viz.overlays_picture(rows, data.palette).save(arguments.out)
 print(arguments.out)
