@@ -16,8 +16,8 @@ test: $(READY)
 # The long forms of what `make test` does in short: 200 kills, 10,000 mutants of each kind, 2,000 steps. With figures.
 torture: $(READY)
 	TINYSEGNET_KILLS=200 TINYSEGNET_MUTANTS=10000 TINYSEGNET_SOAK=2000 $(BIN)/python -m pytest --timeout 3600 \
-		tests/test_hostile_pictures.py tests/test_hostile_checkpoints.py tests/test_hostile_weights.py \
-		tests/test_keras_files.py tests/test_soak.py tests/test_resume.py
+		tests/data/test_hostile_pictures.py tests/weights/test_hostile_checkpoints.py tests/weights/test_hostile_weights.py \
+		tests/weights/test_keras_files.py tests/training/test_soak.py tests/training/test_resume.py
 
 gradcheck: $(READY)
 	$(BIN)/tinysegnet gradcheck
@@ -36,7 +36,7 @@ site: $(SITE)
 # How the network was made that comes with the package: some minutes on two cores.
 ready: $(READY)
 	$(BIN)/tinysegnet train --epochs 40 --runs runs --name ready
-	$(BIN)/tinysegnet export runs/ready/last.safetensors --half --out tinysegnet/ready/toy.safetensors
+	$(BIN)/tinysegnet export runs/ready/last.safetensors --half --out tinysegnet/weights/toy.safetensors
 
 lint: $(READY)
 	$(BIN)/ruff check .

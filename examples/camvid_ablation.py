@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import checkpoint
 from tinysegnet.data import InMemory, open_dataset
-from tinysegnet.data.floors import floors
+from tinysegnet.data.baselines import floors
 from tinysegnet.models import models, segnet
 from tinysegnet.models.segnet import Stages
-from tinysegnet.recipes import recipe_for
+from tinysegnet.training.recipes import recipe_for
+from tinysegnet.weights import checkpoint
 
 HELD_OUT = "0006R0"
 WEAK = {"scale": (1.0, 1.5), "color_jitter": 0.2}

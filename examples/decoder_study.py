@@ -28,7 +28,7 @@ import tinysegnet as ts
 from tinysegnet.data import InMemory, open_dataset
 from tinysegnet.files import hold, write_atomically
 from tinysegnet.metrics import Scores, boundary_f1, confusion_matrix
-from tinysegnet.runs import RunFolder, environment
+from tinysegnet.training.run_folder import RunFolder, environment
 from tinysegnet.viz.figures import LIGHT, new_figure, save_figure, style_axes
 
 # name: what the paper reports on CamVid's test set (233 pictures): with median-frequency weights, then with natural

@@ -9,13 +9,13 @@ import pytest
 from browser import launched
 from hypothesis import settings
 
-from tinysegnet import backend
+from tinysegnet import runtime
 
 # The same examples in every run, and no deadline: a kernel's first call compiles it.
 settings.register_profile("tinysegnet", derandomize=True, deadline=None, max_examples=200, database=None)
 settings.load_profile("tinysegnet")
 
-if backend.JIT:
+if runtime.JIT:
     import numba
 
     numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS))

@@ -14,7 +14,7 @@ import nbformat
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
-GRADE = re.compile(r"checks\.grade\(\s*\"(\w+)\"")
+GRADE = re.compile(r"grader\.grade\(\s*\"(\w+)\"")
 
 
 def load_build():

@@ -14,7 +14,7 @@ from measures import MB, Cost, measured
 
 from tinysegnet.errors import CheckpointError
 from tinysegnet.models.segnet import vgg16
-from tinysegnet.weightfiles import read_arrays
+from tinysegnet.weights.weight_files import read_arrays
 
 KINDS = {
     "f8": "Double",

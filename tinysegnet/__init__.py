@@ -7,24 +7,26 @@ logits = model.forward(pictures, training=True)
 
 from typing import Any
 
-from . import backend, checks, data, errors, gradcheck, layers, metrics, ops, optim
-from .checkpoint import load, save
-from .encoders import encoder_preprocessing, load_encoder
-from .models import build, fold_batchnorm, from_torch_state, models, to_torch_state
-from .predict import evaluate, predict, predict_probs, predict_samples, predict_with_doubt
-from .pretrained import load_ready
-from .recipes import Recipe, paper_recipe
-from .statistics import recompute_statistics
-from .train import fit
+from . import data, errors, gradcheck, layers, metrics, ops, runtime
+from .models import build, fold_batchnorm, models
+from .prediction import evaluate, predict, predict_probs, predict_samples, predict_with_doubt
+from .training import Recipe, fit, optim, paper_recipe, recompute_statistics
 from .walk import walk
+from .weights import (
+    encoder_preprocessing,
+    from_torch_state,
+    load,
+    load_encoder,
+    load_ready,
+    save,
+    to_torch_state,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Recipe",
-    "backend",
     "build",
-    "checks",
     "data",
     "encoder_preprocessing",
     "errors",
@@ -47,6 +49,7 @@ __all__ = [
     "predict_samples",
     "predict_with_doubt",
     "recompute_statistics",
+    "runtime",
     "save",
     "to_torch_state",
     "viz",

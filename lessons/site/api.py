@@ -25,16 +25,17 @@ AREAS = [
     ("data", "data: pictures and label maps", ["tinysegnet.data", "tinysegnet.data.toyscenes"]),
     ("metrics", "metrics: how good is it?", ["tinysegnet.metrics"]),
     ("training", "train, predict: the loop and its use",
-     ["tinysegnet.train", "tinysegnet.predict", "tinysegnet.recipes", "tinysegnet.optim", "tinysegnet.statistics",
-      "tinysegnet.runs", "tinysegnet.checkpoint", "tinysegnet.pretrained", "tinysegnet.encoders",
-      "tinysegnet.report", "tinysegnet.signals"]),
+     ["tinysegnet.training", "tinysegnet.training.loop", "tinysegnet.training.recipes", "tinysegnet.training.optim",
+      "tinysegnet.training.batchnorm_statistics", "tinysegnet.training.run_folder", "tinysegnet.training.signals",
+      "tinysegnet.prediction", "tinysegnet.prediction.predict", "tinysegnet.weights", "tinysegnet.weights.checkpoint",
+      "tinysegnet.weights.bundled", "tinysegnet.weights.encoders", "tinysegnet.report", "tinysegnet.report.run_page"]),
     ("viz", "viz: pictures", ["tinysegnet.viz"]),
     ("walk", "walk: inside a network", ["tinysegnet.walk"]),
-    ("checks", "checks: the graders of the lessons", ["tinysegnet.checks"]),
-    ("weightfiles", "weightfiles: what others wrote", ["tinysegnet.weightfiles"]),
+    ("checks", "checks: the graders of the lessons", ["tinysegnet_lessons.grader"]),
+    ("weightfiles", "weightfiles: what others wrote", ["tinysegnet.weights.weight_files"]),
     ("bench", "bench: how fast", ["tinysegnet.bench"]),
     ("foundations", "errors, backend, files, settings",
-     ["tinysegnet.errors", "tinysegnet.backend", "tinysegnet.files", "tinysegnet.settings"]),
+     ["tinysegnet.errors", "tinysegnet.runtime", "tinysegnet.files", "tinysegnet.runtime.settings"]),
 ]  # fmt: skip
 
 USUAL = ["models", "train", "predict", "checkpoint", "pretrained", "recipes", "walk"]  # the first page's order

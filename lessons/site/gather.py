@@ -227,7 +227,7 @@ def help_of(command: list[str]) -> str:
     """What --help prints, on a terminal of 88 columns without colours."""
     from unittest.mock import patch
 
-    from tinysegnet.cli import main
+    from tinysegnet.cli.main import main
 
     printed = io.StringIO()
     settings = {"COLUMNS": "88", "NO_COLOR": "1", "TERM": "dumb"}

@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image
 
 import tinysegnet as ts
-from tinysegnet import checks, viz
+from tinysegnet import viz
+from tinysegnet_lessons import figures, grader
 
 # %% [markdown]
 # ## A picture is an array of numbers
@@ -52,7 +53,7 @@ viz.show_sample(sample, scenes.palette)
 # %%
 corner = np.s_[31:35, 35:39]
 red, green, blue = (image[corner][..., channel] for channel in range(3))
-viz.show_arrays([("red", red), ("green", green), ("blue", blue), ("class", truth[corner])])
+figures.show_arrays([("red", red), ("green", green), ("blue", blue), ("class", truth[corner])])
 
 # %% [markdown]
 # Three arrays of 16 numbers describe the colours of 16 pixels, a fourth says what they show. Read each of the four at
@@ -126,10 +127,10 @@ colourful.resize((512, 384), Image.Resampling.NEAREST)
 # The library does it in one indexing. This is its source:
 
 # %%
-viz.show_source(ts.data.Palette.lookup_table)
+figures.show_source(ts.data.Palette.lookup_table)
 
 # %%
-viz.show_source(ts.data.Palette.colorize)
+figures.show_source(ts.data.Palette.colorize)
 
 # %% [markdown]
 # The table has 256 rows, one for every value that a byte can have. Numbers that are no class get the void colour, so no
@@ -154,7 +155,7 @@ def my_labels_to_colors(labels, colors):
 
 
 # %%
-checks.grade("labels_to_colors", my_labels_to_colors)
+grader.grade("labels_to_colors", my_labels_to_colors)
 
 # %% [markdown]
 # ## From colour to class
@@ -219,7 +220,7 @@ def my_colors_to_labels(picture, colors, ignore_label):
 
 
 # %%
-checks.grade("colors_to_labels", my_colors_to_labels)
+grader.grade("colors_to_labels", my_colors_to_labels)
 
 # %% [markdown]
 # ## What the network says
@@ -374,7 +375,7 @@ def my_pixel_accuracy(logits, labels, ignore_label):
 
 
 # %%
-checks.grade("pixel_accuracy", my_pixel_accuracy)
+grader.grade("pixel_accuracy", my_pixel_accuracy)
 
 # %% [markdown]
 # The library's G of the scene from above, and of a scene with much void:

@@ -16,7 +16,9 @@
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import checks, ops, viz
+from tinysegnet import ops, viz
+from tinysegnet_lessons import figures, grader
+from tinysegnet_lessons.bugs import bugs
 
 # %% [markdown]
 # ## One number of the output
@@ -28,7 +30,7 @@ from tinysegnet import checks, ops, viz
 # %% tags=["map"]
 x_small = np.array([[1, 2, 0, 1], [0, 1, 3, 1], [2, 0, 1, 0], [1, 1, 0, 2]])
 w_small = np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]])
-viz.show_kernel(x_small, w_small, at=(0, 0), padding="valid")
+figures.show_kernel(x_small, w_small, at=(0, 0), padding="valid")
 
 # %% [markdown]
 # The frame shows where the kernel lies. Nine products; those with a zero vanish, the others sum to -4. Orange numbers
@@ -37,7 +39,7 @@ viz.show_kernel(x_small, w_small, at=(0, 0), padding="valid")
 # For the next output the kernel moves one pixel to the right, at the end of a row one pixel down.
 
 # %%
-viz.show_kernel_sliding(x_small, w_small, padding="valid")
+figures.show_kernel_sliding(x_small, w_small, padding="valid")
 
 # %% [markdown]
 # A kernel of 3 rows fits into 4 rows at two places, so the output is 2x2. This kernel compares what is on the left with
@@ -103,7 +105,7 @@ def my_conv2d_loops(x, weight, bias):
 
 
 # %%
-checks.grade("conv2d_seven_loops", my_conv2d_loops)
+grader.grade("conv2d_seven_loops", my_conv2d_loops)
 
 # %% [markdown]
 # ## Padding: what happens at the border
@@ -113,7 +115,7 @@ checks.grade("conv2d_seven_loops", my_conv2d_loops)
 # convolutions put zeros around the picture first. This is called *same* padding: the output has the size of the input.
 
 # %%
-viz.show_kernel(x_small, w_small, at=(0, 0))
+figures.show_kernel(x_small, w_small, at=(0, 0))
 
 # %% [markdown]
 # The small zeros are the padding. The output is 4x4 now. Its border sees zeros where nothing is known, so it is less to
@@ -138,7 +140,7 @@ viz.show_kernel(x_small, w_small, at=(0, 0))
 # number, and one side gets a row more than the other. This library puts it at the end, as TensorFlow and Keras do.
 
 # %%
-viz.show_source(ops.windows.same_padding)
+figures.show_source(ops.windows.same_padding)
 
 # %%
 for K in (1, 2, 3, 4, 7):
@@ -179,7 +181,7 @@ def my_output_size(H, K, stride, padding):
 
 
 # %%
-checks.grade("output_size", my_output_size)
+grader.grade("output_size", my_output_size)
 
 # %% [markdown]
 # ## From seven loops to K x K matrix products
@@ -212,7 +214,7 @@ checks.grade("output_size", my_output_size)
 # %%
 taps = [(1, 0), (1, 1), (1, 2)]
 boxes = {f"x, tap {i, j}": np.s_[i : i + 2, j : j + 2] for i, j in taps}
-viz.show_arrays([(name, x_small) for name in boxes], highlight=boxes)
+figures.show_arrays([(name, x_small) for name in boxes], highlight=boxes)
 
 # %% [markdown]
 # The frame is $X_{ij}$: for every output pixel, the input pixel under this tap. It moves with the tap, and has the size
@@ -224,7 +226,7 @@ for i, j in np.ndindex(3, 3):
     total += x_small[i : i + 2, j : j + 2] * w_small[i, j]
 left, middle, right = (x_small[box] * w_small[tap] for tap, box in zip(taps, boxes.values(), strict=True))
 terms = ("2 * tap (1, 0)", left), "+", ("0 * tap (1, 1)", middle), "+", ("-2 * tap (1, 2)", right)
-viz.show_arrays([*terms, "+", ("the other six", total - left - middle - right), "=", ("out", total)])
+figures.show_arrays([*terms, "+", ("the other six", total - left - middle - right), "=", ("out", total)])
 
 # %% [markdown]
 # The array on the right is the 2x2 output from the beginning: -4, 1, 0, -1. The fourth array holds the six taps of the
@@ -233,10 +235,10 @@ viz.show_arrays([*terms, "+", ("the other six", total - left - middle - right), 
 # This is the library's definition of a convolution. `shifted` is $X_{ij}$.
 
 # %%
-viz.show_source(ops.conv.conv2d_forward_numpy)
+figures.show_source(ops.conv.conv2d_forward_numpy)
 
 # %%
-viz.show_source(ops.windows.shifted)
+figures.show_source(ops.windows.shifted)
 
 # %% [markdown]
 # Read the loop: `K * K` turns, whatever the size of the picture. Each is one product of a (N, H', W', C) array with a
@@ -279,7 +281,7 @@ def my_conv2d_shifted(x, weight, bias):
 
 
 # %%
-checks.grade("conv2d_shifted_products", my_conv2d_shifted)
+grader.grade("conv2d_shifted_products", my_conv2d_shifted)
 
 # %% [markdown]
 # ## Two properties
@@ -322,7 +324,7 @@ ts.gradcheck.check_op("conv2d")
 # right derivative of that wrong forward.
 
 # %%
-bug = ts.gradcheck.bugs["kernel_flipped_in_both"]
+bug = bugs["kernel_flipped_in_both"]
 print(bug.sentence)
 print("gradient check passes:", ts.gradcheck.check_op("conv2d", pair=bug.pair).ok)
 print("largest difference from the right op:", ts.gradcheck.compare_op("conv2d", *bug.pair))
@@ -337,7 +339,7 @@ impulse, kernel = np.zeros((1, 5, 5, 1)), np.arange(1.0, 10).reshape(3, 3, 1, 1)
 impulse[0, 2, 2, 0] = 1
 right, _ = ops.conv2d_forward(impulse, kernel)
 wrong, _ = bug.forward(impulse, kernel)
-viz.show_arrays([("kernel", kernel[..., 0, 0]), ("right", right[0, ..., 0]), ("planted bug", wrong[0, ..., 0])])
+figures.show_arrays([("kernel", kernel[..., 0, 0]), ("right", right[0, ..., 0]), ("planted bug", wrong[0, ..., 0])])
 
 # %% [markdown]
 # The right answer shows the kernel *turned*: the output above the impulse sees it with the kernel's lower row. With the
@@ -410,7 +412,7 @@ def my_receptive_field(kernels, strides):
 
 
 # %%
-checks.grade("receptive_field", my_receptive_field)
+grader.grade("receptive_field", my_receptive_field)
 
 # %% [markdown]
 # The encoder of SegNet-Basic is four times a 7x7 convolution and a 2x2 pooling. The paper gives the receptive field of
@@ -431,7 +433,7 @@ print("four 7x7 convolutions without pools:", 1 + 4 * (7 - 1), "pixels")
 # drawn on the street:
 
 # %%
-viz.show_receptive_field(image, model, "encoder4.pool", (3, 4))
+figures.show_receptive_field(image, model, "encoder4.pool", (3, 4))
 
 # %% [markdown]
 # Left: the 46x46 pixels on which the number can depend at all. Right: how much each of them matters, measured by the
@@ -445,7 +447,7 @@ viz.show_receptive_field(image, model, "encoder4.pool", (3, 4))
 # x K. Each row of the picture is a task, and the tasks are shared among the processor's cores.
 
 # %%
-viz.show_source(ops.direct._convolve_rows)
+figures.show_source(ops.direct._convolve_rows)
 
 # %% [markdown]
 # `multiply` is the product, kept in the processor's registers; lesson 13 opens it. For some shapes another method is

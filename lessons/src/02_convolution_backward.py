@@ -17,8 +17,10 @@ import time
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import checks, ops, viz
+from tinysegnet import ops
 from tinysegnet.ops import conv, windows
+from tinysegnet_lessons import figures, grader
+from tinysegnet_lessons.bugs import bugs
 
 # %% [markdown]
 # ## What a backward pass is asked for
@@ -58,7 +60,7 @@ def convolve_line(line, kernel, stride=1):
 
 
 out_line = convolve_line(x_line, w_line)
-viz.show_arrays([("x", x_line[None]), ("w", w_line[None]), ("out", out_line[None])])
+figures.show_arrays([("x", x_line[None]), ("w", w_line[None]), ("out", out_line[None])])
 
 # %% [markdown]
 # Check the first number by hand: $0 \cdot 1 + 2 \cdot 2 + 0 \cdot (-1) = 4$. The zero stands before the picture.
@@ -72,7 +74,7 @@ viz.show_arrays([("x", x_line[None]), ("w", w_line[None]), ("out", out_line[None
 # %%
 A = np.stack([convolve_line(unit, w_line) for unit in np.eye(5)], axis=1)
 assert np.array_equal(A @ x_line, out_line)
-viz.show_arrays([("A", A), "@", ("x", x_line[:, None]), "=", ("out", out_line[:, None])], indices=True)
+figures.show_arrays([("A", A), "@", ("x", x_line[:, None]), "=", ("out", out_line[:, None])], indices=True)
 
 # %% [markdown]
 # What to see: row $u$ holds the kernel `1 2 -1`, laid around pixel $u$, the rest is 0. The same three numbers stand in
@@ -89,7 +91,7 @@ viz.show_arrays([("A", A), "@", ("x", x_line[:, None]), "=", ("out", out_line[:,
 # %% tags=["map"]
 dx_line = A.T @ dout_line
 panels = [("A transposed", A.T), "@", ("dout", dout_line[:, None]), "=", ("dx", dx_line[:, None])]
-viz.show_arrays(panels, indices=True)
+figures.show_arrays(panels, indices=True)
 
 # %% [markdown]
 # What to see: each row of $A^T$ again holds three numbers around the diagonal, but in the order `-1 2 1`: the kernel
@@ -138,7 +140,7 @@ assert np.array_equal(A2, A[::2])
 spread = np.zeros(5)
 spread[::2] = dout_line[:3]  # the three numbers of dout, zeros between them
 assert np.array_equal(A2.T @ dout_line[:3], convolve_line(spread, w_line[::-1]))
-viz.show_arrays([("A transposed", A2.T), "@", ("dout", dout_line[:3, None])], indices=True)
+figures.show_arrays([("A transposed", A2.T), "@", ("dout", dout_line[:3, None])], indices=True)
 
 # %% [markdown]
 # What to see: the columns of $A^T$ from before, every second one missing. A missing column counts as one that is
@@ -161,7 +163,7 @@ x_windows = np.stack([np.pad(x_line, 1)[i : i + 5] for i in range(3)])
 dweight_line = x_windows @ dout_line
 print("<w, dweight> =", w_line @ dweight_line, "  <out, dout> =", out_line @ dout_line)
 panels = [("x_padded[i : i + 5]", x_windows), "@", ("dout", dout_line[:, None])]
-viz.show_arrays([*panels, "=", ("dweight", dweight_line[:, None])], indices=True)
+figures.show_arrays([*panels, "=", ("dweight", dweight_line[:, None])], indices=True)
 
 # %% [markdown]
 # What to see: row $i$ is the padded line from pixel $i$ on. Row times `dout` is `dweight[i]`; the first is
@@ -194,7 +196,7 @@ def my_conv1d_dx(dout, weight):
 
 
 # %%
-checks.grade("conv1d_dx", my_conv1d_dx)
+grader.grade("conv1d_dx", my_conv1d_dx)
 
 # %% [markdown]
 # ## Two dimensions
@@ -219,7 +221,7 @@ def dx_of(dout_map, backward=ops.conv2d_backward, kernel=w_map):
 one = np.zeros((4, 4))
 one[1, 2] = 1
 panels = [("dout", one), ("weight", w_map), ("dx", dx_of(one))]
-viz.show_arrays(panels, highlight={"dx": np.s_[0:3, 1:4]}, indices=True)
+figures.show_arrays(panels, highlight={"dx": np.s_[0:3, 1:4]}, indices=True)
 
 # %% [markdown]
 # What to see: `dx` is a stamp of the kernel around pixel (1, 2), and it is **not** flipped. Output (1, 2) read its nine
@@ -233,7 +235,7 @@ two = one.copy()
 two[2, 1] = 10
 panels = [("dout", two), ("dx from (1, 2)", dx_of(one)), "+", ("dx from (2, 1)", dx_of(two - one))]
 panels += ["=", ("dx", dx_of(two))]
-viz.show_arrays(panels, highlight={"dx": (1, 1)})
+figures.show_arrays(panels, highlight={"dx": (1, 1)})
 
 # %% [markdown]
 # What to see: two stamps, the second ten times as strong; where they overlap they **add**. An assignment in place of
@@ -249,7 +251,7 @@ viz.show_arrays(panels, highlight={"dx": (1, 1)})
 # = \sum_{k,l} \mathrm{dout}[u + k - 1,\; v + l - 1]\; w[2 - k,\, 2 - l] .$$
 
 # %%
-viz.show_kernel(two, w_map[::-1, ::-1], at=(1, 1), names=("dout", "weight, flipped", "dx"))
+figures.show_kernel(two, w_map[::-1, ::-1], at=(1, 1), names=("dout", "weight, flipped", "dx"))
 
 # %% [markdown]
 # What to see: the flipped kernel lies on `dout` as a kernel lies on a picture in the forward pass; products and their
@@ -289,7 +291,7 @@ assert np.isclose(left, right, rtol=1e-12)
 X, D = np.array([[1.0, 2], [3, 0]]), np.array([[1.0, 0, -1], [0, 2, 1]])
 w_tap = np.array([[1.0, 0, 2], [0, 1, -1]])
 panels = [("X transposed", X.T), "@", ("D", D), "=", ("dw", X.T @ D)]
-viz.show_arrays([*panels, ("D", D), "@", ("w transposed", w_tap.T), "=", ("dX", D @ w_tap.T)])
+figures.show_arrays([*panels, ("D", D), "@", ("w transposed", w_tap.T), "=", ("dX", D @ w_tap.T)])
 
 # %% [markdown]
 # What to see: `dw` has the shape of $w$, 2 x 3, and `dX` that of $X$, two rows of two channels. Shapes help to
@@ -317,7 +319,7 @@ def my_conv2d_dx(dout, weight):
 
 
 # %%
-checks.grade("conv2d_dx", my_conv2d_dx)
+grader.grade("conv2d_dx", my_conv2d_dx)
 
 # %% [markdown]
 # ### Exercise 3: dweight and dbias
@@ -342,7 +344,7 @@ def my_conv2d_dweight_dbias(x, dout, K):
 
 
 # %%
-checks.grade("conv2d_dweight_dbias", my_conv2d_dweight_dbias)
+grader.grade("conv2d_dweight_dbias", my_conv2d_dweight_dbias)
 
 # %% [markdown]
 # ## The library's own code
@@ -351,7 +353,7 @@ checks.grade("conv2d_dweight_dbias", my_conv2d_dweight_dbias)
 # added to in backward.
 
 # %%
-viz.show_source(conv.conv2d_backward_numpy)
+figures.show_source(conv.conv2d_backward_numpy)
 
 # %% [markdown]
 # Line by line: `tensordot` over axes 0, 1, 2 is $X^T D$, summed over samples, rows and columns. `dout @ weight[i, j].T`
@@ -405,13 +407,13 @@ ts.gradcheck.check(ops.conv2d_forward, my_conv2d_backward, x, weight, bias, titl
 # %% [markdown]
 # ## What breaks it
 #
-# Five wrong backwards from `ts.gradcheck.bugs`. The check does not know what is planted; read how far it leads.
+# Five wrong backwards from `bugs`. The check does not know what is planted; read how far it leads.
 
 # %%
 planted = ["dx_kernel_flipped", "dweight_axes_swapped", "dx_assigned", "dweight_last_sample", "dx_cropped_wrong"]
 reports = {}
 for name in planted:
-    bug = ts.gradcheck.bugs[name]
+    bug = bugs[name]
     reports[name] = ts.gradcheck.check_op("conv2d", backward=bug.backward)
     refused = [t for t in reports[name].all_tensors() if not t.ok]
     print(f"{name}: {bug.sentence}")
@@ -434,7 +436,7 @@ for name in planted:
 # %%
 panels = [("dout", two), ("right", dx_of(two))]
 names = ("dx_kernel_flipped", "dx_assigned", "dx_cropped_wrong")
-viz.show_arrays([*panels, *((name, dx_of(two, ts.gradcheck.bugs[name].backward)) for name in names)])
+figures.show_arrays([*panels, *((name, dx_of(two, bugs[name].backward)) for name in names)])
 
 # %% [markdown]
 # What to see: in the first both stamps are turned by 180 degrees. In the second each pixel has one share left, that of
@@ -442,7 +444,7 @@ viz.show_arrays([*panels, *((name, dx_of(two, ts.gradcheck.bugs[name].backward))
 # The check's report of the first:
 
 # %%
-bug = ts.gradcheck.bugs["dx_kernel_flipped"]
+bug = bugs["dx_kernel_flipped"]
 arrays = x_map[None, :, :, None], w_map[:, :, None, None]
 report = ts.gradcheck.check(ops.conv2d_forward, bug.backward, *arrays, names=("x", "weight"), title=bug.name)
 report
@@ -465,7 +467,7 @@ assert np.array_equal(right, wrong)
 # %%
 print(f"{'':22} {'<out, dout>':>12} {'<x, dx>':>12} {'<w, dweight>':>12}")
 for name in (None, *planted):
-    backward = ts.gradcheck.bugs[name].backward if name else ops.conv2d_backward
+    backward = bugs[name].backward if name else ops.conv2d_backward
     bad_dx, bad_dweight, _ = backward(dout, cache)
     inner = ((out - bias) * dout).sum(), (x * bad_dx).sum(), (weight * bad_dweight).sum()
     print(f"{name or 'right':22} {inner[0]:12.6f} {inner[1]:12.6f} {inner[2]:12.6f}")
@@ -485,7 +487,7 @@ gathered, _ = ops.conv2d_forward(dout, turned)
 scattered = conv.conv2d_backward_numpy(dout, cache)[0]
 print("largest difference", np.abs(gathered - scattered).max())
 assert np.allclose(gathered, scattered, rtol=1e-12, atol=1e-12)
-viz.show_source(conv.input_gradient)
+figures.show_source(conv.input_gradient)
 
 # %% [markdown]
 # `spread_out` is there for strides: it puts the zeros between. A layer that does this in its forward pass is called a

@@ -16,8 +16,10 @@
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import checks, ops, viz
+from tinysegnet import ops
 from tinysegnet.gradcheck import differences
+from tinysegnet_lessons import figures, grader
+from tinysegnet_lessons.bugs import bugs
 
 # %% [markdown]
 # ## A slope, measured
@@ -91,7 +93,7 @@ curves = {"forward difference": (steps, [abs(forward_difference(h) - exact) + 1e
           "truncation, h² J'''/6": (steps[30:], steps[30:] ** 2 * third / 6),
           "rounding, eps F / h": (steps[:52], eps * F / steps[:52])}  # fmt: skip
 best = (3 * eps * F / third) ** (1 / 3)
-viz.show_plot(curves, title="Error of a measured slope", x="step h", y="error", log=True,
+figures.show_plot(curves, title="Error of a measured slope", x="step h", y="error", log=True,
               marks={"best h": (best, best**2 * third / 6 + eps * F / best)})  # fmt: skip
 
 # %% [markdown]
@@ -123,7 +125,7 @@ def central_float32(h):
 errors32 = np.array([abs(central_float32(h) - exact) for h in steps])
 print(f"float32: smallest error {errors32.min():.0e}, at h = {steps[errors32.argmin()]:.0e}")
 both = {"float32": (steps, errors32 + 1e-18), "float64": (steps, error)}
-viz.show_plot(both, title="Central difference", x="step h", y="error", log=True)
+figures.show_plot(both, title="Central difference", x="step h", y="error", log=True)
 
 # %% [markdown]
 # What to see: the V of float32 lies many powers of ten higher, its bottom is at a step of about 0.01, and for the
@@ -151,7 +153,7 @@ def my_numeric_gradient(f, x, h):
 
 
 # %%
-checks.grade("numeric_gradient", my_numeric_gradient)
+grader.grade("numeric_gradient", my_numeric_gradient)
 
 # %% [markdown]
 # ## From a layer to one number
@@ -200,7 +202,7 @@ moves = 1e-5 * np.eye(x.size).reshape(-1, *x.shape)
 numeric = np.reshape([J(x + move) - J(x - move) for move in moves], x.shape) / 2e-5
 print("largest |dx| ", np.abs(dx).max(), "   largest difference", np.abs(dx - numeric).max())
 both = [("dx, sample 0, channel 0", dx[0, :, :, 0]), ("measured", numeric[0, :, :, 0])]
-viz.show_arrays(both, decimals=4)
+figures.show_arrays(both, decimals=4)
 
 # %% [markdown]
 # What to see: the same numbers, to ten digits. That is a gradient check. What is left is to say how large a difference
@@ -247,13 +249,13 @@ def my_error_over_allowed(analytic, numeric, F, h):
 
 
 # %%
-checks.grade("error_over_allowed", my_error_over_allowed)
+grader.grade("error_over_allowed", my_error_over_allowed)
 
 # %% [markdown]
 # The library's own rule, and what it says of `dx` when it is right, and when it is a hundred-thousandth too large:
 
 # %%
-viz.show_source(differences.Rule)
+figures.show_source(differences.Rule)
 
 # %%
 rule = differences.Rule()
@@ -286,26 +288,26 @@ ts.gradcheck.check_op("batchnorm2d", "numpy")
 #
 # ## 28 planted bugs
 #
-# `ts.gradcheck.bugs` holds mistakes that real libraries have had, each planted in a copy of the library's own code. A
+# `bugs` holds mistakes that real libraries have had, each planted in a copy of the library's own code. A
 # bug has a `sentence`; its `op`; its `pair` (forward, backward), most often with only backward wrong; and `caught_by`,
 # the laws that refuse it. There are 28; number 10 has two forms, so there are 29 lines. *Void* pixels have no label and
 # carry no loss (lesson 00). *Unpooling* puts each number that a max pooling has kept back at its old place in the
 # window, the *index*, with zeros around it (lesson 05). A *transposed* convolution is at the end of lesson 02.
 
 # %%
-for name, bug in ts.gradcheck.bugs.items():
+for name, bug in bugs.items():
     print(f"{bug.number:2} {name:30} {bug.sentence}")
 
 # %% [markdown]
 # Now number 10: `dx` lacks the term that comes through the variance.
 
 # %%
-bug = ts.gradcheck.bugs["batchnorm_no_variance_term"]
+bug = bugs["batchnorm_no_variance_term"]
 report = ts.gradcheck.check_op(bug.op, pair=bug.pair)
 report
 
 # %% tags=["map"]
-viz.show_gradient(report, "dx")
+figures.show_gradient(report, "dx")
 
 # %% [markdown]
 # What to see: the first case with a wrong `dx`, and all of it is red. In other cases mean and variance are given and
@@ -326,11 +328,11 @@ viz.show_gradient(report, "dx")
 # %%
 x, w = rng.standard_normal((1, 5, 6, 1)), np.arange(1.0, 10).reshape(3, 3, 1, 1)
 _, cache = ops.conv2d_forward(x, w)
-flipped = ts.gradcheck.bugs["dx_kernel_flipped"].backward
+flipped = bugs["dx_kernel_flipped"].backward
 ones = np.ones((1, 5, 6, 1))
 right, wrong = (backward(ones, cache)[0][0, :, :, 0] for backward in (ops.conv2d_backward, flipped))
 inside = np.s_[1:4, 1:5]
-viz.show_arrays([("dx, dout = 1", right), ("kernel flipped", wrong)],
+figures.show_arrays([("dx, dout = 1", right), ("kernel flipped", wrong)],
                 highlight={"dx, dout = 1": inside, "kernel flipped": inside})  # fmt: skip
 
 # %% [markdown]
@@ -367,7 +369,7 @@ STEPS = 200  # of the training at the end of this lesson
 PART = 1  # check each bug; 2: every second
 
 # %%
-chosen = dict(list(ts.gradcheck.bugs.items())[::PART])
+chosen = dict(list(bugs.items())[::PART])
 passed, reports = [], {}
 print(f"{'entries refused (in how many cases)':36} {'random dout':>14} {'dout = 1':>14}")
 for name, bug in chosen.items():
@@ -413,7 +415,7 @@ def jump(t):  # a window with the numbers 1 + t, 1, 0, 0: pooled, unpooled, time
 line = np.linspace(-0.5, 0.5, 401)
 losses = {f.__name__: (line, np.array([f(t) for t in line])) for f in (smooth, kink, jump)}
 losses["jump"][1][199] = np.nan  # a gap where it jumps: nothing lies between
-viz.show_plot(losses, title="J along a line", x="t", y="J")
+figures.show_plot(losses, title="J along a line", x="t", y="J")
 
 # %% [markdown]
 # What to see: the first is smooth, the second bends at 0, the third jumps there: for $t < 0$ the second number of the
@@ -469,7 +471,7 @@ print(ts.gradcheck.check(ops.relu_forward, ops.relu_backward, x, title="ReLU wit
 
 # %%
 for name in ("relu_sign_of_dout", "cache_shared", "dout_written"):
-    bug = ts.gradcheck.bugs[name]
+    bug = bugs[name]
     report = ts.gradcheck.check_op(bug.op, pair=bug.pair)
     problem = next(p for part in report.parts for p in part.problems)
     print(f"{bug.number} {name}: {bug.sentence}\n   laws broken: {', '.join(report.broken_laws)}\n   {problem}\n")
@@ -479,7 +481,7 @@ for name in ("relu_sign_of_dout", "cache_shared", "dout_written"):
 # to forward; it does not know what forward ought to compute. A convolution that flips its kernel both ways passes:
 
 # %%
-bug = ts.gradcheck.bugs["kernel_flipped_in_both"]
+bug = bugs["kernel_flipped_in_both"]
 print(bug.sentence)
 print("gradient check:", "ok" if ts.gradcheck.check_op(bug.op, pair=bug.pair) else "refused")
 print("largest difference to the library's own results:", ts.gradcheck.compare_op(bug.op, *bug.pair))
@@ -493,9 +495,9 @@ print("largest difference to the library's own results:", ts.gradcheck.compare_o
 
 # %%
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet.gradcheck.bugs.toy import ToySegNet
+from tinysegnet_lessons.bugs.toy_segnet import ToySegNet
 
-viz.show_source(ToySegNet.forward)
+figures.show_source(ToySegNet.forward)
 
 # %% [markdown]
 # It learns two toy streets by heart. The lowest rows are void, so that bugs about void have something to do. Class
@@ -511,7 +513,7 @@ weights = np.array(ts.data.sqrt_median_frequency_weights(ts.data.count_pixels(to
 
 
 def planted_net(name):
-    return ToySegNet(pictures, labels, weights, void, ts.gradcheck.bugs.get(name), seed=0)
+    return ToySegNet(pictures, labels, weights, void, bugs.get(name), seed=0)
 
 
 # %% [markdown]
@@ -524,10 +526,10 @@ right = planted_net(None).picture_gradient()[0].sum(-1)
 above, below = [("right", right)], [("the picture", toys[0].image)]
 for name in ("void_counted", "unpool_fixed_corner", "dx_kernel_flipped", "batchnorm_statistics_constant"):
     wrong = planted_net(name).picture_gradient()[0].sum(-1)
-    above.append((f"{ts.gradcheck.bugs[name].number} {name}", wrong))
+    above.append((f"{bugs[name].number} {name}", wrong))
     below.append((f"difference {np.linalg.norm(wrong - right) / np.linalg.norm(right):.2f}", wrong - right))
 print("mean |gradient| in the lowest two rows: right", abs(right[-2:]).mean(), "   last bug", abs(wrong[-2:]).mean())
-viz.show_gallery(above + below, columns=5, scale=np.abs(right).max())
+figures.show_gallery(above + below, columns=5, scale=np.abs(right).max())
 
 # %% [markdown]
 # What to see: the right gradient is strongest at outlines, such as the sign's and the lane marking's. So are the wrong
@@ -544,7 +546,7 @@ names = ("batchnorm_other_variance", "dbias_first_sample", "batchnorm_no_mean_te
 nets = {"right": planted_net(None).train(STEPS, learning_rate=0.1)}
 nets |= {name: planted_net(name).train(STEPS, learning_rate=0.1) for name in names}
 nets["right, a fifth of the rate"] = planted_net(None).train(STEPS, learning_rate=0.02)
-viz.show_plot({name: net.losses for name, net in nets.items()}, title="Training", x="step", y="loss")
+figures.show_plot({name: net.losses for name, net in nets.items()}, title="Training", x="step", y="loss")
 
 # %%
 counted = labels[labels != void]
@@ -623,7 +625,7 @@ def my_affine_backward(dout, cache):
 
 
 # %%
-checks.grade("affine_backward", my_affine_backward)
+grader.grade("affine_backward", my_affine_backward)
 
 # %%
 ts.gradcheck.check(affine_forward, my_affine_backward, *arrays)

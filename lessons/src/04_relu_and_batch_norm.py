@@ -21,8 +21,10 @@ import timeit
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import checks, ops, viz
+from tinysegnet import ops, viz
 from tinysegnet.data.toyscenes import ToyScenes
+from tinysegnet_lessons import figures, grader
+from tinysegnet_lessons.bugs import bugs
 
 # %% [markdown]
 # ## Why there must be a bend
@@ -59,7 +61,7 @@ for name, between in [("nothing between", lambda h: h), ("ReLU between", lambda 
 # %%
 x = np.array([[3.0, -1, 0, 2], [-2, 4, -3, 1], [0, -4, 5, -1], [1, 2, -2, -5]])
 out, cache = ops.relu_forward(x)
-viz.show_arrays([("x", x), ("out", out)])
+figures.show_arrays([("x", x), ("out", out)])
 
 # %% [markdown]
 # What is positive (orange) passes as it is. What is negative (blue) becomes 0, and a 0 stays 0.
@@ -80,7 +82,7 @@ viz.show_arrays([("x", x), ("out", out)])
 # %%
 dout = np.array([[1.0, 2, 3, -4], [2, -1, 1, 5], [-3, 1, 2, -2], [-1, 3, -2, 1]])
 dx = ops.relu_backward(dout, cache)
-viz.show_arrays([("x", x), ("dout", dout), ("dx", dx)], highlight={"x": (0, 3), "dout": (0, 3), "dx": (0, 3)})
+figures.show_arrays([("x", x), ("dout", dout), ("dx", dx)], highlight={"x": (0, 3), "dout": (0, 3), "dx": (0, 3)})
 
 # %% [markdown]
 # The framed cell: $x = 2$ was positive, so the gradient $-4$ passes, although it is negative. A negative gradient is
@@ -102,10 +104,10 @@ print("the library's slope at 0:", ops.relu_backward(np.ones(1), ops.relu_forwar
 # keep $x$. The next layer keeps `out` anyway: ReLU's cache costs no memory. This is the library's own code:
 
 # %%
-viz.show_source(ops.activation.relu_forward_numpy)
+figures.show_source(ops.activation.relu_forward_numpy)
 
 # %%
-viz.show_source(ops.activation.relu_backward_numpy)
+figures.show_source(ops.activation.relu_backward_numpy)
 
 # %% [markdown]
 # The gradient check compares it with central differences, on numbers that are never within a step of 0:
@@ -118,11 +120,11 @@ ts.gradcheck.check_op("relu")
 # code. The library keeps such mistakes as *planted bugs*, right but for one thing, and the check must refuse each:
 
 # %%
-bug = ts.gradcheck.bugs["relu_sign_of_dout"]
+bug = bugs["relu_sign_of_dout"]
 report = ts.gradcheck.check_op(bug.op, pair=bug.pair)
 assert not report.ok
 print(bug.sentence, "\nbroken laws:", report.broken_laws)
-viz.show_gradient(report, "dx")
+figures.show_gradient(report, "dx")
 
 # %% [markdown]
 # Red cells are refused. They are those where $x > 0$ and `dout` is negative, or the other way round. A second law is
@@ -133,7 +135,7 @@ viz.show_gradient(report, "dx")
 # zeros included, does:
 
 # %%
-bug = ts.gradcheck.bugs["relu_slope_at_zero"]
+bug = bugs["relu_slope_at_zero"]
 print("the check accepts it:", ts.gradcheck.check_op(bug.op, pair=bug.pair).ok)
 print(f"relative difference from the library: {ts.gradcheck.compare_op(bug.op, *bug.pair):.2g}")
 
@@ -152,7 +154,7 @@ def my_relu_backward(dout, x):
 
 
 # %%
-checks.grade("relu_backward", my_relu_backward)
+grader.grade("relu_backward", my_relu_backward)
 
 # %% [markdown]
 # ## Why normalise: a deep network before any training
@@ -190,7 +192,7 @@ for name, values in spreads.items():
     print(f"{name:<25} spread of layer 1: {values[0]:.2g}, of layer 13: {values[-1]:.2g}")
 
 # %% tags=["map"]
-viz.show_plot(spreads, title="Spread of the feature maps", x="layer", y="standard deviation", log="y", first=1)
+figures.show_plot(spreads, title="Spread of the feature maps", x="layer", y="standard deviation", log="y", first=1)
 
 # %% [markdown]
 # The vertical axis is logarithmic. Without normalisation the spread is multiplied by about the same factor in every
@@ -232,7 +234,9 @@ x = np.array([[7.0, -1, 5, 1], [3, 5, 3, 1], [1, 3, 5, 3], [3, 5, 1, 3]])
 (out, mean, var), _ = ops.batchnorm2d_forward(x[None, :, :, None], np.array([3.0]), np.array([1.0]), eps=0.0)
 print(f"mean {mean[0]:g}, variance {var[0]:g}, so standard deviation {np.sqrt(var[0]):g}")
 x_hat = (x - mean) / np.sqrt(var)
-viz.show_arrays([("x", x), ("x - mean", x - mean), ("x_hat", x_hat), ("out", out[0, :, :, 0])], highlight={"x": (0, 1)})
+figures.show_arrays(
+    [("x", x), ("x - mean", x - mean), ("x_hat", x_hat), ("out", out[0, :, :, 0])], highlight={"x": (0, 1)}
+)
 
 # %% [markdown]
 # Follow the framed $-1$ to the right: minus the mean 3 is $-4$, divided by the standard deviation 2 is $-2$, times 3
@@ -242,7 +246,7 @@ viz.show_arrays([("x", x), ("x - mean", x - mean), ("x_hat", x_hat), ("out", out
 # The library's source. The second line of the mean repairs what rounding lost in a long sum:
 
 # %%
-viz.show_source(ops.batchnorm.batchnorm2d_forward_numpy)
+figures.show_source(ops.batchnorm.batchnorm2d_forward_numpy)
 
 # %% [markdown]
 # Three things to verify. Every channel of the result has mean $\beta$ and standard deviation $|\gamma|$. The
@@ -295,7 +299,7 @@ def my_batchnorm(x, gamma, beta, eps):
 
 
 # %%
-checks.grade("batchnorm_forward", my_batchnorm)
+grader.grade("batchnorm_forward", my_batchnorm)
 
 # %% [markdown]
 # ## In training and in use
@@ -314,7 +318,7 @@ print("the same picture in two batches differs by up to", np.abs(with_other - wi
 # place of $\mu$ and $\sigma^2$. (What the factor `count / (count - 1)` is for comes after the backward.)
 
 # %%
-viz.show_source(ts.layers.BatchNorm2d.observe)
+figures.show_source(ts.layers.BatchNorm2d.observe)
 
 # %%
 layer = ts.layers.BatchNorm2d(1, dtype=np.float64)
@@ -538,7 +542,7 @@ assert all(report.ok for report in reports)
 # This is the last line of the library's backward:
 
 # %%
-viz.show_source(ops.batchnorm.batchnorm2d_backward_numpy)
+figures.show_source(ops.batchnorm.batchnorm2d_backward_numpy)
 
 # %%
 v, dout = walk_forward(inputs), rng.standard_normal(x.shape)
@@ -567,7 +571,7 @@ shift = np.full((4, 4), dout4.mean())
 stretch = x_hat4 * (dout4 * x_hat4).mean()
 dx4 = dout4 - shift - stretch
 panels = [("dout", dout4), "-", ("dbeta / m", shift), "-", ("x_hat dgamma / m", stretch), "=", ("dx", dx4)]
-viz.show_arrays(panels)
+figures.show_arrays(panels)
 
 # %%
 print("sum of dx:", dx4.sum().round(12), "  sum of dx * x_hat:", (dx4 * x_hat4).sum().round(12))
@@ -599,7 +603,7 @@ ts.gradcheck.check_op("batchnorm2d")
 # %%
 names = ["no_mean_term", "no_variance_term", "statistics_constant", "other_variance", "gamma_missing"]
 for name in names:
-    bug = ts.gradcheck.bugs[f"batchnorm_{name}"]
+    bug = bugs[f"batchnorm_{name}"]
     report = ts.gradcheck.check_op(bug.op, pair=bug.pair)
     assert not report.ok
     tensor = report.tensor("x")
@@ -610,8 +614,8 @@ for name in names:
 # difference, in the red cells, is the same number all over a channel:
 
 # %%
-bug = ts.gradcheck.bugs["batchnorm_no_mean_term"]
-viz.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dx")
+bug = bugs["batchnorm_no_mean_term"]
+figures.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dx")
 
 # %% [markdown]
 # And one that the check cannot see: $m - 1$ in forward and backward alike. Both belong together, so the backward *is*
@@ -619,7 +623,7 @@ viz.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dx")
 # answers shows:
 
 # %%
-bug = ts.gradcheck.bugs["batchnorm_variance_in_both"]
+bug = bugs["batchnorm_variance_in_both"]
 print(bug.sentence)
 print("the check accepts it:", ts.gradcheck.check_op(bug.op, pair=bug.pair).ok)
 print(f"relative difference from the library: {ts.gradcheck.compare_op(bug.op, *bug.pair):.2g}")
@@ -722,7 +726,7 @@ def my_batchnorm_backward(dout, x_hat, inv_std, gamma):
 
 
 # %%
-checks.grade("batchnorm_backward", my_batchnorm_backward)
+grader.grade("batchnorm_backward", my_batchnorm_backward)
 
 # %% [markdown]
 # ## The fast version
@@ -732,7 +736,7 @@ checks.grade("batchnorm_backward", my_batchnorm_backward)
 # backward it computes ReLU's mask again from $x$, which is cheaper than to remember it. Its last pass in numba:
 
 # %%
-viz.show_source(ops.batchnorm._input_gradient)
+figures.show_source(ops.batchnorm._input_gradient)
 
 # %% [markdown]
 # You know the last line. `shift` and `slope` are the two sums divided by $m$; `relu` decides whether the mask applies.

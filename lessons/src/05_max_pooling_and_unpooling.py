@@ -19,10 +19,13 @@ import time
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import checks, layers, ops, viz
+from tinysegnet import layers, ops, viz
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.models import Network
-from tinysegnet.ops import pool, pool_2x2
+from tinysegnet.ops import pool
+from tinysegnet.ops.engine import pool_2x2
+from tinysegnet_lessons import figures, grader
+from tinysegnet_lessons.bugs import bugs
 
 # %% [markdown]
 # ## The arrows picture
@@ -33,7 +36,7 @@ from tinysegnet.ops import pool, pool_2x2
 
 # %% tags=["map"]
 x_small = np.array([[1.0, 6, 2, 0], [5, 3, 1, 4], [0, 2, 7, 8], [9, 1, 3, 5]])
-viz.show_pool_arrows(x_small, decoder_map=[[10, 20], [30, 40]])
+figures.show_pool_arrows(x_small, decoder_map=[[10, 20], [30, 40]])
 
 # %% [markdown]
 # What to see: left, every window's maximum travels along its arrow into the pooled map. In between, other layers make
@@ -67,7 +70,7 @@ print("positions ", position[0, :, :, 0].tolist())
 # These are the numbers of the picture above. The library's definition, in NumPy:
 
 # %%
-viz.show_source(pool.max_pool2d_forward_numpy)
+figures.show_source(pool.max_pool2d_forward_numpy)
 
 # %% [markdown]
 # `_taps` gives for each of the four places in a window the pixels that all windows have there; stacked, they are an
@@ -91,7 +94,7 @@ def my_max_pool2d(x):
 
 
 # %%
-checks.grade("max_pool2d_forward", my_max_pool2d)
+grader.grade("max_pool2d_forward", my_max_pool2d)
 
 # %% [markdown]
 # ## Two bits a window
@@ -142,7 +145,7 @@ assert (16 * indices.nbytes, 64 * indices.nbytes) == (pooled.nbytes, before.nbyt
 
 # %%
 x_ties = np.array([[0.0, 0, 3, 3], [0, 0, 1, 3], [2, 5, 0, 0], [5, 5, 0, 4]])
-viz.show_pool_arrows(x_ties, decoder_map=[[10, 20], [30, 40]])
+figures.show_pool_arrows(x_ties, decoder_map=[[10, 20], [30, 40]])
 
 # %% [markdown]
 # Dashed pixels are as large as the maximum and lost, because they come later. In the upper left window all four are 0,
@@ -178,7 +181,7 @@ assert ops.unpack_indices(indices, 1).item() == 1
 
 # %%
 x_odd = np.array([[1, 6, 2, 0, 3], [5, 3, 1, 4, 2], [0, 2, 7, 8, 1]])
-viz.show_pool_arrows(x_odd)
+figures.show_pool_arrows(x_odd)
 
 # %% [markdown]
 # The windows at the right and below have two pixels, the one in the corner has one. A position means the same place in
@@ -235,7 +238,7 @@ def my_max_unpool2d(z, position, output_size):
 
 
 # %%
-checks.grade("max_unpool2d_forward", my_max_unpool2d)
+grader.grade("max_unpool2d_forward", my_max_unpool2d)
 
 # %% [markdown]
 # ## Backward of pooling
@@ -261,13 +264,13 @@ dout = np.array([[0.5, -1], [2, 3]])[None, :, :, None]
 dx = ops.max_pool2d_backward(dout, cache)
 unpooled, unpool_cache = ops.max_unpool2d_forward(dout, indices, output_size=(4, 4))
 assert np.array_equal(dx, unpooled)
-viz.show_arrays([("x", x_small), ("dout", dout[0, :, :, 0]), ("dx", dx[0, :, :, 0])])
+figures.show_arrays([("x", x_small), ("dout", dout[0, :, :, 0]), ("dx", dx[0, :, :, 0])])
 
 # %% [markdown]
 # Each number of `dout` stands in `dx` where `x` has the window's maximum.
 
 # %%
-viz.show_source(pool.max_pool2d_backward_numpy)
+figures.show_source(pool.max_pool2d_backward_numpy)
 
 # %% [markdown]
 # **Windows that overlap.** `_scatter_numpy` adds, where with windows of 2x2 it could as well write. Some networks pool
@@ -298,7 +301,7 @@ def my_max_pool2d_backward(dout, x):
 
 
 # %%
-checks.grade("max_pool2d_backward", my_max_pool2d_backward)
+grader.grade("max_pool2d_backward", my_max_pool2d_backward)
 
 # %% [markdown]
 # ## Backward of unpooling
@@ -323,7 +326,7 @@ u, v = np.indices((2, 2))
 p = position[0, :, :, 0]
 flat = 4 * (2 * u + p // 2) + 2 * v + p % 2
 P = np.eye(16)[flat.ravel()]
-viz.show_array(P, "P: a row for each window, a column for each pixel", indices=True)
+figures.show_array(P, "P: a row for each window, a column for each pixel", indices=True)
 
 # %% [markdown]
 # Pixel 1 is the 6, pixel 7 the 4, and so on. Pooling is $\text{out} = P\,\text{x}$, its backward $P^T\,\text{dout}$;
@@ -374,7 +377,7 @@ def my_max_unpool2d_backward(dout, position):
 
 
 # %%
-checks.grade("max_unpool2d_backward", my_max_unpool2d_backward)
+grader.grade("max_unpool2d_backward", my_max_unpool2d_backward)
 
 # %% [markdown]
 # ## Check it, and what breaks it
@@ -388,7 +391,7 @@ for op in ("max_pool2d", "max_unpool2d"):
     report = ts.gradcheck.check_op(op)
     print(f"{op}: right: {report.ok}, {len(report.parts)} cases, {report.checked} numbers")
 for name in ("unpool_fixed_corner", "pool_row_stride", "pool_overlap_overwritten", "pool_tie_to_all"):
-    bug = ts.gradcheck.bugs[name]
+    bug = bugs[name]
     report = ts.gradcheck.check_op(bug.op, pair=bug.pair)
     refused = [case.title for case in report.parts if not case.ok]
     print(f"\n{name}: {bug.sentence}\n   refused in: {'; '.join(refused) or 'no case'}")
@@ -401,7 +404,7 @@ for name in ("unpool_fixed_corner", "pool_row_stride", "pool_overlap_overwritten
 # catches it: `compare_op` compares with the NumPy definition, on cases with ties as well. The first bug on `x_small`:
 
 # %%
-bug = ts.gradcheck.bugs["unpool_fixed_corner"]
+bug = bugs["unpool_fixed_corner"]
 ts.gradcheck.check(bug.forward, bug.backward, dout, indices, output_size=(4, 4), names=("z", "indices"), title=bug.name)
 
 # %% [markdown]
@@ -414,7 +417,7 @@ ts.gradcheck.check(bug.forward, bug.backward, dout, indices, output_size=(4, 4),
 # at a time.
 
 # %%
-viz.show_source(pool_2x2.pool)
+figures.show_source(pool_2x2.pool)
 
 # %% [markdown]
 # The line to read twice is `wins`. A NaN is not equal to itself, and every comparison with it is false:
@@ -553,15 +556,15 @@ EPOCHS, SEEDS, PICTURES = 8, (0, 1, 2, 3), 96
 drawn = (ToyScenes(PICTURES, seed=1, size=(48, 64)), ToyScenes(48, seed=2, size=(48, 64)))
 train, test = (ts.data.InMemory(ts.data.OneClass(streets, "road")) for streets in drawn)
 recipe = {"epochs": EPOCHS, "batch_size": 8, "size": (48, 64), "learning_rate": 0.01, "validate_every": EPOCHS}
-found, threads = {}, ts.backend.threads()
-ts.backend.set_threads(1)  # on pictures as small as these a second thread would only wait
+found, threads = {}, ts.runtime.threads()
+ts.runtime.set_threads(1)  # on pictures as small as these a second thread would only wait
 for up in ("indices", "nearest", "transposed"):
     for seed in SEEDS:
         model = segnet_with(up, seed)
         ts.fit(model, train, recipe=ts.Recipe(seed=seed, **recipe), progress=False)
         scores = ts.evaluate(model, test, boundary=True)
         found.setdefault(up, []).append((scores.mIoU, scores.BF, model.num_parameters))
-ts.backend.set_threads(threads)
+ts.runtime.set_threads(threads)
 
 # %%
 print("decoder      parameters     mIoU: mean, min to max      BF: mean, min to max")

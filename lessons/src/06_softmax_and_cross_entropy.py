@@ -22,8 +22,10 @@ import timeit
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import checks, ops, viz
+from tinysegnet import ops, viz
 from tinysegnet.data.toyscenes import ToyScenes
+from tinysegnet_lessons import figures, grader
+from tinysegnet_lessons.bugs import bugs
 
 # %% [markdown]
 # ## Eleven numbers a pixel
@@ -50,7 +52,7 @@ probs, _ = ops.softmax_forward(logits)
 best_two = np.sort(logits[0], -1)[:, :, -2:]
 row, column = np.unravel_index(np.argmin(best_two[:, :, 1] - best_two[:, :, 0]), labels.shape[1:])
 bars = {"logits": logits[0, row, column], "probabilities": probs[0, row, column]}
-viz.show_pixel(street.image, (int(row), int(column)), bars, palette, label=int(labels[0, row, column]))
+figures.show_pixel(street.image, (int(row), int(column)), bars, palette, label=int(labels[0, row, column]))
 
 # %% [markdown]
 # Two classes share nearly all the probability, half and half: the network cannot decide. Classes whose logits are a
@@ -66,10 +68,10 @@ viz.show_pixel(street.image, (int(row), int(column)), bars, palette, label=int(l
 rng = np.random.default_rng(0)
 z = rng.integers(-2, 4, (4, 4, 3)).astype(float)
 p, _ = ops.softmax_forward(z)
-viz.show_arrays([(f"logits of class {k}", z[:, :, k]) for k in range(3)], highlight={"logits of class 0": (0, 0)})
+figures.show_arrays([(f"logits of class {k}", z[:, :, k]) for k in range(3)], highlight={"logits of class 0": (0, 0)})
 
 # %%
-viz.show_arrays([(f"p of class {k}", p[:, :, k]) for k in range(3)], highlight={"p of class 0": (0, 0)}, decimals=2)
+figures.show_arrays([(f"p of class {k}", p[:, :, k]) for k in range(3)], highlight={"p of class 0": (0, 0)}, decimals=2)
 
 # %% [markdown]
 # A pixel is one place in all three arrays. In every place the three probabilities add up to 1, and where the three
@@ -113,7 +115,7 @@ print("the library:\n", ops.softmax_forward(large)[0])
 # becomes 0, which is right. The library's source:
 
 # %%
-viz.show_source(ops.activation.softmax_forward_numpy)
+figures.show_source(ops.activation.softmax_forward_numpy)
 
 # %% [markdown]
 # ### Exercise 1: a softmax that survives
@@ -131,7 +133,7 @@ def my_softmax(logits):
 
 
 # %%
-checks.grade("softmax", my_softmax)
+grader.grade("softmax", my_softmax)
 
 # %% [markdown]
 # ## Cross-entropy: how surprised the network is
@@ -193,7 +195,7 @@ labelled = labels != palette.ignore_label
 some_class = np.where(labelled, labels, 0).astype(int)
 surprise = np.log(np.exp(shifted).sum(-1)) - np.take_along_axis(shifted, some_class[..., None], -1)[..., 0]
 surprise = np.where(labelled, surprise, np.nan)
-viz.show_heat(surprise[0], "surprise of each pixel", image=street.image, scale=4.0)
+figures.show_heat(surprise[0], "surprise of each pixel", image=street.image, scale=4.0)
 
 # %%
 loss, cache = ops.softmax_cross_entropy_forward(logits, labels, ignore_label=11)
@@ -210,7 +212,7 @@ print(f"a tenth of the pixels makes {largest[:tenth].sum() / largest.sum():.0%} 
 # The library's forward does the same for any batch, with class weights, which come later:
 
 # %%
-viz.show_source(ops.loss.softmax_cross_entropy_forward_numpy)
+figures.show_source(ops.loss.softmax_cross_entropy_forward_numpy)
 
 # %% [markdown]
 # ## Backward, step one: the Jacobian of softmax
@@ -245,7 +247,7 @@ h, unit = 1e-5, np.eye(4)
 up, down = ops.softmax_forward(z1 + h * unit)[0], ops.softmax_forward(z1 - h * unit)[0]  # row j: logit j moved
 measured = (up - down).T / (2 * h)
 print(f"formula and differences differ by at most {np.abs(jacobian - measured).max():.0e}")
-viz.show_arrays([("z", z1[None]), ("p", p1[None]), ("Jacobian", jacobian)], decimals=2)
+figures.show_arrays([("z", z1[None]), ("p", p1[None]), ("Jacobian", jacobian)], decimals=2)
 
 # %%
 print("sums of the Jacobian's columns:", jacobian.sum(0).round(15) + 0)
@@ -263,7 +265,7 @@ print("symmetric:", np.allclose(jacobian, jacobian.T))
 # = p_j\, \mathrm{d}p_j - p_j \sum_i \mathrm{d}p_i\, p_i = p_j \Big( \mathrm{d}p_j - \sum_i \mathrm{d}p_i\, p_i \Big)$$
 
 # %%
-viz.show_source(ops.activation.softmax_backward_numpy)
+figures.show_source(ops.activation.softmax_backward_numpy)
 
 # %%
 dout = rng.standard_normal(4)
@@ -293,7 +295,7 @@ print(ts.gradcheck.table([ts.gradcheck.check_op("softmax")]))
 
 # %%
 one_hot = np.eye(4)[2]
-viz.show_arrays([("p", p1[None]), "-", ("y (class 2)", one_hot[None]), "=", ("gradient", (p1 - one_hot)[None])])
+figures.show_arrays([("p", p1[None]), "-", ("y (class 2)", one_hot[None]), "=", ("gradient", (p1 - one_hot)[None])])
 
 # %% [markdown]
 # Gradient descent goes against the gradient. The blue logit, that of the right class, will rise; the orange ones will
@@ -316,7 +318,7 @@ print("both in one, p - y:              ", ops.softmax_cross_entropy_backward(1.
 # So the library has the two as one operation. Its backward; `scale` is the pixel's weight divided by $D$:
 
 # %%
-viz.show_source(ops.loss.softmax_cross_entropy_backward_numpy)
+figures.show_source(ops.loss.softmax_cross_entropy_backward_numpy)
 
 # %%
 ts.gradcheck.check_op("softmax_cross_entropy")
@@ -351,11 +353,11 @@ z8 = rng.integers(-2, 3, (2, 4, 2)).astype(float)
 y8 = np.array([[0, 1, 11, 0], [1, 11, 0, 0]])
 loss8, cache8 = ops.softmax_cross_entropy_forward(z8, y8, ignore_label=11)
 d8 = ops.softmax_cross_entropy_backward(1.0, cache8)
-viz.show_array(y8, "labels", highlight=[(0, 2), (1, 1)], scale=100)
+figures.show_array(y8, "labels", highlight=[(0, 2), (1, 1)], scale=100)
 
 # %%
 panels = [("gradient of logit 0", d8[:, :, 0]), ("gradient of logit 1", d8[:, :, 1])]
-viz.show_arrays(panels, highlight={name: [(0, 2), (1, 1)] for name, _ in panels})
+figures.show_arrays(panels, highlight={name: [(0, 2), (1, 1)] for name, _ in panels})
 
 # %% [markdown]
 # The framed pixels are void, and their gradients exactly 0. Now give the void pixels other logits, as absurd as you
@@ -391,7 +393,7 @@ def my_cross_entropy(logits, labels, ignore_label):
 
 
 # %%
-checks.grade("cross_entropy", my_cross_entropy)
+grader.grade("cross_entropy", my_cross_entropy)
 
 # %% [markdown]
 # ### Exercise 3: its gradient
@@ -411,7 +413,7 @@ def my_cross_entropy_backward(logits, labels, ignore_label):
 
 
 # %%
-checks.grade("cross_entropy_backward", my_cross_entropy_backward)
+grader.grade("cross_entropy_backward", my_cross_entropy_backward)
 
 # %% [markdown]
 # ## Class weights
@@ -508,7 +510,7 @@ def my_class_weights(pixels, image_pixels):
 
 
 # %%
-checks.grade("class_weights", my_class_weights)
+grader.grade("class_weights", my_class_weights)
 
 # %% [markdown]
 # ### Divided by what?
@@ -537,7 +539,7 @@ print(f"mean weight of the labelled pixels {weights[labels[labelled]].mean():.4f
 
 # %%
 for name in ("loss_not_divided", "void_gets_gradient", "void_counted", "class_weight_forgotten"):
-    bug = ts.gradcheck.bugs[name]
+    bug = bugs[name]
     report = ts.gradcheck.check_op(bug.op, pair=bug.pair)
     assert not report.ok
     tensor = report.tensor("logits")
@@ -550,8 +552,8 @@ for name in ("loss_not_divided", "void_gets_gradient", "void_counted", "class_we
 # have had gradient 0.
 
 # %%
-bug = ts.gradcheck.bugs["void_gets_gradient"]
-viz.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dlogits")
+bug = bugs["void_gets_gradient"]
+figures.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dlogits")
 
 # %% [markdown]
 # ## What weights cost and buy
@@ -562,8 +564,8 @@ viz.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dlogits")
 # second thread would only wait:
 
 # %%
-threads = ts.backend.threads()
-ts.backend.set_threads(1)
+threads = ts.runtime.threads()
+ts.runtime.set_threads(1)
 unseen = ts.data.InMemory(ToyScenes(STREETS // 2, seed=1, size=(48, 64)))
 scores = {}
 for choice in ("none", "sqrt_median_frequency", "median_frequency"):
@@ -579,7 +581,7 @@ print(f"{'weights:':<40}     none     sqrt   median")
 for k in np.argsort(-counts.pixels):
     found = [scores[choice].accuracy[k] for choice in scores]
     print(f"{palette.names[k]:<40}" + "".join(f"{share:9.2f}" for share in found))
-ts.backend.set_threads(threads)
+ts.runtime.set_threads(threads)
 
 # %% [markdown]
 # Compare the first line with the last: with the full weights G is lower and C higher. The second table shows why: some
@@ -618,7 +620,7 @@ curves = {
     "surprise for label 0": (line, np.log1p(np.exp(line))),
 }
 curves["probability of 1"] = (line, ops.sigmoid_forward(line)[0])
-viz.show_plot(curves, title="One logit, two classes", x="logit z", y="")
+figures.show_plot(curves, title="One logit, two classes", x="logit z", y="")
 
 # %% [markdown]
 # The two surprises are mirror images. Far on the wrong side each becomes a straight line of slope 1: the gradient
@@ -635,7 +637,7 @@ print(ts.gradcheck.table([ts.gradcheck.check_op("sigmoid"), ts.gradcheck.check_o
 # cache. Backward then has next to nothing to do:
 
 # %%
-viz.show_source(ops.loss._logits_gradient)
+figures.show_source(ops.loss._logits_gradient)
 
 # %%
 z_large = rng.standard_normal((1, 360, 480, 11)).astype(np.float32)

@@ -23,10 +23,12 @@ import time
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import checks, layers, ops, viz
+from tinysegnet import layers, ops, viz
 from tinysegnet.data import InMemory, OneClass
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.models import Network, segnet
+from tinysegnet_lessons import figures, grader
+from tinysegnet_lessons.bugs import bugs
 
 # %% [markdown]
 # ## Two pools, two unpools
@@ -44,7 +46,7 @@ maps = [x[None, :, :, None]]  # N, H, W, C
 for layer in skeleton:
     maps.append(layer.forward(maps[-1]))
 names = ["x", "pool 1", "pool 2", "unpool 2", "unpool 1"]
-viz.show_arrays([(name, a[0, :, :, 0]) for name, a in zip(names, maps, strict=True)],
+figures.show_arrays([(name, a[0, :, :, 0]) for name, a in zip(names, maps, strict=True)],
                 highlight={"x": (2, 2), "unpool 1": (2, 2)})  # fmt: skip
 
 # %% [markdown]
@@ -140,7 +142,7 @@ print("gradient of the first kernel", line["encoder1.conv1"].grads["weight"].sha
 
 # %% tags=["map"]
 net = Network(line, {"name": "two_stages", "num_classes": 11})
-viz.show_network(net, (9, 13))
+figures.show_network(net, (9, 13))
 
 # %% [markdown]
 # Each bar is a layer, taller for larger maps, wider for more channels; the number in a convolution is how many
@@ -166,14 +168,14 @@ except ts.errors.ShapeError as error:
 # stage by stage. This is the whole of it, for the smallest and the largest SegNet:
 
 # %%
-viz.show_source(segnet.Stages.layers)
+figures.show_source(segnet.SegNetConfig.layers)
 
 # %% [markdown]
 # `pools.append(...)` on the way down and `pools.pop()` on the way up: the last pool is the first to be undone. Our
 # network in its words has the same layers under the same names:
 
 # %%
-ours = segnet.Stages(encoder=((8,), (16,)), decoder=((8,), (8,)), bias=False)
+ours = segnet.SegNetConfig(encoder=((8,), (16,)), decoder=((8,), (8,)), bias=False)
 print(ours)
 source = segnet.Source(np.random.default_rng(0), np.random.default_rng(1), np.float64, "scaled")
 assert list(ours.layers(11, source)) == list(line)
@@ -184,7 +186,7 @@ print("the same", len(line), "layers")
 # convolution each.
 
 # %%
-viz.show_network(ts.build("tiny"), (360, 480))
+figures.show_network(ts.build("tiny"), (360, 480))
 
 # %% [markdown]
 # The hourglass is the same, with four pairs of brackets. The outermost indices are the largest: half of all that
@@ -195,7 +197,7 @@ viz.show_network(ts.build("tiny"), (360, 480))
 
 # %%
 vgg16 = ts.build("vgg16")
-viz.show_network(vgg16, (360, 480))
+figures.show_network(vgg16, (360, 480))
 
 # %% [markdown]
 # Each stage has as many convolutions as its mirror, but the last decoder stage has one and the classifier: the
@@ -247,7 +249,7 @@ def my_segnet_shapes(H, W, encoder, decoder):
 
 
 # %%
-checks.grade("segnet_shapes", my_segnet_shapes)
+grader.grade("segnet_shapes", my_segnet_shapes)
 
 # %% [markdown]
 # ## Backward through the whole line
@@ -280,7 +282,7 @@ pool, unpool = skeleton[0], skeleton[3]
 unpool.forward(pool.forward(maps[0], training=True), training=True)
 dout = np.arange(1.0, 17).reshape(1, 4, 4, 1)
 dx = pool.backward(unpool.backward(dout))
-viz.show_arrays([("x", x), ("dout", dout[0, :, :, 0]), ("dx", dx[0, :, :, 0])])
+figures.show_arrays([("x", x), ("dout", dout[0, :, :, 0]), ("dx", dx[0, :, :, 0])])
 
 # %% [markdown]
 # `dx` is `dout` where `x` had its maxima, and 0 elsewhere. Unpool's backward gathered those four numbers, pool's
@@ -289,7 +291,7 @@ viz.show_arrays([("x", x), ("dout", dout[0, :, :, 0]), ("dx", dx[0, :, :, 0])])
 # The library's loop is the one above. What is new in it: a frozen part needs no gradient, so the loop may end early.
 
 # %%
-viz.show_source(Network.backward)
+figures.show_source(Network.backward)
 
 # %% [markdown]
 # ### Exercise 2: a SegNet's backward
@@ -315,7 +317,7 @@ def my_mini_segnet_backward(x, weight1, weight2, dout):
 
 
 # %%
-checks.grade("mini_segnet_backward", my_mini_segnet_backward)
+grader.grade("mini_segnet_backward", my_mini_segnet_backward)
 
 # %% [markdown]
 # ### The proof
@@ -335,7 +337,7 @@ report
 # A planted bug: the backward of `decoder2.unpool` reads the first corner of every window, whatever the indices say.
 
 # %%
-bug = ts.gradcheck.bugs["unpool_fixed_corner"]
+bug = bugs["unpool_fixed_corner"]
 net.layers["decoder2.unpool"]._backward = lambda dout, cache, _: bug.backward(dout, cache)
 report = ts.gradcheck.check_model(net, size=(9, 13), directions=1, entries=1)
 del net.layers["decoder2.unpool"]._backward  # the right one again
@@ -357,7 +359,7 @@ for tensor in report.tensors:
 # \underbrace{\beta + s\,(b - \mu)}_{b'}$$
 
 # %%
-viz.show_source(layers.Conv2d.absorb)
+figures.show_source(layers.Conv2d.absorb)
 
 # %% [markdown]
 # `net.forward` without `training` does that, and lets the numba convolution cut off at zero in the same pass. Against
@@ -417,7 +419,7 @@ def my_stack_parameters(in_channels, widths, kernel_size):
 
 
 # %%
-checks.grade("stack_parameters", my_stack_parameters)
+grader.grade("stack_parameters", my_stack_parameters)
 
 # %% [markdown]
 # ### VGG16 from nothing
@@ -539,7 +541,7 @@ def my_index_bytes(H, W, C):
 
 
 # %%
-checks.grade("index_bytes", my_index_bytes)
+grader.grade("index_bytes", my_index_bytes)
 
 # %% [markdown]
 # ### The paper's figures, computed
@@ -613,7 +615,7 @@ def my_fields_of_a_line(line):
 
 
 # %%
-checks.grade("fields_of_a_line", my_fields_of_a_line)
+grader.grade("fields_of_a_line", my_fields_of_a_line)
 
 # %% [markdown]
 # The decoder's convolutions widen the field further, by less and less, because their jumps shrink. Recursion for three
@@ -660,7 +662,7 @@ print(f"{high - low + 1} rows; change at (7, 7): {change[7, 7]:.1e}; elsewhere u
 
 # %%
 larger = ToyScenes(1, seed=5, size=(240, 320))[0]
-viz.show_receptive_field(larger.image, ts.build("basic", width=1 / 8), "encoder4.pool", (7, 10))
+figures.show_receptive_field(larger.image, ts.build("basic", width=1 / 8), "encoder4.pool", (7, 10))
 
 # %% [markdown]
 # On the left is all that one number at the bottleneck *can* see, 106x106 pixels. On the right is what it *does* look
@@ -669,7 +671,7 @@ viz.show_receptive_field(larger.image, ts.build("basic", width=1 / 8), "encoder4
 # square has 46 pixels:
 
 # %%
-viz.show_receptive_field(street.image, ready, "encoder4.pool", (3, 4))
+figures.show_receptive_field(street.image, ready, "encoder4.pool", (3, 4))
 
 # %% [markdown]
 # The dashed square holds half of the gradient; it is much smaller than the yellow one, and training did not fill the
@@ -695,7 +697,7 @@ print(f"{'SegNet-Basic':<15} {total / 1e9:6.2f} G")
 # mirror `encoder1.conv1` begins with 3 channels and gets off lightly. SegNet spreads it more evenly:
 
 # %%
-viz.show_costs(vgg16, (360, 480))
+figures.show_costs(vgg16, (360, 480))
 
 # %% [markdown]
 # Three panels, three shapes. Parameters sit in the middle, where maps are small and have 512 channels. Memory sits at
@@ -806,12 +808,12 @@ def train_once(frozen):
 
 
 # %%
-threads = ts.backend.threads()
-ts.backend.set_threads(1)
+threads = ts.runtime.threads()
+ts.runtime.set_threads(1)
 for frozen in (True, False):
     moved, scores = train_once(frozen)
     print(f"frozen {frozen!s:<5}  encoder2's kernel moved by {moved:.0%}   G {scores.G:.3f}   mIoU {scores.mIoU:.3f}")
-ts.backend.set_threads(threads)
+ts.runtime.set_threads(threads)
 
 # %% [markdown]
 # **Wrong.** The encoder is trained, in the paper and here. It moves far, and even in this short training the network is
@@ -945,7 +947,7 @@ try:
     article.forward(np.zeros((1, 45, 60, 3), np.float32))
 except ts.errors.ShapeError as error:
     print(error)
-viz.show_network(article, (128, 128))
+figures.show_network(article, (128, 128))
 
 # %% [markdown]
 # No green line: nothing crosses. Where in its window a maximum was is forgotten, and repeating pixels cannot bring it
@@ -953,14 +955,14 @@ viz.show_network(article, (128, 128))
 # (lesson 10).
 
 # %%
-ts.backend.set_threads(1)
+ts.runtime.set_threads(1)
 for name in ("article", "tiny"):
     model = ts.build(name, num_classes=1, width=0.5)
     recipe = ts.Recipe(epochs=max(1, EPOCHS // 2), batch_size=4, size=size)
     ts.fit(model, OneClass(train, "Road"), recipe=recipe, progress=False)
     scores = ts.evaluate(model, OneClass(others, "Road"), boundary=True)
     print(f"{name:<8} {model.num_parameters:>7,} parameters   mIoU {scores.mIoU:.3f}   BF {scores.BF:.3f}")
-ts.backend.set_threads(threads)
+ts.runtime.set_threads(threads)
 
 # %% [markdown]
 # It learns. It is a network with an encoder and a decoder, and a usable one: **not a SegNet**, but not nonsense. `tiny`
@@ -1001,7 +1003,7 @@ for name in names:
     print(f"{name:<27} {summary.total('crossing') / 1e6:6.2f} MB   {summary.kernels:>9,} numbers in kernels")
 
 # %%
-viz.show_network(ts.build("basic-encoder-addition"), (360, 480))
+figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 
 # %% [markdown]
 # The thick lines are maps. Each carries sixteen times as much as the indices of the same pool (11.06 MB and 0.69 MB at

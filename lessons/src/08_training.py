@@ -20,12 +20,15 @@ import time
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import checks, layers, ops, optim, viz
-from tinysegnet.data.floors import position_prior
+from tinysegnet import layers, ops, viz
+from tinysegnet.data.baselines import position_prior
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.layers import layer as layer_base
+from tinysegnet.training import optim
+from tinysegnet_lessons import figures, grader
+from tinysegnet_lessons.bugs import bugs
 
-ts.backend.set_threads(1)  # the arrays of this lesson are too small for two to help
+ts.runtime.set_threads(1)  # the arrays of this lesson are too small for two to help
 
 # %% [markdown]
 # ## A valley of two numbers
@@ -79,7 +82,7 @@ def my_path(optimizer, steps, **settings):
 area = {"x": (-4.6, 1.6), "y": (-2.4, 2.4)}
 rates = {"too small: 0.003": 0.003, "0.07": 0.07, "too large: 0.081": 0.081}
 plain = {name: my_path(optim.SGD, 25, learning_rate=rate, momentum=0.0) for name, rate in rates.items()}
-viz.show_paths(my_valley, plain, **area)
+figures.show_paths(my_valley, plain, **area)
 
 # %% [markdown]
 # What to see: 25 steps each, from the ring to the square. Left, the steps are right and tiny: the floor is near, the
@@ -152,7 +155,7 @@ def my_sgd_step(parameter, gradient, velocity, rate, momentum, decay):
 
 
 # %%
-checks.grade("sgd_step", my_sgd_step)
+grader.grade("sgd_step", my_sgd_step)
 
 # %% [markdown]
 # ### Two definitions of momentum
@@ -179,7 +182,9 @@ def my_strides(rate_in_velocity):
 outside, inside = my_strides(False), my_strides(True)
 assert np.allclose(outside[:30], inside[:30])
 print(f"steps 29 and 30: rate outside {outside[29]:.3f} {outside[30]:.3f}, inside {inside[29]:.3f} {inside[30]:.3f}")
-viz.show_plot({"rate outside (PyTorch)": outside, "rate inside (Caffe)": inside}, title="Length of the step", x="step")
+figures.show_plot(
+    {"rate outside (PyTorch)": outside, "rate inside (Caffe)": inside}, title="Length of the step", x="step"
+)
 
 # %% [markdown]
 # What to see: both curves lie on each other until the rate falls. Then the upper one coasts: what was collected at the
@@ -189,7 +194,7 @@ viz.show_plot({"rate outside (PyTorch)": outside, "rate inside (Caffe)": inside}
 # places for the rate, and the one that is not used is 1. It writes into the arrays it is given.
 
 # %%
-viz.show_source(optim._sgd_numpy)
+figures.show_source(optim._sgd_numpy)
 
 # %% [markdown]
 # ## Adam
@@ -252,13 +257,13 @@ def my_adam_step(parameter, gradient, mean, square, step, rate, beta1, beta2, ep
 
 
 # %%
-checks.grade("adam_step", my_adam_step)
+grader.grade("adam_step", my_adam_step)
 
 # %% [markdown]
 # The library's, to compare:
 
 # %%
-viz.show_source(optim._adam_numpy)
+figures.show_source(optim._adam_numpy)
 
 # %% [markdown]
 # `share1` is $1 - \beta_1$, and `mean += share1 * (gradient - mean)` is the running mean, rearranged. `rate` comes
@@ -270,7 +275,7 @@ viz.show_source(optim._adam_numpy)
 # after the other:
 
 # %%
-viz.show_source(optim._adam_numba)
+figures.show_source(optim._adam_numba)
 
 # %%
 arrays, answers = np.random.default_rng(0).random((4, 500_000), np.float32), []
@@ -293,7 +298,7 @@ paths = {
     "momentum 0.5, rate 0.1": my_path(optim.SGD, 60, learning_rate=0.1, momentum=0.5),
     "Adam, rate 0.3": my_path(optim.Adam, 60, learning_rate=0.3),
 }
-viz.show_paths(my_valley, paths, **area)
+figures.show_paths(my_valley, paths, **area)
 
 # %%
 paths["momentum 0.9, rate 0.015"] = my_path(optim.SGD, 60, learning_rate=0.015, momentum=0.9)
@@ -318,7 +323,7 @@ assert heights["momentum 0.5, rate 0.1"][60] < heights["plain, rate 0.07"][60] /
 # %%
 steps = 200
 factors = {name: [optim.schedule(name, t, steps) for t in range(steps)] for name in optim.schedules}
-viz.show_plot(factors, title="Factor of the learning rate", x="step")
+figures.show_plot(factors, title="Factor of the learning rate", x="step")
 
 # %% [markdown]
 # `constant` is the paper's. `step` falls to a tenth at half of the training, to a hundredth at three quarters; `poly`
@@ -343,7 +348,7 @@ runs = {f"{rate}, {name}": my_noisy_descent(rate, name)
 ends = {name: np.mean(heights[-5:]) for name, heights in runs.items()}
 print("mean J at the end:", ", ".join(f"{name}: {end:.2f}" for name, end in ends.items()))
 assert max(ends["0.05, poly"], ends["0.05, one_cycle"]) < ends["0.05, constant"] / 2
-viz.show_plot(runs, title="Mean J, noisy gradients", x="step", log="y")
+figures.show_plot(runs, title="Mean J, noisy gradients", x="step", log="y")
 
 # %% [markdown]
 # What to see: the constant large rate is quick and then stays on a floor. The small one goes on falling but is late.
@@ -370,7 +375,7 @@ viz.show_plot(runs, title="Mean J, noisy gradients", x="step", log="y")
 # That is He's initialisation (He et al. 2015), the paper's choice too (section 3.2). The library's:
 
 # %%
-viz.show_source(layer_base.he_normal)
+figures.show_source(layer_base.he_normal)
 
 # %% [markdown]
 # Now through 26 layers, as many as SegNet has convolutions, with that deviation, a tenth of it and three times as much.
@@ -400,7 +405,7 @@ assert sizes["0.1 x He"][-1] < 1e-20
 assert 0.1 < sizes["1 x He"][-1] < 10
 assert sizes["3 x He"][-1] > 1e10
 drawn = {name: values for name, values in sizes.items() if "norm" not in name}
-viz.show_plot(drawn, title="Root mean square after each layer, no batch norm", x="layer", first=1, log="y")
+figures.show_plot(drawn, title="Root mean square after each layer, no batch norm", x="layer", first=1, log="y")
 
 # %% [markdown]
 # What to see: a factor of 3 in the weights is a factor of $3^{26}$, some $10^{12}$, at the end; a tenth is $10^{-26}$.
@@ -424,7 +429,7 @@ def my_he_std(shape):
 
 
 # %%
-checks.grade("he_std", my_he_std)
+grader.grade("he_std", my_he_std)
 
 # %% [markdown]
 # ## The cheapest test of a training: two pictures
@@ -481,7 +486,7 @@ viz.show_batch(images, labels, palette, columns=2)
 
 # %%
 def my_wrong_unpool(model):
-    bug = ts.gradcheck.bugs["unpool_fixed_corner"]
+    bug = bugs["unpool_fixed_corner"]
     for layer in model.layers.values():
         if isinstance(layer, layers.MaxUnpool2d):
             layer._backward = lambda dout, cache, _: bug.backward(dout, cache)
@@ -500,7 +505,7 @@ tests = {
     "backward wrong": my_overfit(images, labels, my_wrong_unpool),
     "rate / 1000": my_overfit(images, labels, rate=1e-5),
 }
-viz.show_plot(tests, title="Loss on two pictures", x="step", log="y", size=(8.5, 4.6))
+figures.show_plot(tests, title="Loss on two pictures", x="step", log="y", size=(8.5, 4.6))
 
 # %%
 print(f"loss after {STEPS} steps")
@@ -525,7 +530,7 @@ for name, values in sorted(tests.items(), key=lambda test: test[1][-1]):
 #   suspect more than a rate that is a little too small. A gradient check does not care how small the harm is:
 
 # %%
-bug = ts.gradcheck.bugs["unpool_fixed_corner"]
+bug = bugs["unpool_fixed_corner"]
 report = ts.gradcheck.check_op(bug.op, backward=bug.backward)
 print("the gradient check says:", "right" if report.ok else f"wrong. {bug.sentence}")
 assert not report.ok
@@ -552,7 +557,7 @@ curves = {f"{rate:g}": my_overfit(images, labels, rate=rate) for rate in (1e-4, 
 best = min(curves, key=lambda name: curves[name][-1])
 print(f"lowest at the end: rate {best};  highest of all: {max(map(max, curves.values())):.1f}, "
       f"with rate {max(curves, key=lambda name: max(curves[name]))}")  # fmt: skip
-viz.show_plot(curves, title="Loss on two pictures, by Adam's learning rate", x="step", log="y")
+figures.show_plot(curves, title="Loss on two pictures, by Adam's learning rate", x="step", log="y")
 
 # %% [markdown]
 # What to see: too small is a smooth, slow curve that is still high at the end. Too large jumps up at first and stays
@@ -646,7 +651,7 @@ def my_few(flip):
 scores = {"trained on": known, "not trained on": unknown}
 scores |= {"trained on, flips": known_flipped, "not trained on, flips": unknown_flipped}
 epochs = 6 * np.arange(1, len(known) + 1)
-viz.show_plot({name: (epochs, values) for name, values in scores.items()}, title="mIoU", x="epoch")
+figures.show_plot({name: (epochs, values) for name, values in scores.items()}, title="mIoU", x="epoch")
 
 # %%
 gap, gap_flipped = known[-1] - unknown[-1], known_flipped[-1] - unknown_flipped[-1]

@@ -17,11 +17,13 @@ import timeit
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import checks, layers, metrics, ops, viz
+from tinysegnet import layers, metrics, ops, viz
 from tinysegnet.data import CAMVID, Palette
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.models import Network
 from tinysegnet.models.receptive_field import influence
+from tinysegnet_lessons import figures, grader
+from tinysegnet_lessons.bugs import bugs
 
 # %% [markdown]
 # ## Sixteen pixels, forward and back
@@ -40,7 +42,7 @@ active, to_active = ops.relu_forward(hidden)
 sparse, to_sparse = ops.max_unpool2d_forward(pooled, indices, output_size=(4, 4))
 out, to_out = ops.conv2d_forward(sparse, fill[:, :, None, None])
 maps = {"x": x_small[None, :, :, None], "edges": hidden, "ReLU": active, "pooled": pooled, "unpooled": sparse}
-viz.show_arrays([(name, a[0, :, :, 0]) for name, a in (maps | {"out": out}).items()])
+figures.show_arrays([(name, a[0, :, :, 0]) for name, a in (maps | {"out": out}).items()])
 
 # %% [markdown]
 # What to see: the edges are found, on the right border a false one with the opposite sign, which ReLU removes. Pooling
@@ -57,7 +59,7 @@ dactive = ops.max_pool2d_backward(dpooled, to_pooled)
 dhidden = ops.relu_backward(dactive, to_active)
 dx, _, _ = ops.conv2d_backward(dhidden, to_hidden)
 back = {"dout": dout, "d unpooled": dsparse, "d pooled": dpooled, "d ReLU": dactive, "d edges": dhidden, "dx": dx}
-viz.show_arrays([(name, a[0, :, :, 0]) for name, a in back.items()])
+figures.show_arrays([(name, a[0, :, :, 0]) for name, a in back.items()])
 
 # %% [markdown]
 # What to see: read from left to right, this is the way back. `out[1, 2]` depends on five numbers of the unpooled map,
@@ -156,7 +158,7 @@ for name, way in (
 weight = net.layers["encoder1.conv1"].params["weight"]
 strongest = np.abs(weight).max((0, 1, 2))
 patches = [np.uint8(127.5 + 127.5 * weight[..., f] / strongest[f]) for f in range(32)]
-viz.show_gallery([(f"{f}", patch) for f, patch in enumerate(patches)], columns=16)
+figures.show_gallery([(f"{f}", patch) for f, patch in enumerate(patches)], columns=16)
 
 # %% [markdown]
 # What to look for: a filter bright on one side and dark on the other finds edges in that direction. Where the two
@@ -212,14 +214,14 @@ def my_gallery(outputs, stages, channels=6):
 
 
 encoder, decoder = [f"encoder{k}" for k in (1, 2, 3, 4)], [f"decoder{k}" for k in (4, 3, 2, 1)]
-viz.show_gallery([("the picture", streets[0].image), *my_gallery(tensors, encoder)[1:]])
+figures.show_gallery([("the picture", streets[0].image), *my_gallery(tensors, encoder)[1:]])
 
 # %% [markdown]
 # What to see: the maps get coarser, 96x128, 48x64, 24x32, 12x16, and each pixel stands for more of the picture. In the
 # lower rows a channel lights up in a few places only.
 
 # %%
-viz.show_gallery(my_gallery(tensors, decoder))
+figures.show_gallery(my_gallery(tensors, decoder))
 
 # %% [markdown]
 # What to see: the way up. The maps get finer again; here and there a whole surface is filled, and ends where the thing
@@ -296,7 +298,7 @@ print(f"the commonest class everywhere: mIoU {my_quality(np.full_like(test_label
 stages = "0 the picture, 1 to 4 the encoder, 5 to 8 the decoder, 9 the network"
 curves = np.transpose([(*own, *best) for own, best in zip(read.values(), ceiling.values(), strict=True)])
 names = ("mIoU", "BF", "mIoU, ceiling", "BF, ceiling")
-viz.show_plot(dict(zip(names, curves, strict=True)), x=stages, y="read out")
+figures.show_plot(dict(zip(names, curves, strict=True)), x=stages, y="read out")
 
 # %%
 gain = np.subtract(read["decoder1.relu1"], read["encoder4.relu1"])
@@ -409,7 +411,7 @@ viz.show_feature_maps(logits[0], CAMVID.names, columns=6)
 # %%
 probs, _ = ops.softmax_forward(logits)
 answer, doubt = logits[0].argmax(-1), 1 - probs[0].max(-1)
-viz.show_heat(doubt, "1 - the largest probability", image=streets[0].image)
+figures.show_heat(doubt, "1 - the largest probability", image=streets[0].image)
 
 # %%
 known_pixels = labels[0] != 11
@@ -505,7 +507,9 @@ losses = np.array([base - my_scores_with(my_silent(channel), count).mIoU for cha
 order = np.argsort(-losses)
 assert losses.max() < base / 2
 print(f"mIoU lost by one silent channel: median {np.median(losses):.3f}, largest {losses.max():.3f}")
-viz.show_gallery([(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order[:3], *order[-3:])], columns=6, width=7)
+figures.show_gallery(
+    [(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order[:3], *order[-3:])], columns=6, width=7
+)
 
 # %% [markdown]
 # What to see: left the three filters that cost most when they are silent, right those that cost least, with the mIoU
@@ -603,7 +607,7 @@ for share in (0.01, 0.05, 0.2):
 # %%
 convolutions = [name for name in gradients if name.endswith(("conv1", "classifier"))]
 sizes = [(f"d input of\n{name}", np.abs(gradients[name][0]).sum(-1)) for name in convolutions]
-viz.show_gallery([*sizes, ("the picture", streets[0].image)], columns=5)
+figures.show_gallery([*sizes, ("the picture", streets[0].image)], columns=5)
 
 # %% [markdown]
 # What to see: at the classifier the gradient lies along the outlines, where the mistakes are. Each convolution's
@@ -634,7 +638,7 @@ for name, settings in {"batch norm": (True, 1), "batch norm, weights halved": (T
     _, found = my_gradients(my_fresh(*settings), images[:4], labels[:4])
     norms[name] = [float(np.linalg.norm(found[layer])) for layer in convolutions]
 stages = "convolution, 0 the classifier, 8 the first of the encoder"
-viz.show_plot(norms, x=stages, y="norm of the gradient of its input", log="y")
+figures.show_plot(norms, x=stages, y="norm of the gradient of its input", log="y")
 
 # %%
 for name, values in norms.items():
@@ -678,7 +682,7 @@ def my_update_ratio(before, after):
 
 
 # %%
-checks.grade("update_ratio", my_update_ratio)
+grader.grade("update_ratio", my_update_ratio)
 
 # %% [markdown]
 # A narrow network learns small streets for a few steps, with rates that are too small, good, and too large.
@@ -686,7 +690,7 @@ checks.grade("update_ratio", my_update_ratio)
 # %%
 lessons = [ToyScenes(64, seed=22, size=(48, 64))[i] for i in range(64)]
 small, small_labels = np.stack([s.image for s in lessons]).astype(np.float32), np.stack([s.labels for s in lessons])
-ts.backend.set_threads(1)  # small arrays: one thread is faster
+ts.runtime.set_threads(1)  # small arrays: one thread is faster
 
 
 def my_step(model, optimizer, number):
@@ -710,7 +714,7 @@ for rate, trace in runs.items():
     print(f"rate {rate:<7} loss {losses[0]:.2f} -> {losses[-3:].mean():6.2f}   ratio: first step {ratios[0]:.1e}, "
           f"largest {ratios.max():.1e}, median {np.median(ratios):.1e}, last {ratios[-1]:.1e}")  # fmt: skip
 lines = {f"rate {rate}": trace[:, 1] for rate, trace in runs.items()}
-viz.show_plot(lines, x="step", y="update-to-weight ratio", log="y")
+figures.show_plot(lines, x="step", y="update-to-weight ratio", log="y")
 
 # %%
 ends = {rate: np.nan_to_num(trace[-3:, 0].mean(), nan=np.inf) for rate, trace in runs.items()}
@@ -746,7 +750,7 @@ def my_dead_fraction(x):
 
 
 # %%
-checks.grade("dead_fraction", my_dead_fraction)
+grader.grade("dead_fraction", my_dead_fraction)
 
 # %% [markdown]
 # In the ready network, over all test streets; and in a network without batch norm that took a few steps which were too
@@ -801,7 +805,7 @@ print(f"{back_again} of {sum(map(np.sum, was_dead.values()))} dead channels are 
 # at test time, so batch norm is a fixed factor:
 
 # %%
-viz.show_source(influence)
+figures.show_source(influence)
 
 # %% [markdown]
 # The way down and the way up are those of the beginning of this lesson, as loops; `dout` is 1 at one number and 0
@@ -812,7 +816,7 @@ k = max((2, 6, 8, 9, 10), key=lambda k: np.sum((labels[0] == k) & (answer == k))
 rows, columns = np.nonzero((labels[0] == k) & (logits[0].argmax(-1) == k))
 at = int(rows[rows.size // 2]), int(columns[rows.size // 2])
 print(f"pixel {at}, class {CAMVID.names[k]}, probability {probs[0][at][k]:.3f}")
-viz.show_receptive_field(streets[0].image, net, "classifier", at, channel=k)
+figures.show_receptive_field(streets[0].image, net, "classifier", at, channel=k)
 
 # %% [markdown]
 # What to see: left all that the pixel *can* see, the box of lesson 07; right where its gradient is; the title says
@@ -864,7 +868,7 @@ assert np.allclose([gradient[place] for place in places], slopes, rtol=1e-4)
 # The planted bug of lesson 05: the backward of one unpooling reads a fixed corner of each window.
 
 # %%
-bug = ts.gradcheck.bugs["unpool_fixed_corner"]
+bug = bugs["unpool_fixed_corner"]
 # what the layer's backward calls is replaced in this one layer
 exact.layers["decoder2.unpool"]._backward = lambda dout, cache, _: bug.backward(dout, cache)
 broken = my_logit_gradient(exact, image, at, k)
@@ -900,7 +904,7 @@ def my_saliency(x, weight1, weight2, at, k):
 
 
 # %%
-checks.grade("saliency", my_saliency)
+grader.grade("saliency", my_saliency)
 
 # %% [markdown]
 # ## The other answer: cover it
@@ -932,7 +936,7 @@ def my_occlusion(image, score, size):
 
 
 # %%
-checks.grade("occlusion", my_occlusion)
+grader.grade("occlusion", my_occlusion)
 
 # %% [markdown]
 # For the pixel above. The squares of one row go through the network together:
@@ -956,7 +960,7 @@ dx = gradient[0]
 forecast = my_squares((dx * (images[0] - 127.5)).sum(-1))
 panels = [("the picture", streets[0].image), ("size of the gradient", np.abs(dx).sum(-1)),
           ("lost when covered", lost), ("the gradient's forecast", forecast)]  # fmt: skip
-viz.show_gallery(panels, columns=2, width=9)
+figures.show_gallery(panels, columns=2, width=9)
 
 # %% [markdown]
 # What to see (each picture in a scale of its own): orange squares held the logit up, blue ones held it down. The

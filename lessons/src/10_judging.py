@@ -17,11 +17,12 @@ import timeit
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import checks, metrics, viz
+from tinysegnet import metrics, viz
 from tinysegnet.data import CAMVID
-from tinysegnet.data.floors import floors
+from tinysegnet.data.baselines import floors
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.metrics import boundary, confusion
+from tinysegnet_lessons import figures, grader
 
 # %% [markdown]
 # ## Sixteen pixels
@@ -32,7 +33,7 @@ from tinysegnet.metrics import boundary, confusion
 labels = np.array([[0, 0, 1, 1], [0, 2, 1, 9], [2, 2, 1, 1], [2, 2, 0, 9]])
 predictions = np.array([[0, 1, 1, 1], [0, 2, 0, 2], [2, 2, 1, 0], [2, 0, 0, 1]])
 wrong = [tuple(at) for at in np.argwhere((labels != predictions) & (labels != 9))]
-viz.show_arrays([("labels", labels), ("predictions", predictions)], highlight={"predictions": wrong}, scale=4)
+figures.show_arrays([("labels", labels), ("predictions", predictions)], highlight={"predictions": wrong}, scale=4)
 
 # %% [markdown]
 # What to see: the four framed pixels are wrong, ten are right, and two are void, about which nothing can be said. "10
@@ -41,7 +42,7 @@ viz.show_arrays([("labels", labels), ("predictions", predictions)], highlight={"
 
 # %%
 matrix = metrics.confusion_matrix(labels, predictions, 3, ignore_label=9)
-viz.show_arrays([("n", matrix), ("t", matrix.sum(1)[:, None]), ("p", matrix.sum(0)[None])], indices=True)
+figures.show_arrays([("n", matrix), ("t", matrix.sum(1)[:, None]), ("p", matrix.sum(0)[None])], indices=True)
 
 # %% [markdown]
 # What to see: the row is the truth, the column the prediction. Row 1: five pixels are of class 1; two were taken for
@@ -55,7 +56,7 @@ viz.show_arrays([("n", matrix), ("t", matrix.sum(1)[:, None]), ("p", matrix.sum(
 
 # %%
 by_row, by_column = matrix / matrix.sum(1, keepdims=True), matrix / matrix.sum(0)
-viz.show_arrays([("n / row sum", by_row), ("n / column sum", by_column)], decimals=2, indices=True)
+figures.show_arrays([("n / row sum", by_row), ("n / column sum", by_column)], decimals=2, indices=True)
 
 # %% [markdown]
 # What to see: on the left diagonal stands each class's *accuracy*, also called recall: of all that is class 2, 80 %
@@ -65,7 +66,7 @@ viz.show_arrays([("n / row sum", by_row), ("n / column sum", by_column)], decima
 # ### The library's source
 
 # %%
-viz.show_source(metrics.confusion_matrix)
+figures.show_source(metrics.confusion_matrix)
 
 # %% [markdown]
 # A pair (label, prediction) becomes one number, label times K plus prediction, and `bincount` counts how often each
@@ -89,7 +90,7 @@ def my_confusion_matrix(labels, predictions, num_classes, ignore_label):
 
 
 # %%
-checks.grade("confusion_matrix", my_confusion_matrix)
+grader.grade("confusion_matrix", my_confusion_matrix)
 
 # %% [markdown]
 # ## Three averages
@@ -108,7 +109,7 @@ checks.grade("confusion_matrix", my_confusion_matrix)
 true_1, called_1 = labels == 1, (predictions == 1) & (labels != 9)
 sets = {"is 1": true_1, "called 1": called_1, "both": true_1 & called_1, "either": true_1 | called_1}
 print({name: int(mask.sum()) for name, mask in sets.items()})
-viz.show_arrays([(name, mask.astype(int)) for name, mask in sets.items()])
+figures.show_arrays([(name, mask.astype(int)) for name, mask in sets.items()])
 
 # %% [markdown]
 # What to see: three pixels are in both sets and six in either, so the IoU of class 1 is 3/6. A pixel that was missed
@@ -123,10 +124,10 @@ assert np.isclose(scores.mIoU, (3 / 7 + 3 / 6 + 4 / 5) / 3)
 print(scores.table())
 
 # %%
-viz.show_source(confusion.averages)
+figures.show_source(confusion.averages)
 
 # %%
-viz.show_source(confusion.class_ratios)
+figures.show_source(confusion.class_ratios)
 
 # %% [markdown]
 # ### What follows from the formulas
@@ -170,8 +171,8 @@ def my_mIoU(step):
 
 print("slope for small steps:", [(my_mIoU(h) - my_mIoU(-h)) / (2 * h) for h in (1e-5, 1e-6, 1e-7)])
 steps = np.linspace(0, 1, 201)
-viz.show_plot({"mIoU": (steps, [my_mIoU(step) for step in steps])}, title="mIoU of 14 pixels along a line of logits",
-              x="step", y="mIoU")  # fmt: skip
+figures.show_plot({"mIoU": (steps, [my_mIoU(step) for step in steps])},
+                  title="mIoU of 14 pixels along a line of logits", x="step", y="mIoU")  # fmt: skip
 
 # %% [markdown]
 # What to see: a staircase. On each tread the slope is 0, and at each edge one pixel changes its class. (The curve's
@@ -297,7 +298,7 @@ both = [metrics.confusion_matrix(first, first, 2), metrics.confusion_matrix(seco
 each = [metrics.Scores.from_confusion(m).IoU[1] for m in both]
 print(f"IoU of class 1: picture 1 {each[0]:.4f}, picture 2 {each[1]:.4f}, their mean {np.mean(each):.4f}")
 print(f"all pixels together {metrics.Scores.from_confusion(sum(both)).IoU[1]:.4f} = 15 of 16")
-viz.show_arrays([("picture 1", first), ("picture 2", second), ("prediction 2", np.zeros((4, 4), int))])
+figures.show_arrays([("picture 1", first), ("picture 2", second), ("prediction 2", np.zeros((4, 4), int))])
 
 # %% [markdown]
 # 0.5 or 0.94, for the same two predictions. The mean over pictures gives a lone pixel the weight of a whole picture;
@@ -332,7 +333,7 @@ def my_scores(matrices):
 
 
 # %%
-checks.grade("scores_of_a_set", my_scores)
+grader.grade("scores_of_a_set", my_scores)
 
 # %% [markdown]
 # ## G above 0.9, mIoU below 0.1
@@ -401,7 +402,7 @@ assert of_net.mIoU > best_floor + 0.2
 
 # %%
 mask = np.array([[0, 0, 0, 0, 0], [0, 0, 1, 1, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 0]])
-viz.show_arrays([("mask", mask), ("boundary", metrics.boundary_map(mask).astype(int))], indices=True)
+figures.show_arrays([("mask", mask), ("boundary", metrics.boundary_map(mask).astype(int))], indices=True)
 
 # %% [markdown]
 # What to see: the boundary goes once round the set. It is not symmetric: left and above it lies outside the set, right
@@ -409,7 +410,7 @@ viz.show_arrays([("mask", mask), ("boundary", metrics.boundary_map(mask).astype(
 # are treated alike.
 
 # %%
-viz.show_source(metrics.boundary_map)
+figures.show_source(metrics.boundary_map)
 
 # %% [markdown]
 # ### Exercise 3
@@ -432,7 +433,7 @@ def my_boundary_map(mask):
 
 
 # %%
-checks.grade("boundary_map", my_boundary_map)
+grader.grade("boundary_map", my_boundary_map)
 
 # %% [markdown]
 # ## Boundary F1
@@ -481,7 +482,7 @@ by_distance = metrics.boundary_f1_by_distance(square, frayed, 2, tolerance=toler
 print(f"reach 2: one to one {one_to_one:.3f}, by distance {by_distance:.3f}")
 assert by_distance > 0.999 > one_to_one
 outlines = [("labels", metrics.boundary_map(square).astype(int)), ("frayed", metrics.boundary_map(frayed).astype(int))]
-viz.show_arrays(outlines)
+figures.show_arrays(outlines)
 
 # %% [markdown]
 # What to see: the right side of the frayed outline goes to and fro. It has more pixels than the true one, all of them
@@ -489,7 +490,7 @@ viz.show_arrays(outlines)
 # surplus lowers the precision. By distance is never lower; the two must not stand in one table.
 
 # %%
-viz.show_source(boundary._one_to_one)
+figures.show_source(boundary._one_to_one)
 
 # %% [markdown]
 # The most pairs is a known problem, *maximum matching*. It is solved as a flow: from a source to each pixel of $P$,
@@ -525,7 +526,7 @@ def my_boundary_f1(true, predicted, reach):
 
 
 # %%
-checks.grade("boundary_f1_by_distance", my_boundary_f1)
+grader.grade("boundary_f1_by_distance", my_boundary_f1)
 
 # %% [markdown]
 # ## What BF sees that G does not
@@ -603,7 +604,7 @@ assert neighbours > abs(strangers)
 # the interval comes out too narrow. The remedy: draw whole *blocks* of consecutive frames.
 
 # %%
-viz.show_source(metrics.bootstrap_intervals)
+figures.show_source(metrics.bootstrap_intervals)
 
 # %%
 some = counts[:10].reshape(-1, 3, 11)

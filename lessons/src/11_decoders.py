@@ -21,14 +21,15 @@ from pathlib import Path
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import checks, layers, metrics, ops, viz
-from tinysegnet.data.floors import position_prior
+from tinysegnet import layers, metrics, ops
+from tinysegnet.data.baselines import position_prior
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.layers import variants
 from tinysegnet.models import decoders
 from tinysegnet.ops import upsample
+from tinysegnet_lessons import figures, grader
 
-ts.backend.set_threads(1)  # the arrays of this lesson are too small for two to help
+ts.runtime.set_threads(1)  # the arrays of this lesson are too small for two to help
 
 # %% [markdown]
 # ## Five ways up
@@ -46,14 +47,14 @@ transposed = layers.ConvTranspose2d(1, 1, 8, stride=2, bias=False, pool=halve, b
 ways = {"indices": layers.MaxUnpool2d(halve), "fixed": layers.FixedUnpool2d(halve),
         "replication": layers.Upsample("nearest", pool=halve), "bilinear": layers.Upsample("bilinear", pool=halve),
         "transposed": transposed}  # fmt: skip
-viz.show_arrays([("x", x_small), ("pooled", pooled[0, :, :, 0]), ("z", z_small)])
+figures.show_arrays([("x", x_small), ("pooled", pooled[0, :, :, 0]), ("z", z_small)])
 
 # %% [markdown]
 # `z` need have nothing in common with the pooled map but its size. Up it goes:
 
 # %%
 ups = {name: way.forward(z_small[None, :, :, None], training=True)[0, :, :, 0] for name, way in ways.items()}
-viz.show_arrays([(name, up.round(1)) for name, up in ups.items()])
+figures.show_arrays([(name, up.round(1)) for name, up in ups.items()])
 
 # %% [markdown]
 # What to see: *indices* puts each number where the pool found its maximum; *fixed* always into the first corner.
@@ -71,7 +72,7 @@ viz.show_arrays([(name, up.round(1)) for name, up in ups.items()])
 
 # %%
 sum_small = ups["bilinear"] + x_small
-viz.show_arrays([("from below", ups["bilinear"]), "+", ("x, from the encoder", x_small), "=", ("out", sum_small)],
+figures.show_arrays([("from below", ups["bilinear"]), "+", ("x, from the encoder", x_small), "=", ("out", sum_small)],
                 decimals=0)  # fmt: skip
 
 # %% [markdown]
@@ -86,7 +87,7 @@ one, two = np.array([[4.0, 0], [2, 6]]), np.array([[1.0, 3], [0, 2]])
 weight = np.array([0.5, -1.0]).reshape(1, 1, 2, 1)
 reduced, _ = ops.conv2d_forward(np.stack([one, two], -1)[None], weight)
 assert np.array_equal(reduced[0, :, :, 0], 0.5 * one - two)
-viz.show_arrays([("channel 0", one), ("channel 1", two), ("0.5, -1: crosses", reduced[0, :, :, 0])])
+figures.show_arrays([("channel 0", one), ("channel 1", two), ("0.5, -1: crosses", reduced[0, :, :, 0])])
 
 # %% [markdown]
 # ## The formula
@@ -102,13 +103,14 @@ viz.show_arrays([("channel 0", one), ("channel 1", two), ("0.5, -1: crosses", re
 # 64 channels or one for each class. In the library a decoder *is* these four words, and one function builds all:
 
 # %%
-viz.show_source(decoders.Decoder.layers)
+figures.show_source(decoders.Decoder.layers)
 
 # %%
-viz.show_source(decoders.Decoder._up)
+figures.show_source(decoders.Decoder._up)
 
 # %% [markdown]
-# `Tap` keeps the maps, `Add` adds them further down the line. One line for each network, and where the words stand:
+# `SkipSource` keeps the maps, `SkipAdd` adds them further down the line. One line for each network,
+# and where the words stand:
 
 # %%
 names = ["bilinear-interpolation", "basic", "basic-encoder-addition", "basic-single-channel-decoder", "fcn-basic",
@@ -122,7 +124,7 @@ for name in names:
     print(f"{name:39} {d.up:11} {d.convolution or '-':12} {'yes' if d.reduce else '-':7} {'yes' if d.add else '-'}")
 
 # %%
-viz.show_source(decoders.fcn_basic)
+figures.show_source(decoders.fcn_basic)
 
 # %% [markdown]
 # SegNet-Basic has a description of its own, in the words of lesson 07. Is it the same network as `indices`, `full`?
@@ -130,7 +132,7 @@ viz.show_source(decoders.fcn_basic)
 
 # %%
 rng, generator = np.random.default_rng(0), np.random.default_rng([0, 1])
-as_words = described["basic"].layers(11, decoders.Source(rng, generator, np.float32, "local_response"))
+as_words = described["basic"].layers(11, decoders.InitContext(rng, generator, np.float32, "local_response"))
 basic = ts.build("basic")
 same = all(np.array_equal(array, basic.layers[name].params[key])
            for name, layer in as_words.items() for key, array in layer.params.items())  # fmt: skip
@@ -138,7 +140,7 @@ print("the same layers:", list(as_words) == list(basic.layers), "  the same firs
 assert same
 
 # %%
-viz.show_network(ts.build("basic-encoder-addition"), (360, 480))
+figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 
 # %% [markdown]
 # What to see: two kinds of lines. Thin green ones carry indices from each pool to its unpooling, thick pink ones carry
@@ -152,7 +154,7 @@ viz.show_network(ts.build("basic-encoder-addition"), (360, 480))
 print(f"{'':39} numbers in kernels   crossing, MB: indices   maps   GFLOP")
 summaries = {name: ts.build(name).summary((360, 480)) for name in names}
 for name, s in summaries.items():
-    maps = sum(row.crossing for row in s.rows if row.kind == "Tap")
+    maps = sum(row.crossing for row in s.rows if row.kind == "SkipSource")
     indices = s.total("crossing") - maps
     print(f"{name:39} {s.kernels:18,}   {indices / 1e6:21.2f} {maps / 1e6:6.2f} {s.gflops:7.1f}")
 
@@ -230,7 +232,7 @@ def my_crossing_bytes(H, W, C, K):
 
 
 # %%
-checks.grade("crossing_bytes", my_crossing_bytes)
+grader.grade("crossing_bytes", my_crossing_bytes)
 
 # %% [markdown]
 # ## Backward
@@ -256,14 +258,14 @@ checks.grade("crossing_bytes", my_crossing_bytes)
 # \text{dout}$, all of it; an addition copies its gradient and does not share it out. And $W_{ck}$ is used at every
 # pixel of every picture: $\text{dW}_{ck} = \sum_{n, i, j} p_{nijc}\, \text{dout}_{nijk}$.
 #
-# In the line of layers backward meets the `Add` first. It leaves `dout` with the tap, and when backward has come up to
-# the `Tap`, with dnext, the tap adds the two:
+# In the line of layers backward meets the `SkipAdd` first. It leaves `dout` with the tap, and when backward
+# has come up to the `SkipSource`, with dnext, the tap adds the two:
 
 # %%
-viz.show_source(variants.Add._backward)
+figures.show_source(variants.SkipAdd._backward)
 
 # %%
-viz.show_source(variants.Tap._backward)
+figures.show_source(variants.SkipSource._backward)
 
 # %% [markdown]
 # ### Exercise 2: its backward
@@ -286,7 +288,7 @@ def my_tap_backward(dout, dnext, maps, weight):
 
 
 # %%
-checks.grade("tap_backward", my_tap_backward)
+grader.grade("tap_backward", my_tap_backward)
 
 # %% [markdown]
 # ### The ways up
@@ -301,7 +303,7 @@ assert np.array_equal(dzs["fixed"], dout_small[::2, ::2])
 assert np.array_equal(dzs["replication"], dout_small.reshape(2, 2, 2, 2).sum((1, 3)))
 for name, dz in dzs.items():
     assert np.isclose((dz * z_small).sum(), (dout_small * ups[name]).sum())
-viz.show_arrays([("dout", dout_small), *((name, dz.round(1)) for name, dz in dzs.items())])
+figures.show_arrays([("dout", dout_small), *((name, dz.round(1)) for name, dz in dzs.items())])
 
 # %% [markdown]
 # What to see: *indices* reads four numbers of `dout` at the maxima, *fixed* four at the corners. *Replication* adds
@@ -310,7 +312,7 @@ viz.show_arrays([("dout", dout_small), *((name, dz.round(1)) for name, dz in dzs
 # \text{out} \rangle$; it holds for all five.
 
 # %%
-viz.show_source(upsample.upsample_nearest2d_backward_numpy)
+figures.show_source(upsample.upsample_nearest2d_backward_numpy)
 
 # %% [markdown]
 # ### Check it
@@ -338,7 +340,7 @@ for name in ("basic-encoder-addition", "fcn-basic", "fixed-index"):
 # %%
 def my_forgetful_taps(network):
     for layer in network.layers.values():
-        if isinstance(layer, layers.Tap):
+        if isinstance(layer, layers.SkipSource):
             layer._backward = lambda dout, cache, input_gradient: dout
 
 
@@ -386,7 +388,7 @@ def my_listen(tap, sizes):
 street = ToyScenes(1, seed=7)[0]
 network, sizes = ts.build("basic-encoder-addition", width=0.5), {}
 for layer in network.layers.values():
-    if isinstance(layer, layers.Tap):
+    if isinstance(layer, layers.SkipSource):
         my_listen(layer, sizes)
 logits = network.forward(street.image[None].astype(np.float32), training=True)
 _, loss_cache = ops.softmax_cross_entropy_forward(logits, street.labels[None], ignore_label=11)
@@ -490,7 +492,7 @@ def my_verdict(scores, one, other):
 
 
 # %%
-checks.grade("verdict", my_verdict)
+grader.grade("verdict", my_verdict)
 
 # %% [markdown]
 # ### The picture
@@ -511,7 +513,7 @@ panels |= {f"{score}, per cent": {name: my_values(name, score) for name in names
 ties = {f"{score}, per cent": spread[score] for score in ("mIoU", "BF") if np.isfinite(spread[score])}
 others = {"mIoU, per cent": {name: scores[0] for name, scores in published.items()},
           "BF, per cent": {name: scores[1] for name, scores in published.items()}}  # fmt: skip
-viz.show_dots(panels, ties=ties, others=others, words=("a seed", "bars overlap: a tie", "the paper, one seed"))
+figures.show_dots(panels, ties=ties, others=others, words=("a seed", "bars overlap: a tie", "the paper, one seed"))
 
 # %% [markdown]
 # What to see: on the left two costs, on the right what they buy. Every dot of the right panels is a training. A bar is
@@ -647,7 +649,7 @@ for score, by_name in mine.items():
     verdict = "a tie" if abs(gap) < spread_of[score] else "told apart"
     print(f"{score:5} basic minus bilinear {gap:+6.2f}   spread {spread_of[score]:5.2f}   {verdict}"
           f"   single runs: {min(pairs):+.2f} to {max(pairs):+.2f}")  # fmt: skip
-viz.show_dots(mine, ties=spread_of)
+figures.show_dots(mine, ties=spread_of)
 
 # %% [markdown]
 # How to read this: "single runs" is what one could have published with one seed each, from the luckiest for one side to

@@ -20,12 +20,13 @@ import time
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import checks, layers, metrics, ops, viz
+from tinysegnet import layers, metrics, ops, viz
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.models import Network
 from tinysegnet.ops import dropout
-from tinysegnet.predict import _sample
+from tinysegnet.prediction.predict import _sample
 from tinysegnet.viz.overlay import class_boundaries
+from tinysegnet_lessons import figures, grader
 
 # %% [markdown]
 # ## Dropout on sixteen numbers
@@ -39,7 +40,7 @@ from tinysegnet.viz.overlay import class_boundaries
 x = np.array([[2.0, 0, 1, 4], [1, 3, 0, 1], [5, 1, 2, 1], [1, 0, 3, 2]])
 mask = np.random.default_rng(4).random((4, 4)) >= 0.5
 out, cache = ops.dropout_forward(x, mask, rate=0.5)
-viz.show_arrays([("x", x), "*", ("mask / (1 - rate)", mask / 0.5), "=", ("out", out)])
+figures.show_arrays([("x", x), "*", ("mask / (1 - rate)", mask / 0.5), "=", ("out", out)])
 
 # %% [markdown]
 # What to see: about half of the numbers are 0, the others doubled. Over many masks, with $E[m] = E[m^2] = 1 - p$:
@@ -56,7 +57,7 @@ many = np.stack([ops.dropout_forward(x, rng.random((4, 4)) >= 0.5, rate=0.5)[0] 
 panels = [("x", x), ("mean of 4000", many.mean(0)), ("variance of 4000", many.var(0)), ("formula", x**2)]
 assert np.allclose(many.mean(0), x, atol=0.5)
 assert np.allclose(many.var(0), x**2, rtol=0.1)
-viz.show_arrays(panels, decimals=1)
+figures.show_arrays(panels, decimals=1)
 
 # %% [markdown]
 # What to see: the mean over the masks is `x`, and the variance is $x^2$, as the formula has it at $p = 0.5$.
@@ -65,7 +66,7 @@ viz.show_arrays(panels, decimals=1)
 # layer can be left out at test time without any change. Caffe does it so, too. The library's definition:
 
 # %%
-viz.show_source(dropout.dropout_forward_numpy)
+figures.show_source(dropout.dropout_forward_numpy)
 
 # %% [markdown]
 # The mask is an *argument*. An op that drew it itself would give another result at each call, and no difference
@@ -87,7 +88,7 @@ report
 # to the op:
 
 # %%
-viz.show_source(layers.Dropout)
+figures.show_source(layers.Dropout)
 
 # %% [markdown]
 # ## Backward
@@ -117,7 +118,7 @@ def my_dropout_backward(dout, mask, rate):
 
 
 # %%
-checks.grade("dropout_backward", my_dropout_backward)
+grader.grade("dropout_backward", my_dropout_backward)
 
 # %% [markdown]
 # ### What breaks it
@@ -148,7 +149,7 @@ report
 # shows. The numba version is one loop:
 
 # %%
-viz.show_source(dropout._masked)
+figures.show_source(dropout._masked)
 
 # %%
 big, kept = rng.standard_normal((4, 24, 32, 128)).astype(np.float32), rng.random((4, 24, 32, 128)) >= 0.5
@@ -171,7 +172,7 @@ hidden = np.array([1.0, 2.0, 0.5, 1.5])
 W = np.array([[2.0, -1, 0], [0.5, 1, -1], [-1, 0, 2], [1, -1.5, 0.5]])
 all_masks = np.array(list(itertools.product([False, True], repeat=4)))
 probs, _ = ops.softmax_forward(np.stack([hidden * m / 0.5 for m in all_masks]) @ W)
-viz.show_arrays([("mask", all_masks * 1), "->", ("three probabilities", probs.round(2))])
+figures.show_arrays([("mask", all_masks * 1), "->", ("three probabilities", probs.round(2))])
 
 # %% [markdown]
 # What to see: each row is a mask, and beside it what that network says. Most are sure, and not all of the same class.
@@ -253,7 +254,7 @@ model.reseed(0)
 drawn = [ops.softmax_forward(logits)[0][0] for logits in model.samples(pictures, 4)]
 panels = [("the picture", street.image)]
 panels += [(f"sample {k}", viz.colour_map(p.argmax(-1).astype(np.uint8), palette)) for k, p in enumerate(drawn, 1)]
-viz.show_gallery(panels, columns=5, width=12)
+figures.show_gallery(panels, columns=5, width=12)
 
 # %% [markdown]
 # What to see: four networks, four street maps. Sky and road are alike in all. They differ at borders, and in things
@@ -299,7 +300,7 @@ print(f"the mean of squared distances: {np.sum(samples.var(0) < 0)}")
 # One factor is the distance before the update, one after it. No squares of large numbers are subtracted.
 
 # %%
-viz.show_source(_sample)
+figures.show_source(_sample)
 
 # %%
 mean, variance = ts.predict_samples(model, street.image, samples=SAMPLES, seed=0)
@@ -330,14 +331,14 @@ def my_mean_and_variance(samples):
 
 
 # %%
-checks.grade("mean_and_variance", my_mean_and_variance)
+grader.grade("mean_and_variance", my_mean_and_variance)
 
 # %% [markdown]
 # ## A map of doubt
 
 # %% tags=["map"]
 labels, doubt = mean.argmax(-1).astype(np.uint8), variance.mean(-1)
-viz.show_heat(doubt, f"doubt, {SAMPLES} samples", image=street.image)
+figures.show_heat(doubt, f"doubt, {SAMPLES} samples", image=street.image)
 
 # %%
 viz.overlays_figure([(street.image, street.labels, labels, street.name)], palette)
@@ -407,7 +408,9 @@ area = np.sum(np.diff(suspected) * (np.array(caught[1:]) + caught[:-1]) / 2)  # 
 print(f"area under the curve {area:.4f}")
 assert np.isclose(area, larger.mean())
 curves = {"ten pixels": (suspected, caught), "knowing nothing": ([0.0, 1.0], [0.0, 1.0])}
-viz.show_plot(curves, title="ROC", x="share of right pixels suspected", y="share of wrong pixels caught", size=(6.5, 4))
+figures.show_plot(
+    curves, title="ROC", x="share of right pixels suspected", y="share of wrong pixels caught", size=(6.5, 4)
+)
 
 # %% [markdown]
 # The area under the curve is the share of pairs: the assertion holds. The slanted piece is the tie.
@@ -415,7 +418,7 @@ viz.show_plot(curves, title="ROC", x="share of right pixels suspected", y="share
 # Pairs cannot be counted for millions of pixels, but after sorting it takes one look-up a pixel:
 
 # %%
-viz.show_source(metrics.auroc)
+figures.show_source(metrics.auroc)
 
 # %%
 pixels = doubt[labelled], wrong[labelled]
@@ -437,7 +440,7 @@ def my_auroc(values, positive):
 
 
 # %%
-checks.grade("auroc", my_auroc)
+grader.grade("auroc", my_auroc)
 
 # %% [markdown]
 # ## A cheaper rival
@@ -488,7 +491,7 @@ print("best at finding void:", list(rivals)[int(np.argmax(areas))])
 # %%
 taken_for = np.bincount(void_mean.argmax(-1)[void], minlength=11) / void.sum()
 print("taken for", ", ".join(f"{palette.names[k]} {taken_for[k]:.0%}" for k in np.argsort(-taken_for)[:4]))
-viz.show_heat(void_variance[0].mean(-1), "doubt", image=streets[0].image)
+figures.show_heat(void_variance[0].mean(-1), "doubt", image=streets[0].image)
 
 # %% [markdown]
 # What to see: the bonnet, at the lower edge, has some doubt, and no more than many things that the network knows. When
@@ -528,7 +531,7 @@ changed, inside = my_ball(street.image)
 _, doubt_of_ball = ts.predict_with_doubt(model, changed, samples=SAMPLES)
 outlines = np.percentile(doubt[0][border[0]], 90)
 print(f"doubt in the ball {doubt_of_ball[inside].mean():.3f}; a tenth of this street's border has over {outlines:.3f}")
-viz.show_heat(doubt_of_ball, "doubt", image=changed)
+figures.show_heat(doubt_of_ball, "doubt", image=changed)
 
 # %% [markdown]
 # What to see: the network has eleven names and gives the ball one of them. Doubt rises in the ball, and so does that of
@@ -548,7 +551,7 @@ line = apart[0] / np.sqrt(counts)
 print("T                 ", "".join(f"{count:8}" for count in counts))
 print("two means differ by", "".join(f"{value:8.4f}" for value in apart))
 curves = {"how far apart": (counts, apart), "1 / sqrt(T)": (counts, line)}
-viz.show_plot(curves, title="Two means of T samples each", x="T", log=True)
+figures.show_plot(curves, title="Two means of T samples each", x="T", log=True)
 
 # %% [markdown]
 # What to see: both lines fall together. But the class with the largest mean settles sooner, and so does the order of
@@ -570,7 +573,7 @@ print(f"within 0.01 of the best mIoU from {enough} samples on")
 print(f"better than one pass without dropout: from {beaten[0]} on" if beaten else "one pass is never beaten here")
 curves = {"samples": (list(scores), [score.mIoU for score in scores.values()]),
           "one pass": ([1, max(scores)], [plain.mIoU] * 2)}  # fmt: skip
-viz.show_plot(curves, title="mIoU", x="samples", log="x")
+figures.show_plot(curves, title="mIoU", x="samples", log="x")
 
 # %% [markdown]
 # What to see: a steep rise over the first few samples, then less and less. Kendall et al. take 50 samples, and report

@@ -23,15 +23,17 @@ import numba
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import backend, checks, ops, viz
+from tinysegnet import ops, runtime, viz
 from tinysegnet.bench import costs, machine, ours
 from tinysegnet.bench.validate import distance
-from tinysegnet.bench.works import Work
+from tinysegnet.bench.workloads import Work
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet.ops import _register_tile, _vectors, conv, direct, winograd
+from tinysegnet.ops import conv
+from tinysegnet.ops.engine import direct, gemm_microkernel, simd, winograd
+from tinysegnet_lessons import figures, grader
 
 # %%
-most_threads = backend.threads()  # kept, because the number is changed below
+most_threads = runtime.threads()  # kept, because the number is changed below
 
 # %% [markdown]
 # ## What is to be computed
@@ -41,7 +43,7 @@ most_threads = backend.threads()  # kept, because the number is changed below
 # %%
 x_small = np.array([[1.0, 2, 0, 1], [3, 1, 2, 0], [0, 2, 4, 1], [1, 0, 1, 2]])
 w_small = np.array([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]])
-viz.show_kernel(x_small, w_small, at=(1, 2))
+figures.show_kernel(x_small, w_small, at=(1, 2))
 
 # %% [markdown]
 # Nine products and their sum, for one pixel and one pair of channels. (The zeros around the picture are its padding.)
@@ -62,7 +64,7 @@ x = rng.standard_normal((1, H, W, C), np.float32)
 weight = rng.standard_normal((3, 3, C, F), np.float32) / 24
 multiply_adds = H * W * 9 * C * F
 print(f"{multiply_adds / 1e6:.0f} million multiply-adds")
-backend.set_threads(1)  # the ladder is climbed by one thread; more come at the end
+runtime.set_threads(1)  # the ladder is climbed by one thread; more come at the end
 
 # %% [markdown]
 # A network has many such layers. SegNet itself, at the paper's 360x480:
@@ -144,7 +146,7 @@ print(f"and one forward of SegNet {each * total / 3600:.1f} hours")
 # definition of a convolution:
 
 # %%
-viz.show_source(conv.conv2d_forward_numpy)
+figures.show_source(conv.conv2d_forward_numpy)
 
 # %%
 found, _ = conv.conv2d_forward_numpy(piece, weight)
@@ -213,7 +215,7 @@ for name, seconds in found.items():
 # holds several numbers, and one instruction treats all of them.
 
 # %%
-lanes = _vectors._vector_bytes() // 4
+lanes = simd._vector_bytes() // 4
 print(f"numbers of float32 in one vector register of this machine: {lanes}")
 for name, axis in (("c", 2), ("f", 3)):
     print(f"innermost {name}: each step goes {weight.strides[axis]} bytes further in weight")
@@ -311,7 +313,7 @@ for registers in (32, 16):
         ratio = f"{r * v} multiply-adds for {r + v} loads, {r * v / (r + v):.2f} a load"
         print(f"{registers} registers: {r} x {v} tile, {ratio}" + (" (the library's)" if (r, v) == chosen else ""))
 assert chosen in tiles
-assert _register_tile.ROWS == 6
+assert gemm_microkernel.ROWS == 6
 
 # %% [markdown]
 # One number at a time, $R = V = 1$, has 0.5 multiply-adds a load. The library's tile of 6 rows and 4 vectors has 2.4:
@@ -339,7 +341,7 @@ assert _register_tile.ROWS == 6
 # `alloca` makes a named place, and the compiler (LLVM) turns a place whose address nobody takes into a register.
 
 # %%
-viz.show_source(_register_tile._make_tile)
+figures.show_source(gemm_microkernel._make_tile)
 
 # %% [markdown]
 # Around it stands a loop over tiles, `matmul.multiply`. Direct convolution calls it row by row. In a row of an NHWC
@@ -355,7 +357,7 @@ viz.show_source(_register_tile._make_tile)
 # how far it is to the next, `stride_x * C`.
 
 # %%
-viz.show_source(direct._convolve_rows)
+figures.show_source(direct._convolve_rows)
 
 # %%
 found, _ = ops.conv.conv2d_forward_direct(x, weight)
@@ -431,7 +433,7 @@ half = Fraction(1, 2)
 A = np.array([[1, 0], [1, 1], [1, -1], [0, 1]]) * Fraction(1)  # z at 0, 1, -1, infinity
 G = np.array([[1, 0, 0], [half, half, half], [half, -half, half], [0, 0, 1]]) * Fraction(1)
 B = np.array([[1, 0, 0, 0], [0, 1, -1, -1], [-1, 1, 1, 0], [0, 0, 0, 1]]) * Fraction(1)
-viz.show_arrays([(name, matrix.astype(float)) for name, matrix in (("A", A), ("G", G), ("B", B))])
+figures.show_arrays([(name, matrix.astype(float)) for name, matrix in (("A", A), ("G", G), ("B", B))])
 
 # %% [markdown]
 # What to see: each row of A and of G belongs to one of the four points, in the order $0, 1, -1, \infty$; each row of B
@@ -460,7 +462,7 @@ picture, kernel = B2.T @ d, G2 @ g
 steps = {"d": d, "g": g, "B^T d": picture, "G g": kernel, "product": picture * kernel}
 steps["y"] = A2.T @ steps["product"]
 assert steps["y"].tolist() == [21, 7]
-viz.show_arrays([(name, values[:, None]) for name, values in steps.items()])
+figures.show_arrays([(name, values[:, None]) for name, values in steps.items()])
 
 # %% [markdown]
 # What to see: `d` became four sums or differences of its numbers, `g` four weighted sums. Each row of "product" is one
@@ -485,7 +487,7 @@ def my_winograd_1d(d, g):
 
 
 # %%
-checks.grade("winograd_1d", my_winograd_1d)
+grader.grade("winograd_1d", my_winograd_1d)
 
 # %% [markdown]
 # ### Two dimensions
@@ -543,7 +545,7 @@ assert not off[::2, ::2].any()
 # given values at the points is a sum of polynomials, one for each point, which are 0 at all other points:
 
 # %%
-viz.show_source(winograd.transforms)
+figures.show_source(winograd.transforms)
 
 # %%
 A4, B4, G4 = (  # our 4 are the outputs; the library counts taps, so there they are A3, B3, G3
@@ -578,7 +580,7 @@ def my_multiplications(H, W, C, F, m, r):
 
 
 # %%
-checks.grade("multiplications", my_multiplications)
+grader.grade("multiplications", my_multiplications)
 
 # %% [markdown]
 # On outputs of SegNet's sizes, counted with the library's own tiles:
@@ -615,7 +617,7 @@ for channels in (3, 8, 16, 32, 64, 128):
 # tiles at a time, so small that it stays in the cache, through all three stages. This is the last of them:
 
 # %%
-viz.show_source(winograd._points_to_picture)
+figures.show_source(winograd._points_to_picture)
 
 # %%
 found, _ = ops.conv.conv2d_forward_winograd(x, weight)
@@ -639,7 +641,7 @@ ts.gradcheck.check_op("conv2d")
 # Python run on their small piece and are scaled up.
 
 # %%
-backend.set_threads(1)
+runtime.set_threads(1)
 runs = {
     "1 seven loops, Python": lambda: my_loops(my_padded(piece), weight, my_zeros(piece)),
     "2 shifted products, NumPy": lambda: conv.conv2d_forward_numpy(x, weight),
@@ -659,7 +661,7 @@ for name, seconds in ladder.items():
     print(f"{name:28} {1e3 * seconds:10.2f} {rate / 1e9:9.2f} {rate / product_1:20.1%} {gain:14,.0f}x")
 
 # %% tags=["map"]
-viz.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
+figures.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
 
 # %% [markdown]
 # What to see: the same rungs, from the slowest to the fastest on your machine; faster is further left, and every line
@@ -766,7 +768,7 @@ def my_shared_counts(labels, counts):
 
 
 labels = rng.integers(0, 11, 2_000_000).astype(np.uint8)
-backend.set_threads(most_threads)
+runtime.set_threads(most_threads)
 for _ in range(3):
     counts = np.zeros(11, np.int64)
     my_shared_counts(labels, counts)
@@ -802,7 +804,7 @@ assert np.array_equal(rows.sum(0), np.bincount(labels, minlength=11))
 dout = rng.standard_normal(reference.shape, np.float32)
 bits, runs = {}, {}
 for count in sorted({1, 2, most_threads} & set(range(1, most_threads + 1))):
-    backend.set_threads(count)
+    runtime.set_threads(count)
     out, cache = ops.conv2d_forward(x, weight)
     bits[count] = [result.tobytes() for result in (out, *ops.conv2d_backward(dout, cache)[:2])]
     print(f"threads {count}: the same bits as with one, forward and both gradients: {bits[count] == bits[1]}")
@@ -812,13 +814,13 @@ for count in sorted({1, 2, most_threads} & set(range(1, most_threads + 1))):
 for count in bits:
 
     def my_run(count=count):
-        backend.set_threads(count)
+        runtime.set_threads(count)
         ops.conv2d_forward(x, weight)
 
     runs[count] = my_run
 for count, seconds in my_medians(runs, 3 * ROUNDS).items():
     print(f"threads {count}: {1e3 * seconds:.2f} ms")
-backend.set_threads(most_threads)
+runtime.set_threads(most_threads)
 
 # %% [markdown]
 # Two threads are at best twice as fast. On a busy machine, or on two threads of one core, they are not.
@@ -859,7 +861,7 @@ def my_roofline(N, H, W, C, F, K, product, copy):
 
 
 # %%
-checks.grade("roofline", my_roofline)
+grader.grade("roofline", my_roofline)
 
 # %% [markdown]
 # Where do SegNet's ops lie? `tinysegnet.bench` has works, their costs, and runs them:
@@ -951,7 +953,9 @@ print(", ".join(f"{size / 1024:.0f} kB: {speed:.0f} GB/s" for size, speed in zip
 
 # %%
 curve = {"copy": (range(13, 26), speeds)}
-viz.show_plot(curve, title="A copy, by the size of its source", x="k, for 2 to the power k bytes (20: 1 MB)", y="GB/s")
+figures.show_plot(
+    curve, title="A copy, by the size of its source", x="k, for 2 to the power k bytes (20: 1 MB)", y="GB/s"
+)
 
 # %% [markdown]
 # What to see: where the curve is highest, and how far it has fallen at the right, where source and target together

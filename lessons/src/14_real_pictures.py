@@ -25,10 +25,11 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 import tinysegnet as ts
-from tinysegnet import checks, ops, viz
+from tinysegnet import ops, viz
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet.predict import working_size
-from tinysegnet.recipes import recipe_for
+from tinysegnet.prediction.predict import working_size
+from tinysegnet.training.recipes import recipe_for
+from tinysegnet_lessons import figures, grader
 
 # %% [markdown]
 # Give the paths here, or in the environment variables that they are read from. An empty text means "I have none".
@@ -43,7 +44,7 @@ VGG16_FILE = os.environ.get("TINYSEGNET_VGG16", "")
 PICTURES, EPOCHS, TESTS = 80, 3, 20  # of the short training at the end; pictures to test on
 
 # %%
-ts.backend.set_threads(1)  # the pictures are small, and on a busy machine threads wait for each other (lesson 13)
+ts.runtime.set_threads(1)  # the pictures are small, and on a busy machine threads wait for each other (lesson 13)
 if CAMVID_FOLDER:
     streets = ts.data.InMemory(ts.data.open_dataset(CAMVID_FOLDER, "val"), limit=8)
     print("CamVid:", len(streets), "pictures of", streets[0].labels.shape)
@@ -144,7 +145,7 @@ for name, file in files.items():
 corner = np.array([[0, 0, 0, 5], [0, 0, 5, 5], [0, 5, 5, 8], [8, 8, 8, 8]])
 averaged = corner.reshape(2, 2, 2, 2).mean((1, 3))
 picked = corner[1::2, 1::2]
-viz.show_arrays([("labels", corner), ("averaged", averaged), ("picked", picked)])
+figures.show_arrays([("labels", corner), ("averaged", averaged), ("picked", picked)])
 
 # %% [markdown]
 # What to see: 3.75 is no class, rounded it is Pavement (4), of which there is none here; 5.25 becomes a tree where
@@ -198,7 +199,7 @@ def my_resize_labels(labels, size):
 
 
 # %%
-checks.grade("resize_labels", my_resize_labels)
+grader.grade("resize_labels", my_resize_labels)
 
 # %% [markdown]
 # ## The recipe
@@ -230,7 +231,7 @@ sizes = [(h, h * 4 // 3) for h in (24, 48, 72, 96, 132, 180, 360)]
 scores = {size: ts.evaluate(model, large, size=size).mIoU for size in sizes}
 for (h, w), mIoU in scores.items():
     print(f"at {h:3}x{w:3}: mIoU {mIoU:.3f}")
-viz.show_plot({"mIoU": ([h for h, _ in sizes], list(scores.values()))}, title="The same pictures at several sizes",
+figures.show_plot({"mIoU": ([h for h, _ in sizes], list(scores.values()))}, title="The same pictures at several sizes",
               x="rows of the picture that the network saw", y="mIoU")  # fmt: skip
 
 # %%
@@ -246,7 +247,7 @@ assert scores[96, 128] > max(scores[24, 32], scores[360, 480])
 # $$f = \sqrt{\frac{h\, w}{H\, W}} \qquad (H', W') = \big(\text{round}(f H),\ \text{round}(f W)\big)$$
 
 # %%
-viz.show_source(working_size)
+figures.show_source(working_size)
 
 # %% [markdown]
 # ### Exercise 2
@@ -265,7 +266,7 @@ def my_working_size(image_size, training_size):
 
 
 # %%
-checks.grade("working_size", my_working_size)
+grader.grade("working_size", my_working_size)
 
 # %% [markdown]
 # **Why the logits are scaled back, and not the labels.** Labels can only be picked, and come back in blocks. Logits
@@ -336,7 +337,7 @@ def my_fold(weight, bias, gamma, beta, mean, var, eps):
 
 
 # %%
-checks.grade("fold", my_fold)
+grader.grade("fold", my_fold)
 
 # %% [markdown]
 # A whole network, in float64, where rounding cannot hide a mistake. In use the library's networks fold by themselves,
@@ -368,7 +369,7 @@ a, ones = np.arange(16.0).reshape(1, 4, 4, 1), np.ones((3, 3, 1, 1))
 true, _ = ops.conv2d_forward(2 * a + 1, ones)
 seeming, _ = ops.conv2d_forward(a, 2 * ones, np.array([9.0]))
 pictures = [("batch norm, then conv", true), ("folded", seeming), ("difference", seeming - true)]
-viz.show_arrays([(name, b[0, :, :, 0]) for name, b in pictures])
+figures.show_arrays([(name, b[0, :, :, 0]) for name, b in pictures])
 
 # %% [markdown]
 # What to see: right inside, wrong on the border, by as many taps as lie outside. SegNet's order, convolution first,
@@ -440,7 +441,8 @@ import pickletools
 import struct
 import zipfile
 
-from tinysegnet.weightfiles import read_arrays, torch_pickle
+from tinysegnet.weights import torch_pickle
+from tinysegnet.weights.weight_files import read_arrays
 
 
 # %%
@@ -466,7 +468,7 @@ pickletools.dis(trap.read_bytes())
 # any other ends the reading.
 
 # %%
-viz.show_source(torch_pickle._Machine.call)
+figures.show_source(torch_pickle._Machine.call)
 
 # %%
 try:
@@ -590,7 +592,7 @@ for name, kernels in filters.items():
     for f in range(24):
         kernel = kernels[..., f] - kernels[..., f].min()
         panels.append((f"{name} {f}", (255 * kernel / kernel.max()).astype(np.uint8)))
-viz.show_gallery(panels, columns=12)
+figures.show_gallery(panels, columns=12)
 
 # %% [markdown]
 # What to see: each little picture is one kernel of 3x3 pixels in colour, stretched to full contrast. Where one side is

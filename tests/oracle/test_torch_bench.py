@@ -6,9 +6,9 @@ import pytest
 
 from tinysegnet.bench import ours
 from tinysegnet.bench.measure import Bench, Plan
-from tinysegnet.bench.sides import Side
 from tinysegnet.bench.validate import validate
-from tinysegnet.bench.works import WORKS
+from tinysegnet.bench.workers import Side
+from tinysegnet.bench.workloads import WORKS
 
 KINDS = {(work.kind, work.backward, work.input_gradient, work.model): work for work in WORKS}
 # Odd sizes for ops; networks so large that the deepest batch norm has more to average than two pixels.

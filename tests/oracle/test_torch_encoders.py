@@ -14,7 +14,7 @@ import tinysegnet as ts
 from tinysegnet.layers import BatchNorm2d, Conv2d, MaxPool2d
 from tinysegnet.models import segnet
 from tinysegnet.models.network import Network
-from tinysegnet.weightfiles import read_arrays
+from tinysegnet.weights.weight_files import read_arrays
 
 FORMATS = {"zip": {}, "before": {"_use_new_zipfile_serialization": False}, "zip, protocol 4": {"pickle_protocol": 4}}
 

@@ -7,7 +7,7 @@ import pytest
 from golden_networks import irrelevant, relative, to_torch
 
 import tinysegnet as ts
-from tinysegnet.ops import plan
+from tinysegnet.ops.engine import cost_model
 
 NAMES = ["tiny", "basic", "vgg16"]
 VOID = 11
@@ -77,7 +77,7 @@ def test_forward_and_backward(name, size):
 def test_forward_in_float32(name, way, monkeypatch):
     """Winograd's way rounds more coarsely than the direct sum, which shows after the 26 convolutions of vgg16 only."""
     if way == "direct":
-        monkeypatch.setattr(plan, "choose_convolution", lambda *shapes: "direct")
+        monkeypatch.setattr(cost_model, "choose_convolution", lambda *shapes: "direct")
     ours, theirs = forward_and_backward(name, (45, 61), np.float32)
     assert relative(ours["logits"], theirs["logits"]) <= (5e-5 if (name, way) == ("vgg16", "as planned") else 2e-5)
     assert abs(ours["loss"] - theirs["loss"]) <= 1e-5 * theirs["loss"]

@@ -10,7 +10,7 @@ from math import prod
 
 from ..models import Summary, build
 from .ours import CLASSES
-from .works import Work
+from .workloads import Work
 
 __all__ = ["bound_by_memory", "flops", "summary", "traffic"]
 

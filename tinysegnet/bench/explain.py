@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from ..layers import Conv2d
 from ..models import build
-from ..ops import plan
+from ..ops.engine import cost_model
 from .ours import CLASSES
-from .works import Work
+from .workloads import Work
 
 __all__ = ["Convolution", "convolutions", "explain"]
 
@@ -59,11 +59,11 @@ def _table(title: str, convs: Sequence[Convolution]) -> str:
 def _row(conv: Convolution) -> str:
     N, H, W, C = conv.input_shape
     K, _, _, F = conv.weight_shape
-    ways = [_way(plan.convolution_costs(conv.weight_shape, (1, 1), (N, H, W, F)))]
+    ways = [_way(cost_model.convolution_costs(conv.weight_shape, (1, 1), (N, H, W, F)))]
     if conv.backward:
-        turned = plan.convolution_costs((K, K, F, C), (1, 1), conv.input_shape)  # as conv.py does it
+        turned = cost_model.convolution_costs((K, K, F, C), (1, 1), conv.input_shape)  # as conv.py does it
         ways += [_way(turned) if conv.input_gradient else "not needed"]
-        ways += [_way(plan.weight_gradient_costs(conv.weight_shape, (1, 1), (N, H, W, F)))]
+        ways += [_way(cost_model.weight_gradient_costs(conv.weight_shape, (1, 1), (N, H, W, F)))]
     cells = "".join(f" {way:<21}" for way in ways)
     return f"{conv.name:<22} {f'{N}x{H}x{W}':<16} {f'{K}x{K} {C}->{F}':<13}{cells}".rstrip()
 

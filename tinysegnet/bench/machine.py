@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend
-from ..backend import kernel, prange
-from ..ops.matmul import multiply
+from .. import runtime
+from ..ops.engine.gemm import multiply
+from ..runtime import kernel, prange
 
 __all__ = ["peaks"]
 
@@ -45,14 +45,14 @@ def peaks() -> tuple[float, float]:
 
 def _products_a_second() -> float:
     rows, cols, inner = PRODUCT
-    tasks, repeats = backend.threads(), 2000
+    tasks, repeats = runtime.threads(), 2000
     a, b, out = (np.ones(tasks * n, np.float32) for n in (rows * inner, inner * cols, rows * cols))
     flops = 2 * rows * cols * inner * tasks * repeats
     return flops / _shortest(_multiply_again, a, b, out, rows, cols, inner, repeats)
 
 
 def _copied_a_second() -> float:
-    source, target = np.ones((2, 4 * backend.threads(), COPIED // (4 * backend.threads())), np.float32)
+    source, target = np.ones((2, 4 * runtime.threads(), COPIED // (4 * runtime.threads())), np.float32)
     return 2 * source.nbytes / _shortest(_copy, source, target)
 
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from ..errors import MeasurementError
 from . import costs
-from .sides import Side
 from .validate import Check, validate
-from .works import Work
+from .workers import Side
+from .workloads import Work
 
 __all__ = ["Bench", "Plan", "Result"]
 

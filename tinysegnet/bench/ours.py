@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend, ops, optim
+from .. import ops, runtime
 from ..models import Network, build
-from .works import Work
+from ..training import optim
+from .workloads import Work
 
 __all__ = ["draw", "outputs", "picture_and_labels", "prepare"]
 
@@ -34,7 +35,7 @@ def picture_and_labels(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
 
 def prepare(work: Work, dtype: str = "float32") -> Callable[[], Any]:
     """-> a function that does the work once and returns what `outputs` wants to see."""
-    backend.keep_freed_memory()
+    runtime.keep_freed_memory()
     return {"conv": _conv, "batchnorm_relu": _batchnorm_relu, "pool_unpool": _pool_unpool, "loss": _loss,
             "train": _train, "infer": _infer}[work.kind](work, dtype)  # fmt: skip
 

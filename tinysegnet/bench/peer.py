@@ -18,7 +18,7 @@ from torch import nn
 from ..layers import BatchNorm2d, Conv2d, LocalResponseNorm, MaxPool2d, MaxUnpool2d, Normalize, ReLU
 from ..models import build
 from .ours import CLASSES, draw, picture_and_labels
-from .works import Work
+from .workloads import Work
 
 __all__ = ["COMPILED", "FORMATS", "outputs", "prepare"]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend, ops
+from .. import ops, runtime
 from ..models import Network
-from ..optim import SGD
+from ..training.optim import SGD
 
 __all__ = ["Profile", "Row", "profile"]
 
@@ -89,14 +89,14 @@ def _ms(seconds: float) -> str:
 
 def profile(model: Network, size: tuple[int, int], batch_size: int, repeats: int = REPEATS) -> Profile:
     """Train on random pictures of `size` (H, W), `repeats` steps, and time every layer; the medians count."""
-    backend.keep_freed_memory()
+    runtime.keep_freed_memory()
     rng, shape = np.random.default_rng(0), (batch_size, *size, 3)
     pictures = rng.integers(0, 256, shape).astype(np.float32)
     labels = rng.integers(0, model.num_classes, shape[:3]).astype(np.uint8)
     optimizer = SGD(model, learning_rate=0.01, momentum=0.9)
     times = [dict(_step(model, optimizer, pictures, labels)) for _ in range(repeats + 1)][1:]
     seconds = {key: median(step[key] for step in times) for key in times[0]}
-    return Profile(str(model.config["name"]), shape, backend.threads(), tuple(_rows(model, shape, seconds)))
+    return Profile(str(model.config["name"]), shape, runtime.threads(), tuple(_rows(model, shape, seconds)))
 
 
 LOSS, OPTIMIZER = "loss", "optimizer"

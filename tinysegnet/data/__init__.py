@@ -4,15 +4,15 @@ from .augment import Augment, resize_sample
 from .batches import batches, num_batches
 from .camvid import CamVid
 from .class_weights import PixelCounts, count_pixels, median_frequency_weights, sqrt_median_frequency_weights
-from .coding import read_labels
 from .crops import make_crops
 from .find import find_pictures
 from .folders import Folder, Problem
-from .memory import InMemory
+from .image_files import read_image
+from .in_memory import InMemory
+from .label_encoding import read_labels
 from .one_class import OneClass
 from .open import open_dataset
 from .palette import CAMVID, Palette
-from .pictures import read_image
 from .sample import Dataset, Sample, demand_dataset, read_sample
 
 __all__ = [

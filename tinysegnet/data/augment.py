@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import SettingError
-from ..settings import convert_fields
+from ..runtime.settings import convert_fields
 from .sample import Sample
 
 __all__ = ["Augment", "resize_sample"]

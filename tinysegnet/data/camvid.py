@@ -14,8 +14,8 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-from .coding import Coding
 from .folders import Folder
+from .label_encoding import Coding
 from .layouts import tutorial_layout
 from .palette import CAMVID, Palette
 

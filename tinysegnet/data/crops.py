@@ -18,7 +18,7 @@ from PIL import Image
 
 from ..errors import DataError
 from .augment import resize_sample
-from .coding import VOID
+from .label_encoding import VOID
 from .palette import CAMVID, Palette
 from .sample import Dataset, Sample, read_sample
 

@@ -17,11 +17,11 @@ from typing import Literal
 import numpy as np
 
 from ..errors import DataError
-from .coding import ClassList, Coding
+from .image_files import read_image, read_label_pixels
+from .label_encoding import ClassList, Coding
 from .layouts import Layout, find_layout
 from .pairs import Pair, inside
 from .palette import CAMVID
-from .pictures import read_image, read_label_pixels
 from .sample import Sample
 
 __all__ = ["Folder", "Problem"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import SettingError
-from ..settings import convert
+from ..runtime.settings import convert
 from .palette import Palette
 from .sample import Dataset, Sample, demand_dataset, read_sample
 

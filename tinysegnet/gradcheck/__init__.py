@@ -4,27 +4,23 @@
     check_op("conv2d"), check_all()        the library's own ops, found by name
     check_model(model)                     a whole network, parameter by parameter
     compare_op("conv2d", forward, backward)    a pair beside the library's own: the second opinion
-    bugs["dx_kernel_flipped"]              planted bugs, to see the check go red
 
 Reading order: differences (how a slope is measured and judged), contract (what a layer must and must not do), checker,
-hints (what a wrong gradient looks like), report, picture, cases and suite (the ops), model, bugs.
+hints (what a wrong gradient looks like), report, picture, cases and suite (the ops), network_check.
 """
 
-from .bugs import Bug, bugs
 from .cases import CASES, Case
 from .checker import check
-from .model import check_model
-from .report import GradientError, Report, TensorReport, table
+from .network_check import check_model
+from .results import GradientError, Report, TensorReport, table
 from .suite import check_all, check_op, compare_op, find_ops, find_variants, run
 
 __all__ = [
     "CASES",
-    "Bug",
     "Case",
     "GradientError",
     "Report",
     "TensorReport",
-    "bugs",
     "check",
     "check_all",
     "check_model",

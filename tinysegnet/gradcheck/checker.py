@@ -14,7 +14,7 @@ import numpy as np
 from .contract import Subject
 from .differences import Probe, Rule, judge, taylor_slope
 from .hints import Scene, find_hint
-from .report import Report, TensorReport
+from .results import Report, TensorReport
 
 __all__ = ["check", "choose_moves", "numeric_array", "unit_direction"]
 

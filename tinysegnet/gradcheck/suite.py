@@ -19,7 +19,7 @@ from ..errors import ShapeError
 from .cases import Case, cases_of
 from .checker import check
 from .contract import draw_dout
-from .report import Report, table, to_json
+from .results import Report, table, to_json
 
 __all__ = ["check_all", "check_op", "compare_op", "find_ops", "find_variants", "run"]
 

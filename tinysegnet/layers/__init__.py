@@ -10,18 +10,17 @@ or one after `training=False`, is an error that names the layer. Class names are
 from .layer import Layer, digest_branches, he_normal
 from .segnet import BatchNorm2d, BatchNormReLU2d, Conv2d, MaxPool2d, MaxUnpool2d, Normalize, ReLU
 from .variants import (
-    Add,
     ConvTranspose2d,
     DepthwiseConv2d,
     Dropout,
     FixedUnpool2d,
     LocalResponseNorm,
-    Tap,
+    SkipAdd,
+    SkipSource,
     Upsample,
 )
 
 __all__ = [
-    "Add",
     "BatchNorm2d",
     "BatchNormReLU2d",
     "Conv2d",
@@ -35,7 +34,8 @@ __all__ = [
     "MaxUnpool2d",
     "Normalize",
     "ReLU",
-    "Tap",
+    "SkipAdd",
+    "SkipSource",
     "Upsample",
     "digest_branches",
     "he_normal",

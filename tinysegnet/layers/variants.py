@@ -11,8 +11,16 @@ from ..errors import StateError
 from .layer import Layer, he_normal
 from .segnet import Conv2d, MaxPool2d, MaxUnpool2d
 
-__all__ = ["Add", "ConvTranspose2d", "DepthwiseConv2d", "Dropout", "FixedUnpool2d", "LocalResponseNorm", "Tap",
-           "Upsample"]  # fmt: skip
+__all__ = [
+    "ConvTranspose2d",
+    "DepthwiseConv2d",
+    "Dropout",
+    "FixedUnpool2d",
+    "LocalResponseNorm",
+    "SkipAdd",
+    "SkipSource",
+    "Upsample",
+]  # fmt: skip
 
 
 class LocalResponseNorm(Layer):
@@ -170,8 +178,8 @@ class Dropout(Layer):
         return ops.dropout_backward(dout, cache)
 
 
-class Tap(Layer):
-    """Passes its input on, and keeps it for an `Add` further down the line; backward adds the gradient from there.
+class SkipSource(Layer):
+    """Passes its input on, and keeps it for an `SkipAdd` further down the line; backward adds the gradient from there.
 
     through: a convolution that makes the kept maps fewer first, as FCN does; its parameters are the tap's.
     """
@@ -191,7 +199,7 @@ class Tap(Layer):
     def _backward(self, dout, cache, input_gradient):
         dkept, self.dkept = self.dkept, None
         if dkept is None:
-            raise StateError(f"{self.name}: the Add of this tap has not run backward yet")
+            raise StateError(f"{self.name}: the SkipAdd of this tap has not run backward yet")
         return dout + (dkept if self.through is None else self.through.backward(dkept))
 
     def forget(self):
@@ -201,17 +209,17 @@ class Tap(Layer):
             self.through.forget()
 
     def kept_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Of the maps that cross to the `Add`."""
+        """Of the maps that cross to the `SkipAdd`."""
         return input_shape if self.through is None else self.through.output_shape(input_shape)
 
     def multiply_adds(self, input_shape):
         return 0 if self.through is None else self.through.multiply_adds(input_shape)
 
 
-class Add(Layer):
+class SkipAdd(Layer):
     """x + what the tap kept; the gradient goes both ways unchanged."""
 
-    def __init__(self, tap: Tap) -> None:
+    def __init__(self, tap: SkipSource) -> None:
         super().__init__()
         self.tap = tap
 

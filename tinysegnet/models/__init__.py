@@ -8,23 +8,22 @@ from typing import Any
 import numpy as np
 
 from ..errors import SettingError
-from ..settings import convert
+from ..runtime.settings import convert
 from . import decoders, segnet
 from .article import article
 from .folding import fold_batchnorm, fold_layers
-from .line import Description, Source
+from .layer_builder import Architecture, InitContext
 from .network import Network
 from .preprocessing import PREPROCESSING
 from .summary import Summary
-from .torch_state import from_torch_state, to_torch_state
 
 __all__ = ["MOST_CLASSES", "MOST_WIDTH", "PREPROCESSING", "Network", "Summary", "build", "count_parameters",
-           "demand_network", "fold_batchnorm", "from_torch_state", "models", "to_torch_state"]  # fmt: skip
+           "demand_network", "fold_batchnorm", "models"]  # fmt: skip
 
 MOST_CLASSES = 255  # labels are bytes, and one value may mean "not labelled"
 MOST_WIDTH = 8.0
 
-_DESCRIPTIONS: tuple[Callable[[], Description], ...] = (
+_DESCRIPTIONS: tuple[Callable[[], Architecture], ...] = (
     segnet.tiny,
     segnet.basic,
     segnet.vgg16,
@@ -41,7 +40,7 @@ _DESCRIPTIONS: tuple[Callable[[], Description], ...] = (
     decoders.fixed_index,
     article,
 )
-models: dict[str, Callable[[], Description]] = {make.__name__.replace("_", "-"): make for make in _DESCRIPTIONS}
+models: dict[str, Callable[[], Architecture]] = {make.__name__.replace("_", "-"): make for make in _DESCRIPTIONS}
 
 
 def build(
@@ -77,7 +76,7 @@ def build(
     description = models[name]()
     preprocessing = description.preprocessing if preprocessing is None else preprocessing
     _demand_name("preprocessing", preprocessing, PREPROCESSING)
-    source = Source(np.random.default_rng(seed), np.random.default_rng([seed, 1]), dtype, preprocessing)
+    source = InitContext(np.random.default_rng(seed), np.random.default_rng([seed, 1]), dtype, preprocessing)
     config = {"name": name, "num_classes": num_classes, "seed": seed, "width": width, "dtype": np.dtype(dtype).name,
               "preprocessing": preprocessing}  # fmt: skip
     layers = description.scaled(width).layers(num_classes, source)
@@ -89,7 +88,7 @@ def build(
 def count_parameters(name: str, num_classes: int, width: float) -> int:
     """How many parameters the network will have; takes no memory for them."""
     description = models[name]().scaled(width)
-    source = Source(None, np.random.default_rng(0), np.float32, description.preprocessing)
+    source = InitContext(None, np.random.default_rng(0), np.float32, description.preprocessing)
     layers = description.layers(num_classes, source).values()
     return sum(array.size for layer in layers for array in layer.params.values())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..layers import ConvTranspose2d, Layer, MaxPool2d, ReLU, Upsample
-from .line import Line, Source
+from .layer_builder import InitContext, LayerBuilder
 
 __all__ = ["Article", "article"]
 
@@ -25,8 +25,8 @@ class Article:
 
         return replace(self, encoder=scale(self.encoder), decoder=scale(self.decoder))
 
-    def layers(self, num_classes: int, source: Source) -> dict[str, Layer]:
-        line = Line(source)
+    def layers(self, num_classes: int, source: InitContext) -> dict[str, Layer]:
+        line = LayerBuilder(source)
         for number, channels in enumerate(self.encoder, start=1):
             line.convolution(f"encoder{number}.conv1", channels, 3)
             line.add(f"encoder{number}.relu1", ReLU())

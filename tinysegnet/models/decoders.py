@@ -18,17 +18,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..layers import (
-    Add,
     ConvTranspose2d,
     DepthwiseConv2d,
     FixedUnpool2d,
     Layer,
     MaxPool2d,
     MaxUnpool2d,
-    Tap,
+    SkipAdd,
+    SkipSource,
     Upsample,
 )
-from .line import Line, Source
+from .layer_builder import InitContext, LayerBuilder
 
 __all__ = [
     "Decoder",
@@ -66,8 +66,8 @@ class Decoder:
     def scaled(self, width: float) -> Decoder:
         return replace(self, channels=max(1, round(self.channels * width)))
 
-    def layers(self, num_classes: int, source: Source) -> dict[str, Layer]:
-        line = Line(source)
+    def layers(self, num_classes: int, source: InitContext) -> dict[str, Layer]:
+        line = LayerBuilder(source)
         pools, taps = [], {}
         for number in range(1, STAGES + 1):
             line.stage(f"encoder{number}", (self.channels,), 7, bias=True, relu=True)
@@ -75,19 +75,19 @@ class Decoder:
             if self.add and number < STAGES:
                 reduction = line.branch_convolution(num_classes, 1) if self.reduce else None
                 name = f"score{number}" if self.reduce else f"encoder{number}.tap"
-                taps[number] = line.add(name, Tap(reduction))
+                taps[number] = line.add(name, SkipSource(reduction))
         if self.reduce:
             line.convolution("classifier", num_classes, 1)
         for number in range(STAGES, 0, -1):
             self._up(line, f"decoder{number}", pools.pop())
             self._convolve(line, f"decoder{number}")
             if number - 1 in taps:  # the pool before has maps of this size
-                line.add(f"decoder{number}.add", Add(taps[number - 1]))
+                line.add(f"decoder{number}.add", SkipAdd(taps[number - 1]))
         if not self.reduce:
             line.convolution("classifier", num_classes, 1)
         return line.layers
 
-    def _up(self, line: Line, stage: str, pool: MaxPool2d) -> None:
+    def _up(self, line: LayerBuilder, stage: str, pool: MaxPool2d) -> None:
         numbers: Any = {"rng": line.source.rng, "dtype": line.source.dtype}
         if self.up == "transposed":
             settings: Any = {"stride": 2, "bias": False, "pool": pool, "bilinear": True}
@@ -98,7 +98,7 @@ class Decoder:
             kind = MaxUnpool2d if self.up == "indices" else FixedUnpool2d
             line.add(f"{stage}.unpool", kind(pool))
 
-    def _convolve(self, line: Line, stage: str) -> None:
+    def _convolve(self, line: LayerBuilder, stage: str) -> None:
         if self.convolution == "full":
             line.stage(stage, (line.channels,), 7, bias=True, relu=False)
         elif self.convolution == "depthwise":

@@ -25,7 +25,6 @@ import numpy as np
 
 from ..errors import SettingError
 from ..layers import (
-    Add,
     BatchNorm2d,
     Conv2d,
     ConvTranspose2d,
@@ -33,7 +32,8 @@ from ..layers import (
     Dropout,
     MaxPool2d,
     MaxUnpool2d,
-    Tap,
+    SkipAdd,
+    SkipSource,
     Upsample,
 )
 from ..ops.windows import place
@@ -107,7 +107,7 @@ def _gradient_at_test(layer: Any, dout: np.ndarray) -> Any:
     if isinstance(layer, BatchNorm2d):
         var = layer.buffers["running_var"]
         return dout * (layer.params["gamma"] / np.sqrt(var + var.dtype.type(layer.eps)))
-    if isinstance(layer, Tap) and layer.dkept is None:  # its Add comes after the named layer
+    if isinstance(layer, SkipSource) and layer.dkept is None:  # its SkipAdd comes after the named layer
         layer.dkept = np.zeros_like(layer.kept)
     return layer.backward(dout)
 
@@ -138,12 +138,12 @@ def _along(axis: int, shapes: list[tuple[str, Any, Any, Any]], pixel: int) -> In
             stride = layer.pool.stride
             windows = interval[0] // stride, interval[1] // stride
             aside[layer.pool] = windows[0] * stride, windows[1] * stride + layer.pool.kernel_size - 1
-        if isinstance(layer, Add):
+        if isinstance(layer, SkipAdd):
             aside[layer.tap] = interval
         interval = _through(layer, axis, interval, before, after)
         if layer in aside:
             extra = aside[layer]
-            if isinstance(layer, Tap) and layer.through is not None:
+            if isinstance(layer, SkipSource) and layer.through is not None:
                 extra = _through(layer.through, axis, extra, before, after)
             interval = min(interval[0], extra[0]), max(interval[1], extra[1])
         interval = max(interval[0], 0), min(interval[1], before[axis] - 1)

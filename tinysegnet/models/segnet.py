@@ -17,13 +17,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..layers import Dropout, Layer, MaxPool2d, MaxUnpool2d
-from .line import Line, Source, Widths, narrowed
+from .layer_builder import InitContext, LayerBuilder, Widths, narrowed
 
-__all__ = ["Stages", "basic", "bayesian_basic", "bayesian_vgg16", "tiny", "vgg16"]
+__all__ = ["SegNetConfig", "basic", "bayesian_basic", "bayesian_vgg16", "tiny", "vgg16"]
 
 
 @dataclass(frozen=True)
-class Stages:
+class SegNetConfig:
     """A SegNet in words: the output channels of every convolution, stage by stage.
 
     encoder: from the picture down. decoder: from the bottom up, one stage for each pool; the classifier
@@ -42,11 +42,11 @@ class Stages:
     preprocessing: str = "scaled"
     size_multiple: int = 1
 
-    def scaled(self, width: float) -> Stages:
+    def scaled(self, width: float) -> SegNetConfig:
         return replace(self, encoder=narrowed(self.encoder, width), decoder=narrowed(self.decoder, width))
 
-    def layers(self, num_classes: int, source: Source) -> dict[str, Layer]:
-        line, pools = Line(source), []
+    def layers(self, num_classes: int, source: InitContext) -> dict[str, Layer]:
+        line, pools = LayerBuilder(source), []
         for number, widths in enumerate(self.encoder, start=1):
             line.stage(f"encoder{number}", widths, self.kernel_size, bias=self.bias, relu=True)
             pools.append(line.add(f"encoder{number}.pool", MaxPool2d()))
@@ -58,12 +58,12 @@ class Stages:
         line.convolution("classifier", num_classes, self.classifier_kernel_size)
         return line.layers
 
-    def _drop(self, line: Line, stage: str) -> None:
+    def _drop(self, line: LayerBuilder, stage: str) -> None:
         if stage in self.dropout_after:
             line.add(f"{stage}.dropout", Dropout(0.5, generator=line.source.generator))
 
 
-def tiny() -> Stages:
+def tiny() -> SegNetConfig:
     """A SegNet that trains in minutes on two cores. 493,707 parameters; ours, and frozen so that figures compare.
 
         picture  32  pool  64  pool  128  pool  128  pool
@@ -71,10 +71,10 @@ def tiny() -> Stages:
 
     One 3x3 convolution a stage, each with batch norm and ReLU.
     """
-    return Stages(((32,), (64,), (128,), (128,)), ((128,), (64,), (32,), (32,)), bias=False)
+    return SegNetConfig(((32,), (64,), (128,), (128,)), ((128,), (64,), (32,), (32,)), bias=False)
 
 
-def basic() -> Stages:
+def basic() -> SegNetConfig:
     """SegNet-Basic (Badrinarayanan et al. 2017, section 3.1; the authors' segnet_basic_train.prototxt).
 
         picture  norm  64  pool  64  pool  64  pool  64  pool
@@ -85,11 +85,11 @@ def basic() -> Stages:
     does not follow from its network), the rest biases, as in the model file, and batch norm.
     """
     stage = (64,)
-    return Stages((stage,) * 4, (stage,) * 4, kernel_size=7, classifier_kernel_size=1, decoder_relu=False,
+    return SegNetConfig((stage,) * 4, (stage,) * 4, kernel_size=7, classifier_kernel_size=1, decoder_relu=False,
                   preprocessing="local_response")  # fmt: skip
 
 
-def vgg16() -> Stages:
+def vgg16() -> SegNetConfig:
     """SegNet (Badrinarayanan et al. 2017, figure 2; the authors' segnet_train.prototxt).
 
         picture  64 64  pool  128 128  pool  256 256 256  pool  512 512 512  pool  512 512 512  pool
@@ -100,10 +100,10 @@ def vgg16() -> Stages:
     (preprocessing="bgr"); what our scaling changes, the first batch norm takes back, but at the picture's border.
     """
     encoder = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-    return Stages(encoder, ((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64,)))
+    return SegNetConfig(encoder, ((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64,)))
 
 
-def bayesian_basic() -> Stages:
+def bayesian_basic() -> SegNetConfig:
     """Bayesian SegNet-Basic (Kendall et al. 2015; the authors' bayesian_segnet_basic_train.prototxt).
 
         picture  norm  64  pool  64  pool  64  pool  DROP  64  pool  DROP
@@ -115,7 +115,7 @@ def bayesian_basic() -> Stages:
     return replace(basic(), dropout_after=("encoder3", "encoder4", "decoder4", "decoder3"))
 
 
-def bayesian_vgg16() -> Stages:
+def bayesian_vgg16() -> SegNetConfig:
     """Bayesian SegNet (Kendall et al. 2015; the authors' bayesian_segnet_train.prototxt).
 
         picture  64 64  pool  128 128  pool  256 256 256  pool  DROP  512 512 512  pool  DROP  512 512 512  pool  DROP

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..layers import Dropout, Layer, MaxPool2d, MaxUnpool2d, Tap
+from ..layers import Dropout, Layer, MaxPool2d, MaxUnpool2d, SkipSource
 
 if TYPE_CHECKING:
     from .network import Network
@@ -118,7 +118,7 @@ def summarize(network: Network, size: tuple[int, int], batch_size: int) -> Summa
     input_shape = (batch_size, *size, 3)
     array = 0  # number of the one between two layers
     for name, layer, before, after in network.output_shapes(input_shape):
-        ahead = array if isinstance(layer, Tap) else array + 1  # a tap passes its input on
+        ahead = array if isinstance(layer, SkipSource) else array + 1  # a tap passes its input on
         number, shape = {"input": (array, before), "output": (ahead, after)}.get(layer.keeps or "", (None, ()))
         bytes_kept = 0
         if number is not None and number not in counted and name in alone:
@@ -137,4 +137,4 @@ def summarize(network: Network, size: tuple[int, int], batch_size: int) -> Summa
 
 
 def _crossing(layer: Layer, shape: tuple[int, ...], itemsize: int, indices: int) -> int:
-    return int(np.prod(layer.kept_shape(shape))) * itemsize if isinstance(layer, Tap) else indices
+    return int(np.prod(layer.kept_shape(shape))) * itemsize if isinstance(layer, SkipSource) else indices

@@ -23,16 +23,12 @@ from .batchnorm import (
 )
 from .binary_loss import cross_entropy_for, sigmoid_cross_entropy_backward, sigmoid_cross_entropy_forward
 from .conv import conv2d_backward, conv2d_forward, conv2d_inference
-from .conv_transpose import (
-    conv_transpose2d_backward,
-    conv_transpose2d_forward,
-    conv_transpose2d_output_size,
-)
+from .conv_transpose import conv_transpose2d_backward, conv_transpose2d_forward, conv_transpose2d_output_size
 from .depthwise import depthwise_conv2d_backward, depthwise_conv2d_forward
 from .dropout import dropout_backward, dropout_forward
 from .indices import flat_plane_indices, indices_shape, pack_indices, unpack_indices
+from .local_response_norm import local_response_norm_backward, local_response_norm_forward
 from .loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
-from .normalize import local_response_norm_backward, local_response_norm_forward
 from .pool import (
     max_pool2d_backward,
     max_pool2d_forward,

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..backend import empty_like, fastest, kernel, prange
-from ._exp import exp
-from .arguments import require_dout, require_floats
+from ..runtime import empty_like, fastest, kernel, prange
+from .array_checks import require_dout, require_floats
+from .engine.fast_exp import exp
 
 __all__ = ["relu_backward", "relu_forward", "sigmoid_backward", "sigmoid_forward", "softmax_backward",
            "softmax_forward"]  # fmt: skip

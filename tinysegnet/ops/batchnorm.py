@@ -23,9 +23,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..backend import empty, empty_like, fastest, kernel, prange
 from ..errors import ShapeError
-from .arguments import require_dout, require_floats
+from ..runtime import empty, empty_like, fastest, kernel, prange
+from .array_checks import require_dout, require_floats
 
 __all__ = ["batchnorm2d_backward", "batchnorm2d_forward", "batchnorm2d_relu_backward", "batchnorm2d_relu_forward",
            "relu_blocks"]  # fmt: skip

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..backend import empty, empty_like, fastest, kernel, prange
 from ..errors import ShapeError
+from ..runtime import empty, empty_like, fastest, kernel, prange
 from . import activation
 from .loss import check_loss, softmax_cross_entropy_backward, softmax_cross_entropy_forward
 

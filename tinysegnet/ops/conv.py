@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..backend import empty, empty_like, fastest, kernel, prange
 from ..errors import ShapeError
-from . import direct, plan, winograd
+from ..runtime import empty, empty_like, fastest, kernel, prange
+from .engine import cost_model, direct, winograd
 from .windows import crop, pad, place_checked, require_kernel, require_windows_dout, shifted, spread_out
 
 __all__ = ["bias_or_zeros", "conv2d_backward", "conv2d_forward", "conv2d_inference", "convolve", "input_gradient",
@@ -105,7 +105,7 @@ def _sum_rows(x, sums):
 def convolve(x, weight, bias, out_shape, stride, pads, *, relu=False, way=None):
     """-> out, where shapes are known to fit. way: its name, or None for the one that `plan` chooses."""
     x, weight, out = np.ascontiguousarray(x), np.ascontiguousarray(weight), empty(out_shape, x.dtype)
-    chosen = WAYS[way or plan.choose_convolution(weight.shape, stride, out_shape)]
+    chosen = WAYS[way or cost_model.choose_convolution(weight.shape, stride, out_shape)]
     chosen.forward(x, weight, bias_or_zeros(bias, weight.shape[3], x.dtype), out, stride, pads, relu)
     return out
 
@@ -125,7 +125,7 @@ def input_gradient(dout, weight, x_shape, stride, pads, *, bias=None, relu=False
 def weight_gradient(x, dout, weight, stride, pads, *, way=None):
     """-> dweight. x, dout: contiguous."""
     dweight = empty_like(weight)
-    chosen = WAYS[way or plan.choose_weight_gradient(weight.shape, stride, dout.shape)]
+    chosen = WAYS[way or cost_model.choose_weight_gradient(weight.shape, stride, dout.shape)]
     chosen.weight_gradient(x, dout, dweight, stride, pads)
     return dweight
 

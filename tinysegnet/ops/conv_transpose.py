@@ -25,10 +25,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..backend import fastest
 from ..errors import ShapeError
+from ..runtime import fastest
 from . import conv
-from .arguments import pair, require_dout
+from .array_checks import pair, require_dout
 from .windows import conv2d_output_size, crop, pad, place, require_kernel, shifted
 
 __all__ = ["conv_transpose2d_backward", "conv_transpose2d_forward",

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..backend import JIT, empty, fastest, kernel, prange
 from ..errors import ShapeError
-from . import conv, direct
+from ..runtime import JIT, empty, fastest, kernel, prange
+from . import conv
+from .engine import direct
 from .windows import crop, pad, place_checked, require_kernel, require_windows_dout, shifted, spread_out
 
 __all__ = ["depthwise_conv2d_backward", "depthwise_conv2d_forward"]
@@ -90,7 +91,7 @@ def add_products_numpy(a, a_start, a_row, a_step, b, b_start, b_step, out, out_s
 
 
 if JIT:
-    from ._channel_tile import ROWS, add_products
+    from .engine.depthwise_microkernel import ROWS, add_products
 else:
     ROWS, add_products = BLOCK, add_products_numpy
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..backend import empty_like, fastest, kernel, prange
 from ..errors import SettingError, ShapeError
-from ..settings import convert
-from .arguments import require_dout, require_floats
+from ..runtime import empty_like, fastest, kernel, prange
+from ..runtime.settings import convert
+from .array_checks import require_dout, require_floats
 
 __all__ = ["dropout_backward", "dropout_forward"]
 

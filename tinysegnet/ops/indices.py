@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import ShapeError
-from .arguments import pair
+from .array_checks import pair
 
 __all__ = ["flat_plane_indices", "indices_shape", "pack_indices", "unpack_indices"]
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..backend import empty, empty_like, fastest, kernel, prange
 from ..errors import DataError, SettingError, ShapeError
+from ..runtime import empty, empty_like, fastest, kernel, prange
 from .activation import ROWS_PER_TASK, exponentials
-from .arguments import require_floats
+from .array_checks import require_floats
 
 __all__ = ["softmax_cross_entropy_backward", "softmax_cross_entropy_forward"]
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..backend import empty, fastest, kernel, prange
 from ..errors import ShapeError
-from . import pool_2x2
-from .arguments import pair, require_dout, require_floats
+from ..runtime import empty, fastest, kernel, prange
+from .array_checks import pair, require_dout, require_floats
+from .engine import pool_2x2
 from .indices import indices_shape, is_packed, pack_indices, unpack_indices
 
 __all__ = ["max_pool2d_backward", "max_pool2d_forward", "max_pool2d_output_size",

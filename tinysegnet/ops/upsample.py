@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..backend import empty, fastest, kernel, prange
 from ..errors import ShapeError
-from .arguments import pair, require_dout, require_floats
+from ..runtime import empty, fastest, kernel, prange
+from .array_checks import pair, require_dout, require_floats
 
 __all__ = ["upsample_bilinear2d_backward", "upsample_bilinear2d_forward",
            "upsample_nearest2d_backward", "upsample_nearest2d_forward"]  # fmt: skip

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import ShapeError
-from .arguments import pair, require_dout, require_floats
+from .array_checks import pair, require_dout, require_floats
 
 __all__ = ["conv2d_output_size", "crop", "pad", "place", "place_checked", "require_kernel", "require_windows_dout",
            "resolve_padding", "shifted", "spread_out"]  # fmt: skip

@@ -12,8 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ..errors import ShapeError
-from .figures import LIGHT, Theme, new_figure
-from .sheet import signed_colors
+from .figures import LIGHT, Theme, new_figure, signed_colors
 
 __all__ = ["show_feature_maps"]
 

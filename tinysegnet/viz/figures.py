@@ -13,14 +13,14 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
 from ..files import write_atomically
 
-__all__ = ["DARK", "LIGHT", "NotebookFigure", "Theme", "figure_bytes", "figure_of", "new_figure", "readable",
-           "save_figure"]  # fmt: skip
+__all__ = ["DARK", "DARK_WINDOWS", "LIGHT", "LIGHT_WINDOWS", "NotebookFigure", "Theme", "figure_bytes", "figure_of",
+           "new_figure", "readable", "save_figure", "signed_colors"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -110,3 +110,15 @@ def readable(cell: Any, theme: Theme) -> str:
         return (high + 0.05) / (low + 0.05)
 
     return max((theme.paper, theme.ink), key=contrast)
+
+
+def signed_colors(theme: Theme) -> LinearSegmentedColormap:
+    """Blue, paper, orange: strongest at the ends in light and in luminance."""
+    light = ("#14468a", "#4d8fd1", "#c9dff4", theme.paper, "#fcdcb4", "#ee8f31", "#a84c00")
+    dark = ("#a5d0ff", "#3f82cc", "#1f3e63", theme.paper, "#5b3614", "#cf741f", "#ffc27d")
+    return LinearSegmentedColormap.from_list("signed", dark if theme == DARK else light)
+
+
+# One colour per pooling window, for its cells and its arrow.
+LIGHT_WINDOWS = ("#0b62a8", "#c4520a", "#0a7f5f", "#a3357c", "#8a6a00", "#5a46b8")
+DARK_WINDOWS = ("#6fb4ee", "#f09048", "#4cc9a0", "#e58bc4", "#e3c14d", "#a99bf5")

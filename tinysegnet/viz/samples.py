@@ -13,11 +13,11 @@ from PIL import Image
 from ..data.palette import Palette
 from ..data.sample import Dataset
 from ..errors import SettingError, ShapeError
-from ..predict import predict
+from ..prediction.predict import predict
 from .figures import figure_of
 from .legend import PAPER, legend_strip
 from .overlay import as_uint8
-from .pictures import Compared, fitted_size, overlays_figure, pixel_accuracy, resized, stacked, truth_panel
+from .panels import Compared, fitted_size, overlays_figure, pixel_accuracy, resized, stacked, truth_panel
 
 __all__ = ["show_batch", "show_worst"]
 

@@ -12,6 +12,6 @@ What runs in the page, to be read in this order: store.js (the data), sums.js an
 view.js (an array), channels.js (which channel), made.js and arrows.js (a number), app.js (steps, keys, slider).
 """
 
-from .walking import Walk, is_walk, walk
+from .walk_page import Walk, is_walk, walk
 
 __all__ = ["Walk", "is_walk", "walk"]

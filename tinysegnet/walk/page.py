@@ -13,8 +13,8 @@ from PIL import Image
 
 from ..data import Palette
 from ..errors import SettingError
-from .pack import MOST_BYTES, PLANS, Blobs, TooLarge
-from .story import Story
+from .payload import MOST_BYTES, PLANS, Blobs, TooLarge
+from .steps import Story
 
 __all__ = ["MARK", "build_page"]
 
@@ -79,8 +79,7 @@ def _style() -> str:
 def _colours(palette: Palette) -> dict[str, Any]:
     """What the scripts paint with: 255 shades for -127..127, colours of arrows, colours of classes."""
     from ..viz import DARK, LIGHT
-    from ..viz.pool_arrows import DARK_WINDOWS, LIGHT_WINDOWS
-    from ..viz.sheet import signed_colors
+    from ..viz.figures import DARK_WINDOWS, LIGHT_WINDOWS, signed_colors
 
     steps = np.arange(-127, 128) / 127
     strength = 0.5 + 0.5 * np.sign(steps) * np.abs(steps) ** 0.7  # as on squared paper: small numbers already show

@@ -21,7 +21,6 @@ import numpy as np
 from ..errors import SettingError
 from ..gradcheck import find_variants
 from ..layers import (
-    Add,
     BatchNorm2d,
     Conv2d,
     ConvTranspose2d,
@@ -34,13 +33,14 @@ from ..layers import (
     MaxUnpool2d,
     Normalize,
     ReLU,
-    Tap,
+    SkipAdd,
+    SkipSource,
     Upsample,
 )
 from ..models import Network
 from ..ops import cross_entropy_for, unpack_indices
 from ..ops.windows import place
-from .windows import Windows
+from .window_tables import Windows
 
 __all__ = ["Loss", "Passage", "Trace", "definition", "trace"]
 
@@ -53,8 +53,8 @@ class Passage:
 
     kind: the op's name, or "normalize", "dropout", "tap", "add". op: whose definition ran, "" if none. x, out: input
     and output. params: weight, bias, gamma, ... facts: plain numbers. positions: of a pool's maxima (1, h, w, C).
-    other: what an Add adds, or a Tap keeps; partner: the layer that it crosses to or from. dout, dx, dother, dparams:
-    the gradients, if there is a loss.
+    other: what a SkipAdd adds, or a SkipSource keeps; partner: the layer that it crosses to or from. dout,
+    dx, dother, dparams: the gradients, if there is a loss.
     """
 
     kind: str
@@ -277,8 +277,8 @@ _RUNS: dict[type, Callable[[Any, np.ndarray, Any], Passage]] = {
     MaxUnpool2d: _unpool,
     Upsample: _upsample,
     Dropout: _dropout,
-    Tap: _tap,
-    Add: _add,
+    SkipSource: _tap,
+    SkipAdd: _add,
 }
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from ...errors import DataError
 from ..palette import CAMVID
 from ..sample import Sample
-from . import figures, houses
+from . import houses, street_objects
 from .drawing import Canvas, Point, between, chance, develop, pick
 from .street import Street
 
@@ -154,34 +154,34 @@ class _Plan:
         return [] if spot is None else [(spot[1], partial(draw, self.canvas, self.rng, *spot, *more))]
 
     def _plan_post(self) -> list[Thing]:
-        return self._place(self._spot(self.kerbs, 5.0, 9.5), figures.lamp_post)
+        return self._place(self._spot(self.kerbs, 5.0, 9.5), street_objects.lamp_post)
 
     def _plan_sign(self) -> list[Thing]:
-        draw = figures.traffic_light if chance(self.rng, 0.35) else figures.sign
+        draw = street_objects.traffic_light if chance(self.rng, 0.35) else street_objects.sign
         return self._place(self._spot(self.kerbs, 4.5, 8.0), draw)
 
     def _plan_tree(self) -> list[Thing]:
         return self._place(self._spot(self.kerbs, 6.0, 12.0), houses.tree)
 
     def _plan_oddity(self) -> list[Thing]:
-        return self._place(self._spot(self.pavements, 4.0, 14.0), figures.oddity)
+        return self._place(self._spot(self.pavements, 4.0, 14.0), street_objects.oddity)
 
     def _plan_pedestrian(self) -> list[Thing]:
         strips = [self.road] if chance(self.rng, 0.3) else self.pavements
-        return self._place(self._spot(strips, 4.2, 7.8), figures.pedestrian)
+        return self._place(self._spot(strips, 4.2, 7.8), street_objects.pedestrian)
 
     def _plan_cyclist(self) -> list[Thing]:
         strips = self.pavements if chance(self.rng, 0.15) else [self.road]
-        return self._place(self._spot(strips, 4.2, 7.8), figures.cyclist)
+        return self._place(self._spot(strips, 4.2, 7.8), street_objects.cyclist)
 
     def _plan_car(self) -> list[Thing]:
         """A parked car, one in its lane, or one that crosses the street."""
         (left, right), form = self.road, self.rng.random()
         if form < 0.2:
-            return self._place(self._spot([self.road], 4.5, 10.0), figures.crossing_car)
+            return self._place(self._spot([self.road], 4.5, 10.0), street_objects.crossing_car)
         lane = 1.1 if form < 0.6 else 0.25 * (right - left)
         spot = self._spot([(left + lane, left + lane), (right - lane, right - lane)], 4.5, 10.5)
-        return self._place(spot, figures.car, spot is not None and spot[0] > (left + right) / 2)
+        return self._place(spot, street_objects.car, spot is not None and spot[0] > (left + right) / 2)
 
     def _plan_barrier(self) -> list[Thing]:
         """A short fence that faces the camera, or a railing along the kerb."""

@@ -1,0 +1,49 @@
+"""Planted bugs of the loss: counts, void pixels, class weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinysegnet.ops.loss import softmax_cross_entropy_backward_numpy, softmax_cross_entropy_forward_numpy
+
+from .planted import planted, planted_in_both
+
+__all__: list[str] = []
+
+LOSS = "softmax_cross_entropy"
+
+
+@planted(1, LOSS, "loss_not_divided", "The gradient is not divided by the number of labelled pixels.",
+         hint="forgot to divide by N*H*W")  # fmt: skip
+def _(dloss, cache):
+    return softmax_cross_entropy_backward_numpy(dloss, cache) * cache[3]
+
+
+@planted(18, LOSS, "void_gets_gradient", "Void pixels get a gradient, as if they were of class 0.", hint="must get")
+def _(dloss, cache):
+    logits, classes, weights, divisor = cache
+    return softmax_cross_entropy_backward_numpy(dloss, (logits, np.maximum(classes, 0), weights, divisor))
+
+
+@planted(19, LOSS, "void_counted", "The gradient is divided by the number of all pixels, void ones included.",
+         hint="numeric = ")  # fmt: skip
+def _(dloss, cache):
+    logits, classes, weights, divisor = cache
+    wrong = divisor * classes.size / max((classes >= 0).sum(), 1)
+    return softmax_cross_entropy_backward_numpy(dloss, (logits, classes, weights, wrong))
+
+
+@planted(20, LOSS, "class_weight_forgotten", "The loss weighs the classes, its gradient does not.",
+         hint="is a weight missing?")  # fmt: skip
+def _(dloss, cache):
+    logits, classes, weights, divisor = cache
+    return softmax_cross_entropy_backward_numpy(dloss, (logits, classes, np.ones_like(weights), divisor))
+
+
+@planted_in_both(25, LOSS, "weights_divided_by_count",
+                 'normalizer="weights" divides by the count of pixels, in forward and backward alike.')  # fmt: skip
+def _():
+    def forward(logits, labels, *, normalizer="count", **settings):
+        return softmax_cross_entropy_forward_numpy(logits, labels, **settings)
+
+    return forward, softmax_cross_entropy_backward_numpy

@@ -1,0 +1,83 @@
+"""What a planted bug is, and the list that they enter.
+
+@planted(4, "conv2d", "dx_kernel_flipped", "Says in a sentence what is wrong.", hint="...")
+def _(dout, cache): ...                     the wrong backward; forward is the op's own
+
+@planted_in_both(23, "conv2d", ...)
+def _(): return forward, backward           both are wrong
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tinysegnet.gradcheck.suite import find_variants
+
+__all__ = ["BOTH", "COMPARISON", "GRADIENT", "LINEARITY", "REPEATABILITY", "UNWRITTEN", "Bug", "bugs", "planted",
+           "planted_in_both"]  # fmt: skip
+
+# The laws. The first four are the checker's (`Report.broken_laws`), the last is `compare_op`.
+GRADIENT, LINEARITY, REPEATABILITY, UNWRITTEN = "gradient", "linear in dout", "repeatable", "arguments unwritten"
+COMPARISON = "comparison"
+BOTH = (GRADIENT, COMPARISON)
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A small wrong variant of a NumPy op: forward and backward as the op's own, but for one mistake.
+
+    number: in the table of tests/lessons/test_planted_bugs.py. sentence: what is wrong. caught_by: every law that
+    refuses it. hint: words that the checker's report finds for it, or None.
+    """
+
+    name: str
+    number: int
+    op: str
+    forward: Callable
+    backward: Callable
+    sentence: str
+    caught_by: tuple[str, ...]
+    hint: str | None = None
+
+    @property
+    def pair(self) -> tuple[Callable, Callable]:
+        """(forward, backward), for `check_op(bug.op, pair=bug.pair)`."""
+        return self.forward, self.backward
+
+    @property
+    def seen_by_checker(self) -> bool:
+        """Does `check_op` refuse it?"""
+        return set(self.caught_by) != {COMPARISON}
+
+    @property
+    def seen_by_comparison(self) -> bool:
+        """Does a comparison with the right answers show it?"""
+        return COMPARISON in self.caught_by
+
+
+bugs: dict[str, Bug] = {}
+
+
+def planted(number: int, op: str, name: str, sentence: str, caught_by: tuple[str, ...] = BOTH,
+            hint: str | None = None) -> Callable:  # fmt: skip
+    """The function below is the wrong backward."""
+
+    def register(backward: Callable) -> Callable:
+        forward, _ = find_variants(op)["numpy"]
+        bugs[name] = Bug(name, number, op, forward, backward, sentence, caught_by, hint)
+        return backward
+
+    return register
+
+
+def planted_in_both(number: int, op: str, name: str, sentence: str,
+                    caught_by: tuple[str, ...] = (COMPARISON,)) -> Callable:  # fmt: skip
+    """The function below returns the wrong (forward, backward)."""
+
+    def register(pair: Callable) -> Callable:
+        forward, backward = pair()
+        bugs[name] = Bug(name, number, op, forward, backward, sentence, caught_by)
+        return pair
+
+    return register

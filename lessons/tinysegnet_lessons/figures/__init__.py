@@ -1,0 +1,42 @@
+"""Figures that only the lessons draw: arrays, kernels, arrows of pooling, networks, source code.
+
+Each function returns a matplotlib figure made without pyplot, or an object that a notebook shows.
+"""
+
+from .arrays import show_array, show_arrays
+from .gallery import show_gallery
+from .gradient import show_gradient
+from .heat import show_heat
+from .kernels import show_kernel, show_kernel_sliding
+from .ladder import show_ladder
+from .lines import show_plot
+from .live import LivePlot
+from .network_diagram import show_costs, show_network
+from .paths import show_paths
+from .pixel import show_pixel
+from .pool_arrows import show_pool_arrows
+from .receptive_field_figure import show_receptive_field
+from .source_listing import Source, show_source
+from .strip_plot import show_dots
+
+__all__ = [
+    "LivePlot",
+    "Source",
+    "show_array",
+    "show_arrays",
+    "show_costs",
+    "show_dots",
+    "show_gallery",
+    "show_gradient",
+    "show_heat",
+    "show_kernel",
+    "show_kernel_sliding",
+    "show_ladder",
+    "show_network",
+    "show_paths",
+    "show_pixel",
+    "show_plot",
+    "show_pool_arrows",
+    "show_receptive_field",
+    "show_source",
+]

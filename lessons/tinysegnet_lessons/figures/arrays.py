@@ -1,0 +1,159 @@
+"""Small arrays with their numbers written in the cells: what a lesson does its sums on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tinysegnet.errors import ShapeError
+from tinysegnet.viz.figures import LIGHT, Theme, new_figure
+
+from .grid import CELL, Sheet, as_numbers, box_of, inches, number_texts, rounded_path
+
+__all__ = ["frame_colors", "largest", "show_array", "show_arrays"]
+
+EDGE, ABOVE, GAP, SIGN = 0.35, 0.7, 0.9, 1.1  # in cells: margin, room for a title, between arrays, for a sign
+
+
+@dataclass
+class _Panel:
+    """An array with its name, or a sign; where it lies is found later."""
+
+    title: str
+    array: np.ndarray | None
+    x: float = 0.0
+    y: float = 0.0
+
+
+def show_array(
+    array: Any,
+    title: str | None = None,
+    *,
+    highlight: Any = None,
+    indices: bool = False,
+    decimals: int | None = None,
+    scale: float | None = None,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """A small array (H, W) with its numbers in the cells; orange above zero, blue below.
+
+    highlight: cells to frame, as one would index them: (1, 2) or np.s_[0:2, 2:4], or a list of such. indices: number
+    the rows and columns. decimals: digits after the point; default as few as show the numbers. scale: the
+    number that gets the strongest colour; default the largest there is. Raises ShapeError for other than (H, W).
+    """
+    name = title or "array"
+    boxes = None if highlight is None else {name: highlight}
+    panels = [(name, array)]
+    return _draw(panels, boxes, (), indices, decimals, scale, theme, titles=title is not None)
+
+
+def show_arrays(
+    panels: Sequence[Any],
+    *,
+    highlight: Mapping[str, Any] | None = None,
+    arrows: Sequence[tuple[tuple[str, int, int], tuple[str, int, int]]] = (),
+    indices: bool = False,
+    decimals: int | None = None,
+    scale: float | None = None,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Small arrays side by side, in one scale of colours.
+
+        show_arrays([("x", x), "+", ("y", y), "=", ("out", x + y)])
+
+    panels: (title, array (H, W)) each, and signs to stand between them. highlight: title -> cells to frame, as in
+    `show_array`. arrows: from one cell to another, (("x", 0, 1), ("out", 2, 2)). Others as in `show_array`.
+    """
+    return _draw(panels, highlight, arrows, indices, decimals, scale, theme)
+
+
+def frame_colors(theme: Theme) -> tuple[str, ...]:
+    """Of one frame after another: none of them orange or blue, which are numbers."""
+    return (theme.ink, theme.loss, theme.C, theme.muted)
+
+
+def largest(arrays: list[np.ndarray]) -> float:
+    """The largest size of a finite number in them; 1 if all are zero."""
+    finite = np.concatenate([array[np.isfinite(array)].astype(float).ravel() for array in arrays])
+    return float(np.abs(finite).max(initial=0)) or 1.0
+
+
+def _draw(panels: Any, highlight: Any, arrows: Any, indices: bool, decimals: int | None, scale: float | None,
+          theme: Theme, titles: bool = True) -> Figure:  # fmt: skip
+    laid = [_Panel(p, None) if isinstance(p, str) else _Panel(p[0], as_numbers(p[1], p[0])) for p in panels]
+    arrays = [panel.array for panel in laid if panel.array is not None]
+    if not arrays:
+        raise ShapeError("show_arrays: no array to show")
+    width, height = _lay_out(laid, indices, titles, theme)
+    sheet = Sheet(width, height, theme, largest(arrays) if scale is None else scale)
+    by_title = {panel.title: panel for panel in laid if panel.array is not None}
+    for panel in laid:
+        if panel.array is None:
+            sheet.sign(panel.x, panel.y, panel.title)
+        else:
+            _draw_panel(sheet, panel, indices, decimals, titles)
+    for title, where in (highlight or {}).items():
+        _frame(sheet, _named(by_title, title), where)
+    for start, end in arrows:
+        _join(sheet, *((_named(by_title, title), row, column) for title, row, column in (start, end)))
+    return sheet.figure
+
+
+def _lay_out(laid: list[_Panel], indices: bool, titles: bool, theme: Theme) -> tuple[float, float]:
+    """Give every panel its place: in one line, centred in height. -> the sheet's width and height"""
+    tallest = max(panel.array.shape[0] for panel in laid if panel.array is not None)
+    top = EDGE + (ABOVE if titles else 0) + (0.5 if indices else 0)
+    probe = new_figure(1, 1, theme)
+    x, after_array = EDGE, False
+    for panel in laid:
+        if panel.array is None:
+            panel.x, panel.y = x + SIGN / 2, top + tallest / 2
+            x, after_array = x + SIGN, False
+            continue
+        H, W = panel.array.shape
+        panel.x, panel.y = x + (GAP if after_array else 0) + (0.5 if indices else 0), top + (tallest - H) / 2
+        words = inches(probe, panel.title, 11.5) / CELL if titles else 0
+        x, after_array = panel.x + max(W, words), True
+    return x + EDGE, top + tallest + EDGE
+
+
+def _draw_panel(sheet: Sheet, panel: _Panel, indices: bool, decimals: int | None, titles: bool) -> None:
+    assert panel.array is not None
+    sheet.array(panel.x, panel.y, panel.array, panel.title, texts=number_texts(panel.array, decimals))
+    if titles:
+        sheet.title(panel.x, panel.y - (0.75 if indices else 0.28), panel.title)
+    if indices:
+        H, W = panel.array.shape
+        for row in range(H):
+            sheet.text(panel.x - 0.3, panel.y + row + 0.5, str(row), 8.5, sheet.theme.muted)
+        for column in range(W):
+            sheet.text(panel.x + column + 0.5, panel.y - 0.3, str(column), 8.5, sheet.theme.muted)
+
+
+def _named(by_title: dict[str, _Panel], title: str) -> _Panel:
+    if title not in by_title:
+        raise ShapeError(f"no array is called {title!r} here (expected one of {', '.join(by_title)})")
+    return by_title[title]
+
+
+def _frame(sheet: Sheet, panel: _Panel, where: Any) -> None:
+    assert panel.array is not None
+    colors = frame_colors(sheet.theme)
+    for number, one in enumerate(where if isinstance(where, list) else [where]):
+        row, column, rows, columns = box_of(one, panel.array.shape)
+        place = (panel.x + column, panel.y + row, columns, rows)
+        sheet.frame(*place, colors[number % len(colors)], gid=f"frame {panel.title}[{row}, {column}]")
+
+
+def _join(sheet: Sheet, start: tuple[_Panel, int, int], end: tuple[_Panel, int, int]) -> None:
+    """An arrow from the right side of a cell to the left side of another, or the other way round."""
+    (a, a_row, a_column), (b, b_row, b_column) = start, end
+    forward = b.x + b_column >= a.x + a_column
+    begin = (a.x + a_column + (0.86 if forward else 0.14), a.y + a_row + 0.5)
+    finish = (b.x + b_column + (0.04 if forward else 0.96), b.y + b_row + 0.5)
+    gid = f"{a.title}[{a_row}, {a_column}] -> {b.title}[{b_row}, {b_column}]"
+    sheet.path(rounded_path([begin, finish]), sheet.theme.loss, gid=gid)

@@ -1,0 +1,85 @@
+"""The same work done in several ways, from the slowest to the fastest, each step with its factor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from tinysegnet.errors import ShapeError
+from tinysegnet.viz.curves import inches, shortened
+from tinysegnet.viz.figures import LIGHT, Theme, new_figure, style_axes
+
+__all__ = ["show_ladder"]
+
+ROW, TOP, BOTTOM, RIGHT = 0.34, 0.2, 0.6, 0.3  # inches
+
+
+def show_ladder(rungs: Sequence[tuple[str, float]], *, theme: Theme = LIGHT, width: float = 9.5) -> Figure:
+    """Times of the same work as dots, one below the other, on a logarithmic axis that runs to faster on the left.
+
+    rungs: (name, seconds), in the order of the ladder. Beside each dot stand its milliseconds and how many times faster
+    (or slower) it is than the rung above. width: inches. Raises ShapeError for no rungs, or a time that is not above 0.
+    """
+    if not rungs or not all(math.isfinite(seconds) and seconds > 0 for _, seconds in rungs):
+        raise ShapeError("show_ladder: rungs are (name, seconds), at least one, each with a time above 0")
+    height = ROW * len(rungs) + TOP + BOTTOM
+    figure = new_figure(width, height, theme)
+    names = [shortened(name) for name, _ in rungs]
+    left = 0.3 + max(inches(figure, name, 9.5) for name in names)
+    size = (width - left - RIGHT) / width, (height - TOP - BOTTOM) / height
+    axes = figure.add_axes((left / width, BOTTOM / height, *size))
+    times = [1e3 * seconds for _, seconds in rungs]
+    words = [_words(times[max(0, row - 1) : row + 1]) for row in range(len(times))]
+    room = max(inches(figure, text, 9) for text in words) + 0.3
+    _dress(axes, times, room / (width - left - RIGHT), theme)
+    _draw(axes, names, words, times, theme)
+    return figure
+
+
+def _words(times: Sequence[float]) -> str:
+    """What stands beside the last of one or two dots."""
+    return _number(times[-1]) + " ms" + (f",  {_factor(*times)}" if len(times) > 1 else "")
+
+
+def _dress(axes: Axes, times: Sequence[float], room: float, theme: Theme) -> None:
+    """Milliseconds from left to right; room: for the words beside the slowest dot, a share of the axis."""
+    style_axes(axes, theme, "")
+    axes.grid(visible=False)
+    axes.grid(axis="x", color=theme.grid, linewidth=0.8)
+    span = max(math.log10(max(times) / min(times)), 1.0) / max(0.97 - room, 0.1)
+    limits = min(times) / 10 ** (0.03 * span), max(times) * 10 ** (room * span)
+    axes.set(xscale="log", xlim=limits, ylim=(len(times) - 0.4, -0.6), yticks=[])
+    axes.xaxis.set_major_locator(LogLocator(numticks=12))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+    axes.set_xlabel("milliseconds, each line of the grid ten times the one before", fontsize=9, color=theme.muted)
+
+
+def _draw(axes: Axes, names: Sequence[str], words: Sequence[str], times: Sequence[float], theme: Theme) -> None:
+    rows = range(len(times))
+    axes.plot(times, rows, color=theme.mIoU, linewidth=1.2, alpha=0.45, zorder=2)
+    axes.plot(times, rows, "o", color=theme.mIoU, markersize=7, zorder=3)
+    style: dict[str, Any] = {"textcoords": "offset points", "va": "center", "parse_math": False}
+    box = {"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5}
+    for row, (name, text, time) in enumerate(zip(names, words, times, strict=True)):
+        axes.annotate(name, (0, row), (-8, 0), xycoords=("axes fraction", "data"), ha="right", fontsize=9.5,
+                      color=theme.ink, **style)  # fmt: skip
+        axes.annotate(text, (time, row), (9, 0), fontsize=9, color=theme.ink, bbox=box, zorder=2.5, **style)
+
+
+def _factor(before: float, now: float) -> str:
+    """ "12 x faster", "1.3 x slower"."""
+    ratio, word = (before / now, "faster") if now <= before else (now / before, "slower")
+    return f"{_number(ratio)} x {word}"
+
+
+def _number(value: float) -> str:
+    """Three digits: 0.0123, 1.23, 12.3, 1,234."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}"

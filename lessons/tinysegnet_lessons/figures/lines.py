@@ -1,0 +1,111 @@
+"""Curves over one pair of axes, each with its name at its end, where the eye arrives; there is no legend to look up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from tinysegnet.errors import ShapeError
+from tinysegnet.viz.curves import inches, spread
+from tinysegnet.viz.figures import LIGHT, Theme, new_figure, style_axes
+
+__all__ = ["show_plot"]
+
+LEFT, TOP, BOTTOM = 0.85, 0.65, 0.55  # inches
+DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 2, 1, 2)))
+Curve = tuple[np.ndarray, np.ndarray]
+
+
+def show_plot(
+    curves: Mapping[str, Any],
+    *,
+    title: str = "",
+    x: str = "",
+    y: str = "",
+    log: bool | Literal["x", "y"] = False,
+    first: int = 0,
+    marks: Mapping[str, tuple[float, float]] | None = None,
+    size: tuple[float, float] = (8.5, 3.9),
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Curves by name: each a pair (x values, y values), or the y values alone, over first, first + 1, ...
+
+    title, x, y: words for the figure and its axes. log: logarithmic axes, both (True) or one. marks: name -> (x, y), a
+    point with its name. size: inches. A value that is not finite, or not positive on a logarithmic axis, leaves a gap.
+    Raises ShapeError for no curves, or for one that is no list of numbers.
+    """
+    points = {name: _points(name, values, first) for name, values in curves.items()}
+    if not points:
+        raise ShapeError("show_plot: at least one curve is needed, name -> list of numbers")
+    figure = new_figure(*size, theme)
+    room = 0.35 + max(inches(figure, name, 9) for name in points)
+    width, height = size[0] - LEFT - room, size[1] - TOP - BOTTOM
+    axes = figure.add_axes((LEFT / size[0], BOTTOM / size[1], width / size[0], height / size[1]))
+    style_axes(axes, theme, title, y)
+    axes.tick_params(which="both", length=0, colors=theme.muted, labelsize=9)  # an axis of few decades has minor labels
+    axes.set_xlabel(x, fontsize=9, color=theme.muted)
+    axes.set(xscale="log" if log in (True, "x") else "linear", yscale="log" if log in (True, "y") else "linear")
+    for k, (name, (xs, ys)) in enumerate(points.items()):
+        _draw(axes, k, name, _with_gaps(xs, log in (True, "x")), _with_gaps(ys, log in (True, "y")), theme)
+    if all(np.ndim(values[0]) == 0 for values in curves.values()):
+        axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
+    axes.margins(x=0)
+    for name, at in (marks or {}).items():
+        axes.plot(*([c] for c in at), "o", color=theme.ink, markersize=6, zorder=3)
+        axes.annotate(name, at, (0, 10), textcoords="offset points", fontsize=9, ha="center", color=theme.ink)
+    axes.autoscale_view()  # or the places of the ends are not known yet
+    _name_ends(axes, list(axes.get_lines())[: len(points)], width, height, theme)
+    return figure
+
+
+def _points(name: str, values: Any, first: int) -> Curve:
+    """A curve's x and y values, two arrays of one length."""
+    pair = len(values) == 2 and np.ndim(values[0]) == 1
+    ys = np.asarray(values[1] if pair else values, float)
+    xs = np.asarray(values[0], float) if pair else first + np.arange(float(ys.size))
+    if ys.ndim != 1 or not ys.size or xs.shape != ys.shape:
+        raise ShapeError(f"show_plot: {name!r} must be a list of numbers, or two lists of one length")
+    return xs, ys
+
+
+def _with_gaps(values: np.ndarray, log: bool) -> np.ndarray:
+    return np.where(np.isfinite(values) & ((values > 0) | (not log)), values, np.nan)
+
+
+def _draw(axes: Axes, k: int, name: str, xs: np.ndarray, ys: np.ndarray, theme: Theme) -> None:
+    """The k-th curve: colours repeat after four, then with other dashes; a later curve shows the one under it."""
+    colors = (theme.mIoU, theme.G, theme.C, theme.loss)
+    dashes = DASHES[(k + k // len(colors)) % len(DASHES)]
+    axes.plot(xs, ys, label=name, color=colors[k % len(colors)], linestyle=dashes, linewidth=2)
+
+
+def _name_ends(axes: Axes, lines: list[Line2D], width: float, height: float, theme: Theme) -> None:
+    """Each name right of its curve's end, moved apart where two would touch; a thin line leads to it.
+
+    A curve that ends well before the right edge has its name beside its last point.
+    """
+    ends = {line: _end(axes, line) for line in lines if np.isfinite(np.asarray(line.get_ydata(), float)).any()}
+    outside = [line for line, (at, _) in ends.items() if at > 0.97]
+    for line in ends.keys() - set(outside):
+        axes.annotate(str(line.get_label()), ends[line], (5, 0), xycoords="axes fraction", textcoords="offset points",
+                      va="center", fontsize=9, color=line.get_color(), parse_math=False,
+                      bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 1})  # fmt: skip
+    heights = [ends[line][1] for line in outside]
+    for line, at, to in zip(outside, heights, spread(heights, gap=0.17 / height), strict=True):
+        style: dict[str, Any] = {"transform": axes.transAxes, "color": line.get_color(), "clip_on": False}
+        axes.add_artist(Line2D([1 + 0.04 / width, 1 + 0.18 / width], [at, to], linewidth=0.8, alpha=0.7, **style))
+        axes.text(1 + 0.22 / width, to, str(line.get_label()), va="center", fontsize=9, parse_math=False, **style)
+
+
+def _end(axes: Axes, line: Line2D) -> tuple[float, float]:
+    """Where a curve ends, as shares of the axes' width and height."""
+    points = np.asarray(line.get_xydata(), float)
+    last = points[np.isfinite(points).all(1)][-1]
+    at, up = axes.transAxes.inverted().transform(axes.transData.transform(last))
+    return float(at), float(up)

@@ -1,0 +1,46 @@
+"""A plot that grows while a network trains, in one place of a notebook."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tinysegnet.viz.curves import curves_figure
+from tinysegnet.viz.figures import LIGHT, Theme
+
+__all__ = ["LivePlot"]
+
+
+class LivePlot:
+    """Call it with the history after every epoch: in Jupyter, one figure of curves is redrawn in place.
+
+    In a terminal or a script it does nothing, so the same code runs everywhere. floors: mIoU of what needs no net,
+    by name, drawn as lines to beat.
+
+    >>> plot = LivePlot({"position prior": 0.21})
+    >>> plot([{"epoch": 1, "train_loss": 2.4, "val_mIoU": 0.1}])
+    """
+
+    def __init__(self, floors: Mapping[str, float] | None = None, *, theme: Theme = LIGHT) -> None:
+        self.floors, self.theme = dict(floors or {}), theme
+        self._handle: Any = None  # of the output to be replaced, once there is one
+
+    def __call__(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """history: one row per epoch so far, with the columns of metrics.csv."""
+        if not history or not in_notebook():
+            return
+        from IPython.display import display  # here: only notebooks have it, and it is slow to import
+
+        figure = curves_figure(history, self.floors, theme=self.theme)
+        if self._handle is None:
+            self._handle = display(figure, display_id=True)
+        else:
+            self._handle.update(figure)
+
+
+def in_notebook() -> bool:
+    """Does this code run in a Jupyter kernel? IPython in a terminal has a shell too, but no kernel."""
+    ipython = sys.modules.get("IPython")  # a kernel has imported it long before any cell runs
+    shell = ipython.get_ipython() if ipython else None
+    return getattr(shell, "kernel", None) is not None

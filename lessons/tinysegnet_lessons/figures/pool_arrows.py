@@ -1,0 +1,262 @@
+"""The arrows picture: every window's maximum goes to the pooled map, and from a pooled map back along the same arrows.
+
+What crosses from the encoder to the decoder in SegNet is the arrows, not the numbers: for each window two bits, which
+of its four pixels the arrow began at (Badrinarayanan et al. 2017, section 3 and figure 3).
+
+Windows stand apart, and the arrows run in the streets between them, each window's in its own colour, so that no arrow
+crosses a number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tinysegnet.errors import ShapeError
+from tinysegnet.ops.indices import unpack_indices
+from tinysegnet.ops.pool import max_pool2d_forward, max_unpool2d_forward
+from tinysegnet.viz.figures import DARK, DARK_WINDOWS, LIGHT, LIGHT_WINDOWS, Theme, readable
+
+from .grid import Sheet, as_numbers, cell_size, number_texts, rounded_path, tint
+
+__all__ = ["show_pool_arrows"]
+
+MOST = 8  # rows, columns
+EDGE, TOP, BETWEEN = 0.4, 3.0, 2.3  # in cells
+HEAD, LINE = 0.62, 0.27  # inches: the titles, a remark
+ALLEY, STREET = 0.55, 1.6  # between columns of windows, where nothing runs, and between rows
+NEAREST, FARTHEST = 0.36, 0.6  # lanes of the arrows, from the windows they belong to
+# Six colours that differ for the colour-blind too, in hue and in lightness.
+
+Cell = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class _Pooling:
+    """All that is shown: the picture, its pooled map, where each maximum was, a map to unpool, what comes of it."""
+
+    x: np.ndarray
+    out: np.ndarray
+    position: np.ndarray
+    decoder_map: np.ndarray
+    unpooled: np.ndarray
+
+    def source(self, window: Cell) -> Cell:
+        """The pixel of the picture that a window's arrow begins at."""
+        i, j = divmod(int(self.position[window]), 2)
+        return 2 * window[0] + i, 2 * window[1] + j
+
+    def ties(self, window: Cell) -> list[Cell]:
+        """Pixels as large as the maximum that come later in the window."""
+        H, W = self.x.shape
+        r, c = window
+        pixels = [(y, x) for y in (2 * r, 2 * r + 1) for x in (2 * c, 2 * c + 1) if y < H and x < W]
+        return [p for p in pixels if p > self.source(window) and _same(self.x[p], self.out[window])]
+
+
+def show_pool_arrows(x: Any, *, decoder_map: Any = None, theme: Theme = LIGHT) -> Figure:
+    """2x2 max-pooling of a small picture x (H, W) and unpooling with its indices, arrow by arrow.
+
+    From left to right: the windows and their maxima, the pooled map, a map that arrives from the decoder, and what
+    unpooling makes of it; below, the position of each maximum in its window, 0..3 and as two bits. decoder_map: (h, w),
+    what is unpooled; default the pooled map itself. Odd sizes have clipped windows; of equal numbers the first in
+    reading order wins, and the losers are dashed. Raises ShapeError for other than a small (H, W), or a decoder_map of
+    another size.
+    """
+    pooling = _pool(x, decoder_map)
+    (h, w), columns = pooling.out.shape, _columns(*pooling.out.shape)
+    band = TOP + 2 * h + (h - 1) * STREET + 2.2  # where the table of indices begins
+    cell, remarks = cell_size(columns["end"]), _remarks(pooling)
+    below = max(h + 0.5, 2.5, 0.25 + LINE / cell * len(remarks))
+    sheet = Sheet(columns["end"], band + below, theme, top=TOP - FARTHEST - HEAD / cell)
+    sides = {"pool": (columns["x"], columns["out"]), "unpool": (columns["map"], columns["unpooled"])}
+    for window in np.ndindex(h, w):
+        _draw_window(sheet, columns["x"], pooling.x, pooling, window, "x")
+        _draw_window(sheet, columns["unpooled"], pooling.unpooled, pooling, window, "unpooled")
+        _draw_pooled(sheet, columns["out"], pooling.out, window, "out")
+        _draw_pooled(sheet, columns["map"], pooling.decoder_map, window, "map")
+    _draw_arrows(sheet, pooling, *sides["pool"], into_windows=False)
+    _draw_arrows(sheet, pooling, *sides["unpool"], into_windows=True)
+    _write_titles(sheet, pooling, columns, changed=decoder_map is not None)
+    _draw_indices(sheet, pooling, columns, band)
+    return sheet.figure
+
+
+def _pool(x: Any, decoder_map: Any) -> _Pooling:
+    x = as_numbers(x, "show_pool_arrows").astype(float)
+    if max(x.shape) > MOST:
+        raise ShapeError(f"show_pool_arrows: {x.shape[0]} x {x.shape[1]} has more arrows than one can follow (expected "
+                         f"at most {MOST} a side)")  # fmt: skip
+    (out, indices), _ = max_pool2d_forward(x[None, ..., None])
+    out = out[0, ..., 0]
+    decoder_map = out if decoder_map is None else as_numbers(decoder_map, "decoder_map").astype(float)
+    if decoder_map.shape != out.shape:
+        raise ShapeError(f"show_pool_arrows: a decoder_map {decoder_map.shape} for a pooled map {out.shape}")
+    unpooled, _ = max_unpool2d_forward(decoder_map[None, ..., None], indices, output_size=x.shape)
+    return _Pooling(x, out, unpack_indices(indices, 1)[0, ..., 0], decoder_map, unpooled[0, ..., 0])
+
+
+def _same(a: float, b: float) -> bool:
+    return bool(a == b or (np.isnan(a) and np.isnan(b)))
+
+
+def _columns(h: int, w: int) -> dict[str, float]:
+    """Where each of the four arrays begins, the table of indices and the remarks, and where the sheet ends."""
+    wide, narrow = max(2 * w + (w - 1) * ALLEY, 3.9), max(w + (w - 1) * ALLEY, 2.6)  # titles need some room
+    x = EDGE
+    out = x + wide + 1.0
+    decoder_map = out + narrow + BETWEEN
+    unpooled = decoder_map + narrow + 1.0
+    table = (out + decoder_map + w + (w - 1) * ALLEY) / 2 - w / 2  # of the indices, below the middle
+    remarks = table + max(w, 2) + 0.9
+    end = max(unpooled + wide, remarks + 7.7) + EDGE
+    return {
+        "x": x,
+        "out": out,
+        "map": decoder_map,
+        "unpooled": unpooled,
+        "table": table,
+        "remarks": remarks,
+        "end": end,
+    }
+
+
+def _window_at(x0: float, window: Cell) -> tuple[float, float]:
+    """The upper left corner of a window of the picture."""
+    return x0 + window[1] * (2 + ALLEY), TOP + window[0] * (2 + STREET)
+
+
+def _pixel_at(x0: float, pixel: Cell) -> tuple[float, float]:
+    left, top = _window_at(x0, (pixel[0] // 2, pixel[1] // 2))
+    return left + pixel[1] % 2, top + pixel[0] % 2
+
+
+def _pooled_at(x0: float, window: Cell) -> tuple[float, float]:
+    """The upper left corner of a pixel of the pooled map: level with the middle of its window."""
+    return x0 + window[1] * (1 + ALLEY), TOP + window[0] * (2 + STREET) + 0.5
+
+
+def _color(sheet: Sheet, window: Cell, w: int) -> str:
+    """Neighbours get different ones."""
+    colors = DARK_WINDOWS if sheet.theme == DARK else LIGHT_WINDOWS
+    return colors[(window[0] * (w + (w % 6 == 0)) + window[1]) % len(colors)]
+
+
+def _draw_window(sheet: Sheet, x0: float, array: np.ndarray, pooling: _Pooling, window: Cell, name: str) -> None:
+    """Four cells, or the part of them that is inside; the one the arrow belongs to in full colour."""
+    color, texts = _color(sheet, window, pooling.out.shape[1]), number_texts(array)
+    ties = pooling.ties(window) if name == "x" else []
+    for i, j in np.ndindex(2, 2):
+        pixel = (2 * window[0] + i, 2 * window[1] + j)
+        left, top = _pixel_at(x0, pixel)
+        if pixel[0] >= array.shape[0] or pixel[1] >= array.shape[1]:
+            sheet.square(left, top, "none", edge=sheet.theme.grid, dashed=True)
+            continue
+        chosen = pixel == pooling.source(window)
+        fill = color if chosen else (tint(color, sheet.theme, 0.13) if name == "x" else sheet.theme.paper)
+        edge = sheet.theme.paper if name == "x" else sheet.theme.grid
+        sheet.square(left, top, fill, edge=edge, width=1.0, gid=f"{name}[{pixel[0]}, {pixel[1]}]")
+        if pixel in ties:
+            gid = f"tie[{pixel[0]}, {pixel[1]}]"
+            sheet.square(left + 0.1, top + 0.1, "none", side=0.8, edge=color, width=1.4, dashed=True, gid=gid)
+        quiet = name == "unpooled" and not chosen
+        ink = sheet.theme.muted if quiet else readable(fill, sheet.theme)
+        size = sheet.fitting_size(list(texts.flat))
+        sheet.text(left + 0.5, top + 0.5, texts[pixel], size, ink, bold=chosen)
+    left, top = _window_at(x0, window)
+    H, W = array.shape
+    inside = min(2, W - 2 * window[1]), min(2, H - 2 * window[0])
+    sheet.frame(left, top, *inside, color, line=1.2, gid=f"{name} window[{window[0]}, {window[1]}]")
+
+
+def _draw_pooled(sheet: Sheet, x0: float, array: np.ndarray, window: Cell, name: str) -> None:
+    color, texts = _color(sheet, window, array.shape[1]), number_texts(array)
+    left, top = _pooled_at(x0, window)
+    sheet.square(left, top, color, edge=color, gid=f"{name}[{window[0]}, {window[1]}]")
+    size = sheet.fitting_size(list(texts.flat))
+    sheet.text(left + 0.5, top + 0.5, texts[window], size, readable(color, sheet.theme), bold=True)
+
+
+def _draw_arrows(sheet: Sheet, pooling: _Pooling, x0: float, x1: float, *, into_windows: bool) -> None:
+    """Up or down from its cell into the street, along it, and out of it into the other cell."""
+    h, w = pooling.out.shape
+    for window in np.ndindex(h, w):
+        pixel, upwards = pooling.source(window), pooling.position[window] < 2
+        wide_x0, narrow_x0 = (x1, x0) if into_windows else (x0, x1)
+        wide, narrow = _pixel_at(wide_x0, pixel), _pooled_at(narrow_x0, window)
+        lane = _lane(window, bool(upwards), w)
+        ends = [(left + 0.5, top + (0.0 if upwards else 1.0)) for left, top in (wide, narrow)]
+        start, end = reversed(ends) if into_windows else ends
+        away = -0.05 if upwards else 0.05  # of the arrow's head from the cell
+        points = [start, (start[0], lane), (end[0], lane), (end[0], end[1] + away)]
+        names = [f"[{pixel[0]}, {pixel[1]}]", f"[{window[0]}, {window[1]}]"]
+        gid = f"map{names[1]} -> unpooled{names[0]}" if into_windows else f"x{names[0]} -> out{names[1]}"
+        sheet.path(rounded_path(points), _color(sheet, window, w), line=3.2 * sheet.cell + 0.1, gid=gid)
+
+
+def _lane(window: Cell, upwards: bool, w: int) -> float:
+    """The height at which a window's arrow runs: above its row or below it, nearer for those that start further left.
+
+    So one arrow crosses another only where that one leaves its cell, never where it arrives.
+    """
+    r, c = window
+    distance = NEAREST + min(0.12, (FARTHEST - NEAREST) / max(w - 1, 1)) * c
+    top = TOP + r * (2 + STREET)
+    return top - distance if upwards else top + 2 + distance
+
+
+def _write_titles(sheet: Sheet, pooling: _Pooling, columns: dict[str, float], changed: bool) -> None:
+    (H, W), (h, w) = pooling.x.shape, pooling.out.shape
+    notes = {"x": ("x", f"{H} x {W}, windows of 2 x 2"), "out": ("max_pool2d", f"{h} x {w}"),
+             "map": ("a decoder's map" if changed else "the same map", f"{h} x {w}"),
+             "unpooled": ("max_unpool2d", f"{H} x {W}, zero but at the positions")}  # fmt: skip
+    for name, (title, note) in notes.items():
+        y = TOP - FARTHEST - 0.17 / sheet.cell
+        sheet.title(columns[name], y - 0.2 / sheet.cell, title)
+        sheet.note(columns[name], y, note)
+    middle = TOP + h + (h - 1) * STREET / 2
+    begin = columns["out"] + w + (w - 1) * ALLEY + 0.3
+    end = columns["map"] - 0.3
+    sheet.path(rounded_path([(begin, middle), (end, middle)]), sheet.theme.muted, line=1.2, dashed=True)
+    sheet.note((begin + end) / 2, middle - 0.2, "other layers" if changed else "", ha="center")
+
+
+def _draw_indices(sheet: Sheet, pooling: _Pooling, columns: dict[str, float], y: float) -> None:
+    """The table of indices below the middle, where they cross; how to read them on the left, remarks on the right."""
+    h, w = pooling.out.shape
+    left = columns["table"]
+    sheet.title(left, y - 0.28, "positions")
+    for window in np.ndindex(h, w):
+        index, color = int(pooling.position[window]), _color(sheet, window, w)
+        cell = (left + window[1], y + window[0])
+        sheet.square(*cell, tint(color, sheet.theme), edge=color, gid=f"indices[{window[0]}, {window[1]}]")
+        sheet.text(cell[0] + 0.5, cell[1] + 0.36, str(index), 24 * sheet.cell, sheet.theme.ink, bold=True)
+        sheet.text(cell[0] + 0.5, cell[1] + 0.77, f"{index:02b}", 16 * sheet.cell, sheet.theme.ink)
+    _draw_key(sheet, columns["x"], y)
+    for number, remark in enumerate(_remarks(pooling)):
+        sheet.note(columns["remarks"], y + 0.25 + LINE / sheet.cell * number, remark)
+
+
+def _draw_key(sheet: Sheet, x: float, y: float) -> None:
+    sheet.title(x, y - 0.28, "position, in two bits")
+    for index in range(4):
+        cell = (x + index % 2, y + index // 2)
+        sheet.square(*cell, sheet.theme.paper, edge=sheet.theme.muted, width=0.6)
+        sheet.text(cell[0] + 0.5, cell[1] + 0.36, str(index), 22 * sheet.cell, sheet.theme.muted)
+        sheet.text(cell[0] + 0.5, cell[1] + 0.77, f"{index:02b}", 16 * sheet.cell, sheet.theme.muted)
+
+
+def _remarks(pooling: _Pooling) -> list[str]:
+    h, w = pooling.out.shape
+    remarks = ["Full colour: each window's maximum.",
+               "Of x the decoder is told the positions only: two bits a window."]  # fmt: skip
+    if any(pooling.ties(window) for window in np.ndindex(h, w)):
+        remarks.append("Dashed in colour: as large, but later; the first wins.")
+    if pooling.x.shape[0] % 2 or pooling.x.shape[1] % 2:
+        remarks.append("Dashed in grey: outside; the window is clipped.")
+    if np.isnan(pooling.x).any():
+        remarks.append("NaN wins over every number.")
+    return remarks

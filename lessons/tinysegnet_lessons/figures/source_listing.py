@@ -1,0 +1,72 @@
+"""The library's own source, as lessons show it: never retyped, so what is read is what runs."""
+
+from __future__ import annotations
+
+import html
+import inspect
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinysegnet.errors import SettingError
+
+__all__ = ["Source", "show_source"]
+
+_PACKAGE = Path(__file__).parents[1]
+# A light box with dark letters, told in full: it reads on a dark page too, and no page's own style gets in between.
+_BOX = "background:#f8f8f8;color:#1d1d22;border-left:3px solid #1f62d0;padding:.6em 1em"
+_CODE = ("background:none;color:#1d1d22;margin:0;padding:0;border:0;font:12.5px/1.4 monospace;"
+         "white-space:pre;overflow-x:auto")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """A piece of source: text for a terminal, coloured in a notebook. compiled: does numba compile it?"""
+
+    file: str
+    line: int
+    text: str
+    compiled: bool = False
+
+    @property
+    def head(self) -> str:
+        """ "tinysegnet/ops/conv.py, line 41", and whether it is compiled."""
+        return f"{self.file}, line {self.line}" + (" (compiled by numba)" if self.compiled else "")
+
+    def __str__(self) -> str:
+        return f"# {self.head}\n{self.text}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        head = f'<div style="font:12px monospace;padding-bottom:.5em">{html.escape(self.head)}</div>'
+        return f'<div style="{_BOX}">{head}{_coloured(self.text)}</div>'
+
+
+def show_source(function: Any) -> Source:
+    """The source of a function or class, with its file and first line; below a numba kernel, its Python function.
+
+    Show it as the last expression of a cell, or print it. SettingError if Python has no source of it.
+    """
+    below = getattr(function, "py_func", function)
+    try:
+        lines, first = inspect.getsourcelines(below)
+        file = Path(inspect.getsourcefile(below) or "")
+    except (TypeError, OSError):
+        raise SettingError(f"no Python source of {function!r} (expected a function, a kernel or a class)") from None
+    inside = file.is_relative_to(_PACKAGE)
+    name = file.relative_to(_PACKAGE.parent).as_posix() if inside else "this notebook"
+    return Source(name, max(first, 1), textwrap.dedent("".join(lines)), compiled=below is not function)
+
+
+def _coloured(text: str) -> str:
+    """HTML, with pygments' colours where it is installed, as it is with every Jupyter."""
+    try:
+        from pygments import highlight
+        from pygments.formatters import HtmlFormatter
+        from pygments.lexers import PythonLexer
+    except ImportError:
+        return f'<pre style="{_CODE}">{html.escape(text)}</pre>'
+    formatter = HtmlFormatter(noclasses=True, nobackground=True, cssclass="source", prestyles=_CODE)
+    return highlight(text, PythonLexer(), formatter)

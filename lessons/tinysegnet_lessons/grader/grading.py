@@ -1,0 +1,213 @@
+"""grade(): try an answer on every case of its exercise, and say what is wrong with the first that fails."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinysegnet.errors import TinySegNetError
+
+from .compare import changed, equal, wrong_entries
+from .exercise import Exercise, find_exercise
+from .guesses import guess_shape, guess_values
+
+__all__ = ["WrongAnswer", "grade"]
+
+
+class WrongAnswer(TinySegNetError, AssertionError):
+    """The answer to an exercise is not right; the message says where, and guesses why."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows instead of a traceback: the message alone."""
+        return str(self).splitlines()
+
+
+def grade(exercise: str, answer: Any) -> None:
+    """Print one line if `answer`, a function (or a value, where one is asked for), is right; else raise WrongAnswer.
+
+    An exception inside the answer comes through, its traceback says more than a grader could; a note below it names the
+    case.
+    """
+    __tracebackhide__ = True  # a notebook then shows the learner's own lines only
+    found = find_exercise(exercise)
+    answer = answer if callable(answer) else _constant(answer)
+    cases = found.cases()
+    for number, case in enumerate(cases):
+        try:
+            problem = _examine(found, answer, case)
+        except NotImplementedError:
+            raise
+        except Exception as error:
+            if case:
+                error.add_note(f"{found.name}: raised in case {number + 1} of {len(cases)}: {_shapes(found, case)}")
+            raise
+        if problem is not None:
+            raise WrongAnswer(_message(found, answer, cases[: number + 1], problem))
+    print(f"{found.name}: right ({', '.join(found.results)}; {len(cases)} case{'s' * (len(cases) != 1)})")
+
+
+def _constant(value: Any) -> Callable[..., Any]:
+    return lambda *_: value
+
+
+@dataclass
+class _Problem:
+    """What is wrong: `kind`, a sentence, the number of the result it concerns, and what the answer made of it."""
+
+    kind: str
+    sentence: str
+    at: int | None = None
+    got: Any = None
+    expected: Any = None
+
+    def same_as(self, other: _Problem | None) -> bool:
+        """Is it the same mistake, with the same numbers?"""
+        if other is None or (self.kind, self.at) != (other.kind, other.at):
+            return False
+        if isinstance(self.got, np.ndarray):
+            return equal(other.got, self.got)
+        return type(self.got) is type(other.got) and not changed(self.got, other.got)
+
+
+def _examine(exercise: Exercise, answer: Callable, case: tuple) -> _Problem | None:
+    """None if the answer is right for this case. Neither it nor the reference gets the case itself, only copies."""
+    __tracebackhide__ = True
+    arguments = copy.deepcopy(case)
+    with np.errstate(all="ignore"):
+        got = answer(*arguments)
+        expected = _results(exercise, exercise.reference(*copy.deepcopy(case)))
+    for name, before, after in zip(_names(exercise, case), case, arguments, strict=True):
+        if changed(before, after):
+            return _Problem("overwritten", f"it writes into its argument {name}; work on a copy", got=after)
+    if len(exercise.results) > 1 and not (isinstance(got, (tuple, list)) and len(got) == len(exercise.results)):
+        wanted = f"{len(exercise.results)} results are expected: {', '.join(exercise.results)}"
+        what = f"a tuple of {len(got)}" if isinstance(got, tuple) else _kind_of(got)
+        return _Problem("count", f"it returns {what}; {wanted}", got=len(got) if isinstance(got, tuple) else got)
+    results = tuple(got) if len(exercise.results) > 1 else (got,)
+    pairs = enumerate(zip(results, expected, strict=True))
+    problems = (_compare(exercise.results[at], at, *pair) for at, pair in pairs)
+    return next((problem for problem in problems if problem is not None), None)
+
+
+def _compare(name: str, at: int, got: Any, expected: Any) -> _Problem | None:
+    if expected is None:
+        return None if got is None else _Problem("value", f"{name} must be None", at, np.asarray(got))
+    if got is None:
+        return _Problem("none", f"{name} is None: is a return missing?", at)
+    if isinstance(got, (list, tuple)) and isinstance(expected, np.ndarray):
+        return _Problem("kind", f"{name} is a {type(got).__name__}, not an array: np.array(...) makes it one", at)
+    values, expected = _as_array(got), np.asarray(expected)
+    if values is None:
+        return _Problem("kind", f"{name} is {_kind_of(got)}, not an array or a number", at)
+    if values.shape != expected.shape:
+        return _Problem(
+            "shape", f"{name} has the shape {values.shape}, expected {expected.shape}", at, values, expected
+        )
+    if wrong_entries(values, expected).any():
+        return _Problem("value", f"{name} is wrong", at, values, expected)
+    return None
+
+
+def _as_array(value: Any) -> np.ndarray | None:
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        return None
+    return array if array.dtype.kind in "biuf" else None
+
+
+def _kind_of(value: Any) -> str:
+    return "None" if value is None else f"one {type(value).__name__}"
+
+
+def _results(exercise: Exercise, returned: Any) -> tuple:
+    return tuple(returned) if len(exercise.results) > 1 else (returned,)
+
+
+# --- what is said -----------------------------------------------------------------------------------------------------
+
+
+def _message(exercise: Exercise, answer: Callable, cases: Sequence[tuple], problem: _Problem) -> str:
+    """cases: those that went well, and the last, which did not."""
+    lines = [f"{exercise.name}: {problem.sentence}"]
+    if cases[-1]:
+        lines.append(f"  case    {_shapes(exercise, cases[-1])}")
+    if problem.kind == "value" and problem.expected is not None:
+        lines += _first_wrong(exercise.results[problem.at or 0], problem.got, problem.expected)
+    if (hint := _known_mistake(exercise, cases, problem) or _guess(exercise, answer, cases[-1], problem)) is not None:
+        lines.append(f"  hint    {hint}")
+    return "\n".join(lines)
+
+
+def _first_wrong(name: str, got: np.ndarray, expected: np.ndarray) -> list[str]:
+    wrong = wrong_entries(got, expected)
+    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    place = f"{name}[{', '.join(map(str, index))}]" if index else name
+    wanted, found = _numbers(expected[index], got[index])
+    lines = [f"  first   {place}   expected {wanted}   got {found}"]
+    return lines + ([f"  wrong   {int(wrong.sum())} of {wrong.size} entries"] if index else [])
+
+
+def _numbers(*values: Any) -> list[str]:
+    """Each as text, with as many digits as it takes to tell them apart, six at least."""
+    for digits in (6, 9, 17):
+        texts = [f"{value:.{digits}g}" if np.asarray(value).dtype.kind == "f" else str(value) for value in values]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
+
+
+def _names(exercise: Exercise, case: tuple) -> list[str]:
+    names = list(inspect.signature(exercise.reference).parameters)[: len(case)]
+    return names + [f"argument {k}" for k in range(len(names), len(case))]
+
+
+def _shapes(exercise: Exercise, case: tuple) -> str:
+    return ", ".join(f"{name} {_shape(value)}" for name, value in zip(_names(exercise, case), case, strict=True))
+
+
+def _shape(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return str(value.shape)
+    text = repr(value)
+    return text if len(text) <= 40 and "array" not in text else f"a {type(value).__name__}"
+
+
+def _known_mistake(exercise: Exercise, cases: Sequence[tuple], problem: _Problem) -> str | None:
+    """The hint of the listed mistake that goes well as long as the answer did, and then wrong in the same way."""
+    for hint, wrong in exercise.mistakes.items():
+        try:
+            well = all(_examine(exercise, wrong, case) is None for case in cases[:-1])
+            if well and problem.same_as(_examine(exercise, wrong, cases[-1])):
+                return hint
+        except Exception:  # a mistake may not even run on some case
+            continue
+    return None
+
+
+def _guess(exercise: Exercise, answer: Callable, case: tuple, problem: _Problem) -> str | None:
+    if not isinstance(problem.expected, np.ndarray):
+        return None
+    if problem.kind == "shape":
+        return guess_shape(problem.got, problem.expected)
+    arguments = dict(zip(_names(exercise, case), case, strict=True))
+
+    def result_of(function: Callable) -> Callable[..., np.ndarray | None]:
+        def result(**others: Any) -> np.ndarray | None:
+            try:
+                returned = function(*copy.deepcopy(list((arguments | others).values())))
+                return np.asarray(_results(exercise, returned)[problem.at or 0], float)
+            except Exception:  # these arguments do not go together
+                return None
+
+        return result
+
+    wrong = wrong_entries(problem.got, problem.expected)
+    return guess_values(
+        problem.got, problem.expected, wrong, arguments, result_of(exercise.reference), result_of(answer)
+    )

@@ -1,0 +1,199 @@
+"""Exercises of lesson 02: the backward pass of a convolution, first in one dimension."""
+
+import numpy as np
+
+from tinysegnet.ops.conv import conv2d_backward_numpy
+from tinysegnet.ops.windows import shifted
+
+from .exercise import Exercise
+
+
+def _conv1d_dx(dout, weight):
+    return np.convolve(dout, weight, "same")
+
+
+def _line_cases():
+    rng = np.random.default_rng(0)
+    first = np.array([1.0, 0, 0, 2, 0]), np.array([1.0, 2, 4])
+    return [first, *((rng.standard_normal(W), rng.standard_normal(K)) for W, K in ((6, 3), (9, 5), (5, 1)))]
+
+
+def _conv1d_wrapped(dout, weight):
+    before = len(weight) // 2
+    return sum(np.roll(dout, i - before) * w for i, w in enumerate(weight))
+
+
+def _conv1d_edge_taps_left_out(dout, weight):
+    dx = np.convolve(dout, weight, "same")
+    before = len(weight) // 2
+    dx[:before] = dx[len(dx) - before :] = 0
+    return dx
+
+
+def _conv1d_three_taps(dout, weight):
+    dx = np.zeros(len(dout) + 2)
+    for i in range(3):
+        dx[i : i + len(dout)] += dout * weight[i]
+    return dx[1:-1]
+
+
+def _dx(dout, weight):
+    N, H, W, _ = dout.shape
+    x = np.zeros((N, H, W, weight.shape[2]))
+    p = weight.shape[0] // 2
+    return conv2d_backward_numpy(dout, (x, weight, False, (1, 1), ((p, p), (p, p))))[0]
+
+
+def _dx_cases():
+    rng = np.random.default_rng(1)
+    sizes = (1, 3, 4, 1, 3, 1), (2, 4, 5, 2, 3, 2), (2, 6, 5, 3, 5, 2), (2, 3, 4, 2, 1, 3)
+    return [(rng.standard_normal((N, H, W, F)), rng.standard_normal((K, K, C, F))) for N, H, W, C, K, F in sizes]
+
+
+def _dx_padded(dout, weight, add=True):
+    (N, H, W, _), (K, _, C, _) = dout.shape, weight.shape
+    padded = np.zeros((N, H + K - 1, W + K - 1, C))
+    for i, j in np.ndindex(K, K):
+        here = shifted(padded, i, j, dout.shape, (1, 1))
+        here[...] = (here if add else 0) + dout @ weight[i, j].T
+    return padded
+
+
+def _cropped(padded, dout, weight, at):
+    H, W = dout.shape[1:3]
+    return padded[:, at : at + H, at : at + W]
+
+
+def _dx_assigned(dout, weight):
+    return _cropped(_dx_padded(dout, weight, add=False), dout, weight, weight.shape[0] // 2)
+
+
+def _dx_cropped_at(side):
+    return lambda dout, weight: _cropped(_dx_padded(dout, weight), dout, weight, side * (weight.shape[0] - 1))
+
+
+def _dx_cropped_at_both_ends(dout, weight):
+    p = weight.shape[0] // 2
+    return _dx_padded(dout, weight)[:, p:-p, p:-p]
+
+
+def _channels_not_exchanged(dout, weight):
+    return _dx(dout, weight.swapaxes(2, 3))
+
+
+def _parameters(x, dout, K):
+    p = K // 2
+    weight = np.zeros((K, K, x.shape[3], dout.shape[3]))
+    return conv2d_backward_numpy(dout, (x, weight, True, (1, 1), ((p, p), (p, p))))[1:]
+
+
+def _parameter_cases():
+    rng = np.random.default_rng(2)
+    sizes = (2, 3, 4, 2, 3, 3), (3, 6, 5, 3, 5, 2), (2, 3, 4, 2, 1, 3)
+    return [(rng.standard_normal((N, H, W, C)), rng.standard_normal((N, H, W, F)), K) for N, H, W, C, K, F in sizes]
+
+
+def _dweight_changed(change):
+    def wrong(x, dout, K):
+        dweight, dbias = _parameters(x, dout, K)
+        return change(dweight), dbias
+
+    return wrong
+
+
+def _dweight_wrapped(x, dout, K):
+    """The picture shifted with np.roll: what leaves on one side comes in on the other."""
+    p, pixels = K // 2, ([0, 1, 2], [0, 1, 2])
+    rolled = [[np.roll(x, (p - i, p - j), (1, 2)) for j in range(K)] for i in range(K)]
+    return np.array([[np.tensordot(a, dout, axes=pixels) for a in row] for row in rolled]), dout.sum((0, 1, 2))
+
+
+def _dbias_changed(change):
+    return lambda x, dout, K: (_parameters(x, dout, K)[0], change(dout))
+
+
+def _dweight_of_sample(n):
+    return lambda x, dout, K: (_parameters(x[n][None], dout[n][None], K)[0], dout.sum((0, 1, 2)))
+
+
+def _dweight_padded(sides):
+    """All zeros of the padding on one side."""
+
+    def wrong(x, dout, K):
+        padded = np.pad(x, ((0, 0), *((side * (K - 1), (1 - side) * (K - 1)) for side in sides), (0, 0)))
+        dweight = [[np.tensordot(shifted(padded, i, j, dout.shape, (1, 1)), dout, axes=([0, 1, 2], [0, 1, 2]))
+                    for j in range(K)] for i in range(K)]  # fmt: skip
+        return np.array(dweight), dout.sum((0, 1, 2))
+
+    return wrong
+
+
+EMPTY = "for K = 1 nothing is left: p:-p is empty for p = 0; write where it ends, p : p + H"
+
+EXERCISES = [
+    Exercise(
+        name="conv1d_dx",
+        results=("dx",),
+        reference=_conv1d_dx,
+        cases=_line_cases,
+        mistakes={
+            "the kernel works unflipped: dout[u] came from x[u + i - K // 2] through w[i], and must go back there "
+            "(np.convolve flips by itself)":
+                lambda dout, weight: np.convolve(dout, weight[::-1], "same"),
+            "everything is too far to the right: the padding in front is not taken off":
+                lambda dout, weight: np.convolve(dout, weight)[: len(dout)],
+            "everything is too far to the left: the padding was taken off in front only, and twice":
+                lambda dout, weight: np.convolve(dout, weight)[len(weight) - 1 :],
+            "the ends are joined to a ring: beyond the border there are zeros": _conv1d_wrapped,
+            "the border gets nothing: there some of the taps fall outside, the others still count":
+                _conv1d_edge_taps_left_out,
+            "dout went through the middle tap only: every tap of the kernel sends its share back":
+                lambda dout, weight: dout * weight[len(weight) // 2],
+            "it is right for three weights only: loop over len(weight), cut off len(weight) // 2": _conv1d_three_taps,
+            EMPTY: lambda dout, weight: np.convolve(dout, weight)[len(weight) // 2 : -(len(weight) // 2)],
+        },
+    ),
+    Exercise(
+        name="conv2d_dx",
+        results=("dx",),
+        reference=_dx,
+        cases=_dx_cases,
+        mistakes={
+            "the kernel is not flipped: tap (i, j) sends dout back to where it read, x_padded shifted by (i, j)":
+                lambda dout, weight: _dx(dout, weight[::-1, ::-1]),
+            "the taps assign their shares, so only the last ones remain: add them up with +=": _dx_assigned,
+            "the kernel's rows and columns are exchanged: i goes down, j goes right":
+                lambda dout, weight: _dx(dout, weight.swapaxes(0, 1)),
+            "forward multiplies by weight[i, j], so backward multiplies by weight[i, j].T": _channels_not_exchanged,
+            "the padding is cut off at the end only: dx lies K // 2 too far down and right": _dx_cropped_at(0),
+            "the padding is cut off in front only: dx lies K // 2 too far up and left": _dx_cropped_at(1),
+            EMPTY: _dx_cropped_at_both_ends,
+            "the padding is still on: dx has the size of x": lambda dout, weight: _dx_padded(dout, weight),
+        },
+    ),
+    Exercise(
+        name="conv2d_dweight_dbias",
+        results=("dweight", "dbias"),
+        reference=_parameters,
+        cases=_parameter_cases,
+        mistakes={
+            "dweight is flipped: x is correlated with dout as it is, tap (i, j) with x_padded shifted by (i, j)":
+                _dweight_changed(lambda dweight: dweight[::-1, ::-1]),
+            "the kernel's rows and columns are exchanged: i goes down, j goes right":
+                _dweight_changed(lambda dweight: dweight.swapaxes(0, 1)),
+            "dweight counts the first sample only: all N pictures were seen through one kernel, so add them up":
+                _dweight_of_sample(0),
+            "dweight counts the last sample only: it is overwritten where it must be added to": _dweight_of_sample(-1),
+            "dweight is divided by the number of samples: a sum is asked for, the loss has its own mean":
+                lambda x, dout, K: (_parameters(x, dout, K)[0] / len(x), dout.sum((0, 1, 2))),
+            "the picture is joined to a ring (np.roll?): beyond the border there are zeros": _dweight_wrapped,
+            "dbias is a mean: the bias was added at every pixel, so its gradient is the sum":
+                _dbias_changed(lambda dout: dout.mean((0, 1, 2))),
+            "dbias is one number: sum over samples, rows and columns; each of the F outputs has its own bias":
+                _dbias_changed(lambda dout: dout.sum()),
+            "dbias counts the first sample only: sum over n, too": _dbias_changed(lambda dout: dout[0].sum((0, 1))),
+            "all of x's padding is at the end: K // 2 zeros belong on each side": _dweight_padded((0, 0)),
+            "all of x's padding is in front: K // 2 zeros belong on each side": _dweight_padded((1, 1)),
+        },
+    ),
+]  # fmt: skip

@@ -1,0 +1,244 @@
+"""Exercises of lesson 06: softmax, the cross-entropy with void pixels, its backward, and class weights."""
+
+import numpy as np
+
+from tinysegnet.ops import softmax_cross_entropy_backward, softmax_cross_entropy_forward, softmax_forward
+
+from .exercise import Exercise
+
+
+def _softmax(logits):
+    return softmax_forward(logits)[0]
+
+
+def _softmax_cases():
+    rng = np.random.default_rng(0)
+    pixels = rng.standard_normal((2, 3, 4, 3))
+    return [
+        (np.array([[[1.0, 2.0, 4.0], [0.0, -1.0, 0.5]]]),),
+        (pixels,),
+        (pixels + 50 * rng.standard_normal((2, 3, 4, 1)),),  # another offset for each pixel
+        (pixels + 1000,),
+        (pixels - 1000,),
+        (2000 * pixels,),
+    ]
+
+
+def _softmax_shifted_by(shift):
+    def wrong(logits):
+        exps = np.exp(logits - shift(logits))
+        return exps / exps.sum(-1, keepdims=True)
+
+    return wrong
+
+
+def _normalised_over(axes):
+    def wrong(logits):
+        exps = np.exp(logits - logits.max(-1, keepdims=True))
+        return exps / exps.sum(axes, keepdims=True)
+
+    return wrong
+
+
+# --- the loss ---------------------------------------------------------------------------------------------------------
+
+
+def _cross_entropy(logits, labels, ignore_label):
+    return softmax_cross_entropy_forward(logits, labels, ignore_label=ignore_label)[0]
+
+
+def _loss_cases():
+    rng = np.random.default_rng(1)
+    cases = []
+    settings = ((2, 2, 3, 4), 0, 1), ((2, 3, 4, 4), 5, 1), ((3, 4, 2, 5), 7, 1), ((2, 3, 2, 3), 3, 500)
+    for shape, void, scale in settings:
+        labels = rng.integers(0, shape[-1], shape[:-1])
+        labels.reshape(-1)[rng.permutation(labels.size)[:void]] = 255
+        cases.append((scale * rng.standard_normal(shape), labels, 255))
+    return cases
+
+
+def _surprises(logits, classes):
+    """log-sum-exp minus the logit of the class, for every pixel."""
+    shifted = logits - logits.max(-1, keepdims=True)
+    return np.log(np.exp(shifted).sum(-1)) - np.take_along_axis(shifted, classes[..., None], -1)[..., 0]
+
+
+def _reduced(how):
+    """how(surprises, labelled) in place of the mean over the labelled pixels."""
+
+    def wrong(logits, labels, ignore_label):
+        labelled = labels != ignore_label
+        return how(_surprises(logits, np.where(labelled, labels, 0)), labelled)
+
+    return wrong
+
+
+def _picture_by_picture(surprises, labelled):
+    return np.mean([s[keep].mean() for s, keep in zip(surprises, labelled, strict=True)])
+
+
+def _log_of_softmax(logits, labels, ignore_label):
+    labelled = labels != ignore_label
+    chosen = np.take_along_axis(_softmax(logits), np.where(labelled, labels, 0)[..., None], -1)[..., 0]
+    return -np.log(chosen[labelled]).mean()
+
+
+def _all_classes(how):
+    """-log p of every class, of the labelled pixels: how(them, (D, K))."""
+
+    def wrong(logits, labels, ignore_label):
+        z = logits[labels != ignore_label]
+        z = z - z.max(-1, keepdims=True)
+        return how(np.log(np.exp(z).sum(-1, keepdims=True)) - z)
+
+    return wrong
+
+
+def _no_logarithm(logits, labels, ignore_label):
+    labelled = labels != ignore_label
+    chosen = np.take_along_axis(_softmax(logits), np.where(labelled, labels, 0)[..., None], -1)[..., 0]
+    return 1 - chosen[labelled].mean()
+
+
+# --- its gradient -----------------------------------------------------------------------------------------------------
+
+
+def _gradient(logits, labels, ignore_label):
+    _, cache = softmax_cross_entropy_forward(logits, labels, ignore_label=ignore_label)
+    return softmax_cross_entropy_backward(1.0, cache)
+
+
+def _gradient_by(scale=lambda labelled: 1 / labelled.sum(), void=0, hot=1):
+    """scale * (p - hot * one_hot(y)) on labelled pixels, `void` times that on the others, as if of class 0."""
+
+    def wrong(logits, labels, ignore_label):
+        labelled = labels != ignore_label
+        classes = np.where(labelled, labels, 0)
+        p_minus_y = _softmax(logits) - hot * (classes[..., None] == np.arange(logits.shape[-1]))
+        return scale(labelled) * np.where(labelled[..., None], p_minus_y, void * p_minus_y)
+
+    return wrong
+
+
+def _void_is_pushed_down(logits, labels, ignore_label):
+    one_hot = labels[..., None] == np.arange(logits.shape[-1])  # of a void pixel: all False
+    return (_softmax(logits) - one_hot) / (labels != ignore_label).sum()
+
+
+def _only_the_right_class(logits, labels, ignore_label):
+    one_hot = labels[..., None] == np.arange(logits.shape[-1])
+    return np.where(one_hot, _gradient(logits, labels, ignore_label), 0)
+
+
+# --- class weights ----------------------------------------------------------------------------------------------------
+
+
+def _class_weights(pixels, image_pixels):
+    return _weights_by()(pixels, image_pixels)
+
+
+def _weight_cases():
+    return [
+        (np.array([400, 50, 10, 150, 90]), np.array([800, 800, 200, 600, 800])),
+        (np.array([5000, 300, 0, 40, 1200, 700]), np.array([8000, 4000, 0, 1000, 8000, 7000])),
+        (np.array([10667303, 214885, 19594653, 386191, 2484797]), 172800 * np.array([366, 274, 367, 319, 367])),
+    ]
+
+
+def _weights_by(frequency=lambda pixels, image_pixels: pixels / image_pixels, middle=np.median,
+                weight=lambda middle, freq: middle / freq, void=False, absent=False):  # fmt: skip
+    """Median-frequency weights with one step done in another way."""
+
+    def weights(pixels, image_pixels):
+        K = len(pixels) - 1
+        freq = np.nan_to_num(frequency(pixels, image_pixels))
+        counted = freq if void else freq[:K]
+        present = freq[:K] > 0
+        chosen = middle(counted if absent else counted[counted > 0])
+        return np.where(present, weight(chosen, np.where(present, freq[:K], 1)), 0)
+
+    return weights
+
+
+EXERCISES = [
+    Exercise(
+        name="softmax",
+        results=("probs",),
+        reference=_softmax,
+        cases=_softmax_cases,
+        mistakes={
+            "large logits overflow: subtract the largest logit of each pixel before exp":
+                _softmax_shifted_by(lambda logits: 0),
+            "one largest logit of all pixels is subtracted; a pixel far below it underflows to 0 / 0: max(-1)":
+                _softmax_shifted_by(np.max),
+            "the mean of the logits is subtracted; that does not stop an overflow: take the largest":
+                _softmax_shifted_by(lambda logits: logits.mean(-1, keepdims=True)),
+            "the probabilities of all pixels together are 1; each pixel's must be: sum(-1)": _normalised_over(None),
+            "the sum runs over the pixels instead of the classes: the classes are the last axis": _normalised_over(-2),
+            "the division by the sum is missing": lambda logits: np.exp(logits - logits.max(-1, keepdims=True)),
+            "exp is missing: logits are divided by their sum": lambda logits: logits / logits.sum(-1, keepdims=True),
+            "the sign is wrong: the largest logit must get the largest probability": lambda logits: _softmax(-logits),
+        },
+    ),
+    Exercise(
+        name="cross_entropy",
+        results=("loss",),
+        reference=_cross_entropy,
+        cases=_loss_cases,
+        mistakes={
+            "void pixels are in the divisor: divide by the number of labelled pixels":
+                _reduced(lambda s, labelled: s[labelled].sum() / labelled.size),
+            "void pixels count as class 0: leave them out": _reduced(lambda s, labelled: s.mean()),
+            "this is the sum; divide by the number of labelled pixels": _reduced(lambda s, labelled: s[labelled].sum()),
+            "it is the mean of the pictures' means; all labelled pixels of the batch count alike":
+                _reduced(_picture_by_picture),
+            "the divisor is the number of pictures, not of labelled pixels":
+                _reduced(lambda s, labelled: s[labelled].sum() / len(s)),
+            "the sign is missing: -log p is positive": _reduced(lambda s, labelled: -s[labelled].mean()),
+            "log of a probability that has underflowed to 0: compute log p by log-sum-exp from the logits":
+                _log_of_softmax,
+            "this is the mean of 1 - p: the logarithm is missing": _no_logarithm,
+            "-log p of all classes is added up: of each pixel, take the class of its label only":
+                _all_classes(lambda surprises: surprises.sum() / len(surprises)),
+            "this is the mean of -log p over all classes: of each pixel, take the class of its label only":
+                _all_classes(np.mean),
+        },
+    ),
+    Exercise(
+        name="cross_entropy_backward",
+        results=("dlogits",),
+        reference=_gradient,
+        cases=_loss_cases,
+        mistakes={
+            "void pixels are in the divisor: divide by the number of labelled pixels":
+                _gradient_by(scale=lambda labelled: 1 / labelled.size),
+            "the division by the number of labelled pixels is missing": _gradient_by(scale=lambda labelled: 1),
+            "void pixels get a gradient, as if they were class 0: it must be 0 there": _gradient_by(void=1),
+            "void pixels get p as their gradient, which pushes every class down: it must be 0 there":
+                _void_is_pushed_down,
+            "this is p alone: subtract 1 at the pixel's class": _gradient_by(hot=0),
+            "the sign is wrong: p - y, not y - p": _gradient_by(scale=lambda labelled: -1 / labelled.sum()),
+            "only the logit of the right class gets a gradient; the others are in the softmax, too":
+                _only_the_right_class,
+            "the divisor is the number of pictures, not of labelled pixels":
+                _gradient_by(scale=lambda labelled: 1 / len(labelled)),
+        },
+    ),
+    Exercise(
+        name="class_weights",
+        results=("weights",),
+        reference=_class_weights,
+        cases=_weight_cases,
+        mistakes={
+            "void has a say in the median: it is the last count, and no class": _weights_by(void=True),
+            "the frequency is of all pixels; divide by those of the images in which the class occurs":
+                _weights_by(frequency=lambda pixels, image_pixels: pixels / pixels.sum()),
+            "this is 1 / frequency: the median is missing": _weights_by(middle=lambda freq: 1.0),
+            "this is the mean frequency over the frequency: the median is wanted": _weights_by(middle=np.mean),
+            "upside down: the rare class must get the large weight": _weights_by(weight=lambda mid, freq: freq / mid),
+            "a class that does not occur has a say in the median: only those that occur": _weights_by(absent=True),
+            "this is the square root of the weight": _weights_by(weight=lambda mid, freq: np.sqrt(mid / freq)),
+        },
+    ),
+]  # fmt: skip

@@ -1,0 +1,238 @@
+"""Exercises of lesson 10: the confusion matrix, the scores of a data set, the boundary map, the boundary F1."""
+
+import numpy as np
+
+from tinysegnet.metrics import boundary_map, class_counts, confusion_matrix
+from tinysegnet.metrics.confusion import averages
+
+from .exercise import Exercise
+
+# --- counting ---------------------------------------------------------------------------------------------------------
+
+
+def _matrix_cases():
+    rng = np.random.default_rng(0)
+    labels = np.array([[0, 0, 1, 1], [0, 2, 1, 9], [2, 2, 1, 1], [2, 2, 0, 9]])
+    predictions = np.array([[0, 1, 1, 1], [0, 2, 0, 2], [2, 2, 1, 0], [2, 0, 0, 1]])
+    cases = [(labels, predictions, 3, 9)]
+    for shape, K, void in (((2, 3, 5), 4, 4), ((6, 9), 32, 255)):
+        labels, predictions = rng.integers(0, K, (2, *shape)).astype(np.uint8)
+        labels[..., 1] = np.where(predictions[..., 1] % 2 == 0, void, labels[..., 1])
+        cases.append((labels, predictions, K, void))
+    return cases
+
+
+def _counted_by(labels_of=lambda labels, void: labels, after=lambda matrix: matrix):
+    """The matrix of other labels, or another matrix made of it."""
+
+    def wrong(labels, predictions, num_classes, ignore_label):
+        labels = labels_of(labels.astype(int), ignore_label)
+        return after(confusion_matrix(labels, predictions, num_classes, ignore_label))
+
+    return wrong
+
+
+def _bytes_overflow(labels, predictions, num_classes, ignore_label):
+    keep = labels != ignore_label
+    pairs = labels[keep].astype(np.uint8) * np.uint8(num_classes) + predictions[keep].astype(np.uint8)
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def _pairs_once(labels, predictions, num_classes, ignore_label):
+    matrix, keep = np.zeros((num_classes, num_classes), int), labels != ignore_label
+    matrix[labels[keep], predictions[keep]] += 1
+    return matrix
+
+
+# --- scores -----------------------------------------------------------------------------------------------------------
+
+
+def _scores(matrices):
+    return tuple(averages(class_counts(matrices.sum(0))))
+
+
+def _scores_cases():
+    rng = np.random.default_rng(1)
+    absent = rng.integers(0, 9, (2, 4, 4))
+    absent[:, 2, :] = absent[:, :, 2] = 0
+    predicted = rng.integers(1, 9, (3, 4, 4))
+    predicted[:, 1, :] = 0
+    return [(np.array([[[3, 1, 0], [0, 4, 2], [1, 0, 5]], [[9, 0, 1], [0, 0, 1], [2, 0, 3]]]),), (absent,),
+            (predicted,)]  # fmt: skip
+
+
+def _averaged(accuracy=lambda n, t, p: n / t, IoU=lambda n, t, p: n / (t + p - n), mean=np.nanmean,
+              G=lambda n, t, p, accuracy: n.sum() / t.sum()):  # fmt: skip
+    """G, C, mIoU with one step done in another way."""
+
+    def wrong(matrices):
+        n, t, p = class_counts(matrices.sum(0)).astype(float)
+        return G(n, t, p, accuracy(n, t, p)), mean(accuracy(n, t, p)), mean(IoU(n, t, p))
+
+    return wrong
+
+
+def _mean_of_pictures(matrices):
+    return tuple(np.mean([averages(class_counts(matrix)) for matrix in matrices], axis=0))
+
+
+def _only_labelled(n, t, p):
+    return np.where(t > 0, n / (t + p - n), np.nan)
+
+
+# --- boundaries -------------------------------------------------------------------------------------------------------
+
+
+def _boundary_cases():
+    rng = np.random.default_rng(2)
+    small = np.array([[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 1]], bool)
+    return [(small,), (rng.random((5, 7)) < 0.3,), (rng.integers(0, 3, (6, 4)),), (np.array([[0, 1, 1, 0, 0, 1]]),)]
+
+
+def _neighbours_differ(steps, ahead=True, both=False):
+    """Marks a pixel if the one `step` away differs, and with both=True that one, too."""
+
+    def wrong(mask):
+        out = np.zeros(mask.shape, bool)
+        H, W = mask.shape
+        for down, right in steps:
+            differ = mask[: H - down, : W - right] != mask[down:, right:]
+            if ahead:
+                out[: H - down, : W - right] |= differ
+            if both or not ahead:
+                out[down:, right:] |= differ
+        return out
+
+    return wrong
+
+
+RIGHT, BELOW, DIAGONAL = (0, 1), (1, 0), (1, 1)
+
+
+def _round_the_edge(mask):
+    shifted = [np.roll(mask, (-down, -right), (0, 1)) for down, right in (RIGHT, BELOW, DIAGONAL)]
+    return np.any([mask != other for other in shifted], axis=0)
+
+
+def _f1_cases():
+    rng = np.random.default_rng(3)
+    true, frayed = np.zeros((2, 6, 8), bool)
+    true[2, 1:7] = True
+    frayed[[1, 3, 2, 4], [1, 2, 3, 3]] = True
+    cases = [(true, frayed, 1.0), (true, frayed, 1.5), (true, frayed, 2.0)]
+    cases += [(rng.random((7, 9)) < 0.15, rng.random((7, 9)) < 0.1, reach) for reach in (1.0, 1.5, 2.0)]
+    far = np.zeros((6, 8), bool)
+    far[5, 7] = True
+    return [*cases, (true, far, 1.0), (true, np.zeros((6, 8), bool), 2.0)]
+
+
+def _euclidean(down, right):
+    return np.hypot(down, right)
+
+
+def _harmonic(precision, recall):
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _f1_by(distance=_euclidean, near=np.less_equal, together=_harmonic):
+    """F1 by distance with one step done in another way."""
+
+    def f1(true, predicted, reach):
+        T, P = np.argwhere(true), np.argwhere(predicted)
+        if not len(T) or not len(P):
+            return 0.0
+        down, right = np.moveaxis(P[:, None] - T, -1, 0)
+        found = near(distance(down, right), reach)
+        return float(together(found.any(1).mean(), found.any(0).mean()))
+
+    return f1
+
+
+def _undivided(precision, recall):
+    with np.errstate(all="ignore"):
+        return np.float64(2 * precision * recall) / (precision + recall)
+
+
+_boundary_f1 = _f1_by()
+
+EXERCISES = [
+    Exercise(
+        name="confusion_matrix",
+        results=("matrix",),
+        reference=lambda labels, predictions, num_classes, ignore_label: confusion_matrix(
+            labels, predictions, num_classes, ignore_label
+        ),
+        cases=_matrix_cases,
+        mistakes={
+            "rows and columns are swapped: the row is the truth, the column the prediction":
+                _counted_by(after=np.transpose),
+            "void pixels are counted, as if they were of class 0: leave them out":
+                _counted_by(labels_of=lambda labels, void: np.where(labels == void, 0, labels)),
+            "matrix[labels, predictions] += 1 counts a pair that occurs ten times once: np.bincount, or np.add.at":
+                _pairs_once,
+            "labels are bytes, and labels * num_classes does not fit into one: convert to int first": _bytes_overflow,
+            "these are shares of the row; counts are wanted, since only counts add up over pictures":
+                _counted_by(after=lambda matrix: matrix / np.maximum(matrix.sum(1, keepdims=True), 1)),
+            "only right pixels are counted; the wrong ones belong beside the diagonal":
+                _counted_by(after=lambda matrix: np.diag(np.diag(matrix))),
+        },
+    ),
+    Exercise(
+        name="scores_of_a_set",
+        results=("G", "C", "mIoU"),
+        reference=_scores,
+        cases=_scores_cases,
+        mistakes={
+            "this is the mean of the pictures' scores: add the matrices up first": _mean_of_pictures,
+            "rows and columns are swapped: n / t with t the sum of the row, the truth":
+                lambda matrices: _scores(matrices.transpose(0, 2, 1)),
+            "a class that is absent counts as 0: leave it out of the mean":
+                _averaged(mean=lambda values: np.nan_to_num(values).mean()),
+            "a class that is absent has the accuracy 0 / 0; leave it out of the mean": _averaged(mean=np.mean),
+            "the intersection is twice in the union: t + p - n": _averaged(IoU=lambda n, t, p: n / (t + p)),
+            "a class that was predicted although it is absent has IoU 0, and counts in mIoU":
+                _averaged(IoU=_only_labelled),
+            "this G is the mean over the classes: that is C; G is over all pixels":
+                _averaged(G=lambda n, t, p, accuracy: np.nanmean(accuracy)),
+            "this mIoU is the sum of intersections over the sum of unions: one ratio a class, then the mean":
+                _averaged(IoU=lambda n, t, p: n.sum() / (t + p - n).sum()),
+        },
+    ),
+    Exercise(
+        name="boundary_map",
+        results=("boundary",),
+        reference=lambda mask: boundary_map(mask),
+        cases=_boundary_cases,
+        mistakes={
+            "the diagonal neighbour is missing: the window has four pixels": _neighbours_differ((RIGHT, BELOW)),
+            "both sides of the edge are marked: only the pixel that has the edge on its right or below":
+                _neighbours_differ((RIGHT, BELOW, DIAGONAL), both=True),
+            "the last row is compared with the first: np.roll goes round the edge; windows are clipped there":
+                _round_the_edge,
+            "it looks up and to the left; the window goes to the right and below":
+                _neighbours_differ((RIGHT, BELOW, DIAGONAL), ahead=False),
+            "only edges between columns are found: compare with the row below, too": _neighbours_differ((RIGHT,)),
+            "only pixels inside the mask are marked: those outside with the edge beside them belong to it, too":
+                lambda mask: boundary_map(mask) & (mask > 0),
+        },
+    ),
+    Exercise(
+        name="boundary_f1_by_distance",
+        results=("F1",),
+        reference=_boundary_f1,
+        cases=_f1_cases,
+        mistakes={
+            "this is the precision alone: recall belongs to it": _f1_by(together=lambda precision, recall: precision),
+            "this is the recall alone: precision belongs to it": _f1_by(together=lambda precision, recall: recall),
+            "this is the mean of precision and recall; F1 is 2 P R / (P + R)":
+                _f1_by(together=lambda precision, recall: (precision + recall) / 2),
+            "a pixel at exactly the reach counts: <=": _f1_by(near=np.less),
+            "the squared distance is compared with the reach": _f1_by(lambda down, right: down**2 + right**2),
+            "the larger of the two differences is no distance: take the root of the sum of squares":
+                _f1_by(lambda down, right: np.maximum(abs(down), abs(right))),
+            "rows and columns are added up: take the root of the sum of squares":
+                _f1_by(lambda down, right: abs(down) + abs(right)),
+            "0 / 0 where no pixel has a partner: F1 is 0 there": _f1_by(together=_undivided),
+        },
+    ),
+]  # fmt: skip

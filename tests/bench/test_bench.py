@@ -1,0 +1,255 @@
+"""The benchmark: what it measures, that it checks before it times, what it prints. No test asserts a time."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from tinysegnet import build, viz
+from tinysegnet.bench import costs, ours, table
+from tinysegnet.bench.explain import convolutions, explain
+from tinysegnet.bench.measure import Bench, Plan, Result
+from tinysegnet.bench.profiling import profile
+from tinysegnet.bench.roofline import dots
+from tinysegnet.bench.validate import distance, validate
+from tinysegnet.bench.workers import Side
+from tinysegnet.bench.workloads import WORKS, Work, find_works
+from tinysegnet.cli.main import main
+from tinysegnet.errors import MeasurementError
+
+SMALL = Work("small", "conv", (1, 12, 16, 4), 5, least=1.0, aim=2.0)
+NETWORK = next(work for work in WORKS if work.kind == "train")
+MEMORY = next(work for work in WORKS if work.kind == "loss")
+PEAKS = 100e9, 20e9
+FACTS = {"tinysegnet": "0.1.0", "numpy": "2.4", "numba": "0.68", "torch": "2.13", "processor": "a processor"}
+AGAINST = Plan("torch", 2)
+
+
+class FakeSide:
+    """Answers at once, in this process; `wrong` is added to what "tinysegnet" finds."""
+
+    wrong = 0.0
+
+    def __init__(self, name, threads):
+        self.name = name
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def ask(self, task, *arguments):
+        return getattr(self, task)(*arguments)
+
+    def outputs(self, work, dtype):
+        found = ours.outputs(work, dtype)
+        return {name: array + self.wrong * (self.name == "tinysegnet") for name, array in found.items()}
+
+    def variants(self, compiled):
+        return ["NCHW", "NHWC", "NHWC compiled"][: 3 if compiled else 2]
+
+    def prepare(self, work, variant=""):
+        if variant.endswith("compiled"):
+            raise MeasurementError("no compiler")
+        self.variant = variant
+
+    def seconds(self, at_least):
+        return {"": 1.0, "NCHW": 3.0, "NHWC": 2.0}[self.variant]
+
+    def peak_memory(self):
+        return 1 << 20
+
+    class process:
+        is_alive = staticmethod(lambda: True)
+
+
+class WrongSide(FakeSide):
+    wrong = 0.01
+
+
+def result(work, seconds=0.1, peer=0.15, **more):
+    return Result(work, seconds, peer, "NHWC compiled", 1.2e-6, 1.7e-7, **more)
+
+
+def test_works_are_found_by_a_part_of_their_name():
+    assert find_works(()) == list(WORKS)
+    assert [work.name for work in find_works(("tiny", "7x7"))] == ["conv7x7 64", "train tiny", "infer tiny"]
+    assert find_works(("nothing",)) == []
+    assert len({work.name for work in WORKS}) == len(WORKS)
+
+
+def test_costs_by_hand():
+    forward = 2 * 12 * 16 * 9 * 4 * 5
+    assert costs.flops(SMALL) == 3 * forward
+    assert costs.flops(Work("", "conv", SMALL.shape, 5, backward=False)) == forward
+    assert costs.flops(Work("", "conv", SMALL.shape, 5, input_gradient=False)) == 2 * forward
+    assert costs.traffic(SMALL) == 2 * 4 * (12 * 16 * 4 + 12 * 16 * 5 + 9 * 4 * 5)
+    summary = build("tiny").summary((96, 128), batch_size=8)
+    first = next(row.multiply_adds for row in summary.rows if row.multiply_adds)
+    tiny = next(work for work in WORKS if work.name == "train tiny")
+    assert costs.flops(tiny) == pytest.approx(3e9 * summary.gflops - 2 * first)
+
+
+@pytest.mark.parametrize("work", WORKS, ids=lambda work: work.name)
+def test_every_work_costs_something(work):
+    assert costs.flops(work) > 0
+    assert costs.traffic(work) > 0
+
+
+def test_validation_measures_the_worst_result_normwise():
+    right = {"out": np.array([3.0, 4.0]), "dx": np.array([1.0])}
+    assert validate(right, right).error == 0
+    close, far = {"out": np.array([3.0, 4.0004]), "dx": np.array([1.0005])}, np.array([3.0, 4.002])
+    assert validate(close, right).error == pytest.approx(5e-4)
+    assert validate(close, right).wrong == ""
+    assert "out is off by 4.0e-04" in validate({**close, "out": far}, right).wrong
+    assert distance(np.zeros(3), np.zeros(2)) == np.inf
+
+
+@pytest.mark.parametrize("bad", [{"out": np.array([np.nan])}, {"out": np.ones(2)}, {"dx": np.ones(1)}, {}])
+def test_validation_refuses_what_is_not_comparable(bad):
+    assert validate(bad, {"out": np.ones(1)}).wrong
+
+
+def test_the_fastest_variant_of_the_peer_counts_and_what_does_not_compile_is_noted():
+    with Bench(Plan("torch", 1, 2, compiled=True), FakeSide) as bench:
+        found = bench.measure(SMALL)
+    assert (found.variant, found.ratio, found.verdict) == ("NHWC", 2.0, "ok")
+    assert found.error < 1e-6
+    assert found.notes == ("NHWC compiled: no compiler",)
+
+
+def test_a_wrong_result_is_not_timed():
+    with Bench(Plan("torch", 1, 2), WrongSide) as bench:
+        found = bench.measure(SMALL)
+    assert (found.verdict, found.seconds) == ("WRONG", None)
+    assert "out is off by" in found.wrong
+    assert "wrong result, so not timed" in table.notes([found])[0]
+
+
+def test_a_wrong_result_is_exit_code_1(monkeypatch, capsys):
+    monkeypatch.setattr("tinysegnet.cli.bench_command.Sides", lambda plan: Bench(plan, WrongSide))
+    monkeypatch.setattr(WrongSide, "peaks", lambda self: PEAKS, raising=False)
+    monkeypatch.setattr("tinysegnet.cli.bench_command.find_works", lambda words: [SMALL])
+    assert main(["bench"]) == 1
+    assert "WRONG" in capsys.readouterr().out
+
+
+def test_the_table_fits_120_columns():
+    results = [result(work, bytes=3 << 30, peer_bytes=4 << 30) for work in WORKS]
+    for plan in (AGAINST, Plan()):
+        lines = table.head(plan).splitlines() + [table.row(r, plan, PEAKS) for r in results]
+        assert max(map(len, lines)) <= 120
+    assert "PyTorch" not in table.head(Plan())
+    assert all(word in table.facts_line(FACTS, AGAINST, PEAKS) for word in ("0.68", "2.13", "a processor", "100 GFLOP"))
+
+
+def test_a_row_says_what_was_found():
+    line = table.row(result(SMALL, 1e-3, 1.5e-3), AGAINST, PEAKS)
+    assert all(text in line.split() for text in ("1.00", "1.50", "NHWC", "1e-06", "2e-07", "below", "aim"))
+    assert "BELOW" in table.row(result(SMALL, 1e-3, 0.9e-3), AGAINST, PEAKS)
+    assert "GB/s" in table.row(result(MEMORY), AGAINST, PEAKS)
+
+
+def test_json_is_one_object():
+    found = json.loads(table.as_json(FACTS, AGAINST, PEAKS, [result(SMALL), Result(MEMORY, wrong="no")]))
+    first, second = found["works"]
+    assert (first["name"], first["ratio"], first["verdict"]) == ("small", pytest.approx(1.5), "below aim")
+    assert (second["seconds"], second["ratio"], second["verdict"]) == (None, None, "WRONG")
+    assert found["copy_bytes_per_second"] == PEAKS[1]
+
+
+def test_explain_lists_every_convolution(capsys):
+    assert main(["bench", "--explain"]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 120
+    for model in ("tiny", "basic", "vgg16"):
+        count = sum("conv" in name or name == "classifier" for name in build(model, width=1 / 16).layers)
+        work = next(work for work in WORKS if work.name == f"train {model}")
+        assert len(list(convolutions(work))) == count
+        assert f"train {model}" in text
+    assert "winograd" in text
+    assert "direct" in text
+    assert "dx" in explain([SMALL])
+
+
+@pytest.mark.parametrize("peers", [True, False])
+def test_the_roofline_is_a_picture(tmp_path, peers):
+    results = [result(work, 0.02, 0.05 if peers else None) for work in WORKS]
+    viz.save_figure(viz.roofline_figure(dots(results), *PEAKS), tmp_path / "roofline.png")
+    assert (tmp_path / "roofline.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_roofline_without_works_has_roofs():
+    assert viz.figures.figure_bytes(viz.roofline_figure(dots([Result(SMALL)]), *PEAKS))
+
+
+def test_a_profile_has_every_step_of_the_network(tmp_path):
+    model = build("tiny", width=1 / 8)
+    found = profile(model, (20, 28), 2, repeats=1)
+    assert [row.name for row in found.rows] == [*(step.name for step in model.steps), "loss", "optimizer"]
+    summary = model.summary((20, 28), batch_size=2)
+    assert sum(row.kept for row in found.rows) == summary.total("kept") + summary.total("indices")
+    assert sum(layer["share"] for layer in json.loads(found.as_json())["layers"]) == pytest.approx(1)
+    assert all(row.name in str(found) for row in found.rows)
+    assert max(map(len, str(found).splitlines())) <= 120
+
+
+def test_profile_writes_its_picture(tmp_path, capsys):
+    picture = tmp_path / "profile.png"
+    options = ["--size", "20x28", "--width", "0.125", "--json", "--picture", str(picture)]
+    assert main(["profile", "tiny", *options]) == 0
+    assert json.loads(capsys.readouterr().out)["input_shape"] == [1, 20, 28, 3]
+    assert picture.stat().st_size > 1000
+
+
+def test_a_side_answers_fails_in_one_line_and_ends():
+    with Side("tinysegnet", 1) as side:
+        assert side.ask("variants", False) == [""]
+        with pytest.raises(MeasurementError, match="AttributeError"):
+            side.ask("no such task")
+        assert (side.ask("peak_memory") or 0) >= 0
+    assert side.process.exitcode is not None
+
+
+def test_a_side_that_dies_is_an_error_that_says_so():
+    with Side("tinysegnet", 1) as side:
+        side.process.kill()
+        with pytest.raises(MeasurementError, match="ended at 'variants'"):
+            side.ask("variants", False)
+    assert side.process.exitcode is not None
+
+
+def test_only_the_numpy_side_is_started_with_another_backend():
+    before = dict(os.environ)
+    with Side("numpy", 1) as numpy_side, Side("tinysegnet", 1) as side:
+        found = numpy_side.ask("outputs", SMALL, "float64")
+        assert validate(side.ask("outputs", SMALL, "float32"), found).error < 1e-5
+    assert dict(os.environ) == before
+
+
+def test_end_to_end(monkeypatch, capsys):
+    monkeypatch.setattr("tinysegnet.cli.bench_command.find_works", lambda words: [SMALL])
+    monkeypatch.setattr("tinysegnet.bench.measure.SAMPLE", 0.01)
+    assert main(["bench", "small", "--rounds", "1", "--json", "--threads", "1"]) == 0
+    (work,) = json.loads(capsys.readouterr().out)["works"]
+    assert work["seconds"] > 0
+    assert 0 < work["error"] < 1e-5
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (["nothing"], "no work named nothing"),
+    (["--rounds", "0"], "rounds 0"),
+    (["--threads", "100000"], "threads 100000"),
+])  # fmt: skip
+def test_bad_options_are_one_line(options, message, capsys):
+    assert main(["bench", *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_without_torch_the_remedy_is_named(monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["bench", "--against", "torch"]) == 2
+    assert "pip install torch" in capsys.readouterr().err

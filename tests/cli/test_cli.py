@@ -1,0 +1,185 @@
+"""The command line: what it prints, what it writes, its exit codes, and one line for a mistake."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinysegnet as ts
+from tinysegnet import runtime
+from tinysegnet.cli.main import main
+from tinysegnet.data import CAMVID
+from tinysegnet.weights import checkpoint
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of the real command, small."""
+    runs = tmp_path_factory.mktemp("runs")
+    options = ["--limit", "4", "--epochs", "1", "--size", "48x64", "--width", "0.25", "--name", "first"]
+    assert main(["train", *options, "--runs", str(runs)]) == 0
+    return runs / "first"
+
+
+def test_train_leaves_a_report_and_checkpoints(trained):
+    assert (trained / "report.html").stat().st_size > 10_000
+    loaded = checkpoint.read(trained / "best.safetensors")
+    assert loaded.size == (48, 64)
+    assert loaded.model.config["width"] == 0.25
+
+
+def test_train_help_shows_the_recipe_of_the_data(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["train", "--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert "--learning-rate" in text
+    assert "96x128" in text
+
+
+def test_evaluate_prints_one_json_object(trained, capsys):
+    assert main(["evaluate", str(trained / "last.safetensors"), "--limit", "3", "--json"]) == 0
+    out, err = capsys.readouterr()
+    scores = json.loads(out)
+    assert {"G", "C", "mIoU", "IoU", "images"} <= set(scores)
+    assert 0 <= scores["BF"] <= scores["BF_by_distance"] <= 1
+    assert scores["intervals"] is None
+    assert "no confidence intervals: 3 pictures (expected 41 or more)" in err
+    assert scores["images"] == 3
+    assert set(scores["IoU"]) == set(CAMVID.names)
+    assert 0 <= scores["G"] <= 1
+
+
+def test_evaluate_prints_a_table(trained, capsys):
+    assert main(["evaluate", str(trained / "last.safetensors"), "--limit", "3"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in CAMVID.names)
+    assert "position prior: IoU" in text
+    assert "one to one" in text
+
+
+def test_predict_writes_an_overlay_of_any_picture(trained, tmp_path, capsys):
+    picture = tmp_path / "my street.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (45, 61, 3)).astype(np.uint8)).save(picture)
+    out = tmp_path / "out"
+    assert main(["predict", str(trained / "best.safetensors"), str(picture), "--out", str(out)]) == 0
+    written = out / "my street_overlay.png"
+    assert capsys.readouterr().out.strip() == str(written)
+    with Image.open(written) as overlay:
+        assert overlay.width >= 61
+
+
+def test_evaluate_writes_pictures_and_the_floor(trained, tmp_path, capsys):
+    command = ["evaluate", str(trained / "last.safetensors"), "--limit", "3", "--out", str(tmp_path / "e"), "--json"]
+    assert main(command) == 0
+    assert 0 < json.loads(capsys.readouterr().out)["floors"]["position prior"]["mIoU"] < 1
+    assert {path.name for path in (tmp_path / "e").iterdir()} == {"confusion.png", "per_class.png"}
+    assert main([*command[:4], "--no-floor", "--no-boundary"]) == 0
+    out = capsys.readouterr().out
+    assert "position prior" not in out
+    assert "BF" not in out
+
+
+def test_summary(capsys):
+    assert main(["summary", "basic", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["parameters"] == 1_416_587
+    assert main(["summary", "vgg16", "--size", "45x61"]) == 0
+    assert "29,449,355" in capsys.readouterr().out
+
+
+def test_gradcheck(capsys):
+    assert main(["gradcheck", "relu"]) == 0
+    assert "relu" in capsys.readouterr().out
+    assert main(["gradcheck", "relu", "--json"]) == 0
+    json.loads(capsys.readouterr().out)
+
+
+def test_a_wrong_gradient_is_exit_code_1(capsys, monkeypatch):
+    right = ts.ops.activation.relu_backward_numpy
+    monkeypatch.setattr(ts.ops.activation, "relu_backward_numpy", lambda dout, cache: 1.001 * right(dout, cache))
+    assert main(["gradcheck", "relu"]) == 1
+
+
+def test_doctor_and_warmup(capsys):
+    assert main(["doctor", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["numpy"] == np.__version__
+    assert {"BLAS", "threads", "kernel cache", "processor"} <= set(facts)
+    assert main(["warmup"]) == 0
+    assert "ready" in capsys.readouterr().out
+
+
+def test_data_scenes_and_floors(tmp_path, capsys):
+    assert main(["data", "scenes", "--count", "2", "--out", str(tmp_path / "s")]) == 0
+    assert [len(list((tmp_path / "s" / kind).iterdir())) for kind in ("images", "labels", "overlays")] == [2, 2, 2]
+    assert main(["data", "check", str(tmp_path / "s")]) == 0
+    capsys.readouterr()
+    assert main(["data", "floors", "--limit", "5", "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)) == {"position prior", "colour", "colour and position"}
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_what_nobody_foresaw_is_one_line_too(workplace, capsys, monkeypatch):
+    def fails(*arguments, **settings):
+        raise RuntimeError("never\n seen")
+
+    monkeypatch.setattr("tinysegnet.cli.gradcheck_command.gradcheck.run", fails)
+    assert main(["gradcheck"]) == 1
+    assert capsys.readouterr().err == "error: RuntimeError: never seen. --debug shows where\n"
+
+
+def test_warnings_are_one_line(workplace, capsys):
+    options = ["--limit", "1", "--epochs", "1", "--size", "20x28", "--width", "0.1", "--runs", "r"]
+    assert main(["train", *options]) == 0
+    told = capsys.readouterr().err.replace("\r", "\n").splitlines()
+    assert all(line.startswith("warning: class ") for line in told if "does not occur" in line)
+    floor = [line for line in told if "below what" in line]
+    assert len(floor) == 1, "one epoch of one picture is worse than no network"
+    assert floor[0].startswith("warning: mIoU 0.")
+
+
+def test_debug_shows_where_an_error_comes_from(workplace):
+    with pytest.raises(ts.errors.CheckpointError):
+        main(["evaluate", "none.safetensors", "--debug"])
+
+
+def test_a_full_disk_is_exit_code_1(workplace, capsys, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "write_atomically", full)
+    options = ["--limit", "2", "--epochs", "1", "--size", "20x28", "--width", "0.1", "--runs", "r"]
+    assert main(["train", *options]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def run_module(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "tinysegnet", *arguments],
+        env={**os.environ, **environment}, capture_output=True, text=True, timeout=500, check=False,
+    )  # fmt: skip
+
+
+def test_python_dash_m():
+    done = run_module("summary", "tiny")
+    assert done.returncode == 0
+    assert "493,707" in done.stdout
+
+
+@pytest.mark.skipif(not runtime.JIT, reason="numba is not here, so nothing is compiled")
+def test_the_first_compile_announces_itself(tmp_path):
+    done = run_module("gradcheck", "relu", TINYSEGNET_CACHE=str(tmp_path))
+    assert done.returncode == 0
+    assert done.stderr.count("compiling kernels") == 1
+    again = run_module("gradcheck", "relu", TINYSEGNET_CACHE=str(tmp_path))
+    assert "compiling" not in again.stderr

@@ -1,0 +1,168 @@
+"""The command line with SegNet's relatives: one class, one logit, samples and doubt, PyTorch's layout."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from PIL import Image
+
+import tinysegnet as ts
+from tinysegnet import viz
+from tinysegnet.cli.main import main
+from tinysegnet.data import InMemory, OneClass
+from tinysegnet.data.toyscenes import ToyScenes
+from tinysegnet.errors import SettingError, ShapeError
+from tinysegnet.training.loop import Recipe, fit
+from tinysegnet.training.run_folder import RunFolder
+from tinysegnet.weights import checkpoint
+
+SMALL = "--width 0.1 --limit 4 --epochs 1 --size 48x64"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def error_line(capsys):
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    return line
+
+
+def test_the_article_learns_road_or_not_with_one_logit(here, capsys):
+    assert main(f"train --model article --one-class road {SMALL} --name a".split()) == 0
+    saved = checkpoint.read("runs/a/last.safetensors")
+    assert saved.model.config["num_classes"] == 1
+    assert saved.palette.names == ("not Road", "Road")
+    capsys.readouterr()
+    assert main(["evaluate", "runs/a/last.safetensors", "--one-class", "Road", "--limit", "2", "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["IoU"]) == {"not Road", "Road"}
+    assert main(["evaluate", "runs/a/last.safetensors", "--limit", "2"]) == 0
+    said = capsys.readouterr()
+    assert "read as for the training: --one-class road" in said.err
+    assert "not Road" in said.out
+    assert main(["evaluate", "toy", "--one-class", "Road", "--limit", "2"]) == 2
+    assert "2 classes (expected the network's 11)" in error_line(capsys)
+
+
+@pytest.mark.parametrize(("command", "said"), [
+    (f"train --one-class Rood {SMALL}", "has no class 'Rood' (expected one of Sky, Building"),
+    (f"train --model article {SMALL.replace('48x64', '45x64')}", "multiples of 4, got 45x64. Give 44x64"),
+    ("summary article --size 45x60", "multiples of 4, got 45x60"),
+    (f"train --preprocessing x {SMALL}", "train --preprocessing: 'x' (expected own, scaled"),
+    ("predict toy x.png --out o --samples 3", "tiny has no dropout, so its samples would all be the same. Train bayes"),
+    ("predict toy x.png --out o --samples 0", "samples: 0 (expected at least 1)"),
+    ("predict toy x.png --out o --samples 3 --mirror yes", "mirror: yes, with samples"),
+    ("evaluate toy --samples 3 --test-scales 1 2", "test-scales, with samples: samples are drawn of the picture as it"),
+    ("predict toy x.png --out o --test-scales 0", "test-scales: (0.0,) (expected numbers above 0"),
+    ("predict toy x.png --out o --test-scales 1 40", "too many for the network (at most 4 Mpx). Give --scale 0."),
+    (f"train --test-scales 1 -1 {SMALL}", "test_scales: (1.0, -1.0) (expected numbers above 0"),
+    ("evaluate toy --samples 3", "tiny has no dropout"),
+    ("export toy --out o --torch --half", "--torch, --half: one of the two"),
+])  # fmt: skip
+def test_mistakes_are_one_line(here, capsys, command, said):
+    Image.new("RGB", (64, 48)).save("x.png")
+    assert main(command.split()) == 2
+    assert said in error_line(capsys)
+
+
+def test_samples_and_doubt(here, capsys):
+    assert main(f"train --model bayesian-basic {SMALL} --name b".split()) == 0
+    Image.fromarray(ToyScenes(1, seed=5)[0].image).save("street.png")
+    assert main(["predict", "runs/b/last.safetensors", "street.png", "--out", "out", "--samples", "3"]) == 0
+    assert sorted(path.name for path in (here / "out").iterdir()) == [
+        f"street_{kind}.png" for kind in ("colours", "doubt", "labels", "overlay")
+    ]
+    capsys.readouterr()
+    assert main(["evaluate", "runs/b/last.safetensors", "--samples", "3", "--limit", "2", "--no-floor"]) == 0
+    said = capsys.readouterr().out
+    assert "doubt tells wrong pixels from right ones: AUROC 0." in said
+    assert "by 1 - its largest probability: 0." in said
+
+
+@pytest.mark.parametrize(("options", "mirror", "scales"), [
+    ("", False, (1.0,)), ("--mirror --test-scales 0.5 1", True, (0.5, 1.0)),
+])  # fmt: skip
+def test_checkpoints_know_how_the_network_was_validated(here, options, mirror, scales):
+    assert main(f"train {SMALL} --name m {options}".split()) == 0
+    for name in ("last", "best"):
+        found = checkpoint.read(f"runs/m/{name}.safetensors").prediction
+        assert found == {"size": (48, 64), "mirror": mirror, "scales": scales}
+
+
+def test_the_picture_of_doubt():
+    doubt = np.zeros((30, 40))
+    doubt[10:20, 10:20] = 0.04
+    picture = np.asarray(viz.doubt_picture(doubt))
+    assert picture.shape[1] >= 480
+    scale = picture.shape[1] // 40
+    assert picture[15 * scale, 15 * scale].sum() > 3 * picture[2, 2].sum() + 300  # bright where there is doubt
+    assert viz.doubt_picture(np.zeros((2, 3))).width >= 480
+    with pytest.raises(ShapeError, match=r"a map of doubt is \(H, W\)"):
+        viz.doubt_picture(np.zeros((2, 3, 4)))
+
+
+def test_a_bayesian_run_that_was_stopped_goes_on_bit_for_bit(tmp_path):
+    """The masks of dropout follow from the step."""
+    data, recipe = InMemory(ToyScenes(6, seed=0, size=(20, 28))), Recipe(epochs=2, size=(20, 28))
+    network = {"name": "bayesian-basic", "width": 1 / 16}
+    config = {"data": "toy", "model": "bayesian-basic", **dataclasses.asdict(recipe)}
+    whole = ts.build(**network)
+    fit(whole, data, recipe=recipe, progress=False)
+
+    stopped, folder = ts.build(**network), RunFolder(tmp_path / "run", config, data.palette)
+    with pytest.raises(KeyboardInterrupt):
+        fit(stopped, _Interrupting(data, at=9), recipe=recipe, run=folder, progress=False)
+    resumed = RunFolder.resume(tmp_path / "run")
+    model = ts.build(**network, seed=4)
+    fit(model, data, recipe=recipe, run=resumed, progress=False)
+    for name, array in whole.state().items():
+        np.testing.assert_array_equal(model.state()[name], array, err_msg=name)
+
+
+class _Interrupting:
+    """A data set that presses Ctrl-C at its n-th picture."""
+
+    def __init__(self, data, at):
+        self.data, self.at, self.palette, self.name = data, at, data.palette, data.name
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, index):
+        import signal
+
+        self.at -= 1
+        if self.at == 0:
+            signal.raise_signal(signal.SIGINT)
+        return self.data[index]
+
+
+def test_one_class():
+    streets = ToyScenes(2, seed=0)
+    roads = OneClass(streets, "road")
+    labels, own = roads[1].labels, streets[1].labels
+    assert roads.palette.names == ("not Road", "Road")
+    np.testing.assert_array_equal(labels == 1, own == streets.palette.names.index("Road"))
+    np.testing.assert_array_equal(labels == 255, own == streets.palette.ignore_label)
+    with pytest.raises(SettingError, match="no class 'Rood'"):
+        OneClass(streets, "Rood")
+
+
+def test_pytorchs_names_and_layouts_there_and_back(here):
+    assert main(["export", "toy", "--out", "toy_torch.safetensors", "--torch"]) == 0
+    state = safetensors.numpy.load_file("toy_torch.safetensors")
+    model = ts.load_ready("toy")
+    assert state["encoder1.conv1.weight"].shape == (32, 3, 3, 3)
+    assert state["encoder1.bn1.num_batches_tracked"].shape == ()
+    other = ts.build("tiny", seed=9)
+    ts.from_torch_state(other, state)
+    for name, array in model.state().items():
+        np.testing.assert_array_equal(other.state()[name], array)
+    del state["classifier.bias"]
+    state["x.weight"] = np.zeros(3, np.float32)
+    with pytest.raises(ts.errors.CheckpointError, match=r"missing classifier\.bias; unexpected x\.weight"):
+        ts.from_torch_state(other, state)

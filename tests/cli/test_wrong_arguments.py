@@ -1,0 +1,235 @@
+"""The library's own errors: whatever one passes, the error is tinysegnet's, names the thing and says what is expected.
+
+No TypeError, no IndexError, no AttributeError out of the depths, and nothing that trains on nonsense.
+"""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinysegnet as ts
+from tinysegnet.data import CAMVID, Augment, InMemory, Palette, Sample, batches, count_pixels
+from tinysegnet.data.baselines import floors
+from tinysegnet.errors import DataError, SettingError, ShapeError
+from tinysegnet.training.loop import Recipe, fit, recipe_for
+
+SIZE = (16, 24)
+NAN, INF = float("nan"), float("inf")
+PLAIN = {"epochs": 1, "batch_size": 1, "size": SIZE}
+
+WRONG_SETTINGS = {
+    "epochs": ("3", 1.5, None, True, NAN, 0, [3]),
+    "iterations": ("3", 1.5, True, 0),
+    "batch_size": (1.5, "2", None, -1),
+    "size": (32, (32,), (32, 48, 3), (32.5, 48), "32x48", None, (0, 48), ("32", "48"), (99999, 99999)),
+    "optimizer": ("SGD", None, 1, ["sgd"]),
+    "learning_rate": ("x", NAN, INF, -1, 0, None, 10**400),
+    "momentum": (1, -0.1, NAN, "0.9"),
+    "bias_rate": (NAN, -1, None),
+    "weight_decay": (INF, -1, None),
+    "decayed": ("weights", ("weight",), None),
+    "initial_beta": (INF, "0", None),
+    "statistics": ("running_mean", None, True),
+    "schedule": ("linear", None),
+    "class_weights": (None, "median"),
+    "flip": (None, 2, "x", NAN),
+    "scale": (1.0, (1,), (1, 2, 3), (0.5, 1), (2, 1), (INF, INF), "1 2"),
+    "color_jitter": (1, NAN, None),
+    "validate_every": (0, 0.5),
+    "seed": (-1, 1.5, "x", None),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in WRONG_SETTINGS.items() for value in values]
+)
+def test_a_recipe_that_cannot_be(name, value):
+    with pytest.raises(SettingError, match=rf"(?s){name}: .*\(expected"):
+        Recipe(**{name: value})
+
+
+@pytest.mark.parametrize("settings", [{"flip": None}, {"scale": 2.0}, {"color_jitter": "x"}])
+def test_an_augmentation_that_cannot_be(settings):
+    with pytest.raises(SettingError, match="expected"):
+        Augment(**settings)
+
+
+def test_numbers_of_numpy_and_lists_become_plain():
+    recipe = Recipe(epochs=np.int64(3), size=[np.int32(32), 48], flip=np.float32(0.5), scale=[1, 2], learning_rate=1)
+    assert recipe == Recipe(epochs=3, size=(32, 48), flip=0.5, scale=(1.0, 2.0), learning_rate=1.0)
+    plain = (bool, int, float, str, tuple, type(None))
+    assert all(type(value) in plain for value in dataclasses.asdict(recipe).values())
+
+
+def sample(name="p", image=None, labels=None):
+    image = np.zeros((*SIZE, 3), np.uint8) if image is None else image
+    return Sample(image, np.zeros(SIZE, np.uint8) if labels is None else labels, name)
+
+
+class Samples:
+    name = "a few"
+
+    def __init__(self, *samples, palette=CAMVID):
+        self.samples, self.palette = samples, palette
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        return self.samples[index]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return ts.build("tiny", width=1 / 16)
+
+
+USES = {
+    "fit": lambda model, data: fit(model, data, recipe=Recipe(**PLAIN), progress=False),
+    "fit, weights": lambda model, data: fit(model, data, recipe=Recipe(**PLAIN, class_weights="none"), progress=False),
+    "evaluate": ts.evaluate,
+    "InMemory": lambda model, data: InMemory(data),
+    "recipe_for": lambda model, data: recipe_for(data),
+    "floors": lambda model, data: floors(data, data),
+    "batches": lambda model, data: list(batches(data, 1, size=SIZE, shuffle=False)),
+}
+
+
+NO_DATA = {"None": None, "no list": [], "a list": [sample()], "a name": "toy", "an empty one": Samples(),
+           "one without palette": Samples(sample(), palette=None)}  # fmt: skip
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+@pytest.mark.parametrize("data", NO_DATA.values(), ids=NO_DATA)
+def test_what_is_no_data_set_or_an_empty_one(model, use, data):
+    with pytest.raises(DataError, match="expected"):
+        use(model, data)
+
+
+WRONG_SAMPLES = {
+    "a pair": ((np.zeros((*SIZE, 3), np.uint8), np.zeros(SIZE, np.uint8)), r"a few\[0\]: tuple \(expected"),
+    "a float image": (sample(image=np.zeros((*SIZE, 3))), r"p: image \(16, 24, 3\) float64 \(expected \(H, W, 3\)"),
+    "a grey image": (sample(image=np.zeros(SIZE, np.uint8)), "p: image"),
+    "RGBA": (sample(image=np.zeros((*SIZE, 4), np.uint8)), "p: image"),
+    "CHW": (sample(image=np.zeros((3, *SIZE), np.uint8)), "p: image"),
+    "a PIL image": (sample(image=Image.new("RGB", SIZE[::-1])), "p: image Image"),
+    "no pixels": (sample(image=np.zeros((0, 5, 3), np.uint8), labels=np.zeros((0, 5), np.uint8)), "p: image"),
+    "int64 labels": (sample(labels=np.zeros(SIZE, np.int64)), r"p: labels \(16, 24\) int64 \(expected \(16, 24\) u"),
+    "float labels": (sample(labels=np.zeros(SIZE)), "p: labels"),
+    "3-d labels": (sample(labels=np.zeros((*SIZE, 1), np.uint8)), "p: labels"),
+    "a list": (sample(labels=[[0]]), "p: labels list"),
+    "another size": (sample(labels=np.zeros((8, 12), np.uint8)), "p: labels"),
+    "negative": (sample(labels=np.full(SIZE, -1, np.int8)), "p: labels"),
+    "a class too many": (sample(labels=np.full(SIZE, 12, np.uint8)), r"p: label 12 .* \(allowed 0..10, void 11"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("use", USES, ids=USES)
+@pytest.mark.parametrize(("wrong", "said"), WRONG_SAMPLES.values(), ids=WRONG_SAMPLES)
+def test_a_sample_that_cannot_be(model, use, wrong, said):
+    with pytest.raises(DataError, match=said):
+        USES[use](model, Samples(wrong))
+
+
+def test_without_void_every_label_is_a_class():
+    data = Samples(sample(labels=np.full(SIZE, 2, np.uint8)), palette=Palette(("a", "b"), ((0, 0, 0), (9, 9, 9))))
+    with pytest.raises(DataError, match=r"label 2 at row 0, column 0 \(allowed 0..1\)"):
+        count_pixels(data)
+
+
+@pytest.mark.parametrize("weights", ["none", "median_frequency"])
+def test_what_is_void_all_over_cannot_be_learned(model, weights):
+    void = Samples(sample(labels=np.full(SIZE, 11, np.uint8)))
+    with pytest.raises(DataError, match="no pixel is labelled"):
+        fit(model, void, recipe=Recipe(**PLAIN, class_weights=weights), progress=False)
+
+
+def test_validation_pictures_of_other_classes(model):
+    names = CAMVID.names[::-1]
+    for palette in (dataclasses.replace(CAMVID, names=names), dataclasses.replace(CAMVID, ignore_label=255)):
+        val = Samples(sample(), palette=palette)
+        with pytest.raises(DataError, match=r"other classes than a few \(expected"):
+            fit(model, Samples(sample()), val, recipe=Recipe(**PLAIN), progress=False)
+
+
+@pytest.mark.parametrize("wrong", [None, "tiny", SimpleNamespace(num_classes=11), {}], ids=repr)
+def test_what_is_no_network(wrong):
+    image = np.zeros((*SIZE, 3), np.uint8)
+    for use in (lambda: fit(wrong, Samples(sample())), lambda: ts.evaluate(wrong, Samples(sample())),
+                lambda: ts.predict(wrong, image)):  # fmt: skip
+        with pytest.raises(SettingError, match=r"model: .*\(expected a Network"):
+            use()
+
+
+def test_what_is_no_recipe(model):
+    with pytest.raises(SettingError, match="recipe: dict"):
+        fit(model, Samples(sample()), recipe=PLAIN)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [None, [[0]], "x.png", Image.new("RGB", (4, 4)), np.zeros((0, 4, 3), np.uint8)],
+    ids=["None", "a list", "a name", "a Pillow image", "an empty array"],
+)
+def test_what_is_no_picture(model, wrong):
+    with pytest.raises(ShapeError, match="predict needs a picture"):
+        ts.predict(model, wrong)
+
+
+@pytest.mark.parametrize("size", [5, (5,), (5, 5, 5), (0, 5), (-1, 5), (5.5, 5), "5x5", ("5", "5")], ids=repr)
+def test_what_is_no_size(model, size):
+    with pytest.raises(SettingError, match="size: "):
+        ts.predict(model, np.zeros((*SIZE, 3), np.uint8), size=size)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float64, np.float16, bool, object, str])
+def test_a_network_takes_its_own_floats(model, kind):
+    with pytest.raises(ShapeError, match="a network takes pictures"):
+        model.forward(np.zeros((1, *SIZE, 3)).astype(kind))
+
+
+@pytest.mark.parametrize("wrong", [None, [[1.0]], "picture", 3.0])
+def test_a_network_takes_arrays(model, wrong):
+    with pytest.raises(ShapeError, match="a network takes pictures"):
+        model.forward(wrong)
+    model.forward(np.zeros((1, *SIZE, 3), np.float32), training=True)
+    with pytest.raises(ShapeError, match="a network takes the gradient"):
+        model.backward(wrong)
+
+
+@pytest.mark.parametrize("classes", [0, -1, 256, 1000])
+def test_labels_are_bytes(classes):
+    with pytest.raises(SettingError, match=r"1\.\.255 classes"):
+        ts.build("tiny", num_classes=classes)
+
+
+WRONG_NETWORKS = {
+    "name": ("resnet", None, ["tiny"]),
+    "num_classes": ("3", 1.5, None, True),
+    "width": ("x", NAN, INF, 0, 9, None),
+    "seed": (-1, 1.5, "x", None),
+    "dtype": ("float16", "no type", int, None, object()),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in WRONG_NETWORKS.items() for value in values]
+)
+def test_a_network_that_cannot_be(name, value):
+    with pytest.raises(SettingError):
+        ts.build(**{"name": "tiny", name: value})
+
+
+@pytest.mark.parametrize("settings", [{"learning_rate": "x"}, {"learning_rate": NAN}, {"weight_decay": INF}])
+def test_an_optimizer_that_cannot_be(model, settings):
+    with pytest.raises(SettingError, match="expected a finite number"):
+        ts.optim.SGD(model, **settings)
+
+
+@pytest.mark.parametrize("data", [None, 3, ["toy"], "x" * 300, "a\0b"])
+def test_a_place_that_cannot_be(data):
+    with pytest.raises(DataError, match="expected"):
+        ts.data.open_dataset(data)

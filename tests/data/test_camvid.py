@@ -1,0 +1,294 @@
+"""CamVid folders: the tutorial's layout with and without lists, and every way in which one can be broken."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinysegnet.data.folders as folders
+import tinysegnet.data.image_files as pictures
+from tinysegnet.data import CAMVID, CamVid, Dataset, Palette, open_dataset, read_image, read_labels
+from tinysegnet.data.label_encoding import Coding
+from tinysegnet.errors import DataError
+
+SHARED = Path(__file__).parents[3] / "shared"  # beside the checkout, where the developers keep real CamVid
+H, W = 6, 9
+
+
+def save(path, array, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, **options)
+
+
+def write_pair(root, stem, split="train", suffix=".png", seed=0):
+    rng = np.random.default_rng([seed, *stem.encode()])
+    image = rng.integers(0, 256, (H, W, 3)).astype(np.uint8)
+    labels = rng.integers(0, 12, (H, W)).astype(np.uint8)
+    save(root / split / f"{stem}{suffix}", image)
+    save(root / f"{split}annot" / f"{stem}.png", labels)
+    return image, labels
+
+
+@pytest.fixture
+def root(tmp_path):
+    for stem in ("b", "a", "c"):
+        write_pair(tmp_path, stem)
+    return tmp_path
+
+
+def test_folders_are_paired_by_stem(tmp_path):
+    written = {stem: write_pair(tmp_path, stem) for stem in ("b", "a", "c")}
+    dataset = CamVid(tmp_path)
+    assert isinstance(dataset, Dataset)
+    assert (len(dataset), dataset.name, dataset.palette) == (3, "CamVid train", CAMVID)
+    for index, stem in enumerate("abc"):
+        assert dataset[index].name == stem
+        np.testing.assert_array_equal(dataset[index].image, written[stem][0])
+        np.testing.assert_array_equal(dataset[index].labels, written[stem][1])
+    assert dataset[-1].name == "c"
+    with pytest.raises(IndexError):
+        dataset[3]
+    seen = []
+    dataset.check(progress=lambda loop: (seen.append(i) or i for i in loop))
+    assert seen == [0, 1, 2]
+
+
+def test_samples_are_kept_and_read_only(root, monkeypatch):
+    dataset = CamVid(root)
+    assert dataset[0] is dataset[0]
+    for array in (dataset[0].image, dataset[0].labels):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+    monkeypatch.setattr(folders, "CACHE_BYTES", H * W * 4)  # room for one sample
+    dataset = CamVid(root)
+    assert dataset[1] is dataset[1]
+    assert dataset[0] is not dataset[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train/{0}.png trainannot/{0}.png",
+        "/SegNet/CamVid/train/{0}.png /SegNet/CamVid/trainannot/{0}.png",
+        "C:\\Users\\me\\CamVid\\train\\{0}.png\tC:\\Users\\me\\CamVid\\trainannot\\{0}.png",
+        "../../elsewhere/train/{0}.png ./trainannot/{0}.png",
+    ],
+)
+def test_lists_of_any_machine(root, line):
+    text = "\ufeff" + "\r\n".join(line.format(stem) for stem in "cab") + "\r\n\r\n"
+    (root / "train.txt").write_text(text, encoding="utf-8")
+    dataset = CamVid(root)
+    dataset.check()
+    assert [sample.name for sample in dataset] == ["c", "a", "b"]  # the list's order
+
+
+def test_longest_existing_ending_wins(root):
+    inner, _ = write_pair(root / "CamVid", "a", seed=1)
+    (root / "train.txt").write_text("/x/CamVid/train/a.png /x/CamVid/trainannot/a.png\n")
+    np.testing.assert_array_equal(CamVid(root)[0].image, inner)
+
+
+def test_a_list_cannot_leave_the_root(tmp_path):
+    write_pair(tmp_path / "outside", "a")
+    root = tmp_path / "root"
+    write_pair(root, "b")
+    outside = tmp_path / "outside" / "train"
+    for start in ("../outside/train", str(outside), ".."):
+        (root / "train.txt").write_text(f"{start}/a.png {start}annot/a.png\n")
+        with pytest.raises(DataError, match=r"root/.*a\.png: no such file"):
+            CamVid(root)[0]
+    (root / "link").symlink_to(outside)
+    (root / "train.txt").write_text("link/a.png trainannot/a.png\n")
+    with pytest.raises(DataError, match=r"link/a\.png: a link that leaves"):
+        CamVid(root)[0]
+    (root / "train.txt").unlink()
+    (root / "train" / "b.png").unlink()
+    (root / "train" / "b.png").symlink_to(outside / "a.png")
+    with pytest.raises(DataError, match=r"train/b\.png: a link that leaves"):
+        CamVid(root)[0]
+
+
+def test_spaces_in_names(tmp_path):
+    write_pair(tmp_path, "my street")
+    (tmp_path / "train.txt").write_text("train/my street.png trainannot/my street.png\n")
+    CamVid(tmp_path).check()
+
+
+def test_stems_must_agree(root):
+    (root / "train.txt").write_text("train/a.png trainannot/b.png\n")
+    with pytest.raises(DataError, match=r"train/a\.png: paired with .*trainannot/b\.png by train\.txt line 1"):
+        CamVid(root)[0]
+
+
+@pytest.mark.parametrize("line", ["train/a.png", "train/a.png x trainannot/b.png"])
+def test_bad_line(root, line):
+    (root / "train.txt").write_text(f"train/a.png trainannot/a.png\n{line}\n")
+    with pytest.raises(DataError, match=r"train\.txt: line 2: .*expected two paths"):
+        CamVid(root)
+
+
+def test_check_names_every_bad_file_at_once(tmp_path):
+    for stem in "abcdefgh":
+        _, labels = write_pair(tmp_path, stem)
+    annot = tmp_path / "trainannot"
+    labels[3, 5] = 37
+    save(annot / "a.png", labels)
+    (annot / "b.png").unlink()
+    save(annot / "c.png", labels[:, :-1])
+    damaged = (annot / "d.png").read_bytes()
+    (annot / "d.png").write_bytes(damaged[: len(damaged) // 2])
+    (tmp_path / "train" / "e.png").unlink()
+    save(annot / "f.png", np.full((H, W, 3), (1, 2, 3), np.uint8))
+    save(annot / "g.png", labels, format="JPEG")
+    with pytest.raises(DataError) as caught:
+        CamVid(tmp_path).check()
+    head, *lines = str(caught.value).splitlines()
+    assert "7 of 8 pairs" in head
+    assert len(lines) == 7
+    for line, (name, what) in zip(
+        lines,
+        [
+            ("trainannot/a.png", r"value 37 at row 3, column 5 (allowed 0..10, void 11)"),
+            ("trainannot/b.png", "no such file"),
+            ("trainannot/c.png", f"{W - 1} x {H} pixels (expected {W} x {H}"),
+            ("trainannot/d.png", ""),  # damaged: said in one way or another, depending on where it was cut
+            ("train/e.png", "no such file"),
+            ("trainannot/f.png", "colour 1 2 3 at row 0, column 0"),
+            ("trainannot/g.png", "a label map as JPEG"),
+        ],
+        strict=True,
+    ):
+        assert line.startswith(str(tmp_path / name)), line
+        assert what in line
+
+
+def test_folders_that_are_no_camvid(tmp_path):
+    with pytest.raises(DataError, match="nowhere: no such folder"):
+        CamVid(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"expected train\.txt, or the folders train/ and trainannot/"):
+        open_dataset(tmp_path, "train")
+    (tmp_path / "train.txt").write_text("\n")
+    with pytest.raises(DataError, match="'train' is empty"):
+        CamVid(tmp_path)
+    (tmp_path / "train.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match="UTF-8"):
+        CamVid(tmp_path)
+
+
+def test_two_pictures_of_one_stem(root):
+    write_pair(root, "a", suffix=".jpg")
+    with pytest.raises(DataError, match=r"a\.png: same stem as a\.jpg"):
+        CamVid(root)
+
+
+def test_palette_labels_give_indices(tmp_path):
+    labels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    image = Image.fromarray(labels, mode=None).convert("P")
+    image.putdata(labels.ravel().tolist())
+    image.putpalette(CAMVID.lookup_table().ravel().tolist())
+    image.save(tmp_path / "p.png")
+    assert Image.open(tmp_path / "p.png").convert("L").getextrema()[1] > 11  # what convert("L") would make of it
+    np.testing.assert_array_equal(read_labels(tmp_path / "p.png"), labels)
+
+
+@pytest.mark.parametrize(("bits", "top"), [(1, 1), (2, 3), (4, 15), (8, 255)])
+def test_grey_labels_of_few_bits(tmp_path, bits, top):
+    labels = np.arange(16 if bits < 8 else 256).reshape(-1, 8) % (top + 1)
+    path = tmp_path / "grey.png"
+    path.write_bytes(grey_png(labels, bits))
+    np.testing.assert_array_equal(read_labels(path), labels)
+
+
+def grey_png(values, bits):
+    """A grey PNG of 1, 2, 4 or 8 bits per pixel, made by hand: Pillow does not write 2 and 4."""
+    import struct
+    import zlib
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width = values.shape
+    as_bits = (values[..., None] >> np.arange(bits)[::-1]) & 1
+    rows = np.packbits(as_bits.reshape(height, -1).astype(np.uint8), axis=1)
+    data = b"".join(b"\0" + row.tobytes() for row in rows)
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_pictures_of_any_mode_become_rgb(tmp_path, mode):
+    grey = np.repeat(np.array([[0, 255, 255]], np.uint8), 2, axis=0)
+    Image.fromarray(grey).convert(mode).save(tmp_path / "x.png")
+    image = read_image(tmp_path / "x.png")
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, np.repeat(grey[..., None], 3, axis=2))
+
+
+def test_jpeg_pictures_whatever_their_name(tmp_path):
+    save(tmp_path / "x.png", np.full((H, W, 3), (200, 10, 10), np.uint8), format="JPEG")
+    red, green, _ = read_image(tmp_path / "x.png")[2, 3]
+    assert red > 190 > 20 > green  # and channels in RGB order
+
+
+def test_unusable_pictures(tmp_path, monkeypatch):
+    save(tmp_path / "deep.png", np.full((2, 2), 40000, np.uint16))
+    with pytest.raises(DataError, match=r"deep\.png: 16-bit"):
+        read_image(tmp_path / "deep.png")
+    with pytest.raises(DataError, match="cannot be decoded, embedded null"):  # a ValueError out of Pillow
+        read_image("x\0.png")
+    save(tmp_path / "fake.png", np.zeros((2, 2, 3), np.uint8), format="TIFF")
+    with pytest.raises(DataError, match=r"fake\.png: a TIFF picture .*Save it as PNG"):
+        read_image(tmp_path / "fake.png")
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 3)
+    save(tmp_path / "big.png", np.zeros((2, 2, 3), np.uint8))
+    with pytest.raises(DataError, match=r"big\.png: claims 2 x 2"):
+        read_image(tmp_path / "big.png")
+
+
+def test_allowed_label_values():
+    names, colors = ("a", "b", "c"), ((0, 0, 0),) * 3
+    Coding.plain(Palette(names, colors, ignore_label=9)).decode(np.array([[0, 2, 9]], np.uint8), "x")
+    for value, ignore_label in ((3, 9), (255, 9), (10, 9), (3, None), (9, None)):
+        with pytest.raises(DataError, match=f"^x: value {value} at row 1, column 0 .allowed 0..2"):
+            Coding.plain(Palette(names, colors, ignore_label)).decode(np.array([[0, 2], [value, 1]], np.uint8), "x")
+
+
+@pytest.mark.parametrize("reader", [read_image, read_labels])
+def test_damaged_bytes_are_data_errors_only(tmp_path, reader):
+    rng = np.random.default_rng(0)
+    save(tmp_path / "whole.png", rng.integers(0, 255, (8, 9), np.uint8))
+    whole = np.frombuffer((tmp_path / "whole.png").read_bytes(), np.uint8)
+    errors = []
+    for _ in range(300):
+        mutant = whole.copy()
+        mutant[rng.integers(len(whole), size=3)] = rng.integers(256, size=3)
+        (tmp_path / "x.png").write_bytes(mutant[: rng.integers(1, len(whole) + 1)].tobytes())
+        try:
+            reader(tmp_path / "x.png")
+        except DataError as error:
+            errors.append(str(error))
+    assert len(errors) > 200
+    assert all(error.startswith(str(tmp_path / "x.png")) and "\n" not in error for error in errors)
+
+
+@pytest.mark.skipif(not (SHARED / "camvid").is_dir(), reason="real CamVid (../shared/camvid) is not here")
+def test_real_camvid():
+    train, val = open_dataset(SHARED / "camvid", "train"), open_dataset(SHARED / "camvid", "val")
+    assert (len(train), len(val)) == (367, 101)
+    sample = val[100]
+    assert sample.name == "0016E5_08159"
+    assert sample.image.shape == (360, 480, 3)
+    assert sample.labels.shape == (360, 480)
+    assert CAMVID.names[sample.labels[340, 240]] == "Road"
+
+
+@pytest.mark.skipif(
+    not (SHARED / "camvid-official-sample").is_dir(), reason="../shared/camvid-official-sample not here"
+)
+def test_official_sample():
+    for split, count in (("train", 4), ("val", 2)):
+        dataset = CamVid(SHARED / "camvid-official-sample", split)
+        dataset.check()
+        assert len(dataset) == count
+        assert dataset.pairs[0].image.parent.name == split

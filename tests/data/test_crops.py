@@ -1,0 +1,152 @@
+"""Toy CamVid crops: what is written reads back, is part of the pictures, and never half written."""
+
+import folder_samples
+import numpy as np
+import pytest
+from folder_samples import fastai, original, write
+
+from tinysegnet.cli.main import main
+from tinysegnet.data import CAMVID, CamVid, Folder, Sample, count_pixels, make_crops
+from tinysegnet.errors import DataError
+
+H, W = 20, 30
+
+
+class Streets:
+    """Pictures that tell the place of each pixel (red = column, green = row); labels in blocks, much of it void."""
+
+    palette, name = CAMVID, "streets"
+
+    def __init__(self, count, void=()):
+        self.count, self.void = count, void
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        rows, columns = np.mgrid[:H, :W]
+        image = np.stack([columns, rows, np.full((H, W), index)], axis=-1).astype(np.uint8)
+        labels = np.full((H, W), 11, np.uint8)
+        if index not in self.void:
+            labels[12:, 18:] = np.arange(W - 18) % 11  # only this corner is labelled
+        return Sample(image, labels, f"street {index}")
+
+
+def test_crops_are_parts_of_the_pictures(tmp_path):
+    source = {"train": Streets(3), "val": Streets(2)}
+    seen = []
+    counts = make_crops(
+        source, (6, 8), tmp_path / "out", crops_per_picture=5, progress=lambda done, total: seen.append((done, total))
+    )
+    assert counts == {"train": 15, "val": 10}
+    assert seen == [(n, 5) for n in range(1, 6)]
+    assert not (tmp_path / "out.part").exists()
+    corners = set()
+    for split, dataset in source.items():
+        crops = CamVid(tmp_path / "out", split)
+        crops.check()
+        assert len(crops) == counts[split]
+        for crop in crops:
+            x, y, index = map(int, crop.image[0, 0])
+            original = dataset[index]
+            assert crop.name.startswith(f"street_{index}_")
+            np.testing.assert_array_equal(crop.image, original.image[y : y + 6, x : x + 8])
+            np.testing.assert_array_equal(crop.labels, original.labels[y : y + 6, x : x + 8])
+            assert (crop.labels != 11).any()  # most places would be void all over
+            corners.add((x, y))
+    assert len(corners) > 15
+    first = (tmp_path / "out" / "train.txt").read_text().splitlines()[0]
+    assert first == "train/street_0_0.png trainannot/street_0_0.png"
+
+
+def test_same_seed_same_crops(tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        make_crops({"train": Streets(2)}, (6, 8), tmp_path / name, seed=seed)
+    a, b, c = (np.stack([s.image for s in CamVid(tmp_path / name)]) for name in "abc")
+    np.testing.assert_array_equal(a, b)
+    assert (a != c).any()
+
+
+def test_whole_pictures_keep_the_class_shares(tmp_path):
+    source = Streets(2)
+    assert make_crops({"train": source}, (10, 15), tmp_path / "out", whole=True) == {"train": 2}
+    small = CamVid(tmp_path / "out")
+    assert small[0].image.shape == (10, 15, 3)
+    assert small[0].name == "street_0"
+    assert abs(small[0].image[..., 0].astype(float).mean() - (W - 1) / 2) < 0.5  # all of it, not a corner
+    before, after = count_pixels(source).pixels / (H * W), count_pixels(small).pixels / (10 * 15)
+    assert before.sum() == after.sum()
+    np.testing.assert_allclose(before, after, atol=0.05)
+
+
+def test_void_pictures_give_no_crops_and_a_warning(tmp_path):
+    with pytest.warns(UserWarning, match="street 1: void all over"):
+        counts = make_crops({"train": Streets(3, void=(1,))}, (6, 8), tmp_path / "out", crops_per_picture=2)
+    assert counts == {"train": 4}
+
+
+def test_existing_folders_are_left_alone(tmp_path):
+    (tmp_path / "empty").mkdir()
+    make_crops({"train": Streets(1)}, (6, 8), tmp_path / "empty")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    with pytest.raises(DataError, match="full: exists and is not empty"):
+        make_crops({"train": Streets(1)}, (6, 8), tmp_path / "full")
+    assert (tmp_path / "full" / "mine.txt").read_text() == "mine"
+    (tmp_path / "x.part").mkdir()
+    with pytest.raises(DataError, match=r"x\.part: left by an interrupted run"):
+        make_crops({"train": Streets(1)}, (6, 8), tmp_path / "x")
+    assert (tmp_path / "x.part").is_dir()
+
+
+def test_failure_leaves_nothing(tmp_path):
+    with pytest.raises(DataError, match=r"street 0: 20 x 30 pixels \(expected at least the crop, 6 x 31\)"):
+        make_crops({"train": Streets(1)}, (6, 31), tmp_path / "out")
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_crops({"train": Streets(2)}, (6, 8), tmp_path / "out", progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
+
+
+def plain(root, values=None):
+    write(root, "images/{}.png", "labels/{}.png", 6, values)
+
+
+def tutorial(root):
+    for split in ("train", "val"):
+        write(root, f"{split}/{{}}.png", f"{split}annot/{{}}.png", 2)
+
+
+LAYOUTS = {
+    "numbers": (plain, []),
+    "void is 9": (lambda root: plain(root, np.uint8([0, 1, 9])), ["--ignore", "9"]),
+    "one class is void": (plain, ["--ignore", "2"]),
+    "a mask": (lambda root: plain(root, np.uint8([0, 255])), []),
+    "CamVid merged": (fastai, []),
+    "CamVid, all 32": (original, ["--classes", "all"]),
+    "the tutorial's": (tutorial, []),
+}
+
+
+@pytest.mark.parametrize(("make", "options"), LAYOUTS.values(), ids=LAYOUTS)
+def test_crops_of_any_folder_mean_the_same(tmp_path, make, options):
+    """Whole, at their own size: pictures, labels and classes are those of the folder, read without options."""
+    make(tmp_path / "d")
+    size = "{}x{}".format(*folder_samples.picture().shape[:2])
+    out = str(tmp_path / "out")
+    assert main(["data", "crops", str(tmp_path / "d"), "--out", out, "--size", size, "--whole", *options]) == 0
+    settings = {name.removeprefix("--"): value for name, value in zip(options[::2], options[1::2], strict=True)}
+    for split in ("train", "val"):
+        if "ignore" in settings:
+            settings["ignore"] = int(settings["ignore"])
+        before, after = Folder(tmp_path / "d", split, **settings), Folder(out, split)
+        after.check()
+        assert (after.palette.names, after.palette.colors) == (before.palette.names, before.palette.colors)
+        for a, b in zip(before, after, strict=True):
+            np.testing.assert_array_equal(a.image, b.image)
+            void = a.labels == before.palette.ignore_label
+            np.testing.assert_array_equal(b.labels[~void], a.labels[~void])
+            assert (b.labels[void] == after.palette.ignore_label).all()

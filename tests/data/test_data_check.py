@@ -1,0 +1,125 @@
+"""`tinysegnet data check`, and what train and evaluate do with folders, sound and spoiled."""
+
+import json
+
+import numpy as np
+import pytest
+from folder_samples import H, W, fastai, label_map, picture, save, spoil, write
+
+from tinysegnet.cli.main import main
+from tinysegnet.data import Folder
+from tinysegnet.weights import checkpoint
+
+# What can be wrong with a folder
+
+
+def test_check_names_all_four(tmp_path, capsys):
+    bad = spoil(tmp_path)
+    assert main(["data", "check", str(tmp_path)]) == 2
+    text = capsys.readouterr().out
+    lines = [line for line in text.splitlines() if line.startswith(f"{tmp_path}/")]
+    assert [line.split(":")[0] for line in lines] == bad
+    for line, what in zip(
+        lines,
+        [
+            "value 37 at row 3, column 5 (allowed 0..2, void 255)",
+            "no such file (expected the label map of",
+            f"{W - 1} x {H} pixels (expected {W} x {H}",
+            "damaged",
+        ],
+        strict=True,
+    ):
+        assert what in line
+    assert "3 classes, from classes.txt: a, b, c" in text
+    assert text.splitlines()[-1] == "5 pairs checked: 4 files cannot be used"
+    assert main(["data", "check", str(tmp_path), "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert [entry["file"] for entry in found["bad"]] == bad
+    assert found["splits"] == {"train": 4, "val": 1}
+
+
+def test_a_lone_37_is_no_class(tmp_path):
+    spoil(tmp_path)
+    (tmp_path / "classes.txt").unlink()
+    assert "value 37 at row 3, column 5 (allowed 0..2, void 255)" in Folder(tmp_path).problems()[0].text
+
+
+def test_extra_jpeg_and_unknown_colour(tmp_path):
+    write(tmp_path, "images/{}.png", "labels/{}.png", 4)
+    (tmp_path / "classes.txt").write_text("0 0 9 a\n0 9 0 b\n9 0 0 c\n")
+    (tmp_path / "images/p0.png").unlink()
+    save(tmp_path / "labels/p1.jpg", label_map())
+    (tmp_path / "labels/p1.png").unlink()
+    save(tmp_path / "labels/p2.png", np.full((H, W, 3), 5, np.uint8))
+    problems = Folder(tmp_path).problems()
+    for problem, what in zip(problems, ["an extra label map", "as JPEG", "colour 5 5 5 at row 0"], strict=True):
+        assert what in problem.text
+        assert problem.text.startswith(str(problem.file))
+
+
+def test_both_files_of_a_pair_are_named(tmp_path):
+    write(tmp_path, "images/{}.png", "labels/{}.png", 3)
+    for name in ("images/p0.png", "labels/p0.png"):
+        (tmp_path / name).write_bytes(b"nonsense")
+    problems = Folder(tmp_path).problems()
+    assert [problem.file for problem in problems] == [tmp_path / "images/p0.png", tmp_path / "labels/p0.png"]
+
+
+def test_check_says_what_was_inferred(tmp_path, capsys):
+    write(tmp_path, "images/{}.png", "labels/{}.png", 5)
+    assert main(["data", "check", str(tmp_path), "--ignore", "2"]) == 0
+    text = capsys.readouterr().out
+    assert "images/ and labels/; pictures: 4 train, 1 val" in text
+    assert "2 classes, from the values in the label maps" in text
+    assert text.endswith("5 pairs checked: all can be used\n")
+
+
+@pytest.mark.parametrize("command", [["train", "--runs", "r", "--data"], ["data", "floors", "--data"]])
+def test_bad_files_are_refused_before_anything_begins(tmp_path, capsys, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    spoil(tmp_path / "d")
+    assert main([*command, "d"]) == 2
+    lines = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    for part in ("d: files that cannot be used: 4", "d/labels/p0.png, d/labels/p1.png, d/labels/p2.png, ...",
+                 "tinysegnet data check d"):  # fmt: skip
+        assert part in lines[0]
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_checkpoint_knows_how_its_label_maps_were_read(tmp_path, capsys):
+    write(tmp_path / "d", "images/{}.png", "labels/{}.png", 5)
+    options = ["--epochs", "1", "--width", "0.1", "--size", "16x24", "--runs", str(tmp_path / "r"), "--name", "x"]
+    data = ["--data", str(tmp_path / "d")]
+    assert main(["train", *data, "--ignore", "2", *options]) == 0
+    capsys.readouterr()
+    weights = str(tmp_path / "r/x/best.safetensors")
+    assert main(["evaluate", weights, *data, "--json"]) == 0
+    shown = capsys.readouterr()
+    assert set(json.loads(shown.out)["IoU"]) == {"class 0", "class 1"}
+    assert "label maps are read as for the training: --ignore 2\n" in shown.err
+    assert main(["evaluate", weights, *data, "--ignore", "0", "--json"]) == 0  # what is given counts
+    assert "as for the training" not in capsys.readouterr().err
+
+    loaded = checkpoint.read(weights)
+    checkpoint.save(weights, loaded.model, palette=loaded.palette, training={**loaded.training, "ignore": "two"})
+    assert main(["evaluate", weights, *data]) == 2
+    assert "ignore: 'two' (expected a whole number, or None)" in capsys.readouterr().err
+
+
+def test_training_on_own_pictures(tmp_path, capsys):
+    for k in range(4):
+        save(tmp_path / f"d/images/{k}.png", np.repeat(np.repeat(picture(k), 4, 0), 4, 1))
+        save(tmp_path / f"d/masks/{k}_mask.png", np.repeat(np.repeat(label_map(2, k), 4, 0), 4, 1) * 255)
+    options = ["--epochs", "1", "--width", "0.1", "--size", "16x24", "--runs", str(tmp_path / "r"), "--name", "x"]
+    assert main(["train", "--data", str(tmp_path / "d"), *options]) == 0
+    text = capsys.readouterr().out
+    assert "2 classes, from the values in the label maps" in text
+    assert "foreground" in text
+    weights = str(tmp_path / "r/x/last.safetensors")
+    assert main(["evaluate", weights, "--data", str(tmp_path / "d"), "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["IoU"]) == {"background", "foreground"}
+
+    fastai(tmp_path / "other")
+    assert main(["evaluate", weights, "--data", str(tmp_path / "other")]) == 2
+    assert "CamVid val: 11 classes (expected the network's 2)" in capsys.readouterr().err

@@ -1,0 +1,206 @@
+"""Whatever bytes a picture or label map holds: one documented error or a sound array, at once, in bounded memory."""
+
+import os
+import random
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from folder_samples import H, W, label_map, picture
+from hostile_pictures import APP1, EITHER, HARMLESS, ORIENTATION, REFUSED
+from hostile_samples import SIGNATURE, chunk, chunks_of, encoded, exif, header, jpeg, png, with_segment
+from measures import MB, Cost, measured
+from PIL import Image
+
+from tinysegnet.cli.main import main
+from tinysegnet.data import CAMVID, read_image, read_labels
+from tinysegnet.errors import DataError
+
+MUTANTS = int(os.environ.get("TINYSEGNET_MUTANTS", "600"))  # 10000 for the long form
+MOST_MEMORY = 600 * MB  # a sound picture of 50 Mpx, the largest allowed, takes up to 700
+
+
+def read_as_label_map(path):
+    return read_labels(path, CAMVID)
+
+
+def read_upright(path):
+    return read_image(path, upright=True)
+
+
+READERS = (read_image, read_upright, read_as_label_map)
+
+
+def attempt(read, path, total):
+    """-> the array, or None if the file was refused: in a second, in one line that begins with its path."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with measured(total) as cost:
+            try:
+                found = read(path)
+            except DataError as error:
+                found, message = None, str(error)
+    assert cost.seconds < 1
+    assert cost.growth < MOST_MEMORY
+    assert all(str(warning.message).startswith(f"{path}: EXIF says") for warning in caught)  # none of Pillow's
+    if found is None:
+        assert message.startswith(f"{path}: ")
+        assert message.isprintable()
+    elif read is read_as_label_map:
+        assert found.dtype == np.uint8
+        assert found.ndim == 2
+        assert found.max() <= CAMVID.ignore_label == CAMVID.num_classes
+    else:
+        assert found.dtype == np.uint8
+        assert found.shape == (*found.shape[:2], 3)
+    return found
+
+
+@pytest.fixture(scope="module")
+def crafted_cost():
+    return Cost()
+
+
+@pytest.mark.parametrize("name", [*REFUSED, *HARMLESS, *EITHER])
+def test_crafted_files(tmp_path, capfd, crafted_cost, name):
+    path = tmp_path / "x.png"
+    path.write_bytes((REFUSED | HARMLESS | EITHER)[name])
+    found = [attempt(read, path, crafted_cost) for read in READERS]
+    if name in REFUSED:
+        assert found == [None] * 3
+    elif name in HARMLESS:
+        assert found[0] is not None
+        np.testing.assert_array_equal(found[0], found[1])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_figures_of_the_crafted_files(record_property, crafted_cost):
+    assert len(REFUSED) >= 60
+    assert crafted_cost.growth < 300 * MB
+    count = len(REFUSED) + len(HARMLESS) + len(EITHER)
+    record_property("crafted pictures and label maps", f"{count} files, {crafted_cost}")
+
+
+# What is no file at all
+
+
+def link_to_nothing(path):
+    path.symlink_to("nothing.png")
+
+
+def link_to_itself(path):
+    path.symlink_to(path.name)
+
+
+def unreadable(path):
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    path.touch(mode=0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no pipes and few links elsewhere")
+@pytest.mark.parametrize("make", [os.mkdir, getattr(os, "mkfifo", None), link_to_nothing, link_to_itself, unreadable])
+def test_what_is_no_file(tmp_path, make):
+    path = tmp_path / "x.png"
+    make(path)
+    assert [attempt(read, path, Cost()) for read in READERS] == [None] * 3
+    assert attempt(read_image, tmp_path / ("x" * 300), Cost()) is None
+    assert attempt(read_image, path / "x.png", Cost()) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_in_a_data_set_is_one_of_its_bad_files(tmp_path, capsys):
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        for stem in "abc":
+            (tmp_path / folder / f"{stem}.png").write_bytes(encoded(label_map()))
+    (tmp_path / "labels" / "b.png").unlink()
+    os.mkfifo(tmp_path / "labels" / "b.png")
+    assert main(["data", "check", str(tmp_path)]) == 2
+    assert f"{tmp_path}/labels/b.png: a pipe or a device" in capsys.readouterr().out
+    os.mkfifo(tmp_path / "train.txt")
+    assert main(["data", "check", str(tmp_path)]) == 2
+    assert f"{tmp_path}/train.txt: a pipe or a device" in capsys.readouterr().err
+
+
+# Mutants
+
+COLORS = CAMVID.colorize(label_map(11))
+TURNED = exif((ORIENTATION, 3, 1, 6))
+SOUND = {
+    "picture": encoded(picture()),
+    "transparent picture": encoded(Image.fromarray(picture()).convert("RGBA")),
+    "interlaced picture": png(header(interlace=1), chunk(b"IDAT", zlib.compress(bytes(H * W + 20)))),
+    "turned JPEG": with_segment(jpeg(), APP1, TURNED),
+    "progressive JPEG": with_segment(jpeg(progressive=True), APP1, TURNED),
+    "CMYK JPEG": encoded(Image.new("CMYK", (W, H)), "JPEG"),
+    "numbers": encoded(label_map(11)),
+    "indices": encoded(Image.fromarray(label_map(11)).convert("P")),
+    "indices of 4 bits": encoded(Image.fromarray(label_map(11)).convert("P"), bits=4),
+    "bits": encoded(Image.fromarray(label_map(2) * 255).convert("1")),
+    "numbers of 16 bits": encoded(label_map(11).astype(np.uint16)),
+    "colours": encoded(COLORS),
+}
+
+
+def changed(data, rng):
+    """Bytes with some of them overwritten, flipped, cut out or inserted."""
+    data = bytearray(data)
+    for _ in range(rng.choice([1, 1, 2, 5])):
+        place, kind = rng.randrange(len(data) + 1), rng.randrange(5)
+        if kind == 0:
+            data[place : place + 1] = rng.randbytes(1)
+        elif kind == 1 and place < len(data):
+            data[place] ^= 1 << rng.randrange(8)
+        elif kind == 2:
+            del data[place : place + rng.randrange(1, 20)]
+        elif kind == 3:
+            data[place:place] = rng.randbytes(rng.randrange(1, 20))
+        elif rng.random() < 0.2:
+            del data[place:]
+    return bytes(data)
+
+
+def repacked(data, rng):
+    """A PNG changed inside its chunks or its compressed pixels, with checksums that fit: it reaches the decoder."""
+    chunks = chunks_of(data)
+    number = rng.randrange(len(chunks))
+    kind, body = chunks[number]
+    if kind == b"IDAT" and rng.random() < 0.5:
+        chunks[number] = kind, zlib.compress(changed(zlib.decompress(body), rng))
+    elif rng.random() < 0.7:
+        chunks[number] = kind, changed(body, rng)
+    else:
+        chunks[number : number + 1] = rng.choice([[], [chunks[number]] * 2, [chunks[number], rng.choice(chunks)]])
+    return png(*[chunk(kind, body) for kind, body in chunks], end=b"")
+
+
+def test_mutants(tmp_path, capfd, record_property):
+    rng, path, total = random.Random(0), tmp_path / "x.png", Cost()
+    sound = list(SOUND.values())
+    refused = dict.fromkeys(READERS, 0)
+    for number in range(MUTANTS):
+        data = sound[number % len(sound)]
+        mutate = repacked if data.startswith(SIGNATURE) and rng.random() < 0.7 else changed
+        path.write_bytes(mutate(data, rng))
+        for read in READERS:
+            refused[read] += attempt(read, path, total) is None
+    assert capfd.readouterr() == ("", "")
+    as_pictures, upright, as_labels = refused.values()
+    assert as_pictures == upright
+    assert 0.3 * MUTANTS < as_pictures < 0.9 * MUTANTS
+    assert 0.4 * MUTANTS < as_labels < 0.95 * MUTANTS
+    record_property(
+        "mutated pictures and label maps",
+        f"{MUTANTS} files, refused as a picture {as_pictures}, as labels {as_labels}, others sound, {total}",
+    )
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_what_the_mutants_are_made_of_is_sound(tmp_path, name):
+    path = tmp_path / "x.png"
+    path.write_bytes(SOUND[name])
+    assert attempt(read_image, path, Cost()) is not None or name == "numbers of 16 bits"
+    is_label_map = list(SOUND).index(name) >= list(SOUND).index("numbers")
+    assert (attempt(read_as_label_map, path, Cost()) is not None) == (is_label_map or "interlaced" in name)

@@ -1,0 +1,102 @@
+"""tinysegnet lessons DIR: the notebooks arrive, and a learner's work is never overwritten."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tinysegnet.cli import lessons_command
+from tinysegnet.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+NAMES = sorted(path.name for path in (ROOT / "lessons").glob("[0-9][0-9]_*.ipynb"))
+FILES = [*NAMES, "decoder_study.csv"]  # a lesson reads it
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_all_notebooks_arrive_unchanged(tmp_path, capsys):
+    assert main(["lessons", str(tmp_path / "my lessons")]) == 0
+    assert names(tmp_path / "my lessons") == FILES
+    for name in FILES:
+        assert (tmp_path / "my lessons" / name).read_bytes() == (ROOT / "lessons" / name).read_bytes()
+    out = capsys.readouterr().out
+    assert f"{len(NAMES)} of {len(NAMES)} lessons" in out
+    assert f"jupyter lab '{tmp_path}/my lessons/{NAMES[0]}'" in out
+
+
+def test_a_changed_notebook_is_kept_and_named(tmp_path, capsys):
+    assert main(["lessons", str(tmp_path)]) == 0
+    (tmp_path / NAMES[0]).write_text("my work")
+    (tmp_path / NAMES[1]).unlink()
+    capsys.readouterr()
+    assert main(["lessons", str(tmp_path)]) == 0
+    assert (tmp_path / NAMES[0]).read_text() == "my work"
+    assert names(tmp_path) == FILES
+    kept = [line for line in capsys.readouterr().out.splitlines() if line.startswith("kept")]
+    assert len(kept) == 1
+    assert NAMES[0] in kept[0]
+
+
+def test_changed_data_is_kept_and_is_no_lesson(tmp_path, capsys):
+    (tmp_path / FILES[-1]).write_text("my figures")
+    assert main(["lessons", str(tmp_path)]) == 0
+    assert (tmp_path / FILES[-1]).read_text() == "my figures"
+    out = capsys.readouterr().out
+    assert f"kept    {tmp_path / FILES[-1]}" in out
+    assert f"{len(NAMES)} of {len(NAMES)} lessons" in out
+
+
+def test_a_link_that_leads_nowhere_is_kept(tmp_path, capsys):
+    (tmp_path / NAMES[0]).symlink_to(tmp_path / "nowhere")
+    assert main(["lessons", str(tmp_path)]) == 0
+    assert not (tmp_path / "nowhere").exists()
+    assert "kept" in capsys.readouterr().out
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path, capsys):
+    (tmp_path / "file").write_text("hello")
+    assert main(["lessons", str(tmp_path / "file")]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'file'}: a file (expected a folder")
+    assert (tmp_path / "file").read_text() == "hello"
+
+
+def test_no_folder_given(capsys):
+    assert main(["lessons"]) == 2
+    assert capsys.readouterr().err == "error: lessons DIR: missing. See tinysegnet lessons --help\n"
+
+
+def test_without_jupyterlab_it_says_how_to_get_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(lessons_command.importlib.util, "find_spec", lambda name: None)
+    assert main(["lessons", str(tmp_path)]) == 0
+    assert 'pip install "tinysegnet[lessons]"' in capsys.readouterr().out
+
+
+def test_an_installation_without_lessons(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(lessons_command, "_PACKAGE", tmp_path / "tinysegnet")
+    assert main(["lessons", str(tmp_path / "out")]) == 2
+    assert "no lessons" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wheel_carries_the_notebooks_and_no_solutions(tmp_path):
+    """Built, unpacked, and run from there."""
+    pytest.importorskip("hatchling")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=300)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        carried = [name for name in archive.namelist() if "lessons/" in name]
+        page = {f"tinysegnet/walk/{path.name}" for path in (ROOT / "tinysegnet" / "walk").glob("*.*")}
+        assert page <= set(archive.namelist())  # of a walk: its template, style and scripts
+        archive.extractall(tmp_path / "unpacked")
+    assert sorted(carried) == [f"tinysegnet/lessons/{name}" for name in FILES]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "unpacked")}
+    command = [sys.executable, "-m", "tinysegnet", "lessons", str(tmp_path / "mine")]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=300)
+    assert names(tmp_path / "mine") == FILES

@@ -1,0 +1,60 @@
+"""Networks as pictures: every layer is there, what crosses is named, and the shares are those of the summary."""
+
+import numpy as np
+import pytest
+
+import tinysegnet as ts
+from tinysegnet import viz
+from tinysegnet_lessons import figures
+
+SIZE = (45, 60)
+
+
+def texts(figure):
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+@pytest.mark.parametrize("name", ts.models)
+def test_every_model_is_drawn_with_all_its_layers(name):
+    model = ts.build(name, width=1 / 16)
+    size = (44, 60) if name == "article" else SIZE
+    figure = figures.show_network(model, size)
+    drawn = {patch.get_gid() for patch in figure.axes[0].patches}
+    assert set(model.layers) - {"input"} <= drawn
+    assert figure.get_size_inches()[0] <= 11.01
+
+
+def test_what_crosses_is_named_with_its_bytes():
+    model = ts.build("basic-encoder-addition", width=1 / 16)
+    waiting = [row.crossing for row in model.summary(SIZE).rows if row.crossing]
+    named = [text for text in texts(figures.show_network(model, SIZE)) if text.startswith(("indices,", "maps,"))]
+    assert len(named) == len(waiting) == 7
+    assert all(any(f", {count} B" in text for text in named) for count in waiting if count < 10_000)
+
+
+def test_nothing_crosses_in_the_article():
+    assert not any(
+        "indices" in text for text in texts(figures.show_network(ts.build("article", width=1 / 16), (44, 60)))
+    )
+
+
+def test_sizes_are_written_odd_ones_too():
+    shown = texts(figures.show_network(ts.build("tiny"), (360, 480)))
+    assert {"360 x 480", "180 x 240", "90 x 120", "45 x 60", "23 x 30"} <= set(shown)
+
+
+def test_costs_have_a_bar_for_each_convolution_and_add_up():
+    model = ts.build("basic", width=1 / 16)
+    summary = model.summary(SIZE)
+    figure = figures.show_costs(model, SIZE)
+    assert len(figure.axes) == 3
+    for axes, column in zip(figure.axes, ("parameters", "kept", "multiply_adds"), strict=True):
+        assert len(axes.patches) == 9
+        unit = 1e9 if column == "multiply_adds" else 1e6
+        assert np.isclose(sum(bar.get_width() for bar in axes.patches), summary.total(column) / unit)
+
+
+def test_a_sheet_is_a_notebooks_picture():
+    for figure in (figures.show_network(ts.build("tiny"), SIZE), figures.show_costs(ts.build("tiny"), SIZE)):
+        assert figure._repr_png_().startswith(b"\x89PNG")
+        figures.show_network(ts.build("tiny"), SIZE, theme=viz.DARK)

@@ -1,0 +1,108 @@
+"""Planted bugs: 26 that real libraries have had, and two of transposed convolution: who catches which.
+
+The bugs are in tinysegnet/gradcheck/bugs, where the lessons find them, too. A bug is a small wrong variant of the real
+NumPy op. The checker sees only forward and backward of the variant; the
+comparison is with PyTorch's frozen answers (tests/golden), so it works without PyTorch.
+
+     #  planted bug                                            checker   comparison
+     1  loss gradient not divided by the count                    x          x
+     2  bias gradient: mean instead of sum                        x          x
+     3  bias gradient from the first sample only                  x          x
+     4  dx with the kernel flipped                                x          x
+     5  dweight with its two kernel axes swapped                  x          x
+     6  dweight overwritten sample by sample, not added up        x          x
+     7  dx: taps assign instead of adding                         x          x
+     8  padding of dx cropped from the wrong side                 x          x
+     9  batch norm drops the mean term                            x          x
+    10  batch norm drops the variance term                        x          x
+    11  batch norm: backward divides the variance by m - 1        x          x
+    12  batch norm: gamma missing in dx                           x          x
+    13  ReLU masks by the sign of dout                            x          x
+    14  a pool's tie: every maximum gets the gradient             -          x
+    15  flat indices with a wrong row stride                      x          x
+    16  unpool's backward reads a fixed corner                    x          x
+    17  overlapping pool gradients overwritten, not added         x          x
+    18  void pixels get a gradient                                x          x
+    19  void pixels counted in the gradient's divisor             x          x
+    20  class weight forgotten in the gradient                    x          x
+    21  the cache is shared: a second forward replaces it         x          -
+    22  backward writes to dout                                   x          -
+    23  kernel flipped, in forward and backward alike             -          x
+    24  batch norm's variance divided by m - 1, in both           -          x
+    25  "weights" divides by the count, in both                   -          x
+    26  ReLU's slope at 0 is 1                                    -          x
+    27  transposed: dx with the kernel flipped                    x          x
+    28  transposed: output_size cropped from the wrong side       -          x
+
+The checker alone: 22. It proves that backward belongs to forward, so it cannot see 23-25 and 28, where both are wrong
+together, and it cannot judge 14 and 26, where no slope exists. The comparison misses 21 and 22: it calls forward and
+backward once.
+"""
+
+from __future__ import annotations
+
+import golden_values
+import numpy as np
+import pytest
+
+from tinysegnet.gradcheck import check_op, compare_op, find_variants
+from tinysegnet.ops.loss import softmax_cross_entropy_backward_numpy, softmax_cross_entropy_forward_numpy
+from tinysegnet_lessons import bugs
+
+CAUGHT_BY_CHECKER = {*range(1, 29)} - {14, 23, 24, 25, 26, 28}
+OPS = sorted({bug.op for bug in bugs.values()})
+
+
+def test_there_are_26_and_two():
+    assert {bug.number for bug in bugs.values()} == set(range(1, 29))
+    assert {bug.number for bug in bugs.values() if bug.seen_by_checker} == CAUGHT_BY_CHECKER
+    assert len(CAUGHT_BY_CHECKER) == 22
+    assert all(name == bug.name and bug.caught_by and bug.sentence.endswith(".") for name, bug in bugs.items())
+
+
+def test_the_table_above_is_the_package_s():
+    """The crosses in this file's docstring, read."""
+    rows = [line.split() for line in __doc__.splitlines() if line[:6].strip().isdigit()]
+    table = {int(number): (checker == "x", comparison == "x") for number, *_, checker, comparison in rows}
+    assert table == {bug.number: (bug.seen_by_checker, bug.seen_by_comparison) for bug in bugs.values()}
+
+
+@pytest.mark.parametrize("bug", bugs.values(), ids=lambda bug: f"{bug.number} {bug.name}")
+def test_planted_bug(bug):
+    report = check_op(bug.op, pair=bug.pair)
+    assert report.ok == (not bug.seen_by_checker), f"\n{report}"
+    assert set(report.broken_laws) == set(bug.caught_by) - {"comparison"}, f"\n{report}"
+    assert golden_values.agrees(bug.op, *bug.pair) == (not bug.seen_by_comparison)
+    if bug.seen_by_checker:
+        assert report.verdict in ("bug", "contract")
+    if bug.hint:
+        assert bug.hint in str(report), f"\n{report}"
+
+
+@pytest.mark.parametrize("bug", bugs.values(), ids=lambda bug: f"{bug.number} {bug.name}")
+def test_the_package_s_own_comparison_sees_what_pytorch_s_answers_see(bug):
+    assert (compare_op(bug.op, *bug.pair) > 1e-10) == bug.seen_by_comparison
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_the_real_ops_pass_both(op):
+    pair = find_variants(op)["numpy"]
+    assert check_op(op, pair=pair).ok
+    assert golden_values.agrees(op, *pair)
+    assert compare_op(op, *pair) == 0
+
+
+def test_comparison_refuses_other_shapes_and_lost_nans():
+    def flat(dloss, cache):
+        return softmax_cross_entropy_backward_numpy(dloss, cache).ravel()
+
+    assert compare_op("softmax_cross_entropy", softmax_cross_entropy_forward_numpy, flat) == np.inf
+    assert compare_op("relu", lambda x: (x, x), lambda dout, cache: dout * np.nan) == np.inf
+
+
+def test_the_right_tensor_is_named():
+    """Bugs 2 to 8 are of one gradient each: that one is refused, and no other."""
+    guilty = {2: "bias", 3: "bias", 4: "x", 5: "weight", 6: "weight", 7: "x", 8: "x"}
+    for bug in (b for b in bugs.values() if b.number in guilty):
+        refused = {t.name for t in check_op(bug.op, backward=bug.backward).all_tensors() if not t.ok}
+        assert refused == {guilty[bug.number]}, bug.number

@@ -1,0 +1,61 @@
+"""show_source: what lessons print is the file's own text."""
+
+import sys
+
+import pytest
+
+from tinysegnet import ops, viz
+from tinysegnet.errors import SettingError
+from tinysegnet.ops import conv
+from tinysegnet_lessons import figures
+from tinysegnet_lessons.figures import source_listing
+
+
+def test_it_is_the_files_own_text():
+    shown = figures.show_source(conv.conv2d_forward_numpy)
+    text = str(shown)
+    assert text.startswith(f"# tinysegnet/ops/conv.py, line {shown.line}\ndef conv2d_forward_numpy(x, weight")
+    assert '"""Convolve x (N, H, W, C)' in text
+    lines = (source_listing._PACKAGE / "ops" / "conv.py").read_text().splitlines()
+    assert lines[shown.line - 1].startswith("def conv2d_forward_numpy(")
+    assert shown.text.splitlines() == lines[shown.line - 1 :][: len(shown.text.splitlines())]
+
+
+def test_a_kernel_shows_its_python_function():
+    shown = figures.show_source(conv._turn)
+    assert "def _turn(weight, turned):" in shown.text
+    assert shown.compiled == hasattr(conv._turn, "py_func")
+    assert ("(compiled by numba)" in shown.head) == shown.compiled
+
+
+def test_a_method_starts_at_the_margin():
+    assert str(figures.show_source(figures.LivePlot.__init__)).splitlines()[1].startswith("def __init__(")
+
+
+def test_a_class_and_the_public_name():
+    assert figures.show_source(viz.Dot).file == "tinysegnet/viz/speed.py"
+    assert figures.show_source(ops.conv2d_forward).file == "tinysegnet/ops/conv.py"
+
+
+def test_a_function_of_the_learner():
+    assert figures.show_source(test_a_class_and_the_public_name).file == "this notebook"
+
+
+def test_html_has_colours_and_escapes():
+    page = figures.show_source(conv.conv2d_backward_numpy)._repr_html_()
+    assert "tinysegnet/ops/conv.py, line" in page
+    assert "background:#f8f8f8;color:#1d1d22" in page
+    assert "<script" not in page
+
+
+def test_html_without_pygments(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pygments", None)
+    page = figures.show_source(conv.conv2d_backward_numpy)._repr_html_()
+    assert "dx_shifted += dout @ w^T" in page
+    assert "-&gt; dx" in page
+
+
+@pytest.mark.parametrize("thing", [3, len, "conv2d"])
+def test_no_source(thing):
+    with pytest.raises(SettingError, match="no Python source"):
+        figures.show_source(thing)

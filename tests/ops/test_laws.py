@@ -1,0 +1,390 @@
+"""The laws that every op obeys. Ops and variants are found by name: there is no list to forget one in.
+
+1 complete; 2 the gradient is right; 3 the case can fail; 4 every variant says what the NumPy pair says, in its dtype
+and for any number of threads; 5 arguments unwritten, any memory layout; 6 NaN and infinity come through; 7 linear ops
+are adjoint to their backward.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import io
+import pkgutil
+import tokenize
+
+import numpy as np
+import pytest
+
+from tinysegnet import ops, runtime
+from tinysegnet.errors import ShapeError
+from tinysegnet.gradcheck import check_op, find_ops, find_variants
+from tinysegnet.gradcheck.cases import CASES, cases_of
+
+OPS = find_ops()
+VARIANTS = [(op, variant) for op in OPS for variant in find_variants(op)]
+FAST = [(op, variant) for op, variant in VARIANTS if variant != "numpy"]
+COMPLETE = ("numpy", "numba")  # a later, special variant may refuse shapes with a ShapeError
+MODULES = [importlib.import_module(f"tinysegnet.ops.{info.name}") for info in pkgutil.iter_modules(ops.__path__)
+           if runtime.HAS_NUMBA or not info.name.startswith("_")]  # fmt: skip
+
+
+def is_float(value):
+    return isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f"
+
+
+def cast(value, dtype):
+    return value.astype(dtype) if is_float(value) else value
+
+
+def run(op, variant, arrays, kwargs, seed=1, dtype=None):
+    """-> results of forward, and gradients for a random dout of `dtype`; None if the variant refuses the shape."""
+    forward, backward = find_variants(op)[variant]
+    try:
+        out, cache = forward(*arrays, **kwargs)
+    except ShapeError:
+        assert variant not in COMPLETE
+        return None
+    outs = out if isinstance(out, tuple) else (out,)
+    return outs, gradients(backward, dout_like(outs[0], seed, dtype), cache)
+
+
+def gradients(backward, dout, cache):
+    found = backward(dout, cache)
+    return found if isinstance(found, tuple) else (found,)
+
+
+def dout_like(out, seed=1, dtype=None):
+    rng, dtype = np.random.default_rng([seed, 9]), dtype or out.dtype
+    return dtype.type(rng.uniform(0.5, 1.5)) if np.ndim(out) == 0 else rng.standard_normal(out.shape).astype(dtype)
+
+
+def drawn(op, dtype=np.float64):
+    """(case, arrays, kwargs) of every case, those about values included."""
+    for case in cases_of(op):
+        arrays, kwargs = case.arguments()
+        yield case, [cast(a, dtype) for a in arrays], {name: cast(a, dtype) for name, a in kwargs.items()}
+
+
+def same_bits(a, b):
+    return a is b is None or (a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes())
+
+
+def close(a, b, tolerance):
+    """Equal as vectors, NaN and infinity at the same places."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    finite = np.isfinite(b)
+    if a.shape != b.shape or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
+        return False
+    return np.linalg.norm((a - b)[finite]) <= tolerance * max(np.linalg.norm(b[finite]), 1e-300)
+
+
+# --- 1 complete -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_every_op_is_complete(op):
+    variants = find_variants(op)
+    assert {"numpy", "numba"} <= set(variants)
+    serving = variants[runtime.BACKEND]
+    assert (getattr(ops, f"{op}_forward"), getattr(ops, f"{op}_backward")) == serving or set(variants) > set(COMPLETE)
+    assert [case for case in cases_of(op) if case.gradient], f"{op} has no case in tinysegnet/gradcheck/cases.py"
+    assert f"{op}_forward" in ops.__all__
+    assert f"{op}_backward" in ops.__all__
+
+
+def test_every_case_and_every_variant_belongs_to_a_public_op():
+    assert {case.op for case in CASES} <= set(OPS)
+    assert len({(case.op, case.name) for case in CASES}) == len(CASES)
+    for module in MODULES:
+        for name in vars(module):
+            if "_forward" in name and not name.startswith("_"):
+                assert name.split("_forward")[0] in OPS, f"{module.__name__}.{name} is of no public op"
+
+
+@pytest.mark.parametrize(("op", "variant"), VARIANTS)
+def test_variants_have_the_same_signature(op, variant):
+    for mine, definition in zip(find_variants(op)[variant], find_variants(op)["numpy"], strict=True):
+        assert inspect.signature(mine) == inspect.signature(definition)
+        assert mine.__doc__
+
+
+# --- 2 gradient, 3 the case can fail ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("op", "variant"), VARIANTS)
+def test_gradient(op, variant):
+    report = check_op(op, variant)
+    assert report.ok, f"\n{report}"
+    assert report.crossed == 0
+    assert report.taylor is None or abs(report.taylor - 2) <= 0.05
+
+
+@pytest.mark.parametrize(("op", "factor"), [(op, factor) for op in OPS for factor in (1.001, 0.0)])
+def test_the_cases_can_fail(op, factor):
+    """One gradient at a time made a thousandth too large, or 0: refused by every case, and only there."""
+    forward, backward = find_variants(op)["numpy"]
+    arrays, _ = next(case for case in cases_of(op) if case.gradient).arguments()
+    for k in range(sum(map(is_float, arrays))):
+
+        def wrong(dout, cache, k=k):
+            found = list(gradients(backward, dout, cache))
+            found[k] = None if found[k] is None else found[k] * factor
+            return tuple(found)
+
+        report = check_op(op, pair=(forward, wrong))
+        for part in report.parts:
+            if k < len(part.tensors):
+                assert [t.ok for t in part.tensors] == [at != k for at in range(len(part.tensors))], f"\n{part}"
+
+
+ROUNDING = {"winograd": 10}  # its points 2 and -2 magnify it
+
+
+# --- 4 variants agree ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("op", "variant"), FAST)
+def test_variants_say_what_numpy_says(op, variant, dtype):
+    served = 0
+    for case, arrays, kwargs in drawn(op, dtype):
+        expected, found = run(op, "numpy", arrays, kwargs), run(op, variant, arrays, kwargs)
+        if found is None:
+            continue
+        served += 1
+        for a, b in zip(sum(map(tuple, found), ()), sum(map(tuple, expected), ()), strict=True):
+            assert (a is None) == (b is None)
+            if b is not None and is_float(b):
+                rounding = (2e-6 if dtype == np.float32 else 1e-13) * ROUNDING.get(variant, 1)
+                assert close(a, b, rounding), f"{op} {case.name}"
+            elif b is not None:
+                assert same_bits(a, b), f"{op} {case.name}"
+    assert served
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("op", "variant"), VARIANTS)
+def test_the_dtype_follows_the_input(op, variant, dtype):
+    for case, arrays, kwargs in drawn(op, dtype):
+        found = run(op, variant, arrays, kwargs)
+        for result in () if found is None else (*found[0], *found[1]):
+            assert result is None or not is_float(result) or result.dtype == dtype, f"{op} {case.name}"
+
+
+@pytest.mark.skipif(not runtime.JIT, reason="numba does not compile here")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("op", "variant"), FAST)
+def test_the_number_of_threads_changes_no_bit(op, variant, dtype):
+    import numba
+
+    before = numba.get_num_threads()
+    found = {}
+    try:
+        for threads in (1, 2, 4):
+            numba.set_num_threads(threads)
+            found[threads] = [run(op, variant, arrays, kwargs) for _, arrays, kwargs in drawn(op, dtype)]
+    finally:
+        numba.set_num_threads(before)
+    for threads in (2, 4):
+        for one, many in zip(found[1], found[threads], strict=True):
+            assert (one is None) == (many is None)
+            if one is not None:
+                pairs = zip(sum(map(tuple, one), ()), sum(map(tuple, many), ()), strict=True)
+                assert all(same_bits(a, b) for a, b in pairs)
+
+
+# --- 5 arguments -------------------------------------------------------------------------------------------------
+
+
+def read_only(value):
+    if isinstance(value, np.ndarray):
+        value = value.copy()
+        value.flags.writeable = False
+    return value
+
+
+def strided(value):
+    """The same numbers with gaps between them and the last axis backwards in memory."""
+    if not isinstance(value, np.ndarray) or value.ndim == 0:
+        return value
+    room = np.zeros((*value.shape[:-1], 2 * value.shape[-1]), value.dtype)
+    view = room[..., ::-2]
+    view[...] = value
+    assert not view.flags.c_contiguous or view.size == 1
+    return view
+
+
+@pytest.mark.parametrize("layout", [read_only, strided])
+@pytest.mark.parametrize(("op", "variant"), VARIANTS)
+def test_arguments_may_be_read_only_or_strided(op, variant, layout):
+    forward, backward = find_variants(op)[variant]
+    for case, arrays, kwargs in drawn(op):
+        expected = run(op, variant, arrays, kwargs)
+        if expected is None:
+            continue
+        given, settings = [layout(a) for a in arrays], {name: layout(a) for name, a in kwargs.items()}
+        before = [a.copy() if isinstance(a, np.ndarray) else a for a in (*given, *settings.values())]
+        out, cache = forward(*given, **settings)
+        outs = out if isinstance(out, tuple) else (out,)
+        dout = layout(dout_like(outs[0]))
+        kept = np.array(dout)
+        found = gradients(backward, dout, cache)
+        assert all(close(a, b, 1e-13) for a, b in zip((*outs, *found), sum(map(tuple, expected), ()), strict=True)
+                   if b is not None), case.name  # fmt: skip
+        after = (*given, *settings.values())
+        assert all(same_bits(a, b) if isinstance(a, np.ndarray) else a == b for a, b in zip(before, after, strict=True))
+        assert same_bits(kept, np.array(dout))
+
+
+@pytest.mark.parametrize(("op", "variant"), VARIANTS)
+def test_backward_twice_on_one_cache_gives_the_same_bits(op, variant):
+    forward, backward = find_variants(op)[variant]
+    for case, arrays, kwargs in drawn(op, np.float32):
+        if run(op, variant, arrays, kwargs) is None:
+            continue
+        out, cache = forward(*arrays, **kwargs)
+        dout = dout_like(out[0] if isinstance(out, tuple) else out)
+        first = [None if g is None else g.copy() for g in gradients(backward, dout, cache)]
+        assert all(map(same_bits, first, gradients(backward, dout, cache))), case.name
+
+
+# --- 6 NaN and infinity ---------------------------------------------------------------------------------------------
+
+
+SPREADING = ("conv2d", "conv_transpose2d", "depthwise_conv2d")
+
+
+def poisoned(arrays, kwargs, dout):
+    """Every float argument, and dout, with one NaN or infinity somewhere; -> (what, arrays, kwargs, dout)."""
+    rng = np.random.default_rng(3)
+    for poison in (np.nan, np.inf, -np.inf):
+        for k, value in enumerate((*arrays, dout)):
+            if is_float(value):
+                bad = np.array(value)
+                bad[tuple(rng.integers(0, n) for n in bad.shape)] = poison
+                bad = bad if bad.ndim else bad[()]
+                given = [bad if at == k else a for at, a in enumerate(arrays)]
+                yield f"{poison} in argument {k} of {len(arrays)}", given, kwargs, bad if k == len(arrays) else dout
+
+
+@pytest.mark.parametrize(("op", "variant"), VARIANTS)
+def test_nan_and_infinity_come_through(op, variant):
+    """Where the definition is not finite, a variant is not either: it never loses a NaN, and it invents none.
+
+    Only a product over padding may spread one (0 * NaN): convolutions, and variants that work tile by tile.
+    """
+    with np.errstate(all="ignore"):
+        for case in cases_of(op):
+            arrays, kwargs = case.arguments()
+            definition, mine = find_variants(op)["numpy"], find_variants(op)[variant]
+            outs, _ = definition[0](*arrays, **kwargs)
+            dout = dout_like(outs[0] if isinstance(outs, tuple) else outs)
+            for what, given, settings, d in poisoned(arrays, kwargs, dout):
+                expected = _all_results(definition, given, settings, d)
+                try:
+                    found = _all_results(mine, given, settings, d)
+                except ShapeError:
+                    assert variant not in COMPLETE
+                    continue
+                for e, f in zip(expected, found, strict=True):
+                    lost = ~np.isfinite(e) & np.isfinite(f)
+                    assert not lost.any(), f"{op} [{variant}] {case.name}: {what} was lost"
+                if variant in COMPLETE and op not in SPREADING:
+                    finite = sum(int(np.isfinite(e).sum()) for e in expected)
+                    assert finite == sum(int(np.isfinite(f).sum()) for f in found), f"{op} {case.name}: {what} spread"
+
+
+def _all_results(pair, arrays, kwargs, dout):
+    out, cache = pair[0](*arrays, **kwargs)
+    outs = out if isinstance(out, tuple) else (out,)
+    return [np.asarray(r) for r in (*outs, *gradients(pair[1], dout, cache)) if is_float(r)]
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_the_definition_lets_nan_through(op):
+    """A NaN in the first argument must be seen in the results, wherever it is put and anything reads it."""
+    forward, _ = find_variants(op)["numpy"]
+    arrays, kwargs = next(case for case in cases_of(op) if case.gradient).arguments()
+    seen = 0
+    for index in np.ndindex(arrays[0].shape):
+        x = arrays[0].copy()
+        x[index] = np.nan
+        with np.errstate(all="ignore"):
+            out, _ = forward(x, *arrays[1:], **kwargs)
+        seen += bool(np.isnan(out[0] if isinstance(out, tuple) else out).any())
+    assert seen == arrays[0].size
+
+
+# --- 7 adjointness -----------------------------------------------------------------------------------------------
+
+
+def linear_arguments():
+    """Every (op, case, argument) in which forward is affine: found by trying, like everything here."""
+    for op in OPS:
+        for case in (c for c in cases_of(op) if c.gradient):
+            arrays, kwargs = case.arguments()
+            for k in (k for k, a in enumerate(arrays) if is_float(a)):
+                at = _line(op, "numpy", arrays, kwargs, k)
+                u, v = (np.random.default_rng([5, i]).standard_normal(arrays[k].shape) for i in (0, 1))
+                zero = at(0 * u)
+                if np.allclose(at(u - 2 * v) - zero, (at(u) - zero) - 2 * (at(v) - zero), rtol=1e-9, atol=1e-9):
+                    yield op, case, k
+
+
+def _line(op, variant, arrays, kwargs, k):
+    """Argument k -> the first result, the others fixed."""
+
+    def at(value):
+        out, _ = find_variants(op)[variant][0](*[value if i == k else a for i, a in enumerate(arrays)], **kwargs)
+        return out[0] if isinstance(out, tuple) else out
+
+    return at
+
+
+LINEAR = list(linear_arguments())
+
+
+def test_the_linear_ops_were_found():
+    found = {(op, k) for op, _, k in LINEAR}
+    convolutions = {(op, k) for op in ("conv2d", "conv_transpose2d", "depthwise_conv2d") for k in range(3)}
+    assert convolutions | {("max_unpool2d", 0), ("batchnorm2d", 1)} <= found
+    assert not {("relu", 0), ("softmax", 0), ("softmax_cross_entropy", 0)} & found
+
+
+@pytest.mark.parametrize(("op", "case", "k"), LINEAR, ids=lambda value: getattr(value, "name", str(value)))
+def test_backward_is_the_adjoint(op, case, k):
+    """<A x, y> = <x, A^T y>, with A^T y from backward and no differences anywhere."""
+    arrays, kwargs = case.arguments()
+    for variant, (forward, backward) in find_variants(op).items():
+        try:
+            out, cache = forward(*arrays, **kwargs)
+        except ShapeError:
+            assert variant not in COMPLETE
+            continue
+        at = _line(op, variant, arrays, kwargs, k)
+        y = dout_like(out[0] if isinstance(out, tuple) else out)
+        forward_part = (at(arrays[k]) - at(0 * arrays[k])) * y
+        backward_part = arrays[k] * gradients(backward, y, cache)[k]
+        size = np.abs(forward_part).sum() + np.abs(backward_part).sum() + np.abs(at(0 * arrays[k]) * y).sum()
+        assert abs(forward_part.sum() - backward_part.sum()) <= 1e-12 * size, variant
+
+
+# --- sources -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_no_op_names_a_float_type(module):
+    """The dtype follows the input, so the sources of ops need no name of one (comments and docstrings may)."""
+    tokens = tokenize.generate_tokens(io.StringIO(inspect.getsource(module)).readline)
+    names = {token.string for token in tokens if token.type == tokenize.NAME}
+    assert not names & {"float16", "float32", "float64", "double", "float_", "longdouble"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_kernels_never_raise(module):
+    """An exception inside a parallel loop vanishes: wrappers check, kernels compute."""
+    for function in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(function, ast.FunctionDef) and any("kernel" in ast.unparse(d) for d in function.decorator_list):
+            assert not [node for node in ast.walk(function) if isinstance(node, (ast.Raise, ast.Assert, ast.Try))]

@@ -1,0 +1,176 @@
+"""Winograd's way to convolve: its matrices are exact, its borders right, its rounding bounded, the choice sensible."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from tinysegnet import ops
+from tinysegnet.errors import ShapeError
+from tinysegnet.gradcheck import check
+from tinysegnet.ops import conv
+from tinysegnet.ops.engine import cost_model, winograd, winograd_transform
+
+MATRICES = {
+    "A3": winograd.A3,
+    "B3": winograd.B3,
+    "G3": winograd.G3,
+    "A4": winograd.A4,
+    "B4": winograd.B4,
+    "G4": winograd.G4,
+}
+
+
+def relative(a, b):
+    return np.linalg.norm(a.astype(float) - b) / np.linalg.norm(b)
+
+
+def draw(shape, K, F, dtype=np.float64, seed=0):
+    rng = np.random.default_rng(seed)
+    C = shape[3]
+    arrays = [rng.standard_normal(s) for s in (shape, (K, K, C, F), (F,), (*shape[:3], F))]
+    arrays[1] /= np.sqrt(K * K * C)
+    return [array.astype(dtype) for array in arrays]
+
+
+@pytest.mark.parametrize("taps", [3, 4])
+def test_the_identity_behind_it_holds_in_fractions(taps):
+    """A^T [(G g) * (B^T d)] is the convolution for every unit vector g and d, without any rounding."""
+    A, B, G = (MATRICES[f"{name}{taps}"] for name in "ABG")
+    A, B = ([[Fraction(x) for x in row] for row in M] for M in (A, B))
+    G = [[Fraction(x).limit_denominator(1000) for x in row] for row in G]  # sixths are no floating-point numbers
+    points = range(taps + 3)
+    for tap in range(taps):
+        for pixel in points:
+            for y in range(4):
+                found = sum(A[p][y] * G[p][tap] * B[pixel][p] for p in points)
+                assert found == (pixel == y + tap)
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_factors_multiply_to_the_matrix(name):
+    for matrix in (MATRICES[name], MATRICES[name].T):
+        found = np.linalg.multi_dot([*winograd_transform.factors(matrix), np.eye(matrix.shape[1])])
+        np.testing.assert_allclose(found, matrix, rtol=1e-15)
+    assert len(winograd_transform.factors(winograd.B3.T)) == 2
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16, 17, 40])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_sandwich_is_two_matrix_products(channels, dtype):
+    """In a kernel as callers use it, and without numba, where the definition serves."""
+    rng = np.random.default_rng(0)
+    grid = rng.standard_normal((6, 6, channels)).astype(dtype)
+    expected = np.einsum("ai,ijc,bj->abc", winograd.B3.T, grid, winograd.B3.T)
+    found = np.zeros((6, 6, channels), dtype)
+    apply = winograd_transform.sandwich_numpy(winograd.B3.T)
+    apply(grid.reshape(-1), 0, 6 * channels, channels, found.reshape(-1), 0, 6 * channels, channels, channels)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("channels", range(1, 71))
+def test_all_numbers_of_channels(channels, dtype):
+    """Every remainder of a vector, as input and as output channels, forward and backward, against the definition."""
+    F = 71 - channels
+    x, weight, bias, dout = draw((1, 9, 6, channels), 3, F, dtype, seed=channels)
+    for way in ("direct", "winograd"):
+        out, cache = getattr(conv, f"conv2d_forward_{way}")(x, weight, bias)
+        results = out, *getattr(conv, f"conv2d_backward_{way}")(dout, cache)
+        expected, cache = conv.conv2d_forward_numpy(x, weight, bias)
+        for a, b in zip(results, (expected, *conv.conv2d_backward_numpy(dout, cache)), strict=True):
+            assert relative(a, b) < (1e-5 if dtype == np.float32 else 1e-13)
+
+
+SHAPES = [  # (N, H, W, C), K, F, padding
+    ((1, 1, 1, 2), 3, 3, "same"),
+    ((2, 4, 4, 3), 3, 2, "same"),
+    ((1, 5, 9, 2), 3, 3, "valid"),
+    ((1, 6, 5, 2), 3, 2, 2),
+    ((1, 3, 7, 2), 4, 2, "same"),
+    ((1, 9, 6, 2), 5, 2, "same"),
+    ((1, 8, 9, 2), 7, 2, "same"),
+    ((1, 9, 11, 1), 9, 2, (0, 3)),
+]
+
+
+@pytest.mark.parametrize(("shape", "K", "F", "padding"), SHAPES, ids=str)
+@pytest.mark.parametrize("way", ["direct", "winograd"])
+def test_gradients(way, shape, K, F, padding):
+    x, weight, bias, _ = draw(shape, K, F)
+    forward, backward = getattr(conv, f"conv2d_forward_{way}"), getattr(conv, f"conv2d_backward_{way}")
+    report = check(lambda *arrays: forward(*arrays, padding=padding), backward, x, weight, bias)
+    assert report.ok, f"\n{report}"
+
+
+@pytest.mark.parametrize("K", [3, 5, 7])
+def test_many_blocks_of_tiles(K):
+    """Tiles go through the cache in blocks: more than one of them, whole pictures and parts."""
+    x, weight, bias, dout = draw((3, 42, 45, 5), K, 6)
+    expected, cache = conv.conv2d_forward_numpy(x, weight, bias)
+    _, dweight, _ = conv.conv2d_backward_numpy(dout, cache)
+    pads = cache[-1]
+    out, found = np.empty_like(expected), np.empty_like(weight)
+    winograd.forward(x, weight, bias, out, (1, 1), pads, False, budget=1)
+    winograd.weight_gradient(x, dout, found, (1, 1), pads, budget=1)
+    assert relative(out, expected) < 1e-13
+    assert relative(found, dweight) < 1e-13
+
+
+@pytest.mark.parametrize(("shape", "K"), [((1, 90, 120, 64), 3), ((1, 23, 30, 256), 3), ((1, 90, 120, 16), 7)], ids=str)
+def test_rounding_is_bounded(shape, K):
+    x, weight, bias, dout = draw(shape, K, shape[3], np.float32)
+    out, cache = conv.conv2d_forward_winograd(x, weight, bias)
+    dx, dweight, _ = conv.conv2d_backward_winograd(dout, cache)
+    exact, cache = conv.conv2d_forward_direct(*(a.astype(float) for a in (x, weight, bias)))
+    exact_dx, exact_dweight, _ = conv.conv2d_backward_direct(dout.astype(float), cache)
+    assert relative(out, exact) < 5e-6
+    assert relative(dx, exact_dx) < 5e-6
+    assert relative(dweight, exact_dweight) < 3e-5
+
+
+def test_what_it_cannot_do_is_refused():
+    for K, stride in ((1, 1), (2, 1), (3, 2)):
+        with pytest.raises(ShapeError, match="Winograd"):
+            conv.conv2d_forward_winograd(np.zeros((1, 8, 8, 2)), np.zeros((K, K, 2, 2)), stride=stride)
+    with pytest.raises(ShapeError, match="Winograd"):
+        conv.conv2d_forward_winograd(np.zeros((1, 8, 8, 2)), np.zeros((3, 5, 2, 2)))
+
+
+def test_inference_is_forward_and_relu():
+    for shape, K in (((2, 9, 7, 3), 3), ((1, 40, 50, 32), 3), ((1, 9, 7, 3), 1), ((1, 40, 40, 16), 7)):
+        x, weight, bias, _ = draw(shape, K, 5)
+        out, _ = conv.conv2d_forward_numba(x, weight, bias)
+        np.testing.assert_array_equal(conv.conv2d_inference_numba(x, weight, bias), out)
+        np.testing.assert_array_equal(conv.conv2d_inference_numba(x, weight, bias, relu=True), np.maximum(out, 0))
+        found = conv.conv2d_inference_numpy(x, weight, bias, relu=True)
+        np.testing.assert_allclose(found, np.maximum(out, 0), atol=1e-13)
+        scale = np.arange(5.0) - 2
+        scaled = [infer(x, weight, scale=scale) for infer in (conv.conv2d_inference_numpy, conv.conv2d_inference_numba)]
+        np.testing.assert_allclose(*scaled, atol=1e-13)
+        np.testing.assert_allclose(scaled[0], (out - bias) * scale, atol=1e-12)
+    nan = np.full((1, 12, 12, 16), np.nan)
+    assert np.isnan(ops.conv2d_inference(nan, np.ones((3, 3, 16, 16)), relu=True)).all()
+
+
+# --- the choice ------------------------------------------------------------------------------------------------------
+
+
+def test_the_plan_at_the_sizes_of_segnet():
+    for C, H, W in ((64, 360, 480), (128, 180, 240), (256, 90, 120), (512, 45, 60), (512, 23, 30)):
+        assert cost_model.choose_convolution((3, 3, C, C), (1, 1), (1, H, W, C)) == "winograd"
+        assert cost_model.choose_weight_gradient((3, 3, C, C), (1, 1), (1, H, W, C)) == "winograd"
+    assert cost_model.choose_convolution((7, 7, 64, 64), (1, 1), (1, 180, 240, 64)) == "winograd"
+    assert cost_model.choose_convolution((1, 1, 64, 11), (1, 1), (1, 360, 480, 11)) == "direct"
+    assert cost_model.choose_convolution((3, 3, 64, 64), (2, 2), (1, 180, 240, 64)) == "direct"
+    assert cost_model.choose_convolution((3, 3, 8, 8), (1, 1), (1, 8, 8, 8)) == "direct"  # too small to be worth it
+
+
+def test_the_plan_depends_on_shapes_only_and_names_the_cheaper():
+    for C in (3, 16, 64):
+        for size in (4, 20, 100):
+            shapes = (3, 3, C, 16), (1, 1), (1, size, size, 16)
+            for costs, choose in ((cost_model.convolution_costs, cost_model.choose_convolution),
+                                  (cost_model.weight_gradient_costs, cost_model.choose_weight_gradient)):  # fmt: skip
+                assert set(costs(*shapes)) == {"direct", "winograd"}
+                assert costs(*shapes)[choose(*shapes)] == min(costs(*shapes).values())

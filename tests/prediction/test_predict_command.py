@@ -1,0 +1,227 @@
+"""`tinysegnet predict`: any names and sizes in; what comes out has the right size, and nothing is lost."""
+
+import io
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinysegnet as ts
+from tinysegnet import viz
+from tinysegnet.cli.main import main
+from tinysegnet.cli.predict_command import _own_stems
+from tinysegnet.data import CAMVID, find_pictures, read_image, read_labels
+from tinysegnet.errors import DataError
+from tinysegnet.prediction.predict import predict_logits
+from tinysegnet.weights.checkpoint import save
+
+RNG = np.random.default_rng(0)
+
+
+def noise(*shape):
+    return Image.fromarray(RNG.integers(0, 256, shape, np.uint8))
+
+
+def held_sideways():
+    exif = Image.Exif()
+    exif[0x112] = 6  # a quarter turn to the right makes it upright
+    return exif
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("net") / "net.safetensors"
+    save(path, ts.build("tiny", width=1 / 8), training={"size": [48, 64]})
+    return path
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    folder = tmp_path / "some pictures"
+    folder.mkdir()
+    noise(1, 1, 3).save(folder / "p1.png")
+    Image.new("RGB", (2000, 1500), (90, 120, 40)).save(folder / "p10 groß.jpg")
+    noise(30, 50).save(folder / "p2 grey", "PNG")  # told by content
+    noise(300, 200, 4).save(folder / "p3.rgba.png")
+    noise(48, 64, 3).save(folder / "p4.jpg", exif=held_sideways())
+    (folder / ".hidden.png").write_bytes(b"x")
+    (folder / "notes.txt").write_text("x")
+    return folder
+
+
+SIZES = {"p1": (1, 1), "p2 grey": (50, 30), "p3.rgba": (200, 300), "p4": (48, 64), "p10 groß": (2000, 1500)}
+
+
+def test_a_folder_of_all_kinds(checkpoint, mixed, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["predict", str(checkpoint), str(mixed), "--out", str(out), "--gif"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [*(str(out / f"{s}_overlay.png") for s in SIZES), str(out / "predictions.gif")]
+    assert not [line for line in printed.err.splitlines() if line.startswith("error")]
+    assert len(list(out.iterdir())) == 3 * len(SIZES) + 1
+    for stem, (W, H) in SIZES.items():
+        with Image.open(out / f"{stem}_labels.png") as numbers:
+            assert (numbers.mode, numbers.size) == ("P", (W, H))
+            colours = np.asarray(numbers.convert("RGB"))
+        np.testing.assert_array_equal(read_image(out / f"{stem}_colours.png"), colours)
+        np.testing.assert_array_equal(CAMVID.colorize(read_labels(out / f"{stem}_labels.png")), colours)
+        overlay = read_image(out / f"{stem}_overlay.png")
+        assert overlay.shape[1] == (max(W, 480) if max(W, H) >= 240 else -(-640 // W) * W), stem
+        assert overlay.shape[0] > H
+    with Image.open(out / "predictions.gif") as gif:
+        assert gif.n_frames == len(SIZES)
+        assert gif.width <= 640
+
+
+def test_results_are_the_prediction_of_the_upright_picture(checkpoint, mixed, tmp_path):
+    assert main(["predict", str(checkpoint), str(mixed / "p4.jpg"), "--out", str(tmp_path / "o")]) == 0
+    with pytest.warns(UserWarning, match="EXIF"):
+        stored = read_image(mixed / "p4.jpg")
+    upright = read_image(mixed / "p4.jpg", upright=True)
+    np.testing.assert_array_equal(upright, np.rot90(stored, -1))
+    expected = ts.predict(ts.load(checkpoint), upright, size=(48, 64))
+    np.testing.assert_array_equal(read_labels(tmp_path / "o" / "p4_labels.png"), expected)
+
+
+def test_the_scale_changes_the_working_size(checkpoint, mixed, tmp_path):
+    assert main(["predict", str(checkpoint), str(mixed / "p4.jpg"), "--out", str(tmp_path), "--scale", "1.5"]) == 0
+    upright = read_image(mixed / "p4.jpg", upright=True)
+    expected = ts.predict(ts.load(checkpoint), upright, size=(72, 96))
+    np.testing.assert_array_equal(read_labels(tmp_path / "p4_labels.png"), expected)
+
+
+@pytest.mark.parametrize(("options", "scales"), [([], (0.5, 1.0)), (["--test-scales", "1"], (1.0,))])
+def test_the_scales_are_those_of_the_training_unless_told_otherwise(options, scales, tmp_path):
+    model = ts.build("tiny", width=1 / 8)
+    save(tmp_path / "net.safetensors", model, training={"size": [24, 32], "test_scales": [0.5, 1.0]})
+    image = RNG.integers(0, 256, (24, 32, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / "p.png")
+    paths = [str(tmp_path / name) for name in ("net.safetensors", "p.png")]
+    assert main(["predict", *paths, "--out", str(tmp_path), *options]) == 0
+    np.testing.assert_array_equal(read_labels(tmp_path / "p_labels.png"), ts.predict(model, image, scales=scales))
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize(("choice", "mirror"), [([], None), (["--mirror", "yes"], True), (["--mirror", "no"], False)])
+def test_the_mirror_image_is_asked_as_in_training_unless_told_otherwise(recorded, choice, mirror, tmp_path):
+    model = ts.build("tiny", width=1 / 8)
+    save(tmp_path / "net.safetensors", model, training={"size": [24, 32], "mirror": recorded})
+    image = RNG.integers(0, 256, (24, 32, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / "p.png")
+    assert (
+        main(["predict", str(tmp_path / "net.safetensors"), str(tmp_path / "p.png"), "--out", str(tmp_path), *choice])
+        == 0
+    )
+    expected = ts.predict(model, image, mirror=recorded if mirror is None else mirror)
+    np.testing.assert_array_equal(read_labels(tmp_path / "p_labels.png"), expected)
+
+
+def test_a_picture_too_large_for_the_network_names_a_scale_that_fits(checkpoint, mixed, tmp_path, capsys):
+    command = ["predict", str(checkpoint), str(mixed / "p4.jpg"), "--out", str(tmp_path / "o"), "--scale", "900"]
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert "p4.jpg: " in error
+    scale = float(error.split("--scale ")[1].split()[0])
+    assert 4_000_000 * 0.99 < 48 * 64 * scale**2 <= 4_000_000
+
+
+def test_one_bad_picture_costs_one_line(checkpoint, mixed, tmp_path, capsys):
+    (mixed / "p3.rgba.png").write_bytes((mixed / "p3.rgba.png").read_bytes()[:500])
+    (mixed / "p5.jpg").write_bytes(b"no picture")
+    missing = str(mixed / "none.png")
+    assert main(["predict", str(checkpoint), str(mixed), missing, "--out", str(tmp_path / "out"), "--gif"]) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 3
+    for name, line in zip(("p3.rgba.png", "p5.jpg", "none.png"), errors, strict=True):
+        assert name in line
+    assert len(list((tmp_path / "out").glob("*_labels.png"))) == 4
+    with Image.open(tmp_path / "out" / "predictions.gif") as gif:
+        assert gif.n_frames == 4
+
+
+def test_equal_stems_do_not_overwrite_each_other(checkpoint, tmp_path):
+    for i, name in enumerate(("a/x.png", "b/x.png", "b/X.jpg")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        noise(10, 10 + i, 3).save(tmp_path / name)
+    out = tmp_path / "out"
+    assert main(["predict", str(checkpoint), str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(out)]) == 0
+    widths = sorted(read_labels(path).shape[1] for path in out.glob("*_labels.png"))
+    assert widths == [10, 11, 12]
+    again = ["predict", str(checkpoint), str(tmp_path / "a"), "--out", str(tmp_path / "a")]
+    assert main(again) == main(again) == 0
+    assert len(list((tmp_path / "a").iterdir())) == 4, "its own results are no input"
+
+
+def test_stems_are_short_enough_and_unlike(tmp_path):
+    long = tmp_path / ("ü" * 120 + ".png")
+    stems = _own_stems([long, long, tmp_path / "s.png", tmp_path / "s-2.jpg", tmp_path / "s.jpg"])
+    assert all(len(stem.encode()) < 240 for stem in stems)
+    assert len({stem.casefold() for stem in stems}) == 5
+    assert stems[2:] == ["s", "s-2", "s-3"]
+    assert _own_stems([tmp_path / "\udcff.png", tmp_path / "\udcfe.png"]) == ["picture", "picture-2"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have only names that are text")
+def test_a_name_that_is_no_text(checkpoint, tmp_path, capsys):
+    path = tmp_path / b"\xff\xfe.png".decode(errors="surrogateescape")
+    noise(5, 5, 3).save(path)
+    assert main(["predict", str(checkpoint), str(tmp_path), "--out", str(tmp_path / "out"), "--gif"]) == 0
+    assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+def test_folders_are_searched_in_natural_order(mixed):
+    assert [path.name for path in find_pictures([mixed])] == [
+        "p1.png",
+        "p2 grey",
+        "p3.rgba.png",
+        "p4.jpg",
+        "p10 groß.jpg",
+    ]
+    assert find_pictures([mixed / "p4.jpg", mixed, mixed / "p4.jpg"])[0] == mixed / "p4.jpg"
+    assert len(find_pictures([mixed / "p4.jpg", mixed, mixed / "p4.jpg"])) == 5
+    with pytest.raises(DataError, match="no picture in this folder"):
+        find_pictures([mixed.parent])
+
+
+def test_damaged_exif_does_not_cost_the_picture(tmp_path):
+    noise(4, 6, 3).save(tmp_path / "x.jpg", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    assert read_image(tmp_path / "x.jpg", upright=True).shape == (4, 6, 3)
+
+
+def test_labels_one_class_at_a_time_are_the_argmax():
+    model = ts.build("tiny", num_classes=11, width=1 / 8)
+    image = np.asarray(noise(61, 47, 3))
+    logits = predict_logits(model, image, size=(24, 32))
+    np.testing.assert_array_equal(ts.predict(model, image, size=(24, 32)), logits.argmax(-1))
+
+
+def test_data_of_other_classes_are_refused():
+    scenes = ts.data.open_dataset("toy", "val")
+    with pytest.raises(DataError, match=r"11 classes \(expected 5"):
+        ts.evaluate(ts.build("tiny", num_classes=5, width=1 / 16), scenes)
+
+
+def test_index_pictures_keep_numbers_and_show_colours():
+    labels = np.array([[0, 3, 10], [11, 255, 7]], np.uint8)
+    file = io.BytesIO(viz.picture_bytes(viz.index_picture(labels, CAMVID)))
+    with Image.open(file) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), labels)
+        np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), CAMVID.colorize(labels))
+
+
+@pytest.mark.parametrize(
+    ("first", "frame"),
+    [((3000, 4000), (480, 640)), ((1, 1), (320, 320)), ((400, 300), (400, 300)), ((3, 900), (160, 640))],
+)
+def test_an_animation_has_the_first_pictures_shape_and_all_frames(first, frame):
+    animation = viz.Animation(CAMVID, 3)
+    for number, (H, W) in enumerate([first, (40, 30), (40, 30)], 1):
+        animation.add(np.zeros((H, W, 3), np.uint8), np.full((H, W), 10, np.uint8), "same name", number)
+    assert animation.size == frame
+    with Image.open(io.BytesIO(animation.to_bytes())) as gif:
+        assert gif.n_frames == 3, "equal pictures stay frames"
+        assert gif.width == frame[1]
+        gif.seek(2)
+        colors = {color for _, color in gif.convert("RGB").getcolors(1 << 20)}
+    assert set(CAMVID.colors) <= colors, "a rare class keeps its colour in the legend"

@@ -1,0 +1,153 @@
+"""The papers' recipes: the authors' numbers, what each field does to a training, and the command line's defaults."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import tinysegnet as ts
+from tinysegnet.cli.main import main
+from tinysegnet.data import CAMVID, InMemory
+from tinysegnet.data.toyscenes import ToyScenes
+from tinysegnet.errors import SettingError
+from tinysegnet.training.loop import Recipe, make_optimizer
+from tinysegnet.training.recipes import papers
+from tinysegnet.training.run_folder import RunFolder
+from tinysegnet.weights import checkpoint
+
+SIZE = (20, 28)
+SMALL = {"size": SIZE, "batch_size": 2, "flip": 0.0}
+
+# name: network, rate, steps, what decays, batch norm's first beta
+AUTHORS = {
+    "paper-basic": ("basic", 0.1, 10_000, "weight_gamma_beta", 0.001),
+    "paper-vgg16": ("vgg16", 0.001, 40_000, "weight_gamma", 0.001),
+    "paper-bayesian-basic": ("bayesian-basic", 0.1, 10_000, "weight_gamma_beta", 0.001),
+    "paper-bayesian-vgg16": ("bayesian-vgg16", 0.001, 60_000, "weight_gamma", 0.0),
+}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return InMemory(ToyScenes(5, seed=0, size=SIZE))
+
+
+@pytest.mark.parametrize("name", AUTHORS)
+def test_the_authors_numbers(name):
+    network, rate, iterations, decayed, beta = AUTHORS[name]
+    r = ts.paper_recipe(name)
+    assert papers[name].model == network
+    assert (r.learning_rate, r.iterations, r.decayed, r.initial_beta) == (rate, iterations, decayed, beta)
+    assert (r.momentum, r.weight_decay, r.bias_rate, r.batch_size, r.size) == (0.9, 5e-4, 2.0, 4, (360, 480))
+    assert (r.optimizer, r.schedule, r.class_weights) == ("caffe_sgd", "constant", "median_frequency")
+    assert (r.flip, r.scale, r.color_jitter, r.statistics) == (0.0, (1.0, 1.0), 0.0, "exact")
+    optimizer = make_optimizer(ts.build("tiny", width=1 / 16), r)
+    assert optimizer.rate_in_velocity
+    assert optimizer.decayed == {"weight", "gamma", "beta"} - ({"beta"} if network.endswith("vgg16") else set())
+
+
+def test_all_of_them_are_there():
+    assert set(papers) == set(AUTHORS)
+    with pytest.raises(SettingError, match="no recipe named 'paper'; there are paper-basic, paper-vgg16"):
+        ts.paper_recipe("paper")
+
+
+@pytest.mark.parametrize(("iterations", "epochs"), [(None, 5), (1, 1), (2, 1), (3, 2), (10_000, 5000)])
+def test_iterations_are_whole_epochs(iterations, epochs):
+    assert Recipe(iterations=iterations).num_epochs(2) == epochs
+
+
+def test_camvids_367_pictures_make_10_000_steps_in_110_epochs():
+    assert ts.paper_recipe("paper-basic").num_epochs(367 // 4) == 110
+
+
+def test_a_training_of_so_many_steps(data):
+    result = ts.fit(ts.build("tiny", width=1 / 16), data, recipe=Recipe(iterations=3, **SMALL), progress=False)
+    assert len(result.history) == 2  # of two steps each
+
+
+def test_beta_starts_as_told_in_a_new_network_only(data):
+    """A rate too small for any change."""
+    recipe = Recipe(epochs=1, initial_beta=0.25, learning_rate=1e-12, **SMALL)
+    model = ts.build("tiny", width=1 / 16)
+    model.layers["encoder2.bn1"].params["beta"][0] = 1.0  # trained
+    ts.fit(model, data, recipe=recipe, progress=False)
+    betas = {name: layer.params["beta"] for name, layer in model.layers.items() if "beta" in layer.params}
+    assert betas.pop("encoder2.bn1") == pytest.approx([1] + [0] * 3, abs=1e-6)
+    assert all(beta == pytest.approx(0.25, abs=1e-6) for beta in betas.values())
+
+
+def test_exact_statistics_at_the_end_are_those_that_are_scored_and_saved(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(RunFolder, "finish", lambda *arguments, **settings: None)
+    val = InMemory(ToyScenes(2, seed=1, size=SIZE))
+    for statistics in ("running", "exact"):
+        recipe = Recipe(epochs=2, statistics=statistics, **SMALL)
+        model = ts.build("tiny", width=1 / 16)
+        folder = RunFolder(tmp_path / statistics, dataclasses.asdict(recipe), CAMVID)
+        result = ts.fit(model, data, val, recipe=recipe, run=folder, progress=False)
+        saved = checkpoint.read(folder.path / "last.safetensors").model
+        assert ts.evaluate(saved, val, size=SIZE).mIoU == result.scores.mIoU
+        left = {name: array.copy() for name, array in saved.named_buffers()}
+        ts.recompute_statistics(saved, data, size=SIZE, batch_size=2)
+        same = [np.array_equal(left[name], array) for name, array in saved.named_buffers()]
+        assert all(same) if statistics == "exact" else not any(same)
+
+
+# --- the command line ------------------------------------------------------------------------------------------------
+
+TINY = ["--size", "20x28", "--width", "0.0625", "--limit", "4", "--batch-size", "2"]
+
+
+@pytest.fixture
+def without_report(monkeypatch):
+    """Drawing takes longer than all the rest."""
+    monkeypatch.setattr(RunFolder, "finish", lambda *arguments, **settings: None)
+
+
+def config_of(folder):
+    return json.loads((folder / "config.json").read_text())
+
+
+def test_a_recipe_gives_the_defaults_and_options_override_them(tmp_path, capsys, without_report):
+    command = ["train", "--recipe", "paper-basic", "--runs", str(tmp_path), *TINY]
+    assert main([*command, "--name", "a", "--iterations", "3"]) == 0
+    config = config_of(tmp_path / "a")
+    expected = dataclasses.asdict(ts.paper_recipe("paper-basic"))
+    expected |= {"recipe": "paper-basic", "model": "basic", "iterations": 3}
+    expected |= {"batch_size": 2, "size": [20, 28], "scale": [1.0, 1.0], "test_scales": [1.0]}
+    assert {name: config[name] for name in expected} == expected
+    assert checkpoint.read(tmp_path / "a" / "last.safetensors").progress["step"] == 4
+    assert "basic, " in capsys.readouterr().out
+
+    assert main([*command, "--name", "b", "--epochs", "1", "--model", "tiny"]) == 0
+    config = config_of(tmp_path / "b")
+    assert (config["epochs"], config["iterations"], config["model"]) == (1, None, "tiny")
+    assert checkpoint.read(tmp_path / "b" / "last.safetensors").progress["step"] == 2
+
+
+def test_a_run_of_a_recipe_goes_on_as_it_began(tmp_path, monkeypatch, without_report):
+    trained = []
+
+    def watched(model, train, val, *, recipe, run):
+        trained.append((recipe, model.config, run.resumed is not None))
+        return ts.fit(model, train, val, recipe=recipe, run=run)
+
+    monkeypatch.setattr("tinysegnet.cli.train_command.fit", watched)
+    main(["train", "--recipe", "paper-basic", "--iterations", "2", "--runs", str(tmp_path), "--name", "a", *TINY])
+    assert main(["train", "--resume", str(tmp_path / "a")]) == 0
+    (first, network, _), (again, same, resumed) = trained
+    assert resumed
+    assert (again, same) == (first, network)
+    assert (first.decayed, network["name"]) == ("weight_gamma_beta", "basic")
+
+
+@pytest.mark.parametrize(("name", "shown"), [("paper-basic", "10000"), ("paper-bayesian-vgg16", "60000")])
+def test_help_shows_the_recipes_numbers(capsys, name, shown):
+    with pytest.raises(SystemExit) as end:
+        main(["train", "--recipe", name, "--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert shown in text
+    assert "360x480" in text
+    assert "caffe_sgd" in text

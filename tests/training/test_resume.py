@@ -1,0 +1,381 @@
+"""Nothing that was saved is lost: a training that was stopped, killed or hit a full disk goes on bit for bit."""
+
+import dataclasses
+import errno
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import tinysegnet as ts
+from tinysegnet import files
+from tinysegnet.cli import main
+from tinysegnet.data import CAMVID, InMemory
+from tinysegnet.data.toyscenes import ToyScenes
+from tinysegnet.errors import CheckpointError, DataError, NonFiniteError
+from tinysegnet.training import signals
+from tinysegnet.training.loop import Recipe, fit
+from tinysegnet.training.run_folder import RunFolder
+from tinysegnet.weights import checkpoint
+
+SIZE = (20, 28)
+RECIPE = Recipe(epochs=3, batch_size=2, size=SIZE, color_jitter=0.2, scale=(1.0, 1.3), validate_every=2)
+STEPS = 12
+
+
+@pytest.fixture(scope="module")
+def data():
+    return InMemory(ToyScenes(8, seed=0, size=SIZE))
+
+
+@pytest.fixture(scope="module")
+def val():
+    return InMemory(ToyScenes(2, seed=1, size=SIZE))
+
+
+def config(recipe=RECIPE):
+    return {"data": "toy", "model": "tiny", "width": 1 / 16, **dataclasses.asdict(recipe)}
+
+
+def model():
+    return ts.build("tiny", width=1 / 16)
+
+
+def weights(path):
+    return {name: array.tobytes() for name, array in checkpoint.read(path).model.state().items()}
+
+
+def history_of(result):
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in result.history]
+
+
+@pytest.fixture(scope="module", params=["sgd", "adam"])
+def whole(request, data, val, tmp_path_factory):
+    """A training that nobody interrupted: -> recipe, last checkpoint's weights, history, best checkpoint's weights."""
+    recipe = dataclasses.replace(RECIPE, optimizer=request.param)
+    folder = RunFolder(tmp_path_factory.mktemp("whole") / "run", config(recipe), CAMVID)
+    result = fit(model(), data, val, recipe=recipe, run=folder, progress=False)
+    return (
+        recipe,
+        weights(folder.path / "last.safetensors"),
+        history_of(result),
+        weights(folder.path / "best.safetensors"),
+    )
+
+
+class StopAt:
+    """A data set that sends SIGINT to this process when its n-th sample is read."""
+
+    def __init__(self, data, count):
+        self.data, self.left, self.palette, self.name = data, count, data.palette, data.name
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, index):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return self.data[index]
+
+
+@pytest.mark.parametrize("step", range(1, STEPS + 1))
+def test_stopped_at_any_step_and_resumed_is_the_same_bits(tmp_path, data, val, whole, step, monkeypatch):
+    monkeypatch.setattr(RunFolder, "finish", lambda *arguments, **settings: None)  # drawing takes longer than training
+    recipe, last, history, best = whole
+    folder = RunFolder(tmp_path / "run", config(recipe), CAMVID)
+    # class weights read every sample once before the first step, and each step reads two
+    interrupted = StopAt(data, len(data) + 2 * step)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model(), interrupted, val, recipe=recipe, run=folder, progress=False)
+    saved = checkpoint.read(folder.path / "last.safetensors")
+    assert saved.progress["step"] == step
+    result = fit(model(), data, val, recipe=recipe, run=RunFolder.resume(folder.path), progress=False)
+    assert weights(folder.path / "last.safetensors") == last
+    assert weights(folder.path / "best.safetensors") == best
+    np.testing.assert_equal(history_of(result), history)
+
+
+@pytest.mark.parametrize("picture", range(1, 5))
+def test_stopped_in_a_validation_and_resumed_is_the_same_bits(tmp_path, data, val, whole, picture, monkeypatch):
+    """Epochs 2 and 3 are validated, two pictures each; a stop does not wait for the second one."""
+    monkeypatch.setattr(RunFolder, "finish", lambda *arguments, **settings: None)
+    recipe, last, history, best = whole
+    folder = RunFolder(tmp_path / "run", config(recipe), CAMVID)
+    interrupted = StopAt(val, picture)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model(), data, interrupted, recipe=recipe, run=folder, progress=False)
+    assert interrupted.left == 0
+    saved = checkpoint.read(folder.path / "last.safetensors").progress
+    assert saved["step"] == (STEPS if picture > 2 else STEPS * 2 // 3)
+    result = fit(model(), data, val, recipe=recipe, run=RunFolder.resume(folder.path), progress=False)
+    assert weights(folder.path / "last.safetensors") == last
+    assert weights(folder.path / "best.safetensors") == best
+    np.testing.assert_equal(history_of(result), history)
+
+
+@pytest.mark.parametrize("picture", [1, 5])
+def test_stopped_in_the_exact_statistics_and_resumed_is_the_same_bits(tmp_path, data, picture, monkeypatch):
+    monkeypatch.setattr(RunFolder, "finish", lambda *arguments, **settings: None)
+    recipe = dataclasses.replace(RECIPE, epochs=1, statistics="exact", optimizer="caffe_sgd", learning_rate=0.01)
+    folders = [RunFolder(tmp_path / name, config(recipe), CAMVID) for name in ("whole", "stopped")]
+    fit(model(), data, recipe=recipe, run=folders[0], progress=False)
+    with pytest.raises(KeyboardInterrupt):  # after class weights and one epoch
+        fit(model(), StopAt(data, 2 * len(data) + picture), recipe=recipe, run=folders[1], progress=False)
+    assert weights(folders[1].path / "last.safetensors") != weights(folders[0].path / "last.safetensors")
+    fit(model(), data, recipe=recipe, run=RunFolder.resume(folders[1].path), progress=False)
+    assert weights(folders[1].path / "last.safetensors") == weights(folders[0].path / "last.safetensors")
+
+
+def test_stopped_while_the_last_checkpoint_is_written(tmp_path, data, val, whole, monkeypatch):
+    recipe, last, history, _ = whole
+    record = RunFolder.record
+
+    def interrupted(self, model, rows, *arguments, **settings):
+        record(self, model, rows, *arguments, **settings)
+        if len(rows) == recipe.epochs:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(RunFolder, "record", interrupted)
+    folder = RunFolder(tmp_path / "run", config(recipe), CAMVID)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model(), data, val, recipe=recipe, run=folder, progress=False)
+    assert not (folder.path / "report.html").exists()
+    result = fit(model(), data, val, recipe=recipe, run=RunFolder.resume(folder.path), progress=False)
+    assert weights(folder.path / "last.safetensors") == last
+    assert (folder.path / "report.html").exists()
+    np.testing.assert_equal(history_of(result), history)
+
+
+def test_interrupted_in_the_report_tells_how_to_get_it(tmp_path, data, val, monkeypatch, capsys):
+    def interrupted(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "finish", interrupted)
+    folder = RunFolder(tmp_path / "a run", config(), CAMVID)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model(), data, run=folder, recipe=dataclasses.replace(RECIPE, epochs=1), progress=False)
+    assert f"without a report: tinysegnet train --resume '{folder.path}'\n" in capsys.readouterr().err
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path, data, val):
+    """The second is refused, begun anew or resumed, while the first one runs; the first goes on unharmed."""
+    recipe = dataclasses.replace(RECIPE, epochs=2)
+    first, second = (RunFolder(tmp_path / "run", config(recipe), CAMVID) for _ in range(2))
+    refused = []
+
+    def meanwhile(history):
+        for other in (second, RunFolder.resume(first.path)):
+            with pytest.raises(DataError, match="another training writes into it"):
+                fit(model(), data, recipe=recipe, run=other, progress=False)
+            refused.append(other)
+
+    fit(model(), data, recipe=recipe, run=first, progress=False, on_epoch=meanwhile)
+    assert len(refused) == 4
+    with pytest.raises(DataError, match="holds a run already"):
+        fit(model(), data, recipe=recipe, run=second, progress=False)
+
+
+def test_a_folder_without_locks_will_do(tmp_path, monkeypatch):
+    with files.hold(tmp_path) as alone, files.hold(tmp_path) as too:
+        assert (alone, too) == (True, os.name != "posix")
+    monkeypatch.setattr(files, "fcntl", None)
+    with files.hold(tmp_path) as alone, files.hold(tmp_path) as too:
+        assert (alone, too) == (True, True)
+
+
+def test_a_second_ctrl_c_stops_at_once():
+    before = signal.getsignal(signal.SIGINT)
+    with signals.stop_requests() as requests:
+        signal.raise_signal(signal.SIGINT)
+        assert requests.stop
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_sigterm_is_an_interrupt(capsys, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(main, "_parse", lambda arguments: signal.raise_signal(signal.SIGTERM))
+    assert main.main(["doctor"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_in_another_thread_signals_are_left_alone():
+    caught = []
+
+    def listen():
+        with signals.stop_requests() as requests:
+            caught.append(requests.stop)
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    thread.join()
+    assert caught == [False]
+
+
+def test_a_finished_run_resumed_only_writes_its_report(tmp_path, data, val):
+    folder = RunFolder(tmp_path / "run", config(), CAMVID)
+    first = fit(model(), data, val, recipe=RECIPE, run=folder, progress=False)
+    last = weights(folder.path / "last.safetensors")
+    (folder.path / "report.html").unlink()
+    again = fit(model(), data, val, recipe=RECIPE, run=RunFolder.resume(folder.path), progress=False)
+    assert weights(folder.path / "last.safetensors") == last
+    assert again.scores.mIoU == first.scores.mIoU
+    assert (folder.path / "report.html").exists()
+
+
+# --- killed ----------------------------------------------------------------------------------------------------------
+
+OPTIONS = ["--limit", "8", "--epochs", "3", "--size", "20x28", "--width", "0.0625"]
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "tinysegnet", "train", *map(str, arguments)]
+
+
+KILLS = int(os.environ.get("TINYSEGNET_KILLS", "4"))
+KILLED = [*OPTIONS, "--epochs", str(20 + KILLS // 4)]  # a checkpoint every 40 ms
+
+
+def last_step(path):
+    """Where the last checkpoint of a run stands; 0 if there is none yet."""
+    return checkpoint.read(path / "last.safetensors").progress["step"] if (path / "last.safetensors").exists() else 0
+
+
+def wait_for_training(process, run, step):
+    """Until it writes its config.json or, going on from a step, sweeps away what lies there half written."""
+    while process.poll() is None and ((run / ".stray.tmp").exists() if step else not (run / "config.json").exists()):
+        time.sleep(0.005)
+
+
+def test_killed_at_random_moments_and_resumed_is_the_same_bits(tmp_path, record_property):
+    """SIGKILL, again and again, until the run ends by itself; then another run. TINYSEGNET_KILLS=200: the long form."""
+    whole, run, rng = tmp_path / "whole", tmp_path / "killed", random.Random(0)
+    subprocess.run(command("--runs", tmp_path, "--name", whole.name, *KILLED), check=True, capture_output=True)
+    kills = resumed = halves = ended = 0
+    while kills < KILLS or run.exists():
+        step = last_step(run)
+        if step:
+            resumed += 1
+            (run / ".stray.tmp").touch()
+        elif run.exists():
+            (run / "config.json").unlink()  # killed before anything was saved
+        arguments = ["--resume", run] if step else ["--runs", tmp_path, "--name", run.name, *KILLED]
+        process = subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        wait_for_training(process, run, step)
+        try:
+            # once it is trained it is left alone: the report takes longer to draw than the kills would let it
+            _, errors = process.communicate(
+                timeout=rng.uniform(0, 0.6) if kills < KILLS and step < last_step(whole) else None
+            )
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+            halves += bool(list(run.glob(".*.tmp")))
+            assert last_step(run) >= step  # whatever the moment, what was saved is there, and whole
+            if (run / "best.safetensors").exists():
+                checkpoint.read(run / "best.safetensors")
+            continue
+        assert process.returncode == 0, errors.decode()
+        for name in ("last.safetensors", "best.safetensors"):
+            assert weights(run / name) == weights(whole / name)
+        assert not list(run.glob(".*.tmp"))
+        shutil.rmtree(run)
+        ended += 1
+    record_property(
+        "kills", f"{kills}, {halves} of them in the middle of writing a file; resumed {resumed} times, "
+        f"{ended} runs ended with the same bits as one that was left alone"
+    )  # fmt: skip
+
+
+# --- disks -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.EACCES], ids=errno.errorcode.get)
+@pytest.mark.parametrize("function", ["open", "fsync", "replace"])
+def test_a_disk_that_fails_at_any_write_keeps_the_old_file(tmp_path, data, val, monkeypatch, error, function):
+    path = tmp_path / "run" / "last.safetensors"
+    folder = RunFolder(tmp_path / "run", config(), CAMVID)
+    fit(model(), data, recipe=dataclasses.replace(RECIPE, epochs=1), run=folder, progress=False)
+    before = path.read_bytes()
+
+    def fails(*arguments, **settings):
+        raise OSError(error, os.strerror(error))
+
+    target = files if function == "open" else os
+    monkeypatch.setattr(target, function, fails, raising=False)
+    with pytest.raises(OSError, match=os.strerror(error)):
+        ts.save(path, model())
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    assert not list(path.parent.glob(".*.tmp"))
+
+
+# --- what is not finite ----------------------------------------------------------------------------------------------
+
+
+def test_a_poisoned_weight_is_named_and_the_last_good_checkpoint_kept(tmp_path, data, val):
+    folder = RunFolder(tmp_path / "run", config(), CAMVID)
+    fit(model(), data, val, recipe=dataclasses.replace(RECIPE, epochs=1), run=folder, progress=False)
+    kept = (folder.path / "last.safetensors").read_bytes()
+    broken = model()
+    broken.layers["encoder2.bn1"].params["gamma"][1] = np.nan
+    with pytest.raises(NonFiniteError, match=r"first in encoder2\.bn1\.gamma; the last good checkpoint is .*run/last"):
+        fit(broken, data, recipe=RECIPE, run=folder, progress=False)
+    assert (folder.path / "last.safetensors").read_bytes() == kept
+
+
+def test_an_overflow_is_found_in_its_layer(data):
+    broken = model()
+    broken.layers["decoder2.conv1"].params["weight"][...] = 3e38
+    with pytest.raises(NonFiniteError, match=r"at step 1, first in the output of decoder2\.(conv1|bn1)"):
+        fit(broken, data, recipe=RECIPE, progress=False)
+
+
+# --- folders that cannot be resumed ----------------------------------------------------------------------------------
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"config\.json: no such file"):
+        RunFolder.resume(tmp_path)
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(DataError, match="cannot be read"):
+        RunFolder.resume(tmp_path)
+    (tmp_path / "config.json").write_text('{"size": [20, 28]}')
+    with pytest.raises(CheckpointError, match=r"last\.safetensors: no such file"):
+        RunFolder.resume(tmp_path)
+    ts.save(tmp_path / "last.safetensors", model())
+    with pytest.raises(DataError, match="does not say where the training stood"):
+        RunFolder.resume(tmp_path)
+
+
+def test_threads_do_not_change_a_bit(tmp_path):
+    """--deterministic, with one thread and with two."""
+    for threads in ("1", "2"):
+        options = [*OPTIONS, "--threads", threads, "--deterministic", "--runs", tmp_path, "--name", threads]
+        subprocess.run(command(*options), check=True, capture_output=True)
+    assert weights(tmp_path / "1" / "last.safetensors") == weights(tmp_path / "2" / "last.safetensors")
+
+
+def test_ctrl_c_on_the_command_line_saves_and_is_exit_code_130(tmp_path):
+    arguments = ["--runs", tmp_path, "--name", "run", *OPTIONS, "--epochs", "100000"]
+    process = subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    path = tmp_path / "run" / "metrics.csv"
+    while process.poll() is None and not path.exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 130, errors
+    assert f"tinysegnet train --resume {tmp_path / 'run'}" in errors
+    assert "Traceback" not in errors
+    assert checkpoint.read(tmp_path / "run" / "last.safetensors").progress["step"] > 0

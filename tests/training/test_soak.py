@@ -1,0 +1,35 @@
+"""A long training takes no more memory than a short one."""
+
+import os
+from pathlib import Path
+
+import pytest
+from measures import MB, STATUS, memory
+
+import tinysegnet as ts
+from tinysegnet.data import CAMVID, InMemory
+from tinysegnet.data.toyscenes import ToyScenes
+from tinysegnet.training.loop import Recipe, fit
+from tinysegnet.training.run_folder import RunFolder
+
+STEPS = int(os.environ.get("TINYSEGNET_SOAK", "400"))  # 2000 for the long form
+WARM_UP = 200  # steps until everything is compiled and every buffer was needed once
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="resident memory is known on Linux only")
+def test_memory_does_not_grow(tmp_path, monkeypatch, record_property):
+    monkeypatch.setattr(RunFolder, "finish", lambda *arguments, **settings: Path())  # not what is measured
+    size, steps_an_epoch = (20, 28), 10
+    data = InMemory(ToyScenes(2 * steps_an_epoch, seed=0, size=size))
+    recipe = Recipe(epochs=STEPS // steps_an_epoch, size=size, scale=(1.0, 1.5), color_jitter=0.2)
+    run = RunFolder(tmp_path / "run", {"size": size}, CAMVID)
+    taken = []
+
+    def note(history):
+        if len(history) * steps_an_epoch >= WARM_UP:
+            taken.append(memory("VmRSS"))
+
+    fit(ts.build("tiny", width=1 / 16), data, data, recipe=recipe, run=run, progress=False, on_epoch=note)
+    growth = max(taken) - taken[0]
+    record_property("soak", f"{STEPS} steps, memory grew by {growth / MB:.1f} MB after step {WARM_UP}")
+    assert growth < 5 * MB

@@ -1,0 +1,239 @@
+"""Training: it learns, it keeps what it learned, and it says when something is wrong."""
+
+import csv
+import dataclasses
+import json
+import warnings
+
+import numpy as np
+import pytest
+
+import tinysegnet as ts
+from tinysegnet.data import CAMVID, InMemory, Sample
+from tinysegnet.data.toyscenes import ToyScenes
+from tinysegnet.errors import DataError, NonFiniteError, SettingError
+from tinysegnet.training.loop import Progress, Recipe, fit, recipe_for
+from tinysegnet.training.run_folder import RunFolder
+from tinysegnet.weights import checkpoint
+
+SIZE = (48, 64)
+SMALL = Recipe(epochs=2, batch_size=2, size=SIZE)
+
+
+class Samples:
+    """A data set from a list."""
+
+    palette, name = CAMVID, "a few samples"
+
+    def __init__(self, samples):
+        self.samples = samples
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        return self.samples[index]
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return InMemory(ToyScenes(6, seed=0, size=SIZE))
+
+
+@pytest.fixture(scope="module")
+def val():
+    return InMemory(ToyScenes(3, seed=1, size=SIZE))
+
+
+def small_model(seed=0):
+    return ts.build("tiny", width=1 / 4, seed=seed)
+
+
+def run_folder(path, recipe=SMALL):
+    config = {"data": "toy", "model": "tiny", **dataclasses.asdict(recipe)}
+    return RunFolder(path, config, CAMVID)
+
+
+def test_two_pictures_are_learned_by_heart(scenes):
+    """The first thing to try when a network does not learn: it must be able to memorise."""
+    pair = Samples([scenes[0], scenes[1]])
+    model = ts.build("tiny")
+    recipe = Recipe(epochs=150, batch_size=2, size=SIZE, flip=0.0)
+    history = fit(model, pair, recipe=recipe, progress=False).history
+    assert history[-1]["train_loss"] < 0.1 < 1.5 < history[0]["train_loss"]
+    assert ts.evaluate(model, pair).G > 0.97
+
+
+def test_same_seed_same_weights(scenes):
+    def weights(seed):
+        model = small_model()
+        fit(model, scenes, recipe=dataclasses.replace(SMALL, seed=seed, color_jitter=0.2), progress=False)
+        return np.concatenate([a.ravel() for a in model.state().values()])
+
+    first = weights(0)
+    np.testing.assert_array_equal(first, weights(0))
+    assert not np.array_equal(first, weights(1))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("schedule", ["constant", "step", "poly", "one_cycle"])
+def test_every_optimizer_and_schedule_lowers_the_loss(scenes, optimizer, schedule):
+    rate = 0.1 if optimizer == "sgd" else 0.01
+    recipe = Recipe(epochs=12, batch_size=2, size=SIZE, optimizer=optimizer, schedule=schedule, learning_rate=rate)
+    history = fit(small_model(), scenes, recipe=recipe, progress=False).history
+    assert history[-1]["train_loss"] < 0.9 * history[0]["train_loss"]
+
+
+def test_a_run_folder_holds_everything(tmp_path, scenes, val):
+    folder = run_folder(tmp_path / "run")
+    model = small_model()
+    result = fit(model, scenes, val, recipe=SMALL, run=folder, progress=False)
+
+    names = {path.name for path in folder.path.iterdir()}
+    assert names == {"config.json", "metrics.csv", "last.safetensors", "best.safetensors",
+                     "curves.png", "overlays.png", "per_class.png", "report.html"}  # fmt: skip
+
+    config = json.loads((folder.path / "config.json").read_text())
+    assert config["epochs"] == 2
+    assert config["environment"]["numpy"] == np.__version__
+
+    rows = list(csv.DictReader((folder.path / "metrics.csv").open()))
+    assert list(rows[0]) == ["epoch", "train_loss", "val_G", "val_C", "val_mIoU", "seconds"]
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[1]["val_mIoU"]) == pytest.approx(result.scores.mIoU, rel=1e-5)
+
+    last = checkpoint.read(folder.path / "last.safetensors")
+    assert last.size == SIZE
+    assert last.palette == CAMVID
+    assert ts.evaluate(last.model, val, size=SIZE).mIoU == pytest.approx(result.scores.mIoU)
+
+    page = (folder.path / "report.html").read_text()
+    assert f"{result.scores.mIoU:.3f}" in page
+    assert "position prior" in page
+    assert "Pedestrian" in page
+
+
+def test_best_is_the_epoch_with_the_best_mIoU(tmp_path, scenes, val):
+    folder = run_folder(tmp_path / "run")
+    folder.begin()
+    model = small_model()
+    history = [{"epoch": 1.0, "train_loss": 1.0, "val_G": 0.5, "val_C": 0.5, "val_mIoU": 0.5, "seconds": 1.0}]
+    progress = Progress({})
+    for epoch, mIoU in [(1, 0.3), (2, 0.5), (3, 0.4), (4, np.nan)]:
+        rows = [{**history[0], "epoch": epoch, "val_mIoU": mIoU}]
+        folder.record(model, rows, None, progress=progress, optimizer={})
+    assert progress.best == 0.5
+    assert checkpoint.read(folder.path / "best.safetensors").training["epoch"] == 2
+    assert checkpoint.read(folder.path / "last.safetensors").training["epoch"] == 4
+
+
+def test_a_run_is_never_overwritten(tmp_path):
+    run_folder(tmp_path / "run").begin()
+    with pytest.raises(DataError, match="holds a run already"):
+        run_folder(tmp_path / "run")
+
+
+def test_epochs_without_validation_have_empty_cells(tmp_path, scenes, val):
+    recipe = dataclasses.replace(SMALL, epochs=3, validate_every=2)
+    folder = run_folder(tmp_path / "run", recipe)
+    fit(small_model(), scenes, val, recipe=recipe, run=folder, progress=False)
+    rows = list(csv.DictReader((folder.path / "metrics.csv").open()))
+    assert [bool(row["val_mIoU"]) for row in rows] == [False, True, True]
+
+
+def test_scores_are_not_kept_for_an_epoch_that_was_not_validated(tmp_path, scenes, val):
+    recipe = dataclasses.replace(SMALL, epochs=3, validate_every=2)
+    kept = []
+
+    class Watched(RunFolder):
+        def record(self, model, history, scores, **state):
+            kept.append(scores is not None)
+            super().record(model, history, scores, **state)
+
+    folder = Watched(tmp_path / "run", {"size": SIZE}, CAMVID)
+    fit(small_model(), scenes, val, recipe=recipe, run=folder, progress=False)
+    assert kept == [False, True, True]
+
+
+def nearly_void():
+    """The one labelled pixel is lost where the picture is halved: batches of it are void all over."""
+    labels = np.full((2 * SIZE[0], 2 * SIZE[1]), 11, np.uint8)
+    labels[0, 0] = 3
+    return Sample(np.zeros((*labels.shape, 3), np.uint8), labels, "nearly void")
+
+
+def test_void_batches_teach_nothing_and_are_told_once(scenes):
+    void = nearly_void()
+    model = small_model()
+    recipe = Recipe(epochs=2, batch_size=1, size=SIZE, weight_decay=0.1, class_weights="none")
+    before = {name: array.copy() for name, array in model.state().items()}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = fit(model, Samples([void, void]), recipe=recipe, progress=False)
+    assert result.void_batches == 4
+    told = [str(w.message) for w in caught]
+    assert told == ["a batch has no labelled pixel and is left out; more are counted, not shown"]
+    assert [row["train_loss"] for row in result.history] == [0.0, 0.0]
+    for name, array in model.state().items():
+        np.testing.assert_array_equal(array, before[name])
+    with pytest.warns(UserWarning, match="no labelled pixel"):
+        half = fit(model, Samples([void, scenes[0]]), recipe=recipe, progress=False)
+    whole = fit(small_model(), Samples([scenes[0]]), recipe=recipe, progress=False)
+    assert half.void_batches == 2
+    assert half.history[0]["train_loss"] == pytest.approx(whole.history[0]["train_loss"], rel=0.3)  # not halved
+
+
+def test_a_network_of_other_classes_is_refused_at_once(scenes):
+    with pytest.raises(SettingError, match="20 classes, toy scenes has 11"):
+        fit(ts.build("tiny", num_classes=20, width=1 / 16), scenes, recipe=SMALL, progress=False)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tmp_path, scenes, val):
+    folder = run_folder(tmp_path / "run")
+    fit(small_model(), scenes, val, recipe=dataclasses.replace(SMALL, epochs=1), run=folder, progress=False)
+    kept = (folder.path / "last.safetensors").read_bytes()
+    broken = small_model()
+    broken.layers["classifier"].params["weight"][0, 0, 0, 0] = np.nan
+    with pytest.raises(NonFiniteError, match="the loss is nan at step 1"):
+        fit(broken, scenes, val, recipe=SMALL, run=folder, progress=False)
+    assert (folder.path / "last.safetensors").read_bytes() == kept
+
+
+def test_recipes_know_where_the_pictures_come_from(scenes):
+    assert recipe_for(scenes) == Recipe(size=SIZE)
+    for shape, size in (
+        ((45, 61), (45, 61)),
+        ((360, 480), (120, 160)),
+        ((1000, 400), (220, 88)),
+        ((1, 90000), (1, 41568)),
+    ):
+        recipe = recipe_for(Samples([Sample(np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8), "a")]))
+        assert (recipe.size, recipe.class_weights, recipe.mirror) == (size, "sqrt_median_frequency", True)
+
+
+def test_a_recipe_that_cannot_be_is_refused():
+    for wrong in ({"epochs": 0}, {"batch_size": -1}, {"size": (0, 5)}, {"validate_every": 0}):
+        with pytest.raises(SettingError, match="at least 1"):
+            Recipe(**wrong)
+    for wrong in ({"optimizer": "SGD"}, {"schedule": "linear"}, {"class_weights": "median"}, {"momentum": 5.0},
+                  {"flip": 2.0}, {"scale": (0.5, 1.0)}):  # fmt: skip
+        with pytest.raises(SettingError, match=next(iter(wrong))):
+            Recipe(**wrong)
+
+
+@pytest.mark.parametrize("name", ["basic", "vgg16"])
+def test_a_step_of_the_large_networks_at_an_odd_size(name):
+    """At 45x61; `tests/oracle` compares every gradient with PyTorch at this size."""
+    model = ts.build(name)
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0, 255, (1, 45, 61, 3)).astype(np.float32)
+    labels = rng.integers(0, 12, (1, 45, 61)).astype(np.uint8)
+    optimizer = ts.optim.SGD(model, learning_rate=0.01)
+    losses = []
+    for _ in range(3):
+        logits = model.forward(images, training=True)
+        loss, cache = ts.ops.softmax_cross_entropy_forward(logits, labels, ignore_label=11)
+        model.backward(ts.ops.softmax_cross_entropy_backward(1.0, cache), input_gradient=False)
+        optimizer.step()
+        losses.append(loss)
+    assert losses[2] < losses[0]

@@ -1,0 +1,360 @@
+"""A walk shows the network's own numbers: forward as predict, backward as finite differences, sums that add up."""
+
+import re
+from importlib import import_module
+
+import numpy as np
+import pytest
+from walk_pages import FIVE, IMAGE, SIZE, Page, labels_for, lively
+
+import tinysegnet as ts
+from tinysegnet.errors import DataError, SettingError, ShapeError
+from tinysegnet.ops import conv2d_forward
+from tinysegnet.walk.payload import PLANS, Blobs, TooLarge, pack_weight
+from tinysegnet.walk.trace import trace
+from tinysegnet.walk.window_tables import Windows, spread
+
+NAMES = list(ts.models)
+STEP = 1e-5  # of finite differences
+PAGE = import_module("tinysegnet.walk.page")  # ts.walk is the function
+
+
+def one_or(name):
+    """Classes: the article's network has one logit."""
+    return 1 if name == "article" else 5
+
+
+# --- the run ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_forward_is_what_predict_does(name):
+    model = lively(name, one_or(name))
+    found = trace(model, IMAGE, None)
+    logits = model.forward(IMAGE[None].astype(np.float32))
+    np.testing.assert_allclose(found.logits, logits, rtol=1e-4, atol=1e-5 * np.abs(logits).max())
+    walk = ts.walk(model, IMAGE)
+    assert (walk.labels == ts.predict(model, IMAGE)).mean() > 0.999  # equal but where two logits are
+    assert walk.loss is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_backward_is_the_slope_of_the_loss(name):
+    """Along a random direction of the picture, and of all parameters together, with batch norm's statistics fixed."""
+    model, rng = lively(name, one_or(name), dtype=np.float64), np.random.default_rng(3)
+    labels, picture = labels_for(model), IMAGE.astype(float)
+    found = trace(model, picture, labels, ignore_label=255)
+    gradients = [(p.layer.params[key], dparam) for p in found.passages for key, dparam in p.dparams.items()]
+    assert len(gradients) == len(dict(model.named_parameters()))
+    for pairs in ([(picture, found.passages[0].dx[0])], gradients):
+        directions = [rng.standard_normal(array.shape) / np.sqrt(array.size) for array, _ in pairs]
+        slope = _slope(lambda: trace(model, picture, labels, ignore_label=255).loss.value, pairs, directions)
+        expected = sum((gradient * d).sum() for (_, gradient), d in zip(pairs, directions, strict=True))
+        size = np.sqrt(
+            sum((gradient**2).sum() * (d**2).mean() for (_, gradient), d in zip(pairs, directions, strict=True))
+        )
+        assert abs(expected - slope) <= 1e-5 * size + 1e-14 * abs(found.loss.value) / STEP  # what rounding makes of it
+
+
+def _slope(loss, pairs, directions, h=STEP):
+    """Central difference of the loss, all arrays moved along their directions."""
+    values = []
+    for step in (h, -2 * h):
+        for (array, _), direction in zip(pairs, directions, strict=True):
+            array += step * direction
+        values.append(loss())
+    for (array, _), direction in zip(pairs, directions, strict=True):
+        array += h * direction
+    return (values[0] - values[1]) / (2 * h)
+
+
+@pytest.mark.parametrize("name", ["tiny", "basic", "article"])
+def test_backward_is_the_networks_own_where_there_is_no_batch_norm(name):
+    model = ts.fold_batchnorm(lively(name, one_or(name), dtype=np.float64))
+    labels = labels_for(model)
+    found = trace(model, IMAGE, labels, ignore_label=255)
+    logits = model.forward(IMAGE[None].astype(float), training=True)
+    forward, backward = ts.ops.cross_entropy_for(logits)
+    loss, cache = forward(logits, labels[None], ignore_label=255)
+    dx = model.backward(backward(1.0, cache))
+    assert found.loss.value == pytest.approx(loss, rel=1e-9)
+    np.testing.assert_allclose(found.passages[0].dx, dx, atol=1e-9 * np.abs(dx).max())
+    for passage in found.passages:
+        for key, gradient in passage.dparams.items():
+            own = passage.layer.grads[key]
+            np.testing.assert_allclose(gradient, own, atol=1e-9 * np.abs(own).max())
+
+
+def test_a_walk_leaves_the_model_alone():
+    model = lively("bayesian-basic")
+    state = {name: array.copy() for name, array in model.state().items()}
+    generator = model.layers["encoder3.dropout"].generator.bit_generator.state
+    ts.walk(model, IMAGE, labels_for(model), palette=FIVE)
+    assert all(np.array_equal(array, state[name]) for name, array in model.state().items())
+    assert model.layers["encoder3.dropout"].generator.bit_generator.state == generator
+    assert not any(layer.grads for layer in model.layers.values())
+
+
+def test_where_predict_averages_the_page_says_so():
+    model = lively("tiny")
+    same = Page(ts.walk(model, IMAGE).page)
+    assert same.data["notice"] == ""
+    assert "one pass of predict" in str(same.data["facts"])
+    once = ts.predict(model, IMAGE)
+    for how, words in (
+        ({"mirror": True}, "averages 2 passes: of the picture and its mirror image, at scale 1."),
+        ({"scales": (0.75, 1, 1.5)}, "averages 3 passes: of the picture at scales 0.75, 1 and 1.5."),
+        ({"mirror": True, "scales": (0.5, 1.0)}, "averages 4 passes: of the picture and its mirror image, at scales"),
+        ({"scales": (2.0,)}, "makes its pass: of the picture at scale 2."),
+    ):
+        notice = Page(ts.walk(model, IMAGE, **how).page).data["notice"]
+        other = (ts.predict(model, IMAGE, **how) != once).sum()
+        assert words in notice
+        assert other > 0
+        assert notice.endswith(f"Its answer differs at {other} of the 768 pixels of the picture.")
+    with pytest.raises(SettingError, match="scales"):
+        ts.walk(model, IMAGE, scales=(0.0,))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "without class weights: each class has weight 1. In training they may have had others."),
+        ({"trained_weights": "none"}, "So it was in training."),
+        ({"trained_weights": "sqrt_median_frequency"}, "In training they had others, by the square root of median "),
+        ({"class_weights": [2.0] * 5}, "Each class has a weight in this loss."),
+    ],
+)
+def test_the_page_says_how_the_loss_is_weighted(settings, words):
+    model = lively("tiny")
+    assert words in Page(ts.walk(model, IMAGE, labels_for(model), **settings).page).data["weighting"]
+
+
+def test_the_page_says_what_the_label_map_has():
+    model, labels = lively("tiny"), np.zeros(SIZE, np.uint8)
+    labels[:6], labels[6:9] = 4, 255
+    facts = dict(Page(ts.walk(model, IMAGE, labels, palette=FIVE).page).data["facts"])
+    assert facts["The label map has"] == "sky & sea 62.5%, Straße 25.0%, not labelled 12.5%"
+    assert "The label map has" not in dict(Page(ts.walk(model, IMAGE).page).data["facts"])
+
+
+def test_equal_numbers_in_a_pooling_window():
+    """In flat areas float32 and float64 find another maximum among equals; all of the difference comes from there."""
+    flat = np.array(FIVE.colors, np.uint8)[np.random.default_rng(3).integers(0, 5, (2, 2)).repeat(24, 0).repeat(32, 1)]
+    model = ts.load_ready("toy")
+    facts = dict(Page(ts.walk(model, flat).page).data["facts"])
+    count = re.search(r"In ([\d,]+) windows of a pooling the largest numbers are equal", facts["Precision"])
+    assert int(count[1].replace(",", "")) > 100
+    rest = re.search(r"With predict's choice in these windows they differ by at most (\S+), (.*)", facts["Precision"])
+    assert float(rest[1]) < 1e-3
+    assert rest[2] == "the same class at every pixel"
+
+
+def test_class_weights_count():
+    model = lively("tiny")
+    labels = labels_for(model)
+    heavy = ts.walk(model, IMAGE, labels, palette=FIVE, class_weights=[2.0] * 5).loss
+    assert heavy == pytest.approx(2 * ts.walk(model, IMAGE, labels, palette=FIVE).loss)
+
+
+# --- windows ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("K", "stride", "size"), [(3, 1, (7, 9)), (7, 1, (5, 4)), (4, 2, (8, 9)), (2, 2, (7, 6))])
+def test_needed_pixels_are_those_that_a_convolution_reads(K, stride, size):
+    x = np.zeros((1, *size, 1))
+    out, cache = conv2d_forward(x, np.ones((K, K, 1, 1)), stride=stride)
+    pads = cache[-1]
+    windows = Windows((K, K), (stride, stride), (pads[0][0], pads[1][0]), "in")
+    for pixel in np.ndindex(out.shape[1:3]):
+        wanted = np.zeros(out.shape[1:3], bool)
+        wanted[pixel] = True
+        dx, _, _ = ts.ops.conv2d_backward(wanted[None, ..., None].astype(float), cache)
+        np.testing.assert_array_equal(windows.needed(wanted, size, of="out"), dx[0, ..., 0] > 0)
+    for pixel in np.ndindex(size):
+        wanted = np.zeros(size, bool)
+        wanted[pixel] = True
+        seen, _ = conv2d_forward(wanted[None, ..., None].astype(float), np.ones((K, K, 1, 1)), stride=stride)
+        np.testing.assert_array_equal(windows.needed(wanted, out.shape[1:3], of="in"), seen[0, ..., 0] > 0)
+
+
+@pytest.mark.parametrize("size", [(96, 128), (6, 8), (1, 1), (1, 300), (300, 1), (5, 90), (8, 8)])
+def test_a_grid_has_64_pixels_or_all(size):
+    rows, columns = spread(size, 64)
+    assert len(rows) * len(columns) >= min(64, size[0] * size[1])
+    assert (rows[0], rows[-1], columns[0], columns[-1]) == (0, size[0] - 1, 0, size[1] - 1) or min(size) == 1
+    assert np.all(np.diff(rows) > 0)
+    assert np.all(np.diff(columns) > 0)
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_network_walks_both_ways(name):
+    model = lively(name, one_or(name))
+    labels = labels_for(model)
+    walk = ts.walk(model, IMAGE, labels, palette=None if name == "article" else FIVE)
+    page, found = Page(walk.page), trace(model, IMAGE, labels, ignore_label=255)
+    ways = [step["way"] for step in page.data["steps"]]
+    layers = len(model.layers)
+    assert ways == ["start", *["forward"] * layers, "answer", "loss", "loss backward", *["backward"] * layers]
+    for passage, node in zip(found.passages, page.data["nodes"], strict=False):
+        for key in ("x", "out", "dout", "dx"):
+            array, exact = getattr(passage, key)[0], page.tensor(node[key])
+            known = np.isfinite(exact)
+            array = array[..., : exact.shape[2]]
+            np.testing.assert_allclose(exact[known], array[known], rtol=1e-6, atol=1e-30)
+            rows, columns = page.data["tensors"][node[key]]["grid"]
+            assert known[np.ix_(rows, columns)].all()
+            planes = page.planes(node[key]).transpose(1, 2, 0)
+            scale = np.array(page.data["tensors"][node[key]]["scales"])
+            clipped = np.clip(array[..., : planes.shape[2]], -scale, scale)
+            assert np.abs(planes - clipped).max() <= 0.51 * scale.max() / 127
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"), [("tiny", "decoder2.conv1"), ("basic", "encoder2.conv1"), ("article", "encoder2.conv1")]
+)
+def test_the_sum_of_a_clicked_number_can_be_made_from_the_page(name, layer):
+    model = lively(name, one_or(name), width=1 / 8)
+    page = Page(ts.walk(model, IMAGE, labels_for(model)).page)
+    node = page.node(layer)
+    x, out = page.tensor(node["x"]), page.tensor(node["out"])
+    weight = page.numbers(node["weight"]["whole"]).reshape(node["weight"]["shape"]).astype(float)
+    K, (top, left) = weight.shape[0], node["windows"]["before"]
+    padded = np.pad(x, ((top, K), (left, K), (0, 0)))
+    rows, columns = page.data["tensors"][node["out"]]["grid"]
+    bias = page.numbers(node["vectors"]["bias"]) if "bias" in node["vectors"] else np.zeros(weight.shape[3])
+    for y in rows:
+        for column in columns:
+            total = np.einsum("ijc,ijcf->f", padded[y : y + K, column : column + K], weight) + bias
+            np.testing.assert_allclose(total, out[y, column], atol=1e-5 * np.abs(out[y, column]).max())
+
+
+def test_the_weights_that_are_kept_are_those_of_the_shown_channels():
+    weight, blobs = np.arange(3 * 3 * 40 * 50.0).reshape(3, 3, 40, 50), Blobs(10**9)
+    packed = pack_weight(weight, {"large": 4, "small": 5}, blobs)
+    reader = Page(
+        'id="data">{}</script>' + "".join(f'id="blob{k}">{text}</script>' for k, text in enumerate(blobs.texts))
+    )
+    np.testing.assert_array_equal(reader.numbers(packed["large"]), weight[:, :, :4].ravel())
+    np.testing.assert_array_equal(reader.numbers(packed["small"]), weight[..., :5].ravel())
+    assert "whole" in pack_weight(weight, {"large": 30, "small": 30}, blobs)
+    with pytest.raises(TooLarge):
+        pack_weight(np.random.default_rng(0).standard_normal((3, 3, 40, 50)), {"small": 30}, Blobs(1000))
+
+
+def test_a_page_of_96x128_is_at_most_25_MB():
+    street = ts.data.open_dataset("toy", "val")[0]
+    walk = ts.walk(ts.load_ready("toy"), street.image, street.labels)
+    assert walk.size <= 25e6
+    page = Page(walk.page)
+    for about in page.data["tensors"]:
+        H, W, C = about["shape"]
+        assert len(about["grid"][0]) * len(about["grid"][1]) >= min(64, H * W)
+        assert about["shown"] == min(64, C)
+    np.testing.assert_array_equal(walk.labels, ts.predict(ts.load_ready("toy"), street.image))
+    assert "the same class at every pixel" in str(page.data["facts"])
+
+
+def test_a_large_network_keeps_fewer_channels(monkeypatch):
+    monkeypatch.setattr(PAGE, "PLANS", PLANS[-1:])
+    model = lively("vgg16", width=1 / 4)
+    page = Page(ts.walk(model, IMAGE, labels_for(model), palette=FIVE).page)
+    assert max(about["shown"] for about in page.data["tensors"]) == 8
+    node = page.node("encoder5.conv2")
+    assert node["weight"]["shown"] == {"large": 8, "small": 8}
+    assert len(page.numbers(node["weight"]["small"])) == 9 * 128 * 8
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 1e38])
+def test_a_network_that_is_out_of_bounds_can_be_looked_at(wrong):
+    model = lively("tiny")
+    model.layers["encoder2.conv1"].params["weight"][0, 0, 0, 0] = wrong
+    page = Page(ts.walk(model, IMAGE, labels_for(model), palette=FIVE).page)
+    broken = {node["name"]: page.data["tensors"][node["out"]]["statistics"]["broken"] for node in page.data["nodes"]}
+    assert broken["encoder1.pool"] == 0
+    assert broken["encoder2.conv1"] > 0 or wrong == 1e38
+
+
+def test_without_labels_there_is_no_way_back():
+    page = Page(ts.walk(lively("tiny"), IMAGE).page)
+    assert {step["way"] for step in page.data["steps"]} == {"start", "forward", "answer"}
+    assert not page.data["labelled"]
+    assert set(page.data["pictures"]) == {"picture", "prediction"}
+
+
+def test_names_cannot_break_the_page():
+    model = lively("tiny")
+    walk = ts.walk(model, IMAGE, labels_for(model), palette=FIVE, title="</script><script>alert(1)</script> [data]")
+    assert "alert(1)</script>" not in walk.page
+    assert "<b>land" not in walk.page
+    page = Page(walk.page)
+    assert page.data["title"].endswith("</script> [data]")
+    assert [one["name"] for one in page.data["classes"]] == list(FIVE.names)
+    assert not re.search(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//", walk.page)
+
+
+def test_in_a_notebook_it_is_a_frame():
+    walk = ts.walk(lively("tiny"), IMAGE)
+    shown = walk._repr_html_()
+    assert shown.startswith("<iframe ")
+    assert shown.count('"') == 6  # of the three attributes: the page itself is quoted
+    assert len(repr(walk)) < 300
+
+
+def test_save_is_atomic(tmp_path):
+    walk = ts.walk(lively("tiny"), IMAGE)
+    walk.save(tmp_path / "walk.html")
+    assert (tmp_path / "walk.html").read_bytes() == walk.page.encode()
+    assert walk.size == (tmp_path / "walk.html").stat().st_size
+    with pytest.raises(OSError, match="No such file"):
+        walk.save(tmp_path / "nowhere" / "walk.html")
+
+
+def test_a_picture_of_another_size_is_worked_at_the_trained_area():
+    model = lively("article", 1)
+    image = np.random.default_rng(1).integers(0, 256, (50, 70, 3), np.uint8)
+    walk = ts.walk(model, image, labels_for(model, (50, 70)), size=(24, 32))
+    assert walk.labels.shape == (24, 32)
+    assert "made of 50 x 70" in walk.page
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------------
+
+
+def test_arguments_that_do_not_fit():
+    model = lively("tiny")
+    good = labels_for(model)
+    with pytest.raises(ShapeError, match=r"labels \(24, 31\) for a picture of \(24, 32\)"):
+        ts.walk(model, IMAGE, good[:, :-1])
+    with pytest.raises(ShapeError, match="whole numbers, got float64"):
+        ts.walk(model, IMAGE, good.astype(float))
+    wrong = good.copy()
+    wrong[4, 6] = 9
+    with pytest.raises(DataError, match=r"label 9 at row 4, column 6 \(allowed 0..4, void 255\)"):
+        ts.walk(model, IMAGE, wrong, palette=FIVE)
+    with pytest.raises(SettingError, match=r"palette: 11 classes \(expected the network's 5\)"):
+        ts.walk(model, IMAGE, palette=ts.data.CAMVID)
+    with pytest.raises(ShapeError, match="uint8"):
+        ts.walk(model, IMAGE.astype(float))
+    with pytest.raises(SettingError, match="Choose a smaller size"):
+        ts.walk(ts.build("tiny", 5), np.zeros((2000, 3000, 3), np.uint8), palette=FIVE)
+
+
+def test_a_page_that_cannot_be_small_enough(monkeypatch):
+    monkeypatch.setattr(PAGE, "PLANS", ())
+    with pytest.raises(SettingError, match=r"a walk of 24x32 pixels makes a page of more than 25 MB. Choose a smaller"):
+        ts.walk(lively("tiny"), IMAGE)
+
+
+def test_a_layer_of_ones_own_is_refused():
+    class Mine(ts.layers.Layer):
+        def _forward(self, x, *, training, sample):
+            return x, None
+
+    model = lively("tiny")
+    model.layers["mine"] = Mine()
+    with pytest.raises(SettingError, match="mine: walk cannot explain a Mine"):
+        trace(model, IMAGE, None)

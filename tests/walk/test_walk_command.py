@@ -1,0 +1,98 @@
+"""tinysegnet walk: the page it writes, and what it refuses."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from walk_pages import FIVE, IMAGE, SIZE, Page, labels_for, lively
+
+import tinysegnet as ts
+from tinysegnet.cli.main import main
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    ts.save(tmp_path / "five.safetensors", lively("tiny"), palette=FIVE, training={"size": list(SIZE)})
+    Image.fromarray(IMAGE).save(tmp_path / "x.png")
+    Image.fromarray(labels_for(lively("tiny"))).save(tmp_path / "y.png")
+    Image.fromarray(labels_for(lively("tiny"))[:-1]).save(tmp_path / "short.png")
+    Image.fromarray(np.full(SIZE, 7, np.uint8)).save(tmp_path / "seven.png")
+    (tmp_path / "text.png").write_text("hello")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "mine.html").write_text("<!doctype html>\n<title>mine</title>")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_command(workplace, capsys):
+    assert main(["walk", "five.safetensors", "x.png", "--labels", "y.png", "--out", "new/walk.html"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("new/walk.html  ")
+    assert said.err == "", "one pass, as predict does"
+    page = Page((workplace / "new" / "walk.html").read_text(encoding="utf-8"))
+    assert page.data["title"] == "x.png in tiny"
+    assert page.data["classes"][4]["name"] == "Straße"
+    assert page.data["labelled"]
+    assert page.data["void"]
+
+
+def test_an_older_walk_is_replaced(workplace, capsys):
+    command = ["walk", "five.safetensors", "x.png", "--out", "walk.HTM"]
+    assert main(command) == 0
+    (workplace / "walk.HTM").write_bytes((workplace / "walk.HTM").read_bytes()[:500])
+    assert main(command) == 0
+    assert (workplace / "walk.HTM").stat().st_size > 10000
+
+
+def test_a_network_of_ones_own_classes(workplace, capsys):
+    """Trained on a folder with five classes, then walked with one of its pictures."""
+    rng = np.random.default_rng(4)
+    for k in range(6):
+        labels = rng.integers(0, 5, (6, 8), np.uint8).repeat(4, 0).repeat(4, 1)
+        picture = np.array(FIVE.colors, np.uint8)[labels]
+        for folder, array in (("images", picture), ("labels", labels)):
+            (workplace / "own" / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(workplace / "own" / folder / f"{k}.png")
+    (workplace / "own" / "classes.txt").write_text("sea\nland\nboat\ngull\nrock\n")
+    options = "--epochs 1 --size 24x32 --width 0.1 --batch-size 2 --runs runs --name own"
+    assert main(f"train --data own {options}".split()) == 0
+    walk = "walk runs/own/best.safetensors own/images/1.png --labels own/labels/1.png --out w.html"
+    capsys.readouterr()
+    assert main(walk.split()) == 0
+    assert "predict averages mirror images and scales" in capsys.readouterr().err, "a folder's recipe does"
+    page = Page((workplace / "w.html").read_text(encoding="utf-8"))
+    assert [one["name"] for one in page.data["classes"]] == ["sea", "land", "boat", "gull", "rock"]
+    assert page.node("classifier")["weight"]["shape"][3] == 5
+    assert "averages 8 passes" in page.data["notice"]
+    assert "by the square root of median frequency" in page.data["weighting"]
+
+
+MISTAKES = {
+    "walk": "walk CHECKPOINT and IMAGE and --out PATH: missing",
+    "walk five.safetensors none.png --out w.html": "none.png: no such file",
+    "walk five.safetensors text.png --out w.html": "text.png: damaged, or no picture",
+    "walk x.png x.png --out w.html": "x.png: not a checkpoint",
+    "walk none.safetensors x.png --out w.html": "none.safetensors: no such file",
+    "walk five.safetensors x.png --labels none.png --out w.html": "none.png: no such file",
+    "walk five.safetensors x.png --labels short.png --out w.html": "short.png: 32 x 23 pixels (expected 32 x 24, as",
+    "walk five.safetensors x.png --labels seven.png --out w.html": "seven.png: value 7 at row 0, column 0 (allowed",
+    "walk five.safetensors x.png --out folder": "folder: a folder (expected a file for the page)",
+    "walk five.safetensors x.png --out x.png/w.html": "x.png",
+    "walk five.safetensors x.png --out x.png": "x.png: no name for a page (expected an ending .html)",
+    "walk five.safetensors x.png --labels y.png --out y.png": "y.png: no name for a page",
+    "walk five.safetensors x.png --out five.safetensors": "five.safetensors: no name for a page",
+    "walk five.safetensors x.png --out walk": "walk: no name for a page",
+    "walk five.safetensors x.png --out mine.html": "mine.html: exists already, and is no walk. Choose another --out",
+    "walk none.safetensors none.png --out mine.html": "mine.html: exists already",
+    "walk five.safetensors x.png --size 4000x4000 --out w.html": "Choose a smaller size",
+    "walk five.safetensors x.png --size 40 --out w.html": "walk --size: '40' is not a size",
+}
+
+
+@pytest.mark.parametrize(("command", "said"), MISTAKES.items(), ids=MISTAKES)
+def test_a_mistake_is_one_line(workplace, capsys, command, said):
+    before = {path: path.read_bytes() for path in workplace.iterdir() if path.is_file()}
+    assert main(command.split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert said in line
+    assert {path: path.read_bytes() for path in workplace.iterdir() if path.is_file()} == before

@@ -1,0 +1,66 @@
+"""The network that comes with the package: small, works at once, and is what the README says of it."""
+
+import numpy as np
+import pytest
+
+import tinysegnet as ts
+from tinysegnet.cli.main import main
+from tinysegnet.data import CAMVID, InMemory, open_dataset
+from tinysegnet.errors import CheckpointError, SettingError
+from tinysegnet.weights import bundled, checkpoint
+
+PATH = bundled.FOLDER / "toy.safetensors"
+
+
+def test_it_is_small_and_complete():
+    assert bundled.ready() == ["toy"]
+    assert PATH.stat().st_size <= 1.1e6
+    loaded = bundled.open_checkpoint("toy")
+    assert loaded.palette == CAMVID
+    assert loaded.size == (96, 128)
+    assert loaded.model.dtype == np.float32
+    assert loaded.model.config["name"] == "tiny"
+
+
+def test_it_knows_streets_that_it_never_saw():
+    """The whole validation split, as `tinysegnet evaluate toy` scores it, would take some seconds more."""
+    streets = InMemory(open_dataset("toy", "val"), limit=40)
+    assert ts.evaluate(ts.load_ready("toy"), streets, size=(96, 128)).mIoU > 0.75
+
+
+def test_unknown_names(tmp_path, monkeypatch):
+    with pytest.raises(SettingError, match=r"no ready network 'camvid' \(expected toy\)"):
+        ts.load_ready("camvid")
+    with pytest.raises(CheckpointError, match="no such file"):
+        bundled.open_checkpoint("camvid")
+
+
+def test_a_file_of_that_name_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ts.save("toy", ts.build("tiny", width=1 / 16))
+    assert bundled.open_checkpoint("toy").model.config["width"] == 1 / 16
+
+
+def test_export_leaves_out_what_only_training_needs(tmp_path, capsys):
+    model = ts.build("tiny", width=1 / 4)
+    slots = {f"{name}/mean": np.ones_like(array) for name, array in model.named_parameters()}
+    last, small_path = tmp_path / "last.safetensors", tmp_path / "small.safetensors"
+    checkpoint.save(last, model, training={"size": [20, 28]}, progress={"step": 1}, optimizer=slots)
+    assert main(["export", str(last), "--half", "--out", str(small_path)]) == 0
+    assert "small.safetensors" in capsys.readouterr().out
+    small = checkpoint.read(small_path)
+    assert not small.optimizer
+    assert not small.progress
+    assert small.size == (20, 28)
+    assert small_path.stat().st_size < 0.4 * last.stat().st_size
+    for name, array in model.state().items():
+        np.testing.assert_allclose(small.model.state()[name], array, rtol=1e-3, atol=1e-7)
+    assert main(["export", str(last), "--out", str(small_path)]) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_a_number_too_large_for_half_is_refused(tmp_path):
+    model = ts.build("tiny", width=1 / 16)
+    model.layers["classifier"].params["bias"][0] = 1e6
+    with pytest.raises(SettingError, match="too large for float16"):
+        checkpoint.save(tmp_path / "a.safetensors", model, half=True)

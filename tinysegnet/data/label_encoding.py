@@ -1,0 +1,261 @@
+"""What the values in label files mean: numbers and colours of a file -> class numbers and void.
+
+A file's numbers are not always the classes': a mask says 255 for 1, fastai's Void is class 30 of 32, CamVid's 32
+classes become the paper's eleven. A `Coding` is a table from file value to label, and one from colour to label;
+what is in neither is an error that names file, pixel, value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError, SettingError
+from .image_files import read_label_pixels
+from .palette import CAMVID, CAMVID_MERGE, Color, Palette, distinct_colors
+
+__all__ = ["VOID", "ClassList", "Coding", "read_labels"]
+
+VOID = 255  # the number for "not labelled" where nothing else is said
+_VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore"}
+_MOST = 255  # a label is one byte
+_PART = 1 << 16  # pixels whose colours are looked up at once, which takes 30 bytes each
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """Class names in the order of their numbers, the colours that are known of them, and the file they are from."""
+
+    names: tuple[str, ...]
+    colors: tuple[Color | None, ...]
+    source: str
+
+    @classmethod
+    def read(cls, path: Path) -> ClassList:
+        """classes.txt, codes.txt or label_colors.txt: a line for each class, `R G B name` or `name`."""
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: cannot be read, {error} (expected UTF-8 text). Save it again") from error
+        found = [_parse(line, f"{path}: line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+        if not 2 <= len(found) <= _MOST:
+            raise DataError(f"{path}: {len(found)} classes (expected 2 to {_MOST}). Give one line per class")
+        names, colors = zip(*found, strict=True)
+        for what, items in (("name", names), ("colour", [color for color in colors if color])):
+            twice = next((item for item in items if items.count(item) > 1), None)
+            if twice is not None:
+                raise DataError(f"{path}: the {what} {twice} twice (expected different classes). Correct the file")
+        return cls(names, colors, path.name)
+
+    @property
+    def is_camvid(self) -> bool:
+        """Whether these are the 32 classes that CamVid was labelled with."""
+        merged = {name for names in CAMVID_MERGE.values() for name in names}
+        return set(self.names) == merged | {"Void"}
+
+
+def _parse(line: str, where: str) -> tuple[str, Color | None]:
+    match = re.fullmatch(r"\s*(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\S.*?)\s*", line)
+    if match is None:
+        return line.strip(), None
+    red, green, blue = int(match[1]), int(match[2]), int(match[3])
+    if max(red, green, blue) > 255:
+        raise DataError(f"{where}: colour {red} {green} {blue} (expected parts in 0..255). Correct the line")
+    return match[4], (red, green, blue)
+
+
+@dataclass(frozen=True, eq=False)
+class Coding:
+    """From the pixels of a label file to labels of `palette`.
+
+    table: (257,) int16, file value -> label, -1 where it is not allowed; its last entry stands for all above 255.
+    colors: (R, G, B) -> label. strays: the share of pixels whose unknown colour becomes void instead of an error.
+    """
+
+    palette: Palette
+    table: np.ndarray
+    colors: dict[Color, int] = field(default_factory=dict)
+    strays: float = 0.0
+
+    @classmethod
+    def plain(cls, palette: Palette) -> Coding:
+        """Numbers are the palette's own, and so are the colours."""
+        labels = [*range(palette.num_classes), *([] if palette.ignore_label is None else [palette.ignore_label])]
+        colors = {} if palette.ignore_label is None else {palette.ignore_color: palette.ignore_label}
+        return cls(palette, _table({label: label for label in labels}), {**colors, **_numbered(palette.colors)})
+
+    @classmethod
+    def of_classes(cls, classes: ClassList, *, ignore: int | None = None, strays: float = 0.0) -> Coding:
+        """Numbers count the lines of the list. A class called void, and the one numbered `ignore`, is void."""
+        _check_ignore(ignore)
+        void = {number for number, name in enumerate(classes.names) if name.lower() in _VOID_NAMES}
+        void |= {number for number in range(len(classes.names)) if number == ignore}
+        kept = [number for number in range(len(classes.names)) if number not in void]
+        if not kept:
+            raise DataError(f"{classes.source}: every class is void (expected one that is not). Correct the list")
+        colors = _fill(classes.colors)
+        void_colors = [colors[number] for number in sorted(void)]
+        outside = ignore is not None and ignore >= len(classes.names)
+        palette = Palette(
+            tuple(classes.names[number] for number in kept), tuple(colors[number] for number in kept),
+            ignore if outside else VOID, (void_colors or [(0, 0, 0)])[0],
+        )  # fmt: skip
+        return cls._renumbered(classes, palette, {number: label for label, number in enumerate(kept)}, ignore, strays)
+
+    @classmethod
+    def merged(cls, classes: ClassList, *, ignore: int | None = None, strays: float = 0.0) -> Coding:
+        """CamVid's 32 classes as the papers' eleven."""
+        _check_ignore(ignore)
+        label_of = {name: label for label, parts in enumerate(CAMVID_MERGE.values()) for name in parts}
+        labels = {n: label_of[name] for n, name in enumerate(classes.names) if name in label_of and n != ignore}
+        return cls._renumbered(classes, CAMVID, labels, ignore, strays)
+
+    @classmethod
+    def _renumbered(
+        cls, classes: ClassList, palette: Palette, labels: dict[int, int], ignore: int | None, strays: float
+    ) -> Coding:
+        """Classes as `labels` says (number in the file -> label), all others of the list and `ignore` void."""
+        assert palette.ignore_label is not None
+        everything = {VOID if ignore is None else ignore: palette.ignore_label}
+        everything |= {number: labels.get(number, palette.ignore_label) for number in range(len(classes.names))}
+        known = {color: everything[number] for number, color in enumerate(classes.colors) if color}
+        if known:
+            known.setdefault(palette.ignore_color, palette.ignore_label)
+        return cls(palette, _table(everything), known, strays)
+
+    @classmethod
+    def of_values(cls, values: Iterable[int], names: ClassList | None = None, *, ignore: int | None = None) -> Coding:
+        """What is to be inferred from the values that occur: a mask of 0 and 255, or classes 0..K-1 and void.
+
+        Classes go on as long as half of the numbers up to them occur: a lone 37 among 0..11 is a mistake, not a class.
+        """
+        found = set(values)
+        if ignore is None and (VOID in found) and found <= {0, VOID}:
+            names = names or ClassList(("background", "foreground"), (None, None), "a mask of 0 and 255")
+            return cls(Palette(names.names, _fill(names.colors)), _table({0: 0, 1: 1, VOID: 1}), _known(names))
+        names = names or _numbered_classes(found - {VOID, ignore})
+        return cls.of_classes(names, ignore=ignore)
+
+    def decode(self, pixels: np.ndarray, where: object) -> np.ndarray:
+        """Numbers (H, W) or colours (H, W, 3) -> labels (H, W) uint8. Raises DataError naming `where`."""
+        if pixels.ndim == 3 and not self.colors and bool((pixels == pixels[..., :1]).all()):
+            pixels = pixels[..., 0]  # numbers that were saved three times over
+        return self._decode_colors(pixels, where) if pixels.ndim == 3 else self._decode_numbers(pixels, where)
+
+    def _decode_numbers(self, values: np.ndarray, where: object) -> np.ndarray:
+        labels = self.table[values if values.dtype == np.uint8 else np.minimum(values, len(self.table) - 1)]
+        if (labels < 0).any():
+            row, column = _first(labels < 0)
+            raise DataError(
+                f"{where}: value {values[row, column]} at row {row}, column {column} (allowed {self.allowed()})."
+                " Correct the label map, or the list of classes"
+            )
+        return labels.astype(np.uint8)
+
+    def _decode_colors(self, pixels: np.ndarray, where: object) -> np.ndarray:
+        if not self.colors:
+            raise DataError(
+                f"{where}: colours, but no class has a colour (expected class numbers)."
+                " Add a classes.txt with lines `R G B name`"
+            )
+        known = sorted((_key(np.array(color)), label) for color, label in self.colors.items())
+        keys, labels = (np.array(column) for column in zip(*known, strict=True))
+        result = np.empty(pixels.shape[:2], np.uint8)
+        unknown = np.empty(pixels.shape[:2], bool)
+        flat = pixels.reshape(-1, 3)
+        for start in range(0, len(flat), _PART):
+            part = slice(start, start + _PART)
+            found = _key(flat[part])
+            place = np.searchsorted(keys, found).clip(max=len(keys) - 1)
+            result.reshape(-1)[part] = labels[place]
+            unknown.reshape(-1)[part] = keys[place] != found
+        if unknown.any():
+            result[unknown] = self._stray_label(pixels, unknown, where)
+        return result
+
+    def _stray_label(self, pixels: np.ndarray, unknown: np.ndarray, where: object) -> int:
+        """Void for a few pixels of unknown colours if strays are allowed, else the error."""
+        row, column = _first(unknown)
+        color = "{} {} {}".format(*pixels[row, column])
+        if self.palette.ignore_label is None or unknown.mean() > self.strays:
+            raise DataError(
+                f"{where}: colour {color} at row {row}, column {column} is no class's, {unknown.sum()} such pixels"
+                " (expected the colours in the list of classes). Correct the label map, or add the colour"
+            )
+        count = f"{unknown.sum()} pixels of unknown colours, such as {color} at row {row}, column {column}"
+        warnings.warn(f"{where}: {count}, are taken as void", UserWarning, stacklevel=2)
+        return self.palette.ignore_label
+
+    def allowed(self) -> str:
+        """The file values that are allowed, as text: "0..10, void 11"."""
+        void = -2 if self.palette.ignore_label is None else self.palette.ignore_label
+        text = _ranges(np.flatnonzero((self.table >= 0) & (self.table != void)))
+        return text + (f", void {_ranges(np.flatnonzero(self.table == void))}" if void >= 0 else "")
+
+
+def read_labels(path: str | PathLike[str], palette: Palette | None = None) -> np.ndarray:
+    """A PNG label map -> (H, W) uint8. With a palette: its classes and void only, colours through it.
+
+    Without: the numbers exactly as in the file, of grey and palette PNGs. Raises DataError.
+    """
+    pixels = read_label_pixels(path)
+    coding = Coding(CAMVID, np.arange(257, dtype=np.int16)) if palette is None else Coding.plain(palette)
+    if palette is None:
+        coding.table[-1] = -1
+    return coding.decode(pixels, path)
+
+
+def _check_ignore(ignore: int | None) -> None:
+    if ignore is not None and not 0 <= ignore <= 255:
+        raise SettingError(f"ignore {ignore} (expected a label value, 0..255). Give the number that means void")
+
+
+def _table(labels: dict[int, int]) -> np.ndarray:
+    table = np.full(257, -1, np.int16)
+    table[list(labels)] = list(labels.values())
+    return table
+
+
+def _numbered(colors: Iterable[Color]) -> dict[Color, int]:
+    return {color: label for label, color in enumerate(colors)}
+
+
+def _known(classes: ClassList) -> dict[Color, int]:
+    return {color: number for number, color in enumerate(classes.colors) if color}
+
+
+def _fill(colors: tuple[Color | None, ...]) -> tuple[Color, ...]:
+    """A colour for every class: those that are known, and distinct ones in between."""
+    made = iter(distinct_colors(len(colors), [color for color in colors if color]))
+    return tuple(color or next(made) for color in colors)
+
+
+def _numbered_classes(values: set[int]) -> ClassList:
+    """Names for the class numbers that occur, as far as they may be believed; see `Coding.of_values`."""
+    believed = [value for count, value in enumerate(sorted(values), start=1) if value + 1 <= 2 * count]
+    count = max(2, believed[-1] + 1 if believed else 0)
+    names = tuple(f"class {number}" for number in range(count))
+    return ClassList(names, (None,) * count, "the values in the label maps")
+
+
+def _first(where: np.ndarray) -> tuple[np.intp, ...]:
+    """Row and column of the first pixel that is true."""
+    return np.unravel_index(where.argmax(), where.shape)
+
+
+def _key(colors: np.ndarray) -> np.ndarray:
+    """(..., 3) -> (...) int32, one number per colour."""
+    red, green, blue = (colors[..., c].astype(np.int32) for c in range(3))
+    return red << 16 | green << 8 | blue
+
+
+def _ranges(values: np.ndarray) -> str:
+    """[0, 1, 2, 5] -> "0..2, 5"."""
+    runs = np.split(values, np.flatnonzero(np.diff(values) > 1) + 1)
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs if len(run))

@@ -1,0 +1,186 @@
+"""check_model(): the gradient of a whole network, parameter by parameter and for the picture.
+
+Every entry of every weight would take hours. Each tensor is moved along a few random unit directions, which no entry
+escapes, and a handful of its entries one by one. Everything that a forward changes (running statistics, random
+generators) is put back around each evaluation.
+
+A network bends at each of its thousands of ReLUs and jumps at each pool. `branch_signature()`, a hash of all masks
+and indices, tells exactly whether a step crossed one of them; then the step shrinks tenfold, and the noise floor
+grows with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from ..errors import ShapeError
+from .checker import choose_moves, numeric_array, unit_direction
+from .contract import draw_dout
+from .differences import Probe, Rule, judge, taylor_slope
+from .results import Report, TensorReport
+
+__all__ = ["check_model"]
+
+VOID = 255
+
+
+def check_model(
+    model: Any,
+    x: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
+    *,
+    size: tuple[int, int] = (20, 28),
+    loss: str = "cross_entropy",
+    seed: int = 0,
+    h: float = 1e-5,
+    rtol: float = 1e-7,
+    floor: float = 10.0,
+    directions: int = 2,
+    entries: int = 2,
+) -> Report:
+    """Is `model.backward` the derivative of `model.forward(x, training=True)`, for every parameter and for x?
+
+    model: float64, with forward, backward, named_parameters, named_gradients, named_buffers and `layers`, as every
+    network of `ts.build(..., dtype=np.float64)`. x: pictures (N, H, W, 3), default two random ones of `size`. labels:
+    (N, H, W) with 255 for void, default random. loss: "cross_entropy" (with void pixels and class weights), or
+    "random" for a random dout on the logits. directions, entries: probes a tensor.
+
+    -> Report with one line a tensor. Raises ShapeError for a model that is not float64.
+    """
+    _require_float64(model)
+    rng = np.random.default_rng([seed, 3])
+    x = rng.uniform(0, 255, (2, *size, 3)) if x is None else np.array(x, np.float64)
+    walk = _Walk(model, x, _make_loss(loss, labels, rng))
+    rule = Rule(h, rtol, floor)
+    with np.errstate(all="ignore"):
+        tensors = [walk.tensor(name, rule, rng, directions, entries) for name in walk.tensors]
+    walk.restore()
+    title = f"{type(model).__name__} at {'x'.join(map(str, x.shape))}, {loss}"
+    return Report(title, tensors, walk.problems, reproduce=f"check_model(model, seed={seed}, h={h:g})")
+
+
+def _require_float64(model: Any) -> None:
+    for name, array in model.named_parameters():
+        if array.dtype != np.float64:
+            raise ShapeError(f"check_model needs a model in float64, but {name} is {array.dtype}: "
+                             "build it with dtype=np.float64 (float32 has too few digits for differences)")  # fmt: skip
+
+
+def _make_loss(kind: str, labels: np.ndarray | None, rng: np.random.Generator) -> Callable:
+    """-> loss(logits) -> (terms whose sum is J, dlogits)."""
+    if kind not in ("cross_entropy", "random"):
+        raise ShapeError(f'loss is "cross_entropy" or "random", got {kind!r}')
+    fixed: dict[str, Any] = {}
+
+    def random(logits: np.ndarray) -> tuple[np.ndarray, Callable]:
+        dout = fixed.setdefault("dout", draw_dout(rng, logits))
+        return logits * dout, lambda: dout
+
+    def cross_entropy(logits: np.ndarray) -> tuple[np.ndarray, Callable]:
+        if not fixed:
+            K = max(2, logits.shape[-1])
+            drawn = np.where(rng.random(logits.shape[:-1]) < 0.1, VOID, rng.integers(0, K, logits.shape[:-1]))
+            fixed.update(labels=drawn if labels is None else labels, weights=rng.uniform(0.5, 1.5, K))
+        forward, backward = ops.cross_entropy_for(logits)
+        value, cache = forward(logits, fixed["labels"], class_weights=fixed["weights"], ignore_label=VOID)
+        return np.atleast_1d(value), lambda: backward(1.0, cache)
+
+    return random if kind == "random" else cross_entropy
+
+
+class _Walk:
+    """A model at one point: evaluates J with one tensor moved, and leaves no trace."""
+
+    def __init__(self, model: Any, x: np.ndarray, loss: Callable):
+        self.model, self.loss, self.problems = model, loss, []  # type: ignore[var-annotated]
+        self.state = _State(model)
+        self.tensors: dict[str, np.ndarray] = {"x": x, **dict(model.named_parameters())}
+        self.branch: bytes | None = None
+        self.terms, dlogits = self._run()
+        base = self.branch
+        dx = model.backward(dlogits(), input_gradient=True)
+        self.gradients = {"x": dx.copy(), **{name: g.copy() for name, g in model.named_gradients()}}
+        self.base, self.F = base, float(np.abs(self.terms).sum())
+        self._examine()
+
+    def restore(self) -> None:
+        self.state.restore()
+
+    def _run(self) -> tuple[np.ndarray, Callable]:
+        self.state.restore()
+        logits = self.model.forward(self.tensors["x"], training=True)
+        self.branch = _signature(self.model)
+        return self.loss(logits)
+
+    def _examine(self) -> None:
+        """The same evaluation twice must give the same bits, and every parameter a gradient of its shape."""
+        if not np.array_equal(self._run()[0], self.terms, equal_nan=True) or self.branch != self.base:
+            self.problems.append("two forwards from the same state differ: the model has randomness or state besides "
+                                 "its buffers and generators")  # fmt: skip
+        if not np.isfinite(self.terms).all():
+            self.problems.append("the loss is not finite here")
+        for name, array in self.tensors.items():
+            shape = None if name not in self.gradients else self.gradients[name].shape
+            if shape != array.shape:
+                raise ShapeError(f"{name} has shape {array.shape}, its gradient {shape or 'does not exist'}")
+
+    def value(self, name: str, moved: np.ndarray) -> float:
+        """J with tensor `name` moved, minus J; parameters are written in place and put back."""
+        tensor = self.tensors[name]
+        kept = tensor.copy()
+        try:
+            tensor[...] = moved
+            return float((self._run()[0] - self.terms).sum())
+        finally:
+            tensor[...] = kept
+
+    def tensor(self, name: str, rule: Rule, rng: np.random.Generator, directions: int, entries: int) -> TensorReport:
+        x, gradient = self.tensors[name].copy(), self.gradients[name]
+        # pictures count to 255: the step grows with the numbers it moves
+        scale = max(1.0, float(np.sqrt(np.mean(x**2))))
+        rule = Rule(rule.h * scale, rule.rtol, rule.floor)
+        probes = [judge(lambda moved: self.value(name, moved), x, gradient, move, self.F, rule, where=where,
+                        signature=lambda: self.branch, branch=self.base)
+                  for where, move in choose_moves(x.shape, rng, 0, directions, entries)]  # fmt: skip
+        taylor = taylor_slope(lambda moved: self.value(name, moved), x, gradient, scale * unit_direction(rng, x.shape),
+                              self.F, signature=lambda: self.branch, branch=self.base)  # fmt: skip
+        return TensorReport(name, gradient, numeric_array(probes, x.shape), probes, taylor, _hint(probes))
+
+
+class _State:
+    """Running statistics and random generators of a model, to be put back."""
+
+    def __init__(self, model: Any):
+        self.buffers = [(array, array.copy()) for _, array in model.named_buffers()]
+        owners = [model, *getattr(model, "layers", {}).values()]
+        found = {id(v): v for o in owners for v in vars(o).values() if isinstance(v, np.random.Generator)}
+        self.generators = [(g, g.bit_generator.state) for g in found.values()]
+
+    def restore(self) -> None:
+        for array, kept in self.buffers:
+            array[...] = kept
+        for generator, state in self.generators:
+            generator.bit_generator.state = state
+
+
+def _signature(model: Any) -> bytes | None:
+    if hasattr(model, "branch_signature"):
+        return model.branch_signature()
+    layers = getattr(model, "layers", {}).values()
+    return b"|".join((getattr(layer, "branch_signature", lambda: None)() or b"") for layer in layers)
+
+
+def _hint(probes: list[Probe]) -> str | None:
+    wrong = [p for p in probes if p.status == "wrong"]
+    if not wrong:
+        return None
+    if all(p.analytic == 0 for p in wrong):
+        return "the analytic gradient is zero: does backward reach this layer?"
+    factors = np.array([p.numeric / p.analytic for p in wrong if p.analytic])
+    if len(factors) > 1 and np.ptp(factors) <= 1e-4 * np.abs(factors).max():
+        return f"numeric = {factors.mean():.4g} x analytic in every probe: a factor is missing"
+    return "look at the refused tensor nearest the output: gradients before it inherit its mistake"

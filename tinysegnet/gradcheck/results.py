@@ -1,0 +1,252 @@
+"""What a gradient check found, for people: a table, and for each refused tensor what is wrong with it."""
+
+from __future__ import annotations
+
+import json as json_format
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import TinySegNetError
+from .differences import Probe
+from .results_html import report_html
+
+__all__ = ["GradientError", "Report", "TensorReport", "table"]
+
+MOST_CROSSED = 0.02
+# What a line of `problems` says -> the law that it is about (`contract` writes the lines).
+LAWS = {"not linear in dout": "linear in dout", "called again": "repeatable", "after another forward": "repeatable",
+        "writes to": "arguments unwritten", "written to": "arguments unwritten"}  # fmt: skip
+
+
+class GradientError(TinySegNetError, AssertionError):
+    """A gradient check refused something; the message is the report."""
+
+
+@dataclass
+class TensorReport:
+    """One argument's gradient. analytic, numeric: arrays of its shape, numeric NaN where nothing was measured."""
+
+    name: str
+    analytic: np.ndarray
+    numeric: np.ndarray
+    probes: list[Probe]
+    taylor: float | None = None  # 2.00 if right, 1 if wrong, None for a loss that is linear in this argument
+    hint: str | None = None
+
+    def count(self, status: str) -> int:
+        """How many probes are "ok", "wrong" or "crossed"."""
+        return sum(p.status == status for p in self.probes)
+
+    @property
+    def worst(self) -> Probe:
+        """The probe to show: the most wrong one, or else the one nearest to being refused."""
+        return max(self.probes, key=lambda p: (p.status == "wrong", p.excess if p.status != "crossed" else -1))
+
+    @property
+    def excess(self) -> float:
+        """The largest error in units of what is allowed; above 1 is wrong. Crossed probes have none."""
+        return max((p.excess for p in self.probes if p.status != "crossed"), default=0.0)
+
+    @property
+    def too_many_crossed(self) -> bool:
+        """Were more than 2 % of the probes at a kink or jump?"""
+        return self.count("crossed") > MOST_CROSSED * len(self.probes)
+
+    @property
+    def ok(self) -> bool:
+        return not self.count("wrong") and not self.too_many_crossed
+
+    @property
+    def mark(self) -> str:
+        """ "ok", "FAIL" or, where only kinks are to blame, "KINK"."""
+        return "ok" if self.ok else "FAIL" if self.count("wrong") else "KINK"
+
+    def line(self, width: int = 20) -> str:
+        """One line of the report's table, the name padded to `width`."""
+        wrong, total = self.count("wrong"), len(self.probes)
+        entries = f"{wrong} of {total} wrong" if wrong else f"{total} of {self.analytic.size}"
+        shape = "x".join(map(str, self.analytic.shape)) or "number"
+        return (f"{self.mark:<5}{self.name:<{width}} {shape:<12} {entries:<16} {_number(self.excess):>13}   "
+                f"{taylor_text(self.taylor):>6}   {_crossings(self.probes)}")  # fmt: skip
+
+    def details(self) -> list[str]:
+        """Lines for a refused tensor."""
+        p = self.worst if self.count("wrong") else next(p for p in self.probes if p.status == "crossed")
+        place = f"[{', '.join(map(str, p.where))}]" if isinstance(p.where, tuple) else f" along {p.where}"
+        lines = [f"worst  {self.name}{place}   analytic {p.analytic:+.4e}   numeric {p.numeric:+.4e}   "
+                 f"error {p.error:.1e}   allowed {p.allowed:.1e}"]  # fmt: skip
+        answer = "no" if p.kind == "smooth" else f"yes, a {p.kind}"
+        lines.append(f"kink?  {answer} ({_sides(p)})      Taylor slope {taylor_text(self.taylor)} (2.00 expected)")
+        if self.too_many_crossed:
+            lines.append(f"hint   {self.count('crossed')} of {len(self.probes)} entries are at a kink or jump, where "
+                         "no slope exists: nothing proven. Choose arguments away from ties and zeros")  # fmt: skip
+        return lines + ([f"hint   {self.hint}"] if self.hint else [])
+
+    def to_dict(self) -> dict[str, Any]:
+        p = self.worst
+        worst = {"where": list(p.where) if isinstance(p.where, tuple) else p.where, "analytic": _finite(p.analytic),
+                 "numeric": _finite(p.numeric), "allowed": _finite(p.allowed), "kind": p.kind}  # fmt: skip
+        return {"name": self.name, "shape": list(self.analytic.shape), "ok": self.ok, "checked": len(self.probes),
+                "wrong": self.count("wrong"), "crossed": self.count("crossed"),
+                "smaller_step": sum(p.shrunk for p in self.probes), "worst_ratio": _finite(self.excess),
+                "taylor": _finite(self.taylor), "hint": self.hint, "worst": worst}  # fmt: skip
+
+
+@dataclass
+class Report:
+    """The result of a gradient check, or of several (`parts`). True where everything was accepted.
+
+    `ok`, `str()`, `raise_if_failed()`, `to_dict()`, `show(tensor)`. `problems`: promises that the layer broke.
+    """
+
+    title: str
+    tensors: list[TensorReport] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    parts: list[Report] = field(default_factory=list)
+    reproduce: str = ""
+    refused: int = 0  # cases that a fast variant does not serve, and said so
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems and all(t.ok for t in self.tensors) and all(part.ok for part in self.parts)
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def all_tensors(self) -> Iterator[TensorReport]:
+        yield from self.tensors
+        for part in self.parts:
+            yield from part.all_tensors()
+
+    @property
+    def verdict(self) -> str:
+        """ "ok", "bug" (a wrong gradient), "contract" (a broken promise) or "kink" (too much could not be judged)."""
+        if self.ok:
+            return "ok"
+        if any(t.count("wrong") for t in self.all_tensors()):
+            return "bug"
+        return "contract" if self.problems or any(p.verdict == "contract" for p in self.parts) else "kink"
+
+    @property
+    def broken_laws(self) -> tuple[str, ...]:
+        """Which laws were broken: "gradient", "linear in dout", "repeatable", "arguments unwritten" (or "other")."""
+        problems = " ".join([*self.problems, *(problem for part in self.parts for problem in part.problems)])
+        found = ["gradient"] if any(t.count("wrong") for t in self.all_tensors()) else []
+        found += [law for words, law in LAWS.items() if words in problems and law not in found]
+        return tuple(found) if found or not problems else ("other",)
+
+    @property
+    def checked(self) -> int:
+        return sum(len(t.probes) for t in self.all_tensors())
+
+    @property
+    def worst_ratio(self) -> float:
+        return max((t.excess for t in self.all_tensors()), default=0.0)
+
+    @property
+    def crossed(self) -> int:
+        return sum(t.count("crossed") for t in self.all_tensors())
+
+    @property
+    def taylor(self) -> float | None:
+        """Of all slopes the one farthest from 2; None if every loss was linear."""
+        slopes = [t.taylor for t in self.all_tensors() if t.taylor is not None]
+        return max(slopes, key=lambda slope: abs(slope - 2) if slope == slope else np.inf, default=None)
+
+    def raise_if_failed(self) -> Report:
+        """Raise GradientError with the whole report as message, or return the report."""
+        if not self.ok:
+            raise GradientError(f"\n{self}")
+        return self
+
+    def _lines(self) -> Iterator[str]:
+        note = f"   ({self.refused} cases not served)" if self.refused else ""
+        yield f"{'ok' if self.ok else 'FAIL':<5}{self.title}{note}"
+        for problem in self.problems:
+            yield f"     FAIL {problem}"
+        width = max([len("tensor"), *(len(t.name) for t in self.tensors)])
+        if self.tensors:
+            yield f"{'':<10}{'tensor':<{width}} {'shape':<12} {'entries':<16} {'error/allowed':>13}   Taylor   crossed"
+        for tensor in self.tensors:
+            yield f"     {tensor.line(width)}"
+            if not tensor.ok:
+                yield from (f"            {line}" for line in tensor.details())
+        if not self.ok and self.reproduce:
+            yield f"     reproduce   {self.reproduce}"
+        for part in self.parts:
+            yield from (f"  {line}" for line in part._lines())
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return report_html(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        found = {"title": self.title, "ok": self.ok, "verdict": self.verdict, "checked": self.checked,
+                 "crossed": self.crossed, "worst_ratio": _finite(self.worst_ratio), "taylor": _finite(self.taylor),
+                 "problems": self.problems, "tensors": [t.to_dict() for t in self.tensors],
+                 "reproduce": self.reproduce}  # fmt: skip
+        parts = [part.to_dict() for part in self.parts]
+        return found | ({"parts": parts, "refused": self.refused} if parts else {})
+
+    def tensor(self, name: str) -> TensorReport:
+        """The report of one tensor by name; of several, the first that failed."""
+        found = [t for t in self.all_tensors() if t.name == name]
+        if not found:
+            names = sorted({t.name for t in self.all_tensors()})
+            raise KeyError(f"no tensor {name!r} here; there are {', '.join(names)}")
+        return min(found, key=lambda t: t.ok)
+
+    def case_of(self, tensor: TensorReport) -> str:
+        """The title of the part that this tensor's report belongs to; "" if there are no parts."""
+        return next((part.title for part in self.parts if any(tensor is t for t in part.tensors)), "")
+
+
+def table(reports: Sequence[Report]) -> str:
+    """One line a report: cases, entries checked, worst error / allowed error, Taylor slope, crossings, verdict."""
+    width = max([len("check"), *(len(r.title) for r in reports)])
+    lines = [f"{'check':<{width}}  cases  entries  error/allowed  Taylor  crossed  verdict"]
+    for r in reports:
+        lines.append(f"{r.title:<{width}}  {len(r.parts) or 1:>5}  {r.checked:>7}  {_number(r.worst_ratio):>13}  "
+                     f"{taylor_text(r.taylor):>6}  {r.crossed:>7}  {r.verdict}")  # fmt: skip
+    return "\n".join(lines)
+
+
+def to_json(reports: Sequence[Report]) -> str:
+    """All reports as one JSON object: {"ok": ..., "checks": [...]}."""
+    return json_format.dumps({"ok": all(r.ok for r in reports), "checks": [r.to_dict() for r in reports]}, indent=1)
+
+
+def _sides(p: Probe) -> str:
+    if p.kind == "smooth":
+        return "one-sided slopes agree" + ("" if p.ratio is None else f" more and more: ratio {p.ratio:.2f}")
+    return "a branch changes within the step" if p.ratio is None else f"one-sided slopes differ: ratio {p.ratio:.2f}"
+
+
+def taylor_text(slope: float | None) -> str:
+    """A Taylor slope for people: "linear" where no remainder was seen, "-" where none could be measured."""
+    return "linear" if slope is None else "-" if np.isnan(slope) else f"{slope:.2f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if 5e-4 <= value < 1e3 else f"{value:.1e}"
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON knows no NaN and no infinity."""
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+def _crossings(probes: Sequence[Probe]) -> str:
+    """ "3 (kink), 1 judged with a smaller step"."""
+    crossed = [p for p in probes if p.status == "crossed"]
+    kinds = sorted({p.kind for p in crossed})
+    shrunk = sum(p.shrunk and p.status == "ok" for p in probes)
+    text = f"{len(crossed)} ({', '.join(kinds)})" if crossed else "0"
+    return text + (f", {shrunk} judged with a smaller step" if shrunk else "")

@@ -1,0 +1,60 @@
+"""exp as part of a loop that becomes vectors: the C library's is a call for each number, and softmax is made of it.
+
+exp(x) = 2^n * exp(r),  n = x / log 2 rounded,  |r| <= log(2) / 2:   2^n is a shift, exp(r) a short Taylor series
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...runtime import JIT
+
+__all__ = ["exp"]
+
+if not JIT:
+    exp = np.exp
+else:
+    from llvmlite import ir
+    from numba.core import cgutils
+    from numba.extending import intrinsic
+
+    # bits of mantissa, terms of the series, the most negative x whose result is a normal number
+    FORMATS = {32: (23, 8, -87.0), 64: (52, 14, -708.0)}
+
+    @intrinsic
+    def exp(typingctx, x):
+        """exp of a number <= 0, in its own dtype; smaller than all normal numbers is 0, NaN stays."""
+
+        def codegen(context, builder, signature, args):
+            bits = signature.args[0].bitwidth
+            mantissa, terms, least = FORMATS[bits]
+            number, integer = context.get_value_type(signature.args[0]), ir.IntType(bits)
+            kind = np.dtype(f"f{bits // 8}").type
+
+            def constant(value):
+                return ir.Constant(number, float(kind(value)))
+
+            def multiply_add(a, b, c):
+                return builder.fadd(builder.fmul(a, b, flags=("contract",)), c, flags=("contract",))
+
+            (x,) = args
+            tiny = builder.fcmp_ordered("<", x, constant(least))
+            inside = builder.select(tiny, constant(least), x)
+            floor = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(number, [number]), f"llvm.floor.f{bits}"
+            )
+            n = builder.call(floor, [multiply_add(inside, constant(1 / math.log(2)), constant(0.5))])
+            high = kind(math.log(2)).view(f"i{bits // 8}") >> mantissa // 2 << mantissa // 2
+            high = float(high.view(kind))  # few enough digits for n * high to be exact
+            r = multiply_add(n, constant(-high), inside)
+            r = multiply_add(n, constant(high - math.log(2)), r)
+            total = constant(1 / math.factorial(terms - 1))
+            for k in range(terms - 2, -1, -1):
+                total = multiply_add(total, r, constant(1 / math.factorial(k)))
+            exponent = builder.add(builder.fptosi(n, integer), integer((1 << bits - mantissa - 2) - 1))
+            power = builder.bitcast(builder.shl(exponent, integer(mantissa)), number)
+            return builder.select(tiny, constant(0), builder.fmul(total, power))
+
+        return x(x), codegen

@@ -1,0 +1,80 @@
+"""The innermost loop of `matmul.multiply`, of the vectors in `_vectors`.
+
+`tiles[v - 1](...)` multiplies a tile of at most ROWS rows and v vectors of columns:
+
+    acc[r][v] = out[r, v] if accumulate else 0
+    for k in range(inner):
+        for v: b_k[v] = b[k, v]                         # one row of b, v vectors
+        for r: for v: acc[r][v] += a[r, k] * b_k[v]     # one number of a against all of them
+    out[r, v] = acc[r][v]
+
+Two edges, neither with code of its own. Rows past the last one repeat the last row: they compute the same numbers
+and store them to the same place. Columns past the last one are masked off in loads and stores.
+"""
+
+from __future__ import annotations
+
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .simd import I64, Vectors
+
+__all__ = ["ROWS", "tiles"]
+
+ROWS = 6
+
+
+def _make_tile(vectors: int):
+    @intrinsic
+    def tile(
+        typingctx, a, a_start, a_row, a_step, b, b_start, b_row, out, out_start, out_row, rows, cols, inner, accumulate
+    ):
+        def codegen(context, builder, signature, args):
+            def pointer(position):
+                array = cgutils.create_struct_proxy(signature.args[position])(context, builder, args[position])
+                return builder.gep(array.data, [args[position + 1]])
+
+            a_row, a_step, b_row, out_row, rows, cols, inner, accumulate = (
+                args[i] for i in (2, 3, 6, 9, 10, 11, 12, 13)
+            )
+            tile = Vectors(builder, signature.args[7].dtype)
+            mask = [None] * (vectors - 1) + [tile.first(builder.sub(cols, I64((vectors - 1) * tile.count)))]
+            last = builder.sub(rows, I64(1))
+            row = [builder.select(builder.icmp_signed("<", I64(r), last), I64(r), last) for r in range(ROWS)]
+            a_rows = [builder.gep(pointer(0), [builder.mul(r, a_row)]) for r in row]
+            out_rows = [builder.gep(pointer(7), [builder.mul(r, out_row)]) for r in row]
+            b_pointer = pointer(4)
+
+            def at(pointer, v):
+                return builder.gep(pointer, [I64(v * tile.count)])
+
+            grid = [(r, v) for r in range(ROWS) for v in range(vectors)]
+            sums = {place: cgutils.alloca_once(builder, tile.vector) for place in grid}
+            with builder.if_else(accumulate) as (add, overwrite):
+                with add:
+                    for r, v in grid:
+                        builder.store(tile.load(at(out_rows[r], v), mask[v]), sums[r, v])
+                with overwrite:
+                    for place in grid:
+                        builder.store(tile.zero, sums[place])
+            with cgutils.for_range(builder, inner) as loop:
+                b_k = builder.gep(b_pointer, [builder.mul(loop.index, b_row)])
+                b_vectors = [tile.load(at(b_k, v), mask[v]) for v in range(vectors)]
+                step = builder.mul(loop.index, a_step)
+                for r in range(ROWS):
+                    number = tile.splat(builder.load(builder.gep(a_rows[r], [step])))
+                    for v in range(vectors):
+                        total = builder.load(sums[r, v])
+                        builder.store(tile.multiply_add(number, b_vectors[v], total), sums[r, v])
+            for r, v in grid:
+                tile.store(builder.load(sums[r, v]), at(out_rows[r], v), mask[v])
+            return context.get_dummy_value()
+
+        size = types.intp
+        return types.void(a, size, size, size, b, size, size, out, size, size, size, size, size, types.boolean), codegen
+
+    return tile
+
+
+tiles = tuple(_make_tile(vectors) for vectors in (1, 2, 3, 4))

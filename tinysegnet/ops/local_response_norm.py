@@ -1,0 +1,130 @@
+"""Local response normalisation: a number is divided by what it and its neighbouring channels amount to.
+
+    s_c   = k + alpha / size * sum of x_j^2 over the window, the `size` channels around c that exist
+    out_c = x_c / s_c^beta
+    dx_c  = dout_c / s_c^beta - 2 alpha beta / size * x_c * sum of dout_j x_j / s_j^(beta + 1) over the window of c
+
+The sum in dx is over the channels j whose window c is in, which are those in the window of c.
+
+Krizhevsky, Sutskever & Hinton 2012, section 3.3, with alpha divided by size, as in Caffe and PyTorch. It is the first
+layer of SegNet-Basic, on 0..255. There, 3 channels are fewer than a window of 5 reaches: the three of a pixel are
+divided by one common number, about 3.3 where all is white, so that bright pixels are squashed and colours stay.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import SettingError, ShapeError
+from ..runtime import empty_like, fastest, kernel, prange
+from ..runtime.settings import convert
+from .array_checks import require_dout, require_floats
+
+__all__ = ["local_response_norm_backward", "local_response_norm_forward"]
+
+
+def _check(x, size, alpha, beta, k):
+    """-> channels on either side of a window's middle, alpha / size, beta, k."""
+    if x.ndim < 1 or 0 in x.shape:
+        raise ShapeError(f"local_response_norm needs x (..., C) with no empty axis, got {x.shape}")
+    require_floats("local_response_norm", x=x)
+    size, beta = convert("size", size, int), convert("beta", beta, float)
+    alpha, k = convert("alpha", alpha, float), convert("k", k, float)
+    if size < 1 or size % 2 == 0:
+        raise SettingError(f"size: {size} (expected an odd number: a window has a channel in its middle)")
+    if alpha < 0 or k <= 0:
+        raise SettingError(f"alpha: {alpha}, k: {k} (expected alpha >= 0 and k > 0: nothing is divided by 0)")
+    return min(size // 2, x.shape[-1] - 1), alpha / size, beta, k
+
+
+# --- NumPy: the definition -------------------------------------------------------------------------------------------
+
+
+def _window_sum(values, half):
+    """The sum of each channel and its `half` neighbours on either side; what is outside is 0."""
+    C = values.shape[-1]
+    padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(half, half)])
+    return sum(padded[..., j : j + C] for j in range(2 * half + 1))
+
+
+def local_response_norm_forward_numpy(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0):
+    """x (..., C) -> out (..., C), cache.
+
+    size: channels of a window, odd. Raises SettingError for an even size, alpha < 0, or k <= 0; ShapeError for
+    an empty x.
+    """
+    half, share, beta, k = _check(x, size, alpha, beta, k)
+    s = k + share * _window_sum(x * x, half)
+    return x * s**-beta, (x, half, share, beta, k)
+
+
+def local_response_norm_backward_numpy(dout, cache):
+    """dout (..., C) -> dx (..., C)."""
+    x, half, share, beta, k = cache
+    require_dout("local_response_norm", dout, x.shape, x.dtype)
+    s = k + share * _window_sum(x * x, half)
+    power = s**-beta
+    return dout * power - 2 * share * beta * x * _window_sum(dout * x * power / s, half)
+
+
+# --- numba -----------------------------------------------------------------------------------------------------------
+
+# Where half = C - 1, as in the first layer of a network, every window is the whole pixel: one power is enough for it.
+
+
+@kernel(inline=True)
+def _divisor(x, p, c, half, share, k):
+    """s of one number."""
+    s = k
+    for j in range(max(0, c - half), min(x.shape[1], c + half + 1)):
+        s += share * (x[p, j] * x[p, j])
+    return s
+
+
+@kernel
+def _normalize(x, half, share, beta, k, out):
+    pixels, C = x.shape
+    for p in prange(pixels):
+        for c in range(C):
+            if c == 0 or half < C - 1:
+                power = _divisor(x, p, c, half, share, k) ** -beta
+            out[p, c] = x[p, c] * power
+
+
+@kernel
+def _input_gradient(dout, x, half, share, beta, k, slope, terms, dx):
+    """slope = 2 alpha beta / size; terms: room for one number of each of x's."""
+    pixels, C = x.shape
+    for p in prange(pixels):
+        for c in range(C):
+            if c == 0 or half < C - 1:
+                s = _divisor(x, p, c, half, share, k)
+                power = s**-beta
+            dx[p, c] = dout[p, c] * power
+            terms[p, c] = slope * (dx[p, c] * x[p, c] / s)
+        for c in range(C):
+            for j in range(max(0, c - half), min(C, c + half + 1)):
+                dx[p, c] -= x[p, c] * terms[p, j]
+
+
+def local_response_norm_forward_numba(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0):
+    """one pass."""
+    half, *numbers = _check(x, size, alpha, beta, k)
+    x, C = np.ascontiguousarray(x), x.shape[-1]
+    out = empty_like(x)
+    _normalize(x.reshape(-1, C), half, *map(x.dtype.type, numbers), out.reshape(-1, C))
+    return out, (x, half, *numbers)
+
+
+def local_response_norm_backward_numba(dout, cache):
+    """one pass, which computes the divisors again from x."""
+    x, half, share, beta, k = cache
+    require_dout("local_response_norm", dout, x.shape, x.dtype)
+    terms, dx, C = empty_like(x), empty_like(x), x.shape[-1]
+    dout, x, terms, pixels = (a.reshape(-1, C) for a in (np.ascontiguousarray(dout), x, terms, dx))
+    _input_gradient(dout, x, half, *map(x.dtype.type, (share, beta, k, 2 * share * beta)), terms, pixels)
+    return dx
+
+
+local_response_norm_forward = fastest(local_response_norm_forward_numba, local_response_norm_forward_numpy)
+local_response_norm_backward = fastest(local_response_norm_backward_numba, local_response_norm_backward_numpy)

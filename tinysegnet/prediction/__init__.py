@@ -1,0 +1,23 @@
+"""Label maps and probabilities of pictures, and the scores of a network on labelled ones."""
+
+from .predict import (
+    class_logits,
+    evaluate,
+    predict,
+    predict_probs,
+    predict_samples,
+    predict_with_doubt,
+    working_picture,
+    working_size,
+)
+
+__all__ = [
+    "class_logits",
+    "evaluate",
+    "predict",
+    "predict_probs",
+    "predict_samples",
+    "predict_with_doubt",
+    "working_picture",
+    "working_size",
+]

@@ -1,0 +1,26 @@
+"""What every kernel stands on: compiling, the kernel cache, compile messages, memory and threads."""
+
+from .compile_messages import on_compile
+from .jit import BACKEND, HAS_NUMBA, JIT, PARALLEL, fastest, kernel, prange
+from .kernel_cache import cache_folder
+from .memory import empty, empty_like, keep_freed_memory, release_freed_memory
+from .threads import set_threads, single_threaded_blas, threads
+
+__all__ = [
+    "BACKEND",
+    "HAS_NUMBA",
+    "JIT",
+    "PARALLEL",
+    "cache_folder",
+    "empty",
+    "empty_like",
+    "fastest",
+    "keep_freed_memory",
+    "kernel",
+    "on_compile",
+    "prange",
+    "release_freed_memory",
+    "set_threads",
+    "single_threaded_blas",
+    "threads",
+]

@@ -1,0 +1,31 @@
+"""Tell the user when a kernel is being compiled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .jit import JIT
+from .kernel_cache import compiled_kernels
+
+__all__ = ["on_compile"]
+
+
+def on_compile(report: Callable[[str, float | None], None]) -> None:
+    """Call report(name, None) when a kernel starts to compile and report(name, seconds) when it is ready."""
+    if not JIT:
+        return
+    from numba.core import event
+
+    class Listener(event.Listener):
+        def on_start(self, event: Any) -> None:
+            if event.data["dispatcher"] in compiled_kernels:
+                self.began = time.perf_counter()
+                report(event.data["dispatcher"].__name__, None)
+
+        def on_end(self, event: Any) -> None:
+            if event.data["dispatcher"] in compiled_kernels:
+                report(event.data["dispatcher"].__name__, time.perf_counter() - self.began)
+
+    event.register("numba:compile", Listener())

@@ -1,0 +1,79 @@
+"""The private folder where compiled kernels are kept between processes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+try:
+    import numba
+except ImportError:
+    numba = None
+
+__all__ = ["cache_folder", "compiled_kernels", "enable_cache"]
+
+
+def _sources_hash() -> str:
+    """Changes when any kernel source changes, or a setting that changes the compiled code.
+
+    numba looks only at the file of the kernel itself, so an edited helper in another file would go unnoticed.
+    """
+    digest = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    for path in [package / "runtime" / "jit.py", *sorted((package / "ops").rglob("*.py"))]:
+        digest.update(path.read_bytes())
+    settings = sorted(
+        f"{name}={value}" for name, value in os.environ.items() if name.startswith(("NUMBA_", "TINYSEGNET_PARALLEL"))
+    )
+    settings = [setting for setting in settings if not setting.startswith("NUMBA_NUM_THREADS=")]  # same code
+    digest.update(repr(settings).encode())
+    return digest.hexdigest()[:16]
+
+
+def _user_cache() -> Path:
+    if folder := os.environ.get("TINYSEGNET_CACHE"):
+        return Path(folder)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "tinysegnet"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "tinysegnet"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinysegnet"
+
+
+def cache_folder() -> Path | None:
+    """The private folder of compiled kernels for these sources, or None where none can be written.
+
+    numba's cache is made of pickles: whoever can write there can run code here. So 0700, and never a shared /tmp.
+    """
+    global _folder
+    if _folder is False:
+        try:
+            _folder = _user_cache() / _sources_hash()
+            _folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not os.access(_folder, os.W_OK):
+                raise OSError
+        except (OSError, RuntimeError):
+            _folder = None
+            print("tinysegnet: no writable cache folder: kernels are compiled anew in every process", file=sys.stderr)
+    return _folder  # type: ignore[return-value]
+
+
+_folder: Path | bool | None = False
+compiled_kernels: list[Any] = []
+
+
+def enable_cache(compiled: Any) -> None:
+    """Give one dispatcher our cache folder; other users of numba in this process keep theirs."""
+    folder = cache_folder()
+    if folder is None:
+        return
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+    try:
+        compiled.enable_caching()
+    except RuntimeError:  # "no locator available": run from a zip or a frozen program
+        pass
+    finally:
+        numba.config.CACHE_DIR = before

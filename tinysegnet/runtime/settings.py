@@ -1,0 +1,69 @@
+"""Settings that somebody chose, compared with what their fields say they are."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from ..errors import SettingError
+
+__all__ = ["convert", "convert_fields", "demand_at_least"]
+
+
+def convert_fields(settings: Any) -> None:
+    """Make every field of a dataclass the plain Python value that its annotation names, from its __post_init__.
+
+    Known are bool, int, float (finite), str, Literal, tuples of these (with "...", of at least one), and "or None".
+    Raises SettingError for what is no such value: "3" is no number, and nobody means True where a number belongs.
+    """
+    for name, hint in get_type_hints(type(settings)).items():
+        object.__setattr__(settings, name, convert(name, getattr(settings, name), hint))  # it may be frozen
+
+
+def convert(name: str, value: Any, hint: Any) -> Any:
+    """One value as `convert_fields` does it; name: of the setting, for the SettingError."""
+    try:
+        return _converted(value, hint)
+    except (ValueError, OverflowError):
+        raise SettingError(f"{name}: {value!r} (expected {_words(hint)})") from None
+
+
+def demand_at_least(settings: Any, **lowest: float) -> None:
+    """Raise SettingError for the first of these fields, a number or some, that is below its lowest value."""
+    for name, least in lowest.items():
+        value = getattr(settings, name)
+        if min(value if isinstance(value, tuple) else (value,)) < least:
+            raise SettingError(f"{name}: {value} (expected at least {least})")
+
+
+def _converted(value: Any, hint: Any) -> Any:
+    kind, parts = get_origin(hint), get_args(hint)
+    if kind is Literal and isinstance(value, str) and value in parts:
+        return value
+    if kind is tuple and parts[-1] is ... and isinstance(value, tuple | list) and value:
+        return tuple(_converted(item, parts[0]) for item in value)
+    if kind is tuple and isinstance(value, tuple | list) and len(value) == len(parts):
+        return tuple(_converted(item, part) for item, part in zip(value, parts, strict=True))
+    if type(None) in parts:
+        return None if value is None else _converted(value, parts[0])
+    if (hint is str and isinstance(value, str)) or (hint is bool and isinstance(value, bool)):
+        return value
+    if hint is int and isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    if hint is float and isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    raise ValueError
+
+
+def _words(hint: Any) -> str:
+    kind, parts = get_origin(hint), get_args(hint)
+    if kind is Literal:
+        return " or ".join(parts)
+    if type(None) in parts:
+        return f"{_words(parts[0])}, or None"
+    if kind is tuple and parts[-1] is ...:
+        return f"a tuple, each {_words(parts[0])}"
+    if kind is tuple:
+        return f"a tuple of {len(parts)}, each {_words(parts[0])}"
+    return {bool: "True or False", int: "a whole number", str: "a text"}.get(hint, "a finite number")

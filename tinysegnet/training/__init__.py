@@ -1,0 +1,23 @@
+"""Training: recipes, optimizers, the loop, and the folder that keeps a run."""
+
+from . import optim
+from .batchnorm_statistics import recompute_statistics
+from .loop import Progress, TrainingResult, fit
+from .optim import SGD, Adam, Optimizer
+from .recipes import Recipe, paper_recipe, recipe_for
+from .run_folder import RunFolder
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "Optimizer",
+    "Progress",
+    "Recipe",
+    "RunFolder",
+    "TrainingResult",
+    "fit",
+    "optim",
+    "paper_recipe",
+    "recipe_for",
+    "recompute_statistics",
+]

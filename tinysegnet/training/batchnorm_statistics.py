@@ -1,0 +1,92 @@
+"""Batch norm's statistics over the whole training set, found in one pass after the training.
+
+For one channel, batch b has m_b pixels of mean mu_b and (biased) variance v_b. All M = sum of m_b pixels together have
+
+    mean = sum of m_b mu_b / M
+    var  = (sum of m_b v_b  +  sum of m_b (mu_b - mean)^2) / (M - 1)
+
+the spread within the batches, and the spread between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..data import Dataset, batches
+from ..errors import NonFiniteError
+from ..layers import BatchNorm2d
+from ..models import Network, demand_network
+from ..runtime.settings import convert
+
+__all__ = ["recompute_statistics"]
+
+
+def recompute_statistics(
+    model: Network, data: Dataset, *, size: tuple[int, int], batch_size: int = 4, progress: Any = iter
+) -> None:
+    """Make the running statistics of every batch norm those of all training pictures, in one pass over them.
+
+    size: (H, W) of the pictures, as in training. batch_size: pictures in a batch, the last may have fewer. The pictures
+    come in order and as they are. As in training each batch is normalised by its own statistics, for the network was
+    trained on what that gives; dropout is off. progress: wraps the loop over the batches, such as tqdm.
+
+    Running averages, which training leaves, know the last batches best, still in part those of weights that have
+    changed since, and never the spread between the batches. The authors' compute_bn_statistics.py takes a plain mean of
+    the batches' means and of their variances: without the spread between them too; its correction m / (m - 1) is a
+    division of integers, always 1; and of N pictures it takes N // B + N % B batches of B, so some pictures twice.
+
+    Nothing changes but the running statistics, and these only at the end: an error or a Ctrl-C leaves the network as it
+    was. Raises NonFiniteError if a statistic is not a number.
+    """
+    demand_network(model)
+    size, batch_size = convert("size", size, tuple[int, int]), convert("batch_size", batch_size, int)
+    found = {layer: _Moments() for layer in model.layers.values() if isinstance(layer, BatchNorm2d)}
+    pictures = batches(data, batch_size, size=size, shuffle=False)
+    with _observed(found):
+        for images, _ in progress(pictures if found else ()):
+            _forward(model, images)
+    for norm, moments in found.items():
+        if not (np.isfinite(moments.mean).all() and np.isfinite(moments.squares).all()):
+            raise NonFiniteError(f"{norm.name}: its statistics are not finite. Use an earlier checkpoint")
+    for norm, moments in found.items():
+        norm.buffers["running_mean"][...] = moments.mean
+        norm.buffers["running_var"][...] = moments.squares / (moments.count - 1)
+
+
+def _forward(model: Network, x: np.ndarray) -> None:
+    """Batch norm as in training, all else as in use; what batch norm keeps for a backward goes at once."""
+    x = x.astype(model.dtype, copy=False)
+    for step in model.steps:
+        x = step.forward(x, training=isinstance(step, BatchNorm2d))
+        if isinstance(step, BatchNorm2d):
+            step.forget()
+
+
+class _Moments:
+    """Of the pixels so far: their count, and in float64 (C,) their mean and the sum of squared differences from it."""
+
+    def __init__(self) -> None:
+        self.count, self.mean, self.squares = 0, np.zeros(()), np.zeros(())
+
+    def add(self, mean: np.ndarray, var: np.ndarray, count: int) -> None:
+        """Join a batch: the pixels so far and it lie `apart`, and what that adds is the spread between both."""
+        apart, total = mean.astype(np.float64) - self.mean, self.count + count
+        self.squares = self.squares + var.astype(np.float64) * count + apart**2 * (self.count * count / total)
+        self.mean = self.mean + apart * (count / total)
+        self.count = total
+
+
+@contextmanager
+def _observed(found: dict[BatchNorm2d, _Moments]) -> Iterator[None]:
+    """While the block runs, what a batch norm sees goes to its moments and not to its running statistics."""
+    for norm, moments in found.items():
+        norm.observe = moments.add  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for norm in found:
+            del norm.observe

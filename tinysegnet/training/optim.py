@@ -1,0 +1,200 @@
+"""Optimizers and learning-rate schedules. They know names and arrays, no layers.
+
+An optimizer's `step` changes the parameters in place by the gradients of the last backward. Weight decay acts on
+weights only (names that end in ".weight") unless told otherwise: pulling biases, gamma and beta to zero helps nobody.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import CheckpointError, SettingError, StateError
+from ..runtime import BACKEND, kernel, prange
+from ..runtime.settings import convert
+
+__all__ = ["SGD", "Adam", "Optimizer", "schedule", "schedules"]
+
+Named = Iterator[tuple[str, np.ndarray]]
+
+
+class Trainable(Protocol):
+    """What an optimizer needs of a model."""
+
+    def named_parameters(self) -> Named: ...
+    def named_gradients(self) -> Named: ...
+
+
+KINDS = ("weight", "bias", "gamma", "beta")  # the last part of a parameter's name
+
+
+class Optimizer:
+    """Base: goes through the parameters and keeps, for each, arrays of its own (`slots`).
+
+    bias_rate: a factor on the learning rate of the convolutions' biases. decayed: the kinds of parameters that
+    weight_decay acts on, among "weight", "bias", "gamma" and "beta".
+    """
+
+    def __init__(self, model: Trainable, *, learning_rate: float, weight_decay: float = 0.0, bias_rate: float = 1.0,
+                 decayed: Collection[str] = ("weight",)) -> None:  # fmt: skip
+        learning_rate = convert("learning_rate", learning_rate, float)
+        weight_decay = convert("weight_decay", weight_decay, float)
+        bias_rate = convert("bias_rate", bias_rate, float)
+        if learning_rate <= 0 or weight_decay < 0 or bias_rate < 0:
+            raise SettingError(f"learning_rate must be positive, weight_decay and bias_rate not negative, "
+                               f"got {learning_rate}, {weight_decay} and {bias_rate}")  # fmt: skip
+        if set(decayed) - set(KINDS):
+            raise SettingError(f"decayed: {decayed!r} (expected some of {', '.join(KINDS)})")
+        self.model, self.learning_rate, self.weight_decay = model, learning_rate, weight_decay
+        self.bias_rate, self.decayed = bias_rate, frozenset(decayed)
+        self.steps = 0
+        self.slots: dict[str, dict[str, np.ndarray]] = {}
+
+    def step(self, factor: float = 1.0) -> None:
+        """Update every parameter that has a gradient: all but those of frozen layers. factor: of the learning rate,
+        from a schedule. Raises StateError if there are none.
+        """
+        parameters, gradients = dict(self.model.named_parameters()), dict(self.model.named_gradients())
+        if not gradients:
+            raise StateError("no gradients to step by: call the model's backward first")
+        self.steps += 1
+        for name, gradient in gradients.items():
+            kind = name.rpartition(".")[2]
+            rate = self.learning_rate * factor * (self.bias_rate if kind == "bias" else 1.0)
+            decay = self.weight_decay if kind in self.decayed else 0.0
+            self._update(parameters[name], gradient, self.slots.setdefault(name, {}), rate, decay)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The slots by "parameter/slot": all that the next step needs but the parameters and `steps`."""
+        return {f"{name}/{slot}": array for name, slots in self.slots.items() for slot, array in slots.items()}
+
+    def load_state(self, arrays: dict[str, np.ndarray], steps: int) -> None:
+        """Go on from a `state`. Raises CheckpointError if its arrays do not belong to this model."""
+        shapes = {name: parameter.shape for name, parameter in self.model.named_parameters()}
+        self.slots, self.steps = {}, steps
+        for key, array in arrays.items():
+            name, _, slot = key.rpartition("/")
+            if shapes.get(name) != array.shape:
+                raise CheckpointError(f"the optimizer's {key} {array.shape} belongs to another network")
+            self.slots.setdefault(name, {})[slot] = array.copy()
+
+    def _update(self, parameter: np.ndarray, gradient: np.ndarray, slots: dict[str, np.ndarray], rate: float,
+                decay: float) -> None:  # fmt: skip
+        raise NotImplementedError
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum:  v = momentum * v + gradient;  parameter -= learning_rate * v.
+
+    rate_in_velocity: as Caffe has it,  v = momentum * v + learning_rate * gradient;  parameter -= v.  At a constant
+    rate both take the same steps. When the rate falls, Caffe's goes on for a while with the speed that it has, and the
+    other slows down at once.
+    """
+
+    def __init__(self, model: Trainable, *, learning_rate: float = 0.1, momentum: float = 0.9,
+                 weight_decay: float = 0.0, bias_rate: float = 1.0, decayed: Collection[str] = ("weight",),
+                 rate_in_velocity: bool = False) -> None:  # fmt: skip
+        super().__init__(model, learning_rate=learning_rate, weight_decay=weight_decay, bias_rate=bias_rate,
+                         decayed=decayed)  # fmt: skip
+        self.momentum, self.rate_in_velocity = momentum, rate_in_velocity
+
+    def _update(self, parameter, gradient, slots, rate, decay):
+        velocity = slots.setdefault("velocity", np.zeros_like(parameter))
+        inside, outside = (rate, 1.0) if self.rate_in_velocity else (1.0, rate)
+        numbers = np.asarray([self.momentum, decay, inside, outside], parameter.dtype)
+        _sgd(*(array.reshape(-1) for array in (parameter, gradient, velocity)), *numbers)
+
+
+class Adam(Optimizer):
+    """Kingma & Ba 2015, algorithm 1: steps of the gradient's running mean over the root of its running square."""
+
+    def __init__(self, model: Trainable, *, learning_rate: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+                 eps: float = 1e-8, weight_decay: float = 0.0, bias_rate: float = 1.0,
+                 decayed: Collection[str] = ("weight",)) -> None:  # fmt: skip
+        super().__init__(model, learning_rate=learning_rate, weight_decay=weight_decay, bias_rate=bias_rate,
+                         decayed=decayed)  # fmt: skip
+        self.betas, self.eps = betas, eps
+
+    def _update(self, parameter, gradient, slots, rate, decay):
+        mean = slots.setdefault("mean", np.zeros_like(parameter))
+        square = slots.setdefault("square", np.zeros_like(parameter))
+        beta1, beta2 = self.betas
+        # both start at 0 and are too small at first, by a known factor
+        rate, root = rate / (1 - beta1**self.steps), math.sqrt(1 - beta2**self.steps)
+        numbers = np.asarray([1 - beta1, 1 - beta2, decay, rate, root, self.eps], parameter.dtype)
+        _adam(*(array.reshape(-1) for array in (parameter, gradient, mean, square)), *numbers)
+
+
+# --- the updates of one parameter, in place; the numba versions need one pass over memory ---------------------------
+
+
+def _sgd_numpy(parameter, gradient, velocity, momentum, decay, inside, outside):
+    velocity *= momentum
+    velocity += inside * (gradient + decay * parameter)
+    parameter -= outside * velocity
+
+
+def _adam_numpy(parameter, gradient, mean, square, share1, share2, decay, rate, root, eps):
+    gradient = gradient + decay * parameter
+    mean += share1 * (gradient - mean)
+    square += share2 * (gradient * gradient - square)
+    parameter -= rate * mean / (np.sqrt(square) / root + eps)
+
+
+@kernel
+def _sgd_numba(parameter, gradient, velocity, momentum, decay, inside, outside):
+    for k in prange(parameter.size):
+        velocity[k] = momentum * velocity[k] + inside * (gradient[k] + decay * parameter[k])
+        parameter[k] -= outside * velocity[k]
+
+
+@kernel
+def _adam_numba(parameter, gradient, mean, square, share1, share2, decay, rate, root, eps):
+    for k in prange(parameter.size):
+        g = gradient[k] + decay * parameter[k]
+        mean[k] += share1 * (g - mean[k])
+        square[k] += share2 * (g * g - square[k])
+        parameter[k] -= rate * mean[k] / (np.sqrt(square[k]) / root + eps)
+
+
+_sgd = _sgd_numba if BACKEND == "numba" else _sgd_numpy
+_adam = _adam_numba if BACKEND == "numba" else _adam_numpy
+
+
+# --- schedules: progress through training, 0 to 1 -> factor of the learning rate -------------------------------------
+
+
+def constant(progress: float) -> float:
+    """Always the full rate."""
+    return 1.0
+
+
+def step(progress: float) -> float:
+    """A tenth after half of the training, a hundredth after three quarters."""
+    return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
+
+
+def poly(progress: float) -> float:
+    """(1 - progress)^0.9, as DeepLab has it."""
+    return (1 - progress) ** 0.9
+
+
+def one_cycle(progress: float) -> float:
+    """Up on half a cosine from 1/25 over the first 30 %, then down to almost nothing (Smith & Topin 2018)."""
+    warmup, start, end = 0.3, 1 / 25, 1e-4
+    if progress < warmup:
+        return start + (1 - start) * (1 - math.cos(math.pi * progress / warmup)) / 2
+    return end + (1 - end) * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))) / 2
+
+
+schedules: dict[str, Callable[[float], float]] = {f.__name__: f for f in (constant, step, poly, one_cycle)}
+
+
+def schedule(name: str, step_number: int, total_steps: int) -> float:
+    """Factor of the learning rate for step 0, 1, ..., total_steps - 1. Raises SettingError for an unknown name."""
+    if name not in schedules:
+        raise SettingError(f"no schedule named {name!r}; there are {', '.join(schedules)}")
+    return schedules[name](step_number / max(total_steps, 1))

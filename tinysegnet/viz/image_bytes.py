@@ -1,0 +1,103 @@
+"""What `predict` leaves in files: label maps as index PNGs, and a folder's overlays as one moving picture."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ..data.palette import Palette
+from .legend import legend_strip, load_font, text_width
+from .overlay import as_uint8, overlay
+from .panels import fitted, fitted_size, resized
+
+__all__ = ["Animation", "index_picture", "picture_bytes"]
+
+BAR, INK, MUTED, TRACK = (24, 24, 28), (236, 236, 240), (160, 160, 170), (64, 64, 70)
+LONGEST, SHORTEST = 640, 160  # pixels: the longer side of a frame at most, either side at least
+LINE = 26  # height of the line with a frame's name
+
+
+def index_picture(labels: np.ndarray, palette: Palette) -> Image.Image:
+    """Labels (H, W) uint8 as a palette picture: its values are the class numbers, and viewers show their colours."""
+    picture = Image.fromarray(np.ascontiguousarray(labels, np.uint8))
+    picture.putpalette(palette.lookup_table().tobytes())  # makes it mode P and leaves the values alone
+    return picture
+
+
+def picture_bytes(picture: Image.Image, **options: Any) -> bytes:
+    """The picture as a PNG file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", **options)
+    return buffer.getvalue()
+
+
+class Animation:
+    """Overlays of many pictures as one GIF that repeats for ever; all frames have the first picture's shape.
+
+    count: how many pictures there may be. A frame is held in 256 colours, at most 0.4 MB.
+    """
+
+    def __init__(self, palette: Palette, count: int) -> None:
+        self.palette, self.count = palette, count
+        self.frames: list[Image.Image] = []
+        self.size: tuple[int, int] | None = None  # (H, W) of the overlays
+
+    def add(self, image: np.ndarray, labels: np.ndarray, name: str, number: int) -> None:
+        """Append the overlay of a picture (H, W, 3) and its labels (H, W), number `number` of count."""
+        self.size = self.size or frame_size(*labels.shape)
+        self.frames.append(_frame(image, labels, self.palette, self.size, name, (number, self.count)))
+
+    def to_bytes(self) -> bytes:
+        """The GIF file; each frame is watched for 0.1 to 0.7 seconds, all together for half a minute if they can be."""
+        buffer = io.BytesIO()
+        pause = min(max(30_000 // len(self.frames), 100), 700)  # milliseconds
+        first, *others = self.frames
+        first.save(buffer, "GIF", save_all=True, append_images=others, duration=pause, loop=0)
+        return buffer.getvalue()
+
+
+def frame_size(H: int, W: int) -> tuple[int, int]:
+    """(H, W) of the frames of an animation whose first picture is H x W: its shape, 320 to 640 on the longer side."""
+    factor = min(max(1.0, LONGEST / 2 / max(H, W)), LONGEST / max(H, W))
+    return max(SHORTEST, round(H * factor)), max(SHORTEST, round(W * factor))
+
+
+def _frame(
+    image: np.ndarray, labels: np.ndarray, palette: Palette, size: tuple[int, int], name: str, place: tuple[int, int]
+) -> Image.Image:
+    """The overlay fitted into size = (H, W) with dark bars where shapes differ; below, name, place and a legend."""
+    H, W = size
+    fit = fitted_size((labels.shape[0], labels.shape[1]), W, H)
+    # Scaled first and painted then: class boundaries stay one pixel wide.
+    small = np.asarray(Image.fromarray(as_uint8(image)).resize(fit, Image.Resampling.LANCZOS))
+    painted = Image.fromarray(overlay(small, resized(labels, fit), palette))
+    legend = Image.fromarray(legend_strip(palette, W, font_size=13, void=False))
+    frame = Image.new("RGB", (W, H + LINE + legend.height), BAR)
+    frame.paste(painted, ((W - fit[0]) // 2, (H - fit[1]) // 2))
+    frame.paste(legend, (0, H + LINE))
+    _write_line(frame, H, name, *place)
+    return _in_256_colours(frame, painted, palette)
+
+
+def _in_256_colours(frame: Image.Image, painted: Image.Image, palette: Palette) -> Image.Image:
+    """Colours chosen from all of a frame would cost rare classes their own: the legend's stay, the overlay shares."""
+    own = [channel for color in palette.colors[:128] for channel in color]
+    greys = [level for level in range(0, 256, 17) for _ in range(3)]
+    free = 256 - (len(own) + len(greys)) // 3
+    chosen = painted.quantize(free, dither=Image.Dither.NONE).getpalette() or []
+    table = Image.new("P", (1, 1))
+    table.putpalette(own + greys + chosen[: 3 * free])
+    return frame.quantize(palette=table, dither=Image.Dither.NONE)
+
+
+def _write_line(frame: Image.Image, top: int, name: str, number: int, count: int) -> None:
+    """Name, number and a bar of progress. The number also keeps equal frames apart, which GIF would merge."""
+    draw, font, W = ImageDraw.Draw(frame), load_font(13), frame.width
+    place, middle, bottom = f"{number} / {count}", top + LINE / 2 - 1, top + LINE
+    draw.text((W - 10, middle), place, MUTED, font, anchor="rm")
+    draw.text((10, middle), fitted(name, 13, W - 40 - text_width(place, font)), INK, font, anchor="lm")
+    draw.rectangle((0, bottom - 2, W, bottom - 1), fill=TRACK)
+    draw.rectangle((0, bottom - 2, round(W * number / count), bottom - 1), fill=MUTED)

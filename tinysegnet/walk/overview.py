@@ -1,0 +1,120 @@
+"""What the first page of a walk says of network, picture and labels, and how the walk and `predict` compare."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..data import Palette
+from ..models import Network
+from ..prediction.predict import Size, class_logits, predict
+from ..runtime.settings import convert
+from .trace import Trace, trace
+
+__all__ = ["averaging", "facts_of", "weighting"]
+
+Facts = list[tuple[str, str]]
+
+
+def facts_of(model: Network, x: np.ndarray, found: Trace, answer: np.ndarray, own: Size, palette: Palette) -> Facts:
+    """(name, text) each. x: (1, H, W, 3), what the network gets. answer: (H, W). own: the picture's (H, W)."""
+    H, W = x.shape[1:3]
+    facts = [
+        ("Network", f"{model.config.get('name', 'of your own')}, {model.num_parameters:,} parameters, "
+                    f"{len(model.layers)} layers"),
+        ("Picture", f"{H} x {W} pixels" + ("" if own == (H, W) else f", made of {own[0]} x {own[1]}")),
+    ]  # fmt: skip
+    if found.loss is not None:
+        right = (answer == found.loss.labels)[found.loss.labels >= 0]
+        share = f"{right.mean():.1%} of the labelled pixels are right" if right.size else "no pixel is labelled"
+        facts.append(("Loss", f"{found.loss.value:.6g}; {share}"))
+        facts.append(("The label map has", _shares(found.loss.labels, palette)))
+    return [
+        *facts,
+        ("Statistics", "batch norm uses those of its training, dropout is off: as in one pass of predict"),
+        ("Precision", _precision(model, x, found, answer)),
+    ]
+
+
+def _shares(labels: np.ndarray, palette: Palette) -> str:
+    """What a label map holds, the largest class first: who sees other classes than the picture's took the wrong map."""
+    shares = {name: float(np.mean(labels == k)) for k, name in enumerate(palette.names)}
+    found = [f"{name} {share:.1%}" for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share]
+    void = float(np.mean(labels < 0))
+    return ", ".join([*found, f"not labelled {void:.1%}"] if void else found)
+
+
+def averaging(model: Network, image: np.ndarray, size: Size | None, mirror: bool, scales: tuple[float, ...]) -> str:
+    """How `predict` with these settings differs from the one pass of a walk; "" if it does not."""
+    scales = convert("scales", scales, tuple[float, ...])
+    count = len(scales) * (2 if mirror else 1)
+    if count == 1 and scales == (1.0,):
+        return ""
+    named = [f"{scale:g}" for scale in scales]
+    sizes = f"scales {', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else f"scale {named[0]}"
+    views = f"of the picture and its mirror image, at {sizes}" if mirror else f"of the picture at {sizes}"
+    passes = f"averages {count} passes" if count > 1 else "makes its pass"
+    once = predict(model, image, size=size)
+    other = int((predict(model, image, size=size, mirror=mirror, scales=scales) != once).sum())
+    return (f"This page is one pass of the network. predict, as set for this network, {passes}: {views}. "
+            f"Its answer differs at {other:,} of the {once.size:,} pixels of the picture.")  # fmt: skip
+
+
+def weighting(class_weights: Any, in_training: str | None) -> str:
+    """Whether classes have weights in the loss of this page, and how they were weighted in training, if it is known."""
+    if class_weights is not None:
+        return "Each class has a weight in this loss."
+    here = "This is the loss without class weights: each class has weight 1. "
+    if in_training is None:
+        return here + "In training they may have had others."
+    if in_training == "none":
+        return here + "So it was in training."
+    kind = in_training.replace("_", " ").replace("sqrt", "the square root of")
+    return here + f"In training they had others, by {kind}, so the loss there was another number."
+
+
+def _precision(model: Network, x: np.ndarray, found: Trace, answer: np.ndarray) -> str:
+    """How the network's own arithmetic compares with the page's."""
+    logits, start = model.forward(x), "computed in float64, shown in float32"
+    if not np.isfinite(logits).all():
+        return f"{start}; in predict some logits are infinite, or not a number"
+    difference, other = _distance(logits, found.logits, answer)
+    indices = _other_maxima(found)
+    plain = f"{start}; the logits of one pass of predict differ by at most {difference:.2g}, {_classes(other)}"
+    if not indices:
+        return plain
+    count = sum(count for _, count in indices.values())
+    windows = f"{count:,} window{'s' if count > 1 else ''}"
+    chosen = trace(model, x[0], None, indices={name: own for name, (own, _) in indices.items()})
+    least, others = _distance(logits, chosen.logits, class_logits(chosen.logits)[0].argmax(-1))
+    if others >= other and not least < difference / 2:  # these windows are not what makes the difference
+        return plain
+    return (
+        f"{start}. In {windows} of a pooling the largest numbers are equal up to rounding, as they are "
+        "where a picture is flat. Rounded to float32, as in one pass of predict, another of them is the largest, and "
+        f"unpooling puts a number at that other place: there logits differ by up to {difference:.2g}, "
+        f"{_classes(other)}. With predict's choice in these windows they differ by at most {least:.2g}, "
+        f"{_classes(others)}"
+    )
+
+
+def _distance(logits: np.ndarray, others: np.ndarray, answer: np.ndarray) -> tuple[float, int]:
+    """The largest difference of logits, and the number of pixels whose class is not the answer (H, W)."""
+    return float(np.abs(logits - others).max()), int((class_logits(logits)[0].argmax(-1) != answer).sum())
+
+
+def _classes(other: int) -> str:
+    return f"another class at {other:,} pixels" if other else "the same class at every pixel"
+
+
+def _other_maxima(found: Trace) -> dict[str, tuple[np.ndarray, int]]:
+    """Pools by name where the network's last forward found a maximum elsewhere: its indices, and how many differ."""
+    others = {}
+    for passage in found.passages:
+        if passage.kind == "max_pool2d":
+            own = passage.layer.indices
+            count = int((passage.unpacked(own) != passage.positions).sum())
+            if count:
+                others[passage.name] = (own.copy(), count)
+    return others

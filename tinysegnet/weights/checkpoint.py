@@ -1,0 +1,180 @@
+"""A trained network in one safetensors file: configuration and arrays, no pickle, no code.
+
+The header's metadata holds, as JSON: "model" (what `build` needs), "palette" (class names and colours), "training"
+(how it came about: picture size, epoch, scores) and, where a training can go on, "progress". The arrays are the model's
+parameters and running statistics, and with "progress" the optimizer's, as "optimizer/<parameter>/<slot>". "sha256" is
+of all of them, so that a damaged file is noticed.
+
+A checkpoint is written atomically: a crash or a full disk leaves the file that was there before. Reading trusts
+nothing: sizes are compared with the file's before any memory is taken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from ..data import CAMVID, Palette
+from ..errors import CheckpointError, SettingError, TinySegNetError
+from ..files import write_atomically
+from ..models import MOST_CLASSES, MOST_WIDTH, Network, build, count_parameters, models
+from ..runtime.settings import convert
+from .safetensors_file import open_safetensors
+
+__all__ = ["Checkpoint", "load", "read", "save"]
+
+FORMAT = "tinysegnet checkpoint 1"
+OPTIMIZER = "optimizer/"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds. training: how the weights came about; "size" is the (H, W) of the training pictures.
+
+    progress, optimizer: where a training stands, and its optimizer's arrays; empty if it cannot go on from here.
+    """
+
+    model: Network
+    palette: Palette = CAMVID
+    training: dict[str, Any] = field(default_factory=dict)
+    progress: dict[str, Any] = field(default_factory=dict)
+    optimizer: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(H, W) of the training pictures, whose area the network works at; None if it was not recorded."""
+        return convert("size", self.training.get("size"), tuple[int, int] | None)
+
+    @property
+    def class_weights(self) -> str | None:
+        """How classes were weighted in training, as the recipe names it; None if it was not recorded."""
+        return convert("class_weights", self.training.get("class_weights"), str | None)
+
+    @property
+    def prediction(self) -> dict[str, Any]:
+        """`size`, `mirror` and `scales` of `predict`, as the network was validated. Raises SettingError."""
+        mirror = convert("mirror", self.training.get("mirror", False), bool)
+        scales = convert("test_scales", self.training.get("test_scales", (1.0,)), tuple[float, ...])
+        return {"size": self.size, "mirror": mirror, "scales": scales}
+
+
+def save(
+    path: str | PathLike[str],
+    model: Network,
+    *,
+    palette: Palette = CAMVID,
+    training: dict[str, Any] | None = None,
+    progress: dict[str, Any] | None = None,
+    optimizer: dict[str, np.ndarray] | None = None,
+    half: bool = False,
+) -> None:
+    """Write a checkpoint. Raises OSError if it cannot be written; an older file at `path` is then intact.
+
+    half: store float16, half the size and good enough to predict; SettingError if a number is too large for it.
+    """
+    parts = {"model": model.config, "palette": asdict(palette), "training": training or {}, "progress": progress or {}}
+    arrays = model.state() | {f"{OPTIMIZER}{name}": array for name, array in (optimizer or {}).items()}
+    arrays = {name: np.ascontiguousarray(_halved(array) if half else array) for name, array in arrays.items()}
+    metadata = {"format": FORMAT, "sha256": _digest(arrays), **{name: json.dumps(part) for name, part in parts.items()}}
+    write_atomically(path, safetensors.numpy.save(arrays, metadata=metadata))
+
+
+def _halved(array: np.ndarray) -> np.ndarray:
+    if np.abs(array).max(initial=0) > np.finfo(np.float16).max:
+        raise SettingError("a weight is too large for float16: save it whole")
+    return array.astype(np.float16)
+
+
+def load(path: str | PathLike[str]) -> Network:
+    """The network in a checkpoint. Raises CheckpointError if the file is not one, or is damaged."""
+    return read(path).model
+
+
+def read(path: str | PathLike[str]) -> Checkpoint:
+    """All that is in a checkpoint. Raises CheckpointError."""
+    try:
+        with open_safetensors(Path(path), "a checkpoint", "Give a .safetensors file that `train` wrote") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise CheckpointError("not a checkpoint of tinysegnet. Give a .safetensors file that `train` wrote")
+            config, palette, training, progress = (
+                _json(metadata, name) for name in ("model", "palette", "training", "progress")
+            )
+            config.setdefault("preprocessing", "scaled")  # the only one there was when files did not name it
+            _refuse_wrong_size(file, config)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return _checkpoint(config, palette, training, progress, arrays, metadata.get("sha256"))
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    except (TinySegNetError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(f"{path}: damaged or of another version: {error}. Train it again") from error
+
+
+def _json(metadata: dict[str, str], name: str) -> dict[str, Any]:
+    """One part of the metadata."""
+    try:
+        part = json.loads(metadata[name] if name != "progress" else metadata.get(name, "{}"))
+    except RecursionError as error:
+        raise CheckpointError(f"its {name} is nested too deeply") from error
+    if not isinstance(part, dict):
+        raise CheckpointError(f"its {name} is {type(part).__name__}, not an object")
+    return part
+
+
+def _refuse_wrong_size(file: Any, config: dict[str, Any]) -> None:
+    """Before a network is built: does the file hold as many numbers as that network has?"""
+    width, classes = float(config["width"]), config["num_classes"]
+    if not 0 < width <= MOST_WIDTH or not isinstance(classes, int) or not 1 <= classes <= MOST_CLASSES:
+        raise CheckpointError(f"it claims a network of width {width} and {classes} classes "
+                              f"(expected at most {MOST_WIDTH} and {MOST_CLASSES})")  # fmt: skip
+    if config["name"] not in models:
+        raise CheckpointError(f"it claims a network {config['name']!r} (expected {', '.join(models)})")
+    expected = count_parameters(config["name"], classes, width)
+    shapes = [file.get_slice(name).get_shape() for name in file.keys() if not name.startswith(OPTIMIZER)]  # noqa: SIM118
+    found = sum(math.prod(shape) for shape in shapes)
+    least = expected // 2 if config.get("folded") else expected  # without gamma and beta
+    if not least <= found <= 2 * expected:  # running statistics come on top
+        raise CheckpointError(f"it holds {found:,} numbers for a network of {expected:,} parameters")
+
+
+def _checkpoint(config: dict[str, Any], palette: dict[str, Any], training: dict[str, Any], progress: dict[str, Any],
+                arrays: dict[str, np.ndarray], sha256: str | None) -> Checkpoint:  # fmt: skip
+    if sha256 != _digest(arrays):
+        raise CheckpointError("damaged: its arrays are not those that were saved. Use another checkpoint of the run")
+    optimizer = {name.removeprefix(OPTIMIZER): a for name, a in arrays.items() if name.startswith(OPTIMIZER)}
+    weights = {name: array for name, array in arrays.items() if not name.startswith(OPTIMIZER)}
+    wrong = [name for name, array in weights.items() if array.dtype.kind != "f"]
+    if wrong:
+        raise CheckpointError(f"{wrong[0]} is {weights[wrong[0]].dtype} (expected floating-point numbers)")
+    broken = [name for name, array in weights.items() if not np.isfinite(array).all()]
+    if broken:
+        raise CheckpointError(f"{broken[0]} holds numbers that are not finite. Use another checkpoint of the run")
+    model = build(**config)
+    model.load_state(weights)
+    found = Checkpoint(model, _palette(palette), training, progress, optimizer)
+    _ = found.prediction  # refuses what cannot be
+    return found
+
+
+def _digest(arrays: dict[str, np.ndarray]) -> str:
+    """SHA-256 of names, dtypes, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode())
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()
+
+
+def _palette(values: dict[str, Any]) -> Palette:
+    """JSON has lists where a palette has tuples."""
+    colors = tuple(tuple(color) for color in values["colors"])
+    ignore_color = tuple(values["ignore_color"])
+    return Palette(tuple(values["names"]), colors, values["ignore_label"], ignore_color)  # type: ignore[arg-type]

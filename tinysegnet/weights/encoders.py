@@ -1,0 +1,263 @@
+"""The 13 convolutions of VGG16 that others trained, as the encoder of the network "vgg16".
+
+    source                    names in the file                            pictures as         comes with
+    torchvision, vgg16        features.0.weight, features.2.weight, ...    "imagenet"          classifier.*
+    torchvision, vgg16_bn     the same with batch norm: features.1, ...    "imagenet"          classifier.*
+    timm, vgg16 and vgg16_bn  the same                                     "imagenet"          pre_logits.fc*, head.fc.*
+    Keras, VGG16              block1_conv1/..., or layers/conv2d/vars/0    "caffe"             fc1, fc2, predictions
+    HED in Keras              block1/layers/conv2d/vars/0, ...             "caffe"             dsn1, ..., dsn5, fuse
+    HED in torch              moduleVggOne.0.weight, ...                   "caffe"             moduleScore*, ...Combine
+
+"imagenet": RGB / 255, less the mean (.485, .456, .406), over (.229, .224, .225). "caffe": BGR, less the mean (103.939,
+116.779, 123.68). A network must be built for the pictures that its encoder knows. HED is VGG16 trained further to find
+edges, no longer ImageNet's; the means it was trained with differ from those by at most 1.
+
+The last column alone is left out. torch has kernels as (F, C, K, K), Keras as we do: (K, K, C, F).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from os import PathLike, fspath
+from typing import Any
+
+import numpy as np
+
+from ..errors import CheckpointError, SettingError
+from ..layers import BatchNorm2d
+from ..models import Network, demand_network
+from ..models.segnet import vgg16
+from .weight_files import read_arrays
+
+__all__ = ["Encoder", "encoder_preprocessing", "load_encoder"]
+
+HED = "HED (VGG16 trained further for edges)"
+STATISTICS = {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_var"}
+IGNORED = re.compile(
+    r"(classifier|pre_logits\.fc\d|head\.fc)\..+"
+    r"|features\.\d+\.num_batches_tracked"
+    r"|(model_weights/)?(fc\d|predictions)/.+|(layers|_layer_checkpoint_dependencies)/dense(_\d)?/vars/\d"
+    r"|(module|net)(Score(One|Two|Three|Four|Five)|Combine)\..+|(dsn[1-5]|fuse)/vars/[01]"
+)
+KERAS = re.compile(r"(?:model_weights/)?block(\d)_conv(\d)/(?:.+/)?(?:block\1_conv\2_)?(kernel|W|bias|b)(?:_1)?(?::0)?")
+KERAS_VARIABLES = re.compile(
+    r"(?:layers|_layer_checkpoint_dependencies)/(?:block(\d)_conv(\d)|conv2d(?:_(\d+))?)/vars/([01])"
+)
+KERAS_HED = re.compile(r"block(\d)/layers/conv2d(?:_(\d))?/vars/([01])")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What `load_encoder` did. loaded: parameters and statistics of the network; ignored: arrays of the file."""
+
+    source: str
+    preprocessing: str
+    loaded: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+    def __str__(self) -> str:
+        convolutions = sum(re.search(r"conv\d\.weight$", name) is not None for name in self.loaded)
+        norms = sum(name.endswith(".gamma") for name in self.loaded)
+        norms_too = f" and {norms} batch norms" if norms else ""
+        what = f"{convolutions} convolutions{norms_too} of {self.source}"
+        ignored = ", ".join(self.ignored) or "nothing"
+        return f'encoder: {what}, for pictures as "{self.preprocessing}"\nignored: {ignored}'
+
+
+@dataclass(frozen=True)
+class _Source:
+    """ours: name in the file -> name in our network, or None. theirs: what the file should have, by our name."""
+
+    title: str
+    preprocessing: str
+    ours: Callable[[str], str | None]
+    theirs: Mapping[str, str]
+    torch_layout: bool = True
+
+
+def load_encoder(model: Network, path: str | PathLike[str]) -> Encoder:
+    """Put the VGG16 of a file into the encoder of a network built as "vgg16", in place.
+
+    Everything that the encoder has must be in the file in its shape, and nothing else but the classifier.
+
+    VGG16 itself has no batch norm, so the network's batch norms become the identity at test time: gamma =
+    sqrt(running_var + eps), beta = running_mean, with running statistics of 0 and 1. Each convolution's output is then
+    VGG16's. Training uses the batch's statistics: it begins with VGG16's filters, but with each channel at mean 0 and
+    variance 1, and the running statistics follow. vgg16_bn was trained like that: it brings gamma, beta and statistics.
+
+    Raises SettingError for a network of another kind or built for other pictures, CheckpointError for a file that is
+    not one of the sources above, naming every array that is missing, unexpected or of another shape.
+    """
+    demand_network(model)
+    ignored: list[str] = []
+
+    def keep(name: str) -> bool:
+        if IGNORED.fullmatch(name):
+            ignored.append(name)
+        return not IGNORED.fullmatch(name)
+
+    arrays = read_arrays(path, keep=keep)
+    try:
+        source = _recognize([*arrays, *ignored])
+        _demand_fitting(model, source)
+        found = _matched(model, source, arrays)
+    except (CheckpointError, SettingError) as error:
+        raise type(error)(f"{fspath(path)}: {error}") from error
+    state = model.state()
+    for name, array in found.items():
+        state[name][...] = array
+    if not any(name.endswith(".gamma") for name in found):
+        _make_identity(model)
+    return Encoder(source.title, source.preprocessing, tuple(found), tuple(ignored))
+
+
+def encoder_preprocessing(weights: str | PathLike[str] | Iterable[str]) -> str:
+    """How the pictures must come that an encoder was trained on: "imagenet" or "caffe", for `build`.
+
+    weights: a file, or the names of its arrays (as a dict of arrays has). Raises CheckpointError for an unknown one.
+    """
+    if not isinstance(weights, str | PathLike):
+        return _recognize(list(weights)).preprocessing
+    names: list[str] = []
+    read_arrays(weights, keep=names.append)  # append says None: no numbers are read
+    try:
+        return _recognize(names).preprocessing
+    except CheckpointError as error:
+        raise CheckpointError(f"{fspath(weights)}: {error}") from error
+
+
+# --- sources ---------------------------------------------------------------------------------------------------------
+
+
+def _recognize(names: list[str]) -> _Source:
+    if any(name.startswith("features.") for name in names):
+        norms = any(name.endswith(".running_mean") for name in names)
+        return _torch_source("torchvision's vgg16_bn" if norms else "torchvision's vgg16", "imagenet", _features(norms))
+    if hed := next((match for name in names if (match := re.match("(module|net)Vgg", name))), None):
+        return _torch_source(HED, "caffe", _hed(hed[1]))
+    if any(_keras(name) for name in names):
+        title = HED if any(map(KERAS_HED.fullmatch, names)) else "Keras's VGG16"
+        theirs = {ours: f"{place} {key}" for place, ours, key in _keras_places()}
+        return _Source(title, "caffe", _keras, theirs, torch_layout=False)
+    first = f"its first array is {names[0]}" if names else "it has no arrays"
+    raise CheckpointError(f"no VGG16 that is known here: {first} (expected features.0.weight as torchvision, "
+                          "block1_conv1 as Keras, moduleVggOne.0.weight as HED has it). Give such a file")  # fmt: skip
+
+
+def _torch_source(title: str, preprocessing: str, ours: dict[str, str]) -> _Source:
+    return _Source(title, preprocessing, ours.get, {name: theirs for theirs, name in ours.items()})
+
+
+def _features(norms: bool) -> dict[str, str]:
+    """torchvision numbers everything in the line: convolutions, batch norms, ReLUs, pools."""
+    names: dict[str, str] = {}
+    place = 0
+    for stage, widths in enumerate(vgg16().encoder, start=1):
+        for number in range(1, len(widths) + 1):
+            names |= {f"features.{place}.{key}": f"encoder{stage}.conv{number}.{key}" for key in ("weight", "bias")}
+            if norms:
+                names |= {f"features.{place + 1}.{theirs}": f"encoder{stage}.bn{number}.{ours}"
+                          for theirs, ours in STATISTICS.items()}  # fmt: skip
+            place += 2 + norms
+        place += 1
+    return names
+
+
+_WORDS = "One", "Two", "Three", "Four", "Five"
+
+
+def _hed(prefix: str) -> dict[str, str]:
+    """A pool first in every stage but the first; then convolutions, each with its ReLU."""
+    names: dict[str, str] = {}
+    for stage, (word, widths) in enumerate(zip(_WORDS, vgg16().encoder, strict=True), 1):
+        for number in range(1, len(widths) + 1):
+            place = 2 * (number - 1) + (stage > 1)
+            names |= {f"{prefix}Vgg{word}.{place}.{key}": f"encoder{stage}.conv{number}.{key}"
+                      for key in ("weight", "bias")}  # fmt: skip
+    return names
+
+
+def _keras_places() -> list[tuple[str, str, str]]:
+    """(Keras's name of the layer, our name of the array, Keras's key) in the order of the network."""
+    return [
+        (f"block{stage}_conv{number}", f"encoder{stage}.conv{number}.{ours}", theirs)
+        for stage, widths in enumerate(vgg16().encoder, start=1)
+        for number in range(1, len(widths) + 1)
+        for ours, theirs in (("weight", "kernel"), ("bias", "bias"))
+    ]
+
+
+def _keras(name: str) -> str | None:
+    if match := KERAS.fullmatch(name):
+        return f"encoder{match[1]}.conv{match[2]}.{'weight' if match[3] in ('kernel', 'W') else 'bias'}"
+    if match := KERAS_VARIABLES.fullmatch(name):
+        if match[1]:
+            return f"encoder{match[1]}.conv{match[2]}.{('weight', 'bias')[int(match[4])]}"
+        place = 2 * int(match[3] or 0) + int(match[4])
+        return _keras_places()[place][1] if place < len(_keras_places()) else None
+    if match := KERAS_HED.fullmatch(name):
+        return f"encoder{match[1]}.conv{int(match[2] or 0) + 1}.{('weight', 'bias')[int(match[3])]}"
+    return None
+
+
+# --- into the network ------------------------------------------------------------------------------------------------
+
+
+def _encoder_state(model: Network, norms: bool) -> dict[str, np.ndarray]:
+    """What an encoder brings: every convolution, and batch norms if it has them."""
+    own = {name: array for name, array in model.state().items() if name.startswith("encoder")}
+    return {name: array for name, array in own.items() if norms or ".conv" in name}
+
+
+def _demand_fitting(model: Network, source: _Source) -> None:
+    """A network with these 13 convolutions, for the same pictures."""
+    convolutions = {name for name in source.theirs if ".conv" in name}
+    if convolutions != set(_encoder_state(model, norms=False)):
+        raise SettingError(f'an encoder of VGG16 for the network {model.config.get("name")!r} (expected "vgg16")')
+    pictures = model.config.get("preprocessing", "scaled")
+    if pictures != source.preprocessing:
+        raise SettingError(f'{source.title} knows pictures as "{source.preprocessing}", the network takes them as '
+                           f'"{pictures}": build it with preprocessing="{source.preprocessing}"')  # fmt: skip
+
+
+def _matched(model: Network, source: _Source, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The file's arrays by our names, in our layout; or a CheckpointError with all that is wrong."""
+    own = _encoder_state(model, norms=any(".bn" in name for name in source.theirs))
+    found: dict[str, np.ndarray] = {}
+    wrong = []
+    for theirs, array in arrays.items():
+        name = source.ours(theirs)
+        if name is None or name not in own or name in found:
+            wrong.append(f"unexpected {theirs}")
+            continue
+        found[name] = array.transpose(2, 3, 1, 0) if source.torch_layout and array.ndim == 4 else array
+        wrong += _faults(theirs, array, found[name], own[name], source)
+    wrong += [f"missing {source.theirs[name]}" for name in own if name not in found]
+    if wrong:
+        raise CheckpointError(f"not all of {source.title} fits this network: {'; '.join(wrong)}. Give the file as it "
+                              "was published")  # fmt: skip
+    return {name: found[name] for name in own}
+
+
+def _faults(theirs: str, array: np.ndarray, ours: np.ndarray, own: np.ndarray, source: _Source) -> list[str]:
+    if ours.shape != own.shape:
+        expected: Any = own.transpose(3, 2, 0, 1) if source.torch_layout and own.ndim == 4 else own
+        return [f"{theirs} has shape {array.shape}, expected {expected.shape}"]
+    if array.dtype.kind != "f":
+        return [f"{theirs} is {array.dtype}, expected floating-point numbers"]
+    with np.errstate(over="ignore"):
+        if not np.isfinite(array.astype(own.dtype)).all():
+            return [f"{theirs} has numbers that are not finite"]
+    return [f"{theirs} is negative"] if theirs.endswith(".running_var") and (array < 0).any() else []
+
+
+def _make_identity(model: Network) -> None:
+    """Batch norms of the encoder that change nothing at test time."""
+    for name, layer in model.layers.items():
+        if name.startswith("encoder") and isinstance(layer, BatchNorm2d):
+            mean, var = layer.buffers["running_mean"], layer.buffers["running_var"]
+            mean[...], var[...] = 0, 1
+            layer.params["gamma"][...] = np.sqrt(var + var.dtype.type(layer.eps))
+            layer.params["beta"][...] = mean

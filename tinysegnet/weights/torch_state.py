@@ -1,0 +1,58 @@
+"""To and from PyTorch: a network's parameters and running statistics under torch.nn's names and in its layouts.
+
+    ours                               PyTorch
+    encoder1.conv1.weight (K, K, C, F)   encoder1.conv1.weight (F, C, K, K)
+    ... of ConvTranspose2d (K, K, F, C)  (C, F, K, K)
+    ... of DepthwiseConv2d (K, K, 1, C)  (C, 1, K, K), with groups=C
+    encoder1.bn1.gamma, beta             encoder1.bn1.weight, bias
+    encoder1.bn1.running_mean, _var      the same, and num_batches_tracked
+
+Nothing here needs PyTorch: these are dictionaries of NumPy arrays. `module.load_state_dict({name: torch.from_numpy(a)
+for name, a in state.items()})` gives them to a module whose parts have these names, and
+`from_torch_state(model, {name: t.numpy() for name, t in module.state_dict().items()})` takes them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..errors import CheckpointError
+from ..models.network import Network
+
+__all__ = ["from_torch_state", "to_torch_state"]
+
+_KEYS = {"gamma": "weight", "beta": "bias"}
+_BATCHES = "num_batches_tracked"  # of PyTorch's batch norms: how many batches there were; needed by none of its sums
+
+
+def to_torch_state(model: Network) -> dict[str, np.ndarray]:
+    """Copies of the model's arrays by PyTorch's names, in PyTorch's layouts."""
+    state = {_torch_name(name): np.ascontiguousarray(_to_torch(array)) for name, array in model.state().items()}
+    means = [name for name in state if name.endswith(".running_mean")]
+    state.update({name.replace("running_mean", _BATCHES): np.zeros((), np.int64) for name in means})
+    return state
+
+
+def from_torch_state(model: Network, state: Mapping[str, np.ndarray]) -> None:
+    """Copy arrays by PyTorch's names into the model; CheckpointError lists every name or shape that is wrong."""
+    names = {_torch_name(name): name for name in model.state()}
+    given = {name: np.asarray(array) for name, array in state.items() if not name.endswith(_BATCHES)}
+    numbers = [name for name, array in given.items() if array.dtype.kind != "f"]
+    if numbers:
+        raise CheckpointError(f"{numbers[0]} is {given[numbers[0]].dtype} (expected floating-point numbers)")
+    model.load_state({names.get(name, name): _from_torch(array) for name, array in given.items()})
+
+
+def _torch_name(name: str) -> str:
+    layer, _, key = name.rpartition(".")
+    return f"{layer}.{_KEYS.get(key, key)}"
+
+
+def _to_torch(array: np.ndarray) -> np.ndarray:
+    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
+
+
+def _from_torch(array: np.ndarray) -> np.ndarray:
+    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
