@@ -16,7 +16,7 @@ from ..data import CAMVID, make_crops
 from ..data.baselines import floors
 from ..data.crops import write_classes
 from ..data.toyscenes import ToyScenes
-from ..runtime.settings import demand_at_least
+from ..runtime.settings import check_at_least
 from .data_command import Check, LabelOptions, load_splits
 from .options import FolderPath
 
@@ -44,7 +44,7 @@ class Crops:
     """Of the crops' places."""
 
     def run(self) -> int:
-        demand_at_least(self, per_picture=1, seed=0, size=1)
+        check_at_least(self, per_picture=1, seed=0, size=1)
         splits = dict(zip(SPLITS, load_splits(str(self.data), SPLITS, labels=self.labels), strict=True))
         with tqdm(unit="picture", leave=False, dynamic_ncols=True) as bar:
             counts = make_crops(splits, self.size, self.out, crops_per_picture=self.per_picture, whole=self.whole,
@@ -95,7 +95,7 @@ class Scenes:
     """Height and width."""
 
     def run(self) -> int:
-        demand_at_least(self, count=1, seed=0, size=16)
+        check_at_least(self, count=1, seed=0, size=16)
         for folder in (self.out, *(self.out / name for name in ("images", "labels", "overlays"))):
             folder.mkdir(parents=True, exist_ok=True)
         write_classes(self.out / "classes.txt", CAMVID)
