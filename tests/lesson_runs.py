@@ -78,7 +78,7 @@ def _environment(folder: Path) -> dict[str, str]:
     threads = str(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, os.cpu_count() or 1))
     return {**os.environ, "IPYTHONDIR": str(folder / "ipython"), "NUMBA_NUM_THREADS": threads,
             "OPENBLAS_NUM_THREADS": threads,
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}  # fmt: skip
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "lessons"), os.environ.get("PYTHONPATH")]))}  # fmt: skip
 
 
 def run(notebook: nbformat.NotebookNode, folder: Path, *, go_on: bool = False) -> tuple[list[Failure], float]:

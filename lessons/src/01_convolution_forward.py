@@ -17,6 +17,7 @@ import numpy as np
 
 import tinysegnet as ts
 from tinysegnet import ops, viz
+from tinysegnet.ops.engine import cost_model, direct
 from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs
 
@@ -447,7 +448,7 @@ figures.show_receptive_field(image, model, "encoder4.pool", (3, 4))
 # x K. Each row of the picture is a task, and the tasks are shared among the processor's cores.
 
 # %%
-figures.show_source(ops.direct._convolve_rows)
+figures.show_source(direct._convolve_rows)
 
 # %% [markdown]
 # `multiply` is the product, kept in the processor's registers; lesson 13 opens it. For some shapes another method is
@@ -459,7 +460,7 @@ w32 = (rng.standard_normal((3, 3, 64, 64)) / 24).astype(np.float32)
 slow, _ = ops.conv.conv2d_forward_numpy(x32, w32)
 quick, _ = ops.conv2d_forward(x32, w32)
 print("products in each sum:", w32[..., 0].size)
-print("method for this shape:", ops.plan.choose_convolution(w32.shape, (1, 1), slow.shape))
+print("method for this shape:", cost_model.choose_convolution(w32.shape, (1, 1), slow.shape))
 print("largest number", np.abs(slow).max(), "- largest difference", np.abs(slow - quick).max())
 assert np.allclose(slow, quick, atol=1e-4)
 

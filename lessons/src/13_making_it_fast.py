@@ -29,7 +29,7 @@ from tinysegnet.bench.validate import distance
 from tinysegnet.bench.workloads import Work
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.ops import conv
-from tinysegnet.ops.engine import direct, gemm_microkernel, simd, winograd
+from tinysegnet.ops.engine import cost_model, direct, gemm_microkernel, simd, winograd
 from tinysegnet_lessons import figures, grader
 
 # %%
@@ -344,7 +344,7 @@ assert gemm_microkernel.ROWS == 6
 figures.show_source(gemm_microkernel._make_tile)
 
 # %% [markdown]
-# Around it stands a loop over tiles, `matmul.multiply`. Direct convolution calls it row by row. In a row of an NHWC
+# Around it stands a loop over tiles, `gemm.multiply`. Direct convolution calls it row by row. In a row of an NHWC
 # picture the three pixels under a kernel row lie side by side, $3 C$ numbers in a line, so a kernel row is one product
 # with a matrix of $3 C$ rows. Neighbouring windows overlap in memory, and nothing is copied. With stride 1:
 #
@@ -598,15 +598,15 @@ for h, w in ((360, 480), (45, 60), (23, 30), (12, 15)):
 #
 # The transforms are additions, and they are not free: for each tile and each of the 36 points they make C numbers on
 # the way in and take F on the way out. The products are $C \cdot F$ for each. So the transforms' share falls as the
-# layers get wider. The library chooses from the shapes alone, by estimated costs (`ops/plan.py`). They are times,
+# layers get wider. The library chooses from the shapes alone, by estimated costs (`ops/engine/cost_model.py`). They are times,
 # given in multiply-adds that would take as long: channels that fill a vector only in part, and the start of the
 # kernels, count too. So for narrow layers they are far more than the formula's products:
 
 # %%
 print("channels   direct   Winograd   chosen      (estimated cost in millions of multiply-adds)")
 for channels in (3, 8, 16, 32, 64, 128):
-    plan = conv.plan.convolution_costs((3, 3, channels, channels), (1, 1), (1, 90, 120, channels))
-    chosen = conv.plan.choose_convolution((3, 3, channels, channels), (1, 1), (1, 90, 120, channels))
+    plan = cost_model.convolution_costs((3, 3, channels, channels), (1, 1), (1, 90, 120, channels))
+    chosen = cost_model.choose_convolution((3, 3, channels, channels), (1, 1), (1, 90, 120, channels))
     print(f"{channels:8} {plan['direct'] / 1e6:8.1f} {plan['winograd'] / 1e6:10.1f}   {chosen}")
 
 # %% [markdown]

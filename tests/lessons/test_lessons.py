@@ -19,7 +19,7 @@ from tinysegnet_lessons import grader
 MOST_LINES = 15
 FULL = os.environ.get("TINYSEGNET_LESSONS") == "full"
 every_lesson = pytest.mark.parametrize("source", build.SOURCES, ids=lambda source: source.stem)
-ROOMS = ("", ".ops", ".layers", ".models", ".metrics", ".optim", ".data", ".viz", ".gradcheck")
+ROOMS = ("", ".ops", ".layers", ".models", ".metrics", ".training.optim", ".data", ".viz", ".gradcheck")
 LIBRARY = {name for room in ROOMS for name in importlib.import_module(f"tinysegnet{room}").__all__}
 
 
