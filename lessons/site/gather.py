@@ -193,8 +193,8 @@ def _look_inside(links: Links) -> str:
 
 
 def _api(out: Gathered) -> None:
-    for name, sections in pages().items():
-        out.write(f"api/{name}.rst", page(name, sections))
+    for name, files in pages().items():
+        out.write(f"api/{name}.rst", page(name, files))
     out.write("api/index.md", index_page())
     out.write("api/commands.md", _commands_page())
 

@@ -48,8 +48,8 @@ figures.show_kernel_sliding(x_small, w_small, padding="valid")
 #
 # ## The formula
 #
-# Real pictures have several numbers a pixel, the *channels*, and a layer has several kernels, each with its own output
-# channel. Let
+# Real pictures have several numbers per pixel, the *channels*, and a layer has several kernels, each with its own
+# output channel. Let
 #
 # * `x` be (N, H, W, C): N pictures of H x W pixels with C channels,
 # * `weight` be (K, K, C, F): F kernels, each K x K pixels with C channels,

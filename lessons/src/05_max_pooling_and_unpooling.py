@@ -4,7 +4,7 @@
 # **The question.** The encoder of SegNet throws three of four pixels away, four or five times over. How does the
 # decoder know where things were?
 #
-# **At the end** you can pool and unpool by hand, derive both backwards, say what two bits a window cost and buy, and
+# **At the end** you can pool and unpool by hand, derive both backwards, say what two bits per window cost and buy, and
 # you have measured what other ways of upsampling lose.
 #
 # **Needed before:** lessons 01 to 03 (convolution, its backward, gradient checks); from 04, what a ReLU is. The
@@ -78,8 +78,8 @@ figures.show_source(pool.max_pool2d_forward_numpy)
 #
 # ### Exercise 1: pooling
 #
-# Write `my_max_pool2d(x)` for windows of 2x2. (When you are stuck: a wrong answer is told which number is wrong and
-# what mistake it looks like. The solutions stand in the project's folder `lessons/src`.)
+# Write `my_max_pool2d(x)` for windows of 2x2. (When you are stuck: for a wrong answer, the grader shows which number is
+# wrong and what mistake it looks like. The solutions stand in the project's folder `lessons/src`.)
 #
 # * `x` (N, H, W, C), float64, H and W even.
 # * Returns `out` (N, H/2, W/2, C) and `position` (N, H/2, W/2, C), whole numbers 0..3: $2i + j$ of the first maximum.
@@ -97,7 +97,7 @@ def my_max_pool2d(x):
 grader.grade("max_pool2d_forward", my_max_pool2d)
 
 # %% [markdown]
-# ## Two bits a window
+# ## Two bits per window
 #
 # A number from 0 to 3 is two bits: `00`, `01`, `10`, `11`. The library packs the positions of four channels into one
 # byte. Channel 0 has the lowest bits. `unpack_indices` needs the number of channels, since the last byte may not be
@@ -195,7 +195,7 @@ assert [ops.max_pool2d_output_size((rows, 60))[0] for rows in (44, 45, 46, 47)] 
 # %% [markdown]
 # 45 and 46 both become 23. So unpooling is told the size that the pool saw, `output_size`; the layer
 # `MaxUnpool2d(pool)` asks its pool for it. A network that computes 2 x 23 = 46 instead does not fit any more, and says
-# so. A worse mistake gives no message. Flat indices count $W$ pixels a row. Here is a cross, 17 pixels wide, put back
+# so. A worse mistake gives no message. Flat indices count $W$ pixels per row. Here is a cross, 17 pixels wide, put back
 # by flat indices that count 17, and by some that count $2w = 18$:
 
 # %%
@@ -208,7 +208,7 @@ for pixels_a_row in (17, 18):
     plane = np.zeros(21 * 17)
     np.maximum.at(plane, flat % plane.size, largest.ravel())
     put_back.append(plane.reshape(21, 17))
-titles = ["x", "17 pixels a row", "18 pixels a row"]
+titles = ["x", "17 pixels per row", "18 pixels per row"]
 viz.show_feature_maps(np.stack([x_cross[0, ..., 0], *put_back], -1), titles)
 
 # %% [markdown]

@@ -28,7 +28,7 @@ from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs
 
 # %% [markdown]
-# ## Eleven numbers a pixel
+# ## Eleven numbers per pixel
 #
 # The library brings a small network that was trained on drawn streets. Here is a street with its label map, and what
 # the network says about it:
@@ -218,7 +218,7 @@ figures.show_source(ops.loss.softmax_cross_entropy_forward_numpy)
 # ## Backward, step one: the Jacobian of softmax
 #
 # Each $p_i$ depends on every logit $z_j$ of its pixel, because all of them are in the sum below the fraction bar. So
-# softmax has a whole matrix of slopes a pixel, its *Jacobian* $A_{ij} = \partial p_i / \partial z_j$. (In lesson 02
+# softmax has a whole matrix of slopes per pixel, its *Jacobian* $A_{ij} = \partial p_i / \partial z_j$. (In lesson 02
 # such a matrix was the layer itself; here it changes with $z$.) Write $S = \sum_k e^{z_k}$, so that
 # $p_i = e^{z_i} / S$ and $\partial S / \partial z_j = e^{z_j}$. Then use the quotient rule.
 #
@@ -326,7 +326,7 @@ ts.gradcheck.check_op("softmax_cross_entropy")
 # %% [markdown]
 # ### The gradient of the street
 #
-# One map a class: what each logit of each pixel is told, times $D$ so that the numbers are those of $p - y$.
+# One map per class: what each logit of each pixel is told, times $D$ so that the numbers are those of $p - y$.
 
 # %%
 dlogits = ops.softmax_cross_entropy_backward(1.0, cache) * labelled.sum()

@@ -256,8 +256,8 @@ for i, j in sorted(np.ndindex(11, 11), key=lambda pair: -mistakes[pair])[:5]:
 viz.per_class_figure(of_net, CAMVID)
 
 # %% [markdown]
-# What to see: one bar a class, the best on top, the dashed line is their mean, mIoU. A mean of 11 bars says nothing of
-# its lowest. If pedestrians matter to you, look at their bar.
+# What to see: one bar per class, the best on top, the dashed line is their mean, mIoU. A mean of 11 bars says nothing
+# of its lowest. If pedestrians matter to you, look at their bar.
 #
 # ## A class that is absent
 #
@@ -317,7 +317,7 @@ for name in ("G", "C", "mIoU"):
 #
 # Write `my_scores(matrices)`.
 #
-# * `matrices` (N, K, K): one confusion matrix a picture.
+# * `matrices` (N, K, K): one confusion matrix per picture.
 # * Returns `G, C, mIoU` of the whole set. A class without labelled pixels does not count in C. It does not count in
 #   mIoU if it was not predicted either; if it was predicted, its IoU is 0 and counts.
 

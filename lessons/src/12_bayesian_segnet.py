@@ -415,7 +415,7 @@ figures.show_plot(
 # %% [markdown]
 # The area under the curve is the share of pairs: the assertion holds. The slanted piece is the tie.
 #
-# Pairs cannot be counted for millions of pixels, but after sorting it takes one look-up a pixel:
+# Pairs cannot be counted for millions of pixels, but after sorting it takes one look-up per pixel:
 
 # %%
 figures.show_source(metrics.auroc)

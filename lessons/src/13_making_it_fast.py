@@ -201,11 +201,11 @@ def my_forgotten_total(a):
 numbers = rng.standard_normal(1_000_000)
 found = my_medians({"returned": lambda: my_total(numbers), "forgotten": lambda: my_forgotten_total(numbers)}, 5)
 for name, seconds in found.items():
-    print(f"{name:10} {1e6 * seconds:8.2f} us, {len(numbers) / seconds / 1e9:.1f} billion additions a second")
+    print(f"{name:10} {1e6 * seconds:8.2f} us, {len(numbers) / seconds / 1e9:.1f} billion additions per second")
 
 # %% [markdown]
-# Compare the second line with what a processor can do: a few billion steps a second. Where it says far more than that,
-# no number was added; the loop is gone, and what was timed is the call. A benchmark must use its result.
+# Compare the second line with what a processor can do: a few billion steps per second. Where it says far more than
+# that, no number was added; the loop is gone, and what was timed is the call. A benchmark must use its result.
 #
 # ## Rung 4: another order of the loops
 #
@@ -290,7 +290,7 @@ assert np.array_equal(out_0, out_16)
 # ## Rung 5: the register tile
 #
 # What holds rung 4 back? For each product it loads `row[f]` and `pixel[f]`, and stores `pixel[f]` again: three trips
-# to memory for one multiply-add. A processor can start about two multiply-adds a cycle, and about two loads. So the
+# to memory for one multiply-add. A processor can start about two multiply-adds per cycle, and about two loads. So the
 # loads alone allow half of the multipliers' pace. And there is more: what is stored in `pixel[f]` is loaded back at the
 # very next $c$, and that load has to wait for the store.
 #
@@ -365,18 +365,18 @@ print(f"distance from NumPy: {distance(found, reference):.0e}")
 assert distance(found, reference) < 1e-4
 
 # %% [markdown]
-# What can it reach at most? A core that starts two fused multiply-adds a cycle, each on a whole vector, at 3 billion
-# cycles a second, would do $2 \cdot 2 \cdot \text{lanes} \cdot 3 \cdot 10^9$ operations a second (a multiply-add
+# What can it reach at most? A core that starts two fused multiply-adds per cycle, each on a whole vector, at 3 billion
+# cycles per second, would do $2 \cdot 2 \cdot \text{lanes} \cdot 3 \cdot 10^9$ operations per second (a multiply-add
 # counts as two). What the library's tile does in fact, with one thread and numbers that stay in the nearest cache, is
 # measured here (it takes some seconds):
 
 # %%
 product_1, copy_1 = machine.peaks()
-print(f"if it were two a cycle at 3 GHz: {2 * 2 * lanes * 3:.0f} GFLOP/s")
+print(f"if it were two per cycle at 3 GHz: {2 * 2 * lanes * 3:.0f} GFLOP/s")
 print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f} vectors of multiply-adds a ns")
 
 # %% [markdown]
-# (A GFLOP/s is a billion operations a second. Many processors start one such instruction a cycle instead of two, or
+# (A GFLOP/s is a billion operations per second. Many processors start one such instruction a cycle instead of two, or
 # run slower when all their cores are busy. What was measured is the roof for all that follows.)
 #
 # ## Rung 6: fewer products
@@ -598,8 +598,8 @@ for h, w in ((360, 480), (45, 60), (23, 30), (12, 15)):
 #
 # The transforms are additions, and they are not free: for each tile and each of the 36 points they make C numbers on
 # the way in and take F on the way out. The products are $C \cdot F$ for each. So the transforms' share falls as the
-# layers get wider. The library chooses from the shapes alone, by estimated costs (`ops/engine/cost_model.py`). They are times,
-# given in multiply-adds that would take as long: channels that fill a vector only in part, and the start of the
+# layers get wider. The library chooses from the shapes alone, by estimated costs (`ops/engine/cost_model.py`). They are
+# times, given in multiply-adds that would take as long: channels that fill a vector only in part, and the start of the
 # kernels, count too. So for narrow layers they are far more than the formula's products:
 
 # %%
@@ -848,7 +848,7 @@ print(f"the roofs meet at {ridge:.1f} operations a byte: below that, memory sets
 #
 # * `flops`: operations of the definition; a multiply-add is two;
 # * `bytes`: input, output and kernel, each once, 4 bytes a number;
-# * `rate`: the operations a second that the roofline allows. `product` is in operations, `copy` in bytes a second.
+# * `rate`: the operations per second that the roofline allows. `product` is in operations, `copy` in bytes per second.
 
 
 # %%
@@ -934,7 +934,7 @@ print(f"separate / together: {found['separate'] / found['together']:.2f}")
 
 # %% [markdown]
 # **Trap 4: the cache.** Memory has no single speed. A copy of a small array stays in the cache next to the core, that
-# of a large one does not. Bytes read and written a second, by size, one thread:
+# of a large one does not. Bytes read and written per second, by size, one thread:
 
 # %%
 sizes = [1 << k for k in range(13, 26)]

@@ -27,8 +27,8 @@ from PIL import Image, ImageFilter
 import tinysegnet as ts
 from tinysegnet import ops, viz
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet.prediction.predict import working_size
-from tinysegnet.training.recipes import recipe_for
+from tinysegnet.prediction import working_size
+from tinysegnet.training import recipe_for
 from tinysegnet_lessons import figures, grader
 
 # %% [markdown]
@@ -307,9 +307,9 @@ for low, high in ((0, 8), (8, 16), (16, 32), (32, 64)):
 #
 # ## Folding batch norm
 #
-# In use a batch norm has fixed statistics, and after a convolution it is one factor and one shift a channel. Lesson 07
-# used that; here is the derivation, number by number. For output channel $f$ with $s_f = \gamma_f / \sqrt{\sigma^2_f +
-# \epsilon}$:
+# In use a batch norm has fixed statistics, and after a convolution it is one factor and one shift per channel. Lesson
+# 07 used that; here is the derivation, number by number. For output channel $f$ with $s_f = \gamma_f / \sqrt{\sigma^2_f
+# + \epsilon}$:
 #
 # $$\begin{aligned}
 # \text{out}_f &= \gamma_f\, \frac{\big(\sum w_{ijcf}\, x_{ijc} + b_f\big) - \mu_f}{\sqrt{\sigma_f^2 + \epsilon}}

@@ -106,7 +106,7 @@ def test_no_lesson_redefines_a_name_of_the_library(source):
 def test_at_least_two_exercises_each_with_a_solution_and_a_grade(source):
     ours = list(grader.exercises(source.stem[:2]))
     graded = [name for cell in cells(source) for name in cell.graded]
-    assert sorted(graded) == sorted(ours), "exercises of this lesson's file in checks, and those that it grades"
+    assert sorted(graded) == sorted(ours), "the exercises of this lesson's grader, and those that the lesson grades"
     assert len(graded) >= 2
     waiting = 0
     for cell in filter(lambda cell: cell.code, cells(source)):
