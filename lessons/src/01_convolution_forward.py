@@ -164,8 +164,8 @@ for _ in range(4):
     rows, columns = smaller
 
 # %% [markdown]
-# 45 rows become 23, not 22.5. Going back, 2 x 23 = 46 would be a row too many. Whoever forgets this gets a label map
-# that is a row taller than its picture, or shifted by one. SegNet halves by pooling, which rounds in the same way;
+# 45 rows become 23, not 22.5. Going back, 2 x 23 = 46 would be one row too many. If you forget this, you get a label
+# map that is a row taller than its picture, or shifted by one. SegNet halves by pooling, which rounds in the same way;
 # lesson 05 comes back to it.
 #
 # ### Exercise 2: the size of the output
@@ -452,7 +452,7 @@ figures.show_source(direct._convolve_rows)
 
 # %% [markdown]
 # `multiply` is the product, kept in the processor's registers; lesson 13 opens it. For some shapes another method is
-# faster, and the library chooses by the shape. Whatever it takes, the numbers must be those of the definition:
+# faster, and the library chooses by the shape. Its numbers must always be those of the definition:
 
 # %%
 x32 = rng.standard_normal((1, 90, 120, 64)).astype(np.float32)

@@ -41,7 +41,7 @@ figures.show_pool_arrows(x_small, decoder_map=[[10, 20], [30, 40]])
 # %% [markdown]
 # What to see: left, every window's maximum travels along its arrow into the pooled map. In between, other layers make
 # new numbers, here 10 to 40. Right, these travel along the same arrows, backwards, to where the maxima were; all other
-# pixels are 0. The values 6, 4, 9 and 8 are gone. The decoder is told the table in the middle. Three words:
+# pixels are 0. The values 6, 4, 9 and 8 are gone. The decoder gets the table in the middle. Three words:
 #
 # * The **position** of a maximum is its place within the window, a number from 0 to 3; two bits hold it.
 # * The **indices** of a map are its positions as the library stores them, four to a byte.
@@ -193,7 +193,7 @@ for rows in (44, 45, 46, 47):
 assert [ops.max_pool2d_output_size((rows, 60))[0] for rows in (44, 45, 46, 47)] == [22, 23, 23, 24]
 
 # %% [markdown]
-# 45 and 46 both become 23. So unpooling is told the size that the pool saw, `output_size`; the layer
+# 45 and 46 both become 23. So unpooling gets the size that the pool saw, `output_size`; the layer
 # `MaxUnpool2d(pool)` asks its pool for it. A network that computes 2 x 23 = 46 instead does not fit any more, and says
 # so. A worse mistake gives no message. Flat indices count $W$ pixels per row. Here is a cross, 17 pixels wide, put back
 # by flat indices that count 17, and by some that count $2w = 18$:
@@ -443,7 +443,7 @@ print(f"NumPy {1000 * slow:.1f} ms, numba {1000 * fast:.2f} ms; equal:", np.arra
 #
 # There are other ways to make a small map large. *Nearest* repeats every pixel. *Bilinear* interpolates between
 # pixels. A *transposed convolution* (end of lesson 02) writes a small kernel for every pixel, and the kernel is
-# learned. None of them is told where a maximum was.
+# learned. None of them knows where a maximum was.
 #
 # A map as an edge detector makes it: a line, one pixel wide, 0 elsewhere.
 

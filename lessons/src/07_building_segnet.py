@@ -334,7 +334,7 @@ report
 # %% [markdown]
 # ### What breaks it
 #
-# A planted bug: the backward of `decoder2.unpool` reads the first corner of every window, whatever the indices say.
+# A planted bug: the backward of `decoder2.unpool` reads the first corner of every window and ignores the indices.
 
 # %%
 bug = bugs["unpool_fixed_corner"]
@@ -351,7 +351,7 @@ for tensor in report.tensors:
 #
 # ## The same numbers faster
 #
-# In use, batch norm has fixed statistics $\mu, \sigma^2$, and is then a factor and a shift for each channel. A
+# In inference, batch norm has fixed statistics $\mu, \sigma^2$, and is then a factor and a shift for each channel. A
 # convolution is linear, so both can move into its kernel and bias:
 #
 # $$\gamma\,\frac{(W * x + b) - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta
@@ -501,8 +501,8 @@ print(f"maps kept for backward        {summary.total('kept') / 1e6:6.1f} MB")
 print(f"pool indices                  {summary.total('indices') / 1e6:6.1f} MB")
 
 # %% [markdown]
-# In training the maps of one single picture take more than all that belongs to the parameters. In use nothing is kept
-# for backward, and a map can be thrown away as soon as the next one is made.
+# In training the maps of one single picture take more than all that belongs to the parameters. In inference nothing is
+# kept for backward, and a map can be thrown away as soon as the next one is made.
 #
 # ### Two bits per window
 #
@@ -838,7 +838,7 @@ print("sum over the classes of a pixel:", probs.sum(-1).min().round(5), "to", pr
 print("shape", probs.shape, "for a picture", x.shape)
 
 # %% [markdown]
-# The probabilities of one pixel's classes sum to 1, whatever the picture. There is no sum over pictures anywhere, and
+# The probabilities of one pixel's classes sum to 1 for every picture. There is no sum over pictures anywhere, and
 # nothing random to draw from. What it says of a picture that is none:
 
 # %%
@@ -982,7 +982,7 @@ for name in ("vgg16", "basic", "tiny"):
 # %% [markdown]
 # **Half right.** SegNet saves memory, not work. 107 billion multiply-adds for one picture are many, and more than half
 # of them are the decoder's. In the paper's own Table 6 it takes 422 ms for a forward pass where FCN takes 317 and
-# DeepLab-LargeFOV 110, but 1052 MB in use where they take 1806 and 1993.
+# DeepLab-LargeFOV 110, but 1052 MB in inference where they take 1806 and 1993.
 #
 # ### What both get right
 #

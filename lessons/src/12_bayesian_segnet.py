@@ -98,7 +98,7 @@ figures.show_source(layers.Dropout)
 # $$\mathrm{dx} = \mathrm{dout} \cdot \frac{\partial\, \text{out}}{\partial x}
 # = \mathrm{dout} \cdot \frac{m}{1 - p} .$$
 #
-# A number that was put out had no influence, and gets no gradient. The same mask, and the same factor.
+# An activation that was zeroed had no influence, and gets no gradient. The same mask, and the same factor.
 
 # %%
 ts.gradcheck.check_op("dropout")

@@ -76,7 +76,7 @@ print(f"{total / 1e9:.0f} billion multiply-adds forward; about three times as ma
 # %% [markdown]
 # ## First right, then fast
 #
-# A wrong result can be had in no time. So each rung is compared with the one before it, and only then timed. What is
+# A wrong result takes no time. So each rung is compared with the one before it, and only then timed. What is
 # compared is the distance, $\lVert a - b \rVert / \lVert b \rVert$ over the whole array. In float32 two sums of the
 # same numbers in another order differ by rounding, near $10^{-7}$ to $10^{-6}$.
 #
@@ -174,7 +174,7 @@ print(f"distance from the seven loops: {distance(out, slow):.0e}")
 assert distance(out, slow) < 1e-4
 
 # %% [markdown]
-# **Trap 1: the first call.** The first time is that of the compiler. Whoever times one call of each version compares a
+# **Trap 1: the first call.** The first time is that of the compiler. Timing one call of each version compares a
 # convolution with a compilation. That is why `my_medians` runs everything once for nothing.
 #
 # **Trap 2: dead code.** A compiler leaves out what nobody looks at. Two functions that add up the same numbers; the
@@ -906,7 +906,8 @@ viz.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(10.5,
 #
 # ReLU alone reads every number and writes it, to do one comparison with it. Done while batch norm has the number
 # in a register anyway, it costs no traffic at all. The library's network does so in training (`BatchNormReLU2d`), and
-# in use both disappear into the convolution (lesson 07, and 14). Forward and backward, together and one after another:
+# in inference both disappear into the convolution (lesson 07, and 14). Forward and backward, together and one after
+# another:
 
 # %%
 a, da = (rng.standard_normal((4, H, W, 64), np.float32) for _ in range(2))
