@@ -1,8 +1,7 @@
-"""Training: the loop, and the folder that remembers it.
+"""Training: the loop.
 
     for each epoch:  for each batch:  forward, loss, backward, step
                      validate, write metrics.csv and checkpoints
-    then:            curves, overlays, report.html
 
 A `Recipe` (`recipes`) says how; the `runs/<name>/` folder keeps what came of it.
 """
@@ -158,23 +157,11 @@ class _Training:
                     if self.requests.stop:  # asked for while the checkpoints were written
                         self._save_and_stop()
             self.bar.close()
-            try:
-                self._finish()
-            except KeyboardInterrupt:
-                if self.folder:
-                    print(f"trained, but without a report: {self.folder.how_to_go_on}", file=sys.stderr)
-                raise
+            if self.scores is None and self.val is not None:  # a run that was resumed after its last epoch
+                with self.folder.finishing() if self.folder else nullcontext():
+                    self.scores = evaluate(self.model, self.val, **self.recipe.prediction)
         p = self.progress
         return TrainingResult(p.history, self.scores, p.void_batches, p.seconds)
-
-    def _finish(self) -> None:
-        p = self.progress
-        if self.scores is None and self.val is not None:  # a run that was resumed after its last epoch
-            self.scores = evaluate(self.model, self.val, **self.recipe.prediction)
-        if self.folder:
-            self.folder.finish(
-                self.model, self.data, self.val, history=p.history, scores=self.scores, seconds=p.seconds
-            )
 
     def _train_epoch(self) -> None:
         """The batches of an epoch that are not done yet."""

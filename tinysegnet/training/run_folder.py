@@ -3,7 +3,8 @@
     config.json          what was asked for, and where it ran
     metrics.csv          epoch, train_loss, val_G, val_C, val_mIoU, seconds
     last.safetensors     the network after the last epoch        best.safetensors     with the best val mIoU so far
-    curves.png, overlays.png, per_class.png, report.html      at the end
+    curves.png, overlays.png, per_class.png, report.html      at the end, by `tinysegnet.report.write_report`
+    .lock                held by the training that writes into the folder
 
 Every file is written atomically, metrics and checkpoints after every epoch, so that an interrupted run has all of its
 past.
@@ -12,6 +13,7 @@ past.
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import math
@@ -19,7 +21,6 @@ import os
 import platform
 import shlex
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -28,21 +29,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from .. import runtime
-from ..data import Dataset, Palette
-from ..data.baselines import floors
+from ..data import Palette
 from ..errors import DataError
-from ..files import hold, is_special, write_atomically
+from ..files import is_special, write_atomically
 from ..metrics import Scores
 from ..models import Network
-from ..prediction.predict import predict
 from ..weights import checkpoint
 
 __all__ = ["RunFolder", "environment", "read_config"]
 
-SHOWN = 6  # validation pictures in overlays.png and the report
 COLUMNS = ("epoch", "train_loss", "val_G", "val_C", "val_mIoU", "seconds")
+WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # what file systems without locks answer
 
 
 class RunFolder:
@@ -56,9 +56,9 @@ class RunFolder:
         self.path, self.config, self.palette = Path(path), config, palette
         self.resumed: checkpoint.Checkpoint | None = None
         self._begun = False
-        self._demand_no_run()
+        self._check_no_run()
 
-    def _demand_no_run(self) -> None:
+    def _check_no_run(self) -> None:
         if os.path.exists(self.path / "config.json"):  # False for a name that cannot be
             raise DataError(f"{self.path}: holds a run already. Choose another --name, go on with "
                             f"--resume {shlex.quote(str(self.path))}, or move that folder away")  # fmt: skip
@@ -83,15 +83,39 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """While the block runs, nobody else trains into the folder; raises DataError if somebody does."""
+        """Lock the folder against other trainings while the block runs.
+
+        The system drops the lock when the process ends, even after a kill, so no stale lock stays behind. A file system
+        without locks is used unlocked.
+
+        Raises:
+            DataError: another training holds the lock, or has filled the folder since it was opened.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
-        with hold(self.path) as alone:
-            if not alone:
-                raise DataError(f"{self.path}: another training writes into it. Wait for it, stop it, or choose"
-                                " another --name")  # fmt: skip
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise DataError(f"{self.path}: another training writes into it. Wait for it, stop it, or choose"
+                            " another --name") from None  # fmt: skip
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
+        try:
             if self.resumed is None and not self._begun:  # another one may have come first
-                self._demand_no_run()
+                self._check_no_run()
             yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def finishing(self) -> Iterator[None]:
+        """After the last epoch: an interrupt in the block says how to get the report later."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            print(f"trained, but without a report: {self.how_to_go_on}", file=sys.stderr)
+            raise
 
     def begin(self) -> None:
         """Before the first epoch: the folder and config.json. Temporary files of a run that was killed go away."""
@@ -132,59 +156,8 @@ class RunFolder:
         how: dict[str, Any] = {name: self.config[name] for name in kept if name in self.config}
         return {**how, "size": self.config["size"], "epoch": epoch, "scores": scores and scores.as_dict()}
 
-    def finish(
-        self,
-        model: Network,
-        train: Dataset,
-        val: Dataset | None,
-        *,
-        history: list[dict[str, float]],
-        scores: Scores | None,
-        seconds: float,
-    ) -> Path:
-        """After the last epoch: the pictures and the page; -> the page. What needs no network is the floor to beat."""
-        description = f"{len(train)} pictures of {train.name} to train on"
-        description += f", {len(val)} to validate" if val else ""
-        found = floors(train, val) if val else None
-        _compare_with_floor(scores, found)
-        from ..report.run_page import write_report  # and matplotlib with it, when there is something to draw
-
-        return write_report(
-            self.path,
-            title=f"{self.config.get('model', 'network')} on {train.name}",
-            config=self.config,
-            history=history,
-            scores=scores,
-            palette=self.palette,
-            floors=found,
-            samples=self._samples(model, val) if val else (),
-            environment=environment(),
-            seconds=seconds,
-            command=environment()["command"],
-            data=description,
-        )
-
-    def _samples(self, model: Network, val: Dataset) -> list[Any]:
-        """Pictures spread evenly over the set, with what the network says: (image, labels, prediction, name)."""
-        count = min(SHOWN, len(val))
-        chosen = (val[i * len(val) // count] for i in range(count))
-        how = checkpoint.Checkpoint(model, training=self.config).prediction
-        return [(s.image, s.labels, predict(model, s.image, **how), s.name) for s in chosen]
-
     def _write(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text.encode())
-
-
-def _compare_with_floor(scores: Scores | None, floors: dict[str, Scores] | None) -> None:
-    """Warn of a network that is worse than none."""
-    name, best = max(((name, floor.mIoU) for name, floor in (floors or {}).items()), key=lambda pair: pair[1],
-                     default=("", 0.0))  # fmt: skip
-    if scores is not None and scores.mIoU < best:
-        warnings.warn(
-            f"mIoU {scores.mIoU:.3f} is below what {name} reaches without a network, {best:.3f}: train longer; "
-            "examples/own_pictures.md has more under 'If it does not learn'",
-            stacklevel=3,
-        )
 
 
 def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
