@@ -20,8 +20,7 @@ from tinysegnet.cli import main
 from tinysegnet.data import CAMVID, InMemory
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import CheckpointError, DataError, NonFiniteError
-from tinysegnet.training import run_folder, signals
-from tinysegnet.training.loop import Recipe, fit
+from tinysegnet.training import Recipe, fit, run_folder, signals
 from tinysegnet.training.run_folder import RunFolder
 from tinysegnet.weights import checkpoint
 

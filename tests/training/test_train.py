@@ -12,7 +12,7 @@ import tinysegnet as ts
 from tinysegnet.data import CAMVID, InMemory, Sample
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import DataError, NonFiniteError, SettingError
-from tinysegnet.training.loop import Progress, Recipe, fit, recipe_for
+from tinysegnet.training import Progress, Recipe, fit, recipe_for
 from tinysegnet.training.run_folder import RunFolder
 from tinysegnet.weights import checkpoint
 

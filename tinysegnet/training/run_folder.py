@@ -46,10 +46,18 @@ WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # what file systems
 
 
 class RunFolder:
-    """A new folder, or an existing one that holds no run; raises DataError otherwise: nothing saved is overwritten.
+    """The folder of a new run; `RunFolder.resume` opens that of a stopped one. Nothing is written before `begin`.
 
-    Nothing is written before `begin`. config: anything JSON can hold, with "size", the (H, W) of the training pictures.
-    resumed: the checkpoint that a training goes on from, if `resume` opened the folder.
+    Args:
+        path: a new folder, or an existing one without a run in it.
+        config: anything that JSON can hold, with "size", the (H, W) of the training pictures.
+        palette: of the training data.
+
+    Attributes:
+        resumed: the checkpoint that a training goes on from; None for a new run.
+
+    Raises:
+        DataError: the folder holds a run already, which would be overwritten.
     """
 
     def __init__(self, path: str | os.PathLike[str], config: dict[str, Any], palette: Palette) -> None:
@@ -65,7 +73,7 @@ class RunFolder:
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
-        """The folder of a run that was stopped; `fit` goes on with it. Raises DataError or CheckpointError."""
+        """Open the folder of a run that was stopped; `fit` goes on with it. Raises DataError or CheckpointError."""
         folder = cls.__new__(cls)
         folder._begun = True
         folder.path = Path(path)
@@ -78,7 +86,7 @@ class RunFolder:
 
     @property
     def how_to_go_on(self) -> str:
-        """The command."""
+        """The command that resumes the run."""
         return shlex.join(["tinysegnet", "train", "--resume", str(self.path)])
 
     @contextmanager
@@ -118,7 +126,7 @@ class RunFolder:
             raise
 
     def begin(self) -> None:
-        """Before the first epoch: the folder and config.json. Temporary files of a run that was killed go away."""
+        """Before the first epoch: write config.json, and remove temporary files of a run that was killed."""
         self._begun = True
         self.path.mkdir(parents=True, exist_ok=True)
         for stray in self.path.glob(".*.tmp"):
@@ -128,7 +136,7 @@ class RunFolder:
 
     def record(self, model: Network, history: list[dict[str, float]], scores: Scores | None, *,
                progress: Any, optimizer: dict[str, np.ndarray]) -> None:  # fmt: skip
-        """After an epoch: the metrics so far, and the checkpoints; `progress.best` becomes the best mIoU so far."""
+        """After an epoch: write the metrics so far and the checkpoints; updates `progress.best`."""
         self._write("metrics.csv", _as_csv(history))
         mIoU = history[-1]["val_mIoU"]
         if mIoU > progress.best or not (self.path / "best.safetensors").exists():
@@ -139,7 +147,7 @@ class RunFolder:
 
     def save(self, model: Network, history: list[dict[str, float]], scores: Scores | None, *,
              progress: Any, optimizer: dict[str, np.ndarray]) -> None:  # fmt: skip
-        """The last checkpoint, from which the training can go on."""
+        """Write the last checkpoint, from which the training can go on."""
         checkpoint.save(
             self.path / "last.safetensors",
             model,
@@ -151,7 +159,7 @@ class RunFolder:
 
     def _training(self, history: list[dict[str, float]], scores: Scores | None) -> dict[str, Any]:
         epoch = history[-1]["epoch"] if history else 0
-        # How label maps were read, classes weighted, and how pictures are predicted.
+        # how label maps were read, classes weighted, and how pictures are predicted
         kept = ("ignore", "classes", "one_class", "class_weights", "mirror", "test_scales")
         how: dict[str, Any] = {name: self.config[name] for name in kept if name in self.config}
         return {**how, "size": self.config["size"], "epoch": epoch, "scores": scores and scores.as_dict()}
@@ -177,7 +185,7 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _as_csv(history: list[dict[str, float]]) -> str:
-    """Not-a-numbers, of epochs that were not validated, are empty cells."""
+    """metrics.csv; scores of epochs that were not validated are empty cells."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -187,7 +195,7 @@ def _as_csv(history: list[dict[str, float]]) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Versions and machine, for whoever reads a figure later."""
+    """Versions, machine and command, so that figures can be interpreted later."""
     return {
         "tinysegnet": _version("tinysegnet"),
         "python": platform.python_version(),
@@ -208,7 +216,7 @@ def _version(package: str) -> str:
 
 
 def _processor() -> str:
-    """The processor's name; Linux tells it in a file only."""
+    """The processor's name; on Linux only a file has it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
