@@ -14,7 +14,7 @@ from tinysegnet.cli.main import main
 from tinysegnet.data import InMemory, OneClass
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import SettingError, ShapeError
-from tinysegnet.training.loop import Recipe, fit
+from tinysegnet.training import Recipe, fit
 from tinysegnet.training.run_folder import RunFolder
 from tinysegnet.weights import checkpoint
 

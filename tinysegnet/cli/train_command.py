@@ -109,9 +109,12 @@ class Train:
         if folder.resumed:
             print(f"going on from {folder.path / 'last.safetensors'}, step {folder.resumed.progress['step']}")
         result = fit(model, train, val, recipe=self.settings, run=folder)
+        from ..report.run_report import write_report  # and matplotlib with it, when there is something to draw
+
+        page = write_report(folder, model, train, val, result)
         if result.scores:
             print(result.scores.table())
-        print(f"trained for {result.seconds:.0f} s\nreport: {folder.path / 'report.html'}")
+        print(f"trained for {result.seconds:.0f} s\nreport: {page}")
         return 0
 
     def _new_model(self, num_classes: int) -> Network:
