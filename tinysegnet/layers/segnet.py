@@ -137,7 +137,7 @@ class ReLU(Layer):
         return ops.relu_backward(dout, cache)
 
     def branch_signature(self):
-        return np.packbits(self._cache[0] > 0).tobytes() if self._cache else None
+        return np.packbits(self._cache[0].out > 0).tobytes() if self._cache else None
 
 
 class MaxPool2d(Layer):
