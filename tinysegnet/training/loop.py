@@ -35,7 +35,7 @@ from ..data import (
 )
 from ..errors import CheckpointError, DataError, NonFiniteError, SettingError
 from ..metrics import Scores
-from ..models import Network, demand_network
+from ..models import Network, check_network
 from ..ops import cross_entropy_for
 from ..prediction.predict import class_logits, evaluate
 from ..weights.checkpoint import Checkpoint
@@ -103,7 +103,7 @@ def fit(
     SettingError for a network of another number of classes, and DataError for data that cannot be learned from.
     """
     runtime.keep_freed_memory()
-    demand_network(model)
+    check_network(model)
     demand_dataset(data)
     recipe = recipe or recipe_for(data)
     return _Training(model, data, val, recipe, run, progress, on_epoch).run()
@@ -284,7 +284,7 @@ def _demand_fitting(model: Network, data: Dataset, val: Dataset | None, recipe: 
         tells = "one logit, which tells 2 classes" if one_logit else f"{model.num_classes} classes"
         raise SettingError(f"the network has {tells}, {data.name} has {data.palette.num_classes}: build it with "
                            f"num_classes={data.palette.num_classes}")  # fmt: skip
-    model.demand_size(recipe.size)
+    model.check_size(recipe.size)
     if val is not None and _meaning(demand_dataset(val)) != _meaning(data):
         raise DataError(f"{val.name}: other classes than {data.name} (expected the same names in the same order, and "
                         "the same ignore_label). Validate on pictures that were labelled alike")  # fmt: skip
