@@ -106,15 +106,14 @@ def _argument_names(obj):
 
 
 def find_source(app, name):
-    """For "[source]": a public op is bound to the fastest of its versions, and its source is the NumPy definition."""
+    """For "[source]": the source of a public op is its NumPy definition."""
     from sphinx.pycode import ModuleAnalyzer
 
     analyzer = ModuleAnalyzer.for_module(name)
     analyzer.analyze()
     tags = dict(analyzer.tags)
-    for public, definition in re.findall(r"^(\w+) = fastest\(\w+, (\w+)\)", analyzer.code, re.M):
-        if definition in tags:
-            tags[public] = tags[definition]
+    for name in [name for name in tags if name.endswith("_numpy")]:
+        tags[name.removesuffix("_numpy")] = tags[name]
     return analyzer.code, tags
 
 

@@ -104,10 +104,10 @@ print("the library's slope at 0:", ops.relu_backward(np.ones(1), ops.relu_forwar
 # keep $x$. The next layer keeps `out` anyway: ReLU's cache costs no memory. This is the library's own code:
 
 # %%
-figures.show_source(ops.activation.relu_forward_numpy)
+figures.show_source(ops.relu.relu_forward_numpy)
 
 # %%
-figures.show_source(ops.activation.relu_backward_numpy)
+figures.show_source(ops.relu.relu_backward_numpy)
 
 # %% [markdown]
 # The gradient check compares it with central differences, on numbers that are never within a step of 0:

@@ -73,8 +73,8 @@ print("positions ", position[0, :, :, 0].tolist())
 figures.show_source(pool.max_pool2d_forward_numpy)
 
 # %% [markdown]
-# `_taps` gives for each of the four places in a window the pixels that all windows have there; stacked, they are an
-# array (4, N, h, w, C), and `argmax` along its first axis is the position. `argmax` returns the first maximum.
+# `_windows` stacks, for each of the four places in a window, the pixels that all windows have there: an array
+# (4, N, h, w, C). `argmax` along its first axis is the position, and it returns the first maximum.
 #
 # ### Exercise 1: pooling
 #

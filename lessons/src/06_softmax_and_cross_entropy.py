@@ -115,7 +115,7 @@ print("the library:\n", ops.softmax_forward(large)[0])
 # becomes 0, which is right. The library's source:
 
 # %%
-figures.show_source(ops.activation.softmax_forward_numpy)
+figures.show_source(ops.softmax.softmax_forward_numpy)
 
 # %% [markdown]
 # ### Exercise 1: a softmax that survives
@@ -265,7 +265,7 @@ print("symmetric:", np.allclose(jacobian, jacobian.T))
 # = p_j\, \mathrm{d}p_j - p_j \sum_i \mathrm{d}p_i\, p_i = p_j \Big( \mathrm{d}p_j - \sum_i \mathrm{d}p_i\, p_i \Big)$$
 
 # %%
-figures.show_source(ops.activation.softmax_backward_numpy)
+figures.show_source(ops.softmax.softmax_backward_numpy)
 
 # %%
 dout = rng.standard_normal(4)

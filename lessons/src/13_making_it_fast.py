@@ -344,7 +344,7 @@ assert gemm_microkernel.ROWS == 6
 figures.show_source(gemm_microkernel._make_tile)
 
 # %% [markdown]
-# Around it stands a loop over tiles, `matmul.multiply`. Direct convolution calls it row by row. In a row of an NHWC
+# Around it stands a loop over tiles, `gemm.multiply`. Direct convolution calls it row by row. In a row of an NHWC
 # picture the three pixels under a kernel row lie side by side, $3 C$ numbers in a line, so a kernel row is one product
 # with a matrix of $3 C$ rows. Neighbouring windows overlap in memory, and nothing is copied. With stride 1:
 #
@@ -548,9 +548,9 @@ assert not off[::2, ::2].any()
 figures.show_source(winograd.transforms)
 
 # %%
-A4, B4, G4 = (  # our 4 are the outputs; the library counts taps, so there they are A3, B3, G3
+A4, B4, G4 = (
     np.vectorize(lambda a: Fraction(a).limit_denominator(1000), otypes=[object])(matrix)
-    for matrix in (winograd.A3, winograd.B3, winograd.G3)
+    for matrix in winograd.MATRICES[winograd.WinogradF4x3]
 )
 for d in np.eye(6, dtype=int) * exact:
     for g in np.eye(3, dtype=int) * exact:
@@ -587,7 +587,7 @@ grader.grade("multiplications", my_multiplications)
 
 # %%
 for h, w in ((360, 480), (45, 60), (23, 30), (12, 15)):
-    tiles = winograd.Tiles((1, h, w, 64), 3).total
+    tiles = winograd.Tiles("winograd_f4x3", (1, h, w, 64), 3).total
     print(f"{h:3} x {w:3}: {tiles:5} tiles, {h * w * 9 / (tiles * 36):.2f} times fewer products")
 
 # %% [markdown]
@@ -598,16 +598,16 @@ for h, w in ((360, 480), (45, 60), (23, 30), (12, 15)):
 #
 # The transforms are additions, and they are not free: for each tile and each of the 36 points they make C numbers on
 # the way in and take F on the way out. The products are $C \cdot F$ for each. So the transforms' share falls as the
-# layers get wider. The library chooses from the shapes alone, by estimated costs (`ops/plan.py`). They are times,
-# given in multiply-adds that would take as long: channels that fill a vector only in part, and the start of the
+# layers get wider. The library chooses from the shapes alone, by estimated costs (`ops/engine/cost_model.py`). They are
+# times, given in multiply-adds that would take as long: channels that fill a vector only in part, and the start of the
 # kernels, count too. So for narrow layers they are far more than the formula's products:
 
 # %%
 print("channels   direct   Winograd   chosen      (estimated cost in millions of multiply-adds)")
 for channels in (3, 8, 16, 32, 64, 128):
-    plan = conv.plan.convolution_costs((3, 3, channels, channels), (1, 1), (1, 90, 120, channels))
-    chosen = conv.plan.choose_convolution((3, 3, channels, channels), (1, 1), (1, 90, 120, channels))
-    print(f"{channels:8} {plan['direct'] / 1e6:8.1f} {plan['winograd'] / 1e6:10.1f}   {chosen}")
+    estimated = conv.cost_model.convolution_costs((3, 3, channels, channels), (1, 1), (1, 90, 120, channels))
+    chosen = conv.cost_model.choose_convolution((3, 3, channels, channels), (1, 1), (1, 90, 120, channels))
+    print(f"{channels:8} {estimated['direct'] / 1e6:8.1f} {estimated['winograd_f4x3'] / 1e6:10.1f}   {chosen}")
 
 # %% [markdown]
 # By shapes and never by a stopwatch: another choice would mean other roundings, and the same program would give other
@@ -689,8 +689,8 @@ for K, channels in ((3, 16), (3, 64), (3, 348), (7, 64)):
     a = rng.standard_normal((1, 24, 32, channels), np.float32)
     w = rng.standard_normal((K, K, channels, 32), np.float32)
     truth, _ = conv.conv2d_forward_numpy(a.astype(float), w.astype(float))
-    ways = conv.conv2d_forward_numpy, conv.conv2d_forward_direct, conv.conv2d_forward_winograd
-    off_by = [distance(way(a, w)[0], truth) for way in ways]
+    variants = conv.conv2d_forward_numpy, conv.conv2d_forward_direct, conv.conv2d_forward_winograd
+    off_by = [distance(forward(a, w)[0], truth) for forward in variants]
     columns = "  ".join(f"{off:.1e}" for off in off_by)
     print(f"{K}x{K}     {channels:8}  {K * K * channels:8}  {columns}   {off_by[2] / off_by[1]:.1f}")
     assert max(off_by) < 1e-4

@@ -1,4 +1,4 @@
-"""Which way each convolution goes, and what `ops.plan` expects it to cost."""
+"""Which algorithm computes each convolution, and what the cost model expects it to cost."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .workloads import Work
 __all__ = ["Convolution", "convolutions", "explain"]
 
 
-LEGEND = """The way each convolution goes and its cost < that of the next best way, in millions of multiply-adds.
-The costs are ops/plan.py's estimates; work that is no multiply-add counts as so many in the same time."""
+LEGEND = """The algorithm of each convolution and its cost < that of the next best one, in millions of multiply-adds.
+The costs are estimates of ops/engine/cost_model.py; other work counts as the multiply-adds that take the same time."""
 
 
 class Convolution(NamedTuple):
@@ -52,22 +52,22 @@ def explain(works: Sequence[Work]) -> str:
 
 
 def _table(title: str, convs: Sequence[Convolution]) -> str:
-    head = f"{title:<22} {'input':<16} {'kernel':<13} {'forward':<21} {'dx':<21} {'dweight':<21}".rstrip()
-    return "\n".join([head, "-" * 118, *map(_row, convs)])
+    head = f"{title:<22} {'input':<16} {'kernel':<13} {'forward':<26} {'dx':<26} {'dweight':<26}".rstrip()
+    return "\n".join([head, "-" * 133, *map(_row, convs)])
 
 
 def _row(conv: Convolution) -> str:
     N, H, W, C = conv.input_shape
     K, _, _, F = conv.weight_shape
-    ways = [_way(cost_model.convolution_costs(conv.weight_shape, (1, 1), (N, H, W, F)))]
+    choices = [_choice(cost_model.convolution_costs(conv.weight_shape, (1, 1), (N, H, W, F)))]
     if conv.backward:
-        turned = cost_model.convolution_costs((K, K, F, C), (1, 1), conv.input_shape)  # as conv.py does it
-        ways += [_way(turned) if conv.input_gradient else "not needed"]
-        ways += [_way(cost_model.weight_gradient_costs(conv.weight_shape, (1, 1), (N, H, W, F)))]
-    cells = "".join(f" {way:<21}" for way in ways)
+        rotated = cost_model.convolution_costs((K, K, F, C), (1, 1), conv.input_shape)  # as conv.py does it
+        choices += [_choice(rotated) if conv.input_gradient else "not needed"]
+        choices += [_choice(cost_model.weight_gradient_costs(conv.weight_shape, (1, 1), (N, H, W, F)))]
+    cells = "".join(f" {choice:<26}" for choice in choices)
     return f"{conv.name:<22} {f'{N}x{H}x{W}':<16} {f'{K}x{K} {C}->{F}':<13}{cells}".rstrip()
 
 
-def _way(costs: dict[str, float]) -> str:
+def _choice(costs: dict[str, float]) -> str:
     best, *others = sorted(costs, key=costs.__getitem__)
     return f"{best} " + " < ".join(f"{costs[name] / 1e6:.0f}" for name in [best, *others[:1]])

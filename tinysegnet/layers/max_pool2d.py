@@ -45,4 +45,4 @@ class MaxPool2d(Layer):
         return self.receptive_interval(axis, windows, size, size)
 
     def branch_signature(self, cache):
-        return cache[0].tobytes()  # the indices
+        return cache.indices.tobytes()

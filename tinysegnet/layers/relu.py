@@ -22,4 +22,4 @@ class ReLU(Layer):
         return ops.relu_backward(dout, cache)
 
     def branch_signature(self, cache):
-        return np.packbits(cache > 0).tobytes()
+        return np.packbits(cache.out > 0).tobytes()

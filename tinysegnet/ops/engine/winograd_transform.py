@@ -4,9 +4,10 @@
 channels is loaded once and goes through both products in registers; zeros and ones of the matrix cost nothing, and rows
 that differ in signs only, as those of the points a and -a do, share their work (`factors`).
 
-`sandwich(matrix)` makes the function
-    (source, start, row, column,  target, start, row, column,  channels)
-where pixel (i, j) of the grid begins at `start + i * row + j * column` of a flat array.
+`winograd_transform(matrices)` makes the function
+    (algorithm,  source, start, row, column,  target, start, row, column,  channels)
+where pixel (i, j) of the grid begins at `start + i * row + j * column` of a flat array. `matrices` has the matrix of
+each algorithm, by its class.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ import numpy as np
 
 from ...runtime import JIT
 
-__all__ = ["sandwich"]
+__all__ = ["winograd_transform"]
 
 
-def sandwich_numpy(matrix):
+def transform_numpy(matrices):
     """The definition, on views of the flat arrays. Also serves where numba does not compile."""
-    q, p = matrix.shape
 
-    def apply(source, s_start, s_row, s_column, target, t_start, t_row, t_column, channels):
+    def apply(algorithm, source, s_start, s_row, s_column, target, t_start, t_row, t_column, channels):
+        matrix = matrices[type(algorithm)]
+        q, p = matrix.shape
+
         def view(array, start, side, row, column):
             strides = tuple(array.itemsize * step for step in (row, column, 1))
             return np.lib.stride_tricks.as_strided(array[start:], (side, side, channels), strides)
@@ -58,20 +61,21 @@ def _paired(matrix):
     return found
 
 
-def sandwich_numba(matrix):
-    """As instructions, with the matrix unrolled into them."""
+def transform_numba(matrices):
+    """As instructions, with the algorithm's matrix unrolled into them."""
     from numba import types
     from numba.core import cgutils
     from numba.extending import intrinsic
 
     from .simd import I64, Vectors
 
-    (q, p), parts = matrix.shape, factors(matrix)
-
     @intrinsic
-    def apply(typingctx, source, s_start, s_row, s_column, target, t_start, t_row, t_column, channels):
+    def apply(typingctx, algorithm, source, s_start, s_row, s_column, target, t_start, t_row, t_column, channels):
+        matrix = matrices[algorithm.instance_class]
+        (q, p), parts = matrix.shape, factors(matrix)
+
         def codegen(context, builder, signature, args):
-            vectors = Vectors(builder, signature.args[4].dtype)
+            vectors = Vectors(builder, signature.args[5].dtype)
 
             def pixel(position, i, j, channel):
                 """Pointer to a channel of pixel (i, j) of the grid whose array is argument number `position`."""
@@ -102,12 +106,12 @@ def sandwich_numba(matrix):
             def transform(channel, mask):
                 columns = []  # of matrix @ d
                 for j in range(p):
-                    columns.append(product([vectors.load(pixel(0, i, j, channel), mask) for i in range(p)]))
+                    columns.append(product([vectors.load(pixel(1, i, j, channel), mask) for i in range(p)]))
                 for i in range(q):
                     for j, out in enumerate(product([column[i] for column in columns])):
-                        vectors.store(out, pixel(4, i, j, channel), mask)
+                        vectors.store(out, pixel(5, i, j, channel), mask)
 
-            channels = args[8]
+            channels = args[9]
             whole = builder.udiv(channels, I64(vectors.count))
             with cgutils.for_range(builder, whole) as loop:
                 transform(builder.mul(loop.index, I64(vectors.count)), None)
@@ -117,9 +121,9 @@ def sandwich_numba(matrix):
             return context.get_dummy_value()
 
         size = types.intp
-        return types.void(source, size, size, size, target, size, size, size, size), codegen
+        return types.void(algorithm, source, size, size, size, target, size, size, size, size), codegen
 
     return apply
 
 
-sandwich = sandwich_numba if JIT else sandwich_numpy
+winograd_transform = transform_numba if JIT else transform_numpy
