@@ -118,7 +118,7 @@ def run(folder, name, weights, seed, data):
         "weights": weights,
         "seed": seed,
         "parameters": model.num_parameters,
-        "crossing_bytes": model.summary(recipe.size).total("crossing"),
+        "crossing_bytes": model.summary(recipe.size).total("skip_bytes"),
         **{name: f"{100 * value:.2f}" for name, value in scores.items()},
         "epochs": recipe.epochs,
         "seconds": f"{result.seconds:.0f}",

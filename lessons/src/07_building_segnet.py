@@ -942,7 +942,7 @@ article = ts.build("article", num_classes=1)
 by_hand = 9 * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 128 + 128 * 64) + 64 + (64 + 128 + 256 + 128 + 64 + 1)
 assert article.num_parameters == by_hand
 print(f"{by_hand:,} parameters")
-print("bytes that cross from encoder to decoder at 128x128:", article.summary((128, 128)).total("crossing"))
+print("bytes that cross from encoder to decoder at 128x128:", article.summary((128, 128)).total("skip_bytes"))
 try:
     article.forward(np.zeros((1, 45, 60, 3), np.float32))
 except ts.errors.ShapeError as error:
@@ -976,7 +976,7 @@ for name in ("vgg16", "basic", "tiny"):
     rows = ts.build(name).summary((360, 480)).rows
     encoder = sum(row.multiply_adds for row in rows if row.name.startswith("encoder")) / 1e9
     total = sum(row.multiply_adds for row in rows) / 1e9
-    crossing = sum(row.crossing for row in rows) / 1e6
+    crossing = sum(row.skip_bytes for row in rows) / 1e6
     print(f"{name:<6} {total:6.1f} G multiply-adds, {encoder:5.1f} G in the encoder; {crossing:.2f} MB cross")
 
 # %% [markdown]
@@ -1000,7 +1000,7 @@ for name in ("vgg16", "basic", "tiny"):
 names = ("basic", "basic-encoder-addition", "fcn-basic", "fcn-basic-no-dim-reduction", "replication")
 for name in names:
     summary = ts.build(name, num_classes=11).summary((360, 480))
-    print(f"{name:<27} {summary.total('crossing') / 1e6:6.2f} MB   {summary.kernels:>9,} numbers in kernels")
+    print(f"{name:<27} {summary.total('skip_bytes') / 1e6:6.2f} MB   {summary.kernels:>9,} numbers in kernels")
 
 # %%
 figures.show_network(ts.build("basic-encoder-addition"), (360, 480))

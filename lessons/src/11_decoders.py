@@ -154,8 +154,8 @@ figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 print(f"{'':39} numbers in kernels   crossing, MB: indices   maps   GFLOP")
 summaries = {name: ts.build(name).summary((360, 480)) for name in names}
 for name, s in summaries.items():
-    maps = sum(row.crossing for row in s.rows if row.kind == "SkipSource")
-    indices = s.total("crossing") - maps
+    maps = sum(row.skip_bytes for row in s.rows if row.kind == "SkipSource")
+    indices = s.total("skip_bytes") - maps
     print(f"{name:39} {s.kernels:18,}   {indices / 1e6:21.2f} {maps / 1e6:6.2f} {s.gflops:7.1f}")
 
 # %% [markdown]
@@ -167,10 +167,10 @@ for name, s in summaries.items():
 # come about. Here all that crosses is added up, indices and maps at the sizes that they have:
 
 # %%
-one_time = summaries["basic"].total("crossing")
+one_time = summaries["basic"].total("skip_bytes")
 storage = {"basic": 1, "fcn-basic": 11, "fcn-basic-no-dim-reduction": 64, "basic-encoder-addition": 64}  # Table 1
 for name, paper in storage.items():
-    print(f"{name:39} {summaries[name].total('crossing') / one_time:5.1f} times the indices   (the paper: {paper})")
+    print(f"{name:39} {summaries[name].total('skip_bytes') / one_time:5.1f} times the indices   (the paper: {paper})")
 
 # %% [markdown]
 # The order is the paper's, the factors are not: 64 maps of float32 are 16 times as large as their indices at two bits.

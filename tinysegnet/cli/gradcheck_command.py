@@ -51,7 +51,7 @@ class Summary:
     def run(self) -> int:
         check_at_least(self, size=1, batch_size=1)
         network = build(self.model, self.num_classes, width=self.width)
-        network.demand_size(self.size)
+        network.check_size(self.size)
         summary = network.summary(self.size, batch_size=self.batch_size)
         if not self.json:
             print(inspect.getdoc(models[self.model]), end="\n\n")

@@ -74,7 +74,7 @@ class Predict:
         paths = self._paths()
         loaded = open_checkpoint(self.checkpoint)
         if self.samples is not None:
-            loaded.model.demand_dropout()
+            loaded.model.check_dropout()
         _make_folder(self.out)
         animation = viz.Animation(loaded.palette, len(paths)) if self.gif else None
         done = list(self._each(loaded, paths, animation))
@@ -194,7 +194,7 @@ class Evaluate:
         if self.out is not None:
             _make_folder(self.out)
         if self.samples is not None:
-            loaded.model.demand_dropout()
+            loaded.model.check_dropout()
         labels = self._label_options(loaded)
         data = load_split(self.data, self.split, self.limit, labels)
         _demand_classes(loaded.model.num_classes, data)

@@ -144,7 +144,7 @@ def _trace(model: Network, image: np.ndarray, labels: Any, ignore_label: int | N
             passage.choose(indices[name])
         passage.name, passage.layer, passage.x = name, layer, x
         if passage.kind == "add":
-            before[passage.layer.tap].partner = name
+            before[passage.layer.source].partner = name
         before[layer], x = passage, passage.out
         passages.append(passage)
     probs = definition("sigmoid" if x.shape[3] == 1 else "softmax")[0](x)[0]
@@ -260,7 +260,7 @@ def _tap(layer: Any, x: np.ndarray, before: Any) -> Passage:
 
 
 def _add(layer: Any, x: np.ndarray, before: dict[Layer, Passage]) -> Passage:
-    tap = before[layer.tap]
+    tap = before[layer.source]
     assert tap.other is not None
     return Passage("add", x + tap.other, other=tap.other, partner=tap.name)
 
@@ -307,7 +307,7 @@ def _backward(passages: list[Passage], dlogits: np.ndarray, before: dict[Layer, 
     for passage in reversed(passages):
         passage.dout = dout
         if passage.kind == "add":
-            before[passage.layer.tap].dother = dout
+            before[passage.layer.source].dother = dout
             passage.dx = passage.dother = dout
         elif passage.kind == "tap":
             passage.dx = dout + (_through_op(passage, passage.dother) if passage.op else passage.dother)
