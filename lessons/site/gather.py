@@ -208,17 +208,9 @@ def _commands_page() -> str:
 
 def commands() -> list[str]:
     """All commands, and those of a command that has some of its own: "data check"."""
-    found = []
-    for name in _choices(help_of([])):
-        inner = _choices(help_of([name])) if name == "data" else []
-        found += [f"{name} {other}" for other in inner] or [name]
-    return found
+    from tinysegnet.cli.main import COMMANDS
 
-
-def _choices(text: str) -> list[str]:
-    usage = text.split("\n\n")[0]
-    braces = re.search(r"\{([\w,\s-]+)\}\s*$", usage) or re.search(r"\{([\w,\s-]+)\}", usage)
-    return re.sub(r"\s", "", braces[1]).split(",") if braces else []
+    return list(COMMANDS)
 
 
 def help_of(command: list[str]) -> str:
@@ -229,7 +221,7 @@ def help_of(command: list[str]) -> str:
 
     printed = io.StringIO()
     settings = {"COLUMNS": "88", "NO_COLOR": "1", "TERM": "dumb"}
-    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit), patch.dict("os.environ", settings):
+    with contextlib.redirect_stdout(printed), patch.dict("os.environ", settings):
         main([*command, "--help"])
     plain = re.sub(r"\x1b\[[\d;]*m", "", printed.getvalue())
     return "\n".join(line.rstrip() for line in plain.splitlines())
