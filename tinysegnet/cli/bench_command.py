@@ -13,10 +13,10 @@ import tyro
 
 from .. import runtime, viz
 from ..bench import explain, profiling, table
-from ..bench.measure import Bench as Sides
-from ..bench.measure import Plan, Result
-from ..bench.roofline import dots
-from ..bench.workloads import WORKS, Work, find_works
+from ..bench.measure import Bench as Measurement
+from ..bench.measure import BenchSettings, Result
+from ..bench.roofline import roofline_dots
+from ..bench.workloads import WORKLOADS, Workload, find_workloads
 from ..errors import SettingError
 from ..models import build
 from ..training.run_folder import environment
@@ -50,27 +50,29 @@ class Bench:
     """Draw the roofline of this machine into a file, .png or .svg."""
 
     def run(self) -> int:
-        works = find_works(self.words)
+        works = find_workloads(self.words)
         if not works:
-            raise SettingError(f"no work named {', '.join(self.words)}; there are {', '.join(w.name for w in WORKS)}")
+            raise SettingError(
+                f"no workload named {', '.join(self.words)}; there are {', '.join(w.name for w in WORKLOADS)}"
+            )
         if self.explain:
             print(explain.explain(works))
             return 0
         results = self._measure(works, self._plan())
         return 1 if any(result.wrong for result in results) else 0
 
-    def _plan(self) -> Plan:
+    def _plan(self) -> BenchSettings:
         if self.rounds < 1:
             raise SettingError(f"rounds {self.rounds} (expected 1 or more)")
         if self.against and importlib.util.find_spec(self.against) is None:
             raise SettingError("PyTorch is not installed, so there is nothing to compare with: pip install torch")
         if self.threads is not None:
             runtime.set_threads(self.threads)  # says what is possible here
-        return Plan(self.against, runtime.threads(), self.rounds, self.compile)
+        return BenchSettings(self.against, runtime.threads(), self.rounds, self.compile)
 
-    def _measure(self, works: Sequence[Work], plan: Plan) -> list[Result]:
+    def _measure(self, works: Sequence[Workload], plan: BenchSettings) -> list[Result]:
         facts = environment() | ({"torch": version("torch")} if plan.against else {})
-        with Sides(plan) as sides:
+        with Measurement(plan) as sides:
             peaks = sides.peaks()
             self._say(table.facts_line(facts, plan, peaks), "", table.head(plan))
             results = []
@@ -91,7 +93,7 @@ class Bench:
     def _draw(self, results: list[Result], facts: dict[str, Any], peaks: tuple[float, float]) -> None:
         if self.picture:
             subtitle = f"{facts['processor']}, {facts['threads']} threads"
-            viz.save_figure(viz.roofline_figure(dots(results), *peaks, subtitle), self.picture)
+            viz.save_figure(viz.roofline_figure(roofline_dots(results), *peaks, subtitle), self.picture)
 
 
 @dataclass(frozen=True)
