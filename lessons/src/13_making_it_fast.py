@@ -29,7 +29,7 @@ from tinysegnet.bench.validate import distance
 from tinysegnet.bench.workloads import Work
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.ops import conv
-from tinysegnet.ops.engine import direct, gemm_microkernel, simd, winograd
+from tinysegnet.ops.engine import direct, gemm_microkernel, simd, winograd, winograd_transform
 from tinysegnet_lessons import figures, grader
 
 # %%
@@ -545,12 +545,12 @@ assert not off[::2, ::2].any()
 # given values at the points is a sum of polynomials, one for each point, which are 0 at all other points:
 
 # %%
-figures.show_source(winograd.transforms)
+figures.show_source(winograd_transform.transforms)
 
 # %%
 A4, B4, G4 = (
     np.vectorize(lambda a: Fraction(a).limit_denominator(1000), otypes=[object])(matrix)
-    for matrix in winograd.MATRICES[winograd.WinogradF4x3]
+    for matrix in winograd_transform.MATRICES[winograd_transform.WinogradF4x3]
 )
 for d in np.eye(6, dtype=int) * exact:
     for g in np.eye(3, dtype=int) * exact:

@@ -9,7 +9,7 @@ of its outputs is the prediction, and their spread is the uncertainty.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
@@ -21,12 +21,8 @@ from .op import Op, Pair
 
 __all__ = ["DROPOUT", "DropoutCache", "dropout_backward", "dropout_forward"]
 
-
-class DropoutCache(NamedTuple):
-    """What backward needs; keep: 1 - rate."""
-
-    mask: np.ndarray
-    keep: np.floating
+# keep: 1 - rate
+DropoutCache = namedtuple("DropoutCache", "mask keep")
 
 
 def _check(x, mask, rate):
@@ -99,11 +95,7 @@ def dropout_backward_numba(dout, cache):
     return _apply(dout, mask, keep)
 
 
-DROPOUT = Op(
-    "dropout",
-    numpy=Pair(dropout_forward_numpy, dropout_backward_numpy),
-    numba=Pair(dropout_forward_numba, dropout_backward_numba),
-    cache=DropoutCache,
-    differentiable=("x",),
-)
+DROPOUT = Op("dropout", cache=DropoutCache, differentiable=("x",),
+             numpy=Pair(dropout_forward_numpy, dropout_backward_numpy),
+             numba=Pair(dropout_forward_numba, dropout_backward_numba))  # fmt: skip
 dropout_forward, dropout_backward = DROPOUT.forward, DROPOUT.backward

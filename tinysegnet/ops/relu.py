@@ -5,7 +5,7 @@ out = max(x, 0)        dx = dout where x > 0, else 0   (at 0 itself: 0)
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
@@ -15,11 +15,7 @@ from .op import Op, Pair
 
 __all__ = ["RELU", "ReluCache", "relu_backward", "relu_forward"]
 
-
-class ReluCache(NamedTuple):
-    """What backward needs: the result, which is 0 where x was not positive."""
-
-    out: np.ndarray
+ReluCache = namedtuple("ReluCache", "out")
 
 
 def relu_forward_numpy(x):
@@ -66,11 +62,7 @@ def relu_backward_numba(dout, cache):
     return dx
 
 
-RELU = Op(
-    "relu",
-    numpy=Pair(relu_forward_numpy, relu_backward_numpy),
-    numba=Pair(relu_forward_numba, relu_backward_numba),
-    cache=ReluCache,
-    differentiable=("x",),
-)
+RELU = Op("relu", cache=ReluCache, differentiable=("x",),
+          numpy=Pair(relu_forward_numpy, relu_backward_numpy),
+          numba=Pair(relu_forward_numba, relu_backward_numba))  # fmt: skip
 relu_forward, relu_backward = RELU.forward, RELU.backward

@@ -8,7 +8,7 @@ x >= 0, and e / (1 + e) below.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
@@ -19,11 +19,7 @@ from .op import Op, Pair
 
 __all__ = ["SIGMOID", "SigmoidCache", "sigmoid_backward", "sigmoid_forward"]
 
-
-class SigmoidCache(NamedTuple):
-    """What backward needs."""
-
-    probs: np.ndarray
+SigmoidCache = namedtuple("SigmoidCache", "probs")
 
 
 def sigmoid_forward_numpy(x):
@@ -72,11 +68,7 @@ def sigmoid_backward_numba(dout, cache):
     return dx
 
 
-SIGMOID = Op(
-    "sigmoid",
-    numpy=Pair(sigmoid_forward_numpy, sigmoid_backward_numpy),
-    numba=Pair(sigmoid_forward_numba, sigmoid_backward_numba),
-    cache=SigmoidCache,
-    differentiable=("x",),
-)
+SIGMOID = Op("sigmoid", cache=SigmoidCache, differentiable=("x",),
+             numpy=Pair(sigmoid_forward_numpy, sigmoid_backward_numpy),
+             numba=Pair(sigmoid_forward_numba, sigmoid_backward_numba))  # fmt: skip
 sigmoid_forward, sigmoid_backward = SIGMOID.forward, SIGMOID.backward
