@@ -17,7 +17,8 @@ from collections import namedtuple
 import numpy as np
 
 from ..errors import ShapeError
-from ..runtime import empty, empty_like, kernel, prange
+from ..runtime import empty, kernel, prange
+from .engine.elementwise import elementwise
 from .loss import check_loss, softmax_cross_entropy_backward, softmax_cross_entropy_forward
 from .op import Op, Pair
 from .sigmoid import sigmoid_forward_numpy
@@ -124,10 +125,8 @@ def sigmoid_cross_entropy_forward_numba(logits, labels, *, class_weights=None, i
 def sigmoid_cross_entropy_backward_numba(dloss, cache):
     """One pass over memory."""
     logits, classes, weights, divisor = cache
-    logits, scale = np.ascontiguousarray(logits), weights.dtype.type(dloss / divisor if divisor else 0)
-    dlogits = empty_like(logits)
-    _logits_gradient(logits.reshape(-1), classes.reshape(-1), weights, scale, dlogits.reshape(-1))
-    return dlogits
+    scale = weights.dtype.type(dloss / divisor if divisor else 0)
+    return elementwise(_logits_gradient, logits, classes, settings=(weights, scale))
 
 
 SIGMOID_CROSS_ENTROPY = Op("sigmoid_cross_entropy", cache=SigmoidCrossEntropyCache, differentiable=("logits",),

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-import numpy as np
-
 from ..errors import SettingError, ShapeError
-from ..runtime import empty_like, kernel, prange
+from ..runtime import kernel, prange
 from ..runtime.settings import convert
 from .array_checks import check_dout, check_floats
+from .engine.elementwise import elementwise
 from .op import Op, Pair
 
 __all__ = ["DROPOUT", "DropoutCache", "dropout_backward", "dropout_forward"]
@@ -76,10 +75,8 @@ def _masked(x, mask, kept, dropped, out):
 
 
 def _apply(x, mask, keep):
-    x, out = np.ascontiguousarray(x), empty_like(x)
     one, zero = keep.dtype.type(1), keep.dtype.type(0)
-    _masked(x.reshape(-1), np.ascontiguousarray(mask).reshape(-1), one / keep, zero, out.reshape(-1))
-    return out
+    return elementwise(_masked, x, mask, settings=(one / keep, zero))
 
 
 def dropout_forward_numba(x, mask, *, rate=0.5):

@@ -9,8 +9,9 @@ from collections import namedtuple
 
 import numpy as np
 
-from ..runtime import empty_like, kernel, prange
+from ..runtime import kernel, prange
 from .array_checks import check_dout, check_floats
+from .engine.elementwise import elementwise
 from .op import Op, Pair
 
 __all__ = ["RELU", "ReluCache", "relu_backward", "relu_forward"]
@@ -47,19 +48,14 @@ def _relu_gradient(dout, out, dx):
 def relu_forward_numba(x):
     """One pass over memory."""
     check_floats("relu", x=x)
-    x = np.ascontiguousarray(x)
-    out = empty_like(x)
-    _relu(x.reshape(-1), out.reshape(-1))
+    out = elementwise(_relu, x)
     return out, ReluCache(out)
 
 
 def relu_backward_numba(dout, cache):
     """One pass over memory."""
     check_dout("relu", dout, cache.out.shape, cache.out.dtype)
-    dout, out = np.ascontiguousarray(dout), np.ascontiguousarray(cache.out)
-    dx = empty_like(dout)
-    _relu_gradient(dout.reshape(-1), out.reshape(-1), dx.reshape(-1))
-    return dx
+    return elementwise(_relu_gradient, dout, cache.out)
 
 
 RELU = Op("relu", cache=ReluCache, differentiable=("x",),
