@@ -82,7 +82,7 @@ def jobs():
         yield from ((name, "natural", seed) for name in NATURAL)
 
 
-def demand_settings():
+def check_settings():
     """Runs of other settings must not stand in one table, nor lines be lost whose networks are elsewhere."""
     if lines_path.exists() and not networks.exists():
         sys.exit(f"{lines_path}: the networks of these lines are not here. Choose another --out, or add --draw")
@@ -280,7 +280,7 @@ def picture(rows):
 
 def main():
     if not arguments.draw:
-        demand_settings()
+        check_settings()
         if train_all():
             time_all()
         else:

@@ -278,7 +278,7 @@ assert np.isclose(left, right, rtol=1e-12)
 # ## Channels: a matrix product at each tap
 #
 # A pixel has $C$ numbers before and $F$ numbers after, and each tap is a $C \times F$ matrix, $w$ for short. For one
-# tap, let $X$ be the shifted picture, one row a pixel, and $D$ the rows of `dout`. The tap's share of `out` is $X w$,
+# tap, let $X$ be the shifted picture, one row per pixel, and $D$ the rows of `dout`. The tap's share of `out` is $X w$,
 # that is $\sum_c X[r, c]\, w[c, f]$ in row $r$. Then, by the chain rule again,
 #
 # $$\mathrm{d}w[c, f] = \sum_r X[r, c]\, D[r, f] = (X^T D)[c, f], \qquad

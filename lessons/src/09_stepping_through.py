@@ -197,7 +197,7 @@ busiest = np.argsort(-first.std((0, 1)))[:16]
 viz.show_feature_maps(first[..., busiest], [f"filter {f}" for f in busiest], columns=6)
 
 # %% [markdown]
-# What to see: one map a filter, as large as the picture, white where the filter says nothing. Some draw the outlines
+# What to see: one map per filter, as large as the picture, white where the filter says nothing. Some draw the outlines
 # of one direction, some fill surfaces of one brightness or colour. Nothing here is a car or a house yet. All stages,
 # six channels of each:
 
@@ -318,8 +318,8 @@ assert read["input"][0] < read["encoder2.relu1"][0] < read["decoder2.relu1"][0]
 #
 # ## The indices, seen
 #
-# What crosses from encoder to decoder is one of four places a window. For the busiest channel of the first pool, where
-# it speaks loudest (the top 15 % of the windows; the others are hatched, which the legend calls "not labelled"):
+# What crosses from encoder to decoder is one of four places per window. For the busiest channel of the first pool,
+# where it speaks loudest (the top 15 % of the windows; the others are hatched, which the legend calls "not labelled"):
 
 # %%
 corners = Palette(("0 upper left", "1 upper right", "2 lower left", "3 lower right"),

@@ -61,7 +61,7 @@ figures.show_arrays([(name, up.round(1)) for name, up in ups.items()])
 # Here the kernel is as training begins, a wide bilinear one; training changes it. It is eight pixels wide, so on 4x4
 # all is border, where it fades.
 #
-# Only the first way asks the encoder for something besides a size: two bits a window. It is what crosses.
+# Only the first way asks the encoder for something besides a size: two bits per window. It is what crosses.
 
 # %% [markdown]
 # ## What else may cross: the maps themselves
@@ -76,7 +76,7 @@ figures.show_arrays([("from below", ups["bilinear"]), "+", ("x, from the encoder
 
 # %% [markdown]
 # What to see: the smooth map gets back every number that the pool threw away, not only the places of the largest. The
-# price is the whole map, 32 bits a pixel, for each channel.
+# price is the whole map, 32 bits per pixel and channel.
 #
 # It can be made cheaper: mix the 64 channels of every pixel to as many as there are classes, by a 1x1 convolution, and
 # let those cross. Two channels to one:
@@ -211,9 +211,9 @@ for name in names:
 #
 # Write `my_crossing_bytes(H, W, C, K)` for the encoder above: four pools of 2x2, C channels.
 #
-# * Returns three whole numbers, bytes for one picture of H x W. `indices`: of all four pools, two bits a window, where
-#   the channels of a pixel fill whole bytes. `maps`: those that the first three pools leave, in float32. `reduced`: the
-#   same maps with K channels instead of C.
+# * Returns three whole numbers, bytes for one picture of H x W. `indices`: of all four pools, two bits per window,
+#   where the channels of a pixel fill whole bytes. `maps`: those that the first three pools leave, in float32.
+#   `reduced`: the same maps with K channels instead of C.
 #
 # Pools round up: 45 rows become 23.
 
@@ -693,7 +693,7 @@ for s in voids:
 # %% [markdown]
 # ## What to remember
 #
-# * Decoders differ in what crosses: nothing, two bits a window, maps, or maps reduced by a 1x1 convolution.
+# * Decoders differ in what crosses: nothing, two bits per window, maps, or maps reduced by a 1x1 convolution.
 # * Parameters, bytes that cross and time are three costs. None follows from another.
 # * Maps that are read twice get the sum of two gradients; an addition gives each side all of `dout`.
 # * Replication's backward adds up copies, a fixed corner's reads corners: each way up has its transpose.

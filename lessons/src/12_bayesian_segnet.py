@@ -98,7 +98,7 @@ figures.show_source(layers.Dropout)
 # $$\mathrm{dx} = \mathrm{dout} \cdot \frac{\partial\, \text{out}}{\partial x}
 # = \mathrm{dout} \cdot \frac{m}{1 - p} .$$
 #
-# A number that was put out had no influence, and gets no gradient. The same mask, and the same factor.
+# An activation that was zeroed had no influence, and gets no gradient. The same mask, and the same factor.
 
 # %%
 ts.gradcheck.check_op("dropout")
@@ -415,7 +415,7 @@ figures.show_plot(
 # %% [markdown]
 # The area under the curve is the share of pairs: the assertion holds. The slanted piece is the tie.
 #
-# Pairs cannot be counted for millions of pixels, but after sorting it takes one look-up a pixel:
+# Pairs cannot be counted for millions of pixels, but after sorting it takes one look-up per pixel:
 
 # %%
 figures.show_source(metrics.auroc)

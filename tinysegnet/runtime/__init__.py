@@ -1,4 +1,4 @@
-"""What every kernel stands on: compiling, the kernel cache, compile messages, memory and threads."""
+"""What every kernel needs: compiling, the kernel cache, compile messages, launching, memory and threads."""
 
 from .compile_messages import on_compile
 from .jit import BACKEND, HAS_NUMBA, JIT, PARALLEL, kernel, prange

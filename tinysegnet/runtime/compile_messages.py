@@ -13,7 +13,11 @@ __all__ = ["on_compile"]
 
 
 def on_compile(report: Callable[[str, float | None], None]) -> None:
-    """Call report(name, None) when a kernel starts to compile and report(name, seconds) when it is ready."""
+    """Report every kernel that is compiled from now on.
+
+    Args:
+        report: called as report(name, None) when a kernel starts to compile, as report(name, seconds) when it is ready.
+    """
     if not JIT:
         return
     from numba.core import event
