@@ -218,11 +218,11 @@ for name in ("bayesian-basic", "bayesian-vgg16"):
 # %%
 def my_bayesian(network):
     """The same layers, with dropout after the two deepest pools and the two deepest decoder stages."""
-    parts, generator = {}, np.random.default_rng(0)
+    parts = {}
     for name, layer in network.layers.items():
         parts[name] = layer
         if name in ("encoder3.pool", "encoder4.pool", "decoder4.relu1", "decoder3.relu1"):
-            parts[name.partition(".")[0] + ".dropout"] = layers.Dropout(0.5, generator=generator)
+            parts[name.partition(".")[0] + ".dropout"] = layers.Dropout(0.5)
     return Network(parts, network.config)
 
 
@@ -591,10 +591,11 @@ figures.show_plot(curves, title="mIoU", x="samples", log="x")
 def my_variance_ratios(sample):
     """For each batch norm: variance of what comes in, over the variance it was told."""
     x, ratios = np.stack([one.image for one in val.samples[:4]]).astype(np.float32), {}
+    tape = layers.Tape(sample=sample, generator=np.random.default_rng(0))
     for name, layer in model.layers.items():
         if isinstance(layer, layers.BatchNorm2d):
             ratios[name] = float(np.mean(x.var((0, 1, 2)) / layer.buffers["running_var"]))
-        x = layer.forward(x, sample=sample)
+        x = layer.forward(x, tape)
     return ratios
 
 
