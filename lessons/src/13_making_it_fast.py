@@ -993,9 +993,9 @@ print(f"in turns:            b takes {turns['b'] / turns['a'] - 1:+.1%} against 
 
 # %%
 def my_comparison(works):
-    from tinysegnet.bench.measure import Bench, Plan
+    from tinysegnet.bench.measure import Bench, BenchSettings
 
-    with Bench(Plan("torch", most_threads, rounds=3)) as bench:
+    with Bench(BenchSettings("torch", most_threads, rounds=3)) as bench:
         for result in map(bench.measure, works):
             if result.ratio is None:
                 print(f"{result.work.name}: not timed. {result.wrong}")
