@@ -9,15 +9,15 @@ from typing import Any
 
 from . import data, errors, gradcheck, layers, metrics, ops, runtime
 from .models import build, fold_batchnorm, models
-from .prediction import evaluate, predict, predict_probs, predict_samples, predict_with_doubt
+from .prediction import evaluate, predict, predict_probs, predict_samples, predict_with_uncertainty
 from .training import Recipe, fit, optim, paper_recipe, recompute_statistics
 from .walk import walk
 from .weights import (
     encoder_preprocessing,
     from_torch_state,
     load,
+    load_bundled,
     load_encoder,
-    load_ready,
     save,
     to_torch_state,
 )
@@ -37,8 +37,8 @@ __all__ = [
     "gradcheck",
     "layers",
     "load",
+    "load_bundled",
     "load_encoder",
-    "load_ready",
     "metrics",
     "models",
     "ops",
@@ -47,7 +47,7 @@ __all__ = [
     "predict",
     "predict_probs",
     "predict_samples",
-    "predict_with_doubt",
+    "predict_with_uncertainty",
     "recompute_statistics",
     "runtime",
     "save",
@@ -56,6 +56,9 @@ __all__ = [
     "walk",
 ]
 
+# Names of version 0.1, for one more version.
+_OLD_NAMES = {"load_ready": "load_bundled", "predict_with_doubt": "predict_with_uncertainty"}
+
 
 def __getattr__(name: str) -> Any:
     """`tinysegnet.viz` is imported when it is first used: matplotlib takes as long as all the rest."""
@@ -63,4 +66,9 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return import_module(".viz", __name__)
+    if name in _OLD_NAMES:
+        from warnings import warn
+
+        warn(f"tinysegnet.{name} is now called {_OLD_NAMES[name]}", DeprecationWarning, stacklevel=2)
+        return globals()[_OLD_NAMES[name]]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

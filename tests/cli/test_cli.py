@@ -73,12 +73,12 @@ def test_predict_writes_an_overlay_of_any_picture(trained, tmp_path, capsys):
         assert overlay.width >= 61
 
 
-def test_evaluate_writes_pictures_and_the_floor(trained, tmp_path, capsys):
+def test_evaluate_writes_pictures_and_the_baseline(trained, tmp_path, capsys):
     command = ["evaluate", str(trained / "last.safetensors"), "--limit", "3", "--out", str(tmp_path / "e"), "--json"]
     assert main(command) == 0
-    assert 0 < json.loads(capsys.readouterr().out)["floors"]["position prior"]["mIoU"] < 1
+    assert 0 < json.loads(capsys.readouterr().out)["baselines"]["position prior"]["mIoU"] < 1
     assert {path.name for path in (tmp_path / "e").iterdir()} == {"confusion.png", "per_class.png"}
-    assert main([*command[:4], "--no-floor", "--no-boundary"]) == 0
+    assert main([*command[:4], "--no-baseline", "--no-boundary"]) == 0
     out = capsys.readouterr().out
     assert "position prior" not in out
     assert "BF" not in out
@@ -114,13 +114,24 @@ def test_doctor_and_warmup(capsys):
     assert "ready" in capsys.readouterr().out
 
 
-def test_data_scenes_and_floors(tmp_path, capsys):
+def test_data_scenes_and_baselines(tmp_path, capsys):
     assert main(["data", "scenes", "--count", "2", "--out", str(tmp_path / "s")]) == 0
     assert [len(list((tmp_path / "s" / kind).iterdir())) for kind in ("images", "labels", "overlays")] == [2, 2, 2]
     assert main(["data", "check", str(tmp_path / "s")]) == 0
     capsys.readouterr()
-    assert main(["data", "floors", "--limit", "5", "--json"]) == 0
+    assert main(["data", "baselines", "--limit", "5", "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)) == {"position prior", "colour", "colour and position"}
+
+
+def test_names_of_version_0_1(capsys):
+    assert main(["data", "floors", "--limit", "2", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "warning: floors is now called baselines" in captured.err
+    assert json.loads(captured.out)["colour"]["mIoU"] < 1
+    assert main(["evaluate", "toy", "--limit", "1", "--no-boundary", "--no-floor", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "warning: --no-floor is now called --no-baseline" in captured.err
+    assert json.loads(captured.out)["baselines"] == json.loads(captured.out)["floors"] == {}
 
 
 @pytest.fixture
@@ -143,9 +154,9 @@ def test_warnings_are_one_line(workplace, capsys):
     assert main(["train", *options]) == 0
     told = capsys.readouterr().err.replace("\r", "\n").splitlines()
     assert all(line.startswith("warning: class ") for line in told if "does not occur" in line)
-    floor = [line for line in told if "below what" in line]
-    assert len(floor) == 1, "one epoch of one picture is worse than no network"
-    assert floor[0].startswith("warning: mIoU 0.")
+    baseline = [line for line in told if "below the no-network baseline" in line]
+    assert len(baseline) == 1, "one epoch of one picture is worse than no network"
+    assert baseline[0].startswith("warning: mIoU 0.")
 
 
 def test_debug_shows_where_an_error_comes_from(workplace):

@@ -115,7 +115,7 @@ MISTAKES = {  # the words, and what the line says
     "data of a long name": (f"train --data {LONG} {TINY}", f"{LONG}: no such folder (expected"),
     "data check on a file": ("data check file", "file: no such folder (expected"),
     "data check of nothing": ("data check nowhere", "nowhere: no such folder (expected"),
-    "floors of nothing": ("data floors --data nowhere", "nowhere: no such folder (expected"),
+    "baselines of nothing": ("data baselines --data nowhere", "nowhere: no such folder (expected"),
     "no such split": ("evaluate toy --split tset", "toy: no split 'tset' (expected train or val)"),
     "no such picture": ("predict toy none.png --out o", "none.png: no such file (expected PNG or JPEG)"),
     "not a picture": ("predict toy text.safetensors --out o", "text.safetensors: damaged, or no picture (expected"),

@@ -75,7 +75,7 @@ def full(folder, **changes) -> Page:
         "history": history(3),
         "scores": scores(),
         "palette": PALETTE,
-        "floors": {"<i>prior</i>": SimpleNamespace(G=0.4, C=0.3, mIoU=0.2), "whole": scores()},
+        "baselines": {"<i>prior</i>": SimpleNamespace(G=0.4, C=0.3, mIoU=0.2), "whole": scores()},
         "samples": [scene(), scene()],
         "environment": {"numpy": "2<3", "processor": "A & B", "threads": 2},
         "seconds": 107.4,
@@ -98,7 +98,7 @@ def test_says_what_matters(tmp_path):
         assert part in text, part
     assert f"{scores().mIoU:.3f}" in text
     assert f"{scores().G:.3f}" in text
-    assert "0.200" in text, "the floor"
+    assert "0.200" in text, "the baseline"
     assert "absent" in text, "ghost is in no label"
     assert 'tinysegnet train --data "<mine>"' in text
     assert "recipe.<epochs>" in text
@@ -166,7 +166,7 @@ def test_phone_dark_and_language_are_cared_for(tmp_path):
 @pytest.mark.parametrize(
     "missing",
     [
-        {"floors": None},
+        {"baselines": None},
         {"samples": []},
         {"scores": None},
         {"history": history(1)},
@@ -174,7 +174,7 @@ def test_phone_dark_and_language_are_cared_for(tmp_path):
         {"environment": None, "command": "", "config": {}, "seconds": math.nan},
         {"history": [{"epoch": 1, "train_loss": math.nan, "val_mIoU": None}]},
         {"scores": Scores.from_confusion(np.zeros((4, 4), int), PALETTE.names)},
-        {"floors": {"none": SimpleNamespace(G=math.nan, C=math.nan, mIoU=math.nan)}},
+        {"baselines": {"none": SimpleNamespace(G=math.nan, C=math.nan, mIoU=math.nan)}},
     ],
     ids=lambda m: "+".join(m),
 )

@@ -10,7 +10,7 @@ import tyro
 
 from .. import gradcheck
 from ..models import build, models
-from ..runtime.settings import demand_at_least
+from ..runtime.settings import check_at_least
 from .train_command import ModelName
 
 __all__ = ["Gradcheck", "Summary"]
@@ -49,7 +49,7 @@ class Summary:
     """Print one JSON object instead of the table."""
 
     def run(self) -> int:
-        demand_at_least(self, size=1, batch_size=1)
+        check_at_least(self, size=1, batch_size=1)
         network = build(self.model, self.num_classes, width=self.width)
         network.demand_size(self.size)
         summary = network.summary(self.size, batch_size=self.batch_size)

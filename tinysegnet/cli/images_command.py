@@ -1,4 +1,4 @@
-"""tinysegnet data, data crops, data floors, data scenes."""
+"""tinysegnet data, data crops, data baselines, data scenes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from PIL import Image
 from tqdm import tqdm
 
 from .. import viz
-from ..data import CAMVID, make_crops
-from ..data.baselines import floors
+from ..data import CAMVID, labelled_images, make_crops
 from ..data.crops import write_classes
 from ..data.toyscenes import ToyScenes
-from ..runtime.settings import demand_at_least
+from ..metrics import baselines
+from ..runtime.settings import check_at_least
 from .data_command import Check, LabelOptions, load_splits
 from .options import FolderPath
 
-__all__ = ["COMMANDS", "Crops", "Data", "Floors", "Scenes"]
+__all__ = ["COMMANDS", "Baselines", "Crops", "Data", "Scenes"]
 
 SPLITS = ("train", "val")
 
@@ -44,7 +44,7 @@ class Crops:
     """Of the crops' places."""
 
     def run(self) -> int:
-        demand_at_least(self, per_picture=1, seed=0, size=1)
+        check_at_least(self, per_picture=1, seed=0, size=1)
         splits = dict(zip(SPLITS, load_splits(str(self.data), SPLITS, labels=self.labels), strict=True))
         with tqdm(unit="picture", leave=False, dynamic_ncols=True) as bar:
             counts = make_crops(splits, self.size, self.out, crops_per_picture=self.per_picture, whole=self.whole,
@@ -59,7 +59,7 @@ def _advance(bar: tqdm, done: int, total: int) -> None:
 
 
 @dataclass(frozen=True)
-class Floors:
+class Baselines:
     """What place alone, colour alone, and both together reach on a data set: what a network has to beat."""
 
     data: str = "toy"
@@ -72,7 +72,8 @@ class Floors:
 
     def run(self) -> int:
         train, val = load_splits(self.data, SPLITS, self.limit, self.labels)
-        found = floors(train, val)
+        palette = train.palette
+        found = baselines(labelled_images(train), labelled_images(val), palette.names, palette.ignore_label)
         if self.json:
             print(json.dumps({name: scores.as_dict() for name, scores in found.items()}))
             return 0
@@ -95,7 +96,7 @@ class Scenes:
     """Height and width."""
 
     def run(self) -> int:
-        demand_at_least(self, count=1, seed=0, size=16)
+        check_at_least(self, count=1, seed=0, size=16)
         for folder in (self.out, *(self.out / name for name in ("images", "labels", "overlays"))):
             folder.mkdir(parents=True, exist_ok=True)
         write_classes(self.out / "classes.txt", CAMVID)
@@ -108,7 +109,7 @@ class Scenes:
         return 0
 
 
-COMMANDS: dict[str, type] = {"check": Check, "crops": Crops, "floors": Floors, "scenes": Scenes}
+COMMANDS: dict[str, type] = {"check": Check, "crops": Crops, "baselines": Baselines, "scenes": Scenes}
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Data:
     command: (
         Annotated[Check, tyro.conf.subcommand("check")]
         | Annotated[Crops, tyro.conf.subcommand("crops")]
-        | Annotated[Floors, tyro.conf.subcommand("floors")]
+        | Annotated[Baselines, tyro.conf.subcommand("baselines")]
         | Annotated[Scenes, tyro.conf.subcommand("scenes")]
     )
 

@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; -> exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
+    arguments = _with_new_names([argument for argument in arguments if argument != "--debug"])
     _demand_streams()
     try:
         runtime.on_compile(_announce)
@@ -62,6 +62,18 @@ def main(arguments: list[str] | None = None) -> int:
         text, code = _explain(error)
         print("error:", " ".join(text.replace("\0", "\\0").split()), file=sys.stderr)
         return code
+
+
+def _with_new_names(arguments: list[str]) -> list[str]:
+    """Names of version 0.1 are understood for one more version, with a line that says the new name."""
+    renamed = list(arguments)
+    if renamed[:2] == ["data", "floors"]:
+        renamed[1] = "baselines"
+    renamed = ["--no-baseline" if argument == "--no-floor" else argument for argument in renamed]
+    for old, new in zip(arguments, renamed, strict=True):
+        if old != new:
+            print(f"warning: {old} is now called {new}; the old name goes away in the next version", file=sys.stderr)
+    return renamed
 
 
 def _demand_streams() -> None:

@@ -16,14 +16,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from .. import viz
-from ..data import Dataset, Palette, find_pictures, read_image
-from ..data.baselines import position_prior
+from ..data import Dataset, Palette, find_pictures, labelled_images, read_image
 from ..data.image_files import MAX_PIXELS_SINGLE
 from ..errors import DataError, SettingError, TinySegNetError
 from ..files import write_atomically
-from ..metrics import Scores
-from ..metrics.bootstrap import BLOCK, LEAST_BLOCKS
-from ..prediction.predict import Size, evaluate, predict, predict_with_doubt, working_size
+from ..metrics import Scores, position_prior
+from ..metrics.intervals import BLOCK, MIN_BLOCKS
+from ..prediction.predict import Size, evaluate, predict, predict_with_uncertainty, working_size
 from ..weights.bundled import open_checkpoint
 from ..weights.checkpoint import Checkpoint
 from .data_command import LabelOptions, load_split
@@ -33,7 +32,7 @@ __all__ = ["Evaluate", "Predict"]
 
 Mirror = Literal["recipe", "yes", "no"]
 
-SUFFIXES = ("_overlay", "_colours", "_labels", "_doubt")
+SUFFIXES = ("_overlay", "_colours", "_labels", "_uncertainty")
 LEGIBLE = 240  # pixels: the overlay of a picture whose longer side has fewer is enlarged
 MOST_SCALE = 1_000_000  # far more overflows before it can be refused in pixels
 MAX_WORKING_PIXELS = 4_000_000  # of the picture inside the network: vgg16 keeps 256 bytes a pixel, several times
@@ -61,8 +60,8 @@ class Predict:
     test_scales: tuple[float, ...] | None = None
     """Predict the mean over these factors of the size, such as 0.75 1 1.5; default: as in training."""
     samples: int | None = None
-    """For Bayesian networks: the mean of so many passes with dropout on, and no others, predicts, and STEM_doubt.png
-    shows where they disagree."""
+    """For Bayesian networks: the mean of so many passes with dropout on, and no others, predicts, and
+    STEM_uncertainty.png shows where they disagree."""
     gif: bool = False
     """Write predictions.gif too, an animation of all overlays."""
 
@@ -90,7 +89,7 @@ class Predict:
         named, out = set(self.images), self.out.resolve()
         return [
             path for path in find_pictures(self.images)
-            if path in named or path.parent.resolve() != out or not path.stem.endswith(SUFFIXES)
+            if path in named or path.parent.resolve() != out or not path.stem.endswith((*SUFFIXES, "_doubt"))
         ]  # fmt: skip
 
     def _each(self, loaded: Checkpoint, paths: list[Path], animation: viz.Animation | None) -> Iterator[bool]:
@@ -101,24 +100,24 @@ class Predict:
         )
         for i, path in enumerate(loop):
             try:
-                image, labels, doubt = self._one(loaded, path)
+                image, labels, uncertainty = self._one(loaded, path)
             except TinySegNetError as error:
                 tqdm.write(_printable(f"error: {error}"), file=sys.stderr)
                 yield False
                 continue
-            written = self._write(image, labels, doubt, loaded.palette, stems[i])
+            written = self._write(image, labels, uncertainty, loaded.palette, stems[i])
             tqdm.write(_printable(written), file=sys.stdout)  # print would tear the bar
             if animation:
                 animation.add(image, labels, _printable(path.name), i + 1)
             yield True
 
     def _one(self, loaded: Checkpoint, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """The picture (H, W, 3), upright, its labels (H, W), and the doubt about them (H, W) if samples are wanted."""
+        """The picture (H, W, 3), upright, its labels (H, W), and its uncertainty (H, W) if samples are wanted."""
         image = read_image(path, upright=True, max_pixels=MAX_PIXELS_SINGLE)
         size = self._size(path, image.shape[:2], loaded)
         if self.samples is None:
             return image, predict(loaded.model, image, **{**_prediction(self, loaded), "size": size}), None
-        return image, *predict_with_doubt(loaded.model, image, samples=self.samples, size=size)
+        return image, *predict_with_uncertainty(loaded.model, image, samples=self.samples, size=size)
 
     def _size(self, path: Path, own: Size, loaded: Checkpoint) -> Size:
         """(H, W) whose area the network works at. Without a recorded training size the scale is of the picture's."""
@@ -135,18 +134,18 @@ class Predict:
         return size
 
     def _write(
-        self, image: np.ndarray, labels: np.ndarray, doubt: np.ndarray | None, palette: Palette, stem: str
+        self, image: np.ndarray, labels: np.ndarray, uncertainty: np.ndarray | None, palette: Palette, stem: str
     ) -> Path:
         """The pictures, one at a time in memory; -> path of the overlay."""
-        overlay, colours, numbers, doubts = (self.out / f"{stem}{suffix}.png" for suffix in SUFFIXES)
+        overlay, colours, numbers, uncertainties = (self.out / f"{stem}{suffix}.png" for suffix in SUFFIXES)
         scale = 1 if max(labels.shape) >= LEGIBLE else None  # a 1 x 1 picture at its own size shows nothing
         painted = viz.labelled_picture(image, labels, palette, scale=scale, narrowest=480)
         write_atomically(overlay, viz.picture_bytes(painted))
         del painted
         write_atomically(colours, viz.picture_bytes(Image.fromarray(viz.colour_map(labels, palette))))
         write_atomically(numbers, viz.picture_bytes(viz.index_picture(labels, palette)))
-        if doubt is not None:
-            write_atomically(doubts, viz.picture_bytes(viz.doubt_picture(doubt)))
+        if uncertainty is not None:
+            write_atomically(uncertainties, viz.picture_bytes(viz.uncertainty_picture(uncertainty)))
         return overlay
 
 
@@ -171,7 +170,7 @@ class Evaluate:
     split: str = "val"
     """Which part of it."""
     limit: int | None = None
-    """Use only so many pictures, of the training pictures for the floor too."""
+    """Use only so many pictures, of the training pictures for the baseline too."""
     out: Path | None = None
     """A folder for confusion.png and per_class.png; made if it is missing."""
     mirror: Mirror = "recipe"
@@ -181,7 +180,7 @@ class Evaluate:
     samples: int | None = None
     """For Bayesian networks: the mean of so many passes with dropout on, and no others, predicts, and how well their
     variance tells wrong pixels from right ones is scored, too, beside what the largest probability of one pass does."""
-    no_floor: bool = False
+    no_baseline: bool = False
     """Leave the position prior out, which saves reading the training pictures."""
     no_boundary: bool = False
     """Leave BF out, which saves about 0.1 s a picture of 360x480, and more for larger ones."""
@@ -204,11 +203,11 @@ class Evaluate:
             rng=np.random.default_rng(0), progress=_counted(len(data)),
         )  # fmt: skip
         _explain_intervals(scores, len(data))
-        floor = None if self.no_floor else self._floor(data, labels)
+        baseline = None if self.no_baseline else self._baseline(data, labels)
         if self.out is not None:
             viz.save_figure(viz.confusion_figure(scores, data.palette), self.out / "confusion.png")
             viz.save_figure(viz.per_class_figure(scores, data.palette), self.out / "per_class.png")
-        print(self._json(scores, floor, len(data)) if self.json else scores.table(floor, "position prior"))
+        print(self._json(scores, baseline, len(data)) if self.json else scores.table(baseline, "position prior"))
         return 0
 
     def _label_options(self, loaded: Checkpoint) -> LabelOptions:
@@ -225,17 +224,19 @@ class Evaluate:
             print(f"label maps are read as for the training:{labels.written()}", file=sys.stderr)
         return labels
 
-    def _floor(self, data: Dataset, labels: LabelOptions) -> Scores | None:
+    def _baseline(self, data: Dataset, labels: LabelOptions) -> Scores | None:
         """The position prior, if there are labelled training pictures."""
         try:
-            return position_prior(load_split(self.data, "train", self.limit, labels), data)
+            train = labelled_images(load_split(self.data, "train", self.limit, labels))
+            return position_prior(train, labelled_images(data), data.palette.names, data.palette.ignore_label)
         except DataError as error:  # no such split, or a bad file in it: no reason to refuse the evaluation
             print(_printable(f"no position prior, it is learnt from training pictures: {error}"), file=sys.stderr)
             return None
 
-    def _json(self, scores: Scores, floor: Scores | None, images: int) -> str:
-        floors = {"position prior": floor.as_dict()} if floor else {}
-        return json.dumps({"intervals": None, **scores.as_dict(), "images": images, "floors": floors})
+    def _json(self, scores: Scores, baseline: Scores | None, images: int) -> str:
+        found = {"position prior": baseline.as_dict()} if baseline else {}
+        old_name = {"floors": found}  # of version 0.1, written for one more version
+        return json.dumps({"intervals": None, **scores.as_dict(), "images": images, "baselines": found, **old_name})
 
 
 def _own_stems(paths: list[Path]) -> list[str]:
@@ -309,7 +310,7 @@ def _compare_names(palette: Palette, data: Dataset) -> None:
 
 def _explain_intervals(scores: Scores, images: int) -> None:
     if scores.intervals is None:
-        least = BLOCK * (LEAST_BLOCKS - 1) + 1
+        least = BLOCK * (MIN_BLOCKS - 1) + 1
         print(f"no confidence intervals: {images} pictures (expected {least} or more)", file=sys.stderr)
 
 

@@ -17,11 +17,21 @@ from .network import Network
 from .preprocessing import PREPROCESSING
 from .summary import Summary
 
-__all__ = ["MOST_CLASSES", "MOST_WIDTH", "PREPROCESSING", "Network", "Summary", "build", "count_parameters",
-           "demand_network", "fold_batchnorm", "models"]  # fmt: skip
+__all__ = [
+    "MAX_CLASSES",
+    "MAX_WIDTH",
+    "PREPROCESSING",
+    "Network",
+    "Summary",
+    "build",
+    "check_network",
+    "count_parameters",
+    "fold_batchnorm",
+    "models",
+]  # fmt: skip
 
-MOST_CLASSES = 255  # labels are bytes, and one value may mean "not labelled"
-MOST_WIDTH = 8.0
+MAX_CLASSES = 255  # labels are bytes, and one value may mean "not labelled"
+MAX_WIDTH = 8.0
 
 _DESCRIPTIONS: tuple[Callable[[], Architecture], ...] = (
     segnet.tiny,
@@ -66,8 +76,8 @@ def build(
     width = convert("width", width, float)
     if seed < 0:
         raise SettingError(f"seed: {seed} (expected at least 0)")
-    if not 1 <= num_classes <= MOST_CLASSES or not 0 < width <= MOST_WIDTH:
-        raise SettingError(f"a network has 1..{MOST_CLASSES} classes and a width above 0 and at most {MOST_WIDTH:g}, "
+    if not 1 <= num_classes <= MAX_CLASSES or not 0 < width <= MAX_WIDTH:
+        raise SettingError(f"a network has 1..{MAX_CLASSES} classes and a width above 0 and at most {MAX_WIDTH:g}, "
                            f"got {num_classes} and {width}")  # fmt: skip
     if dtype not in ("float32", "float64", np.float32, np.float64, float):  # a dtype equals its name
         raise SettingError(f"a network computes in float32 or float64, not in {dtype}")
@@ -98,7 +108,7 @@ def _demand_name(what: str, name: Any, known: dict[str, Any]) -> None:
         raise SettingError(f"no {what} named {name!r}; there are {', '.join(known)}")
 
 
-def demand_network(model: Any) -> Network:
+def check_network(model: Any) -> Network:
     """Raise SettingError unless this is a network; -> the network."""
     if not isinstance(model, Network):
         raise SettingError(f"model: {type(model).__name__} (expected a Network, such as tinysegnet.build makes)")

@@ -27,13 +27,13 @@ from ..viz.figures import figure_bytes
 from ..viz.legend import class_name, percent
 from ..viz.panels import HEADINGS, Compared, caption, compared_panels
 
-__all__ = ["Floor", "write_report"]
+__all__ = ["Baseline", "write_report"]
 
 History = Sequence[Mapping[str, Any]]
 
 
-class Floor(Protocol):
-    """What a floor must tell: `Scores` do. If it has an IoU per class too, the bars show it."""
+class Baseline(Protocol):
+    """What a baseline must tell: `Scores` do. If it has an IoU per class too, the bars show it."""
 
     @property
     def G(self) -> float: ...
@@ -64,7 +64,7 @@ def write_report(
     history: History,
     scores: Scores | None,
     palette: Palette,
-    floors: Mapping[str, Floor] | None = None,
+    baselines: Mapping[str, Baseline] | None = None,
     samples: Sequence[Compared] = (),
     environment: Mapping[str, Any] | None = None,
     seconds: float = math.nan,
@@ -73,26 +73,28 @@ def write_report(
 ) -> Path:
     """Write curves.png, overlays.png, per_class.png and report.html into run_folder, and return the page's path.
 
-    history: the rows of metrics.csv. scores: on the validation pictures; None if nothing was validated. floors:
+    history: the rows of metrics.csv. scores: on the validation pictures; None if nothing was validated. baselines:
     what needs no net reaches there, by name. samples: tuples (image, labels, prediction, name) to show. seconds:
-    training time. command: what to type to get this again. data: the data in words. Whatever is missing (no floors,
+    training time. command: what to type to get this again. data: the data in words. Whatever is missing (no baselines,
     no samples, an absent class) is left out of the page.
     """
-    folder, floors, environment = Path(run_folder), dict(floors or {}), dict(environment or {})
-    save_figure(curves_figure(history, {name: floor.mIoU for name, floor in floors.items()}), folder / "curves.png")
+    folder, baselines, environment = Path(run_folder), dict(baselines or {}), dict(environment or {})
+    save_figure(
+        curves_figure(history, {name: baseline.mIoU for name, baseline in baselines.items()}), folder / "curves.png"
+    )
     if samples:
         write_atomically(folder / "overlays.png", _encoded(overlays_picture(samples, palette), "PNG"))
     if scores is not None:
         save_figure(per_class_figure(scores, palette), folder / "per_class.png")
     sections = [
-        _headline(title, scores, floors),
+        _headline(title, scores, baselines),
         '<div class="summary">\n',
-        _floor_table(scores, floors),
+        _baseline_table(scores, baselines),
         _facts(data or str(config.get("data", "")), history, samples, environment, seconds),
         "</div>\n",
-        _curves(history, floors),
+        _curves(history, baselines),
         _overlays(samples, palette),
-        _per_class(scores, palette, floors),
+        _per_class(scores, palette, baselines),
         _confusions(scores, palette),
         _reproduce(command, config, environment),
     ]
@@ -121,8 +123,8 @@ def _page(title: str, sections: Sequence[str]) -> str:
 """
 
 
-def _headline(title: str, scores: Scores | None, floors: Mapping[str, Floor]) -> str:
-    """The title, and the three numbers with the best floor beside each."""
+def _headline(title: str, scores: Scores | None, baselines: Mapping[str, Baseline]) -> str:
+    """The title, and the three numbers with the best baseline beside each."""
     head = f"<header>\n<h1>{escape(title)}</h1>\n"
     if scores is None:
         return head + '<p class="quiet">This run was not validated: there are no scores.</p>\n</header>\n'
@@ -132,23 +134,23 @@ def _headline(title: str, scores: Scores | None, floors: Mapping[str, Floor]) ->
     )
     cards = "".join(
         f'<li><span class="name">{name}</span> <span class="value">{_number(getattr(scores, name))}</span>'
-        f"<small>{meaning}{_best_floor(name, floors)}</small></li>\n"
+        f"<small>{meaning}{_best_baseline(name, baselines)}</small></li>\n"
         for name, meaning in MEANINGS.items()
     )
     return f'{head}<ul class="scores">\n{cards}</ul>\n'
 
 
-def _best_floor(name: str, floors: Mapping[str, Floor]) -> str:
-    values = [value for value in (getattr(floor, name) for floor in floors.values()) if math.isfinite(value)]
-    return f"; best floor <b>{max(values):.3f}</b>" if values else ""
+def _best_baseline(name: str, baselines: Mapping[str, Baseline]) -> str:
+    values = [value for value in (getattr(baseline, name) for baseline in baselines.values()) if math.isfinite(value)]
+    return f"; best baseline <b>{max(values):.3f}</b>" if values else ""
 
 
-def _floor_table(scores: Scores | None, floors: Mapping[str, Floor]) -> str:
+def _baseline_table(scores: Scores | None, baselines: Mapping[str, Baseline]) -> str:
     """The network above what needs no network."""
-    if scores is None or not floors:
+    if scores is None or not baselines:
         return ""
-    rows: list[tuple[str, Floor, str]] = [("this network", scores, ' class="own"')]
-    rows += [(name, floor, "") for name, floor in floors.items()]
+    rows: list[tuple[str, Baseline, str]] = [("this network", scores, ' class="own"')]
+    rows += [(name, baseline, "") for name, baseline in baselines.items()]
     body = "".join(
         f'<tr{own}><th scope="row">{escape(name)}</th>{_cell(row.mIoU)}{_cell(row.G)}{_cell(row.C)}</tr>\n'
         for name, row, own in rows
@@ -157,7 +159,7 @@ def _floor_table(scores: Scores | None, floors: Mapping[str, Floor]) -> str:
     return (
         f'<div>\n<table>\n<thead><tr><th scope="col">on the same pixels</th>{heads}</tr></thead>\n'
         f"<tbody>\n{body}</tbody>\n</table>\n"
-        '<p class="quiet">Floors are reached without looking at shapes: a network is worth what it adds.</p>\n</div>\n'
+        '<p class="quiet">A baseline does not look at shapes: a network is worth what it adds.</p>\n</div>\n'
     )
 
 
@@ -180,20 +182,20 @@ def _facts(
     return f'<dl class="facts">\n{items}</dl>\n' if items else ""
 
 
-def _curves(history: History, floors: Mapping[str, Floor]) -> str:
+def _curves(history: History, baselines: Mapping[str, Baseline]) -> str:
     """Two drawings side by side that a phone stacks: loss with learning rate, and scores."""
     if not history:
         return ""
-    lines = {name: floor.mIoU for name, floor in floors.items()}
+    lines = {name: baseline.mIoU for name, baseline in baselines.items()}
     drawings = _drawing(("loss", "rate"), "loss", history, {}) + _drawing(("scores",), "scores", history, lines)
     table = _history_table(history)
     return f'<section>\n<h2>Training</h2>\n<div class="curves">\n{drawings}</div>\n{table}</section>\n'
 
 
-def _drawing(panels: Sequence[str], what: str, history: History, floors: Mapping[str, float]) -> str:
+def _drawing(panels: Sequence[str], what: str, history: History, baselines: Mapping[str, float]) -> str:
     """One SVG drawing in a light and a dark version; the browser takes the one that suits the page."""
     light, dark = (
-        _svg_uri(figure_bytes(curves_figure(history, floors, panels=panels, theme=theme, size=(4.8, 4.5)), "svg"))
+        _svg_uri(figure_bytes(curves_figure(history, baselines, panels=panels, theme=theme, size=(4.8, 4.5)), "svg"))
         for theme in (LIGHT, DARK)
     )
     return (
@@ -243,11 +245,11 @@ def _compared(sample: Compared, palette: Palette, *, first: bool) -> str:
     )
 
 
-def _per_class(scores: Scores | None, palette: Palette, floors: Mapping[str, Floor]) -> str:
+def _per_class(scores: Scores | None, palette: Palette, baselines: Mapping[str, Baseline]) -> str:
     if scores is None:
         return ""
-    floor, marks = _best_marks(scores, floors)
-    note = f"The upright line in a bar is the floor “{escape(floor)}”. " if floor else ""
+    baseline, marks = _best_marks(scores, baselines)
+    note = f"The upright line in a bar is the baseline “{escape(baseline)}”. " if baseline else ""
     heads = "".join(f'<th scope="col" class="number">{name}</th>' for name in ("pixels", "accuracy", "IoU"))
     rows = "".join(_class_row(scores, palette, k, marks[k]) for k in range(len(scores.IoU)))
     return (
@@ -258,13 +260,13 @@ def _per_class(scores: Scores | None, palette: Palette, floors: Mapping[str, Flo
     )
 
 
-def _best_marks(scores: Scores, floors: Mapping[str, Floor]) -> tuple[str, np.ndarray]:
-    """Name and IoU per class of the best floor that knows them; "" and NaN if none does."""
+def _best_marks(scores: Scores, baselines: Mapping[str, Baseline]) -> tuple[str, np.ndarray]:
+    """Name and IoU per class of the best baseline that knows them; "" and NaN if none does."""
     best, name, marks = -math.inf, "", np.full(len(scores.IoU), np.nan)
-    for candidate, floor in floors.items():
-        IoU = np.asarray(getattr(floor, "IoU", ()), np.float64)
-        if floor.mIoU > best and IoU.shape == marks.shape:
-            best, name, marks = floor.mIoU, candidate, IoU
+    for candidate, baseline in baselines.items():
+        IoU = np.asarray(getattr(baseline, "IoU", ()), np.float64)
+        if baseline.mIoU > best and IoU.shape == marks.shape:
+            best, name, marks = baseline.mIoU, candidate, IoU
     return name, marks
 
 

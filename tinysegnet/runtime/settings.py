@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..errors import SettingError
 
-__all__ = ["convert", "convert_fields", "demand_at_least"]
+__all__ = ["check_at_least", "convert", "convert_fields"]
 
 
 def convert_fields(settings: Any) -> None:
@@ -29,7 +29,7 @@ def convert(name: str, value: Any, hint: Any) -> Any:
         raise SettingError(f"{name}: {value!r} (expected {_words(hint)})") from None
 
 
-def demand_at_least(settings: Any, **lowest: float) -> None:
+def check_at_least(settings: Any, **lowest: float) -> None:
     """Raise SettingError for the first of these fields, a number or some, that is below its lowest value."""
     for name, least in lowest.items():
         value = getattr(settings, name)

@@ -19,7 +19,7 @@ import numpy as np
 from ..data import Dataset, batches
 from ..errors import NonFiniteError
 from ..layers import BatchNorm2d
-from ..models import Network, demand_network
+from ..models import Network, check_network
 from ..runtime.settings import convert
 
 __all__ = ["recompute_statistics"]
@@ -42,7 +42,7 @@ def recompute_statistics(
     Nothing changes but the running statistics, and these only at the end: an error or a Ctrl-C leaves the network as it
     was. Raises NonFiniteError if a statistic is not a number.
     """
-    demand_network(model)
+    check_network(model)
     size, batch_size = convert("size", size, tuple[int, int]), convert("batch_size", batch_size, int)
     found = {layer: _Moments() for layer in model.layers.values() if isinstance(layer, BatchNorm2d)}
     pictures = batches(data, batch_size, size=size, shuffle=False)

@@ -26,8 +26,8 @@ from ..data import (
     Augment,
     Dataset,
     batches,
+    check_dataset,
     count_pixels,
-    demand_dataset,
     median_frequency_weights,
     num_batches,
     read_sample,
@@ -35,7 +35,7 @@ from ..data import (
 )
 from ..errors import CheckpointError, DataError, NonFiniteError, SettingError
 from ..metrics import Scores
-from ..models import Network, demand_network
+from ..models import Network, check_network
 from ..ops import cross_entropy_for
 from ..prediction.predict import class_logits, evaluate
 from ..weights.checkpoint import Checkpoint
@@ -103,8 +103,8 @@ def fit(
     SettingError for a network of another number of classes, and DataError for data that cannot be learned from.
     """
     runtime.keep_freed_memory()
-    demand_network(model)
-    demand_dataset(data)
+    check_network(model)
+    check_dataset(data)
     recipe = recipe or recipe_for(data)
     return _Training(model, data, val, recipe, run, progress, on_epoch).run()
 
@@ -285,7 +285,7 @@ def _demand_fitting(model: Network, data: Dataset, val: Dataset | None, recipe: 
         raise SettingError(f"the network has {tells}, {data.name} has {data.palette.num_classes}: build it with "
                            f"num_classes={data.palette.num_classes}")  # fmt: skip
     model.demand_size(recipe.size)
-    if val is not None and _meaning(demand_dataset(val)) != _meaning(data):
+    if val is not None and _meaning(check_dataset(val)) != _meaning(data):
         raise DataError(f"{val.name}: other classes than {data.name} (expected the same names in the same order, and "
                         "the same ignore_label). Validate on pictures that were labelled alike")  # fmt: skip
     if not any(_is_labelled(data, i) for i in range(len(data))):  # the first one, mostly

@@ -16,9 +16,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ..data import Augment, Dataset, demand_dataset, read_sample
+from ..data import Augment, Dataset, check_dataset, read_sample
 from ..errors import SettingError
-from ..runtime.settings import convert_fields, demand_at_least
+from ..runtime.settings import check_at_least, convert_fields
 
 __all__ = ["Paper", "Recipe", "paper_recipe", "papers", "recipe_for"]
 
@@ -76,9 +76,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         convert_fields(self)
-        demand_at_least(self, epochs=1, batch_size=1, size=1, validate_every=1, seed=0, weight_decay=0, bias_rate=0)
+        check_at_least(self, epochs=1, batch_size=1, size=1, validate_every=1, seed=0, weight_decay=0, bias_rate=0)
         if self.iterations is not None:
-            demand_at_least(self, iterations=1)
+            check_at_least(self, iterations=1)
         if self.size[0] * self.size[1] > MOST_PIXELS:
             raise SettingError(f"size: {self.size} (expected at most {MOST_PIXELS / 1e6:.0f} Mpx)")
         largest = max(self.test_scales)
@@ -106,7 +106,7 @@ def recipe_for(data: Dataset) -> Recipe:
 
     The latter is what half an hour of two cores is best spent on with CamVid (README, "What it reaches").
     """
-    height, width = read_sample(demand_dataset(data), 0).labels.shape
+    height, width = read_sample(check_dataset(data), 0).labels.shape
     if data.name.startswith("toy scenes"):
         return Recipe(size=(height, width))
     return Recipe(

@@ -30,11 +30,10 @@ from typing import Any
 import numpy as np
 
 from .. import runtime
-from ..data import Dataset, Palette
-from ..data.baselines import floors
+from ..data import Dataset, Palette, labelled_images
 from ..errors import DataError
 from ..files import hold, is_special, write_atomically
-from ..metrics import Scores
+from ..metrics import Scores, baselines
 from ..models import Network
 from ..prediction.predict import predict
 from ..weights import checkpoint
@@ -142,11 +141,12 @@ class RunFolder:
         scores: Scores | None,
         seconds: float,
     ) -> Path:
-        """After the last epoch: the pictures and the page; -> the page. What needs no network is the floor to beat."""
+        """After the last epoch: the pictures and the page, with the baselines that need no network; -> the page."""
         description = f"{len(train)} pictures of {train.name} to train on"
         description += f", {len(val)} to validate" if val else ""
-        found = floors(train, val) if val else None
-        _compare_with_floor(scores, found)
+        palette = train.palette
+        found = val and baselines(labelled_images(train), labelled_images(val), palette.names, palette.ignore_label)
+        _compare_with_baselines(scores, found)
         from ..report.run_page import write_report  # and matplotlib with it, when there is something to draw
 
         return write_report(
@@ -156,7 +156,7 @@ class RunFolder:
             history=history,
             scores=scores,
             palette=self.palette,
-            floors=found,
+            baselines=found,
             samples=self._samples(model, val) if val else (),
             environment=environment(),
             seconds=seconds,
@@ -175,13 +175,13 @@ class RunFolder:
         write_atomically(self.path / name, text.encode())
 
 
-def _compare_with_floor(scores: Scores | None, floors: dict[str, Scores] | None) -> None:
-    """Warn of a network that is worse than none."""
-    name, best = max(((name, floor.mIoU) for name, floor in (floors or {}).items()), key=lambda pair: pair[1],
+def _compare_with_baselines(scores: Scores | None, found: dict[str, Scores] | None) -> None:
+    """Warn of a network that is worse than the best baseline."""
+    name, best = max(((name, baseline.mIoU) for name, baseline in (found or {}).items()), key=lambda pair: pair[1],
                      default=("", 0.0))  # fmt: skip
     if scores is not None and scores.mIoU < best:
         warnings.warn(
-            f"mIoU {scores.mIoU:.3f} is below what {name} reaches without a network, {best:.3f}: train longer; "
+            f"mIoU {scores.mIoU:.3f} is below the no-network baseline ({name}, {best:.3f}): train longer; "
             "examples/own_pictures.md has more under 'If it does not learn'",
             stacklevel=3,
         )
