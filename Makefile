@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 SITE := .venv/.site
 
-.PHONY: train test torture gradcheck lessons site ready lint oracle clean
+.PHONY: train test torture gradcheck lessons site bundled lint oracle clean
 
 train: $(READY)
 	$(BIN)/tinysegnet train
@@ -33,10 +33,10 @@ LESSONS ?= full
 site: $(SITE)
 	$(BIN)/python lessons/site/make.py --lessons $(LESSONS)
 
-# How the network was made that comes with the package: some minutes on two cores.
-ready: $(READY)
-	$(BIN)/tinysegnet train --epochs 40 --runs runs --name ready
-	$(BIN)/tinysegnet export runs/ready/last.safetensors --half --out tinysegnet/weights/toy.safetensors
+# How the bundled network was made: some minutes on two cores.
+bundled: $(READY)
+	$(BIN)/tinysegnet train --epochs 40 --runs runs --name bundled
+	$(BIN)/tinysegnet export runs/bundled/last.safetensors --half --out tinysegnet/weights/toy.safetensors
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ import tinysegnet as ts
 STEP = "forward:decoder2.unpool"
 
 street = ts.data.open_dataset("toy", "val")[0]
-walk = ts.walk(ts.load_ready("toy"), street.image, street.labels, title="a toy street in tiny")
+walk = ts.walk(ts.load_bundled("toy"), street.image, street.labels, title="a toy street in tiny")
 walk.save("walk.html")
 print(f"walk.html  {walk.size / 1e6:.1f} MB")
 

@@ -36,7 +36,7 @@ from tinysegnet_lessons.bugs import bugs
 # %%
 palette = ts.data.CAMVID
 street = ToyScenes(1, seed=2026)[0]
-network = ts.load_ready("toy")
+network = ts.load_bundled("toy")
 logits = network.forward(street.image[None].astype(np.float32))
 labels = street.labels[None]
 print("picture", street.image.shape, "  logits", logits.shape, "  labels", labels.shape, labels.dtype)

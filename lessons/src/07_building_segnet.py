@@ -366,7 +366,7 @@ figures.show_source(layers.Conv2d.absorb)
 # the layers one after another, with a network that has seen streets:
 
 # %%
-ready = ts.load_ready("toy")
+ready = ts.load_bundled("toy")
 street = ToyScenes(1, seed=5)[0]
 x = street.image[None].astype(np.float32)
 

@@ -22,8 +22,9 @@ import numpy as np
 
 import tinysegnet as ts
 from tinysegnet import layers, metrics, ops
-from tinysegnet.data.baselines import position_prior
+from tinysegnet.data import CAMVID, labelled_images
 from tinysegnet.data.toyscenes import ToyScenes
+from tinysegnet.metrics import position_prior
 from tinysegnet.models import decoders
 from tinysegnet.ops import upsample
 from tinysegnet_lessons import figures, grader
@@ -630,7 +631,8 @@ train = ts.data.InMemory(ToyScenes(PICTURES, seed=1, size=(48, 64)))
 test = ts.data.InMemory(ToyScenes(32, seed=2, size=(48, 64)))
 recipe = {"epochs": EPOCHS, "batch_size": 4, "size": (48, 64), "optimizer": "sgd", "learning_rate": 0.1,
           "weight_decay": 5e-4, "class_weights": "median_frequency", "validate_every": EPOCHS}  # fmt: skip
-print(f"floor: each pixel's place alone has mIoU {100 * position_prior(train, test).mIoU:.1f}")
+prior = position_prior(labelled_images(train), labelled_images(test), CAMVID.names, CAMVID.ignore_label)
+print(f"baseline: each pixel's place alone has mIoU {100 * prior.mIoU:.1f}")
 found, spread_of = {}, {"mIoU": 0.0, "BF": 0.0}
 for name in ("basic", "bilinear-interpolation"):
     for seed in SEEDS:
@@ -671,7 +673,7 @@ figures.show_dots(mine, ties=spread_of)
 #    that? Some drawn streets with void, and the ready network:
 
 # %%
-ready = ts.load_ready("toy")
+ready = ts.load_bundled("toy")
 voids = [s for s in (ToyScenes(24, seed=9)[i] for i in range(24)) if (s.labels == 11).mean() > 0.02][:6]
 for s in voids:
     said = ts.predict(ready, s.image)

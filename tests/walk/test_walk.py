@@ -142,7 +142,7 @@ def test_the_page_says_what_the_label_map_has():
 def test_equal_numbers_in_a_pooling_window():
     """In flat areas float32 and float64 find another maximum among equals; all of the difference comes from there."""
     flat = np.array(FIVE.colors, np.uint8)[np.random.default_rng(3).integers(0, 5, (2, 2)).repeat(24, 0).repeat(32, 1)]
-    model = ts.load_ready("toy")
+    model = ts.load_bundled("toy")
     facts = dict(Page(ts.walk(model, flat).page).data["facts"])
     count = re.search(r"In ([\d,]+) windows of a pooling the largest numbers are equal", facts["Precision"])
     assert int(count[1].replace(",", "")) > 100
@@ -248,14 +248,14 @@ def test_the_weights_that_are_kept_are_those_of_the_shown_channels():
 
 def test_a_page_of_96x128_is_at_most_25_MB():
     street = ts.data.open_dataset("toy", "val")[0]
-    walk = ts.walk(ts.load_ready("toy"), street.image, street.labels)
+    walk = ts.walk(ts.load_bundled("toy"), street.image, street.labels)
     assert walk.size <= 25e6
     page = Page(walk.page)
     for about in page.data["tensors"]:
         H, W, C = about["shape"]
         assert len(about["grid"][0]) * len(about["grid"][1]) >= min(64, H * W)
         assert about["shown"] == min(64, C)
-    np.testing.assert_array_equal(walk.labels, ts.predict(ts.load_ready("toy"), street.image))
+    np.testing.assert_array_equal(walk.labels, ts.predict(ts.load_bundled("toy"), street.image))
     assert "the same class at every pixel" in str(page.data["facts"])
 
 

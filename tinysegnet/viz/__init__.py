@@ -14,7 +14,7 @@ from .overlay import colour_map, error_picture, overlay
 from .panels import labelled_picture, overlays_figure, overlays_picture, show_labels, show_sample
 from .samples import show_batch, show_worst
 from .speed import Dot, profile_figure, roofline_figure
-from .uncertainty import doubt_picture
+from .uncertainty import uncertainty_picture
 
 __all__ = [
     "DARK",
@@ -26,7 +26,6 @@ __all__ = [
     "colour_map",
     "confusion_figure",
     "curves_figure",
-    "doubt_picture",
     "error_picture",
     "index_picture",
     "labelled_picture",
@@ -44,4 +43,5 @@ __all__ = [
     "show_labels",
     "show_sample",
     "show_worst",
+    "uncertainty_picture",
 ]

@@ -10,24 +10,24 @@ from ..errors import ShapeError
 from .legend import EDGE, INK, PAPER, load_font, text_width
 from .panels import MAX_SIDE, enlarge, stacked
 
-__all__ = ["doubt_picture"]
+__all__ = ["uncertainty_picture"]
 
 COLORS = "inferno"
 
 
-def doubt_picture(doubt: np.ndarray, *, narrowest: int = 480) -> Image.Image:
-    """doubt (H, W), such as the variance of sampled probabilities: dark where the network is sure, bright where not.
+def uncertainty_picture(uncertainty: np.ndarray, *, narrowest: int = 480) -> Image.Image:
+    """uncertainty (H, W), such as the variance of sampled probabilities: dark where the network is sure, else bright.
 
     The scale below goes from 0 to the 99.5th percentile of this picture, with numbers; what lies above is as bright.
     Where that is 0, to the largest.
     """
-    doubt = np.asarray(doubt, np.float32)
-    if doubt.ndim != 2 or not doubt.size:
-        raise ShapeError(f"a map of doubt is (H, W); this one is {doubt.shape}")
-    H, W = doubt.shape
-    doubt = np.nan_to_num(doubt)
-    most = float(np.percentile(doubt, 99.5)) or float(doubt.max()) or 1.0
-    shades = (255 * np.clip(doubt / most, 0, 1)).astype(np.uint8)
+    uncertainty = np.asarray(uncertainty, np.float32)
+    if uncertainty.ndim != 2 or not uncertainty.size:
+        raise ShapeError(f"a map of uncertainty is (H, W); this one is {uncertainty.shape}")
+    H, W = uncertainty.shape
+    uncertainty = np.nan_to_num(uncertainty)
+    most = float(np.percentile(uncertainty, 99.5)) or float(uncertainty.max()) or 1.0
+    shades = (255 * np.clip(uncertainty / most, 0, 1)).astype(np.uint8)
     scale = max(1, min(-(-narrowest // W), MAX_SIDE // max(H, W)))
     painted = Image.fromarray(enlarge(_table()[shades], scale))
     width = max(painted.width, narrowest)
@@ -52,7 +52,7 @@ def _scale_strip(most: float, width: int) -> Image.Image:
     middle = gap + bar.height / 2
     draw.text((left - gap, middle), ends[0], INK, font, anchor="rm")
     draw.text((right + gap, middle), ends[1], INK, font, anchor="lm")
-    meaning = "doubt: variance of the probabilities, mean over the classes"
+    meaning = "uncertainty: variance of the probabilities, mean over the classes"
     while text_width(meaning, font) > width - 2 * gap:
         size -= 1
         font = load_font(size)
