@@ -286,13 +286,38 @@ def test_without_labels_there_is_no_way_back():
     assert set(page.data["pictures"]) == {"picture", "prediction"}
 
 
+def test_modules_import_one_another_in_no_circle():
+    modules = {f"walk/{path.name}": path.read_text(encoding="utf-8") for path in PAGE.SOURCE.glob("*.js")}
+    reached = set()
+
+    def follow(name, above):
+        assert name not in above, f"a circle: {' -> '.join([*above, name])}"
+        imports = re.findall(r"^import .*? from \"(.*?)\";$|@import .*? from \"(.*?)\"", modules[name], re.M)
+        for found in imports if name not in reached else ():
+            follow(found[0] or found[1], [*above, name])
+        reached.add(name)
+
+    follow("walk/main.js", [])
+    assert reached == set(modules), "modules that nothing imports"
+
+
+@pytest.mark.parametrize("text", ["</script>", "<!-- a", "'<SCRIPT'", "</Style >"])
+def test_code_cannot_end_its_element(text):
+    assert PAGE.inline("if (a < b) c = '<b>';") == "if (a < b) c = '<b>';"
+    with pytest.raises(ValueError, match="cannot stand in a script or style"):
+        PAGE.inline(f"x = {text}")
+
+
 def test_names_cannot_break_the_page():
     model = lively("tiny")
-    walk = ts.walk(model, IMAGE, labels_for(model), palette=FIVE, title="</script><script>alert(1)</script> [data]")
+    walk = ts.walk(
+        model, IMAGE, labels_for(model), palette=FIVE, title="</script><script>alert(1)</script><!-- {{ data }}"
+    )
     assert "alert(1)</script>" not in walk.page
     assert "<b>land" not in walk.page
     page = Page(walk.page)
-    assert page.data["title"].endswith("</script> [data]")
+    assert page.data["title"].endswith("</script><!-- {{ data }}")
+    assert walk.page.count("<!--") == 1  # of the mark
     assert [one["name"] for one in page.data["classes"]] == list(FIVE.names)
     assert not re.search(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//", walk.page)
 
