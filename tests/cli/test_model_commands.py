@@ -96,13 +96,13 @@ def test_checkpoints_know_how_the_network_was_validated(here, options, mirror, s
 def test_the_picture_of_doubt():
     doubt = np.zeros((30, 40))
     doubt[10:20, 10:20] = 0.04
-    picture = np.asarray(viz.doubt_picture(doubt))
+    picture = np.asarray(viz.uncertainty_picture(doubt))
     assert picture.shape[1] >= 480
     scale = picture.shape[1] // 40
     assert picture[15 * scale, 15 * scale].sum() > 3 * picture[2, 2].sum() + 300  # bright where there is doubt
-    assert viz.doubt_picture(np.zeros((2, 3))).width >= 480
-    with pytest.raises(ShapeError, match=r"a map of doubt is \(H, W\)"):
-        viz.doubt_picture(np.zeros((2, 3, 4)))
+    assert viz.uncertainty_picture(np.zeros((2, 3))).width >= 480
+    with pytest.raises(ShapeError, match=r"a map of uncertainty is \(H, W\)"):
+        viz.uncertainty_picture(np.zeros((2, 3, 4)))
 
 
 def test_a_bayesian_run_that_was_stopped_goes_on_bit_for_bit(tmp_path):

@@ -146,7 +146,7 @@ class Predict:
         write_atomically(colours, viz.picture_bytes(Image.fromarray(viz.colour_map(labels, palette))))
         write_atomically(numbers, viz.picture_bytes(viz.index_picture(labels, palette)))
         if doubt is not None:
-            write_atomically(doubts, viz.picture_bytes(viz.doubt_picture(doubt)))
+            write_atomically(doubts, viz.picture_bytes(viz.uncertainty_picture(doubt)))
         return overlay
 
 
