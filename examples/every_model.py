@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tinysegnet as ts
 from tinysegnet.data import InMemory, OneClass, open_dataset
-from tinysegnet.training.run_folder import RunFolder
+from tinysegnet.training import RunFolder
 
 COLUMNS = ("model", "parameters", "seconds", "G", "C", "mIoU")
 

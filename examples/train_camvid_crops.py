@@ -14,7 +14,7 @@ from pathlib import Path
 
 import tinysegnet as ts
 from tinysegnet.data import CamVid, InMemory, make_crops
-from tinysegnet.training.run_folder import RunFolder
+from tinysegnet.training import RunFolder
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("camvid", type=Path, help="the folder of CamVid")

@@ -3,6 +3,27 @@
 import tinysegnet as ts
 model = ts.build("tiny", num_classes=11)
 logits = model.forward(pictures, training=True)
+
+The rooms, from the ground up: a file imports only from its own room and from rooms above it in this list.
+
+    tinysegnet/
+        errors.py      what can go wrong, as types; every message says what to do
+        files.py       writing so that nothing is lost
+        runtime/       compiling, the kernel cache, memory, threads, settings
+        ops/           the mathematics, arrays in, arrays out: NumPy as the definition, numba beside it
+        gradcheck/     finite differences against every backward; tells a bug from a kink
+        layers/        an op plus parameters; no state of a call
+        metrics/       confusion matrix, scores, boundary F1, confidence intervals, baselines
+        models/        SegNet as in the paper's figure 2, its variants, summary, receptive field, folding
+        data/          drawn toy streets, folders of pictures, label encodings, augmentation, batches
+        weights/       checkpoints; files of PyTorch, Keras and safetensors; the bundled network
+        prediction/    from a picture to labels: tiles, test-time averaging, sampling, evaluation
+        training/      optimizers, schedules, recipes, the loop, the run folder
+        viz/           figures that commands and reports draw
+        report/        the page of a run
+        walk/          every number of a network on one page
+        bench/         how fast: workloads, timed in turns with PyTorch; where a training step spends its time
+        cli/           one file per command
 """
 
 from typing import Any

@@ -24,7 +24,7 @@ from .. import runtime
 from ..data import Augment, Dataset, batches, demand_dataset, num_batches
 from ..errors import CheckpointError
 from ..metrics import Scores
-from ..models import Network, demand_network
+from ..models import Network, check_network
 from ..prediction.predict import class_logits, evaluate
 from ..weights.checkpoint import Checkpoint
 from .batchnorm_statistics import recompute_statistics
@@ -112,7 +112,7 @@ def fit(
         DataError: nothing can be learned from the data, or another training writes into the folder.
     """
     runtime.keep_freed_memory()
-    demand_network(model)
+    check_network(model)
     demand_dataset(data)
     recipe = recipe or recipe_for(data)
     return _Training(model, data, val, recipe, run, progress, on_epoch).run()

@@ -24,7 +24,7 @@ def check_training(model: Network, data: Dataset, val: Dataset | None, recipe: R
         has = "one logit, for 2 classes" if model.config["num_classes"] == 1 else f"{model.num_classes} classes"
         raise SettingError(f"the network has {has}, {data.name} has {data.palette.num_classes}: build it with "
                            f"num_classes={data.palette.num_classes}")  # fmt: skip
-    model.demand_size(recipe.size)
+    model.check_size(recipe.size)
     if val is not None and _classes(demand_dataset(val)) != _classes(data):
         raise DataError(f"{val.name}: other classes than {data.name} (expected the same names in the same order, and "
                         "the same ignore_label). Validate on pictures with the same kind of labels")  # fmt: skip
