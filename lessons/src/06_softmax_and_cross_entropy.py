@@ -330,7 +330,7 @@ ts.gradcheck.check_op("softmax_cross_entropy")
 
 # %%
 dlogits = ops.softmax_cross_entropy_backward(1.0, cache) * labelled.sum()
-viz.show_feature_maps(dlogits[0], list(palette.names), columns=4, scale=1.0)
+figures.show_feature_maps(dlogits[0], list(palette.names), columns=4, scale=1.0)
 
 # %% [markdown]
 # Blue: "more of this class here". Orange: "less of it". White: nothing to learn. Every blue place has its orange
@@ -426,7 +426,7 @@ STREETS, EPOCHS = 96, 10  # streets to train on, and how often each
 # %%
 streets = ts.data.InMemory(ToyScenes(STREETS, seed=0, size=(48, 64)))
 counts = ts.data.count_pixels(streets)
-viz.class_histogram_figure(counts.pixels, palette)
+figures.class_histogram_figure(counts.pixels, palette)
 
 # %% [markdown]
 # The longest bar is several times the shortest; in CamVid it is a hundred times (below). With the plain mean, a network

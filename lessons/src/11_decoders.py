@@ -513,7 +513,8 @@ panels |= {f"{score}, per cent": {name: my_values(name, score) for name in names
 ties = {f"{score}, per cent": spread[score] for score in ("mIoU", "BF") if np.isfinite(spread[score])}
 others = {"mIoU, per cent": {name: scores[0] for name, scores in published.items()},
           "BF, per cent": {name: scores[1] for name, scores in published.items()}}  # fmt: skip
-figures.show_dots(panels, ties=ties, others=others, words=("a seed", "bars overlap: a tie", "the paper, one seed"))
+words = ("one seed", "overlapping bars: a tie", "the paper, one seed")
+figures.show_strip_plot(panels, ties=ties, others=others, words=words)
 
 # %% [markdown]
 # What to see: on the left two costs, on the right what they buy. Every dot of the right panels is a training. A bar is
@@ -650,7 +651,7 @@ for score, by_name in mine.items():
     verdict = "a tie" if abs(gap) < spread_of[score] else "told apart"
     print(f"{score:5} basic minus bilinear {gap:+6.2f}   spread {spread_of[score]:5.2f}   {verdict}"
           f"   single runs: {min(pairs):+.2f} to {max(pairs):+.2f}")  # fmt: skip
-figures.show_dots(mine, ties=spread_of)
+figures.show_strip_plot(mine, ties=spread_of)
 
 # %% [markdown]
 # How to read this: "single runs" is what one could have published with one seed each, from the luckiest for one side to
