@@ -34,8 +34,8 @@ from tinysegnet_lessons.bugs import bugs
 # ## Two pools, two unpools
 #
 # The skeleton first, without convolutions, on a picture of 4x4 numbers. Two pools make it 2x2, then 1x1. Two unpools
-# bring it back. A layer object is an op and what must survive between calls; a `MaxUnpool2d` is given the pool whose
-# indices it uses.
+# bring it back. A layer object is an op and its parameters; a `MaxUnpool2d` is given the pool whose indices it uses.
+# What a call leaves for later, such as these indices, is recorded on a *tape*: by default the one of this thread.
 
 # %%
 x = np.array([[3.0, 1, 2, 0], [0, 5, 4, 6], [1, 2, 9, 7], [8, 0, 3, 2]])
@@ -338,7 +338,7 @@ report
 
 # %%
 bug = bugs["unpool_fixed_corner"]
-net.layers["decoder2.unpool"]._backward = lambda dout, cache, _: bug.backward(dout, cache)
+net.layers["decoder2.unpool"]._backward = lambda dout, cache, *_: bug.backward(dout, cache)
 report = ts.gradcheck.check_model(net, size=(9, 13), directions=1, entries=1)
 del net.layers["decoder2.unpool"]._backward  # the right one again
 for tensor in report.tensors:
@@ -511,14 +511,15 @@ print(f"pool indices                  {summary.total('indices') / 1e6:6.1f} MB")
 # 2x2 window has four possible places, so two bits hold it (section 3), and four channels share a byte:
 
 # %%
-pool = layers.MaxPool2d()
+pool, tape = layers.MaxPool2d(), layers.Tape()
 features = rng.standard_normal((1, 180, 240, 64)).astype(np.float32)
-pooled = pool.forward(features)
+pooled = pool.forward(features, tape)
+indices = tape.indices[pool]
 print(f"map before the pool {features.nbytes:>10,} bytes")
 print(f"map after the pool  {pooled.nbytes:>10,} bytes")
-print(f"indices             {pool.indices.nbytes:>10,} bytes, {pool.indices.dtype} {pool.indices.shape}")
-print(f"1/{features.nbytes // pool.indices.nbytes} and 1/{pooled.nbytes // pool.indices.nbytes} of them")
-as_int64 = ops.flat_plane_indices(pool.indices, 64, (180, 240))
+print(f"indices             {indices.nbytes:>10,} bytes, {indices.dtype} {indices.shape}")
+print(f"1/{features.nbytes // indices.nbytes} and 1/{pooled.nbytes // indices.nbytes} of them")
+as_int64 = ops.flat_plane_indices(indices, 64, (180, 240))
 print(f"as int64            {as_int64.nbytes:>10,} bytes")
 
 # %% [markdown]

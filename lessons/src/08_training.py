@@ -489,7 +489,7 @@ def my_wrong_unpool(model):
     bug = bugs["unpool_fixed_corner"]
     for layer in model.layers.values():
         if isinstance(layer, layers.MaxUnpool2d):
-            layer._backward = lambda dout, cache, _: bug.backward(dout, cache)
+            layer._backward = lambda dout, cache, *_: bug.backward(dout, cache)
 
 
 rng = np.random.default_rng(0)

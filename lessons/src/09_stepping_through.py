@@ -324,8 +324,9 @@ assert read["input"][0] < read["encoder2.relu1"][0] < read["decoder2.relu1"][0]
 # %%
 corners = Palette(("0 upper left", "1 upper right", "2 lower left", "3 lower right"),
                   ((230, 159, 0), (86, 180, 233), (0, 100, 70), (204, 121, 167)), ignore_label=255)  # fmt: skip
-my_tensors(net, images[:1])  # the pools keep the indices of their last forward
-position = ops.unpack_indices(net.layers["encoder1.pool"].indices, 32)[0, :, :, busiest[0]]
+my_tensors(net, images[:1])
+indices = layers.thread_tape().indices  # on this thread's tape: of the last forward, by the pools
+position = ops.unpack_indices(indices[net.layers["encoder1.pool"]], 32)[0, :, :, busiest[0]]
 loud = tensors["encoder1.pool"][0, :, :, busiest[0]]
 viz.show_labels(np.where(loud > np.quantile(loud, 0.85), position, 255), corners)
 
@@ -340,7 +341,7 @@ viz.show_labels(np.where(loud > np.quantile(loud, 0.85), position, 255), corners
 # %%
 for stage in encoder:
     pooled = tensors[f"{stage}.pool"]
-    lower = ops.unpack_indices(net.layers[f"{stage}.pool"].indices, pooled.shape[3]) // 2
+    lower = ops.unpack_indices(indices[net.layers[f"{stage}.pool"]], pooled.shape[3]) // 2
     loud = pooled > np.quantile(pooled, 0.9, axis=(0, 1, 2))
     agree, quiet = lower[:, :, 1:] == lower[:, :, :-1], (pooled > 0) & ~loud
     by_loudness = [agree[where[:, :, 1:] & where[:, :, :-1]].mean() for where in (loud, quiet)]
@@ -356,7 +357,7 @@ for stage in encoder:
 # %%
 for stage in encoder:
     pool, pooled = net.layers[f"{stage}.pool"], tensors[f"{stage}.pool"]
-    position = ops.unpack_indices(pool.indices, pooled.shape[3])[pooled > 0]
+    position = ops.unpack_indices(indices[pool], pooled.shape[3])[pooled > 0]
     shares = np.bincount(position, minlength=4) / position.size
     entropy = -(shares * np.log2(shares)).sum()
     print(f"{stage}.pool   {np.mean(pooled == 0):4.0%} empty   shares {np.round(shares, 2)}   {entropy:.2f} bits")
@@ -447,7 +448,7 @@ def my_indices(stages, change):
 
     def spoil(name, layer, out):
         if name in [f"{stage}.pool" for stage in stages]:
-            layer.indices = np.ascontiguousarray(change(layer.indices))
+            indices[layer] = np.ascontiguousarray(change(indices[layer]))
         return out
 
     return spoil
@@ -870,7 +871,7 @@ assert np.allclose([gradient[place] for place in places], slopes, rtol=1e-4)
 # %%
 bug = bugs["unpool_fixed_corner"]
 # what the layer's backward calls is replaced in this one layer
-exact.layers["decoder2.unpool"]._backward = lambda dout, cache, _: bug.backward(dout, cache)
+exact.layers["decoder2.unpool"]._backward = lambda dout, cache, *_: bug.backward(dout, cache)
 broken = my_logit_gradient(exact, image, at, k)
 del exact.layers["decoder2.unpool"]._backward  # the right one again
 for place, slope in zip(places, slopes, strict=True):

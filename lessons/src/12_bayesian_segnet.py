@@ -218,11 +218,11 @@ for name in ("bayesian-basic", "bayesian-vgg16"):
 # %%
 def my_bayesian(network):
     """The same layers, with dropout after the two deepest pools and the two deepest decoder stages."""
-    parts, generator = {}, np.random.default_rng(0)
+    parts = {}
     for name, layer in network.layers.items():
         parts[name] = layer
         if name in ("encoder3.pool", "encoder4.pool", "decoder4.relu1", "decoder3.relu1"):
-            parts[name.partition(".")[0] + ".dropout"] = layers.Dropout(0.5, generator=generator)
+            parts[name.partition(".")[0] + ".dropout"] = layers.Dropout(0.5)
     return Network(parts, network.config)
 
 
