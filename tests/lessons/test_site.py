@@ -244,7 +244,7 @@ def test_every_docstring_is_sound_markup(sources):
 
     for role in ("py:obj", "py:class"):
         roles.register_local_role(role, lambda name, raw, text, line, inliner, **more: ([], []))
-    settings = napoleon.Config(napoleon_numpy_docstring=False)
+    settings = napoleon.Config(napoleon_numpy_docstring=False, napoleon_use_ivar=True)
     api = module("api")
     for full in sorted({name for area in api.pages().items() for name in _full_names(area)}):
         doc = inspect.getdoc(_value(full)) if callable(_value(full)) else ""

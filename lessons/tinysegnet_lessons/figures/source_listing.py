@@ -50,6 +50,7 @@ def show_source(function: Any) -> Source:
 
     Show it as the last expression of a cell, or print it. SettingError if Python has no source of it.
     """
+    function = inspect.unwrap(function, stop=lambda it: hasattr(it, "py_func"))  # a public op: its definition
     below = getattr(function, "py_func", function)
     try:
         lines, first = inspect.getsourcelines(below)
