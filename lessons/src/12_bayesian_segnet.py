@@ -591,10 +591,11 @@ figures.show_plot(curves, title="mIoU", x="samples", log="x")
 def my_variance_ratios(sample):
     """For each batch norm: variance of what comes in, over the variance it was told."""
     x, ratios = np.stack([one.image for one in val.samples[:4]]).astype(np.float32), {}
+    tape = layers.Tape(sample=sample, generator=np.random.default_rng(0))
     for name, layer in model.layers.items():
         if isinstance(layer, layers.BatchNorm2d):
             ratios[name] = float(np.mean(x.var((0, 1, 2)) / layer.buffers["running_var"]))
-        x = layer.forward(x, sample=sample)
+        x = layer.forward(x, tape)
     return ratios
 
 

@@ -26,10 +26,10 @@ import tinysegnet as ts
 from tinysegnet import ops, runtime, viz
 from tinysegnet.bench import costs, machine, ours
 from tinysegnet.bench.validate import distance
-from tinysegnet.bench.workloads import Work
+from tinysegnet.bench.workloads import Workload
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.ops import conv
-from tinysegnet.ops.engine import cost_model, direct, gemm_microkernel, simd, winograd
+from tinysegnet.ops.engine import cost_model, direct, gemm_microkernel, simd, winograd, winograd_transform
 from tinysegnet_lessons import figures, grader
 
 # %%
@@ -545,12 +545,12 @@ assert not off[::2, ::2].any()
 # given values at the points is a sum of polynomials, one for each point, which are 0 at all other points:
 
 # %%
-figures.show_source(winograd.transforms)
+figures.show_source(winograd_transform.transforms)
 
 # %%
 A4, B4, G4 = (
     np.vectorize(lambda a: Fraction(a).limit_denominator(1000), otypes=[object])(matrix)
-    for matrix in winograd.MATRICES[winograd.WinogradF4x3]
+    for matrix in winograd_transform.MATRICES[winograd_transform.WinogradF4x3]
 )
 for d in np.eye(6, dtype=int) * exact:
     for g in np.eye(3, dtype=int) * exact:
@@ -868,13 +868,13 @@ grader.grade("roofline", my_roofline)
 
 # %%
 works = [
-    Work("conv 3x3, 64 to 64", "conv", (1, H, W, 64), 64, backward=False),
-    Work("conv 3x3, 128 to 128", "conv", (1, H, W, 128), 128, backward=False),
-    Work("first layer, 3 to 64", "conv", (1, 2 * H, 2 * W, 3), 64, backward=False),
-    Work("conv 1x1, 64 to 11", "conv", (1, 2 * H, 2 * W, 64), 11, kernel=1, backward=False),
-    Work("batch norm + ReLU", "batchnorm_relu", (4, H, W, 64)),
-    Work("pool + unpool", "pool_unpool", (4, H, W, 64)),
-    Work("softmax cross-entropy", "loss", (4, H, W, 11)),
+    Workload("conv 3x3, 64 to 64", "conv", (1, H, W, 64), 64, backward=False),
+    Workload("conv 3x3, 128 to 128", "conv", (1, H, W, 128), 128, backward=False),
+    Workload("first layer, 3 to 64", "conv", (1, 2 * H, 2 * W, 3), 64, backward=False),
+    Workload("conv 1x1, 64 to 11", "conv", (1, 2 * H, 2 * W, 64), 11, kernel=1, backward=False),
+    Workload("batch norm + ReLU", "batchnorm_relu", (4, H, W, 64)),
+    Workload("pool + unpool", "pool_unpool", (4, H, W, 64)),
+    Workload("softmax cross-entropy", "loss", (4, H, W, 11)),
 ]
 spent = my_medians({work.name: ours.prepare(work) for work in works}, ROUNDS)
 
@@ -993,9 +993,9 @@ print(f"in turns:            b takes {turns['b'] / turns['a'] - 1:+.1%} against 
 
 # %%
 def my_comparison(works):
-    from tinysegnet.bench.measure import Bench, Plan
+    from tinysegnet.bench.measure import Bench, BenchSettings
 
-    with Bench(Plan("torch", most_threads, rounds=3)) as bench:
+    with Bench(BenchSettings("torch", most_threads, rounds=3)) as bench:
         for result in map(bench.measure, works):
             if result.ratio is None:
                 print(f"{result.work.name}: not timed. {result.wrong}")

@@ -144,6 +144,15 @@ def test_version_and_groups_of_commands(capsys):
     assert "Exit codes: 0 success" in " ".join(text.split())
 
 
+def test_shell_completion(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("ZSH_VERSION", raising=False)
+    monkeypatch.setenv("BASH_VERSION", "5")
+    assert main(["--install-completion"]) == 0
+    written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    assert all(word in written for word in ("evaluate", "baselines", "--learning-rate", "--batch-size"))
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_in_its_own_file(command, capsys):
     assert main([*command.split(), "--help"]) == 0

@@ -115,7 +115,7 @@ MISTAKES = {  # the words, and what the line says
     "no such checkpoint": ("evaluate none.safetensors", "none.safetensors: no such file. Give a"),
     "not a checkpoint": ("evaluate text.safetensors", "text.safetensors: not a checkpoint"),
     "a folder as checkpoint": ("evaluate empty", "empty: cannot be read as a checkpoint"),
-    "another number of classes": ("evaluate three.safetensors", "toy scenes has 11 classes, but the network predicts 3 (expected"),
+    "another number of classes": ("evaluate three.safetensors", "toy scenes has 11 classes, but the network predicts"),
     "no such data": (f"train --data nowhere {TINY}", "nowhere: no such folder (expected one with pictures"),
     "a file as data": (f"train --data file {TINY}", "file: no such folder (expected one with pictures"),
     "an empty folder as data": (f"train --data empty {TINY}", "empty: no pictures with label maps found (expected"),

@@ -9,10 +9,11 @@ from walk_pages import FIVE, IMAGE, SIZE, Page, labels_for, lively
 
 import tinysegnet as ts
 from tinysegnet.errors import DataError, SettingError, ShapeError
+from tinysegnet.layers import Windows
 from tinysegnet.ops import conv2d_forward
 from tinysegnet.walk.payload import PLANS, Blobs, TooLarge, pack_weight
 from tinysegnet.walk.trace import trace
-from tinysegnet.walk.window_tables import Windows, spread
+from tinysegnet.walk.window_tables import spread
 
 NAMES = list(ts.models)
 STEP = 1e-5  # of finite differences

@@ -17,12 +17,12 @@ from ..metrics.bootstrap import BLOCK, LEAST_BLOCKS
 from ..prediction.predict import evaluate
 from ..weights.checkpoint import Checkpoint
 from .data_options import LabelOptions, Labels, load_splits
-from .options import Json
+from .options import CheckpointPath, Json
 from .prediction_options import PredictionOptions, Views, make_folder, printable
 
 
 def run(
-    checkpoint: Path,
+    checkpoint: CheckpointPath,
     /,
     *,
     data: str = "toy",
@@ -45,7 +45,6 @@ def run(
     the same data. The network should score clearly above it.
 
     Args:
-        checkpoint: A .safetensors file that `train` wrote, or "toy", the bundled network.
         data: "toy", or a folder. Without --ignore, --classes and --one-class its label maps are read as in training.
         split: The part of the data to score: train, val, or another that the folder has.
         limit: Use at most this many pictures per split, also of the training pictures for the baseline.

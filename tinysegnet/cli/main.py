@@ -109,7 +109,7 @@ def _app(arguments: list[str]) -> App:
         help_epilogue=EPILOGUE, version=__version__, default_parameter=DEFAULT_PARAMETER,
         config=check_required,
     )  # fmt: skip
-    app.register_install_completion_command()
+    app.register_install_completion_command(help="Install completion for this shell.")
     for name, (group, summary) in COMMANDS.items():
         *parents, last = name.split()
         if parents and parents[0] not in app:

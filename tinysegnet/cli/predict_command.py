@@ -15,6 +15,7 @@ from ..errors import DataError, SettingError, TinySegNetError
 from ..files import write_atomically
 from ..prediction.predict import predict, predict_with_doubt, working_size
 from ..weights.checkpoint import Checkpoint
+from .options import CheckpointPath
 from .prediction_options import MOST_SCALE, PredictionOptions, Views, make_folder, printable
 
 SUFFIXES = ("_overlay", "_colours", "_labels", "_uncertainty")
@@ -24,7 +25,7 @@ MAX_WORKING_PIXELS = 4_000_000  # inside the network: vgg16 keeps 256 bytes per 
 
 
 def run(
-    checkpoint: Path,
+    checkpoint: CheckpointPath,
     images: tuple[Path, ...] = (),
     /,
     *,
@@ -40,7 +41,6 @@ def run(
     costs one line and the exit code 2; all other pictures are segmented.
 
     Args:
-        checkpoint: A .safetensors file that `train` wrote, or "toy", the bundled network.
         images: Files, or folders of files: PNG or JPEG, of any size and name.
         out: A folder for the results. It is made if it is missing.
         scale: A factor on the height and width at which the network works. 1 is the scale of its training.

@@ -21,6 +21,7 @@ from .normalize import Normalize
 from .relu import ReLU
 from .skip import SkipAdd, SkipSource
 from .tape import Tape, thread_tape
+from .trace import LayerTrace, Windows
 from .upsample import Upsample
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "FixedUnpool2d",
     "Interval",
     "Layer",
+    "LayerTrace",
     "LocalResponseNorm",
     "MaxPool2d",
     "MaxUnpool2d",
@@ -42,6 +44,7 @@ __all__ = [
     "SkipSource",
     "Tape",
     "Upsample",
+    "Windows",
     "digest_branches",
     "he_normal",
     "thread_tape",

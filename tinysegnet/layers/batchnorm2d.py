@@ -27,7 +27,7 @@ class BatchNorm2d(Layer):
     """
 
     keeps = "input"
-    _ops = ops.batchnorm2d_forward, ops.batchnorm2d_backward
+    op = "batchnorm2d"
 
     def __init__(self, num_features: int, *, eps: float = 1e-5, momentum: float = 0.1, dtype: Any = np.float32) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class BatchNorm2d(Layer):
         from_batch = tape.training or tape.batch_statistics
         mean, var = (None, None) if from_batch else (self.buffers["running_mean"], self.buffers["running_var"])
         gamma, beta = self.params["gamma"], self.params["beta"]
-        (out, mean, var), cache = self._ops[0](x, gamma, beta, mean=mean, var=var, eps=self.eps)
+        (out, mean, var), cache = self._ops(tape).forward(x, gamma, beta, mean=mean, var=var, eps=self.eps)
         if from_batch:
             tape.statistics[self.norm] = mean, var, x.size // x.shape[3]
         if tape.training:
@@ -56,9 +56,9 @@ class BatchNorm2d(Layer):
         for name, value in (("running_mean", mean), ("running_var", var * (count / (count - 1)))):
             self.buffers[name] += self.momentum * (value - self.buffers[name])
 
-    def _backward(self, dout, cache, tape, input_gradient):
-        dx, self.grads["gamma"], self.grads["beta"] = self._ops[1](dout, cache)
-        return dx
+    def _details(self, x, out, tape):
+        mean, var = self.buffers["running_mean"], self.buffers["running_var"]
+        return {"params": {**self.params, "mean": mean, "var": var}, "facts": {"eps": self.eps}}
 
     def fuse(self, following):
         return BatchNormReLU2d(self) if type(self) is BatchNorm2d and type(following) is ReLU else None
@@ -73,7 +73,7 @@ class BatchNorm2d(Layer):
 class BatchNormReLU2d(BatchNorm2d):
     """A BatchNorm2d and the ReLU after it in one pass over memory. Parameters and statistics are the given layer's."""
 
-    _ops = ops.batchnorm2d_relu_forward, ops.batchnorm2d_relu_backward
+    op = "batchnorm2d_relu"
 
     def __init__(self, norm: BatchNorm2d) -> None:
         self._norm, self.name = norm, norm.name

@@ -28,6 +28,8 @@ class Conv2d(Convolution):
         dtype: of the parameters.
     """
 
+    op = "conv2d"
+
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, padding: Any = "same",
                  bias: bool = True, rng: np.random.Generator | None, dtype: Any = np.float32) -> None:  # fmt: skip
         super().__init__()
@@ -37,12 +39,7 @@ class Conv2d(Convolution):
 
     def _forward(self, x, tape):
         settings = {"stride": self.stride, "padding": self.padding}
-        return ops.conv2d_forward(x, self.params["weight"], self.params.get("bias"), **settings)
-
-    def _backward(self, dout, cache, tape, input_gradient):
-        dx, *gradients = ops.conv2d_backward(dout, cache, input_gradient=input_gradient)
-        self._assign(*gradients)
-        return dx
+        return self._ops(tape).forward(x, self.params["weight"], self.params.get("bias"), **settings)
 
     def infer(self, x, following, tape):
         """A batch norm with its running statistics and a ReLU happen within the convolution."""

@@ -27,6 +27,8 @@ class ConvTranspose2d(Convolution):
         dtype: of the parameters.
     """
 
+    op = "conv_transpose2d"
+
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, bias: bool = True,
                  pool: Layer | None = None, bilinear: bool = False, rng: np.random.Generator | None,
                  dtype: Any = np.float32) -> None:  # fmt: skip
@@ -42,12 +44,10 @@ class ConvTranspose2d(Convolution):
 
     def _forward(self, x, tape):
         settings = {"stride": self.stride, "output_size": tape.size_before(self)}
-        return ops.conv_transpose2d_forward(x, self.params["weight"], self.params.get("bias"), **settings)
+        return self._ops(tape).forward(x, self.params["weight"], self.params.get("bias"), **settings)
 
-    def _backward(self, dout, cache, tape, input_gradient):
-        dx, *gradients = ops.conv_transpose2d_backward(dout, cache, input_gradient=input_gradient)
-        self._assign(*gradients)
-        return dx
+    def _details(self, x, out, tape):
+        return {"windows": self._windows(out.shape[1:3], "out")}
 
     def output_shape(self, input_shape):
         N, *size, _ = input_shape

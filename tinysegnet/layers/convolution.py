@@ -8,6 +8,7 @@ import numpy as np
 
 from ..ops.windows import place
 from .layer import Layer
+from .trace import Windows
 
 __all__ = ["Convolution"]
 
@@ -24,15 +25,19 @@ class Convolution(Layer):
         if bias:
             self.params["bias"] = np.zeros(out_channels, weight.dtype)
 
-    def _assign(self, dweight: np.ndarray, dbias: np.ndarray | None) -> None:
-        self.grads["weight"] = dweight
-        if dbias is not None:
-            self.grads["bias"] = dbias
+    def _backward(self, dout, cache, tape, input_gradient):
+        return self._assign(self._ops(tape).backward(dout, cache, input_gradient=input_gradient))
+
+    def _details(self, x, out, tape):
+        return {"windows": self._windows(x.shape[1:3], "in")}
+
+    def _windows(self, size: tuple[int, ...], large: str) -> Windows:
+        return Windows(self.params["weight"].shape[:2], *self._place(size), large)
 
     def _place(self, size: tuple[int, ...]) -> Any:
         """(strides, zeros before the picture) along rows and columns, for the larger of both sides' sizes (H, W)."""
         strides, pads, _ = place(self.name, size, self.params["weight"].shape[:2], self.stride, self.padding)
-        return strides, (pads[0][0], pads[1][0])
+        return tuple(strides), (pads[0][0], pads[1][0])
 
     def receptive_interval(self, axis, interval, size, output_size):
         K, (strides, before) = self.params["weight"].shape[axis], self._place(size)

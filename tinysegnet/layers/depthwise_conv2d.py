@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops
 from .convolution import Convolution
 from .layer import he_normal
 
@@ -24,15 +23,12 @@ class DepthwiseConv2d(Convolution):
         dtype: of the parameters.
     """
 
+    op = "depthwise_conv2d"
+
     def __init__(self, channels: int, kernel_size: int, *, bias: bool = True, rng: np.random.Generator | None,
                  dtype: Any = np.float32) -> None:  # fmt: skip
         super().__init__()
         self._start(he_normal(rng, (kernel_size, kernel_size, 1, channels), kernel_size**2, dtype), channels, bias)
 
     def _forward(self, x, tape):
-        return ops.depthwise_conv2d_forward(x, self.params["weight"], self.params.get("bias"))
-
-    def _backward(self, dout, cache, tape, input_gradient):
-        dx, *gradients = ops.depthwise_conv2d_backward(dout, cache, input_gradient=input_gradient)
-        self._assign(*gradients)
-        return dx
+        return self._ops(tape).forward(x, self.params["weight"], self.params.get("bias"))

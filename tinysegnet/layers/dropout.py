@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import ops
 from ..errors import StateError
 from .layer import Layer
 
@@ -20,6 +19,7 @@ class Dropout(Layer):
         p: probability of a 0.
     """
 
+    op = "dropout"
     random = True
 
     def __init__(self, p: float = 0.5) -> None:
@@ -33,10 +33,13 @@ class Dropout(Layer):
             raise StateError(f"{self.name}: there is no generator to draw a mask from. Give the tape one: "
                              "Tape(training=True, generator=numpy.random.default_rng(0))")  # fmt: skip
         kept = tape.generator.random(x.shape, np.float32) >= self.p
-        return ops.dropout_forward(x, kept, rate=self.p)
+        return self._ops(tape).forward(x, kept, rate=self.p)
 
     def _backward(self, dout, cache, tape, input_gradient):
-        return dout if cache is None else ops.dropout_backward(dout, cache)
+        return dout if cache is None else super()._backward(dout, cache, tape, input_gradient)
+
+    def _details(self, x, out, tape):
+        return {"op": "", "facts": {"p": self.p}}
 
     def kept_bytes(self, input_shape):
         return int(np.prod(input_shape))  # the mask

@@ -8,8 +8,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from .. import ops
 from ..errors import StateError
 from .tape import Tape, thread_generator, thread_tape
+from .trace import LayerTrace
 
 __all__ = ["Interval", "Layer", "digest_branches", "he_normal"]
 
@@ -23,6 +25,7 @@ class Layer:
     defaults, which suit a layer that works element by element.
 
     Attributes:
+        op: the name of the op that it applies, in `ops.REGISTRY`; "" for none.
         name: in its network, "encoder1.conv1" say.
         params: what training adjusts, by name. grads: their gradients, from the last backward, with the same keys.
         buffers: running statistics, which are saved with the parameters.
@@ -33,6 +36,7 @@ class Layer:
         source: the layer further up the line of which it takes indices or maps.
     """
 
+    op: ClassVar[str] = ""
     keeps: ClassVar[Literal["input", "output"] | None] = None
     passes_on: ClassVar[bool] = False
     random: ClassVar[bool] = False
@@ -89,8 +93,21 @@ class Layer:
         raise NotImplementedError
 
     def _backward(self, dout: np.ndarray, cache: Any, tape: Tape, input_gradient: bool) -> Any:
-        """-> dx; assigns `grads`."""
-        raise NotImplementedError
+        """-> dx; assigns `grads`. This one is for layers with an op whose gradients are those of x and `params`."""
+        if not (input_gradient or self.params):
+            return None
+        return self._assign(self._ops(tape).backward(dout, cache))
+
+    def _ops(self, tape: Tape) -> Any:
+        """The op's forward and backward: the fast ones, or its definition if the tape says so."""
+        op = ops.REGISTRY[self.op]
+        return op.variants["numpy"] if tape.definitions else op
+
+    def _assign(self, gradients: Any) -> Any:
+        """The gradients of x and of the parameters, in their order: assign the latter; -> dx."""
+        dx, *others = gradients if isinstance(gradients, tuple) else (gradients,)
+        self.grads.update(zip(self.params, others, strict=False))  # without a bias its gradient is None
+        return dx
 
     def infer(self, x: np.ndarray, following: Sequence[Layer], tape: Tape) -> tuple[np.ndarray, int]:
         """At test time: the output of this layer and of as many of the following ones as it can do in the same pass.
@@ -110,6 +127,22 @@ class Layer:
 
     def make_identity(self) -> None:
         """Set the running statistics so that the layer changes nothing at test time; most layers have none."""
+
+    def convert(self, dtype: Any) -> None:
+        """Let parameters and statistics be of another dtype, without gradients."""
+        self.grads.clear()
+        for arrays in (self.params, self.buffers):
+            arrays.update({name: array.astype(dtype) for name, array in arrays.items()})
+
+    def trace(self, x: np.ndarray, tape: Tape) -> LayerTrace:
+        """Run forward; -> the arrays that a walk shows. What there is more to tell than x and out, `_details` tells."""
+        out = self.forward(x, tape)
+        fields = {"kind": self.op or type(self).__name__, "op": self.op, "params": dict(self.params)}
+        return LayerTrace(self.name, self, x=x, out=out, **fields | self._details(x, out, tape))
+
+    def _details(self, x: np.ndarray, out: np.ndarray, tape: Tape) -> dict[str, Any]:
+        """Fields of the LayerTrace besides its arrays x and out, or instead of the usual ones."""
+        return {}
 
     # --- what it costs and what it sees -------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .. import ops
 from .layer import Layer
 
 __all__ = ["LocalResponseNorm"]
@@ -16,14 +15,14 @@ class LocalResponseNorm(Layer):
         alpha, beta, k: as in `ops.local_response_norm_forward`; the defaults are those of the authors' model file.
     """
 
-    keeps = "input"
+    op, keeps = "local_response_norm", "input"
 
     def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
         self.settings = {"size": size, "alpha": alpha, "beta": beta, "k": k}
 
     def _forward(self, x, tape):
-        return ops.local_response_norm_forward(x, **self.settings)
+        return self._ops(tape).forward(x, **self.settings)
 
-    def _backward(self, dout, cache, tape, input_gradient):
-        return ops.local_response_norm_backward(dout, cache) if input_gradient else None
+    def _details(self, x, out, tape):
+        return {"facts": dict(self.settings)}

@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import ops
 from .layer import Layer
+from .trace import Windows
 
 __all__ = ["MaxPool2d"]
 
@@ -17,16 +18,26 @@ class MaxPool2d(Layer):
         kernel_size, stride: rows and columns of a window, and between two windows.
     """
 
+    op = "max_pool2d"
+
     def __init__(self, kernel_size: int = 2, stride: int = 2) -> None:
         super().__init__()
         self.kernel_size, self.stride = kernel_size, stride
 
     def _forward(self, x, tape):
-        (out, tape.indices[self]), cache = ops.max_pool2d_forward(x, size=self.kernel_size, stride=self.stride)
+        (out, tape.indices[self]), cache = self._ops(tape).forward(x, size=self.kernel_size, stride=self.stride)
         return out, cache
 
-    def _backward(self, dout, cache, tape, input_gradient):
-        return ops.max_pool2d_backward(dout, cache)
+    def positions(self, indices: np.ndarray, channels: int) -> np.ndarray:
+        """Indices as positions in their windows, (N, h, w, C)."""
+        return ops.unpack_indices(indices, channels) if self.kernel_size == self.stride == 2 else indices
+
+    def windows(self, large: str) -> Windows:
+        """Which pixels belong to which window; large: the side of the picture, "in" or "out"."""
+        return Windows((self.kernel_size,) * 2, (self.stride,) * 2, (0, 0), large)
+
+    def _details(self, x, out, tape):
+        return {"windows": self.windows("in"), "positions": self.positions(tape.indices[self], x.shape[3])}
 
     def output_shape(self, input_shape):
         N, *size, C = input_shape

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import ops
 from ..errors import StateError
 from .layer import Layer
 from .max_pool2d import MaxPool2d
@@ -19,6 +18,8 @@ class MaxUnpool2d(Layer):
         pool: the MaxPool2d whose mirror this is.
     """
 
+    op = "max_unpool2d"
+
     def __init__(self, pool: MaxPool2d) -> None:
         super().__init__()
         self.pool: MaxPool2d = pool
@@ -28,14 +29,16 @@ class MaxUnpool2d(Layer):
         if self.pool not in tape.indices:
             raise StateError(f"{self.name}: its pool {self.pool.name} has not run yet, so there are no indices")
         settings = {"output_size": tape.sizes[self.pool], "size": self.pool.kernel_size, "stride": self.pool.stride}
-        return ops.max_unpool2d_forward(x, self._chosen(tape.indices[self.pool]), **settings)
+        return self._ops(tape).forward(x, self._chosen(tape.indices[self.pool]), **settings)
 
     def _chosen(self, indices: np.ndarray) -> np.ndarray:
         """Where the numbers go, from where the pool's maxima were."""
         return indices
 
-    def _backward(self, dout, cache, tape, input_gradient):
-        return ops.max_unpool2d_backward(dout, cache)
+    def _details(self, x, out, tape):
+        positions = self.pool.positions(self._chosen(tape.indices[self.pool]), x.shape[3])
+        return {"windows": self.pool.windows("out"), "positions": positions, "partner": self.pool.name,
+                "facts": {"fixed": self.source is None}}  # fmt: skip
 
     def receptive_interval(self, axis, interval, size, output_size):
         return interval[0] // self.pool.stride, interval[1] // self.pool.stride

@@ -27,5 +27,13 @@ class Normalize(Layer):
     def _forward(self, x, tape):
         return ((x.astype(self.mean.dtype, copy=False) - self.mean) / self.scale)[..., :: self.order], None
 
+    def convert(self, dtype):
+        super().convert(dtype)
+        self.mean, self.scale = self.mean.astype(dtype), self.scale.astype(dtype)
+
+    def _details(self, x, out, tape):
+        mean, scale = (np.broadcast_to(a, x.shape[3:]).astype(float) for a in (self.mean, self.scale))
+        return {"kind": "normalize", "params": {"mean": mean, "scale": scale}, "facts": {"reversed": self.order == -1}}
+
     def _backward(self, dout, cache, tape, input_gradient):
         return dout[..., :: self.order] / self.scale if input_gradient else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import ops
 from .layer import Layer
 
 __all__ = ["ReLU"]
@@ -13,13 +12,10 @@ __all__ = ["ReLU"]
 class ReLU(Layer):
     """max(x, 0)."""
 
-    keeps = "output"
+    op, keeps = "relu", "output"
 
     def _forward(self, x, tape):
-        return ops.relu_forward(x)
-
-    def _backward(self, dout, cache, tape, input_gradient):
-        return ops.relu_backward(dout, cache)
+        return self._ops(tape).forward(x)
 
     def branch_signature(self, cache):
         return np.packbits(cache.out > 0).tobytes()

@@ -37,6 +37,10 @@ class SkipSource(Layer):
             raise StateError(f"{self.name}: the SkipAdd of this skip source has not run backward yet")
         return dout + (dmaps if self.through is None else self.through._backward(dmaps, cache, tape, True))
 
+    def _details(self, x, out, tape):
+        fields = {"kind": "tap", "other": tape.maps[self]}
+        return fields if self.through is None else fields | {"op": "conv2d"} | self.through._details(x, out, tape)
+
     def skip_bytes(self, input_shape, itemsize):
         shape = input_shape if self.through is None else self.through.output_shape(input_shape)
         return int(np.prod(shape)) * itemsize
@@ -64,6 +68,9 @@ class SkipAdd(Layer):
         if maps is None:
             raise StateError(f"{self.name}: its source {self.source.name} has not run yet, so there is nothing to add")
         return x + maps, None
+
+    def _details(self, x, out, tape):
+        return {"kind": "add", "partner": self.source.name}
 
     def _backward(self, dout, cache, tape, input_gradient):
         tape.map_gradients[self.source] = dout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -28,6 +29,7 @@ class Tape:
             `Network.forward` sets it, and `sample`, from its own arguments.
         sample: dropout is on, and nothing else differs from use.
         keep: keep what backward needs without training, for gradients at fixed statistics.
+        definitions: run the NumPy definitions of the ops instead of the fast versions.
         batch_statistics: batch norm normalises by the batch's statistics, which `statistics` collects, and updates
             nothing.
         generator: of dropout's masks; default the network's.
@@ -41,9 +43,18 @@ class Tape:
         statistics: batch norm -> (mean, biased variance, number of pixels) of the batch.
     """
 
-    def __init__(self, *, training: bool = False, sample: bool = False, keep: bool = False,
-                 batch_statistics: bool = False, generator: np.random.Generator | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        *,
+        training: bool = False,
+        sample: bool = False,
+        keep: bool = False,
+        definitions: bool = False,
+        batch_statistics: bool = False,
+        generator: np.random.Generator | None = None,
+    ) -> None:
         self.training, self.sample, self.keep, self.batch_statistics = training, sample, keep, batch_statistics
+        self.definitions = definitions
         self.generator = self._own_generator = generator
         # weak: a tape that outlives its network, as a thread's does, does not hold on to its layers
         self.caches: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
@@ -81,8 +92,7 @@ class Tape:
 
     def copy(self) -> Tape:
         """Another tape that holds the same arrays: calls that go on from here do not disturb each other."""
-        other = Tape(training=self.training, sample=self.sample, keep=self.keep,
-                     batch_statistics=self.batch_statistics, generator=self.generator)  # fmt: skip
+        other = copy.copy(self)
         for name, value in vars(self).items():
             if isinstance(value, WeakKeyDictionary):
                 setattr(other, name, value.copy())

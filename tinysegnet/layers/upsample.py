@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from .. import ops
 from .layer import Layer
+from .trace import Windows
 
 __all__ = ["Upsample"]
 
@@ -25,16 +25,17 @@ class Upsample(Layer):
                  pool: Layer | None = None) -> None:  # fmt: skip
         super().__init__()
         self.mode, self.scale_factor, self.pool = mode, scale_factor, pool
-        self._ops = {
-            "nearest": (ops.upsample_nearest2d_forward, ops.upsample_nearest2d_backward),
-            "bilinear": (ops.upsample_bilinear2d_forward, ops.upsample_bilinear2d_backward),
-        }[mode]
+        self.op = {"nearest": "upsample_nearest2d", "bilinear": "upsample_bilinear2d"}[mode]  # type: ignore[misc]
 
     def _forward(self, x, tape):
-        return self._ops[0](x, factor=self.scale_factor, output_size=tape.size_before(self))
+        return self._ops(tape).forward(x, factor=self.scale_factor, output_size=tape.size_before(self))
 
-    def _backward(self, dout, cache, tape, input_gradient):
-        return self._ops[1](dout, cache)
+    def _details(self, x, out, tape):
+        # a pixel of x is seen by its copies; blended, by all pixels nearer than one of its neighbours' distance
+        factor = self.scale_factor
+        reach, before = (factor, 0) if self.mode == "nearest" else (2 * factor, factor // 2)
+        windows = Windows((reach, reach), (factor, factor), (before, before), "out")
+        return {"windows": windows, "facts": {"factor": factor}}
 
     def output_shape(self, input_shape):
         N, H, W, C = input_shape

@@ -167,11 +167,7 @@ def depthwise_conv2d_backward_numba(dout, cache, *, input_gradient=True):
     return dx, sums.sum(0), conv.sum_pixels(dout) if has_bias else None
 
 
-DEPTHWISE_CONV2D = Op(
-    "depthwise_conv2d",
-    numpy=Pair(depthwise_conv2d_forward_numpy, depthwise_conv2d_backward_numpy),
-    numba=Pair(depthwise_conv2d_forward_numba, depthwise_conv2d_backward_numba),
-    cache=conv.Conv2dCache,
-    differentiable=("x", "weight", "bias"),
-)
+DEPTHWISE_CONV2D = Op("depthwise_conv2d", cache=conv.Conv2dCache, differentiable=("x", "weight", "bias"),
+                      numpy=Pair(depthwise_conv2d_forward_numpy, depthwise_conv2d_backward_numpy),
+                      numba=Pair(depthwise_conv2d_forward_numba, depthwise_conv2d_backward_numba))  # fmt: skip
 depthwise_conv2d_forward, depthwise_conv2d_backward = DEPTHWISE_CONV2D.forward, DEPTHWISE_CONV2D.backward

@@ -27,12 +27,12 @@ class Pair(NamedTuple):
     backward: Callable
 
 
-def public_function(name: str, *, numpy: Callable, **others: Callable) -> Callable:
+def public_function(name: str, *, numpy: Callable, numba: Callable) -> Callable:
     """The function that users call: it runs the variant of this process's backend.
 
-    Name, docstring and signature are those of the definition, the NumPy variant; `inspect.unwrap` leads to it.
+    Docstring and signature are those of the definition, the NumPy variant, and `inspect.unwrap` leads to it.
     """
-    variant = {"numpy": numpy, **others}[BACKEND]
+    variant = numba if BACKEND == "numba" else numpy
 
     @functools.wraps(numpy)
     def public(*args, **kwargs):
@@ -47,15 +47,15 @@ class Op:
 
     Args:
         name: such as "conv2d"; the public functions are `<name>_forward` and `<name>_backward`.
+        cache: the NamedTuple class that every variant's forward returns and every variant's backward takes.
+        differentiable: the arguments that have a gradient, in the order in which backward returns them.
         numpy: the definition, the shortest correct code.
         numba: the fast variant, which serves every case that the definition serves.
         others: further variants by name, such as direct=Pair(...); they may refuse a shape with a ShapeError.
-        cache: the NamedTuple class that every variant's forward returns and every variant's backward takes.
-        differentiable: the arguments that have a gradient, in the order in which backward returns them.
     """
 
     def __init__(
-        self, name: str, *, numpy: Pair, numba: Pair, cache: type, differentiable: tuple[str, ...], **others: Pair
+        self, name: str, *, cache: type, differentiable: tuple[str, ...], numpy: Pair, numba: Pair, **others: Pair
     ):
         self.name, self.cache, self.differentiable = name, cache, differentiable
         self.variants: dict[str, Pair] = {"numpy": numpy, "numba": numba, **others}

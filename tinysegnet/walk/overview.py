@@ -116,7 +116,7 @@ def _other_maxima(found: Trace, tape: Tape) -> dict[str, tuple[np.ndarray, int]]
     for passage in found.passages:
         if passage.kind == "max_pool2d":
             own = tape.indices[passage.layer]
-            count = int((passage.unpacked(own) != passage.positions).sum())
+            count = int((passage.layer.positions(own, passage.out.shape[3]) != passage.positions).sum())
             if count:
                 others[passage.name] = (own.copy(), count)
     return others

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinysegnet.ops.conv import conv2d_backward_numpy
+from tinysegnet.ops.conv import Conv2dCache, conv2d_backward_numpy
 from tinysegnet.ops.windows import shifted
 
 from .exercise import Exercise
