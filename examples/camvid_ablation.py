@@ -22,7 +22,7 @@ from tinysegnet.data import InMemory, open_dataset
 from tinysegnet.data.baselines import floors
 from tinysegnet.models import models, segnet
 from tinysegnet.models.segnet import Stages
-from tinysegnet.training.recipes import recipe_for
+from tinysegnet.training import recipe_for
 from tinysegnet.weights import checkpoint
 
 HELD_OUT = "0006R0"

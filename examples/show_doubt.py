@@ -11,7 +11,7 @@ from PIL import Image
 import tinysegnet as ts
 from tinysegnet import viz
 from tinysegnet.data import CAMVID, open_dataset
-from tinysegnet.weights.bundled import open_checkpoint
+from tinysegnet.weights import open_checkpoint
 
 SCALE, GAP = 4, 8
 

@@ -75,13 +75,16 @@ __all__ = [
     "to_torch_state",
     "viz",
     "walk",
+    "write_report",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """`tinysegnet.viz` is imported when it is first used: matplotlib takes as long as all the rest."""
-    if name == "viz":
-        from importlib import import_module
+    """`viz` and `write_report` are imported when they are first used: matplotlib takes as long as all the rest."""
+    from importlib import import_module
 
+    if name == "viz":
         return import_module(".viz", __name__)
+    if name == "write_report":
+        return import_module(".report", __name__).write_report
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

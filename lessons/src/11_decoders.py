@@ -24,7 +24,6 @@ import tinysegnet as ts
 from tinysegnet import layers, metrics, ops
 from tinysegnet.data.baselines import position_prior
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet.layers import variants
 from tinysegnet.models import decoders
 from tinysegnet.ops import upsample
 from tinysegnet_lessons import figures, grader
@@ -62,7 +61,7 @@ figures.show_arrays([(name, up.round(1)) for name, up in ups.items()])
 # Here the kernel is as training begins, a wide bilinear one; training changes it. It is eight pixels wide, so on 4x4
 # all is border, where it fades.
 #
-# Only the first way asks the encoder for something besides a size: two bits a window. It is what crosses.
+# Only the first way asks the encoder for something besides a size: two bits per window. It is what crosses.
 
 # %% [markdown]
 # ## What else may cross: the maps themselves
@@ -77,7 +76,7 @@ figures.show_arrays([("from below", ups["bilinear"]), "+", ("x, from the encoder
 
 # %% [markdown]
 # What to see: the smooth map gets back every number that the pool threw away, not only the places of the largest. The
-# price is the whole map, 32 bits a pixel, for each channel.
+# price is the whole map, 32 bits per pixel and channel.
 #
 # It can be made cheaper: mix the 64 channels of every pixel to as many as there are classes, by a 1x1 convolution, and
 # let those cross. Two channels to one:
@@ -131,8 +130,8 @@ figures.show_source(decoders.fcn_basic)
 # Build both from the same seed and compare all numbers:
 
 # %%
-rng, generator = np.random.default_rng(0), np.random.default_rng([0, 1])
-as_words = described["basic"].layers(11, decoders.InitContext(rng, generator, np.float32, "local_response"))
+rng = np.random.default_rng(0)
+as_words = described["basic"].layers(11, decoders.InitContext(rng, np.float32, "local_response"))
 basic = ts.build("basic")
 same = all(np.array_equal(array, basic.layers[name].params[key])
            for name, layer in as_words.items() for key, array in layer.params.items())  # fmt: skip
@@ -154,8 +153,8 @@ figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 print(f"{'':39} numbers in kernels   crossing, MB: indices   maps   GFLOP")
 summaries = {name: ts.build(name).summary((360, 480)) for name in names}
 for name, s in summaries.items():
-    maps = sum(row.crossing for row in s.rows if row.kind == "SkipSource")
-    indices = s.total("crossing") - maps
+    maps = sum(row.skip_bytes for row in s.rows if row.kind == "SkipSource")
+    indices = s.total("skip_bytes") - maps
     print(f"{name:39} {s.kernels:18,}   {indices / 1e6:21.2f} {maps / 1e6:6.2f} {s.gflops:7.1f}")
 
 # %% [markdown]
@@ -167,10 +166,10 @@ for name, s in summaries.items():
 # come about. Here all that crosses is added up, indices and maps at the sizes that they have:
 
 # %%
-one_time = summaries["basic"].total("crossing")
+one_time = summaries["basic"].total("skip_bytes")
 storage = {"basic": 1, "fcn-basic": 11, "fcn-basic-no-dim-reduction": 64, "basic-encoder-addition": 64}  # Table 1
 for name, paper in storage.items():
-    print(f"{name:39} {summaries[name].total('crossing') / one_time:5.1f} times the indices   (the paper: {paper})")
+    print(f"{name:39} {summaries[name].total('skip_bytes') / one_time:5.1f} times the indices   (the paper: {paper})")
 
 # %% [markdown]
 # The order is the paper's, the factors are not: 64 maps of float32 are 16 times as large as their indices at two bits.
@@ -212,9 +211,9 @@ for name in names:
 #
 # Write `my_crossing_bytes(H, W, C, K)` for the encoder above: four pools of 2x2, C channels.
 #
-# * Returns three whole numbers, bytes for one picture of H x W. `indices`: of all four pools, two bits a window, where
-#   the channels of a pixel fill whole bytes. `maps`: those that the first three pools leave, in float32. `reduced`: the
-#   same maps with K channels instead of C.
+# * Returns three whole numbers, bytes for one picture of H x W. `indices`: of all four pools, two bits per window,
+#   where the channels of a pixel fill whole bytes. `maps`: those that the first three pools leave, in float32.
+#   `reduced`: the same maps with K channels instead of C.
 #
 # Pools round up: 45 rows become 23.
 
@@ -262,10 +261,10 @@ grader.grade("crossing_bytes", my_crossing_bytes)
 # has come up to the `SkipSource`, with dnext, the tap adds the two:
 
 # %%
-figures.show_source(variants.SkipAdd._backward)
+figures.show_source(layers.SkipAdd._backward)
 
 # %%
-figures.show_source(variants.SkipSource._backward)
+figures.show_source(layers.SkipSource._backward)
 
 # %% [markdown]
 # ### Exercise 2: its backward
@@ -341,7 +340,7 @@ for name in ("basic-encoder-addition", "fcn-basic", "fixed-index"):
 def my_forgetful_taps(network):
     for layer in network.layers.values():
         if isinstance(layer, layers.SkipSource):
-            layer._backward = lambda dout, cache, input_gradient: dout
+            layer._backward = lambda dout, cache, tape, input_gradient: dout
 
 
 network = ts.build("basic-encoder-addition", num_classes=3, width=1 / 32, dtype=np.float64)
@@ -377,9 +376,9 @@ def my_listen(tap, sizes):
     """Note the sizes of both gradients whenever the tap's backward runs."""
     right = tap._backward
 
-    def my_backward(dout, cache, input_gradient):
-        sizes[tap.name] = np.linalg.norm(tap.dkept), np.linalg.norm(dout)
-        return right(dout, cache, input_gradient)
+    def my_backward(dout, cache, tape, input_gradient):
+        sizes[tap.name] = np.linalg.norm(tape.map_gradients[tap]), np.linalg.norm(dout)
+        return right(dout, cache, tape, input_gradient)
 
     tap._backward = my_backward
 
@@ -694,7 +693,7 @@ for s in voids:
 # %% [markdown]
 # ## What to remember
 #
-# * Decoders differ in what crosses: nothing, two bits a window, maps, or maps reduced by a 1x1 convolution.
+# * Decoders differ in what crosses: nothing, two bits per window, maps, or maps reduced by a 1x1 convolution.
 # * Parameters, bytes that cross and time are three costs. None follows from another.
 # * Maps that are read twice get the sum of two gradients; an addition gives each side all of `dout`.
 # * Replication's backward adds up copies, a fixed corner's reads corners: each way up has its transpose.

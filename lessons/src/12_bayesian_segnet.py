@@ -98,7 +98,7 @@ figures.show_source(layers.Dropout)
 # $$\mathrm{dx} = \mathrm{dout} \cdot \frac{\partial\, \text{out}}{\partial x}
 # = \mathrm{dout} \cdot \frac{m}{1 - p} .$$
 #
-# A number that was put out had no influence, and gets no gradient. The same mask, and the same factor.
+# An activation that was zeroed had no influence, and gets no gradient. The same mask, and the same factor.
 
 # %%
 ts.gradcheck.check_op("dropout")
@@ -218,11 +218,11 @@ for name in ("bayesian-basic", "bayesian-vgg16"):
 # %%
 def my_bayesian(network):
     """The same layers, with dropout after the two deepest pools and the two deepest decoder stages."""
-    parts, generator = {}, np.random.default_rng(0)
+    parts = {}
     for name, layer in network.layers.items():
         parts[name] = layer
         if name in ("encoder3.pool", "encoder4.pool", "decoder4.relu1", "decoder3.relu1"):
-            parts[name.partition(".")[0] + ".dropout"] = layers.Dropout(0.5, generator=generator)
+            parts[name.partition(".")[0] + ".dropout"] = layers.Dropout(0.5)
     return Network(parts, network.config)
 
 
@@ -415,7 +415,7 @@ figures.show_plot(
 # %% [markdown]
 # The area under the curve is the share of pairs: the assertion holds. The slanted piece is the tie.
 #
-# Pairs cannot be counted for millions of pixels, but after sorting it takes one look-up a pixel:
+# Pairs cannot be counted for millions of pixels, but after sorting it takes one look-up per pixel:
 
 # %%
 figures.show_source(metrics.auroc)
@@ -591,10 +591,11 @@ figures.show_plot(curves, title="mIoU", x="samples", log="x")
 def my_variance_ratios(sample):
     """For each batch norm: variance of what comes in, over the variance it was told."""
     x, ratios = np.stack([one.image for one in val.samples[:4]]).astype(np.float32), {}
+    tape = layers.Tape(sample=sample, generator=np.random.default_rng(0))
     for name, layer in model.layers.items():
         if isinstance(layer, layers.BatchNorm2d):
             ratios[name] = float(np.mean(x.var((0, 1, 2)) / layer.buffers["running_var"]))
-        x = layer.forward(x, sample=sample)
+        x = layer.forward(x, tape)
     return ratios
 
 

@@ -48,7 +48,7 @@ def usual():
 
 
 def test_numpy_serves_everything_when_asked(usual):
-    assert run(TINYSEGNET_BACKEND="numpy") == ["numpy", "conv2d_forward_numpy", usual[2], "True"]
+    assert run(TINYSEGNET_BACKEND="numpy") == ["numpy", "conv2d_forward", usual[2], "True"]
 
 
 # An installation without numba, where it has no wheel: any import of it fails.
@@ -80,7 +80,7 @@ print(labels.shape == (20, 28), *checks, "numba" in sys.modules, main(["doctor"]
 
 
 def test_numpy_serves_everything_without_numba(usual):
-    assert run(NO_NUMBA) == ["numpy", "conv2d_forward_numpy", usual[2], "True"]
+    assert run(NO_NUMBA) == ["numpy", "conv2d_forward", usual[2], "True"]
 
 
 def test_the_whole_package_works_without_numba():

@@ -17,7 +17,7 @@ from PIL import Image
 from ..data import Dataset, demand_dataset, read_sample
 from ..errors import DataError, SettingError, ShapeError
 from ..metrics import Collector, Scores
-from ..models import Network, demand_network
+from ..models import Network, check_network
 from ..ops import softmax_forward
 from ..runtime.settings import convert
 
@@ -49,7 +49,7 @@ def evaluate(
     confidence intervals, see `metrics.bootstrap_intervals`; None: no intervals. progress: wraps the loop, such as tqdm.
     """
     palette = demand_dataset(data).palette
-    if demand_network(model).num_classes != palette.num_classes:
+    if check_network(model).num_classes != palette.num_classes:
         raise DataError(
             f"{data.name}: {palette.num_classes} classes (expected {model.num_classes}, the network's)."
             " Give the data, or the checkpoint, that belongs to the other"
@@ -113,9 +113,9 @@ def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Si
     x = working_picture(model, image, size)
     if convert("seed", seed, int) < 0:
         raise SettingError(f"seed: {seed} (expected at least 0)")
-    model.reseed(seed)
+    masks = np.random.default_rng([seed])
     mean = squares = np.zeros(())  # squares of the distances from the mean, summed as Welford 1962 does
-    for count, logits in enumerate(model.samples(x, samples), start=1):
+    for count, logits in enumerate(model.samples(x, samples, generator=masks), start=1):
         probs = softmax_forward(class_logits(logits))[0][0]
         if count == 1:
             mean, squares = np.zeros_like(probs), np.zeros_like(probs)
@@ -163,7 +163,7 @@ def class_logits(logits: np.ndarray) -> np.ndarray:
 
 def working_picture(model: Network, image: np.ndarray, size: Size | None, scale: float = 1.0) -> np.ndarray:
     """The picture as a batch of one, at the scale the network works at, or near it: not every network does any size."""
-    demand_network(model)
+    check_network(model)
     if not isinstance(image, np.ndarray):
         raise ShapeError(f"predict needs a picture (H, W, 3) of uint8, an array, got {type(image).__name__}")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:

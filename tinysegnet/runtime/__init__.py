@@ -1,7 +1,7 @@
 """What every kernel needs: compiling, the kernel cache, compile messages, launching, memory and threads."""
 
 from .compile_messages import announce_compiling, on_compile
-from .jit import BACKEND, HAS_NUMBA, JIT, PARALLEL, fastest, kernel, prange
+from .jit import BACKEND, HAS_NUMBA, JIT, PARALLEL, kernel, prange
 from .kernel_cache import cache_folder
 from .memory import empty, empty_like, keep_freed_memory, release_freed_memory
 from .threads import set_threads, single_threaded_blas, threads
@@ -15,7 +15,6 @@ __all__ = [
     "cache_folder",
     "empty",
     "empty_like",
-    "fastest",
     "keep_freed_memory",
     "kernel",
     "on_compile",

@@ -28,7 +28,7 @@ except ImportError:
     numba = None
     prange = range
 
-__all__ = ["BACKEND", "HAS_NUMBA", "JIT", "PARALLEL", "fastest", "kernel", "prange"]
+__all__ = ["BACKEND", "HAS_NUMBA", "JIT", "PARALLEL", "kernel", "prange"]
 
 HAS_NUMBA = numba is not None
 BACKEND = "numpy" if not HAS_NUMBA or os.environ.get("TINYSEGNET_BACKEND") == "numpy" else "numba"
@@ -37,12 +37,6 @@ PARALLEL = os.environ.get("TINYSEGNET_PARALLEL", "1") != "0"
 
 # The only freedom that neither loses a NaN nor changes an order of summation: fusing a product and a sum.
 FASTMATH = {"contract"}
-
-
-def fastest(numba_version: Callable, numpy_version: Callable) -> Callable:
-    """The version that serves the public name: numba's unless TINYSEGNET_BACKEND=numpy or numba is missing."""
-    numba_version.__doc__ = f"{numpy_version.__doc__}\n\n    Fast version: {numba_version.__doc__ or ''}"
-    return numba_version if BACKEND == "numba" else numpy_version
 
 
 def kernel(function: Callable | None = None, *, inline: bool = False) -> Callable:

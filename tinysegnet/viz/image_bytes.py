@@ -27,10 +27,10 @@ def index_picture(labels: np.ndarray, palette: Palette) -> Image.Image:
     return picture
 
 
-def picture_bytes(picture: Image.Image, **options: Any) -> bytes:
-    """The picture as a PNG file."""
+def picture_bytes(picture: Image.Image, format: str = "PNG", **options: Any) -> bytes:
+    """The picture as a file in this format, with options of Pillow."""
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", **options)
+    picture.save(buffer, format, **options)
     return buffer.getvalue()
 
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import tinysegnet
 from tinysegnet.errors import SettingError
 
 __all__ = ["Source", "show_source"]
 
-_PACKAGE = Path(__file__).parents[1]
+_PACKAGE = Path(tinysegnet.__file__).parent
 # A light box with dark letters, told in full: it reads on a dark page too, and no page's own style gets in between.
 _BOX = "background:#f8f8f8;color:#1d1d22;border-left:3px solid #1f62d0;padding:.6em 1em"
 _CODE = ("background:none;color:#1d1d22;margin:0;padding:0;border:0;font:12.5px/1.4 monospace;"
