@@ -34,8 +34,8 @@ export function stepView(step, node) {
   const channel = Math.min(state.channel, result.shown - 1), explanation = explain(step, node, y, x, channel);
   const named = result.names && result.C > 1 ? ` (${result.names[channel]})` : "";
   const dots = result.grid.map((axis) => axis.length).join(" × ");
-  const how = "Orange is above zero, blue below. The strongest colours begin where but one number in 200 of a " +
-    `channel is larger. The ${dots} dots are pixels whose numbers can be explained; a click chooses the nearest.`;
+  const how = "Orange is above zero, blue below. Colours saturate at each channel's 99.5th percentile. " +
+    `The ${dots} dots are pixels whose numbers can be explained; a click chooses the nearest.`;
   return [
     headline(step, node),
     step.way === "answer" ? predicted(node, y, x) : null,
