@@ -150,6 +150,7 @@ function goes(step, node, found, y, x, c) {
   if (g === 0) return section(el("p", {}, NOTHING));
   const intro = el("p", {}, "If this number were a little larger, the loss would change by ", el("b", {}, format(g)),
     " times as much: its gradient, dout.");
+  if (!found.terms && !onwards[node.kind]) return section(intro);
   if (!found.terms) return section(intro, table(["to", "gradient", ""], onwards[node.kind](node, y, x, c, g)));
   return section(intro, ...sharesOf(node, found, c, g));
 }

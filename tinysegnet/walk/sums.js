@@ -172,7 +172,8 @@ function explain(step, node, y, x, c) {
   const back = step.way === "backward", tensor = resultOf(step, node);
   const name = `${back ? "dx" : "out"}[${y}, ${x}, ${c}]`;
   if (!isSum(node)) {
-    const lines = (back ? backwards : forwards)[node.kind](node, y, x, c);
+    const own = () => [["by the layer's own code", tensor.value(y, x, c), "see its source"]]; // of another library
+    const lines = ((back ? backwards : forwards)[node.kind] || own)(node, y, x, c);
     return asLines(tensor, name, y, x, c, lines, back ? 0 : addends(node, lines, c));
   }
   let start = null;
