@@ -29,7 +29,7 @@ The rooms, from the ground up: a file imports only from its own room and from ro
 from typing import Any
 
 from . import data, errors, gradcheck, layers, metrics, ops, runtime
-from .models import build, fold_batchnorm, models
+from .models import Network, build, fold_batchnorm, models
 from .prediction import evaluate, predict, predict_probs, predict_samples, predict_with_uncertainty
 from .training import Recipe, fit, optim, paper_recipe, recompute_statistics
 from .walk import walk
@@ -46,6 +46,7 @@ from .weights import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "Network",
     "Recipe",
     "build",
     "data",

@@ -10,6 +10,7 @@ from walk_pages import FIVE, IMAGE, SIZE, Page, labels_for, lively
 import tinysegnet as ts
 from tinysegnet.errors import DataError, SettingError, ShapeError
 from tinysegnet.layers import Windows
+from tinysegnet.models import Network
 from tinysegnet.ops import conv2d_forward
 from tinysegnet.walk.payload import PLANS, Blobs, TooLarge, pack_weight
 from tinysegnet.walk.trace import trace
@@ -375,12 +376,24 @@ def test_a_page_that_cannot_be_small_enough(monkeypatch):
         ts.walk(lively("tiny"), IMAGE)
 
 
-def test_a_layer_of_ones_own_is_refused():
+def test_a_layer_of_ones_own_is_explained_by_its_docstring_and_source():
     class Mine(ts.layers.Layer):
-        def _forward(self, x, *, training, sample):
-            return x, None
+        """Half of <everything>."""
+
+        def _forward(self, x, tape):
+            return x / 2, None
+
+        def _backward(self, dout, cache, tape, input_gradient):
+            return dout / 2
 
     model = lively("tiny")
-    model.layers["mine"] = Mine()
-    with pytest.raises(SettingError, match="mine: walk cannot explain a Mine"):
-        trace(model, IMAGE, None)
+    model = Network({**model.layers, "mine": Mine()}, model.config)
+    page = Page(ts.walk(model, IMAGE, labels_for(model), palette=FIVE).page)
+    forward, backward = (step for step in page.data["steps"] if step["title"] == "Mine")
+    assert forward["what"] == "Half of &lt;everything&gt;."
+    assert "return x / 2, None" in page.data["sources"][forward["source"]]["text"]
+    assert "return dout / 2" in page.data["sources"][backward["source"]]["text"]
+    node = page.node("mine")
+    before, after = (trace(model, IMAGE, None).passages[-1].__dict__[name] for name in ("x", "out"))
+    np.testing.assert_array_equal(after, before / 2)
+    assert node["kind"] == "Mine"

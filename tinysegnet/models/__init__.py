@@ -13,11 +13,12 @@ from . import decoders, segnet
 from .article import article
 from .folding import fold_batchnorm, fold_layers
 from .layer_builder import Architecture, InitContext
-from .network import Network
+from .network import CUSTOM, Network
 from .preprocessing import PREPROCESSING
 from .summary import Summary
 
 __all__ = [
+    "CUSTOM",
     "MAX_CLASSES",
     "MAX_WIDTH",
     "PREPROCESSING",
