@@ -82,7 +82,7 @@ def jobs():
         yield from ((name, "natural", seed) for name in NATURAL)
 
 
-def demand_settings():
+def check_settings():
     """Runs of other settings must not stand in one table, nor lines be lost whose networks are elsewhere."""
     if lines_path.exists() and not networks.exists():
         sys.exit(f"{lines_path}: the networks of these lines are not here. Choose another --out, or add --draw")
@@ -118,7 +118,7 @@ def run(folder, name, weights, seed, data):
         "weights": weights,
         "seed": seed,
         "parameters": model.num_parameters,
-        "crossing_bytes": model.summary(recipe.size).total("crossing"),
+        "crossing_bytes": model.summary(recipe.size).total("skip_bytes"),
         **{name: f"{100 * value:.2f}" for name, value in scores.items()},
         "epochs": recipe.epochs,
         "seconds": f"{result.seconds:.0f}",
@@ -280,7 +280,7 @@ def picture(rows):
 
 def main():
     if not arguments.draw:
-        demand_settings()
+        check_settings()
         if train_all():
             time_all()
         else:

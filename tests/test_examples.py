@@ -20,7 +20,8 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 def run(arguments, folder):
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(EXAMPLES.parent)}
+    packages = os.pathsep.join([str(EXAMPLES.parent), str(EXAMPLES.parent / "lessons")])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": packages}
     done = subprocess.run(
         arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=500, check=False
     )

@@ -337,7 +337,7 @@ def test_a_place_that_cannot_be_written(workplace, capsys, monkeypatch, number, 
 @pytest.mark.parametrize(
     ("command", "place"),
     [
-        (f"train {TINY} --limit 2", "tinysegnet.training.loop._Training._step"),
+        (f"train {TINY} --limit 2", "tinysegnet.training.training_step.TrainingStep.run"),
         ("predict toy x.png --out o", "PIL.Image.Image.load"),
         ("summary tiny", "tinysegnet.cli.summary_command.build"),
         ("evaluate toy --limit 1", "tinysegnet.cli.evaluate_command.evaluate"),

@@ -11,7 +11,8 @@ import tinysegnet as ts
 from tinysegnet import viz
 from tinysegnet.errors import ShapeError
 from tinysegnet.gradcheck import Report, check, check_all, check_op, find_ops, run, table
-from tinysegnet_lessons import bugs, figures
+from tinysegnet_lessons import figures
+from tinysegnet_lessons.bugs import bugs
 
 
 @pytest.fixture(scope="module")

@@ -22,9 +22,9 @@ def test_it_is_the_files_own_text():
 
 
 def test_a_kernel_shows_its_python_function():
-    shown = figures.show_source(conv._turn)
-    assert "def _turn(weight, turned):" in shown.text
-    assert shown.compiled == hasattr(conv._turn, "py_func")
+    shown = figures.show_source(conv._rotate_kernel)
+    assert "def _rotate_kernel(weight, rotated):" in shown.text
+    assert shown.compiled == hasattr(conv._rotate_kernel, "py_func")
     assert ("(compiled by numba)" in shown.head) == shown.compiled
 
 

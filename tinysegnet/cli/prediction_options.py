@@ -47,7 +47,7 @@ class PredictionOptions:
         """The checkpoint, whose network must have dropout if samples are wanted."""
         loaded = open_checkpoint(checkpoint)
         if self.samples is not None:
-            loaded.model.demand_dropout()
+            loaded.model.check_dropout()
         return loaded
 
     def of(self, loaded: Checkpoint) -> dict[str, Any]:

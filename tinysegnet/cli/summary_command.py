@@ -29,7 +29,7 @@ def run(
     """
     check_minimum(1, size=size, batch_size=batch_size)
     network = build(model, num_classes, width=width)
-    network.demand_size(size)
+    network.check_size(size)
     summary = network.summary(size, batch_size=batch_size)
     if as_json:
         print(json.dumps(summary.as_dict()))

@@ -123,7 +123,10 @@ class Train(Source):
         result = fit(model, train, val, recipe=Recipe(**asdict(self.settings)), run=folder)
         if result.scores:
             print(result.scores.table())
-        print(f"trained for {result.seconds:.0f} s\nreport: {folder.path / 'report.html'}")
+        from ..report.run_report import write_report  # matplotlib is imported only when there is something to draw
+
+        page = write_report(folder, model, train, val, result)
+        print(f"trained for {result.seconds:.0f} s\nreport: {page}")
         return 0
 
     def _new_model(self, num_classes: int) -> Network:

@@ -1,21 +1,16 @@
-"""The library's own ops under test. They are found by name, so there is no list that somebody could forget to extend.
-
-An op is every `<op>_forward` of `tinysegnet.ops`. Its variants are every `<op>_forward_<variant>` in any module there:
-`numpy`, the definition, `numba`, and whatever faster one comes later.
-"""
+"""The library's own ops under test: every op of `tinysegnet.ops.REGISTRY`, in every variant that it declares."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from .. import ops
 from ..errors import ShapeError
+from ..ops import REGISTRY, Op, Pair
 from .cases import Case, cases_of
 from .checker import check
 from .contract import draw_dout
@@ -28,37 +23,27 @@ COMPLETE = ("numpy", "numba")  # these serve every case; a special variant may r
 
 def find_ops() -> list[str]:
     """Names of the public ops: "conv2d" for `tinysegnet.ops.conv2d_forward`."""
-    return sorted(name.removesuffix("_forward") for name in dir(ops) if name.endswith("_forward"))
+    return sorted(REGISTRY)
 
 
-def find_variants(op: str) -> dict[str, tuple[Callable, Callable]]:
-    """ "numpy" -> (forward, backward), and so on. Raises ShapeError where a forward has no backward."""
-    found, prefix = {}, f"{op}_forward_"
-    for module in _modules():
-        for name in vars(module):
-            if name.startswith(prefix):
-                variant = name.removeprefix(prefix)
-                backward = getattr(module, f"{op}_backward_{variant}", None)
-                if backward is None:
-                    raise ShapeError(f"{module.__name__}.{name} has no {op}_backward_{variant} beside it")
-                found[variant] = (getattr(module, name), backward)
-    return found
+def find_variants(op: str) -> dict[str, Pair]:
+    """ "numpy" -> Pair(forward, backward), and so on. Raises ShapeError for an unknown op."""
+    return _declared(op).variants
 
 
-def _modules() -> list[Any]:
-    names = [info.name for info in pkgutil.iter_modules(ops.__path__) if not info.name.startswith("_")]
-    return [importlib.import_module(f"{ops.__name__}.{name}") for name in names]
-
-
-def _pair(op: str, variant: str | None) -> tuple[Callable, Callable]:
-    if op not in find_ops():
+def _declared(op: str) -> Op:
+    if op not in REGISTRY:
         raise ShapeError(f"no op {op!r}; there are {', '.join(find_ops())}")
+    return REGISTRY[op]
+
+
+def _pair(op: str, variant: str | None) -> Pair:
+    declared = _declared(op)
     if variant is None:
-        return getattr(ops, f"{op}_forward"), getattr(ops, f"{op}_backward")
-    variants = find_variants(op)
-    if variant not in variants:
-        raise ShapeError(f"{op} has no variant {variant!r}; there are {', '.join(variants)}")
-    return variants[variant]
+        return Pair(declared.forward, declared.backward)
+    if variant not in declared.variants:
+        raise ShapeError(f"{op} has no variant {variant!r}; there are {', '.join(declared.variants)}")
+    return declared.variants[variant]
 
 
 def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[Callable, Callable] | None = None,
@@ -93,13 +78,11 @@ def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[
 def _check_case(case: Case, forward: Callable, backward: Callable, seed: int, settings: dict[str, Any]) -> Report:
     arrays, kwargs = case.arguments(seed)
     return check(lambda *a: forward(*a, **kwargs), backward, *arrays, seed=seed, title=case.name,
-                 names=_names(case.op, len(arrays)), **settings)  # fmt: skip
+                 names=_argument_names(case.op)[: len(arrays)], **settings)  # fmt: skip
 
 
-def _names(op: str, count: int) -> list[str]:
-    """Names of the arguments, from the definition's signature."""
-    code = getattr(ops, f"{op}_forward").__code__
-    return list(code.co_varnames[:count])
+def _argument_names(op: str) -> list[str]:
+    return list(inspect.signature(REGISTRY[op].forward).parameters)
 
 
 def compare_op(op: str, forward: Callable, backward: Callable, *, seed: int = 0) -> float:

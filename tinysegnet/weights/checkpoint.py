@@ -25,7 +25,7 @@ import safetensors.numpy
 from ..data import CAMVID, Palette
 from ..errors import CheckpointError, SettingError, TinySegNetError
 from ..files import write_atomically
-from ..models import MOST_CLASSES, MOST_WIDTH, Network, build, count_parameters, models
+from ..models import MAX_CLASSES, MAX_WIDTH, Network, build, count_parameters, models
 from ..runtime.settings import convert
 from .safetensors_file import open_safetensors
 
@@ -132,9 +132,9 @@ def _json(metadata: dict[str, str], name: str) -> dict[str, Any]:
 def _refuse_wrong_size(file: Any, config: dict[str, Any]) -> None:
     """Before a network is built: does the file hold as many numbers as that network has?"""
     width, classes = float(config["width"]), config["num_classes"]
-    if not 0 < width <= MOST_WIDTH or not isinstance(classes, int) or not 1 <= classes <= MOST_CLASSES:
+    if not 0 < width <= MAX_WIDTH or not isinstance(classes, int) or not 1 <= classes <= MAX_CLASSES:
         raise CheckpointError(f"it claims a network of width {width} and {classes} classes "
-                              f"(expected at most {MOST_WIDTH} and {MOST_CLASSES})")  # fmt: skip
+                              f"(expected at most {MAX_WIDTH} and {MAX_CLASSES})")  # fmt: skip
     if config["name"] not in models:
         raise CheckpointError(f"it claims a network {config['name']!r} (expected {', '.join(models)})")
     expected = count_parameters(config["name"], classes, width)
