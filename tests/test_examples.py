@@ -10,17 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from tinysegnet.data import CAMVID, toyscenes
-from tinysegnet.files import hold
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def run(arguments, folder):
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(EXAMPLES.parent)}
+    packages = os.pathsep.join([str(EXAMPLES.parent), str(EXAMPLES.parent / "lessons")])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": packages}
     done = subprocess.run(
         arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=500, check=False
     )
@@ -130,8 +131,7 @@ def test_decoder_study(tmp_path):
     out = tmp_path / "runs" / "decoder-study"
     begun = out / "networks" / "basic-natural-0"
     begun.mkdir(parents=True)
-    with hold(begun) as alone:
-        assert alone
+    with FileLock(begun / ".lock").acquire(blocking=False):
         found = run(script, tmp_path)
     assert len(re.findall(r"^training ", found, re.M)) == 12
     assert "another process still trains" in found

@@ -278,7 +278,7 @@ assert np.isclose(left, right, rtol=1e-12)
 # ## Channels: a matrix product at each tap
 #
 # A pixel has $C$ numbers before and $F$ numbers after, and each tap is a $C \times F$ matrix, $w$ for short. For one
-# tap, let $X$ be the shifted picture, one row a pixel, and $D$ the rows of `dout`. The tap's share of `out` is $X w$,
+# tap, let $X$ be the shifted picture, one row per pixel, and $D$ the rows of `dout`. The tap's share of `out` is $X w$,
 # that is $\sum_c X[r, c]\, w[c, f]$ in row $r$. Then, by the chain rule again,
 #
 # $$\mathrm{d}w[c, f] = \sum_r X[r, c]\, D[r, f] = (X^T D)[c, f], \qquad
@@ -398,7 +398,7 @@ print("right:", report.ok, "  cases:", len(report.parts), "  numbers checked:", 
 
 # %%
 def my_conv2d_backward(dout, cache):
-    x, weight = cache[:2]
+    x, weight = cache.x, cache.weight
     return my_conv2d_dx(dout, weight), *my_conv2d_dweight_dbias(x, dout, len(weight))
 
 

@@ -21,9 +21,10 @@ import numpy as np
 
 import tinysegnet as ts
 from tinysegnet import layers, ops, viz
-from tinysegnet.data.baselines import position_prior
+from tinysegnet.data import CAMVID, labelled_images
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.layers import layer as layer_base
+from tinysegnet.metrics import position_prior
 from tinysegnet.training import optim
 from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs
@@ -188,7 +189,7 @@ figures.show_plot(
 
 # %% [markdown]
 # What to see: both curves lie on each other until the rate falls. Then the upper one coasts: what was collected at the
-# high rate is still in the velocity, and friction takes some twenty steps to eat it up. A schedule copied from Caffe
+# high rate is still in the velocity, and friction takes some twenty steps to use it up. A schedule copied from Caffe
 # into PyTorch is therefore not quite the same schedule. The library has both: `rate_in_velocity=True`, and
 # `optimizer="caffe_sgd"` in a recipe. Its step, in NumPy, to compare with yours: `inside` and `outside` are the two
 # places for the rate, and the one that is not used is 1. It writes into the arrays it is given.
@@ -471,9 +472,9 @@ print(f"after {STEPS} steps {losses[-1]:.3f}")
 viz.show_batch(images, labels, palette, columns=2)
 
 # %% [markdown]
-# What to see: two streets, and below them what the network is told. Do label and picture belong together? The first
-# loss is worth a look, too. A network that knows nothing should be near $\log 11$, somewhat above it since its first
-# guesses are random and not even. A first loss of 20 means that inputs or weights have a wrong scale.
+# What to see: two streets, and below them the labels that the network gets. Do label and picture belong together? The
+# first loss is worth a look, too. A network that knows nothing should be near $\log 11$, somewhat above it since its
+# first guesses are random and not even. A first loss of 20 means that inputs or weights have a wrong scale.
 #
 # Now spoil something, six times:
 #
@@ -489,7 +490,7 @@ def my_wrong_unpool(model):
     bug = bugs["unpool_fixed_corner"]
     for layer in model.layers.values():
         if isinstance(layer, layers.MaxUnpool2d):
-            layer._backward = lambda dout, cache, _: bug.backward(dout, cache)
+            layer._backward = lambda dout, cache, *_: bug.backward(dout, cache)
 
 
 rng = np.random.default_rng(0)
@@ -521,7 +522,7 @@ for name, values in sorted(tests.items(), key=lambda test: test[1][-1]):
 # steps: given 25 times as many, the network memorises even the shuffled labels. The test tells quick from slow, not
 # possible from impossible. Three were not far behind:
 #
-# * **Labels exchanged** goes to 0 as well. The test says that the network can learn what it is told, not that it is
+# * **Labels exchanged** goes to 0 as well. The test says that the network can learn the labels it gets, not that it is
 #   told the truth. Only looking finds this: `viz.show_batch` on a batch as the network gets it, after all flips and
 #   crops.
 # * **Encoder frozen** does not hurt here at all; the loss even ended lower, with other seeds, too. Random features are
@@ -584,25 +585,26 @@ train = ts.data.InMemory(ToyScenes(PICTURES, seed=1, size=SIZE))
 val = ts.data.InMemory(ToyScenes(48, seed=2, size=SIZE))
 recipe = ts.Recipe(epochs=EPOCHS, batch_size=8, size=SIZE, optimizer="adam", learning_rate=0.02, schedule="one_cycle",
                    flip=0.5, class_weights="sqrt_median_frequency", seed=0)  # fmt: skip
-floor = position_prior(train, val).mIoU
-print(f"{len(train)} pictures to train, {len(val)} to validate; knowing each pixel's place alone: mIoU {floor:.3f}")
+baseline = position_prior(labelled_images(train), labelled_images(val), CAMVID.names, CAMVID.ignore_label).mIoU
+print(f"{len(train)} pictures to train, {len(val)} to validate; knowing each pixel's place alone: mIoU {baseline:.3f}")
 
 # %% [markdown]
-# mIoU is a score from 0 to 1, the mean over the classes of how well areas agree; lesson 10 takes it apart. The floor is
-# what one gets without looking at the picture, by each pixel's place alone. A training that ends below it has learned
-# nothing.
+# mIoU is a score from 0 to 1, the mean over the classes of how well areas agree; lesson 10 takes it apart. The baseline
+# is what one gets without looking at the picture, by each pixel's place alone. A training that ends below it has
+# learned nothing.
 
 # %%
 model = ts.build("tiny", width=0.5)
 result = ts.fit(model, train, val, recipe=recipe, progress=False)
 print(f"{model.num_parameters:,} parameters, {result.seconds:.0f} s;  {result.scores.averages()}")
-print("above the floor" if result.scores.mIoU > floor else "below the floor: too short a training, or a mistake")
-viz.curves_figure(result.history, {"place alone": floor})
+learned = result.scores.mIoU > baseline
+print("above the baseline" if learned else "below the baseline: too short a training, or a mistake")
+viz.curves_figure(result.history, {"place alone": baseline})
 
 # %% [markdown]
-# What to see: the loss falls; the scores on pictures that the network never saw rise above the floor; the rate climbs
-# and falls. G is the share of all pixels that are right; C is that share for each class, averaged over the classes.
-# What it says of three of these streets:
+# What to see: the loss falls; the scores on pictures that the network never saw rise above the baseline; the rate
+# climbs and falls. G is the share of all pixels that are right; C is that share for each class, averaged over the
+# classes. What it says of three of these streets:
 
 # %%
 chosen = [(s.image, s.labels, ts.predict(model, s.image, size=SIZE), s.name) for s in val.samples[:3]]
@@ -619,7 +621,7 @@ viz.per_class_figure(result.scores, palette)
 # last. The ready network of the library is the full `tiny`, at twice the size, trained longer on more pictures:
 
 # %%
-ready = ts.evaluate(ts.load_ready("toy"), ts.data.InMemory(ToyScenes(16, seed=2)))
+ready = ts.evaluate(ts.load_bundled("toy"), ts.data.InMemory(ToyScenes(16, seed=2)))
 print(f"this lesson's: mIoU {result.scores.mIoU:.3f}     the ready one: mIoU {ready.mIoU:.3f}")
 
 # %% [markdown]
@@ -748,6 +750,6 @@ for name in ("optimizer", "learning_rate", "momentum", "weight_decay", "bias_rat
 # - Begin with a large rate and end with a small one.
 # - $\sigma = \sqrt{2/n}$ keeps the size of numbers through ReLU layers, $n$ being the fan-in.
 # - Two pictures first. A loss that does not come near 0 in some sixty steps asks for a reason: code, data or rate. One
-#   that does, means little more than that the network can learn what it is told.
+#   that does, means little more than that the network can learn the labels it gets.
 # - Judge by pictures that were not trained on. Flips help there; a small gap alone is no success.
 # - A wrong gradient trains, too. Only a gradient check tells.

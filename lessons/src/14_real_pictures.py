@@ -27,8 +27,8 @@ from PIL import Image, ImageFilter
 import tinysegnet as ts
 from tinysegnet import ops, viz
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet.prediction.predict import working_size
-from tinysegnet.training.recipes import recipe_for
+from tinysegnet.prediction import working_size
+from tinysegnet.training import recipe_for
 from tinysegnet_lessons import figures, grader
 
 # %% [markdown]
@@ -225,7 +225,7 @@ for field in [*fields.split(), "color_jitter", "mirror", "test_scales", "statist
 # pixels. The ready toy network was trained at 96x128. Streets drawn at 360x480, fed to it at several sizes:
 
 # %%
-model = ts.load_ready("toy")
+model = ts.load_bundled("toy")
 large = ts.data.InMemory(ToyScenes(4, seed=15, size=(360, 480)))
 sizes = [(h, h * 4 // 3) for h in (24, 48, 72, 96, 132, 180, 360)]
 scores = {size: ts.evaluate(model, large, size=size).mIoU for size in sizes}
@@ -302,14 +302,14 @@ for low, high in ((0, 8), (8, 16), (16, 32), (32, 64)):
     print(f"{low:2} to {high:2} pixels from the seam: {share:4.0%} of the columns changed in more than 1 pixel of 20")
 
 # %% [markdown]
-# Whoever must tile lets the tiles overlap by as much as the network sees, and keeps their middles. The library does
+# If you must tile, let the tiles overlap by as much as the network sees, and keep their middles. The library does
 # not tile; it scales. The price: what is small in a huge picture is gone.
 #
 # ## Folding batch norm
 #
-# In use a batch norm has fixed statistics, and after a convolution it is one factor and one shift a channel. Lesson 07
-# used that; here is the derivation, number by number. For output channel $f$ with $s_f = \gamma_f / \sqrt{\sigma^2_f +
-# \epsilon}$:
+# In inference a batch norm has fixed statistics, and after a convolution it is one factor and one shift per channel.
+# Lesson 07 used that; here is the derivation, number by number. For output channel $f$ with $s_f = \gamma_f /
+# \sqrt{\sigma^2_f + \epsilon}$:
 #
 # $$\begin{aligned}
 # \text{out}_f &= \gamma_f\, \frac{\big(\sum w_{ijcf}\, x_{ijc} + b_f\big) - \mu_f}{\sqrt{\sigma_f^2 + \epsilon}}
@@ -340,8 +340,8 @@ def my_fold(weight, bias, gamma, beta, mean, var, eps):
 grader.grade("fold", my_fold)
 
 # %% [markdown]
-# A whole network, in float64, where rounding cannot hide a mistake. In use the library's networks fold by themselves,
-# so the other side is computed layer by layer, each batch norm by itself:
+# A whole network, in float64, where rounding cannot hide a mistake. In inference the library's networks fold by
+# themselves, so the other side is computed layer by layer, each batch norm by itself:
 
 # %%
 double = ts.build("tiny", num_classes=model.num_classes, dtype=np.float64)
@@ -381,10 +381,10 @@ figures.show_arrays([(name, b[0, :, :, 0]) for name, b in pictures])
 
 # %%
 tests = ts.data.InMemory(ToyScenes(TESTS, seed=18))
-unset = ts.load_ready("toy")
+unset = ts.load_bundled("toy")
 for name, array in unset.named_buffers():
     array[...] = 1 if name.endswith("var") else 0
-fresh = ts.fold_batchnorm(ts.load_ready("toy"))
+fresh = ts.fold_batchnorm(ts.load_bundled("toy"))
 print(f"folded: mIoU {ts.evaluate(fresh, tests).mIoU:.3f}", end="; ")
 print(f"with statistics that were never set: {ts.evaluate(ts.fold_batchnorm(unset), tests).mIoU:.3f}")
 assert ts.evaluate(ts.fold_batchnorm(unset), tests).mIoU < ts.evaluate(fresh, tests).mIoU / 2
@@ -415,7 +415,7 @@ other = np.mean(np.array(said["float32"]) != np.array(said["float16"]))
 for name, net in nets.items():
     print(f"{name}: {sizes[name] / 1e6:.2f} MB, mIoU {ts.evaluate(net, tests).mIoU:.4f}")
 print(f"{other:.3%} of the pixels get another class")
-huge = ts.load_ready("toy")
+huge = ts.load_bundled("toy")
 next(a for _, a in huge.named_parameters())[...] = 1e6
 try:
     ts.save(root / "huge.safetensors", huge, half=True)
@@ -701,7 +701,7 @@ viz.overlays_figure([(sample.image, sample.labels, said, streets.name)], palette
 train = ts.data.InMemory(ToyScenes(PICTURES, seed=19))
 further = {}
 for jitter in (0.0, 0.7):
-    further[jitter] = ts.load_ready("toy")
+    further[jitter] = ts.load_bundled("toy")
     recipe = ts.Recipe(epochs=EPOCHS, batch_size=8, size=(96, 128), learning_rate=0.001, color_jitter=jitter,
                        validate_every=EPOCHS)  # fmt: skip
     ts.fit(further[jitter], train, recipe=recipe, progress=False)

@@ -11,7 +11,7 @@ from PIL import Image
 
 import tinysegnet as ts
 from tinysegnet import runtime
-from tinysegnet.cli.main import main
+from tinysegnet.cli.main import COMMANDS, main
 from tinysegnet.data import CAMVID
 from tinysegnet.weights import checkpoint
 
@@ -33,9 +33,7 @@ def test_train_leaves_a_report_and_checkpoints(trained):
 
 
 def test_train_help_shows_the_recipe_of_the_data(capsys):
-    with pytest.raises(SystemExit) as end:
-        main(["train", "--help"])
-    assert end.value.code == 0
+    assert main(["train", "--help"]) == 0
     text = capsys.readouterr().out
     assert "--learning-rate" in text
     assert "96x128" in text
@@ -73,12 +71,14 @@ def test_predict_writes_an_overlay_of_any_picture(trained, tmp_path, capsys):
         assert overlay.width >= 61
 
 
-def test_evaluate_writes_pictures_and_the_floor(trained, tmp_path, capsys):
+def test_evaluate_writes_pictures_and_the_baseline(trained, tmp_path, capsys):
     command = ["evaluate", str(trained / "last.safetensors"), "--limit", "3", "--out", str(tmp_path / "e"), "--json"]
     assert main(command) == 0
-    assert 0 < json.loads(capsys.readouterr().out)["floors"]["position prior"]["mIoU"] < 1
+    result = json.loads(capsys.readouterr().out)
+    assert 0 < result["baselines"]["position prior"]["mIoU"] < 1
+    assert result["floors"] == result["baselines"]  # the name in version 0.1
     assert {path.name for path in (tmp_path / "e").iterdir()} == {"confusion.png", "per_class.png"}
-    assert main([*command[:4], "--no-floor", "--no-boundary"]) == 0
+    assert main([*command[:4], "--no-baseline", "--no-boundary"]) == 0
     out = capsys.readouterr().out
     assert "position prior" not in out
     assert "BF" not in out
@@ -115,13 +115,50 @@ def test_doctor_and_warmup(capsys):
     assert "ready" in capsys.readouterr().out
 
 
-def test_data_scenes_and_floors(tmp_path, capsys):
+def test_data_scenes_and_baselines(tmp_path, capsys):
     assert main(["data", "scenes", "--count", "2", "--out", str(tmp_path / "s")]) == 0
     assert [len(list((tmp_path / "s" / kind).iterdir())) for kind in ("images", "labels", "overlays")] == [2, 2, 2]
     assert main(["data", "check", str(tmp_path / "s")]) == 0
     capsys.readouterr()
-    assert main(["data", "floors", "--limit", "5", "--json"]) == 0
+    assert main(["data", "baselines", "--limit", "5", "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)) == {"position prior", "colour", "colour and position"}
+
+
+def test_old_names_are_understood_and_said(capsys):
+    assert main(["data", "floors", "--limit", "2", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("note: `data floors` is now `data baselines`; the old name will be removed in version")
+    assert "position prior" in json.loads(out)
+    assert main(["evaluate", "toy", "--no-floor", "--no-boundary", "--limit", "1"]) == 0
+    out, err = capsys.readouterr()
+    assert "note: `--no-floor` is now `--no-baseline`" in err
+    assert "position prior" not in out
+
+
+def test_version_and_groups_of_commands(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == ts.__version__
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f" {name.split()[0]} " in text for name in COMMANDS)
+    assert "Exit codes: 0 success" in " ".join(text.split())
+
+
+def test_shell_completion(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("ZSH_VERSION", raising=False)
+    monkeypatch.setenv("BASH_VERSION", "5")
+    assert main(["--install-completion"]) == 0
+    written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    assert all(word in written for word in ("evaluate", "baselines", "--learning-rate", "--batch-size"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_in_its_own_file(command, capsys):
+    assert main([*command.split(), "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"Usage: tinysegnet {command}")
+    assert "\n\n" in text
 
 
 @pytest.fixture
@@ -144,9 +181,9 @@ def test_warnings_are_one_line(workplace, capsys):
     assert main(["train", *options]) == 0
     told = capsys.readouterr().err.replace("\r", "\n").splitlines()
     assert all(line.startswith("warning: class ") for line in told if "does not occur" in line)
-    floor = [line for line in told if "below what" in line]
-    assert len(floor) == 1, "one epoch of one picture is worse than no network"
-    assert floor[0].startswith("warning: mIoU 0.")
+    baseline = [line for line in told if "below the no-network baseline" in line]
+    assert len(baseline) == 1, "one epoch of one picture is worse than no network"
+    assert baseline[0].startswith("warning: mIoU 0.")
 
 
 def test_debug_shows_where_an_error_comes_from(workplace):

@@ -19,7 +19,7 @@ from tinysegnet_lessons import grader
 MOST_LINES = 15
 FULL = os.environ.get("TINYSEGNET_LESSONS") == "full"
 every_lesson = pytest.mark.parametrize("source", build.SOURCES, ids=lambda source: source.stem)
-ROOMS = ("", ".ops", ".layers", ".models", ".metrics", ".optim", ".data", ".viz", ".gradcheck")
+ROOMS = ("", ".ops", ".layers", ".models", ".metrics", ".training.optim", ".data", ".viz", ".gradcheck")
 LIBRARY = {name for room in ROOMS for name in importlib.import_module(f"tinysegnet{room}").__all__}
 
 
@@ -106,7 +106,7 @@ def test_no_lesson_redefines_a_name_of_the_library(source):
 def test_at_least_two_exercises_each_with_a_solution_and_a_grade(source):
     ours = list(grader.exercises(source.stem[:2]))
     graded = [name for cell in cells(source) for name in cell.graded]
-    assert sorted(graded) == sorted(ours), "exercises of this lesson's file in checks, and those that it grades"
+    assert sorted(graded) == sorted(ours), "the exercises of this lesson's grader, and those that the lesson grades"
     assert len(graded) >= 2
     waiting = 0
     for cell in filter(lambda cell: cell.code, cells(source)):

@@ -60,7 +60,7 @@ class SegNetConfig:
 
     def _drop(self, line: LayerBuilder, stage: str) -> None:
         if stage in self.dropout_after:
-            line.add(f"{stage}.dropout", Dropout(0.5, generator=line.source.generator))
+            line.add(f"{stage}.dropout", Dropout(0.5))
 
 
 def tiny() -> SegNetConfig:

@@ -1,4 +1,7 @@
-"""Training: recipes, optimizers, the loop, and the folder that keeps a run."""
+"""Training: recipes, optimizers, the loop, and the folder that keeps a run.
+
+Reading order: recipes, preconditions, training_step, loop, run_folder, signals; optim and batchnorm_statistics.
+"""
 
 from . import optim
 from .batchnorm_statistics import recompute_statistics

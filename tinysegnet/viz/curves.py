@@ -1,6 +1,6 @@
 """How training went (loss and scores over epochs) and how well each class is found, as matplotlib figures.
 
-Curves and floors carry their names at their right ends, where the eye arrives; there is no legend to look up.
+Curves and baselines carry their names at their right ends, where the eye arrives; there is no legend to look up.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ LEFT, RIGHT, TOP, BOTTOM = 0.55, 0.2, 0.65, 0.5  # inches around a panel's axes
 
 def curves_figure(
     history: Sequence[Mapping[str, Any]],
-    floors: Mapping[str, float] | None = None,
+    baselines: Mapping[str, float] | None = None,
     *,
     panels: Sequence[str] = PANELS,
     theme: Theme = LIGHT,
     size: tuple[float, float] = (11.0, 4.6),
 ) -> Figure:
-    """Loss, scores with their floors, and learning rate over epochs.
+    """Loss, scores with their baselines, and learning rate over epochs.
 
     history: one row per epoch, with the columns of metrics.csv: epoch, train_loss, val_G, val_C, val_mIoU and perhaps
-    learning_rate; a value that is missing, empty or not finite leaves a gap. floors: mIoU of what needs no net, by
+    learning_rate; a value that is missing, empty or not finite leaves a gap. baselines: mIoU of what needs no net, by
     name. panels: which of "loss", "scores", "rate". size: inches, width and height.
     """
     with_rate = "rate" in panels and np.isfinite(column(history, "learning_rate")).any()
     panels = [panel for panel in panels if panel != "rate" or with_rate]
     figure = new_figure(*size, theme)
     for panel, cell in _cells(panels, size).items():
-        _draw_panel(figure, panel, cell, history, dict(floors or {}), theme)
+        _draw_panel(figure, panel, cell, history, dict(baselines or {}), theme)
     return figure
 
 
@@ -90,7 +90,7 @@ def _cells(panels: Sequence[str], size: tuple[float, float]) -> dict[str, tuple[
     """Where each panel lies, (x, y, width, height) in inches: side by side, the learning rate low under the loss."""
     width, height = size
     columns = [panel for panel in panels if panel != "rate"] or list(panels)
-    # The scores get the wider column: the floors' names stand in it.
+    # The scores get the wider column: the baselines' names stand in it.
     shares = (0.44, 0.56) if len(columns) == 2 else (1.0,)
     cells = {panel: (i * shares[0] * width, 0.0, shares[i] * width, height) for i, panel in enumerate(columns)}
     if "rate" in panels and columns != ["rate"]:
@@ -105,21 +105,21 @@ def _draw_panel(
     panel: str,
     cell: tuple[float, float, float, float],
     history: Sequence[Mapping[str, Any]],
-    floors: dict[str, float],
+    baselines: dict[str, float],
     theme: Theme,
 ) -> None:
     """One panel: decide what its curves are, make room for their names, draw both."""
     curves = _curves(history, panel, theme)
-    floors = {name: value for name, value in floors.items() if panel == "scores" and math.isfinite(value)}
+    baselines = {name: value for name, value in baselines.items() if panel == "scores" and math.isfinite(value)}
     digits = ".2g" if panel == "rate" else ".3f"
     ends = [(_last(y), f"{name} {_last(y):{digits}}".strip(), color) for name, y, color in curves]
     ends = [end for end in ends if math.isfinite(end[0])]
-    ends += [(value, f"{shortened(name)} {value:.3f}", theme.muted) for name, value in floors.items()]
+    ends += [(value, f"{shortened(name)} {value:.3f}", theme.muted) for name, value in baselines.items()]
     # "1.25e-05": at least that much, so that loss and learning rate, one below the other, end at the same place
     room = max(inches(figure, text, 9) for text in ["1.25e-05"] + [text for _, text, _ in ends])
     axes = _axes(figure, cell, right=RIGHT + 0.25 + room)
     style_axes(axes, theme, *_titles(panel, history))
-    for value in floors.values():
+    for value in baselines.values():
         axes.axhline(value, color=theme.muted, linewidth=1, linestyle=(0, (2, 2)))
     _draw_curves(axes, column(history, "epoch"), [(y, color) for _, y, color in curves], theme)
     _scale(axes, panel, np.concatenate([y for _, y, _ in curves]), theme)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..data.palette import Palette
+from .canvas import EDGE, INK, MUTED, PAPER, load_font, text_width
 from .overlay import hatch, is_class
 
-__all__ = ["class_name", "legend_strip", "load_font", "percent", "text_width"]
-
-INK, MUTED, PAPER, EDGE = (28, 28, 32), (106, 106, 114), (255, 255, 255), (150, 150, 150)
+__all__ = ["class_name", "legend_strip", "percent"]
 
 
 @dataclass(frozen=True)
@@ -68,17 +64,6 @@ def class_name(palette: Palette, k: int) -> str:
 def percent(fraction: float) -> str:
     """0.3141 -> "31.4 %"; what would round to nothing is "< 0.1 %"."""
     return "< 0.1 %" if 0 < fraction < 0.0005 else f"{100 * fraction:.1f} %"
-
-
-@lru_cache(maxsize=16)
-def load_font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib always brings along: the same letters on every machine."""
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
-
-
-def text_width(text: str, font: ImageFont.FreeTypeFont) -> int:
-    """Pixels that `text` takes on one line, rounded up."""
-    return int(np.ceil(font.getlength(text)))
 
 
 def _entries(

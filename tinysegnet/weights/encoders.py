@@ -26,8 +26,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError, SettingError
-from ..layers import BatchNorm2d
-from ..models import Network, demand_network
+from ..models import Network, check_network
 from ..models.segnet import vgg16
 from .weight_files import read_arrays
 
@@ -90,7 +89,7 @@ def load_encoder(model: Network, path: str | PathLike[str]) -> Encoder:
     Raises SettingError for a network of another kind or built for other pictures, CheckpointError for a file that is
     not one of the sources above, naming every array that is missing, unexpected or of another shape.
     """
-    demand_network(model)
+    check_network(model)
     ignored: list[str] = []
 
     def keep(name: str) -> bool:
@@ -101,7 +100,7 @@ def load_encoder(model: Network, path: str | PathLike[str]) -> Encoder:
     arrays = read_arrays(path, keep=keep)
     try:
         source = _recognize([*arrays, *ignored])
-        _demand_fitting(model, source)
+        _check_fits(model, source)
         found = _matched(model, source, arrays)
     except (CheckpointError, SettingError) as error:
         raise type(error)(f"{fspath(path)}: {error}") from error
@@ -211,7 +210,7 @@ def _encoder_state(model: Network, norms: bool) -> dict[str, np.ndarray]:
     return {name: array for name, array in own.items() if norms or ".conv" in name}
 
 
-def _demand_fitting(model: Network, source: _Source) -> None:
+def _check_fits(model: Network, source: _Source) -> None:
     """A network with these 13 convolutions, for the same pictures."""
     convolutions = {name for name in source.theirs if ".conv" in name}
     if convolutions != set(_encoder_state(model, norms=False)):
@@ -256,8 +255,5 @@ def _faults(theirs: str, array: np.ndarray, ours: np.ndarray, own: np.ndarray, s
 def _make_identity(model: Network) -> None:
     """Batch norms of the encoder that change nothing at test time."""
     for name, layer in model.layers.items():
-        if name.startswith("encoder") and isinstance(layer, BatchNorm2d):
-            mean, var = layer.buffers["running_mean"], layer.buffers["running_var"]
-            mean[...], var[...] = 0, 1
-            layer.params["gamma"][...] = np.sqrt(var + var.dtype.type(layer.eps))
-            layer.params["beta"][...] = mean
+        if name.startswith("encoder"):
+            layer.make_identity()

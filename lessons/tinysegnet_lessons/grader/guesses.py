@@ -1,7 +1,7 @@
 """Mistakes that any exercise may see, recognised from the numbers alone.
 
-Most guesses are those of `gradcheck.hints`, which looks at a wrong gradient in the same way; here they are told with
-"your result" and "expected". What it cannot see, because its two arrays have one shape, is added.
+Most guesses are those of `gradcheck.hints`, which examines a wrong gradient in the same way; here they are worded with
+"your result" and "expected". Guesses about a wrong shape are added: there, both arrays always have the same shape.
 """
 
 from __future__ import annotations
