@@ -1,6 +1,6 @@
 """Training: recipes, optimizers, the loop, and the folder that keeps a run.
 
-Reading order: recipes, preconditions, training_step, loop, run_folder, signals; optim and batchnorm_statistics.
+Reading order: recipes, preconditions, training_step, loop, run_folder, signals; optim, schedules, batchnorm_statistics.
 """
 
 from . import optim

@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules. They know names and arrays, no layers.
+"""Optimizers. They know names and arrays, no layers.
 
 An optimizer's `step` changes the parameters in place by the gradients of the last backward. Weight decay acts on
 weights only (names that end in ".weight") unless told otherwise: pulling biases, gamma and beta to zero helps nobody.
@@ -7,7 +7,7 @@ weights only (names that end in ".weight") unless told otherwise: pulling biases
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import CheckpointError, SettingError, StateError
 from ..runtime import BACKEND, kernel, prange
 from ..runtime.settings import convert
+from .schedules import schedule, schedules
 
 __all__ = ["SGD", "Adam", "Optimizer", "schedule", "schedules"]
 
@@ -32,10 +33,17 @@ KINDS = ("weight", "bias", "gamma", "beta")  # the last part of a parameter's na
 
 
 class Optimizer:
-    """Base: goes through the parameters and keeps, for each, arrays of its own (`slots`).
+    """The base class: it goes through the parameters and keeps arrays of its own for each of them (`slots`).
 
-    bias_rate: a factor on the learning rate of the convolutions' biases. decayed: the kinds of parameters that
-    weight_decay acts on, among "weight", "bias", "gamma" and "beta".
+    Args:
+        model: anything with named parameters and gradients.
+        learning_rate: the largest one; a schedule may scale it per step.
+        weight_decay: this times the parameter is added to its gradient.
+        bias_rate: a factor on the learning rate of the convolutions' biases.
+        decayed: the kinds of parameters that decay, among "weight", "bias", "gamma" and "beta".
+
+    Raises:
+        SettingError: a value is out of its range.
     """
 
     def __init__(self, model: Trainable, *, learning_rate: float, weight_decay: float = 0.0, bias_rate: float = 1.0,
@@ -54,8 +62,13 @@ class Optimizer:
         self.slots: dict[str, dict[str, np.ndarray]] = {}
 
     def step(self, factor: float = 1.0) -> None:
-        """Update every parameter that has a gradient: all but those of frozen layers. factor: of the learning rate,
-        from a schedule. Raises StateError if there are none.
+        """Update every parameter that has a gradient: all except those of frozen layers.
+
+        Args:
+            factor: what the learning rate is multiplied by, from a schedule.
+
+        Raises:
+            StateError: no parameter has a gradient.
         """
         parameters, gradients = dict(self.model.named_parameters()), dict(self.model.named_gradients())
         if not gradients:
@@ -68,11 +81,11 @@ class Optimizer:
             self._update(parameters[name], gradient, self.slots.setdefault(name, {}), rate, decay)
 
     def state(self) -> dict[str, np.ndarray]:
-        """The slots by "parameter/slot": all that the next step needs but the parameters and `steps`."""
+        """The slots by "parameter/slot": with the parameters and `steps`, all that the next step needs."""
         return {f"{name}/{slot}": array for name, slots in self.slots.items() for slot, array in slots.items()}
 
     def load_state(self, arrays: dict[str, np.ndarray], steps: int) -> None:
-        """Go on from a `state`. Raises CheckpointError if its arrays do not belong to this model."""
+        """Continue from a `state`. Raises CheckpointError if its arrays do not belong to this model."""
         shapes = {name: parameter.shape for name, parameter in self.model.named_parameters()}
         self.slots, self.steps = {}, steps
         for key, array in arrays.items():
@@ -89,9 +102,9 @@ class Optimizer:
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum:  v = momentum * v + gradient;  parameter -= learning_rate * v.
 
-    rate_in_velocity: as Caffe has it,  v = momentum * v + learning_rate * gradient;  parameter -= v.  At a constant
-    rate both take the same steps. When the rate falls, Caffe's goes on for a while with the speed that it has, and the
-    other slows down at once.
+    With rate_in_velocity, as in Caffe:  v = momentum * v + learning_rate * gradient;  parameter -= v.  At a constant
+    rate both take the same steps. When the rate falls, Caffe's keeps its speed for a while; the other slows down at
+    once.
     """
 
     def __init__(self, model: Trainable, *, learning_rate: float = 0.1, momentum: float = 0.9,
@@ -109,7 +122,7 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Kingma & Ba 2015, algorithm 1: steps of the gradient's running mean over the root of its running square."""
+    """The gradient's running mean over the root of its running square (Kingma & Ba 2015, algorithm 1)."""
 
     def __init__(self, model: Trainable, *, learning_rate: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
                  eps: float = 1e-8, weight_decay: float = 0.0, bias_rate: float = 1.0,
@@ -162,39 +175,3 @@ def _adam_numba(parameter, gradient, mean, square, share1, share2, decay, rate, 
 
 _sgd = _sgd_numba if BACKEND == "numba" else _sgd_numpy
 _adam = _adam_numba if BACKEND == "numba" else _adam_numpy
-
-
-# --- schedules: progress through training, 0 to 1 -> factor of the learning rate -------------------------------------
-
-
-def constant(progress: float) -> float:
-    """Always the full rate."""
-    return 1.0
-
-
-def step(progress: float) -> float:
-    """A tenth after half of the training, a hundredth after three quarters."""
-    return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
-
-
-def poly(progress: float) -> float:
-    """(1 - progress)^0.9, as DeepLab has it."""
-    return (1 - progress) ** 0.9
-
-
-def one_cycle(progress: float) -> float:
-    """Up on half a cosine from 1/25 over the first 30 %, then down to almost nothing (Smith & Topin 2018)."""
-    warmup, start, end = 0.3, 1 / 25, 1e-4
-    if progress < warmup:
-        return start + (1 - start) * (1 - math.cos(math.pi * progress / warmup)) / 2
-    return end + (1 - end) * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))) / 2
-
-
-schedules: dict[str, Callable[[float], float]] = {f.__name__: f for f in (constant, step, poly, one_cycle)}
-
-
-def schedule(name: str, step_number: int, total_steps: int) -> float:
-    """Factor of the learning rate for step 0, 1, ..., total_steps - 1. Raises SettingError for an unknown name."""
-    if name not in schedules:
-        raise SettingError(f"no schedule named {name!r}; there are {', '.join(schedules)}")
-    return schedules[name](step_number / max(total_steps, 1))
