@@ -33,7 +33,7 @@ def per_class_figure(
     """
     order = np.argsort(-np.nan_to_num(scores.IoU, nan=-1), kind="stable") if sort else np.arange(len(scores.IoU))
     names = [class_name(palette, int(k)) for k in order]
-    axes = _bar_axes(names, 0.3, 10, width, theme, "IoU per class")
+    figure, axes = _bar_axes(names, 0.3, 10, width, theme, "IoU per class")
     for row, k in enumerate(order):
         IoU, absent = float(scores.IoU[k]), math.isnan(scores.IoU[k]) or scores.pixels[k] == 0
         text = ("absent" + (", but predicted" if IoU == 0 else "")) if absent else f"{IoU:.3f}"
@@ -47,7 +47,7 @@ def per_class_figure(
         where: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
         note = f"mean {scores.mIoU:.3f}"
         axes.annotate(note, (scores.mIoU, 1), (0, 5), ha="center", fontsize=9, color=theme.muted, **where)
-    return axes.figure
+    return figure
 
 
 def profile_figure(
@@ -59,7 +59,7 @@ def profile_figure(
     width: float = 8.0,
 ) -> Figure:
     """Layers as bars, first layer at the top. bars: (name, forward, backward), in milliseconds."""
-    axes = _bar_axes([name for name, _, _ in bars], 0.22, 9, width, theme, title, subtitle)
+    figure, axes = _bar_axes([name for name, _, _ in bars], 0.22, 9, width, theme, title, subtitle)
     for row, (_, forward, backward) in enumerate(bars):
         total = forward + backward
         axes.barh(row, forward, height=0.72, color=theme.mIoU)
@@ -71,13 +71,13 @@ def profile_figure(
     for i, (text, color) in enumerate((("■ backward", theme.loss), ("■ forward", theme.mIoU))):
         axes.annotate(text, (1, 1), (-70 * i, 9), xycoords="axes fraction", textcoords="offset points", ha="right",
                       fontsize=9, color=color)  # fmt: skip
-    return axes.figure
+    return figure
 
 
 def _bar_axes(
     names: Sequence[str], row: float, fontsize: int, width: float, theme: Theme, title: str, subtitle: str = ""
-) -> Axes:
-    """Axes of a new figure for bars that are `row` inches apart, with their names on the left."""
+) -> tuple[Figure, Axes]:
+    """A new figure with axes for bars that are `row` inches apart, with their names on the left."""
     names = [shortened(name) for name in names]
     figure = new_figure(width, height := row * len(names) + 1.15, theme)
     left = 0.3 + max(inches(figure, name, fontsize) for name in names)
@@ -89,7 +89,7 @@ def _bar_axes(
     for number, name in enumerate(names):
         axes.annotate(name, (0, number), (-8, 0), textcoords="offset points", ha="right", va="center",
                       fontsize=fontsize, color=theme.ink, parse_math=False)  # fmt: skip
-    return axes
+    return figure, axes
 
 
 def _write_value(axes: Axes, row: int, end: float, text: str, theme: Theme, **style: Any) -> None:
