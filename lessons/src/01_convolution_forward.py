@@ -362,7 +362,7 @@ assert not np.array_equal(right, wrong)
 # output channels for one street.
 
 # %%
-model = ts.load_ready("toy")
+model = ts.load_bundled("toy")
 image = ts.data.open_dataset("toy", "val")[4].image
 street = model.layers["input"].forward(image[None].astype(np.float32))
 params = model.layers["encoder1.conv1"].params

@@ -153,7 +153,7 @@ figures.show_pool_arrows(x_ties, decoder_map=[[10, 20], [30, 40]])
 # there. That is no rare case: after a ReLU many numbers are 0. In a trained network, on one picture:
 
 # %%
-model, scene = ts.load_ready("toy"), ToyScenes(1, seed=7)[0]
+model, scene = ts.load_bundled("toy"), ToyScenes(1, seed=7)[0]
 activations = scene.image[None].astype(np.float32)
 for name, layer in model.layers.items():
     if isinstance(layer, layers.MaxPool2d):

@@ -103,7 +103,7 @@ print("largest difference from dx:", np.abs(moved - dx).max())
 PICTURES, STEPS, CHANNELS, SQUARE = 8, 40, 32, 8  # test pictures, training steps, channels to spoil, pixels of a square
 
 # %%
-net = ts.load_ready("toy")
+net = ts.load_bundled("toy")
 streets = [ToyScenes(2 * PICTURES, seed=21)[i] for i in range(2 * PICTURES)]
 images = np.stack([street.image for street in streets]).astype(np.float32)
 labels = np.stack([street.labels for street in streets])

@@ -739,7 +739,7 @@ assert rounding[12, np.float32] > 10 * rounding[2, np.float32]
 # float32 (whichever way each of its layers is computed):
 
 # %%
-model = ts.load_ready("toy")
+model = ts.load_bundled("toy")
 exact_model = ts.build("tiny", num_classes=model.num_classes, dtype=np.float64)
 exact_model.load_state(model.state())
 others = wrong_pixels = 0
@@ -864,10 +864,10 @@ def my_roofline(N, H, W, C, F, K, product, copy):
 grader.grade("roofline", my_roofline)
 
 # %% [markdown]
-# Where do SegNet's ops lie? `tinysegnet.bench` has works, their costs, and runs them:
+# Where do SegNet's ops lie? `tinysegnet.bench` has workloads, their costs, and runs them:
 
 # %%
-works = [
+workloads = [
     Workload("conv 3x3, 64 to 64", "conv", (1, H, W, 64), 64, backward=False),
     Workload("conv 3x3, 128 to 128", "conv", (1, H, W, 128), 128, backward=False),
     Workload("first layer, 3 to 64", "conv", (1, 2 * H, 2 * W, 3), 64, backward=False),
@@ -876,18 +876,18 @@ works = [
     Workload("pool + unpool", "pool_unpool", (4, H, W, 64)),
     Workload("softmax cross-entropy", "loss", (4, H, W, 11)),
 ]
-spent = my_medians({work.name: ours.prepare(work) for work in works}, ROUNDS)
+spent = my_medians({workload.name: ours.prepare(workload) for workload in workloads}, ROUNDS)
 
 # %%
 dots = []
-print(f"{'work':22} {'flop/B':>7} {'GFLOP/s':>8} {'GB/s':>6}   the lower roof")
-for work in works:
-    flops, moved, seconds = costs.flops(work), costs.traffic(work), spent[work.name]
-    kind = "memory" if costs.bound_by_memory(work) else "convolution"
-    dots.append(viz.Dot(work.name, flops / moved, flops / seconds, kind))
+print(f"{'workload':22} {'flop/B':>7} {'GFLOP/s':>8} {'GB/s':>6}   the lower roof")
+for workload in workloads:
+    flops, moved, seconds = costs.flops(workload), costs.traffic(workload), spent[workload.name]
+    kind = "memory" if costs.bound_by_memory(workload) else "convolution"
+    dots.append(viz.Dot(workload.name, flops / moved, flops / seconds, kind))
     limit = "memory" if flops / moved < ridge else "products"
     rates = f"{flops / seconds / 1e9:8.1f} {moved / seconds / 1e9:6.1f}"
-    print(f"{work.name:22} {flops / moved:7.1f} {rates}   {limit}")
+    print(f"{workload.name:22} {flops / moved:7.1f} {rates}   {limit}")
 
 # %%
 viz.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(10.5, 6.4))
@@ -987,26 +987,26 @@ print(f"in turns:            b takes {turns['b'] / turns['a'] - 1:+.1%} against 
 # ## Against PyTorch
 #
 # Is that fast? A yardstick is PyTorch, whose convolutions on a CPU are hand-written for each kind of processor.
-# `tinysegnet bench --against torch` measures everything; here two works, each side in a process of its own, since two
-# pools of threads in one process disturb each other. Results are compared first, with float64 as the judge.
+# `tinysegnet bench --against torch` measures everything; here two workloads. Each library has a process of its own,
+# since two pools of threads in one process disturb each other. Results are compared with float64 first.
 
 
 # %%
-def my_comparison(works):
+def my_comparison(workloads):
     from tinysegnet.bench.measure import Bench, BenchSettings
 
     with Bench(BenchSettings("torch", most_threads, rounds=3)) as bench:
-        for result in map(bench.measure, works):
+        for result in map(bench.measure, workloads):
             if result.ratio is None:
-                print(f"{result.work.name}: not timed. {result.wrong}")
+                print(f"{result.workload.name}: not timed. {result.wrong}")
                 continue
             times = f"ours {1e3 * result.seconds:.2f} ms, PyTorch {1e3 * result.peer_seconds:.2f} ms"
-            print(f"{result.work.name}: {times}: PyTorch / ours = {result.ratio:.2f}")
+            print(f"{result.workload.name}: {times}: PyTorch / ours = {result.ratio:.2f}")
 
 
 # %%
 if importlib.util.find_spec("torch"):
-    my_comparison([works[0], works[5]])
+    my_comparison([workloads[0], workloads[5]])
 else:
     print("PyTorch is not installed here, so nothing is compared. To compare: pip install torch, then run this again.")
 

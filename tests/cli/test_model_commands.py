@@ -79,7 +79,7 @@ def test_samples_and_doubt(here, capsys):
     capsys.readouterr()
     assert main(["evaluate", "runs/b/last.safetensors", "--samples", "3", "--limit", "2", "--no-baseline"]) == 0
     said = capsys.readouterr().out
-    assert "doubt tells wrong pixels from right ones: AUROC 0." in said
+    assert "uncertainty tells wrong pixels from right ones: AUROC 0." in said
     assert "by 1 - its largest probability: 0." in said
 
 
@@ -155,7 +155,7 @@ def test_one_class():
 def test_pytorchs_names_and_layouts_there_and_back(here):
     assert main(["export", "toy", "--out", "toy_torch.safetensors", "--torch"]) == 0
     state = safetensors.numpy.load_file("toy_torch.safetensors")
-    model = ts.load_ready("toy")
+    model = ts.load_bundled("toy")
     assert state["encoder1.conv1.weight"].shape == (32, 3, 3, 3)
     assert state["encoder1.bn1.num_batches_tracked"].shape == ()
     other = ts.build("tiny", seed=9)

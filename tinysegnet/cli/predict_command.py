@@ -13,7 +13,7 @@ from ..data import Palette, find_pictures, read_image
 from ..data.image_files import MAX_PIXELS_SINGLE
 from ..errors import DataError, SettingError, TinySegNetError
 from ..files import write_atomically
-from ..prediction.predict import predict, predict_with_doubt, working_size
+from ..prediction.predict import predict, predict_with_uncertainty, working_size
 from ..weights.checkpoint import Checkpoint
 from .options import CheckpointPath
 from .prediction_options import MOST_SCALE, PredictionOptions, Views, make_folder, printable
@@ -101,7 +101,7 @@ def _segment(
         )
     if views.samples is None:
         return image, predict(loaded.model, image, **how), None
-    return image, *predict_with_doubt(loaded.model, image, samples=views.samples, size=size)
+    return image, *predict_with_uncertainty(loaded.model, image, samples=views.samples, size=size)
 
 
 def _write(

@@ -1,7 +1,7 @@
 """Optimizers. They know names and arrays, no layers.
 
-An optimizer's `step` changes the parameters in place by the gradients of the last backward. Weight decay acts on
-weights only (names that end in ".weight") unless told otherwise: pulling biases, gamma and beta to zero helps nobody.
+An optimizer's `step` changes the parameters in place by the gradients of the last backward. By default, weight decay
+acts on weights only (names that end in ".weight"): pulling biases, gamma and beta to zero does not help.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Named = Iterator[tuple[str, np.ndarray]]
 
 
 class Trainable(Protocol):
-    """What an optimizer needs of a model."""
+    """What an optimizer needs of a model: ("encoder1.conv1.weight", array), ... of parameters and of gradients."""
 
     def named_parameters(self) -> Named: ...
     def named_gradients(self) -> Named: ...
@@ -33,17 +33,17 @@ KINDS = ("weight", "bias", "gamma", "beta")  # the last part of a parameter's na
 
 
 class Optimizer:
-    """The base class: it goes through the parameters and keeps arrays of its own for each of them (`slots`).
+    """Base class: goes through the parameters and keeps arrays of its own (`slots`) for each of them.
 
     Args:
-        model: anything with named parameters and gradients.
-        learning_rate: the largest one; a schedule may scale it per step.
-        weight_decay: this times the parameter is added to its gradient.
+        model: its parameters are updated.
+        learning_rate: positive; a schedule may scale it in each step.
+        weight_decay: added to the gradient, times the parameter.
         bias_rate: a factor on the learning rate of the convolutions' biases.
-        decayed: the kinds of parameters that decay, among "weight", "bias", "gamma" and "beta".
+        decayed: the kinds of parameters that weight_decay acts on: "weight", "bias", "gamma", "beta".
 
     Raises:
-        SettingError: a value is out of its range.
+        SettingError: for a value outside these ranges.
     """
 
     def __init__(self, model: Trainable, *, learning_rate: float, weight_decay: float = 0.0, bias_rate: float = 1.0,
@@ -62,13 +62,13 @@ class Optimizer:
         self.slots: dict[str, dict[str, np.ndarray]] = {}
 
     def step(self, factor: float = 1.0) -> None:
-        """Update every parameter that has a gradient: all except those of frozen layers.
+        """Update every parameter that has a gradient, which are all but those of frozen layers.
 
         Args:
-            factor: what the learning rate is multiplied by, from a schedule.
+            factor: of the learning rate, from a schedule.
 
         Raises:
-            StateError: no parameter has a gradient.
+            StateError: if there are no gradients.
         """
         parameters, gradients = dict(self.model.named_parameters()), dict(self.model.named_gradients())
         if not gradients:
@@ -81,11 +81,15 @@ class Optimizer:
             self._update(parameters[name], gradient, self.slots.setdefault(name, {}), rate, decay)
 
     def state(self) -> dict[str, np.ndarray]:
-        """The slots by "parameter/slot": with the parameters and `steps`, all that the next step needs."""
+        """The slots as "parameter/slot" -> array: with the parameters and `steps`, all that the next step needs."""
         return {f"{name}/{slot}": array for name, slots in self.slots.items() for slot, array in slots.items()}
 
     def load_state(self, arrays: dict[str, np.ndarray], steps: int) -> None:
-        """Continue from a `state`. Raises CheckpointError if its arrays do not belong to this model."""
+        """Continue from a `state`, after this number of steps.
+
+        Raises:
+            CheckpointError: if its arrays do not belong to this model.
+        """
         shapes = {name: parameter.shape for name, parameter in self.model.named_parameters()}
         self.slots, self.steps = {}, steps
         for key, array in arrays.items():
@@ -102,9 +106,12 @@ class Optimizer:
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum:  v = momentum * v + gradient;  parameter -= learning_rate * v.
 
-    With rate_in_velocity, as in Caffe:  v = momentum * v + learning_rate * gradient;  parameter -= v.  At a constant
-    rate both take the same steps. When the rate falls, Caffe's keeps its speed for a while; the other slows down at
-    once.
+    Args:
+        model, learning_rate, weight_decay, bias_rate, decayed: see `Optimizer`.
+        momentum: how much of the velocity v remains per step.
+        rate_in_velocity: use Caffe's form,  v = momentum * v + learning_rate * gradient;  parameter -= v.  At a
+            constant rate both forms take the same steps. When the rate falls, Caffe's keeps its speed for a while, and
+            the other slows down at once.
     """
 
     def __init__(self, model: Trainable, *, learning_rate: float = 0.1, momentum: float = 0.9,
@@ -122,7 +129,15 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """The gradient's running mean over the root of its running square (Kingma & Ba 2015, algorithm 1)."""
+    """Adam: steps along the gradient's running mean, divided by the root of its running square.
+
+    Source: Kingma & Ba 2015, algorithm 1; weight decay is added to the gradient.
+
+    Args:
+        model, learning_rate, weight_decay, bias_rate, decayed: see `Optimizer`.
+        betas: how much of the running mean and of the running square remains per step.
+        eps: added to the root.
+    """
 
     def __init__(self, model: Trainable, *, learning_rate: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
                  eps: float = 1e-8, weight_decay: float = 0.0, bias_rate: float = 1.0,
@@ -135,13 +150,13 @@ class Adam(Optimizer):
         mean = slots.setdefault("mean", np.zeros_like(parameter))
         square = slots.setdefault("square", np.zeros_like(parameter))
         beta1, beta2 = self.betas
-        # both start at 0 and are too small at first, by a known factor
+        # both start at 0, so at first they are too small, by a known factor
         rate, root = rate / (1 - beta1**self.steps), math.sqrt(1 - beta2**self.steps)
         numbers = np.asarray([1 - beta1, 1 - beta2, decay, rate, root, self.eps], parameter.dtype)
         _adam(*(array.reshape(-1) for array in (parameter, gradient, mean, square)), *numbers)
 
 
-# --- the updates of one parameter, in place; the numba versions need one pass over memory ---------------------------
+# --- the updates of one parameter, in place; the numba versions need only one pass over memory ----------------------
 
 
 def _sgd_numpy(parameter, gradient, velocity, momentum, decay, inside, outside):

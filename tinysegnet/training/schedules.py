@@ -1,4 +1,4 @@
-"""Learning-rate schedules: progress through training, 0 to 1 -> factor on the learning rate."""
+"""Learning-rate schedules: progress through training, 0 to 1 -> factor of the learning rate."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def step(progress: float) -> float:
 
 
 def poly(progress: float) -> float:
-    """(1 - progress)^0.9, as DeepLab has it."""
+    """(1 - progress)^0.9: the "poly" policy of DeepLab (Chen et al. 2018)."""
     return (1 - progress) ** 0.9
 
 
 def one_cycle(progress: float) -> float:
-    """Up on half a cosine from 1/25 over the first 30 %, then down to almost nothing (Smith & Topin 2018)."""
+    """Half a cosine up from 1/25 over the first 30 %, then half a cosine down to 1e-4 (Smith & Topin 2018)."""
     warmup, start, end = 0.3, 1 / 25, 1e-4
     if progress < warmup:
         return start + (1 - start) * (1 - math.cos(math.pi * progress / warmup)) / 2
@@ -37,7 +37,15 @@ schedules: dict[str, Callable[[float], float]] = {f.__name__: f for f in (consta
 
 
 def schedule(name: str, step_number: int, total_steps: int) -> float:
-    """The factor on the learning rate in step 0, 1, ..., total_steps - 1. Raises SettingError for an unknown name."""
+    """The factor of the learning rate for a step.
+
+    Args:
+        name: one of `schedules`.
+        step_number: 0, 1, ..., total_steps - 1.
+
+    Raises:
+        SettingError: for an unknown name.
+    """
     if name not in schedules:
-        raise SettingError(f"no schedule named {name!r}; there are {', '.join(schedules)}")
+        raise SettingError(f"no schedule named {name!r}; choose one of {', '.join(schedules)}")
     return schedules[name](step_number / max(total_steps, 1))

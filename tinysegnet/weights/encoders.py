@@ -100,7 +100,7 @@ def load_encoder(model: Network, path: str | PathLike[str]) -> Encoder:
     arrays = read_arrays(path, keep=keep)
     try:
         source = _recognize([*arrays, *ignored])
-        _demand_fitting(model, source)
+        _check_fits(model, source)
         found = _matched(model, source, arrays)
     except (CheckpointError, SettingError) as error:
         raise type(error)(f"{fspath(path)}: {error}") from error
@@ -210,7 +210,7 @@ def _encoder_state(model: Network, norms: bool) -> dict[str, np.ndarray]:
     return {name: array for name, array in own.items() if norms or ".conv" in name}
 
 
-def _demand_fitting(model: Network, source: _Source) -> None:
+def _check_fits(model: Network, source: _Source) -> None:
     """A network with these 13 convolutions, for the same pictures."""
     convolutions = {name for name in source.theirs if ".conv" in name}
     if convolutions != set(_encoder_state(model, norms=False)):

@@ -24,7 +24,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import CheckpointError
-from .limits import MOST_HEADER_BYTES, MOST_TENSORS, demand_name, demand_total, shown
+from .limits import MAX_HEADER_BYTES, MAX_TENSORS, check_name, check_total, shown
 from .torch_pickle import Storage, Tensor, read_pickle
 
 __all__ = ["read_torch"]
@@ -40,9 +40,9 @@ def read_torch(path: Path, keep: Keep) -> dict[str, np.ndarray]:
     with _Reader(io.FileIO(path)) as file:
         tensors, load = (_open_zip if file.peek(2)[:2] == b"PK" else _open_legacy)(file, size)
         wanted = {name: tensor for name, tensor in tensors.items() if keep(name)}
-        demand_total(sum(tensor.nbytes for tensor in wanted.values()), size)
+        check_total(sum(tensor.nbytes for tensor in wanted.values()), size)
         if wanted:
-            _demand_promised_digest(path)
+            _check_promised_digest(path)
         return load(wanted)
 
 
@@ -50,12 +50,12 @@ class _Reader(io.BufferedReader):
     """A file that nobody reads at once: zipfile would take a list of members that is as long as the file says."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > 4 * MOST_HEADER_BYTES:
+        if size is not None and size > 4 * MAX_HEADER_BYTES:
             raise CheckpointError(f"damaged or forged: a list of members of {size:,} bytes. Download it again")
         return super().read(size)
 
 
-def _demand_promised_digest(path: Path) -> None:
+def _check_promised_digest(path: Path) -> None:
     promised = re.search(r"-([0-9a-f]{8,64})\.pth?$", path.name)
     if not promised:
         return
@@ -67,13 +67,13 @@ def _demand_promised_digest(path: Path) -> None:
 
 
 def _named_tensors(value: Any) -> dict[str, Tensor]:
-    if type(value) is not dict or not 0 < len(value) <= MOST_TENSORS:
+    if type(value) is not dict or not 0 < len(value) <= MAX_TENSORS:
         raise CheckpointError("its pickle is not a dict of tensors. Save the state_dict() of a network, alone")
     for name, tensor in value.items():
         if type(tensor) is not Tensor:
             raise CheckpointError(f"{shown(name)} is {type(tensor).__name__}, not a tensor. Save the state_dict() of a "
                                   "network, alone")  # fmt: skip
-        demand_name(name)
+        check_name(name)
     return value
 
 
@@ -102,7 +102,7 @@ def _open_zip(file: _Reader, size: int) -> tuple[dict[str, Tensor], Load]:
 def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     """By the name within the archive's one folder. Sizes are believed only as far as the file could hold them."""
     infos = archive.infolist()
-    if len(infos) > MOST_TENSORS:
+    if len(infos) > MAX_TENSORS:
         raise CheckpointError(f"damaged or forged: {len(infos):,} members. Download it again")
     roots = [info.filename[: -len("data.pkl")] for info in infos if info.filename.endswith("/data.pkl")]
     if len(roots) != 1:
@@ -114,12 +114,12 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
         raise CheckpointError("damaged or forged: members twice, or outside of its folder. Download it again")
     if any(info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size for info in infos):
         raise CheckpointError("its members are compressed, which torch.save never does. Download it again")
-    demand_total(sum(info.file_size for info in infos), size)
+    check_total(sum(info.file_size for info in infos), size)
     return members
 
 
 def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    if info.file_size > MOST_HEADER_BYTES:
+    if info.file_size > MAX_HEADER_BYTES:
         raise CheckpointError(f"damaged or forged: {info.file_size:,} bytes that are no numbers. Download it again")
     return archive.read(info)
 
@@ -137,7 +137,7 @@ def _from_member(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], 
 
 def _open_legacy(file: _Reader, size: int) -> tuple[dict[str, Tensor], Load]:
     """The same for the older format."""
-    head = io.BytesIO(file.read(MOST_HEADER_BYTES))
+    head = io.BytesIO(file.read(MAX_HEADER_BYTES))
     if read_pickle(head) != MAGIC or read_pickle(head) != VERSION:
         raise CheckpointError("a pickle, but not of torch.save. Give a file that torch.save or torchvision made")
     system = read_pickle(head)

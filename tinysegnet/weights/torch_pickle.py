@@ -24,13 +24,13 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 import numpy as np
 
 from ..errors import CheckpointError
-from .limits import MOST_AXES, shown
+from .limits import MAX_AXES, shown
 
 __all__ = ["Storage", "Tensor", "read_pickle"]
 
-MOST_INSTRUCTIONS = 200_000  # a tensor takes about 30
-MOST_MARKS = 50
-MOST_COUNT = 1 << 48
+MAX_INSTRUCTIONS = 200_000  # a tensor takes about 30
+MAX_MARKS = 50
+MAX_COUNT = 1 << 48
 
 DTYPES = {"torch.DoubleStorage": "<f8", "torch.FloatStorage": "<f4", "torch.HalfStorage": "<f2",
           "torch.LongStorage": "<i8", "torch.IntStorage": "<i4", "torch.ShortStorage": "<i2",
@@ -72,14 +72,14 @@ def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) ->
     program that makes no sense. The stream then stands behind the value.
     """
     machine = _Machine(storages if storages is not None else {})
-    for _ in range(MOST_INSTRUCTIONS):
+    for _ in range(MAX_INSTRUCTIONS):
         instruction = _OPCODES.get(stream.read(1).decode("latin-1"))
         if instruction is None:
             raise ValueError("its pickle is cut off, or none")
         if instruction.name == "STOP":
             return machine.pop()
         machine.step(instruction.name, partial(_argument, instruction, stream))
-    raise CheckpointError(f"its pickle has more than {MOST_INSTRUCTIONS:,} instructions: refused")
+    raise CheckpointError(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions: refused")
 
 
 def _argument(instruction: pickletools.OpcodeInfo, stream: BinaryIO) -> Any:
@@ -126,14 +126,14 @@ class _Machine:
                                   "was run. Get the file from where you trust it")  # fmt: skip
 
     def mark(self, _: Any) -> None:
-        if len(self.below) >= MOST_MARKS:
+        if len(self.below) >= MAX_MARKS:
             raise CheckpointError("its pickle is nested too deeply: refused")
         self.below.append(self.stack)
         self.stack = []
 
     def remember(self, index: Any) -> None:
         index = len(self.memo) if index is None else index
-        if index > MOST_INSTRUCTIONS:
+        if index > MAX_INSTRUCTIONS:
             raise CheckpointError(f"its pickle remembers a value number {index:,}: refused")
         self.memo[index] = self.stack[-1]
 
@@ -208,7 +208,7 @@ def _ordered_dict(pairs: Any = ()) -> dict[str, Any]:
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= MOST_COUNT
+    return type(value) is int and 0 <= value <= MAX_COUNT
 
 
 def _storage(value: Any) -> Storage:
@@ -222,7 +222,7 @@ def _storage(value: Any) -> Storage:
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
     """Checked: all of it lies within the storage, which no number is taken from more often than it has."""
     numbers = (offset, *size, *stride)
-    if type(storage) is not Storage or not all(map(_is_count, numbers)) or not len(size) == len(stride) <= MOST_AXES:
+    if type(storage) is not Storage or not all(map(_is_count, numbers)) or not len(size) == len(stride) <= MAX_AXES:
         raise CheckpointError("damaged: a tensor that is none. Download it again")
     count = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) if count else offset - 1
