@@ -76,9 +76,18 @@ def save(
     optimizer: dict[str, np.ndarray] | None = None,
     half: bool = False,
 ) -> None:
-    """Write a checkpoint. Raises OSError if it cannot be written; an older file at `path` is then intact.
+    """Write a checkpoint.
 
-    half: store float16, half the size and good enough to predict; SettingError if a number is too large for it.
+    Args:
+        path: the file; its folder must exist.
+        palette: class names and colours.
+        training: how the weights came about; "size" is the (H, W) of the training pictures.
+        progress, optimizer: where a training stands, and its optimizer's arrays by name.
+        half: store float16, half the size and good enough to predict.
+
+    Raises:
+        OSError: the file cannot be written; an older file at `path` is then intact.
+        SettingError: a weight is too large for float16.
     """
     parts = {"model": model.config, "palette": asdict(palette), "training": training or {}, "progress": progress or {}}
     arrays = model.state() | {f"{OPTIMIZER}{name}": array for name, array in (optimizer or {}).items()}
@@ -89,7 +98,7 @@ def save(
 
 def _halved(array: np.ndarray) -> np.ndarray:
     if np.abs(array).max(initial=0) > np.finfo(np.float16).max:
-        raise SettingError("a weight is too large for float16: save it whole")
+        raise SettingError("half: a weight is too large for float16 (expected at most 65504). Save it whole")
     return array.astype(np.float16)
 
 
@@ -99,19 +108,21 @@ def load(path: str | PathLike[str]) -> Network:
 
 
 def read(path: str | PathLike[str]) -> Checkpoint:
-    """All that is in a checkpoint. Raises CheckpointError."""
+    """Everything in a checkpoint. Raises CheckpointError if the file is not one, or is damaged."""
     try:
         with open_safetensors(Path(path), "a checkpoint", "Give a .safetensors file that `train` wrote") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise CheckpointError("not a checkpoint of tinysegnet. Give a .safetensors file that `train` wrote")
-            config, palette, training, progress = (
-                _json(metadata, name) for name in ("model", "palette", "training", "progress")
-            )
-            config.setdefault("preprocessing", "scaled")  # the only one there was when files did not name it
-            _refuse_wrong_size(file, config)
+            parts = {name: _json(metadata, name) for name in ("model", "palette", "training", "progress")}
+            parts["model"].setdefault("preprocessing", "scaled")  # the only one before files named it
+            _check_claims(file, parts["model"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return _checkpoint(config, palette, training, progress, arrays, metadata.get("sha256"))
+        if metadata.get("sha256") != _digest(arrays):
+            raise CheckpointError(
+                "damaged: its arrays are not those that were saved. Use another checkpoint of the run"
+            )
+        return _checkpoint(arrays, **parts)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except (TinySegNetError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -129,8 +140,8 @@ def _json(metadata: dict[str, str], name: str) -> dict[str, Any]:
     return part
 
 
-def _refuse_wrong_size(file: Any, config: dict[str, Any]) -> None:
-    """Before a network is built: does the file hold as many numbers as that network has?"""
+def _check_claims(file: Any, config: dict[str, Any]) -> None:
+    """Before a network is built: can it be, and does the file hold as many numbers as that network has?"""
     width, classes = float(config["width"]), config["num_classes"]
     if not 0 < width <= MAX_WIDTH or not isinstance(classes, int) or not 1 <= classes <= MAX_CLASSES:
         raise CheckpointError(f"it claims a network of width {width} and {classes} classes "
@@ -145,22 +156,20 @@ def _refuse_wrong_size(file: Any, config: dict[str, Any]) -> None:
         raise CheckpointError(f"it holds {found:,} numbers for a network of {expected:,} parameters")
 
 
-def _checkpoint(config: dict[str, Any], palette: dict[str, Any], training: dict[str, Any], progress: dict[str, Any],
-                arrays: dict[str, np.ndarray], sha256: str | None) -> Checkpoint:  # fmt: skip
-    if sha256 != _digest(arrays):
-        raise CheckpointError("damaged: its arrays are not those that were saved. Use another checkpoint of the run")
+def _checkpoint(
+    arrays: dict[str, np.ndarray], model: dict[str, Any], palette: dict[str, Any], **more: dict[str, Any]
+) -> Checkpoint:
     optimizer = {name.removeprefix(OPTIMIZER): a for name, a in arrays.items() if name.startswith(OPTIMIZER)}
     weights = {name: array for name, array in arrays.items() if not name.startswith(OPTIMIZER)}
-    wrong = [name for name, array in weights.items() if array.dtype.kind != "f"]
-    if wrong:
-        raise CheckpointError(f"{wrong[0]} is {weights[wrong[0]].dtype} (expected floating-point numbers)")
-    broken = [name for name, array in weights.items() if not np.isfinite(array).all()]
-    if broken:
-        raise CheckpointError(f"{broken[0]} holds numbers that are not finite. Use another checkpoint of the run")
-    model = build(**config)
-    model.load_state(weights)
-    found = Checkpoint(model, _palette(palette), training, progress, optimizer)
-    _ = found.prediction  # refuses what cannot be
+    for name, array in weights.items():
+        if array.dtype.kind != "f":
+            raise CheckpointError(f"{name} is {array.dtype} (expected floating-point numbers)")
+        if not np.isfinite(array).all():
+            raise CheckpointError(f"{name} holds numbers that are not finite. Use another checkpoint of the run")
+    network = build(**model)
+    network.load_state(weights)
+    found = Checkpoint(network, _palette(palette), **more, optimizer=optimizer)
+    _ = found.prediction  # raises for settings that are out of range
     return found
 
 
