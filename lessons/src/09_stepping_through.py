@@ -508,9 +508,8 @@ losses = np.array([base - my_scores_with(my_silent(channel), count).mIoU for cha
 order = np.argsort(-losses)
 assert losses.max() < base / 2
 print(f"mIoU lost by one silent channel: median {np.median(losses):.3f}, largest {losses.max():.3f}")
-figures.show_gallery(
-    [(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order[:3], *order[-3:])], columns=6, width=7
-)
+shown = [(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order[:3], *order[-3:])]
+figures.show_gallery(shown, columns=6, width=7)
 
 # %% [markdown]
 # What to see: left the three filters that cost most when they are silent, right those that cost least, with the mIoU
