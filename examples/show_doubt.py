@@ -29,11 +29,11 @@ for samples in (None, None, arguments.samples):  # the first pass may compile
     if samples is None:
         ts.predict(trained.model, street.image, size=trained.size)
     else:
-        labels, doubt = ts.predict_with_doubt(trained.model, street.image, samples=samples, size=trained.size)
+        labels, doubt = ts.predict_with_uncertainty(trained.model, street.image, samples=samples, size=trained.size)
     times[samples] = time.perf_counter() - began
 image, truth, labels = (a.repeat(SCALE, 0).repeat(SCALE, 1) for a in (street.image, street.labels, labels))
 errors = viz.error_picture(image, truth, labels, CAMVID)
-panels = [Image.fromarray(image), Image.fromarray(errors), viz.doubt_picture(doubt, narrowest=image.shape[1])]
+panels = [Image.fromarray(image), Image.fromarray(errors), viz.uncertainty_picture(doubt, narrowest=image.shape[1])]
 width = image.shape[1] + GAP
 canvas = Image.new("RGB", (3 * width - GAP, panels[2].height), "white")
 for i, panel in enumerate(panels):

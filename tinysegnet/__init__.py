@@ -29,16 +29,16 @@ The rooms, from the ground up: a file imports only from its own room and from ro
 from typing import Any
 
 from . import data, errors, gradcheck, layers, metrics, ops, runtime
-from .models import build, fold_batchnorm, models
-from .prediction import evaluate, predict, predict_probs, predict_samples, predict_with_doubt
+from .models import Network, build, fold_batchnorm, models
+from .prediction import evaluate, predict, predict_probs, predict_samples, predict_with_uncertainty
 from .training import Recipe, fit, optim, paper_recipe, recompute_statistics
 from .walk import walk
 from .weights import (
     encoder_preprocessing,
     from_torch_state,
     load,
+    load_bundled,
     load_encoder,
-    load_ready,
     save,
     to_torch_state,
 )
@@ -46,6 +46,7 @@ from .weights import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "Network",
     "Recipe",
     "build",
     "data",
@@ -58,8 +59,8 @@ __all__ = [
     "gradcheck",
     "layers",
     "load",
+    "load_bundled",
     "load_encoder",
-    "load_ready",
     "metrics",
     "models",
     "ops",
@@ -68,7 +69,7 @@ __all__ = [
     "predict",
     "predict_probs",
     "predict_samples",
-    "predict_with_doubt",
+    "predict_with_uncertainty",
     "recompute_statistics",
     "runtime",
     "save",
@@ -77,6 +78,9 @@ __all__ = [
     "walk",
     "write_report",
 ]
+
+# Names of version 0.1, for one more version.
+_OLD_NAMES = {"load_ready": "load_bundled", "predict_with_doubt": "predict_with_uncertainty"}
 
 
 def __getattr__(name: str) -> Any:
@@ -87,4 +91,9 @@ def __getattr__(name: str) -> Any:
         return import_module(".viz", __name__)
     if name == "write_report":
         return import_module(".report", __name__).write_report
+    if name in _OLD_NAMES:
+        from warnings import warn
+
+        warn(f"tinysegnet.{name} is now called {_OLD_NAMES[name]}", DeprecationWarning, stacklevel=2)
+        return globals()[_OLD_NAMES[name]]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

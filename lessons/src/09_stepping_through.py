@@ -103,7 +103,7 @@ print("largest difference from dx:", np.abs(moved - dx).max())
 PICTURES, STEPS, CHANNELS, SQUARE = 8, 40, 32, 8  # test pictures, training steps, channels to spoil, pixels of a square
 
 # %%
-net = ts.load_ready("toy")
+net = ts.load_bundled("toy")
 streets = [ToyScenes(2 * PICTURES, seed=21)[i] for i in range(2 * PICTURES)]
 images = np.stack([street.image for street in streets]).astype(np.float32)
 labels = np.stack([street.labels for street in streets])
@@ -194,7 +194,7 @@ for name, shares in my_parts(weight).items():
 # %%
 first = tensors["encoder1.relu1"][0]
 busiest = np.argsort(-first.std((0, 1)))[:16]
-viz.show_feature_maps(first[..., busiest], [f"filter {f}" for f in busiest], columns=6)
+figures.show_feature_maps(first[..., busiest], [f"filter {f}" for f in busiest], columns=6)
 
 # %% [markdown]
 # What to see: one map per filter, as large as the picture, white where the filter says nothing. Some draw the outlines
@@ -377,7 +377,7 @@ before, after = tensors["decoder1.unpool"][0], tensors["decoder1.relu1"][0]
 shown = [a[..., np.argsort(-a.std((0, 1)))[:4]] for a in (before, after)]
 titles = ["unpooled"] * 4 + ["after the convolution"] * 4
 scaled = [a / np.percentile(a, 99.5) for a in shown]
-viz.show_feature_maps(np.concatenate(scaled, -1), titles, columns=4)
+figures.show_feature_maps(np.concatenate(scaled, -1), titles, columns=4)
 
 # %% [markdown]
 # In numbers, for each decoder stage. *Density*: the share of numbers that are not 0. *Roughness*: the mean difference
@@ -402,7 +402,7 @@ for stage in decoder:
 # The classifier gives eleven maps. Positive is orange, negative blue:
 
 # %%
-viz.show_feature_maps(logits[0], CAMVID.names, columns=6)
+figures.show_feature_maps(logits[0], CAMVID.names, columns=6)
 
 # %% [markdown]
 # What to see: each class's map is highest where the class is. Softmax (lesson 06) makes probabilities of each pixel's
@@ -589,7 +589,7 @@ def my_gradients(model, x, labels):
 
 loss, gradients = my_gradients(copy.deepcopy(net), images[:4], labels[:4])
 print(f"loss {loss:.3f}; gradients of {', '.join(list(gradients)[:4])}, ...")
-viz.show_feature_maps(gradients["logits"][0] * np.sum(labels[:4] != 11), CAMVID.names, columns=6, scale=1)
+figures.show_feature_maps(gradients["logits"][0] * np.sum(labels[:4] != 11), CAMVID.names, columns=6, scale=1)
 
 # %% [markdown]
 # What to see: the gradient of the logits, times the number of labelled pixels, is $p - y$ (lesson 06). Almost

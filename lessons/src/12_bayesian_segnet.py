@@ -233,7 +233,7 @@ PICTURES, EPOCHS, OTHERS, SAMPLES = 96, 3, 10, 50
 train = ts.data.InMemory(ToyScenes(PICTURES, seed=1))
 val = ts.data.InMemory(ToyScenes(OTHERS, seed=2))
 palette, SIZE = ts.data.CAMVID, (96, 128)
-model = my_bayesian(ts.load_ready("toy"))
+model = my_bayesian(ts.load_bundled("toy"))
 print("one sample before training", ts.evaluate(model, val, samples=1).averages())
 
 # %%
@@ -518,7 +518,7 @@ print("picture   doubt inside: without, with the ball   1 - p, one pass: without
 more = []
 for number, sample in enumerate(val.samples[:6]):
     changed, inside = my_ball(sample.image)
-    answers = [ts.predict_with_doubt(model, image, samples=min(SAMPLES, 20)) for image in (sample.image, changed)]
+    answers = [ts.predict_with_uncertainty(model, image, samples=min(SAMPLES, 20)) for image in (sample.image, changed)]
     before, after = (answer[1][inside].mean() for answer in answers)
     plain = [1 - ts.predict_probs(model, image).max(-1)[inside].mean() for image in (sample.image, changed)]
     called = palette.names[np.bincount(answers[1][0][inside]).argmax()]
@@ -528,7 +528,7 @@ print("with the ball, times:", np.median(more, 0).round(1), "(median; samples, o
 
 # %%
 changed, inside = my_ball(street.image)
-_, doubt_of_ball = ts.predict_with_doubt(model, changed, samples=SAMPLES)
+_, doubt_of_ball = ts.predict_with_uncertainty(model, changed, samples=SAMPLES)
 outlines = np.percentile(doubt[0][border[0]], 90)
 print(f"doubt in the ball {doubt_of_ball[inside].mean():.3f}; a tenth of this street's border has over {outlines:.3f}")
 figures.show_heat(doubt_of_ball, "doubt", image=changed)
@@ -562,7 +562,7 @@ scores = {count: ts.evaluate(model, val, samples=count) for count in counts if c
 plain = ts.evaluate(model, val)
 print("samples    G       mIoU    AUROC of the doubt")
 for count, score in scores.items():
-    print(f"{count:<10} {score.G:.4f}  {score.mIoU:.4f}  {score.doubt_AUROC:.3f}")
+    print(f"{count:<10} {score.G:.4f}  {score.mIoU:.4f}  {score.uncertainty_AUROC:.3f}")
 print(f"one pass   {plain.G:.4f}  {plain.mIoU:.4f}")
 
 # %%
@@ -612,7 +612,7 @@ for name, ratio in with_dropout.items():
 # fits, but the samples do not.
 
 # %%
-other = my_bayesian(ts.load_ready("toy"))
+other = my_bayesian(ts.load_bundled("toy"))
 other.load_state(model.state())
 ts.recompute_statistics(other, train, size=SIZE)
 few = min(10, SAMPLES)
@@ -632,7 +632,9 @@ for name, network in (("with dropout", model), ("without dropout", other)):
 times = {}
 for samples in (None, 10, 10):  # the first of a kind may compile
     begin = time.perf_counter()
-    ts.predict(model, street.image) if samples is None else ts.predict_with_doubt(model, street.image, samples=samples)
+    ts.predict(model, street.image) if samples is None else ts.predict_with_uncertainty(
+        model, street.image, samples=samples
+    )
     times[samples] = time.perf_counter() - begin
 summary = model.summary(SIZE).rows
 first = next(k for k, row in enumerate(summary) if "dropout" in row.name)

@@ -739,7 +739,7 @@ assert rounding[12, np.float32] > 10 * rounding[2, np.float32]
 # float32 (whichever way each of its layers is computed):
 
 # %%
-model = ts.load_ready("toy")
+model = ts.load_bundled("toy")
 exact_model = ts.build("tiny", num_classes=model.num_classes, dtype=np.float64)
 exact_model.load_state(model.state())
 others = wrong_pixels = 0

@@ -241,7 +241,7 @@ def test_end_to_end(monkeypatch, capsys):
 
 @pytest.mark.parametrize(("options", "message"), [
     (["nothing"], "no workload named nothing"),
-    (["--rounds", "0"], "rounds: 0"),
+    (["--rounds", "0"], "rounds: 0 (expected at least 1)"),
     (["--threads", "100000"], "threads 100000"),
 ])  # fmt: skip
 def test_bad_options_are_one_line(options, message, capsys):

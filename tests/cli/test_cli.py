@@ -39,6 +39,14 @@ def test_train_help_shows_the_recipe_of_the_data(capsys):
     assert "96x128" in text
 
 
+def test_names_that_look_like_json_are_names(trained, tmp_path, capsys):
+    for name in ("[1].png", "{a}.png"):
+        Image.new("RGB", (20, 12)).save(tmp_path / name)
+    pictures = [str(tmp_path / name) for name in ("[1].png", "{a}.png")]
+    assert main(["predict", str(trained / "best.safetensors"), *pictures, "--out", str(tmp_path / "o")]) == 0
+    assert (tmp_path / "o" / "[1]_overlay.png").exists()
+
+
 def test_evaluate_prints_one_json_object(trained, capsys):
     assert main(["evaluate", str(trained / "last.safetensors"), "--limit", "3", "--json"]) == 0
     out, err = capsys.readouterr()
@@ -181,9 +189,9 @@ def test_warnings_are_one_line(workplace, capsys):
     assert main(["train", *options]) == 0
     told = capsys.readouterr().err.replace("\r", "\n").splitlines()
     assert all(line.startswith("warning: class ") for line in told if "does not occur" in line)
-    floor = [line for line in told if "below what" in line]
-    assert len(floor) == 1, "one epoch of one picture is worse than no network"
-    assert floor[0].startswith("warning: mIoU 0.")
+    baseline = [line for line in told if "below the no-network baseline" in line]
+    assert len(baseline) == 1, "one epoch of one picture is worse than no network"
+    assert baseline[0].startswith("warning: mIoU 0.")
 
 
 def test_debug_shows_where_an_error_comes_from(workplace):

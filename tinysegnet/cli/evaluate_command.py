@@ -9,16 +9,16 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import viz
-from ..data import Dataset, Palette
-from ..data.baselines import position_prior
+from ..data import Dataset, Palette, labelled_images
 from ..errors import DataError, SettingError
-from ..metrics import Scores
-from ..metrics.bootstrap import BLOCK, LEAST_BLOCKS
+from ..metrics import Scores, position_prior
+from ..metrics.intervals import BLOCK, MIN_BLOCKS
 from ..prediction.predict import evaluate
 from ..weights.checkpoint import Checkpoint
 from .data_options import LabelOptions, Labels, load_splits
 from .options import CheckpointPath, Json
-from .prediction_options import PredictionOptions, Views, make_folder, printable
+from .output_files import make_folder, printable
+from .prediction_options import PredictionOptions, Views
 
 
 def run(
@@ -65,7 +65,7 @@ def run(
         rng=np.random.default_rng(0), progress=progress,
     )  # fmt: skip
     if scores.intervals is None:
-        least = BLOCK * (LEAST_BLOCKS - 1) + 1
+        least = BLOCK * (MIN_BLOCKS - 1) + 1
         print(f"no confidence intervals: {len(pictures)} pictures (expected {least} or more)", file=sys.stderr)
     baseline = None if no_baseline else _baseline(data, limit, labels, pictures)
     if out is not None:
@@ -108,7 +108,10 @@ def _baseline(data: str, limit: int | None, labels: LabelOptions, pictures: Data
     """The position prior, if there are labelled training pictures."""
     try:
         (training_pictures,) = load_splits(data, ("train",), limit, labels)
-        return position_prior(training_pictures, pictures)
+        palette = pictures.palette
+        return position_prior(
+            labelled_images(training_pictures), labelled_images(pictures), palette.names, palette.ignore_label
+        )
     except DataError as error:  # no such split, or a bad file in it: no reason to refuse the evaluation
         print(printable(f"no position prior, which is learnt from training pictures: {error}"), file=sys.stderr)
         return None

@@ -13,10 +13,11 @@ from ..data import Palette, find_pictures, read_image
 from ..data.image_files import MAX_PIXELS_SINGLE
 from ..errors import DataError, SettingError, TinySegNetError
 from ..files import write_atomically
-from ..prediction.predict import predict, predict_with_doubt, working_size
+from ..prediction.predict import predict, predict_with_uncertainty, working_size
 from ..weights.checkpoint import Checkpoint
 from .options import CheckpointPath
-from .prediction_options import MOST_SCALE, PredictionOptions, Views, make_folder, printable
+from .output_files import make_folder, printable
+from .prediction_options import MOST_SCALE, PredictionOptions, Views
 
 SUFFIXES = ("_overlay", "_colours", "_labels", "_uncertainty")
 OLD_SUFFIXES = ("_doubt",)  # of version 0.1
@@ -101,7 +102,7 @@ def _segment(
         )
     if views.samples is None:
         return image, predict(loaded.model, image, **how), None
-    return image, *predict_with_doubt(loaded.model, image, samples=views.samples, size=size)
+    return image, *predict_with_uncertainty(loaded.model, image, samples=views.samples, size=size)
 
 
 def _write(
@@ -116,7 +117,7 @@ def _write(
     write_atomically(colours, viz.picture_bytes(Image.fromarray(viz.colour_map(labels, palette))))
     write_atomically(numbers, viz.picture_bytes(viz.index_picture(labels, palette)))
     if uncertainty is not None:
-        write_atomically(spread, viz.picture_bytes(viz.doubt_picture(uncertainty)))
+        write_atomically(spread, viz.picture_bytes(viz.uncertainty_picture(uncertainty)))
     return overlay
 
 

@@ -13,7 +13,7 @@ from .label_encoding import read_labels
 from .one_class import OneClass
 from .open import open_dataset
 from .palette import CAMVID, Palette
-from .sample import Dataset, Sample, demand_dataset, read_sample
+from .sample import Dataset, Sample, check_dataset, labelled_images, read_sample
 
 __all__ = [
     "CAMVID",
@@ -28,9 +28,10 @@ __all__ = [
     "Problem",
     "Sample",
     "batches",
+    "check_dataset",
     "count_pixels",
-    "demand_dataset",
     "find_pictures",
+    "labelled_images",
     "make_crops",
     "median_frequency_weights",
     "num_batches",

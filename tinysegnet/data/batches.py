@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import SettingError
 from .augment import Augment, resize_sample
-from .sample import Dataset, demand_dataset, read_sample
+from .sample import Dataset, check_dataset, read_sample
 
 __all__ = ["batches", "num_batches"]
 
@@ -49,7 +49,7 @@ def batches(
     if nothing is random. start: the first batch to yield; give rng the state that it had at the call that
     began the epoch, and the remaining batches come out bit for bit.
     """
-    demand_dataset(dataset)
+    check_dataset(dataset)
     total = num_batches(dataset, batch_size, shuffle=shuffle)
     if rng is None and (shuffle or augment):
         raise TypeError("batches() needs rng=numpy.random.default_rng(seed) to shuffle or augment")

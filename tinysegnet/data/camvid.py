@@ -15,7 +15,7 @@ from os import PathLike
 from pathlib import Path
 
 from .folders import Folder
-from .label_encoding import Coding
+from .label_encoding import LabelEncoding
 from .layouts import tutorial_layout
 from .palette import CAMVID, Palette
 
@@ -30,5 +30,5 @@ class CamVid(Folder):
     """
 
     def __init__(self, root: str | PathLike[str], split: str = "train", *, palette: Palette = CAMVID) -> None:
-        super().__init__(root, split, layout=tutorial_layout(Path(root)), coding=Coding.plain(palette))
+        super().__init__(root, split, layout=tutorial_layout(Path(root)), label_encoding=LabelEncoding.plain(palette))
         self.name = f"CamVid {split}"

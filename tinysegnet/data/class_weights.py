@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import DataError
-from .sample import Dataset, demand_dataset, read_sample
+from .sample import Dataset, check_dataset, read_sample
 
 __all__ = ["PixelCounts", "count_pixels", "median_frequency_weights", "sqrt_median_frequency_weights"]
 
@@ -39,7 +39,7 @@ class PixelCounts:
 
 def count_pixels(dataset: Dataset) -> PixelCounts:
     """Go once through all labels of a data set. Void is not counted as a class."""
-    K = demand_dataset(dataset).palette.num_classes
+    K = check_dataset(dataset).palette.num_classes
     pixels, image_pixels, images = np.zeros((3, K), np.int64)
     for index in range(len(dataset)):
         labels = read_sample(dataset, index).labels

@@ -1,6 +1,6 @@
 """Pictures with label maps in a folder, as a data set: recognised, checked, decoded when asked for.
 
-`layouts` says which files belong together, `coding` what the values in them mean; a `Folder` says both in words
+`layouts` says which files belong together, `label_encoding` what the values in them mean; a `Folder` says both in words
 (`description`), reads the files, and lists whatever is wrong with them (`problems`).
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import DataError
 from .image_files import read_image, read_label_pixels
-from .label_encoding import ClassList, Coding
+from .label_encoding import ClassList, LabelEncoding
 from .layouts import Layout, find_layout
 from .pairs import Pair, inside
 from .palette import CAMVID
@@ -58,13 +58,15 @@ class Folder:
         ignore: int | None = None,
         classes: Classes = "merged",
         layout: Layout | None = None,
-        coding: Coding | None = None,
+        label_encoding: LabelEncoding | None = None,
     ) -> None:
         self.root, self.split = Path(root), split
         self.layout = layout or find_layout(self.root)
         self.pairs = self.layout.pairs(split)
-        self.coding, self.source = (coding, "given") if coding else _find_coding(self.layout, ignore, classes)
-        self.palette = self.coding.palette
+        self.label_encoding, self.source = (
+            (label_encoding, "given") if label_encoding else _find_label_encoding(self.layout, ignore, classes)
+        )
+        self.palette = self.label_encoding.palette
         name = "CamVid" if self.palette == CAMVID else self.root.resolve().name
         self.name = f"{name} {split}"
         self._cache: dict[int, Sample] = {}
@@ -76,7 +78,7 @@ class Folder:
     def __getitem__(self, index: int) -> Sample:
         index = range(len(self))[index]  # negative counts from the end; past it is an IndexError
         if index not in self._cache:
-            sample = _load(self.pairs[index], self.coding)
+            sample = _load(self.pairs[index], self.label_encoding)
             size = sample.image.nbytes + sample.labels.nbytes
             if self._cached_bytes + size > CACHE_BYTES:
                 return sample
@@ -92,7 +94,7 @@ class Folder:
         void = "none" if self.palette.ignore_label is None else str(self.palette.ignore_label)
         lines = [f"{self.root}: {self.layout.title}; pictures: {counts}", self.layout.note,
                  f"{self.palette.num_classes} classes, {self.source}: {names}",
-                 f"values in label maps: {self.coding.allowed()}; void becomes {void}"]  # fmt: skip
+                 f"values in label maps: {self.label_encoding.allowed()}; void becomes {void}"]  # fmt: skip
         return "\n".join(line for line in lines if line)
 
     def problems(self, *, progress: Progress = iter) -> list[Problem]:
@@ -105,7 +107,9 @@ class Folder:
             try:
                 self[index]
             except DataError:
-                found += [_problem(self.pairs[index], error) for error in _examine(self.pairs[index], self.coding)[1]]
+                found += [
+                    _problem(self.pairs[index], error) for error in _examine(self.pairs[index], self.label_encoding)[1]
+                ]
         return found
 
     def check(self, *, progress: Progress = iter) -> None:
@@ -125,9 +129,9 @@ def _problem(pair: Pair, error: DataError) -> Problem:
     return Problem(pair.labels if str(error).startswith(f"{pair.labels}:") else pair.image, str(error))
 
 
-def _load(pair: Pair, coding: Coding) -> Sample:
+def _load(pair: Pair, label_encoding: LabelEncoding) -> Sample:
     """Read one pair; raise the first thing that is wrong."""
-    sample, errors = _examine(pair, coding)
+    sample, errors = _examine(pair, label_encoding)
     if sample is None:
         raise errors[0]
     sample.image.setflags(write=False)  # they may stay in a cache: nobody's augmentation shall change them
@@ -135,7 +139,7 @@ def _load(pair: Pair, coding: Coding) -> Sample:
     return sample
 
 
-def _examine(pair: Pair, coding: Coding) -> tuple[Sample | None, list[DataError]]:
+def _examine(pair: Pair, label_encoding: LabelEncoding) -> tuple[Sample | None, list[DataError]]:
     """Read one pair: the sample, or all that is wrong with the two files."""
     errors: list[DataError] = []
 
@@ -146,18 +150,18 @@ def _examine(pair: Pair, coding: Coding) -> tuple[Sample | None, list[DataError]
             errors.append(error)
             return None
 
-    attempt(lambda: _demand_partners(pair))
+    attempt(lambda: _check_partners(pair))
     if errors:
         return None, errors
     image = attempt(lambda: read_image(_checked(pair.image, pair.root)))
     pixels = attempt(lambda: read_label_pixels(_checked(pair.labels, pair.root)))
-    labels = None if pixels is None else attempt(lambda: _decode(pair, image, pixels, coding))
+    labels = None if pixels is None else attempt(lambda: _decode(pair, image, pixels, label_encoding))
     if errors or image is None or labels is None:
         return None, errors
     return Sample(image, labels, pair.image.stem), errors
 
 
-def _demand_partners(pair: Pair) -> None:
+def _check_partners(pair: Pair) -> None:
     """Both files are there, and a list did not put strangers together."""
     if pair.origin.startswith("folders "):
         for path, partner, what in (
@@ -178,30 +182,32 @@ def _checked(path: Path, root: Path) -> Path:
     return path
 
 
-def _decode(pair: Pair, image: np.ndarray | None, pixels: np.ndarray, coding: Coding) -> np.ndarray:
+def _decode(pair: Pair, image: np.ndarray | None, pixels: np.ndarray, label_encoding: LabelEncoding) -> np.ndarray:
     """The labels, of the picture's size as far as that could be read."""
     if image is not None and image.shape[:2] != pixels.shape[:2]:
         (h, w), (H, W) = pixels.shape[:2], image.shape[:2]
         raise DataError(f"{pair.labels}: {w} x {h} pixels (expected {W} x {H}, as {pair.image}). Export it again")
-    return coding.decode(pixels, pair.labels)
+    return label_encoding.decode(pixels, pair.labels)
 
 
-def _find_coding(layout: Layout, ignore: int | None, classes: Classes) -> tuple[Coding, str]:
+def _find_label_encoding(layout: Layout, ignore: int | None, classes: Classes) -> tuple[LabelEncoding, str]:
     """What the label values mean, and who says so: a list of classes, else the layout, else the values themselves."""
     path = next((layout.root / name for name in _CLASS_FILES if (layout.root / name).is_file()), None)
     known = None if path is None else ClassList.read(path)
     if known is not None and known.is_camvid:
-        make, merged = (Coding.merged, "merged") if classes == "merged" else (Coding.of_classes, "without void")
+        make, merged = (
+            (LabelEncoding.merged, "merged") if classes == "merged" else (LabelEncoding.of_classes, "without void")
+        )
         return make(known, ignore=ignore, strays=_STRAYS), f"the 32 of CamVid in {known.source}, {merged}"
     if classes == "all" and known is None and layout.is_tutorial:
         raise DataError(f"{layout.root}: labelled with 11 classes (expected CamVid's 32). Leave out --classes all")
     if known is None and layout.is_tutorial:
         if ignore in (None, CAMVID.ignore_label):
-            return Coding.plain(CAMVID), "those of CamVid"
+            return LabelEncoding.plain(CAMVID), "those of CamVid"
         known = ClassList((*CAMVID.names, "void"), (*CAMVID.colors, CAMVID.ignore_color), "CamVid")
     if known is not None and (len(known.names) > 2 or any(known.colors)):
-        return Coding.of_classes(known, ignore=ignore), f"from {known.source}"
-    return Coding.of_values(_values(layout), known, ignore=ignore), f"from {known.source}" if known else _VALUES
+        return LabelEncoding.of_classes(known, ignore=ignore), f"from {known.source}"
+    return LabelEncoding.of_values(_values(layout), known, ignore=ignore), f"from {known.source}" if known else _VALUES
 
 
 _VALUES = "from the values in the label maps (there is no classes.txt)"

@@ -34,7 +34,7 @@ _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")  # m
 _OTHERS = ((8, b"WEBP", "a WebP picture"), (4, b"ftyp", "a HEIC or AVIF picture, or a film"), (0, b"GIF8", "a GIF"),
            (0, b"BM", "a BMP picture"), (0, b"II*\0", "a TIFF picture"), (0, b"MM\0*", "a TIFF picture"),
            (0, b"%PDF", "a PDF document"))  # fmt: skip
-_MOST_INFLATION = 1032  # bytes that deflate, the compression of PNG, can make of one
+_MAX_INFLATION = 1032  # bytes that deflate, the compression of PNG, can make of one
 
 # Grey PNGs of 2 and 4 bits are widened to 0..255 by Pillow (1 -> 85, 1 -> 17): undone for class numbers.
 _WIDENED = {"L;2": 85, "L;4": 17}
@@ -76,7 +76,7 @@ def read_label_pixels(path: str | PathLike[str]) -> np.ndarray:
     """The pixels of a PNG label map, exactly those in the file.
 
     Numbers (H, W) uint8, or uint16 of a 16-bit file, from 1-bit, grey and palette PNGs; colours (H, W, 3) uint8 from
-    RGB ones, transparency dropped. What they mean is `Coding`'s affair.
+    RGB ones, transparency dropped. What they mean is `LabelEncoding`'s affair.
     """
     image, raw_mode = _open(Path(path), ["PNG"], MAX_PIXELS)
     if image.mode in ("RGB", "RGBA", "LA") and _is_deep(image, raw_mode):
@@ -151,7 +151,7 @@ def _check_size(path: Path, shape: str, pixels: int, max_pixels: int) -> None:
 
 def _check_content(path: Path, W: int, H: int) -> None:
     size = path.stat().st_size
-    if size * _MOST_INFLATION < W * H / 8:  # at one bit a pixel
+    if size * _MAX_INFLATION < W * H / 8:  # at one bit a pixel
         raise DataError(f"{path}: damaged, claims {W} x {H} pixels in {size} bytes (expected a whole PNG). Replace it")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import SettingError
-from .sample import Dataset, Sample, demand_dataset, read_sample
+from .sample import Dataset, Sample, check_dataset, read_sample
 
 __all__ = ["InMemory"]
 
@@ -17,7 +17,7 @@ class InMemory:
     """
 
     def __init__(self, dataset: Dataset, *, limit: int | None = None, progress: Any = iter) -> None:
-        demand_dataset(dataset)
+        check_dataset(dataset)
         self.palette, self.name = dataset.palette, dataset.name
         if limit is not None and limit < 1:
             raise SettingError(f"limit {limit} (expected at least 1 picture)")

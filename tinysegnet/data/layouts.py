@@ -61,7 +61,7 @@ class Layout:
 
 def find_layout(root: Path) -> Layout:
     """The layout of a folder. Raises DataError if there is none, or nothing in it that is known."""
-    _demand_folder(root)
+    _check_folder(root)
     for find in (tutorial_layout, _by_kind, _by_split, _by_endings):
         layout = find(root)
         if layout is not None and layout.splits:
@@ -72,14 +72,14 @@ def find_layout(root: Path) -> Layout:
     )
 
 
-def _demand_folder(root: Path) -> None:
+def _check_folder(root: Path) -> None:
     if not os.path.isdir(root):  # Path.is_dir raises OSError for a name that is too long
         raise DataError(f"{root}: no such folder (expected one with pictures and label maps). Correct the path")
 
 
 def tutorial_layout(root: Path) -> Layout:
     """Lists of pairs, or folders X/ and Xannot/; a list is believed before the folders of its name."""
-    _demand_folder(root)
+    _check_folder(root)
     folders = {path.name.removesuffix("annot"): path for path in _folders(root) if path.name.endswith("annot")}
     splits: dict[str, Pairs] = {
         name: partial(_pairs_of_folders, root, root / name, labels)

@@ -7,7 +7,7 @@ import numpy as np
 from ..errors import SettingError
 from ..runtime.settings import convert
 from .palette import Palette
-from .sample import Dataset, Sample, demand_dataset, read_sample
+from .sample import Dataset, Sample, check_dataset, read_sample
 
 __all__ = ["OneClass"]
 
@@ -22,7 +22,7 @@ class OneClass:
     """
 
     def __init__(self, data: Dataset, name: str) -> None:
-        palette = demand_dataset(data).palette
+        palette = check_dataset(data).palette
         name, known = convert("one_class", name, str), [own.lower() for own in palette.names]
         if name.lower() not in known:
             raise SettingError(f"{data.name} has no class {name!r} (expected one of {', '.join(palette.names)})")

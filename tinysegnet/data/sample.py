@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,7 +11,7 @@ import numpy as np
 from ..errors import DataError
 from .palette import Palette
 
-__all__ = ["Dataset", "Sample", "demand_dataset", "read_sample"]
+__all__ = ["Dataset", "Sample", "check_dataset", "labelled_images", "read_sample"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Dataset(Protocol):
     def __getitem__(self, index: int) -> Sample: ...
 
 
-def demand_dataset(data: Any) -> Dataset:
+def check_dataset(data: Any) -> Dataset:
     """Raise DataError unless this is a data set with a picture in it; -> the data set."""
     if not isinstance(data, Dataset) or not isinstance(data.palette, Palette):
         raise DataError(f"a data set is expected (palette, name, len() and [i]), got {type(data).__name__}."
@@ -59,8 +60,14 @@ def read_sample(data: Dataset, index: int) -> Sample:
     if not _is_bytes(labels, 2) or labels.shape != image.shape[:2]:
         raise DataError(f"{sample.name}: labels {_kind(labels)} (expected {image.shape[:2]} uint8, as the image)."
                         " Convert them")  # fmt: skip
-    _demand_classes(sample, data.palette)
+    _check_classes(sample, data.palette)
     return sample
+
+
+def labelled_images(data: Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(image, labels) of each sample, checked as `read_sample` does: what `metrics.baselines` takes."""
+    check_dataset(data)
+    return ((sample.image, sample.labels) for sample in (read_sample(data, i) for i in range(len(data))))
 
 
 def _is_bytes(array: Any, ndim: int) -> bool:
@@ -71,7 +78,7 @@ def _kind(array: Any) -> str:
     return f"{array.shape} {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
 
 
-def _demand_classes(sample: Sample, palette: Palette) -> None:
+def _check_classes(sample: Sample, palette: Palette) -> None:
     labels, void = sample.labels, palette.ignore_label
     if labels.max() < palette.num_classes:
         return

@@ -13,7 +13,7 @@ from .receptive_field import Box, receptive_field
 from .shapes import LayerShapes, layer_shapes
 from .summary import Summary, summarize
 
-__all__ = ["Network"]
+__all__ = ["CUSTOM", "Network"]
 
 CUSTOM = "custom"  # the name of a network that `build` does not know
 

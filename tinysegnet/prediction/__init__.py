@@ -6,7 +6,7 @@ from .predict import (
     predict,
     predict_probs,
     predict_samples,
-    predict_with_doubt,
+    predict_with_uncertainty,
     working_picture,
     working_size,
 )
@@ -17,7 +17,7 @@ __all__ = [
     "predict",
     "predict_probs",
     "predict_samples",
-    "predict_with_doubt",
+    "predict_with_uncertainty",
     "working_picture",
     "working_size",
 ]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..data import Dataset, demand_dataset, read_sample
+from ..data import Dataset, check_dataset, read_sample
 from ..errors import DataError, SettingError, ShapeError
 from ..metrics import Collector, Scores
 from ..models import Network, check_network
@@ -22,7 +22,7 @@ from ..ops import softmax_forward
 from ..runtime.settings import convert
 
 __all__ = ["class_logits", "evaluate", "predict", "predict_logits", "predict_probs", "predict_samples",
-           "predict_with_doubt", "working_picture"]  # fmt: skip
+           "predict_with_uncertainty", "working_picture"]  # fmt: skip
 
 Size = tuple[int, int]
 Scales = tuple[float, ...]
@@ -48,7 +48,7 @@ def evaluate(
     probability of one pass (Hendrycks and Gimpel 2017). rng: draws the pictures for
     confidence intervals, see `metrics.bootstrap_intervals`; None: no intervals. progress: wraps the loop, such as tqdm.
     """
-    palette = demand_dataset(data).palette
+    palette = check_dataset(data).palette
     if check_network(model).num_classes != palette.num_classes:
         raise DataError(
             f"{data.name}: {palette.num_classes} classes (expected {model.num_classes}, the network's)."
@@ -60,8 +60,8 @@ def evaluate(
         if samples is None:
             collector.add(sample.labels, predict(model, sample.image, size=size, mirror=mirror, scales=scales))
         else:
-            labels, doubt = predict_with_doubt(model, sample.image, samples=samples, size=size)
-            collector.add(sample.labels, labels, doubt=doubt, MSP=_unsureness(model, sample.image, size))
+            labels, uncertainty = predict_with_uncertainty(model, sample.image, samples=samples, size=size)
+            collector.add(sample.labels, labels, uncertainty=uncertainty, MSP=_one_minus_MSP(model, sample.image, size))
     return collector.scores(palette.names, rng=rng)
 
 
@@ -87,7 +87,7 @@ def predict_samples(model: Network, image: np.ndarray, *, samples: int = 50, see
                     size: Size | None = None) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Of a network with dropout: -> mean and variance of its samples' probabilities, each (H, W, num_classes) float32.
 
-    The mean of the softmax outputs predicts, their variance is a measure of doubt (Kendall et al. 2015, section 3).
+    The mean of the softmax outputs predicts, their variance is a measure of uncertainty (Kendall et al. 2015, section 3).
     samples: passes with dropout on. seed: of the masks. image, size: as for `predict`. Raises SettingError for a
     network without dropout.
     """
@@ -95,14 +95,14 @@ def predict_samples(model: Network, image: np.ndarray, *, samples: int = 50, see
     return _resized(mean, image.shape[:2]), _resized(variance, image.shape[:2])
 
 
-def predict_with_doubt(model: Network, image: np.ndarray, *, samples: int = 50, seed: int = 0,
+def predict_with_uncertainty(model: Network, image: np.ndarray, *, samples: int = 50, seed: int = 0,
                        size: Size | None = None) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """As `predict_samples`, but -> labels (H, W) uint8, the class of the largest mean; doubt (H, W) float32, the mean
+    """As `predict_samples`, but -> labels (H, W) uint8, the class of the largest mean; uncertainty (H, W) float32, the mean
     of the classes' variances. Takes far less memory for a large picture.
     """
     mean, variance = _sample(model, image, samples, seed, size)
-    doubt = _resized_plane(variance.mean(axis=2, keepdims=True), 0, image.shape[:2])
-    return _largest(mean, image.shape[:2]), doubt
+    uncertainty = _resized_plane(variance.mean(axis=2, keepdims=True), 0, image.shape[:2])
+    return _largest(mean, image.shape[:2]), uncertainty
 
 
 def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Size | None) -> tuple[np.ndarray, ...]:
@@ -127,7 +127,7 @@ def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Si
     return mean, squares
 
 
-def _unsureness(model: Network, image: np.ndarray, size: Size | None) -> np.ndarray:
+def _one_minus_MSP(model: Network, image: np.ndarray, size: Size | None) -> np.ndarray:
     """1 - the largest probability of one pass without dropout, (H, W): the least that samples have to beat."""
     probs = softmax_forward(_working_logits(model, image, size))[0]
     return _resized_plane(1 - probs.max(axis=2, keepdims=True), 0, image.shape[:2])
@@ -168,13 +168,13 @@ def working_picture(model: Network, image: np.ndarray, size: Size | None, scale:
         raise ShapeError(f"predict needs a picture (H, W, 3) of uint8, an array, got {type(image).__name__}")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise ShapeError(f"predict needs a picture (H, W, 3) of uint8, got {image.shape} of {image.dtype}")
-    _demand_size(size)
+    _check_size(size)
     H, W = image.shape[:2] if size is None else working_size(image.shape[:2], size)
     working = model.fitting_size((max(1, round(H * scale)), max(1, round(W * scale))))
     return (image if working == image.shape[:2] else _resize(image, working))[None].astype(model.dtype)
 
 
-def _demand_size(size: Any) -> None:
+def _check_size(size: Any) -> None:
     whole = isinstance(size, tuple | list) and all(isinstance(n, int | np.integer) and n > 0 for n in size)
     if size is not None and not (whole and len(size) == 2):
         raise SettingError(f"size: {size!r} (expected (H, W), two whole numbers above 0, or None)")

@@ -16,7 +16,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ..data import Augment, Dataset, demand_dataset, read_sample
+from ..data import Augment, Dataset, check_dataset, read_sample
 from ..errors import SettingError
 from ..runtime.settings import check_at_least, convert_fields
 
@@ -107,7 +107,7 @@ def recipe_for(data: Dataset) -> Recipe:
     Toy scenes are trained on as they are. Pictures from disk are shrunk, scaled, cropped and jittered, for 200 epochs:
     the best use of half an hour of two cores on CamVid's small pictures (README, results).
     """
-    height, width = read_sample(demand_dataset(data), 0).labels.shape
+    height, width = read_sample(check_dataset(data), 0).labels.shape
     if data.name.startswith("toy scenes"):
         return Recipe(size=(height, width))
     return Recipe(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,39 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ..data.palette import Palette
-from ..data.sample import Dataset
+from ..data.sample import Dataset, Sample
 from ..errors import SettingError, ShapeError
 from ..prediction.predict import predict
+from .canvas import INK, MUTED, enlarge, fitted, fitted_size, fitting_scale, resized, stacked, text_row, tiled
 from .figures import figure_of
-from .legend import PAPER, legend_strip
-from .overlay import as_uint8
-from .panels import Compared, fitted_size, overlays_figure, pixel_accuracy, resized, stacked, truth_panel
+from .legend import legend_strip
+from .overlay import as_uint8, colour_map
+from .panels import Compared, overlays_picture, pixel_accuracy, scaled_image, truth_panel
 
-__all__ = ["show_batch", "show_worst"]
+__all__ = ["overlays_figure", "show_batch", "show_labels", "show_sample", "show_worst"]
+
+
+def show_labels(labels: np.ndarray, palette: Palette) -> Figure:
+    """A label map (H, W) in colours, unlabelled pixels hatched, with the classes in it and their shares."""
+    labels = np.asarray(labels)
+    panel = colour_map(enlarge(labels, fitting_scale(labels.shape, 480)), palette)
+    return _with_legend(Image.fromarray(panel), labels, palette)
+
+
+def show_sample(sample: Sample, palette: Palette) -> Figure:
+    """A sample's picture and its label map side by side, with name and legend."""
+    scale = fitting_scale(sample.labels.shape, 400)
+    panels = enlarge(as_uint8(sample.image), scale), colour_map(enlarge(sample.labels, scale), palette)
+    pair = tiled([Image.fromarray(panel) for panel in panels], 2, gap=8)
+    width = max(pair.width, 480)
+    H, W = sample.labels.shape
+    texts = [(0, fitted(sample.name, 14, width - 120), INK, "lm"), (width, f"{H} x {W}", MUTED, "rm")]
+    return _with_legend(stacked([text_row(texts, width, 14), pair], width), sample.labels, palette)
+
+
+def overlays_figure(samples: Sequence[Compared], palette: Palette) -> Figure:
+    """`overlays_picture` as a matplotlib figure."""
+    return figure_of(overlays_picture(samples, palette))
 
 
 def show_batch(images: np.ndarray, labels: np.ndarray, palette: Palette, *, columns: int = 4) -> Figure:
@@ -34,10 +58,7 @@ def show_batch(images: np.ndarray, labels: np.ndarray, palette: Palette, *, colu
     columns = max(1, min(columns, len(images)))
     size = fitted_size(images.shape[1:3], max(240, 960 // columns), 480)
     tiles = [_tile(*pair, palette, size) for pair in zip(images, labels, strict=True)]
-    grid = _grid(tiles, columns, gap=8)
-    width = max(grid.width, 480)
-    legend = legend_strip(palette, width, labels.reshape(-1, labels.shape[2]))
-    return figure_of(stacked([grid, Image.fromarray(legend)], width))
+    return _with_legend(tiled(tiles, columns, gap=8), labels.reshape(-1, labels.shape[2]), palette)
 
 
 def show_worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = iter, **prediction: Any) -> Figure:
@@ -74,20 +95,14 @@ def _only_labelled(scored: Iterable[tuple[float | None, int, Compared]]) -> Iter
     return ((accuracy, index, compared) for accuracy, index, compared in scored if accuracy is not None)
 
 
+def _with_legend(picture: Image.Image, labels: np.ndarray, palette: Palette) -> Figure:
+    """The picture as a figure, above the classes that occur in labels (H, W), with their shares."""
+    width = max(picture.width, 480)
+    return figure_of(stacked([picture, Image.fromarray(legend_strip(palette, width, labels))], width))
+
+
 def _tile(image: np.ndarray, labels: np.ndarray, palette: Palette, size: tuple[int, int]) -> Image.Image:
-    """A picture above its labels, both (W, H) = size; few large pixels stay pixels."""
-    whole = Image.fromarray(as_uint8(image))
-    method = Image.Resampling.NEAREST if size[0] > 2 * whole.width else Image.Resampling.LANCZOS
-    shown = whole.resize(size, method)
-    painted = truth_panel(np.asarray(shown), resized(labels, size), palette)
-    return stacked([shown, Image.fromarray(painted)], size[0])
-
-
-def _grid(tiles: list[Image.Image], columns: int, gap: int) -> Image.Image:
-    """Tiles of one size in rows, with a gap between them; the last row may be shorter."""
-    W, H = tiles[0].size
-    rows = -(-len(tiles) // columns)
-    canvas = Image.new("RGB", (columns * (W + gap) - gap, rows * (H + gap)), PAPER)
-    for i, tile in enumerate(tiles):
-        canvas.paste(tile, (i % columns * (W + gap), i // columns * (H + gap)))
-    return canvas
+    """A picture above its labels, both (W, H) = size."""
+    shown = scaled_image(as_uint8(image), size)
+    painted = truth_panel(shown, resized(labels, size), palette)
+    return stacked([Image.fromarray(shown), Image.fromarray(painted)], size[0])

@@ -6,7 +6,9 @@ compared with the source below them. In texts and formulas `<sub>` and `<b>` are
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from html import escape
 from typing import Any, NamedTuple
 
 from ..layers import LayerTrace
@@ -69,7 +71,7 @@ LOSS_BACKWARD = Words(
 
 def words_of(passage: LayerTrace) -> Words:
     """The words for a layer's step."""
-    return _WORDS[passage.kind](passage)
+    return _WORDS.get(passage.kind, _own)(passage)
 
 
 def _at(letter: str, step: int, tap: str, before: int) -> str:
@@ -266,6 +268,14 @@ def _add(passage: LayerTrace) -> Words:
         "What the encoder saw at this size joins what the decoder knows.", "out = x + kept",
         "The gradient goes both ways, unchanged.", "dx = dout        dkept = dout",
     )  # fmt: skip
+
+
+def _own(passage: LayerTrace) -> Words:
+    """A layer of another library: its docstring says what it does, its source how."""
+    what = (inspect.getdoc(passage.layer) or "A layer of its own.").partition("\n\n")[0]
+    formulas = (f"out = {passage.kind}.forward(x)", f"dx = {passage.kind}.backward(dout)")
+    why = "This layer does not belong to tinysegnet: its own source, below, is the explanation."
+    return Words(passage.kind, escape(what), why, formulas[0], "Its own backward, whose source is below.", formulas[1])
 
 
 _WORDS: dict[str, Callable[[Any], Words]] = {

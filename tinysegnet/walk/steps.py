@@ -81,8 +81,7 @@ class Story:
         packed, tensors = dict(node), self.tensors
         out = node["other"] if passage.kind == "tap" else node["out"]
         params = dict(passage.params)
-        if "weight" in params:
-            assert passage.windows is not None
+        if "weight" in params and passage.windows is not None:
             sides = {passage.windows.large: "large"}
             count = {sides.get("in", "small"): tensors.channels(node["x"], plan),
                      sides.get("out", "small"): tensors.channels(out, plan)}  # fmt: skip
@@ -207,6 +206,7 @@ def _source_of(sources: dict[str, dict[str, Any]], function: Any) -> str:
     name = function.__qualname__
     if name not in sources:
         lines, first = inspect.getsourcelines(function)
-        file = Path(inspect.getsourcefile(function) or "").relative_to(_PACKAGE.parent).as_posix()
+        path = Path(inspect.getsourcefile(function) or "")
+        file = path.relative_to(_PACKAGE.parent).as_posix() if path.is_relative_to(_PACKAGE) else path.name
         sources[name] = {"head": f"{file}, line {first}", "text": textwrap.dedent("".join(lines))}
     return name
