@@ -1,4 +1,4 @@
-"""The command line with SegNet's relatives: one class, one logit, samples and doubt, PyTorch's layout."""
+"""The command line with SegNet's relatives: one class, one logit, samples and uncertainty, PyTorch's layout."""
 
 import dataclasses
 import json
@@ -69,18 +69,18 @@ def test_mistakes_are_one_line(here, capsys, command, said):
     assert said in error_line(capsys)
 
 
-def test_samples_and_doubt(here, capsys):
+def test_samples_and_uncertainty(here, capsys):
     assert main(f"train --model bayesian-basic {SMALL} --name b".split()) == 0
     Image.fromarray(ToyScenes(1, seed=5)[0].image).save("street.png")
     assert main(["predict", "runs/b/last.safetensors", "street.png", "--out", "out", "--samples", "3"]) == 0
     assert sorted(path.name for path in (here / "out").iterdir()) == [
-        f"street_{kind}.png" for kind in ("colours", "doubt", "labels", "overlay")
+        f"street_{kind}.png" for kind in ("colours", "labels", "overlay", "uncertainty")
     ]
     capsys.readouterr()
     assert main(["evaluate", "runs/b/last.safetensors", "--samples", "3", "--limit", "2", "--no-baseline"]) == 0
     said = capsys.readouterr().out
     assert "uncertainty tells wrong pixels from right ones: AUROC 0." in said
-    assert "by 1 - its largest probability: 0." in said
+    assert "1 - the largest probability of one pass: 0." in said
 
 
 @pytest.mark.parametrize(("options", "mirror", "scales"), [
@@ -93,15 +93,15 @@ def test_checkpoints_know_how_the_network_was_validated(here, options, mirror, s
         assert found == {"size": (48, 64), "mirror": mirror, "scales": scales}
 
 
-def test_the_picture_of_doubt():
-    doubt = np.zeros((30, 40))
-    doubt[10:20, 10:20] = 0.04
-    picture = np.asarray(viz.uncertainty_picture(doubt))
+def test_the_picture_of_uncertainty():
+    uncertainty = np.zeros((30, 40))
+    uncertainty[10:20, 10:20] = 0.04
+    picture = np.asarray(viz.uncertainty_picture(uncertainty))
     assert picture.shape[1] >= 480
     scale = picture.shape[1] // 40
-    assert picture[15 * scale, 15 * scale].sum() > 3 * picture[2, 2].sum() + 300  # bright where there is doubt
+    assert picture[15 * scale, 15 * scale].sum() > 3 * picture[2, 2].sum() + 300  # bright where the network is unsure
     assert viz.uncertainty_picture(np.zeros((2, 3))).width >= 480
-    with pytest.raises(ShapeError, match=r"a map of doubt is \(H, W\)"):
+    with pytest.raises(ShapeError, match=r"a map of uncertainty is \(H, W\)"):
         viz.uncertainty_picture(np.zeros((2, 3, 4)))
 
 

@@ -22,7 +22,8 @@ from ..errors import DataError, SettingError, TinySegNetError
 from ..files import write_atomically
 from ..metrics import Scores, position_prior
 from ..metrics.intervals import BLOCK, MIN_BLOCKS
-from ..prediction.predict import Size, evaluate, predict, predict_with_uncertainty, working_size
+from ..prediction import evaluate, predict, predict_with_uncertainty, working_size
+from ..prediction.predict import Size
 from ..weights.bundled import open_checkpoint
 from ..weights.checkpoint import Checkpoint
 from .data_command import LabelOptions, load_split

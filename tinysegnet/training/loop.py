@@ -37,7 +37,7 @@ from ..errors import CheckpointError, DataError, NonFiniteError, SettingError
 from ..metrics import Scores
 from ..models import Network, check_network
 from ..ops import cross_entropy_for
-from ..prediction.predict import class_logits, evaluate
+from ..prediction import class_logits, evaluate
 from ..weights.checkpoint import Checkpoint
 from . import optim
 from .batchnorm_statistics import recompute_statistics
