@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -116,13 +116,9 @@ class Folder:
         """Raise one DataError with a line for each bad file, if there is any."""
         problems = self.problems(progress=progress)
         if problems:
-            pairs = len({_stem(problem) for problem in problems})
+            pairs = len({problem.file.stem for problem in problems})
             count = f"{pairs} of {len(self)} pairs cannot be used"
             raise DataError("\n".join([f"{self.root}: {self.name}: {count}:", *(p.text for p in problems)]))
-
-
-def _stem(problem: Problem) -> str:
-    return problem.file.stem
 
 
 def _problem(pair: Pair, error: DataError) -> Problem:
@@ -143,22 +139,19 @@ def _examine(pair: Pair, label_encoding: LabelEncoding) -> tuple[Sample | None, 
     """Read one pair: the sample, or all that is wrong with the two files."""
     errors: list[DataError] = []
 
-    def attempt(read: Callable[[], np.ndarray | None]) -> np.ndarray | None:
+    def attempt(read: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return read()
+            return read(*arguments)
         except DataError as error:
             errors.append(error)
-            return None
 
-    attempt(lambda: _check_partners(pair))
+    attempt(_check_partners, pair)
     if errors:
         return None, errors
-    image = attempt(lambda: read_image(_checked(pair.image, pair.root)))
-    pixels = attempt(lambda: read_label_pixels(_checked(pair.labels, pair.root)))
-    labels = None if pixels is None else attempt(lambda: _decode(pair, image, pixels, label_encoding))
-    if errors or image is None or labels is None:
-        return None, errors
-    return Sample(image, labels, pair.image.stem), errors
+    image = attempt(_read_inside, read_image, pair.image, pair.root)
+    pixels = attempt(_read_inside, read_label_pixels, pair.labels, pair.root)
+    labels = None if pixels is None else attempt(_decode, pair, image, pixels, label_encoding)
+    return None if errors else Sample(image, labels, pair.image.stem), errors
 
 
 def _check_partners(pair: Pair) -> None:
@@ -176,10 +169,10 @@ def _check_partners(pair: Pair) -> None:
         )
 
 
-def _checked(path: Path, root: Path) -> Path:
+def _read_inside(read: Callable[[Path], np.ndarray], path: Path, root: Path) -> np.ndarray:
     if not inside(path, root):
         raise DataError(f"{path}: a link that leaves {root} (expected files inside). Copy the files there")
-    return path
+    return read(path)
 
 
 def _decode(pair: Pair, image: np.ndarray | None, pixels: np.ndarray, label_encoding: LabelEncoding) -> np.ndarray:

@@ -93,9 +93,7 @@ class LabelEncoding:
     @classmethod
     def of_classes(cls, classes: ClassList, *, ignore: int | None = None, strays: float = 0.0) -> LabelEncoding:
         """Numbers count the lines of the list. A class called void, and the one numbered `ignore`, is void."""
-        _check_ignore(ignore)
-        void = {number for number, name in enumerate(classes.names) if name.lower() in _VOID_NAMES}
-        void |= {number for number in range(len(classes.names)) if number == ignore}
+        void = {n for n, name in enumerate(classes.names) if n == ignore or name.lower() in _VOID_NAMES}
         kept = [number for number in range(len(classes.names)) if number not in void]
         if not kept:
             raise DataError(f"{classes.source}: every class is void (expected one that is not). Correct the list")
@@ -111,7 +109,6 @@ class LabelEncoding:
     @classmethod
     def merged(cls, classes: ClassList, *, ignore: int | None = None, strays: float = 0.0) -> LabelEncoding:
         """CamVid's 32 classes as the papers' eleven."""
-        _check_ignore(ignore)
         label_of = {name: label for label, parts in enumerate(CAMVID_MERGE.values()) for name in parts}
         labels = {n: label_of[name] for n, name in enumerate(classes.names) if name in label_of and n != ignore}
         return cls._renumbered(classes, CAMVID, labels, ignore, strays)
@@ -122,9 +119,10 @@ class LabelEncoding:
     ) -> LabelEncoding:
         """Classes as `labels` says (number in the file -> label), all others of the list and `ignore` void."""
         assert palette.ignore_label is not None
+        _check_ignore(ignore)
         everything = {VOID if ignore is None else ignore: palette.ignore_label}
         everything |= {number: labels.get(number, palette.ignore_label) for number in range(len(classes.names))}
-        known = {color: everything[number] for number, color in enumerate(classes.colors) if color}
+        known = {color: everything[number] for color, number in _numbered(classes.colors).items()}
         if known:
             known.setdefault(palette.ignore_color, palette.ignore_label)
         return cls(palette, _table(everything), known, strays)
@@ -140,7 +138,9 @@ class LabelEncoding:
         found = set(values)
         if ignore is None and (VOID in found) and found <= {0, VOID}:
             names = names or ClassList(("background", "foreground"), (None, None), "a mask of 0 and 255")
-            return cls(Palette(names.names, _fill(names.colors)), _table({0: 0, 1: 1, VOID: 1}), _known(names))
+            return cls(
+                Palette(names.names, _fill(names.colors)), _table({0: 0, 1: 1, VOID: 1}), _numbered(names.colors)
+            )
         names = names or _numbered_classes(found - {VOID, ignore})
         return cls.of_classes(names, ignore=ignore)
 
@@ -226,12 +226,9 @@ def _table(labels: dict[int, int]) -> np.ndarray:
     return table
 
 
-def _numbered(colors: Iterable[Color]) -> dict[Color, int]:
-    return {color: label for label, color in enumerate(colors)}
-
-
-def _known(classes: ClassList) -> dict[Color, int]:
-    return {color: number for number, color in enumerate(classes.colors) if color}
+def _numbered(colors: Iterable[Color | None]) -> dict[Color, int]:
+    """The place of each known colour."""
+    return {color: number for number, color in enumerate(colors) if color}
 
 
 def _fill(colors: tuple[Color | None, ...]) -> tuple[Color, ...]:

@@ -22,7 +22,8 @@ from ...errors import DataError
 from ..palette import CAMVID
 from ..sample import Sample
 from . import houses, street_objects
-from .drawing import Canvas, Point, between, chance, develop, pick
+from .drawing import Canvas, Point, develop
+from .paints import between, chance, pick
 from .street import Street
 
 __all__ = ["ToyScenes", "draw_scene"]
