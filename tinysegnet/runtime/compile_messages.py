@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from .jit import JIT
@@ -36,8 +37,12 @@ def on_compile(report: Callable[[str, float | None], None]) -> None:
     event.register("numba:compile", Listener())
 
 
+@cache
 def announce_compiling() -> None:
-    """Print one line to stderr when the first kernel is compiled: without it, compiling looks like a hang."""
+    """Print one line to stderr when the first kernel is compiled: without it, compiling looks like a hang.
+
+    A second call changes nothing.
+    """
     announced: list[str] = []
 
     def report(kernel: str, seconds: float | None) -> None:

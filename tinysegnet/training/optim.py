@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules. They know names and arrays, no layers.
+"""Optimizers. They know names and arrays, no layers.
 
 An optimizer's `step` changes the parameters in place by the gradients of the last backward. By default, weight decay
 acts on weights only (names that end in ".weight"): pulling biases, gamma and beta to zero does not help.
@@ -7,7 +7,7 @@ acts on weights only (names that end in ".weight"): pulling biases, gamma and be
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import CheckpointError, SettingError, StateError
 from ..runtime import BACKEND, kernel, prange
 from ..runtime.settings import convert
+from .schedules import schedule, schedules
 
 __all__ = ["SGD", "Adam", "Optimizer", "schedule", "schedules"]
 
@@ -189,47 +190,3 @@ def _adam_numba(parameter, gradient, mean, square, share1, share2, decay, rate, 
 
 _sgd = _sgd_numba if BACKEND == "numba" else _sgd_numpy
 _adam = _adam_numba if BACKEND == "numba" else _adam_numpy
-
-
-# --- schedules: progress through training, 0 to 1 -> factor of the learning rate -------------------------------------
-
-
-def constant(progress: float) -> float:
-    """Always the full rate."""
-    return 1.0
-
-
-def step(progress: float) -> float:
-    """A tenth after half of the training, a hundredth after three quarters."""
-    return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
-
-
-def poly(progress: float) -> float:
-    """(1 - progress)^0.9: the "poly" policy of DeepLab (Chen et al. 2018)."""
-    return (1 - progress) ** 0.9
-
-
-def one_cycle(progress: float) -> float:
-    """Half a cosine up from 1/25 over the first 30 %, then half a cosine down to 1e-4 (Smith & Topin 2018)."""
-    warmup, start, end = 0.3, 1 / 25, 1e-4
-    if progress < warmup:
-        return start + (1 - start) * (1 - math.cos(math.pi * progress / warmup)) / 2
-    return end + (1 - end) * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))) / 2
-
-
-schedules: dict[str, Callable[[float], float]] = {f.__name__: f for f in (constant, step, poly, one_cycle)}
-
-
-def schedule(name: str, step_number: int, total_steps: int) -> float:
-    """The factor of the learning rate for a step.
-
-    Args:
-        name: one of `schedules`.
-        step_number: 0, 1, ..., total_steps - 1.
-
-    Raises:
-        SettingError: for an unknown name.
-    """
-    if name not in schedules:
-        raise SettingError(f"no schedule named {name!r}; choose one of {', '.join(schedules)}")
-    return schedules[name](step_number / max(total_steps, 1))

@@ -15,7 +15,7 @@ __all__ = ["class_name", "legend_strip", "percent"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class LegendEntry:
     """One legend entry: a name in lines, its share as text, and what fills its swatch (None: the hatch)."""
 
     lines: tuple[str, ...]
@@ -68,7 +68,7 @@ def percent(fraction: float) -> str:
 
 def _entries(
     palette: Palette, labels: np.ndarray | None, void: bool, font: ImageFont.FreeTypeFont, room: int
-) -> list[Entry]:
+) -> list[LegendEntry]:
     """The entries in their order, names already broken into lines of at most `room` pixels."""
     colors = dict(enumerate(palette.colors))
     if labels is None:
@@ -79,10 +79,10 @@ def _entries(
         order = sorted(colors, key=lambda k: -counts[k + 1]) + ([-1] if void else [])
         listed = [(k, percent(counts[k + 1] / classes.size)) for k in order if counts[k + 1]]
     names = {k: class_name(palette, k) for k in colors} | {-1: "not labelled"}
-    return [Entry(_broken(names[k], font, room), share, colors.get(k)) for k, share in listed]
+    return [LegendEntry(_broken(names[k], font, room), share, colors.get(k)) for k, share in listed]
 
 
-def _entry_width(entry: Entry, font: ImageFont.FreeTypeFont, gap: int) -> int:
+def _entry_width(entry: LegendEntry, font: ImageFont.FreeTypeFont, gap: int) -> int:
     """Width of the text of an entry: its name's widest line, and the share behind the last one if it has room."""
     share = gap + text_width(entry.share, font) if entry.share else 0
     return max(*(text_width(line, font) for line in entry.lines), text_width(entry.lines[-1], font) + share)
@@ -106,7 +106,7 @@ def _broken(text: str, font: ImageFont.FreeTypeFont, room: int) -> tuple[str, ..
 
 def _draw_entry(
     canvas: Image.Image,
-    entry: Entry,
+    entry: LegendEntry,
     corner: tuple[int, int],
     font: ImageFont.FreeTypeFont,
     swatch: int,
