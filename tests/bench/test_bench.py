@@ -130,7 +130,7 @@ def test_a_wrong_result_is_not_timed():
 
 
 def test_a_wrong_result_is_exit_code_1(monkeypatch, capsys):
-    monkeypatch.setattr("tinysegnet.cli.bench_command.Measurement", lambda plan: Bench(plan, WrongWorker))
+    monkeypatch.setattr("tinysegnet.cli.bench_command.Bench", lambda plan: Bench(plan, WrongWorker))
     monkeypatch.setattr(WrongWorker, "peaks", lambda self: PEAKS, raising=False)
     monkeypatch.setattr("tinysegnet.cli.bench_command.find_workloads", lambda words: [SMALL])
     assert main(["bench"]) == 1
@@ -241,7 +241,7 @@ def test_end_to_end(monkeypatch, capsys):
 
 @pytest.mark.parametrize(("options", "message"), [
     (["nothing"], "no workload named nothing"),
-    (["--rounds", "0"], "rounds 0"),
+    (["--rounds", "0"], "rounds: 0 (expected at least 1)"),
     (["--threads", "100000"], "threads 100000"),
 ])  # fmt: skip
 def test_bad_options_are_one_line(options, message, capsys):

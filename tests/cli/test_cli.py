@@ -39,6 +39,14 @@ def test_train_help_shows_the_recipe_of_the_data(capsys):
     assert "96x128" in text
 
 
+def test_names_that_look_like_json_are_names(trained, tmp_path, capsys):
+    for name in ("[1].png", "{a}.png"):
+        Image.new("RGB", (20, 12)).save(tmp_path / name)
+    pictures = [str(tmp_path / name) for name in ("[1].png", "{a}.png")]
+    assert main(["predict", str(trained / "best.safetensors"), *pictures, "--out", str(tmp_path / "o")]) == 0
+    assert (tmp_path / "o" / "[1]_overlay.png").exists()
+
+
 def test_evaluate_prints_one_json_object(trained, capsys):
     assert main(["evaluate", str(trained / "last.safetensors"), "--limit", "3", "--json"]) == 0
     out, err = capsys.readouterr()

@@ -353,7 +353,9 @@ def test_too_little_memory_says_what_to_do(workplace, capsys, monkeypatch, comma
     assert line == "error: not enough memory for an array. Choose a smaller --size, --batch-size or --width"
 
 
-@pytest.mark.parametrize("command", ["--help", "train --help", "data --help", "data crops -h", "predict toy --help"])
+@pytest.mark.parametrize(
+    "command", ["--help", "--help train", "train --help", "data --help", "data crops -h", "predict toy --help"]
+)
 def test_help_is_no_mistake(capsys, command):
     assert main(command.split()) == 0
     shown = capsys.readouterr()

@@ -80,7 +80,7 @@ def test_samples_and_doubt(here, capsys):
     assert main(["evaluate", "runs/b/last.safetensors", "--samples", "3", "--limit", "2", "--no-baseline"]) == 0
     said = capsys.readouterr().out
     assert "uncertainty tells wrong pixels from right ones: AUROC 0." in said
-    assert "by 1 - its largest probability: 0." in said
+    assert "; 1 - the largest probability of one pass: 0." in said
 
 
 @pytest.mark.parametrize(("options", "mirror", "scales"), [

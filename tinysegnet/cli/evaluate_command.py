@@ -17,7 +17,8 @@ from ..prediction.predict import evaluate
 from ..weights.checkpoint import Checkpoint
 from .data_options import LabelOptions, Labels, load_splits
 from .options import CheckpointPath, Json
-from .prediction_options import PredictionOptions, Views, make_folder, printable
+from .output_files import make_folder, printable
+from .prediction_options import PredictionOptions, Views
 
 
 def run(

@@ -76,7 +76,9 @@ def _written(default: Any) -> str | None:
     return None if default is None or default is False or default == () else str(default)
 
 
-DEFAULT_PARAMETER = Parameter(converter=_convert, show_default=_written, negative=(), allow_repeating=True)
+DEFAULT_PARAMETER = Parameter(
+    converter=_convert, show_default=_written, negative=(), allow_repeating=True, json_list=False, json_dict=False
+)
 """What holds for every option and argument."""
 
 Size = Annotated[

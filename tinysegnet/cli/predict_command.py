@@ -16,7 +16,8 @@ from ..files import write_atomically
 from ..prediction.predict import predict, predict_with_uncertainty, working_size
 from ..weights.checkpoint import Checkpoint
 from .options import CheckpointPath
-from .prediction_options import MOST_SCALE, PredictionOptions, Views, make_folder, printable
+from .output_files import make_folder, printable
+from .prediction_options import MOST_SCALE, PredictionOptions, Views
 
 SUFFIXES = ("_overlay", "_colours", "_labels", "_uncertainty")
 OLD_SUFFIXES = ("_doubt",)  # of version 0.1

@@ -12,17 +12,17 @@ from .batchnorm2d import BatchNorm2d, BatchNormReLU2d
 from .conv2d import Conv2d
 from .conv_transpose2d import ConvTranspose2d
 from .depthwise_conv2d import DepthwiseConv2d
-from .dropout import Dropout
+from .dropout_layer import Dropout
 from .layer import Interval, Layer, digest_branches, he_normal
-from .local_response_norm import LocalResponseNorm
+from .layer_trace import LayerTrace, Windows
+from .local_response_layer import LocalResponseNorm
 from .max_pool2d import MaxPool2d
 from .max_unpool2d import FixedUnpool2d, MaxUnpool2d
 from .normalize import Normalize
-from .relu import ReLU
+from .relu_layer import ReLU
 from .skip import SkipAdd, SkipSource
 from .tape import Tape, thread_tape
-from .trace import LayerTrace, Windows
-from .upsample import Upsample
+from .upsample_layer import Upsample
 
 __all__ = [
     "BatchNorm2d",

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import ops
 from .layer import Layer
-from .relu import ReLU
+from .relu_layer import ReLU
 
 __all__ = ["BatchNorm2d", "BatchNormReLU2d"]
 

@@ -9,14 +9,14 @@ import numpy as np
 
 from .. import ops
 from .batchnorm2d import BatchNorm2d
-from .convolution import Convolution
+from .convolution_layer import ConvolutionLayer
 from .layer import he_normal
-from .relu import ReLU
+from .relu_layer import ReLU
 
 __all__ = ["Conv2d"]
 
 
-class Conv2d(Convolution):
+class Conv2d(ConvolutionLayer):
     """Convolution, initialised as He et al. 2015, section 2.2: normal, with standard deviation sqrt(2 / fan_in).
 
     Args:

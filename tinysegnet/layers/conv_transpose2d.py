@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from .convolution import Convolution
+from .convolution_layer import ConvolutionLayer
 from .layer import Layer, he_normal
 
 __all__ = ["ConvTranspose2d", "bilinear_weight"]
 
 
-class ConvTranspose2d(Convolution):
+class ConvTranspose2d(ConvolutionLayer):
     """Transposed convolution, the adjoint of a Conv2d: every input pixel spreads a kernel.
 
     Args:

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from .convolution import Convolution
+from .convolution_layer import ConvolutionLayer
 from .layer import he_normal
 
 __all__ = ["DepthwiseConv2d"]
 
 
-class DepthwiseConv2d(Convolution):
+class DepthwiseConv2d(ConvolutionLayer):
     """A convolution of each channel with a kernel of its own, stride 1, "same" padding.
 
     Args:

@@ -10,8 +10,8 @@ import numpy as np
 
 from .. import ops
 from ..errors import StateError
+from .layer_trace import LayerTrace
 from .tape import Tape, thread_generator, thread_tape
-from .trace import LayerTrace
 
 __all__ = ["Interval", "Layer", "digest_branches", "he_normal"]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import ops
 from .layer import Layer
-from .trace import Windows
+from .layer_trace import Windows
 
 __all__ = ["MaxPool2d"]
 

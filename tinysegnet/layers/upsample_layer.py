@@ -6,7 +6,7 @@ import math
 from typing import Literal
 
 from .layer import Layer
-from .trace import Windows
+from .layer_trace import Windows
 
 __all__ = ["Upsample"]
 

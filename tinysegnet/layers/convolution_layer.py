@@ -8,12 +8,12 @@ import numpy as np
 
 from ..ops.windows import place
 from .layer import Layer
-from .trace import Windows
+from .layer_trace import Windows
 
-__all__ = ["Convolution"]
+__all__ = ["ConvolutionLayer"]
 
 
-class Convolution(Layer):
+class ConvolutionLayer(Layer):
     """Base of Conv2d, ConvTranspose2d and DepthwiseConv2d: weight (K, K, ...), and a bias per output channel."""
 
     keeps = "input"
