@@ -37,14 +37,25 @@ def make_crops(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, int]:
-    """Write small pairs in the tutorial's layout, as `Folder(out, split)` reads it; return pairs per split.
+    """Write small pairs in the tutorial's layout, as `Folder(out, split)` reads it.
 
-    datasets: {"train": ..., "val": ...}, of one palette; if it is not CamVid's, classes.txt tells it.
-    size: (H, W) of what is written, as PNG. By default crops_per_picture random crops of each picture, none of
-    them void all over; with `whole` the whole picture scaled to size, image antialiased and labels nearest.
-    progress(done, total) is called after each picture. Everything goes to `out`.part, renamed at the end: out is
-    complete or absent. A picture without any labelled pixel gives no crops and a warning. Raises DataError if out
-    exists and is not empty, or a picture is smaller than the crop.
+    Everything goes to `out`.part, renamed at the end: out is complete or absent. A picture without any labelled pixel
+    gives no crops and a warning.
+
+    Args:
+        datasets: {"train": ..., "val": ...}, of one palette; if it is not CamVid's, classes.txt holds it.
+        size: (H, W) of the PNG files that are written.
+        out: a new or empty folder.
+        crops_per_picture: random crops of each picture, each with at least one labelled pixel.
+        whole: scale the whole picture to size instead, the image antialiased and the labels nearest.
+        seed: of the crops' places.
+        progress: called with (done, total) after each picture.
+
+    Returns:
+        pairs per split.
+
+    Raises:
+        DataError: out exists and is not empty, or a picture is smaller than the crop.
     """
     out = Path(out)
     part = _start(out)

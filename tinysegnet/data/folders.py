@@ -45,9 +45,17 @@ class Problem:
 class Folder:
     """One split of a folder, a `Dataset`: `dataset[i]` is a `Sample`, image and labels read-only.
 
-    ignore: the label value that means "not labelled"; None: inferred. classes: CamVid's 32 as the papers' eleven
-    ("merged") or all of them. Samples are decoded when first asked for and kept, up to CACHE_BYTES (1 GB).
-    Raises DataError if no pairs are found, or the classes cannot be known; `problems` says which files are bad.
+    Samples are decoded when first asked for and kept, up to CACHE_BYTES (1 GB); `problems` lists the bad files.
+
+    Args:
+        root: the folder, in one of the layouts of `layouts`.
+        split: "train", "val", "test", ...
+        ignore: the label value that means "not labelled"; None: inferred.
+        classes: CamVid's 32 as the papers' eleven ("merged") or all of them ("all").
+        layout, label_encoding: which files belong together, and what their values mean; None: recognised.
+
+    Raises:
+        DataError: no pairs are found, or the classes cannot be inferred.
     """
 
     def __init__(
@@ -63,9 +71,10 @@ class Folder:
         self.root, self.split = Path(root), split
         self.layout = layout or find_layout(self.root)
         self.pairs = self.layout.pairs(split)
-        self.label_encoding, self.source = (
-            (label_encoding, "given") if label_encoding else _find_label_encoding(self.layout, ignore, classes)
-        )
+        if label_encoding is None:
+            self.label_encoding, self.source = _find_label_encoding(self.layout, ignore, classes)
+        else:
+            self.label_encoding, self.source = label_encoding, "given"
         self.palette = self.label_encoding.palette
         name = "CamVid" if self.palette == CAMVID else self.root.resolve().name
         self.name = f"{name} {split}"
@@ -104,12 +113,11 @@ class Folder:
         """
         found = []
         for index in progress(range(len(self))):
+            pair = self.pairs[index]
             try:
                 self[index]
             except DataError:
-                found += [
-                    _problem(self.pairs[index], error) for error in _examine(self.pairs[index], self.label_encoding)[1]
-                ]
+                found += [_problem(pair, error) for error in _examine(pair, self.label_encoding)[1]]
         return found
 
     def check(self, *, progress: Progress = iter) -> None:

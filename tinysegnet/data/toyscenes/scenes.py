@@ -7,7 +7,7 @@ neither a pixel's place nor its colour tells its class, nor both together (`metr
 they tell): shape, texture and surroundings must be learned. The labels are exact. The scenes are
 drawn in metres, so that one number gives the same street at any size of one aspect.
 
-Four rooms: `drawing` (camera, canvas, light), `houses` and `figures` (what stands in a street),
+Files: `paints` (colours), `drawing` (camera, canvas, light), `houses` and `street_objects` (what stands in a street),
 `street` (the empty street), and here the plan of what stands where.
 """
 
@@ -32,9 +32,15 @@ Thing = tuple[float, Callable[[], None]]  # how far away it is, and how to draw 
 
 
 class ToyScenes:
-    """A data set of `count` drawn streets. `toys[i]` is a pure function of the seed, i and the size.
+    """A data set of drawn streets. `toys[i]` is a pure function of the seed, i and the size.
 
-    size: (H, W) of the pictures, at least (16, 16). Raises DataError for a size or a count that cannot be.
+    Args:
+        count: how many.
+        seed: another seed gives other streets.
+        size: (H, W) of the pictures, at least (16, 16).
+
+    Raises:
+        DataError: count, seed or size is out of range.
     """
 
     palette = CAMVID
