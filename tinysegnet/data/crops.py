@@ -63,7 +63,7 @@ def make_crops(
     done, total = 0, sum(map(len, datasets.values()))
     try:
         palette = next(iter(datasets.values())).palette
-        if palette != CAMVID:  # what is read into such a folder that says nothing
+        if palette != CAMVID:  # which a folder without a list of classes is read as
             write_classes(part / "classes.txt", palette)
         for number, (split, dataset) in enumerate(datasets.items()):
             for count in _write_split(part, split, dataset, size, None if whole else crops_per_picture, [seed, number]):
@@ -71,11 +71,13 @@ def make_crops(
                 done += 1
                 if progress:
                     progress(done, total)
-        _finish(part, out)
+        if out.exists():
+            out.rmdir()  # empty, as `_start` saw; Windows would not rename over it
+        part.rename(out)
     except OSError as error:
         raise DataError(f"{part}: cannot be written, {error.strerror} (expected room and permission)") from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)  # renamed by now, or of no use
+        shutil.rmtree(part, ignore_errors=True)  # after a failure only: otherwise it is renamed by now
     return counts
 
 
@@ -130,7 +132,7 @@ def _random_crop(sample: Sample, size: tuple[int, int], labelled: np.ndarray, rn
         raise DataError(
             f"{sample.name}: {h} x {w} pixels (expected at least the crop, {H} x {W}). Ask for smaller crops"
         )
-    while True:  # ends: every pixel, so also the labelled one that there is, lies in some crop
+    while True:  # ends: the labelled pixel lies in some crop
         y, x = rng.integers(h - H + 1), rng.integers(w - W + 1)
         window = np.s_[y : y + H, x : x + W]
         if labelled[window].any():
@@ -161,9 +163,3 @@ def _start(out: Path) -> Path:
             f"{part}: cannot be made, {error.strerror} (expected a writable place). Choose another"
         ) from error
     return part
-
-
-def _finish(part: Path, out: Path) -> None:
-    if out.exists():
-        out.rmdir()  # empty, as `_start` saw; Windows would not rename over it
-    part.rename(out)

@@ -19,12 +19,12 @@ import numpy as np
 from ..errors import DataError
 from .image_files import read_image, read_label_pixels
 from .label_encoding import ClassList, LabelEncoding
-from .layouts import Layout, find_layout
+from .layouts import Layout, find_layout, tutorial_layout
 from .pairs import Pair, inside
-from .palette import CAMVID
+from .palette import CAMVID, Palette
 from .sample import Sample
 
-__all__ = ["Folder", "Problem"]
+__all__ = ["CamVid", "Folder", "Problem"]
 
 CACHE_BYTES = 1_000_000_000  # decoded samples kept per data set; CamVid's 367 training pairs take 254 MB
 _CLASS_FILES = ("classes.txt", "codes.txt", "label_colors.txt")
@@ -127,6 +127,25 @@ class Folder:
             pairs = len({problem.file.stem for problem in problems})
             count = f"{pairs} of {len(self)} pairs cannot be used"
             raise DataError("\n".join([f"{self.root}: {self.name}: {count}:", *(p.text for p in problems)]))
+
+
+class CamVid(Folder):
+    """One split of CamVid as the SegNet tutorial lays it out: 367 + 101 + 233 street pictures of 480 x 360, 11 classes.
+
+    A `Folder` that need not be recognised.
+
+    Args:
+        root: the folder with train.txt or with train/ and trainannot/, see `layouts`.
+        split: "train", "val" or "test".
+        palette: what the numbers and colours in the label maps mean.
+
+    Raises:
+        DataError: no pairs are found.
+    """
+
+    def __init__(self, root: str | PathLike[str], split: str = "train", *, palette: Palette = CAMVID) -> None:
+        super().__init__(root, split, layout=tutorial_layout(Path(root)), label_encoding=LabelEncoding.plain(palette))
+        self.name = f"CamVid {split}"
 
 
 def _problem(pair: Pair, error: DataError) -> Problem:

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import DataError, SettingError
 from .image_files import read_label_pixels
+from .pairs import read_lines
 from .palette import CAMVID, CAMVID_MERGE, Color, Palette, distinct_colors
 
 __all__ = ["VOID", "ClassList", "LabelEncoding", "read_labels"]
@@ -39,11 +40,8 @@ class ClassList:
     @classmethod
     def read(cls, path: Path) -> ClassList:
         """classes.txt, codes.txt or label_colors.txt: a line for each class, `R G B name` or `name`."""
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: cannot be read, {error} (expected UTF-8 text). Save it again") from error
-        found = [_parse(line, f"{path}: line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+        lines = enumerate(read_lines(path), start=1)
+        found = [_parse(line, f"{path}: line {number}") for number, line in lines if line.strip()]
         if not 2 <= len(found) <= _MAX_CLASSES:
             raise DataError(f"{path}: {len(found)} classes (expected 2 to {_MAX_CLASSES}). Give one line per class")
         names, colors = zip(*found, strict=True)
