@@ -19,12 +19,12 @@ import numpy as np
 from ..errors import DataError
 from .image_files import read_image, read_label_pixels
 from .label_encoding import ClassList, LabelEncoding
-from .layouts import Layout, find_layout
+from .layouts import Layout, find_layout, tutorial_layout
 from .pairs import Pair, inside
-from .palette import CAMVID
+from .palette import CAMVID, Palette
 from .sample import Sample
 
-__all__ = ["Folder", "Problem"]
+__all__ = ["CamVid", "Folder", "Problem"]
 
 CACHE_BYTES = 1_000_000_000  # decoded samples kept per data set; CamVid's 367 training pairs take 254 MB
 _CLASS_FILES = ("classes.txt", "codes.txt", "label_colors.txt")
@@ -45,9 +45,17 @@ class Problem:
 class Folder:
     """One split of a folder, a `Dataset`: `dataset[i]` is a `Sample`, image and labels read-only.
 
-    ignore: the label value that means "not labelled"; None: inferred. classes: CamVid's 32 as the papers' eleven
-    ("merged") or all of them. Samples are decoded when first asked for and kept, up to CACHE_BYTES (1 GB).
-    Raises DataError if no pairs are found, or the classes cannot be known; `problems` says which files are bad.
+    Samples are decoded when first asked for and kept, up to CACHE_BYTES (1 GB); `problems` lists the bad files.
+
+    Args:
+        root: the folder, in one of the layouts of `layouts`.
+        split: "train", "val", "test", ...
+        ignore: the label value that means "not labelled"; None: inferred.
+        classes: CamVid's 32 as the papers' eleven ("merged") or all of them ("all").
+        layout, label_encoding: which files belong together, and what their values mean; None: recognised.
+
+    Raises:
+        DataError: no pairs are found, or the classes cannot be inferred.
     """
 
     def __init__(
@@ -63,9 +71,10 @@ class Folder:
         self.root, self.split = Path(root), split
         self.layout = layout or find_layout(self.root)
         self.pairs = self.layout.pairs(split)
-        self.label_encoding, self.source = (
-            (label_encoding, "given") if label_encoding else _find_label_encoding(self.layout, ignore, classes)
-        )
+        if label_encoding is None:
+            self.label_encoding, self.source = _find_label_encoding(self.layout, ignore, classes)
+        else:
+            self.label_encoding, self.source = label_encoding, "given"
         self.palette = self.label_encoding.palette
         name = "CamVid" if self.palette == CAMVID else self.root.resolve().name
         self.name = f"{name} {split}"
@@ -104,12 +113,11 @@ class Folder:
         """
         found = []
         for index in progress(range(len(self))):
+            pair = self.pairs[index]
             try:
                 self[index]
             except DataError:
-                found += [
-                    _problem(self.pairs[index], error) for error in _examine(self.pairs[index], self.label_encoding)[1]
-                ]
+                found += [_problem(pair, error) for error in _examine(pair, self.label_encoding)[1]]
         return found
 
     def check(self, *, progress: Progress = iter) -> None:
@@ -119,6 +127,25 @@ class Folder:
             pairs = len({problem.file.stem for problem in problems})
             count = f"{pairs} of {len(self)} pairs cannot be used"
             raise DataError("\n".join([f"{self.root}: {self.name}: {count}:", *(p.text for p in problems)]))
+
+
+class CamVid(Folder):
+    """One split of CamVid as the SegNet tutorial lays it out: 367 + 101 + 233 street pictures of 480 x 360, 11 classes.
+
+    A `Folder` that need not be recognised.
+
+    Args:
+        root: the folder with train.txt or with train/ and trainannot/, see `layouts`.
+        split: "train", "val" or "test".
+        palette: what the numbers and colours in the label maps mean.
+
+    Raises:
+        DataError: no pairs are found.
+    """
+
+    def __init__(self, root: str | PathLike[str], split: str = "train", *, palette: Palette = CAMVID) -> None:
+        super().__init__(root, split, layout=tutorial_layout(Path(root)), label_encoding=LabelEncoding.plain(palette))
+        self.name = f"CamVid {split}"
 
 
 def _problem(pair: Pair, error: DataError) -> Problem:

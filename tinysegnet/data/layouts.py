@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import DataError
-from .pairs import Pair, files_of, pairs_of_files, pairs_of_list, read_lines, strip_ending
+from .pairs import Pair, files_of, pairs_of_files, pairs_of_list, read_lines, strip_ending, visible
 
 __all__ = ["Layout", "find_layout", "tutorial_layout"]
 
@@ -202,10 +202,7 @@ def _pairs_of_folders(root: Path, images: Path, labels: Path) -> list[Pair]:
 
 
 def _folders(root: Path) -> list[Path]:
-    try:
-        return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{root}: cannot be listed, {error.strerror} (expected a folder to read)") from error
+    return [path for path in visible(root) if path.is_dir()]
 
 
 def _named(root: Path, names: tuple[str, ...]) -> Path | None:
