@@ -25,10 +25,13 @@ __all__ = ["PixelCounts", "count_pixels", "median_frequency_weights", "sqrt_medi
 
 @dataclass(frozen=True, eq=False)
 class PixelCounts:
-    """What a data set's labels hold. All arrays are (K,) int64.
+    """How often each class occurs in a data set's labels.
 
-    pixels: pixels of each class. image_pixels: all pixels, void too, of the images in which it occurs.
-    images: how many images those are. names: one per class.
+    Attributes:
+        names: one per class.
+        pixels: (K,) int64, pixels of each class.
+        image_pixels: (K,) int64, all pixels, void too, of the images in which the class occurs.
+        images: (K,) int64, how many images those are.
     """
 
     names: tuple[str, ...]

@@ -18,8 +18,10 @@ __all__ = ["Dataset", "Sample", "check_dataset", "labelled_images", "read_sample
 class Sample:
     """One picture with its label map.
 
-    image: (H, W, 3) uint8, RGB. labels: (H, W) uint8, class numbers or the palette's ignore_label.
-    name: where it came from, for messages and captions.
+    Attributes:
+        image: (H, W, 3) uint8, RGB.
+        labels: (H, W) uint8, class numbers or the palette's ignore_label.
+        name: where it came from, for messages and captions.
     """
 
     image: np.ndarray
@@ -50,7 +52,7 @@ def check_dataset(data: Any) -> Dataset:
 
 
 def read_sample(data: Dataset, index: int) -> Sample:
-    """data[index]. Raises DataError, naming it, if that is not what a sample must be: arrays and labels in range."""
+    """data[index], checked. Raises DataError, naming the sample, for other arrays or labels out of range."""
     sample = data[index]
     if not isinstance(sample, Sample):
         raise DataError(f"{data.name}[{index}]: {type(sample).__name__} (expected a tinysegnet.data.Sample)")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,6 @@ CONV: list[tuple] = [
     ("1x1 picture",                               (3, 1, 1, 5),   (3, 3, 5, 2), True,  {}),
     ("larger: several tasks and register tiles",  (2, 7, 19, 18), (3, 3, 18, 21), True, {}),
 ]  # fmt: skip
-#     name                                          x               weight
 TRANSPOSED: list[tuple] = [
     ("3x3 same, odd sizes",                         (2, 3, 5, 2),   (3, 3, 3, 2), True,  {}),
     ("2x2, stride 2",                               (2, 3, 4, 2),   (2, 2, 3, 2), True,  {"stride": 2}),
@@ -276,8 +276,8 @@ _loss_case(SIGMOID_LOSS, "void pixels, class weights, divided by their sum", (2,
 _loss_case(SIGMOID_LOSS, "1x1 picture", (2, 1, 1, 1), None, True)
 _loss_case(SIGMOID_LOSS, "larger: several tasks", (2, 25, 27, 1), 255, True)
 _loss_case(SIGMOID_LOSS, "enormous logits", (2, 3, 4, 1), 255, True, scale=1e4, gradient=False)
-for op, K in ((SOFTMAX_LOSS, 4), (SIGMOID_LOSS, 1)):
-    add(op, "all void", lambda rng, K=K: ((normal(2, 2, 3, K)(rng), np.full((2, 2, 3), 11)), {"ignore_label": 11}),
+for op, draw in ((SOFTMAX_LOSS, normal(2, 2, 3, 4)), (SIGMOID_LOSS, normal(2, 2, 3, 1))):
+    add(op, "all void", partial(lambda draw, rng: ((draw(rng), np.full((2, 2, 3), 11)), {"ignore_label": 11}), draw),
         gradient=False)  # fmt: skip
 add(SOFTMAX_LOSS, "only classes of weight 0", lambda rng: (
     (normal(2, 2, 3, 3)(rng), np.ones((2, 2, 3), int)),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from ..ops import REGISTRY, Op, Pair
+from ..ops import REGISTRY, Op, Variant
 from .cases import Case, cases_of
 from .checker import check
 from .contract import draw_dout
@@ -26,8 +26,8 @@ def find_ops() -> list[str]:
     return sorted(REGISTRY)
 
 
-def find_variants(op: str) -> dict[str, Pair]:
-    """ "numpy" -> Pair(forward, backward), and so on. Raises ShapeError for an unknown op."""
+def find_variants(op: str) -> dict[str, Variant]:
+    """ "numpy" -> Variant(forward, backward), and so on. Raises ShapeError for an unknown op."""
     return _declared(op).variants
 
 
@@ -37,10 +37,10 @@ def _declared(op: str) -> Op:
     return REGISTRY[op]
 
 
-def _pair(op: str, variant: str | None) -> Pair:
+def _pair(op: str, variant: str | None) -> Variant:
     declared = _declared(op)
     if variant is None:
-        return Pair(declared.forward, declared.backward)
+        return Variant(declared.forward, declared.backward)
     if variant not in declared.variants:
         raise ShapeError(f"{op} has no variant {variant!r}; there are {', '.join(declared.variants)}")
     return declared.variants[variant]

@@ -32,7 +32,8 @@ class ConvolutionLayer(Layer):
         return {"windows": self._windows(x.shape[1:3], "in")}
 
     def _windows(self, size: tuple[int, ...], large: str) -> Windows:
-        return Windows(self.params["weight"].shape[:2], *self._place(size), large)
+        strides, before = self._place(size)
+        return Windows(self.params["weight"].shape[:2], strides, before, large)
 
     def _place(self, size: tuple[int, ...]) -> Any:
         """(strides, zeros before the picture) along rows and columns, for the larger of both sides' sizes (H, W)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -74,10 +74,10 @@ class Tape:
         self.training, self.sample = training, sample
         self.generator = generator if self._own_generator is None else self._own_generator
 
-    def clear(self, layers: Iterable[Any]) -> None:
+    def clear(self, layers: Collection[Any]) -> None:
         """Give up what is kept for the backward of these layers."""
-        for layer in layers:
-            for kept in (self.caches, self.maps, self.map_gradients):
+        for kept in (self.caches, self.maps, self.map_gradients):
+            for layer in layers if kept else ():
                 kept.pop(layer, None)
 
     def size_before(self, layer: Any) -> tuple[int, ...] | None:

@@ -66,11 +66,18 @@ def build(
 ) -> Network:
     """A new network with random weights.
 
-    name: one of `models`. num_classes: channels of the logits; 1 makes a network that tells two classes apart by one
-    logit, that of class 1 under a sigmoid. seed: of the initial weights and of dropout. width: a factor on the channels
-    of every stage. dtype: float32 to train, float64 to check gradients. preprocessing: one of `PREPROCESSING`, default
-    the network's own. folded: without batch norm, as `fold_batchnorm` leaves a trained network. Raises SettingError for
-    an unknown name or a size that cannot be.
+    Args:
+        name: one of `models`.
+        num_classes: channels of the logits; 1 makes a network that tells two classes apart by one logit, that of class
+            1 under a sigmoid.
+        seed: of the initial weights and of dropout.
+        width: a factor on the channels of every stage.
+        dtype: float32 to train, float64 to check gradients.
+        preprocessing: one of `PREPROCESSING`; default the network's own.
+        folded: without batch norm, as `fold_batchnorm` leaves a trained network.
+
+    Raises:
+        SettingError: for an unknown name, or a number out of range.
     """
     _check_name("model", name, models)
     num_classes, seed = convert("num_classes", num_classes, int), convert("seed", seed, int)

@@ -37,8 +37,11 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """The rows and their totals; `print` shows a table. All memory in bytes, for one batch. kernels: the numbers in the
-    convolutions' weights, which papers count.
+    """The rows and their totals; `print` shows a table. All memory in bytes, for one batch.
+
+    Attributes:
+        itemsize: bytes of a parameter.
+        kernels: how many numbers the convolutions' weights have, which papers count.
     """
 
     model: str

@@ -31,7 +31,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..runtime import empty, empty_like, kernel, prange
 from .array_checks import check_dout, check_floats
-from .op import Op, Pair
+from .op import Op, Variant
 
 __all__ = ["BATCHNORM2D", "BATCHNORM2D_RELU", "BatchNorm2dCache", "batchnorm2d_backward", "batchnorm2d_forward",
            "batchnorm2d_relu_backward", "batchnorm2d_relu_forward", "relu_blocks"]  # fmt: skip
@@ -254,10 +254,10 @@ def batchnorm2d_relu_backward_numba(dout, cache):
 
 
 BATCHNORM2D = Op("batchnorm2d", cache=BatchNorm2dCache, differentiable=("x", "gamma", "beta"),
-                 numpy=Pair(batchnorm2d_forward_numpy, batchnorm2d_backward_numpy),
-                 numba=Pair(batchnorm2d_forward_numba, batchnorm2d_backward_numba))  # fmt: skip
+                 numpy=Variant(batchnorm2d_forward_numpy, batchnorm2d_backward_numpy),
+                 numba=Variant(batchnorm2d_forward_numba, batchnorm2d_backward_numba))  # fmt: skip
 batchnorm2d_forward, batchnorm2d_backward = BATCHNORM2D.forward, BATCHNORM2D.backward
 BATCHNORM2D_RELU = Op("batchnorm2d_relu", cache=BatchNorm2dCache, differentiable=("x", "gamma", "beta"),
-                      numpy=Pair(batchnorm2d_relu_forward_numpy, batchnorm2d_relu_backward_numpy),
-                      numba=Pair(batchnorm2d_relu_forward_numba, batchnorm2d_relu_backward_numba))  # fmt: skip
+                      numpy=Variant(batchnorm2d_relu_forward_numpy, batchnorm2d_relu_backward_numpy),
+                      numba=Variant(batchnorm2d_relu_forward_numba, batchnorm2d_relu_backward_numba))  # fmt: skip
 batchnorm2d_relu_forward, batchnorm2d_relu_backward = BATCHNORM2D_RELU.forward, BATCHNORM2D_RELU.backward

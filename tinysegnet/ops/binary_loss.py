@@ -20,7 +20,7 @@ from ..errors import ShapeError
 from ..runtime import empty, kernel, prange
 from .engine.elementwise import elementwise
 from .loss import check_loss, softmax_cross_entropy_backward, softmax_cross_entropy_forward
-from .op import Op, Pair
+from .op import Op, Variant
 from .sigmoid import sigmoid_forward_numpy
 
 __all__ = ["SIGMOID_CROSS_ENTROPY", "SigmoidCrossEntropyCache", "cross_entropy_for", "sigmoid_cross_entropy_backward",
@@ -130,8 +130,8 @@ def sigmoid_cross_entropy_backward_numba(dloss, cache):
 
 
 SIGMOID_CROSS_ENTROPY = Op("sigmoid_cross_entropy", cache=SigmoidCrossEntropyCache, differentiable=("logits",),
-    numpy=Pair(sigmoid_cross_entropy_forward_numpy, sigmoid_cross_entropy_backward_numpy),
-    numba=Pair(sigmoid_cross_entropy_forward_numba, sigmoid_cross_entropy_backward_numba))  # fmt: skip
+    numpy=Variant(sigmoid_cross_entropy_forward_numpy, sigmoid_cross_entropy_backward_numpy),
+    numba=Variant(sigmoid_cross_entropy_forward_numba, sigmoid_cross_entropy_backward_numba))  # fmt: skip
 sigmoid_cross_entropy_forward = SIGMOID_CROSS_ENTROPY.forward
 sigmoid_cross_entropy_backward = SIGMOID_CROSS_ENTROPY.backward
 

@@ -25,7 +25,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..runtime import empty, empty_like, kernel, prange
 from .engine import cost_model, direct, winograd
-from .op import Op, Pair, public_function
+from .op import Op, Variant, public_function
 from .windows import check_convolution, check_convolution_dout, crop, pad, shifted, spread_out
 
 __all__ = ["CONV2D", "Conv2dCache", "bias_or_zeros", "conv2d_backward", "conv2d_forward", "conv2d_inference",
@@ -257,9 +257,9 @@ def conv2d_inference_numba(x, weight, bias=None, *, scale=None, stride=1, paddin
 
 
 CONV2D = Op("conv2d", cache=Conv2dCache, differentiable=("x", "weight", "bias"),
-            numpy=Pair(conv2d_forward_numpy, conv2d_backward_numpy),
-            numba=Pair(conv2d_forward_numba, conv2d_backward_numba),
-            direct=Pair(conv2d_forward_direct, conv2d_backward_direct),
-            winograd=Pair(conv2d_forward_winograd, conv2d_backward_winograd))  # fmt: skip
+            numpy=Variant(conv2d_forward_numpy, conv2d_backward_numpy),
+            numba=Variant(conv2d_forward_numba, conv2d_backward_numba),
+            direct=Variant(conv2d_forward_direct, conv2d_backward_direct),
+            winograd=Variant(conv2d_forward_winograd, conv2d_backward_winograd))  # fmt: skip
 conv2d_forward, conv2d_backward = CONV2D.forward, CONV2D.backward
 conv2d_inference = public_function("conv2d_inference", numpy=conv2d_inference_numpy, numba=conv2d_inference_numba)

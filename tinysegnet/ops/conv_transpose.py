@@ -30,7 +30,7 @@ import numpy as np
 from ..errors import ShapeError
 from . import conv
 from .array_checks import check_dout, pair
-from .op import Op, Pair
+from .op import Op, Variant
 from .windows import check_kernel, conv2d_output_size, crop, pad, place, shifted
 
 __all__ = ["CONV_TRANSPOSE2D", "ConvTranspose2dCache", "conv_transpose2d_backward", "conv_transpose2d_forward",
@@ -151,6 +151,6 @@ def conv_transpose2d_backward_numba(dout, cache, *, input_gradient=True):
 
 
 CONV_TRANSPOSE2D = Op("conv_transpose2d", cache=ConvTranspose2dCache, differentiable=("x", "weight", "bias"),
-                      numpy=Pair(conv_transpose2d_forward_numpy, conv_transpose2d_backward_numpy),
-                      numba=Pair(conv_transpose2d_forward_numba, conv_transpose2d_backward_numba))  # fmt: skip
+                      numpy=Variant(conv_transpose2d_forward_numpy, conv_transpose2d_backward_numpy),
+                      numba=Variant(conv_transpose2d_forward_numba, conv_transpose2d_backward_numba))  # fmt: skip
 conv_transpose2d_forward, conv_transpose2d_backward = CONV_TRANSPOSE2D.forward, CONV_TRANSPOSE2D.backward

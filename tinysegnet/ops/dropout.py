@@ -16,7 +16,7 @@ from ..runtime import kernel, prange
 from ..runtime.settings import convert
 from .array_checks import check_dout, check_floats
 from .engine.elementwise import elementwise
-from .op import Op, Pair
+from .op import Op, Variant
 
 __all__ = ["DROPOUT", "DropoutCache", "dropout_backward", "dropout_forward"]
 
@@ -93,6 +93,6 @@ def dropout_backward_numba(dout, cache):
 
 
 DROPOUT = Op("dropout", cache=DropoutCache, differentiable=("x",),
-             numpy=Pair(dropout_forward_numpy, dropout_backward_numpy),
-             numba=Pair(dropout_forward_numba, dropout_backward_numba))  # fmt: skip
+             numpy=Variant(dropout_forward_numpy, dropout_backward_numpy),
+             numba=Variant(dropout_forward_numba, dropout_backward_numba))  # fmt: skip
 dropout_forward, dropout_backward = DROPOUT.forward, DROPOUT.backward

@@ -21,7 +21,7 @@ from ..errors import SettingError, ShapeError
 from ..runtime import empty_like, kernel, prange
 from ..runtime.settings import convert
 from .array_checks import check_dout, check_floats
-from .op import Op, Pair
+from .op import Op, Variant
 
 __all__ = ["LOCAL_RESPONSE_NORM", "LocalResponseNormCache", "local_response_norm_backward",
            "local_response_norm_forward"]  # fmt: skip
@@ -144,6 +144,6 @@ def local_response_norm_backward_numba(dout, cache):
 
 
 LOCAL_RESPONSE_NORM = Op("local_response_norm", cache=LocalResponseNormCache, differentiable=("x",),
-                         numpy=Pair(local_response_norm_forward_numpy, local_response_norm_backward_numpy),
-                         numba=Pair(local_response_norm_forward_numba, local_response_norm_backward_numba))  # fmt: skip
+    numpy=Variant(local_response_norm_forward_numpy, local_response_norm_backward_numpy),
+    numba=Variant(local_response_norm_forward_numba, local_response_norm_backward_numba))  # fmt: skip
 local_response_norm_forward, local_response_norm_backward = LOCAL_RESPONSE_NORM.forward, LOCAL_RESPONSE_NORM.backward

@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import DataError, SettingError, ShapeError
 from ..runtime import empty, empty_like, kernel, prange
 from .array_checks import check_floats
-from .op import Op, Pair
+from .op import Op, Variant
 from .softmax import ROWS_PER_TASK, exponentials
 
 __all__ = ["SOFTMAX_CROSS_ENTROPY", "SoftmaxCrossEntropyCache", "check_loss", "softmax_cross_entropy_backward",
@@ -156,7 +156,7 @@ def softmax_cross_entropy_backward_numba(dloss, cache):
 
 
 SOFTMAX_CROSS_ENTROPY = Op("softmax_cross_entropy", cache=SoftmaxCrossEntropyCache, differentiable=("logits",),
-    numpy=Pair(softmax_cross_entropy_forward_numpy, softmax_cross_entropy_backward_numpy),
-    numba=Pair(softmax_cross_entropy_forward_numba, softmax_cross_entropy_backward_numba))  # fmt: skip
+    numpy=Variant(softmax_cross_entropy_forward_numpy, softmax_cross_entropy_backward_numpy),
+    numba=Variant(softmax_cross_entropy_forward_numba, softmax_cross_entropy_backward_numba))  # fmt: skip
 softmax_cross_entropy_forward = SOFTMAX_CROSS_ENTROPY.forward
 softmax_cross_entropy_backward = SOFTMAX_CROSS_ENTROPY.backward

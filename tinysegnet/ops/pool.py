@@ -22,7 +22,7 @@ from ..runtime import empty
 from .array_checks import check_dout, check_pictures, pair
 from .engine import pool_2x2, pool_windows
 from .indices import indices_shape, is_packed, pack_indices, unpack_indices
-from .op import Op, Pair
+from .op import Op, Variant
 
 __all__ = ["MAX_POOL2D", "MAX_UNPOOL2D", "PoolCache", "max_pool2d_backward", "max_pool2d_forward",
            "max_pool2d_output_size", "max_unpool2d_backward", "max_unpool2d_forward"]  # fmt: skip
@@ -243,10 +243,10 @@ def max_unpool2d_backward_numba(dout, cache):
 
 
 MAX_POOL2D = Op("max_pool2d", cache=PoolCache, differentiable=("x",),
-                numpy=Pair(max_pool2d_forward_numpy, max_pool2d_backward_numpy),
-                numba=Pair(max_pool2d_forward_numba, max_pool2d_backward_numba))  # fmt: skip
+                numpy=Variant(max_pool2d_forward_numpy, max_pool2d_backward_numpy),
+                numba=Variant(max_pool2d_forward_numba, max_pool2d_backward_numba))  # fmt: skip
 max_pool2d_forward, max_pool2d_backward = MAX_POOL2D.forward, MAX_POOL2D.backward
 MAX_UNPOOL2D = Op("max_unpool2d", cache=PoolCache, differentiable=("x",),
-                  numpy=Pair(max_unpool2d_forward_numpy, max_unpool2d_backward_numpy),
-                  numba=Pair(max_unpool2d_forward_numba, max_unpool2d_backward_numba))  # fmt: skip
+                  numpy=Variant(max_unpool2d_forward_numpy, max_unpool2d_backward_numpy),
+                  numba=Variant(max_unpool2d_forward_numba, max_unpool2d_backward_numba))  # fmt: skip
 max_unpool2d_forward, max_unpool2d_backward = MAX_UNPOOL2D.forward, MAX_UNPOOL2D.backward

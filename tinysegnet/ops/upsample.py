@@ -21,7 +21,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..runtime import empty, kernel, prange
 from .array_checks import check_dout, check_pictures, pair
-from .op import Op, Pair
+from .op import Op, Variant
 
 __all__ = ["UPSAMPLE_BILINEAR2D", "UPSAMPLE_NEAREST2D", "UpsampleCache", "upsample_bilinear2d_backward",
            "upsample_bilinear2d_forward", "upsample_nearest2d_backward", "upsample_nearest2d_forward"]  # fmt: skip
@@ -193,10 +193,10 @@ def upsample_bilinear2d_backward_numba(dout, cache):
 
 
 UPSAMPLE_NEAREST2D = Op("upsample_nearest2d", cache=UpsampleCache, differentiable=("x",),
-                        numpy=Pair(upsample_nearest2d_forward_numpy, upsample_nearest2d_backward_numpy),
-                        numba=Pair(upsample_nearest2d_forward_numba, upsample_nearest2d_backward_numba))  # fmt: skip
+    numpy=Variant(upsample_nearest2d_forward_numpy, upsample_nearest2d_backward_numpy),
+    numba=Variant(upsample_nearest2d_forward_numba, upsample_nearest2d_backward_numba))  # fmt: skip
 upsample_nearest2d_forward, upsample_nearest2d_backward = UPSAMPLE_NEAREST2D.forward, UPSAMPLE_NEAREST2D.backward
 UPSAMPLE_BILINEAR2D = Op("upsample_bilinear2d", cache=UpsampleCache, differentiable=("x",),
-                         numpy=Pair(upsample_bilinear2d_forward_numpy, upsample_bilinear2d_backward_numpy),
-                         numba=Pair(upsample_bilinear2d_forward_numba, upsample_bilinear2d_backward_numba))  # fmt: skip
+    numpy=Variant(upsample_bilinear2d_forward_numpy, upsample_bilinear2d_backward_numpy),
+    numba=Variant(upsample_bilinear2d_forward_numba, upsample_bilinear2d_backward_numba))  # fmt: skip
 upsample_bilinear2d_forward, upsample_bilinear2d_backward = UPSAMPLE_BILINEAR2D.forward, UPSAMPLE_BILINEAR2D.backward

@@ -13,7 +13,6 @@ The model itself is only read.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +21,7 @@ import numpy as np
 from ..layers import Layer, LayerTrace, Tape
 from ..models import Network
 from ..ops import REGISTRY, cross_entropy_for
+from ..ops.op import Variant
 
 __all__ = ["Loss", "Trace", "definition", "trace"]
 
@@ -59,7 +59,7 @@ class Trace:
         return self.passages[-1].out
 
 
-def definition(op: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def definition(op: str) -> Variant:
     """The NumPy pair of an op."""
     return REGISTRY[op].variants["numpy"]
 
@@ -86,7 +86,7 @@ def _trace(model: Network, image: np.ndarray, labels: Any, ignore_label: int | N
         found[layer] = traced = layer.trace(x, tape)
         if name in indices:
             tape.indices[layer] = indices[name]
-            traced.positions = layer.positions(indices[name], x.shape[3])
+            traced.positions = traced.layer.positions(indices[name], x.shape[3])
         if layer.source is not None and found[layer.source].other is not None:  # maps cross
             traced.other, found[layer.source].partner = found[layer.source].other, name
         x = traced.out
