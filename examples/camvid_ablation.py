@@ -21,8 +21,8 @@ import tinysegnet as ts
 from tinysegnet.data import InMemory, labelled_images, open_dataset
 from tinysegnet.metrics import baselines
 from tinysegnet.models import models, segnet
-from tinysegnet.models.segnet import Stages
-from tinysegnet.training.recipes import recipe_for
+from tinysegnet.models.segnet import SegNetConfig
+from tinysegnet.training import recipe_for
 from tinysegnet.weights import checkpoint
 
 HELD_OUT = "0006R0"
@@ -37,7 +37,7 @@ DEEP = (
 WIDE = ((48,), (96,), (192,), (192,)), ((192,), (96,), (48,), (48,))
 THIN = ((16,), (32,), (64,), (128,), (128,)), ((128,), (64,), (32,), (16,), (16,))
 NETWORKS = {"five": FIVE, "deep": DEEP, "wide": WIDE, "thin": THIN}
-models.update({name: partial(Stages, *channels, bias=False) for name, channels in NETWORKS.items()})
+models.update({name: partial(SegNetConfig, *channels, bias=False) for name, channels in NETWORKS.items()})
 models["drop"] = lambda: dataclasses.replace(segnet.tiny(), dropout_after=("encoder4", "decoder4"))
 
 # name: network, what differs from the default recipe

@@ -18,15 +18,17 @@ import json
 import math
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from statistics import mean
 
 import numpy as np
+from filelock import FileLock, Timeout
 from matplotlib.ticker import MaxNLocator
 
 import tinysegnet as ts
 from tinysegnet.data import InMemory, open_dataset
-from tinysegnet.files import hold, write_atomically
+from tinysegnet.files import write_atomically
 from tinysegnet.metrics import Scores, boundary_f1, confusion_matrix
 from tinysegnet.training.run_folder import RunFolder, environment
 from tinysegnet.viz.figures import LIGHT, new_figure, save_figure, style_axes
@@ -82,7 +84,7 @@ def jobs():
         yield from ((name, "natural", seed) for name in NATURAL)
 
 
-def demand_settings():
+def check_settings():
     """Runs of other settings must not stand in one table, nor lines be lost whose networks are elsewhere."""
     if lines_path.exists() and not networks.exists():
         sys.exit(f"{lines_path}: the networks of these lines are not here. Choose another --out, or add --draw")
@@ -118,7 +120,7 @@ def run(folder, name, weights, seed, data):
         "weights": weights,
         "seed": seed,
         "parameters": model.num_parameters,
-        "crossing_bytes": model.summary(recipe.size).total("crossing"),
+        "crossing_bytes": model.summary(recipe.size).total("skip_bytes"),
         **{name: f"{100 * value:.2f}" for name, value in scores.items()},
         "epochs": recipe.epochs,
         "seconds": f"{result.seconds:.0f}",
@@ -181,8 +183,8 @@ def train_all():
     paths = {job: networks / name / "line.json" for job, name in names.items()}
     for job, path in paths.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with hold(path.parent) as alone:
-            if alone and not path.exists():
+        with suppress(Timeout), FileLock(path.parent / ".lock").acquire(blocking=False):  # else another process has it
+            if not path.exists():
                 print("training", *job, flush=True)
                 write(path, json.dumps(run(path.parent / "run", *job, data)))
         if done := [json.loads(path.read_text()) for path in paths.values() if path.exists()]:
@@ -280,7 +282,7 @@ def picture(rows):
 
 def main():
     if not arguments.draw:
-        demand_settings()
+        check_settings()
         if train_all():
             time_all()
         else:

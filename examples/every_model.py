@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tinysegnet as ts
 from tinysegnet.data import InMemory, OneClass, open_dataset
-from tinysegnet.training.run_folder import RunFolder
+from tinysegnet.training import RunFolder
 
 COLUMNS = ("model", "parameters", "seconds", "G", "C", "mIoU")
 
@@ -37,6 +37,7 @@ def train(name: str, model, data: dict) -> dict:
     folder = RunFolder(arguments.out / name, {"model": name, "data": "toy", **dataclasses.asdict(recipe)},
                        data["train"].palette)  # fmt: skip
     result = ts.fit(model, data["train"], data["val"], recipe=recipe, run=folder)
+    ts.write_report(folder, model, data["train"], data["val"], result)
     scores = {key: f"{getattr(result.scores, key):.3f}" for key in ("G", "C", "mIoU")}
     return {"model": name, "parameters": model.num_parameters, "seconds": f"{result.seconds:.0f}", **scores}
 

@@ -10,7 +10,7 @@ from tinysegnet import viz
 from tinysegnet.data import open_dataset
 from tinysegnet.prediction import predict
 from tinysegnet.viz.samples import worst
-from tinysegnet.weights.bundled import open_checkpoint
+from tinysegnet.weights import open_checkpoint
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("checkpoint", help="a .safetensors file that `tinysegnet train` wrote, or toy")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import tinysegnet as ts
 from tinysegnet.data import CamVid, InMemory, make_crops
-from tinysegnet.training.run_folder import RunFolder
+from tinysegnet.training import RunFolder
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("camvid", type=Path, help="the folder of CamVid")
@@ -47,4 +47,7 @@ run = RunFolder(arguments.out, {"model": "tiny", "data": str(small), **dataclass
 # 4. Learn.
 result = ts.fit(model, train, val, recipe=recipe, run=run)
 print(result.scores.table())
-print(f"trained for {result.seconds:.0f} s; open {run.path / 'report.html'}")
+
+# 5. The page of the run.
+page = ts.write_report(run, model, train, val, result)
+print(f"trained for {result.seconds:.0f} s; open {page}")

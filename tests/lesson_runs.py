@@ -76,9 +76,9 @@ def _environment(folder: Path) -> dict[str, str]:
     and where tests run side by side, with one thread each: four on two cores take three times as long.
     """
     threads = str(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, os.cpu_count() or 1))
-    return {**os.environ, "IPYTHONDIR": str(folder / "ipython"), "NUMBA_NUM_THREADS": threads,
-            "OPENBLAS_NUM_THREADS": threads,
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}  # fmt: skip
+    path = filter(None, [str(ROOT), str(ROOT / "lessons"), os.environ.get("PYTHONPATH")])
+    return {**os.environ, "IPYTHONDIR": str(folder / "ipython"), "PYTHONPATH": os.pathsep.join(path),
+            "NUMBA_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}  # fmt: skip
 
 
 def run(notebook: nbformat.NotebookNode, folder: Path, *, go_on: bool = False) -> tuple[list[Failure], float]:

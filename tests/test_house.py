@@ -1,112 +1,366 @@
-"""The house rules that a machine can check: floors, sizes of files, what the text may mention."""
+"""The rules of the rooms that a machine can check, file by file: imports, sizes, names, docstrings.
+
+The order of the rooms stands in one place, the project map in the docstring of `tinysegnet`. Each rule is a function
+from the folder of a package to the list of what breaks it; beside each stands a test that shows it a broken package.
+"""
 
 import ast
 import re
+from collections import Counter
+from functools import lru_cache
+from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tinysegnet"
-SOURCES = sorted(PACKAGE.rglob("*.py"))
-
-# Imports go down only: a room may use those on lower floors, and its neighbours on its own.
-FLOORS = [
-    {"errors", "backend", "files", "settings"},
-    {"weightfiles"},
-    {"ops"},
-    {"layers", "gradcheck", "metrics"},
-    {"models", "optim", "data"},
-    {"checks"},
-    {"predict", "recipes", "statistics"},
-    {"checkpoint", "viz", "report"},
-    {"pretrained", "encoders"},
-    {"runs", "signals"},
-    {"train", "walk"},
-    {"bench"},
-    {"commands"},
-    {"cli"},
-]
-FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+MOST_LINES = 300
+MOST_ENTRIES = 20
+MOST_LAYER_COMPARISONS = 5
 
 
-def room_of(path):
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+# --- what the files say ----------------------------------------------------------------------------------------------
 
 
-def imported_rooms(path):
-    """The rooms of tinysegnet that a file imports, wherever in the file the import stands."""
-    package = ("tinysegnet", *path.relative_to(PACKAGE).parts[:-1])
-    for node in ast.walk(ast.parse(path.read_text())):
+def sources(package):
+    return sorted(package.rglob("*.py"))
+
+
+def parse(path):
+    return _parse_text(path.read_text(encoding="utf-8"))
+
+
+_parse_text = lru_cache(maxsize=None)(ast.parse)
+
+
+def project_map(package):
+    """The lines of the map in the package's docstring, from the line "tinysegnet/" to the next empty line."""
+    docstring = ast.get_docstring(parse(package / "__init__.py"))
+    block = re.search(r"^ *tinysegnet/\n(?:.+\n?)+", docstring, re.MULTILINE).group()
+    indent = len(block) - len(block.lstrip())
+    return [line[indent:] for line in block.splitlines()]
+
+
+def rooms(package):
+    """The rooms of the map in order, a folder or a file each: ["errors", "files", "runtime", ...]."""
+    return re.findall(r"^    (\w+)(?:/|\.py) ", "\n".join(project_map(package)), re.MULTILINE)
+
+
+def module_name(path, package):
+    """Dotted, from the package: "tinysegnet.ops.conv2d"; a folder's __init__.py has the folder's name."""
+    return ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def room_of(module):
+    """ "ops" for "tinysegnet.ops.conv2d", "" for the package itself."""
+    return (*module.split("."), "")[1]
+
+
+def imported(path, package):
+    """Every dotted name that a file imports, wherever the import stands, also `import_module` of a text."""
+    module = module_name(path, package)
+    folder = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):
-            targets = [alias.name.split(".") for alias in node.names]
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = list(package[: len(package) - node.level + 1]) if node.level else []
-            base += node.module.split(".") if node.module else []
-            targets = [base] if len(base) > 1 else [[*base, alias.name] for alias in node.names]
+            base = resolve_name("." * node.level + (node.module or ""), folder)
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            yield from (resolve_name(text.value, folder) for text in node.args[:1] if isinstance(text, ast.Constant))
+
+
+def import_graph(package):
+    """Each module of the package -> the modules of the package that it imports."""
+    modules = {module_name(path, package): path for path in sources(package)}
+
+    def existing(name):  # an imported function's module is the longest part of its name that is one
+        while name and name not in modules:
+            name = name.rpartition(".")[0]
+        return name
+
+    return {
+        module: {existing(name) for name in imported(path, package)} - {"", module} for module, path in modules.items()
+    }
+
+
+# --- the rules -------------------------------------------------------------------------------------------------------
+
+
+def back_arrows(package):
+    """Imports of a room that stands later in the map. The package itself stands after all but the command line."""
+    listed = [*(room for room in rooms(package) if room != "cli"), "", "cli", "__main__"]
+    order = {room: number for number, room in enumerate(listed)}
+    return [
+        f"{module} imports {target}"
+        for module, targets in import_graph(package).items()
+        for target in sorted(targets)
+        if order[room_of(target)] > order[room_of(module)]
+    ]
+
+
+def circles(package):
+    """Modules that import themselves through others."""
+    graph = import_graph(package)
+
+    def reachable(module):
+        seen, waiting = set(), [*graph[module]]
+        while waiting:
+            seen.add(following := waiting.pop())
+            waiting += graph[following] - seen
+        return seen
+
+    return [module for module in graph if module in reachable(module)]
+
+
+def rooms_that_differ_from_the_map(package):
+    """Rooms that only the map has or only the disk."""
+    on_disk = {module.split(".")[1] for module in import_graph(package) if "." in module} - {"__main__"}
+    return sorted(on_disk ^ set(rooms(package)))
+
+
+def long_files(package):
+    """Sources and scripts that are too long to be read in one sitting."""
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines())
+               for pattern in ("*.py", "*.js") for path in package.rglob(pattern)}  # fmt: skip
+    return [f"{path.name}: {length} lines" for path, length in lengths.items() if length > MOST_LINES]
+
+
+def repeated_basenames(package):
+    """Names that several files or folders have, with several meanings: a layer has the name of the op that it uses."""
+    places = {}
+    for path in sources(package):
+        named = path.parent if path.name == "__init__.py" else path.with_suffix("")
+        places.setdefault(named.name, []).append(named.parent.name)
+    return [f"{name}: {', '.join(found)}" for name, found in places.items()
+            if len(found) > 1 and sorted(found) != ["layers", "ops"]]  # fmt: skip
+
+
+def repeated_classes(package):
+    """Names that several classes have, private ones too."""
+    counts = Counter(node.name for path in sources(package)
+                     for node in ast.walk(parse(path)) if isinstance(node, ast.ClassDef))  # fmt: skip
+    return [name for name, count in counts.items() if count > 1]
+
+
+def imports_of_lessons(package):
+    """Files that import the lessons' package."""
+    return [path.name for path in sources(package)
+            if any(name.split(".")[0] == "tinysegnet_lessons" for name in imported(path, package))]  # fmt: skip
+
+
+def public_names_without_docstring(package):
+    """Modules, and public functions and classes at the top of a module."""
+    for path in sources(package):
+        tree = parse(path)
+        for node in [tree, *tree.body]:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
+                name = getattr(node, "name", "")
+                if not name.startswith("_") and not ast.get_docstring(node):
+                    yield f"{module_name(path, package)}: {name or 'module'}"
+
+
+def layer_classes(package):
+    """The classes among what tinysegnet.layers exports."""
+    for node in parse(package / "layers" / "__init__.py").body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return {name for name in ast.literal_eval(node.value) if name[0].isupper()}
+    raise AssertionError("tinysegnet.layers has no __all__")
+
+
+def layer_comparisons(package):
+    """Places outside layers/ that ask which layer something is: isinstance, type(), match, or a comparison of names."""
+    classes = layer_classes(package)
+    return [
+        f"{module_name(path, package)}:{line}"
+        for path in sources(package)
+        if room_of(module_name(path, package)) != "layers"
+        for line in sorted(_comparing_lines(parse(path), classes))
+    ]
+
+
+def _comparing_lines(tree, classes):
+    names = set(classes)
+    for node in ast.walk(tree):  # other names of the classes: `import ... as`, a tuple of classes
+        if isinstance(node, ast.ImportFrom):
+            names |= {alias.asname for alias in node.names if alias.name in classes and alias.asname}
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple | ast.BinOp) and _names(node) & names:
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+            compared = _names(node.args[1])
+        elif isinstance(node, ast.Compare):
+            compared = set.union(*map(_names, [node.left, *node.comparators]))
+        elif isinstance(node, ast.MatchClass):
+            compared = _names(node.cls)
         else:
             continue
-        yield from (target[1] for target in targets if target[0] == "tinysegnet" and len(target) > 1)
+        if compared & names:
+            yield node.lineno if hasattr(node, "lineno") else node.cls.lineno
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_go_down(path):
-    room = room_of(path)
-    if room in ("__init__", "__main__"):
-        return
-    assert room in FLOOR, f"{room} has no floor yet: give it one in this test"
-    for other in imported_rooms(path):
-        assert FLOOR[other] <= FLOOR[room], f"{path.name} on floor {FLOOR[room]} imports {other} on {FLOOR[other]}"
+def _names(node):
+    """Names, attributes and texts in an expression."""
+    found = {getattr(part, "id", None) or getattr(part, "attr", None) for part in ast.walk(node)}
+    return found | {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
 
 
-def test_the_floor_test_can_fail():
-    assert list(imported_rooms(PACKAGE / "cli.py"))
-    assert FLOOR["cli"] > FLOOR["ops"]
+def dangerous_calls(package):
+    """What could run a stranger's file: pickle, eval, exec."""
+    for path in sources(package):
+        calls = {ast.unparse(node.func) for node in ast.walk(parse(path)) if isinstance(node, ast.Call)}
+        found = calls & {"eval", "exec"} | {n for n in imported(path, package) if n.split(".")[0] == "pickle"}
+        yield from (f"{path.name}: {name}" for name in sorted(found))
 
 
-def test_neighbours_do_not_import_each_other_in_a_circle():
-    arrows = {}
-    for path in SOURCES:
-        arrows.setdefault(room_of(path), set()).update(room for room in imported_rooms(path) if room != room_of(path))
-
-    def reaches(start, goal, seen):
-        return any(
-            room == goal or (room not in seen and reaches(room, goal, seen | {room})) for room in arrows.get(start, ())
-        )
-
-    assert not [room for room in FLOOR if reaches(room, room, {room})]
+def slow_imports(package):
+    """SciPy at the head of a file: it would slow every start of the program, which seldom needs it."""
+    for path in sources(package):
+        for node in parse(path).body:
+            if isinstance(node, ast.Import | ast.ImportFrom) and re.search(r"\bscipy\b", ast.unparse(node)):
+                yield f"{path.name}: {ast.unparse(node)}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_file_is_too_long_to_read(path):
-    assert len(path.read_text().splitlines()) <= 400
+def unreadable_scripts(package):
+    """JavaScript without a comment that says what it is, or with lines that are too wide."""
+    for path in package.rglob("*.js"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        if max(map(len, lines)) > 120 or not lines[0].startswith(("// ", "/** ")):
+            yield path.name
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.js")), ids=lambda path: path.name)
-def test_scripts_are_as_readable(path):
-    lines = path.read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 400
-    assert max(map(len, lines)) <= 120
-    assert lines[0].startswith("// ")
+# Each rule, and a file that breaks it: path in a package of the rooms low, layers and high -> text.
+BROKEN = {
+    back_arrows: ("low/a.py", "def f():\n    from ..high import b"),
+    circles: ("low/a.py", "from . import b"),
+    rooms_that_differ_from_the_map: ("cellar/a.py", ""),
+    long_files: ("low/a.py", "\n" * (MOST_LINES + 1)),
+    repeated_basenames: ("low/b.py", ""),
+    repeated_classes: ("low/a.py", "class Thing: ..."),
+    imports_of_lessons: ("high/a.py", "from tinysegnet_lessons.figures import heat"),
+    public_names_without_docstring: ("low/a.py", '"""A module."""\ndef f(): ...'),
+    dangerous_calls: ("low/a.py", "import pickle"),
+    slow_imports: ("low/a.py", "from scipy import ndimage"),
+    unreadable_scripts: ("high/a.js", "const wide = 0;"),
+}
 
 
-def test_no_pickle_no_eval():
-    for path in SOURCES:
-        calls = {node.func.id for node in ast.walk(ast.parse(path.read_text()))
-                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}  # fmt: skip
-        assert not calls & {"eval", "exec"}, path
-        assert not re.search(r"^\s*(import|from) pickle\b", path.read_text(), re.M), path
+@pytest.mark.parametrize("rule", BROKEN, ids=lambda rule: rule.__name__)
+def test_the_package_keeps_the_rule(rule):
+    broken = list(rule(PACKAGE))
+    assert not broken, "\n".join(broken)
 
 
-def test_scipy_is_imported_where_it_is_used():
-    """At the head of a file it would slow every start of the program, which seldom needs it."""
-    for path in SOURCES:
-        head = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
-        assert not any("scipy" in ast.unparse(node) for node in head), path
+def test_few_places_ask_which_layer_something_is():
+    found = layer_comparisons(PACKAGE)
+    assert len(found) <= MOST_LAYER_COMPARISONS, "\n".join(found)
 
 
-def test_every_public_name_has_a_docstring():
-    for path in SOURCES:
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-                assert ast.get_docstring(node), f"{path.name}: {node.name}"
+def test_the_package_has_few_entries():
+    entries = [path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= MOST_ENTRIES, entries
+
+
+def test_the_readme_prints_the_same_map():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(["```", *project_map(PACKAGE)]) + "\n" in readme
+
+
+# --- the rules can fail ----------------------------------------------------------------------------------------------
+
+MAP = '''"""A package.
+
+    tinysegnet/
+        low/       below
+        layers/    layers
+        high/      above
+
+More text.
+"""
+'''
+
+
+@pytest.fixture
+def small_package(tmp_path):
+    """A package that keeps every rule."""
+    package = tmp_path / "tinysegnet"
+    for name, text in {
+        "__init__.py": MAP + "from .high import b",
+        "low/__init__.py": '"""Low."""',
+        "low/base.py": '"""A module."""',
+        "layers/__init__.py": '"""Layers."""\n__all__ = ["Conv2d", "relu"]',
+        "high/__init__.py": '"""High."""\nfrom .b import Thing',
+        "high/b.py": '"""A module."""\nfrom ..low import base\n\n\nclass Thing:\n    """A thing."""',
+    }.items():
+        write(package, name, text)
+    return package
+
+
+def write(package, name, text):
+    path = package / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("rule", BROKEN, ids=lambda rule: rule.__name__)
+def test_the_rule_can_fail(rule, small_package):
+    assert list(rule(small_package)) == []
+    if rule is circles:
+        write(small_package, "low/b.py", "if TYPE_CHECKING:\n    from .a import f")
+    write(small_package, *BROKEN[rule])
+    assert list(rule(small_package))
+
+
+def test_a_layer_may_have_the_name_of_its_op_and_nothing_else_may(small_package):
+    for name in ("ops/relu.py", "layers/relu.py"):
+        write(small_package, name, "")
+    assert repeated_basenames(small_package) == []
+    write(small_package, "high/relu.py", "")
+    assert len(repeated_basenames(small_package)) == 1
+
+
+def test_only_the_command_line_imports_the_package_itself(small_package):
+    write(small_package, "__init__.py", MAP.replace("high/ ", "cli/  "))
+    for name in ("cli/a.py", "low/a.py"):
+        write(small_package, name, "from .. import __version__")
+    (small_package / "high" / "b.py").unlink()
+    (small_package / "high" / "__init__.py").unlink()
+    assert back_arrows(small_package) == ["tinysegnet.low.a imports tinysegnet"]
+
+
+@pytest.mark.parametrize("text", [
+    "import tinysegnet.high.b",
+    "from tinysegnet.high import b",
+    "from .. import high",
+    "from .. import __version__",
+    "if TYPE_CHECKING:\n    from ..high.b import Thing",
+    "from importlib import import_module\nimport_module('..high', __package__)",
+])  # fmt: skip
+def test_every_way_to_import_is_seen(text, small_package):
+    write(small_package, "low/a.py", text)
+    assert len(back_arrows(small_package)) == 1
+
+
+@pytest.mark.parametrize(("text", "count"), [
+    ("isinstance(x, Conv2d)", 1),
+    ("isinstance(x, layers.Conv2d | Other)", 1),
+    ("isinstance(x, (Other,\n  Conv2d))\nissubclass(x, Conv2d)", 2),
+    ("type(x) is Conv2d or type(x) in (Other, Conv2d)", 2),
+    ("from ..layers import Conv2d as C\nisinstance(x, C)", 1),
+    ("KINDS = (Conv2d, Other)\nisinstance(x, KINDS)", 1),
+    ("match x:\n  case Conv2d(): pass", 1),
+    ("type(x).__name__ == 'Conv2d'", 1),
+    ("isinstance(x, Other)\ny = Conv2d(3)\nTABLE = {Conv2d: 1}\nx == relu", 0),
+])  # fmt: skip
+def test_every_way_to_ask_for_a_layer_is_counted(text, count, small_package):
+    write(small_package, "high/a.py", text)
+    assert len(layer_comparisons(small_package)) == count
+    write(small_package, "layers/a.py", text)
+    assert len(layer_comparisons(small_package)) == count
+
+
+def test_a_map_that_differs_is_seen(small_package):
+    assert project_map(small_package) == ["tinysegnet/", "    low/       below", "    layers/    layers",
+                                          "    high/      above"]  # fmt: skip
+    assert rooms(small_package) == ["low", "layers", "high"]

@@ -3,12 +3,33 @@
 import tinysegnet as ts
 model = ts.build("tiny", num_classes=11)
 logits = model.forward(pictures, training=True)
+
+The rooms, from the ground up: a file imports only from its own room and from rooms above it in this list.
+
+    tinysegnet/
+        errors.py      what can go wrong, as types; every message says what to do
+        files.py       writing so that nothing is lost
+        runtime/       compiling, the kernel cache, memory, threads, settings
+        ops/           the mathematics, arrays in, arrays out: NumPy as the definition, numba beside it
+        gradcheck/     finite differences against every backward; tells a bug from a kink
+        layers/        an op plus parameters; no state of a call
+        metrics/       confusion matrix, scores, boundary F1, confidence intervals, baselines
+        models/        SegNet as in the paper's figure 2, its variants, summary, receptive field, folding
+        data/          drawn toy streets, folders of pictures, label encodings, augmentation, batches
+        weights/       checkpoints; files of PyTorch, Keras and safetensors; the bundled network
+        prediction/    from a picture to labels: tiles, test-time averaging, sampling, evaluation
+        training/      optimizers, schedules, recipes, the loop, the run folder
+        viz/           figures that commands and reports draw
+        report/        the page of a run
+        walk/          every number of a network on one page
+        bench/         how fast: workloads, timed in turns with PyTorch; where a training step spends its time
+        cli/           one file per command
 """
 
 from typing import Any
 
 from . import data, errors, gradcheck, layers, metrics, ops, runtime
-from .models import build, fold_batchnorm, models
+from .models import Network, build, fold_batchnorm, models
 from .prediction import evaluate, predict, predict_probs, predict_samples, predict_with_uncertainty
 from .training import Recipe, fit, optim, paper_recipe, recompute_statistics
 from .walk import walk
@@ -25,6 +46,7 @@ from .weights import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "Network",
     "Recipe",
     "build",
     "data",
@@ -54,6 +76,7 @@ __all__ = [
     "to_torch_state",
     "viz",
     "walk",
+    "write_report",
 ]
 
 # Names of version 0.1, for one more version.
@@ -61,11 +84,13 @@ _OLD_NAMES = {"load_ready": "load_bundled", "predict_with_doubt": "predict_with_
 
 
 def __getattr__(name: str) -> Any:
-    """`tinysegnet.viz` is imported when it is first used: matplotlib takes as long as all the rest."""
-    if name == "viz":
-        from importlib import import_module
+    """`viz` and `write_report` are imported when they are first used: matplotlib takes as long as all the rest."""
+    from importlib import import_module
 
+    if name == "viz":
         return import_module(".viz", __name__)
+    if name == "write_report":
+        return import_module(".report", __name__).write_report
     if name in _OLD_NAMES:
         from warnings import warn
 

@@ -12,40 +12,9 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
-__all__ = ["hold", "is_special", "write_atomically"]
-
-
-@contextlib.contextmanager
-def hold(folder: str | os.PathLike[str]) -> Iterator[bool]:
-    """Whether nobody else holds the folder; this block then does, until it ends or its process dies in any way.
-
-    Where the system, or the file system, knows no locks, the answer is always yes.
-    """
-    if fcntl is None:
-        yield True
-        return
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # writable, but not readable: good enough for files
-        yield True
-        return
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            alone = True
-        except OSError as error:
-            alone = error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
-        yield alone
-    finally:
-        os.close(descriptor)
+__all__ = ["is_special", "write_atomically"]
 
 
 def is_special(path: str | os.PathLike[str]) -> bool:

@@ -1,209 +1,196 @@
-"""The pages of the API reference: which names are public, where each is documented, and the text of every page."""
+"""The pages of the API reference: a page per room, a section per file; Sphinx's autodoc reads the docstrings."""
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pkgutil
 import re
-import sys
-import types
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from functools import cache
+from types import ModuleType
 
-from docstrings import convert, escape, first_sentence
+import tinysegnet
 
-__all__ = ["AREAS", "Area", "Entry", "areas", "index_page", "linker", "page"]
+__all__ = ["index_page", "links", "page", "pages", "prepare_docstring"]
 
-# Page, title, and the modules it shows: a package with __all__ in its own order, else each of its files.
-AREAS = [
-    ("tinysegnet", "tinysegnet: the usual names", ["tinysegnet"]),
-    ("ops", "ops: the mathematics", ["tinysegnet.ops"]),
-    ("layers", "layers: ops with a memory", ["tinysegnet.layers"]),
-    ("models", "models: networks by name", ["tinysegnet.models"]),
-    ("gradcheck", "gradcheck: is a backward right?", ["tinysegnet.gradcheck"]),
-    ("data", "data: pictures and label maps", ["tinysegnet.data", "tinysegnet.data.toyscenes"]),
-    ("metrics", "metrics: how good is it?", ["tinysegnet.metrics"]),
-    ("training", "train, predict: the loop and its use",
-     ["tinysegnet.training", "tinysegnet.training.loop", "tinysegnet.training.recipes", "tinysegnet.training.optim",
-      "tinysegnet.training.batchnorm_statistics", "tinysegnet.training.run_folder", "tinysegnet.training.signals",
-      "tinysegnet.prediction", "tinysegnet.prediction.predict", "tinysegnet.weights", "tinysegnet.weights.checkpoint",
-      "tinysegnet.weights.bundled", "tinysegnet.weights.encoders", "tinysegnet.report", "tinysegnet.report.run_page"]),
-    ("viz", "viz: pictures", ["tinysegnet.viz"]),
-    ("walk", "walk: inside a network", ["tinysegnet.walk"]),
-    ("checks", "checks: the graders of the lessons", ["tinysegnet_lessons.grader"]),
-    ("weightfiles", "weightfiles: what others wrote", ["tinysegnet.weights.weight_files"]),
-    ("bench", "bench: how fast", ["tinysegnet.bench"]),
-    ("foundations", "errors, backend, files, settings",
-     ["tinysegnet.errors", "tinysegnet.runtime", "tinysegnet.files", "tinysegnet.runtime.settings"]),
-]  # fmt: skip
+# The rooms in the order of the project map; the page of cli is made of what --help prints. A page shows what its
+# packages export, or of a package without such a list what its files do.
+ROOMS = [room for room in re.findall(r"^ +(\w+)(?:/|\.py) +\S", tinysegnet.__doc__ or "", re.M) if room != "cli"]
+MORE = {"runtime": ["settings"], "data": ["toyscenes"], "weights": ["weight_files"], "training": ["optim"]}
+PAGES = {
+    **{room: [f"tinysegnet.{name}" for name in (room, *(f"{room}.{part}" for part in MORE.get(room, ())))]
+       for room in ROOMS},
+    "lessons": ["tinysegnet_lessons.grader", "tinysegnet_lessons.figures", "tinysegnet_lessons.bugs"],
+}  # fmt: skip
 
-USUAL = ["models", "train", "predict", "checkpoint", "pretrained", "recipes", "walk"]  # the first page's order
+Sections = dict[str, list[str]]  # the name of a file -> the public names that it defines
 
 
-@dataclass
-class Entry:
-    """A public name: where it is imported from, and what it is."""
-
-    path: str
-    value: Any
-
-    @property
-    def name(self) -> str:
-        return self.path.rpartition(".")[2]
-
-    @property
-    def directive(self) -> str:
-        if inspect.isclass(self.value):
-            return "autoclass"
-        return "autofunction" if inspect.isroutine(self.value) else "py:data"
+@cache
+def pages() -> dict[str, Sections]:
+    """What each page documents. A name that several rooms export is on the page of the file that defines it."""
+    found: dict[str, Sections] = {}
+    for name, packages in PAGES.items():
+        sections: Sections = {}
+        for package in packages:
+            files = list(_files(importlib.import_module(package)))
+            public = {name: getattr(file, name) for file in _listing(files) for name in file.__all__}
+            for file in files:
+                bound = [name for name in _bound(file) if name in public and public[name] is getattr(file, name)]
+                sections[file.__name__] = [name for name in bound if not inspect.ismodule(public[name])]
+        found[name] = {file: sections[file] for file in sorted(sections, key=_place_of_op)}
+    return found
 
 
-@dataclass
-class Area:
-    """A page: its sections are the files in which the names are defined, with the files' docstrings."""
-
-    name: str
-    title: str
-    doc: str
-    sections: dict[str, list[Entry]] = field(default_factory=dict)
+def _place_of_op(file: str) -> int:
+    """Files of ops come in the order of the registry, after the package itself; all others stay where they are."""
+    places = {op.forward.__module__: place for place, op in reversed(list(enumerate(tinysegnet.ops.REGISTRY.values())))}
+    return places.get(file, len(tinysegnet.ops.REGISTRY) if file.startswith("tinysegnet.ops.") else -1)
 
 
-def areas() -> list[Area]:
-    """All pages. A name that can be imported from two places is documented once, on the page of its own area."""
-    found, seen = [], set[tuple[str, str]]()
-    for name, title, modules in sorted(AREAS, key=lambda area: area[0] == "training"):
-        present = [module for module in map(_module, modules) if module]
-        if not present:
-            continue
-        area = Area(name, title, present[0].__doc__ or "" if len(present) == 1 or name == "data" else "")
-        for module in present:
-            for entry in _entries(module):
-                home = _home(entry)
-                if (home, entry.name) not in seen:
-                    seen.add((home, entry.name))
-                    area.sections.setdefault(home, []).append(entry)
-        area.sections = {home: sorted(area.sections[home], key=lambda entry: _line(entry, home))
-                         for home in sorted(area.sections, key=lambda home: _imported(home, present[0]))}  # fmt: skip
-        found.append(area)
-    order = [name for name, _, _ in AREAS]
-    return sorted(found, key=lambda area: order.index(area.name))
+def _files(module: ModuleType) -> Iterator[ModuleType]:
+    """The module and, of a package, its files; those that need PyTorch only where it is installed."""
+    yield module
+    for info in pkgutil.iter_modules(getattr(module, "__path__", ())):
+        if not info.ispkg:
+            try:
+                yield importlib.import_module(f"{module.__name__}.{info.name}")
+            except ModuleNotFoundError as error:
+                if error.name != "torch":
+                    raise
 
 
-def _module(name: str) -> types.ModuleType | None:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name in (name, "torch"):  # not written yet, or the side of a comparison that only PyTorch can run
-            return None
-        raise
+def _listing(files: list[ModuleType]) -> list[ModuleType]:
+    return files[:1] if hasattr(files[0], "__all__") else [file for file in files if hasattr(file, "__all__")]
 
 
-def _entries(module: types.ModuleType) -> list[Entry]:
-    if hasattr(module, "__all__"):
-        found = [Entry(f"{module.__name__}.{name}", getattr(module, name)) for name in module.__all__]
-        return [entry for entry in found if not inspect.ismodule(entry.value)]
-    files = pkgutil.iter_modules(module.__path__) if hasattr(module, "__path__") else ()
-    present = [_module(f"{module.__name__}.{file.name}") for file in files if not file.name.startswith("_")]
-    return [entry for file in present if file for entry in _entries(file)]
+def _bound(file: ModuleType) -> list[str]:
+    """The names that a file defines or assigns outside of functions and classes, in its order."""
+    names: dict[str, None] = {}
+    waiting = list(ast.parse(inspect.getsource(file)).body)
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names[node.name] = None
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:  # what a file passes on of another library
+            names |= {alias.name: None for alias in node.names}
+        elif isinstance(node, ast.If | ast.Try):
+            waiting[:0] = [inner for inner in ast.iter_child_nodes(node) if isinstance(inner, ast.stmt)]
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {part.id: None for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+    return list(names)
 
 
-def _home(entry: Entry) -> str:
-    """The module whose file defines the name; of data, the module that binds it first."""
-    home = getattr(entry.value, "__module__", None)
-    if entry.directive != "py:data" and isinstance(home, str) and home.startswith("tinysegnet"):
-        return home
-    package = entry.path.rpartition(".")[0]
-    for name, module in sorted(_loaded().items()):
-        if name.startswith(f"{package}.") and _binding(module, entry.name):
-            return name
-    return package
+@cache
+def links() -> dict[str, str]:
+    """Ways to write a public name in backticks -> its full name, without those that could be two."""
+    found: dict[str, set[str]] = {}
+    for full in _all_names():
+        file, _, name = full.rpartition(".")
+        for short in (name, f"ts.{name}", f"{file.split('.')[-1]}.{name}", full):
+            found.setdefault(short, set()).add(full)
+    return {short: full.pop() for short, full in found.items() if len(full) == 1}
 
 
-def _line(entry: Entry, home: str) -> int:
-    """Where its file defines the name: forward comes before backward there."""
-    found = re.search(rf"^(?:def |class )?{re.escape(entry.name)}\b", inspect.getsource(_module(home)), re.M)
-    return found.start() if found else 0
+def _all_names() -> list[str]:
+    return [f"{file}.{name}" for page in pages().values() for file, names in page.items() for name in names]
 
 
-def _imported(home: str, package: types.ModuleType) -> tuple[int, str]:
-    """Where the package imports the file: the page has its order."""
-    part = home.removeprefix(f"{package.__name__}.").split(".")[0]
-    if package.__name__ == "tinysegnet":
-        return (USUAL.index(part) if part in USUAL else len(USUAL)), home
-    found = re.search(rf"^from \.{re.escape(part)}\b", inspect.getsource(package), re.M)
-    return (found.start() if found else 0), home
-
-
-def _loaded() -> dict[str, types.ModuleType]:
-    return {name: module for name, module in sys.modules.items() if name.startswith("tinysegnet.") and module}
-
-
-def _binding(module: types.ModuleType, name: str) -> re.Match | None:
-    try:
-        text = inspect.getsource(module)
-    except (OSError, TypeError):
-        return None
-    return re.search(rf"^((?:# .*\n)*){re.escape(name)}(?:: [^=\n]+)? = .*?(?:  # (.*))?$", text, re.M)
-
-
-def linker(found: list[Area]):
-    """-> link(name): the full name of a public name that stands in backticks, None for any other text."""
-    paths: dict[str, set[str]] = {}
-    for area in found:
-        for entry in (entry for entries in area.sections.values() for entry in entries):
-            short = entry.path.removeprefix("tinysegnet.")
-            for name in (entry.name, short, f"ts.{short}", entry.path):
-                paths.setdefault(name, set()).add(entry.path)
-
-    def link(name: str) -> str | None:
-        matches = paths.get(name.removesuffix("()"), set())
-        return next(iter(matches)) if len(matches) == 1 else None
-
-    return link
-
-
-def page(area: Area, link) -> str:
+def page(name: str, sections: Sections) -> str:
     """A page as reStructuredText: for every file its docstring, and below it the names that it defines."""
-    lines = [escape(area.title), "=" * 80, "", *convert(area.doc, link=link)]
-    for home, entries in area.sections.items():
-        title, doc = _heading(home, area)
-        lines += ["", title, "-" * 80, "", *convert(doc, link=link)]
-        for entry in entries:
-            lines += ["", *_directive(entry, home, link), ""]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
+    room, *_ = PAGES[name]
+    lines = [name, "=" * 80, ""]
+    for file, names in sections.items():
+        if file == room:
+            lines += [f".. automodule:: {file}", "", *(_ops_table() if name == "ops" else ())]
+        elif names:
+            lines += [file.removeprefix(f"{room}."), "-" * 80, "", f".. automodule:: {file}", ""]
+        for entry in names:
+            lines += [*_directive(file, entry), ""]
+    return "\n".join(lines)
 
 
-def _heading(home: str, area: Area) -> tuple[str, str]:
-    """(title, docstring) of a section; a page's own docstring is not repeated."""
-    doc = importlib.import_module(home).__doc__ or ""  # as written: inspect.getdoc takes away an indentation
-    name = home.removeprefix("tinysegnet.")
-    return name.removeprefix(f"{area.name}."), "" if doc == area.doc or area.name == "tinysegnet" else doc
+def _directive(file: str, name: str) -> list[str]:
+    value = getattr(importlib.import_module(file), name)
+    if inspect.isclass(value):
+        return [f".. autoclass:: {file}.{name}"] + ["   :members:"] * (not issubclass(value, BaseException))
+    if callable(value):
+        return [f".. autofunction:: {file}.{name}"]
+    return [f".. autodata:: {file}.{name}"] + ["   :no-value:"] * (not isinstance(value, bool | int | float | str))
 
 
-def _directive(entry: Entry, home: str, link) -> list[str]:
-    if entry.directive == "autoclass":
-        bases = [] if issubclass(entry.value, BaseException) else ["   :members:"]
-        return [f".. autoclass:: {entry.path}", *bases]
-    if entry.directive == "autofunction":
-        return [f".. autofunction:: {entry.path}"]
-    said = _binding(importlib.import_module(home), entry.name)
-    comment = " ".join([re.sub(r"^# ?", "", said[1], flags=re.M).strip(), said[2] or ""]).strip() if said else ""
-    value = repr(entry.value)
-    lines = [f".. py:data:: {entry.path}", f"   :type: {type(entry.value).__name__}"]
-    lines += [f"   :value: {value}"] if len(value) <= 70 and "\n" not in value and " at 0x" not in value else []
-    if not comment and isinstance(entry.value, dict) and all(isinstance(key, str) for key in entry.value):
-        comment = "Its keys: " + ", ".join(f"`{key}`" for key in entry.value) + "."
-    return [*lines, "", *(f"   {line}".rstrip() for line in convert(comment, link=link))]
+def _ops_table() -> list[str]:
+    """Every op of the registry: its variants, and the arguments that have a gradient."""
+    rows = [("op", "variants", "gradients")]
+    for name, op in tinysegnet.ops.REGISTRY.items():
+        rows.append((name, ", ".join(op.variants), ", ".join(op.differentiable)))
+    lines = [f"   {'* -' if cell is row[0] else '  -'} {cell}" for row in rows for cell in row]
+    return [".. list-table::", "   :header-rows: 1", "", *lines, ""]
 
 
-def index_page(found: list[Area]) -> str:
+def index_page() -> str:
     """The list of all pages, each with the names on it."""
+    full = links()
+    usual = [full[name] for name in tinysegnet.__all__ if name in full]
     lines = ["# API reference", "", "Made from the docstrings; `help(name)` says the same. Arrays are NHWC, a picture "
-             "is RGB in 0..255, labels are a class for each pixel.", ""]  # fmt: skip
-    for area in found:
-        names = [entry for entries in area.sections.values() for entry in entries]
-        doc = first_sentence(area.doc).rstrip(".") + "." if area.doc else ""
-        lines += [f"**[{area.title}]({area.name}.rst)**", "", doc, "", "{.names}",
-                  " ".join(f"{{py:obj}}`{entry.name} <{entry.path}>`" for entry in names), ""]  # fmt: skip
-    return "\n".join([*lines, "```{toctree}", ":hidden:", "", *(area.name for area in found), "commands", "```", ""])
+             "is RGB in 0..255, labels are one class per pixel.", "", "**`import tinysegnet as ts`**", "", "{.names}",
+             *_references(usual)]  # fmt: skip
+    for name, sections in pages().items():
+        doc = inspect.getdoc(importlib.import_module(PAGES[name][0])) or ""
+        summary = " ".join(doc.split("\n\n")[0].split())
+        names = [f"{file}.{entry}" for file, names in sections.items() for entry in names]
+        lines += ["", f"**[{name}]({name}.rst)**", "", summary, "", "{.names}", *_references(names)]
+    return "\n".join([*lines, "", "```{toctree}", ":hidden:", "", *PAGES, "commands", "```", ""])
+
+
+def _references(names: list[str]) -> list[str]:
+    return [f"{{py:obj}}`{name.rpartition('.')[2]} <{name}>`" for name in names]
+
+
+# --- docstrings -------------------------------------------------------------------------------------------------------
+
+SECTION = re.compile(r"(Args|Attributes|Returns|Yields|Raises|Note|Notes|Example|Examples|References|Warning):")
+CODE = re.compile(r"``.+?``|`([^`]+)`(\w?)", re.S)
+SPECIAL = re.compile(r"([\\|]|\*(?! |$)|_(?=\W|$)|(?<!\w)_)")
+
+
+def prepare_docstring(lines: list[str], link: dict[str, str]) -> list[str]:
+    """A docstring as it reads in help() -> reStructuredText, for napoleon.
+
+    An indented block, such as a formula or a drawing, becomes a literal block unless it belongs to a section such as
+    Args; `names` in backticks become code, or a link; stars, bars and underscores remain what they are.
+    """
+    found: list[str] = []
+    section = literal = False
+    for line in _joined(lines):
+        if line.strip() and not line.startswith(" "):
+            section = SECTION.fullmatch(line) is not None
+        indented = line.startswith("    ") and not section
+        if line.strip() and indented != literal:
+            found += ["", "::", ""] if indented else [""]
+            literal = indented
+        found.append(line if literal or line.startswith((">>>", "...")) else _prose(line, link))
+    return found
+
+
+def _joined(lines: list[str]) -> list[str]:
+    """Code in backticks that a line's end cuts in two, in one line."""
+    return CODE.sub(lambda code: code[0].replace("\n", " "), "\n".join(lines)).split("\n")
+
+
+def _prose(line: str, link: dict[str, str]) -> str:
+    parts, place = [], 0
+    for code in CODE.finditer(line):
+        name, after = code.groups()
+        parts.append(SPECIAL.sub(r"\\\1", line[place : code.start()]))
+        if name is None:
+            parts.append(code[0])
+        else:
+            target = link.get(name.removesuffix("()"))
+            parts.append(f":py:obj:`{name} <{target}>`" if target else f"``{name}``")
+            parts.append(f"\\ {after}" * bool(after))
+        place = code.end()
+    return "".join([*parts, SPECIAL.sub(r"\\\1", line[place:])])

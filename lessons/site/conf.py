@@ -1,15 +1,14 @@
 """Sphinx's settings. The sources that it reads are gathered by gather.py into build/site-sources."""
 
+import inspect
 import json
 import os
-import re
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from api import areas, linker
-from docstrings import convert
+from api import links, prepare_docstring
 
 import tinysegnet
 from tinysegnet.viz import DARK, LIGHT
@@ -21,7 +20,8 @@ copyright = "the authors of tinysegnet, MIT licence"
 version = release = tinysegnet.__version__
 language = "en"
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.viewcode"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax",
+              "sphinx.ext.viewcode"]  # fmt: skip
 exclude_patterns = ["notebooks"]  # the students' copies, to download
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "attrs_inline", "attrs_block", "deflist"]
 myst_heading_anchors = 3
@@ -30,6 +30,9 @@ default_role = "code"
 maximum_signature_line_length = 110
 smartquotes = False  # H' stays H'
 python_use_unqualified_type_names = True
+add_module_names = False
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # attributes in a list, as arguments are
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
@@ -89,51 +92,31 @@ html_theme_options = {
     "navigation_with_keys": True,
 }
 
-LINK = linker(areas())
+LINKS = links()
 
 
-def plain_docstring(app, what, name, obj, options, lines):
-    """Docstrings are plain text (docstrings.py)."""
-    names = _argument_names(obj)
-    lines[:] = convert("\n".join(lines), names, LINK)
-
-
-def _argument_names(obj):
-    code = getattr(obj, "__code__", None) or getattr(getattr(obj, "__init__", None), "__code__", None)
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code else ()
-    fields = tuple(getattr(obj, "__dataclass_fields__", ())) + tuple(getattr(obj, "__annotations__", ()))
-    return tuple(name for name in dict.fromkeys((*names, *fields)) if name not in ("self", "return"))
+def docstring(app, what, name, obj, options, lines):
+    """Markup for what is plain text; data without a comment of its own shows nothing, not the text of its type."""
+    undocumented = what == "data" and lines and "\n".join(lines).strip() == (inspect.getdoc(type(obj)) or "").strip()
+    lines[:] = [] if undocumented else prepare_docstring(lines, LINKS)
 
 
 def find_source(app, name):
-    """For "[source]": a public op is bound to the fastest of its versions, and its source is the NumPy definition."""
+    """For "[source]" of a public op, which is assigned: its definition in NumPy."""
+    from sphinx.errors import PycodeError
     from sphinx.pycode import ModuleAnalyzer
 
-    analyzer = ModuleAnalyzer.for_module(name)
-    analyzer.analyze()
+    try:
+        analyzer = ModuleAnalyzer.for_module(name)
+        analyzer.analyze()
+    except PycodeError:  # a module of C
+        return None
     tags = dict(analyzer.tags)
-    for public, definition in re.findall(r"^(\w+) = fastest\(\w+, (\w+)\)", analyzer.code, re.M):
-        if definition in tags:
-            tags[public] = tags[definition]
+    for public, value in vars(sys.modules[name]).items():
+        definition = inspect.unwrap(value) if callable(value) else None
+        if public not in tags and getattr(definition, "__module__", None) == name and definition.__name__ in tags:
+            tags[public] = tags[definition.__name__]
     return analyzer.code, tags
-
-
-def mend_backlinks(app, pagename, templatename, context, doctree):
-    """viewcode leads from a file to all its names by one package; some are documented by that of another."""
-    if not pagename.startswith("_modules/") or "body" not in context:
-        return
-    objects = app.env.domaindata["py"]["objects"]
-
-    def mended(link):
-        page, name = link[1], link[2]
-        if name in objects:
-            return link[0]
-        tails = [name.split(".", count)[-1] for count in range(1, name.count(".") + 1)]
-        found = [full for tail in tails for full in objects if full.endswith(f".{tail}")
-                 and f"{objects[full].docname}.html" in page]  # fmt: skip
-        return f'href="{page}#{found[0]}"' if found else link[0]
-
-    context["body"] = re.sub(r'href="([^"#]*/api/[^"#]+)#([\w.]+)"', mended, context["body"])
 
 
 def search_scripts(app, pagename, templatename, context, doctree):
@@ -152,8 +135,7 @@ def write_texts(app, error):
 
 
 def setup(app):
-    app.connect("autodoc-process-docstring", plain_docstring)
+    app.connect("autodoc-process-docstring", docstring, priority=400)  # before napoleon
     app.connect("viewcode-find-source", find_source)
-    app.connect("html-page-context", mend_backlinks)
     app.connect("html-page-context", search_scripts)
     app.connect("build-finished", write_texts)

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 import nbformat
-from api import Area, areas, index_page, linker, page
+from api import index_page, page, pages
 from markdown import README, Links, sections, shifted
 
 __all__ = ["ROOT", "SCENE", "Gathered", "commands", "gather", "lesson_question",
@@ -76,14 +76,13 @@ def gather(folder: Path, *, lessons: str = "full", drawn: Path | None = None) ->
     """Write all sources. lessons: "fast" takes the small numbers that the tests use. drawn: where made pictures are."""
     out, linked = Gathered(folder), set[str]()
     links = Links(ROOT, linked.add)
-    found = areas()
     titles = [_lesson(source, out, fast=lessons == "fast") for source in build.SOURCES]
     for name, source in build.DATA.items():  # where the lessons run, and where they are offered
         out.write(f"lessons/{name}", source.read_bytes())
         out.write(f"notebooks/{name}", source.read_bytes())
     guides = _readme(out, links)
     _own_pages(out, links, titles, guides)
-    _api(out, found)
+    _api(out)
     _files(out, linked)
     for picture in sorted(drawn.glob("*.png")) if drawn else ():
         out.write(f"pictures/{picture.name}", picture.read_bytes())
@@ -193,11 +192,10 @@ def _look_inside(links: Links) -> str:
     return links.rewritten(text, of="README.md", page="walk.md")
 
 
-def _api(out: Gathered, found: list[Area]) -> None:
-    link = linker(found)
-    for area in found:
-        out.write(f"api/{area.name}.rst", page(area, link))
-    out.write("api/index.md", index_page(found))
+def _api(out: Gathered) -> None:
+    for name, files in pages().items():
+        out.write(f"api/{name}.rst", page(name, files))
+    out.write("api/index.md", index_page())
     out.write("api/commands.md", _commands_page())
 
 
@@ -210,17 +208,9 @@ def _commands_page() -> str:
 
 def commands() -> list[str]:
     """All commands, and those of a command that has some of its own: "data check"."""
-    found = []
-    for name in _choices(help_of([])):
-        inner = _choices(help_of([name])) if name == "data" else []
-        found += [f"{name} {other}" for other in inner] or [name]
-    return found
+    from tinysegnet.cli.main import COMMANDS
 
-
-def _choices(text: str) -> list[str]:
-    usage = text.split("\n\n")[0]
-    braces = re.search(r"\{([\w,\s-]+)\}\s*$", usage) or re.search(r"\{([\w,\s-]+)\}", usage)
-    return re.sub(r"\s", "", braces[1]).split(",") if braces else []
+    return list(COMMANDS)
 
 
 def help_of(command: list[str]) -> str:
@@ -231,7 +221,7 @@ def help_of(command: list[str]) -> str:
 
     printed = io.StringIO()
     settings = {"COLUMNS": "88", "NO_COLOR": "1", "TERM": "dumb"}
-    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit), patch.dict("os.environ", settings):
+    with contextlib.redirect_stdout(printed), patch.dict("os.environ", settings):
         main([*command, "--help"])
     plain = re.sub(r"\x1b\[[\d;]*m", "", printed.getvalue())
     return "\n".join(line.rstrip() for line in plain.splitlines())
@@ -260,8 +250,9 @@ def _files(out: Gathered, linked: set[str]) -> None:
 def library_digest() -> str:
     """Changes when the library does, or what lessons read: their outputs are kept as long as it is the same."""
     digest = hashlib.sha256()
-    for path in sorted((ROOT / "tinysegnet").rglob("*")):
-        if path.suffix in (".py", ".css", ".safetensors", ".js", ".html"):
+    packages = ROOT / "tinysegnet", ROOT / "lessons" / "tinysegnet_lessons"
+    for path in sorted(path for package in packages for path in package.rglob("*")):
+        if path.suffix in (".py", ".css", ".safetensors", ".js", ".html", ".jinja"):
             digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     for source in build.DATA.values():
         digest.update(source.read_bytes())

@@ -48,8 +48,7 @@ def build(out: Path, *, lessons: str = "full", work: Path = WORK, mathjax: Path 
 def _environment(static: Path, extra: Path, cache: Path, lessons: str, scratch: str) -> dict[str, str]:
     """A learner's: no data of this machine, and a folder of its own for IPython."""
     own = {name: value for name, value in os.environ.items() if name not in ("TINYSEGNET_CAMVID", "TINYSEGNET_VGG16")}
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return {**own, "PYTHONPATH": path, "IPYTHONDIR": scratch, "TINYSEGNET_SITE_CACHE": str(cache),
+    return {**own, "PYTHONPATH": _python_path(), "IPYTHONDIR": scratch, "TINYSEGNET_SITE_CACHE": str(cache),
             "TINYSEGNET_SITE_STATIC": str(static), "TINYSEGNET_SITE_EXTRA": str(extra),
             "TINYSEGNET_SITE_EXECUTE": "off" if lessons == "off" else "cache",
             "TINYSEGNET_SITE_SKIP": " ".join(_skipped(lessons))}  # fmt: skip
@@ -81,10 +80,13 @@ def _drawn(folder: Path, digest: str) -> None:
 
 
 def _run(arguments: list[str]) -> None:
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    subprocess.run(
-        [sys.executable, *arguments], env={**os.environ, "PYTHONPATH": path}, check=True, stdout=subprocess.DEVNULL
-    )
+    environment = {**os.environ, "PYTHONPATH": _python_path()}
+    subprocess.run([sys.executable, *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def _python_path() -> str:
+    """Where tinysegnet and tinysegnet_lessons are found first."""
+    return os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "lessons"), os.environ.get("PYTHONPATH")]))
 
 
 def main() -> int:

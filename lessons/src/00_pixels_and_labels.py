@@ -84,7 +84,7 @@ assert np.array_equal(batch[0], image)
 # %% [markdown]
 # ## Why a black PNG is not broken
 #
-# A label map is saved as a PNG with one number a pixel. Here it is, opened as a grey picture.
+# A label map is saved as a PNG with one number per pixel. Here it is, opened as a grey picture.
 
 # %%
 Image.fromarray(truth).resize((512, 384), Image.Resampling.NEAREST)
@@ -225,7 +225,7 @@ grader.grade("colors_to_labels", my_colors_to_labels)
 # %% [markdown]
 # ## What the network says
 #
-# A small trained SegNet comes with the package. For every pixel it gives one number a class, the *logits*. The larger
+# A small trained SegNet comes with the package. For every pixel it gives one number per class, the *logits*. The larger
 # the number, the more the network is for that class. In the paper they are what the last layer, a soft-max classifier,
 # starts from (section 3).
 
@@ -361,7 +361,7 @@ print("classes counted from 1 right:", share_right(prediction + 1, truth))
 # Write `my_pixel_accuracy(logits, labels, ignore_label)`, the *global accuracy* G of section 3.3: the share of the
 # labelled pixels whose prediction is right.
 #
-# * `logits` (H, W, K), float: one number a class.
+# * `logits` (H, W, K), float: one number per class.
 # * `labels` (H, W), integers: class numbers, or `ignore_label`.
 # * Returns one number from 0 to 1.
 

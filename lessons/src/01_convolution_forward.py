@@ -16,7 +16,8 @@
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import ops, viz
+from tinysegnet import ops
+from tinysegnet.ops.engine import cost_model, direct
 from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs
 
@@ -47,8 +48,8 @@ figures.show_kernel_sliding(x_small, w_small, padding="valid")
 #
 # ## The formula
 #
-# Real pictures have several numbers a pixel, the *channels*, and a layer has several kernels, each with its own output
-# channel. Let
+# Real pictures have several numbers per pixel, the *channels*, and a layer has several kernels, each with its own
+# output channel. Let
 #
 # * `x` be (N, H, W, C): N pictures of H x W pixels with C channels,
 # * `weight` be (K, K, C, F): F kernels, each K x K pixels with C channels,
@@ -163,8 +164,8 @@ for _ in range(4):
     rows, columns = smaller
 
 # %% [markdown]
-# 45 rows become 23, not 22.5. Going back, 2 x 23 = 46 would be a row too many. Whoever forgets this gets a label map
-# that is a row taller than its picture, or shifted by one. SegNet halves by pooling, which rounds in the same way;
+# 45 rows become 23, not 22.5. Going back, 2 x 23 = 46 would be one row too many. If you forget this, you get a label
+# map that is a row taller than its picture, or shifted by one. SegNet halves by pooling, which rounds in the same way;
 # lesson 05 comes back to it.
 #
 # ### Exercise 2: the size of the output
@@ -367,7 +368,7 @@ street = model.layers["input"].forward(image[None].astype(np.float32))
 params = model.layers["encoder1.conv1"].params
 maps, _ = ops.conv2d_forward(street, params["weight"], params.get("bias"))
 print("kernels", params["weight"].shape, "- output", maps.shape)
-viz.show_feature_maps(maps[0], most=12, columns=4)
+figures.show_feature_maps(maps[0], most=12, columns=4)
 
 # %% [markdown]
 # Nobody told these kernels what to look for; training chose them. Several answer to outlines, some to upright ones,
@@ -447,11 +448,11 @@ figures.show_receptive_field(image, model, "encoder4.pool", (3, 4))
 # x K. Each row of the picture is a task, and the tasks are shared among the processor's cores.
 
 # %%
-figures.show_source(ops.direct._convolve_rows)
+figures.show_source(direct._convolve_rows)
 
 # %% [markdown]
 # `multiply` is the product, kept in the processor's registers; lesson 13 opens it. For some shapes another method is
-# faster, and the library chooses by the shape. Whatever it takes, the numbers must be those of the definition:
+# faster, and the library chooses by the shape. Its numbers must always be those of the definition:
 
 # %%
 x32 = rng.standard_normal((1, 90, 120, 64)).astype(np.float32)
@@ -459,7 +460,7 @@ w32 = (rng.standard_normal((3, 3, 64, 64)) / 24).astype(np.float32)
 slow, _ = ops.conv.conv2d_forward_numpy(x32, w32)
 quick, _ = ops.conv2d_forward(x32, w32)
 print("products in each sum:", w32[..., 0].size)
-print("method for this shape:", ops.plan.choose_convolution(w32.shape, (1, 1), slow.shape))
+print("method for this shape:", cost_model.choose_convolution(w32.shape, (1, 1), slow.shape))
 print("largest number", np.abs(slow).max(), "- largest difference", np.abs(slow - quick).max())
 assert np.allclose(slow, quick, atol=1e-4)
 

@@ -278,7 +278,7 @@ assert np.isclose(left, right, rtol=1e-12)
 # ## Channels: a matrix product at each tap
 #
 # A pixel has $C$ numbers before and $F$ numbers after, and each tap is a $C \times F$ matrix, $w$ for short. For one
-# tap, let $X$ be the shifted picture, one row a pixel, and $D$ the rows of `dout`. The tap's share of `out` is $X w$,
+# tap, let $X$ be the shifted picture, one row per pixel, and $D$ the rows of `dout`. The tap's share of `out` is $X w$,
 # that is $\sum_c X[r, c]\, w[c, f]$ in row $r$. Then, by the chain rule again,
 #
 # $$\mathrm{d}w[c, f] = \sum_r X[r, c]\, D[r, f] = (X^T D)[c, f], \qquad
@@ -398,7 +398,7 @@ print("right:", report.ok, "  cases:", len(report.parts), "  numbers checked:", 
 
 # %%
 def my_conv2d_backward(dout, cache):
-    x, weight = cache[:2]
+    x, weight = cache.x, cache.weight
     return my_conv2d_dx(dout, weight), *my_conv2d_dweight_dbias(x, dout, len(weight))
 
 
@@ -477,17 +477,17 @@ for name in (None, *planted):
 #
 # ## The fast version: dx is a convolution
 #
-# The gather view says that `dx` is itself a convolution of `dout`: kernel turned by 180 degrees, its channels exchanged
-# ($F$ in, $C$ out). So the fast forward pass serves for `dx` as well, and no second kernel has to be made fast. Against
-# the definition, which scatters:
+# The gather view says that `dx` is itself a convolution of `dout`: kernel rotated by 180 degrees, its channels
+# exchanged ($F$ in, $C$ out). So the fast forward pass serves for `dx` as well, and no second kernel has to be made
+# fast. Against the definition, which scatters:
 
 # %%
-turned = weight[::-1, ::-1].swapaxes(2, 3)
-gathered, _ = ops.conv2d_forward(dout, turned)
+rotated = weight[::-1, ::-1].swapaxes(2, 3)
+gathered, _ = ops.conv2d_forward(dout, rotated)
 scattered = conv.conv2d_backward_numpy(dout, cache)[0]
 print("largest difference", np.abs(gathered - scattered).max())
 assert np.allclose(gathered, scattered, rtol=1e-12, atol=1e-12)
-figures.show_source(conv.input_gradient)
+figures.show_source(conv.convolve_transposed)
 
 # %% [markdown]
 # `spread_out` is there for strides: it puts the zeros between. A layer that does this in its forward pass is called a
@@ -502,20 +502,20 @@ figures.show_source(conv.input_gradient)
 x32, w32 = (rng.standard_normal(s).astype(np.float32) for s in ((1, 45, 60, 64), (3, 3, 64, 64)))
 dout32 = rng.standard_normal(x32.shape).astype(np.float32)
 answers = {}
-for way, (forward, backward) in ts.gradcheck.find_variants("conv2d").items():
+for variant, (forward, backward) in ts.gradcheck.find_variants("conv2d").items():
     _, cache32 = forward(x32, w32)
     seconds = []
     for _ in range(3):  # the first call may compile
         start = time.perf_counter()
-        answers[way] = backward(dout32, cache32)
+        answers[variant] = backward(dout32, cache32)
         seconds.append(time.perf_counter() - start)
-    print(f"{way:10} {1000 * min(seconds):8.1f} ms")
+    print(f"{variant:10} {1000 * min(seconds):8.1f} ms")
 
 # %%
-for way, gradients in answers.items():
+for variant, gradients in answers.items():
     pairs = zip(gradients[:2], answers["numpy"][:2], strict=True)
     apart = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in pairs]
-    print(f"{way:10} relative difference to NumPy: dx {apart[0]:.1e}, dweight {apart[1]:.1e}")
+    print(f"{variant:10} relative difference to NumPy: dx {apart[0]:.1e}, dweight {apart[1]:.1e}")
     assert max(apart) < 1e-5
 
 # %% [markdown]

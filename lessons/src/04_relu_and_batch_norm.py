@@ -9,7 +9,7 @@
 # **At the end** you know
 #
 # * why a network without ReLU is a single convolution, and what ReLU's slope is, 0 included;
-# * what batch normalisation does to the feature maps of a deep network, in training and in use;
+# * what batch normalisation does to the feature maps of a deep network, in training and in inference;
 # * its backward, first in ten small steps, then in one line that you have derived yourself;
 # * why a bias before batch normalisation has gradient zero, and what that does to a gradient check.
 #
@@ -21,7 +21,7 @@ import timeit
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import ops, viz
+from tinysegnet import ops
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs
@@ -104,10 +104,10 @@ print("the library's slope at 0:", ops.relu_backward(np.ones(1), ops.relu_forwar
 # keep $x$. The next layer keeps `out` anyway: ReLU's cache costs no memory. This is the library's own code:
 
 # %%
-figures.show_source(ops.activation.relu_forward_numpy)
+figures.show_source(ops.relu.relu_forward_numpy)
 
 # %%
-figures.show_source(ops.activation.relu_backward_numpy)
+figures.show_source(ops.relu.relu_backward_numpy)
 
 # %% [markdown]
 # The gradient check compares it with central differences, on numbers that are never within a step of 0:
@@ -117,7 +117,7 @@ ts.gradcheck.check_op("relu")
 
 # %% [markdown]
 # **What breaks it.** The mask must come from $x$ or `out`. A mask made from the sign of `dout` looks much the same in
-# code. The library keeps such mistakes as *planted bugs*, right but for one thing, and the check must refuse each:
+# code. The library keeps such mistakes as *planted bugs*, right except for one thing, and the check must refuse each:
 
 # %%
 bug = bugs["relu_sign_of_dout"]
@@ -209,7 +209,7 @@ for normalise, maps in small.items():
         channel = small[True][layer - 1].std((0, 1, 2)).argmax()
         panels.append(maps[layer - 1][0, :, :, channel])
         titles.append(f"layer {layer}" + (", normalised" if normalise else ""))
-viz.show_feature_maps(np.stack(panels, -1), titles, columns=4, scale=2.0)
+figures.show_feature_maps(np.stack(panels, -1), titles, columns=4, scale=2.0)
 
 # %% [markdown]
 # Above: without normalisation the street is pale in layer 1, and from layer 5 on there is nothing left to see in this
@@ -266,7 +266,7 @@ for eps in (1e-5, 0.0):
     print(f"eps {eps:g}: x -> 7 x + 4 changes the result by at most {np.abs(stretched - out).max():.1e}")
 
 # %% [markdown]
-# What little changes is the doing of $\varepsilon$: without it only rounding is left.
+# The small difference comes from $\varepsilon$: without it only rounding is left.
 #
 # ### Two passes, not one
 #
@@ -302,7 +302,7 @@ def my_batchnorm(x, gamma, beta, eps):
 grader.grade("batchnorm_forward", my_batchnorm)
 
 # %% [markdown]
-# ## In training and in use
+# ## In training and in inference
 #
 # There is a price. In training, what the network says of a picture depends on the other pictures of its batch:
 
@@ -313,9 +313,9 @@ with_third = ops.batchnorm2d_forward(np.concatenate([one, third]), gamma, beta)[
 print("the same picture in two batches differs by up to", np.abs(with_other - with_third).max().round(2))
 
 # %% [markdown]
-# In use this must not be: a prediction may depend on the picture only. So the layer keeps *running statistics*. After
-# each training batch they move a tenth of the way towards the batch's own (`momentum=0.1`), and in use they take the
-# place of $\mu$ and $\sigma^2$. (What the factor `count / (count - 1)` is for comes after the backward.)
+# In inference this must not be: a prediction may depend on the picture only. So the layer keeps *running statistics*.
+# After each training batch they move a tenth of the way towards the batch's own (`momentum=0.1`), and in inference they
+# take the place of $\mu$ and $\sigma^2$. (What the factor `count / (count - 1)` is for comes after the backward.)
 
 # %%
 figures.show_source(ts.layers.BatchNorm2d.observe)
@@ -336,7 +336,7 @@ print("share of the way after 1, 5, 10, 50 batches:", [round(1 - 0.9**k, 2) for 
 # %%
 pictures = rng.standard_normal((4, 8, 8, 1)) * 2 + 10
 alone = layer.forward(pictures[:1])
-print("in use, alone or in a batch, the same:", np.array_equal(alone, layer.forward(pictures)[:1]))
+print("inference, alone or in a batch, the same:", np.array_equal(alone, layer.forward(pictures)[:1]))
 
 # %% [markdown]
 # ### What gamma and beta are for
@@ -582,7 +582,7 @@ print("the library agrees:", np.allclose(ops.batchnorm2d_backward(dout4[None, :,
 # Every pixel of `dx` depends on every pixel of `dout`, through the two sums. But the numbers of `dx` add up to zero,
 # and so do their products with `x_hat`.
 #
-# One consequence for checks: `dout = ones` is all shift. It leaves nothing, whatever backward does with the rest:
+# One consequence for checks: `dout = ones` is all shift. It leaves nothing, no matter what backward does with the rest:
 
 # %%
 ones = ops.batchnorm2d_backward(np.ones_like(x), ops.batchnorm2d_forward(x, gamma, beta)[1])[0]
@@ -597,7 +597,7 @@ ts.gradcheck.check_op("batchnorm2d")
 # %% [markdown]
 # ## What breaks it
 #
-# Five planted bugs. Each is the library's backward but for one thing. The check must refuse all five, and its hint
+# Five planted bugs. Each is the library's backward except for one thing. The check must refuse all five, and its hint
 # names what is missing where it can:
 
 # %%
@@ -785,8 +785,8 @@ for name, way in ways.items():
 #   by convention. The mask comes from $x$ or `out`, never from `dout`.
 # * Batch normalisation makes a channel's numbers independent of the size of the weights before it. Its statistics run
 #   over N, H and W.
-# * In training: the batch's mean and biased variance. In use: running statistics, with the unbiased variance. A network
-#   whose running statistics are not ready yet predicts badly.
+# * In training: the batch's mean and biased variance. In inference: running statistics, with the unbiased variance. A
+#   network whose running statistics are not ready yet predicts badly.
 # * A long backward is a list of small steps in reverse. Every intermediate gradient can be checked by itself.
 # * $\mathrm{dx} = \gamma s\,(\mathrm{dout} - \mathrm{d}\beta/m - \hat x\,\mathrm{d}\gamma/m)$: what would shift or
 #   stretch the channel is taken out.

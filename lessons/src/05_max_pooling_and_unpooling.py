@@ -4,7 +4,7 @@
 # **The question.** The encoder of SegNet throws three of four pixels away, four or five times over. How does the
 # decoder know where things were?
 #
-# **At the end** you can pool and unpool by hand, derive both backwards, say what two bits a window cost and buy, and
+# **At the end** you can pool and unpool by hand, derive both backwards, say what two bits per window cost and buy, and
 # you have measured what other ways of upsampling lose.
 #
 # **Needed before:** lessons 01 to 03 (convolution, its backward, gradient checks); from 04, what a ReLU is. The
@@ -19,7 +19,7 @@ import time
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import layers, ops, viz
+from tinysegnet import layers, ops
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.models import Network
 from tinysegnet.ops import pool
@@ -41,7 +41,7 @@ figures.show_pool_arrows(x_small, decoder_map=[[10, 20], [30, 40]])
 # %% [markdown]
 # What to see: left, every window's maximum travels along its arrow into the pooled map. In between, other layers make
 # new numbers, here 10 to 40. Right, these travel along the same arrows, backwards, to where the maxima were; all other
-# pixels are 0. The values 6, 4, 9 and 8 are gone. The decoder is told the table in the middle. Three words:
+# pixels are 0. The values 6, 4, 9 and 8 are gone. The decoder gets the table in the middle. Three words:
 #
 # * The **position** of a maximum is its place within the window, a number from 0 to 3; two bits hold it.
 # * The **indices** of a map are its positions as the library stores them, four to a byte.
@@ -73,13 +73,13 @@ print("positions ", position[0, :, :, 0].tolist())
 figures.show_source(pool.max_pool2d_forward_numpy)
 
 # %% [markdown]
-# `_taps` gives for each of the four places in a window the pixels that all windows have there; stacked, they are an
-# array (4, N, h, w, C), and `argmax` along its first axis is the position. `argmax` returns the first maximum.
+# `_windows` stacks, for each of the four places in a window, the pixels that all windows have there: an array
+# (4, N, h, w, C). `argmax` along its first axis is the position, and it returns the first maximum.
 #
 # ### Exercise 1: pooling
 #
-# Write `my_max_pool2d(x)` for windows of 2x2. (When you are stuck: a wrong answer is told which number is wrong and
-# what mistake it looks like. The solutions stand in the project's folder `lessons/src`.)
+# Write `my_max_pool2d(x)` for windows of 2x2. (When you are stuck: for a wrong answer, the grader shows which number is
+# wrong and what mistake it looks like. The solutions stand in the project's folder `lessons/src`.)
 #
 # * `x` (N, H, W, C), float64, H and W even.
 # * Returns `out` (N, H/2, W/2, C) and `position` (N, H/2, W/2, C), whole numbers 0..3: $2i + j$ of the first maximum.
@@ -97,7 +97,7 @@ def my_max_pool2d(x):
 grader.grade("max_pool2d_forward", my_max_pool2d)
 
 # %% [markdown]
-# ## Two bits a window
+# ## Two bits per window
 #
 # A number from 0 to 3 is two bits: `00`, `01`, `10`, `11`. The library packs the positions of four channels into one
 # byte. Channel 0 has the lowest bits. `unpack_indices` needs the number of channels, since the last byte may not be
@@ -193,9 +193,9 @@ for rows in (44, 45, 46, 47):
 assert [ops.max_pool2d_output_size((rows, 60))[0] for rows in (44, 45, 46, 47)] == [22, 23, 23, 24]
 
 # %% [markdown]
-# 45 and 46 both become 23. So unpooling is told the size that the pool saw, `output_size`; the layer
+# 45 and 46 both become 23. So unpooling gets the size that the pool saw, `output_size`; the layer
 # `MaxUnpool2d(pool)` asks its pool for it. A network that computes 2 x 23 = 46 instead does not fit any more, and says
-# so. A worse mistake gives no message. Flat indices count $W$ pixels a row. Here is a cross, 17 pixels wide, put back
+# so. A worse mistake gives no message. Flat indices count $W$ pixels per row. Here is a cross, 17 pixels wide, put back
 # by flat indices that count 17, and by some that count $2w = 18$:
 
 # %%
@@ -208,8 +208,8 @@ for pixels_a_row in (17, 18):
     plane = np.zeros(21 * 17)
     np.maximum.at(plane, flat % plane.size, largest.ravel())
     put_back.append(plane.reshape(21, 17))
-titles = ["x", "17 pixels a row", "18 pixels a row"]
-viz.show_feature_maps(np.stack([x_cross[0, ..., 0], *put_back], -1), titles)
+titles = ["x", "17 pixels per row", "18 pixels per row"]
+figures.show_feature_maps(np.stack([x_cross[0, ..., 0], *put_back], -1), titles)
 
 # %% [markdown]
 # What to see: in the middle every maximum is in its place; one pixel of each window is left. On the right, row $r$ is
@@ -443,7 +443,7 @@ print(f"NumPy {1000 * slow:.1f} ms, numba {1000 * fast:.2f} ms; equal:", np.arra
 #
 # There are other ways to make a small map large. *Nearest* repeats every pixel. *Bilinear* interpolates between
 # pixels. A *transposed convolution* (end of lesson 02) writes a small kernel for every pixel, and the kernel is
-# learned. None of them is told where a maximum was.
+# learned. None of them knows where a maximum was.
 #
 # A map as an edge detector makes it: a line, one pixel wide, 0 elsewhere.
 
@@ -453,7 +453,7 @@ line = (np.abs(column - 5 - 0.6 * row) < 0.5).astype(float)
 print("pixels of the line:", int(line.sum()))
 (pooled, _), _ = ops.max_pool2d_forward(line[None, :, :, None])
 enlarged = np.kron(pooled[0, ..., 0], np.ones((2, 2)))
-viz.show_feature_maps(np.stack([line, enlarged], -1), ["line", "pooled, enlarged"])
+figures.show_feature_maps(np.stack([line, enlarged], -1), ["line", "pooled, enlarged"])
 
 # %% [markdown]
 # After one pool, each lit pixel stands for four, and which one it was is gone. Now back, in four ways. The transposed
@@ -493,7 +493,7 @@ def ways_back(picture, depth):
 back = ways_back(line, depth=2)
 titles = [f"{name}, up to {way.max():.2f}" for name, way in back.items()]
 panels = [line] + [way[0, ..., 0] / way.max() for way in back.values()]
-viz.show_feature_maps(np.stack(panels, -1), ["line", *titles])
+figures.show_feature_maps(np.stack(panels, -1), ["line", *titles])
 
 # %% [markdown]
 # Two pools and back, each divided by its largest number, which the title says. With indices every lit pixel is on the

@@ -28,7 +28,7 @@ from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs
 
 # %% [markdown]
-# ## Eleven numbers a pixel
+# ## Eleven numbers per pixel
 #
 # The library brings a small network that was trained on drawn streets. Here is a street with its label map, and what
 # the network says about it:
@@ -115,7 +115,7 @@ print("the library:\n", ops.softmax_forward(large)[0])
 # becomes 0, which is right. The library's source:
 
 # %%
-figures.show_source(ops.activation.softmax_forward_numpy)
+figures.show_source(ops.softmax.softmax_forward_numpy)
 
 # %% [markdown]
 # ### Exercise 1: a softmax that survives
@@ -218,7 +218,7 @@ figures.show_source(ops.loss.softmax_cross_entropy_forward_numpy)
 # ## Backward, step one: the Jacobian of softmax
 #
 # Each $p_i$ depends on every logit $z_j$ of its pixel, because all of them are in the sum below the fraction bar. So
-# softmax has a whole matrix of slopes a pixel, its *Jacobian* $A_{ij} = \partial p_i / \partial z_j$. (In lesson 02
+# softmax has a whole matrix of slopes per pixel, its *Jacobian* $A_{ij} = \partial p_i / \partial z_j$. (In lesson 02
 # such a matrix was the layer itself; here it changes with $z$.) Write $S = \sum_k e^{z_k}$, so that
 # $p_i = e^{z_i} / S$ and $\partial S / \partial z_j = e^{z_j}$. Then use the quotient rule.
 #
@@ -241,7 +241,7 @@ figures.show_source(ops.loss.softmax_cross_entropy_forward_numpy)
 
 # %%
 z1 = np.array([1.0, 0.0, 2.0, -1.0])
-p1, _ = ops.softmax_forward(z1)
+p1, cache1 = ops.softmax_forward(z1)
 jacobian = np.diag(p1) - np.outer(p1, p1)
 h, unit = 1e-5, np.eye(4)
 up, down = ops.softmax_forward(z1 + h * unit)[0], ops.softmax_forward(z1 - h * unit)[0]  # row j: logit j moved
@@ -265,12 +265,12 @@ print("symmetric:", np.allclose(jacobian, jacobian.T))
 # = p_j\, \mathrm{d}p_j - p_j \sum_i \mathrm{d}p_i\, p_i = p_j \Big( \mathrm{d}p_j - \sum_i \mathrm{d}p_i\, p_i \Big)$$
 
 # %%
-figures.show_source(ops.activation.softmax_backward_numpy)
+figures.show_source(ops.softmax.softmax_backward_numpy)
 
 # %%
 dout = rng.standard_normal(4)
 print("with the matrix:", (dout @ jacobian).round(6))
-print("without it:     ", ops.softmax_backward(dout, p1).round(6))
+print("without it:     ", ops.softmax_backward(dout, cache1).round(6))
 print(ts.gradcheck.table([ts.gradcheck.check_op("softmax")]))
 
 # %% [markdown]
@@ -326,11 +326,11 @@ ts.gradcheck.check_op("softmax_cross_entropy")
 # %% [markdown]
 # ### The gradient of the street
 #
-# One map a class: what each logit of each pixel is told, times $D$ so that the numbers are those of $p - y$.
+# One map per class: the gradient of each logit of each pixel, times $D$ so that the numbers are those of $p - y$.
 
 # %%
 dlogits = ops.softmax_cross_entropy_backward(1.0, cache) * labelled.sum()
-viz.show_feature_maps(dlogits[0], list(palette.names), columns=4, scale=1.0)
+figures.show_feature_maps(dlogits[0], list(palette.names), columns=4, scale=1.0)
 
 # %% [markdown]
 # Blue: "more of this class here". Orange: "less of it". White: nothing to learn. Every blue place has its orange
@@ -426,7 +426,7 @@ STREETS, EPOCHS = 96, 10  # streets to train on, and how often each
 # %%
 streets = ts.data.InMemory(ToyScenes(STREETS, seed=0, size=(48, 64)))
 counts = ts.data.count_pixels(streets)
-viz.class_histogram_figure(counts.pixels, palette)
+figures.class_histogram_figure(counts.pixels, palette)
 
 # %% [markdown]
 # The longest bar is several times the shortest; in CamVid it is a hundred times (below). With the plain mean, a network
@@ -547,7 +547,7 @@ for name in ("loss_not_divided", "void_gets_gradient", "void_counted", "class_we
 
 # %% [markdown]
 # ("numeric" is the measured slope, "analytic" what backward says.) Each of these trains. The first multiplies the
-# learning rate by the number of labelled pixels. The second teaches that whatever nobody labelled is sky. The last
+# learning rate by the number of labelled pixels. The second teaches that every unlabelled pixel is sky. The last
 # trains a net without weights while its loss curve shows one with weights. The second in a picture: red pixels should
 # have had gradient 0.
 
@@ -558,10 +558,10 @@ figures.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dlogits")
 # %% [markdown]
 # ## What weights cost and buy
 #
-# Three small networks, the same but for the weights of their loss: none, median frequency, and the square root of that,
-# which is halfway. Each sees the same streets in the same order. *G* is the share of all pixels that are right, *C* the
-# mean over the classes of the share of their own pixels; lesson 10 has more on them. The pictures are so small that a
-# second thread would only wait:
+# Three small networks, the same except for the weights of their loss: none, median frequency, and the square root of
+# that, which is halfway. Each sees the same streets in the same order. *G* is the share of all pixels that are right,
+# *C* the mean over the classes of the share of their own pixels; lesson 10 has more on them. The pictures are so small
+# that a second thread would only wait:
 
 # %%
 threads = ts.runtime.threads()

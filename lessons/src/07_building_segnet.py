@@ -34,8 +34,8 @@ from tinysegnet_lessons.bugs import bugs
 # ## Two pools, two unpools
 #
 # The skeleton first, without convolutions, on a picture of 4x4 numbers. Two pools make it 2x2, then 1x1. Two unpools
-# bring it back. A layer object is an op and what must survive between calls; a `MaxUnpool2d` is given the pool whose
-# indices it uses.
+# bring it back. A layer object is an op and its parameters; a `MaxUnpool2d` is given the pool whose indices it uses.
+# What a call leaves for later, such as these indices, is recorded on a *tape*: by default the one of this thread.
 
 # %%
 x = np.array([[3.0, 1, 2, 0], [0, 5, 4, 6], [1, 2, 9, 7], [8, 0, 3, 2]])
@@ -73,7 +73,7 @@ figures.show_arrays([(name, a[0, :, :, 0]) for name, a in zip(names, maps, stric
 # $$
 #
 # (Badrinarayanan et al. 2017, section 3 and figure 2.) The classifier is a convolution without batch norm and ReLU,
-# to one channel a class. Only $i_1$ and $i_2$ go round the bottleneck; the maps themselves do not.
+# to one channel per class. Only $i_1$ and $i_2$ go round the bottleneck; the maps themselves do not.
 
 # %% [markdown]
 # ## Piece by piece
@@ -177,8 +177,8 @@ figures.show_source(segnet.SegNetConfig.layers)
 # %%
 ours = segnet.SegNetConfig(encoder=((8,), (16,)), decoder=((8,), (8,)), bias=False)
 print(ours)
-source = segnet.Source(np.random.default_rng(0), np.random.default_rng(1), np.float64, "scaled")
-assert list(ours.layers(11, source)) == list(line)
+context = segnet.InitContext(np.random.default_rng(0), np.float64, "scaled")
+assert list(ours.layers(11, context)) == list(line)
 print("the same", len(line), "layers")
 
 # %% [markdown]
@@ -334,11 +334,11 @@ report
 # %% [markdown]
 # ### What breaks it
 #
-# A planted bug: the backward of `decoder2.unpool` reads the first corner of every window, whatever the indices say.
+# A planted bug: the backward of `decoder2.unpool` reads the first corner of every window and ignores the indices.
 
 # %%
 bug = bugs["unpool_fixed_corner"]
-net.layers["decoder2.unpool"]._backward = lambda dout, cache, _: bug.backward(dout, cache)
+net.layers["decoder2.unpool"]._backward = lambda dout, cache, *_: bug.backward(dout, cache)
 report = ts.gradcheck.check_model(net, size=(9, 13), directions=1, entries=1)
 del net.layers["decoder2.unpool"]._backward  # the right one again
 for tensor in report.tensors:
@@ -351,7 +351,7 @@ for tensor in report.tensors:
 #
 # ## The same numbers faster
 #
-# In use, batch norm has fixed statistics $\mu, \sigma^2$, and is then a factor and a shift for each channel. A
+# In inference, batch norm has fixed statistics $\mu, \sigma^2$, and is then a factor and a shift for each channel. A
 # convolution is linear, so both can move into its kernel and bias:
 #
 # $$\gamma\,\frac{(W * x + b) - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta
@@ -501,24 +501,25 @@ print(f"maps kept for backward        {summary.total('kept') / 1e6:6.1f} MB")
 print(f"pool indices                  {summary.total('indices') / 1e6:6.1f} MB")
 
 # %% [markdown]
-# In training the maps of one single picture take more than all that belongs to the parameters. In use nothing is kept
-# for backward, and a map can be thrown away as soon as the next one is made.
+# In training the maps of one single picture take more than all that belongs to the parameters. In inference nothing is
+# kept for backward, and a map can be thrown away as soon as the next one is made.
 #
-# ### Two bits a window
+# ### Two bits per window
 #
 # With one exception: what crosses from the encoder to the decoder. The first encoder stage's part waits longest, since
 # the stage that needs it comes last. If whole maps cross, whole maps wait. SegNet lets indices cross. A maximum in a
 # 2x2 window has four possible places, so two bits hold it (section 3), and four channels share a byte:
 
 # %%
-pool = layers.MaxPool2d()
+pool, tape = layers.MaxPool2d(), layers.Tape()
 features = rng.standard_normal((1, 180, 240, 64)).astype(np.float32)
-pooled = pool.forward(features)
+pooled = pool.forward(features, tape)
+indices = tape.indices[pool]
 print(f"map before the pool {features.nbytes:>10,} bytes")
 print(f"map after the pool  {pooled.nbytes:>10,} bytes")
-print(f"indices             {pool.indices.nbytes:>10,} bytes, {pool.indices.dtype} {pool.indices.shape}")
-print(f"1/{features.nbytes // pool.indices.nbytes} and 1/{pooled.nbytes // pool.indices.nbytes} of them")
-as_int64 = ops.flat_plane_indices(pool.indices, 64, (180, 240))
+print(f"indices             {indices.nbytes:>10,} bytes, {indices.dtype} {indices.shape}")
+print(f"1/{features.nbytes // indices.nbytes} and 1/{pooled.nbytes // indices.nbytes} of them")
+as_int64 = ops.flat_plane_indices(indices, 64, (180, 240))
 print(f"as int64            {as_int64.nbytes:>10,} bytes")
 
 # %% [markdown]
@@ -528,7 +529,7 @@ print(f"as int64            {as_int64.nbytes:>10,} bytes")
 # ### Exercise 4: bytes of the indices
 #
 # Write `my_index_bytes(H, W, C)`: the bytes that a pool of 2x2 windows leaves for a map of H x W pixels with C
-# channels. Sizes are rounded up (45 rows give 23). Two bits an index; the channels of one pixel fill whole bytes, so
+# channels. Sizes are rounded up (45 rows give 23). Two bits per index; the channels of one pixel fill whole bytes, so
 # 3 channels take one byte and 5 take two.
 
 
@@ -552,7 +553,7 @@ grader.grade("index_bytes", my_index_bytes)
 # %%
 maps_64 = 180 * 240 * 64 * 4  # bytes after the first pool, float32
 maps_11 = 180 * 240 * 11 * 4
-indices_1 = 180 * 240 * 64 * 2 // 8  # of the first pool: two bits a window
+indices_1 = 180 * 240 * 64 * 2 // 8  # of the first pool: two bits per window
 indices_2 = 90 * 120 * 64 * 2 // 8  # of the second
 print(f"64 maps at 180x240, float32   {maps_64 / 1e6:6.2f} MB")
 print(f"11 maps at 180x240, float32   {maps_11 / 1e6:6.2f} MB")
@@ -726,7 +727,7 @@ print("unpools:", sum(isinstance(layer, layers.MaxUnpool2d) for layer in vgg16.l
 # **Right, if read well.** 13 convolutions mirror 13, the classifier being one of them, but there are five unpools, one
 # for each pool and not one for each convolution.
 #
-# ### "Two bits a window, at a slight loss of accuracy" (B)
+# ### "Two bits per window, at a slight loss of accuracy" (B)
 #
 # Two bits: **right**, computed above, although the authors' published code stores each index as a float of 32 bits.
 # The loss is easily misread. Nothing is rounded: two bits hold the place exactly.
@@ -838,7 +839,7 @@ print("sum over the classes of a pixel:", probs.sum(-1).min().round(5), "to", pr
 print("shape", probs.shape, "for a picture", x.shape)
 
 # %% [markdown]
-# The probabilities of one pixel's classes sum to 1, whatever the picture. There is no sum over pictures anywhere, and
+# The probabilities of one pixel's classes sum to 1 for every picture. There is no sum over pictures anywhere, and
 # nothing random to draw from. What it says of a picture that is none:
 
 # %%
@@ -942,7 +943,7 @@ article = ts.build("article", num_classes=1)
 by_hand = 9 * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 128 + 128 * 64) + 64 + (64 + 128 + 256 + 128 + 64 + 1)
 assert article.num_parameters == by_hand
 print(f"{by_hand:,} parameters")
-print("bytes that cross from encoder to decoder at 128x128:", article.summary((128, 128)).total("crossing"))
+print("bytes that cross from encoder to decoder at 128x128:", article.summary((128, 128)).total("skip_bytes"))
 try:
     article.forward(np.zeros((1, 45, 60, 3), np.float32))
 except ts.errors.ShapeError as error:
@@ -976,13 +977,13 @@ for name in ("vgg16", "basic", "tiny"):
     rows = ts.build(name).summary((360, 480)).rows
     encoder = sum(row.multiply_adds for row in rows if row.name.startswith("encoder")) / 1e9
     total = sum(row.multiply_adds for row in rows) / 1e9
-    crossing = sum(row.crossing for row in rows) / 1e6
+    crossing = sum(row.skip_bytes for row in rows) / 1e6
     print(f"{name:<6} {total:6.1f} G multiply-adds, {encoder:5.1f} G in the encoder; {crossing:.2f} MB cross")
 
 # %% [markdown]
 # **Half right.** SegNet saves memory, not work. 107 billion multiply-adds for one picture are many, and more than half
 # of them are the decoder's. In the paper's own Table 6 it takes 422 ms for a forward pass where FCN takes 317 and
-# DeepLab-LargeFOV 110, but 1052 MB in use where they take 1806 and 1993.
+# DeepLab-LargeFOV 110, but 1052 MB in inference where they take 1806 and 1993.
 #
 # ### What both get right
 #
@@ -1000,7 +1001,7 @@ for name in ("vgg16", "basic", "tiny"):
 names = ("basic", "basic-encoder-addition", "fcn-basic", "fcn-basic-no-dim-reduction", "replication")
 for name in names:
     summary = ts.build(name, num_classes=11).summary((360, 480))
-    print(f"{name:<27} {summary.total('crossing') / 1e6:6.2f} MB   {summary.kernels:>9,} numbers in kernels")
+    print(f"{name:<27} {summary.total('skip_bytes') / 1e6:6.2f} MB   {summary.kernels:>9,} numbers in kernels")
 
 # %%
 figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
@@ -1017,7 +1018,7 @@ figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 #   wrong tensors the one nearest the output points at the broken layer.
 # * 14.7 M are VGG16's convolutions, 134 M those with two of its three fully connected layers, 29.4 M a SegNet.
 # * Parameters sit in the middle, memory at the ends, work everywhere.
-# * Indices cost two bits a window, a sixteenth of the pooled map in float32.
+# * Indices cost two bits per window, a sixteenth of the pooled map in float32.
 # * SegNet-Basic's bottleneck sees 106 pixels; it looks at fewer.
 # * SegNet is trained from end to end, is discriminative, and upsamples by unpooling, not by transposed convolution.
 # * Before you believe a number in a summary, compute it.

@@ -20,12 +20,11 @@ import time
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import layers, ops, viz
+from tinysegnet import layers, ops, optim, viz
 from tinysegnet.data import CAMVID, labelled_images
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.layers import layer as layer_base
 from tinysegnet.metrics import position_prior
-from tinysegnet.training import optim
 from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs
 
@@ -189,7 +188,7 @@ figures.show_plot(
 
 # %% [markdown]
 # What to see: both curves lie on each other until the rate falls. Then the upper one coasts: what was collected at the
-# high rate is still in the velocity, and friction takes some twenty steps to eat it up. A schedule copied from Caffe
+# high rate is still in the velocity, and friction takes some twenty steps to use it up. A schedule copied from Caffe
 # into PyTorch is therefore not quite the same schedule. The library has both: `rate_in_velocity=True`, and
 # `optimizer="caffe_sgd"` in a recipe. Its step, in NumPy, to compare with yours: `inside` and `outside` are the two
 # places for the rate, and the one that is not used is 1. It writes into the arrays it is given.
@@ -472,9 +471,9 @@ print(f"after {STEPS} steps {losses[-1]:.3f}")
 viz.show_batch(images, labels, palette, columns=2)
 
 # %% [markdown]
-# What to see: two streets, and below them what the network is told. Do label and picture belong together? The first
-# loss is worth a look, too. A network that knows nothing should be near $\log 11$, somewhat above it since its first
-# guesses are random and not even. A first loss of 20 means that inputs or weights have a wrong scale.
+# What to see: two streets, and below them the labels that the network gets. Do label and picture belong together? The
+# first loss is worth a look, too. A network that knows nothing should be near $\log 11$, somewhat above it since its
+# first guesses are random and not even. A first loss of 20 means that inputs or weights have a wrong scale.
 #
 # Now spoil something, six times:
 #
@@ -490,7 +489,7 @@ def my_wrong_unpool(model):
     bug = bugs["unpool_fixed_corner"]
     for layer in model.layers.values():
         if isinstance(layer, layers.MaxUnpool2d):
-            layer._backward = lambda dout, cache, _: bug.backward(dout, cache)
+            layer._backward = lambda dout, cache, *_: bug.backward(dout, cache)
 
 
 rng = np.random.default_rng(0)
@@ -522,7 +521,7 @@ for name, values in sorted(tests.items(), key=lambda test: test[1][-1]):
 # steps: given 25 times as many, the network memorises even the shuffled labels. The test tells quick from slow, not
 # possible from impossible. Three were not far behind:
 #
-# * **Labels exchanged** goes to 0 as well. The test says that the network can learn what it is told, not that it is
+# * **Labels exchanged** goes to 0 as well. The test says that the network can learn the labels it gets, not that it is
 #   told the truth. Only looking finds this: `viz.show_batch` on a batch as the network gets it, after all flips and
 #   crops.
 # * **Encoder frozen** does not hurt here at all; the loss even ended lower, with other seeds, too. Random features are
@@ -750,6 +749,6 @@ for name in ("optimizer", "learning_rate", "momentum", "weight_decay", "bias_rat
 # - Begin with a large rate and end with a small one.
 # - $\sigma = \sqrt{2/n}$ keeps the size of numbers through ReLU layers, $n$ being the fan-in.
 # - Two pictures first. A loss that does not come near 0 in some sixty steps asks for a reason: code, data or rate. One
-#   that does, means little more than that the network can learn what it is told.
+#   that does, means little more than that the network can learn the labels it gets.
 # - Judge by pictures that were not trained on. Flips help there; a small gap alone is no success.
 # - A wrong gradient trains, too. Only a gradient check tells.

@@ -113,14 +113,14 @@ print(f"{sum(a.size for _, a in net.named_parameters()):,} trained numbers")
 
 # %%
 def my_tensors(model, x):
-    """Every layer's output, by the layer's name."""
-    outputs = {}
+    """Every layer's output, by the layer's name; and the tape, which has what layers leave for each other."""
+    outputs, tape = {}, layers.Tape()
     for name, layer in model.layers.items():
-        x = outputs[name] = layer.forward(x)
-    return outputs
+        x = outputs[name] = layer.forward(x, tape)
+    return outputs, tape
 
 
-tensors = my_tensors(net, images[:1])
+tensors, tape = my_tensors(net, images[:1])
 
 # %%
 for name, out in tensors.items():
@@ -194,10 +194,10 @@ for name, shares in my_parts(weight).items():
 # %%
 first = tensors["encoder1.relu1"][0]
 busiest = np.argsort(-first.std((0, 1)))[:16]
-viz.show_feature_maps(first[..., busiest], [f"filter {f}" for f in busiest], columns=6)
+figures.show_feature_maps(first[..., busiest], [f"filter {f}" for f in busiest], columns=6)
 
 # %% [markdown]
-# What to see: one map a filter, as large as the picture, white where the filter says nothing. Some draw the outlines
+# What to see: one map per filter, as large as the picture, white where the filter says nothing. Some draw the outlines
 # of one direction, some fill surfaces of one brightness or colour. Nothing here is a car or a house yet. All stages,
 # six channels of each:
 
@@ -282,7 +282,7 @@ def my_ceiling(rows):
 
 
 # %%
-outputs = my_tensors(net, images)
+outputs, _ = my_tensors(net, images)
 rows = {name: a.shape[1] for name, a in outputs.items()} | {"the network": 96}
 read = {name: my_readout(outputs[name]) for name in ("input", *(f"{stage}.relu1" for stage in encoder + decoder))}
 read["the network"] = my_quality(outputs["classifier"][:PICTURES].argmax(-1))
@@ -318,14 +318,14 @@ assert read["input"][0] < read["encoder2.relu1"][0] < read["decoder2.relu1"][0]
 #
 # ## The indices, seen
 #
-# What crosses from encoder to decoder is one of four places a window. For the busiest channel of the first pool, where
-# it speaks loudest (the top 15 % of the windows; the others are hatched, which the legend calls "not labelled"):
+# What crosses from encoder to decoder is one of four places per window. For the busiest channel of the first pool,
+# where it speaks loudest (the top 15 % of the windows; the others are hatched, which the legend calls "not labelled"):
 
 # %%
 corners = Palette(("0 upper left", "1 upper right", "2 lower left", "3 lower right"),
                   ((230, 159, 0), (86, 180, 233), (0, 100, 70), (204, 121, 167)), ignore_label=255)  # fmt: skip
-my_tensors(net, images[:1])  # the pools keep the indices of their last forward
-position = ops.unpack_indices(net.layers["encoder1.pool"].indices, 32)[0, :, :, busiest[0]]
+tensors, tape = my_tensors(net, images[:1])  # the tape has the indices of the pools
+position = ops.unpack_indices(tape.indices[net.layers["encoder1.pool"]], 32)[0, :, :, busiest[0]]
 loud = tensors["encoder1.pool"][0, :, :, busiest[0]]
 viz.show_labels(np.where(loud > np.quantile(loud, 0.85), position, 255), corners)
 
@@ -340,7 +340,7 @@ viz.show_labels(np.where(loud > np.quantile(loud, 0.85), position, 255), corners
 # %%
 for stage in encoder:
     pooled = tensors[f"{stage}.pool"]
-    lower = ops.unpack_indices(net.layers[f"{stage}.pool"].indices, pooled.shape[3]) // 2
+    lower = ops.unpack_indices(tape.indices[net.layers[f"{stage}.pool"]], pooled.shape[3]) // 2
     loud = pooled > np.quantile(pooled, 0.9, axis=(0, 1, 2))
     agree, quiet = lower[:, :, 1:] == lower[:, :, :-1], (pooled > 0) & ~loud
     by_loudness = [agree[where[:, :, 1:] & where[:, :, :-1]].mean() for where in (loud, quiet)]
@@ -356,7 +356,7 @@ for stage in encoder:
 # %%
 for stage in encoder:
     pool, pooled = net.layers[f"{stage}.pool"], tensors[f"{stage}.pool"]
-    position = ops.unpack_indices(pool.indices, pooled.shape[3])[pooled > 0]
+    position = ops.unpack_indices(tape.indices[pool], pooled.shape[3])[pooled > 0]
     shares = np.bincount(position, minlength=4) / position.size
     entropy = -(shares * np.log2(shares)).sum()
     print(f"{stage}.pool   {np.mean(pooled == 0):4.0%} empty   shares {np.round(shares, 2)}   {entropy:.2f} bits")
@@ -377,7 +377,7 @@ before, after = tensors["decoder1.unpool"][0], tensors["decoder1.relu1"][0]
 shown = [a[..., np.argsort(-a.std((0, 1)))[:4]] for a in (before, after)]
 titles = ["unpooled"] * 4 + ["after the convolution"] * 4
 scaled = [a / np.percentile(a, 99.5) for a in shown]
-viz.show_feature_maps(np.concatenate(scaled, -1), titles, columns=4)
+figures.show_feature_maps(np.concatenate(scaled, -1), titles, columns=4)
 
 # %% [markdown]
 # In numbers, for each decoder stage. *Density*: the share of numbers that are not 0. *Roughness*: the mean difference
@@ -402,28 +402,29 @@ for stage in decoder:
 # The classifier gives eleven maps. Positive is orange, negative blue:
 
 # %%
-viz.show_feature_maps(logits[0], CAMVID.names, columns=6)
+figures.show_feature_maps(logits[0], CAMVID.names, columns=6)
 
 # %% [markdown]
 # What to see: each class's map is highest where the class is. Softmax (lesson 06) makes probabilities of each pixel's
-# eleven numbers, and the largest is the label. One minus the largest probability is the doubt that the network admits:
+# eleven numbers, and the largest is the label. One minus the largest probability measures how uncertain the network is:
 
 # %%
 probs, _ = ops.softmax_forward(logits)
-answer, doubt = logits[0].argmax(-1), 1 - probs[0].max(-1)
-figures.show_heat(doubt, "1 - the largest probability", image=streets[0].image)
+answer, uncertainty = logits[0].argmax(-1), 1 - probs[0].max(-1)
+figures.show_heat(uncertainty, "1 - the largest probability", image=streets[0].image)
 
 # %%
 known_pixels = labels[0] != 11
 is_wrong = (answer != labels[0])[known_pixels]
 for low, high in ((0, 0.05), (0.05, 0.25), (0.25, 1)):
-    inside = (doubt[known_pixels] >= low) & (doubt[known_pixels] < high)
+    inside = (uncertainty[known_pixels] >= low) & (uncertainty[known_pixels] < high)
     part, mistaken = inside.mean(), is_wrong[inside].mean()
-    print(f"doubt {low:.2f} to {high:.2f}: {part:4.0%} of the pixels, {mistaken:5.1%} of them wrong")
-print(f"doubt tells wrong from right: AUROC {metrics.auroc(doubt[known_pixels], is_wrong):.2f} (0.5: not at all)")
+    print(f"uncertainty {low:.2f} to {high:.2f}: {part:4.0%} of the pixels, {mistaken:5.1%} of them wrong")
+separation = metrics.auroc(uncertainty[known_pixels], is_wrong)
+print(f"uncertainty tells wrong from right: AUROC {separation:.2f} (0.5: not at all)")
 
 # %% [markdown]
-# What to see: the doubt lies along outlines, and where it is large mistakes are frequent.
+# What to see: the uncertainty lies along outlines, and where it is large mistakes are frequent.
 #
 # ## Spoil something
 #
@@ -434,10 +435,10 @@ print(f"doubt tells wrong from right: AUROC {metrics.auroc(doubt[known_pixels], 
 
 # %%
 def my_scores_with(spoil, count=PICTURES):
-    """Scores of the test pictures, where spoil(name, layer, out) -> out may change what a layer gives."""
-    x = test[:count]
+    """Scores of the test pictures, where spoil(name, layer, out, tape) -> out may change what a layer gives."""
+    x, tape = test[:count], layers.Tape()
     for name, layer in net.layers.items():
-        x = spoil(name, layer, layer.forward(x))
+        x = spoil(name, layer, layer.forward(x, tape), tape)
     return metrics.Scores.from_confusion(metrics.confusion_matrix(test_labels[:count], x.argmax(-1), 11, 11))
 
 
@@ -445,9 +446,9 @@ def my_scores_with(spoil, count=PICTURES):
 def my_indices(stages, change):
     """A `spoil` that changes the packed indices of some pools."""
 
-    def spoil(name, layer, out):
+    def spoil(name, layer, out, tape):
         if name in [f"{stage}.pool" for stage in stages]:
-            layer.indices = np.ascontiguousarray(change(layer.indices))
+            tape.indices[layer] = np.ascontiguousarray(change(tape.indices[layer]))
         return out
 
     return spoil
@@ -457,7 +458,7 @@ def my_indices(stages, change):
 rng = np.random.default_rng(0)
 changes = {"of another picture": lambda i: np.roll(i, 1, axis=0), "upper left": np.zeros_like,
            "random": lambda i: rng.integers(0, 256, i.shape, np.uint8)}  # fmt: skip
-whole = my_scores_with(lambda name, layer, out: out).mIoU
+whole = my_scores_with(lambda name, layer, out, tape: out).mIoU
 fallen = {}
 print(f"mIoU with the right indices {whole:.3f}; with indices")
 print(f"{'':10}" + "".join(f"{way:>20}" for way in changes))
@@ -483,9 +484,9 @@ print("all four: another picture's are", "worse" if strange < corner else "no wo
 # %%
 spoilt = {}
 for name, stages in (("all indices its own", []), ("those of another picture", encoder)):
-    x = test[:2]
+    x, tape = test[:2], layers.Tape()
     for layer_name, layer in net.layers.items():
-        x = my_indices(stages, changes["of another picture"])(layer_name, layer, layer.forward(x))
+        x = my_indices(stages, changes["of another picture"])(layer_name, layer, layer.forward(x, tape), tape)
     spoilt[name] = x[0].argmax(-1).astype(np.uint8)
 viz.overlays_figure([(streets[0].image, labels[0], answer, name) for name, answer in spoilt.items()], CAMVID)
 
@@ -495,7 +496,7 @@ viz.overlays_figure([(streets[0].image, labels[0], answer, name) for name, answe
 
 # %%
 def my_silent(channel):
-    def spoil(name, layer, out):
+    def spoil(name, layer, out, tape):
         return np.where(np.arange(out.shape[3]) == channel, 0, out) if name == "encoder1.relu1" else out
 
     return spoil
@@ -507,9 +508,8 @@ losses = np.array([base - my_scores_with(my_silent(channel), count).mIoU for cha
 order = np.argsort(-losses)
 assert losses.max() < base / 2
 print(f"mIoU lost by one silent channel: median {np.median(losses):.3f}, largest {losses.max():.3f}")
-figures.show_gallery(
-    [(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order[:3], *order[-3:])], columns=6, width=7
-)
+shown = [(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order[:3], *order[-3:])]
+figures.show_gallery(shown, columns=6, width=7)
 
 # %% [markdown]
 # What to see: left the three filters that cost most when they are silent, right those that cost least, with the mIoU
@@ -577,18 +577,19 @@ assert with_stats["dark streets"][0] < with_stats["streets"][0]
 # %%
 def my_gradients(model, x, labels):
     """The loss, and by the name of each step the gradient of its input; the logits' own as "logits"."""
-    logits = model.forward(x, training=True)
+    tape = layers.Tape()
+    logits = model.forward(x, training=True, tape=tape)
     loss, cache = ops.softmax_cross_entropy_forward(logits, labels, ignore_label=11)
     dout = ops.softmax_cross_entropy_backward(1.0, cache)
     gradients = {"logits": dout}
     for step in reversed(model.steps):
-        dout = gradients[step.name] = step.backward(dout)
+        dout = gradients[step.name] = step.backward(dout, tape)
     return loss, gradients
 
 
 loss, gradients = my_gradients(copy.deepcopy(net), images[:4], labels[:4])
 print(f"loss {loss:.3f}; gradients of {', '.join(list(gradients)[:4])}, ...")
-viz.show_feature_maps(gradients["logits"][0] * np.sum(labels[:4] != 11), CAMVID.names, columns=6, scale=1)
+figures.show_feature_maps(gradients["logits"][0] * np.sum(labels[:4] != 11), CAMVID.names, columns=6, scale=1)
 
 # %% [markdown]
 # What to see: the gradient of the logits, times the number of labelled pixels, is $p - y$ (lesson 06). Almost
@@ -760,7 +761,7 @@ grader.grade("dead_fraction", my_dead_fraction)
 # %%
 def my_relus(model, pictures):
     """Name of each ReLU -> its output."""
-    outputs = my_tensors(model, pictures)
+    outputs, _ = my_tensors(model, pictures)
     return {name: out for name, out in outputs.items() if name.endswith("relu1")}
 
 
@@ -870,7 +871,7 @@ assert np.allclose([gradient[place] for place in places], slopes, rtol=1e-4)
 # %%
 bug = bugs["unpool_fixed_corner"]
 # what the layer's backward calls is replaced in this one layer
-exact.layers["decoder2.unpool"]._backward = lambda dout, cache, _: bug.backward(dout, cache)
+exact.layers["decoder2.unpool"]._backward = lambda dout, cache, *_: bug.backward(dout, cache)
 broken = my_logit_gradient(exact, image, at, k)
 del exact.layers["decoder2.unpool"]._backward  # the right one again
 for place, slope in zip(places, slopes, strict=True):
@@ -1002,7 +1003,8 @@ print("the two agree better on " + ("where to look" if sizes > signs else "the d
 # %% [markdown]
 # ## What to remember
 #
-# * A network is a line of arrays, and all can be looked at. Look at the first filters, at zeros, at means, at doubt.
+# * A network is a line of arrays, and all can be looked at. Look at the first filters, at zeros, at means, at
+#   uncertainty.
 # * The encoder finds what, coarsely; the decoder adds where. Linear readouts measure it, each against its grid's
 #   ceiling.
 # * Indices of another picture spoil the label map although all pooled numbers are right.

@@ -255,8 +255,8 @@ for i, j in sorted(np.ndindex(11, 11), key=lambda pair: -mistakes[pair])[:5]:
 viz.per_class_figure(of_net, CAMVID)
 
 # %% [markdown]
-# What to see: one bar a class, the best on top, the dashed line is their mean, mIoU. A mean of 11 bars says nothing of
-# its lowest. If pedestrians matter to you, look at their bar.
+# What to see: one bar per class, the best on top, the dashed line is their mean, mIoU. A mean of 11 bars says nothing
+# of its lowest. If pedestrians matter to you, look at their bar.
 #
 # ## A class that is absent
 #
@@ -316,7 +316,7 @@ for name in ("G", "C", "mIoU"):
 #
 # Write `my_scores(matrices)`.
 #
-# * `matrices` (N, K, K): one confusion matrix a picture.
+# * `matrices` (N, K, K): one confusion matrix per picture.
 # * Returns `G, C, mIoU` of the whole set. A class without labelled pixels does not count in C. It does not count in
 #   mIoU if it was not predicted either; if it was predicted, its IoU is 0 and counts.
 
@@ -625,7 +625,7 @@ for _ in range(TRIALS):
     for block, held in hits.items():
         for name, (low, high) in metrics.bootstrap_intervals(ten, rng=rng, block=block, resamples=200).items():
             held[name] += low <= world[name] <= high
-print(f"of {TRIALS} trials, so many '95 %' intervals held the true value:")
+print(f"of {TRIALS} trials, the share whose '95 %' interval held the true value:")
 for block, held in hits.items():
     print(f"blocks of {block}:", "   ".join(f"{name} {count / TRIALS:.0%}" for name, count in held.items()))
 assert all(hits[FRAMES][name] > hits[1][name] for name in world)
@@ -633,7 +633,7 @@ assert all(hits[FRAMES][name] > hits[1][name] for name in world)
 # %% [markdown]
 # Frame by frame the interval promises far more than it keeps. By streets it comes nearer to its promise, and stays
 # below it: ten blocks are few, and in C and mIoU a rare class hangs on the one or two streets that have it. So read
-# an interval as the least doubt that there is. And no drawing tells how the network does on streets unlike any at
+# an interval as a lower bound of the uncertainty. And no drawing tells how the network does on streets unlike any at
 # hand: in snow, at night, in another country.
 #
 # The drawn streets of the test set have nothing to do with each other, so for them blocks of one are right:
@@ -677,9 +677,9 @@ print(f"{on_unseen:.4f} on the others; {on_unseen / on_seen:.0%} of the lead is 
 assert on_unseen < on_seen
 
 # %% [markdown]
-# What to see: a large part of the lead was luck, and it would have been printed as progress. Nobody has to cheat for
-# that; choosing the best epoch, the best seed or the best threshold by the test set is enough. With nothing but luck,
-# the best of $m$ equal networks leads by this many standard deviations of the score:
+# What to see: a large part of the lead was luck, and it would have been printed as progress. That needs no cheating;
+# choosing the best epoch, the best seed or the best threshold by the test set is enough. With nothing but luck, the
+# best of $m$ equal networks leads by this many standard deviations of the score:
 
 # %%
 luck = {m: rng.standard_normal((20000, m)).max(1).mean() for m in (2, 5, 20, 100)}

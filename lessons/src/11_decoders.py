@@ -24,8 +24,6 @@ import tinysegnet as ts
 from tinysegnet import layers, metrics, ops
 from tinysegnet.data import CAMVID, labelled_images
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet.layers import variants
-from tinysegnet.metrics import position_prior
 from tinysegnet.models import decoders
 from tinysegnet.ops import upsample
 from tinysegnet_lessons import figures, grader
@@ -63,7 +61,7 @@ figures.show_arrays([(name, up.round(1)) for name, up in ups.items()])
 # Here the kernel is as training begins, a wide bilinear one; training changes it. It is eight pixels wide, so on 4x4
 # all is border, where it fades.
 #
-# Only the first way asks the encoder for something besides a size: two bits a window. It is what crosses.
+# Only the first way asks the encoder for something besides a size: two bits per window. It is what crosses.
 
 # %% [markdown]
 # ## What else may cross: the maps themselves
@@ -78,7 +76,7 @@ figures.show_arrays([("from below", ups["bilinear"]), "+", ("x, from the encoder
 
 # %% [markdown]
 # What to see: the smooth map gets back every number that the pool threw away, not only the places of the largest. The
-# price is the whole map, 32 bits a pixel, for each channel.
+# price is the whole map, 32 bits per pixel and channel.
 #
 # It can be made cheaper: mix the 64 channels of every pixel to as many as there are classes, by a 1x1 convolution, and
 # let those cross. Two channels to one:
@@ -132,8 +130,8 @@ figures.show_source(decoders.fcn_basic)
 # Build both from the same seed and compare all numbers:
 
 # %%
-rng, generator = np.random.default_rng(0), np.random.default_rng([0, 1])
-as_words = described["basic"].layers(11, decoders.InitContext(rng, generator, np.float32, "local_response"))
+rng = np.random.default_rng(0)
+as_words = described["basic"].layers(11, decoders.InitContext(rng, np.float32, "local_response"))
 basic = ts.build("basic")
 same = all(np.array_equal(array, basic.layers[name].params[key])
            for name, layer in as_words.items() for key, array in layer.params.items())  # fmt: skip
@@ -155,8 +153,8 @@ figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 print(f"{'':39} numbers in kernels   crossing, MB: indices   maps   GFLOP")
 summaries = {name: ts.build(name).summary((360, 480)) for name in names}
 for name, s in summaries.items():
-    maps = sum(row.crossing for row in s.rows if row.kind == "SkipSource")
-    indices = s.total("crossing") - maps
+    maps = sum(row.skip_bytes for row in s.rows if row.kind == "SkipSource")
+    indices = s.total("skip_bytes") - maps
     print(f"{name:39} {s.kernels:18,}   {indices / 1e6:21.2f} {maps / 1e6:6.2f} {s.gflops:7.1f}")
 
 # %% [markdown]
@@ -168,10 +166,10 @@ for name, s in summaries.items():
 # come about. Here all that crosses is added up, indices and maps at the sizes that they have:
 
 # %%
-one_time = summaries["basic"].total("crossing")
+one_time = summaries["basic"].total("skip_bytes")
 storage = {"basic": 1, "fcn-basic": 11, "fcn-basic-no-dim-reduction": 64, "basic-encoder-addition": 64}  # Table 1
 for name, paper in storage.items():
-    print(f"{name:39} {summaries[name].total('crossing') / one_time:5.1f} times the indices   (the paper: {paper})")
+    print(f"{name:39} {summaries[name].total('skip_bytes') / one_time:5.1f} times the indices   (the paper: {paper})")
 
 # %% [markdown]
 # The order is the paper's, the factors are not: 64 maps of float32 are 16 times as large as their indices at two bits.
@@ -213,9 +211,9 @@ for name in names:
 #
 # Write `my_crossing_bytes(H, W, C, K)` for the encoder above: four pools of 2x2, C channels.
 #
-# * Returns three whole numbers, bytes for one picture of H x W. `indices`: of all four pools, two bits a window, where
-#   the channels of a pixel fill whole bytes. `maps`: those that the first three pools leave, in float32. `reduced`: the
-#   same maps with K channels instead of C.
+# * Returns three whole numbers, bytes for one picture of H x W. `indices`: of all four pools, two bits per window,
+#   where the channels of a pixel fill whole bytes. `maps`: those that the first three pools leave, in float32.
+#   `reduced`: the same maps with K channels instead of C.
 #
 # Pools round up: 45 rows become 23.
 
@@ -259,19 +257,19 @@ grader.grade("crossing_bytes", my_crossing_bytes)
 # \text{dout}$, all of it; an addition copies its gradient and does not share it out. And $W_{ck}$ is used at every
 # pixel of every picture: $\text{dW}_{ck} = \sum_{n, i, j} p_{nijc}\, \text{dout}_{nijk}$.
 #
-# In the line of layers backward meets the `SkipAdd` first. It leaves `dout` with the tap, and when backward
-# has come up to the `SkipSource`, with dnext, the tap adds the two:
+# In the line of layers backward meets the `SkipAdd` first. It leaves `dout` on the tape, and when backward
+# has come up to the `SkipSource`, with dnext, that adds the two:
 
 # %%
-figures.show_source(variants.SkipAdd._backward)
+figures.show_source(layers.SkipAdd._backward)
 
 # %%
-figures.show_source(variants.SkipSource._backward)
+figures.show_source(layers.SkipSource._backward)
 
 # %% [markdown]
 # ### Exercise 2: its backward
 #
-# Write `my_tap_backward(dout, dnext, maps, weight)`, for `out = up + maps @ weight`, where `maps` also goes on to the
+# Write `my_skip_backward(dout, dnext, maps, weight)`, for `out = up + maps @ weight`, where `maps` also goes on to the
 # encoder's next stage.
 #
 # * `dout` (N, h, w, K): gradient of `out`. `dnext` (N, h, w, C): the gradient of `maps` that comes from the next stage.
@@ -280,7 +278,7 @@ figures.show_source(variants.SkipSource._backward)
 
 
 # %%
-def my_tap_backward(dout, dnext, maps, weight):
+def my_skip_backward(dout, dnext, maps, weight):
     ### BEGIN SOLUTION
     C, K = weight.shape
     dweight = maps.reshape(-1, C).T @ dout.reshape(-1, K)
@@ -289,7 +287,7 @@ def my_tap_backward(dout, dnext, maps, weight):
 
 
 # %%
-grader.grade("tap_backward", my_tap_backward)
+grader.grade("skip_backward", my_skip_backward)
 
 # %% [markdown]
 # ### The ways up
@@ -319,7 +317,7 @@ figures.show_source(upsample.upsample_nearest2d_backward_numpy)
 # ### Check it
 #
 # The ops first, then whole networks, narrow ones: each parameter of the encoder feels the loss through the bottleneck
-# and through every tap behind it. (The first run compiles.)
+# and through every skip behind it. (The first run compiles.)
 
 # %%
 for op in ("upsample_nearest2d", "upsample_bilinear2d", "conv_transpose2d", "depthwise_conv2d"):
@@ -335,18 +333,18 @@ for name in ("basic-encoder-addition", "fcn-basic", "fixed-index"):
 # ### What breaks it
 #
 # The bug of those who write such a network by hand: the decoder reads the encoder's maps, and backward forgets that
-# way. All shapes fit, and lesson 08 saw a network learn with a wrong gradient. Planted into every tap:
+# way. All shapes fit, and lesson 08 saw a network learn with a wrong gradient. Planted into every skip source:
 
 
 # %%
-def my_forgetful_taps(network):
+def my_forgetful_skips(network):
     for layer in network.layers.values():
         if isinstance(layer, layers.SkipSource):
-            layer._backward = lambda dout, cache, input_gradient: dout
+            layer._backward = lambda dout, cache, *_: dout
 
 
 network = ts.build("basic-encoder-addition", num_classes=3, width=1 / 32, dtype=np.float64)
-my_forgetful_taps(network)
+my_forgetful_skips(network)
 report = ts.gradcheck.check_model(network, size=(18, 22), directions=1, entries=1)
 refused = [tensor.name for tensor in report.tensors if not tensor.ok]
 print(f"right: {report.ok}; {len(refused)} tensors refused:", *refused, sep="\n  ")
@@ -354,9 +352,10 @@ assert all(name == "x" or name.split(".")[0] in ("encoder1", "encoder2", "encode
 assert "encoder3.conv1.weight" in refused
 
 # %% [markdown]
-# What to see: the picture and the stages before a tap are refused. The fourth stage and the whole decoder are right,
-# for no tap lies after them. (Biases before a batch norm have the gradient 0 either way, lesson 04.) The first tensor
-# that is refused, looking from the loss upwards, stands right before the last tap: there the mistake is.
+# What to see: the picture and the stages before a skip source are refused. The fourth stage and the whole decoder are
+# right, for no skip source lies after them. (Biases before a batch norm have the gradient 0 either way, lesson 04.) The
+# first tensor that is refused, looking from the loss upwards, stands right before the last skip source: there the
+# mistake is.
 #
 # A second one: replication backward as a mean, "since the copies are one number". The check names the factor:
 
@@ -370,19 +369,19 @@ assert not report.ok
 # %% [markdown]
 # ### How much comes which way?
 #
-# At each tap two gradients meet. Their sizes in a network of half width before training, for one drawn street:
+# At each skip source two gradients meet. Their sizes in a network of half width before training, for one drawn street:
 
 
 # %%
-def my_listen(tap, sizes):
-    """Note the sizes of both gradients whenever the tap's backward runs."""
-    right = tap._backward
+def my_listen(skip, sizes):
+    """Note the sizes of both gradients whenever the skip source's backward runs."""
+    right = skip._backward
 
-    def my_backward(dout, cache, input_gradient):
-        sizes[tap.name] = np.linalg.norm(tap.dkept), np.linalg.norm(dout)
-        return right(dout, cache, input_gradient)
+    def my_backward(dout, cache, tape, input_gradient):
+        sizes[skip.name] = np.linalg.norm(tape.map_gradients[skip]), np.linalg.norm(dout)
+        return right(dout, cache, tape, input_gradient)
 
-    tap._backward = my_backward
+    skip._backward = my_backward
 
 
 # %%
@@ -514,7 +513,8 @@ panels |= {f"{score}, per cent": {name: my_values(name, score) for name in names
 ties = {f"{score}, per cent": spread[score] for score in ("mIoU", "BF") if np.isfinite(spread[score])}
 others = {"mIoU, per cent": {name: scores[0] for name, scores in published.items()},
           "BF, per cent": {name: scores[1] for name, scores in published.items()}}  # fmt: skip
-figures.show_dots(panels, ties=ties, others=others, words=("a seed", "bars overlap: a tie", "the paper, one seed"))
+words = ("one seed", "overlapping bars: a tie", "the paper, one seed")
+figures.show_strip_plot(panels, ties=ties, others=others, words=words)
 
 # %% [markdown]
 # What to see: on the left two costs, on the right what they buy. Every dot of the right panels is a training. A bar is
@@ -632,7 +632,8 @@ train = ts.data.InMemory(ToyScenes(PICTURES, seed=1, size=(48, 64)))
 test = ts.data.InMemory(ToyScenes(32, seed=2, size=(48, 64)))
 recipe = {"epochs": EPOCHS, "batch_size": 4, "size": (48, 64), "optimizer": "sgd", "learning_rate": 0.1,
           "weight_decay": 5e-4, "class_weights": "median_frequency", "validate_every": EPOCHS}  # fmt: skip
-prior = position_prior(labelled_images(train), labelled_images(test), CAMVID.names, CAMVID.ignore_label)
+both = labelled_images(train), labelled_images(test)
+prior = metrics.position_prior(*both, CAMVID.names, CAMVID.ignore_label)
 print(f"baseline: each pixel's place alone has mIoU {100 * prior.mIoU:.1f}")
 found, spread_of = {}, {"mIoU": 0.0, "BF": 0.0}
 for name in ("basic", "bilinear-interpolation"):
@@ -651,7 +652,7 @@ for score, by_name in mine.items():
     verdict = "a tie" if abs(gap) < spread_of[score] else "told apart"
     print(f"{score:5} basic minus bilinear {gap:+6.2f}   spread {spread_of[score]:5.2f}   {verdict}"
           f"   single runs: {min(pairs):+.2f} to {max(pairs):+.2f}")  # fmt: skip
-figures.show_dots(mine, ties=spread_of)
+figures.show_strip_plot(mine, ties=spread_of)
 
 # %% [markdown]
 # How to read this: "single runs" is what one could have published with one seed each, from the luckiest for one side to
@@ -696,7 +697,7 @@ for s in voids:
 # %% [markdown]
 # ## What to remember
 #
-# * Decoders differ in what crosses: nothing, two bits a window, maps, or maps reduced by a 1x1 convolution.
+# * Decoders differ in what crosses: nothing, two bits per window, maps, or maps reduced by a 1x1 convolution.
 # * Parameters, bytes that cross and time are three costs. None follows from another.
 # * Maps that are read twice get the sum of two gradients; an addition gives each side all of `dout`.
 # * Replication's backward adds up copies, a fixed corner's reads corners: each way up has its transpose.

@@ -14,7 +14,6 @@
 # their times in Table 6; this lesson is about what such a number is made of.
 
 # %%
-import importlib.util
 import time
 from fractions import Fraction
 from statistics import median
@@ -26,10 +25,9 @@ import tinysegnet as ts
 from tinysegnet import ops, runtime, viz
 from tinysegnet.bench import costs, machine, ours
 from tinysegnet.bench.validate import distance
-from tinysegnet.bench.workloads import Work
+from tinysegnet.bench.workloads import Workload
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet.ops import conv
-from tinysegnet.ops.engine import direct, gemm_microkernel, simd, winograd
+from tinysegnet.ops.engine import cost_model, direct, gemm_microkernel, simd, winograd, winograd_transform
 from tinysegnet_lessons import figures, grader
 
 # %%
@@ -76,7 +74,7 @@ print(f"{total / 1e9:.0f} billion multiply-adds forward; about three times as ma
 # %% [markdown]
 # ## First right, then fast
 #
-# A wrong result can be had in no time. So each rung is compared with the one before it, and only then timed. What is
+# A wrong result takes no time. So each rung is compared with the one before it, and only then timed. What is
 # compared is the distance, $\lVert a - b \rVert / \lVert b \rVert$ over the whole array. In float32 two sums of the
 # same numbers in another order differ by rounding, near $10^{-7}$ to $10^{-6}$.
 #
@@ -146,10 +144,10 @@ print(f"and one forward of SegNet {each * total / 3600:.1f} hours")
 # definition of a convolution:
 
 # %%
-figures.show_source(conv.conv2d_forward_numpy)
+figures.show_source(ops.conv.conv2d_forward_numpy)
 
 # %%
-found, _ = conv.conv2d_forward_numpy(piece, weight)
+found, _ = ops.conv.conv2d_forward_numpy(piece, weight)
 print(f"distance from the seven loops: {distance(found, slow):.0e}")
 assert distance(found, slow) < 1e-4
 
@@ -174,7 +172,7 @@ print(f"distance from the seven loops: {distance(out, slow):.0e}")
 assert distance(out, slow) < 1e-4
 
 # %% [markdown]
-# **Trap 1: the first call.** The first time is that of the compiler. Whoever times one call of each version compares a
+# **Trap 1: the first call.** The first time is that of the compiler. Timing one call of each version compares a
 # convolution with a compilation. That is why `my_medians` runs everything once for nothing.
 #
 # **Trap 2: dead code.** A compiler leaves out what nobody looks at. Two functions that add up the same numbers; the
@@ -201,11 +199,11 @@ def my_forgotten_total(a):
 numbers = rng.standard_normal(1_000_000)
 found = my_medians({"returned": lambda: my_total(numbers), "forgotten": lambda: my_forgotten_total(numbers)}, 5)
 for name, seconds in found.items():
-    print(f"{name:10} {1e6 * seconds:8.2f} us, {len(numbers) / seconds / 1e9:.1f} billion additions a second")
+    print(f"{name:10} {1e6 * seconds:8.2f} us, {len(numbers) / seconds / 1e9:.1f} billion additions per second")
 
 # %% [markdown]
-# Compare the second line with what a processor can do: a few billion steps a second. Where it says far more than that,
-# no number was added; the loop is gone, and what was timed is the call. A benchmark must use its result.
+# Compare the second line with what a processor can do: a few billion steps per second. Where it says far more than
+# that, no number was added; the loop is gone, and what was timed is the call. A benchmark must use its result.
 #
 # ## Rung 4: another order of the loops
 #
@@ -240,7 +238,7 @@ def my_reordered(padded, weight, out):
 
 
 # %%
-reference, _ = conv.conv2d_forward_numpy(x, weight)
+reference, _ = ops.conv.conv2d_forward_numpy(x, weight)
 for function in (compiled, my_reordered):
     out = function(my_padded(x), weight, my_zeros(x))
     print(f"distance from NumPy: {distance(out, reference):.0e}")
@@ -290,7 +288,7 @@ assert np.array_equal(out_0, out_16)
 # ## Rung 5: the register tile
 #
 # What holds rung 4 back? For each product it loads `row[f]` and `pixel[f]`, and stores `pixel[f]` again: three trips
-# to memory for one multiply-add. A processor can start about two multiply-adds a cycle, and about two loads. So the
+# to memory for one multiply-add. A processor can start about two multiply-adds per cycle, and about two loads. So the
 # loads alone allow half of the multipliers' pace. And there is more: what is stored in `pixel[f]` is loaded back at the
 # very next $c$, and that load has to wait for the store.
 #
@@ -344,7 +342,7 @@ assert gemm_microkernel.ROWS == 6
 figures.show_source(gemm_microkernel._make_tile)
 
 # %% [markdown]
-# Around it stands a loop over tiles, `matmul.multiply`. Direct convolution calls it row by row. In a row of an NHWC
+# Around it stands a loop over tiles, `gemm.multiply`. Direct convolution calls it row by row. In a row of an NHWC
 # picture the three pixels under a kernel row lie side by side, $3 C$ numbers in a line, so a kernel row is one product
 # with a matrix of $3 C$ rows. Neighbouring windows overlap in memory, and nothing is copied. With stride 1:
 #
@@ -365,18 +363,18 @@ print(f"distance from NumPy: {distance(found, reference):.0e}")
 assert distance(found, reference) < 1e-4
 
 # %% [markdown]
-# What can it reach at most? A core that starts two fused multiply-adds a cycle, each on a whole vector, at 3 billion
-# cycles a second, would do $2 \cdot 2 \cdot \text{lanes} \cdot 3 \cdot 10^9$ operations a second (a multiply-add
+# What can it reach at most? A core that starts two fused multiply-adds per cycle, each on a whole vector, at 3 billion
+# cycles per second, would do $2 \cdot 2 \cdot \text{lanes} \cdot 3 \cdot 10^9$ operations per second (a multiply-add
 # counts as two). What the library's tile does in fact, with one thread and numbers that stay in the nearest cache, is
 # measured here (it takes some seconds):
 
 # %%
 product_1, copy_1 = machine.peaks()
-print(f"if it were two a cycle at 3 GHz: {2 * 2 * lanes * 3:.0f} GFLOP/s")
+print(f"if it were two per cycle at 3 GHz: {2 * 2 * lanes * 3:.0f} GFLOP/s")
 print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f} vectors of multiply-adds a ns")
 
 # %% [markdown]
-# (A GFLOP/s is a billion operations a second. Many processors start one such instruction a cycle instead of two, or
+# (A GFLOP/s is a billion operations per second. Many processors start one such instruction a cycle instead of two, or
 # run slower when all their cores are busy. What was measured is the roof for all that follows.)
 #
 # ## Rung 6: fewer products
@@ -545,12 +543,12 @@ assert not off[::2, ::2].any()
 # given values at the points is a sum of polynomials, one for each point, which are 0 at all other points:
 
 # %%
-figures.show_source(winograd.transforms)
+figures.show_source(winograd_transform.transforms)
 
 # %%
-A4, B4, G4 = (  # our 4 are the outputs; the library counts taps, so there they are A3, B3, G3
+A4, B4, G4 = (
     np.vectorize(lambda a: Fraction(a).limit_denominator(1000), otypes=[object])(matrix)
-    for matrix in (winograd.A3, winograd.B3, winograd.G3)
+    for matrix in winograd_transform.MATRICES[winograd_transform.WinogradF4x3]
 )
 for d in np.eye(6, dtype=int) * exact:
     for g in np.eye(3, dtype=int) * exact:
@@ -587,7 +585,7 @@ grader.grade("multiplications", my_multiplications)
 
 # %%
 for h, w in ((360, 480), (45, 60), (23, 30), (12, 15)):
-    tiles = winograd.Tiles((1, h, w, 64), 3).total
+    tiles = winograd.Tiles("winograd_f4x3", (1, h, w, 64), 3).total
     print(f"{h:3} x {w:3}: {tiles:5} tiles, {h * w * 9 / (tiles * 36):.2f} times fewer products")
 
 # %% [markdown]
@@ -598,16 +596,16 @@ for h, w in ((360, 480), (45, 60), (23, 30), (12, 15)):
 #
 # The transforms are additions, and they are not free: for each tile and each of the 36 points they make C numbers on
 # the way in and take F on the way out. The products are $C \cdot F$ for each. So the transforms' share falls as the
-# layers get wider. The library chooses from the shapes alone, by estimated costs (`ops/plan.py`). They are times,
-# given in multiply-adds that would take as long: channels that fill a vector only in part, and the start of the
+# layers get wider. The library chooses from the shapes alone, by estimated costs (`ops/engine/cost_model.py`). They are
+# times, given in multiply-adds that would take as long: channels that fill a vector only in part, and the start of the
 # kernels, count too. So for narrow layers they are far more than the formula's products:
 
 # %%
 print("channels   direct   Winograd   chosen      (estimated cost in millions of multiply-adds)")
 for channels in (3, 8, 16, 32, 64, 128):
-    plan = conv.plan.convolution_costs((3, 3, channels, channels), (1, 1), (1, 90, 120, channels))
-    chosen = conv.plan.choose_convolution((3, 3, channels, channels), (1, 1), (1, 90, 120, channels))
-    print(f"{channels:8} {plan['direct'] / 1e6:8.1f} {plan['winograd'] / 1e6:10.1f}   {chosen}")
+    estimated = cost_model.convolution_costs((3, 3, channels, channels), (1, 1), (1, 90, 120, channels))
+    chosen = cost_model.choose_convolution((3, 3, channels, channels), (1, 1), (1, 90, 120, channels))
+    print(f"{channels:8} {estimated['direct'] / 1e6:8.1f} {estimated['winograd_f4x3'] / 1e6:10.1f}   {chosen}")
 
 # %% [markdown]
 # By shapes and never by a stopwatch: another choice would mean other roundings, and the same program would give other
@@ -644,7 +642,7 @@ ts.gradcheck.check_op("conv2d")
 runtime.set_threads(1)
 runs = {
     "1 seven loops, Python": lambda: my_loops(my_padded(piece), weight, my_zeros(piece)),
-    "2 shifted products, NumPy": lambda: conv.conv2d_forward_numpy(x, weight),
+    "2 shifted products, NumPy": lambda: ops.conv.conv2d_forward_numpy(x, weight),
     "3 seven loops, compiled": lambda: compiled(padded, kernel_0, my_cleared(out_0)),
     "4 another order, compiled": lambda: my_reordered(padded, kernel_0, my_cleared(out_0)),
     "5 register tile, direct": lambda: ops.conv.conv2d_forward_direct(x, weight),
@@ -688,9 +686,9 @@ print("kernel  channels  products    NumPy   direct  Winograd  Winograd / direct
 for K, channels in ((3, 16), (3, 64), (3, 348), (7, 64)):
     a = rng.standard_normal((1, 24, 32, channels), np.float32)
     w = rng.standard_normal((K, K, channels, 32), np.float32)
-    truth, _ = conv.conv2d_forward_numpy(a.astype(float), w.astype(float))
-    ways = conv.conv2d_forward_numpy, conv.conv2d_forward_direct, conv.conv2d_forward_winograd
-    off_by = [distance(way(a, w)[0], truth) for way in ways]
+    truth, _ = ops.conv.conv2d_forward_numpy(a.astype(float), w.astype(float))
+    variants = ops.conv.conv2d_forward_numpy, ops.conv.conv2d_forward_direct, ops.conv.conv2d_forward_winograd
+    off_by = [distance(forward(a, w)[0], truth) for forward in variants]
     columns = "  ".join(f"{off:.1e}" for off in off_by)
     print(f"{K}x{K}     {channels:8}  {K * K * channels:8}  {columns}   {off_by[2] / off_by[1]:.1f}")
     assert max(off_by) < 1e-4
@@ -848,7 +846,7 @@ print(f"the roofs meet at {ridge:.1f} operations a byte: below that, memory sets
 #
 # * `flops`: operations of the definition; a multiply-add is two;
 # * `bytes`: input, output and kernel, each once, 4 bytes a number;
-# * `rate`: the operations a second that the roofline allows. `product` is in operations, `copy` in bytes a second.
+# * `rate`: the operations per second that the roofline allows. `product` is in operations, `copy` in bytes per second.
 
 
 # %%
@@ -864,30 +862,30 @@ def my_roofline(N, H, W, C, F, K, product, copy):
 grader.grade("roofline", my_roofline)
 
 # %% [markdown]
-# Where do SegNet's ops lie? `tinysegnet.bench` has works, their costs, and runs them:
+# Where do SegNet's ops lie? `tinysegnet.bench` has workloads, their costs, and runs them:
 
 # %%
-works = [
-    Work("conv 3x3, 64 to 64", "conv", (1, H, W, 64), 64, backward=False),
-    Work("conv 3x3, 128 to 128", "conv", (1, H, W, 128), 128, backward=False),
-    Work("first layer, 3 to 64", "conv", (1, 2 * H, 2 * W, 3), 64, backward=False),
-    Work("conv 1x1, 64 to 11", "conv", (1, 2 * H, 2 * W, 64), 11, kernel=1, backward=False),
-    Work("batch norm + ReLU", "batchnorm_relu", (4, H, W, 64)),
-    Work("pool + unpool", "pool_unpool", (4, H, W, 64)),
-    Work("softmax cross-entropy", "loss", (4, H, W, 11)),
+workloads = [
+    Workload("conv 3x3, 64 to 64", "conv", (1, H, W, 64), 64, backward=False),
+    Workload("conv 3x3, 128 to 128", "conv", (1, H, W, 128), 128, backward=False),
+    Workload("first layer, 3 to 64", "conv", (1, 2 * H, 2 * W, 3), 64, backward=False),
+    Workload("conv 1x1, 64 to 11", "conv", (1, 2 * H, 2 * W, 64), 11, kernel=1, backward=False),
+    Workload("batch norm + ReLU", "batchnorm_relu", (4, H, W, 64)),
+    Workload("pool + unpool", "pool_unpool", (4, H, W, 64)),
+    Workload("softmax cross-entropy", "loss", (4, H, W, 11)),
 ]
-spent = my_medians({work.name: ours.prepare(work) for work in works}, ROUNDS)
+spent = my_medians({workload.name: ours.prepare(workload) for workload in workloads}, ROUNDS)
 
 # %%
 dots = []
-print(f"{'work':22} {'flop/B':>7} {'GFLOP/s':>8} {'GB/s':>6}   the lower roof")
-for work in works:
-    flops, moved, seconds = costs.flops(work), costs.traffic(work), spent[work.name]
-    kind = "memory" if costs.bound_by_memory(work) else "convolution"
-    dots.append(viz.Dot(work.name, flops / moved, flops / seconds, kind))
+print(f"{'workload':22} {'flop/B':>7} {'GFLOP/s':>8} {'GB/s':>6}   the lower roof")
+for workload in workloads:
+    flops, moved, seconds = costs.flops(workload), costs.traffic(workload), spent[workload.name]
+    kind = "memory" if costs.bound_by_memory(workload) else "convolution"
+    dots.append(viz.Dot(workload.name, flops / moved, flops / seconds, kind))
     limit = "memory" if flops / moved < ridge else "products"
     rates = f"{flops / seconds / 1e9:8.1f} {moved / seconds / 1e9:6.1f}"
-    print(f"{work.name:22} {flops / moved:7.1f} {rates}   {limit}")
+    print(f"{workload.name:22} {flops / moved:7.1f} {rates}   {limit}")
 
 # %%
 viz.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(10.5, 6.4))
@@ -906,7 +904,8 @@ viz.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(10.5,
 #
 # ReLU alone reads every number and writes it, to do one comparison with it. Done while batch norm has the number
 # in a register anyway, it costs no traffic at all. The library's network does so in training (`BatchNormReLU2d`), and
-# in use both disappear into the convolution (lesson 07, and 14). Forward and backward, together and one after another:
+# in inference both disappear into the convolution (lesson 07, and 14). Forward and backward, together and one after
+# another:
 
 # %%
 a, da = (rng.standard_normal((4, H, W, 64), np.float32) for _ in range(2))
@@ -934,7 +933,7 @@ print(f"separate / together: {found['separate'] / found['together']:.2f}")
 
 # %% [markdown]
 # **Trap 4: the cache.** Memory has no single speed. A copy of a small array stays in the cache next to the core, that
-# of a large one does not. Bytes read and written a second, by size, one thread:
+# of a large one does not. Bytes read and written per second, by size, one thread:
 
 # %%
 sizes = [1 << k for k in range(13, 26)]
@@ -986,26 +985,28 @@ print(f"in turns:            b takes {turns['b'] / turns['a'] - 1:+.1%} against 
 # ## Against PyTorch
 #
 # Is that fast? A yardstick is PyTorch, whose convolutions on a CPU are hand-written for each kind of processor.
-# `tinysegnet bench --against torch` measures everything; here two works, each side in a process of its own, since two
-# pools of threads in one process disturb each other. Results are compared first, with float64 as the judge.
+# `tinysegnet bench --against torch` measures everything; here two workloads. Each library has a process of its own,
+# since two pools of threads in one process disturb each other. Results are compared with float64 first.
 
 
 # %%
-def my_comparison(works):
-    from tinysegnet.bench.measure import Bench, Plan
+def my_comparison(workloads):
+    from tinysegnet.bench.measure import Bench, BenchSettings
 
-    with Bench(Plan("torch", most_threads, rounds=3)) as bench:
-        for result in map(bench.measure, works):
+    with Bench(BenchSettings("torch", most_threads, rounds=3)) as bench:
+        for result in map(bench.measure, workloads):
             if result.ratio is None:
-                print(f"{result.work.name}: not timed. {result.wrong}")
+                print(f"{result.workload.name}: not timed. {result.wrong}")
                 continue
             times = f"ours {1e3 * result.seconds:.2f} ms, PyTorch {1e3 * result.peer_seconds:.2f} ms"
-            print(f"{result.work.name}: {times}: PyTorch / ours = {result.ratio:.2f}")
+            print(f"{result.workload.name}: {times}: PyTorch / ours = {result.ratio:.2f}")
 
 
 # %%
+import importlib.util
+
 if importlib.util.find_spec("torch"):
-    my_comparison([works[0], works[5]])
+    my_comparison([workloads[0], workloads[5]])
 else:
     print("PyTorch is not installed here, so nothing is compared. To compare: pip install torch, then run this again.")
 

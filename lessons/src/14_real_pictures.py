@@ -27,8 +27,8 @@ from PIL import Image, ImageFilter
 import tinysegnet as ts
 from tinysegnet import ops, viz
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet.prediction.predict import working_size
-from tinysegnet.training.recipes import recipe_for
+from tinysegnet.prediction import working_size
+from tinysegnet.training import recipe_for
 from tinysegnet_lessons import figures, grader
 
 # %% [markdown]
@@ -302,14 +302,14 @@ for low, high in ((0, 8), (8, 16), (16, 32), (32, 64)):
     print(f"{low:2} to {high:2} pixels from the seam: {share:4.0%} of the columns changed in more than 1 pixel of 20")
 
 # %% [markdown]
-# Whoever must tile lets the tiles overlap by as much as the network sees, and keeps their middles. The library does
+# If you must tile, let the tiles overlap by as much as the network sees, and keep their middles. The library does
 # not tile; it scales. The price: what is small in a huge picture is gone.
 #
 # ## Folding batch norm
 #
-# In use a batch norm has fixed statistics, and after a convolution it is one factor and one shift a channel. Lesson 07
-# used that; here is the derivation, number by number. For output channel $f$ with $s_f = \gamma_f / \sqrt{\sigma^2_f +
-# \epsilon}$:
+# In inference a batch norm has fixed statistics, and after a convolution it is one factor and one shift per channel.
+# Lesson 07 used that; here is the derivation, number by number. For output channel $f$ with $s_f = \gamma_f /
+# \sqrt{\sigma^2_f + \epsilon}$:
 #
 # $$\begin{aligned}
 # \text{out}_f &= \gamma_f\, \frac{\big(\sum w_{ijcf}\, x_{ijc} + b_f\big) - \mu_f}{\sqrt{\sigma_f^2 + \epsilon}}
@@ -340,8 +340,8 @@ def my_fold(weight, bias, gamma, beta, mean, var, eps):
 grader.grade("fold", my_fold)
 
 # %% [markdown]
-# A whole network, in float64, where rounding cannot hide a mistake. In use the library's networks fold by themselves,
-# so the other side is computed layer by layer, each batch norm by itself:
+# A whole network, in float64, where rounding cannot hide a mistake. In inference the library's networks fold by
+# themselves, so the other side is computed layer by layer, each batch norm by itself:
 
 # %%
 double = ts.build("tiny", num_classes=model.num_classes, dtype=np.float64)
@@ -675,7 +675,7 @@ viz.overlays_figure(rows, palette)
 # %% [markdown]
 # What to see: to us all five are the same street, and we would label them alike. Toy streets differ in their light,
 # but not by as much (see the brightness above), and all are in focus. Nothing in the training said that this does not
-# matter. And the network does not say that it does not know (lesson 12 measures doubt).
+# matter. And the network does not say that it does not know (lesson 12 measures uncertainty).
 #
 # How far is it to real streets? If you gave CamVid, its pictures; otherwise the drawn ones, which it knows:
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 import tinysegnet as ts
 from tinysegnet import runtime
-from tinysegnet.cli.main import main
+from tinysegnet.cli.main import COMMANDS, main
 from tinysegnet.data import CAMVID
 from tinysegnet.weights import checkpoint
 
@@ -33,12 +33,18 @@ def test_train_leaves_a_report_and_checkpoints(trained):
 
 
 def test_train_help_shows_the_recipe_of_the_data(capsys):
-    with pytest.raises(SystemExit) as end:
-        main(["train", "--help"])
-    assert end.value.code == 0
+    assert main(["train", "--help"]) == 0
     text = capsys.readouterr().out
     assert "--learning-rate" in text
     assert "96x128" in text
+
+
+def test_names_that_look_like_json_are_names(trained, tmp_path, capsys):
+    for name in ("[1].png", "{a}.png"):
+        Image.new("RGB", (20, 12)).save(tmp_path / name)
+    pictures = [str(tmp_path / name) for name in ("[1].png", "{a}.png")]
+    assert main(["predict", str(trained / "best.safetensors"), *pictures, "--out", str(tmp_path / "o")]) == 0
+    assert (tmp_path / "o" / "[1]_overlay.png").exists()
 
 
 def test_evaluate_prints_one_json_object(trained, capsys):
@@ -76,7 +82,9 @@ def test_predict_writes_an_overlay_of_any_picture(trained, tmp_path, capsys):
 def test_evaluate_writes_pictures_and_the_baseline(trained, tmp_path, capsys):
     command = ["evaluate", str(trained / "last.safetensors"), "--limit", "3", "--out", str(tmp_path / "e"), "--json"]
     assert main(command) == 0
-    assert 0 < json.loads(capsys.readouterr().out)["baselines"]["position prior"]["mIoU"] < 1
+    result = json.loads(capsys.readouterr().out)
+    assert 0 < result["baselines"]["position prior"]["mIoU"] < 1
+    assert result["floors"] == result["baselines"]  # the name in version 0.1
     assert {path.name for path in (tmp_path / "e").iterdir()} == {"confusion.png", "per_class.png"}
     assert main([*command[:4], "--no-baseline", "--no-boundary"]) == 0
     out = capsys.readouterr().out
@@ -100,8 +108,9 @@ def test_gradcheck(capsys):
 
 
 def test_a_wrong_gradient_is_exit_code_1(capsys, monkeypatch):
-    right = ts.ops.activation.relu_backward_numpy
-    monkeypatch.setattr(ts.ops.activation, "relu_backward_numpy", lambda dout, cache: 1.001 * right(dout, cache))
+    forward, backward = ts.ops.REGISTRY["relu"].variants["numpy"]
+    wrong = ts.ops.Variant(forward, lambda dout, cache: 1.001 * backward(dout, cache))
+    monkeypatch.setitem(ts.ops.REGISTRY["relu"].variants, "numpy", wrong)
     assert main(["gradcheck", "relu"]) == 1
 
 
@@ -123,15 +132,41 @@ def test_data_scenes_and_baselines(tmp_path, capsys):
     assert set(json.loads(capsys.readouterr().out)) == {"position prior", "colour", "colour and position"}
 
 
-def test_names_of_version_0_1(capsys):
+def test_old_names_are_understood_and_said(capsys):
     assert main(["data", "floors", "--limit", "2", "--json"]) == 0
-    captured = capsys.readouterr()
-    assert "warning: floors is now called baselines" in captured.err
-    assert json.loads(captured.out)["colour"]["mIoU"] < 1
-    assert main(["evaluate", "toy", "--limit", "1", "--no-boundary", "--no-floor", "--json"]) == 0
-    captured = capsys.readouterr()
-    assert "warning: --no-floor is now called --no-baseline" in captured.err
-    assert json.loads(captured.out)["baselines"] == json.loads(captured.out)["floors"] == {}
+    out, err = capsys.readouterr()
+    assert err.startswith("note: `data floors` is now `data baselines`; the old name will be removed in version")
+    assert "position prior" in json.loads(out)
+    assert main(["evaluate", "toy", "--no-floor", "--no-boundary", "--limit", "1"]) == 0
+    out, err = capsys.readouterr()
+    assert "note: `--no-floor` is now `--no-baseline`" in err
+    assert "position prior" not in out
+
+
+def test_version_and_groups_of_commands(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == ts.__version__
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f" {name.split()[0]} " in text for name in COMMANDS)
+    assert "Exit codes: 0 success" in " ".join(text.split())
+
+
+def test_shell_completion(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("ZSH_VERSION", raising=False)
+    monkeypatch.setenv("BASH_VERSION", "5")
+    assert main(["--install-completion"]) == 0
+    written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    assert all(word in written for word in ("evaluate", "baselines", "--learning-rate", "--batch-size"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_in_its_own_file(command, capsys):
+    assert main([*command.split(), "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"Usage: tinysegnet {command}")
+    assert "\n\n" in text
 
 
 @pytest.fixture

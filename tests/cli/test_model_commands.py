@@ -1,4 +1,4 @@
-"""The command line with SegNet's relatives: one class, one logit, samples and uncertainty, PyTorch's layout."""
+"""The command line with SegNet's relatives: one class, one logit, samples and doubt, PyTorch's layout."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from tinysegnet.cli.main import main
 from tinysegnet.data import InMemory, OneClass
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import SettingError, ShapeError
-from tinysegnet.training.loop import Recipe, fit
+from tinysegnet.training import Recipe, fit
 from tinysegnet.training.run_folder import RunFolder
 from tinysegnet.weights import checkpoint
 
@@ -42,10 +42,10 @@ def test_the_article_learns_road_or_not_with_one_logit(here, capsys):
     assert set(json.loads(capsys.readouterr().out)["IoU"]) == {"not Road", "Road"}
     assert main(["evaluate", "runs/a/last.safetensors", "--limit", "2"]) == 0
     said = capsys.readouterr()
-    assert "read as for the training: --one-class road" in said.err
+    assert "read as in training: --one-class road" in said.err
     assert "not Road" in said.out
     assert main(["evaluate", "toy", "--one-class", "Road", "--limit", "2"]) == 2
-    assert "2 classes (expected the network's 11)" in error_line(capsys)
+    assert "2 classes, but the network predicts 11" in error_line(capsys)
 
 
 @pytest.mark.parametrize(("command", "said"), [
@@ -61,7 +61,7 @@ def test_the_article_learns_road_or_not_with_one_logit(here, capsys):
     ("predict toy x.png --out o --test-scales 1 40", "too many for the network (at most 4 Mpx). Give --scale 0."),
     (f"train --test-scales 1 -1 {SMALL}", "test_scales: (1.0, -1.0) (expected numbers above 0"),
     ("evaluate toy --samples 3", "tiny has no dropout"),
-    ("export toy --out o --torch --half", "--torch, --half: one of the two"),
+    ("export toy --out o --torch --half", "--torch, --half: cannot be combined (expected one of them)"),
 ])  # fmt: skip
 def test_mistakes_are_one_line(here, capsys, command, said):
     Image.new("RGB", (64, 48)).save("x.png")
@@ -69,7 +69,7 @@ def test_mistakes_are_one_line(here, capsys, command, said):
     assert said in error_line(capsys)
 
 
-def test_samples_and_uncertainty(here, capsys):
+def test_samples_and_doubt(here, capsys):
     assert main(f"train --model bayesian-basic {SMALL} --name b".split()) == 0
     Image.fromarray(ToyScenes(1, seed=5)[0].image).save("street.png")
     assert main(["predict", "runs/b/last.safetensors", "street.png", "--out", "out", "--samples", "3"]) == 0
@@ -80,7 +80,7 @@ def test_samples_and_uncertainty(here, capsys):
     assert main(["evaluate", "runs/b/last.safetensors", "--samples", "3", "--limit", "2", "--no-baseline"]) == 0
     said = capsys.readouterr().out
     assert "uncertainty tells wrong pixels from right ones: AUROC 0." in said
-    assert "1 - the largest probability of one pass: 0." in said
+    assert "; 1 - the largest probability of one pass: 0." in said
 
 
 @pytest.mark.parametrize(("options", "mirror", "scales"), [
@@ -93,13 +93,13 @@ def test_checkpoints_know_how_the_network_was_validated(here, options, mirror, s
         assert found == {"size": (48, 64), "mirror": mirror, "scales": scales}
 
 
-def test_the_picture_of_uncertainty():
-    uncertainty = np.zeros((30, 40))
-    uncertainty[10:20, 10:20] = 0.04
-    picture = np.asarray(viz.uncertainty_picture(uncertainty))
+def test_the_picture_of_doubt():
+    doubt = np.zeros((30, 40))
+    doubt[10:20, 10:20] = 0.04
+    picture = np.asarray(viz.uncertainty_picture(doubt))
     assert picture.shape[1] >= 480
     scale = picture.shape[1] // 40
-    assert picture[15 * scale, 15 * scale].sum() > 3 * picture[2, 2].sum() + 300  # bright where the network is unsure
+    assert picture[15 * scale, 15 * scale].sum() > 3 * picture[2, 2].sum() + 300  # bright where there is doubt
     assert viz.uncertainty_picture(np.zeros((2, 3))).width >= 480
     with pytest.raises(ShapeError, match=r"a map of uncertainty is \(H, W\)"):
         viz.uncertainty_picture(np.zeros((2, 3, 4)))

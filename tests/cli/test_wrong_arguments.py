@@ -14,7 +14,7 @@ import tinysegnet as ts
 from tinysegnet.data import CAMVID, Augment, InMemory, Palette, Sample, batches, count_pixels, labelled_images
 from tinysegnet.errors import DataError, SettingError, ShapeError
 from tinysegnet.metrics import baselines
-from tinysegnet.training.loop import Recipe, fit, recipe_for
+from tinysegnet.training import Recipe, fit, recipe_for
 
 SIZE = (16, 24)
 NAN, INF = float("nan"), float("inf")

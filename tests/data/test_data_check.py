@@ -97,7 +97,7 @@ def test_a_checkpoint_knows_how_its_label_maps_were_read(tmp_path, capsys):
     assert main(["evaluate", weights, *data, "--json"]) == 0
     shown = capsys.readouterr()
     assert set(json.loads(shown.out)["IoU"]) == {"class 0", "class 1"}
-    assert "label maps are read as for the training: --ignore 2\n" in shown.err
+    assert "label maps are read as in training: --ignore 2\n" in shown.err
     assert main(["evaluate", weights, *data, "--ignore", "0", "--json"]) == 0  # what is given counts
     assert "as for the training" not in capsys.readouterr().err
 
@@ -122,4 +122,4 @@ def test_training_on_own_pictures(tmp_path, capsys):
 
     fastai(tmp_path / "other")
     assert main(["evaluate", weights, "--data", str(tmp_path / "other")]) == 2
-    assert "CamVid val: 11 classes (expected the network's 2)" in capsys.readouterr().err
+    assert "CamVid val has 11 classes, but the network predicts 2" in capsys.readouterr().err

@@ -67,7 +67,7 @@ def test_any_size_comes_back_at_its_own_size(name, size):
 
 def test_what_crosses():
     """In bytes at 360x480; the paper's multiplier counts maps: 64 of EncoderAddition, 11 of FCN-Basic, at pool 1."""
-    crossing = {name: ts.build(name).summary((360, 480)).total("crossing") for name in DECODERS}
+    crossing = {name: ts.build(name).summary((360, 480)).total("skip_bytes") for name in DECODERS}
     positions = 180 * 240 + 90 * 120 + 45 * 60  # of the first three pools
     indices = 16 * (positions + 23 * 30)  # 64 channels at 2 bits
     assert crossing["basic-single-channel-decoder"] == indices

@@ -80,7 +80,7 @@ def test_batchnorm_at_test_time_does_not_look_at_the_batch(rng):
 
 
 def test_batchnorm_of_one_number_a_channel_is_refused():
-    with pytest.raises(ShapeError, match="one number a channel"):
+    with pytest.raises(ShapeError, match="one value per channel"):
         BatchNorm2d(3).forward(np.zeros((1, 1, 1, 3), np.float32), training=True)
 
 

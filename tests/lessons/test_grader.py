@@ -207,5 +207,5 @@ def test_grading_leaves_the_cases_alone():
     np.testing.assert_equal(PLAIN.cases(), before)
 
 
-def test_checks_is_public():
+def test_the_grader_exports_what_lessons_use():
     assert set(grader.__all__) == {"Exercise", "WrongAnswer", "exercises", "find_exercise", "grade"}

@@ -16,10 +16,10 @@ from lesson_runs import assigned, build, cells, run, unexcused
 
 from tinysegnet_lessons import grader
 
-MOST_LINES = 15
+MAX_LINES = 15
 FULL = os.environ.get("TINYSEGNET_LESSONS") == "full"
 every_lesson = pytest.mark.parametrize("source", build.SOURCES, ids=lambda source: source.stem)
-ROOMS = ("", ".ops", ".layers", ".models", ".metrics", ".optim", ".data", ".viz", ".gradcheck")
+ROOMS = ("", ".ops", ".layers", ".models", ".metrics", ".training.optim", ".data", ".viz", ".gradcheck")
 LIBRARY = {name for room in ROOMS for name in importlib.import_module(f"tinysegnet{room}").__all__}
 
 
@@ -91,7 +91,7 @@ def test_no_cell_is_too_long(source):
     for cell in cells(source):
         text = build.MARKERS.sub("", cell.text)
         lines = [line for line in text.splitlines() if cell.code or line.strip()]
-        assert len(lines) <= MOST_LINES, f"{cell.place} has {len(lines)} lines, at most {MOST_LINES}"
+        assert len(lines) <= MAX_LINES, f"{cell.place} has {len(lines)} lines, at most {MAX_LINES}"
         assert all(len(line) <= 120 for line in lines) or not cell.code, f"{cell.place} has a line over 120 letters"
 
 
@@ -106,7 +106,7 @@ def test_no_lesson_redefines_a_name_of_the_library(source):
 def test_at_least_two_exercises_each_with_a_solution_and_a_grade(source):
     ours = list(grader.exercises(source.stem[:2]))
     graded = [name for cell in cells(source) for name in cell.graded]
-    assert sorted(graded) == sorted(ours), "exercises of this lesson's file in checks, and those that it grades"
+    assert sorted(graded) == sorted(ours), "the exercises of this lesson's grader, and those that the lesson grades"
     assert len(graded) >= 2
     waiting = 0
     for cell in filter(lambda cell: cell.code, cells(source)):

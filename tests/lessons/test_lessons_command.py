@@ -1,6 +1,8 @@
 """tinysegnet lessons DIR: the notebooks arrive, and a learner's work is never overwritten."""
 
+import importlib
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -84,19 +86,30 @@ def test_an_installation_without_lessons(tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_wheel_carries_the_notebooks_and_no_solutions(tmp_path):
+def test_a_wheel_carries_notebooks_and_graders_and_no_solutions(tmp_path):
     """Built, unpacked, and run from there."""
     pytest.importorskip("hatchling")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=300)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        carried = [name for name in archive.namelist() if "lessons/" in name]
-        page = {f"tinysegnet/walk/{path.name}" for path in (ROOT / "tinysegnet" / "walk").glob("*.*")}
-        assert page <= set(archive.namelist())  # of a walk: its template, style and scripts
+        carried = {name for name in archive.namelist() if not re.match(r"tinysegnet-[\d.]+\.dist-info/", name)}
+        (scripts,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
+        module, name = re.search(r"^tinysegnet = ([\w.]+):(\w+)$", archive.read(scripts).decode(), re.M).groups()
         archive.extractall(tmp_path / "unpacked")
-    assert sorted(carried) == [f"tinysegnet/lessons/{name}" for name in FILES]
+    assert callable(getattr(importlib.import_module(module), name))
+    notebooks = {f"tinysegnet/lessons/{name}" for name in FILES}
+    assert carried == notebooks | files_of("tinysegnet", ROOT) | files_of("tinysegnet_lessons", ROOT / "lessons")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "unpacked")}
     command = [sys.executable, "-m", "tinysegnet", "lessons", str(tmp_path / "mine")]
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=300)
     assert names(tmp_path / "mine") == FILES
+    script = [sys.executable, "-c", "from tinysegnet_lessons import grader; print(grader.__file__)"]
+    found = subprocess.run(script, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
+    assert found.stdout.startswith(str(tmp_path / "unpacked" / "tinysegnet_lessons"))
+
+
+def files_of(package, folder):
+    """All files of a package but Python's caches: also the pages' templates, styles and scripts, and the weights."""
+    paths = (path.relative_to(folder) for path in (folder / package).rglob("*") if path.is_file())
+    return {path.as_posix() for path in paths if "__pycache__" not in path.parts}

@@ -26,7 +26,7 @@ def test_every_model_is_drawn_with_all_its_layers(name):
 
 def test_what_crosses_is_named_with_its_bytes():
     model = ts.build("basic-encoder-addition", width=1 / 16)
-    waiting = [row.crossing for row in model.summary(SIZE).rows if row.crossing]
+    waiting = [row.skip_bytes for row in model.summary(SIZE).rows if row.skip_bytes]
     named = [text for text in texts(figures.show_network(model, SIZE)) if text.startswith(("indices,", "maps,"))]
     assert len(named) == len(waiting) == 7
     assert all(any(f", {count} B" in text for text in named) for count in waiting if count < 10_000)

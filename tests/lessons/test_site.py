@@ -1,4 +1,4 @@
-"""The site's sources: nothing of the project is left out, and plain docstrings come through as they were meant."""
+"""The site's sources: nothing of the project is left out, and docstrings become the markup that was meant."""
 
 import importlib
 import inspect
@@ -83,7 +83,8 @@ def test_a_lesson_shows_the_task_and_folds_the_solution(sources):
 def test_every_public_name_is_documented(sources):
     """Those of the package and of each area, and in areas without such a list of their files."""
     pages = "\n".join(read(path) for path in (sources / "api").glob("*.rst"))
-    documented = set(re.findall(r"^\.\. (?:auto\w+|py:data):: (\S+)$", pages, re.M))
+    entries = re.findall(r"^\.\. auto(?:class|data|function):: (\S+)$", pages, re.M)
+    documented = set(entries)
     paths = [f"tinysegnet.{area.name}" for area in pkgutil.iter_modules(ts.__path__) if area.ispkg]
     objects = {id(_value(path)) for path in documented}
     for path in ["tinysegnet", *paths]:
@@ -92,7 +93,21 @@ def test_every_public_name_is_documented(sources):
             value = getattr(package, name)
             if not hasattr(value, "__path__") and not hasattr(value, "__file__"):
                 assert f"{path}.{name}" in documented or id(value) in objects, f"{path}.{name} is on no page"
-    assert len(documented) == len(re.findall(r"^\.\. (?:auto\w+|py:data):: ", pages, re.M)), "one is there twice"
+    assert len(documented) == len(entries), "one is there twice"
+
+
+def test_every_room_has_a_page_in_the_order_of_the_list(sources):
+    index = read(sources / "api" / "index.md")
+    pages = re.findall(r"^\*\*\[(\w+)\]\(\1\.rst\)\*\*$", index, re.M)
+    rooms = {area.name for area in pkgutil.iter_modules(ts.__path__) if not area.name.startswith("_")}
+    assert {*pages, "cli"} == rooms | {"lessons"}  # cli: the page of commands
+    assert index.split("{toctree}")[1].split()[1:-1] == [*pages, "commands"]
+    assert pages == list(module("api").PAGES)
+
+
+def test_ops_come_in_the_order_of_the_registry_and_of_their_files(sources):
+    ops = read(sources / "api" / "ops.rst")
+    assert 0 < ops.index("conv2d_forward\n") < ops.index("conv2d_backward\n") < ops.index("batchnorm2d_forward\n")
 
 
 def _value(path):
@@ -163,13 +178,13 @@ def test_links_to_files_become_links_to_pages():
     markdown = module("markdown")
     noted = []
     links = markdown.Links(ROOT, noted.append)
-    text = ("[a](lessons/README.md) ![b](examples/doubt.png) [c](https://d.e/f) [g](tests/conftest.py#h) [i](#j)\n"
+    text = ("[a](lessons/README.md) ![b](examples/walk.png) [c](https://d.e/f) [g](tests/conftest.py#h) [i](#j)\n"
             "```\n[k](nowhere)\n```\n")  # fmt: skip
     assert links.rewritten(text, of="README.md", page="results/x.md") == (
-        "[a](../lessons/index.md) ![b](../pictures/doubt.png) [c](https://d.e/f) "
+        "[a](../lessons/index.md) ![b](../pictures/walk.png) [c](https://d.e/f) "
         "[g](../files/tests/conftest.py.md#h) [i](#j)\n```\n[k](nowhere)\n```\n"
     )
-    assert noted == ["examples/doubt.png", "tests/conftest.py"]
+    assert noted == ["examples/walk.png", "tests/conftest.py"]
     with pytest.raises(FileNotFoundError, match="nowhere"):
         links.rewritten("[k](nowhere.md)", of="README.md", page="x.md")
 
@@ -183,63 +198,62 @@ def test_a_lessons_question():
 
 # --- docstrings -------------------------------------------------------------------------------------------------------
 
-DOCSTRING = """Sums x * y, `a_b` and **kw: see `conv2d`.
+DOCSTRING = """Sums x * y, `a_b` and **kw: see `conv2d`s of `a
+b`.
 
     out = x * y_
+
       drawn |
 
-x: an array, of `np.ndarray`. y, z: two more (see x: above). Raises ShapeError for
-others.
+Like this:
+    `code`
+
+Args:
+    x: an array, of `np.ndarray` (see x: above).
+    **others: more.
+
+        indented
 """
 
 
+def prepared(text, **link):
+    return "\n".join(module("api").prepare_docstring(text.splitlines(), link))
+
+
 def test_a_docstring_comes_through():
-    names = {"conv2d": "tinysegnet.ops.conv2d"}
-    lines = module("docstrings").convert(DOCSTRING, ("x", "y", "z"), names.get)
-    assert "\n".join(lines).strip() == (
-        "Sums x \\* y, ``a_b`` and \\*\\*kw: see :py:obj:`conv2d <tinysegnet.ops.conv2d>`.\n\n"
-        "::\n\n    out = x * y_\n      drawn |\n\n"
-        "* ``x``: an array, of ``np.ndarray``.\n* ``y``, ``z``: two more (see x: above).\n\n"
-        "Raises ShapeError for others."
+    assert prepared(DOCSTRING, conv2d="tinysegnet.ops.conv2d") == (
+        "Sums x * y, ``a_b`` and \\*\\*kw: see :py:obj:`conv2d <tinysegnet.ops.conv2d>`\\ s of ``a b``.\n\n"
+        "\n::\n\n    out = x * y_\n\n      drawn |\n\n\n"
+        "Like this:\n\n::\n\n    `code`\n\n\n"
+        "Args:\n    x: an array, of ``np.ndarray`` (see x: above).\n    \\*\\*others: more.\n\n        indented"
     )
 
 
-def test_drawings_with_empty_lines_stay_in_one_piece():
-    lines = module("docstrings").convert("A.\n\n    b\n\n        c\n\nD\n    e")
-    assert lines == ["A.", "", "::", "", "    b", "", "        c", "", "D", "", "::", "", "    e", ""]
-
-
-def test_lines_of_python_are_code():
-    convert = module("docstrings").convert
-    assert convert("Like this.\n\nimport a\nb = a.c(1)\n") == [
-        "Like this.",
-        "",
-        "::",
-        "",
-        "    import a",
-        "    b = a.c(1)",
-        "",
-    ]
-    assert convert("name: word\nother words") == ["name: word other words", ""]
-
-
-def test_the_first_sentence():
-    first = module("docstrings").first_sentence
-    assert first("ts: SegNet, at 2.5 a pixel.\nMore.\n\nNo.") == "ts: SegNet, at 2.5 a pixel."
+def test_markup_that_is_there_stays():
+    text = "A list:\n\n* ``x_`` and\n  more\n* y"
+    assert prepared(text) == text
+    assert prepared(">>> f(*x)\n1") == ">>> f(*x)\n1"
 
 
 def test_every_docstring_is_sound_markup(sources):
     """As docutils reads it, where it is installed: no markup that was not meant."""
     core = pytest.importorskip("docutils.core", reason="needs docutils (make site)")
+    napoleon = pytest.importorskip("sphinx.ext.napoleon", reason="needs Sphinx (make site)")
     from docutils.parsers.rst import roles
     from docutils.utils import SystemMessage
 
-    roles.register_local_role("py:obj", lambda name, raw, text, line, inliner, **more: ([], []))
-    convert = module("docstrings").convert
-    for entry in (e for area in module("api").areas() for entries in area.sections.values() for e in entries):
-        doc = inspect.getdoc(entry.value) or "" if entry.directive.startswith("auto") else ""
-        text = "\n".join(convert(doc))
+    for role in ("py:obj", "py:class"):
+        roles.register_local_role(role, lambda name, raw, text, line, inliner, **more: ([], []))
+    settings = napoleon.Config(napoleon_numpy_docstring=False, napoleon_use_ivar=True)
+    api = module("api")
+    for full in sorted({name for area in api.pages().items() for name in _full_names(area)}):
+        doc = inspect.getdoc(_value(full)) if callable(_value(full)) else ""
+        text = str(napoleon.GoogleDocstring(api.prepare_docstring((doc or "").splitlines(), api.links()), settings))
         try:
             core.publish_doctree(text, settings_overrides={"halt_level": 2, "report_level": 5})
         except SystemMessage as error:
-            pytest.fail(f"{entry.path}: {error}")
+            pytest.fail(f"{full}: {error}")
+
+
+def _full_names(area):
+    return [f"{file}.{name}" for file, names in area[1].items() for name in names]

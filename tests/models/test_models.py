@@ -5,7 +5,7 @@ import pytest
 
 import tinysegnet as ts
 from tinysegnet.errors import CheckpointError, SettingError, ShapeError, StateError
-from tinysegnet.layers import MaxPool2d
+from tinysegnet.layers import Tape
 
 # SegNet-Basic and SegNet from the authors' model files: convolutions' weights and biases, batch norm's gamma and beta.
 PUBLISHED = {"basic": 1_416_587, "vgg16": 29_449_355, "tiny": 493_707}
@@ -93,18 +93,18 @@ def test_summary_claims_the_memory_that_a_training_forward_really_keeps(name):
     model = ts.build(name, width=1 / 8)
     size = model.fitting_size((45, 61))
     summary = model.summary(size, batch_size=2)
-    model.forward(np.ones((2, *size, 3), np.float32), training=True)
-    indices = sum(layer.indices.nbytes for layer in model.layers.values() if isinstance(layer, MaxPool2d))
-    assert summary.total("indices") == indices
-    assert summary.total("kept") == sum(array.nbytes for array in kept_activations(model))
+    model.forward(np.ones((2, *size, 3), np.float32), training=True, tape=(tape := Tape()))
+    assert summary.total("indices") == sum(indices.nbytes for indices in tape.indices.values())
+    assert summary.total("kept") == sum(array.nbytes for array in kept_activations(model, tape))
 
 
-def kept_activations(model):
-    """Distinct large arrays in the layers' caches that are neither parameters nor indices."""
+def kept_activations(model, tape):
+    """Distinct large arrays in the caches that are neither parameters nor indices."""
     own = {id(a) for _, a in model.named_parameters()}
     arrays = {}
-    for layer in model.steps:
-        for value in layer._cache[0] if isinstance(layer._cache[0], tuple) else layer._cache:
+    assert set(tape.caches) == set(model.steps)
+    for cache in tape.caches.values():
+        for value in cache if isinstance(cache, tuple) else (cache,):
             if isinstance(value, np.ndarray) and value.ndim == 4 and value.dtype != np.uint8 and id(value) not in own:
                 arrays[value.__array_interface__["data"][0]] = value
     return arrays.values()

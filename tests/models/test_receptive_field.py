@@ -63,7 +63,7 @@ def test_no_pixel_outside_the_box_has_a_gradient(name):
     seen = False
     for layer, *_, shape in list(model.output_shapes((1, *size, 3)))[::-5]:
         at = shape[1] // 3, shape[2] // 2
-        box, strength = model.receptive_field(layer, at, size), influence(model, layer, at, picture(size))
+        box, strength = model.receptive_field(layer, at, size), influence(model.layers, layer, at, picture(size))
         outside = strength.copy()
         outside[box.slices] = 0
         assert outside.max() <= 1e-12 * strength.max(), layer  # rounding may spread within a tile
@@ -111,7 +111,7 @@ def test_influence_leaves_the_model_alone_and_is_its_gradient():
             array += np.random.default_rng(0).uniform(-0.2, 0.2, array.shape)
     before = {name: array.copy() for name, array in model.state().items()}
     x = picture((16, 20)).astype(float)
-    strength = influence(model, "classifier", (8, 9), x, channel=1)
+    strength = influence(model.layers, "classifier", (8, 9), x, channel=1)
 
     def slopes(pixel):
         """The same by differences: the three colours' slopes, their sizes added up."""

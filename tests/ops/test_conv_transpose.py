@@ -112,10 +112,10 @@ def test_what_cannot_be_transposed(x, weight, bias, places, said):
 
 
 def test_larger_ones_go_by_winograds_way():
-    """The plan's choice is the convolution's, and the result is right there too."""
+    """The choice of the algorithm is the convolution's, and the result is right there too."""
     rng = np.random.default_rng(0)
     x, weight = rng.standard_normal((1, 33, 30, 32)), rng.standard_normal((3, 3, 32, 32)) / 17
-    assert cost_model.choose_convolution((3, 3, 32, 32), (1, 1), x.shape) == "winograd"
+    assert cost_model.choose_convolution((3, 3, 32, 32), (1, 1), x.shape) == "winograd_f4x3"
     for dtype, tolerance in ((np.float32, 2e-5), (np.float64, 1e-12)):
         arrays = [a.astype(dtype) for a in (x, weight, weight[0, 0, 0])]
         expected, cache = conv_transpose.conv_transpose2d_forward_numpy(*arrays)
@@ -147,7 +147,7 @@ def test_depthwise_is_a_convolution_with_diagonal_matrices(variant, drawn, K, st
 
 
 @pytest.mark.parametrize(("x", "weight", "bias", "said"), [
-    ((2, 3, 3, 2), (3, 3, 2, 2), None, "one kernel a channel"),
+    ((2, 3, 3, 2), (3, 3, 2, 2), None, "one kernel per channel"),
     ((2, 3, 3, 2), (3, 3, 1, 3), None, "x has 2 channels"),
     ((2, 3, 3, 2), (3, 3, 1, 2), 3, r"bias must have shape \(2,\)"),
     ((2, 3, 3), (3, 3, 1, 3), None, "KH, KW, 1, C"),

@@ -170,7 +170,7 @@ def test_given_statistics_are_used_and_nothing_of_the_batch(variant, drawn):
 @both
 def test_batch_norm_that_cannot_be(variant):
     forward, one = op("batchnorm2d", variant)[0], np.ones(3)
-    with pytest.raises(ShapeError, match="one number a channel"):
+    with pytest.raises(ShapeError, match="one value per channel"):
         forward(np.ones((1, 1, 1, 3)), one, one)
     with pytest.raises(ShapeError, match="neither"):
         forward(np.ones((2, 2, 2, 3)), one, one, mean=one)

@@ -1,4 +1,4 @@
-"""Winograd's way to convolve: its matrices are exact, its borders right, its rounding bounded, the choice sensible."""
+"""Winograd's algorithms: matrices are exact, borders right, rounding is bounded, the choice is sensible."""
 
 from fractions import Fraction
 
@@ -11,14 +11,9 @@ from tinysegnet.gradcheck import check
 from tinysegnet.ops import conv
 from tinysegnet.ops.engine import cost_model, winograd, winograd_transform
 
-MATRICES = {
-    "A3": winograd.A3,
-    "B3": winograd.B3,
-    "G3": winograd.G3,
-    "A4": winograd.A4,
-    "B4": winograd.B4,
-    "G4": winograd.G4,
-}
+F4X3, F4X4 = winograd_transform.WinogradF4x3, winograd_transform.WinogradF4x4
+MATRICES = {f"{name} of {algorithm.__name__}": matrix for algorithm, matrices in winograd_transform.MATRICES.items()
+            for name, matrix in zip("ABG", matrices, strict=True)}  # fmt: skip
 
 
 def relative(a, b):
@@ -33,14 +28,14 @@ def draw(shape, K, F, dtype=np.float64, seed=0):
     return [array.astype(dtype) for array in arrays]
 
 
-@pytest.mark.parametrize("taps", [3, 4])
-def test_the_identity_behind_it_holds_in_fractions(taps):
+@pytest.mark.parametrize("algorithm", [F4X3(), F4X4()])
+def test_the_identity_behind_it_holds_in_fractions(algorithm):
     """A^T [(G g) * (B^T d)] is the convolution for every unit vector g and d, without any rounding."""
-    A, B, G = (MATRICES[f"{name}{taps}"] for name in "ABG")
+    A, B, G = winograd_transform.MATRICES[type(algorithm)]
     A, B = ([[Fraction(x) for x in row] for row in M] for M in (A, B))
     G = [[Fraction(x).limit_denominator(1000) for x in row] for row in G]  # sixths are no floating-point numbers
-    points = range(taps + 3)
-    for tap in range(taps):
+    points = range(algorithm.side)
+    for tap in range(algorithm.taps):
         for pixel in points:
             for y in range(4):
                 found = sum(A[p][y] * G[p][tap] * B[pixel][p] for p in points)
@@ -52,19 +47,21 @@ def test_factors_multiply_to_the_matrix(name):
     for matrix in (MATRICES[name], MATRICES[name].T):
         found = np.linalg.multi_dot([*winograd_transform.factors(matrix), np.eye(matrix.shape[1])])
         np.testing.assert_allclose(found, matrix, rtol=1e-15)
-    assert len(winograd_transform.factors(winograd.B3.T)) == 2
+    assert len(winograd_transform.factors(winograd_transform.MATRICES[F4X3][1].T)) == 2
 
 
 @pytest.mark.parametrize("channels", [1, 3, 16, 17, 40])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_sandwich_is_two_matrix_products(channels, dtype):
+def test_a_transform_is_two_matrix_products(channels, dtype):
     """In a kernel as callers use it, and without numba, where the definition serves."""
     rng = np.random.default_rng(0)
     grid = rng.standard_normal((6, 6, channels)).astype(dtype)
-    expected = np.einsum("ai,ijc,bj->abc", winograd.B3.T, grid, winograd.B3.T)
+    B = winograd_transform.MATRICES[F4X3][1]
+    expected = np.einsum("ai,ijc,bj->abc", B.T, grid, B.T)
     found = np.zeros((6, 6, channels), dtype)
-    apply = winograd_transform.sandwich_numpy(winograd.B3.T)
-    apply(grid.reshape(-1), 0, 6 * channels, channels, found.reshape(-1), 0, 6 * channels, channels, channels)
+    apply = winograd_transform.transform_numpy({F4X3: B.T})
+    places = (0, 6 * channels, channels)
+    apply(F4X3(), grid.reshape(-1), *places, found.reshape(-1), *places, channels)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
 
 
@@ -74,9 +71,9 @@ def test_all_numbers_of_channels(channels, dtype):
     """Every remainder of a vector, as input and as output channels, forward and backward, against the definition."""
     F = 71 - channels
     x, weight, bias, dout = draw((1, 9, 6, channels), 3, F, dtype, seed=channels)
-    for way in ("direct", "winograd"):
-        out, cache = getattr(conv, f"conv2d_forward_{way}")(x, weight, bias)
-        results = out, *getattr(conv, f"conv2d_backward_{way}")(dout, cache)
+    for variant in ("direct", "winograd"):
+        out, cache = getattr(conv, f"conv2d_forward_{variant}")(x, weight, bias)
+        results = out, *getattr(conv, f"conv2d_backward_{variant}")(dout, cache)
         expected, cache = conv.conv2d_forward_numpy(x, weight, bias)
         for a, b in zip(results, (expected, *conv.conv2d_backward_numpy(dout, cache)), strict=True):
             assert relative(a, b) < (1e-5 if dtype == np.float32 else 1e-13)
@@ -95,10 +92,10 @@ SHAPES = [  # (N, H, W, C), K, F, padding
 
 
 @pytest.mark.parametrize(("shape", "K", "F", "padding"), SHAPES, ids=str)
-@pytest.mark.parametrize("way", ["direct", "winograd"])
-def test_gradients(way, shape, K, F, padding):
+@pytest.mark.parametrize("variant", ["direct", "winograd"])
+def test_gradients(variant, shape, K, F, padding):
     x, weight, bias, _ = draw(shape, K, F)
-    forward, backward = getattr(conv, f"conv2d_forward_{way}"), getattr(conv, f"conv2d_backward_{way}")
+    forward, backward = getattr(conv, f"conv2d_forward_{variant}"), getattr(conv, f"conv2d_backward_{variant}")
     report = check(lambda *arrays: forward(*arrays, padding=padding), backward, x, weight, bias)
     assert report.ok, f"\n{report}"
 
@@ -109,10 +106,9 @@ def test_many_blocks_of_tiles(K):
     x, weight, bias, dout = draw((3, 42, 45, 5), K, 6)
     expected, cache = conv.conv2d_forward_numpy(x, weight, bias)
     _, dweight, _ = conv.conv2d_backward_numpy(dout, cache)
-    pads = cache[-1]
-    out, found = np.empty_like(expected), np.empty_like(weight)
-    winograd.forward(x, weight, bias, out, (1, 1), pads, False, budget=1)
-    winograd.weight_gradient(x, dout, found, (1, 1), pads, budget=1)
+    out, found, name = np.empty_like(expected), np.empty_like(weight), winograd.algorithm_for(weight.shape, (1, 1))
+    winograd.forward(name, x, weight, bias, out, cache.pads, False, budget=1)
+    winograd.weight_gradient(name, x, dout, found, cache.pads, budget=1)
     assert relative(out, expected) < 1e-13
     assert relative(found, dweight) < 1e-13
 
@@ -156,21 +152,21 @@ def test_inference_is_forward_and_relu():
 # --- the choice ------------------------------------------------------------------------------------------------------
 
 
-def test_the_plan_at_the_sizes_of_segnet():
+def test_the_choice_at_the_sizes_of_segnet():
     for C, H, W in ((64, 360, 480), (128, 180, 240), (256, 90, 120), (512, 45, 60), (512, 23, 30)):
-        assert cost_model.choose_convolution((3, 3, C, C), (1, 1), (1, H, W, C)) == "winograd"
-        assert cost_model.choose_weight_gradient((3, 3, C, C), (1, 1), (1, H, W, C)) == "winograd"
-    assert cost_model.choose_convolution((7, 7, 64, 64), (1, 1), (1, 180, 240, 64)) == "winograd"
+        assert cost_model.choose_convolution((3, 3, C, C), (1, 1), (1, H, W, C)) == "winograd_f4x3"
+        assert cost_model.choose_weight_gradient((3, 3, C, C), (1, 1), (1, H, W, C)) == "winograd_f4x3"
+    assert cost_model.choose_convolution((7, 7, 64, 64), (1, 1), (1, 180, 240, 64)) == "winograd_f4x4"
     assert cost_model.choose_convolution((1, 1, 64, 11), (1, 1), (1, 360, 480, 11)) == "direct"
     assert cost_model.choose_convolution((3, 3, 64, 64), (2, 2), (1, 180, 240, 64)) == "direct"
     assert cost_model.choose_convolution((3, 3, 8, 8), (1, 1), (1, 8, 8, 8)) == "direct"  # too small to be worth it
 
 
-def test_the_plan_depends_on_shapes_only_and_names_the_cheaper():
+def test_the_choice_depends_on_shapes_only_and_names_the_cheapest():
     for C in (3, 16, 64):
         for size in (4, 20, 100):
             shapes = (3, 3, C, 16), (1, 1), (1, size, size, 16)
             for costs, choose in ((cost_model.convolution_costs, cost_model.choose_convolution),
                                   (cost_model.weight_gradient_costs, cost_model.choose_weight_gradient)):  # fmt: skip
-                assert set(costs(*shapes)) == {"direct", "winograd"}
+                assert set(costs(*shapes)) == {"direct", "winograd_f4x3"}
                 assert costs(*shapes)[choose(*shapes)] == min(costs(*shapes).values())

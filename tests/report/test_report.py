@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import math
 import os
 import re
 from html.parser import HTMLParser
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tinysegnet.data.palette import Palette
 from tinysegnet.metrics import Scores, confusion_matrix
-from tinysegnet.report.run_page import _duration, write_report
+from tinysegnet.report.run_page import RunSummary, _duration, write_run_page
 
 PALETTE = Palette(
     ("<script>x</script>", 'a & "b"', "ghost", "c'est"),
@@ -75,14 +75,14 @@ def full(folder, **changes) -> Page:
         "history": history(3),
         "scores": scores(),
         "palette": PALETTE,
-        "baselines": {"<i>prior</i>": SimpleNamespace(G=0.4, C=0.3, mIoU=0.2), "whole": scores()},
+        "baselines": {"<i>prior</i>": dataclasses.replace(scores(), G=0.4, C=0.3, mIoU=0.2), "whole": scores()},
         "samples": [scene(), scene()],
         "environment": {"numpy": "2<3", "processor": "A & B", "threads": 2},
         "seconds": 107.4,
         "command": 'tinysegnet train --data "<mine>"',
         **changes,
     }
-    return Page(write_report(folder, **arguments).read_text(encoding="utf-8"))
+    return Page(write_run_page(folder, RunSummary(**arguments)).read_text(encoding="utf-8"))
 
 
 def test_writes_all_files_and_leaves_no_other(tmp_path):
@@ -166,15 +166,15 @@ def test_phone_dark_and_language_are_cared_for(tmp_path):
 @pytest.mark.parametrize(
     "missing",
     [
-        {"baselines": None},
+        {"baselines": {}},
         {"samples": []},
         {"scores": None},
         {"history": history(1)},
         {"history": []},
-        {"environment": None, "command": "", "config": {}, "seconds": math.nan},
+        {"environment": {}, "command": "", "config": {}, "seconds": math.nan},
         {"history": [{"epoch": 1, "train_loss": math.nan, "val_mIoU": None}]},
         {"scores": Scores.from_confusion(np.zeros((4, 4), int), PALETTE.names)},
-        {"baselines": {"none": SimpleNamespace(G=math.nan, C=math.nan, mIoU=math.nan)}},
+        {"baselines": {"none": Scores.from_confusion(np.zeros((4, 4), int), PALETTE.names)}},
     ],
     ids=lambda m: "+".join(m),
 )
@@ -185,7 +185,7 @@ def test_missing_pieces_are_left_out(tmp_path, missing):
 
 
 def test_nothing_but_a_title(tmp_path):
-    path = write_report(tmp_path, title="t", config={}, history=[], scores=None, palette=PALETTE)
+    path = write_run_page(tmp_path, RunSummary("t", config={}, history=[], scores=None, palette=PALETTE))
     page = Page(path.read_text())
     assert "not validated" in page.text
     assert page.all("img") == []
@@ -193,7 +193,8 @@ def test_nothing_but_a_title(tmp_path):
 
 
 def test_names_of_files_that_are_no_text(tmp_path):
-    path = write_report(tmp_path, title="\udcff", config={"data": "\udcff"}, history=[], scores=None, palette=PALETTE)
+    run = RunSummary("\udcff", config={"data": "\udcff"}, history=[], scores=None, palette=PALETTE)
+    path = write_run_page(tmp_path, run)
     assert "<h1>\\udcff</h1>" in path.read_text(encoding="utf-8")
 
 

@@ -1,9 +1,10 @@
-"""Where the fast versions come from: without numba everything still works, and the cache of kernels is private."""
+"""Compiling, launching and memory: without numba everything still works, and the cache of kernels is private."""
 
 import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -47,11 +48,45 @@ def usual():
 
 
 def test_numpy_serves_everything_when_asked(usual):
-    assert run(TINYSEGNET_BACKEND="numpy") == ["numpy", "conv2d_forward_numpy", usual[2], "True"]
+    assert run(TINYSEGNET_BACKEND="numpy") == ["numpy", "conv2d_forward", usual[2], "True"]
+
+
+# An installation without numba, where it has no wheel: any import of it fails.
+NO_NUMBA = """
+import importlib.abc
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("numba", "llvmlite"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Blocker())
+"""
+
+EVERYTHING = """
+import sys
+{before}
+import importlib, pkgutil
+import numpy as np
+import tinysegnet as ts
+from tinysegnet.cli.main import main
+needs_more = ("__main__", "bench.peer", "ops.engine.", "runtime.launch")  # all but these must be importable by itself
+for module in pkgutil.walk_packages(ts.__path__, "tinysegnet."):
+    if not module.name.removeprefix("tinysegnet.").startswith(needs_more):
+        importlib.import_module(module.name)
+model = ts.load_bundled("toy")
+labels = ts.predict(model, np.zeros((20, 28, 3), np.uint8), size=(20, 28))
+checks = [ts.gradcheck.check_op(op).ok for op in ("max_pool2d", "batchnorm2d")]
+print(labels.shape == (20, 28), *checks, "numba" in sys.modules, main(["doctor"]))
+"""
 
 
 def test_numpy_serves_everything_without_numba(usual):
-    assert run("sys.modules['numba'] = None") == ["numpy", "conv2d_forward_numpy", usual[2], "True"]
+    assert run(NO_NUMBA) == ["numpy", "conv2d_forward", usual[2], "True"]
+
+
+def test_the_whole_package_works_without_numba():
+    printed = run(NO_NUMBA, EVERYTHING)
+    assert "numpy" in printed
+    assert printed[-5:] == ["True", "True", "True", "False", "0"]
 
 
 @pytest.mark.skipif(not runtime.JIT, reason="numba is not here")
@@ -85,6 +120,111 @@ def test_threads_can_be_chosen():
     runtime.set_threads(before)
     with pytest.raises(SettingError, match="threads 0"):
         runtime.set_threads(0)
+
+
+# --- launching -------------------------------------------------------------------------------------------------------
+
+needs_threads = pytest.mark.skipif(not runtime.JIT or not runtime.PARALLEL, reason="kernels have no threads here")
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+
+# A network that predicts in the parent, perhaps, and then in a worker process.
+WORKERS = """
+import multiprocessing, sys
+import numpy as np
+import tinysegnet as ts
+model = ts.load_bundled("toy")
+picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
+def work(picture):
+    return ts.predict(model, picture, size=(48, 64))
+if __name__ == "__main__":
+    method, used = sys.argv[1:]
+    here = work(picture) if used == "used" else None
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        try:
+            there = pool.map_async(work, [picture]).get(timeout=200)[0]
+        except ts.errors.StateError as error:
+            sys.exit(str(error))
+    print(np.array_equal(there, work(picture)))
+"""
+
+
+def run_workers(folder, method, used, **environment):
+    (folder / "workers.py").write_text(WORKERS)
+    return subprocess.run(
+        [sys.executable, "workers.py", method, used], cwd=folder,
+        env={**os.environ, **environment}, capture_output=True, text=True, timeout=500, check=False,
+    )  # fmt: skip
+
+
+@needs_fork
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere OpenMP survives a fork")
+@needs_threads
+def test_a_child_without_its_parents_threads_says_so_in_one_line(tmp_path):
+    done = run_workers(tmp_path, "fork", "used", NUMBA_THREADING_LAYER="omp")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert all(
+        word in done.stderr for word in ("OpenMP", '"spawn"', '"forkserver"', "before the network is first used")
+    )
+
+
+@needs_fork
+@pytest.mark.parametrize(("method", "used", "environment"), [
+    ("fork", "unused", {}),
+    ("forkserver", "used", {}),
+    ("spawn", "used", {}),
+    ("fork", "used", {"TINYSEGNET_BACKEND": "numpy"}),
+])  # fmt: skip
+def test_other_children_predict_as_their_parent_does(method, used, environment, tmp_path):
+    done = run_workers(tmp_path, method, used, **environment)
+    assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
+
+
+# Four Python threads, each with a kernel of its own data, on numba's threads that allow one launch at a time.
+FOUR_THREADS = """
+import sys
+import numpy as np
+import tinysegnet as ts
+{before}
+from concurrent.futures import ThreadPoolExecutor
+x = np.random.default_rng(0).normal(size=(4, 1, 64, 64, 32)).astype(np.float32)
+def work(k):
+    return all(np.array_equal(ts.ops.relu_forward(x[k])[0], np.maximum(x[k], 0)) for _ in range(500))
+sys.setswitchinterval(1e-5)
+print(*ThreadPoolExecutor(4).map(work, range(4)))
+"""
+
+
+@needs_threads
+def test_kernels_on_the_workqueue_are_launched_one_at_a_time():
+    assert run(program=FOUR_THREADS, NUMBA_THREADING_LAYER="workqueue") == ["True"] * 4
+
+
+@needs_threads
+def test_without_that_the_workqueue_ends_the_process():
+    direct = "from tinysegnet.runtime import launch; launch.OneAtATime.__call__ = launch.Dispatcher.__call__"
+    with pytest.raises(AssertionError, match=r"[Cc]oncurrent"):
+        run(direct, FOUR_THREADS, NUMBA_THREADING_LAYER="workqueue")
+
+
+OWN_KERNEL = """
+import numpy as np
+from tinysegnet.runtime import kernel, prange
+@kernel
+def add_one(x):
+    for k in prange(x.size):
+        x[k] += 1
+names = [type(add_one).__name__]
+add_one(x := np.zeros(3))
+print(*names, type(add_one).__name__, add_one.py_func.__name__, len(add_one.signatures), x.sum())
+"""
+
+
+@needs_threads
+def test_a_kernel_is_numbas_own_dispatcher_once_threads_have_started():
+    """So a safe launch costs nothing, and a kernel has all of numba's attributes."""
+    found = run(program=OWN_KERNEL, NUMBA_THREADING_LAYER="omp")
+    assert found == ["FirstLaunch", "CPUDispatcher", "add_one", "1", "3.0"]
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------
@@ -128,8 +268,30 @@ def test_little_is_kept_and_nothing_after_release(keeping, monkeypatch):
     monkeypatch.setattr(runtime.memory, "MOST_KEPT", 3 * runtime.memory.LARGE)
     arrays = [runtime.empty(SHAPE, np.float32) for _ in range(5)]
     del arrays
-    assert len(runtime.memory._left) == 2
+    assert len(runtime.memory._pool.kept) == 2
     runtime.release_freed_memory()
     array = runtime.empty(SHAPE, np.float32)
     assert array.base is None  # a plain array again
     assert runtime.empty((3, 2), np.float64).shape == (3, 2)
+
+
+def test_many_threads_never_get_the_same_memory(keeping, monkeypatch):
+    monkeypatch.setattr(runtime.memory, "LARGE", 1)
+    before = sys.getswitchinterval()
+
+    def work(k):
+        """Fills arrays of changing sizes; -> how many had other numbers in them a moment later."""
+        rng, overwritten = np.random.default_rng(k), 0
+        for round in range(5000):
+            array = runtime.empty((int(rng.integers(100, 130)),), np.int64)
+            array[:] = 10_000 * k + round
+            copy = array.copy()
+            overwritten += not (copy == 10_000 * k + round).all()
+        return overwritten
+
+    try:
+        sys.setswitchinterval(1e-6)
+        with ThreadPoolExecutor(8) as executor:
+            assert list(executor.map(work, range(8))) == [0] * 8
+    finally:
+        sys.setswitchinterval(before)

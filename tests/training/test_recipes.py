@@ -11,9 +11,9 @@ from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID, InMemory
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import SettingError
-from tinysegnet.training.loop import Recipe, make_optimizer
-from tinysegnet.training.recipes import papers
+from tinysegnet.training.recipes import Recipe, papers
 from tinysegnet.training.run_folder import RunFolder
+from tinysegnet.training.training_step import make_optimizer
 from tinysegnet.weights import checkpoint
 
 SIZE = (20, 28)
@@ -78,8 +78,7 @@ def test_beta_starts_as_told_in_a_new_network_only(data):
     assert all(beta == pytest.approx(0.25, abs=1e-6) for beta in betas.values())
 
 
-def test_exact_statistics_at_the_end_are_those_that_are_scored_and_saved(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(RunFolder, "finish", lambda *arguments, **settings: None)
+def test_exact_statistics_at_the_end_are_those_that_are_scored_and_saved(tmp_path, data):
     val = InMemory(ToyScenes(2, seed=1, size=SIZE))
     for statistics in ("running", "exact"):
         recipe = Recipe(epochs=2, statistics=statistics, **SMALL)
@@ -102,7 +101,7 @@ TINY = ["--size", "20x28", "--width", "0.0625", "--limit", "4", "--batch-size", 
 @pytest.fixture
 def without_report(monkeypatch):
     """Drawing takes longer than all the rest."""
-    monkeypatch.setattr(RunFolder, "finish", lambda *arguments, **settings: None)
+    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: folder / "report.html")
 
 
 def config_of(folder):
@@ -144,9 +143,7 @@ def test_a_run_of_a_recipe_goes_on_as_it_began(tmp_path, monkeypatch, without_re
 
 @pytest.mark.parametrize(("name", "shown"), [("paper-basic", "10000"), ("paper-bayesian-vgg16", "60000")])
 def test_help_shows_the_recipes_numbers(capsys, name, shown):
-    with pytest.raises(SystemExit) as end:
-        main(["train", "--recipe", name, "--help"])
-    assert end.value.code == 0
+    assert main(["train", "--recipe", name, "--help"]) == 0
     text = capsys.readouterr().out
     assert shown in text
     assert "360x480" in text

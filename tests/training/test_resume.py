@@ -20,8 +20,7 @@ from tinysegnet.cli import main
 from tinysegnet.data import CAMVID, InMemory
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import CheckpointError, DataError, NonFiniteError
-from tinysegnet.training import signals
-from tinysegnet.training.loop import Recipe, fit
+from tinysegnet.training import Recipe, fit, run_folder, signals
 from tinysegnet.training.run_folder import RunFolder
 from tinysegnet.weights import checkpoint
 
@@ -87,8 +86,7 @@ class StopAt:
 
 
 @pytest.mark.parametrize("step", range(1, STEPS + 1))
-def test_stopped_at_any_step_and_resumed_is_the_same_bits(tmp_path, data, val, whole, step, monkeypatch):
-    monkeypatch.setattr(RunFolder, "finish", lambda *arguments, **settings: None)  # drawing takes longer than training
+def test_stopped_at_any_step_and_resumed_is_the_same_bits(tmp_path, data, val, whole, step):
     recipe, last, history, best = whole
     folder = RunFolder(tmp_path / "run", config(recipe), CAMVID)
     # class weights read every sample once before the first step, and each step reads two
@@ -104,9 +102,8 @@ def test_stopped_at_any_step_and_resumed_is_the_same_bits(tmp_path, data, val, w
 
 
 @pytest.mark.parametrize("picture", range(1, 5))
-def test_stopped_in_a_validation_and_resumed_is_the_same_bits(tmp_path, data, val, whole, picture, monkeypatch):
+def test_stopped_in_a_validation_and_resumed_is_the_same_bits(tmp_path, data, val, whole, picture):
     """Epochs 2 and 3 are validated, two pictures each; a stop does not wait for the second one."""
-    monkeypatch.setattr(RunFolder, "finish", lambda *arguments, **settings: None)
     recipe, last, history, best = whole
     folder = RunFolder(tmp_path / "run", config(recipe), CAMVID)
     interrupted = StopAt(val, picture)
@@ -122,8 +119,7 @@ def test_stopped_in_a_validation_and_resumed_is_the_same_bits(tmp_path, data, va
 
 
 @pytest.mark.parametrize("picture", [1, 5])
-def test_stopped_in_the_exact_statistics_and_resumed_is_the_same_bits(tmp_path, data, picture, monkeypatch):
-    monkeypatch.setattr(RunFolder, "finish", lambda *arguments, **settings: None)
+def test_stopped_in_the_exact_statistics_and_resumed_is_the_same_bits(tmp_path, data, picture):
     recipe = dataclasses.replace(RECIPE, epochs=1, statistics="exact", optimizer="caffe_sgd", learning_rate=0.01)
     folders = [RunFolder(tmp_path / name, config(recipe), CAMVID) for name in ("whole", "stopped")]
     fit(model(), data, recipe=recipe, run=folders[0], progress=False)
@@ -147,10 +143,8 @@ def test_stopped_while_the_last_checkpoint_is_written(tmp_path, data, val, whole
     folder = RunFolder(tmp_path / "run", config(recipe), CAMVID)
     with pytest.raises(KeyboardInterrupt):
         fit(model(), data, val, recipe=recipe, run=folder, progress=False)
-    assert not (folder.path / "report.html").exists()
     result = fit(model(), data, val, recipe=recipe, run=RunFolder.resume(folder.path), progress=False)
     assert weights(folder.path / "last.safetensors") == last
-    assert (folder.path / "report.html").exists()
     np.testing.assert_equal(history_of(result), history)
 
 
@@ -158,10 +152,12 @@ def test_interrupted_in_the_report_tells_how_to_get_it(tmp_path, data, val, monk
     def interrupted(*arguments, **settings):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(RunFolder, "finish", interrupted)
+    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", interrupted)
     folder = RunFolder(tmp_path / "a run", config(), CAMVID)
+    network = model()
+    result = fit(network, data, run=folder, recipe=dataclasses.replace(RECIPE, epochs=1), progress=False)
     with pytest.raises(KeyboardInterrupt):
-        fit(model(), data, run=folder, recipe=dataclasses.replace(RECIPE, epochs=1), progress=False)
+        ts.write_report(folder, network, data, None, result)
     assert f"without a report: tinysegnet train --resume '{folder.path}'\n" in capsys.readouterr().err
 
 
@@ -183,12 +179,39 @@ def test_two_trainings_do_not_share_a_folder(tmp_path, data, val):
         fit(model(), data, recipe=recipe, run=second, progress=False)
 
 
-def test_a_folder_without_locks_will_do(tmp_path, monkeypatch):
-    with files.hold(tmp_path) as alone, files.hold(tmp_path) as too:
-        assert (alone, too) == (True, os.name != "posix")
-    monkeypatch.setattr(files, "fcntl", None)
-    with files.hold(tmp_path) as alone, files.hold(tmp_path) as too:
-        assert (alone, too) == (True, True)
+def test_a_file_system_without_locks_will_do(tmp_path, monkeypatch):
+    first, second = (RunFolder(tmp_path / "run", config(), CAMVID) for _ in range(2))
+    with first.held(), pytest.raises(DataError, match="another training"), second.held():
+        pass
+
+    def refuse(*arguments, **settings):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(run_folder.FileLock, "acquire", refuse)
+    with first.held(), second.held():
+        pass
+
+
+HOLDER = """
+import sys, time
+from tinysegnet.data import CAMVID
+from tinysegnet.training import RunFolder
+with RunFolder(sys.argv[1], {"size": [20, 28]}, CAMVID).held():
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_the_lock_of_a_killed_training_does_not_block_the_next(tmp_path):
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    folder = RunFolder(tmp_path, config(), CAMVID)
+    with pytest.raises(DataError, match="another training writes into it"), folder.held():
+        pass
+    holder.kill()
+    holder.communicate()
+    with folder.held():
+        pass
 
 
 def test_a_second_ctrl_c_stops_at_once():
@@ -222,14 +245,15 @@ def test_in_another_thread_signals_are_left_alone():
     assert caught == [False]
 
 
-def test_a_finished_run_resumed_only_writes_its_report(tmp_path, data, val):
+def test_a_finished_run_resumed_trains_no_more_and_can_be_reported(tmp_path, data, val):
     folder = RunFolder(tmp_path / "run", config(), CAMVID)
     first = fit(model(), data, val, recipe=RECIPE, run=folder, progress=False)
     last = weights(folder.path / "last.safetensors")
-    (folder.path / "report.html").unlink()
-    again = fit(model(), data, val, recipe=RECIPE, run=RunFolder.resume(folder.path), progress=False)
+    resumed, network = RunFolder.resume(folder.path), model()
+    again = fit(network, data, val, recipe=RECIPE, run=resumed, progress=False)
     assert weights(folder.path / "last.safetensors") == last
     assert again.scores.mIoU == first.scores.mIoU
+    assert ts.write_report(resumed, network, data, val, again) == folder.path / "report.html"
     assert (folder.path / "report.html").exists()
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinysegnet_lessons import bugs
+from tinysegnet_lessons.bugs import bugs
 from tinysegnet_lessons.bugs.toy_segnet import ToySegNet
 
 

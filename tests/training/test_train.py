@@ -12,7 +12,7 @@ import tinysegnet as ts
 from tinysegnet.data import CAMVID, InMemory, Sample
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import DataError, NonFiniteError, SettingError
-from tinysegnet.training.loop import Progress, Recipe, fit, recipe_for
+from tinysegnet.training import Progress, Recipe, fit, recipe_for
 from tinysegnet.training.run_folder import RunFolder
 from tinysegnet.weights import checkpoint
 
@@ -88,9 +88,10 @@ def test_a_run_folder_holds_everything(tmp_path, scenes, val):
     folder = run_folder(tmp_path / "run")
     model = small_model()
     result = fit(model, scenes, val, recipe=SMALL, run=folder, progress=False)
+    ts.write_report(folder, model, scenes, val, result)
 
     names = {path.name for path in folder.path.iterdir()}
-    assert names == {"config.json", "metrics.csv", "last.safetensors", "best.safetensors",
+    assert names == {".lock", "config.json", "metrics.csv", "last.safetensors", "best.safetensors",
                      "curves.png", "overlays.png", "per_class.png", "report.html"}  # fmt: skip
 
     config = json.loads((folder.path / "config.json").read_text())
@@ -110,6 +111,7 @@ def test_a_run_folder_holds_everything(tmp_path, scenes, val):
     page = (folder.path / "report.html").read_text()
     assert f"{result.scores.mIoU:.3f}" in page
     assert "position prior" in page
+    assert "toy scenes: 6 training pictures, 3 validation pictures" in page
     assert "Pedestrian" in page
 
 

@@ -9,10 +9,12 @@ from walk_pages import FIVE, IMAGE, SIZE, Page, labels_for, lively
 
 import tinysegnet as ts
 from tinysegnet.errors import DataError, SettingError, ShapeError
+from tinysegnet.layers import Windows
+from tinysegnet.models import Network
 from tinysegnet.ops import conv2d_forward
 from tinysegnet.walk.payload import PLANS, Blobs, TooLarge, pack_weight
 from tinysegnet.walk.trace import trace
-from tinysegnet.walk.window_tables import Windows, spread
+from tinysegnet.walk.window_tables import spread
 
 NAMES = list(ts.models)
 STEP = 1e-5  # of finite differences
@@ -88,10 +90,10 @@ def test_backward_is_the_networks_own_where_there_is_no_batch_norm(name):
 def test_a_walk_leaves_the_model_alone():
     model = lively("bayesian-basic")
     state = {name: array.copy() for name, array in model.state().items()}
-    generator = model.layers["encoder3.dropout"].generator.bit_generator.state
+    generator = model.generator.bit_generator.state
     ts.walk(model, IMAGE, labels_for(model), palette=FIVE)
     assert all(np.array_equal(array, state[name]) for name, array in model.state().items())
-    assert model.layers["encoder3.dropout"].generator.bit_generator.state == generator
+    assert model.generator.bit_generator.state == generator
     assert not any(layer.grads for layer in model.layers.values())
 
 
@@ -285,13 +287,38 @@ def test_without_labels_there_is_no_way_back():
     assert set(page.data["pictures"]) == {"picture", "prediction"}
 
 
+def test_modules_import_one_another_in_no_circle():
+    modules = {f"walk/{path.name}": path.read_text(encoding="utf-8") for path in PAGE.SOURCE.glob("*.js")}
+    reached = set()
+
+    def follow(name, above):
+        assert name not in above, f"a circle: {' -> '.join([*above, name])}"
+        imports = re.findall(r"^import .*? from \"(.*?)\";$|@import .*? from \"(.*?)\"", modules[name], re.M)
+        for found in imports if name not in reached else ():
+            follow(found[0] or found[1], [*above, name])
+        reached.add(name)
+
+    follow("walk/main.js", [])
+    assert reached == set(modules), "modules that nothing imports"
+
+
+@pytest.mark.parametrize("text", ["</script>", "<!-- a", "'<SCRIPT'", "</Style >"])
+def test_code_cannot_end_its_element(text):
+    assert PAGE.inline("if (a < b) c = '<b>';") == "if (a < b) c = '<b>';"
+    with pytest.raises(ValueError, match="cannot stand in a script or style"):
+        PAGE.inline(f"x = {text}")
+
+
 def test_names_cannot_break_the_page():
     model = lively("tiny")
-    walk = ts.walk(model, IMAGE, labels_for(model), palette=FIVE, title="</script><script>alert(1)</script> [data]")
+    walk = ts.walk(
+        model, IMAGE, labels_for(model), palette=FIVE, title="</script><script>alert(1)</script><!-- {{ data }}"
+    )
     assert "alert(1)</script>" not in walk.page
     assert "<b>land" not in walk.page
     page = Page(walk.page)
-    assert page.data["title"].endswith("</script> [data]")
+    assert page.data["title"].endswith("</script><!-- {{ data }}")
+    assert walk.page.count("<!--") == 1  # of the mark
     assert [one["name"] for one in page.data["classes"]] == list(FIVE.names)
     assert not re.search(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//", walk.page)
 
@@ -349,12 +376,24 @@ def test_a_page_that_cannot_be_small_enough(monkeypatch):
         ts.walk(lively("tiny"), IMAGE)
 
 
-def test_a_layer_of_ones_own_is_refused():
+def test_a_layer_of_ones_own_is_explained_by_its_docstring_and_source():
     class Mine(ts.layers.Layer):
-        def _forward(self, x, *, training, sample):
-            return x, None
+        """Half of <everything>."""
+
+        def _forward(self, x, tape):
+            return x / 2, None
+
+        def _backward(self, dout, cache, tape, input_gradient):
+            return dout / 2
 
     model = lively("tiny")
-    model.layers["mine"] = Mine()
-    with pytest.raises(SettingError, match="mine: walk cannot explain a Mine"):
-        trace(model, IMAGE, None)
+    model = Network({**model.layers, "mine": Mine()}, model.config)
+    page = Page(ts.walk(model, IMAGE, labels_for(model), palette=FIVE).page)
+    forward, backward = (step for step in page.data["steps"] if step["title"] == "Mine")
+    assert forward["what"] == "Half of &lt;everything&gt;."
+    assert "return x / 2, None" in page.data["sources"][forward["source"]]["text"]
+    assert "return dout / 2" in page.data["sources"][backward["source"]]["text"]
+    node = page.node("mine")
+    before, after = (trace(model, IMAGE, None).passages[-1].__dict__[name] for name in ("x", "out"))
+    np.testing.assert_array_equal(after, before / 2)
+    assert node["kind"] == "Mine"

@@ -12,7 +12,7 @@ from weight_samples import convolutions, hed, keras, legacy_file, torchvision, z
 import tinysegnet as ts
 from tinysegnet.cli.main import main
 from tinysegnet.errors import CheckpointError, SettingError, StateError
-from tinysegnet.layers import Conv2d
+from tinysegnet.layers import Conv2d, Tape, thread_tape
 from tinysegnet.training.run_folder import RunFolder
 from tinysegnet.weights import checkpoint
 
@@ -80,7 +80,8 @@ def test_without_batch_norm_in_the_file_it_changes_nothing(tmp_path):
     x = np.random.default_rng(0).standard_normal((1, 8, 8, 4)).astype(np.float32)
     norm, conv = model.layers["encoder1.bn1"], model.layers["encoder1.conv2"]
     np.testing.assert_allclose(norm.forward(x), x, rtol=1e-6)
-    np.testing.assert_array_equal(conv.infer(x, model.layers["encoder1.bn2"]), conv.infer(x))
+    with_norm, _ = conv.infer(x, [model.layers["encoder1.bn2"]], Tape())
+    np.testing.assert_array_equal(with_norm, conv.infer(x, [], Tape())[0])
     assert model.layers["decoder1.bn1"].params["gamma"][0] == 4
 
 
@@ -212,7 +213,7 @@ def test_backward_ends_above_frozen_layers_which_keep_nothing_for_it(monkeypatch
     step(model)
     assert called
     assert called[-1] == "decoder4.conv1"
-    assert all(layer._cache is None for layer in model.layers.values())
+    assert not any(step in thread_tape().caches for step in model.steps)
 
 
 def test_what_cannot_be_frozen():
@@ -243,7 +244,8 @@ OPTIONS = ["--model", "vgg16", "--width", str(WIDTH), "--size", "20x28", "--limi
 
 def test_the_command_starts_from_it_and_freezes_it_and_so_does_a_resumed_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(RunFolder, "finish", lambda *arguments, **settings: None)  # drawing takes longer than training
+    # drawing takes longer than training
+    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: folder / "report.html")
     write(tmp_path / "vgg.pth", torchvision(WIDTH))
     command = ["train", *OPTIONS, "--encoder", "vgg.pth", "--freeze-encoder", "--name", "x"]
     assert main(command) == 0

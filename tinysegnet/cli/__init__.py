@@ -1,1 +1,1 @@
-"""The commands behind `tinysegnet ...`: one dataclass each, fields are options, `run` is the work."""
+"""The command line: one file per command, whose function `run` has the command's options as parameters."""

@@ -1,24 +1,21 @@
-"""How options that are not plain words are written, and what is said of wrong ones."""
+"""The types of options: how a value is written on the command line, and what the error says about a wrong one."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
-import tyro
-from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+import cyclopts
+from cyclopts import Parameter, Token
 
-__all__ = ["CheckpointPath", "FolderPath", "parse_number", "parse_path", "parse_size", "parse_whole", "registry"]
+from ..errors import SettingError
 
-MOST_PIXELS = 50_000_000  # as many as a picture of a data set may have
+__all__ = ["DEFAULT_PARAMETER", "CheckpointPath", "FolderPath", "Json", "Numbers", "Size", "check_minimum"]
 
-CheckpointPath = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CHECKPOINT")]
-FolderPath = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
-
-registry = ConstructorRegistry()
+MOST_PIXELS = 50_000_000  # of a size: as many as a picture of a data set may have
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -40,7 +37,7 @@ def parse_whole(text: str) -> int:
 
 
 def parse_number(text: str) -> float:
-    """ "1e-3" -> 0.001; infinity and not-a-number are no numbers here."""
+    """ "1e-3" -> 0.001; infinity and not-a-number are refused."""
     try:
         number = float(text)
     except ValueError:
@@ -51,43 +48,53 @@ def parse_number(text: str) -> float:
 
 
 def parse_path(text: str) -> Path:
-    """An empty one, as from a shell variable that is not set, would mean the current folder."""
+    """An empty path, as from a shell variable that is not set, would mean the current folder."""
     if not text:
         raise ValueError("'' is not a path (expected a file or a folder)")
     return Path(text)
 
 
-@registry.primitive_rule
-def path_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
-    """Paths, also one that may be None, and any number of them."""
-    if info.type in (Path, Path | None):
-        return _spec("PATH", lambda words: parse_path(words[0]), lambda path: [str(path)])
-    if info.type == tuple[Path, ...]:
-        return _spec("PATH ...", lambda words: tuple(map(parse_path, words)), lambda paths: [*map(str, paths)], "*")
-    return None
+_PARSERS: dict[Any, Callable[[str], Any]] = {int: parse_whole, float: parse_number, Path: parse_path, str: str}
 
 
-@registry.primitive_rule
-def number_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
-    """Numbers, also those that may be None; every pair of whole numbers is a size, HEIGHTxWIDTH."""
-    if info.type in (int, int | None):
-        return _spec("INT", lambda words: parse_whole(words[0]), lambda number: [str(number)])
-    if info.type is float:
-        return _spec("FLOAT", lambda words: parse_number(words[0]), lambda number: [str(number)])
-    if info.type == tuple[int, int] | None or (get_origin(info.type), get_args(info.type)) == (tuple, (int, int)):
-        return _spec("HxW", lambda words: parse_size(words[0]), lambda size: ["x".join(map(str, size or [None]))])
-    if (get_origin(info.type), get_args(info.type)) == (tuple, (float, float)):
-        return _spec("FLOAT FLOAT", lambda words: tuple(map(parse_number, words)), lambda pair: [*map(str, pair)], 2)
-    return None
+def _convert(hint: Any, tokens: Sequence[Token]) -> Any:
+    """The value of an option, or of an argument, from its words."""
+    kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+    if type(None) in get_args(hint) and len(kinds) == 1:
+        return _convert(kinds[0], tokens)
+    if get_origin(hint) is tuple:
+        return tuple(_convert(kinds[0], [token]) for token in tokens)
+    if hint in _PARSERS:
+        return _PARSERS[hint](tokens[0].value)
+    return cyclopts.convert(hint, tokens)
 
 
-def _spec(
-    metavar: str, parse: Callable[[list[str]], Any], write: Callable[[Any], list[str]], nargs: int | Literal["*"] = 1
-) -> PrimitiveConstructorSpec:
-    return PrimitiveConstructorSpec(
-        nargs=nargs,
-        metavar=metavar,
-        instance_from_str=parse,
-        is_instance=lambda value: True,  # no option takes one of several types
-        str_from_instance=write,
-    )
+def _written(default: Any) -> str | None:
+    """A default as the help page shows it; None, an option that is off and an empty list are not shown."""
+    if isinstance(default, tuple) and default:
+        return ("x" if isinstance(default[0], int) else " ").join(map(str, default))
+    return None if default is None or default is False or default == () else str(default)
+
+
+DEFAULT_PARAMETER = Parameter(
+    converter=_convert, show_default=_written, negative=(), allow_repeating=True, json_list=False, json_dict=False
+)
+"""What holds for every option and argument."""
+
+Size = Annotated[
+    tuple[int, int],
+    Parameter(converter=lambda hint, tokens: parse_size(tokens[0].value), n_tokens=1, metavar="HEIGHTxWIDTH"),
+]
+Numbers = Annotated[tuple[float, ...], Parameter(consume_multiple=(1, None))]
+CheckpointPath = Annotated[
+    Path, Parameter(help='A .safetensors file that `train` wrote, or "toy", the bundled network.')
+]
+FolderPath = Annotated[Path, Parameter(name="DIR")]
+Json = Annotated[bool, Parameter(name="--json", help="Print one JSON object instead of text.")]
+
+
+def check_minimum(least: int, **values: int | tuple[int, ...]) -> None:
+    """Raise SettingError for the first of these options, a number or a size, that is smaller than `least`."""
+    for name, value in values.items():
+        if min(value if isinstance(value, tuple) else (value,)) < least:
+            raise SettingError(f"{name}: {value} (expected at least {least})")

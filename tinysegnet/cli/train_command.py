@@ -1,89 +1,101 @@
 """tinysegnet train."""
 
-from __future__ import annotations
-
 import os
 import time
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, get_args, get_type_hints
 
-import tyro
+from cyclopts import App, CycloptsError, Group, Parameter
 
 from .. import runtime
 from ..data import Dataset, Folder, OneClass
 from ..errors import DataError, SettingError
-from ..models import PREPROCESSING, Network, build, models
+from ..models import PREPROCESSING, Network, build
 from ..runtime.settings import convert
 from ..training.loop import fit
-from ..training.recipes import Recipe, papers
+from ..training.recipes import Recipe, papers, recipe_for
 from ..training.run_folder import RunFolder, read_config
 from ..weights.encoders import encoder_preprocessing, load_encoder
-from .data_command import LabelOptions, load_splits
+from .cli_errors import check_alone, check_one, option_names
+from .data_options import LabelOptions, Labels, load_splits
+from .model_name import ModelName
+from .options import DEFAULT_PARAMETER, Numbers, Size
 
-__all__ = ["RECIPES", "Train"]
+__all__ = ["Train", "command"]
 
-RECIPES = ("default", *papers)
-
-if TYPE_CHECKING:  # the names are known at run time only
-    ModelName = str
-    RecipeName = str
-    PreprocessingName = str
-else:
-    ModelName = Annotated[
-        Literal[tuple(models)], tyro.conf.arg(metavar="MODEL", help=f"Which network: {', '.join(models)}.")
-    ]
-    RecipeName = Literal[RECIPES]
-    PreprocessingName = Literal["own", *PREPROCESSING]
+RecipeName = Annotated[str, Parameter(choices=("default", *papers), metavar="RECIPE")]
+PreprocessingName = Annotated[str, Parameter(choices=("own", *PREPROCESSING))]
+RecipeOptions = Annotated[Recipe, Parameter(name="*", group=Group("Recipe", sort_key=1))]
 
 SAVED_OPTIONS = (
     "data", "recipe", "model", "width", "preprocessing", "encoder", "limit", "threads", "deterministic",
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Train:
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What the defaults of the other options follow from."""
+
+    data: str = "toy"
+    """"toy" for drawn street scenes, or a folder with pictures and label maps: `tinysegnet data check DIR`."""
+    recipe: RecipeName = "default"
+    """Where the other options take their defaults from: "default" fits them to the data; a paper's recipe has the
+    numbers of its authors, and chooses --model, too."""
+    labels: Labels = field(default_factory=LabelOptions)
+
+    def defaults(self) -> tuple[str, Recipe]:
+        """The model and the settings of the recipe."""
+        if self.recipe in papers:
+            return papers[self.recipe].model, papers[self.recipe].recipe
+        dataset = self.labels.open(self.data, "train")
+        try:
+            return "tiny", recipe_for(dataset)
+        except DataError:  # its first files are bad: the check before training will name all bad files
+            return "tiny", Recipe()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Source):
     """Train a network, and write checkpoints, curves, overlays and a report to runs/NAME/.
 
     The defaults depend on --data and --recipe: `tinysegnet train --data DIR --help` shows those for your pictures, and
     `tinysegnet train --recipe paper-basic --help` those of SegNet-Basic's authors.
     """
 
-    data: str = "toy"
-    """"toy" for drawn street scenes, or a folder with pictures and label maps: `tinysegnet data check DIR`."""
-    labels: LabelOptions = field(default_factory=LabelOptions)
-    recipe: RecipeName = "default"
-    """Where the defaults of the options come from: the data, or the paper's authors; the latter choose --model, too."""
     model: ModelName = "tiny"
-    """Which network."""
+    """The network."""
     width: float = 1.0
-    """A factor on the channels of every stage."""
+    """A factor on the number of channels of every stage."""
     preprocessing: PreprocessingName = "own"
-    """What the first layer does to a picture; own: as the network's description has it, or as the --encoder expects."""
+    """What the first layer does to a picture. own: as the network's architecture says, or as --encoder expects."""
     encoder: Path | None = None
-    """A file with a trained VGG16 to start --model vgg16 from: torchvision's .pth, Keras's .h5, or .safetensors."""
+    """A file with a trained VGG16 as the start of --model vgg16: torchvision's .pth, Keras's .h5, or .safetensors."""
     name: str | None = None
-    """Of the run's folder; default: data, model, date and time."""
+    """Name of the run's folder. Default: data, model, date and time."""
     runs: Path = Path("runs")
-    """Where the runs are."""
+    """The folder that holds all runs."""
     limit: int | None = None
-    """Use only so many pictures of each split, to try things out."""
+    """Use at most this many pictures per split, to try things out."""
     threads: int | None = None
-    """How many processor cores to use; default: all."""
+    """How many processor cores to use. Default: all."""
     deterministic: bool = False
-    """The same bits whatever the number of threads; the kernels give them anyway, NumPy's products need one thread."""
+    """Compute the same bits whatever the number of threads. Our kernels always do; NumPy's matrix products need one
+    thread for it."""
     resume: Path | None = None
-    """The folder of a run that was stopped: go on with its data, network and recipe; nothing else can be given."""
-    settings: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=Recipe)
+    """The folder of a run that was stopped: continue it with its data, network and recipe. No other option can be
+    given."""
+    settings: RecipeOptions = field(default_factory=Recipe)
 
     def run(self) -> int:
         return self._train() if self.resume is None else self._as_begun(self.resume)._train()
 
-    def _as_begun(self, path: Path) -> Train:
+    def _as_begun(self, path: Path) -> "Train":
         """The options that the run was begun with, from its config.json."""
         config = read_config(path)
         own = {name: config[name] for name in SAVED_OPTIONS if name in config}
-        own.setdefault("preprocessing", "scaled")  # the only one there was when configs did not name it
+        own.setdefault("preprocessing", "scaled")  # the only one when configs did not name it yet
         settings = {f.name: config[f.name] for f in fields(Recipe) if f.name in config}
         try:
             own["limit"] = convert("limit", own.get("limit"), int | None)
@@ -93,29 +105,32 @@ class Train:
 
     def _train(self) -> int:
         if self.name is not None:
-            _demand_name(self.name)
+            _check_name(self.name)
         if self.threads is not None:
             runtime.set_threads(self.threads)
         if self.deterministic:
             runtime.single_threaded_blas()
         if self.encoder is not None and self.resume is None:
-            encoder_preprocessing(self.encoder)  # a wrong file is refused before the pictures are read
+            encoder_preprocessing(self.encoder)  # refuses a wrong file before the pictures are read
         train, val = load_splits(self.data, ("train", "val"), self.limit, self.labels)
         folder = self._folder(train)
         model = folder.resumed.model if folder.resumed else self._new_model(train.palette.num_classes)
-        _tell(train)
-        print(f"{self.model}, {model.num_parameters:,} parameters; {len(train)} pictures of {train.name} to train on, "
-              f"{len(val)} to validate")  # fmt: skip
+        _describe(train)
+        print(f"{self.model}, {model.num_parameters:,} parameters; {train.name}: {len(train)} training pictures, "
+              f"{len(val)} validation pictures")  # fmt: skip
         if folder.resumed:
-            print(f"going on from {folder.path / 'last.safetensors'}, step {folder.resumed.progress['step']}")
-        result = fit(model, train, val, recipe=self.settings, run=folder)
+            print(f"continuing from {folder.path / 'last.safetensors'}, step {folder.resumed.progress['step']}")
+        result = fit(model, train, val, recipe=Recipe(**asdict(self.settings)), run=folder)
         if result.scores:
             print(result.scores.table())
-        print(f"trained for {result.seconds:.0f} s\nreport: {folder.path / 'report.html'}")
+        from ..report.run_report import write_report  # matplotlib is imported only when there is something to draw
+
+        page = write_report(folder, model, train, val, result)
+        print(f"trained for {result.seconds:.0f} s\nreport: {page}")
         return 0
 
     def _new_model(self, num_classes: int) -> Network:
-        """With random weights, but those of --encoder in its encoder, which takes pictures as it did before.
+        """A network with random weights, except the encoder's if --encoder is given.
 
         For two classes the article's network has one logit, as in the articles.
         """
@@ -131,24 +146,78 @@ class Train:
     def _folder(self, train: Dataset) -> RunFolder:
         if self.resume is not None:
             return RunFolder.resume(self.resume)
-        return RunFolder(self.runs / (self.name or self._default_name()), self._config(), train.palette)
+        default_name = f"{Path(self.data).resolve().name}-{self.model}-{time.strftime('%Y%m%d-%H%M%S')}"
+        return RunFolder(self.runs / (self.name or default_name), self._config(), train.palette)
 
     def _config(self) -> dict[str, Any]:
         config = {name: getattr(self, name) for name in SAVED_OPTIONS}
         config["encoder"] = None if self.encoder is None else str(self.encoder)
         return {**config, **asdict(self.labels), **asdict(self.settings)}
 
-    def _default_name(self) -> str:
-        return f"{Path(self.data).resolve().name}-{self.model}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+def command(arguments: list[str]) -> Callable[..., int]:
+    """`tinysegnet train` with the defaults that follow from --data, --recipe and the label options in `arguments`.
+
+    Thus --help shows what would really be done. The parser takes defaults from the fields of a dataclass, so each
+    recipe gets a class of its own.
+    """
+    check_alone(arguments, "--resume", "train")
+    check_one(arguments, ("--epochs", "--iterations"), "train")
+    model, recipe = _parse_source(arguments).defaults()
+    if "--epochs" in option_names(arguments):
+        recipe = replace(recipe, iterations=None)
+    settings = _class_with_defaults(recipe)
+    options = make_dataclass("Train", [
+        ("model", ModelName, model),
+        ("settings", Annotated[settings, *get_args(RecipeOptions)[1:]], settings()),
+    ], bases=(Train,), frozen=True, kw_only=True, namespace={"__module__": __name__})  # fmt: skip
+    defaults = options()
+
+    def train(*, options=defaults):
+        return run(options=options)
+
+    train.__annotations__["options"] = Annotated[options, Parameter(name="*")]
+    train.__doc__ = Train.__doc__
+    return train
 
 
-def _demand_name(name: str) -> None:
+def run(*, options: Annotated[Train, Parameter(name="*")] = Train()) -> int:
+    """Train with these options. Shell completion reads their names here, whatever the defaults."""
+    return options.run()
+
+
+def _class_with_defaults(recipe: Recipe) -> type[Recipe]:
+    """`Recipe` with the values of this recipe as defaults, and with types that the command line can parse."""
+    option_types = {tuple[int, int]: Size, tuple[float, ...]: Numbers}
+    hints = get_type_hints(Recipe)
+    return make_dataclass(
+        "Recipe",
+        [(f.name, option_types.get(hints[f.name], hints[f.name]), getattr(recipe, f.name)) for f in fields(Recipe)],
+        bases=(Recipe,), frozen=True, namespace={"__module__": __name__},
+    )  # fmt: skip
+
+
+def _parse_source(arguments: list[str]) -> Source:
+    app = App(default_parameter=DEFAULT_PARAMETER, help_flags=(), version_flags=())
+
+    @app.default
+    def source(*, source: Annotated[Source, Parameter(name="*")] = Source()) -> Source:
+        return source
+
+    try:
+        _, bound, *_ = app.parse_known_args(arguments)
+    except CycloptsError:  # the whole command line is parsed next, and then the error is reported
+        return Source()
+    return source(**bound.arguments)
+
+
+def _check_name(name: str) -> None:
     if name in ("", ".", "..") or set(name) & set("/\\\0") or len(os.fsencode(name)) > 255:
         raise SettingError(f"--name {name!r} (expected a name of a folder, not a path). Choose where with --runs")
 
 
-def _tell(data: Dataset) -> None:
-    """What was inferred of a folder."""
+def _describe(data: Dataset) -> None:
+    """Print what was inferred about a folder."""
     whole = data.data if isinstance(data, OneClass) else data
     if isinstance(whole, Folder):
         print(whole.description)

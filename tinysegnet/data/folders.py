@@ -20,7 +20,7 @@ from ..errors import DataError
 from .image_files import read_image, read_label_pixels
 from .label_encoding import ClassList, LabelEncoding
 from .layouts import Layout, find_layout, tutorial_layout
-from .pairs import Pair, inside
+from .pairs import FilePair, inside
 from .palette import CAMVID, Palette
 from .sample import Sample
 
@@ -148,11 +148,11 @@ class CamVid(Folder):
         self.name = f"CamVid {split}"
 
 
-def _problem(pair: Pair, error: DataError) -> Problem:
+def _problem(pair: FilePair, error: DataError) -> Problem:
     return Problem(pair.labels if str(error).startswith(f"{pair.labels}:") else pair.image, str(error))
 
 
-def _load(pair: Pair, label_encoding: LabelEncoding) -> Sample:
+def _load(pair: FilePair, label_encoding: LabelEncoding) -> Sample:
     """Read one pair; raise the first thing that is wrong."""
     sample, errors = _examine(pair, label_encoding)
     if sample is None:
@@ -162,7 +162,7 @@ def _load(pair: Pair, label_encoding: LabelEncoding) -> Sample:
     return sample
 
 
-def _examine(pair: Pair, label_encoding: LabelEncoding) -> tuple[Sample | None, list[DataError]]:
+def _examine(pair: FilePair, label_encoding: LabelEncoding) -> tuple[Sample | None, list[DataError]]:
     """Read one pair: the sample, or all that is wrong with the two files."""
     errors: list[DataError] = []
 
@@ -181,7 +181,7 @@ def _examine(pair: Pair, label_encoding: LabelEncoding) -> tuple[Sample | None, 
     return None if errors else Sample(image, labels, pair.image.stem), errors
 
 
-def _check_partners(pair: Pair) -> None:
+def _check_partners(pair: FilePair) -> None:
     """Both files are there, and a list did not put strangers together."""
     if pair.origin.startswith("folders "):
         for path, partner, what in (
@@ -202,7 +202,7 @@ def _read_inside(read: Callable[[Path], np.ndarray], path: Path, root: Path) -> 
     return read(path)
 
 
-def _decode(pair: Pair, image: np.ndarray | None, pixels: np.ndarray, label_encoding: LabelEncoding) -> np.ndarray:
+def _decode(pair: FilePair, image: np.ndarray | None, pixels: np.ndarray, label_encoding: LabelEncoding) -> np.ndarray:
     """The labels, of the picture's size as far as that could be read."""
     if image is not None and image.shape[:2] != pixels.shape[:2]:
         (h, w), (H, W) = pixels.shape[:2], image.shape[:2]

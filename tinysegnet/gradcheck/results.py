@@ -11,11 +11,12 @@ import numpy as np
 
 from ..errors import TinySegNetError
 from .differences import Probe
-from .results_html import report_html
+from .results_html import GradientRow, Refusal, results_html
 
 __all__ = ["GradientError", "Report", "TensorReport", "table"]
 
 MOST_CROSSED = 0.02
+MOST_ROWS, MOST_REFUSALS = 8, 3  # in a notebook: a network has a hundred gradients
 # What a line of `problems` says -> the law that it is about (`contract` writes the lines).
 LAWS = {"not linear in dout": "linear in dout", "called again": "repeatable", "after another forward": "repeatable",
         "writes to": "arguments unwritten", "written to": "arguments unwritten"}  # fmt: skip
@@ -185,7 +186,29 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return report_html(self)
+        groups: dict[str, list[TensorReport]] = {}
+        for tensor in self.all_tensors():
+            groups.setdefault(tensor.name, []).append(tensor)
+        rows = [_row(name, tensors) for name, tensors in groups.items()]
+        shown = [row["name"] for row in sorted(rows, key=lambda row: row["ok"])[:MOST_ROWS]]
+        refused = [[t for t in tensors if not t.ok] for tensors in groups.values()]
+        return results_html({
+            "title": self.title,
+            "ok": self.ok,
+            "cases": len(self.parts),
+            "cases_failed": sum(not part.ok for part in self.parts),
+            "checked": self.checked,
+            "problems": list(dict.fromkeys([*self.problems, *(p for part in self.parts for p in part.problems)])),
+            "rows": [row for row in rows if row["name"] in shown],
+            "more_rows": len(rows) - len(shown),
+            "refusals": [self._refusal(tensors) for tensors in refused if tensors][:MOST_REFUSALS],
+            "text": str(self),
+        })  # fmt: skip
+
+    def _refusal(self, tensors: list[TensorReport]) -> Refusal:
+        """Of the cases that refuse a gradient, the first with a hint."""
+        tensor = min(tensors, key=lambda t: t.hint is None)
+        return {"name": tensor.name, "case": self.case_of(tensor), "details": tensor.details()}
 
     def to_dict(self) -> dict[str, Any]:
         found = {"title": self.title, "ok": self.ok, "verdict": self.verdict, "checked": self.checked,
@@ -209,7 +232,7 @@ class Report:
 
 
 def table(reports: Sequence[Report]) -> str:
-    """One line a report: cases, entries checked, worst error / allowed error, Taylor slope, crossings, verdict."""
+    """One line per report: cases, entries checked, worst error / allowed error, Taylor slope, crossings, verdict."""
     width = max([len("check"), *(len(r.title) for r in reports)])
     lines = [f"{'check':<{width}}  cases  entries  error/allowed  Taylor  crossed  verdict"]
     for r in reports:
@@ -221,6 +244,17 @@ def table(reports: Sequence[Report]) -> str:
 def to_json(reports: Sequence[Report]) -> str:
     """All reports as one JSON object: {"ok": ..., "checks": [...]}."""
     return json_format.dumps({"ok": all(r.ok for r in reports), "checks": [r.to_dict() for r in reports]}, indent=1)
+
+
+def _row(name: str, tensors: list[TensorReport]) -> GradientRow:
+    return {
+        "name": name,
+        "ok": all(t.ok for t in tensors),
+        "entries": sum(len(t.probes) for t in tensors),
+        "wrong": sum(t.count("wrong") for t in tensors),
+        "crossed": sum(t.count("crossed") for t in tensors),
+        "excess": max((t.excess for t in tensors), default=0.0),
+    }
 
 
 def _sides(p: Probe) -> str:

@@ -1,21 +1,16 @@
-"""The library's own ops under test. They are found by name, so there is no list that somebody could forget to extend.
-
-An op is every `<op>_forward` of `tinysegnet.ops`. Its variants are every `<op>_forward_<variant>` in any module there:
-`numpy`, the definition, `numba`, and whatever faster one comes later.
-"""
+"""The library's own ops under test: every op of `tinysegnet.ops.REGISTRY`, in every variant that it declares."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from .. import ops
 from ..errors import ShapeError
+from ..ops import REGISTRY, Op, Variant
 from .cases import Case, cases_of
 from .checker import check
 from .contract import draw_dout
@@ -23,51 +18,47 @@ from .results import Report, table, to_json
 
 __all__ = ["check_all", "check_op", "compare_op", "find_ops", "find_variants", "run"]
 
-COMPLETE = ("numpy", "numba")  # these serve every case; a special variant may refuse a shape with a ShapeError
+COMPLETE = ("numpy", "numba")  # these support every case; a special variant may refuse a shape with a ShapeError
 
 
 def find_ops() -> list[str]:
     """Names of the public ops: "conv2d" for `tinysegnet.ops.conv2d_forward`."""
-    return sorted(name.removesuffix("_forward") for name in dir(ops) if name.endswith("_forward"))
+    return sorted(REGISTRY)
 
 
-def find_variants(op: str) -> dict[str, tuple[Callable, Callable]]:
-    """ "numpy" -> (forward, backward), and so on. Raises ShapeError where a forward has no backward."""
-    found, prefix = {}, f"{op}_forward_"
-    for module in _modules():
-        for name in vars(module):
-            if name.startswith(prefix):
-                variant = name.removeprefix(prefix)
-                backward = getattr(module, f"{op}_backward_{variant}", None)
-                if backward is None:
-                    raise ShapeError(f"{module.__name__}.{name} has no {op}_backward_{variant} beside it")
-                found[variant] = (getattr(module, name), backward)
-    return found
+def find_variants(op: str) -> dict[str, Variant]:
+    """ "numpy" -> Variant(forward, backward), and so on. Raises ShapeError for an unknown op."""
+    return _declared(op).variants
 
 
-def _modules() -> list[Any]:
-    names = [info.name for info in pkgutil.iter_modules(ops.__path__) if not info.name.startswith("_")]
-    return [importlib.import_module(f"{ops.__name__}.{name}") for name in names]
-
-
-def _pair(op: str, variant: str | None) -> tuple[Callable, Callable]:
-    if op not in find_ops():
+def _declared(op: str) -> Op:
+    if op not in REGISTRY:
         raise ShapeError(f"no op {op!r}; there are {', '.join(find_ops())}")
+    return REGISTRY[op]
+
+
+def _pair(op: str, variant: str | None) -> Variant:
+    declared = _declared(op)
     if variant is None:
-        return getattr(ops, f"{op}_forward"), getattr(ops, f"{op}_backward")
-    variants = find_variants(op)
-    if variant not in variants:
-        raise ShapeError(f"{op} has no variant {variant!r}; there are {', '.join(variants)}")
-    return variants[variant]
+        return Variant(declared.forward, declared.backward)
+    if variant not in declared.variants:
+        raise ShapeError(f"{op} has no variant {variant!r}; there are {', '.join(declared.variants)}")
+    return declared.variants[variant]
 
 
 def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[Callable, Callable] | None = None,
              backward: Callable | None = None, **settings: Any) -> Report:  # fmt: skip
     """Check one op of the library on all its cases: `check_op("conv2d")`, `check_op("relu", "numba")`.
 
-    variant: None for the one that serves here. pair: another (forward, backward) to judge by this op's cases, such
-    as your own. backward: another backward alone, which gets the caches of the NumPy forward. settings: as for
-    `check`. Raises ShapeError for an unknown name, or an op without a case.
+    Args:
+        op, variant: names in `ops.REGISTRY`; variant None for the public functions.
+        seed: of arguments and dout.
+        pair: another (forward, backward) to judge by this op's cases, such as your own.
+        backward: another backward alone, which gets the caches of the NumPy forward.
+        settings: as for `check`.
+
+    Raises:
+        ShapeError: for an unknown name, or an op without a case.
     """
     own = ", backward=..." if backward is not None else ", pair=..." if pair else ""
     if backward is not None:
@@ -93,20 +84,21 @@ def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[
 def _check_case(case: Case, forward: Callable, backward: Callable, seed: int, settings: dict[str, Any]) -> Report:
     arrays, kwargs = case.arguments(seed)
     return check(lambda *a: forward(*a, **kwargs), backward, *arrays, seed=seed, title=case.name,
-                 names=_names(case.op, len(arrays)), **settings)  # fmt: skip
+                 names=_argument_names(case.op)[: len(arrays)], **settings)  # fmt: skip
 
 
-def _names(op: str, count: int) -> list[str]:
-    """Names of the arguments, from the definition's signature."""
-    code = getattr(ops, f"{op}_forward").__code__
-    return list(code.co_varnames[:count])
+def _argument_names(op: str) -> list[str]:
+    return list(inspect.signature(REGISTRY[op].forward).parameters)
 
 
 def compare_op(op: str, forward: Callable, backward: Callable, *, seed: int = 0) -> float:
     """Compare a pair with the library's own NumPy pair on all cases of an op, ties, zeros and void pixels included.
 
-    -> the largest relative difference |a - b| / |b| of a result or gradient; infinite where a shape, a NaN or an
-    infinity differs. This sees what a gradient check cannot: a forward that is wrong together with its backward.
+    This sees what a gradient check cannot: a forward that is wrong together with its backward.
+
+    Returns:
+        the largest relative difference |a - b| / |b| of a result or gradient; infinite where a shape, a NaN or an
+        infinity differs.
     """
     worst = 0.0
     for case in cases_of(op):

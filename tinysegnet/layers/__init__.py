@@ -1,24 +1,28 @@
-"""Layers: an op, plus what must survive between calls: parameters, their gradients, running statistics, the cache.
+"""Layers: an op plus parameters and running statistics. What belongs to one call is in the call's `Tape`.
 
-    layer.forward(x, training=True) -> out      keeps a cache for one backward
-    layer.backward(dout) -> dx                  takes the cache, and assigns layer.grads
+    layer.forward(x, tape) -> out       records in the tape what backward needs
+    layer.backward(dout, tape) -> dx    takes it out, and assigns layer.grads
 
-`params` and `grads` have the same keys; `buffers` are running statistics. A cache is taken once: a second backward,
-or one after `training=False`, is an error that names the layer. Class names are torch.nn's.
+For a layer alone, `layer.forward(x, training=True)` and `layer.backward(dout)` share the tape of their thread. `params`
+and `grads` have the same keys; `buffers` are running statistics. A second backward, or one after a forward without
+training, is an error that names the layer. Class names are torch.nn's.
 """
 
-from .layer import Layer, digest_branches, he_normal
-from .segnet import BatchNorm2d, BatchNormReLU2d, Conv2d, MaxPool2d, MaxUnpool2d, Normalize, ReLU
-from .variants import (
-    ConvTranspose2d,
-    DepthwiseConv2d,
-    Dropout,
-    FixedUnpool2d,
-    LocalResponseNorm,
-    SkipAdd,
-    SkipSource,
-    Upsample,
-)
+from .batchnorm2d import BatchNorm2d, BatchNormReLU2d
+from .conv2d import Conv2d
+from .conv_transpose2d import ConvTranspose2d
+from .depthwise_conv2d import DepthwiseConv2d
+from .dropout_layer import Dropout
+from .layer import Interval, Layer, digest_branches, he_normal
+from .layer_trace import LayerTrace, Windows
+from .local_response_layer import LocalResponseNorm
+from .max_pool2d import MaxPool2d
+from .max_unpool2d import FixedUnpool2d, MaxUnpool2d
+from .normalize import Normalize
+from .relu_layer import ReLU
+from .skip import SkipAdd, SkipSource
+from .tape import Tape, thread_tape
+from .upsample_layer import Upsample
 
 __all__ = [
     "BatchNorm2d",
@@ -28,7 +32,9 @@ __all__ = [
     "DepthwiseConv2d",
     "Dropout",
     "FixedUnpool2d",
+    "Interval",
     "Layer",
+    "LayerTrace",
     "LocalResponseNorm",
     "MaxPool2d",
     "MaxUnpool2d",
@@ -36,7 +42,10 @@ __all__ = [
     "ReLU",
     "SkipAdd",
     "SkipSource",
+    "Tape",
     "Upsample",
+    "Windows",
     "digest_branches",
     "he_normal",
+    "thread_tape",
 ]

@@ -13,11 +13,12 @@ from . import decoders, segnet
 from .article import article
 from .folding import fold_batchnorm, fold_layers
 from .layer_builder import Architecture, InitContext
-from .network import Network
+from .network import CUSTOM, Network
 from .preprocessing import PREPROCESSING
 from .summary import Summary
 
 __all__ = [
+    "CUSTOM",
     "MAX_CLASSES",
     "MAX_WIDTH",
     "PREPROCESSING",
@@ -33,7 +34,7 @@ __all__ = [
 MAX_CLASSES = 255  # labels are bytes, and one value may mean "not labelled"
 MAX_WIDTH = 8.0
 
-_DESCRIPTIONS: tuple[Callable[[], Architecture], ...] = (
+_ARCHITECTURES: tuple[Callable[[], Architecture], ...] = (
     segnet.tiny,
     segnet.basic,
     segnet.vgg16,
@@ -50,7 +51,7 @@ _DESCRIPTIONS: tuple[Callable[[], Architecture], ...] = (
     decoders.fixed_index,
     article,
 )
-models: dict[str, Callable[[], Architecture]] = {make.__name__.replace("_", "-"): make for make in _DESCRIPTIONS}
+models: dict[str, Callable[[], Architecture]] = {make.__name__.replace("_", "-"): make for make in _ARCHITECTURES}
 
 
 def build(
@@ -65,13 +66,20 @@ def build(
 ) -> Network:
     """A new network with random weights.
 
-    name: one of `models`. num_classes: channels of the logits; 1 makes a network that tells two classes apart by one
-    logit, that of class 1 under a sigmoid. seed: of the initial weights and of dropout. width: a factor on the channels
-    of every stage. dtype: float32 to train, float64 to check gradients. preprocessing: one of `PREPROCESSING`, default
-    the network's own. folded: without batch norm, as `fold_batchnorm` leaves a trained network. Raises SettingError for
-    an unknown name or a size that cannot be.
+    Args:
+        name: one of `models`.
+        num_classes: channels of the logits; 1 makes a network that tells two classes apart by one logit, that of class
+            1 under a sigmoid.
+        seed: of the initial weights and of dropout.
+        width: a factor on the channels of every stage.
+        dtype: float32 to train, float64 to check gradients.
+        preprocessing: one of `PREPROCESSING`; default the network's own.
+        folded: without batch norm, as `fold_batchnorm` leaves a trained network.
+
+    Raises:
+        SettingError: for an unknown name, or a number out of range.
     """
-    _demand_name("model", name, models)
+    _check_name("model", name, models)
     num_classes, seed = convert("num_classes", num_classes, int), convert("seed", seed, int)
     width = convert("width", width, float)
     if seed < 0:
@@ -83,27 +91,27 @@ def build(
         raise SettingError(f"a network computes in float32 or float64, not in {dtype}")
     if not isinstance(folded, bool):
         raise SettingError(f"folded: {folded!r} (expected True or False)")
-    description = models[name]()
-    preprocessing = description.preprocessing if preprocessing is None else preprocessing
-    _demand_name("preprocessing", preprocessing, PREPROCESSING)
-    source = InitContext(np.random.default_rng(seed), np.random.default_rng([seed, 1]), dtype, preprocessing)
+    architecture = models[name]()
+    preprocessing = architecture.preprocessing if preprocessing is None else preprocessing
+    _check_name("preprocessing", preprocessing, PREPROCESSING)
+    source = InitContext(np.random.default_rng(seed), dtype, preprocessing)
     config = {"name": name, "num_classes": num_classes, "seed": seed, "width": width, "dtype": np.dtype(dtype).name,
               "preprocessing": preprocessing}  # fmt: skip
-    layers = description.scaled(width).layers(num_classes, source)
+    layers = architecture.scaled(width).layers(num_classes, source)
     if folded:
         layers, config = fold_layers(layers), {**config, "folded": True}
-    return Network(layers, config, size_multiple=description.size_multiple)
+    return Network(layers, config, size_multiple=architecture.size_multiple)
 
 
 def count_parameters(name: str, num_classes: int, width: float) -> int:
     """How many parameters the network will have; takes no memory for them."""
-    description = models[name]().scaled(width)
-    source = InitContext(None, np.random.default_rng(0), np.float32, description.preprocessing)
-    layers = description.layers(num_classes, source).values()
+    architecture = models[name]().scaled(width)
+    source = InitContext(None, np.float32, architecture.preprocessing)
+    layers = architecture.layers(num_classes, source).values()
     return sum(array.size for layer in layers for array in layer.params.values())
 
 
-def _demand_name(what: str, name: Any, known: dict[str, Any]) -> None:
+def _check_name(what: str, name: Any, known: dict[str, Any]) -> None:
     if not isinstance(name, str) or name not in known:
         raise SettingError(f"no {what} named {name!r}; there are {', '.join(known)}")
 

@@ -12,7 +12,12 @@ __all__ = ["Article", "article"]
 
 @dataclass(frozen=True)
 class Article:
-    """encoder: channels of its three convolutions. decoder: of its two transposed ones."""
+    """The articles' network in words.
+
+    Args:
+        encoder: channels of its three convolutions.
+        decoder: channels of its two transposed convolutions.
+    """
 
     encoder: tuple[int, ...] = (64, 128, 256)
     decoder: tuple[int, ...] = (128, 64)

@@ -50,9 +50,13 @@ STAGES = 4
 class Decoder:
     """SegNet-Basic's encoder with a decoder in words.
 
-    up: how maps become larger. convolution: what follows in each stage, with batch norm: "full", "depthwise" or none.
-    reduce: to one map a class before the decoder, which then needs no classifier. add: the encoder's maps of the same
-    size, those that the pools give, so to all decoder stages but the last.
+    Args:
+        up: how maps become larger.
+        convolution: what follows in each stage, with batch norm: "full", "depthwise" or none.
+        reduce: to one map per class before the decoder, which then needs no classifier.
+        add: the encoder's maps of the same size, those that the pools give, so to all decoder stages but the last.
+        channels: of all convolutions.
+        preprocessing, size_multiple: see `Architecture`.
     """
 
     up: Literal["indices", "fixed", "nearest", "bilinear", "transposed"]

@@ -11,24 +11,23 @@ from __future__ import annotations
 
 import copy
 
-from ..layers import BatchNorm2d, Conv2d, Layer
+from ..layers import Layer
 from .network import Network
 
 __all__ = ["fold_batchnorm", "fold_layers"]
 
 
 def fold_batchnorm(model: Network) -> Network:
-    """A new network that says the same without its batch norms: fewer numbers, nothing to normalise.
+    """A new network with the same answers, without batch norms: fewer numbers, nothing to normalise.
 
     It works at the statistics that `model` has now. Its convolutions have biases and keep their names, it is saved and
     loaded as any other, and built anew by `build(..., folded=True)`. A batch norm without a Conv2d right before it,
     such as after a DepthwiseConv2d, stays.
     """
-    layers = copy.deepcopy(model.layers)  # pools and unpools stay each other's
-    for layer in layers.values():
-        layer.forget()
-    config = {**model.config, "folded": True}
-    return Network(fold_layers(layers), config, size_multiple=model.size_multiple)
+    layers = copy.deepcopy(model.layers)  # in one go: pools and unpools stay each other's
+    folded = Network(fold_layers(layers), {**model.config, "folded": True}, size_multiple=model.size_multiple)
+    folded.generator.bit_generator.state = model.generator.bit_generator.state
+    return folded
 
 
 def fold_layers(layers: dict[str, Layer]) -> dict[str, Layer]:
@@ -36,16 +35,9 @@ def fold_layers(layers: dict[str, Layer]) -> dict[str, Layer]:
     folded: dict[str, Layer] = {}
     for name, layer in layers.items():
         before = next(reversed(folded), None)
-        if isinstance(layer, BatchNorm2d) and before is not None and isinstance(folded[before], Conv2d):
-            folded[before] = _fold(folded[before], layer)
+        joined = None if before is None else folded[before].fold(layer)
+        if before is not None and joined is not None:
+            folded[before] = joined
         else:
             folded[name] = layer
-    return folded
-
-
-def _fold(conv: Layer, norm: BatchNorm2d) -> Conv2d:
-    assert isinstance(conv, Conv2d)
-    scale, bias = conv.absorb(norm)
-    folded = copy.copy(conv)
-    folded.params, folded.grads = {"weight": conv.params["weight"] * scale, "bias": bias}, {}
     return folded

@@ -17,13 +17,15 @@ Widths = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class InitContext:
-    """Where numbers come from. rng: initial weights; None: zeros without memory, of which only the shapes count.
+    """What layers are made with.
 
-    generator: of dropout's masks. preprocessing: a name of `PREPROCESSING`.
+    Args:
+        rng: of the initial weights; None: zeros without memory, of which only the shapes count.
+        dtype: of parameters and statistics.
+        preprocessing: a name of `PREPROCESSING`.
     """
 
     rng: np.random.Generator | None
-    generator: np.random.Generator
     dtype: Any
     preprocessing: str
 

@@ -2,48 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import CheckpointError, SettingError, ShapeError, StateError
-from ..layers import BatchNorm2d, BatchNormReLU2d, Conv2d, Dropout, Layer, MaxPool2d, ReLU, digest_branches
+from ..layers import Layer, Tape, digest_branches, thread_tape
 from .receptive_field import Box, receptive_field
+from .shapes import LayerShapes, layer_shapes
 from .summary import Summary, summarize
 
-__all__ = ["Network"]
+__all__ = ["CUSTOM", "Network"]
+
+CUSTOM = "custom"  # the name of a network that `build` does not know
 
 
 class Network:
-    """Layers in a line, by name: {"encoder1.conv1": Conv2d, ...}.
+    """Layers in a line. Your own are made of a dict of layers:
 
-    config: what `build` needs to make the same network again; saved in checkpoints. size_multiple: heights and widths
-    of pictures must be multiples of it. steps: the layers as training runs them, a batch norm and the ReLU after it in
-    one. frozen: the names of layers that training leaves alone.
+        Network({"input": Normalize(127.5, 64), "conv": Conv2d(3, 8, 3, rng=rng), ..., "classifier": ...})
+
+    A call keeps nothing in the network: one network serves many threads at once, and its forward for training leaves
+    what backward needs in a `Tape`.
+
+    Args:
+        layers: by name, from the picture to the logits. The first gets pictures, RGB in 0..255.
+        config: what `build` needs to make the same network again; saved in checkpoints. Default: a network that `build`
+            cannot make, of as many classes as the last layer has channels.
+        size_multiple: heights and widths of pictures must be multiples of it.
+
+    Attributes:
+        steps: the layers as training runs them, a batch norm and the ReLU after it in one.
+        frozen: the names of layers that training leaves alone.
+        generator: of dropout's masks, unless a tape has its own.
     """
 
-    def __init__(self, layers: dict[str, Layer], config: dict[str, Any], *, size_multiple: int = 1) -> None:
-        self.layers, self.config, self.size_multiple = layers, config, size_multiple
+    def __init__(
+        self, layers: dict[str, Layer], config: dict[str, Any] | None = None, *, size_multiple: int = 1
+    ) -> None:
+        self.layers, self.size_multiple = dict(layers), size_multiple
+        if config is None:
+            *_, last = layer_shapes(self.layers, (1, 16 * size_multiple, 16 * size_multiple, 3))
+            config = {"name": CUSTOM, "num_classes": last.after[3]}
+        self.config = config
         self.frozen = frozenset[str]()
-        for name, layer in layers.items():
+        self.generator = np.random.default_rng([int(config.get("seed", 0)), 1])
+        for name, layer in self.layers.items():
             layer.name = name
-        self.steps = list(_fuse(list(layers.values())))
+        self.steps = list(_fuse(list(self.layers.values())))
 
-    def forward(self, x: np.ndarray, *, training: bool = False, sample: bool = False) -> np.ndarray:
-        """x (N, H, W, 3), RGB in 0..255, any H and W -> logits (N, H, W, num_classes), or (N, H, W, 1) for two classes.
+    def forward(self, x: np.ndarray, *, training: bool = False, sample: bool = False,
+                tape: Tape | None = None) -> np.ndarray:  # fmt: skip
+        """The logits of pictures.
 
-        training: batch statistics are used and updated, and everything backward needs is kept. sample: dropout stays
-        on, as in training. Raises ShapeError for arrays that are no pictures, and for sizes that the network cannot do.
+        Args:
+            x: (N, H, W, 3), RGB in 0..255, any H and W, in the dtype of the parameters.
+            training: batch statistics are used and updated, and everything backward needs is kept.
+            sample: dropout stays on, as in training.
+            tape: where the call is recorded. Without one, a training is recorded in this thread's tape, until its
+                backward or the next forward; inference leaves nothing.
+
+        Returns:
+            (N, H, W, num_classes), or (N, H, W, 1) for two classes.
+
+        Raises:
+            ShapeError: for arrays that are no pictures, and for sizes that the network cannot process.
         """
-        self._demand_pictures(x)
-        if not training:
-            return self._infer(list(self.layers.values()), x, sample=sample)
+        self._check_pictures(x)
+        everything = (*self.layers.values(), *self.steps)
+        thread_tape().clear(everything)
+        if tape is None:
+            tape = thread_tape() if training else Tape()
+        tape.begin(training=training, sample=sample, generator=self.generator)
+        if not tape.keeps:
+            return _infer(list(self.layers.values()), x, tape)
+        tape.clear(everything)
         first = self._first_trained if self.frozen else 0
         for i, step in enumerate(self.steps):
-            x = step.forward(x, training=True)
+            x = step.forward(x, tape)
             if i < first:  # backward does not come here
-                step.forget()
+                del tape.caches[step]
         return x
 
     def freeze(self, prefix: str | None) -> None:
@@ -67,75 +106,71 @@ class Network:
         """The number of the first step whose parameters are trained."""
         return next(i for i, step in enumerate(self.steps) if step.params and step.name not in self.frozen)
 
-    def samples(self, x: np.ndarray, count: int) -> Iterator[np.ndarray]:
+    def samples(self, x: np.ndarray, count: int, *, generator: np.random.Generator | None = None
+                ) -> Iterator[np.ndarray]:  # fmt: skip
         """Logits of `count` forward passes with dropout on, each another network (Kendall et al. 2015, section 3).
 
-        What comes before the first dropout is the same in all of them and computed once; do nothing else with the
-        network before the last one. Raises SettingError if there is no dropout.
-        """
-        self.demand_dropout()
-        self._demand_pictures(x)
-        layers = list(self.layers.values())
-        first = next(i for i, layer in enumerate(layers) if isinstance(layer, Dropout))
-        x = self._infer(layers[:first], x)
-        return (self._infer(layers[first:], x, sample=True) for _ in range(count))
+        What comes before the first dropout is the same in all of them and computed once. Raises SettingError if there
+        is no dropout.
 
-    def demand_dropout(self) -> None:
+        Args:
+            x: as for `forward`.
+            count: passes.
+            generator: of the masks; default the network's own, which `reseed` sets.
+        """
+        self.check_dropout()
+        self._check_pictures(x)
+        layers, tape = list(self.layers.values()), Tape()
+        tape.begin(training=False, sample=True, generator=self.generator if generator is None else generator)
+        first = next(i for i, layer in enumerate(layers) if layer.random)
+        x = _infer(layers[:first], x, tape)
+        return (_infer(layers[first:], x, tape.copy()) for _ in range(count))
+
+    def check_dropout(self) -> None:
         """Raise SettingError for a network without dropout."""
-        if not any(isinstance(layer, Dropout) for layer in self.layers.values()):
+        if not any(layer.random for layer in self.layers.values()):
             raise SettingError(f"{self.config['name']} has no dropout, so its samples would all be the same. "
                                "Train bayesian-basic or bayesian-vgg16")  # fmt: skip
 
     def reseed(self, *seed: int) -> None:
         """The masks of dropout begin anew."""
-        state = np.random.default_rng(seed).bit_generator.state
-        for layer in self.layers.values():
-            if isinstance(layer, Dropout):
-                layer.generator.bit_generator.state = state
+        self.generator.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
-    def _infer(self, layers: list[Layer], x: np.ndarray, *, sample: bool = False) -> np.ndarray:
-        """The layers in a line, but batch norm and ReLU happen within the convolution before them."""
-        for layer in layers:
-            layer.forget()
-        while layers:
-            layer, *layers = layers
-            if isinstance(layer, Conv2d):
-                norm = layers[0] if layers and isinstance(layers[0], BatchNorm2d) else None
-                layers = layers[norm is not None :]
-                relu = bool(layers) and isinstance(layers[0], ReLU)
-                x = layer.infer(x, norm, relu=relu)
-                layers = layers[relu:]
-            else:
-                x = layer.forward(x, sample=sample)
-        return x
+    def backward(self, dlogits: np.ndarray, *, input_gradient: bool = True, tape: Tape | None = None) -> Any:
+        """The gradients of the parameters into their layers, once for each forward with training=True.
 
-    def backward(self, dlogits: np.ndarray, *, input_gradient: bool = True) -> np.ndarray | None:
-        """dlogits (N, H, W, num_classes) -> dx, and every parameter's gradient into its layer.
+        Args:
+            dlogits: (N, H, W, num_classes), the gradient of the loss with respect to the logits.
+            input_gradient: False saves the work for the gradient of the picture, which training does not need.
+            tape: of the forward; default this thread's.
 
-        input_gradient=False saves the work for the gradient of the picture, which training does not need, and
-        returns None. With frozen layers there is no other way: StateError.
+        Returns:
+            dx (N, H, W, 3), or None without `input_gradient`.
+
+        Raises:
+            StateError: if there is no forward whose backward this could be, or for `input_gradient` with frozen layers.
         """
-        self._demand_floats("the gradient of its logits (N, H, W, num_classes)", dlogits)
+        self._check_floats("the gradient of its logits (N, H, W, num_classes)", dlogits)
         if input_gradient and self.frozen:
             raise StateError("no gradient of the picture while layers are frozen: pass input_gradient=False")
+        tape = thread_tape() if tape is None else tape
         first = 0 if input_gradient else self._first_trained
         dout: Any = dlogits
         for step in reversed(self.steps[first + 1 :]):
-            dout = step.backward(dout)
-        dx = self.steps[first].backward(dout, input_gradient=input_gradient)
-        for step in self.steps[:first]:
-            step.forget()  # a tap may have been left a gradient
+            dout = step.backward(dout, tape)
+        dx = self.steps[first].backward(dout, tape, input_gradient=input_gradient)
+        tape.clear(self.steps[:first])  # a skip source may have been left a gradient
         for name in self.frozen:
             self.layers[name].grads.clear()
         return dx
 
-    def _demand_pictures(self, x: Any) -> None:
-        self._demand_floats("pictures (N, H, W, 3)", x)
+    def _check_pictures(self, x: Any) -> None:
+        self._check_floats("pictures (N, H, W, 3)", x)
         if x.ndim != 4 or x.shape[3] != 3 or 0 in x.shape:
             raise ShapeError(f"a network takes pictures (N, H, W, 3), got {x.shape}")
-        self.demand_size(x.shape[1:3])
+        self.check_size(x.shape[1:3])
 
-    def demand_size(self, size: tuple[int, int]) -> None:
+    def check_size(self, size: tuple[int, int]) -> None:
         """Raise ShapeError for a height or width (H, W) that this network cannot do."""
         if size != (fitting := self.fitting_size(size)):
             raise ShapeError(f"{self.config['name']} takes heights and widths that are multiples of "
@@ -147,7 +182,7 @@ class Network:
         height, width = (max(1, round(n / self.size_multiple)) * self.size_multiple for n in size)
         return height, width
 
-    def _demand_floats(self, what: str, array: Any) -> None:
+    def _check_floats(self, what: str, array: Any) -> None:
         if not isinstance(array, np.ndarray) or array.dtype != self.dtype:
             got = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
             raise ShapeError(f"a network takes {what}, an array of {self.dtype}, got {got}")
@@ -201,36 +236,38 @@ class Network:
             array[...] = arrays[name]
 
     def branch_signature(self) -> bytes:
-        """A hash of every ReLU mask and pool index, between a forward(training=True) and its backward."""
-        return digest_branches(self.steps)
+        """A hash of every ReLU mask and pool index, between this thread's forward(training=True) and its backward."""
+        return digest_branches(self.steps, thread_tape())
 
     def summary(self, size: tuple[int, int], *, batch_size: int = 1) -> Summary:
         """Shapes, parameters, memory and work for pictures of `size` (H, W); print it."""
-        return summarize(self, size, batch_size)
+        return summarize(
+            str(self.config.get("name", CUSTOM)), self.layers, self.steps, (batch_size, *size, 3), self.dtype
+        )
 
     def receptive_field(self, layer_name: str, at: tuple[int, int], size: tuple[int, int]) -> Box:
         """Of a picture of `size` (H, W), the box that pixel `at` (row, column) of a layer's output can depend on."""
-        return receptive_field(self, layer_name, at, size)
+        return receptive_field(self.layers, layer_name, at, size)
 
-    def output_shapes(
-        self, input_shape: tuple[int, ...]
-    ) -> Iterator[tuple[str, Layer, tuple[int, ...], tuple[int, ...]]]:
+    def output_shapes(self, input_shape: tuple[int, ...]) -> Iterator[LayerShapes]:
         """(name, layer, input shape, output shape) down the line; nothing is computed."""
-        pooled: dict[Layer, tuple[int, ...]] = {}
-        shape = input_shape
-        for name, layer in self.layers.items():
-            before, shape = shape, layer.output_shape(shape)
-            if layer.pool is not None:
-                shape = (*pooled[layer.pool][:3], shape[3])
-            if isinstance(layer, MaxPool2d):
-                pooled[layer] = before
-            yield name, layer, before, shape
+        return layer_shapes(self.layers, input_shape)
 
 
-def _fuse(layers: list[Layer]) -> Iterator[Layer]:
-    """The same layers for training, but a batch norm and the ReLU after it are one."""
+def _infer(layers: Sequence[Layer], x: np.ndarray, tape: Tape) -> np.ndarray:
+    """The layers in a line at test time, but some happen within the one before them."""
     while layers:
         layer, *layers = layers
-        if type(layer) is BatchNorm2d and layers and isinstance(layers[0], ReLU):
-            layer, layers = BatchNormReLU2d(layer), layers[1:]
+        x, absorbed = layer.infer(x, layers, tape)
+        layers = layers[absorbed:]
+    return x
+
+
+def _fuse(layers: Sequence[Layer]) -> Iterator[Layer]:
+    """The same layers for training, but two that can be computed in one pass are one."""
+    while layers:
+        layer, *layers = layers
+        fused = layer.fuse(layers[0]) if layers else None
+        if fused is not None:
+            layer, layers = fused, layers[1:]
         yield layer

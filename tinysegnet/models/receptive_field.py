@@ -17,33 +17,17 @@ That is the box of what can have an influence. How much each pixel has is the gr
 from __future__ import annotations
 
 import copy
-import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import SettingError
-from ..layers import (
-    BatchNorm2d,
-    Conv2d,
-    ConvTranspose2d,
-    DepthwiseConv2d,
-    Dropout,
-    MaxPool2d,
-    MaxUnpool2d,
-    SkipAdd,
-    SkipSource,
-    Upsample,
-)
-from ..ops.windows import place
-
-if TYPE_CHECKING:
-    from .network import Network
+from ..layers import Interval, Layer, Tape
+from .shapes import LayerShapes, layer_shapes
 
 __all__ = ["Box", "influence", "receptive_field"]
-
-Interval = tuple[int, int]  # first and last, both belong to it
 
 
 @dataclass(frozen=True)
@@ -66,115 +50,82 @@ class Box:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
-def receptive_field(model: Network, layer_name: str, at: tuple[int, int], size: tuple[int, int]) -> Box:
-    """The pixels of a picture of `size` (H, W) that pixel `at` (row, column) of a layer's output can depend on.
+def receptive_field(layers: Mapping[str, Layer], layer_name: str, at: tuple[int, int], size: tuple[int, int]) -> Box:
+    """The pixels of a picture that one pixel of a layer's output can depend on.
 
-    Batch norm is taken as at test time, with fixed statistics. Raises SettingError for a layer or a pixel that is not.
+    Batch norm is taken as at test time, with fixed statistics.
+
+    Args:
+        layers: of a network, by name.
+        layer_name, at: the layer, and (row, column) in its output.
+        size: (H, W) of the picture.
+
+    Raises:
+        SettingError: for a layer or a pixel that does not exist.
     """
-    shapes = _shapes_up_to(model, layer_name, size)
-    _demand_pixel(layer_name, at, shapes[-1][3])
-    axes = [_along(axis, shapes, at[axis - 1]) for axis in (1, 2)]
-    (top, bottom), (left, right) = axes
+    shapes = _shapes_up_to(layers, layer_name, size)
+    _check_pixel(layer_name, at, shapes[-1].after)
+    (top, bottom), (left, right) = (_along(axis, shapes, at[axis]) for axis in (0, 1))
     return Box(top, left, bottom + 1, right + 1)
 
 
 def influence(
-    model: Network, layer_name: str, at: tuple[int, int], image: np.ndarray, *, channel: int | None = None
+    layers: Mapping[str, Layer], layer_name: str, at: tuple[int, int], image: np.ndarray, *, channel: int | None = None
 ) -> np.ndarray:
-    """How strongly pixel `at` of a layer's output reacts to each pixel of the picture: (H, W), of sum 1 if any does.
+    """How strongly one pixel of a layer's output reacts to each pixel of the picture.
 
-    The size of the gradient, the three colours' added up, at test time: fixed statistics, no dropout. image: (H, W, 3),
-    RGB in 0..255. channel: of the layer's output; default the largest one at that place. Raises as `receptive_field`.
+    It is the size of the gradient, added up over the three colours, at test time: fixed statistics, no dropout.
+
+    Args:
+        layers, layer_name, at: as for `receptive_field`.
+        image: (H, W, 3), RGB in 0..255.
+        channel: of the layer's output; default the largest one at that place.
+
+    Returns:
+        (H, W), of sum 1 if any pixel counts.
+
+    Raises:
+        SettingError: as `receptive_field`.
     """
-    shapes = _shapes_up_to(model, layer_name, image.shape[:2])
-    _demand_pixel(layer_name, at, shapes[-1][3])
-    layers = list(copy.deepcopy(model).layers.values())[: len(shapes)]  # a copy: its gradients stay its own
-    x: Any = np.asarray(image, model.dtype)[None]
-    for layer in layers:
-        x = layer.forward(x, training=not isinstance(layer, Dropout | BatchNorm2d))
+    shapes = _shapes_up_to(layers, layer_name, image.shape[:2])
+    _check_pixel(layer_name, at, shapes[-1].after)
+    line = copy.deepcopy([entry.layer for entry in shapes])  # a copy: gradients are assigned to its layers
+    tape = Tape(keep=True)
+    x: Any = np.asarray(image, next(array.dtype for layer in layers.values() for array in layer.params.values()))[None]
+    for layer in line:
+        x = layer.forward(x, tape)
     dout = np.zeros_like(x)
     dout[0, at[0], at[1], int(x[0, at[0], at[1]].argmax()) if channel is None else channel] = 1
-    for layer in reversed(layers):
-        dout = _gradient_at_test(layer, dout)
+    for source, maps in tape.maps.items():  # their SkipAdd comes after the named layer
+        tape.map_gradients[source] = np.zeros_like(maps)
+    for layer in reversed(line):
+        dout = layer.backward(dout, tape)
     strength = np.abs(dout[0]).sum(-1)
     return strength / strength.sum() if strength.any() else strength
 
 
-def _gradient_at_test(layer: Any, dout: np.ndarray) -> Any:
-    """The layer's backward where statistics are fixed and nothing is dropped."""
-    if isinstance(layer, Dropout):
-        return dout
-    if isinstance(layer, BatchNorm2d):
-        var = layer.buffers["running_var"]
-        return dout * (layer.params["gamma"] / np.sqrt(var + var.dtype.type(layer.eps)))
-    if isinstance(layer, SkipSource) and layer.dkept is None:  # its SkipAdd comes after the named layer
-        layer.dkept = np.zeros_like(layer.kept)
-    return layer.backward(dout)
+def _shapes_up_to(layers: Mapping[str, Layer], layer_name: str, size: tuple[int, ...]) -> list[LayerShapes]:
+    if layer_name not in layers:
+        raise SettingError(f"no layer named {layer_name!r} (expected one of {', '.join(layers)})")
+    return list(layer_shapes(layers, (1, *size, 3)))[: list(layers).index(layer_name) + 1]
 
 
-def _shapes_up_to(model: Network, layer_name: str, size: tuple[int, int]) -> list[tuple[str, Any, Any, Any]]:
-    """(name, layer, input shape, output shape) of every layer up to the named one."""
-    if layer_name not in model.layers:
-        raise SettingError(f"no layer named {layer_name!r} (expected one of {', '.join(model.layers)})")
-    shapes = []
-    for entry in model.output_shapes((1, *size, 3)):
-        shapes.append(entry)
-        if entry[0] == layer_name:
-            break
-    return shapes
-
-
-def _demand_pixel(layer_name: str, at: tuple[int, int], shape: tuple[int, ...]) -> None:
+def _check_pixel(layer_name: str, at: tuple[int, int], shape: tuple[int, ...]) -> None:
     if not (0 <= at[0] < shape[1] and 0 <= at[1] < shape[2]):
         raise SettingError(f"at: {tuple(at)} is outside the output of {layer_name}, {shape[1]} x {shape[2]}")
 
 
-def _along(axis: int, shapes: list[tuple[str, Any, Any, Any]], pixel: int) -> Interval:
+def _along(axis: int, shapes: Sequence[LayerShapes], pixel: int) -> Interval:
     """The interval of one axis, walked back from the last layer to the picture."""
     interval = pixel, pixel
-    aside: dict[Any, Interval] = {}  # what later layers want of a pool's input, or of a tap's
+    aside: dict[Layer, Interval] = {}  # what layers further down the line want of their source
     for _, layer, before, after in reversed(shapes):
-        if isinstance(layer, MaxUnpool2d):
-            stride = layer.pool.stride
-            windows = interval[0] // stride, interval[1] // stride
-            aside[layer.pool] = windows[0] * stride, windows[1] * stride + layer.pool.kernel_size - 1
-        if isinstance(layer, SkipAdd):
-            aside[layer.tap] = interval
-        interval = _through(layer, axis, interval, before, after)
+        if layer.source is not None:
+            aside[layer.source] = interval
+        size = before[1:3]
+        through = layer.receptive_interval(axis, interval, size, after[1:3])
         if layer in aside:
-            extra = aside[layer]
-            if isinstance(layer, SkipSource) and layer.through is not None:
-                extra = _through(layer.through, axis, extra, before, after)
-            interval = min(interval[0], extra[0]), max(interval[1], extra[1])
-        interval = max(interval[0], 0), min(interval[1], before[axis] - 1)
+            extra = layer.skip_interval(axis, aside[layer], size)
+            through = min(through[0], extra[0]), max(through[1], extra[1])
+        interval = max(through[0], 0), min(through[1], size[axis] - 1)
     return interval
-
-
-def _through(layer: Any, axis: int, interval: Interval, before: Any, after: Any) -> Interval:
-    """What an interval of a layer's output depends on in its input, cut nowhere yet."""
-    first, last = interval
-    if isinstance(layer, MaxUnpool2d):
-        return first // layer.pool.stride, last // layer.pool.stride
-    if isinstance(layer, MaxPool2d):
-        return first * layer.stride, last * layer.stride + layer.kernel_size - 1
-    if isinstance(layer, Conv2d | DepthwiseConv2d):
-        stride, padding = getattr(layer, "stride", 1), getattr(layer, "padding", "same")
-        K, (begin, s) = layer.params["weight"].shape[axis - 1], _place(before, layer, stride, padding, axis)
-        return first * s - begin, last * s - begin + K - 1
-    if isinstance(layer, ConvTranspose2d):
-        # forward: input pixel q writes to q*s - before .. q*s - before + K - 1
-        K, (begin, s) = layer.params["weight"].shape[axis - 1], _place(after, layer, layer.stride, "same", axis)
-        return -((K - 1 - first - begin) // s), (last + begin) // s
-    if isinstance(layer, Upsample):
-        factor = layer.scale_factor
-        if layer.mode == "nearest":
-            return first // factor, last // factor
-        low, high = ((n + 0.5) / factor - 0.5 for n in interval)
-        return min(math.floor(low), before[axis] - 1), max(math.ceil(high), 0)
-    return interval
-
-
-def _place(shape: Any, layer: Any, stride: int, padding: Any, axis: int) -> tuple[int, int]:
-    """Along the axis: zeros before the picture, and the stride."""
-    strides, pads, _ = place("receptive_field", shape[1:3], layer.params["weight"].shape[:2], stride, padding)
-    return pads[axis - 1][0], strides[axis - 1]

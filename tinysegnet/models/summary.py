@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..layers import Dropout, Layer, MaxPool2d, MaxUnpool2d, SkipSource
-
-if TYPE_CHECKING:
-    from .network import Network
+from ..layers import Layer
+from .shapes import layer_shapes
 
 __all__ = ["LayerRow", "Summary", "summarize"]
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One layer. kept: bytes of activations that training holds on to for backward; indices: bytes of pool indices;
-    crossing: bytes that wait here for the decoder, indices or maps.
+    """One layer.
+
+    Attributes:
+        kept: bytes of activations that training holds on to for backward.
+        indices: bytes of pool indices.
+        skip_bytes: bytes that wait here for the decoder, indices or maps.
+        multiply_adds: of one forward.
     """
 
     name: str
@@ -27,14 +31,17 @@ class LayerRow:
     parameters: int
     kept: int
     indices: int
-    crossing: int
+    skip_bytes: int
     multiply_adds: int
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The rows and their totals; `print` shows a table. All memory in bytes, for one batch. kernels: the numbers in the
-    convolutions' weights, which papers count.
+    """The rows and their totals; `print` shows a table. All memory in bytes, for one batch.
+
+    Attributes:
+        itemsize: bytes of a parameter.
+        kernels: how many numbers the convolutions' weights have, which papers count.
     """
 
     model: str
@@ -66,7 +73,8 @@ class Summary:
             "kernel_parameters": self.kernels,
             "activation_bytes": self.total("kept"),
             "index_bytes": self.total("indices"),
-            "crossing_bytes": self.total("crossing"),
+            "skip_bytes": self.total("skip_bytes"),
+            "crossing_bytes": self.total("skip_bytes"),  # its name until version 0.1
             "gflops": self.gflops,
             "training_bytes": self.training_bytes,
             "layers": [asdict(row) for row in self.rows],
@@ -89,7 +97,7 @@ class Summary:
             f"parameters       {parameters:,} ({_size(parameters * self.itemsize)}), {self.kernels:,} in kernels",
             f"activations      {_size(self.total('kept'))} kept for backward",
             f"pool indices     {_size(indices)} at 2 bits a 2x2 window; as PyTorch's int64 {_size(32 * indices)}",
-            f"crossing         {_size(self.total('crossing')) or 'nothing'} from the encoder to the decoder",
+            f"crossing         {_size(self.total('skip_bytes')) or 'nothing'} from the encoder to the decoder",
             f"forward          {self.gflops:.2f} GFLOP (a multiply-add is 2)",
             f"training step    {3 * self.gflops:.2f} GFLOP, {_size(self.training_bytes)} held"
             " (weights, gradients, momentum, activations, indices)",
@@ -110,31 +118,32 @@ def _gflop(multiply_adds: int) -> str:
     return f"{2 * multiply_adds / 1e9:.3f}" if multiply_adds else ""
 
 
-def summarize(network: Network, size: tuple[int, int], batch_size: int) -> Summary:
-    """Walk the shapes down the line. An activation that two layers keep is one array and counts once."""
-    itemsize, counted, rows = network.dtype.itemsize, set(), []
-    used = {layer.pool for layer in network.layers.values() if type(layer) is MaxUnpool2d}
-    alone = {step.name for step in network.steps}  # a ReLU within the step before it keeps nothing
-    input_shape = (batch_size, *size, 3)
+def summarize(
+    name: str, layers: Mapping[str, Layer], steps: Sequence[Layer], input_shape: tuple[int, ...], dtype: np.dtype
+) -> Summary:
+    """Walk the shapes down the line. An activation that two layers keep is one array and counts once.
+
+    Args:
+        name: of the network.
+        layers: by name. steps: as training runs them.
+        input_shape: (N, H, W, 3). dtype: of the parameters.
+    """
+    itemsize, counted, rows = dtype.itemsize, set(), []
+    sources = {layer.source for layer in layers.values()}
+    alone = {step.name for step in steps}  # a ReLU within the step before it keeps nothing
     array = 0  # number of the one between two layers
-    for name, layer, before, after in network.output_shapes(input_shape):
-        ahead = array if isinstance(layer, SkipSource) else array + 1  # a tap passes its input on
+    for layer_name, layer, before, after in layer_shapes(layers, input_shape):
+        ahead = array if layer.passes_on else array + 1
         number, shape = {"input": (array, before), "output": (ahead, after)}.get(layer.keeps or "", (None, ()))
-        bytes_kept = 0
-        if number is not None and number not in counted and name in alone:
-            bytes_kept = int(np.prod(shape)) * itemsize
+        kept = layer.kept_bytes(before)
+        if number is not None and number not in counted and layer_name in alone:
+            kept += int(np.prod(shape)) * itemsize
             counted.add(number)
-        if isinstance(layer, Dropout):
-            bytes_kept = int(np.prod(before))  # the mask
-        indices = layer.indices_bytes(before) if isinstance(layer, MaxPool2d) else 0
         rows.append(LayerRow(
-            name, type(layer).__name__, after, sum(array.size for array in layer.params.values()), bytes_kept, indices,
-            _crossing(layer, before, itemsize, indices if layer in used else 0), layer.multiply_adds(before),
+            layer_name, type(layer).__name__, after, sum(array.size for array in layer.params.values()), kept,
+            layer.indices_bytes(before), layer.skip_bytes(before, itemsize) if layer in sources else 0,
+            layer.multiply_adds(before),
         ))  # fmt: skip
         array = ahead
-    kernels = sum(array.size for name, array in network.named_parameters() if name.endswith(".weight"))
-    return Summary(str(network.config["name"]), input_shape, itemsize, tuple(rows), kernels)
-
-
-def _crossing(layer: Layer, shape: tuple[int, ...], itemsize: int, indices: int) -> int:
-    return int(np.prod(layer.kept_shape(shape))) * itemsize if isinstance(layer, SkipSource) else indices
+    kernels = sum(layer.params["weight"].size for layer in layers.values() if "weight" in layer.params)
+    return Summary(name, input_shape, itemsize, tuple(rows), kernels)

@@ -1,42 +1,55 @@
-"""The mathematics of SegNet: arrays in, arrays out. No classes, no randomness, no state.
+"""The mathematics of SegNet: arrays in, arrays out. No randomness, no state.
 
 Every op is two functions: `<op>_forward(...) -> out, cache` and `<op>_backward(dout, cache) -> gradients in the order
 of the arguments`. Arrays are NHWC; the dtype follows the input. Each op exists as `..._numpy`, the shortest correct
-code, and `..._numba`, the fast one; the plain name is whichever serves here. Caches hold on to the arrays themselves:
-do not change an argument or a result between a forward and its backward.
+code, and `..._numba`, the fast one; the plain name runs the variant that this process uses. All variants of an op
+share one cache, a named tuple, so any backward can follow any forward. Caches hold on to the arrays themselves: do not
+change an argument or a result between a forward and its backward. `REGISTRY` has the declaration of each op.
 """
 
-from .activation import (
-    relu_backward,
-    relu_forward,
-    sigmoid_backward,
-    sigmoid_forward,
-    softmax_backward,
-    softmax_forward,
-)
 from .batchnorm import (
+    BATCHNORM2D,
+    BATCHNORM2D_RELU,
     batchnorm2d_backward,
     batchnorm2d_forward,
     batchnorm2d_relu_backward,
     batchnorm2d_relu_forward,
     relu_blocks,
 )
-from .binary_loss import cross_entropy_for, sigmoid_cross_entropy_backward, sigmoid_cross_entropy_forward
-from .conv import conv2d_backward, conv2d_forward, conv2d_inference
-from .conv_transpose import conv_transpose2d_backward, conv_transpose2d_forward, conv_transpose2d_output_size
-from .depthwise import depthwise_conv2d_backward, depthwise_conv2d_forward
-from .dropout import dropout_backward, dropout_forward
+from .binary_loss import (
+    SIGMOID_CROSS_ENTROPY,
+    cross_entropy_for,
+    sigmoid_cross_entropy_backward,
+    sigmoid_cross_entropy_forward,
+)
+from .conv import CONV2D, conv2d_backward, conv2d_forward, conv2d_inference
+from .conv_transpose import (
+    CONV_TRANSPOSE2D,
+    conv_transpose2d_backward,
+    conv_transpose2d_forward,
+    conv_transpose2d_output_size,
+)
+from .depthwise import DEPTHWISE_CONV2D, depthwise_conv2d_backward, depthwise_conv2d_forward
+from .dropout import DROPOUT, dropout_backward, dropout_forward
 from .indices import flat_plane_indices, indices_shape, pack_indices, unpack_indices
-from .local_response_norm import local_response_norm_backward, local_response_norm_forward
-from .loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
+from .local_response_norm import LOCAL_RESPONSE_NORM, local_response_norm_backward, local_response_norm_forward
+from .loss import SOFTMAX_CROSS_ENTROPY, softmax_cross_entropy_backward, softmax_cross_entropy_forward
+from .op import Op, Variant
 from .pool import (
+    MAX_POOL2D,
+    MAX_UNPOOL2D,
     max_pool2d_backward,
     max_pool2d_forward,
     max_pool2d_output_size,
     max_unpool2d_backward,
     max_unpool2d_forward,
 )
+from .relu import RELU, relu_backward, relu_forward
+from .sigmoid import SIGMOID, sigmoid_backward, sigmoid_forward
+from .softmax import SOFTMAX, softmax_backward, softmax_forward
 from .upsample import (
+    UPSAMPLE_BILINEAR2D,
+    UPSAMPLE_NEAREST2D,
     upsample_bilinear2d_backward,
     upsample_bilinear2d_forward,
     upsample_nearest2d_backward,
@@ -44,47 +57,19 @@ from .upsample import (
 )
 from .windows import conv2d_output_size
 
-__all__ = [
-    "batchnorm2d_backward",
-    "batchnorm2d_forward",
-    "batchnorm2d_relu_backward",
-    "batchnorm2d_relu_forward",
-    "conv2d_backward",
-    "conv2d_forward",
-    "conv2d_inference",
-    "conv2d_output_size",
-    "conv_transpose2d_backward",
-    "conv_transpose2d_forward",
-    "conv_transpose2d_output_size",
-    "cross_entropy_for",
-    "depthwise_conv2d_backward",
-    "depthwise_conv2d_forward",
-    "dropout_backward",
-    "dropout_forward",
-    "flat_plane_indices",
-    "indices_shape",
-    "local_response_norm_backward",
-    "local_response_norm_forward",
-    "max_pool2d_backward",
-    "max_pool2d_forward",
-    "max_pool2d_output_size",
-    "max_unpool2d_backward",
-    "max_unpool2d_forward",
-    "pack_indices",
-    "relu_backward",
-    "relu_blocks",
-    "relu_forward",
-    "sigmoid_backward",
-    "sigmoid_cross_entropy_backward",
-    "sigmoid_cross_entropy_forward",
-    "sigmoid_forward",
-    "softmax_backward",
-    "softmax_cross_entropy_backward",
-    "softmax_cross_entropy_forward",
-    "softmax_forward",
-    "unpack_indices",
-    "upsample_bilinear2d_backward",
-    "upsample_bilinear2d_forward",
-    "upsample_nearest2d_backward",
-    "upsample_nearest2d_forward",
-]
+_OPS = (CONV2D, CONV_TRANSPOSE2D, DEPTHWISE_CONV2D, BATCHNORM2D, BATCHNORM2D_RELU, RELU, MAX_POOL2D, MAX_UNPOOL2D,
+        UPSAMPLE_NEAREST2D, UPSAMPLE_BILINEAR2D, DROPOUT, LOCAL_RESPONSE_NORM, SOFTMAX, SIGMOID, SOFTMAX_CROSS_ENTROPY,
+        SIGMOID_CROSS_ENTROPY)  # fmt: skip
+REGISTRY: dict[str, Op] = {op.name: op for op in _OPS}
+
+__all__ = ["REGISTRY", "Op", "Variant", "batchnorm2d_backward", "batchnorm2d_forward", "batchnorm2d_relu_backward",
+           "batchnorm2d_relu_forward", "conv2d_backward", "conv2d_forward", "conv2d_inference", "conv2d_output_size",
+           "conv_transpose2d_backward", "conv_transpose2d_forward", "conv_transpose2d_output_size",
+           "cross_entropy_for", "depthwise_conv2d_backward", "depthwise_conv2d_forward", "dropout_backward",
+           "dropout_forward", "flat_plane_indices", "indices_shape", "local_response_norm_backward",
+           "local_response_norm_forward", "max_pool2d_backward", "max_pool2d_forward", "max_pool2d_output_size",
+           "max_unpool2d_backward", "max_unpool2d_forward", "pack_indices", "relu_backward", "relu_blocks",
+           "relu_forward", "sigmoid_backward", "sigmoid_cross_entropy_backward", "sigmoid_cross_entropy_forward",
+           "sigmoid_forward", "softmax_backward", "softmax_cross_entropy_backward", "softmax_cross_entropy_forward",
+           "softmax_forward", "unpack_indices", "upsample_bilinear2d_backward", "upsample_bilinear2d_forward",
+           "upsample_nearest2d_backward", "upsample_nearest2d_forward"]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What every op asks of its arguments. The kernels trust shapes and dtypes blindly, so they are checked before."""
+"""What every op asks of its arguments. Kernels trust shapes and dtypes blindly, so they are checked before."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import ShapeError
 
-__all__ = ["pair", "require_dout", "require_floats"]
+__all__ = ["check_dout", "check_floats", "check_pictures", "pair"]
 
 
 def pair(value):
@@ -17,8 +17,8 @@ def pair(value):
     return numbers
 
 
-def require_floats(op, **arrays):
-    """All arrays (None is left out) are float32, or all float64; ShapeError tells which are not."""
+def check_floats(op, **arrays):
+    """Raises ShapeError unless all arrays are float32, or all float64; None is left out."""
     dtypes = {name: array.dtype for name, array in arrays.items() if array is not None}
     dtype = next(iter(dtypes.values()))
     if any(other != dtype for other in dtypes.values()) or dtype.kind != "f" or dtype.itemsize not in (4, 8):
@@ -26,8 +26,15 @@ def require_floats(op, **arrays):
         raise ShapeError(f"{op} needs float32 for all arrays, or float64 for all, got {given}")
 
 
-def require_dout(op, dout, shape, dtype):
-    """dout belongs to the result of the forward that left the cache: its shape and dtype."""
+def check_pictures(op, x):
+    """Raises ShapeError unless x is (N, H, W, C) with no empty axis, float32 or float64."""
+    if x.ndim != 4 or 0 in x.shape:
+        raise ShapeError(f"{op} needs x (N, H, W, C) with no empty axis, got {x.shape}")
+    check_floats(op, x=x)
+
+
+def check_dout(op, dout, shape, dtype):
+    """Raises ShapeError unless dout has the shape and dtype of the forward's result."""
     if dout.shape != tuple(shape) or dout.dtype != dtype:
         raise ShapeError(f"{op}: dout must be {np.dtype(dtype)} {tuple(shape)}, as the forward's result was, "
                          f"got {dout.dtype} {dout.shape}")  # fmt: skip

@@ -1,8 +1,11 @@
-"""Batch normalisation: every channel is brought to mean 0 and variance 1, then scaled and shifted as the net likes.
+"""Batch normalisation: every channel is brought to mean 0 and variance 1, then scaled and shifted by learned amounts.
 
-    mean = average of x over n, u, v        var = average of (x - mean)^2       m = N*H*W numbers a channel
+    mean = average of x over n, u, v        var = average of (x - mean)^2       m = N*H*W values per channel
     x_hat = (x - mean) / sqrt(var + eps)
     out   = gamma * x_hat + beta
+
+The mean is computed twice, mean_0 = average of x and mean = mean_0 + average of (x - mean_0). In exact arithmetic the
+second term is 0. In float32 it is what rounding lost in the first sum, which is much where all x are far from 0.
 
 Backward, with mean and var depending on x:
 
@@ -21,14 +24,20 @@ authors' code, loses all its digits in float32 where the mean is large.
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..errors import ShapeError
-from ..runtime import empty, empty_like, fastest, kernel, prange
-from .array_checks import require_dout, require_floats
+from ..runtime import empty, empty_like, kernel, prange
+from .array_checks import check_dout, check_floats
+from .op import Op, Variant
 
-__all__ = ["batchnorm2d_backward", "batchnorm2d_forward", "batchnorm2d_relu_backward", "batchnorm2d_relu_forward",
-           "relu_blocks"]  # fmt: skip
+__all__ = ["BATCHNORM2D", "BATCHNORM2D_RELU", "BatchNorm2dCache", "batchnorm2d_backward", "batchnorm2d_forward",
+           "batchnorm2d_relu_backward", "batchnorm2d_relu_forward", "relu_blocks"]  # fmt: skip
+
+# from_batch: whether mean and inv_std were computed from x
+BatchNorm2dCache = namedtuple("BatchNorm2dCache", "x gamma beta mean inv_std from_batch")
 
 
 def _check(x, gamma, beta, mean, var):
@@ -36,13 +45,13 @@ def _check(x, gamma, beta, mean, var):
     shapes = {name: v.shape for name, v in per_channel.items() if v is not None}
     if x.ndim != 4 or 0 in x.shape or any(shape != x.shape[3:] for shape in shapes.values()):
         given = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise ShapeError(f"batchnorm2d needs x (N, H, W, C), no axis empty, and one number a channel (C,), "
+        raise ShapeError(f"batchnorm2d needs x (N, H, W, C), no axis empty, and one value per channel (C,), "
                          f"got x {x.shape}, {given}")  # fmt: skip
-    require_floats("batchnorm2d", x=x, **per_channel)
+    check_floats("batchnorm2d", x=x, **per_channel)
     if (mean is None) != (var is None):
         raise ShapeError("batchnorm2d: give both mean and var, or neither")
     if mean is None and x.size == x.shape[3]:
-        raise ShapeError(f"batchnorm2d: x {x.shape} has one number a channel, whose variance is 0: "
+        raise ShapeError(f"batchnorm2d: x {x.shape} has one value per channel, whose variance is 0: "
                          "train on larger pictures or batches, or give mean and var")  # fmt: skip
 
 
@@ -50,26 +59,36 @@ def _check(x, gamma, beta, mean, var):
 
 
 def batchnorm2d_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
-    """x (N, H, W, C), gamma, beta (C,) -> (out (N, H, W, C), mean (C,), var (C,)), cache.
+    """Normalise each channel, then scale and shift it.
 
-    mean, var: None to take them from this batch (training), else the statistics to use (testing). var is the
-    biased one, divided by m. Raises ShapeError if shapes do not fit, or if a channel has a single number to normalise.
+    Args:
+        x: (N, H, W, C).
+        gamma: scale, (C,).
+        beta: shift, (C,).
+        mean, var: the statistics to use, (C,), as when testing; None to take them from this batch, as in training.
+        eps: added to the variance.
+
+    Returns:
+        (out (N, H, W, C), mean (C,), var (C,)), and the cache. var is the biased variance, divided by m.
+
+    Raises:
+        ShapeError: if shapes do not fit, or if a channel has a single value to normalise.
     """
     _check(x, gamma, beta, mean, var)
     from_batch = mean is None
     if from_batch:
-        mean = x.mean((0, 1, 2))
-        mean = mean + (x - mean).mean((0, 1, 2))  # what rounding lost in the first sum
+        mean_0 = x.mean((0, 1, 2))
+        mean = mean_0 + (x - mean_0).mean((0, 1, 2))  # the correction is what rounding lost in the first sum
         var = ((x - mean) ** 2).mean((0, 1, 2))
     inv_std = 1 / np.sqrt(var + x.dtype.type(eps))
     out = gamma * ((x - mean) * inv_std) + beta
-    return (out, mean, var), (x, gamma, beta, mean, inv_std, from_batch)
+    return (out, mean, var), BatchNorm2dCache(x, gamma, beta, mean, inv_std, from_batch)
 
 
 def batchnorm2d_backward_numpy(dout, cache):
     """dout (N, H, W, C) -> dx (N, H, W, C), dgamma (C,), dbeta (C,)."""
     x, gamma, _, mean, inv_std, from_batch = cache
-    require_dout("batchnorm2d", dout, x.shape, x.dtype)
+    check_dout("batchnorm2d", dout, x.shape, x.dtype)
     x_hat = (x - mean) * inv_std
     dbeta, dgamma = dout.sum((0, 1, 2)), (dout * x_hat).sum((0, 1, 2))
     if not from_batch:
@@ -86,13 +105,13 @@ def batchnorm2d_relu_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1
 
 def batchnorm2d_relu_backward_numpy(dout, cache):
     """dout (N, H, W, C) -> dx (N, H, W, C), dgamma (C,), dbeta (C,)."""
-    require_dout("batchnorm2d_relu", dout, cache[0].shape, cache[0].dtype)
+    check_dout("batchnorm2d_relu", dout, cache.x.shape, cache.x.dtype)
     # forward: out = normal where normal > 0    so: dnormal = dout there, and 0 elsewhere
     return batchnorm2d_backward_numpy(np.where(relu_blocks(cache), 0, dout), cache)
 
 
 def relu_blocks(cache):
-    """Where ReLU stopped the normalised numbers, (N, H, W, C): computed again, which is cheaper than to remember it."""
+    """Where ReLU gives 0, (N, H, W, C): computed again, which is cheaper than keeping it."""
     x, gamma, beta, mean, inv_std, _ = cache
     return gamma * ((x - mean) * inv_std) + beta <= 0
 
@@ -195,13 +214,15 @@ def _forward(x, gamma, beta, mean, var, eps, relu):
     inv_std, out = 1 / np.sqrt(var + x.dtype.type(eps)), empty_like(x)
     mean_, inv_std, gamma, beta = map(np.ascontiguousarray, (mean, inv_std, gamma, beta))
     _normalize(x, mean_, inv_std, gamma, beta, relu, out)
-    return (out, mean, var), (x, gamma, beta, mean_, inv_std, from_batch)
+    return (out, mean, var), BatchNorm2dCache(x, gamma, beta, mean_, inv_std, from_batch)
 
 
 def _backward(dout, cache, relu):
     x, gamma, beta, mean, inv_std, from_batch = cache
-    require_dout("batchnorm2d", dout, x.shape, x.dtype)
-    dout, dx = np.ascontiguousarray(dout), empty_like(x)
+    check_dout("batchnorm2d", dout, x.shape, x.dtype)
+    x, dout = np.ascontiguousarray(x), np.ascontiguousarray(dout)
+    gamma, beta, mean, inv_std = map(np.ascontiguousarray, (gamma, beta, mean, inv_std))
+    dx = empty_like(x)
     rows = empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)
     _gradient_sums(x, dout, mean, inv_std, gamma, beta, relu, *rows)
     dbeta, dgamma = rows.sum(1)
@@ -213,12 +234,12 @@ def _backward(dout, cache, relu):
 
 
 def batchnorm2d_forward_numba(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
-    """two passes over x: statistics, normalise."""
+    """Two passes over x: statistics, normalise."""
     return _forward(x, gamma, beta, mean, var, eps, False)
 
 
 def batchnorm2d_backward_numba(dout, cache):
-    """two passes: the sums, then dx."""
+    """Two passes: the sums, then dx."""
     return _backward(dout, cache, False)
 
 
@@ -228,11 +249,15 @@ def batchnorm2d_relu_forward_numba(x, gamma, beta, *, mean=None, var=None, eps=1
 
 
 def batchnorm2d_relu_backward_numba(dout, cache):
-    """what ReLU blocked is computed again from x."""
+    """What ReLU blocked is computed again from x."""
     return _backward(dout, cache, True)
 
 
-batchnorm2d_forward = fastest(batchnorm2d_forward_numba, batchnorm2d_forward_numpy)
-batchnorm2d_backward = fastest(batchnorm2d_backward_numba, batchnorm2d_backward_numpy)
-batchnorm2d_relu_forward = fastest(batchnorm2d_relu_forward_numba, batchnorm2d_relu_forward_numpy)
-batchnorm2d_relu_backward = fastest(batchnorm2d_relu_backward_numba, batchnorm2d_relu_backward_numpy)
+BATCHNORM2D = Op("batchnorm2d", cache=BatchNorm2dCache, differentiable=("x", "gamma", "beta"),
+                 numpy=Variant(batchnorm2d_forward_numpy, batchnorm2d_backward_numpy),
+                 numba=Variant(batchnorm2d_forward_numba, batchnorm2d_backward_numba))  # fmt: skip
+batchnorm2d_forward, batchnorm2d_backward = BATCHNORM2D.forward, BATCHNORM2D.backward
+BATCHNORM2D_RELU = Op("batchnorm2d_relu", cache=BatchNorm2dCache, differentiable=("x", "gamma", "beta"),
+                      numpy=Variant(batchnorm2d_relu_forward_numpy, batchnorm2d_relu_backward_numpy),
+                      numba=Variant(batchnorm2d_relu_forward_numba, batchnorm2d_relu_backward_numba))  # fmt: skip
+batchnorm2d_relu_forward, batchnorm2d_relu_backward = BATCHNORM2D_RELU.forward, BATCHNORM2D_RELU.backward

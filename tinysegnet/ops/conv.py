@@ -12,55 +12,73 @@ is K*K shifted matrix products, and no matrix of patches, K*K times as large as 
 
 SegNet uses it in every stage (Badrinarayanan et al. 2017, section 3), with stride 1 and "same" padding.
 
-The fast version has two ways to compute the same sums, `direct` and `winograd`, and takes for each shape the one that
-`plan` expects to be faster.
+The fast variant knows several algorithms for the same sums, `engine/direct.py` and two of `engine/winograd.py`. For
+each shape it takes the one that `engine/cost_model.py` expects to be fastest.
 """
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..errors import ShapeError
-from ..runtime import empty, empty_like, fastest, kernel, prange
+from ..runtime import empty, empty_like, kernel, prange
 from .engine import cost_model, direct, winograd
-from .windows import crop, pad, place_checked, require_kernel, require_windows_dout, shifted, spread_out
+from .op import Op, Variant, public_function
+from .windows import check_convolution, check_convolution_dout, crop, pad, shifted, spread_out
 
-__all__ = ["bias_or_zeros", "conv2d_backward", "conv2d_forward", "conv2d_inference", "convolve", "input_gradient",
-           "sum_pixels", "weight_gradient"]  # fmt: skip
+__all__ = ["CONV2D", "Conv2dCache", "bias_or_zeros", "conv2d_backward", "conv2d_forward", "conv2d_inference",
+           "convolve", "convolve_transposed", "sum_pixels", "weight_gradient"]  # fmt: skip
 
+LAYOUT = "KH KW C F"
 
-def _check(x, weight, bias, stride, padding):
-    """-> stride, pads, output shape; a ShapeError says which argument does not fit."""
-    require_kernel("conv2d", "KH KW C F", x, weight, bias)
-    return place_checked("conv2d", x, weight, stride, padding)
+# pads: zeros around x, ((top, bottom), (left, right))
+Conv2dCache = namedtuple("Conv2dCache", "x weight has_bias stride pads")
 
 
 # --- NumPy: the definition -------------------------------------------------------------------------------------------
 
 
 def conv2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same"):
-    """Convolve x (N, H, W, C) with weight (KH, KW, C, F) and add bias (F,): -> out (N, H', W', F), cache.
+    """Convolve pictures with a kernel, and add a bias.
 
-    stride: pixels between outputs, one number or (rows, columns). padding: zeros around the picture: "same"
-    (H' = ceil(H / stride), an odd surplus at the end), "valid" (none), a number, or (rows, columns).
-    Raises ShapeError if shapes do not fit or the kernel is larger than the padded picture.
+    Args:
+        x: pictures, (N, H, W, C).
+        weight: kernel, (KH, KW, C, F).
+        bias: (F,), or None for none.
+        stride: pixels between outputs, one number or (rows, columns).
+        padding: zeros around the picture: "same" (H' = ceil(H / stride), an odd surplus at the end), "valid" (none),
+            a number of pixels, or (rows, columns).
+
+    Returns:
+        out (N, H', W', F), and the cache.
+
+    Raises:
+        ShapeError: if shapes do not fit or the kernel is larger than the padded picture.
     """
-    stride, pads, out_shape = _check(x, weight, bias, stride, padding)
+    stride, pads, out_shape = check_convolution("conv2d", LAYOUT, x, weight, bias, stride, padding)
     x_padded = pad(x, pads)
     out = np.zeros(out_shape, x.dtype)
     for i, j in np.ndindex(weight.shape[:2]):
         out += shifted(x_padded, i, j, out_shape, stride) @ weight[i, j]
     if bias is not None:
         out += bias
-    return out, (x, weight, bias is not None, stride, pads)
+    return out, Conv2dCache(x, weight, bias is not None, stride, pads)
 
 
 def conv2d_backward_numpy(dout, cache, *, input_gradient=True):
-    """dout (N, H', W', F) -> dx (N, H, W, C), dweight (KH, KW, C, F), dbias (F,) or None for an absent bias.
+    """Gradients of a convolution.
 
-    input_gradient=False leaves dx out (None): the first layer of a network does not need it.
+    Args:
+        dout: gradient of the loss with respect to out, (N, H', W', F).
+        cache: what the forward left.
+        input_gradient: False leaves dx out, which the first layer of a network does not need.
+
+    Returns:
+        dx (N, H, W, C) or None, dweight (KH, KW, C, F), dbias (F,) or None for an absent bias.
     """
-    require_windows_dout("conv2d", dout, cache)
+    check_convolution_dout("conv2d", dout, cache)
     x, weight, has_bias, stride, pads = cache
     x_padded = pad(x, pads)
     dx_padded, dweight = np.zeros_like(x_padded), np.empty_like(weight)
@@ -73,21 +91,35 @@ def conv2d_backward_numpy(dout, cache, *, input_gradient=True):
     return dx, dweight, dout.sum((0, 1, 2)) if has_bias else None
 
 
-# --- numba -----------------------------------------------------------------------------------------------------------
+def conv2d_inference_numpy(x, weight, bias=None, *, scale=None, stride=1, padding="same", relu=False):
+    """Convolve for a network in use: batch normalisation as a scale, ReLU at once, no cache.
 
-WAYS = {"direct": direct, "winograd": winograd}
+    Args:
+        x, weight, bias, stride, padding: as for `conv2d_forward`.
+        scale: factors of the kernel's features, (F,), or None for 1.
+        relu: whether the result goes through a ReLU.
+
+    Returns:
+        out (N, H', W', F) of `conv2d_forward` with weight * scale.
+    """
+    weight = weight if scale is None else weight * scale
+    out, _ = conv2d_forward_numpy(x, weight, bias, stride=stride, padding=padding)
+    return np.where(out <= 0, 0, out) if relu else out
+
+
+# --- numba -----------------------------------------------------------------------------------------------------------
 
 
 @kernel
-def _turn(weight, turned):
-    """turned[K-1-i, K-1-j, f, c] = weight[i, j, c, f]; a task writes 16 rows, so that cache lines are used whole."""
+def _rotate_kernel(weight, rotated):
+    """rotated[K-1-i, K-1-j, f, c] = weight[i, j, c, f]; a task writes 16 rows, so that cache lines are used whole."""
     KH, KW, C, F = weight.shape
     panels = (F + 15) // 16
     for task in prange(KH * KW * panels):
         i, j, first = task // (KW * panels), task // panels % KW, task % panels * 16
         for c in range(C):
             for f in range(first, min(first + 16, F)):
-                turned[KH - 1 - i, KW - 1 - j, f, c] = weight[i, j, c, f]
+                rotated[KH - 1 - i, KW - 1 - j, f, c] = weight[i, j, c, f]
 
 
 @kernel
@@ -102,110 +134,6 @@ def _sum_rows(x, sums):
                 total[c] += pixels[column, c]
 
 
-def convolve(x, weight, bias, out_shape, stride, pads, *, relu=False, way=None):
-    """-> out, where shapes are known to fit. way: its name, or None for the one that `plan` chooses."""
-    x, weight, out = np.ascontiguousarray(x), np.ascontiguousarray(weight), empty(out_shape, x.dtype)
-    chosen = WAYS[way or cost_model.choose_convolution(weight.shape, stride, out_shape)]
-    chosen.forward(x, weight, bias_or_zeros(bias, weight.shape[3], x.dtype), out, stride, pads, relu)
-    return out
-
-
-def input_gradient(dout, weight, x_shape, stride, pads, *, bias=None, relu=False, way=None):
-    """dx is itself a convolution of dout, with the kernel turned by 180 degrees and its channels exchanged.
-
-    bias, relu: for a transposed convolution, which is this and nothing else.
-    """
-    KH, KW, C, F = weight.shape
-    spread, around = spread_out(dout, (KH, KW), x_shape, stride, pads)
-    turned = empty((KH, KW, F, C), weight.dtype)
-    _turn(weight, turned)
-    return convolve(spread, turned, bias, x_shape, (1, 1), around, relu=relu, way=way)
-
-
-def weight_gradient(x, dout, weight, stride, pads, *, way=None):
-    """-> dweight. x, dout: contiguous."""
-    dweight = empty_like(weight)
-    chosen = WAYS[way or cost_model.choose_weight_gradient(weight.shape, stride, dout.shape)]
-    chosen.weight_gradient(x, dout, dweight, stride, pads)
-    return dweight
-
-
-def sum_pixels(dout):
-    """Over all pixels of all pictures: (F,)."""
-    rows = empty((dout.shape[0] * dout.shape[1], dout.shape[3]), dout.dtype)
-    _sum_rows(dout, rows)
-    return rows.sum(0)
-
-
-def bias_or_zeros(bias, features, dtype):
-    """What the kernels begin their sums with: (F,). A copy: for a read-only bias numba would compile them once more."""
-    return np.zeros(features, dtype) if bias is None else bias.copy()
-
-
-def _forward(x, weight, bias, stride, padding, way, relu=False):
-    stride, pads, out_shape = _check(x, weight, bias, stride, padding)
-    x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
-    _require(way, weight.shape, stride)
-    out = convolve(x, weight, bias, out_shape, stride, pads, relu=relu, way=way)
-    return out, (x, weight, bias is not None, stride, pads)
-
-
-def _backward(dout, cache, wants_dx, way):
-    require_windows_dout("conv2d", dout, cache)
-    x, weight, has_bias, stride, pads = cache
-    _require(way, weight.shape, stride)
-    dout = np.ascontiguousarray(dout)
-    dx = input_gradient(dout, weight, x.shape, stride, pads, way=way) if wants_dx else None
-    dweight = weight_gradient(x, dout, weight, stride, pads, way=way)
-    return dx, dweight, sum_pixels(dout) if has_bias else None
-
-
-def _require(way, weight_shape, stride):
-    if way == "winograd" and not winograd.serves(weight_shape, stride):
-        raise ShapeError(f"conv2d: Winograd's way needs a square kernel of 3x3 or more and stride 1, "
-                         f"got {weight_shape[:2]} and {stride}")  # fmt: skip
-
-
-def conv2d_forward_numba(x, weight, bias=None, *, stride=1, padding="same"):
-    """by the way that `plan` expects to be fastest for the shape."""
-    return _forward(x, weight, bias, stride, padding, None)
-
-
-def conv2d_backward_numba(dout, cache, *, input_gradient=True):
-    """dx and dweight each by the way that `plan` expects to be fastest."""
-    return _backward(dout, cache, input_gradient, None)
-
-
-def conv2d_forward_direct(x, weight, bias=None, *, stride=1, padding="same"):
-    """As conv2d_forward_numba, by K*K products straight from the picture (`direct`)."""
-    return _forward(x, weight, bias, stride, padding, "direct")
-
-
-def conv2d_backward_direct(dout, cache, *, input_gradient=True):
-    """As conv2d_backward_numba, by `direct`."""
-    return _backward(dout, cache, input_gradient, "direct")
-
-
-def conv2d_forward_winograd(x, weight, bias=None, *, stride=1, padding="same"):
-    """As conv2d_forward_numba, by `winograd`; ShapeError for a kernel or stride that it cannot do."""
-    return _forward(x, weight, bias, stride, padding, "winograd")
-
-
-def conv2d_backward_winograd(dout, cache, *, input_gradient=True):
-    """As conv2d_backward_numba, by `winograd`."""
-    return _backward(dout, cache, input_gradient, "winograd")
-
-
-def conv2d_inference_numpy(x, weight, bias=None, *, scale=None, stride=1, padding="same", relu=False):
-    """out of `conv2d_forward` with weight * scale, through a ReLU if wanted, and no cache: for networks in use.
-
-    scale: (F,), None for 1.
-    """
-    weight = weight if scale is None else weight * scale
-    out, _ = conv2d_forward_numpy(x, weight, bias, stride=stride, padding=padding)
-    return np.where(out <= 0, 0, out) if relu else out
-
-
 @kernel
 def _scale_features(weight, scale, scaled):
     rows, F = weight.shape
@@ -214,15 +142,124 @@ def _scale_features(weight, scale, scaled):
             scaled[row, f] = weight[row, f] * scale[f]
 
 
+def convolve(x, weight, bias, out_shape, stride, pads, *, relu=False, algorithm=None):
+    """-> out, where shapes are known to fit. algorithm: its name, or None for the one that the cost model chooses."""
+    x, weight, out = np.ascontiguousarray(x), np.ascontiguousarray(weight), empty(out_shape, x.dtype)
+    bias = bias_or_zeros(bias, weight.shape[3], x.dtype)
+    algorithm = algorithm or cost_model.choose_convolution(weight.shape, stride, out_shape)
+    if algorithm == "direct":
+        direct.forward(x, weight, bias, out, stride, pads, relu)
+    else:
+        winograd.forward(algorithm, x, weight, bias, out, pads, relu)
+    return out
+
+
+def convolve_transposed(dout, weight, x_shape, stride, pads, *, bias=None, algorithm=None):
+    """dx: itself a convolution of dout, with the kernel rotated by 180 degrees and its channels exchanged.
+
+    bias: for the transposed convolution, which is this and nothing else.
+    """
+    KH, KW, C, F = weight.shape
+    spread, around = spread_out(dout, (KH, KW), x_shape, stride, pads)
+    rotated = empty((KH, KW, F, C), weight.dtype)
+    _rotate_kernel(np.ascontiguousarray(weight), rotated)
+    return convolve(spread, rotated, bias, x_shape, (1, 1), around, algorithm=algorithm)
+
+
+def weight_gradient(x, dout, weight, stride, pads, *, algorithm=None):
+    """dweight. algorithm: as for `convolve`."""
+    x, dout, dweight = np.ascontiguousarray(x), np.ascontiguousarray(dout), empty(weight.shape, weight.dtype)
+    algorithm = algorithm or cost_model.choose_weight_gradient(weight.shape, stride, dout.shape)
+    if algorithm == "direct":
+        direct.weight_gradient(x, dout, dweight, stride, pads)
+    else:
+        winograd.weight_gradient(algorithm, x, dout, dweight, pads)
+    return dweight
+
+
+def sum_pixels(dout):
+    """Over all pixels of all pictures: (F,)."""
+    rows = empty((dout.shape[0] * dout.shape[1], dout.shape[3]), dout.dtype)
+    _sum_rows(np.ascontiguousarray(dout), rows)
+    return rows.sum(0)
+
+
+def bias_or_zeros(bias, features, dtype):
+    """What the kernels begin their sums with: (F,). A copy: for a read-only bias numba would compile them once more."""
+    return np.zeros(features, dtype) if bias is None else bias.copy()
+
+
+def _named(algorithm, weight_shape, stride):
+    """ "winograd" -> the one of Winograd's algorithms that is made for this kernel; other names stay."""
+    if algorithm != "winograd":
+        return algorithm
+    found = winograd.algorithm_for(weight_shape, stride)
+    if found is None:
+        raise ShapeError(f"conv2d: Winograd's algorithms need a square kernel of 3x3 or more and stride 1, "
+                         f"got {weight_shape[:2]} and {stride}")  # fmt: skip
+    return found
+
+
+def _forward(x, weight, bias, stride, padding, *, relu=False, algorithm=None):
+    stride, pads, out_shape = check_convolution("conv2d", LAYOUT, x, weight, bias, stride, padding)
+    algorithm = _named(algorithm, weight.shape, stride)
+    x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
+    out = convolve(x, weight, bias, out_shape, stride, pads, relu=relu, algorithm=algorithm)
+    return out, Conv2dCache(x, weight, bias is not None, stride, pads)
+
+
+def _backward(dout, cache, with_dx, *, algorithm=None):
+    check_convolution_dout("conv2d", dout, cache)
+    x, weight, has_bias, stride, pads = cache
+    algorithm = _named(algorithm, weight.shape, stride)
+    dx = convolve_transposed(dout, weight, x.shape, stride, pads, algorithm=algorithm) if with_dx else None
+    dweight = weight_gradient(x, dout, weight, stride, pads, algorithm=algorithm)
+    return dx, dweight, sum_pixels(dout) if has_bias else None
+
+
+def conv2d_forward_numba(x, weight, bias=None, *, stride=1, padding="same"):
+    """By the algorithm that the cost model expects to be fastest for the shape."""
+    return _forward(x, weight, bias, stride, padding)
+
+
+def conv2d_backward_numba(dout, cache, *, input_gradient=True):
+    """dx and dweight each by the algorithm that the cost model expects to be fastest."""
+    return _backward(dout, cache, input_gradient)
+
+
+def conv2d_forward_direct(x, weight, bias=None, *, stride=1, padding="same"):
+    """By K*K products straight from the picture (`engine/direct.py`)."""
+    return _forward(x, weight, bias, stride, padding, algorithm="direct")
+
+
+def conv2d_backward_direct(dout, cache, *, input_gradient=True):
+    """By `engine/direct.py`."""
+    return _backward(dout, cache, input_gradient, algorithm="direct")
+
+
+def conv2d_forward_winograd(x, weight, bias=None, *, stride=1, padding="same"):
+    """By `engine/winograd.py`. Raises ShapeError for a kernel or stride that it does not support."""
+    return _forward(x, weight, bias, stride, padding, algorithm="winograd")
+
+
+def conv2d_backward_winograd(dout, cache, *, input_gradient=True):
+    """By `engine/winograd.py`. Raises ShapeError for a kernel or stride that it does not support."""
+    return _backward(dout, cache, input_gradient, algorithm="winograd")
+
+
 def conv2d_inference_numba(x, weight, bias=None, *, scale=None, stride=1, padding="same", relu=False):
-    """ReLU while the pixels are in the cache."""
+    """ReLU while the pixels are in the processor's cache."""
     if scale is not None:
         scaled, F = empty_like(weight), weight.shape[3]
         _scale_features(np.ascontiguousarray(weight).reshape(-1, F), np.ascontiguousarray(scale), scaled.reshape(-1, F))
         weight = scaled
-    return _forward(x, weight, bias, stride, padding, None, relu)[0]
+    return _forward(x, weight, bias, stride, padding, relu=relu)[0]
 
 
-conv2d_inference = fastest(conv2d_inference_numba, conv2d_inference_numpy)
-conv2d_forward = fastest(conv2d_forward_numba, conv2d_forward_numpy)
-conv2d_backward = fastest(conv2d_backward_numba, conv2d_backward_numpy)
+CONV2D = Op("conv2d", cache=Conv2dCache, differentiable=("x", "weight", "bias"),
+            numpy=Variant(conv2d_forward_numpy, conv2d_backward_numpy),
+            numba=Variant(conv2d_forward_numba, conv2d_backward_numba),
+            direct=Variant(conv2d_forward_direct, conv2d_backward_direct),
+            winograd=Variant(conv2d_forward_winograd, conv2d_backward_winograd))  # fmt: skip
+conv2d_forward, conv2d_backward = CONV2D.forward, CONV2D.backward
+conv2d_inference = public_function("conv2d_inference", numpy=conv2d_inference_numpy, numba=conv2d_inference_numba)

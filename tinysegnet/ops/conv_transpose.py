@@ -23,23 +23,35 @@ FCN-Basic, the decoder that SegNet's paper compares its own with (table 1), upsa
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..errors import ShapeError
-from ..runtime import fastest
 from . import conv
-from .array_checks import pair, require_dout
-from .windows import conv2d_output_size, crop, pad, place, require_kernel, shifted
+from .array_checks import check_dout, pair
+from .op import Op, Variant
+from .windows import check_kernel, conv2d_output_size, crop, pad, place, shifted
 
-__all__ = ["conv_transpose2d_backward", "conv_transpose2d_forward",
+__all__ = ["CONV_TRANSPOSE2D", "ConvTranspose2dCache", "conv_transpose2d_backward", "conv_transpose2d_forward",
            "conv_transpose2d_output_size"]  # fmt: skip
+
+# stride and pads: those of the convolution whose transpose this is
+ConvTranspose2dCache = namedtuple("ConvTranspose2dCache", "x weight has_bias stride pads out_shape")
 
 
 def conv_transpose2d_output_size(size, kernel, *, stride=1, padding="same", output_size=None):
-    """(H, W) of the output for an input of size (H, W): output_size, if the convolution makes `size` of it.
+    """(H, W) of the output for an input of `size`.
 
-    None: H * stride for "same", the largest that fits; else (H - 1) * stride + K - 2 * padding, the smallest.
-    Raises ShapeError with the sizes that fit.
+    Args:
+        size: (H, W) of the input.
+        kernel: (KH, KW), or one number.
+        stride, padding: the convolution's.
+        output_size: the size that is wanted, from which the convolution makes `size`. None: H * stride for "same", the
+            largest that fits; else (H - 1) * stride + K - 2 * padding, the smallest.
+
+    Raises:
+        ShapeError: if output_size does not fit; it names the sizes that do.
     """
     size, kernel = pair(size), pair(kernel)
     stride, pads, _ = place("conv_transpose2d", size, kernel, stride, padding)
@@ -63,7 +75,7 @@ def _list_sizes(least, most):
 
 def _check(x, weight, bias, stride, padding, output_size):
     """-> stride, pads, output shape; a ShapeError says which argument does not fit."""
-    require_kernel("conv_transpose2d", "KH KW F C", x, weight, bias)
+    check_kernel("conv_transpose2d", "KH KW F C", x, weight, bias)
     settings = {"stride": stride, "padding": padding, "output_size": output_size}
     size = conv_transpose2d_output_size(x.shape[1:3], weight.shape[:2], **settings)
     stride, pads, _ = place("conv_transpose2d", size, weight.shape[:2], stride, padding)
@@ -74,11 +86,21 @@ def _check(x, weight, bias, stride, padding, output_size):
 
 
 def conv_transpose2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same", output_size=None):
-    """x (N, H, W, C), weight (KH, KW, F, C) of the convolution F -> C, bias (F,): -> out (N, *output_size, F), cache.
+    """Convolve backwards: upsample pictures with a kernel, and add a bias.
 
-    stride, padding: the convolution's, as for conv2d. output_size: (rows, columns), a size of which the convolution
-    makes (H, W); None for the one that conv_transpose2d_output_size names. Raises ShapeError for any other, saying
-    which would fit, and if shapes do not fit.
+    Args:
+        x: pictures, (N, H, W, C).
+        weight: kernel of the convolution F -> C, (KH, KW, F, C).
+        bias: (F,), or None for none.
+        stride, padding: the convolution's, as for `conv2d_forward`.
+        output_size: (rows, columns), from which the convolution makes (H, W); None for the size that
+            `conv_transpose2d_output_size` names.
+
+    Returns:
+        out (N, *output_size, F), and the cache.
+
+    Raises:
+        ShapeError: for an output_size that does not fit, naming those that do; if shapes do not fit.
     """
     stride, pads, out_shape = _check(x, weight, bias, stride, padding, output_size)
     out_padded = pad(np.zeros(out_shape, x.dtype), pads)
@@ -87,7 +109,7 @@ def conv_transpose2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="s
     out = crop(out_padded, pads, out_shape[1:3])
     if bias is not None:
         out += bias
-    return out, (x, weight, bias is not None, stride, pads, out_shape)
+    return out, ConvTranspose2dCache(x, weight, bias is not None, stride, pads, out_shape)
 
 
 def conv_transpose2d_backward_numpy(dout, cache, *, input_gradient=True):
@@ -96,7 +118,7 @@ def conv_transpose2d_backward_numpy(dout, cache, *, input_gradient=True):
     input_gradient=False leaves dx out (None).
     """
     x, weight, has_bias, stride, pads, out_shape = cache
-    require_dout("conv_transpose2d", dout, out_shape, x.dtype)
+    check_dout("conv_transpose2d", dout, out_shape, x.dtype)
     dout_padded = pad(dout, pads)
     dx, dweight = np.zeros(x.shape, x.dtype) if input_gradient else None, np.empty_like(weight)
     for i, j in np.ndindex(weight.shape[:2]):
@@ -112,22 +134,23 @@ def conv_transpose2d_backward_numpy(dout, cache, *, input_gradient=True):
 
 
 def conv_transpose2d_forward_numba(x, weight, bias=None, *, stride=1, padding="same", output_size=None):
-    """conv2d's input gradient, by the way that `plan` expects to be fastest."""
+    """conv2d's input gradient, by the algorithm that the cost model expects to be fastest."""
     stride, pads, out_shape = _check(x, weight, bias, stride, padding, output_size)
     x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
-    out = conv.input_gradient(x, weight, out_shape, stride, pads, bias=bias)
-    return out, (x, weight, bias is not None, stride, pads, out_shape)
+    out = conv.convolve_transposed(x, weight, out_shape, stride, pads, bias=bias)
+    return out, ConvTranspose2dCache(x, weight, bias is not None, stride, pads, out_shape)
 
 
 def conv_transpose2d_backward_numba(dout, cache, *, input_gradient=True):
-    """conv2d's forward and weight gradient, each by the way that `plan` expects to be fastest."""
+    """conv2d's forward and weight gradient, each by the algorithm that the cost model expects to be fastest."""
     x, weight, has_bias, stride, pads, out_shape = cache
-    require_dout("conv_transpose2d", dout, out_shape, x.dtype)
-    dout = np.ascontiguousarray(dout)
+    check_dout("conv_transpose2d", dout, out_shape, x.dtype)
     dx = conv.convolve(dout, weight, None, x.shape, stride, pads) if input_gradient else None
     dweight = conv.weight_gradient(dout, x, weight, stride, pads)
     return dx, dweight, conv.sum_pixels(dout) if has_bias else None
 
 
-conv_transpose2d_forward = fastest(conv_transpose2d_forward_numba, conv_transpose2d_forward_numpy)
-conv_transpose2d_backward = fastest(conv_transpose2d_backward_numba, conv_transpose2d_backward_numpy)
+CONV_TRANSPOSE2D = Op("conv_transpose2d", cache=ConvTranspose2dCache, differentiable=("x", "weight", "bias"),
+                      numpy=Variant(conv_transpose2d_forward_numpy, conv_transpose2d_backward_numpy),
+                      numba=Variant(conv_transpose2d_forward_numba, conv_transpose2d_backward_numba))  # fmt: skip
+conv_transpose2d_forward, conv_transpose2d_backward = CONV_TRANSPOSE2D.forward, CONV_TRANSPOSE2D.backward

@@ -1,9 +1,9 @@
-"""Depthwise convolution: every channel is convolved with a kernel of its own, and none hears of the others.
+"""Depthwise convolution: every channel is convolved with a kernel of its own and ignores the other channels.
 
     out[n, u, v, c] = bias[c] + sum over i, j of  x_padded[n, u*s + i, v*s + j, c] * weight[i, j, 0, c]
 
-conv2d with its C x F matrices become diagonals: one number a channel where there were F, so 1/F of the weights and of
-the multiplications. For one kernel tap:
+conv2d whose C x F matrices are diagonal: one weight per channel instead of F, so 1/F of the weights and of the
+multiplications. For one kernel tap:
 
     forward:  out     += x_shifted * weight[i, j]
     so:       dweight[i, j]  = sum of x_shifted * dout          (over all pixels of all pictures)
@@ -16,41 +16,44 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import ShapeError
-from ..runtime import JIT, empty, fastest, kernel, prange
+from ..runtime import JIT, empty, kernel, prange
 from . import conv
 from .engine import direct
-from .windows import crop, pad, place_checked, require_kernel, require_windows_dout, shifted, spread_out
+from .op import Op, Variant
+from .windows import check_convolution, check_convolution_dout, crop, pad, shifted, spread_out
 
-__all__ = ["depthwise_conv2d_backward", "depthwise_conv2d_forward"]
+__all__ = ["DEPTHWISE_CONV2D", "depthwise_conv2d_backward", "depthwise_conv2d_forward"]
 
 
-def _check(x, weight, bias, stride, padding):
-    """-> stride, pads, output shape; a ShapeError says which argument does not fit."""
-    require_kernel("depthwise_conv2d", "KH KW 1 C", x, weight, bias)
-    if weight.shape[2] != 1:
-        raise ShapeError(f"depthwise_conv2d: weight must be (KH, KW, 1, C), one kernel a channel, got {weight.shape}")
-    return place_checked("depthwise_conv2d", x, weight, stride, padding)
+LAYOUT = "KH KW 1 C"
 
 
 # --- NumPy: the definition -------------------------------------------------------------------------------------------
 
 
 def depthwise_conv2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same"):
-    """Convolve each channel of x (N, H, W, C) with its own of weight (KH, KW, 1, C), and add bias (C,):
-    -> out (N, H', W', C), cache.
+    """Convolve each channel of pictures with its own kernel, and add a bias.
 
-    stride, padding: as for conv2d. Raises ShapeError if shapes do not fit or the kernel is larger than the padded
-    picture.
+    Args:
+        x: pictures, (N, H, W, C).
+        weight: kernels, (KH, KW, 1, C).
+        bias: (C,), or None for none.
+        stride, padding: as for `conv2d_forward`.
+
+    Returns:
+        out (N, H', W', C), and the cache.
+
+    Raises:
+        ShapeError: if shapes do not fit or the kernel is larger than the padded picture.
     """
-    stride, pads, out_shape = _check(x, weight, bias, stride, padding)
+    stride, pads, out_shape = check_convolution("depthwise_conv2d", LAYOUT, x, weight, bias, stride, padding)
     x_padded = pad(x, pads)
     out = np.zeros(out_shape, x.dtype)
     for i, j in np.ndindex(weight.shape[:2]):
         out += shifted(x_padded, i, j, out_shape, stride) * weight[i, j, 0]
     if bias is not None:
         out += bias
-    return out, (x, weight, bias is not None, stride, pads)
+    return out, conv.Conv2dCache(x, weight, bias is not None, stride, pads)
 
 
 def depthwise_conv2d_backward_numpy(dout, cache, *, input_gradient=True):
@@ -58,7 +61,7 @@ def depthwise_conv2d_backward_numpy(dout, cache, *, input_gradient=True):
 
     input_gradient=False leaves dx out (None).
     """
-    require_windows_dout("depthwise_conv2d", dout, cache)
+    check_convolution_dout("depthwise_conv2d", dout, cache)
     x, weight, has_bias, stride, pads = cache
     x_padded = pad(x, pads)
     dx_padded, dweight = np.zeros_like(x_padded), np.empty_like(weight)
@@ -83,7 +86,7 @@ CHUNKS = 32  # of the pictures' rows, each with its own sums, added in order: wh
 
 
 def add_products_numpy(a, a_start, a_row, a_step, b, b_start, b_step, out, out_start, out_row, rows, inner, channels):
-    """out[r, c] += sum over k of a[r, k, c] * b[k, c], all of them windows into flat arrays, as in `matmul`."""
+    """out[r, c] += sum over k of a[r, k, c] * b[k, c], all of them windows into flat arrays, as in `engine/gemm.py`."""
     window, size = np.lib.stride_tricks.as_strided, a.itemsize
     pixels = window(a[a_start:], (rows, inner, channels), (a_row * size, a_step * size, size))
     factors = window(b[b_start:], (inner, channels), (b_step * size, size))
@@ -140,21 +143,22 @@ def _convolve(x, weight, bias, out_shape, stride, pads):
 
 
 def _input_gradient(dout, weight, x_shape, stride, pads):
-    """dx is itself a depthwise convolution of dout, with the kernel turned by 180 degrees."""
+    """dx is itself a depthwise convolution of dout, with the kernel rotated by 180 degrees."""
     spread, around = spread_out(dout, weight.shape[:2], x_shape, stride, pads)
     return _convolve(spread, weight[::-1, ::-1], None, x_shape, (1, 1), around)
 
 
 def depthwise_conv2d_forward_numba(x, weight, bias=None, *, stride=1, padding="same"):
-    """a row of the picture at a time."""
-    stride, pads, out_shape = _check(x, weight, bias, stride, padding)
+    """A row of the picture at a time."""
+    stride, pads, out_shape = check_convolution("depthwise_conv2d", LAYOUT, x, weight, bias, stride, padding)
     x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
-    return _convolve(x, weight, bias, out_shape, stride, pads), (x, weight, bias is not None, stride, pads)
+    out = _convolve(x, weight, bias, out_shape, stride, pads)
+    return out, conv.Conv2dCache(x, weight, bias is not None, stride, pads)
 
 
 def depthwise_conv2d_backward_numba(dout, cache, *, input_gradient=True):
     """dx by the forward's kernel, dweight in chunks of rows."""
-    require_windows_dout("depthwise_conv2d", dout, cache)
+    check_convolution_dout("depthwise_conv2d", dout, cache)
     x, weight, has_bias, stride, pads = cache
     dout = np.ascontiguousarray(dout)
     dx = _input_gradient(dout, weight, x.shape, stride, pads) if input_gradient else None
@@ -163,5 +167,7 @@ def depthwise_conv2d_backward_numba(dout, cache, *, input_gradient=True):
     return dx, sums.sum(0), conv.sum_pixels(dout) if has_bias else None
 
 
-depthwise_conv2d_forward = fastest(depthwise_conv2d_forward_numba, depthwise_conv2d_forward_numpy)
-depthwise_conv2d_backward = fastest(depthwise_conv2d_backward_numba, depthwise_conv2d_backward_numpy)
+DEPTHWISE_CONV2D = Op("depthwise_conv2d", cache=conv.Conv2dCache, differentiable=("x", "weight", "bias"),
+                      numpy=Variant(depthwise_conv2d_forward_numpy, depthwise_conv2d_backward_numpy),
+                      numba=Variant(depthwise_conv2d_forward_numba, depthwise_conv2d_backward_numba))  # fmt: skip
+depthwise_conv2d_forward, depthwise_conv2d_backward = DEPTHWISE_CONV2D.forward, DEPTHWISE_CONV2D.backward

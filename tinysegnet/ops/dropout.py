@@ -1,27 +1,32 @@
-"""Dropout: numbers are put out at random, and those that are kept made larger, so that their sum is expected to stay.
+"""Dropout: activations are zeroed at random, and the others made larger, so that the expected sum stays the same.
 
     out = x * mask / (1 - rate)        dx = dout * mask / (1 - rate)        mask: True where kept, with chance 1 - rate
 
 The mask is an argument: ops draw no random numbers. Srivastava et al. 2014, with the division here instead of at test
-time, as in Caffe. Bayesian SegNet (Kendall, Badrinarayanan & Cipolla 2015) keeps drawing masks at test time: what its
-answers have in common is the prediction, how much they differ is how little the net knows.
+time, as in Caffe. Bayesian SegNet (Kendall, Badrinarayanan & Cipolla 2015) keeps drawing masks at test time: the mean
+of its outputs is the prediction, and their spread is the uncertainty.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from collections import namedtuple
 
 from ..errors import SettingError, ShapeError
-from ..runtime import empty_like, fastest, kernel, prange
+from ..runtime import kernel, prange
 from ..runtime.settings import convert
-from .array_checks import require_dout, require_floats
+from .array_checks import check_dout, check_floats
+from .engine.elementwise import elementwise
+from .op import Op, Variant
 
-__all__ = ["dropout_backward", "dropout_forward"]
+__all__ = ["DROPOUT", "DropoutCache", "dropout_backward", "dropout_forward"]
+
+# keep: 1 - rate
+DropoutCache = namedtuple("DropoutCache", "mask keep")
 
 
 def _check(x, mask, rate):
     """-> 1 - rate in the dtype of x."""
-    require_floats("dropout", x=x)
+    check_floats("dropout", x=x)
     if mask.shape != x.shape or mask.dtype != bool:
         raise ShapeError(f"dropout needs a mask of bool {x.shape}, True where x is kept, got {mask.dtype} {mask.shape}")
     rate = convert("rate", rate, float)
@@ -34,19 +39,28 @@ def _check(x, mask, rate):
 
 
 def dropout_forward_numpy(x, mask, *, rate=0.5):
-    """x, any shape, mask bool of the same shape -> out of that shape, cache.
+    """Zero the activations that the mask does not keep. They are multiplied, not replaced, so a NaN stays.
 
-    rate: the chance of a number to be put out, 0 <= rate < 1 (SettingError). Multiplied, not replaced: a NaN stays
-    wherever it is. Raises ShapeError for a mask of another shape or dtype.
+    Args:
+        x: any shape.
+        mask: bool of the same shape, True where x is kept.
+        rate: the probability that an activation is zeroed, 0 <= rate < 1.
+
+    Returns:
+        out of x's shape, and the cache.
+
+    Raises:
+        SettingError: for a rate out of range.
+        ShapeError: for a mask of another shape or dtype.
     """
     keep = _check(x, mask, rate)
-    return x * (mask / keep), (mask, keep)
+    return x * (mask / keep), DropoutCache(mask, keep)
 
 
 def dropout_backward_numpy(dout, cache):
     """dout -> dx, same shape."""
     mask, keep = cache
-    require_dout("dropout", dout, mask.shape, keep.dtype)
+    check_dout("dropout", dout, mask.shape, keep.dtype)
     return dout * (mask / keep)
 
 
@@ -61,24 +75,24 @@ def _masked(x, mask, kept, dropped, out):
 
 
 def _apply(x, mask, keep):
-    x, out = np.ascontiguousarray(x), empty_like(x)
     one, zero = keep.dtype.type(1), keep.dtype.type(0)
-    _masked(x.reshape(-1), np.ascontiguousarray(mask).reshape(-1), one / keep, zero, out.reshape(-1))
-    return out
+    return elementwise(_masked, x, mask, settings=(one / keep, zero))
 
 
 def dropout_forward_numba(x, mask, *, rate=0.5):
-    """one pass."""
+    """One pass over memory."""
     keep = _check(x, mask, rate)
-    return _apply(x, mask, keep), (mask, keep)
+    return _apply(x, mask, keep), DropoutCache(mask, keep)
 
 
 def dropout_backward_numba(dout, cache):
-    """the same pass."""
+    """The same pass."""
     mask, keep = cache
-    require_dout("dropout", dout, mask.shape, keep.dtype)
+    check_dout("dropout", dout, mask.shape, keep.dtype)
     return _apply(dout, mask, keep)
 
 
-dropout_forward = fastest(dropout_forward_numba, dropout_forward_numpy)
-dropout_backward = fastest(dropout_backward_numba, dropout_backward_numpy)
+DROPOUT = Op("dropout", cache=DropoutCache, differentiable=("x",),
+             numpy=Variant(dropout_forward_numpy, dropout_backward_numpy),
+             numba=Variant(dropout_forward_numba, dropout_backward_numba))  # fmt: skip
+dropout_forward, dropout_backward = DROPOUT.forward, DROPOUT.backward

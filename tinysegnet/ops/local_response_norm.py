@@ -1,4 +1,4 @@
-"""Local response normalisation: a number is divided by what it and its neighbouring channels amount to.
+"""Local response normalisation: each value is divided by a power of the energy of its neighbouring channels.
 
     s_c   = k + alpha / size * sum of x_j^2 over the window, the `size` channels around c that exist
     out_c = x_c / s_c^beta
@@ -7,27 +7,34 @@
 The sum in dx is over the channels j whose window c is in, which are those in the window of c.
 
 Krizhevsky, Sutskever & Hinton 2012, section 3.3, with alpha divided by size, as in Caffe and PyTorch. It is the first
-layer of SegNet-Basic, on 0..255. There, 3 channels are fewer than a window of 5 reaches: the three of a pixel are
+layer of SegNet-Basic, on 0..255. There, 3 channels are fewer than a window of 5 spans: the three of a pixel are
 divided by one common number, about 3.3 where all is white, so that bright pixels are squashed and colours stay.
 """
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..errors import SettingError, ShapeError
-from ..runtime import empty_like, fastest, kernel, prange
+from ..runtime import empty_like, kernel, prange
 from ..runtime.settings import convert
-from .array_checks import require_dout, require_floats
+from .array_checks import check_dout, check_floats
+from .op import Op, Variant
 
-__all__ = ["local_response_norm_backward", "local_response_norm_forward"]
+__all__ = ["LOCAL_RESPONSE_NORM", "LocalResponseNormCache", "local_response_norm_backward",
+           "local_response_norm_forward"]  # fmt: skip
+
+# half: channels on either side of a window's middle; share: alpha / size
+LocalResponseNormCache = namedtuple("LocalResponseNormCache", "x half share beta k")
 
 
 def _check(x, size, alpha, beta, k):
-    """-> channels on either side of a window's middle, alpha / size, beta, k."""
+    """-> half, share, beta, k of the cache."""
     if x.ndim < 1 or 0 in x.shape:
         raise ShapeError(f"local_response_norm needs x (..., C) with no empty axis, got {x.shape}")
-    require_floats("local_response_norm", x=x)
+    check_floats("local_response_norm", x=x)
     size, beta = convert("size", size, int), convert("beta", beta, float)
     alpha, k = convert("alpha", alpha, float), convert("k", k, float)
     if size < 1 or size % 2 == 0:
@@ -48,20 +55,29 @@ def _window_sum(values, half):
 
 
 def local_response_norm_forward_numpy(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0):
-    """x (..., C) -> out (..., C), cache.
+    """Divide each value by s^beta, s from the window of channels around it.
 
-    size: channels of a window, odd. Raises SettingError for an even size, alpha < 0, or k <= 0; ShapeError for
-    an empty x.
+    Args:
+        x: (..., C).
+        size: channels of a window, an odd number.
+        alpha, beta, k: of the formula.
+
+    Returns:
+        out (..., C), and the cache.
+
+    Raises:
+        SettingError: for an even size, alpha < 0, or k <= 0.
+        ShapeError: for an empty x.
     """
     half, share, beta, k = _check(x, size, alpha, beta, k)
     s = k + share * _window_sum(x * x, half)
-    return x * s**-beta, (x, half, share, beta, k)
+    return x * s**-beta, LocalResponseNormCache(x, half, share, beta, k)
 
 
 def local_response_norm_backward_numpy(dout, cache):
     """dout (..., C) -> dx (..., C)."""
     x, half, share, beta, k = cache
-    require_dout("local_response_norm", dout, x.shape, x.dtype)
+    check_dout("local_response_norm", dout, x.shape, x.dtype)
     s = k + share * _window_sum(x * x, half)
     power = s**-beta
     return dout * power - 2 * share * beta * x * _window_sum(dout * x * power / s, half)
@@ -74,7 +90,7 @@ def local_response_norm_backward_numpy(dout, cache):
 
 @kernel(inline=True)
 def _divisor(x, p, c, half, share, k):
-    """s of one number."""
+    """s of one value."""
     s = k
     for j in range(max(0, c - half), min(x.shape[1], c + half + 1)):
         s += share * (x[p, j] * x[p, j])
@@ -93,7 +109,7 @@ def _normalize(x, half, share, beta, k, out):
 
 @kernel
 def _input_gradient(dout, x, half, share, beta, k, slope, terms, dx):
-    """slope = 2 alpha beta / size; terms: room for one number of each of x's."""
+    """slope = 2 alpha beta / size; terms: memory for one number per value of x."""
     pixels, C = x.shape
     for p in prange(pixels):
         for c in range(C):
@@ -108,23 +124,26 @@ def _input_gradient(dout, x, half, share, beta, k, slope, terms, dx):
 
 
 def local_response_norm_forward_numba(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0):
-    """one pass."""
+    """One pass over memory."""
     half, *numbers = _check(x, size, alpha, beta, k)
     x, C = np.ascontiguousarray(x), x.shape[-1]
     out = empty_like(x)
     _normalize(x.reshape(-1, C), half, *map(x.dtype.type, numbers), out.reshape(-1, C))
-    return out, (x, half, *numbers)
+    return out, LocalResponseNormCache(x, half, *numbers)
 
 
 def local_response_norm_backward_numba(dout, cache):
-    """one pass, which computes the divisors again from x."""
+    """One pass over memory, which computes the divisors again from x."""
     x, half, share, beta, k = cache
-    require_dout("local_response_norm", dout, x.shape, x.dtype)
-    terms, dx, C = empty_like(x), empty_like(x), x.shape[-1]
-    dout, x, terms, pixels = (a.reshape(-1, C) for a in (np.ascontiguousarray(dout), x, terms, dx))
+    check_dout("local_response_norm", dout, x.shape, x.dtype)
+    dout, x, C = np.ascontiguousarray(dout), np.ascontiguousarray(x), x.shape[-1]
+    terms, dx = empty_like(x), empty_like(x)
+    dout, x, terms, pixels = (a.reshape(-1, C) for a in (dout, x, terms, dx))
     _input_gradient(dout, x, half, *map(x.dtype.type, (share, beta, k, 2 * share * beta)), terms, pixels)
     return dx
 
 
-local_response_norm_forward = fastest(local_response_norm_forward_numba, local_response_norm_forward_numpy)
-local_response_norm_backward = fastest(local_response_norm_backward_numba, local_response_norm_backward_numpy)
+LOCAL_RESPONSE_NORM = Op("local_response_norm", cache=LocalResponseNormCache, differentiable=("x",),
+    numpy=Variant(local_response_norm_forward_numpy, local_response_norm_backward_numpy),
+    numba=Variant(local_response_norm_forward_numba, local_response_norm_backward_numba))  # fmt: skip
+local_response_norm_forward, local_response_norm_backward = LOCAL_RESPONSE_NORM.forward, LOCAL_RESPONSE_NORM.backward

@@ -1,8 +1,8 @@
-"""Softmax cross-entropy per pixel: how surprised the net is by each pixel's true class.
+"""Softmax cross-entropy per pixel: the negative log-likelihood (NLL) of each pixel's true class.
 
-    surprise of a pixel of class y  =  -log p_y  =  log sum_k exp(logits_k) - logits_y
-    loss = sum over labelled pixels of  class_weights[y] * surprise / D
-    dlogits = dloss * class_weights[y] / D * (p - one_hot(y))         0 on pixels that no one labelled
+    NLL of a pixel of class y  =  -log p_y  =  log sum_k exp(logits_k) - logits_y
+    loss = sum over labelled pixels of  class_weights[y] * NLL / D
+    dlogits = dloss * class_weights[y] / D * (p - one_hot(y))         0 on unlabelled pixels
 
 log p is never computed from p: log-sum-exp with the largest logit taken out stays exact where p underflows.
 
@@ -13,21 +13,28 @@ instead, as PyTorch's CrossEntropyLoss does. A batch with no labelled pixel has 
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..errors import DataError, SettingError, ShapeError
-from ..runtime import empty, empty_like, fastest, kernel, prange
-from .activation import ROWS_PER_TASK, exponentials
-from .array_checks import require_floats
+from ..runtime import empty, empty_like, kernel, prange
+from .array_checks import check_floats
+from .op import Op, Variant
+from .softmax import ROWS_PER_TASK, exponentials
 
-__all__ = ["softmax_cross_entropy_backward", "softmax_cross_entropy_forward"]
+__all__ = ["SOFTMAX_CROSS_ENTROPY", "SoftmaxCrossEntropyCache", "check_loss", "softmax_cross_entropy_backward",
+           "softmax_cross_entropy_forward"]  # fmt: skip
+
+# classes: the labels, with -1 for unlabelled pixels
+SoftmaxCrossEntropyCache = namedtuple("SoftmaxCrossEntropyCache", "probs classes weights divisor")
 
 
 def check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer):
     """-> class_weights (K,) in the dtype of logits, and labels (...,) as integers with -1 for unlabelled pixels."""
     if logits.shape[:-1] != labels.shape:
         raise ShapeError(f"logits {logits.shape} need labels {logits.shape[:-1]}, got {labels.shape}")
-    require_floats(op, logits=logits)
+    check_floats(op, logits=logits)
     if normalizer not in ("count", "weights"):
         raise SettingError(f'normalizer is "count" (of labelled pixels) or "weights" (their sum), got {normalizer!r}')
     weights = np.ones(K, logits.dtype) if class_weights is None else np.asarray(class_weights, logits.dtype)
@@ -50,41 +57,51 @@ def check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer):
 
 
 def softmax_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
-    """logits (..., K), labels (...) integers -> loss, a number of the logits' dtype; cache.
+    """Cross-entropy of the softmax of logits, averaged over labelled pixels.
 
-    class_weights: (K,), default all 1. ignore_label: the label of pixels that do not count. normalizer: what the
-    sum is divided by, "count" or "weights". Raises DataError for a label outside 0..K-1, with its place; ShapeError
-    for shapes and dtypes that do not fit.
+    Args:
+        logits: (..., K).
+        labels: (...), integers 0..K-1.
+        class_weights: (K,), or None for all 1.
+        ignore_label: the label of pixels that do not count, or None.
+        normalizer: what the sum is divided by: "count" of labelled pixels, or their "weights".
+
+    Returns:
+        loss, a scalar of the logits' dtype, and the cache.
+
+    Raises:
+        DataError: for a label outside 0..K-1, with its place.
+        ShapeError: for shapes and dtypes that do not fit.
     """
     op, K = "softmax_cross_entropy", logits.shape[-1]
     weights, classes = check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer)
     labelled = classes >= 0
     some_class = np.where(labelled, classes, 0)
     shifted = logits - logits.max(-1, keepdims=True)
-    surprise = np.log(np.exp(shifted).sum(-1)) - np.take_along_axis(shifted, some_class[..., None], -1)[..., 0]
+    exps = np.exp(shifted)
+    nll = np.log(exps.sum(-1)) - np.take_along_axis(shifted, some_class[..., None], -1)[..., 0]
     pixel_weights = np.where(labelled, weights[some_class], 0)
     divisor = pixel_weights.sum() if normalizer == "weights" else labelled.sum().astype(logits.dtype)
-    loss = np.where(labelled, pixel_weights * surprise, 0).sum() / divisor if divisor else logits.dtype.type(0)
-    return loss, (logits, classes, weights, divisor)
+    loss = np.where(labelled, pixel_weights * nll, 0).sum() / divisor if divisor else logits.dtype.type(0)
+    return loss, SoftmaxCrossEntropyCache(exps / exps.sum(-1, keepdims=True), classes, weights, divisor)
 
 
 def softmax_cross_entropy_backward_numpy(dloss, cache):
-    """dloss, a number -> dlogits (..., K)."""
-    logits, classes, weights, divisor = cache
+    """dloss, a scalar -> dlogits (..., K)."""
+    probs, classes, weights, divisor = cache
     labelled = classes >= 0
-    exps = np.exp(logits - logits.max(-1, keepdims=True))
-    probs = exps / exps.sum(-1, keepdims=True)
-    one_hot = classes[..., None] == np.arange(logits.shape[-1])
+    # forward: loss += weight * (log sum_k exp(logits_k) - logits_y) / D    so: dlogits = weight * (p - one_hot(y)) / D
+    one_hot = classes[..., None] == np.arange(probs.shape[-1])
     scale = np.where(labelled, weights[classes], 0) * (dloss / divisor if divisor else 0)
-    return np.where(labelled[..., None], scale[..., None] * (probs - one_hot), 0).astype(logits.dtype)
+    return np.where(labelled[..., None], scale[..., None] * (probs - one_hot), 0).astype(probs.dtype)
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
 
 
 @kernel
-def _surprise(logits, classes, weights, probs, sums):
-    """probs = softmax of logits; per task: sum of weight * surprise, sum of weights, count of labelled pixels."""
+def _probs_and_sums(logits, classes, weights, probs, sums):
+    """probs = softmax of logits; per task: sum of weight * NLL, sum of weights, count of labelled pixels."""
     for task in prange(len(sums)):
         mine = slice(task * ROWS_PER_TASK, (task + 1) * ROWS_PER_TASK)
         x, result, labels = logits[mine], probs[mine], classes[mine]
@@ -116,26 +133,30 @@ def _logits_gradient(probs, classes, scale, dlogits):
 
 
 def softmax_cross_entropy_forward_numba(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
-    """one pass, which leaves the probabilities for backward; a task takes 256 pixels."""
+    """One pass over memory; a task takes 256 pixels."""
     op, K = "softmax_cross_entropy", logits.shape[-1]
     weights, classes = check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer)
-    pixels, classes = np.ascontiguousarray(logits).reshape(-1, logits.shape[-1]), classes.reshape(-1)
-    probs, sums = empty_like(pixels), empty((-(-len(pixels) // ROWS_PER_TASK), 3), logits.dtype)
-    _surprise(pixels, classes, weights, probs, sums)
-    weighted_surprise, weight, count = sums.sum(0)
+    logits = np.ascontiguousarray(logits)
+    probs, sums = empty_like(logits), empty((-(-classes.size // ROWS_PER_TASK), 3), logits.dtype)
+    _probs_and_sums(logits.reshape(-1, K), classes.reshape(-1), weights, probs.reshape(-1, K), sums)
+    weighted_nll, weight, count = sums.sum(0)
     divisor = weight if normalizer == "weights" else count
-    loss = weighted_surprise / divisor if divisor else logits.dtype.type(0)
-    return loss, (probs, classes, weights, divisor, logits.shape)
+    loss = weighted_nll / divisor if divisor else logits.dtype.type(0)
+    return loss, SoftmaxCrossEntropyCache(probs, classes, weights, divisor)
 
 
 def softmax_cross_entropy_backward_numba(dloss, cache):
-    """one pass."""
-    probs, classes, weights, divisor, shape = cache
+    """One pass over memory."""
+    probs, classes, weights, divisor = cache
     scale = weights * weights.dtype.type(dloss / divisor if divisor else 0)
+    probs, K = np.ascontiguousarray(probs), probs.shape[-1]
     dlogits = empty_like(probs)
-    _logits_gradient(probs, classes, scale, dlogits)
-    return dlogits.reshape(shape)
+    _logits_gradient(probs.reshape(-1, K), classes.reshape(-1), scale, dlogits.reshape(-1, K))
+    return dlogits
 
 
-softmax_cross_entropy_forward = fastest(softmax_cross_entropy_forward_numba, softmax_cross_entropy_forward_numpy)
-softmax_cross_entropy_backward = fastest(softmax_cross_entropy_backward_numba, softmax_cross_entropy_backward_numpy)
+SOFTMAX_CROSS_ENTROPY = Op("softmax_cross_entropy", cache=SoftmaxCrossEntropyCache, differentiable=("logits",),
+    numpy=Variant(softmax_cross_entropy_forward_numpy, softmax_cross_entropy_backward_numpy),
+    numba=Variant(softmax_cross_entropy_forward_numba, softmax_cross_entropy_backward_numba))  # fmt: skip
+softmax_cross_entropy_forward = SOFTMAX_CROSS_ENTROPY.forward
+softmax_cross_entropy_backward = SOFTMAX_CROSS_ENTROPY.backward

@@ -14,22 +14,25 @@ The positions are those of PyTorch (align_corners=False, scale_factor given) and
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..errors import ShapeError
-from ..runtime import empty, fastest, kernel, prange
-from .array_checks import pair, require_dout, require_floats
+from ..runtime import empty, kernel, prange
+from .array_checks import check_dout, check_pictures, pair
+from .op import Op, Variant
 
-__all__ = ["upsample_bilinear2d_backward", "upsample_bilinear2d_forward",
-           "upsample_nearest2d_backward", "upsample_nearest2d_forward"]  # fmt: skip
+__all__ = ["UPSAMPLE_BILINEAR2D", "UPSAMPLE_NEAREST2D", "UpsampleCache", "upsample_bilinear2d_backward",
+           "upsample_bilinear2d_forward", "upsample_nearest2d_backward", "upsample_nearest2d_forward"]  # fmt: skip
+
+UpsampleCache = namedtuple("UpsampleCache", "x_shape dtype factor output_size")
 
 
 def _check(op, x, factor, output_size):
-    """-> the cache: shape and dtype of x, factor and output_size as pairs."""
+    """-> the cache, factor and output_size as pairs."""
     factor = pair(factor)
-    if x.ndim != 4 or 0 in x.shape:
-        raise ShapeError(f"{op} needs x (N, H, W, C) with no empty axis, got {x.shape}")
-    require_floats(op, x=x)
+    check_pictures(op, x)
     if min(factor) < 1:
         raise ShapeError(f"{op}: the factor is at least 1, got {factor}")
     (least_H, H), (least_W, W) = [((n - 1) * f + 1, n * f) for n, f in zip(x.shape[1:3], factor, strict=True)]
@@ -37,12 +40,12 @@ def _check(op, x, factor, output_size):
     if not (least_H <= output_size[0] <= H and least_W <= output_size[1] <= W):
         raise ShapeError(f"{op}: {x.shape[1]} x {x.shape[2]} pixels times {factor} fit an output_size of "
                          f"{least_H}..{H} rows and {least_W}..{W} columns, got {output_size}")  # fmt: skip
-    return x.shape, x.dtype, factor, output_size
+    return UpsampleCache(x.shape, x.dtype, factor, output_size)
 
 
 def _check_dout(op, dout, cache):
     (N, _, _, C), dtype, _, output_size = cache
-    require_dout(op, dout, (N, *output_size, C), dtype)
+    check_dout(op, dout, (N, *output_size, C), dtype)
 
 
 def _nearest(size, factor, output_size):
@@ -63,10 +66,18 @@ def _positions(rule, cache):
 
 
 def upsample_nearest2d_forward_numpy(x, *, factor=2, output_size=None):
-    """x (N, H, W, C) -> out (N, H', W', C), cache: every pixel repeated `factor` times down and across.
+    """Repeat every pixel `factor` times down and across.
 
-    factor: a whole number or (rows, columns). output_size: (H', W'), all of factor * (H, W) or less at the end.
-    Raises ShapeError for an output_size that x does not fill, or would not need all of x for.
+    Args:
+        x: (N, H, W, C).
+        factor: a whole number, or (rows, columns).
+        output_size: (H', W'), all of factor * (H, W) or less at the end; None for all.
+
+    Returns:
+        out (N, H', W', C), and the cache.
+
+    Raises:
+        ShapeError: for an output_size that x does not fill, or that does not need all of x.
     """
     cache = _check("upsample_nearest2d", x, factor, output_size)
     _, _, factor, (H, W) = cache
@@ -89,10 +100,9 @@ def _two_taps(positions, axis, dtype):
 
 
 def upsample_bilinear2d_forward_numpy(x, *, factor=2, output_size=None):
-    """x (N, H, W, C) -> out (N, H', W', C), cache: every pixel a blend of the two, across and down, it lies between.
+    """Blend, for every output pixel, the two pixels that it lies between, down and across.
 
-    factor: a whole number or (rows, columns). output_size: (H', W'), all of factor * (H, W) or less at the end.
-    Raises ShapeError for an output_size that x does not fill, or would not need all of x for.
+    Args, Returns and Raises are those of `upsample_nearest2d_forward`.
     """
     cache = _check("upsample_bilinear2d", x, factor, output_size)
     for axis, positions in enumerate(_positions(_bilinear, cache), start=1):
@@ -161,28 +171,32 @@ def _backward(rule, dout, cache):
 
 
 def upsample_nearest2d_forward_numba(x, *, factor=2, output_size=None):
-    """one pass."""
+    """One pass over memory."""
     return _forward(_nearest, x, _check("upsample_nearest2d", x, factor, output_size))
 
 
 def upsample_nearest2d_backward_numba(dout, cache):
-    """one pass: every pixel gathers from its copies."""
+    """One pass over memory: every pixel gathers from its copies."""
     _check_dout("upsample_nearest2d", dout, cache)
     return _backward(_nearest, dout, cache)
 
 
 def upsample_bilinear2d_forward_numba(x, *, factor=2, output_size=None):
-    """both axes in one pass, four pixels read for each written."""
+    """Both axes in one pass, four pixels read for each written."""
     return _forward(_bilinear, x, _check("upsample_bilinear2d", x, factor, output_size))
 
 
 def upsample_bilinear2d_backward_numba(dout, cache):
-    """the same kernel with the transposed matrices."""
+    """The same kernel with the transposed matrices."""
     _check_dout("upsample_bilinear2d", dout, cache)
     return _backward(_bilinear, dout, cache)
 
 
-upsample_nearest2d_forward = fastest(upsample_nearest2d_forward_numba, upsample_nearest2d_forward_numpy)
-upsample_nearest2d_backward = fastest(upsample_nearest2d_backward_numba, upsample_nearest2d_backward_numpy)
-upsample_bilinear2d_forward = fastest(upsample_bilinear2d_forward_numba, upsample_bilinear2d_forward_numpy)
-upsample_bilinear2d_backward = fastest(upsample_bilinear2d_backward_numba, upsample_bilinear2d_backward_numpy)
+UPSAMPLE_NEAREST2D = Op("upsample_nearest2d", cache=UpsampleCache, differentiable=("x",),
+    numpy=Variant(upsample_nearest2d_forward_numpy, upsample_nearest2d_backward_numpy),
+    numba=Variant(upsample_nearest2d_forward_numba, upsample_nearest2d_backward_numba))  # fmt: skip
+upsample_nearest2d_forward, upsample_nearest2d_backward = UPSAMPLE_NEAREST2D.forward, UPSAMPLE_NEAREST2D.backward
+UPSAMPLE_BILINEAR2D = Op("upsample_bilinear2d", cache=UpsampleCache, differentiable=("x",),
+    numpy=Variant(upsample_bilinear2d_forward_numpy, upsample_bilinear2d_backward_numpy),
+    numba=Variant(upsample_bilinear2d_forward_numba, upsample_bilinear2d_backward_numba))  # fmt: skip
+upsample_bilinear2d_forward, upsample_bilinear2d_backward = UPSAMPLE_BILINEAR2D.forward, UPSAMPLE_BILINEAR2D.backward

@@ -6,7 +6,7 @@ picture and `after` behind it, and so
     output size = floor((size + before + after - K) / s) + 1
 
 For one tap i, all output pixels together look at a picture shifted by i: `shifted`. Read backwards, input pixel p is
-looked at by output q through tap i = p + before - q*s: these are the windows of the kernel, turned, on a picture whose
+looked at by output q through tap i = p + before - q*s: these are the windows of the rotated kernel on a picture whose
 pixels are spread s apart (`spread_out`).
 """
 
@@ -15,9 +15,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import ShapeError
-from .array_checks import pair, require_dout, require_floats
+from .array_checks import check_dout, check_floats, pair
 
-__all__ = ["conv2d_output_size", "crop", "pad", "place", "place_checked", "require_kernel", "require_windows_dout",
+__all__ = ["check_convolution", "check_convolution_dout", "check_kernel", "conv2d_output_size", "crop", "pad", "place",
            "resolve_padding", "shifted", "spread_out"]  # fmt: skip
 
 
@@ -57,8 +57,8 @@ def conv2d_output_size(size, kernel, *, stride=1, padding="same"):
     return place("conv2d", size, kernel, stride, padding)[2]
 
 
-def require_kernel(op, layout, x, weight, bias):
-    """x (N, H, W, C), weight of the layout and bias fit one another; a ShapeError says which one does not.
+def check_kernel(op, layout, x, weight, bias):
+    """Raises ShapeError unless x (N, H, W, C), weight and bias fit one another.
 
     layout: names of weight's axes, such as "KH KW C F"; without an F the features are the channels.
     """
@@ -66,27 +66,30 @@ def require_kernel(op, layout, x, weight, bias):
     if x.ndim != 4 or weight.ndim != 4 or 0 in x.shape or 0 in weight.shape:
         raise ShapeError(f"{op} needs x (N, H, W, C) and weight ({', '.join(axes)}), no axis empty, "
                          f"got {x.shape} and {weight.shape}")  # fmt: skip
-    require_floats(op, x=x, weight=weight, bias=bias)
+    check_floats(op, x=x, weight=weight, bias=bias)
     channels, features = weight.shape[axes.index("C")], weight.shape[axes.index("F" if "F" in axes else "C")]
     if x.shape[3] != channels:
         raise ShapeError(f"{op}: x has {x.shape[3]} channels but weight {weight.shape} expects {channels}")
     if bias is not None and bias.shape != (features,):
         raise ShapeError(f"{op}: bias must have shape {(features,)}, got {bias.shape}")
+    if "1" in axes and weight.shape[axes.index("1")] != 1:
+        raise ShapeError(f"{op}: weight must be ({', '.join(axes)}), one kernel per channel, got {weight.shape}")
 
 
-def place_checked(op, x, weight, stride, padding):
-    """-> stride, pads, output shape; ShapeError if the kernel is larger than the padded picture."""
+def check_convolution(op, layout, x, weight, bias, stride, padding):
+    """-> stride, pads, output shape. Raises ShapeError for what does not fit, also for a kernel larger than x."""
+    check_kernel(op, layout, x, weight, bias)
     stride, pads, (height, width) = place(op, x.shape[1:3], weight.shape[:2], stride, padding)
     if height < 1 or width < 1:
         raise ShapeError(f"{op}: kernel {weight.shape[:2]} with stride {stride} does not fit input {x.shape[1:3]}")
     return stride, pads, (x.shape[0], height, width, weight.shape[3])
 
 
-def require_windows_dout(op, dout, cache):
-    """dout belongs to the forward that left the cache (x, weight, ..., stride, pads)."""
+def check_convolution_dout(op, dout, cache):
+    """Raises ShapeError unless dout belongs to the forward that left the cache."""
     x, weight, _, stride, pads = cache
     out_size = _output_size(x.shape[1:3], weight.shape[:2], stride, pads)
-    require_dout(op, dout, (len(x), *out_size, weight.shape[3]), x.dtype)
+    check_dout(op, dout, (len(x), *out_size, weight.shape[3]), x.dtype)
 
 
 def pad(x, pads):
@@ -107,7 +110,7 @@ def shifted(x_padded, i, j, out_shape, stride):
 
 
 def spread_out(dout, kernel, x_shape, stride, pads):
-    """What the turned kernel convolves, with stride 1, to give dx: dout's pixels `stride` apart, and zeros around it.
+    """What the rotated kernel convolves, with stride 1, to give dx: dout's pixels `stride` apart, and zeros around it.
 
     -> spread, its pads
     """

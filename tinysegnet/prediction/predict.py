@@ -105,9 +105,9 @@ def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Si
     x = working_picture(model, image, size)
     if seed < 0:
         raise SettingError(f"seed: {seed} (expected at least 0)")
-    model.reseed(seed)
+    masks = np.random.default_rng([seed])
     mean = squares = np.zeros(())  # squares of the distances from the mean, summed as Welford 1962 does
-    for count, logits in enumerate(model.samples(x, samples), start=1):
+    for count, logits in enumerate(model.samples(x, samples, generator=masks), start=1):
         probs = softmax_forward(class_logits(logits))[0][0]
         if count == 1:
             mean, squares = np.zeros_like(probs), np.zeros_like(probs)

@@ -1,5 +1,5 @@
 """The page of a run."""
 
-from .run_page import write_report
+from .run_report import write_report
 
 __all__ = ["write_report"]

@@ -1,7 +1,7 @@
-"""What every kernel stands on: compiling, the kernel cache, compile messages, memory and threads."""
+"""What every kernel needs: compiling, the kernel cache, compile messages, launching, memory and threads."""
 
-from .compile_messages import on_compile
-from .jit import BACKEND, HAS_NUMBA, JIT, PARALLEL, fastest, kernel, prange
+from .compile_messages import announce_compiling, on_compile
+from .jit import BACKEND, HAS_NUMBA, JIT, PARALLEL, kernel, prange
 from .kernel_cache import cache_folder
 from .memory import empty, empty_like, keep_freed_memory, release_freed_memory
 from .threads import set_threads, single_threaded_blas, threads
@@ -11,10 +11,10 @@ __all__ = [
     "HAS_NUMBA",
     "JIT",
     "PARALLEL",
+    "announce_compiling",
     "cache_folder",
     "empty",
     "empty_like",
-    "fastest",
     "keep_freed_memory",
     "kernel",
     "on_compile",

@@ -1,7 +1,7 @@
-"""Where the fast versions come from: numba if it is here, its cache, its threads.
+"""Whether kernels are compiled: numba if it is installed, plain Python otherwise.
 
-Every op has a NumPy pair, which is the definition, and a numba pair, which is fast. This file decides which
-of them serves. Three environment variables steer it, all read once at import:
+Every op has a NumPy pair, which is the definition, and a numba pair, which is fast. Three environment variables are
+read once at import:
 
     TINYSEGNET_BACKEND=numpy    use the NumPy pair everywhere (also the case when numba is not installed)
     TINYSEGNET_PARALLEL=0       compile the kernels for one thread (NUMBA_BOUNDSCHECK=1 only works then)
@@ -19,7 +19,7 @@ from .kernel_cache import compiled_kernels, enable_cache
 # GNU's OpenMP threads spin while they wait; on a busy machine that made a launch take 8 ms instead of
 # microseconds. It is read when the first kernel starts, so it must be set before.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # but some microseconds of it: a launch takes 2 instead of 40
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # spin for some microseconds: a launch takes 2 instead of 40
 
 try:
     import numba
@@ -28,28 +28,25 @@ except ImportError:
     numba = None
     prange = range
 
-__all__ = ["BACKEND", "HAS_NUMBA", "JIT", "PARALLEL", "fastest", "kernel", "prange"]
+__all__ = ["BACKEND", "HAS_NUMBA", "JIT", "PARALLEL", "kernel", "prange"]
 
 HAS_NUMBA = numba is not None
 BACKEND = "numpy" if not HAS_NUMBA or os.environ.get("TINYSEGNET_BACKEND") == "numpy" else "numba"
 JIT = HAS_NUMBA and not numba.config.DISABLE_JIT
 PARALLEL = os.environ.get("TINYSEGNET_PARALLEL", "1") != "0"
 
-# Only what cannot lose a NaN or change an order of summation: a product followed by a sum may become one instruction.
+# The only freedom that neither loses a NaN nor changes an order of summation: fusing a product and a sum.
 FASTMATH = {"contract"}
 
 
-def fastest(numba_version: Callable, numpy_version: Callable) -> Callable:
-    """The version that serves the public name: numba's unless TINYSEGNET_BACKEND=numpy or numba is missing."""
-    numba_version.__doc__ = f"{numpy_version.__doc__}\n\n    Fast version: {numba_version.__doc__ or ''}"
-    return numba_version if BACKEND == "numba" else numpy_version
-
-
 def kernel(function: Callable | None = None, *, inline: bool = False) -> Callable:
-    """Compile a loop nest with numba; without numba it stays the plain Python that it is.
+    """Compile a loop nest with numba; without numba it stays the plain Python function that it is.
 
-    inline: a helper called from other kernels, never from Python, with no parallel loop of its own.
-    Kernels never raise (an exception inside a parallel loop vanishes): wrappers check arguments first.
+    Kernels never raise (an exception inside a parallel loop vanishes): their callers check the arguments first.
+
+    Args:
+        function: the loop nest, called from Python; inside it, `prange` marks the parallel loop.
+        inline: for a helper that is called from other kernels, never from Python, and has no parallel loop of its own.
     """
     if function is None:
         return lambda function: kernel(function, inline=inline)
@@ -60,4 +57,8 @@ def kernel(function: Callable | None = None, *, inline: bool = False) -> Callabl
     if not inline:
         enable_cache(compiled)
         compiled_kernels.append(compiled)
+        if PARALLEL:
+            from .launch import guard_launches
+
+            guard_launches(compiled)
     return compiled

@@ -8,16 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-try:
-    import numba
-except ImportError:
-    numba = None
-
 __all__ = ["cache_folder", "compiled_kernels", "enable_cache"]
+
+SAME_CODE = ("NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER")  # settings that do not change the compiled code
 
 
 def _sources_hash() -> str:
-    """Changes when any kernel source changes, or a setting that changes the compiled code.
+    """A hash that changes when a kernel's source changes, or a setting that changes the compiled code.
 
     numba looks only at the file of the kernel itself, so an edited helper in another file would go unnoticed.
     """
@@ -26,9 +23,10 @@ def _sources_hash() -> str:
     for path in [package / "runtime" / "jit.py", *sorted((package / "ops").rglob("*.py"))]:
         digest.update(path.read_bytes())
     settings = sorted(
-        f"{name}={value}" for name, value in os.environ.items() if name.startswith(("NUMBA_", "TINYSEGNET_PARALLEL"))
+        f"{name}={value}"
+        for name, value in os.environ.items()
+        if name.startswith(("NUMBA_", "TINYSEGNET_PARALLEL")) and not name.startswith(SAME_CODE)
     )
-    settings = [setting for setting in settings if not setting.startswith("NUMBA_NUM_THREADS=")]  # same code
     digest.update(repr(settings).encode())
     return digest.hexdigest()[:16]
 
@@ -44,9 +42,10 @@ def _user_cache() -> Path:
 
 
 def cache_folder() -> Path | None:
-    """The private folder of compiled kernels for these sources, or None where none can be written.
+    """The private folder of compiled kernels for these sources, or None where no folder can be written.
 
-    numba's cache is made of pickles: whoever can write there can run code here. So 0700, and never a shared /tmp.
+    numba's cache consists of pickles: anyone who can write there can run code here. So its mode is 0700, and it is
+    never in a shared /tmp.
     """
     global _folder
     if _folder is False:
@@ -66,10 +65,12 @@ compiled_kernels: list[Any] = []
 
 
 def enable_cache(compiled: Any) -> None:
-    """Give one dispatcher our cache folder; other users of numba in this process keep theirs."""
+    """Give one kernel our cache folder; other users of numba in this process keep theirs."""
     folder = cache_folder()
     if folder is None:
         return
+    import numba
+
     before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
     try:
         compiled.enable_caching()

@@ -4,27 +4,61 @@ from __future__ import annotations
 
 import ctypes
 import math
+import os
 import sys
+import threading
 from typing import Any
 
 import numpy as np
 
 __all__ = ["empty", "empty_like", "keep_freed_memory", "release_freed_memory"]
 
-LARGE = 32 << 20  # bytes: glibc never keeps a freed array of this size, and 2 ms pass before 44 MB more are there
+LARGE = 32 << 20  # bytes: glibc never keeps a freed array of this size, and getting 44 MB anew takes 2 ms
 MOST_KEPT = 1 << 30  # bytes
 
-_left: list[np.ndarray] | None = None  # memory of large arrays that are gone; None: nothing is kept
+
+class _KeptMemory:
+    """The memory of large arrays that are gone. Safe for many Python threads."""
+
+    def __init__(self) -> None:
+        self.kept: list[np.ndarray] | None = None  # None: nothing is kept
+        self.renew_lock()
+
+    def renew_lock(self) -> None:
+        """For the start, and for the child of a fork: another thread of its parent may hold the old lock."""
+        # Re-entrant, because the garbage collector can call `_Loan.__del__` in the thread that holds the lock.
+        self.lock = threading.RLock()
+
+    def keep(self, active: bool) -> None:
+        with self.lock:
+            self.kept = (self.kept or []) if active else None
+
+    def give(self, memory: np.ndarray) -> None:
+        with self.lock:
+            if self.kept is not None and sum(other.nbytes for other in self.kept) + memory.nbytes <= MOST_KEPT:
+                self.kept.append(memory)
+
+    def take(self, size: int) -> np.ndarray:
+        """Bytes, `size` of them or up to a quarter more."""
+        with self.lock:
+            fitting = [(m.nbytes, k) for k, m in enumerate(self.kept or []) if size <= m.nbytes <= 1.25 * size]
+            if self.kept and fitting:
+                return self.kept.pop(min(fitting)[1])
+        return np.empty(size, np.uint8)
+
+
+_pool = _KeptMemory()
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(after_in_child=_pool.renew_lock)
 
 
 def keep_freed_memory() -> None:
     """Let the process keep the memory of arrays it has freed, for the arrays of the next training step.
 
     glibc gives large arrays back to the system and takes new ones page by page: about a seventh of a step on small
-    pictures. Elsewhere, or where it refuses, only arrays from `empty` are kept.
+    pictures. On other systems, or where it refuses, only arrays from `empty` are kept.
     """
-    global _left
-    _left = [] if _left is None else _left
+    _pool.keep(True)
     if sys.platform != "linux":
         return
     trim_threshold, mmap_threshold = -1, -3  # malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
@@ -38,34 +72,30 @@ def keep_freed_memory() -> None:
 
 def release_freed_memory() -> None:
     """Give the memory of large arrays that are gone back to the system."""
-    global _left
-    _left = None
+    _pool.keep(False)
 
 
 class _Loan:
-    """What an array from `empty` is based on: when the last such array is gone, its memory is left for the next."""
+    """The base of an array from `empty`: when the last such array is gone, its memory goes to the pool."""
 
     def __init__(self, memory: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        self.memory = memory
+        self.memory, self.pool = memory, _pool
         place = memory.__array_interface__["data"]
         self.__array_interface__ = {"shape": shape, "typestr": dtype.str, "data": place, "version": 3}
 
     def __del__(self) -> None:
-        if _left is not None and sum(memory.nbytes for memory in _left) + self.memory.nbytes <= MOST_KEPT:
-            _left.append(self.memory)
+        self.pool.give(self.memory)
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """As np.empty; after `keep_freed_memory`, a large array takes over the memory of one that is gone."""
+    """Like np.empty; after `keep_freed_memory`, a large array takes over the memory of one that is gone."""
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
-    if _left is None or size < LARGE:
+    if _pool.kept is None or size < LARGE:
         return np.empty(shape, dtype)
-    fitting = [(memory.nbytes, k) for k, memory in enumerate(_left) if size <= memory.nbytes <= 1.25 * size]
-    memory = _left.pop(min(fitting)[1]) if fitting else np.empty(size, np.uint8)
-    return np.asarray(_Loan(memory, tuple(shape), dtype))
+    return np.asarray(_Loan(_pool.take(size), tuple(shape), dtype))
 
 
 def empty_like(array: np.ndarray) -> np.ndarray:
-    """As np.empty_like, by `empty`, in C order."""
+    """Like np.empty_like, by `empty`, in C order."""
     return empty(array.shape, array.dtype)

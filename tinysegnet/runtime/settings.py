@@ -1,4 +1,4 @@
-"""Settings that somebody chose, compared with what their fields say they are."""
+"""Settings that a user chose, checked against the annotations of their fields."""
 
 from __future__ import annotations
 
@@ -12,17 +12,29 @@ __all__ = ["check_at_least", "convert", "convert_fields"]
 
 
 def convert_fields(settings: Any) -> None:
-    """Make every field of a dataclass the plain Python value that its annotation names, from its __post_init__.
+    """Convert every field of a dataclass to the plain Python value that its annotation names.
 
-    Known are bool, int, float (finite), str, Literal, tuples of these (with "...", of at least one), and "or None".
-    Raises SettingError for what is no such value: "3" is no number, and nobody means True where a number belongs.
+    To be called from `__post_init__`. Known annotations are bool, int, float (finite), str, Literal, tuples of these
+    (with "...": at least one element), and any of them or None.
+
+    Raises:
+        SettingError: for any other value: texts and Booleans are not accepted as numbers.
     """
     for name, hint in get_type_hints(type(settings)).items():
         object.__setattr__(settings, name, convert(name, getattr(settings, name), hint))  # it may be frozen
 
 
 def convert(name: str, value: Any, hint: Any) -> Any:
-    """One value as `convert_fields` does it; name: of the setting, for the SettingError."""
+    """Convert one value as `convert_fields` does.
+
+    Args:
+        name: the setting's name, for the error message.
+        value: what the user chose.
+        hint: the annotation of the setting.
+
+    Raises:
+        SettingError: if the value does not fit the annotation.
+    """
     try:
         return _converted(value, hint)
     except (ValueError, OverflowError):
@@ -30,7 +42,7 @@ def convert(name: str, value: Any, hint: Any) -> Any:
 
 
 def check_at_least(settings: Any, **lowest: float) -> None:
-    """Raise SettingError for the first of these fields, a number or some, that is below its lowest value."""
+    """Raise SettingError for the first of these fields (a number or several) that is below its lowest value."""
     for name, least in lowest.items():
         value = getattr(settings, name)
         if min(value if isinstance(value, tuple) else (value,)) < least:

@@ -16,16 +16,20 @@ def threads() -> int:
 
 
 def single_threaded_blas() -> None:
-    """NumPy's matrix products in one thread: their rounding depends on how many there are. Our kernels' does not."""
+    """Compute NumPy's matrix products in one thread. Their rounding depends on the count; that of our kernels does not.
+
+    So a training has the same bits whatever the number of threads.
+    """
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(limits=1, user_api="blas")
 
 
 def set_threads(count: int) -> None:
-    """Use this many threads, in numba's kernels and in NumPy's matrix products alike.
+    """Use this many threads in the kernels and in NumPy's matrix products.
 
-    At most as many as numba has started, the number of cores or NUMBA_NUM_THREADS; SettingError otherwise.
+    Raises:
+        SettingError: for less than 1 or more than numba starts, which is NUMBA_NUM_THREADS or the number of cores.
     """
     from threadpoolctl import threadpool_limits
 

@@ -10,15 +10,13 @@ the spread within the batches, and the spread between them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from ..data import Dataset, batches
 from ..errors import NonFiniteError
-from ..layers import BatchNorm2d
+from ..layers import Layer, Tape
 from ..models import Network, check_network
 from ..runtime.settings import convert
 
@@ -44,26 +42,20 @@ def recompute_statistics(
     """
     check_network(model)
     size, batch_size = convert("size", size, tuple[int, int]), convert("batch_size", batch_size, int)
-    found = {layer: _Moments() for layer in model.layers.values() if isinstance(layer, BatchNorm2d)}
+    found: dict[Layer, _Moments] = {}
     pictures = batches(data, batch_size, size=size, shuffle=False)
-    with _observed(found):
-        for images, _ in progress(pictures if found else ()):
-            _forward(model, images)
+    for images, _ in progress(pictures if dict(model.named_buffers()) else ()):
+        tape, x = Tape(batch_statistics=True), images.astype(model.dtype, copy=False)
+        for step in model.steps:
+            x = step.forward(x, tape)
+        for norm, (mean, var, count) in tape.statistics.items():
+            found.setdefault(norm, _Moments()).add(mean, var, count)
     for norm, moments in found.items():
         if not (np.isfinite(moments.mean).all() and np.isfinite(moments.squares).all()):
             raise NonFiniteError(f"{norm.name}: its statistics are not finite. Use an earlier checkpoint")
     for norm, moments in found.items():
         norm.buffers["running_mean"][...] = moments.mean
         norm.buffers["running_var"][...] = moments.squares / (moments.count - 1)
-
-
-def _forward(model: Network, x: np.ndarray) -> None:
-    """Batch norm as in training, all else as in use; what batch norm keeps for a backward goes at once."""
-    x = x.astype(model.dtype, copy=False)
-    for step in model.steps:
-        x = step.forward(x, training=isinstance(step, BatchNorm2d))
-        if isinstance(step, BatchNorm2d):
-            step.forget()
 
 
 class _Moments:
@@ -78,15 +70,3 @@ class _Moments:
         self.squares = self.squares + var.astype(np.float64) * count + apart**2 * (self.count * count / total)
         self.mean = self.mean + apart * (count / total)
         self.count = total
-
-
-@contextmanager
-def _observed(found: dict[BatchNorm2d, _Moments]) -> Iterator[None]:
-    """While the block runs, what a batch norm sees goes to its moments and not to its running statistics."""
-    for norm, moments in found.items():
-        norm.observe = moments.add  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        for norm in found:
-            del norm.observe

@@ -22,7 +22,7 @@ from ..runtime.settings import check_at_least, convert_fields
 
 __all__ = ["Paper", "Recipe", "paper_recipe", "papers", "recipe_for"]
 
-MOST_PIXELS = 4_000_000  # of a training picture: what the network keeps of each is some hundred times as large
+MOST_PIXELS = 4_000_000  # per training picture: the network keeps some hundred times as much of each
 
 
 @dataclass(frozen=True)
@@ -32,47 +32,47 @@ class Recipe:
     epochs: int = 5
     """Passes over the training pictures."""
     iterations: int | None = None
-    """Steps in all, instead of --epochs: as many whole epochs as they fill, rounded up; default: --epochs counts."""
+    """Total steps, instead of --epochs; rounded up to whole epochs. Default: --epochs counts."""
     batch_size: int = 2
-    """Pictures a step."""
+    """Pictures per step."""
     size: tuple[int, int] = (96, 128)
     """Height and width of the training pictures."""
     optimizer: Literal["sgd", "adam", "caffe_sgd"] = "adam"
-    """SGD with momentum, Adam, or SGD as Caffe has it: with the learning rate within the momentum."""
+    """SGD with momentum, Adam, or SGD as Caffe has it: with the learning rate inside the velocity."""
     learning_rate: float = 0.005
-    """The largest one; the schedule scales it. SGD wants about 20 times as much as Adam."""
+    """The largest learning rate; the schedule scales it. SGD needs about 20 times as much as Adam."""
     momentum: float = 0.9
-    """Of SGD."""
+    """Momentum of SGD."""
     bias_rate: float = 1.0
     """A factor on the learning rate of the convolutions' biases."""
     weight_decay: float = 0.0
-    """How strongly parameters are pulled to zero."""
+    """How strongly the parameters are pulled towards zero."""
     decayed: Literal["weight", "weight_gamma", "weight_gamma_beta"] = "weight"
-    """What weight decay acts on: the convolutions' weights; batch norm's gamma, too; its beta, too."""
+    """What weight decay acts on: weights of convolutions; also gamma of batch norm; also its beta."""
     initial_beta: float = 0.0
-    """What batch norm's beta starts with in a network where it is 0, as in every new one."""
+    """Initial value of batch norm's beta where it is 0, as in every new network."""
     schedule: Literal["constant", "step", "poly", "one_cycle"] = "one_cycle"
-    """How the learning rate changes."""
+    """How the learning rate changes during the training."""
     class_weights: Literal["none", "median_frequency", "sqrt_median_frequency"] = "sqrt_median_frequency"
-    """Of the loss, from the training labels."""
+    """Class weights of the loss, computed from the training labels."""
     flip: float = 0.5
     """Probability of mirroring a picture."""
     scale: tuple[float, float] = (1.0, 1.0)
-    """Pictures are enlarged by a random factor in this range, then cropped."""
+    """Enlarge each picture by a random factor in this range, then crop it."""
     color_jitter: float = 0.0
     """Strength of random brightness, contrast and saturation."""
     statistics: Literal["running", "exact"] = "running"
-    """Batch norm's after the last epoch: running averages, or exactly those of all training pictures as they are."""
+    """Batch norm's statistics after the last epoch: running averages, or exact over the unaugmented training data."""
     mirror: bool = False
-    """Predict the mean of a picture and its mirror image, in validation and later; takes twice as long."""
+    """Average the predictions of a picture and its mirror image, in validation and later; this takes twice as long."""
     test_scales: tuple[float, ...] = (1.0,)
-    """Predict the mean over these factors of the size, in validation and later; 2 takes four times as long as 1."""
+    """Average the predictions at these factors of the size, in validation and later; 2 takes four times as long."""
     validate_every: int = 1
     """Epochs between validations; the last epoch is always validated."""
     seed: int = 0
-    """Of the order and the augmentation."""
+    """Seed of the order and the augmentation."""
     freeze_encoder: bool = False
-    """Train the decoder only, which saves the encoder's backward. The paper trains all layers, pretrained ones too."""
+    """Train the decoder only, which saves the encoder's backward. The paper trains all layers, pretrained or not."""
 
     def __post_init__(self) -> None:
         convert_fields(self)
@@ -89,7 +89,7 @@ class Recipe:
             raise SettingError(f"learning_rate: {self.learning_rate} (expected a number above 0)")
         if not 0 <= self.momentum < 1:
             raise SettingError(f"momentum: {self.momentum} (expected 0 <= momentum < 1)")
-        Augment(self.flip, self.scale, self.color_jitter)  # refuses what cannot be
+        Augment(self.flip, self.scale, self.color_jitter)  # raises SettingError for impossible values
 
     @property
     def prediction(self) -> dict[str, Any]:
@@ -97,14 +97,15 @@ class Recipe:
         return {"size": self.size, "mirror": self.mirror, "scales": self.test_scales}
 
     def num_epochs(self, steps: int) -> int:
-        """How many epochs of so many steps there are to be."""
+        """The number of epochs, for so many steps per epoch."""
         return self.epochs if self.iterations is None else -(-self.iterations // steps)
 
 
 def recipe_for(data: Dataset) -> Recipe:
-    """The plain default: toy scenes as they are; pictures from disk shrunk, scaled, cropped, jittered, and seen often.
+    """The default recipe for a data set.
 
-    The latter is what half an hour of two cores is best spent on with CamVid (README, "What it reaches").
+    Toy scenes are trained on as they are. Pictures from disk are shrunk, scaled, cropped and jittered, for 200 epochs:
+    the best use of half an hour of two cores on CamVid's small pictures (README, results).
     """
     height, width = read_sample(check_dataset(data), 0).labels.shape
     if data.name.startswith("toy scenes"):
@@ -134,7 +135,7 @@ def _shrunk(height: int, width: int, area: int = 120 * 160) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Paper:
-    """A recipe of the authors, and the name of the network that it is for."""
+    """A recipe of the authors, and the name of its network."""
 
     model: str
     recipe: Recipe

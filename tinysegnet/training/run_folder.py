@@ -3,7 +3,8 @@
     config.json          what was asked for, and where it ran
     metrics.csv          epoch, train_loss, val_G, val_C, val_mIoU, seconds
     last.safetensors     the network after the last epoch        best.safetensors     with the best val mIoU so far
-    curves.png, overlays.png, per_class.png, report.html      at the end
+    curves.png, overlays.png, per_class.png, report.html      at the end, by `tinysegnet.report.write_report`
+    .lock                held by the training that writes into the folder
 
 Every file is written atomically, metrics and checkpoints after every epoch, so that an interrupted run has all of its
 past.
@@ -12,6 +13,7 @@ past.
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import math
@@ -19,7 +21,6 @@ import os
 import platform
 import shlex
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -28,43 +29,51 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from .. import runtime
-from ..data import Dataset, Palette, labelled_images
+from ..data import Palette
 from ..errors import DataError
-from ..files import hold, is_special, write_atomically
-from ..metrics import Scores, baselines
+from ..files import is_special, write_atomically
+from ..metrics import Scores
 from ..models import Network
-from ..prediction.predict import predict
 from ..weights import checkpoint
 
 __all__ = ["RunFolder", "environment", "read_config"]
 
-SHOWN = 6  # validation pictures in overlays.png and the report
 COLUMNS = ("epoch", "train_loss", "val_G", "val_C", "val_mIoU", "seconds")
+WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # what file systems without locks answer
 
 
 class RunFolder:
-    """A new folder, or an existing one that holds no run; raises DataError otherwise: nothing saved is overwritten.
+    """The folder of a new run; `RunFolder.resume` opens that of a stopped one. Nothing is written before `begin`.
 
-    Nothing is written before `begin`. config: anything JSON can hold, with "size", the (H, W) of the training pictures.
-    resumed: the checkpoint that a training goes on from, if `resume` opened the folder.
+    Args:
+        path: a new folder, or an existing one without a run in it.
+        config: anything that JSON can hold, with "size", the (H, W) of the training pictures.
+        palette: of the training data.
+
+    Attributes:
+        resumed: the checkpoint that a training goes on from; None for a new run.
+
+    Raises:
+        DataError: the folder holds a run already, which would be overwritten.
     """
 
     def __init__(self, path: str | os.PathLike[str], config: dict[str, Any], palette: Palette) -> None:
         self.path, self.config, self.palette = Path(path), config, palette
         self.resumed: checkpoint.Checkpoint | None = None
         self._begun = False
-        self._demand_no_run()
+        self._check_no_run()
 
-    def _demand_no_run(self) -> None:
+    def _check_no_run(self) -> None:
         if os.path.exists(self.path / "config.json"):  # False for a name that cannot be
             raise DataError(f"{self.path}: holds a run already. Choose another --name, go on with "
                             f"--resume {shlex.quote(str(self.path))}, or move that folder away")  # fmt: skip
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
-        """The folder of a run that was stopped; `fit` goes on with it. Raises DataError or CheckpointError."""
+        """Open the folder of a run that was stopped; `fit` goes on with it. Raises DataError or CheckpointError."""
         folder = cls.__new__(cls)
         folder._begun = True
         folder.path = Path(path)
@@ -77,23 +86,47 @@ class RunFolder:
 
     @property
     def how_to_go_on(self) -> str:
-        """The command."""
+        """The command that resumes the run."""
         return shlex.join(["tinysegnet", "train", "--resume", str(self.path)])
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """While the block runs, nobody else trains into the folder; raises DataError if somebody does."""
+        """Lock the folder against other trainings while the block runs.
+
+        The system drops the lock when the process ends, even after a kill, so no stale lock stays behind. A file system
+        without locks is used unlocked.
+
+        Raises:
+            DataError: another training holds the lock, or has filled the folder since it was opened.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
-        with hold(self.path) as alone:
-            if not alone:
-                raise DataError(f"{self.path}: another training writes into it. Wait for it, stop it, or choose"
-                                " another --name")  # fmt: skip
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise DataError(f"{self.path}: another training writes into it. Wait for it, stop it, or choose"
+                            " another --name") from None  # fmt: skip
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
+        try:
             if self.resumed is None and not self._begun:  # another one may have come first
-                self._demand_no_run()
+                self._check_no_run()
             yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def finishing(self) -> Iterator[None]:
+        """After the last epoch: an interrupt in the block says how to get the report later."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            print(f"trained, but without a report: {self.how_to_go_on}", file=sys.stderr)
+            raise
 
     def begin(self) -> None:
-        """Before the first epoch: the folder and config.json. Temporary files of a run that was killed go away."""
+        """Before the first epoch: write config.json, and remove temporary files of a run that was killed."""
         self._begun = True
         self.path.mkdir(parents=True, exist_ok=True)
         for stray in self.path.glob(".*.tmp"):
@@ -103,7 +136,7 @@ class RunFolder:
 
     def record(self, model: Network, history: list[dict[str, float]], scores: Scores | None, *,
                progress: Any, optimizer: dict[str, np.ndarray]) -> None:  # fmt: skip
-        """After an epoch: the metrics so far, and the checkpoints; `progress.best` becomes the best mIoU so far."""
+        """After an epoch: write the metrics so far and the checkpoints; updates `progress.best`."""
         self._write("metrics.csv", _as_csv(history))
         mIoU = history[-1]["val_mIoU"]
         if mIoU > progress.best or not (self.path / "best.safetensors").exists():
@@ -114,7 +147,7 @@ class RunFolder:
 
     def save(self, model: Network, history: list[dict[str, float]], scores: Scores | None, *,
              progress: Any, optimizer: dict[str, np.ndarray]) -> None:  # fmt: skip
-        """The last checkpoint, from which the training can go on."""
+        """Write the last checkpoint, from which the training can go on."""
         checkpoint.save(
             self.path / "last.safetensors",
             model,
@@ -126,65 +159,13 @@ class RunFolder:
 
     def _training(self, history: list[dict[str, float]], scores: Scores | None) -> dict[str, Any]:
         epoch = history[-1]["epoch"] if history else 0
-        # How label maps were read, classes weighted, and how pictures are predicted.
+        # how label maps were read, classes weighted, and how pictures are predicted
         kept = ("ignore", "classes", "one_class", "class_weights", "mirror", "test_scales")
         how: dict[str, Any] = {name: self.config[name] for name in kept if name in self.config}
         return {**how, "size": self.config["size"], "epoch": epoch, "scores": scores and scores.as_dict()}
 
-    def finish(
-        self,
-        model: Network,
-        train: Dataset,
-        val: Dataset | None,
-        *,
-        history: list[dict[str, float]],
-        scores: Scores | None,
-        seconds: float,
-    ) -> Path:
-        """After the last epoch: the pictures and the page, with the baselines that need no network; -> the page."""
-        description = f"{len(train)} pictures of {train.name} to train on"
-        description += f", {len(val)} to validate" if val else ""
-        palette = train.palette
-        found = val and baselines(labelled_images(train), labelled_images(val), palette.names, palette.ignore_label)
-        _compare_with_baselines(scores, found)
-        from ..report.run_page import write_report  # and matplotlib with it, when there is something to draw
-
-        return write_report(
-            self.path,
-            title=f"{self.config.get('model', 'network')} on {train.name}",
-            config=self.config,
-            history=history,
-            scores=scores,
-            palette=self.palette,
-            baselines=found,
-            samples=self._samples(model, val) if val else (),
-            environment=environment(),
-            seconds=seconds,
-            command=environment()["command"],
-            data=description,
-        )
-
-    def _samples(self, model: Network, val: Dataset) -> list[Any]:
-        """Pictures spread evenly over the set, with what the network says: (image, labels, prediction, name)."""
-        count = min(SHOWN, len(val))
-        chosen = (val[i * len(val) // count] for i in range(count))
-        how = checkpoint.Checkpoint(model, training=self.config).prediction
-        return [(s.image, s.labels, predict(model, s.image, **how), s.name) for s in chosen]
-
     def _write(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text.encode())
-
-
-def _compare_with_baselines(scores: Scores | None, found: dict[str, Scores] | None) -> None:
-    """Warn of a network that is worse than the best baseline."""
-    name, best = max(((name, baseline.mIoU) for name, baseline in (found or {}).items()), key=lambda pair: pair[1],
-                     default=("", 0.0))  # fmt: skip
-    if scores is not None and scores.mIoU < best:
-        warnings.warn(
-            f"mIoU {scores.mIoU:.3f} is below the no-network baseline ({name}, {best:.3f}): train longer; "
-            "examples/own_pictures.md has more under 'If it does not learn'",
-            stacklevel=3,
-        )
 
 
 def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -204,7 +185,7 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _as_csv(history: list[dict[str, float]]) -> str:
-    """Not-a-numbers, of epochs that were not validated, are empty cells."""
+    """metrics.csv; scores of epochs that were not validated are empty cells."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -214,7 +195,7 @@ def _as_csv(history: list[dict[str, float]]) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Versions and machine, for whoever reads a figure later."""
+    """Versions, machine and command, so that figures can be interpreted later."""
     return {
         "tinysegnet": _version("tinysegnet"),
         "python": platform.python_version(),
@@ -235,7 +216,7 @@ def _version(package: str) -> str:
 
 
 def _processor() -> str:
-    """The processor's name; Linux tells it in a file only."""
+    """The processor's name; on Linux only a file has it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

@@ -1,4 +1,4 @@
-"""Ctrl-C that loses nothing: the first one asks, the second one insists."""
+"""Ctrl-C that loses nothing: the first one requests a stop, the second one stops at once."""
 
 from __future__ import annotations
 

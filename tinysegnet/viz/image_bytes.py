@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..data.palette import Palette
-from .legend import legend_strip, load_font, text_width
+from .canvas import fitted, fitted_size, load_font, resized, text_width
+from .legend import legend_strip
 from .overlay import as_uint8, overlay
-from .panels import fitted, fitted_size, resized
 
 __all__ = ["Animation", "index_picture", "picture_bytes"]
 
@@ -27,10 +27,10 @@ def index_picture(labels: np.ndarray, palette: Palette) -> Image.Image:
     return picture
 
 
-def picture_bytes(picture: Image.Image, **options: Any) -> bytes:
-    """The picture as a PNG file."""
+def picture_bytes(picture: Image.Image, format: str = "PNG", **options: Any) -> bytes:
+    """The picture as a file in this format, with options of Pillow."""
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", **options)
+    picture.save(buffer, format, **options)
     return buffer.getvalue()
 
 
@@ -70,7 +70,7 @@ def _frame(
 ) -> Image.Image:
     """The overlay fitted into size = (H, W) with dark bars where shapes differ; below, name, place and a legend."""
     H, W = size
-    fit = fitted_size((labels.shape[0], labels.shape[1]), W, H)
+    fit = fitted_size(labels.shape, W, H)
     # Scaled first and painted then: class boundaries stay one pixel wide.
     small = np.asarray(Image.fromarray(as_uint8(image)).resize(fit, Image.Resampling.LANCZOS))
     painted = Image.fromarray(overlay(small, resized(labels, fit), palette))

@@ -7,8 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..errors import ShapeError
-from .legend import EDGE, INK, PAPER, load_font, text_width
-from .panels import MAX_SIDE, enlarge, stacked
+from .canvas import EDGE, INK, PAPER, enlarge, fitting_scale, load_font, stacked, text_width
 
 __all__ = ["uncertainty_picture"]
 
@@ -16,19 +15,23 @@ COLORS = "inferno"
 
 
 def uncertainty_picture(uncertainty: np.ndarray, *, narrowest: int = 480) -> Image.Image:
-    """uncertainty (H, W), such as the variance of sampled probabilities: dark where the network is sure, else bright.
+    """How unsure a network is of each pixel: dark where it is sure, bright where it is not, with a scale below.
 
-    The scale below goes from 0 to the 99.5th percentile of this picture, with numbers; what lies above is as bright.
-    Where that is 0, to the largest.
+    Args:
+        uncertainty: (H, W), such as the variance of sampled probabilities. Colours saturate at the 99.5th percentile,
+            or at the maximum if that percentile is 0.
+        narrowest: width of the canvas in pixels, at least.
+
+    Raises:
+        ShapeError: the array is not (H, W), or empty.
     """
     uncertainty = np.asarray(uncertainty, np.float32)
     if uncertainty.ndim != 2 or not uncertainty.size:
         raise ShapeError(f"a map of uncertainty is (H, W); this one is {uncertainty.shape}")
-    H, W = uncertainty.shape
     uncertainty = np.nan_to_num(uncertainty)
     most = float(np.percentile(uncertainty, 99.5)) or float(uncertainty.max()) or 1.0
     shades = (255 * np.clip(uncertainty / most, 0, 1)).astype(np.uint8)
-    scale = max(1, min(-(-narrowest // W), MAX_SIDE // max(H, W)))
+    scale = fitting_scale(uncertainty.shape, narrowest, at_least=True)
     painted = Image.fromarray(enlarge(_table()[shades], scale))
     width = max(painted.width, narrowest)
     return stacked([painted, _scale_strip(most, width)], width)

@@ -6,10 +6,12 @@ compared with the source below them. In texts and formulas `<sub>` and `<b>` are
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from html import escape
 from typing import Any, NamedTuple
 
-from .trace import Passage
+from ..layers import LayerTrace
 
 __all__ = ["ANSWER", "BACKWARD_RULE", "LOSS", "LOSS_BACKWARD", "START", "Words", "words_of"]
 
@@ -67,9 +69,9 @@ LOSS_BACKWARD = Words(
 )  # fmt: skip
 
 
-def words_of(passage: Passage) -> Words:
+def words_of(passage: LayerTrace) -> Words:
     """The words for a layer's step."""
-    return _WORDS[passage.kind](passage)
+    return _WORDS.get(passage.kind, _own)(passage)
 
 
 def _at(letter: str, step: int, tap: str, before: int) -> str:
@@ -78,7 +80,7 @@ def _at(letter: str, step: int, tap: str, before: int) -> str:
     return f"{scaled} + {tap}" + (f" − {before}" if before else "")
 
 
-def _conv(passage: Passage) -> Words:
+def _conv(passage: LayerTrace) -> Words:
     K, w = passage.windows, passage.params["weight"]
     assert K is not None
     place = f"{_at('u', K.stride[0], 'i', K.before[0])}, {_at('v', K.stride[1], 'j', K.before[1])}"
@@ -100,7 +102,7 @@ def _conv(passage: Passage) -> Words:
     )  # fmt: skip
 
 
-def _depthwise(passage: Passage) -> Words:
+def _depthwise(passage: LayerTrace) -> Words:
     K = passage.windows
     assert K is not None
     place = f"{_at('u', 1, 'i', K.before[0])}, {_at('v', 1, 'j', K.before[1])}"
@@ -116,7 +118,7 @@ def _depthwise(passage: Passage) -> Words:
     )
 
 
-def _transposed(passage: Passage) -> Words:
+def _transposed(passage: LayerTrace) -> Words:
     K, w = passage.windows, passage.params["weight"]
     assert K is not None
     place = f"{_at('u', K.stride[0], 'i', K.before[0])}, {_at('v', K.stride[1], 'j', K.before[1])}"
@@ -133,7 +135,7 @@ def _transposed(passage: Passage) -> Words:
     )
 
 
-def _batchnorm(passage: Passage) -> Words:
+def _batchnorm(passage: LayerTrace) -> Words:
     return Words(
         "batch norm",
         "Every channel is brought to about mean 0 and variance 1, then scaled by gamma and shifted by beta.",
@@ -147,7 +149,7 @@ def _batchnorm(passage: Passage) -> Words:
     )
 
 
-def _relu(passage: Passage) -> Words:
+def _relu(passage: LayerTrace) -> Words:
     return Words(
         "ReLU", "What is negative becomes 0, the rest stays.",
         "Without such a bend, all convolutions together would be no more than a single one.",
@@ -156,7 +158,7 @@ def _relu(passage: Passage) -> Words:
     )  # fmt: skip
 
 
-def _pool(passage: Passage) -> Words:
+def _pool(passage: LayerTrace) -> Words:
     K = passage.windows
     assert K is not None
     n, s = K.kernel[0], K.stride[0]
@@ -170,7 +172,7 @@ def _pool(passage: Passage) -> Words:
     )  # fmt: skip
 
 
-def _unpool(passage: Passage) -> Words:
+def _unpool(passage: LayerTrace) -> Words:
     if passage.facts["fixed"]:
         source = "the first corner of its window, wherever the maximum was"
         why = "For comparison only: the decoder is not told where things were."
@@ -186,7 +188,7 @@ def _unpool(passage: Passage) -> Words:
     )  # fmt: skip
 
 
-def _nearest(passage: Passage) -> Words:
+def _nearest(passage: LayerTrace) -> Words:
     f = passage.facts["factor"]
     return Words(
         "upsampling by repetition", f"Every pixel is repeated {f} × {f} times.",
@@ -196,7 +198,7 @@ def _nearest(passage: Passage) -> Words:
     )  # fmt: skip
 
 
-def _bilinear(passage: Passage) -> Words:
+def _bilinear(passage: LayerTrace) -> Words:
     f = passage.facts["factor"]
     return Words(
         "bilinear upsampling", "Every output pixel blends the two, across and down, that it lies between.",
@@ -208,7 +210,7 @@ def _bilinear(passage: Passage) -> Words:
     )  # fmt: skip
 
 
-def _normalize(passage: Passage) -> Words:
+def _normalize(passage: LayerTrace) -> Words:
     order = ", and the colours are put in the order blue, green, red" if passage.facts["reversed"] else ""
     return Words(
         "input scaling", f"Colours from 0 to 255 are shifted and scaled{order}.",
@@ -218,7 +220,7 @@ def _normalize(passage: Passage) -> Words:
     )  # fmt: skip
 
 
-def _local_response(passage: Passage) -> Words:
+def _local_response(passage: LayerTrace) -> Words:
     n = passage.facts["size"]
     return Words(
         "local response normalisation",
@@ -232,7 +234,7 @@ def _local_response(passage: Passage) -> Words:
     )
 
 
-def _dropout(passage: Passage) -> Words:
+def _dropout(passage: LayerTrace) -> Words:
     return Words(
         "dropout", "Nothing happens here: dropout is off when a network is used, as in one pass of predict.",
         f"In training each number is put out with probability {passage.facts['p']:g}, and the others grow instead. "
@@ -241,7 +243,7 @@ def _dropout(passage: Passage) -> Words:
     )  # fmt: skip
 
 
-def _tap(passage: Passage) -> Words:
+def _tap(passage: LayerTrace) -> Words:
     if passage.op:
         conv = _conv(passage)
         return conv._replace(
@@ -260,12 +262,20 @@ def _tap(passage: Passage) -> Words:
     )  # fmt: skip
 
 
-def _add(passage: Passage) -> Words:
+def _add(passage: LayerTrace) -> Words:
     return Words(
         "addition", f"The encoder's map that {passage.partner} kept is added.",
         "What the encoder saw at this size joins what the decoder knows.", "out = x + kept",
         "The gradient goes both ways, unchanged.", "dx = dout        dkept = dout",
     )  # fmt: skip
+
+
+def _own(passage: LayerTrace) -> Words:
+    """A layer of another library: its docstring says what it does, its source how."""
+    what = (inspect.getdoc(passage.layer) or "A layer of its own.").partition("\n\n")[0]
+    formulas = (f"out = {passage.kind}.forward(x)", f"dx = {passage.kind}.backward(dout)")
+    why = "This layer does not belong to tinysegnet: its own source, below, is the explanation."
+    return Words(passage.kind, escape(what), why, formulas[0], "Its own backward, whose source is below.", formulas[1])
 
 
 _WORDS: dict[str, Callable[[Any], Words]] = {

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..data import Palette
+from ..layers import Tape
 from ..models import Network
 from ..prediction.predict import Size, class_logits, predict
 from ..runtime.settings import convert
@@ -76,11 +77,12 @@ def weighting(class_weights: Any, in_training: str | None) -> str:
 
 def _precision(model: Network, x: np.ndarray, found: Trace, answer: np.ndarray) -> str:
     """How the network's own arithmetic compares with the page's."""
-    logits, start = model.forward(x), "computed in float64, shown in float32"
+    tape = Tape()
+    logits, start = model.forward(x, tape=tape), "computed in float64, shown in float32"
     if not np.isfinite(logits).all():
         return f"{start}; in predict some logits are infinite, or not a number"
     difference, other = _distance(logits, found.logits, answer)
-    indices = _other_maxima(found)
+    indices = _other_maxima(found, tape)
     plain = f"{start}; the logits of one pass of predict differ by at most {difference:.2g}, {_classes(other)}"
     if not indices:
         return plain
@@ -108,13 +110,13 @@ def _classes(other: int) -> str:
     return f"another class at {other:,} pixels" if other else "the same class at every pixel"
 
 
-def _other_maxima(found: Trace) -> dict[str, tuple[np.ndarray, int]]:
-    """Pools by name where the network's last forward found a maximum elsewhere: its indices, and how many differ."""
+def _other_maxima(found: Trace, tape: Tape) -> dict[str, tuple[np.ndarray, int]]:
+    """Pools by name where the network's own forward found a maximum elsewhere: its indices, and how many differ."""
     others = {}
     for passage in found.passages:
         if passage.kind == "max_pool2d":
-            own = passage.layer.indices
-            count = int((passage.unpacked(own) != passage.positions).sum())
+            own = tape.indices[passage.layer]
+            count = int((passage.layer.positions(own, passage.out.shape[3]) != passage.positions).sum())
             if count:
                 others[passage.name] = (own.copy(), count)
     return others

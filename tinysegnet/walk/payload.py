@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from .window_tables import Windows, spread
+from ..layers import Windows
+from .window_tables import spread
 
 __all__ = ["MOST_BYTES", "PLANS", "Blobs", "Plan", "Tensors", "TooLarge", "as_float", "pack_weight"]
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from ..layers import LayerTrace
 from . import explanations
 from .payload import Blobs, Plan, Tensors, as_float, pack_weight
-from .trace import Passage, Trace, definition
+from .trace import Trace, definition
 
 __all__ = ["Story", "tell"]
 
@@ -56,7 +57,7 @@ class Story:
         tensors = self.tensors.pack(plan, blobs)
         return {"tensors": tensors, "nodes": nodes + rest, "steps": self.steps, "sources": self.sources}
 
-    def _demand(self, node: dict[str, Any], passage: Passage, plan: Plan) -> None:
+    def _demand(self, node: dict[str, Any], passage: LayerTrace, plan: Plan) -> None:
         """What the sums at the clickable pixels read."""
         tensors, windows, whole = self.tensors, passage.windows, passage.kind in MIXES
         out = node["other"] if passage.kind == "tap" else node["out"]
@@ -76,12 +77,11 @@ class Story:
             dout = node["dother"] if passage.kind == "tap" else node["dout"]
             tensors.demand_around(dout, windows, back, "in", whole=whole)
 
-    def _packed(self, node: dict[str, Any], passage: Passage, plan: Plan, blobs: Blobs) -> dict[str, Any]:
+    def _packed(self, node: dict[str, Any], passage: LayerTrace, plan: Plan, blobs: Blobs) -> dict[str, Any]:
         packed, tensors = dict(node), self.tensors
         out = node["other"] if passage.kind == "tap" else node["out"]
         params = dict(passage.params)
-        if "weight" in params:
-            assert passage.windows is not None
+        if "weight" in params and passage.windows is not None:
             sides = {passage.windows.large: "large"}
             count = {sides.get("in", "small"): tensors.channels(node["x"], plan),
                      sides.get("out", "small"): tensors.channels(out, plan)}  # fmt: skip
@@ -138,7 +138,7 @@ def _tell_backward(trace: Trace, tensors: Tensors, nodes: list[dict[str, Any]], 
         steps.append(_step("backward", number, back, source=_source(sources, passage, 1), params=params))
 
 
-def _node(passage: Passage, tensors: Tensors, first: bool) -> dict[str, Any]:
+def _node(passage: LayerTrace, tensors: Tensors, first: bool) -> dict[str, Any]:
     def gradient(array: np.ndarray | None) -> int | None:
         return None if array is None else tensors.add(array, gradient=True)
 
@@ -176,12 +176,12 @@ def _step(way: str, node: int, said: explanations.Words, *, source: str = "", pa
     return {"way": way, "node": node, **texts, "source": source, "params": list(params)}
 
 
-def _params(passage: Passage) -> list[dict[str, Any]]:
+def _params(passage: LayerTrace) -> list[dict[str, Any]]:
     return [{"name": name, "shape": array.shape, "low": as_float(array.min()), "high": as_float(array.max())}
             for name, array in passage.params.items() if passage.kind != "normalize"]  # fmt: skip
 
 
-def _gradients(passage: Passage) -> list[dict[str, Any]]:
+def _gradients(passage: LayerTrace) -> list[dict[str, Any]]:
     """Of the parameters: their size, and that of the parameters for comparison."""
     found = []
     for name, gradient in passage.dparams.items():
@@ -193,7 +193,7 @@ def _gradients(passage: Passage) -> list[dict[str, Any]]:
     return found
 
 
-def _source(sources: dict[str, dict[str, Any]], passage: Passage, way: int) -> str:
+def _source(sources: dict[str, dict[str, Any]], passage: LayerTrace, way: int) -> str:
     """The op's definition, or the layer's own lines where there is no op."""
     if passage.op and passage.kind != "tap":
         return _source_of(sources, definition(passage.op)[way])
@@ -206,6 +206,7 @@ def _source_of(sources: dict[str, dict[str, Any]], function: Any) -> str:
     name = function.__qualname__
     if name not in sources:
         lines, first = inspect.getsourcelines(function)
-        file = Path(inspect.getsourcefile(function) or "").relative_to(_PACKAGE.parent).as_posix()
+        path = Path(inspect.getsourcefile(function) or "")
+        file = path.relative_to(_PACKAGE.parent).as_posix() if path.is_relative_to(_PACKAGE) else path.name
         sources[name] = {"head": f"{file}, line {first}", "text": textwrap.dedent("".join(lines))}
     return name

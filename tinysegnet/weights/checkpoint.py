@@ -25,7 +25,7 @@ import safetensors.numpy
 from ..data import CAMVID, Palette
 from ..errors import CheckpointError, SettingError, TinySegNetError
 from ..files import write_atomically
-from ..models import MAX_CLASSES, MAX_WIDTH, Network, build, count_parameters, models
+from ..models import CUSTOM, MAX_CLASSES, MAX_WIDTH, Network, build, count_parameters, models
 from ..runtime.settings import convert
 from .safetensors_file import open_safetensors
 
@@ -33,6 +33,7 @@ __all__ = ["Checkpoint", "load", "read", "save"]
 
 FORMAT = "tinysegnet checkpoint 1"
 OPTIMIZER = "optimizer/"
+OPTIONAL = ("layers", "progress")  # parts that files of version 0.1 may lack
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def save(
         OSError: the file cannot be written; an older file at `path` is then intact.
         SettingError: a weight is too large for float16.
     """
-    parts = {"model": model.config, "palette": asdict(palette), "training": training or {}, "progress": progress or {}}
+    parts = {"model": model.config, "layers": _kinds(model), "palette": asdict(palette), "training": training or {},
+             "progress": progress or {}}  # fmt: skip
     arrays = model.state() | {f"{OPTIMIZER}{name}": array for name, array in (optimizer or {}).items()}
     arrays = {name: np.ascontiguousarray(_halved(array) if half else array) for name, array in arrays.items()}
     metadata = {"format": FORMAT, "sha256": _digest(arrays), **{name: json.dumps(part) for name, part in parts.items()}}
@@ -102,27 +104,42 @@ def _halved(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float16)
 
 
-def load(path: str | PathLike[str]) -> Network:
-    """The network in a checkpoint. Raises CheckpointError if the file is not one, or is damaged."""
-    return read(path).model
+def load(path: str | PathLike[str], *, model: Network | None = None) -> Network:
+    """The network in a checkpoint.
+
+    Args:
+        path: of a file that `save` or `train` wrote.
+        model: a network of your own, with the layers of the one that was saved: the file's arrays are copied into it.
+            Needed for networks that `tinysegnet.build` cannot make, since a file holds arrays and no code.
+
+    Raises:
+        CheckpointError: if the file is no checkpoint, is damaged, or holds another network than `model`.
+    """
+    return read(path, model=model).model
 
 
-def read(path: str | PathLike[str]) -> Checkpoint:
-    """Everything in a checkpoint. Raises CheckpointError if the file is not one, or is damaged."""
+def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoint:
+    """Everything in a checkpoint; `model` as for `load`. Raises CheckpointError."""
     try:
         with open_safetensors(Path(path), "a checkpoint", "Give a .safetensors file that `train` wrote") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise CheckpointError("not a checkpoint of tinysegnet. Give a .safetensors file that `train` wrote")
             parts = {name: _json(metadata, name) for name in ("model", "palette", "training", "progress")}
-            parts["model"].setdefault("preprocessing", "scaled")  # the only one before files named it
-            _check_claims(file, parts["model"])
+            config = parts.pop("model")
+            config.setdefault("preprocessing", "scaled")  # the only one before files named it
+            kinds = _json(metadata, "layers")
+            if model is None:
+                _check_claims(file, config, kinds)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if metadata.get("sha256") != _digest(arrays):
             raise CheckpointError(
                 "damaged: its arrays are not those that were saved. Use another checkpoint of the run"
             )
-        return _checkpoint(arrays, **parts)
+        if model is None:
+            model = build(**config)
+        _check_layers(kinds, _kinds(model))
+        return _checkpoint(model, arrays, **parts)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except (TinySegNetError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -132,7 +149,7 @@ def read(path: str | PathLike[str]) -> Checkpoint:
 def _json(metadata: dict[str, str], name: str) -> dict[str, Any]:
     """One part of the metadata."""
     try:
-        part = json.loads(metadata[name] if name != "progress" else metadata.get(name, "{}"))
+        part = json.loads(metadata[name] if name not in OPTIONAL else metadata.get(name, "{}"))
     except RecursionError as error:
         raise CheckpointError(f"its {name} is nested too deeply") from error
     if not isinstance(part, dict):
@@ -140,8 +157,10 @@ def _json(metadata: dict[str, str], name: str) -> dict[str, Any]:
     return part
 
 
-def _check_claims(file: Any, config: dict[str, Any]) -> None:
+def _check_claims(file: Any, config: dict[str, Any], kinds: dict[str, str]) -> None:
     """Before a network is built: can it be, and does the file hold as many numbers as that network has?"""
+    if config["name"] == CUSTOM:
+        _check_layers(kinds, {})
     width, classes = float(config["width"]), config["num_classes"]
     if not 0 < width <= MAX_WIDTH or not isinstance(classes, int) or not 1 <= classes <= MAX_CLASSES:
         raise CheckpointError(f"it claims a network of width {width} and {classes} classes "
@@ -156,8 +175,22 @@ def _check_claims(file: Any, config: dict[str, Any]) -> None:
         raise CheckpointError(f"it holds {found:,} numbers for a network of {expected:,} parameters")
 
 
+def _kinds(model: Network) -> dict[str, str]:
+    """The class of each layer, by the layer's name: files of version 0.1 do not have it."""
+    return {name: type(layer).__name__ for name, layer in model.layers.items()}
+
+
+def _check_layers(saved: dict[str, str], own: dict[str, str]) -> None:
+    """The file's network must have the layers of ours, one by one."""
+    other = next((name for name in saved | own if saved and saved.get(name) != own.get(name)), None)
+    if other is not None:
+        raise CheckpointError("its layers are not those of a network that tinysegnet.build makes, or of the given "
+                              f"model: {other!r} was saved as {saved.get(other, 'no layer')}. Make the same network "
+                              "yourself and pass it: tinysegnet.load(path, model=network)")  # fmt: skip
+
+
 def _checkpoint(
-    arrays: dict[str, np.ndarray], model: dict[str, Any], palette: dict[str, Any], **more: dict[str, Any]
+    model: Network, arrays: dict[str, np.ndarray], palette: dict[str, Any], **more: dict[str, Any]
 ) -> Checkpoint:
     optimizer = {name.removeprefix(OPTIMIZER): a for name, a in arrays.items() if name.startswith(OPTIMIZER)}
     weights = {name: array for name, array in arrays.items() if not name.startswith(OPTIMIZER)}
@@ -166,9 +199,8 @@ def _checkpoint(
             raise CheckpointError(f"{name} is {array.dtype} (expected floating-point numbers)")
         if not np.isfinite(array).all():
             raise CheckpointError(f"{name} holds numbers that are not finite. Use another checkpoint of the run")
-    network = build(**model)
-    network.load_state(weights)
-    found = Checkpoint(network, _palette(palette), **more, optimizer=optimizer)
+    model.load_state(weights)
+    found = Checkpoint(model, _palette(palette), **more, optimizer=optimizer)
     _ = found.prediction  # raises for settings that are out of range
     return found
 

@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError, SettingError
-from ..layers import BatchNorm2d
 from ..models import Network, check_network
 from ..models.segnet import vgg16
 from .weight_files import read_arrays
@@ -260,8 +259,5 @@ def _faults(theirs: str, array: np.ndarray, ours: np.ndarray, own: np.ndarray, s
 def _make_identity(model: Network) -> None:
     """Batch norms of the encoder that change nothing at test time."""
     for name, layer in model.layers.items():
-        if name.startswith("encoder") and isinstance(layer, BatchNorm2d):
-            mean, var = layer.buffers["running_mean"], layer.buffers["running_var"]
-            mean[...], var[...] = 0, 1
-            layer.params["gamma"][...] = np.sqrt(var + var.dtype.type(layer.eps))
-            layer.params["beta"][...] = mean
+        if name.startswith("encoder"):
+            layer.make_identity()

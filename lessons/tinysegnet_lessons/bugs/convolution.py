@@ -27,11 +27,10 @@ def _(dout, cache):
     return dx, dweight, dbias if dbias is None else dout[0].sum((0, 1))
 
 
-@planted(4, "conv2d", "dx_kernel_flipped", "dx uses the kernel turned by 180 degrees once too often.",
+@planted(4, "conv2d", "dx_kernel_flipped", "dx uses the kernel rotated by 180 degrees once too often.",
          hint="it would be right for weight flipped along axes (0, 1)")  # fmt: skip
 def _(dout, cache):
-    x, weight, *rest = cache
-    dx, _, _ = conv2d_backward_numpy(dout, (x, weight[::-1, ::-1], *rest))
+    dx, _, _ = conv2d_backward_numpy(dout, cache._replace(weight=cache.weight[::-1, ::-1]))
     return dx, *conv2d_backward_numpy(dout, cache)[1:]
 
 
@@ -46,10 +45,9 @@ def _(dout, cache):
 @planted(6, "conv2d", "dweight_last_sample", "dweight is overwritten sample by sample, not added up: the last remains.",
          hint="only the last of 2 samples counts")  # fmt: skip
 def _(dout, cache):
-    x, *rest = cache
     dx, _, dbias = conv2d_backward_numpy(dout, cache)
-    for n in range(len(x)):
-        _, dweight, _ = conv2d_backward_numpy(dout[n : n + 1], (x[n : n + 1], *rest))
+    for n in range(len(dout)):
+        _, dweight, _ = conv2d_backward_numpy(dout[n : n + 1], cache._replace(x=cache.x[n : n + 1]))
     return dx, dweight, dbias
 
 
@@ -67,14 +65,14 @@ def _(dout, cache):
 @planted(8, "conv2d", "dx_cropped_wrong", "The padding's rows are cut off dx at the bottom only: dx moves down.",
          hint="shifted by -1 along axis 1")  # fmt: skip
 def _(dout, cache):
-    x, weight, bias, stride, pads = cache
-    unpadded = (np.pad(x, ((0, 0), *pads, (0, 0))), weight, bias, stride, ((0, 0), (0, 0)))
+    x, _, _, _, pads = cache
+    unpadded = cache._replace(x=windows.pad(x, pads), pads=((0, 0), (0, 0)))
     dx_padded, dweight, dbias = conv2d_backward_numpy(dout, unpadded)
     return dx_padded[:, : x.shape[1], pads[1][0] : pads[1][0] + x.shape[2]], dweight, dbias
 
 
 @planted_in_both(23, "conv2d", "kernel_flipped_in_both",
-                 "The kernel is turned by 180 degrees in forward, and backward belongs to that forward.")  # fmt: skip
+                 "The kernel is rotated by 180 degrees in forward, and backward belongs to that forward.")  # fmt: skip
 def _():
     def backward(dout, cache):
         dx, dweight, dbias = conv2d_backward_numpy(dout, cache)
@@ -84,11 +82,10 @@ def _():
 
 
 @planted(27, "conv_transpose2d", "transposed_dx_kernel_flipped",
-         "dx of the transposed convolution uses the kernel turned by 180 degrees.",
+         "dx of the transposed convolution uses the kernel rotated by 180 degrees.",
          hint="it would be right for weight flipped along axes (0, 1)")  # fmt: skip
 def _(dout, cache):
-    x, weight, *rest = cache
-    dx, _, _ = conv_transpose2d_backward_numpy(dout, (x, weight[::-1, ::-1], *rest))
+    dx, _, _ = conv_transpose2d_backward_numpy(dout, cache._replace(weight=cache.weight[::-1, ::-1]))
     return dx, *conv_transpose2d_backward_numpy(dout, cache)[1:]
 
 
@@ -96,12 +93,13 @@ def _(dout, cache):
                  "The result is cropped to output_size on the wrong side, in forward and backward alike.")  # fmt: skip
 def _():
     def forward(x, weight, bias=None, **settings):
-        x, weight, *rest, stride, pads, out_shape = conv_transpose2d_forward_numpy(x, weight, bias, **settings)[1]
-        pads = tuple((after, before) for before, after in pads)
+        _, cache = conv_transpose2d_forward_numpy(x, weight, bias, **settings)
+        cache = cache._replace(pads=tuple((after, before) for before, after in cache.pads))
+        x, weight, _, stride, pads, out_shape = cache
         padded = windows.pad(np.zeros(out_shape, x.dtype), pads)
         for i, j in np.ndindex(weight.shape[:2]):
             windows.shifted(padded, i, j, x.shape, stride)[...] += x @ weight[i, j].T
         out = windows.crop(padded, pads, out_shape[1:3])
-        return out if bias is None else out + bias, (x, weight, *rest, stride, pads, out_shape)
+        return out if bias is None else out + bias, cache
 
     return forward, conv_transpose2d_backward_numpy

@@ -16,28 +16,25 @@ LOSS = "softmax_cross_entropy"
 @planted(1, LOSS, "loss_not_divided", "The gradient is not divided by the number of labelled pixels.",
          hint="forgot to divide by N*H*W")  # fmt: skip
 def _(dloss, cache):
-    return softmax_cross_entropy_backward_numpy(dloss, cache) * cache[3]
+    return softmax_cross_entropy_backward_numpy(dloss, cache) * cache.divisor
 
 
 @planted(18, LOSS, "void_gets_gradient", "Void pixels get a gradient, as if they were of class 0.", hint="must get")
 def _(dloss, cache):
-    logits, classes, weights, divisor = cache
-    return softmax_cross_entropy_backward_numpy(dloss, (logits, np.maximum(classes, 0), weights, divisor))
+    return softmax_cross_entropy_backward_numpy(dloss, cache._replace(classes=np.maximum(cache.classes, 0)))
 
 
 @planted(19, LOSS, "void_counted", "The gradient is divided by the number of all pixels, void ones included.",
          hint="numeric = ")  # fmt: skip
 def _(dloss, cache):
-    logits, classes, weights, divisor = cache
-    wrong = divisor * classes.size / max((classes >= 0).sum(), 1)
-    return softmax_cross_entropy_backward_numpy(dloss, (logits, classes, weights, wrong))
+    wrong = cache.divisor * cache.classes.size / max((cache.classes >= 0).sum(), 1)
+    return softmax_cross_entropy_backward_numpy(dloss, cache._replace(divisor=wrong))
 
 
 @planted(20, LOSS, "class_weight_forgotten", "The loss weighs the classes, its gradient does not.",
          hint="is a weight missing?")  # fmt: skip
 def _(dloss, cache):
-    logits, classes, weights, divisor = cache
-    return softmax_cross_entropy_backward_numpy(dloss, (logits, classes, np.ones_like(weights), divisor))
+    return softmax_cross_entropy_backward_numpy(dloss, cache._replace(weights=np.ones_like(cache.weights)))
 
 
 @planted_in_both(25, LOSS, "weights_divided_by_count",

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tinysegnet.ops.activation import relu_backward_numpy, relu_forward_numpy
 from tinysegnet.ops.batchnorm import batchnorm2d_backward_numpy, batchnorm2d_forward_numpy
+from tinysegnet.ops.relu import relu_backward_numpy, relu_forward_numpy
 
 from .planted import BOTH, COMPARISON, GRADIENT, LINEARITY, REPEATABILITY, UNWRITTEN, planted, planted_in_both
 
@@ -39,16 +39,14 @@ planted(10, "batchnorm2d", "batchnorm_statistics_constant",
 
 @planted(11, "batchnorm2d", "batchnorm_other_variance", "forward divides the variance by m, backward by m - 1.")
 def _(dout, cache):
-    x, gamma, beta, mean, inv_std, from_batch = cache
-    m = x.size // x.shape[3]
-    wrong = inv_std * float(np.sqrt((m - 1) / m if from_batch else 1))
-    return batchnorm2d_backward_numpy(dout, (x, gamma, beta, mean, wrong, from_batch))
+    m = cache.x.size // cache.x.shape[3]
+    wrong = cache.inv_std * float(np.sqrt((m - 1) / m if cache.from_batch else 1))
+    return batchnorm2d_backward_numpy(dout, cache._replace(inv_std=wrong))
 
 
 @planted(12, "batchnorm2d", "batchnorm_gamma_missing", "dx lacks the factor gamma.", hint="gamma is missing")
 def _(dout, cache):
-    x, gamma, *rest = cache
-    return batchnorm2d_backward_numpy(dout, (x, np.ones_like(gamma), *rest))
+    return batchnorm2d_backward_numpy(dout, cache._replace(gamma=np.ones_like(cache.gamma)))
 
 
 @planted(13, "relu", "relu_sign_of_dout", "dx lets through where dout is positive, where x should have been asked.",
@@ -72,7 +70,7 @@ def _():
 @planted(22, "relu", "dout_written", "backward computes in place and so overwrites dout, which another may need.",
          (UNWRITTEN,))  # fmt: skip
 def _(dout, cache):
-    dout *= cache > 0
+    dout *= cache.out > 0
     return dout
 
 
@@ -85,11 +83,11 @@ def _():
         mean, m = x.mean((0, 1, 2)), x.size // x.shape[3]
         var = ((x - mean) ** 2).sum((0, 1, 2)) / (m - 1)
         out, cache = batchnorm2d_forward_numpy(x, gamma, beta, mean=mean, var=var, eps=eps)
-        return out, (*cache[:5], m)
+        return out, cache._replace(from_batch=m)
 
     def backward(dout, cache):
-        x, gamma, beta, mean, inv_std, m = cache
-        dx, dgamma, dbeta = batchnorm2d_backward_numpy(dout, (x, gamma, beta, mean, inv_std, False))
+        x, gamma, _, mean, inv_std, m = cache
+        dx, dgamma, dbeta = batchnorm2d_backward_numpy(dout, cache._replace(from_batch=False))
         if m is not False:
             x_hat = (x - mean) * inv_std
             dx = gamma * inv_std * (dout - dbeta / m - x_hat * dgamma / (m - 1))

@@ -44,8 +44,7 @@ def _(dout, cache):
 
 @planted(16, "max_unpool2d", "unpool_fixed_corner", "dx is read from each window's first corner, whatever the indices.")
 def _(dout, cache):
-    indices, x_shape, size, stride = cache
-    return max_unpool2d_backward_numpy(dout, (np.zeros_like(indices), x_shape, size, stride))
+    return max_unpool2d_backward_numpy(dout, cache._replace(indices=np.zeros_like(cache.indices)))
 
 
 @planted(17, "max_pool2d", "pool_overlap_overwritten",

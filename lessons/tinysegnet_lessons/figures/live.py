@@ -15,8 +15,11 @@ __all__ = ["LivePlot"]
 class LivePlot:
     """Call it with the history after every epoch: in Jupyter, one figure of curves is redrawn in place.
 
-    In a terminal or a script it does nothing, so the same code runs everywhere. baselines: mIoU of what needs no net,
-    by name, drawn as lines to beat.
+    In a terminal or a script it does nothing, so the same code runs everywhere.
+
+    Args:
+        baselines: mIoU of what needs no network, by name, drawn as lines to beat.
+        theme: colours.
 
     >>> plot = LivePlot({"position prior": 0.21})
     >>> plot([{"epoch": 1, "train_loss": 2.4, "val_mIoU": 0.1}])

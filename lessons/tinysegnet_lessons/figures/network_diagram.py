@@ -169,14 +169,14 @@ def _write_sizes(figure: Figure, axes: Axes, blocks: list[_Block], middle: float
 
 def _crossings(blocks: list[_Block], summary: Summary) -> list[tuple[_Block, _Block, str, bool]]:
     """(from, to, what and how much, are these maps?)"""
-    waiting = {row.name: row.crossing for row in summary.rows}
+    waiting = {row.name: row.skip_bytes for row in summary.rows}
     by_layer = {id(block.layer): block for block in blocks}
     found = []
     for block in blocks:
         if type(block.layer) is MaxUnpool2d:
             start, maps = by_layer[id(block.layer.pool)], False
         elif isinstance(block.layer, SkipAdd):
-            start, maps = by_layer[id(block.layer.tap)], True
+            start, maps = by_layer[id(block.layer.source)], True
         else:
             continue
         found.append((start, block, f"{'maps' if maps else 'indices'}, {_bytes(waiting[start.name])}", maps))

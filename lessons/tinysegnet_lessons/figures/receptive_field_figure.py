@@ -38,8 +38,8 @@ def show_receptive_field(
     """
     picture = as_uint8(image)
     H, W = picture.shape[:2]
-    box = receptive_field(model, layer_name, at, (H, W))
-    strength = influence(model, layer_name, at, image, channel=channel)
+    box = receptive_field(model.layers, layer_name, at, (H, W))
+    strength = influence(model.layers, layer_name, at, image, channel=channel)
     half = half_box(strength)
     tall = WIDE * H / W
     figure = new_figure(2 * EDGE + 2 * WIDE + GAP, TOP + tall + EDGE, theme)

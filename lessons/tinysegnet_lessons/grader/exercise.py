@@ -20,11 +20,14 @@ __all__ = ["Exercise", "exercises", "find_exercise"]
 class Exercise:
     """One question with its right answer.
 
-    name: unique over all lessons. results: names of what the answer returns, in order; with one name the answer returns
-    that array (or number) itself, with several a tuple. reference: the right answer, with the signature of the
-    learner's function. cases: () -> argument tuples, the simplest first: the first that fails is the one reported. To
-    ask for a value instead of a function, let the only case be the empty tuple. mistakes: what people get wrong: the
-    hint that names it -> a function that makes the mistake.
+    Attributes:
+        name: Unique over all lessons.
+        results: Names of what the answer returns, in order. With one name the answer returns that array (or number)
+            itself, with several a tuple.
+        reference: The right answer, with the signature of the learner's function.
+        cases: Returns argument tuples, the simplest first: the first that fails is the one reported. To ask for a
+            value instead of a function, let the only case be the empty tuple.
+        mistakes: What people get wrong: the hint that names a mistake, and a function that makes it.
     """
 
     name: str
@@ -36,7 +39,14 @@ class Exercise:
 
 @cache
 def exercises(lesson: str = r"\d\d") -> dict[str, Exercise]:
-    """Every exercise by name, in the order of the lessons; of one lesson only, "01". A name twice is a ValueError."""
+    """Every exercise by name, in the order of the lessons.
+
+    Args:
+        lesson: The two digits of one lesson, such as "01"; all lessons by default.
+
+    Raises:
+        ValueError: If two exercises have one name.
+    """
     found: dict[str, Exercise] = {}
     for module in sorted(module.name for module in pkgutil.iter_modules(import_module(__package__).__path__)):
         if re.fullmatch(f"lesson{lesson}", module):
@@ -48,7 +58,11 @@ def exercises(lesson: str = r"\d\d") -> dict[str, Exercise]:
 
 
 def find_exercise(name: str) -> Exercise:
-    """The exercise of that name; SettingError for an unknown one."""
+    """The exercise of that name.
+
+    Raises:
+        SettingError: For an unknown name.
+    """
     known = exercises()
     if name not in known:
         close = get_close_matches(name, known, 1)

@@ -28,10 +28,17 @@ class WrongAnswer(TinySegNetError, AssertionError):
 
 
 def grade(exercise: str, answer: Any) -> None:
-    """Print one line if `answer`, a function (or a value, where one is asked for), is right; else raise WrongAnswer.
+    """Print one line if the answer is right.
 
-    An exception inside the answer comes through, its traceback says more than a grader could; a note below it names the
-    case.
+    An exception inside the answer is not caught: its traceback says more than a grader could. A note names the case.
+
+    Args:
+        exercise: Name of the exercise.
+        answer: A function, or a value where the exercise asks for one.
+
+    Raises:
+        WrongAnswer: If the answer is not right; the message says where, and which mistake it looks like.
+        SettingError: For an unknown exercise.
     """
     __tracebackhide__ = True  # a notebook then shows the learner's own lines only
     found = find_exercise(exercise)
@@ -56,7 +63,7 @@ def _constant(value: Any) -> Callable[..., Any]:
 
 
 @dataclass
-class _Problem:
+class _Mismatch:
     """What is wrong: `kind`, a sentence, the number of the result it concerns, and what the answer made of it."""
 
     kind: str
@@ -65,7 +72,7 @@ class _Problem:
     got: Any = None
     expected: Any = None
 
-    def same_as(self, other: _Problem | None) -> bool:
+    def same_as(self, other: _Mismatch | None) -> bool:
         """Is it the same mistake, with the same numbers?"""
         if other is None or (self.kind, self.at) != (other.kind, other.at):
             return False
@@ -74,7 +81,7 @@ class _Problem:
         return type(self.got) is type(other.got) and not changed(self.got, other.got)
 
 
-def _examine(exercise: Exercise, answer: Callable, case: tuple) -> _Problem | None:
+def _examine(exercise: Exercise, answer: Callable, case: tuple) -> _Mismatch | None:
     """None if the answer is right for this case. Neither it nor the reference gets the case itself, only copies."""
     __tracebackhide__ = True
     arguments = copy.deepcopy(case)
@@ -83,33 +90,33 @@ def _examine(exercise: Exercise, answer: Callable, case: tuple) -> _Problem | No
         expected = _results(exercise, exercise.reference(*copy.deepcopy(case)))
     for name, before, after in zip(_names(exercise, case), case, arguments, strict=True):
         if changed(before, after):
-            return _Problem("overwritten", f"it writes into its argument {name}; work on a copy", got=after)
+            return _Mismatch("overwritten", f"it writes into its argument {name}; work on a copy", got=after)
     if len(exercise.results) > 1 and not (isinstance(got, (tuple, list)) and len(got) == len(exercise.results)):
         wanted = f"{len(exercise.results)} results are expected: {', '.join(exercise.results)}"
         what = f"a tuple of {len(got)}" if isinstance(got, tuple) else _kind_of(got)
-        return _Problem("count", f"it returns {what}; {wanted}", got=len(got) if isinstance(got, tuple) else got)
+        return _Mismatch("count", f"it returns {what}; {wanted}", got=len(got) if isinstance(got, tuple) else got)
     results = tuple(got) if len(exercise.results) > 1 else (got,)
     pairs = enumerate(zip(results, expected, strict=True))
     problems = (_compare(exercise.results[at], at, *pair) for at, pair in pairs)
     return next((problem for problem in problems if problem is not None), None)
 
 
-def _compare(name: str, at: int, got: Any, expected: Any) -> _Problem | None:
+def _compare(name: str, at: int, got: Any, expected: Any) -> _Mismatch | None:
     if expected is None:
-        return None if got is None else _Problem("value", f"{name} must be None", at, np.asarray(got))
+        return None if got is None else _Mismatch("value", f"{name} must be None", at, np.asarray(got))
     if got is None:
-        return _Problem("none", f"{name} is None: is a return missing?", at)
+        return _Mismatch("none", f"{name} is None: is a return missing?", at)
     if isinstance(got, (list, tuple)) and isinstance(expected, np.ndarray):
-        return _Problem("kind", f"{name} is a {type(got).__name__}, not an array: np.array(...) makes it one", at)
+        return _Mismatch("kind", f"{name} is a {type(got).__name__}, not an array: np.array(...) makes it one", at)
     values, expected = _as_array(got), np.asarray(expected)
     if values is None:
-        return _Problem("kind", f"{name} is {_kind_of(got)}, not an array or a number", at)
+        return _Mismatch("kind", f"{name} is {_kind_of(got)}, not an array or a number", at)
     if values.shape != expected.shape:
-        return _Problem(
+        return _Mismatch(
             "shape", f"{name} has the shape {values.shape}, expected {expected.shape}", at, values, expected
         )
     if wrong_entries(values, expected).any():
-        return _Problem("value", f"{name} is wrong", at, values, expected)
+        return _Mismatch("value", f"{name} is wrong", at, values, expected)
     return None
 
 
@@ -132,7 +139,7 @@ def _results(exercise: Exercise, returned: Any) -> tuple:
 # --- what is said -----------------------------------------------------------------------------------------------------
 
 
-def _message(exercise: Exercise, answer: Callable, cases: Sequence[tuple], problem: _Problem) -> str:
+def _message(exercise: Exercise, answer: Callable, cases: Sequence[tuple], problem: _Mismatch) -> str:
     """cases: those that went well, and the last, which did not."""
     lines = [f"{exercise.name}: {problem.sentence}"]
     if cases[-1]:
@@ -178,7 +185,7 @@ def _shape(value: Any) -> str:
     return text if len(text) <= 40 and "array" not in text else f"a {type(value).__name__}"
 
 
-def _known_mistake(exercise: Exercise, cases: Sequence[tuple], problem: _Problem) -> str | None:
+def _known_mistake(exercise: Exercise, cases: Sequence[tuple], problem: _Mismatch) -> str | None:
     """The hint of the listed mistake that goes well as long as the answer did, and then wrong in the same way."""
     for hint, wrong in exercise.mistakes.items():
         try:
@@ -190,7 +197,7 @@ def _known_mistake(exercise: Exercise, cases: Sequence[tuple], problem: _Problem
     return None
 
 
-def _guess(exercise: Exercise, answer: Callable, case: tuple, problem: _Problem) -> str | None:
+def _guess(exercise: Exercise, answer: Callable, case: tuple, problem: _Mismatch) -> str | None:
     if not isinstance(problem.expected, np.ndarray):
         return None
     if problem.kind == "shape":

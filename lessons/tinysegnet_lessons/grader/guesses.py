@@ -1,7 +1,7 @@
 """Mistakes that any exercise may see, recognised from the numbers alone.
 
-Most guesses are those of `gradcheck.hints`, which looks at a wrong gradient in the same way; here they are told with
-"your result" and "expected". What it cannot see, because its two arrays have one shape, is added.
+Most guesses are those of `gradcheck.hints`, which examines a wrong gradient in the same way; here they are worded with
+"your result" and "expected". Guesses about a wrong shape are added: there, both arrays always have the same shape.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ WORDS = {
     r": the gradient must add up over the batch": ": add up over the batch",
 }
 NEARLY = 1e-5
-MOST_ORDERS = 120
+MAX_ORDERS = 120
 
 
 def guess_shape(got: np.ndarray, expected: np.ndarray) -> str | None:
     """Why the shape is another: axes in another order, kept, not summed, summed, a border lost."""
     if got.ndim == expected.ndim and sorted(got.shape) == sorted(expected.shape):
-        for order in itertools.islice(itertools.permutations(range(got.ndim)), MOST_ORDERS):
+        for order in itertools.islice(itertools.permutations(range(got.ndim)), MAX_ORDERS):
             if equal(got.transpose(order), expected):
                 return f"it is transposed: yours.transpose{order} would be right"
         return "the axes are in another order"

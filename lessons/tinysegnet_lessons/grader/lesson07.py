@@ -262,7 +262,7 @@ EXERCISES = [
         reference=_index_bytes,
         cases=lambda: [(5, 7, 8), (180, 240, 64), (45, 60, 64), (23, 30, 512), (8, 6, 3), (21, 27, 10), (1, 1, 1)],
         mistakes={
-            "this is one byte a window; four windows of two bits share one":
+            "this is one byte per window; four windows of two bits share one":
                 lambda H, W, C: -(-H // 2) * -(-W // 2) * C,
             "H * W * C / 16 is right for even sizes and C a multiple of 4 only: round up, three times":
                 lambda H, W, C: H * W * C / 16,

@@ -194,7 +194,7 @@ EXERCISES = [
                 _averaged(IoU=_only_labelled),
             "this G is the mean over the classes: that is C; G is over all pixels":
                 _averaged(G=lambda n, t, p, accuracy: np.nanmean(accuracy)),
-            "this mIoU is the sum of intersections over the sum of unions: one ratio a class, then the mean":
+            "this mIoU is the sum of intersections over the sum of unions: one ratio per class, then the mean":
                 _averaged(IoU=lambda n, t, p: n.sum() / (t + p - n).sum()),
         },
     ),

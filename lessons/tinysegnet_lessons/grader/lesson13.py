@@ -16,11 +16,11 @@ def _winograd(d, g):
 
 
 def _winograd_with(A=A, B=B, G=G):
-    def way(d, g):
+    def variant(d, g):
         products = (d @ B) * (G @ g)
         return products, products @ A
 
-    return way
+    return variant
 
 
 def _by_definition(d, g):
@@ -46,10 +46,10 @@ def _multiplications(H, W, C, F, m, r):
 def _winograd_count(count):
     """The right direct count beside another one."""
 
-    def way(H, W, C, F, m, r):
+    def variant(H, W, C, F, m, r):
         return H * W * r * r * C * F, count(H, W, C, F, m, r)
 
-    return way
+    return variant
 
 
 # --- roofline ---------------------------------------------------------------------------------------------------------
@@ -60,12 +60,12 @@ def _roofline(N, H, W, C, F, K, product, copy):
 
 
 def _roofline_with(operations=2, size=4, taps=1, output=1, kernel=1, choose=min):
-    def way(N, H, W, C, F, K, product, copy):
+    def variant(N, H, W, C, F, K, product, copy):
         flops = operations * N * H * W * K * K * C * F
         moved = size * (N * H * W * (C * (K * K if taps > 1 else 1) + output * F) + kernel * K * K * C * F)
         return flops, moved, choose(product, flops / moved * copy)
 
-    return way
+    return variant
 
 
 def _upside_down(N, H, W, C, F, K, product, copy):
@@ -80,12 +80,12 @@ def _one_picture(N, H, W, C, F, K, product, copy):
 def _roofline_moving(count):
     """The right operations beside another count of the bytes."""
 
-    def way(N, H, W, C, F, K, product, copy):
+    def variant(N, H, W, C, F, K, product, copy):
         flops = _roofline(N, H, W, C, F, K, product, copy)[0]
         moved = 4 * count(N, H, W, C, F, K)
         return flops, moved, min(product, flops / moved * copy)
 
-    return way
+    return variant
 
 
 _kernel_for_each_picture = _roofline_moving(lambda N, H, W, C, F, K: N * (H * W * (C + F) + K * K * C * F))

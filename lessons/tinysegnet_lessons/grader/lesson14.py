@@ -10,11 +10,11 @@ from .exercise import Exercise
 def _picked(index):
     """Resize by index(n, N): which of N rows (or columns) each of n is picked from."""
 
-    def way(labels, size):
+    def variant(labels, size):
         rows, columns = (index(n, N) for n, N in zip(size, labels.shape, strict=True))
         return labels[rows[:, None], columns]
 
-    return way
+    return variant
 
 
 def _centres(n, N):
@@ -56,11 +56,11 @@ def _working_size(image_size, training_size):
 
 
 def _scaled(factor, whole=round):
-    def way(image_size, training_size):
+    def variant(image_size, training_size):
         f = factor(*image_size, *training_size)
         return tuple(max(1, int(whole(n * f))) for n in image_size)
 
-    return way
+    return variant
 
 
 def _never_below_nothing(image_size, training_size):
@@ -76,11 +76,11 @@ def _fold(weight, bias, gamma, beta, mean, var, eps):
 
 
 def _folded(scale, shift=lambda beta, s, bias, mean: beta + s * (bias - mean)):
-    def way(weight, bias, gamma, beta, mean, var, eps):
+    def variant(weight, bias, gamma, beta, mean, var, eps):
         s = scale(gamma, var, eps)
         return weight * s, shift(beta, s, bias, mean)
 
-    return way
+    return variant
 
 
 def _factor(gamma, var, eps):

@@ -1,8 +1,9 @@
-"""Which way a convolution goes: `direct` or `winograd`. Known from the shapes alone, so the same everywhere.
+"""Which algorithm computes a convolution: "direct", "winograd_f4x3" or "winograd_f4x4".
 
-Both ways are mostly multiply-adds, and the rest is counted in the time of so many multiply-adds. The prices were fitted
-to measurements (2 threads of an AVX-512 machine, 1x4 to 512x512 channels, 8x8 to 180x240 pixels); they only have to be
-right enough for the choice, and where both ways take the same time a wrong choice costs nothing.
+The choice depends on shapes only, so it is the same on every machine. All algorithms are mostly multiply-adds, and
+other work is counted as the multiply-adds that take the same time. The prices were fitted to measurements (2 threads of
+an AVX-512 machine, 1x4 to 512x512 channels, 8x8 to 180x240 pixels). They only have to be right enough for the choice:
+where two algorithms take the same time, the wrong one costs nothing.
 """
 
 from __future__ import annotations
@@ -20,43 +21,44 @@ KERNEL_TRANSFORM = 8  # of one number of U, for each tap
 START_DIRECT, START_WINOGRAD = 1_000_000, 1_900_000  # to start the kernels: 10 and 18 microseconds
 
 
-def _vectors(channels):
+def _whole_vectors(channels):
     return -(-channels // LANES) * LANES
 
 
 def convolution_costs(weight_shape, stride, out_shape):
-    """{"direct": multiply-adds, "winograd": if it serves} of a forward; or of dx, with its kernel's shape."""
+    """{algorithm: multiply-adds} of a forward; or of dx, with the shape of its rotated kernel."""
     KH, KW, C, F = weight_shape
-    costs = {"direct": START_DIRECT + prod(out_shape[:3]) * KH * (KW * C + TILE_ROW) * _vectors(F)}
-    return costs | _winograd(weight_shape, stride, out_shape)
+    costs = {"direct": START_DIRECT + prod(out_shape[:3]) * KH * (KW * C + TILE_ROW) * _whole_vectors(F)}
+    return costs | _winograd_costs(weight_shape, stride, out_shape)
 
 
 def weight_gradient_costs(weight_shape, stride, out_shape):
-    """The same for dweight."""
+    """{algorithm: multiply-adds} of dweight."""
     KH, KW, C, F = weight_shape
     rows = -(-KW * C // 6) * 6
-    costs = {"direct": 2 * START_DIRECT + prod(out_shape[:3]) * KH * rows * _vectors(F)}
-    return costs | _winograd(weight_shape, stride, out_shape)
+    costs = {"direct": 2 * START_DIRECT + prod(out_shape[:3]) * KH * rows * _whole_vectors(F)}
+    return costs | _winograd_costs(weight_shape, stride, out_shape)
 
 
-def _winograd(weight_shape, stride, out_shape):
-    if not winograd.serves(weight_shape, stride):
+def _winograd_costs(weight_shape, stride, out_shape):
+    name = winograd.algorithm_for(weight_shape, stride)
+    if name is None:
         return {}
-    tiles = winograd.Tiles(out_shape, weight_shape[0])
-    C, F = weight_shape[2:]
-    kernels = tiles.pieces**2 * tiles.points * C * _vectors(F)
-    transforms = tiles.total * tiles.points * (_vectors(C) + _vectors(F))
+    tiles, (C, F) = winograd.Tiles(name, out_shape, weight_shape[0]), weight_shape[2:]
+    kernels = tiles.pieces**2 * tiles.points * C * _whole_vectors(F)
+    transforms = tiles.total * tiles.points * (_whole_vectors(C) + _whole_vectors(F))
     products = max(tiles.total, 6) * kernels
-    return {"winograd": START_WINOGRAD + products + tiles.taps * (TRANSFORM * transforms + KERNEL_TRANSFORM * kernels)}
+    return {name: START_WINOGRAD + products
+            + tiles.algorithm.taps * (TRANSFORM * transforms + KERNEL_TRANSFORM * kernels)}  # fmt: skip
 
 
 def choose_convolution(weight_shape, stride, out_shape):
-    """ "direct" or "winograd": the cheaper one."""
+    """The name of the cheapest algorithm for a forward, or for dx."""
     costs = convolution_costs(weight_shape, stride, out_shape)
     return min(costs, key=costs.__getitem__)
 
 
 def choose_weight_gradient(weight_shape, stride, out_shape):
-    """ "direct" or "winograd": the cheaper one."""
+    """The name of the cheapest algorithm for dweight."""
     costs = weight_gradient_costs(weight_shape, stride, out_shape)
     return min(costs, key=costs.__getitem__)

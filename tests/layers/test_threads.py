@@ -1,0 +1,104 @@
+"""A call's state lives in the call: one network serves many threads, and two trainings do not disturb each other."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import tinysegnet as ts
+from tinysegnet.errors import StateError
+from tinysegnet.layers import Dropout, Tape
+
+
+def pictures(count, sizes):
+    return [
+        np.random.default_rng(k).integers(0, 256, (*sizes[k % len(sizes)], 3)).astype(np.uint8) for k in range(count)
+    ]
+
+
+def assert_same_in_threads(work, arguments):
+    alone = [work(argument) for argument in arguments]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(work, arguments))
+    assert sum(not np.array_equal(a, b) for a, b in zip(alone, together, strict=True)) == 0
+
+
+@pytest.mark.parametrize("sizes", [[(96, 128)], [(96, 128), (61, 45), (33, 90)]], ids=["one size", "different sizes"])
+def test_one_network_predicts_in_four_threads(sizes):
+    model = ts.load_ready("toy")
+    assert_same_in_threads(lambda picture: ts.predict(model, picture), pictures(40, sizes))
+
+
+@pytest.mark.parametrize("name", ["basic-encoder-addition", "fcn-basic", "replication"])
+def test_skips_and_sizes_belong_to_the_call(name):
+    model = ts.build(name, 5, width=1 / 8)
+    assert_same_in_threads(lambda picture: ts.predict_probs(model, picture), pictures(16, [(48, 64), (31, 45)]))
+
+
+def test_samples_in_threads_follow_from_their_seed():
+    model, image = ts.build("bayesian-basic", 5, width=1 / 8), pictures(1, [(40, 48)])[0]
+    assert_same_in_threads(
+        lambda seed: np.stack(ts.predict_samples(model, image, samples=3, seed=seed)), list(range(12))
+    )
+
+
+def trained(name):
+    """The parameters and statistics after six steps."""
+    model = ts.build(name, 5, width=1 / 8)
+    optimizer, rng = ts.optim.SGD(model, learning_rate=0.05, momentum=0.9), np.random.default_rng(1)
+    for step in range(6):
+        model.reseed(3, step)
+        logits = model.forward(rng.uniform(0, 255, (2, 40, 48, 3)).astype(np.float32), training=True)
+        _, cache = ts.ops.softmax_cross_entropy_forward(logits, rng.integers(0, 5, (2, 40, 48)).astype(np.uint8))
+        model.backward(ts.ops.softmax_cross_entropy_backward(1.0, cache), input_gradient=False)
+        optimizer.step()
+    return np.concatenate([array.ravel() for array in model.state().values()])
+
+
+def test_two_trainings_in_two_threads_end_with_the_same_bits_as_alone():
+    assert_same_in_threads(trained, ["bayesian-basic", "tiny", "basic-encoder-addition", "tiny"])
+
+
+def test_a_tape_carries_a_call_from_one_thread_to_another():
+    model, x = ts.build("tiny", 5, width=1 / 8), np.ones((1, 20, 24, 3), np.float32)
+    tape = Tape()
+    logits = model.forward(x, training=True, tape=tape)
+    with ThreadPoolExecutor(1) as pool:
+        with pytest.raises(StateError, match=r"classifier: .*same tape or in the same thread"):
+            pool.submit(model.backward, logits).result()
+        dx = pool.submit(model.backward, logits, tape=tape).result()
+    assert dx.shape == x.shape
+    with pytest.raises(StateError, match="classifier"):
+        model.backward(logits, tape=tape)
+
+
+def test_two_calls_of_one_network_do_not_mix():
+    model, rng = ts.build("bayesian-basic", 5, width=1 / 8), np.random.default_rng(0)
+    x, y = rng.uniform(0, 255, (2, 1, 20, 24, 3)).astype(np.float32)
+    for layer in model.layers.values():
+        layer.momentum = 0.0  # where there are running statistics, they stay
+
+    def call(x):
+        tape = Tape(generator=np.random.default_rng(2))
+        return model.forward(x, training=True, tape=tape), tape
+
+    logits, tape = call(x)
+    expected = model.backward(logits, tape=tape)
+    logits, tape = call(x)
+    other, other_tape = call(y)
+    model.backward(other, tape=other_tape)
+    np.testing.assert_array_equal(model.backward(logits, tape=tape), expected)
+
+
+def test_nothing_of_a_call_stays_on_network_and_layers():
+    model, x = ts.build("bayesian-basic", 5, width=1 / 8), np.ones((1, 20, 24, 3), np.float32)
+    objects = [model, *model.layers.values(), *model.steps]
+    before = [dict(vars(thing)) for thing in objects]
+    model.forward(x)
+    model.forward(x, training=True)
+    assert [vars(thing) for thing in objects] == before
+
+
+def test_dropout_without_a_generator_says_what_to_do():
+    with pytest.raises(StateError, match=r"Dropout: .*Tape\(training=True, generator="):
+        Dropout(0.5).forward(np.ones((1, 2, 2, 1)), Tape(training=True))

@@ -1,0 +1,32 @@
+"""tinysegnet data baselines."""
+
+import json
+
+from ..data import labelled_images
+from ..metrics import baselines
+from .data_options import LabelOptions, Labels, load_splits
+from .options import Json
+
+
+def run(
+    *,
+    data: str = "toy",
+    labels: Labels = LabelOptions(),
+    limit: int | None = None,
+    as_json: Json = False,
+) -> int:
+    """Score predictors without a network: position alone, colour alone, and both together. A network has to beat them.
+
+    Args:
+        data: "toy", or a folder.
+        limit: Use at most this many pictures per split.
+    """
+    train, val = load_splits(data, ("train", "val"), limit, labels)
+    palette = train.palette
+    found = baselines(labelled_images(train), labelled_images(val), palette.names, palette.ignore_label)
+    if as_json:
+        print(json.dumps({name: scores.as_dict() for name, scores in found.items()}))
+        return 0
+    for name, scores in found.items():
+        print(f"{name:<20}  G {scores.G:.3f}  C {scores.C:.3f}  mIoU {scores.mIoU:.3f}")
+    return 0

@@ -1,0 +1,48 @@
+"""tinysegnet data crops."""
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..data import make_crops
+from .data_options import LabelOptions, Labels, load_splits
+from .options import FolderPath, Size, check_minimum
+
+SPLITS = ("train", "val")
+
+
+def run(
+    folder: FolderPath,
+    /,
+    *,
+    out: Path,
+    labels: Labels = LabelOptions(),
+    size: Size = (96, 128),
+    whole: bool = False,
+    per_picture: int = 4,
+    seed: int = 0,
+) -> int:
+    """Make a small data set out of a large one: random crops, or whole pictures scaled down.
+
+    Args:
+        folder: A folder with pictures and label maps: `tinysegnet data check DIR`.
+        out: A new folder for the result, in the layout of the SegNet tutorial's CamVid. It gets a classes.txt if the
+            classes are others than CamVid's.
+        size: Height and width of the new pictures.
+        whole: Scale whole pictures down, which keeps the shares of the classes, instead of cropping.
+        per_picture: Crops per picture.
+        seed: The seed of the crops' positions.
+    """
+    check_minimum(1, per_picture=per_picture, size=size)
+    check_minimum(0, seed=seed)
+    splits = dict(zip(SPLITS, load_splits(str(folder), SPLITS, labels=labels), strict=True))
+    with tqdm(unit="picture", leave=False, dynamic_ncols=True) as bar:
+        counts = make_crops(splits, size, out, crops_per_picture=per_picture, whole=whole, seed=seed,
+                            progress=lambda done, total: _advance(bar, done, total))  # fmt: skip
+    print(f"{out}: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
+    return 0
+
+
+def _advance(bar: tqdm, done: int, total: int) -> None:
+    bar.total, bar.n = total, done
+    bar.refresh()

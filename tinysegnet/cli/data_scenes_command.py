@@ -1,0 +1,37 @@
+"""tinysegnet data scenes."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from .. import viz
+from ..data import CAMVID
+from ..data.crops import write_classes
+from ..data.toyscenes import ToyScenes
+from .options import Size, check_minimum
+
+
+def run(*, out: Path, count: int = 10, seed: int = 0, size: Size = (96, 128)) -> int:
+    """Draw toy street scenes and their labels: a data set to look at, to predict, and to train on.
+
+    Args:
+        out: A folder for images/, labels/, overlays/ and classes.txt. It is made if it is missing.
+        count: The number of scenes.
+        seed: Another seed draws other streets.
+        size: Height and width of the pictures.
+    """
+    check_minimum(1, count=count)
+    check_minimum(0, seed=seed)
+    check_minimum(16, size=size)
+    for folder in (out, *(out / name for name in ("images", "labels", "overlays"))):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_classes(out / "classes.txt", CAMVID)
+    scenes = ToyScenes(count, seed=seed, size=size)
+    for index in range(count):
+        sample = scenes[index]
+        name = f"{sample.name}.png"
+        Image.fromarray(sample.image).save(out / "images" / name)
+        Image.fromarray(sample.labels).save(out / "labels" / name)
+        viz.labelled_picture(sample.image, sample.labels, CAMVID).save(out / "overlays" / name)
+    print(out)
+    return 0

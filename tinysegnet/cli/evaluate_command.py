@@ -1,0 +1,123 @@
+"""tinysegnet evaluate."""
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from .. import viz
+from ..data import Dataset, Palette, labelled_images
+from ..errors import DataError, SettingError
+from ..metrics import Scores, position_prior
+from ..metrics.intervals import BLOCK, MIN_BLOCKS
+from ..prediction import evaluate
+from ..weights.checkpoint import Checkpoint
+from .data_options import LabelOptions, Labels, load_splits
+from .options import CheckpointPath, Json
+from .output_files import make_folder, printable
+from .prediction_options import PredictionOptions, Views
+
+
+def run(
+    checkpoint: CheckpointPath,
+    /,
+    *,
+    data: str = "toy",
+    labels: Labels = LabelOptions(),
+    split: str = "val",
+    limit: int | None = None,
+    out: Path | None = None,
+    views: Views = PredictionOptions(),
+    no_baseline: bool = False,
+    no_boundary: bool = False,
+    as_json: Json = False,
+) -> int:
+    """Score a trained network on labelled pictures: G, C, mIoU and every class, at the labels' own resolution.
+
+    BF compares the outlines: F1 of the outline pixels that have a partner within 0.75 % of the picture's diagonal,
+    one to one as in the SegNet paper, or (by distance) one to many. Brackets hold 95 % confidence intervals, from
+    1000 resamples of blocks of 10 consecutive pictures; they need 41 pictures.
+
+    The position prior is the no-network baseline: it guesses by position alone, learnt from the training pictures of
+    the same data. The network should score clearly above it.
+
+    Args:
+        data: "toy", or a folder. Without --ignore, --classes and --one-class its label maps are read as in training.
+        split: The part of the data to score: train, val, or another that the folder has.
+        limit: Use at most this many pictures per split, also of the training pictures for the baseline.
+        out: A folder for confusion.png and per_class.png. It is made if it is missing.
+        no_baseline: Leave the position prior out, which saves reading the training pictures.
+        no_boundary: Leave BF out, which saves about 0.1 s per picture of 360x480, and more for larger ones.
+    """
+    loaded = views.open(checkpoint)
+    if out is not None:
+        make_folder(out)
+    labels = _label_options(checkpoint, loaded, data, labels)
+    (pictures,) = load_splits(data, (split,), limit, labels)
+    _check_classes(loaded.model.num_classes, pictures)
+    _compare_names(loaded.palette, pictures)
+    progress = partial(tqdm, total=len(pictures), desc="evaluating", unit="picture", leave=False, dynamic_ncols=True)
+    scores = evaluate(
+        loaded.model, pictures, **views.of(loaded), boundary=not no_boundary, samples=views.samples,
+        rng=np.random.default_rng(0), progress=progress,
+    )  # fmt: skip
+    if scores.intervals is None:
+        least = BLOCK * (MIN_BLOCKS - 1) + 1
+        print(f"no confidence intervals: {len(pictures)} pictures (expected {least} or more)", file=sys.stderr)
+    baseline = None if no_baseline else _baseline(data, limit, labels, pictures)
+    if out is not None:
+        viz.save_figure(viz.confusion_figure(scores, pictures.palette), out / "confusion.png")
+        viz.save_figure(viz.per_class_figure(scores, pictures.palette), out / "per_class.png")
+    print(_as_json(scores, baseline, len(pictures)) if as_json else scores.table(baseline, "position prior"))
+    return 0
+
+
+def _label_options(path: Path, loaded: Checkpoint, data: str, given: LabelOptions) -> LabelOptions:
+    """The given options; for the others, those of the training."""
+    try:
+        labels = LabelOptions.of(loaded.training).overridden(given)
+    except SettingError as error:
+        raise DataError(f"{path}: its label options are invalid: {error}. Give --ignore or --classes") from error
+    if data == "toy":  # label maps of toy scenes are drawn, not read
+        labels = LabelOptions(one_class=labels.one_class)
+    if labels != given:
+        print(f"label maps are read as in training:{labels.written()}", file=sys.stderr)
+    return labels
+
+
+def _check_classes(num_classes: int, data: Dataset) -> None:
+    found = data.palette.num_classes
+    if found != num_classes:
+        raise DataError(f"{data.name} has {found} classes, but the network predicts {num_classes} (expected equal "
+                        "numbers). Choose the data it was trained on, or give --classes, --ignore and --one-class "
+                        "as in training")  # fmt: skip
+
+
+def _compare_names(palette: Palette, data: Dataset) -> None:
+    """Warn of equally many classes with other names: they would be scored without a complaint, and wrongly."""
+    pairs = zip(palette.names, data.palette.names, strict=False)
+    different = next((f"class {k} is {a!r} there, {b!r} here" for k, (a, b) in enumerate(pairs) if a != b), "")
+    if different and palette.num_classes == data.palette.num_classes:
+        print(f"warning: {data.name}: the classes differ from the checkpoint's ({different})", file=sys.stderr)
+
+
+def _baseline(data: str, limit: int | None, labels: LabelOptions, pictures: Dataset) -> Scores | None:
+    """The position prior, if there are labelled training pictures."""
+    try:
+        (training_pictures,) = load_splits(data, ("train",), limit, labels)
+        palette = pictures.palette
+        return position_prior(
+            labelled_images(training_pictures), labelled_images(pictures), palette.names, palette.ignore_label
+        )
+    except DataError as error:  # no such split, or a bad file in it: no reason to refuse the evaluation
+        print(printable(f"no position prior, which is learnt from training pictures: {error}"), file=sys.stderr)
+        return None
+
+
+def _as_json(scores: Scores, baseline: Scores | None, images: int) -> str:
+    baselines = {"position prior": baseline.as_dict()} if baseline else {}
+    result = {"intervals": None, **scores.as_dict(), "images": images, "baselines": baselines}
+    return json.dumps({**result, "floors": baselines})  # "floors": the name in version 0.1, for one more version

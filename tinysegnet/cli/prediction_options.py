@@ -1,0 +1,63 @@
+"""How a trained network predicts: the options that `predict` and `evaluate` share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Group, Parameter
+
+from ..errors import SettingError
+from ..weights.bundled import open_checkpoint
+from ..weights.checkpoint import Checkpoint
+from .options import Numbers
+
+__all__ = ["MOST_SCALE", "PredictionOptions", "Views"]
+
+MOST_SCALE = 1_000_000  # larger factors overflow before they can be refused in pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionOptions:
+    """Averaging over several views of a picture."""
+
+    mirror: Literal["recipe", "yes", "no"] = "recipe"
+    """Average the predictions of the picture and its mirror image, which takes twice as long: yes, no, or as in
+    training."""
+    test_scales: Numbers | None = None
+    """Average the predictions at these factors of the size, such as 0.75 1 1.5. Default: as in training."""
+    samples: int | None = None
+    """For Bayesian networks: average this many passes with dropout on, instead of one pass without. `predict` also
+    writes STEM_uncertainty.png, which shows where the passes disagree; `evaluate` also scores how well their variance
+    tells wrong pixels from right ones, compared with the largest probability of one pass."""
+
+    def __post_init__(self) -> None:
+        if self.test_scales is not None and not all(0 < scale <= MOST_SCALE for scale in self.test_scales):
+            raise SettingError(f"test-scales: {self.test_scales} (expected numbers above 0, at most {MOST_SCALE:,})")
+        if self.samples is None:
+            return
+        if self.samples < 1:
+            raise SettingError(f"samples: {self.samples} (expected at least 1)")
+        if self.mirror == "yes" or self.test_scales is not None:
+            other = "mirror: yes" if self.mirror == "yes" else "test-scales"
+            raise SettingError(f"{other}, with samples: samples are drawn of the picture as it is. Give one of them")
+
+    def open(self, checkpoint: Path) -> Checkpoint:
+        """The checkpoint, whose network must have dropout if samples are wanted."""
+        loaded = open_checkpoint(checkpoint)
+        if self.samples is not None:
+            loaded.model.check_dropout()
+        return loaded
+
+    def of(self, loaded: Checkpoint) -> dict[str, Any]:
+        """`size`, `mirror` and `scales` for `predict`: those of the training, unless an option says otherwise."""
+        how = loaded.prediction
+        if self.mirror != "recipe":
+            how["mirror"] = self.mirror == "yes"
+        if self.test_scales is not None:
+            how["scales"] = self.test_scales
+        return how
+
+
+Views = Annotated[PredictionOptions, Parameter(name="*", group=Group("Prediction", sort_key=3))]

@@ -1,0 +1,38 @@
+"""tinysegnet summary."""
+
+import inspect
+import json
+
+from ..models import build, models
+from .model_name import ModelName
+from .options import Json, Size, check_minimum
+
+
+def run(
+    model: ModelName,
+    /,
+    *,
+    size: Size = (360, 480),
+    batch_size: int = 1,
+    num_classes: int = 11,
+    width: float = 1.0,
+    as_json: Json = False,
+) -> int:
+    """Show what a network costs: shapes, parameters, memory and multiply-adds, layer by layer.
+
+    Args:
+        model: The network.
+        size: Height and width of the pictures.
+        batch_size: Pictures per batch.
+        num_classes: Channels of the classifier.
+        width: A factor on the number of channels of every stage.
+    """
+    check_minimum(1, size=size, batch_size=batch_size)
+    network = build(model, num_classes, width=width)
+    network.check_size(size)
+    summary = network.summary(size, batch_size=batch_size)
+    if as_json:
+        print(json.dumps(summary.as_dict()))
+    else:
+        print(inspect.getdoc(models[model]), summary, sep="\n\n")
+    return 0

@@ -1,0 +1,87 @@
+"""Batch norm, alone and together with the ReLU after it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from .layer import Layer
+from .relu_layer import ReLU
+
+__all__ = ["BatchNorm2d", "BatchNormReLU2d"]
+
+
+class BatchNorm2d(Layer):
+    """Batch normalisation with running statistics, as torch.nn.BatchNorm2d.
+
+    Training uses the batch's mean and variance and moves the running ones by `momentum` towards them (the variance
+    unbiased); use takes the running ones.
+
+    Args:
+        num_features: channels.
+        eps: added to the variance.
+        momentum: of the running statistics.
+        dtype: of parameters and statistics.
+    """
+
+    keeps = "input"
+    op = "batchnorm2d"
+
+    def __init__(self, num_features: int, *, eps: float = 1e-5, momentum: float = 0.1, dtype: Any = np.float32) -> None:
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.params = {"gamma": np.ones(num_features, dtype), "beta": np.zeros(num_features, dtype)}
+        self.buffers = {"running_mean": np.zeros(num_features, dtype), "running_var": np.ones(num_features, dtype)}
+
+    @property
+    def norm(self) -> BatchNorm2d:
+        """The layer of the network whose parameters and statistics these are."""
+        return self
+
+    def _forward(self, x, tape):
+        from_batch = tape.training or tape.batch_statistics
+        mean, var = (None, None) if from_batch else (self.buffers["running_mean"], self.buffers["running_var"])
+        gamma, beta = self.params["gamma"], self.params["beta"]
+        (out, mean, var), cache = self._ops(tape).forward(x, gamma, beta, mean=mean, var=var, eps=self.eps)
+        if from_batch:
+            tape.statistics[self.norm] = mean, var, x.size // x.shape[3]
+        if tape.training:
+            self.observe(mean, var, x.size // x.shape[3])
+        return out, cache
+
+    def observe(self, mean: np.ndarray, var: np.ndarray, count: int) -> None:
+        """Move the running statistics towards those of a batch of `count` pixels. var: the biased one."""
+        for name, value in (("running_mean", mean), ("running_var", var * (count / (count - 1)))):
+            self.buffers[name] += self.momentum * (value - self.buffers[name])
+
+    def _details(self, x, out, tape):
+        mean, var = self.buffers["running_mean"], self.buffers["running_var"]
+        return {"params": {**self.params, "mean": mean, "var": var}, "facts": {"eps": self.eps}}
+
+    def fuse(self, following):
+        return BatchNormReLU2d(self) if type(self) is BatchNorm2d and type(following) is ReLU else None
+
+    def make_identity(self):
+        mean, var = self.buffers["running_mean"], self.buffers["running_var"]
+        mean[...], var[...] = 0, 1
+        self.params["gamma"][...] = np.sqrt(var + var.dtype.type(self.eps))
+        self.params["beta"][...] = mean
+
+
+class BatchNormReLU2d(BatchNorm2d):
+    """A BatchNorm2d and the ReLU after it in one pass over memory. Parameters and statistics are the given layer's."""
+
+    op = "batchnorm2d_relu"
+
+    def __init__(self, norm: BatchNorm2d) -> None:
+        self._norm, self.name = norm, norm.name
+        self.params, self.grads, self.buffers = norm.params, norm.grads, norm.buffers
+
+    norm = property(lambda self: self._norm)
+    eps = property(lambda self: self._norm.eps)
+    momentum = property(lambda self: self._norm.momentum)
+
+    def branch_signature(self, cache):
+        return np.packbits(ops.relu_blocks(cache)).tobytes()

@@ -1,0 +1,78 @@
+"""Convolution."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from .batchnorm2d import BatchNorm2d
+from .convolution_layer import ConvolutionLayer
+from .layer import he_normal
+from .relu_layer import ReLU
+
+__all__ = ["Conv2d"]
+
+
+class Conv2d(ConvolutionLayer):
+    """Convolution, initialised as He et al. 2015, section 2.2: normal, with standard deviation sqrt(2 / fan_in).
+
+    Args:
+        in_channels, out_channels: of input and output.
+        kernel_size: rows and columns of the kernel. The weight is (K, K, in_channels, out_channels).
+        stride, padding: as for `ops.conv2d_forward`.
+        bias: whether there is one.
+        rng: of the initial weight; None: zeros that take no memory.
+        dtype: of the parameters.
+    """
+
+    op = "conv2d"
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, padding: Any = "same",
+                 bias: bool = True, rng: np.random.Generator | None, dtype: Any = np.float32) -> None:  # fmt: skip
+        super().__init__()
+        self.stride, self.padding = stride, padding
+        shape = (kernel_size, kernel_size, in_channels, out_channels)
+        self._start(he_normal(rng, shape, kernel_size * kernel_size * in_channels, dtype), out_channels, bias)
+
+    def _forward(self, x, tape):
+        settings = {"stride": self.stride, "padding": self.padding}
+        return self._ops(tape).forward(x, self.params["weight"], self.params.get("bias"), **settings)
+
+    def infer(self, x, following, tape):
+        """A batch norm with its running statistics and a ReLU happen within the convolution."""
+        kinds = [type(layer) for layer in following[:2]]
+        norm = following[0] if kinds[:1] == [BatchNorm2d] else None
+        absorbed = int(norm is not None)
+        relu = kinds[absorbed : absorbed + 1] == [ReLU]
+        scale, bias = (None, self.params.get("bias")) if norm is None else self.absorb(norm)
+        settings = {"stride": self.stride, "padding": self.padding, "scale": scale, "relu": relu}
+        return ops.conv2d_inference(x, self.params["weight"], bias, **settings), absorbed + relu
+
+    def fold(self, following):
+        """With a batch norm: one convolution with another weight and bias."""
+        if type(following) is not BatchNorm2d:
+            return None
+        scale, bias = self.absorb(following)
+        folded = copy.copy(self)
+        folded.params, folded.grads = {"weight": self.params["weight"] * scale, "bias": bias}, {}
+        return folded
+
+    def absorb(self, norm: BatchNorm2d) -> tuple[np.ndarray, np.ndarray]:
+        """scale (F,) and bias (F,): with the weight times scale, and this bias, the convolution does norm's work too.
+
+        out = gamma * (W x + b - mean) / std + beta    so: scale = gamma / std,  bias = beta + scale * (b - mean)
+        """
+        mean, var = norm.buffers["running_mean"], norm.buffers["running_var"]
+        scale = norm.params["gamma"] / np.sqrt(var + var.dtype.type(norm.eps))
+        return scale, norm.params["beta"] + scale * (self.params.get("bias", 0) - mean)
+
+    def output_shape(self, input_shape):
+        N, *size, _ = input_shape
+        K, _, _, F = self.params["weight"].shape
+        return (N, *ops.conv2d_output_size(size, K, stride=self.stride, padding=self.padding), F)
+
+    def multiply_adds(self, input_shape):
+        return super().multiply_adds(self.output_shape(input_shape))

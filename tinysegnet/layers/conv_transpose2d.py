@@ -1,0 +1,74 @@
+"""Transposed convolution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from .convolution_layer import ConvolutionLayer
+from .layer import Layer, he_normal
+
+__all__ = ["ConvTranspose2d", "bilinear_weight"]
+
+
+class ConvTranspose2d(ConvolutionLayer):
+    """Transposed convolution, the adjoint of a Conv2d: every input pixel spreads a kernel.
+
+    Args:
+        in_channels, out_channels: of input and output.
+        kernel_size: rows and columns of the kernel. The weight is (K, K, out_channels, in_channels).
+        stride: pixels between two kernels in the output.
+        bias: whether there is one.
+        pool: the output has the height and width that it saw; without one, stride times the input's.
+        bilinear: begin with a bilinear kernel for each channel (FCN, Long et al. 2015, section 3.3).
+        rng: of the initial weight otherwise; None: zeros that take no memory.
+        dtype: of the parameters.
+    """
+
+    op = "conv_transpose2d"
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, bias: bool = True,
+                 pool: Layer | None = None, bilinear: bool = False, rng: np.random.Generator | None,
+                 dtype: Any = np.float32) -> None:  # fmt: skip
+        super().__init__()
+        self.stride, self.pool = stride, pool
+        shape = (kernel_size, kernel_size, out_channels, in_channels)
+        fan_in = max(1, kernel_size * kernel_size * in_channels // stride**2)  # the taps that meet in one output pixel
+        if bilinear and rng is not None:
+            weight = bilinear_weight(shape, stride, dtype)
+        else:
+            weight = he_normal(rng, shape, fan_in, dtype)
+        self._start(weight, out_channels, bias)
+
+    def _forward(self, x, tape):
+        settings = {"stride": self.stride, "output_size": tape.size_before(self)}
+        return self._ops(tape).forward(x, self.params["weight"], self.params.get("bias"), **settings)
+
+    def _details(self, x, out, tape):
+        return {"windows": self._windows(out.shape[1:3], "out")}
+
+    def output_shape(self, input_shape):
+        N, *size, _ = input_shape
+        K, _, features, _ = self.params["weight"].shape
+        return (N, *ops.conv_transpose2d_output_size(size, K, stride=self.stride), features)
+
+    def receptive_interval(self, axis, interval, size, output_size):
+        # forward: input pixel q writes to q*s - before .. q*s - before + K - 1
+        K, (strides, before) = self.params["weight"].shape[axis], self._place(output_size)
+        s, begin = strides[axis], before[axis]
+        return -((K - 1 - interval[0] - begin) // s), (interval[1] + begin) // s
+
+
+def bilinear_weight(shape: tuple[int, ...], stride: int, dtype: Any) -> np.ndarray:
+    """A weight (K, K, F, C) whose transposed convolution smoothly enlarges channel c to channel c.
+
+    Along each axis a triangle; the taps that meet in one output pixel, every stride-th, sum to 1, so that constants
+    stay constants but at the border. K = 2 * stride interpolates bilinearly; a larger K smooths more.
+    """
+    K, _, F, C = shape
+    triangle = 1 - np.abs(np.arange(K) - (K - 1) / 2) / ((K + 1) // 2)
+    for phase in range(stride):
+        triangle[phase::stride] /= triangle[phase::stride].sum()
+    return (np.outer(triangle, triangle)[..., None, None] * np.eye(F, C)).astype(dtype)

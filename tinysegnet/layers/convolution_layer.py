@@ -1,0 +1,49 @@
+"""What the three convolutions have in common: a weight, a bias, and where a kernel lies on the picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..ops.windows import place
+from .layer import Layer
+from .layer_trace import Windows
+
+__all__ = ["ConvolutionLayer"]
+
+
+class ConvolutionLayer(Layer):
+    """Base of Conv2d, ConvTranspose2d and DepthwiseConv2d: weight (K, K, ...), and a bias per output channel."""
+
+    keeps = "input"
+    stride = 1
+    padding: Any = "same"
+
+    def _start(self, weight: np.ndarray, out_channels: int, bias: bool) -> None:
+        self.params["weight"] = weight
+        if bias:
+            self.params["bias"] = np.zeros(out_channels, weight.dtype)
+
+    def _backward(self, dout, cache, tape, input_gradient):
+        return self._assign(self._ops(tape).backward(dout, cache, input_gradient=input_gradient))
+
+    def _details(self, x, out, tape):
+        return {"windows": self._windows(x.shape[1:3], "in")}
+
+    def _windows(self, size: tuple[int, ...], large: str) -> Windows:
+        strides, before = self._place(size)
+        return Windows(self.params["weight"].shape[:2], strides, before, large)
+
+    def _place(self, size: tuple[int, ...]) -> Any:
+        """(strides, zeros before the picture) along rows and columns, for the larger of both sides' sizes (H, W)."""
+        strides, pads, _ = place(self.name, size, self.params["weight"].shape[:2], self.stride, self.padding)
+        return tuple(strides), (pads[0][0], pads[1][0])
+
+    def receptive_interval(self, axis, interval, size, output_size):
+        K, (strides, before) = self.params["weight"].shape[axis], self._place(size)
+        begin = -before[axis]
+        return interval[0] * strides[axis] + begin, interval[1] * strides[axis] + begin + K - 1
+
+    def multiply_adds(self, input_shape):
+        return int(np.prod(input_shape[:3])) * self.params["weight"].size

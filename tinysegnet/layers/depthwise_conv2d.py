@@ -1,0 +1,34 @@
+"""Depthwise convolution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .convolution_layer import ConvolutionLayer
+from .layer import he_normal
+
+__all__ = ["DepthwiseConv2d"]
+
+
+class DepthwiseConv2d(ConvolutionLayer):
+    """A convolution of each channel with a kernel of its own, stride 1, "same" padding.
+
+    Args:
+        channels: of input and output.
+        kernel_size: rows and columns of the kernel. The weight is (K, K, 1, channels).
+        bias: whether there is one.
+        rng: of the initial weight; None: zeros that take no memory.
+        dtype: of the parameters.
+    """
+
+    op = "depthwise_conv2d"
+
+    def __init__(self, channels: int, kernel_size: int, *, bias: bool = True, rng: np.random.Generator | None,
+                 dtype: Any = np.float32) -> None:  # fmt: skip
+        super().__init__()
+        self._start(he_normal(rng, (kernel_size, kernel_size, 1, channels), kernel_size**2, dtype), channels, bias)
+
+    def _forward(self, x, tape):
+        return self._ops(tape).forward(x, self.params["weight"], self.params.get("bias"))

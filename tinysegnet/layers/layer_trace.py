@@ -1,0 +1,82 @@
+"""What a walk shows of a layer: the arrays of one forward and backward, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+__all__ = ["LayerTrace", "Windows"]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Which pixels of a layer's input and output belong together.
+
+    One side is larger; pixel q of the smaller one belongs, along each axis, to the pixels of the larger one from
+    q * stride - before on, as many as the kernel has. large: which side that is, "in" or "out".
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    before: tuple[int, int]
+    large: str
+
+    def needed(self, wanted: np.ndarray, size: tuple[int, int], *, of: str) -> np.ndarray:
+        """Pixels of one side wanted (h, w) bool -> those of the other side, of `size`, that belong to them.
+
+        of: the side whose pixels are wanted, "in" or "out".
+        """
+        found = np.zeros(size, bool)
+        for i, j in np.ndindex(*self.kernel):
+            rows, columns = self._pairs(0, i, wanted, size, of), self._pairs(1, j, wanted, size, of)
+            found[np.ix_(rows[1], columns[1])] |= wanted[np.ix_(rows[0], columns[0])]
+        return found
+
+    def _pairs(self, axis: int, tap: int, wanted: np.ndarray, size: tuple[int, int], of: str) -> Any:
+        """Along an axis and for one tap: the wanted pixels, and the other side's that belong to them."""
+        smaller_first = of != self.large
+        small = np.arange(wanted.shape[axis] if smaller_first else size[axis])
+        large = small * self.stride[axis] - self.before[axis] + tap
+        inside = (large >= 0) & (large < (size[axis] if smaller_first else wanted.shape[axis]))
+        pair = small[inside], large[inside]
+        return pair if smaller_first else pair[::-1]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the page."""
+        return {"kernel": self.kernel, "stride": self.stride, "before": self.before, "large": self.large}
+
+
+@dataclass
+class LayerTrace:
+    """What one layer did. All arrays float64, pictures (1, H, W, C).
+
+    Attributes:
+        name, layer: the layer in its network.
+        kind: the op's name, or "normalize", "dropout", "tap", "add", or the class of another layer.
+        op: whose definition ran, "" if none.
+        x, out: input and output.
+        params: weight, bias, gamma, ... facts: plain numbers.
+        windows: which pixels belong together, for a layer that looks at more than one.
+        positions: of a pool's maxima in their windows, (1, h, w, C).
+        other: the maps that a SkipAdd adds, or a SkipSource leaves. partner: the layer that they cross to or from.
+        dout, dx, dother, dparams: the gradients, if there is a loss.
+    """
+
+    name: str
+    layer: Any
+    kind: str
+    op: str
+    x: np.ndarray
+    out: np.ndarray
+    params: dict[str, np.ndarray] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    windows: Windows | None = None
+    positions: np.ndarray | None = None
+    other: np.ndarray | None = None
+    partner: str = ""
+    dout: Any = None
+    dx: Any = None
+    dother: Any = None
+    dparams: dict[str, np.ndarray] = field(default_factory=dict)

@@ -1,0 +1,28 @@
+"""Local response normalisation."""
+
+from __future__ import annotations
+
+from .layer import Layer
+
+__all__ = ["LocalResponseNorm"]
+
+
+class LocalResponseNorm(Layer):
+    """Divide each number by a power of the energy of the channels around it: SegNet-Basic's first layer.
+
+    Args:
+        size: channels in a window.
+        alpha, beta, k: as in `ops.local_response_norm_forward`; the defaults are those of the authors' model file.
+    """
+
+    op, keeps = "local_response_norm", "input"
+
+    def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.settings = {"size": size, "alpha": alpha, "beta": beta, "k": k}
+
+    def _forward(self, x, tape):
+        return self._ops(tape).forward(x, **self.settings)
+
+    def _details(self, x, out, tape):
+        return {"facts": dict(self.settings)}

@@ -1,0 +1,59 @@
+"""Max-pooling."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import ops
+from .layer import Layer
+from .layer_trace import Windows
+
+__all__ = ["MaxPool2d"]
+
+
+class MaxPool2d(Layer):
+    """Max-pooling, which leaves in the tape where each maximum was, for the layers whose pool it is.
+
+    Args:
+        kernel_size, stride: rows and columns of a window, and between two windows.
+    """
+
+    op = "max_pool2d"
+
+    def __init__(self, kernel_size: int = 2, stride: int = 2) -> None:
+        super().__init__()
+        self.kernel_size, self.stride = kernel_size, stride
+
+    def _forward(self, x, tape):
+        (out, tape.indices[self]), cache = self._ops(tape).forward(x, size=self.kernel_size, stride=self.stride)
+        return out, cache
+
+    def positions(self, indices: np.ndarray, channels: int) -> np.ndarray:
+        """Indices as positions in their windows, (N, h, w, C)."""
+        return ops.unpack_indices(indices, channels) if self.kernel_size == self.stride == 2 else indices
+
+    def windows(self, large: str) -> Windows:
+        """Which pixels belong to which window; large: the side of the picture, "in" or "out"."""
+        return Windows((self.kernel_size,) * 2, (self.stride,) * 2, (0, 0), large)
+
+    def _details(self, x, out, tape):
+        return {"windows": self.windows("in"), "positions": self.positions(tape.indices[self], x.shape[3])}
+
+    def output_shape(self, input_shape):
+        N, *size, C = input_shape
+        return (N, *ops.max_pool2d_output_size(size, size=self.kernel_size, stride=self.stride), C)
+
+    def indices_bytes(self, input_shape):
+        size, stride = (self.kernel_size,) * 2, (self.stride,) * 2
+        return int(np.prod(ops.indices_shape(self.output_shape(input_shape), size, stride)))
+
+    def receptive_interval(self, axis, interval, size, output_size):
+        return interval[0] * self.stride, interval[1] * self.stride + self.kernel_size - 1
+
+    def skip_interval(self, axis, interval, size):
+        """The windows in which an unpooling's output lies: they set its indices."""
+        windows = interval[0] // self.stride, interval[1] // self.stride
+        return self.receptive_interval(axis, windows, size, size)
+
+    def branch_signature(self, cache):
+        return cache.indices.tobytes()

@@ -1,0 +1,55 @@
+"""Unpooling, SegNet's upsampling, and its counterpart to a fixed corner."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import StateError
+from .layer import Layer
+from .max_pool2d import MaxPool2d
+
+__all__ = ["FixedUnpool2d", "MaxUnpool2d"]
+
+
+class MaxUnpool2d(Layer):
+    """Unpooling with the indices of the given pool, to the size that it saw (Badrinarayanan et al. 2017, section 3).
+
+    Args:
+        pool: the MaxPool2d whose mirror this is.
+    """
+
+    op = "max_unpool2d"
+
+    def __init__(self, pool: MaxPool2d) -> None:
+        super().__init__()
+        self.pool: MaxPool2d = pool
+        self.source: Layer | None = pool
+
+    def _forward(self, x, tape):
+        if self.pool not in tape.indices:
+            raise StateError(f"{self.name}: its pool {self.pool.name} has not run yet, so there are no indices")
+        settings = {"output_size": tape.sizes[self.pool], "size": self.pool.kernel_size, "stride": self.pool.stride}
+        return self._ops(tape).forward(x, self._chosen(tape.indices[self.pool]), **settings)
+
+    def _chosen(self, indices: np.ndarray) -> np.ndarray:
+        """Where the numbers go, from where the pool's maxima were."""
+        return indices
+
+    def _details(self, x, out, tape):
+        positions = self.pool.positions(self._chosen(tape.indices[self.pool]), x.shape[3])
+        return {"windows": self.pool.windows("out"), "positions": positions, "partner": self.pool.name,
+                "facts": {"fixed": self.source is None}}  # fmt: skip
+
+    def receptive_interval(self, axis, interval, size, output_size):
+        return interval[0] // self.pool.stride, interval[1] // self.pool.stride
+
+
+class FixedUnpool2d(MaxUnpool2d):
+    """Unpooling to the same corner of every window, wherever the maximum was: "fixed and sparse" (section 3.1)."""
+
+    def __init__(self, pool: MaxPool2d) -> None:
+        super().__init__(pool)
+        self.source = None
+
+    def _chosen(self, indices):
+        return np.zeros_like(indices)

@@ -1,0 +1,39 @@
+"""Normalisation of the picture, a network's first layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .layer import Layer
+
+__all__ = ["Normalize"]
+
+
+class Normalize(Layer):
+    """out = (x - mean) / scale, for pictures, RGB in 0..255. No parameters.
+
+    Args:
+        mean, scale: a number, or one per channel of the picture.
+        bgr: put the channels in the order blue, green, red.
+        dtype: of the output.
+    """
+
+    def __init__(self, mean: Any, scale: Any, *, bgr: bool = False, dtype: Any = np.float32) -> None:
+        super().__init__()
+        self.mean, self.scale, self.order = np.asarray(mean, dtype), np.asarray(scale, dtype), -1 if bgr else 1
+
+    def _forward(self, x, tape):
+        return ((x.astype(self.mean.dtype, copy=False) - self.mean) / self.scale)[..., :: self.order], None
+
+    def convert(self, dtype):
+        super().convert(dtype)
+        self.mean, self.scale = self.mean.astype(dtype), self.scale.astype(dtype)
+
+    def _details(self, x, out, tape):
+        mean, scale = (np.broadcast_to(a, x.shape[3:]).astype(float) for a in (self.mean, self.scale))
+        return {"kind": "normalize", "params": {"mean": mean, "scale": scale}, "facts": {"reversed": self.order == -1}}
+
+    def _backward(self, dout, cache, tape, input_gradient):
+        return dout[..., :: self.order] / self.scale if input_gradient else None

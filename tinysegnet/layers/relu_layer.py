@@ -1,0 +1,21 @@
+"""ReLU."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .layer import Layer
+
+__all__ = ["ReLU"]
+
+
+class ReLU(Layer):
+    """max(x, 0)."""
+
+    op, keeps = "relu", "output"
+
+    def _forward(self, x, tape):
+        return self._ops(tape).forward(x)
+
+    def branch_signature(self, cache):
+        return np.packbits(cache.out > 0).tobytes()

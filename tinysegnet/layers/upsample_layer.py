@@ -1,0 +1,49 @@
+"""Upsampling by interpolation."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from .layer import Layer
+from .layer_trace import Windows
+
+__all__ = ["Upsample"]
+
+
+class Upsample(Layer):
+    """Enlarge by interpolation, without parameters.
+
+    Args:
+        mode: "nearest" repeats pixels, "bilinear" blends four.
+        scale_factor: of height and width.
+        pool: the output has the height and width that it saw (45 of 23, not 46); without one, scale_factor times the
+            input's.
+    """
+
+    def __init__(self, mode: Literal["nearest", "bilinear"], *, scale_factor: int = 2,
+                 pool: Layer | None = None) -> None:  # fmt: skip
+        super().__init__()
+        self.mode, self.scale_factor, self.pool = mode, scale_factor, pool
+        self.op = {"nearest": "upsample_nearest2d", "bilinear": "upsample_bilinear2d"}[mode]  # type: ignore[misc]
+
+    def _forward(self, x, tape):
+        return self._ops(tape).forward(x, factor=self.scale_factor, output_size=tape.size_before(self))
+
+    def _details(self, x, out, tape):
+        # a pixel of x is seen by its copies; blended, by all pixels nearer than one of its neighbours' distance
+        factor = self.scale_factor
+        reach, before = (factor, 0) if self.mode == "nearest" else (2 * factor, factor // 2)
+        windows = Windows((reach, reach), (factor, factor), (before, before), "out")
+        return {"windows": windows, "facts": {"factor": factor}}
+
+    def output_shape(self, input_shape):
+        N, H, W, C = input_shape
+        return N, H * self.scale_factor, W * self.scale_factor, C
+
+    def receptive_interval(self, axis, interval, size, output_size):
+        factor = self.scale_factor
+        if self.mode == "nearest":
+            return interval[0] // factor, interval[1] // factor
+        low, high = ((n + 0.5) / factor - 0.5 for n in interval)
+        return min(math.floor(low), size[axis] - 1), max(math.ceil(high), 0)

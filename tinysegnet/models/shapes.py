@@ -1,0 +1,30 @@
+"""The shapes of arrays down a line of layers, computed from the layers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from ..layers import Layer
+
+__all__ = ["LayerShapes", "layer_shapes"]
+
+
+class LayerShapes(NamedTuple):
+    """A layer by its name, and the shapes (N, H, W, C) of its input and output."""
+
+    name: str
+    layer: Layer
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+def layer_shapes(layers: Mapping[str, Layer], input_shape: tuple[int, ...]) -> Iterator[LayerShapes]:
+    """Walk the shapes down the line; nothing is computed."""
+    inputs: dict[Layer, tuple[int, ...]] = {}
+    shape = input_shape
+    for name, layer in layers.items():
+        inputs[layer], shape = shape, layer.output_shape(shape)
+        if layer.pool is not None:
+            shape = (*inputs[layer.pool][:3], shape[3])
+        yield LayerShapes(name, layer, inputs[layer], shape)

@@ -1,0 +1,64 @@
+"""ReLU, between the layers.
+
+out = max(x, 0)        dx = dout where x > 0, else 0   (at 0 itself: 0)
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+import numpy as np
+
+from ..runtime import kernel, prange
+from .array_checks import check_dout, check_floats
+from .engine.elementwise import elementwise
+from .op import Op, Variant
+
+__all__ = ["RELU", "ReluCache", "relu_backward", "relu_forward"]
+
+ReluCache = namedtuple("ReluCache", "out")
+
+
+def relu_forward_numpy(x):
+    """x, any shape -> out of the same shape, cache. NaN stays NaN."""
+    check_floats("relu", x=x)
+    out = np.maximum(x, 0)
+    return out, ReluCache(out)
+
+
+def relu_backward_numpy(dout, cache):
+    """dout -> dx, same shape."""
+    check_dout("relu", dout, cache.out.shape, cache.out.dtype)
+    # forward: out = x where x > 0    so: dx = dout where x > 0, which is where out > 0. A NaN lets dout through.
+    return np.where(cache.out <= 0, 0, dout)
+
+
+@kernel
+def _relu(x, out):
+    for k in prange(x.size):
+        out[k] = 0 if x[k] <= 0 else x[k]
+
+
+@kernel
+def _relu_gradient(dout, out, dx):
+    for k in prange(dout.size):
+        dx[k] = 0 if out[k] <= 0 else dout[k]
+
+
+def relu_forward_numba(x):
+    """One pass over memory."""
+    check_floats("relu", x=x)
+    out = elementwise(_relu, x)
+    return out, ReluCache(out)
+
+
+def relu_backward_numba(dout, cache):
+    """One pass over memory."""
+    check_dout("relu", dout, cache.out.shape, cache.out.dtype)
+    return elementwise(_relu_gradient, dout, cache.out)
+
+
+RELU = Op("relu", cache=ReluCache, differentiable=("x",),
+          numpy=Variant(relu_forward_numpy, relu_backward_numpy),
+          numba=Variant(relu_forward_numba, relu_backward_numba))  # fmt: skip
+relu_forward, relu_backward = RELU.forward, RELU.backward

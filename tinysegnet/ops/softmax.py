@@ -1,0 +1,106 @@
+"""Softmax: from the scores of K classes to their probabilities.
+
+    p_c = exp(x_c) / sum_k exp(x_k)        dx_c = p_c * (dout_c - sum_k dout_k p_k)
+
+Subtracting the largest x first changes nothing in p, and exp cannot overflow.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+import numpy as np
+
+from ..runtime import empty_like, kernel, prange
+from .array_checks import check_dout, check_floats
+from .engine.fast_exp import exp
+from .op import Op, Variant
+
+__all__ = ["ROWS_PER_TASK", "SOFTMAX", "SoftmaxCache", "exponentials", "softmax_backward", "softmax_forward"]
+
+SoftmaxCache = namedtuple("SoftmaxCache", "probs")
+
+
+# --- NumPy: the definition -------------------------------------------------------------------------------------------
+
+
+def softmax_forward_numpy(x):
+    """x (..., K) -> probs (..., K), positive and of sum 1 over the last axis; cache."""
+    check_floats("softmax", x=x)
+    exps = np.exp(x - x.max(-1, keepdims=True))
+    probs = exps / exps.sum(-1, keepdims=True)
+    return probs, SoftmaxCache(probs)
+
+
+def softmax_backward_numpy(dout, cache):
+    """dout (..., K) -> dx (..., K)."""
+    probs = cache.probs
+    check_dout("softmax", dout, probs.shape, probs.dtype)
+    return probs * (dout - (dout * probs).sum(-1, keepdims=True))
+
+
+# --- numba -----------------------------------------------------------------------------------------------------------
+
+ROWS_PER_TASK = 256  # rows of exponentials that stay in the cache; fixed, so that sums depend on no thread count
+
+
+@kernel(inline=True)
+def exponentials(x, exps, largest):
+    """exps = exp(x - the largest number of the row), for rows of x (rows, K)."""
+    for p in range(len(x)):
+        most = x[p, 0]
+        for k in range(1, x.shape[1]):
+            most = max(most, x[p, k])
+        largest[p] = most
+        for k in range(x.shape[1]):
+            exps[p, k] = x[p, k] - most
+    flat = exps.reshape(-1)
+    for k in range(flat.size):  # a loop of its own, which becomes vectors
+        flat[k] = exp(flat[k])
+
+
+@kernel
+def _softmax(x, probs):
+    for task in prange((len(x) + ROWS_PER_TASK - 1) // ROWS_PER_TASK):
+        mine = slice(task * ROWS_PER_TASK, (task + 1) * ROWS_PER_TASK)
+        result = probs[mine]
+        exponentials(x[mine], result, np.empty(ROWS_PER_TASK, x.dtype))
+        for p in range(len(result)):
+            share = 1 / result[p].sum()
+            for k in range(x.shape[1]):
+                result[p, k] *= share
+
+
+@kernel
+def _softmax_gradient(dout, probs, dx):
+    pixels, K = dout.shape
+    for p in prange(pixels):
+        common = dout[p, 0] * probs[p, 0]
+        for k in range(1, K):
+            common += dout[p, k] * probs[p, k]
+        for k in range(K):
+            dx[p, k] = probs[p, k] * (dout[p, k] - common)
+
+
+def softmax_forward_numba(x):
+    """A task takes 256 pixels."""
+    check_floats("softmax", x=x)
+    x = np.ascontiguousarray(x)
+    probs = empty_like(x)
+    _softmax(x.reshape(-1, x.shape[-1]), probs.reshape(-1, x.shape[-1]))
+    return probs, SoftmaxCache(probs)
+
+
+def softmax_backward_numba(dout, cache):
+    """A task takes one pixel."""
+    check_dout("softmax", dout, cache.probs.shape, cache.probs.dtype)
+    dout, probs = np.ascontiguousarray(dout), np.ascontiguousarray(cache.probs)
+    dx, K = empty_like(dout), dout.shape[-1]
+    _softmax_gradient(dout.reshape(-1, K), probs.reshape(-1, K), dx.reshape(-1, K))
+    return dx
+
+
+SOFTMAX = Op("softmax", cache=SoftmaxCache, differentiable=("x",),
+             numpy=Variant(softmax_forward_numpy, softmax_backward_numpy),
+             numba=Variant(softmax_forward_numba, softmax_backward_numba))  # fmt: skip
+softmax_forward, softmax_backward = SOFTMAX.forward, SOFTMAX.backward

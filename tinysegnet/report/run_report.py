@@ -1,0 +1,96 @@
+"""The report of a run that was trained: what the page needs is computed from the run, the network and the data."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..data import Dataset, labelled_images
+from ..metrics import Scores
+from ..metrics import baselines as compute_baselines
+from ..models import Network
+from ..prediction.predict import predict
+from ..training.loop import TrainingResult
+from ..training.run_folder import RunFolder, environment
+from ..viz.panels import Compared
+from ..weights.checkpoint import Checkpoint
+from .run_page import RunSummary, write_run_page
+
+__all__ = ["write_report"]
+
+SHOWN = 6  # validation pictures on the page
+
+
+def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | None, result: TrainingResult) -> Path:
+    """Write curves.png, overlays.png, per_class.png and report.html into the folder of a run, after `fit`.
+
+        run = RunFolder("runs/mine", config, train.palette)
+        result = ts.fit(model, train, val, run=run)
+        ts.write_report(run, model, train, val, result)
+
+    Warns if a baseline that needs no network has a higher mIoU on `val`.
+
+    Args:
+        run: the folder that `fit` filled; it is locked meanwhile.
+        model: the trained network, which predicts the pictures to show.
+        train: the training data, on which the baselines are fitted.
+        val: the validation data; None leaves out scores and pictures.
+        result: what `fit` returned.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        DataError: another training writes into the folder.
+    """
+    with run.held(), run.finishing():
+        palette = train.palette
+        baselines = {}
+        if val:
+            baselines = compute_baselines(
+                labelled_images(train), labelled_images(val), palette.names, palette.ignore_label
+            )
+        _compare_with_baselines(result.scores, baselines)
+        here = environment()
+        summary = RunSummary(
+            title=f"{run.config.get('model', 'network')} on {train.name}",
+            config=run.config,
+            history=result.history,
+            scores=result.scores,
+            palette=run.palette,
+            baselines=baselines,
+            samples=_predicted(run, model, val) if val else (),
+            environment=here,
+            seconds=result.seconds,
+            command=here["command"],
+            data=_described(train, val),
+        )
+        return write_run_page(run.path, summary)
+
+
+def _described(train: Dataset, val: Dataset | None) -> str:
+    """ "my streets: 10 training pictures, 2 validation pictures"."""
+    counts = {"training": len(train), "validation": len(val) if val else 0}
+    parts = [f"{count} {split} picture{'s' * (count != 1)}" for split, count in counts.items() if count]
+    return f"{train.name}: {', '.join(parts)}"
+
+
+def _predicted(run: RunFolder, model: Network, val: Dataset) -> list[Compared]:
+    """Pictures spread evenly over the data set, predicted as in validation."""
+    count = min(SHOWN, len(val))
+    options = Checkpoint(model, training=run.config).prediction
+    samples = (val[i * len(val) // count] for i in range(count))
+    return [(s.image, s.labels, predict(model, s.image, **options), s.name) for s in samples]
+
+
+def _compare_with_baselines(scores: Scores | None, baselines: Mapping[str, Scores]) -> None:
+    if scores is None or not baselines:
+        return
+    name, best = max(baselines.items(), key=lambda pair: pair[1].mIoU)
+    if scores.mIoU < best.mIoU:
+        warnings.warn(
+            f"mIoU {scores.mIoU:.3f} is below the no-network baseline ({name}, {best.mIoU:.3f}): train longer; "
+            "examples/own_pictures.md has more under 'If it does not learn'",
+            stacklevel=3,
+        )

@@ -1,0 +1,91 @@
+"""How kernels are launched: directly, one at a time, or not at all. Imported only where numba compiles.
+
+The class of a kernel decides. Every kernel starts as a `FirstLaunch`. The first launch of any kernel starts numba's
+threads and gives all kernels the class that these threads need, so that later launches cost nothing extra.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import numba
+
+from ..errors import StateError
+from .kernel_cache import compiled_kernels
+
+__all__ = ["guard_launches"]
+
+Dispatcher: Any = type(numba.njit(lambda: None))  # what numba makes of a function; it launches directly
+
+FORKED = (
+    "this process was forked from one whose kernels had already run, and their OpenMP threads do not survive a fork: "
+    'start worker processes with the "spawn" or "forkserver" method of multiprocessing, or create them before the '
+    "network is first used"
+)
+
+
+class FirstLaunch(Dispatcher):
+    """A kernel before any kernel has run."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        numba.get_num_threads()  # starts the threads, after which numba knows which library provides them
+        _launch_all_as(OneAtATime if numba.threading_layer() == "workqueue" else Dispatcher)
+        return self(*arguments, **named)
+
+
+class OneAtATime(Dispatcher):
+    """A kernel on numba's own workqueue: two Python threads that launch at the same time would end the process."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        with _lock:
+            return super().__call__(*arguments, **named)
+
+
+class Forked(Dispatcher):
+    """A kernel in a child process that lacks the threads of its parent: numba would end the process or wait forever."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        raise StateError(FORKED)
+
+
+_lock = threading.Lock()
+_current: Any = FirstLaunch
+
+
+def guard_launches(compiled: Any) -> None:
+    """Let a kernel be launched as all others are. It must be in `compiled_kernels`."""
+    compiled.__class__ = _current
+
+
+def _launch_all_as(kind: Any) -> None:
+    global _current
+    _current = kind
+    for compiled in compiled_kernels:
+        compiled.__class__ = kind
+
+
+def _after_fork() -> None:
+    """In the child."""
+    global _lock
+    _lock = threading.Lock()  # another thread of the parent may hold the old one
+    if _threads_were_lost():
+        _launch_all_as(Forked)
+
+
+def _threads_were_lost() -> bool:
+    """Did the parent start threads of GNU's OpenMP? TBB, the workqueue and LLVM's OpenMP start theirs anew."""
+    try:
+        layer = numba.threading_layer()
+    except ValueError:  # no threads yet
+        return False
+    if layer != "omp":
+        return False
+    from numba.np.ufunc import omppool
+
+    return getattr(omppool, "openmp_vendor", "GNU") == "GNU"
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(after_in_child=_after_fork)
