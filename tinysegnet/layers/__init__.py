@@ -14,6 +14,7 @@ from .conv_transpose2d import ConvTranspose2d
 from .depthwise_conv2d import DepthwiseConv2d
 from .dropout import Dropout
 from .layer import Interval, Layer, digest_branches, he_normal
+from .layer_trace import LayerTrace, Windows
 from .local_response_norm import LocalResponseNorm
 from .max_pool2d import MaxPool2d
 from .max_unpool2d import FixedUnpool2d, MaxUnpool2d
@@ -21,7 +22,6 @@ from .normalize import Normalize
 from .relu import ReLU
 from .skip import SkipAdd, SkipSource
 from .tape import Tape, thread_tape
-from .trace import LayerTrace, Windows
 from .upsample import Upsample
 
 __all__ = [
