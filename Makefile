@@ -4,8 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 SITE := .venv/.site
+TYPESCRIPT := 7.0.2
+TSC := .venv/typescript-$(TYPESCRIPT)/node_modules/.bin/tsc
 
-.PHONY: train test torture gradcheck lessons site ready lint oracle clean
+.PHONY: train test torture gradcheck lessons site bundled lint oracle clean
 
 train: $(READY)
 	$(BIN)/tinysegnet train
@@ -33,15 +35,17 @@ LESSONS ?= full
 site: $(SITE)
 	$(BIN)/python lessons/site/make.py --lessons $(LESSONS)
 
-# How the network was made that comes with the package: some minutes on two cores.
-ready: $(READY)
-	$(BIN)/tinysegnet train --epochs 40 --runs runs --name ready
-	$(BIN)/tinysegnet export runs/ready/last.safetensors --half --out tinysegnet/weights/toy.safetensors
+# How the bundled network was made: some minutes on two cores.
+bundled: $(READY)
+	$(BIN)/tinysegnet train --epochs 40 --runs runs --name bundled
+	$(BIN)/tinysegnet export runs/bundled/last.safetensors --half --out tinysegnet/weights/toy.safetensors
 
-lint: $(READY)
+# Needs npm the first time, which brings TypeScript: it checks the scripts of the walk.
+lint: $(READY) $(TSC)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(TSC) --project tinysegnet/walk/page_source
 
 # The same checks against PyTorch, which is a large download and never needed otherwise.
 oracle: $(READY)
@@ -57,6 +61,10 @@ $(READY): pyproject.toml constraints.txt
 $(SITE): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[site]"
 	touch $(SITE)
+
+$(TSC): | $(READY)
+	@command -v npm > /dev/null || { echo "npm is missing; it fetches TypeScript (on Debian: apt-get install npm)" >&2; exit 1; }
+	npm install --silent --no-audit --no-fund --no-save --prefix .venv/typescript-$(TYPESCRIPT) typescript@$(TYPESCRIPT)
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet.data import InMemory, open_dataset
-from tinysegnet.data.baselines import floors
+from tinysegnet.data import InMemory, labelled_images, open_dataset
+from tinysegnet.metrics import baselines
 from tinysegnet.models import models, segnet
-from tinysegnet.models.segnet import Stages
+from tinysegnet.models.segnet import SegNetConfig
 from tinysegnet.training import recipe_for
 from tinysegnet.weights import checkpoint
 
@@ -37,7 +37,7 @@ DEEP = (
 WIDE = ((48,), (96,), (192,), (192,)), ((192,), (96,), (48,), (48,))
 THIN = ((16,), (32,), (64,), (128,), (128,)), ((128,), (64,), (32,), (16,), (16,))
 NETWORKS = {"five": FIVE, "deep": DEEP, "wide": WIDE, "thin": THIN}
-models.update({name: partial(Stages, *channels, bias=False) for name, channels in NETWORKS.items()})
+models.update({name: partial(SegNetConfig, *channels, bias=False) for name, channels in NETWORKS.items()})
 models["drop"] = lambda: dataclasses.replace(segnet.tiny(), dropout_after=("encoder4", "decoder4"))
 
 # name: network, what differs from the default recipe
@@ -107,11 +107,12 @@ def cells(found, data, default):
             f"{100 * scores.mIoU:.1f} [{100 * low:.1f}, {100 * high:.1f}]", f"{100 * once.mIoU:.1f}"]  # fmt: skip
 
 
-def floor_rows(train, *judges):
+def baseline_rows(train, *judges):
     """What needs no network, fitted on the same pictures."""
-    found = [floors(train, data) for data in judges]
+    names, void = train.palette.names, train.palette.ignore_label
+    found = [baselines(labelled_images(train), labelled_images(data), names, void) for data in judges]
     for name in found[0]:
-        scores = [(floor[name].G, floor[name].C, floor[name].mIoU) for floor in found]
+        scores = [(scores[name].G, scores[name].C, scores[name].mIoU) for scores in found]
         yield [name, "", "", "", *(cell for judged in scores for cell in (*(f"{100 * x:.1f}" for x in judged), ""))]
 
 
@@ -127,7 +128,7 @@ def main():
     judged = [f"{part}: {name}" for part in (HELD_OUT, "val") for name in columns]
     head = ["", "parameters", "epochs", "CPU min", *judged]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    lines += [f"| {' | '.join(row)} |" for row in floor_rows(seen, unseen, val)]
+    lines += [f"| {' | '.join(row)} |" for row in baseline_rows(seen, unseen, val)]
     print("\n".join(lines), flush=True)
     default = recipe_for(train)
     for name in arguments.names or VARIANTS:

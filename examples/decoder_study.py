@@ -18,15 +18,17 @@ import json
 import math
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from statistics import mean
 
 import numpy as np
+from filelock import FileLock, Timeout
 from matplotlib.ticker import MaxNLocator
 
 import tinysegnet as ts
 from tinysegnet.data import InMemory, open_dataset
-from tinysegnet.files import hold, write_atomically
+from tinysegnet.files import write_atomically
 from tinysegnet.metrics import Scores, boundary_f1, confusion_matrix
 from tinysegnet.training.run_folder import RunFolder, environment
 from tinysegnet.viz.figures import LIGHT, new_figure, save_figure, style_axes
@@ -181,8 +183,8 @@ def train_all():
     paths = {job: networks / name / "line.json" for job, name in names.items()}
     for job, path in paths.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with hold(path.parent) as alone:
-            if alone and not path.exists():
+        with suppress(Timeout), FileLock(path.parent / ".lock").acquire(blocking=False):  # else another process has it
+            if not path.exists():
                 print("training", *job, flush=True)
                 write(path, json.dumps(run(path.parent / "run", *job, data)))
         if done := [json.loads(path.read_text()) for path in paths.values() if path.exists()]:

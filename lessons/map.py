@@ -14,8 +14,8 @@ from nbclient import NotebookClient
 from PIL import Image, ImageDraw
 
 from build import FOLDER, SOURCES, copy_data, read, solved
+from tinysegnet.viz.canvas import load_font
 from tinysegnet.viz.figures import LIGHT
-from tinysegnet.viz.legend import load_font
 
 COLUMNS, TILE, TITLE, GAP = 3, (600, 300), 52, 20
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from tinysegnet.data import CAMVID, toyscenes
-from tinysegnet.files import hold
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -92,7 +92,7 @@ def test_every_model(tmp_path):
     assert [line.split()[0] for line in table.splitlines()] == ["model", "tiny", "article-road"]
 
 
-def test_show_doubt(tmp_path):
+def test_show_uncertainty(tmp_path):
     trained = [
         sys.executable,
         "-m",
@@ -106,8 +106,8 @@ def test_show_doubt(tmp_path):
         "2",
     ]
     run([*trained, "--epochs", "1", "--name", "b"], tmp_path)
-    run([sys.executable, str(EXAMPLES / "show_doubt.py"), "runs/b/last.safetensors", "--samples", "2"], tmp_path)
-    assert (tmp_path / "doubt.png").stat().st_size > 10_000
+    run([sys.executable, str(EXAMPLES / "show_uncertainty.py"), "runs/b/last.safetensors", "--samples", "2"], tmp_path)
+    assert (tmp_path / "uncertainty.png").stat().st_size > 10_000
 
 
 def write_streets(folder, count):
@@ -131,8 +131,7 @@ def test_decoder_study(tmp_path):
     out = tmp_path / "runs" / "decoder-study"
     begun = out / "networks" / "basic-natural-0"
     begun.mkdir(parents=True)
-    with hold(begun) as alone:
-        assert alone
+    with FileLock(begun / ".lock").acquire(blocking=False):
         found = run(script, tmp_path)
     assert len(re.findall(r"^training ", found, re.M)) == 12
     assert "another process still trains" in found

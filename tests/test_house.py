@@ -89,14 +89,14 @@ def import_graph(package):
 
 
 def back_arrows(package):
-    """Imports of a room that stands later in the map, or of the package itself, which imports nearly all rooms."""
-    order = {room: number for number, room in enumerate(rooms(package))}
-    order |= {"": len(order), "__main__": len(order) + 1}
+    """Imports of a room that stands later in the map. The package itself stands after all but the command line."""
+    listed = [*(room for room in rooms(package) if room != "cli"), "", "cli", "__main__"]
+    order = {room: number for number, room in enumerate(listed)}
     return [
         f"{module} imports {target}"
         for module, targets in import_graph(package).items()
         for target in sorted(targets)
-        if order[room_of(target)] > order[room_of(module)] or (module != target == package.name)
+        if order[room_of(target)] > order[room_of(module)]
     ]
 
 
@@ -128,10 +128,13 @@ def long_files(package):
 
 
 def repeated_basenames(package):
-    """Names that several files or folders have."""
-    counts = Counter(path.stem for path in sources(package) if not path.stem.startswith("__"))
-    counts.update(path.parent.name for path in sources(package) if path.name == "__init__.py")
-    return [name for name, count in counts.items() if count > 1]
+    """Names that several files or folders have, with several meanings: a layer has the name of the op that it uses."""
+    places = {}
+    for path in sources(package):
+        named = path.parent if path.name == "__init__.py" else path.with_suffix("")
+        places.setdefault(named.name, []).append(named.parent.name)
+    return [f"{name}: {', '.join(found)}" for name, found in places.items()
+            if len(found) > 1 and sorted(found) != ["layers", "ops"]]  # fmt: skip
 
 
 def repeated_classes(package):
@@ -307,6 +310,23 @@ def test_the_rule_can_fail(rule, small_package):
         write(small_package, "low/b.py", "if TYPE_CHECKING:\n    from .a import f")
     write(small_package, *BROKEN[rule])
     assert list(rule(small_package))
+
+
+def test_a_layer_may_have_the_name_of_its_op_and_nothing_else_may(small_package):
+    for name in ("ops/relu.py", "layers/relu.py"):
+        write(small_package, name, "")
+    assert repeated_basenames(small_package) == []
+    write(small_package, "high/relu.py", "")
+    assert len(repeated_basenames(small_package)) == 1
+
+
+def test_only_the_command_line_imports_the_package_itself(small_package):
+    write(small_package, "__init__.py", MAP.replace("high/ ", "cli/  "))
+    for name in ("cli/a.py", "low/a.py"):
+        write(small_package, name, "from .. import __version__")
+    (small_package / "high" / "b.py").unlink()
+    (small_package / "high" / "__init__.py").unlink()
+    assert back_arrows(small_package) == ["tinysegnet.low.a imports tinysegnet"]
 
 
 @pytest.mark.parametrize("text", [

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import time
 import zlib
 
 import numpy as np
@@ -74,10 +75,32 @@ class Page:
         return next(node for node in self.data["nodes"] if node["name"] == name)
 
 
-class Opened:
-    """A page in the browser; `complaints` has what it said to the console, and what it asked the network for."""
+# What tests call in a page: names that its modules export.
+NAMES = {
+    "walk/channels.js": "chooseChannel",
+    "walk/links.js": "explainableMaker",
+    "walk/explain.js": "explain",
+    "walk/main.js": "ready",
+    "walk/navigation.js": "go",
+    "walk/state.js": "redraw, state",
+    "walk/steps.js": "resultOf, steps",
+    "walk/store.js": "nodeOf, pixelAt",
+}
+IMPORTS = " ".join(f'const {{ {names} }} = await import("{module}");' for module, names in NAMES.items())
 
-    def __init__(self, browser, path, *, address="", **settings):
+
+def evaluate(frame, expression):
+    """The value of an expression with the names of the page's modules, in a page or a frame."""
+    return frame.evaluate(f"async () => {{ {IMPORTS} return {expression}; }}")
+
+
+class Opened:
+    """A page in the browser; `complaints` has what it said to the console, and what it asked the network for.
+
+    is_walk: wait until its first step is drawn.
+    """
+
+    def __init__(self, browser, path, *, address="", is_walk=True, **settings):
         self.context = browser.new_context(**settings)
         self.page, self.complaints = self.context.new_page(), []
         self.page.on("console", lambda message: self.complaints.append(message.text))
@@ -85,23 +108,35 @@ class Opened:
         self.page.on("request", self._requested)
         self.path = path
         self.page.goto(f"file://{path}{address}")
-        self.page.evaluate("window.walking")
+        if is_walk:
+            self.evaluate("ready")
 
     def _requested(self, request):
         if request.url.split("#")[0] != f"file://{self.path}":
             self.complaints.append(request.url)
 
+    def evaluate(self, expression):
+        """The value of an expression with the names of the page's modules; a promise's when it is there."""
+        return evaluate(self.page, expression)
+
+    def wait_for_step(self, step):
+        """Until this step is shown."""
+        deadline = time.monotonic() + 30
+        while self.step != step:
+            assert time.monotonic() < deadline, f"{self.step}, not {step}"
+            self.page.wait_for_timeout(20)
+
     @property
     def step(self):
-        return self.page.evaluate("steps[state.step].id")
+        return self.evaluate("steps[state.step].id")
 
     @property
     def count(self):
-        return self.page.evaluate("steps.length")
+        return self.evaluate("steps.length")
 
     def settled(self):
         """The step is drawn."""
-        self.page.evaluate("go(state.step)")
+        self.evaluate("go(state.step)")
         return self
 
     def __enter__(self):

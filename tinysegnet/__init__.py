@@ -30,15 +30,15 @@ from typing import Any
 
 from . import data, errors, gradcheck, layers, metrics, ops, runtime
 from .models import Network, build, fold_batchnorm, models
-from .prediction import evaluate, predict, predict_probs, predict_samples, predict_with_doubt
+from .prediction import evaluate, predict, predict_probs, predict_samples, predict_with_uncertainty
 from .training import Recipe, fit, optim, paper_recipe, recompute_statistics
 from .walk import walk
 from .weights import (
     encoder_preprocessing,
     from_torch_state,
     load,
+    load_bundled,
     load_encoder,
-    load_ready,
     save,
     to_torch_state,
 )
@@ -59,8 +59,8 @@ __all__ = [
     "gradcheck",
     "layers",
     "load",
+    "load_bundled",
     "load_encoder",
-    "load_ready",
     "metrics",
     "models",
     "ops",
@@ -69,7 +69,7 @@ __all__ = [
     "predict",
     "predict_probs",
     "predict_samples",
-    "predict_with_doubt",
+    "predict_with_uncertainty",
     "recompute_statistics",
     "runtime",
     "save",
@@ -78,6 +78,9 @@ __all__ = [
     "walk",
     "write_report",
 ]
+
+# Names of version 0.1, for one more version.
+_OLD_NAMES = {"load_ready": "load_bundled", "predict_with_doubt": "predict_with_uncertainty"}
 
 
 def __getattr__(name: str) -> Any:
@@ -88,4 +91,9 @@ def __getattr__(name: str) -> Any:
         return import_module(".viz", __name__)
     if name == "write_report":
         return import_module(".report", __name__).write_report
+    if name in _OLD_NAMES:
+        from warnings import warn
+
+        warn(f"tinysegnet.{name} is now called {_OLD_NAMES[name]}", DeprecationWarning, stacklevel=2)
+        return globals()[_OLD_NAMES[name]]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,27 +15,15 @@ import tinysegnet
 
 __all__ = ["index_page", "links", "page", "pages", "prepare_docstring"]
 
-# The rooms in the order of the project map. A page shows what its packages export, or of a package without such a list
-# what its files do.
+# The rooms in the order of the project map; the page of cli is made of what --help prints. A page shows what its
+# packages export, or of a package without such a list what its files do.
+ROOMS = [room for room in re.findall(r"^ +(\w+)(?:/|\.py) +\S", tinysegnet.__doc__ or "", re.M) if room != "cli"]
+MORE = {"runtime": ["settings"], "data": ["toyscenes"], "weights": ["weight_files"], "training": ["optim"]}
 PAGES = {
-    "errors": ["tinysegnet.errors"],
-    "files": ["tinysegnet.files"],
-    "runtime": ["tinysegnet.runtime", "tinysegnet.runtime.settings"],
-    "ops": ["tinysegnet.ops"],
-    "gradcheck": ["tinysegnet.gradcheck"],
-    "layers": ["tinysegnet.layers"],
-    "metrics": ["tinysegnet.metrics"],
-    "models": ["tinysegnet.models"],
-    "data": ["tinysegnet.data", "tinysegnet.data.toyscenes"],
-    "weights": ["tinysegnet.weights", "tinysegnet.weights.weight_files"],
-    "prediction": ["tinysegnet.prediction"],
-    "training": ["tinysegnet.training", "tinysegnet.training.optim"],
-    "viz": ["tinysegnet.viz"],
-    "report": ["tinysegnet.report"],
-    "walk": ["tinysegnet.walk"],
-    "bench": ["tinysegnet.bench"],
+    **{room: [f"tinysegnet.{name}" for name in (room, *(f"{room}.{part}" for part in MORE.get(room, ())))]
+       for room in ROOMS},
     "lessons": ["tinysegnet_lessons.grader", "tinysegnet_lessons.figures", "tinysegnet_lessons.bugs"],
-}
+}  # fmt: skip
 
 Sections = dict[str, list[str]]  # the name of a file -> the public names that it defines
 
@@ -45,14 +33,21 @@ def pages() -> dict[str, Sections]:
     """What each page documents. A name that several rooms export is on the page of the file that defines it."""
     found: dict[str, Sections] = {}
     for name, packages in PAGES.items():
-        sections = found[name] = {}
+        sections: Sections = {}
         for package in packages:
             files = list(_files(importlib.import_module(package)))
             public = {name: getattr(file, name) for file in _listing(files) for name in file.__all__}
             for file in files:
                 bound = [name for name in _bound(file) if name in public and public[name] is getattr(file, name)]
                 sections[file.__name__] = [name for name in bound if not inspect.ismodule(public[name])]
+        found[name] = {file: sections[file] for file in sorted(sections, key=_place_of_op)}
     return found
+
+
+def _place_of_op(file: str) -> int:
+    """Files of ops come in the order of the registry, after the package itself; all others stay where they are."""
+    places = {op.forward.__module__: place for place, op in reversed(list(enumerate(tinysegnet.ops.REGISTRY.values())))}
+    return places.get(file, len(tinysegnet.ops.REGISTRY) if file.startswith("tinysegnet.ops.") else -1)
 
 
 def _files(module: ModuleType) -> Iterator[ModuleType]:
@@ -128,15 +123,12 @@ def _directive(file: str, name: str) -> list[str]:
 
 
 def _ops_table() -> list[str]:
-    """Every op that the registry knows: its variants, and the arguments that have a gradient."""
-    registry = getattr(importlib.import_module("tinysegnet.ops"), "REGISTRY", {})
-    if not registry:
-        return []
-    lines = [".. list-table::", "   :header-rows: 1", "", "   * - op", "     - variants", "     - gradients"]
-    for name, op in registry.items():
-        for mark, text in zip("*  ", (name, ", ".join(op.variants), ", ".join(op.differentiable)), strict=True):
-            lines.append(f"   {mark} - {text}")
-    return [*lines, ""]
+    """Every op of the registry: its variants, and the arguments that have a gradient."""
+    rows = [("op", "variants", "gradients")]
+    for name, op in tinysegnet.ops.REGISTRY.items():
+        rows.append((name, ", ".join(op.variants), ", ".join(op.differentiable)))
+    lines = [f"   {'* -' if cell is row[0] else '  -'} {cell}" for row in rows for cell in row]
+    return [".. list-table::", "   :header-rows: 1", "", *lines, ""]
 
 
 def index_page() -> str:

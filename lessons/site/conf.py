@@ -32,6 +32,7 @@ smartquotes = False  # H' stays H'
 python_use_unqualified_type_names = True
 add_module_names = False
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # attributes in a list, as arguments are
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
@@ -102,10 +103,14 @@ def docstring(app, what, name, obj, options, lines):
 
 def find_source(app, name):
     """For "[source]" of a public op, which is assigned: its definition in NumPy."""
+    from sphinx.errors import PycodeError
     from sphinx.pycode import ModuleAnalyzer
 
-    analyzer = ModuleAnalyzer.for_module(name)
-    analyzer.analyze()
+    try:
+        analyzer = ModuleAnalyzer.for_module(name)
+        analyzer.analyze()
+    except PycodeError:  # a module of C
+        return None
     tags = dict(analyzer.tags)
     for public, value in vars(sys.modules[name]).items():
         definition = inspect.unwrap(value) if callable(value) else None

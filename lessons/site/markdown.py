@@ -24,7 +24,7 @@ README = {
     "Start from VGG16": "guides/vgg16",
     "CamVid": "guides/camvid",
     "The papers' recipes": "guides/recipes",
-    "Project layout": "guides/house",
+    "Project layout": "guides/layout",
 }
 
 # Files that are pages, or parts of one.

@@ -230,7 +230,7 @@ grader.grade("colors_to_labels", my_colors_to_labels)
 # starts from (section 3).
 
 # %%
-model = ts.load_ready("toy")
+model = ts.load_bundled("toy")
 logits = model.forward(batch)
 print("in ", batch.shape, batch.dtype)
 print("out", logits.shape, logits.dtype)

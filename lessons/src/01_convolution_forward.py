@@ -16,7 +16,7 @@
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import ops, viz
+from tinysegnet import ops
 from tinysegnet.ops.engine import cost_model, direct
 from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs
@@ -362,13 +362,13 @@ assert not np.array_equal(right, wrong)
 # output channels for one street.
 
 # %%
-model = ts.load_ready("toy")
+model = ts.load_bundled("toy")
 image = ts.data.open_dataset("toy", "val")[4].image
 street = model.layers["input"].forward(image[None].astype(np.float32))
 params = model.layers["encoder1.conv1"].params
 maps, _ = ops.conv2d_forward(street, params["weight"], params.get("bias"))
 print("kernels", params["weight"].shape, "- output", maps.shape)
-viz.show_feature_maps(maps[0], most=12, columns=4)
+figures.show_feature_maps(maps[0], most=12, columns=4)
 
 # %% [markdown]
 # Nobody told these kernels what to look for; training chose them. Several answer to outlines, some to upright ones,

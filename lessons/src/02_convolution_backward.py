@@ -398,7 +398,7 @@ print("right:", report.ok, "  cases:", len(report.parts), "  numbers checked:", 
 
 # %%
 def my_conv2d_backward(dout, cache):
-    x, weight = cache[:2]
+    x, weight = cache.x, cache.weight
     return my_conv2d_dx(dout, weight), *my_conv2d_dweight_dbias(x, dout, len(weight))
 
 

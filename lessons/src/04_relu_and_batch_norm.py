@@ -21,7 +21,7 @@ import timeit
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import ops, viz
+from tinysegnet import ops
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs
@@ -209,7 +209,7 @@ for normalise, maps in small.items():
         channel = small[True][layer - 1].std((0, 1, 2)).argmax()
         panels.append(maps[layer - 1][0, :, :, channel])
         titles.append(f"layer {layer}" + (", normalised" if normalise else ""))
-viz.show_feature_maps(np.stack(panels, -1), titles, columns=4, scale=2.0)
+figures.show_feature_maps(np.stack(panels, -1), titles, columns=4, scale=2.0)
 
 # %% [markdown]
 # Above: without normalisation the street is pale in layer 1, and from layer 5 on there is nothing left to see in this

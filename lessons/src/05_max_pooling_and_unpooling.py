@@ -19,7 +19,7 @@ import time
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import layers, ops, viz
+from tinysegnet import layers, ops
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.models import Network
 from tinysegnet.ops import pool
@@ -153,7 +153,7 @@ figures.show_pool_arrows(x_ties, decoder_map=[[10, 20], [30, 40]])
 # there. That is no rare case: after a ReLU many numbers are 0. In a trained network, on one picture:
 
 # %%
-model, scene = ts.load_ready("toy"), ToyScenes(1, seed=7)[0]
+model, scene = ts.load_bundled("toy"), ToyScenes(1, seed=7)[0]
 activations = scene.image[None].astype(np.float32)
 for name, layer in model.layers.items():
     if isinstance(layer, layers.MaxPool2d):
@@ -209,7 +209,7 @@ for pixels_a_row in (17, 18):
     np.maximum.at(plane, flat % plane.size, largest.ravel())
     put_back.append(plane.reshape(21, 17))
 titles = ["x", "17 pixels per row", "18 pixels per row"]
-viz.show_feature_maps(np.stack([x_cross[0, ..., 0], *put_back], -1), titles)
+figures.show_feature_maps(np.stack([x_cross[0, ..., 0], *put_back], -1), titles)
 
 # %% [markdown]
 # What to see: in the middle every maximum is in its place; one pixel of each window is left. On the right, row $r$ is
@@ -453,7 +453,7 @@ line = (np.abs(column - 5 - 0.6 * row) < 0.5).astype(float)
 print("pixels of the line:", int(line.sum()))
 (pooled, _), _ = ops.max_pool2d_forward(line[None, :, :, None])
 enlarged = np.kron(pooled[0, ..., 0], np.ones((2, 2)))
-viz.show_feature_maps(np.stack([line, enlarged], -1), ["line", "pooled, enlarged"])
+figures.show_feature_maps(np.stack([line, enlarged], -1), ["line", "pooled, enlarged"])
 
 # %% [markdown]
 # After one pool, each lit pixel stands for four, and which one it was is gone. Now back, in four ways. The transposed
@@ -493,7 +493,7 @@ def ways_back(picture, depth):
 back = ways_back(line, depth=2)
 titles = [f"{name}, up to {way.max():.2f}" for name, way in back.items()]
 panels = [line] + [way[0, ..., 0] / way.max() for way in back.values()]
-viz.show_feature_maps(np.stack(panels, -1), ["line", *titles])
+figures.show_feature_maps(np.stack(panels, -1), ["line", *titles])
 
 # %% [markdown]
 # Two pools and back, each divided by its largest number, which the title says. With indices every lit pixel is on the

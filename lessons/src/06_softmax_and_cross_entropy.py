@@ -36,7 +36,7 @@ from tinysegnet_lessons.bugs import bugs
 # %%
 palette = ts.data.CAMVID
 street = ToyScenes(1, seed=2026)[0]
-network = ts.load_ready("toy")
+network = ts.load_bundled("toy")
 logits = network.forward(street.image[None].astype(np.float32))
 labels = street.labels[None]
 print("picture", street.image.shape, "  logits", logits.shape, "  labels", labels.shape, labels.dtype)
@@ -241,7 +241,7 @@ figures.show_source(ops.loss.softmax_cross_entropy_forward_numpy)
 
 # %%
 z1 = np.array([1.0, 0.0, 2.0, -1.0])
-p1, _ = ops.softmax_forward(z1)
+p1, cache1 = ops.softmax_forward(z1)
 jacobian = np.diag(p1) - np.outer(p1, p1)
 h, unit = 1e-5, np.eye(4)
 up, down = ops.softmax_forward(z1 + h * unit)[0], ops.softmax_forward(z1 - h * unit)[0]  # row j: logit j moved
@@ -270,7 +270,7 @@ figures.show_source(ops.softmax.softmax_backward_numpy)
 # %%
 dout = rng.standard_normal(4)
 print("with the matrix:", (dout @ jacobian).round(6))
-print("without it:     ", ops.softmax_backward(dout, p1).round(6))
+print("without it:     ", ops.softmax_backward(dout, cache1).round(6))
 print(ts.gradcheck.table([ts.gradcheck.check_op("softmax")]))
 
 # %% [markdown]
@@ -330,7 +330,7 @@ ts.gradcheck.check_op("softmax_cross_entropy")
 
 # %%
 dlogits = ops.softmax_cross_entropy_backward(1.0, cache) * labelled.sum()
-viz.show_feature_maps(dlogits[0], list(palette.names), columns=4, scale=1.0)
+figures.show_feature_maps(dlogits[0], list(palette.names), columns=4, scale=1.0)
 
 # %% [markdown]
 # Blue: "more of this class here". Orange: "less of it". White: nothing to learn. Every blue place has its orange
@@ -426,7 +426,7 @@ STREETS, EPOCHS = 96, 10  # streets to train on, and how often each
 # %%
 streets = ts.data.InMemory(ToyScenes(STREETS, seed=0, size=(48, 64)))
 counts = ts.data.count_pixels(streets)
-viz.class_histogram_figure(counts.pixels, palette)
+figures.class_histogram_figure(counts.pixels, palette)
 
 # %% [markdown]
 # The longest bar is several times the shortest; in CamVid it is a hundred times (below). With the plain mean, a network

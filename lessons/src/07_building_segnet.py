@@ -34,8 +34,8 @@ from tinysegnet_lessons.bugs import bugs
 # ## Two pools, two unpools
 #
 # The skeleton first, without convolutions, on a picture of 4x4 numbers. Two pools make it 2x2, then 1x1. Two unpools
-# bring it back. A layer object is an op and what must survive between calls; a `MaxUnpool2d` is given the pool whose
-# indices it uses.
+# bring it back. A layer object is an op and its parameters; a `MaxUnpool2d` is given the pool whose indices it uses.
+# What a call leaves for later, such as these indices, is recorded on a *tape*: by default the one of this thread.
 
 # %%
 x = np.array([[3.0, 1, 2, 0], [0, 5, 4, 6], [1, 2, 9, 7], [8, 0, 3, 2]])
@@ -366,7 +366,7 @@ figures.show_source(layers.Conv2d.absorb)
 # the layers one after another, with a network that has seen streets:
 
 # %%
-ready = ts.load_ready("toy")
+ready = ts.load_bundled("toy")
 street = ToyScenes(1, seed=5)[0]
 x = street.image[None].astype(np.float32)
 

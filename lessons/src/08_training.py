@@ -20,11 +20,11 @@ import time
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import layers, ops, viz
-from tinysegnet.data.baselines import position_prior
+from tinysegnet import layers, ops, optim, viz
+from tinysegnet.data import CAMVID, labelled_images
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.layers import layer as layer_base
-from tinysegnet.training import optim
+from tinysegnet.metrics import position_prior
 from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs
 
@@ -584,25 +584,26 @@ train = ts.data.InMemory(ToyScenes(PICTURES, seed=1, size=SIZE))
 val = ts.data.InMemory(ToyScenes(48, seed=2, size=SIZE))
 recipe = ts.Recipe(epochs=EPOCHS, batch_size=8, size=SIZE, optimizer="adam", learning_rate=0.02, schedule="one_cycle",
                    flip=0.5, class_weights="sqrt_median_frequency", seed=0)  # fmt: skip
-floor = position_prior(train, val).mIoU
-print(f"{len(train)} pictures to train, {len(val)} to validate; knowing each pixel's place alone: mIoU {floor:.3f}")
+baseline = position_prior(labelled_images(train), labelled_images(val), CAMVID.names, CAMVID.ignore_label).mIoU
+print(f"{len(train)} pictures to train, {len(val)} to validate; knowing each pixel's place alone: mIoU {baseline:.3f}")
 
 # %% [markdown]
-# mIoU is a score from 0 to 1, the mean over the classes of how well areas agree; lesson 10 takes it apart. The floor is
-# what one gets without looking at the picture, by each pixel's place alone. A training that ends below it has learned
-# nothing.
+# mIoU is a score from 0 to 1, the mean over the classes of how well areas agree; lesson 10 takes it apart. The baseline
+# is what one gets without looking at the picture, by each pixel's place alone. A training that ends below it has
+# learned nothing.
 
 # %%
 model = ts.build("tiny", width=0.5)
 result = ts.fit(model, train, val, recipe=recipe, progress=False)
 print(f"{model.num_parameters:,} parameters, {result.seconds:.0f} s;  {result.scores.averages()}")
-print("above the floor" if result.scores.mIoU > floor else "below the floor: too short a training, or a mistake")
-viz.curves_figure(result.history, {"place alone": floor})
+learned = result.scores.mIoU > baseline
+print("above the baseline" if learned else "below the baseline: too short a training, or a mistake")
+viz.curves_figure(result.history, {"place alone": baseline})
 
 # %% [markdown]
-# What to see: the loss falls; the scores on pictures that the network never saw rise above the floor; the rate climbs
-# and falls. G is the share of all pixels that are right; C is that share for each class, averaged over the classes.
-# What it says of three of these streets:
+# What to see: the loss falls; the scores on pictures that the network never saw rise above the baseline; the rate
+# climbs and falls. G is the share of all pixels that are right; C is that share for each class, averaged over the
+# classes. What it says of three of these streets:
 
 # %%
 chosen = [(s.image, s.labels, ts.predict(model, s.image, size=SIZE), s.name) for s in val.samples[:3]]
@@ -619,7 +620,7 @@ viz.per_class_figure(result.scores, palette)
 # last. The ready network of the library is the full `tiny`, at twice the size, trained longer on more pictures:
 
 # %%
-ready = ts.evaluate(ts.load_ready("toy"), ts.data.InMemory(ToyScenes(16, seed=2)))
+ready = ts.evaluate(ts.load_bundled("toy"), ts.data.InMemory(ToyScenes(16, seed=2)))
 print(f"this lesson's: mIoU {result.scores.mIoU:.3f}     the ready one: mIoU {ready.mIoU:.3f}")
 
 # %% [markdown]

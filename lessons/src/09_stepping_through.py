@@ -103,7 +103,7 @@ print("largest difference from dx:", np.abs(moved - dx).max())
 PICTURES, STEPS, CHANNELS, SQUARE = 8, 40, 32, 8  # test pictures, training steps, channels to spoil, pixels of a square
 
 # %%
-net = ts.load_ready("toy")
+net = ts.load_bundled("toy")
 streets = [ToyScenes(2 * PICTURES, seed=21)[i] for i in range(2 * PICTURES)]
 images = np.stack([street.image for street in streets]).astype(np.float32)
 labels = np.stack([street.labels for street in streets])
@@ -194,7 +194,7 @@ for name, shares in my_parts(weight).items():
 # %%
 first = tensors["encoder1.relu1"][0]
 busiest = np.argsort(-first.std((0, 1)))[:16]
-viz.show_feature_maps(first[..., busiest], [f"filter {f}" for f in busiest], columns=6)
+figures.show_feature_maps(first[..., busiest], [f"filter {f}" for f in busiest], columns=6)
 
 # %% [markdown]
 # What to see: one map per filter, as large as the picture, white where the filter says nothing. Some draw the outlines
@@ -377,7 +377,7 @@ before, after = tensors["decoder1.unpool"][0], tensors["decoder1.relu1"][0]
 shown = [a[..., np.argsort(-a.std((0, 1)))[:4]] for a in (before, after)]
 titles = ["unpooled"] * 4 + ["after the convolution"] * 4
 scaled = [a / np.percentile(a, 99.5) for a in shown]
-viz.show_feature_maps(np.concatenate(scaled, -1), titles, columns=4)
+figures.show_feature_maps(np.concatenate(scaled, -1), titles, columns=4)
 
 # %% [markdown]
 # In numbers, for each decoder stage. *Density*: the share of numbers that are not 0. *Roughness*: the mean difference
@@ -402,28 +402,29 @@ for stage in decoder:
 # The classifier gives eleven maps. Positive is orange, negative blue:
 
 # %%
-viz.show_feature_maps(logits[0], CAMVID.names, columns=6)
+figures.show_feature_maps(logits[0], CAMVID.names, columns=6)
 
 # %% [markdown]
 # What to see: each class's map is highest where the class is. Softmax (lesson 06) makes probabilities of each pixel's
-# eleven numbers, and the largest is the label. One minus the largest probability is the doubt that the network admits:
+# eleven numbers, and the largest is the label. One minus the largest probability measures how uncertain the network is:
 
 # %%
 probs, _ = ops.softmax_forward(logits)
-answer, doubt = logits[0].argmax(-1), 1 - probs[0].max(-1)
-figures.show_heat(doubt, "1 - the largest probability", image=streets[0].image)
+answer, uncertainty = logits[0].argmax(-1), 1 - probs[0].max(-1)
+figures.show_heat(uncertainty, "1 - the largest probability", image=streets[0].image)
 
 # %%
 known_pixels = labels[0] != 11
 is_wrong = (answer != labels[0])[known_pixels]
 for low, high in ((0, 0.05), (0.05, 0.25), (0.25, 1)):
-    inside = (doubt[known_pixels] >= low) & (doubt[known_pixels] < high)
+    inside = (uncertainty[known_pixels] >= low) & (uncertainty[known_pixels] < high)
     part, mistaken = inside.mean(), is_wrong[inside].mean()
-    print(f"doubt {low:.2f} to {high:.2f}: {part:4.0%} of the pixels, {mistaken:5.1%} of them wrong")
-print(f"doubt tells wrong from right: AUROC {metrics.auroc(doubt[known_pixels], is_wrong):.2f} (0.5: not at all)")
+    print(f"uncertainty {low:.2f} to {high:.2f}: {part:4.0%} of the pixels, {mistaken:5.1%} of them wrong")
+separation = metrics.auroc(uncertainty[known_pixels], is_wrong)
+print(f"uncertainty tells wrong from right: AUROC {separation:.2f} (0.5: not at all)")
 
 # %% [markdown]
-# What to see: the doubt lies along outlines, and where it is large mistakes are frequent.
+# What to see: the uncertainty lies along outlines, and where it is large mistakes are frequent.
 #
 # ## Spoil something
 #
@@ -507,9 +508,8 @@ losses = np.array([base - my_scores_with(my_silent(channel), count).mIoU for cha
 order = np.argsort(-losses)
 assert losses.max() < base / 2
 print(f"mIoU lost by one silent channel: median {np.median(losses):.3f}, largest {losses.max():.3f}")
-figures.show_gallery(
-    [(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order[:3], *order[-3:])], columns=6, width=7
-)
+shown = [(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order[:3], *order[-3:])]
+figures.show_gallery(shown, columns=6, width=7)
 
 # %% [markdown]
 # What to see: left the three filters that cost most when they are silent, right those that cost least, with the mIoU
@@ -589,7 +589,7 @@ def my_gradients(model, x, labels):
 
 loss, gradients = my_gradients(copy.deepcopy(net), images[:4], labels[:4])
 print(f"loss {loss:.3f}; gradients of {', '.join(list(gradients)[:4])}, ...")
-viz.show_feature_maps(gradients["logits"][0] * np.sum(labels[:4] != 11), CAMVID.names, columns=6, scale=1)
+figures.show_feature_maps(gradients["logits"][0] * np.sum(labels[:4] != 11), CAMVID.names, columns=6, scale=1)
 
 # %% [markdown]
 # What to see: the gradient of the logits, times the number of labelled pixels, is $p - y$ (lesson 06). Almost
@@ -1003,7 +1003,8 @@ print("the two agree better on " + ("where to look" if sizes > signs else "the d
 # %% [markdown]
 # ## What to remember
 #
-# * A network is a line of arrays, and all can be looked at. Look at the first filters, at zeros, at means, at doubt.
+# * A network is a line of arrays, and all can be looked at. Look at the first filters, at zeros, at means, at
+#   uncertainty.
 # * The encoder finds what, coarsely; the decoder adds where. Linear readouts measure it, each against its grid's
 #   ceiling.
 # * Indices of another picture spoil the label map although all pooled numbers are right.

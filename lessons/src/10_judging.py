@@ -6,7 +6,7 @@
 #
 # **At the end** you can count a confusion matrix with a finger and read it both ways; compute G, C and mIoU, and say
 # what void, absent classes and the order of averaging do to them; score outlines; build a network with G above 0.9 and
-# mIoU below 0.1; name the floors that a network must beat; and say how far a score may be trusted.
+# mIoU below 0.1; name the baselines that a network must beat; and say how far a score may be trusted.
 #
 # **Needed before:** lesson 00 (label maps and void). The scores are those of Badrinarayanan et al. 2017, section 3.3.
 
@@ -18,8 +18,7 @@ import numpy as np
 
 import tinysegnet as ts
 from tinysegnet import metrics, viz
-from tinysegnet.data import CAMVID
-from tinysegnet.data.baselines import floors
+from tinysegnet.data import CAMVID, labelled_images
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.metrics import boundary, confusion
 from tinysegnet_lessons import figures, grader
@@ -227,12 +226,12 @@ assert my_G(predictions, "dropped by label") == my_G(other, "dropped by label") 
 # Now the network that comes with the library, on drawn streets that it has not seen.
 
 # %% tags=["parameters"] fast="PICTURES, TRAINING, STREETS, FRAMES, TRIALS, NETS = 16, 24, 12, 4, 60, 8"
-PICTURES, TRAINING = 40, 80  # streets to judge by, streets that the floors learn from
+PICTURES, TRAINING = 40, 80  # streets to judge by, streets that the baselines learn from
 STREETS, FRAMES, TRIALS = 40, 8, 300  # for the intervals
 NETS = 20  # to choose from
 
 # %% tags=["map"]
-net = ts.load_ready("toy")
+net = ts.load_bundled("toy")
 test = ts.data.InMemory(ToyScenes(PICTURES, seed=10))
 said = [ts.predict(net, street.image) for street in test.samples]
 matrices = np.stack([metrics.confusion_matrix(street.labels, prediction, 11, CAMVID.ignore_label)
@@ -367,9 +366,9 @@ for name in ("Pole", "SignSymbol", "Pedestrian"):
     assert never.G > 0.9
 
 # %% [markdown]
-# ## Floors
+# ## Baselines
 #
-# A score means something only beside what is reached without learning anything of shapes. Four such floors:
+# A score means something only beside what is reached without learning anything of shapes. Four such baselines:
 #
 # * everything is road;
 # * *position prior*: each place gets the class that is most frequent there in the training pictures;
@@ -381,17 +380,18 @@ train = ts.data.InMemory(ToyScenes(TRAINING, seed=11))
 road = CAMVID.names.index("Road")
 all_road = np.zeros((11, 11), int)
 all_road[:, road] = of_net.pixels
-found = {"all road": metrics.Scores.from_confusion(all_road, CAMVID.names), **floors(train, test), "network": of_net}
+without_network = metrics.baselines(labelled_images(train), labelled_images(test), CAMVID.names, CAMVID.ignore_label)
+found = {"all road": metrics.Scores.from_confusion(all_road, CAMVID.names), **without_network, "network": of_net}
 for name, s in found.items():
     print(f"{name:20} G {s.G:.3f}   C {s.C:.3f}   mIoU {s.mIoU:.3f}")
-best_floor = max(s.mIoU for name, s in found.items() if name != "network")
-assert of_net.mIoU > best_floor + 0.2
+best_baseline = max(s.mIoU for name, s in found.items() if name != "network")
+assert of_net.mIoU > best_baseline + 0.2
 
 # %% [markdown]
-# What to see: the floors reach something, place and colour together most, and the network stands far above. The drawn
-# streets are made so that place and colour tell little. On other data floors are higher: the position prior of real
-# street scenes, taken from a camera that is always mounted in the same place, has most of the road and the sky. A
-# network whose mIoU is near a floor's has learnt what the floor knows.
+# What to see: the baselines reach something, place and colour together most, and the network stands far above. The
+# drawn streets are made so that place and colour tell little. On other data baselines are higher: the position prior of
+# real street scenes, taken from a camera that is always mounted in the same place, has most of the road and the sky. A
+# network whose mIoU is near a baseline's has learnt what the baseline knows.
 #
 # ## Outlines
 #
@@ -633,7 +633,7 @@ assert all(hits[FRAMES][name] > hits[1][name] for name in world)
 # %% [markdown]
 # Frame by frame the interval promises far more than it keeps. By streets it comes nearer to its promise, and stays
 # below it: ten blocks are few, and in C and mIoU a rare class hangs on the one or two streets that have it. So read
-# an interval as the least doubt that there is. And no drawing tells how the network does on streets unlike any at
+# an interval as a lower bound of the uncertainty. And no drawing tells how the network does on streets unlike any at
 # hand: in snow, at night, in another country.
 #
 # The drawn streets of the test set have nothing to do with each other, so for them blocks of one are right:
@@ -707,5 +707,5 @@ viz.show_worst(net, test, count=3)
 # * Void is dropped by its label. Absent classes are left out or count as 0: papers differ, so say which.
 # * Add matrices up over the pictures, then divide. Only counts add up.
 # * BF scores outlines; one to one and by distance are two scores, and both need their reach.
-# * A score needs a floor beside it and an interval around it, drawn by blocks where neighbours are alike.
+# * A score needs a baseline beside it and an interval around it, drawn by blocks where neighbours are alike.
 # * What was used to choose cannot be used to judge.

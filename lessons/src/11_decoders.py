@@ -22,7 +22,7 @@ import numpy as np
 
 import tinysegnet as ts
 from tinysegnet import layers, metrics, ops
-from tinysegnet.data.baselines import position_prior
+from tinysegnet.data import CAMVID, labelled_images
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.models import decoders
 from tinysegnet.ops import upsample
@@ -257,8 +257,8 @@ grader.grade("crossing_bytes", my_crossing_bytes)
 # \text{dout}$, all of it; an addition copies its gradient and does not share it out. And $W_{ck}$ is used at every
 # pixel of every picture: $\text{dW}_{ck} = \sum_{n, i, j} p_{nijc}\, \text{dout}_{nijk}$.
 #
-# In the line of layers backward meets the `SkipAdd` first. It leaves `dout` with the tap, and when backward
-# has come up to the `SkipSource`, with dnext, the tap adds the two:
+# In the line of layers backward meets the `SkipAdd` first. It leaves `dout` on the tape, and when backward
+# has come up to the `SkipSource`, with dnext, that adds the two:
 
 # %%
 figures.show_source(layers.SkipAdd._backward)
@@ -269,7 +269,7 @@ figures.show_source(layers.SkipSource._backward)
 # %% [markdown]
 # ### Exercise 2: its backward
 #
-# Write `my_tap_backward(dout, dnext, maps, weight)`, for `out = up + maps @ weight`, where `maps` also goes on to the
+# Write `my_skip_backward(dout, dnext, maps, weight)`, for `out = up + maps @ weight`, where `maps` also goes on to the
 # encoder's next stage.
 #
 # * `dout` (N, h, w, K): gradient of `out`. `dnext` (N, h, w, C): the gradient of `maps` that comes from the next stage.
@@ -278,7 +278,7 @@ figures.show_source(layers.SkipSource._backward)
 
 
 # %%
-def my_tap_backward(dout, dnext, maps, weight):
+def my_skip_backward(dout, dnext, maps, weight):
     ### BEGIN SOLUTION
     C, K = weight.shape
     dweight = maps.reshape(-1, C).T @ dout.reshape(-1, K)
@@ -287,7 +287,7 @@ def my_tap_backward(dout, dnext, maps, weight):
 
 
 # %%
-grader.grade("tap_backward", my_tap_backward)
+grader.grade("skip_backward", my_skip_backward)
 
 # %% [markdown]
 # ### The ways up
@@ -317,7 +317,7 @@ figures.show_source(upsample.upsample_nearest2d_backward_numpy)
 # ### Check it
 #
 # The ops first, then whole networks, narrow ones: each parameter of the encoder feels the loss through the bottleneck
-# and through every tap behind it. (The first run compiles.)
+# and through every skip behind it. (The first run compiles.)
 
 # %%
 for op in ("upsample_nearest2d", "upsample_bilinear2d", "conv_transpose2d", "depthwise_conv2d"):
@@ -333,18 +333,18 @@ for name in ("basic-encoder-addition", "fcn-basic", "fixed-index"):
 # ### What breaks it
 #
 # The bug of those who write such a network by hand: the decoder reads the encoder's maps, and backward forgets that
-# way. All shapes fit, and lesson 08 saw a network learn with a wrong gradient. Planted into every tap:
+# way. All shapes fit, and lesson 08 saw a network learn with a wrong gradient. Planted into every skip source:
 
 
 # %%
-def my_forgetful_taps(network):
+def my_forgetful_skips(network):
     for layer in network.layers.values():
         if isinstance(layer, layers.SkipSource):
-            layer._backward = lambda dout, cache, tape, input_gradient: dout
+            layer._backward = lambda dout, cache, *_: dout
 
 
 network = ts.build("basic-encoder-addition", num_classes=3, width=1 / 32, dtype=np.float64)
-my_forgetful_taps(network)
+my_forgetful_skips(network)
 report = ts.gradcheck.check_model(network, size=(18, 22), directions=1, entries=1)
 refused = [tensor.name for tensor in report.tensors if not tensor.ok]
 print(f"right: {report.ok}; {len(refused)} tensors refused:", *refused, sep="\n  ")
@@ -352,9 +352,10 @@ assert all(name == "x" or name.split(".")[0] in ("encoder1", "encoder2", "encode
 assert "encoder3.conv1.weight" in refused
 
 # %% [markdown]
-# What to see: the picture and the stages before a tap are refused. The fourth stage and the whole decoder are right,
-# for no tap lies after them. (Biases before a batch norm have the gradient 0 either way, lesson 04.) The first tensor
-# that is refused, looking from the loss upwards, stands right before the last tap: there the mistake is.
+# What to see: the picture and the stages before a skip source are refused. The fourth stage and the whole decoder are
+# right, for no skip source lies after them. (Biases before a batch norm have the gradient 0 either way, lesson 04.) The
+# first tensor that is refused, looking from the loss upwards, stands right before the last skip source: there the
+# mistake is.
 #
 # A second one: replication backward as a mean, "since the copies are one number". The check names the factor:
 
@@ -368,19 +369,19 @@ assert not report.ok
 # %% [markdown]
 # ### How much comes which way?
 #
-# At each tap two gradients meet. Their sizes in a network of half width before training, for one drawn street:
+# At each skip source two gradients meet. Their sizes in a network of half width before training, for one drawn street:
 
 
 # %%
-def my_listen(tap, sizes):
-    """Note the sizes of both gradients whenever the tap's backward runs."""
-    right = tap._backward
+def my_listen(skip, sizes):
+    """Note the sizes of both gradients whenever the skip source's backward runs."""
+    right = skip._backward
 
     def my_backward(dout, cache, tape, input_gradient):
-        sizes[tap.name] = np.linalg.norm(tape.map_gradients[tap]), np.linalg.norm(dout)
+        sizes[skip.name] = np.linalg.norm(tape.map_gradients[skip]), np.linalg.norm(dout)
         return right(dout, cache, tape, input_gradient)
 
-    tap._backward = my_backward
+    skip._backward = my_backward
 
 
 # %%
@@ -512,7 +513,8 @@ panels |= {f"{score}, per cent": {name: my_values(name, score) for name in names
 ties = {f"{score}, per cent": spread[score] for score in ("mIoU", "BF") if np.isfinite(spread[score])}
 others = {"mIoU, per cent": {name: scores[0] for name, scores in published.items()},
           "BF, per cent": {name: scores[1] for name, scores in published.items()}}  # fmt: skip
-figures.show_dots(panels, ties=ties, others=others, words=("a seed", "bars overlap: a tie", "the paper, one seed"))
+words = ("one seed", "overlapping bars: a tie", "the paper, one seed")
+figures.show_strip_plot(panels, ties=ties, others=others, words=words)
 
 # %% [markdown]
 # What to see: on the left two costs, on the right what they buy. Every dot of the right panels is a training. A bar is
@@ -630,7 +632,9 @@ train = ts.data.InMemory(ToyScenes(PICTURES, seed=1, size=(48, 64)))
 test = ts.data.InMemory(ToyScenes(32, seed=2, size=(48, 64)))
 recipe = {"epochs": EPOCHS, "batch_size": 4, "size": (48, 64), "optimizer": "sgd", "learning_rate": 0.1,
           "weight_decay": 5e-4, "class_weights": "median_frequency", "validate_every": EPOCHS}  # fmt: skip
-print(f"floor: each pixel's place alone has mIoU {100 * position_prior(train, test).mIoU:.1f}")
+both = labelled_images(train), labelled_images(test)
+prior = metrics.position_prior(*both, CAMVID.names, CAMVID.ignore_label)
+print(f"baseline: each pixel's place alone has mIoU {100 * prior.mIoU:.1f}")
 found, spread_of = {}, {"mIoU": 0.0, "BF": 0.0}
 for name in ("basic", "bilinear-interpolation"):
     for seed in SEEDS:
@@ -648,7 +652,7 @@ for score, by_name in mine.items():
     verdict = "a tie" if abs(gap) < spread_of[score] else "told apart"
     print(f"{score:5} basic minus bilinear {gap:+6.2f}   spread {spread_of[score]:5.2f}   {verdict}"
           f"   single runs: {min(pairs):+.2f} to {max(pairs):+.2f}")  # fmt: skip
-figures.show_dots(mine, ties=spread_of)
+figures.show_strip_plot(mine, ties=spread_of)
 
 # %% [markdown]
 # How to read this: "single runs" is what one could have published with one seed each, from the luckiest for one side to
@@ -671,7 +675,7 @@ figures.show_dots(mine, ties=spread_of)
 #    that? Some drawn streets with void, and the ready network:
 
 # %%
-ready = ts.load_ready("toy")
+ready = ts.load_bundled("toy")
 voids = [s for s in (ToyScenes(24, seed=9)[i] for i in range(24)) if (s.labels == 11).mean() > 0.02][:6]
 for s in voids:
     said = ts.predict(ready, s.image)

@@ -14,7 +14,6 @@
 # their times in Table 6; this lesson is about what such a number is made of.
 
 # %%
-import importlib.util
 import time
 from fractions import Fraction
 from statistics import median
@@ -26,10 +25,9 @@ import tinysegnet as ts
 from tinysegnet import ops, runtime, viz
 from tinysegnet.bench import costs, machine, ours
 from tinysegnet.bench.validate import distance
-from tinysegnet.bench.workloads import Work
+from tinysegnet.bench.workloads import Workload
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet.ops import conv
-from tinysegnet.ops.engine import cost_model, direct, gemm_microkernel, simd, winograd
+from tinysegnet.ops.engine import cost_model, direct, gemm_microkernel, simd, winograd, winograd_transform
 from tinysegnet_lessons import figures, grader
 
 # %%
@@ -146,10 +144,10 @@ print(f"and one forward of SegNet {each * total / 3600:.1f} hours")
 # definition of a convolution:
 
 # %%
-figures.show_source(conv.conv2d_forward_numpy)
+figures.show_source(ops.conv.conv2d_forward_numpy)
 
 # %%
-found, _ = conv.conv2d_forward_numpy(piece, weight)
+found, _ = ops.conv.conv2d_forward_numpy(piece, weight)
 print(f"distance from the seven loops: {distance(found, slow):.0e}")
 assert distance(found, slow) < 1e-4
 
@@ -240,7 +238,7 @@ def my_reordered(padded, weight, out):
 
 
 # %%
-reference, _ = conv.conv2d_forward_numpy(x, weight)
+reference, _ = ops.conv.conv2d_forward_numpy(x, weight)
 for function in (compiled, my_reordered):
     out = function(my_padded(x), weight, my_zeros(x))
     print(f"distance from NumPy: {distance(out, reference):.0e}")
@@ -545,12 +543,12 @@ assert not off[::2, ::2].any()
 # given values at the points is a sum of polynomials, one for each point, which are 0 at all other points:
 
 # %%
-figures.show_source(winograd.transforms)
+figures.show_source(winograd_transform.transforms)
 
 # %%
 A4, B4, G4 = (
     np.vectorize(lambda a: Fraction(a).limit_denominator(1000), otypes=[object])(matrix)
-    for matrix in winograd.MATRICES[winograd.WinogradF4x3]
+    for matrix in winograd_transform.MATRICES[winograd_transform.WinogradF4x3]
 )
 for d in np.eye(6, dtype=int) * exact:
     for g in np.eye(3, dtype=int) * exact:
@@ -644,7 +642,7 @@ ts.gradcheck.check_op("conv2d")
 runtime.set_threads(1)
 runs = {
     "1 seven loops, Python": lambda: my_loops(my_padded(piece), weight, my_zeros(piece)),
-    "2 shifted products, NumPy": lambda: conv.conv2d_forward_numpy(x, weight),
+    "2 shifted products, NumPy": lambda: ops.conv.conv2d_forward_numpy(x, weight),
     "3 seven loops, compiled": lambda: compiled(padded, kernel_0, my_cleared(out_0)),
     "4 another order, compiled": lambda: my_reordered(padded, kernel_0, my_cleared(out_0)),
     "5 register tile, direct": lambda: ops.conv.conv2d_forward_direct(x, weight),
@@ -688,8 +686,8 @@ print("kernel  channels  products    NumPy   direct  Winograd  Winograd / direct
 for K, channels in ((3, 16), (3, 64), (3, 348), (7, 64)):
     a = rng.standard_normal((1, 24, 32, channels), np.float32)
     w = rng.standard_normal((K, K, channels, 32), np.float32)
-    truth, _ = conv.conv2d_forward_numpy(a.astype(float), w.astype(float))
-    variants = conv.conv2d_forward_numpy, conv.conv2d_forward_direct, conv.conv2d_forward_winograd
+    truth, _ = ops.conv.conv2d_forward_numpy(a.astype(float), w.astype(float))
+    variants = ops.conv.conv2d_forward_numpy, ops.conv.conv2d_forward_direct, ops.conv.conv2d_forward_winograd
     off_by = [distance(forward(a, w)[0], truth) for forward in variants]
     columns = "  ".join(f"{off:.1e}" for off in off_by)
     print(f"{K}x{K}     {channels:8}  {K * K * channels:8}  {columns}   {off_by[2] / off_by[1]:.1f}")
@@ -739,7 +737,7 @@ assert rounding[12, np.float32] > 10 * rounding[2, np.float32]
 # float32 (whichever way each of its layers is computed):
 
 # %%
-model = ts.load_ready("toy")
+model = ts.load_bundled("toy")
 exact_model = ts.build("tiny", num_classes=model.num_classes, dtype=np.float64)
 exact_model.load_state(model.state())
 others = wrong_pixels = 0
@@ -864,30 +862,30 @@ def my_roofline(N, H, W, C, F, K, product, copy):
 grader.grade("roofline", my_roofline)
 
 # %% [markdown]
-# Where do SegNet's ops lie? `tinysegnet.bench` has works, their costs, and runs them:
+# Where do SegNet's ops lie? `tinysegnet.bench` has workloads, their costs, and runs them:
 
 # %%
-works = [
-    Work("conv 3x3, 64 to 64", "conv", (1, H, W, 64), 64, backward=False),
-    Work("conv 3x3, 128 to 128", "conv", (1, H, W, 128), 128, backward=False),
-    Work("first layer, 3 to 64", "conv", (1, 2 * H, 2 * W, 3), 64, backward=False),
-    Work("conv 1x1, 64 to 11", "conv", (1, 2 * H, 2 * W, 64), 11, kernel=1, backward=False),
-    Work("batch norm + ReLU", "batchnorm_relu", (4, H, W, 64)),
-    Work("pool + unpool", "pool_unpool", (4, H, W, 64)),
-    Work("softmax cross-entropy", "loss", (4, H, W, 11)),
+workloads = [
+    Workload("conv 3x3, 64 to 64", "conv", (1, H, W, 64), 64, backward=False),
+    Workload("conv 3x3, 128 to 128", "conv", (1, H, W, 128), 128, backward=False),
+    Workload("first layer, 3 to 64", "conv", (1, 2 * H, 2 * W, 3), 64, backward=False),
+    Workload("conv 1x1, 64 to 11", "conv", (1, 2 * H, 2 * W, 64), 11, kernel=1, backward=False),
+    Workload("batch norm + ReLU", "batchnorm_relu", (4, H, W, 64)),
+    Workload("pool + unpool", "pool_unpool", (4, H, W, 64)),
+    Workload("softmax cross-entropy", "loss", (4, H, W, 11)),
 ]
-spent = my_medians({work.name: ours.prepare(work) for work in works}, ROUNDS)
+spent = my_medians({workload.name: ours.prepare(workload) for workload in workloads}, ROUNDS)
 
 # %%
 dots = []
-print(f"{'work':22} {'flop/B':>7} {'GFLOP/s':>8} {'GB/s':>6}   the lower roof")
-for work in works:
-    flops, moved, seconds = costs.flops(work), costs.traffic(work), spent[work.name]
-    kind = "memory" if costs.bound_by_memory(work) else "convolution"
-    dots.append(viz.Dot(work.name, flops / moved, flops / seconds, kind))
+print(f"{'workload':22} {'flop/B':>7} {'GFLOP/s':>8} {'GB/s':>6}   the lower roof")
+for workload in workloads:
+    flops, moved, seconds = costs.flops(workload), costs.traffic(workload), spent[workload.name]
+    kind = "memory" if costs.bound_by_memory(workload) else "convolution"
+    dots.append(viz.Dot(workload.name, flops / moved, flops / seconds, kind))
     limit = "memory" if flops / moved < ridge else "products"
     rates = f"{flops / seconds / 1e9:8.1f} {moved / seconds / 1e9:6.1f}"
-    print(f"{work.name:22} {flops / moved:7.1f} {rates}   {limit}")
+    print(f"{workload.name:22} {flops / moved:7.1f} {rates}   {limit}")
 
 # %%
 viz.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(10.5, 6.4))
@@ -987,26 +985,28 @@ print(f"in turns:            b takes {turns['b'] / turns['a'] - 1:+.1%} against 
 # ## Against PyTorch
 #
 # Is that fast? A yardstick is PyTorch, whose convolutions on a CPU are hand-written for each kind of processor.
-# `tinysegnet bench --against torch` measures everything; here two works, each side in a process of its own, since two
-# pools of threads in one process disturb each other. Results are compared first, with float64 as the judge.
+# `tinysegnet bench --against torch` measures everything; here two workloads. Each library has a process of its own,
+# since two pools of threads in one process disturb each other. Results are compared with float64 first.
 
 
 # %%
-def my_comparison(works):
-    from tinysegnet.bench.measure import Bench, Plan
+def my_comparison(workloads):
+    from tinysegnet.bench.measure import Bench, BenchSettings
 
-    with Bench(Plan("torch", most_threads, rounds=3)) as bench:
-        for result in map(bench.measure, works):
+    with Bench(BenchSettings("torch", most_threads, rounds=3)) as bench:
+        for result in map(bench.measure, workloads):
             if result.ratio is None:
-                print(f"{result.work.name}: not timed. {result.wrong}")
+                print(f"{result.workload.name}: not timed. {result.wrong}")
                 continue
             times = f"ours {1e3 * result.seconds:.2f} ms, PyTorch {1e3 * result.peer_seconds:.2f} ms"
-            print(f"{result.work.name}: {times}: PyTorch / ours = {result.ratio:.2f}")
+            print(f"{result.workload.name}: {times}: PyTorch / ours = {result.ratio:.2f}")
 
 
 # %%
+import importlib.util
+
 if importlib.util.find_spec("torch"):
-    my_comparison([works[0], works[5]])
+    my_comparison([workloads[0], workloads[5]])
 else:
     print("PyTorch is not installed here, so nothing is compared. To compare: pip install torch, then run this again.")
 

@@ -225,7 +225,7 @@ for field in [*fields.split(), "color_jitter", "mirror", "test_scales", "statist
 # pixels. The ready toy network was trained at 96x128. Streets drawn at 360x480, fed to it at several sizes:
 
 # %%
-model = ts.load_ready("toy")
+model = ts.load_bundled("toy")
 large = ts.data.InMemory(ToyScenes(4, seed=15, size=(360, 480)))
 sizes = [(h, h * 4 // 3) for h in (24, 48, 72, 96, 132, 180, 360)]
 scores = {size: ts.evaluate(model, large, size=size).mIoU for size in sizes}
@@ -381,10 +381,10 @@ figures.show_arrays([(name, b[0, :, :, 0]) for name, b in pictures])
 
 # %%
 tests = ts.data.InMemory(ToyScenes(TESTS, seed=18))
-unset = ts.load_ready("toy")
+unset = ts.load_bundled("toy")
 for name, array in unset.named_buffers():
     array[...] = 1 if name.endswith("var") else 0
-fresh = ts.fold_batchnorm(ts.load_ready("toy"))
+fresh = ts.fold_batchnorm(ts.load_bundled("toy"))
 print(f"folded: mIoU {ts.evaluate(fresh, tests).mIoU:.3f}", end="; ")
 print(f"with statistics that were never set: {ts.evaluate(ts.fold_batchnorm(unset), tests).mIoU:.3f}")
 assert ts.evaluate(ts.fold_batchnorm(unset), tests).mIoU < ts.evaluate(fresh, tests).mIoU / 2
@@ -415,7 +415,7 @@ other = np.mean(np.array(said["float32"]) != np.array(said["float16"]))
 for name, net in nets.items():
     print(f"{name}: {sizes[name] / 1e6:.2f} MB, mIoU {ts.evaluate(net, tests).mIoU:.4f}")
 print(f"{other:.3%} of the pixels get another class")
-huge = ts.load_ready("toy")
+huge = ts.load_bundled("toy")
 next(a for _, a in huge.named_parameters())[...] = 1e6
 try:
     ts.save(root / "huge.safetensors", huge, half=True)
@@ -675,7 +675,7 @@ viz.overlays_figure(rows, palette)
 # %% [markdown]
 # What to see: to us all five are the same street, and we would label them alike. Toy streets differ in their light,
 # but not by as much (see the brightness above), and all are in focus. Nothing in the training said that this does not
-# matter. And the network does not say that it does not know (lesson 12 measures doubt).
+# matter. And the network does not say that it does not know (lesson 12 measures uncertainty).
 #
 # How far is it to real streets? If you gave CamVid, its pictures; otherwise the drawn ones, which it knows:
 
@@ -701,7 +701,7 @@ viz.overlays_figure([(sample.image, sample.labels, said, streets.name)], palette
 train = ts.data.InMemory(ToyScenes(PICTURES, seed=19))
 further = {}
 for jitter in (0.0, 0.7):
-    further[jitter] = ts.load_ready("toy")
+    further[jitter] = ts.load_bundled("toy")
     recipe = ts.Recipe(epochs=EPOCHS, batch_size=8, size=(96, 128), learning_rate=0.001, color_jitter=jitter,
                        validate_every=EPOCHS)  # fmt: skip
     ts.fit(further[jitter], train, recipe=recipe, progress=False)

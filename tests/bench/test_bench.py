@@ -9,24 +9,24 @@ import pytest
 from tinysegnet import build, viz
 from tinysegnet.bench import costs, ours, table
 from tinysegnet.bench.explain import convolutions, explain
-from tinysegnet.bench.measure import Bench, Plan, Result
+from tinysegnet.bench.measure import Bench, BenchSettings, Result
 from tinysegnet.bench.profiling import profile
-from tinysegnet.bench.roofline import dots
+from tinysegnet.bench.roofline import roofline_dots
 from tinysegnet.bench.validate import distance, validate
-from tinysegnet.bench.workers import Side
-from tinysegnet.bench.workloads import WORKS, Work, find_works
+from tinysegnet.bench.workers import Worker
+from tinysegnet.bench.workloads import WORKLOADS, Workload, find_workloads
 from tinysegnet.cli.main import main
 from tinysegnet.errors import MeasurementError
 
-SMALL = Work("small", "conv", (1, 12, 16, 4), 5, least=1.0, aim=2.0)
-NETWORK = next(work for work in WORKS if work.kind == "train")
-MEMORY = next(work for work in WORKS if work.kind == "loss")
+SMALL = Workload("small", "conv", (1, 12, 16, 4), 5, least=1.0, aim=2.0)
+NETWORK = next(workload for workload in WORKLOADS if workload.kind == "train")
+MEMORY = next(workload for workload in WORKLOADS if workload.kind == "loss")
 PEAKS = 100e9, 20e9
 FACTS = {"tinysegnet": "0.1.0", "numpy": "2.4", "numba": "0.68", "torch": "2.13", "processor": "a processor"}
-AGAINST = Plan("torch", 2)
+AGAINST = BenchSettings("torch", 2)
 
 
-class FakeSide:
+class FakeWorker:
     """Answers at once, in this process; `wrong` is added to what "tinysegnet" finds."""
 
     wrong = 0.0
@@ -43,14 +43,14 @@ class FakeSide:
     def ask(self, task, *arguments):
         return getattr(self, task)(*arguments)
 
-    def outputs(self, work, dtype):
-        found = ours.outputs(work, dtype)
+    def outputs(self, workload, dtype):
+        found = ours.outputs(workload, dtype)
         return {name: array + self.wrong * (self.name == "tinysegnet") for name, array in found.items()}
 
     def variants(self, compiled):
         return ["NCHW", "NHWC", "NHWC compiled"][: 3 if compiled else 2]
 
-    def prepare(self, work, variant=""):
+    def prepare(self, workload, variant=""):
         if variant.endswith("compiled"):
             raise MeasurementError("no compiler")
         self.variant = variant
@@ -65,37 +65,37 @@ class FakeSide:
         is_alive = staticmethod(lambda: True)
 
 
-class WrongSide(FakeSide):
+class WrongWorker(FakeWorker):
     wrong = 0.01
 
 
-def result(work, seconds=0.1, peer=0.15, **more):
-    return Result(work, seconds, peer, "NHWC compiled", 1.2e-6, 1.7e-7, **more)
+def result(workload, seconds=0.1, peer=0.15, **more):
+    return Result(workload, seconds, peer, "NHWC compiled", 1.2e-6, 1.7e-7, **more)
 
 
-def test_works_are_found_by_a_part_of_their_name():
-    assert find_works(()) == list(WORKS)
-    assert [work.name for work in find_works(("tiny", "7x7"))] == ["conv7x7 64", "train tiny", "infer tiny"]
-    assert find_works(("nothing",)) == []
-    assert len({work.name for work in WORKS}) == len(WORKS)
+def test_workloads_are_found_by_a_part_of_their_name():
+    assert find_workloads(()) == list(WORKLOADS)
+    assert [workload.name for workload in find_workloads(("tiny", "7x7"))] == ["conv7x7 64", "train tiny", "infer tiny"]
+    assert find_workloads(("nothing",)) == []
+    assert len({workload.name for workload in WORKLOADS}) == len(WORKLOADS)
 
 
 def test_costs_by_hand():
     forward = 2 * 12 * 16 * 9 * 4 * 5
     assert costs.flops(SMALL) == 3 * forward
-    assert costs.flops(Work("", "conv", SMALL.shape, 5, backward=False)) == forward
-    assert costs.flops(Work("", "conv", SMALL.shape, 5, input_gradient=False)) == 2 * forward
+    assert costs.flops(Workload("", "conv", SMALL.shape, 5, backward=False)) == forward
+    assert costs.flops(Workload("", "conv", SMALL.shape, 5, input_gradient=False)) == 2 * forward
     assert costs.traffic(SMALL) == 2 * 4 * (12 * 16 * 4 + 12 * 16 * 5 + 9 * 4 * 5)
     summary = build("tiny").summary((96, 128), batch_size=8)
     first = next(row.multiply_adds for row in summary.rows if row.multiply_adds)
-    tiny = next(work for work in WORKS if work.name == "train tiny")
+    tiny = next(workload for workload in WORKLOADS if workload.name == "train tiny")
     assert costs.flops(tiny) == pytest.approx(3e9 * summary.gflops - 2 * first)
 
 
-@pytest.mark.parametrize("work", WORKS, ids=lambda work: work.name)
-def test_every_work_costs_something(work):
-    assert costs.flops(work) > 0
-    assert costs.traffic(work) > 0
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+def test_every_workload_costs_something(workload):
+    assert costs.flops(workload) > 0
+    assert costs.traffic(workload) > 0
 
 
 def test_validation_measures_the_worst_result_normwise():
@@ -114,7 +114,7 @@ def test_validation_refuses_what_is_not_comparable(bad):
 
 
 def test_the_fastest_variant_of_the_peer_counts_and_what_does_not_compile_is_noted():
-    with Bench(Plan("torch", 1, 2, compiled=True), FakeSide) as bench:
+    with Bench(BenchSettings("torch", 1, 2, compiled=True), FakeWorker) as bench:
         found = bench.measure(SMALL)
     assert (found.variant, found.ratio, found.verdict) == ("NHWC", 2.0, "ok")
     assert found.error < 1e-6
@@ -122,7 +122,7 @@ def test_the_fastest_variant_of_the_peer_counts_and_what_does_not_compile_is_not
 
 
 def test_a_wrong_result_is_not_timed():
-    with Bench(Plan("torch", 1, 2), WrongSide) as bench:
+    with Bench(BenchSettings("torch", 1, 2), WrongWorker) as bench:
         found = bench.measure(SMALL)
     assert (found.verdict, found.seconds) == ("WRONG", None)
     assert "out is off by" in found.wrong
@@ -130,19 +130,19 @@ def test_a_wrong_result_is_not_timed():
 
 
 def test_a_wrong_result_is_exit_code_1(monkeypatch, capsys):
-    monkeypatch.setattr("tinysegnet.cli.bench_command.Sides", lambda plan: Bench(plan, WrongSide))
-    monkeypatch.setattr(WrongSide, "peaks", lambda self: PEAKS, raising=False)
-    monkeypatch.setattr("tinysegnet.cli.bench_command.find_works", lambda words: [SMALL])
+    monkeypatch.setattr("tinysegnet.cli.bench_command.Bench", lambda plan: Bench(plan, WrongWorker))
+    monkeypatch.setattr(WrongWorker, "peaks", lambda self: PEAKS, raising=False)
+    monkeypatch.setattr("tinysegnet.cli.bench_command.find_workloads", lambda words: [SMALL])
     assert main(["bench"]) == 1
     assert "WRONG" in capsys.readouterr().out
 
 
 def test_the_table_fits_120_columns():
-    results = [result(work, bytes=3 << 30, peer_bytes=4 << 30) for work in WORKS]
-    for plan in (AGAINST, Plan()):
+    results = [result(workload, bytes=3 << 30, peer_bytes=4 << 30) for workload in WORKLOADS]
+    for plan in (AGAINST, BenchSettings()):
         lines = table.head(plan).splitlines() + [table.row(r, plan, PEAKS) for r in results]
         assert max(map(len, lines)) <= 120
-    assert "PyTorch" not in table.head(Plan())
+    assert "PyTorch" not in table.head(BenchSettings())
     assert all(word in table.facts_line(FACTS, AGAINST, PEAKS) for word in ("0.68", "2.13", "a processor", "100 GFLOP"))
 
 
@@ -155,7 +155,7 @@ def test_a_row_says_what_was_found():
 
 def test_json_is_one_object():
     found = json.loads(table.as_json(FACTS, AGAINST, PEAKS, [result(SMALL), Result(MEMORY, wrong="no")]))
-    first, second = found["works"]
+    first, second = found["workloads"]
     assert (first["name"], first["ratio"], first["verdict"]) == ("small", pytest.approx(1.5), "below aim")
     assert (second["seconds"], second["ratio"], second["verdict"]) == (None, None, "WRONG")
     assert found["copy_bytes_per_second"] == PEAKS[1]
@@ -167,8 +167,8 @@ def test_explain_lists_every_convolution(capsys):
     assert max(map(len, text.splitlines())) <= 120
     for model in ("tiny", "basic", "vgg16"):
         count = sum("conv" in name or name == "classifier" for name in build(model, width=1 / 16).layers)
-        work = next(work for work in WORKS if work.name == f"train {model}")
-        assert len(list(convolutions(work))) == count
+        workload = next(workload for workload in WORKLOADS if workload.name == f"train {model}")
+        assert len(list(convolutions(workload))) == count
         assert f"train {model}" in text
     assert "winograd" in text
     assert "direct" in text
@@ -177,13 +177,13 @@ def test_explain_lists_every_convolution(capsys):
 
 @pytest.mark.parametrize("peers", [True, False])
 def test_the_roofline_is_a_picture(tmp_path, peers):
-    results = [result(work, 0.02, 0.05 if peers else None) for work in WORKS]
-    viz.save_figure(viz.roofline_figure(dots(results), *PEAKS), tmp_path / "roofline.png")
+    results = [result(workload, 0.02, 0.05 if peers else None) for workload in WORKLOADS]
+    viz.save_figure(viz.roofline_figure(roofline_dots(results), *PEAKS), tmp_path / "roofline.png")
     assert (tmp_path / "roofline.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_roofline_without_works_has_roofs():
-    assert viz.figures.figure_bytes(viz.roofline_figure(dots([Result(SMALL)]), *PEAKS))
+def test_a_roofline_without_workloads_has_roofs():
+    assert viz.figures.figure_bytes(viz.roofline_figure(roofline_dots([Result(SMALL)]), *PEAKS))
 
 
 def test_a_profile_has_every_step_of_the_network(tmp_path):
@@ -205,43 +205,43 @@ def test_profile_writes_its_picture(tmp_path, capsys):
     assert picture.stat().st_size > 1000
 
 
-def test_a_side_answers_fails_in_one_line_and_ends():
-    with Side("tinysegnet", 1) as side:
-        assert side.ask("variants", False) == [""]
+def test_a_worker_answers_fails_in_one_line_and_ends():
+    with Worker("tinysegnet", 1) as worker:
+        assert worker.ask("variants", False) == [""]
         with pytest.raises(MeasurementError, match="AttributeError"):
-            side.ask("no such task")
-        assert (side.ask("peak_memory") or 0) >= 0
-    assert side.process.exitcode is not None
+            worker.ask("no such task")
+        assert (worker.ask("peak_memory") or 0) >= 0
+    assert worker.process.exitcode is not None
 
 
-def test_a_side_that_dies_is_an_error_that_says_so():
-    with Side("tinysegnet", 1) as side:
-        side.process.kill()
+def test_a_worker_that_dies_is_an_error_that_says_so():
+    with Worker("tinysegnet", 1) as worker:
+        worker.process.kill()
         with pytest.raises(MeasurementError, match="ended at 'variants'"):
-            side.ask("variants", False)
-    assert side.process.exitcode is not None
+            worker.ask("variants", False)
+    assert worker.process.exitcode is not None
 
 
-def test_only_the_numpy_side_is_started_with_another_backend():
+def test_only_the_numpy_worker_is_started_with_another_backend():
     before = dict(os.environ)
-    with Side("numpy", 1) as numpy_side, Side("tinysegnet", 1) as side:
-        found = numpy_side.ask("outputs", SMALL, "float64")
-        assert validate(side.ask("outputs", SMALL, "float32"), found).error < 1e-5
+    with Worker("numpy", 1) as numpy_worker, Worker("tinysegnet", 1) as worker:
+        found = numpy_worker.ask("outputs", SMALL, "float64")
+        assert validate(worker.ask("outputs", SMALL, "float32"), found).error < 1e-5
     assert dict(os.environ) == before
 
 
 def test_end_to_end(monkeypatch, capsys):
-    monkeypatch.setattr("tinysegnet.cli.bench_command.find_works", lambda words: [SMALL])
+    monkeypatch.setattr("tinysegnet.cli.bench_command.find_workloads", lambda words: [SMALL])
     monkeypatch.setattr("tinysegnet.bench.measure.SAMPLE", 0.01)
     assert main(["bench", "small", "--rounds", "1", "--json", "--threads", "1"]) == 0
-    (work,) = json.loads(capsys.readouterr().out)["works"]
-    assert work["seconds"] > 0
-    assert 0 < work["error"] < 1e-5
+    (workload,) = json.loads(capsys.readouterr().out)["workloads"]
+    assert workload["seconds"] > 0
+    assert 0 < workload["error"] < 1e-5
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    (["nothing"], "no work named nothing"),
-    (["--rounds", "0"], "rounds 0"),
+    (["nothing"], "no workload named nothing"),
+    (["--rounds", "0"], "rounds: 0 (expected at least 1)"),
     (["--threads", "100000"], "threads 100000"),
 ])  # fmt: skip
 def test_bad_options_are_one_line(options, message, capsys):

@@ -39,6 +39,14 @@ def test_train_help_shows_the_recipe_of_the_data(capsys):
     assert "96x128" in text
 
 
+def test_names_that_look_like_json_are_names(trained, tmp_path, capsys):
+    for name in ("[1].png", "{a}.png"):
+        Image.new("RGB", (20, 12)).save(tmp_path / name)
+    pictures = [str(tmp_path / name) for name in ("[1].png", "{a}.png")]
+    assert main(["predict", str(trained / "best.safetensors"), *pictures, "--out", str(tmp_path / "o")]) == 0
+    assert (tmp_path / "o" / "[1]_overlay.png").exists()
+
+
 def test_evaluate_prints_one_json_object(trained, capsys):
     assert main(["evaluate", str(trained / "last.safetensors"), "--limit", "3", "--json"]) == 0
     out, err = capsys.readouterr()
@@ -101,7 +109,7 @@ def test_gradcheck(capsys):
 
 def test_a_wrong_gradient_is_exit_code_1(capsys, monkeypatch):
     forward, backward = ts.ops.REGISTRY["relu"].variants["numpy"]
-    wrong = ts.ops.Pair(forward, lambda dout, cache: 1.001 * backward(dout, cache))
+    wrong = ts.ops.Variant(forward, lambda dout, cache: 1.001 * backward(dout, cache))
     monkeypatch.setitem(ts.ops.REGISTRY["relu"].variants, "numpy", wrong)
     assert main(["gradcheck", "relu"]) == 1
 
@@ -144,6 +152,15 @@ def test_version_and_groups_of_commands(capsys):
     assert "Exit codes: 0 success" in " ".join(text.split())
 
 
+def test_shell_completion(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("ZSH_VERSION", raising=False)
+    monkeypatch.setenv("BASH_VERSION", "5")
+    assert main(["--install-completion"]) == 0
+    written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    assert all(word in written for word in ("evaluate", "baselines", "--learning-rate", "--batch-size"))
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_in_its_own_file(command, capsys):
     assert main([*command.split(), "--help"]) == 0
@@ -172,9 +189,9 @@ def test_warnings_are_one_line(workplace, capsys):
     assert main(["train", *options]) == 0
     told = capsys.readouterr().err.replace("\r", "\n").splitlines()
     assert all(line.startswith("warning: class ") for line in told if "does not occur" in line)
-    floor = [line for line in told if "below what" in line]
-    assert len(floor) == 1, "one epoch of one picture is worse than no network"
-    assert floor[0].startswith("warning: mIoU 0.")
+    baseline = [line for line in told if "below the no-network baseline" in line]
+    assert len(baseline) == 1, "one epoch of one picture is worse than no network"
+    assert baseline[0].startswith("warning: mIoU 0.")
 
 
 def test_debug_shows_where_an_error_comes_from(workplace):

@@ -79,8 +79,8 @@ def test_samples_and_doubt(here, capsys):
     capsys.readouterr()
     assert main(["evaluate", "runs/b/last.safetensors", "--samples", "3", "--limit", "2", "--no-baseline"]) == 0
     said = capsys.readouterr().out
-    assert "doubt tells wrong pixels from right ones: AUROC 0." in said
-    assert "by 1 - its largest probability: 0." in said
+    assert "uncertainty tells wrong pixels from right ones: AUROC 0." in said
+    assert "; 1 - the largest probability of one pass: 0." in said
 
 
 @pytest.mark.parametrize(("options", "mirror", "scales"), [
@@ -96,13 +96,13 @@ def test_checkpoints_know_how_the_network_was_validated(here, options, mirror, s
 def test_the_picture_of_doubt():
     doubt = np.zeros((30, 40))
     doubt[10:20, 10:20] = 0.04
-    picture = np.asarray(viz.doubt_picture(doubt))
+    picture = np.asarray(viz.uncertainty_picture(doubt))
     assert picture.shape[1] >= 480
     scale = picture.shape[1] // 40
     assert picture[15 * scale, 15 * scale].sum() > 3 * picture[2, 2].sum() + 300  # bright where there is doubt
-    assert viz.doubt_picture(np.zeros((2, 3))).width >= 480
-    with pytest.raises(ShapeError, match=r"a map of doubt is \(H, W\)"):
-        viz.doubt_picture(np.zeros((2, 3, 4)))
+    assert viz.uncertainty_picture(np.zeros((2, 3))).width >= 480
+    with pytest.raises(ShapeError, match=r"a map of uncertainty is \(H, W\)"):
+        viz.uncertainty_picture(np.zeros((2, 3, 4)))
 
 
 def test_a_bayesian_run_that_was_stopped_goes_on_bit_for_bit(tmp_path):
@@ -155,7 +155,7 @@ def test_one_class():
 def test_pytorchs_names_and_layouts_there_and_back(here):
     assert main(["export", "toy", "--out", "toy_torch.safetensors", "--torch"]) == 0
     state = safetensors.numpy.load_file("toy_torch.safetensors")
-    model = ts.load_ready("toy")
+    model = ts.load_bundled("toy")
     assert state["encoder1.conv1.weight"].shape == (32, 3, 3, 3)
     assert state["encoder1.bn1.num_batches_tracked"].shape == ()
     other = ts.build("tiny", seed=9)

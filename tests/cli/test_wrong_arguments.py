@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 import tinysegnet as ts
-from tinysegnet.data import CAMVID, Augment, InMemory, Palette, Sample, batches, count_pixels
-from tinysegnet.data.baselines import floors
+from tinysegnet.data import CAMVID, Augment, InMemory, Palette, Sample, batches, count_pixels, labelled_images
 from tinysegnet.errors import DataError, SettingError, ShapeError
+from tinysegnet.metrics import baselines
 from tinysegnet.training import Recipe, fit, recipe_for
 
 SIZE = (16, 24)
@@ -93,7 +93,7 @@ USES = {
     "evaluate": ts.evaluate,
     "InMemory": lambda model, data: InMemory(data),
     "recipe_for": lambda model, data: recipe_for(data),
-    "floors": lambda model, data: floors(data, data),
+    "baselines": lambda model, data: baselines(labelled_images(data), labelled_images(data), data.palette.names),
     "batches": lambda model, data: list(batches(data, 1, size=SIZE, shuffle=False)),
 }
 
@@ -175,7 +175,7 @@ def test_what_is_no_recipe(model):
     ids=["None", "a list", "a name", "a Pillow image", "an empty array"],
 )
 def test_what_is_no_picture(model, wrong):
-    with pytest.raises(ShapeError, match="predict needs a picture"):
+    with pytest.raises(ShapeError, match=r"image: .*expected a"):
         ts.predict(model, wrong)
 
 

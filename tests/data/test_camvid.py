@@ -9,7 +9,7 @@ from PIL import Image
 import tinysegnet.data.folders as folders
 import tinysegnet.data.image_files as pictures
 from tinysegnet.data import CAMVID, CamVid, Dataset, Palette, open_dataset, read_image, read_labels
-from tinysegnet.data.label_encoding import Coding
+from tinysegnet.data.label_encoding import LabelEncoding
 from tinysegnet.errors import DataError
 
 SHARED = Path(__file__).parents[3] / "shared"  # beside the checkout, where the developers keep real CamVid
@@ -248,10 +248,12 @@ def test_unusable_pictures(tmp_path, monkeypatch):
 
 def test_allowed_label_values():
     names, colors = ("a", "b", "c"), ((0, 0, 0),) * 3
-    Coding.plain(Palette(names, colors, ignore_label=9)).decode(np.array([[0, 2, 9]], np.uint8), "x")
+    LabelEncoding.plain(Palette(names, colors, ignore_label=9)).decode(np.array([[0, 2, 9]], np.uint8), "x")
     for value, ignore_label in ((3, 9), (255, 9), (10, 9), (3, None), (9, None)):
         with pytest.raises(DataError, match=f"^x: value {value} at row 1, column 0 .allowed 0..2"):
-            Coding.plain(Palette(names, colors, ignore_label)).decode(np.array([[0, 2], [value, 1]], np.uint8), "x")
+            LabelEncoding.plain(Palette(names, colors, ignore_label)).decode(
+                np.array([[0, 2], [value, 1]], np.uint8), "x"
+            )
 
 
 @pytest.mark.parametrize("reader", [read_image, read_labels])

@@ -74,7 +74,7 @@ def test_check_says_what_was_inferred(tmp_path, capsys):
     assert text.endswith("5 pairs checked: all can be used\n")
 
 
-@pytest.mark.parametrize("command", [["train", "--runs", "r", "--data"], ["data", "floors", "--data"]])
+@pytest.mark.parametrize("command", [["train", "--runs", "r", "--data"], ["data", "baselines", "--data"]])
 def test_bad_files_are_refused_before_anything_begins(tmp_path, capsys, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     spoil(tmp_path / "d")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID, Dataset, Folder, open_dataset
-from tinysegnet.data.label_encoding import VOID, ClassList, Coding
+from tinysegnet.data.label_encoding import VOID, ClassList, LabelEncoding
 from tinysegnet.data.palette import CAMVID_MERGE, distinct_colors
 from tinysegnet.errors import DataError, SettingError
 
@@ -226,7 +226,7 @@ def test_colours_without_a_list_of_classes(tmp_path):
 def test_bad_lists_of_classes(tmp_path, text, wrong):
     (tmp_path / "classes.txt").write_text(text)
     with pytest.raises(DataError, match=wrong):
-        Coding.of_classes(ClassList.read(tmp_path / "classes.txt"))
+        LabelEncoding.of_classes(ClassList.read(tmp_path / "classes.txt"))
 
 
 def test_made_up_colours():

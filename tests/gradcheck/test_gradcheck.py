@@ -345,7 +345,7 @@ def test_arguments_that_cannot_be_checked(arrays, message):
     (lambda g, d: g[::-1], "flipped along axes (0,)"),
     (lambda g, d: np.roll(g, -1, 0), "shifted by +1 along axis 0"),
     (lambda g, d: g * np.nan, "NaN or infinite"),
-    (lambda g, d: g * [1, 2, 4], "one c a channel"),
+    (lambda g, d: g * [1, 2, 4], "one c per channel"),
     (lambda g, d: g + np.eye(3)[1], "at index 1 of axis 1"),
 ])  # fmt: skip
 def test_hints(change, hint):

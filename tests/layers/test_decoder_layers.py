@@ -154,7 +154,7 @@ def test_mean_and_variance_of_samples():
     probs = np.concatenate([ts.ops.softmax_forward(z)[0] for z in model.samples(image[None].astype(np.float32), 6)])
     np.testing.assert_allclose(mean, probs.mean(0), atol=1e-6)
     np.testing.assert_allclose(variance, probs.var(0), atol=1e-7)
-    labels, doubt = ts.predict_with_doubt(model, image, samples=6, seed=2)
+    labels, doubt = ts.predict_with_uncertainty(model, image, samples=6, seed=2)
     np.testing.assert_array_equal(labels, mean.argmax(-1))
     np.testing.assert_allclose(doubt, variance.mean(-1), atol=1e-7)
     with pytest.raises(SettingError, match="samples: 0"):

@@ -38,21 +38,21 @@ def texts_of(figure) -> list[Text]:
     return [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible() and t not in undrawn]
 
 
-FLOORS = {"position prior": 0.21, "colour": 0.2, "colour and position": 0.22, "the fourth $x_1$": 0.7}
+BASELINES = {"position prior": 0.21, "colour": 0.2, "colour and position": 0.22, "the fourth $x_1$": 0.7}
 
 
 @pytest.mark.parametrize("epochs", [0, 1, 2, 13, 200])
-@pytest.mark.parametrize("floors", [{}, FLOORS])
+@pytest.mark.parametrize("baselines", [{}, BASELINES])
 @pytest.mark.parametrize("rate", [{}, {"learning_rate": 1.25e-5}])
-def test_curve_labels_neither_touch_nor_leave_the_figure(epochs, floors, rate):
-    figure = viz.curves_figure(history(epochs, **rate), floors)
+def test_curve_labels_neither_touch_nor_leave_the_figure(epochs, baselines, rate):
+    figure = viz.curves_figure(history(epochs, **rate), baselines)
     assert_texts_apart_and_inside(figure, texts_of(figure))
     assert len(figure.axes) == (3 if rate and epochs else 2)
 
 
 def test_curves_are_labelled_with_name_and_last_value():
-    texts = [t.get_text() for t in texts_of(viz.curves_figure(history(3), {"floor $a$": 0.25, "none": math.nan}))]
-    assert {"G 0.855", "C 0.760", "mIoU 0.665", "floor $a$ 0.250", "best mIoU 0.665 in epoch 3"} <= set(texts)
+    texts = [t.get_text() for t in texts_of(viz.curves_figure(history(3), {"baseline $a$": 0.25, "none": math.nan}))]
+    assert {"G 0.855", "C 0.760", "mIoU 0.665", "baseline $a$ 0.250", "best mIoU 0.665 in epoch 3"} <= set(texts)
 
 
 def test_a_line_crosses_epochs_without_a_value_and_few_values_are_dots():
@@ -116,7 +116,7 @@ def test_bars_of_forty_classes_fit():
 
 def test_saved_figures_are_the_same_every_time(tmp_path):
     for name in ("a.png", "a.svg", "b.png", "b.svg"):
-        viz.save_figure(viz.curves_figure(history(4), FLOORS), tmp_path / name)
+        viz.save_figure(viz.curves_figure(history(4), BASELINES), tmp_path / name)
     for kind in ("png", "svg"):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
     assert b"<svg" in (tmp_path / "a.svg").read_bytes()

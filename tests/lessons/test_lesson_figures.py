@@ -14,7 +14,7 @@ from tinysegnet import ops, viz
 from tinysegnet.errors import ShapeError
 from tinysegnet.viz.figures import readable, signed_colors
 from tinysegnet_lessons import figures
-from tinysegnet_lessons.figures.grid import Sheet, number_texts
+from tinysegnet_lessons.figures.grid import Grid, number_texts
 
 THEMES = pytest.mark.parametrize("theme", [viz.LIGHT, viz.DARK], ids=["light", "dark"])
 
@@ -272,7 +272,7 @@ def test_too_many_arrows_or_another_map_are_refused():
 def test_feature_maps_share_one_scale():
     maps = np.zeros((4, 6, 5))
     maps[..., 1], maps[..., 2] = 3, -1
-    figure = viz.show_feature_maps(maps, title="maps")
+    figure = figures.show_feature_maps(maps, title="maps")
     *pictures, bar = figure.axes
     assert len(pictures) == 5
     for channel, axes in enumerate(pictures):
@@ -284,12 +284,12 @@ def test_feature_maps_share_one_scale():
 
 
 def test_feature_maps_stop_at_most_and_refuse_batches():
-    assert len(viz.show_feature_maps(np.ones((4, 4, 64)), most=6).axes) == 7
+    assert len(figures.show_feature_maps(np.ones((4, 4, 64)), most=6).axes) == 7
     assert_texts_apart_and_inside(
-        viz.show_feature_maps(np.full((4, 40, 17), -1e-3), titles=[f"no. {i}" for i in range(17)])
+        figures.show_feature_maps(np.full((4, 40, 17), -1e-3), titles=[f"no. {i}" for i in range(17)])
     )
     with pytest.raises(ShapeError, match="one sample"):
-        viz.show_feature_maps(np.zeros((1, 4, 4, 3)))
+        figures.show_feature_maps(np.zeros((1, 4, 4, 3)))
 
 
 # --- all of them ---------------------------------------------------------------------------------------------
@@ -301,9 +301,9 @@ def test_inputs_are_not_written():
     figures.show_array(x, "x")
     figures.show_kernel(x, x[:2, :2])
     figures.show_pool_arrows(x)
-    viz.show_feature_maps(x[..., None])
+    figures.show_feature_maps(x[..., None])
 
 
 def test_a_sheet_is_never_wider_than_a_page():
-    assert Sheet(60, 10, viz.LIGHT).figure.get_size_inches()[0] == pytest.approx(11)
-    assert Sheet(6, 10, viz.LIGHT).figure.get_size_inches()[0] == pytest.approx(3)
+    assert Grid(60, 10, viz.LIGHT).figure.get_size_inches()[0] == pytest.approx(11)
+    assert Grid(6, 10, viz.LIGHT).figure.get_size_inches()[0] == pytest.approx(3)

@@ -95,10 +95,10 @@ def test_absent_classes():
     assert scores.table().splitlines()[-1].endswith(": Car")
 
 
-def test_a_floor_stands_beside_the_scores():
+def test_a_baseline_stands_beside_the_scores():
     scores = Scores.from_confusion(np.array([[1500, 500], [0, 0]]), ["Sky", "Tree"])
-    floor = Scores.from_confusion(np.array([[1000, 1000], [0, 0]]), ["Sky", "Tree"])
-    head, sky, tree, averages, beside = scores.table(floor, "position prior").splitlines()[:5]
+    baseline = Scores.from_confusion(np.array([[1000, 1000], [0, 0]]), ["Sky", "Tree"])
+    head, sky, tree, averages, beside = scores.table(baseline, "position prior").splitlines()[:5]
     assert head.endswith("IoU  position prior: IoU")
     assert sky.split() == ["Sky", "2,000", "100.0", "%", "0.750", "0.750", "0.500"]
     assert tree.split() == ["Tree", "0", "absent", "-", "0.000", "0.000"]
@@ -155,11 +155,11 @@ def test_auroc_is_scikit_learns():
     assert abs(counts.auroc() - metrics.auroc(values, positive)) < 1e-12
 
 
-def test_a_collector_scores_doubts_of_labelled_pixels():
+def test_a_collector_scores_uncertainties_of_labelled_pixels():
     labels, predictions = np.array([[0, 1, 9]]), np.array([[0, 0, 0]])
     collector = metrics.Collector(2, 9)
-    collector.add(labels, predictions, doubt=np.array([[0.1, 0.8, 0.9]]), MSP=np.array([[0.5, 0.5, 0.9]]))
+    collector.add(labels, predictions, uncertainty=np.array([[0.1, 0.8, 0.9]]), MSP=np.array([[0.5, 0.5, 0.9]]))
     scores = collector.scores()
-    assert scores.doubt_AUROC == scores.as_dict()["doubt_AUROC"] == 1
+    assert scores.uncertainty_AUROC == scores.as_dict()["uncertainty_AUROC"] == 1
     assert scores.MSP_AUROC == scores.as_dict()["MSP_AUROC"] == 0.5
-    assert "AUROC 1.000 (0.5: not at all); one pass does, by 1 - its largest probability: 0.500" in scores.table()
+    assert "AUROC 1.000 (0.5: chance); 1 - the largest probability of one pass: 0.500" in scores.table()

@@ -11,8 +11,8 @@ from tinysegnet.gradcheck import check
 from tinysegnet.ops import conv
 from tinysegnet.ops.engine import cost_model, winograd, winograd_transform
 
-F4X3, F4X4 = winograd.WinogradF4x3, winograd.WinogradF4x4
-MATRICES = {f"{name} of {algorithm.__name__}": matrix for algorithm, matrices in winograd.MATRICES.items()
+F4X3, F4X4 = winograd_transform.WinogradF4x3, winograd_transform.WinogradF4x4
+MATRICES = {f"{name} of {algorithm.__name__}": matrix for algorithm, matrices in winograd_transform.MATRICES.items()
             for name, matrix in zip("ABG", matrices, strict=True)}  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def draw(shape, K, F, dtype=np.float64, seed=0):
 @pytest.mark.parametrize("algorithm", [F4X3(), F4X4()])
 def test_the_identity_behind_it_holds_in_fractions(algorithm):
     """A^T [(G g) * (B^T d)] is the convolution for every unit vector g and d, without any rounding."""
-    A, B, G = winograd.MATRICES[type(algorithm)]
+    A, B, G = winograd_transform.MATRICES[type(algorithm)]
     A, B = ([[Fraction(x) for x in row] for row in M] for M in (A, B))
     G = [[Fraction(x).limit_denominator(1000) for x in row] for row in G]  # sixths are no floating-point numbers
     points = range(algorithm.side)
@@ -47,7 +47,7 @@ def test_factors_multiply_to_the_matrix(name):
     for matrix in (MATRICES[name], MATRICES[name].T):
         found = np.linalg.multi_dot([*winograd_transform.factors(matrix), np.eye(matrix.shape[1])])
         np.testing.assert_allclose(found, matrix, rtol=1e-15)
-    assert len(winograd_transform.factors(winograd.MATRICES[F4X3][1].T)) == 2
+    assert len(winograd_transform.factors(winograd_transform.MATRICES[F4X3][1].T)) == 2
 
 
 @pytest.mark.parametrize("channels", [1, 3, 16, 17, 40])
@@ -56,7 +56,7 @@ def test_a_transform_is_two_matrix_products(channels, dtype):
     """In a kernel as callers use it, and without numba, where the definition serves."""
     rng = np.random.default_rng(0)
     grid = rng.standard_normal((6, 6, channels)).astype(dtype)
-    B = winograd.MATRICES[F4X3][1]
+    B = winograd_transform.MATRICES[F4X3][1]
     expected = np.einsum("ai,ijc,bj->abc", B.T, grid, B.T)
     found = np.zeros((6, 6, channels), dtype)
     apply = winograd_transform.transform_numpy({F4X3: B.T})

@@ -72,7 +72,7 @@ needs_more = ("__main__", "bench.peer", "ops.engine.", "runtime.launch")  # all 
 for module in pkgutil.walk_packages(ts.__path__, "tinysegnet."):
     if not module.name.removeprefix("tinysegnet.").startswith(needs_more):
         importlib.import_module(module.name)
-model = ts.load_ready("toy")
+model = ts.load_bundled("toy")
 labels = ts.predict(model, np.zeros((20, 28, 3), np.uint8), size=(20, 28))
 checks = [ts.gradcheck.check_op(op).ok for op in ("max_pool2d", "batchnorm2d")]
 print(labels.shape == (20, 28), *checks, "numba" in sys.modules, main(["doctor"]))
@@ -132,7 +132,7 @@ WORKERS = """
 import multiprocessing, sys
 import numpy as np
 import tinysegnet as ts
-model = ts.load_ready("toy")
+model = ts.load_bundled("toy")
 picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
 def work(picture):
     return ts.predict(model, picture, size=(48, 64))

@@ -11,8 +11,8 @@ from tinysegnet import viz
 from tinysegnet.data.palette import CAMVID, Palette
 from tinysegnet.data.sample import Sample
 from tinysegnet.errors import ShapeError
+from tinysegnet.viz.canvas import load_font, resized, text_width
 from tinysegnet.viz.figures import figure_bytes
-from tinysegnet.viz.legend import load_font, text_width
 from tinysegnet.viz.panels import HEADINGS, compared_panels, pixel_accuracy
 
 TWO = Palette(("grass", "cow"), ((0, 200, 0), (200, 0, 100)), ignore_label=9)
@@ -122,7 +122,7 @@ def test_labels_are_picked_at_pixel_centres():
     labels = np.random.default_rng(0).integers(0, 200, (7, 9)).astype(np.uint8)
     for size in ((9, 7), (27, 21), (4, 3), (5, 2), (13, 40)):
         expected = Image.fromarray(labels).resize(size, Image.Resampling.NEAREST)
-        np.testing.assert_array_equal(viz.pictures.resized(labels, size), expected)
+        np.testing.assert_array_equal(resized(labels, size), expected)
 
 
 def test_the_four_panels_are_image_truth_prediction_and_errors():

@@ -61,14 +61,14 @@ def test_confusion_rows_are_truth_and_add_up_to_one():
 @pytest.mark.parametrize("palette", [TWO, CAMVID, FORTY], ids=lambda palette: str(palette.num_classes))
 def test_histogram_is_legible_and_exact(palette):
     counts = np.arange(palette.num_classes) * 123_456_789
-    figure = viz.class_histogram_figure(counts, palette)
+    figure = figures.class_histogram_figure(counts, palette)
     assert_legible(figure)
     assert [bar.get_width() for bar in figure.axes[0].patches] == sorted(counts, reverse=True)
-    unsorted = viz.class_histogram_figure(counts, palette, sort=False, theme=viz.DARK)
+    unsorted = figures.class_histogram_figure(counts, palette, sort=False, theme=viz.DARK)
     assert [bar.get_width() for bar in unsorted.axes[0].patches] == counts.tolist()
-    assert_legible(viz.class_histogram_figure(0 * counts, palette))
+    assert_legible(figures.class_histogram_figure(0 * counts, palette))
     with pytest.raises(ShapeError, match="one number per class"):
-        viz.class_histogram_figure(counts[1:], palette)
+        figures.class_histogram_figure(counts[1:], palette)
 
 
 # --- batches and mistakes ----------------------------------------------------------------------------------

@@ -143,7 +143,7 @@ def test_the_page_says_what_the_label_map_has():
 def test_equal_numbers_in_a_pooling_window():
     """In flat areas float32 and float64 find another maximum among equals; all of the difference comes from there."""
     flat = np.array(FIVE.colors, np.uint8)[np.random.default_rng(3).integers(0, 5, (2, 2)).repeat(24, 0).repeat(32, 1)]
-    model = ts.load_ready("toy")
+    model = ts.load_bundled("toy")
     facts = dict(Page(ts.walk(model, flat).page).data["facts"])
     count = re.search(r"In ([\d,]+) windows of a pooling the largest numbers are equal", facts["Precision"])
     assert int(count[1].replace(",", "")) > 100
@@ -249,14 +249,14 @@ def test_the_weights_that_are_kept_are_those_of_the_shown_channels():
 
 def test_a_page_of_96x128_is_at_most_25_MB():
     street = ts.data.open_dataset("toy", "val")[0]
-    walk = ts.walk(ts.load_ready("toy"), street.image, street.labels)
+    walk = ts.walk(ts.load_bundled("toy"), street.image, street.labels)
     assert walk.size <= 25e6
     page = Page(walk.page)
     for about in page.data["tensors"]:
         H, W, C = about["shape"]
         assert len(about["grid"][0]) * len(about["grid"][1]) >= min(64, H * W)
         assert about["shown"] == min(64, C)
-    np.testing.assert_array_equal(walk.labels, ts.predict(ts.load_ready("toy"), street.image))
+    np.testing.assert_array_equal(walk.labels, ts.predict(ts.load_bundled("toy"), street.image))
     assert "the same class at every pixel" in str(page.data["facts"])
 
 
@@ -287,13 +287,38 @@ def test_without_labels_there_is_no_way_back():
     assert set(page.data["pictures"]) == {"picture", "prediction"}
 
 
+def test_modules_import_one_another_in_no_circle():
+    modules = {f"walk/{path.name}": path.read_text(encoding="utf-8") for path in PAGE.SOURCE.glob("*.js")}
+    reached = set()
+
+    def follow(name, above):
+        assert name not in above, f"a circle: {' -> '.join([*above, name])}"
+        imports = re.findall(r"^import .*? from \"(.*?)\";$|@import .*? from \"(.*?)\"", modules[name], re.M)
+        for found in imports if name not in reached else ():
+            follow(found[0] or found[1], [*above, name])
+        reached.add(name)
+
+    follow("walk/main.js", [])
+    assert reached == set(modules), "modules that nothing imports"
+
+
+@pytest.mark.parametrize("text", ["</script>", "<!-- a", "'<SCRIPT'", "</Style >"])
+def test_code_cannot_end_its_element(text):
+    assert PAGE.inline("if (a < b) c = '<b>';") == "if (a < b) c = '<b>';"
+    with pytest.raises(ValueError, match="cannot stand in a script or style"):
+        PAGE.inline(f"x = {text}")
+
+
 def test_names_cannot_break_the_page():
     model = lively("tiny")
-    walk = ts.walk(model, IMAGE, labels_for(model), palette=FIVE, title="</script><script>alert(1)</script> [data]")
+    walk = ts.walk(
+        model, IMAGE, labels_for(model), palette=FIVE, title="</script><script>alert(1)</script><!-- {{ data }}"
+    )
     assert "alert(1)</script>" not in walk.page
     assert "<b>land" not in walk.page
     page = Page(walk.page)
-    assert page.data["title"].endswith("</script> [data]")
+    assert page.data["title"].endswith("</script><!-- {{ data }}")
+    assert walk.page.count("<!--") == 1  # of the mark
     assert [one["name"] for one in page.data["classes"]] == list(FIVE.names)
     assert not re.search(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//", walk.page)
 

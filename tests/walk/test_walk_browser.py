@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from browser import PHONE
-from walk_pages import FIVE, IMAGE, Opened, labels_for, lively
+from walk_pages import FIVE, IMAGE, Opened, evaluate, labels_for, lively
 
 import tinysegnet as ts
 from tinysegnet.walk.trace import trace
@@ -17,7 +17,7 @@ MINUS = "\N{MINUS SIGN}"
 EVERY_SUM = """async () => {
   const found = [];
   for (const step of steps.slice(1)) {
-    const node = { ...(await nodeOf(step.node)), k: step.node }, result = resultOf(step, node);
+    const node = await nodeOf(step.node), result = resultOf(step, node);
     const some = (axis) => [...new Set([axis[0], axis[axis.length >> 1], axis[axis.length - 1]])];
     for (const y of some(result.grid[0])) for (const x of some(result.grid[1]))
       for (const c of new Set([0, result.shown >> 1, result.shown - 1])) {
@@ -32,8 +32,8 @@ EVERY_SUM = """async () => {
 def test_errors_and_requests_are_seen(browser, tmp_path):
     """The eyes of these tests: an error and a request are seen."""
     path = tmp_path / "bad.html"
-    path.write_text("<script>window.walking = 1; missing()</script><img src='https://example.com/x.png'>")
-    opened = Opened(browser, path)
+    path.write_text("<script>missing()</script><img src='https://example.com/x.png'>")
+    opened = Opened(browser, path, is_walk=False)
     opened.page.wait_for_timeout(200)
     assert any("missing" in complaint for complaint in opened.complaints)
     assert any("example.com" in complaint for complaint in opened.complaints)
@@ -48,14 +48,14 @@ def test_every_sum_of_every_network_adds_up(browser, tmp_path, name):
     ts.walk(model, IMAGE, labels_for(model)).save(path)
     with Opened(browser, path) as opened:
         assert opened.count == 2 * len(model.layers) + 4
-        found = opened.page.evaluate(EVERY_SUM)
+        found = opened.evaluate(f"({EVERY_SUM})()")
         assert len(found) > 9 * (opened.count - 1)
         for where, computed, shown, scale, complete in found:
             assert complete, where
             # what is below 1e-37, float32 has not all its digits for
             assert abs(computed - shown) <= 1e-5 * max(scale, abs(shown), 1e-37), (where, computed, shown, scale)
         for k in range(opened.count if name in DRAWN else 0):
-            opened.page.evaluate(f"go({k})")
+            opened.evaluate(f"go({k})")
             assert opened.page.locator("main h1").count() == 1
             assert opened.page.locator(".bad").count() == 0
 
@@ -77,15 +77,15 @@ def test_the_sums_are_those_of_a_click(browser, tiny_walk):
         assert len(clicked) == 3
         opened.page.get_by_role("button", name="all ").first.click()
         opened.settled()
-        opened.page.evaluate("state.all = true; render()")
-        rows = opened.page.locator(".made table").last.locator("tbody tr")
+        opened.evaluate("(state.allRows = true, redraw())")
+        rows = opened.page.locator(".derivation table").last.locator("tbody tr")
         products = [float(text.replace(MINUS, "-")) for text in rows.locator("td:nth-child(4)").all_inner_texts()]
         assert sum(products) == pytest.approx(shown, abs=1e-4)
 
 
 def test_a_number_can_be_followed_to_what_made_it(browser, tiny_walk):
     with Opened(browser, tiny_walk, address="#forward:encoder2.conv1") as opened:
-        row = opened.page.locator(".made tr", has=opened.page.locator(".follow")).first
+        row = opened.page.locator(".derivation tr", has=opened.page.locator(".follow")).first
         name, value = row.locator(".follow").inner_text(), row.locator("td").nth(1).inner_text()
         row.locator(".follow").click()
         opened.settled()
@@ -106,26 +106,26 @@ def test_slider_keys_buttons_and_address(browser, tiny_walk):
         right, left = "ArrowRight", "ArrowLeft"
         for key, expected in ((right, 1), (right, 2), (left, 1), ("End", last), (right, last), ("Home", 0), (left, 0)):
             keyboard.press(key)
-            assert opened.page.evaluate("state.step") == expected
+            assert opened.evaluate("state.step") == expected
         slider = opened.page.locator("#slider")
         slider.fill("5")
         assert opened.step == "forward:encoder1.pool"
         assert opened.page.evaluate("location.hash") == "#forward:encoder1.pool"
         slider.press("ArrowRight")  # one step, not two, although the slider has the focus
-        assert opened.page.evaluate("[state.step, slider.value]") == [6, "6"]
+        assert opened.evaluate("[state.step, document.getElementById('slider').value]") == [6, "6"]
         opened.page.locator("#next").click()
         opened.page.locator("#previous").click()
-        assert opened.page.evaluate("state.step") == 6
+        assert opened.evaluate("state.step") == 6
         keyboard.press("b")
         assert opened.step == "backward:encoder2.conv1"
         keyboard.press("b")
         assert opened.step == "forward:encoder2.conv1"
         opened.page.locator("#steps button").nth(3).click()
-        assert opened.page.evaluate("state.step") == 3
+        assert opened.evaluate("state.step") == 3
         opened.page.evaluate("location.hash = '#loss:loss'")
-        opened.page.wait_for_function("steps[state.step].id === 'loss:loss'")
+        opened.wait_for_step("loss:loss")
         opened.page.reload()
-        opened.page.evaluate("window.walking")
+        opened.evaluate("ready")
         assert opened.step == "loss:loss"
 
 
@@ -144,7 +144,7 @@ def test_pixels_and_channels_by_keys(browser, tiny_walk):
         opened.page.locator("section.panel[data-letter=out] .thumbs button").nth(3).click()
         assert opened.settled().page.locator(".clicked code").inner_text().endswith(", 3]")
         opened.page.locator("section.panel[data-letter=x] .thumbs button").nth(2).click()
-        assert "Channel 2 of x" in opened.settled().page.locator(".sheets p").inner_text()
+        assert "Channel 2 of x" in opened.settled().page.locator(".grids p").inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -160,7 +160,7 @@ def test_it_fits_a_phone_in_light_and_dark(browser, tiny_walk, scheme):
         paper = {"light": "rgb(255, 255, 255)", "dark": "rgb(23, 24, 28)"}
         background = "getComputedStyle(document.body).backgroundColor"
         for k in range(opened.count):
-            opened.page.evaluate(f"go({k})")
+            opened.evaluate(f"go({k})")
             assert opened.page.evaluate("document.documentElement.scrollWidth") == PHONE[0], opened.step
         assert opened.page.evaluate(background) == paper[scheme]
         opened.page.locator("#theme").tap()
@@ -173,8 +173,8 @@ def test_what_is_not_a_number_is_shown_as_that(browser, tmp_path):
     ts.walk(model, IMAGE, labels_for(model), palette=FIVE).save(path)
     with Opened(browser, path) as opened:
         for k in range(opened.count):
-            opened.page.evaluate(f"go({k})")
-        opened.page.evaluate("go(steps.findIndex((step) => step.id === 'forward:encoder2.conv1'))")
+            opened.evaluate(f"go({k})")
+        opened.evaluate("go(steps.findIndex((step) => step.id === 'forward:encoder2.conv1'))")
         assert "= NaN" in opened.page.locator(".clicked").inner_text()
         assert "not finite" in opened.page.locator("section.panel[data-letter=out]").inner_text()
         assert opened.page.locator(".bad").count() == 0
@@ -182,7 +182,7 @@ def test_what_is_not_a_number_is_shown_as_that(browser, tmp_path):
 
 def test_names_are_text(browser, tiny_walk):
     with Opened(browser, tiny_walk, address="#answer:answer") as opened:
-        assert "<b>land</b>" in opened.page.locator(".made").inner_text()
+        assert "<b>land</b>" in opened.page.locator(".derivation").inner_text()
 
 
 def test_pictures_are_the_arrays(browser, tiny_walk):
@@ -190,7 +190,7 @@ def test_pictures_are_the_arrays(browser, tiny_walk):
     relu = trace(lively("tiny", width=1 / 8), IMAGE, None).passages[3].out[0, :, :, 0]
     H, W = relu.shape
     with Opened(browser, tiny_walk, address="#forward:encoder1.relu1") as opened:
-        opened.page.evaluate("chooseChannel(0)")
+        opened.evaluate("chooseChannel(0)")
         canvas = "document.querySelector('section.panel[data-letter=out] .picture canvas')"
         assert opened.page.evaluate(f"[{canvas}.height, {canvas}.width]") == [H, W]
         pixels = opened.page.evaluate(f"Array.from({canvas}.getContext('2d').getImageData(0, 0, {W}, {H}).data)")
@@ -204,12 +204,24 @@ def test_in_a_notebooks_frame(browser, tmp_path):
     """srcdoc: the address and the notebook's keys are not the page's."""
     path = tmp_path / "notebook.html"
     shown = ts.walk(lively("tiny"), IMAGE)._repr_html_()
-    path.write_text(f"<!doctype html><script>window.walking = 1</script>{shown}", encoding="utf-8")
-    with Opened(browser, path) as opened:
+    path.write_text(f"<!doctype html>{shown}", encoding="utf-8")
+    with Opened(browser, path, is_walk=False) as opened:
         frame = opened.page.frames[1]
-        frame.wait_for_function("window.walking !== undefined")
-        frame.evaluate("window.walking")
+        evaluate(frame, "ready")
         frame.locator("#next").click()
-        frame.evaluate("render()")
+        evaluate(frame, "redraw()")
         assert frame.locator("main h1").inner_text() == "input"
         assert "#" not in opened.page.url
+
+
+def test_a_frame_that_forbids_its_scripts_says_so(browser, tmp_path):
+    """A notebook may allow scripts in its pages, but no modules from data: URLs; a frame in it is bound by that."""
+    path, policy = tmp_path / "notebook.html", "script-src 'unsafe-inline'"
+    shown = ts.walk(lively("tiny"), IMAGE)._repr_html_()
+    head = f'<!doctype html><meta http-equiv="Content-Security-Policy" content="{policy}">'
+    path.write_text(head + shown, encoding="utf-8")
+    opened = Opened(browser, path, is_walk=False)
+    said = opened.page.frames[1].locator("main", has_text="cannot run here").inner_text()
+    assert said.endswith("Save the page as a file and open it in a browser.")
+    assert any("Content Security Policy" in complaint for complaint in opened.complaints)
+    opened.context.close()

@@ -13,7 +13,7 @@ PATH = bundled.FOLDER / "toy.safetensors"
 
 
 def test_it_is_small_and_complete():
-    assert bundled.ready() == ["toy"]
+    assert bundled.bundled_networks() == ["toy"]
     assert PATH.stat().st_size <= 1.1e6
     loaded = bundled.open_checkpoint("toy")
     assert loaded.palette == CAMVID
@@ -25,14 +25,22 @@ def test_it_is_small_and_complete():
 def test_it_knows_streets_that_it_never_saw():
     """The whole validation split, as `tinysegnet evaluate toy` scores it, would take some seconds more."""
     streets = InMemory(open_dataset("toy", "val"), limit=40)
-    assert ts.evaluate(ts.load_ready("toy"), streets, size=(96, 128)).mIoU > 0.75
+    assert ts.evaluate(ts.load_bundled("toy"), streets, size=(96, 128)).mIoU > 0.75
 
 
 def test_unknown_names(tmp_path, monkeypatch):
-    with pytest.raises(SettingError, match=r"no ready network 'camvid' \(expected toy\)"):
-        ts.load_ready("camvid")
+    with pytest.raises(SettingError, match=r"no bundled network 'camvid' \(expected toy\)"):
+        ts.load_bundled("camvid")
     with pytest.raises(CheckpointError, match="no such file"):
         bundled.open_checkpoint("camvid")
+
+
+@pytest.mark.parametrize("old", ["load_bundled", "predict_with_uncertainty"])
+def test_names_of_version_0_1_work_with_a_warning(old):
+    with pytest.warns(DeprecationWarning, match=f"{old} is now called") as caught:
+        function = getattr(ts, old)
+    assert len(caught) == 1
+    assert function in (ts.load_bundled, ts.predict_with_uncertainty)
 
 
 def test_a_file_of_that_name_comes_first(tmp_path, monkeypatch):

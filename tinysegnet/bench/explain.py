@@ -1,24 +1,23 @@
-"""Which algorithm computes each convolution, and what the cost model expects it to cost."""
+"""Which algorithm computes each convolution, and what `ops.engine.cost_model` expects it to cost."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ..layers import Conv2d
 from ..models import build
 from ..ops.engine import cost_model
+from . import costs
 from .ours import CLASSES
-from .workloads import Work
+from .workloads import Workload
 
-__all__ = ["Convolution", "convolutions", "explain"]
+__all__ = ["ConvolutionShapes", "convolutions", "explain"]
+
+LEGEND = """The algorithm of each convolution, its cost in millions of multiply-adds, and that as a share of the cost of
+the next best algorithm. The costs are estimates: other work counts as the multiply-adds that take the same time."""
 
 
-LEGEND = """The algorithm of each convolution and its cost < that of the next best one, in millions of multiply-adds.
-The costs are estimates of ops/engine/cost_model.py; other work counts as the multiply-adds that take the same time."""
-
-
-class Convolution(NamedTuple):
+class ConvolutionShapes(NamedTuple):
     """A convolution with stride 1 and "same" padding: input (N, H, W, C), weight (K, K, C, F)."""
 
     name: str
@@ -28,46 +27,55 @@ class Convolution(NamedTuple):
     input_gradient: bool
 
 
-def convolutions(work: Work) -> Iterator[Convolution]:
-    """All that happen in a work."""
-    if work.kind == "conv":
-        weight = (work.kernel, work.kernel, work.shape[3], work.features)
-        yield Convolution(work.name, work.shape, weight, work.backward, work.input_gradient)
-    if work.model:
-        gradient = False  # of the picture
-        for name, layer, before, _ in build(work.model, CLASSES).output_shapes(work.shape):
-            if isinstance(layer, Conv2d):
-                yield Convolution(name, before, layer.params["weight"].shape, work.backward, gradient)
-                gradient = True
+def convolutions(workload: Workload) -> Iterator[ConvolutionShapes]:
+    """All convolutions of a workload, in order."""
+    if workload.kind == "conv":
+        weight = (workload.kernel, workload.kernel, workload.shape[3], workload.features)
+        yield ConvolutionShapes(workload.name, workload.shape, weight, workload.backward, workload.input_gradient)
+    if workload.model:
+        layers = build(workload.model, CLASSES).layers
+        before: tuple[int, ...] = workload.shape
+        input_gradient = False  # of the picture
+        for row in costs.summary(workload).rows:
+            if row.multiply_adds:
+                weight = layers[row.name].params["weight"].shape
+                yield ConvolutionShapes(row.name, before, weight, workload.backward, input_gradient)
+                input_gradient = True
+            before = row.output_shape
 
 
-def explain(works: Sequence[Work]) -> str:
-    """A table for the single convolutions and one for each network, its training if there are both."""
-    trained = {(work.model, work.shape) for work in works if work.kind == "train"}
-    works = [work for work in works if work.kind != "infer" or (work.model, work.shape) not in trained]
-    ops = [conv for work in works if work.kind == "conv" for conv in convolutions(work)]
+def explain(workloads: Sequence[Workload]) -> str:
+    """A table for the single convolutions and one per network; training stands for inference where there are both."""
+    trained = {(workload.model, workload.shape) for workload in workloads if workload.kind == "train"}
+    shown = [w for w in workloads if w.kind != "infer" or (w.model, w.shape) not in trained]
+    ops = [convolution for w in shown if w.kind == "conv" for convolution in convolutions(w)]
     tables = [("single convolutions", ops)] if ops else []
-    tables += [(work.name, list(convolutions(work))) for work in works if work.model]
-    return "\n\n".join([LEGEND, *(_table(title, convs) for title, convs in tables)])
+    tables += [(workload.name, list(convolutions(workload))) for workload in shown if workload.model]
+    return "\n\n".join([LEGEND, *(_table(title, rows) for title, rows in tables)])
 
 
-def _table(title: str, convs: Sequence[Convolution]) -> str:
-    head = f"{title:<22} {'input':<16} {'kernel':<13} {'forward':<26} {'dx':<26} {'dweight':<26}".rstrip()
-    return "\n".join([head, "-" * 133, *map(_row, convs)])
+def _table(title: str, rows: Sequence[ConvolutionShapes]) -> str:
+    head = _line(title, "input", "kernel", "forward", "dx", "dweight")
+    return "\n".join([head, "-" * 119, *map(_row, rows)])
 
 
-def _row(conv: Convolution) -> str:
-    N, H, W, C = conv.input_shape
-    K, _, _, F = conv.weight_shape
-    choices = [_choice(cost_model.convolution_costs(conv.weight_shape, (1, 1), (N, H, W, F)))]
-    if conv.backward:
-        rotated = cost_model.convolution_costs((K, K, F, C), (1, 1), conv.input_shape)  # as conv.py does it
-        choices += [_choice(rotated) if conv.input_gradient else "not needed"]
-        choices += [_choice(cost_model.weight_gradient_costs(conv.weight_shape, (1, 1), (N, H, W, F)))]
-    cells = "".join(f" {choice:<26}" for choice in choices)
-    return f"{conv.name:<22} {f'{N}x{H}x{W}':<16} {f'{K}x{K} {C}->{F}':<13}{cells}".rstrip()
+def _row(convolution: ConvolutionShapes) -> str:
+    N, H, W, C = convolution.input_shape
+    K, _, _, F = convolution.weight_shape
+    cells = [_algorithm(cost_model.convolution_costs(convolution.weight_shape, (1, 1), (N, H, W, F)))]
+    if convolution.backward:
+        rotated = cost_model.convolution_costs((K, K, F, C), (1, 1), convolution.input_shape)  # dx is a convolution too
+        cells += [_algorithm(rotated) if convolution.input_gradient else "not needed"]
+        cells += [_algorithm(cost_model.weight_gradient_costs(convolution.weight_shape, (1, 1), (N, H, W, F)))]
+    return _line(convolution.name, f"{N}x{H}x{W}", f"{K}x{K} {C}->{F}", *cells)
 
 
-def _choice(costs: dict[str, float]) -> str:
+def _line(name: str, size: str, kernel: str, *cells: str) -> str:
+    return f"{name:<20} {size:<10} {kernel:<12}{''.join(f' {cell:<24}' for cell in cells)}".rstrip()
+
+
+def _algorithm(costs: dict[str, float]) -> str:
+    """ "winograd_f4x3 1234 45%" """
     best, *others = sorted(costs, key=costs.__getitem__)
-    return f"{best} " + " < ".join(f"{costs[name] / 1e6:.0f}" for name in [best, *others[:1]])
+    share = f" {costs[best] / costs[others[0]]:.0%}" if others else ""
+    return f"{best} {costs[best] / 1e6:.0f}{share}"

@@ -1,4 +1,4 @@
-"""What the machine can do at most, measured: multiply-adds from registers and cache, and copies of memory."""
+"""The peak performance of this machine, measured: multiply-adds from registers and cache, and copies of memory."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["peaks"]
 
 SAMPLES = 8
 PRODUCT = (48, 64, 192)  # rows, columns, inner: both operands stay in the nearest caches
-COPIED = 32 << 20  # numbers: 128 MB, larger than any cache
+COPIED = 32 << 20  # float32 values: 128 MB, larger than any cache
 
 
 @kernel
-def _multiply_again(a, b, out, rows, cols, inner, repeats):
-    """One product for each of out's tasks, `repeats` times."""
+def _multiply_repeatedly(a, b, out, rows, cols, inner, repeats):
+    """One product per task, `repeats` times: a (tasks, rows, inner) @ b (tasks, inner, cols) -> out."""
     for task in prange(out.size // (rows * cols)):
         for _ in range(repeats):
             multiply(a, task * rows * inner, inner, 1, b, task * inner * cols, cols,
@@ -36,28 +36,29 @@ def _copy(source, target):
 
 
 def peaks() -> tuple[float, float]:
-    """-> (flops a second of the register-tiled product, bytes read and written a second by a copy), with all threads.
+    """The best of several samples, with all threads: a peak is what the machine does when nothing disturbs it.
 
-    The best of some samples: a peak is what the machine does when nothing disturbs it.
+    Returns:
+        Flops per second of the register-tiled product, and bytes read and written per second by a copy.
     """
-    return _products_a_second(), _copied_a_second()
+    return _product_rate(), _copy_rate()
 
 
-def _products_a_second() -> float:
+def _product_rate() -> float:
     rows, cols, inner = PRODUCT
     tasks, repeats = runtime.threads(), 2000
     a, b, out = (np.ones(tasks * n, np.float32) for n in (rows * inner, inner * cols, rows * cols))
     flops = 2 * rows * cols * inner * tasks * repeats
-    return flops / _shortest(_multiply_again, a, b, out, rows, cols, inner, repeats)
+    return flops / _shortest(_multiply_repeatedly, a, b, out, rows, cols, inner, repeats)
 
 
-def _copied_a_second() -> float:
+def _copy_rate() -> float:
     source, target = np.ones((2, 4 * runtime.threads(), COPIED // (4 * runtime.threads())), np.float32)
     return 2 * source.nbytes / _shortest(_copy, source, target)
 
 
 def _shortest(function: Callable[..., Any], *arguments: Any) -> float:
-    """Seconds of the fastest call but the first, which may compile."""
+    """Seconds of the fastest call; the first is not timed, because it may compile."""
     function(*arguments)
     best = float("inf")
     for _ in range(SAMPLES):

@@ -1,7 +1,7 @@
-"""A work, ready to run with tinysegnet: `prepare(work)` -> a function of no arguments that does it once.
+"""The workloads as tinysegnet computes them: `prepare(workload)` returns a function that does one run.
 
-Inputs come from generators with fixed seeds, so that every side computes with the same numbers. In float64, and with
-the NumPy pairs, the same functions give the reference where there is no PyTorch.
+Inputs come from generators with fixed seeds, so that every worker computes with the same values. In float64, with the
+NumPy pairs, the same functions compute the reference where there is no PyTorch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from .. import ops, runtime
 from ..models import Network, build
 from ..training import optim
-from .workloads import Work
+from .workloads import Workload
 
 __all__ = ["draw", "outputs", "picture_and_labels", "prepare"]
 
@@ -22,52 +22,52 @@ CLASSES = 11
 
 
 def draw(shape: tuple[int, ...], seed: int, scale: float = 1.0) -> np.ndarray:
-    """Normal random numbers, float32."""
+    """Normally distributed random values, float32, with this standard deviation."""
     return np.random.default_rng(seed).standard_normal(shape, np.float32) * np.float32(scale)
 
 
 def picture_and_labels(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """A batch of random pictures, 0..255, and labels."""
+    """A batch of random pictures, float32 in 0..255, of shape (N, H, W, 3), and its labels, uint8 (N, H, W)."""
     rng = np.random.default_rng(7)
     pictures = rng.integers(0, 256, shape).astype(np.float32)
     return pictures, rng.integers(0, CLASSES, shape[:3]).astype(np.uint8)
 
 
-def prepare(work: Work, dtype: str = "float32") -> Callable[[], Any]:
-    """-> a function that does the work once and returns what `outputs` wants to see."""
+def prepare(workload: Workload, dtype: str = "float32") -> Callable[[], Any]:
+    """Make inputs and network; returns a function that does one run and returns its results by name."""
     runtime.keep_freed_memory()
     return {"conv": _conv, "batchnorm_relu": _batchnorm_relu, "pool_unpool": _pool_unpool, "loss": _loss,
-            "train": _train, "infer": _infer}[work.kind](work, dtype)  # fmt: skip
+            "train": _train, "infer": _infer}[workload.kind](workload, dtype)  # fmt: skip
 
 
-def outputs(work: Work, dtype: str = "float32") -> dict[str, np.ndarray]:
-    """Do the work; -> its results by name, to be compared with another side's.
+def outputs(workload: Workload, dtype: str = "float32") -> dict[str, np.ndarray]:
+    """The results of a run by name, to be compared with another worker's.
 
-    A training is done twice: the loss of the next step is right only if every gradient and the optimizer were.
+    A training takes two steps: the second loss is right only if every gradient and the optimizer were.
     """
-    run = prepare(work, dtype)
+    run = prepare(workload, dtype)
     found = {name: np.array(array) for name, array in run().items() if array is not None}
-    return found | ({"next loss": np.array(run()["loss"])} if work.kind == "train" else {})
+    return found | ({"next loss": np.array(run()["loss"])} if workload.kind == "train" else {})
 
 
-def _conv(work: Work, dtype: str) -> Callable[[], Any]:
-    C, F, K = work.shape[3], work.features, work.kernel
-    x, weight = draw(work.shape, 1).astype(dtype), draw((K, K, C, F), 2, (K * K * C) ** -0.5).astype(dtype)
-    bias, dout = draw((F,), 3).astype(dtype), draw((*work.shape[:3], F), 4).astype(dtype)
+def _conv(workload: Workload, dtype: str) -> Callable[[], Any]:
+    C, F, K = workload.shape[3], workload.features, workload.kernel
+    x, weight = draw(workload.shape, 1).astype(dtype), draw((K, K, C, F), 2, (K * K * C) ** -0.5).astype(dtype)
+    bias, dout = draw((F,), 3).astype(dtype), draw((*workload.shape[:3], F), 4).astype(dtype)
 
     def run() -> dict[str, Any]:
         out, cache = ops.conv2d_forward(x, weight, bias)
-        if not work.backward:
+        if not workload.backward:
             return {"out": out}
-        dx, dweight, dbias = ops.conv2d_backward(dout, cache, input_gradient=work.input_gradient)
+        dx, dweight, dbias = ops.conv2d_backward(dout, cache, input_gradient=workload.input_gradient)
         return {"out": out, "dx": dx, "dweight": dweight, "dbias": dbias}
 
     return run
 
 
-def _batchnorm_relu(work: Work, dtype: str) -> Callable[[], Any]:
-    C = work.shape[3]
-    x, dout = draw(work.shape, 1).astype(dtype), draw(work.shape, 4).astype(dtype)
+def _batchnorm_relu(workload: Workload, dtype: str) -> Callable[[], Any]:
+    C = workload.shape[3]
+    x, dout = draw(workload.shape, 1).astype(dtype), draw(workload.shape, 4).astype(dtype)
     gamma, beta = (1 + draw((C,), 2, 0.1)).astype(dtype), draw((C,), 3, 0.1).astype(dtype)
 
     def run() -> dict[str, Any]:
@@ -78,20 +78,20 @@ def _batchnorm_relu(work: Work, dtype: str) -> Callable[[], Any]:
     return run
 
 
-def _pool_unpool(work: Work, dtype: str) -> Callable[[], Any]:
-    x, dout = draw(work.shape, 1).astype(dtype), draw(work.shape, 4).astype(dtype)
+def _pool_unpool(workload: Workload, dtype: str) -> Callable[[], Any]:
+    x, dout = draw(workload.shape, 1).astype(dtype), draw(workload.shape, 4).astype(dtype)
 
     def run() -> dict[str, Any]:
         (pooled, indices), pool_cache = ops.max_pool2d_forward(x)
-        out, unpool_cache = ops.max_unpool2d_forward(pooled, indices, output_size=work.shape[1:3])
+        out, unpool_cache = ops.max_unpool2d_forward(pooled, indices, output_size=workload.shape[1:3])
         dx = ops.max_pool2d_backward(ops.max_unpool2d_backward(dout, unpool_cache), pool_cache)
         return {"out": out, "dx": dx}
 
     return run
 
 
-def _loss(work: Work, dtype: str) -> Callable[[], Any]:
-    logits, labels = draw(work.shape, 1).astype(dtype), picture_and_labels(work.shape)[1]
+def _loss(workload: Workload, dtype: str) -> Callable[[], Any]:
+    logits, labels = draw(workload.shape, 1).astype(dtype), picture_and_labels(workload.shape)[1]
 
     def run() -> dict[str, Any]:
         loss, cache = ops.softmax_cross_entropy_forward(logits, labels)
@@ -100,17 +100,17 @@ def _loss(work: Work, dtype: str) -> Callable[[], Any]:
     return run
 
 
-def _network(work: Work, dtype: str) -> Network:
-    """Its weights are float32 numbers in float64, too, or the reference would be another network."""
-    model = build(work.model, CLASSES, dtype=dtype)
-    model.load_state(build(work.model, CLASSES).state())
+def _network(workload: Workload, dtype: str) -> Network:
+    """The network; in float64, too, its weights are float32 values, or the reference would be another network."""
+    model = build(workload.model, CLASSES, dtype=dtype)
+    model.load_state(build(workload.model, CLASSES).state())
     return model
 
 
-def _train(work: Work, dtype: str) -> Callable[[], Any]:
-    model = _network(work, dtype)
+def _train(workload: Workload, dtype: str) -> Callable[[], Any]:
+    model = _network(workload, dtype)
     optimizer = optim.SGD(model, learning_rate=0.01, momentum=0.9)
-    pictures, labels = picture_and_labels(work.shape)
+    pictures, labels = picture_and_labels(workload.shape)
     pictures = pictures.astype(model.dtype)
 
     def run() -> dict[str, Any]:
@@ -123,7 +123,7 @@ def _train(work: Work, dtype: str) -> Callable[[], Any]:
     return run
 
 
-def _infer(work: Work, dtype: str) -> Callable[[], Any]:
-    model = _network(work, dtype)
-    pictures = picture_and_labels(work.shape)[0].astype(model.dtype)
+def _infer(workload: Workload, dtype: str) -> Callable[[], Any]:
+    model = _network(workload, dtype)
+    pictures = picture_and_labels(workload.shape)[0].astype(model.dtype)
     return lambda: {"logits": model.forward(pictures)}

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, and its memory: layer by layer, what Network.forward and backward do."""
+"""Where the time and memory of a training step go, layer by layer."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ from .. import ops, runtime
 from ..models import Network
 from ..training.optim import SGD
 
-__all__ = ["Profile", "Row", "profile"]
+__all__ = ["Profile", "ProfileRow", "profile"]
 
-REPEATS = 5  # timed steps; one before them is not
+REPEATS = 5  # timed steps, after one that is not timed
 HEAD = f"{'layer':<20} {'kind':<15} {'output':<22} {'forward ms':>10} {'backward ms':>11} {'MB kept':>8} {'share':>6}"
 
 
 @dataclass(frozen=True)
-class Row:
-    """A layer, the loss or the optimizer. Seconds are medians; kept: bytes that forward holds on to for backward."""
+class ProfileRow:
+    """A layer, the loss or the optimizer.
+
+    Args:
+        forward, backward: seconds, medians.
+        kept: bytes that forward keeps for backward.
+    """
 
     name: str
     kind: str
@@ -40,21 +45,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Profile:
-    """The rows in the order of the forward; `print` shows a table."""
+    """The rows in the order of the forward; `print` shows them as a table."""
 
     model: str
     input_shape: tuple[int, ...]
     threads: int
-    rows: tuple[Row, ...]
+    rows: tuple[ProfileRow, ...]
 
     @property
     def seconds(self) -> float:
-        """Of a step: the sum of the rows."""
+        """Of one step, the sum of the rows."""
         return sum(row.seconds for row in self.rows)
 
     @property
     def title(self) -> str:
-        """For a picture."""
+        """The title of table and picture."""
         return f"A training step of {self.model}: {self.seconds * 1e3:.0f} ms"
 
     @property
@@ -63,11 +68,11 @@ class Profile:
         return f"pictures {' x '.join(map(str, self.input_shape))}, {self.threads} threads"
 
     def bars(self) -> list[tuple[str, float, float]]:
-        """(name, forward, backward) in milliseconds."""
+        """(name, forward, backward) per row, in milliseconds."""
         return [(row.name, 1e3 * row.forward, 1e3 * row.backward) for row in self.rows]
 
     def as_json(self) -> str:
-        """One object; seconds and bytes."""
+        """One object, in seconds and bytes."""
         layers = [asdict(row) | {"share": row.seconds / self.seconds} for row in self.rows]
         return json.dumps({"model": self.model, "input_shape": self.input_shape, "threads": self.threads,
                            "seconds": self.seconds, "layers": layers})  # fmt: skip
@@ -88,7 +93,14 @@ def _ms(seconds: float) -> str:
 
 
 def profile(model: Network, size: tuple[int, int], batch_size: int, repeats: int = REPEATS) -> Profile:
-    """Train on random pictures of `size` (H, W), `repeats` steps, and time every layer; the medians count."""
+    """Train on random pictures and time every layer.
+
+    Args:
+        model: it is trained.
+        size: (H, W) of the pictures.
+        batch_size: pictures per step.
+        repeats: timed steps; the medians count.
+    """
     runtime.keep_freed_memory()
     rng, shape = np.random.default_rng(0), (batch_size, *size, 3)
     pictures = rng.integers(0, 256, shape).astype(np.float32)
@@ -104,7 +116,7 @@ Seconds = Iterator[tuple[tuple[str, str], float]]  # (name, "forward" or "backwa
 
 
 def _step(model: Network, optimizer: SGD, x: Any, labels: np.ndarray) -> Seconds:
-    """As in training: no gradient of the picture."""
+    """One step as in training, without the gradient of the picture."""
     for step in model.steps:
         seconds, x = _timed(step.forward, x, training=True)
         yield (step.name, "forward"), seconds
@@ -125,11 +137,13 @@ def _timed(function: Callable[..., Any], *arguments: Any, **settings: Any) -> tu
     return time.perf_counter() - began, result
 
 
-def _rows(model: Network, pictures: tuple[int, int, int, int], seconds: dict[tuple[str, str], float]) -> Iterator[Row]:
-    """The steps of the network in order, then what is no layer."""
+def _rows(
+    model: Network, pictures: tuple[int, int, int, int], seconds: dict[tuple[str, str], float]
+) -> Iterator[ProfileRow]:
+    """The steps of the network in order, then loss and optimizer."""
     summary = {row.name: row for row in model.summary(pictures[1:3], batch_size=pictures[0]).rows}
     for name, kind in [*((step.name, type(step).__name__) for step in model.steps), (LOSS, ""), (OPTIMIZER, "")]:
         layer = summary.get(name)
-        forward, backward = (seconds.get((name, way), 0.0) for way in ("forward", "backward"))
+        forward, backward = (seconds.get((name, direction), 0.0) for direction in ("forward", "backward"))
         shape, kept = (layer.output_shape, layer.kept + layer.indices) if layer else ((), 0)
-        yield Row(name, kind, shape, forward, backward, kept)
+        yield ProfileRow(name, kind, shape, forward, backward, kept)

@@ -1,4 +1,4 @@
-"""Results as dots of a roofline."""
+"""Results as dots of a roofline figure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from ..viz import Dot
 from . import costs
 from .measure import Result
 
-__all__ = ["dots"]
+__all__ = ["roofline_dots"]
 
 
-def dots(results: Sequence[Result]) -> list[Dot]:
-    """A dot for each work that was timed."""
-    return [
-        Dot(r.work.name, costs.flops(r.work) / costs.traffic(r.work), r.rate, _kind(r),
-            costs.flops(r.work) / r.peer_seconds if r.peer_seconds else None)
-        for r in results if r.rate
-    ]  # fmt: skip
+def roofline_dots(results: Sequence[Result]) -> list[Dot]:
+    """One dot per workload that was timed."""
+    dots = []
+    for result in results:
+        if result.seconds:
+            flops, traffic = costs.flops(result.workload), costs.traffic(result.workload)
+            peer = flops / result.peer_seconds if result.peer_seconds else None
+            dots.append(Dot(result.workload.name, flops / traffic, flops / result.seconds, _kind(result), peer))
+    return dots
 
 
 def _kind(result: Result) -> str:
-    return "network" if result.work.model else "memory" if costs.bound_by_memory(result.work) else "convolution"
+    if result.workload.model:
+        return "network"
+    return "memory" if costs.bound_by_memory(result.workload) else "convolution"

@@ -1,4 +1,4 @@
-"""Results as lines of at most 120 columns, or as one JSON object."""
+"""Results as a table of at most 120 columns, or as one JSON object."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import costs
-from .measure import Plan, Result
+from .measure import BenchSettings, Result
 
 __all__ = ["as_json", "facts_line", "head", "notes", "row"]
 
-# title, width; the columns of PyTorch only when it is measured
-COLUMNS = [("work", 21), ("ms", 8), ("PyTorch", 8), ("ratio", 6), ("layout", 13), ("speed", 12), ("peak", 5),
+# title and width; the columns of PyTorch are printed only when it is measured
+COLUMNS = [("workload", 21), ("ms", 8), ("PyTorch", 8), ("ratio", 6), ("layout", 13), ("speed", 12), ("peak", 5),
            ("error", 7), ("PyTorch", 7), ("MB", 6), ("PyTorch", 7), ("", 9)]  # fmt: skip
 OURS_ALONE = (0, 1, 5, 6, 7, 9, 11)
 LEFT = (0, 4, 11)
 
 
-def facts_line(facts: dict[str, Any], plan: Plan, peaks: tuple[float, float]) -> str:
-    """Versions, processor and what it can do, in two lines."""
+def facts_line(facts: dict[str, Any], settings: BenchSettings, peaks: tuple[float, float]) -> str:
+    """Versions, processor and its peak performance, in two lines."""
     versions = [f"{name} {facts[name]}" for name in ("tinysegnet", "numpy", "numba", "torch") if name in facts]
-    return (f"{', '.join(versions)}\n{facts['processor']}, {plan.threads} threads; "
+    return (f"{', '.join(versions)}\n{facts['processor']}, {settings.threads} threads; "
             f"at most {peaks[0] / 1e9:.0f} GFLOP/s in products, {peaks[1] / 1e9:.1f} GB/s in copies")  # fmt: skip
 
 
-def head(plan: Plan) -> str:
-    """Titles and a rule."""
-    titles = _line([title for title, _ in COLUMNS], plan)
-    return f"{titles}\n{'-' * _width(plan)}"
+def head(settings: BenchSettings) -> str:
+    """The titles of the columns, underlined."""
+    titles = _line([title for title, _ in COLUMNS], settings)
+    return f"{titles}\n{'-' * _width(settings)}"
 
 
-def row(result: Result, plan: Plan, peaks: tuple[float, float]) -> str:
-    """One work."""
+def row(result: Result, settings: BenchSettings, peaks: tuple[float, float]) -> str:
+    """The line of one workload."""
     cells = [
-        result.work.name,
+        result.workload.name,
         *(_number(seconds, ".2f" if seconds and seconds < 0.1 else ".1f", 1e3)
           for seconds in (result.seconds, result.peer_seconds)),
         _number(result.ratio, ".2f"),
@@ -47,20 +47,22 @@ def row(result: Result, plan: Plan, peaks: tuple[float, float]) -> str:
         _number(result.peer_bytes, ",.0f", 1e-6),
         result.verdict,
     ]  # fmt: skip
-    return _line(cells, plan)
+    return _line(cells, settings)
 
 
 def notes(results: Sequence[Result]) -> list[str]:
-    """What does not fit into the table, a line each: wrong results first."""
-    wrong = [f"{r.work.name}: wrong result, so not timed: {r.wrong}" for r in results if r.wrong]
-    return wrong + [f"{r.work.name}: {note}" for r in results for note in r.notes]
+    """What does not fit into the table, one line per note, wrong results first."""
+    wrong = [f"{r.workload.name}: wrong result, so not timed: {r.wrong}" for r in results if r.wrong]
+    return wrong + [f"{r.workload.name}: {note}" for r in results for note in r.notes]
 
 
-def as_json(facts: dict[str, Any], plan: Plan, peaks: tuple[float, float], results: Sequence[Result]) -> str:
-    """One object: the machine, the settings, and everything about each work. Times in seconds, sizes in bytes."""
+def as_json(
+    facts: dict[str, Any], settings: BenchSettings, peaks: tuple[float, float], results: Sequence[Result]
+) -> str:
+    """One object: the machine, the settings, and all of every result. Times are in seconds, sizes in bytes."""
     machine = {"product_flops_per_second": peaks[0], "copy_bytes_per_second": peaks[1]}
-    works = [{**r.as_dict(), "share_of_peak": r.share(*peaks)} for r in results]
-    return json.dumps({**facts, **vars(plan), **machine, "works": works})
+    workloads = [{**r.as_dict(), "share_of_peak": r.share(*peaks)} for r in results]
+    return json.dumps({**facts, **vars(settings), **machine, "workloads": workloads})
 
 
 def _number(value: float | None, form: str, factor: float = 1) -> str:
@@ -70,18 +72,18 @@ def _number(value: float | None, form: str, factor: float = 1) -> str:
 def _speed(result: Result) -> str:
     if not result.seconds:
         return ""
-    if costs.bound_by_memory(result.work):
-        return f"{costs.traffic(result.work) / result.seconds / 1e9:.1f} GB/s"
-    return f"{costs.flops(result.work) / result.seconds / 1e9:.0f} GFLOP/s"
+    if costs.bound_by_memory(result.workload):
+        return f"{costs.traffic(result.workload) / result.seconds / 1e9:.1f} GB/s"
+    return f"{costs.flops(result.workload) / result.seconds / 1e9:.0f} GFLOP/s"
 
 
-def _columns(plan: Plan) -> Sequence[int]:
-    return range(len(COLUMNS)) if plan.against else OURS_ALONE
+def _columns(settings: BenchSettings) -> Sequence[int]:
+    return range(len(COLUMNS)) if settings.against else OURS_ALONE
 
 
-def _width(plan: Plan) -> int:
-    return sum(COLUMNS[i][1] for i in _columns(plan)) + len(_columns(plan)) - 1
+def _width(settings: BenchSettings) -> int:
+    return sum(COLUMNS[i][1] for i in _columns(settings)) + len(_columns(settings)) - 1
 
 
-def _line(cells: Sequence[str], plan: Plan) -> str:
-    return " ".join(f"{cells[i]:{'<' if i in LEFT else '>'}{COLUMNS[i][1]}}" for i in _columns(plan)).rstrip()
+def _line(cells: Sequence[str], settings: BenchSettings) -> str:
+    return " ".join(f"{cells[i]:{'<' if i in LEFT else '>'}{COLUMNS[i][1]}}" for i in _columns(settings)).rstrip()

@@ -1,4 +1,4 @@
-"""Is what is timed right? Results against the same computation in float64, before any clock runs."""
+"""Are the results right? They are compared with the same computation in float64 before any clock runs."""
 
 from __future__ import annotations
 
@@ -7,37 +7,42 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["BOUNDS", "Check", "distance", "validate"]
+__all__ = ["BOUNDS", "Validation", "distance", "validate"]
 
-# Largest |found - reference| / |reference| (2-norm of the whole array) that float32 may have. One op: rounding grows
-# with the length of the sums, and those of gradients are the longest. Logits of a network: where two pixels of a
-# pooling window are almost equal, rounding makes the other one the largest, and unpooling puts its number elsewhere:
-# one in 10,000 is an error of 1e-2 (PyTorch's own in float32: up to 7e-3). In a loss, a mean, such errors cancel.
-# The next loss is that of logits after a step whose gradient has such errors.
+# The largest |found - reference| / |reference| (2-norm of the whole array) that float32 may have. One op: rounding
+# grows with the length of the sums, and those of gradients are the longest. Logits of a network: where two pixels of a
+# pooling window are almost equal, rounding decides which one is the largest, and unpooling puts the value elsewhere:
+# one value in 10,000 is an error of 1e-2 (PyTorch's own in float32: up to 7e-3). In a loss, which is a mean, such
+# errors cancel. The next loss is that of logits after a step whose gradient has such errors.
 BOUNDS = {"out": 1e-4, "logits": 5e-2, "loss": 1e-3, "next loss": 1e-2}
 GRADIENT = 1e-3
 
 
 @dataclass(frozen=True)
-class Check:
-    """error: of the worst result, normwise. wrong: what exceeds its bound, in words; empty if nothing does."""
+class Validation:
+    """How far results are from their reference.
+
+    Args:
+        error: of the worst result, normwise.
+        wrong: which results exceed their bound, as a text; empty if none does.
+    """
 
     error: float
     wrong: str = ""
 
 
-def validate(found: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> Check:
-    """Compare each result with the reference's of the same name."""
+def validate(found: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> Validation:
+    """Compare each result with the reference of the same name."""
     if missing := set(reference) ^ set(found):
-        return Check(float("nan"), f"only one side has {', '.join(sorted(missing))}")
+        return Validation(float("nan"), f"only one side has {', '.join(sorted(missing))}")
     errors = {name: distance(found[name], reference[name]) for name in reference}
     wrong = [f"{name} is off by {error:.1e}, allowed {BOUNDS.get(name, GRADIENT):.0e}"
              for name, error in errors.items() if not error <= BOUNDS.get(name, GRADIENT)]  # fmt: skip
-    return Check(float(np.max(list(errors.values()))), "; ".join(wrong))
+    return Validation(float(np.max(list(errors.values()))), "; ".join(wrong))
 
 
 def distance(found: np.ndarray, reference: np.ndarray) -> float:
-    """|found - reference| / |reference|; infinite for another shape, NaN for a NaN."""
+    """|found - reference| / |reference|; infinite for another shape, NaN if there is a NaN."""
     if found.shape != reference.shape:
         return float("inf")
     size = float(np.linalg.norm(reference.ravel()))

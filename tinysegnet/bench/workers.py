@@ -1,8 +1,8 @@
-"""Who is measured: tinysegnet and PyTorch, each in a process of its own.
+"""The processes that compute: tinysegnet and PyTorch, each in a process of its own.
 
 Two thread pools in one process disturb each other, and the peak memory of a process is that of everything it ever did.
-A `Side` is such a process; it does what it is told, one thing at a time, while the other one sleeps. A third one,
-"numpy", is tinysegnet with its NumPy pairs, to compare results with.
+A `Worker` does one task at a time while the others sleep. A third one, "numpy", is tinysegnet with its NumPy pairs; it
+computes the reference.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from typing import Any
 import numpy as np
 
 from ..errors import MeasurementError
-from .workloads import Work
+from .workloads import Workload
 
-__all__ = ["Side"]
+__all__ = ["Worker"]
 
-PATIENCE = 2.0  # seconds that a process has to end by itself
+PATIENCE = 2.0  # seconds within which a process must end by itself
 
 
-class Side:
-    """A process that measures: "tinysegnet", "numpy" or "torch". `with Side(...) as side` ends it."""
+class Worker:
+    """A process that measures "tinysegnet", "numpy" or "torch", until the end of `with Worker(...) as worker:`."""
 
     def __init__(self, name: str, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -40,14 +40,18 @@ class Side:
             self.process.start()
         other.close()
 
-    def __enter__(self) -> Side:
+    def __enter__(self) -> Worker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
     def ask(self, task: str, *arguments: Any) -> Any:
-        """Have a method of `_Server` done there. Raises MeasurementError: the other's message, or that it ended."""
+        """Call a method of `_Server` in the process.
+
+        Raises:
+            MeasurementError: with the message of an error there, or if the process ended.
+        """
         try:
             self.connection.send((task, arguments))
             done, result = self.connection.recv()
@@ -70,7 +74,7 @@ class Side:
 
 @contextmanager
 def _backend_of(name: str) -> Iterator[None]:
-    """The setting that "numpy" reads when it starts, for as long as it takes to start it."""
+    """Set the environment variable that "numpy" reads at its start; the children of others must not see it."""
     before = os.environ.get("TINYSEGNET_BACKEND")
     if name == "numpy":
         os.environ["TINYSEGNET_BACKEND"] = "numpy"
@@ -83,7 +87,7 @@ def _backend_of(name: str) -> Iterator[None]:
 
 
 def _serve(name: str, threads: int, connection: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the one that asks ends the others
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent ends its workers
     server: _Server | None = None
     while True:
         try:
@@ -97,31 +101,31 @@ def _serve(name: str, threads: int, connection: Any) -> None:
             answer = False, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         try:
             connection.send(answer)
-        except OSError:  # nobody listens any more
+        except OSError:  # the parent has ended
             return
 
 
 class _Server:
-    """The tasks that a side can be asked to do."""
+    """The tasks that a worker does."""
 
     def __init__(self, name: str, threads: int) -> None:
         self.run: Callable[[], Any] = lambda: None
         self.prepared: Any = _torch(threads) if name == "torch" else _tinysegnet(threads)
 
     def variants(self, compiled: bool) -> list[str]:
-        """The ways in which this side can do a work; `compiled`: also those through torch.compile."""
+        """The variants of this worker; with `compiled`, also those through torch.compile."""
         formats = list(getattr(self.prepared, "FORMATS", [""]))
         return formats + [name + self.prepared.COMPILED for name in formats if compiled]
 
-    def prepare(self, work: Work, variant: str = "") -> None:
-        """Get ready, and do it twice: whatever happens only at first is not measured."""
-        self.run = lambda: None  # frees the arrays of the work before
-        self.run = self.prepared.prepare(work, *([variant] if variant else []))
+    def prepare(self, workload: Workload, variant: str = "") -> None:
+        """Get ready and run twice, so that nothing is measured that happens only in the first runs."""
+        self.run = lambda: None  # frees the arrays of the previous workload
+        self.run = self.prepared.prepare(workload, *([variant] if variant else []))
         self.run()
         self.run()
 
     def seconds(self, at_least: float) -> float:
-        """One measurement: the mean of as many runs as fit into the time."""
+        """One sample: the mean of as many runs as fit into this many seconds."""
         count, began = 0, time.perf_counter()
         while True:
             self.run()
@@ -130,20 +134,20 @@ class _Server:
             if spent >= at_least:
                 return spent / count
 
-    def outputs(self, work: Work, dtype: str) -> dict[str, np.ndarray]:
-        """The results, to be compared."""
-        return self.prepared.outputs(work, dtype)
+    def outputs(self, workload: Workload, dtype: str) -> dict[str, np.ndarray]:
+        """The results by name, to be compared."""
+        return self.prepared.outputs(workload, dtype)
 
     def peaks(self) -> tuple[float, float]:
-        """What this machine can do: `machine.peaks`."""
+        """See `machine.peaks`."""
         from . import machine
 
         return machine.peaks()
 
     def peak_memory(self) -> int | None:
-        """Most bytes that the process ever had in memory; None on systems that do not tell."""
+        """The largest number of bytes the process ever had in memory; None where the system does not say."""
         status = Path("/proc/self/status")
-        if status.exists():  # not getrusage: on Linux that begins with the peak of the process that started this one
+        if status.exists():  # not getrusage: on Linux it starts from the peak of the parent process
             return next(int(line.split()[1]) << 10 for line in status.read_text().splitlines() if "VmHWM" in line)
         if sys.platform == "win32":
             return None
@@ -153,7 +157,7 @@ class _Server:
 
 
 def _torch(threads: int) -> Any:
-    os.environ.pop("OMP_WAIT_POLICY", None)  # our setting: PyTorch is measured as it starts by itself
+    os.environ.pop("OMP_WAIT_POLICY", None)  # set by runtime.jit; PyTorch is measured with its own defaults
     import torch
 
     torch.set_num_threads(threads)
@@ -167,14 +171,5 @@ def _tinysegnet(threads: int) -> Any:
     from . import ours
 
     runtime.set_threads(threads)
-    runtime.on_compile(_say_that_it_compiles)
+    runtime.announce_compiling()
     return ours
-
-
-def _say_that_it_compiles(kernel: str, seconds: float | None) -> None:
-    if not _said:
-        _said.append(kernel)
-        print("compiling kernels for this processor, once for each kind of work; up to half a minute", file=sys.stderr)
-
-
-_said: list[str] = []

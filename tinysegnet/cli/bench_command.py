@@ -9,10 +9,9 @@ from typing import Literal
 from .. import runtime, viz
 from ..bench import explain as explanation
 from ..bench import table
-from ..bench.measure import Bench as Sides
-from ..bench.measure import Plan
-from ..bench.roofline import dots
-from ..bench.workloads import WORKS, find_works
+from ..bench.measure import Bench, BenchSettings
+from ..bench.roofline import roofline_dots
+from ..bench.workloads import WORKLOADS, find_workloads
 from ..errors import SettingError
 from ..training.run_folder import environment
 from .options import Json, check_minimum
@@ -44,39 +43,40 @@ def run(
         explain: Measure nothing; print which algorithm each convolution takes, and the estimated costs.
         picture: Draw the roofline of this machine into this file, .png or .svg.
     """
-    works = find_works(words)
-    if not works:
-        raise SettingError(f"no work named {', '.join(words)}; there are {', '.join(w.name for w in WORKS)}")
+    workloads = find_workloads(words)
+    if not workloads:
+        names = ", ".join(workload.name for workload in WORKLOADS)
+        raise SettingError(f"no workload named {', '.join(words)}; there are {names}")
     if explain:
-        print(explanation.explain(works))
+        print(explanation.explain(workloads))
         return 0
-    plan = _plan(against, rounds, threads, compile)
-    facts = environment() | ({"torch": version("torch")} if plan.against else {})
+    settings = _settings(against, rounds, threads, compile)
+    facts = environment() | ({"torch": version("torch")} if settings.against else {})
     say = _silent if as_json else partial(print, flush=True)
     results = []
-    with Sides(plan) as sides:
-        peaks = sides.peaks()
-        say(table.facts_line(facts, plan, peaks), table.head(plan), sep="\n\n")
-        for work in works:
-            results.append(sides.measure(work))
-            say(table.row(results[-1], plan, peaks))
+    with Bench(settings) as bench:
+        peaks = bench.peaks()
+        say(table.facts_line(facts, settings, peaks), table.head(settings), sep="\n\n")
+        for workload in workloads:
+            results.append(bench.measure(workload))
+            say(table.row(results[-1], settings, peaks))
     for note in table.notes(results):
         say(note)
     if as_json:
-        print(table.as_json(facts, plan, peaks, results))
+        print(table.as_json(facts, settings, peaks, results))
     if picture is not None:
         subtitle = f"{facts['processor']}, {facts['threads']} threads"
-        viz.save_figure(viz.roofline_figure(dots(results), *peaks, subtitle), picture)
+        viz.save_figure(viz.roofline_figure(roofline_dots(results), *peaks, subtitle), picture)
     return 1 if any(result.wrong for result in results) else 0
 
 
-def _plan(against: str | None, rounds: int, threads: int | None, compile: bool) -> Plan:
+def _settings(against: str | None, rounds: int, threads: int | None, compile: bool) -> BenchSettings:
     check_minimum(1, rounds=rounds)
     if against and importlib.util.find_spec(against) is None:
         raise SettingError("PyTorch is not installed, so there is nothing to compare with: pip install torch")
     if threads is not None:
         runtime.set_threads(threads)  # raises SettingError with the possible numbers
-    return Plan(against, runtime.threads(), rounds, compile)
+    return BenchSettings(against, runtime.threads(), rounds, compile)
 
 
 def _silent(*lines: str, sep: str = "") -> None:

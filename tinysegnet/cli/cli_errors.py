@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 from cyclopts import Argument, ArgumentCollection
@@ -75,11 +75,11 @@ def _sentence(error: CycloptsError, name: str) -> str:
         case UnusedCliTokensError(unused_tokens=[word, *_], app=app):
             return f"{name}: unexpected argument `{word}`{_meant_as_data(word, app)}"
         case CoercionError(argument=argument) if argument is not None:
-            return f"{name} {_label(argument)}: {_wrong_value(error, argument)}"
-        case ConsumeMultipleError(min_required=least):
-            return f"{name} {_label(error.argument)}: too few values (expected {least} or more)"
+            return f"{name} {argument.name}: {_wrong_value(error, argument)}"
+        case ConsumeMultipleError(argument=argument, min_required=least) if argument is not None:
+            return f"{name} {argument.name}: too few values (expected {least} or more)"
         case MissingArgumentError(argument=argument, msg=None) if argument is not None:
-            return f"{name} {_label(argument)}: too few values (expected {argument.token_count()[0]})"
+            return f"{name} {argument.name}: too few values (expected {argument.token_count()[0]})"
         case MissingArgumentError():
             mistyped = [word for word in error.unused_tokens or () if word.startswith("-")]
             known = error.app.assemble_argument_collection() if error.app else ArgumentCollection()
@@ -104,7 +104,7 @@ def _wrong_value(error: CoercionError, argument: Argument) -> str:
 def _meant_as_data(word: str, app: Any) -> str:
     """The option that was probably left out: a data set has no place of its own in `train toy`."""
     takes_data = app and "--data" in app.assemble_argument_collection()
-    if takes_data and (word == "toy" or Path(word).is_dir()):
+    if takes_data and (word == "toy" or os.path.isdir(word)):
         return f"; did you mean `--data {word}`?"
     return " (expected options and their values)"
 
@@ -112,13 +112,8 @@ def _meant_as_data(word: str, app: Any) -> str:
 def _placeholder(argument: Argument) -> str:
     """As the help page has it: "CHECKPOINT", "--out PATH"."""
     if argument.index is not None:
-        return _label(argument)
+        return argument.name
     return f"{argument.name} {argument.parameter.metavar or argument.hint.__name__.upper()}"
-
-
-def _label(argument: Argument | None) -> str:
-    """The option, or the name of a positional argument on the help page."""
-    return argument.name if argument else ""
 
 
 def _expected(word: str, known: Iterable[str]) -> str:

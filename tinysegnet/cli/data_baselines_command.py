@@ -2,7 +2,8 @@
 
 import json
 
-from ..data.baselines import floors as baselines
+from ..data import labelled_images
+from ..metrics import baselines
 from .data_options import LabelOptions, Labels, load_splits
 from .options import Json
 
@@ -21,7 +22,8 @@ def run(
         limit: Use at most this many pictures per split.
     """
     train, val = load_splits(data, ("train", "val"), limit, labels)
-    found = baselines(train, val)
+    palette = train.palette
+    found = baselines(labelled_images(train), labelled_images(val), palette.names, palette.ignore_label)
     if as_json:
         print(json.dumps({name: scores.as_dict() for name, scores in found.items()}))
         return 0

@@ -46,7 +46,7 @@ def _as_dict(folders: list[Folder], problems: list[Problem]) -> dict[str, Any]:
         "splits": {folder.split: len(folder) for folder in folders},
         "classes": list(first.palette.names),
         "classes_from": first.source,
-        "allowed": first.coding.allowed(),
+        "allowed": first.label_encoding.allowed(),
         "ignore_label": first.palette.ignore_label,
         "bad": [{"file": str(problem.file), "problem": problem.text} for problem in problems],
     }

@@ -9,20 +9,20 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import viz
-from ..data import Dataset, Palette
-from ..data.baselines import position_prior
+from ..data import Dataset, Palette, labelled_images
 from ..errors import DataError, SettingError
-from ..metrics import Scores
-from ..metrics.bootstrap import BLOCK, LEAST_BLOCKS
-from ..prediction.predict import evaluate
+from ..metrics import Scores, position_prior
+from ..metrics.intervals import BLOCK, MIN_BLOCKS
+from ..prediction import evaluate
 from ..weights.checkpoint import Checkpoint
 from .data_options import LabelOptions, Labels, load_splits
-from .options import Json
-from .prediction_options import PredictionOptions, Views, make_folder, printable
+from .options import CheckpointPath, Json
+from .output_files import make_folder, printable
+from .prediction_options import PredictionOptions, Views
 
 
 def run(
-    checkpoint: Path,
+    checkpoint: CheckpointPath,
     /,
     *,
     data: str = "toy",
@@ -45,7 +45,6 @@ def run(
     the same data. The network should score clearly above it.
 
     Args:
-        checkpoint: A .safetensors file that `train` wrote, or "toy", the bundled network.
         data: "toy", or a folder. Without --ignore, --classes and --one-class its label maps are read as in training.
         split: The part of the data to score: train, val, or another that the folder has.
         limit: Use at most this many pictures per split, also of the training pictures for the baseline.
@@ -66,7 +65,7 @@ def run(
         rng=np.random.default_rng(0), progress=progress,
     )  # fmt: skip
     if scores.intervals is None:
-        least = BLOCK * (LEAST_BLOCKS - 1) + 1
+        least = BLOCK * (MIN_BLOCKS - 1) + 1
         print(f"no confidence intervals: {len(pictures)} pictures (expected {least} or more)", file=sys.stderr)
     baseline = None if no_baseline else _baseline(data, limit, labels, pictures)
     if out is not None:
@@ -109,7 +108,10 @@ def _baseline(data: str, limit: int | None, labels: LabelOptions, pictures: Data
     """The position prior, if there are labelled training pictures."""
     try:
         (training_pictures,) = load_splits(data, ("train",), limit, labels)
-        return position_prior(training_pictures, pictures)
+        palette = pictures.palette
+        return position_prior(
+            labelled_images(training_pictures), labelled_images(pictures), palette.names, palette.ignore_label
+        )
     except DataError as error:  # no such split, or a bad file in it: no reason to refuse the evaluation
         print(printable(f"no position prior, which is learnt from training pictures: {error}"), file=sys.stderr)
         return None

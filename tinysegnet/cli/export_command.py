@@ -10,13 +10,15 @@ from ..models import fold_batchnorm
 from ..weights import checkpoint as checkpoint_files
 from ..weights.bundled import open_checkpoint
 from ..weights.torch_state import to_torch_state
+from .options import CheckpointPath
 
 
-def run(checkpoint: Path, /, *, out: Path, half: bool = False, fold: bool = False, torch: bool = False) -> int:
+def run(
+    checkpoint: CheckpointPath, /, *, out: Path, half: bool = False, fold: bool = False, torch: bool = False
+) -> int:
     """Copy a checkpoint without what only training needs: a third of the size, or a sixth with --half.
 
     Args:
-        checkpoint: A .safetensors file that `train` wrote, or "toy", the bundled network.
         out: The new file.
         half: Store float16.
         fold: Fold batch norm into the convolutions: the same network with fewer parameters, to predict and evaluate.

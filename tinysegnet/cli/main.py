@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = [argument for argument in arguments if argument != "--debug"]
     _prepare_streams()
     try:
-        runtime.on_compile(_announce)
+        runtime.announce_compiling()
         with terminated_as_interrupted(), warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = _warning_printer()
@@ -90,6 +90,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments[:1] in (["-h"], ["--help"]):  # of the command that follows
+        arguments = [*arguments[1:], "--help"]
     app = _app(arguments)
     try:
         command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
@@ -109,7 +111,7 @@ def _app(arguments: list[str]) -> App:
         help_epilogue=EPILOGUE, version=__version__, default_parameter=DEFAULT_PARAMETER,
         config=check_required,
     )  # fmt: skip
-    app.register_install_completion_command()
+    app.register_install_completion_command(help="Install completion for this shell.")
     for name, (group, summary) in COMMANDS.items():
         *parents, last = name.split()
         if parents and parents[0] not in app:
@@ -177,16 +179,6 @@ def _explain(error: Exception) -> tuple[str, int]:
 _WRONG_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS,
                 errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY}  # fmt: skip
 
-
-def _announce(kernel: str, seconds: float | None) -> None:
-    """Say once that compiling takes a while; without this line it looks like a hang."""
-    if seconds is None and not _announced:
-        _announced.append(kernel)
-        print("compiling kernels for this processor, once for each kind of work; up to half a minute",
-              file=sys.stderr, flush=True)  # fmt: skip
-
-
-_announced: list[str] = []
 
 if __name__ == "__main__":
     sys.exit(main())

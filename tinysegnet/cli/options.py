@@ -12,9 +12,8 @@ import cyclopts
 from cyclopts import Parameter, Token
 
 from ..errors import SettingError
-from ..models import models
 
-__all__ = ["DEFAULT_PARAMETER", "FolderPath", "Json", "ModelName", "Numbers", "Size", "check_minimum"]
+__all__ = ["DEFAULT_PARAMETER", "CheckpointPath", "FolderPath", "Json", "Numbers", "Size", "check_minimum"]
 
 MOST_PIXELS = 50_000_000  # of a size: as many as a picture of a data set may have
 
@@ -77,7 +76,9 @@ def _written(default: Any) -> str | None:
     return None if default is None or default is False or default == () else str(default)
 
 
-DEFAULT_PARAMETER = Parameter(converter=_convert, show_default=_written, negative=(), allow_repeating=True)
+DEFAULT_PARAMETER = Parameter(
+    converter=_convert, show_default=_written, negative=(), allow_repeating=True, json_list=False, json_dict=False
+)
 """What holds for every option and argument."""
 
 Size = Annotated[
@@ -85,7 +86,9 @@ Size = Annotated[
     Parameter(converter=lambda hint, tokens: parse_size(tokens[0].value), n_tokens=1, metavar="HEIGHTxWIDTH"),
 ]
 Numbers = Annotated[tuple[float, ...], Parameter(consume_multiple=(1, None))]
-ModelName = Annotated[str, Parameter(choices=tuple(models), metavar="MODEL")]
+CheckpointPath = Annotated[
+    Path, Parameter(help='A .safetensors file that `train` wrote, or "toy", the bundled network.')
+]
 FolderPath = Annotated[Path, Parameter(name="DIR")]
 Json = Annotated[bool, Parameter(name="--json", help="Print one JSON object instead of text.")]
 

@@ -13,9 +13,11 @@ from ..data import Palette, find_pictures, read_image
 from ..data.image_files import MAX_PIXELS_SINGLE
 from ..errors import DataError, SettingError, TinySegNetError
 from ..files import write_atomically
-from ..prediction.predict import predict, predict_with_doubt, working_size
+from ..prediction.predict import predict, predict_with_uncertainty, working_size
 from ..weights.checkpoint import Checkpoint
-from .prediction_options import MOST_SCALE, PredictionOptions, Views, make_folder, printable
+from .options import CheckpointPath
+from .output_files import make_folder, printable
+from .prediction_options import MOST_SCALE, PredictionOptions, Views
 
 SUFFIXES = ("_overlay", "_colours", "_labels", "_uncertainty")
 OLD_SUFFIXES = ("_doubt",)  # of version 0.1
@@ -24,7 +26,7 @@ MAX_WORKING_PIXELS = 4_000_000  # inside the network: vgg16 keeps 256 bytes per 
 
 
 def run(
-    checkpoint: Path,
+    checkpoint: CheckpointPath,
     images: tuple[Path, ...] = (),
     /,
     *,
@@ -40,7 +42,6 @@ def run(
     costs one line and the exit code 2; all other pictures are segmented.
 
     Args:
-        checkpoint: A .safetensors file that `train` wrote, or "toy", the bundled network.
         images: Files, or folders of files: PNG or JPEG, of any size and name.
         out: A folder for the results. It is made if it is missing.
         scale: A factor on the height and width at which the network works. 1 is the scale of its training.
@@ -101,7 +102,7 @@ def _segment(
         )
     if views.samples is None:
         return image, predict(loaded.model, image, **how), None
-    return image, *predict_with_doubt(loaded.model, image, samples=views.samples, size=size)
+    return image, *predict_with_uncertainty(loaded.model, image, samples=views.samples, size=size)
 
 
 def _write(
@@ -116,7 +117,7 @@ def _write(
     write_atomically(colours, viz.picture_bytes(Image.fromarray(viz.colour_map(labels, palette))))
     write_atomically(numbers, viz.picture_bytes(viz.index_picture(labels, palette)))
     if uncertainty is not None:
-        write_atomically(spread, viz.picture_bytes(viz.doubt_picture(uncertainty)))
+        write_atomically(spread, viz.picture_bytes(viz.uncertainty_picture(uncertainty)))
     return overlay
 
 

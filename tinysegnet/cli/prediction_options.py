@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from ..errors import DataError, SettingError
+from ..errors import SettingError
 from ..weights.bundled import open_checkpoint
 from ..weights.checkpoint import Checkpoint
 from .options import Numbers
 
-__all__ = ["MOST_SCALE", "PredictionOptions", "Views", "make_folder", "printable"]
+__all__ = ["MOST_SCALE", "PredictionOptions", "Views"]
 
 MOST_SCALE = 1_000_000  # larger factors overflow before they can be refused in pixels
 
@@ -61,16 +61,3 @@ class PredictionOptions:
 
 
 Views = Annotated[PredictionOptions, Parameter(name="*", group=Group("Prediction", sort_key=3))]
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder for results. Raises DataError if a file is in its place."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise DataError(f"{path}: a file is in the way (expected a folder for the results). Name another") from None
-
-
-def printable(text: object) -> str:
-    """The text as any terminal can print it: names of files may hold bytes that are not valid text."""
-    return str(text).encode(errors="backslashreplace").decode()

@@ -5,7 +5,8 @@ from pathlib import Path
 from .. import viz
 from ..bench import profiling
 from ..models import build
-from .options import Json, ModelName, Size, check_minimum
+from .model_name import ModelName
+from .options import Json, Size, check_minimum
 
 
 def run(

@@ -4,7 +4,8 @@ import inspect
 import json
 
 from ..models import build, models
-from .options import Json, ModelName, Size, check_minimum
+from .model_name import ModelName
+from .options import Json, Size, check_minimum
 
 
 def run(

@@ -20,7 +20,8 @@ from ..training.run_folder import RunFolder, read_config
 from ..weights.encoders import encoder_preprocessing, load_encoder
 from .cli_errors import check_alone, check_one, option_names
 from .data_options import LabelOptions, Labels, load_splits
-from .options import DEFAULT_PARAMETER, ModelName, Numbers, Size
+from .model_name import ModelName
+from .options import DEFAULT_PARAMETER, Numbers, Size
 
 __all__ = ["Train", "command"]
 
@@ -173,11 +174,16 @@ def command(arguments: list[str]) -> Callable[..., int]:
     defaults = options()
 
     def train(*, options=defaults):
-        return options.run()
+        return run(options=options)
 
     train.__annotations__["options"] = Annotated[options, Parameter(name="*")]
     train.__doc__ = Train.__doc__
     return train
+
+
+def run(*, options: Annotated[Train, Parameter(name="*")] = Train()) -> int:
+    """Train with these options. Shell completion reads their names here, whatever the defaults."""
+    return options.run()
 
 
 def _class_with_defaults(recipe: Recipe) -> type[Recipe]:

@@ -8,17 +8,18 @@ from ..data.image_files import MAX_PIXELS_SINGLE
 from ..errors import DataError, SettingError
 from ..walk import is_walk, walk
 from ..weights.bundled import open_checkpoint
-from .options import Size
+from .options import CheckpointPath, Size
 
 
-def run(checkpoint: Path, image: Path, /, *, out: Path, labels: Path | None = None, size: Size | None = None) -> int:
+def run(
+    checkpoint: CheckpointPath, image: Path, /, *, out: Path, labels: Path | None = None, size: Size | None = None
+) -> int:
     """Write one HTML page that walks a picture through every layer of a network: forward, loss and backward.
 
     Each step shows its formula, its input and output arrays, and its source. Click a pixel to see the sum that made
     its value, product by product, and where its gradient goes. The page works offline and fits a phone.
 
     Args:
-        checkpoint: A .safetensors file that `train` wrote, or "toy", the bundled network.
         image: A picture: PNG or JPEG.
         out: The page, such as walk.html. An older walk is replaced, any other file is kept.
         labels: The picture's label map, a PNG with the numbers or colours of the network's classes. Without one there

@@ -2,18 +2,16 @@
 
 from .augment import Augment, resize_sample
 from .batches import batches, num_batches
-from .camvid import CamVid
 from .class_weights import PixelCounts, count_pixels, median_frequency_weights, sqrt_median_frequency_weights
 from .crops import make_crops
+from .derived import InMemory, OneClass
 from .find import find_pictures
-from .folders import Folder, Problem
+from .folders import CamVid, Folder, Problem
 from .image_files import read_image
-from .in_memory import InMemory
 from .label_encoding import read_labels
-from .one_class import OneClass
 from .open import open_dataset
 from .palette import CAMVID, Palette
-from .sample import Dataset, Sample, demand_dataset, read_sample
+from .sample import Dataset, Sample, check_dataset, labelled_images, read_sample
 
 __all__ = [
     "CAMVID",
@@ -28,9 +26,10 @@ __all__ = [
     "Problem",
     "Sample",
     "batches",
+    "check_dataset",
     "count_pixels",
-    "demand_dataset",
     "find_pictures",
+    "labelled_images",
     "make_crops",
     "median_frequency_weights",
     "num_batches",

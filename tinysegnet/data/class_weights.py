@@ -18,17 +18,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import DataError
-from .sample import Dataset, demand_dataset, read_sample
+from .sample import Dataset, check_dataset, read_sample
 
 __all__ = ["PixelCounts", "count_pixels", "median_frequency_weights", "sqrt_median_frequency_weights"]
 
 
 @dataclass(frozen=True, eq=False)
 class PixelCounts:
-    """What a data set's labels hold. All arrays are (K,) int64.
+    """How often each class occurs in a data set's labels.
 
-    pixels: pixels of each class. image_pixels: all pixels, void too, of the images in which it occurs.
-    images: how many images those are. names: one per class.
+    Attributes:
+        names: one per class.
+        pixels: (K,) int64, pixels of each class.
+        image_pixels: (K,) int64, all pixels, void too, of the images in which the class occurs.
+        images: (K,) int64, how many images those are.
     """
 
     names: tuple[str, ...]
@@ -39,7 +42,7 @@ class PixelCounts:
 
 def count_pixels(dataset: Dataset) -> PixelCounts:
     """Go once through all labels of a data set. Void is not counted as a class."""
-    K = demand_dataset(dataset).palette.num_classes
+    K = check_dataset(dataset).palette.num_classes
     pixels, image_pixels, images = np.zeros((3, K), np.int64)
     for index in range(len(dataset)):
         labels = read_sample(dataset, index).labels

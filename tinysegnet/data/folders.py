@@ -1,6 +1,6 @@
 """Pictures with label maps in a folder, as a data set: recognised, checked, decoded when asked for.
 
-`layouts` says which files belong together, `coding` what the values in them mean; a `Folder` says both in words
+`layouts` says which files belong together, `label_encoding` what the values in them mean; a `Folder` says both in words
 (`description`), reads the files, and lists whatever is wrong with them (`problems`).
 """
 
@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from ..errors import DataError
 from .image_files import read_image, read_label_pixels
-from .label_encoding import ClassList, Coding
-from .layouts import Layout, find_layout
-from .pairs import Pair, inside
-from .palette import CAMVID
+from .label_encoding import ClassList, LabelEncoding
+from .layouts import Layout, find_layout, tutorial_layout
+from .pairs import FilePair, inside
+from .palette import CAMVID, Palette
 from .sample import Sample
 
-__all__ = ["Folder", "Problem"]
+__all__ = ["CamVid", "Folder", "Problem"]
 
 CACHE_BYTES = 1_000_000_000  # decoded samples kept per data set; CamVid's 367 training pairs take 254 MB
 _CLASS_FILES = ("classes.txt", "codes.txt", "label_colors.txt")
@@ -45,9 +45,17 @@ class Problem:
 class Folder:
     """One split of a folder, a `Dataset`: `dataset[i]` is a `Sample`, image and labels read-only.
 
-    ignore: the label value that means "not labelled"; None: inferred. classes: CamVid's 32 as the papers' eleven
-    ("merged") or all of them. Samples are decoded when first asked for and kept, up to CACHE_BYTES (1 GB).
-    Raises DataError if no pairs are found, or the classes cannot be known; `problems` says which files are bad.
+    Samples are decoded when first asked for and kept, up to CACHE_BYTES (1 GB); `problems` lists the bad files.
+
+    Args:
+        root: the folder, in one of the layouts of `layouts`.
+        split: "train", "val", "test", ...
+        ignore: the label value that means "not labelled"; None: inferred.
+        classes: CamVid's 32 as the papers' eleven ("merged") or all of them ("all").
+        layout, label_encoding: which files belong together, and what their values mean; None: recognised.
+
+    Raises:
+        DataError: no pairs are found, or the classes cannot be inferred.
     """
 
     def __init__(
@@ -58,13 +66,16 @@ class Folder:
         ignore: int | None = None,
         classes: Classes = "merged",
         layout: Layout | None = None,
-        coding: Coding | None = None,
+        label_encoding: LabelEncoding | None = None,
     ) -> None:
         self.root, self.split = Path(root), split
         self.layout = layout or find_layout(self.root)
         self.pairs = self.layout.pairs(split)
-        self.coding, self.source = (coding, "given") if coding else _find_coding(self.layout, ignore, classes)
-        self.palette = self.coding.palette
+        if label_encoding is None:
+            self.label_encoding, self.source = _find_label_encoding(self.layout, ignore, classes)
+        else:
+            self.label_encoding, self.source = label_encoding, "given"
+        self.palette = self.label_encoding.palette
         name = "CamVid" if self.palette == CAMVID else self.root.resolve().name
         self.name = f"{name} {split}"
         self._cache: dict[int, Sample] = {}
@@ -76,7 +87,7 @@ class Folder:
     def __getitem__(self, index: int) -> Sample:
         index = range(len(self))[index]  # negative counts from the end; past it is an IndexError
         if index not in self._cache:
-            sample = _load(self.pairs[index], self.coding)
+            sample = _load(self.pairs[index], self.label_encoding)
             size = sample.image.nbytes + sample.labels.nbytes
             if self._cached_bytes + size > CACHE_BYTES:
                 return sample
@@ -92,7 +103,7 @@ class Folder:
         void = "none" if self.palette.ignore_label is None else str(self.palette.ignore_label)
         lines = [f"{self.root}: {self.layout.title}; pictures: {counts}", self.layout.note,
                  f"{self.palette.num_classes} classes, {self.source}: {names}",
-                 f"values in label maps: {self.coding.allowed()}; void becomes {void}"]  # fmt: skip
+                 f"values in label maps: {self.label_encoding.allowed()}; void becomes {void}"]  # fmt: skip
         return "\n".join(line for line in lines if line)
 
     def problems(self, *, progress: Progress = iter) -> list[Problem]:
@@ -102,32 +113,48 @@ class Folder:
         """
         found = []
         for index in progress(range(len(self))):
+            pair = self.pairs[index]
             try:
                 self[index]
             except DataError:
-                found += [_problem(self.pairs[index], error) for error in _examine(self.pairs[index], self.coding)[1]]
+                found += [_problem(pair, error) for error in _examine(pair, self.label_encoding)[1]]
         return found
 
     def check(self, *, progress: Progress = iter) -> None:
         """Raise one DataError with a line for each bad file, if there is any."""
         problems = self.problems(progress=progress)
         if problems:
-            pairs = len({_stem(problem) for problem in problems})
+            pairs = len({problem.file.stem for problem in problems})
             count = f"{pairs} of {len(self)} pairs cannot be used"
             raise DataError("\n".join([f"{self.root}: {self.name}: {count}:", *(p.text for p in problems)]))
 
 
-def _stem(problem: Problem) -> str:
-    return problem.file.stem
+class CamVid(Folder):
+    """One split of CamVid as the SegNet tutorial lays it out: 367 + 101 + 233 street pictures of 480 x 360, 11 classes.
+
+    A `Folder` that need not be recognised.
+
+    Args:
+        root: the folder with train.txt or with train/ and trainannot/, see `layouts`.
+        split: "train", "val" or "test".
+        palette: what the numbers and colours in the label maps mean.
+
+    Raises:
+        DataError: no pairs are found.
+    """
+
+    def __init__(self, root: str | PathLike[str], split: str = "train", *, palette: Palette = CAMVID) -> None:
+        super().__init__(root, split, layout=tutorial_layout(Path(root)), label_encoding=LabelEncoding.plain(palette))
+        self.name = f"CamVid {split}"
 
 
-def _problem(pair: Pair, error: DataError) -> Problem:
+def _problem(pair: FilePair, error: DataError) -> Problem:
     return Problem(pair.labels if str(error).startswith(f"{pair.labels}:") else pair.image, str(error))
 
 
-def _load(pair: Pair, coding: Coding) -> Sample:
+def _load(pair: FilePair, label_encoding: LabelEncoding) -> Sample:
     """Read one pair; raise the first thing that is wrong."""
-    sample, errors = _examine(pair, coding)
+    sample, errors = _examine(pair, label_encoding)
     if sample is None:
         raise errors[0]
     sample.image.setflags(write=False)  # they may stay in a cache: nobody's augmentation shall change them
@@ -135,29 +162,26 @@ def _load(pair: Pair, coding: Coding) -> Sample:
     return sample
 
 
-def _examine(pair: Pair, coding: Coding) -> tuple[Sample | None, list[DataError]]:
+def _examine(pair: FilePair, label_encoding: LabelEncoding) -> tuple[Sample | None, list[DataError]]:
     """Read one pair: the sample, or all that is wrong with the two files."""
     errors: list[DataError] = []
 
-    def attempt(read: Callable[[], np.ndarray | None]) -> np.ndarray | None:
+    def attempt(read: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return read()
+            return read(*arguments)
         except DataError as error:
             errors.append(error)
-            return None
 
-    attempt(lambda: _demand_partners(pair))
+    attempt(_check_partners, pair)
     if errors:
         return None, errors
-    image = attempt(lambda: read_image(_checked(pair.image, pair.root)))
-    pixels = attempt(lambda: read_label_pixels(_checked(pair.labels, pair.root)))
-    labels = None if pixels is None else attempt(lambda: _decode(pair, image, pixels, coding))
-    if errors or image is None or labels is None:
-        return None, errors
-    return Sample(image, labels, pair.image.stem), errors
+    image = attempt(_read_inside, read_image, pair.image, pair.root)
+    pixels = attempt(_read_inside, read_label_pixels, pair.labels, pair.root)
+    labels = None if pixels is None else attempt(_decode, pair, image, pixels, label_encoding)
+    return None if errors else Sample(image, labels, pair.image.stem), errors
 
 
-def _demand_partners(pair: Pair) -> None:
+def _check_partners(pair: FilePair) -> None:
     """Both files are there, and a list did not put strangers together."""
     if pair.origin.startswith("folders "):
         for path, partner, what in (
@@ -172,36 +196,38 @@ def _demand_partners(pair: Pair) -> None:
         )
 
 
-def _checked(path: Path, root: Path) -> Path:
+def _read_inside(read: Callable[[Path], np.ndarray], path: Path, root: Path) -> np.ndarray:
     if not inside(path, root):
         raise DataError(f"{path}: a link that leaves {root} (expected files inside). Copy the files there")
-    return path
+    return read(path)
 
 
-def _decode(pair: Pair, image: np.ndarray | None, pixels: np.ndarray, coding: Coding) -> np.ndarray:
+def _decode(pair: FilePair, image: np.ndarray | None, pixels: np.ndarray, label_encoding: LabelEncoding) -> np.ndarray:
     """The labels, of the picture's size as far as that could be read."""
     if image is not None and image.shape[:2] != pixels.shape[:2]:
         (h, w), (H, W) = pixels.shape[:2], image.shape[:2]
         raise DataError(f"{pair.labels}: {w} x {h} pixels (expected {W} x {H}, as {pair.image}). Export it again")
-    return coding.decode(pixels, pair.labels)
+    return label_encoding.decode(pixels, pair.labels)
 
 
-def _find_coding(layout: Layout, ignore: int | None, classes: Classes) -> tuple[Coding, str]:
+def _find_label_encoding(layout: Layout, ignore: int | None, classes: Classes) -> tuple[LabelEncoding, str]:
     """What the label values mean, and who says so: a list of classes, else the layout, else the values themselves."""
     path = next((layout.root / name for name in _CLASS_FILES if (layout.root / name).is_file()), None)
     known = None if path is None else ClassList.read(path)
     if known is not None and known.is_camvid:
-        make, merged = (Coding.merged, "merged") if classes == "merged" else (Coding.of_classes, "without void")
+        make, merged = (
+            (LabelEncoding.merged, "merged") if classes == "merged" else (LabelEncoding.of_classes, "without void")
+        )
         return make(known, ignore=ignore, strays=_STRAYS), f"the 32 of CamVid in {known.source}, {merged}"
     if classes == "all" and known is None and layout.is_tutorial:
         raise DataError(f"{layout.root}: labelled with 11 classes (expected CamVid's 32). Leave out --classes all")
     if known is None and layout.is_tutorial:
         if ignore in (None, CAMVID.ignore_label):
-            return Coding.plain(CAMVID), "those of CamVid"
+            return LabelEncoding.plain(CAMVID), "those of CamVid"
         known = ClassList((*CAMVID.names, "void"), (*CAMVID.colors, CAMVID.ignore_color), "CamVid")
     if known is not None and (len(known.names) > 2 or any(known.colors)):
-        return Coding.of_classes(known, ignore=ignore), f"from {known.source}"
-    return Coding.of_values(_values(layout), known, ignore=ignore), f"from {known.source}" if known else _VALUES
+        return LabelEncoding.of_classes(known, ignore=ignore), f"from {known.source}"
+    return LabelEncoding.of_values(_values(layout), known, ignore=ignore), f"from {known.source}" if known else _VALUES
 
 
 _VALUES = "from the values in the label maps (there is no classes.txt)"

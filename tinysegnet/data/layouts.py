@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import DataError
-from .pairs import Pair, files_of, pairs_of_files, pairs_of_list, read_lines, strip_ending
+from .pairs import FilePair, files_of, pairs_of_files, pairs_of_list, read_lines, strip_ending, visible
 
 __all__ = ["Layout", "find_layout", "tutorial_layout"]
 
@@ -29,7 +29,7 @@ _VAL = ("val", "valid", "validation")  # names that mean the same
 _DEPTH = 3  # how far below the folder *_L.png are looked for: someone may give a whole home
 _VAL_SHARE = 5  # one picture in so many validates where nobody said which
 
-Pairs = Callable[[], list[Pair]]
+Pairs = Callable[[], list[FilePair]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Layout:
     note: str = ""
     is_tutorial: bool = False
 
-    def pairs(self, split: str) -> list[Pair]:
+    def pairs(self, split: str) -> list[FilePair]:
         """The pairs of a split; "val" is also found as valid or validation. Raises DataError if there are none."""
         names = _VAL if split in _VAL else (split,)
         name = next((name for name in (split, *names) if name in self.splits), None)
@@ -61,7 +61,7 @@ class Layout:
 
 def find_layout(root: Path) -> Layout:
     """The layout of a folder. Raises DataError if there is none, or nothing in it that is known."""
-    _demand_folder(root)
+    _check_folder(root)
     for find in (tutorial_layout, _by_kind, _by_split, _by_endings):
         layout = find(root)
         if layout is not None and layout.splits:
@@ -72,14 +72,14 @@ def find_layout(root: Path) -> Layout:
     )
 
 
-def _demand_folder(root: Path) -> None:
+def _check_folder(root: Path) -> None:
     if not os.path.isdir(root):  # Path.is_dir raises OSError for a name that is too long
         raise DataError(f"{root}: no such folder (expected one with pictures and label maps). Correct the path")
 
 
 def tutorial_layout(root: Path) -> Layout:
     """Lists of pairs, or folders X/ and Xannot/; a list is believed before the folders of its name."""
-    _demand_folder(root)
+    _check_folder(root)
     folders = {path.name.removesuffix("annot"): path for path in _folders(root) if path.name.endswith("annot")}
     splits: dict[str, Pairs] = {
         name: partial(_pairs_of_folders, root, root / name, labels)
@@ -176,13 +176,13 @@ def _train_and_val(everything: Pairs) -> dict[str, Pairs]:
     return {"train": partial(_held_out, everything, False), "val": partial(_held_out, everything, True)}
 
 
-def _held_out(everything: Pairs, held_out: bool) -> list[Pair]:
+def _held_out(everything: Pairs, held_out: bool) -> list[FilePair]:
     pairs = everything()
     cut = len(pairs) - max(1, round(len(pairs) / _VAL_SHARE)) if len(pairs) > 1 else len(pairs)
     return pairs[cut:] if held_out else pairs[:cut]
 
 
-def _listed(everything: Pairs, path: Path) -> list[Pair]:
+def _listed(everything: Pairs, path: Path) -> list[FilePair]:
     """The pairs whose pictures a file names, one a line, with or without their suffix."""
     names = {line.strip().replace("\\", "/").rsplit("/", 1)[-1] for line in read_lines(path) if line.strip()}
     pairs = [pair for pair in everything() if names & {pair.image.stem, pair.image.name}]
@@ -192,20 +192,17 @@ def _listed(everything: Pairs, path: Path) -> list[Pair]:
     return pairs
 
 
-def _not_listed(everything: Pairs, lists: list[Path]) -> list[Pair]:
+def _not_listed(everything: Pairs, lists: list[Path]) -> list[FilePair]:
     taken = {pair.image for path in lists for pair in _listed(everything, path)}
     return [pair for pair in everything() if pair.image not in taken]
 
 
-def _pairs_of_folders(root: Path, images: Path, labels: Path) -> list[Pair]:
+def _pairs_of_folders(root: Path, images: Path, labels: Path) -> list[FilePair]:
     return pairs_of_files(root, files_of(images), files_of(labels), (images, labels))
 
 
 def _folders(root: Path) -> list[Path]:
-    try:
-        return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{root}: cannot be listed, {error.strerror} (expected a folder to read)") from error
+    return [path for path in visible(root) if path.is_dir()]
 
 
 def _named(root: Path, names: tuple[str, ...]) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,15 +11,17 @@ import numpy as np
 from ..errors import DataError
 from .palette import Palette
 
-__all__ = ["Dataset", "Sample", "demand_dataset", "read_sample"]
+__all__ = ["Dataset", "Sample", "check_dataset", "labelled_images", "read_sample"]
 
 
 @dataclass(frozen=True)
 class Sample:
     """One picture with its label map.
 
-    image: (H, W, 3) uint8, RGB. labels: (H, W) uint8, class numbers or the palette's ignore_label.
-    name: where it came from, for messages and captions.
+    Attributes:
+        image: (H, W, 3) uint8, RGB.
+        labels: (H, W) uint8, class numbers or the palette's ignore_label.
+        name: where it came from, for messages and captions.
     """
 
     image: np.ndarray
@@ -38,7 +41,7 @@ class Dataset(Protocol):
     def __getitem__(self, index: int) -> Sample: ...
 
 
-def demand_dataset(data: Any) -> Dataset:
+def check_dataset(data: Any) -> Dataset:
     """Raise DataError unless this is a data set with a picture in it; -> the data set."""
     if not isinstance(data, Dataset) or not isinstance(data.palette, Palette):
         raise DataError(f"a data set is expected (palette, name, len() and [i]), got {type(data).__name__}."
@@ -49,7 +52,7 @@ def demand_dataset(data: Any) -> Dataset:
 
 
 def read_sample(data: Dataset, index: int) -> Sample:
-    """data[index]. Raises DataError, naming it, if that is not what a sample must be: arrays and labels in range."""
+    """data[index], checked. Raises DataError, naming the sample, for other arrays or labels out of range."""
     sample = data[index]
     if not isinstance(sample, Sample):
         raise DataError(f"{data.name}[{index}]: {type(sample).__name__} (expected a tinysegnet.data.Sample)")
@@ -59,8 +62,14 @@ def read_sample(data: Dataset, index: int) -> Sample:
     if not _is_bytes(labels, 2) or labels.shape != image.shape[:2]:
         raise DataError(f"{sample.name}: labels {_kind(labels)} (expected {image.shape[:2]} uint8, as the image)."
                         " Convert them")  # fmt: skip
-    _demand_classes(sample, data.palette)
+    _check_classes(sample, data.palette)
     return sample
+
+
+def labelled_images(data: Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(image, labels) of each sample, checked as `read_sample` does: what `metrics.baselines` takes."""
+    check_dataset(data)
+    return ((sample.image, sample.labels) for sample in (read_sample(data, i) for i in range(len(data))))
 
 
 def _is_bytes(array: Any, ndim: int) -> bool:
@@ -71,7 +80,7 @@ def _kind(array: Any) -> str:
     return f"{array.shape} {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
 
 
-def _demand_classes(sample: Sample, palette: Palette) -> None:
+def _check_classes(sample: Sample, palette: Palette) -> None:
     labels, void = sample.labels, palette.ignore_label
     if labels.max() < palette.num_classes:
         return

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from .. import ops
 __all__ = ["CASES", "Case", "cases_of"]
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+Draw = Callable[[np.random.Generator], Arguments]
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Case:
 
     op: str
     name: str
-    draw: Callable[[np.random.Generator], Arguments]
+    draw: Draw
     gradient: bool = True
 
     def arguments(self, seed: int = 0) -> Arguments:
@@ -44,44 +47,47 @@ def cases_of(op: str) -> list[Case]:
     return [case for case in CASES if case.op == op]
 
 
-def case(op: str, name: str, *, gradient: bool = True) -> Callable:
-    """Register the function below as a case."""
-
-    def register(draw: Callable[[np.random.Generator], Arguments]) -> Callable:
-        CASES.append(Case(op, name, draw, gradient))
-        return draw
-
-    return register
+def add(op: str, name: str, draw: Draw, *, gradient: bool = True) -> None:
+    """Add a case to CASES."""
+    CASES.append(Case(op, name, draw, gradient))
 
 
-def grid(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Numbers between -2 and 2, no two closer than 4/size, none at 0, in random order."""
+def add_drawn(op: str, name: str, values: Callable[[np.random.Generator], np.ndarray], *, gradient: bool = True,
+              **settings: Any) -> None:  # fmt: skip
+    """Add a case with one array and fixed settings."""
+    add(op, name, lambda rng: ((values(rng),), settings), gradient=gradient)
+
+
+def normal(*shape: int, scale: float = 1.0) -> Callable[[np.random.Generator], np.ndarray]:
+    """Draws normal numbers."""
+    return lambda rng: scale * rng.standard_normal(shape)
+
+
+def grid(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
+    """Draws numbers between -2 and 2, no two closer than 4/size, none at 0, in random order."""
     size = int(np.prod(shape))
-    return rng.permutation((np.arange(size) + 0.5 - size // 2) * (4 / size)).reshape(shape)
+    return lambda rng: rng.permutation((np.arange(size) + 0.5 - size // 2) * (4 / size)).reshape(shape)
 
 
 # --- convolution -----------------------------------------------------------------------------------------------------
 
 STRIDES = {"stride": (2, 3), "padding": (1, 2)}
 #     name                                        x               weight        bias   settings
-CONV: list[tuple[str, tuple[int, ...], tuple[int, ...], bool, dict[str, Any]]] = [
+CONV: list[tuple] = [
     ("3x3 same, odd sizes",                       (2, 5, 3, 3),   (3, 3, 3, 2), True,  {}),
     ("5x3, same",                                 (2, 4, 5, 2),   (5, 3, 2, 3), True,  {}),
     ("7x7, larger than the picture",              (2, 4, 3, 2),   (7, 7, 2, 1), True,  {}),
     ("2x2, same: the surplus is at the end",      (2, 3, 4, 2),   (2, 2, 2, 3), True,  {}),
     ("3x3, stride 2",                             (2, 5, 6, 3),   (3, 3, 3, 2), True,  {"stride": 2}),
     ("3x2, stride (2, 3), padding (1, 2)",        (2, 5, 6, 2),   (3, 2, 2, 3), True,  STRIDES),
-    ("2x2, stride 3: pixels that nobody reads",   (2, 6, 7, 2),   (2, 2, 2, 2), True,  {"stride": 3, "padding": 0}),
+    ("2x2, stride 3: pixels no window reads",     (2, 6, 7, 2),   (2, 2, 2, 2), True,  {"stride": 3, "padding": 0}),
     ("3x3, padding wider than the kernel",        (2, 3, 2, 2),   (3, 3, 2, 2), True,  {"padding": 3}),
     ("3x3, valid, no bias",                       (2, 5, 4, 3),   (3, 3, 3, 2), False, {"padding": "valid"}),
     ("1x1 kernel",                                (2, 3, 4, 5),   (1, 1, 5, 3), True,  {}),
     ("1x1 picture",                               (3, 1, 1, 5),   (3, 3, 5, 2), True,  {}),
     ("larger: several tasks and register tiles",  (2, 7, 19, 18), (3, 3, 18, 21), True, {}),
 ]  # fmt: skip
-
-
-#     name                                          x               weight
-TRANSPOSED: list[tuple[str, tuple[int, ...], tuple[int, ...], bool, dict[str, Any]]] = [
+TRANSPOSED: list[tuple] = [
     ("3x3 same, odd sizes",                         (2, 3, 5, 2),   (3, 3, 3, 2), True,  {}),
     ("2x2, stride 2",                               (2, 3, 4, 2),   (2, 2, 3, 2), True,  {"stride": 2}),
     ("4x3, stride 2, the smallest output",          (2, 3, 2, 2),   (4, 3, 2, 2), True,
@@ -97,12 +103,12 @@ TRANSPOSED: list[tuple[str, tuple[int, ...], tuple[int, ...], bool, dict[str, An
     ("1x1 picture, stride 2",                       (3, 1, 1, 5),   (3, 3, 1, 5), True,  {"stride": 2}),
     ("larger: several tasks, stride 2",             (2, 8, 9, 15),  (3, 3, 16, 15), True, {"stride": 2}),
 ]  # fmt: skip
-DEPTHWISE: list[tuple[str, tuple[int, ...], tuple[int, ...], bool, dict[str, Any]]] = [
+DEPTHWISE: list[tuple] = [
     ("3x3 same, odd sizes",                         (2, 5, 3, 3),   (3, 3, 1, 3), True,  {}),
     ("2x4, same: the surplus is at the end",        (2, 3, 6, 2),   (2, 4, 1, 2), True,  {}),
     ("5x5, larger than the picture",                (2, 3, 2, 2),   (5, 5, 1, 2), True,  {}),
     ("3x2, stride (2, 3), padding (1, 2)",          (2, 4, 5, 2),   (3, 2, 1, 2), True,  STRIDES),
-    ("2x2, stride 3: pixels that nobody reads",     (2, 5, 6, 2),   (2, 2, 1, 2), True,  {"stride": 3, "padding": 0}),
+    ("2x2, stride 3: pixels no window reads",       (2, 5, 6, 2),   (2, 2, 1, 2), True,  {"stride": 3, "padding": 0}),
     ("3x3, padding wider than the kernel",          (2, 3, 2, 2),   (3, 3, 1, 2), True,  {"padding": 3}),
     ("3x2, valid, no bias",                         (2, 5, 4, 2),   (3, 2, 1, 2), False, {"padding": "valid"}),
     ("1x1 kernel, 1x1 picture",                     (3, 1, 1, 5),   (1, 1, 1, 5), True,  {}),
@@ -110,14 +116,15 @@ DEPTHWISE: list[tuple[str, tuple[int, ...], tuple[int, ...], bool, dict[str, Any
 ]  # fmt: skip
 
 
-def _conv_case(op: str, inputs: tuple[int, ...], features: int, name: str, x: tuple[int, ...], weight: tuple[int, ...],
-               bias: bool, settings: dict[str, Any]) -> None:  # fmt: skip
-    """inputs: the axes of weight that an output number sums over. features: the one that bias has."""
+def _conv_case(op: str, inputs: Shape, features: int, name: str, x: Shape, weight: Shape, bias: bool,
+               settings: dict[str, Any]) -> None:  # fmt: skip
+    """inputs: the axes of weight that an output value sums over. features: the one that bias has."""
 
-    @case(op, name)
     def draw(rng: np.random.Generator) -> Arguments:
         scaled = rng.standard_normal(weight) / np.sqrt(np.prod([weight[axis] for axis in inputs]))
         return (rng.standard_normal(x), scaled, rng.standard_normal(weight[features]) if bias else None), settings
+
+    add(op, name, draw)
 
 
 for row in CONV:
@@ -131,7 +138,7 @@ for row in DEPTHWISE:
 # --- pooling and unpooling -------------------------------------------------------------------------------------------
 
 #        name                           x              settings
-POOL: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
+POOL: list[tuple] = [
     ("2x2, odd sizes",                  (2, 5, 3, 5),  {}),
     ("2x2, even sizes",                 (2, 4, 6, 3),  {}),
     ("3x3, stride 3",                   (2, 7, 5, 2),  {"size": 3, "stride": 3}),
@@ -139,49 +146,47 @@ POOL: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
     ("1x1 picture",                     (2, 1, 1, 5),  {}),
     ("larger",                          (2, 13, 11, 9), {}),
 ]  # fmt: skip
-OVERLAPPING: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
+OVERLAPPING: list[tuple] = [
     ("3x3, stride 2, overlapping",      (2, 5, 6, 3),  {"size": 3, "stride": 2}),
     ("3x3, stride 1, overlapping",      (2, 4, 3, 2),  {"size": 3, "stride": 1}),
     ("3x2, stride (2, 1), overlapping", (2, 6, 4, 2),  {"size": (3, 2), "stride": (2, 1)}),
 ]  # fmt: skip
 
 
-def _pool_case(name: str, shape: tuple[int, ...], settings: dict[str, Any]) -> None:
-    @case("max_pool2d", name)
-    def draw(rng: np.random.Generator) -> Arguments:
-        return (grid(rng, shape),), settings
-
-    @case("max_pool2d", f"{name}: ties", gradient=False)
-    def draw_ties(rng: np.random.Generator) -> Arguments:
-        return (rng.integers(-1, 1, shape).astype(float),), settings
-
-
-def _unpool_case(name: str, shape: tuple[int, ...], settings: dict[str, Any]) -> None:
-    @case("max_unpool2d", name)
+def _unpool_case(name: str, shape: Shape, settings: dict[str, Any]) -> None:
     def draw(rng: np.random.Generator) -> Arguments:
         (pooled, indices), _ = ops.max_pool2d_forward(rng.standard_normal(shape), **settings)
         return (rng.standard_normal(pooled.shape), indices), {"output_size": shape[1:3], **settings}
 
+    add("max_unpool2d", name, draw)
 
-for name, shape, settings in POOL:
-    _pool_case(name, shape, settings)
-    _unpool_case(name, shape, settings)
-for name, shape, settings in OVERLAPPING:
-    _pool_case(name, shape, settings)
+
+def _pool_case(name: str, shape: Shape, settings: dict[str, Any]) -> None:
+    add_drawn("max_pool2d", name, grid(*shape), **settings)
+    add_drawn("max_pool2d", f"{name}: ties", lambda rng: rng.integers(-1, 1, shape).astype(float), gradient=False,
+              **settings)  # fmt: skip
+
+
+for row in POOL:
+    _pool_case(*row)
+    _unpool_case(*row)
+for row in OVERLAPPING:
+    _pool_case(*row)
 
 
 # --- normalisation and activations -----------------------------------------------------------------------------------
 
 
-def _batchnorm_case(name: str, shape: tuple[int, ...], given: bool = False, **settings: Any) -> None:
-    @case("batchnorm2d_relu", name)
-    @case("batchnorm2d", name)
+def _batchnorm_case(name: str, shape: Shape, given: bool = False, **settings: Any) -> None:
     def draw(rng: np.random.Generator) -> Arguments:
         C = shape[3]
         x = rng.standard_normal(shape) * rng.uniform(0.5, 1.5, C) + rng.uniform(-2, 2, C)
         statistics = {"mean": rng.standard_normal(C), "var": rng.uniform(0.5, 2, C)} if given else {}
         gamma = rng.uniform(0.5, 1.5, C) * rng.choice([-1, 1], C)
         return (x, gamma, rng.standard_normal(C)), settings | statistics
+
+    add("batchnorm2d", name, draw)
+    add("batchnorm2d_relu", name, draw)
 
 
 _batchnorm_case("few pixels", (2, 3, 2, 3))
@@ -191,146 +196,41 @@ _batchnorm_case("a large eps", (2, 2, 3, 2), eps=0.1)
 _batchnorm_case("given statistics", (2, 3, 2, 3), given=True)
 _batchnorm_case("given statistics, one pixel", (1, 1, 1, 5), given=True)
 _batchnorm_case("larger", (2, 9, 14, 9))
+for op in ("batchnorm2d", "batchnorm2d_relu"):
+    add(op, "a mean far from 0", lambda rng: ((rng.standard_normal((2, 9, 7, 3)) + 100, np.ones(3), np.zeros(3)), {}),
+        gradient=False)  # fmt: skip
+
+add_drawn("relu", "a grid", grid(2, 5, 3, 5))
+add_drawn("relu", "a vector", grid(7))
+add_drawn("relu", "larger", grid(2, 13, 11, 9))
+add_drawn("relu", "zeros", lambda rng: rng.integers(-1, 2, (2, 3, 4, 3)).astype(float), gradient=False)
+add_drawn("softmax", "pixels", normal(2, 3, 2, 5))
+add_drawn("softmax", "one vector", normal(4))
+add_drawn("softmax", "larger", normal(2, 13, 11, 9))
+add_drawn("sigmoid", "pixels", normal(2, 3, 2, 5))
+add_drawn("sigmoid", "1x1 pictures", normal(2, 1, 1, 1))
+add_drawn("sigmoid", "larger", normal(2, 13, 11, 9))
+for op in ("softmax", "sigmoid"):
+    add_drawn(op, "enormous", lambda rng: rng.choice([-1e4, -3.0, 0.0, 3.0, 1e4], (2, 5, 3, 4)), gradient=False)
+
+RESPONSE = "local_response_norm"
+add_drawn(RESPONSE, "3 channels, all in one window", normal(2, 3, 2, 3), alpha=1.0)
+add_drawn(RESPONSE, "7 channels, windows of 5", normal(2, 3, 2, 7), alpha=1.0, k=2.0)
+add_drawn(RESPONSE, "windows of 3, a strong one", normal(2, 2, 3, 5), size=3, alpha=2.0, beta=2.0, k=0.5)
+add_drawn(RESPONSE, "windows of 1", normal(2, 2, 3, 2), size=1, alpha=1.0, beta=0.5)
+add_drawn(RESPONSE, "1x1 pictures, the usual settings", normal(2, 1, 1, 6))
+add_drawn(RESPONSE, "larger: several tasks", normal(2, 13, 11, 9), alpha=1.0)
+add_drawn(RESPONSE, "as large as pictures", normal(2, 5, 3, 3, scale=100), gradient=False)
+add_drawn(RESPONSE, "tiny", normal(2, 5, 3, 6, scale=1e-30), gradient=False)
 
 
-@case("batchnorm2d_relu", "a mean far from 0", gradient=False)
-@case("batchnorm2d", "a mean far from 0", gradient=False)
-def _(rng: np.random.Generator) -> Arguments:
-    return (rng.standard_normal((2, 9, 7, 3)) + 100, np.ones(3), np.zeros(3)), {}
-
-
-@case("relu", "a grid")
-def _(rng: np.random.Generator) -> Arguments:
-    return (grid(rng, (2, 5, 3, 5)),), {}
-
-
-@case("relu", "a vector")
-def _(rng: np.random.Generator) -> Arguments:
-    return (grid(rng, (7,)),), {}
-
-
-@case("relu", "larger")
-def _(rng: np.random.Generator) -> Arguments:
-    return (grid(rng, (2, 13, 11, 9)),), {}
-
-
-@case("relu", "zeros", gradient=False)
-def _(rng: np.random.Generator) -> Arguments:
-    return (rng.integers(-1, 2, (2, 3, 4, 3)).astype(float),), {}
-
-
-@case("softmax", "pixels")
-def _(rng: np.random.Generator) -> Arguments:
-    return (rng.standard_normal((2, 3, 2, 5)),), {}
-
-
-@case("softmax", "one vector")
-def _(rng: np.random.Generator) -> Arguments:
-    return (rng.standard_normal(4),), {}
-
-
-@case("softmax", "larger")
-def _(rng: np.random.Generator) -> Arguments:
-    return (rng.standard_normal((2, 13, 11, 9)),), {}
-
-
-@case("softmax", "enormous", gradient=False)
-def _(rng: np.random.Generator) -> Arguments:
-    return (rng.choice([-1e4, -3.0, 0.0, 3.0, 1e4], (2, 5, 3, 4)),), {}
-
-
-# --- loss ------------------------------------------------------------------------------------------------------------
-
-
-def _labels(rng: np.random.Generator, shape: tuple[int, ...], K: int, void: int | None) -> np.ndarray:
-    """Random classes; about a third void where asked, and never a picture's first pixel."""
-    labels = rng.integers(0, K, shape).astype(np.uint8)
-    if void is not None:
-        labels[rng.random(shape) < 0.3] = void
-        labels[:, 0, 0] = rng.integers(0, K, len(labels))
-    return labels
-
-
-def _loss_case(name: str, shape: tuple[int, ...], void: int | None, weights: bool, normalizer: str = "count",
-               scale: float = 1.0, gradient: bool = True) -> None:  # fmt: skip
-    @case("softmax_cross_entropy", name, gradient=gradient)
-    def draw(rng: np.random.Generator) -> Arguments:
-        settings: dict[str, Any] = {"normalizer": normalizer, "ignore_label": void}
-        settings["class_weights"] = rng.uniform(0.5, 2, shape[-1]) if weights else None
-        return (scale * rng.standard_normal(shape), _labels(rng, shape[:-1], shape[-1], void)), settings
-
-
-_loss_case("all labelled", (2, 3, 2, 4), None, False)
-_loss_case("void pixels", (2, 3, 2, 4), 11, False)
-_loss_case("void pixels, class weights", (2, 3, 2, 5), 255, True)
-_loss_case("void pixels, class weights, divided by their sum", (2, 3, 2, 5), 255, True, "weights")
-_loss_case("void is class 0", (2, 2, 3, 3), 0, True)
-_loss_case("1x1 picture", (2, 1, 1, 3), None, True)
-_loss_case("larger: several tasks", (2, 25, 27, 3), 255, True)
-_loss_case("enormous logits", (2, 3, 4, 5), 255, True, scale=1e4, gradient=False)
-
-
-@case("softmax_cross_entropy", "all void", gradient=False)
-def _(rng: np.random.Generator) -> Arguments:
-    return (rng.standard_normal((2, 2, 3, 4)), np.full((2, 2, 3), 11)), {"ignore_label": 11}
-
-
-@case("softmax_cross_entropy", "only classes of weight 0", gradient=False)
-def _(rng: np.random.Generator) -> Arguments:
-    settings = {"class_weights": np.array([1.0, 0.0, 1.0]), "normalizer": "weights"}
-    return (rng.standard_normal((2, 2, 3, 3)), np.ones((2, 2, 3), int)), settings
-
-
-# --- sigmoid and its loss --------------------------------------------------------------------------------------------
-
-
-def _sigmoid_case(name: str, shape: tuple[int, ...]) -> None:
-    @case("sigmoid", name)
-    def draw(rng: np.random.Generator) -> Arguments:
-        return (rng.standard_normal(shape),), {}
-
-
-_sigmoid_case("pixels", (2, 3, 2, 5))
-_sigmoid_case("1x1 pictures", (2, 1, 1, 1))
-_sigmoid_case("larger", (2, 13, 11, 9))
-
-
-@case("sigmoid", "enormous", gradient=False)
-def _(rng: np.random.Generator) -> Arguments:
-    return (rng.choice([-1e4, -3.0, 0.0, 3.0, 1e4], (2, 5, 3, 4)),), {}
-
-
-def _binary_loss_case(name: str, shape: tuple[int, ...], void: int | None, weights: bool, normalizer: str = "count",
-                      scale: float = 1.0, gradient: bool = True) -> None:  # fmt: skip
-    @case("sigmoid_cross_entropy", name, gradient=gradient)
-    def draw(rng: np.random.Generator) -> Arguments:
-        settings: dict[str, Any] = {"normalizer": normalizer, "ignore_label": void}
-        settings["class_weights"] = rng.uniform(0.5, 2, 2) if weights else None
-        return (scale * rng.standard_normal((*shape, 1)), _labels(rng, shape, 2, void)), settings
-
-
-_binary_loss_case("all labelled", (2, 3, 2), None, False)
-_binary_loss_case("void pixels, class weights", (2, 3, 5), 2, True)
-_binary_loss_case("void pixels, class weights, divided by their sum", (2, 3, 5), 255, True, "weights")
-_binary_loss_case("1x1 picture", (2, 1, 1), None, True)
-_binary_loss_case("larger: several tasks", (2, 25, 27), 255, True)
-_binary_loss_case("enormous logits", (2, 3, 4), 255, True, scale=1e4, gradient=False)
-
-
-@case("sigmoid_cross_entropy", "all void", gradient=False)
-def _(rng: np.random.Generator) -> Arguments:
-    return (rng.standard_normal((2, 2, 3, 1)), np.full((2, 2, 3), 255)), {"ignore_label": 255}
-
-
-# --- dropout and local response --------------------------------------------------------------------------------------
-
-
-def _dropout_case(name: str, shape: tuple[int, ...], **settings: Any) -> None:
-    @case("dropout", name)
+def _dropout_case(name: str, shape: Shape, **settings: Any) -> None:
     def draw(rng: np.random.Generator) -> Arguments:
         mask = rng.random(shape) >= settings.get("rate", 0.5)
         mask[0] = True
         return (rng.standard_normal(shape), mask), settings
+
+    add("dropout", name, draw)
 
 
 _dropout_case("a half", (2, 5, 3, 5))
@@ -340,41 +240,60 @@ _dropout_case("1x1 pictures", (3, 1, 1, 5))
 _dropout_case("larger", (2, 13, 11, 9), rate=0.3)
 
 
-def _response_case(name: str, shape: tuple[int, ...], scale: float = 1.0, gradient: bool = True,
-                   **settings: Any) -> None:  # fmt: skip
-    @case("local_response_norm", name, gradient=gradient)
+# --- losses ----------------------------------------------------------------------------------------------------------
+
+
+def _loss_case(op: str, name: str, shape: Shape, void: int | None, weights: bool, normalizer: str = "count",
+               scale: float = 1.0, gradient: bool = True) -> None:  # fmt: skip
+    """About a third of the pixels are void where asked, and never a picture's first pixel."""
+    K = max(shape[-1], 2)
+
     def draw(rng: np.random.Generator) -> Arguments:
-        return (scale * rng.standard_normal(shape),), settings
+        settings: dict[str, Any] = {"normalizer": normalizer, "ignore_label": void}
+        settings["class_weights"] = rng.uniform(0.5, 2, K) if weights else None
+        logits = scale * rng.standard_normal(shape)
+        labels = rng.integers(0, K, shape[:-1]).astype(np.uint8)
+        if void is not None:
+            labels[rng.random(shape[:-1]) < 0.3] = void
+            labels[:, 0, 0] = rng.integers(0, K, len(labels))
+        return (logits, labels), settings
+
+    add(op, name, draw, gradient=gradient)
 
 
-_response_case("3 channels, all in one window", (2, 3, 2, 3), alpha=1.0)
-_response_case("7 channels, windows of 5", (2, 3, 2, 7), alpha=1.0, k=2.0)
-_response_case("windows of 3, a strong one", (2, 2, 3, 5), size=3, alpha=2.0, beta=2.0, k=0.5)
-_response_case("windows of 1", (2, 2, 3, 2), size=1, alpha=1.0, beta=0.5)
-_response_case("1x1 pictures, the usual settings", (2, 1, 1, 6))
-_response_case("larger: several tasks", (2, 13, 11, 9), alpha=1.0)
-_response_case("as large as pictures", (2, 5, 3, 3), scale=100, gradient=False)
-_response_case("tiny", (2, 5, 3, 6), scale=1e-30, gradient=False)
+SOFTMAX_LOSS, SIGMOID_LOSS = "softmax_cross_entropy", "sigmoid_cross_entropy"
+_loss_case(SOFTMAX_LOSS, "all labelled", (2, 3, 2, 4), None, False)
+_loss_case(SOFTMAX_LOSS, "void pixels", (2, 3, 2, 4), 11, False)
+_loss_case(SOFTMAX_LOSS, "void pixels, class weights", (2, 3, 2, 5), 255, True)
+_loss_case(SOFTMAX_LOSS, "void pixels, class weights, divided by their sum", (2, 3, 2, 5), 255, True, "weights")
+_loss_case(SOFTMAX_LOSS, "void is class 0", (2, 2, 3, 3), 0, True)
+_loss_case(SOFTMAX_LOSS, "1x1 picture", (2, 1, 1, 3), None, True)
+_loss_case(SOFTMAX_LOSS, "larger: several tasks", (2, 25, 27, 3), 255, True)
+_loss_case(SOFTMAX_LOSS, "enormous logits", (2, 3, 4, 5), 255, True, scale=1e4, gradient=False)
+_loss_case(SIGMOID_LOSS, "all labelled", (2, 3, 2, 1), None, False)
+_loss_case(SIGMOID_LOSS, "void pixels, class weights", (2, 3, 5, 1), 2, True)
+_loss_case(SIGMOID_LOSS, "void pixels, class weights, divided by their sum", (2, 3, 5, 1), 255, True, "weights")
+_loss_case(SIGMOID_LOSS, "1x1 picture", (2, 1, 1, 1), None, True)
+_loss_case(SIGMOID_LOSS, "larger: several tasks", (2, 25, 27, 1), 255, True)
+_loss_case(SIGMOID_LOSS, "enormous logits", (2, 3, 4, 1), 255, True, scale=1e4, gradient=False)
+for op, draw in ((SOFTMAX_LOSS, normal(2, 2, 3, 4)), (SIGMOID_LOSS, normal(2, 2, 3, 1))):
+    add(op, "all void", partial(lambda draw, rng: ((draw(rng), np.full((2, 2, 3), 11)), {"ignore_label": 11}), draw),
+        gradient=False)  # fmt: skip
+add(SOFTMAX_LOSS, "only classes of weight 0", lambda rng: (
+    (normal(2, 2, 3, 3)(rng), np.ones((2, 2, 3), int)),
+    {"class_weights": np.array([1.0, 0.0, 1.0]), "normalizer": "weights"}), gradient=False)  # fmt: skip
 
 
 # --- upsampling ------------------------------------------------------------------------------------------------------
 
 #        name                           x              settings
-UPSAMPLING: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
+UPSAMPLING: list[tuple] = [
     ("by 2, cropped",                   (2, 3, 4, 3),  {"output_size": (5, 7)}),
     ("by (1, 3)",                       (2, 3, 2, 5),  {"factor": (1, 3)}),
     ("by 4, cropped as far as it goes", (2, 2, 3, 2),  {"factor": 4, "output_size": (5, 9)}),
     ("1x1 picture",                     (2, 1, 1, 5),  {"factor": (2, 3)}),
     ("larger",                          (2, 7, 11, 9), {}),
 ]  # fmt: skip
-
-
-def _upsampling_case(name: str, shape: tuple[int, ...], settings: dict[str, Any]) -> None:
-    @case("upsample_bilinear2d", name)
-    @case("upsample_nearest2d", name)
-    def draw(rng: np.random.Generator) -> Arguments:
-        return (rng.standard_normal(shape),), settings
-
-
 for name, shape, settings in UPSAMPLING:
-    _upsampling_case(name, shape, settings)
+    for op in ("upsample_nearest2d", "upsample_bilinear2d"):
+        add_drawn(op, name, normal(*shape), **settings)

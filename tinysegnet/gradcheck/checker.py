@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from .contract import Subject
-from .differences import Probe, Rule, judge, taylor_slope
+from .differences import Move, Objective, Rule
 from .hints import Scene, find_hint
 from .results import Report, TensorReport
 
-__all__ = ["check", "choose_moves", "numeric_array", "unit_direction"]
+__all__ = ["check", "check_tensor", "choose_moves", "unit_direction"]
 
 
 def check(
@@ -40,26 +40,31 @@ def check(
         forward(*arrays, **kwargs) -> (out, cache)        out: array, number, or a tuple of them
         backward(dout, cache) -> gradient of each float array in argument order; a bare array if there is one
 
-    arrays: float arrays are differentiated (as float64 copies); integer arrays and anything else are passed on. kwargs
-    go to forward and are never differentiated: labels, strides, masks. (A layer whose own keyword is called `h` or
-    `seed` needs a lambda around it.)
+    Args:
+        forward, backward: the layer.
+        arrays: float arrays are differentiated (as float64 copies); integer arrays and anything else are passed on.
+        seed: of the random dout and directions.
+        h, rtol, floor: the rule of acceptance (see `differences`).
+        outputs: which results are differentiated, default the first; with several, dout is a tuple.
+        names: of the arrays, default from forward's signature.
+        title: of the report.
+        every: tensors up to this size are checked at every entry.
+        directions, entries: how many random unit directions and entries are checked of larger tensors.
+        kwargs: go to forward and are never differentiated: labels, strides, masks. A layer whose own keyword is called
+            `h` or `seed` needs a lambda around it.
 
-    seed: of the random dout and directions. h, rtol, floor: the rule of acceptance (see `differences`). outputs: which
-    results are differentiated, default the first; with several, dout is a tuple. names: of the arrays, default
-    from forward's signature. every: tensors up to this size are checked at every entry, larger ones along `directions`
-    random unit directions and at `entries` random entries.
-
-    -> Report. Raises ShapeError if the layer does not return what it must.
+    Raises:
+        ShapeError: if the layer does not return what it must.
     """
     subject, rule = Subject(forward, backward, arrays, kwargs, outputs, names), Rule(h, rtol, floor)
     with np.errstate(all="ignore"):
-        measured = _Measured(subject, rule, seed)
+        measured = _LayerPoint(subject, rule, seed)
         tensors = [measured.tensor(at, k, every, directions, entries) for at, k in enumerate(subject.floats)]
     name = title or str(getattr(forward, "__name__", type(forward).__name__))
     return Report(name, tensors, subject.problems, reproduce=f"seed={seed}, h={h:g}")
 
 
-class _Measured:
+class _LayerPoint:
     """A layer at one point, with the J = sum(out * dout) whose slopes are measured."""
 
     def __init__(self, subject: Subject, rule: Rule, seed: int):
@@ -77,11 +82,8 @@ class _Measured:
     def tensor(self, at: int, k: int, every: int, directions: int, entries: int) -> TensorReport:
         x, gradient, name = self.subject.arrays[k], self.gradients[at], self.subject.names[k]
         moves = choose_moves(x.shape, self.rng, every, directions, entries)
-        probes = [judge(lambda moved: self.value(k, moved), x, gradient, move, self.F, self.rule, where=where)
-                  for where, move in moves]  # fmt: skip
-        direction = unit_direction(self.rng, x.shape)
-        taylor = taylor_slope(lambda moved: self.value(k, moved), x, gradient, direction, self.F)
-        report = TensorReport(name, gradient, numeric_array(probes, x.shape), probes, taylor)
+        objective = Objective(lambda moved: self.value(k, moved), x, gradient, self.F)
+        report = check_tensor(name, objective, self.rule, moves, unit_direction(self.rng, x.shape))
         if report.count("wrong"):
             report.hint = self._hint(at, k, report)
         return report
@@ -140,7 +142,7 @@ def unit_direction(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarr
 
 def choose_moves(
     shape: tuple[int, ...], rng: np.random.Generator, every: int, directions: int, entries: int
-) -> list[tuple[tuple[int, ...] | str, tuple[int, ...] | np.ndarray]]:
+) -> list[tuple[tuple[int, ...] | str, Move]]:
     """Every index of a small tensor; of a large one some directions and some indices. -> [(name, move)]"""
     size = int(np.prod(shape))
     if size <= every:
@@ -152,10 +154,11 @@ def choose_moves(
     return moves
 
 
-def numeric_array(probes: Sequence[Probe], shape: tuple[int, ...]) -> np.ndarray:
-    """The measured slopes at their places, NaN elsewhere."""
-    numeric = np.full(shape, np.nan)
-    for p in probes:
-        if isinstance(p.where, tuple):
-            numeric[p.where] = p.numeric
-    return numeric
+def check_tensor(name: str, objective: Objective, rule: Rule, moves: list, direction: np.ndarray) -> TensorReport:
+    """Probe one tensor along all moves; the report's numeric gradient is NaN where nothing was measured."""
+    probes = [objective.judge(move, rule, where) for where, move in moves]
+    numeric = np.full(objective.x.shape, np.nan)
+    for probe in probes:
+        if isinstance(probe.where, tuple):
+            numeric[probe.where] = probe.numeric
+    return TensorReport(name, objective.gradient, numeric, probes, objective.taylor_slope(direction))

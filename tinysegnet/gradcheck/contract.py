@@ -95,13 +95,12 @@ class Subject:
         given = [_frozen(a, self.read_only) for a in arrays]
         kwargs = {name: _frozen(value, self.read_only) for name, value in self.kwargs.items()}
         try:
-            result = self._forward(*given, **kwargs)
+            return self._results(self._forward(*given, **kwargs))
         except ValueError as error:
-            self._writes("forward writes to one of its arguments: copy first", error)
+            self._note_write("forward writes to one of its arguments: copy first", error)
             return self.forward(replaced)
-        return self._results(result)
 
-    def _writes(self, problem: str, error: ValueError) -> None:
+    def _note_write(self, problem: str, error: ValueError) -> None:
         """NumPy refused a write to a read-only array: note it, and go on with writable copies."""
         if "read-only" not in str(error) or not self.read_only:
             raise error
@@ -129,7 +128,7 @@ class Subject:
         try:
             result = self._backward(given[0] if len(given) == 1 else tuple(given), cache)
         except ValueError as error:
-            self._writes("backward writes to dout or to what the caller owns: copy first", error)
+            self._note_write("backward writes to dout or to what the caller owns: copy first", error)
             return self.backward(douts, self.forward()[1])
         gradients = self._matched(list(result) if isinstance(result, (tuple, list)) else [result])
         return [self._gradient(k, g) for k, g in zip(self.floats, gradients, strict=True)]

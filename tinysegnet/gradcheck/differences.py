@@ -28,11 +28,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["EPS", "SMALLEST_STEP", "Probe", "Rule", "judge", "taylor_slope"]
+__all__ = ["EPS", "SMALLEST_STEP", "Objective", "Probe", "Rule"]
 
 EPS = float(np.finfo(float).eps)
 SMALLEST_STEP = 1e-8
 TAYLOR_STEP = 1e-3
+
+Move = tuple[int, ...] | np.ndarray  # an index, or a direction of the tensor's shape
 
 
 @dataclass(frozen=True)
@@ -78,78 +80,80 @@ class Probe:
 
 
 @dataclass
-class _Line:
-    """J along one line through x: an entry, or a direction."""
+class Objective:
+    """J as a function of one tensor, at x.
 
-    value: Callable[[np.ndarray], float]  # J(moved) - J(x)
-    signature: Callable[[], bytes | None]  # which branches the last evaluation took, or None if nobody knows
+    value(moved): J(moved) - J(x). gradient: what backward says. F: sum |out * dout|. signature(): the branches (signs
+    of ReLUs, winners of pools) that the last evaluation took, or None where they are unknown; branch: those at x.
+    """
+
+    value: Callable[[np.ndarray], float]
     x: np.ndarray
     gradient: np.ndarray
-    move: tuple[int, ...] | np.ndarray
-    branch: bytes | None  # at x itself
+    F: float
+    signature: Callable[[], bytes | None] = lambda: None
+    branch: bytes | None = None
 
-    def moved(self, h: float) -> np.ndarray:
-        """x, a step of h along the line."""
-        if isinstance(self.move, np.ndarray):
-            return self.x + h * self.move
+    def judge(self, move: Move, rule: Rule, where: tuple[int, ...] | str) -> Probe:
+        """Measure the slope along `move`, an index or an array of x's shape, and compare it with the gradient's."""
+        h, first = rule.h, None
+        while True:
+            analytic, numeric, right, left, crossed = self._measure(move, h)
+            allowed = rule.allowed(analytic, numeric, self.F, h)
+            probe = Probe(where, analytic, numeric, allowed, h, shrunk=h < rule.h)
+            if probe.error <= probe.allowed and not crossed:
+                return _with_kind(probe, first)
+            bend, noise = abs(right - left), rule.noise(self.F, h)
+            if first is None:
+                first = self._kind(move, h, bend, noise)
+            explained = crossed or (bend > 4 * noise and probe.error <= 0.6 * bend + probe.allowed)
+            if not explained or h / 10 < 0.99 * SMALLEST_STEP:
+                probe.status = "crossed" if explained else "wrong"
+                return _with_kind(probe, first)
+            h /= 10
+
+    def taylor_slope(self, direction: np.ndarray) -> float | None:
+        """How fast |J(x + h d) - J(x) - h gradient.d| falls with h: 2.00 if the gradient is right, else 1.
+
+        No tolerance enters. None where the remainder is rounding noise from the start: J is linear, the gradient right.
+        Steps begin at 1e-3, and at a tenth or a hundredth of it where a branch changes on the way; NaN if all cross.
+        """
+        for first in (TAYLOR_STEP, TAYLOR_STEP / 10, TAYLOR_STEP / 100):
+            remainders, crossed = [], False
+            for h in (first, first / 2, first / 4):
+                moved = self.x + h * direction
+                remainders.append(abs(self.value(moved) - float((self.gradient * (moved - self.x)).sum())))
+                crossed |= self.signature() != self.branch
+            if not crossed:
+                return _slope(remainders, 100 * EPS * self.F)
+        return float("nan")
+
+    def _moved(self, move: Move, h: float) -> np.ndarray:
+        if isinstance(move, np.ndarray):
+            return self.x + h * move
         moved = self.x.copy()
-        moved[self.move] += h
+        moved[move] += h
         return moved
 
-    def measure(self, h: float) -> tuple[float, float, float, float, bool]:
+    def _measure(self, move: Move, h: float) -> tuple[float, float, float, float, bool]:
         """-> analytic, numeric, slope to the right, slope to the left, whether a branch changed."""
-        plus, minus = self.moved(h), self.moved(-h)
+        plus, minus = self._moved(move, h), self._moved(move, -h)
         up, crossed = self.value(plus), self.signature() != self.branch
         down, crossed = self.value(minus), crossed or self.signature() != self.branch
-        if isinstance(self.move, np.ndarray):
+        if isinstance(move, np.ndarray):
             step, analytic = 2 * h, float((self.gradient * (plus - minus)).sum() / (2 * h))
         else:
-            step, analytic = float(plus[self.move] - minus[self.move]), float(self.gradient[self.move])
+            step, analytic = float(plus[move] - minus[move]), float(self.gradient[move])
         return analytic, (up - down) / step, up / (step / 2), -down / (step / 2), crossed
 
-
-def judge(
-    value: Callable[[np.ndarray], float],
-    x: np.ndarray,
-    gradient: np.ndarray,
-    move: tuple[int, ...] | np.ndarray,
-    F: float,
-    rule: Rule,
-    *,
-    where: tuple[int, ...] | str,
-    signature: Callable[[], bytes | None] = lambda: None,
-    branch: bytes | None = None,
-) -> Probe:
-    """Measure the slope of `value` at x along `move`, and compare it with what `gradient` says.
-
-    value(moved) is J(moved) - J(x). move is an index of x, or an array of its shape. signature() names the branches
-    (signs of ReLUs, winners of pools) that the last evaluation took, `branch` those at x itself.
-    """
-    line, h, first = _Line(value, signature, x, gradient, move, branch), rule.h, None
-    while True:
-        analytic, numeric, right, left, crossed = line.measure(h)
-        probe = Probe(where, analytic, numeric, rule.allowed(analytic, numeric, F, h), h, shrunk=h < rule.h)
-        agrees = probe.error <= probe.allowed
-        if agrees and not crossed:
-            return _with_kind(probe, first)
-        bend = abs(right - left)
-        if first is None:
-            first = _kind(line, h, bend, rule.noise(F, h))
-        explained = crossed or (bend > 4 * rule.noise(F, h) and probe.error <= 0.6 * bend + probe.allowed)
-        if not explained or h / 10 < 0.99 * SMALLEST_STEP:
-            probe.status = "crossed" if explained else "wrong"
-            return _with_kind(probe, first)
-        h /= 10
-
-
-def _kind(line: _Line, h: float, bend: float, noise: float) -> tuple[str, float | None]:
-    """-> "smooth", "kink" or "jump", and the ratio that says so."""
-    if not bend > 4 * noise:
-        return "smooth", None
-    _, _, right, left, _ = line.measure(h / 2)
-    ratio = abs(right - left) / bend
-    # below 1/4: bent between h/2 and h, where the half step no longer sees it
-    return ("smooth" if 0.25 <= ratio < 0.75 else "jump" if ratio > 1.5 else "kink"), ratio
+    def _kind(self, move: Move, h: float, bend: float, noise: float) -> tuple[str, float | None]:
+        """-> "smooth", "kink" or "jump", and the ratio that says so."""
+        if not bend > 4 * noise:
+            return "smooth", None
+        _, _, right, left, _ = self._measure(move, h / 2)
+        ratio = abs(right - left) / bend
+        # below 1/4: bent between h/2 and h, where the half step no longer sees it
+        return ("smooth" if 0.25 <= ratio < 0.75 else "jump" if ratio > 1.5 else "kink"), ratio
 
 
 def _with_kind(probe: Probe, kind: tuple[str, float | None] | None) -> Probe:
@@ -158,32 +162,6 @@ def _with_kind(probe: Probe, kind: tuple[str, float | None] | None) -> Probe:
     if probe.kind == "smooth" and (probe.shrunk or probe.status == "crossed"):
         probe.kind = "kink"  # at a third of the step a kink has ratio 0.5, too; the smaller step gives it away
     return probe
-
-
-def taylor_slope(
-    value: Callable[[np.ndarray], float],
-    x: np.ndarray,
-    gradient: np.ndarray,
-    direction: np.ndarray,
-    F: float,
-    *,
-    signature: Callable[[], bytes | None] = lambda: None,
-    branch: bytes | None = None,
-) -> float | None:
-    """How fast the remainder |J(x + h d) - J(x) - h gradient.d| falls with h: 2.00 if the gradient is right, else 1.
-
-    No tolerance enters. None where the remainder is rounding noise from the start: J is linear, the gradient right.
-    Steps begin at 1e-3, and at a tenth or a hundredth of it where a branch changes on the way; NaN if they all cross.
-    """
-    for first in (TAYLOR_STEP, TAYLOR_STEP / 10, TAYLOR_STEP / 100):
-        remainders, crossed = [], False
-        for h in (first, first / 2, first / 4):
-            moved = x + h * direction
-            remainders.append(abs(value(moved) - float((gradient * (moved - x)).sum())))
-            crossed |= signature() != branch
-        if not crossed:
-            return _slope(remainders, 100 * EPS * F)
-    return float("nan")
 
 
 def _slope(remainders: list[float], noise: float) -> float | None:

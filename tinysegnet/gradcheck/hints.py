@@ -53,8 +53,8 @@ def find_hint(analytic: np.ndarray, numeric: np.ndarray, wrong: np.ndarray, scen
         _one_sample(analytic, scene),
         _rearranged(analytic, numeric),
         _shifted(analytic, numeric),
-        _factor_a_channel(analytic, numeric, scene.arguments),
-        _factor_a_pixel(analytic, numeric),
+        _factor_per_channel(analytic, numeric, scene.arguments),
+        _factor_per_pixel(analytic, numeric),
         _statistics(analytic, numeric, scene.x),
         _zero_somewhere(analytic, numeric, wrong),
         _other_argument(numeric, scene),
@@ -121,7 +121,7 @@ def _rearranged(analytic, numeric) -> Iterator[str]:
 
 
 def _other_argument(numeric, scene) -> Iterator[str]:
-    """backward uses an argument the wrong way round: with that argument turned it would have been right."""
+    """backward flips or transposes an argument wrongly: with that argument rearranged it would have been right."""
     for name, value in scene.arguments.items():
         if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.ndim > 1:
             for changed, words in itertools.islice(_rearrangements(value), 40):
@@ -144,7 +144,7 @@ def _shifted(analytic, numeric) -> Iterator[str]:
             yield f"numeric equals analytic shifted by {step:+d} along axis {axis}: padding cropped on the wrong side?"
 
 
-def _factor_a_channel(analytic, numeric, arguments) -> Iterator[str]:
+def _factor_per_channel(analytic, numeric, arguments) -> Iterator[str]:
     if analytic.ndim < 2 or not analytic.any():
         return
     leading = tuple(range(analytic.ndim - 1))
@@ -156,19 +156,19 @@ def _factor_a_channel(analytic, numeric, arguments) -> Iterator[str]:
                     yield f"numeric = {name} x analytic: {name} is missing"
                 elif _same(c * value, np.ones_like(c)):
                     yield f"numeric = analytic / {name}: {name} is one factor too many"
-        yield f"numeric = c x analytic with one c a channel, {_few(c)}: a factor a channel is missing"
+        yield f"numeric = c x analytic with one c per channel, {_few(c)}: a factor per channel is missing"
 
 
-def _factor_a_pixel(analytic, numeric) -> Iterator[str]:
+def _factor_per_pixel(analytic, numeric) -> Iterator[str]:
     if analytic.ndim < 2 or analytic.shape[-1] < 2 or not analytic.any():
         return
     c = (analytic * numeric).sum(-1, keepdims=True) / np.maximum((analytic**2).sum(-1, keepdims=True), 1e-300)
     if _same(numeric, c * analytic):
         values = np.unique(np.round(c[np.abs(analytic).max(-1, keepdims=True) > 0], 6))
         if 0 in values:
-            yield (f"numeric = c x analytic with one c a pixel, 0 at {int((np.abs(c) < CLOSE).sum())} pixels: "
+            yield (f"numeric = c x analytic with one c per pixel, 0 at {int((np.abs(c) < CLOSE).sum())} pixels: "
                    "pixels that do not count (void?) must get gradient 0")  # fmt: skip
-        yield f"numeric = c x analytic with one c a pixel, {_few(values)}: is a weight missing?"
+        yield f"numeric = c x analytic with one c per pixel, {_few(values)}: is a weight missing?"
 
 
 def _statistics(analytic, numeric, x) -> Iterator[str]:
@@ -178,7 +178,7 @@ def _statistics(analytic, numeric, x) -> Iterator[str]:
     C = analytic.shape[-1]
     missing, values = (numeric - analytic).reshape(-1, C), x.reshape(-1, C)
     if _same(missing, np.broadcast_to(missing.mean(0), missing.shape)):
-        yield "numeric - analytic is one number a channel: a term is missing, the one that comes through the mean?"
+        yield "numeric - analytic is one value per channel: a term is missing, the one that comes through the mean?"
     values = values - values.mean(0)
     slope = (missing * values).sum(0) / np.maximum((values**2).sum(0), 1e-300)
     if _same(missing, slope * values):

@@ -18,9 +18,9 @@ import numpy as np
 
 from .. import ops
 from ..errors import ShapeError
-from .checker import choose_moves, numeric_array, unit_direction
+from .checker import check_tensor, choose_moves, unit_direction
 from .contract import draw_dout
-from .differences import Probe, Rule, judge, taylor_slope
+from .differences import Objective, Probe, Rule
 from .results import Report, TensorReport
 
 __all__ = ["check_model"]
@@ -44,26 +44,35 @@ def check_model(
 ) -> Report:
     """Is `model.backward` the derivative of `model.forward(x, training=True)`, for every parameter and for x?
 
-    model: float64, with forward, backward, named_parameters, named_gradients, named_buffers and `layers`, as every
-    network of `ts.build(..., dtype=np.float64)`. x: pictures (N, H, W, 3), default two random ones of `size`. labels:
-    (N, H, W) with 255 for void, default random. loss: "cross_entropy" (with void pixels and class weights), or
-    "random" for a random dout on the logits. directions, entries: probes a tensor.
+    Args:
+        model: float64, with forward, backward, named_parameters, named_gradients, named_buffers and `layers`, as every
+            network of `ts.build(..., dtype=np.float64)`.
+        x: pictures, (N, H, W, 3); default two random ones of `size`.
+        labels: (N, H, W) with 255 for void; default random.
+        size: (H, W) of the random pictures.
+        loss: "cross_entropy" (with void pixels and class weights), or "random" for a random dout on the logits.
+        seed, h, rtol, floor: as for `check`.
+        directions, entries: probes per tensor.
 
-    -> Report with one line a tensor. Raises ShapeError for a model that is not float64.
+    Returns:
+        a report with one line per tensor.
+
+    Raises:
+        ShapeError: for a model that is not float64.
     """
-    _require_float64(model)
+    _check_float64(model)
     rng = np.random.default_rng([seed, 3])
     x = rng.uniform(0, 255, (2, *size, 3)) if x is None else np.array(x, np.float64)
-    walk = _Walk(model, x, _make_loss(loss, labels, rng))
+    point = _NetworkPoint(model, x, _make_loss(loss, labels, rng))
     rule = Rule(h, rtol, floor)
     with np.errstate(all="ignore"):
-        tensors = [walk.tensor(name, rule, rng, directions, entries) for name in walk.tensors]
-    walk.restore()
+        tensors = [point.tensor(name, rule, rng, directions, entries) for name in point.tensors]
+    point.restore()
     title = f"{type(model).__name__} at {'x'.join(map(str, x.shape))}, {loss}"
-    return Report(title, tensors, walk.problems, reproduce=f"check_model(model, seed={seed}, h={h:g})")
+    return Report(title, tensors, point.problems, reproduce=f"check_model(model, seed={seed}, h={h:g})")
 
 
-def _require_float64(model: Any) -> None:
+def _check_float64(model: Any) -> None:
     for name, array in model.named_parameters():
         if array.dtype != np.float64:
             raise ShapeError(f"check_model needs a model in float64, but {name} is {array.dtype}: "
@@ -92,7 +101,7 @@ def _make_loss(kind: str, labels: np.ndarray | None, rng: np.random.Generator) -
     return random if kind == "random" else cross_entropy
 
 
-class _Walk:
+class _NetworkPoint:
     """A model at one point: evaluates J with one tensor moved, and leaves no trace."""
 
     def __init__(self, model: Any, x: np.ndarray, loss: Callable):
@@ -143,12 +152,13 @@ class _Walk:
         # pictures count to 255: the step grows with the numbers it moves
         scale = max(1.0, float(np.sqrt(np.mean(x**2))))
         rule = Rule(rule.h * scale, rule.rtol, rule.floor)
-        probes = [judge(lambda moved: self.value(name, moved), x, gradient, move, self.F, rule, where=where,
-                        signature=lambda: self.branch, branch=self.base)
-                  for where, move in choose_moves(x.shape, rng, 0, directions, entries)]  # fmt: skip
-        taylor = taylor_slope(lambda moved: self.value(name, moved), x, gradient, scale * unit_direction(rng, x.shape),
-                              self.F, signature=lambda: self.branch, branch=self.base)  # fmt: skip
-        return TensorReport(name, gradient, numeric_array(probes, x.shape), probes, taylor, _hint(probes))
+        objective = Objective(
+            lambda moved: self.value(name, moved), x, gradient, self.F, lambda: self.branch, self.base
+        )
+        moves = choose_moves(x.shape, rng, 0, directions, entries)
+        report = check_tensor(name, objective, rule, moves, scale * unit_direction(rng, x.shape))
+        report.hint = _hint(report.probes)
+        return report
 
 
 class _State:

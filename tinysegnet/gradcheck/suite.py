@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from ..ops import REGISTRY, Op, Pair
+from ..ops import REGISTRY, Op, Variant
 from .cases import Case, cases_of
 from .checker import check
 from .contract import draw_dout
@@ -18,7 +18,7 @@ from .results import Report, table, to_json
 
 __all__ = ["check_all", "check_op", "compare_op", "find_ops", "find_variants", "run"]
 
-COMPLETE = ("numpy", "numba")  # these serve every case; a special variant may refuse a shape with a ShapeError
+COMPLETE = ("numpy", "numba")  # these support every case; a special variant may refuse a shape with a ShapeError
 
 
 def find_ops() -> list[str]:
@@ -26,8 +26,8 @@ def find_ops() -> list[str]:
     return sorted(REGISTRY)
 
 
-def find_variants(op: str) -> dict[str, Pair]:
-    """ "numpy" -> Pair(forward, backward), and so on. Raises ShapeError for an unknown op."""
+def find_variants(op: str) -> dict[str, Variant]:
+    """ "numpy" -> Variant(forward, backward), and so on. Raises ShapeError for an unknown op."""
     return _declared(op).variants
 
 
@@ -37,10 +37,10 @@ def _declared(op: str) -> Op:
     return REGISTRY[op]
 
 
-def _pair(op: str, variant: str | None) -> Pair:
+def _pair(op: str, variant: str | None) -> Variant:
     declared = _declared(op)
     if variant is None:
-        return Pair(declared.forward, declared.backward)
+        return Variant(declared.forward, declared.backward)
     if variant not in declared.variants:
         raise ShapeError(f"{op} has no variant {variant!r}; there are {', '.join(declared.variants)}")
     return declared.variants[variant]
@@ -50,9 +50,15 @@ def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[
              backward: Callable | None = None, **settings: Any) -> Report:  # fmt: skip
     """Check one op of the library on all its cases: `check_op("conv2d")`, `check_op("relu", "numba")`.
 
-    variant: None for the one that serves here. pair: another (forward, backward) to judge by this op's cases, such
-    as your own. backward: another backward alone, which gets the caches of the NumPy forward. settings: as for
-    `check`. Raises ShapeError for an unknown name, or an op without a case.
+    Args:
+        op, variant: names in `ops.REGISTRY`; variant None for the public functions.
+        seed: of arguments and dout.
+        pair: another (forward, backward) to judge by this op's cases, such as your own.
+        backward: another backward alone, which gets the caches of the NumPy forward.
+        settings: as for `check`.
+
+    Raises:
+        ShapeError: for an unknown name, or an op without a case.
     """
     own = ", backward=..." if backward is not None else ", pair=..." if pair else ""
     if backward is not None:
@@ -88,8 +94,11 @@ def _argument_names(op: str) -> list[str]:
 def compare_op(op: str, forward: Callable, backward: Callable, *, seed: int = 0) -> float:
     """Compare a pair with the library's own NumPy pair on all cases of an op, ties, zeros and void pixels included.
 
-    -> the largest relative difference |a - b| / |b| of a result or gradient; infinite where a shape, a NaN or an
-    infinity differs. This sees what a gradient check cannot: a forward that is wrong together with its backward.
+    This sees what a gradient check cannot: a forward that is wrong together with its backward.
+
+    Returns:
+        the largest relative difference |a - b| / |b| of a result or gradient; infinite where a shape, a NaN or an
+        infinity differs.
     """
     worst = 0.0
     for case in cases_of(op):

@@ -1,20 +1,23 @@
 """How good is a segmentation: counts of pixels, outlines, and how far such figures may be trusted."""
 
 from .auroc import auroc
-from .bootstrap import bootstrap_intervals
+from .baselines import baselines, position_prior
 from .boundary import boundary_f1, boundary_f1_by_distance, boundary_map
 from .collector import Collector
 from .confusion import class_counts, confusion_matrix
+from .intervals import bootstrap_intervals
 from .scores import Scores
 
 __all__ = [
     "Collector",
     "Scores",
     "auroc",
+    "baselines",
     "bootstrap_intervals",
     "boundary_f1",
     "boundary_f1_by_distance",
     "boundary_map",
     "class_counts",
     "confusion_matrix",
+    "position_prior",
 ]

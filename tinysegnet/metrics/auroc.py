@@ -1,4 +1,4 @@
-"""Does a number tell one kind from another? The area under the receiver operating characteristic."""
+"""How well does a value tell one kind from another: the area under the receiver operating characteristic."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ __all__ = ["RankCounts", "auroc"]
 
 
 def auroc(values: np.ndarray, positive: np.ndarray) -> float:
-    """The probability that a positive drawn at random has a larger value than a negative; equal ones count half.
+    """The probability that a random positive has a larger value than a random negative; equal values count half.
 
-    values: numbers of any shape. positive: booleans of that shape, such as "this pixel is wrong" for its doubt. 0.5:
-    they tell nothing; 1: every positive lies above every negative. NaN where there is no positive, or no negative.
+    Args:
+        values: numbers of any shape, such as the uncertainty of each pixel.
+        positive: booleans of that shape, such as "this pixel is wrong".
+
+    Returns:
+        0.5 if the values carry no information, 1 if every positive lies above every negative; NaN without any
+        positive or any negative.
 
     >>> auroc(np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, False, True, True]))
     0.875
@@ -24,23 +29,21 @@ def auroc(values: np.ndarray, positive: np.ndarray) -> float:
 
 
 class RankCounts:
-    """`auroc` of any number of pixels in 8 MB, for values that are not negative: those that agree in three digits are
-    taken for equal.
-    """
+    """`auroc` of any number of pixels in 8 MB: a histogram of non-negative values, with three digits of each."""
 
-    DROPPED = 12  # bits of a float32's 23 behind the point; what is left of it is in the order of the numbers
+    DROPPED = 12  # bits of a float32's mantissa of 23; the bits that are left sort as the numbers do
 
     def __init__(self) -> None:
         self.counts = np.zeros((2, 1 << (31 - self.DROPPED)), np.int64)
 
     def add(self, values: np.ndarray, positive: np.ndarray) -> None:
-        """Count these, too."""
+        """Count values (any shape, not negative) and booleans of that shape."""
         bins = np.ascontiguousarray(values, np.float32).view(np.uint32) >> self.DROPPED
         for kind in (0, 1):
             self.counts[kind] += np.bincount(bins[positive == kind], minlength=self.counts.shape[1])
 
     def auroc(self) -> float:
-        """Of all that were counted."""
+        """`auroc` of everything that was counted."""
         negatives, positives = self.counts.astype(float)
         pairs = negatives.sum() * positives.sum()
         below = np.cumsum(negatives) - negatives

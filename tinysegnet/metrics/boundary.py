@@ -1,4 +1,4 @@
-"""How well are outlines kept: the boundary F1 of SegNet's section 3.3 (after Csurka, Larlus, Perronnin, BMVC 2013).
+"""How well outlines are kept: the boundary F1 of SegNet's section 3.3 (after Csurka, Larlus, Perronnin, BMVC 2013).
 
 G and mIoU hardly notice whether an outline is sharp or frayed: few pixels lie on it. So the outlines themselves are
 compared, class by class in each picture. A mask's boundary map marks each pixel whose window with its neighbours to
@@ -17,10 +17,10 @@ one: with M the most pairs t ~ p in which no pixel occurs twice, precision = M /
 2 M / (|P| + |T|). `boundary_f1_by_distance` lets one pixel be the partner of many, which reads higher or equal: a
 frayed outline of twice the length still has partners for all its pixels.
 
-Void. Where the window holds a pixel without a label, nobody knows whether there is a boundary: such pixels are taken
-from T and P, of all classes. No less would do: what is predicted on void would change the score. And no more is
-taken: the other windows are labelled all over. So a prediction that is right on all labelled pixels scores 1, whatever
-it says on void. (A boundary predicted close to void, whose true place may be in it, still counts as wrong.)
+Void. Where the window holds a pixel without a label, nobody knows whether there is a boundary: such pixels are removed
+from T and P of all classes, so that predictions on void do not change the score. The other windows are completely
+labelled and stay. So a prediction that is right on all labelled pixels scores 1, whatever it says on void. (A
+boundary predicted close to void, whose true place may be in it, still counts as wrong.)
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from .confusion import demand_label_maps
+from .confusion import check_label_maps
 
 __all__ = ["TOLERANCE", "boundary_f1", "boundary_f1_by_distance", "boundary_map"]
 
@@ -41,17 +41,17 @@ Partners = Callable[[np.ndarray, np.ndarray, float], tuple[int, int]]
 
 
 def boundary_map(mask: np.ndarray) -> np.ndarray:
-    """mask (H, W) -> (H, W) bool: the pixels whose window with those to the right and below is not of one value.
+    """mask (H, W) -> (H, W) bool: the pixels whose window with those to the right and below holds two values.
 
-    A label map will do as a mask: that gives the boundaries of all its classes. Equal to `seg2bdry` of the Berkeley
-    benchmark in its "imageSize" form. Raises ShapeError unless there are two dimensions.
+    A label map as the mask gives the boundaries of all its classes. Equal to `seg2bdry` of the Berkeley benchmark in
+    its "imageSize" form. Raises ShapeError unless there are two dimensions.
 
     >>> boundary_map(np.array([[0, 0, 0], [0, 1, 1], [0, 1, 1]])).astype(int).tolist()
     [[1, 1, 1], [1, 0, 0], [1, 0, 0]]
     """
     mask = np.asarray(mask)
     if mask.ndim != 2:
-        raise ShapeError(f"a boundary map is of one picture, (H, W); got {mask.shape}")
+        raise ShapeError(f"mask: {mask.shape} (expected one picture, (H, W))")
     below, right = mask[:-1] != mask[1:], mask[:, :-1] != mask[:, 1:]
     boundary = np.zeros(mask.shape, bool)
     boundary[:-1] |= below
@@ -68,50 +68,48 @@ def boundary_f1(
     *,
     tolerance: float = TOLERANCE,
     mask_void: bool = True,
+    partners: Partners | None = None,
 ) -> float:
-    """Mean boundary F1 over the classes of one picture, partners one to one; NaN if no class has a boundary.
+    """Mean boundary F1 over the classes of one picture, boundary pixels paired one to one.
 
-    labels, predictions: (H, W) integers, as `confusion_matrix` takes them. tolerance: a fraction of the diagonal.
-    mask_void=False is what the SegNet authors' script does: the outline of void counts as a boundary of the classes
-    around it, and so does what is predicted on void. Only figures made so may stand beside those of the paper.
+    As in the SegNet authors' script a class counts if it has a boundary in the truth *or* in the prediction, and
+    scores 0 if it has one in only one of them; the paper's text says "present in the ground truth". The script's
+    matcher (BSDS's correspondPixels) minimises the sum of distances, with a penalty for unmatched pixels; here the
+    number of pairs is maximal, so the score is never lower.
 
-    As in that script a class counts if it has a boundary in the truth *or* in the prediction, where it scores 0 if it
-    has one in one of them only; the paper's text says "present in the ground truth". The script's matcher (BSDS's
-    correspondPixels) minimises the sum of distances, with a price on staying alone; here the number of pairs is
-    maximal, so the score is never lower. A picture without any boundary is 0 in the script; here NaN, for no mean.
-    Raises DataError and ShapeError as `confusion_matrix`.
+    Args:
+        labels, predictions: (H, W) integers, as `confusion_matrix` takes them.
+        num_classes: K.
+        ignore_label: the label of pixels without a class.
+        tolerance: a fraction of the picture's diagonal.
+        mask_void: False is what the authors' script does: the outline of void counts as a boundary of the classes
+            around it, and so does what is predicted on void. Compare with the paper's figures only with False.
+        partners: how boundary pixels are matched; None: one to one.
+
+    Returns:
+        The mean over the classes, in 0..1; NaN if no class has a boundary (0 in the script).
+
+    Raises:
+        DataError, ShapeError: as `confusion_matrix`.
     """
-    return _mean_f1(labels, predictions, num_classes, ignore_label, tolerance, mask_void, _one_to_one)
-
-
-def boundary_f1_by_distance(
-    labels: np.ndarray,
-    predictions: np.ndarray,
-    num_classes: int,
-    ignore_label: int | None = None,
-    *,
-    tolerance: float = TOLERANCE,
-    mask_void: bool = True,
-) -> float:
-    """As `boundary_f1`, but a boundary pixel counts if the other map has any within the tolerance: never lower.
-
-    Many implementations do this and call it BF. It is not the paper's, and figures of one say nothing of the other.
-    """
-    return _mean_f1(labels, predictions, num_classes, ignore_label, tolerance, mask_void, _by_distance)
-
-
-def _mean_f1(
-    labels: np.ndarray, predictions: np.ndarray, num_classes: int, ignore_label: int | None,
-    tolerance: float, mask_void: bool, partners: Partners,
-) -> float:  # fmt: skip
-    labels, predictions, labelled = demand_label_maps(labels, predictions, num_classes, ignore_label)
+    labels, predictions, labelled = check_label_maps(labels, predictions, num_classes, ignore_label)
     if labels.ndim != 2:
-        raise ShapeError(f"boundaries are scored in one picture, (H, W); got {labels.shape}")
+        raise ShapeError(f"labels: {labels.shape} (expected one picture, (H, W))")
     reach = tolerance * float(np.hypot(*labels.shape))
     known = ~_windows_with(~labelled) if mask_void else np.ones(labels.shape, bool)
     pairs_of_maps = _boundaries(labels, predictions, num_classes, known)
-    scores = [_f1(true, predicted, reach, partners) for true, predicted in pairs_of_maps]
+    scores = [_f1(true, predicted, reach, partners or _one_to_one) for true, predicted in pairs_of_maps]
     return float(np.mean(scores)) if scores else float("nan")
+
+
+def boundary_f1_by_distance(
+    labels: np.ndarray, predictions: np.ndarray, num_classes: int, ignore_label: int | None = None, **options: Any
+) -> float:
+    """As `boundary_f1`, but a boundary pixel counts if the other map has any within the tolerance: never lower.
+
+    Many implementations do this and call it BF. It is not the paper's score; the two cannot be compared.
+    """
+    return boundary_f1(labels, predictions, num_classes, ignore_label, **options, partners=_by_distance)
 
 
 def _boundaries(

@@ -1,4 +1,4 @@
-"""`Collector`: picture by picture in, scores of all of them out, with boundaries and intervals if they are wanted."""
+"""`Collector`: takes predictions picture by picture, gives the scores of all of them, with boundaries and intervals."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import numpy as np
 
 from ..errors import DataError
 from .auroc import RankCounts
-from .bootstrap import bootstrap_intervals
 from .boundary import boundary_f1, boundary_f1_by_distance
 from .confusion import class_counts, confusion_matrix
+from .intervals import bootstrap_intervals
 from .scores import Scores
 
 __all__ = ["Collector"]
 
 
 class Collector:
-    """Adds up what the pictures of a data set say about its scores; 3 K numbers a picture are kept.
+    """Adds up the scores of a data set's pictures; it keeps 3 K numbers per picture.
 
-    num_classes, ignore_label: as for `confusion_matrix`. boundary: compute the boundary scores of each picture too,
-    which takes longer than anything else here.
+    Args:
+        num_classes: K.
+        ignore_label: the label of pixels without a class.
+        boundary: compute the boundary scores of each picture too, which takes longer than everything else here.
     """
 
     def __init__(self, num_classes: int, ignore_label: int | None = None, *, boundary: bool = False) -> None:
@@ -28,11 +30,18 @@ class Collector:
         self.ignore_label, self.boundary = ignore_label, boundary
         self._counts: list[np.ndarray] = []
         self._boundary_scores: list[tuple[float, float]] = []
-        self._doubts: dict[str, RankCounts] = {}
+        self._uncertainties: dict[str, RankCounts] = {}
 
-    def add(self, labels: np.ndarray, predictions: np.ndarray, **doubts: np.ndarray) -> None:
-        """One picture, (H, W) integers each. doubts: (H, W) each, how unsure the predictions are, as `doubt` and `MSP`
-        of `Scores`. Raises DataError and ShapeError as `confusion_matrix`.
+    def add(self, labels: np.ndarray, predictions: np.ndarray, **uncertainties: np.ndarray) -> None:
+        """Add one picture.
+
+        Args:
+            labels, predictions: (H, W) integers.
+            uncertainties: by name (H, W) float32, larger where the prediction is less sure; name="uncertainty"
+                becomes `Scores.uncertainty_AUROC`, "MSP" `Scores.MSP_AUROC`.
+
+        Raises:
+            DataError, ShapeError: as `confusion_matrix`.
         """
         arguments = labels, predictions, len(self.matrix), self.ignore_label
         matrix = confusion_matrix(*arguments)
@@ -41,20 +50,24 @@ class Collector:
         if self.boundary:
             self._boundary_scores.append((boundary_f1(*arguments), boundary_f1_by_distance(*arguments)))
         counted = np.ones(labels.shape, bool) if self.ignore_label is None else labels != self.ignore_label
-        for name, doubt in doubts.items():
-            self._doubts.setdefault(name, RankCounts()).add(doubt[counted], labels[counted] != predictions[counted])
+        wrong = labels[counted] != predictions[counted]
+        for name, uncertainty in uncertainties.items():
+            self._uncertainties.setdefault(name, RankCounts()).add(uncertainty[counted], wrong)
 
     def scores(self, names: Sequence[str] | None = None, *, rng: np.random.Generator | None = None) -> Scores:
-        """Scores of all pictures so far; names: of the classes. rng: draws the pictures for the intervals.
+        """Scores of all pictures so far.
 
-        Without rng, or with too few pictures (see `bootstrap_intervals`), there are no intervals.
+        Args:
+            names: one per class; default "0", "1", ...
+            rng: draws the pictures for the intervals. Without rng, or with too few pictures (see
+                `bootstrap_intervals`), there are no intervals.
         """
         if not self._counts:
-            raise DataError("no scores: no picture was added (expected at least one)")
+            raise DataError("no scores: no picture was added (expected at least one). Call add first")
         means = self._means()
         intervals = None if rng is None else bootstrap_intervals(np.stack(self._counts), means, rng=rng)
         averages = {name: _mean(values) for name, values in means.items()}
-        averages |= {f"{name}_AUROC": ranks.auroc() for name, ranks in self._doubts.items()}
+        averages |= {f"{name}_AUROC": ranks.auroc() for name, ranks in self._uncertainties.items()}
         return Scores.from_confusion(self.matrix, names, **averages, intervals=intervals)
 
     def _means(self) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The confusion matrix, and the three averages that are read off it.
+"""The confusion matrix, and the three averages that follow from it.
 
 n[i, j] counts the pixels of true class i predicted as class j, over the whole data set (SegNet paper,
 section 3.3). With t_i = sum_j n[i, j] pixels that are class i and p_i = sum_j n[j, i] predicted as it:
@@ -19,36 +19,46 @@ import numpy as np
 
 from ..errors import DataError, ShapeError
 
-__all__ = ["averages", "class_counts", "class_ratios", "confusion_matrix", "demand_label_maps", "ratio"]
+__all__ = ["averages", "check_label_maps", "class_counts", "class_ratios", "confusion_matrix", "ratio"]
 
 
 def confusion_matrix(
     labels: np.ndarray, predictions: np.ndarray, num_classes: int, ignore_label: int | None = None
 ) -> np.ndarray:
-    """Count pixels by true and predicted class: (K, K) int64, row = truth, column = prediction.
+    """Count pixels by true and predicted class.
 
-    labels, predictions: integers of one common shape, such as (H, W) or (N, H, W). Pixels whose *label*
-    is ignore_label are dropped whatever was predicted there; on every other pixel both values must be
-    in 0..K-1. Raises DataError with the value and its position, ShapeError for shapes or dtypes.
+    Args:
+        labels, predictions: integers of one common shape, such as (H, W) or (N, H, W). Pixels whose *label*
+            is ignore_label are dropped whatever was predicted there; on every other pixel both values must be
+            in 0..K-1.
+        num_classes: K.
+        ignore_label: the label of pixels without a class.
+
+    Returns:
+        (K, K) int64, row = truth, column = prediction.
+
+    Raises:
+        DataError: a value is not a class, with its position.
+        ShapeError: the shapes differ, or the arrays are not integers.
 
     >>> confusion_matrix(np.array([[0, 1], [1, 9]]), np.array([[0, 1], [0, 1]]), 2, ignore_label=9).tolist()
     [[1, 0], [1, 1]]
     """
-    labels, predictions, counted = demand_label_maps(labels, predictions, num_classes, ignore_label)
+    labels, predictions, counted = check_label_maps(labels, predictions, num_classes, ignore_label)
     # In the arrays' own uint8, 32 * 31 + 5 would wrap to 229: the index needs a wide type.
     pairs = labels[counted].astype(np.int64) * num_classes + predictions[counted].astype(np.int64)
     return np.bincount(pairs, minlength=num_classes**2).astype(np.int64).reshape(num_classes, num_classes)
 
 
 def class_counts(matrix: np.ndarray) -> np.ndarray:
-    """matrix (..., K, K) -> (..., 3, K): pixels rightly predicted, labelled, and predicted, of each class.
+    """matrix (..., K, K) -> (..., 3, K): correctly predicted, labelled and predicted pixels of each class.
 
     >>> class_counts(np.array([[1, 0], [1, 1]])).tolist()
     [[1, 1], [1, 2], [2, 1]]
     """
     matrix = np.asarray(matrix)
     if matrix.ndim < 2 or matrix.shape[-2] != matrix.shape[-1]:
-        raise ShapeError(f"a confusion matrix is square, (K, K); this one is {matrix.shape}")
+        raise ShapeError(f"a confusion matrix is square, (K, K); got {matrix.shape}")
     right = np.diagonal(matrix, axis1=-2, axis2=-1)
     return np.stack([right, matrix.sum(axis=-1), matrix.sum(axis=-2)], axis=-2)
 
@@ -66,10 +76,10 @@ def averages(counts: np.ndarray) -> np.ndarray:
     return np.stack([ratio(right, labelled), _mean_present(accuracy), _mean_present(IoU)], axis=-1)
 
 
-def demand_label_maps(
+def check_label_maps(
     labels: np.ndarray, predictions: np.ndarray, num_classes: int, ignore_label: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> labels, predictions as arrays, and which pixels are labelled; DataError or ShapeError if they cannot be."""
+    """labels and predictions as arrays, and which pixels are labelled; raises as `confusion_matrix`."""
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     _check_arrays(labels, predictions)
     counted = np.ones(labels.shape, bool) if ignore_label is None else labels != ignore_label
@@ -94,7 +104,7 @@ def _check_range(
         position = tuple(int(i) for i in np.argwhere(bad)[0])
         void = "" if ignore_label is None else f", ignored {ignore_label}"
         raise DataError(
-            f"{what} {values[position]} at index {position} is no class (allowed 0..{num_classes - 1}{void})"
+            f"{what} {values[position]} at index {position} is not a class (allowed 0..{num_classes - 1}{void})"
         )
 
 

@@ -1,4 +1,4 @@
-"""`Scores`: what a confusion matrix says, and beside it what it does not know: boundaries, and how sure all that is."""
+"""`Scores`: what a confusion matrix implies, and beside it boundary scores, uncertainty and confidence intervals."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from .bootstrap import BLOCK, LEVEL
 from .confusion import averages, class_counts, class_ratios
+from .intervals import BLOCK, LEVEL
 
 __all__ = ["Scores"]
 
@@ -19,16 +19,21 @@ __all__ = ["Scores"]
 class Scores:
     """The scores that a confusion matrix implies. All are fractions in 0..1.
 
-    pixels: (K,) int64, labelled pixels per class. accuracy, IoU: (K,) float64. G, C, mIoU: floats.
     A class with no labelled pixel has accuracy NaN and does not count in C. Its IoU is NaN, and does not
     count in mIoU, if it was never predicted either; if it *was* predicted, its union is not empty: its
     IoU is 0 and counts. (The papers' script divides by 11 even then.) With no labelled pixel at all,
     G, C and mIoU are NaN.
 
-    What a matrix cannot tell is None unless it was asked for: BF and BF_by_distance, means over the pictures of
-    `boundary_f1` and `boundary_f1_by_distance`; doubt_AUROC, how well doubt tells wrong pixels from right ones
-    (`auroc`), and MSP_AUROC, how well 1 - the maximum softmax probability does (Hendrycks and Gimpel 2017); intervals,
-    name -> (low, high), of `bootstrap_intervals`.
+    Attributes:
+        confusion: (K, K) int64, row = truth, column = prediction.
+        names: one per class.
+        pixels: (K,) int64, labelled pixels per class.
+        accuracy, IoU: (K,) float64, per class.
+        G, C, mIoU: global accuracy, class average, mean IoU.
+        BF, BF_by_distance: means over the pictures of `boundary_f1` and `boundary_f1_by_distance`, or None.
+        uncertainty_AUROC: how well uncertainty tells wrong pixels from right ones (`auroc`), or None.
+        MSP_AUROC: the same for 1 - the maximum softmax probability (Hendrycks and Gimpel 2017), or None.
+        intervals: name -> (low, high) from `bootstrap_intervals`, or None.
     """
 
     confusion: np.ndarray
@@ -41,34 +46,45 @@ class Scores:
     mIoU: float
     BF: float | None = None
     BF_by_distance: float | None = None
-    doubt_AUROC: float | None = None
+    uncertainty_AUROC: float | None = None
     MSP_AUROC: float | None = None
     intervals: Mapping[str, tuple[float, float]] | None = None
 
     @classmethod
     def from_confusion(cls, matrix: np.ndarray, names: Sequence[str] | None = None, **more: Any) -> Scores:
-        """Scores of a (K, K) matrix of counts; names: one per class, default "0", "1", ... more: BF, intervals."""
+        """Scores of a (K, K) matrix of counts.
+
+        Args:
+            matrix: (K, K), row = truth, column = prediction.
+            names: one per class; default "0", "1", ...
+            more: the attributes that a matrix does not give, such as BF and intervals.
+
+        Raises:
+            ShapeError: matrix is not square, or names are not one per class.
+        """
         matrix = np.asarray(matrix)
         if matrix.ndim != 2:
-            raise ShapeError(f"a confusion matrix is square, (K, K); this one is {matrix.shape}")
+            raise ShapeError(f"confusion matrix {matrix.shape} (expected a square, (K, K))")
         counts = class_counts(matrix)
         names = tuple(map(str, range(len(matrix)))) if names is None else tuple(names)
         if len(names) != len(matrix):
-            raise ShapeError(f"{len(names)} class names for a confusion matrix of {len(matrix)} classes")
+            raise ShapeError(
+                f"{len(names)} class names (expected {len(matrix)}, one per class of the confusion matrix)"
+            )
         accuracy, IoU = class_ratios(counts)
         G, C, mIoU = map(float, averages(counts))
         return cls(matrix, names, counts[1], accuracy, IoU, G, C, mIoU, **more)
 
-    def table(self, floor: Scores | None = None, floor_name: str = "floor") -> str:
-        """The scores as text, one class a line, then the averages; a floor's IoU and averages beside them."""
+    def table(self, baseline: Scores | None = None, baseline_name: str = "baseline") -> str:
+        """The scores as text, one line per class, then the averages; a baseline's IoU and averages beside them."""
         width = max(5, *map(len, self.names))
         head = f"{'class':<{width}}  {'pixels':>13}  {'share':>7}  {'accuracy':>8}  {'IoU':>6}"
-        lines = [head + (f"  {floor_name}: IoU" if floor else "")]
-        lines += [self._row(k, width, floor, len(floor_name) + 5) for k in range(len(self.names))]
+        lines = [head + (f"  {baseline_name}: IoU" if baseline else "")]
+        lines += [self._row(k, width, baseline, len(baseline_name) + 5) for k in range(len(self.names))]
         lines += [self.averages() + ("" if self.intervals else f"  ({self._present()})")]
         lines += [] if self.BF is None else [self.boundaries()]
-        lines += self._doubts()
-        lines += [f"{floor.averages()}  {floor_name}"] if floor else []
+        lines += self._uncertainties()
+        lines += [f"{baseline.averages()}  {baseline_name}"] if baseline else []
         if self.intervals:
             blocks = f"bootstrap of blocks of {BLOCK} consecutive pictures"
             lines += [f"[low, high]: {LEVEL:.0%} interval, {blocks}. {self._present()}"]
@@ -82,15 +98,15 @@ class Scores:
         return "  ".join(f"{name} {self._with_interval(name)}" for name in ("G", "C", "mIoU"))
 
     def boundaries(self) -> str:
-        """The two boundary scores on one line; to be asked for only where they were computed."""
+        """The two boundary scores on one line, if they were computed."""
         return f"BF {self._with_interval('BF')} one to one, {self._with_interval('BF_by_distance')} by distance"
 
-    def _doubts(self) -> list[str]:
-        if self.doubt_AUROC is None:
+    def _uncertainties(self) -> list[str]:
+        if self.uncertainty_AUROC is None:
             return []
-        line = f"doubt tells wrong pixels from right ones: AUROC {_figure(self.doubt_AUROC)} (0.5: not at all)"
+        line = f"uncertainty tells wrong pixels from right ones: AUROC {_figure(self.uncertainty_AUROC)} (0.5: chance)"
         if self.MSP_AUROC is not None:
-            line += f"; one pass does, by 1 - its largest probability: {_figure(self.MSP_AUROC)}"
+            line += f"; 1 - the largest probability of one pass: {_figure(self.MSP_AUROC)}"
         return [line]
 
     def as_dict(self) -> dict[str, Any]:
@@ -103,18 +119,19 @@ class Scores:
             "accuracy": {name: _or_none(v) for name, v in zip(self.names, self.accuracy, strict=True)},
             "pixels": {name: int(n) for name, n in zip(self.names, self.pixels, strict=True)},
         }
-        more = {"BF": self.BF, "BF_by_distance": self.BF_by_distance, "doubt_AUROC": self.doubt_AUROC,
+        more = {"BF": self.BF, "BF_by_distance": self.BF_by_distance, "uncertainty_AUROC": self.uncertainty_AUROC,
+                "doubt_AUROC": self.uncertainty_AUROC,  # its name in version 0.1, for one more version
                 "MSP_AUROC": self.MSP_AUROC}  # fmt: skip
         values |= {name: _or_none(value) for name, value in more.items() if value is not None}
         if self.intervals is not None:
             values["intervals"] = {name: [_or_none(v) for v in bounds] for name, bounds in self.intervals.items()}
         return values
 
-    def _row(self, k: int, width: int, floor: Scores | None, floor_width: int) -> str:
+    def _row(self, k: int, width: int, baseline: Scores | None, baseline_width: int) -> str:
         share = f"{100 * self.pixels[k] / self.pixels.sum():5.1f} %" if self.pixels[k] else "absent"
         row = f"{self.names[k]:<{width}}  {self.pixels[k]:>13,}  {share:>7}"
         row += f"  {_figure(self.accuracy[k]):>8}  {_figure(self.IoU[k]):>6}"
-        return row + (f"  {_figure(floor.IoU[k]):>{floor_width}}" if floor else "")
+        return row + (f"  {_figure(baseline.IoU[k]):>{baseline_width}}" if baseline else "")
 
     def _present(self) -> str:
         return f"{int((self.pixels > 0).sum())} of {len(self.names)} classes present"

@@ -17,11 +17,22 @@ from .network import CUSTOM, Network
 from .preprocessing import PREPROCESSING
 from .summary import Summary
 
-__all__ = ["CUSTOM", "MOST_CLASSES", "MOST_WIDTH", "PREPROCESSING", "Network", "Summary", "build", "check_network",
-           "count_parameters", "fold_batchnorm", "models"]  # fmt: skip
+__all__ = [
+    "CUSTOM",
+    "MAX_CLASSES",
+    "MAX_WIDTH",
+    "PREPROCESSING",
+    "Network",
+    "Summary",
+    "build",
+    "check_network",
+    "count_parameters",
+    "fold_batchnorm",
+    "models",
+]  # fmt: skip
 
-MOST_CLASSES = 255  # labels are bytes, and one value may mean "not labelled"
-MOST_WIDTH = 8.0
+MAX_CLASSES = 255  # labels are bytes, and one value may mean "not labelled"
+MAX_WIDTH = 8.0
 
 _ARCHITECTURES: tuple[Callable[[], Architecture], ...] = (
     segnet.tiny,
@@ -73,8 +84,8 @@ def build(
     width = convert("width", width, float)
     if seed < 0:
         raise SettingError(f"seed: {seed} (expected at least 0)")
-    if not 1 <= num_classes <= MOST_CLASSES or not 0 < width <= MOST_WIDTH:
-        raise SettingError(f"a network has 1..{MOST_CLASSES} classes and a width above 0 and at most {MOST_WIDTH:g}, "
+    if not 1 <= num_classes <= MAX_CLASSES or not 0 < width <= MAX_WIDTH:
+        raise SettingError(f"a network has 1..{MAX_CLASSES} classes and a width above 0 and at most {MAX_WIDTH:g}, "
                            f"got {num_classes} and {width}")  # fmt: skip
     if dtype not in ("float32", "float64", np.float32, np.float64, float):  # a dtype equals its name
         raise SettingError(f"a network computes in float32 or float64, not in {dtype}")

@@ -34,7 +34,7 @@ from .dropout import DROPOUT, dropout_backward, dropout_forward
 from .indices import flat_plane_indices, indices_shape, pack_indices, unpack_indices
 from .local_response_norm import LOCAL_RESPONSE_NORM, local_response_norm_backward, local_response_norm_forward
 from .loss import SOFTMAX_CROSS_ENTROPY, softmax_cross_entropy_backward, softmax_cross_entropy_forward
-from .op import Op, Pair
+from .op import Op, Variant
 from .pool import (
     MAX_POOL2D,
     MAX_UNPOOL2D,
@@ -62,50 +62,14 @@ _OPS = (CONV2D, CONV_TRANSPOSE2D, DEPTHWISE_CONV2D, BATCHNORM2D, BATCHNORM2D_REL
         SIGMOID_CROSS_ENTROPY)  # fmt: skip
 REGISTRY: dict[str, Op] = {op.name: op for op in _OPS}
 
-__all__ = [
-    "REGISTRY",
-    "Op",
-    "Pair",
-    "batchnorm2d_backward",
-    "batchnorm2d_forward",
-    "batchnorm2d_relu_backward",
-    "batchnorm2d_relu_forward",
-    "conv2d_backward",
-    "conv2d_forward",
-    "conv2d_inference",
-    "conv2d_output_size",
-    "conv_transpose2d_backward",
-    "conv_transpose2d_forward",
-    "conv_transpose2d_output_size",
-    "cross_entropy_for",
-    "depthwise_conv2d_backward",
-    "depthwise_conv2d_forward",
-    "dropout_backward",
-    "dropout_forward",
-    "flat_plane_indices",
-    "indices_shape",
-    "local_response_norm_backward",
-    "local_response_norm_forward",
-    "max_pool2d_backward",
-    "max_pool2d_forward",
-    "max_pool2d_output_size",
-    "max_unpool2d_backward",
-    "max_unpool2d_forward",
-    "pack_indices",
-    "relu_backward",
-    "relu_blocks",
-    "relu_forward",
-    "sigmoid_backward",
-    "sigmoid_cross_entropy_backward",
-    "sigmoid_cross_entropy_forward",
-    "sigmoid_forward",
-    "softmax_backward",
-    "softmax_cross_entropy_backward",
-    "softmax_cross_entropy_forward",
-    "softmax_forward",
-    "unpack_indices",
-    "upsample_bilinear2d_backward",
-    "upsample_bilinear2d_forward",
-    "upsample_nearest2d_backward",
-    "upsample_nearest2d_forward",
-]
+__all__ = ["REGISTRY", "Op", "Variant", "batchnorm2d_backward", "batchnorm2d_forward", "batchnorm2d_relu_backward",
+           "batchnorm2d_relu_forward", "conv2d_backward", "conv2d_forward", "conv2d_inference", "conv2d_output_size",
+           "conv_transpose2d_backward", "conv_transpose2d_forward", "conv_transpose2d_output_size",
+           "cross_entropy_for", "depthwise_conv2d_backward", "depthwise_conv2d_forward", "dropout_backward",
+           "dropout_forward", "flat_plane_indices", "indices_shape", "local_response_norm_backward",
+           "local_response_norm_forward", "max_pool2d_backward", "max_pool2d_forward", "max_pool2d_output_size",
+           "max_unpool2d_backward", "max_unpool2d_forward", "pack_indices", "relu_backward", "relu_blocks",
+           "relu_forward", "sigmoid_backward", "sigmoid_cross_entropy_backward", "sigmoid_cross_entropy_forward",
+           "sigmoid_forward", "softmax_backward", "softmax_cross_entropy_backward", "softmax_cross_entropy_forward",
+           "softmax_forward", "unpack_indices", "upsample_bilinear2d_backward", "upsample_bilinear2d_forward",
+           "upsample_nearest2d_backward", "upsample_nearest2d_forward"]  # fmt: skip

@@ -24,28 +24,20 @@ authors' code, loses all its digits in float32 where the mean is large.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
 from ..errors import ShapeError
 from ..runtime import empty, empty_like, kernel, prange
 from .array_checks import check_dout, check_floats
-from .op import Op, Pair
+from .op import Op, Variant
 
 __all__ = ["BATCHNORM2D", "BATCHNORM2D_RELU", "BatchNorm2dCache", "batchnorm2d_backward", "batchnorm2d_forward",
            "batchnorm2d_relu_backward", "batchnorm2d_relu_forward", "relu_blocks"]  # fmt: skip
 
-
-class BatchNorm2dCache(NamedTuple):
-    """What backward needs; mean and inv_std: (C,), of this batch (from_batch) or given."""
-
-    x: np.ndarray
-    gamma: np.ndarray
-    beta: np.ndarray
-    mean: np.ndarray
-    inv_std: np.ndarray
-    from_batch: bool
+# from_batch: whether mean and inv_std were computed from x
+BatchNorm2dCache = namedtuple("BatchNorm2dCache", "x gamma beta mean inv_std from_batch")
 
 
 def _check(x, gamma, beta, mean, var):
@@ -261,19 +253,11 @@ def batchnorm2d_relu_backward_numba(dout, cache):
     return _backward(dout, cache, True)
 
 
-BATCHNORM2D = Op(
-    "batchnorm2d",
-    numpy=Pair(batchnorm2d_forward_numpy, batchnorm2d_backward_numpy),
-    numba=Pair(batchnorm2d_forward_numba, batchnorm2d_backward_numba),
-    cache=BatchNorm2dCache,
-    differentiable=("x", "gamma", "beta"),
-)
+BATCHNORM2D = Op("batchnorm2d", cache=BatchNorm2dCache, differentiable=("x", "gamma", "beta"),
+                 numpy=Variant(batchnorm2d_forward_numpy, batchnorm2d_backward_numpy),
+                 numba=Variant(batchnorm2d_forward_numba, batchnorm2d_backward_numba))  # fmt: skip
 batchnorm2d_forward, batchnorm2d_backward = BATCHNORM2D.forward, BATCHNORM2D.backward
-BATCHNORM2D_RELU = Op(
-    "batchnorm2d_relu",
-    numpy=Pair(batchnorm2d_relu_forward_numpy, batchnorm2d_relu_backward_numpy),
-    numba=Pair(batchnorm2d_relu_forward_numba, batchnorm2d_relu_backward_numba),
-    cache=BatchNorm2dCache,
-    differentiable=("x", "gamma", "beta"),
-)
+BATCHNORM2D_RELU = Op("batchnorm2d_relu", cache=BatchNorm2dCache, differentiable=("x", "gamma", "beta"),
+                      numpy=Variant(batchnorm2d_relu_forward_numpy, batchnorm2d_relu_backward_numpy),
+                      numba=Variant(batchnorm2d_relu_forward_numba, batchnorm2d_relu_backward_numba))  # fmt: skip
 batchnorm2d_relu_forward, batchnorm2d_relu_backward = BATCHNORM2D_RELU.forward, BATCHNORM2D_RELU.backward

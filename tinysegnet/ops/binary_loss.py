@@ -5,34 +5,29 @@
     loss = sum over labelled pixels of  class_weights[y] * NLL / D                         y: a pixel's class
     dlogits = dloss * class_weights[y] / D * (sigmoid(z) - y)            0 on unlabelled pixels
 
-The last exp cannot overflow. sigmoid(z) - y is computed as sigmoid(s), with its sign turned for class 1, so that no
+The last exp cannot overflow. sigmoid(z) - y is computed as sigmoid(s), with its sign reversed for class 1, so that no
 digit is lost where sigmoid(z) rounds to 1. D, class weights and void are those of the softmax cross-entropy, and so is
 the loss itself: it is that of the two logits (0, z).
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
 from ..errors import ShapeError
-from ..runtime import empty, empty_like, kernel, prange
+from ..runtime import empty, kernel, prange
+from .engine.elementwise import elementwise
 from .loss import check_loss, softmax_cross_entropy_backward, softmax_cross_entropy_forward
-from .op import Op, Pair
+from .op import Op, Variant
 from .sigmoid import sigmoid_forward_numpy
 
 __all__ = ["SIGMOID_CROSS_ENTROPY", "SigmoidCrossEntropyCache", "cross_entropy_for", "sigmoid_cross_entropy_backward",
            "sigmoid_cross_entropy_forward"]  # fmt: skip
 
-
-class SigmoidCrossEntropyCache(NamedTuple):
-    """What backward needs; classes: labels with -1 for unlabelled pixels."""
-
-    logits: np.ndarray
-    classes: np.ndarray
-    weights: np.ndarray
-    divisor: np.floating
+# classes: the labels, with -1 for unlabelled pixels
+SigmoidCrossEntropyCache = namedtuple("SigmoidCrossEntropyCache", "logits classes weights divisor")
 
 
 def _check(logits, labels, class_weights, ignore_label, normalizer):
@@ -55,9 +50,7 @@ def sigmoid_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, i
     Args:
         logits: (..., 1).
         labels: (...), integers 0 or 1.
-        class_weights: (2,), or None for all 1.
-        ignore_label: the label of pixels that do not count, or None.
-        normalizer: what the sum is divided by: "count" of labelled pixels, or their "weights".
+        class_weights, ignore_label, normalizer: as for `softmax_cross_entropy_forward`, with two classes.
 
     Returns:
         loss, a scalar of the logits' dtype, and the cache.
@@ -132,23 +125,15 @@ def sigmoid_cross_entropy_forward_numba(logits, labels, *, class_weights=None, i
 def sigmoid_cross_entropy_backward_numba(dloss, cache):
     """One pass over memory."""
     logits, classes, weights, divisor = cache
-    logits, scale = np.ascontiguousarray(logits), weights.dtype.type(dloss / divisor if divisor else 0)
-    dlogits = empty_like(logits)
-    _logits_gradient(logits.reshape(-1), classes.reshape(-1), weights, scale, dlogits.reshape(-1))
-    return dlogits
+    scale = weights.dtype.type(dloss / divisor if divisor else 0)
+    return elementwise(_logits_gradient, logits, classes, settings=(weights, scale))
 
 
-SIGMOID_CROSS_ENTROPY = Op(
-    "sigmoid_cross_entropy",
-    numpy=Pair(sigmoid_cross_entropy_forward_numpy, sigmoid_cross_entropy_backward_numpy),
-    numba=Pair(sigmoid_cross_entropy_forward_numba, sigmoid_cross_entropy_backward_numba),
-    cache=SigmoidCrossEntropyCache,
-    differentiable=("logits",),
-)
-sigmoid_cross_entropy_forward, sigmoid_cross_entropy_backward = (
-    SIGMOID_CROSS_ENTROPY.forward,
-    SIGMOID_CROSS_ENTROPY.backward,
-)
+SIGMOID_CROSS_ENTROPY = Op("sigmoid_cross_entropy", cache=SigmoidCrossEntropyCache, differentiable=("logits",),
+    numpy=Variant(sigmoid_cross_entropy_forward_numpy, sigmoid_cross_entropy_backward_numpy),
+    numba=Variant(sigmoid_cross_entropy_forward_numba, sigmoid_cross_entropy_backward_numba))  # fmt: skip
+sigmoid_cross_entropy_forward = SIGMOID_CROSS_ENTROPY.forward
+sigmoid_cross_entropy_backward = SIGMOID_CROSS_ENTROPY.backward
 
 
 def cross_entropy_for(logits):

@@ -18,14 +18,14 @@ each shape it takes the one that `engine/cost_model.py` expects to be fastest.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
 from ..errors import ShapeError
 from ..runtime import empty, empty_like, kernel, prange
 from .engine import cost_model, direct, winograd
-from .op import Op, Pair, public_function
+from .op import Op, Variant, public_function
 from .windows import check_convolution, check_convolution_dout, crop, pad, shifted, spread_out
 
 __all__ = ["CONV2D", "Conv2dCache", "bias_or_zeros", "conv2d_backward", "conv2d_forward", "conv2d_inference",
@@ -33,15 +33,8 @@ __all__ = ["CONV2D", "Conv2dCache", "bias_or_zeros", "conv2d_backward", "conv2d_
 
 LAYOUT = "KH KW C F"
 
-
-class Conv2dCache(NamedTuple):
-    """What backward needs; pads: ((top, bottom), (left, right)) zeros around x."""
-
-    x: np.ndarray
-    weight: np.ndarray
-    has_bias: bool
-    stride: tuple[int, int]
-    pads: tuple[tuple[int, int], tuple[int, int]]
+# pads: zeros around x, ((top, bottom), (left, right))
+Conv2dCache = namedtuple("Conv2dCache", "x weight has_bias stride pads")
 
 
 # --- NumPy: the definition -------------------------------------------------------------------------------------------
@@ -263,14 +256,10 @@ def conv2d_inference_numba(x, weight, bias=None, *, scale=None, stride=1, paddin
     return _forward(x, weight, bias, stride, padding, relu=relu)[0]
 
 
-CONV2D = Op(
-    "conv2d",
-    numpy=Pair(conv2d_forward_numpy, conv2d_backward_numpy),
-    numba=Pair(conv2d_forward_numba, conv2d_backward_numba),
-    direct=Pair(conv2d_forward_direct, conv2d_backward_direct),
-    winograd=Pair(conv2d_forward_winograd, conv2d_backward_winograd),
-    cache=Conv2dCache,
-    differentiable=("x", "weight", "bias"),
-)
+CONV2D = Op("conv2d", cache=Conv2dCache, differentiable=("x", "weight", "bias"),
+            numpy=Variant(conv2d_forward_numpy, conv2d_backward_numpy),
+            numba=Variant(conv2d_forward_numba, conv2d_backward_numba),
+            direct=Variant(conv2d_forward_direct, conv2d_backward_direct),
+            winograd=Variant(conv2d_forward_winograd, conv2d_backward_winograd))  # fmt: skip
 conv2d_forward, conv2d_backward = CONV2D.forward, CONV2D.backward
 conv2d_inference = public_function("conv2d_inference", numpy=conv2d_inference_numpy, numba=conv2d_inference_numba)

@@ -23,29 +23,21 @@ FCN-Basic, the decoder that SegNet's paper compares its own with (table 1), upsa
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
 from ..errors import ShapeError
 from . import conv
 from .array_checks import check_dout, pair
-from .op import Op, Pair
+from .op import Op, Variant
 from .windows import check_kernel, conv2d_output_size, crop, pad, place, shifted
 
 __all__ = ["CONV_TRANSPOSE2D", "ConvTranspose2dCache", "conv_transpose2d_backward", "conv_transpose2d_forward",
            "conv_transpose2d_output_size"]  # fmt: skip
 
-
-class ConvTranspose2dCache(NamedTuple):
-    """What backward needs; stride and pads are those of the convolution whose transpose this is."""
-
-    x: np.ndarray
-    weight: np.ndarray
-    has_bias: bool
-    stride: tuple[int, int]
-    pads: tuple[tuple[int, int], tuple[int, int]]
-    out_shape: tuple[int, int, int, int]
+# stride and pads: those of the convolution whose transpose this is
+ConvTranspose2dCache = namedtuple("ConvTranspose2dCache", "x weight has_bias stride pads out_shape")
 
 
 def conv_transpose2d_output_size(size, kernel, *, stride=1, padding="same", output_size=None):
@@ -158,11 +150,7 @@ def conv_transpose2d_backward_numba(dout, cache, *, input_gradient=True):
     return dx, dweight, conv.sum_pixels(dout) if has_bias else None
 
 
-CONV_TRANSPOSE2D = Op(
-    "conv_transpose2d",
-    numpy=Pair(conv_transpose2d_forward_numpy, conv_transpose2d_backward_numpy),
-    numba=Pair(conv_transpose2d_forward_numba, conv_transpose2d_backward_numba),
-    cache=ConvTranspose2dCache,
-    differentiable=("x", "weight", "bias"),
-)
+CONV_TRANSPOSE2D = Op("conv_transpose2d", cache=ConvTranspose2dCache, differentiable=("x", "weight", "bias"),
+                      numpy=Variant(conv_transpose2d_forward_numpy, conv_transpose2d_backward_numpy),
+                      numba=Variant(conv_transpose2d_forward_numba, conv_transpose2d_backward_numba))  # fmt: skip
 conv_transpose2d_forward, conv_transpose2d_backward = CONV_TRANSPOSE2D.forward, CONV_TRANSPOSE2D.backward

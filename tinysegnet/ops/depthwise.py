@@ -19,7 +19,7 @@ import numpy as np
 from ..runtime import JIT, empty, kernel, prange
 from . import conv
 from .engine import direct
-from .op import Op, Pair
+from .op import Op, Variant
 from .windows import check_convolution, check_convolution_dout, crop, pad, shifted, spread_out
 
 __all__ = ["DEPTHWISE_CONV2D", "depthwise_conv2d_backward", "depthwise_conv2d_forward"]
@@ -167,11 +167,7 @@ def depthwise_conv2d_backward_numba(dout, cache, *, input_gradient=True):
     return dx, sums.sum(0), conv.sum_pixels(dout) if has_bias else None
 
 
-DEPTHWISE_CONV2D = Op(
-    "depthwise_conv2d",
-    numpy=Pair(depthwise_conv2d_forward_numpy, depthwise_conv2d_backward_numpy),
-    numba=Pair(depthwise_conv2d_forward_numba, depthwise_conv2d_backward_numba),
-    cache=conv.Conv2dCache,
-    differentiable=("x", "weight", "bias"),
-)
+DEPTHWISE_CONV2D = Op("depthwise_conv2d", cache=conv.Conv2dCache, differentiable=("x", "weight", "bias"),
+                      numpy=Variant(depthwise_conv2d_forward_numpy, depthwise_conv2d_backward_numpy),
+                      numba=Variant(depthwise_conv2d_forward_numba, depthwise_conv2d_backward_numba))  # fmt: skip
 depthwise_conv2d_forward, depthwise_conv2d_backward = DEPTHWISE_CONV2D.forward, DEPTHWISE_CONV2D.backward

@@ -9,24 +9,19 @@ of its outputs is the prediction, and their spread is the uncertainty.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
+from collections import namedtuple
 
 from ..errors import SettingError, ShapeError
-from ..runtime import empty_like, kernel, prange
+from ..runtime import kernel, prange
 from ..runtime.settings import convert
 from .array_checks import check_dout, check_floats
-from .op import Op, Pair
+from .engine.elementwise import elementwise
+from .op import Op, Variant
 
 __all__ = ["DROPOUT", "DropoutCache", "dropout_backward", "dropout_forward"]
 
-
-class DropoutCache(NamedTuple):
-    """What backward needs; keep: 1 - rate."""
-
-    mask: np.ndarray
-    keep: np.floating
+# keep: 1 - rate
+DropoutCache = namedtuple("DropoutCache", "mask keep")
 
 
 def _check(x, mask, rate):
@@ -80,10 +75,8 @@ def _masked(x, mask, kept, dropped, out):
 
 
 def _apply(x, mask, keep):
-    x, out = np.ascontiguousarray(x), empty_like(x)
     one, zero = keep.dtype.type(1), keep.dtype.type(0)
-    _masked(x.reshape(-1), np.ascontiguousarray(mask).reshape(-1), one / keep, zero, out.reshape(-1))
-    return out
+    return elementwise(_masked, x, mask, settings=(one / keep, zero))
 
 
 def dropout_forward_numba(x, mask, *, rate=0.5):
@@ -99,11 +92,7 @@ def dropout_backward_numba(dout, cache):
     return _apply(dout, mask, keep)
 
 
-DROPOUT = Op(
-    "dropout",
-    numpy=Pair(dropout_forward_numpy, dropout_backward_numpy),
-    numba=Pair(dropout_forward_numba, dropout_backward_numba),
-    cache=DropoutCache,
-    differentiable=("x",),
-)
+DROPOUT = Op("dropout", cache=DropoutCache, differentiable=("x",),
+             numpy=Variant(dropout_forward_numpy, dropout_backward_numpy),
+             numba=Variant(dropout_forward_numba, dropout_backward_numba))  # fmt: skip
 dropout_forward, dropout_backward = DROPOUT.forward, DROPOUT.backward

@@ -43,7 +43,7 @@ def pack_indices(position):
 def unpack_indices(packed, num_channels):
     """Packed, uint8 (..., ceil(C / 4)) -> positions 0..3, uint8 (..., C)."""
     if packed.dtype != np.uint8 or packed.shape[-1] != -(-num_channels // 4):
-        raise ShapeError(f"indices of {num_channels} channels are uint8 with {-(-num_channels // 4)} bytes a pixel, "
+        raise ShapeError(f"indices of {num_channels} channels are uint8 with {-(-num_channels // 4)} bytes per pixel, "
                          f"got {packed.dtype} {packed.shape}")  # fmt: skip
     position = (packed[..., None] >> np.array([0, 2, 4, 6], np.uint8)) & 3
     return position.reshape(*packed.shape[:-1], -1)[..., :num_channels]

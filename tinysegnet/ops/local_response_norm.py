@@ -7,13 +7,13 @@
 The sum in dx is over the channels j whose window c is in, which are those in the window of c.
 
 Krizhevsky, Sutskever & Hinton 2012, section 3.3, with alpha divided by size, as in Caffe and PyTorch. It is the first
-layer of SegNet-Basic, on 0..255. There, 3 channels are fewer than a window of 5 reaches: the three of a pixel are
+layer of SegNet-Basic, on 0..255. There, 3 channels are fewer than a window of 5 spans: the three of a pixel are
 divided by one common number, about 3.3 where all is white, so that bright pixels are squashed and colours stay.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
@@ -21,20 +21,13 @@ from ..errors import SettingError, ShapeError
 from ..runtime import empty_like, kernel, prange
 from ..runtime.settings import convert
 from .array_checks import check_dout, check_floats
-from .op import Op, Pair
+from .op import Op, Variant
 
 __all__ = ["LOCAL_RESPONSE_NORM", "LocalResponseNormCache", "local_response_norm_backward",
            "local_response_norm_forward"]  # fmt: skip
 
-
-class LocalResponseNormCache(NamedTuple):
-    """What backward needs; half: channels on either side of a window's middle; share: alpha / size."""
-
-    x: np.ndarray
-    half: int
-    share: float
-    beta: float
-    k: float
+# half: channels on either side of a window's middle; share: alpha / size
+LocalResponseNormCache = namedtuple("LocalResponseNormCache", "x half share beta k")
 
 
 def _check(x, size, alpha, beta, k):
@@ -150,11 +143,7 @@ def local_response_norm_backward_numba(dout, cache):
     return dx
 
 
-LOCAL_RESPONSE_NORM = Op(
-    "local_response_norm",
-    numpy=Pair(local_response_norm_forward_numpy, local_response_norm_backward_numpy),
-    numba=Pair(local_response_norm_forward_numba, local_response_norm_backward_numba),
-    cache=LocalResponseNormCache,
-    differentiable=("x",),
-)
+LOCAL_RESPONSE_NORM = Op("local_response_norm", cache=LocalResponseNormCache, differentiable=("x",),
+    numpy=Variant(local_response_norm_forward_numpy, local_response_norm_backward_numpy),
+    numba=Variant(local_response_norm_forward_numba, local_response_norm_backward_numba))  # fmt: skip
 local_response_norm_forward, local_response_norm_backward = LOCAL_RESPONSE_NORM.forward, LOCAL_RESPONSE_NORM.backward

@@ -13,27 +13,21 @@ instead, as PyTorch's CrossEntropyLoss does. A batch with no labelled pixel has 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
 from ..errors import DataError, SettingError, ShapeError
 from ..runtime import empty, empty_like, kernel, prange
 from .array_checks import check_floats
-from .op import Op, Pair
+from .op import Op, Variant
 from .softmax import ROWS_PER_TASK, exponentials
 
 __all__ = ["SOFTMAX_CROSS_ENTROPY", "SoftmaxCrossEntropyCache", "check_loss", "softmax_cross_entropy_backward",
            "softmax_cross_entropy_forward"]  # fmt: skip
 
-
-class SoftmaxCrossEntropyCache(NamedTuple):
-    """What backward needs; classes: labels with -1 for unlabelled pixels."""
-
-    probs: np.ndarray
-    classes: np.ndarray
-    weights: np.ndarray
-    divisor: np.floating
+# classes: the labels, with -1 for unlabelled pixels
+SoftmaxCrossEntropyCache = namedtuple("SoftmaxCrossEntropyCache", "probs classes weights divisor")
 
 
 def check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer):
@@ -161,14 +155,8 @@ def softmax_cross_entropy_backward_numba(dloss, cache):
     return dlogits
 
 
-SOFTMAX_CROSS_ENTROPY = Op(
-    "softmax_cross_entropy",
-    numpy=Pair(softmax_cross_entropy_forward_numpy, softmax_cross_entropy_backward_numpy),
-    numba=Pair(softmax_cross_entropy_forward_numba, softmax_cross_entropy_backward_numba),
-    cache=SoftmaxCrossEntropyCache,
-    differentiable=("logits",),
-)
-softmax_cross_entropy_forward, softmax_cross_entropy_backward = (
-    SOFTMAX_CROSS_ENTROPY.forward,
-    SOFTMAX_CROSS_ENTROPY.backward,
-)
+SOFTMAX_CROSS_ENTROPY = Op("softmax_cross_entropy", cache=SoftmaxCrossEntropyCache, differentiable=("logits",),
+    numpy=Variant(softmax_cross_entropy_forward_numpy, softmax_cross_entropy_backward_numpy),
+    numba=Variant(softmax_cross_entropy_forward_numba, softmax_cross_entropy_backward_numba))  # fmt: skip
+softmax_cross_entropy_forward = SOFTMAX_CROSS_ENTROPY.forward
+softmax_cross_entropy_backward = SOFTMAX_CROSS_ENTROPY.backward

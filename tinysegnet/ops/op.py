@@ -2,7 +2,7 @@
 
 Each op file ends with a declaration, and the public functions come from it:
 
-    RELU = Op("relu", numpy=Pair(relu_forward_numpy, relu_backward_numpy), numba=..., cache=ReluCache,
+    RELU = Op("relu", numpy=Variant(relu_forward_numpy, relu_backward_numpy), numba=..., cache=ReluCache,
               differentiable=("x",))
     relu_forward, relu_backward = RELU.forward, RELU.backward
 
@@ -17,22 +17,22 @@ from typing import NamedTuple
 
 from ..runtime import BACKEND
 
-__all__ = ["Op", "Pair", "public_function"]
+__all__ = ["Op", "Variant", "public_function"]
 
 
-class Pair(NamedTuple):
-    """A forward and the backward that belongs to it."""
+class Variant(NamedTuple):
+    """One way to compute an op: a forward and the backward that belongs to it."""
 
     forward: Callable
     backward: Callable
 
 
-def public_function(name: str, *, numpy: Callable, **others: Callable) -> Callable:
+def public_function(name: str, *, numpy: Callable, numba: Callable) -> Callable:
     """The function that users call: it runs the variant of this process's backend.
 
-    Name, docstring and signature are those of the definition, the NumPy variant; `inspect.unwrap` leads to it.
+    Docstring and signature are those of the definition, the NumPy variant, and `inspect.unwrap` leads to it.
     """
-    variant = {"numpy": numpy, **others}[BACKEND]
+    variant = numba if BACKEND == "numba" else numpy
 
     @functools.wraps(numpy)
     def public(*args, **kwargs):
@@ -47,18 +47,17 @@ class Op:
 
     Args:
         name: such as "conv2d"; the public functions are `<name>_forward` and `<name>_backward`.
-        numpy: the definition, the shortest correct code.
-        numba: the fast variant, which serves every case that the definition serves.
-        others: further variants by name, such as direct=Pair(...); they may refuse a shape with a ShapeError.
         cache: the NamedTuple class that every variant's forward returns and every variant's backward takes.
         differentiable: the arguments that have a gradient, in the order in which backward returns them.
+        numpy: the definition, the shortest correct code.
+        numba: the fast variant, which serves every case that the definition serves.
+        others: further variants by name, such as direct=Variant(...); they may refuse a shape with a ShapeError.
     """
 
-    def __init__(
-        self, name: str, *, numpy: Pair, numba: Pair, cache: type, differentiable: tuple[str, ...], **others: Pair
-    ):
+    def __init__(self, name: str, *, cache: type, differentiable: tuple[str, ...],
+                 numpy: Variant, numba: Variant, **others: Variant):  # fmt: skip
         self.name, self.cache, self.differentiable = name, cache, differentiable
-        self.variants: dict[str, Pair] = {"numpy": numpy, "numba": numba, **others}
+        self.variants: dict[str, Variant] = {"numpy": numpy, "numba": numba, **others}
         self.forward = public_function(f"{name}_forward", numpy=numpy.forward, numba=numba.forward)
         self.backward = public_function(f"{name}_backward", numpy=numpy.backward, numba=numba.backward)
 

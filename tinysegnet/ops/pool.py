@@ -13,28 +13,22 @@ Indices are positions inside the full window; for 2x2 with stride 2 they are pac
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
 from ..errors import ShapeError
-from ..runtime import empty, kernel, prange
+from ..runtime import empty
 from .array_checks import check_dout, check_pictures, pair
-from .engine import pool_2x2
+from .engine import pool_2x2, pool_windows
 from .indices import indices_shape, is_packed, pack_indices, unpack_indices
-from .op import Op, Pair
+from .op import Op, Variant
 
 __all__ = ["MAX_POOL2D", "MAX_UNPOOL2D", "PoolCache", "max_pool2d_backward", "max_pool2d_forward",
            "max_pool2d_output_size", "max_unpool2d_backward", "max_unpool2d_forward"]  # fmt: skip
 
-
-class PoolCache(NamedTuple):
-    """What both backwards need; picture_shape: (N, H, W, C), of pooling's x or of unpooling's out."""
-
-    indices: np.ndarray
-    picture_shape: tuple[int, int, int, int]
-    size: tuple[int, int]
-    stride: tuple[int, int]
+# picture_shape: (N, H, W, C), of pooling's x or of unpooling's out
+PoolCache = namedtuple("PoolCache", "indices picture_shape size stride")
 
 
 def max_pool2d_output_size(input_size, *, size=2, stride=2):
@@ -201,63 +195,6 @@ def _check_inside(indices, picture_shape, size, stride):
 # --- numba -----------------------------------------------------------------------------------------------------------
 
 
-@kernel
-def _max_of_windows(x, out, position, size_y, size_x, stride_y, stride_x):
-    N, H, W, C = x.shape
-    h, w = out.shape[1:3]
-    for task in prange(N * h):
-        n, y = task // h, task % h
-        for column in range(w):
-            top, left = y * stride_y, column * stride_x
-            best, where = out[n, y, column], position[n, y, column]
-            best[:] = x[n, top, left]
-            where[:] = 0
-            for i in range(min(size_y, H - top)):
-                for j in range(min(size_x, W - left)):
-                    k = np.uint8(i * size_x + j)
-                    pixel = x[n, top + i, left + j]
-                    for c in range(C):
-                        # larger, or the first NaN: a NaN is the only number that differs from itself
-                        wins = pixel[c] > best[c] or (pixel[c] != pixel[c] and best[c] == best[c])
-                        best[c] = pixel[c] if wins else best[c]
-                        where[c] = k if wins else where[c]
-
-
-@kernel
-def _scatter(x, position, out, size_y, size_x, stride_y, stride_x):
-    """A task owns one row of `out` and looks for the windows that reach it, so that overlapping ones add up."""
-    N, H, W, C = out.shape
-    h, w = x.shape[1:3]
-    for task in prange(N * H):
-        n, row = task // H, task % H
-        first = max(0, (row - size_y + stride_y) // stride_y)
-        out[n, row] = 0
-        for y in range(first, min(row // stride_y + 1, h)):
-            i = row - y * stride_y
-            for column in range(w):
-                for j in range(min(size_x, W - column * stride_x)):
-                    k, pixel = np.uint8(i * size_x + j), out[n, row, column * stride_x + j]
-                    value, where = x[n, y, column], position[n, y, column]
-                    for c in range(C):
-                        pixel[c] += value[c] if where[c] == k else 0
-
-
-@kernel
-def _gather(dout, position, dx, size_y, size_x, stride_y, stride_x):
-    N, h, w, C = dx.shape
-    H, W = dout.shape[1:3]
-    for task in prange(N * h):
-        n, y = task // h, task % h
-        for column in range(w):
-            value, where = dx[n, y, column], position[n, y, column]
-            value[:] = 0
-            for i in range(min(size_y, H - y * stride_y)):
-                for j in range(min(size_x, W - column * stride_x)):
-                    k, pixel = np.uint8(i * size_x + j), dout[n, y * stride_y + i, column * stride_x + j]
-                    for c in range(C):
-                        value[c] += pixel[c] if where[c] == k else 0
-
-
 def max_pool2d_forward_numba(x, *, size=2, stride=2):
     """One pass over memory; a task takes a row of windows."""
     size, stride = _check_pool(x, size, stride)
@@ -267,7 +204,7 @@ def max_pool2d_forward_numba(x, *, size=2, stride=2):
     if is_packed(size, stride):
         pool_2x2.pool(np.ascontiguousarray(x), out, indices)
     else:
-        _max_of_windows(np.ascontiguousarray(x), out, indices, *size, *stride)
+        pool_windows.pool(np.ascontiguousarray(x), out, indices, *size, *stride)
     return (out, indices), PoolCache(indices, x.shape, size, stride)
 
 
@@ -276,7 +213,7 @@ def _scatter_numba(x, indices, picture_shape, size, stride):
     if is_packed(size, stride):
         pool_2x2.scatter(x, indices, out)
     else:
-        _scatter(x, indices, out, *size, *stride)
+        pool_windows.scatter(x, indices, out, *size, *stride)
     return out
 
 
@@ -301,23 +238,15 @@ def max_unpool2d_backward_numba(dout, cache):
     if is_packed(size, stride):
         pool_2x2.gather(dout, indices, dx)
     else:
-        _gather(dout, indices, dx, *size, *stride)
+        pool_windows.gather(dout, indices, dx, *size, *stride)
     return dx
 
 
-MAX_POOL2D = Op(
-    "max_pool2d",
-    numpy=Pair(max_pool2d_forward_numpy, max_pool2d_backward_numpy),
-    numba=Pair(max_pool2d_forward_numba, max_pool2d_backward_numba),
-    cache=PoolCache,
-    differentiable=("x",),
-)
+MAX_POOL2D = Op("max_pool2d", cache=PoolCache, differentiable=("x",),
+                numpy=Variant(max_pool2d_forward_numpy, max_pool2d_backward_numpy),
+                numba=Variant(max_pool2d_forward_numba, max_pool2d_backward_numba))  # fmt: skip
 max_pool2d_forward, max_pool2d_backward = MAX_POOL2D.forward, MAX_POOL2D.backward
-MAX_UNPOOL2D = Op(
-    "max_unpool2d",
-    numpy=Pair(max_unpool2d_forward_numpy, max_unpool2d_backward_numpy),
-    numba=Pair(max_unpool2d_forward_numba, max_unpool2d_backward_numba),
-    cache=PoolCache,
-    differentiable=("x",),
-)
+MAX_UNPOOL2D = Op("max_unpool2d", cache=PoolCache, differentiable=("x",),
+                  numpy=Variant(max_unpool2d_forward_numpy, max_unpool2d_backward_numpy),
+                  numba=Variant(max_unpool2d_forward_numba, max_unpool2d_backward_numba))  # fmt: skip
 max_unpool2d_forward, max_unpool2d_backward = MAX_UNPOOL2D.forward, MAX_UNPOOL2D.backward

@@ -5,21 +5,18 @@ out = max(x, 0)        dx = dout where x > 0, else 0   (at 0 itself: 0)
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
-from ..runtime import empty_like, kernel, prange
+from ..runtime import kernel, prange
 from .array_checks import check_dout, check_floats
-from .op import Op, Pair
+from .engine.elementwise import elementwise
+from .op import Op, Variant
 
 __all__ = ["RELU", "ReluCache", "relu_backward", "relu_forward"]
 
-
-class ReluCache(NamedTuple):
-    """What backward needs: the result, which is 0 where x was not positive."""
-
-    out: np.ndarray
+ReluCache = namedtuple("ReluCache", "out")
 
 
 def relu_forward_numpy(x):
@@ -51,26 +48,17 @@ def _relu_gradient(dout, out, dx):
 def relu_forward_numba(x):
     """One pass over memory."""
     check_floats("relu", x=x)
-    x = np.ascontiguousarray(x)
-    out = empty_like(x)
-    _relu(x.reshape(-1), out.reshape(-1))
+    out = elementwise(_relu, x)
     return out, ReluCache(out)
 
 
 def relu_backward_numba(dout, cache):
     """One pass over memory."""
     check_dout("relu", dout, cache.out.shape, cache.out.dtype)
-    dout, out = np.ascontiguousarray(dout), np.ascontiguousarray(cache.out)
-    dx = empty_like(dout)
-    _relu_gradient(dout.reshape(-1), out.reshape(-1), dx.reshape(-1))
-    return dx
+    return elementwise(_relu_gradient, dout, cache.out)
 
 
-RELU = Op(
-    "relu",
-    numpy=Pair(relu_forward_numpy, relu_backward_numpy),
-    numba=Pair(relu_forward_numba, relu_backward_numba),
-    cache=ReluCache,
-    differentiable=("x",),
-)
+RELU = Op("relu", cache=ReluCache, differentiable=("x",),
+          numpy=Variant(relu_forward_numpy, relu_backward_numpy),
+          numba=Variant(relu_forward_numba, relu_backward_numba))  # fmt: skip
 relu_forward, relu_backward = RELU.forward, RELU.backward

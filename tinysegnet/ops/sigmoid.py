@@ -8,22 +8,19 @@ x >= 0, and e / (1 + e) below.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
-from ..runtime import empty_like, kernel, prange
+from ..runtime import kernel, prange
 from .array_checks import check_dout, check_floats
+from .engine.elementwise import elementwise
 from .engine.fast_exp import exp
-from .op import Op, Pair
+from .op import Op, Variant
 
 __all__ = ["SIGMOID", "SigmoidCache", "sigmoid_backward", "sigmoid_forward"]
 
-
-class SigmoidCache(NamedTuple):
-    """What backward needs."""
-
-    probs: np.ndarray
+SigmoidCache = namedtuple("SigmoidCache", "probs")
 
 
 def sigmoid_forward_numpy(x):
@@ -57,26 +54,17 @@ def _sigmoid_gradient(dout, probs, one, dx):
 def sigmoid_forward_numba(x):
     """One pass over memory."""
     check_floats("sigmoid", x=x)
-    x = np.ascontiguousarray(x)
-    probs = empty_like(x)
-    _sigmoid(x.reshape(-1), x.dtype.type(1), probs.reshape(-1))
+    probs = elementwise(_sigmoid, x, settings=(x.dtype.type(1),))
     return probs, SigmoidCache(probs)
 
 
 def sigmoid_backward_numba(dout, cache):
     """One pass over memory."""
     check_dout("sigmoid", dout, cache.probs.shape, cache.probs.dtype)
-    dout, probs = np.ascontiguousarray(dout), np.ascontiguousarray(cache.probs)
-    dx = empty_like(dout)
-    _sigmoid_gradient(dout.reshape(-1), probs.reshape(-1), dout.dtype.type(1), dx.reshape(-1))
-    return dx
+    return elementwise(_sigmoid_gradient, dout, cache.probs, settings=(dout.dtype.type(1),))
 
 
-SIGMOID = Op(
-    "sigmoid",
-    numpy=Pair(sigmoid_forward_numpy, sigmoid_backward_numpy),
-    numba=Pair(sigmoid_forward_numba, sigmoid_backward_numba),
-    cache=SigmoidCache,
-    differentiable=("x",),
-)
+SIGMOID = Op("sigmoid", cache=SigmoidCache, differentiable=("x",),
+             numpy=Variant(sigmoid_forward_numpy, sigmoid_backward_numpy),
+             numba=Variant(sigmoid_forward_numba, sigmoid_backward_numba))  # fmt: skip
 sigmoid_forward, sigmoid_backward = SIGMOID.forward, SIGMOID.backward

@@ -7,22 +7,18 @@ Subtracting the largest x first changes nothing in p, and exp cannot overflow.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
 from ..runtime import empty_like, kernel, prange
 from .array_checks import check_dout, check_floats
 from .engine.fast_exp import exp
-from .op import Op, Pair
+from .op import Op, Variant
 
 __all__ = ["ROWS_PER_TASK", "SOFTMAX", "SoftmaxCache", "exponentials", "softmax_backward", "softmax_forward"]
 
-
-class SoftmaxCache(NamedTuple):
-    """What backward needs."""
-
-    probs: np.ndarray
+SoftmaxCache = namedtuple("SoftmaxCache", "probs")
 
 
 # --- NumPy: the definition -------------------------------------------------------------------------------------------
@@ -104,11 +100,7 @@ def softmax_backward_numba(dout, cache):
     return dx
 
 
-SOFTMAX = Op(
-    "softmax",
-    numpy=Pair(softmax_forward_numpy, softmax_backward_numpy),
-    numba=Pair(softmax_forward_numba, softmax_backward_numba),
-    cache=SoftmaxCache,
-    differentiable=("x",),
-)
+SOFTMAX = Op("softmax", cache=SoftmaxCache, differentiable=("x",),
+             numpy=Variant(softmax_forward_numpy, softmax_backward_numpy),
+             numba=Variant(softmax_forward_numba, softmax_backward_numba))  # fmt: skip
 softmax_forward, softmax_backward = SOFTMAX.forward, SOFTMAX.backward

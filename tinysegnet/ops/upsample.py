@@ -14,26 +14,19 @@ The positions are those of PyTorch (align_corners=False, scale_factor given) and
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
 from ..errors import ShapeError
 from ..runtime import empty, kernel, prange
 from .array_checks import check_dout, check_pictures, pair
-from .op import Op, Pair
+from .op import Op, Variant
 
 __all__ = ["UPSAMPLE_BILINEAR2D", "UPSAMPLE_NEAREST2D", "UpsampleCache", "upsample_bilinear2d_backward",
            "upsample_bilinear2d_forward", "upsample_nearest2d_backward", "upsample_nearest2d_forward"]  # fmt: skip
 
-
-class UpsampleCache(NamedTuple):
-    """What backward needs: nothing of x but its shape and dtype."""
-
-    x_shape: tuple[int, int, int, int]
-    dtype: np.dtype
-    factor: tuple[int, int]
-    output_size: tuple[int, int]
+UpsampleCache = namedtuple("UpsampleCache", "x_shape dtype factor output_size")
 
 
 def _check(op, x, factor, output_size):
@@ -199,19 +192,11 @@ def upsample_bilinear2d_backward_numba(dout, cache):
     return _backward(_bilinear, dout, cache)
 
 
-UPSAMPLE_NEAREST2D = Op(
-    "upsample_nearest2d",
-    numpy=Pair(upsample_nearest2d_forward_numpy, upsample_nearest2d_backward_numpy),
-    numba=Pair(upsample_nearest2d_forward_numba, upsample_nearest2d_backward_numba),
-    cache=UpsampleCache,
-    differentiable=("x",),
-)
+UPSAMPLE_NEAREST2D = Op("upsample_nearest2d", cache=UpsampleCache, differentiable=("x",),
+    numpy=Variant(upsample_nearest2d_forward_numpy, upsample_nearest2d_backward_numpy),
+    numba=Variant(upsample_nearest2d_forward_numba, upsample_nearest2d_backward_numba))  # fmt: skip
 upsample_nearest2d_forward, upsample_nearest2d_backward = UPSAMPLE_NEAREST2D.forward, UPSAMPLE_NEAREST2D.backward
-UPSAMPLE_BILINEAR2D = Op(
-    "upsample_bilinear2d",
-    numpy=Pair(upsample_bilinear2d_forward_numpy, upsample_bilinear2d_backward_numpy),
-    numba=Pair(upsample_bilinear2d_forward_numba, upsample_bilinear2d_backward_numba),
-    cache=UpsampleCache,
-    differentiable=("x",),
-)
+UPSAMPLE_BILINEAR2D = Op("upsample_bilinear2d", cache=UpsampleCache, differentiable=("x",),
+    numpy=Variant(upsample_bilinear2d_forward_numpy, upsample_bilinear2d_backward_numpy),
+    numba=Variant(upsample_bilinear2d_forward_numba, upsample_bilinear2d_backward_numba))  # fmt: skip
 upsample_bilinear2d_forward, upsample_bilinear2d_backward = UPSAMPLE_BILINEAR2D.forward, UPSAMPLE_BILINEAR2D.backward

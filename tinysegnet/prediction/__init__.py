@@ -1,12 +1,12 @@
 """Label maps and probabilities of pictures, and the scores of a network on labelled ones."""
 
+from .evaluate import evaluate
 from .predict import (
     class_logits,
-    evaluate,
     predict,
     predict_probs,
     predict_samples,
-    predict_with_doubt,
+    predict_with_uncertainty,
     working_picture,
     working_size,
 )
@@ -17,7 +17,7 @@ __all__ = [
     "predict",
     "predict_probs",
     "predict_samples",
-    "predict_with_doubt",
+    "predict_with_uncertainty",
     "working_picture",
     "working_size",
 ]

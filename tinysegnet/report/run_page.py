@@ -35,33 +35,19 @@ PANEL_SIZE = 400, 480  # pixels, at most
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What the page of a run shows; whatever is empty is left out.
-
-    Attributes:
-        title: the heading.
-        config: what config.json holds.
-        history: one row per epoch, with the columns of metrics.csv and perhaps learning_rate.
-        scores: on the validation data; None if nothing was validated.
-        palette: names and colours of the classes.
-        baselines: scores that need no network, by name.
-        samples: (image, labels, prediction, name) of the pictures to show.
-        environment: versions and machine.
-        seconds: training time.
-        command: the command that reproduces the run.
-        data: the data in words.
-    """
+    """What the page of a run shows; whatever is empty is left out."""
 
     title: str
-    config: Mapping[str, Any]
-    history: Sequence[Mapping[str, Any]]
-    scores: Scores | None
+    config: Mapping[str, Any]  # what config.json holds
+    history: Sequence[Mapping[str, Any]]  # the rows of metrics.csv, perhaps with learning_rate
+    scores: Scores | None  # on the validation data; None if nothing was validated
     palette: Palette
-    baselines: Mapping[str, Scores] = field(default_factory=dict)
-    samples: Sequence[Compared] = ()
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    seconds: float = math.nan
-    command: str = ""
-    data: str = ""
+    baselines: Mapping[str, Scores] = field(default_factory=dict)  # what needs no network, by name
+    samples: Sequence[Compared] = ()  # pictures to show
+    environment: Mapping[str, Any] = field(default_factory=dict)  # versions and machine
+    seconds: float = math.nan  # of training
+    command: str = ""  # that reproduces the run
+    data: str = ""  # in words
 
 
 def write_run_page(folder: Path, run: RunSummary) -> Path:
@@ -78,7 +64,7 @@ def write_run_page(folder: Path, run: RunSummary) -> Path:
 def _render(run: RunSummary) -> str:
     templates = Environment(loader=PackageLoader(__package__, ""), autoescape=True, undefined=StrictUndefined,
                             trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-    templates.filters |= {"compact": _compact, "duration": _duration, "number": _number, "percent": percent}
+    templates.filters |= {"duration": _duration, "percent": percent}
     names = list(dict.fromkeys(name for row in run.history for name in row))
     environment = {name: value for name, value in run.environment.items() if name != "command"}
     return templates.get_template("run_page.html.jinja").render(
@@ -152,14 +138,6 @@ def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[f"{prefix}{name}"] = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     return flat
-
-
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
-
-
-def _compact(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.4g}" if abs(value) < 10000 else f"{value:.0f}"
 
 
 def _duration(seconds: float) -> str:

@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..data import Dataset
-from ..data.baselines import floors as compute_baselines
+from ..data import Dataset, labelled_images
 from ..metrics import Scores
+from ..metrics import baselines as compute_baselines
 from ..models import Network
 from ..prediction.predict import predict
 from ..training.loop import TrainingResult
@@ -45,7 +45,12 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
         DataError: another training writes into the folder.
     """
     with run.held(), run.finishing():
-        baselines = compute_baselines(train, val) if val else {}
+        palette = train.palette
+        baselines = {}
+        if val:
+            baselines = compute_baselines(
+                labelled_images(train), labelled_images(val), palette.names, palette.ignore_label
+            )
         _compare_with_baselines(result.scores, baselines)
         here = environment()
         summary = RunSummary(

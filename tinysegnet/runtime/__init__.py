@@ -1,6 +1,6 @@
 """What every kernel needs: compiling, the kernel cache, compile messages, launching, memory and threads."""
 
-from .compile_messages import on_compile
+from .compile_messages import announce_compiling, on_compile
 from .jit import BACKEND, HAS_NUMBA, JIT, PARALLEL, kernel, prange
 from .kernel_cache import cache_folder
 from .memory import empty, empty_like, keep_freed_memory, release_freed_memory
@@ -11,6 +11,7 @@ __all__ = [
     "HAS_NUMBA",
     "JIT",
     "PARALLEL",
+    "announce_compiling",
     "cache_folder",
     "empty",
     "empty_like",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from .jit import JIT
 from .kernel_cache import compiled_kernels
 
-__all__ = ["on_compile"]
+__all__ = ["announce_compiling", "on_compile"]
 
 
 def on_compile(report: Callable[[str, float | None], None]) -> None:
@@ -33,3 +35,20 @@ def on_compile(report: Callable[[str, float | None], None]) -> None:
                 report(event.data["dispatcher"].__name__, time.perf_counter() - self.began)
 
     event.register("numba:compile", Listener())
+
+
+@cache
+def announce_compiling() -> None:
+    """Print one line to stderr when the first kernel is compiled: without it, compiling looks like a hang.
+
+    A second call changes nothing.
+    """
+    announced: list[str] = []
+
+    def report(kernel: str, seconds: float | None) -> None:
+        if not announced:
+            announced.append(kernel)
+            print("compiling kernels for this processor, once for each kind of work; up to half a minute",
+                  file=sys.stderr, flush=True)  # fmt: skip
+
+    on_compile(report)

@@ -17,7 +17,7 @@ LARGE = 32 << 20  # bytes: glibc never keeps a freed array of this size, and get
 MOST_KEPT = 1 << 30  # bytes
 
 
-class _Pool:
+class _KeptMemory:
     """The memory of large arrays that are gone. Safe for many Python threads."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class _Pool:
         return np.empty(size, np.uint8)
 
 
-_pool = _Pool()
+_pool = _KeptMemory()
 if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
     os.register_at_fork(after_in_child=_pool.renew_lock)
 

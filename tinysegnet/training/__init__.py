@@ -1,6 +1,11 @@
 """Training: recipes, optimizers, the loop, and the folder that keeps a run.
 
-Reading order: recipes, preconditions, training_step, loop, run_folder, signals; optim and batchnorm_statistics.
+    recipe = ts.Recipe(size=(96, 128))
+    run = RunFolder("runs/mine", dataclasses.asdict(recipe), train.palette)
+    result = ts.fit(model, train, val, recipe=recipe, run=run)
+    ts.write_report(run, model, train, val, result)  # the page: runs/mine/report.html
+
+Reading order: recipes, preconditions, training_step, loop, run_folder, signals; optim, schedules, batchnorm_statistics.
 """
 
 from . import optim

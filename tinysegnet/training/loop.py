@@ -21,11 +21,11 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import runtime
-from ..data import Augment, Dataset, batches, demand_dataset, num_batches
+from ..data import Augment, Dataset, batches, check_dataset, num_batches
 from ..errors import CheckpointError
 from ..metrics import Scores
 from ..models import Network, check_network
-from ..prediction.predict import class_logits, evaluate
+from ..prediction import class_logits, evaluate
 from ..weights.checkpoint import Checkpoint
 from .batchnorm_statistics import recompute_statistics
 from .preconditions import check_training
@@ -113,7 +113,7 @@ def fit(
     """
     runtime.keep_freed_memory()
     check_network(model)
-    demand_dataset(data)
+    check_dataset(data)
     recipe = recipe or recipe_for(data)
     return _Training(model, data, val, recipe, run, progress, on_epoch).run()
 

@@ -1,13 +1,13 @@
-"""Optimizers and learning-rate schedules. They know names and arrays, no layers.
+"""Optimizers. They know names and arrays, no layers.
 
-An optimizer's `step` changes the parameters in place by the gradients of the last backward. Weight decay acts on
-weights only (names that end in ".weight") unless told otherwise: pulling biases, gamma and beta to zero helps nobody.
+An optimizer's `step` changes the parameters in place by the gradients of the last backward. By default, weight decay
+acts on weights only (names that end in ".weight"): pulling biases, gamma and beta to zero does not help.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import CheckpointError, SettingError, StateError
 from ..runtime import BACKEND, kernel, prange
 from ..runtime.settings import convert
+from .schedules import schedule, schedules
 
 __all__ = ["SGD", "Adam", "Optimizer", "schedule", "schedules"]
 
@@ -22,7 +23,7 @@ Named = Iterator[tuple[str, np.ndarray]]
 
 
 class Trainable(Protocol):
-    """What an optimizer needs of a model."""
+    """What an optimizer needs of a model: ("encoder1.conv1.weight", array), ... of parameters and of gradients."""
 
     def named_parameters(self) -> Named: ...
     def named_gradients(self) -> Named: ...
@@ -32,10 +33,17 @@ KINDS = ("weight", "bias", "gamma", "beta")  # the last part of a parameter's na
 
 
 class Optimizer:
-    """Base: goes through the parameters and keeps, for each, arrays of its own (`slots`).
+    """Base class: goes through the parameters and keeps arrays of its own (`slots`) for each of them.
 
-    bias_rate: a factor on the learning rate of the convolutions' biases. decayed: the kinds of parameters that
-    weight_decay acts on, among "weight", "bias", "gamma" and "beta".
+    Args:
+        model: its parameters are updated.
+        learning_rate: positive; a schedule may scale it in each step.
+        weight_decay: added to the gradient, times the parameter.
+        bias_rate: a factor on the learning rate of the convolutions' biases.
+        decayed: the kinds of parameters that weight_decay acts on: "weight", "bias", "gamma", "beta".
+
+    Raises:
+        SettingError: for a value outside these ranges.
     """
 
     def __init__(self, model: Trainable, *, learning_rate: float, weight_decay: float = 0.0, bias_rate: float = 1.0,
@@ -54,8 +62,13 @@ class Optimizer:
         self.slots: dict[str, dict[str, np.ndarray]] = {}
 
     def step(self, factor: float = 1.0) -> None:
-        """Update every parameter that has a gradient: all but those of frozen layers. factor: of the learning rate,
-        from a schedule. Raises StateError if there are none.
+        """Update every parameter that has a gradient, which are all but those of frozen layers.
+
+        Args:
+            factor: of the learning rate, from a schedule.
+
+        Raises:
+            StateError: if there are no gradients.
         """
         parameters, gradients = dict(self.model.named_parameters()), dict(self.model.named_gradients())
         if not gradients:
@@ -68,11 +81,15 @@ class Optimizer:
             self._update(parameters[name], gradient, self.slots.setdefault(name, {}), rate, decay)
 
     def state(self) -> dict[str, np.ndarray]:
-        """The slots by "parameter/slot": all that the next step needs but the parameters and `steps`."""
+        """The slots as "parameter/slot" -> array: with the parameters and `steps`, all that the next step needs."""
         return {f"{name}/{slot}": array for name, slots in self.slots.items() for slot, array in slots.items()}
 
     def load_state(self, arrays: dict[str, np.ndarray], steps: int) -> None:
-        """Go on from a `state`. Raises CheckpointError if its arrays do not belong to this model."""
+        """Continue from a `state`, after this number of steps.
+
+        Raises:
+            CheckpointError: if its arrays do not belong to this model.
+        """
         shapes = {name: parameter.shape for name, parameter in self.model.named_parameters()}
         self.slots, self.steps = {}, steps
         for key, array in arrays.items():
@@ -89,9 +106,12 @@ class Optimizer:
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum:  v = momentum * v + gradient;  parameter -= learning_rate * v.
 
-    rate_in_velocity: as Caffe has it,  v = momentum * v + learning_rate * gradient;  parameter -= v.  At a constant
-    rate both take the same steps. When the rate falls, Caffe's goes on for a while with the speed that it has, and the
-    other slows down at once.
+    Args:
+        model, learning_rate, weight_decay, bias_rate, decayed: see `Optimizer`.
+        momentum: how much of the velocity v remains per step.
+        rate_in_velocity: use Caffe's form,  v = momentum * v + learning_rate * gradient;  parameter -= v.  At a
+            constant rate both forms take the same steps. When the rate falls, Caffe's keeps its speed for a while, and
+            the other slows down at once.
     """
 
     def __init__(self, model: Trainable, *, learning_rate: float = 0.1, momentum: float = 0.9,
@@ -109,7 +129,15 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Kingma & Ba 2015, algorithm 1: steps of the gradient's running mean over the root of its running square."""
+    """Adam: steps along the gradient's running mean, divided by the root of its running square.
+
+    Source: Kingma & Ba 2015, algorithm 1; weight decay is added to the gradient.
+
+    Args:
+        model, learning_rate, weight_decay, bias_rate, decayed: see `Optimizer`.
+        betas: how much of the running mean and of the running square remains per step.
+        eps: added to the root.
+    """
 
     def __init__(self, model: Trainable, *, learning_rate: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
                  eps: float = 1e-8, weight_decay: float = 0.0, bias_rate: float = 1.0,
@@ -122,13 +150,13 @@ class Adam(Optimizer):
         mean = slots.setdefault("mean", np.zeros_like(parameter))
         square = slots.setdefault("square", np.zeros_like(parameter))
         beta1, beta2 = self.betas
-        # both start at 0 and are too small at first, by a known factor
+        # both start at 0, so at first they are too small, by a known factor
         rate, root = rate / (1 - beta1**self.steps), math.sqrt(1 - beta2**self.steps)
         numbers = np.asarray([1 - beta1, 1 - beta2, decay, rate, root, self.eps], parameter.dtype)
         _adam(*(array.reshape(-1) for array in (parameter, gradient, mean, square)), *numbers)
 
 
-# --- the updates of one parameter, in place; the numba versions need one pass over memory ---------------------------
+# --- the updates of one parameter, in place; the numba versions need only one pass over memory ----------------------
 
 
 def _sgd_numpy(parameter, gradient, velocity, momentum, decay, inside, outside):
@@ -162,39 +190,3 @@ def _adam_numba(parameter, gradient, mean, square, share1, share2, decay, rate, 
 
 _sgd = _sgd_numba if BACKEND == "numba" else _sgd_numpy
 _adam = _adam_numba if BACKEND == "numba" else _adam_numpy
-
-
-# --- schedules: progress through training, 0 to 1 -> factor of the learning rate -------------------------------------
-
-
-def constant(progress: float) -> float:
-    """Always the full rate."""
-    return 1.0
-
-
-def step(progress: float) -> float:
-    """A tenth after half of the training, a hundredth after three quarters."""
-    return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
-
-
-def poly(progress: float) -> float:
-    """(1 - progress)^0.9, as DeepLab has it."""
-    return (1 - progress) ** 0.9
-
-
-def one_cycle(progress: float) -> float:
-    """Up on half a cosine from 1/25 over the first 30 %, then down to almost nothing (Smith & Topin 2018)."""
-    warmup, start, end = 0.3, 1 / 25, 1e-4
-    if progress < warmup:
-        return start + (1 - start) * (1 - math.cos(math.pi * progress / warmup)) / 2
-    return end + (1 - end) * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))) / 2
-
-
-schedules: dict[str, Callable[[float], float]] = {f.__name__: f for f in (constant, step, poly, one_cycle)}
-
-
-def schedule(name: str, step_number: int, total_steps: int) -> float:
-    """Factor of the learning rate for step 0, 1, ..., total_steps - 1. Raises SettingError for an unknown name."""
-    if name not in schedules:
-        raise SettingError(f"no schedule named {name!r}; there are {', '.join(schedules)}")
-    return schedules[name](step_number / max(total_steps, 1))

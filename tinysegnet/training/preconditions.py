@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..data import Dataset, demand_dataset, read_sample
+from ..data import Dataset, check_dataset, read_sample
 from ..errors import DataError, SettingError
 from ..models import Network
 from .recipes import Recipe
@@ -25,7 +25,7 @@ def check_training(model: Network, data: Dataset, val: Dataset | None, recipe: R
         raise SettingError(f"the network has {has}, {data.name} has {data.palette.num_classes}: build it with "
                            f"num_classes={data.palette.num_classes}")  # fmt: skip
     model.check_size(recipe.size)
-    if val is not None and _classes(demand_dataset(val)) != _classes(data):
+    if val is not None and _classes(check_dataset(val)) != _classes(data):
         raise DataError(f"{val.name}: other classes than {data.name} (expected the same names in the same order, and "
                         "the same ignore_label). Validate on pictures with the same kind of labels")  # fmt: skip
     if not any(_is_labelled(data, i) for i in range(len(data))):  # the first picture usually is

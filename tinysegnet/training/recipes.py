@@ -16,7 +16,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ..data import Augment, Dataset, demand_dataset, read_sample
+from ..data import Augment, Dataset, check_dataset, read_sample
 from ..errors import SettingError
 from ..runtime.settings import check_at_least, convert_fields
 
@@ -40,39 +40,39 @@ class Recipe:
     optimizer: Literal["sgd", "adam", "caffe_sgd"] = "adam"
     """SGD with momentum, Adam, or SGD as Caffe has it: with the learning rate inside the velocity."""
     learning_rate: float = 0.005
-    """The largest one; the schedule scales it. SGD wants about 20 times as much as Adam."""
+    """The largest learning rate; the schedule scales it. SGD needs about 20 times as much as Adam."""
     momentum: float = 0.9
     """Momentum of SGD."""
     bias_rate: float = 1.0
     """A factor on the learning rate of the convolutions' biases."""
     weight_decay: float = 0.0
-    """How strongly parameters are pulled to zero."""
+    """How strongly the parameters are pulled towards zero."""
     decayed: Literal["weight", "weight_gamma", "weight_gamma_beta"] = "weight"
     """What weight decay acts on: weights of convolutions; also gamma of batch norm; also its beta."""
     initial_beta: float = 0.0
     """Initial value of batch norm's beta where it is 0, as in every new network."""
     schedule: Literal["constant", "step", "poly", "one_cycle"] = "one_cycle"
-    """How the learning rate changes."""
+    """How the learning rate changes during the training."""
     class_weights: Literal["none", "median_frequency", "sqrt_median_frequency"] = "sqrt_median_frequency"
     """Class weights of the loss, computed from the training labels."""
     flip: float = 0.5
     """Probability of mirroring a picture."""
     scale: tuple[float, float] = (1.0, 1.0)
-    """Pictures are enlarged by a random factor in this range, then cropped."""
+    """Enlarge each picture by a random factor in this range, then crop it."""
     color_jitter: float = 0.0
     """Strength of random brightness, contrast and saturation."""
     statistics: Literal["running", "exact"] = "running"
     """Batch norm's statistics after the last epoch: running averages, or exact over the unaugmented training data."""
     mirror: bool = False
-    """Predict the mean of a picture and its mirror image, in validation and later; takes twice as long."""
+    """Average the predictions of a picture and its mirror image, in validation and later; this takes twice as long."""
     test_scales: tuple[float, ...] = (1.0,)
-    """Predict the mean over these factors of the size, in validation and later; 2 takes four times as long as 1."""
+    """Average the predictions at these factors of the size, in validation and later; 2 takes four times as long."""
     validate_every: int = 1
     """Epochs between validations; the last epoch is always validated."""
     seed: int = 0
     """Seed of the order and the augmentation."""
     freeze_encoder: bool = False
-    """Train the decoder only, which saves the encoder's backward. The paper trains all layers, pretrained ones too."""
+    """Train the decoder only, which saves the encoder's backward. The paper trains all layers, pretrained or not."""
 
     def __post_init__(self) -> None:
         convert_fields(self)
@@ -107,7 +107,7 @@ def recipe_for(data: Dataset) -> Recipe:
     Toy scenes are trained on as they are. Pictures from disk are shrunk, scaled, cropped and jittered, for 200 epochs:
     the best use of half an hour of two cores on CamVid's small pictures (README, results).
     """
-    height, width = read_sample(demand_dataset(data), 0).labels.shape
+    height, width = read_sample(check_dataset(data), 0).labels.shape
     if data.name.startswith("toy scenes"):
         return Recipe(size=(height, width))
     return Recipe(

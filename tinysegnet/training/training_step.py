@@ -14,6 +14,7 @@ from ..models import Network
 from ..ops import cross_entropy_for
 from . import optim
 from .recipes import Recipe
+from .schedules import schedule
 
 __all__ = ["TrainingStep", "make_optimizer"]
 
@@ -67,7 +68,7 @@ class TrainingStep:
 
     def rate_factor(self, step: int) -> float:
         """What the schedule multiplies the learning rate by in this step."""
-        return optim.schedule(self.recipe.schedule, step, self.total_steps)
+        return schedule(self.recipe.schedule, step, self.total_steps)
 
     def is_void(self, labels: np.ndarray) -> bool:
         """Whether no pixel is labelled: loss and gradient are 0, and a step would only let the weights decay."""

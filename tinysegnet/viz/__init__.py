@@ -4,17 +4,17 @@ Pixels are exact where pixels matter: overlays, legends and label maps are compo
 (curves, bars) are matplotlib figures made without pyplot, so the same call works in a script, a notebook and a test.
 """
 
-from .curves import curves_figure, per_class_figure
-from .feature_maps import show_feature_maps
+from .bars import per_class_figure, profile_figure
+from .curves import curves_figure
 from .figures import DARK, LIGHT, Theme, save_figure
 from .image_bytes import Animation, index_picture, picture_bytes
 from .legend import legend_strip
-from .matrix import class_histogram_figure, confusion_figure
+from .matrix import confusion_figure
 from .overlay import colour_map, error_picture, overlay
-from .panels import labelled_picture, overlays_figure, overlays_picture, show_labels, show_sample
-from .samples import show_batch, show_worst
-from .speed import Dot, profile_figure, roofline_figure
-from .uncertainty import doubt_picture
+from .panels import labelled_picture, overlays_picture
+from .samples import overlays_figure, show_batch, show_labels, show_sample, show_worst
+from .speed import Dot, roofline_figure
+from .uncertainty import uncertainty_picture
 
 __all__ = [
     "DARK",
@@ -22,11 +22,9 @@ __all__ = [
     "Animation",
     "Dot",
     "Theme",
-    "class_histogram_figure",
     "colour_map",
     "confusion_figure",
     "curves_figure",
-    "doubt_picture",
     "error_picture",
     "index_picture",
     "labelled_picture",
@@ -40,8 +38,8 @@ __all__ = [
     "roofline_figure",
     "save_figure",
     "show_batch",
-    "show_feature_maps",
     "show_labels",
     "show_sample",
     "show_worst",
+    "uncertainty_picture",
 ]

@@ -1,6 +1,6 @@
-"""How training went (loss and scores over epochs) and how well each class is found, as matplotlib figures.
+"""How training went, loss and scores over epochs, as a matplotlib figure.
 
-Curves and floors carry their names at their right ends, where the eye arrives; there is no legend to look up.
+Curves and baselines carry their names at their right ends, where the eye arrives; there is no legend to look up.
 """
 
 from __future__ import annotations
@@ -15,12 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from ..data.palette import Palette
-from ..metrics import Scores
 from .figures import LIGHT, Theme, new_figure, style_axes
-from .legend import class_name
 
-__all__ = ["PANELS", "column", "curves_figure", "per_class_figure"]
+__all__ = ["PANELS", "column", "curves_figure", "inches", "shortened", "spread"]
 
 PANELS = ("loss", "scores", "rate")
 EndLabel = tuple[float, str, str]  # y in data units, text, colour
@@ -29,47 +26,27 @@ LEFT, RIGHT, TOP, BOTTOM = 0.55, 0.2, 0.65, 0.5  # inches around a panel's axes
 
 def curves_figure(
     history: Sequence[Mapping[str, Any]],
-    floors: Mapping[str, float] | None = None,
+    baselines: Mapping[str, float] | None = None,
     *,
     panels: Sequence[str] = PANELS,
     theme: Theme = LIGHT,
     size: tuple[float, float] = (11.0, 4.6),
 ) -> Figure:
-    """Loss, scores with their floors, and learning rate over epochs.
+    """Loss, scores with their baselines, and learning rate over epochs.
 
-    history: one row per epoch, with the columns of metrics.csv: epoch, train_loss, val_G, val_C, val_mIoU and perhaps
-    learning_rate; a value that is missing, empty or not finite leaves a gap. floors: mIoU of what needs no net, by
-    name. panels: which of "loss", "scores", "rate". size: inches, width and height.
+    Args:
+        history: one row per epoch, with the columns of metrics.csv and perhaps learning_rate; a value that is missing,
+            empty or not finite leaves a gap.
+        baselines: mIoU of what needs no network, by name.
+        panels: which of "loss", "scores" and "rate".
+        theme: colours.
+        size: width and height in inches.
     """
     with_rate = "rate" in panels and np.isfinite(column(history, "learning_rate")).any()
     panels = [panel for panel in panels if panel != "rate" or with_rate]
     figure = new_figure(*size, theme)
     for panel, cell in _cells(panels, size).items():
-        _draw_panel(figure, panel, cell, history, dict(floors or {}), theme)
-    return figure
-
-
-def per_class_figure(
-    scores: Scores, palette: Palette, *, sort: bool = True, theme: Theme = LIGHT, width: float = 7.5
-) -> Figure:
-    """IoU per class as bars in the class colours; best first, or in the palette's order with sort=False.
-
-    A class that the labels do not contain is listed as absent. width: inches; the height follows the classes.
-    """
-    order = np.argsort(-np.nan_to_num(scores.IoU, nan=-1), kind="stable") if sort else np.arange(len(scores.IoU))
-    figure = new_figure(width, 0.3 * len(order) + TOP + BOTTOM, theme)
-    names = [shortened(class_name(palette, int(k))) for k in order]
-    axes = _axes(figure, (0, 0, *figure.get_size_inches()), left=0.3 + max(inches(figure, n, 10) for n in names))
-    style_axes(axes, theme, "IoU per class")
-    for row, k in enumerate(order):
-        _draw_bar(axes, row, names[row], float(scores.IoU[k]), int(scores.pixels[k]), palette.colors[k], theme)
-    axes.set(xlim=(0, 1.08), ylim=(len(order) - 0.4, -0.6), yticks=[], xticks=np.linspace(0, 1, 6))
-    axes.grid(axis="x", color=theme.grid, linewidth=0.8)
-    if math.isfinite(scores.mIoU):
-        axes.axvline(scores.mIoU, color=theme.muted, linewidth=1, linestyle=(0, (4, 3)), zorder=0.9)
-        where: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
-        note = f"mean {scores.mIoU:.3f}"
-        axes.annotate(note, (scores.mIoU, 1), (0, 5), ha="center", fontsize=9, color=theme.muted, **where)
+        _draw_panel(figure, panel, cell, history, dict(baselines or {}), theme)
     return figure
 
 
@@ -90,7 +67,7 @@ def _cells(panels: Sequence[str], size: tuple[float, float]) -> dict[str, tuple[
     """Where each panel lies, (x, y, width, height) in inches: side by side, the learning rate low under the loss."""
     width, height = size
     columns = [panel for panel in panels if panel != "rate"] or list(panels)
-    # The scores get the wider column: the floors' names stand in it.
+    # The scores get the wider column: the baselines' names stand in it.
     shares = (0.44, 0.56) if len(columns) == 2 else (1.0,)
     cells = {panel: (i * shares[0] * width, 0.0, shares[i] * width, height) for i, panel in enumerate(columns)}
     if "rate" in panels and columns != ["rate"]:
@@ -105,21 +82,21 @@ def _draw_panel(
     panel: str,
     cell: tuple[float, float, float, float],
     history: Sequence[Mapping[str, Any]],
-    floors: dict[str, float],
+    baselines: dict[str, float],
     theme: Theme,
 ) -> None:
     """One panel: decide what its curves are, make room for their names, draw both."""
     curves = _curves(history, panel, theme)
-    floors = {name: value for name, value in floors.items() if panel == "scores" and math.isfinite(value)}
+    baselines = {name: value for name, value in baselines.items() if panel == "scores" and math.isfinite(value)}
     digits = ".2g" if panel == "rate" else ".3f"
     ends = [(_last(y), f"{name} {_last(y):{digits}}".strip(), color) for name, y, color in curves]
     ends = [end for end in ends if math.isfinite(end[0])]
-    ends += [(value, f"{shortened(name)} {value:.3f}", theme.muted) for name, value in floors.items()]
+    ends += [(value, f"{shortened(name)} {value:.3f}", theme.muted) for name, value in baselines.items()]
     # "1.25e-05": at least that much, so that loss and learning rate, one below the other, end at the same place
     room = max(inches(figure, text, 9) for text in ["1.25e-05"] + [text for _, text, _ in ends])
     axes = _axes(figure, cell, right=RIGHT + 0.25 + room)
     style_axes(axes, theme, *_titles(panel, history))
-    for value in floors.values():
+    for value in baselines.values():
         axes.axhline(value, color=theme.muted, linewidth=1, linestyle=(0, (2, 2)))
     _draw_curves(axes, column(history, "epoch"), [(y, color) for _, y, color in curves], theme)
     _scale(axes, panel, np.concatenate([y for _, y, _ in curves]), theme)
@@ -207,20 +184,6 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
         groups.append((centre, size))
     flat = [centre + gap * (j - (size - 1) / 2) for centre, size in groups for j in range(size)]
     return [flat[order.index(i)] for i in range(len(heights))]
-
-
-def _draw_bar(
-    axes: Axes, row: int, name: str, IoU: float, pixels: int, color: tuple[int, int, int], theme: Theme
-) -> None:
-    absent = math.isnan(IoU) or pixels == 0
-    text = ("absent" + (", but predicted" if IoU == 0 else "")) if absent else f"{IoU:.3f}"
-    width = 0.0 if math.isnan(IoU) else IoU
-    axes.barh(row, width, height=0.66, color=np.array(color) / 255, edgecolor=theme.muted, linewidth=0.5)
-    text_color, slant = (theme.muted, "italic") if absent else (theme.ink, "normal")
-    style: dict[str, Any] = {"va": "center", "fontsize": 10, "parse_math": False, "textcoords": "offset points"}
-    axes.annotate(name, (0, row), (-8, 0), ha="right", color=theme.ink, **style)
-    box = {"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5}
-    axes.annotate(text, (width, row), (6, 0), color=text_color, style=slant, bbox=box, **style)
 
 
 def _axes(figure: Figure, cell: tuple[float, float, float, float], *, left: float = LEFT, right: float = RIGHT) -> Axes:

@@ -86,9 +86,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
 def style_axes(axes: Axes, theme: Theme, title: str, subtitle: str = "") -> None:
     """The look of every panel: title and a quieter line above the left edge, horizontal grid lines, no box."""
     axes.set_facecolor(theme.paper)
-    where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    axes.annotate(title, (0, 1), (0, 24), color=theme.ink, fontsize=11, fontweight="bold", **where)
-    axes.annotate(subtitle, (0, 1), (0, 9), color=theme.muted, fontsize=9, **where)
+    write_title(axes, theme, title, subtitle)
     axes.grid(axis="y", color=theme.grid, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(colors=theme.muted, labelsize=9, length=0)
@@ -96,6 +94,13 @@ def style_axes(axes: Axes, theme: Theme, title: str, subtitle: str = "") -> None
     for name, spine in axes.spines.items():
         spine.set_visible(name == "bottom")
         spine.set_color(theme.grid)
+
+
+def write_title(axes: Axes, theme: Theme, title: str, subtitle: str = "") -> None:
+    """Title and a quieter line above the left edge."""
+    where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate(title, (0, 1), (0, 24), color=theme.ink, fontsize=11, fontweight="bold", **where)
+    axes.annotate(subtitle, (0, 1), (0, 9), color=theme.muted, fontsize=9, **where)
 
 
 def readable(cell: Any, theme: Theme) -> str:

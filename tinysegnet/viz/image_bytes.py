@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..data.palette import Palette
-from .legend import legend_strip, load_font, text_width
+from .canvas import fitted, fitted_size, load_font, resized, text_width
+from .legend import legend_strip
 from .overlay import as_uint8, overlay
-from .panels import fitted, fitted_size, resized
 
 __all__ = ["Animation", "index_picture", "picture_bytes"]
 
@@ -70,7 +70,7 @@ def _frame(
 ) -> Image.Image:
     """The overlay fitted into size = (H, W) with dark bars where shapes differ; below, name, place and a legend."""
     H, W = size
-    fit = fitted_size((labels.shape[0], labels.shape[1]), W, H)
+    fit = fitted_size(labels.shape, W, H)
     # Scaled first and painted then: class boundaries stay one pixel wide.
     small = np.asarray(Image.fromarray(as_uint8(image)).resize(fit, Image.Resampling.LANCZOS))
     painted = Image.fromarray(overlay(small, resized(labels, fit), palette))

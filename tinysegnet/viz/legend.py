@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..data.palette import Palette
+from .canvas import EDGE, INK, MUTED, PAPER, load_font, text_width
 from .overlay import hatch, is_class
 
-__all__ = ["class_name", "legend_strip", "load_font", "percent", "text_width"]
-
-INK, MUTED, PAPER, EDGE = (28, 28, 32), (106, 106, 114), (255, 255, 255), (150, 150, 150)
+__all__ = ["class_name", "legend_strip", "percent"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class LegendEntry:
     """One legend entry: a name in lines, its share as text, and what fills its swatch (None: the hatch)."""
 
     lines: tuple[str, ...]
@@ -32,9 +28,15 @@ def legend_strip(
 ) -> np.ndarray:
     """A legend exactly `width` pixels wide and as high as it needs: (h, width, 3) uint8, dark on white.
 
-    labels: (H, W) class numbers; then only classes that occur are listed, largest first, each with its share of all
-    pixels. Without labels, all classes in the palette's order. void: list the unlabelled pixels too, if there can be
-    any. Long names are broken into lines; columns are all as wide as the widest entry.
+    Long names are broken into lines; all columns are as wide as the widest entry.
+
+    Args:
+        palette: names and colours of the classes.
+        width: pixels.
+        labels: (H, W) class numbers: only classes that occur are listed, largest first, each with its share of all
+            pixels. None: all classes in the palette's order.
+        font_size: pixels.
+        void: list the unlabelled pixels too, if there can be any.
     """
     font = load_font(font_size)
     swatch, gap = round(1.15 * font_size), round(0.5 * font_size)
@@ -70,20 +72,9 @@ def percent(fraction: float) -> str:
     return "< 0.1 %" if 0 < fraction < 0.0005 else f"{100 * fraction:.1f} %"
 
 
-@lru_cache(maxsize=16)
-def load_font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib always brings along: the same letters on every machine."""
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
-
-
-def text_width(text: str, font: ImageFont.FreeTypeFont) -> int:
-    """Pixels that `text` takes on one line, rounded up."""
-    return int(np.ceil(font.getlength(text)))
-
-
 def _entries(
     palette: Palette, labels: np.ndarray | None, void: bool, font: ImageFont.FreeTypeFont, room: int
-) -> list[Entry]:
+) -> list[LegendEntry]:
     """The entries in their order, names already broken into lines of at most `room` pixels."""
     colors = dict(enumerate(palette.colors))
     if labels is None:
@@ -94,10 +85,10 @@ def _entries(
         order = sorted(colors, key=lambda k: -counts[k + 1]) + ([-1] if void else [])
         listed = [(k, percent(counts[k + 1] / classes.size)) for k in order if counts[k + 1]]
     names = {k: class_name(palette, k) for k in colors} | {-1: "not labelled"}
-    return [Entry(_broken(names[k], font, room), share, colors.get(k)) for k, share in listed]
+    return [LegendEntry(_broken(names[k], font, room), share, colors.get(k)) for k, share in listed]
 
 
-def _entry_width(entry: Entry, font: ImageFont.FreeTypeFont, gap: int) -> int:
+def _entry_width(entry: LegendEntry, font: ImageFont.FreeTypeFont, gap: int) -> int:
     """Width of the text of an entry: its name's widest line, and the share behind the last one if it has room."""
     share = gap + text_width(entry.share, font) if entry.share else 0
     return max(*(text_width(line, font) for line in entry.lines), text_width(entry.lines[-1], font) + share)
@@ -121,7 +112,7 @@ def _broken(text: str, font: ImageFont.FreeTypeFont, room: int) -> tuple[str, ..
 
 def _draw_entry(
     canvas: Image.Image,
-    entry: Entry,
+    entry: LegendEntry,
     corner: tuple[int, int],
     font: ImageFont.FreeTypeFont,
     swatch: int,

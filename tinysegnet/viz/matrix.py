@@ -1,4 +1,4 @@
-"""Which class is taken for which, as a table in colours; and how many pixels each class has, as bars."""
+"""Which class is taken for which, as a table in colours."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
 from ..data.palette import Palette
-from ..errors import ShapeError
 from ..metrics import Scores
 from .curves import inches, shortened
 from .figures import LIGHT, Theme, new_figure, readable
 from .legend import class_name, percent
 
-__all__ = ["class_histogram_figure", "confusion_figure"]
+__all__ = ["confusion_figure"]
 
 MOST_NUMBERS = 24  # classes up to which the cells carry their numbers; beyond, colour alone is legible
 
@@ -40,27 +39,6 @@ def confusion_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) 
     _note_rows(axes, scores, theme)
     if numbers:
         _write_cells(axes, shares, theme)
-    return figure
-
-
-def class_histogram_figure(
-    counts: np.ndarray, palette: Palette, *, sort: bool = True, theme: Theme = LIGHT, width: float = 7.5
-) -> Figure:
-    """Pixels per class as bars in the class colours, with shares; largest first, or in order with sort=False.
-
-    counts: (K,), such as `count_pixels(data).pixels` or `scores.pixels`. width: inches. Raises ShapeError.
-    """
-    counts = np.asarray(counts)
-    if counts.shape != (palette.num_classes,):
-        raise ShapeError(f"counts {counts.shape} for {palette.num_classes} classes. Give one number per class")
-    order = np.argsort(-counts, kind="stable") if sort else np.arange(len(counts))
-    names = [shortened(class_name(palette, int(k))) for k in order]
-    figure = new_figure(width, 0.3 * len(order) + 0.95, theme)
-    axes = _bar_axes(figure, names, theme)
-    _title(axes, "Pixels per class", f"{int(counts.sum()):,} labelled pixels", theme)
-    for row, k in enumerate(order):
-        _histogram_bar(axes, row, names[row], int(counts[k]), counts, palette.colors[k], theme)
-    axes.set(xlim=(0, max(float(counts.max(initial=0)), 1.0)), ylim=(len(order) - 0.4, -0.6))
     return figure
 
 
@@ -134,37 +112,3 @@ def _write_cells(axes: Axes, shares: np.ndarray, theme: Theme) -> None:
         color = readable(shades(share)[:3], theme)
         weight = "bold" if row == column else "normal"
         axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=9, color=color, weight=weight)
-
-
-def _bar_axes(figure: Figure, names: list[str], theme: Theme) -> Axes:
-    """Axes for horizontal bars with names on the left and figures on the right of them."""
-    W, H = figure.get_size_inches()
-    left = 0.35 + max(inches(figure, name, 10) for name in names)
-    right = 0.3 + inches(figure, "100.0 %  000,000,000,000", 10)
-    axes = figure.add_axes((left / W, 0.2 / H, max(0.5, W - left - right) / W, (H - 0.9) / H))
-    axes.set_facecolor(theme.paper)
-    axes.set(xticks=[], yticks=[])
-    for name, spine in axes.spines.items():
-        spine.set_visible(name == "left")
-        spine.set_color(theme.grid)
-    return axes
-
-
-def _title(axes: Axes, title: str, subtitle: str, theme: Theme) -> None:
-    where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    axes.annotate(title, (0, 1), (0, 24), color=theme.ink, fontsize=11, fontweight="bold", **where)
-    axes.annotate(subtitle, (0, 1), (0, 9), color=theme.muted, fontsize=9, **where)
-
-
-def _histogram_bar(
-    axes: Axes, row: int, name: str, count: int, counts: np.ndarray, color: tuple[int, int, int], theme: Theme
-) -> None:
-    fill = np.array(color) / 255
-    axes.barh(row, count, height=0.66, color=fill, edgecolor=theme.muted, linewidth=0.5)
-    style: dict[str, Any] = {"va": "center", "fontsize": 10, "parse_math": False, "textcoords": "offset points"}
-    axes.annotate(name, (0, row), (-8, 0), ha="right", color=theme.ink, **style)
-    share, slant = (percent(count / counts.sum()), "normal") if count else ("absent", "italic")
-    ink = theme.ink if count else theme.muted
-    text = axes.annotate(share, (count, row), (6, 0), color=ink, style=slant, **style)
-    if count:
-        axes.annotate(f"{count:,}", (1, 0.5), (8, 0), xycoords=text, color=theme.muted, **style)

@@ -1,4 +1,4 @@
-"""How fast things are: a roofline of the machine with a dot for each work, and the layers of a step as bars."""
+"""How fast things are: a roofline of the machine with one dot per workload."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from .curves import inches, shortened, spread
+from .curves import inches, spread
 from .figures import LIGHT, Theme, new_figure, style_axes
 
-__all__ = ["Dot", "profile_figure", "roofline_figure"]
+__all__ = ["Dot", "roofline_figure"]
 
 WINOGRAD = 4  # F(4x4, 3x3) multiplies 36 times where the definition does 144 times
 KINDS = {"convolution": "mIoU", "network": "loss", "memory": "G"}  # the theme's colour of each
@@ -22,7 +22,7 @@ KINDS = {"convolution": "mIoU", "network": "loss", "memory": "G"}  # the theme's
 
 @dataclass(frozen=True)
 class Dot:
-    """A work: flops for each byte of its least traffic, flops a second; peer: another implementation's, or None."""
+    """One workload: flops per byte of its least traffic, flops per second; peer: another implementation's, or None."""
 
     name: str
     intensity: float
@@ -35,10 +35,17 @@ def roofline_figure(
     dots: Sequence[Dot], product: float, copy: float, subtitle: str = "", *, theme: Theme = LIGHT,
     size: tuple[float, float] = (11.5, 7.0),
 ) -> Figure:  # fmt: skip
-    """What the machine can do at most (roofs), and what works reach (dots), by arithmetic intensity.
+    """What the machine can do at most (roofs), and what workloads reach (dots), by arithmetic intensity.
 
-    product: flops a second of matrix products; copy: bytes a second of memory. A hollow dot is the peer's. Above the
-    roof of products lies what Winograd's way may reach, which multiplies less than is counted.
+    Above the roof of products lies what Winograd's algorithm may reach, which multiplies less than is counted.
+
+    Args:
+        dots: the workloads; a hollow dot is the peer's.
+        product: flops per second of matrix products.
+        copy: bytes per second of memory.
+        subtitle: a quieter line below the title.
+        theme: colours.
+        size: width and height in inches.
     """
     figure = new_figure(*size, theme)
     axes = figure.add_axes((0.07, 0.1, 0.9, 0.77))
@@ -127,48 +134,3 @@ def _explain_marks(axes: Axes, dots: Sequence[Dot], theme: Theme) -> None:
         axes.annotate(text, (1, 1), (-right, 9), xycoords="axes fraction", textcoords="offset points", ha="right",
                       fontsize=9, color=color)  # fmt: skip
         right += 72 * inches(figure, text, 9) + 14  # type: ignore[arg-type]
-
-
-def profile_figure(
-    bars: Sequence[tuple[str, float, float]],
-    title: str,
-    subtitle: str = "",
-    *,
-    theme: Theme = LIGHT,
-    width: float = 8.0,
-) -> Figure:
-    """Layers as bars, first layer at the top. bars: (name, forward, backward), in milliseconds."""
-    figure = new_figure(width, height := 0.22 * len(bars) + 1.25, theme)
-    names = [shortened(name) for name, _, _ in bars]
-    left = 0.3 + max(inches(figure, name, 9) for name in names)
-    axes = figure.add_axes((left / width, 0.5 / height, (width - left - 0.3) / width, 1 - 1.25 / height))
-    style_axes(axes, theme, title, subtitle)
-    axes.grid(visible=False)
-    axes.grid(axis="x", color=theme.grid, linewidth=0.8)
-    longest = max(forward + backward for _, forward, backward in bars)
-    for row, (name, (_, forward, backward)) in enumerate(zip(names, bars, strict=True)):
-        _draw_bar(axes, row, name, forward, backward, theme)
-    axes.set(xlim=(0, 1.12 * longest), ylim=(len(bars) - 0.4, -0.6), yticks=[])
-    axes.set_xlabel("milliseconds", fontsize=9, color=theme.muted, labelpad=2)
-    for i, (text, color) in enumerate((("■ backward", theme.loss), ("■ forward", theme.mIoU))):
-        axes.annotate(text, (1, 1), (-70 * i, 9), xycoords="axes fraction", textcoords="offset points", ha="right",
-                      fontsize=9, color=color)  # fmt: skip
-    return figure
-
-
-def _draw_bar(axes: Axes, row: int, name: str, forward: float, backward: float, theme: Theme) -> None:
-    axes.barh(row, forward, height=0.72, color=theme.mIoU)
-    axes.barh(row, backward, left=forward, height=0.72, color=theme.loss)
-    style: dict[str, Any] = {"va": "center", "parse_math": False, "textcoords": "offset points"}
-    axes.annotate(name, (0, row), (-6, 0), ha="right", fontsize=9, color=theme.ink, **style)
-    box = {"facecolor": theme.paper, "edgecolor": "none", "pad": 1}
-    total = forward + backward
-    axes.annotate(
-        f"{total:.2f}" if total < 10 else f"{total:.1f}",
-        (total, row),
-        (4, 0),
-        fontsize=8.5,
-        color=theme.muted,
-        bbox=box,
-        **style,
-    )

@@ -7,28 +7,31 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..errors import ShapeError
-from .legend import EDGE, INK, PAPER, load_font, text_width
-from .panels import MAX_SIDE, enlarge, stacked
+from .canvas import EDGE, INK, PAPER, enlarge, fitting_scale, load_font, stacked, text_width
 
-__all__ = ["doubt_picture"]
+__all__ = ["uncertainty_picture"]
 
 COLORS = "inferno"
 
 
-def doubt_picture(doubt: np.ndarray, *, narrowest: int = 480) -> Image.Image:
-    """doubt (H, W), such as the variance of sampled probabilities: dark where the network is sure, bright where not.
+def uncertainty_picture(uncertainty: np.ndarray, *, narrowest: int = 480) -> Image.Image:
+    """How unsure a network is of each pixel: dark where it is sure, bright where it is not, with a scale below.
 
-    The scale below goes from 0 to the 99.5th percentile of this picture, with numbers; what lies above is as bright.
-    Where that is 0, to the largest.
+    Args:
+        uncertainty: (H, W), such as the variance of sampled probabilities. Colours saturate at the 99.5th percentile,
+            or at the maximum if that percentile is 0.
+        narrowest: width of the canvas in pixels, at least.
+
+    Raises:
+        ShapeError: the array is not (H, W), or empty.
     """
-    doubt = np.asarray(doubt, np.float32)
-    if doubt.ndim != 2 or not doubt.size:
-        raise ShapeError(f"a map of doubt is (H, W); this one is {doubt.shape}")
-    H, W = doubt.shape
-    doubt = np.nan_to_num(doubt)
-    most = float(np.percentile(doubt, 99.5)) or float(doubt.max()) or 1.0
-    shades = (255 * np.clip(doubt / most, 0, 1)).astype(np.uint8)
-    scale = max(1, min(-(-narrowest // W), MAX_SIDE // max(H, W)))
+    uncertainty = np.asarray(uncertainty, np.float32)
+    if uncertainty.ndim != 2 or not uncertainty.size:
+        raise ShapeError(f"a map of uncertainty is (H, W); this one is {uncertainty.shape}")
+    uncertainty = np.nan_to_num(uncertainty)
+    most = float(np.percentile(uncertainty, 99.5)) or float(uncertainty.max()) or 1.0
+    shades = (255 * np.clip(uncertainty / most, 0, 1)).astype(np.uint8)
+    scale = fitting_scale(uncertainty.shape, narrowest, at_least=True)
     painted = Image.fromarray(enlarge(_table()[shades], scale))
     width = max(painted.width, narrowest)
     return stacked([painted, _scale_strip(most, width)], width)
@@ -52,7 +55,7 @@ def _scale_strip(most: float, width: int) -> Image.Image:
     middle = gap + bar.height / 2
     draw.text((left - gap, middle), ends[0], INK, font, anchor="rm")
     draw.text((right + gap, middle), ends[1], INK, font, anchor="lm")
-    meaning = "doubt: variance of the probabilities, mean over the classes"
+    meaning = "uncertainty: variance of the probabilities, mean over the classes"
     while text_width(meaning, font) > width - 2 * gap:
         size -= 1
         font = load_font(size)

@@ -8,8 +8,8 @@ story      steps in order, and the arrays that they show
 pack       arrays as bytes inside the page
 page       the page itself
 
-What runs in the page, to be read in this order: store.js (the data), sums.js and kinds.js (how a number came about),
-view.js (an array), channels.js (which channel), made.js and arrows.js (a number), app.js (steps, keys, slider).
+page_source/ has the page's template, its style and its scripts: ES modules, to be read from main.js on. payload.js says
+what they get from story, pack, facts and page.
 """
 
 from .walk_page import Walk, is_walk, walk

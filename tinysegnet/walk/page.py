@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
-from html import escape
+import re
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
 
 from ..data import Palette
@@ -20,7 +20,7 @@ __all__ = ["MARK", "build_page"]
 
 # how every page begins, so that it is known again
 MARK = "<!doctype html>\n<!-- a walk of tinysegnet -->\n"
-SCRIPTS = ("store.js", "sums.js", "kinds.js", "view.js", "channels.js", "made.js", "arrows.js", "app.js")
+SOURCE = files(__package__) / "page_source"  # template, style and scripts, which are ES modules
 
 
 def build_page(story: Story, about: dict[str, Any], images: dict[str, np.ndarray], palette: Palette) -> str:
@@ -44,36 +44,35 @@ def build_page(story: Story, about: dict[str, Any], images: dict[str, np.ndarray
 
 
 def _page(data: dict[str, Any], blobs: Blobs) -> str:
-    """The template with everything in it. Data is JSON without a `<`, so that nothing in it can end its element."""
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"), ensure_ascii=True).replace("<", "\\u003c")
-    elements = (
-        f'<script type="text/plain" id="blob{number}">{text}</script>' for number, text in enumerate(blobs.texts)
+    """The template with everything in it."""
+    import jinja2  # here, since few programs write a page
+
+    from ..viz import DARK, LIGHT  # and since matplotlib takes as long as all the rest
+
+    templates = jinja2.Environment(loader=jinja2.PackageLoader(__package__, SOURCE.name), autoescape=True,
+                                   undefined=jinja2.StrictUndefined, trim_blocks=True)  # fmt: skip
+    templates.filters["inline"] = inline
+    templates.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    texts = {file.name: file.read_text(encoding="utf-8") for file in SOURCE.iterdir()}
+    return MARK + templates.get_template("page.html").render(
+        data=data,
+        blobs=blobs.texts,
+        modules={name: texts[name] for name in sorted(texts) if name.endswith(".js")},
+        style=texts["walk.css"],
+        themes={"light": vars(LIGHT), "dark": vars(DARK)},
     )
-    parts = {
-        "title": escape(data["title"]),
-        "style": _style(),
-        "script": "".join(_read(name) for name in SCRIPTS),
-        "data": text,
-        "blobs": "\n".join(elements),
-    }
-    head, *rest = (MARK + _read("page.html")).split("[")
-    # every [name] of the template once; what stands in the parts themselves is left alone
-    return head + "".join(parts[name] + after for name, after in (piece.split("]", 1) for piece in rest))
 
 
-def _read(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+def inline(text: str) -> Markup:
+    """Code for a `<script>` or a `<style>`, where no escape is possible: it stands there as it is.
 
-
-def _style() -> str:
-    """The style in the colours of the diagrams."""
-    from ..viz import DARK, LIGHT  # here, since matplotlib takes as long as all the rest
-
-    style = _read("walk.css")
-    for name, theme in (("light", LIGHT), ("dark", DARK)):
-        for part, colour in vars(theme).items():
-            style = style.replace(f"[{name}.{part}]", colour)
-    return style
+    Raises:
+        ValueError: for code that would end its element, or make the browser read on behind its end.
+    """
+    found = re.search(r"<(?:!--|/?script|/?style)", text, re.IGNORECASE)
+    if found:
+        raise ValueError(f"{found[0]} cannot stand in a script or style of a page. Write it in two parts")
+    return Markup(text)
 
 
 def _colours(palette: Palette) -> dict[str, Any]:

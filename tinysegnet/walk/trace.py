@@ -21,7 +21,7 @@ import numpy as np
 from ..layers import Layer, LayerTrace, Tape
 from ..models import Network
 from ..ops import REGISTRY, cross_entropy_for
-from ..ops.op import Pair
+from ..ops.op import Variant
 
 __all__ = ["Loss", "Trace", "definition", "trace"]
 
@@ -59,7 +59,7 @@ class Trace:
         return self.passages[-1].out
 
 
-def definition(op: str) -> Pair:
+def definition(op: str) -> Variant:
     """The NumPy pair of an op."""
     return REGISTRY[op].variants["numpy"]
 

@@ -1,6 +1,6 @@
 """Files of weights: checkpoints of this library, files of others, pretrained encoders, the bundled network."""
 
-from .bundled import load_ready, open_checkpoint
+from .bundled import load_bundled, open_checkpoint
 from .checkpoint import Checkpoint, load, save
 from .encoders import encoder_preprocessing, load_encoder
 from .torch_state import from_torch_state, to_torch_state
@@ -10,8 +10,8 @@ __all__ = [
     "encoder_preprocessing",
     "from_torch_state",
     "load",
+    "load_bundled",
     "load_encoder",
-    "load_ready",
     "open_checkpoint",
     "save",
     "to_torch_state",

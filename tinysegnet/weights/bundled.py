@@ -1,14 +1,13 @@
-"""Networks that come trained, so that predicting works in the first minute.
+"""Trained networks that are part of the package, so that predicting works in the first minute.
 
     toy     `tiny`, trained on toy streets
 
-A ready network is a checkpoint in float16 inside the package; `make ready` made it.
+A bundled network is a checkpoint in float16 beside this file; `make bundled` made it.
 """
 
 from __future__ import annotations
 
 import difflib
-from importlib.resources import as_file, files
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -17,33 +16,35 @@ from ..models import Network
 from . import checkpoint
 from .checkpoint import Checkpoint
 
-__all__ = ["load_ready", "open_checkpoint", "ready"]
+__all__ = ["bundled_networks", "load_bundled", "open_checkpoint"]
 
-FOLDER = files(__package__)
-
-
-def ready() -> list[str]:
-    """The names of the networks that come with this package."""
-    return sorted(Path(entry.name).stem for entry in FOLDER.iterdir() if entry.name.endswith(".safetensors"))
+FOLDER = Path(__file__).parent
 
 
-def load_ready(name: str) -> Network:
-    """A trained network by name. Raises SettingError for an unknown name."""
-    return _read_ready(name).model
+def bundled_networks() -> list[str]:
+    """The names of the bundled networks."""
+    return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
+
+
+def load_bundled(name: str) -> Network:
+    """The bundled network of this name. Raises SettingError for an unknown name."""
+    return _read_bundled(name).model
 
 
 def open_checkpoint(name: str | PathLike[str]) -> Checkpoint:
-    """A checkpoint by path, or a ready network by name where there is no such file. Raises CheckpointError."""
-    if fspath(name) in ready() and not Path(name).exists():
-        return _read_ready(fspath(name))
-    meant = difflib.get_close_matches(fspath(name), ready(), 1)
-    if meant and not Path(name).exists():
-        raise CheckpointError(f"{fspath(name)}: no such file. Did you mean {meant[0]}?")
+    """A checkpoint by path, or a bundled network by name where there is no such file. Raises CheckpointError."""
+    if Path(name).exists():
+        return checkpoint.read(name)
+    name = fspath(name)
+    if name in bundled_networks():
+        return _read_bundled(name)
+    meant = difflib.get_close_matches(name, bundled_networks(), 1)
+    if meant:
+        raise CheckpointError(f"{name}: no such file. Did you mean {meant[0]}?")
     return checkpoint.read(name)
 
 
-def _read_ready(name: str) -> Checkpoint:
-    if name not in ready():
-        raise SettingError(f"no ready network {name!r} (expected {' or '.join(ready())})")
-    with as_file(FOLDER / f"{name}.safetensors") as path:
-        return checkpoint.read(path)
+def _read_bundled(name: str) -> Checkpoint:
+    if name not in bundled_networks():
+        raise SettingError(f"no bundled network {name!r} (expected {' or '.join(bundled_networks())})")
+    return checkpoint.read(FOLDER / f"{name}.safetensors")

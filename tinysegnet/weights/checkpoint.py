@@ -25,7 +25,7 @@ import safetensors.numpy
 from ..data import CAMVID, Palette
 from ..errors import CheckpointError, SettingError, TinySegNetError
 from ..files import write_atomically
-from ..models import CUSTOM, MOST_CLASSES, MOST_WIDTH, Network, build, count_parameters, models
+from ..models import CUSTOM, MAX_CLASSES, MAX_WIDTH, Network, build, count_parameters, models
 from ..runtime.settings import convert
 from .safetensors_file import open_safetensors
 
@@ -77,9 +77,18 @@ def save(
     optimizer: dict[str, np.ndarray] | None = None,
     half: bool = False,
 ) -> None:
-    """Write a checkpoint. Raises OSError if it cannot be written; an older file at `path` is then intact.
+    """Write a checkpoint.
 
-    half: store float16, half the size and good enough to predict; SettingError if a number is too large for it.
+    Args:
+        path: the file; its folder must exist.
+        palette: class names and colours.
+        training: how the weights came about; "size" is the (H, W) of the training pictures.
+        progress, optimizer: where a training stands, and its optimizer's arrays by name.
+        half: store float16, half the size and good enough to predict.
+
+    Raises:
+        OSError: the file cannot be written; an older file at `path` is then intact.
+        SettingError: a weight is too large for float16.
     """
     parts = {"model": model.config, "layers": _kinds(model), "palette": asdict(palette), "training": training or {},
              "progress": progress or {}}  # fmt: skip
@@ -91,7 +100,7 @@ def save(
 
 def _halved(array: np.ndarray) -> np.ndarray:
     if np.abs(array).max(initial=0) > np.finfo(np.float16).max:
-        raise SettingError("a weight is too large for float16: save it whole")
+        raise SettingError("half: a weight is too large for float16 (expected at most 65504). Save it whole")
     return array.astype(np.float16)
 
 
@@ -110,25 +119,27 @@ def load(path: str | PathLike[str], *, model: Network | None = None) -> Network:
 
 
 def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoint:
-    """All that is in a checkpoint; `model` as for `load`. Raises CheckpointError."""
+    """Everything in a checkpoint; `model` as for `load`. Raises CheckpointError."""
     try:
         with open_safetensors(Path(path), "a checkpoint", "Give a .safetensors file that `train` wrote") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise CheckpointError("not a checkpoint of tinysegnet. Give a .safetensors file that `train` wrote")
-            config, palette, training, progress = (
-                _json(metadata, name) for name in ("model", "palette", "training", "progress")
-            )
-            config.setdefault("preprocessing", "scaled")  # the only one there was when files did not name it
+            parts = {name: _json(metadata, name) for name in ("model", "palette", "training", "progress")}
+            config = parts.pop("model")
+            config.setdefault("preprocessing", "scaled")  # the only one before files named it
             kinds = _json(metadata, "layers")
             if model is None:
-                _refuse_wrong_size(file, config, kinds)
+                _check_claims(file, config, kinds)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        _refuse_damage(arrays, metadata.get("sha256"))
+        if metadata.get("sha256") != _digest(arrays):
+            raise CheckpointError(
+                "damaged: its arrays are not those that were saved. Use another checkpoint of the run"
+            )
         if model is None:
             model = build(**config)
-        _refuse_other_layers(kinds, _kinds(model))
-        return _checkpoint(model, palette, training, progress, arrays)
+        _check_layers(kinds, _kinds(model))
+        return _checkpoint(model, arrays, **parts)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except (TinySegNetError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -146,14 +157,14 @@ def _json(metadata: dict[str, str], name: str) -> dict[str, Any]:
     return part
 
 
-def _refuse_wrong_size(file: Any, config: dict[str, Any], kinds: dict[str, str]) -> None:
-    """Before a network is built: does the file hold as many numbers as that network has?"""
+def _check_claims(file: Any, config: dict[str, Any], kinds: dict[str, str]) -> None:
+    """Before a network is built: can it be, and does the file hold as many numbers as that network has?"""
     if config["name"] == CUSTOM:
-        _refuse_other_layers(kinds, {})
+        _check_layers(kinds, {})
     width, classes = float(config["width"]), config["num_classes"]
-    if not 0 < width <= MOST_WIDTH or not isinstance(classes, int) or not 1 <= classes <= MOST_CLASSES:
+    if not 0 < width <= MAX_WIDTH or not isinstance(classes, int) or not 1 <= classes <= MAX_CLASSES:
         raise CheckpointError(f"it claims a network of width {width} and {classes} classes "
-                              f"(expected at most {MOST_WIDTH} and {MOST_CLASSES})")  # fmt: skip
+                              f"(expected at most {MAX_WIDTH} and {MAX_CLASSES})")  # fmt: skip
     if config["name"] not in models:
         raise CheckpointError(f"it claims a network {config['name']!r} (expected {', '.join(models)})")
     expected = count_parameters(config["name"], classes, width)
@@ -169,7 +180,7 @@ def _kinds(model: Network) -> dict[str, str]:
     return {name: type(layer).__name__ for name, layer in model.layers.items()}
 
 
-def _refuse_other_layers(saved: dict[str, str], own: dict[str, str]) -> None:
+def _check_layers(saved: dict[str, str], own: dict[str, str]) -> None:
     """The file's network must have the layers of ours, one by one."""
     other = next((name for name in saved | own if saved and saved.get(name) != own.get(name)), None)
     if other is not None:
@@ -178,24 +189,19 @@ def _refuse_other_layers(saved: dict[str, str], own: dict[str, str]) -> None:
                               "yourself and pass it: tinysegnet.load(path, model=network)")  # fmt: skip
 
 
-def _refuse_damage(arrays: dict[str, np.ndarray], sha256: str | None) -> None:
-    if sha256 != _digest(arrays):
-        raise CheckpointError("damaged: its arrays are not those that were saved. Use another checkpoint of the run")
-
-
-def _checkpoint(model: Network, palette: dict[str, Any], training: dict[str, Any], progress: dict[str, Any],
-                arrays: dict[str, np.ndarray]) -> Checkpoint:  # fmt: skip
+def _checkpoint(
+    model: Network, arrays: dict[str, np.ndarray], palette: dict[str, Any], **more: dict[str, Any]
+) -> Checkpoint:
     optimizer = {name.removeprefix(OPTIMIZER): a for name, a in arrays.items() if name.startswith(OPTIMIZER)}
     weights = {name: array for name, array in arrays.items() if not name.startswith(OPTIMIZER)}
-    wrong = [name for name, array in weights.items() if array.dtype.kind != "f"]
-    if wrong:
-        raise CheckpointError(f"{wrong[0]} is {weights[wrong[0]].dtype} (expected floating-point numbers)")
-    broken = [name for name, array in weights.items() if not np.isfinite(array).all()]
-    if broken:
-        raise CheckpointError(f"{broken[0]} holds numbers that are not finite. Use another checkpoint of the run")
+    for name, array in weights.items():
+        if array.dtype.kind != "f":
+            raise CheckpointError(f"{name} is {array.dtype} (expected floating-point numbers)")
+        if not np.isfinite(array).all():
+            raise CheckpointError(f"{name} holds numbers that are not finite. Use another checkpoint of the run")
     model.load_state(weights)
-    found = Checkpoint(model, _palette(palette), training, progress, optimizer)
-    _ = found.prediction  # refuses what cannot be
+    found = Checkpoint(model, _palette(palette), **more, optimizer=optimizer)
+    _ = found.prediction  # raises for settings that are out of range
     return found
 
 

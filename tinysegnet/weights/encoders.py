@@ -86,8 +86,13 @@ def load_encoder(model: Network, path: str | PathLike[str]) -> Encoder:
     VGG16's. Training uses the batch's statistics: it begins with VGG16's filters, but with each channel at mean 0 and
     variance 1, and the running statistics follow. vgg16_bn was trained like that: it brings gamma, beta and statistics.
 
-    Raises SettingError for a network of another kind or built for other pictures, CheckpointError for a file that is
-    not one of the sources above, naming every array that is missing, unexpected or of another shape.
+    Args:
+        model: a network "vgg16", built with the preprocessing that `encoder_preprocessing` names.
+        path: a file of one of the sources above.
+
+    Raises:
+        SettingError: the network is of another kind, or built for other pictures.
+        CheckpointError: the file is of no known source; or an array is missing, unexpected or of another shape.
     """
     check_network(model)
     ignored: list[str] = []
@@ -100,7 +105,7 @@ def load_encoder(model: Network, path: str | PathLike[str]) -> Encoder:
     arrays = read_arrays(path, keep=keep)
     try:
         source = _recognize([*arrays, *ignored])
-        _demand_fitting(model, source)
+        _check_fits(model, source)
         found = _matched(model, source, arrays)
     except (CheckpointError, SettingError) as error:
         raise type(error)(f"{fspath(path)}: {error}") from error
@@ -113,9 +118,9 @@ def load_encoder(model: Network, path: str | PathLike[str]) -> Encoder:
 
 
 def encoder_preprocessing(weights: str | PathLike[str] | Iterable[str]) -> str:
-    """How the pictures must come that an encoder was trained on: "imagenet" or "caffe", for `build`.
+    """The preprocessing of the pictures that an encoder was trained on: "imagenet" or "caffe", for `build`.
 
-    weights: a file, or the names of its arrays (as a dict of arrays has). Raises CheckpointError for an unknown one.
+    weights: a file, or the names of its arrays. Raises CheckpointError for an unknown one.
     """
     if not isinstance(weights, str | PathLike):
         return _recognize(list(weights)).preprocessing
@@ -149,41 +154,40 @@ def _torch_source(title: str, preprocessing: str, ours: dict[str, str]) -> _Sour
     return _Source(title, preprocessing, ours.get, {name: theirs for theirs, name in ours.items()})
 
 
+def _convolutions() -> list[tuple[int, int]]:
+    """(stage, number within the stage) of the 13 convolutions, from 1, in the order of the network."""
+    return [(s, n) for s, widths in enumerate(vgg16().encoder, start=1) for n in range(1, len(widths) + 1)]
+
+
 def _features(norms: bool) -> dict[str, str]:
     """torchvision numbers everything in the line: convolutions, batch norms, ReLUs, pools."""
     names: dict[str, str] = {}
     place = 0
-    for stage, widths in enumerate(vgg16().encoder, start=1):
-        for number in range(1, len(widths) + 1):
-            names |= {f"features.{place}.{key}": f"encoder{stage}.conv{number}.{key}" for key in ("weight", "bias")}
-            if norms:
-                names |= {f"features.{place + 1}.{theirs}": f"encoder{stage}.bn{number}.{ours}"
-                          for theirs, ours in STATISTICS.items()}  # fmt: skip
-            place += 2 + norms
-        place += 1
+    for stage, number in _convolutions():
+        place += stage > 1 and number == 1  # the pool before the stage
+        names |= {f"features.{place}.{key}": f"encoder{stage}.conv{number}.{key}" for key in ("weight", "bias")}
+        if norms:
+            names |= {f"features.{place + 1}.{key}": f"encoder{stage}.bn{number}.{STATISTICS[key]}"
+                      for key in STATISTICS}  # fmt: skip
+        place += 2 + norms
     return names
-
-
-_WORDS = "One", "Two", "Three", "Four", "Five"
 
 
 def _hed(prefix: str) -> dict[str, str]:
     """A pool first in every stage but the first; then convolutions, each with its ReLU."""
-    names: dict[str, str] = {}
-    for stage, (word, widths) in enumerate(zip(_WORDS, vgg16().encoder, strict=True), 1):
-        for number in range(1, len(widths) + 1):
-            place = 2 * (number - 1) + (stage > 1)
-            names |= {f"{prefix}Vgg{word}.{place}.{key}": f"encoder{stage}.conv{number}.{key}"
-                      for key in ("weight", "bias")}  # fmt: skip
-    return names
+    words = "One", "Two", "Three", "Four", "Five"
+    return {
+        f"{prefix}Vgg{words[stage - 1]}.{2 * (number - 1) + (stage > 1)}.{key}": f"encoder{stage}.conv{number}.{key}"
+        for stage, number in _convolutions()
+        for key in ("weight", "bias")
+    }
 
 
 def _keras_places() -> list[tuple[str, str, str]]:
     """(Keras's name of the layer, our name of the array, Keras's key) in the order of the network."""
     return [
         (f"block{stage}_conv{number}", f"encoder{stage}.conv{number}.{ours}", theirs)
-        for stage, widths in enumerate(vgg16().encoder, start=1)
-        for number in range(1, len(widths) + 1)
+        for stage, number in _convolutions()
         for ours, theirs in (("weight", "kernel"), ("bias", "bias"))
     ]
 
@@ -210,7 +214,7 @@ def _encoder_state(model: Network, norms: bool) -> dict[str, np.ndarray]:
     return {name: array for name, array in own.items() if norms or ".conv" in name}
 
 
-def _demand_fitting(model: Network, source: _Source) -> None:
+def _check_fits(model: Network, source: _Source) -> None:
     """A network with these 13 convolutions, for the same pictures."""
     convolutions = {name for name in source.theirs if ".conv" in name}
     if convolutions != set(_encoder_state(model, norms=False)):

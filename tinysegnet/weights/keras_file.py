@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError
-from .limits import MOST_AXES, MOST_TENSORS, demand_name, demand_total, shown
+from .limits import MAX_AXES, MAX_TENSORS, check_name, check_total, shown
 
 __all__ = ["read_keras"]
 
-MOST_DEPTH = 10
+MAX_DEPTH = 10
 
 
 def read_keras(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarray]:
@@ -31,8 +31,8 @@ def read_keras(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarra
     with h5py.File(path, "r") as file:
         wanted = {name: dataset for name, dataset in _datasets(h5py, file) if keep(name)}
         for name, dataset in wanted.items():
-            _demand_plain(name, dataset, size)
-        demand_total(sum(dataset.nbytes for dataset in wanted.values()), size)
+            _check_plain(name, dataset, size)
+        check_total(sum(dataset.nbytes for dataset in wanted.values()), size)
         return {name: _array(dataset) for name, dataset in wanted.items()}
 
 
@@ -43,9 +43,9 @@ def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
         path, group, depth = groups.pop()
         for name in group:
             seen += 1
-            if seen > MOST_TENSORS or depth > MOST_DEPTH:
+            if seen > MAX_TENSORS or depth > MAX_DEPTH:
                 raise CheckpointError("damaged or forged: groups without end. Download it again")
-            inner = demand_name(f"{path}{name}")
+            inner = check_name(f"{path}{name}")
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 raise CheckpointError(f"{inner} is a link, perhaps to another file: refused. Download it again")
             item = group[name]
@@ -57,15 +57,15 @@ def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
                 raise CheckpointError(f"{inner} is a {shown(type(item).__name__)}, not an array. Download it again")
 
 
-def _demand_plain(name: str, dataset: Any, size: int) -> None:
+def _check_plain(name: str, dataset: Any, size: int) -> None:
     """Floating-point numbers that lie in this file as they are."""
-    if dataset.shape is None or dataset.dtype.kind != "f" or len(dataset.shape) > MOST_AXES:
+    if dataset.shape is None or dataset.dtype.kind != "f" or len(dataset.shape) > MAX_AXES:
         raise CheckpointError(f"{name} is not an array of floating-point numbers. Save the weights alone")
     filters = dataset.id.get_create_plist().get_nfilters()
     if dataset.is_virtual or dataset.external or filters or dataset.id.get_storage_size() != dataset.nbytes:
         raise CheckpointError(f"{name} is compressed, in another file, or not all there. Save the weights as they are, "
                               "or download them again")  # fmt: skip
-    demand_total(dataset.nbytes, size)
+    check_total(dataset.nbytes, size)
 
 
 def _array(dataset: Any) -> np.ndarray:

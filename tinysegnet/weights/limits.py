@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ..errors import CheckpointError
 
-__all__ = ["MOST_AXES", "MOST_HEADER_BYTES", "MOST_TENSORS", "demand_name", "demand_total", "shown"]
+__all__ = ["MAX_AXES", "MAX_HEADER_BYTES", "MAX_TENSORS", "check_name", "check_total", "shown"]
 
-MOST_AXES = 8
-MOST_TENSORS = 10_000
-MOST_HEADER_BYTES = 1 << 20  # all that is not numbers; VGG16's is 3 kB
+MAX_AXES = 8
+MAX_TENSORS = 10_000
+MAX_HEADER_BYTES = 1 << 20  # all that is not numbers; VGG16's is 3 kB
 
 
 def shown(text: str) -> str:
@@ -16,14 +16,14 @@ def shown(text: str) -> str:
     return text if text.isprintable() and len(text) <= 100 else ascii(text[:100])
 
 
-def demand_name(name: str) -> str:
+def check_name(name: str) -> str:
     """Raise CheckpointError for a tensor's name that nobody could print; -> the name."""
     if not name.isprintable() or not 0 < len(name) <= 200:
         raise CheckpointError(f"damaged: a tensor called {shown(name)}. Download it again")
     return name
 
 
-def demand_total(claimed: int, size: int) -> None:
+def check_total(claimed: int, size: int) -> None:
     """Raise CheckpointError if the arrays that a file of `size` bytes claims take more."""
     if claimed > size:
         raise CheckpointError(f"damaged or forged: its arrays would take {claimed:,} bytes, the file has {size:,}. "

@@ -11,7 +11,7 @@ import safetensors
 
 from ..errors import CheckpointError
 from ..files import is_special
-from .limits import MOST_HEADER_BYTES, demand_name
+from .limits import MAX_HEADER_BYTES, check_name
 
 __all__ = ["open_safetensors", "read_safetensors"]
 
@@ -26,7 +26,7 @@ def open_safetensors(path: Path, what: str, advice: str) -> Any:
     try:
         with open(path, "rb") as file:
             claimed = int.from_bytes(file.read(8), "little")
-        if claimed > min(MOST_HEADER_BYTES, path.stat().st_size):
+        if claimed > min(MAX_HEADER_BYTES, path.stat().st_size):
             raise CheckpointError(f"not {what}: it claims a header of {claimed:,} bytes. {advice}")
         return safetensors.safe_open(path, framework="numpy")
     except FileNotFoundError as error:
@@ -38,7 +38,7 @@ def open_safetensors(path: Path, what: str, advice: str) -> Any:
 def read_safetensors(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarray]:
     """{name: array} of a safetensors file whose tensors NumPy has types for; see `read_arrays`."""
     with open_safetensors(path, "a safetensors file", "Download it again") as file:
-        names = [demand_name(name) for name in file.keys()]  # noqa: SIM118
+        names = [check_name(name) for name in file.keys()]  # noqa: SIM118
         return {name: _array(file, name) for name in names if keep(name)}
 
 

@@ -24,38 +24,40 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import CheckpointError
-from .limits import MOST_HEADER_BYTES, MOST_TENSORS, demand_name, demand_total, shown
+from .limits import MAX_HEADER_BYTES, MAX_TENSORS, check_name, check_total, shown
 from .torch_pickle import Storage, Tensor, read_pickle
 
 __all__ = ["read_torch"]
 
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
 CHUNK = 1 << 20
-Keep = Callable[[str], object]
+BYTE_ORDER = "written with another byte order than little. Save it again on a little-endian machine"
+
+Numbers = Callable[[Storage], np.ndarray]  # a storage -> its numbers, read from the file
 
 
-def read_torch(path: Path, keep: Keep) -> dict[str, np.ndarray]:
+def read_torch(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarray]:
     """{name: array} of a file of torch.save; see `read_arrays`."""
     size = path.stat().st_size
     with _Reader(io.FileIO(path)) as file:
-        tensors, load = (_open_zip if file.peek(2)[:2] == b"PK" else _open_legacy)(file, size)
+        tensors, numbers_of = (_open_zip if file.peek(2)[:2] == b"PK" else _open_legacy)(file, size)
         wanted = {name: tensor for name, tensor in tensors.items() if keep(name)}
-        demand_total(sum(tensor.nbytes for tensor in wanted.values()), size)
+        check_total(sum(tensor.nbytes for tensor in wanted.values()), size)
         if wanted:
-            _demand_promised_digest(path)
-        return load(wanted)
+            _check_promised_digest(path)
+        return _arrays(wanted, numbers_of)
 
 
 class _Reader(io.BufferedReader):
-    """A file that nobody reads at once: zipfile would take a list of members that is as long as the file says."""
+    """A file that cannot be read all at once: zipfile would read a list of members as long as the file claims."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > 4 * MOST_HEADER_BYTES:
+        if size is not None and size > 4 * MAX_HEADER_BYTES:
             raise CheckpointError(f"damaged or forged: a list of members of {size:,} bytes. Download it again")
         return super().read(size)
 
 
-def _demand_promised_digest(path: Path) -> None:
+def _check_promised_digest(path: Path) -> None:
     promised = re.search(r"-([0-9a-f]{8,64})\.pth?$", path.name)
     if not promised:
         return
@@ -67,118 +69,34 @@ def _demand_promised_digest(path: Path) -> None:
 
 
 def _named_tensors(value: Any) -> dict[str, Tensor]:
-    if type(value) is not dict or not 0 < len(value) <= MOST_TENSORS:
+    if type(value) is not dict or not 0 < len(value) <= MAX_TENSORS:
         raise CheckpointError("its pickle is not a dict of tensors. Save the state_dict() of a network, alone")
     for name, tensor in value.items():
         if type(tensor) is not Tensor:
             raise CheckpointError(f"{shown(name)} is {type(tensor).__name__}, not a tensor. Save the state_dict() of a "
                                   "network, alone")  # fmt: skip
-        demand_name(name)
+        check_name(name)
     return value
 
 
-# --- zip -------------------------------------------------------------------------------------------------------------
-
-Load = Callable[[dict[str, Tensor]], dict[str, np.ndarray]]
-
-
-def _open_zip(file: _Reader, size: int) -> tuple[dict[str, Tensor], Load]:
-    """-> the tensors in words, and what reads their numbers."""
-    archive = zipfile.ZipFile(file)
-    members = _members(archive, size)
-    if "byteorder" in members and _small(archive, members["byteorder"]) != b"little":
-        raise CheckpointError("written with another byte order than little. Save it again on such a machine")
-    tensors = _named_tensors(read_pickle(io.BytesIO(_small(archive, members["data.pkl"]))))
-
-    def load(wanted: dict[str, Tensor]) -> dict[str, np.ndarray]:
-        found: dict[str, np.ndarray] = {}
-        for key in {tensor.storage.key: None for tensor in wanted.values()}:
-            _cut(wanted, key, found, lambda storage: _from_member(archive, members, storage))
-        return {name: found[name] for name in wanted}
-
-    return tensors, load
-
-
-def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """By the name within the archive's one folder. Sizes are believed only as far as the file could hold them."""
-    infos = archive.infolist()
-    if len(infos) > MOST_TENSORS:
-        raise CheckpointError(f"damaged or forged: {len(infos):,} members. Download it again")
-    roots = [info.filename[: -len("data.pkl")] for info in infos if info.filename.endswith("/data.pkl")]
-    if len(roots) != 1:
-        raise CheckpointError(
-            "a zip archive, but not of torch.save: it has no data.pkl. Give the file of weights itself"
-        )
-    members = {info.filename.removeprefix(roots[0]): info for info in infos if info.filename.startswith(roots[0])}
-    if len(members) != len(infos):
-        raise CheckpointError("damaged or forged: members twice, or outside of its folder. Download it again")
-    if any(info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size for info in infos):
-        raise CheckpointError("its members are compressed, which torch.save never does. Download it again")
-    demand_total(sum(info.file_size for info in infos), size)
-    return members
-
-
-def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    if info.file_size > MOST_HEADER_BYTES:
-        raise CheckpointError(f"damaged or forged: {info.file_size:,} bytes that are no numbers. Download it again")
-    return archive.read(info)
-
-
-def _from_member(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], storage: Storage) -> np.ndarray:
-    info = members.get(f"data/{storage.key}")
-    if info is None or info.file_size != storage.length * storage.dtype.itemsize:
-        raise CheckpointError(f"damaged: storage {shown(storage.key)} is missing or of another size. Download it again")
-    with archive.open(info) as stream:
-        return _numbers(stream, storage)
-
-
-# --- the format before -----------------------------------------------------------------------------------------------
-
-
-def _open_legacy(file: _Reader, size: int) -> tuple[dict[str, Tensor], Load]:
-    """The same for the older format."""
-    head = io.BytesIO(file.read(MOST_HEADER_BYTES))
-    if read_pickle(head) != MAGIC or read_pickle(head) != VERSION:
-        raise CheckpointError("a pickle, but not of torch.save. Give a file that torch.save or torchvision made")
-    system = read_pickle(head)
-    if type(system) is not dict or system.get("little_endian") is not True:
-        raise CheckpointError("written with another byte order than little. Save it again on such a machine")
-    storages: dict[str, Storage] = {}
-    tensors = _named_tensors(read_pickle(head, storages))
-    keys = read_pickle(head)
-    if type(keys) is not list or any(type(key) is not str for key in keys) or sorted(keys) != sorted(storages):
-        raise CheckpointError("damaged: its list of storages is not that of its tensors. Download it again")
-
-    def load(wanted: dict[str, Tensor]) -> dict[str, np.ndarray]:
-        found: dict[str, np.ndarray] = {}
-        needed = {tensor.storage.key for tensor in wanted.values()}
-        file.seek(head.tell())
-        for key in keys:
-            _enter(file, storages[key], size)
-            if key in needed:
-                _cut(wanted, key, found, lambda storage: _numbers(file, storage))
-            else:
-                file.seek(storages[key].length * storages[key].dtype.itemsize, io.SEEK_CUR)
-        if wanted and file.tell() != size:
-            raise CheckpointError(f"damaged: {size - file.tell():,} bytes behind its end. Download it again")
-        return {name: found[name] for name in wanted}
-
-    return tensors, load
-
-
-def _enter(file: _Reader, storage: Storage, size: int) -> None:
-    """Read how many numbers follow: as many as its tensors were told, and the file has them."""
-    count = int.from_bytes(file.read(8), "little")
-    if count != storage.length or count * storage.dtype.itemsize > size - file.tell():
-        raise CheckpointError(f"damaged or cut off: storage {shown(storage.key)} of {storage.length:,} numbers is not "
-                              "there. Download it again")  # fmt: skip
-
-
-# --- both ------------------------------------------------------------------------------------------------------------
+def _arrays(wanted: dict[str, Tensor], numbers_of: Numbers) -> dict[str, np.ndarray]:
+    """The tensors as arrays, each with memory of its own; each storage is read once."""
+    names: dict[str, list[str]] = {}
+    for name, tensor in wanted.items():
+        names.setdefault(tensor.storage.key, []).append(name)
+    found = {}
+    for of_storage in names.values():
+        numbers = numbers_of(wanted[of_storage[0]].storage)
+        for name in of_storage:
+            storage, offset, size, stride = wanted[name]
+            step = storage.dtype.itemsize
+            view = np.ndarray(size, storage.dtype, numbers, offset * step, [step * n for n in stride])
+            found[name] = view.astype(storage.dtype.newbyteorder("="), order="C")
+    return {name: found[name] for name in wanted}
 
 
 def _numbers(stream: IO[bytes], storage: Storage) -> np.ndarray:
-    """The next `count` numbers of a stream."""
+    """The next numbers of a stream, as many as the storage has."""
     numbers = np.empty(storage.length, storage.dtype)
     octets, place = numbers.view(np.uint8), 0
     while place < octets.size:
@@ -189,13 +107,86 @@ def _numbers(stream: IO[bytes], storage: Storage) -> np.ndarray:
     return numbers
 
 
-def _cut(
-    wanted: dict[str, Tensor], key: str, found: dict[str, np.ndarray], load: Callable[[Storage], np.ndarray]
-) -> None:
-    """Put the tensors of one storage into `found`, each with memory of its own."""
-    own = {name: tensor for name, tensor in wanted.items() if tensor.storage.key == key}
-    numbers = load(next(iter(own.values())).storage)
-    for name, (storage, offset, size, stride) in own.items():
-        step = storage.dtype.itemsize
-        view = np.ndarray(size, storage.dtype, numbers, offset * step, [step * n for n in stride])
-        found[name] = view.astype(storage.dtype.newbyteorder("="), order="C")
+# --- zip -------------------------------------------------------------------------------------------------------------
+
+
+def _open_zip(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
+    archive = zipfile.ZipFile(file)
+    members = _members(archive, size)
+    if "byteorder" in members and _small(archive, members["byteorder"]) != b"little":
+        raise CheckpointError(BYTE_ORDER)
+    tensors = _named_tensors(read_pickle(io.BytesIO(_small(archive, members["data.pkl"]))))
+
+    def numbers_of(storage: Storage) -> np.ndarray:
+        info = members.get(f"data/{storage.key}")
+        if info is None or info.file_size != storage.length * storage.dtype.itemsize:
+            raise CheckpointError(
+                f"damaged: storage {shown(storage.key)} is missing or of another size. Download it again"
+            )
+        with archive.open(info) as stream:
+            return _numbers(stream, storage)
+
+    return tensors, numbers_of
+
+
+def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
+    """By the name within the archive's one folder. Sizes are believed only as far as the file could hold them."""
+    infos = archive.infolist()
+    if len(infos) > MAX_TENSORS:
+        raise CheckpointError(f"damaged or forged: {len(infos):,} members. Download it again")
+    roots = [info.filename[: -len("data.pkl")] for info in infos if info.filename.endswith("/data.pkl")]
+    if len(roots) != 1:
+        raise CheckpointError("a zip archive, but not of torch.save: it has no data.pkl. Give the file of weights")
+    members = {info.filename.removeprefix(roots[0]): info for info in infos if info.filename.startswith(roots[0])}
+    if len(members) != len(infos):
+        raise CheckpointError("damaged or forged: members twice, or outside of its folder. Download it again")
+    if any(info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size for info in infos):
+        raise CheckpointError("its members are compressed, which torch.save never does. Download it again")
+    check_total(sum(info.file_size for info in infos), size)
+    return members
+
+
+def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    if info.file_size > MAX_HEADER_BYTES:
+        raise CheckpointError(f"damaged or forged: {info.file_size:,} bytes that are no numbers. Download it again")
+    return archive.read(info)
+
+
+# --- the format before -----------------------------------------------------------------------------------------------
+
+
+def _open_legacy(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
+    head = io.BytesIO(file.read(MAX_HEADER_BYTES))
+    if read_pickle(head) != MAGIC or read_pickle(head) != VERSION:
+        raise CheckpointError("a pickle, but not of torch.save. Give a file that torch.save or torchvision made")
+    system = read_pickle(head)
+    if type(system) is not dict or system.get("little_endian") is not True:
+        raise CheckpointError(BYTE_ORDER)
+    storages: dict[str, Storage] = {}
+    tensors = _named_tensors(read_pickle(head, storages))
+    keys = read_pickle(head)
+    if type(keys) is not list or any(type(key) is not str for key in keys) or sorted(keys) != sorted(storages):
+        raise CheckpointError("damaged: its list of storages is not that of its tensors. Download it again")
+    places = _places(file, [storages[key] for key in keys], head.tell(), size)
+
+    def numbers_of(storage: Storage) -> np.ndarray:
+        file.seek(places[storage.key])
+        return _numbers(file, storage)
+
+    return tensors, numbers_of
+
+
+def _places(file: _Reader, storages: list[Storage], place: int, size: int) -> dict[str, int]:
+    """Where the numbers of each storage begin: each is preceded by its length, which must be what its tensors say."""
+    places = {}
+    for storage in storages:
+        file.seek(place)
+        count, place = int.from_bytes(file.read(8), "little"), place + 8
+        places[storage.key] = place
+        place += storage.length * storage.dtype.itemsize
+        if count != storage.length or place > size:
+            raise CheckpointError(f"damaged or cut off: storage {shown(storage.key)} of {storage.length:,} numbers is "
+                                  "not there. Download it again")  # fmt: skip
+    if place != size:
+        raise CheckpointError(f"damaged: {size - place:,} bytes behind its end. Download it again")
+    return places

@@ -18,19 +18,18 @@ from __future__ import annotations
 import math
 import pickletools
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 import numpy as np
 
 from ..errors import CheckpointError
-from .limits import MOST_AXES, shown
+from .limits import MAX_AXES, shown
 
 __all__ = ["Storage", "Tensor", "read_pickle"]
 
-MOST_INSTRUCTIONS = 200_000  # a tensor takes about 30
-MOST_MARKS = 50
-MOST_COUNT = 1 << 48
+MAX_INSTRUCTIONS = 200_000  # a tensor takes about 30
+MAX_MARKS = 50
+MAX_COUNT = 1 << 48
 
 DTYPES = {"torch.DoubleStorage": "<f8", "torch.FloatStorage": "<f4", "torch.HalfStorage": "<f2",
           "torch.LongStorage": "<i8", "torch.IntStorage": "<i4", "torch.ShortStorage": "<i2",
@@ -68,18 +67,25 @@ class _Import(NamedTuple):
 def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) -> Any:
     """The next pickled value of a stream: None, bool, int, float, str, tuple, list, dict with text as keys, Tensor.
 
-    storages: takes those that the value mentions, by key. Raises CheckpointError, or one of Python's errors for a
-    program that makes no sense. The stream then stands behind the value.
+    Args:
+        stream: a small part of the file, in memory; afterwards it stands behind the value.
+        storages: takes the storages that the value mentions, by key.
+
+    Raises:
+        CheckpointError: the program asks for anything but data; or one of Python's errors if it makes no sense.
     """
     machine = _Machine(storages if storages is not None else {})
-    for _ in range(MOST_INSTRUCTIONS):
-        instruction = _OPCODES.get(stream.read(1).decode("latin-1"))
+    for _ in range(MAX_INSTRUCTIONS):
+        instruction = _OPCODES.get(stream.read(1))
         if instruction is None:
             raise ValueError("its pickle is cut off, or none")
         if instruction.name == "STOP":
             return machine.pop()
-        machine.step(instruction.name, partial(_argument, instruction, stream))
-    raise CheckpointError(f"its pickle has more than {MOST_INSTRUCTIONS:,} instructions: refused")
+        if instruction.name not in _ACTIONS:  # refused before its argument is read
+            raise CheckpointError(f"it uses the pickle instruction {instruction.name}, which tensors do not need: "
+                                  "refused, nothing was run. Get the file from where you trust it")  # fmt: skip
+        _ACTIONS[instruction.name](machine, _argument(instruction, stream))
+    raise CheckpointError(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions: refused")
 
 
 def _argument(instruction: pickletools.OpcodeInfo, stream: BinaryIO) -> Any:
@@ -93,7 +99,7 @@ def _argument(instruction: pickletools.OpcodeInfo, stream: BinaryIO) -> Any:
 
 
 class _Machine:
-    """stack: what was made since the last mark. below: the stacks under the marks. memo: what may come again."""
+    """stack: what was made since the last mark. below: the stacks under the marks. memo: values to use again."""
 
     def __init__(self, storages: dict[str, Storage]) -> None:
         self.stack: list[Any] = []
@@ -111,34 +117,17 @@ class _Machine:
         items, self.stack = self.stack, self.below.pop()
         return items
 
-    def step(self, name: str, argument: Callable[[], Any]) -> None:
-        """One instruction; its argument is read from the stream if it is one of those that are carried out."""
-        if name in _LITERALS:
-            self.push(argument())
-        elif name in _FRESH:
-            self.push(_FRESH[name]())
-        elif name in _ACTIONS:
-            _ACTIONS[name](self, argument())
-        elif name == "INST":
-            _refuse_call(argument())
-        else:
-            raise CheckpointError(f"it uses the pickle instruction {name}, which tensors do not need: refused, nothing "
-                                  "was run. Get the file from where you trust it")  # fmt: skip
-
     def mark(self, _: Any) -> None:
-        if len(self.below) >= MOST_MARKS:
+        if len(self.below) >= MAX_MARKS:
             raise CheckpointError("its pickle is nested too deeply: refused")
         self.below.append(self.stack)
         self.stack = []
 
     def remember(self, index: Any) -> None:
         index = len(self.memo) if index is None else index
-        if index > MOST_INSTRUCTIONS:
+        if index > MAX_INSTRUCTIONS:
             raise CheckpointError(f"its pickle remembers a value number {index:,}: refused")
         self.memo[index] = self.stack[-1]
-
-    def recall(self, index: int) -> None:
-        self.push(self.memo[index])
 
     def tuple_of(self, count: int) -> None:
         items = [self.pop() for _ in range(count)]
@@ -147,7 +136,7 @@ class _Machine:
     def extend(self, items: Sequence[Any]) -> None:
         target = self.stack[-1]
         if type(target) is not list:
-            raise TypeError("it appends to what is no list")
+            raise TypeError("it appends to something that is not a list")
         target += items
 
     def set_items(self, items: Sequence[Any]) -> None:
@@ -161,13 +150,13 @@ class _Machine:
     def import_from_stack(self, _: Any) -> None:
         name, module = self.pop(), self.pop()
         if type(name) is not str or type(module) is not str:
-            raise TypeError("it imports what is no name")
+            raise TypeError("it imports something that is not a name")
         self.import_name(f"{module}.{name}")
 
     def call(self, _: Any) -> None:
         arguments, function = self.pop(), self.pop()
         if type(function) is not _Import or type(arguments) is not tuple:
-            raise TypeError("it calls what is no function")
+            raise TypeError("it calls something that is not a function")
         if function.name not in _CALLS:
             _refuse_call(function.name)
         self.push(_CALLS[function.name](*arguments))
@@ -176,7 +165,7 @@ class _Machine:
         """state_dict() hangs the versions of its modules on the dict, Parameter a flag: of no use here."""
         self.pop()
         if type(self.stack[-1]) not in (dict, Tensor):
-            raise TypeError("it gives attributes to what has none")
+            raise TypeError("it gives attributes to something that has none")
 
     def storage(self, _: Any) -> None:
         storage = _storage(self.pop())
@@ -193,7 +182,7 @@ def _refuse_call(name: str) -> NoReturn:
 def _fill(target: Any, items: Sequence[Any]) -> dict[str, Any]:
     """target[key] = value for items key, value, key, value, ..."""
     if type(target) is not dict or len(items) % 2:
-        raise TypeError("it puts items into what is no dict")
+        raise TypeError("it puts items into something that is not a dict")
     for key, value in zip(items[::2], items[1::2], strict=True):
         if type(key) is not str:
             raise TypeError(f"a {type(key).__name__} as the name of an item")
@@ -208,7 +197,7 @@ def _ordered_dict(pairs: Any = ()) -> dict[str, Any]:
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= MOST_COUNT
+    return type(value) is int and 0 <= value <= MAX_COUNT
 
 
 def _storage(value: Any) -> Storage:
@@ -222,8 +211,8 @@ def _storage(value: Any) -> Storage:
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
     """Checked: all of it lies within the storage, which no number is taken from more often than it has."""
     numbers = (offset, *size, *stride)
-    if type(storage) is not Storage or not all(map(_is_count, numbers)) or not len(size) == len(stride) <= MOST_AXES:
-        raise CheckpointError("damaged: a tensor that is none. Download it again")
+    if type(storage) is not Storage or not all(map(_is_count, numbers)) or not len(size) == len(stride) <= MAX_AXES:
+        raise CheckpointError("damaged: a malformed tensor. Download it again")
     count = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) if count else offset - 1
     if last >= storage.length or count > storage.length:
@@ -234,26 +223,29 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
 
 def _parameter(tensor: Any, *_: Any) -> Tensor:
     if type(tensor) is not Tensor:
-        raise TypeError("a parameter that is no tensor")
+        raise TypeError("a parameter that is not a tensor")
     return tensor
 
 
-_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
-_LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINSTRING",
-             "SHORT_BINSTRING"}  # fmt: skip
-_FRESH: dict[str, Callable[[], Any]] = {
-    "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False,
-    "EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict,
-}  # fmt: skip
+_OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
+_LITERALS = ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINSTRING",
+             "SHORT_BINSTRING")  # fmt: skip
 _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
+    **dict.fromkeys(_LITERALS, _Machine.push),
+    "NONE": lambda machine, _: machine.push(None),
+    "NEWTRUE": lambda machine, _: machine.push(True),
+    "NEWFALSE": lambda machine, _: machine.push(False),
+    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
+    "EMPTY_LIST": lambda machine, _: machine.push([]),
+    "EMPTY_DICT": lambda machine, _: machine.push({}),
     "PROTO": lambda machine, _: None,
     "FRAME": lambda machine, _: None,
     "MARK": _Machine.mark,
     "BINPUT": _Machine.remember,
     "LONG_BINPUT": _Machine.remember,
     "MEMOIZE": _Machine.remember,
-    "BINGET": _Machine.recall,
-    "LONG_BINGET": _Machine.recall,
+    "BINGET": lambda machine, index: machine.push(machine.memo[index]),
+    "LONG_BINGET": lambda machine, index: machine.push(machine.memo[index]),
     "TUPLE": lambda machine, _: machine.push(tuple(machine.pop_to_mark())),
     "TUPLE1": lambda machine, _: machine.tuple_of(1),
     "TUPLE2": lambda machine, _: machine.tuple_of(2),
@@ -263,6 +255,7 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "SETITEM": lambda machine, _: machine.set_items([machine.pop(), machine.pop()][::-1]),
     "SETITEMS": lambda machine, _: machine.set_items(machine.pop_to_mark()),
     "GLOBAL": lambda machine, name: machine.import_name(name),
+    "INST": lambda machine, name: _refuse_call(name),
     "STACK_GLOBAL": _Machine.import_from_stack,
     "REDUCE": _Machine.call,
     "NEWOBJ": _Machine.call,

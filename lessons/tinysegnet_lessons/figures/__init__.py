@@ -4,6 +4,8 @@ Each function returns a matplotlib figure made without pyplot, or an object that
 """
 
 from .arrays import show_array, show_arrays
+from .class_histogram import class_histogram_figure
+from .feature_maps import show_feature_maps
 from .gallery import show_gallery
 from .gradient import show_gradient
 from .heat import show_heat
@@ -16,16 +18,17 @@ from .paths import show_paths
 from .pixel import show_pixel
 from .pool_arrows import show_pool_arrows
 from .receptive_field_figure import show_receptive_field
-from .source_listing import Source, show_source
-from .strip_plot import show_dots
+from .source_listing import SourceListing, show_source
+from .strip_plot import show_strip_plot
 
 __all__ = [
     "LivePlot",
-    "Source",
+    "SourceListing",
+    "class_histogram_figure",
     "show_array",
     "show_arrays",
     "show_costs",
-    "show_dots",
+    "show_feature_maps",
     "show_gallery",
     "show_gradient",
     "show_heat",
@@ -39,4 +42,5 @@ __all__ = [
     "show_pool_arrows",
     "show_receptive_field",
     "show_source",
+    "show_strip_plot",
 ]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from tinysegnet.errors import ShapeError
 from tinysegnet.viz.figures import LIGHT, Theme, new_figure
 
-from .grid import CELL, Sheet, as_numbers, box_of, inches, number_texts, rounded_path
+from .grid import CELL, Grid, as_numbers, box_of, inches, number_texts, rounded_path
 
 __all__ = ["frame_colors", "largest", "show_array", "show_arrays"]
 
@@ -89,22 +89,22 @@ def _draw(panels: Any, highlight: Any, arrows: Any, indices: bool, decimals: int
     if not arrays:
         raise ShapeError("show_arrays: no array to show")
     width, height = _lay_out(laid, indices, titles, theme)
-    sheet = Sheet(width, height, theme, largest(arrays) if scale is None else scale)
+    grid = Grid(width, height, theme, largest(arrays) if scale is None else scale)
     by_title = {panel.title: panel for panel in laid if panel.array is not None}
     for panel in laid:
         if panel.array is None:
-            sheet.sign(panel.x, panel.y, panel.title)
+            grid.sign(panel.x, panel.y, panel.title)
         else:
-            _draw_panel(sheet, panel, indices, decimals, titles)
+            _draw_panel(grid, panel, indices, decimals, titles)
     for title, where in (highlight or {}).items():
-        _frame(sheet, _named(by_title, title), where)
+        _frame(grid, _named(by_title, title), where)
     for start, end in arrows:
-        _join(sheet, *((_named(by_title, title), row, column) for title, row, column in (start, end)))
-    return sheet.figure
+        _join(grid, *((_named(by_title, title), row, column) for title, row, column in (start, end)))
+    return grid.figure
 
 
 def _lay_out(laid: list[_Panel], indices: bool, titles: bool, theme: Theme) -> tuple[float, float]:
-    """Give every panel its place: in one line, centred in height. -> the sheet's width and height"""
+    """Give every panel its place: in one line, centred in height. -> the grid's width and height"""
     tallest = max(panel.array.shape[0] for panel in laid if panel.array is not None)
     top = EDGE + (ABOVE if titles else 0) + (0.5 if indices else 0)
     probe = new_figure(1, 1, theme)
@@ -121,17 +121,17 @@ def _lay_out(laid: list[_Panel], indices: bool, titles: bool, theme: Theme) -> t
     return x + EDGE, top + tallest + EDGE
 
 
-def _draw_panel(sheet: Sheet, panel: _Panel, indices: bool, decimals: int | None, titles: bool) -> None:
+def _draw_panel(grid: Grid, panel: _Panel, indices: bool, decimals: int | None, titles: bool) -> None:
     assert panel.array is not None
-    sheet.array(panel.x, panel.y, panel.array, panel.title, texts=number_texts(panel.array, decimals))
+    grid.array(panel.x, panel.y, panel.array, panel.title, texts=number_texts(panel.array, decimals))
     if titles:
-        sheet.title(panel.x, panel.y - (0.75 if indices else 0.28), panel.title)
+        grid.title(panel.x, panel.y - (0.75 if indices else 0.28), panel.title)
     if indices:
         H, W = panel.array.shape
         for row in range(H):
-            sheet.text(panel.x - 0.3, panel.y + row + 0.5, str(row), 8.5, sheet.theme.muted)
+            grid.text(panel.x - 0.3, panel.y + row + 0.5, str(row), 8.5, grid.theme.muted)
         for column in range(W):
-            sheet.text(panel.x + column + 0.5, panel.y - 0.3, str(column), 8.5, sheet.theme.muted)
+            grid.text(panel.x + column + 0.5, panel.y - 0.3, str(column), 8.5, grid.theme.muted)
 
 
 def _named(by_title: dict[str, _Panel], title: str) -> _Panel:
@@ -140,20 +140,20 @@ def _named(by_title: dict[str, _Panel], title: str) -> _Panel:
     return by_title[title]
 
 
-def _frame(sheet: Sheet, panel: _Panel, where: Any) -> None:
+def _frame(grid: Grid, panel: _Panel, where: Any) -> None:
     assert panel.array is not None
-    colors = frame_colors(sheet.theme)
+    colors = frame_colors(grid.theme)
     for number, one in enumerate(where if isinstance(where, list) else [where]):
         row, column, rows, columns = box_of(one, panel.array.shape)
         place = (panel.x + column, panel.y + row, columns, rows)
-        sheet.frame(*place, colors[number % len(colors)], gid=f"frame {panel.title}[{row}, {column}]")
+        grid.frame(*place, colors[number % len(colors)], gid=f"frame {panel.title}[{row}, {column}]")
 
 
-def _join(sheet: Sheet, start: tuple[_Panel, int, int], end: tuple[_Panel, int, int]) -> None:
+def _join(grid: Grid, start: tuple[_Panel, int, int], end: tuple[_Panel, int, int]) -> None:
     """An arrow from the right side of a cell to the left side of another, or the other way round."""
     (a, a_row, a_column), (b, b_row, b_column) = start, end
     forward = b.x + b_column >= a.x + a_column
     begin = (a.x + a_column + (0.86 if forward else 0.14), a.y + a_row + 0.5)
     finish = (b.x + b_column + (0.04 if forward else 0.96), b.y + b_row + 0.5)
     gid = f"{a.title}[{a_row}, {a_column}] -> {b.title}[{b_row}, {b_column}]"
-    sheet.path(rounded_path([begin, finish]), sheet.theme.loss, gid=gid)
+    grid.path(rounded_path([begin, finish]), grid.theme.loss, gid=gid)

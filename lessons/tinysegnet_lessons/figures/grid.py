@@ -1,8 +1,8 @@
-"""Squared paper: a figure measured in cells, with numbers in them, frames around some and arrows between them.
+"""A grid: a figure measured in cells, with numbers in them, frames around some and arrows between them.
 
 All that lessons draw of small arrays is drawn on it, x to the right and y downwards as in an array. Colours are signed:
 orange above zero, blue below, the paper's own at zero, a pair that every kind of colour blindness tells apart; the same
-colour is the same number all over a sheet.
+colour is the same number everywhere in a grid.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tinysegnet.errors import ShapeError
 from tinysegnet.viz.curves import inches
 from tinysegnet.viz.figures import Theme, new_figure, readable, signed_colors
 
-__all__ = ["MINUS", "MOST_CELLS", "TIMES", "Sheet", "as_numbers", "box_of", "cell_size", "number_texts", "rounded_path",
+__all__ = ["MINUS", "MOST_CELLS", "TIMES", "Grid", "as_numbers", "box_of", "cell_size", "number_texts", "rounded_path",
            "tint"]  # fmt: skip
 
 MINUS, TIMES, ASTERISK = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}", "\N{ASTERISK OPERATOR}"
@@ -28,7 +28,7 @@ CELL, WIDEST = 0.5, 11.0  # inches
 LARGEST, SMALLEST = 12.0, 5.5  # points of a number
 
 
-class Sheet:
+class Grid:
     """A figure of width x height cells. A cell is half an inch, less where the figure would be too wide for a page.
 
     scale: the number that has the strongest colour; its negative the other one. top: the y at which the figure begins.
@@ -134,7 +134,7 @@ class Sheet:
 
 
 def cell_size(width: float) -> float:
-    """Inches of a cell on a sheet so many cells wide."""
+    """Inches per cell of a grid so many cells wide."""
     return min(CELL, WIDEST / width)
 
 
@@ -153,7 +153,7 @@ def as_numbers(array: Any, name: str) -> np.ndarray:
         raise ShapeError(f"{name}: numbers in cells are an array (H, W), got {array.dtype} {array.shape}{hint}")
     if max(array.shape) > MOST_CELLS:
         raise ShapeError(f"{name}: {array.shape[0]} x {array.shape[1]} numbers are more than one reads (expected at "
-                         f"most {MOST_CELLS} a side); show a part of it, or viz.show_feature_maps")  # fmt: skip
+                         f"most {MOST_CELLS} a side); show a part of it, or figures.show_feature_maps")  # fmt: skip
     return array.astype(np.int64) if array.dtype == bool else array
 
 

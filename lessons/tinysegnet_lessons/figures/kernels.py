@@ -15,7 +15,7 @@ from tinysegnet.ops.windows import pad, place
 from tinysegnet.viz.figures import LIGHT, Theme
 
 from .arrays import EDGE, largest
-from .grid import MINUS, TIMES, Sheet, as_numbers, number_texts, rounded_path
+from .grid import MINUS, TIMES, Grid, as_numbers, number_texts, rounded_path
 
 __all__ = ["show_kernel", "show_kernel_sliding"]
 
@@ -60,29 +60,29 @@ def show_kernel(
     """
     scene = _scene(x, weight, stride, padding)
     i, j = at
-    _demand_inside(scene, [at])
+    _check_inside(scene, [at])
     K, L = scene.weight.shape
     (PH, PW), (OH, OW) = scene.padded.shape, scene.out.shape
     tallest = max(PH, OH, K)
-    sheet, x0 = _sheet(scene, 2 * EDGE + PW + 2 * ARROW + 3 * L + 2 * SIGN + OW, TOP + tallest + 1.5, theme), EDGE
+    grid, x0 = _grid(scene, 2 * EDGE + PW + 2 * ARROW + 3 * L + 2 * SIGN + OW, TOP + tallest + 1.5, theme), EDGE
     top = [TOP + (tallest - n) / 2 for n in (PH, K, OH)]
-    _padded_picture(sheet, x0, top[0], scene)
-    sheet.title(x0, top[0] - 0.3, names[0] + (", padded" if _size(scene) < PH * PW else ""))
+    _padded_picture(grid, x0, top[0], scene)
+    grid.title(x0, top[0] - 0.3, names[0] + (", padded" if _size(scene) < PH * PW else ""))
     row, column = scene.window(i, j)
-    sheet.frame(x0 + column, top[0] + row, L, K, theme.ink, gid=f"window[{row}, {column}]")
+    grid.frame(x0 + column, top[0] + row, L, K, theme.ink, gid=f"window[{row}, {column}]")
     x1 = x0 + PW + ARROW
-    _zoom(sheet, (x0 + column + L, top[0] + row, K), (x1, top[1], K))
-    x3 = _products(sheet, x1, top[1], scene, (i, j), names[1])
+    _zoom(grid, (x0 + column + L, top[0] + row, K), (x1, top[1], K))
+    x3 = _products(grid, x1, top[1], scene, (i, j), names[1])
     x4 = x3 + L + ARROW
-    sheet.array(x4, top[2], scene.out, "out")
-    sheet.title(x4, top[2] - 0.3, names[2])
-    sheet.frame(x4 + j, top[2] + i, 1, 1, theme.ink, gid=f"out frame[{i}, {j}]")
+    grid.array(x4, top[2], scene.out, "out")
+    grid.title(x4, top[2] - 0.3, names[2])
+    grid.frame(x4 + j, top[2] + i, 1, 1, theme.ink, gid=f"out frame[{i}, {j}]")
     # To the row, not to the cell: the arrow would cross numbers.
     ends = [(x3 + L + 0.12, top[1] + K / 2), (x4 - (0.04 if j == 0 else 0.1), top[2] + i + 0.5)]
     bend = x3 + L + 0.55
-    sheet.path(rounded_path([ends[0], (bend, ends[0][1]), (bend, ends[1][1]), ends[1]]), theme.loss)
-    sheet.text(EDGE, TOP + tallest + 0.85, _sum_text(scene, i, j, names[2]), 10, theme.ink, ha="left")
-    return sheet.figure
+    grid.path(rounded_path([ends[0], (bend, ends[0][1]), (bend, ends[1][1]), ends[1]]), theme.loss)
+    grid.text(EDGE, TOP + tallest + 0.85, _sum_text(scene, i, j, names[2]), 10, theme.ink, ha="left")
+    return grid.figure
 
 
 def show_kernel_sliding(
@@ -105,15 +105,15 @@ def show_kernel_sliding(
     H, W = scene.out.shape
     if positions is None:
         positions = sorted({(0, 0), (0, min(1, W - 1)), (min(1, H - 1), 0), (H - 1, W - 1)})
-    _demand_inside(scene, positions)
+    _check_inside(scene, positions)
     if slider:
         _show_slider(x, weight, stride, padding, theme)
     PH, PW = scene.padded.shape
     wide = max(PW, W) + 1.2
-    sheet = _sheet(scene, 2 * EDGE + wide * len(positions) - 1.2, TOP + PH + 1.3 + H + EDGE, theme)
+    grid = _grid(scene, 2 * EDGE + wide * len(positions) - 1.2, TOP + PH + 1.3 + H + EDGE, theme)
     for number, (i, j) in enumerate(positions):
-        _strip_panel(sheet, EDGE + number * wide, scene, i, j)
-    return sheet.figure
+        _strip_panel(grid, EDGE + number * wide, scene, i, j)
+    return grid.figure
 
 
 def _scene(x: Any, weight: Any, stride: int, padding: Any) -> _Scene:
@@ -126,8 +126,8 @@ def _scene(x: Any, weight: Any, stride: int, padding: Any) -> _Scene:
     return _Scene(pad(x[None, ..., None], pads)[0, ..., 0], pads, weight, out[0, ..., 0], strides)
 
 
-def _sheet(scene: _Scene, width: float, height: float, theme: Theme) -> Sheet:
-    return Sheet(width, height, theme, largest([scene.padded, scene.weight, scene.out]))
+def _grid(scene: _Scene, width: float, height: float, theme: Theme) -> Grid:
+    return Grid(width, height, theme, largest([scene.padded, scene.weight, scene.out]))
 
 
 def _size(scene: _Scene) -> int:
@@ -136,34 +136,34 @@ def _size(scene: _Scene) -> int:
     return (H - top - bottom) * (W - left - right)
 
 
-def _demand_inside(scene: _Scene, positions: Sequence[tuple[int, int]]) -> None:
+def _check_inside(scene: _Scene, positions: Sequence[tuple[int, int]]) -> None:
     H, W = scene.out.shape
     for i, j in positions:
         if not (0 <= i < H and 0 <= j < W):
             raise ShapeError(f"out[{i}, {j}] is outside the output ({H}, {W})")
 
 
-def _padded_picture(sheet: Sheet, x0: float, y0: float, scene: _Scene) -> None:
+def _padded_picture(grid: Grid, x0: float, y0: float, scene: _Scene) -> None:
     """The picture, and around it the zeros that padding adds, dashed."""
     (top, bottom), (left, right) = scene.pads
     PH, PW = scene.padded.shape
     inside = scene.padded[top : PH - bottom, left : PW - right]
     for row, column in np.ndindex(PH, PW):
         if not (top <= row < PH - bottom and left <= column < PW - right):
-            sheet.square(x0 + column, y0 + row, sheet.theme.paper, edge=sheet.theme.muted, dashed=True, width=0.5,
+            grid.square(x0 + column, y0 + row, grid.theme.paper, edge=grid.theme.muted, dashed=True, width=0.5,
                          gid=f"padding[{row}, {column}]")  # fmt: skip
-            sheet.text(x0 + column + 0.5, y0 + row + 0.5, "0", 8.5 * min(1.0, sheet.cell / 0.4), sheet.theme.muted)
-    sheet.array(x0 + left, y0 + top, inside, "x")
+            grid.text(x0 + column + 0.5, y0 + row + 0.5, "0", 8.5 * min(1.0, grid.cell / 0.4), grid.theme.muted)
+    grid.array(x0 + left, y0 + top, inside, "x")
 
 
-def _zoom(sheet: Sheet, source: tuple[float, float, float], target: tuple[float, float, float]) -> None:
+def _zoom(grid: Grid, source: tuple[float, float, float], target: tuple[float, float, float]) -> None:
     """Two thin lines from the window's right corners to those of its copy: (x, y, height) each."""
     for end in (0, 1):
         points = [(x + (0.06 if x == source[0] else -0.06), y + end * h) for x, y, h in (source, target)]
-        sheet.path(rounded_path(points), sheet.theme.muted, line=0.8, head=False, dashed=True)
+        grid.path(rounded_path(points), grid.theme.muted, line=0.8, head=False, dashed=True)
 
 
-def _products(sheet: Sheet, x1: float, y: float, scene: _Scene, at: tuple[int, int], kernel: str) -> float:
+def _products(grid: Grid, x1: float, y: float, scene: _Scene, at: tuple[int, int], kernel: str) -> float:
     """window x weight = products, from x1 on. -> where the products begin"""
     K, L = scene.weight.shape
     top, left = scene.window(*at)
@@ -171,10 +171,10 @@ def _products(sheet: Sheet, x1: float, y: float, scene: _Scene, at: tuple[int, i
              "products": scene.products(*at)}  # fmt: skip
     for number, (name, array) in enumerate(parts.items()):
         x = x1 + number * (L + SIGN)
-        sheet.array(x, y, array, name)
-        sheet.title(x, y - 0.3, kernel if name == "weight" else name)
+        grid.array(x, y, array, name)
+        grid.title(x, y - 0.3, kernel if name == "weight" else name)
         if number < 2:
-            sheet.sign(x + L + SIGN / 2, y + K / 2, (TIMES, "=")[number])
+            grid.sign(x + L + SIGN / 2, y + K / 2, (TIMES, "=")[number])
     return x1 + 2 * (L + SIGN)
 
 
@@ -188,22 +188,22 @@ def _sum_text(scene: _Scene, i: int, j: int, name: str) -> str:
     return f"{name}[{i}, {j}] = {steps}"
 
 
-def _strip_panel(sheet: Sheet, x0: float, scene: _Scene, i: int, j: int) -> None:
+def _strip_panel(grid: Grid, x0: float, scene: _Scene, i: int, j: int) -> None:
     """The kernel on the padded picture; below, the output up to out[i, j] in reading order."""
     PH, PW = scene.padded.shape
     H, W = scene.out.shape
-    _padded_picture(sheet, x0, TOP, scene)
+    _padded_picture(grid, x0, TOP, scene)
     row, column = scene.window(i, j)
     K, L = scene.weight.shape
-    sheet.frame(x0 + column, TOP + row, L, K, sheet.theme.ink, gid=f"window[{row}, {column}]")
+    grid.frame(x0 + column, TOP + row, L, K, grid.theme.ink, gid=f"window[{row}, {column}]")
     total = number_texts(scene.out[i : i + 1, j : j + 1])[0, 0]
-    sheet.title(x0, TOP - 0.35, f"out[{i}, {j}] = {total}")
+    grid.title(x0, TOP - 0.35, f"out[{i}, {j}] = {total}")
     known = np.arange(H * W).reshape(H, W) <= i * W + j
     below = x0 + (PW - W) / 2, TOP + PH + 1.0
-    sheet.array(*below, scene.out, "out", shown=known)
-    sheet.frame(below[0] + j, below[1] + i, 1, 1, sheet.theme.ink, gid=f"out frame[{i}, {j}]")
+    grid.array(*below, scene.out, "out", shown=known)
+    grid.frame(below[0] + j, below[1] + i, 1, 1, grid.theme.ink, gid=f"out frame[{i}, {j}]")
     across = below[0] + j + 0.5
-    sheet.path(rounded_path([(across, TOP + PH + 0.12), (across, TOP + PH + 0.94)]), sheet.theme.loss)
+    grid.path(rounded_path([(across, TOP + PH + 0.12), (across, TOP + PH + 0.94)]), grid.theme.loss)
 
 
 def _show_slider(x: Any, weight: Any, stride: int, padding: Any, theme: Theme) -> None:

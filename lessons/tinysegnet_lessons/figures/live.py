@@ -15,15 +15,18 @@ __all__ = ["LivePlot"]
 class LivePlot:
     """Call it with the history after every epoch: in Jupyter, one figure of curves is redrawn in place.
 
-    In a terminal or a script it does nothing, so the same code runs everywhere. floors: mIoU of what needs no net,
-    by name, drawn as lines to beat.
+    In a terminal or a script it does nothing, so the same code runs everywhere.
+
+    Args:
+        baselines: mIoU of what needs no network, by name, drawn as lines to beat.
+        theme: colours.
 
     >>> plot = LivePlot({"position prior": 0.21})
     >>> plot([{"epoch": 1, "train_loss": 2.4, "val_mIoU": 0.1}])
     """
 
-    def __init__(self, floors: Mapping[str, float] | None = None, *, theme: Theme = LIGHT) -> None:
-        self.floors, self.theme = dict(floors or {}), theme
+    def __init__(self, baselines: Mapping[str, float] | None = None, *, theme: Theme = LIGHT) -> None:
+        self.baselines, self.theme = dict(baselines or {}), theme
         self._handle: Any = None  # of the output to be replaced, once there is one
 
     def __call__(self, history: Sequence[Mapping[str, Any]]) -> None:
@@ -32,7 +35,7 @@ class LivePlot:
             return
         from IPython.display import display  # here: only notebooks have it, and it is slow to import
 
-        figure = curves_figure(history, self.floors, theme=self.theme)
+        figure = curves_figure(history, self.baselines, theme=self.theme)
         if self._handle is None:
             self._handle = display(figure, display_id=True)
         else:

@@ -20,7 +20,7 @@ from tinysegnet.ops.indices import unpack_indices
 from tinysegnet.ops.pool import max_pool2d_forward, max_unpool2d_forward
 from tinysegnet.viz.figures import DARK, DARK_WINDOWS, LIGHT, LIGHT_WINDOWS, Theme, readable
 
-from .grid import Sheet, as_numbers, cell_size, number_texts, rounded_path, tint
+from .grid import Grid, as_numbers, cell_size, number_texts, rounded_path, tint
 
 __all__ = ["show_pool_arrows"]
 
@@ -71,18 +71,18 @@ def show_pool_arrows(x: Any, *, decoder_map: Any = None, theme: Theme = LIGHT) -
     band = TOP + 2 * h + (h - 1) * STREET + 2.2  # where the table of indices begins
     cell, remarks = cell_size(columns["end"]), _remarks(pooling)
     below = max(h + 0.5, 2.5, 0.25 + LINE / cell * len(remarks))
-    sheet = Sheet(columns["end"], band + below, theme, top=TOP - FARTHEST - HEAD / cell)
+    grid = Grid(columns["end"], band + below, theme, top=TOP - FARTHEST - HEAD / cell)
     sides = {"pool": (columns["x"], columns["out"]), "unpool": (columns["map"], columns["unpooled"])}
     for window in np.ndindex(h, w):
-        _draw_window(sheet, columns["x"], pooling.x, pooling, window, "x")
-        _draw_window(sheet, columns["unpooled"], pooling.unpooled, pooling, window, "unpooled")
-        _draw_pooled(sheet, columns["out"], pooling.out, window, "out")
-        _draw_pooled(sheet, columns["map"], pooling.decoder_map, window, "map")
-    _draw_arrows(sheet, pooling, *sides["pool"], into_windows=False)
-    _draw_arrows(sheet, pooling, *sides["unpool"], into_windows=True)
-    _write_titles(sheet, pooling, columns, changed=decoder_map is not None)
-    _draw_indices(sheet, pooling, columns, band)
-    return sheet.figure
+        _draw_window(grid, columns["x"], pooling.x, pooling, window, "x")
+        _draw_window(grid, columns["unpooled"], pooling.unpooled, pooling, window, "unpooled")
+        _draw_pooled(grid, columns["out"], pooling.out, window, "out")
+        _draw_pooled(grid, columns["map"], pooling.decoder_map, window, "map")
+    _draw_arrows(grid, pooling, *sides["pool"], into_windows=False)
+    _draw_arrows(grid, pooling, *sides["unpool"], into_windows=True)
+    _write_titles(grid, pooling, columns, changed=decoder_map is not None)
+    _draw_indices(grid, pooling, columns, band)
+    return grid.figure
 
 
 def _pool(x: Any, decoder_map: Any) -> _Pooling:
@@ -104,7 +104,7 @@ def _same(a: float, b: float) -> bool:
 
 
 def _columns(h: int, w: int) -> dict[str, float]:
-    """Where each of the four arrays begins, the table of indices and the remarks, and where the sheet ends."""
+    """Where each of the four arrays begins, the table of indices and the remarks, and where the grid ends."""
     wide, narrow = max(2 * w + (w - 1) * ALLEY, 3.9), max(w + (w - 1) * ALLEY, 2.6)  # titles need some room
     x = EDGE
     out = x + wide + 1.0
@@ -139,48 +139,48 @@ def _pooled_at(x0: float, window: Cell) -> tuple[float, float]:
     return x0 + window[1] * (1 + ALLEY), TOP + window[0] * (2 + STREET) + 0.5
 
 
-def _color(sheet: Sheet, window: Cell, w: int) -> str:
+def _color(grid: Grid, window: Cell, w: int) -> str:
     """Neighbours get different ones."""
-    colors = DARK_WINDOWS if sheet.theme == DARK else LIGHT_WINDOWS
+    colors = DARK_WINDOWS if grid.theme == DARK else LIGHT_WINDOWS
     return colors[(window[0] * (w + (w % 6 == 0)) + window[1]) % len(colors)]
 
 
-def _draw_window(sheet: Sheet, x0: float, array: np.ndarray, pooling: _Pooling, window: Cell, name: str) -> None:
+def _draw_window(grid: Grid, x0: float, array: np.ndarray, pooling: _Pooling, window: Cell, name: str) -> None:
     """Four cells, or the part of them that is inside; the one the arrow belongs to in full colour."""
-    color, texts = _color(sheet, window, pooling.out.shape[1]), number_texts(array)
+    color, texts = _color(grid, window, pooling.out.shape[1]), number_texts(array)
     ties = pooling.ties(window) if name == "x" else []
     for i, j in np.ndindex(2, 2):
         pixel = (2 * window[0] + i, 2 * window[1] + j)
         left, top = _pixel_at(x0, pixel)
         if pixel[0] >= array.shape[0] or pixel[1] >= array.shape[1]:
-            sheet.square(left, top, "none", edge=sheet.theme.grid, dashed=True)
+            grid.square(left, top, "none", edge=grid.theme.grid, dashed=True)
             continue
         chosen = pixel == pooling.source(window)
-        fill = color if chosen else (tint(color, sheet.theme, 0.13) if name == "x" else sheet.theme.paper)
-        edge = sheet.theme.paper if name == "x" else sheet.theme.grid
-        sheet.square(left, top, fill, edge=edge, width=1.0, gid=f"{name}[{pixel[0]}, {pixel[1]}]")
+        fill = color if chosen else (tint(color, grid.theme, 0.13) if name == "x" else grid.theme.paper)
+        edge = grid.theme.paper if name == "x" else grid.theme.grid
+        grid.square(left, top, fill, edge=edge, width=1.0, gid=f"{name}[{pixel[0]}, {pixel[1]}]")
         if pixel in ties:
             gid = f"tie[{pixel[0]}, {pixel[1]}]"
-            sheet.square(left + 0.1, top + 0.1, "none", side=0.8, edge=color, width=1.4, dashed=True, gid=gid)
+            grid.square(left + 0.1, top + 0.1, "none", side=0.8, edge=color, width=1.4, dashed=True, gid=gid)
         quiet = name == "unpooled" and not chosen
-        ink = sheet.theme.muted if quiet else readable(fill, sheet.theme)
-        size = sheet.fitting_size(list(texts.flat))
-        sheet.text(left + 0.5, top + 0.5, texts[pixel], size, ink, bold=chosen)
+        ink = grid.theme.muted if quiet else readable(fill, grid.theme)
+        size = grid.fitting_size(list(texts.flat))
+        grid.text(left + 0.5, top + 0.5, texts[pixel], size, ink, bold=chosen)
     left, top = _window_at(x0, window)
     H, W = array.shape
     inside = min(2, W - 2 * window[1]), min(2, H - 2 * window[0])
-    sheet.frame(left, top, *inside, color, line=1.2, gid=f"{name} window[{window[0]}, {window[1]}]")
+    grid.frame(left, top, *inside, color, line=1.2, gid=f"{name} window[{window[0]}, {window[1]}]")
 
 
-def _draw_pooled(sheet: Sheet, x0: float, array: np.ndarray, window: Cell, name: str) -> None:
-    color, texts = _color(sheet, window, array.shape[1]), number_texts(array)
+def _draw_pooled(grid: Grid, x0: float, array: np.ndarray, window: Cell, name: str) -> None:
+    color, texts = _color(grid, window, array.shape[1]), number_texts(array)
     left, top = _pooled_at(x0, window)
-    sheet.square(left, top, color, edge=color, gid=f"{name}[{window[0]}, {window[1]}]")
-    size = sheet.fitting_size(list(texts.flat))
-    sheet.text(left + 0.5, top + 0.5, texts[window], size, readable(color, sheet.theme), bold=True)
+    grid.square(left, top, color, edge=color, gid=f"{name}[{window[0]}, {window[1]}]")
+    size = grid.fitting_size(list(texts.flat))
+    grid.text(left + 0.5, top + 0.5, texts[window], size, readable(color, grid.theme), bold=True)
 
 
-def _draw_arrows(sheet: Sheet, pooling: _Pooling, x0: float, x1: float, *, into_windows: bool) -> None:
+def _draw_arrows(grid: Grid, pooling: _Pooling, x0: float, x1: float, *, into_windows: bool) -> None:
     """Up or down from its cell into the street, along it, and out of it into the other cell."""
     h, w = pooling.out.shape
     for window in np.ndindex(h, w):
@@ -194,7 +194,7 @@ def _draw_arrows(sheet: Sheet, pooling: _Pooling, x0: float, x1: float, *, into_
         points = [start, (start[0], lane), (end[0], lane), (end[0], end[1] + away)]
         names = [f"[{pixel[0]}, {pixel[1]}]", f"[{window[0]}, {window[1]}]"]
         gid = f"map{names[1]} -> unpooled{names[0]}" if into_windows else f"x{names[0]} -> out{names[1]}"
-        sheet.path(rounded_path(points), _color(sheet, window, w), line=3.2 * sheet.cell + 0.1, gid=gid)
+        grid.path(rounded_path(points), _color(grid, window, w), line=3.2 * grid.cell + 0.1, gid=gid)
 
 
 def _lane(window: Cell, upwards: bool, w: int) -> float:
@@ -208,45 +208,45 @@ def _lane(window: Cell, upwards: bool, w: int) -> float:
     return top - distance if upwards else top + 2 + distance
 
 
-def _write_titles(sheet: Sheet, pooling: _Pooling, columns: dict[str, float], changed: bool) -> None:
+def _write_titles(grid: Grid, pooling: _Pooling, columns: dict[str, float], changed: bool) -> None:
     (H, W), (h, w) = pooling.x.shape, pooling.out.shape
     notes = {"x": ("x", f"{H} x {W}, windows of 2 x 2"), "out": ("max_pool2d", f"{h} x {w}"),
              "map": ("a decoder's map" if changed else "the same map", f"{h} x {w}"),
              "unpooled": ("max_unpool2d", f"{H} x {W}, zero but at the positions")}  # fmt: skip
     for name, (title, note) in notes.items():
-        y = TOP - FARTHEST - 0.17 / sheet.cell
-        sheet.title(columns[name], y - 0.2 / sheet.cell, title)
-        sheet.note(columns[name], y, note)
+        y = TOP - FARTHEST - 0.17 / grid.cell
+        grid.title(columns[name], y - 0.2 / grid.cell, title)
+        grid.note(columns[name], y, note)
     middle = TOP + h + (h - 1) * STREET / 2
     begin = columns["out"] + w + (w - 1) * ALLEY + 0.3
     end = columns["map"] - 0.3
-    sheet.path(rounded_path([(begin, middle), (end, middle)]), sheet.theme.muted, line=1.2, dashed=True)
-    sheet.note((begin + end) / 2, middle - 0.2, "other layers" if changed else "", ha="center")
+    grid.path(rounded_path([(begin, middle), (end, middle)]), grid.theme.muted, line=1.2, dashed=True)
+    grid.note((begin + end) / 2, middle - 0.2, "other layers" if changed else "", ha="center")
 
 
-def _draw_indices(sheet: Sheet, pooling: _Pooling, columns: dict[str, float], y: float) -> None:
+def _draw_indices(grid: Grid, pooling: _Pooling, columns: dict[str, float], y: float) -> None:
     """The table of indices below the middle, where they cross; how to read them on the left, remarks on the right."""
     h, w = pooling.out.shape
     left = columns["table"]
-    sheet.title(left, y - 0.28, "positions")
+    grid.title(left, y - 0.28, "positions")
     for window in np.ndindex(h, w):
-        index, color = int(pooling.position[window]), _color(sheet, window, w)
+        index, color = int(pooling.position[window]), _color(grid, window, w)
         cell = (left + window[1], y + window[0])
-        sheet.square(*cell, tint(color, sheet.theme), edge=color, gid=f"indices[{window[0]}, {window[1]}]")
-        sheet.text(cell[0] + 0.5, cell[1] + 0.36, str(index), 24 * sheet.cell, sheet.theme.ink, bold=True)
-        sheet.text(cell[0] + 0.5, cell[1] + 0.77, f"{index:02b}", 16 * sheet.cell, sheet.theme.ink)
-    _draw_key(sheet, columns["x"], y)
+        grid.square(*cell, tint(color, grid.theme), edge=color, gid=f"indices[{window[0]}, {window[1]}]")
+        grid.text(cell[0] + 0.5, cell[1] + 0.36, str(index), 24 * grid.cell, grid.theme.ink, bold=True)
+        grid.text(cell[0] + 0.5, cell[1] + 0.77, f"{index:02b}", 16 * grid.cell, grid.theme.ink)
+    _draw_key(grid, columns["x"], y)
     for number, remark in enumerate(_remarks(pooling)):
-        sheet.note(columns["remarks"], y + 0.25 + LINE / sheet.cell * number, remark)
+        grid.note(columns["remarks"], y + 0.25 + LINE / grid.cell * number, remark)
 
 
-def _draw_key(sheet: Sheet, x: float, y: float) -> None:
-    sheet.title(x, y - 0.28, "position, in two bits")
+def _draw_key(grid: Grid, x: float, y: float) -> None:
+    grid.title(x, y - 0.28, "position, in two bits")
     for index in range(4):
         cell = (x + index % 2, y + index // 2)
-        sheet.square(*cell, sheet.theme.paper, edge=sheet.theme.muted, width=0.6)
-        sheet.text(cell[0] + 0.5, cell[1] + 0.36, str(index), 22 * sheet.cell, sheet.theme.muted)
-        sheet.text(cell[0] + 0.5, cell[1] + 0.77, f"{index:02b}", 16 * sheet.cell, sheet.theme.muted)
+        grid.square(*cell, grid.theme.paper, edge=grid.theme.muted, width=0.6)
+        grid.text(cell[0] + 0.5, cell[1] + 0.36, str(index), 22 * grid.cell, grid.theme.muted)
+        grid.text(cell[0] + 0.5, cell[1] + 0.77, f"{index:02b}", 16 * grid.cell, grid.theme.muted)
 
 
 def _remarks(pooling: _Pooling) -> list[str]:

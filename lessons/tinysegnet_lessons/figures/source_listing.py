@@ -12,7 +12,7 @@ from typing import Any
 import tinysegnet
 from tinysegnet.errors import SettingError
 
-__all__ = ["Source", "show_source"]
+__all__ = ["SourceListing", "show_source"]
 
 _PACKAGE = Path(tinysegnet.__file__).parent
 # A light box with dark letters, told in full: it reads on a dark page too, and no page's own style gets in between.
@@ -22,8 +22,8 @@ _CODE = ("background:none;color:#1d1d22;margin:0;padding:0;border:0;font:12.5px/
 
 
 @dataclass(frozen=True)
-class Source:
-    """A piece of source: text for a terminal, coloured in a notebook. compiled: does numba compile it?"""
+class SourceListing:
+    """A piece of source code: text in a terminal, coloured in a notebook. compiled: whether numba compiles it."""
 
     file: str
     line: int
@@ -45,12 +45,15 @@ class Source:
         return f'<div style="{_BOX}">{head}{_coloured(self.text)}</div>'
 
 
-def show_source(function: Any) -> Source:
-    """The source of a function or class, with its file and first line; below a numba kernel, its Python function.
+def show_source(function: Any) -> SourceListing:
+    """The source of a function or class, with its file and first line; of a numba kernel, its Python function.
 
-    Show it as the last expression of a cell, or print it. SettingError if Python has no source of it.
+    Show it as the last expression of a cell, or print it.
+
+    Raises:
+        SettingError: Python has no source of it.
     """
-    below = getattr(function, "py_func", function)
+    below = inspect.unwrap(getattr(function, "py_func", function))
     try:
         lines, first = inspect.getsourcelines(below)
         file = Path(inspect.getsourcefile(below) or "")
@@ -58,7 +61,7 @@ def show_source(function: Any) -> Source:
         raise SettingError(f"no Python source of {function!r} (expected a function, a kernel or a class)") from None
     inside = file.is_relative_to(_PACKAGE)
     name = file.relative_to(_PACKAGE.parent).as_posix() if inside else "this notebook"
-    return Source(name, max(first, 1), textwrap.dedent("".join(lines)), compiled=below is not function)
+    return SourceListing(name, max(first, 1), textwrap.dedent("".join(lines)), compiled=hasattr(function, "py_func"))
 
 
 def _coloured(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A few numbers of each of several things, as dots in rows: what repeats tell, and what is too near to tell apart."""
+"""A strip plot: repeated measurements as dots in rows, and which means differ by too little to tell apart."""
 
 from __future__ import annotations
 
@@ -15,34 +15,41 @@ from tinysegnet.errors import ShapeError
 from tinysegnet.viz.curves import inches
 from tinysegnet.viz.figures import LIGHT, Theme, new_figure
 
-__all__ = ["show_dots"]
+__all__ = ["show_strip_plot"]
 
 ROW, ABOVE, TICKS, KEY, GAP, EDGE = 0.3, 0.5, 0.35, 0.35, 0.25, 0.15  # inches
 Panels = Mapping[str, Mapping[str, Sequence[float]]]
 
 
-def show_dots(
+def show_strip_plot(
     panels: Panels,
     *,
     ties: Mapping[str, float] | None = None,
     others: Mapping[str, Mapping[str, float]] | None = None,
-    words: tuple[str, str, str] = ("a run", "bars that overlap are a tie", "elsewhere"),
+    words: tuple[str, str, str] = ("one run", "overlapping bars: a tie", "elsewhere"),
     width: float = 10.5,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Panels side by side with the same rows: a dot for each number.
+    """Panels side by side with the same rows: one dot per measurement.
 
-    panels: title -> row -> numbers, in the order of the rows; a row may have none. ties: title -> a difference that is
-    too small to count: a bar of that width lies around each row's mean, so that two bars overlap where the means differ
-    by less. others: title -> row -> a number from somewhere else, a hollow diamond. words: of the key, for dots, bars
-    and diamonds. width: inches. Raises ShapeError for no number at all, numbers that are not finite, and for titles or
-    rows in ties and others that panels do not have.
+    Args:
+        panels: title -> row -> measurements, in the order of the rows; a row may have none.
+        ties: title -> a difference that is too small to count. A bar of that width lies around each row's mean, so two
+            bars overlap where the means differ by less.
+        others: title -> row -> one value from elsewhere, a hollow diamond.
+        words: the texts of the key, for dots, bars and diamonds.
+        width: inches.
+        theme: colours.
+
+    Raises:
+        ShapeError: no value at all, a value that is not finite, or a title or row of `ties` and `others` that `panels`
+            does not have.
     """
     values = {title: {row: np.asarray(numbers, float).ravel() for row, numbers in rows.items()}
               for title, rows in panels.items()}  # fmt: skip
     names = list(dict.fromkeys(row for rows in values.values() for row in rows))
     ties, others = ties or {}, others or {}
-    _demand(values, names, ties, others)
+    _check(values, names, ties, others)
     height = ABOVE + ROW * len(names) + TICKS + KEY
     figure = new_figure(width, height, theme)
     left = 0.25 + max(inches(figure, name, 9) for name in names)
@@ -56,15 +63,15 @@ def show_dots(
     return figure
 
 
-def _demand(values: Mapping[str, Mapping[str, np.ndarray]], names: Sequence[str], ties: Mapping[str, float],
+def _check(values: Mapping[str, Mapping[str, np.ndarray]], names: Sequence[str], ties: Mapping[str, float],
             others: Mapping[str, Mapping[str, float]]) -> None:  # fmt: skip
     numbers = [row for rows in values.values() for row in rows.values()]
     if not sum(row.size for row in numbers) or not all(np.isfinite(row).all() for row in numbers):
-        raise ShapeError("show_dots: panels are title -> row -> finite numbers, at least one of them")
+        raise ShapeError("show_strip_plot: panels are title -> row -> finite numbers, at least one of them")
     rows = [row for found in others.values() for row in found]
     strange = [name for name in (*ties, *others) if name not in values] + [name for name in rows if name not in names]
     if strange:
-        raise ShapeError(f"show_dots: {strange[0]!r} is neither a panel nor a row")
+        raise ShapeError(f"show_strip_plot: {strange[0]!r} is neither a panel nor a row")
 
 
 def _dress(axes: Axes, title: str, names: Sequence[str], first: bool, theme: Theme) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinysegnet.ops.conv import conv2d_backward_numpy
+from tinysegnet.ops.conv import Conv2dCache, conv2d_backward_numpy
 from tinysegnet.ops.windows import shifted
 
 from .exercise import Exercise
@@ -41,7 +41,7 @@ def _dx(dout, weight):
     N, H, W, _ = dout.shape
     x = np.zeros((N, H, W, weight.shape[2]))
     p = weight.shape[0] // 2
-    return conv2d_backward_numpy(dout, (x, weight, False, (1, 1), ((p, p), (p, p))))[0]
+    return conv2d_backward_numpy(dout, Conv2dCache(x, weight, False, (1, 1), ((p, p), (p, p))))[0]
 
 
 def _dx_cases():
@@ -84,7 +84,7 @@ def _channels_not_exchanged(dout, weight):
 def _parameters(x, dout, K):
     p = K // 2
     weight = np.zeros((K, K, x.shape[3], dout.shape[3]))
-    return conv2d_backward_numpy(dout, (x, weight, True, (1, 1), ((p, p), (p, p))))[1:]
+    return conv2d_backward_numpy(dout, Conv2dCache(x, weight, True, (1, 1), ((p, p), (p, p))))[1:]
 
 
 def _parameter_cases():

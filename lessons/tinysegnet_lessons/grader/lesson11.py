@@ -35,7 +35,7 @@ _crossing_bytes = _crossing()
 # --- maps that are read twice -----------------------------------------------------------------------------------------
 
 
-def _tap_cases():
+def _skip_cases():
     rng = np.random.default_rng(0)
     cases = []
     for N, h, w, C, K in ((2, 2, 3, 4, 3), (3, 3, 2, 2, 5)):
@@ -44,7 +44,7 @@ def _tap_cases():
     return cases
 
 
-def _tap(dup=lambda dout, scores: dout, dmaps=lambda across, below: across + below, dweight=lambda x, d: x.T @ d):
+def _skip(dup=lambda dout, scores: dout, dmaps=lambda across, below: across + below, dweight=lambda x, d: x.T @ d):
     """The three gradients, with one of them made in another way. x, d: a row for each pixel."""
 
     def backward(dout, dnext, maps, weight):
@@ -55,12 +55,12 @@ def _tap(dup=lambda dout, scores: dout, dmaps=lambda across, below: across + bel
     return backward
 
 
-_tap_backward = _tap()
+_skip_backward = _skip()
 
 
 def _first_picture(dout, dnext, maps, weight):
     C, K = weight.shape
-    dup, dmaps, _ = _tap_backward(dout, dnext, maps, weight)
+    dup, dmaps, _ = _skip_backward(dout, dnext, maps, weight)
     return dup, dmaps, maps[0].reshape(-1, C).T @ dout[0].reshape(-1, K)
 
 
@@ -110,7 +110,7 @@ EXERCISES = [
         mistakes={
             "pools round up: 45 rows give 23":
                 _crossing(sizes=lambda H, W: _pooled_sizes(H, W, lambda n: n // 2)),
-            "float32 takes four bytes a number": _crossing(itemsize=1),
+            "float32 takes four bytes per number": _crossing(itemsize=1),
             "the last pool's maps go down the line themselves; only those of the first three cross":
                 _crossing(map_pools=slice(4)),
             "there are four unpools, so the indices of all four pools cross": _crossing(index_pools=slice(3)),
@@ -122,22 +122,23 @@ EXERCISES = [
         },
     ),
     Exercise(
-        name="tap_backward",
+        name="skip_backward",
         results=("dup", "dmaps", "dweight"),
-        reference=lambda dout, dnext, maps, weight: _tap_backward(dout, dnext, maps, weight),
-        cases=_tap_cases,
+        reference=lambda dout, dnext, maps, weight: _skip_backward(dout, dnext, maps, weight),
+        cases=_skip_cases,
         mistakes={
-            "the encoder's next stage reads the maps, too: add dnext": _tap(dmaps=lambda across, below: across),
+            "the encoder's next stage reads the maps, too: add dnext": _skip(dmaps=lambda across, below: across),
             "the way through the addition is missing: add what comes back through the 1x1 convolution":
-                _tap(dmaps=lambda across, below: below),
-            "an addition does not share its gradient out: up gets all of dout": _tap(dup=lambda dout, scores: dout / 2),
+                _skip(dmaps=lambda across, below: below),
+            "an addition does not share its gradient out: up gets all of dout":
+                _skip(dup=lambda dout, scores: dout / 2),
             "the maps get the mean of their two gradients; it is the sum":
-                _tap(dmaps=lambda across, below: (across + below) / 2),
+                _skip(dmaps=lambda across, below: (across + below) / 2),
             "dup is multiplied by the scores, as if forward had multiplied; it added":
-                _tap(dup=lambda dout, scores: dout * scores),
-            "the two gradients of the maps are subtracted": _tap(dmaps=lambda across, below: across - below),
+                _skip(dup=lambda dout, scores: dout * scores),
+            "the two gradients of the maps are subtracted": _skip(dmaps=lambda across, below: across - below),
             "dweight is of the first picture only: every pixel of every picture used the same weight": _first_picture,
-            "dweight is a mean over the pixels; it is the sum": _tap(dweight=lambda x, d: x.T @ d / len(x)),
+            "dweight is a mean over the pixels; it is the sum": _skip(dweight=lambda x, d: x.T @ d / len(x)),
         },
     ),
     Exercise(

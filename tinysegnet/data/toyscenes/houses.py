@@ -7,23 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .drawing import (
-    BUILDING,
-    DARK,
-    FENCE,
-    GLASS,
-    LAMPLIGHT,
-    TREE,
-    WHITE,
-    Canvas,
-    Color,
-    Sheet,
-    between,
-    chance,
-    mix,
-    paint,
-    pick,
-)
+from .drawing import BUILDING, FENCE, TREE, Canvas, Sheet
+from .paints import DARK, GLASS, LAMPLIGHT, WHITE, Color, between, chance, mix, paint, pick
 
 __all__ = ["LEAVES", "WALLS", "fence", "hedge", "house", "tree", "windows"]
 

@@ -1,4 +1,4 @@
-"""The innermost loop of depthwise convolution, of the vectors in `_vectors`.
+"""The innermost loop of depthwise convolution, made of the vectors in `simd`.
 
 `add_products(...)` adds, for up to ROWS rows and all channels, products of numbers of the same channel:
 
@@ -9,7 +9,7 @@
             for r: acc[r] += a[r, k, c] * b_k           # one vector of b against all rows
         out[r, c] = acc[r]
 
-Edges as in `_register_tile`: rows past the last one repeat it, channels past the last one are masked off.
+Edges as in `gemm_microkernel`: rows past the last one repeat it, channels past the last one are masked off.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROWS = 8
 def add_products(
     typingctx, a, a_start, a_row, a_step, b, b_start, b_step, out, out_start, out_row, rows, inner, channels
 ):
-    """Windows into flat arrays as in `matmul`; rows is at most ROWS."""
+    """Windows into flat arrays as in `gemm`; rows is at most ROWS."""
 
     def codegen(context, builder, signature, args):
         def pointer(position):

@@ -1,4 +1,4 @@
-"""The innermost loop of `matmul.multiply`, of the vectors in `_vectors`.
+"""The innermost loop of `gemm.multiply`, made of the vectors in `simd`.
 
 `tiles[v - 1](...)` multiplies a tile of at most ROWS rows and v vectors of columns:
 

@@ -1,7 +1,7 @@
 """Pooling and unpooling with 2x2 windows that tile the picture, SegNet's own: straight to packed indices and back.
 
 A task takes a row of windows, two rows of the picture. What is two bits in memory is a byte, `where`, in the cache:
-for the whole row at once, so that packing and unpacking are plain loops over bytes. `where` has room for full groups
+for the whole row at once, so that packing and unpacking are plain loops over bytes. `where` holds full groups
 of four channels; the surplus stays 0.
 """
 

@@ -26,56 +26,15 @@ are off, beside those of PyTorch's direct sums; tests/ops/test_winograd.py bound
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ...runtime import empty, kernel, prange
 from .gemm import multiply
-from .winograd_transform import winograd_transform
+from .winograd_transform import ALGORITHMS, MATRICES, winograd_transform
 
-__all__ = ["ALGORITHMS", "MATRICES", "Tiles", "algorithm_for", "forward", "weight_gradient"]
-
-
-class WinogradF4x3(NamedTuple):
-    """4 outputs of 3 kernel taps from 6 points along each axis: 0, 1, -1, 2, -2 and infinity."""
-
-    taps: int = 3
-    side: int = 6
+__all__ = ["Tiles", "algorithm_for", "forward", "weight_gradient"]
 
 
-class WinogradF4x4(NamedTuple):
-    """4 outputs of 4 kernel taps from 7 points along each axis: 1, -1, 2, -2, 1/2, -1/2 and infinity."""
-
-    taps: int = 4
-    side: int = 7
-
-
-# Kernels are given the algorithm. Its class is part of its type, so numba compiles each kernel once per algorithm, and
-# each transform knows its matrix.
-ALGORITHMS = {"winograd_f4x3": WinogradF4x3(), "winograd_f4x4": WinogradF4x4()}
-
-
-def transforms(points, taps):
-    """A, B, G for 4 outputs and a kernel of `taps` numbers: one point less than taps + 3, infinity is the last.
-
-    A and G evaluate polynomials at the points, a_i^k; at infinity that is the highest coefficient. B interpolates: its
-    column i is the polynomial that vanishes at all points but point i, where it is N_i; G's rows are divided by that.
-    """
-    last = len(points)
-    A, B, G = np.zeros((last + 1, 4)), np.zeros((last + 1, last + 1)), np.zeros((last + 1, taps))
-    for i, point in enumerate(points):
-        others = [other for other in points if other != point]
-        A[i], B[:last, i] = np.power(point, range(4)), np.poly(others)[::-1]
-        G[i] = np.power(point, range(taps)) / np.prod(np.subtract(point, others))
-    A[last, -1], B[:, last], G[last, -1] = 1, np.poly(points)[::-1], 1
-    return A, B, G
-
-
-MATRICES = {
-    WinogradF4x3: transforms((1.0, -1.0, 2.0, -2.0, 0.0), taps=3),
-    WinogradF4x4: transforms((1.0, -1.0, 2.0, -2.0, 0.5, -0.5), taps=4),
-}
 picture_to_points = winograd_transform({algorithm: B.T for algorithm, (A, B, G) in MATRICES.items()})
 gradient_to_points = winograd_transform({algorithm: A for algorithm, (A, B, G) in MATRICES.items()})
 points_to_picture = winograd_transform({algorithm: A.T for algorithm, (A, B, G) in MATRICES.items()})

@@ -1,4 +1,4 @@
-"""out = matrix @ d @ matrix^T for a small constant matrix, channel by channel: Winograd's transforms.
+"""Winograd's algorithms, their matrices A, B and G, and their transforms, out = matrix @ d @ matrix^T per channel.
 
 `d` is a p x p grid of pixels and `out` a q x q grid, each pixel a run of channels; the matrix is q x p. Every vector of
 channels is loaded once and goes through both products in registers; zeros and ones of the matrix cost nothing, and rows
@@ -12,11 +12,54 @@ each algorithm, by its class.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ...runtime import JIT
 
-__all__ = ["winograd_transform"]
+__all__ = ["ALGORITHMS", "MATRICES", "WinogradF4x3", "WinogradF4x4", "winograd_transform"]
+
+
+class WinogradF4x3(NamedTuple):
+    """4 outputs of 3 kernel taps from 6 points along each axis: 0, 1, -1, 2, -2 and infinity."""
+
+    taps: int = 3
+    side: int = 6
+
+
+class WinogradF4x4(NamedTuple):
+    """4 outputs of 4 kernel taps from 7 points along each axis: 1, -1, 2, -2, 1/2, -1/2 and infinity."""
+
+    taps: int = 4
+    side: int = 7
+
+
+# Kernels are given the algorithm. Its class is part of its type, so numba compiles each kernel once per algorithm, and
+# each transform knows its matrix.
+ALGORITHMS: dict[str, WinogradF4x3 | WinogradF4x4] = {"winograd_f4x3": WinogradF4x3(), "winograd_f4x4": WinogradF4x4()}
+
+
+def transforms(points, taps):
+    """A, B, G for 4 outputs and a kernel of `taps` numbers: one point less than taps + 3, infinity is the last.
+
+    A and G evaluate polynomials at the points, a_i^k; at infinity that is the highest coefficient. B interpolates: its
+    column i is the polynomial that vanishes at all points but point i, where it is N_i; G's rows are divided by that.
+    """
+    last = len(points)
+    A, B, G = np.zeros((last + 1, 4)), np.zeros((last + 1, last + 1)), np.zeros((last + 1, taps))
+    for i, point in enumerate(points):
+        others = [other for other in points if other != point]
+        A[i], B[:last, i] = np.power(point, range(4)), np.poly(others)[::-1]
+        G[i] = np.power(point, range(taps)) / np.prod(np.subtract(point, others))
+    A[last, -1], B[:, last], G[last, -1] = 1, np.poly(points)[::-1], 1
+    return A, B, G
+
+
+MATRICES = {
+    WinogradF4x3: transforms((1.0, -1.0, 2.0, -2.0, 0.0), taps=3),
+    WinogradF4x4: transforms((1.0, -1.0, 2.0, -2.0, 0.5, -0.5), taps=4),
+}
 
 
 def transform_numpy(matrices):

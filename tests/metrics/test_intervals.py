@@ -121,13 +121,13 @@ def test_the_table_shows_boundaries_and_intervals():
     intervals = {"G": (0.7, 0.8), "C": (0.6, 0.9), "mIoU": (0.5, 0.65), "BF": (0.1, 0.2), "BF_by_distance": (0.3, 0.4)}
     more = {"BF": 0.15, "BF_by_distance": 0.35, "intervals": intervals}
     scores = Scores.from_confusion(np.array([[1500, 500], [0, 0]]), ["Sky", "Tree"], **more)
-    averages, boundaries, floor, explained = scores.table(scores, "position prior").splitlines()[3:7]
+    averages, boundaries, baseline, explained = scores.table(scores, "position prior").splitlines()[3:7]
     assert averages == "G 0.750 [0.700, 0.800]  C 0.750 [0.600, 0.900]  mIoU 0.375 [0.500, 0.650]"
     assert boundaries == "BF 0.150 [0.100, 0.200] one to one, 0.350 [0.300, 0.400] by distance"
-    assert floor.endswith("position prior")
+    assert baseline.endswith("position prior")
     assert explained.startswith("[low, high]: 95%")
     assert explained.endswith("1 of 2 classes present")
-    assert max(map(len, (averages, boundaries, floor, explained))) <= 100
+    assert max(map(len, (averages, boundaries, baseline, explained))) <= 100
     values = json.loads(json.dumps(scores.as_dict(), allow_nan=False))
     assert (values["BF"], values["BF_by_distance"], values["intervals"]["mIoU"]) == (0.15, 0.35, [0.5, 0.65])
     assert not {"BF", "intervals"} & set(Scores.from_confusion(np.eye(2, dtype=int)).as_dict())

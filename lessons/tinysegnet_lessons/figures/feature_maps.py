@@ -11,8 +11,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from ..errors import ShapeError
-from .figures import LIGHT, Theme, new_figure, signed_colors
+from tinysegnet.errors import ShapeError
+from tinysegnet.viz.figures import LIGHT, Theme, new_figure, signed_colors
 
 __all__ = ["show_feature_maps"]
 

@@ -1,15 +1,16 @@
-"""The floors: each finds what it may look at, and nothing else."""
+"""The baselines: each finds what it may look at, and nothing else."""
 
 from dataclasses import dataclass, field
+from importlib import import_module
 
 import numpy as np
 import pytest
 
-from tinysegnet.data.baselines import color_classifier, color_position_classifier, floors, position_prior
 from tinysegnet.data.palette import Palette
-from tinysegnet.data.sample import Sample
+from tinysegnet.data.sample import Sample, labelled_images
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import DataError
+from tinysegnet.metrics.baselines import baselines, position_prior
 
 TWO = Palette(("a", "b"), ((255, 0, 0), (0, 0, 255)), ignore_label=9)
 RED, BLUE = (220, 30, 30), (30, 30, 220)
@@ -27,6 +28,15 @@ class Pictures:
 
     def __getitem__(self, index):
         return self.samples[index]
+
+
+def _scored(function, train, val):
+    palette = train.palette
+    return function(labelled_images(train), labelled_images(val), palette.names, palette.ignore_label)
+
+
+def color_classifier(*arguments):
+    return baselines(*arguments, kinds=["colour"])["colour"]
 
 
 def _pictures(paint, seed, count=12, size=(24, 32)):
@@ -66,8 +76,8 @@ def _by_neither(rng, size):
     [(_by_place, {"position prior", "colour and position"}), (_by_color, {"colour", "colour and position"}),
      (_by_both, {"colour and position"}), (_by_neither, set())],
 )  # fmt: skip
-def test_each_floor_solves_its_own_world_and_no_other(world, solved):
-    found = floors(_pictures(world, 0), _pictures(world, 1))
+def test_each_baseline_solves_its_own_world_and_no_other(world, solved):
+    found = _scored(baselines, _pictures(world, 0), _pictures(world, 1))
     assert set(found) == {"position prior", "colour", "colour and position"}
     for name, scores in found.items():
         if name in solved:
@@ -82,15 +92,14 @@ def test_every_channel_of_the_colour_counts(channel):
     for sample in (*train.samples, *val.samples):
         sample.image[:] = 90
         sample.image[..., channel] = np.where(sample.labels == 1, 200, 90)
-    assert color_classifier(train, val).mIoU == 1.0
+    assert _scored(color_classifier, train, val).mIoU == 1.0
 
 
-def test_the_three_functions_agree_with_floors():
+def test_one_baseline_alone_agrees_with_all():
     train, val = ToyScenes(6, size=(24, 32)), ToyScenes(3, seed=1, size=(24, 32))
-    found = floors(train, val)
-    assert position_prior(train, val).mIoU == found["position prior"].mIoU
-    assert color_classifier(train, val).mIoU == found["colour"].mIoU
-    assert color_position_classifier(train, val).mIoU == found["colour and position"].mIoU
+    found = _scored(baselines, train, val)
+    assert _scored(position_prior, train, val).mIoU == found["position prior"].mIoU
+    assert _scored(color_classifier, train, val).mIoU == found["colour"].mIoU
 
 
 def test_void_is_neither_counted_nor_scored():
@@ -98,7 +107,7 @@ def test_void_is_neither_counted_nor_scored():
     for pictures in (train, val):
         for sample in pictures.samples:
             sample.labels[:, ::2] = 9
-    scores = color_classifier(train, val)
+    scores = _scored(color_classifier, train, val)
     assert scores.mIoU == 1.0
     assert scores.pixels.sum() == 12 * 24 * 16
 
@@ -106,7 +115,7 @@ def test_void_is_neither_counted_nor_scored():
 def test_pictures_of_any_sizes():
     train = Pictures(_pictures(_by_place, 0).samples + _pictures(_by_place, 1, size=(40, 20)).samples)
     val = _pictures(_by_place, 2, size=(13 * 2, 31))
-    assert position_prior(train, val).G > 0.95
+    assert _scored(position_prior, train, val).G > 0.95
 
 
 def test_a_rare_class_is_not_given_up_for_the_accuracy():
@@ -116,22 +125,23 @@ def test_a_rare_class_is_not_given_up_for_the_accuracy():
         red = rng.random(size) < 0.15
         return red, red & (rng.random(size) < 0.4)
 
-    scores = color_classifier(_pictures(paint, 0), _pictures(paint, 1))
+    scores = _scored(color_classifier, _pictures(paint, 0), _pictures(paint, 1))
     assert scores.IoU[1] > 0.3
 
 
-def test_what_does_not_fit_into_memory_is_read_again(monkeypatch):
+def test_the_size_of_chunks_changes_nothing(monkeypatch):
     train, val = _pictures(_by_both, 0), _pictures(_by_place, 1)
-    kept = floors(train, val)
-    monkeypatch.setattr("tinysegnet.data.baselines.KEPT_BYTES", 3 * 24 * 32 * 4)  # three pictures
-    streamed = floors(train, val)
-    for name, scores in kept.items():
-        np.testing.assert_array_equal(scores.IoU, streamed[name].IoU)
+    at_once = _scored(baselines, train, val)
+    monkeypatch.setattr(import_module("tinysegnet.metrics.baselines"), "CHUNK", 3 * 24 * 32)  # three pictures
+    for name, scores in _scored(baselines, train, val).items():
+        np.testing.assert_array_equal(scores.IoU, at_once[name].IoU)
 
 
 def test_nothing_to_count():
     blank = Pictures([Sample(np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 9, np.uint8), "void")])
-    with pytest.raises(DataError, match="no labelled pixel"):
-        floors(blank, _pictures(_by_color, 0))
-    with pytest.raises(DataError):
-        floors(_pictures(_by_color, 0), Pictures([]))
+    with pytest.raises(DataError, match="training pictures have no labelled pixel"):
+        _scored(baselines, blank, _pictures(_by_color, 0))
+    with pytest.raises(DataError, match="validation pictures have no labelled pixel"):
+        _scored(baselines, _pictures(_by_color, 0), blank)
+    with pytest.raises(DataError, match="training pictures have no labelled pixel"):
+        baselines([], [], TWO.names, TWO.ignore_label)

@@ -1,0 +1,17 @@
+"""Kernels that compute each output value from the input values at the same place."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...runtime import empty_like
+
+__all__ = ["elementwise"]
+
+
+def elementwise(kernel, *arrays, settings=()):
+    """kernel(*flat arrays, *settings, flat out) -> out, of the first array's shape and dtype. One pass over memory."""
+    contiguous = [np.ascontiguousarray(array) for array in arrays]
+    out = empty_like(contiguous[0])
+    kernel(*(array.reshape(-1) for array in contiguous), *settings, out.reshape(-1))
+    return out

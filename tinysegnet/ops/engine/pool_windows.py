@@ -1,0 +1,68 @@
+"""Pooling and unpooling with windows of any size and stride, overlapping or not; one byte per position."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...runtime import kernel, prange
+
+__all__ = ["gather", "pool", "scatter"]
+
+
+@kernel
+def pool(x, out, position, size_y, size_x, stride_y, stride_x):
+    """x (N, H, W, C) -> out and position (N, h, w, C); windows are clipped at the border."""
+    N, H, W, C = x.shape
+    h, w = out.shape[1:3]
+    for task in prange(N * h):
+        n, y = task // h, task % h
+        for column in range(w):
+            top, left = y * stride_y, column * stride_x
+            best, where = out[n, y, column], position[n, y, column]
+            best[:] = x[n, top, left]
+            where[:] = 0
+            for i in range(min(size_y, H - top)):
+                for j in range(min(size_x, W - left)):
+                    k = np.uint8(i * size_x + j)
+                    pixel = x[n, top + i, left + j]
+                    for c in range(C):
+                        # larger, or the first NaN: a NaN is the only number that differs from itself
+                        wins = pixel[c] > best[c] or (pixel[c] != pixel[c] and best[c] == best[c])
+                        best[c] = pixel[c] if wins else best[c]
+                        where[c] = k if wins else where[c]
+
+
+@kernel
+def scatter(x, position, out, size_y, size_x, stride_y, stride_x):
+    """Add x at the places that position names. A task owns one row of `out` and visits the windows that overlap it."""
+    N, H, W, C = out.shape
+    h, w = x.shape[1:3]
+    for task in prange(N * H):
+        n, row = task // H, task % H
+        first = max(0, (row - size_y + stride_y) // stride_y)
+        out[n, row] = 0
+        for y in range(first, min(row // stride_y + 1, h)):
+            i = row - y * stride_y
+            for column in range(w):
+                for j in range(min(size_x, W - column * stride_x)):
+                    k, pixel = np.uint8(i * size_x + j), out[n, row, column * stride_x + j]
+                    value, where = x[n, y, column], position[n, y, column]
+                    for c in range(C):
+                        pixel[c] += value[c] if where[c] == k else 0
+
+
+@kernel
+def gather(dout, position, dx, size_y, size_x, stride_y, stride_x):
+    """dx (N, h, w, C) = dout (N, H, W, C) at the places that position names."""
+    N, h, w, C = dx.shape
+    H, W = dout.shape[1:3]
+    for task in prange(N * h):
+        n, y = task // h, task % h
+        for column in range(w):
+            value, where = dx[n, y, column], position[n, y, column]
+            value[:] = 0
+            for i in range(min(size_y, H - y * stride_y)):
+                for j in range(min(size_x, W - column * stride_x)):
+                    k, pixel = np.uint8(i * size_x + j), dout[n, y * stride_y + i, column * stride_x + j]
+                    for c in range(C):
+                        value[c] += pixel[c] if where[c] == k else 0

@@ -1,0 +1,92 @@
+"""Layout with Pillow: text on white, pictures below and beside each other, enlarged by whole pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+__all__ = ["EDGE", "INK", "MUTED", "PAPER", "enlarge", "fitted", "fitted_size", "fitting_scale", "load_font", "resized",
+           "stacked", "text_row", "text_width", "tiled"]  # fmt: skip
+
+INK, MUTED, PAPER, EDGE = (28, 28, 32), (106, 106, 114), (255, 255, 255), (150, 150, 150)
+MAX_SIDE = 2400  # pixels that a picture is enlarged to at most: a 1 x 600 strip would become a wall
+
+
+@lru_cache(maxsize=16)
+def load_font(size: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which every matplotlib includes: the same letters on every machine."""
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
+
+
+def text_width(text: str, font: ImageFont.FreeTypeFont) -> int:
+    """Pixels that `text` takes on one line, rounded up."""
+    return int(np.ceil(font.getlength(text)))
+
+
+def fitted(text: str, size: int, room: int) -> str:
+    """The text on one line, its middle left out if it is wider than `room`: the end of a path says more."""
+    font, text = load_font(size), " ".join(text.split())
+    if text_width(text, font) <= room:
+        return text
+    for keep in range(len(text) - 1, 0, -1):
+        shortened = f"{text[: keep // 3]}…{text[len(text) - (keep - keep // 3) :]}"
+        if text_width(shortened, font) <= room:
+            return shortened
+    return "…"
+
+
+def text_row(texts: Sequence[tuple[float, str, tuple[int, int, int], str]], width: int, size: int) -> Image.Image:
+    """One line of texts, each (x, text, colour, anchor as Pillow has it: "lm" starts at x, "rm" ends there)."""
+    row = Image.new("RGB", (width, round(1.9 * size)), PAPER)
+    for x, text, color, anchor in texts:
+        ImageDraw.Draw(row).text((x, 1.05 * size), text, color, load_font(size), anchor=anchor)
+    return row
+
+
+def stacked(pictures: Sequence[Image.Image], width: int) -> Image.Image:
+    """Pictures below each other, each centred."""
+    canvas = Image.new("RGB", (width, sum(p.height for p in pictures)), PAPER)
+    y = 0
+    for picture in pictures:
+        canvas.paste(picture, ((width - picture.width) // 2, y))
+        y += picture.height
+    return canvas
+
+
+def tiled(tiles: Sequence[Image.Image], columns: int, gap: int) -> Image.Image:
+    """Pictures of one size in rows, `gap` pixels apart; the last row may be shorter."""
+    W, H = tiles[0].size
+    rows = -(-len(tiles) // columns)
+    canvas = Image.new("RGB", (columns * (W + gap) - gap, rows * (H + gap) - gap), PAPER)
+    for i, tile in enumerate(tiles):
+        canvas.paste(tile, (i % columns * (W + gap), i // columns * (H + gap)))
+    return canvas
+
+
+def enlarge(array: np.ndarray, scale: int) -> np.ndarray:
+    """Every pixel scale x scale times: (H, W, ...) -> (scale H, scale W, ...)."""
+    return array.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def fitting_scale(shape: tuple[int, ...], width: int, *, at_least: bool = False) -> int:
+    """The whole number to enlarge (H, W) by for a width of at most, or `at_least`, this many pixels."""
+    H, W = shape[:2]
+    return max(1, min(-(-width // W) if at_least else width // W, MAX_SIDE // max(H, W)))
+
+
+def fitted_size(shape: tuple[int, ...], width: int, height: int) -> tuple[int, int]:
+    """(W, H) of a picture of shape (H, W), made as large as fits into width x height."""
+    factor = min(width / shape[1], height / shape[0])
+    return max(1, round(shape[1] * factor)), max(1, round(shape[0] * factor))
+
+
+def resized(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Labels at `size` = (W, H), of any integer dtype: the class number at each new pixel's centre."""
+    (W, H), (h, w) = size, labels.shape
+    rows, columns = (2 * np.arange(H) + 1) * h // (2 * H), (2 * np.arange(W) + 1) * w // (2 * W)
+    return labels[rows[:, None], columns]

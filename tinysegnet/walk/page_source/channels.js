@@ -1,0 +1,74 @@
+// Which channel is shown: the one that the reader chose, else the one with the largest spread.
+
+import { labelAt, softmaxAt } from "walk/loss.js";
+import { data } from "walk/payload.js";
+import { redraw, state } from "walk/state.js";
+import { readIndex, resultIndex, steps } from "walk/steps.js";
+
+/** @import { Step } from "walk/steps.js" */
+/** @import { LoadedNode } from "walk/store.js" */
+
+/**
+ * Steps of a family share a choice: those with the same names of channels, or as many channels in the same stage.
+ *
+ * @param {Step} step
+ */
+export function familyOf(step) {
+  const { names, shape } = data.tensors[resultIndex(step)];
+  return names ? names.join() : `${step.name.split(".")[0]} ${shape[2]}`;
+}
+
+/**
+ * The channel of a step's result. Unless the reader chose one, a stage shows the one that has the largest spread at
+ * the stage's end.
+ *
+ * @param {Step} step
+ */
+export function channelFor(step) {
+  const family = familyOf(step);
+  if (family in state.chosen) return state.chosen[family];
+  const forward = steps.filter((s) => s.way === "forward" || s.way === "answer");
+  const last = forward.findLast((s) => familyOf(s) === family) ?? step, tensor = data.tensors[resultIndex(last)];
+  return tensor.names && last.way !== "answer" ? 0 : tensor.strongest; // red comes first
+}
+
+/**
+ * The class that a step shows at a pixel unless the reader chose one: the predicted one, in the loss the true one. null
+ * for steps whose channels are no classes.
+ *
+ * @param {Step} step
+ * @param {LoadedNode} node
+ * @param {number} y
+ * @param {number} x
+ */
+export function classFor(step, node, y, x) {
+  const answer = steps.find((s) => s.way === "answer"), family = familyOf(step), loss = step.way === "loss";
+  if (family in state.chosen || !(loss || (answer && family === familyOf(answer)))) return null;
+  const label = loss ? labelAt(node, y, x) : null;
+  if (label !== null) return label;
+  const logits = node.logits ?? (step.way === "answer" ? node.x : node.out);
+  return Math.max(0, softmaxAt(logits, y, x).best);
+}
+
+/**
+ * The channel of what a step reads.
+ *
+ * @param {Step} step
+ */
+export function readingFor(step) {
+  const index = readIndex(step), tensor = data.tensors[index];
+  if (index in state.readings) return state.readings[index];
+  return tensor.names ? 0 : tensor.strongest;
+}
+
+/** @param {number} channel */
+export function chooseChannel(channel) {
+  state.channel = state.chosen[familyOf(steps[state.step])] = channel;
+  return redraw();
+}
+
+/** @param {number} channel */
+export function chooseReading(channel) {
+  state.reading = state.readings[readIndex(steps[state.step])] = channel;
+  return redraw();
+}

@@ -1,0 +1,67 @@
+// The colours of numbers, light and dark.
+
+import { data } from "walk/payload.js";
+import { state } from "walk/state.js";
+
+/** @import { Tensor } from "walk/store.js" */
+
+const NOT_FINITE = -128, RED = [226, 40, 48];
+
+export function isDark() {
+  const chosen = document.documentElement.dataset.theme;
+  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+export const theme = () => (isDark() ? "dark" : "light");
+
+/** The colours of -127..127 in this theme, three bytes each. */
+const ramp = () => data.colours[theme()];
+
+/**
+ * The colour [red, green, blue] of a value. From `scale` on, and from -scale, it is the strongest one.
+ *
+ * @param {number} value
+ * @param {number} scale
+ */
+export function colourOf(value, scale) {
+  const strength = scale > 0 ? Math.max(-1, Math.min(1, value / scale)) : 0, k = 3 * (127 + Math.round(127 * strength));
+  return ramp().slice(k, k + 3);
+}
+
+/** @param {number[]} rgb */
+export const css = (rgb) => `rgb(${rgb.join(" ")})`;
+
+/**
+ * Black or white, whichever can be read on this colour.
+ *
+ * @param {number[]} rgb
+ */
+export const inkOn = ([red, green, blue]) => (0.299 * red + 0.587 * green + 0.114 * blue > 140 ? "#1d1d22" : "#ffffff");
+
+/**
+ * The value that has the strongest colour: the channel's own, or one for all channels.
+ *
+ * @param {Tensor} tensor
+ * @param {number} channel
+ */
+export const scaleOf = (tensor, channel) => (state.commonScale ? Math.max(...tensor.scales) : tensor.scales[channel]);
+
+/**
+ * Draw a channel, one pixel per value.
+ *
+ * @param {HTMLCanvasElement} canvas
+ * @param {Tensor} tensor
+ * @param {number} channel
+ */
+export function paint(canvas, tensor, channel) {
+  const { H, W, planes } = tensor, colours = ramp(), picture = new ImageData(W, H), from = channel * H * W;
+  const stretch = tensor.scales[channel] / (scaleOf(tensor, channel) || 1);
+  for (let k = 0; k < H * W; k++) {
+    const step = planes[from + k], at = 3 * (127 + Math.round(step * stretch));
+    const [red, green, blue] = step === NOT_FINITE ? RED : [colours[at], colours[at + 1], colours[at + 2]];
+    picture.data.set([red, green, blue, 255], 4 * k);
+  }
+  canvas.width = W;
+  canvas.height = H;
+  canvas.getContext("2d")?.putImageData(picture, 0, 0);
+}

@@ -1,0 +1,157 @@
+// From step to step, from pixel to pixel: keys, links, the browser's history, the address.
+
+import { channelFor, chooseChannel, familyOf, readingFor } from "walk/channels.js";
+import { isDark } from "walk/colours.js";
+import { redraw, state } from "walk/state.js";
+import { resultOf, steps, twinOf } from "walk/steps.js";
+import { nodeOf, pixelAt } from "walk/store.js";
+
+/**
+ * What the browser's history keeps of a step. chosen: the reader chose the channel. sum: one came to see the number's
+ * derivation. scroll: how far the page was scrolled when it was left.
+ *
+ * @typedef {{ place: [number, number], channel: number, chosen: boolean, reading: number, sum?: boolean,
+ *   scroll?: number }} Kept
+ */
+
+/** In a notebook's frame, whose address and history are not the page's own. */
+export const embedded = location.protocol === "about:";
+
+/** The step that the browser's address names. */
+export function stepOfAddress() {
+  const id = decodeURIComponent(location.hash.slice(1));
+  return Math.max(0, steps.findIndex((step) => step.id === id));
+}
+
+/**
+ * To the step of an index. push: so that the browser's Back returns. sum: to its derivation, not to its top.
+ *
+ * @param {number} index
+ * @param {{ push?: boolean, sum?: boolean }} [how]
+ */
+export async function go(index, { push = false, sum = false } = {}) {
+  if (push) keepScroll();
+  enter(Math.max(0, Math.min(steps.length - 1, index)));
+  if (push && !embedded) history.pushState({ sum }, "", addressOf(state.step));
+  await redraw();
+  if (sum) showDerivation();
+  else scrollTo({ top: 0 });
+}
+
+/**
+ * To what the history kept: Back, forward, reload, or another address.
+ *
+ * @param {Kept | null} kept
+ */
+export async function restore(kept) {
+  const index = stepOfAddress();
+  if (embedded || !kept?.place) return go(index);
+  enter(index);
+  Object.assign(state, { place: kept.place, channel: kept.channel, reading: kept.reading });
+  if (kept.chosen) state.chosen[familyOf(steps[index])] = kept.channel;
+  await redraw();
+  if (kept.sum && kept.scroll === undefined) showDerivation();
+  else scrollTo({ top: kept.scroll ?? 0 });
+}
+
+/** @param {number} index */
+function enter(index) {
+  const step = steps[index];
+  Object.assign(state, { step: index, channel: channelFor(step), reading: readingFor(step) });
+  state.allRows = state.clicked = false;
+}
+
+/** @param {number} index */
+const addressOf = (index) => `#${steps[index].id}`;
+
+/** Let the browser's history keep what is shown. */
+export function keepState() {
+  if (embedded) return;
+  const { place, channel, reading } = state, { sum } = history.state ?? {};
+  const chosen = familyOf(steps[state.step]) in state.chosen;
+  try {
+    history.replaceState({ place, channel, chosen, reading, sum }, "", addressOf(state.step));
+  } catch { /* browsers refuse too many calls in a short time, as while the slider moves */ }
+}
+
+function keepScroll() {
+  if (!embedded) history.replaceState({ ...history.state, scroll: scrollY }, "");
+}
+
+/** Scroll to what made the chosen number. */
+export function showDerivation() {
+  const section = /** @type {HTMLElement | null} */ (document.querySelector(".derivation"));
+  section?.scrollIntoView({ block: "start" });
+  section?.focus({ preventScroll: true });
+}
+
+/** To the same node's step in the other direction. */
+export function goToTwin() {
+  const twin = twinOf(steps[state.step]);
+  if (twin) go(twin.index, { push: true });
+}
+
+/**
+ * To a neighbour among the pixels that can be clicked.
+ *
+ * @param {number} down
+ * @param {number} right
+ */
+async function movePixel(down, right) {
+  const result = await currentResult(), { grid: [rows, columns], H, W } = result;
+  const [y, x] = pixelAt(result, state.place);
+  state.place = [(neighbour(rows, y, down) + 0.5) / H, (neighbour(columns, x, right) + 0.5) / W];
+  state.clicked = false;
+  return redraw();
+}
+
+/**
+ * @param {number[]} axis
+ * @param {number} at
+ * @param {number} by
+ */
+const neighbour = (axis, at, by) => axis[Math.max(0, Math.min(axis.length - 1, axis.indexOf(at) + by))];
+
+/** @param {number} by */
+async function moveChannel(by) {
+  const { shown } = await currentResult();
+  return chooseChannel((Math.min(state.channel, shown - 1) + by + shown) % shown);
+}
+
+async function currentResult() {
+  const step = steps[state.step];
+  return resultOf(step, await nodeOf(step.node));
+}
+
+export function changeTheme() {
+  document.documentElement.dataset.theme = isDark() ? "light" : "dark";
+  redraw();
+}
+
+/** @type {Record<string, () => void>} */
+const KEYS = {
+  ArrowLeft: () => go(state.step - 1),
+  ArrowRight: () => go(state.step + 1),
+  Home: () => go(0),
+  End: () => go(steps.length - 1),
+  b: goToTwin,
+  c: () => moveChannel(1),
+  t: changeTheme,
+};
+
+/** @type {Record<string, () => void>} */
+const SHIFTED = {
+  ArrowLeft: () => movePixel(0, -1),
+  ArrowRight: () => movePixel(0, 1),
+  ArrowUp: () => movePixel(-1, 0),
+  ArrowDown: () => movePixel(1, 0),
+  C: () => moveChannel(-1),
+};
+
+/** @param {KeyboardEvent} event */
+export function onKey(event) {
+  const action = (event.shiftKey ? SHIFTED : KEYS)[event.key];
+  if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault(); // or a slider in focus would go one step further
+  action();
+}

@@ -1,0 +1,36 @@
+// Numbers as text.
+
+/**
+ * A number with six significant digits; "?" where there is none.
+ *
+ * @param {number | string | null | undefined} value
+ */
+export function format(value) {
+  if (typeof value === "string") return value;
+  if (value === undefined || value === null) return "?";
+  return written(value, 6, 1e-4, 1e6);
+}
+
+/**
+ * A number with three significant digits.
+ *
+ * @param {number} value
+ */
+export const short = (value) => written(value, 3, 1e-3, 1e4);
+
+/**
+ * With an exponent below `least` and from `most` on, and with a true minus sign.
+ *
+ * @param {number} value
+ * @param {number} digits
+ * @param {number} least
+ * @param {number} most
+ */
+function written(value, digits, least, most) {
+  if (!Number.isFinite(value)) return String(value);
+  const size = Math.abs(value), extreme = size !== 0 && (size < least || size >= most);
+  return (extreme ? value.toExponential(digits - 2) : String(Number(value.toPrecision(digits)))).replace(/-/g, "−");
+}
+
+/** @param {number[]} shape */
+export const times = (shape) => shape.join(" × ");

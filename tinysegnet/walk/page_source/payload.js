@@ -1,0 +1,160 @@
+// The page's data, as page.py embeds it. The types below describe what story.py, pack.py, facts.py and page.py write.
+
+/** @typedef {"start" | "forward" | "answer" | "loss" | "loss backward" | "backward"} Way */
+
+/**
+ * @typedef {object} Payload
+ * @property {string} title
+ * @property {string} notice                  how `predict` differs from this single pass; "" if it does not
+ * @property {string} weighting               how the loss weights the classes
+ * @property {[name: string, text: string][]} facts
+ * @property {boolean} labelled               labels were given, so there are a loss and backward steps
+ * @property {boolean} void                   some pixels have no label
+ * @property {boolean} oneLogit               two classes with a single logit
+ * @property {Themed<number[]>} colours       the colours of -127..127, three bytes each
+ * @property {Themed<string[]>} arrows        the colours of the windows of a pooling
+ * @property {ClassOfPixels[]} classes
+ * @property {Pictures} pictures
+ * @property {PackedTensor[]} tensors
+ * @property {PackedNode[]} nodes             the layers, then the answer, then the loss
+ * @property {PackedStep[]} steps
+ * @property {Record<string, SourceCode>} sources
+ */
+
+/**
+ * @template T
+ * @typedef {{ light: T, dark: T }} Themed
+ */
+
+/** @typedef {{ name: string, colour: string }} ClassOfPixels */
+
+/** @typedef {{ picture: string, prediction: string, labels?: string, error?: string }} Pictures  data: URLs */
+
+/** @typedef {{ head: string, text: string }} SourceCode */
+
+/**
+ * @typedef {object} PackedTensor
+ * @property {[H: number, W: number, C: number]} shape
+ * @property {number} shown                   how many channels have pictures: the first ones
+ * @property {string[] | null} names          of the channels
+ * @property {[rows: number[], columns: number[]]} grid   the pixels whose numbers the page can explain
+ * @property {{ mask: number, numbers: number, channels: number }} known   blobs: the pixels with exact numbers, these
+ * @property {number} planes                  blob: int8, channel by channel
+ * @property {boolean} differences            each plane holds differences from the left neighbour
+ * @property {number[]} scales                the value of 127, per channel
+ * @property {Statistics} statistics
+ * @property {number} strongest               the channel with the largest spread
+ */
+
+/**
+ * All but `count` and `broken` are absent if no value is finite.
+ *
+ * @typedef {object} Statistics
+ * @property {number} count
+ * @property {number} broken                  how many values are not finite
+ * @property {number} [min]
+ * @property {number} [max]
+ * @property {number | null} [mean]           null: not finite
+ * @property {number | null} [std]
+ * @property {number} [zeros]                 share of values that are 0
+ * @property {number[]} [counts]              the histogram
+ * @property {[number, number]} [edges]       of the histogram
+ */
+
+/**
+ * What was computed: a layer, the answer or the loss. Numbers are indices of tensors or of blobs.
+ *
+ * @typedef {object} PackedNode
+ * @property {string} name
+ * @property {string} kind                    the op
+ * @property {boolean} [through]              of a tap: it has a convolution
+ * @property {string} [partner]               the layer that this one exchanges maps or indices with
+ * @property {number} x
+ * @property {number} out
+ * @property {number | null} [other]          of a tap and an addition: the map that crosses to the decoder
+ * @property {number | null} dout             null without labels
+ * @property {number | null} dx
+ * @property {number | null} [dother]
+ * @property {number} [logits]                of the loss
+ * @property {number} [labels]                blob of the loss: a class per pixel, 255 for none
+ * @property {Windows | null} [windows]
+ * @property {Facts} facts
+ * @property {PackedWeight} [weight]
+ * @property {Record<string, number>} [vectors]   blobs: parameters with one value per channel
+ * @property {number} [positions]             blob of a pooling or an unpooling
+ */
+
+/**
+ * Which pixels of a layer's input and output belong together (windows.py).
+ *
+ * @typedef {object} Windows
+ * @property {[number, number]} kernel        rows, columns
+ * @property {[number, number]} stride
+ * @property {[number, number]} before        rows and columns of padding
+ * @property {"in" | "out"} large             the larger side
+ */
+
+/**
+ * The settings of a node. Each kind has its own of these; the others are absent.
+ *
+ * @typedef {object} Facts
+ * @property {boolean} reversed               input scaling: red, green, blue become blue, green, red
+ * @property {number} size                    local response normalisation, like the next three
+ * @property {number} alpha
+ * @property {number} beta
+ * @property {number} k
+ * @property {number} eps                     batch norm
+ * @property {boolean} fixed                  unpooling to a fixed corner
+ * @property {number} factor                  upsampling
+ * @property {number} divisor                 the loss, like the next two
+ * @property {number | null} value
+ * @property {number[]} weights               per class
+ */
+
+/**
+ * A weight [row, column, larger side's channel, smaller side's channel]: whole, or the parts that shown channels need.
+ *
+ * @typedef {object} PackedWeight
+ * @property {[KH: number, KW: number, large: number, small: number]} shape
+ * @property {number} [whole]                 blob
+ * @property {number} [large]                 blob: the shown channels of the larger side
+ * @property {number} [small]                 blob: the shown channels of the smaller side
+ * @property {{ large: number, small: number }} [shown]   how many channels these parts have
+ */
+
+/**
+ * @typedef {object} PackedStep
+ * @property {Way} way
+ * @property {number} node
+ * @property {string} title
+ * @property {string} what                    this and the next two may contain HTML
+ * @property {string} why
+ * @property {string} formula
+ * @property {string} source                  a name in the payload's sources, or ""
+ * @property {Parameter[]} params
+ */
+
+/**
+ * @typedef {object} Parameter
+ * @property {string} name
+ * @property {number[]} shape
+ * @property {number | null} low
+ * @property {number | null} high
+ * @property {number | null} [norm]           of a gradient
+ * @property {number | null} [share]          of a gradient: its norm per norm of the parameter
+ */
+
+/**
+ * The text of an element of the page.
+ *
+ * @param {string} id
+ * @returns {string}
+ */
+export function textOf(id) {
+  const element = document.getElementById(id);
+  if (!element) throw new Error(`This page is damaged: it has no #${id}.`);
+  return element.textContent ?? "";
+}
+
+/** @type {Payload} */
+export const data = JSON.parse(textOf("data"));

@@ -1,0 +1,49 @@
+// The first step: the pictures, what was found, and the numbers of one pixel.
+
+import { chooseChannel } from "walk/channels.js";
+import { legend } from "walk/classes.js";
+import { el, table } from "walk/elements.js";
+import { headline } from "walk/headline.js";
+import { format } from "walk/numbers.js";
+import { panel, readout } from "walk/panel.js";
+import { data } from "walk/payload.js";
+import { state } from "walk/state.js";
+import { pixelAt } from "walk/store.js";
+
+/** @import { Step } from "walk/steps.js" */
+/** @import { LoadedNode } from "walk/store.js" */
+
+/**
+ * @param {Step} step
+ * @param {LoadedNode} node
+ */
+export function startView(step, node) {
+  const tensor = node.x, [y, x] = pixelAt(tensor, state.place), channel = Math.min(state.channel, tensor.shown - 1);
+  const colours = (tensor.names ?? []).map((name, c) => [name, tensor.value(y, x, c)]);
+  const values = colours.map(([, value]) => format(value)).join(", ");
+  return [
+    headline(step, node),
+    overview(),
+    el("div", { class: "panels" }, panel({ letter: "x", from: "the picture as the network gets it", tensor, channel,
+      choose: chooseChannel, box: [y, x, 1, 1] })),
+    readout(`x[${y}, ${x}]`, values, tensor, [y, x], "its colours ↓"),
+    el("section", { class: "derivation", tabindex: -1 }, el("h3", {}, `One pixel: row ${y}, column ${x}`),
+      table(["colour", "number"], colours)),
+  ];
+}
+
+function overview() {
+  const captions = { picture: "picture", prediction: data.notice ? "prediction of this pass" : "prediction",
+    labels: "labels", error: "where it is wrong" };
+  const pictures = Object.entries(data.pictures).map(([name, uri]) => {
+    const caption = captions[/** @type {keyof typeof captions} */ (name)];
+    return el("figure", {}, el("img", { src: uri, alt: caption }), el("figcaption", {}, caption));
+  });
+  const facts = data.facts.map(([name, text]) =>
+    el("div", { class: text.length > 160 ? "long" : "" }, el("dt", {}, name), el("dd", {}, text)));
+  return el("section", { class: "overview" },
+    data.notice ? el("p", { class: "notice" }, data.notice) : null,
+    el("div", { class: "pictures" }, pictures),
+    legend(data.void),
+    el("dl", { class: "facts" }, facts));
+}

@@ -1,0 +1,155 @@
+// Every step but the first: the arrays that it reads and makes, and how one number of its result came about.
+
+import { poolingArrows } from "walk/arrows.js";
+import { chooseChannel, chooseReading, classFor } from "walk/channels.js";
+import { legend, swatch } from "walk/classes.js";
+import { derivation } from "walk/derivation.js";
+import { el, toggle } from "walk/elements.js";
+import { explain } from "walk/explain.js";
+import { gradient } from "walk/gradient.js";
+import { headline, sourceCode } from "walk/headline.js";
+import { softmaxAt } from "walk/loss.js";
+import { format } from "walk/numbers.js";
+import { clickable, panel, readout } from "walk/panel.js";
+import { data } from "walk/payload.js";
+import { state } from "walk/state.js";
+import { resultOf, steps } from "walk/steps.js";
+import { pixelAt } from "walk/store.js";
+import { mixesChannels } from "walk/sums.js";
+import { largerPixels, smallerPixels } from "walk/windows.js";
+
+/** @import { Box } from "walk/panel.js" */
+/** @import { Step } from "walk/steps.js" */
+/** @import { LoadedNode, Tensor } from "walk/store.js" */
+
+/** @typedef {[letter: string, from: string, tensor: Tensor]} NamedArray  from: where it comes from or goes to */
+
+/**
+ * @param {Step} step
+ * @param {LoadedNode} node
+ */
+export function stepView(step, node) {
+  const result = resultOf(step, node), [y, x] = pixelAt(result, state.place);
+  state.channel = classFor(step, node, y, x) ?? state.channel;
+  const channel = Math.min(state.channel, result.shown - 1), explanation = explain(step, node, y, x, channel);
+  const named = result.names && result.C > 1 ? ` (${result.names[channel]})` : "";
+  const dots = result.grid.map((axis) => axis.length).join(" × ");
+  const how = "Orange is above zero, blue below. Colours saturate at each channel's 99.5th percentile. " +
+    `The ${dots} dots are pixels whose numbers can be explained; a click chooses the nearest.`;
+  return [
+    headline(step, node),
+    step.way === "answer" ? predicted(node, y, x) : null,
+    el("p", { class: "choices" },
+      toggle("one scale for all channels", state.commonScale, () => { state.commonScale = true; }),
+      toggle("a scale for each", !state.commonScale, () => { state.commonScale = false; })),
+    el("div", { class: "panels" }, panels(step, node, y, x)),
+    readout(explanation.name, format(explanation.shown) + named, result, [y, x]),
+    el("p", { class: "quiet" }, how),
+    arrows(step, node, y, x, channel),
+    derivation(node, explanation),
+    gradient(step, node, explanation, y, x, channel),
+    sourceCode(step),
+  ];
+}
+
+/**
+ * The prediction as a picture, and what is predicted at the pixel.
+ *
+ * @param {LoadedNode} node
+ * @param {number} y
+ * @param {number} x
+ */
+function predicted(node, y, x) {
+  const picture = el("img", { src: data.pictures.prediction, alt: "" }), { best, probs } = softmaxAt(node.x, y, x);
+  const found = data.classes[best]; // none if the logits are no numbers
+  const line = el("p", { class: "predicted" }, "predicted here: ", found ? swatch(found.colour) : null,
+    el("b", {}, found ? found.name : "nothing, since these logits are no numbers"),
+    found ? `, ${probs[best].toFixed(2)}` : "");
+  const label = "the prediction. Click a pixel to see its probabilities";
+  return el("section", { class: "answered" }, clickable(picture, label, node.out, [y, x, 1, 1]),
+    el("div", {}, line, legend(false)));
+}
+
+/**
+ * The arrays that a step reads, and last the one that it makes.
+ *
+ * @param {Step} step
+ * @param {LoadedNode} node
+ * @returns {NamedArray[]}
+ */
+function arraysOf(step, node) {
+  const { index, kind, partner } = node, layers = steps.filter((s) => s.way === "forward").length;
+  const before = index > 0 ? data.nodes[index - 1].name : "the picture";
+  const behind = index + 1 < layers ? data.nodes[index + 1].name : "the loss";
+  if (step.way === "answer") return [["logits", `from ${before}`, node.x], ["p", "probabilities", node.out]];
+  if (step.way === "loss") return [["p", "probabilities", node.x], ["loss", "each pixel's part", node.out]];
+  if (step.way === "loss backward") {
+    return [["p", "probabilities", node.x], ["dlogits", `to ${data.nodes[index - 2].name}`, node.dx]];
+  }
+  if (step.way === "backward") {
+    /** @type {NamedArray[]} */
+    const kept = kind === "tap" ? [["dkept", `from ${partner}`, node.dother]] : [];
+    const to = index > 0 ? `to ${before}` : "of the picture";
+    return [["dout", `from ${behind}`, node.dout], ...kept, ["dx", to, node.dx]];
+  }
+  /** @type {NamedArray} */
+  const x = ["x", index > 0 ? `from ${before}` : before, node.x];
+  if (kind === "add") return [x, ["kept", `from ${partner}`, node.other], ["out", "x + kept", node.out]];
+  if (kind === "tap") return [x, ["kept", `to ${partner}`, node.other]];
+  return [x, ["out", "of this layer", node.out]];
+}
+
+/**
+ * @param {Step} step
+ * @param {LoadedNode} node
+ * @param {number} y
+ * @param {number} x
+ */
+function panels(step, node, y, x) {
+  const arrays = arraysOf(step, node);
+  return arrays.map(([letter, from, tensor], k) => {
+    // the result, and the gradient that a tap passes on unchanged, belong to the chosen pixel and channel
+    const own = k === arrays.length - 1 || (node.kind === "tap" && letter === "dout");
+    const sameChannel = own || !mixesChannels(node), choose = sameChannel ? chooseChannel : chooseReading;
+    const channel = Math.min(sameChannel ? state.channel : state.reading, tensor.shown - 1);
+    return panel({ letter, from, tensor, channel, choose, box: own ? [y, x, 1, 1] : boxOf(step, node, tensor, y, x) });
+  });
+}
+
+/**
+ * The pixels of `tensor` that pixel (y, x) of the result was made of.
+ *
+ * @param {Step} step
+ * @param {LoadedNode} node
+ * @param {Tensor} tensor
+ * @param {number} y
+ * @param {number} x
+ * @returns {Box}
+ */
+function boxOf(step, node, tensor, y, x) {
+  if (!node.windows) return [y, x, 1, 1];
+  const resultIsLarge = node.windows.large === (step.way === "backward" ? "in" : "out");
+  const pixels = (resultIsLarge ? smallerPixels : largerPixels)(node.windows, y, x, tensor);
+  const rows = pixels.map((pixel) => pixel[2]), columns = pixels.map((pixel) => pixel[3]);
+  const top = Math.min(...rows), left = Math.min(...columns);
+  return [top, left, Math.max(...rows) - top + 1, Math.max(...columns) - left + 1];
+}
+
+/**
+ * Arrows between windows and their maxima, for pooling and unpooling in both directions.
+ *
+ * @param {Step} step
+ * @param {LoadedNode} node
+ * @param {number} y
+ * @param {number} x
+ * @param {number} channel
+ */
+function arrows(step, node, y, x, channel) {
+  if (!node.position || node.facts.fixed) return null;
+  const backward = step.way === "backward", pools = node.windows.large === "in", upwards = pools === backward;
+  const [read, made] = backward ? [node.dout, node.dx] : [node.x, node.out];
+  const [small, large] = upwards ? [read, made] : [made, read];
+  const [u, v] = upwards ? smallerPixels(node.windows, y, x, small)[0].slice(2) : [y, x];
+  const [[readLetter], [madeLetter]] = arraysOf(step, node);
+  return poolingArrows({ node, small, large, upwards, channel, letters: [readLetter, madeLetter] }, u, v);
+}

@@ -1,0 +1,80 @@
+// The steps in the order of the walk, and the array that each of them makes.
+
+import { data } from "walk/payload.js";
+
+/** @import { PackedStep, Way } from "walk/payload.js" */
+
+/**
+ * A step. name: of its node. shown: its heading. layer: a layer's step, forward or backward. id: in the address.
+ *
+ * @typedef {PackedStep & { index: number, name: string, shown: string, layer: boolean, id: string }} Step
+ */
+
+/** @type {Record<Way, string>} */
+export const WAYS = {
+  start: "the picture", forward: "forward", answer: "answer", loss: "loss", "loss backward": "backward",
+  backward: "backward",
+};
+
+/**
+ * The direction of a step as a CSS class.
+ *
+ * @param {Step} step
+ */
+export const wayClass = (step) => WAYS[step.way].replace(" ", "-");
+
+export const steps = data.steps.map((step, index) => {
+  const { name } = data.nodes[step.node], layer = step.way === "forward" || step.way === "backward";
+  const shown = step.way === "start" ? data.title : layer ? name : step.title;
+  const id = step.way === "start" ? "start" : `${step.way.replace(" ", "-")}:${name}`;
+  return { ...step, index, name, shown, layer, id };
+});
+
+/**
+ * The same node's step in the other direction, if there is one.
+ *
+ * @param {Step} step
+ */
+export function twinOf(step) {
+  return steps.find((s) => s.index !== step.index && s.node === step.node && step.way !== "start" && s.way !== "start");
+}
+
+/**
+ * The array that a step makes: from a node its Tensor, from a packed node its index.
+ *
+ * @template T
+ * @param {PackedStep} step
+ * @param {{ kind: string, through?: boolean, x: T, out: T, other?: T | null, dx: T | null }} node
+ */
+export function resultOf(step, node) {
+  const branch = node.kind === "tap" && node.through;
+  const backward = step.way === "backward" || step.way === "loss backward";
+  const result = step.way === "start" ? node.x : backward ? node.dx : branch ? node.other : node.out;
+  return /** @type {T} */ (result); // a step exists only if its node has what it makes
+}
+
+/**
+ * The index of the array that a step makes.
+ *
+ * @param {PackedStep} step
+ */
+export const resultIndex = (step) => resultOf(step, data.nodes[step.node]);
+
+/**
+ * The index of the array that a step reads.
+ *
+ * @param {PackedStep} step
+ */
+export function readIndex(step) {
+  const node = data.nodes[step.node];
+  const read = step.way !== "backward" ? node.x : node.kind === "tap" ? node.dother : node.dout;
+  return /** @type {number} */ (read);
+}
+
+/**
+ * The last step before `step` that made the array of this index, if there is one.
+ *
+ * @param {number} index
+ * @param {Step} step
+ */
+export const makerOf = (index, step) => steps.slice(0, step.index).findLast((s) => resultIndex(s) === index);

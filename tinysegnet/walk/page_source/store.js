@@ -1,0 +1,190 @@
+// The arrays and nodes of the payload, each unpacked when it is first needed.
+
+import { data, textOf } from "walk/payload.js";
+
+/** @import { Facts, PackedTensor, PackedWeight, Windows } from "walk/payload.js" */
+
+/**
+ * An array. `planes` has -127..127 per value, channel by channel; -128 is not finite.
+ *
+ * @typedef {Omit<PackedTensor, "planes"> & { index: number, H: number, W: number, C: number, planes: Int8Array,
+ *   value: (y: number, x: number, c: number) => number }} Tensor
+ *   value: the exact number, NaN where the page does not have it
+ */
+
+/**
+ * A layer, the answer or the loss, with its arrays. Which of the properties below `out` exist depends on its kind and,
+ * for gradients, on whether the page has labels.
+ *
+ * @typedef {object} LoadedNode
+ * @property {number} index
+ * @property {string} name
+ * @property {string} kind
+ * @property {boolean} through
+ * @property {string} partner
+ * @property {Tensor} x
+ * @property {Tensor} out
+ * @property {Tensor} other
+ * @property {Tensor} dout
+ * @property {Tensor} dx
+ * @property {Tensor} dother
+ * @property {Tensor} logits
+ * @property {Uint8Array} labels
+ * @property {Windows} windows
+ * @property {Facts} facts
+ * @property {Record<string, Float32Array>} vectors
+ * @property {Weight} weight
+ * @property {(u: number, v: number, c: number) => number} position   of a maximum inside its window, row by row
+ */
+
+/**
+ * A weight by its row and column in the kernel and the channels of the larger and of the smaller side; undefined where
+ * the page does not have it.
+ *
+ * @typedef {(i: number, j: number, large: number, small: number) => number | undefined} Weight
+ */
+
+/** @type {Map<number, Promise<Tensor>>} */
+const tensors = new Map();
+/** @type {Map<number, Promise<LoadedNode>>} */
+const nodes = new Map();
+
+/**
+ * The value of a key, made when it is first asked for.
+ *
+ * @template T
+ * @param {Map<number, T>} kept
+ * @param {number} key
+ * @param {() => T} make
+ * @returns {T}
+ */
+function once(kept, key, make) {
+  const value = kept.get(key) ?? make();
+  kept.set(key, value);
+  return value;
+}
+
+/**
+ * The bytes of a blob, which is deflated and written in base64.
+ *
+ * @param {number} blob
+ */
+async function bytesOf(blob) {
+  const text = atob(textOf(`blob${blob}`));
+  const packed = new Uint8Array(text.length);
+  for (let k = 0; k < text.length; k++) packed[k] = text.charCodeAt(k);
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/**
+ * The float32 numbers of a blob, which has the lowest bytes of all numbers first and the highest bytes last.
+ *
+ * @param {number} blob
+ */
+async function numbersOf(blob) {
+  const bytes = await bytesOf(blob);
+  const count = bytes.length / 4;
+  const view = new DataView(new ArrayBuffer(bytes.length));
+  for (let part = 0; part < 4; part++) {
+    for (let k = 0; k < count; k++) view.setUint8(4 * k + part, bytes[part * count + k]);
+  }
+  return Float32Array.from({ length: count }, (_, k) => view.getFloat32(4 * k, true));
+}
+
+/** @param {number} index */
+function tensorOf(index) {
+  return once(tensors, index, () => unpackTensor(index));
+}
+
+/**
+ * @param {number} index
+ * @returns {Promise<Tensor>}
+ */
+async function unpackTensor(index) {
+  const packed = data.tensors[index];
+  const [H, W, C] = packed.shape;
+  const [planes, mask, numbers] = await Promise.all([
+    bytesOf(packed.planes), bytesOf(packed.known.mask), numbersOf(packed.known.numbers),
+  ]);
+  if (packed.differences) {
+    for (let k = 0; k < planes.length; k++) if (k % W) planes[k] += planes[k - 1];
+  }
+  const place = new Int32Array(H * W).fill(-1); // of a pixel among those with exact numbers
+  for (let k = 0, count = 0; k < H * W; k++) if ((mask[k >> 3] >> (7 - (k & 7))) & 1) place[k] = count++;
+  const channels = packed.known.channels;
+  /** @type {Tensor["value"]} */
+  const value = (y, x, c) => {
+    const at = place[y * W + x];
+    return at < 0 || c >= channels ? NaN : numbers[at * channels + c];
+  };
+  return { ...packed, index, H, W, C, planes: new Int8Array(planes.buffer), value };
+}
+
+/**
+ * @param {PackedWeight} packed
+ * @returns {Promise<Weight>}
+ */
+async function weightOf({ shape: [, KW, A, B], whole, large: largePart, small: smallPart, shown }) {
+  /** @type {(numbers: Float32Array, a: number, b: number) => Weight} */
+  const reader = (numbers, a, b) => (i, j, large, small) => numbers[((i * KW + j) * a + large) * b + small];
+  if (whole !== undefined) return reader(await numbersOf(whole), A, B);
+  const { large: a, small: b } = shown ?? { large: 0, small: 0 };
+  const ofLarge = largePart === undefined ? null : reader(await numbersOf(largePart), a, B);
+  const ofSmall = smallPart === undefined ? null : reader(await numbersOf(smallPart), A, b);
+  return (i, j, large, small) => {
+    if (ofSmall && small < b) return ofSmall(i, j, large, small);
+    if (ofLarge && large < a) return ofLarge(i, j, large, small);
+    return undefined;
+  };
+}
+
+/**
+ * A node with all its arrays.
+ *
+ * @param {number} index
+ * @returns {Promise<LoadedNode>}
+ */
+export function nodeOf(index) {
+  return once(nodes, index, () => unpackNode(index));
+}
+
+/** @param {number} index */
+async function unpackNode(index) {
+  const packed = data.nodes[index];
+  /** @type {any} */
+  const node = { ...packed, index, vectors: {} };
+  for (const name of /** @type {const} */ (["x", "out", "other", "dout", "dx", "dother", "logits"])) {
+    const number = packed[name];
+    if (number !== undefined && number !== null) node[name] = await tensorOf(number);
+  }
+  for (const [name, blob] of Object.entries(packed.vectors ?? {})) node.vectors[name] = await numbersOf(blob);
+  if (packed.weight) node.weight = await weightOf(packed.weight);
+  if (packed.labels !== undefined) node.labels = await bytesOf(packed.labels);
+  if (packed.positions !== undefined) {
+    const bytes = await bytesOf(packed.positions);
+    const { H, W } = node.windows.large === "in" ? node.out : node.x; // the smaller side
+    node.position = (/** @type {number} */ u, /** @type {number} */ v, /** @type {number} */ c) =>
+      bytes[(c * H + u) * W + v];
+  }
+  return node;
+}
+
+/**
+ * The pixel [y, x] with exact numbers that is nearest to a place [from above, from the left] of the picture, 0..1.
+ *
+ * @param {Tensor} tensor
+ * @param {[number, number]} place
+ * @returns {[number, number]}
+ */
+export function pixelAt({ grid: [rows, columns], H, W }, [top, left]) {
+  return [nearest(rows, top * H - 0.5), nearest(columns, left * W - 0.5)];
+}
+
+/**
+ * @param {number[]} numbers
+ * @param {number} wanted
+ */
+function nearest(numbers, wanted) {
+  return numbers.reduce((best, n) => (Math.abs(n - wanted) < Math.abs(best - wanted) ? n : best));
+}
