@@ -187,7 +187,7 @@ def test_names_are_text(browser, tiny_walk):
 
 def test_pictures_are_the_arrays(browser, tiny_walk):
     """The large picture of a channel has the array's size, and the more colour the larger the number."""
-    relu = trace(lively("tiny", width=1 / 8), IMAGE, None).passages[3].out[0, :, :, 0]
+    relu = trace(lively("tiny", width=1 / 8), IMAGE, None).layers[3].out[0, :, :, 0]
     H, W = relu.shape
     with Opened(browser, tiny_walk, address="#forward:encoder1.relu1") as opened:
         opened.evaluate("chooseChannel(0)")

@@ -120,7 +120,7 @@ def _cut(
         return [resize_sample(sample, size)]
     labelled = sample.labels < num_classes
     if not labelled.any():
-        warnings.warn(f"{sample.name}: void all over, no crops of it", UserWarning, stacklevel=2)
+        warnings.warn(f"{sample.name}: completely void, no crops are made of it", UserWarning, stacklevel=2)
         return []
     return [_random_crop(sample, size, labelled, rng) for _ in range(per_picture)]
 

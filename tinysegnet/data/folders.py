@@ -1,7 +1,7 @@
 """Pictures with label maps in a folder, as a data set: recognised, checked, decoded when asked for.
 
-`layouts` says which files belong together, `label_encoding` what the values in them mean; a `Folder` says both in words
-(`description`), reads the files, and lists whatever is wrong with them (`problems`).
+`layouts` says which files belong together, `label_encoding` what the values in them mean; a `Folder` describes both
+(`description`), reads the files, and lists everything that is wrong with them (`problems`).
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def _load(pair: FilePair, label_encoding: LabelEncoding) -> Sample:
     sample, errors = _examine(pair, label_encoding)
     if sample is None:
         raise errors[0]
-    sample.image.setflags(write=False)  # they may stay in a cache: nobody's augmentation shall change them
+    sample.image.setflags(write=False)  # they may stay in the cache: an augmentation must not change them
     sample.labels.setflags(write=False)
     return sample
 
@@ -234,7 +234,7 @@ _VALUES = "from the values in the label maps (there is no classes.txt)"
 
 
 def _values(layout: Layout) -> frozenset[int]:
-    """Which numbers occur in the label maps of all splits; files that cannot be read are another's affair."""
+    """Which numbers occur in the label maps of all splits; files that cannot be read are skipped here."""
     paths = {pair.labels for split in layout.splits for pair in layout.splits[split]()}
     files = [
         (path, path.stat().st_mtime_ns) for path in sorted(paths) if os.path.isfile(path) and inside(path, layout.root)

@@ -170,7 +170,7 @@ def _check_scans(path: Path, pixels: int, max_pixels: int) -> None:
 
 
 def _unidentified(path: Path, formats: list[str]) -> DataError:
-    """The error for bytes that are none of the formats; a label map as JPEG is told why not."""
+    """The error for bytes that are none of the formats; for a label map as JPEG it says why."""
     with open(path, "rb") as file:
         start = file.read(12)
     if start[:3] == b"\xff\xd8\xff" and "JPEG" not in formats:

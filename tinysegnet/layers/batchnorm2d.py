@@ -58,7 +58,7 @@ class BatchNorm2d(Layer):
 
     def _details(self, x, out, tape):
         mean, var = self.buffers["running_mean"], self.buffers["running_var"]
-        return {"params": {**self.params, "mean": mean, "var": var}, "facts": {"eps": self.eps}}
+        return {"params": {**self.params, "mean": mean, "var": var}, "settings": {"eps": self.eps}}
 
     def fuse(self, following):
         return BatchNormReLU2d(self) if type(self) is BatchNorm2d and type(following) is ReLU else None

@@ -29,6 +29,7 @@ class Conv2d(ConvolutionLayer):
     """
 
     op = "conv2d"
+    mixes_channels = True
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, padding: Any = "same",
                  bias: bool = True, rng: np.random.Generator | None, dtype: Any = np.float32) -> None:  # fmt: skip

@@ -28,6 +28,7 @@ class ConvTranspose2d(ConvolutionLayer):
     """
 
     op = "conv_transpose2d"
+    mixes_channels = True
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, bias: bool = True,
                  pool: Layer | None = None, bilinear: bool = False, rng: np.random.Generator | None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,9 +31,9 @@ class ConvolutionLayer(Layer):
     def _details(self, x, out, tape):
         return {"windows": self._windows(x.shape[1:3], "in")}
 
-    def _windows(self, size: tuple[int, ...], large: str) -> Windows:
-        strides, before = self._place(size)
-        return Windows(self.params["weight"].shape[:2], strides, before, large)
+    def _windows(self, size: tuple[int, ...], large: Literal["in", "out"]) -> Windows:
+        stride, before = self._place(size)
+        return Windows(self.params["weight"].shape[:2], stride, before, large)
 
     def _place(self, size: tuple[int, ...]) -> Any:
         """(strides, zeros before the picture) along rows and columns, for the larger of both sides' sizes (H, W)."""

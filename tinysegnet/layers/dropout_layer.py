@@ -39,7 +39,7 @@ class Dropout(Layer):
         return dout if cache is None else super()._backward(dout, cache, tape, input_gradient)
 
     def _details(self, x, out, tape):
-        return {"op": "", "facts": {"p": self.p}}
+        return {"op": "", "settings": {"p": self.p}}
 
     def kept_bytes(self, input_shape):
         return int(np.prod(input_shape))  # the mask

@@ -31,6 +31,7 @@ class Layer:
         buffers: running statistics, which are saved with the parameters.
         keeps: which array the cache holds on to, "input", "output" or nothing; `Network.summary` adds up the bytes.
         passes_on: whether the output is the input array itself.
+        mixes_channels: whether a value of the output depends on all channels of the input.
         random: whether it draws from the tape's generator.
         pool: the layer whose input's height and width the output has again, as in unpooling.
         source: the layer further up the line of which it takes indices or maps.
@@ -39,6 +40,7 @@ class Layer:
     op: ClassVar[str] = ""
     keeps: ClassVar[Literal["input", "output"] | None] = None
     passes_on: ClassVar[bool] = False
+    mixes_channels: ClassVar[bool] = False
     random: ClassVar[bool] = False
     pool: Layer | None = None
     source: Layer | None = None
@@ -135,13 +137,24 @@ class Layer:
             arrays.update({name: array.astype(dtype) for name, array in arrays.items()})
 
     def trace(self, x: np.ndarray, tape: Tape) -> LayerTrace:
-        """Run forward; -> the arrays that a walk shows. What there is more to tell than x and out, `_details` tells."""
+        """Run forward; -> the arrays that a walk shows."""
         out = self.forward(x, tape)
-        fields = {"kind": self.op or type(self).__name__, "op": self.op, "params": dict(self.params)}
-        return LayerTrace(self.name, self, x=x, out=out, **fields | self._details(x, out, tape))
+        fields = {"kind": self.op, "op": self.op, "params": dict(self.params)} | self._details(x, out, tape)
+        own_code = not all(f.__module__.startswith(__package__) for f in (type(self)._forward, type(self)._backward))
+        if own_code:  # of a layer outside of the library, perhaps of a subclass
+            fields |= {"kind": type(self).__name__, "op": ""}
+        return LayerTrace(self.name, self, x=x, out=out, **fields)
 
     def _details(self, x: np.ndarray, out: np.ndarray, tape: Tape) -> dict[str, Any]:
         """Fields of the LayerTrace besides its arrays x and out, or instead of the usual ones."""
+        return {}
+
+    def explanation(self) -> dict[str, str]:
+        """What the walk says of this layer instead of the texts of its kind, in HTML.
+
+        Returns:
+            Any of title, what, why, formula, backward and backward_formula.
+        """
         return {}
 
     # --- what it costs and what it sees -------------------------------------------------------------------------------

@@ -33,7 +33,8 @@ class Normalize(Layer):
 
     def _details(self, x, out, tape):
         mean, scale = (np.broadcast_to(a, x.shape[3:]).astype(float) for a in (self.mean, self.scale))
-        return {"kind": "normalize", "params": {"mean": mean, "scale": scale}, "facts": {"reversed": self.order == -1}}
+        params, settings = {"mean": mean, "scale": scale}, {"reversed": self.order == -1}
+        return {"kind": "normalize", "params": params, "settings": settings}
 
     def _backward(self, dout, cache, tape, input_gradient):
         return dout[..., :: self.order] / self.scale if input_gradient else None

@@ -19,7 +19,7 @@ class SkipSource(Layer):
             layer's.
     """
 
-    passes_on = True
+    passes_on = mixes_channels = True
 
     def __init__(self, through: Conv2d | None = None) -> None:
         super().__init__()
@@ -38,8 +38,8 @@ class SkipSource(Layer):
         return dout + (dmaps if self.through is None else self.through._backward(dmaps, cache, tape, True))
 
     def _details(self, x, out, tape):
-        fields = {"kind": "tap", "other": tape.maps[self]}
-        return fields if self.through is None else fields | {"op": "conv2d"} | self.through._details(x, out, tape)
+        windows = {} if self.through is None else self.through._details(x, out, tape)
+        return {"kind": "skip_source", "other": tape.maps[self], **windows}
 
     def skip_bytes(self, input_shape, itemsize):
         shape = input_shape if self.through is None else self.through.output_shape(input_shape)
@@ -70,7 +70,7 @@ class SkipAdd(Layer):
         return x + maps, None
 
     def _details(self, x, out, tape):
-        return {"kind": "add", "partner": self.source.name}
+        return {"kind": "skip_add", "partner": self.source.name}
 
     def _backward(self, dout, cache, tape, input_gradient):
         tape.map_gradients[self.source] = dout

@@ -1,4 +1,4 @@
-"""What lines a toy street: houses, trees, hedges and fences.
+"""What stands along a toy street: houses, trees, hedges and fences.
 
 Every function draws one thing on a `Canvas`, in metres, and marks its polygons with its class.
 """

@@ -1,6 +1,6 @@
 """Toy scenes: an endless world of drawn streets, the offline stand-in for real pictures of streets.
 
-Scene i of seed s at one size is always the same picture, whatever else is drawn. A scene is a street in
+Scene i of seed s at one size is always the same picture. A scene is a street in
 perspective with the eleven classes of CamVid and some void, seen by a camera that is never held the
 same way twice, in a light that changes; all things may have any colour of one box of paints. So
 neither a pixel's place nor its colour tells its class, nor both together (`metrics.baselines` measures how much
