@@ -1,4 +1,4 @@
-"""What the page says of each kind of step: the texts of explanations.toml with the numbers of a layer in them."""
+"""What the page says, above all of each kind of step: the texts of explanations.toml with numbers in them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined, Template
 
 from ..layers import LayerTrace, Windows
 
@@ -17,9 +17,8 @@ __all__ = ["explain", "explain_layer"]
 
 def explain(kind: str, **fields: Any) -> dict[str, str]:
     """The texts of a kind of step by name, in HTML, with these fields of a LayerTrace in them."""
-    texts, templates = _texts_and_templates()
-    known = kind if kind in texts else "unknown"
-    return {name: templates.get_template(f"{known}.{name}").render(fields, kind=kind) for name in texts[known]}
+    templates = _templates().get(kind, _templates()["unknown"])
+    return {name: template.render(kind=kind, **fields) for name, template in templates.items()}
 
 
 def explain_layer(traced: LayerTrace) -> dict[str, str]:
@@ -30,11 +29,12 @@ def explain_layer(traced: LayerTrace) -> dict[str, str]:
 
 
 @cache
-def _texts_and_templates() -> tuple[dict[str, dict[str, str]], Environment]:
-    """Kind -> name -> text, and the same texts as templates, each called kind.name."""
+def _templates() -> dict[str, dict[str, Template]]:
+    """Kind -> name -> text. A text includes another one as "kind.name"."""
     texts = tomllib.loads(files(__package__).joinpath("explanations.toml").read_text(encoding="utf-8"))
     named = {f"{kind}.{name}": text for kind, table in texts.items() for name, text in table.items()}
-    return texts, Environment(loader=DictLoader(named), autoescape=True, undefined=StrictUndefined)
+    load = Environment(loader=DictLoader(named), autoescape=True, undefined=StrictUndefined).get_template
+    return {kind: {name: load(f"{kind}.{name}") for name in table} for kind, table in texts.items()}
 
 
 def _place(windows: Windows) -> str:

@@ -11,6 +11,7 @@ from ..layers import Tape
 from ..models import Network
 from ..prediction.predict import Size, class_logits, predict
 from ..runtime.settings import convert
+from .explanations import explain
 from .trace import Trace, trace
 
 __all__ = ["build_overview", "describe_averaging", "describe_weighting"]
@@ -52,58 +53,39 @@ def describe_averaging(
     count = len(scales) * (2 if mirror else 1)
     if count == 1 and scales == (1.0,):
         return ""
-    named = [f"{scale:g}" for scale in scales]
-    sizes = f"scales {', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else f"scale {named[0]}"
-    views = f"of the picture and its mirror image, at {sizes}" if mirror else f"of the picture at {sizes}"
-    passes = f"averages {count} passes" if count > 1 else "makes its pass"
     once = predict(model, image, size=size)
-    other = int((predict(model, image, size=size, mirror=mirror, scales=scales) != once).sum())
-    return (f"This page is one pass of the network. predict, as set for this network, {passes}: {views}. "
-            f"Its answer differs at {other:,} of the {once.size:,} pixels of the picture.")  # fmt: skip
+    averaged = predict(model, image, size=size, mirror=mirror, scales=scales)
+    differing = int((averaged != once).sum())
+    names = [f"{scale:g}" for scale in scales]
+    texts = explain("averaging", passes=count, mirror=mirror, scales=names, differing=differing, pixels=once.size)
+    return texts["text"]
 
 
 def describe_weighting(class_weights: Any, in_training: str | None) -> str:
     """Whether classes have weights in the loss of this page, and how they were weighted in training, if it is known."""
-    if class_weights is not None:
-        return "Each class has a weight in this loss."
-    here = "This is the loss without class weights: each class has weight 1. "
-    if in_training in (None, "none"):
-        return here + ("So it was in training." if in_training else "In training they may have had others.")
-    kind = in_training.replace("_", " ").replace("sqrt", "the square root of")
-    return here + f"In training they had others, by {kind}, so the loss there was another number."
+    return explain("weighting", weighted=class_weights is not None, in_training=in_training)["text"]
 
 
 def _precision(model: Network, x: np.ndarray, found: Trace, prediction: np.ndarray) -> str:
     """How the network's own arithmetic compares with the page's."""
     tape = Tape()
-    logits, start = model.forward(x, tape=tape), "computed in float64, shown in float32"
-    if not np.isfinite(logits).all():
-        return f"{start}; in predict some logits are infinite, or not a number"
-    difference, other = _distance(logits, found, prediction)
-    plain = f"{start}; the logits of one pass of predict differ by at most {difference:.2g}, {_classes(other)}"
+    logits = model.forward(x, tape=tape)
+    finite = bool(np.isfinite(logits).all())
+    difference, differing = _distance(logits, found, prediction)
     pools = [traced for traced in found.layers if traced.layer in tape.indices]
     indices = {pool.name: tape.indices[pool.layer] for pool in pools}
-    count = sum(int((pool.layer.positions(indices[pool.name], pool.out.shape[3]) != pool.positions).sum())
-                for pool in pools)  # fmt: skip
-    if not count:
-        return plain
-    same_indices = trace(model, x[0], None, indices=indices)
-    least, others = _distance(logits, same_indices, class_logits(same_indices.logits)[0].argmax(-1))
-    if others >= other and not least < difference / 2:  # these windows are not what makes the difference
-        return plain
-    windows = f"{count:,} window{'s' if count > 1 else ''}"
-    return (
-        f"{start}. In {windows} of a pooling the largest numbers are equal up to rounding, as they are where a picture "
-        "is flat. Rounded to float32, as in one pass of predict, another of them is the largest, and unpooling puts a "
-        f"number at that other place: there logits differ by up to {difference:.2g}, {_classes(other)}. "
-        f"With predict's choice in these windows they differ by at most {least:.2g}, {_classes(others)}"
-    )
+    windows = sum(int((pool.layer.positions(indices[pool.name], pool.out.shape[3]) != pool.positions).sum())
+                  for pool in pools)  # fmt: skip
+    rest, rest_differing = difference, differing
+    if windows and finite:
+        same_indices = trace(model, x[0], None, indices=indices)
+        rest, rest_differing = _distance(logits, same_indices, class_logits(same_indices.logits)[0].argmax(-1))
+    if rest_differing >= differing and not rest < difference / 2:  # these windows are not what makes the difference
+        windows = 0
+    fields = {"difference": f"{difference:.2g}", "differing": differing, "rest": f"{rest:.2g}"}
+    return explain("precision", finite=finite, windows=windows, rest_differing=rest_differing, **fields)["text"]
 
 
 def _distance(logits: np.ndarray, found: Trace, prediction: np.ndarray) -> tuple[float, int]:
     """The largest difference from the trace's logits, and at how many pixels the class is not the prediction (H, W)."""
     return float(np.abs(logits - found.logits).max()), int((class_logits(logits)[0].argmax(-1) != prediction).sum())
-
-
-def _classes(other: int) -> str:
-    return f"another class at {other:,} pixels" if other else "the same class at every pixel"

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MAX_BYTES", "PLANS", "Blobs", "Plan", "Tensor", "Tensors", "TooLarge", "as_float", "even_grid",
+__all__ = ["MAX_BYTES", "PLANS", "Blobs", "PageTensor", "Plan", "Tensors", "TooLarge", "as_float", "even_grid",
            "pack_weight"]  # fmt: skip
 
 
@@ -68,7 +68,7 @@ class Blobs:
         return self.add(flat.view(np.uint8).reshape(-1, 4).T)
 
 
-class Tensor:
+class PageTensor:
     """An array of a walk. names: of the channels. whole: all channels are exact, not only the shown ones."""
 
     def __init__(self, number: int, array: np.ndarray, plan: Plan, gradient: bool) -> None:
@@ -110,12 +110,12 @@ class Tensors:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._by_id: dict[int, Tensor] = {}
+        self._by_id: dict[int, PageTensor] = {}
 
-    def add(self, array: np.ndarray, *, gradient: bool = False) -> Tensor:
-        """The array as a Tensor."""
+    def add(self, array: np.ndarray, *, gradient: bool = False) -> PageTensor:
+        """The array as a PageTensor."""
         if id(array) not in self._by_id:
-            self._by_id[id(array)] = Tensor(len(self._by_id), array, self.plan, gradient)
+            self._by_id[id(array)] = PageTensor(len(self._by_id), array, self.plan, gradient)
         return self._by_id[id(array)]
 
     def pack(self, blobs: Blobs) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..layers import LayerTrace
 from .explanations import explain, explain_layer
-from .payload import Blobs, Plan, Tensor, Tensors, as_float, pack_weight
+from .payload import Blobs, PageTensor, Plan, Tensors, as_float, pack_weight
 from .trace import Loss, Trace, definition
 
 __all__ = ["build_steps"]
@@ -41,7 +41,7 @@ def build_steps(trace: Trace, classes: list[str], plan: Plan, blobs: Blobs) -> d
         for number, traced in reversed(list(enumerate(trace.layers))):
             steps.add_layer("backward", number, traced)
     _name_channels(steps.nodes, len(trace.layers), classes)
-    nodes = [{name: value.number if isinstance(value, Tensor) else value for name, value in node.items()}
+    nodes = [{name: value.number if isinstance(value, PageTensor) else value for name, value in node.items()}
              for node in steps.nodes]  # fmt: skip
     return {"tensors": steps.tensors.pack(blobs), "nodes": nodes, "steps": steps.steps, "sources": steps.sources}
 
@@ -77,7 +77,7 @@ class _Steps:
 
     def add_answer(self, trace: Trace) -> None:
         """Node and step of the probabilities."""
-        logits: Tensor = self.nodes[-1]["out"]
+        logits: PageTensor = self.nodes[-1]["out"]
         logits.whole = True  # softmax sums over all classes
         probs = self.tensors.add(trace.probs)
         self.nodes.append({"name": "answer", "kind": trace.activation, "x": logits, "out": probs, "result": probs,

@@ -25,8 +25,6 @@ from ..ops.op import Variant
 
 __all__ = ["Loss", "Trace", "definition", "trace"]
 
-Arrays = dict[str, np.ndarray]
-
 
 @dataclass(frozen=True)
 class Loss:
@@ -66,7 +64,7 @@ def definition(op: str) -> Variant:
 
 
 def trace(model: Network, image: np.ndarray, labels: np.ndarray | None, *, ignore_label: int | None = None,
-          class_weights: Any = None, indices: Arrays | None = None) -> Trace:  # fmt: skip
+          class_weights: Any = None, indices: dict[str, np.ndarray] | None = None) -> Trace:  # fmt: skip
     """image (H, W, 3), labels (H, W) or None -> everything.
 
     indices: of pools by name, for unpooling to use instead of those found here: where values are equal up to rounding.
@@ -86,7 +84,7 @@ def trace(model: Network, image: np.ndarray, labels: np.ndarray | None, *, ignor
     return Trace(layers, activation, definition(activation).forward(logits)[0], loss)
 
 
-def _forward(model: Network, x: np.ndarray, tape: Tape, indices: Arrays) -> list[LayerTrace]:
+def _forward(model: Network, x: np.ndarray, tape: Tape, indices: dict[str, np.ndarray]) -> list[LayerTrace]:
     """Run all layers, copies of the model's."""
     layers = copy.deepcopy(model.layers)  # in one go: pools and unpools stay each other's
     found: dict[Layer, LayerTrace] = {}

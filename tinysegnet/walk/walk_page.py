@@ -17,7 +17,6 @@ from ..errors import SettingError, ShapeError
 from ..files import write_atomically
 from ..models import Network
 from ..prediction.predict import Size, class_logits, working_picture
-from .overview import build_overview, describe_averaging, describe_weighting
 from .payload import MAX_BYTES, PLANS
 from .trace import trace
 
@@ -98,6 +97,7 @@ def walk(
         ShapeError, DataError, SettingError: for arrays that do not fit, or a size that makes a page of more than 25 MB.
     """
     from ..viz.canvas import resized
+    from .overview import build_overview, describe_averaging, describe_weighting
     from .page import build_page  # here, since matplotlib takes as long as all the rest
 
     with np.errstate(all="ignore"):  # a network that is out of bounds is worth a look, too
