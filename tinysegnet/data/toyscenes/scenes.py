@@ -3,7 +3,7 @@
 Scene i of seed s at one size is always the same picture: a street in perspective with the eleven classes of CamVid and
 some void, seen by a camera that is never held the same way twice, in a light that changes; all things may have any
 colour of one box of paints. So neither a pixel's place nor its colour tells its class, nor both together
-(`metrics.baselines` measures how much they tell): shape, texture and surroundings must be learned. The labels are exact.
+(`metrics.baselines` measures how much they tell): shape, texture and surroundings must be learned. Labels are exact.
 
 Files: `paints` (colours), `drawing` (camera, canvas, light), `houses` and `street_objects` (what stands in a street),
 `street` (the empty street), and here the plan of what stands where.
