@@ -79,7 +79,6 @@ def save(
 
     Args:
         path: the file; its folder must exist.
-        palette: class names and colours.
         training: how the weights came about; "size" is the (H, W) of the training pictures.
         progress, optimizer: where a training stands, and its optimizer's arrays by name.
         half: store float16, half the size and good enough to predict.
@@ -91,7 +90,7 @@ def save(
     parts = {"model": model.config, "layers": _kinds(model), "palette": asdict(palette), "training": training or {},
              "progress": progress or {}}  # fmt: skip
     arrays = model.state() | {f"{OPTIMIZER}{name}": array for name, array in (optimizer or {}).items()}
-    if half and max(np.abs(array).max(initial=0) for array in arrays.values()) > np.finfo(np.float16).max:
+    if half and any(np.abs(array).max(initial=0) > np.finfo(np.float16).max for array in arrays.values()):
         raise SettingError("half: a weight is too large for float16 (expected at most 65504). Save it whole")
     arrays = {name: np.ascontiguousarray(array, np.float16 if half else None) for name, array in arrays.items()}
     metadata = {"format": FORMAT, "sha256": _digest(arrays), **{name: json.dumps(part) for name, part in parts.items()}}
@@ -102,7 +101,7 @@ def load(path: str | PathLike[str], *, model: Network | None = None) -> Network:
     """The network in a checkpoint.
 
     Args:
-        path: of a file that `save` or `train` wrote.
+        path: a file that `save` or `train` wrote.
         model: a network of your own, with the layers of the one that was saved: the file's arrays are copied into it.
             Needed for networks that `tinysegnet.build` cannot make, since a file holds arrays and no code.
 
