@@ -93,7 +93,6 @@ def make_crops(
 def _write_split(
     part: Path, split: str, dataset: Dataset, size: tuple[int, int], per_picture: int | None, seed: list[int]
 ) -> Iterator[int]:
-    """Write one split and its list; after each picture, yield how many pairs it gave."""
     (part / split).mkdir()
     (part / f"{split}annot").mkdir()
     with open(part / f"{split}.txt", "w", encoding="utf-8") as list_file:

@@ -174,7 +174,6 @@ def _examine(pair: FilePair, label_encoding: LabelEncoding) -> tuple[Sample | No
 
 
 def _check_partners(pair: FilePair) -> None:
-    """Both files are there, and a list did not put strangers together."""
     if pair.origin.startswith("folders "):
         for path, partner, what in (
             (pair.labels, pair.image, f"the label map of {pair.image}"),

@@ -99,7 +99,6 @@ def _is_deep(image: Image.Image, raw_mode: str) -> bool:
 
 
 def _orientation(image: Image.Image) -> int:
-    """1, upright, unless the file says otherwise in EXIF that can be read."""
     try:
         with warnings.catch_warnings(action="ignore"):
             return int(image.getexif().get(_ORIENTATION, 1))
@@ -108,7 +107,6 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image, str]:
-    """The decoded picture and the pixel format that its file had."""
     expected = " or ".join(formats)
     if is_special(path):
         raise DataError(f"{path}: a pipe or a device (expected a file, {expected}). Save the picture as a file")

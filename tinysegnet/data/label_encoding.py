@@ -215,7 +215,6 @@ def _table(labels: dict[int, int]) -> np.ndarray:
 
 
 def _numbered(colors: Iterable[Color | None]) -> dict[Color, int]:
-    """The place of each known colour."""
     return {color: number for number, color in enumerate(colors) if color}
 
 
@@ -226,7 +225,6 @@ def _fill(colors: tuple[Color | None, ...]) -> tuple[Color, ...]:
 
 
 def _first(where: np.ndarray) -> tuple[np.intp, ...]:
-    """Row and column of the first pixel that is true."""
     return np.unravel_index(where.argmax(), where.shape)
 
 

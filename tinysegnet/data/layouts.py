@@ -90,7 +90,6 @@ def _lists_pairs(path: Path) -> bool:
 
 
 def _by_kind(root: Path) -> Layout | None:
-    """images/ and labels/, divided in folders or not."""
     images, labels = _named(root, _IMAGES), _named(root, _LABELS)
     if images is None or labels is None:
         return None
@@ -137,7 +136,6 @@ def _by_endings(root: Path) -> Layout | None:
 
 
 def _divided(root: Path, title: str, everything: Pairs) -> Layout:
-    """One set without splits -> train and val."""
     lists = [path for name in ("train", *_VAL, "test") if (path := root / f"{name}.txt").is_file()]
     if lists:
         listed: dict[str, Pairs] = {"train": partial(_not_listed, everything, lists)}
@@ -171,7 +169,6 @@ def _held_out(everything: Pairs, held_out: bool) -> list[FilePair]:
 
 
 def _listed(everything: Pairs, path: Path) -> list[FilePair]:
-    """The pairs whose pictures a file names, one per line, with or without their suffix."""
     names = {line.strip().replace("\\", "/").rsplit("/", 1)[-1] for line in read_lines(path) if line.strip()}
     pairs = [pair for pair in everything() if names & {pair.image.stem, pair.image.name}]
     unknown = names - {name for pair in pairs for name in (pair.image.stem, pair.image.name)}

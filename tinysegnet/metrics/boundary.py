@@ -150,7 +150,6 @@ def _one_to_one(true: np.ndarray, predicted: np.ndarray, reach: float) -> tuple[
 
 
 def _by_distance(true: np.ndarray, predicted: np.ndarray, reach: float) -> tuple[int, int]:
-    """How many pixels of each have one of the other's within reach."""
     from scipy.spatial import cKDTree
 
     T, P = np.argwhere(true), np.argwhere(predicted)

@@ -85,7 +85,6 @@ def _resampled(drawn: np.ndarray, values: np.ndarray, starts: np.ndarray) -> np.
 
 
 def _middle(values: np.ndarray, level: float) -> tuple[float, float]:
-    """The two quantiles between which `level` of the values lie, NaN left out."""
     values = values[~np.isnan(values)]
     if not values.size:
         return float("nan"), float("nan")

@@ -97,7 +97,6 @@ def one_minus_msp(model: Network, image: np.ndarray, size: Size | None) -> np.nd
 
 
 def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Size | None) -> tuple[np.ndarray, ...]:
-    """Mean and variance of the samples' probabilities, at the scale the network works at."""
     samples, seed = convert("samples", samples, int), convert("seed", seed, int)
     for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
         if value < least:
@@ -171,7 +170,6 @@ def _largest(planes: np.ndarray, size: Size) -> np.ndarray:
 
 
 def _resized(planes: np.ndarray, size: Size) -> np.ndarray:
-    """(h, w, K) at another size, plane by plane."""
     if planes.shape[:2] == size:
         return planes
     return np.stack([_resized_plane(planes, k, size) for k in range(planes.shape[2])], axis=-1)

@@ -137,7 +137,6 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
 
 
 def _json(metadata: dict[str, str], name: str) -> dict[str, Any]:
-    """One part of the metadata."""
     try:
         part = json.loads(metadata[name] if name not in OPTIONAL else metadata.get(name, "{}"))
     except RecursionError as error:
@@ -171,7 +170,6 @@ def _kinds(model: Network) -> dict[str, str]:
 
 
 def _check_layers(saved: dict[str, str], own: dict[str, str]) -> None:
-    """The file's network must have the layers of ours, one by one."""
     for other in (name for name in saved | own if saved and saved.get(name) != own.get(name)):
         raise CheckpointError("its layers are not those of a network that tinysegnet.build makes, or of the given "
                               f"model: {other!r} was saved as {saved.get(other, 'no layer')}. Make the same network "
@@ -198,7 +196,6 @@ def _checkpoint(
 
 
 def _digest(arrays: dict[str, np.ndarray]) -> str:
-    """SHA-256 of names, dtypes, shapes and bytes."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode())

@@ -57,7 +57,6 @@ def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _check_plain(name: str, dataset: Any) -> None:
-    """Floating-point numbers that lie in this file as they are."""
     if dataset.shape is None or dataset.dtype.kind != "f" or len(dataset.shape) > MAX_AXES:
         raise CheckpointError(f"{name} is not an array of floating-point numbers. Save the weights alone")
     filters = dataset.id.get_create_plist().get_nfilters()

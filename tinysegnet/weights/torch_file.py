@@ -93,7 +93,6 @@ def _arrays(wanted: dict[str, Tensor], numbers_of: Numbers) -> dict[str, np.ndar
 
 
 def _numbers(stream: IO[bytes], storage: Storage) -> np.ndarray:
-    """The next numbers of a stream, as many as the storage has."""
     numbers = np.empty(storage.length, storage.dtype)
     octets, place = numbers.view(np.uint8), 0
     while place < octets.size:

@@ -59,20 +59,14 @@ class Tensor(NamedTuple):
 
 
 class _Import(NamedTuple):
-    """A name that would be imported; here it is only a name."""
-
     name: str
 
 
 def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) -> Any:
     """The next pickled value of a stream: None, bool, int, float, str, tuple, list, dict with text as keys, Tensor.
 
-    Args:
-        stream: a small part of the file, in memory; afterwards it stands behind the value.
-        storages: takes the storages that the value mentions, by key.
-
-    Raises:
-        CheckpointError: the program asks for anything but data; or one of Python's errors if it makes no sense.
+    stream: a small part of the file, in memory; afterwards it stands behind the value. storages: takes those that the
+    value mentions, by key. Raises CheckpointError for anything but data, or one of Python's errors for nonsense.
     """
     machine = _Machine(storages if storages is not None else {})
     for _ in range(MAX_INSTRUCTIONS):
@@ -84,18 +78,9 @@ def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) ->
         if instruction.name not in _ACTIONS:  # refused before its argument is read
             raise CheckpointError(f"it uses the pickle instruction {instruction.name}, which tensors do not need: "
                                   "refused, nothing was run. Get the file from where you trust it")  # fmt: skip
-        _ACTIONS[instruction.name](machine, _argument(instruction, stream))
+        argument = instruction.arg and instruction.arg.reader(stream)
+        _ACTIONS[instruction.name](machine, argument)
     raise CheckpointError(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions: refused")
-
-
-def _argument(instruction: pickletools.OpcodeInfo, stream: BinaryIO) -> Any:
-    """What follows an instruction; names as "module.name"."""
-    if instruction.name not in ("GLOBAL", "INST"):
-        return instruction.arg and instruction.arg.reader(stream)
-    module, name = stream.readline(), stream.readline()
-    if not name.endswith(b"\n"):
-        raise ValueError("its pickle is cut off")
-    return f"{module[:-1].decode()}.{name[:-1].decode()}"
 
 
 class _Machine:
@@ -137,6 +122,7 @@ class _Machine:
         target += items
 
     def import_name(self, name: str) -> None:
+        name = name.replace(" ", ".")  # pickletools puts a space between module and name
         if name not in _CALLS and name not in DTYPES:
             _refuse_call(name)
         self.push(_Import(name))
@@ -232,14 +218,10 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "EMPTY_TUPLE": lambda machine, _: machine.push(()),
     "EMPTY_LIST": lambda machine, _: machine.push([]),
     "EMPTY_DICT": lambda machine, _: machine.push({}),
-    "PROTO": lambda machine, _: None,
-    "FRAME": lambda machine, _: None,
+    **dict.fromkeys(("PROTO", "FRAME"), lambda machine, _: None),
     "MARK": _Machine.mark,
-    "BINPUT": _Machine.remember,
-    "LONG_BINPUT": _Machine.remember,
-    "MEMOIZE": _Machine.remember,
-    "BINGET": lambda machine, index: machine.push(machine.memo[index]),
-    "LONG_BINGET": lambda machine, index: machine.push(machine.memo[index]),
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT", "MEMOIZE"), _Machine.remember),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda machine, index: machine.push(machine.memo[index])),
     "TUPLE": lambda machine, _: machine.push(tuple(machine.pop_to_mark())),
     "TUPLE1": lambda machine, _: machine.push(tuple(machine.pop_last(1))),
     "TUPLE2": lambda machine, _: machine.push(tuple(machine.pop_last(2))),
@@ -249,10 +231,9 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "SETITEM": lambda machine, _: _fill(machine.pop_last(2), machine.stack[-1]),
     "SETITEMS": lambda machine, _: _fill(machine.pop_to_mark(), machine.stack[-1]),
     "GLOBAL": _Machine.import_name,
-    "INST": lambda _, name: _refuse_call(name),
+    "INST": lambda _, name: _refuse_call(name.replace(" ", ".")),
     "STACK_GLOBAL": _Machine.import_from_stack,
-    "REDUCE": _Machine.call,
-    "NEWOBJ": _Machine.call,
+    **dict.fromkeys(("REDUCE", "NEWOBJ"), _Machine.call),
     "BUILD": _Machine.set_attributes,
     "BINPERSID": _Machine.storage,
 }

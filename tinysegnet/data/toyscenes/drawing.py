@@ -110,7 +110,6 @@ class Canvas:
         self._glaze.polygon(points, _ink(color, 255 * opacity))
 
     def glaze_ellipse(self, box: tuple[float, float, float, float], color: Color, opacity: float) -> None:
-        """Tint an ellipse given by its left, upper, right and lower edge, fine pixels."""
         self._glaze.ellipse(box, _ink(color, 255 * opacity))
 
     def facing(self, x: float, z: float, light: float = 1.0) -> Sheet:
@@ -165,11 +164,9 @@ class Sheet:
         return mix((red, green, blue), self.canvas.mood.sky[1], self.mist)
 
     def polygon(self, points: Iterable[Point], color: Color, label: int | None = None) -> None:
-        """Fill a polygon of the sheet."""
         self.canvas.polygon(self.points(points), self.shade(color), label)
 
     def box(self, left: float, bottom: float, right: float, top: float, color: Color, label: int | None = None) -> None:
-        """Fill a rectangle of the sheet."""
         self.polygon(((left, bottom), (right, bottom), (right, top), (left, top)), color, label)
 
     def disc(self, a: float, b: float, radius: float, color: Color, label: int | None = None,
@@ -185,7 +182,6 @@ class Sheet:
         self.polygon(((a + p, b + q), (c + p, d + q), (c - p, d - q), (a - p, b - q)), color, label)
 
     def glaze(self, points: Iterable[Point], color: Color, opacity: float) -> None:
-        """Tint a polygon of the sheet without changing its class."""
         self.canvas.glaze(self.points(points), color, opacity)
 
 
@@ -214,7 +210,6 @@ def _texture(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _blur(picture: np.ndarray, radius: float) -> np.ndarray:
-    """The picture as a lens a little out of focus sees it; radius in pixels."""
     if radius < 0.05:
         return picture
     soft = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(radius))

@@ -74,8 +74,6 @@ def draw_scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndar
 
 
 class _Plan:
-    """Where things stand in one street, by lot."""
-
     def __init__(self, street: Street, rng: np.random.Generator) -> None:
         self.street, self.canvas, self.rng = street, street.canvas, rng
         self.columns: list[float] = []  # where in the picture things stand already
@@ -135,7 +133,6 @@ class _Plan:
             start, open_before = end, not built
 
     def _draw_house_shadow(self, x: float, start: float, end: float) -> None:
-        """The shadow of a house on the pavement and the road."""
         reach = -self.canvas.sun * 3.5
         outline = ((x, start), (x, end), (x + reach, end - 1.5), (x + reach, start - 1.5))
         self.canvas.ground().glaze(outline, (24, 26, 52), 0.38 * self.street.mood.shadow)
@@ -156,7 +153,6 @@ class _Plan:
         return None
 
     def _stand(self, strips: Sequence[Point], near: float, far: float, draw: Callable[..., None]) -> None:
-        """The thing at a place on one of these strips, if there is one."""
         spot = self._spot(strips, near, far)
         if spot is not None:
             self._add(spot[1], draw, *spot)
