@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from .jit import JIT
@@ -36,14 +37,13 @@ def on_compile(report: Callable[[str, float | None], None]) -> None:
     event.register("numba:compile", Listener())
 
 
+@cache
 def announce_compiling() -> None:
     """Print one line to stderr when the first kernel is compiled: without it, compiling looks like a hang."""
-    announced: list[str] = []
 
-    def report(kernel: str, seconds: float | None) -> None:
-        if not announced:
-            announced.append(kernel)
-            print("compiling kernels for this processor, once for each kind of work; up to half a minute",
-                  file=sys.stderr, flush=True)  # fmt: skip
+    @cache
+    def announce() -> None:
+        print("compiling kernels for this processor, once for each kind of work; up to half a minute",
+              file=sys.stderr, flush=True)  # fmt: skip
 
-    on_compile(report)
+    on_compile(lambda kernel, seconds: announce())
