@@ -34,7 +34,6 @@ class SegNetConfig:
         bias: of the convolutions that batch norm follows (its shift makes them redundant; the authors' model files have
             them, their text says none).
         dropout_after: stages that end in a dropout of one half.
-        preprocessing, size_multiple: see `Architecture`.
     """
 
     encoder: Widths
