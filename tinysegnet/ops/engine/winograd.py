@@ -48,29 +48,22 @@ TILES = 192  # in hand at a time, at least; so that there are tasks for many thr
 
 
 @kernel
-def _kernel_to_points(algorithm, weight, values, pieces):
-    """U = G g G^T: weight (K, K, C, F) -> values (pieces * pieces, points, C, F), K = taps * pieces."""
+def _transform_kernel(algorithm, weight, values, pieces, to_points):
+    """U = G g G^T: weight (K, K, C, F) -> values (pieces * pieces, points, C, F), K = taps * pieces.
+
+    Or the way back of a gradient, values -> weight: dweight = G^T dU G.
+    """
     K, _, C, F = weight.shape
-    source, target, side = weight.reshape(-1), values.reshape(-1), algorithm.side
+    weight_flat, values_flat, side = weight.reshape(-1), values.reshape(-1), algorithm.side
     taps = K // pieces
     for task in prange(pieces * pieces * C):
         piece, c = task // C, task % C
-        start = ((piece // pieces * K + piece % pieces) * taps * C + c) * F
-        goal = (piece * side * side * C + c) * F
-        kernel_to_points(algorithm, source, start, K * C * F, C * F, target, goal, side * C * F, C * F, F)
-
-
-@kernel
-def _points_to_kernel(algorithm, values, dweight, pieces):
-    """dweight = G^T dU G: values (pieces * pieces, points, C, F) -> dweight (K, K, C, F)."""
-    K, _, C, F = dweight.shape
-    source, target, side = values.reshape(-1), dweight.reshape(-1), algorithm.side
-    taps = K // pieces
-    for task in prange(pieces * pieces * C):
-        piece, c = task // C, task % C
-        start = (piece * side * side * C + c) * F
-        goal = ((piece // pieces * K + piece % pieces) * taps * C + c) * F
-        points_to_kernel(algorithm, source, start, side * C * F, C * F, target, goal, K * C * F, C * F, F)
+        tap = ((piece // pieces * K + piece % pieces) * taps * C + c) * F
+        point = (piece * side * side * C + c) * F
+        if to_points:
+            kernel_to_points(algorithm, weight_flat, tap, K * C * F, C * F, values_flat, point, side * C * F, C * F, F)
+        else:
+            points_to_kernel(algorithm, values_flat, point, side * C * F, C * F, weight_flat, tap, K * C * F, C * F, F)
 
 
 @kernel(inline=True)
@@ -162,9 +155,8 @@ def _store_tile(algorithm, products, t, out, n, y, x, first, features, patch, re
 
 
 @kernel
-def _points_to_picture(
-    algorithm, values, kernels, bias, out, first, count, grid_y, grid_x, pieces, tiles_per_task, relu
-):
+def _points_to_picture(algorithm, values, kernels, bias, out, first, count, grid_y, grid_x, pieces, tiles_per_task,
+                       relu):  # fmt: skip
     """M = V U for `count` tiles, and out = A^T M A + bias; a task takes some tiles and PANEL features."""
     _, H, W, F = out.shape
     width = min(F, PANEL)
@@ -249,7 +241,7 @@ def forward(name, x, weight, bias, out, pads, relu, budget=4 << 20):
     C, F = weight.shape[2:]
     tiles = Tiles(name, out.shape, len(weight), pads)
     kernels = empty((tiles.pieces**2, tiles.points, C, F), x.dtype)
-    _kernel_to_points(tiles.algorithm, _whole_pieces(weight, tiles), kernels, tiles.pieces)
+    _transform_kernel(tiles.algorithm, _whole_pieces(weight, tiles), kernels, tiles.pieces, True)
     blocks = tiles.blocks(tiles.points * C * x.itemsize, budget)
     values, tiles_per_task = tiles.allocate(blocks, C, x.dtype, tiles.halo), 48 if C + F <= 512 else 96
     for first, count in blocks:
@@ -270,5 +262,5 @@ def weight_gradient(name, x, dout, dweight, pads, budget=12 << 20):
         tiles.to_points(dout, dvalues, first, count, is_gradient=True)
         _multiply_gradients(values, dvalues, gradient, count, tiles.x, tiles.pieces, first > 0)
     whole = empty((tiles.algorithm.taps * tiles.pieces,) * 2 + (C, F), x.dtype)
-    _points_to_kernel(tiles.algorithm, gradient, whole, tiles.pieces)
+    _transform_kernel(tiles.algorithm, whole, gradient, tiles.pieces, False)
     dweight[...] = whole[:K, :K]
