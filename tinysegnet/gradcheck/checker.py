@@ -78,19 +78,17 @@ class _LayerPoint:
 
     def _hint(self, at: int, k: int, report: TensorReport) -> str | None:
         """Guesses need the whole numeric gradient; a sampled one shows only the worst entries."""
+        subject, x_name = self.subject, report.name
         if np.isnan(report.numeric).any():
             return None
         wrong = np.zeros(report.analytic.shape, bool)
         for p in report.probes:
             if isinstance(p.where, tuple):  # a direction beside entries that were all drawn
                 wrong[p.where] = p.status == "wrong"
-        return find_hint(report.analytic, report.numeric, wrong, self._scene(at, k))
-
-    def _scene(self, at: int, k: int) -> Scene:
-        subject = self.subject
-        others = {name: a for name, a in zip(subject.names, subject.arrays, strict=True) if name != subject.names[k]}
-        return Scene(subject.arrays[k], others | subject.kwargs, self._sizes(), lambda n: self._sample_gradient(at, n),
-                     lambda name, value: self._gradient_with(at, name, value))  # fmt: skip
+        others = {name: a for name, a in zip(subject.names, subject.arrays, strict=True) if name != x_name}
+        scene = Scene(subject.arrays[k], others | subject.kwargs, self._sizes(), lambda n: self._sample_gradient(at, n),
+                      lambda name, value: self._gradient_with(at, name, value))  # fmt: skip
+        return find_hint(report.analytic, report.numeric, wrong, scene)
 
     def _sizes(self) -> dict[str, int]:
         """What a forgotten factor may be: N, the pixels of a picture, of the batch, the channels."""

@@ -82,8 +82,6 @@ class Subject:
             if not self.arrays[k].size:
                 raise ShapeError(f"{self.names[k]} is empty, of shape {self.arrays[k].shape}: nothing can be checked")
 
-    # --- supervised calls
-
     def forward(self, replaced: dict[int, np.ndarray] | None = None) -> tuple[list[np.ndarray], Any]:
         """-> the differentiated results as float64 arrays, and the cache."""
         arrays = [(replaced or {}).get(k, a) for k, a in enumerate(self.arrays)]
@@ -154,8 +152,6 @@ class Subject:
             raise ShapeError(f"the gradient of {name} is {gradient.dtype} though every argument is float64: "
                              "somewhere in backward a dtype is fixed")  # fmt: skip
         return gradient.copy()
-
-    # --- what it must never do
 
     def examine(self, rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray], Any, list[np.ndarray]]:
         """Run the layer a few times and note every broken promise. -> outs, douts, cache, gradients."""

@@ -58,17 +58,13 @@ class TensorReport:
     def ok(self) -> bool:
         return not self.count("wrong") and not self.too_many_crossed
 
-    @property
-    def mark(self) -> str:
-        """ "ok", "FAIL" or, where only kinks are to blame, "KINK"."""
-        return "ok" if self.ok else "FAIL" if self.count("wrong") else "KINK"
-
-    def line(self, width: int = 20) -> str:
+    def line(self, width: int) -> str:
         """One line of the report's table, the name padded to `width`."""
         wrong, total = self.count("wrong"), len(self.probes)
         entries = f"{wrong} of {total} wrong" if wrong else f"{total} of {self.analytic.size}"
         shape = "x".join(map(str, self.analytic.shape)) or "number"
-        return (f"{self.mark:<5}{self.name:<{width}} {shape:<12} {entries:<16} {_number(self.excess):>13}   "
+        mark = "ok" if self.ok else "FAIL" if wrong else "KINK"
+        return (f"{mark:<5}{self.name:<{width}} {shape:<12} {entries:<16} {_number(self.excess):>13}   "
                 f"{taylor_text(self.taylor):>6}   {_crossings(self.probes)}")  # fmt: skip
 
     def details(self) -> list[str]:

@@ -115,9 +115,9 @@ def _difference(a: Any, b: Any) -> float:
         return 0.0 if a is b else np.inf
     a, b = np.asarray(a, float), np.asarray(b, float)
     finite = np.isfinite(b)
-    if a.shape != b.shape or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
+    if a.shape != b.shape or not np.array_equal(np.isfinite(a), finite):
         return np.inf
-    if not np.isfinite(a[finite]).all():
+    if not np.array_equal(a[~finite], b[~finite], equal_nan=True):
         return np.inf
     return float(np.linalg.norm((a - b)[finite]) / (np.linalg.norm(b[finite]) or 1.0))
 

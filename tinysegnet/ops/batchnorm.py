@@ -55,9 +55,6 @@ def _check(x, gamma, beta, mean, var):
                          "train on larger pictures or batches, or give mean and var")  # fmt: skip
 
 
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
-
-
 def batchnorm2d_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
     """Normalise each channel, then scale and shift it.
 
@@ -70,9 +67,6 @@ def batchnorm2d_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
 
     Returns:
         (out (N, H, W, C), mean (C,), var (C,)), and the cache. var is the biased variance, divided by m.
-
-    Raises:
-        ShapeError: if shapes do not fit, or if a channel has a single value to normalise.
     """
     _check(x, gamma, beta, mean, var)
     from_batch = mean is None

@@ -37,9 +37,6 @@ LAYOUT = "KH KW C F"
 Conv2dCache = namedtuple("Conv2dCache", "x weight has_bias stride pads")
 
 
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
-
-
 def conv2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same"):
     """Convolve pictures with a kernel, and add a bias.
 
@@ -53,9 +50,6 @@ def conv2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same"):
 
     Returns:
         out (N, H', W', F), and the cache.
-
-    Raises:
-        ShapeError: if shapes do not fit or the kernel is larger than the padded picture.
     """
     stride, pads, out_shape = check_convolution("conv2d", LAYOUT, x, weight, bias, stride, padding)
     x_padded = pad(x, pads)
@@ -89,12 +83,8 @@ def conv2d_inference_numpy(x, weight, bias=None, *, scale=None, stride=1, paddin
     """Convolve for a network in use: batch normalisation as a scale, ReLU at once, no cache.
 
     Args:
-        x, weight, bias, stride, padding: as for `conv2d_forward`.
         scale: factors of the kernel's features, (F,), or None for 1.
         relu: whether the result goes through a ReLU.
-
-    Returns:
-        out (N, H', W', F) of `conv2d_forward` with weight * scale.
     """
     weight = weight if scale is None else weight * scale
     out, _ = conv2d_forward_numpy(x, weight, bias, stride=stride, padding=padding)

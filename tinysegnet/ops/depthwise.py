@@ -24,11 +24,7 @@ from .windows import check_convolution, check_convolution_dout, crop, pad, shift
 
 __all__ = ["DEPTHWISE_CONV2D", "depthwise_conv2d_backward", "depthwise_conv2d_forward"]
 
-
 LAYOUT = "KH KW 1 C"
-
-
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
 
 
 def depthwise_conv2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same"):
@@ -42,9 +38,6 @@ def depthwise_conv2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="s
 
     Returns:
         out (N, H', W', C), and the cache.
-
-    Raises:
-        ShapeError: if shapes do not fit or the kernel is larger than the padded picture.
     """
     stride, pads, out_shape = check_convolution("depthwise_conv2d", LAYOUT, x, weight, bias, stride, padding)
     x_padded = pad(x, pads)

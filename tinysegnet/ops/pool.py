@@ -45,9 +45,6 @@ def max_pool2d_output_size(input_size, *, size=2, stride=2):
     return tuple(map(along, input_size, size, stride))
 
 
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
-
-
 def max_pool2d_forward_numpy(x, *, size=2, stride=2):
     """Keep the maximum of each window, and where it was.
 
@@ -58,9 +55,6 @@ def max_pool2d_forward_numpy(x, *, size=2, stride=2):
     Returns:
         (out (N, h, w, C), indices), and the cache. h, w: see `max_pool2d_output_size`. indices: uint8, packed
         (N, h, w, ceil(C/4)) for 2x2 with stride 2, else one byte each, (N, h, w, C).
-
-    Raises:
-        ShapeError: for an empty picture or a window of more than 256 positions.
     """
     size, stride, pooled_shape = _check_pool(x, size, stride)
     windows = _windows(x, pooled_shape, size, stride, -np.inf)

@@ -62,9 +62,6 @@ def _positions(rule, cache):
     return rule(H, factor[0], output_size[0]), rule(W, factor[1], output_size[1])
 
 
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
-
-
 def upsample_nearest2d_forward_numpy(x, *, factor=2, output_size=None):
     """Repeat every pixel `factor` times down and across.
 
@@ -75,9 +72,6 @@ def upsample_nearest2d_forward_numpy(x, *, factor=2, output_size=None):
 
     Returns:
         out (N, H', W', C), and the cache.
-
-    Raises:
-        ShapeError: for an output_size that x does not fill, or that does not need all of x.
     """
     cache = _check("upsample_nearest2d", x, factor, output_size)
     _, _, factor, (H, W) = cache
@@ -102,7 +96,7 @@ def _two_taps(positions, axis, dtype):
 def upsample_bilinear2d_forward_numpy(x, *, factor=2, output_size=None):
     """Blend, for every output pixel, the two pixels that it lies between, down and across.
 
-    Args, Returns and Raises are those of `upsample_nearest2d_forward`.
+    Arguments and results are those of `upsample_nearest2d_forward`.
     """
     cache = _check("upsample_bilinear2d", x, factor, output_size)
     for axis, positions in enumerate(_positions(_bilinear, cache), start=1):
