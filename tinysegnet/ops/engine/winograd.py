@@ -200,8 +200,8 @@ class Tiles:
         self.points = self.algorithm.side**2
         self.place = pads[0][0], pads[1][0]  # zeros before the picture; behind it there are as many as needed
         N, H, W, _ = out_shape
-        # Tiles below one another, and side by side. The further pieces of a kernel look at tiles below and to the right,
-        # for which the grid has space; in the order of the grid they are at most `halo` tiles further on.
+        # Tiles below one another, and side by side. The further pieces of a kernel look at tiles below and to the
+        # right, for which the grid has space; in the order of the grid they are at most `halo` tiles further on.
         self.y, self.x = (-(-n // 4) + self.pieces - 1 for n in (H, W))
         self.total = N * self.y * self.x
         self.halo = (self.pieces - 1) * (self.x + 1)
