@@ -19,47 +19,33 @@ from .legend import class_name
 __all__ = ["per_class_figure", "profile_figure"]
 
 
-def per_class_figure(
-    scores: Scores, palette: Palette, *, sort: bool = True, theme: Theme = LIGHT, width: float = 7.5
-) -> Figure:
-    """IoU per class as bars in the class colours; a class that the labels do not contain is listed as absent.
-
-    Args:
-        scores: of a data set.
-        palette: names and colours of the classes.
-        sort: best class first; otherwise in the palette's order.
-        theme: colours.
-        width: inches; the height follows the classes.
-    """
-    order = np.argsort(-np.nan_to_num(scores.IoU, nan=-1), kind="stable") if sort else np.arange(len(scores.IoU))
+def per_class_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) -> Figure:
+    """IoU per class as bars in the class colours, best first; a class that the labels do not contain is absent."""
+    order = np.argsort(-np.nan_to_num(scores.IoU, nan=-1), kind="stable")
     names = [class_name(palette, int(k)) for k in order]
-    figure, axes = _bar_axes(names, 0.3, 10, width, theme, "IoU per class")
+    figure, axes = _bar_axes(names, 0.3, 10, 7.5, theme, "IoU per class")
     for row, k in enumerate(order):
-        IoU, absent = float(scores.IoU[k]), math.isnan(scores.IoU[k]) or scores.pixels[k] == 0
-        text = ("absent" + (", but predicted" if IoU == 0 else "")) if absent else f"{IoU:.3f}"
+        IoU = float(scores.IoU[k])
         end = 0.0 if math.isnan(IoU) else IoU
         axes.barh(row, end, height=0.66, color=np.array(palette.colors[k]) / 255, edgecolor=theme.muted, linewidth=0.5)
-        style = {"color": theme.muted, "style": "italic"} if absent else {"color": theme.ink}
-        _write_value(axes, row, end, text, theme, fontsize=10, **style)
+        if scores.pixels[k]:
+            _write_value(axes, row, end, f"{IoU:.3f}", theme, fontsize=10, color=theme.ink)
+        else:
+            text = "absent, but predicted" if IoU == 0 else "absent"
+            _write_value(axes, row, end, text, theme, fontsize=10, color=theme.muted, style="italic")
     axes.set(xlim=(0, 1.08), xticks=np.linspace(0, 1, 6))
     if math.isfinite(scores.mIoU):
         axes.axvline(scores.mIoU, color=theme.muted, linewidth=1, linestyle=(0, (4, 3)), zorder=0.9)
-        where: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
-        note = f"mean {scores.mIoU:.3f}"
-        axes.annotate(note, (scores.mIoU, 1), (0, 5), ha="center", fontsize=9, color=theme.muted, **where)
+        axes.annotate(f"mean {scores.mIoU:.3f}", (scores.mIoU, 1), (0, 5), xycoords=axes.get_xaxis_transform(),
+                      textcoords="offset points", ha="center", fontsize=9, color=theme.muted)  # fmt: skip
     return figure
 
 
 def profile_figure(
-    bars: Sequence[tuple[str, float, float]],
-    title: str,
-    subtitle: str = "",
-    *,
-    theme: Theme = LIGHT,
-    width: float = 8.0,
+    bars: Sequence[tuple[str, float, float]], title: str, subtitle: str = "", *, theme: Theme = LIGHT
 ) -> Figure:
     """Layers as bars, first layer at the top. bars: (name, forward, backward), in milliseconds."""
-    figure, axes = _bar_axes([name for name, _, _ in bars], 0.22, 9, width, theme, title, subtitle)
+    figure, axes = _bar_axes([name for name, _, _ in bars], 0.22, 9, 8.0, theme, title, subtitle)
     for row, (_, forward, backward) in enumerate(bars):
         total = forward + backward
         axes.barh(row, forward, height=0.72, color=theme.mIoU)
@@ -74,9 +60,8 @@ def profile_figure(
     return figure
 
 
-def _bar_axes(
-    names: Sequence[str], row: float, fontsize: int, width: float, theme: Theme, title: str, subtitle: str = ""
-) -> tuple[Figure, Axes]:
+def _bar_axes(names: Sequence[str], row: float, fontsize: int, width: float, theme: Theme, title: str,
+              subtitle: str = "") -> tuple[Figure, Axes]:  # fmt: skip
     """A new figure with axes for bars that are `row` inches apart, with their names on the left."""
     names = [shortened(name) for name in names]
     figure = new_figure(width, height := row * len(names) + 1.15, theme)
