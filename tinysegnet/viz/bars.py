@@ -19,40 +19,31 @@ from .legend import class_name
 __all__ = ["per_class_figure"]
 
 
-def per_class_figure(
-    scores: Scores, palette: Palette, *, sort: bool = True, theme: Theme = LIGHT, width: float = 7.5
-) -> Figure:
-    """IoU per class as bars in the class colours; a class that the labels do not contain is listed as absent.
-
-    Args:
-        scores: of a data set.
-        palette: names and colours of the classes.
-        sort: best class first; otherwise in the palette's order.
-        theme: colours.
-        width: inches; the height follows the classes.
-    """
-    order = np.argsort(-np.nan_to_num(scores.IoU, nan=-1), kind="stable") if sort else np.arange(len(scores.IoU))
-    names = [class_name(palette, int(k)) for k in order]
-    figure, axes = _bar_axes(names, width, theme)
+def per_class_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) -> Figure:
+    """IoU per class as bars in the class colours, best first; a class that the labels do not contain is absent."""
+    order = np.argsort(-np.nan_to_num(scores.IoU, nan=-1), kind="stable")
+    figure, axes = _bar_axes([class_name(palette, int(k)) for k in order], theme)
     for row, k in enumerate(order):
-        IoU, absent = float(scores.IoU[k]), math.isnan(scores.IoU[k]) or scores.pixels[k] == 0
-        text = ("absent" + (", but predicted" if IoU == 0 else "")) if absent else f"{IoU:.3f}"
+        IoU = float(scores.IoU[k])
         end = 0.0 if math.isnan(IoU) else IoU
         axes.barh(row, end, height=0.66, color=np.array(palette.colors[k]) / 255, edgecolor=theme.muted, linewidth=0.5)
-        style = {"color": theme.muted, "style": "italic"} if absent else {"color": theme.ink}
-        _write_value(axes, row, end, text, theme, **style)
+        if scores.pixels[k]:
+            _write_value(axes, row, end, f"{IoU:.3f}", theme, color=theme.ink)
+        else:
+            text = "absent, but predicted" if IoU == 0 else "absent"
+            _write_value(axes, row, end, text, theme, color=theme.muted, style="italic")
     axes.set(xlim=(0, 1.08), xticks=np.linspace(0, 1, 6))
     if math.isfinite(scores.mIoU):
         axes.axvline(scores.mIoU, color=theme.muted, linewidth=1, linestyle=(0, (4, 3)), zorder=0.9)
-        where: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
-        note = f"mean {scores.mIoU:.3f}"
-        axes.annotate(note, (scores.mIoU, 1), (0, 5), ha="center", fontsize=9, color=theme.muted, **where)
+        axes.annotate(f"mean {scores.mIoU:.3f}", (scores.mIoU, 1), (0, 5), xycoords=axes.get_xaxis_transform(),
+                      textcoords="offset points", ha="center", fontsize=9, color=theme.muted)  # fmt: skip
     return figure
 
 
-def _bar_axes(names: Sequence[str], width: float, theme: Theme) -> tuple[Figure, Axes]:
+def _bar_axes(names: Sequence[str], theme: Theme) -> tuple[Figure, Axes]:
     """A new figure with axes for bars, with their names on the left."""
     names = [shortened(name) for name in names]
+    width = 7.5  # inches; the height follows the classes
     figure = new_figure(width, height := 0.3 * len(names) + 1.15, theme)
     left = 0.3 + max(inches(figure, name, 10) for name in names)
     axes = figure.add_axes((left / width, 0.5 / height, max(0.5, width - left - 0.2) / width, 1 - 1.15 / height))
