@@ -112,7 +112,7 @@ def test_every_model(tmp_path):
     assert [line.split()[0] for line in table.splitlines()] == ["model", "tiny", "article-road"]
 
 
-def test_show_doubt(tmp_path):
+def test_show_uncertainty(tmp_path):
     trained = [
         sys.executable,
         "-m",
@@ -126,8 +126,8 @@ def test_show_doubt(tmp_path):
         "2",
     ]
     run([*trained, "--epochs", "1", "--name", "b"], tmp_path)
-    run([sys.executable, str(EXAMPLES / "show_doubt.py"), "runs/b/last.safetensors", "--samples", "2"], tmp_path)
-    assert (tmp_path / "doubt.png").stat().st_size > 10_000
+    run([sys.executable, str(EXAMPLES / "show_uncertainty.py"), "runs/b/last.safetensors", "--samples", "2"], tmp_path)
+    assert (tmp_path / "uncertainty.png").stat().st_size > 10_000
 
 
 def write_streets(folder, count):

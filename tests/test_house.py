@@ -312,6 +312,23 @@ def test_the_rule_can_fail(rule, small_package):
     assert list(rule(small_package))
 
 
+def test_a_layer_may_have_the_name_of_its_op_and_nothing_else_may(small_package):
+    for name in ("ops/relu.py", "layers/relu.py"):
+        write(small_package, name, "")
+    assert repeated_basenames(small_package) == []
+    write(small_package, "high/relu.py", "")
+    assert len(repeated_basenames(small_package)) == 1
+
+
+def test_only_the_command_line_imports_the_package_itself(small_package):
+    write(small_package, "__init__.py", MAP.replace("high/ ", "cli/  "))
+    for name in ("cli/a.py", "low/a.py"):
+        write(small_package, name, "from .. import __version__")
+    (small_package / "high" / "b.py").unlink()
+    (small_package / "high" / "__init__.py").unlink()
+    assert back_arrows(small_package) == ["tinysegnet.low.a imports tinysegnet"]
+
+
 @pytest.mark.parametrize("text", [
     "import tinysegnet.high.b",
     "from tinysegnet.high import b",

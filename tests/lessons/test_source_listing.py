@@ -52,7 +52,7 @@ def test_html_without_pygments(monkeypatch):
     monkeypatch.setitem(sys.modules, "pygments", None)
     page = figures.show_source(conv.conv2d_backward_numpy)._repr_html_()
     assert "dx_shifted += dout @ w^T" in page
-    assert "function: Any) -&gt; Source:" in figures.show_source(source_listing.show_source)._repr_html_()
+    assert "function: Any) -&gt; SourceListing:" in figures.show_source(source_listing.show_source)._repr_html_()
 
 
 @pytest.mark.parametrize("thing", [3, len, "conv2d"])

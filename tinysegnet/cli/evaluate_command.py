@@ -15,7 +15,7 @@ from ..data import Dataset, labelled_images
 from ..errors import DataError, SettingError
 from ..metrics import Scores, position_prior
 from ..metrics.intervals import BLOCK, MIN_BLOCKS
-from ..prediction.predict import evaluate
+from ..prediction import evaluate
 from ..weights.checkpoint import Checkpoint
 from .data_options import LabelOptions, Labels, load_splits
 from .options import CheckpointPath, Json

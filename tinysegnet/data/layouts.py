@@ -19,17 +19,17 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import DataError
-from .pairs import Pair, files_of, pairs_of_files, pairs_of_list, read_lines, strip_ending
+from .pairs import FilePair, files_of, pairs_of_files, pairs_of_list, read_lines, strip_ending, visible
 
 __all__ = ["Layout", "find_layout", "tutorial_layout"]
 
 _IMAGES = ("images", "imgs", "pictures")
 _LABELS = ("labels", "masks", "annotations")
 _VAL = ("val", "valid", "validation")  # names that mean the same
-_DEPTH = 3  # how far below the folder *_L.png are looked for: someone may give a whole home
-_VAL_SHARE = 5  # one picture in so many validates where nobody said which
+_DEPTH = 3  # how far below the folder *_L.png are searched: the folder may be a whole home directory
+_VAL_SHARE = 5  # one picture in 5 validates where the folder does not say which
 
-Pairs = Callable[[], list[Pair]]
+Pairs = Callable[[], list[FilePair]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Layout:
     note: str = ""
     is_tutorial: bool = False
 
-    def pairs(self, split: str) -> list[Pair]:
+    def pairs(self, split: str) -> list[FilePair]:
         """The pairs of a split; "val" is also found as valid or validation. Raises DataError if there are none."""
         names = _VAL if split in _VAL else (split,)
         name = next((name for name in (split, *names) if name in self.splits), None)
@@ -93,7 +93,7 @@ def tutorial_layout(root: Path) -> Layout:
 
 
 def _lists_pairs(path: Path) -> bool:
-    """Whether a text file has two paths a line; one file name a line, as in fastai's valid.txt, is another kind."""
+    """Whether a text file has two paths per line; one file name per line, as in fastai's valid.txt, is another kind."""
     first = next((line for line in read_lines(path) if line.strip()), "")
     return not first or (len(first.split()) > 1 and len(re.findall(r"\.(?:png|jpe?g)\b", first, re.IGNORECASE)) != 1)
 
@@ -176,14 +176,14 @@ def _train_and_val(everything: Pairs) -> dict[str, Pairs]:
     return {"train": partial(_held_out, everything, False), "val": partial(_held_out, everything, True)}
 
 
-def _held_out(everything: Pairs, held_out: bool) -> list[Pair]:
+def _held_out(everything: Pairs, held_out: bool) -> list[FilePair]:
     pairs = everything()
     cut = len(pairs) - max(1, round(len(pairs) / _VAL_SHARE)) if len(pairs) > 1 else len(pairs)
     return pairs[cut:] if held_out else pairs[:cut]
 
 
-def _listed(everything: Pairs, path: Path) -> list[Pair]:
-    """The pairs whose pictures a file names, one a line, with or without their suffix."""
+def _listed(everything: Pairs, path: Path) -> list[FilePair]:
+    """The pairs whose pictures a file names, one per line, with or without their suffix."""
     names = {line.strip().replace("\\", "/").rsplit("/", 1)[-1] for line in read_lines(path) if line.strip()}
     pairs = [pair for pair in everything() if names & {pair.image.stem, pair.image.name}]
     unknown = names - {name for pair in pairs for name in (pair.image.stem, pair.image.name)}
@@ -192,20 +192,17 @@ def _listed(everything: Pairs, path: Path) -> list[Pair]:
     return pairs
 
 
-def _not_listed(everything: Pairs, lists: list[Path]) -> list[Pair]:
+def _not_listed(everything: Pairs, lists: list[Path]) -> list[FilePair]:
     taken = {pair.image for path in lists for pair in _listed(everything, path)}
     return [pair for pair in everything() if pair.image not in taken]
 
 
-def _pairs_of_folders(root: Path, images: Path, labels: Path) -> list[Pair]:
+def _pairs_of_folders(root: Path, images: Path, labels: Path) -> list[FilePair]:
     return pairs_of_files(root, files_of(images), files_of(labels), (images, labels))
 
 
 def _folders(root: Path) -> list[Path]:
-    try:
-        return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{root}: cannot be listed, {error.strerror} (expected a folder to read)") from error
+    return [path for path in visible(root) if path.is_dir()]
 
 
 def _named(root: Path, names: tuple[str, ...]) -> Path | None:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import DataError
 from ..files import is_special
 
-__all__ = ["Pair", "files_of", "inside", "pairs_of_files", "pairs_of_list", "read_lines", "strip_ending"]
+__all__ = ["FilePair", "files_of", "inside", "pairs_of_files", "pairs_of_list", "read_lines", "strip_ending", "visible"]
 
 # Looked at in folders: PNG and JPEG, and what people have instead, so that it is refused and not overlooked.
 _PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".tif", ".tiff", ".gif", ".webp"}
@@ -22,7 +22,7 @@ _ENDINGS = ("_L", "_P", "_mask", "_masks", "_label", "_labels")  # what label fi
 
 
 @dataclass(frozen=True)
-class Pair:
+class FilePair:
     """Two files that belong together, the folder they must lie in, and who paired them ("train.txt line 3")."""
 
     image: Path
@@ -33,11 +33,15 @@ class Pair:
 
 def files_of(folder: Path) -> list[Path]:
     """The picture files of a folder by name; hidden ones and those with other endings are left out."""
+    return [path for path in visible(folder) if path.suffix.lower() in _PICTURES and not path.is_dir()]
+
+
+def visible(folder: Path) -> list[Path]:
+    """What is in a folder, by name, without hidden entries. Raises DataError if it cannot be listed."""
     try:
-        entries = sorted(folder.iterdir())
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise DataError(f"{folder}: cannot be listed, {error.strerror} (expected a folder to read)") from error
-    return [p for p in entries if p.suffix.lower() in _PICTURES and not p.name.startswith(".") and not p.is_dir()]
 
 
 def strip_ending(stem: str) -> str:
@@ -45,7 +49,7 @@ def strip_ending(stem: str) -> str:
     return next((stem.removesuffix(ending) for ending in _ENDINGS if stem.endswith(ending)), stem)
 
 
-def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: tuple[Path, Path]) -> list[Pair]:
+def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: tuple[Path, Path]) -> list[FilePair]:
     """Every picture with the label map of its stem, which may have an ending such as _L, by stem.
 
     places: the folders of pictures and label maps, where a missing partner is looked for.
@@ -56,7 +60,7 @@ def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: t
     suffix = images[0].suffix if images else ".png"
     origin = f"folders {places[0].name}/ and {places[1].name}/"
     return [
-        Pair(
+        FilePair(
             by_stem.get(stem, places[0] / f"{stem}{suffix}"), maps.get(stem, places[1] / f"{stem}{ending}.png"),
             root, origin,
         )
@@ -87,13 +91,15 @@ def read_lines(list_file: Path) -> list[str]:
         raise DataError(f"{list_file}: cannot be read, {error} (expected UTF-8 text). Save it again") from error
 
 
-def pairs_of_list(list_file: Path) -> list[Pair]:
+def pairs_of_list(list_file: Path) -> list[FilePair]:
     """The pairs of a file with lines "image labels", in its order."""
     root, pairs = list_file.parent, []
     for number, line in enumerate(read_lines(list_file), start=1):
         if line.strip():
             image, labels = _split_line(line, f"{list_file}: line {number}")
-            pairs.append(Pair(_resolve(root, image), _resolve(root, labels), root, f"{list_file.name} line {number}"))
+            pairs.append(
+                FilePair(_resolve(root, image), _resolve(root, labels), root, f"{list_file.name} line {number}")
+            )
     return pairs
 
 

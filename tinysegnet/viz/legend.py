@@ -28,9 +28,15 @@ def legend_strip(
 ) -> np.ndarray:
     """A legend exactly `width` pixels wide and as high as it needs: (h, width, 3) uint8, dark on white.
 
-    labels: (H, W) class numbers; then only classes that occur are listed, largest first, each with its share of all
-    pixels. Without labels, all classes in the palette's order. void: list the unlabelled pixels too, if there can be
-    any. Long names are broken into lines; columns are all as wide as the widest entry.
+    Long names are broken into lines; all columns are as wide as the widest entry.
+
+    Args:
+        palette: names and colours of the classes.
+        width: pixels.
+        labels: (H, W) class numbers: only classes that occur are listed, largest first, each with its share of all
+            pixels. None: all classes in the palette's order.
+        font_size: pixels.
+        void: list the unlabelled pixels too, if there can be any.
     """
     font = load_font(font_size)
     swatch, gap = round(1.15 * font_size), round(0.5 * font_size)

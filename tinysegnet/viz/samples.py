@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -47,10 +47,18 @@ def overlays_figure(samples: Sequence[Compared], palette: Palette) -> Figure:
 
 
 def show_batch(images: np.ndarray, labels: np.ndarray, palette: Palette, *, columns: int = 4) -> Figure:
-    """A batch as the network gets it: every picture with its labels painted over it below, unlabelled pixels hatched.
+    """A batch as the network gets it: each picture, and below it the picture with its labels painted over it.
 
-    images: (N, H, W, 3), uint8 or float in 0..255. labels: (N, H, W). columns: at most so many side by side.
-    Below stand the classes that occur, with their shares of the batch. Raises ShapeError.
+    Unlabelled pixels are hatched. At the bottom stand the classes that occur, with their shares of the batch.
+
+    Args:
+        images: (N, H, W, 3), uint8 or float in 0..255.
+        labels: (N, H, W) class numbers.
+        palette: names and colours of the classes.
+        columns: pictures side by side, at most.
+
+    Raises:
+        ShapeError: the shapes differ, or the batch is empty.
     """
     images, labels = np.asarray(images), np.asarray(labels)
     if images.ndim != 4 or labels.shape != images.shape[:3] or len(images) == 0:
@@ -64,9 +72,15 @@ def show_batch(images: np.ndarray, labels: np.ndarray, palette: Palette, *, colu
 def show_worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = iter, **prediction: Any) -> Figure:
     """The pictures with the smallest share of labelled pixels right, worst first: image, truth, prediction, errors.
 
-    model: a network. count: how many pictures. progress: wraps the loop over the data, such as tqdm. prediction: size,
-    mirror and scales, as for `predict`; those of a checkpoint are its `prediction`. Raises SettingError if count is
-    below 1.
+    Args:
+        model: a network.
+        data: pictures with labels.
+        count: how many pictures.
+        progress: wraps the loop over the data, such as tqdm.
+        prediction: size, mirror and scales, as for `predict`; those of a checkpoint are its `prediction`.
+
+    Raises:
+        SettingError: count is below 1.
     """
     return overlays_figure(worst(model, data, count=count, progress=progress, **prediction), data.palette)
 
@@ -74,25 +88,17 @@ def show_worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = ite
 def worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = iter, **prediction: Any) -> list[Compared]:
     """What `show_worst` shows: (image, labels, prediction, name), worst first; unlabelled pictures are left out."""
     if count < 1:
-        raise SettingError(f"count {count} (expected at least 1 picture). Ask for one or more")
-    scored = (_scored(model, data, i, prediction) for i in range(len(data)))
+        raise SettingError(f"count: {count} (expected at least 1)")
     kept: list[tuple[float, int, Compared]] = []  # never more pictures in memory than are asked for
-    for accuracy, index, compared in _only_labelled(progress(scored)):
-        heapq.heappush(kept, (-accuracy, -index, compared))
+    for index in progress(range(len(data))):
+        sample = data[index]
+        predicted = predict(model, sample.image, **prediction)
+        accuracy = pixel_accuracy(sample.labels, predicted, data.palette)
+        if accuracy is not None:
+            heapq.heappush(kept, (-accuracy, -index, (sample.image, sample.labels, predicted, sample.name)))
         if len(kept) > count:
             heapq.heappop(kept)
     return [compared for _, _, compared in sorted(kept, key=lambda entry: entry[:2], reverse=True)]
-
-
-def _scored(model: Any, data: Dataset, index: int, how: dict[str, Any]) -> tuple[float | None, int, Compared]:
-    sample = data[index]
-    predicted = predict(model, sample.image, **how)
-    accuracy = pixel_accuracy(sample.labels, predicted, data.palette)
-    return accuracy, index, (sample.image, sample.labels, predicted, sample.name)
-
-
-def _only_labelled(scored: Iterable[tuple[float | None, int, Compared]]) -> Iterable[tuple[float, int, Compared]]:
-    return ((accuracy, index, compared) for accuracy, index, compared in scored if accuracy is not None)
 
 
 def _with_legend(picture: Image.Image, labels: np.ndarray, palette: Palette) -> Figure:
