@@ -1,4 +1,4 @@
-"""What can go wrong, as types. Every message says what is wrong, where, and what to do."""
+"""The types of errors. Every message says what is wrong, where, and what to do."""
 
 __all__ = [
     "CheckpointError",
@@ -17,11 +17,11 @@ class TinySegNetError(Exception):
 
 
 class ShapeError(TinySegNetError, ValueError):
-    """An array has the wrong number of axes, size or dtype, or an operation cannot take it so."""
+    """An array has the wrong number of axes, size or dtype for an operation."""
 
 
 class SettingError(TinySegNetError, ValueError):
-    """A name or number that someone chose cannot be: an unknown model, a negative learning rate, no epochs."""
+    """A chosen name or number is invalid: an unknown model, a negative learning rate, zero epochs."""
 
 
 class DataError(TinySegNetError, ValueError):
@@ -37,7 +37,7 @@ class NonFiniteError(TinySegNetError, ArithmeticError):
 
 
 class MeasurementError(TinySegNetError, RuntimeError):
-    """A benchmark could not be carried out: a process that measures failed or ended."""
+    """A benchmark failed: a process that measures ended early."""
 
 
 class StateError(TinySegNetError, RuntimeError):

@@ -9,7 +9,7 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from functools import cache
-from types import ModuleType
+from types import GenericAlias, ModuleType
 
 import tinysegnet
 
@@ -117,7 +117,7 @@ def _directive(file: str, name: str) -> list[str]:
     value = getattr(importlib.import_module(file), name)
     if inspect.isclass(value):
         return [f".. autoclass:: {file}.{name}"] + ["   :members:"] * (not issubclass(value, BaseException))
-    if callable(value):
+    if callable(value) and not isinstance(value, GenericAlias):  # an alias such as tuple[int, int] is data
         return [f".. autofunction:: {file}.{name}"]
     return [f".. autodata:: {file}.{name}"] + ["   :no-value:"] * (not isinstance(value, bool | int | float | str))
 

@@ -36,6 +36,7 @@ napoleon_use_ivar = True  # attributes in a list, as arguments are
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
+viewcode_follow_imported_members = False  # names are documented where they are defined
 suppress_warnings = ["misc.highlighting_failure"]  # a cell with a magic, or half a line of Python, is shown as it is
 
 # Lessons run once and are kept until their code, or the library's, changes (gather.py names the folder).
@@ -103,14 +104,10 @@ def docstring(app, what, name, obj, options, lines):
 
 def find_source(app, name):
     """For "[source]" of a public op, which is assigned: its definition in NumPy."""
-    from sphinx.errors import PycodeError
     from sphinx.pycode import ModuleAnalyzer
 
-    try:
-        analyzer = ModuleAnalyzer.for_module(name)
-        analyzer.analyze()
-    except PycodeError:  # a module of C
-        return None
+    analyzer = ModuleAnalyzer.for_module(name)
+    analyzer.analyze()
     tags = dict(analyzer.tags)
     for public, value in vars(sys.modules[name]).items():
         definition = inspect.unwrap(value) if callable(value) else None

@@ -252,7 +252,7 @@ def library_digest() -> str:
     digest = hashlib.sha256()
     packages = ROOT / "tinysegnet", ROOT / "lessons" / "tinysegnet_lessons"
     for path in sorted(path for package in packages for path in package.rglob("*")):
-        if path.suffix in (".py", ".css", ".safetensors", ".js", ".html"):
+        if path.is_file() and "__pycache__" not in path.parts:
             digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     for source in build.DATA.values():
         digest.update(source.read_bytes())

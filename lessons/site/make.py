@@ -38,6 +38,7 @@ def build(out: Path, *, lessons: str = "full", work: Path = WORK, mathjax: Path 
         if old != cache:
             shutil.rmtree(old)
     cache.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(out / "_modules", ignore_errors=True)  # Sphinx leaves pages of files that are gone
     with tempfile.TemporaryDirectory() as scratch:
         command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "-b", "html"]
         command += ["-c", str(HERE), "-d", str(work / "site-doctrees"), str(work / "site-sources"), str(out)]

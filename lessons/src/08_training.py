@@ -20,12 +20,11 @@ import time
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import layers, ops, viz
+from tinysegnet import layers, ops, optim, viz
 from tinysegnet.data import CAMVID, labelled_images
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.layers import layer as layer_base
 from tinysegnet.metrics import position_prior
-from tinysegnet.training import optim
 from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs
 

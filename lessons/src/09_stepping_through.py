@@ -21,9 +21,9 @@ from tinysegnet import layers, metrics, ops, viz
 from tinysegnet.data import CAMVID, Palette
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.models import Network
-from tinysegnet.models.receptive_field import influence
 from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs
+from tinysegnet_lessons.influence import influence
 
 # %% [markdown]
 # ## Sixteen pixels, forward and back
@@ -406,24 +406,25 @@ figures.show_feature_maps(logits[0], CAMVID.names, columns=6)
 
 # %% [markdown]
 # What to see: each class's map is highest where the class is. Softmax (lesson 06) makes probabilities of each pixel's
-# eleven numbers, and the largest is the label. One minus the largest probability is the doubt that the network admits:
+# eleven numbers, and the largest is the label. One minus the largest probability measures how uncertain the network is:
 
 # %%
 probs, _ = ops.softmax_forward(logits)
-answer, doubt = logits[0].argmax(-1), 1 - probs[0].max(-1)
-figures.show_heat(doubt, "1 - the largest probability", image=streets[0].image)
+answer, uncertainty = logits[0].argmax(-1), 1 - probs[0].max(-1)
+figures.show_heat(uncertainty, "1 - the largest probability", image=streets[0].image)
 
 # %%
 known_pixels = labels[0] != 11
 is_wrong = (answer != labels[0])[known_pixels]
 for low, high in ((0, 0.05), (0.05, 0.25), (0.25, 1)):
-    inside = (doubt[known_pixels] >= low) & (doubt[known_pixels] < high)
+    inside = (uncertainty[known_pixels] >= low) & (uncertainty[known_pixels] < high)
     part, mistaken = inside.mean(), is_wrong[inside].mean()
-    print(f"doubt {low:.2f} to {high:.2f}: {part:4.0%} of the pixels, {mistaken:5.1%} of them wrong")
-print(f"doubt tells wrong from right: AUROC {metrics.auroc(doubt[known_pixels], is_wrong):.2f} (0.5: not at all)")
+    print(f"uncertainty {low:.2f} to {high:.2f}: {part:4.0%} of the pixels, {mistaken:5.1%} of them wrong")
+separation = metrics.auroc(uncertainty[known_pixels], is_wrong)
+print(f"uncertainty tells wrong from right: AUROC {separation:.2f} (0.5: not at all)")
 
 # %% [markdown]
-# What to see: the doubt lies along outlines, and where it is large mistakes are frequent.
+# What to see: the uncertainty lies along outlines, and where it is large mistakes are frequent.
 #
 # ## Spoil something
 #
@@ -502,14 +503,13 @@ def my_silent(channel):
 
 
 count = PICTURES // 2
-base = my_scores_with(lambda name, layer, out: out, count).mIoU
+base = my_scores_with(lambda name, layer, out, tape: out, count).mIoU
 losses = np.array([base - my_scores_with(my_silent(channel), count).mIoU for channel in range(CHANNELS)])
 order = np.argsort(-losses)
 assert losses.max() < base / 2
 print(f"mIoU lost by one silent channel: median {np.median(losses):.3f}, largest {losses.max():.3f}")
-figures.show_gallery(
-    [(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order[:3], *order[-3:])], columns=6, width=7
-)
+shown = [(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order[:3], *order[-3:])]
+figures.show_gallery(shown, columns=6, width=7)
 
 # %% [markdown]
 # What to see: left the three filters that cost most when they are silent, right those that cost least, with the mIoU
@@ -1003,7 +1003,8 @@ print("the two agree better on " + ("where to look" if sizes > signs else "the d
 # %% [markdown]
 # ## What to remember
 #
-# * A network is a line of arrays, and all can be looked at. Look at the first filters, at zeros, at means, at doubt.
+# * A network is a line of arrays, and all can be looked at. Look at the first filters, at zeros, at means, at
+#   uncertainty.
 # * The encoder finds what, coarsely; the decoder adds where. Linear readouts measure it, each against its grid's
 #   ceiling.
 # * Indices of another picture spoil the label map although all pooled numbers are right.

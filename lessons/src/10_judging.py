@@ -633,7 +633,7 @@ assert all(hits[FRAMES][name] > hits[1][name] for name in world)
 # %% [markdown]
 # Frame by frame the interval promises far more than it keeps. By streets it comes nearer to its promise, and stays
 # below it: ten blocks are few, and in C and mIoU a rare class hangs on the one or two streets that have it. So read
-# an interval as the least doubt that there is. And no drawing tells how the network does on streets unlike any at
+# an interval as a lower bound of the uncertainty. And no drawing tells how the network does on streets unlike any at
 # hand: in snow, at night, in another country.
 #
 # The drawn streets of the test set have nothing to do with each other, so for them blocks of one are right:

@@ -24,7 +24,6 @@ import tinysegnet as ts
 from tinysegnet import layers, metrics, ops
 from tinysegnet.data import CAMVID, labelled_images
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet.metrics import position_prior
 from tinysegnet.models import decoders
 from tinysegnet.ops import upsample
 from tinysegnet_lessons import figures, grader
@@ -633,7 +632,8 @@ train = ts.data.InMemory(ToyScenes(PICTURES, seed=1, size=(48, 64)))
 test = ts.data.InMemory(ToyScenes(32, seed=2, size=(48, 64)))
 recipe = {"epochs": EPOCHS, "batch_size": 4, "size": (48, 64), "optimizer": "sgd", "learning_rate": 0.1,
           "weight_decay": 5e-4, "class_weights": "median_frequency", "validate_every": EPOCHS}  # fmt: skip
-prior = position_prior(labelled_images(train), labelled_images(test), CAMVID.names, CAMVID.ignore_label)
+both = labelled_images(train), labelled_images(test)
+prior = metrics.position_prior(*both, CAMVID.names, CAMVID.ignore_label)
 print(f"baseline: each pixel's place alone has mIoU {100 * prior.mIoU:.1f}")
 found, spread_of = {}, {"mIoU": 0.0, "BF": 0.0}
 for name in ("basic", "bilinear-interpolation"):

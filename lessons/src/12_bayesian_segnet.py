@@ -5,8 +5,8 @@
 # network say where its answer should not be trusted?
 #
 # **At the end** you can derive dropout and its backward; turn one network into fifty by leaving dropout on; keep their
-# mean and variance without keeping them; say by a number, which you can count by hand, what the doubt is worth; and you
-# have measured where it fails, and what it costs.
+# mean and variance without keeping them; say by a number, which you can count by hand, what the uncertainty is worth;
+# and you have measured where it fails, and what it costs.
 #
 # **Needed before:** lessons 03 (gradient checks), 04 (batch norm), 06 (softmax) and 08 (training).
 #
@@ -262,7 +262,7 @@ figures.show_gallery(panels, columns=5, width=12)
 #
 # ## Mean and variance, without keeping the samples
 #
-# The prediction is the class with the largest *mean* probability. The doubt of a pixel is the *variance* of its
+# The prediction is the class with the largest *mean* probability. The uncertainty of a pixel is the *variance* of its
 # probabilities, averaged over the classes (Kendall et al., section 3, and the authors' script). With $T$ samples $x_t$,
 # for each pixel and class:
 #
@@ -334,19 +334,19 @@ def my_mean_and_variance(samples):
 grader.grade("mean_and_variance", my_mean_and_variance)
 
 # %% [markdown]
-# ## A map of doubt
+# ## A map of uncertainty
 
 # %% tags=["map"]
-labels, doubt = mean.argmax(-1).astype(np.uint8), variance.mean(-1)
-figures.show_heat(doubt, f"doubt, {SAMPLES} samples", image=street.image)
+labels, uncertainty = mean.argmax(-1).astype(np.uint8), variance.mean(-1)
+figures.show_heat(uncertainty, f"uncertainty, {SAMPLES} samples", image=street.image)
 
 # %%
 viz.overlays_figure([(street.image, street.labels, labels, street.name)], palette)
 
 # %% [markdown]
-# What to see: doubt is dark where the samples differ, along the borders of things and within some of them. Compare with
-# the errors, in red. There are errors without doubt, and doubt without errors. The rest of the lesson measures how much
-# the two have in common. First, all validation pictures:
+# What to see: uncertainty is dark where the samples differ, along the borders of things and within some of them.
+# Compare with the errors, in red. There are errors without uncertainty, and uncertainty without errors. The rest of the
+# lesson measures how much the two have in common. First, all validation pictures:
 
 
 # %%
@@ -357,47 +357,51 @@ def my_look(sample):
 
 
 truth, mean, variance, single = (np.stack(parts) for parts in zip(*map(my_look, val.samples), strict=True))
-labelled, doubt = truth != palette.ignore_label, variance.mean(-1)
+labelled, uncertainty = truth != palette.ignore_label, variance.mean(-1)
 wrong = mean.argmax(-1) != truth
 border = np.stack([class_boundaries(one) for one in truth])
 for names, where in ((("at borders", "elsewhere"), border), (("of wrong pixels", "of right ones"), wrong)):
-    pair = doubt[where & labelled].mean(), doubt[~where & labelled].mean()
-    print(f"mean doubt {names[0]} {pair[0]:.4f}, {names[1]} {pair[1]:.4f}")
+    pair = uncertainty[where & labelled].mean(), uncertainty[~where & labelled].mean()
+    print(f"mean uncertainty {names[0]} {pair[0]:.4f}, {names[1]} {pair[1]:.4f}")
 
 # %% [markdown]
-# By class, the rarest first. Kendall et al. report that a class that is rarer and harder is doubted more:
+# By class, the rarest first. Kendall et al. report that the network is more uncertain of a class that is rarer and
+# harder:
 
 # %%
 order = np.argsort([np.sum(truth == k) for k in range(11)])
-print("class        share    found   mean doubt")
+print("class        share    found   mean uncertainty")
 for k in order:
     here = truth == k
     if here.any():
         found = np.mean(mean.argmax(-1)[here] == k)
-        print(f"{palette.names[k]:<12} {here.sum() / labelled.sum():5.1%}   {found:6.1%}   {doubt[here].mean():.4f}")
+        print(
+            f"{palette.names[k]:<12} {here.sum() / labelled.sum():5.1%}   {found:6.1%}   {uncertainty[here].mean():.4f}"
+        )
 
 # %% [markdown]
-# ## What is doubt worth? AUROC
+# ## What is uncertainty worth? AUROC
 #
-# Doubt is useful if wrong pixels have more of it than right ones. Take one wrong and one right pixel at random: how
-# often has the wrong one the larger doubt? That share is called the area under the ROC curve, **AUROC**. 0.5 says that
-# doubt knows nothing, 1 that every wrong pixel is doubted more than every right one. Count it on ten pixels:
+# Uncertainty is useful if wrong pixels have more of it than right ones. Take one wrong and one right pixel at random:
+# how often has the wrong one the larger uncertainty? That share is called the area under the ROC curve, **AUROC**. 0.5
+# says that uncertainty knows nothing, 1 that every wrong pixel has more of it than every right one. Count it on ten
+# pixels:
 
 # %%
 ten = np.array([0.9, 0.7, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0])
 ten_wrong = np.array([1, 0, 1, 1, 0, 0, 0, 0, 0, 0], bool)
 larger = (ten[ten_wrong][:, None] > ten[~ten_wrong]) + 0.5 * (ten[ten_wrong][:, None] == ten[~ten_wrong])
-print("doubt of the right ones:", ten[~ten_wrong])
+print("uncertainty of the right ones:", ten[~ten_wrong])
 for value, row in zip(ten[ten_wrong], larger, strict=True):
-    print(f"wrong, with doubt {value}: larger than {row.sum():.1f} of {row.size}")
+    print(f"wrong, with uncertainty {value}: larger than {row.sum():.1f} of {row.size}")
 print(f"together {larger.sum():.1f} of {larger.size}: {larger.mean():.4f}")
 assert np.isclose(larger.mean(), metrics.auroc(ten, ten_wrong))
 
 # %% [markdown]
-# 3 wrong times 7 right pixels are 21 pairs; equal doubt counts half. 0.9 beats all seven; 0.7 beats six and ties with
-# one; 0.6 beats six. 19.5 of 21.
+# 3 wrong times 7 right pixels are 21 pairs; equal uncertainty counts half. 0.9 beats all seven; 0.7 beats six and ties
+# with one; 0.6 beats six. 19.5 of 21.
 #
-# The name comes from a curve. Put up a threshold and call every pixel doubtful that lies above. Lower it step by step:
+# The name comes from a curve. Put up a threshold and call every pixel uncertain that lies above. Lower it step by step:
 # the share of wrong pixels that are caught goes to the right pixels that are suspected without cause.
 
 # %%
@@ -421,7 +425,7 @@ figures.show_plot(
 figures.show_source(metrics.auroc)
 
 # %%
-pixels = doubt[labelled], wrong[labelled]
+pixels = uncertainty[labelled], wrong[labelled]
 print(f"{pixels[1].sum():,} wrong pixels, {(~pixels[1]).sum():,} right ones: AUROC {metrics.auroc(*pixels):.3f}")
 
 # %% [markdown]
@@ -445,13 +449,13 @@ grader.grade("auroc", my_auroc)
 # %% [markdown]
 # ## A cheaper rival
 #
-# There is doubt to be had for nothing. One pass without dropout gives probabilities; where the largest of them is small
-# the network is unsure. Is the variance of fifty samples better at finding wrong pixels than that?
+# Another measure of uncertainty costs nothing. One pass without dropout gives probabilities; where the largest of them
+# is small the network is unsure. Is the variance of fifty samples better at finding wrong pixels than that?
 
 # %%
 entropy = -(mean * np.log(mean + 1e-12)).sum(-1)
 rivals = {
-    "variance of the samples": (doubt, wrong),
+    "variance of the samples": (uncertainty, wrong),
     "entropy of their mean": (entropy, wrong),
     "1 - largest mean probability": (1 - mean.max(-1), wrong),
     "1 - largest probability, one pass": (1 - single.max(-1), single.argmax(-1) != truth),
@@ -473,7 +477,7 @@ print("best at finding wrong pixels:", max(found, key=found.get))
 #
 # At the lower edge of about every third street lies the bonnet of the car that carries the camera. It is labelled
 # *void* and does not count in training (lesson 06): the network saw many bonnets, and nobody told it what they are.
-# Does doubt tell their pixels from others?
+# Does uncertainty tell their pixels from others?
 
 # %%
 streets = [scene for scene in ToyScenes(40, seed=6) if np.mean(scene.labels == palette.ignore_label) > 0.02]
@@ -491,13 +495,13 @@ print("best at finding void:", list(rivals)[int(np.argmax(areas))])
 # %%
 taken_for = np.bincount(void_mean.argmax(-1)[void], minlength=11) / void.sum()
 print("taken for", ", ".join(f"{palette.names[k]} {taken_for[k]:.0%}" for k in np.argsort(-taken_for)[:4]))
-figures.show_heat(void_variance[0].mean(-1), "doubt", image=streets[0].image)
+figures.show_heat(void_variance[0].mean(-1), "uncertainty", image=streets[0].image)
 
 # %% [markdown]
-# What to see: the bonnet, at the lower edge, has some doubt, and no more than many things that the network knows. When
-# this lesson was written the variance was the best of the four, and one pass the last; but no AUROC was good. The
-# bonnet lies where road mostly lies, and most samples agree that it is road. Doubt says that networks disagree, not
-# that they are wrong.
+# What to see: the bonnet, at the lower edge, has some uncertainty, and no more than many things that the network knows.
+# When this lesson was written the variance was the best of the four, and one pass the last; but no AUROC was good. The
+# bonnet lies where road mostly lies, and most samples agree that it is road. Uncertainty says that networks disagree,
+# not that they are wrong.
 
 # %% [markdown]
 # And something that no street had: a ball in two glaring colours, put on the road.
@@ -514,7 +518,7 @@ def my_ball(image):
 
 
 # %%
-print("picture   doubt inside: without, with the ball   1 - p, one pass: without, with   the ball is called")
+print("picture   uncertainty inside: without, with the ball   1 - p, one pass: without, with   the ball is called")
 more = []
 for number, sample in enumerate(val.samples[:6]):
     changed, inside = my_ball(sample.image)
@@ -523,20 +527,21 @@ for number, sample in enumerate(val.samples[:6]):
     plain = [1 - ts.predict_probs(model, image).max(-1)[inside].mean() for image in (sample.image, changed)]
     called = palette.names[np.bincount(answers[1][0][inside]).argmax()]
     more.append((after / before, plain[1] / plain[0]))
-    print(f"{number}         {before:14.4f} {after:10.4f} {plain[0]:24.3f} {plain[1]:8.3f}          {called}")
+    print(f"{number}         {before:20.4f} {after:10.4f} {plain[0]:24.3f} {plain[1]:8.3f}          {called}")
 print("with the ball, times:", np.median(more, 0).round(1), "(median; samples, one pass)")
 
 # %%
 changed, inside = my_ball(street.image)
-_, doubt_of_ball = ts.predict_with_uncertainty(model, changed, samples=SAMPLES)
-outlines = np.percentile(doubt[0][border[0]], 90)
-print(f"doubt in the ball {doubt_of_ball[inside].mean():.3f}; a tenth of this street's border has over {outlines:.3f}")
-figures.show_heat(doubt_of_ball, "doubt", image=changed)
+_, uncertainty_of_ball = ts.predict_with_uncertainty(model, changed, samples=SAMPLES)
+outlines = np.percentile(uncertainty[0][border[0]], 90)
+in_ball = uncertainty_of_ball[inside].mean()
+print(f"uncertainty in the ball {in_ball:.3f}; a tenth of this street's border has over {outlines:.3f}")
+figures.show_heat(uncertainty_of_ball, "uncertainty", image=changed)
 
 # %% [markdown]
-# What to see: the network has eleven names and gives the ball one of them. Doubt rises in the ball, and so does that of
-# one pass. The printed line compares it with what the street's outlines have anyway: a threshold low enough for the
-# ball may mark many outlines as well. Doubt is a hint, and no guard against the unknown.
+# What to see: the network has eleven names and gives the ball one of them. Uncertainty rises in the ball, and so does
+# that of one pass. The printed line compares it with what the street's outlines have anyway: a threshold low enough for
+# the ball may mark many outlines as well. Uncertainty is a hint, and no guard against the unknown.
 #
 # ## How many samples?
 #
@@ -555,12 +560,12 @@ figures.show_plot(curves, title="Two means of T samples each", x="T", log=True)
 
 # %% [markdown]
 # What to see: both lines fall together. But the class with the largest mean settles sooner, and so does the order of
-# the doubts. All validation pictures, with the same masks for every count:
+# the uncertainties. All validation pictures, with the same masks for every count:
 
 # %%
 scores = {count: ts.evaluate(model, val, samples=count) for count in counts if count not in (3, 12, 35)}
 plain = ts.evaluate(model, val)
-print("samples    G       mIoU    AUROC of the doubt")
+print("samples    G       mIoU    AUROC of the uncertainty")
 for count, score in scores.items():
     print(f"{count:<10} {score.G:.4f}  {score.mIoU:.4f}  {score.uncertainty_AUROC:.3f}")
 print(f"one pass   {plain.G:.4f}  {plain.mIoU:.4f}")
@@ -652,8 +657,8 @@ print(f"{work[first:].sum() / work.sum():.0%} of the multiplications come after 
 # - Dropout: $\text{out} = x\,m/(1-p)$, $\mathrm{dx} = \mathrm{dout}\,m/(1-p)$, the same mask. The mean stays, the mean
 #   square grows by $1/(1-p)$.
 # - Chance comes in as an argument, or nothing can be checked.
-# - Every mask is another network. Their mean predicts, their variance is doubt. Welford keeps both without keeping
-#   them.
+# - Every mask is another network. Their mean predicts, their variance is uncertainty. Welford keeps both without
+#   keeping them.
 # - AUROC is the share of pairs in the right order.
 # - Variance shows what the networks disagree about. For finding wrong pixels compare it with the probability of one
 #   pass, which costs nothing.

@@ -14,7 +14,6 @@
 # their times in Table 6; this lesson is about what such a number is made of.
 
 # %%
-import importlib.util
 import time
 from fractions import Fraction
 from statistics import median
@@ -23,12 +22,11 @@ import numba
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import ops, runtime, viz
+from tinysegnet import ops, runtime
 from tinysegnet.bench import costs, machine, ours
 from tinysegnet.bench.validate import distance
 from tinysegnet.bench.workloads import Workload
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet.ops import conv
 from tinysegnet.ops.engine import cost_model, direct, gemm_microkernel, simd, winograd, winograd_transform
 from tinysegnet_lessons import figures, grader
 
@@ -146,10 +144,10 @@ print(f"and one forward of SegNet {each * total / 3600:.1f} hours")
 # definition of a convolution:
 
 # %%
-figures.show_source(conv.conv2d_forward_numpy)
+figures.show_source(ops.conv.conv2d_forward_numpy)
 
 # %%
-found, _ = conv.conv2d_forward_numpy(piece, weight)
+found, _ = ops.conv.conv2d_forward_numpy(piece, weight)
 print(f"distance from the seven loops: {distance(found, slow):.0e}")
 assert distance(found, slow) < 1e-4
 
@@ -240,7 +238,7 @@ def my_reordered(padded, weight, out):
 
 
 # %%
-reference, _ = conv.conv2d_forward_numpy(x, weight)
+reference, _ = ops.conv.conv2d_forward_numpy(x, weight)
 for function in (compiled, my_reordered):
     out = function(my_padded(x), weight, my_zeros(x))
     print(f"distance from NumPy: {distance(out, reference):.0e}")
@@ -644,7 +642,7 @@ ts.gradcheck.check_op("conv2d")
 runtime.set_threads(1)
 runs = {
     "1 seven loops, Python": lambda: my_loops(my_padded(piece), weight, my_zeros(piece)),
-    "2 shifted products, NumPy": lambda: conv.conv2d_forward_numpy(x, weight),
+    "2 shifted products, NumPy": lambda: ops.conv.conv2d_forward_numpy(x, weight),
     "3 seven loops, compiled": lambda: compiled(padded, kernel_0, my_cleared(out_0)),
     "4 another order, compiled": lambda: my_reordered(padded, kernel_0, my_cleared(out_0)),
     "5 register tile, direct": lambda: ops.conv.conv2d_forward_direct(x, weight),
@@ -688,8 +686,8 @@ print("kernel  channels  products    NumPy   direct  Winograd  Winograd / direct
 for K, channels in ((3, 16), (3, 64), (3, 348), (7, 64)):
     a = rng.standard_normal((1, 24, 32, channels), np.float32)
     w = rng.standard_normal((K, K, channels, 32), np.float32)
-    truth, _ = conv.conv2d_forward_numpy(a.astype(float), w.astype(float))
-    variants = conv.conv2d_forward_numpy, conv.conv2d_forward_direct, conv.conv2d_forward_winograd
+    truth, _ = ops.conv.conv2d_forward_numpy(a.astype(float), w.astype(float))
+    variants = ops.conv.conv2d_forward_numpy, ops.conv.conv2d_forward_direct, ops.conv.conv2d_forward_winograd
     off_by = [distance(forward(a, w)[0], truth) for forward in variants]
     columns = "  ".join(f"{off:.1e}" for off in off_by)
     print(f"{K}x{K}     {channels:8}  {K * K * channels:8}  {columns}   {off_by[2] / off_by[1]:.1f}")
@@ -884,13 +882,13 @@ print(f"{'workload':22} {'flop/B':>7} {'GFLOP/s':>8} {'GB/s':>6}   the lower roo
 for workload in workloads:
     flops, moved, seconds = costs.flops(workload), costs.traffic(workload), spent[workload.name]
     kind = "memory" if costs.bound_by_memory(workload) else "convolution"
-    dots.append(viz.Dot(workload.name, flops / moved, flops / seconds, kind))
+    dots.append(figures.RooflineDot(workload.name, flops / moved, flops / seconds, kind))
     limit = "memory" if flops / moved < ridge else "products"
     rates = f"{flops / seconds / 1e9:8.1f} {moved / seconds / 1e9:6.1f}"
     print(f"{workload.name:22} {flops / moved:7.1f} {rates}   {limit}")
 
 # %%
-viz.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(10.5, 6.4))
+figures.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(10.5, 6.4))
 
 # %% [markdown]
 # What to see: left the slope, what memory allows; right the flat roof of products, and above it, dashed, what a
@@ -1005,6 +1003,8 @@ def my_comparison(workloads):
 
 
 # %%
+import importlib.util
+
 if importlib.util.find_spec("torch"):
     my_comparison([workloads[0], workloads[5]])
 else:

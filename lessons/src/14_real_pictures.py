@@ -675,7 +675,7 @@ viz.overlays_figure(rows, palette)
 # %% [markdown]
 # What to see: to us all five are the same street, and we would label them alike. Toy streets differ in their light,
 # but not by as much (see the brightness above), and all are in focus. Nothing in the training said that this does not
-# matter. And the network does not say that it does not know (lesson 12 measures doubt).
+# matter. And the network does not say that it does not know (lesson 12 measures uncertainty).
 #
 # How far is it to real streets? If you gave CamVid, its pictures; otherwise the drawn ones, which it knows:
 

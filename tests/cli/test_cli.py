@@ -109,7 +109,7 @@ def test_gradcheck(capsys):
 
 def test_a_wrong_gradient_is_exit_code_1(capsys, monkeypatch):
     forward, backward = ts.ops.REGISTRY["relu"].variants["numpy"]
-    wrong = ts.ops.Pair(forward, lambda dout, cache: 1.001 * backward(dout, cache))
+    wrong = ts.ops.Variant(forward, lambda dout, cache: 1.001 * backward(dout, cache))
     monkeypatch.setitem(ts.ops.REGISTRY["relu"].variants, "numpy", wrong)
     assert main(["gradcheck", "relu"]) == 1
 

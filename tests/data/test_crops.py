@@ -80,7 +80,7 @@ def test_whole_pictures_keep_the_class_shares(tmp_path):
 
 
 def test_void_pictures_give_no_crops_and_a_warning(tmp_path):
-    with pytest.warns(UserWarning, match="street 1: void all over"):
+    with pytest.warns(UserWarning, match="street 1: completely void"):
         counts = make_crops({"train": Streets(3, void=(1,))}, (6, 8), tmp_path / "out", crops_per_picture=2)
     assert counts == {"train": 4}
 

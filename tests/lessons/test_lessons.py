@@ -16,7 +16,7 @@ from lesson_runs import assigned, build, cells, run, unexcused
 
 from tinysegnet_lessons import grader
 
-MOST_LINES = 15
+MAX_LINES = 15
 FULL = os.environ.get("TINYSEGNET_LESSONS") == "full"
 every_lesson = pytest.mark.parametrize("source", build.SOURCES, ids=lambda source: source.stem)
 ROOMS = ("", ".ops", ".layers", ".models", ".metrics", ".training.optim", ".data", ".viz", ".gradcheck")
@@ -91,7 +91,7 @@ def test_no_cell_is_too_long(source):
     for cell in cells(source):
         text = build.MARKERS.sub("", cell.text)
         lines = [line for line in text.splitlines() if cell.code or line.strip()]
-        assert len(lines) <= MOST_LINES, f"{cell.place} has {len(lines)} lines, at most {MOST_LINES}"
+        assert len(lines) <= MAX_LINES, f"{cell.place} has {len(lines)} lines, at most {MAX_LINES}"
         assert all(len(line) <= 120 for line in lines) or not cell.code, f"{cell.place} has a line over 120 letters"
 
 

@@ -70,7 +70,9 @@ def test_a_file_in_the_place_of_the_folder(tmp_path, capsys):
 
 def test_no_folder_given(capsys):
     assert main(["lessons"]) == 2
-    assert capsys.readouterr().err == "error: lessons DIR: missing. See tinysegnet lessons --help\n"
+    assert capsys.readouterr().err == (
+        'error: Command "lessons" parameter DIR requires an argument. See tinysegnet lessons --help\n'
+    )
 
 
 def test_without_jupyterlab_it_says_how_to_get_it(tmp_path, capsys, monkeypatch):

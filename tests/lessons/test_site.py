@@ -178,13 +178,13 @@ def test_links_to_files_become_links_to_pages():
     markdown = module("markdown")
     noted = []
     links = markdown.Links(ROOT, noted.append)
-    text = ("[a](lessons/README.md) ![b](examples/doubt.png) [c](https://d.e/f) [g](tests/conftest.py#h) [i](#j)\n"
+    text = ("[a](lessons/README.md) ![b](examples/walk.png) [c](https://d.e/f) [g](tests/conftest.py#h) [i](#j)\n"
             "```\n[k](nowhere)\n```\n")  # fmt: skip
     assert links.rewritten(text, of="README.md", page="results/x.md") == (
-        "[a](../lessons/index.md) ![b](../pictures/doubt.png) [c](https://d.e/f) "
+        "[a](../lessons/index.md) ![b](../pictures/walk.png) [c](https://d.e/f) "
         "[g](../files/tests/conftest.py.md#h) [i](#j)\n```\n[k](nowhere)\n```\n"
     )
-    assert noted == ["examples/doubt.png", "tests/conftest.py"]
+    assert noted == ["examples/walk.png", "tests/conftest.py"]
     with pytest.raises(FileNotFoundError, match="nowhere"):
         links.rewritten("[k](nowhere.md)", of="README.md", page="x.md")
 

@@ -33,7 +33,7 @@ def test_a_method_starts_at_the_margin():
 
 
 def test_a_class_and_the_public_name():
-    assert figures.show_source(viz.Dot).file == "tinysegnet/viz/speed.py"
+    assert figures.show_source(viz.Theme).file == "tinysegnet/viz/figures.py"
     assert figures.show_source(ops.conv2d_forward).file == "tinysegnet/ops/conv.py"
 
 
@@ -52,7 +52,7 @@ def test_html_without_pygments(monkeypatch):
     monkeypatch.setitem(sys.modules, "pygments", None)
     page = figures.show_source(conv.conv2d_backward_numpy)._repr_html_()
     assert "dx_shifted += dout @ w^T" in page
-    assert "function: Any) -&gt; Source:" in figures.show_source(source_listing.show_source)._repr_html_()
+    assert "function: Any) -&gt; SourceListing:" in figures.show_source(source_listing.show_source)._repr_html_()
 
 
 @pytest.mark.parametrize("thing", [3, len, "conv2d"])

@@ -155,11 +155,12 @@ def test_auroc_is_scikit_learns():
     assert abs(counts.auroc() - metrics.auroc(values, positive)) < 1e-12
 
 
-def test_a_collector_scores_doubts_of_labelled_pixels():
+def test_a_collector_scores_uncertainties_of_labelled_pixels():
     labels, predictions = np.array([[0, 1, 9]]), np.array([[0, 0, 0]])
     collector = metrics.Collector(2, 9)
-    collector.add(labels, predictions, doubt=np.array([[0.1, 0.8, 0.9]]), MSP=np.array([[0.5, 0.5, 0.9]]))
+    collector.add(labels, predictions, uncertainty=np.array([[0.1, 0.8, 0.9]]), MSP=np.array([[0.5, 0.5, 0.9]]))
     scores = collector.scores()
     assert scores.uncertainty_AUROC == scores.as_dict()["uncertainty_AUROC"] == 1
+    assert scores.as_dict()["doubt_AUROC"] == 1  # the name of version 0.1
     assert scores.MSP_AUROC == scores.as_dict()["MSP_AUROC"] == 0.5
     assert "AUROC 1.000 (0.5: chance); 1 - the largest probability of one pass: 0.500" in scores.table()

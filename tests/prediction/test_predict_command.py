@@ -198,7 +198,7 @@ def test_labels_one_class_at_a_time_are_the_argmax():
 
 def test_data_of_other_classes_are_refused():
     scenes = ts.data.open_dataset("toy", "val")
-    with pytest.raises(DataError, match=r"11 classes \(expected 5"):
+    with pytest.raises(DataError, match=r"11 classes, but the network predicts 5 \(expected"):
         ts.evaluate(ts.build("tiny", num_classes=5, width=1 / 16), scenes)
 
 

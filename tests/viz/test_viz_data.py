@@ -130,7 +130,7 @@ def test_the_worst_pictures_are_shown_worst_first():
     figure = viz.show_worst(model, InMemory(Graded()), size=(20, 28), count=2, progress=lambda x: seen.append(1) or x)
     assert seen == [1]
     assert figure._repr_png_().startswith(b"\x89PNG")
-    with pytest.raises(SettingError, match="count 0"):
+    with pytest.raises(SettingError, match="count: 0"):
         viz.show_worst(model, Graded(), count=0)
 
 

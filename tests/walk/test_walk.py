@@ -12,9 +12,8 @@ from tinysegnet.errors import DataError, SettingError, ShapeError
 from tinysegnet.layers import Windows
 from tinysegnet.models import Network
 from tinysegnet.ops import conv2d_forward
-from tinysegnet.walk.payload import PLANS, Blobs, TooLarge, pack_weight
+from tinysegnet.walk.payload import PLANS, Blobs, TooLarge, even_grid, pack_weight
 from tinysegnet.walk.trace import trace
-from tinysegnet.walk.window_tables import spread
 
 NAMES = list(ts.models)
 STEP = 1e-5  # of finite differences
@@ -46,9 +45,9 @@ def test_backward_is_the_slope_of_the_loss(name):
     model, rng = lively(name, one_or(name), dtype=np.float64), np.random.default_rng(3)
     labels, picture = labels_for(model), IMAGE.astype(float)
     found = trace(model, picture, labels, ignore_label=255)
-    gradients = [(p.layer.params[key], dparam) for p in found.passages for key, dparam in p.dparams.items()]
+    gradients = [(p.layer.params[key], dparam) for p in found.layers for key, dparam in p.dparams.items()]
     assert len(gradients) == len(dict(model.named_parameters()))
-    for pairs in ([(picture, found.passages[0].dx[0])], gradients):
+    for pairs in ([(picture, found.layers[0].dx[0])], gradients):
         directions = [rng.standard_normal(array.shape) / np.sqrt(array.size) for array, _ in pairs]
         slope = _slope(lambda: trace(model, picture, labels, ignore_label=255).loss.value, pairs, directions)
         expected = sum((gradient * d).sum() for (_, gradient), d in zip(pairs, directions, strict=True))
@@ -80,8 +79,8 @@ def test_backward_is_the_networks_own_where_there_is_no_batch_norm(name):
     loss, cache = forward(logits, labels[None], ignore_label=255)
     dx = model.backward(backward(1.0, cache))
     assert found.loss.value == pytest.approx(loss, rel=1e-9)
-    np.testing.assert_allclose(found.passages[0].dx, dx, atol=1e-9 * np.abs(dx).max())
-    for passage in found.passages:
+    np.testing.assert_allclose(found.layers[0].dx, dx, atol=1e-9 * np.abs(dx).max())
+    for passage in found.layers:
         for key, gradient in passage.dparams.items():
             own = passage.layer.grads[key]
             np.testing.assert_allclose(gradient, own, atol=1e-9 * np.abs(own).max())
@@ -101,7 +100,7 @@ def test_where_predict_averages_the_page_says_so():
     model = lively("tiny")
     same = Page(ts.walk(model, IMAGE).page)
     assert same.data["notice"] == ""
-    assert "one pass of predict" in str(same.data["facts"])
+    assert "one pass of predict" in str(same.data["overview"])
     once = ts.predict(model, IMAGE)
     for how, words in (
         ({"mirror": True}, "averages 2 passes: of the picture and its mirror image, at scale 1."),
@@ -135,16 +134,16 @@ def test_the_page_says_how_the_loss_is_weighted(settings, words):
 def test_the_page_says_what_the_label_map_has():
     model, labels = lively("tiny"), np.zeros(SIZE, np.uint8)
     labels[:6], labels[6:9] = 4, 255
-    facts = dict(Page(ts.walk(model, IMAGE, labels, palette=FIVE).page).data["facts"])
+    facts = dict(Page(ts.walk(model, IMAGE, labels, palette=FIVE).page).data["overview"])
     assert facts["The label map has"] == "sky & sea 62.5%, Straße 25.0%, not labelled 12.5%"
-    assert "The label map has" not in dict(Page(ts.walk(model, IMAGE).page).data["facts"])
+    assert "The label map has" not in dict(Page(ts.walk(model, IMAGE).page).data["overview"])
 
 
 def test_equal_numbers_in_a_pooling_window():
     """In flat areas float32 and float64 find another maximum among equals; all of the difference comes from there."""
     flat = np.array(FIVE.colors, np.uint8)[np.random.default_rng(3).integers(0, 5, (2, 2)).repeat(24, 0).repeat(32, 1)]
     model = ts.load_bundled("toy")
-    facts = dict(Page(ts.walk(model, flat).page).data["facts"])
+    facts = dict(Page(ts.walk(model, flat).page).data["overview"])
     count = re.search(r"In ([\d,]+) windows of a pooling the largest numbers are equal", facts["Precision"])
     assert int(count[1].replace(",", "")) > 100
     rest = re.search(r"With predict's choice in these windows they differ by at most (\S+), (.*)", facts["Precision"])
@@ -182,7 +181,7 @@ def test_needed_pixels_are_those_that_a_convolution_reads(K, stride, size):
 
 @pytest.mark.parametrize("size", [(96, 128), (6, 8), (1, 1), (1, 300), (300, 1), (5, 90), (8, 8)])
 def test_a_grid_has_64_pixels_or_all(size):
-    rows, columns = spread(size, 64)
+    rows, columns = even_grid(size, 64)
     assert len(rows) * len(columns) >= min(64, size[0] * size[1])
     assert (rows[0], rows[-1], columns[0], columns[-1]) == (0, size[0] - 1, 0, size[1] - 1) or min(size) == 1
     assert np.all(np.diff(rows) > 0)
@@ -201,7 +200,7 @@ def test_every_network_walks_both_ways(name):
     ways = [step["way"] for step in page.data["steps"]]
     layers = len(model.layers)
     assert ways == ["start", *["forward"] * layers, "answer", "loss", "loss backward", *["backward"] * layers]
-    for passage, node in zip(found.passages, page.data["nodes"], strict=False):
+    for passage, node in zip(found.layers, page.data["nodes"], strict=False):
         for key in ("x", "out", "dout", "dx"):
             array, exact = getattr(passage, key)[0], page.tensor(node[key])
             known = np.isfinite(exact)
@@ -257,7 +256,7 @@ def test_a_page_of_96x128_is_at_most_25_MB():
         assert len(about["grid"][0]) * len(about["grid"][1]) >= min(64, H * W)
         assert about["shown"] == min(64, C)
     np.testing.assert_array_equal(walk.labels, ts.predict(ts.load_bundled("toy"), street.image))
-    assert "the same class at every pixel" in str(page.data["facts"])
+    assert "the same class at every pixel" in str(page.data["overview"])
 
 
 def test_a_large_network_keeps_fewer_channels(monkeypatch):
@@ -386,6 +385,9 @@ def test_a_layer_of_ones_own_is_explained_by_its_docstring_and_source():
         def _backward(self, dout, cache, tape, input_gradient):
             return dout / 2
 
+        def explanation(self):
+            return {"formula": "out = x / 2"}
+
     model = lively("tiny")
     model = Network({**model.layers, "mine": Mine()}, model.config)
     page = Page(ts.walk(model, IMAGE, labels_for(model), palette=FIVE).page)
@@ -394,6 +396,8 @@ def test_a_layer_of_ones_own_is_explained_by_its_docstring_and_source():
     assert "return x / 2, None" in page.data["sources"][forward["source"]]["text"]
     assert "return dout / 2" in page.data["sources"][backward["source"]]["text"]
     node = page.node("mine")
-    before, after = (trace(model, IMAGE, None).passages[-1].__dict__[name] for name in ("x", "out"))
+    assert forward["formula"] == "out = x / 2", "its own"
+    assert backward["formula"] == "dx = Mine.backward(dout)", "the default"
+    before, after = (trace(model, IMAGE, None).layers[-1].__dict__[name] for name in ("x", "out"))
     np.testing.assert_array_equal(after, before / 2)
     assert node["kind"] == "Mine"

@@ -174,6 +174,7 @@ def test_what_is_not_a_number_is_shown_as_that(browser, tmp_path):
     with Opened(browser, path) as opened:
         for k in range(opened.count):
             opened.evaluate(f"go({k})")
+            assert opened.page.locator(".bad").count() == 0, opened.step
         opened.evaluate("go(steps.findIndex((step) => step.id === 'forward:encoder2.conv1'))")
         assert "= NaN" in opened.page.locator(".clicked").inner_text()
         assert "not finite" in opened.page.locator("section.panel[data-letter=out]").inner_text()
@@ -187,7 +188,7 @@ def test_names_are_text(browser, tiny_walk):
 
 def test_pictures_are_the_arrays(browser, tiny_walk):
     """The large picture of a channel has the array's size, and the more colour the larger the number."""
-    relu = trace(lively("tiny", width=1 / 8), IMAGE, None).passages[3].out[0, :, :, 0]
+    relu = trace(lively("tiny", width=1 / 8), IMAGE, None).layers[3].out[0, :, :, 0]
     H, W = relu.shape
     with Opened(browser, tiny_walk, address="#forward:encoder1.relu1") as opened:
         opened.evaluate("chooseChannel(0)")
@@ -225,3 +226,43 @@ def test_a_frame_that_forbids_its_scripts_says_so(browser, tmp_path):
     assert said.endswith("Save the page as a file and open it in a browser.")
     assert any("Content Security Policy" in complaint for complaint in opened.complaints)
     opened.context.close()
+
+
+class Squash(ts.layers.Layer):
+    """A layer that the page knows nothing of."""
+
+    def _forward(self, x, tape):
+        return np.tanh(x), np.tanh(x)
+
+    def _backward(self, dout, cache, tape, input_gradient):
+        return dout * (1 - cache**2)
+
+
+class Leaky(ts.layers.ReLU):
+    """A layer that inherits from one that the page knows, and computes something else."""
+
+    def _forward(self, x, tape):
+        return np.where(x > 0, x, 0.1 * x), x
+
+    def _backward(self, dout, cache, tape, input_gradient):
+        return np.where(cache > 0, dout, 0.1 * dout)
+
+
+def test_a_layer_of_another_library_refers_to_its_source(browser, tmp_path):
+    tiny, path = lively("tiny"), tmp_path / "walk.html"
+    model = ts.Network({**tiny.layers, "encoder1.relu1": Leaky(), "classifier.squash": Squash()}, tiny.config)
+    ts.walk(model, IMAGE, labels_for(model), palette=FIVE).save(path)
+    own_code = "Computed by the layer's own code; see its source."
+    with Opened(browser, path) as opened:
+        for layer, title in (("encoder1.relu1", "Leaky"), ("classifier.squash", "Squash")):
+            for way in ("forward", "backward"):
+                opened.evaluate(f"go(steps.findIndex((step) => step.id === '{way}:{layer}'))")
+                assert f"{way} · {title}".lower() in opened.page.locator("main").inner_text().lower()
+                assert own_code in opened.page.locator(".derivation").inner_text()
+                assert opened.page.locator(".verdict").count() == 0, "nothing is computed that could be compared"
+                assert f"def _{way}(self" in opened.page.locator(".source").inner_text()
+        opened.evaluate("go(steps.findIndex((step) => step.id === 'forward:classifier.squash'))")
+        assert own_code in opened.page.locator(".gradient").inner_text()
+        for where, computed, shown, scale, complete in opened.evaluate(f"({EVERY_SUM})()"):
+            assert complete, where
+            assert computed is None or abs(computed - shown) <= 1e-5 * max(scale, abs(shown), 1e-37), where

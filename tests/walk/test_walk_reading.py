@@ -122,7 +122,7 @@ def test_the_answer_shows_the_answer(browser, tiny_walk):
 
 def test_channels_begin_with_one_that_shows_something_and_stay(browser, tiny_walk):
     found = trace(lively("tiny", width=1 / 8), IMAGE, None)
-    last = next(passage for passage in found.passages if passage.name == "encoder2.pool").out[0]
+    last = next(passage for passage in found.layers if passage.name == "encoder2.pool").out[0]
     with Opened(browser, tiny_walk, address="#forward:encoder2.conv1") as opened:
         channel = "state.channel"
         assert opened.evaluate(channel) == last.std((0, 1)).argmax()

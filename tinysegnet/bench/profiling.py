@@ -52,20 +52,6 @@ class Profile:
         """Of one step, the sum of the rows."""
         return sum(row.seconds for row in self.rows)
 
-    @property
-    def title(self) -> str:
-        """The title of table and picture."""
-        return f"A training step of {self.model}: {self.seconds * 1e3:.0f} ms"
-
-    @property
-    def subtitle(self) -> str:
-        """What was measured."""
-        return f"pictures {' x '.join(map(str, self.input_shape))}, {self.threads} threads"
-
-    def bars(self) -> list[tuple[str, float, float]]:
-        """(name, forward, backward) per row, in milliseconds."""
-        return [(row.name, 1e3 * row.forward, 1e3 * row.backward) for row in self.rows]
-
     def as_json(self) -> str:
         """One object, in seconds and bytes."""
         layers = [asdict(row) | {"share": row.seconds / self.seconds} for row in self.rows]
@@ -73,7 +59,9 @@ class Profile:
                            "seconds": self.seconds, "layers": layers})  # fmt: skip
 
     def __str__(self) -> str:
-        lines = [f"{self.title}, {self.subtitle}", "", HEAD, "-" * len(HEAD)]
+        title = (f"A training step of {self.model}: {self.seconds * 1e3:.0f} ms, pictures "
+                 f"{' x '.join(map(str, self.input_shape))}, {self.threads} threads")  # fmt: skip
+        lines = [title, "", HEAD, "-" * len(HEAD)]
         for row in self.rows:
             shape, kept = " x ".join(map(str, row.output_shape)), f"{row.kept / 1e6:.2f}" if row.kept else ""
             lines.append(f"{row.name:<20} {row.kind:<15} {shape:<22} {_ms(row.forward):>10} {_ms(row.backward):>11} "

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from cyclopts.types import NonNegativeInt, PositiveInt
 from tqdm import tqdm
 
 from ..data import make_crops
 from .data_options import LabelOptions, Labels, load_splits
-from .options import FolderPath, Size, check_minimum
+from .options import FolderPath, Size
 
 SPLITS = ("train", "val")
 
@@ -19,8 +20,8 @@ def run(
     labels: Labels = LabelOptions(),
     size: Size = (96, 128),
     whole: bool = False,
-    per_picture: int = 4,
-    seed: int = 0,
+    per_picture: PositiveInt = 4,
+    seed: NonNegativeInt = 0,
 ) -> int:
     """Make a small data set out of a large one: random crops, or whole pictures scaled down.
 
@@ -33,8 +34,6 @@ def run(
         per_picture: Crops per picture.
         seed: The seed of the crops' positions.
     """
-    check_minimum(1, per_picture=per_picture, size=size)
-    check_minimum(0, seed=seed)
     splits = dict(zip(SPLITS, load_splits(str(folder), SPLITS, labels=labels), strict=True))
     with tqdm(unit="picture", leave=False, dynamic_ncols=True) as bar:
         counts = make_crops(splits, size, out, crops_per_picture=per_picture, whole=whole, seed=seed,

@@ -2,15 +2,13 @@
 
 from .augment import Augment, resize_sample
 from .batches import batches, num_batches
-from .camvid import CamVid
 from .class_weights import PixelCounts, count_pixels, median_frequency_weights, sqrt_median_frequency_weights
 from .crops import make_crops
+from .derived import InMemory, OneClass
 from .find import find_pictures
-from .folders import Folder, Problem
+from .folders import CamVid, Folder, Problem
 from .image_files import read_image
-from .in_memory import InMemory
 from .label_encoding import read_labels
-from .one_class import OneClass
 from .open import open_dataset
 from .palette import CAMVID, Palette
 from .sample import Dataset, Sample, check_dataset, labelled_images, read_sample

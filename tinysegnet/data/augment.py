@@ -28,9 +28,12 @@ _LUMA = np.array([0.299, 0.587, 0.114])  # how bright red, green and blue look (
 class Augment:
     """Draws a random flip, box and colour change per call; calling it gives image and labels of `size`.
 
-    flip: probability of mirroring left-right. scale: (low, high) >= 1, the picture is enlarged to a
-    random scale times `size`, then cropped to `size`; (1, 1) shows it whole. color_jitter: strength j;
-    brightness, contrast and saturation each times a random factor in [1 - j, 1 + j], 0 for none.
+    Args:
+        flip: probability of mirroring left-right.
+        scale: (low, high) >= 1: the picture is enlarged to a random scale times `size`, then cropped to `size`;
+            (1, 1) shows it whole.
+        color_jitter: strength j: brightness, contrast and saturation are each multiplied by a random factor in
+            [1 - j, 1 + j]; 0 for none.
     """
 
     flip: float = 0.5
@@ -50,7 +53,7 @@ class Augment:
         self, sample: Sample, *, rng: np.random.Generator, size: tuple[int, int]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Sample -> image (H, W, 3) uint8 and labels (H, W) uint8 with (H, W) = size."""
-        # Every number is drawn whatever the settings, so that switching one change off keeps the others.
+        # Every number is drawn with any settings, so that switching one change off keeps the others.
         flip, zoom, left, top = rng.random(4)
         factors = 1 + self.color_jitter * rng.uniform(-1, 1, 3)
         s = self.scale[0] + zoom * (self.scale[1] - self.scale[0])

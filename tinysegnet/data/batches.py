@@ -1,8 +1,8 @@
-"""From a data set to the arrays that a model eats, in an order that can be resumed.
+"""From a data set to the arrays that a model consumes, in an order that can be resumed.
 
-All chance of an epoch is drawn when `batches` is called: one permutation and one seed per picture. So an
-epoch is a function of the generator's state at its start, the generator moves on by the same amount however
-far one reads, and batch number `start` can be had without making those before it.
+All random numbers of an epoch are drawn when `batches` is called: one permutation and one seed per picture. So an
+epoch is a function of the generator's state at its start, the generator advances by the same amount however
+many batches are read, and batch number `start` is made without those before it.
 """
 
 from __future__ import annotations
@@ -43,11 +43,20 @@ def batches(
     shuffle: bool = True,
     start: int = 0,
 ) -> Iterator[Batch]:
-    """One epoch: (images (N, H, W, 3) float32 RGB in 0..255, labels (N, H, W) uint8), new arrays each time.
+    """One epoch of batches, new arrays each time.
 
-    size: (H, W) of the batch. Without augment the whole picture is scaled to it. rng may be left out only
-    if nothing is random. start: the first batch to yield; give rng the state that it had at the call that
-    began the epoch, and the remaining batches come out bit for bit.
+    Args:
+        dataset: the pictures.
+        batch_size: pictures per batch.
+        size: (H, W) of the batch. Without augment the whole picture is scaled to it.
+        rng: may be left out only if nothing is random.
+        augment: random changes of each picture; None: none.
+        shuffle: a random order, without an incomplete last batch; see `num_batches`.
+        start: the first batch to yield. With rng in the state of the call that began the epoch, the remaining
+            batches are the same bit for bit.
+
+    Yields:
+        images (N, H, W, 3) float32 RGB in 0..255, labels (N, H, W) uint8.
     """
     check_dataset(dataset)
     total = num_batches(dataset, batch_size, shuffle=shuffle)

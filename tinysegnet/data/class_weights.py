@@ -4,7 +4,7 @@
     weight(c) = median(freq) / freq(c)
 
 after Eigen & Fergus 2015, section 6.3.2, which the SegNet paper follows (section 3.2). "All pixels" are
-those of the whole images, labelled or not; an image without the class does not count against it. The
+those of the whole images, labelled or not; an image without the class does not count. The
 eleven weights printed everywhere (0.2595, 0.1826, 4.5640, ...) come out of this formula for CamVid's first
 labels with void as a twelfth class under the median; the labels changed, the printed weights did not. So:
 count the labels at hand.
@@ -25,10 +25,13 @@ __all__ = ["PixelCounts", "count_pixels", "median_frequency_weights", "sqrt_medi
 
 @dataclass(frozen=True, eq=False)
 class PixelCounts:
-    """What a data set's labels hold. All arrays are (K,) int64.
+    """How often each class occurs in a data set's labels.
 
-    pixels: pixels of each class. image_pixels: all pixels, void too, of the images in which it occurs.
-    images: how many images those are. names: one per class.
+    Attributes:
+        names: one per class.
+        pixels: (K,) int64, pixels of each class.
+        image_pixels: (K,) int64, all pixels, void too, of the images in which the class occurs.
+        images: (K,) int64, how many images those are.
     """
 
     names: tuple[str, ...]

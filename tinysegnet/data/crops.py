@@ -37,14 +37,25 @@ def make_crops(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, int]:
-    """Write small pairs in the tutorial's layout, as `Folder(out, split)` reads it; return pairs per split.
+    """Write small pairs in the tutorial's layout, as `Folder(out, split)` reads it.
 
-    datasets: {"train": ..., "val": ...}, of one palette; if it is not CamVid's, classes.txt tells it.
-    size: (H, W) of what is written, as PNG. By default crops_per_picture random crops of each picture, none of
-    them void all over; with `whole` the whole picture scaled to size, image antialiased and labels nearest.
-    progress(done, total) is called after each picture. Everything goes to `out`.part, renamed at the end: out is
-    complete or absent. A picture without any labelled pixel gives no crops and a warning. Raises DataError if out
-    exists and is not empty, or a picture is smaller than the crop.
+    Everything goes to `out`.part, renamed at the end: out is complete or absent. A picture without any labelled pixel
+    gives no crops and a warning.
+
+    Args:
+        datasets: {"train": ..., "val": ...}, of one palette; if it is not CamVid's, classes.txt holds it.
+        size: (H, W) of the PNG files that are written.
+        out: a new or empty folder.
+        crops_per_picture: random crops of each picture, each with at least one labelled pixel.
+        whole: scale the whole picture to size instead, the image antialiased and the labels nearest.
+        seed: of the crops' places.
+        progress: called with (done, total) after each picture.
+
+    Returns:
+        pairs per split.
+
+    Raises:
+        DataError: out exists and is not empty, or a picture is smaller than the crop.
     """
     out = Path(out)
     part = _start(out)
@@ -52,7 +63,7 @@ def make_crops(
     done, total = 0, sum(map(len, datasets.values()))
     try:
         palette = next(iter(datasets.values())).palette
-        if palette != CAMVID:  # what is read into such a folder that says nothing
+        if palette != CAMVID:  # which a folder without a list of classes is read as
             write_classes(part / "classes.txt", palette)
         for number, (split, dataset) in enumerate(datasets.items()):
             for count in _write_split(part, split, dataset, size, None if whole else crops_per_picture, [seed, number]):
@@ -60,11 +71,13 @@ def make_crops(
                 done += 1
                 if progress:
                     progress(done, total)
-        _finish(part, out)
+        if out.exists():
+            out.rmdir()  # empty, as `_start` saw; Windows would not rename over it
+        part.rename(out)
     except OSError as error:
         raise DataError(f"{part}: cannot be written, {error.strerror} (expected room and permission)") from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)  # renamed by now, or of no use
+        shutil.rmtree(part, ignore_errors=True)  # after a failure only: otherwise it is renamed by now
     return counts
 
 
@@ -107,7 +120,7 @@ def _cut(
         return [resize_sample(sample, size)]
     labelled = sample.labels < num_classes
     if not labelled.any():
-        warnings.warn(f"{sample.name}: void all over, no crops of it", UserWarning, stacklevel=2)
+        warnings.warn(f"{sample.name}: completely void, no crops are made of it", UserWarning, stacklevel=2)
         return []
     return [_random_crop(sample, size, labelled, rng) for _ in range(per_picture)]
 
@@ -119,7 +132,7 @@ def _random_crop(sample: Sample, size: tuple[int, int], labelled: np.ndarray, rn
         raise DataError(
             f"{sample.name}: {h} x {w} pixels (expected at least the crop, {H} x {W}). Ask for smaller crops"
         )
-    while True:  # ends: every pixel, so also the labelled one that there is, lies in some crop
+    while True:  # ends: the labelled pixel lies in some crop
         y, x = rng.integers(h - H + 1), rng.integers(w - W + 1)
         window = np.s_[y : y + H, x : x + W]
         if labelled[window].any():
@@ -150,9 +163,3 @@ def _start(out: Path) -> Path:
             f"{part}: cannot be made, {error.strerror} (expected a writable place). Choose another"
         ) from error
     return part
-
-
-def _finish(part: Path, out: Path) -> None:
-    if out.exists():
-        out.rmdir()  # empty, as `_start` saw; Windows would not rename over it
-    part.rename(out)

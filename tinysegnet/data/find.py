@@ -1,4 +1,4 @@
-"""Which pictures did somebody mean who named files and folders."""
+"""Files and folders that were named -> the picture files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 
 from ..errors import DataError
+from .pairs import visible
 
 __all__ = ["find_pictures", "natural_key"]
 
@@ -17,11 +18,11 @@ NAMES = (".png", ".jpg", ".jpeg")
 
 
 def find_pictures(paths: Iterable[str | PathLike[str]]) -> list[Path]:
-    """The picture files that are meant: a file is itself, a folder the pictures directly in it, in natural order.
+    """The picture files: files as they are named, and the pictures directly in each folder, in natural order.
 
-    In a folder a picture is what begins like a PNG or JPEG, whatever its name, and what is called one, so that its
-    reader can say why it is none; hidden files and all others are passed over. A file named twice is taken once.
-    A file that is missing is listed like any other. Raises DataError for a folder without a picture.
+    In a folder a picture is a file that begins like a PNG or JPEG, or has the suffix of one; hidden files and all
+    others are left out. A file named twice is taken once; a missing file is kept, so that its reader can say so.
+    Raises DataError for a folder without a picture.
     """
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
@@ -42,8 +43,7 @@ def natural_key(path: Path) -> tuple[list[str | int], str]:
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    visible = (path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
-    pictures = sorted((path for path in visible if _looks_like_picture(path)), key=natural_key)
+    pictures = sorted((p for p in visible(folder) if p.is_file() and _looks_like_picture(p)), key=natural_key)
     if not pictures:
         inner = next((path for path in (folder / "images", folder / "pictures") if path.is_dir()), "another one")
         raise DataError(f"{folder}: no picture in this folder (expected PNG or JPEG files). Name {inner}")

@@ -1,7 +1,7 @@
 """Pictures with label maps in a folder, as a data set: recognised, checked, decoded when asked for.
 
-`layouts` says which files belong together, `label_encoding` what the values in them mean; a `Folder` says both in words
-(`description`), reads the files, and lists whatever is wrong with them (`problems`).
+`layouts` says which files belong together, `label_encoding` what the values in them mean; a `Folder` describes both
+(`description`), reads the files, and lists everything that is wrong with them (`problems`).
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from ..errors import DataError
 from .image_files import read_image, read_label_pixels
 from .label_encoding import ClassList, LabelEncoding
-from .layouts import Layout, find_layout
+from .layouts import Layout, find_layout, tutorial_layout
 from .pairs import FilePair, inside
-from .palette import CAMVID
+from .palette import CAMVID, Palette
 from .sample import Sample
 
-__all__ = ["Folder", "Problem"]
+__all__ = ["CamVid", "Folder", "Problem"]
 
 CACHE_BYTES = 1_000_000_000  # decoded samples kept per data set; CamVid's 367 training pairs take 254 MB
 _CLASS_FILES = ("classes.txt", "codes.txt", "label_colors.txt")
@@ -45,9 +45,17 @@ class Problem:
 class Folder:
     """One split of a folder, a `Dataset`: `dataset[i]` is a `Sample`, image and labels read-only.
 
-    ignore: the label value that means "not labelled"; None: inferred. classes: CamVid's 32 as the papers' eleven
-    ("merged") or all of them. Samples are decoded when first asked for and kept, up to CACHE_BYTES (1 GB).
-    Raises DataError if no pairs are found, or the classes cannot be known; `problems` says which files are bad.
+    Samples are decoded when first asked for and kept, up to CACHE_BYTES (1 GB); `problems` lists the bad files.
+
+    Args:
+        root: the folder, in one of the layouts of `layouts`.
+        split: "train", "val", "test", ...
+        ignore: the label value that means "not labelled"; None: inferred.
+        classes: CamVid's 32 as the papers' eleven ("merged") or all of them ("all").
+        layout, label_encoding: which files belong together, and what their values mean; None: recognised.
+
+    Raises:
+        DataError: no pairs are found, or the classes cannot be inferred.
     """
 
     def __init__(
@@ -63,9 +71,10 @@ class Folder:
         self.root, self.split = Path(root), split
         self.layout = layout or find_layout(self.root)
         self.pairs = self.layout.pairs(split)
-        self.label_encoding, self.source = (
-            (label_encoding, "given") if label_encoding else _find_label_encoding(self.layout, ignore, classes)
-        )
+        if label_encoding is None:
+            self.label_encoding, self.source = _find_label_encoding(self.layout, ignore, classes)
+        else:
+            self.label_encoding, self.source = label_encoding, "given"
         self.palette = self.label_encoding.palette
         name = "CamVid" if self.palette == CAMVID else self.root.resolve().name
         self.name = f"{name} {split}"
@@ -104,25 +113,39 @@ class Folder:
         """
         found = []
         for index in progress(range(len(self))):
+            pair = self.pairs[index]
             try:
                 self[index]
             except DataError:
-                found += [
-                    _problem(self.pairs[index], error) for error in _examine(self.pairs[index], self.label_encoding)[1]
-                ]
+                found += [_problem(pair, error) for error in _examine(pair, self.label_encoding)[1]]
         return found
 
     def check(self, *, progress: Progress = iter) -> None:
         """Raise one DataError with a line for each bad file, if there is any."""
         problems = self.problems(progress=progress)
         if problems:
-            pairs = len({_stem(problem) for problem in problems})
+            pairs = len({problem.file.stem for problem in problems})
             count = f"{pairs} of {len(self)} pairs cannot be used"
             raise DataError("\n".join([f"{self.root}: {self.name}: {count}:", *(p.text for p in problems)]))
 
 
-def _stem(problem: Problem) -> str:
-    return problem.file.stem
+class CamVid(Folder):
+    """One split of CamVid as the SegNet tutorial lays it out: 367 + 101 + 233 street pictures of 480 x 360, 11 classes.
+
+    A `Folder` that need not be recognised.
+
+    Args:
+        root: the folder with train.txt or with train/ and trainannot/, see `layouts`.
+        split: "train", "val" or "test".
+        palette: what the numbers and colours in the label maps mean.
+
+    Raises:
+        DataError: no pairs are found.
+    """
+
+    def __init__(self, root: str | PathLike[str], split: str = "train", *, palette: Palette = CAMVID) -> None:
+        super().__init__(root, split, layout=tutorial_layout(Path(root)), label_encoding=LabelEncoding.plain(palette))
+        self.name = f"CamVid {split}"
 
 
 def _problem(pair: FilePair, error: DataError) -> Problem:
@@ -134,7 +157,7 @@ def _load(pair: FilePair, label_encoding: LabelEncoding) -> Sample:
     sample, errors = _examine(pair, label_encoding)
     if sample is None:
         raise errors[0]
-    sample.image.setflags(write=False)  # they may stay in a cache: nobody's augmentation shall change them
+    sample.image.setflags(write=False)  # they may stay in the cache: an augmentation must not change them
     sample.labels.setflags(write=False)
     return sample
 
@@ -143,22 +166,19 @@ def _examine(pair: FilePair, label_encoding: LabelEncoding) -> tuple[Sample | No
     """Read one pair: the sample, or all that is wrong with the two files."""
     errors: list[DataError] = []
 
-    def attempt(read: Callable[[], np.ndarray | None]) -> np.ndarray | None:
+    def attempt(read: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return read()
+            return read(*arguments)
         except DataError as error:
             errors.append(error)
-            return None
 
-    attempt(lambda: _check_partners(pair))
+    attempt(_check_partners, pair)
     if errors:
         return None, errors
-    image = attempt(lambda: read_image(_checked(pair.image, pair.root)))
-    pixels = attempt(lambda: read_label_pixels(_checked(pair.labels, pair.root)))
-    labels = None if pixels is None else attempt(lambda: _decode(pair, image, pixels, label_encoding))
-    if errors or image is None or labels is None:
-        return None, errors
-    return Sample(image, labels, pair.image.stem), errors
+    image = attempt(_read_inside, read_image, pair.image, pair.root)
+    pixels = attempt(_read_inside, read_label_pixels, pair.labels, pair.root)
+    labels = None if pixels is None else attempt(_decode, pair, image, pixels, label_encoding)
+    return None if errors else Sample(image, labels, pair.image.stem), errors
 
 
 def _check_partners(pair: FilePair) -> None:
@@ -176,10 +196,10 @@ def _check_partners(pair: FilePair) -> None:
         )
 
 
-def _checked(path: Path, root: Path) -> Path:
+def _read_inside(read: Callable[[Path], np.ndarray], path: Path, root: Path) -> np.ndarray:
     if not inside(path, root):
         raise DataError(f"{path}: a link that leaves {root} (expected files inside). Copy the files there")
-    return path
+    return read(path)
 
 
 def _decode(pair: FilePair, image: np.ndarray | None, pixels: np.ndarray, label_encoding: LabelEncoding) -> np.ndarray:
@@ -214,7 +234,7 @@ _VALUES = "from the values in the label maps (there is no classes.txt)"
 
 
 def _values(layout: Layout) -> frozenset[int]:
-    """Which numbers occur in the label maps of all splits; files that cannot be read are another's affair."""
+    """Which numbers occur in the label maps of all splits; files that cannot be read are skipped here."""
     paths = {pair.labels for split in layout.splits for pair in layout.splits[split]()}
     files = [
         (path, path.stat().st_mtime_ns) for path in sorted(paths) if os.path.isfile(path) and inside(path, layout.root)

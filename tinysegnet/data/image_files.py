@@ -1,8 +1,8 @@
 """Picture and label files -> arrays. Whatever the bytes on disk are, the only error is a `DataError`.
 
-A photograph is for looking at: any mode becomes RGB. A label map is for counting: its numbers are class
-numbers and pass through untouched, so only lossless PNG is accepted (JPEG at quality 95 changed three
-label pixels in four) and palette files give their indices, never their colours.
+A photograph of any mode becomes RGB. The numbers of a label map are class numbers and pass through unchanged, so only
+lossless PNG is accepted (JPEG at quality 95 changed three label pixels in four) and palette files give their indices,
+never their colours.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _MAX_INFLATION = 1032  # bytes that deflate, the compression of PNG, can make of
 # Grey PNGs of 2 and 4 bits are widened to 0..255 by Pillow (1 -> 85, 1 -> 17): undone for class numbers.
 _WIDENED = {"L;2": 85, "L;4": 17}
 
-# EXIF orientation: what has to be done to the stored pixels to see the picture as it was taken.
+# EXIF orientation: how to rotate or mirror the stored pixels to see the picture as it was taken.
 _ORIENTATION = 0x0112
-_TURNS = {
+_ROTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -53,22 +53,28 @@ _TURNS = {
 
 
 def read_image(path: str | PathLike[str], *, upright: bool = False, max_pixels: int | None = None) -> np.ndarray:
-    """A PNG or JPEG file, recognised by its content -> (H, W, 3) uint8, RGB; transparency is dropped.
+    """The pixels of a PNG or JPEG file, recognised by its content; transparency is dropped.
 
-    upright: turn it as its EXIF orientation says. By default the pixels come as stored, as label maps are drawn
-    on them, and a picture that asks to be turned gives a UserWarning that names it. max_pixels: refuse more;
-    default MAX_PIXELS, for single pictures there is MAX_PIXELS_SINGLE.
+    Args:
+        path: the file.
+        upright: rotate it as its EXIF orientation says. By default the pixels come as stored, as label maps are
+            drawn on them, and a rotated picture gives a UserWarning that names it.
+        max_pixels: refuse more; default MAX_PIXELS, for single pictures MAX_PIXELS_SINGLE.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        DataError: the file is missing, damaged, too large, or not a picture of 8 bits per channel.
     """
     image, raw_mode = _open(Path(path), ["PNG", "JPEG"], max_pixels or MAX_PIXELS)
     if _is_deep(image, raw_mode):
-        raise DataError(
-            f"{path}: 16-bit picture (expected 8 bits per channel). Convert it: which 8 bits count, you know"
-        )
-    turn = _TURNS.get(_orientation(image))
-    if turn is not None and not upright:
-        warnings.warn(f"{path}: EXIF says that it is to be turned; its pixels are taken as stored", stacklevel=2)
-    elif turn is not None:
-        image = image.transpose(turn)
+        raise DataError(f"{path}: 16-bit picture (expected 8 bits per channel). Convert it to 8 bits per channel first")
+    rotation = _ROTATIONS.get(_orientation(image))
+    if rotation is not None and not upright:
+        warnings.warn(f"{path}: EXIF says that it is rotated; its pixels are taken as stored", stacklevel=2)
+    elif rotation is not None:
+        image = image.transpose(rotation)
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
@@ -76,7 +82,7 @@ def read_label_pixels(path: str | PathLike[str]) -> np.ndarray:
     """The pixels of a PNG label map, exactly those in the file.
 
     Numbers (H, W) uint8, or uint16 of a 16-bit file, from 1-bit, grey and palette PNGs; colours (H, W, 3) uint8 from
-    RGB ones, transparency dropped. What they mean is `LabelEncoding`'s affair.
+    RGB ones, transparency dropped. A `LabelEncoding` says what they mean.
     """
     image, raw_mode = _open(Path(path), ["PNG"], MAX_PIXELS)
     if image.mode in ("RGB", "RGBA", "LA") and _is_deep(image, raw_mode):
@@ -151,7 +157,7 @@ def _check_size(path: Path, shape: str, pixels: int, max_pixels: int) -> None:
 
 def _check_content(path: Path, W: int, H: int) -> None:
     size = path.stat().st_size
-    if size * _MAX_INFLATION < W * H / 8:  # at one bit a pixel
+    if size * _MAX_INFLATION < W * H / 8:  # at one bit per pixel
         raise DataError(f"{path}: damaged, claims {W} x {H} pixels in {size} bytes (expected a whole PNG). Replace it")
 
 
@@ -164,7 +170,7 @@ def _check_scans(path: Path, pixels: int, max_pixels: int) -> None:
 
 
 def _unidentified(path: Path, formats: list[str]) -> DataError:
-    """The error for bytes that are none of the formats; a label map as JPEG is told why not."""
+    """The error for bytes that are none of the formats; for a label map as JPEG it says why."""
     with open(path, "rb") as file:
         start = file.read(12)
     if start[:3] == b"\xff\xd8\xff" and "JPEG" not in formats:

@@ -1,8 +1,8 @@
 """What the values in label files mean: numbers and colours of a file -> class numbers and void.
 
-A file's numbers are not always the classes': a mask says 255 for 1, fastai's Void is class 30 of 32, CamVid's 32
+A file's numbers are not always the class numbers: a mask says 255 for 1, fastai's Void is class 30 of 32, CamVid's 32
 classes become the paper's eleven. A `LabelEncoding` is a table from file value to label, and one from colour to label;
-what is in neither is an error that names file, pixel, value and what is allowed.
+a value in neither is an error that names file, pixel, value and the allowed values.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import DataError, SettingError
 from .image_files import read_label_pixels
+from .pairs import read_lines
 from .palette import CAMVID, CAMVID_MERGE, Color, Palette, distinct_colors
 
 __all__ = ["VOID", "ClassList", "LabelEncoding", "read_labels"]
@@ -30,7 +31,7 @@ _PART = 1 << 16  # pixels whose colours are looked up at once, which takes 30 by
 
 @dataclass(frozen=True)
 class ClassList:
-    """Class names in the order of their numbers, the colours that are known of them, and the file they are from."""
+    """Class names in the order of their numbers, their colours as far as they are known, and the file they are from."""
 
     names: tuple[str, ...]
     colors: tuple[Color | None, ...]
@@ -39,11 +40,8 @@ class ClassList:
     @classmethod
     def read(cls, path: Path) -> ClassList:
         """classes.txt, codes.txt or label_colors.txt: a line for each class, `R G B name` or `name`."""
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: cannot be read, {error} (expected UTF-8 text). Save it again") from error
-        found = [_parse(line, f"{path}: line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+        lines = enumerate(read_lines(path), start=1)
+        found = [_parse(line, f"{path}: line {number}") for number, line in lines if line.strip()]
         if not 2 <= len(found) <= _MAX_CLASSES:
             raise DataError(f"{path}: {len(found)} classes (expected 2 to {_MAX_CLASSES}). Give one line per class")
         names, colors = zip(*found, strict=True)
@@ -93,9 +91,7 @@ class LabelEncoding:
     @classmethod
     def of_classes(cls, classes: ClassList, *, ignore: int | None = None, strays: float = 0.0) -> LabelEncoding:
         """Numbers count the lines of the list. A class called void, and the one numbered `ignore`, is void."""
-        _check_ignore(ignore)
-        void = {number for number, name in enumerate(classes.names) if name.lower() in _VOID_NAMES}
-        void |= {number for number in range(len(classes.names)) if number == ignore}
+        void = {n for n, name in enumerate(classes.names) if n == ignore or name.lower() in _VOID_NAMES}
         kept = [number for number in range(len(classes.names)) if number not in void]
         if not kept:
             raise DataError(f"{classes.source}: every class is void (expected one that is not). Correct the list")
@@ -111,7 +107,6 @@ class LabelEncoding:
     @classmethod
     def merged(cls, classes: ClassList, *, ignore: int | None = None, strays: float = 0.0) -> LabelEncoding:
         """CamVid's 32 classes as the papers' eleven."""
-        _check_ignore(ignore)
         label_of = {name: label for label, parts in enumerate(CAMVID_MERGE.values()) for name in parts}
         labels = {n: label_of[name] for n, name in enumerate(classes.names) if name in label_of and n != ignore}
         return cls._renumbered(classes, CAMVID, labels, ignore, strays)
@@ -122,9 +117,10 @@ class LabelEncoding:
     ) -> LabelEncoding:
         """Classes as `labels` says (number in the file -> label), all others of the list and `ignore` void."""
         assert palette.ignore_label is not None
+        _check_ignore(ignore)
         everything = {VOID if ignore is None else ignore: palette.ignore_label}
         everything |= {number: labels.get(number, palette.ignore_label) for number in range(len(classes.names))}
-        known = {color: everything[number] for number, color in enumerate(classes.colors) if color}
+        known = {color: everything[number] for color, number in _numbered(classes.colors).items()}
         if known:
             known.setdefault(palette.ignore_color, palette.ignore_label)
         return cls(palette, _table(everything), known, strays)
@@ -133,21 +129,22 @@ class LabelEncoding:
     def of_values(
         cls, values: Iterable[int], names: ClassList | None = None, *, ignore: int | None = None
     ) -> LabelEncoding:
-        """What is to be inferred from the values that occur: a mask of 0 and 255, or classes 0..K-1 and void.
+        """The encoding inferred from the values that occur: a mask of 0 and 255, or classes 0..K-1 and void.
 
-        Classes go on as long as half of the numbers up to them occur: a lone 37 among 0..11 is a mistake, not a class.
+        A number is a class if at least half of the numbers up to it occur: a lone 37 among 0..11 is a mistake.
         """
         found = set(values)
         if ignore is None and (VOID in found) and found <= {0, VOID}:
             names = names or ClassList(("background", "foreground"), (None, None), "a mask of 0 and 255")
-            return cls(Palette(names.names, _fill(names.colors)), _table({0: 0, 1: 1, VOID: 1}), _known(names))
+            palette = Palette(names.names, _fill(names.colors))
+            return cls(palette, _table({0: 0, 1: 1, VOID: 1}), _numbered(names.colors))
         names = names or _numbered_classes(found - {VOID, ignore})
         return cls.of_classes(names, ignore=ignore)
 
     def decode(self, pixels: np.ndarray, where: object) -> np.ndarray:
         """Numbers (H, W) or colours (H, W, 3) -> labels (H, W) uint8. Raises DataError naming `where`."""
         if pixels.ndim == 3 and not self.colors and bool((pixels == pixels[..., :1]).all()):
-            pixels = pixels[..., 0]  # numbers that were saved three times over
+            pixels = pixels[..., 0]  # class numbers saved in three equal channels
         return self._decode_colors(pixels, where) if pixels.ndim == 3 else self._decode_numbers(pixels, where)
 
     def _decode_numbers(self, values: np.ndarray, where: object) -> np.ndarray:
@@ -202,9 +199,17 @@ class LabelEncoding:
 
 
 def read_labels(path: str | PathLike[str], palette: Palette | None = None) -> np.ndarray:
-    """A PNG label map -> (H, W) uint8. With a palette: its classes and void only, colours through it.
+    """The labels in a PNG label map.
 
-    Without: the numbers exactly as in the file, of grey and palette PNGs. Raises DataError.
+    Args:
+        path: the file.
+        palette: decode its classes and void, from numbers or colours. None: the numbers exactly as in the file.
+
+    Returns:
+        (H, W) uint8.
+
+    Raises:
+        DataError: the file cannot be read, or a value is not in the palette.
     """
     pixels = read_label_pixels(path)
     label_encoding = (
@@ -226,12 +231,9 @@ def _table(labels: dict[int, int]) -> np.ndarray:
     return table
 
 
-def _numbered(colors: Iterable[Color]) -> dict[Color, int]:
-    return {color: label for label, color in enumerate(colors)}
-
-
-def _known(classes: ClassList) -> dict[Color, int]:
-    return {color: number for number, color in enumerate(classes.colors) if color}
+def _numbered(colors: Iterable[Color | None]) -> dict[Color, int]:
+    """The place of each known colour."""
+    return {color: number for number, color in enumerate(colors) if color}
 
 
 def _fill(colors: tuple[Color | None, ...]) -> tuple[Color, ...]:

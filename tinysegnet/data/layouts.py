@@ -19,15 +19,15 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import DataError
-from .pairs import FilePair, files_of, pairs_of_files, pairs_of_list, read_lines, strip_ending
+from .pairs import FilePair, files_of, pairs_of_files, pairs_of_list, read_lines, strip_ending, visible
 
 __all__ = ["Layout", "find_layout", "tutorial_layout"]
 
 _IMAGES = ("images", "imgs", "pictures")
 _LABELS = ("labels", "masks", "annotations")
 _VAL = ("val", "valid", "validation")  # names that mean the same
-_DEPTH = 3  # how far below the folder *_L.png are looked for: someone may give a whole home
-_VAL_SHARE = 5  # one picture in so many validates where nobody said which
+_DEPTH = 3  # how far below the folder *_L.png are searched: the folder may be a whole home directory
+_VAL_SHARE = 5  # one picture in 5 validates where the folder does not say which
 
 Pairs = Callable[[], list[FilePair]]
 
@@ -93,7 +93,7 @@ def tutorial_layout(root: Path) -> Layout:
 
 
 def _lists_pairs(path: Path) -> bool:
-    """Whether a text file has two paths a line; one file name a line, as in fastai's valid.txt, is another kind."""
+    """Whether a text file has two paths per line; one file name per line, as in fastai's valid.txt, is another kind."""
     first = next((line for line in read_lines(path) if line.strip()), "")
     return not first or (len(first.split()) > 1 and len(re.findall(r"\.(?:png|jpe?g)\b", first, re.IGNORECASE)) != 1)
 
@@ -183,7 +183,7 @@ def _held_out(everything: Pairs, held_out: bool) -> list[FilePair]:
 
 
 def _listed(everything: Pairs, path: Path) -> list[FilePair]:
-    """The pairs whose pictures a file names, one a line, with or without their suffix."""
+    """The pairs whose pictures a file names, one per line, with or without their suffix."""
     names = {line.strip().replace("\\", "/").rsplit("/", 1)[-1] for line in read_lines(path) if line.strip()}
     pairs = [pair for pair in everything() if names & {pair.image.stem, pair.image.name}]
     unknown = names - {name for pair in pairs for name in (pair.image.stem, pair.image.name)}
@@ -202,10 +202,7 @@ def _pairs_of_folders(root: Path, images: Path, labels: Path) -> list[FilePair]:
 
 
 def _folders(root: Path) -> list[Path]:
-    try:
-        return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{root}: cannot be listed, {error.strerror} (expected a folder to read)") from error
+    return [path for path in visible(root) if path.is_dir()]
 
 
 def _named(root: Path, names: tuple[str, ...]) -> Path | None:

@@ -22,11 +22,17 @@ def open_dataset(
     ignore: int | None = None,
     classes: Classes = "merged",
 ) -> Dataset:
-    """data: "toy", or a folder in any layout that `Folder` recognises. split: "train", "val", ...
+    """Open a data set by name.
 
-    size: (H, W) of the toy scenes; pictures on disk have their own. ignore: the label value in the files that means
-    void; None: inferred. classes: CamVid's 32 "merged" to eleven, or "all". Raises DataError if there is no such
-    folder, split or pair; whether the files are sound is for `Folder.problems` to say.
+    Args:
+        data: "toy", or a folder in any layout that `Folder` recognises.
+        split: "train", "val", ...
+        size: (H, W) of the toy scenes; pictures on disk have their own.
+        ignore: the label value in the files that means void; None: inferred.
+        classes: CamVid's 32 "merged" to eleven, or "all".
+
+    Raises:
+        DataError: there is no such folder, split or pair. `Folder.problems` checks the files themselves.
     """
     if not isinstance(data, str | PathLike) or not fspath(data):  # an empty path would be the current folder
         what = type(data).__name__ if data != "" else repr(data)

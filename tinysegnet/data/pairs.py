@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import DataError
 from ..files import is_special
 
-__all__ = ["FilePair", "files_of", "inside", "pairs_of_files", "pairs_of_list", "read_lines", "strip_ending"]
+__all__ = ["FilePair", "files_of", "inside", "pairs_of_files", "pairs_of_list", "read_lines", "strip_ending", "visible"]
 
 # Looked at in folders: PNG and JPEG, and what people have instead, so that it is refused and not overlooked.
 _PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".tif", ".tiff", ".gif", ".webp"}
@@ -33,11 +33,15 @@ class FilePair:
 
 def files_of(folder: Path) -> list[Path]:
     """The picture files of a folder by name; hidden ones and those with other endings are left out."""
+    return [path for path in visible(folder) if path.suffix.lower() in _PICTURES and not path.is_dir()]
+
+
+def visible(folder: Path) -> list[Path]:
+    """What is in a folder, by name, without hidden entries. Raises DataError if it cannot be listed."""
     try:
-        entries = sorted(folder.iterdir())
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise DataError(f"{folder}: cannot be listed, {error.strerror} (expected a folder to read)") from error
-    return [p for p in entries if p.suffix.lower() in _PICTURES and not p.name.startswith(".") and not p.is_dir()]
 
 
 def strip_ending(stem: str) -> str:
@@ -92,8 +96,10 @@ def pairs_of_list(list_file: Path) -> list[FilePair]:
     root, pairs = list_file.parent, []
     for number, line in enumerate(read_lines(list_file), start=1):
         if line.strip():
-            image, labels = (_resolve(root, path) for path in _split_line(line, f"{list_file}: line {number}"))
-            pairs.append(FilePair(image, labels, root, f"{list_file.name} line {number}"))
+            image, labels = _split_line(line, f"{list_file}: line {number}")
+            pairs.append(
+                FilePair(_resolve(root, image), _resolve(root, labels), root, f"{list_file.name} line {number}")
+            )
     return pairs
 
 

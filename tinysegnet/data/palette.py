@@ -24,8 +24,11 @@ Color = tuple[int, int, int]
 class Palette:
     """Names and colours of the classes 0, 1, ..., and the label that means "not labelled".
 
-    names: one per class. colors: (R, G, B) in 0..255, one per class. ignore_label: the value of
-    pixels that no one labelled ("void"), or None if every pixel has a class.
+    Attributes:
+        names: one per class.
+        colors: (R, G, B) in 0..255, one per class.
+        ignore_label: the value of pixels that no one labelled ("void"), or None if every pixel has a class.
+        ignore_color: the colour of void.
     """
 
     names: tuple[str, ...]

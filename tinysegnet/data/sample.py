@@ -11,15 +11,17 @@ import numpy as np
 from ..errors import DataError
 from .palette import Palette
 
-__all__ = ["Dataset", "Sample", "check_dataset", "labelled_images", "read_sample"]
+__all__ = ["Dataset", "Sample", "check_classes", "check_dataset", "labelled_images", "read_sample"]
 
 
 @dataclass(frozen=True)
 class Sample:
     """One picture with its label map.
 
-    image: (H, W, 3) uint8, RGB. labels: (H, W) uint8, class numbers or the palette's ignore_label.
-    name: where it came from, for messages and captions.
+    Attributes:
+        image: (H, W, 3) uint8, RGB.
+        labels: (H, W) uint8, class numbers or the palette's ignore_label.
+        name: where it came from, for messages and captions.
     """
 
     image: np.ndarray
@@ -50,7 +52,7 @@ def check_dataset(data: Any) -> Dataset:
 
 
 def read_sample(data: Dataset, index: int) -> Sample:
-    """data[index]. Raises DataError, naming it, if that is not what a sample must be: arrays and labels in range."""
+    """data[index], checked. Raises DataError, naming the sample, for other arrays or labels out of range."""
     sample = data[index]
     if not isinstance(sample, Sample):
         raise DataError(f"{data.name}[{index}]: {type(sample).__name__} (expected a tinysegnet.data.Sample)")
@@ -60,7 +62,7 @@ def read_sample(data: Dataset, index: int) -> Sample:
     if not _is_bytes(labels, 2) or labels.shape != image.shape[:2]:
         raise DataError(f"{sample.name}: labels {_kind(labels)} (expected {image.shape[:2]} uint8, as the image)."
                         " Convert them")  # fmt: skip
-    _check_classes(sample, data.palette)
+    check_classes(sample.name, labels, data.palette)
     return sample
 
 
@@ -78,15 +80,15 @@ def _kind(array: Any) -> str:
     return f"{array.shape} {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
 
 
-def _check_classes(sample: Sample, palette: Palette) -> None:
-    labels, void = sample.labels, palette.ignore_label
-    if labels.max() < palette.num_classes:
+def check_classes(name: str, labels: np.ndarray, palette: Palette) -> None:
+    """Raise DataError, with the name and the first wrong pixel, unless all labels are of the palette."""
+    if labels.min() >= 0 and labels.max() < palette.num_classes:
         return
-    wrong = labels >= palette.num_classes
+    wrong, void = (labels < 0) | (labels >= palette.num_classes), palette.ignore_label
     if void is not None:
         wrong &= labels != void
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         allowed = f"0..{palette.num_classes - 1}" + ("" if void is None else f", void {void}")
-        raise DataError(f"{sample.name}: label {labels[row, column]} at row {row}, column {column} "
+        raise DataError(f"{name}: label {labels[row, column]} at row {row}, column {column} "
                         f"(allowed {allowed}). Correct the labels, or the palette")  # fmt: skip

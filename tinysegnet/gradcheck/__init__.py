@@ -1,12 +1,12 @@
 """Gradient checks: prove a hand-written backward against its own forward, and say what is wrong where it is wrong.
 
     check(forward, backward, *arrays)      anybody's NumPy layer
-    check_op("conv2d"), check_all()        the library's own ops, found by name
+    check_op("conv2d"), check_all()        the library's own ops, read from their registry
     check_model(model)                     a whole network, parameter by parameter
     compare_op("conv2d", forward, backward)    a pair beside the library's own: the second opinion
 
 Reading order: differences (how a slope is measured and judged), contract (what a layer must and must not do), checker,
-hints (what a wrong gradient looks like), report, picture, cases and suite (the ops), network_check.
+hints (what a wrong gradient looks like), results, cases and suite (the ops), network_check.
 """
 
 from .cases import CASES, Case
@@ -15,19 +15,5 @@ from .network_check import check_model
 from .results import GradientError, Report, TensorReport, table
 from .suite import check_all, check_op, compare_op, find_ops, find_variants, run
 
-__all__ = [
-    "CASES",
-    "Case",
-    "GradientError",
-    "Report",
-    "TensorReport",
-    "check",
-    "check_all",
-    "check_model",
-    "check_op",
-    "compare_op",
-    "find_ops",
-    "find_variants",
-    "run",
-    "table",
-]
+__all__ = ["CASES", "Case", "GradientError", "Report", "TensorReport", "check", "check_all", "check_model", "check_op",
+           "compare_op", "find_ops", "find_variants", "run", "table"]  # fmt: skip

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,6 @@ def grid(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
     return lambda rng: rng.permutation((np.arange(size) + 0.5 - size // 2) * (4 / size)).reshape(shape)
 
 
-# --- convolution -----------------------------------------------------------------------------------------------------
-
 STRIDES = {"stride": (2, 3), "padding": (1, 2)}
 #     name                                        x               weight        bias   settings
 CONV: list[tuple] = [
@@ -86,7 +85,6 @@ CONV: list[tuple] = [
     ("1x1 picture",                               (3, 1, 1, 5),   (3, 3, 5, 2), True,  {}),
     ("larger: several tasks and register tiles",  (2, 7, 19, 18), (3, 3, 18, 21), True, {}),
 ]  # fmt: skip
-#     name                                          x               weight
 TRANSPOSED: list[tuple] = [
     ("3x3 same, odd sizes",                         (2, 3, 5, 2),   (3, 3, 3, 2), True,  {}),
     ("2x2, stride 2",                               (2, 3, 4, 2),   (2, 2, 3, 2), True,  {"stride": 2}),
@@ -135,8 +133,6 @@ for row in DEPTHWISE:
     _conv_case("depthwise_conv2d", (0, 1), 3, *row)
 
 
-# --- pooling and unpooling -------------------------------------------------------------------------------------------
-
 #        name                           x              settings
 POOL: list[tuple] = [
     ("2x2, odd sizes",                  (2, 5, 3, 5),  {}),
@@ -172,9 +168,6 @@ for row in POOL:
     _unpool_case(*row)
 for row in OVERLAPPING:
     _pool_case(*row)
-
-
-# --- normalisation and activations -----------------------------------------------------------------------------------
 
 
 def _batchnorm_case(name: str, shape: Shape, given: bool = False, **settings: Any) -> None:
@@ -240,9 +233,6 @@ _dropout_case("1x1 pictures", (3, 1, 1, 5))
 _dropout_case("larger", (2, 13, 11, 9), rate=0.3)
 
 
-# --- losses ----------------------------------------------------------------------------------------------------------
-
-
 def _loss_case(op: str, name: str, shape: Shape, void: int | None, weights: bool, normalizer: str = "count",
                scale: float = 1.0, gradient: bool = True) -> None:  # fmt: skip
     """About a third of the pixels are void where asked, and never a picture's first pixel."""
@@ -276,15 +266,13 @@ _loss_case(SIGMOID_LOSS, "void pixels, class weights, divided by their sum", (2,
 _loss_case(SIGMOID_LOSS, "1x1 picture", (2, 1, 1, 1), None, True)
 _loss_case(SIGMOID_LOSS, "larger: several tasks", (2, 25, 27, 1), 255, True)
 _loss_case(SIGMOID_LOSS, "enormous logits", (2, 3, 4, 1), 255, True, scale=1e4, gradient=False)
-for op, K in ((SOFTMAX_LOSS, 4), (SIGMOID_LOSS, 1)):
-    add(op, "all void", lambda rng, K=K: ((normal(2, 2, 3, K)(rng), np.full((2, 2, 3), 11)), {"ignore_label": 11}),
+for op, draw in ((SOFTMAX_LOSS, normal(2, 2, 3, 4)), (SIGMOID_LOSS, normal(2, 2, 3, 1))):
+    add(op, "all void", partial(lambda draw, rng: ((draw(rng), np.full((2, 2, 3), 11)), {"ignore_label": 11}), draw),
         gradient=False)  # fmt: skip
 add(SOFTMAX_LOSS, "only classes of weight 0", lambda rng: (
     (normal(2, 2, 3, 3)(rng), np.ones((2, 2, 3), int)),
     {"class_weights": np.array([1.0, 0.0, 1.0]), "normalizer": "weights"}), gradient=False)  # fmt: skip
 
-
-# --- upsampling ------------------------------------------------------------------------------------------------------
 
 #        name                           x              settings
 UPSAMPLING: list[tuple] = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,7 +20,8 @@ class ConvolutionLayer(Layer):
     stride = 1
     padding: Any = "same"
 
-    def _start(self, weight: np.ndarray, out_channels: int, bias: bool) -> None:
+    def __init__(self, weight: np.ndarray, out_channels: int, bias: bool) -> None:
+        super().__init__()
         self.params["weight"] = weight
         if bias:
             self.params["bias"] = np.zeros(out_channels, weight.dtype)
@@ -31,8 +32,9 @@ class ConvolutionLayer(Layer):
     def _details(self, x, out, tape):
         return {"windows": self._windows(x.shape[1:3], "in")}
 
-    def _windows(self, size: tuple[int, ...], large: str) -> Windows:
-        return Windows(self.params["weight"].shape[:2], *self._place(size), large)
+    def _windows(self, size: tuple[int, ...], large: Literal["in", "out"]) -> Windows:
+        stride, before = self._place(size)
+        return Windows(self.params["weight"].shape[:2], stride, before, large)
 
     def _place(self, size: tuple[int, ...]) -> Any:
         """(strides, zeros before the picture) along rows and columns, for the larger of both sides' sizes (H, W)."""

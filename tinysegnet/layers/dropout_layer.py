@@ -14,9 +14,6 @@ class Dropout(Layer):
     """Set each number to 0 with probability p and divide the others by 1 - p, in training and where samples are drawn.
 
     The masks come from the tape's generator.
-
-    Args:
-        p: probability of a 0.
     """
 
     op = "dropout"
@@ -39,7 +36,7 @@ class Dropout(Layer):
         return dout if cache is None else super()._backward(dout, cache, tape, input_gradient)
 
     def _details(self, x, out, tape):
-        return {"op": "", "facts": {"p": self.p}}
+        return {"op": "", "settings": {"p": self.p}}
 
     def kept_bytes(self, input_shape):
         return int(np.prod(input_shape))  # the mask

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 __all__ = ["LayerTrace", "Windows"]
 
 
-@dataclass(frozen=True)
-class Windows:
+class Windows(NamedTuple):
     """Which pixels of a layer's input and output belong together.
 
     One side is larger; pixel q of the smaller one belongs, along each axis, to the pixels of the larger one from
@@ -21,7 +20,7 @@ class Windows:
     kernel: tuple[int, int]
     stride: tuple[int, int]
     before: tuple[int, int]
-    large: str
+    large: Literal["in", "out"]
 
     def needed(self, wanted: np.ndarray, size: tuple[int, int], *, of: str) -> np.ndarray:
         """Pixels of one side wanted (h, w) bool -> those of the other side, of `size`, that belong to them.
@@ -43,10 +42,6 @@ class Windows:
         pair = small[inside], large[inside]
         return pair if smaller_first else pair[::-1]
 
-    def as_dict(self) -> dict[str, Any]:
-        """For the page."""
-        return {"kernel": self.kernel, "stride": self.stride, "before": self.before, "large": self.large}
-
 
 @dataclass
 class LayerTrace:
@@ -54,13 +49,16 @@ class LayerTrace:
 
     Attributes:
         name, layer: the layer in its network.
-        kind: the op's name, or "normalize", "dropout", "tap", "add", or the class of another layer.
+        kind: what the walk explains: the op, "normalize", "skip_source" or "skip_add". The class of a layer whose own
+            code computed it.
         op: whose definition ran, "" if none.
         x, out: input and output.
-        params: weight, bias, gamma, ... facts: plain numbers.
+        params: weight, bias, gamma, ...
+        settings: plain numbers.
         windows: which pixels belong together, for a layer that looks at more than one.
         positions: of a pool's maxima in their windows, (1, h, w, C).
-        other: the maps that a SkipAdd adds, or a SkipSource leaves. partner: the layer that they cross to or from.
+        other: the maps that a SkipAdd adds, or a SkipSource leaves.
+        partner: the layer that gets or gives these maps or indices.
         dout, dx, dother, dparams: the gradients, if there is a loss.
     """
 
@@ -71,7 +69,7 @@ class LayerTrace:
     x: np.ndarray
     out: np.ndarray
     params: dict[str, np.ndarray] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     windows: Windows | None = None
     positions: np.ndarray | None = None
     other: np.ndarray | None = None
@@ -80,3 +78,13 @@ class LayerTrace:
     dx: Any = None
     dother: Any = None
     dparams: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def result(self) -> np.ndarray:
+        """What the layer computes: its output, or the maps that a layer leaves which passes its input on."""
+        return self.other if self.layer.passes_on and self.other is not None else self.out
+
+    @property
+    def dresult(self) -> np.ndarray | None:
+        """The gradient of `result`."""
+        return self.dother if self.result is self.other else self.dout

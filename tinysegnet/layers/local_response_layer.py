@@ -16,6 +16,7 @@ class LocalResponseNorm(Layer):
     """
 
     op, keeps = "local_response_norm", "input"
+    mixes_channels = True
 
     def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
@@ -25,4 +26,4 @@ class LocalResponseNorm(Layer):
         return self._ops(tape).forward(x, **self.settings)
 
     def _details(self, x, out, tape):
-        return {"facts": dict(self.settings)}
+        return {"settings": dict(self.settings)}

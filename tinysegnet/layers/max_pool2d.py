@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from .. import ops
@@ -32,8 +34,8 @@ class MaxPool2d(Layer):
         """Indices as positions in their windows, (N, h, w, C)."""
         return ops.unpack_indices(indices, channels) if self.kernel_size == self.stride == 2 else indices
 
-    def windows(self, large: str) -> Windows:
-        """Which pixels belong to which window; large: the side of the picture, "in" or "out"."""
+    def windows(self, large: Literal["in", "out"]) -> Windows:
+        """Which pixels belong to which window. large: the side with more pixels, "in" or "out"."""
         return Windows((self.kernel_size,) * 2, (self.stride,) * 2, (0, 0), large)
 
     def _details(self, x, out, tape):

@@ -12,11 +12,7 @@ __all__ = ["FixedUnpool2d", "MaxUnpool2d"]
 
 
 class MaxUnpool2d(Layer):
-    """Unpooling with the indices of the given pool, to the size that it saw (Badrinarayanan et al. 2017, section 3).
-
-    Args:
-        pool: the MaxPool2d whose mirror this is.
-    """
+    """Unpooling with the indices of the given pool, to the size that it saw (Badrinarayanan et al. 2017, section 3)."""
 
     op = "max_unpool2d"
 
@@ -38,7 +34,7 @@ class MaxUnpool2d(Layer):
     def _details(self, x, out, tape):
         positions = self.pool.positions(self._chosen(tape.indices[self.pool]), x.shape[3])
         return {"windows": self.pool.windows("out"), "positions": positions, "partner": self.pool.name,
-                "facts": {"fixed": self.source is None}}  # fmt: skip
+                "settings": {"fixed": self.source is None}}  # fmt: skip
 
     def receptive_interval(self, axis, interval, size, output_size):
         return interval[0] // self.pool.stride, interval[1] // self.pool.stride

@@ -17,7 +17,6 @@ class Normalize(Layer):
     Args:
         mean, scale: a number, or one per channel of the picture.
         bgr: put the channels in the order blue, green, red.
-        dtype: of the output.
     """
 
     def __init__(self, mean: Any, scale: Any, *, bgr: bool = False, dtype: Any = np.float32) -> None:
@@ -33,7 +32,8 @@ class Normalize(Layer):
 
     def _details(self, x, out, tape):
         mean, scale = (np.broadcast_to(a, x.shape[3:]).astype(float) for a in (self.mean, self.scale))
-        return {"kind": "normalize", "params": {"mean": mean, "scale": scale}, "facts": {"reversed": self.order == -1}}
+        params, settings = {"mean": mean, "scale": scale}, {"reversed": self.order == -1}
+        return {"kind": "normalize", "params": params, "settings": settings}
 
     def _backward(self, dout, cache, tape, input_gradient):
         return dout[..., :: self.order] / self.scale if input_gradient else None

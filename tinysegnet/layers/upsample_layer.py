@@ -35,7 +35,7 @@ class Upsample(Layer):
         factor = self.scale_factor
         reach, before = (factor, 0) if self.mode == "nearest" else (2 * factor, factor // 2)
         windows = Windows((reach, reach), (factor, factor), (before, before), "out")
-        return {"windows": windows, "facts": {"factor": factor}}
+        return {"windows": windows, "settings": {"factor": factor}}
 
     def output_shape(self, input_shape):
         N, H, W, C = input_shape

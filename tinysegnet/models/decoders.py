@@ -50,9 +50,11 @@ STAGES = 4
 class Decoder:
     """SegNet-Basic's encoder with a decoder in words.
 
-    up: how maps become larger. convolution: what follows in each stage, with batch norm: "full", "depthwise" or none.
-    reduce: to one map a class before the decoder, which then needs no classifier. add: the encoder's maps of the same
-    size, those that the pools give, so to all decoder stages but the last.
+    Args:
+        convolution: what follows in each stage, with batch norm.
+        reduce: to one map per class before the decoder, which then needs no classifier.
+        add: the encoder's maps of the same size, those that the pools give, so to all decoder stages but the last.
+        channels: of all convolutions.
     """
 
     up: Literal["indices", "fixed", "nearest", "bilinear", "transposed"]
@@ -88,22 +90,21 @@ class Decoder:
         return line.layers
 
     def _up(self, line: LayerBuilder, stage: str, pool: MaxPool2d) -> None:
-        numbers: Any = {"rng": line.source.rng, "dtype": line.source.dtype}
         if self.up == "transposed":
-            settings: Any = {"stride": 2, "bias": False, "pool": pool, "bilinear": True}
-            line.add(f"{stage}.up", ConvTranspose2d(line.channels, line.channels, 8, **settings, **numbers))
-        elif self.up in ("nearest", "bilinear"):
-            line.add(f"{stage}.up", Upsample(self.up, pool=pool))
+            settings: Any = {"stride": 2, "bias": False, "pool": pool, "bilinear": True, **line.init}
+            line.add(f"{stage}.up", ConvTranspose2d(line.channels, line.channels, 8, **settings))
+        elif self.up == "indices":
+            line.add(f"{stage}.unpool", MaxUnpool2d(pool))
+        elif self.up == "fixed":
+            line.add(f"{stage}.unpool", FixedUnpool2d(pool))
         else:
-            kind = MaxUnpool2d if self.up == "indices" else FixedUnpool2d
-            line.add(f"{stage}.unpool", kind(pool))
+            line.add(f"{stage}.up", Upsample(self.up, pool=pool))
 
     def _convolve(self, line: LayerBuilder, stage: str) -> None:
         if self.convolution == "full":
             line.stage(stage, (line.channels,), 7, bias=True, relu=False)
         elif self.convolution == "depthwise":
-            numbers = {"rng": line.source.rng, "dtype": line.source.dtype}
-            line.add(f"{stage}.conv1", DepthwiseConv2d(line.channels, 7, **numbers))
+            line.add(f"{stage}.conv1", DepthwiseConv2d(line.channels, 7, **line.init))
             line.norm(f"{stage}.bn1")
 
 

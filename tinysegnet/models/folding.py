@@ -18,7 +18,7 @@ __all__ = ["fold_batchnorm", "fold_layers"]
 
 
 def fold_batchnorm(model: Network) -> Network:
-    """A new network that says the same without its batch norms: fewer numbers, nothing to normalise.
+    """A new network with the same answers, without batch norms: fewer numbers, nothing to normalise.
 
     It works at the statistics that `model` has now. Its convolutions have biases and keep their names, it is saved and
     loaded as any other, and built anew by `build(..., folded=True)`. A batch norm without a Conv2d right before it,

@@ -26,10 +26,14 @@ __all__ = ["SegNetConfig", "basic", "bayesian_basic", "bayesian_vgg16", "tiny", 
 class SegNetConfig:
     """A SegNet in words: the output channels of every convolution, stage by stage.
 
-    encoder: from the picture down. decoder: from the bottom up, one stage for each pool; the classifier
-    follows. kernel_size: of every convolution but the classifier's. decoder_relu: a ReLU after each batch norm of the
-    decoder. bias: of the convolutions that batch norm follows (its shift makes them redundant; the authors' model files
-    have them, their text says none). dropout_after: stages that end in a dropout of one half.
+    Args:
+        encoder: from the picture down.
+        decoder: from the bottom up, one stage for each pool; the classifier follows.
+        kernel_size, classifier_kernel_size: of every convolution but the classifier's, and of the classifier's.
+        decoder_relu: a ReLU after each batch norm of the decoder.
+        bias: of the convolutions that batch norm follows (its shift makes them redundant; the authors' model files have
+            them, their text says none).
+        dropout_after: stages that end in a dropout of one half.
     """
 
     encoder: Widths

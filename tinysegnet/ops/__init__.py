@@ -4,7 +4,8 @@ Every op is two functions: `<op>_forward(...) -> out, cache` and `<op>_backward(
 of the arguments`. Arrays are NHWC; the dtype follows the input. Each op exists as `..._numpy`, the shortest correct
 code, and `..._numba`, the fast one; the plain name runs the variant that this process uses. All variants of an op
 share one cache, a named tuple, so any backward can follow any forward. Caches hold on to the arrays themselves: do not
-change an argument or a result between a forward and its backward. `REGISTRY` has the declaration of each op.
+change an argument or a result between a forward and its backward. `REGISTRY` has the declaration of each op. Every op
+raises a ShapeError for arguments whose shapes or dtypes do not fit.
 """
 
 from .batchnorm import (
@@ -34,7 +35,7 @@ from .dropout import DROPOUT, dropout_backward, dropout_forward
 from .indices import flat_plane_indices, indices_shape, pack_indices, unpack_indices
 from .local_response_norm import LOCAL_RESPONSE_NORM, local_response_norm_backward, local_response_norm_forward
 from .loss import SOFTMAX_CROSS_ENTROPY, softmax_cross_entropy_backward, softmax_cross_entropy_forward
-from .op import Op, Pair
+from .op import Op, Variant
 from .pool import (
     MAX_POOL2D,
     MAX_UNPOOL2D,
@@ -62,7 +63,7 @@ _OPS = (CONV2D, CONV_TRANSPOSE2D, DEPTHWISE_CONV2D, BATCHNORM2D, BATCHNORM2D_REL
         SIGMOID_CROSS_ENTROPY)  # fmt: skip
 REGISTRY: dict[str, Op] = {op.name: op for op in _OPS}
 
-__all__ = ["REGISTRY", "Op", "Pair", "batchnorm2d_backward", "batchnorm2d_forward", "batchnorm2d_relu_backward",
+__all__ = ["REGISTRY", "Op", "Variant", "batchnorm2d_backward", "batchnorm2d_forward", "batchnorm2d_relu_backward",
            "batchnorm2d_relu_forward", "conv2d_backward", "conv2d_forward", "conv2d_inference", "conv2d_output_size",
            "conv_transpose2d_backward", "conv_transpose2d_forward", "conv_transpose2d_output_size",
            "cross_entropy_for", "depthwise_conv2d_backward", "depthwise_conv2d_forward", "dropout_backward",

@@ -20,7 +20,7 @@ from ..errors import ShapeError
 from ..runtime import empty, kernel, prange
 from .engine.elementwise import elementwise
 from .loss import check_loss, softmax_cross_entropy_backward, softmax_cross_entropy_forward
-from .op import Op, Pair
+from .op import Op, Variant
 from .sigmoid import sigmoid_forward_numpy
 
 __all__ = ["SIGMOID_CROSS_ENTROPY", "SigmoidCrossEntropyCache", "cross_entropy_for", "sigmoid_cross_entropy_backward",
@@ -35,9 +35,6 @@ def _check(logits, labels, class_weights, ignore_label, normalizer):
     if logits.shape[-1:] != (1,):
         raise ShapeError(f"{op} needs logits (..., 1), got {logits.shape}; more classes are softmax_cross_entropy's")
     return check_loss(op, logits, labels, 2, class_weights, ignore_label, normalizer)
-
-
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
 
 
 def _for_the_wrong_class(z, classes):
@@ -57,7 +54,6 @@ def sigmoid_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, i
 
     Raises:
         DataError: for a label that is neither 0 nor 1, with its place.
-        ShapeError: for shapes and dtypes that do not fit.
     """
     weights, classes = _check(logits, labels, class_weights, ignore_label, normalizer)
     labelled, s = classes >= 0, _for_the_wrong_class(logits[..., 0], classes)
@@ -130,8 +126,8 @@ def sigmoid_cross_entropy_backward_numba(dloss, cache):
 
 
 SIGMOID_CROSS_ENTROPY = Op("sigmoid_cross_entropy", cache=SigmoidCrossEntropyCache, differentiable=("logits",),
-    numpy=Pair(sigmoid_cross_entropy_forward_numpy, sigmoid_cross_entropy_backward_numpy),
-    numba=Pair(sigmoid_cross_entropy_forward_numba, sigmoid_cross_entropy_backward_numba))  # fmt: skip
+    numpy=Variant(sigmoid_cross_entropy_forward_numpy, sigmoid_cross_entropy_backward_numpy),
+    numba=Variant(sigmoid_cross_entropy_forward_numba, sigmoid_cross_entropy_backward_numba))  # fmt: skip
 sigmoid_cross_entropy_forward = SIGMOID_CROSS_ENTROPY.forward
 sigmoid_cross_entropy_backward = SIGMOID_CROSS_ENTROPY.backward
 

@@ -30,7 +30,7 @@ import numpy as np
 from ..errors import ShapeError
 from . import conv
 from .array_checks import check_dout, pair
-from .op import Op, Pair
+from .op import Op, Variant
 from .windows import check_kernel, conv2d_output_size, crop, pad, place, shifted
 
 __all__ = ["CONV_TRANSPOSE2D", "ConvTranspose2dCache", "conv_transpose2d_backward", "conv_transpose2d_forward",
@@ -82,9 +82,6 @@ def _check(x, weight, bias, stride, padding, output_size):
     return stride, pads, (len(x), *size, weight.shape[2])
 
 
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
-
-
 def conv_transpose2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same", output_size=None):
     """Convolve backwards: upsample pictures with a kernel, and add a bias.
 
@@ -98,9 +95,6 @@ def conv_transpose2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="s
 
     Returns:
         out (N, *output_size, F), and the cache.
-
-    Raises:
-        ShapeError: for an output_size that does not fit, naming those that do; if shapes do not fit.
     """
     stride, pads, out_shape = _check(x, weight, bias, stride, padding, output_size)
     out_padded = pad(np.zeros(out_shape, x.dtype), pads)
@@ -151,6 +145,6 @@ def conv_transpose2d_backward_numba(dout, cache, *, input_gradient=True):
 
 
 CONV_TRANSPOSE2D = Op("conv_transpose2d", cache=ConvTranspose2dCache, differentiable=("x", "weight", "bias"),
-                      numpy=Pair(conv_transpose2d_forward_numpy, conv_transpose2d_backward_numpy),
-                      numba=Pair(conv_transpose2d_forward_numba, conv_transpose2d_backward_numba))  # fmt: skip
+                      numpy=Variant(conv_transpose2d_forward_numpy, conv_transpose2d_backward_numpy),
+                      numba=Variant(conv_transpose2d_forward_numba, conv_transpose2d_backward_numba))  # fmt: skip
 conv_transpose2d_forward, conv_transpose2d_backward = CONV_TRANSPOSE2D.forward, CONV_TRANSPOSE2D.backward

@@ -16,7 +16,7 @@ from ..runtime import kernel, prange
 from ..runtime.settings import convert
 from .array_checks import check_dout, check_floats
 from .engine.elementwise import elementwise
-from .op import Op, Pair
+from .op import Op, Variant
 
 __all__ = ["DROPOUT", "DropoutCache", "dropout_backward", "dropout_forward"]
 
@@ -35,9 +35,6 @@ def _check(x, mask, rate):
     return x.dtype.type(1 - rate)
 
 
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
-
-
 def dropout_forward_numpy(x, mask, *, rate=0.5):
     """Zero the activations that the mask does not keep. They are multiplied, not replaced, so a NaN stays.
 
@@ -48,10 +45,6 @@ def dropout_forward_numpy(x, mask, *, rate=0.5):
 
     Returns:
         out of x's shape, and the cache.
-
-    Raises:
-        SettingError: for a rate out of range.
-        ShapeError: for a mask of another shape or dtype.
     """
     keep = _check(x, mask, rate)
     return x * (mask / keep), DropoutCache(mask, keep)
@@ -93,6 +86,6 @@ def dropout_backward_numba(dout, cache):
 
 
 DROPOUT = Op("dropout", cache=DropoutCache, differentiable=("x",),
-             numpy=Pair(dropout_forward_numpy, dropout_backward_numpy),
-             numba=Pair(dropout_forward_numba, dropout_backward_numba))  # fmt: skip
+             numpy=Variant(dropout_forward_numpy, dropout_backward_numpy),
+             numba=Variant(dropout_forward_numba, dropout_backward_numba))  # fmt: skip
 dropout_forward, dropout_backward = DROPOUT.forward, DROPOUT.backward

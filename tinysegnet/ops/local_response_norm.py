@@ -21,7 +21,7 @@ from ..errors import SettingError, ShapeError
 from ..runtime import empty_like, kernel, prange
 from ..runtime.settings import convert
 from .array_checks import check_dout, check_floats
-from .op import Op, Pair
+from .op import Op, Variant
 
 __all__ = ["LOCAL_RESPONSE_NORM", "LocalResponseNormCache", "local_response_norm_backward",
            "local_response_norm_forward"]  # fmt: skip
@@ -44,9 +44,6 @@ def _check(x, size, alpha, beta, k):
     return min(size // 2, x.shape[-1] - 1), alpha / size, beta, k
 
 
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
-
-
 def _window_sum(values, half):
     """The sum of each channel and its `half` neighbours on either side; what is outside is 0."""
     C = values.shape[-1]
@@ -67,7 +64,6 @@ def local_response_norm_forward_numpy(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0
 
     Raises:
         SettingError: for an even size, alpha < 0, or k <= 0.
-        ShapeError: for an empty x.
     """
     half, share, beta, k = _check(x, size, alpha, beta, k)
     s = k + share * _window_sum(x * x, half)
@@ -144,6 +140,6 @@ def local_response_norm_backward_numba(dout, cache):
 
 
 LOCAL_RESPONSE_NORM = Op("local_response_norm", cache=LocalResponseNormCache, differentiable=("x",),
-                         numpy=Pair(local_response_norm_forward_numpy, local_response_norm_backward_numpy),
-                         numba=Pair(local_response_norm_forward_numba, local_response_norm_backward_numba))  # fmt: skip
+    numpy=Variant(local_response_norm_forward_numpy, local_response_norm_backward_numpy),
+    numba=Variant(local_response_norm_forward_numba, local_response_norm_backward_numba))  # fmt: skip
 local_response_norm_forward, local_response_norm_backward = LOCAL_RESPONSE_NORM.forward, LOCAL_RESPONSE_NORM.backward

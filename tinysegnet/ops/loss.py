@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import DataError, SettingError, ShapeError
 from ..runtime import empty, empty_like, kernel, prange
 from .array_checks import check_floats
-from .op import Op, Pair
+from .op import Op, Variant
 from .softmax import ROWS_PER_TASK, exponentials
 
 __all__ = ["SOFTMAX_CROSS_ENTROPY", "SoftmaxCrossEntropyCache", "check_loss", "softmax_cross_entropy_backward",
@@ -53,9 +53,6 @@ def check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer):
     return weights, classes
 
 
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
-
-
 def softmax_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
     """Cross-entropy of the softmax of logits, averaged over labelled pixels.
 
@@ -71,7 +68,6 @@ def softmax_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, i
 
     Raises:
         DataError: for a label outside 0..K-1, with its place.
-        ShapeError: for shapes and dtypes that do not fit.
     """
     op, K = "softmax_cross_entropy", logits.shape[-1]
     weights, classes = check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer)
@@ -156,7 +152,7 @@ def softmax_cross_entropy_backward_numba(dloss, cache):
 
 
 SOFTMAX_CROSS_ENTROPY = Op("softmax_cross_entropy", cache=SoftmaxCrossEntropyCache, differentiable=("logits",),
-    numpy=Pair(softmax_cross_entropy_forward_numpy, softmax_cross_entropy_backward_numpy),
-    numba=Pair(softmax_cross_entropy_forward_numba, softmax_cross_entropy_backward_numba))  # fmt: skip
+    numpy=Variant(softmax_cross_entropy_forward_numpy, softmax_cross_entropy_backward_numpy),
+    numba=Variant(softmax_cross_entropy_forward_numba, softmax_cross_entropy_backward_numba))  # fmt: skip
 softmax_cross_entropy_forward = SOFTMAX_CROSS_ENTROPY.forward
 softmax_cross_entropy_backward = SOFTMAX_CROSS_ENTROPY.backward

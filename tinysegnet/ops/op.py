@@ -1,12 +1,6 @@
 """How an op is declared: its variants, the cache that they share, and the arguments that have a gradient.
 
-Each op file ends with a declaration, and the public functions come from it:
-
-    RELU = Op("relu", numpy=Pair(relu_forward_numpy, relu_backward_numpy), numba=..., cache=ReluCache,
-              differentiable=("x",))
-    relu_forward, relu_backward = RELU.forward, RELU.backward
-
-`tinysegnet.ops.REGISTRY` holds all declarations. Tests, gradient checks, the walk and the lessons read it.
+Each op file ends with a declaration, from which the public functions come. `tinysegnet.ops.REGISTRY` holds them all.
 """
 
 from __future__ import annotations
@@ -17,21 +11,18 @@ from typing import NamedTuple
 
 from ..runtime import BACKEND
 
-__all__ = ["Op", "Pair", "public_function"]
+__all__ = ["Op", "Variant", "public_function"]
 
 
-class Pair(NamedTuple):
-    """A forward and the backward that belongs to it."""
+class Variant(NamedTuple):
+    """One way to compute an op: a forward and the backward that belongs to it."""
 
     forward: Callable
     backward: Callable
 
 
 def public_function(name: str, *, numpy: Callable, numba: Callable) -> Callable:
-    """The function that users call: it runs the variant of this process's backend.
-
-    Docstring and signature are those of the definition, the NumPy variant, and `inspect.unwrap` leads to it.
-    """
+    """The function that users call: the variant of this process's backend, with the NumPy variant's docstring."""
     variant = numba if BACKEND == "numba" else numpy
 
     @functools.wraps(numpy)
@@ -51,14 +42,13 @@ class Op:
         differentiable: the arguments that have a gradient, in the order in which backward returns them.
         numpy: the definition, the shortest correct code.
         numba: the fast variant, which serves every case that the definition serves.
-        others: further variants by name, such as direct=Pair(...); they may refuse a shape with a ShapeError.
+        others: further variants by name, such as direct=Variant(...); they may refuse a shape with a ShapeError.
     """
 
-    def __init__(
-        self, name: str, *, cache: type, differentiable: tuple[str, ...], numpy: Pair, numba: Pair, **others: Pair
-    ):
+    def __init__(self, name: str, *, cache: type, differentiable: tuple[str, ...],
+                 numpy: Variant, numba: Variant, **others: Variant):  # fmt: skip
         self.name, self.cache, self.differentiable = name, cache, differentiable
-        self.variants: dict[str, Pair] = {"numpy": numpy, "numba": numba, **others}
+        self.variants: dict[str, Variant] = {"numpy": numpy, "numba": numba, **others}
         self.forward = public_function(f"{name}_forward", numpy=numpy.forward, numba=numba.forward)
         self.backward = public_function(f"{name}_backward", numpy=numpy.backward, numba=numba.backward)
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..runtime import kernel, prange
 from .array_checks import check_dout, check_floats
 from .engine.elementwise import elementwise
-from .op import Op, Pair
+from .op import Op, Variant
 
 __all__ = ["RELU", "ReluCache", "relu_backward", "relu_forward"]
 
@@ -59,6 +59,6 @@ def relu_backward_numba(dout, cache):
 
 
 RELU = Op("relu", cache=ReluCache, differentiable=("x",),
-          numpy=Pair(relu_forward_numpy, relu_backward_numpy),
-          numba=Pair(relu_forward_numba, relu_backward_numba))  # fmt: skip
+          numpy=Variant(relu_forward_numpy, relu_backward_numpy),
+          numba=Variant(relu_forward_numba, relu_backward_numba))  # fmt: skip
 relu_forward, relu_backward = RELU.forward, RELU.backward

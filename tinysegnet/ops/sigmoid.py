@@ -16,7 +16,7 @@ from ..runtime import kernel, prange
 from .array_checks import check_dout, check_floats
 from .engine.elementwise import elementwise
 from .engine.fast_exp import exp
-from .op import Op, Pair
+from .op import Op, Variant
 
 __all__ = ["SIGMOID", "SigmoidCache", "sigmoid_backward", "sigmoid_forward"]
 
@@ -65,6 +65,6 @@ def sigmoid_backward_numba(dout, cache):
 
 
 SIGMOID = Op("sigmoid", cache=SigmoidCache, differentiable=("x",),
-             numpy=Pair(sigmoid_forward_numpy, sigmoid_backward_numpy),
-             numba=Pair(sigmoid_forward_numba, sigmoid_backward_numba))  # fmt: skip
+             numpy=Variant(sigmoid_forward_numpy, sigmoid_backward_numpy),
+             numba=Variant(sigmoid_forward_numba, sigmoid_backward_numba))  # fmt: skip
 sigmoid_forward, sigmoid_backward = SIGMOID.forward, SIGMOID.backward

@@ -14,14 +14,11 @@ import numpy as np
 from ..runtime import empty_like, kernel, prange
 from .array_checks import check_dout, check_floats
 from .engine.fast_exp import exp
-from .op import Op, Pair
+from .op import Op, Variant
 
 __all__ = ["ROWS_PER_TASK", "SOFTMAX", "SoftmaxCache", "exponentials", "softmax_backward", "softmax_forward"]
 
 SoftmaxCache = namedtuple("SoftmaxCache", "probs")
-
-
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
 
 
 def softmax_forward_numpy(x):
@@ -101,6 +98,6 @@ def softmax_backward_numba(dout, cache):
 
 
 SOFTMAX = Op("softmax", cache=SoftmaxCache, differentiable=("x",),
-             numpy=Pair(softmax_forward_numpy, softmax_backward_numpy),
-             numba=Pair(softmax_forward_numba, softmax_backward_numba))  # fmt: skip
+             numpy=Variant(softmax_forward_numpy, softmax_backward_numpy),
+             numba=Variant(softmax_forward_numba, softmax_backward_numba))  # fmt: skip
 softmax_forward, softmax_backward = SOFTMAX.forward, SOFTMAX.backward

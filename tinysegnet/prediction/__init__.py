@@ -1,8 +1,8 @@
 """Label maps and probabilities of pictures, and the scores of a network on labelled ones."""
 
+from .evaluate import evaluate
 from .predict import (
     class_logits,
-    evaluate,
     predict,
     predict_probs,
     predict_samples,

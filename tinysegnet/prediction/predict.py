@@ -1,117 +1,109 @@
-"""From a trained network and a picture of any size to a label map of the picture's own size, and to scores.
+"""From a trained network and a picture of any size to a label map of the picture's own size.
 
-A network works at the scale it was trained at: the picture is shrunk (or enlarged) to the area of the training
-pictures, its shape kept, and the logits are resized back before the largest is taken. Labels themselves are
-never interpolated.
+A network works at the scale it was trained at: the picture is resized to the area of the training pictures, its shape
+kept, and the logits are resized back before the largest is taken. Labels themselves are never interpolated.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from ..data import Dataset, check_dataset, read_sample
-from ..errors import DataError, SettingError, ShapeError
-from ..metrics import Collector, Scores
+from ..errors import SettingError, ShapeError
 from ..models import Network, check_network
 from ..ops import softmax_forward
 from ..runtime.settings import convert
 
-__all__ = ["class_logits", "evaluate", "predict", "predict_logits", "predict_probs", "predict_samples",
-           "predict_with_uncertainty", "working_picture"]  # fmt: skip
+__all__ = ["class_logits", "one_minus_msp", "predict", "predict_logits", "predict_probs", "predict_samples",
+           "predict_with_uncertainty", "working_picture", "working_size"]  # fmt: skip
 
 Size = tuple[int, int]
 Scales = tuple[float, ...]
 
 
-def evaluate(
-    model: Network,
-    data: Dataset,
-    *,
-    size: Size | None = None,
-    mirror: bool = False,
-    scales: Scales = (1.0,),
-    boundary: bool = False,
-    samples: int | None = None,
-    rng: np.random.Generator | None = None,
-    progress: Any = iter,
-) -> Scores:
-    """Predict every picture of a data set and compare it with its labels, at the labels' own resolution.
+def predict(
+    model: Network, image: np.ndarray, *, size: Size | None = None, mirror: bool = False, scales: Scales = (1.0,)
+) -> np.ndarray:
+    """The label map of a picture. Takes about 15 bytes per pixel beside the network's own need.
 
-    size, mirror, scales: as for `predict`; samples are neither mirrored nor scaled.
-    boundary: score the outlines too: BF, which takes about 0.1 s a picture of 360x480. samples: of a network with
-    dropout; the mean of so many predicts, and the scores say what their variance is worth beside the maximum softmax
-    probability of one pass (Hendrycks and Gimpel 2017). rng: draws the pictures for
-    confidence intervals, see `metrics.bootstrap_intervals`; None: no intervals. progress: wraps the loop, such as tqdm.
-    """
-    palette = check_dataset(data).palette
-    if check_network(model).num_classes != palette.num_classes:
-        raise DataError(
-            f"{data.name}: {palette.num_classes} classes (expected {model.num_classes}, the network's)."
-            " Give the data, or the checkpoint, that belongs to the other"
-        )
-    collector = Collector(palette.num_classes, palette.ignore_label, boundary=boundary)
-    labelled: Iterable[Any] = (read_sample(data, i) for i in range(len(data)))
-    for sample in progress(labelled):
-        if samples is None:
-            collector.add(sample.labels, predict(model, sample.image, size=size, mirror=mirror, scales=scales))
-        else:
-            labels, uncertainty = predict_with_uncertainty(model, sample.image, samples=samples, size=size)
-            collector.add(sample.labels, labels, uncertainty=uncertainty, MSP=_one_minus_MSP(model, sample.image, size))
-    return collector.scores(palette.names, rng=rng)
+    Args:
+        image: (H, W, 3) uint8 RGB, any H and W.
+        size: (H, W) of the training pictures; the network works at their area. None: at the picture's own size.
+        mirror: average the logits of the picture and of its mirror image, mirrored back; takes twice as long.
+        scales: average the logits at these factors of height and width, resized to the largest; 2 takes four times
+            as long as 1.
 
+    Returns:
+        (H, W) uint8: the class of the largest logit.
 
-def predict(model: Network, image: np.ndarray, *, size: Size | None = None, mirror: bool = False,
-            scales: Scales = (1.0,)) -> np.ndarray:  # fmt: skip
-    """image (H, W, 3) uint8 RGB, any H and W -> labels (H, W) uint8: the class of the largest logit.
-
-    size: (H, W) of the training pictures; the network works at their area. None: at the picture's own size. mirror:
-    the mean of the logits of the picture and of its mirror image, mirrored back; takes twice as long. scales: the mean
-    of the logits at these factors of height and width, resized to the largest; 2 takes four times as long as 1.
-    Takes about 15 bytes a pixel of the picture beside the network's own need, however many classes there are.
+    Raises:
+        ShapeError: image is not a picture (H, W, 3) uint8.
+        SettingError: size or scales are out of range.
     """
     return _largest(_working_logits(model, image, size, mirror, scales), image.shape[:2])
 
 
-def predict_probs(model: Network, image: np.ndarray, *, size: Size | None = None, mirror: bool = False,
-                  scales: Scales = (1.0,)) -> np.ndarray:  # fmt: skip
+def predict_logits(
+    model: Network, image: np.ndarray, *, size: Size | None = None, mirror: bool = False, scales: Scales = (1.0,)
+) -> np.ndarray:
+    """As `predict`, but -> logits (H, W, num_classes), resized to the picture (bilinear)."""
+    return _resized(_working_logits(model, image, size, mirror, scales), image.shape[:2])
+
+
+def predict_probs(model: Network, image: np.ndarray, **options: Any) -> np.ndarray:
     """As `predict`, but -> (H, W, num_classes), the probability of each class: softmax of the logits."""
-    return softmax_forward(predict_logits(model, image, size=size, mirror=mirror, scales=scales))[0]
+    return softmax_forward(predict_logits(model, image, **options))[0]
 
 
-def predict_samples(model: Network, image: np.ndarray, *, samples: int = 50, seed: int = 0,
-                    size: Size | None = None) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Of a network with dropout: -> mean and variance of its samples' probabilities, each (H, W, num_classes) float32.
+def predict_samples(
+    model: Network, image: np.ndarray, *, samples: int = 50, seed: int = 0, size: Size | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of a Bayesian network's samples (Kendall et al. 2015, section 3).
 
-    The mean of the softmax outputs predicts, their variance is a measure of uncertainty (Kendall et al. 2015, section 3).
-    samples: passes with dropout on. seed: of the masks. image, size: as for `predict`. Raises SettingError for a
-    network without dropout.
+    The mean of the softmax outputs predicts; their variance is a measure of uncertainty.
+
+    Args:
+        image, size: as for `predict`.
+        samples: passes with dropout on.
+        seed: of the dropout masks.
+
+    Returns:
+        mean and variance of the probabilities, each (H, W, num_classes) float32.
+
+    Raises:
+        SettingError: the network has no dropout, or a setting is out of range.
     """
     mean, variance = _sample(model, image, samples, seed, size)
     return _resized(mean, image.shape[:2]), _resized(variance, image.shape[:2])
 
 
-def predict_with_uncertainty(model: Network, image: np.ndarray, *, samples: int = 50, seed: int = 0,
-                       size: Size | None = None) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """As `predict_samples`, but -> labels (H, W) uint8, the class of the largest mean; uncertainty (H, W) float32, the mean
-    of the classes' variances. Takes far less memory for a large picture.
+def predict_with_uncertainty(
+    model: Network, image: np.ndarray, *, samples: int = 50, seed: int = 0, size: Size | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `predict_samples`, but -> labels (H, W) uint8, the class of the largest mean, and uncertainty (H, W) float32,
+    the mean of the classes' variances. Takes far less memory for a large picture.
     """
     mean, variance = _sample(model, image, samples, seed, size)
     uncertainty = _resized_plane(variance.mean(axis=2, keepdims=True), 0, image.shape[:2])
     return _largest(mean, image.shape[:2]), uncertainty
 
 
+def one_minus_msp(model: Network, image: np.ndarray, size: Size | None) -> np.ndarray:
+    """1 - the maximum softmax probability of one pass without dropout, (H, W): a baseline for sampled uncertainty."""
+    probs = softmax_forward(_working_logits(model, image, size))[0]
+    return _resized_plane(1 - probs.max(axis=2, keepdims=True), 0, image.shape[:2])
+
+
 def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Size | None) -> tuple[np.ndarray, ...]:
     """Mean and variance of the samples' probabilities, at the scale the network works at."""
-    samples = convert("samples", samples, int)
+    samples, seed = convert("samples", samples, int), convert("seed", seed, int)
     if samples < 1:
         raise SettingError(f"samples: {samples} (expected at least 1)")
     x = working_picture(model, image, size)
-    if convert("seed", seed, int) < 0:
+    if seed < 0:
         raise SettingError(f"seed: {seed} (expected at least 0)")
     masks = np.random.default_rng([seed])
     mean = squares = np.zeros(())  # squares of the distances from the mean, summed as Welford 1962 does
@@ -127,20 +119,9 @@ def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Si
     return mean, squares
 
 
-def _one_minus_MSP(model: Network, image: np.ndarray, size: Size | None) -> np.ndarray:
-    """1 - the largest probability of one pass without dropout, (H, W): the least that samples have to beat."""
-    probs = softmax_forward(_working_logits(model, image, size))[0]
-    return _resized_plane(1 - probs.max(axis=2, keepdims=True), 0, image.shape[:2])
-
-
-def predict_logits(model: Network, image: np.ndarray, *, size: Size | None = None, mirror: bool = False,
-                   scales: Scales = (1.0,)) -> np.ndarray:  # fmt: skip
-    """As `predict`, but -> logits (H, W, num_classes), resized to the picture (bilinear)."""
-    return _resized(_working_logits(model, image, size, mirror, scales), image.shape[:2])
-
-
-def _working_logits(model: Network, image: np.ndarray, size: Size | None, mirror: bool = False,
-                    scales: Scales = (1.0,)) -> np.ndarray:  # fmt: skip
+def _working_logits(
+    model: Network, image: np.ndarray, size: Size | None, mirror: bool = False, scales: Scales = (1.0,)
+) -> np.ndarray:
     """Logits (h, w, num_classes) at the largest of the scales the network works at."""
     scales = convert("scales", scales, Scales)
     if min(scales) <= 0:
@@ -157,17 +138,17 @@ def _logits_at(model: Network, x: np.ndarray, mirror: bool) -> np.ndarray:
 
 
 def class_logits(logits: np.ndarray) -> np.ndarray:
-    """Logits (..., K), one a class. A network's only logit z is that of class 1, and sigmoid(z) = softmax(0, z)."""
+    """Logits (..., K), one per class. A network's only logit z is that of class 1, and sigmoid(z) = softmax(0, z)."""
     return logits if logits.shape[-1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=-1)
 
 
 def working_picture(model: Network, image: np.ndarray, size: Size | None, scale: float = 1.0) -> np.ndarray:
-    """The picture as a batch of one, at the scale the network works at, or near it: not every network does any size."""
+    """The picture as a batch of one, at the scale the network works at, rounded to a size that the network accepts."""
     check_network(model)
     if not isinstance(image, np.ndarray):
-        raise ShapeError(f"predict needs a picture (H, W, 3) of uint8, an array, got {type(image).__name__}")
+        raise ShapeError(f"image: {type(image).__name__} (expected an array, a picture (H, W, 3) of uint8)")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise ShapeError(f"predict needs a picture (H, W, 3) of uint8, got {image.shape} of {image.dtype}")
+        raise ShapeError(f"image: {image.shape} of {image.dtype} (expected a picture (H, W, 3) of uint8)")
     _check_size(size)
     H, W = image.shape[:2] if size is None else working_size(image.shape[:2], size)
     working = model.fitting_size((max(1, round(H * scale)), max(1, round(W * scale))))
@@ -205,9 +186,9 @@ def _resized(planes: np.ndarray, size: Size) -> np.ndarray:
     return np.stack([_resized_plane(planes, k, size) for k in range(planes.shape[2])], axis=-1)
 
 
-def _resized_plane(logits: np.ndarray, k: int, size: Size) -> np.ndarray:
-    """The logits of class k, (H, W): as they are if they have that size, else resized, in float32."""
-    plane = logits[..., k]
+def _resized_plane(planes: np.ndarray, k: int, size: Size) -> np.ndarray:
+    """Plane k, (H, W): unchanged if it has that size, else resized, in float32."""
+    plane = planes[..., k]
     return plane if plane.shape == size else _resize(np.ascontiguousarray(plane, np.float32), size)
 
 

@@ -39,16 +39,11 @@ def on_compile(report: Callable[[str, float | None], None]) -> None:
 
 @cache
 def announce_compiling() -> None:
-    """Print one line to stderr when the first kernel is compiled: without it, compiling looks like a hang.
+    """Print one line to stderr when the first kernel is compiled: without it, compiling looks like a hang."""
 
-    A second call changes nothing.
-    """
-    announced: list[str] = []
+    @cache
+    def announce() -> None:
+        print("compiling kernels for this processor, once for each kind of work; up to half a minute",
+              file=sys.stderr, flush=True)  # fmt: skip
 
-    def report(kernel: str, seconds: float | None) -> None:
-        if not announced:
-            announced.append(kernel)
-            print("compiling kernels for this processor, once for each kind of work; up to half a minute",
-                  file=sys.stderr, flush=True)  # fmt: skip
-
-    on_compile(report)
+    on_compile(lambda kernel, seconds: announce())

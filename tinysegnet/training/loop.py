@@ -25,7 +25,7 @@ from ..data import Augment, Dataset, batches, check_dataset, num_batches
 from ..errors import CheckpointError
 from ..metrics import Scores
 from ..models import Network, check_network
-from ..prediction.predict import class_logits, evaluate
+from ..prediction import class_logits, evaluate
 from ..weights.checkpoint import Checkpoint
 from .batchnorm_statistics import recompute_statistics
 from .preconditions import check_training

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,26 +47,40 @@ def overlays_figure(samples: Sequence[Compared], palette: Palette) -> Figure:
 
 
 def show_batch(images: np.ndarray, labels: np.ndarray, palette: Palette, *, columns: int = 4) -> Figure:
-    """A batch as the network gets it: every picture with its labels painted over it below, unlabelled pixels hatched.
+    """A batch as the network gets it: each picture, and below it the picture with its labels painted over it.
 
-    images: (N, H, W, 3), uint8 or float in 0..255. labels: (N, H, W). columns: at most so many side by side.
-    Below stand the classes that occur, with their shares of the batch. Raises ShapeError.
+    Unlabelled pixels are hatched. At the bottom stand the classes that occur, with their shares of the batch.
+
+    Args:
+        images: (N, H, W, 3), uint8 or float in 0..255.
+        labels: (N, H, W) class numbers.
+        columns: pictures side by side, at most.
+
+    Raises:
+        ShapeError: the shapes differ, or the batch is empty.
     """
     images, labels = np.asarray(images), np.asarray(labels)
     if images.ndim != 4 or labels.shape != images.shape[:3] or len(images) == 0:
         raise ShapeError(f"a batch to show is (N, H, W, 3) with labels (N, H, W), got {images.shape}, {labels.shape}")
     columns = max(1, min(columns, len(images)))
     size = fitted_size(images.shape[1:3], max(240, 960 // columns), 480)
-    tiles = [_tile(*pair, palette, size) for pair in zip(images, labels, strict=True)]
+    tiles = []
+    for image, map_ in zip(images, labels, strict=True):
+        shown = scaled_image(as_uint8(image), size)
+        painted = truth_panel(shown, resized(map_, size), palette)
+        tiles.append(stacked([Image.fromarray(shown), Image.fromarray(painted)], size[0]))
     return _with_legend(tiled(tiles, columns, gap=8), labels.reshape(-1, labels.shape[2]), palette)
 
 
 def show_worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = iter, **prediction: Any) -> Figure:
     """The pictures with the smallest share of labelled pixels right, worst first: image, truth, prediction, errors.
 
-    model: a network. count: how many pictures. progress: wraps the loop over the data, such as tqdm. prediction: size,
-    mirror and scales, as for `predict`; those of a checkpoint are its `prediction`. Raises SettingError if count is
-    below 1.
+    Args:
+        progress: wraps the loop over the data, such as tqdm.
+        prediction: size, mirror and scales, as for `predict`; those of a checkpoint are its `prediction`.
+
+    Raises:
+        SettingError: count is below 1.
     """
     return overlays_figure(worst(model, data, count=count, progress=progress, **prediction), data.palette)
 
@@ -74,35 +88,21 @@ def show_worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = ite
 def worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = iter, **prediction: Any) -> list[Compared]:
     """What `show_worst` shows: (image, labels, prediction, name), worst first; unlabelled pictures are left out."""
     if count < 1:
-        raise SettingError(f"count {count} (expected at least 1 picture). Ask for one or more")
-    scored = (_scored(model, data, i, prediction) for i in range(len(data)))
-    kept: list[tuple[float, int, Compared]] = []  # never more pictures in memory than are asked for
-    for accuracy, index, compared in _only_labelled(progress(scored)):
-        heapq.heappush(kept, (-accuracy, -index, compared))
-        if len(kept) > count:
-            heapq.heappop(kept)
-    return [compared for _, _, compared in sorted(kept, key=lambda entry: entry[:2], reverse=True)]
+        raise SettingError(f"count: {count} (expected at least 1)")
 
+    def graded() -> Iterator[tuple[float, Compared]]:
+        for index in progress(range(len(data))):
+            sample = data[index]
+            predicted = predict(model, sample.image, **prediction)
+            accuracy = pixel_accuracy(sample.labels, predicted, data.palette)
+            if accuracy is not None:
+                yield accuracy, (sample.image, sample.labels, predicted, sample.name)
 
-def _scored(model: Any, data: Dataset, index: int, how: dict[str, Any]) -> tuple[float | None, int, Compared]:
-    sample = data[index]
-    predicted = predict(model, sample.image, **how)
-    accuracy = pixel_accuracy(sample.labels, predicted, data.palette)
-    return accuracy, index, (sample.image, sample.labels, predicted, sample.name)
-
-
-def _only_labelled(scored: Iterable[tuple[float | None, int, Compared]]) -> Iterable[tuple[float, int, Compared]]:
-    return ((accuracy, index, compared) for accuracy, index, compared in scored if accuracy is not None)
+    # nsmallest never holds more pictures than are asked for
+    return [compared for _, compared in heapq.nsmallest(count, graded(), key=lambda pair: pair[0])]
 
 
 def _with_legend(picture: Image.Image, labels: np.ndarray, palette: Palette) -> Figure:
     """The picture as a figure, above the classes that occur in labels (H, W), with their shares."""
     width = max(picture.width, 480)
     return figure_of(stacked([picture, Image.fromarray(legend_strip(palette, width, labels))], width))
-
-
-def _tile(image: np.ndarray, labels: np.ndarray, palette: Palette, size: tuple[int, int]) -> Image.Image:
-    """A picture above its labels, both (W, H) = size."""
-    shown = scaled_image(as_uint8(image), size)
-    painted = truth_panel(shown, resized(labels, size), palette)
-    return stacked([Image.fromarray(shown), Image.fromarray(painted)], size[0])

@@ -11,31 +11,30 @@ from ..layers import Tape
 from ..models import Network
 from ..prediction.predict import Size, class_logits, predict
 from ..runtime.settings import convert
+from .explanations import explain
 from .trace import Trace, trace
 
-__all__ = ["averaging", "facts_of", "weighting"]
-
-Facts = list[tuple[str, str]]
+__all__ = ["build_overview", "describe_averaging", "describe_weighting"]
 
 
-def facts_of(model: Network, x: np.ndarray, found: Trace, answer: np.ndarray, own: Size, palette: Palette) -> Facts:
-    """(name, text) each. x: (1, H, W, 3), what the network gets. answer: (H, W). own: the picture's (H, W)."""
+def build_overview(model: Network, x: np.ndarray, found: Trace, prediction: np.ndarray, own_size: Size,
+                   palette: Palette) -> list[tuple[str, str]]:  # fmt: skip
+    """(name, text) each. x: (1, H, W, 3), what the network gets. prediction: (H, W). own_size: the picture's."""
     H, W = x.shape[1:3]
-    facts = [
-        ("Network", f"{model.config.get('name', 'of your own')}, {model.num_parameters:,} parameters, "
-                    f"{len(model.layers)} layers"),
-        ("Picture", f"{H} x {W} pixels" + ("" if own == (H, W) else f", made of {own[0]} x {own[1]}")),
-    ]  # fmt: skip
+    network = (
+        f"{model.config.get('name', 'of your own')}, {model.num_parameters:,} parameters, {len(model.layers)} layers"
+    )
+    rows = {"Network": network, "Picture": f"{H} x {W} pixels"}
+    if own_size != (H, W):
+        rows["Picture"] += f", made of {own_size[0]} x {own_size[1]}"
     if found.loss is not None:
-        right = (answer == found.loss.labels)[found.loss.labels >= 0]
+        right = (prediction == found.loss.labels)[found.loss.labels >= 0]
         share = f"{right.mean():.1%} of the labelled pixels are right" if right.size else "no pixel is labelled"
-        facts.append(("Loss", f"{found.loss.value:.6g}; {share}"))
-        facts.append(("The label map has", _shares(found.loss.labels, palette)))
-    return [
-        *facts,
-        ("Statistics", "batch norm uses those of its training, dropout is off: as in one pass of predict"),
-        ("Precision", _precision(model, x, found, answer)),
-    ]
+        rows["Loss"] = f"{found.loss.value:.6g}; {share}"
+        rows["The label map has"] = _shares(found.loss.labels, palette)
+    rows["Statistics"] = "batch norm uses its running statistics, dropout is off: as in one pass of predict"
+    rows["Precision"] = _precision(model, x, found, prediction)
+    return list(rows.items())
 
 
 def _shares(labels: np.ndarray, palette: Palette) -> str:
@@ -46,77 +45,46 @@ def _shares(labels: np.ndarray, palette: Palette) -> str:
     return ", ".join([*found, f"not labelled {void:.1%}"] if void else found)
 
 
-def averaging(model: Network, image: np.ndarray, size: Size | None, mirror: bool, scales: tuple[float, ...]) -> str:
+def describe_averaging(
+    model: Network, image: np.ndarray, size: Size | None, mirror: bool, scales: tuple[float, ...]
+) -> str:
     """How `predict` with these settings differs from the one pass of a walk; "" if it does not."""
     scales = convert("scales", scales, tuple[float, ...])
     count = len(scales) * (2 if mirror else 1)
     if count == 1 and scales == (1.0,):
         return ""
-    named = [f"{scale:g}" for scale in scales]
-    sizes = f"scales {', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else f"scale {named[0]}"
-    views = f"of the picture and its mirror image, at {sizes}" if mirror else f"of the picture at {sizes}"
-    passes = f"averages {count} passes" if count > 1 else "makes its pass"
     once = predict(model, image, size=size)
-    other = int((predict(model, image, size=size, mirror=mirror, scales=scales) != once).sum())
-    return (f"This page is one pass of the network. predict, as set for this network, {passes}: {views}. "
-            f"Its answer differs at {other:,} of the {once.size:,} pixels of the picture.")  # fmt: skip
+    averaged = predict(model, image, size=size, mirror=mirror, scales=scales)
+    differing = int((averaged != once).sum())
+    fields = {"passes": count, "mirror": mirror, "scales": [f"{scale:g}" for scale in scales]}
+    return explain("averaging", differing=differing, pixels=once.size, **fields)["text"]
 
 
-def weighting(class_weights: Any, in_training: str | None) -> str:
+def describe_weighting(class_weights: Any, in_training: str | None) -> str:
     """Whether classes have weights in the loss of this page, and how they were weighted in training, if it is known."""
-    if class_weights is not None:
-        return "Each class has a weight in this loss."
-    here = "This is the loss without class weights: each class has weight 1. "
-    if in_training is None:
-        return here + "In training they may have had others."
-    if in_training == "none":
-        return here + "So it was in training."
-    kind = in_training.replace("_", " ").replace("sqrt", "the square root of")
-    return here + f"In training they had others, by {kind}, so the loss there was another number."
+    return explain("weighting", weighted=class_weights is not None, in_training=in_training)["text"]
 
 
-def _precision(model: Network, x: np.ndarray, found: Trace, answer: np.ndarray) -> str:
+def _precision(model: Network, x: np.ndarray, found: Trace, prediction: np.ndarray) -> str:
     """How the network's own arithmetic compares with the page's."""
     tape = Tape()
-    logits, start = model.forward(x, tape=tape), "computed in float64, shown in float32"
-    if not np.isfinite(logits).all():
-        return f"{start}; in predict some logits are infinite, or not a number"
-    difference, other = _distance(logits, found.logits, answer)
-    indices = _other_maxima(found, tape)
-    plain = f"{start}; the logits of one pass of predict differ by at most {difference:.2g}, {_classes(other)}"
-    if not indices:
-        return plain
-    count = sum(count for _, count in indices.values())
-    windows = f"{count:,} window{'s' if count > 1 else ''}"
-    chosen = trace(model, x[0], None, indices={name: own for name, (own, _) in indices.items()})
-    least, others = _distance(logits, chosen.logits, class_logits(chosen.logits)[0].argmax(-1))
-    if others >= other and not least < difference / 2:  # these windows are not what makes the difference
-        return plain
-    return (
-        f"{start}. In {windows} of a pooling the largest numbers are equal up to rounding, as they are "
-        "where a picture is flat. Rounded to float32, as in one pass of predict, another of them is the largest, and "
-        f"unpooling puts a number at that other place: there logits differ by up to {difference:.2g}, "
-        f"{_classes(other)}. With predict's choice in these windows they differ by at most {least:.2g}, "
-        f"{_classes(others)}"
-    )
+    logits = model.forward(x, tape=tape)
+    finite = bool(np.isfinite(logits).all())
+    difference, differing = _distance(logits, found, prediction)
+    pools = [traced for traced in found.layers if traced.layer in tape.indices]
+    indices = {pool.name: tape.indices[pool.layer] for pool in pools}
+    windows = sum(int((pool.layer.positions(indices[pool.name], pool.out.shape[3]) != pool.positions).sum())
+                  for pool in pools)  # fmt: skip
+    rest, rest_differing = difference, differing
+    if windows and finite:
+        same_indices = trace(model, x[0], None, indices=indices)
+        rest, rest_differing = _distance(logits, same_indices, class_logits(same_indices.logits)[0].argmax(-1))
+    if rest_differing >= differing and not rest < difference / 2:  # these windows are not what makes the difference
+        windows = 0
+    fields = {"difference": f"{difference:.2g}", "differing": differing, "rest": f"{rest:.2g}"}
+    return explain("precision", finite=finite, windows=windows, rest_differing=rest_differing, **fields)["text"]
 
 
-def _distance(logits: np.ndarray, others: np.ndarray, answer: np.ndarray) -> tuple[float, int]:
-    """The largest difference of logits, and the number of pixels whose class is not the answer (H, W)."""
-    return float(np.abs(logits - others).max()), int((class_logits(logits)[0].argmax(-1) != answer).sum())
-
-
-def _classes(other: int) -> str:
-    return f"another class at {other:,} pixels" if other else "the same class at every pixel"
-
-
-def _other_maxima(found: Trace, tape: Tape) -> dict[str, tuple[np.ndarray, int]]:
-    """Pools by name where the network's own forward found a maximum elsewhere: its indices, and how many differ."""
-    others = {}
-    for passage in found.passages:
-        if passage.kind == "max_pool2d":
-            own = tape.indices[passage.layer]
-            count = int((passage.layer.positions(own, passage.out.shape[3]) != passage.positions).sum())
-            if count:
-                others[passage.name] = (own.copy(), count)
-    return others
+def _distance(logits: np.ndarray, found: Trace, prediction: np.ndarray) -> tuple[float, int]:
+    """The largest difference from the trace's logits, and at how many pixels the class is not the prediction (H, W)."""
+    return float(np.abs(logits - found.logits).max()), int((class_logits(logits)[0].argmax(-1) != prediction).sum())

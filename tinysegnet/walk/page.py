@@ -7,59 +7,69 @@ import re
 from importlib.resources import files
 from typing import Any
 
+import jinja2
 import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
 from ..data import Palette
 from ..errors import SettingError
-from .payload import MOST_BYTES, PLANS, Blobs, TooLarge
-from .steps import Story
+from ..viz import DARK, LIGHT, colour_map, error_picture, picture_bytes
+from ..viz.figures import DARK_WINDOWS, LIGHT_WINDOWS, signed_colors
+from .payload import MAX_BYTES, PLANS, Blobs, TooLarge
+from .steps import build_steps
+from .trace import Trace
 
-__all__ = ["MARK", "build_page"]
+__all__ = ["build_page"]
 
-# how every page begins, so that it is known again
-MARK = "<!doctype html>\n<!-- a walk of tinysegnet -->\n"
+THEMES = {"light": LIGHT, "dark": DARK}
 SOURCE = files(__package__) / "page_source"  # template, style and scripts, which are ES modules
 
 
-def build_page(story: Story, about: dict[str, Any], images: dict[str, np.ndarray], palette: Palette) -> str:
-    """about: title, facts and whatever else the page is told. images: by name, (H, W, 3) uint8.
+def build_page(trace: Trace, about: dict[str, Any], prediction: np.ndarray, palette: Palette) -> str:
+    """The page by the largest plan that fits. about: title, notice, weighting and overview. prediction: (H, W).
 
-    Raises SettingError if even the smallest plan makes a page of more than 25 MB.
+    Raises:
+        SettingError: if even the smallest plan makes a page of more than 25 MB.
     """
-    room = 300_000 + sum(image.size for image in images.values())  # style, scripts, words, pictures
+    images = _images(trace, prediction, palette)
+    about = {
+        **about,
+        "labelled": trace.loss is not None,
+        "void": trace.loss is not None and bool((trace.loss.labels < 0).any()),
+        "oneLogit": trace.logits.shape[3] == 1,
+        **_colours(palette),
+        "pictures": {name: "data:image/png;base64," + base64.b64encode(picture_bytes(Image.fromarray(image))).decode()
+                     for name, image in images.items()},
+    }  # fmt: skip
+    rest = 300_000 + sum(image.size for image in images.values())  # bytes of style, scripts, texts, pictures
     for plan in PLANS:
-        blobs = Blobs(plan.most - room)
+        blobs = Blobs(plan.max_bytes - rest)
         try:
-            data = story.pack(plan, blobs)
+            data = about | build_steps(trace, list(palette.names), plan, blobs)
         except TooLarge:
             continue
-        page = _page({**about, **_colours(palette), "pictures": _uris(images), **data}, blobs)
-        if len(page.encode()) <= plan.most:
+        page = _render(data, blobs)
+        if len(page.encode()) <= plan.max_bytes:
             return page
-    H, W = story.trace.x.shape[1:3]
-    raise SettingError(f"a walk of {H}x{W} pixels makes a page of more than {MOST_BYTES / 1e6:.0f} MB. Choose a "
+    H, W = trace.x.shape[1:3]
+    raise SettingError(f"a walk of {H}x{W} pixels makes a page of more than {MAX_BYTES / 1e6:.0f} MB. Choose a "
                        "smaller size, such as 96x128")  # fmt: skip
 
 
-def _page(data: dict[str, Any], blobs: Blobs) -> str:
+def _render(data: dict[str, Any], blobs: Blobs) -> str:
     """The template with everything in it."""
-    import jinja2  # here, since few programs write a page
-
-    from ..viz import DARK, LIGHT  # and since matplotlib takes as long as all the rest
-
     templates = jinja2.Environment(loader=jinja2.PackageLoader(__package__, SOURCE.name), autoescape=True,
                                    undefined=jinja2.StrictUndefined, trim_blocks=True)  # fmt: skip
     templates.filters["inline"] = inline
     templates.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     texts = {file.name: file.read_text(encoding="utf-8") for file in SOURCE.iterdir()}
-    return MARK + templates.get_template("page.html").render(
+    return templates.get_template("page.html").render(
         data=data,
         blobs=blobs.texts,
         modules={name: texts[name] for name in sorted(texts) if name.endswith(".js")},
         style=texts["walk.css"],
-        themes={"light": vars(LIGHT), "dark": vars(DARK)},
+        themes={name: vars(theme) for name, theme in THEMES.items()},
     )
 
 
@@ -77,22 +87,22 @@ def inline(text: str) -> Markup:
 
 def _colours(palette: Palette) -> dict[str, Any]:
     """What the scripts paint with: 255 shades for -127..127, colours of arrows, colours of classes."""
-    from ..viz import DARK, LIGHT
-    from ..viz.figures import DARK_WINDOWS, LIGHT_WINDOWS, signed_colors
-
     steps = np.arange(-127, 128) / 127
-    strength = 0.5 + 0.5 * np.sign(steps) * np.abs(steps) ** 0.7  # as on squared paper: small numbers already show
+    strength = 0.5 + 0.5 * np.sign(steps) * np.abs(steps) ** 0.7  # so that small numbers already show
     shades = {
         name: (255 * signed_colors(theme)(strength)[:, :3]).round().astype(int).ravel().tolist()
-        for name, theme in (("light", LIGHT), ("dark", DARK))
+        for name, theme in THEMES.items()
     }
     classes = [{"name": name, "colour": "rgb({} {} {})".format(*map(int, colour))}
                for name, colour in zip(palette.names, palette.colors, strict=True)]  # fmt: skip
     return {"colours": shades, "arrows": {"light": LIGHT_WINDOWS, "dark": DARK_WINDOWS}, "classes": classes}
 
 
-def _uris(images: dict[str, np.ndarray]) -> dict[str, str]:
-    from ..viz import picture_bytes
-
-    return {name: "data:image/png;base64," + base64.b64encode(picture_bytes(Image.fromarray(image))).decode()
-            for name, image in images.items()}  # fmt: skip
+def _images(trace: Trace, prediction: np.ndarray, palette: Palette) -> dict[str, np.ndarray]:
+    """By name, (H, W, 3) uint8: those that the first step shows."""
+    image = trace.x[0].astype(np.uint8)
+    images = {"picture": image, "prediction": colour_map(prediction, palette)}
+    if trace.loss is not None:
+        images["labels"] = colour_map(trace.loss.labels, palette)
+        images["error"] = error_picture(image, trace.loss.labels, prediction, palette)
+    return images

@@ -1,6 +1,6 @@
-"""Arrays as the page carries them: pictures of 8 bits a number, and exact numbers where somebody can click.
+"""Arrays as the page carries them: 8-bit pictures, and exact values where a pixel can be clicked.
 
-    planes     int8, channel by channel: 127 * x / scale, each channel with a scale of its own; -128 is not finite
+    planes     int8, channel by channel: 127 * x / scale, with one scale per channel; -128 is not finite
     numbers    float32, of the pixels that the sums of a grid of pixels read: the shown channels, or all
     weights    those of the shown channels, forward and backward
 
@@ -16,34 +16,29 @@ from typing import Any
 
 import numpy as np
 
-from ..layers import Windows
-from .window_tables import spread
-
-__all__ = ["MOST_BYTES", "PLANS", "Blobs", "Plan", "Tensors", "TooLarge", "as_float", "pack_weight"]
+__all__ = ["MAX_BYTES", "PLANS", "Blobs", "PageTensor", "Plan", "Tensors", "TooLarge", "as_float", "even_grid",
+           "pack_weight"]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Plan:
-    """channels: shown of each array, at most. pixels: of each array that have sums, at least; gradients: of those of
-    the way back. most: bytes of a page by this plan; a plan of plenty is not worth a page that is slow to open.
-    """
+    """How much a page holds. What is more than the least is not worth a page that is slow to open."""
 
-    channels: int
-    pixels: int
-    gradients: int
-    most: int
+    channels: int  # shown of each array, at most
+    pixels: int  # of each array that have sums, at least
+    gradients: int  # the same of each gradient
+    max_bytes: int
 
 
-MOST_BYTES = 25_000_000
-PLENTY = 15_000_000
+MAX_BYTES = 25_000_000
 PLANS = (
-    Plan(64, 192, 192, PLENTY),
-    Plan(64, 64, 64, MOST_BYTES),
-    Plan(32, 64, 64, MOST_BYTES),
-    Plan(16, 64, 64, MOST_BYTES),
-    Plan(16, 64, 16, MOST_BYTES),
-    Plan(12, 64, 16, MOST_BYTES),
-    Plan(8, 64, 12, MOST_BYTES),
+    Plan(64, 192, 192, 15_000_000),
+    Plan(64, 64, 64, MAX_BYTES),
+    Plan(32, 64, 64, MAX_BYTES),
+    Plan(16, 64, 64, MAX_BYTES),
+    Plan(16, 64, 16, MAX_BYTES),
+    Plan(12, 64, 16, MAX_BYTES),
+    Plan(8, 64, 12, MAX_BYTES),
 )
 
 
@@ -52,127 +47,108 @@ class TooLarge(Exception):
 
 
 class Blobs:
-    """Bytes, deflated and in base64, by number. most: how many bytes all of them together may have."""
+    """Bytes, deflated and in base64, by number; all of them together have at most max_bytes."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self.texts: list[str] = []
-        self.size, self.most = 0, most
+        self.size, self.max_bytes = 0, max_bytes
 
-    def add(self, data: bytes) -> int:
+    def add(self, array: np.ndarray) -> int:
         """-> its number. Raises TooLarge."""
-        text = base64.b64encode(zlib.compress(data, 6)).decode()
+        text = base64.b64encode(zlib.compress(array.tobytes(), 6)).decode()
         self.texts.append(text)
         self.size += len(text)
-        if self.size > self.most:
+        if self.size > self.max_bytes:
             raise TooLarge
         return len(self.texts) - 1
 
     def numbers(self, array: np.ndarray) -> int:
         """As float32: first all lowest bytes, last all highest ones, which resemble each other and deflate well."""
         flat = np.ascontiguousarray(array, "<f4").reshape(-1)
-        return self.add(flat.view(np.uint8).reshape(-1, 4).T.tobytes())
+        return self.add(flat.view(np.uint8).reshape(-1, 4).T)
 
 
-@dataclass
-class _Tensor:
-    array: np.ndarray
-    gradient: bool
-    names: list[str] | None
-    known: np.ndarray
-    whole: bool = False
+class PageTensor:
+    """An array of a walk. names: of the channels. whole: all channels are exact, not only the shown ones."""
 
+    def __init__(self, number: int, array: np.ndarray, plan: Plan, gradient: bool) -> None:
+        self.number, self.array = number, array
+        self.size: tuple[int, int] = array.shape[1:3]
+        self.shown = min(array.shape[3], plan.channels)
+        self.names: list[str] | None = None
+        self.whole = False
+        self._exact = np.zeros(self.size, bool)
+        self._grid = even_grid(self.size, plan.gradients if gradient else plan.pixels)
+        self.clickable = np.zeros(self.size, bool)  # the pixels whose sums the page has
+        self.clickable[np.ix_(*self._grid)] = True
+        self.require(self.clickable)
 
-class Tensors:
-    """All arrays of a walk, (1, H, W, C) each, by number; one that comes twice is kept once."""
+    def require(self, pixels: np.ndarray) -> None:
+        """These pixels, (H, W) bool, have to be exact."""
+        self._exact |= pixels
 
-    def __init__(self) -> None:
-        self._all: list[_Tensor] = []
-
-    def add(self, array: np.ndarray, *, gradient: bool = False, names: list[str] | None = None) -> int:
-        """-> its number. gradient: it belongs to the way back. names: of the channels."""
-        for number, tensor in enumerate(self._all):
-            if tensor.array is array:
-                return number
-        self._all.append(_Tensor(array, gradient, names, np.zeros(array.shape[1:3], bool)))
-        return len(self._all) - 1
-
-    def name(self, number: int, names: list[str]) -> None:
-        """Name the channels of an array."""
-        self._all[number].names = names
-
-    def grid(self, number: int, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and columns of the pixels that can be clicked."""
-        tensor = self._all[number]
-        return spread(tensor.array.shape[1:3], plan.gradients if tensor.gradient else plan.pixels)
-
-    def clickable(self, number: int, plan: Plan) -> np.ndarray:
-        """The same as a mask (H, W)."""
-        mask = np.zeros(self.size(number), bool)
-        mask[np.ix_(*self.grid(number, plan))] = True
-        return mask
-
-    def size(self, number: int) -> tuple[int, int]:
-        """(H, W)."""
-        H, W = self._all[number].array.shape[1:3]
-        return H, W
-
-    def channels(self, number: int, plan: Plan) -> int:
-        """How many channels are shown."""
-        return min(self._all[number].array.shape[3], plan.channels)
-
-    def forget(self) -> None:
-        """Nothing has to be known exactly any more."""
-        for tensor in self._all:
-            tensor.known[:] = False
-            tensor.whole = False
-
-    def demand(self, number: int, mask: np.ndarray, *, whole: bool = False) -> None:
-        """These pixels have to be known exactly. whole: all channels of them, not only the shown ones."""
-        self._all[number].known |= mask
-        self._all[number].whole |= whole
-
-    def demand_around(self, number: int, windows: Windows, wanted: np.ndarray, of: str, *, whole: bool) -> None:
-        """Those that belong to wanted pixels of the layer's other side."""
-        self.demand(number, windows.needed(wanted, self.size(number), of=of), whole=whole)
-
-    def pack(self, plan: Plan, blobs: Blobs) -> list[dict[str, Any]]:
-        """What the page has to know of each."""
-        for number in range(len(self._all)):
-            self.demand(number, self.clickable(number, plan))
-        return [self._pack(number, plan, blobs) for number in range(len(self._all))]
-
-    def _pack(self, number: int, plan: Plan, blobs: Blobs) -> dict[str, Any]:
-        tensor = self._all[number]
-        array, rows_columns = tensor.array[0], self.grid(number, plan)
-        shown = array[..., : plan.channels]
-        exact = array if tensor.whole else shown
-        known = {"mask": blobs.add(np.packbits(tensor.known).tobytes()), "numbers": blobs.numbers(exact[tensor.known]),
-                 "channels": exact.shape[2]}  # fmt: skip
+    def pack(self, blobs: Blobs) -> dict[str, Any]:
+        """What the page has to know of it."""
+        array = self.array[0]
+        shown = array[..., : self.shown]
+        exact = (array if self.whole else shown)[self._exact]
         return {
             "shape": array.shape,
-            "shown": shown.shape[2],
-            "names": tensor.names,
-            "grid": [axis.tolist() for axis in rows_columns],
-            "known": known,
+            "shown": self.shown,
+            "names": self.names,
+            "grid": [axis.tolist() for axis in self._grid],
+            "known": {"mask": blobs.add(np.packbits(self._exact)), "numbers": blobs.numbers(exact),
+                      "channels": exact.shape[1]},
             **_planes(shown, blobs),
             "statistics": _statistics(array),
             "strongest": _strongest(shown),
-        }
+        }  # fmt: skip
+
+
+class Tensors:
+    """All arrays of a walk, (1, H, W, C) each; one that comes twice is kept once."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._by_id: dict[int, PageTensor] = {}
+
+    def add(self, array: np.ndarray, *, gradient: bool = False) -> PageTensor:
+        """The array as a PageTensor."""
+        if id(array) not in self._by_id:
+            self._by_id[id(array)] = PageTensor(len(self._by_id), array, self.plan, gradient)
+        return self._by_id[id(array)]
+
+    def pack(self, blobs: Blobs) -> list[dict[str, Any]]:
+        """What the page has to know of each."""
+        return [tensor.pack(blobs) for tensor in self._by_id.values()]
+
+
+def even_grid(size: tuple[int, int], count: int) -> tuple[np.ndarray, ...]:
+    """Rows and columns of at least `count` pixels, evenly over a map of `size` and on its edges; all, if it has fewer.
+
+    >>> [axis.tolist() for axis in even_grid((4, 9), 6)]
+    [[0, 3], [0, 4, 8]]
+    """
+    H, W = size
+    rows = min(H, max(1, round(np.sqrt(count * H / W))))
+    columns = min(W, -(-count // rows))
+    rows = min(H, -(-count // columns))
+    return tuple(np.unique(np.linspace(0, n - 1, k).round().astype(int)) for n, k in ((H, rows), (W, columns)))
 
 
 def _planes(shown: np.ndarray, blobs: Blobs) -> dict[str, Any]:
     """Channel by channel. Smooth ones deflate better as differences from the left neighbour: the shorter is taken."""
     finite = np.isfinite(shown)
-    size = np.abs(np.where(finite, shown, 0)).reshape(-1, shown.shape[2])
+    values = np.where(finite, shown, 0)
+    size = np.abs(values).reshape(-1, shown.shape[2])
     # one far number would make all others pale
     scales = np.percentile(size, 99.5, axis=0)
     scales = np.where(scales > 0, scales, size.max(0))
-    steps = np.where(finite, shown, 0) * (127 / np.where(scales > 0, scales, 1))
+    steps = values * (127 / np.where(scales > 0, scales, 1))
     planes = np.where(finite, np.clip(np.rint(steps), -127, 127), -128).astype(np.int8).transpose(2, 0, 1)
     differences = np.diff(planes.view(np.uint8), axis=2, prepend=np.uint8(0))
-    plain, different = (len(zlib.compress(np.ascontiguousarray(a).tobytes(), 1)) for a in (planes, differences))
-    data = differences if different < plain else planes
-    blob = blobs.add(np.ascontiguousarray(data).tobytes())
+    plain, different = (len(zlib.compress(a.tobytes(), 1)) for a in (planes, differences))
+    blob = blobs.add(differences if different < plain else planes)
     return {"planes": blob, "differences": different < plain, "scales": [as_float(scale) for scale in scales]}
 
 

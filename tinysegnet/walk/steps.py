@@ -1,4 +1,4 @@
-"""A trace as the page tells it: arrays, what each layer did with them, and the steps in the order they are walked.
+"""A trace as the page shows it: arrays, what each layer did with them, and the steps in the order they are walked.
 
     the picture, every layer forward, softmax, the loss, the loss backward, every layer backward
 
@@ -9,204 +9,170 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..layers import LayerTrace
-from . import explanations
-from .payload import Blobs, Plan, Tensors, as_float, pack_weight
-from .trace import Trace, definition
+from .explanations import explain, explain_layer
+from .payload import Blobs, PageTensor, Plan, Tensors, as_float, pack_weight
+from .trace import Loss, Trace, definition
 
-__all__ = ["Story", "tell"]
+__all__ = ["build_steps"]
 
 _PACKAGE = Path(__file__).parents[1]
-# what a number is made of comes from all channels
-MIXES = {"conv2d", "conv_transpose2d", "tap", "local_response_norm"}
 COLOURS = ["red", "green", "blue"]
 
-
-@dataclass
-class Story:
-    """tensors: all arrays. passages: with the numbers of theirs; the last node or two are the answer and the loss."""
-
-    trace: Trace
-    tensors: Tensors
-    nodes: list[dict[str, Any]]
-    steps: list[dict[str, Any]]
-    sources: dict[str, dict[str, Any]]
-
-    def pack(self, plan: Plan, blobs: Blobs) -> dict[str, Any]:
-        """The page's data. Raises TooLarge."""
-        self.tensors.forget()
-        for node, passage in zip(self.nodes, self.trace.passages, strict=False):
-            self._demand(node, passage, plan)
-        if self.trace.loss is not None:  # its way back shows logits and probabilities at its own pixels
-            answer, loss = self.nodes[-2:]
-            for number in (answer["x"], answer["out"]):
-                self.tensors.demand(number, self.tensors.clickable(loss["dx"], plan))
-        self.tensors.demand(self.nodes[len(self.trace.passages)]["x"], np.zeros((), bool), whole=True)  # softmax sums
-        nodes = [self._packed(node, passage, plan, blobs)
-                 for node, passage in zip(self.nodes, self.trace.passages, strict=False)]  # fmt: skip
-        rest = [dict(node) for node in self.nodes[len(nodes) :]]
-        if self.trace.loss is not None:
-            rest[-1]["labels"] = blobs.add(np.where(self.trace.loss.labels < 0, 255, self.trace.loss.labels)
-                                           .astype(np.uint8).tobytes())  # fmt: skip
-        tensors = self.tensors.pack(plan, blobs)
-        return {"tensors": tensors, "nodes": nodes + rest, "steps": self.steps, "sources": self.sources}
-
-    def _demand(self, node: dict[str, Any], passage: LayerTrace, plan: Plan) -> None:
-        """What the sums at the clickable pixels read."""
-        tensors, windows, whole = self.tensors, passage.windows, passage.kind in MIXES
-        out = node["other"] if passage.kind == "tap" else node["out"]
-        wanted = tensors.clickable(out, plan)
-        tensors.demand(node["x"], np.zeros((), bool), whole=whole)
-        if windows is not None:
-            tensors.demand_around(node["x"], windows, wanted, "out", whole=whole)
-        if node["dx"] is None:
-            return
-        back = tensors.clickable(node["dx"], plan)
-        tensors.demand(node["x"], back)
-        for dout in (node["dout"], node["dother"]):
-            for mask in (wanted, back):
-                if dout is not None and tensors.size(dout) == mask.shape:
-                    tensors.demand(dout, mask, whole=whole)
-        if windows is not None:
-            dout = node["dother"] if passage.kind == "tap" else node["dout"]
-            tensors.demand_around(dout, windows, back, "in", whole=whole)
-
-    def _packed(self, node: dict[str, Any], passage: LayerTrace, plan: Plan, blobs: Blobs) -> dict[str, Any]:
-        packed, tensors = dict(node), self.tensors
-        out = node["other"] if passage.kind == "tap" else node["out"]
-        params = dict(passage.params)
-        if "weight" in params and passage.windows is not None:
-            sides = {passage.windows.large: "large"}
-            count = {sides.get("in", "small"): tensors.channels(node["x"], plan),
-                     sides.get("out", "small"): tensors.channels(out, plan)}  # fmt: skip
-            if node["dx"] is None:
-                del count[sides.get("in", "small")]
-            packed["weight"] = pack_weight(params.pop("weight"), count, blobs)
-        packed["vectors"] = {name: blobs.numbers(vector) for name, vector in params.items()}
-        if passage.positions is not None:
-            shown = passage.positions[0, :, :, : plan.channels].transpose(2, 0, 1)
-            packed["positions"] = blobs.add(np.ascontiguousarray(shown).tobytes())
-        return packed
+Node = dict[str, Any]  # with Tensors, for which the page gets their numbers
 
 
-def tell(trace: Trace, names: list[str]) -> Story:
-    """names: of the classes."""
-    tensors, sources = Tensors(), dict[str, dict[str, Any]]()
-    nodes = [_node(passage, tensors, number == 0) for number, passage in enumerate(trace.passages)]
-    _name_logits(trace, tensors, nodes, names)
-    steps = [_step("start", 0, explanations.START)]
-    for number, passage in enumerate(trace.passages):
-        said = explanations.words_of(passage)
-        source = _source(sources, passage, 0)
-        steps.append(_step("forward", number, said, source=source, params=_params(passage)))
-    one = trace.logits.shape[3] == 1
-    nodes.append({"name": "answer", "kind": "sigmoid" if one else "softmax", "x": nodes[-1]["out"], "dx": None,
-                  "out": tensors.add(trace.probs, names=names[1:] if one else names), "dout": None})  # fmt: skip
-    op = nodes[-1]["kind"]
-    steps.append(
-        _step("answer", len(nodes) - 1, explanations.ANSWER(one), source=_source_of(sources, definition(op)[0]))
-    )
+def build_steps(trace: Trace, classes: list[str], plan: Plan, blobs: Blobs) -> dict[str, Any]:
+    """The page's tensors, nodes, steps and sources; arrays go into the blobs. classes: names. Raises TooLarge."""
+    steps = _Steps(plan, blobs)
+    steps.add("start", 0, explain("start"))
+    for number, traced in enumerate(trace.layers):
+        steps.nodes.append(steps.layer_node(traced))
+        steps.add_layer("forward", number, traced)
+    steps.add_answer(trace)
     if trace.loss is not None:
-        _tell_backward(trace, tensors, nodes, steps, sources)
-    return Story(trace, tensors, nodes, steps, sources)
+        steps.add_loss(trace, trace.loss)
+        for number, traced in reversed(list(enumerate(trace.layers))):
+            steps.add_layer("backward", number, traced)
+    _name_channels(steps.nodes, len(trace.layers), classes)
+    nodes = [{name: value.number if isinstance(value, PageTensor) else value for name, value in node.items()}
+             for node in steps.nodes]  # fmt: skip
+    return {"tensors": steps.tensors.pack(blobs), "nodes": nodes, "steps": steps.steps, "sources": steps.sources}
 
 
-def _tell_backward(trace: Trace, tensors: Tensors, nodes: list[dict[str, Any]], steps: list[dict[str, Any]],
-                   sources: dict[str, dict[str, Any]]) -> None:  # fmt: skip
-    loss = trace.loss
-    assert loss is not None
-    surprise = loss.surprise[None, ..., None]
-    op = definition(f"{nodes[-1]['kind']}_cross_entropy")
-    nodes.append({
-        "name": "loss", "kind": "loss", "x": nodes[-1]["out"], "logits": nodes[-1]["x"],
-        "out": tensors.add(surprise, names=["part of the loss"]), "dx": nodes[-2]["dout"], "dout": None,
-        "facts": {"divisor": loss.divisor, "value": as_float(loss.value), "weights": list(map(as_float, loss.weights))},
-    })  # fmt: skip
-    last = len(nodes) - 1
-    steps.append(_step("loss", last, explanations.LOSS, source=_source_of(sources, op[0])))
-    steps.append(_step("loss backward", last, explanations.LOSS_BACKWARD, source=_source_of(sources, op[1])))
-    for number, passage in reversed(list(enumerate(trace.passages))):
-        said = explanations.words_of(passage)
-        back = explanations.Words(said.title, said.back, "", said.back_formula, "", "")
-        params = _gradients(passage)
-        steps.append(_step("backward", number, back, source=_source(sources, passage, 1), params=params))
+class _Steps:
+    """Nodes and steps so far."""
+
+    def __init__(self, plan: Plan, blobs: Blobs) -> None:
+        self.tensors, self.blobs = Tensors(plan), blobs
+        self.nodes: list[Node] = []
+        self.steps: list[dict[str, Any]] = []
+        self.sources: dict[str, dict[str, str]] = {}
+
+    def add(self, way: str, node: int, texts: dict[str, str], function: Callable[..., Any] | None = None,
+            params: list[dict[str, Any]] | None = None) -> None:  # fmt: skip
+        """A step, with the source of the function that computed it."""
+        texts = {name: texts[name] for name in ("title", "what", "why", "formula")}
+        source = "" if function is None else function.__qualname__
+        if function is not None and source not in self.sources:
+            self.sources[source] = _source_of(function)
+        self.steps.append({"way": way, "node": node, **texts, "source": source, "params": params or []})
+
+    def add_layer(self, way: str, number: int, traced: LayerTrace) -> None:
+        """The step of a layer, whose source is its op's definition, or its own code where there is no op."""
+        texts, layer = explain_layer(traced), type(traced.layer)
+        forward, backward = definition(traced.op) if traced.op else (layer._forward, layer._backward)
+        if way == "forward":
+            learned = traced.params if traced.layer.params else {}
+            self.add(way, number, texts, forward, [_summary(name, array) for name, array in learned.items()])
+        else:
+            texts |= {"what": texts["backward"], "why": "", "formula": texts["backward_formula"]}
+            self.add(way, number, texts, backward, _gradients(traced))
+
+    def add_answer(self, trace: Trace) -> None:
+        """Node and step of the probabilities."""
+        logits: PageTensor = self.nodes[-1]["out"]
+        logits.whole = True  # softmax sums over all classes
+        probs = self.tensors.add(trace.probs)
+        self.nodes.append({"name": "answer", "kind": trace.activation, "x": logits, "out": probs, "result": probs,
+                           "dout": None, "dx": None})  # fmt: skip
+        self.add("answer", len(self.nodes) - 1, explain(trace.activation), definition(trace.activation).forward)
+
+    def add_loss(self, trace: Trace, loss: Loss) -> None:
+        """Node and both steps of the loss."""
+        *_, last, answer = self.nodes
+        parts, labels = self.tensors.add(loss.parts), np.where(loss.labels < 0, 255, loss.labels).astype(np.uint8)
+        settings = {"divisor": loss.divisor, "value": as_float(loss.value),
+                    "weights": [as_float(weight) for weight in loss.weights]}  # fmt: skip
+        self.nodes.append({"name": "loss", "kind": "loss", "x": answer["out"], "logits": answer["x"], "out": parts,
+                           "result": parts, "dx": last["dout"], "dout": None, "settings": settings,
+                           "labels": self.blobs.add(labels)})  # fmt: skip
+        for tensor in (answer["x"], answer["out"]):
+            tensor.require(last["dout"].clickable)
+        op, number = definition(f"{trace.activation}_cross_entropy"), len(self.nodes) - 1
+        self.add("loss", number, explain("loss"), op.forward)
+        self.add("loss backward", number, explain("loss_backward"), op.backward)
+
+    def layer_node(self, traced: LayerTrace) -> Node:
+        """The node of a layer; its arrays become exact where the sums at the clickable pixels need them."""
+        node: Node = {name: getattr(traced, name) for name in ("name", "kind", "partner", "settings")}
+        for name in ("x", "out", "other", "result", "dout", "dx", "dother", "dresult"):
+            array = getattr(traced, name)
+            node[name] = None if array is None else self.tensors.add(array, gradient=name.startswith("d"))
+        node["mixesChannels"], node["windows"] = traced.layer.mixes_channels, None
+        _require(node, traced)
+        params = dict(traced.params)
+        if traced.windows is not None:
+            node["windows"] = traced.windows._asdict()
+            if "weight" in params:
+                node["weight"] = self._weight(node, params.pop("weight"))
+        node["vectors"] = {name: self.blobs.numbers(vector) for name, vector in params.items()}
+        if traced.positions is not None:
+            shown = traced.positions[0, :, :, : node["result"].shown]
+            node["positions"] = self.blobs.add(shown.transpose(2, 0, 1))
+        return node
+
+    def _weight(self, node: Node, weight: np.ndarray) -> dict[str, Any]:
+        sides = ("large", "small") if node["windows"]["large"] == "in" else ("small", "large")
+        shown = dict(zip(sides, (node["x"].shown, node["result"].shown), strict=True))
+        if node["dx"] is None:
+            del shown[sides[0]]
+        return pack_weight(weight, shown, self.blobs)
 
 
-def _node(passage: LayerTrace, tensors: Tensors, first: bool) -> dict[str, Any]:
-    def gradient(array: np.ndarray | None) -> int | None:
-        return None if array is None else tensors.add(array, gradient=True)
-
-    colours = COLOURS[:: -1 if passage.facts.get("reversed") else 1]
-    names = {"x": COLOURS, "out": colours} if first else {}
-    facts = {name: value for name, value in passage.facts.items() if name != "indices"}
-    return {
-        "name": passage.name,
-        "kind": passage.kind,
-        "through": bool(passage.op),
-        "partner": passage.partner,
-        "x": tensors.add(passage.x, names=names.get("x")),
-        "out": tensors.add(passage.out, names=names.get("out")),
-        "other": None if passage.other is None else tensors.add(passage.other),
-        "dout": gradient(passage.dout),
-        "dx": gradient(passage.dx),
-        "dother": gradient(passage.dother),
-        "windows": passage.windows and passage.windows.as_dict(),
-        "facts": facts,
-    }
+def _require(node: Node, traced: LayerTrace) -> None:
+    """What the sums at the clickable pixels of result and dx read has to be exact."""
+    x, result, dx, windows = node["x"], node["result"], node["dx"], traced.windows
+    x.whole |= traced.layer.mixes_channels
+    if windows is not None:
+        x.require(windows.needed(result.clickable, x.size, of="out"))
+    if dx is None:
+        return
+    x.require(dx.clickable)
+    for gradient in filter(None, (node["dout"], node["dother"])):
+        gradient.whole |= traced.layer.mixes_channels
+        for pixels in (result.clickable, dx.clickable):
+            if pixels.shape == gradient.size:
+                gradient.require(pixels)
+    if windows is not None:
+        node["dresult"].require(windows.needed(dx.clickable, node["dresult"].size, of="in"))
 
 
-def _name_logits(trace: Trace, tensors: Tensors, nodes: list[dict[str, Any]], names: list[str]) -> None:
-    """The channels of the logits, and of their gradient, are the classes."""
-    names = names[1:] if trace.logits.shape[3] == 1 else names
-    tensors.name(nodes[-1]["out"], names)
-    if nodes[-1]["dout"] is not None:
-        tensors.name(nodes[-1]["dout"], names)
-        tensors.name(nodes[0]["dx"], COLOURS)
-        tensors.name(nodes[0]["dout"], COLOURS[:: -1 if nodes[0]["facts"].get("reversed") else 1])
+def _name_channels(nodes: list[Node], layers: int, classes: list[str]) -> None:
+    """Those of the picture, of the logits, of the probabilities and of the loss; and of their gradients."""
+    first, last, answer, loss = nodes[0], nodes[layers - 1], nodes[layers], nodes[layers + 1 :]
+    colours = COLOURS[::-1] if first["settings"].get("reversed") else COLOURS
+    classes = classes[1:] if answer["kind"] == "sigmoid" else classes
+    named = [(first, "x", COLOURS), (first, "dx", COLOURS), (first, "out", colours), (first, "dout", colours),
+             (last, "out", classes), (last, "dout", classes), (answer, "out", classes),
+             *((node, "out", ["part of the loss"]) for node in loss)]  # fmt: skip
+    for node, name, names in named:
+        if node[name] is not None and node[name].array.shape[3] == len(names):
+            node[name].names = names
 
 
-def _step(way: str, node: int, said: explanations.Words, *, source: str = "", params: Any = ()) -> dict[str, Any]:
-    texts = {"title": said.title, "what": said.what, "why": said.why, "formula": said.formula}
-    return {"way": way, "node": node, **texts, "source": source, "params": list(params)}
+def _summary(name: str, array: np.ndarray) -> dict[str, Any]:
+    return {"name": name, "shape": array.shape, "low": as_float(array.min()), "high": as_float(array.max())}
 
 
-def _params(passage: LayerTrace) -> list[dict[str, Any]]:
-    return [{"name": name, "shape": array.shape, "low": as_float(array.min()), "high": as_float(array.max())}
-            for name, array in passage.params.items() if passage.kind != "normalize"]  # fmt: skip
-
-
-def _gradients(passage: LayerTrace) -> list[dict[str, Any]]:
-    """Of the parameters: their size, and that of the parameters for comparison."""
+def _gradients(traced: LayerTrace) -> list[dict[str, Any]]:
+    """Of the parameters: their size, also as a share of the parameter's."""
     found = []
-    for name, gradient in passage.dparams.items():
-        own = float(np.linalg.norm(passage.params[name]))
-        size = float(np.linalg.norm(gradient))
-        found.append({"name": f"d{name}", "shape": gradient.shape, "low": as_float(gradient.min()),
-                      "high": as_float(gradient.max()), "norm": as_float(size),
-                      "share": as_float(size / own) if own else None})  # fmt: skip
+    for name, gradient in traced.dparams.items():
+        size, own = float(np.linalg.norm(gradient)), float(np.linalg.norm(traced.params[name]))
+        share = as_float(size / own) if own else None
+        found.append(_summary(f"d{name}", gradient) | {"norm": as_float(size), "share": share})
     return found
 
 
-def _source(sources: dict[str, dict[str, Any]], passage: LayerTrace, way: int) -> str:
-    """The op's definition, or the layer's own lines where there is no op."""
-    if passage.op and passage.kind != "tap":
-        return _source_of(sources, definition(passage.op)[way])
-    layer = type(passage.layer)
-    return _source_of(sources, (layer._forward, layer._backward)[way])
-
-
-def _source_of(sources: dict[str, dict[str, Any]], function: Any) -> str:
-    """Remember a function's source; -> its name."""
-    name = function.__qualname__
-    if name not in sources:
-        lines, first = inspect.getsourcelines(function)
-        path = Path(inspect.getsourcefile(function) or "")
-        file = path.relative_to(_PACKAGE.parent).as_posix() if path.is_relative_to(_PACKAGE) else path.name
-        sources[name] = {"head": f"{file}, line {first}", "text": textwrap.dedent("".join(lines))}
-    return name
+def _source_of(function: Callable[..., Any]) -> dict[str, str]:
+    lines, first = inspect.getsourcelines(function)
+    path = Path(inspect.getsourcefile(function) or "")
+    file = path.relative_to(_PACKAGE.parent).as_posix() if path.is_relative_to(_PACKAGE) else path.name
+    return {"head": f"{file}, line {first}", "text": textwrap.dedent("".join(lines))}

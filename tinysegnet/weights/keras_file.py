@@ -1,7 +1,7 @@
 """Keras's HDF5 files of weights: groups of groups, and at their ends arrays, called here by their path: "a/kernel:0".
 
-Read with h5py, which only those need who have such a file: pip install "tinysegnet[pretrained]". HDF5 can also refer to
-other files and have filters; weights need neither, so both are refused.
+Read with h5py: pip install "tinysegnet[pretrained]". HDF5 can also refer to other files and have filters; weights need
+neither, so both are refused.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a file of weights may have, so that a forged one costs no more than a sound one."""
+"""Limits on what a file of weights may claim, so that a forged one costs no more than a valid one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ MAX_HEADER_BYTES = 1 << 20  # all that is not numbers; VGG16's is 3 kB
 
 
 def shown(text: str) -> str:
-    """Text from a file as a message can have it: printable, and not too long."""
+    """Text from a file in a form for messages: printable, and not too long."""
     return text if text.isprintable() and len(text) <= 100 else ascii(text[:100])
 
 
 def check_name(name: str) -> str:
-    """Raise CheckpointError for a tensor's name that nobody could print; -> the name."""
+    """The name of a tensor. Raises CheckpointError if it is not printable, empty or too long."""
     if not name.isprintable() or not 0 < len(name) <= 200:
         raise CheckpointError(f"damaged: a tensor called {shown(name)}. Download it again")
     return name

@@ -24,7 +24,7 @@ from ..models.network import Network
 __all__ = ["from_torch_state", "to_torch_state"]
 
 _KEYS = {"gamma": "weight", "beta": "bias"}
-_BATCHES = "num_batches_tracked"  # of PyTorch's batch norms: how many batches there were; needed by none of its sums
+_BATCHES = "num_batches_tracked"  # of PyTorch's batch norms: how many batches there were; not used here
 
 
 def to_torch_state(model: Network) -> dict[str, np.ndarray]:

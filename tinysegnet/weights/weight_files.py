@@ -30,10 +30,17 @@ _ERRORS = (ArithmeticError, EOFError, LookupError, OSError, RuntimeError, TypeEr
 
 
 def read_arrays(path: str | PathLike[str], *, keep: Callable[[str], object] | None = None) -> dict[str, np.ndarray]:
-    """{name: array} of all tensors in a file of weights, each C-contiguous with memory of its own.
+    """The tensors in a file of weights.
 
-    keep: called with each name; where it says no, the tensor is left out, and not read. Raises CheckpointError, one
-    line: for a file that is none of the known kinds, is damaged, asks for anything but arrays, or cannot be read.
+    Args:
+        path: a .pth, .h5 or .safetensors file, recognised by its content.
+        keep: called with each name; where it returns something false, the tensor is left out, and not read.
+
+    Returns:
+        arrays by name, each C-contiguous with memory of its own.
+
+    Raises:
+        CheckpointError: the file is of no known kind, damaged, unreadable, or asks for anything but arrays.
     """
     path = Path(path)
     try:

@@ -60,7 +60,7 @@ def show_kernel(
     """
     scene = _scene(x, weight, stride, padding)
     i, j = at
-    _demand_inside(scene, [at])
+    _check_inside(scene, [at])
     K, L = scene.weight.shape
     (PH, PW), (OH, OW) = scene.padded.shape, scene.out.shape
     tallest = max(PH, OH, K)
@@ -105,7 +105,7 @@ def show_kernel_sliding(
     H, W = scene.out.shape
     if positions is None:
         positions = sorted({(0, 0), (0, min(1, W - 1)), (min(1, H - 1), 0), (H - 1, W - 1)})
-    _demand_inside(scene, positions)
+    _check_inside(scene, positions)
     if slider:
         _show_slider(x, weight, stride, padding, theme)
     PH, PW = scene.padded.shape
@@ -136,7 +136,7 @@ def _size(scene: _Scene) -> int:
     return (H - top - bottom) * (W - left - right)
 
 
-def _demand_inside(scene: _Scene, positions: Sequence[tuple[int, int]]) -> None:
+def _check_inside(scene: _Scene, positions: Sequence[tuple[int, int]]) -> None:
     H, W = scene.out.shape
     for i, j in positions:
         if not (0 <= i < H and 0 <= j < W):

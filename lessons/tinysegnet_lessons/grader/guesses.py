@@ -33,13 +33,13 @@ WORDS = {
     r": the gradient must add up over the batch": ": add up over the batch",
 }
 NEARLY = 1e-5
-MOST_ORDERS = 120
+MAX_ORDERS = 120
 
 
 def guess_shape(got: np.ndarray, expected: np.ndarray) -> str | None:
     """Why the shape is another: axes in another order, kept, not summed, summed, a border lost."""
     if got.ndim == expected.ndim and sorted(got.shape) == sorted(expected.shape):
-        for order in itertools.islice(itertools.permutations(range(got.ndim)), MOST_ORDERS):
+        for order in itertools.islice(itertools.permutations(range(got.ndim)), MAX_ORDERS):
             if equal(got.transpose(order), expected):
                 return f"it is transposed: yours.transpose{order} would be right"
         return "the axes are in another order"

@@ -14,23 +14,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from ..palette import CAMVID
+from .paints import Color, between
 
-__all__ = ["MOODS", "OVERSAMPLING", "PAINTS", "Camera", "Canvas", "Color", "Mood", "Point", "Sheet", "between",
-           "chance", "develop", "mix", "paint", "pick"]  # fmt: skip
+__all__ = ["MOODS", "OVERSAMPLING", "Camera", "Canvas", "Mood", "Point", "Sheet", "develop"]
 
 OVERSAMPLING = 3  # odd, so that a pixel has a middle
 NEAR = 0.7  # metres: nothing is drawn closer to the camera than this
 CIRCLE = [(math.cos(2 * math.pi * i / 16), math.sin(2 * math.pi * i / 16)) for i in range(16)]
 
-Color = tuple[float, float, float]
 Point = tuple[float, float]
-T = TypeVar("T")
 
 SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN, CYCLIST = range(CAMVID.num_classes)
 VOID = 11
@@ -42,46 +39,6 @@ STROKES, STRENGTH = np.zeros(256, np.int64), np.zeros(256, np.float32)
 for _label, _stroke, _strength in ((BUILDING, ACROSS, 12), (ROAD, FINE, 3), (PAVEMENT, DABS, 10), (TREE, DABS, 20),
                                    (FENCE, DOWN, 15)):  # fmt: skip
     STROKES[_label], STRENGTH[_label] = _stroke, _strength
-
-# One box of paints for all. Kinds of things have favourites, but may be of any colour of the box.
-PAINTS: tuple[Color, ...] = (
-    (196, 98, 74), (222, 160, 96), (236, 208, 152), (244, 234, 214), (214, 202, 186), (168, 160, 152),
-    (122, 120, 124), (84, 86, 94), (52, 54, 64), (142, 178, 190), (96, 138, 166), (62, 92, 132), (70, 130, 128),
-    (120, 158, 130), (98, 124, 84), (160, 168, 100), (218, 178, 66), (206, 126, 52), (176, 62, 56), (222, 142, 138),
-    (170, 112, 130), (120, 92, 132), (128, 88, 66), (94, 70, 58), (178, 138, 108), (228, 228, 224),
-)  # fmt: skip
-GLASS: tuple[Color, ...] = ((72, 92, 116), (50, 62, 82), (120, 150, 170), (176, 200, 210), (90, 96, 100))
-LAMPLIGHT: Color = (255, 222, 138)
-WHITE: Color = (240, 238, 230)
-DARK: Color = (40, 42, 52)
-
-
-def chance(rng: np.random.Generator, probability: float) -> bool:
-    """True with this probability."""
-    return rng.random() < probability
-
-
-def between(rng: np.random.Generator, low: float, high: float) -> float:
-    """A number of [low, high), all equally likely."""
-    return low + (high - low) * rng.random()
-
-
-def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
-    """One of the choices, all equally likely."""
-    return choices[int(rng.random() * len(choices))]
-
-
-def mix(first: Color, second: Color, share: float) -> Color:
-    """The colour that has `share` of the second and the rest of the first."""
-    (r, g, b), keep = first, 1.0 - share
-    return (keep * r + share * second[0], keep * g + share * second[1], keep * b + share * second[2])
-
-
-def paint(rng: np.random.Generator, favourites: Sequence[Color] = PAINTS, share: float = 1.0) -> Color:
-    """One of the favourites, or with probability 1 - share any paint, a little lighter or darker than in the box."""
-    r, g, b = pick(rng, favourites if share == 1.0 or chance(rng, share) else PAINTS)
-    light = between(rng, 0.85, 1.12)
-    return (r * light, g * light, b * light)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What lines a toy street: houses, trees, hedges and fences.
+"""What stands along a toy street: houses, trees, hedges and fences.
 
 Every function draws one thing on a `Canvas`, in metres, and marks its polygons with its class.
 """
@@ -7,23 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .drawing import (
-    BUILDING,
-    DARK,
-    FENCE,
-    GLASS,
-    LAMPLIGHT,
-    TREE,
-    WHITE,
-    Canvas,
-    Color,
-    Sheet,
-    between,
-    chance,
-    mix,
-    paint,
-    pick,
-)
+from .drawing import BUILDING, FENCE, TREE, Canvas, Sheet
+from .paints import DARK, GLASS, LAMPLIGHT, WHITE, Color, between, chance, mix, paint, pick
 
 __all__ = ["LEAVES", "WALLS", "fence", "hedge", "house", "tree", "windows"]
 

@@ -1,13 +1,13 @@
 """Toy scenes: an endless world of drawn streets, the offline stand-in for real pictures of streets.
 
-Scene i of seed s at one size is always the same picture, whatever else is drawn. A scene is a street in
+Scene i of seed s at one size is always the same picture. A scene is a street in
 perspective with the eleven classes of CamVid and some void, seen by a camera that is never held the
 same way twice, in a light that changes; all things may have any colour of one box of paints. So
 neither a pixel's place nor its colour tells its class, nor both together (`metrics.baselines` measures how much
 they tell): shape, texture and surroundings must be learned. The labels are exact. The scenes are
 drawn in metres, so that one number gives the same street at any size of one aspect.
 
-Four rooms: `drawing` (camera, canvas, light), `houses` and `figures` (what stands in a street),
+Files: `paints` (colours), `drawing` (camera, canvas, light), `houses` and `street_objects` (what stands in a street),
 `street` (the empty street), and here the plan of what stands where.
 """
 
@@ -22,7 +22,8 @@ from ...errors import DataError
 from ..palette import CAMVID
 from ..sample import Sample
 from . import houses, street_objects
-from .drawing import Canvas, Point, between, chance, develop, pick
+from .drawing import Canvas, Point, develop
+from .paints import between, chance, pick
 from .street import Street
 
 __all__ = ["ToyScenes", "draw_scene"]
@@ -31,9 +32,15 @@ Thing = tuple[float, Callable[[], None]]  # how far away it is, and how to draw 
 
 
 class ToyScenes:
-    """A data set of `count` drawn streets. `toys[i]` is a pure function of the seed, i and the size.
+    """A data set of drawn streets. `toys[i]` is a pure function of the seed, i and the size.
 
-    size: (H, W) of the pictures, at least (16, 16). Raises DataError for a size or a count that cannot be.
+    Args:
+        count: how many.
+        seed: another seed gives other streets.
+        size: (H, W) of the pictures, at least (16, 16).
+
+    Raises:
+        DataError: count, seed or size is out of range.
     """
 
     palette = CAMVID
@@ -43,7 +50,7 @@ class ToyScenes:
         if count < 0 or seed < 0:
             raise DataError(f"toy scenes need a count and a seed of at least 0, not count={count}, seed={seed}")
         if min(size) < 16:
-            raise DataError(f"toy scenes need at least 16x16 pixels, not {size[0]}x{size[1]}")
+            raise DataError(f"toy scenes of {size[0]}x{size[1]} pixels (expected at least 16x16)")
         self.count, self.seed, self.size = count, seed, (int(size[0]), int(size[1]))
 
     def __len__(self) -> int:
@@ -86,8 +93,10 @@ class _Plan:
         # The rarer and smaller a thing, the earlier it chooses its place.
         plan += self._several(self._plan_pedestrian, 1.0, 3.0) + self._several(self._plan_sign, 1.0, 2.3)
         plan += self._several(self._plan_cyclist, 0.9, 2.3) + self._several(self._plan_barrier, 0.3, 2.2)
-        plan += self._several(self._plan_car, 1.0, 2.6) + self._several(self._plan_post, 0.8, 2.4)
-        return plan + self._several(self._plan_tree, 0.0, 1.7) + self._several(self._plan_oddity, 0.0, 1.7)
+        plan += self._several(self._plan_car, 1.0, 2.6)
+        plan += self._several(partial(self._stand, self.kerbs, 5.0, 9.5, street_objects.lamp_post), 0.8, 2.4)
+        plan += self._several(partial(self._stand, self.kerbs, 6.0, 12.0, houses.tree), 0.0, 1.7)
+        return plan + self._several(partial(self._stand, self.pavements, 4.0, 14.0, street_objects.oddity), 0.0, 1.7)
 
     def _several(self, plan: Callable[[], list[Thing]], low: float, high: float) -> list[Thing]:
         """Between low and high things of a kind, rounded down."""
@@ -153,32 +162,27 @@ class _Plan:
         """The thing at this spot, or nothing if there is none."""
         return [] if spot is None else [(spot[1], partial(draw, self.canvas, self.rng, *spot, *more))]
 
-    def _plan_post(self) -> list[Thing]:
-        return self._place(self._spot(self.kerbs, 5.0, 9.5), street_objects.lamp_post)
+    def _stand(self, strips: Sequence[Point], near: float, far: float, draw: Callable[..., None]) -> list[Thing]:
+        """The thing at a place on one of these strips."""
+        return self._place(self._spot(strips, near, far), draw)
 
     def _plan_sign(self) -> list[Thing]:
         draw = street_objects.traffic_light if chance(self.rng, 0.35) else street_objects.sign
-        return self._place(self._spot(self.kerbs, 4.5, 8.0), draw)
-
-    def _plan_tree(self) -> list[Thing]:
-        return self._place(self._spot(self.kerbs, 6.0, 12.0), houses.tree)
-
-    def _plan_oddity(self) -> list[Thing]:
-        return self._place(self._spot(self.pavements, 4.0, 14.0), street_objects.oddity)
+        return self._stand(self.kerbs, 4.5, 8.0, draw)
 
     def _plan_pedestrian(self) -> list[Thing]:
         strips = [self.road] if chance(self.rng, 0.3) else self.pavements
-        return self._place(self._spot(strips, 4.2, 7.8), street_objects.pedestrian)
+        return self._stand(strips, 4.2, 7.8, street_objects.pedestrian)
 
     def _plan_cyclist(self) -> list[Thing]:
         strips = self.pavements if chance(self.rng, 0.15) else [self.road]
-        return self._place(self._spot(strips, 4.2, 7.8), street_objects.cyclist)
+        return self._stand(strips, 4.2, 7.8, street_objects.cyclist)
 
     def _plan_car(self) -> list[Thing]:
         """A parked car, one in its lane, or one that crosses the street."""
         (left, right), form = self.road, self.rng.random()
         if form < 0.2:
-            return self._place(self._spot([self.road], 4.5, 10.0), street_objects.crossing_car)
+            return self._stand([self.road], 4.5, 10.0, street_objects.crossing_car)
         lane = 1.1 if form < 0.6 else 0.25 * (right - left)
         spot = self._spot([(left + lane, left + lane), (right - lane, right - lane)], 4.5, 10.5)
         return self._place(spot, street_objects.car, spot is not None and spot[0] > (left + right) / 2)

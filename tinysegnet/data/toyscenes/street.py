@@ -6,29 +6,9 @@ import math
 
 import numpy as np
 
-from .drawing import (
-    BUILDING,
-    DARK,
-    MOODS,
-    OVERSAMPLING,
-    PAVEMENT,
-    ROAD,
-    SKY,
-    TREE,
-    VOID,
-    WHITE,
-    Camera,
-    Canvas,
-    Color,
-    Point,
-    Sheet,
-    between,
-    chance,
-    mix,
-    paint,
-    pick,
-)
+from .drawing import BUILDING, MOODS, OVERSAMPLING, PAVEMENT, ROAD, SKY, TREE, VOID, Camera, Canvas, Point, Sheet
 from .houses import LEAVES, windows
+from .paints import DARK, WHITE, Color, between, chance, mix, paint, pick
 
 __all__ = ["Street"]
 

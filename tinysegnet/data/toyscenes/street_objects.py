@@ -9,26 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .drawing import (
-    CAR,
-    CYCLIST,
-    DARK,
-    GLASS,
-    LAMPLIGHT,
-    PEDESTRIAN,
-    POLE,
-    SIGN,
-    VOID,
-    WHITE,
-    Canvas,
-    Color,
-    Sheet,
-    between,
-    chance,
-    mix,
-    paint,
-    pick,
-)
+from .drawing import CAR, CYCLIST, PEDESTRIAN, POLE, SIGN, VOID, Canvas, Sheet
+from .paints import DARK, GLASS, LAMPLIGHT, WHITE, Color, between, chance, mix, paint, pick
 
 __all__ = ["car", "crossing_car", "cyclist", "lamp_post", "oddity", "pedestrian", "sign", "traffic_light"]
 

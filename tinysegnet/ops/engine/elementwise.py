@@ -1,4 +1,4 @@
-"""Kernels that compute each output value from the input values at the same place."""
+"""How to call a kernel that computes each output value from the input values at the same place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["elementwise"]
 
 def elementwise(kernel, *arrays, settings=()):
     """kernel(*flat arrays, *settings, flat out) -> out, of the first array's shape and dtype. One pass over memory."""
-    arrays = [np.ascontiguousarray(array) for array in arrays]
-    out = empty_like(arrays[0])
-    kernel(*(array.reshape(-1) for array in arrays), *settings, out.reshape(-1))
+    contiguous = [np.ascontiguousarray(array) for array in arrays]
+    out = empty_like(contiguous[0])
+    kernel(*(array.reshape(-1) for array in contiguous), *settings, out.reshape(-1))
     return out

@@ -37,7 +37,7 @@ class WinogradF4x4(NamedTuple):
 
 # Kernels are given the algorithm. Its class is part of its type, so numba compiles each kernel once per algorithm, and
 # each transform knows its matrix.
-ALGORITHMS = {"winograd_f4x3": WinogradF4x3(), "winograd_f4x4": WinogradF4x4()}
+ALGORITHMS: dict[str, WinogradF4x3 | WinogradF4x4] = {"winograd_f4x3": WinogradF4x3(), "winograd_f4x4": WinogradF4x4()}
 
 
 def transforms(points, taps):

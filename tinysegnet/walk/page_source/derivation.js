@@ -21,7 +21,7 @@ import { kernelGrids, sumTable } from "walk/sum_view.js";
  */
 export function derivation(node, explanation) {
   const { name, shown, note, complete } = explanation;
-  const missing = el("p", {}, "The weights of this channel are not in this page, or it would be too large.");
+  const missing = el("p", {}, "The weights of this channel are not in this page, since it would be too large.");
   return el("section", { class: "derivation", tabindex: -1 },
     el("h3", {}, `What made ${name}`),
     el("p", { class: "clicked" }, el("code", {}, name), ` = ${format(shown)}`),
@@ -41,7 +41,7 @@ function calculation(node, explanation) {
     sum ? sumTable(sum) : null,
     softmax ? softmaxTable(softmax, label) : null,
     lines ? lineTable(lines) : null,
-    verdict(explanation),
+    explanation.computed === null ? null : verdict(explanation.computed, explanation),
     linksNote(sourcesOf(explanation)),
   ];
 }
@@ -49,9 +49,10 @@ function calculation(node, explanation) {
 /**
  * The result beside the number that the network had. Below 1e-37, float32 does not have all its digits.
  *
+ * @param {number} computed
  * @param {Explanation} explanation
  */
-function verdict({ computed, shown, scale }) {
+function verdict(computed, { shown, scale }) {
   const difference = Object.is(computed, shown) ? 0 : Math.abs(computed - shown); // NaN equals NaN here
   const same = difference <= 1e-5 * Math.max(scale || 0, Math.abs(shown) || 0, 1e-37);
   const text = same ? `✓ the same (difference ${short(difference)})` : `✗ difference ${short(difference)}`;

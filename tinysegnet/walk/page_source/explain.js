@@ -11,13 +11,16 @@ import { explainBySum, isSum } from "walk/sums.js";
 /** @import { Step } from "walk/steps.js" */
 /** @import { LoadedNode } from "walk/store.js" */
 
+export const OWN_CODE = "Computed by the layer's own code; see its source.";
+
 /** @type {Record<string, Formula>} */
 const FORMULAS = { ...pixelwise, ...pooling };
 
 /**
- * The formula of a node that is no sum of products.
+ * The formula of a node that is no sum of products. Layers of other libraries have none.
  *
  * @param {LoadedNode} node
+ * @returns {Formula | undefined}
  */
 export const formulaOf = (node) => FORMULAS[node.kind];
 
@@ -39,6 +42,7 @@ export function explain(step, node, y, x, c) {
   const name = `${backward ? "dx" : "out"}[${y}, ${x}, ${c}]`;
   if (isSum(node)) return explainBySum(node, backward ? "in" : "out", result, name, [y, x, c]);
   const formula = formulaOf(node);
+  if (!formula) return { name, shown: result.value(y, x, c), computed: null, scale: 1, complete: true, note: OWN_CODE };
   if (backward) return explainByLines(result, name, [y, x, c], formula.backward(node, y, x, c));
   const largest = formula.largestSummand?.(node, y, x, c);
   return explainByLines(result, name, [y, x, c], formula.forward(node, y, x, c), largest);

@@ -7,7 +7,7 @@
  * @typedef {object} Explanation
  * @property {string} name
  * @property {number} shown                   the number as the network had it
- * @property {number} computed                what the explanation arrives at
+ * @property {number | null} computed         what the explanation arrives at; null: the page does not compute it
  * @property {number} scale                   the largest number in it
  * @property {boolean} complete               the page has everything that it takes
  * @property {string} [note]

@@ -1,7 +1,7 @@
 // Where the gradient of the chosen number goes, on the steps forward.
 
 import { el, table } from "walk/elements.js";
-import { formulaOf } from "walk/explain.js";
+import { OWN_CODE, formulaOf } from "walk/explain.js";
 import { format } from "walk/numbers.js";
 import { data } from "walk/payload.js";
 import { state } from "walk/state.js";
@@ -32,12 +32,13 @@ export function gradient(step, node, { complete, sum }, y, x, c) {
   if (!data.labelled) {
     return section(el("p", { class: "quiet" }, "Without labels there is no loss, and no gradient."));
   }
-  const g = (node.kind === "tap" && node.through ? node.dother : node.dout).value(y, x, c);
+  const g = (node.dresult).value(y, x, c);
   if (g === 0) return section(el("p", {}, NOTHING));
   const intro = el("p", {}, "If this number were a little larger, the loss would change by ", el("b", {}, format(g)),
     " times as much: its gradient, dout.");
-  return section(intro, ...(sum ? sharesOfSum(node, sum, c, g)
-    : [table(["to", "gradient", ""], formulaOf(node).shares(node, y, x, c, g))]));
+  if (sum) return section(intro, ...sharesOfSum(node, sum, c, g));
+  const shares = formulaOf(node)?.shares(node, y, x, c, g);
+  return section(intro, shares ? table(["to", "gradient", ""], shares) : el("p", {}, OWN_CODE));
 }
 
 /**

@@ -16,7 +16,7 @@ import { WAYS, twinOf, wayClass } from "walk/steps.js";
  */
 export function headline(step, node) {
   const twin = twinOf(step), where = `to its ${twin?.way.endsWith("backward") ? "backward" : "forward"} (b)`;
-  const total = step.way === "loss" ? `Of this picture, all pixels together: ${format(node.facts.value)}.` : "";
+  const total = step.way === "loss" ? `Of this picture, all pixels together: ${format(node.settings.value)}.` : "";
   const end = "Here the walk ends: without labels there is no loss, and no way back.";
   const more = step.way === "answer" && !data.labelled ? end : total;
   const weights = step.way.startsWith("loss") ? data.weighting : "";

@@ -55,7 +55,7 @@ export function explainAnswer(node, y, x, c) {
  * @returns {Explanation}
  */
 const explainUnlabelled = (name, shown) =>
-  ({ name, shown, computed: 0, scale: 1, complete: true, note: "Nobody labelled this pixel: it does not count." });
+  ({ name, shown, computed: 0, scale: 1, complete: true, note: "This pixel has no label, so it does not count." });
 
 /**
  * @param {LoadedNode} node
@@ -66,16 +66,16 @@ const explainUnlabelled = (name, shown) =>
 export function explainLoss(node, y, x) {
   const label = labelAt(node, y, x), name = `loss[${y}, ${x}]`;
   if (label === null) return explainUnlabelled(name, node.out.value(y, x, 0));
-  const softmax = softmaxAt(node.logits, y, x), { weights, divisor } = node.facts, weight = weights[label];
-  const surprise = Math.log(softmax.total) + softmax.largest - softmax.scores[label]; // exact where p is almost 0
+  const softmax = softmaxAt(node.logits, y, x), { weights, divisor } = node.settings, weight = weights[label];
+  const nll = Math.log(softmax.total) + softmax.largest - softmax.scores[label]; // exact where p is almost 0
   /** @type {Line[]} */
   const lines = [
     ["the true class y", data.classes[label].name, ""],
     [`p of ${data.classes[label].name}`, softmax.probs[label], "", probabilitySource(node, y, x, label)],
-    ["−log p", surprise, "the surprise: 0 if p were 1"],
+    ["−log p", nll, "the negative log likelihood: 0 if p were 1"],
     ["weight", weight, weights.every((w) => w === 1) ? "1 for every class" : "of the true class"],
     ["D", divisor, "labelled pixels"],
-    ["weight · (−log p) / D", (weight * surprise) / divisor, ""],
+    ["weight · (−log p) / D", (weight * nll) / divisor, ""],
   ];
   return { ...explainByLines(node.out, name, [y, x, 0], lines, weight / divisor), softmax, label };
 }
@@ -104,7 +104,7 @@ function probabilitySource(node, y, x, k) {
 export function explainLossBackward(node, y, x, c) {
   const label = labelAt(node, y, x), k = node.logits.C === 1 ? 1 : c, name = `dlogits[${y}, ${x}, ${c}]`;
   if (label === null) return explainUnlabelled(name, node.dx.value(y, x, c));
-  const p = softmaxAt(node.logits, y, x).probs[k], weight = node.facts.weights[label] / node.facts.divisor;
+  const p = softmaxAt(node.logits, y, x).probs[k], weight = node.settings.weights[label] / node.settings.divisor;
   const target = label === k ? 1 : 0;
   /** @type {Line[]} */
   const lines = [

@@ -1,4 +1,5 @@
-// The page's data, as page.py embeds it. The types below describe what story.py, pack.py, facts.py and page.py write.
+// The page's data, as page.py embeds it. The types below describe what steps.py, payload.py, overview.py
+// and page.py write.
 
 /** @typedef {"start" | "forward" | "answer" | "loss" | "loss backward" | "backward"} Way */
 
@@ -7,7 +8,7 @@
  * @property {string} title
  * @property {string} notice                  how `predict` differs from this single pass; "" if it does not
  * @property {string} weighting               how the loss weights the classes
- * @property {[name: string, text: string][]} facts
+ * @property {[name: string, text: string][]} overview
  * @property {boolean} labelled               labels were given, so there are a loss and backward steps
  * @property {boolean} void                   some pixels have no label
  * @property {boolean} oneLogit               two classes with a single logit
@@ -66,26 +67,28 @@
  *
  * @typedef {object} PackedNode
  * @property {string} name
- * @property {string} kind                    the op
- * @property {boolean} [through]              of a tap: it has a convolution
+ * @property {string} kind                    the op, or the class of a layer of another library
  * @property {string} [partner]               the layer that this one exchanges maps or indices with
  * @property {number} x
  * @property {number} out
- * @property {number | null} [other]          of a tap and an addition: the map that crosses to the decoder
+ * @property {number | null} [other]          of a skip source and an addition: the map that crosses to the decoder
+ * @property {number} result                  what the layer computes: `other` of a skip source, else `out`
  * @property {number | null} dout             null without labels
  * @property {number | null} dx
  * @property {number | null} [dother]
+ * @property {number | null} [dresult]        the gradient of `result`
  * @property {number} [logits]                of the loss
  * @property {number} [labels]                blob of the loss: a class per pixel, 255 for none
  * @property {Windows | null} [windows]
- * @property {Facts} facts
+ * @property {boolean} [mixesChannels]        a number of the result depends on all channels of x
+ * @property {Settings} settings
  * @property {PackedWeight} [weight]
  * @property {Record<string, number>} [vectors]   blobs: parameters with one value per channel
  * @property {number} [positions]             blob of a pooling or an unpooling
  */
 
 /**
- * Which pixels of a layer's input and output belong together (windows.py).
+ * Which pixels of a layer's input and output belong together (layer_trace.py).
  *
  * @typedef {object} Windows
  * @property {[number, number]} kernel        rows, columns
@@ -97,7 +100,7 @@
 /**
  * The settings of a node. Each kind has its own of these; the others are absent.
  *
- * @typedef {object} Facts
+ * @typedef {object} Settings
  * @property {boolean} reversed               input scaling: red, green, blue become blue, green, red
  * @property {number} size                    local response normalisation, like the next three
  * @property {number} alpha

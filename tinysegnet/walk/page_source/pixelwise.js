@@ -11,7 +11,7 @@ import { format } from "walk/numbers.js";
  * @param {LoadedNode} node
  * @param {number} c
  */
-const sourceChannel = (node, c) => (node.facts.reversed ? node.x.C - 1 - c : c);
+const sourceChannel = (node, c) => (node.settings.reversed ? node.x.C - 1 - c : c);
 
 /** @type {Formula} */
 export const normalize = {
@@ -46,7 +46,7 @@ export const normalize = {
  * @param {number} c
  */
 function energy(node, y, x, c) {
-  const { size, alpha, k } = node.facts, half = Math.floor(size / 2);
+  const { size, alpha, k } = node.settings, half = Math.floor(size / 2);
   const from = Math.max(0, c - half), to = Math.min(node.x.C, c + half + 1);
   let sum = 0;
   for (let j = from; j < to; j++) sum += node.x.value(y, x, j) ** 2;
@@ -57,7 +57,7 @@ function energy(node, y, x, c) {
 export const local_response_norm = {
   forward(node, y, x, c) {
     const { s, sum, from, to } = energy(node, y, x, c), value = node.x.value(y, x, c);
-    const { k, alpha, size, beta } = node.facts;
+    const { k, alpha, size, beta } = node.settings;
     return [
       ["x", value, "", [node.x, y, x, c]],
       ["Σ x²", sum, `channels ${from} to ${to - 1} of this pixel`],
@@ -69,7 +69,7 @@ export const local_response_norm = {
   // forward: out_c = x_c / s_c^beta, and x_c is in the s of every channel j of its window
   // so:      dx_c = dout_c / s_c^beta - 2 alpha beta / size * x_c * sum_j dout_j x_j / s_j^(beta + 1)
   backward(node, y, x, c) {
-    const { s, from, to } = energy(node, y, x, c), { beta, alpha, size } = node.facts, g = node.dout.value(y, x, c);
+    const { s, from, to } = energy(node, y, x, c), { beta, alpha, size } = node.settings, g = node.dout.value(y, x, c);
     let sum = 0;
     for (let j = from; j < to; j++) {
       sum += (node.dout.value(y, x, j) * node.x.value(y, x, j)) / energy(node, y, x, j).s ** (beta + 1);
@@ -84,7 +84,7 @@ export const local_response_norm = {
   },
 
   shares(node, y, x, c, g) {
-    const { s, from, to } = energy(node, y, x, c), { beta, alpha, size } = node.facts;
+    const { s, from, to } = energy(node, y, x, c), { beta, alpha, size } = node.settings;
     const common = (((2 * alpha * beta) / size) * node.x.value(y, x, c) * g) / s ** (beta + 1);
     /** @type {Share[]} */
     const rows = [];
@@ -103,7 +103,7 @@ export const local_response_norm = {
  * @param {number} c
  */
 function factorOf(node, c) {
-  const std = Math.sqrt(node.vectors.var[c] + node.facts.eps), gamma = node.vectors.gamma[c];
+  const std = Math.sqrt(node.vectors.var[c] + node.settings.eps), gamma = node.vectors.gamma[c];
   return { std, gamma, factor: gamma / std };
 }
 
@@ -116,7 +116,7 @@ export const batchnorm2d = {
       ["x", value, "", [node.x, y, x, c]],
       ["mean", mean, "of the channel, remembered from training"],
       ["var", node.vectors.var[c], "likewise"],
-      ["√(var + eps)", std, `eps ${node.facts.eps}`],
+      ["√(var + eps)", std, `eps ${node.settings.eps}`],
       ["x̂ = (x − mean) / √(var + eps)", hat, ""],
       ["gamma", gamma, "learned"],
       ["beta", beta, "learned"],
@@ -155,13 +155,13 @@ export const batchnorm2d = {
 /** @type {Formula} */
 export const relu = {
   forward(node, y, x, c) {
-    const value = node.x.value(y, x, c), remark = value > 0 ? "positive: it stays" : "not positive: it becomes 0";
+    const value = node.x.value(y, x, c), remark = value <= 0 ? "not positive: it becomes 0" : "positive: it stays";
     return [["x", value, remark, [node.x, y, x, c]], ["max(x, 0)", Math.max(value, 0), ""]];
   },
 
-  // forward: out = x where x > 0, else 0        so: dx = dout where x > 0, else 0
+  // forward: out = x where x > 0, else 0        so: dx = dout where x > 0, else 0. A NaN lets dout through.
   backward(node, y, x, c) {
-    const value = node.x.value(y, x, c), g = node.dout.value(y, x, c), passes = value > 0;
+    const value = node.x.value(y, x, c), g = node.dout.value(y, x, c), passes = !(value <= 0);
     return [
       ["dout", g, passes ? "it passes" : "it is stopped", [node.dout, y, x, c]],
       ["x was", value, "", [node.x, y, x, c]],
@@ -170,7 +170,7 @@ export const relu = {
   },
 
   shares(node, y, x, c, g) {
-    const passes = node.x.value(y, x, c) > 0;
+    const passes = !(node.x.value(y, x, c) <= 0);
     const remark = passes ? "x was positive: all of it" : "x was not positive: none";
     return [[`dx[${y}, ${x}, ${c}]`, passes ? g : 0, remark]];
   },
@@ -184,7 +184,7 @@ export const dropout = {
 };
 
 /** @type {Formula} */
-export const tap = {
+export const skip_source = {
   forward: (node, y, x, c) => [
     ["x", node.x.value(y, x, c), `goes on, and crosses to ${node.partner}`, [node.x, y, x, c]],
   ],
@@ -193,7 +193,7 @@ export const tap = {
   backward(node, y, x, c) {
     const g = node.dout.value(y, x, c), kept = node.dother.value(y, x, c);
     return [
-      ["dout", g, "from the layer behind", [node.dout, y, x, c]],
+      ["dout", g, "from the next layer", [node.dout, y, x, c]],
       ["dkept", kept, `from ${node.partner}`, [node.dother, y, x, c]],
       ["dout + dkept", g + kept, ""],
     ];
@@ -203,7 +203,7 @@ export const tap = {
 };
 
 /** @type {Formula} */
-export const add = {
+export const skip_add = {
   forward(node, y, x, c) {
     const own = node.x.value(y, x, c), kept = node.other.value(y, x, c);
     return [

@@ -39,11 +39,11 @@ function overview() {
     const caption = captions[/** @type {keyof typeof captions} */ (name)];
     return el("figure", {}, el("img", { src: uri, alt: caption }), el("figcaption", {}, caption));
   });
-  const facts = data.facts.map(([name, text]) =>
+  const rows = data.overview.map(([name, text]) =>
     el("div", { class: text.length > 160 ? "long" : "" }, el("dt", {}, name), el("dd", {}, text)));
   return el("section", { class: "overview" },
     data.notice ? el("p", { class: "notice" }, data.notice) : null,
     el("div", { class: "pictures" }, pictures),
     legend(data.void),
-    el("dl", { class: "facts" }, facts));
+    el("dl", { class: "rows" }, rows));
 }

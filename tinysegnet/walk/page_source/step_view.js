@@ -41,7 +41,7 @@ export function stepView(step, node) {
     step.way === "answer" ? predicted(node, y, x) : null,
     el("p", { class: "choices" },
       toggle("one scale for all channels", state.commonScale, () => { state.commonScale = true; }),
-      toggle("a scale for each", !state.commonScale, () => { state.commonScale = false; })),
+      toggle("one scale per channel", !state.commonScale, () => { state.commonScale = false; })),
     el("div", { class: "panels" }, panels(step, node, y, x)),
     readout(explanation.name, format(explanation.shown) + named, result, [y, x]),
     el("p", { class: "quiet" }, how),
@@ -88,14 +88,14 @@ function arraysOf(step, node) {
   }
   if (step.way === "backward") {
     /** @type {NamedArray[]} */
-    const kept = kind === "tap" ? [["dkept", `from ${partner}`, node.dother]] : [];
+    const kept = kind === "skip_source" ? [["dkept", `from ${partner}`, node.dother]] : [];
     const to = index > 0 ? `to ${before}` : "of the picture";
     return [["dout", `from ${behind}`, node.dout], ...kept, ["dx", to, node.dx]];
   }
   /** @type {NamedArray} */
   const x = ["x", index > 0 ? `from ${before}` : before, node.x];
-  if (kind === "add") return [x, ["kept", `from ${partner}`, node.other], ["out", "x + kept", node.out]];
-  if (kind === "tap") return [x, ["kept", `to ${partner}`, node.other]];
+  if (kind === "skip_add") return [x, ["kept", `from ${partner}`, node.other], ["out", "x + kept", node.out]];
+  if (kind === "skip_source") return [x, ["kept", `to ${partner}`, node.other]];
   return [x, ["out", "of this layer", node.out]];
 }
 
@@ -108,8 +108,8 @@ function arraysOf(step, node) {
 function panels(step, node, y, x) {
   const arrays = arraysOf(step, node);
   return arrays.map(([letter, from, tensor], k) => {
-    // the result, and the gradient that a tap passes on unchanged, belong to the chosen pixel and channel
-    const own = k === arrays.length - 1 || (node.kind === "tap" && letter === "dout");
+    // the result, and the gradient that a skip source passes on unchanged, belong to the chosen pixel and channel
+    const own = k === arrays.length - 1 || (node.kind === "skip_source" && letter === "dout");
     const sameChannel = own || !mixesChannels(node), choose = sameChannel ? chooseChannel : chooseReading;
     const channel = Math.min(sameChannel ? state.channel : state.reading, tensor.shown - 1);
     return panel({ letter, from, tensor, channel, choose, box: own ? [y, x, 1, 1] : boxOf(step, node, tensor, y, x) });
@@ -145,7 +145,7 @@ function boxOf(step, node, tensor, y, x) {
  * @param {number} channel
  */
 function arrows(step, node, y, x, channel) {
-  if (!node.position || node.facts.fixed) return null;
+  if (!node.position || node.settings.fixed) return null;
   const backward = step.way === "backward", pools = node.windows.large === "in", upwards = pools === backward;
   const [read, made] = backward ? [node.dout, node.dx] : [node.x, node.out];
   const [small, large] = upwards ? [read, made] : [made, read];

@@ -44,12 +44,11 @@ export function twinOf(step) {
  *
  * @template T
  * @param {PackedStep} step
- * @param {{ kind: string, through?: boolean, x: T, out: T, other?: T | null, dx: T | null }} node
+ * @param {{ x: T, result: T, dx: T | null }} node
  */
 export function resultOf(step, node) {
-  const branch = node.kind === "tap" && node.through;
   const backward = step.way === "backward" || step.way === "loss backward";
-  const result = step.way === "start" ? node.x : backward ? node.dx : branch ? node.other : node.out;
+  const result = step.way === "start" ? node.x : backward ? node.dx : node.result;
   return /** @type {T} */ (result); // a step exists only if its node has what it makes
 }
 
@@ -67,7 +66,7 @@ export const resultIndex = (step) => resultOf(step, data.nodes[step.node]);
  */
 export function readIndex(step) {
   const node = data.nodes[step.node];
-  const read = step.way !== "backward" ? node.x : node.kind === "tap" ? node.dother : node.dout;
+  const read = step.way === "backward" ? node.dresult : node.x;
   return /** @type {number} */ (read);
 }
 

@@ -2,7 +2,7 @@
 
 import { data, textOf } from "walk/payload.js";
 
-/** @import { Facts, PackedTensor, PackedWeight, Windows } from "walk/payload.js" */
+/** @import { PackedTensor, PackedWeight, Settings, Windows } from "walk/payload.js" */
 
 /**
  * An array. `planes` has -127..127 per value, channel by channel; -128 is not finite.
@@ -20,18 +20,20 @@ import { data, textOf } from "walk/payload.js";
  * @property {number} index
  * @property {string} name
  * @property {string} kind
- * @property {boolean} through
  * @property {string} partner
  * @property {Tensor} x
  * @property {Tensor} out
  * @property {Tensor} other
+ * @property {Tensor} result
  * @property {Tensor} dout
  * @property {Tensor} dx
  * @property {Tensor} dother
+ * @property {Tensor} dresult
  * @property {Tensor} logits
  * @property {Uint8Array} labels
  * @property {Windows} windows
- * @property {Facts} facts
+ * @property {boolean} mixesChannels
+ * @property {Settings} settings
  * @property {Record<string, Float32Array>} vectors
  * @property {Weight} weight
  * @property {(u: number, v: number, c: number) => number} position   of a maximum inside its window, row by row
@@ -149,12 +151,15 @@ export function nodeOf(index) {
   return once(nodes, index, () => unpackNode(index));
 }
 
+const TENSORS = /** @type {const} */ (
+  ["x", "out", "other", "result", "dout", "dx", "dother", "dresult", "logits"]);
+
 /** @param {number} index */
 async function unpackNode(index) {
   const packed = data.nodes[index];
   /** @type {any} */
   const node = { ...packed, index, vectors: {} };
-  for (const name of /** @type {const} */ (["x", "out", "other", "dout", "dx", "dother", "logits"])) {
+  for (const name of TENSORS) {
     const number = packed[name];
     if (number !== undefined && number !== null) node[name] = await tensorOf(number);
   }

@@ -9,12 +9,12 @@ import { largerPixels, smallerPixels } from "walk/windows.js";
 /** @typedef {"out" | "in"} Side  out: a number of the output; in: of the gradient of the input */
 /** @typedef {[y: number, x: number, c: number]} Place */
 
-const MIXING = new Set(["conv2d", "conv_transpose2d", "tap"]);
-const SUMS = new Set([...MIXING, "depthwise_conv2d", "upsample_nearest2d", "upsample_bilinear2d"]);
+const SUMS = new Set(["conv2d", "conv_transpose2d", "depthwise_conv2d", "skip_source", "upsample_nearest2d",
+  "upsample_bilinear2d"]);
 const SHARE = "share"; // the name of a weight that is not learned
 
 /**
- * Is a number of this node a sum of products? Of a tap without a convolution it is not.
+ * Is a number of this node a sum of products? Of a skip source without a convolution it is not.
  *
  * @param {LoadedNode} node
  */
@@ -25,7 +25,7 @@ export const isSum = (node) => SUMS.has(node.kind) && Boolean(node.windows);
  *
  * @param {LoadedNode} node
  */
-export const mixesChannels = (node) => MIXING.has(node.kind) && isSum(node);
+export const mixesChannels = (node) => node.mixesChannels && isSum(node);
 
 /**
  * A number of `tensor`, which is on this side of the node, as a sum of products.
@@ -73,18 +73,18 @@ export function explainBySum(node, side, tensor, name, at) {
  */
 function readBy(node, side) {
   if (side === "out") return ["x", node.x];
-  return node.kind === "tap" ? ["dkept", node.dother] : ["dout", node.dout];
+  return [node.dresult === node.dother ? "dkept" : "dout", node.dresult];
 }
 
 /**
- * What a sum begins with: the bias, or the gradient that a tap passes on unchanged.
+ * What a sum begins with: the bias, or the gradient that a skip source passes on unchanged.
  *
  * @param {LoadedNode} node
  * @param {Side} side
  * @param {Place} at
  */
 function startOf(node, side, at) {
-  if (side === "in") return node.kind === "tap" ? { name: "dout", value: node.dout.value(...at) } : null;
+  if (side === "in") return node.dresult === node.dother ? { name: "dout", value: node.dout.value(...at) } : null;
   return node.vectors.bias ? { name: "bias", value: node.vectors.bias[at[2]] } : null;
 }
 
@@ -107,7 +107,7 @@ function weightBetween(node, sumIsLarge, [y, x, c], [i, j, p, q], channel, small
     return [node.weight(i, j, first, smaller), `weight[${i}, ${j}, ${first}, ${smaller}]`];
   }
   if (node.kind === "upsample_nearest2d") return [1, SHARE];
-  const { factor } = node.facts, [[row, column], [u, v]] = sumIsLarge ? [[y, x], [p, q]] : [[p, q], [y, x]];
+  const { factor } = node.settings, [[row, column], [u, v]] = sumIsLarge ? [[y, x], [p, q]] : [[p, q], [y, x]];
   return [bilinearShare(row, u, factor, small.H) * bilinearShare(column, v, factor, small.W), SHARE];
 }
 

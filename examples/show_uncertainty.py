@@ -1,6 +1,6 @@
 """Draw a toy street, where a Bayesian network errs on it, and where its samples disagree.
 
-python examples/show_doubt.py CHECKPOINT [--number 3] [--samples 50] [--out doubt.png]
+python examples/show_uncertainty.py CHECKPOINT [--number 3] [--samples 50] [--out uncertainty.png]
 """
 
 import argparse
@@ -19,7 +19,7 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("checkpoint", help="of a bayesian-... network that `tinysegnet train` wrote")
 parser.add_argument("--number", type=int, default=3, help="of the street")
 parser.add_argument("--samples", type=int, default=50)
-parser.add_argument("--out", default="doubt.png")
+parser.add_argument("--out", default="uncertainty.png")
 arguments = parser.parse_args()
 
 trained, street = open_checkpoint(arguments.checkpoint), open_dataset("toy", "val")[arguments.number]
@@ -29,11 +29,17 @@ for samples in (None, None, arguments.samples):  # the first pass may compile
     if samples is None:
         ts.predict(trained.model, street.image, size=trained.size)
     else:
-        labels, doubt = ts.predict_with_uncertainty(trained.model, street.image, samples=samples, size=trained.size)
+        labels, uncertainty = ts.predict_with_uncertainty(
+            trained.model, street.image, samples=samples, size=trained.size
+        )
     times[samples] = time.perf_counter() - began
 image, truth, labels = (a.repeat(SCALE, 0).repeat(SCALE, 1) for a in (street.image, street.labels, labels))
 errors = viz.error_picture(image, truth, labels, CAMVID)
-panels = [Image.fromarray(image), Image.fromarray(errors), viz.uncertainty_picture(doubt, narrowest=image.shape[1])]
+panels = [
+    Image.fromarray(image),
+    Image.fromarray(errors),
+    viz.uncertainty_picture(uncertainty, narrowest=image.shape[1]),
+]
 width = image.shape[1] + GAP
 canvas = Image.new("RGB", (3 * width - GAP, panels[2].height), "white")
 for i, panel in enumerate(panels):

@@ -1,0 +1,69 @@
+"""Data sets made of another one: its samples kept in memory, or one of its classes against all others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import SettingError
+from ..runtime.settings import convert
+from .label_encoding import VOID
+from .palette import Palette
+from .sample import Dataset, Sample, check_dataset, read_sample
+
+__all__ = ["InMemory", "OneClass"]
+
+OTHERS_COLOR = (205, 205, 200)
+
+
+class InMemory:
+    """The samples of a data set, loaded or drawn once, when this is made.
+
+    Args:
+        dataset: the data set.
+        limit: only the first so many samples; None: all.
+        progress: wraps the loop, such as tqdm.
+    """
+
+    def __init__(self, dataset: Dataset, *, limit: int | None = None, progress: Any = iter) -> None:
+        check_dataset(dataset)
+        self.palette, self.name = dataset.palette, dataset.name
+        if limit is not None and limit < 1:
+            raise SettingError(f"limit {limit} (expected at least 1 picture)")
+        count = len(dataset) if limit is None else min(limit, len(dataset))
+        self.samples: list[Sample] = [read_sample(dataset, i) for i in progress(range(count))]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]
+
+
+class OneClass:
+    """The same pictures with two classes: 1 for the named class, 0 for all others; void stays void.
+
+    Raises SettingError for a name that is not a class of the data.
+    """
+
+    def __init__(self, data: Dataset, name: str) -> None:
+        palette = check_dataset(data).palette
+        name, known = convert("one_class", name, str), [own.lower() for own in palette.names]
+        if name.lower() not in known:
+            raise SettingError(f"{data.name} has no class {name!r} (expected one of {', '.join(palette.names)})")
+        k = known.index(name.lower())
+        self.data, self.name = data, f"{data.name}: {palette.names[k]} or not"
+        void = None if palette.ignore_label is None else VOID
+        self.palette = Palette((f"not {palette.names[k]}", palette.names[k]), (OTHERS_COLOR, palette.colors[k]), void)
+        self._table = np.zeros(256, np.uint8)  # old label -> new label
+        self._table[k] = 1
+        if palette.ignore_label is not None:
+            self._table[palette.ignore_label] = VOID
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = read_sample(self.data, index)
+        return Sample(sample.image, self._table[sample.labels], sample.name)

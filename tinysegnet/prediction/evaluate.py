@@ -1,0 +1,61 @@
+"""The scores of a network on a labelled data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..data import Dataset, check_dataset, read_sample
+from ..errors import DataError
+from ..metrics import Collector, Scores
+from ..models import Network, check_network
+from .predict import Scales, Size, one_minus_msp, predict, predict_with_uncertainty
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    model: Network,
+    data: Dataset,
+    *,
+    size: Size | None = None,
+    mirror: bool = False,
+    scales: Scales = (1.0,),
+    boundary: bool = False,
+    samples: int | None = None,
+    rng: np.random.Generator | None = None,
+    progress: Any = iter,
+) -> Scores:
+    """Predict every picture of a data set and compare it with its labels, at the labels' own resolution.
+
+    Args:
+        size, mirror, scales: as for `predict`; samples are neither mirrored nor scaled.
+        boundary: score the outlines too (BF), which takes about 0.1 s per picture of 360x480.
+        samples: for a network with dropout: predict the mean of this many samples, and score how well their variance
+            tells wrong pixels from right ones, beside the maximum softmax probability of one pass (Hendrycks and
+            Gimpel 2017).
+        rng: draws the pictures for confidence intervals, see `metrics.bootstrap_intervals`; None: no intervals.
+        progress: wraps the loop, such as tqdm.
+
+    Raises:
+        DataError: the data has another number of classes than the network, or a sample is malformed.
+        SettingError: a setting is out of range, or samples are asked of a network without dropout.
+    """
+    palette = check_dataset(data).palette
+    if check_network(model).num_classes != palette.num_classes:
+        raise DataError(
+            f"{data.name} has {palette.num_classes} classes, but the network predicts {model.num_classes}"
+            " (expected equal numbers). Give the data, or the checkpoint, that belongs to the other"
+        )
+    collector = Collector(palette.num_classes, palette.ignore_label, boundary=boundary)
+    labelled: Iterable[Any] = (read_sample(data, i) for i in range(len(data)))
+    for sample in progress(labelled):
+        if samples is None:
+            collector.add(sample.labels, predict(model, sample.image, size=size, mirror=mirror, scales=scales))
+        else:
+            labels, uncertainty = predict_with_uncertainty(model, sample.image, samples=samples, size=size)
+            msp = one_minus_msp(model, sample.image, size)
+            collector.add(sample.labels, labels, uncertainty=uncertainty, MSP=msp)
+    return collector.scores(palette.names, rng=rng)
