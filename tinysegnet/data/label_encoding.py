@@ -26,7 +26,7 @@ __all__ = ["VOID", "ClassList", "LabelEncoding", "read_labels"]
 VOID = 255  # the number for "not labelled" where nothing else is said
 _VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore"}
 _MAX_CLASSES = 255  # a label is one byte
-_PART = 1 << 16  # pixels whose colours are looked up at once, which takes 30 bytes each
+_PART = 1 << 16  # pixels whose colours are looked up at once (whole rows), which takes 30 bytes each
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ class ClassList:
             raise DataError(f"{path}: {len(found)} classes (expected 2 to {_MAX_CLASSES}). Give one line per class")
         names, colors = zip(*found, strict=True)
         for what, items in (("name", names), ("colour", [color for color in colors if color])):
-            twice = next((item for item in items if items.count(item) > 1), None)
-            if twice is not None:
+            for twice in (item for item in items if items.count(item) > 1):
                 raise DataError(f"{path}: the {what} {twice} twice (expected different classes). Correct the file")
         return cls(names, colors, path.name)
 
@@ -70,23 +69,22 @@ def _parse(line: str, where: str) -> tuple[str, Color | None]:
 
 @dataclass(frozen=True, eq=False)
 class LabelEncoding:
-    """From the pixels of a label file to labels of `palette`.
-
-    table: (257,) int16, file value -> label, -1 where it is not allowed; its last entry stands for all above 255.
-    colors: (R, G, B) -> label. strays: the share of pixels whose unknown colour becomes void instead of an error.
-    """
+    """From the pixels of a label file to labels of `palette`."""
 
     palette: Palette
-    table: np.ndarray
-    colors: dict[Color, int] = field(default_factory=dict)
-    strays: float = 0.0
+    table: np.ndarray  # (257,) int16, file value -> label, -1 where it is not allowed; the last is for all above 255
+    colors: dict[Color, int] = field(default_factory=dict)  # (R, G, B) -> label
+    strays: float = 0.0  # the share of pixels whose unknown colour becomes void instead of an error
 
     @classmethod
     def plain(cls, palette: Palette) -> LabelEncoding:
         """Numbers are the palette's own, and so are the colours."""
-        labels = [*range(palette.num_classes), *([] if palette.ignore_label is None else [palette.ignore_label])]
-        colors = {} if palette.ignore_label is None else {palette.ignore_color: palette.ignore_label}
-        return cls(palette, _table({label: label for label in labels}), {**colors, **_numbered(palette.colors)})
+        void = palette.ignore_label
+        labels, colors = list(range(palette.num_classes)), _numbered(palette.colors)
+        if void is not None:
+            labels.append(void)
+            colors.setdefault(palette.ignore_color, void)
+        return cls(palette, _table(dict(zip(labels, labels, strict=True))), colors)
 
     @classmethod
     def of_classes(cls, classes: ClassList, *, ignore: int | None = None, strays: float = 0.0) -> LabelEncoding:
@@ -96,12 +94,10 @@ class LabelEncoding:
         if not kept:
             raise DataError(f"{classes.source}: every class is void (expected one that is not). Correct the list")
         colors = _fill(classes.colors)
-        void_colors = [colors[number] for number in sorted(void)]
+        names = tuple(classes.names[number] for number in kept)
         outside = ignore is not None and ignore >= len(classes.names)
-        palette = Palette(
-            tuple(classes.names[number] for number in kept), tuple(colors[number] for number in kept),
-            ignore if outside else VOID, (void_colors or [(0, 0, 0)])[0],
-        )  # fmt: skip
+        void_color = colors[min(void)] if void else (0, 0, 0)
+        palette = Palette(names, tuple(colors[n] for n in kept), ignore if outside else VOID, void_color)
         return cls._renumbered(classes, palette, {number: label for label, number in enumerate(kept)}, ignore, strays)
 
     @classmethod
@@ -117,7 +113,8 @@ class LabelEncoding:
     ) -> LabelEncoding:
         """Classes as `labels` says (number in the file -> label), all others of the list and `ignore` void."""
         assert palette.ignore_label is not None
-        _check_ignore(ignore)
+        if ignore is not None and not 0 <= ignore <= 255:
+            raise SettingError(f"ignore {ignore} (expected a label value, 0..255). Give the number that means void")
         everything = {VOID if ignore is None else ignore: palette.ignore_label}
         everything |= {number: labels.get(number, palette.ignore_label) for number in range(len(classes.names))}
         known = {color: everything[number] for color, number in _numbered(classes.colors).items()}
@@ -138,58 +135,53 @@ class LabelEncoding:
             names = names or ClassList(("background", "foreground"), (None, None), "a mask of 0 and 255")
             palette = Palette(names.names, _fill(names.colors))
             return cls(palette, _table({0: 0, 1: 1, VOID: 1}), _numbered(names.colors))
-        names = names or _numbered_classes(found - {VOID, ignore})
+        if names is None:
+            numbers = sorted(found - {VOID, ignore})
+            believed = [number for count, number in enumerate(numbers, start=1) if number + 1 <= 2 * count]
+            count = max(2, believed[-1] + 1 if believed else 0)
+            titles = tuple(f"class {number}" for number in range(count))
+            names = ClassList(titles, (None,) * count, "the values in the label maps")
         return cls.of_classes(names, ignore=ignore)
 
     def decode(self, pixels: np.ndarray, where: object) -> np.ndarray:
         """Numbers (H, W) or colours (H, W, 3) -> labels (H, W) uint8. Raises DataError naming `where`."""
         if pixels.ndim == 3 and not self.colors and bool((pixels == pixels[..., :1]).all()):
             pixels = pixels[..., 0]  # class numbers saved in three equal channels
-        return self._decode_colors(pixels, where) if pixels.ndim == 3 else self._decode_numbers(pixels, where)
-
-    def _decode_numbers(self, values: np.ndarray, where: object) -> np.ndarray:
-        labels = self.table[values if values.dtype == np.uint8 else np.minimum(values, len(self.table) - 1)]
+        if pixels.ndim == 3:
+            return self._decode_colors(pixels, where)
+        labels = self.table[pixels if pixels.dtype == np.uint8 else np.minimum(pixels, len(self.table) - 1)]
         if (labels < 0).any():
             row, column = _first(labels < 0)
-            raise DataError(
-                f"{where}: value {values[row, column]} at row {row}, column {column} (allowed {self.allowed()})."
-                " Correct the label map, or the list of classes"
-            )
+            wrong = f"value {pixels[row, column]} at row {row}, column {column} (allowed {self.allowed()})"
+            raise DataError(f"{where}: {wrong}. Correct the label map, or the list of classes")
         return labels.astype(np.uint8)
 
     def _decode_colors(self, pixels: np.ndarray, where: object) -> np.ndarray:
         if not self.colors:
-            raise DataError(
-                f"{where}: colours, but no class has a colour (expected class numbers)."
-                " Add a classes.txt with lines `R G B name`"
-            )
+            wrong = "colours, but no class has a colour (expected class numbers)"
+            raise DataError(f"{where}: {wrong}. Add a classes.txt with lines `R G B name`")
         known = sorted((_key(np.array(color)), label) for color, label in self.colors.items())
         keys, labels = (np.array(column) for column in zip(*known, strict=True))
         result = np.empty(pixels.shape[:2], np.uint8)
         unknown = np.empty(pixels.shape[:2], bool)
-        flat = pixels.reshape(-1, 3)
-        for start in range(0, len(flat), _PART):
-            part = slice(start, start + _PART)
-            found = _key(flat[part])
-            place = np.searchsorted(keys, found).clip(max=len(keys) - 1)
-            result.reshape(-1)[part] = labels[place]
-            unknown.reshape(-1)[part] = keys[place] != found
+        rows = max(1, _PART // pixels.shape[1])
+        for start in range(0, len(pixels), rows):
+            part = slice(start, start + rows)
+            own = _key(pixels[part])
+            place = np.searchsorted(keys, own).clip(max=len(keys) - 1)
+            result[part] = labels[place]
+            unknown[part] = keys[place] != own
         if unknown.any():
-            result[unknown] = self._stray_label(pixels, unknown, where)
+            row, column = _first(unknown)
+            found = "{} {} {} at row {}, column {}".format(*pixels[row, column], row, column)
+            if self.palette.ignore_label is None or unknown.mean() > self.strays:
+                wrong = f"colour {found} is no class's, {unknown.sum()} such pixels"
+                expected = "(expected the colours in the list of classes)"
+                raise DataError(f"{where}: {wrong} {expected}. Correct the label map, or add the colour")
+            count = f"{unknown.sum()} pixels of unknown colours, such as {found}"
+            warnings.warn(f"{where}: {count}, are taken as void", UserWarning, stacklevel=2)
+            result[unknown] = self.palette.ignore_label
         return result
-
-    def _stray_label(self, pixels: np.ndarray, unknown: np.ndarray, where: object) -> int:
-        """Void for a few pixels of unknown colours if strays are allowed, else the error."""
-        row, column = _first(unknown)
-        color = "{} {} {}".format(*pixels[row, column])
-        if self.palette.ignore_label is None or unknown.mean() > self.strays:
-            raise DataError(
-                f"{where}: colour {color} at row {row}, column {column} is no class's, {unknown.sum()} such pixels"
-                " (expected the colours in the list of classes). Correct the label map, or add the colour"
-            )
-        count = f"{unknown.sum()} pixels of unknown colours, such as {color} at row {row}, column {column}"
-        warnings.warn(f"{where}: {count}, are taken as void", UserWarning, stacklevel=2)
-        return self.palette.ignore_label
 
     def allowed(self) -> str:
         """The file values that are allowed, as text: "0..10, void 11"."""
@@ -211,18 +203,9 @@ def read_labels(path: str | PathLike[str], palette: Palette | None = None) -> np
     Raises:
         DataError: the file cannot be read, or a value is not in the palette.
     """
-    pixels = read_label_pixels(path)
-    label_encoding = (
-        LabelEncoding(CAMVID, np.arange(257, dtype=np.int16)) if palette is None else LabelEncoding.plain(palette)
-    )
-    if palette is None:
-        label_encoding.table[-1] = -1
-    return label_encoding.decode(pixels, path)
-
-
-def _check_ignore(ignore: int | None) -> None:
-    if ignore is not None and not 0 <= ignore <= 255:
-        raise SettingError(f"ignore {ignore} (expected a label value, 0..255). Give the number that means void")
+    as_in_file = LabelEncoding(CAMVID, _table({value: value for value in range(256)}))
+    encoding = as_in_file if palette is None else LabelEncoding.plain(palette)
+    return encoding.decode(read_label_pixels(path), path)
 
 
 def _table(labels: dict[int, int]) -> np.ndarray:
@@ -240,14 +223,6 @@ def _fill(colors: tuple[Color | None, ...]) -> tuple[Color, ...]:
     """A colour for every class: those that are known, and distinct ones in between."""
     made = iter(distinct_colors(len(colors), [color for color in colors if color]))
     return tuple(color or next(made) for color in colors)
-
-
-def _numbered_classes(values: set[int]) -> ClassList:
-    """Names for the class numbers that occur, as far as they may be believed; see `LabelEncoding.of_values`."""
-    believed = [value for count, value in enumerate(sorted(values), start=1) if value + 1 <= 2 * count]
-    count = max(2, believed[-1] + 1 if believed else 0)
-    names = tuple(f"class {number}" for number in range(count))
-    return ClassList(names, (None,) * count, "the values in the label maps")
 
 
 def _first(where: np.ndarray) -> tuple[np.intp, ...]:

@@ -63,15 +63,15 @@ def baselines(
         DataError: no pixel of train, or of val, is labelled.
     """
     used = [binning for kind in kinds for binning in BINNINGS[kind]]
-    parts = [part for binning in used for part in _parts(binning)]
-    counts = _count(list(dict.fromkeys([EVERYTHING, *parts, *used])), train, len(class_names), ignore_label)
+    counted = {EVERYTHING, *used, *(part for binning in used for part in binning.parts)}
+    counts = _count(counted, train, len(class_names), ignore_label)
     tables = {binning: _tables(binning, counts) for binning in used}
     matrices = _confusion(tables, val, len(class_names), ignore_label)
-    found = {b: [Scores.from_confusion(matrix, class_names) for matrix in matrices[b]] for b in used}
-    return {
-        kind: max((score for binning in BINNINGS[kind] for score in found[binning]), key=lambda score: score.mIoU)
-        for kind in kinds
-    }
+    found = {}
+    for kind in kinds:
+        scores = (Scores.from_confusion(m, class_names) for binning in BINNINGS[kind] for m in matrices[binning])
+        found[kind] = max(scores, key=lambda score: score.mIoU)
+    return found
 
 
 def position_prior(
@@ -89,12 +89,14 @@ class _Binning:
     grid: tuple[int, int] = (1, 1)
 
     @property
-    def cells(self) -> int:
-        return self.grid[0] * self.grid[1]
+    def parts(self) -> list[_Binning]:
+        """Colour and cell of a pair of both."""
+        both = self.levels > 1 and self.grid != (1, 1)
+        return [_Binning(self.levels), _Binning(grid=self.grid)] if both else []
 
     @property
     def bins(self) -> int:
-        return self.levels**3 * self.cells
+        return self.levels**3 * self.grid[0] * self.grid[1]
 
     def encode(self, image: np.ndarray) -> np.ndarray:
         """image (H, W, 3) uint8, of any size -> (H, W) int64, the bin of each pixel."""
@@ -102,7 +104,7 @@ class _Binning:
         height, width = image.shape[:2]
         rows, columns = np.arange(height) * self.grid[0] // height, np.arange(width) * self.grid[1] // width
         color = (red * self.levels + green) * self.levels + blue
-        return color * self.cells + rows[:, None] * self.grid[1] + columns
+        return (color * self.grid[0] + rows[:, None]) * self.grid[1] + columns
 
 
 EVERYTHING = _Binning()  # one bin for all pixels: its counts are those of the classes
@@ -113,24 +115,16 @@ BINNINGS = {
 }
 
 
-def _parts(binning: _Binning) -> list[_Binning]:
-    """Colour and cell of a pair of both."""
-    both = binning.levels > 1 and binning.cells > 1
-    return [_Binning(binning.levels), _Binning(grid=binning.grid)] if both else []
-
-
 def _count(
-    binnings: Sequence[_Binning], train: Labelled, num_classes: int, ignore_label: int | None
+    binnings: Iterable[_Binning], train: Labelled, num_classes: int, ignore_label: int | None
 ) -> dict[_Binning, np.ndarray]:
     """(bins, K) float32 for each binning: the labelled training pixels of each class in each bin."""
     totals = {binning: np.zeros(binning.bins * num_classes, np.int64) for binning in binnings}
     for chunk in _chunks(train):
-        labelled = [np.ones(y.shape, bool) if ignore_label is None else y != ignore_label for _, y in chunk]
+        known = [slice(None) if ignore_label is None else labels != ignore_label for _, labels in chunk]
         for binning, total in totals.items():
-            index = [
-                binning.encode(image)[known] * num_classes + labels[known]
-                for (image, labels), known in zip(chunk, labelled, strict=True)
-            ]
+            pairs = [binning.encode(image) * num_classes + labels for image, labels in chunk]
+            index = [pair[labelled].ravel() for pair, labelled in zip(pairs, known, strict=True)]
             total += np.bincount(np.concatenate(index), minlength=len(total))
     _check_labelled("training", totals[EVERYTHING])
     return {b: total.reshape(b.bins, num_classes).astype(np.float32) for b, total in totals.items()}
@@ -157,8 +151,8 @@ def _tables(binning: _Binning, counts: dict[_Binning, np.ndarray]) -> list[np.nd
     """
     frequency = _shares(counts[EVERYTHING][0])
     guess = frequency
-    if _parts(binning):
-        by_color, by_cell = (counts[part] + CONFIDENCE * frequency for part in _parts(binning))
+    if binning.parts:
+        by_color, by_cell = (counts[part] + CONFIDENCE * frequency for part in binning.parts)
         inverse = 1.0 / np.maximum(frequency, 1e-9)
         guess = _shares((_shares(by_color)[:, None] * _shares(by_cell) * inverse).reshape(binning.bins, -1))
     smoothed = counts[binning] + CONFIDENCE * guess
@@ -182,8 +176,8 @@ def _confusion(
 
 def _check_labelled(what: str, counts: np.ndarray) -> None:
     if not counts.any():
-        raise DataError(f"baselines: the {what} pictures have no labelled pixel (expected at least one)."
-                        " Check the label maps")  # fmt: skip
+        wrong = f"the {what} pictures have no labelled pixel (expected at least one)"
+        raise DataError(f"baselines: {wrong}. Check the label maps")
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ boundary predicted close to void, whose true place may be in it, still counts as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -96,9 +96,16 @@ def boundary_f1(
     if labels.ndim != 2:
         raise ShapeError(f"labels: {labels.shape} (expected one picture, (H, W))")
     reach = tolerance * float(np.hypot(*labels.shape))
-    known = ~_windows_with(~labelled) if mask_void else np.ones(labels.shape, bool)
-    pairs_of_maps = _boundaries(labels, predictions, num_classes, known)
-    scores = [_f1(true, predicted, reach, partners or _one_to_one) for true, predicted in pairs_of_maps]
+    known = np.ones(labels.shape, bool)
+    if mask_void:  # whose 2 x 2 window, that of `boundary_map`, holds no void
+        known = labelled.copy()
+        known[:-1] &= labelled[1:]
+        known[:, :-1] &= known[:, 1:]
+    scores = []
+    for k in range(num_classes):
+        true, predicted = boundary_map(labels == k) & known, boundary_map(predictions == k) & known
+        if true.any() or predicted.any():
+            scores.append(_f1(true, predicted, reach, partners or _one_to_one))
     return float(np.mean(scores)) if scores else float("nan")
 
 
@@ -110,24 +117,6 @@ def boundary_f1_by_distance(
     Many implementations do this and call it BF. It is not the paper's score; the two cannot be compared.
     """
     return boundary_f1(labels, predictions, num_classes, ignore_label, **options, partners=_by_distance)
-
-
-def _boundaries(
-    labels: np.ndarray, predictions: np.ndarray, num_classes: int, known: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """T and P of each class that has a boundary in either."""
-    for k in range(num_classes):
-        true, predicted = boundary_map(labels == k) & known, boundary_map(predictions == k) & known
-        if true.any() or predicted.any():
-            yield true, predicted
-
-
-def _windows_with(void: np.ndarray) -> np.ndarray:
-    """(H, W) bool: the pixels whose 2 x 2 window, that of `boundary_map`, holds void."""
-    touched = void.copy()
-    touched[:-1] |= void[1:]
-    touched[:, :-1] |= touched[:, 1:]
-    return touched
 
 
 def _f1(true: np.ndarray, predicted: np.ndarray, reach: float, partners: Partners) -> float:
@@ -165,10 +154,7 @@ def _by_distance(true: np.ndarray, predicted: np.ndarray, reach: float) -> tuple
     from scipy.spatial import cKDTree
 
     T, P = np.argwhere(true), np.argwhere(predicted)
-    return _count_near(T, cKDTree(P), reach), _count_near(P, cKDTree(T), reach)
-
-
-def _count_near(pixels: np.ndarray, tree: Any, reach: float) -> int:
-    """How many of the pixels (n, 2) have a pixel of the tree within reach."""
-    distances, _ = tree.query(pixels, distance_upper_bound=reach + 1)  # beyond the bound: infinite
-    return int((distances <= reach).sum())
+    # Beyond the bound a distance is infinite.
+    of_T, _ = cKDTree(P).query(T, distance_upper_bound=reach + 1)
+    of_P, _ = cKDTree(T).query(P, distance_upper_bound=reach + 1)
+    return int((of_T <= reach).sum()), int((of_P <= reach).sum())

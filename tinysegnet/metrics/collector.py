@@ -64,19 +64,12 @@ class Collector:
         """
         if not self._counts:
             raise DataError("no scores: no picture was added (expected at least one). Call add first")
-        means = self._means()
+        names_of_means = ("BF", "BF_by_distance") if self.boundary else ()
+        means = dict(zip(names_of_means, np.transpose(self._boundary_scores), strict=True))  # name -> (N,) scores
         intervals = None if rng is None else bootstrap_intervals(np.stack(self._counts), means, rng=rng)
-        averages = {name: _mean(values) for name, values in means.items()}
+        averages = {}
+        for name, values in means.items():
+            values = values[~np.isnan(values)]  # of the pictures that have a score
+            averages[name] = float(values.mean()) if values.size else float("nan")
         averages |= {f"{name}_AUROC": ranks.auroc() for name, ranks in self._uncertainties.items()}
         return Scores.from_confusion(self.matrix, names, **averages, intervals=intervals)
-
-    def _means(self) -> dict[str, np.ndarray]:
-        """name -> (N,) scores whose mean over the pictures counts."""
-        names = ("BF", "BF_by_distance") if self.boundary else ()
-        return dict(zip(names, np.transpose(self._boundary_scores), strict=True)) if names else {}
-
-
-def _mean(values: np.ndarray) -> float:
-    """Mean over the pictures that have a score."""
-    values = values[~np.isnan(values)]
-    return float(values.mean()) if values.size else float("nan")

@@ -81,31 +81,19 @@ def check_label_maps(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """labels and predictions as arrays, and which pixels are labelled; raises as `confusion_matrix`."""
     labels, predictions = np.asarray(labels), np.asarray(predictions)
-    _check_arrays(labels, predictions)
-    counted = np.ones(labels.shape, bool) if ignore_label is None else labels != ignore_label
-    _check_range("label", labels, counted, num_classes, ignore_label)
-    _check_range("prediction", predictions, counted, num_classes)
-    return labels, predictions, counted
-
-
-def _check_arrays(labels: np.ndarray, predictions: np.ndarray) -> None:
     if labels.shape != predictions.shape:
         raise ShapeError(f"labels {labels.shape} and predictions {predictions.shape} must have one shape")
-    for what, array in (("labels", labels), ("predictions", predictions)):
+    counted = np.ones(labels.shape, bool) if ignore_label is None else labels != ignore_label
+    void = "" if ignore_label is None else f", ignored {ignore_label}"
+    for what, array, also in (("label", labels, void), ("prediction", predictions, "")):
         if array.dtype.kind not in "iub":
-            raise ShapeError(f"{what} must be whole class numbers, not {array.dtype}. Take the argmax of scores first")
-
-
-def _check_range(
-    what: str, values: np.ndarray, counted: np.ndarray, num_classes: int, ignore_label: int | None = None
-) -> None:
-    bad = counted & ((values < 0) | (values >= num_classes))
-    if bad.any():
-        position = tuple(int(i) for i in np.argwhere(bad)[0])
-        void = "" if ignore_label is None else f", ignored {ignore_label}"
-        raise DataError(
-            f"{what} {values[position]} at index {position} is not a class (allowed 0..{num_classes - 1}{void})"
-        )
+            raise ShapeError(f"{what}s must be whole class numbers, not {array.dtype}. Take the argmax of scores first")
+        bad = counted & ((array < 0) | (array >= num_classes))
+        if bad.any():
+            position = tuple(int(i) for i in np.argwhere(bad)[0])
+            wrong = f"{what} {array[position]} at index {position} is not a class"
+            raise DataError(f"{wrong} (allowed 0..{num_classes - 1}{also})")
+    return labels, predictions, counted
 
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

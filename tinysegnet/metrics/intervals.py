@@ -1,9 +1,9 @@
 """How far a score may be trusted: confidence intervals by resampling pictures (Efron's percentile bootstrap).
 
-The pictures at hand are a sample of all that could have been taken. Drawing N of N pictures with replacement
-imitates taking the sample again; the scores of many such draws spread about as the score itself would. But
-pictures of a video resemble their neighbours; drawing them one by one would treat them as independent. So whole
-blocks of consecutive pictures are drawn. With B blocks, and w_rb how often draw r has block b:
+The pictures at hand are a sample of all that could have been taken. Drawing N of N pictures with replacement imitates
+taking the sample again; the scores of many such draws spread about as the score itself would. But pictures of a video
+resemble their neighbours, so whole blocks of consecutive pictures are drawn. With B blocks, and w_rb how often draw r
+has block b:
 
     w_r ~ Multinomial(B; 1/B, ..., 1/B)
     n_r = sum_b w_rb sum_(pictures i in b) n_i        counts of draw r, from which G, C and mIoU follow
@@ -59,7 +59,14 @@ def bootstrap_intervals(
         SettingError: block, resamples or level is out of range.
     """
     counts, means = np.asarray(counts), {name: np.asarray(values, float) for name, values in (means or {}).items()}
-    _check_arguments(counts, means, block, resamples, level)
+    if counts.ndim != 3 or counts.shape[1] != 3:
+        raise ShapeError(f"counts: {counts.shape} (expected (N, 3, K), class_counts of every picture)")
+    for name, values in means.items():
+        if values.shape != counts.shape[:1]:
+            raise ShapeError(f"{name}: {values.shape} scores (expected ({len(counts)},), one per picture)")
+    if block < 1 or resamples < 1 or not 0 < level < 1:
+        expected = "at least 1, at least 1, and between 0 and 1"
+        raise SettingError(f"block {block}, resamples {resamples}, level {level} (expected {expected})")
     starts = np.arange(0, len(counts), block)
     if len(starts) < MIN_BLOCKS:
         return None
@@ -84,16 +91,3 @@ def _middle(values: np.ndarray, level: float) -> tuple[float, float]:
         return float("nan"), float("nan")
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def _check_arguments(
-    counts: np.ndarray, means: Mapping[str, np.ndarray], block: int, resamples: int, level: float
-) -> None:
-    if counts.ndim != 3 or counts.shape[1] != 3:
-        raise ShapeError(f"counts: {counts.shape} (expected (N, 3, K), class_counts of every picture)")
-    for name, values in means.items():
-        if values.shape != counts.shape[:1]:
-            raise ShapeError(f"{name}: {values.shape} scores (expected ({len(counts)},), one per picture)")
-    if block < 1 or resamples < 1 or not 0 < level < 1:
-        raise SettingError(f"block {block}, resamples {resamples}, level {level} (expected at least 1, at least 1,"
-                           " and between 0 and 1)")  # fmt: skip

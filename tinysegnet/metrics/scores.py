@@ -17,38 +17,26 @@ __all__ = ["Scores"]
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The scores that a confusion matrix implies. All are fractions in 0..1.
+    """The scores that a confusion matrix implies. All are fractions in 0..1; what was not computed is None.
 
-    A class with no labelled pixel has accuracy NaN and does not count in C. Its IoU is NaN, and does not
-    count in mIoU, if it was never predicted either; if it *was* predicted, its union is not empty: its
-    IoU is 0 and counts. (The papers' script divides by 11 even then.) With no labelled pixel at all,
-    G, C and mIoU are NaN.
-
-    Attributes:
-        confusion: (K, K) int64, row = truth, column = prediction.
-        names: one per class.
-        pixels: (K,) int64, labelled pixels per class.
-        accuracy, IoU: (K,) float64, per class.
-        G, C, mIoU: global accuracy, class average, mean IoU.
-        BF, BF_by_distance: means over the pictures of `boundary_f1` and `boundary_f1_by_distance`, or None.
-        uncertainty_AUROC: how well uncertainty tells wrong pixels from right ones (`auroc`), or None.
-        MSP_AUROC: the same for 1 - the maximum softmax probability (Hendrycks and Gimpel 2017), or None.
-        intervals: name -> (low, high) from `bootstrap_intervals`, or None.
+    A class with no labelled pixel has accuracy NaN and does not count in C. Its IoU is NaN, and does not count in mIoU,
+    if it was never predicted either; if it *was* predicted, its union is not empty: its IoU is 0 and counts. (The
+    papers' script divides by 11 even then.) With no labelled pixel at all, G, C and mIoU are NaN.
     """
 
-    confusion: np.ndarray
-    names: tuple[str, ...]
-    pixels: np.ndarray
-    accuracy: np.ndarray
-    IoU: np.ndarray
-    G: float
-    C: float
-    mIoU: float
-    BF: float | None = None
-    BF_by_distance: float | None = None
-    uncertainty_AUROC: float | None = None
-    MSP_AUROC: float | None = None
-    intervals: Mapping[str, tuple[float, float]] | None = None
+    confusion: np.ndarray  # (K, K) int64, row = truth, column = prediction
+    names: tuple[str, ...]  # one per class
+    pixels: np.ndarray  # (K,) int64, labelled pixels per class
+    accuracy: np.ndarray  # (K,) float64, per class
+    IoU: np.ndarray  # (K,) float64, per class
+    G: float  # global accuracy
+    C: float  # class average
+    mIoU: float  # mean IoU
+    BF: float | None = None  # mean over the pictures of `boundary_f1`
+    BF_by_distance: float | None = None  # mean over the pictures of `boundary_f1_by_distance`
+    uncertainty_AUROC: float | None = None  # how well uncertainty tells wrong pixels from right ones (`auroc`)
+    MSP_AUROC: float | None = None  # the same for 1 - the maximum softmax probability (Hendrycks and Gimpel 2017)
+    intervals: Mapping[str, tuple[float, float]] | None = None  # name -> (low, high) from `bootstrap_intervals`
 
     @classmethod
     def from_confusion(cls, matrix: np.ndarray, names: Sequence[str] | None = None, **more: Any) -> Scores:
@@ -68,9 +56,8 @@ class Scores:
         counts = class_counts(matrix)
         names = tuple(map(str, range(len(matrix)))) if names is None else tuple(names)
         if len(names) != len(matrix):
-            raise ShapeError(
-                f"{len(names)} class names (expected {len(matrix)}, one per class of the confusion matrix)"
-            )
+            expected = f"expected {len(matrix)}, one per class of the confusion matrix"
+            raise ShapeError(f"{len(names)} class names ({expected})")
         accuracy, IoU = class_ratios(counts)
         G, C, mIoU = map(float, averages(counts))
         return cls(matrix, names, counts[1], accuracy, IoU, G, C, mIoU, **more)
@@ -81,13 +68,23 @@ class Scores:
         head = f"{'class':<{width}}  {'pixels':>13}  {'share':>7}  {'accuracy':>8}  {'IoU':>6}"
         lines = [head + (f"  {baseline_name}: IoU" if baseline else "")]
         lines += [self._row(k, width, baseline, len(baseline_name) + 5) for k in range(len(self.names))]
-        lines += [self.averages() + ("" if self.intervals else f"  ({self._present()})")]
-        lines += [] if self.BF is None else [self.boundaries()]
-        lines += self._uncertainties()
-        lines += [f"{baseline.averages()}  {baseline_name}"] if baseline else []
+        present = f"{int((self.pixels > 0).sum())} of {len(self.names)} classes present"
+        lines += [self.averages() + ("" if self.intervals else f"  ({present})")]
+        if self.BF is not None:
+            lines += [self.boundaries()]
+        if self.uncertainty_AUROC is not None:
+            by_uncertainty = f"AUROC {_figure(self.uncertainty_AUROC)} (0.5: chance)"
+            by_MSP = (
+                f"; 1 - the largest probability of one pass: {_figure(self.MSP_AUROC)}"
+                if self.MSP_AUROC is not None
+                else ""
+            )
+            lines += [f"uncertainty tells wrong pixels from right ones: {by_uncertainty}{by_MSP}"]
+        if baseline:
+            lines += [f"{baseline.averages()}  {baseline_name}"]
         if self.intervals:
             blocks = f"bootstrap of blocks of {BLOCK} consecutive pictures"
-            lines += [f"[low, high]: {LEVEL:.0%} interval, {blocks}. {self._present()}"]
+            lines += [f"[low, high]: {LEVEL:.0%} interval, {blocks}. {present}"]
         wrong = [name for name, n, IoU in zip(self.names, self.pixels, self.IoU, strict=True) if n == 0 and IoU == 0]
         if wrong:
             lines += [f"predicted though absent from the labels, IoU 0 counts in mIoU: {', '.join(wrong)}"]
@@ -101,27 +98,14 @@ class Scores:
         """The two boundary scores on one line, if they were computed."""
         return f"BF {self._with_interval('BF')} one to one, {self._with_interval('BF_by_distance')} by distance"
 
-    def _uncertainties(self) -> list[str]:
-        if self.uncertainty_AUROC is None:
-            return []
-        line = f"uncertainty tells wrong pixels from right ones: AUROC {_figure(self.uncertainty_AUROC)} (0.5: chance)"
-        if self.MSP_AUROC is not None:
-            line += f"; 1 - the largest probability of one pass: {_figure(self.MSP_AUROC)}"
-        return [line]
-
     def as_dict(self) -> dict[str, Any]:
         """The same for JSON: plain numbers, None where a class is absent."""
-        values: dict[str, Any] = {
-            "G": _or_none(self.G),
-            "C": _or_none(self.C),
-            "mIoU": _or_none(self.mIoU),
-            "IoU": {name: _or_none(v) for name, v in zip(self.names, self.IoU, strict=True)},
-            "accuracy": {name: _or_none(v) for name, v in zip(self.names, self.accuracy, strict=True)},
-            "pixels": {name: int(n) for name, n in zip(self.names, self.pixels, strict=True)},
-        }
-        more = {"BF": self.BF, "BF_by_distance": self.BF_by_distance, "uncertainty_AUROC": self.uncertainty_AUROC,
-                "doubt_AUROC": self.uncertainty_AUROC,  # its name in version 0.1, for one more version
-                "MSP_AUROC": self.MSP_AUROC}  # fmt: skip
+        values: dict[str, Any] = {name: _or_none(getattr(self, name)) for name in ("G", "C", "mIoU")}
+        for name in ("IoU", "accuracy"):
+            values[name] = {own: _or_none(v) for own, v in zip(self.names, getattr(self, name), strict=True)}
+        values["pixels"] = {name: int(n) for name, n in zip(self.names, self.pixels, strict=True)}
+        more = {name: getattr(self, name) for name in ("BF", "BF_by_distance", "uncertainty_AUROC", "MSP_AUROC")}
+        more["doubt_AUROC"] = self.uncertainty_AUROC  # its name in version 0.1, for one more version
         values |= {name: _or_none(value) for name, value in more.items() if value is not None}
         if self.intervals is not None:
             values["intervals"] = {name: [_or_none(v) for v in bounds] for name, bounds in self.intervals.items()}
@@ -132,9 +116,6 @@ class Scores:
         row = f"{self.names[k]:<{width}}  {self.pixels[k]:>13,}  {share:>7}"
         row += f"  {_figure(self.accuracy[k]):>8}  {_figure(self.IoU[k]):>6}"
         return row + (f"  {_figure(baseline.IoU[k]):>{baseline_width}}" if baseline else "")
-
-    def _present(self) -> str:
-        return f"{int((self.pixels > 0).sum())} of {len(self.names)} classes present"
 
     def _with_interval(self, name: str) -> str:
         """0.571, or 0.571 [0.552, 0.590]."""

@@ -66,7 +66,6 @@ def predict_samples(
     The mean of the softmax outputs predicts; their variance is a measure of uncertainty.
 
     Args:
-        image, size: as for `predict`.
         samples: passes with dropout on.
         seed: of the dropout masks.
 
@@ -100,11 +99,10 @@ def one_minus_msp(model: Network, image: np.ndarray, size: Size | None) -> np.nd
 def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Size | None) -> tuple[np.ndarray, ...]:
     """Mean and variance of the samples' probabilities, at the scale the network works at."""
     samples, seed = convert("samples", samples, int), convert("seed", seed, int)
-    if samples < 1:
-        raise SettingError(f"samples: {samples} (expected at least 1)")
+    for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
+        if value < least:
+            raise SettingError(f"{name}: {value} (expected at least {least})")
     x = working_picture(model, image, size)
-    if seed < 0:
-        raise SettingError(f"seed: {seed} (expected at least 0)")
     masks = np.random.default_rng([seed])
     mean = squares = np.zeros(())  # squares of the distances from the mean, summed as Welford 1962 does
     for count, logits in enumerate(model.samples(x, samples, generator=masks), start=1):
@@ -126,15 +124,12 @@ def _working_logits(
     scales = convert("scales", scales, Scales)
     if min(scales) <= 0:
         raise SettingError(f"scales: {scales} (expected numbers above 0)")
-    found = [_logits_at(model, working_picture(model, image, size, scale), mirror) for scale in sorted(scales)]
+    found: list[np.ndarray] = []
+    for scale in sorted(scales):
+        x = working_picture(model, image, size, scale)
+        logits = class_logits(model.forward(np.concatenate([x, x[:, :, ::-1]]) if mirror else x))
+        found.append((logits[0] + logits[1][:, ::-1]) / 2 if mirror else logits[0])
     return np.mean([_resized(logits, found[-1].shape[:2]) for logits in found], axis=0)
-
-
-def _logits_at(model: Network, x: np.ndarray, mirror: bool) -> np.ndarray:
-    if not mirror:
-        return class_logits(model.forward(x))[0]
-    logits = class_logits(model.forward(np.concatenate([x, x[:, :, ::-1]])))
-    return (logits[0] + logits[1][:, ::-1]) / 2
 
 
 def class_logits(logits: np.ndarray) -> np.ndarray:
@@ -145,20 +140,16 @@ def class_logits(logits: np.ndarray) -> np.ndarray:
 def working_picture(model: Network, image: np.ndarray, size: Size | None, scale: float = 1.0) -> np.ndarray:
     """The picture as a batch of one, at the scale the network works at, rounded to a size that the network accepts."""
     check_network(model)
-    if not isinstance(image, np.ndarray):
-        raise ShapeError(f"image: {type(image).__name__} (expected an array, a picture (H, W, 3) of uint8)")
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise ShapeError(f"image: {image.shape} of {image.dtype} (expected a picture (H, W, 3) of uint8)")
-    _check_size(size)
-    H, W = image.shape[:2] if size is None else working_size(image.shape[:2], size)
-    working = model.fitting_size((max(1, round(H * scale)), max(1, round(W * scale))))
-    return (image if working == image.shape[:2] else _resize(image, working))[None].astype(model.dtype)
-
-
-def _check_size(size: Any) -> None:
+    is_array = isinstance(image, np.ndarray)
+    if not is_array or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        kind = f"{image.shape} of {image.dtype}" if is_array else type(image).__name__
+        raise ShapeError(f"image: {kind} (expected an array, a picture (H, W, 3) of uint8)")
     whole = isinstance(size, tuple | list) and all(isinstance(n, int | np.integer) and n > 0 for n in size)
     if size is not None and not (whole and len(size) == 2):
         raise SettingError(f"size: {size!r} (expected (H, W), two whole numbers above 0, or None)")
+    H, W = image.shape[:2] if size is None else working_size(image.shape[:2], size)
+    working = model.fitting_size((max(1, round(H * scale)), max(1, round(W * scale))))
+    return (image if working == image.shape[:2] else _resize(image, working))[None].astype(model.dtype)
 
 
 def working_size(image_size: Size, training_size: Size) -> Size:

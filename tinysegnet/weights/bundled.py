@@ -28,23 +28,16 @@ def bundled_networks() -> list[str]:
 
 def load_bundled(name: str) -> Network:
     """The bundled network of this name. Raises SettingError for an unknown name."""
-    return _read_bundled(name).model
+    if name not in bundled_networks():
+        raise SettingError(f"no bundled network {name!r} (expected {' or '.join(bundled_networks())})")
+    return open_checkpoint(FOLDER / f"{name}.safetensors").model
 
 
 def open_checkpoint(name: str | PathLike[str]) -> Checkpoint:
     """A checkpoint by path, or a bundled network by name where there is no such file. Raises CheckpointError."""
-    if Path(name).exists():
-        return checkpoint.read(name)
-    name = fspath(name)
-    if name in bundled_networks():
-        return _read_bundled(name)
-    meant = difflib.get_close_matches(name, bundled_networks(), 1)
-    if meant:
-        raise CheckpointError(f"{name}: no such file. Did you mean {meant[0]}?")
+    if not Path(name).exists():
+        if fspath(name) in bundled_networks():
+            return checkpoint.read(FOLDER / f"{fspath(name)}.safetensors")
+        if meant := difflib.get_close_matches(fspath(name), bundled_networks(), 1):
+            raise CheckpointError(f"{name}: no such file. Did you mean {meant[0]}?")
     return checkpoint.read(name)
-
-
-def _read_bundled(name: str) -> Checkpoint:
-    if name not in bundled_networks():
-        raise SettingError(f"no bundled network {name!r} (expected {' or '.join(bundled_networks())})")
-    return checkpoint.read(FOLDER / f"{name}.safetensors")

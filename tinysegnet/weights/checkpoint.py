@@ -38,14 +38,12 @@ OPTIONAL = ("layers", "progress")  # parts that files of version 0.1 may lack
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds. training: how the weights came about; "size" is the (H, W) of the training pictures.
-
-    progress, optimizer: where a training stands, and its optimizer's arrays; empty if it cannot go on from here.
-    """
+    """What a file holds."""
 
     model: Network
     palette: Palette = CAMVID
-    training: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)  # how the weights came about
+    # Where a training stands, and its optimizer's arrays; empty if it cannot go on from here.
     progress: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -81,7 +79,6 @@ def save(
 
     Args:
         path: the file; its folder must exist.
-        palette: class names and colours.
         training: how the weights came about; "size" is the (H, W) of the training pictures.
         progress, optimizer: where a training stands, and its optimizer's arrays by name.
         half: store float16, half the size and good enough to predict.
@@ -93,22 +90,18 @@ def save(
     parts = {"model": model.config, "layers": _kinds(model), "palette": asdict(palette), "training": training or {},
              "progress": progress or {}}  # fmt: skip
     arrays = model.state() | {f"{OPTIMIZER}{name}": array for name, array in (optimizer or {}).items()}
-    arrays = {name: np.ascontiguousarray(_halved(array) if half else array) for name, array in arrays.items()}
+    if half and any(np.abs(array).max(initial=0) > np.finfo(np.float16).max for array in arrays.values()):
+        raise SettingError("half: a weight is too large for float16 (expected at most 65504). Save it whole")
+    arrays = {name: np.ascontiguousarray(array, np.float16 if half else None) for name, array in arrays.items()}
     metadata = {"format": FORMAT, "sha256": _digest(arrays), **{name: json.dumps(part) for name, part in parts.items()}}
     write_atomically(path, safetensors.numpy.save(arrays, metadata=metadata))
-
-
-def _halved(array: np.ndarray) -> np.ndarray:
-    if np.abs(array).max(initial=0) > np.finfo(np.float16).max:
-        raise SettingError("half: a weight is too large for float16 (expected at most 65504). Save it whole")
-    return array.astype(np.float16)
 
 
 def load(path: str | PathLike[str], *, model: Network | None = None) -> Network:
     """The network in a checkpoint.
 
     Args:
-        path: of a file that `save` or `train` wrote.
+        path: a file that `save` or `train` wrote.
         model: a network of your own, with the layers of the one that was saved: the file's arrays are copied into it.
             Needed for networks that `tinysegnet.build` cannot make, since a file holds arrays and no code.
 
@@ -133,11 +126,8 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
                 _check_claims(file, config, kinds)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if metadata.get("sha256") != _digest(arrays):
-            raise CheckpointError(
-                "damaged: its arrays are not those that were saved. Use another checkpoint of the run"
-            )
-        if model is None:
-            model = build(**config)
+            raise CheckpointError("damaged: its arrays are not those that were saved. Use another checkpoint")
+        model = build(**config) if model is None else model
         _check_layers(kinds, _kinds(model))
         return _checkpoint(model, arrays, **parts)
     except CheckpointError as error:
@@ -182,8 +172,7 @@ def _kinds(model: Network) -> dict[str, str]:
 
 def _check_layers(saved: dict[str, str], own: dict[str, str]) -> None:
     """The file's network must have the layers of ours, one by one."""
-    other = next((name for name in saved | own if saved and saved.get(name) != own.get(name)), None)
-    if other is not None:
+    for other in (name for name in saved | own if saved and saved.get(name) != own.get(name)):
         raise CheckpointError("its layers are not those of a network that tinysegnet.build makes, or of the given "
                               f"model: {other!r} was saved as {saved.get(other, 'no layer')}. Make the same network "
                               "yourself and pass it: tinysegnet.load(path, model=network)")  # fmt: skip
@@ -200,7 +189,10 @@ def _checkpoint(
         if not np.isfinite(array).all():
             raise CheckpointError(f"{name} holds numbers that are not finite. Use another checkpoint of the run")
     model.load_state(weights)
-    found = Checkpoint(model, _palette(palette), **more, optimizer=optimizer)
+    names, ignore_color = tuple(palette["names"]), tuple(palette["ignore_color"])  # JSON has lists
+    colors = tuple(tuple(color) for color in palette["colors"])
+    own_palette = Palette(names, colors, palette["ignore_label"], ignore_color)  # type: ignore[arg-type]
+    found = Checkpoint(model, own_palette, **more, optimizer=optimizer)
     _ = found.prediction  # raises for settings that are out of range
     return found
 
@@ -212,10 +204,3 @@ def _digest(arrays: dict[str, np.ndarray]) -> str:
         digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode())
         digest.update(arrays[name].tobytes())
     return digest.hexdigest()
-
-
-def _palette(values: dict[str, Any]) -> Palette:
-    """JSON has lists where a palette has tuples."""
-    colors = tuple(tuple(color) for color in values["colors"])
-    ignore_color = tuple(values["ignore_color"])
-    return Palette(tuple(values["names"]), colors, values["ignore_label"], ignore_color)  # type: ignore[arg-type]

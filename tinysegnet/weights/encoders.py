@@ -21,7 +21,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
-from typing import Any
 
 import numpy as np
 
@@ -33,6 +32,8 @@ from .weight_files import read_arrays
 __all__ = ["Encoder", "encoder_preprocessing", "load_encoder"]
 
 HED = "HED (VGG16 trained further for edges)"
+# (stage, number within the stage) of the 13 convolutions, from 1, in the order of the network.
+CONVOLUTIONS = [(s, n) for s, widths in enumerate(vgg16().encoder, start=1) for n in range(1, len(widths) + 1)]
 STATISTICS = {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_var"}
 IGNORED = re.compile(
     r"(classifier|pre_logits\.fc\d|head\.fc)\..+"
@@ -40,39 +41,38 @@ IGNORED = re.compile(
     r"|(model_weights/)?(fc\d|predictions)/.+|(layers|_layer_checkpoint_dependencies)/dense(_\d)?/vars/\d"
     r"|(module|net)(Score(One|Two|Three|Four|Five)|Combine)\..+|(dsn[1-5]|fuse)/vars/[01]"
 )
-KERAS = re.compile(r"(?:model_weights/)?block(\d)_conv(\d)/(?:.+/)?(?:block\1_conv\2_)?(kernel|W|bias|b)(?:_1)?(?::0)?")
-KERAS_VARIABLES = re.compile(
-    r"(?:layers|_layer_checkpoint_dependencies)/(?:block(\d)_conv(\d)|conv2d(?:_(\d+))?)/vars/([01])"
+ANY = "(?:layers|_layer_checkpoint_dependencies)"
+KERAS = (  # how names of Keras end differs from version to version
+    r"(?:model_weights/)?block(?P<stage>\d)_conv(?P<n>\d)/(?:.+/)?(?:block\1_conv\2_)?(?P<key>kernel|W|bias|b)(_1)?(:0)?",
+    ANY + r"/block(?P<stage>\d)_conv(?P<n>\d)/vars/(?P<key>[01])",
+    ANY + r"/conv2d(?:_(?P<place>\d+))?/vars/(?P<key>[01])",
 )
-KERAS_HED = re.compile(r"block(\d)/layers/conv2d(?:_(\d))?/vars/([01])")
+KERAS_HED = r"block(?P<stage>\d)/layers/conv2d(?:_(?P<place>\d))?/vars/(?P<key>[01])"
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """What `load_encoder` did. loaded: parameters and statistics of the network; ignored: arrays of the file."""
+    """What `load_encoder` did."""
 
     source: str
     preprocessing: str
-    loaded: tuple[str, ...]
-    ignored: tuple[str, ...]
+    loaded: tuple[str, ...]  # parameters and statistics of the network
+    ignored: tuple[str, ...]  # arrays of the file
 
     def __str__(self) -> str:
         convolutions = sum(re.search(r"conv\d\.weight$", name) is not None for name in self.loaded)
         norms = sum(name.endswith(".gamma") for name in self.loaded)
-        norms_too = f" and {norms} batch norms" if norms else ""
-        what = f"{convolutions} convolutions{norms_too} of {self.source}"
+        what = f"{convolutions} convolutions" + (f" and {norms} batch norms" if norms else "")
         ignored = ", ".join(self.ignored) or "nothing"
-        return f'encoder: {what}, for pictures as "{self.preprocessing}"\nignored: {ignored}'
+        return f'encoder: {what} of {self.source}, for pictures as "{self.preprocessing}"\nignored: {ignored}'
 
 
 @dataclass(frozen=True)
 class _Source:
-    """ours: name in the file -> name in our network, or None. theirs: what the file should have, by our name."""
-
     title: str
     preprocessing: str
-    ours: Callable[[str], str | None]
-    theirs: Mapping[str, str]
+    ours: Callable[[str], str | None]  # name in the file -> name in our network, or None
+    theirs: Mapping[str, str]  # what the file should have, by our name
     torch_layout: bool = True
 
 
@@ -113,7 +113,9 @@ def load_encoder(model: Network, path: str | PathLike[str]) -> Encoder:
     for name, array in found.items():
         state[name][...] = array
     if not any(name.endswith(".gamma") for name in found):
-        _make_identity(model)
+        for name, layer in model.layers.items():
+            if name.startswith("encoder"):
+                layer.make_identity()  # batch norms change nothing at test time
     return Encoder(source.title, source.preprocessing, tuple(found), tuple(ignored))
 
 
@@ -132,9 +134,6 @@ def encoder_preprocessing(weights: str | PathLike[str] | Iterable[str]) -> str:
         raise CheckpointError(f"{fspath(weights)}: {error}") from error
 
 
-# --- sources ---------------------------------------------------------------------------------------------------------
-
-
 def _recognize(names: list[str]) -> _Source:
     if any(name.startswith("features.") for name in names):
         norms = any(name.endswith(".running_mean") for name in names)
@@ -142,8 +141,12 @@ def _recognize(names: list[str]) -> _Source:
     if hed := next((match for name in names if (match := re.match("(module|net)Vgg", name))), None):
         return _torch_source(HED, "caffe", _hed(hed[1]))
     if any(_keras(name) for name in names):
-        title = HED if any(map(KERAS_HED.fullmatch, names)) else "Keras's VGG16"
-        theirs = {ours: f"{place} {key}" for place, ours, key in _keras_places()}
+        title = HED if any(re.fullmatch(KERAS_HED, name) for name in names) else "Keras's VGG16"
+        theirs = {
+            f"encoder{stage}.conv{n}.{ours}": f"block{stage}_conv{n} {key}"
+            for stage, n in CONVOLUTIONS
+            for ours, key in (("weight", "kernel"), ("bias", "bias"))
+        }
         return _Source(title, "caffe", _keras, theirs, torch_layout=False)
     first = f"its first array is {names[0]}" if names else "it has no arrays"
     raise CheckpointError(f"no VGG16 that is known here: {first} (expected features.0.weight as torchvision, "
@@ -154,21 +157,15 @@ def _torch_source(title: str, preprocessing: str, ours: dict[str, str]) -> _Sour
     return _Source(title, preprocessing, ours.get, {name: theirs for theirs, name in ours.items()})
 
 
-def _convolutions() -> list[tuple[int, int]]:
-    """(stage, number within the stage) of the 13 convolutions, from 1, in the order of the network."""
-    return [(s, n) for s, widths in enumerate(vgg16().encoder, start=1) for n in range(1, len(widths) + 1)]
-
-
 def _features(norms: bool) -> dict[str, str]:
     """torchvision numbers everything in the line: convolutions, batch norms, ReLUs, pools."""
     names: dict[str, str] = {}
     place = 0
-    for stage, number in _convolutions():
-        place += stage > 1 and number == 1  # the pool before the stage
-        names |= {f"features.{place}.{key}": f"encoder{stage}.conv{number}.{key}" for key in ("weight", "bias")}
+    for stage, n in CONVOLUTIONS:
+        place += stage > 1 and n == 1  # the pool before the stage
+        names |= {f"features.{place}.{key}": f"encoder{stage}.conv{n}.{key}" for key in ("weight", "bias")}
         if norms:
-            names |= {f"features.{place + 1}.{key}": f"encoder{stage}.bn{number}.{STATISTICS[key]}"
-                      for key in STATISTICS}  # fmt: skip
+            names |= {f"features.{place + 1}.{key}": f"encoder{stage}.bn{n}.{own}" for key, own in STATISTICS.items()}
         place += 2 + norms
     return names
 
@@ -177,47 +174,31 @@ def _hed(prefix: str) -> dict[str, str]:
     """A pool first in every stage but the first; then convolutions, each with its ReLU."""
     words = "One", "Two", "Three", "Four", "Five"
     return {
-        f"{prefix}Vgg{words[stage - 1]}.{2 * (number - 1) + (stage > 1)}.{key}": f"encoder{stage}.conv{number}.{key}"
-        for stage, number in _convolutions()
+        f"{prefix}Vgg{words[stage - 1]}.{2 * (n - 1) + (stage > 1)}.{key}": f"encoder{stage}.conv{n}.{key}"
+        for stage, n in CONVOLUTIONS
         for key in ("weight", "bias")
     }
 
 
-def _keras_places() -> list[tuple[str, str, str]]:
-    """(Keras's name of the layer, our name of the array, Keras's key) in the order of the network."""
-    return [
-        (f"block{stage}_conv{number}", f"encoder{stage}.conv{number}.{ours}", theirs)
-        for stage, number in _convolutions()
-        for ours, theirs in (("weight", "kernel"), ("bias", "bias"))
-    ]
-
-
 def _keras(name: str) -> str | None:
-    if match := KERAS.fullmatch(name):
-        return f"encoder{match[1]}.conv{match[2]}.{'weight' if match[3] in ('kernel', 'W') else 'bias'}"
-    if match := KERAS_VARIABLES.fullmatch(name):
-        if match[1]:
-            return f"encoder{match[1]}.conv{match[2]}.{('weight', 'bias')[int(match[4])]}"
-        place = 2 * int(match[3] or 0) + int(match[4])
-        return _keras_places()[place][1] if place < len(_keras_places()) else None
-    if match := KERAS_HED.fullmatch(name):
-        return f"encoder{match[1]}.conv{int(match[2] or 0) + 1}.{('weight', 'bias')[int(match[3])]}"
-    return None
-
-
-# --- into the network ------------------------------------------------------------------------------------------------
-
-
-def _encoder_state(model: Network, norms: bool) -> dict[str, np.ndarray]:
-    """What an encoder brings: every convolution, and batch norms if it has them."""
-    own = {name: array for name, array in model.state().items() if name.startswith("encoder")}
-    return {name: array for name, array in own.items() if norms or ".conv" in name}
+    match = next((match for form in (*KERAS, KERAS_HED) if (match := re.fullmatch(form, name))), None)
+    if match is None:
+        return None
+    found = match.groupdict()
+    place = int(found.get("place") or 0)
+    if "stage" not in found:  # the number among all convolutions
+        if place >= len(CONVOLUTIONS):
+            return None
+        stage, n = CONVOLUTIONS[place]
+    else:
+        stage, n = found["stage"], found.get("n", place + 1)
+    return f"encoder{stage}.conv{n}.{'weight' if found['key'] in ('kernel', 'W', '0') else 'bias'}"
 
 
 def _check_fits(model: Network, source: _Source) -> None:
     """A network with these 13 convolutions, for the same pictures."""
-    convolutions = {name for name in source.theirs if ".conv" in name}
-    if convolutions != set(_encoder_state(model, norms=False)):
+    own = {name for name in model.state() if name.startswith("encoder") and ".conv" in name}
+    if own != {name for name in source.theirs if ".conv" in name}:
         raise SettingError(f'an encoder of VGG16 for the network {model.config.get("name")!r} (expected "vgg16")')
     pictures = model.config.get("preprocessing", "scaled")
     if pictures != source.preprocessing:
@@ -227,7 +208,7 @@ def _check_fits(model: Network, source: _Source) -> None:
 
 def _matched(model: Network, source: _Source, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The file's arrays by our names, in our layout; or a CheckpointError with all that is wrong."""
-    own = _encoder_state(model, norms=any(".bn" in name for name in source.theirs))
+    own = {name: array for name, array in model.state().items() if name in source.theirs}
     found: dict[str, np.ndarray] = {}
     wrong = []
     for theirs, array in arrays.items():
@@ -235,7 +216,8 @@ def _matched(model: Network, source: _Source, arrays: dict[str, np.ndarray]) -> 
         if name is None or name not in own or name in found:
             wrong.append(f"unexpected {theirs}")
             continue
-        found[name] = array.transpose(2, 3, 1, 0) if source.torch_layout and array.ndim == 4 else array
+        is_torch = source.torch_layout and array.ndim == 4
+        found[name] = array.transpose(2, 3, 1, 0) if is_torch else array
         wrong += _faults(theirs, array, found[name], own[name], source)
     wrong += [f"missing {source.theirs[name]}" for name in own if name not in found]
     if wrong:
@@ -246,7 +228,7 @@ def _matched(model: Network, source: _Source, arrays: dict[str, np.ndarray]) -> 
 
 def _faults(theirs: str, array: np.ndarray, ours: np.ndarray, own: np.ndarray, source: _Source) -> list[str]:
     if ours.shape != own.shape:
-        expected: Any = own.transpose(3, 2, 0, 1) if source.torch_layout and own.ndim == 4 else own
+        expected = own.transpose(3, 2, 0, 1) if source.torch_layout and own.ndim == 4 else own
         return [f"{theirs} has shape {array.shape}, expected {expected.shape}"]
     if array.dtype.kind != "f":
         return [f"{theirs} is {array.dtype}, expected floating-point numbers"]
@@ -254,10 +236,3 @@ def _faults(theirs: str, array: np.ndarray, ours: np.ndarray, own: np.ndarray, s
         if not np.isfinite(array.astype(own.dtype)).all():
             return [f"{theirs} has numbers that are not finite"]
     return [f"{theirs} is negative"] if theirs.endswith(".running_var") and (array < 0).any() else []
-
-
-def _make_identity(model: Network) -> None:
-    """Batch norms of the encoder that change nothing at test time."""
-    for name, layer in model.layers.items():
-        if name.startswith("encoder"):
-            layer.make_identity()

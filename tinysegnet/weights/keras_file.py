@@ -27,13 +27,12 @@ def read_keras(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarra
     except ImportError as error:
         raise CheckpointError("a file of Keras (HDF5) needs h5py, which is not installed: "
                               'pip install "tinysegnet[pretrained]"') from error  # fmt: skip
-    size = path.stat().st_size
     with h5py.File(path, "r") as file:
         wanted = {name: dataset for name, dataset in _datasets(h5py, file) if keep(name)}
         for name, dataset in wanted.items():
-            _check_plain(name, dataset, size)
-        check_total(sum(dataset.nbytes for dataset in wanted.values()), size)
-        return {name: _array(dataset) for name, dataset in wanted.items()}
+            _check_plain(name, dataset)
+        check_total(sum(dataset.nbytes for dataset in wanted.values()), path.stat().st_size)
+        return {name: np.array(a[()], a.dtype.newbyteorder("="), order="C") for name, a in wanted.items()}
 
 
 def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
@@ -57,7 +56,7 @@ def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
                 raise CheckpointError(f"{inner} is a {shown(type(item).__name__)}, not an array. Download it again")
 
 
-def _check_plain(name: str, dataset: Any, size: int) -> None:
+def _check_plain(name: str, dataset: Any) -> None:
     """Floating-point numbers that lie in this file as they are."""
     if dataset.shape is None or dataset.dtype.kind != "f" or len(dataset.shape) > MAX_AXES:
         raise CheckpointError(f"{name} is not an array of floating-point numbers. Save the weights alone")
@@ -65,9 +64,3 @@ def _check_plain(name: str, dataset: Any, size: int) -> None:
     if dataset.is_virtual or dataset.external or filters or dataset.id.get_storage_size() != dataset.nbytes:
         raise CheckpointError(f"{name} is compressed, in another file, or not all there. Save the weights as they are, "
                               "or download them again")  # fmt: skip
-    check_total(dataset.nbytes, size)
-
-
-def _array(dataset: Any) -> np.ndarray:
-    array = np.asarray(dataset[()])
-    return np.array(array, array.dtype.newbyteorder("="), order="C")

@@ -58,14 +58,12 @@ class _Reader(io.BufferedReader):
 
 
 def _check_promised_digest(path: Path) -> None:
-    promised = re.search(r"-([0-9a-f]{8,64})\.pth?$", path.name)
-    if not promised:
-        return
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if not found.startswith(promised[1]):
-        raise CheckpointError(f"damaged: its name promises the SHA-256 {promised[1]}..., it is {found[:8]}... . "
-                              "Download it again")  # fmt: skip
+    if promised := re.search(r"-([0-9a-f]{8,64})\.pth?$", path.name):
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if not found.startswith(promised[1]):
+            wrong = f"its name promises the SHA-256 {promised[1]}..., it is {found[:8]}..."
+            raise CheckpointError(f"damaged: {wrong} . Download it again")
 
 
 def _named_tensors(value: Any) -> dict[str, Tensor]:
@@ -73,23 +71,22 @@ def _named_tensors(value: Any) -> dict[str, Tensor]:
         raise CheckpointError("its pickle is not a dict of tensors. Save the state_dict() of a network, alone")
     for name, tensor in value.items():
         if type(tensor) is not Tensor:
-            raise CheckpointError(f"{shown(name)} is {type(tensor).__name__}, not a tensor. Save the state_dict() of a "
-                                  "network, alone")  # fmt: skip
+            wrong = f"{shown(name)} is {type(tensor).__name__}, not a tensor"
+            raise CheckpointError(f"{wrong}. Save the state_dict() of a network, alone")
         check_name(name)
     return value
 
 
 def _arrays(wanted: dict[str, Tensor], numbers_of: Numbers) -> dict[str, np.ndarray]:
     """The tensors as arrays, each with memory of its own; each storage is read once."""
-    names: dict[str, list[str]] = {}
+    names: dict[Storage, list[str]] = {}
     for name, tensor in wanted.items():
-        names.setdefault(tensor.storage.key, []).append(name)
+        names.setdefault(tensor.storage, []).append(name)
     found = {}
-    for of_storage in names.values():
-        numbers = numbers_of(wanted[of_storage[0]].storage)
+    for storage, of_storage in names.items():
+        numbers, step = numbers_of(storage), storage.dtype.itemsize
         for name in of_storage:
-            storage, offset, size, stride = wanted[name]
-            step = storage.dtype.itemsize
+            _, offset, size, stride = wanted[name]
             view = np.ndarray(size, storage.dtype, numbers, offset * step, [step * n for n in stride])
             found[name] = view.astype(storage.dtype.newbyteorder("="), order="C")
     return {name: found[name] for name in wanted}
@@ -107,10 +104,8 @@ def _numbers(stream: IO[bytes], storage: Storage) -> np.ndarray:
     return numbers
 
 
-# --- zip -------------------------------------------------------------------------------------------------------------
-
-
 def _open_zip(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
+    """The format since PyTorch 1.6."""
     archive = zipfile.ZipFile(file)
     members = _members(archive, size)
     if "byteorder" in members and _small(archive, members["byteorder"]) != b"little":
@@ -120,9 +115,8 @@ def _open_zip(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
     def numbers_of(storage: Storage) -> np.ndarray:
         info = members.get(f"data/{storage.key}")
         if info is None or info.file_size != storage.length * storage.dtype.itemsize:
-            raise CheckpointError(
-                f"damaged: storage {shown(storage.key)} is missing or of another size. Download it again"
-            )
+            wrong = f"storage {shown(storage.key)} is missing or of another size"
+            raise CheckpointError(f"damaged: {wrong}. Download it again")
         with archive.open(info) as stream:
             return _numbers(stream, storage)
 
@@ -152,10 +146,8 @@ def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     return archive.read(info)
 
 
-# --- the format before -----------------------------------------------------------------------------------------------
-
-
 def _open_legacy(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
+    """The format before."""
     head = io.BytesIO(file.read(MAX_HEADER_BYTES))
     if read_pickle(head) != MAGIC or read_pickle(head) != VERSION:
         raise CheckpointError("a pickle, but not of torch.save. Give a file that torch.save or torchvision made")
@@ -167,26 +159,19 @@ def _open_legacy(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
     keys = read_pickle(head)
     if type(keys) is not list or any(type(key) is not str for key in keys) or sorted(keys) != sorted(storages):
         raise CheckpointError("damaged: its list of storages is not that of its tensors. Download it again")
-    places = _places(file, [storages[key] for key in keys], head.tell(), size)
+    places, place = {}, head.tell()
+    for storage in (storages[key] for key in keys):  # its numbers come after their count, which its tensors say too
+        file.seek(place)
+        count, places[storage.key] = int.from_bytes(file.read(8), "little"), place + 8
+        place += 8 + storage.length * storage.dtype.itemsize
+        if count != storage.length or place > size:
+            wrong = f"storage {shown(storage.key)} of {storage.length:,} numbers is not there"
+            raise CheckpointError(f"damaged or cut off: {wrong}. Download it again")
+    if place != size:
+        raise CheckpointError(f"damaged: {size - place:,} bytes behind its end. Download it again")
 
     def numbers_of(storage: Storage) -> np.ndarray:
         file.seek(places[storage.key])
         return _numbers(file, storage)
 
     return tensors, numbers_of
-
-
-def _places(file: _Reader, storages: list[Storage], place: int, size: int) -> dict[str, int]:
-    """Where the numbers of each storage begin: each is preceded by its length, which must be what its tensors say."""
-    places = {}
-    for storage in storages:
-        file.seek(place)
-        count, place = int.from_bytes(file.read(8), "little"), place + 8
-        places[storage.key] = place
-        place += storage.length * storage.dtype.itemsize
-        if count != storage.length or place > size:
-            raise CheckpointError(f"damaged or cut off: storage {shown(storage.key)} of {storage.length:,} numbers is "
-                                  "not there. Download it again")  # fmt: skip
-    if place != size:
-        raise CheckpointError(f"damaged: {size - place:,} bytes behind its end. Download it again")
-    return places

@@ -99,12 +99,10 @@ def _argument(instruction: pickletools.OpcodeInfo, stream: BinaryIO) -> Any:
 
 
 class _Machine:
-    """stack: what was made since the last mark. below: the stacks under the marks. memo: values to use again."""
-
     def __init__(self, storages: dict[str, Storage]) -> None:
-        self.stack: list[Any] = []
-        self.below: list[list[Any]] = []
-        self.memo: dict[int, Any] = {}
+        self.stack: list[Any] = []  # what was made since the last mark
+        self.below: list[list[Any]] = []  # the stacks under the marks
+        self.memo: dict[int, Any] = {}  # values to use again
         self.storages = storages
 
     def push(self, value: Any) -> None:
@@ -129,9 +127,8 @@ class _Machine:
             raise CheckpointError(f"its pickle remembers a value number {index:,}: refused")
         self.memo[index] = self.stack[-1]
 
-    def tuple_of(self, count: int) -> None:
-        items = [self.pop() for _ in range(count)]
-        self.push(tuple(reversed(items)))
+    def pop_last(self, count: int) -> list[Any]:
+        return [self.pop() for _ in range(count)][::-1]
 
     def extend(self, items: Sequence[Any]) -> None:
         target = self.stack[-1]
@@ -139,22 +136,19 @@ class _Machine:
             raise TypeError("it appends to something that is not a list")
         target += items
 
-    def set_items(self, items: Sequence[Any]) -> None:
-        _fill(self.stack[-1], items)
-
     def import_name(self, name: str) -> None:
         if name not in _CALLS and name not in DTYPES:
             _refuse_call(name)
         self.push(_Import(name))
 
     def import_from_stack(self, _: Any) -> None:
-        name, module = self.pop(), self.pop()
-        if type(name) is not str or type(module) is not str:
+        names = self.pop_last(2)
+        if any(type(name) is not str for name in names):
             raise TypeError("it imports something that is not a name")
-        self.import_name(f"{module}.{name}")
+        self.import_name(".".join(names))
 
     def call(self, _: Any) -> None:
-        arguments, function = self.pop(), self.pop()
+        function, arguments = self.pop_last(2)
         if type(function) is not _Import or type(arguments) is not tuple:
             raise TypeError("it calls something that is not a function")
         if function.name not in _CALLS:
@@ -179,7 +173,7 @@ def _refuse_call(name: str) -> NoReturn:
                           "state_dict() of a network, not the network")  # fmt: skip
 
 
-def _fill(target: Any, items: Sequence[Any]) -> dict[str, Any]:
+def _fill(items: Sequence[Any], target: Any) -> dict[str, Any]:
     """target[key] = value for items key, value, key, value, ..."""
     if type(target) is not dict or len(items) % 2:
         raise TypeError("it puts items into something that is not a dict")
@@ -193,7 +187,7 @@ def _fill(target: Any, items: Sequence[Any]) -> dict[str, Any]:
 
 
 def _ordered_dict(pairs: Any = ()) -> dict[str, Any]:
-    return _fill({}, [item for key, value in pairs for item in (key, value)])
+    return _fill([item for key, value in pairs for item in (key, value)], {})
 
 
 def _is_count(value: Any) -> bool:
@@ -210,8 +204,8 @@ def _storage(value: Any) -> Storage:
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
     """Checked: all of it lies within the storage, which no number is taken from more often than it has."""
-    numbers = (offset, *size, *stride)
-    if type(storage) is not Storage or not all(map(_is_count, numbers)) or not len(size) == len(stride) <= MAX_AXES:
+    counts = all(map(_is_count, (offset, *size, *stride)))
+    if type(storage) is not Storage or not counts or not len(size) == len(stride) <= MAX_AXES:
         raise CheckpointError("damaged: a malformed tensor. Download it again")
     count = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) if count else offset - 1
@@ -247,15 +241,15 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "BINGET": lambda machine, index: machine.push(machine.memo[index]),
     "LONG_BINGET": lambda machine, index: machine.push(machine.memo[index]),
     "TUPLE": lambda machine, _: machine.push(tuple(machine.pop_to_mark())),
-    "TUPLE1": lambda machine, _: machine.tuple_of(1),
-    "TUPLE2": lambda machine, _: machine.tuple_of(2),
-    "TUPLE3": lambda machine, _: machine.tuple_of(3),
-    "APPEND": lambda machine, _: machine.extend([machine.pop()]),
+    "TUPLE1": lambda machine, _: machine.push(tuple(machine.pop_last(1))),
+    "TUPLE2": lambda machine, _: machine.push(tuple(machine.pop_last(2))),
+    "TUPLE3": lambda machine, _: machine.push(tuple(machine.pop_last(3))),
+    "APPEND": lambda machine, _: machine.extend(machine.pop_last(1)),
     "APPENDS": lambda machine, _: machine.extend(machine.pop_to_mark()),
-    "SETITEM": lambda machine, _: machine.set_items([machine.pop(), machine.pop()][::-1]),
-    "SETITEMS": lambda machine, _: machine.set_items(machine.pop_to_mark()),
-    "GLOBAL": lambda machine, name: machine.import_name(name),
-    "INST": lambda machine, name: _refuse_call(name),
+    "SETITEM": lambda machine, _: _fill(machine.pop_last(2), machine.stack[-1]),
+    "SETITEMS": lambda machine, _: _fill(machine.pop_to_mark(), machine.stack[-1]),
+    "GLOBAL": _Machine.import_name,
+    "INST": lambda _, name: _refuse_call(name),
     "STACK_GLOBAL": _Machine.import_from_stack,
     "REDUCE": _Machine.call,
     "NEWOBJ": _Machine.call,

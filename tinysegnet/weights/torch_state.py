@@ -29,30 +29,25 @@ _BATCHES = "num_batches_tracked"  # of PyTorch's batch norms: how many batches t
 
 def to_torch_state(model: Network) -> dict[str, np.ndarray]:
     """Copies of the model's arrays by PyTorch's names, in PyTorch's layouts."""
-    state = {_torch_name(name): np.ascontiguousarray(_to_torch(array)) for name, array in model.state().items()}
+    state = {}
+    for name, array in model.state().items():
+        state[_torch_name(name)] = np.ascontiguousarray(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array)
     means = [name for name in state if name.endswith(".running_mean")]
-    state.update({name.replace("running_mean", _BATCHES): np.zeros((), np.int64) for name in means})
-    return state
+    return state | {name.replace("running_mean", _BATCHES): np.zeros((), np.int64) for name in means}
 
 
 def from_torch_state(model: Network, state: Mapping[str, np.ndarray]) -> None:
     """Copy arrays by PyTorch's names into the model; CheckpointError lists every name or shape that is wrong."""
     names = {_torch_name(name): name for name in model.state()}
     given = {name: np.asarray(array) for name, array in state.items() if not name.endswith(_BATCHES)}
-    numbers = [name for name, array in given.items() if array.dtype.kind != "f"]
-    if numbers:
-        raise CheckpointError(f"{numbers[0]} is {given[numbers[0]].dtype} (expected floating-point numbers)")
-    model.load_state({names.get(name, name): _from_torch(array) for name, array in given.items()})
+    state = {}
+    for name, array in given.items():
+        if array.dtype.kind != "f":
+            raise CheckpointError(f"{name} is {array.dtype} (expected floating-point numbers)")
+        state[names.get(name, name)] = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
+    model.load_state(state)
 
 
 def _torch_name(name: str) -> str:
     layer, _, key = name.rpartition(".")
     return f"{layer}.{_KEYS.get(key, key)}"
-
-
-def _to_torch(array: np.ndarray) -> np.ndarray:
-    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
-
-
-def _from_torch(array: np.ndarray) -> np.ndarray:
-    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array

@@ -30,23 +30,25 @@ _ERRORS = (ArithmeticError, EOFError, LookupError, OSError, RuntimeError, TypeEr
 
 
 def read_arrays(path: str | PathLike[str], *, keep: Callable[[str], object] | None = None) -> dict[str, np.ndarray]:
-    """The tensors in a file of weights.
+    """The tensors in a file of weights by name, each C-contiguous with memory of its own. Raises CheckpointError.
 
-    Args:
-        path: a .pth, .h5 or .safetensors file, recognised by its content.
-        keep: called with each name; where it returns something false, the tensor is left out, and not read.
-
-    Returns:
-        arrays by name, each C-contiguous with memory of its own.
-
-    Raises:
-        CheckpointError: the file is of no known kind, damaged, unreadable, or asks for anything but arrays.
+    keep: called with each name; where it returns something false, the tensor is left out, and not read.
     """
     path = Path(path)
     try:
         if is_special(path):
             raise CheckpointError(f"a pipe or a device (expected a file). {ADVICE}")
-        return _reader(path)(path, keep or (lambda name: True))
+        with open(path, "rb") as file:
+            head = file.read(9)
+        if head.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive, or a bare pickle
+            read = read_torch
+        elif head.startswith(b"\x89HDF\r\n\x1a\n"):
+            read = read_keras
+        elif head[8:] == b"{":  # behind the length of its header
+            read = read_safetensors
+        else:
+            raise CheckpointError(f"not a file of weights that is known here. {ADVICE}")
+        return read(path, keep or (lambda name: True))
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file. {ADVICE}") from error
     except CheckpointError as error:
@@ -54,15 +56,3 @@ def read_arrays(path: str | PathLike[str], *, keep: Callable[[str], object] | No
     except _ERRORS as error:
         said = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{path}: damaged, cannot be read: {said}. Download it again") from error
-
-
-def _reader(path: Path) -> Callable:
-    with open(path, "rb") as file:
-        head = file.read(9)
-    if head.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive, or a bare pickle
-        return read_torch
-    if head.startswith(b"\x89HDF\r\n\x1a\n"):
-        return read_keras
-    if head[8:] == b"{":  # behind the length of its header
-        return read_safetensors
-    raise CheckpointError(f"not a file of weights that is known here. {ADVICE}")
