@@ -19,16 +19,9 @@ from .options import Json
 
 
 def run(
-    words: tuple[str, ...] = (),
-    /,
-    *,
-    against: Literal["torch"] | None = None,
-    compile: bool = False,
-    rounds: PositiveInt = 5,
-    threads: int | None = None,
-    explain: bool = False,
-    as_json: Json = False,
-) -> int:
+    words: tuple[str, ...] = (), /, *, against: Literal["torch"] | None = None, compile: bool = False,
+    rounds: PositiveInt = 5, threads: int | None = None, explain: bool = False, as_json: Json = False,
+) -> int:  # fmt: skip
     """Time single ops and whole networks at SegNet's sizes, alone or against PyTorch, after checking their results.
 
     Exit code 1 if a result is wrong. Measure on an idle machine: other work at the same time makes the times

@@ -13,16 +13,9 @@ SPLITS = ("train", "val")
 
 
 def run(
-    folder: FolderPath,
-    /,
-    *,
-    out: Path,
-    labels: Labels = LabelOptions(),
-    size: Size = (96, 128),
-    whole: bool = False,
-    per_picture: PositiveInt = 4,
-    seed: NonNegativeInt = 0,
-) -> int:
+    folder: FolderPath, /, *, out: Path, labels: Labels = LabelOptions(), size: Size = (96, 128), whole: bool = False,
+    per_picture: PositiveInt = 4, seed: NonNegativeInt = 0,
+) -> int:  # fmt: skip
     """Make a small data set out of a large one: random crops, or whole pictures scaled down.
 
     Args:
@@ -35,13 +28,8 @@ def run(
         seed: The seed of the crops' positions.
     """
     splits = dict(zip(SPLITS, load_splits(str(folder), SPLITS, labels=labels), strict=True))
-    with tqdm(unit="picture", leave=False, dynamic_ncols=True) as bar:
+    with tqdm(total=sum(map(len, splits.values())), unit="picture", leave=False, dynamic_ncols=True) as bar:
         counts = make_crops(splits, size, out, crops_per_picture=per_picture, whole=whole, seed=seed,
-                            progress=lambda done, total: _advance(bar, done, total))  # fmt: skip
+                            progress=lambda done, total: bar.update())  # fmt: skip
     print(f"{out}: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
     return 0
-
-
-def _advance(bar: tqdm, done: int, total: int) -> None:
-    bar.total, bar.n = total, done
-    bar.refresh()

@@ -153,7 +153,3 @@ def _explain(error: Exception) -> tuple[str, int]:
 
 _WRONG_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS,
                 errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY}  # fmt: skip
-
-
-if __name__ == "__main__":
-    sys.exit(main())

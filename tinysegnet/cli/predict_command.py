@@ -26,15 +26,9 @@ MAX_WORKING_PIXELS = 4_000_000  # inside the network: vgg16 keeps 256 bytes per 
 
 
 def run(
-    checkpoint: CheckpointPath,
-    images: tuple[Path, ...] = (),
-    /,
-    *,
-    out: Path,
-    scale: Annotated[float, FACTOR] = 1.0,
-    views: Views = PredictionOptions(),
-    gif: bool = False,
-) -> int:
+    checkpoint: CheckpointPath, images: tuple[Path, ...] = (), /, *, out: Path, scale: Annotated[float, FACTOR] = 1.0,
+    views: Views = PredictionOptions(), gif: bool = False,
+) -> int:  # fmt: skip
     """Segment pictures of any size: write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each.
 
     The overlay has a legend (small pictures are enlarged in it). The colour map and the labels, a palette PNG whose

@@ -10,15 +10,9 @@ from .options import Json, ModelName, Size
 
 
 def run(
-    model: ModelName,
-    /,
-    *,
-    size: Size = (360, 480),
-    batch_size: PositiveInt = 1,
-    num_classes: int = 11,
-    width: float = 1.0,
-    as_json: Json = False,
-) -> int:
+    model: ModelName, /, *, size: Size = (360, 480), batch_size: PositiveInt = 1, num_classes: int = 11,
+    width: float = 1.0, as_json: Json = False,
+) -> int:  # fmt: skip
     """Show what a network costs: shapes, parameters, memory and multiply-adds, layer by layer.
 
     Args:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.types import PositiveInt
@@ -26,8 +26,7 @@ __all__ = ["Train", "command"]
 
 RecipeName = Annotated[str, Parameter(choices=("default", *papers), metavar="RECIPE")]
 PreprocessingName = Annotated[str, Parameter(choices=("own", *PREPROCESSING))]
-RecipeOptions = Annotated[Recipe, Parameter(name="*", group=Group("Recipe", sort_key=1))]
-
+RECIPE = Parameter(name="*", group=Group("Recipe", sort_key=1))
 SAVED_OPTIONS = ("data", "recipe", "model", "width", "preprocessing", "encoder", "limit", "threads", "deterministic")
 
 
@@ -83,7 +82,7 @@ class Train(Source):
     resume: Path | None = None
     """The folder of a run that was stopped: continue it with its data, network and recipe. No other option can be
     given."""
-    settings: RecipeOptions = field(default_factory=Recipe)
+    settings: Annotated[Recipe, RECIPE] = field(default_factory=Recipe)
 
     def run(self) -> int:
         return self._train() if self.resume is None else self._as_begun(self.resume)._train()
@@ -144,12 +143,9 @@ class Train(Source):
         if self.resume is not None:
             return RunFolder.resume(self.resume)
         default_name = f"{Path(self.data).resolve().name}-{self.model}-{time.strftime('%Y%m%d-%H%M%S')}"
-        return RunFolder(self.runs / (self.name or default_name), self._config(), train.palette)
-
-    def _config(self) -> dict[str, Any]:
-        config = {name: getattr(self, name) for name in SAVED_OPTIONS}
+        config = {name: getattr(self, name) for name in SAVED_OPTIONS} | asdict(self.labels) | asdict(self.settings)
         config["encoder"] = None if self.encoder is None else str(self.encoder)
-        return {**config, **asdict(self.labels), **asdict(self.settings)}
+        return RunFolder(self.runs / (self.name or default_name), config, train.palette)
 
 
 def command(arguments: list[str]) -> Callable[..., int]:
@@ -167,8 +163,9 @@ def command(arguments: list[str]) -> Callable[..., int]:
     settings = _with_defaults(Recipe, [
         (name, option_types.get(hint, hint), getattr(recipe, name)) for name, hint in get_type_hints(Recipe).items()
     ])  # fmt: skip
-    settings_type = Annotated[settings, *get_args(RecipeOptions)[1:]]
-    options = _with_defaults(Train, [("model", ModelName, model), ("settings", settings_type, settings())])
+    options = _with_defaults(Train, [
+        ("model", ModelName, model), ("settings", Annotated[settings, RECIPE], settings())
+    ])  # fmt: skip
     defaults = options()
 
     def train(*, options=defaults):
@@ -201,12 +198,10 @@ def _check_combinations(given: list[str]) -> None:
 
 
 def _parse_source(arguments: list[str]) -> Source:
-    app = App(default_parameter=DEFAULT_PARAMETER, help_flags=(), version_flags=())
-
-    @app.default
     def source(*, source: Annotated[Source, Parameter(name="*")] = Source()) -> Source:
         return source
 
+    app = App(default_command=source, default_parameter=DEFAULT_PARAMETER, help_flags=(), version_flags=())
     try:
         _, bound, *_ = app.parse_known_args(arguments)
     except CycloptsError:  # the whole command line is parsed next, and then the error is reported

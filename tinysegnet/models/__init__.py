@@ -64,8 +64,8 @@ def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0
     _check_name("preprocessing", preprocessing, PREPROCESSING)
     config = {"name": name, "num_classes": num_classes, "seed": seed, "width": width, "dtype": np.dtype(dtype).name,
               "preprocessing": preprocessing}  # fmt: skip
-    source = InitContext(np.random.default_rng(seed), dtype, preprocessing)
-    layers = architecture.scaled(width).layers(num_classes, source)
+    context = InitContext(np.random.default_rng(seed), dtype, preprocessing)
+    layers = architecture.scaled(width).layers(num_classes, context)
     if folded:
         layers, config = fold_layers(layers), {**config, "folded": True}
     return Network(layers, config, size_multiple=architecture.size_multiple)
@@ -74,8 +74,8 @@ def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0
 def count_parameters(name: str, num_classes: int, width: float) -> int:
     """How many parameters the network will have; takes no memory for them."""
     architecture = models[name]().scaled(width)
-    source = InitContext(None, np.float32, architecture.preprocessing)
-    layers = architecture.layers(num_classes, source).values()
+    context = InitContext(None, np.float32, architecture.preprocessing)
+    layers = architecture.layers(num_classes, context).values()
     return sum(array.size for layer in layers for array in layer.params.values())
 
 

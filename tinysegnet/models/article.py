@@ -23,8 +23,8 @@ class Article:
         encoder, decoder = narrowed((self.encoder, self.decoder), width)
         return replace(self, encoder=encoder, decoder=decoder)
 
-    def layers(self, num_classes: int, source: InitContext) -> dict[str, Layer]:
-        line = LayerBuilder(source)
+    def layers(self, num_classes: int, context: InitContext) -> dict[str, Layer]:
+        line = LayerBuilder(context)
         for number, channels in enumerate(self.encoder, start=1):
             line.convolution(f"encoder{number}.conv1", channels, 3)
             line.add(f"encoder{number}.relu1", ReLU())

@@ -68,23 +68,23 @@ class Decoder:
     def scaled(self, width: float) -> Decoder:
         return replace(self, channels=max(1, round(self.channels * width)))
 
-    def layers(self, num_classes: int, source: InitContext) -> dict[str, Layer]:
-        line = LayerBuilder(source)
-        pools, taps = [], {}
+    def layers(self, num_classes: int, context: InitContext) -> dict[str, Layer]:
+        line = LayerBuilder(context)
+        pools, skips = [], {}
         for number in range(1, STAGES + 1):
             line.stage(f"encoder{number}", (self.channels,), 7, bias=True, relu=True)
             pools.append(line.add(f"encoder{number}.pool", MaxPool2d()))
             if self.add and number < STAGES:
                 reduction = line.branch_convolution(num_classes, 1) if self.reduce else None
                 name = f"score{number}" if self.reduce else f"encoder{number}.tap"
-                taps[number] = line.add(name, SkipSource(reduction))
+                skips[number] = line.add(name, SkipSource(reduction))
         if self.reduce:
             line.convolution("classifier", num_classes, 1)
         for number in range(STAGES, 0, -1):
             self._up(line, f"decoder{number}", pools.pop())
             self._convolve(line, f"decoder{number}")
-            if number - 1 in taps:  # the pool before has maps of this size
-                line.add(f"decoder{number}.add", SkipAdd(taps[number - 1]))
+            if number - 1 in skips:  # the pool before has maps of this size
+                line.add(f"decoder{number}.add", SkipAdd(skips[number - 1]))
         if not self.reduce:
             line.convolution("classifier", num_classes, 1)
         return line.layers

@@ -41,17 +41,17 @@ class Architecture(Protocol):
     def scaled(self, width: float) -> Architecture:
         """The same with all widths times `width`, at least 1."""
 
-    def layers(self, num_classes: int, source: InitContext) -> dict[str, Layer]:
+    def layers(self, num_classes: int, context: InitContext) -> dict[str, Layer]:
         """The layers in a line, by name: "encoder1.conv1", ..., "classifier"."""
 
 
 class LayerBuilder:
     """Layers by name, the channels that come out of the last one, and what layers with weights are made with."""
 
-    def __init__(self, source: InitContext) -> None:
-        self.layers: dict[str, Layer] = {"input": PREPROCESSING[source.preprocessing](source.dtype)}
+    def __init__(self, context: InitContext) -> None:
+        self.layers: dict[str, Layer] = {"input": PREPROCESSING[context.preprocessing](context.dtype)}
         self.channels = 3
-        self.init: dict[str, Any] = {"rng": source.rng, "dtype": source.dtype}
+        self.init: dict[str, Any] = {"rng": context.rng, "dtype": context.dtype}
 
     def add(self, name: str, layer: Layer) -> Any:
         """-> the layer."""

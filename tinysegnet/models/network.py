@@ -1,4 +1,4 @@
-"""A network: named layers in a line. Forward walks it down, backward walks the same stairs in reverse."""
+"""A network: named layers in a line. Forward runs them in order, backward in reverse."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Network:
         if tape is None:
             tape = thread_tape() if training else Tape()
         tape.begin(training=training, sample=sample, generator=self.generator)
-        if not (tape.training or tape.keep):
+        if not (training or tape.keep):
             return _infer(list(self.layers.values()), x, tape)
         tape.clear(everything)
         first = self._first_trained if self.frozen else 0

@@ -12,7 +12,6 @@ from .legend import legend_strip
 from .matrix import confusion_figure
 from .overlay import colour_map, error_picture, overlay
 from .panels import labelled_picture, overlays_picture
-from .samples import overlays_figure, show_batch, show_labels, show_sample, show_worst
 from .uncertainty import uncertainty_picture
 
 __all__ = [
@@ -28,14 +27,9 @@ __all__ = [
     "labelled_picture",
     "legend_strip",
     "overlay",
-    "overlays_figure",
     "overlays_picture",
     "per_class_figure",
     "picture_bytes",
     "save_figure",
-    "show_batch",
-    "show_labels",
-    "show_sample",
-    "show_worst",
     "uncertainty_picture",
 ]

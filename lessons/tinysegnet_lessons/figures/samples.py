@@ -10,15 +10,26 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ..data.palette import Palette
-from ..data.sample import Dataset, Sample
-from ..errors import SettingError, ShapeError
-from ..prediction.predict import predict
-from .canvas import INK, MUTED, enlarge, fitted, fitted_size, fitting_scale, resized, stacked, text_row, tiled
-from .figures import figure_of
-from .legend import legend_strip
-from .overlay import as_uint8, colour_map
-from .panels import Compared, overlays_picture, pixel_accuracy, scaled_image, truth_panel
+from tinysegnet.data.palette import Palette
+from tinysegnet.data.sample import Dataset, Sample
+from tinysegnet.errors import SettingError, ShapeError
+from tinysegnet.prediction.predict import predict
+from tinysegnet.viz.canvas import (
+    INK,
+    MUTED,
+    enlarge,
+    fitted,
+    fitted_size,
+    fitting_scale,
+    resized,
+    stacked,
+    text_row,
+    tiled,
+)
+from tinysegnet.viz.figures import figure_of
+from tinysegnet.viz.legend import legend_strip
+from tinysegnet.viz.overlay import as_uint8, colour_map
+from tinysegnet.viz.panels import Compared, overlays_picture, pixel_accuracy, scaled_image, truth_panel
 
 __all__ = ["overlays_figure", "show_batch", "show_labels", "show_sample", "show_worst"]
 
