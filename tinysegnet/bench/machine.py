@@ -40,20 +40,13 @@ def peaks() -> tuple[float, float]:
 
     The best of several samples: a peak is what the machine does when nothing disturbs it.
     """
-    return _product_rate(), _copy_rate()
-
-
-def _product_rate() -> float:
     rows, cols, inner = PRODUCT
     tasks, repeats = runtime.threads(), 2000
     a, b, out = (np.ones(tasks * n, np.float32) for n in (rows * inner, inner * cols, rows * cols))
     flops = 2 * rows * cols * inner * tasks * repeats
-    return flops / _shortest(_multiply_repeatedly, a, b, out, rows, cols, inner, repeats)
-
-
-def _copy_rate() -> float:
-    source, target = np.ones((2, 4 * runtime.threads(), COPIED // (4 * runtime.threads())), np.float32)
-    return 2 * source.nbytes / _shortest(_copy, source, target)
+    product = flops / _shortest(_multiply_repeatedly, a, b, out, rows, cols, inner, repeats)
+    source, target = np.ones((2, 4 * tasks, COPIED // (4 * tasks)), np.float32)
+    return product, 2 * source.nbytes / _shortest(_copy, source, target)
 
 
 def _shortest(function: Callable[..., Any], *arguments: Any) -> float:

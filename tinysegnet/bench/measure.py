@@ -74,10 +74,9 @@ class Result:
 
     def as_dict(self) -> dict[str, Any]:
         """For --json."""
-        derived = {"ratio": self.ratio, "verdict": self.verdict, "flops": costs.flops(self.workload),
-                   "traffic_bytes": costs.traffic(self.workload)}  # fmt: skip
-        fields = {name: value for name, value in vars(self).items() if name != "workload"}
-        return {**asdict(self.workload), **fields, **derived}
+        fields = asdict(self)
+        return {**fields.pop("workload"), **fields, "ratio": self.ratio, "verdict": self.verdict,
+                "flops": costs.flops(self.workload), "traffic_bytes": costs.traffic(self.workload)}  # fmt: skip
 
 
 class Bench(ExitStack):
