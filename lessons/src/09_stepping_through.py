@@ -21,9 +21,9 @@ from tinysegnet import layers, metrics, ops, viz
 from tinysegnet.data import CAMVID, Palette
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.models import Network
-from tinysegnet.models.receptive_field import influence
 from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs
+from tinysegnet_lessons.influence import influence
 
 # %% [markdown]
 # ## Sixteen pixels, forward and back

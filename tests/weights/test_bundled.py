@@ -35,7 +35,7 @@ def test_unknown_names(tmp_path, monkeypatch):
         bundled.open_checkpoint("camvid")
 
 
-@pytest.mark.parametrize("old", ["load_bundled", "predict_with_uncertainty"])
+@pytest.mark.parametrize("old", ["load_ready", "predict_with_doubt"])
 def test_names_of_version_0_1_work_with_a_warning(old):
     with pytest.warns(DeprecationWarning, match=f"{old} is now called") as caught:
         function = getattr(ts, old)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import timeit
 from collections.abc import Callable
 from typing import Any
 
@@ -36,10 +36,9 @@ def _copy(source, target):
 
 
 def peaks() -> tuple[float, float]:
-    """The best of several samples, with all threads: a peak is what the machine does when nothing disturbs it.
+    """Flops per second of the register-tiled product, and bytes per second that a copy reads and writes: all threads.
 
-    Returns:
-        Flops per second of the register-tiled product, and bytes read and written per second by a copy.
+    The best of several samples: a peak is what the machine does when nothing disturbs it.
     """
     return _product_rate(), _copy_rate()
 
@@ -60,9 +59,4 @@ def _copy_rate() -> float:
 def _shortest(function: Callable[..., Any], *arguments: Any) -> float:
     """Seconds of the fastest call; the first is not timed, because it may compile."""
     function(*arguments)
-    best = float("inf")
-    for _ in range(SAMPLES):
-        began = time.perf_counter()
-        function(*arguments)
-        best = min(best, time.perf_counter() - began)
-    return best
+    return min(timeit.repeat(lambda: function(*arguments), number=1, repeat=SAMPLES))

@@ -57,7 +57,11 @@ class Augment:
         flip, zoom, left, top = rng.random(4)
         factors = 1 + self.color_jitter * rng.uniform(-1, 1, 3)
         s = self.scale[0] + zoom * (self.scale[1] - self.scale[0])
-        image, labels = _resize(sample, size, _random_box(sample.labels.shape, s, left, top))
+        H, W = sample.labels.shape
+        height, width = H / s, W / s
+        x, y = left * (W - width), top * (H - height)
+        box = x, y, min(x + width, W), min(y + height, H)  # rounding must not step over the edge
+        image, labels = _resize(sample, size, box)
         if self.color_jitter:
             image = _jitter(image, *factors)
         if flip < self.flip:
@@ -79,14 +83,6 @@ def _resize(sample: Sample, size: tuple[int, int], box: Box | None) -> tuple[Ima
     image = Image.fromarray(sample.image).resize((W, H), Image.Resampling.BILINEAR, box=box)
     labels = Image.fromarray(sample.labels).resize((W, H), Image.Resampling.NEAREST, box=box)
     return image, labels
-
-
-def _random_box(shape: tuple[int, ...], s: float, left: float, top: float) -> Box:
-    """The box 1/s as large as the picture; left and top in 0..1 say where in the room that is left over."""
-    H, W = shape
-    height, width = H / s, W / s
-    x, y = left * (W - width), top * (H - height)
-    return x, y, min(x + width, W), min(y + height, H)  # rounding must not step over the edge
 
 
 def _jitter(image: Image.Image, brightness: float, contrast: float, saturation: float) -> Image.Image:

@@ -23,9 +23,8 @@ Batch = tuple[np.ndarray, np.ndarray]
 def num_batches(dataset: Dataset, batch_size: int, *, shuffle: bool = True) -> int:
     """How many batches `batches` yields.
 
-    With shuffle (training) a last incomplete batch is dropped, since batch norm would see it with fewer
-    pictures, unless it is the only one; the permutation leaves out others next time. In the data set's
-    own order (evaluation) it is kept: every picture counts.
+    With shuffle (training) a last incomplete batch is dropped, since batch norm would see fewer pictures, unless it is
+    the only one. In the data set's own order (evaluation) it is kept: every picture counts.
     """
     if batch_size < 1:
         raise SettingError(f"batch_size {batch_size} (expected at least 1)")
@@ -62,19 +61,12 @@ def batches(
     total = num_batches(dataset, batch_size, shuffle=shuffle)
     if rng is None and (shuffle or augment):
         raise TypeError("batches() needs rng=numpy.random.default_rng(seed) to shuffle or augment")
-    order, seeds = _draw_epoch(len(dataset), rng, shuffle)
+    order = np.arange(len(dataset))
+    if rng is not None and shuffle:
+        rng.shuffle(order)
+    seeds = order if rng is None else rng.integers(2**63, size=len(order))  # of each picture's augmentation
     firsts = range(start * batch_size, total * batch_size, batch_size)
     return (_make_batch(dataset, order[i : i + batch_size], seeds, size, augment) for i in firsts)
-
-
-def _draw_epoch(count: int, rng: np.random.Generator | None, shuffle: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The order of the pictures, and for each picture the seed of its augmentation."""
-    order = np.arange(count)
-    if rng is None:
-        return order, np.zeros(count, np.int64)
-    if shuffle:
-        rng.shuffle(order)
-    return order, rng.integers(2**63, size=count)
 
 
 def _make_batch(

@@ -3,11 +3,10 @@
     freq(c) = pixels of class c / all pixels of the images in which c occurs
     weight(c) = median(freq) / freq(c)
 
-after Eigen & Fergus 2015, section 6.3.2, which the SegNet paper follows (section 3.2). "All pixels" are
-those of the whole images, labelled or not; an image without the class does not count. The
-eleven weights printed everywhere (0.2595, 0.1826, 4.5640, ...) come out of this formula for CamVid's first
-labels with void as a twelfth class under the median; the labels changed, the printed weights did not. So:
-count the labels at hand.
+after Eigen & Fergus 2015, section 6.3.2, which the SegNet paper follows (section 3.2). "All pixels" are those of the
+whole images, labelled or not; an image without the class does not count. The eleven weights printed everywhere (0.2595,
+0.1826, 4.5640, ...) follow from CamVid's first labels, with void as a twelfth class under the median. The labels have
+changed since, so count the labels at hand.
 """
 
 from __future__ import annotations

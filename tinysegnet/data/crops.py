@@ -1,7 +1,7 @@
 """A toy CamVid on disk: small crops of the real pictures, or whole pictures scaled down.
 
-Crops keep the detail and change the task: of 96 x 128 crops of CamVid only one in eight shows a fence, one
-in nine a bicyclist. Scaling whole pictures down keeps the classes' shares and loses the detail.
+Crops keep the detail and change the task: of 96 x 128 crops of CamVid only one in eight shows a fence, one in nine a
+bicyclist. Scaling whole pictures down keeps the classes' shares and loses the detail.
 """
 
 from __future__ import annotations
@@ -58,7 +58,16 @@ def make_crops(
         DataError: out exists and is not empty, or a picture is smaller than the crop.
     """
     out = Path(out)
-    part = _start(out)
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise DataError(f"{out}: exists and is not empty (expected a new folder). Choose another name or delete it")
+    part = out.with_name(out.name + ".part")
+    try:
+        part.mkdir(parents=True)
+    except FileExistsError:
+        raise DataError(f"{part}: left by an interrupted run (expected nothing there). Delete it") from None
+    except OSError as error:
+        wrong = f"cannot be made, {error.strerror} (expected a writable place)"
+        raise DataError(f"{part}: {wrong}. Choose another") from error
     counts = dict.fromkeys(datasets, 0)
     done, total = 0, sum(map(len, datasets.values()))
     try:
@@ -72,7 +81,7 @@ def make_crops(
                 if progress:
                     progress(done, total)
         if out.exists():
-            out.rmdir()  # empty, as `_start` saw; Windows would not rename over it
+            out.rmdir()  # it is empty; Windows would not rename over it
         part.rename(out)
     except OSError as error:
         raise DataError(f"{part}: cannot be written, {error.strerror} (expected room and permission)") from error
@@ -92,9 +101,14 @@ def _write_split(
             sample = read_sample(dataset, index)
             rng = np.random.default_rng([*seed, index])  # its own, so that its crops depend on no other picture
             crops = _cut(sample, size, per_picture, dataset.palette.num_classes, rng)
-            for k, crop in enumerate(crops):
+            for k, (image, labels) in enumerate(crops):
                 name = re.sub(r"[^\w.-]+", "_", sample.name) + ("" if per_picture is None else f"_{k}")
-                list_file.write(_write_pair(part, split, name, (crop[0], _numbered(crop[1], dataset.palette))))
+                files = f"{split}/{name}.png", f"{split}annot/{name}.png"
+                for file, array in zip(files, (image, _numbered(labels, dataset.palette)), strict=True):
+                    if (part / file).exists():
+                        raise DataError(f"{file}: two pictures have this name (expected one each). Rename one")
+                    Image.fromarray(array).save(part / file)
+                list_file.write(" ".join(files) + "\n")
             yield len(crops)
 
 
@@ -122,44 +136,14 @@ def _cut(
     if not labelled.any():
         warnings.warn(f"{sample.name}: completely void, no crops are made of it", UserWarning, stacklevel=2)
         return []
-    return [_random_crop(sample, size, labelled, rng) for _ in range(per_picture)]
-
-
-def _random_crop(sample: Sample, size: tuple[int, int], labelled: np.ndarray, rng: np.random.Generator) -> Crop:
-    """A part of the sample, (H, W) = size, at a random place where at least one pixel is labelled."""
     (H, W), (h, w) = size, sample.labels.shape
     if h < H or w < W:
-        raise DataError(
-            f"{sample.name}: {h} x {w} pixels (expected at least the crop, {H} x {W}). Ask for smaller crops"
-        )
-    while True:  # ends: the labelled pixel lies in some crop
+        wrong = f"{h} x {w} pixels (expected at least the crop, {H} x {W})"
+        raise DataError(f"{sample.name}: {wrong}. Ask for smaller crops")
+    crops: list[Crop] = []
+    while len(crops) < per_picture:  # ends: the labelled pixel lies in some crop
         y, x = rng.integers(h - H + 1), rng.integers(w - W + 1)
         window = np.s_[y : y + H, x : x + W]
         if labelled[window].any():
-            return sample.image[window], sample.labels[window]
-
-
-def _write_pair(part: Path, split: str, name: str, crop: Crop) -> str:
-    """Write image and labels; return their line for the list file."""
-    files = f"{split}/{name}.png", f"{split}annot/{name}.png"
-    for file, array in zip(files, crop, strict=True):
-        if (part / file).exists():
-            raise DataError(f"{file}: two pictures have this name (expected one each). Rename one")
-        Image.fromarray(array).save(part / file)
-    return " ".join(files) + "\n"
-
-
-def _start(out: Path) -> Path:
-    """Make the folder to write into, after making sure that `out` itself is free."""
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise DataError(f"{out}: exists and is not empty (expected a new folder). Choose another name or delete it")
-    part = out.with_name(out.name + ".part")
-    try:
-        part.mkdir(parents=True)
-    except FileExistsError:
-        raise DataError(f"{part}: left by an interrupted run (expected nothing there). Delete it") from None
-    except OSError as error:
-        raise DataError(
-            f"{part}: cannot be made, {error.strerror} (expected a writable place). Choose another"
-        ) from error
-    return part
+            crops.append((sample.image[window], sample.labels[window]))
+    return crops

@@ -54,12 +54,12 @@ class OneClass:
             raise SettingError(f"{data.name} has no class {name!r} (expected one of {', '.join(palette.names)})")
         k = known.index(name.lower())
         self.data, self.name = data, f"{data.name}: {palette.names[k]} or not"
-        void = None if palette.ignore_label is None else VOID
-        self.palette = Palette((f"not {palette.names[k]}", palette.names[k]), (OTHERS_COLOR, palette.colors[k]), void)
+        void = palette.ignore_label
         self._table = np.zeros(256, np.uint8)  # old label -> new label
         self._table[k] = 1
-        if palette.ignore_label is not None:
-            self._table[palette.ignore_label] = VOID
+        if void is not None:
+            self._table[void] = void = VOID
+        self.palette = Palette((f"not {palette.names[k]}", palette.names[k]), (OTHERS_COLOR, palette.colors[k]), void)
 
     def __len__(self) -> int:
         return len(self.data)

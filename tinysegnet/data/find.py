@@ -26,7 +26,12 @@ def find_pictures(paths: Iterable[str | PathLike[str]]) -> list[Path]:
     """
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
-        for picture in _pictures_in(path) if os.path.isdir(path) else [path]:
+        is_folder = os.path.isdir(path)
+        pictures = sorted(filter(_looks_like_picture, visible(path)), key=natural_key) if is_folder else [path]
+        if not pictures:
+            inner = next((inner for inner in (path / "images", path / "pictures") if inner.is_dir()), "another one")
+            raise DataError(f"{path}: no picture in this folder (expected PNG or JPEG files). Name {inner}")
+        for picture in pictures:
             found.setdefault(Path(os.path.realpath(picture)), picture)
     return list(found.values())
 
@@ -42,17 +47,9 @@ def natural_key(path: Path) -> tuple[list[str | int], str]:
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], path.name
 
 
-def _pictures_in(folder: Path) -> list[Path]:
-    pictures = sorted((p for p in visible(folder) if p.is_file() and _looks_like_picture(p)), key=natural_key)
-    if not pictures:
-        inner = next((path for path in (folder / "images", folder / "pictures") if path.is_dir()), "another one")
-        raise DataError(f"{folder}: no picture in this folder (expected PNG or JPEG files). Name {inner}")
-    return pictures
-
-
 def _looks_like_picture(path: Path) -> bool:
-    if path.suffix.lower() in NAMES:
-        return True
+    if not path.is_file() or path.suffix.lower() in NAMES:
+        return path.is_file()
     try:
         with open(path, "rb") as file:
             return file.read(8).startswith(SIGNATURES)

@@ -71,13 +71,10 @@ class Folder:
         self.root, self.split = Path(root), split
         self.layout = layout or find_layout(self.root)
         self.pairs = self.layout.pairs(split)
-        if label_encoding is None:
-            self.label_encoding, self.source = _find_label_encoding(self.layout, ignore, classes)
-        else:
-            self.label_encoding, self.source = label_encoding, "given"
+        found = (label_encoding, "given") if label_encoding else _find_label_encoding(self.layout, ignore, classes)
+        self.label_encoding, self.source = found
         self.palette = self.label_encoding.palette
-        name = "CamVid" if self.palette == CAMVID else self.root.resolve().name
-        self.name = f"{name} {split}"
+        self.name = f"{'CamVid' if self.palette == CAMVID else self.root.resolve().name} {split}"
         self._cache: dict[int, Sample] = {}
         self._cached_bytes = 0
 
@@ -87,7 +84,11 @@ class Folder:
     def __getitem__(self, index: int) -> Sample:
         index = range(len(self))[index]  # negative counts from the end; past it is an IndexError
         if index not in self._cache:
-            sample = _load(self.pairs[index], self.label_encoding)
+            sample, errors = _examine(self.pairs[index], self.label_encoding)
+            if sample is None:
+                raise errors[0]
+            sample.image.setflags(write=False)  # they may stay in the cache: an augmentation must not change them
+            sample.labels.setflags(write=False)
             size = sample.image.nbytes + sample.labels.nbytes
             if self._cached_bytes + size > CACHE_BYTES:
                 return sample
@@ -117,15 +118,15 @@ class Folder:
             try:
                 self[index]
             except DataError:
-                found += [_problem(pair, error) for error in _examine(pair, self.label_encoding)[1]]
+                for text in map(str, _examine(pair, self.label_encoding)[1]):
+                    found.append(Problem(pair.labels if text.startswith(f"{pair.labels}:") else pair.image, text))
         return found
 
     def check(self, *, progress: Progress = iter) -> None:
         """Raise one DataError with a line for each bad file, if there is any."""
         problems = self.problems(progress=progress)
         if problems:
-            pairs = len({problem.file.stem for problem in problems})
-            count = f"{pairs} of {len(self)} pairs cannot be used"
+            count = f"{len({problem.file.stem for problem in problems})} of {len(self)} pairs cannot be used"
             raise DataError("\n".join([f"{self.root}: {self.name}: {count}:", *(p.text for p in problems)]))
 
 
@@ -148,20 +149,6 @@ class CamVid(Folder):
         self.name = f"CamVid {split}"
 
 
-def _problem(pair: FilePair, error: DataError) -> Problem:
-    return Problem(pair.labels if str(error).startswith(f"{pair.labels}:") else pair.image, str(error))
-
-
-def _load(pair: FilePair, label_encoding: LabelEncoding) -> Sample:
-    """Read one pair; raise the first thing that is wrong."""
-    sample, errors = _examine(pair, label_encoding)
-    if sample is None:
-        raise errors[0]
-    sample.image.setflags(write=False)  # they may stay in the cache: an augmentation must not change them
-    sample.labels.setflags(write=False)
-    return sample
-
-
 def _examine(pair: FilePair, label_encoding: LabelEncoding) -> tuple[Sample | None, list[DataError]]:
     """Read one pair: the sample, or all that is wrong with the two files."""
     errors: list[DataError] = []
@@ -177,7 +164,12 @@ def _examine(pair: FilePair, label_encoding: LabelEncoding) -> tuple[Sample | No
         return None, errors
     image = attempt(_read_inside, read_image, pair.image, pair.root)
     pixels = attempt(_read_inside, read_label_pixels, pair.labels, pair.root)
-    labels = None if pixels is None else attempt(_decode, pair, image, pixels, label_encoding)
+    if image is not None and pixels is not None and image.shape[:2] != pixels.shape[:2]:
+        (h, w), (H, W) = pixels.shape[:2], image.shape[:2]
+        wrong = f"{w} x {h} pixels (expected {W} x {H}, as {pair.image})"
+        errors.append(DataError(f"{pair.labels}: {wrong}. Export it again"))
+    elif pixels is not None:
+        labels = attempt(label_encoding.decode, pixels, pair.labels)
     return None if errors else Sample(image, labels, pair.image.stem), errors
 
 
@@ -191,9 +183,8 @@ def _check_partners(pair: FilePair) -> None:
             if not os.path.lexists(path) and os.path.exists(partner):
                 raise DataError(f"{path}: no such file (expected {what}). Add it, or remove {partner}")
     elif pair.image.stem != pair.labels.stem:
-        raise DataError(
-            f"{pair.image}: paired with {pair.labels} by {pair.origin} (expected equal stems). Correct the list"
-        )
+        wrong = f"paired with {pair.labels} by {pair.origin} (expected equal stems)"
+        raise DataError(f"{pair.image}: {wrong}. Correct the list")
 
 
 def _read_inside(read: Callable[[Path], np.ndarray], path: Path, root: Path) -> np.ndarray:
@@ -202,23 +193,15 @@ def _read_inside(read: Callable[[Path], np.ndarray], path: Path, root: Path) -> 
     return read(path)
 
 
-def _decode(pair: FilePair, image: np.ndarray | None, pixels: np.ndarray, label_encoding: LabelEncoding) -> np.ndarray:
-    """The labels, of the picture's size as far as that could be read."""
-    if image is not None and image.shape[:2] != pixels.shape[:2]:
-        (h, w), (H, W) = pixels.shape[:2], image.shape[:2]
-        raise DataError(f"{pair.labels}: {w} x {h} pixels (expected {W} x {H}, as {pair.image}). Export it again")
-    return label_encoding.decode(pixels, pair.labels)
-
-
 def _find_label_encoding(layout: Layout, ignore: int | None, classes: Classes) -> tuple[LabelEncoding, str]:
     """What the label values mean, and who says so: a list of classes, else the layout, else the values themselves."""
     path = next((layout.root / name for name in _CLASS_FILES if (layout.root / name).is_file()), None)
     known = None if path is None else ClassList.read(path)
     if known is not None and known.is_camvid:
-        make, merged = (
-            (LabelEncoding.merged, "merged") if classes == "merged" else (LabelEncoding.of_classes, "without void")
-        )
-        return make(known, ignore=ignore, strays=_STRAYS), f"the 32 of CamVid in {known.source}, {merged}"
+        make, how = LabelEncoding.of_classes, "without void"
+        if classes == "merged":
+            make, how = LabelEncoding.merged, "merged"
+        return make(known, ignore=ignore, strays=_STRAYS), f"the 32 of CamVid in {known.source}, {how}"
     if classes == "all" and known is None and layout.is_tutorial:
         raise DataError(f"{layout.root}: labelled with 11 classes (expected CamVid's 32). Leave out --classes all")
     if known is None and layout.is_tutorial:
@@ -227,19 +210,15 @@ def _find_label_encoding(layout: Layout, ignore: int | None, classes: Classes) -
         known = ClassList((*CAMVID.names, "void"), (*CAMVID.colors, CAMVID.ignore_color), "CamVid")
     if known is not None and (len(known.names) > 2 or any(known.colors)):
         return LabelEncoding.of_classes(known, ignore=ignore), f"from {known.source}"
-    return LabelEncoding.of_values(_values(layout), known, ignore=ignore), f"from {known.source}" if known else _VALUES
-
-
-_VALUES = "from the values in the label maps (there is no classes.txt)"
+    source = known.source if known else "the values in the label maps (there is no classes.txt)"
+    return LabelEncoding.of_values(_values(layout), known, ignore=ignore), f"from {source}"
 
 
 def _values(layout: Layout) -> frozenset[int]:
     """Which numbers occur in the label maps of all splits; files that cannot be read are skipped here."""
-    paths = {pair.labels for split in layout.splits for pair in layout.splits[split]()}
-    files = [
-        (path, path.stat().st_mtime_ns) for path in sorted(paths) if os.path.isfile(path) and inside(path, layout.root)
-    ]
-    return _values_in(tuple(files))
+    paths = sorted({pair.labels for pairs in layout.splits.values() for pair in pairs()})
+    readable = (path for path in paths if os.path.isfile(path) and inside(path, layout.root))
+    return _values_in(tuple((path, path.stat().st_mtime_ns) for path in readable))
 
 
 @lru_cache(maxsize=4)  # train and val look at the same files

@@ -30,10 +30,11 @@ MAX_PIXELS_SINGLE = 175_000_000
 _USUAL_SCANS = 12
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")  # marker, length, components
 
-# Pixels that are missing at the end of a PNG may be read as zeros: 80 bytes would become a picture of 38 Mpx.
+# What else people have, by a sign at a place in the file's head.
 _OTHERS = ((8, b"WEBP", "a WebP picture"), (4, b"ftyp", "a HEIC or AVIF picture, or a film"), (0, b"GIF8", "a GIF"),
            (0, b"BM", "a BMP picture"), (0, b"II*\0", "a TIFF picture"), (0, b"MM\0*", "a TIFF picture"),
            (0, b"%PDF", "a PDF document"))  # fmt: skip
+# Pixels that are missing at the end of a PNG may be read as zeros: 80 bytes would become a picture of 38 Mpx.
 _MAX_INFLATION = 1032  # bytes that deflate, the compression of PNG, can make of one
 
 # Grey PNGs of 2 and 4 bits are widened to 0..255 by Pillow (1 -> 85, 1 -> 17): undone for class numbers.
@@ -41,15 +42,9 @@ _WIDENED = {"L;2": 85, "L;4": 17}
 
 # EXIF orientation: how to rotate or mirror the stored pixels to see the picture as it was taken.
 _ORIENTATION = 0x0112
-_ROTATIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_TO = Image.Transpose
+_ROTATIONS = {2: _TO.FLIP_LEFT_RIGHT, 3: _TO.ROTATE_180, 4: _TO.FLIP_TOP_BOTTOM, 5: _TO.TRANSPOSE, 6: _TO.ROTATE_270,
+              7: _TO.TRANSVERSE, 8: _TO.ROTATE_90}  # fmt: skip
 
 
 def read_image(path: str | PathLike[str], *, upright: bool = False, max_pixels: int | None = None) -> np.ndarray:
@@ -71,10 +66,10 @@ def read_image(path: str | PathLike[str], *, upright: bool = False, max_pixels: 
     if _is_deep(image, raw_mode):
         raise DataError(f"{path}: 16-bit picture (expected 8 bits per channel). Convert it to 8 bits per channel first")
     rotation = _ROTATIONS.get(_orientation(image))
-    if rotation is not None and not upright:
-        warnings.warn(f"{path}: EXIF says that it is rotated; its pixels are taken as stored", stacklevel=2)
-    elif rotation is not None:
+    if rotation is not None and upright:
         image = image.transpose(rotation)
+    elif rotation is not None:
+        warnings.warn(f"{path}: EXIF says that it is rotated; its pixels are taken as stored", stacklevel=2)
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
@@ -120,12 +115,7 @@ def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image,
     try:
         # Pillow warns of oversized pictures, odd EXIF data and the like; what matters is an error here.
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=formats) as image:
-            W, H = image.size
-            _check_size(path, f"{W} x {H} = ", W * H, max_pixels)
-            if image.format == "PNG":
-                _check_content(path, W, H)
-            if image.info.get("progressive"):
-                _check_scans(path, W * H, max_pixels)
+            _check_claims(path, image, max_pixels)
             raw_mode = str(image.tile[0].args) if image.tile else image.mode
             image.load()
             image.info.pop("transparency", None)  # Pillow would convert it too, and warn
@@ -143,10 +133,8 @@ def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image,
         _check_size(path, "", int(count[0]) if count else max_pixels + 1, max_pixels)
         raise DataError(f"{path}: too large (at most {max_pixels // 1_000_000} Mpx). Scale it down") from error
     except Exception as error:  # damaged bytes: OSError, SyntaxError, ValueError, zlib.error, ... come out of Pillow
-        reason = " ".join(str(error).split())
-        raise DataError(
-            f"{path}: damaged, cannot be decoded, {reason} (expected a whole {expected}). Replace it"
-        ) from error
+        reason = f"cannot be decoded, {' '.join(str(error).split())}"
+        raise DataError(f"{path}: damaged, {reason} (expected a whole {expected}). Replace it") from error
 
 
 def _check_size(path: Path, shape: str, pixels: int, max_pixels: int) -> None:
@@ -155,18 +143,18 @@ def _check_size(path: Path, shape: str, pixels: int, max_pixels: int) -> None:
         raise DataError(f"{path}: claims {shape}{pixels / 1e6:.0f} Mpx (at most {limit}). Scale it down")
 
 
-def _check_content(path: Path, W: int, H: int) -> None:
-    size = path.stat().st_size
-    if size * _MAX_INFLATION < W * H / 8:  # at one bit per pixel
+def _check_claims(path: Path, image: Image.Image, max_pixels: int) -> None:
+    """What the header claims, before memory is taken or time is spent."""
+    (W, H), size = image.size, path.stat().st_size
+    _check_size(path, f"{W} x {H} = ", W * H, max_pixels)
+    if image.format == "PNG" and size * _MAX_INFLATION < W * H / 8:  # at one bit per pixel
         raise DataError(f"{path}: damaged, claims {W} x {H} pixels in {size} bytes (expected a whole PNG). Replace it")
-
-
-def _check_scans(path: Path, pixels: int, max_pixels: int) -> None:
-    with open(path, "rb") as file:
-        scans = sum(len(_SCAN.findall(block)) for block in iter(lambda: file.read(1 << 20), b""))
-    most = _USUAL_SCANS * max_pixels // max(pixels, 1)
-    if scans > most:
-        raise DataError(f"{path}: {scans} scans of a progressive JPEG (at most {most} of this size). Save it again")
+    if image.info.get("progressive"):
+        with open(path, "rb") as file:
+            scans = sum(len(_SCAN.findall(block)) for block in iter(lambda: file.read(1 << 20), b""))
+        most = _USUAL_SCANS * max_pixels // max(W * H, 1)
+        if scans > most:
+            raise DataError(f"{path}: {scans} scans of a progressive JPEG (at most {most} of this size). Save it again")
 
 
 def _unidentified(path: Path, formats: list[str]) -> DataError:
@@ -174,9 +162,8 @@ def _unidentified(path: Path, formats: list[str]) -> DataError:
     with open(path, "rb") as file:
         start = file.read(12)
     if start[:3] == b"\xff\xd8\xff" and "JPEG" not in formats:
-        return DataError(
-            f"{path}: a label map as JPEG, which changes class numbers (expected PNG). Export it again from its source"
-        )
+        found = "a label map as JPEG, which changes class numbers"
+        return DataError(f"{path}: {found} (expected PNG). Export it again from its source")
     expected = f"(expected {' or '.join(formats)}, by content, not by name)"
     other = next((name for at, sign, name in _OTHERS if start[at : at + len(sign)] == sign), None)
     if other:

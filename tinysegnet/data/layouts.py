@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -34,12 +34,12 @@ Pairs = Callable[[], list[FilePair]]
 
 @dataclass(frozen=True)
 class Layout:
-    """title: what kind of folder it is. splits: name -> a function that gives its pairs. note: how it was divided."""
+    """A folder that was recognised."""
 
     root: Path
-    title: str
-    splits: Mapping[str, Pairs] = field(default_factory=dict)
-    note: str = ""
+    title: str  # what kind of folder it is
+    splits: Mapping[str, Pairs]
+    note: str = ""  # how it was divided
     is_tutorial: bool = False
 
     def pairs(self, split: str) -> list[FilePair]:
@@ -47,21 +47,17 @@ class Layout:
         names = _VAL if split in _VAL else (split,)
         name = next((name for name in (split, *names) if name in self.splits), None)
         if name is None:
-            raise DataError(f"{self.root}: no split {split!r} ({self._expected(split)}). Correct the path or the split")
+            known = f"{split}.txt, or the folders {split}/ and {split}annot/"
+            known = known if self.is_tutorial else " or ".join(self.splits)
+            raise DataError(f"{self.root}: no split {split!r} (expected {known}). Correct the path or the split")
         pairs = self.splits[name]()
         if not pairs:
             raise DataError(f"{self.root}: split {split!r} is empty (expected picture and label pairs). Add files")
         return pairs
 
-    def _expected(self, split: str) -> str:
-        if self.is_tutorial:
-            return f"expected {split}.txt, or the folders {split}/ and {split}annot/"
-        return f"expected {' or '.join(self.splits)}"
-
 
 def find_layout(root: Path) -> Layout:
     """The layout of a folder. Raises DataError if there is none, or nothing in it that is known."""
-    _check_folder(root)
     for find in (tutorial_layout, _by_kind, _by_split, _by_endings):
         layout = find(root)
         if layout is not None and layout.splits:
@@ -72,20 +68,15 @@ def find_layout(root: Path) -> Layout:
     )
 
 
-def _check_folder(root: Path) -> None:
-    if not os.path.isdir(root):  # Path.is_dir raises OSError for a name that is too long
-        raise DataError(f"{root}: no such folder (expected one with pictures and label maps). Correct the path")
-
-
 def tutorial_layout(root: Path) -> Layout:
     """Lists of pairs, or folders X/ and Xannot/; a list is believed before the folders of its name."""
-    _check_folder(root)
-    folders = {path.name.removesuffix("annot"): path for path in _folders(root) if path.name.endswith("annot")}
-    splits: dict[str, Pairs] = {
-        name: partial(_pairs_of_folders, root, root / name, labels)
-        for name, labels in folders.items()
-        if (root / name).is_dir() and name
-    }
+    if not os.path.isdir(root):  # Path.is_dir raises OSError for a name that is too long
+        raise DataError(f"{root}: no such folder (expected one with pictures and label maps). Correct the path")
+    splits: dict[str, Pairs] = {}
+    for labels in _folders(root):
+        images = root / labels.name.removesuffix("annot")
+        if images not in (labels, root) and images.is_dir():
+            splits[images.name] = partial(_pairs_of_folders, root, images, labels)
     for path in sorted(root.glob("*.txt")):
         if path.stem in splits or (path.stem in ("train", "val", "test") and _lists_pairs(path)):
             splits[path.stem] = partial(pairs_of_list, path)
@@ -104,24 +95,23 @@ def _by_kind(root: Path) -> Layout | None:
     if images is None or labels is None:
         return None
     title = f"{images.name}/ and {labels.name}/"
-    both = {path.name for path in _folders(images)} & {path.name for path in _folders(labels)}
+    own, both = {path.name for path in _folders(images)}, {path.name for path in _folders(labels)}
+    both &= own
     if both:
-        alone = sorted({path.name for path in _folders(images)} - both)
-        note = f"{images.name}/{alone[0]}/ has no label maps and is left out" if alone else ""
+        note = f"{images.name}/{min(own - both)}/ has no label maps and is left out" if own - both else ""
         splits = {name: partial(_pairs_of_folders, root, images / name, labels / name) for name in sorted(both)}
-        return Layout(root, title, dict(splits), note)
+        return Layout(root, title, splits, note)
     return _divided(root, title, partial(_pairs_of_folders, root, images, labels))
 
 
 def _by_split(root: Path) -> Layout | None:
     """train/images/ and train/labels/, and so on."""
-    found = {path.name: (_named(path, _IMAGES), _named(path, _LABELS)) for path in _folders(root)}
-    splits = {
-        name: partial(_pairs_of_folders, root, images, labels)
-        for name, (images, labels) in found.items()
-        if images is not None and labels is not None
-    }
-    return Layout(root, "a folder for each split, with pictures and label maps", dict(splits)) if splits else None
+    splits: dict[str, Pairs] = {}
+    for path in _folders(root):
+        images, labels = _named(path, _IMAGES), _named(path, _LABELS)
+        if images is not None and labels is not None:
+            splits[path.name] = partial(_pairs_of_folders, root, images, labels)
+    return Layout(root, "a folder for each split, with pictures and label maps", splits)
 
 
 def _by_endings(root: Path) -> Layout | None:
@@ -131,7 +121,6 @@ def _by_endings(root: Path) -> Layout | None:
     if not labels:
         return None
     images = [path for path in files if not path.stem.endswith("_L")]
-    title = "pictures and *_L label maps"
     folder_of = {path.stem: path.parent for path in images}
     groups: dict[Path, list[Path]] = {folder: [] for folder in sorted(set(folder_of.values()))}
     for path in labels:  # one without its picture goes to the folder of the others
@@ -141,6 +130,7 @@ def _by_endings(root: Path) -> Layout | None:
         own = [path for path in images if path.parent == folder]
         places = (folder, maps[0].parent if maps else folder)
         splits[folder.name] = partial(pairs_of_files, root, own, maps, places)
+    title = "pictures and *_L label maps"
     if len(splits) > 1 and len(splits) == len(groups):
         return Layout(root, title, splits)
     return _divided(root, title, next(iter(splits.values())))
@@ -148,11 +138,10 @@ def _by_endings(root: Path) -> Layout | None:
 
 def _divided(root: Path, title: str, everything: Pairs) -> Layout:
     """One set without splits -> train and val."""
-    lists = [root / f"{name}.txt" for name in ("train", *_VAL, "test") if (root / f"{name}.txt").is_file()]
+    lists = [path for name in ("train", *_VAL, "test") if (path := root / f"{name}.txt").is_file()]
     if lists:
-        listed: dict[str, Pairs] = {path.stem: partial(_listed, everything, path) for path in lists}
-        if "train" not in listed:
-            listed = {"train": partial(_not_listed, everything, lists), **listed}
+        listed: dict[str, Pairs] = {"train": partial(_not_listed, everything, lists)}
+        listed |= {path.stem: partial(_listed, everything, path) for path in lists}
         return Layout(root, title, listed, f"divided by {', '.join(path.name for path in lists)}")
     return Layout(root, title, _train_and_val(everything), _HELD_OUT)
 
@@ -167,8 +156,7 @@ def _with_val(layout: Layout) -> Layout:
     """A folder whose only use is training: some of it validates. The tutorial's lists say what they mean."""
     if layout.is_tutorial or "train" not in layout.splits or any(name in layout.splits for name in _VAL):
         return layout
-    train = layout.splits["train"]
-    splits = {**layout.splits, **_train_and_val(train)}
+    splits = {**layout.splits, **_train_and_val(layout.splits["train"])}
     return Layout(layout.root, layout.title, splits, f"of train, {_HELD_OUT}")
 
 
@@ -178,7 +166,7 @@ def _train_and_val(everything: Pairs) -> dict[str, Pairs]:
 
 def _held_out(everything: Pairs, held_out: bool) -> list[FilePair]:
     pairs = everything()
-    cut = len(pairs) - max(1, round(len(pairs) / _VAL_SHARE)) if len(pairs) > 1 else len(pairs)
+    cut = len(pairs) - (max(1, round(len(pairs) / _VAL_SHARE)) if len(pairs) > 1 else 0)
     return pairs[cut:] if held_out else pairs[:cut]
 
 

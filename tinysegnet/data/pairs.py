@@ -7,7 +7,7 @@ look for them, so that reading the pair says so.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -54,26 +54,21 @@ def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: t
 
     places: the folders of pictures and label maps, where a missing partner is looked for.
     """
-    by_stem = _unique({}, ((path.stem, path) for path in images))
-    maps = _unique({}, ((_label_stem(path.stem, by_stem), path) for path in labels))
+    by_stem = _unique((path.stem, path) for path in images)
+    # A label map belongs to the picture of its own stem if there is one, else of its stem less its ending.
+    maps = _unique((path.stem if path.stem in by_stem else strip_ending(path.stem), path) for path in labels)
     ending = next((path.stem.removeprefix(stem) for stem, path in maps.items()), "")
     suffix = images[0].suffix if images else ".png"
     origin = f"folders {places[0].name}/ and {places[1].name}/"
-    return [
-        FilePair(
-            by_stem.get(stem, places[0] / f"{stem}{suffix}"), maps.get(stem, places[1] / f"{stem}{ending}.png"),
-            root, origin,
-        )
-        for stem in sorted(by_stem.keys() | maps.keys())
-    ]  # fmt: skip
+    pairs = []
+    for stem in sorted(by_stem.keys() | maps.keys()):
+        image = by_stem.get(stem, places[0] / f"{stem}{suffix}")
+        pairs.append(FilePair(image, maps.get(stem, places[1] / f"{stem}{ending}.png"), root, origin))
+    return pairs
 
 
-def _label_stem(stem: str, images: dict[str, Path]) -> str:
-    """The stem of the picture that a label map belongs to: its own if there is such a picture, else less its ending."""
-    return stem if stem in images else strip_ending(stem)
-
-
-def _unique(found: dict[str, Path], named: Iterator[tuple[str, Path]]) -> dict[str, Path]:
+def _unique(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
     for stem, path in named:
         if stem in found:
             raise DataError(f"{path}: same stem as {found[stem].name} (expected one file each). Remove one")
@@ -96,10 +91,8 @@ def pairs_of_list(list_file: Path) -> list[FilePair]:
     root, pairs = list_file.parent, []
     for number, line in enumerate(read_lines(list_file), start=1):
         if line.strip():
-            image, labels = _split_line(line, f"{list_file}: line {number}")
-            pairs.append(
-                FilePair(_resolve(root, image), _resolve(root, labels), root, f"{list_file.name} line {number}")
-            )
+            image, labels = (_resolve(root, path) for path in _split_line(line, f"{list_file}: line {number}"))
+            pairs.append(FilePair(image, labels, root, f"{list_file.name} line {number}"))
     return pairs
 
 
@@ -119,8 +112,7 @@ def _resolve(root: Path, listed: str) -> Path:
 
     The lists of others name paths on their machines. If there is none, the path under root where one would look first.
     """
-    parts = PurePosixPath(listed.replace("\\", "/")).parts
-    parts = tuple(part for part in parts if part not in ("/", ".."))
+    parts = [part for part in PurePosixPath(listed.replace("\\", "/")).parts if part not in ("/", "..")]
     for start in range(len(parts)):
         candidate = root.joinpath(*parts[start:])
         if os.path.isfile(candidate):  # Path.is_file raises OSError for a name that is too long

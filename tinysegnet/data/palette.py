@@ -1,8 +1,7 @@
 """Class names and colours: the one place where a class number, its name and its colour meet.
 
-A label map is an (H, W) uint8 array of class numbers. To people it is shown in colours; a `Palette`
-translates in both directions. `CAMVID` is the SegNet papers' eleven classes in the colours of the
-authors' own pictures (SegNet-Tutorial, Scripts/test_segmentation_camvid.py).
+A label map is an (H, W) uint8 array of class numbers, shown in the colours of a `Palette`. `CAMVID` has the eleven
+classes of the SegNet papers in the authors' colours (SegNet-Tutorial, Scripts/test_segmentation_camvid.py).
 """
 
 from __future__ import annotations
@@ -40,9 +39,8 @@ class Palette:
         if len(self.names) != len(self.colors):
             raise DataError(f"a palette needs a colour per class: {len(self.names)} names, {len(self.colors)} colours")
         if self.ignore_label is not None and 0 <= self.ignore_label < len(self.names):
-            raise DataError(
-                f"ignore_label {self.ignore_label} is the number of a class, {self.names[self.ignore_label]}"
-            )
+            name = self.names[self.ignore_label]
+            raise DataError(f"ignore_label {self.ignore_label} is the number of a class, {name}")
 
     @property
     def num_classes(self) -> int:
@@ -51,8 +49,7 @@ class Palette:
 
     def lookup_table(self) -> np.ndarray:
         """(256, 3) uint8: the colour of every label value; values of no class have the void colour."""
-        table = np.empty((256, 3), np.uint8)
-        table[:] = self.ignore_color
+        table = np.full((256, 3), self.ignore_color, np.uint8)
         table[: self.num_classes] = self.colors
         return table
 
@@ -91,18 +88,13 @@ def distinct_colors(count: int, taken: Iterable[Color] = ()) -> tuple[Color, ...
 
     Hues a golden angle apart never come close to an earlier one soon; every few the shade changes too.
     """
-    seen, k = {(0, 0, 0), *taken}, 0
+    seen, k, golden = {(0, 0, 0), *taken}, 0, (5**0.5 - 1) / 2
     colors: list[Color] = []
     while len(colors) < count:
-        shade = (0.95, 0.7, 0.5)[k % 3]
-        red, green, blue = (
-            round(255 * part) for part in colorsys.hsv_to_rgb(k * _GOLDEN % 1, (0.75, 0.45)[k // 3 % 2], shade)
-        )
+        parts = colorsys.hsv_to_rgb(k * golden % 1, (0.75, 0.45)[k // 3 % 2], (0.95, 0.7, 0.5)[k % 3])
+        red, green, blue = (round(255 * part) for part in parts)
         if (red, green, blue) not in seen:
-            seen.add((red, green, blue))
             colors.append((red, green, blue))
+        seen.add((red, green, blue))
         k += 1
     return tuple(colors)
-
-
-_GOLDEN = (5**0.5 - 1) / 2

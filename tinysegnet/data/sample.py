@@ -57,11 +57,13 @@ def read_sample(data: Dataset, index: int) -> Sample:
     if not isinstance(sample, Sample):
         raise DataError(f"{data.name}[{index}]: {type(sample).__name__} (expected a tinysegnet.data.Sample)")
     image, labels = sample.image, sample.labels
-    if not _is_bytes(image, 3) or image.shape[2] != 3 or not image.size:
-        raise DataError(f"{sample.name}: image {_kind(image)} (expected (H, W, 3) uint8, RGB). Convert it")
-    if not _is_bytes(labels, 2) or labels.shape != image.shape[:2]:
-        raise DataError(f"{sample.name}: labels {_kind(labels)} (expected {image.shape[:2]} uint8, as the image)."
-                        " Convert them")  # fmt: skip
+    size = getattr(image, "shape", ())[:2]
+    for what, array, shape in (("image", image, (*size, 3)), ("labels", labels, size)):
+        fits = isinstance(array, np.ndarray) and array.dtype == np.uint8 and array.shape == shape and array.size
+        if not fits:
+            kind = f"{array.shape} {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+            expected = "(H, W, 3) uint8, RGB" if what == "image" else f"{size} uint8, as the image"
+            raise DataError(f"{sample.name}: {what} {kind} (expected {expected}). Convert the array")
     check_classes(sample.name, labels, data.palette)
     return sample
 
@@ -72,23 +74,13 @@ def labelled_images(data: Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     return ((sample.image, sample.labels) for sample in (read_sample(data, i) for i in range(len(data))))
 
 
-def _is_bytes(array: Any, ndim: int) -> bool:
-    return isinstance(array, np.ndarray) and array.dtype == np.uint8 and array.ndim == ndim
-
-
-def _kind(array: Any) -> str:
-    return f"{array.shape} {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-
-
 def check_classes(name: str, labels: np.ndarray, palette: Palette) -> None:
     """Raise DataError, with the name and the first wrong pixel, unless all labels are of the palette."""
-    if labels.min() >= 0 and labels.max() < palette.num_classes:
-        return
     wrong, void = (labels < 0) | (labels >= palette.num_classes), palette.ignore_label
     if void is not None:
         wrong &= labels != void
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         allowed = f"0..{palette.num_classes - 1}" + ("" if void is None else f", void {void}")
-        raise DataError(f"{name}: label {labels[row, column]} at row {row}, column {column} "
-                        f"(allowed {allowed}). Correct the labels, or the palette")  # fmt: skip
+        found = f"label {labels[row, column]} at row {row}, column {column}"
+        raise DataError(f"{name}: {found} (allowed {allowed}). Correct the labels, or the palette")

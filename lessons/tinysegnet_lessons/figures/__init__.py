@@ -18,13 +18,16 @@ from .paths import show_paths
 from .pixel import show_pixel
 from .pool_arrows import show_pool_arrows
 from .receptive_field_figure import show_receptive_field
+from .roofline import RooflineDot, roofline_figure
 from .source_listing import SourceListing, show_source
 from .strip_plot import show_strip_plot
 
 __all__ = [
     "LivePlot",
+    "RooflineDot",
     "SourceListing",
     "class_histogram_figure",
+    "roofline_figure",
     "show_array",
     "show_arrays",
     "show_costs",

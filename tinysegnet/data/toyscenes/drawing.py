@@ -1,12 +1,10 @@
 """The drawing board of the toy scenes: a camera, flat sheets of the street to draw on, and the light.
 
-Everything is placed in metres, as in a street: x to the right, y up, z away from the camera, the
-ground at y = 0. `Camera` projects such a point onto the picture; `Canvas` holds two drawings of the
-same polygons, the picture in colour and the label map in class numbers, both `OVERSAMPLING` times
-too large; `Sheet` is a flat piece of the world (a wall, the ground, a cardboard figure) on which the
-things of a street are drawn in two coordinates. `develop` shrinks the two drawings: the picture's
-pixel is the mean of its OVERSAMPLING**2 fine pixels, so its edges are smooth; its label is the class
-of the thing on top at the fine pixel in the middle, so the label is exact.
+Everything is placed in metres: x to the right, y up, z away from the camera, the ground at y = 0. `Camera` projects a
+point onto the picture; `Canvas` holds two drawings of the same polygons, the picture in colour and the label map in
+class numbers, both `OVERSAMPLING` times too large; `Sheet` is a flat piece of the world (a wall, the ground, a
+cardboard figure) with two coordinates. `develop` shrinks the two drawings: a pixel's colour is the mean of its fine
+pixels, so edges are smooth; its label is the class of the fine pixel in its middle, so the label is exact.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from ..palette import CAMVID
-from .paints import Color, between
+from .paints import Color, between, mix
 
 __all__ = ["MOODS", "OVERSAMPLING", "Camera", "Canvas", "Mood", "Point", "Sheet", "develop"]
 
@@ -67,20 +65,15 @@ MOODS: tuple[Mood, ...] = (
 
 @dataclass(frozen=True)
 class Camera:
-    """Projects metres to pixels of the fine drawing.
+    """Projects metres to pixels of the fine drawing."""
 
-    focal, horizon, center are in picture heights: the focal length, the horizon below the upper edge, the vanishing
-    point from the left edge. height: of the eye, metres. bend: the street's curve, 1/metres. roll: radians, small.
-    scale: fine pixels per picture height.
-    """
-
-    focal: float
-    height: float
-    horizon: float
-    center: float
-    bend: float
-    roll: float
-    scale: float
+    focal: float  # the focal length, in picture heights
+    height: float  # of the eye, metres
+    horizon: float  # below the upper edge, in picture heights
+    center: float  # the vanishing point from the left edge, in picture heights
+    bend: float  # the street's curve, 1/metres
+    roll: float  # radians, small
+    scale: float  # fine pixels per picture height
 
     def project(self, x: float, y: float, z: float) -> Point:
         """A point of the street, metres -> (column, row) in fine pixels."""
@@ -92,10 +85,9 @@ class Camera:
 
 
 class Canvas:
-    """The picture and the label map of one scene while it is drawn, far things first.
+    """The picture and the label map of one scene while it is drawn, far things first; size: (H, W) when finished.
 
-    size: (H, W) of the finished picture. A class number given with a polygon goes into the label
-    map; without one the polygon is a detail of what lies there already.
+    A class number given with a polygon goes into the label map; without one the polygon is a detail of what is there.
     """
 
     def __init__(self, size: tuple[int, int], camera: Camera, mood: Mood, sun: float, background: int) -> None:
@@ -109,21 +101,21 @@ class Canvas:
 
     def polygon(self, points: Sequence[Point], color: Color, label: int | None = None) -> None:
         """Fill a polygon, given in fine pixels, in the picture and, if it has a class, in the label map."""
-        self._brush.polygon(points, (int(color[0]), int(color[1]), int(color[2])))
+        self._brush.polygon(points, _ink(color))
         if label is not None:
             self._marker.polygon(points, label)
 
     def glaze(self, points: Sequence[Point], color: Color, opacity: float) -> None:
         """Tint a polygon of the picture: a shadow or a reflection, never a thing."""
-        self._glaze.polygon(points, (int(color[0]), int(color[1]), int(color[2]), int(255 * opacity)))
+        self._glaze.polygon(points, _ink(color, 255 * opacity))
 
     def glaze_ellipse(self, box: tuple[float, float, float, float], color: Color, opacity: float) -> None:
         """Tint an ellipse given by its left, upper, right and lower edge, fine pixels."""
-        self._glaze.ellipse(box, (int(color[0]), int(color[1]), int(color[2]), int(255 * opacity)))
+        self._glaze.ellipse(box, _ink(color, 255 * opacity))
 
-    def facing(self, x: float, z: float, y: float = 0.0, light: float = 1.0) -> Sheet:
-        """A cardboard sheet that stands at (x, y, z) and faces the camera: a to the right, b up."""
-        return Sheet(self, (x, y, z), (1, 0, 0), (0, 1, 0), light)
+    def facing(self, x: float, z: float, light: float = 1.0) -> Sheet:
+        """A cardboard sheet that stands at (x, 0, z) and faces the camera: a to the right, b up."""
+        return Sheet(self, (x, 0, z), (1, 0, 0), (0, 1, 0), light)
 
     def along(self, x: float, z: float, light: float = 1.0) -> Sheet:
         """A wall along the street through (x, 0, z): a away from the camera, b up."""
@@ -131,7 +123,7 @@ class Canvas:
 
     def ground(self, z: float = 0.0) -> Sheet:
         """The ground from z on: a to the right of the street's axis, b away from the camera."""
-        return Sheet(self, (0, 0, z), (1, 0, 0), (0, 0, 1), 1.0)
+        return Sheet(self, (0, 0, z), (1, 0, 0), (0, 0, 1))
 
     def wall_light(self, x: float) -> float:
         """How bright a wall along the street at x is: lit if it looks into the sun."""
@@ -141,44 +133,36 @@ class Canvas:
     def drop_shadow(self, x: float, z: float, radius: float, depth: float) -> None:
         """The soft dark spot under a thing that stands at (x, z)."""
         shift = -self.sun * radius * 0.5 * self.mood.shadow
-        ground = self.ground(z)
-        outline = ground.circle(x + shift, 0.0, radius, depth)
-        ground.glaze(outline, (24, 26, 48), 0.20 + 0.22 * self.mood.shadow)
+        outline = ellipse(x + shift, 0.0, radius, depth)
+        self.ground(z).glaze(outline, (24, 26, 48), 0.20 + 0.22 * self.mood.shadow)
+
+
+def _ink(color: Color, *opacity: float) -> tuple[int, ...]:
+    return tuple(int(part) for part in (*color, *opacity))
+
+
+def ellipse(a: float, b: float, radius_a: float, radius_b: float) -> list[Point]:
+    """The outline of an upright ellipse."""
+    return [(a + radius_a * cos, b + radius_b * sin) for cos, sin in CIRCLE]
 
 
 class Sheet:
     """A flat piece of the street: the point (a, b) is origin + a * right + b * up, metres."""
 
-    def __init__(self, canvas: Canvas, origin: Color, right: Color, up: Color, light: float) -> None:
+    def __init__(self, canvas: Canvas, origin: Color, right: Color, up: Color, light: float = 1.0) -> None:
         self.canvas, self.origin, self.right, self.up, self.light = canvas, origin, right, up, light
         self.mist = 1.0 - math.exp(-max(origin[2], NEAR) / canvas.mood.haze)
-        self._pixels: tuple[Point, Point, Point] | None = None
 
     def points(self, points: Iterable[Point]) -> list[Point]:
         """Points of the sheet -> fine pixels."""
-        if self.right[2] == self.up[2] == 0.0:  # faces the camera: the projection keeps parallels and ratios
-            (u, v), (au, av), (bu, bv) = self._axes()
-            return [(u + a * au + b * bu, v + a * av + b * bv) for a, b in points]
         project = self.canvas.camera.project
         (x, y, z), (rx, ry, rz), (ux, uy, uz) = self.origin, self.right, self.up
         return [project(x + a * rx + b * ux, y + a * ry + b * uy, z + a * rz + b * uz) for a, b in points]
 
-    def _axes(self) -> tuple[Point, Point, Point]:
-        """The origin in fine pixels, and how far a metre of a and a metre of b move a point."""
-        if self._pixels is None:
-            (x, y, z), project = self.origin, self.canvas.camera.project
-            (u, v), (au, av), (bu, bv) = project(x, y, z), project(x + 1, y, z), project(x, y + 1, z)
-            self._pixels = (u, v), (au - u, av - v), (bu - u, bv - v)
-        return self._pixels
-
     def shade(self, color: Color) -> Color:
         """The colour as it is seen from here: in this sheet's light and through the haze."""
-        light, keep, mist, haze = self.light, 1.0 - self.mist, self.mist, self.canvas.mood.sky[1]
-        return (
-            min(light * color[0], 255) * keep + haze[0] * mist,
-            min(light * color[1], 255) * keep + haze[1] * mist,
-            min(light * color[2], 255) * keep + haze[2] * mist,
-        )
+        red, green, blue = (min(self.light * part, 255) for part in color)
+        return mix((red, green, blue), self.canvas.mood.sky[1], self.mist)
 
     def polygon(self, points: Iterable[Point], color: Color, label: int | None = None) -> None:
         """Fill a polygon of the sheet."""
@@ -188,15 +172,10 @@ class Sheet:
         """Fill a rectangle of the sheet."""
         self.polygon(((left, bottom), (right, bottom), (right, top), (left, top)), color, label)
 
-    def circle(self, a: float, b: float, radius: float, radius_b: float | None = None) -> list[Point]:
-        """The outline of a circle or an upright ellipse, as points of the sheet."""
-        radius_b = radius if radius_b is None else radius_b
-        return [(a + radius * cos, b + radius_b * sin) for cos, sin in CIRCLE]
-
     def disc(self, a: float, b: float, radius: float, color: Color, label: int | None = None,
              radius_b: float | None = None) -> None:  # fmt: skip
         """Fill a circle, or an ellipse if it has a second radius."""
-        self.polygon(self.circle(a, b, radius, radius_b), color, label)
+        self.polygon(ellipse(a, b, radius, radius_b or radius), color, label)
 
     def bar(self, start: Point, end: Point, width: float, color: Color, label: int | None = None) -> None:
         """A straight bar from one point to another: an arm, a leg, the tube of a bicycle."""
@@ -211,10 +190,7 @@ class Sheet:
 
 
 def develop(canvas: Canvas, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The finished picture (H, W, 3) uint8 and its label map (H, W) uint8.
-
-    Surfaces get their texture; then come the light of the hour, the camera's exposure, contrast, blur and noise.
-    """
+    """The finished picture (H, W, 3) uint8, with textures, light, exposure, blur and noise; and its labels (H, W)."""
     middle = OVERSAMPLING // 2
     labels = np.asarray(canvas.labels)[middle::OVERSAMPLING, middle::OVERSAMPLING].copy()
     picture = np.asarray(canvas.picture.reduce(OVERSAMPLING), dtype=np.float32)

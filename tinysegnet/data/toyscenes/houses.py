@@ -10,57 +10,45 @@ import numpy as np
 from .drawing import BUILDING, FENCE, TREE, Canvas, Sheet
 from .paints import DARK, GLASS, LAMPLIGHT, WHITE, Color, between, chance, mix, paint, pick
 
-__all__ = ["LEAVES", "WALLS", "fence", "hedge", "house", "tree", "windows"]
+__all__ = ["LEAVES", "WALLS", "fence", "garden", "hedge", "house", "tree", "windows"]
 
-WALLS: tuple[Color, ...] = (
-    (196, 98, 74), (222, 160, 96), (236, 208, 152), (244, 234, 214), (214, 202, 186), (178, 138, 108), (222, 142, 138),
-    (160, 92, 76),
-)  # fmt: skip
+WALLS: tuple[Color, ...] = ((196, 98, 74), (222, 160, 96), (236, 208, 152), (244, 234, 214), (214, 202, 186),
+                            (178, 138, 108), (222, 142, 138), (160, 92, 76))  # fmt: skip
 GREENS: tuple[Color, ...] = ((92, 134, 74), (70, 112, 72), (126, 156, 82), (58, 96, 84), (108, 142, 60))
-LEAVES: tuple[Color, ...] = 3 * GREENS + (
-    (196, 128, 58), (178, 84, 52), (206, 170, 74), (222, 168, 172), (128, 96, 66),
-)  # fmt: skip
+LEAVES = (*GREENS * 3, (196, 128, 58), (178, 84, 52), (206, 170, 74), (222, 168, 172), (128, 96, 66))
 BARK: tuple[Color, ...] = ((96, 74, 58), (122, 104, 88), (70, 58, 56), (166, 156, 144))
 PALINGS: tuple[Color, ...] = ((232, 230, 222), (232, 230, 222), (140, 96, 68), (110, 80, 62), (112, 136, 130))
 
 
-# Houses
-
-
 def house(canvas: Canvas, rng: np.random.Generator, x: float, start: float, end: float, gable_end: bool) -> None:
-    """A house whose front runs along the street at x from z = start to end.
-
-    gable_end: whether its side wall, which faces the camera, is in view; otherwise it gets no windows.
-    """
-    side = 1.0 if x > 0 else -1.0
+    """A house whose front runs along the street at x from z = start to end. gable_end: its side wall has windows."""
     color, height = paint(rng, WALLS, 0.85), between(rng, 4.5, 13.0)
-    width = end - start
+    width, depth = end - start, 9.0 if x > 0 else -9.0
     trim = mix(color, pick(rng, (WHITE, DARK)), 0.35)
     front = canvas.along(x, start, canvas.wall_light(x))
     flank = canvas.facing(x, start, light=1.0 - 0.12 * canvas.mood.shadow)
     pitched = chance(rng, 0.45)
     if pitched:
-        _roof(canvas, rng, x, start, width, height, side)
-    depth = side * 9.0
+        _roof(canvas, rng, (x, height, start), width, depth / 2)
     flank.box(0, 0, depth, height, color, BUILDING)
     if pitched:
         flank.polygon(((0, height), (depth / 2, height + 2.6), (depth, height)), color, BUILDING)
     if gable_end:
-        windows(flank, rng, min(depth, 0.0), max(depth, 0.0), 0.4, height, canvas.mood.lamps, trim)
+        windows(flank, rng, min(depth, 0.0), max(depth, 0.0), 0.4, height, trim)
     front.box(0, 0, width, height, color, BUILDING)
     if not pitched:
         _parapet(front, rng, width, height, color, trim)
     ground_floor = _ground_floor(front, rng, width, trim)
-    windows(front, rng, 0, width, ground_floor, height, canvas.mood.lamps, trim)
+    windows(front, rng, 0, width, ground_floor, height, trim)
 
 
-def _roof(canvas: Canvas, rng: np.random.Generator, x: float, start: float, width: float, height: float,
-          side: float) -> None:  # fmt: skip
-    """The slope of a roof above the front, and perhaps a chimney on it."""
+def _roof(canvas: Canvas, rng: np.random.Generator, eaves: Color, width: float, ridge: float) -> None:
+    """The slope of a roof from the eaves at (x, y, z) to a ridge so far behind, and perhaps a chimney on it."""
+    x, height, start = eaves
     if chance(rng, 0.5):
-        chimney = canvas.facing(x + side * 3.6, start + width / 2)
+        chimney = canvas.facing(x + 0.8 * ridge, start + width / 2)
         chimney.box(-0.5, height + 1.0, 0.5, height + 3.6, paint(rng), BUILDING)
-    slope = Sheet(canvas, (x, height, start), (0, 0, 1), (side * 4.5, 2.6, 0), 0.95)
+    slope = Sheet(canvas, eaves, (0, 0, 1), (ridge, 2.6, 0), 0.95)
     tiles = paint(rng)
     slope.box(0, 0, width, 1, tiles, BUILDING)
     for row in (0.25, 0.5, 0.75):
@@ -80,10 +68,16 @@ def _parapet(front: Sheet, rng: np.random.Generator, width: float, height: float
 
 
 def _ground_floor(front: Sheet, rng: np.random.Generator, width: float, trim: Color) -> float:
-    """A door, or a shop with its window and awning; returns where the floors above begin, metres."""
+    """A door, or a shop window under a striped awning; returns where the floors above begin, metres."""
     door = between(rng, 0.1, 0.6) * width
     if chance(rng, 0.45):
-        _shop(front, rng, width)
+        glass = LAMPLIGHT if chance(rng, front.canvas.mood.lamps) else pick(rng, GLASS)
+        front.box(0.06 * width, 0.5, 0.7 * width, 2.4, glass)
+        front.box(0.76 * width, 0, 0.94 * width, 2.4, paint(rng))
+        awning, stripe = paint(rng), mix(paint(rng), WHITE, 0.7)
+        for i in range(6):
+            left = width * (0.04 + 0.92 * i / 6)
+            front.box(left, 2.45, left + 0.92 * width / 6, 3.15, stripe if i % 2 else awning)
         return 3.4
     front.box(door - 0.15, 0, door + 1.25, 2.5, trim)
     front.box(door, 0, door + 1.1, 2.35, paint(rng))
@@ -92,20 +86,10 @@ def _ground_floor(front: Sheet, rng: np.random.Generator, width: float, trim: Co
     return 2.9 if door < 0.5 * width else 0.7
 
 
-def _shop(front: Sheet, rng: np.random.Generator, width: float) -> None:
-    """A shop window under a striped awning."""
-    glass = LAMPLIGHT if chance(rng, front.canvas.mood.lamps) else pick(rng, GLASS)
-    front.box(0.06 * width, 0.5, 0.7 * width, 2.4, glass)
-    front.box(0.76 * width, 0, 0.94 * width, 2.4, paint(rng))
-    awning, stripe = paint(rng), mix(paint(rng), WHITE, 0.7)
-    for i in range(6):
-        left = width * (0.04 + 0.92 * i / 6)
-        front.box(left, 2.45, left + 0.92 * width / 6, 3.15, stripe if i % 2 else awning)
-
-
 def windows(wall: Sheet, rng: np.random.Generator, left: float, right: float, bottom: float, top: float,
-             lamps: float, trim: Color) -> None:  # fmt: skip
+            trim: Color) -> None:  # fmt: skip
     """Rows of windows between two heights of a wall, some of them lit."""
+    lamps = wall.canvas.mood.lamps
     glass, shutters = pick(rng, GLASS), (paint(rng) if chance(rng, 0.3) else None)
     columns = max(1, int((right - left) / between(rng, 2.0, 3.2)))
     pitch, storey = (right - left) / columns, between(rng, 2.6, 3.1)
@@ -123,9 +107,6 @@ def windows(wall: Sheet, rng: np.random.Generator, left: float, right: float, bo
             wall.box(middle - half, sill, middle + half, sill + tall, pane)
 
 
-# Gardens
-
-
 def tree(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
     """A tree: a trunk under a round crown of leaves, a poplar or a fir."""
     canvas.drop_shadow(x, z, 1.5, 1.0)
@@ -134,19 +115,14 @@ def tree(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
     sheet.box(-trunk, 0, trunk, height * 0.6, paint(rng, BARK), TREE)
     form = rng.random()
     if form < 0.2:
-        _fir(sheet, leaves, height)
+        for i, share in enumerate((0.15, 0.4, 0.62)):
+            half, bottom, top = 0.27 * height * (1 - 0.25 * i), height * share, height * (share + 0.42)
+            sheet.polygon(((-half, bottom), (0, top), (half, bottom)), leaves, TREE)
+            sheet.polygon(((0, top), (half, bottom), (0.2 * half, bottom)), mix(leaves, DARK, 0.28))
     elif form < 0.4:
         _crown(sheet, rng, leaves, height, 0.17 * height, 0.45 * height)
     else:
         _crown(sheet, rng, leaves, height, between(rng, 0.28, 0.4) * height, 0.33 * height)
-
-
-def _fir(sheet: Sheet, leaves: Color, height: float) -> None:
-    """Three skirts of needles, one above the other."""
-    for i, share in enumerate((0.15, 0.4, 0.62)):
-        half, bottom, top = 0.27 * height * (1 - 0.25 * i), height * share, height * (share + 0.42)
-        sheet.polygon(((-half, bottom), (0, top), (half, bottom)), leaves, TREE)
-        sheet.polygon(((0, top), (half, bottom), (0.2 * half, bottom)), mix(leaves, DARK, 0.28))
 
 
 def _crown(sheet: Sheet, rng: np.random.Generator, leaves: Color, height: float, across: float, up: float) -> None:
@@ -165,8 +141,7 @@ def _crown(sheet: Sheet, rng: np.random.Generator, leaves: Color, height: float,
 def hedge(canvas: Canvas, rng: np.random.Generator, x: float, start: float, end: float) -> None:
     """A hedge along the street: a tree's leaves in the shape of a wall."""
     height, leaves, wall = between(rng, 0.9, 2.4), paint(rng, LEAVES), canvas.along(x, start)
-    end_wall = canvas.facing(x, start)
-    end_wall.box(0, 0, 1.0 if x > 0 else -1.0, height, mix(leaves, DARK, 0.15), TREE)
+    canvas.facing(x, start).box(0, 0, 1.0 if x > 0 else -1.0, height, mix(leaves, DARK, 0.15), TREE)
     wall.box(0, 0, end - start, height, leaves, TREE)
     shade, light = mix(leaves, (30, 34, 60), 0.3), mix(leaves, (255, 250, 200), 0.22)
     for i in range(16):
@@ -189,3 +164,18 @@ def fence(sheet: Sheet, rng: np.random.Generator, left: float, right: float) -> 
             sheet.polygon(((a, height), ((a + b) / 2, height + 0.3), (b, height)), color, FENCE)
     for rail in (0.2, 0.7):
         sheet.box(left, height * rail, right, height * (rail + 0.12), mix(color, DARK, 0.15), FENCE)
+
+
+def garden(canvas: Canvas, rng: np.random.Generator, x: float, start: float, end: float) -> None:
+    """Trees behind a fence or a hedge, or nothing but an open place."""
+    side = 1.0 if x > 0 else -1.0
+    form = rng.random()
+    fenced = form < 0.6 and end < 18.0
+    if fenced and chance(rng, 0.5):
+        fence(canvas.facing(x, end - 0.1), rng, 0, side * 12.0)
+    for depth in sorted((between(rng, start, end) for _ in range(int(between(rng, 0, 2.8)))), reverse=True):
+        tree(canvas, rng, x + side * between(rng, 1.5, 6.0), depth)
+    if fenced:
+        fence(canvas.along(x, start, canvas.wall_light(x)), rng, 0, end - start)
+    elif form < 0.85:
+        hedge(canvas, rng, x, start, end)

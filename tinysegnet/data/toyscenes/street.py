@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .drawing import BUILDING, MOODS, OVERSAMPLING, PAVEMENT, ROAD, SKY, TREE, VOID, Camera, Canvas, Point, Sheet
+from .drawing import BUILDING, MOODS, OVERSAMPLING, PAVEMENT, ROAD, SKY, TREE, VOID, Camera, Canvas, Point
 from .houses import LEAVES, windows
 from .paints import DARK, WHITE, Color, between, chance, mix, paint, pick
 
@@ -17,17 +17,13 @@ SLABS: tuple[Color, ...] = ((200, 188, 168), (182, 140, 116), (194, 164, 142), (
 
 
 class Street:
-    """One street while it is drawn: the canvas, the widths of its strips, where things may stand.
-
-    left, right: the kerbs' x; wall_left, wall_right: where houses and gardens begin; length: where
-    the street ends. The camera is at x = 0; all metres.
-    """
+    """One street while it is drawn: its canvas, and the widths of its strips in metres; the camera is at x = 0."""
 
     def __init__(self, rng: np.random.Generator, size: tuple[int, int]) -> None:
         self.rng, self.mood = rng, pick(rng, MOODS)
         self.canvas = Canvas(size, _random_camera(rng, size), self.mood, pick(rng, (-1.0, 1.0)), SKY)
         width, lane = between(rng, 5.0, 9.0), between(rng, 0.2, 0.8)
-        self.left, self.right = -width * lane, width * (1.0 - lane)
+        self.left, self.right = -width * lane, width * (1.0 - lane)  # the kerbs; houses begin at the walls
         self.wall_left = self.left - between(rng, 4.0, 7.0)
         self.wall_right = self.right + between(rng, 4.0, 7.0)
         self.length = between(rng, 16.0, 34.0)
@@ -40,11 +36,10 @@ class Street:
         tint = between(rng, -14, 14)
         horizon = canvas.camera.horizon * rows * 1.05
         for band in range(24):
-            color = mix(top, bottom, (band / 23) ** 1.2)
-            color = (color[0] + tint, color[1], color[2] - tint)
-            low = rows if band == 23 else horizon * (band + 1) / 24
-            high = horizon * band / 24
-            canvas.polygon([(0, high), (columns, high), (columns, low), (0, low)], color)
+            red, green, blue = mix(top, bottom, (band / 23) ** 1.2)
+            high, low = horizon * band / 24, rows if band == 23 else horizon * (band + 1) / 24
+            outline = [(0, high), (columns, high), (columns, low), (0, low)]
+            canvas.polygon(outline, (red + tint, green, blue - tint))
         for _ in range(int(between(rng, 0, 5))):
             self._draw_cloud()
 
@@ -71,9 +66,8 @@ class Street:
         self._draw_patches(asphalt)
         self._draw_markings()
         for z in (0.55, 0.75):  # the far part of the ground fades into the haze
-            far = canvas.ground()
             share = 1.0 - math.exp(-0.5 * z * self.length / self.mood.haze)
-            far.glaze(self._outline(-90.0, 90.0, z * self.length), self.mood.sky[1], share)
+            canvas.ground().glaze(self._outline(-90.0, 90.0, z * self.length), self.mood.sky[1], share)
 
     def _draw_far_end(self) -> None:
         """Houses or woods across the end of the street."""
@@ -84,27 +78,24 @@ class Street:
             if chance(rng, 0.5):
                 height, color = between(rng, 4, 10), paint(rng)
                 sheet.box(0, -2, width, height, color, BUILDING)
-                windows(sheet, rng, 0, width, 0.4, height, self.mood.lamps, color)
+                windows(sheet, rng, 0, width, 0.4, height, color)
             else:
-                self._draw_wood(sheet, width, between(rng, 2.5, 5))
+                height, leaves = between(rng, 2.5, 5), paint(rng, LEAVES)
+                sheet.box(0, -2, width, height, leaves, TREE)
+                for i in range(4):
+                    rise = height * between(rng, 0.3, 0.7)
+                    sheet.disc(width * (i + 0.5) / 4, height, width * 0.2, leaves, TREE, rise)
             x += width
 
-    def _draw_wood(self, sheet: Sheet, width: float, height: float) -> None:
-        """A row of tree tops, far away."""
-        leaves = paint(self.rng, LEAVES)
-        sheet.box(0, -2, width, height, leaves, TREE)
-        for i in range(4):
-            sheet.disc(width * (i + 0.5) / 4, height, width * 0.2, leaves, TREE, height * between(self.rng, 0.3, 0.7))
-
     def _outline(self, left: float, right: float, start: float = 0.0) -> list[Point]:
-        """The points of a strip of the ground that follows the bend of the street."""
+        """The points of a strip of the ground that follows the bend of the street to its end."""
         far = self.length + 4.0
         depths = [start + (far - start) * (i / 9) ** 2 for i in range(10)]
         return self.canvas.ground().points([(left, z) for z in depths] + [(right, z) for z in reversed(depths)])
 
-    def _strip(self, left: float, right: float, color: Color, label: int | None = None, start: float = 0.0) -> None:
-        """Paint a strip of the ground from left to right, all the way to the end of the street."""
-        self.canvas.polygon(self._outline(left, right, start), color, label)
+    def _strip(self, left: float, right: float, color: Color, label: int | None = None) -> None:
+        """Paint a strip of the ground."""
+        self.canvas.polygon(self._outline(left, right), color, label)
 
     def _draw_slabs(self, color: Color) -> None:
         """The joints between the slabs of the pavement."""
@@ -144,14 +135,10 @@ class Street:
             for x in (self.left + 0.35, self.right - 0.5):
                 self._strip(x, x + 0.15, color)
         if chance(rng, 0.4):
-            self._draw_zebra(between(rng, 3.5, 14.0), color)
-
-    def _draw_zebra(self, z: float, color: Color) -> None:
-        """A zebra crossing from kerb to kerb."""
-        count = int((self.right - self.left) / 1.0)
-        for i in range(count):
-            x = self.left + (i + 0.25) * (self.right - self.left) / count
-            self.canvas.ground().box(x, z, x + 0.5, z + 3.0, color)
+            z, count = between(rng, 3.5, 14.0), int(self.right - self.left)
+            for i in range(count):
+                x = self.left + (i + 0.25) * (self.right - self.left) / count
+                ground.box(x, z, x + 0.5, z + 3.0, color)
 
     def draw_bonnet(self) -> None:
         """At times the bonnet of our own car, which is void."""
@@ -167,12 +154,7 @@ class Street:
 
 def _random_camera(rng: np.random.Generator, size: tuple[int, int]) -> Camera:
     """A camera at a driver's, a cyclist's or a bus driver's eye, looking roughly along the street."""
-    return Camera(
-        focal=between(rng, 1.0, 1.4),
-        height=between(rng, 1.5, 2.5),
-        horizon=between(rng, 0.34, 0.56),
-        center=between(rng, 0.25, 0.75) * size[1] / size[0],
-        bend=between(rng, -0.006, 0.006) if chance(rng, 0.6) else 0.0,
-        roll=between(rng, -0.05, 0.05),
-        scale=size[0] * OVERSAMPLING,
-    )
+    focal, height, horizon = between(rng, 1.0, 1.4), between(rng, 1.5, 2.5), between(rng, 0.34, 0.56)
+    center = between(rng, 0.25, 0.75) * size[1] / size[0]
+    bend = between(rng, -0.006, 0.006) if chance(rng, 0.6) else 0.0
+    return Camera(focal, height, horizon, center, bend, between(rng, -0.05, 0.05), size[0] * OVERSAMPLING)

@@ -1,8 +1,7 @@
 """Who and what is about in a toy street: lamp posts, signs, cars, people, and odd things without a class.
 
-Every function draws one thing on a `Canvas` where it stands, at (x, z) metres, and marks its polygons
-with its class. Thin things are a little stouter than life, as in a picture book, so that they are
-some pixels wide at 96x128.
+Every function draws one thing on a `Canvas` where it stands, at (x, z) metres, and marks its polygons with its class.
+Thin things are a little stouter than in life, so that they are some pixels wide at 96x128.
 """
 
 from __future__ import annotations
@@ -19,16 +18,10 @@ METAL: tuple[Color, ...] = ((70, 74, 80), (120, 124, 126), (178, 178, 172), (54,
 GLOSS: tuple[Color, ...] = ((176, 62, 56), (62, 92, 132), (228, 228, 224), (52, 54, 64), (168, 170, 172),
                             (218, 178, 66), (70, 130, 128))  # fmt: skip
 ENAMEL: tuple[Color, ...] = ((204, 56, 50), (44, 84, 160), (234, 188, 48))
-BOARDS = {
-    1: ((-1, -1), (1, -1), (0, 1)),
-    2: ((-1, -1), (1, -1), (1, 1), (-1, 1)),
-    3: ((-1, 0), (0, -1), (1, 0), (0, 1)),
-}
+# The corners of a sign of three corners, a square and a diamond.
+BOARDS = ((-1, -1), (1, -1), (0, 1)), ((-1, -1), (1, -1), (1, 1), (-1, 1)), ((-1, 0), (0, -1), (1, 0), (0, 1))
 COATS: tuple[Color, ...] = ((150, 64, 112), (120, 92, 132), (188, 92, 140), (84, 62, 112), (62, 92, 132))
 SAFETY: tuple[Color, ...] = ((238, 226, 70), (240, 130, 50), (120, 210, 90))
-
-
-# Poles and signs
 
 
 def lamp_post(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
@@ -67,9 +60,9 @@ def sign(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
         sheet.box(-1.5 * r, top - 0.6 * r, 1.5 * r, top + 0.6 * r, rim, SIGN)
         sheet.box(-1.35 * r, top - 0.45 * r, 1.35 * r, top + 0.45 * r, face)
     else:
-        sheet.polygon([(1.15 * r * a, top + 1.15 * r * b) for a, b in BOARDS[form]], rim, SIGN)
-        drop = 0.1 * r if form == 1 else 0.0
-        sheet.polygon([(0.75 * r * a, top + 0.75 * r * b - drop) for a, b in BOARDS[form]], face)
+        board, drop = BOARDS[form - 1], 0.1 * r if form == 1 else 0.0
+        sheet.polygon([(1.15 * r * a, top + 1.15 * r * b) for a, b in board], rim, SIGN)
+        sheet.polygon([(0.75 * r * a, top + 0.75 * r * b - drop) for a, b in board], face)
     mark = pick(rng, (DARK, rim, WHITE))
     sheet.box(-0.34 * r, top - 0.14 * r, 0.34 * r, top + 0.14 * r, mark)
     if chance(rng, 0.5):
@@ -86,9 +79,6 @@ def traffic_light(canvas: Canvas, rng: np.random.Generator, x: float, z: float) 
         sheet.disc(0, top + 0.34 + 0.54 * i, 0.23, color if i == lit else mix(color, DARK, 0.75))
 
 
-# Cars
-
-
 def car(canvas: Canvas, rng: np.random.Generator, x: float, z: float, leaving: bool) -> None:
     """A car along the street, its nearer end at z. leaving: we see its tail, otherwise its front."""
     canvas.drop_shadow(x, z + 2.0, 1.3, 2.4)
@@ -101,19 +91,10 @@ def car(canvas: Canvas, rng: np.random.Generator, x: float, z: float, leaving: b
     flank = canvas.along(x + inner * half, z, canvas.wall_light(-inner))
     _flank(flank, color, glass, length, waist, top, lean)
     end = canvas.facing(x, z)
-    _cabin(end, color, glass, half, waist, top, lean)
-    _body(end, rng, color, half, waist, leaving)
-
-
-def _cabin(end: Sheet, color: Color, glass: Color, half: float, waist: float, top: float, lean: float) -> None:
-    """The upper part of a car's end: the windscreen or the rear window in its frame."""
     end.polygon(((-half, waist), (-half + lean, top), (half - lean, top), (half, waist)), color, CAR)
     low, high = half - 0.14, half - lean - 0.12
     end.polygon(((-low, waist + 0.04), (-high, top - 0.13), (high, top - 0.13), (low, waist + 0.04)), glass)
 
-
-def _body(end: Sheet, rng: np.random.Generator, color: Color, half: float, waist: float, leaving: bool) -> None:
-    """The lower part of a car's end: wheels, sheet metal, lights, bumper and number plate."""
     for wheel in (-half + 0.2, half - 0.2):
         end.box(wheel - 0.16, 0, wheel + 0.16, 0.5, (30, 30, 36), CAR)
     end.box(-half, 0.24, half, waist + 0.06, color if leaving else mix(color, WHITE, 0.1), CAR)
@@ -158,9 +139,6 @@ def crossing_car(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -
         sheet.disc(wheel, 0.36, 0.17, (160, 160, 158))
 
 
-# People
-
-
 def pedestrian(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
     """Somebody on foot in a long striped coat: legs, sleeves, a head with hair or a hat, sometimes a bag."""
     canvas.drop_shadow(x, z, 0.55, 0.4)
@@ -193,15 +171,18 @@ def cyclist(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> Non
     """Somebody on a bicycle, from the side or from behind."""
     canvas.drop_shadow(x, z, 0.8, 0.4)
     sheet = canvas.facing(x, z)
-    if chance(rng, 0.5):
-        _cyclist_from_side(sheet, rng, pick(rng, (-1.0, 1.0)))
-    else:
-        _cyclist_from_behind(sheet, rng)
-
-
-def _cyclist_from_side(sheet: Sheet, rng: np.random.Generator, way: float) -> None:
-    """Two wheels, a Dutch bicycle with a coat guard, a rider who leans forward. Spokes are bicycle too."""
+    way = pick(rng, (-1.0, 1.0)) if chance(rng, 0.5) else 0.0
     frame, top, trousers, skin = paint(rng), paint(rng, SAFETY, 0.9), paint(rng), pick(rng, SKIN)
+    if way:
+        _cyclist_from_side(sheet, rng, way, frame, top, trousers)
+    else:
+        _cyclist_from_behind(sheet, rng, frame, top, trousers)
+    _head(sheet, rng, way * 0.2, 1.84 if way else 1.8, skin, CYCLIST)
+
+
+def _cyclist_from_side(sheet: Sheet, rng: np.random.Generator, way: float, frame: Color, top: Color,
+                       trousers: Color) -> None:  # fmt: skip
+    """Two wheels, a Dutch bicycle with a coat guard, a rider who leans forward. Spokes are bicycle too."""
     for hub in (-0.62, 0.62):
         sheet.disc(hub, 0.46, 0.46, (38, 38, 44), CYCLIST)
         sheet.disc(hub, 0.46, 0.31, (166, 166, 160))
@@ -213,12 +194,10 @@ def _cyclist_from_side(sheet: Sheet, rng: np.random.Generator, way: float) -> No
     sheet.bar((way * knee, 0.95), (way * 0.02, 0.3), 0.25, trousers, CYCLIST)
     sheet.bar((way * -0.3, 1.0), (way * 0.1, 1.65), 0.52, top, CYCLIST)
     sheet.bar((way * 0.08, 1.5), (way * 0.48, 1.18), 0.2, mix(top, DARK, 0.2), CYCLIST)
-    _head(sheet, rng, way * 0.2, 1.84, skin, CYCLIST)
 
 
-def _cyclist_from_behind(sheet: Sheet, rng: np.random.Generator) -> None:
+def _cyclist_from_behind(sheet: Sheet, rng: np.random.Generator, frame: Color, top: Color, trousers: Color) -> None:
     """One wheel between two legs, a broad back and a handlebar."""
-    frame, top, trousers, skin = paint(rng), paint(rng, SAFETY, 0.9), paint(rng), pick(rng, SKIN)
     sheet.box(-0.14, 0, 0.14, 0.9, (38, 38, 44), CYCLIST)
     sheet.box(-0.44, 1.05, 0.44, 1.25, frame, CYCLIST)
     foot = between(rng, 0.15, 0.4)
@@ -226,10 +205,6 @@ def _cyclist_from_behind(sheet: Sheet, rng: np.random.Generator) -> None:
         sheet.bar((side * 0.18, 1.0), (side * 0.22, down), 0.25, trousers, CYCLIST)
     sheet.polygon(((-0.32, 0.85), (-0.4, 1.6), (0.4, 1.6), (0.32, 0.85)), top, CYCLIST)
     sheet.box(-0.14, 0.6, 0.14, 0.76, (206, 52, 48))
-    _head(sheet, rng, 0.0, 1.8, skin, CYCLIST)
-
-
-# Things without a class
 
 
 def oddity(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
