@@ -9,8 +9,8 @@ import argparse
 from tinysegnet import viz
 from tinysegnet.data import open_dataset
 from tinysegnet.prediction import predict
-from tinysegnet.viz.samples import worst
 from tinysegnet.weights import open_checkpoint
+from tinysegnet_lessons.figures.samples import worst
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("checkpoint", help="a .safetensors file that `tinysegnet train` wrote, or toy")

@@ -13,7 +13,12 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
+from tinysegnet.bench import table
+from tinysegnet.bench.measure import BenchSettings, Result
+from tinysegnet.bench.workloads import WORKLOADS
 from tinysegnet.data import CAMVID, toyscenes
+from tinysegnet.viz.figures import figure_bytes
+from tinysegnet_lessons.figures import roofline_figure
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -76,6 +81,21 @@ def test_show_the_best_and_the_worst(tmp_path):
         run([*script, extremes], tmp_path)
         heights.append(Image.open(tmp_path / "predictions.png").height)
     assert heights[0] == heights[1]
+
+
+@pytest.mark.parametrize("peers", [True, False])
+def test_the_roofline_is_a_picture(tmp_path, peers):
+    """A workload with a wrong result was not timed, and has no dot."""
+    results = [Result(workload, 0.02, 0.05 if peers else None) for workload in WORKLOADS[:-1]]
+    printed = table.as_json({"processor": "a processor"}, BenchSettings(None, 2), (100e9, 20e9),
+                            [*results, Result(WORKLOADS[-1], wrong="no")])  # fmt: skip
+    (tmp_path / "bench.json").write_text(printed)
+    assert run([sys.executable, str(EXAMPLES / "roofline.py"), "bench.json"], tmp_path) == "roofline.png\n"
+    assert (tmp_path / "roofline.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_roofline_without_workloads_has_roofs():
+    assert figure_bytes(roofline_figure([], 100e9, 20e9))
 
 
 def test_show_walk(tmp_path):

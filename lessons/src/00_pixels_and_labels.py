@@ -37,7 +37,7 @@ print("picture  ", image.shape, image.dtype, "values", image.min(), "to", image.
 print("label map", truth.shape, truth.dtype, "values", truth.min(), "to", truth.max())
 
 # %% tags=["map"]
-viz.show_sample(sample, scenes.palette)
+figures.show_sample(sample, scenes.palette)
 
 # %% [markdown]
 # On the left is the picture, on the right its label map, each class in its colour. Both are 96 rows high and 128
@@ -193,7 +193,7 @@ print("resized smoothly:     share of pixels labelled Pole", f"{np.mean(smooth =
 print("by nearest neighbour: share of pixels labelled Pole", f"{np.mean(nearest == 2):.1%}")
 
 # %%
-viz.show_labels(smooth, palette)
+figures.show_labels(smooth, palette)
 
 # %% [markdown]
 # Look at the outlines: thin seams of classes that are not in the scene at these places. Between Sky (0) and Building
@@ -263,7 +263,7 @@ assert np.array_equal(probs[0].argmax(axis=-1), prediction)
 assert np.array_equal(ts.predict(model, image), prediction)
 
 # %%
-viz.overlays_figure([(image, truth, prediction, sample.name)], palette)
+figures.overlays_figure([(image, truth, prediction, sample.name)], palette)
 
 # %% [markdown]
 # From left to right: the picture, the truth, the prediction, and the wrong pixels in red. Errors sit at outlines and on

@@ -22,7 +22,7 @@ import timeit
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import ops, viz
+from tinysegnet import ops
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs
@@ -40,7 +40,7 @@ network = ts.load_bundled("toy")
 logits = network.forward(street.image[None].astype(np.float32))
 labels = street.labels[None]
 print("picture", street.image.shape, "  logits", logits.shape, "  labels", labels.shape, labels.dtype)
-viz.show_sample(street, palette)
+figures.show_sample(street, palette)
 
 # %% [markdown]
 # Left the picture, right the labels; hatched pixels are *void*, which nobody labelled. The eleven numbers are called

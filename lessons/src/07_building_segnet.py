@@ -23,7 +23,7 @@ import time
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import layers, ops, viz
+from tinysegnet import layers, ops
 from tinysegnet.data import InMemory, OneClass
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.models import Network, segnet
@@ -883,7 +883,7 @@ known = np.where(street.labels < 11, street.labels, 0)
 roots = np.linalg.cholesky(spreads)
 drawn = means[known] + np.einsum("hwij,hwj->hwi", roots[known], rng.standard_normal((*known.shape, 3)))
 drawn = np.clip(drawn, 0, 255).astype(np.uint8)
-viz.show_batch(np.stack([street.image, drawn]), np.stack([street.labels, street.labels]), ts.data.CAMVID)
+figures.show_batch(np.stack([street.image, drawn]), np.stack([street.labels, street.labels]), ts.data.CAMVID)
 
 # %% [markdown]
 # On the left a street and its labels, on the right a picture drawn from the model for the same labels: coloured noise,

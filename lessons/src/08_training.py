@@ -468,7 +468,7 @@ labels = np.stack([sample.labels for sample in two.samples])
 losses = my_overfit(images, labels)
 print(f"first loss {losses[0]:.2f}, guessing eleven classes alike would give log(11) = {np.log(11):.2f}")
 print(f"after {STEPS} steps {losses[-1]:.3f}")
-viz.show_batch(images, labels, palette, columns=2)
+figures.show_batch(images, labels, palette, columns=2)
 
 # %% [markdown]
 # What to see: two streets, and below them the labels that the network gets. Do label and picture belong together? The
@@ -522,7 +522,7 @@ for name, values in sorted(tests.items(), key=lambda test: test[1][-1]):
 # possible from impossible. Three were not far behind:
 #
 # * **Labels exchanged** goes to 0 as well. The test says that the network can learn the labels it gets, not that it is
-#   told the truth. Only looking finds this: `viz.show_batch` on a batch as the network gets it, after all flips and
+#   told the truth. Only looking finds this: `figures.show_batch` on a batch as the network gets it, after all flips and
 #   crops.
 # * **Encoder frozen** does not hurt here at all; the loss even ended lower, with other seeds, too. Random features are
 #   good enough to tell two pictures' pixels apart. Whether they are good for new pictures is another question.
@@ -607,7 +607,7 @@ viz.curves_figure(result.history, {"place alone": baseline})
 
 # %%
 chosen = [(s.image, s.labels, ts.predict(model, s.image, size=SIZE), s.name) for s in val.samples[:3]]
-viz.overlays_figure(chosen, palette)
+figures.overlays_figure(chosen, palette)
 
 # %% [markdown]
 # What to see: in the last column, red is wrong: borders and small things, and some whole areas. By class:

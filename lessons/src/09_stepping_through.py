@@ -17,13 +17,13 @@ import timeit
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import layers, metrics, ops, viz
+from tinysegnet import layers, metrics, ops
 from tinysegnet.data import CAMVID, Palette
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.models import Network
-from tinysegnet.models.receptive_field import influence
 from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs
+from tinysegnet_lessons.influence import influence
 
 # %% [markdown]
 # ## Sixteen pixels, forward and back
@@ -327,7 +327,7 @@ corners = Palette(("0 upper left", "1 upper right", "2 lower left", "3 lower rig
 tensors, tape = my_tensors(net, images[:1])  # the tape has the indices of the pools
 position = ops.unpack_indices(tape.indices[net.layers["encoder1.pool"]], 32)[0, :, :, busiest[0]]
 loud = tensors["encoder1.pool"][0, :, :, busiest[0]]
-viz.show_labels(np.where(loud > np.quantile(loud, 0.85), position, 255), corners)
+figures.show_labels(np.where(loud > np.quantile(loud, 0.85), position, 255), corners)
 
 # %% [markdown]
 # What to see: each pixel is a window of 2x2, its colour says where its maximum was. The loud windows lie along
@@ -488,7 +488,7 @@ for name, stages in (("all indices its own", []), ("those of another picture", e
     for layer_name, layer in net.layers.items():
         x = my_indices(stages, changes["of another picture"])(layer_name, layer, layer.forward(x, tape), tape)
     spoilt[name] = x[0].argmax(-1).astype(np.uint8)
-viz.overlays_figure([(streets[0].image, labels[0], answer, name) for name, answer in spoilt.items()], CAMVID)
+figures.overlays_figure([(streets[0].image, labels[0], answer, name) for name, answer in spoilt.items()], CAMVID)
 
 # %% [markdown]
 # Now single channels: the output of one filter of the first stage is set to 0 everywhere.

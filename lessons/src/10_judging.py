@@ -562,7 +562,7 @@ assert blocks[4].BF / fine.BF < blocks[4].G / fine.G
 # %%
 street, prediction = test.samples[0], said[0]
 coarse = np.kron(prediction[2::4, 2::4], np.ones((4, 4), np.uint8))
-viz.overlays_figure([(street.image, street.labels, prediction, "full size"),
+figures.overlays_figure([(street.image, street.labels, prediction, "full size"),
                      (street.image, street.labels, coarse, "blocks of 4x4")], CAMVID)  # fmt: skip
 
 # %% [markdown]
@@ -694,7 +694,7 @@ print("   ".join(f"best of {m}: {value:.2f}" for m, value in luck.items()))
 # Scores say how much is wrong, pictures say what. The worst are the best to look at.
 
 # %%
-viz.show_worst(net, test, count=3)
+figures.show_worst(net, test, count=3)
 
 # %% [markdown]
 # What to see: red is wrong. Ask of each picture: is it an outline, a part of a thing, or a whole thing? Is the label

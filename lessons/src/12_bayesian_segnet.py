@@ -341,7 +341,7 @@ labels, uncertainty = mean.argmax(-1).astype(np.uint8), variance.mean(-1)
 figures.show_heat(uncertainty, f"uncertainty, {SAMPLES} samples", image=street.image)
 
 # %%
-viz.overlays_figure([(street.image, street.labels, labels, street.name)], palette)
+figures.overlays_figure([(street.image, street.labels, labels, street.name)], palette)
 
 # %% [markdown]
 # What to see: uncertainty is dark where the samples differ, along the borders of things and within some of them.

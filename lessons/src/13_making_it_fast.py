@@ -22,7 +22,7 @@ import numba
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import ops, runtime, viz
+from tinysegnet import ops, runtime
 from tinysegnet.bench import costs, machine, ours
 from tinysegnet.bench.validate import distance
 from tinysegnet.bench.workloads import Workload
@@ -882,13 +882,13 @@ print(f"{'workload':22} {'flop/B':>7} {'GFLOP/s':>8} {'GB/s':>6}   the lower roo
 for workload in workloads:
     flops, moved, seconds = costs.flops(workload), costs.traffic(workload), spent[workload.name]
     kind = "memory" if costs.bound_by_memory(workload) else "convolution"
-    dots.append(viz.Dot(workload.name, flops / moved, flops / seconds, kind))
+    dots.append(figures.RooflineDot(workload.name, flops / moved, flops / seconds, kind))
     limit = "memory" if flops / moved < ridge else "products"
     rates = f"{flops / seconds / 1e9:8.1f} {moved / seconds / 1e9:6.1f}"
     print(f"{workload.name:22} {flops / moved:7.1f} {rates}   {limit}")
 
 # %%
-viz.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(10.5, 6.4))
+figures.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(10.5, 6.4))
 
 # %% [markdown]
 # What to see: left the slope, what memory allows; right the flat roof of products, and above it, dashed, what a

@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 import tinysegnet as ts
-from tinysegnet import ops, viz
+from tinysegnet import ops
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.prediction import working_size
 from tinysegnet.training import recipe_for
@@ -52,7 +52,7 @@ else:
     streets = ts.data.InMemory(ToyScenes(8, seed=14, size=(360, 480)))
     print("NO CAMVID was given: 8 drawn streets of the same size and classes stand in for it.")
 palette = streets.palette
-viz.show_sample(streets[0], palette)
+figures.show_sample(streets[0], palette)
 
 # %% [markdown]
 # What to see: a street and its labels, each class with its colour and its share of the pixels. Hatched pixels are void:
@@ -670,7 +670,7 @@ rows = []
 for name, change in changes.items():
     image = change(tests[1].image)
     rows.append((image, tests[1].labels, ts.predict(model, image), name))
-viz.overlays_figure(rows, palette)
+figures.overlays_figure(rows, palette)
 
 # %% [markdown]
 # What to see: to us all five are the same street, and we would label them alike. Toy streets differ in their light,
@@ -684,7 +684,7 @@ found = ts.evaluate(model, streets, size=(96, 128))
 print(f"{streets.name}: G {found.G:.3f}, mIoU {found.mIoU:.3f}" + ("" if CAMVID_FOLDER else "  (no CamVid was given)"))
 sample = streets[0]
 said = ts.predict(model, sample.image, size=(96, 128))
-viz.overlays_figure([(sample.image, sample.labels, said, streets.name)], palette)
+figures.overlays_figure([(sample.image, sample.labels, said, streets.name)], palette)
 
 # %% [markdown]
 # What to see: with CamVid, how little of a real street a network of drawn streets knows; without it, nothing new.

@@ -64,13 +64,15 @@ def test_a_link_that_leads_nowhere_is_kept(tmp_path, capsys):
 def test_a_file_in_the_place_of_the_folder(tmp_path, capsys):
     (tmp_path / "file").write_text("hello")
     assert main(["lessons", str(tmp_path / "file")]) == 2
-    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'file'}: a file (expected a folder")
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'file'}: File exists (expected a place")
     assert (tmp_path / "file").read_text() == "hello"
 
 
 def test_no_folder_given(capsys):
     assert main(["lessons"]) == 2
-    assert capsys.readouterr().err == "error: lessons DIR: missing. See tinysegnet lessons --help\n"
+    assert capsys.readouterr().err == (
+        'error: Command "lessons" parameter DIR requires an argument. See tinysegnet lessons --help\n'
+    )
 
 
 def test_without_jupyterlab_it_says_how_to_get_it(tmp_path, capsys, monkeypatch):

@@ -33,7 +33,7 @@ def test_a_method_starts_at_the_margin():
 
 
 def test_a_class_and_the_public_name():
-    assert figures.show_source(viz.Dot).file == "tinysegnet/viz/speed.py"
+    assert figures.show_source(viz.Theme).file == "tinysegnet/viz/figures.py"
     assert figures.show_source(ops.conv2d_forward).file == "tinysegnet/ops/conv.py"
 
 

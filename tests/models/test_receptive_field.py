@@ -9,9 +9,9 @@ from figure_texts import assert_texts_apart_and_inside
 import tinysegnet as ts
 from tinysegnet.errors import SettingError
 from tinysegnet.models.network import Network
-from tinysegnet.models.receptive_field import influence
 from tinysegnet_lessons import figures
 from tinysegnet_lessons.figures.receptive_field_figure import half_box
+from tinysegnet_lessons.influence import influence
 
 
 def field_by_trying(model, layer_name, at, size, tries):

@@ -29,7 +29,7 @@ VARIANTS = [(op, variant) for op in OPS for variant in find_variants(op)]
 MIXED = [(op, first, second) for op in OPS for first in find_variants(op) for second in find_variants(op)]
 FAST = [(op, variant) for op, variant in VARIANTS if variant != "numpy"]
 COMPLETE = ("numpy", "numba")  # a later, special variant may refuse shapes with a ShapeError
-NEED_NUMBA = ("simd", "gemm_microkernel", "depthwise_microkernel")
+NEED_NUMBA = ("simd", "gemm_microkernel")
 MODULES = [importlib.import_module(info.name) for info in pkgutil.walk_packages(ops.__path__, "tinysegnet.ops.")
            if runtime.HAS_NUMBA or not info.name.endswith(NEED_NUMBA)]  # fmt: skip
 

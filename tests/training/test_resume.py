@@ -226,7 +226,7 @@ def test_a_second_ctrl_c_stops_at_once():
 
 def test_sigterm_is_an_interrupt(capsys, monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(main, "_parse", lambda arguments: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(main, "_run", lambda arguments: signal.raise_signal(signal.SIGTERM))
     assert main.main(["doctor"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
     assert signal.getsignal(signal.SIGTERM) is before

@@ -14,6 +14,7 @@ from tinysegnet.errors import ShapeError
 from tinysegnet.viz.canvas import load_font, resized, text_width
 from tinysegnet.viz.figures import figure_bytes
 from tinysegnet.viz.panels import HEADINGS, compared_panels, pixel_accuracy
+from tinysegnet_lessons import figures
 
 TWO = Palette(("grass", "cow"), ((0, 200, 0), (200, 0, 100)), ignore_label=9)
 
@@ -225,7 +226,7 @@ def test_overlays_picture_fits_its_texts(monkeypatch):
 def test_figures_of_pictures_are_the_picture_pixel_for_pixel():
     sample = (GREY, halves(), halves(), "a")
     expected = viz.overlays_picture([sample], TWO)
-    assert_png_equals(figure_bytes(viz.overlays_figure([sample], TWO)), expected)
+    assert_png_equals(figure_bytes(figures.overlays_figure([sample], TWO)), expected)
 
 
 def assert_png_equals(data: bytes, expected: Image.Image) -> None:
@@ -235,9 +236,9 @@ def assert_png_equals(data: bytes, expected: Image.Image) -> None:
 
 
 def test_figures_show_themselves_in_a_notebook_without_pyplot():
-    figure = viz.show_sample(Sample(GREY, halves(), "a/b.png"), TWO)
+    figure = figures.show_sample(Sample(GREY, halves(), "a/b.png"), TWO)
     assert figure._repr_png_().startswith(b"\x89PNG")
-    assert viz.show_labels(halves(), TWO)._repr_png_().startswith(b"\x89PNG")
+    assert figures.show_labels(halves(), TWO)._repr_png_().startswith(b"\x89PNG")
 
 
 def test_nothing_imports_pyplot():

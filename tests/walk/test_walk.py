@@ -385,6 +385,9 @@ def test_a_layer_of_ones_own_is_explained_by_its_docstring_and_source():
         def _backward(self, dout, cache, tape, input_gradient):
             return dout / 2
 
+        def explanation(self):
+            return {"formula": "out = x / 2"}
+
     model = lively("tiny")
     model = Network({**model.layers, "mine": Mine()}, model.config)
     page = Page(ts.walk(model, IMAGE, labels_for(model), palette=FIVE).page)
@@ -393,6 +396,8 @@ def test_a_layer_of_ones_own_is_explained_by_its_docstring_and_source():
     assert "return x / 2, None" in page.data["sources"][forward["source"]]["text"]
     assert "return dout / 2" in page.data["sources"][backward["source"]]["text"]
     node = page.node("mine")
+    assert forward["formula"] == "out = x / 2", "its own"
+    assert backward["formula"] == "dx = Mine.backward(dout)", "the default"
     before, after = (trace(model, IMAGE, None).layers[-1].__dict__[name] for name in ("x", "out"))
     np.testing.assert_array_equal(after, before / 2)
     assert node["kind"] == "Mine"

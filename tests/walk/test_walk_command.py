@@ -17,7 +17,8 @@ def workplace(tmp_path, monkeypatch):
     Image.fromarray(labels_for(lively("tiny"))[:-1]).save(tmp_path / "short.png")
     Image.fromarray(np.full(SIZE, 7, np.uint8)).save(tmp_path / "seven.png")
     (tmp_path / "text.png").write_text("hello")
-    (tmp_path / "folder").mkdir()
+    for name in ("folder", "folder.html"):
+        (tmp_path / name).mkdir()
     (tmp_path / "mine.html").write_text("<!doctype html>\n<title>mine</title>")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -67,7 +68,7 @@ def test_a_network_of_ones_own_classes(workplace, capsys):
 
 
 MISTAKES = {
-    "walk": "walk CHECKPOINT and IMAGE and --out PATH: missing",
+    "walk": "CHECKPOINT and IMAGE and --out: missing",
     "walk five.safetensors none.png --out w.html": "none.png: no such file",
     "walk five.safetensors text.png --out w.html": "text.png: damaged, or no picture",
     "walk x.png x.png --out w.html": "x.png: not a checkpoint",
@@ -75,7 +76,8 @@ MISTAKES = {
     "walk five.safetensors x.png --labels none.png --out w.html": "none.png: no such file",
     "walk five.safetensors x.png --labels short.png --out w.html": "short.png: 32 x 23 pixels (expected 32 x 24, as",
     "walk five.safetensors x.png --labels seven.png --out w.html": "seven.png: value 7 at row 0, column 0 (allowed",
-    "walk five.safetensors x.png --out folder": "folder: a folder (expected a file for the page)",
+    "walk five.safetensors x.png --out folder.html": "folder.html: Is a directory (expected a place",
+    "walk five.safetensors x.png --out folder": "folder: the output file must end in .html (expected",
     "walk five.safetensors x.png --out x.png/w.html": "x.png",
     "walk five.safetensors x.png --out x.png": "x.png: the output file must end in .html (expected",
     "walk five.safetensors x.png --labels y.png --out y.png": "y.png: the output file must end in .html",
@@ -84,7 +86,7 @@ MISTAKES = {
     "walk five.safetensors x.png --out mine.html": "mine.html: exists already, and is not a walk. Choose another --out",
     "walk none.safetensors none.png --out mine.html": "mine.html: exists already",
     "walk five.safetensors x.png --size 4000x4000 --out w.html": "Choose a smaller size",
-    "walk five.safetensors x.png --size 40 --out w.html": "walk --size: '40' is not a size",
+    "walk five.safetensors x.png --size 40 --out w.html": "Invalid value for --size: '40' is not a size",
 }
 
 

@@ -9,10 +9,9 @@ from functools import cache
 from math import prod
 
 from ..models import Summary, build
-from .ours import CLASSES
-from .workloads import Workload
+from .workloads import CLASSES, Workload
 
-__all__ = ["bound_by_memory", "flops", "summary", "traffic"]
+__all__ = ["bound_by_memory", "flops", "traffic"]
 
 FLOAT = 4  # bytes
 # Workloads without products: operations per value of the input, forward and backward, counted on the formulas. Pooling
@@ -27,7 +26,8 @@ def flops(workload: Workload) -> float:
     if workload.kind == "conv":
         forward = 2 * prod(workload.shape) * workload.kernel**2 * workload.features
         return forward * (1 + workload.backward * (1 + workload.input_gradient))
-    products = [2 * row.multiply_adds for row in summary(workload).rows if row.multiply_adds]
+    rows = _summary(workload.model, workload.shape).rows
+    products = [2 * row.multiply_adds for row in rows if row.multiply_adds]
     return 3 * sum(products) - products[0] if workload.kind == "train" else sum(products)  # no dx of the picture
 
 
@@ -49,7 +49,7 @@ def traffic(workload: Workload) -> float:
 def _network_traffic(workload: Workload) -> float:
     """Layers that work element by element are not counted: a convolution can do their work on values it has at hand."""
     values, before = 0, workload.shape
-    for row in summary(workload).rows:
+    for row in _summary(workload.model, workload.shape).rows:
         if row.multiply_adds or row.output_shape[1:3] != before[1:3]:
             values += prod(before) + prod(row.output_shape) + row.parameters
         before = row.output_shape  # type: ignore[assignment]
@@ -59,11 +59,6 @@ def _network_traffic(workload: Workload) -> float:
 def bound_by_memory(workload: Workload) -> bool:
     """Whether the workload has no products, so that the speed of memory limits it."""
     return workload.kind in ELEMENTWISE
-
-
-def summary(workload: Workload) -> Summary:
-    """The summary of the workload's network at its size."""
-    return _summary(workload.model, workload.shape)
 
 
 @cache

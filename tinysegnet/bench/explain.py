@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..models import build
+from ..models.shapes import layer_shapes
 from ..ops.engine import cost_model
-from . import costs
-from .ours import CLASSES
-from .workloads import Workload
+from .workloads import CLASSES, Workload
 
 __all__ = ["ConvolutionShapes", "convolutions", "explain"]
 
@@ -22,7 +21,7 @@ class ConvolutionShapes(NamedTuple):
 
     name: str
     input_shape: tuple[int, ...]
-    weight_shape: tuple[int, int, int, int]
+    weight_shape: tuple[int, ...]
     backward: bool
     input_gradient: bool
 
@@ -33,15 +32,12 @@ def convolutions(workload: Workload) -> Iterator[ConvolutionShapes]:
         weight = (workload.kernel, workload.kernel, workload.shape[3], workload.features)
         yield ConvolutionShapes(workload.name, workload.shape, weight, workload.backward, workload.input_gradient)
     if workload.model:
-        layers = build(workload.model, CLASSES).layers
-        before: tuple[int, ...] = workload.shape
         input_gradient = False  # of the picture
-        for row in costs.summary(workload).rows:
-            if row.multiply_adds:
-                weight = layers[row.name].params["weight"].shape
-                yield ConvolutionShapes(row.name, before, weight, workload.backward, input_gradient)
+        for name, layer, before, _ in layer_shapes(build(workload.model, CLASSES).layers, workload.shape):
+            if "weight" in layer.params:
+                weight = layer.params["weight"].shape
+                yield ConvolutionShapes(name, before, weight, workload.backward, input_gradient)
                 input_gradient = True
-            before = row.output_shape
 
 
 def explain(workloads: Sequence[Workload]) -> str:
@@ -49,12 +45,12 @@ def explain(workloads: Sequence[Workload]) -> str:
     trained = {(workload.model, workload.shape) for workload in workloads if workload.kind == "train"}
     shown = [w for w in workloads if w.kind != "infer" or (w.model, w.shape) not in trained]
     ops = [convolution for w in shown if w.kind == "conv" for convolution in convolutions(w)]
-    tables = [("single convolutions", ops)] if ops else []
-    tables += [(workload.name, list(convolutions(workload))) for workload in shown if workload.model]
-    return "\n\n".join([LEGEND, *(_table(title, rows) for title, rows in tables)])
+    tables = [_table("single convolutions", ops)] if ops else []
+    tables += [_table(workload.name, convolutions(workload)) for workload in shown if workload.model]
+    return "\n\n".join([LEGEND, *tables])
 
 
-def _table(title: str, rows: Sequence[ConvolutionShapes]) -> str:
+def _table(title: str, rows: Iterable[ConvolutionShapes]) -> str:
     head = _line(title, "input", "kernel", "forward", "dx", "dweight")
     return "\n".join([head, "-" * 119, *map(_row, rows)])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import timeit
 from collections.abc import Callable
 from typing import Any
 
@@ -36,33 +36,20 @@ def _copy(source, target):
 
 
 def peaks() -> tuple[float, float]:
-    """The best of several samples, with all threads: a peak is what the machine does when nothing disturbs it.
+    """Flops per second of the register-tiled product, and bytes per second that a copy reads and writes: all threads.
 
-    Returns:
-        Flops per second of the register-tiled product, and bytes read and written per second by a copy.
+    The best of several samples: a peak is what the machine does when nothing disturbs it.
     """
-    return _product_rate(), _copy_rate()
-
-
-def _product_rate() -> float:
     rows, cols, inner = PRODUCT
     tasks, repeats = runtime.threads(), 2000
     a, b, out = (np.ones(tasks * n, np.float32) for n in (rows * inner, inner * cols, rows * cols))
     flops = 2 * rows * cols * inner * tasks * repeats
-    return flops / _shortest(_multiply_repeatedly, a, b, out, rows, cols, inner, repeats)
-
-
-def _copy_rate() -> float:
-    source, target = np.ones((2, 4 * runtime.threads(), COPIED // (4 * runtime.threads())), np.float32)
-    return 2 * source.nbytes / _shortest(_copy, source, target)
+    product = flops / _shortest(_multiply_repeatedly, a, b, out, rows, cols, inner, repeats)
+    source, target = np.ones((2, 4 * tasks, COPIED // (4 * tasks)), np.float32)
+    return product, 2 * source.nbytes / _shortest(_copy, source, target)
 
 
 def _shortest(function: Callable[..., Any], *arguments: Any) -> float:
     """Seconds of the fastest call; the first is not timed, because it may compile."""
     function(*arguments)
-    best = float("inf")
-    for _ in range(SAMPLES):
-        began = time.perf_counter()
-        function(*arguments)
-        best = min(best, time.perf_counter() - began)
-    return best
+    return min(timeit.repeat(lambda: function(*arguments), number=1, repeat=SAMPLES))

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import MeasurementError
 from . import costs
-from .validate import Validation, validate
+from .validate import validate
 from .workers import Worker
 from .workloads import Workload
 
@@ -25,42 +25,27 @@ CHECKED_FLOPS = 60e9  # NumPy in float64 checks up to this size within seconds
 
 @dataclass(frozen=True)
 class BenchSettings:
-    """How to measure.
+    """How to measure."""
 
-    Args:
-        against: "torch", or None to measure tinysegnet alone.
-        threads: per worker.
-        rounds: samples per worker.
-        compiled: also try torch.compile.
-    """
-
-    against: str | None = None
-    threads: int = 1
-    rounds: int = 5
-    compiled: bool = False
+    against: str | None = None  # "torch", or None to measure tinysegnet alone
+    threads: int = 1  # per worker
+    rounds: int = 5  # samples per worker
+    compiled: bool = False  # also try torch.compile
 
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured of a workload; None means "not measured".
-
-    Args:
-        seconds, peer_seconds: medians of ours and of PyTorch's.
-        variant: the fastest of PyTorch's.
-        error, peer_error: see `validate`.
-        bytes, peer_bytes: how much the peak memory of a fresh process rose from its imports to the end of two steps.
-        wrong: why it was not timed.
-    """
+    """What was measured of a workload, ours and PyTorch's; None means "not measured"."""
 
     workload: Workload
-    seconds: float | None = None
+    seconds: float | None = None  # medians
     peer_seconds: float | None = None
-    variant: str = ""
-    error: float | None = None
+    variant: str = ""  # the fastest of PyTorch's
+    error: float | None = None  # see `validate`
     peer_error: float | None = None
-    bytes: int | None = None
+    bytes: int | None = None  # how much the peak memory of a fresh process rose from its imports to the end of two runs
     peer_bytes: int | None = None
-    wrong: str = ""
+    wrong: str = ""  # why it was not timed
     notes: tuple[str, ...] = ()
 
     @property
@@ -77,23 +62,24 @@ class Result:
             return ""
         return "BELOW" if self.ratio < self.workload.least else "below aim" if self.ratio < self.workload.aim else "ok"
 
+    @property
+    def rate(self) -> float | None:
+        """Operations per second, or bytes per second for workloads without products."""
+        work = costs.traffic if costs.bound_by_memory(self.workload) else costs.flops
+        return work(self.workload) / self.seconds if self.seconds else None
+
     def share(self, product: float, copy: float) -> float | None:
-        """The share of what the machine can do: of its products, or of its memory for workloads without products."""
-        if not self.seconds:
-            return None
-        if costs.bound_by_memory(self.workload):
-            return costs.traffic(self.workload) / self.seconds / copy
-        return costs.flops(self.workload) / self.seconds / product
+        """The rate as a share of what the machine can do: of its products, or of its copies of memory."""
+        return self.rate and self.rate / (copy if costs.bound_by_memory(self.workload) else product)
 
     def as_dict(self) -> dict[str, Any]:
         """For --json."""
-        derived = {"ratio": self.ratio, "verdict": self.verdict, "flops": costs.flops(self.workload),
-                   "traffic_bytes": costs.traffic(self.workload)}  # fmt: skip
-        fields = {name: value for name, value in vars(self).items() if name != "workload"}
-        return {**asdict(self.workload), **fields, **derived}
+        fields = asdict(self)
+        return {**fields.pop("workload"), **fields, "ratio": self.ratio, "verdict": self.verdict,
+                "flops": costs.flops(self.workload), "traffic_bytes": costs.traffic(self.workload)}  # fmt: skip
 
 
-class Bench:
+class Bench(ExitStack):
     """The processes that measure: `with Bench(settings) as bench: bench.measure(workload)`.
 
     Raises:
@@ -101,34 +87,30 @@ class Bench:
     """
 
     def __init__(self, settings: BenchSettings, start: Callable[[str, int], Worker] = Worker) -> None:
-        self.settings, self.start, self.stack = settings, start, ExitStack()
+        super().__init__()
+        self.settings, self.start = settings, start
+        self.ours = self.enter_context(self._worker("tinysegnet"))
+        self.peer = self.enter_context(self._worker(settings.against)) if settings.against else None
 
-    def __enter__(self) -> Bench:
-        with self.stack:  # if the second worker does not start, the first one ends
-            self.ours = self._start("tinysegnet")
-            self.peer = self._start(self.settings.against) if self.settings.against else None
-            self.stack = self.stack.pop_all()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.stack.close()
-
-    def _start(self, name: str) -> Worker:
-        return self.stack.enter_context(self.start(name, self.settings.threads))
+    def _worker(self, name: str) -> Worker:
+        return self.start(name, self.settings.threads)
 
     def peaks(self) -> tuple[float, float]:
         """Flops and copied bytes per second of this machine: see `machine.peaks`."""
         return self.ours.ask("peaks")
 
     def measure(self, workload: Workload) -> Result:
-        """Check the results, then measure time and memory."""
+        """Check the results, then measure time and, for networks, memory: that of a single op is its arrays."""
         result = self._checked(workload)
         if result.wrong:
             return result
         if self.peer:
-            variant, notes = self._best_variant(self.peer, workload)
-            result = replace(result, variant=variant, notes=result.notes + notes)
-        return self._with_memory(self._timed(result))
+            result = self._with_best_variant(self.peer, result)
+        result = self._timed(result)
+        if not workload.model:
+            return result
+        peer = self._peak_memory(self.peer.name, result) if self.peer else None
+        return replace(result, bytes=self._peak_memory("tinysegnet", result), peer_bytes=peer)
 
     def _checked(self, workload: Workload) -> Result:
         reference = self._reference(workload)
@@ -137,7 +119,7 @@ class Bench:
         ours = validate(self.ours.ask("outputs", workload, "float32"), reference)
         if not self.peer:
             return Result(workload, error=ours.error, wrong=ours.wrong)
-        peer: Validation = validate(self.peer.ask("outputs", workload, "float32"), reference)
+        peer = validate(self.peer.ask("outputs", workload, "float32"), reference)
         notes = (f"PyTorch: {peer.wrong}",) if peer.wrong else ()
         return Result(workload, error=ours.error, peer_error=peer.error, wrong=ours.wrong, notes=notes)
 
@@ -147,20 +129,20 @@ class Bench:
             return self.peer.ask("outputs", workload, "float64")
         if costs.flops(workload) > CHECKED_FLOPS:
             return None
-        with self.start("numpy", self.settings.threads) as worker:
+        with self._worker("numpy") as worker:
             return worker.ask("outputs", workload, "float64")
 
-    def _best_variant(self, peer: Worker, workload: Workload) -> tuple[str, tuple[str, ...]]:
-        times, notes = {}, []
+    def _with_best_variant(self, peer: Worker, result: Result) -> Result:
+        times, notes = {}, result.notes
         for variant in peer.ask("variants", self.settings.compiled):
             try:
-                peer.ask("prepare", workload, variant)
+                peer.ask("prepare", result.workload, variant)
                 times[variant] = min(peer.ask("seconds", SAMPLE) for _ in range(TRIALS))
             except MeasurementError as error:
                 if not peer.process.is_alive() or " " not in variant:  # only compiling may fail
                     raise
-                notes.append(f"{variant}: {error}")
-        return min(times, key=times.__getitem__), tuple(notes)
+                notes += (f"{variant}: {error}",)
+        return replace(result, variant=min(times, key=times.__getitem__), notes=notes)
 
     def _timed(self, result: Result) -> Result:
         workers = [self.ours, self.peer] if self.peer else [self.ours]
@@ -170,15 +152,8 @@ class Bench:
         seconds, *others = map(median, zip(*samples, strict=True))
         return replace(result, seconds=seconds, peer_seconds=others[0] if others else None)
 
-    def _with_memory(self, result: Result) -> Result:
-        """Adds peak memory, for networks only: that of a single op is its arrays."""
-        if not result.workload.model:
-            return result
-        peer = self._peak_memory(self.peer.name, result) if self.peer else None
-        return replace(result, bytes=self._peak_memory("tinysegnet", result), peer_bytes=peer)
-
     def _peak_memory(self, name: str, result: Result) -> int | None:
-        with self.start(name, self.settings.threads) as worker:
+        with self._worker(name) as worker:
             before = worker.ask("peak_memory")
             worker.ask("prepare", result.workload, result.variant if name == "torch" else "")
             after = worker.ask("peak_memory")

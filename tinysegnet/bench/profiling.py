@@ -23,19 +23,14 @@ HEAD = f"{'layer':<20} {'kind':<15} {'output':<22} {'forward ms':>10} {'backward
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """A layer, the loss or the optimizer.
-
-    Args:
-        forward, backward: seconds, medians.
-        kept: bytes that forward keeps for backward.
-    """
+    """A layer, the loss or the optimizer."""
 
     name: str
     kind: str
     output_shape: tuple[int, ...]
-    forward: float
+    forward: float  # seconds, the median
     backward: float
-    kept: int
+    kept: int  # bytes that forward keeps for backward
 
     @property
     def seconds(self) -> float:
@@ -57,20 +52,6 @@ class Profile:
         """Of one step, the sum of the rows."""
         return sum(row.seconds for row in self.rows)
 
-    @property
-    def title(self) -> str:
-        """The title of table and picture."""
-        return f"A training step of {self.model}: {self.seconds * 1e3:.0f} ms"
-
-    @property
-    def subtitle(self) -> str:
-        """What was measured."""
-        return f"pictures {' x '.join(map(str, self.input_shape))}, {self.threads} threads"
-
-    def bars(self) -> list[tuple[str, float, float]]:
-        """(name, forward, backward) per row, in milliseconds."""
-        return [(row.name, 1e3 * row.forward, 1e3 * row.backward) for row in self.rows]
-
     def as_json(self) -> str:
         """One object, in seconds and bytes."""
         layers = [asdict(row) | {"share": row.seconds / self.seconds} for row in self.rows]
@@ -78,13 +59,17 @@ class Profile:
                            "seconds": self.seconds, "layers": layers})  # fmt: skip
 
     def __str__(self) -> str:
-        lines = [f"{self.title}, {self.subtitle}", "", HEAD, "-" * len(HEAD)]
+        title = (f"A training step of {self.model}: {self.seconds * 1e3:.0f} ms, pictures "
+                 f"{' x '.join(map(str, self.input_shape))}, {self.threads} threads")  # fmt: skip
+        lines = [title, "", HEAD, "-" * len(HEAD)]
         for row in self.rows:
             shape, kept = " x ".join(map(str, row.output_shape)), f"{row.kept / 1e6:.2f}" if row.kept else ""
             lines.append(f"{row.name:<20} {row.kind:<15} {shape:<22} {_ms(row.forward):>10} {_ms(row.backward):>11} "
                          f"{kept:>8} {row.seconds / self.seconds:>6.1%}")  # fmt: skip
-        forward, backward = (sum(getattr(row, name) for row in self.rows) for name in ("forward", "backward"))
-        total = f"{'sum':<59} {_ms(forward):>10} {_ms(backward):>11} {sum(r.kept for r in self.rows) / 1e6:>8.2f}"
+        forward, backward, kept = (
+            sum(getattr(row, name) for row in self.rows) for name in ("forward", "backward", "kept")
+        )
+        total = f"{'sum':<59} {_ms(forward):>10} {_ms(backward):>11} {kept / 1e6:>8.2f}"
         return "\n".join([*lines, "-" * len(HEAD), total])
 
 
@@ -93,53 +78,43 @@ def _ms(seconds: float) -> str:
 
 
 def profile(model: Network, size: tuple[int, int], batch_size: int, repeats: int = REPEATS) -> Profile:
-    """Train on random pictures and time every layer.
-
-    Args:
-        model: it is trained.
-        size: (H, W) of the pictures.
-        batch_size: pictures per step.
-        repeats: timed steps; the medians count.
-    """
+    """Train the network on random pictures (H, W) and time every layer; the medians of `repeats` steps count."""
     runtime.keep_freed_memory()
     rng, shape = np.random.default_rng(0), (batch_size, *size, 3)
     pictures = rng.integers(0, 256, shape).astype(np.float32)
     labels = rng.integers(0, model.num_classes, shape[:3]).astype(np.uint8)
     optimizer = SGD(model, learning_rate=0.01, momentum=0.9)
-    times = [dict(_step(model, optimizer, pictures, labels)) for _ in range(repeats + 1)][1:]
+    times = [_step(model, optimizer, pictures, labels) for _ in range(repeats + 1)][1:]
     seconds = {key: median(step[key] for step in times) for key in times[0]}
     return Profile(str(model.config["name"]), shape, runtime.threads(), tuple(_rows(model, shape, seconds)))
 
 
 LOSS, OPTIMIZER = "loss", "optimizer"
-Seconds = Iterator[tuple[tuple[str, str], float]]  # (name, "forward" or "backward"), seconds
+Seconds = dict[tuple[str, str], float]  # by name and "forward" or "backward"
 
 
-def _step(model: Network, optimizer: SGD, x: Any, labels: np.ndarray) -> Seconds:
+def _step(model: Network, optimizer: SGD, x: np.ndarray, labels: np.ndarray) -> Seconds:
     """One step as in training, without the gradient of the picture."""
+    seconds: Seconds = {}
+
+    def timed(name: str, direction: str, function: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
+        began = time.perf_counter()
+        result = function(*arguments, **settings)
+        seconds[name, direction] = time.perf_counter() - began
+        return result
+
     for step in model.steps:
-        seconds, x = _timed(step.forward, x, training=True)
-        yield (step.name, "forward"), seconds
-    seconds, (_, cache) = _timed(ops.softmax_cross_entropy_forward, x, labels)
-    yield (LOSS, "forward"), seconds
-    seconds, dout = _timed(ops.softmax_cross_entropy_backward, 1.0, cache)
-    yield (LOSS, "backward"), seconds
+        x = timed(step.name, "forward", step.forward, x, training=True)
+    _, cache = timed(LOSS, "forward", ops.softmax_cross_entropy_forward, x, labels)
+    dout = timed(LOSS, "backward", ops.softmax_cross_entropy_backward, 1.0, cache)
     first = next(step for step in model.steps if step.params)
     for step in reversed(model.steps[model.steps.index(first) :]):
-        seconds, dout = _timed(step.backward, dout, input_gradient=step is not first)
-        yield (step.name, "backward"), seconds
-    yield (OPTIMIZER, "backward"), _timed(optimizer.step)[0]
+        dout = timed(step.name, "backward", step.backward, dout, input_gradient=step is not first)
+    timed(OPTIMIZER, "backward", optimizer.step)
+    return seconds
 
 
-def _timed(function: Callable[..., Any], *arguments: Any, **settings: Any) -> tuple[float, Any]:
-    began = time.perf_counter()
-    result = function(*arguments, **settings)
-    return time.perf_counter() - began, result
-
-
-def _rows(
-    model: Network, pictures: tuple[int, int, int, int], seconds: dict[tuple[str, str], float]
-) -> Iterator[ProfileRow]:
+def _rows(model: Network, pictures: tuple[int, int, int, int], seconds: Seconds) -> Iterator[ProfileRow]:
     """The steps of the network in order, then loss and optimizer."""
     summary = {row.name: row for row in model.summary(pictures[1:3], batch_size=pictures[0]).rows}
     for name, kind in [*((step.name, type(step).__name__) for step in model.steps), (LOSS, ""), (OPTIMIZER, "")]:

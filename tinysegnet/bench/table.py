@@ -11,11 +11,10 @@ from .measure import BenchSettings, Result
 
 __all__ = ["as_json", "facts_line", "head", "notes", "row"]
 
-# title and width; the columns of PyTorch are printed only when it is measured
-COLUMNS = [("workload", 21), ("ms", 8), ("PyTorch", 8), ("ratio", 6), ("layout", 13), ("speed", 12), ("peak", 5),
-           ("error", 7), ("PyTorch", 7), ("MB", 6), ("PyTorch", 7), ("", 9)]  # fmt: skip
-OURS_ALONE = (0, 1, 5, 6, 7, 9, 11)
-LEFT = (0, 4, 11)
+# Title, alignment and width of each column; those of PyTorch are printed only when it is measured.
+COLUMNS = [("workload", "<21"), ("ms", ">8"), ("PyTorch", ">8"), ("ratio", ">6"), ("layout", "<13"), ("speed", ">12"),
+           ("peak", ">5"), ("error", ">7"), ("PyTorch", ">7"), ("MB", ">6"), ("PyTorch", ">7"), ("", "<9")]  # fmt: skip
+PYTORCH = (2, 3, 4, 8, 10)
 
 
 def facts_line(facts: dict[str, Any], settings: BenchSettings, peaks: tuple[float, float]) -> str:
@@ -28,26 +27,18 @@ def facts_line(facts: dict[str, Any], settings: BenchSettings, peaks: tuple[floa
 def head(settings: BenchSettings) -> str:
     """The titles of the columns, underlined."""
     titles = _line([title for title, _ in COLUMNS], settings)
-    return f"{titles}\n{'-' * _width(settings)}"
+    return f"{titles.rstrip()}\n{'-' * len(titles)}"
 
 
 def row(result: Result, settings: BenchSettings, peaks: tuple[float, float]) -> str:
     """The line of one workload."""
     cells = [
-        result.workload.name,
-        *(_number(seconds, ".2f" if seconds and seconds < 0.1 else ".1f", 1e3)
-          for seconds in (result.seconds, result.peer_seconds)),
-        _number(result.ratio, ".2f"),
-        result.variant,
-        _speed(result),
-        _number(result.share(*peaks), ".0%"),
-        _number(result.error, ".0e"),
-        _number(result.peer_error, ".0e"),
-        _number(result.bytes, ",.0f", 1e-6),
-        _number(result.peer_bytes, ",.0f", 1e-6),
-        result.verdict,
+        result.workload.name, _milliseconds(result.seconds), _milliseconds(result.peer_seconds),
+        _number(result.ratio, ".2f"), result.variant, _speed(result), _number(result.share(*peaks), ".0%"),
+        _number(result.error, ".0e"), _number(result.peer_error, ".0e"), _number(result.bytes, ",.0f", 1e-6),
+        _number(result.peer_bytes, ",.0f", 1e-6), result.verdict,
     ]  # fmt: skip
-    return _line(cells, settings)
+    return _line(cells, settings).rstrip()
 
 
 def notes(results: Sequence[Result]) -> list[str]:
@@ -69,21 +60,17 @@ def _number(value: float | None, form: str, factor: float = 1) -> str:
     return "" if value is None else f"{value * factor:{form}}"
 
 
+def _milliseconds(seconds: float | None) -> str:
+    return _number(seconds, ".2f" if seconds and seconds < 0.1 else ".1f", 1e3)
+
+
 def _speed(result: Result) -> str:
-    if not result.seconds:
+    if not result.rate:
         return ""
-    if costs.bound_by_memory(result.workload):
-        return f"{costs.traffic(result.workload) / result.seconds / 1e9:.1f} GB/s"
-    return f"{costs.flops(result.workload) / result.seconds / 1e9:.0f} GFLOP/s"
-
-
-def _columns(settings: BenchSettings) -> Sequence[int]:
-    return range(len(COLUMNS)) if settings.against else OURS_ALONE
-
-
-def _width(settings: BenchSettings) -> int:
-    return sum(COLUMNS[i][1] for i in _columns(settings)) + len(_columns(settings)) - 1
+    memory = costs.bound_by_memory(result.workload)
+    return f"{result.rate / 1e9:.1f} GB/s" if memory else f"{result.rate / 1e9:.0f} GFLOP/s"
 
 
 def _line(cells: Sequence[str], settings: BenchSettings) -> str:
-    return " ".join(f"{cells[i]:{'<' if i in LEFT else '>'}{COLUMNS[i][1]}}" for i in _columns(settings)).rstrip()
+    shown = [i for i in range(len(COLUMNS)) if settings.against or i not in PYTORCH]
+    return " ".join(f"{cells[i]:{COLUMNS[i][1]}}" for i in shown)

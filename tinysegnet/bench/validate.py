@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["BOUNDS", "Validation", "distance", "validate"]
+__all__ = ["Validation", "distance", "validate"]
 
 # The largest |found - reference| / |reference| (2-norm of the whole array) that float32 may have. One op: rounding
 # grows with the length of the sums, and those of gradients are the longest. Logits of a network: where two pixels of a
@@ -18,14 +18,8 @@ BOUNDS = {"out": 1e-4, "logits": 5e-2, "loss": 1e-3, "next loss": 1e-2}
 GRADIENT = 1e-3
 
 
-@dataclass(frozen=True)
-class Validation:
-    """How far results are from their reference.
-
-    Args:
-        error: of the worst result, normwise.
-        wrong: which results exceed their bound, as a text; empty if none does.
-    """
+class Validation(NamedTuple):
+    """The error of the worst result, normwise, and in words which results exceed their bounds: "" if none does."""
 
     error: float
     wrong: str = ""

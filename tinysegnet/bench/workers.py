@@ -13,14 +13,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-import numpy as np
-
+from .. import runtime
 from ..errors import MeasurementError
+from . import machine, ours
 from .workloads import Workload
 
 __all__ = ["Worker"]
@@ -28,7 +27,7 @@ __all__ = ["Worker"]
 PATIENCE = 2.0  # seconds within which a process must end by itself
 
 
-class Worker:
+class Worker(AbstractContextManager):
     """A process that measures "tinysegnet", "numpy" or "torch", until the end of `with Worker(...) as worker:`."""
 
     def __init__(self, name: str, threads: int) -> None:
@@ -40,11 +39,13 @@ class Worker:
             self.process.start()
         other.close()
 
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+    def __exit__(self, *error: Any) -> None:
+        """End the process, even one that is busy."""
+        self.connection.close()
+        self.process.join(PATIENCE)
+        if self.process.is_alive():
+            self.process.terminate()
+            self.process.join()
 
     def ask(self, task: str, *arguments: Any) -> Any:
         """Call a method of `_Server` in the process.
@@ -63,27 +64,18 @@ class Worker:
             raise MeasurementError(f"{self.name}: {result}")
         return result
 
-    def close(self) -> None:
-        """End the process, even one that is busy."""
-        self.connection.close()
-        self.process.join(PATIENCE)
-        if self.process.is_alive():
-            self.process.terminate()
-            self.process.join()
-
 
 @contextmanager
 def _backend_of(name: str) -> Iterator[None]:
     """Set the environment variable that "numpy" reads at its start; the children of others must not see it."""
-    before = os.environ.get("TINYSEGNET_BACKEND")
+    before = dict(os.environ)
     if name == "numpy":
         os.environ["TINYSEGNET_BACKEND"] = "numpy"
     try:
         yield
     finally:
-        os.environ.pop("TINYSEGNET_BACKEND", None)
-        if before is not None:
-            os.environ["TINYSEGNET_BACKEND"] = before
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _serve(name: str, threads: int, connection: Any) -> None:
@@ -110,39 +102,37 @@ class _Server:
 
     def __init__(self, name: str, threads: int) -> None:
         self.run: Callable[[], Any] = lambda: None
-        self.prepared: Any = _torch(threads) if name == "torch" else _tinysegnet(threads)
+        self.module: Any = ours
+        if name == "torch":
+            os.environ.pop("OMP_WAIT_POLICY", None)  # set by runtime.jit; PyTorch is measured with its own defaults
+            from . import peer
+
+            peer.torch.set_num_threads(threads)
+            self.module = peer
+        else:
+            runtime.set_threads(threads)
+            runtime.announce_compiling()
+        self.outputs, self.peaks = self.module.outputs, machine.peaks
 
     def variants(self, compiled: bool) -> list[str]:
         """The variants of this worker; with `compiled`, also those through torch.compile."""
-        formats = list(getattr(self.prepared, "FORMATS", [""]))
-        return formats + [name + self.prepared.COMPILED for name in formats if compiled]
+        formats = list(getattr(self.module, "FORMATS", [""]))
+        return formats + [name + self.module.COMPILED for name in formats if compiled]
 
     def prepare(self, workload: Workload, variant: str = "") -> None:
         """Get ready and run twice, so that nothing is measured that happens only in the first runs."""
         self.run = lambda: None  # frees the arrays of the previous workload
-        self.run = self.prepared.prepare(workload, *([variant] if variant else []))
+        self.run = self.module.prepare(workload, *([variant] if variant else []))
         self.run()
         self.run()
 
     def seconds(self, at_least: float) -> float:
         """One sample: the mean of as many runs as fit into this many seconds."""
-        count, began = 0, time.perf_counter()
-        while True:
+        count, began, spent = 0, time.perf_counter(), 0.0
+        while not count or spent < at_least:
             self.run()
-            count += 1
-            spent = time.perf_counter() - began
-            if spent >= at_least:
-                return spent / count
-
-    def outputs(self, workload: Workload, dtype: str) -> dict[str, np.ndarray]:
-        """The results by name, to be compared."""
-        return self.prepared.outputs(workload, dtype)
-
-    def peaks(self) -> tuple[float, float]:
-        """See `machine.peaks`."""
-        from . import machine
-
-        return machine.peaks()
+            count, spent = count + 1, time.perf_counter() - began
+        return spent / count
 
     def peak_memory(self) -> int | None:
         """The largest number of bytes the process ever had in memory; None where the system does not say."""
@@ -154,22 +144,3 @@ class _Server:
         import resource
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _torch(threads: int) -> Any:
-    os.environ.pop("OMP_WAIT_POLICY", None)  # set by runtime.jit; PyTorch is measured with its own defaults
-    import torch
-
-    torch.set_num_threads(threads)
-    from . import peer
-
-    return peer
-
-
-def _tinysegnet(threads: int) -> Any:
-    from .. import runtime
-    from . import ours
-
-    runtime.set_threads(threads)
-    runtime.announce_compiling()
-    return ours

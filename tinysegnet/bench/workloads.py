@@ -1,57 +1,42 @@
-"""What is measured: single ops at the sizes that SegNet has, and whole networks. Descriptions only."""
+"""What is measured: single ops at the sizes that SegNet has, and whole networks, with the arrays that go in."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["WORKLOADS", "Workload", "find_workloads"]
+import numpy as np
+
+__all__ = ["CLASSES", "WORKLOADS", "Workload", "find_workloads", "inputs"]
+
+CLASSES = 11
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One computation to be timed.
-
-    Args:
-        name: as printed in the table.
-        kind: "conv", "batchnorm_relu", "pool_unpool", "loss", "train" or "infer".
-        shape: of the input, (N, H, W, C).
-        features: output channels of a convolution.
-        kernel: height and width of a convolution's kernel.
-        backward: compute the forward and all gradients, or the forward only.
-        input_gradient: compute dx as well, which the first layer of a network does not need.
-        model: the network's name, for "train" and "infer".
-        least: the smallest acceptable ratio of PyTorch's time to ours.
-        aim: the ratio hoped for.
-    """
+    """One computation to be timed."""
 
     name: str
-    kind: str
-    shape: tuple[int, int, int, int]
-    features: int = 0
-    kernel: int = 3
-    backward: bool = True
-    input_gradient: bool = True
-    model: str = ""
-    least: float | None = None
-    aim: float | None = None
-
-
-def _conv(
-    name: str, shape: tuple[int, int, int, int], features: int, least: float, aim: float, **more: object
-) -> Workload:
-    return Workload(name, "conv", shape, features, least=least, aim=aim, **more)  # type: ignore[arg-type]
+    kind: str  # "conv", "batchnorm_relu", "pool_unpool", "loss", "train" or "infer"
+    shape: tuple[int, int, int, int]  # of the input, (N, H, W, C)
+    features: int = 0  # output channels of a convolution
+    kernel: int = 3  # height and width of a convolution's kernel
+    backward: bool = True  # the forward and all gradients, or the forward only
+    input_gradient: bool = True  # dx as well, which the first layer of a network does not need
+    model: str = ""  # the network's name, for "train" and "infer"
+    least: float | None = None  # the smallest acceptable ratio of PyTorch's time to ours
+    aim: float | None = None  # the ratio hoped for
 
 
 _WIDE = [(64, (1, 360, 480, 64)), (128, (1, 180, 240, 128)), (256, (1, 90, 120, 256)), (512, (1, 45, 60, 512))]
 
 WORKLOADS: tuple[Workload, ...] = (
-    *(_conv(f"conv3x3 {C} forward", shape, C, 1.5, 2.5, backward=False) for C, shape in _WIDE),
-    *(_conv(f"conv3x3 {C}", shape, C, 1.2, 2.2) for C, shape in _WIDE),
-    _conv("conv3x3 16", (4, 180, 240, 16), 16, 0.9, 1.3),
-    _conv("conv3x3 32", (8, 96, 128, 32), 32, 0.9, 1.3),
-    _conv("first layer 3->64", (1, 360, 480, 3), 64, 0.9, 1.3, input_gradient=False),
-    _conv("classifier 64->11", (1, 360, 480, 64), 11, 0.9, 1.3),
-    _conv("conv7x7 64", (1, 180, 240, 64), 64, 1.0, 1.8, kernel=7),
+    *(Workload(f"conv3x3 {C} forward", "conv", shape, C, backward=False, least=1.5, aim=2.5) for C, shape in _WIDE),
+    *(Workload(f"conv3x3 {C}", "conv", shape, C, least=1.2, aim=2.2) for C, shape in _WIDE),
+    Workload("conv3x3 16", "conv", (4, 180, 240, 16), 16, least=0.9, aim=1.3),
+    Workload("conv3x3 32", "conv", (8, 96, 128, 32), 32, least=0.9, aim=1.3),
+    Workload("first layer 3->64", "conv", (1, 360, 480, 3), 64, input_gradient=False, least=0.9, aim=1.3),
+    Workload("classifier 64->11", "conv", (1, 360, 480, 64), 11, least=0.9, aim=1.3),
+    Workload("conv7x7 64", "conv", (1, 180, 240, 64), 64, kernel=7, least=1.0, aim=1.8),
     Workload("batch norm + ReLU", "batchnorm_relu", (8, 96, 128, 32), least=1.1, aim=1.6),
     Workload("max-pool + unpool", "pool_unpool", (8, 96, 128, 32), least=3, aim=8),
     Workload("softmax cross-entropy", "loss", (1, 360, 480, 11)),
@@ -67,3 +52,30 @@ WORKLOADS: tuple[Workload, ...] = (
 def find_workloads(words: tuple[str, ...]) -> list[Workload]:
     """The workloads whose name contains one of the words; all workloads if there are no words."""
     return [workload for workload in WORKLOADS if not words or any(word in workload.name for word in words)]
+
+
+def inputs(workload: Workload, dtype: str) -> dict[str, np.ndarray]:
+    """The arrays of a run by name, from generators with fixed seeds: every worker computes with the same values.
+
+    Labels are uint8; pictures have values in 0..255, and all other arrays are normally distributed.
+    """
+    shape, C, F, K = workload.shape, workload.shape[3], workload.features, workload.kernel
+    if workload.kind == "conv":
+        arrays = {"x": _draw(shape, 1), "weight": _draw((K, K, C, F), 2, (K * K * C) ** -0.5), "bias": _draw((F,), 3),
+                  "dout": _draw((*shape[:3], F), 4)}  # fmt: skip
+    elif workload.kind == "batchnorm_relu":
+        arrays = {"x": _draw(shape, 1), "gamma": 1 + _draw((C,), 2, 0.1), "beta": _draw((C,), 3, 0.1),
+                  "dout": _draw(shape, 4)}  # fmt: skip
+    elif workload.kind == "pool_unpool":
+        arrays = {"x": _draw(shape, 1), "dout": _draw(shape, 4)}
+    else:
+        rng = np.random.default_rng(7)
+        pictures = rng.integers(0, 256, shape)
+        arrays = {"logits": _draw(shape, 1)} if workload.kind == "loss" else {"pictures": pictures}
+        arrays["labels"] = rng.integers(0, CLASSES, shape[:3])
+    return {name: array.astype(np.uint8 if name == "labels" else dtype) for name, array in arrays.items()}
+
+
+def _draw(shape: tuple[int, ...], seed: int, scale: float = 1.0) -> np.ndarray:
+    """Normally distributed random values, float32, with this standard deviation."""
+    return np.random.default_rng(seed).standard_normal(shape, np.float32) * np.float32(scale)

@@ -1,34 +1,27 @@
 """tinysegnet bench."""
 
 import importlib.util
+import io
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Literal
 
-from .. import runtime, viz
+from cyclopts.types import PositiveInt
+
+from .. import runtime
 from ..bench import explain as explanation
 from ..bench import table
 from ..bench.measure import Bench, BenchSettings
-from ..bench.roofline import roofline_dots
 from ..bench.workloads import WORKLOADS, find_workloads
 from ..errors import SettingError
 from ..training.run_folder import environment
-from .options import Json, check_minimum
+from .options import Json
 
 
 def run(
-    words: tuple[str, ...] = (),
-    /,
-    *,
-    against: Literal["torch"] | None = None,
-    compile: bool = False,
-    rounds: int = 5,
-    threads: int | None = None,
-    explain: bool = False,
-    picture: Path | None = None,
-    as_json: Json = False,
-) -> int:
+    words: tuple[str, ...] = (), /, *, against: Literal["torch"] | None = None, compile: bool = False,
+    rounds: PositiveInt = 5, threads: int | None = None, explain: bool = False, as_json: Json = False,
+) -> int:  # fmt: skip
     """Time single ops and whole networks at SegNet's sizes, alone or against PyTorch, after checking their results.
 
     Exit code 1 if a result is wrong. Measure on an idle machine: other work at the same time makes the times
@@ -41,7 +34,6 @@ def run(
         rounds: Samples per side. The sides take turns, and the median counts.
         threads: Threads per side. Default: all cores.
         explain: Measure nothing; print which algorithm each convolution takes, and the estimated costs.
-        picture: Draw the roofline of this machine into this file, .png or .svg.
     """
     workloads = find_workloads(words)
     if not workloads:
@@ -50,9 +42,13 @@ def run(
     if explain:
         print(explanation.explain(workloads))
         return 0
-    settings = _settings(against, rounds, threads, compile)
-    facts = environment() | ({"torch": version("torch")} if settings.against else {})
-    say = _silent if as_json else partial(print, flush=True)
+    if against and importlib.util.find_spec(against) is None:
+        raise SettingError("PyTorch is not installed, so there is nothing to compare with: pip install torch")
+    if threads is not None:
+        runtime.set_threads(threads)  # raises SettingError with the possible numbers
+    settings = BenchSettings(against, runtime.threads(), rounds, compile)
+    facts = environment() | ({"torch": version("torch")} if against else {})
+    say = partial(print, flush=True, file=io.StringIO() if as_json else None)  # None: stdout
     results = []
     with Bench(settings) as bench:
         peaks = bench.peaks()
@@ -64,20 +60,4 @@ def run(
         say(note)
     if as_json:
         print(table.as_json(facts, settings, peaks, results))
-    if picture is not None:
-        subtitle = f"{facts['processor']}, {facts['threads']} threads"
-        viz.save_figure(viz.roofline_figure(roofline_dots(results), *peaks, subtitle), picture)
     return 1 if any(result.wrong for result in results) else 0
-
-
-def _settings(against: str | None, rounds: int, threads: int | None, compile: bool) -> BenchSettings:
-    check_minimum(1, rounds=rounds)
-    if against and importlib.util.find_spec(against) is None:
-        raise SettingError("PyTorch is not installed, so there is nothing to compare with: pip install torch")
-    if threads is not None:
-        runtime.set_threads(threads)  # raises SettingError with the possible numbers
-    return BenchSettings(against, runtime.threads(), rounds, compile)
-
-
-def _silent(*lines: str, sep: str = "") -> None:
-    """Print nothing: --json prints one object at the end."""

@@ -2,6 +2,8 @@
 
 import json
 
+from cyclopts.types import PositiveInt
+
 from ..data import labelled_images
 from ..metrics import baselines
 from .data_options import LabelOptions, Labels, load_splits
@@ -9,11 +11,7 @@ from .options import Json
 
 
 def run(
-    *,
-    data: str = "toy",
-    labels: Labels = LabelOptions(),
-    limit: int | None = None,
-    as_json: Json = False,
+    *, data: str = "toy", labels: Labels = LabelOptions(), limit: PositiveInt | None = None, as_json: Json = False
 ) -> int:
     """Score predictors without a network: position alone, colour alone, and both together. A network has to beat them.
 

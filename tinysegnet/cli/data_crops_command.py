@@ -2,26 +2,20 @@
 
 from pathlib import Path
 
+from cyclopts.types import NonNegativeInt, PositiveInt
 from tqdm import tqdm
 
 from ..data import make_crops
 from .data_options import LabelOptions, Labels, load_splits
-from .options import FolderPath, Size, check_minimum
+from .options import FolderPath, Size
 
 SPLITS = ("train", "val")
 
 
 def run(
-    folder: FolderPath,
-    /,
-    *,
-    out: Path,
-    labels: Labels = LabelOptions(),
-    size: Size = (96, 128),
-    whole: bool = False,
-    per_picture: int = 4,
-    seed: int = 0,
-) -> int:
+    folder: FolderPath, /, *, out: Path, labels: Labels = LabelOptions(), size: Size = (96, 128), whole: bool = False,
+    per_picture: PositiveInt = 4, seed: NonNegativeInt = 0,
+) -> int:  # fmt: skip
     """Make a small data set out of a large one: random crops, or whole pictures scaled down.
 
     Args:
@@ -33,16 +27,9 @@ def run(
         per_picture: Crops per picture.
         seed: The seed of the crops' positions.
     """
-    check_minimum(1, per_picture=per_picture, size=size)
-    check_minimum(0, seed=seed)
     splits = dict(zip(SPLITS, load_splits(str(folder), SPLITS, labels=labels), strict=True))
-    with tqdm(unit="picture", leave=False, dynamic_ncols=True) as bar:
+    with tqdm(total=sum(map(len, splits.values())), unit="picture", leave=False, dynamic_ncols=True) as bar:
         counts = make_crops(splits, size, out, crops_per_picture=per_picture, whole=whole, seed=seed,
-                            progress=lambda done, total: _advance(bar, done, total))  # fmt: skip
+                            progress=lambda done, total: bar.update())  # fmt: skip
     print(f"{out}: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
     return 0
-
-
-def _advance(bar: tqdm, done: int, total: int) -> None:
-    bar.total, bar.n = total, done
-    bar.refresh()

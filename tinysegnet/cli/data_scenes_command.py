@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
+from cyclopts.types import NonNegativeInt, PositiveInt
 from PIL import Image
 
 from .. import viz
 from ..data import CAMVID
 from ..data.crops import write_classes
 from ..data.toyscenes import ToyScenes
-from .options import Size, check_minimum
+from .options import Size
 
 
-def run(*, out: Path, count: int = 10, seed: int = 0, size: Size = (96, 128)) -> int:
+def run(*, out: Path, count: PositiveInt = 10, seed: NonNegativeInt = 0, size: Size = (96, 128)) -> int:
     """Draw toy street scenes and their labels: a data set to look at, to predict, and to train on.
 
     Args:
@@ -20,13 +21,10 @@ def run(*, out: Path, count: int = 10, seed: int = 0, size: Size = (96, 128)) ->
         seed: Another seed draws other streets.
         size: Height and width of the pictures.
     """
-    check_minimum(1, count=count)
-    check_minimum(0, seed=seed)
-    check_minimum(16, size=size)
+    scenes = ToyScenes(count, seed=seed, size=size)
     for folder in (out, *(out / name for name in ("images", "labels", "overlays"))):
         folder.mkdir(parents=True, exist_ok=True)
     write_classes(out / "classes.txt", CAMVID)
-    scenes = ToyScenes(count, seed=seed, size=size)
     for index in range(count):
         sample = scenes[index]
         name = f"{sample.name}.png"

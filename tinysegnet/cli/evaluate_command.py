@@ -2,14 +2,16 @@
 
 import json
 import sys
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from cyclopts.types import PositiveInt
 from tqdm import tqdm
 
 from .. import viz
-from ..data import Dataset, Palette, labelled_images
+from ..data import Dataset, labelled_images
 from ..errors import DataError, SettingError
 from ..metrics import Scores, position_prior
 from ..metrics.intervals import BLOCK, MIN_BLOCKS
@@ -17,7 +19,6 @@ from ..prediction import evaluate
 from ..weights.checkpoint import Checkpoint
 from .data_options import LabelOptions, Labels, load_splits
 from .options import CheckpointPath, Json
-from .output_files import make_folder, printable
 from .prediction_options import PredictionOptions, Views
 
 
@@ -28,7 +29,7 @@ def run(
     data: str = "toy",
     labels: Labels = LabelOptions(),
     split: str = "val",
-    limit: int | None = None,
+    limit: PositiveInt | None = None,
     out: Path | None = None,
     views: Views = PredictionOptions(),
     no_baseline: bool = False,
@@ -54,11 +55,10 @@ def run(
     """
     loaded = views.open(checkpoint)
     if out is not None:
-        make_folder(out)
+        out.mkdir(parents=True, exist_ok=True)
     labels = _label_options(checkpoint, loaded, data, labels)
     (pictures,) = load_splits(data, (split,), limit, labels)
-    _check_classes(loaded.model.num_classes, pictures)
-    _compare_names(loaded.palette, pictures)
+    _check_classes(loaded, pictures)
     progress = partial(tqdm, total=len(pictures), desc="evaluating", unit="picture", leave=False, dynamic_ncols=True)
     scores = evaluate(
         loaded.model, pictures, **views.of(loaded), boundary=not no_boundary, samples=views.samples,
@@ -77,8 +77,10 @@ def run(
 
 def _label_options(path: Path, loaded: Checkpoint, data: str, given: LabelOptions) -> LabelOptions:
     """The given options; for the others, those of the training."""
+    default = LabelOptions()
+    chosen = {name: value for name, value in asdict(given).items() if value != getattr(default, name)}
     try:
-        labels = LabelOptions.of(loaded.training).overridden(given)
+        labels = LabelOptions.of(loaded.training | chosen)
     except SettingError as error:
         raise DataError(f"{path}: its label options are invalid: {error}. Give --ignore or --classes") from error
     if data == "toy":  # label maps of toy scenes are drawn, not read
@@ -88,20 +90,18 @@ def _label_options(path: Path, loaded: Checkpoint, data: str, given: LabelOption
     return labels
 
 
-def _check_classes(num_classes: int, data: Dataset) -> None:
-    found = data.palette.num_classes
+def _check_classes(loaded: Checkpoint, data: Dataset) -> None:
+    """Raise DataError unless the network predicts as many classes; warn if they have other names."""
+    found, num_classes = data.palette.num_classes, loaded.model.num_classes
     if found != num_classes:
         raise DataError(f"{data.name} has {found} classes, but the network predicts {num_classes} (expected equal "
                         "numbers). Choose the data it was trained on, or give --classes, --ignore and --one-class "
                         "as in training")  # fmt: skip
-
-
-def _compare_names(palette: Palette, data: Dataset) -> None:
-    """Warn of equally many classes with other names: they would be scored without a complaint, and wrongly."""
-    pairs = zip(palette.names, data.palette.names, strict=False)
-    different = next((f"class {k} is {a!r} there, {b!r} here" for k, (a, b) in enumerate(pairs) if a != b), "")
-    if different and palette.num_classes == data.palette.num_classes:
-        print(f"warning: {data.name}: the classes differ from the checkpoint's ({different})", file=sys.stderr)
+    for k, (there, here) in enumerate(zip(loaded.palette.names, data.palette.names, strict=False)):
+        if there != here:
+            print(f"warning: {data.name}: the classes differ from the checkpoint's (class {k} is {there!r} there, "
+                  f"{here!r} here)", file=sys.stderr)  # fmt: skip
+            return
 
 
 def _baseline(data: str, limit: int | None, labels: LabelOptions, pictures: Dataset) -> Scores | None:
@@ -113,7 +113,7 @@ def _baseline(data: str, limit: int | None, labels: LabelOptions, pictures: Data
             labelled_images(training_pictures), labelled_images(pictures), palette.names, palette.ignore_label
         )
     except DataError as error:  # no such split, or a bad file in it: no reason to refuse the evaluation
-        print(printable(f"no position prior, which is learnt from training pictures: {error}"), file=sys.stderr)
+        print(f"no position prior, which is learnt from training pictures: {error}", file=sys.stderr)
         return None
 
 

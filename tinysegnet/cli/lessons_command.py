@@ -4,7 +4,7 @@ import importlib.util
 import shlex
 from pathlib import Path
 
-from ..errors import DataError, SettingError
+from ..errors import DataError
 from ..files import write_atomically
 from .options import FolderPath
 
@@ -23,8 +23,6 @@ def run(folder: FolderPath, /) -> int:
         folder: Where to copy the lessons. It is made if it is missing.
     """
     notebooks = find_notebooks()
-    if folder.exists() and not folder.is_dir():
-        raise SettingError(f"{folder}: a file (expected a folder, or a name that is not taken)")
     folder.mkdir(parents=True, exist_ok=True)
     files = notebooks + sorted(notebooks[0].parent.glob("*.csv"))
     kept = [file for file in files if not _copied(file, folder / file.name)]

@@ -7,7 +7,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 from cyclopts import App, CycloptsError, Group
@@ -45,11 +45,6 @@ COMMANDS: dict[str, tuple[Group, str]] = {
     "warmup": (MACHINE, "Compile the kernels now."),
 }
 
-RENAMED = {  # spellings of version 0.1, understood for one more version
-    ("data", "floors"): ("data", "baselines"),
-    ("--no-floor",): ("--no-baseline",),
-}
-
 EPILOGUE = (
     "Exit codes: 0 success, 1 the work failed (a loss is not finite, the disk is full, a gradient is wrong), "
     "2 wrong input, 130 interrupted. Errors are one line on stderr; --debug shows where they come from."
@@ -57,23 +52,17 @@ EPILOGUE = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command.
-
-    Args:
-        arguments: The words after `tinysegnet`. Default: those of this process.
-
-    Returns:
-        The exit code.
-    """
+    """Run a command with these words, those of this process by default, and return the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     _prepare_streams()
+    print_once = cache(partial(print, file=sys.stderr))
     try:
         runtime.announce_compiling()
         with terminated_as_interrupted(), warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
-            warnings.showwarning = _warning_printer()
+            warnings.showwarning = lambda message, *where, **more: print_once(f"warning: {message}")
             return _run(_with_new_names(arguments))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -108,36 +97,34 @@ def _app(arguments: list[str]) -> App:
     """The parser. It imports the command that is asked for, and no other."""
     app = App(
         name="tinysegnet", help="SegNet from NumPy up: train it, see what it does, prove its gradients.",
-        help_epilogue=EPILOGUE, version=__version__, default_parameter=DEFAULT_PARAMETER,
-        config=check_required,
+        help_epilogue=EPILOGUE, version=__version__, default_parameter=DEFAULT_PARAMETER, config=check_required,
     )  # fmt: skip
     app.register_install_completion_command(help="Install completion for this shell.")
+    data = App(name="data", help="Make and examine data sets.", help_epilogue="", group=DATA)
     for name, (group, summary) in COMMANDS.items():
-        *parents, last = name.split()
-        if parents and parents[0] not in app:
-            app.command(App(name=parents[0], help="Make and examine data sets.", help_epilogue="", group=DATA))
-        if name == "train" and arguments[:1] == ["train"]:
+        command: Any = f"{__package__}.{name.replace(' ', '_')}_command:run"
+        asked_for = arguments[: len(name.split())] == name.split()
+        if asked_for and name == "train":
             from . import train_command
 
-            command: Any = train_command.command(arguments[1:])
-        else:
-            command = f"{__package__}.{name.replace(' ', '_')}_command:run"
-        asked_for = arguments[: len(name.split())] == name.split()
-        parent = app[parents[0]] if parents else app
+            command = train_command.command(arguments[1:])
+        parent, own_group = (data, None) if group is DATA else (app, group)
         parent.command(
-            command, name=last, help=None if asked_for else summary, help_epilogue="", group=None if parents else group
+            command, name=name.split()[-1], help=None if asked_for else summary, help_epilogue="", group=own_group
         )
+    app.command(data)
     return app
 
 
 def _with_new_names(arguments: list[str]) -> list[str]:
-    """The arguments in today's spelling, and a line on stderr for each old one."""
-    for old, new in RENAMED.items():
-        for start in range(len(arguments)):
-            if tuple(arguments[start : start + len(old)]) == old and (start == 0 or old[0].startswith("-")):
-                print(f"note: `{' '.join(old)}` is now `{' '.join(new)}`; the old name will be removed in version 0.3",
-                      file=sys.stderr)  # fmt: skip
-                arguments = [*arguments[:start], *new, *arguments[start + len(old) :]]
+    """The arguments in today's spelling, and a line on stderr for each one of version 0.1."""
+    note = "note: `{}` is now `{}`; the old name will be removed in version 0.3"
+    if arguments[:2] == ["data", "floors"]:
+        print(note.format("data floors", "data baselines"), file=sys.stderr)
+        arguments = ["data", "baselines", *arguments[2:]]
+    if "--no-floor" in arguments:
+        print(note.format("--no-floor", "--no-baseline"), file=sys.stderr)
+        arguments = ["--no-baseline" if word == "--no-floor" else word for word in arguments]
     return arguments
 
 
@@ -148,18 +135,6 @@ def _prepare_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-def _warning_printer() -> Callable[..., None]:
-    """A `warnings.showwarning` that prints one line, once per text."""
-    shown: set[str] = set()
-
-    def show(message: Warning | str, *where: Any, **more: Any) -> None:
-        if str(message) not in shown:
-            shown.add(str(message))
-            print(f"warning: {message}", file=sys.stderr)
-
-    return show
 
 
 def _explain(error: Exception) -> tuple[str, int]:
@@ -178,7 +153,3 @@ def _explain(error: Exception) -> tuple[str, int]:
 
 _WRONG_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS,
                 errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY}  # fmt: skip
-
-
-if __name__ == "__main__":
-    sys.exit(main())

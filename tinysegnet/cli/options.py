@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, get_args
 
 import cyclopts
 from cyclopts import Parameter, Token
 
-from ..errors import SettingError
+from ..models import models
 
-__all__ = ["DEFAULT_PARAMETER", "CheckpointPath", "FolderPath", "Json", "Numbers", "Size", "check_minimum"]
+__all__ = ["DEFAULT_PARAMETER", "CheckpointPath", "FolderPath", "Json", "ModelName", "Numbers", "Size"]
 
 MOST_PIXELS = 50_000_000  # of a size: as many as a picture of a data set may have
 
@@ -29,43 +28,14 @@ def parse_size(text: str) -> tuple[int, int]:
     return height, width
 
 
-def parse_whole(text: str) -> int:
-    """ "12" -> 12."""
-    if not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
-        raise ValueError(f"{text!r} is not a whole number (expected one such as 8)")
-    return int(text)
-
-
-def parse_number(text: str) -> float:
-    """ "1e-3" -> 0.001; infinity and not-a-number are refused."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{text!r} is not a number (expected a finite one such as 0.5)")
-    return number
-
-
-def parse_path(text: str) -> Path:
-    """An empty path, as from a shell variable that is not set, would mean the current folder."""
-    if not text:
-        raise ValueError("'' is not a path (expected a file or a folder)")
-    return Path(text)
-
-
-_PARSERS: dict[Any, Callable[[str], Any]] = {int: parse_whole, float: parse_number, Path: parse_path, str: str}
-
-
 def _convert(hint: Any, tokens: Sequence[Token]) -> Any:
-    """The value of an option, or of an argument, from its words."""
-    kinds = [kind for kind in get_args(hint) if kind is not type(None)]
-    if type(None) in get_args(hint) and len(kinds) == 1:
-        return _convert(kinds[0], tokens)
-    if get_origin(hint) is tuple:
-        return tuple(_convert(kinds[0], [token]) for token in tokens)
-    if hint in _PARSERS:
-        return _PARSERS[hint](tokens[0].value)
+    """The parser's own conversion, which alone would round 1.5 to a whole number and take '' as the current folder."""
+    kinds = (hint, *get_args(hint))
+    for text in (token.value for token in tokens):
+        if int in kinds and not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
+            raise ValueError(f"{text!r} is not a whole number (expected one such as 8)")
+        if Path in kinds and not text:
+            raise ValueError("'' is not a path (expected a file or a folder)")
     return cyclopts.convert(hint, tokens)
 
 
@@ -90,11 +60,5 @@ CheckpointPath = Annotated[
     Path, Parameter(help='A .safetensors file that `train` wrote, or "toy", the bundled network.')
 ]
 FolderPath = Annotated[Path, Parameter(name="DIR")]
+ModelName = Annotated[str, Parameter(choices=tuple(models), metavar="MODEL")]
 Json = Annotated[bool, Parameter(name="--json", help="Print one JSON object instead of text.")]
-
-
-def check_minimum(least: int, **values: int | tuple[int, ...]) -> None:
-    """Raise SettingError for the first of these options, a number or a size, that is smaller than `least`."""
-    for name, value in values.items():
-        if min(value if isinstance(value, tuple) else (value,)) < least:
-            raise SettingError(f"{name}: {value} (expected at least {least})")

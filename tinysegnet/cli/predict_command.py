@@ -3,6 +3,7 @@
 import math
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from PIL import Image
@@ -16,8 +17,7 @@ from ..files import write_atomically
 from ..prediction.predict import predict, predict_with_uncertainty, working_size
 from ..weights.checkpoint import Checkpoint
 from .options import CheckpointPath
-from .output_files import make_folder, printable
-from .prediction_options import MOST_SCALE, PredictionOptions, Views
+from .prediction_options import FACTOR, PredictionOptions, Views
 
 SUFFIXES = ("_overlay", "_colours", "_labels", "_uncertainty")
 OLD_SUFFIXES = ("_doubt",)  # of version 0.1
@@ -26,15 +26,9 @@ MAX_WORKING_PIXELS = 4_000_000  # inside the network: vgg16 keeps 256 bytes per 
 
 
 def run(
-    checkpoint: CheckpointPath,
-    images: tuple[Path, ...] = (),
-    /,
-    *,
-    out: Path,
-    scale: float = 1.0,
-    views: Views = PredictionOptions(),
-    gif: bool = False,
-) -> int:
+    checkpoint: CheckpointPath, images: tuple[Path, ...] = (), /, *, out: Path, scale: Annotated[float, FACTOR] = 1.0,
+    views: Views = PredictionOptions(), gif: bool = False,
+) -> int:  # fmt: skip
     """Segment pictures of any size: write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each.
 
     The overlay has a legend (small pictures are enlarged in it). The colour map and the labels, a palette PNG whose
@@ -47,12 +41,9 @@ def run(
         scale: A factor on the height and width at which the network works. 1 is the scale of its training.
         gif: Also write predictions.gif, an animation of all overlays.
     """
-    if not 0 < scale <= MOST_SCALE:
-        raise SettingError(f"scale {scale} (expected a number above 0, at most {MOST_SCALE:,}). Give 1 for the"
-                           " training scale")  # fmt: skip
     paths = _pictures(images, out)
     loaded = views.open(checkpoint)
-    make_folder(out)
+    out.mkdir(parents=True, exist_ok=True)
     animation = viz.Animation(loaded.palette, len(paths)) if gif else None
     exit_code = 0
     loop = tqdm(paths, desc="predicting", unit="picture", leave=False, dynamic_ncols=True,
@@ -61,16 +52,16 @@ def run(
         try:
             image, labels, uncertainty = _segment(path, loaded, scale, views)
         except TinySegNetError as error:
-            tqdm.write(printable(f"error: {error}"), file=sys.stderr)  # print would tear the bar
+            tqdm.write(f"error: {error}", file=sys.stderr)  # print would tear the bar
             exit_code = 2
             continue
         overlay = _write(image, labels, uncertainty, loaded.palette, out, stem)
-        tqdm.write(printable(overlay), file=sys.stdout)
+        tqdm.write(str(overlay), file=sys.stdout)
         if animation:
-            animation.add(image, labels, printable(path.name), number)
+            animation.add(image, labels, path.name.encode(errors="backslashreplace").decode(), number)
     if animation and animation.frames:
         write_atomically(out / "predictions.gif", animation.to_bytes())
-        print(printable(out / "predictions.gif"))
+        print(out / "predictions.gif")
     return exit_code
 
 

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
+from cyclopts.types import PositiveInt
+from cyclopts.validators import Number
 
 from ..errors import SettingError
 from ..weights.bundled import open_checkpoint
 from ..weights.checkpoint import Checkpoint
 from .options import Numbers
 
-__all__ = ["MOST_SCALE", "PredictionOptions", "Views"]
+__all__ = ["FACTOR", "PredictionOptions", "Views"]
 
-MOST_SCALE = 1_000_000  # larger factors overflow before they can be refused in pixels
+# of a size: larger ones overflow before they can be refused in pixels
+FACTOR = Parameter(validator=Number(gt=0, lte=1_000_000))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,21 +28,15 @@ class PredictionOptions:
     mirror: Literal["recipe", "yes", "no"] = "recipe"
     """Average the predictions of the picture and its mirror image, which takes twice as long: yes, no, or as in
     training."""
-    test_scales: Numbers | None = None
+    test_scales: Annotated[Numbers | None, FACTOR] = None
     """Average the predictions at these factors of the size, such as 0.75 1 1.5. Default: as in training."""
-    samples: int | None = None
+    samples: PositiveInt | None = None
     """For Bayesian networks: average this many passes with dropout on, instead of one pass without. `predict` also
     writes STEM_uncertainty.png, which shows where the passes disagree; `evaluate` also scores how well their variance
     tells wrong pixels from right ones, compared with the largest probability of one pass."""
 
     def __post_init__(self) -> None:
-        if self.test_scales is not None and not all(0 < scale <= MOST_SCALE for scale in self.test_scales):
-            raise SettingError(f"test-scales: {self.test_scales} (expected numbers above 0, at most {MOST_SCALE:,})")
-        if self.samples is None:
-            return
-        if self.samples < 1:
-            raise SettingError(f"samples: {self.samples} (expected at least 1)")
-        if self.mirror == "yes" or self.test_scales is not None:
+        if self.samples is not None and (self.mirror == "yes" or self.test_scales is not None):
             other = "mirror: yes" if self.mirror == "yes" else "test-scales"
             raise SettingError(f"{other}, with samples: samples are drawn of the picture as it is. Give one of them")
 

@@ -3,21 +3,16 @@
 import inspect
 import json
 
+from cyclopts.types import PositiveInt
+
 from ..models import build, models
-from .model_name import ModelName
-from .options import Json, Size, check_minimum
+from .options import Json, ModelName, Size
 
 
 def run(
-    model: ModelName,
-    /,
-    *,
-    size: Size = (360, 480),
-    batch_size: int = 1,
-    num_classes: int = 11,
-    width: float = 1.0,
-    as_json: Json = False,
-) -> int:
+    model: ModelName, /, *, size: Size = (360, 480), batch_size: PositiveInt = 1, num_classes: int = 11,
+    width: float = 1.0, as_json: Json = False,
+) -> int:  # fmt: skip
     """Show what a network costs: shapes, parameters, memory and multiply-adds, layer by layer.
 
     Args:
@@ -27,7 +22,6 @@ def run(
         num_classes: Channels of the classifier.
         width: A factor on the number of channels of every stage.
     """
-    check_minimum(1, size=size, batch_size=batch_size)
     network = build(model, num_classes, width=width)
     network.check_size(size)
     summary = network.summary(size, batch_size=batch_size)

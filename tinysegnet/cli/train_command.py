@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts.types import PositiveInt
 
 from .. import runtime
 from ..data import Dataset, Folder, OneClass
@@ -18,20 +19,15 @@ from ..training.loop import fit
 from ..training.recipes import Recipe, papers, recipe_for
 from ..training.run_folder import RunFolder, read_config
 from ..weights.encoders import encoder_preprocessing, load_encoder
-from .cli_errors import check_alone, check_one, option_names
 from .data_options import LabelOptions, Labels, load_splits
-from .model_name import ModelName
-from .options import DEFAULT_PARAMETER, Numbers, Size
+from .options import DEFAULT_PARAMETER, ModelName, Numbers, Size
 
 __all__ = ["Train", "command"]
 
 RecipeName = Annotated[str, Parameter(choices=("default", *papers), metavar="RECIPE")]
 PreprocessingName = Annotated[str, Parameter(choices=("own", *PREPROCESSING))]
-RecipeOptions = Annotated[Recipe, Parameter(name="*", group=Group("Recipe", sort_key=1))]
-
-SAVED_OPTIONS = (
-    "data", "recipe", "model", "width", "preprocessing", "encoder", "limit", "threads", "deterministic",
-)  # fmt: skip
+RECIPE = Parameter(name="*", group=Group("Recipe", sort_key=1))
+SAVED_OPTIONS = ("data", "recipe", "model", "width", "preprocessing", "encoder", "limit", "threads", "deterministic")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +72,7 @@ class Train(Source):
     """Name of the run's folder. Default: data, model, date and time."""
     runs: Path = Path("runs")
     """The folder that holds all runs."""
-    limit: int | None = None
+    limit: PositiveInt | None = None
     """Use at most this many pictures per split, to try things out."""
     threads: int | None = None
     """How many processor cores to use. Default: all."""
@@ -86,7 +82,7 @@ class Train(Source):
     resume: Path | None = None
     """The folder of a run that was stopped: continue it with its data, network and recipe. No other option can be
     given."""
-    settings: RecipeOptions = field(default_factory=Recipe)
+    settings: Annotated[Recipe, RECIPE] = field(default_factory=Recipe)
 
     def run(self) -> int:
         return self._train() if self.resume is None else self._as_begun(self.resume)._train()
@@ -147,12 +143,9 @@ class Train(Source):
         if self.resume is not None:
             return RunFolder.resume(self.resume)
         default_name = f"{Path(self.data).resolve().name}-{self.model}-{time.strftime('%Y%m%d-%H%M%S')}"
-        return RunFolder(self.runs / (self.name or default_name), self._config(), train.palette)
-
-    def _config(self) -> dict[str, Any]:
-        config = {name: getattr(self, name) for name in SAVED_OPTIONS}
+        config = {name: getattr(self, name) for name in SAVED_OPTIONS} | asdict(self.labels) | asdict(self.settings)
         config["encoder"] = None if self.encoder is None else str(self.encoder)
-        return {**config, **asdict(self.labels), **asdict(self.settings)}
+        return RunFolder(self.runs / (self.name or default_name), config, train.palette)
 
 
 def command(arguments: list[str]) -> Callable[..., int]:
@@ -161,16 +154,18 @@ def command(arguments: list[str]) -> Callable[..., int]:
     Thus --help shows what would really be done. The parser takes defaults from the fields of a dataclass, so each
     recipe gets a class of its own.
     """
-    check_alone(arguments, "--resume", "train")
-    check_one(arguments, ("--epochs", "--iterations"), "train")
+    given = [word.split("=", 1)[0] for word in arguments if word.startswith("--")]
+    _check_combinations(given)
     model, recipe = _parse_source(arguments).defaults()
-    if "--epochs" in option_names(arguments):
+    if "--epochs" in given:
         recipe = replace(recipe, iterations=None)
-    settings = _class_with_defaults(recipe)
-    options = make_dataclass("Train", [
-        ("model", ModelName, model),
-        ("settings", Annotated[settings, *get_args(RecipeOptions)[1:]], settings()),
-    ], bases=(Train,), frozen=True, kw_only=True, namespace={"__module__": __name__})  # fmt: skip
+    option_types = {tuple[int, int]: Size, tuple[float, ...]: Numbers}  # what the command line can parse
+    settings = _with_defaults(Recipe, [
+        (name, option_types.get(hint, hint), getattr(recipe, name)) for name, hint in get_type_hints(Recipe).items()
+    ])  # fmt: skip
+    options = _with_defaults(Train, [
+        ("model", ModelName, model), ("settings", Annotated[settings, RECIPE], settings())
+    ])  # fmt: skip
     defaults = options()
 
     def train(*, options=defaults):
@@ -181,29 +176,32 @@ def command(arguments: list[str]) -> Callable[..., int]:
     return train
 
 
+def _with_defaults(options: type, changed: list[tuple[str, Any, Any]]) -> Any:
+    """A dataclass with other types and defaults of some fields: (name, type, default)."""
+    module = {"__module__": __name__}  # the parser knows no options of a class without one
+    return make_dataclass(options.__name__, changed, bases=(options,), frozen=True, kw_only=True, namespace=module)
+
+
 def run(*, options: Annotated[Train, Parameter(name="*")] = Train()) -> int:
     """Train with these options. Shell completion reads their names here, whatever the defaults."""
     return options.run()
 
 
-def _class_with_defaults(recipe: Recipe) -> type[Recipe]:
-    """`Recipe` with the values of this recipe as defaults, and with types that the command line can parse."""
-    option_types = {tuple[int, int]: Size, tuple[float, ...]: Numbers}
-    hints = get_type_hints(Recipe)
-    return make_dataclass(
-        "Recipe",
-        [(f.name, option_types.get(hints[f.name], hints[f.name]), getattr(recipe, f.name)) for f in fields(Recipe)],
-        bases=(Recipe,), frozen=True, namespace={"__module__": __name__},
-    )  # fmt: skip
+def _check_combinations(given: list[str]) -> None:
+    """Raise SettingError for options that contradict each other."""
+    others = [option for option in given if option not in ("--resume", "--help")]
+    if "--resume" in given and others:
+        raise SettingError(f"train --resume: cannot be changed by {others[0]} (expected --resume alone, which goes on "
+                           f"with the options of the run). Leave out {others[0]}")  # fmt: skip
+    if "--epochs" in given and "--iterations" in given:
+        raise SettingError("train --epochs: not together with --iterations (expected one of them). Leave out one")
 
 
 def _parse_source(arguments: list[str]) -> Source:
-    app = App(default_parameter=DEFAULT_PARAMETER, help_flags=(), version_flags=())
-
-    @app.default
     def source(*, source: Annotated[Source, Parameter(name="*")] = Source()) -> Source:
         return source
 
+    app = App(default_command=source, default_parameter=DEFAULT_PARAMETER, help_flags=(), version_flags=())
     try:
         _, bound, *_ = app.parse_known_args(arguments)
     except CycloptsError:  # the whole command line is parsed next, and then the error is reported

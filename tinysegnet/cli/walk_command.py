@@ -47,9 +47,7 @@ def run(
 
 
 def _check_page(path: Path) -> None:
-    """Raise SettingError or DataError unless the page may be written here: no file of another kind is lost."""
-    if path.is_dir():
-        raise DataError(f"{path}: a folder (expected a file for the page). Give one such as walk.html")
+    """Raise SettingError unless the page may be written here: no file of another kind is lost."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"{path}: the output file must end in .html (expected one such as walk.html). "
                            "Give another --out")  # fmt: skip

@@ -8,26 +8,18 @@ from ..models import Network, build
 from ..ops import cross_entropy_for
 from ..training.optim import SGD, Adam
 
-__all__ = ["run", "warm_up"]
-
 
 def run() -> int:
     """Compile the kernels now, so that the first training does not have to."""
     began = time.perf_counter()
-    warm_up()
-    print(f"kernels are ready ({time.perf_counter() - began:.1f} s)")
-    return 0
-
-
-def warm_up() -> None:
-    """Train and predict with networks that together use every kernel.
-
-    `tiny` has its full width because the algorithm of a convolution depends on it; the others are small.
-    """
+    # These networks together use every kernel. The algorithm of a convolution depends on the network's width, so `tiny`
+    # has its full width; the others are small.
     _train_and_predict(build("tiny"), (96, 128))
     for name, channels in (("bayesian-basic", 11), ("basic-single-channel-decoder", 11), ("fcn-basic", 11),
                            ("bilinear-interpolation", 11), ("article", 1)):  # fmt: skip
         _train_and_predict(build(name, channels, width=1 / 8), (20, 28))
+    print(f"kernels are ready ({time.perf_counter() - began:.1f} s)")
+    return 0
 
 
 def _train_and_predict(model: Network, size: tuple[int, int]) -> None:

@@ -15,19 +15,5 @@ from .network_check import check_model
 from .results import GradientError, Report, TensorReport, table
 from .suite import check_all, check_op, compare_op, find_ops, find_variants, run
 
-__all__ = [
-    "CASES",
-    "Case",
-    "GradientError",
-    "Report",
-    "TensorReport",
-    "check",
-    "check_all",
-    "check_model",
-    "check_op",
-    "compare_op",
-    "find_ops",
-    "find_variants",
-    "run",
-    "table",
-]
+__all__ = ["CASES", "Case", "GradientError", "Report", "TensorReport", "check", "check_all", "check_model", "check_op",
+           "compare_op", "find_ops", "find_variants", "run", "table"]  # fmt: skip

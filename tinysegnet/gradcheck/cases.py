@@ -69,8 +69,6 @@ def grid(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
     return lambda rng: rng.permutation((np.arange(size) + 0.5 - size // 2) * (4 / size)).reshape(shape)
 
 
-# --- convolution -----------------------------------------------------------------------------------------------------
-
 STRIDES = {"stride": (2, 3), "padding": (1, 2)}
 #     name                                        x               weight        bias   settings
 CONV: list[tuple] = [
@@ -135,8 +133,6 @@ for row in DEPTHWISE:
     _conv_case("depthwise_conv2d", (0, 1), 3, *row)
 
 
-# --- pooling and unpooling -------------------------------------------------------------------------------------------
-
 #        name                           x              settings
 POOL: list[tuple] = [
     ("2x2, odd sizes",                  (2, 5, 3, 5),  {}),
@@ -172,9 +168,6 @@ for row in POOL:
     _unpool_case(*row)
 for row in OVERLAPPING:
     _pool_case(*row)
-
-
-# --- normalisation and activations -----------------------------------------------------------------------------------
 
 
 def _batchnorm_case(name: str, shape: Shape, given: bool = False, **settings: Any) -> None:
@@ -240,9 +233,6 @@ _dropout_case("1x1 pictures", (3, 1, 1, 5))
 _dropout_case("larger", (2, 13, 11, 9), rate=0.3)
 
 
-# --- losses ----------------------------------------------------------------------------------------------------------
-
-
 def _loss_case(op: str, name: str, shape: Shape, void: int | None, weights: bool, normalizer: str = "count",
                scale: float = 1.0, gradient: bool = True) -> None:  # fmt: skip
     """About a third of the pixels are void where asked, and never a picture's first pixel."""
@@ -283,8 +273,6 @@ add(SOFTMAX_LOSS, "only classes of weight 0", lambda rng: (
     (normal(2, 2, 3, 3)(rng), np.ones((2, 2, 3), int)),
     {"class_weights": np.array([1.0, 0.0, 1.0]), "normalizer": "weights"}), gradient=False)  # fmt: skip
 
-
-# --- upsampling ------------------------------------------------------------------------------------------------------
 
 #        name                           x              settings
 UPSAMPLING: list[tuple] = [

@@ -19,22 +19,10 @@ from .results import Report, TensorReport
 __all__ = ["check", "check_tensor", "choose_moves", "unit_direction"]
 
 
-def check(
-    forward: Callable,
-    backward: Callable,
-    *arrays: Any,
-    seed: int = 0,
-    h: float = 1e-5,
-    rtol: float = 1e-7,
-    floor: float = 10.0,
-    outputs: Sequence[int] | None = None,
-    names: Sequence[str] | None = None,
-    title: str | None = None,
-    every: int = 2000,
-    directions: int = 3,
-    entries: int = 20,
-    **kwargs: Any,
-) -> Report:
+def check(forward: Callable, backward: Callable, *arrays: Any, seed: int = 0, h: float = 1e-5, rtol: float = 1e-7,
+          floor: float = 10.0, outputs: Sequence[int] | None = None, names: Sequence[str] | None = None,
+          title: str | None = None, every: int = 2000, directions: int = 3, entries: int = 20,
+          **kwargs: Any) -> Report:  # fmt: skip
     """Is backward the derivative of forward? Compare it, entry by entry, with central differences in float64.
 
         forward(*arrays, **kwargs) -> (out, cache)        out: array, number, or a tuple of them
@@ -90,24 +78,17 @@ class _LayerPoint:
 
     def _hint(self, at: int, k: int, report: TensorReport) -> str | None:
         """Guesses need the whole numeric gradient; a sampled one shows only the worst entries."""
+        subject, x_name = self.subject, report.name
         if np.isnan(report.numeric).any():
             return None
         wrong = np.zeros(report.analytic.shape, bool)
         for p in report.probes:
             if isinstance(p.where, tuple):  # a direction beside entries that were all drawn
                 wrong[p.where] = p.status == "wrong"
-        return find_hint(report.analytic, report.numeric, wrong, self._scene(at, k))
-
-    def _scene(self, at: int, k: int) -> Scene:
-        subject = self.subject
-        others = {name: a for name, a in zip(subject.names, subject.arrays, strict=True) if name != subject.names[k]}
-        return Scene(
-            subject.arrays[k],
-            others | subject.kwargs,
-            self._sizes(),
-            lambda n: self._sample_gradient(at, n),
-            lambda name, value: self._gradient_with(at, name, value),
-        )
+        others = {name: a for name, a in zip(subject.names, subject.arrays, strict=True) if name != x_name}
+        scene = Scene(subject.arrays[k], others | subject.kwargs, self._sizes(), lambda n: self._sample_gradient(at, n),
+                      lambda name, value: self._gradient_with(at, name, value))  # fmt: skip
+        return find_hint(report.analytic, report.numeric, wrong, scene)
 
     def _sizes(self) -> dict[str, int]:
         """What a forgotten factor may be: N, the pixels of a picture, of the batch, the channels."""
@@ -140,9 +121,8 @@ def unit_direction(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarr
     return direction / np.linalg.norm(direction)
 
 
-def choose_moves(
-    shape: tuple[int, ...], rng: np.random.Generator, every: int, directions: int, entries: int
-) -> list[tuple[tuple[int, ...] | str, Move]]:
+def choose_moves(shape: tuple[int, ...], rng: np.random.Generator, every: int, directions: int,
+                 entries: int) -> list[tuple[tuple[int, ...] | str, Move]]:  # fmt: skip
     """Every index of a small tensor; of a large one some directions and some indices. -> [(name, move)]"""
     size = int(np.prod(shape))
     if size <= every:

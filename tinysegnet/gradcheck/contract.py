@@ -24,11 +24,6 @@ LINEARITY = 1e-12
 ROUNDING = 2e-14  # of dout
 
 
-def is_float(value: Any) -> bool:
-    """Is it an array that can be differentiated?"""
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
-
-
 def draw_dout(rng: np.random.Generator, out: np.ndarray) -> np.ndarray:
     """A random cotangent of out's shape: normal numbers; for a single number one in [0.5, 1.5].
 
@@ -73,7 +68,7 @@ class Subject:
         self.kwargs = {name: _float64(value) for name, value in kwargs.items()}
         self.outputs = (0,) if outputs is None else tuple(outputs)
         self.names = _argument_names(forward, arrays) if names is None else list(names)
-        self.floats = [k for k, a in enumerate(self.arrays) if is_float(a)]
+        self.floats = [k for k, a in enumerate(self.arrays) if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
         self.problems: list[str] = []
         self.read_only = True
         if len(self.names) != len(self.arrays):
@@ -86,8 +81,6 @@ class Subject:
         for k in self.floats:
             if not self.arrays[k].size:
                 raise ShapeError(f"{self.names[k]} is empty, of shape {self.arrays[k].shape}: nothing can be checked")
-
-    # --- supervised calls
 
     def forward(self, replaced: dict[int, np.ndarray] | None = None) -> tuple[list[np.ndarray], Any]:
         """-> the differentiated results as float64 arrays, and the cache."""
@@ -135,10 +128,9 @@ class Subject:
 
     def _matched(self, gradients: list[Any]) -> list[Any]:
         """Leave out the None that belong to arguments without a gradient."""
-        if len(gradients) >= len(self.arrays):
-            rest = [g for k, g in enumerate(gradients) if k not in self.floats]
-            if all(g is None for g in rest):
-                return [gradients[k] for k in self.floats]
+        rest = [g for k, g in enumerate(gradients) if k not in self.floats]
+        if len(gradients) >= len(self.arrays) and all(g is None for g in rest):
+            return [gradients[k] for k in self.floats]
         if len(gradients) != len(self.floats):
             wanted = ", ".join(self.names[k] for k in self.floats)
             others = [self.names[k] for k in range(len(self.arrays)) if k not in self.floats]
@@ -160,8 +152,6 @@ class Subject:
             raise ShapeError(f"the gradient of {name} is {gradient.dtype} though every argument is float64: "
                              "somewhere in backward a dtype is fixed")  # fmt: skip
         return gradient.copy()
-
-    # --- what it must never do
 
     def examine(self, rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray], Any, list[np.ndarray]]:
         """Run the layer a few times and note every broken promise. -> outs, douts, cache, gradients."""
@@ -201,9 +191,7 @@ class Subject:
     def _examine_linearity(self, douts, others, cache, gradients) -> None:
         """backward(a u + b v) = a backward(u) + b backward(v): the chain rule is linear in dout."""
         a, b = 0.75, -1.5
-        noise = ROUNDING * max(
-            np.abs(d).max(initial=0) for d in (*douts, *others)
-        )  # of a gradient that is 0 but for it
+        noise = ROUNDING * max(np.abs(d).max(initial=0) for d in (*douts, *others))  # all of a gradient that is 0
         mixed = self.backward([a * u + b * v for u, v in zip(douts, others, strict=True)], cache)
         second = self.backward(others, cache)
         for k, both, u, v in zip(self.floats, mixed, gradients, second, strict=True):

@@ -47,20 +47,13 @@ def find_hint(analytic: np.ndarray, numeric: np.ndarray, wrong: np.ndarray, scen
     """
     if not np.isfinite(analytic).all():
         return f"{int((~np.isfinite(analytic)).sum())} entries are NaN or infinite"
-    guesses: tuple[Iterator[str], ...] = (
-        _zero(analytic, numeric),
-        _factor(analytic, numeric, scene.sizes),
-        _one_sample(analytic, scene),
-        _rearranged(analytic, numeric),
-        _shifted(analytic, numeric),
-        _factor_per_channel(analytic, numeric, scene.arguments),
-        _factor_per_pixel(analytic, numeric),
-        _statistics(analytic, numeric, scene.x),
-        _zero_somewhere(analytic, numeric, wrong),
-        _other_argument(numeric, scene),
-        _confined(wrong),
-    )
-    return next(itertools.chain(*guesses), None)
+    guesses = itertools.chain(
+        _zero(analytic, numeric), _factor(analytic, numeric, scene.sizes), _one_sample(analytic, scene),
+        _rearranged(analytic, numeric), _shifted(analytic, numeric),
+        _factor_per_channel(analytic, numeric, scene.arguments), _factor_per_pixel(analytic, numeric),
+        _statistics(analytic, numeric, scene.x), _zero_somewhere(analytic, numeric, wrong),
+        _other_argument(numeric, scene), _confined(wrong))  # fmt: skip
+    return next(guesses, None)
 
 
 def _zero(analytic, numeric) -> Iterator[str]:
@@ -78,16 +71,15 @@ def _factor(analytic, numeric, sizes) -> Iterator[str]:
         apart = np.linalg.norm(numeric - analytic) / np.linalg.norm(numeric)
         yield f"numeric and analytic differ by only {apart:.1e} of their size: a constant such as eps?"
         return
-    known = [(float(n), name) for name, n in sizes.items() if n > 1]
     if abs(c + 1) < CLOSE:
         yield "numeric = -1 x analytic: wrong sign?"
         return
-    for sign, value, name in ((s, v, n) for s in (1, -1) for v, n in known):
-        question = " And the sign?" if sign < 0 else ""
-        if abs(c - sign / value) < CLOSE * abs(c):
-            yield f"numeric = {c:.4g} x analytic: forgot to divide by {name} = {value:g}?{question}"
-        elif abs(c - sign * value) < CLOSE * abs(c):
-            yield f"numeric = {c:.4g} x analytic: a mean where a sum belongs ({name} = {value:g})?{question}"
+    question = " And the sign?" if c < 0 else ""
+    for name, n in sizes.items():
+        if n > 1 and abs(abs(c) - 1 / n) < CLOSE * abs(c):
+            yield f"numeric = {c:.4g} x analytic: forgot to divide by {name} = {n:g}?{question}"
+        elif n > 1 and abs(abs(c) - n) < CLOSE * abs(c):
+            yield f"numeric = {c:.4g} x analytic: a mean where a sum belongs ({name} = {n:g})?{question}"
     yield f"numeric = {c:.6g} x analytic everywhere: a factor is missing or too many"
 
 
@@ -107,9 +99,10 @@ def _rearrangements(a) -> Iterator[tuple[np.ndarray, str]]:
     axes = range(a.ndim)
     flips = [f for k in range(a.ndim + 1) for f in itertools.combinations(axes, k)]
     orders = [order for order in itertools.permutations(axes) if np.transpose(a, order).shape == a.shape]
-    for order, flip in sorted(itertools.product(orders, flips), key=lambda change: _complexity(*change))[1:]:
-        moved = tuple(axis for axis in axes if order[axis] != axis)
-        words = [f"transposed over axes {moved}"] if moved else []
+    moved = {order: tuple(axis for axis in axes if order[axis] != axis) for order in orders}
+    changes = sorted(itertools.product(orders, flips), key=lambda change: 2 * len(moved[change[0]]) + len(change[1]))
+    for order, flip in changes[1:]:
+        words = [f"transposed over axes {moved[order]}"] if moved[order] else []
         words += [f"flipped along axes {flip}"] if flip else []
         yield np.flip(np.transpose(a, order), flip), " and ".join(words)
 
@@ -127,10 +120,6 @@ def _other_argument(numeric, scene) -> Iterator[str]:
             for changed, words in itertools.islice(_rearrangements(value), 40):
                 if _same(numeric, scene.gradient_with(name, changed)):
                     yield f"it would be right for {name} {words}: backward uses {name} the wrong way round?"
-
-
-def _complexity(order, flip) -> int:
-    return 2 * sum(axis != k for k, axis in enumerate(order)) + len(flip)
 
 
 def _shifted(analytic, numeric) -> Iterator[str]:

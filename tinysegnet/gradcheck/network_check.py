@@ -28,20 +28,9 @@ __all__ = ["check_model"]
 VOID = 255
 
 
-def check_model(
-    model: Any,
-    x: np.ndarray | None = None,
-    labels: np.ndarray | None = None,
-    *,
-    size: tuple[int, int] = (20, 28),
-    loss: str = "cross_entropy",
-    seed: int = 0,
-    h: float = 1e-5,
-    rtol: float = 1e-7,
-    floor: float = 10.0,
-    directions: int = 2,
-    entries: int = 2,
-) -> Report:
+def check_model(model: Any, x: np.ndarray | None = None, labels: np.ndarray | None = None, *,
+                size: tuple[int, int] = (20, 28), loss: str = "cross_entropy", seed: int = 0, h: float = 1e-5,
+                rtol: float = 1e-7, floor: float = 10.0, directions: int = 2, entries: int = 2) -> Report:  # fmt: skip
     """Is `model.backward` the derivative of `model.forward(x, training=True)`, for every parameter and for x?
 
     Args:
@@ -54,29 +43,22 @@ def check_model(
         seed, h, rtol, floor: as for `check`.
         directions, entries: probes per tensor.
 
-    Returns:
-        a report with one line per tensor.
-
     Raises:
         ShapeError: for a model that is not float64.
     """
-    _check_float64(model)
+    for name, array in model.named_parameters():
+        if array.dtype != np.float64:
+            raise ShapeError(f"check_model needs a model in float64, but {name} is {array.dtype}: "
+                             "build it with dtype=np.float64 (float32 has too few digits for differences)")  # fmt: skip
     rng = np.random.default_rng([seed, 3])
     x = rng.uniform(0, 255, (2, *size, 3)) if x is None else np.array(x, np.float64)
     point = _NetworkPoint(model, x, _make_loss(loss, labels, rng))
     rule = Rule(h, rtol, floor)
     with np.errstate(all="ignore"):
         tensors = [point.tensor(name, rule, rng, directions, entries) for name in point.tensors]
-    point.restore()
+    point.state.restore()
     title = f"{type(model).__name__} at {'x'.join(map(str, x.shape))}, {loss}"
     return Report(title, tensors, point.problems, reproduce=f"check_model(model, seed={seed}, h={h:g})")
-
-
-def _check_float64(model: Any) -> None:
-    for name, array in model.named_parameters():
-        if array.dtype != np.float64:
-            raise ShapeError(f"check_model needs a model in float64, but {name} is {array.dtype}: "
-                             "build it with dtype=np.float64 (float32 has too few digits for differences)")  # fmt: skip
 
 
 def _make_loss(kind: str, labels: np.ndarray | None, rng: np.random.Generator) -> Callable:
@@ -110,19 +92,15 @@ class _NetworkPoint:
         self.tensors: dict[str, np.ndarray] = {"x": x, **dict(model.named_parameters())}
         self.branch: bytes | None = None
         self.terms, dlogits = self._run()
-        base = self.branch
+        self.base, self.F = self.branch, float(np.abs(self.terms).sum())
         dx = model.backward(dlogits(), input_gradient=True)
         self.gradients = {"x": dx.copy(), **{name: g.copy() for name, g in model.named_gradients()}}
-        self.base, self.F = base, float(np.abs(self.terms).sum())
         self._examine()
-
-    def restore(self) -> None:
-        self.state.restore()
 
     def _run(self) -> tuple[np.ndarray, Callable]:
         self.state.restore()
         logits = self.model.forward(self.tensors["x"], training=True)
-        self.branch = _signature(self.model)
+        self.branch = getattr(self.model, "branch_signature", lambda: None)()
         return self.loss(logits)
 
     def _examine(self) -> None:
@@ -133,9 +111,10 @@ class _NetworkPoint:
         if not np.isfinite(self.terms).all():
             self.problems.append("the loss is not finite here")
         for name, array in self.tensors.items():
-            shape = None if name not in self.gradients else self.gradients[name].shape
-            if shape != array.shape:
-                raise ShapeError(f"{name} has shape {array.shape}, its gradient {shape or 'does not exist'}")
+            gradient = self.gradients.get(name)
+            if gradient is None or gradient.shape != array.shape:
+                found = "does not exist" if gradient is None else gradient.shape
+                raise ShapeError(f"{name} has shape {array.shape}, its gradient {found}")
 
     def value(self, name: str, moved: np.ndarray) -> float:
         """J with tensor `name` moved, minus J; parameters are written in place and put back."""
@@ -175,13 +154,6 @@ class _State:
             array[...] = kept
         for generator, state in self.generators:
             generator.bit_generator.state = state
-
-
-def _signature(model: Any) -> bytes | None:
-    if hasattr(model, "branch_signature"):
-        return model.branch_signature()
-    layers = getattr(model, "layers", {}).values()
-    return b"|".join((getattr(layer, "branch_signature", lambda: None)() or b"") for layer in layers)
 
 
 def _hint(probes: list[Probe]) -> str | None:

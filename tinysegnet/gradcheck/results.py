@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +10,6 @@ import numpy as np
 
 from ..errors import TinySegNetError
 from .differences import Probe
-from .results_html import GradientRow, Refusal, results_html
 
 __all__ = ["GradientError", "Report", "TensorReport", "table"]
 
@@ -60,17 +58,13 @@ class TensorReport:
     def ok(self) -> bool:
         return not self.count("wrong") and not self.too_many_crossed
 
-    @property
-    def mark(self) -> str:
-        """ "ok", "FAIL" or, where only kinks are to blame, "KINK"."""
-        return "ok" if self.ok else "FAIL" if self.count("wrong") else "KINK"
-
-    def line(self, width: int = 20) -> str:
+    def line(self, width: int) -> str:
         """One line of the report's table, the name padded to `width`."""
         wrong, total = self.count("wrong"), len(self.probes)
         entries = f"{wrong} of {total} wrong" if wrong else f"{total} of {self.analytic.size}"
         shape = "x".join(map(str, self.analytic.shape)) or "number"
-        return (f"{self.mark:<5}{self.name:<{width}} {shape:<12} {entries:<16} {_number(self.excess):>13}   "
+        mark = "ok" if self.ok else "FAIL" if wrong else "KINK"
+        return (f"{mark:<5}{self.name:<{width}} {shape:<12} {entries:<16} {_number(self.excess):>13}   "
                 f"{taylor_text(self.taylor):>6}   {_crossings(self.probes)}")  # fmt: skip
 
     def details(self) -> list[str]:
@@ -127,15 +121,15 @@ class Report:
         """ "ok", "bug" (a wrong gradient), "contract" (a broken promise) or "kink" (too much could not be judged)."""
         if self.ok:
             return "ok"
-        if any(t.count("wrong") for t in self.all_tensors()):
+        if self.wrong:
             return "bug"
         return "contract" if self.problems or any(p.verdict == "contract" for p in self.parts) else "kink"
 
     @property
     def broken_laws(self) -> tuple[str, ...]:
         """Which laws were broken: "gradient", "linear in dout", "repeatable", "arguments unwritten" (or "other")."""
-        problems = " ".join([*self.problems, *(problem for part in self.parts for problem in part.problems)])
-        found = ["gradient"] if any(t.count("wrong") for t in self.all_tensors()) else []
+        problems = " ".join(self.all_problems())
+        found = ["gradient"] if self.wrong else []
         found += [law for words, law in LAWS.items() if words in problems and law not in found]
         return tuple(found) if found or not problems else ("other",)
 
@@ -146,6 +140,10 @@ class Report:
     @property
     def worst_ratio(self) -> float:
         return max((t.excess for t in self.all_tensors()), default=0.0)
+
+    @property
+    def wrong(self) -> int:
+        return sum(t.count("wrong") for t in self.all_tensors())
 
     @property
     def crossed(self) -> int:
@@ -186,29 +184,28 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        groups: dict[str, list[TensorReport]] = {}
-        for tensor in self.all_tensors():
-            groups.setdefault(tensor.name, []).append(tensor)
-        rows = [_row(name, tensors) for name, tensors in groups.items()]
-        shown = [row["name"] for row in sorted(rows, key=lambda row: row["ok"])[:MOST_ROWS]]
-        refused = [[t for t in tensors if not t.ok] for tensors in groups.values()]
-        return results_html({
-            "title": self.title,
-            "ok": self.ok,
-            "cases": len(self.parts),
-            "cases_failed": sum(not part.ok for part in self.parts),
-            "checked": self.checked,
-            "problems": list(dict.fromkeys([*self.problems, *(p for part in self.parts for p in part.problems)])),
-            "rows": [row for row in rows if row["name"] in shown],
-            "more_rows": len(rows) - len(shown),
-            "refusals": [self._refusal(tensors) for tensors in refused if tensors][:MOST_REFUSALS],
-            "text": str(self),
-        })  # fmt: skip
+        """For a notebook: verdict, one row per gradient over all cases, what is wrong and where."""
+        # imported here, since it takes a tenth of a second that most programs never need
+        from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    def _refusal(self, tensors: list[TensorReport]) -> Refusal:
-        """Of the cases that refuse a gradient, the first with a hint."""
-        tensor = min(tensors, key=lambda t: t.hint is None)
-        return {"name": tensor.name, "case": self.case_of(tensor), "details": tensor.details()}
+        gradients: dict[str, list[TensorReport]] = {}
+        for tensor in self.all_tensors():
+            gradients.setdefault(tensor.name, []).append(tensor)
+        refused = [name for name, tensors in gradients.items() if not all(t.ok for t in tensors)]
+        shown = [*refused, *(name for name in gradients if name not in refused)][:MOST_ROWS]
+        rows = [Report(name, tensors) for name, tensors in gradients.items() if name in shown]
+        # of the cases that refuse a gradient, the first with a hint
+        examples = [min((t for t in gradients[name] if not t.ok), key=lambda t: t.hint is None) for name in refused]
+        templates = Environment(loader=PackageLoader(__package__, ""), autoescape=True, undefined=StrictUndefined,
+                                trim_blocks=True, lstrip_blocks=True)  # fmt: skip
+        page = templates.get_template("results.html.jinja")
+        return page.render(
+            report=self, rows=rows, more_rows=len(gradients) - len(rows), refused=examples[:MOST_REFUSALS]
+        )
+
+    def all_problems(self) -> list[str]:
+        """Its own problems and those of its parts, each once."""
+        return list(dict.fromkeys([*self.problems, *(problem for part in self.parts for problem in part.problems)]))
 
     def to_dict(self) -> dict[str, Any]:
         found = {"title": self.title, "ok": self.ok, "verdict": self.verdict, "checked": self.checked,
@@ -239,22 +236,6 @@ def table(reports: Sequence[Report]) -> str:
         lines.append(f"{r.title:<{width}}  {len(r.parts) or 1:>5}  {r.checked:>7}  {_number(r.worst_ratio):>13}  "
                      f"{taylor_text(r.taylor):>6}  {r.crossed:>7}  {r.verdict}")  # fmt: skip
     return "\n".join(lines)
-
-
-def to_json(reports: Sequence[Report]) -> str:
-    """All reports as one JSON object: {"ok": ..., "checks": [...]}."""
-    return json_format.dumps({"ok": all(r.ok for r in reports), "checks": [r.to_dict() for r in reports]}, indent=1)
-
-
-def _row(name: str, tensors: list[TensorReport]) -> GradientRow:
-    return {
-        "name": name,
-        "ok": all(t.ok for t in tensors),
-        "entries": sum(len(t.probes) for t in tensors),
-        "wrong": sum(t.count("wrong") for t in tensors),
-        "crossed": sum(t.count("crossed") for t in tensors),
-        "excess": max((t.excess for t in tensors), default=0.0),
-    }
 
 
 def _sides(p: Probe) -> str:

@@ -25,27 +25,7 @@ from .tape import Tape, thread_tape
 from .upsample_layer import Upsample
 
 __all__ = [
-    "BatchNorm2d",
-    "BatchNormReLU2d",
-    "Conv2d",
-    "ConvTranspose2d",
-    "DepthwiseConv2d",
-    "Dropout",
-    "FixedUnpool2d",
-    "Interval",
-    "Layer",
-    "LayerTrace",
-    "LocalResponseNorm",
-    "MaxPool2d",
-    "MaxUnpool2d",
-    "Normalize",
-    "ReLU",
-    "SkipAdd",
-    "SkipSource",
-    "Tape",
-    "Upsample",
-    "Windows",
-    "digest_branches",
-    "he_normal",
-    "thread_tape",
-]
+    "BatchNorm2d", "BatchNormReLU2d", "Conv2d", "ConvTranspose2d", "DepthwiseConv2d", "Dropout", "FixedUnpool2d",
+    "Interval", "Layer", "LayerTrace", "LocalResponseNorm", "MaxPool2d", "MaxUnpool2d", "Normalize", "ReLU", "SkipAdd",
+    "SkipSource", "Tape", "Upsample", "Windows", "digest_branches", "he_normal", "thread_tape",
+]  # fmt: skip

@@ -23,7 +23,6 @@ class BatchNorm2d(Layer):
         num_features: channels.
         eps: added to the variance.
         momentum: of the running statistics.
-        dtype: of parameters and statistics.
     """
 
     keeps = "input"
@@ -35,18 +34,13 @@ class BatchNorm2d(Layer):
         self.params = {"gamma": np.ones(num_features, dtype), "beta": np.zeros(num_features, dtype)}
         self.buffers = {"running_mean": np.zeros(num_features, dtype), "running_var": np.ones(num_features, dtype)}
 
-    @property
-    def norm(self) -> BatchNorm2d:
-        """The layer of the network whose parameters and statistics these are."""
-        return self
-
     def _forward(self, x, tape):
-        from_batch = tape.training or tape.batch_statistics
+        from_batch = tape.training or tape.statistics is not None
         mean, var = (None, None) if from_batch else (self.buffers["running_mean"], self.buffers["running_var"])
         gamma, beta = self.params["gamma"], self.params["beta"]
         (out, mean, var), cache = self._ops(tape).forward(x, gamma, beta, mean=mean, var=var, eps=self.eps)
-        if from_batch:
-            tape.statistics[self.norm] = mean, var, x.size // x.shape[3]
+        if tape.statistics is not None:
+            tape.statistics[self] = mean, var, x.size // x.shape[3]
         if tape.training:
             self.observe(mean, var, x.size // x.shape[3])
         return out, cache
@@ -79,7 +73,6 @@ class BatchNormReLU2d(BatchNorm2d):
         self._norm, self.name = norm, norm.name
         self.params, self.grads, self.buffers = norm.params, norm.grads, norm.buffers
 
-    norm = property(lambda self: self._norm)
     eps = property(lambda self: self._norm.eps)
     momentum = property(lambda self: self._norm.momentum)
 

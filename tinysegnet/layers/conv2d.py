@@ -23,9 +23,7 @@ class Conv2d(ConvolutionLayer):
         in_channels, out_channels: of input and output.
         kernel_size: rows and columns of the kernel. The weight is (K, K, in_channels, out_channels).
         stride, padding: as for `ops.conv2d_forward`.
-        bias: whether there is one.
         rng: of the initial weight; None: zeros that take no memory.
-        dtype: of the parameters.
     """
 
     op = "conv2d"
@@ -33,10 +31,9 @@ class Conv2d(ConvolutionLayer):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, padding: Any = "same",
                  bias: bool = True, rng: np.random.Generator | None, dtype: Any = np.float32) -> None:  # fmt: skip
-        super().__init__()
-        self.stride, self.padding = stride, padding
         shape = (kernel_size, kernel_size, in_channels, out_channels)
-        self._start(he_normal(rng, shape, kernel_size * kernel_size * in_channels, dtype), out_channels, bias)
+        super().__init__(he_normal(rng, shape, kernel_size * kernel_size * in_channels, dtype), out_channels, bias)
+        self.stride, self.padding = stride, padding
 
     def _forward(self, x, tape):
         settings = {"stride": self.stride, "padding": self.padding}

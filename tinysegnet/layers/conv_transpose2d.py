@@ -20,11 +20,9 @@ class ConvTranspose2d(ConvolutionLayer):
         in_channels, out_channels: of input and output.
         kernel_size: rows and columns of the kernel. The weight is (K, K, out_channels, in_channels).
         stride: pixels between two kernels in the output.
-        bias: whether there is one.
         pool: the output has the height and width that it saw; without one, stride times the input's.
         bilinear: begin with a bilinear kernel for each channel (FCN, Long et al. 2015, section 3.3).
         rng: of the initial weight otherwise; None: zeros that take no memory.
-        dtype: of the parameters.
     """
 
     op = "conv_transpose2d"
@@ -33,15 +31,12 @@ class ConvTranspose2d(ConvolutionLayer):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, bias: bool = True,
                  pool: Layer | None = None, bilinear: bool = False, rng: np.random.Generator | None,
                  dtype: Any = np.float32) -> None:  # fmt: skip
-        super().__init__()
-        self.stride, self.pool = stride, pool
         shape = (kernel_size, kernel_size, out_channels, in_channels)
         fan_in = max(1, kernel_size * kernel_size * in_channels // stride**2)  # the taps that meet in one output pixel
-        if bilinear and rng is not None:
-            weight = bilinear_weight(shape, stride, dtype)
-        else:
-            weight = he_normal(rng, shape, fan_in, dtype)
-        self._start(weight, out_channels, bias)
+        smooth = bilinear and rng is not None
+        weight = bilinear_weight(shape, stride, dtype) if smooth else he_normal(rng, shape, fan_in, dtype)
+        super().__init__(weight, out_channels, bias)
+        self.stride, self.pool = stride, pool
 
     def _forward(self, x, tape):
         settings = {"stride": self.stride, "output_size": tape.size_before(self)}

@@ -20,7 +20,8 @@ class ConvolutionLayer(Layer):
     stride = 1
     padding: Any = "same"
 
-    def _start(self, weight: np.ndarray, out_channels: int, bias: bool) -> None:
+    def __init__(self, weight: np.ndarray, out_channels: int, bias: bool) -> None:
+        super().__init__()
         self.params["weight"] = weight
         if bias:
             self.params["bias"] = np.zeros(out_channels, weight.dtype)

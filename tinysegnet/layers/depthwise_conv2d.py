@@ -18,17 +18,15 @@ class DepthwiseConv2d(ConvolutionLayer):
     Args:
         channels: of input and output.
         kernel_size: rows and columns of the kernel. The weight is (K, K, 1, channels).
-        bias: whether there is one.
         rng: of the initial weight; None: zeros that take no memory.
-        dtype: of the parameters.
     """
 
     op = "depthwise_conv2d"
 
     def __init__(self, channels: int, kernel_size: int, *, bias: bool = True, rng: np.random.Generator | None,
                  dtype: Any = np.float32) -> None:  # fmt: skip
-        super().__init__()
-        self._start(he_normal(rng, (kernel_size, kernel_size, 1, channels), kernel_size**2, dtype), channels, bias)
+        weight = he_normal(rng, (kernel_size, kernel_size, 1, channels), kernel_size**2, dtype)
+        super().__init__(weight, channels, bias)
 
     def _forward(self, x, tape):
         return self._ops(tape).forward(x, self.params["weight"], self.params.get("bias"))

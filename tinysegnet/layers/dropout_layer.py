@@ -14,9 +14,6 @@ class Dropout(Layer):
     """Set each number to 0 with probability p and divide the others by 1 - p, in training and where samples are drawn.
 
     The masks come from the tape's generator.
-
-    Args:
-        p: probability of a 0.
     """
 
     op = "dropout"

@@ -11,7 +11,7 @@ import numpy as np
 from .. import ops
 from ..errors import StateError
 from .layer_trace import LayerTrace
-from .tape import Tape, thread_generator, thread_tape
+from .tape import Tape, thread_tape
 
 __all__ = ["Interval", "Layer", "digest_branches", "he_normal"]
 
@@ -53,36 +53,31 @@ class Layer:
 
     # --- computing ----------------------------------------------------------------------------------------------------
 
-    def forward(
-        self, x: np.ndarray, tape: Tape | None = None, *, training: bool = False, sample: bool = False
-    ) -> np.ndarray:
-        """The layer's output for x.
+    def forward(self, x: np.ndarray, tape: Tape | None = None, *, training: bool = False,
+                sample: bool = False) -> np.ndarray:  # fmt: skip
+        """The layer's output for x (N, H, W, C).
 
         Args:
-            x: (N, H, W, C).
             tape: where the call is recorded, and what kind of call it is. Without one this thread's tape serves, and
                 `training` and `sample` say what kind: see `Tape`.
         """
         if tape is None:
             tape = thread_tape()
-            tape.begin(training=training, sample=sample, generator=thread_generator())
+            tape.begin(training=training, sample=sample)
         tape.clear([self])
         tape.sizes[self] = x.shape[1:3]
         out, cache = self._forward(x, tape)
-        if tape.keeps:
+        if tape.training or tape.keep:
             tape.caches[self] = cache
         return out
 
     def backward(self, dout: np.ndarray, tape: Tape | None = None, *, input_gradient: bool = True) -> Any:
-        """dout -> dx, and the gradients of the parameters into `grads`.
+        """dout -> dx, and the gradients of the parameters into `grads`, once for each forward of a training.
 
         Args:
             dout: gradient of the loss with respect to the output.
             tape: of the forward; default this thread's.
             input_gradient: False allows dx to be None, which saves the work.
-
-        Raises:
-            StateError: if no forward of a training is recorded, or its backward has been already.
         """
         tape = thread_tape() if tape is None else tape
         if self not in tape.caches:
@@ -112,11 +107,7 @@ class Layer:
         return dx
 
     def infer(self, x: np.ndarray, following: Sequence[Layer], tape: Tape) -> tuple[np.ndarray, int]:
-        """At test time: the output of this layer and of as many of the following ones as it can do in the same pass.
-
-        Returns:
-            The output, and how many of the following layers it includes.
-        """
+        """At test time: the output, and how many of the following layers this one has done in the same pass."""
         return self.forward(x, tape), 0
 
     def fuse(self, following: Layer) -> Layer | None:
@@ -179,13 +170,11 @@ class Layer:
         """Memory of what waits for the layer further down whose `source` this one is: indices, or maps."""
         return self.indices_bytes(input_shape)
 
-    def receptive_interval(
-        self, axis: int, interval: Interval, size: tuple[int, ...], output_size: tuple[int, ...]
-    ) -> Interval:
+    def receptive_interval(self, axis: int, interval: Interval, size: tuple[int, ...],
+                           output_size: tuple[int, ...]) -> Interval:  # fmt: skip
         """What rows (axis 0) or columns (axis 1) of the input an interval of the output depends on, not clipped.
 
-        Args:
-            size, output_size: (H, W) of input and output.
+        size, output_size: (H, W) of input and output.
         """
         return interval
 
@@ -212,7 +201,6 @@ def digest_branches(layers: Iterable[Layer], tape: Tape) -> bytes:
     """One hash for the branch signatures of many layers: equal if and only if all took the same sides."""
     digest = hashlib.sha256()
     for layer in layers:
-        signature = layer.branch_signature(tape.caches[layer]) if layer in tape.caches else None
-        signature = signature or b""
+        signature = (layer.branch_signature(tape.caches[layer]) if layer in tape.caches else None) or b""
         digest.update(len(signature).to_bytes(8, "little") + signature)
     return digest.digest()

@@ -35,7 +35,7 @@ class MaxPool2d(Layer):
         return ops.unpack_indices(indices, channels) if self.kernel_size == self.stride == 2 else indices
 
     def windows(self, large: Literal["in", "out"]) -> Windows:
-        """Which pixels belong to which window; large: the side of the picture, "in" or "out"."""
+        """Which pixels belong to which window. large: the side with more pixels, "in" or "out"."""
         return Windows((self.kernel_size,) * 2, (self.stride,) * 2, (0, 0), large)
 
     def _details(self, x, out, tape):

@@ -12,11 +12,7 @@ __all__ = ["FixedUnpool2d", "MaxUnpool2d"]
 
 
 class MaxUnpool2d(Layer):
-    """Unpooling with the indices of the given pool, to the size that it saw (Badrinarayanan et al. 2017, section 3).
-
-    Args:
-        pool: the MaxPool2d whose mirror this is.
-    """
+    """Unpooling with the indices of the given pool, to the size that it saw (Badrinarayanan et al. 2017, section 3)."""
 
     op = "max_unpool2d"
 

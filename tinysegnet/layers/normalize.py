@@ -17,7 +17,6 @@ class Normalize(Layer):
     Args:
         mean, scale: a number, or one per channel of the picture.
         bgr: put the channels in the order blue, green, red.
-        dtype: of the output.
     """
 
     def __init__(self, mean: Any, scale: Any, *, bgr: bool = False, dtype: Any = np.float32) -> None:

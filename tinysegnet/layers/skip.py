@@ -11,6 +11,16 @@ from .layer import Layer
 __all__ = ["SkipAdd", "SkipSource"]
 
 
+class _Identity(Layer):
+    """What a skip source does to its maps without a convolution: nothing."""
+
+    def _forward(self, x, tape):
+        return x, None
+
+    def _backward(self, dout, cache, tape, input_gradient):
+        return dout
+
+
 class SkipSource(Layer):
     """Pass the input on, and leave it in the tape for a `SkipAdd` further down; backward adds the gradient from there.
 
@@ -23,41 +33,35 @@ class SkipSource(Layer):
 
     def __init__(self, through: Conv2d | None = None) -> None:
         super().__init__()
-        self.through = through
-        if through is not None:
-            self.params, self.grads, self.keeps = through.params, through.grads, through.keeps  # type: ignore[misc]
+        self.through = _Identity() if through is None else through
+        self.params, self.grads = self.through.params, self.through.grads
+        self.keeps = self.through.keeps  # type: ignore[misc]
 
     def _forward(self, x, tape):
-        tape.maps[self], cache = (x, None) if self.through is None else self.through._forward(x, tape)
+        tape.maps[self], cache = self.through._forward(x, tape)
         return x, cache
 
     def _backward(self, dout, cache, tape, input_gradient):
         dmaps = tape.map_gradients.pop(self, None)
         if dmaps is None:
             raise StateError(f"{self.name}: the SkipAdd of this skip source has not run backward yet")
-        return dout + (dmaps if self.through is None else self.through._backward(dmaps, cache, tape, True))
+        return dout + self.through._backward(dmaps, cache, tape, True)
 
     def _details(self, x, out, tape):
-        windows = {} if self.through is None else self.through._details(x, out, tape)
-        return {"kind": "skip_source", "other": tape.maps[self], **windows}
+        return {"kind": "skip_source", "other": tape.maps[self], **self.through._details(x, out, tape)}
 
     def skip_bytes(self, input_shape, itemsize):
-        shape = input_shape if self.through is None else self.through.output_shape(input_shape)
-        return int(np.prod(shape)) * itemsize
+        return int(np.prod(self.through.output_shape(input_shape))) * itemsize
 
     def skip_interval(self, axis, interval, size):
-        return interval if self.through is None else self.through.receptive_interval(axis, interval, size, size)
+        return self.through.receptive_interval(axis, interval, size, size)
 
     def multiply_adds(self, input_shape):
-        return 0 if self.through is None else self.through.multiply_adds(input_shape)
+        return self.through.multiply_adds(input_shape)
 
 
 class SkipAdd(Layer):
-    """x + the maps that the source left; the gradient goes both ways unchanged.
-
-    Args:
-        source: the SkipSource further up the line.
-    """
+    """x + the maps that the source left further up the line; the gradient goes both ways unchanged."""
 
     def __init__(self, source: SkipSource) -> None:
         super().__init__()

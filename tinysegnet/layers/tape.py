@@ -12,7 +12,9 @@ import numpy as np
 
 from ..errors import StateError
 
-__all__ = ["Tape", "thread_generator", "thread_tape"]
+__all__ = ["Tape", "thread_tape"]
+
+ByLayer = WeakKeyDictionary[Any, Any]  # a tape that outlives its network does not hold on to its layers
 
 
 class Tape:
@@ -30,8 +32,8 @@ class Tape:
         sample: dropout is on, and nothing else differs from use.
         keep: keep what backward needs without training, for gradients at fixed statistics.
         definitions: run the NumPy definitions of the ops instead of the fast versions.
-        batch_statistics: batch norm normalises by the batch's statistics, which `statistics` collects, and updates
-            nothing.
+        statistics: a dictionary. Batch norm normalises by the batch's statistics, enters them there as
+            (mean, biased variance, number of pixels), and updates nothing.
         generator: of dropout's masks; default the network's.
 
     Attributes:
@@ -40,44 +42,26 @@ class Tape:
         indices: pool -> where each maximum was, as `ops.max_pool2d_forward` gives it.
         maps: SkipSource -> the maps that its SkipAdd takes out.
         map_gradients: SkipSource -> the gradient of these maps, until its backward takes it out.
-        statistics: batch norm -> (mean, biased variance, number of pixels) of the batch.
     """
 
-    def __init__(
-        self,
-        *,
-        training: bool = False,
-        sample: bool = False,
-        keep: bool = False,
-        definitions: bool = False,
-        batch_statistics: bool = False,
-        generator: np.random.Generator | None = None,
-    ) -> None:
-        self.training, self.sample, self.keep, self.batch_statistics = training, sample, keep, batch_statistics
-        self.definitions = definitions
+    def __init__(self, *, training: bool = False, sample: bool = False, keep: bool = False, definitions: bool = False,
+                 statistics: dict[Any, Any] | None = None,
+                 generator: np.random.Generator | None = None) -> None:  # fmt: skip
+        self.training, self.sample, self.keep, self.definitions = training, sample, keep, definitions
+        self.statistics = statistics
         self.generator = self._own_generator = generator
-        # weak: a tape that outlives its network, as a thread's does, does not hold on to its layers
-        self.caches: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
-        self.sizes: WeakKeyDictionary[Any, tuple[int, ...]] = WeakKeyDictionary()
-        self.indices: WeakKeyDictionary[Any, np.ndarray] = WeakKeyDictionary()
-        self.maps: WeakKeyDictionary[Any, np.ndarray] = WeakKeyDictionary()
-        self.map_gradients: WeakKeyDictionary[Any, np.ndarray] = WeakKeyDictionary()
-        self.statistics: WeakKeyDictionary[Any, tuple[np.ndarray, np.ndarray, int]] = WeakKeyDictionary()
+        self.caches, self.sizes, self.indices = ByLayer(), ByLayer(), ByLayer()
+        self.maps, self.map_gradients = ByLayer(), ByLayer()
 
-    @property
-    def keeps(self) -> bool:
-        """Whether layers keep what their backward needs."""
-        return self.training or self.keep
-
-    def begin(self, *, training: bool, sample: bool, generator: np.random.Generator) -> None:
-        """Set the kind of the call that follows. generator: used unless the tape was made with one of its own."""
+    def begin(self, *, training: bool, sample: bool, generator: np.random.Generator | None = None) -> None:
+        """Set the kind of the call that follows. generator: of dropout's masks, unless the tape has one of its own."""
         self.training, self.sample = training, sample
-        self.generator = generator if self._own_generator is None else self._own_generator
+        self.generator = self._own_generator or generator or _thread.generator
 
     def clear(self, layers: Collection[Any]) -> None:
         """Give up what is kept for the backward of these layers."""
         for kept in (self.caches, self.maps, self.map_gradients):
-            for layer in layers if kept else ():
+            for layer in layers:
                 kept.pop(layer, None)
 
     def size_before(self, layer: Any) -> tuple[int, ...] | None:
@@ -85,9 +69,8 @@ class Tape:
         if layer.pool is None:
             return None
         if layer.pool not in self.sizes:
-            raise StateError(
-                f"{layer.name}: its pool {layer.pool.name} has not run yet, so there is no size to restore"
-            )
+            raise StateError(f"{layer.name}: its pool {layer.pool.name} has not run yet, so there is no size to "
+                             "restore")  # fmt: skip
         return self.sizes[layer.pool]
 
     def copy(self) -> Tape:
@@ -99,18 +82,16 @@ class Tape:
         return other
 
 
-_thread = threading.local()
+class _Thread(threading.local):
+    """Of each thread: a tape, and a generator for the masks of a dropout that is called alone, without a tape."""
+
+    def __init__(self) -> None:
+        self.tape, self.generator = Tape(), np.random.default_rng(0)
+
+
+_thread = _Thread()
 
 
 def thread_tape() -> Tape:
     """This thread's tape: it serves layers that are called alone, and trainings, where no tape is given."""
-    if not hasattr(_thread, "tape"):
-        _thread.tape = Tape()
     return _thread.tape
-
-
-def thread_generator() -> np.random.Generator:
-    """This thread's generator, for the masks of a dropout that is called alone, without a tape."""
-    if not hasattr(_thread, "generator"):
-        _thread.generator = np.random.default_rng(0)
-    return _thread.generator

@@ -17,53 +17,23 @@ from .network import CUSTOM, Network
 from .preprocessing import PREPROCESSING
 from .summary import Summary
 
-__all__ = [
-    "CUSTOM",
-    "MAX_CLASSES",
-    "MAX_WIDTH",
-    "PREPROCESSING",
-    "Network",
-    "Summary",
-    "build",
-    "check_network",
-    "count_parameters",
-    "fold_batchnorm",
-    "models",
-]  # fmt: skip
+__all__ = ["CUSTOM", "MAX_CLASSES", "MAX_WIDTH", "PREPROCESSING", "Network", "Summary", "build", "check_network",
+           "count_parameters", "fold_batchnorm", "models"]  # fmt: skip
 
 MAX_CLASSES = 255  # labels are bytes, and one value may mean "not labelled"
 MAX_WIDTH = 8.0
 
 _ARCHITECTURES: tuple[Callable[[], Architecture], ...] = (
-    segnet.tiny,
-    segnet.basic,
-    segnet.vgg16,
-    segnet.bayesian_basic,
-    segnet.bayesian_vgg16,
-    decoders.bilinear_interpolation,
-    decoders.basic_encoder_addition,
-    decoders.basic_single_channel_decoder,
-    decoders.fcn_basic,
-    decoders.fcn_basic_no_addition,
-    decoders.fcn_basic_no_dim_reduction,
-    decoders.fcn_basic_no_addition_no_dim_reduction,
-    decoders.replication,
-    decoders.fixed_index,
-    article,
-)
+    segnet.tiny, segnet.basic, segnet.vgg16, segnet.bayesian_basic, segnet.bayesian_vgg16,
+    decoders.bilinear_interpolation, decoders.basic_encoder_addition, decoders.basic_single_channel_decoder,
+    decoders.fcn_basic, decoders.fcn_basic_no_addition, decoders.fcn_basic_no_dim_reduction,
+    decoders.fcn_basic_no_addition_no_dim_reduction, decoders.replication, decoders.fixed_index, article,
+)  # fmt: skip
 models: dict[str, Callable[[], Architecture]] = {make.__name__.replace("_", "-"): make for make in _ARCHITECTURES}
 
 
-def build(
-    name: str,
-    num_classes: int = 11,
-    *,
-    seed: int = 0,
-    width: float = 1.0,
-    dtype: Any = np.float32,
-    preprocessing: str | None = None,
-    folded: bool = False,
-) -> Network:
+def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0, dtype: Any = np.float32,
+          preprocessing: str | None = None, folded: bool = False) -> Network:  # fmt: skip
     """A new network with random weights.
 
     Args:
@@ -81,7 +51,7 @@ def build(
     """
     _check_name("model", name, models)
     num_classes, seed = convert("num_classes", num_classes, int), convert("seed", seed, int)
-    width = convert("width", width, float)
+    width, folded = convert("width", width, float), convert("folded", folded, bool)
     if seed < 0:
         raise SettingError(f"seed: {seed} (expected at least 0)")
     if not 1 <= num_classes <= MAX_CLASSES or not 0 < width <= MAX_WIDTH:
@@ -89,15 +59,13 @@ def build(
                            f"got {num_classes} and {width}")  # fmt: skip
     if dtype not in ("float32", "float64", np.float32, np.float64, float):  # a dtype equals its name
         raise SettingError(f"a network computes in float32 or float64, not in {dtype}")
-    if not isinstance(folded, bool):
-        raise SettingError(f"folded: {folded!r} (expected True or False)")
     architecture = models[name]()
     preprocessing = architecture.preprocessing if preprocessing is None else preprocessing
     _check_name("preprocessing", preprocessing, PREPROCESSING)
-    source = InitContext(np.random.default_rng(seed), dtype, preprocessing)
     config = {"name": name, "num_classes": num_classes, "seed": seed, "width": width, "dtype": np.dtype(dtype).name,
               "preprocessing": preprocessing}  # fmt: skip
-    layers = architecture.scaled(width).layers(num_classes, source)
+    context = InitContext(np.random.default_rng(seed), dtype, preprocessing)
+    layers = architecture.scaled(width).layers(num_classes, context)
     if folded:
         layers, config = fold_layers(layers), {**config, "folded": True}
     return Network(layers, config, size_multiple=architecture.size_multiple)
@@ -106,8 +74,8 @@ def build(
 def count_parameters(name: str, num_classes: int, width: float) -> int:
     """How many parameters the network will have; takes no memory for them."""
     architecture = models[name]().scaled(width)
-    source = InitContext(None, np.float32, architecture.preprocessing)
-    layers = architecture.layers(num_classes, source).values()
+    context = InitContext(None, np.float32, architecture.preprocessing)
+    layers = architecture.layers(num_classes, context).values()
     return sum(array.size for layer in layers for array in layer.params.values())
 
 

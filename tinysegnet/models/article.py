@@ -5,19 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..layers import ConvTranspose2d, Layer, MaxPool2d, ReLU, Upsample
-from .layer_builder import InitContext, LayerBuilder
+from .layer_builder import InitContext, LayerBuilder, narrowed
 
 __all__ = ["Article", "article"]
 
 
 @dataclass(frozen=True)
 class Article:
-    """The articles' network in words.
-
-    Args:
-        encoder: channels of its three convolutions.
-        decoder: channels of its two transposed convolutions.
-    """
+    """The articles' network in words: channels of its convolutions, and of its transposed convolutions."""
 
     encoder: tuple[int, ...] = (64, 128, 256)
     decoder: tuple[int, ...] = (128, 64)
@@ -25,21 +20,18 @@ class Article:
     size_multiple: int = 4
 
     def scaled(self, width: float) -> Article:
-        def scale(widths: tuple[int, ...]) -> tuple[int, ...]:
-            return tuple(max(1, round(channels * width)) for channels in widths)
+        encoder, decoder = narrowed((self.encoder, self.decoder), width)
+        return replace(self, encoder=encoder, decoder=decoder)
 
-        return replace(self, encoder=scale(self.encoder), decoder=scale(self.decoder))
-
-    def layers(self, num_classes: int, source: InitContext) -> dict[str, Layer]:
-        line = LayerBuilder(source)
+    def layers(self, num_classes: int, context: InitContext) -> dict[str, Layer]:
+        line = LayerBuilder(context)
         for number, channels in enumerate(self.encoder, start=1):
             line.convolution(f"encoder{number}.conv1", channels, 3)
             line.add(f"encoder{number}.relu1", ReLU())
             if number < len(self.encoder):
                 line.add(f"encoder{number}.pool", MaxPool2d())
         for number, channels in zip((2, 1), self.decoder, strict=True):
-            numbers = {"rng": source.rng, "dtype": source.dtype}
-            line.add(f"decoder{number}.conv1", ConvTranspose2d(line.channels, channels, 3, **numbers))
+            line.add(f"decoder{number}.conv1", ConvTranspose2d(line.channels, channels, 3, **line.init))
             line.channels = channels
             line.add(f"decoder{number}.relu1", ReLU())
             line.add(f"decoder{number}.upsample", Upsample("nearest"))

@@ -51,12 +51,10 @@ class Decoder:
     """SegNet-Basic's encoder with a decoder in words.
 
     Args:
-        up: how maps become larger.
-        convolution: what follows in each stage, with batch norm: "full", "depthwise" or none.
+        convolution: what follows in each stage, with batch norm.
         reduce: to one map per class before the decoder, which then needs no classifier.
         add: the encoder's maps of the same size, those that the pools give, so to all decoder stages but the last.
         channels: of all convolutions.
-        preprocessing, size_multiple: see `Architecture`.
     """
 
     up: Literal["indices", "fixed", "nearest", "bilinear", "transposed"]
@@ -70,44 +68,43 @@ class Decoder:
     def scaled(self, width: float) -> Decoder:
         return replace(self, channels=max(1, round(self.channels * width)))
 
-    def layers(self, num_classes: int, source: InitContext) -> dict[str, Layer]:
-        line = LayerBuilder(source)
-        pools, taps = [], {}
+    def layers(self, num_classes: int, context: InitContext) -> dict[str, Layer]:
+        line = LayerBuilder(context)
+        pools, skips = [], {}
         for number in range(1, STAGES + 1):
             line.stage(f"encoder{number}", (self.channels,), 7, bias=True, relu=True)
             pools.append(line.add(f"encoder{number}.pool", MaxPool2d()))
             if self.add and number < STAGES:
                 reduction = line.branch_convolution(num_classes, 1) if self.reduce else None
                 name = f"score{number}" if self.reduce else f"encoder{number}.tap"
-                taps[number] = line.add(name, SkipSource(reduction))
+                skips[number] = line.add(name, SkipSource(reduction))
         if self.reduce:
             line.convolution("classifier", num_classes, 1)
         for number in range(STAGES, 0, -1):
             self._up(line, f"decoder{number}", pools.pop())
             self._convolve(line, f"decoder{number}")
-            if number - 1 in taps:  # the pool before has maps of this size
-                line.add(f"decoder{number}.add", SkipAdd(taps[number - 1]))
+            if number - 1 in skips:  # the pool before has maps of this size
+                line.add(f"decoder{number}.add", SkipAdd(skips[number - 1]))
         if not self.reduce:
             line.convolution("classifier", num_classes, 1)
         return line.layers
 
     def _up(self, line: LayerBuilder, stage: str, pool: MaxPool2d) -> None:
-        numbers: Any = {"rng": line.source.rng, "dtype": line.source.dtype}
         if self.up == "transposed":
-            settings: Any = {"stride": 2, "bias": False, "pool": pool, "bilinear": True}
-            line.add(f"{stage}.up", ConvTranspose2d(line.channels, line.channels, 8, **settings, **numbers))
-        elif self.up in ("nearest", "bilinear"):
-            line.add(f"{stage}.up", Upsample(self.up, pool=pool))
+            settings: Any = {"stride": 2, "bias": False, "pool": pool, "bilinear": True, **line.init}
+            line.add(f"{stage}.up", ConvTranspose2d(line.channels, line.channels, 8, **settings))
+        elif self.up == "indices":
+            line.add(f"{stage}.unpool", MaxUnpool2d(pool))
+        elif self.up == "fixed":
+            line.add(f"{stage}.unpool", FixedUnpool2d(pool))
         else:
-            kind = MaxUnpool2d if self.up == "indices" else FixedUnpool2d
-            line.add(f"{stage}.unpool", kind(pool))
+            line.add(f"{stage}.up", Upsample(self.up, pool=pool))
 
     def _convolve(self, line: LayerBuilder, stage: str) -> None:
         if self.convolution == "full":
             line.stage(stage, (line.channels,), 7, bias=True, relu=False)
         elif self.convolution == "depthwise":
-            numbers = {"rng": line.source.rng, "dtype": line.source.dtype}
-            line.add(f"{stage}.conv1", DepthwiseConv2d(line.channels, 7, **numbers))
+            line.add(f"{stage}.conv1", DepthwiseConv2d(line.channels, 7, **line.init))
             line.norm(f"{stage}.bn1")
 
 

@@ -1,7 +1,7 @@
 """Folding batch norm into the convolution before it: once the statistics are fixed, both together are one convolution.
 
     out = gamma * (W x + b - mean) / std + beta  =  W' x + b'      std = sqrt(var + eps)
-    W'  = W * gamma / std                                          one factor an output channel
+    W'  = W * gamma / std                                          one factor per output channel
     b'  = beta + (b - mean) * gamma / std
 
 A ReLU that comes after stays; where there is none, as in SegNet-Basic's decoder, the stage stays linear.
@@ -18,7 +18,7 @@ __all__ = ["fold_batchnorm", "fold_layers"]
 
 
 def fold_batchnorm(model: Network) -> Network:
-    """A new network with the same answers, without batch norms: fewer numbers, nothing to normalise.
+    """A new network with the same answers, without batch norms.
 
     It works at the statistics that `model` has now. Its convolutions have biases and keep their names, it is saved and
     loaded as any other, and built anew by `build(..., folded=True)`. A batch norm without a Conv2d right before it,
@@ -34,10 +34,10 @@ def fold_layers(layers: dict[str, Layer]) -> dict[str, Layer]:
     """The same layers, but each convolution and the batch norm after it are one new convolution."""
     folded: dict[str, Layer] = {}
     for name, layer in layers.items():
-        before = next(reversed(folded), None)
-        joined = None if before is None else folded[before].fold(layer)
-        if before is not None and joined is not None:
-            folded[before] = joined
-        else:
+        before = next(reversed(folded), "")
+        joined = folded[before].fold(layer) if folded else None
+        if joined is None:
             folded[name] = layer
+        else:
+            folded[before] = joined
     return folded

@@ -17,13 +17,7 @@ Widths = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class InitContext:
-    """What layers are made with.
-
-    Args:
-        rng: of the initial weights; None: zeros without memory, of which only the shapes count.
-        dtype: of parameters and statistics.
-        preprocessing: a name of `PREPROCESSING`.
-    """
+    """What layers are made with. rng None: zeros without memory, of which only the shapes count."""
 
     rng: np.random.Generator | None
     dtype: Any
@@ -31,30 +25,33 @@ class InitContext:
 
 
 class Architecture(Protocol):
-    """A network in words, from which its layers are made."""
+    """A network in words, from which its layers are made.
+
+    Attributes:
+        preprocessing: its own, where no other is asked for: a name of `PREPROCESSING`.
+        size_multiple: heights and widths of pictures must be multiples of it.
+    """
 
     @property
-    def preprocessing(self) -> str:
-        """Its own, where no other is asked for: a name of `PREPROCESSING`."""
+    def preprocessing(self) -> str: ...
 
     @property
-    def size_multiple(self) -> int:
-        """Heights and widths of pictures must be multiples of it."""
+    def size_multiple(self) -> int: ...
 
     def scaled(self, width: float) -> Architecture:
         """The same with all widths times `width`, at least 1."""
 
-    def layers(self, num_classes: int, source: InitContext) -> dict[str, Layer]:
+    def layers(self, num_classes: int, context: InitContext) -> dict[str, Layer]:
         """The layers in a line, by name: "encoder1.conv1", ..., "classifier"."""
 
 
 class LayerBuilder:
-    """Layers by name, and the channels that come out of the last one."""
+    """Layers by name, the channels that come out of the last one, and what layers with weights are made with."""
 
-    def __init__(self, source: InitContext) -> None:
-        self.layers: dict[str, Layer] = {"input": PREPROCESSING[source.preprocessing](source.dtype)}
+    def __init__(self, context: InitContext) -> None:
+        self.layers: dict[str, Layer] = {"input": PREPROCESSING[context.preprocessing](context.dtype)}
         self.channels = 3
-        self.source = source
+        self.init: dict[str, Any] = {"rng": context.rng, "dtype": context.dtype}
 
     def add(self, name: str, layer: Layer) -> Any:
         """-> the layer."""
@@ -68,8 +65,7 @@ class LayerBuilder:
 
     def branch_convolution(self, channels: int, kernel_size: int, *, bias: bool = True) -> Conv2d:
         """A convolution of what comes out of the last layer, for a branch."""
-        numbers = {"rng": self.source.rng, "dtype": self.source.dtype}
-        return Conv2d(self.channels, channels, kernel_size, bias=bias, **numbers)
+        return Conv2d(self.channels, channels, kernel_size, bias=bias, **self.init)
 
     def stage(self, name: str, widths: tuple[int, ...], kernel_size: int, *, bias: bool, relu: bool) -> None:
         """(conv -> batch norm -> ReLU where wanted) for each width."""
@@ -81,7 +77,7 @@ class LayerBuilder:
 
     def norm(self, name: str) -> None:
         """A batch norm."""
-        self.add(name, BatchNorm2d(self.channels, dtype=self.source.dtype))
+        self.add(name, BatchNorm2d(self.channels, dtype=self.init["dtype"]))
 
 
 def narrowed(stages: Widths, width: float) -> Widths:

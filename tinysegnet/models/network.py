@@ -1,4 +1,4 @@
-"""A network: named layers in a line. Forward walks it down, backward walks the same stairs in reverse."""
+"""A network: named layers in a line. Forward runs them in order, backward in reverse."""
 
 from __future__ import annotations
 
@@ -38,9 +38,8 @@ class Network:
         generator: of dropout's masks, unless a tape has its own.
     """
 
-    def __init__(
-        self, layers: dict[str, Layer], config: dict[str, Any] | None = None, *, size_multiple: int = 1
-    ) -> None:
+    def __init__(self, layers: dict[str, Layer], config: dict[str, Any] | None = None, *,
+                 size_multiple: int = 1) -> None:  # fmt: skip
         self.layers, self.size_multiple = dict(layers), size_multiple
         if config is None:
             *_, last = layer_shapes(self.layers, (1, 16 * size_multiple, 16 * size_multiple, 3))
@@ -58,8 +57,7 @@ class Network:
 
         Args:
             x: (N, H, W, 3), RGB in 0..255, any H and W, in the dtype of the parameters.
-            training: batch statistics are used and updated, and everything backward needs is kept.
-            sample: dropout stays on, as in training.
+            training, sample: see `Tape`.
             tape: where the call is recorded. Without one, a training is recorded in this thread's tape, until its
                 backward or the next forward; inference leaves nothing.
 
@@ -75,7 +73,7 @@ class Network:
         if tape is None:
             tape = thread_tape() if training else Tape()
         tape.begin(training=training, sample=sample, generator=self.generator)
-        if not tape.keeps:
+        if not (training or tape.keep):
             return _infer(list(self.layers.values()), x, tape)
         tape.clear(everything)
         first = self._first_trained if self.frozen else 0
@@ -115,13 +113,11 @@ class Network:
 
         Args:
             x: as for `forward`.
-            count: passes.
             generator: of the masks; default the network's own, which `reseed` sets.
         """
         self.check_dropout()
         self._check_pictures(x)
-        layers, tape = list(self.layers.values()), Tape()
-        tape.begin(training=False, sample=True, generator=self.generator if generator is None else generator)
+        layers, tape = list(self.layers.values()), Tape(sample=True, generator=generator or self.generator)
         first = next(i for i, layer in enumerate(layers) if layer.random)
         x = _infer(layers[:first], x, tape)
         return (_infer(layers[first:], x, tape.copy()) for _ in range(count))
@@ -241,9 +237,8 @@ class Network:
 
     def summary(self, size: tuple[int, int], *, batch_size: int = 1) -> Summary:
         """Shapes, parameters, memory and work for pictures of `size` (H, W); print it."""
-        return summarize(
-            str(self.config.get("name", CUSTOM)), self.layers, self.steps, (batch_size, *size, 3), self.dtype
-        )
+        name = str(self.config.get("name", CUSTOM))
+        return summarize(name, self.layers, self.steps, (batch_size, *size, 3), self.dtype)
 
     def receptive_field(self, layer_name: str, at: tuple[int, int], size: tuple[int, int]) -> Box:
         """Of a picture of `size` (H, W), the box that pixel `at` (row, column) of a layer's output can depend on."""

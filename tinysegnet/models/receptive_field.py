@@ -1,4 +1,4 @@
-"""Which pixels of the picture a number inside a network depends on: what it can see, and what it does look at.
+"""Which pixels of the picture a number inside a network can depend on.
 
 From the number backwards, layer by layer, an interval of rows (and one of columns) grows:
 
@@ -9,25 +9,18 @@ From the number backwards, layer by layer, an interval of rows (and one of colum
     element by element [a, b]  ->  [a, b]
 
 each cut at the borders of what the layer sees. Twice 3x3 and a pool between make 1 -> 3 -> 6 -> 8 pixels.
-
-That is the box of what can have an influence. How much each pixel has is the gradient; most of it falls near the middle
-(Luo et al. 2016, "Understanding the effective receptive field").
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from ..errors import SettingError
-from ..layers import Interval, Layer, Tape
+from ..layers import Interval, Layer
 from .shapes import LayerShapes, layer_shapes
 
-__all__ = ["Box", "influence", "receptive_field"]
+__all__ = ["Box", "receptive_field"]
 
 
 @dataclass(frozen=True)
@@ -51,68 +44,19 @@ class Box:
 
 
 def receptive_field(layers: Mapping[str, Layer], layer_name: str, at: tuple[int, int], size: tuple[int, int]) -> Box:
-    """The pixels of a picture that one pixel of a layer's output can depend on.
+    """Of a picture of `size` (H, W), the pixels that pixel `at` (row, column) of a layer's output can depend on.
 
-    Batch norm is taken as at test time, with fixed statistics.
-
-    Args:
-        layers: of a network, by name.
-        layer_name, at: the layer, and (row, column) in its output.
-        size: (H, W) of the picture.
-
-    Raises:
-        SettingError: for a layer or a pixel that does not exist.
+    Batch norm is taken as at test time, with fixed statistics. Raises SettingError for a layer or a pixel that does not
+    exist.
     """
-    shapes = _shapes_up_to(layers, layer_name, size)
-    _check_pixel(layer_name, at, shapes[-1].after)
-    (top, bottom), (left, right) = (_along(axis, shapes, at[axis]) for axis in (0, 1))
-    return Box(top, left, bottom + 1, right + 1)
-
-
-def influence(
-    layers: Mapping[str, Layer], layer_name: str, at: tuple[int, int], image: np.ndarray, *, channel: int | None = None
-) -> np.ndarray:
-    """How strongly one pixel of a layer's output reacts to each pixel of the picture.
-
-    It is the size of the gradient, added up over the three colours, at test time: fixed statistics, no dropout.
-
-    Args:
-        layers, layer_name, at: as for `receptive_field`.
-        image: (H, W, 3), RGB in 0..255.
-        channel: of the layer's output; default the largest one at that place.
-
-    Returns:
-        (H, W), of sum 1 if any pixel counts.
-
-    Raises:
-        SettingError: as `receptive_field`.
-    """
-    shapes = _shapes_up_to(layers, layer_name, image.shape[:2])
-    _check_pixel(layer_name, at, shapes[-1].after)
-    line = copy.deepcopy([entry.layer for entry in shapes])  # a copy: gradients are assigned to its layers
-    tape = Tape(keep=True)
-    x: Any = np.asarray(image, next(array.dtype for layer in layers.values() for array in layer.params.values()))[None]
-    for layer in line:
-        x = layer.forward(x, tape)
-    dout = np.zeros_like(x)
-    dout[0, at[0], at[1], int(x[0, at[0], at[1]].argmax()) if channel is None else channel] = 1
-    for source, maps in tape.maps.items():  # their SkipAdd comes after the named layer
-        tape.map_gradients[source] = np.zeros_like(maps)
-    for layer in reversed(line):
-        dout = layer.backward(dout, tape)
-    strength = np.abs(dout[0]).sum(-1)
-    return strength / strength.sum() if strength.any() else strength
-
-
-def _shapes_up_to(layers: Mapping[str, Layer], layer_name: str, size: tuple[int, ...]) -> list[LayerShapes]:
     if layer_name not in layers:
         raise SettingError(f"no layer named {layer_name!r} (expected one of {', '.join(layers)})")
-    return list(layer_shapes(layers, (1, *size, 3)))[: list(layers).index(layer_name) + 1]
-
-
-def _check_pixel(layer_name: str, at: tuple[int, int], shape: tuple[int, ...]) -> None:
-    if not (0 <= at[0] < shape[1] and 0 <= at[1] < shape[2]):
-        raise SettingError(f"at: {tuple(at)} is outside the output of {layer_name}, {shape[1]} x {shape[2]}")
+    shapes = list(layer_shapes(layers, (1, *size, 3)))[: list(layers).index(layer_name) + 1]
+    _, H, W, _ = shapes[-1].after
+    if not (0 <= at[0] < H and 0 <= at[1] < W):
+        raise SettingError(f"at: {tuple(at)} is outside the output of {layer_name}, {H} x {W}")
+    (top, bottom), (left, right) = (_along(axis, shapes, at[axis]) for axis in (0, 1))
+    return Box(top, left, bottom + 1, right + 1)
 
 
 def _along(axis: int, shapes: Sequence[LayerShapes], pixel: int) -> Interval:

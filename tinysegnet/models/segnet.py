@@ -7,9 +7,9 @@
                   -> (conv -> batch norm -> ReLU) x n                             |
     decoder1    max-unpool <----------------------------------------------------- '
                 -> (conv -> batch norm -> ReLU) x n
-    classifier  conv to one channel a class; softmax is in the loss
+    classifier  conv to one channel per class; softmax is in the loss
 
-What crosses from the encoder to the decoder is only where each maximum was: two bits a window.
+What crosses from the encoder to the decoder is only where each maximum was: two bits per window.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ class SegNetConfig:
         bias: of the convolutions that batch norm follows (its shift makes them redundant; the authors' model files have
             them, their text says none).
         dropout_after: stages that end in a dropout of one half.
-        preprocessing, size_multiple: see `Architecture`.
     """
 
     encoder: Widths
@@ -50,8 +49,8 @@ class SegNetConfig:
     def scaled(self, width: float) -> SegNetConfig:
         return replace(self, encoder=narrowed(self.encoder, width), decoder=narrowed(self.decoder, width))
 
-    def layers(self, num_classes: int, source: InitContext) -> dict[str, Layer]:
-        line, pools = LayerBuilder(source), []
+    def layers(self, num_classes: int, context: InitContext) -> dict[str, Layer]:
+        line, pools = LayerBuilder(context), []
         for number, widths in enumerate(self.encoder, start=1):
             line.stage(f"encoder{number}", widths, self.kernel_size, bias=self.bias, relu=True)
             pools.append(line.add(f"encoder{number}.pool", MaxPool2d()))
@@ -74,7 +73,7 @@ def tiny() -> SegNetConfig:
         picture  32  pool  64  pool  128  pool  128  pool
                                                        unpool  128  unpool  64  unpool  32  unpool  32  classifier
 
-    One 3x3 convolution a stage, each with batch norm and ReLU.
+    One 3x3 convolution per stage, each with batch norm and ReLU.
     """
     return SegNetConfig(((32,), (64,), (128,), (128,)), ((128,), (64,), (32,), (32,)), bias=False)
 

@@ -40,7 +40,7 @@ class Summary:
     """The rows and their totals; `print` shows a table. All memory in bytes, for one batch.
 
     Attributes:
-        itemsize: bytes of a parameter.
+        itemsize: bytes per parameter.
         kernels: how many numbers the convolutions' weights have, which papers count.
     """
 
@@ -81,52 +81,38 @@ class Summary:
         }
 
     def __str__(self) -> str:
-        head = f"{'layer':<20} {'kind':<17} {'output':<22} {'parameters':>11} {'kept':>9} {'indices':>9} {'GFLOP':>8}"
-        lines = [f"{self.model}, input {self.input_shape}", "", head, "-" * len(head)]
-        for row in self.rows:
-            shape = " x ".join(map(str, row.output_shape))
-            parameters = f"{row.parameters:,}" if row.parameters else ""
-            lines.append(f"{row.name:<20} {row.kind:<17} {shape:<22} {parameters:>11} {_size(row.kept):>9} "
-                         f"{_size(row.indices):>9} {_gflop(row.multiply_adds):>8}")  # fmt: skip
-        lines += ["-" * len(head), *self._totals()]
-        return "\n".join(lines)
-
-    def _totals(self) -> list[str]:
+        line = "{:<20} {:<17} {:<22} {:>11} {:>9} {:>9} {:>8}"
+        head = line.format("layer", "kind", "output", "parameters", "kept", "indices", "GFLOP")
+        rule = "-" * len(head)
+        rows = [line.format(row.name, row.kind, " x ".join(map(str, row.output_shape)),
+                            f"{row.parameters:,}" if row.parameters else "", _size(row.kept), _size(row.indices),
+                            f"{2 * row.multiply_adds / 1e9:.3f}" if row.multiply_adds else "")
+                for row in self.rows]  # fmt: skip
         parameters, indices = self.total("parameters"), self.total("indices")
-        return [
+        return "\n".join([
+            f"{self.model}, input {self.input_shape}", "", head, rule, *rows, rule,
             f"parameters       {parameters:,} ({_size(parameters * self.itemsize)}), {self.kernels:,} in kernels",
             f"activations      {_size(self.total('kept'))} kept for backward",
-            f"pool indices     {_size(indices)} at 2 bits a 2x2 window; as PyTorch's int64 {_size(32 * indices)}",
+            f"pool indices     {_size(indices)} at 2 bits per 2x2 window; as PyTorch's int64 {_size(32 * indices)}",
             f"crossing         {_size(self.total('skip_bytes')) or 'nothing'} from the encoder to the decoder",
             f"forward          {self.gflops:.2f} GFLOP (a multiply-add is 2)",
             f"training step    {3 * self.gflops:.2f} GFLOP, {_size(self.training_bytes)} held"
             " (weights, gradients, momentum, activations, indices)",
-        ]
+        ])  # fmt: skip
 
 
-def _size(count: float) -> str:
-    if not count:
-        return ""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}" if unit != "B" else f"{count} B"
-        count /= 1000
-    return f"{count:.3g} GB"
+def _size(count: int) -> str:
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.3g} {unit}"
+    return f"{count} B" if count else ""
 
 
-def _gflop(multiply_adds: int) -> str:
-    return f"{2 * multiply_adds / 1e9:.3f}" if multiply_adds else ""
-
-
-def summarize(
-    name: str, layers: Mapping[str, Layer], steps: Sequence[Layer], input_shape: tuple[int, ...], dtype: np.dtype
-) -> Summary:
+def summarize(name: str, layers: Mapping[str, Layer], steps: Sequence[Layer], input_shape: tuple[int, ...],
+              dtype: np.dtype) -> Summary:  # fmt: skip
     """Walk the shapes down the line. An activation that two layers keep is one array and counts once.
 
-    Args:
-        name: of the network.
-        layers: by name. steps: as training runs them.
-        input_shape: (N, H, W, 3). dtype: of the parameters.
+    steps: the layers as training runs them. input_shape: (N, H, W, 3). dtype: of the parameters.
     """
     itemsize, counted, rows = dtype.itemsize, set(), []
     sources = {layer.source for layer in layers.values()}

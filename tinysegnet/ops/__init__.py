@@ -4,7 +4,8 @@ Every op is two functions: `<op>_forward(...) -> out, cache` and `<op>_backward(
 of the arguments`. Arrays are NHWC; the dtype follows the input. Each op exists as `..._numpy`, the shortest correct
 code, and `..._numba`, the fast one; the plain name runs the variant that this process uses. All variants of an op
 share one cache, a named tuple, so any backward can follow any forward. Caches hold on to the arrays themselves: do not
-change an argument or a result between a forward and its backward. `REGISTRY` has the declaration of each op.
+change an argument or a result between a forward and its backward. `REGISTRY` has the declaration of each op. Every op
+raises a ShapeError for arguments whose shapes or dtypes do not fit.
 """
 
 from .batchnorm import (

@@ -55,9 +55,6 @@ def _check(x, gamma, beta, mean, var):
                          "train on larger pictures or batches, or give mean and var")  # fmt: skip
 
 
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
-
-
 def batchnorm2d_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
     """Normalise each channel, then scale and shift it.
 
@@ -70,9 +67,6 @@ def batchnorm2d_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
 
     Returns:
         (out (N, H, W, C), mean (C,), var (C,)), and the cache. var is the biased variance, divided by m.
-
-    Raises:
-        ShapeError: if shapes do not fit, or if a channel has a single value to normalise.
     """
     _check(x, gamma, beta, mean, var)
     from_batch = mean is None
@@ -90,9 +84,12 @@ def batchnorm2d_backward_numpy(dout, cache):
     x, gamma, _, mean, inv_std, from_batch = cache
     check_dout("batchnorm2d", dout, x.shape, x.dtype)
     x_hat = (x - mean) * inv_std
+    # forward: out = gamma * x_hat + beta    so: dbeta = sum dout,  dgamma = sum dout * x_hat,  dx_hat = gamma * dout
     dbeta, dgamma = dout.sum((0, 1, 2)), (dout * x_hat).sum((0, 1, 2))
-    if not from_batch:
+    if not from_batch:  # given statistics are constants: no gradient flows through them
         return gamma * inv_std * dout, dgamma, dbeta
+    # forward: x_hat = (x - mean) * inv_std, and mean and inv_std depend on x    so: the parts of dx_hat that would only
+    #          move the mean and the variance are subtracted
     m = x.size // x.shape[3]
     return gamma * inv_std * (dout - dbeta / m - x_hat * (dgamma / m)), dgamma, dbeta
 
@@ -206,52 +203,39 @@ def _statistics(x):
     return mean, rows[1].mean(0) / x.shape[2] + ((rows[0] - mean) ** 2).mean(0)
 
 
-def _forward(x, gamma, beta, mean, var, eps, relu):
-    _check(x, gamma, beta, mean, var)
-    x, from_batch = np.ascontiguousarray(x), mean is None
-    if from_batch:
-        mean, var = _statistics(x)
-    inv_std, out = 1 / np.sqrt(var + x.dtype.type(eps)), empty_like(x)
-    mean_, inv_std, gamma, beta = map(np.ascontiguousarray, (mean, inv_std, gamma, beta))
-    _normalize(x, mean_, inv_std, gamma, beta, relu, out)
-    return (out, mean, var), BatchNorm2dCache(x, gamma, beta, mean_, inv_std, from_batch)
+def _fast(relu):
+    """-> forward and backward, with ReLU in the pass that normalises, or without it."""
+
+    def forward(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
+        """Two passes over x: statistics, normalise."""
+        _check(x, gamma, beta, mean, var)
+        x, from_batch = np.ascontiguousarray(x), mean is None
+        if from_batch:
+            mean, var = _statistics(x)
+        inv_std, out = 1 / np.sqrt(var + x.dtype.type(eps)), empty_like(x)
+        mean_, inv_std, gamma, beta = map(np.ascontiguousarray, (mean, inv_std, gamma, beta))
+        _normalize(x, mean_, inv_std, gamma, beta, relu, out)
+        return (out, mean, var), BatchNorm2dCache(x, gamma, beta, mean_, inv_std, from_batch)
+
+    def backward(dout, cache):
+        """Two passes: the sums, then dx. What ReLU blocked is computed again from x."""
+        check_dout("batchnorm2d", dout, cache.x.shape, cache.x.dtype)
+        x, gamma, beta, mean, inv_std = map(np.ascontiguousarray, cache[:5])
+        dout, rows = np.ascontiguousarray(dout), empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)
+        _gradient_sums(x, dout, mean, inv_std, gamma, beta, relu, *rows)
+        dbeta, dgamma = rows.sum(1)
+        if not cache.from_batch:
+            return gamma * inv_std * np.where(relu & relu_blocks(cache), 0, dout), dgamma, dbeta
+        shift, slope = (np.stack([dbeta, dgamma]) / (x.size // x.shape[3])).astype(x.dtype)
+        dx = empty_like(x)
+        _input_gradient(dout, x, mean, inv_std, gamma, beta, relu, shift, slope, dx)
+        return dx, dgamma, dbeta
+
+    return Variant(forward, backward)
 
 
-def _backward(dout, cache, relu):
-    x, gamma, beta, mean, inv_std, from_batch = cache
-    check_dout("batchnorm2d", dout, x.shape, x.dtype)
-    x, dout = np.ascontiguousarray(x), np.ascontiguousarray(dout)
-    gamma, beta, mean, inv_std = map(np.ascontiguousarray, (gamma, beta, mean, inv_std))
-    dx = empty_like(x)
-    rows = empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)
-    _gradient_sums(x, dout, mean, inv_std, gamma, beta, relu, *rows)
-    dbeta, dgamma = rows.sum(1)
-    if not from_batch:  # given statistics are constants: nothing flows through them
-        return gamma * inv_std * np.where(relu & relu_blocks(cache), 0, dout), dgamma, dbeta
-    shift, slope = (np.stack([dbeta, dgamma]) / (x.size // x.shape[3])).astype(x.dtype)
-    _input_gradient(dout, x, mean, inv_std, gamma, beta, relu, shift, slope, dx)
-    return dx, dgamma, dbeta
-
-
-def batchnorm2d_forward_numba(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
-    """Two passes over x: statistics, normalise."""
-    return _forward(x, gamma, beta, mean, var, eps, False)
-
-
-def batchnorm2d_backward_numba(dout, cache):
-    """Two passes: the sums, then dx."""
-    return _backward(dout, cache, False)
-
-
-def batchnorm2d_relu_forward_numba(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
-    """ReLU in the pass that normalises."""
-    return _forward(x, gamma, beta, mean, var, eps, True)
-
-
-def batchnorm2d_relu_backward_numba(dout, cache):
-    """What ReLU blocked is computed again from x."""
-    return _backward(dout, cache, True)
-
+batchnorm2d_forward_numba, batchnorm2d_backward_numba = _fast(relu=False)
+batchnorm2d_relu_forward_numba, batchnorm2d_relu_backward_numba = _fast(relu=True)
 
 BATCHNORM2D = Op("batchnorm2d", cache=BatchNorm2dCache, differentiable=("x", "gamma", "beta"),
                  numpy=Variant(batchnorm2d_forward_numpy, batchnorm2d_backward_numpy),

@@ -37,9 +37,6 @@ def _check(logits, labels, class_weights, ignore_label, normalizer):
     return check_loss(op, logits, labels, 2, class_weights, ignore_label, normalizer)
 
 
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
-
-
 def _for_the_wrong_class(z, classes):
     return np.where(classes == 1, -z, z)
 
@@ -57,7 +54,6 @@ def sigmoid_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, i
 
     Raises:
         DataError: for a label that is neither 0 nor 1, with its place.
-        ShapeError: for shapes and dtypes that do not fit.
     """
     weights, classes = _check(logits, labels, class_weights, ignore_label, normalizer)
     labelled, s = classes >= 0, _for_the_wrong_class(logits[..., 0], classes)

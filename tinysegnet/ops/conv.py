@@ -37,9 +37,6 @@ LAYOUT = "KH KW C F"
 Conv2dCache = namedtuple("Conv2dCache", "x weight has_bias stride pads")
 
 
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
-
-
 def conv2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same"):
     """Convolve pictures with a kernel, and add a bias.
 
@@ -53,9 +50,6 @@ def conv2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same"):
 
     Returns:
         out (N, H', W', F), and the cache.
-
-    Raises:
-        ShapeError: if shapes do not fit or the kernel is larger than the padded picture.
     """
     stride, pads, out_shape = check_convolution("conv2d", LAYOUT, x, weight, bias, stride, padding)
     x_padded = pad(x, pads)
@@ -68,15 +62,9 @@ def conv2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same"):
 
 
 def conv2d_backward_numpy(dout, cache, *, input_gradient=True):
-    """Gradients of a convolution.
+    """dout (N, H', W', F) -> dx (N, H, W, C), dweight (KH, KW, C, F), dbias (F,) or None for an absent bias.
 
-    Args:
-        dout: gradient of the loss with respect to out, (N, H', W', F).
-        cache: what the forward left.
-        input_gradient: False leaves dx out, which the first layer of a network does not need.
-
-    Returns:
-        dx (N, H, W, C) or None, dweight (KH, KW, C, F), dbias (F,) or None for an absent bias.
+    input_gradient=False leaves dx out (None), which the first layer of a network does not need.
     """
     check_convolution_dout("conv2d", dout, cache)
     x, weight, has_bias, stride, pads = cache
@@ -95,12 +83,8 @@ def conv2d_inference_numpy(x, weight, bias=None, *, scale=None, stride=1, paddin
     """Convolve for a network in use: batch normalisation as a scale, ReLU at once, no cache.
 
     Args:
-        x, weight, bias, stride, padding: as for `conv2d_forward`.
         scale: factors of the kernel's features, (F,), or None for 1.
         relu: whether the result goes through a ReLU.
-
-    Returns:
-        out (N, H', W', F) of `conv2d_forward` with weight * scale.
     """
     weight = weight if scale is None else weight * scale
     out, _ = conv2d_forward_numpy(x, weight, bias, stride=stride, padding=padding)
@@ -132,14 +116,6 @@ def _sum_rows(x, sums):
         for column in range(W):
             for c in range(C):
                 total[c] += pixels[column, c]
-
-
-@kernel
-def _scale_features(weight, scale, scaled):
-    rows, F = weight.shape
-    for row in prange(rows):
-        for f in range(F):
-            scaled[row, f] = weight[row, f] * scale[f]
 
 
 def convolve(x, weight, bias, out_shape, stride, pads, *, relu=False, algorithm=None):
@@ -208,51 +184,35 @@ def _forward(x, weight, bias, stride, padding, *, relu=False, algorithm=None):
     return out, Conv2dCache(x, weight, bias is not None, stride, pads)
 
 
-def _backward(dout, cache, with_dx, *, algorithm=None):
-    check_convolution_dout("conv2d", dout, cache)
-    x, weight, has_bias, stride, pads = cache
-    algorithm = _named(algorithm, weight.shape, stride)
-    dx = convolve_transposed(dout, weight, x.shape, stride, pads, algorithm=algorithm) if with_dx else None
-    dweight = weight_gradient(x, dout, weight, stride, pads, algorithm=algorithm)
-    return dx, dweight, sum_pixels(dout) if has_bias else None
+def _by(algorithm):
+    """-> forward and backward by this algorithm, or by the ones that the cost model chooses for each shape (None)."""
+
+    def forward(x, weight, bias=None, *, stride=1, padding="same"):
+        """By one of the engine's algorithms; "winograd" raises ShapeError for what it does not support."""
+        return _forward(x, weight, bias, stride, padding, algorithm=algorithm)
+
+    def backward(dout, cache, *, input_gradient=True):
+        """dx and dweight, each by one of the engine's algorithms."""
+        check_convolution_dout("conv2d", dout, cache)
+        x, weight, has_bias, stride, pads = cache
+        name, dx = _named(algorithm, weight.shape, stride), None
+        if input_gradient:
+            dx = convolve_transposed(dout, weight, x.shape, stride, pads, algorithm=name)
+        dweight = weight_gradient(x, dout, weight, stride, pads, algorithm=name)
+        return dx, dweight, sum_pixels(dout) if has_bias else None
+
+    return Variant(forward, backward)
 
 
-def conv2d_forward_numba(x, weight, bias=None, *, stride=1, padding="same"):
-    """By the algorithm that the cost model expects to be fastest for the shape."""
-    return _forward(x, weight, bias, stride, padding)
-
-
-def conv2d_backward_numba(dout, cache, *, input_gradient=True):
-    """dx and dweight each by the algorithm that the cost model expects to be fastest."""
-    return _backward(dout, cache, input_gradient)
-
-
-def conv2d_forward_direct(x, weight, bias=None, *, stride=1, padding="same"):
-    """By K*K products straight from the picture (`engine/direct.py`)."""
-    return _forward(x, weight, bias, stride, padding, algorithm="direct")
-
-
-def conv2d_backward_direct(dout, cache, *, input_gradient=True):
-    """By `engine/direct.py`."""
-    return _backward(dout, cache, input_gradient, algorithm="direct")
-
-
-def conv2d_forward_winograd(x, weight, bias=None, *, stride=1, padding="same"):
-    """By `engine/winograd.py`. Raises ShapeError for a kernel or stride that it does not support."""
-    return _forward(x, weight, bias, stride, padding, algorithm="winograd")
-
-
-def conv2d_backward_winograd(dout, cache, *, input_gradient=True):
-    """By `engine/winograd.py`. Raises ShapeError for a kernel or stride that it does not support."""
-    return _backward(dout, cache, input_gradient, algorithm="winograd")
+conv2d_forward_numba, conv2d_backward_numba = _by(None)
+conv2d_forward_direct, conv2d_backward_direct = _by("direct")
+conv2d_forward_winograd, conv2d_backward_winograd = _by("winograd")
 
 
 def conv2d_inference_numba(x, weight, bias=None, *, scale=None, stride=1, padding="same", relu=False):
     """ReLU while the pixels are in the processor's cache."""
     if scale is not None:
-        scaled, F = empty_like(weight), weight.shape[3]
-        _scale_features(np.ascontiguousarray(weight).reshape(-1, F), np.ascontiguousarray(scale), scaled.reshape(-1, F))
-        weight = scaled
+        weight = np.multiply(weight, scale, out=empty_like(weight))
     return _forward(x, weight, bias, stride, padding, relu=relu)[0]
 
 

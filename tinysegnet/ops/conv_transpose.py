@@ -82,9 +82,6 @@ def _check(x, weight, bias, stride, padding, output_size):
     return stride, pads, (len(x), *size, weight.shape[2])
 
 
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
-
-
 def conv_transpose2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same", output_size=None):
     """Convolve backwards: upsample pictures with a kernel, and add a bias.
 
@@ -98,9 +95,6 @@ def conv_transpose2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="s
 
     Returns:
         out (N, *output_size, F), and the cache.
-
-    Raises:
-        ShapeError: for an output_size that does not fit, naming those that do; if shapes do not fit.
     """
     stride, pads, out_shape = _check(x, weight, bias, stride, padding, output_size)
     out_padded = pad(np.zeros(out_shape, x.dtype), pads)

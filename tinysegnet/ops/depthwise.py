@@ -24,11 +24,7 @@ from .windows import check_convolution, check_convolution_dout, crop, pad, shift
 
 __all__ = ["DEPTHWISE_CONV2D", "depthwise_conv2d_backward", "depthwise_conv2d_forward"]
 
-
 LAYOUT = "KH KW 1 C"
-
-
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
 
 
 def depthwise_conv2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same"):
@@ -42,9 +38,6 @@ def depthwise_conv2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="s
 
     Returns:
         out (N, H', W', C), and the cache.
-
-    Raises:
-        ShapeError: if shapes do not fit or the kernel is larger than the padded picture.
     """
     stride, pads, out_shape = check_convolution("depthwise_conv2d", LAYOUT, x, weight, bias, stride, padding)
     x_padded = pad(x, pads)
@@ -94,7 +87,17 @@ def add_products_numpy(a, a_start, a_row, a_step, b, b_start, b_step, out, out_s
 
 
 if JIT:
-    from .engine.depthwise_microkernel import ROWS, add_products
+    from .engine.gemm_microkernel import CHANNEL_ROWS as ROWS
+    from .engine.gemm_microkernel import channel_tile
+    from .engine.simd import lanes
+
+    @kernel(inline=True)
+    def add_products(a, a_start, a_row, a_step, b, b_start, b_step, out, out_start, out_row, rows, inner, channels):
+        """The same for at most ROWS rows."""
+        for c in range(0, channels, lanes(out)):
+            channel_tile(a, a_start + c, a_row, a_step, b, b_start + c, b_step,
+                         out, out_start + c, out_row, rows, channels - c, inner, True)  # fmt: skip
+
 else:
     ROWS, add_products = BLOCK, add_products_numpy
 
@@ -142,12 +145,6 @@ def _convolve(x, weight, bias, out_shape, stride, pads):
     return out
 
 
-def _input_gradient(dout, weight, x_shape, stride, pads):
-    """dx is itself a depthwise convolution of dout, with the kernel rotated by 180 degrees."""
-    spread, around = spread_out(dout, weight.shape[:2], x_shape, stride, pads)
-    return _convolve(spread, weight[::-1, ::-1], None, x_shape, (1, 1), around)
-
-
 def depthwise_conv2d_forward_numba(x, weight, bias=None, *, stride=1, padding="same"):
     """A row of the picture at a time."""
     stride, pads, out_shape = check_convolution("depthwise_conv2d", LAYOUT, x, weight, bias, stride, padding)
@@ -160,8 +157,10 @@ def depthwise_conv2d_backward_numba(dout, cache, *, input_gradient=True):
     """dx by the forward's kernel, dweight in chunks of rows."""
     check_convolution_dout("depthwise_conv2d", dout, cache)
     x, weight, has_bias, stride, pads = cache
-    dout = np.ascontiguousarray(dout)
-    dx = _input_gradient(dout, weight, x.shape, stride, pads) if input_gradient else None
+    dout, dx = np.ascontiguousarray(dout), None
+    if input_gradient:  # itself a depthwise convolution of dout, with the kernel rotated by 180 degrees
+        spread, around = spread_out(dout, weight.shape[:2], x.shape, stride, pads)
+        dx = _convolve(spread, weight[::-1, ::-1], None, x.shape, (1, 1), around)
     sums = empty((min(CHUNKS, dout.shape[0] * dout.shape[1]), *weight.shape), x.dtype)
     _weight_gradient(direct.padded(x, pads), dout, sums, *stride)
     return dx, sums.sum(0), conv.sum_pixels(dout) if has_bias else None

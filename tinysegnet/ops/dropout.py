@@ -35,9 +35,6 @@ def _check(x, mask, rate):
     return x.dtype.type(1 - rate)
 
 
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
-
-
 def dropout_forward_numpy(x, mask, *, rate=0.5):
     """Zero the activations that the mask does not keep. They are multiplied, not replaced, so a NaN stays.
 
@@ -48,10 +45,6 @@ def dropout_forward_numpy(x, mask, *, rate=0.5):
 
     Returns:
         out of x's shape, and the cache.
-
-    Raises:
-        SettingError: for a rate out of range.
-        ShapeError: for a mask of another shape or dtype.
     """
     keep = _check(x, mask, rate)
     return x * (mask / keep), DropoutCache(mask, keep)

@@ -44,9 +44,6 @@ def _check(x, size, alpha, beta, k):
     return min(size // 2, x.shape[-1] - 1), alpha / size, beta, k
 
 
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
-
-
 def _window_sum(values, half):
     """The sum of each channel and its `half` neighbours on either side; what is outside is 0."""
     C = values.shape[-1]
@@ -67,7 +64,6 @@ def local_response_norm_forward_numpy(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0
 
     Raises:
         SettingError: for an even size, alpha < 0, or k <= 0.
-        ShapeError: for an empty x.
     """
     half, share, beta, k = _check(x, size, alpha, beta, k)
     s = k + share * _window_sum(x * x, half)

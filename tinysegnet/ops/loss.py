@@ -53,9 +53,6 @@ def check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer):
     return weights, classes
 
 
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
-
-
 def softmax_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
     """Cross-entropy of the softmax of logits, averaged over labelled pixels.
 
@@ -71,7 +68,6 @@ def softmax_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, i
 
     Raises:
         DataError: for a label outside 0..K-1, with its place.
-        ShapeError: for shapes and dtypes that do not fit.
     """
     op, K = "softmax_cross_entropy", logits.shape[-1]
     weights, classes = check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer)

@@ -1,12 +1,6 @@
 """How an op is declared: its variants, the cache that they share, and the arguments that have a gradient.
 
-Each op file ends with a declaration, and the public functions come from it:
-
-    RELU = Op("relu", numpy=Variant(relu_forward_numpy, relu_backward_numpy), numba=..., cache=ReluCache,
-              differentiable=("x",))
-    relu_forward, relu_backward = RELU.forward, RELU.backward
-
-`tinysegnet.ops.REGISTRY` holds all declarations. Tests, gradient checks, the walk and the lessons read it.
+Each op file ends with a declaration, from which the public functions come. `tinysegnet.ops.REGISTRY` holds them all.
 """
 
 from __future__ import annotations
@@ -28,10 +22,7 @@ class Variant(NamedTuple):
 
 
 def public_function(name: str, *, numpy: Callable, numba: Callable) -> Callable:
-    """The function that users call: it runs the variant of this process's backend.
-
-    Docstring and signature are those of the definition, the NumPy variant, and `inspect.unwrap` leads to it.
-    """
+    """The function that users call: the variant of this process's backend, with the NumPy variant's docstring."""
     variant = numba if BACKEND == "numba" else numpy
 
     @functools.wraps(numpy)

@@ -23,6 +23,7 @@ from .array_checks import check_dout, check_pictures, pair
 from .engine import pool_2x2, pool_windows
 from .indices import indices_shape, is_packed, pack_indices, unpack_indices
 from .op import Op, Variant
+from .windows import crop, pad, shifted
 
 __all__ = ["MAX_POOL2D", "MAX_UNPOOL2D", "PoolCache", "max_pool2d_backward", "max_pool2d_forward",
            "max_pool2d_output_size", "max_unpool2d_backward", "max_unpool2d_forward"]  # fmt: skip
@@ -38,13 +39,10 @@ def max_pool2d_output_size(input_size, *, size=2, stride=2):
         raise ShapeError(f"max_pool2d: window and stride must be at least 1, got {size} and {stride}")
 
     def along(n, window, step):
-        windows = max(-(-(n - window) // step) + 1, 1)
-        return windows - 1 if (windows - 1) * step >= n else windows
+        windows = max(-(-(n - window) // step) + 1, 1)  # rounded up, so that every pixel is in one
+        return windows - 1 if (windows - 1) * step >= n else windows  # the last one must start inside
 
     return tuple(map(along, input_size, size, stride))
-
-
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
 
 
 def max_pool2d_forward_numpy(x, *, size=2, stride=2):
@@ -57,13 +55,9 @@ def max_pool2d_forward_numpy(x, *, size=2, stride=2):
     Returns:
         (out (N, h, w, C), indices), and the cache. h, w: see `max_pool2d_output_size`. indices: uint8, packed
         (N, h, w, ceil(C/4)) for 2x2 with stride 2, else one byte each, (N, h, w, C).
-
-    Raises:
-        ShapeError: for an empty picture or a window of more than 256 positions.
     """
-    size, stride = _check_pool(x, size, stride)
-    pooled_size = max_pool2d_output_size(x.shape[1:3], size=size, stride=stride)
-    windows = _windows(x, pooled_size, size, stride, -np.inf)
+    size, stride, pooled_shape = _check_pool(x, size, stride)
+    windows = _windows(x, pooled_shape, size, stride, -np.inf)
     position = windows.argmax(0).astype(np.uint8)  # argmax: the first maximum, or the first NaN
     out = np.take_along_axis(windows, position[None], 0)[0]
     indices = pack_indices(position) if is_packed(size, stride) else position
@@ -102,44 +96,28 @@ def max_unpool2d_backward_numpy(dout, cache):
     indices, picture_shape, size, stride = cache
     position = _positions(indices, picture_shape[3], size, stride)
     # forward: out[where indices says] = x[u, v]    so: dx[u, v] = dout[where indices says]
-    windows = _windows(dout, position.shape[1:3], size, stride, 0)
-    return np.take_along_axis(windows, position[None].astype(np.intp), 0)[0]
+    return np.take_along_axis(_windows(dout, position.shape, size, stride, 0), position[None], 0)[0]
 
 
-def _taps(full, pooled_size, size, stride):
-    """For each position of the window: the pixel that every window has there. Views of `full`, (N, h, w, C) each."""
-    h, w = pooled_size
-    for i, j in np.ndindex(*size):
-        yield full[:, i : i + (h - 1) * stride[0] + 1 : stride[0], j : j + (w - 1) * stride[1] + 1 : stride[1]]
+def _overhang(picture_shape, pooled_shape, size, stride):
+    """Rows and columns by which the last windows stick out of the picture, as `pad` and `crop` take them."""
+    axes = zip(picture_shape[1:3], pooled_shape[1:3], size, stride, strict=True)
+    return tuple((0, max((windows - 1) * step + window - n, 0)) for n, windows, window, step in axes)
 
 
-def _fit(x, size, value):
-    """x brought to `size`: cut at the end of rows and columns, or continued with `value`."""
-    N, H, W, C = x.shape
-    fitted = np.full((N, *size, C), value, x.dtype)
-    fitted[:, :H, :W] = x[:, : size[0], : size[1]]
-    return fitted
-
-
-def _full_size(pooled_size, size, stride):
-    """What full windows cover: more than the picture where the last ones stick out, less where they leave gaps."""
-    return [(n - 1) * s + k for n, k, s in zip(pooled_size, size, stride, strict=True)]
-
-
-def _windows(x, pooled_size, size, stride, value):
-    """All windows of x, (positions, N, h, w, C), `value` where they stick out."""
-    full = _fit(x, _full_size(pooled_size, size, stride), value)
-    return np.stack(list(_taps(full, pooled_size, size, stride)))
+def _windows(x, pooled_shape, size, stride, outside):
+    """All windows of x, (positions, N, h, w, C), with the value `outside` where they stick out."""
+    padded = pad(x, _overhang(x.shape, pooled_shape, size, stride), outside)
+    return np.stack([shifted(padded, i, j, pooled_shape, stride) for i, j in np.ndindex(*size)])
 
 
 def _scatter_numpy(x, indices, picture_shape, size, stride):
     """Add each x[n, u, v, c] to the pixel of its window that indices names."""
-    N, H, W, C = picture_shape
-    position, pooled_size = _positions(indices, C, size, stride), x.shape[1:3]
-    full = np.zeros((N, *_full_size(pooled_size, size, stride), C), x.dtype)
-    for k, tap in enumerate(_taps(full, pooled_size, size, stride)):
-        tap += np.where(position == k, x, 0)
-    return _fit(full, (H, W), 0)
+    overhang, position = _overhang(picture_shape, x.shape, size, stride), _positions(indices, x.shape[3], size, stride)
+    padded = pad(np.zeros(picture_shape, x.dtype), overhang)
+    for k, (i, j) in enumerate(np.ndindex(*size)):
+        shifted(padded, i, j, x.shape, stride)[...] += np.where(position == k, x, 0)
+    return crop(padded, overhang, picture_shape[1:3])
 
 
 def _positions(indices, num_channels, size, stride):
@@ -150,11 +128,13 @@ def _positions(indices, num_channels, size, stride):
 
 
 def _check_pool(x, size, stride):
+    """-> size and stride as pairs, and the shape of out."""
     size, stride = pair(size), pair(stride)
     check_pictures("max_pool2d", x)
     if size[0] * size[1] > 256:
         raise ShapeError(f"max_pool2d: a window {size} has more than 256 positions, too many for a byte")
-    return size, stride
+    N, H, W, C = x.shape
+    return size, stride, (N, *max_pool2d_output_size((H, W), size=size, stride=stride), C)
 
 
 def _check_pool_dout(dout, cache):
@@ -195,26 +175,18 @@ def _check_inside(indices, picture_shape, size, stride):
 # --- numba -----------------------------------------------------------------------------------------------------------
 
 
+def _kernels(size, stride):
+    """The kernels for these windows, and what they take besides arrays."""
+    return (pool_2x2, ()) if is_packed(size, stride) else (pool_windows, (*size, *stride))
+
+
 def max_pool2d_forward_numba(x, *, size=2, stride=2):
     """One pass over memory; a task takes a row of windows."""
-    size, stride = _check_pool(x, size, stride)
-    pooled_size = max_pool2d_output_size(x.shape[1:3], size=size, stride=stride)
-    out = empty((len(x), *pooled_size, x.shape[3]), x.dtype)
-    indices = empty(indices_shape(out.shape, size, stride), np.uint8)
-    if is_packed(size, stride):
-        pool_2x2.pool(np.ascontiguousarray(x), out, indices)
-    else:
-        pool_windows.pool(np.ascontiguousarray(x), out, indices, *size, *stride)
+    size, stride, pooled_shape = _check_pool(x, size, stride)
+    out, indices = empty(pooled_shape, x.dtype), empty(indices_shape(pooled_shape, size, stride), np.uint8)
+    kernels, settings = _kernels(size, stride)
+    kernels.pool(np.ascontiguousarray(x), out, indices, *settings)
     return (out, indices), PoolCache(indices, x.shape, size, stride)
-
-
-def _scatter_numba(x, indices, picture_shape, size, stride):
-    x, indices, out = np.ascontiguousarray(x), np.ascontiguousarray(indices), empty(picture_shape, x.dtype)
-    if is_packed(size, stride):
-        pool_2x2.scatter(x, indices, out)
-    else:
-        pool_windows.scatter(x, indices, out, *size, *stride)
-    return out
 
 
 def max_pool2d_backward_numba(dout, cache):
@@ -233,13 +205,17 @@ def max_unpool2d_backward_numba(dout, cache):
     """A task takes a row of windows."""
     check_dout("max_unpool2d", dout, cache.picture_shape, dout.dtype)
     indices, picture_shape, size, stride = cache
-    dout, indices = np.ascontiguousarray(dout), np.ascontiguousarray(indices)
     dx = empty((*indices.shape[:3], picture_shape[3]), dout.dtype)
-    if is_packed(size, stride):
-        pool_2x2.gather(dout, indices, dx)
-    else:
-        pool_windows.gather(dout, indices, dx, *size, *stride)
+    kernels, settings = _kernels(size, stride)
+    kernels.gather(np.ascontiguousarray(dout), np.ascontiguousarray(indices), dx, *settings)
     return dx
+
+
+def _scatter_numba(x, indices, picture_shape, size, stride):
+    out = empty(picture_shape, x.dtype)
+    kernels, settings = _kernels(size, stride)
+    kernels.scatter(np.ascontiguousarray(x), np.ascontiguousarray(indices), out, *settings)
+    return out
 
 
 MAX_POOL2D = Op("max_pool2d", cache=PoolCache, differentiable=("x",),

@@ -21,9 +21,6 @@ __all__ = ["ROWS_PER_TASK", "SOFTMAX", "SoftmaxCache", "exponentials", "softmax_
 SoftmaxCache = namedtuple("SoftmaxCache", "probs")
 
 
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
-
-
 def softmax_forward_numpy(x):
     """x (..., K) -> probs (..., K), positive and of sum 1 over the last axis; cache."""
     check_floats("softmax", x=x)

@@ -62,9 +62,6 @@ def _positions(rule, cache):
     return rule(H, factor[0], output_size[0]), rule(W, factor[1], output_size[1])
 
 
-# --- NumPy: the definition -------------------------------------------------------------------------------------------
-
-
 def upsample_nearest2d_forward_numpy(x, *, factor=2, output_size=None):
     """Repeat every pixel `factor` times down and across.
 
@@ -75,9 +72,6 @@ def upsample_nearest2d_forward_numpy(x, *, factor=2, output_size=None):
 
     Returns:
         out (N, H', W', C), and the cache.
-
-    Raises:
-        ShapeError: for an output_size that x does not fill, or that does not need all of x.
     """
     cache = _check("upsample_nearest2d", x, factor, output_size)
     _, _, factor, (H, W) = cache
@@ -102,7 +96,7 @@ def _two_taps(positions, axis, dtype):
 def upsample_bilinear2d_forward_numpy(x, *, factor=2, output_size=None):
     """Blend, for every output pixel, the two pixels that it lies between, down and across.
 
-    Args, Returns and Raises are those of `upsample_nearest2d_forward`.
+    Arguments and results are those of `upsample_nearest2d_forward`.
     """
     cache = _check("upsample_bilinear2d", x, factor, output_size)
     for axis, positions in enumerate(_positions(_bilinear, cache), start=1):
@@ -154,43 +148,32 @@ def _gather(x, top, rows, row_weights, left, columns, column_weights, out):
                         result[c] += weight * pixel[c]
 
 
-def _forward(rule, x, cache):
-    (N, H, W, C), dtype, _, output_size = cache
-    out, positions = empty((N, *output_size, C), dtype), _positions(rule, cache)
-    rows, columns = (_matrix(at, np.arange(n), dtype) for at, n in zip(positions, (H, W), strict=True))
-    _gather(np.ascontiguousarray(x), *rows, *columns, out)
-    return out, cache
+def _fast(op, rule):
+    """-> forward and backward of the op whose positions `rule` gives."""
+
+    def forward(x, *, factor=2, output_size=None):
+        """One pass over memory: every pixel of out gathers the pixels that it blends."""
+        cache = _check(op, x, factor, output_size)
+        out = empty((len(x), *cache.output_size, x.shape[3]), x.dtype)
+        axes = zip(_positions(rule, cache), x.shape[1:3], strict=True)
+        rows, columns = (_matrix(positions, np.arange(n), x.dtype) for positions, n in axes)
+        _gather(np.ascontiguousarray(x), *rows, *columns, out)
+        return out, cache
+
+    def backward(dout, cache):
+        """The same kernel with the transposed matrices: every pixel of dx gathers from those that it went into."""
+        _check_dout(op, dout, cache)
+        dx = empty(cache.x_shape, cache.dtype)
+        axes = zip(_positions(rule, cache), dx.shape[1:3], strict=True)
+        rows, columns = (_matrix(np.arange(n), positions, dx.dtype) for positions, n in axes)
+        _gather(np.ascontiguousarray(dout), *rows, *columns, dx)
+        return dx
+
+    return Variant(forward, backward)
 
 
-def _backward(rule, dout, cache):
-    (N, H, W, C), dtype, _, _ = cache
-    dx, positions = empty((N, H, W, C), dtype), _positions(rule, cache)
-    rows, columns = (_matrix(np.arange(n), at, dtype) for at, n in zip(positions, (H, W), strict=True))
-    _gather(np.ascontiguousarray(dout), *rows, *columns, dx)
-    return dx
-
-
-def upsample_nearest2d_forward_numba(x, *, factor=2, output_size=None):
-    """One pass over memory."""
-    return _forward(_nearest, x, _check("upsample_nearest2d", x, factor, output_size))
-
-
-def upsample_nearest2d_backward_numba(dout, cache):
-    """One pass over memory: every pixel gathers from its copies."""
-    _check_dout("upsample_nearest2d", dout, cache)
-    return _backward(_nearest, dout, cache)
-
-
-def upsample_bilinear2d_forward_numba(x, *, factor=2, output_size=None):
-    """Both axes in one pass, four pixels read for each written."""
-    return _forward(_bilinear, x, _check("upsample_bilinear2d", x, factor, output_size))
-
-
-def upsample_bilinear2d_backward_numba(dout, cache):
-    """The same kernel with the transposed matrices."""
-    _check_dout("upsample_bilinear2d", dout, cache)
-    return _backward(_bilinear, dout, cache)
-
+upsample_nearest2d_forward_numba, upsample_nearest2d_backward_numba = _fast("upsample_nearest2d", _nearest)
+upsample_bilinear2d_forward_numba, upsample_bilinear2d_backward_numba = _fast("upsample_bilinear2d", _bilinear)
 
 UPSAMPLE_NEAREST2D = Op("upsample_nearest2d", cache=UpsampleCache, differentiable=("x",),
     numpy=Variant(upsample_nearest2d_forward_numpy, upsample_nearest2d_backward_numpy),

@@ -92,9 +92,9 @@ def check_convolution_dout(op, dout, cache):
     check_dout(op, dout, (len(x), *out_size, weight.shape[3]), x.dtype)
 
 
-def pad(x, pads):
-    """x with zeros around each picture."""
-    return np.pad(x, ((0, 0), *pads, (0, 0))) if np.any(pads) else x
+def pad(x, pads, value=0):
+    """x with zeros, or another value, around each picture."""
+    return np.pad(x, ((0, 0), *pads, (0, 0)), constant_values=value) if np.any(pads) else x
 
 
 def crop(x_padded, pads, size):

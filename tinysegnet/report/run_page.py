@@ -97,15 +97,14 @@ def _best(baselines: Mapping[str, Scores], score: str) -> str:
 
 def _drawings(run: RunSummary) -> list[dict[str, str]]:
     """Two drawings side by side that a phone stacks, loss with learning rate and scores, each for light and dark."""
-
-    def drawing(shows: str, panels: Sequence[str]) -> dict[str, str]:
-        return {"shows": shows} | {
-            name: _data_uri("svg+xml", figure_bytes(
-                curves_figure(run.history, _lines(run), panels=panels, theme=theme, size=(4.8, 4.5)), "svg"))
-            for name, theme in (("light", LIGHT), ("dark", DARK))
-        }  # fmt: skip
-
-    return [drawing("loss", ("loss", "rate")), drawing("scores", ("scores",))]
+    drawings = []
+    for shows, panels in (("loss", ("loss", "rate")), ("scores", ("scores",))):
+        drawing = {"shows": shows}
+        for name, theme in (("light", LIGHT), ("dark", DARK)):
+            figure = curves_figure(run.history, _lines(run), panels=panels, theme=theme, size=(4.8, 4.5))
+            drawing[name] = _data_uri("svg+xml", figure_bytes(figure, "svg"))
+        drawings.append(drawing)
+    return drawings
 
 
 def _sample(sample: Compared, palette: Palette) -> dict[str, Any]:

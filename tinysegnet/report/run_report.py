@@ -48,25 +48,15 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
         palette = train.palette
         baselines = {}
         if val:
-            baselines = compute_baselines(
-                labelled_images(train), labelled_images(val), palette.names, palette.ignore_label
-            )
+            pictures = labelled_images(train), labelled_images(val)
+            baselines = compute_baselines(*pictures, palette.names, palette.ignore_label)
         _compare_with_baselines(result.scores, baselines)
         here = environment()
-        summary = RunSummary(
-            title=f"{run.config.get('model', 'network')} on {train.name}",
-            config=run.config,
-            history=result.history,
-            scores=result.scores,
-            palette=run.palette,
-            baselines=baselines,
-            samples=_predicted(run, model, val) if val else (),
-            environment=here,
-            seconds=result.seconds,
-            command=here["command"],
-            data=_described(train, val),
-        )
-        return write_run_page(run.path, summary)
+        return write_run_page(run.path, RunSummary(
+            f"{run.config.get('model', 'network')} on {train.name}", run.config, result.history, result.scores,
+            run.palette, baselines, samples=_predicted(run, model, val) if val else (), environment=here,
+            seconds=result.seconds, command=here["command"], data=_described(train, val),
+        ))  # fmt: skip
 
 
 def _described(train: Dataset, val: Dataset | None) -> str:

@@ -3,52 +3,32 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from .jit import JIT
 from .kernel_cache import compiled_kernels
 
-__all__ = ["announce_compiling", "on_compile"]
+__all__ = ["announce_compiling"]
 
 
-def on_compile(report: Callable[[str, float | None], None]) -> None:
-    """Report every kernel that is compiled from now on.
-
-    Args:
-        report: called as report(name, None) when a kernel starts to compile, as report(name, seconds) when it is ready.
-    """
+@cache
+def announce_compiling() -> None:
+    """Print one line to stderr when the first kernel is compiled: without it, compiling looks like a hang."""
     if not JIT:
         return
     from numba.core import event
 
     class Listener(event.Listener):
+        announced = False
+
         def on_start(self, event: Any) -> None:
-            if event.data["dispatcher"] in compiled_kernels:
-                self.began = time.perf_counter()
-                report(event.data["dispatcher"].__name__, None)
+            if not self.announced and event.data["dispatcher"] in compiled_kernels:
+                self.announced = True
+                print("compiling kernels for this processor, once for each kind of work; up to half a minute",
+                      file=sys.stderr, flush=True)  # fmt: skip
 
         def on_end(self, event: Any) -> None:
-            if event.data["dispatcher"] in compiled_kernels:
-                report(event.data["dispatcher"].__name__, time.perf_counter() - self.began)
+            pass
 
     event.register("numba:compile", Listener())
-
-
-@cache
-def announce_compiling() -> None:
-    """Print one line to stderr when the first kernel is compiled: without it, compiling looks like a hang.
-
-    A second call changes nothing.
-    """
-    announced: list[str] = []
-
-    def report(kernel: str, seconds: float | None) -> None:
-        if not announced:
-            announced.append(kernel)
-            print("compiling kernels for this processor, once for each kind of work; up to half a minute",
-                  file=sys.stderr, flush=True)  # fmt: skip
-
-    on_compile(report)

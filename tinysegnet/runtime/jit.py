@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
 
 from .kernel_cache import compiled_kernels, enable_cache
 
@@ -42,18 +41,16 @@ FASTMATH = {"contract"}
 def kernel(function: Callable | None = None, *, inline: bool = False) -> Callable:
     """Compile a loop nest with numba; without numba it stays the plain Python function that it is.
 
-    Kernels never raise (an exception inside a parallel loop vanishes): their callers check the arguments first.
-
-    Args:
-        function: the loop nest, called from Python; inside it, `prange` marks the parallel loop.
-        inline: for a helper that is called from other kernels, never from Python, and has no parallel loop of its own.
+    Kernels never raise (an exception inside a parallel loop vanishes): their callers check the arguments first. Inside
+    a kernel, `prange` marks the parallel loop. A helper with inline=True is called from other kernels, never from
+    Python, and has no parallel loop of its own.
     """
     if function is None:
         return lambda function: kernel(function, inline=inline)
     if not JIT:
         return function
-    options: dict[str, Any] = {"nogil": True, "fastmath": FASTMATH, "error_model": "numpy"}
-    compiled = numba.njit(function, **options, parallel=PARALLEL and not inline, forceinline=inline)
+    compiled = numba.njit(function, nogil=True, fastmath=FASTMATH, error_model="numpy",
+                          parallel=PARALLEL and not inline, forceinline=inline)  # fmt: skip
     if not inline:
         enable_cache(compiled)
         compiled_kernels.append(compiled)

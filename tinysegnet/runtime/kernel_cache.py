@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 __all__ = ["cache_folder", "compiled_kernels", "enable_cache"]
 
+compiled_kernels: list[Any] = []
 SAME_CODE = ("NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER")  # settings that do not change the compiled code
 
 
@@ -22,11 +24,8 @@ def _sources_hash() -> str:
     package = Path(__file__).parents[1]
     for path in [package / "runtime" / "jit.py", *sorted((package / "ops").rglob("*.py"))]:
         digest.update(path.read_bytes())
-    settings = sorted(
-        f"{name}={value}"
-        for name, value in os.environ.items()
-        if name.startswith(("NUMBA_", "TINYSEGNET_PARALLEL")) and not name.startswith(SAME_CODE)
-    )
+    names = (name for name in os.environ if name.startswith(("NUMBA_", "TINYSEGNET_PARALLEL")))
+    settings = sorted(f"{name}={os.environ[name]}" for name in names if not name.startswith(SAME_CODE))
     digest.update(repr(settings).encode())
     return digest.hexdigest()[:16]
 
@@ -41,27 +40,22 @@ def _user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinysegnet"
 
 
+@cache
 def cache_folder() -> Path | None:
     """The private folder of compiled kernels for these sources, or None where no folder can be written.
 
     numba's cache consists of pickles: anyone who can write there can run code here. So its mode is 0700, and it is
     never in a shared /tmp.
     """
-    global _folder
-    if _folder is False:
-        try:
-            _folder = _user_cache() / _sources_hash()
-            _folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not os.access(_folder, os.W_OK):
-                raise OSError
-        except (OSError, RuntimeError):
-            _folder = None
-            print("tinysegnet: no writable cache folder: kernels are compiled anew in every process", file=sys.stderr)
-    return _folder  # type: ignore[return-value]
-
-
-_folder: Path | bool | None = False
-compiled_kernels: list[Any] = []
+    try:
+        folder = _user_cache() / _sources_hash()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if os.access(folder, os.W_OK):
+            return folder
+    except (OSError, RuntimeError):
+        pass
+    print("tinysegnet: no writable cache folder: kernels are compiled anew in every process", file=sys.stderr)
+    return None
 
 
 def enable_cache(compiled: Any) -> None:

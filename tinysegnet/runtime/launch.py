@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from typing import Any
 
 import numba
@@ -55,7 +56,7 @@ _current: Any = FirstLaunch
 
 
 def guard_launches(compiled: Any) -> None:
-    """Let a kernel be launched as all others are. It must be in `compiled_kernels`."""
+    """Let a kernel, which is in `compiled_kernels`, be launched as all others are."""
     compiled.__class__ = _current
 
 
@@ -67,24 +68,15 @@ def _launch_all_as(kind: Any) -> None:
 
 
 def _after_fork() -> None:
-    """In the child."""
+    """In the child, forbid launches if the parent had threads of GNU's OpenMP; all other kinds start theirs anew."""
     global _lock
     _lock = threading.Lock()  # another thread of the parent may hold the old one
-    if _threads_were_lost():
-        _launch_all_as(Forked)
+    with suppress(ValueError):  # the parent had no threads yet
+        if numba.threading_layer() == "omp":
+            from numba.np.ufunc import omppool
 
-
-def _threads_were_lost() -> bool:
-    """Did the parent start threads of GNU's OpenMP? TBB, the workqueue and LLVM's OpenMP start theirs anew."""
-    try:
-        layer = numba.threading_layer()
-    except ValueError:  # no threads yet
-        return False
-    if layer != "omp":
-        return False
-    from numba.np.ufunc import omppool
-
-    return getattr(omppool, "openmp_vendor", "GNU") == "GNU"
+            if getattr(omppool, "openmp_vendor", "GNU") == "GNU":
+                _launch_all_as(Forked)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork

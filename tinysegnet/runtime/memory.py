@@ -7,6 +7,7 @@ import math
 import os
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,6 @@ class _KeptMemory:
         """For the start, and for the child of a fork: another thread of its parent may hold the old lock."""
         # Re-entrant, because the garbage collector can call `_Loan.__del__` in the thread that holds the lock.
         self.lock = threading.RLock()
-
-    def keep(self, active: bool) -> None:
-        with self.lock:
-            self.kept = (self.kept or []) if active else None
 
     def give(self, memory: np.ndarray) -> None:
         with self.lock:
@@ -58,21 +55,20 @@ def keep_freed_memory() -> None:
     glibc gives large arrays back to the system and takes new ones page by page: about a seventh of a step on small
     pictures. On other systems, or where it refuses, only arrays from `empty` are kept.
     """
-    _pool.keep(True)
-    if sys.platform != "linux":
-        return
-    trim_threshold, mmap_threshold = -1, -3  # malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return
-    mallopt(mmap_threshold, LARGE)  # the most that it accepts
-    mallopt(trim_threshold, MOST_KEPT)
+    with _pool.lock:
+        _pool.kept = _pool.kept or []
+    if sys.platform == "linux":
+        trim_threshold, mmap_threshold = -1, -3  # malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+        with suppress(OSError, AttributeError):
+            mallopt = ctypes.CDLL(None).mallopt
+            mallopt(mmap_threshold, LARGE)  # the most that it accepts
+            mallopt(trim_threshold, MOST_KEPT)
 
 
 def release_freed_memory() -> None:
     """Give the memory of large arrays that are gone back to the system."""
-    _pool.keep(False)
+    with _pool.lock:
+        _pool.kept = None
 
 
 class _Loan:

@@ -12,28 +12,16 @@ __all__ = ["check_at_least", "convert", "convert_fields"]
 
 
 def convert_fields(settings: Any) -> None:
-    """Convert every field of a dataclass to the plain Python value that its annotation names.
-
-    To be called from `__post_init__`. Known annotations are bool, int, float (finite), str, Literal, tuples of these
-    (with "...": at least one element), and any of them or None.
-
-    Raises:
-        SettingError: for any other value: texts and Booleans are not accepted as numbers.
-    """
+    """Convert every field of a dataclass as `convert` does; to be called from `__post_init__`."""
     for name, hint in get_type_hints(type(settings)).items():
         object.__setattr__(settings, name, convert(name, getattr(settings, name), hint))  # it may be frozen
 
 
 def convert(name: str, value: Any, hint: Any) -> Any:
-    """Convert one value as `convert_fields` does.
+    """Convert a setting to the plain Python value that its annotation names, or raise SettingError with its name.
 
-    Args:
-        name: the setting's name, for the error message.
-        value: what the user chose.
-        hint: the annotation of the setting.
-
-    Raises:
-        SettingError: if the value does not fit the annotation.
+    Known annotations are bool, int, float (finite), str, Literal, tuples of these (with "...": at least one element),
+    and any of them or None. Texts and Booleans are not accepted as numbers.
     """
     try:
         return _converted(value, hint)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from threadpoolctl import threadpool_limits
+
 from ..errors import SettingError
 from .jit import JIT, numba
 
@@ -11,7 +13,7 @@ __all__ = ["set_threads", "single_threaded_blas", "threads"]
 
 
 def threads() -> int:
-    """How many threads the kernels use."""
+    """The number of threads that the kernels use."""
     return numba.get_num_threads() if JIT else 1
 
 
@@ -20,8 +22,6 @@ def single_threaded_blas() -> None:
 
     So a training has the same bits whatever the number of threads.
     """
-    from threadpoolctl import threadpool_limits
-
     threadpool_limits(limits=1, user_api="blas")
 
 
@@ -31,8 +31,6 @@ def set_threads(count: int) -> None:
     Raises:
         SettingError: for less than 1 or more than numba starts, which is NUMBA_NUM_THREADS or the number of cores.
     """
-    from threadpoolctl import threadpool_limits
-
     most = numba.config.NUMBA_NUM_THREADS if JIT else os.cpu_count() or 1
     if not 1 <= count <= most:
         raise SettingError(f"threads {count} (expected 1..{most} on this machine)")

@@ -45,10 +45,11 @@ def recompute_statistics(
     found: dict[Layer, _Moments] = {}
     pictures = batches(data, batch_size, size=size, shuffle=False)
     for images, _ in progress(pictures if dict(model.named_buffers()) else ()):
-        tape, x = Tape(batch_statistics=True), images.astype(model.dtype, copy=False)
+        statistics: dict[Layer, Any] = {}
+        tape, x = Tape(statistics=statistics), images.astype(model.dtype, copy=False)
         for step in model.steps:
             x = step.forward(x, tape)
-        for norm, (mean, var, count) in tape.statistics.items():
+        for norm, (mean, var, count) in statistics.items():
             found.setdefault(norm, _Moments()).add(mean, var, count)
     for norm, moments in found.items():
         if not (np.isfinite(moments.mean).all() and np.isfinite(moments.squares).all()):

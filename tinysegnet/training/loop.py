@@ -39,46 +39,28 @@ __all__ = ["Progress", "TrainingResult", "fit"]
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What `fit` returns.
+    """What `fit` returns."""
 
-    Attributes:
-        history: one dict per epoch, the row of metrics.csv and the learning rate of the epoch's last step.
-        scores: on the validation data after the last epoch; None without validation data.
-        void_batches: how many batches had no labelled pixel and were skipped.
-        seconds: duration of the whole loop.
-    """
-
-    history: list[dict[str, float]]
-    scores: Scores | None
-    void_batches: int
-    seconds: float
+    history: list[dict[str, float]]  # per epoch, the row of metrics.csv and the learning rate of its last step
+    scores: Scores | None  # on the validation data after the last epoch; None without validation data
+    void_batches: int  # batches that had no labelled pixel and were skipped
+    seconds: float  # of the whole loop
 
 
 @dataclass
 class Progress:
-    """Where a training stands: with the model and the optimizer, all that it needs to go on bit for bit.
+    """Where a training stands: with the model and the optimizer, all that it needs to go on bit for bit."""
 
-    Attributes:
-        generator: the state of the random generator at the beginning of the epoch.
-        epoch, batch: the next one, epochs from 1 and batches from 0.
-        step: steps done, void batches included.
-        loss_sum, loss_count: of the epoch so far.
-        void_batches: batches without a labelled pixel so far.
-        best: highest validation mIoU so far.
-        seconds: training time so far.
-        history: one row per finished epoch.
-    """
-
-    generator: dict[str, Any]
-    epoch: int = 1
-    batch: int = 0
-    step: int = 0
-    loss_sum: float = 0.0
+    generator: dict[str, Any]  # state of the random generator at the beginning of the epoch
+    epoch: int = 1  # the next one, from 1
+    batch: int = 0  # the next one, from 0
+    step: int = 0  # steps done, void batches included
+    loss_sum: float = 0.0  # of the epoch so far
     loss_count: int = 0
-    void_batches: int = 0
-    best: float = -math.inf
-    seconds: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
+    void_batches: int = 0  # batches without a labelled pixel so far
+    best: float = -math.inf  # highest validation mIoU so far
+    seconds: float = 0.0  # of training so far
+    history: list[dict[str, float]] = field(default_factory=list)  # one row per finished epoch
 
 
 def fit(
@@ -133,7 +115,6 @@ class _Training:
         self.epochs = recipe.num_epochs(steps)
         last = run.path / "last.safetensors" if run else None
         self.step = TrainingStep(model, data, recipe, self.epochs * steps, last)
-        self.optimizer = self.step.optimizer
         self.progress = Progress(self.rng.bit_generator.state)  # type: ignore[arg-type]
         if run and run.resumed:
             self._go_on(run.resumed)
@@ -150,7 +131,7 @@ class _Training:
         self.model.load_state(saved.model.state())
         try:
             self.progress = p = Progress(**saved.progress)
-            self.optimizer.load_state(saved.optimizer, p.step - p.void_batches)
+            self.step.optimizer.load_state(saved.optimizer, p.step - p.void_batches)
             self.rng.bit_generator.state = p.generator
         except (TypeError, ValueError, KeyError) as error:
             raise CheckpointError(f"the checkpoint does not say where the training stood: {error}") from error
@@ -175,7 +156,6 @@ class _Training:
     def _train_epoch(self) -> None:
         """The batches of an epoch that are not done yet."""
         p, recipe = self.progress, self.recipe
-        p.generator = self.rng.bit_generator.state  # type: ignore[assignment]
         self.bar.set_description(f"epoch {p.epoch}/{self.epochs}")
         settings: dict[str, Any] = {"size": recipe.size, "rng": self.rng, "augment": self.augment, "start": p.batch}
         for images, labels in batches(self.data, recipe.batch_size, **settings):
@@ -206,14 +186,14 @@ class _Training:
         p.epoch, p.batch, p.loss_sum, p.loss_count = p.epoch + 1, 0, 0.0, 0
         p.generator = self.rng.bit_generator.state  # type: ignore[assignment]
         if self.folder:
-            self.folder.record(self.model, p.history, self.scores, progress=p, optimizer=self.optimizer.state())
+            self.folder.record(self.model, p.history, self.scores, progress=p, optimizer=self.step.optimizer.state())
         self.on_epoch(p.history)
 
     def _save_and_stop(self) -> None:
         p = self.progress
         p.seconds = time.perf_counter() - self.began
         if self.folder:
-            self.folder.save(self.model, p.history, self.scores, progress=p, optimizer=self.optimizer.state())
+            self.folder.save(self.model, p.history, self.scores, progress=p, optimizer=self.step.optimizer.state())
             self.bar.write(f"saved at step {p.step}: {self.folder.how_to_go_on}", file=sys.stderr)
         raise KeyboardInterrupt
 

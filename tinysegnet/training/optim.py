@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from .schedules import schedule, schedules
 __all__ = ["SGD", "Adam", "Optimizer", "schedule", "schedules"]
 
 Named = Iterator[tuple[str, np.ndarray]]
+KINDS = ("weight", "bias", "gamma", "beta")  # the last part of a parameter's name
 
 
 class Trainable(Protocol):
@@ -29,16 +30,13 @@ class Trainable(Protocol):
     def named_gradients(self) -> Named: ...
 
 
-KINDS = ("weight", "bias", "gamma", "beta")  # the last part of a parameter's name
-
-
 class Optimizer:
     """Base class: goes through the parameters and keeps arrays of its own (`slots`) for each of them.
 
     Args:
         model: its parameters are updated.
         learning_rate: positive; a schedule may scale it in each step.
-        weight_decay: added to the gradient, times the parameter.
+        weight_decay: how much of the parameter is added to its gradient.
         bias_rate: a factor on the learning rate of the convolutions' biases.
         decayed: the kinds of parameters that weight_decay acts on: "weight", "bias", "gamma", "beta".
 
@@ -62,14 +60,7 @@ class Optimizer:
         self.slots: dict[str, dict[str, np.ndarray]] = {}
 
     def step(self, factor: float = 1.0) -> None:
-        """Update every parameter that has a gradient, which are all but those of frozen layers.
-
-        Args:
-            factor: of the learning rate, from a schedule.
-
-        Raises:
-            StateError: if there are no gradients.
-        """
+        """Update every parameter that has a gradient (frozen layers have none), at the learning rate times `factor`."""
         parameters, gradients = dict(self.model.named_parameters()), dict(self.model.named_gradients())
         if not gradients:
             raise StateError("no gradients to step by: call the model's backward first")
@@ -85,11 +76,7 @@ class Optimizer:
         return {f"{name}/{slot}": array for name, slots in self.slots.items() for slot, array in slots.items()}
 
     def load_state(self, arrays: dict[str, np.ndarray], steps: int) -> None:
-        """Continue from a `state`, after this number of steps.
-
-        Raises:
-            CheckpointError: if its arrays do not belong to this model.
-        """
+        """Continue from a `state`, after this number of steps; CheckpointError if it belongs to another model."""
         shapes = {name: parameter.shape for name, parameter in self.model.named_parameters()}
         self.slots, self.steps = {}, steps
         for key, array in arrays.items():
@@ -98,8 +85,7 @@ class Optimizer:
                 raise CheckpointError(f"the optimizer's {key} {array.shape} belongs to another network")
             self.slots.setdefault(name, {})[slot] = array.copy()
 
-    def _update(self, parameter: np.ndarray, gradient: np.ndarray, slots: dict[str, np.ndarray], rate: float,
-                decay: float) -> None:  # fmt: skip
+    def _update(self, parameter, gradient, slots, rate, decay):
         raise NotImplementedError
 
 
@@ -107,7 +93,7 @@ class SGD(Optimizer):
     """Stochastic gradient descent with momentum:  v = momentum * v + gradient;  parameter -= learning_rate * v.
 
     Args:
-        model, learning_rate, weight_decay, bias_rate, decayed: see `Optimizer`.
+        model, learning_rate, settings: see `Optimizer`.
         momentum: how much of the velocity v remains per step.
         rate_in_velocity: use Caffe's form,  v = momentum * v + learning_rate * gradient;  parameter -= v.  At a
             constant rate both forms take the same steps. When the rate falls, Caffe's keeps its speed for a while, and
@@ -115,10 +101,8 @@ class SGD(Optimizer):
     """
 
     def __init__(self, model: Trainable, *, learning_rate: float = 0.1, momentum: float = 0.9,
-                 weight_decay: float = 0.0, bias_rate: float = 1.0, decayed: Collection[str] = ("weight",),
-                 rate_in_velocity: bool = False) -> None:  # fmt: skip
-        super().__init__(model, learning_rate=learning_rate, weight_decay=weight_decay, bias_rate=bias_rate,
-                         decayed=decayed)  # fmt: skip
+                 rate_in_velocity: bool = False, **settings: Any) -> None:  # fmt: skip
+        super().__init__(model, learning_rate=learning_rate, **settings)
         self.momentum, self.rate_in_velocity = momentum, rate_in_velocity
 
     def _update(self, parameter, gradient, slots, rate, decay):
@@ -134,16 +118,14 @@ class Adam(Optimizer):
     Source: Kingma & Ba 2015, algorithm 1; weight decay is added to the gradient.
 
     Args:
-        model, learning_rate, weight_decay, bias_rate, decayed: see `Optimizer`.
+        model, learning_rate, settings: see `Optimizer`.
         betas: how much of the running mean and of the running square remains per step.
         eps: added to the root.
     """
 
     def __init__(self, model: Trainable, *, learning_rate: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-                 eps: float = 1e-8, weight_decay: float = 0.0, bias_rate: float = 1.0,
-                 decayed: Collection[str] = ("weight",)) -> None:  # fmt: skip
-        super().__init__(model, learning_rate=learning_rate, weight_decay=weight_decay, bias_rate=bias_rate,
-                         decayed=decayed)  # fmt: skip
+                 eps: float = 1e-8, **settings: Any) -> None:  # fmt: skip
+        super().__init__(model, learning_rate=learning_rate, **settings)
         self.betas, self.eps = betas, eps
 
     def _update(self, parameter, gradient, slots, rate, decay):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ..data import Augment, Dataset, check_dataset, read_sample
 from ..errors import SettingError
@@ -111,18 +111,9 @@ def recipe_for(data: Dataset) -> Recipe:
     if data.name.startswith("toy scenes"):
         return Recipe(size=(height, width))
     return Recipe(
-        epochs=200,
-        batch_size=4,
-        size=_shrunk(height, width),
-        optimizer="sgd",
-        learning_rate=0.1,
-        weight_decay=5e-4,
-        scale=(1.0, 2.0),
-        color_jitter=0.4,
-        mirror=True,
-        test_scales=(0.75, 1.0, 1.5, 2.0),
-        validate_every=25,
-    )
+        epochs=200, batch_size=4, size=_shrunk(height, width), optimizer="sgd", learning_rate=0.1, weight_decay=5e-4,
+        scale=(1.0, 2.0), color_jitter=0.4, mirror=True, test_scales=(0.75, 1.0, 1.5, 2.0), validate_every=25,
+    )  # fmt: skip
 
 
 def _shrunk(height: int, width: int, area: int = 120 * 160) -> tuple[int, int]:
@@ -133,8 +124,7 @@ def _shrunk(height: int, width: int, area: int = 120 * 160) -> tuple[int, int]:
     return min(height, max(4, 4 * round(height * factor / 4))), min(width, max(4, 4 * round(width * factor / 4)))
 
 
-@dataclass(frozen=True)
-class Paper:
+class Paper(NamedTuple):
     """A recipe of the authors, and the name of its network."""
 
     model: str
@@ -142,17 +132,9 @@ class Paper:
 
 
 _SHARED = Recipe(
-    batch_size=4,
-    size=(360, 480),
-    optimizer="caffe_sgd",
-    weight_decay=5e-4,
-    bias_rate=2.0,
-    schedule="constant",
-    class_weights="median_frequency",
-    flip=0.0,
-    statistics="exact",
-    validate_every=10,
-)
+    batch_size=4, size=(360, 480), optimizer="caffe_sgd", weight_decay=5e-4, bias_rate=2.0, schedule="constant",
+    class_weights="median_frequency", flip=0.0, statistics="exact", validate_every=10,
+)  # fmt: skip
 # SegNet-Basic's model files say nothing of batch norm's parameters, and Caffe's default is that all decay; SegNet's
 # say that beta does not.
 _BASIC = replace(_SHARED, iterations=10_000, learning_rate=0.1, decayed="weight_gamma_beta", initial_beta=0.001)

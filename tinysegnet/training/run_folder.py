@@ -12,9 +12,7 @@ past.
 
 from __future__ import annotations
 
-import csv
 import errno
-import io
 import json
 import math
 import os
@@ -75,9 +73,7 @@ class RunFolder:
     def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
         """Open the folder of a run that was stopped; `fit` goes on with it. Raises DataError or CheckpointError."""
         folder = cls.__new__(cls)
-        folder._begun = True
-        folder.path = Path(path)
-        folder.config = read_config(folder.path)
+        folder.path, folder.config, folder._begun = Path(path), read_config(path), True
         folder.resumed = checkpoint.read(folder.path / "last.safetensors")
         folder.palette = folder.resumed.palette
         if not folder.resumed.progress:
@@ -110,7 +106,7 @@ class RunFolder:
             if error.errno not in WITHOUT_LOCKS:
                 raise
         try:
-            if self.resumed is None and not self._begun:  # another one may have come first
+            if not self._begun:  # another one may have come first
                 self._check_no_run()
             yield
         finally:
@@ -148,14 +144,9 @@ class RunFolder:
     def save(self, model: Network, history: list[dict[str, float]], scores: Scores | None, *,
              progress: Any, optimizer: dict[str, np.ndarray]) -> None:  # fmt: skip
         """Write the last checkpoint, from which the training can go on."""
-        checkpoint.save(
-            self.path / "last.safetensors",
-            model,
-            palette=self.palette,
-            training=self._training(history, scores),
-            progress=asdict(progress),
-            optimizer=optimizer,
-        )
+        training = self._training(history, scores)
+        checkpoint.save(self.path / "last.safetensors", model, palette=self.palette, training=training,
+                        progress=asdict(progress), optimizer=optimizer)  # fmt: skip
 
     def _training(self, history: list[dict[str, float]], scores: Scores | None) -> dict[str, Any]:
         epoch = history[-1]["epoch"] if history else 0
@@ -186,12 +177,9 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _as_csv(history: list[dict[str, float]]) -> str:
     """metrics.csv; scores of epochs that were not validated are empty cells."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in history:
-        writer.writerow("" if row[column] != row[column] else f"{row[column]:.6g}" for column in COLUMNS)
-    return text.getvalue()
+    lines = [list(COLUMNS)]
+    lines += [["" if row[name] != row[name] else f"{row[name]:.6g}" for name in COLUMNS] for row in history]
+    return "".join(",".join(cells) + "\n" for cells in lines)
 
 
 def environment() -> dict[str, Any]:

@@ -37,15 +37,7 @@ schedules: dict[str, Callable[[float], float]] = {f.__name__: f for f in (consta
 
 
 def schedule(name: str, step_number: int, total_steps: int) -> float:
-    """The factor of the learning rate for a step.
-
-    Args:
-        name: one of `schedules`.
-        step_number: 0, 1, ..., total_steps - 1.
-
-    Raises:
-        SettingError: for an unknown name.
-    """
+    """The factor of the learning rate for a step (0, 1, ..., total_steps - 1), by a schedule's name."""
     if name not in schedules:
         raise SettingError(f"no schedule named {name!r}; choose one of {', '.join(schedules)}")
     return schedules[name](step_number / max(total_steps, 1))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 __all__ = ["StopRequests", "stop_requests", "terminated_as_interrupted"]
@@ -27,27 +27,26 @@ class StopRequests:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequests]:
-    """Listen while the block runs. Only the main thread can; elsewhere nothing is changed."""
+    """Listen while the block runs."""
     requests = StopRequests()
-    if threading.current_thread() is not threading.main_thread():
+    with _handled(requests, signal.SIGINT, signal.SIGTERM):
         yield requests
-        return
-    before = {number: signal.signal(number, requests) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield requests
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+
+
+def terminated_as_interrupted() -> AbstractContextManager[None]:
+    """SIGTERM raises KeyboardInterrupt while the block runs, so that half-written files are removed as for Ctrl-C."""
+    return _handled(signal.default_int_handler, signal.SIGTERM)
 
 
 @contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt while the block runs, so that half-written files are removed as for Ctrl-C."""
+def _handled(handler: Callable[[int, Any], None], *signals: signal.Signals) -> Iterator[None]:
+    """Handle these signals while the block runs. Only the main thread can; elsewhere nothing is changed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {number: signal.signal(number, handler) for number in signals}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

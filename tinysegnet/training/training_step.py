@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,14 @@ __all__ = ["TrainingStep", "make_optimizer"]
 
 
 class TrainingStep:
-    """The step that a recipe describes, with its optimizer and class weights.
+    """The step that a recipe describes, with its optimizer and the class weights of `data`.
 
-    Args:
-        model: the network, updated in place.
-        data: the training data, for its palette and its class weights.
-        recipe: how to train.
-        total_steps: of the whole training, for the schedule of the learning rate.
-        checkpoint: what to go back to after numbers that are not finite; None if nothing is saved.
+    total_steps: of the whole training, for the schedule of the learning rate. checkpoint: what to go back to after
+    numbers that are not finite; None if nothing is saved.
     """
 
     def __init__(
-        self, model: Network, data: Dataset, recipe: Recipe, total_steps: int, checkpoint: Path | None = None
+        self, model: Network, data: Dataset, recipe: Recipe, total_steps: int, checkpoint: Path | None
     ) -> None:
         self.model, self.recipe, self.total_steps, self.checkpoint = model, recipe, total_steps, checkpoint
         self.ignore_label = data.palette.ignore_label
@@ -39,18 +34,10 @@ class TrainingStep:
         self.optimizer = make_optimizer(model, recipe)
 
     def run(self, images: np.ndarray, labels: np.ndarray, step: int) -> tuple[float, np.ndarray]:
-        """Train on one batch.
+        """Train on one batch -> the loss, and the logits (N, H, W, num_classes) before the update.
 
-        Args:
-            images: (N, H, W, 3) float32 in 0..255.
-            labels: (N, H, W) uint8.
-            step: number of the step, from 0.
-
-        Returns:
-            The loss, and the logits (N, H, W, num_classes) before the update.
-
-        Raises:
-            NonFiniteError: the loss or a gradient is not finite; the message names the first layer with such numbers.
+        images: (N, H, W, 3) float32 in 0..255. labels: (N, H, W) uint8. step: its number, from 0. Raises NonFiniteError
+        if the loss or a gradient is not finite; the message names the first layer with such numbers.
         """
         # the masks of dropout follow from the step alone, so that a run that goes on draws the same ones
         self.model.reseed(self.recipe.seed, step)
@@ -95,9 +82,10 @@ def make_optimizer(model: Network, recipe: Recipe) -> optim.Optimizer:
 
 
 def _class_weights(recipe: Recipe, data: Dataset) -> np.ndarray | None:
-    kinds: dict[str, Callable] = {"median_frequency": median_frequency_weights,
-                                  "sqrt_median_frequency": sqrt_median_frequency_weights}  # fmt: skip
-    return kinds[recipe.class_weights](count_pixels(data)) if recipe.class_weights in kinds else None
+    if recipe.class_weights == "none":
+        return None
+    weights = median_frequency_weights if recipe.class_weights == "median_frequency" else sqrt_median_frequency_weights
+    return weights(count_pixels(data))
 
 
 def _first_bad_layer(model: Network, images: np.ndarray) -> str:

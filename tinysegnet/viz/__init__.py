@@ -4,7 +4,7 @@ Pixels are exact where pixels matter: overlays, legends and label maps are compo
 (curves, bars) are matplotlib figures made without pyplot, so the same call works in a script, a notebook and a test.
 """
 
-from .bars import per_class_figure, profile_figure
+from .bars import per_class_figure
 from .curves import curves_figure
 from .figures import DARK, LIGHT, Theme, save_figure
 from .image_bytes import Animation, index_picture, picture_bytes
@@ -12,15 +12,12 @@ from .legend import legend_strip
 from .matrix import confusion_figure
 from .overlay import colour_map, error_picture, overlay
 from .panels import labelled_picture, overlays_picture
-from .samples import overlays_figure, show_batch, show_labels, show_sample, show_worst
-from .speed import Dot, roofline_figure
 from .uncertainty import uncertainty_picture
 
 __all__ = [
     "DARK",
     "LIGHT",
     "Animation",
-    "Dot",
     "Theme",
     "colour_map",
     "confusion_figure",
@@ -30,16 +27,9 @@ __all__ = [
     "labelled_picture",
     "legend_strip",
     "overlay",
-    "overlays_figure",
     "overlays_picture",
     "per_class_figure",
     "picture_bytes",
-    "profile_figure",
-    "roofline_figure",
     "save_figure",
-    "show_batch",
-    "show_labels",
-    "show_sample",
-    "show_worst",
     "uncertainty_picture",
 ]

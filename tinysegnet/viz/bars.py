@@ -1,4 +1,4 @@
-"""Horizontal bars: IoU per class in the class colours, and milliseconds per layer."""
+"""Horizontal bars: IoU per class in the class colours."""
 
 from __future__ import annotations
 
@@ -16,79 +16,44 @@ from .curves import inches, shortened
 from .figures import LIGHT, Theme, new_figure, style_axes
 from .legend import class_name
 
-__all__ = ["per_class_figure", "profile_figure"]
+__all__ = ["per_class_figure"]
 
 
-def per_class_figure(
-    scores: Scores, palette: Palette, *, sort: bool = True, theme: Theme = LIGHT, width: float = 7.5
-) -> Figure:
-    """IoU per class as bars in the class colours; a class that the labels do not contain is listed as absent.
-
-    Args:
-        scores: of a data set.
-        palette: names and colours of the classes.
-        sort: best class first; otherwise in the palette's order.
-        theme: colours.
-        width: inches; the height follows the classes.
-    """
-    order = np.argsort(-np.nan_to_num(scores.IoU, nan=-1), kind="stable") if sort else np.arange(len(scores.IoU))
-    names = [class_name(palette, int(k)) for k in order]
-    figure, axes = _bar_axes(names, 0.3, 10, width, theme, "IoU per class")
+def per_class_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) -> Figure:
+    """IoU per class as bars in the class colours, best first; a class that the labels do not contain is absent."""
+    order = np.argsort(-np.nan_to_num(scores.IoU, nan=-1), kind="stable")
+    figure, axes = _bar_axes([class_name(palette, int(k)) for k in order], theme)
     for row, k in enumerate(order):
-        IoU, absent = float(scores.IoU[k]), math.isnan(scores.IoU[k]) or scores.pixels[k] == 0
-        text = ("absent" + (", but predicted" if IoU == 0 else "")) if absent else f"{IoU:.3f}"
+        IoU = float(scores.IoU[k])
         end = 0.0 if math.isnan(IoU) else IoU
         axes.barh(row, end, height=0.66, color=np.array(palette.colors[k]) / 255, edgecolor=theme.muted, linewidth=0.5)
-        style = {"color": theme.muted, "style": "italic"} if absent else {"color": theme.ink}
-        _write_value(axes, row, end, text, theme, fontsize=10, **style)
+        if scores.pixels[k]:
+            _write_value(axes, row, end, f"{IoU:.3f}", theme, color=theme.ink)
+        else:
+            text = "absent, but predicted" if IoU == 0 else "absent"
+            _write_value(axes, row, end, text, theme, color=theme.muted, style="italic")
     axes.set(xlim=(0, 1.08), xticks=np.linspace(0, 1, 6))
     if math.isfinite(scores.mIoU):
         axes.axvline(scores.mIoU, color=theme.muted, linewidth=1, linestyle=(0, (4, 3)), zorder=0.9)
-        where: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
-        note = f"mean {scores.mIoU:.3f}"
-        axes.annotate(note, (scores.mIoU, 1), (0, 5), ha="center", fontsize=9, color=theme.muted, **where)
+        axes.annotate(f"mean {scores.mIoU:.3f}", (scores.mIoU, 1), (0, 5), xycoords=axes.get_xaxis_transform(),
+                      textcoords="offset points", ha="center", fontsize=9, color=theme.muted)  # fmt: skip
     return figure
 
 
-def profile_figure(
-    bars: Sequence[tuple[str, float, float]],
-    title: str,
-    subtitle: str = "",
-    *,
-    theme: Theme = LIGHT,
-    width: float = 8.0,
-) -> Figure:
-    """Layers as bars, first layer at the top. bars: (name, forward, backward), in milliseconds."""
-    figure, axes = _bar_axes([name for name, _, _ in bars], 0.22, 9, width, theme, title, subtitle)
-    for row, (_, forward, backward) in enumerate(bars):
-        total = forward + backward
-        axes.barh(row, forward, height=0.72, color=theme.mIoU)
-        axes.barh(row, backward, left=forward, height=0.72, color=theme.loss)
-        text = f"{total:.2f}" if total < 10 else f"{total:.1f}"
-        _write_value(axes, row, total, text, theme, fontsize=8.5, color=theme.muted)
-    axes.set_xlim(0, 1.12 * max(forward + backward for _, forward, backward in bars))
-    axes.set_xlabel("milliseconds", fontsize=9, color=theme.muted, labelpad=2)
-    for i, (text, color) in enumerate((("■ backward", theme.loss), ("■ forward", theme.mIoU))):
-        axes.annotate(text, (1, 1), (-70 * i, 9), xycoords="axes fraction", textcoords="offset points", ha="right",
-                      fontsize=9, color=color)  # fmt: skip
-    return figure
-
-
-def _bar_axes(
-    names: Sequence[str], row: float, fontsize: int, width: float, theme: Theme, title: str, subtitle: str = ""
-) -> tuple[Figure, Axes]:
-    """A new figure with axes for bars that are `row` inches apart, with their names on the left."""
+def _bar_axes(names: Sequence[str], theme: Theme) -> tuple[Figure, Axes]:
+    """A new figure with axes for bars, with their names on the left."""
     names = [shortened(name) for name in names]
-    figure = new_figure(width, height := row * len(names) + 1.15, theme)
-    left = 0.3 + max(inches(figure, name, fontsize) for name in names)
+    width = 7.5  # inches; the height follows the classes
+    figure = new_figure(width, height := 0.3 * len(names) + 1.15, theme)
+    left = 0.3 + max(inches(figure, name, 10) for name in names)
     axes = figure.add_axes((left / width, 0.5 / height, max(0.5, width - left - 0.2) / width, 1 - 1.15 / height))
-    style_axes(axes, theme, title, subtitle)
+    style_axes(axes, theme, "IoU per class")
     axes.grid(visible=False)
     axes.grid(axis="x", color=theme.grid, linewidth=0.8)
     axes.set(ylim=(len(names) - 0.4, -0.6), yticks=[])
     for number, name in enumerate(names):
         axes.annotate(name, (0, number), (-8, 0), textcoords="offset points", ha="right", va="center",
-                      fontsize=fontsize, color=theme.ink, parse_math=False)  # fmt: skip
+                      fontsize=10, color=theme.ink, parse_math=False)  # fmt: skip
     return figure, axes
 
 
@@ -96,4 +61,4 @@ def _write_value(axes: Axes, row: int, end: float, text: str, theme: Theme, **st
     """A value right of its bar, on paper so that no line runs through it."""
     box = {"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5}
     axes.annotate(text, (end, row), (6, 0), textcoords="offset points", va="center", bbox=box, parse_math=False,
-                  **style)  # fmt: skip
+                  fontsize=10, **style)  # fmt: skip

@@ -30,14 +30,12 @@ def text_width(text: str, font: ImageFont.FreeTypeFont) -> int:
 
 def fitted(text: str, size: int, room: int) -> str:
     """The text on one line, its middle left out if it is wider than `room`: the end of a path says more."""
-    font, text = load_font(size), " ".join(text.split())
-    if text_width(text, font) <= room:
-        return text
-    for keep in range(len(text) - 1, 0, -1):
-        shortened = f"{text[: keep // 3]}…{text[len(text) - (keep - keep // 3) :]}"
-        if text_width(shortened, font) <= room:
-            return shortened
-    return "…"
+    text = shown = " ".join(text.split())
+    keep = len(text)
+    while keep and text_width(shown, load_font(size)) > room:
+        keep -= 1
+        shown = f"{text[: keep // 3]}…{text[len(text) - (keep - keep // 3) :]}"
+    return shown
 
 
 def text_row(texts: Sequence[tuple[float, str, tuple[int, int, int], str]], width: int, size: int) -> Image.Image:
@@ -87,6 +85,4 @@ def fitted_size(shape: tuple[int, ...], width: int, height: int) -> tuple[int, i
 
 def resized(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Labels at `size` = (W, H), of any integer dtype: the class number at each new pixel's centre."""
-    (W, H), (h, w) = size, labels.shape
-    rows, columns = (2 * np.arange(H) + 1) * h // (2 * H), (2 * np.arange(W) + 1) * w // (2 * W)
-    return labels[rows[:, None], columns]
+    return np.asarray(Image.fromarray(labels.astype(np.int32)).resize(size, Image.Resampling.NEAREST))

@@ -20,8 +20,11 @@ from .figures import LIGHT, Theme, new_figure, style_axes
 __all__ = ["PANELS", "column", "curves_figure", "inches", "shortened", "spread"]
 
 PANELS = ("loss", "scores", "rate")
+LEFT, RIGHT, TOP, BOTTOM = 0.55, 0.45, 0.65, 0.5  # inches around a panel's axes; right of them stand the names, too
+
+Cell = tuple[float, float, float, float]  # x, y, width, height in inches
+Curve = tuple[str, np.ndarray, str]  # name, values, colour
 EndLabel = tuple[float, str, str]  # y in data units, text, colour
-LEFT, RIGHT, TOP, BOTTOM = 0.55, 0.2, 0.65, 0.5  # inches around a panel's axes
 
 
 def curves_figure(
@@ -39,14 +42,20 @@ def curves_figure(
             empty or not finite leaves a gap.
         baselines: mIoU of what needs no network, by name.
         panels: which of "loss", "scores" and "rate".
-        theme: colours.
         size: width and height in inches.
     """
-    with_rate = "rate" in panels and np.isfinite(column(history, "learning_rate")).any()
-    panels = [panel for panel in panels if panel != "rate" or with_rate]
-    figure = new_figure(*size, theme)
-    for panel, cell in _cells(panels, size).items():
-        _draw_panel(figure, panel, cell, history, dict(baselines or {}), theme)
+    width, height = size
+    if not np.isfinite(column(history, "learning_rate")).any():
+        panels = [panel for panel in panels if panel != "rate"]
+    # Side by side, the learning rate low under the loss. The scores are wider: the baselines' names stand there.
+    middle = width if "scores" not in panels else 0.44 * width if len(panels) > 1 else 0.0
+    low = 0.37 * height if "rate" in panels else 0.0
+    cells = {"loss": (0.0, low, middle, height - low), "scores": (middle, 0.0, width - middle, height),
+             "rate": (0.0, 0.0, middle, low)}  # fmt: skip
+    figure = new_figure(width, height, theme)
+    for panel in panels:
+        shown = {name: value for name, value in (baselines or {}).items() if math.isfinite(value)}
+        _draw_panel(figure, panel, cells[panel], history, shown if panel == "scores" else {}, theme)
     return figure
 
 
@@ -63,44 +72,43 @@ def _finite(value: Any) -> float:
     return number if math.isfinite(number) else math.nan
 
 
-def _cells(panels: Sequence[str], size: tuple[float, float]) -> dict[str, tuple[float, float, float, float]]:
-    """Where each panel lies, (x, y, width, height) in inches: side by side, the learning rate low under the loss."""
-    width, height = size
-    columns = [panel for panel in panels if panel != "rate"] or list(panels)
-    # The scores get the wider column: the baselines' names stand in it.
-    shares = (0.44, 0.56) if len(columns) == 2 else (1.0,)
-    cells = {panel: (i * shares[0] * width, 0.0, shares[i] * width, height) for i, panel in enumerate(columns)}
-    if "rate" in panels and columns != ["rate"]:
-        x, _, share, _ = cells[columns[0]]
-        cells["rate"] = (x, 0.0, share, low := 0.37 * height)
-        cells[columns[0]] = (x, low, share, height - low)
-    return cells
-
-
-def _draw_panel(
-    figure: Figure,
-    panel: str,
-    cell: tuple[float, float, float, float],
-    history: Sequence[Mapping[str, Any]],
-    baselines: dict[str, float],
-    theme: Theme,
-) -> None:
-    """One panel: decide what its curves are, make room for their names, draw both."""
-    curves = _curves(history, panel, theme)
-    baselines = {name: value for name, value in baselines.items() if panel == "scores" and math.isfinite(value)}
+def _draw_panel(figure: Figure, panel: str, cell: Cell, history: Sequence[Mapping[str, Any]],
+                baselines: Mapping[str, float], theme: Theme) -> None:  # fmt: skip
+    """One panel in its cell: make room for the names of its curves, draw both."""
+    title, subtitle, curves = _content(panel, history, theme)
     digits = ".2g" if panel == "rate" else ".3f"
-    ends = [(_last(y), f"{name} {_last(y):{digits}}".strip(), color) for name, y, color in curves]
-    ends = [end for end in ends if math.isfinite(end[0])]
+    ends = [(y[np.isfinite(y)][-1], name, color) for name, y, color in curves if np.isfinite(y).any()]
+    ends = [(last, f"{name} {last:{digits}}".strip(), color) for last, name, color in ends]
     ends += [(value, f"{shortened(name)} {value:.3f}", theme.muted) for name, value in baselines.items()]
     # "1.25e-05": at least that much, so that loss and learning rate, one below the other, end at the same place
-    room = max(inches(figure, text, 9) for text in ["1.25e-05"] + [text for _, text, _ in ends])
-    axes = _axes(figure, cell, right=RIGHT + 0.25 + room)
-    style_axes(axes, theme, *_titles(panel, history))
+    room = max(inches(figure, text, 9) for text in ["1.25e-05", *(text for _, text, _ in ends)])
+    x, y, width, height = cell
+    W, H = figure.get_size_inches()
+    inner_width, inner_height = max(0.5, width - LEFT - RIGHT - room), max(0.3, height - TOP - BOTTOM)
+    axes = figure.add_axes(((x + LEFT) / W, (y + BOTTOM) / H, inner_width / W, inner_height / H))
+    style_axes(axes, theme, title, subtitle)
     for value in baselines.values():
         axes.axhline(value, color=theme.muted, linewidth=1, linestyle=(0, (2, 2)))
-    _draw_curves(axes, column(history, "epoch"), [(y, color) for _, y, color in curves], theme)
+    _draw_curves(axes, column(history, "epoch"), curves, theme)
     _scale(axes, panel, np.concatenate([y for _, y, _ in curves]), theme)
-    _label_ends(axes, ends, cell[3] - TOP - BOTTOM)
+    _label_ends(axes, ends, inner_width, inner_height)
+
+
+def _content(panel: str, history: Sequence[Mapping[str, Any]], theme: Theme) -> tuple[str, str, list[Curve]]:
+    """Title, subtitle and curves of a panel, the most important curve last, so that it lies on top."""
+    if panel == "loss":
+        plural = "s" * (len(history) != 1)
+        return "Training loss", f"{len(history)} epoch{plural}", [("", column(history, "train_loss"), theme.loss)]
+    if panel == "rate":
+        rate = column(history, "learning_rate")
+        return "Learning rate", f"peak {np.nanmax(rate):.3g}", [("", rate, theme.muted)]
+    scores = [(name, column(history, f"val_{name}"), getattr(theme, name)) for name in ("G", "C", "mIoU")]
+    mIoU = scores[-1][1]
+    if not np.isfinite(mIoU).any():
+        return "Validation scores", "", scores
+    best = int(np.nanargmax(mIoU))
+    where = f"best mIoU {mIoU[best]:.3f} in epoch {column(history, 'epoch')[best]:.0f}"
+    return "Validation scores", where, scores
 
 
 def _scale(axes: Axes, panel: str, values: np.ndarray, theme: Theme) -> None:
@@ -114,30 +122,9 @@ def _scale(axes: Axes, panel: str, values: np.ndarray, theme: Theme) -> None:
         axes.text(0.5, 0.5, "no values yet", transform=axes.transAxes, ha="center", color=theme.muted, fontsize=10)
 
 
-def _curves(history: Sequence[Mapping[str, Any]], panel: str, theme: Theme) -> list[tuple[str, np.ndarray, str]]:
-    """Name, values and colour of a panel's curves, the most important last, so that it lies on top."""
-    if panel == "scores":
-        return [(name, column(history, f"val_{name}"), getattr(theme, name)) for name in ("G", "C", "mIoU")]
-    name = {"loss": "train_loss", "rate": "learning_rate"}[panel]
-    return [("", column(history, name), theme.loss if panel == "loss" else theme.muted)]
-
-
-def _titles(panel: str, history: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Title and subtitle of a panel."""
-    mIoU, loss = column(history, "val_mIoU"), column(history, "train_loss")
-    if panel == "loss":
-        return "Training loss", f"{len(loss)} epoch" + "s" * (len(loss) != 1)
-    if panel == "rate":
-        return "Learning rate", f"peak {np.nanmax(column(history, 'learning_rate')):.3g}"
-    if not np.isfinite(mIoU).any():
-        return "Validation scores", ""
-    best = int(np.nanargmax(mIoU))
-    return "Validation scores", f"best mIoU {mIoU[best]:.3f} in epoch {column(history, 'epoch')[best]:.0f}"
-
-
-def _draw_curves(axes: Axes, epoch: np.ndarray, curves: list[tuple[np.ndarray, str]], theme: Theme) -> None:
+def _draw_curves(axes: Axes, epoch: np.ndarray, curves: Sequence[Curve], theme: Theme) -> None:
     """Lines from value to value, across epochs that have none; dots as well where values are few."""
-    for y, color in curves:
+    for _, y, color in curves:
         known = np.isfinite(y)
         marker = "o" if known.sum() <= 12 else ""
         axes.plot(epoch[known], y[known], color=color, linewidth=2, marker=marker, markersize=4.5, clip_on=False)
@@ -148,18 +135,13 @@ def _draw_curves(axes: Axes, epoch: np.ndarray, curves: list[tuple[np.ndarray, s
     axes.set_xlabel("epoch", fontsize=9, color=theme.muted, labelpad=2)
 
 
-def _label_ends(axes: Axes, ends: list[EndLabel], height: float) -> None:
-    """Write each label right of the axes at its value's height, moved apart where two would touch."""
-    low, high = axes.get_ylim()
-    heights = [(y - low) / (high - low) for y, _, _ in ends]
-    figure = axes.figure.get_figure(root=True)
-    # x in inches from the right edge of the axes, so that the connecting line is as long in every figure
-    inch = 1 / (axes.get_position().width * figure.get_figwidth()) if figure else 0.1
+def _label_ends(axes: Axes, ends: Sequence[EndLabel], width: float, height: float) -> None:
+    """Write each label right of the axes, `width` x `height` inches, at its value's height, or as near as it fits."""
+    heights = [y / axes.get_ylim()[1] for y, _, _ in ends]
     for (_, text, color), at, to in zip(ends, heights, spread(heights, gap=0.17 / height), strict=True):
         style: dict[str, Any] = {"transform": axes.transAxes, "color": color, "clip_on": False}
-        link = Line2D([1 + 0.04 * inch, 1 + 0.18 * inch], [at, to], linewidth=0.8, alpha=0.7, **style)
-        axes.add_artist(link)
-        axes.text(1 + 0.22 * inch, to, text, va="center", fontsize=9, parse_math=False, **style)
+        axes.add_artist(Line2D([1 + 0.04 / width, 1 + 0.18 / width], [at, to], linewidth=0.8, alpha=0.7, **style))
+        axes.text(1 + 0.22 / width, to, text, va="center", fontsize=9, parse_math=False, **style)
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
@@ -168,33 +150,15 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     >>> [round(h, 2) for h in spread([0.5, 0.1, 0.5], gap=0.1)]
     [0.45, 0.1, 0.55]
     """
+    from scipy.optimize import isotonic_regression  # here: it takes a moment to import
 
-    def inside(centre: float, size: int) -> float:
-        half = gap * (size - 1) / 2
-        return min(max(centre, half), max(1 - half, half))
-
-    order = sorted(range(len(heights)), key=lambda i: heights[i])
-    groups: list[tuple[float, int]] = []  # centre and size of labels that touch, from below
-    for i in order:
-        centre, size = inside(heights[i], 1), 1
-        while groups and centre - groups[-1][0] < gap * (size + groups[-1][1]) / 2:
-            other, count = groups.pop()
-            centre, size = (centre * size + other * count) / (size + count), size + count
-            centre = inside(centre, size)  # which may push it into the next group below
-        groups.append((centre, size))
-    flat = [centre + gap * (j - (size - 1) / 2) for centre, size in groups for j in range(size)]
-    return [flat[order.index(i)] for i in range(len(heights))]
-
-
-def _axes(figure: Figure, cell: tuple[float, float, float, float], *, left: float = LEFT, right: float = RIGHT) -> Axes:
-    """Axes inside a cell given in inches, with that much margin; never narrower than half an inch."""
-    x, y, width, height = cell
-    W, H = figure.get_size_inches()
-    inner = max(0.5, width - left - right)
-    return figure.add_axes(
-        ((x + left) / W, (y + BOTTOM) / H, inner / W, max(0.3, height - TOP - BOTTOM) / H),
-        label=f"{len(figure.axes)}",
-    )
+    order = np.argsort(heights, kind="stable")
+    steps = gap * np.arange(len(order))
+    # Gaps of at least `gap` between heights are gaps of at least 0 between heights - steps.
+    starts = isotonic_regression(np.asarray(heights, np.float64)[order] - steps).x
+    moved = np.empty(len(order))
+    moved[order] = np.clip(starts, 0, max(0.0, 1 - gap * (len(order) - 1))) + steps
+    return moved.tolist()
 
 
 def inches(figure: Figure, text: str, fontsize: float) -> float:
@@ -203,11 +167,6 @@ def inches(figure: Figure, text: str, fontsize: float) -> float:
     width = artist.get_window_extent().width / figure.dpi
     artist.remove()
     return width
-
-
-def _last(values: np.ndarray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite[-1]) if len(finite) else math.nan
 
 
 def shortened(name: str, longest: int = 34) -> str:

@@ -52,9 +52,9 @@ class NotebookFigure(Figure):
         return figure_bytes(self)
 
 
-def new_figure(width: float, height: float, theme: Theme, dpi: int = 120) -> NotebookFigure:
+def new_figure(width: float, height: float, theme: Theme) -> NotebookFigure:
     """An empty figure of width x height inches."""
-    return NotebookFigure(figsize=(width, height), dpi=dpi, facecolor=theme.paper)
+    return NotebookFigure(figsize=(width, height), dpi=120, facecolor=theme.paper)
 
 
 def figure_of(picture: Image.Image) -> NotebookFigure:

@@ -47,39 +47,30 @@ class Animation:
 
     def add(self, image: np.ndarray, labels: np.ndarray, name: str, number: int) -> None:
         """Append the overlay of a picture (H, W, 3) and its labels (H, W), number `number` of count."""
-        self.size = self.size or frame_size(*labels.shape)
-        self.frames.append(_frame(image, labels, self.palette, self.size, name, (number, self.count)))
+        H, W = self.size = self.size or _frame_size(*labels.shape)
+        # Fitted into the frame with dark bars where shapes differ. Scaled first and painted then: class boundaries
+        # stay one pixel wide.
+        fit = fitted_size(labels.shape, W, H)
+        small = np.asarray(Image.fromarray(as_uint8(image)).resize(fit, Image.Resampling.LANCZOS))
+        painted = Image.fromarray(overlay(small, resized(labels, fit), self.palette))
+        legend = Image.fromarray(legend_strip(self.palette, W, font_size=13, void=False))
+        frame = Image.new("RGB", (W, H + LINE + legend.height), BAR)
+        frame.paste(painted, ((W - fit[0]) // 2, (H - fit[1]) // 2))
+        frame.paste(legend, (0, H + LINE))
+        _write_line(frame, H, name, number, self.count)
+        self.frames.append(_in_256_colours(frame, painted, self.palette))
 
     def to_bytes(self) -> bytes:
         """The GIF file; each frame is watched for 0.1 to 0.7 seconds, all together for half a minute if they can be."""
-        buffer = io.BytesIO()
         pause = min(max(30_000 // len(self.frames), 100), 700)  # milliseconds
         first, *others = self.frames
-        first.save(buffer, "GIF", save_all=True, append_images=others, duration=pause, loop=0)
-        return buffer.getvalue()
+        return picture_bytes(first, "GIF", save_all=True, append_images=others, duration=pause, loop=0)
 
 
-def frame_size(H: int, W: int) -> tuple[int, int]:
+def _frame_size(H: int, W: int) -> tuple[int, int]:
     """(H, W) of the frames of an animation whose first picture is H x W: its shape, 320 to 640 on the longer side."""
     factor = min(max(1.0, LONGEST / 2 / max(H, W)), LONGEST / max(H, W))
     return max(SHORTEST, round(H * factor)), max(SHORTEST, round(W * factor))
-
-
-def _frame(
-    image: np.ndarray, labels: np.ndarray, palette: Palette, size: tuple[int, int], name: str, place: tuple[int, int]
-) -> Image.Image:
-    """The overlay fitted into size = (H, W) with dark bars where shapes differ; below, name, place and a legend."""
-    H, W = size
-    fit = fitted_size(labels.shape, W, H)
-    # Scaled first and painted then: class boundaries stay one pixel wide.
-    small = np.asarray(Image.fromarray(as_uint8(image)).resize(fit, Image.Resampling.LANCZOS))
-    painted = Image.fromarray(overlay(small, resized(labels, fit), palette))
-    legend = Image.fromarray(legend_strip(palette, W, font_size=13, void=False))
-    frame = Image.new("RGB", (W, H + LINE + legend.height), BAR)
-    frame.paste(painted, ((W - fit[0]) // 2, (H - fit[1]) // 2))
-    frame.paste(legend, (0, H + LINE))
-    _write_line(frame, H, name, *place)
-    return _in_256_colours(frame, painted, palette)
 
 
 def _in_256_colours(frame: Image.Image, painted: Image.Image, palette: Palette) -> Image.Image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import textwrap
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -14,15 +14,6 @@ from .overlay import hatch, is_class
 __all__ = ["class_name", "legend_strip", "percent"]
 
 
-@dataclass(frozen=True)
-class LegendEntry:
-    """One legend entry: a name in lines, its share as text, and what fills its swatch (None: the hatch)."""
-
-    lines: tuple[str, ...]
-    share: str
-    color: tuple[int, int, int] | None
-
-
 def legend_strip(
     palette: Palette, width: int, labels: np.ndarray | None = None, *, font_size: int = 14, void: bool = True
 ) -> np.ndarray:
@@ -31,34 +22,41 @@ def legend_strip(
     Long names are broken into lines; all columns are as wide as the widest entry.
 
     Args:
-        palette: names and colours of the classes.
-        width: pixels.
         labels: (H, W) class numbers: only classes that occur are listed, largest first, each with its share of all
             pixels. None: all classes in the palette's order.
-        font_size: pixels.
         void: list the unlabelled pixels too, if there can be any.
     """
     font = load_font(font_size)
-    swatch, gap = round(1.15 * font_size), round(0.5 * font_size)
+    swatch, gap, line = round(1.15 * font_size), round(0.5 * font_size), round(1.3 * font_size)
     # One very long name must not cost all the others their columns, so a line of a name is at most 16 em wide.
     share_room = 0 if labels is None else gap + text_width("100.0 %", font)
     room = max(min(width - 3 * gap - swatch - share_room, 16 * font_size), font_size)
-    entries = _entries(palette, labels, void, font, room)
-    entry_width = swatch + gap + max((_entry_width(e, font, gap) for e in entries), default=0)
+    entries = [(_broken(name, font, room), share, color) for name, share, color in _listed(palette, labels, void)]
+    widths = [text_width(text, font) for lines, _, _ in entries for text in lines]
+    # The share stands behind the last line of the name.
+    widths += [text_width(lines[-1], font) + gap + text_width(share, font) for lines, share, _ in entries if share]
     column_gap = 2 * font_size
-    columns = max(1, min(len(entries), (width - 2 * gap + column_gap) // (entry_width + column_gap)))
+    step = swatch + gap + max(widths, default=0) + column_gap
+    columns = max(1, min(len(entries), (width - 2 * gap + column_gap) // step))
     columns = -(-len(entries) // max(1, -(-len(entries) // columns)))  # 12 in at most 10 columns: 6 + 6, not 10 + 2
     rows = [entries[i : i + columns] for i in range(0, len(entries), columns)]
-    line = round(1.3 * font_size)
-    heights = [max(len(e.lines) for e in row) * line + gap for row in rows]
+    heights = [max(len(lines) for lines, _, _ in row) * line + gap for row in rows]
     canvas = Image.new("RGB", (width, sum(heights) + 2 * gap), PAPER)
+    draw = ImageDraw.Draw(canvas)
     # Columns start where a table of this width has them, so that the legend fills the strip evenly.
-    step = (width - 2 * gap + column_gap) / columns if len(rows) > 1 else entry_width + column_gap
+    stride = (width - 2 * gap + column_gap) / columns if len(rows) > 1 else step
     for i, row in enumerate(rows):
-        for j, entry in enumerate(row):
-            _draw_entry(
-                canvas, entry, (gap + round(j * step), round(1.5 * gap) + sum(heights[:i])), font, swatch, gap, line
-            )
+        for j, (lines, share, color) in enumerate(row):
+            x, y = gap + round(j * stride), round(1.5 * gap) + sum(heights[:i])
+            if color is None:
+                canvas.paste(Image.fromarray(hatch(swatch, swatch)), (x, y))
+            draw.rectangle((x, y, x + swatch - 1, y + swatch - 1), fill=color, outline=EDGE)
+            left, middle = x + swatch + gap, y + swatch / 2
+            for number, text in enumerate(lines):
+                draw.text((left, middle + number * line), text, INK, font, anchor="lm")
+            if share:
+                end = left + text_width(lines[-1], font) + gap, middle + (len(lines) - 1) * line
+                draw.text(end, share, MUTED, font, anchor="lm")
     return np.asarray(canvas)
 
 
@@ -72,64 +70,25 @@ def percent(fraction: float) -> str:
     return "< 0.1 %" if 0 < fraction < 0.0005 else f"{100 * fraction:.1f} %"
 
 
-def _entries(
-    palette: Palette, labels: np.ndarray | None, void: bool, font: ImageFont.FreeTypeFont, room: int
-) -> list[LegendEntry]:
-    """The entries in their order, names already broken into lines of at most `room` pixels."""
-    colors = dict(enumerate(palette.colors))
+def _listed(
+    palette: Palette, labels: np.ndarray | None, void: bool
+) -> list[tuple[str, str, tuple[int, int, int] | None]]:
+    """Name, share and colour of the legend's entries in their order; what is not labelled has no colour."""
+    K = palette.num_classes
+    names, colors = [*(class_name(palette, k) for k in range(K)), "not labelled"], [*palette.colors, None]
     if labels is None:
-        listed = [(k, "") for k in colors] + ([(-1, "")] if void and palette.ignore_label is not None else [])
-    else:
-        classes = np.where(is_class(labels, palette), labels.astype(np.int64), -1)
-        counts = np.bincount(classes.ravel() + 1, minlength=palette.num_classes + 1)
-        order = sorted(colors, key=lambda k: -counts[k + 1]) + ([-1] if void else [])
-        listed = [(k, percent(counts[k + 1] / classes.size)) for k in order if counts[k + 1]]
-    names = {k: class_name(palette, k) for k in colors} | {-1: "not labelled"}
-    return [LegendEntry(_broken(names[k], font, room), share, colors.get(k)) for k, share in listed]
+        order = list(range(K + (void and palette.ignore_label is not None)))
+        return [(names[k], "", colors[k]) for k in order]
+    classes = np.where(is_class(labels, palette), labels.astype(np.int64), K)
+    counts = np.bincount(classes.ravel(), minlength=K + 1)
+    order = [*sorted(range(K), key=lambda k: -counts[k]), *([K] if void else [])]
+    return [(names[k], percent(counts[k] / classes.size), colors[k]) for k in order if counts[k]]
 
 
-def _entry_width(entry: LegendEntry, font: ImageFont.FreeTypeFont, gap: int) -> int:
-    """Width of the text of an entry: its name's widest line, and the share behind the last one if it has room."""
-    share = gap + text_width(entry.share, font) if entry.share else 0
-    return max(*(text_width(line, font) for line in entry.lines), text_width(entry.lines[-1], font) + share)
-
-
-def _broken(text: str, font: ImageFont.FreeTypeFont, room: int) -> tuple[str, ...]:
+def _broken(text: str, font: ImageFont.FreeTypeFont, room: int) -> list[str]:
     """Break text into lines of at most `room` pixels: at spaces if possible, within a word if need be."""
-    lines = [""]
-    for word in text.split(" "):
-        joined = f"{lines[-1]} {word}".strip()
-        if text_width(joined, font) <= room:
-            lines[-1] = joined
-            continue
-        lines += [""] * bool(lines[-1])
-        for letter in word:
-            if lines[-1] and text_width(lines[-1] + letter, font) > room:
-                lines.append("")
-            lines[-1] += letter
-    return tuple(lines)
-
-
-def _draw_entry(
-    canvas: Image.Image,
-    entry: LegendEntry,
-    corner: tuple[int, int],
-    font: ImageFont.FreeTypeFont,
-    swatch: int,
-    gap: int,
-    line: int,
-) -> None:
-    x, y = corner
-    draw = ImageDraw.Draw(canvas)
-    if entry.color is None:
-        canvas.paste(Image.fromarray(hatch(swatch, swatch)), (x, y))
-        draw.rectangle((x, y, x + swatch - 1, y + swatch - 1), outline=EDGE)
-    else:
-        draw.rectangle((x, y, x + swatch - 1, y + swatch - 1), fill=entry.color, outline=EDGE)
-    x += swatch + gap
-    middle = y + swatch / 2
-    for i, text in enumerate(entry.lines):
-        draw.text((x, middle + i * line), text, INK, font, anchor="lm")
-    if entry.share:
-        x += text_width(entry.lines[-1], font) + gap
-        draw.text((x, middle + (len(entry.lines) - 1) * line), entry.share, MUTED, font, anchor="lm")
+    for letters in range(len(text), 1, -1):
+        lines = textwrap.wrap(text, letters)
+        if max(text_width(line, font) for line in lines) <= room:
+            return lines
+    return list(text)

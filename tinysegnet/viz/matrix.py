@@ -28,17 +28,20 @@ def confusion_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) 
     labels do not contain is empty and says so. The figure grows with the classes.
     """
     K = len(scores.pixels)
-    numbers = K <= MOST_NUMBERS
-    cell = 0.44 if numbers else 0.23  # inches
+    cell = 0.44 if K <= MOST_NUMBERS else 0.23  # inches
     names = [shortened(class_name(palette, k), 24) for k in range(K)]
     shares = scores.confusion / np.maximum(scores.pixels, 1)[:, None]
     figure, axes = _square_axes(names, cell, theme)
-    axes.imshow(shares, cmap=_shades(theme), vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+    shades = _shades(theme)
+    axes.imshow(shares, cmap=shades, vmin=0, vmax=1, interpolation="nearest", aspect="auto")
     _rule(axes, K, theme)
     _name_both_sides(axes, names, palette, cell, theme)
     _note_rows(axes, scores, theme)
-    if numbers:
-        _write_cells(axes, shares, theme)
+    for (row, column), share in np.ndenumerate(shares):
+        if K <= MOST_NUMBERS and share >= 0.005:
+            color, weight = readable(shades(share)[:3], theme), "bold" if row == column else "normal"
+            axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=9, color=color,
+                      weight=weight)  # fmt: skip
     return figure
 
 
@@ -72,13 +75,11 @@ def _rule(axes: Axes, K: int, theme: Theme) -> None:
     for at in np.arange(K + 1) - 0.5:
         axes.axhline(at, color=theme.grid, linewidth=0.6, clip_on=False)
         axes.axvline(at, color=theme.grid, linewidth=0.6, clip_on=False)
-    corners = np.arange(K) - 0.5
-    for at in corners:
+    for at in np.arange(K) - 0.5:
         path = [at, at + 1, at + 1, at, at], [at, at, at + 1, at + 1, at]
         axes.plot(*path, color=theme.muted, linewidth=0.9, clip_on=False)
     axes.set(xlim=(-0.5, K - 0.5), ylim=(K - 0.5, -0.5), xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.set_frame_on(False)
 
 
 def _name_both_sides(axes: Axes, names: list[str], palette: Palette, cell: float, theme: Theme) -> None:
@@ -102,13 +103,3 @@ def _note_rows(axes: Axes, scores: Scores, theme: Theme) -> None:
     for k, pixels in enumerate(scores.pixels):
         text, slant = (percent(pixels / total), "normal") if pixels else ("absent", "italic")
         axes.annotate(text, (K - 0.5, k), (8, 0), va="center", style=slant, annotation_clip=False, **style)
-
-
-def _write_cells(axes: Axes, shares: np.ndarray, theme: Theme) -> None:
-    shades = _shades(theme)
-    for (row, column), share in np.ndenumerate(shares):
-        if share < 0.005:
-            continue
-        color = readable(shades(share)[:3], theme)
-        weight = "bold" if row == column else "normal"
-        axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=9, color=color, weight=weight)

@@ -86,10 +86,9 @@ def as_uint8(image: np.ndarray) -> np.ndarray:
 
 
 def _labels_for(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    labels = np.asarray(labels)
-    if labels.shape != image.shape[:2] or labels.dtype.kind not in "iu":
-        H, W = image.shape[:2]
+    labels, shape = np.asarray(labels), image.shape[:2]
+    if labels.shape != shape or labels.dtype.kind not in "iu":
         raise ShapeError(
-            f"labels for a {H} x {W} picture are whole numbers ({H}, {W}); got {labels.dtype} {labels.shape}"
+            f"labels {labels.shape}, {labels.dtype} (expected {shape}, integers, as the picture's shape is)"
         )
     return labels

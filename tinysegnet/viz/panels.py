@@ -19,49 +19,38 @@ HEADINGS = ("Image", "Truth", "Prediction", "Errors (red)")
 
 
 def labelled_picture(
-    image: np.ndarray,
-    labels: np.ndarray,
-    palette: Palette,
-    *,
-    alpha: float = 0.5,
-    scale: int | None = None,
-    narrowest: int = 640,
+    image: np.ndarray, labels: np.ndarray, palette: Palette, *, scale: int | None = None, narrowest: int = 640
 ) -> Image.Image:
     """The picture with class colours over it; below it the classes that occur, with their shares of the pixels.
 
     Args:
         image: (H, W, 3), uint8 or float in 0..255.
         labels: (H, W) class numbers.
-        palette: names and colours of the classes.
-        alpha: strength of the colours, 0 to 1.
         scale: enlarge by this whole number (nearest neighbour, so pixels stay exact); None: until 640 pixels wide.
         narrowest: width of the canvas in pixels, at least. The lettering grows with the picture.
     """
     image, labels = as_uint8(image), np.asarray(labels)
     scale = fitting_scale(labels.shape, 640, at_least=True) if scale is None else scale
-    painted = Image.fromarray(overlay(enlarge(image, scale), enlarge(labels, scale), palette, alpha))
+    painted = Image.fromarray(overlay(enlarge(image, scale), enlarge(labels, scale), palette))
     width = max(painted.width, narrowest)
     legend = legend_strip(palette, width, labels, font_size=max(15, round(width / 56)))
     return stacked([painted, Image.fromarray(legend)], width)
 
 
-def overlays_picture(samples: Sequence[Compared], palette: Palette, *, panel_width: int = 400) -> Image.Image:
+def overlays_picture(samples: Sequence[Compared], palette: Palette) -> Image.Image:
     """Rows of image | truth | prediction | errors, each with its name and pixel accuracy, and a legend of all classes.
 
-    Args:
-        samples: tuples (image, labels, prediction, name).
-        palette: names and colours of the classes.
-        panel_width: pixels per panel; panels of very tall pictures are narrower.
+    samples: tuples (image, labels, prediction, name).
     """
-    size, gap = max(12, panel_width // 25), max(6, panel_width // 40)
-    width = 4 * panel_width + 5 * gap
-    middles = [gap + i * (panel_width + gap) + panel_width / 2 for i in range(4)]
+    panel, size, gap = 400, 16, 10  # width of a panel, of the lettering, and between panels
+    width = 4 * panel + 5 * gap
+    middles = [gap + i * (panel + gap) + panel / 2 for i in range(4)]
     rows = [text_row([(x, text, INK, "mm") for x, text in zip(middles, HEADINGS, strict=True)], width, size)]
-    space = Image.new("RGB", (width, gap), PAPER)
     for sample in samples:
         name = fitted(sample[3], size, width // 2)
         texts = [(gap, name, INK, "lm"), (width - gap, caption(sample, palette), MUTED, "rm")]
-        rows += [text_row(texts, width, size), _compared_row(sample, palette, panel_width, gap), space]
+        panels = [stacked([picture], panel) for picture in compared_panels(sample, palette, panel, 480)]
+        rows += [text_row(texts, width, size), tiled(panels, 4, gap), Image.new("RGB", (width, gap), PAPER)]
     return stacked([*rows, Image.fromarray(legend_strip(palette, width, font_size=size))], width)
 
 
@@ -71,16 +60,11 @@ def compared_panels(sample: Compared, palette: Palette, width: int, height: int)
     Scaled first and painted then, so that hatching and class boundaries are as fine as the panel allows. Labels are
     scaled by nearest neighbour: between classes 2 and 4 there is no class 3.
     """
-    image, labels, prediction = as_uint8(sample[0]), np.asarray(sample[1]), np.asarray(sample[2])
-    size = fitted_size(labels.shape, width, height)
-    image, labels, prediction = scaled_image(image, size), resized(labels, size), resized(prediction, size)
-    arrays = (
-        image,
-        truth_panel(image, labels, palette),
-        overlay(image, prediction, palette, 0.7),
-        error_picture(image, labels, prediction, palette),
-    )
-    return [Image.fromarray(array) for array in arrays]
+    size = fitted_size(np.shape(sample[1]), width, height)
+    image = scaled_image(as_uint8(sample[0]), size)
+    labels, prediction = (resized(np.asarray(array), size) for array in sample[1:3])
+    truth, errors = truth_panel(image, labels, palette), error_picture(image, labels, prediction, palette)
+    return [Image.fromarray(array) for array in (image, truth, overlay(image, prediction, palette, 0.7), errors)]
 
 
 def pixel_accuracy(labels: np.ndarray, prediction: np.ndarray, palette: Palette) -> float | None:
@@ -105,9 +89,3 @@ def truth_panel(image: np.ndarray, labels: np.ndarray, palette: Palette) -> np.n
     """The labels over the picture as strongly as the prediction's, and hatching where there are none."""
     void = ~is_class(labels, palette)[..., None]
     return np.where(void, colour_map(labels, palette), overlay(image, labels, palette, 0.7))
-
-
-def _compared_row(sample: Compared, palette: Palette, panel_width: int, gap: int) -> Image.Image:
-    """The four panels side by side, each centred in its column."""
-    panels = compared_panels(sample, palette, panel_width, round(1.2 * panel_width))
-    return tiled([stacked([panel], panel_width) for panel in panels], 4, gap)

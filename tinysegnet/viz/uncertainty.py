@@ -11,7 +11,7 @@ from .canvas import EDGE, INK, PAPER, enlarge, fitting_scale, load_font, stacked
 
 __all__ = ["uncertainty_picture"]
 
-COLORS = "inferno"
+MEANING = "uncertainty: variance of the probabilities, mean over the classes"
 
 
 def uncertainty_picture(uncertainty: np.ndarray, *, narrowest: int = 480) -> Image.Image:
@@ -30,15 +30,15 @@ def uncertainty_picture(uncertainty: np.ndarray, *, narrowest: int = 480) -> Ima
         raise ShapeError(f"a map of uncertainty is (H, W); this one is {uncertainty.shape}")
     uncertainty = np.nan_to_num(uncertainty)
     most = float(np.percentile(uncertainty, 99.5)) or float(uncertainty.max()) or 1.0
-    shades = (255 * np.clip(uncertainty / most, 0, 1)).astype(np.uint8)
     scale = fitting_scale(uncertainty.shape, narrowest, at_least=True)
-    painted = Image.fromarray(enlarge(_table()[shades], scale))
+    painted = Image.fromarray(enlarge(_colored(uncertainty / most), scale))
     width = max(painted.width, narrowest)
     return stacked([painted, _scale_strip(most, width)], width)
 
 
-def _table() -> np.ndarray:
-    return (255 * matplotlib.colormaps[COLORS](np.arange(256))[:, :3] + 0.5).astype(np.uint8)
+def _colored(values: np.ndarray) -> np.ndarray:
+    """Values 0..1, (H, W) -> (H, W, 3) uint8."""
+    return matplotlib.colormaps["inferno"](values, bytes=True)[..., :3]
 
 
 def _scale_strip(most: float, width: int) -> Image.Image:
@@ -47,17 +47,16 @@ def _scale_strip(most: float, width: int) -> Image.Image:
     font, gap = load_font(size), round(0.6 * size)
     strip = Image.new("RGB", (width, round(2.6 * size) + 3 * gap), PAPER)
     draw = ImageDraw.Draw(strip)
-    ends = "0", f"≥ {most:.2g}"
-    left, right = gap + 2 * size, width - gap - round(font.getlength(ends[1])) - gap
-    bar = Image.fromarray(np.broadcast_to(_table()[None], (1, 256, 3)).copy()).resize((right - left, round(1.3 * size)))
-    strip.paste(bar, (left, gap))
-    draw.rectangle((left - 1, gap - 1, right, gap + bar.height), outline=EDGE)
-    middle = gap + bar.height / 2
-    draw.text((left - gap, middle), ends[0], INK, font, anchor="rm")
-    draw.text((right + gap, middle), ends[1], INK, font, anchor="lm")
-    meaning = "uncertainty: variance of the probabilities, mean over the classes"
-    while text_width(meaning, font) > width - 2 * gap:
+    least, largest = "0", f"≥ {most:.2g}"
+    left, right, height = gap + 2 * size, width - 2 * gap - round(font.getlength(largest)), round(1.3 * size)
+    bar = _colored(np.linspace(0, 1, right - left)[None])
+    strip.paste(Image.fromarray(bar.repeat(height, axis=0)), (left, gap))
+    draw.rectangle((left - 1, gap - 1, right, gap + height), outline=EDGE)
+    middle = gap + height / 2
+    draw.text((left - gap, middle), least, INK, font, anchor="rm")
+    draw.text((right + gap, middle), largest, INK, font, anchor="lm")
+    while text_width(MEANING, font) > width - 2 * gap:
         size -= 1
         font = load_font(size)
-    draw.text((width / 2, 2 * gap + bar.height + 0.6 * size), meaning, INK, font, anchor="mm")
+    draw.text((width / 2, 2 * gap + height + 0.6 * size), MEANING, INK, font, anchor="mm")
     return strip

@@ -56,9 +56,8 @@ def describe_averaging(
     once = predict(model, image, size=size)
     averaged = predict(model, image, size=size, mirror=mirror, scales=scales)
     differing = int((averaged != once).sum())
-    names = [f"{scale:g}" for scale in scales]
-    texts = explain("averaging", passes=count, mirror=mirror, scales=names, differing=differing, pixels=once.size)
-    return texts["text"]
+    fields = {"passes": count, "mirror": mirror, "scales": [f"{scale:g}" for scale in scales]}
+    return explain("averaging", differing=differing, pixels=once.size, **fields)["text"]
 
 
 def describe_weighting(class_weights: Any, in_training: str | None) -> str:

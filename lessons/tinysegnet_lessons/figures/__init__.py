@@ -18,15 +18,21 @@ from .paths import show_paths
 from .pixel import show_pixel
 from .pool_arrows import show_pool_arrows
 from .receptive_field_figure import show_receptive_field
+from .roofline import RooflineDot, roofline_figure
+from .samples import overlays_figure, show_batch, show_labels, show_sample, show_worst
 from .source_listing import SourceListing, show_source
 from .strip_plot import show_strip_plot
 
 __all__ = [
     "LivePlot",
+    "RooflineDot",
     "SourceListing",
     "class_histogram_figure",
+    "overlays_figure",
+    "roofline_figure",
     "show_array",
     "show_arrays",
+    "show_batch",
     "show_costs",
     "show_feature_maps",
     "show_gallery",
@@ -34,6 +40,7 @@ __all__ = [
     "show_heat",
     "show_kernel",
     "show_kernel_sliding",
+    "show_labels",
     "show_ladder",
     "show_network",
     "show_paths",
@@ -41,6 +48,8 @@ __all__ = [
     "show_plot",
     "show_pool_arrows",
     "show_receptive_field",
+    "show_sample",
     "show_source",
     "show_strip_plot",
+    "show_worst",
 ]

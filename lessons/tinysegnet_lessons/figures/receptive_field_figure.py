@@ -11,9 +11,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from tinysegnet.models.network import Network
-from tinysegnet.models.receptive_field import Box, influence, receptive_field
+from tinysegnet.models.receptive_field import Box, receptive_field
 from tinysegnet.viz.figures import LIGHT, Theme, new_figure
 from tinysegnet.viz.overlay import LUMA, as_uint8
+from tinysegnet_lessons.influence import influence
 
 __all__ = ["show_receptive_field"]
 

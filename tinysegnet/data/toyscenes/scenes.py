@@ -48,7 +48,7 @@ class ToyScenes:
         if count < 0 or seed < 0:
             raise DataError(f"toy scenes need a count and a seed of at least 0, not count={count}, seed={seed}")
         if min(size) < 16:
-            raise DataError(f"toy scenes need at least 16x16 pixels, not {size[0]}x{size[1]}")
+            raise DataError(f"toy scenes of {size[0]}x{size[1]} pixels (expected at least 16x16)")
         self.count, self.seed, self.size = count, seed, (int(size[0]), int(size[1]))
 
     def __len__(self) -> int:

@@ -27,10 +27,8 @@ def _copy_padded(x, padded, top, left):
         n, y = task // height, task % height - top
         for column in range(width):
             inside = 0 <= y < H and left <= column < left + W
-            pixel, source = (
-                padded[n, task % height, column],
-                x[n, min(max(y, 0), H - 1), min(max(column - left, 0), W - 1)],
-            )
+            pixel = padded[n, task % height, column]
+            source = x[n, min(max(y, 0), H - 1), min(max(column - left, 0), W - 1)]
             for c in range(C):
                 pixel[c] = source[c] if inside else 0
 

@@ -1,4 +1,4 @@
-"""Kernels that compute each output value from the input values at the same place."""
+"""How to call a kernel that computes each output value from the input values at the same place."""
 
 from __future__ import annotations
 

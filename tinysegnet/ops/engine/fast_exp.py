@@ -17,7 +17,6 @@ if not JIT:
     exp = np.exp
 else:
     from llvmlite import ir
-    from numba.core import cgutils
     from numba.extending import intrinsic
 
     # bits of mantissa, terms of the series, the most negative x whose result is a normal number
@@ -42,9 +41,7 @@ else:
             (x,) = args
             tiny = builder.fcmp_ordered("<", x, constant(least))
             inside = builder.select(tiny, constant(least), x)
-            floor = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(number, [number]), f"llvm.floor.f{bits}"
-            )
+            floor = builder.module.declare_intrinsic("llvm.floor", [number])
             n = builder.call(floor, [multiply_add(inside, constant(1 / math.log(2)), constant(0.5))])
             high = kind(math.log(2)).view(f"i{bits // 8}") >> mantissa // 2 << mantissa // 2
             high = float(high.view(kind))  # few enough digits for n * high to be exact

@@ -24,9 +24,8 @@ from ...runtime import JIT, kernel
 __all__ = ["multiply", "multiply_numpy"]
 
 
-def multiply_numpy(
-    a, a_start, a_row, a_step, b, b_start, b_row, out, out_start, out_row, rows, cols, inner, accumulate
-):
+def multiply_numpy(a, a_start, a_row, a_step, b, b_start, b_row, out, out_start, out_row, rows, cols, inner,
+                   accumulate):  # fmt: skip
     """The definition, on views of the flat arrays. Also serves where numba does not compile."""
     window = np.lib.stride_tricks.as_strided
     size = a.itemsize

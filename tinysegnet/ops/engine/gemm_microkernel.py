@@ -1,4 +1,4 @@
-"""The innermost loop of `gemm.multiply`, made of the vectors in `simd`.
+"""The innermost loops of `gemm.multiply` and of depthwise convolution, made of the vectors in `simd`.
 
 `tiles[v - 1](...)` multiplies a tile of at most ROWS rows and v vectors of columns:
 
@@ -7,6 +7,8 @@
         for v: b_k[v] = b[k, v]                         # one row of b, v vectors
         for r: for v: acc[r][v] += a[r, k] * b_k[v]     # one number of a against all of them
     out[r, v] = acc[r][v]
+
+`channel_tile` is for depthwise convolution: one vector of channels, and a[r, k] has a number for each of them.
 
 Two edges, neither with code of its own. Rows past the last one repeat the last row: they compute the same numbers
 and store them to the same place. Columns past the last one are masked off in loads and stores.
@@ -20,12 +22,12 @@ from numba.extending import intrinsic
 
 from .simd import I64, Vectors
 
-__all__ = ["ROWS", "tiles"]
+__all__ = ["CHANNEL_ROWS", "ROWS", "channel_tile", "tiles"]
 
-ROWS = 6
+ROWS, CHANNEL_ROWS = 6, 8
 
 
-def _make_tile(vectors: int):
+def _make_tile(vectors: int, most_rows: int = ROWS, per_channel: bool = False):
     @intrinsic
     def tile(
         typingctx, a, a_start, a_row, a_step, b, b_start, b_row, out, out_start, out_row, rows, cols, inner, accumulate
@@ -35,13 +37,11 @@ def _make_tile(vectors: int):
                 array = cgutils.create_struct_proxy(signature.args[position])(context, builder, args[position])
                 return builder.gep(array.data, [args[position + 1]])
 
-            a_row, a_step, b_row, out_row, rows, cols, inner, accumulate = (
-                args[i] for i in (2, 3, 6, 9, 10, 11, 12, 13)
-            )
+            (a_row, a_step), b_row, (out_row, rows, cols, inner, accumulate) = args[2:4], args[6], args[9:14]
             tile = Vectors(builder, signature.args[7].dtype)
             mask = [None] * (vectors - 1) + [tile.first(builder.sub(cols, I64((vectors - 1) * tile.count)))]
             last = builder.sub(rows, I64(1))
-            row = [builder.select(builder.icmp_signed("<", I64(r), last), I64(r), last) for r in range(ROWS)]
+            row = [builder.select(builder.icmp_signed("<", I64(r), last), I64(r), last) for r in range(most_rows)]
             a_rows = [builder.gep(pointer(0), [builder.mul(r, a_row)]) for r in row]
             out_rows = [builder.gep(pointer(7), [builder.mul(r, out_row)]) for r in row]
             b_pointer = pointer(4)
@@ -49,7 +49,7 @@ def _make_tile(vectors: int):
             def at(pointer, v):
                 return builder.gep(pointer, [I64(v * tile.count)])
 
-            grid = [(r, v) for r in range(ROWS) for v in range(vectors)]
+            grid = [(r, v) for r in range(most_rows) for v in range(vectors)]
             sums = {place: cgutils.alloca_once(builder, tile.vector) for place in grid}
             with builder.if_else(accumulate) as (add, overwrite):
                 with add:
@@ -62,8 +62,9 @@ def _make_tile(vectors: int):
                 b_k = builder.gep(b_pointer, [builder.mul(loop.index, b_row)])
                 b_vectors = [tile.load(at(b_k, v), mask[v]) for v in range(vectors)]
                 step = builder.mul(loop.index, a_step)
-                for r in range(ROWS):
-                    number = tile.splat(builder.load(builder.gep(a_rows[r], [step])))
+                for r in range(most_rows):
+                    place = builder.gep(a_rows[r], [step])
+                    number = tile.load(place, mask[0]) if per_channel else tile.splat(builder.load(place))
                     for v in range(vectors):
                         total = builder.load(sums[r, v])
                         builder.store(tile.multiply_add(number, b_vectors[v], total), sums[r, v])
@@ -78,3 +79,4 @@ def _make_tile(vectors: int):
 
 
 tiles = tuple(_make_tile(vectors) for vectors in (1, 2, 3, 4))
+channel_tile = _make_tile(1, CHANNEL_ROWS, per_channel=True)

@@ -57,9 +57,8 @@ class Vectors:
         self.masked_store = self._declare("store." + suffix, ir.VoidType(), [self.vector, pointer, I32, mask])
 
     def _declare(self, name, result, arguments):
-        return cgutils.get_or_insert_function(
-            self.builder.module, ir.FunctionType(result, arguments), "llvm.masked." + name
-        )
+        signature = ir.FunctionType(result, arguments)
+        return cgutils.get_or_insert_function(self.builder.module, signature, "llvm.masked." + name)
 
     def splat(self, value, vector=None):
         """The same number in all lanes."""

@@ -48,29 +48,22 @@ TILES = 192  # in hand at a time, at least; so that there are tasks for many thr
 
 
 @kernel
-def _kernel_to_points(algorithm, weight, values, pieces):
-    """U = G g G^T: weight (K, K, C, F) -> values (pieces * pieces, points, C, F), K = taps * pieces."""
+def _transform_kernel(algorithm, weight, values, pieces, to_points):
+    """U = G g G^T: weight (K, K, C, F) -> values (pieces * pieces, points, C, F), K = taps * pieces.
+
+    Or the way back of a gradient, values -> weight: dweight = G^T dU G.
+    """
     K, _, C, F = weight.shape
-    source, target, side = weight.reshape(-1), values.reshape(-1), algorithm.side
+    weight_flat, values_flat, side = weight.reshape(-1), values.reshape(-1), algorithm.side
     taps = K // pieces
     for task in prange(pieces * pieces * C):
         piece, c = task // C, task % C
-        start = ((piece // pieces * K + piece % pieces) * taps * C + c) * F
-        goal = (piece * side * side * C + c) * F
-        kernel_to_points(algorithm, source, start, K * C * F, C * F, target, goal, side * C * F, C * F, F)
-
-
-@kernel
-def _points_to_kernel(algorithm, values, dweight, pieces):
-    """dweight = G^T dU G: values (pieces * pieces, points, C, F) -> dweight (K, K, C, F)."""
-    K, _, C, F = dweight.shape
-    source, target, side = values.reshape(-1), dweight.reshape(-1), algorithm.side
-    taps = K // pieces
-    for task in prange(pieces * pieces * C):
-        piece, c = task // C, task % C
-        start = (piece * side * side * C + c) * F
-        goal = ((piece // pieces * K + piece % pieces) * taps * C + c) * F
-        points_to_kernel(algorithm, source, start, side * C * F, C * F, target, goal, K * C * F, C * F, F)
+        tap = ((piece // pieces * K + piece % pieces) * taps * C + c) * F
+        point = (piece * side * side * C + c) * F
+        if to_points:
+            kernel_to_points(algorithm, weight_flat, tap, K * C * F, C * F, values_flat, point, side * C * F, C * F, F)
+        else:
+            points_to_kernel(algorithm, values_flat, point, side * C * F, C * F, weight_flat, tap, K * C * F, C * F, F)
 
 
 @kernel(inline=True)
@@ -94,7 +87,7 @@ def _picture_to_points(algorithm, picture, values, first, count, grid_y, grid_x,
     side = 4 if is_gradient else algorithm.side
     source, target, plane = picture.reshape(-1), values.reshape(-1), values.shape[1] * C
     row = algorithm.side * plane
-    for group in prange((count + 7) // 8):
+    for group in prange((count + 7) // 8):  # a task takes 8 tiles
         patch = np.zeros((side, side, C), picture.dtype)
         patch_flat = patch.reshape(-1)
         for t in range(group * 8, min(group * 8 + 8, count)):
@@ -102,7 +95,7 @@ def _picture_to_points(algorithm, picture, values, first, count, grid_y, grid_x,
             x = (first + t) % grid_x * 4 - left
             if n < N and min(x, y) >= 0 and y + side <= H and x + side <= W:
                 pixels, start, pixel_row = source, ((n * H + y) * W + x) * C, W * C
-            else:
+            else:  # the tile sticks out of the picture
                 _cut(picture, min(n, N - 1), y if n < N else H, x, side, patch)
                 pixels, start, pixel_row = patch_flat, 0, side * C
             if is_gradient:
@@ -132,16 +125,6 @@ def _multiply_kernels(algorithm, values, first, tiles, kernels, start, features,
 
 
 @kernel(inline=True)
-def _rectify(pixels, start, row, column, features):
-    """ReLU on 4x4 pixels."""
-    for i in range(4):
-        for j in range(4):
-            pixel = pixels[start + i * row + j * column :][:features]
-            for f in range(features):
-                pixel[f] = 0 if pixel[f] <= 0 else pixel[f]
-
-
-@kernel(inline=True)
 def _store_tile(algorithm, products, t, out, n, y, x, first, features, patch, relu):
     """out = A^T M A for the tile whose first pixel is (y, x) of picture n, and some features."""
     _, H, W, F = out.shape
@@ -153,8 +136,11 @@ def _store_tile(algorithm, products, t, out, n, y, x, first, features, patch, re
     points_to_picture(algorithm, products.reshape(-1), t * width, algorithm.side * plane, plane,
                       pixels, start, row, column, features)  # fmt: skip
     if relu:
-        _rectify(pixels, start, row, column, features)
-    if not whole:
+        for k in range(16):
+            pixel = pixels[start + k // 4 * row + k % 4 * column :][:features]
+            for f in range(features):
+                pixel[f] = 0 if pixel[f] <= 0 else pixel[f]
+    if not whole:  # of a tile at the border, the pixels inside
         for i in range(min(4, H - y)):
             for j in range(min(4, W - x)):
                 for f in range(features):
@@ -162,9 +148,8 @@ def _store_tile(algorithm, products, t, out, n, y, x, first, features, patch, re
 
 
 @kernel
-def _points_to_picture(
-    algorithm, values, kernels, bias, out, first, count, grid_y, grid_x, pieces, tiles_per_task, relu
-):
+def _points_to_picture(algorithm, values, kernels, bias, out, first, count, grid_y, grid_x, pieces, tiles_per_task,
+                       relu):  # fmt: skip
     """M = V U for `count` tiles, and out = A^T M A + bias; a task takes some tiles and PANEL features."""
     _, H, W, F = out.shape
     width = min(F, PANEL)
@@ -215,13 +200,14 @@ class Tiles:
         self.points = self.algorithm.side**2
         self.place = pads[0][0], pads[1][0]  # zeros before the picture; behind it there are as many as needed
         N, H, W, _ = out_shape
-        # further pieces of a kernel look at tiles below and to the right: the grid has space for them
+        # Tiles below one another, and side by side. The further pieces of a kernel look at tiles below and to the
+        # right, for which the grid has space; in the order of the grid they are at most `halo` tiles further on.
         self.y, self.x = (-(-n // 4) + self.pieces - 1 for n in (H, W))
         self.total = N * self.y * self.x
         self.halo = (self.pieces - 1) * (self.x + 1)
 
     def blocks(self, bytes_per_tile, budget):
-        """(first, count): so many tiles at a time as fit the budget."""
+        """(first, count) of each block: as many tiles at a time as fit the budget, in whole tasks of 48 or 96."""
         size = max(TILES, budget // bytes_per_tile // 96 * 96)
         return [(first, min(size, self.total - first)) for first in range(0, self.total, size)]
 
@@ -235,12 +221,6 @@ class Tiles:
         _picture_to_points(self.algorithm, picture, values, first, count, self.y, self.x, *place, is_gradient)
 
 
-def _whole_pieces(weight, tiles):
-    """The kernel with zeros at its end, so that it can be cut into pieces; contiguous."""
-    zeros = (0, tiles.algorithm.taps * tiles.pieces - len(weight))
-    return np.pad(weight, (zeros, zeros, (0, 0), (0, 0))) if any(zeros) else np.ascontiguousarray(weight)
-
-
 def forward(name, x, weight, bias, out, pads, relu, budget=4 << 20):
     """x (N, H, W, C) convolved with weight (K, K, C, F), plus bias (F,), into out (N, H', W', F); contiguous.
 
@@ -249,7 +229,9 @@ def forward(name, x, weight, bias, out, pads, relu, budget=4 << 20):
     C, F = weight.shape[2:]
     tiles = Tiles(name, out.shape, len(weight), pads)
     kernels = empty((tiles.pieces**2, tiles.points, C, F), x.dtype)
-    _kernel_to_points(tiles.algorithm, _whole_pieces(weight, tiles), kernels, tiles.pieces)
+    zeros = (0, tiles.algorithm.taps * tiles.pieces - len(weight))  # at its end, to cut it into whole pieces
+    whole = np.pad(weight, (zeros, zeros, (0, 0), (0, 0))) if any(zeros) else np.ascontiguousarray(weight)
+    _transform_kernel(tiles.algorithm, whole, kernels, tiles.pieces, True)
     blocks = tiles.blocks(tiles.points * C * x.itemsize, budget)
     values, tiles_per_task = tiles.allocate(blocks, C, x.dtype, tiles.halo), 48 if C + F <= 512 else 96
     for first, count in blocks:
@@ -270,5 +252,5 @@ def weight_gradient(name, x, dout, dweight, pads, budget=12 << 20):
         tiles.to_points(dout, dvalues, first, count, is_gradient=True)
         _multiply_gradients(values, dvalues, gradient, count, tiles.x, tiles.pieces, first > 0)
     whole = empty((tiles.algorithm.taps * tiles.pieces,) * 2 + (C, F), x.dtype)
-    _points_to_kernel(tiles.algorithm, gradient, whole, tiles.pieces)
+    _transform_kernel(tiles.algorithm, whole, gradient, tiles.pieces, False)
     dweight[...] = whole[:K, :K]

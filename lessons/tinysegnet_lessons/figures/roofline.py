@@ -11,17 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from .curves import inches, spread
-from .figures import LIGHT, Theme, new_figure, style_axes
+from tinysegnet.viz.curves import inches, spread
+from tinysegnet.viz.figures import LIGHT, Theme, new_figure, style_axes
 
-__all__ = ["Dot", "roofline_figure"]
+__all__ = ["RooflineDot", "roofline_figure"]
 
 WINOGRAD = 4  # F(4x4, 3x3) multiplies 36 times where the definition does 144 times
 KINDS = {"convolution": "mIoU", "network": "loss", "memory": "G"}  # the theme's colour of each
 
 
 @dataclass(frozen=True)
-class Dot:
+class RooflineDot:
     """One workload: flops per byte of its least traffic, flops per second; peer: another implementation's, or None."""
 
     name: str
@@ -32,7 +32,7 @@ class Dot:
 
 
 def roofline_figure(
-    dots: Sequence[Dot], product: float, copy: float, subtitle: str = "", *, theme: Theme = LIGHT,
+    dots: Sequence[RooflineDot], product: float, copy: float, subtitle: str = "", *, theme: Theme = LIGHT,
     size: tuple[float, float] = (11.5, 7.0),
 ) -> Figure:  # fmt: skip
     """What the machine can do at most (roofs), and what workloads reach (dots), by arithmetic intensity.
@@ -63,7 +63,7 @@ def roofline_figure(
     return figure
 
 
-def _heights(dots: Sequence[Dot], product: float, copy: float) -> tuple[float, float]:
+def _heights(dots: Sequence[RooflineDot], product: float, copy: float) -> tuple[float, float]:
     rates = [rate / 1e9 for dot in dots for rate in (dot.rate, dot.peer) if rate]
     top = max([WINOGRAD * product / 1e9, *rates])
     return min([copy / 4e9, *rates]) / 20, top * 1.6  # below: room for names
@@ -101,7 +101,7 @@ def _draw_roofs(axes: Axes, product: float, copy: float, x: tuple[float, float],
     )
 
 
-def _draw_dot(axes: Axes, dot: Dot, theme: Theme) -> None:
+def _draw_dot(axes: Axes, dot: RooflineDot, theme: Theme) -> None:
     color = getattr(theme, KINDS[dot.kind])
     if dot.peer:
         axes.plot([dot.intensity] * 2, [dot.rate / 1e9, dot.peer / 1e9], color=color, linewidth=1, alpha=0.5, zorder=2)
@@ -109,7 +109,7 @@ def _draw_dot(axes: Axes, dot: Dot, theme: Theme) -> None:
     axes.plot(dot.intensity, dot.rate / 1e9, "o", markersize=6.5, color=color, zorder=4)
 
 
-def _hang_names(axes: Axes, dots: Sequence[Dot], theme: Theme) -> None:
+def _hang_names(axes: Axes, dots: Sequence[RooflineDot], theme: Theme) -> None:
     """The names in a row below the dots, in the order of the dots, as far apart as they must: lines never cross."""
     if not dots:
         return
@@ -125,7 +125,7 @@ def _hang_names(axes: Axes, dots: Sequence[Dot], theme: Theme) -> None:
                       va="center", fontsize=8.5, color=color, parse_math=False)  # fmt: skip
 
 
-def _explain_marks(axes: Axes, dots: Sequence[Dot], theme: Theme) -> None:
+def _explain_marks(axes: Axes, dots: Sequence[RooflineDot], theme: Theme) -> None:
     """What colours and hollow dots mean, at the upper right, beside the title."""
     named = [(f"● {kind}", getattr(theme, color)) for kind, color in KINDS.items() if any(d.kind == kind for d in dots)]
     named += [("○ PyTorch", theme.muted)] if any(dot.peer for dot in dots) else []

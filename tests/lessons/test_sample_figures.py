@@ -13,8 +13,8 @@ from tinysegnet import viz
 from tinysegnet.data import CAMVID, InMemory, Palette, Sample
 from tinysegnet.errors import SettingError, ShapeError
 from tinysegnet.metrics import Scores
-from tinysegnet.viz.samples import worst
 from tinysegnet_lessons import figures
+from tinysegnet_lessons.figures.samples import worst
 
 TWO = Palette(("grass", "cow"), ((0, 200, 0), (200, 0, 100)), ignore_label=9)
 FORTY = Palette(
@@ -78,7 +78,7 @@ def test_histogram_is_legible_and_exact(palette):
 def test_a_batch_of_any_shape_is_shown(shape):
     rng = np.random.default_rng(0)
     labels = rng.choice([0, 1, 9], shape).astype(np.uint8)
-    figure = viz.show_batch(rng.random((*shape, 3), np.float32) * 255, labels, TWO)
+    figure = figures.show_batch(rng.random((*shape, 3), np.float32) * 255, labels, TWO)
     width, height = figure.get_size_inches() * 100
     assert 480 <= width < 2500
     assert height < 2500
@@ -88,7 +88,7 @@ def test_a_batch_of_any_shape_is_shown(shape):
 def test_a_batch_shows_the_pictures_and_below_them_the_labels():
     images = np.stack([np.zeros((24, 24, 3)), np.full((24, 24, 3), 255.0)])
     labels = np.stack([np.zeros((24, 24), np.uint8), np.ones((24, 24), np.uint8)])
-    shown = viz.show_batch(images, labels, TWO).axes[0].images[0].get_array()
+    shown = figures.show_batch(images, labels, TWO).axes[0].images[0].get_array()
     assert shown[200, 200].tolist() == [0, 0, 0]
     assert shown[200, 800].tolist() == [255, 255, 255]
     np.testing.assert_allclose(shown[700, 200], [0, 140, 0], atol=1)
@@ -98,7 +98,7 @@ def test_a_batch_shows_the_pictures_and_below_them_the_labels():
 def test_what_is_no_batch_is_refused():
     for images, labels in [((2, 4, 4, 3), (2, 4, 5)), ((4, 4, 3), (4, 4)), ((0, 4, 4, 3), (0, 4, 4))]:
         with pytest.raises(ShapeError, match="a batch to show"):
-            viz.show_batch(np.zeros(images), np.zeros(labels, np.uint8), TWO)
+            figures.show_batch(np.zeros(images), np.zeros(labels, np.uint8), TWO)
 
 
 class Graded:
@@ -127,11 +127,13 @@ def test_the_worst_pictures_are_shown_worst_first():
     (*_, predicted, _), *_ = worst(net, Graded(), count=1, **how)
     assert np.array_equal(predicted, ts.predict(net, np.zeros((20, 28, 3), np.uint8), **how))
     seen = []
-    figure = viz.show_worst(model, InMemory(Graded()), size=(20, 28), count=2, progress=lambda x: seen.append(1) or x)
+    figure = figures.show_worst(
+        model, InMemory(Graded()), size=(20, 28), count=2, progress=lambda x: seen.append(1) or x
+    )
     assert seen == [1]
     assert figure._repr_png_().startswith(b"\x89PNG")
-    with pytest.raises(SettingError, match="count 0"):
-        viz.show_worst(model, Graded(), count=0)
+    with pytest.raises(SettingError, match="count: 0"):
+        figures.show_worst(model, Graded(), count=0)
 
 
 # --- live plot ---------------------------------------------------------------------------------------------

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ..data.palette import Palette
-from ..data.sample import Dataset, Sample
-from ..errors import SettingError, ShapeError
-from ..prediction.predict import predict
-from .canvas import INK, MUTED, enlarge, fitted, fitted_size, fitting_scale, resized, stacked, text_row, tiled
-from .figures import figure_of
-from .legend import legend_strip
-from .overlay import as_uint8, colour_map
-from .panels import Compared, overlays_picture, pixel_accuracy, scaled_image, truth_panel
+from tinysegnet.data.palette import Palette
+from tinysegnet.data.sample import Dataset, Sample
+from tinysegnet.errors import SettingError, ShapeError
+from tinysegnet.prediction.predict import predict
+from tinysegnet.viz.canvas import (
+    INK,
+    MUTED,
+    enlarge,
+    fitted,
+    fitted_size,
+    fitting_scale,
+    resized,
+    stacked,
+    text_row,
+    tiled,
+)
+from tinysegnet.viz.figures import figure_of
+from tinysegnet.viz.legend import legend_strip
+from tinysegnet.viz.overlay import as_uint8, colour_map
+from tinysegnet.viz.panels import Compared, overlays_picture, pixel_accuracy, scaled_image, truth_panel
 
 __all__ = ["overlays_figure", "show_batch", "show_labels", "show_sample", "show_worst"]
 
@@ -54,7 +65,6 @@ def show_batch(images: np.ndarray, labels: np.ndarray, palette: Palette, *, colu
     Args:
         images: (N, H, W, 3), uint8 or float in 0..255.
         labels: (N, H, W) class numbers.
-        palette: names and colours of the classes.
         columns: pictures side by side, at most.
 
     Raises:
@@ -65,7 +75,11 @@ def show_batch(images: np.ndarray, labels: np.ndarray, palette: Palette, *, colu
         raise ShapeError(f"a batch to show is (N, H, W, 3) with labels (N, H, W), got {images.shape}, {labels.shape}")
     columns = max(1, min(columns, len(images)))
     size = fitted_size(images.shape[1:3], max(240, 960 // columns), 480)
-    tiles = [_tile(*pair, palette, size) for pair in zip(images, labels, strict=True)]
+    tiles = []
+    for image, map_ in zip(images, labels, strict=True):
+        shown = scaled_image(as_uint8(image), size)
+        painted = truth_panel(shown, resized(map_, size), palette)
+        tiles.append(stacked([Image.fromarray(shown), Image.fromarray(painted)], size[0]))
     return _with_legend(tiled(tiles, columns, gap=8), labels.reshape(-1, labels.shape[2]), palette)
 
 
@@ -73,9 +87,6 @@ def show_worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = ite
     """The pictures with the smallest share of labelled pixels right, worst first: image, truth, prediction, errors.
 
     Args:
-        model: a network.
-        data: pictures with labels.
-        count: how many pictures.
         progress: wraps the loop over the data, such as tqdm.
         prediction: size, mirror and scales, as for `predict`; those of a checkpoint are its `prediction`.
 
@@ -89,26 +100,20 @@ def worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = iter, **
     """What `show_worst` shows: (image, labels, prediction, name), worst first; unlabelled pictures are left out."""
     if count < 1:
         raise SettingError(f"count: {count} (expected at least 1)")
-    kept: list[tuple[float, int, Compared]] = []  # never more pictures in memory than are asked for
-    for index in progress(range(len(data))):
-        sample = data[index]
-        predicted = predict(model, sample.image, **prediction)
-        accuracy = pixel_accuracy(sample.labels, predicted, data.palette)
-        if accuracy is not None:
-            heapq.heappush(kept, (-accuracy, -index, (sample.image, sample.labels, predicted, sample.name)))
-        if len(kept) > count:
-            heapq.heappop(kept)
-    return [compared for _, _, compared in sorted(kept, key=lambda entry: entry[:2], reverse=True)]
+
+    def graded() -> Iterator[tuple[float, Compared]]:
+        for index in progress(range(len(data))):
+            sample = data[index]
+            predicted = predict(model, sample.image, **prediction)
+            accuracy = pixel_accuracy(sample.labels, predicted, data.palette)
+            if accuracy is not None:
+                yield accuracy, (sample.image, sample.labels, predicted, sample.name)
+
+    # nsmallest never holds more pictures than are asked for
+    return [compared for _, compared in heapq.nsmallest(count, graded(), key=lambda pair: pair[0])]
 
 
 def _with_legend(picture: Image.Image, labels: np.ndarray, palette: Palette) -> Figure:
     """The picture as a figure, above the classes that occur in labels (H, W), with their shares."""
     width = max(picture.width, 480)
     return figure_of(stacked([picture, Image.fromarray(legend_strip(palette, width, labels))], width))
-
-
-def _tile(image: np.ndarray, labels: np.ndarray, palette: Palette, size: tuple[int, int]) -> Image.Image:
-    """A picture above its labels, both (W, H) = size."""
-    shown = scaled_image(as_uint8(image), size)
-    painted = truth_panel(shown, resized(labels, size), palette)
-    return stacked([Image.fromarray(shown), Image.fromarray(painted)], size[0])

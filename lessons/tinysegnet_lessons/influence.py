@@ -1,0 +1,54 @@
+"""How much each pixel of the picture matters to a number inside a network: the size of the gradient.
+
+The receptive field is the box of pixels that can have an influence; most of the influence falls near its middle (Luo et
+al. 2016, "Understanding the effective receptive field").
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tinysegnet.layers import Layer, Tape
+from tinysegnet.models.receptive_field import receptive_field
+
+__all__ = ["influence"]
+
+
+def influence(
+    layers: Mapping[str, Layer], layer_name: str, at: tuple[int, int], image: np.ndarray, *, channel: int | None = None
+) -> np.ndarray:
+    """How strongly one pixel of a layer's output reacts to each pixel of the picture.
+
+    It is the size of the gradient, added up over the three colours, at test time: fixed statistics, no dropout.
+
+    Args:
+        layers: of a network, by name.
+        layer_name, at: the layer, and (row, column) in its output.
+        image: (H, W, 3), RGB in 0..255.
+        channel: of the layer's output; default the largest one at that place.
+
+    Returns:
+        (H, W), of sum 1 if any pixel counts.
+
+    Raises:
+        SettingError: for a layer or a pixel that does not exist.
+    """
+    receptive_field(layers, layer_name, at, image.shape[:2])  # it refuses what does not exist
+    line = list(layers.values())[: list(layers).index(layer_name) + 1]
+    line = copy.deepcopy(line)  # gradients are assigned to layers
+    tape = Tape(keep=True)
+    x: Any = np.asarray(image, next(array.dtype for layer in layers.values() for array in layer.params.values()))[None]
+    for layer in line:
+        x = layer.forward(x, tape)
+    dout = np.zeros_like(x)
+    dout[0, at[0], at[1], int(x[0, at[0], at[1]].argmax()) if channel is None else channel] = 1
+    for source, maps in tape.maps.items():  # their SkipAdd comes after the named layer
+        tape.map_gradients[source] = np.zeros_like(maps)
+    for layer in reversed(line):
+        dout = layer.backward(dout, tape)
+    strength = np.abs(dout[0]).sum(-1)
+    return strength / strength.sum() if strength.any() else strength
