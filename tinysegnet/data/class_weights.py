@@ -24,19 +24,12 @@ __all__ = ["PixelCounts", "count_pixels", "median_frequency_weights", "sqrt_medi
 
 @dataclass(frozen=True, eq=False)
 class PixelCounts:
-    """How often each class occurs in a data set's labels.
+    """How often each class occurs in a data set's labels."""
 
-    Attributes:
-        names: one per class.
-        pixels: (K,) int64, pixels of each class.
-        image_pixels: (K,) int64, all pixels, void too, of the images in which the class occurs.
-        images: (K,) int64, how many images those are.
-    """
-
-    names: tuple[str, ...]
-    pixels: np.ndarray
-    image_pixels: np.ndarray
-    images: np.ndarray
+    names: tuple[str, ...]  # one per class
+    pixels: np.ndarray  # (K,) int64, pixels of each class
+    image_pixels: np.ndarray  # (K,) int64, all pixels, void too, of the images in which the class occurs
+    images: np.ndarray  # (K,) int64, how many images those are
 
 
 def count_pixels(dataset: Dataset) -> PixelCounts:

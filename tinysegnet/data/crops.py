@@ -48,7 +48,6 @@ def make_crops(
         out: a new or empty folder.
         crops_per_picture: random crops of each picture, each with at least one labelled pixel.
         whole: scale the whole picture to size instead, the image antialiased and the labels nearest.
-        seed: of the crops' places.
         progress: called with (done, total) after each picture.
 
     Returns:

@@ -36,7 +36,7 @@ Progress = Callable[[range], Iterable[int]]
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that cannot be used, and why: one line that begins with its path."""
+    """A file that cannot be used, and why, in one line."""
 
     file: Path
     text: str
@@ -133,15 +133,8 @@ class Folder:
 class CamVid(Folder):
     """One split of CamVid as the SegNet tutorial lays it out: 367 + 101 + 233 street pictures of 480 x 360, 11 classes.
 
-    A `Folder` that need not be recognised.
-
-    Args:
-        root: the folder with train.txt or with train/ and trainannot/, see `layouts`.
-        split: "train", "val" or "test".
-        palette: what the numbers and colours in the label maps mean.
-
-    Raises:
-        DataError: no pairs are found.
+    A `Folder` that need not be recognised: it has train.txt, or train/ and trainannot/ (see `layouts`). palette: what
+    the numbers and colours in the label maps mean.
     """
 
     def __init__(self, root: str | PathLike[str], split: str = "train", *, palette: Palette = CAMVID) -> None:

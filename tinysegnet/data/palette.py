@@ -21,18 +21,11 @@ Color = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Palette:
-    """Names and colours of the classes 0, 1, ..., and the label that means "not labelled".
+    """Names and colours of the classes 0, 1, ..., and the label that means "not labelled" ("void")."""
 
-    Attributes:
-        names: one per class.
-        colors: (R, G, B) in 0..255, one per class.
-        ignore_label: the value of pixels that no one labelled ("void"), or None if every pixel has a class.
-        ignore_color: the colour of void.
-    """
-
-    names: tuple[str, ...]
-    colors: tuple[Color, ...]
-    ignore_label: int | None = None
+    names: tuple[str, ...]  # one per class
+    colors: tuple[Color, ...]  # (R, G, B) in 0..255, one per class
+    ignore_label: int | None = None  # the value of void pixels, or None if every pixel has a class
     ignore_color: Color = (0, 0, 0)
 
     def __post_init__(self) -> None:

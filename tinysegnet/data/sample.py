@@ -16,17 +16,11 @@ __all__ = ["Dataset", "Sample", "check_classes", "check_dataset", "labelled_imag
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture with its label map.
+    """One picture with its label map."""
 
-    Attributes:
-        image: (H, W, 3) uint8, RGB.
-        labels: (H, W) uint8, class numbers or the palette's ignore_label.
-        name: where it came from, for messages and captions.
-    """
-
-    image: np.ndarray
-    labels: np.ndarray
-    name: str
+    image: np.ndarray  # (H, W, 3) uint8, RGB
+    labels: np.ndarray  # (H, W) uint8, class numbers or the palette's ignore_label
+    name: str  # where it came from, for messages and captions
 
 
 @runtime_checkable

@@ -52,15 +52,10 @@ def baselines(
         train: pairs of an image (H, W, 3) uint8 and its labels (H, W) uint8, of any sizes, read once; for a data set
             `tinysegnet.data.labelled_images`.
         val: the pictures to score, read once.
-        class_names: one per class.
-        ignore_label: the label of pixels without a class.
         kinds: which baselines: "position prior", "colour", "colour and position".
 
     Returns:
-        Scores by kind.
-
-    Raises:
-        DataError: no pixel of train, or of val, is labelled.
+        Scores by kind. Raises DataError if no pixel of train, or of val, is labelled.
     """
     used = [binning for kind in kinds for binning in BINNINGS[kind]]
     counted = {EVERYTHING, *used, *(part for binning in used for part in binning.parts)}

@@ -19,10 +19,7 @@ __all__ = ["Collector"]
 class Collector:
     """Adds up the scores of a data set's pictures; it keeps 3 K numbers per picture.
 
-    Args:
-        num_classes: K.
-        ignore_label: the label of pixels without a class.
-        boundary: compute the boundary scores of each picture too, which takes longer than everything else here.
+    boundary: compute the boundary scores of each picture too, which takes longer than everything else here.
     """
 
     def __init__(self, num_classes: int, ignore_label: int | None = None, *, boundary: bool = False) -> None:
@@ -36,12 +33,9 @@ class Collector:
         """Add one picture.
 
         Args:
-            labels, predictions: (H, W) integers.
+            labels, predictions: (H, W), as for `confusion_matrix`, also what it raises.
             uncertainties: by name (H, W) float32, larger where the prediction is less sure; name="uncertainty"
                 becomes `Scores.uncertainty_AUROC`, "MSP" `Scores.MSP_AUROC`.
-
-        Raises:
-            DataError, ShapeError: as `confusion_matrix`.
         """
         arguments = labels, predictions, len(self.matrix), self.ignore_label
         matrix = confusion_matrix(*arguments)
@@ -55,12 +49,9 @@ class Collector:
             self._uncertainties.setdefault(name, RankCounts()).add(uncertainty[counted], wrong)
 
     def scores(self, names: Sequence[str] | None = None, *, rng: np.random.Generator | None = None) -> Scores:
-        """Scores of all pictures so far.
+        """Scores of all pictures so far; names: one per class.
 
-        Args:
-            names: one per class; default "0", "1", ...
-            rng: draws the pictures for the intervals. Without rng, or with too few pictures (see
-                `bootstrap_intervals`), there are no intervals.
+        rng: draws the pictures for the intervals. Without it, or with too few pictures, there are no intervals.
         """
         if not self._counts:
             raise DataError("no scores: no picture was added (expected at least one). Call add first")

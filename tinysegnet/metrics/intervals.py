@@ -53,10 +53,6 @@ def bootstrap_intervals(
 
     Returns:
         name -> (low, high), or None with fewer than 5 blocks, which are too few to tell how much blocks differ.
-
-    Raises:
-        ShapeError: counts or means have another shape.
-        SettingError: block, resamples or level is out of range.
     """
     counts, means = np.asarray(counts), {name: np.asarray(values, float) for name, values in (means or {}).items()}
     if counts.ndim != 3 or counts.shape[1] != 3:

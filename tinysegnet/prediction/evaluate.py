@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -45,13 +44,11 @@ def evaluate(
     """
     palette = check_dataset(data).palette
     if check_network(model).num_classes != palette.num_classes:
-        raise DataError(
-            f"{data.name} has {palette.num_classes} classes, but the network predicts {model.num_classes}"
-            " (expected equal numbers). Give the data, or the checkpoint, that belongs to the other"
-        )
+        wrong = f"has {palette.num_classes} classes, but the network predicts {model.num_classes}"
+        advice = "Give the data, or the checkpoint, that belongs to the other"
+        raise DataError(f"{data.name} {wrong} (expected equal numbers). {advice}")
     collector = Collector(palette.num_classes, palette.ignore_label, boundary=boundary)
-    labelled: Iterable[Any] = (read_sample(data, i) for i in range(len(data)))
-    for sample in progress(labelled):
+    for sample in progress(read_sample(data, i) for i in range(len(data))):
         if samples is None:
             collector.add(sample.labels, predict(model, sample.image, size=size, mirror=mirror, scales=scales))
         else:

@@ -126,7 +126,7 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
                 _check_claims(file, config, kinds)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if metadata.get("sha256") != _digest(arrays):
-            raise CheckpointError("damaged: its arrays are not those that were saved. Use another checkpoint")
+            raise CheckpointError("damaged: its arrays are not those saved. Use another checkpoint of the run")
         model = build(**config) if model is None else model
         _check_layers(kinds, _kinds(model))
         return _checkpoint(model, arrays, **parts)
