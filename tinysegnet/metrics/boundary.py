@@ -98,7 +98,7 @@ def boundary_f1(
     scores = []
     for k in range(num_classes):
         true, predicted = boundary_map(labels == k) & known, boundary_map(predictions == k) & known
-        T, P = np.count_nonzero(true), np.count_nonzero(predicted)
+        T, P = int(true.sum()), int(predicted.sum())
         found, right = (partners or _one_to_one)(true, predicted, reach) if T and P else (0, 0)
         if T or P:
             recall, precision = found / max(T, 1), right / max(P, 1)

@@ -186,13 +186,12 @@ def _keras(name: str) -> str | None:
         return None
     found = match.groupdict()
     place = int(found.get("place") or 0)
-    if "stage" not in found:  # the number among all convolutions
+    convolution = found.get("stage"), found.get("n", place + 1)
+    if "stage" not in found:  # its number is among all convolutions
         if place >= len(CONVOLUTIONS):
             return None
-        stage, n = CONVOLUTIONS[place]
-    else:
-        stage, n = found["stage"], found.get("n", place + 1)
-    return f"encoder{stage}.conv{n}.{'weight' if found['key'] in ('kernel', 'W', '0') else 'bias'}"
+        convolution = CONVOLUTIONS[place]
+    return "encoder{}.conv{}.{}".format(*convolution, "weight" if found["key"] in ("kernel", "W", "0") else "bias")
 
 
 def _check_fits(model: Network, source: _Source) -> None:
