@@ -28,6 +28,8 @@ _LABELS = ("labels", "masks", "annotations")
 _VAL = ("val", "valid", "validation")  # names that mean the same
 _DEPTH = 3  # how far below the folder *_L.png are searched: the folder may be a whole home directory
 _VAL_SHARE = 5  # one picture in 5 validates where the folder does not say which
+_HELD_OUT = (f"nothing says which pictures validate: the last 1/{_VAL_SHARE} by name does;"
+             " a val.txt with their names decides otherwise")  # fmt: skip
 
 Pairs = Callable[[], list[FilePair]]
 
@@ -129,10 +131,9 @@ def _by_endings(root: Path) -> Layout | None:
         own = [path for path in images if path.parent == folder]
         places = (folder, maps[0].parent if maps else folder)
         splits[folder.name] = partial(pairs_of_files, root, own, maps, places)
-    title = "pictures and *_L label maps"
-    if len(splits) > 1 and len(splits) == len(groups):
-        return Layout(root, title, splits)
-    return _divided(root, title, next(iter(splits.values())))
+    layout = Layout(root, "pictures and *_L label maps", splits)
+    divided = len(splits) > 1 and len(splits) == len(groups)
+    return layout if divided else _divided(root, layout.title, next(iter(splits.values())))
 
 
 def _divided(root: Path, title: str, everything: Pairs) -> Layout:
@@ -144,12 +145,6 @@ def _divided(root: Path, title: str, everything: Pairs) -> Layout:
     return Layout(root, title, _train_and_val(everything), _HELD_OUT)
 
 
-_HELD_OUT = (
-    f"nothing says which pictures validate: the last 1/{_VAL_SHARE} by name does;"
-    " a val.txt with their names decides otherwise"
-)
-
-
 def _with_val(layout: Layout) -> Layout:
     """A folder whose only use is training: some of it validates. The tutorial's lists say what they mean."""
     if layout.is_tutorial or "train" not in layout.splits or any(name in layout.splits for name in _VAL):
@@ -159,13 +154,12 @@ def _with_val(layout: Layout) -> Layout:
 
 
 def _train_and_val(everything: Pairs) -> dict[str, Pairs]:
-    return {"train": partial(_held_out, everything, False), "val": partial(_held_out, everything, True)}
+    def divided() -> tuple[list[FilePair], list[FilePair]]:
+        pairs = everything()
+        cut = len(pairs) - (max(1, round(len(pairs) / _VAL_SHARE)) if len(pairs) > 1 else 0)
+        return pairs[:cut], pairs[cut:]
 
-
-def _held_out(everything: Pairs, held_out: bool) -> list[FilePair]:
-    pairs = everything()
-    cut = len(pairs) - (max(1, round(len(pairs) / _VAL_SHARE)) if len(pairs) > 1 else 0)
-    return pairs[cut:] if held_out else pairs[:cut]
+    return {"train": lambda: divided()[0], "val": lambda: divided()[1]}
 
 
 def _listed(everything: Pairs, path: Path) -> list[FilePair]:

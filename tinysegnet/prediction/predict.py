@@ -157,8 +157,7 @@ def working_size(image_size: Size, training_size: Size) -> Size:
 def _largest(planes: np.ndarray, size: Size) -> np.ndarray:
     """Labels of a picture: the class of the largest plane of (h, w, K), resized to (H, W)."""
     best, labels = np.full(size, -np.inf, np.float32), np.zeros(size, np.uint8)
-    # One class after the other: all resized planes of 4000 x 3000 pixels and 11 classes would be half a gigabyte.
-    for k in range(planes.shape[2]):
+    for k in range(planes.shape[2]):  # one by one: all planes of 4000 x 3000 pixels would take half a gigabyte
         plane = _resized_plane(planes, k, size)
         larger = plane > best  # of equal ones the first class wins, as in argmax
         labels[larger] = k

@@ -129,7 +129,18 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
             raise CheckpointError("damaged: its arrays are not those saved. Use another checkpoint of the run")
         model = build(**config) if model is None else model
         _check_layers(kinds, _kinds(model))
-        return _checkpoint(model, arrays, **parts)
+        optimizer = {name.removeprefix(OPTIMIZER): a for name, a in arrays.items() if name.startswith(OPTIMIZER)}
+        weights = {name: array for name, array in arrays.items() if not name.startswith(OPTIMIZER)}
+        for name, array in weights.items():
+            if array.dtype.kind != "f":
+                raise CheckpointError(f"{name} is {array.dtype} (expected floating-point numbers)")
+            if not np.isfinite(array).all():
+                raise CheckpointError(f"{name} holds numbers that are not finite. Use another checkpoint of the run")
+        model.load_state(weights)
+        palette = _palette(parts.pop("palette"))
+        found = Checkpoint(model, palette, **parts, optimizer=optimizer)
+        _ = found.prediction  # raises for settings that are out of range
+        return found
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except (TinySegNetError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -176,23 +187,10 @@ def _check_layers(saved: dict[str, str], own: dict[str, str]) -> None:
                               "yourself and pass it: tinysegnet.load(path, model=network)")  # fmt: skip
 
 
-def _checkpoint(
-    model: Network, arrays: dict[str, np.ndarray], palette: dict[str, Any], **more: dict[str, Any]
-) -> Checkpoint:
-    optimizer = {name.removeprefix(OPTIMIZER): a for name, a in arrays.items() if name.startswith(OPTIMIZER)}
-    weights = {name: array for name, array in arrays.items() if not name.startswith(OPTIMIZER)}
-    for name, array in weights.items():
-        if array.dtype.kind != "f":
-            raise CheckpointError(f"{name} is {array.dtype} (expected floating-point numbers)")
-        if not np.isfinite(array).all():
-            raise CheckpointError(f"{name} holds numbers that are not finite. Use another checkpoint of the run")
-    model.load_state(weights)
-    names, ignore_color = tuple(palette["names"]), tuple(palette["ignore_color"])  # JSON has lists
-    colors = tuple(tuple(color) for color in palette["colors"])
-    own_palette = Palette(names, colors, palette["ignore_label"], ignore_color)  # type: ignore[arg-type]
-    found = Checkpoint(model, own_palette, **more, optimizer=optimizer)
-    _ = found.prediction  # raises for settings that are out of range
-    return found
+def _palette(values: dict[str, Any]) -> Palette:
+    """JSON has lists where a palette has tuples."""
+    names, colors = tuple(values["names"]), tuple(tuple(color) for color in values["colors"])
+    return Palette(names, colors, values["ignore_label"], tuple(values["ignore_color"]))  # type: ignore[arg-type]
 
 
 def _digest(arrays: dict[str, np.ndarray]) -> str:

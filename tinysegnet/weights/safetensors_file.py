@@ -38,13 +38,12 @@ def open_safetensors(path: Path, what: str, advice: str) -> Any:
 def read_safetensors(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarray]:
     """{name: array} of a safetensors file whose tensors NumPy has types for; see `read_arrays`."""
     with open_safetensors(path, "a safetensors file", "Download it again") as file:
-        names = [check_name(name) for name in file.keys()]  # noqa: SIM118
-        return {name: _array(file, name) for name in names if keep(name)}
-
-
-def _array(file: Any, name: str) -> np.ndarray:
-    try:
-        return np.array(file.get_tensor(name), order="C")
-    except (AttributeError, TypeError, safetensors.SafetensorError) as error:
-        kind = file.get_slice(name).get_dtype()
-        raise CheckpointError(f"{name} is {kind}, which NumPy does not have. Convert it to float32") from error
+        arrays = {}
+        for name in [check_name(name) for name in file.keys()]:  # noqa: SIM118
+            try:
+                if keep(name):
+                    arrays[name] = np.array(file.get_tensor(name), order="C")
+            except (AttributeError, TypeError, safetensors.SafetensorError) as error:
+                kind = file.get_slice(name).get_dtype()
+                raise CheckpointError(f"{name} is {kind}, which NumPy does not have. Convert it to float32") from error
+        return arrays

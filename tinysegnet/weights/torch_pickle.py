@@ -74,7 +74,7 @@ def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) ->
         if instruction is None:
             raise ValueError("its pickle is cut off, or none")
         if instruction.name == "STOP":
-            return machine.pop()
+            return machine.stack.pop()
         if instruction.name not in _ACTIONS:  # refused before its argument is read
             raise CheckpointError(f"it uses the pickle instruction {instruction.name}, which tensors do not need: "
                                   "refused, nothing was run. Get the file from where you trust it")  # fmt: skip
@@ -93,9 +93,6 @@ class _Machine:
     def push(self, value: Any) -> None:
         self.stack.append(value)
 
-    def pop(self) -> Any:
-        return self.stack.pop()
-
     def pop_to_mark(self) -> list[Any]:
         items, self.stack = self.stack, self.below.pop()
         return items
@@ -113,7 +110,7 @@ class _Machine:
         self.memo[index] = self.stack[-1]
 
     def pop_last(self, count: int) -> list[Any]:
-        return [self.pop() for _ in range(count)][::-1]
+        return [self.stack.pop() for _ in range(count)][::-1]
 
     def extend(self, items: Sequence[Any]) -> None:
         target = self.stack[-1]
@@ -143,12 +140,12 @@ class _Machine:
 
     def set_attributes(self, _: Any) -> None:
         """state_dict() hangs the versions of its modules on the dict, Parameter a flag: of no use here."""
-        self.pop()
+        self.stack.pop()
         if type(self.stack[-1]) not in (dict, Tensor):
             raise TypeError("it gives attributes to something that has none")
 
     def storage(self, _: Any) -> None:
-        storage = _storage(self.pop())
+        storage = _storage(self.stack.pop())
         if self.storages.setdefault(storage.key, storage) != storage:
             raise CheckpointError(f"damaged: its storage {shown(storage.key)} has two sizes or types")
         self.push(storage)

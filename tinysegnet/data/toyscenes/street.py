@@ -13,6 +13,7 @@ from .paints import DARK, WHITE, Color, between, chance, mix, paint, pick
 __all__ = ["Street"]
 
 ASPHALT: tuple[Color, ...] = ((84, 84, 90), (98, 98, 102), (110, 108, 110), (100, 94, 90), (94, 100, 114))
+CLOUD = (-2.0, 0, 0.7), (-1.0, 0.4, 1.0), (0.1, 0.7, 1.2), (1.2, 0.3, 1.0), (2.2, 0, 0.7)  # right, up, radius
 SLABS: tuple[Color, ...] = ((200, 188, 168), (182, 140, 116), (194, 164, 142), (206, 198, 188), (178, 174, 170))
 
 
@@ -40,18 +41,14 @@ class Street:
             high, low = horizon * band / 24, rows if band == 23 else horizon * (band + 1) / 24
             outline = [(0, high), (columns, high), (columns, low), (0, low)]
             canvas.polygon(outline, (red + tint, green, blue - tint))
-        for _ in range(int(between(rng, 0, 5))):
-            self._draw_cloud()
-
-    def _draw_cloud(self) -> None:
-        rng, canvas, scale = self.rng, self.canvas, self.canvas.camera.scale
-        x, y = between(rng, 0, canvas.picture.size[0]), between(rng, 0.0, 0.8) * canvas.camera.horizon * scale
-        size, opacity = between(rng, 0.03, 0.08) * scale, between(rng, 0.3, 0.9)
-        color = mix(pick(rng, ((255, 252, 246), (250, 226, 214), (150, 154, 166))), self.mood.sky[1], 0.3)
-        for shift, lift, wide in ((-2.0, 0, 0.7), (-1.0, 0.4, 1.0), (0.1, 0.7, 1.2), (1.2, 0.3, 1.0), (2.2, 0, 0.7)):
-            box = (x + (shift - 1.3 * wide) * size, y - (lift + 0.6 * wide) * size,
-                   x + (shift + 1.3 * wide) * size, y - (lift - 0.6 * wide) * size)  # fmt: skip
-            canvas.glaze_ellipse(box, color, opacity)
+        for _ in range(int(between(rng, 0, 5))):  # clouds are overlapping discs
+            x, y = between(rng, 0, columns), between(rng, 0.0, 0.8) * canvas.camera.horizon * rows
+            size, opacity = between(rng, 0.03, 0.08) * rows, between(rng, 0.3, 0.9)
+            color = mix(pick(rng, ((255, 252, 246), (250, 226, 214), (150, 154, 166))), bottom, 0.3)
+            for shift, lift, wide in CLOUD:
+                box = (x + (shift - 1.3 * wide) * size, y - (lift + 0.6 * wide) * size,
+                       x + (shift + 1.3 * wide) * size, y - (lift - 0.6 * wide) * size)  # fmt: skip
+                canvas.glaze_ellipse(box, color, opacity)
 
     def draw_ground(self) -> None:
         """What closes the view, then pavement, road and its markings, shadows of the houses."""
