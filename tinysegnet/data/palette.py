@@ -51,6 +51,7 @@ class Palette:
         return self.lookup_table()[labels]
 
 
+#: the 11 classes of CamVid in the order and the colours of the SegNet authors
 CAMVID = Palette(
     names=("Sky", "Building", "Pole", "Road", "Pavement", "Tree",
            "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist"),

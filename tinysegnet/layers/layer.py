@@ -15,7 +15,7 @@ from .tape import Tape, thread_tape
 
 __all__ = ["Interval", "Layer", "digest_branches", "he_normal"]
 
-Interval = tuple[int, int]  # first and last row, or column; both belong to it
+Interval = tuple[int, int]  #: first and last row, or column; both belong to it
 
 
 class Layer:

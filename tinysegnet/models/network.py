@@ -15,7 +15,7 @@ from .summary import Summary, summarize
 
 __all__ = ["CUSTOM", "Network"]
 
-CUSTOM = "custom"  # the name of a network that `build` does not know
+CUSTOM = "custom"  #: the name of a network that `build` does not know
 
 
 class Network:

@@ -33,6 +33,7 @@ def one_cycle(progress: float) -> float:
     return end + (1 - end) * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))) / 2
 
 
+#: every schedule by its name
 schedules: dict[str, Callable[[float], float]] = {f.__name__: f for f in (constant, step, poly, one_cycle)}
 
 

@@ -37,7 +37,9 @@ class Theme:
     mIoU: str
 
 
+#: figures on a white page
 LIGHT = Theme("#ffffff", "#1d1d22", "#6b6b74", "#e4e4e8", loss="#7a4fc4", G="#a35a00", C="#1b7f5c", mIoU="#1f62d0")
+#: figures on a dark page
 DARK = Theme("#17181c", "#ececf0", "#a0a0aa", "#34353b", loss="#b394f0", G="#e8a33d", C="#4cc39a", mIoU="#76a8ff")
 
 
