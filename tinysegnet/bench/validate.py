@@ -9,7 +9,7 @@ import numpy as np
 
 __all__ = ["Validation", "distance", "validate"]
 
-#: The largest |found - reference| / |reference| (2-norm of the whole array) that float32 may have. One op: rounding
+#: The largest |found - reference| / |reference| (2-norm of the whole array) that float32 may have. In one op, rounding
 #: grows with the length of the sums, and those of gradients are the longest. Logits of a network: where two pixels of a
 #: pooling window are almost equal, rounding decides which one is the largest, and unpooling puts the value elsewhere:
 #: one value in 10,000 is an error of 1e-2 (PyTorch's own in float32: up to 7e-3). In a loss, which is a mean, such

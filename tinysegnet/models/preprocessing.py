@@ -14,7 +14,7 @@ __all__ = ["PREPROCESSING"]
 IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])  # of RGB in 0..1
 CAFFE_MEAN = (123.68, 116.779, 103.939)  # of RGB in 0..255
 
-#: how the first layer transforms pictures (RGB in 0..255): a function of the dtype, by name
+#: by name, a function of the dtype that makes the first layer, which transforms pictures (RGB in 0..255)
 PREPROCESSING: dict[str, Callable[[Any], Layer]] = {
     # -2..2, about: what the networks that begin from nothing get
     "scaled": lambda dtype: Normalize(127.5, 64, dtype=dtype),

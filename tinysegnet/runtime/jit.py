@@ -30,7 +30,7 @@ except ImportError:
 __all__ = ["BACKEND", "HAS_NUMBA", "JIT", "PARALLEL", "kernel", "prange"]
 
 HAS_NUMBA = numba is not None  #: is numba installed?
-#: what ops run on: "numba", or "numpy" where numba is missing or TINYSEGNET_BACKEND is "numpy"
+#: "numba", or "numpy" where numba is missing or TINYSEGNET_BACKEND is "numpy"
 BACKEND = "numpy" if not HAS_NUMBA or os.environ.get("TINYSEGNET_BACKEND") == "numpy" else "numba"
 JIT = HAS_NUMBA and not numba.config.DISABLE_JIT  #: are kernels compiled?
 PARALLEL = os.environ.get("TINYSEGNET_PARALLEL", "1") != "0"  #: do kernels run in several threads?
