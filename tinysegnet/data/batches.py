@@ -45,8 +45,6 @@ def batches(
     """One epoch of batches, new arrays each time.
 
     Args:
-        dataset: the pictures.
-        batch_size: pictures per batch.
         size: (H, W) of the batch. Without augment the whole picture is scaled to it.
         rng: may be left out only if nothing is random.
         augment: random changes of each picture; None: none.

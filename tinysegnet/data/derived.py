@@ -18,11 +18,9 @@ OTHERS_COLOR = (205, 205, 200)
 
 
 class InMemory:
-    """The samples of a data set, loaded or drawn once, when this is made.
+    """The samples of a data set (the first `limit`), loaded or drawn once, when this is made.
 
     Args:
-        dataset: the data set.
-        limit: only the first so many samples; None: all.
         progress: wraps the loop, such as tqdm.
     """
 

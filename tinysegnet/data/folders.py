@@ -133,8 +133,10 @@ class Folder:
 class CamVid(Folder):
     """One split of CamVid as the SegNet tutorial lays it out: 367 + 101 + 233 street pictures of 480 x 360, 11 classes.
 
-    A `Folder` that need not be recognised: it has train.txt, or train/ and trainannot/ (see `layouts`). palette: what
-    the numbers and colours in the label maps mean.
+    A `Folder` that need not be recognised: it has train.txt, or train/ and trainannot/ (see `layouts`).
+
+    Args:
+        palette: what the numbers and colours in the label maps mean.
     """
 
     def __init__(self, root: str | PathLike[str], split: str = "train", *, palette: Palette = CAMVID) -> None:

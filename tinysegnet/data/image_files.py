@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.Image import Transpose
 
 from ..errors import DataError
 from ..files import is_special
@@ -42,16 +43,16 @@ _WIDENED = {"L;2": 85, "L;4": 17}
 
 # EXIF orientation: how to rotate or mirror the stored pixels to see the picture as it was taken.
 _ORIENTATION = 0x0112
-_TO = Image.Transpose
-_ROTATIONS = {2: _TO.FLIP_LEFT_RIGHT, 3: _TO.ROTATE_180, 4: _TO.FLIP_TOP_BOTTOM, 5: _TO.TRANSPOSE, 6: _TO.ROTATE_270,
-              7: _TO.TRANSVERSE, 8: _TO.ROTATE_90}  # fmt: skip
+_ROTATIONS = {
+    2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
+}  # fmt: skip
 
 
 def read_image(path: str | PathLike[str], *, upright: bool = False, max_pixels: int | None = None) -> np.ndarray:
     """The pixels of a PNG or JPEG file, recognised by its content; transparency is dropped.
 
     Args:
-        path: the file.
         upright: rotate it as its EXIF orientation says. By default the pixels come as stored, as label maps are
             drawn on them, and a rotated picture gives a UserWarning that names it.
         max_pixels: refuse more; default MAX_PIXELS, for single pictures MAX_PIXELS_SINGLE.

@@ -191,17 +191,10 @@ class LabelEncoding:
 
 
 def read_labels(path: str | PathLike[str], palette: Palette | None = None) -> np.ndarray:
-    """The labels in a PNG label map.
+    """The labels in a PNG label map, (H, W) uint8. Raises DataError if it cannot be read, or has an unknown value.
 
     Args:
-        path: the file.
         palette: decode its classes and void, from numbers or colours. None: the numbers exactly as in the file.
-
-    Returns:
-        (H, W) uint8.
-
-    Raises:
-        DataError: the file cannot be read, or a value is not in the palette.
     """
     as_in_file = LabelEncoding(CAMVID, _table({value: value for value in range(256)}))
     encoding = as_in_file if palette is None else LabelEncoding.plain(palette)

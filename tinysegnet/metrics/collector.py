@@ -19,7 +19,8 @@ __all__ = ["Collector"]
 class Collector:
     """Adds up the scores of a data set's pictures; it keeps 3 K numbers per picture.
 
-    boundary: compute the boundary scores of each picture too, which takes longer than everything else here.
+    Args:
+        boundary: compute the boundary scores of each picture too, which takes longer than everything else here.
     """
 
     def __init__(self, num_classes: int, ignore_label: int | None = None, *, boundary: bool = False) -> None:
@@ -49,9 +50,11 @@ class Collector:
             self._uncertainties.setdefault(name, RankCounts()).add(uncertainty[counted], wrong)
 
     def scores(self, names: Sequence[str] | None = None, *, rng: np.random.Generator | None = None) -> Scores:
-        """Scores of all pictures so far; names: one per class.
+        """Scores of all pictures so far.
 
-        rng: draws the pictures for the intervals. Without it, or with too few pictures, there are no intervals.
+        Args:
+            names: one per class; default "0", "1", ...
+            rng: draws the pictures for the intervals. Without it, or with too few pictures, there are none.
         """
         if not self._counts:
             raise DataError("no scores: no picture was added (expected at least one). Call add first")

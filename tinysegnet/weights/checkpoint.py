@@ -98,15 +98,11 @@ def save(
 
 
 def load(path: str | PathLike[str], *, model: Network | None = None) -> Network:
-    """The network in a checkpoint.
+    """The network in a checkpoint that `save` or `train` wrote. Raises CheckpointError if it is none, or is damaged.
 
     Args:
-        path: a file that `save` or `train` wrote.
         model: a network of your own, with the layers of the one that was saved: the file's arrays are copied into it.
             Needed for networks that `tinysegnet.build` cannot make, since a file holds arrays and no code.
-
-    Raises:
-        CheckpointError: if the file is no checkpoint, is damaged, or holds another network than `model`.
     """
     return read(path, model=model).model
 

@@ -7,9 +7,8 @@
     encoder1.bn1.gamma, beta             encoder1.bn1.weight, bias
     encoder1.bn1.running_mean, _var      the same, and num_batches_tracked
 
-Nothing here needs PyTorch: these are dictionaries of NumPy arrays. `module.load_state_dict({name: torch.from_numpy(a)
-for name, a in state.items()})` gives them to a module whose parts have these names, and
-`from_torch_state(model, {name: t.numpy() for name, t in module.state_dict().items()})` takes them back.
+Nothing here needs PyTorch: `module.load_state_dict({name: torch.from_numpy(a) for name, a in state.items()})` gives the
+arrays to a module, `from_torch_state(model, {name: t.numpy() for name, t in module.state_dict().items()})` takes them.
 """
 
 from __future__ import annotations
