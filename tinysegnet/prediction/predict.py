@@ -83,14 +83,13 @@ def predict_with_uncertainty(
     the mean of the classes' variances. Takes far less memory for a large picture.
     """
     mean, variance = _sample(model, image, samples, seed, size)
-    uncertainty = _resized_plane(variance.mean(axis=2, keepdims=True), 0, image.shape[:2])
-    return _largest(mean, image.shape[:2]), uncertainty
+    return _largest(mean, image.shape[:2]), _resize(variance.mean(axis=2), image.shape[:2])
 
 
 def one_minus_msp(model: Network, image: np.ndarray, size: Size | None) -> np.ndarray:
     """1 - the maximum softmax probability of one pass without dropout, (H, W): a baseline for sampled uncertainty."""
     probs = softmax_forward(_working_logits(model, image, size))[0]
-    return _resized_plane(1 - probs.max(axis=2, keepdims=True), 0, image.shape[:2])
+    return _resize(1 - probs.max(axis=2), image.shape[:2])
 
 
 def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Size | None) -> tuple[np.ndarray, ...]:
@@ -145,7 +144,7 @@ def working_picture(model: Network, image: np.ndarray, size: Size | None, scale:
         raise SettingError(f"size: {size!r} (expected (H, W), two whole numbers above 0, or None)")
     H, W = image.shape[:2] if size is None else working_size(image.shape[:2], size)
     working = model.fitting_size((max(1, round(H * scale)), max(1, round(W * scale))))
-    return (image if working == image.shape[:2] else _resize(image, working))[None].astype(model.dtype)
+    return _resize(image, working)[None].astype(model.dtype)
 
 
 def working_size(image_size: Size, training_size: Size) -> Size:
@@ -158,7 +157,7 @@ def _largest(planes: np.ndarray, size: Size) -> np.ndarray:
     """Labels of a picture: the class of the largest plane of (h, w, K), resized to (H, W)."""
     best, labels = np.full(size, -np.inf, np.float32), np.zeros(size, np.uint8)
     for k in range(planes.shape[2]):  # one by one: all planes of 4000 x 3000 pixels would take half a gigabyte
-        plane = _resized_plane(planes, k, size)
+        plane = _resize(planes[..., k], size)
         larger = plane > best  # of equal ones the first class wins, as in argmax
         labels[larger] = k
         np.copyto(best, plane, where=larger)
@@ -168,15 +167,12 @@ def _largest(planes: np.ndarray, size: Size) -> np.ndarray:
 def _resized(planes: np.ndarray, size: Size) -> np.ndarray:
     if planes.shape[:2] == size:
         return planes
-    return np.stack([_resized_plane(planes, k, size) for k in range(planes.shape[2])], axis=-1)
-
-
-def _resized_plane(planes: np.ndarray, k: int, size: Size) -> np.ndarray:
-    """Plane k, (H, W): unchanged if it has that size, else resized, in float32."""
-    plane = planes[..., k]
-    return plane if plane.shape == size else _resize(np.ascontiguousarray(plane, np.float32), size)
+    return np.stack([_resize(planes[..., k], size) for k in range(planes.shape[2])], axis=-1)
 
 
 def _resize(array: np.ndarray, size: Size) -> np.ndarray:
-    """A picture (H, W, 3) uint8 or a plane (H, W) float32, bilinear and antialiased."""
+    """A picture (H, W, 3) uint8, or a plane (H, W) in float32, at another size: bilinear and antialiased."""
+    if array.shape[:2] == size:
+        return array
+    array = array if array.dtype == np.uint8 else np.ascontiguousarray(array, np.float32)
     return np.asarray(Image.fromarray(array).resize(size[::-1], Image.Resampling.BILINEAR))
