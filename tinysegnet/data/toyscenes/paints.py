@@ -26,6 +26,7 @@ DARK: Color = (40, 42, 52)
 
 
 def chance(rng: np.random.Generator, probability: float) -> bool:
+    """True with this probability."""
     return rng.random() < probability
 
 
