@@ -47,7 +47,7 @@ def traffic(workload: Workload) -> float:
 
 
 def _network_traffic(workload: Workload) -> float:
-    """Layers that work element by element are not counted: a convolution can do their work on values it has at hand."""
+    """Elementwise layers are not counted: a convolution can do their work on values already in registers."""
     values, before = 0, workload.shape
     for row in _summary(workload.model, workload.shape).rows:
         if row.multiply_adds or row.output_shape[1:3] != before[1:3]:

@@ -77,4 +77,4 @@ class BatchNormReLU2d(BatchNorm2d):
     momentum = property(lambda self: self._norm.momentum)
 
     def branch_signature(self, cache):
-        return np.packbits(ops.relu_blocks(cache)).tobytes()
+        return np.packbits(ops.relu_mask(cache)).tobytes()

@@ -19,11 +19,11 @@ import numpy as np
 from ..errors import ShapeError
 from ..runtime import empty, kernel, prange
 from .engine.elementwise import elementwise
-from .loss import check_loss, softmax_cross_entropy_backward, softmax_cross_entropy_forward
+from .loss import check_loss
 from .op import Op, Variant
 from .sigmoid import sigmoid_forward_numpy
 
-__all__ = ["SIGMOID_CROSS_ENTROPY", "SigmoidCrossEntropyCache", "cross_entropy_for", "sigmoid_cross_entropy_backward",
+__all__ = ["SIGMOID_CROSS_ENTROPY", "SigmoidCrossEntropyCache", "sigmoid_cross_entropy_backward",
            "sigmoid_cross_entropy_forward"]  # fmt: skip
 
 # classes: the labels, with -1 for unlabelled pixels
@@ -130,10 +130,3 @@ SIGMOID_CROSS_ENTROPY = Op("sigmoid_cross_entropy", cache=SigmoidCrossEntropyCac
     numba=Variant(sigmoid_cross_entropy_forward_numba, sigmoid_cross_entropy_backward_numba))  # fmt: skip
 sigmoid_cross_entropy_forward = SIGMOID_CROSS_ENTROPY.forward
 sigmoid_cross_entropy_backward = SIGMOID_CROSS_ENTROPY.backward
-
-
-def cross_entropy_for(logits):
-    """-> (forward, backward) of the loss for logits (..., K): the sigmoid's for one logit, else the softmax's."""
-    if logits.shape[-1] == 1:
-        return sigmoid_cross_entropy_forward, sigmoid_cross_entropy_backward
-    return softmax_cross_entropy_forward, softmax_cross_entropy_backward

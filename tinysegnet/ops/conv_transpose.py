@@ -18,7 +18,7 @@ gradients are conv2d's forward and weight gradient; the fast version calls just 
 not u. "Deconvolution", as Caffe has it, is a misnomer.)
 
 A convolution with stride s makes the same size H of s different sizes, so one may say which one is meant: output_size.
-FCN-Basic, the decoder that SegNet's paper compares its own with (table 1), upsamples so.
+FCN-Basic, the decoder that SegNet's paper compares its own with (table 1), upsamples this way.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def depthwise_conv2d_backward_numpy(dout, cache, *, input_gradient=True):
 # Both kernels add products of numbers of one channel, a vector of channels at a time, with the sums in registers:
 #     forward:  row r is an output pixel, a its windows, b the kernel
 #     dweight:  row r is a kernel tap, a the pixels under it, b dout
-# A block of pixels stays in the cache while all the taps see it.
+# A block of pixels stays in the processor's cache while all taps read it.
 
 BLOCK = 32  # pixels
 CHUNKS = 32  # of the pictures' rows, each with its own sums, added in order: whatever the number of threads

@@ -1,7 +1,7 @@
 """Max-pooling, which remembers where each maximum was, and unpooling, which puts values back there.
 
     pool:    out[u, v] = max of the window at (u*s, v*s);   indices[u, v] = where it was
-    unpool:  out is zero but for  out[where indices[u, v] says] = x[u, v]
+    unpool:  out is zero except  out[where indices[u, v] says] = x[u, v]
 
 Each is the other's mirror: the backward of pooling scatters like unpooling, the backward of unpooling gathers like
 pooling. This is SegNet's signature idea: the decoder upsamples with the encoder's indices (section 3, figure 3).
@@ -39,7 +39,7 @@ def max_pool2d_output_size(input_size, *, size=2, stride=2):
         raise ShapeError(f"max_pool2d: window and stride must be at least 1, got {size} and {stride}")
 
     def along(n, window, step):
-        windows = max(-(-(n - window) // step) + 1, 1)  # rounded up, so that every pixel is in one
+        windows = max(-(-(n - window) // step) + 1, 1)  # rounded up: drops no pixel at the end (if step <= window)
         return windows - 1 if (windows - 1) * step >= n else windows  # the last one must start inside
 
     return tuple(map(along, input_size, size, stride))
@@ -72,7 +72,7 @@ def max_pool2d_backward_numpy(dout, cache):
 
 
 def max_unpool2d_forward_numpy(x, indices, *, output_size, size=2, stride=2):
-    """Put each value where the maximum was, among zeros.
+    """Put each value where the maximum was, and zeros elsewhere.
 
     Args:
         x: (N, h, w, C).
@@ -91,7 +91,7 @@ def max_unpool2d_forward_numpy(x, indices, *, output_size, size=2, stride=2):
 
 
 def max_unpool2d_backward_numpy(dout, cache):
-    """dout (N, H, W, C) -> dx (N, h, w, C): the gradient at each index; that of the zeros in between has no effect."""
+    """dout (N, H, W, C) -> dx (N, h, w, C): the gradient at each index; the zeros in between pass none on."""
     check_dout("max_unpool2d", dout, cache.picture_shape, dout.dtype)
     indices, picture_shape, size, stride = cache
     position = _positions(indices, picture_shape[3], size, stride)
@@ -146,7 +146,8 @@ def _check_unpool(x, indices, output_size, size, stride):
     """-> the cache."""
     size, stride = pair(size), pair(stride)
     if stride[0] < size[0] or stride[1] < size[1]:
-        raise ShapeError(f"max_unpool2d: windows {size} with stride {stride} overlap, so two maxima may want one pixel")
+        raise ShapeError(f"max_unpool2d: windows {size} with stride {stride} overlap, "
+                         "so two maxima may fall on the same pixel")  # fmt: skip
     h, w = max_pool2d_output_size(output_size, size=size, stride=stride)
     check_pictures("max_unpool2d", x)
     if x.shape[1:3] != (h, w):
@@ -154,7 +155,7 @@ def _check_unpool(x, indices, output_size, size, stride):
     if indices.dtype != np.uint8:
         raise ShapeError(f"max_unpool2d: indices must be the uint8 that max_pool2d leaves, got {indices.dtype}")
     if indices.shape != indices_shape(x.shape, size, stride):
-        raise ShapeError(f"max_unpool2d: indices {indices.shape} are of another picture than x {x.shape}")
+        raise ShapeError(f"max_unpool2d: indices {indices.shape} do not belong to x {x.shape}")
     cache = PoolCache(indices, (len(x), *output_size, x.shape[3]), size, stride)
     _check_inside(*cache)
     return cache
@@ -163,11 +164,13 @@ def _check_unpool(x, indices, output_size, size, stride):
 def _check_inside(indices, picture_shape, size, stride):
     """An index into the part of a clipped window that is outside the picture would write outside the array."""
     _, H, W, C = picture_shape
+    # rows and columns of the last windows that lie inside the picture
     rows, columns = H - (indices.shape[1] - 1) * stride[0], W - (indices.shape[2] - 1) * stride[1]
-    lowest, rightmost = (_positions(part, C, size, stride) for part in (indices[:, -1:], indices[:, :, -1:]))
-    if np.any(lowest >= rows * size[1]) or np.any(rightmost % size[1] >= columns):
+    bottom_windows = _positions(indices[:, -1:], C, size, stride)
+    right_windows = _positions(indices[:, :, -1:], C, size, stride)
+    if np.any(bottom_windows >= rows * size[1]) or np.any(right_windows % size[1] >= columns):
         raise ShapeError(f"max_unpool2d: an index points outside the picture of {(H, W)}: "
-                         "these indices come from another size")  # fmt: skip
+                         "these indices were made by pooling a picture of another size")  # fmt: skip
     if not is_packed(size, stride) and indices.max() >= size[0] * size[1]:
         raise ShapeError(f"max_unpool2d: index {indices.max()} in a window of {size[0] * size[1]} positions")
 

@@ -38,7 +38,7 @@ def softmax_backward_numpy(dout, cache):
 
 # --- numba -----------------------------------------------------------------------------------------------------------
 
-ROWS_PER_TASK = 256  # rows of exponentials that stay in the cache; fixed, so that sums depend on no thread count
+ROWS_PER_TASK = 256  # their exponentials stay in the processor's cache; fixed, so that sums depend on no thread count
 
 
 @kernel(inline=True)

@@ -102,7 +102,7 @@ def weight_gradient(x, dout, dweight, stride, pads):
     KH, KW, C, _ = dweight.shape
     rows = min(48, KW * C)
     tasks = KH * -(-KW * C // rows)
-    # Chunks of dout small enough to stay in the cache while each kernel row reads them, if dweight is small as well.
+    # Chunks of dout stay in the processor's cache while each kernel row reads them, if dweight is small as well.
     chunks = max(-(-16 // tasks), min(dout.nbytes, PARTIAL * CHUNK // dweight.nbytes) // CHUNK)
     partial = np.zeros((min(chunks, dout.shape[0] * dout.shape[1]), *dweight.shape), x.dtype)
     _weight_gradient(padded(x, pads), dout, dweight, partial, rows, *stride)
