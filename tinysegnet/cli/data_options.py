@@ -40,7 +40,7 @@ class LabelOptions:
         return cls(**{f.name: saved[f.name] for f in fields(cls) if f.name in saved})
 
     def open(self, data: str, split: str) -> Dataset:
-        """The split; read is only what it takes to know its files and classes."""
+        """The split. Only its file list and classes are read."""
         return open_dataset(data, split, ignore=self.ignore, classes=self.classes)
 
     def written(self) -> str:

@@ -52,7 +52,7 @@ EPILOGUE = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command with these words, those of this process by default, and return the exit code."""
+    """Run the command line `arguments` (default: sys.argv) and return the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
@@ -147,7 +147,7 @@ def _explain(error: Exception) -> tuple[str, int]:
         return f"{type(error).__name__}: {error}. --debug shows where", 1
     what = str(error) if error.filename is None else f"{error.filename}: {error.strerror}"
     if error.errno in _WRONG_PLACE:
-        return f"{what} (expected a place that can be read and written). Choose another, or change permissions", 2
+        return f"{what} (expected a readable, writable path). Choose another, or change permissions", 2
     return f"{what}. Files that were saved before are unchanged; make room, or choose another place", 1
 
 

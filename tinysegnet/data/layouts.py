@@ -26,7 +26,7 @@ __all__ = ["Layout", "find_layout", "tutorial_layout"]
 _IMAGES = ("images", "imgs", "pictures")
 _LABELS = ("labels", "masks", "annotations")
 _VAL = ("val", "valid", "validation")  # names that mean the same
-_DEPTH = 3  # how far below the folder *_L.png are searched: the folder may be a whole home directory
+_DEPTH = 3  # how deep to search for *_L.png, because the folder may be a whole home directory
 _VAL_SHARE = 5  # one picture in 5 validates where the folder does not say which
 _HELD_OUT = (f"nothing says which pictures validate: the last 1/{_VAL_SHARE} by name does;"
              " a val.txt with their names decides otherwise")  # fmt: skip

@@ -17,12 +17,12 @@ class BatchNorm2d(Layer):
     """Batch normalisation with running statistics, as torch.nn.BatchNorm2d.
 
     Training uses the batch's mean and variance and moves the running ones by `momentum` towards them (the variance
-    unbiased); use takes the running ones.
+    unbiased); inference uses the running ones.
 
     Args:
-        num_features: channels.
+        num_features: the number of channels.
         eps: added to the variance.
-        momentum: of the running statistics.
+        momentum: the weight of a batch in the running statistics.
     """
 
     keeps = "input"

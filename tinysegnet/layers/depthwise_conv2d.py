@@ -13,12 +13,12 @@ __all__ = ["DepthwiseConv2d"]
 
 
 class DepthwiseConv2d(ConvolutionLayer):
-    """A convolution of each channel with a kernel of its own, stride 1, "same" padding.
+    """A convolution of each channel with its own kernel, stride 1, "same" padding.
 
     Args:
-        channels: of input and output.
+        channels: the number of channels of input and output.
         kernel_size: rows and columns of the kernel. The weight is (K, K, 1, channels).
-        rng: of the initial weight; None: zeros that take no memory.
+        rng: draws the initial weight; None: zeros that take no memory.
     """
 
     op = "depthwise_conv2d"

@@ -12,7 +12,7 @@ __all__ = ["Normalize"]
 
 
 class Normalize(Layer):
-    """out = (x - mean) / scale, for pictures, RGB in 0..255. No parameters.
+    """out = (x - mean) / scale, for RGB pictures in 0..255, without parameters.
 
     Args:
         mean, scale: a number, or one per channel of the picture.

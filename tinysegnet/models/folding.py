@@ -18,11 +18,11 @@ __all__ = ["fold_batchnorm", "fold_layers"]
 
 
 def fold_batchnorm(model: Network) -> Network:
-    """A new network with the same answers, without batch norms.
+    """A new network with the same outputs, without batch norms.
 
-    It works at the statistics that `model` has now. Its convolutions have biases and keep their names, it is saved and
-    loaded as any other, and built anew by `build(..., folded=True)`. A batch norm without a Conv2d right before it,
-    such as after a DepthwiseConv2d, stays.
+    It uses the current statistics of `model`. Its convolutions have biases and keep their names. It is saved and loaded
+    like any other network, and can be rebuilt with `build(..., folded=True)`. A batch norm that does not directly
+    follow a Conv2d, such as one after a DepthwiseConv2d, stays.
     """
     layers = copy.deepcopy(model.layers)  # in one go: pools and unpools stay each other's
     folded = Network(fold_layers(layers), {**model.config, "folded": True}, size_multiple=model.size_multiple)

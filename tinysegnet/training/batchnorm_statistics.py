@@ -47,8 +47,8 @@ def recompute_statistics(
     for images, _ in progress(pictures if dict(model.named_buffers()) else ()):
         statistics: dict[Layer, Any] = {}
         tape, x = Tape(statistics=statistics), images.astype(model.dtype, copy=False)
-        for step in model.steps:
-            x = step.forward(x, tape)
+        for layer in model.fused_layers:
+            x = layer.forward(x, tape)
         for norm, (mean, var, count) in statistics.items():
             found.setdefault(norm, _Moments()).add(mean, var, count)
     for norm, moments in found.items():

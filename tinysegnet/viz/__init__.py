@@ -1,4 +1,4 @@
-"""Pictures of what a net sees, says and gets wrong. Nothing here computes; it only shows.
+"""Pictures of what a network sees, predicts and gets wrong. Nothing here runs a network.
 
 Pixels are exact where pixels matter: overlays, legends and label maps are composed with NumPy and Pillow. Diagrams
 (curves, bars) are matplotlib figures made without pyplot, so the same call works in a script, a notebook and a test.

@@ -14,7 +14,7 @@ __all__ = ["EDGE", "INK", "MUTED", "PAPER", "enlarge", "fitted", "fitted_size", 
            "stacked", "text_row", "text_width", "tiled"]  # fmt: skip
 
 INK, MUTED, PAPER, EDGE = (28, 28, 32), (106, 106, 114), (255, 255, 255), (150, 150, 150)
-MAX_SIDE = 2400  # pixels that a picture is enlarged to at most: a 1 x 600 strip would become a wall
+MAX_SIDE = 2400  # pixels that a picture is enlarged to at most: a 1 x 600 strip would become huge
 
 
 @lru_cache(maxsize=16)

@@ -74,7 +74,7 @@ def _frame_size(H: int, W: int) -> tuple[int, int]:
 
 
 def _in_256_colours(frame: Image.Image, painted: Image.Image, palette: Palette) -> Image.Image:
-    """Colours chosen from all of a frame would cost rare classes their own: the legend's stay, the overlay shares."""
+    """A palette of the whole frame would lose rare classes' colours: they are fixed; the overlay shares the rest."""
     own = [channel for color in palette.colors[:128] for channel in color]
     greys = [level for level in range(0, 256, 17) for _ in range(3)]
     free = 256 - (len(own) + len(greys)) // 3

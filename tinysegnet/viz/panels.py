@@ -19,19 +19,19 @@ HEADINGS = ("Image", "Truth", "Prediction", "Errors (red)")
 
 
 def labelled_picture(
-    image: np.ndarray, labels: np.ndarray, palette: Palette, *, scale: int | None = None, narrowest: int = 640
+    image: np.ndarray, labels: np.ndarray, palette: Palette, *, enlargement: int | None = None, narrowest: int = 640
 ) -> Image.Image:
     """The picture with class colours over it; below it the classes that occur, with their shares of the pixels.
 
     Args:
         image: (H, W, 3), uint8 or float in 0..255.
         labels: (H, W) class numbers.
-        scale: enlarge by this whole number (nearest neighbour, so pixels stay exact); None: until 640 pixels wide.
+        enlargement: repeat each pixel this many times along both axes; None: until 640 pixels wide.
         narrowest: width of the canvas in pixels, at least. The lettering grows with the picture.
     """
     image, labels = as_uint8(image), np.asarray(labels)
-    scale = fitting_scale(labels.shape, 640, at_least=True) if scale is None else scale
-    painted = Image.fromarray(overlay(enlarge(image, scale), enlarge(labels, scale), palette))
+    times = fitting_scale(labels.shape, 640, at_least=True) if enlargement is None else enlargement
+    painted = Image.fromarray(overlay(enlarge(image, times), enlarge(labels, times), palette))
     width = max(painted.width, narrowest)
     legend = legend_strip(palette, width, labels, font_size=max(15, round(width / 56)))
     return stacked([painted, Image.fromarray(legend)], width)

@@ -85,7 +85,7 @@ def trace(model: Network, image: np.ndarray, labels: np.ndarray | None, *, ignor
 
 
 def _forward(model: Network, x: np.ndarray, tape: Tape, indices: dict[str, np.ndarray]) -> list[LayerTrace]:
-    """Run all layers, copies of the model's."""
+    """Run copies of all the model's layers."""
     layers = copy.deepcopy(model.layers)  # in one go: pools and unpools stay each other's
     found: dict[Layer, LayerTrace] = {}
     for name, layer in layers.items():

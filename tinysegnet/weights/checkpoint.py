@@ -154,7 +154,7 @@ def _json(metadata: dict[str, str], name: str) -> dict[str, Any]:
 
 
 def _check_claims(file: Any, config: dict[str, Any], kinds: dict[str, str]) -> None:
-    """Before a network is built: can it be, and does the file hold as many numbers as that network has?"""
+    """Before a network is built: is such a network possible, and does the file hold as many numbers as it has?"""
     if config["name"] == CUSTOM:
         _check_layers(kinds, {})
     width, classes = float(config["width"]), config["num_classes"]

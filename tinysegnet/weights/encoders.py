@@ -195,6 +195,7 @@ def _keras(name: str) -> str | None:
 
 
 def _check_fits(model: Network, source: _Source) -> None:
+    """Raise SettingError unless the network has these 13 convolutions and was built for the same pictures."""
     own = {name for name in model.state() if name.startswith("encoder") and ".conv" in name}
     if own != {name for name in source.theirs if ".conv" in name}:
         raise SettingError(f'an encoder of VGG16 for the network {model.config.get("name")!r} (expected "vgg16")')

@@ -17,9 +17,10 @@ __all__ = ["open_safetensors", "read_safetensors"]
 
 
 def open_safetensors(path: Path, what: str, advice: str) -> Any:
-    """The open file; raises CheckpointError without the path. what: it should be, "a checkpoint"; advice: a sentence.
+    """The open file. Raises CheckpointError; the caller adds the path.
 
-    Its header is looked at first: its length is the file's own claim.
+    The header is checked first, because its length is only what the file claims. what: the expected content, such as
+    "a checkpoint". advice: the last sentence of the error.
     """
     if is_special(path):
         raise CheckpointError(f"a pipe or a device (expected a file). {advice}")

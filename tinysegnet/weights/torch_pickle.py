@@ -164,7 +164,7 @@ def _fill(items: Sequence[Any], target: Any) -> dict[str, Any]:
         if type(key) is not str:
             raise TypeError(f"a {type(key).__name__} as the name of an item")
         if key in target:
-            raise CheckpointError(f"{shown(key)} is in it twice. Download it again")
+            raise CheckpointError(f"{shown(key)} occurs twice. Download it again")
         target[key] = value
     return target
 
