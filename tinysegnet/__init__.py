@@ -45,39 +45,11 @@ from .weights import (
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Network",
-    "Recipe",
-    "build",
-    "data",
-    "encoder_preprocessing",
-    "errors",
-    "evaluate",
-    "fit",
-    "fold_batchnorm",
-    "from_torch_state",
-    "gradcheck",
-    "layers",
-    "load",
-    "load_bundled",
-    "load_encoder",
-    "metrics",
-    "models",
-    "ops",
-    "optim",
-    "paper_recipe",
-    "predict",
-    "predict_probs",
-    "predict_samples",
-    "predict_with_uncertainty",
-    "recompute_statistics",
-    "runtime",
-    "save",
-    "to_torch_state",
-    "viz",
-    "walk",
-    "write_report",
-]
+__all__ = ["Network", "Recipe", "build", "data", "encoder_preprocessing", "errors", "evaluate", "fit",
+           "fold_batchnorm", "from_torch_state", "gradcheck", "layers", "load", "load_bundled", "load_encoder",
+           "metrics", "models", "ops", "optim", "paper_recipe", "predict", "predict_probs", "predict_samples",
+           "predict_with_uncertainty", "recompute_statistics", "runtime", "save", "to_torch_state", "viz", "walk",
+           "write_report"]  # fmt: skip
 
 # Names of version 0.1, for one more version.
 _OLD_NAMES = {"load_ready": "load_bundled", "predict_with_doubt": "predict_with_uncertainty"}

@@ -13,9 +13,9 @@ from .workloads import CLASSES, Workload
 
 __all__ = ["bound_by_memory", "flops", "traffic"]
 
-FLOAT = 4  # bytes
-# Workloads without products: operations per value of the input, forward and backward, counted on the formulas. Pooling
-# has hardly any: one per value in each of its four passes.
+FLOAT = 4  #: bytes
+#: Workloads without products: operations per value of the input, forward and backward, counted on the formulas. Pooling
+#: has hardly any: one per value in each of its four passes.
 ELEMENTWISE = {"batchnorm_relu": 14.0, "pool_unpool": 4.0, "loss": 6.0}
 
 

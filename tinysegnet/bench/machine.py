@@ -15,8 +15,8 @@ from ..runtime import kernel, prange
 __all__ = ["peaks"]
 
 SAMPLES = 8
-PRODUCT = (48, 64, 192)  # rows, columns, inner: both operands stay in the nearest caches
-COPIED = 32 << 20  # float32 values: 128 MB, larger than any cache
+PRODUCT = (48, 64, 192)  #: rows, columns, inner: both operands stay in the nearest caches
+COPIED = 32 << 20  #: float32 values: 128 MB, larger than any cache
 
 
 @kernel

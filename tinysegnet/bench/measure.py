@@ -18,9 +18,9 @@ from .workloads import Workload
 
 __all__ = ["Bench", "BenchSettings", "Result"]
 
-SAMPLE = 0.15  # seconds, at least one run
-TRIALS = 2  # samples per variant of PyTorch; the shortest one decides which variant is measured
-CHECKED_FLOPS = 60e9  # NumPy in float64 checks up to this size within seconds
+SAMPLE = 0.15  #: seconds, at least one run
+TRIALS = 2  #: samples per variant of PyTorch; the shortest one decides which variant is measured
+CHECKED_FLOPS = 60e9  #: NumPy in float64 checks up to this size within seconds
 
 
 @dataclass(frozen=True)

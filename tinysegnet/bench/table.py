@@ -11,7 +11,7 @@ from .measure import BenchSettings, Result
 
 __all__ = ["as_json", "facts_line", "head", "notes", "row"]
 
-# Title, alignment and width of each column; those of PyTorch are printed only when it is measured.
+#: Title, alignment and width of each column; those of PyTorch are printed only when it is measured.
 COLUMNS = [("workload", "<21"), ("ms", ">8"), ("PyTorch", ">8"), ("ratio", ">6"), ("layout", "<13"), ("speed", ">12"),
            ("peak", ">5"), ("error", ">7"), ("PyTorch", ">7"), ("MB", ">6"), ("PyTorch", ">7"), ("", "<9")]  # fmt: skip
 PYTORCH = (2, 3, 4, 8, 10)

@@ -24,7 +24,7 @@ from .workloads import Workload
 
 __all__ = ["Worker"]
 
-PATIENCE = 2.0  # seconds within which a process must end by itself
+PATIENCE = 2.0  #: seconds within which a process must end by itself
 
 
 class Worker(AbstractContextManager):

@@ -15,8 +15,6 @@ from ..data.folders import Classes
 from ..errors import DataError
 from ..runtime.settings import convert_fields
 
-__all__ = ["LabelOptions", "Labels", "find_problems", "load_splits"]
-
 _NAMED = 3  # how many bad files the one line of an error names
 
 

@@ -1,7 +1,5 @@
 """The types of options: how a value is written on the command line, and what the error says about a wrong one."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +9,6 @@ import cyclopts
 from cyclopts import Parameter, Token
 
 from ..models import models
-
-__all__ = ["DEFAULT_PARAMETER", "CheckpointPath", "FolderPath", "Json", "ModelName", "Numbers", "Size"]
 
 MOST_PIXELS = 50_000_000  # of a size: as many as a picture of a data set may have
 

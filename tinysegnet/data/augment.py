@@ -6,8 +6,6 @@ in one pass, antialiased, with a box of fractional position. Picture (bilinear) 
 the same box, and both sample at pixel centres: output x looks at box_left + (x + 1/2) * box_width / W.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +14,6 @@ from PIL import Image
 from ..errors import SettingError
 from ..runtime.settings import convert_fields
 from .sample import Sample
-
-__all__ = ["Augment", "resize_sample"]
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels of the original, as Pillow has it
 

@@ -9,8 +9,6 @@ whole images, labelled or not; an image without the class does not count. The el
 changed since, so count the labels at hand.
 """
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass
 
@@ -18,8 +16,6 @@ import numpy as np
 
 from ..errors import DataError
 from .sample import Dataset, check_dataset, read_sample
-
-__all__ = ["PixelCounts", "count_pixels", "median_frequency_weights", "sqrt_median_frequency_weights"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,6 @@ Crops keep the detail and change the task: of 96 x 128 crops of CamVid only one 
 bicyclist. Scaling whole pictures down keeps the classes' shares and loses the detail.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import warnings
@@ -21,8 +19,6 @@ from .augment import resize_sample
 from .label_encoding import VOID
 from .palette import CAMVID, Palette
 from .sample import Dataset, Sample, read_sample
-
-__all__ = ["make_crops", "write_classes"]
 
 Crop = tuple[np.ndarray, np.ndarray]
 

@@ -1,7 +1,5 @@
 """Data sets made of another one: its samples kept in memory, or one of its classes against all others."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -11,8 +9,6 @@ from ..runtime.settings import convert
 from .label_encoding import VOID
 from .palette import Palette
 from .sample import Dataset, Sample, check_dataset, read_sample
-
-__all__ = ["InMemory", "OneClass"]
 
 OTHERS_COLOR = (205, 205, 200)
 

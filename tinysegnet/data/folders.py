@@ -4,8 +4,6 @@
 (`description`), reads the files, and lists everything that is wrong with them (`problems`).
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,8 +21,6 @@ from .layouts import Layout, find_layout, tutorial_layout
 from .pairs import FilePair, inside
 from .palette import CAMVID, Palette
 from .sample import Sample
-
-__all__ = ["CamVid", "Folder", "Problem"]
 
 CACHE_BYTES = 1_000_000_000  # decoded samples kept per data set; CamVid's 367 training pairs take 254 MB
 _CLASS_FILES = ("classes.txt", "codes.txt", "label_colors.txt")

@@ -5,8 +5,6 @@ lossless PNG is accepted (JPEG at quality 95 changed three label pixels in four)
 never their colours.
 """
 
-from __future__ import annotations
-
 import re
 import warnings
 from os import PathLike
@@ -18,8 +16,6 @@ from PIL.Image import Transpose
 
 from ..errors import DataError
 from ..files import is_special
-
-__all__ = ["MAX_PIXELS", "MAX_PIXELS_SINGLE", "read_image", "read_label_pixels"]
 
 # A file of 100 bytes can claim to be 60000 x 60000: refused from its header, before memory is taken. A data set
 # is many pictures, so its limit is lower; a single one may be a large photograph or scan (Pillow itself ends at 179).

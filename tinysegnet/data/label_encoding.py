@@ -21,8 +21,6 @@ from .image_files import read_label_pixels
 from .pairs import read_lines
 from .palette import CAMVID, CAMVID_MERGE, Color, Palette, distinct_colors
 
-__all__ = ["VOID", "ClassList", "LabelEncoding", "read_labels"]
-
 VOID = 255  # the number for "not labelled" where nothing else is said
 _VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore"}
 _MAX_CLASSES = 255  # a label is one byte

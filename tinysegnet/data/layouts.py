@@ -9,8 +9,6 @@ Folders without splits are divided: by a list of names (valid.txt, val.txt, trai
 fifth by name validates. Neighbours by name are often neighbours in a video; spread, they would flatter.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -20,8 +18,6 @@ from pathlib import Path
 
 from ..errors import DataError
 from .pairs import FilePair, files_of, pairs_of_files, pairs_of_list, read_lines, strip_ending, visible
-
-__all__ = ["Layout", "find_layout", "tutorial_layout"]
 
 _IMAGES = ("images", "imgs", "pictures")
 _LABELS = ("labels", "masks", "annotations")

@@ -1,14 +1,10 @@
 """One name for every data set: "toy" for drawn streets, else a folder."""
 
-from __future__ import annotations
-
 from os import PathLike, fspath
 
 from ..errors import DataError
 from .folders import Classes, Folder
 from .sample import Dataset
-
-__all__ = ["open_dataset"]
 
 _TOY = {"train": (450, 0), "val": (200, 1)}  # split -> (how many, seed): no validation street is ever trained on
 

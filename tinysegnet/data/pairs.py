@@ -4,8 +4,6 @@ A pair shifted by one still trains, and scores G 0.8, C 0.13. Partners that are 
 look for them, so that reading the pair says so.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,8 +11,6 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
 from ..files import is_special
-
-__all__ = ["FilePair", "files_of", "inside", "pairs_of_files", "pairs_of_list", "read_lines", "strip_ending", "visible"]
 
 # Looked at in folders: PNG and JPEG, and what people have instead, so that it is refused and not overlooked.
 _PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".tif", ".tiff", ".gif", ".webp"}

@@ -4,8 +4,6 @@ A label map is an (H, W) uint8 array of class numbers, shown in the colours of a
 classes of the SegNet papers in the authors' colours (SegNet-Tutorial, Scripts/test_segmentation_camvid.py).
 """
 
-from __future__ import annotations
-
 import colorsys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,8 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import DataError
-
-__all__ = ["CAMVID", "CAMVID_MERGE", "Palette", "distinct_colors"]
 
 Color = tuple[int, int, int]
 
@@ -51,6 +47,7 @@ class Palette:
         return self.lookup_table()[labels]
 
 
+#: the 11 classes of CamVid in the order and the colours of the SegNet authors
 CAMVID = Palette(
     names=("Sky", "Building", "Pole", "Road", "Pavement", "Tree",
            "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist"),

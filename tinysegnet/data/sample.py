@@ -1,7 +1,5 @@
 """What every data set is: a sequence of samples, and the palette that gives their labels a meaning."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -10,8 +8,6 @@ import numpy as np
 
 from ..errors import DataError
 from .palette import Palette
-
-__all__ = ["Dataset", "Sample", "check_classes", "check_dataset", "labelled_images", "read_sample"]
 
 
 @dataclass(frozen=True)

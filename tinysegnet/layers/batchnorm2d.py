@@ -1,7 +1,5 @@
 """Batch norm, alone and together with the ReLU after it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -9,8 +7,6 @@ import numpy as np
 from .. import ops
 from .layer import Layer
 from .relu_layer import ReLU
-
-__all__ = ["BatchNorm2d", "BatchNormReLU2d"]
 
 
 class BatchNorm2d(Layer):

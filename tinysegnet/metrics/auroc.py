@@ -1,10 +1,6 @@
 """How well does a value tell one kind from another: the area under the receiver operating characteristic."""
 
-from __future__ import annotations
-
 import numpy as np
-
-__all__ = ["RankCounts", "auroc"]
 
 
 def auroc(values: np.ndarray, positive: np.ndarray) -> float:

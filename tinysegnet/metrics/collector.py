@@ -1,7 +1,5 @@
 """`Collector`: takes predictions picture by picture, gives the scores of all of them, with boundaries and intervals."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,8 +10,6 @@ from .boundary import boundary_f1, boundary_f1_by_distance
 from .confusion import class_counts, confusion_matrix
 from .intervals import bootstrap_intervals
 from .scores import Scores
-
-__all__ = ["Collector"]
 
 
 class Collector:

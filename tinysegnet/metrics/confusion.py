@@ -12,13 +12,9 @@ Matrices of several pictures add up; averages of per-picture scores do not. So o
 confusion_matrix(...)` over a data set and scores the sum; 3 K numbers (`class_counts`) are enough, and add up too.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..errors import DataError, ShapeError
-
-__all__ = ["averages", "check_label_maps", "class_counts", "class_ratios", "confusion_matrix", "ratio"]
 
 
 def confusion_matrix(

@@ -1,7 +1,5 @@
 """What a network's first layer does to a picture, RGB in 0..255; it has no parameters and is saved with the network."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -9,11 +7,10 @@ import numpy as np
 
 from ..layers import Layer, LocalResponseNorm, Normalize
 
-__all__ = ["PREPROCESSING"]
-
 IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])  # of RGB in 0..1
 CAFFE_MEAN = (123.68, 116.779, 103.939)  # of RGB in 0..255
 
+#: by name, the first layer for a dtype: what it does to pictures, RGB in 0..255
 PREPROCESSING: dict[str, Callable[[Any], Layer]] = {
     # -2..2, about: what the networks that begin from nothing get
     "scaled": lambda dtype: Normalize(127.5, 64, dtype=dtype),

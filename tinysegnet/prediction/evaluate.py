@@ -1,7 +1,5 @@
 """The scores of a network on a labelled data set."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -11,8 +9,6 @@ from ..errors import DataError
 from ..metrics import Collector, Scores
 from ..models import Network, check_network
 from .predict import Scales, Size, one_minus_msp, predict, predict_with_uncertainty
-
-__all__ = ["evaluate"]
 
 
 def evaluate(

@@ -4,8 +4,6 @@ A network works at the scale of its training: the picture is resized to the area
 aspect ratio, and the logits are resized back before the largest is taken. Labels themselves are never interpolated.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -16,9 +14,6 @@ from ..errors import SettingError, ShapeError
 from ..models import Network, check_network
 from ..ops import softmax_forward
 from ..runtime.settings import convert
-
-__all__ = ["class_logits", "one_minus_msp", "predict", "predict_logits", "predict_probs", "predict_samples",
-           "predict_with_uncertainty", "working_picture", "working_size"]  # fmt: skip
 
 Size = tuple[int, int]
 Scales = tuple[float, ...]

@@ -10,8 +10,6 @@ et al.'s random weights, on scaled pictures (`models.vgg16`). Steps are rounded 
 be smaller, where Caffe goes on with the next epoch's pictures.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
@@ -19,8 +17,6 @@ from typing import Any, Literal, NamedTuple
 from ..data import Augment, Dataset, check_dataset, read_sample
 from ..errors import SettingError
 from ..runtime.settings import check_at_least, convert_fields
-
-__all__ = ["Paper", "Recipe", "paper_recipe", "papers", "recipe_for"]
 
 MOST_PIXELS = 4_000_000  # per training picture: the network keeps some hundred times as much of each
 

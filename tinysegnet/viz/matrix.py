@@ -1,7 +1,5 @@
 """Which class is taken for which, as a table in colours."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -14,8 +12,6 @@ from ..metrics import Scores
 from .curves import inches, shortened
 from .figures import LIGHT, Theme, new_figure, readable
 from .legend import class_name, percent
-
-__all__ = ["confusion_figure"]
 
 MOST_NUMBERS = 24  # classes up to which the cells carry their numbers; beyond, colour alone is legible
 

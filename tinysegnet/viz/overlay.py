@@ -4,14 +4,10 @@ A pixel that nobody labelled (the palette's ignore_label, or any value that is n
 class-like colour, black least of all: over a picture it stays as it is, and in a label map it is hatched.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..data.palette import Palette
 from ..errors import ShapeError
-
-__all__ = ["as_uint8", "colour_map", "error_picture", "hatch", "is_class", "overlay"]
 
 WRONG = (226, 40, 48)
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)

@@ -9,8 +9,6 @@ A checkpoint is written atomically: a crash or a full disk leaves the file that 
 nothing: sizes are compared with the file's before any memory is taken.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math
@@ -28,8 +26,6 @@ from ..files import write_atomically
 from ..models import CUSTOM, MAX_CLASSES, MAX_WIDTH, Network, build, count_parameters, models
 from ..runtime.settings import convert
 from .safetensors_file import open_safetensors
-
-__all__ = ["Checkpoint", "load", "read", "save"]
 
 FORMAT = "tinysegnet checkpoint 1"
 OPTIMIZER = "optimizer/"

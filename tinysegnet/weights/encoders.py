@@ -15,8 +15,6 @@ edges, no longer ImageNet's; the means it was trained with differ from those by 
 The last column alone is left out. torch has kernels as (F, C, K, K), Keras as we do: (K, K, C, F).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -28,8 +26,6 @@ from ..errors import CheckpointError, SettingError
 from ..models import Network, check_network
 from ..models.segnet import vgg16
 from .weight_files import read_arrays
-
-__all__ = ["Encoder", "encoder_preprocessing", "load_encoder"]
 
 HED = "HED (VGG16 trained further for edges)"
 # (stage, number within the stage) of the 13 convolutions, from 1, in the order of the network.

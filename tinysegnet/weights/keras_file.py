@@ -4,8 +4,6 @@ Read with h5py: pip install "tinysegnet[pretrained]". HDF5 can also refer to oth
 neither, so both are refused.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,6 @@ import numpy as np
 
 from ..errors import CheckpointError
 from .limits import MAX_AXES, MAX_TENSORS, check_name, check_total, shown
-
-__all__ = ["read_keras"]
 
 MAX_DEPTH = 10
 

@@ -1,7 +1,5 @@
 """safetensors: the length of a header, the header (JSON: dtype, shape and place of each tensor), the bytes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,6 @@ import safetensors
 from ..errors import CheckpointError
 from ..files import is_special
 from .limits import MAX_HEADER_BYTES, check_name
-
-__all__ = ["open_safetensors", "read_safetensors"]
 
 
 def open_safetensors(path: Path, what: str, advice: str) -> Any:

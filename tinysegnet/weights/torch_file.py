@@ -11,8 +11,6 @@ The older format has no checksums. But files that torchvision hands out are call
 of their own SHA-256, and that is checked.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import re
@@ -26,8 +24,6 @@ import numpy as np
 from ..errors import CheckpointError
 from .limits import MAX_HEADER_BYTES, MAX_TENSORS, check_name, check_total, shown
 from .torch_pickle import Storage, Tensor, read_pickle
-
-__all__ = ["read_torch"]
 
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
 CHUNK = 1 << 20

@@ -13,8 +13,6 @@ instructions that make data. Of imports it knows these names, imports none of th
 Anything else ends the reading with one line that names it.
 """
 
-from __future__ import annotations
-
 import math
 import pickletools
 from collections.abc import Callable, Sequence
@@ -24,8 +22,6 @@ import numpy as np
 
 from ..errors import CheckpointError
 from .limits import MAX_AXES, shown
-
-__all__ = ["Storage", "Tensor", "read_pickle"]
 
 MAX_INSTRUCTIONS = 200_000  # a tensor takes about 30
 MAX_MARKS = 50

@@ -11,16 +11,12 @@ Nothing here needs PyTorch: `module.load_state_dict({name: torch.from_numpy(a) f
 arrays to a module, `from_torch_state(model, {name: t.numpy() for name, t in module.state_dict().items()})` takes them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
 
 from ..errors import CheckpointError
 from ..models.network import Network
-
-__all__ = ["from_torch_state", "to_torch_state"]
 
 _KEYS = {"gamma": "weight", "beta": "bias"}
 _BATCHES = "num_batches_tracked"  # of PyTorch's batch norms: how many batches there were; not used here

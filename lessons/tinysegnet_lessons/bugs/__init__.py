@@ -14,5 +14,5 @@ from .planted import bugs as _bugs
 
 __all__ = ["Bug", "bugs"]
 
-# in the order of their numbers, so that a table of them is the tests' table
+#: in the order of their numbers, so that a table of them is the tests' table
 bugs: dict[str, Bug] = dict(sorted(_bugs.items(), key=lambda item: item[1].number))

@@ -9,8 +9,6 @@ Files: `paints` (colours), `drawing` (camera, canvas, light), `houses` and `stre
 `street` (the empty street), and here the plan of what stands where.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -23,8 +21,6 @@ from . import houses, street_objects
 from .drawing import Point, develop
 from .paints import between, chance, pick
 from .street import Street
-
-__all__ = ["ToyScenes", "draw_scene"]
 
 Thing = tuple[float, Callable[[], None]]  # how far away it is, and how to draw it
 
