@@ -1,9 +1,9 @@
-"""Gradient checks: prove a hand-written backward against its own forward, and say what is wrong where it is wrong.
+"""Gradient checks compare a hand-written backward with its own forward, and explain what is wrong with a wrong one.
 
-    check(forward, backward, *arrays)      anybody's NumPy layer
+    check(forward, backward, *arrays)      any NumPy layer
     check_op("conv2d"), check_all()        the library's own ops, read from their registry
     check_model(model)                     a whole network, parameter by parameter
-    compare_op("conv2d", forward, backward)    a pair beside the library's own: the second opinion
+    compare_op("conv2d", forward, backward)    a pair against the library's own: the second opinion
 
 Reading order: differences (how a slope is measured and judged), contract (what a layer must and must not do), checker,
 hints (what a wrong gradient looks like), results, cases and suite (the ops), network_check.

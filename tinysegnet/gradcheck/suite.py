@@ -49,9 +49,9 @@ def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[
 
     Args:
         op, variant: names in `ops.REGISTRY`; variant None for the public functions.
-        seed: of arguments and dout.
-        pair: another (forward, backward) to judge by this op's cases, such as your own.
-        backward: another backward alone, which gets the caches of the NumPy forward.
+        seed: for arguments and dout.
+        pair: another (forward, backward) to check on this op's cases, such as your own.
+        backward: another backward alone, which takes the caches of the NumPy forward.
         settings: as for `check`.
 
     Raises:
@@ -88,7 +88,7 @@ def _check_case(case: Case, forward: Callable, backward: Callable, seed: int, se
 def compare_op(op: str, forward: Callable, backward: Callable, *, seed: int = 0) -> float:
     """Compare a pair with the library's own NumPy pair on all cases of an op, ties, zeros and void pixels included.
 
-    This sees what a gradient check cannot: a forward that is wrong together with its backward.
+    This finds what a gradient check cannot: a forward that is wrong together with its backward.
 
     Returns:
         the largest relative difference |a - b| / |b| of a result or gradient; infinite where a shape, a NaN or an
@@ -123,14 +123,14 @@ def _difference(a: Any, b: Any) -> float:
 
 
 def check_all(variant: str | None = None, *, ops: Sequence[str] = (), seed: int = 0, **settings: Any) -> list[Report]:
-    """Every op, or these, in every variant that exists, or in the given one where it exists."""
+    """Check every op, or these, in every variant, or in the given one where it exists."""
     return [check_op(op, name, seed=seed, **settings)
             for op in ops or find_ops() for name in sorted(find_variants(op), reverse=True)
             if variant in (None, name)]  # fmt: skip
 
 
 def run(names: Sequence[str] = (), *, json: bool = False, seed: int = 0) -> tuple[str, bool]:
-    """What `tinysegnet gradcheck [OP ...]` prints, and whether all is well: a table, then every refused op in full."""
+    """What `tinysegnet gradcheck [OP ...]` prints (a table, then every refused op in full), and whether all passed."""
     for op in names:
         find_variants(op)  # an unknown name is an error before anything is checked
     reports = check_all(ops=names, seed=seed)

@@ -1,4 +1,4 @@
-"""Sigmoid cross-entropy per pixel, for two classes and one logit: is it, or is it not?
+"""Sigmoid cross-entropy per pixel, for two classes and one logit.
 
     s = -z for a pixel of class 1, z for class 0: how much the logit speaks for the wrong class
     NLL = -log(probability of the right class) = log(1 + exp(s)) = max(s, 0) + log(1 + exp(-|s|))
@@ -6,8 +6,8 @@
     dlogits = dloss * class_weights[y] / D * (sigmoid(z) - y)            0 on unlabelled pixels
 
 The last exp cannot overflow. sigmoid(z) - y is computed as sigmoid(s), with its sign reversed for class 1, so that no
-digit is lost where sigmoid(z) rounds to 1. D, class weights and void are those of the softmax cross-entropy, and so is
-the loss itself: it is that of the two logits (0, z).
+digit is lost where sigmoid(z) rounds to 1. D, class weights and void are defined as for the softmax cross-entropy. The
+loss equals the softmax cross-entropy of the two logits (0, z).
 """
 
 from __future__ import annotations
@@ -74,8 +74,7 @@ def sigmoid_cross_entropy_backward_numpy(dloss, cache):
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
-
-PIXELS_PER_TASK = 256  # fixed, so that sums depend on no thread count
+PIXELS_PER_TASK = 256  # fixed, so that sums do not depend on the number of threads
 
 
 @kernel

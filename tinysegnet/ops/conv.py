@@ -2,9 +2,9 @@
 
     out[n, u, v, f] = bias[f] + sum over i, j, c of  x_padded[n, u*s + i, v*s + j, c] * weight[i, j, c, f]
 
-(as in every deep-learning library the kernel is not flipped: strictly this is a cross-correlation). Read the other way
-round, for one kernel tap (i, j): the whole picture, shifted by (i, j), times one C x F matrix. So a K x K convolution
-is K*K shifted matrix products, and no matrix of patches, K*K times as large as the picture, is ever built:
+(as in every deep-learning library the kernel is not flipped: strictly this is a cross-correlation). For one kernel tap
+(i, j), the sum over c multiplies the whole picture, shifted by (i, j), by one C x F matrix. So a K x K convolution is
+K*K shifted matrix products, and no matrix of patches, K*K times as large as the picture, is ever built:
 
     forward:  out     += x_shifted @ weight[i, j]
     so:       dweight[i, j]  = x_shifted^T @ dout           (summed over all pixels of all pictures)
@@ -12,8 +12,8 @@ is K*K shifted matrix products, and no matrix of patches, K*K times as large as 
 
 SegNet uses it in every stage (Badrinarayanan et al. 2017, section 3), with stride 1 and "same" padding.
 
-The fast variant knows several algorithms for the same sums, `engine/direct.py` and two of `engine/winograd.py`. For
-each shape it takes the one that `engine/cost_model.py` expects to be fastest.
+The fast variant has several algorithms for the same sums, that of `engine/direct.py` and two of `engine/winograd.py`.
+For each shape it takes the one that `engine/cost_model.py` expects to be fastest.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def conv2d_inference_numpy(x, weight, bias=None, *, scale=None, stride=1, paddin
 
 @kernel
 def _rotate_kernel(weight, rotated):
-    """rotated[K-1-i, K-1-j, f, c] = weight[i, j, c, f]; a task writes 16 rows, so that cache lines are used whole."""
+    """rotated[K-1-i, K-1-j, f, c] = weight[i, j, c, f]; a task writes 16 rows, so that whole cache lines are used."""
     KH, KW, C, F = weight.shape
     panels = (F + 15) // 16
     for task in prange(KH * KW * panels):

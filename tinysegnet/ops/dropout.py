@@ -1,9 +1,9 @@
-"""Dropout: activations are zeroed at random, and the others made larger, so that the expected sum stays the same.
+"""Dropout: activations are zeroed at random, and the others scaled up, so that the expected sum stays the same.
 
     out = x * mask / (1 - rate)        dx = dout * mask / (1 - rate)        mask: True where kept, with chance 1 - rate
 
-The mask is an argument: ops draw no random numbers. Srivastava et al. 2014, with the division here instead of at test
-time, as in Caffe. Bayesian SegNet (Kendall, Badrinarayanan & Cipolla 2015) keeps drawing masks at test time: the mean
+The mask is an argument: ops draw no random numbers. Srivastava et al. 2014, with the division here instead of in
+inference, as in Caffe. Bayesian SegNet (Kendall, Badrinarayanan & Cipolla 2015) draws masks in inference too: the mean
 of its outputs is the prediction, and their spread is the uncertainty.
 """
 

@@ -66,7 +66,7 @@ def max_pool2d_forward_numpy(x, *, size=2, stride=2):
 
 def max_pool2d_backward_numpy(dout, cache):
     """dout (N, h, w, C) -> dx (N, H, W, C): all of a window's gradient goes to its maximum."""
-    _check_pool_dout(dout, cache)
+    check_dout("max_pool2d", dout, (*cache.indices.shape[:3], cache.picture_shape[3]), dout.dtype)
     # forward: out[u, v] = x[where indices says]    so: dx[where indices says] += dout[u, v]
     return _scatter_numpy(dout, *cache)
 
@@ -106,13 +106,13 @@ def _overhang(picture_shape, pooled_shape, size, stride):
 
 
 def _windows(x, pooled_shape, size, stride, outside):
-    """All windows of x, (positions, N, h, w, C), with the value `outside` where they stick out."""
+    """-> all windows of x, (positions, N, h, w, C), with the value `outside` where they stick out."""
     padded = pad(x, _overhang(x.shape, pooled_shape, size, stride), outside)
     return np.stack([shifted(padded, i, j, pooled_shape, stride) for i, j in np.ndindex(*size)])
 
 
 def _scatter_numpy(x, indices, picture_shape, size, stride):
-    """Add each x[n, u, v, c] to the pixel of its window that indices names."""
+    """Add each x[n, u, v, c] to the pixel of its window at its index."""
     overhang, position = _overhang(picture_shape, x.shape, size, stride), _positions(indices, x.shape[3], size, stride)
     padded = pad(np.zeros(picture_shape, x.dtype), overhang)
     for k, (i, j) in enumerate(np.ndindex(*size)):
@@ -135,11 +135,6 @@ def _check_pool(x, size, stride):
         raise ShapeError(f"max_pool2d: a window {size} has more than 256 positions, too many for a byte")
     N, H, W, C = x.shape
     return size, stride, (N, *max_pool2d_output_size((H, W), size=size, stride=stride), C)
-
-
-def _check_pool_dout(dout, cache):
-    pooled_shape = (*cache.indices.shape[:3], cache.picture_shape[3])
-    check_dout("max_pool2d", dout, pooled_shape, dout.dtype)
 
 
 def _check_unpool(x, indices, output_size, size, stride):
@@ -179,7 +174,7 @@ def _check_inside(indices, picture_shape, size, stride):
 
 
 def _kernels(size, stride):
-    """The kernels for these windows, and what they take besides arrays."""
+    """-> the kernels for these windows, and their arguments besides arrays."""
     return (pool_2x2, ()) if is_packed(size, stride) else (pool_windows, (*size, *stride))
 
 
@@ -194,7 +189,7 @@ def max_pool2d_forward_numba(x, *, size=2, stride=2):
 
 def max_pool2d_backward_numba(dout, cache):
     """A task takes a row of windows, or of the picture where windows may overlap."""
-    _check_pool_dout(dout, cache)
+    check_dout("max_pool2d", dout, (*cache.indices.shape[:3], cache.picture_shape[3]), dout.dtype)
     return _scatter_numba(dout, *cache)
 
 

@@ -1,6 +1,6 @@
-"""ReLU, between the layers.
+"""ReLU, the activation between convolutions.
 
-out = max(x, 0)        dx = dout where x > 0, else 0   (at 0 itself: 0)
+out = max(x, 0)        dx = dout where x > 0, and 0 elsewhere
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     p = 1 / (1 + exp(-x))        dx = dout * p * (1 - p)
 
 It is the second number of the softmax of (0, x). With e = exp(-|x|), which cannot overflow, p is 1 / (1 + e) for
-x >= 0, and e / (1 + e) below.
+x >= 0, and e / (1 + e) for x < 0.
 """
 
 from __future__ import annotations

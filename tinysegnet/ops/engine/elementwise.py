@@ -1,4 +1,4 @@
-"""How to call a kernel that computes each output value from the input values at the same place."""
+"""Calls of kernels that compute each output value from the input values at the same place."""
 
 from __future__ import annotations
 

@@ -21,9 +21,8 @@ Backward, the same steps in reverse:
     dx is the convolution of dout with the weight rotated by 180 degrees, its channels exchanged: the forward again.
       (Its literal transpose, B (dM U^T) B^T, would add up tiles that overlap, and threads would write to one pixel.)
 
-The price is rounding, which the transforms amplify: entries of A reach 2^3 along each axis, 2^6 in both.
-`tinysegnet bench` shows how far results are off, beside those of PyTorch's direct sums; tests/ops/test_winograd.py
-bounds it.
+The transforms amplify rounding: entries of A reach 2^3 along each axis, 2^6 in both. `tinysegnet bench` shows how far
+results are off, beside those of PyTorch's direct sums; tests/ops/test_winograd.py bounds it.
 """
 
 from __future__ import annotations
@@ -35,7 +34,6 @@ from .gemm import multiply
 from .winograd_transform import ALGORITHMS, MATRICES, ONE, make_transform
 
 __all__ = ["Tiles", "algorithm_for", "forward", "weight_gradient"]
-
 
 transform_picture = make_transform({kind: B.T for kind, (A, B, G) in MATRICES.items()})
 transform_weight = make_transform({kind: G for kind, (A, B, G) in MATRICES.items()})
