@@ -1,4 +1,4 @@
-"""Data sets made of another one: its samples kept in memory, or one of its classes against all others."""
+"""Data sets derived from another one: kept in memory, or reduced to one class against all others."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ OTHERS_COLOR = (205, 205, 200)
 
 
 class InMemory:
-    """The samples of a data set, loaded or drawn once, when this is made.
+    """The samples of a data set, loaded or drawn once by the constructor.
 
     Args:
         dataset: the data set.
-        limit: only the first so many samples; None: all.
+        limit: the number of samples to keep, from the first; None: all.
         progress: wraps the loop, such as tqdm.
     """
 

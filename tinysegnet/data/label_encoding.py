@@ -1,8 +1,8 @@
-"""What the values in label files mean: numbers and colours of a file -> class numbers and void.
+"""The meaning of the values in label files: numbers and colours -> class numbers and void.
 
-A file's numbers are not always the class numbers: a mask says 255 for 1, fastai's Void is class 30 of 32, CamVid's 32
-classes become the paper's eleven. A `LabelEncoding` is a table from file value to label, and one from colour to label;
-a value in neither is an error that names file, pixel, value and the allowed values.
+A file's numbers are not always the class numbers: masks use 255 for 1, fastai's Void is class 30 of 32, and CamVid's 32
+classes become the paper's eleven. A `LabelEncoding` has a table from file values to labels and one from colours to
+labels. Any other value is an error that names file, pixel, value and the allowed values.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .palette import CAMVID, CAMVID_MERGE, Color, Palette, distinct_colors
 
 __all__ = ["VOID", "ClassList", "LabelEncoding", "read_labels"]
 
-VOID = 255  # the number for "not labelled" where nothing else is said
+VOID = 255  # the default number for "not labelled"
 _VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore"}
 _MAX_CLASSES = 255  # a label is one byte
 _PART = 1 << 16  # pixels whose colours are looked up at once (whole rows), which takes 30 bytes each
@@ -31,7 +31,7 @@ _PART = 1 << 16  # pixels whose colours are looked up at once (whole rows), whic
 
 @dataclass(frozen=True)
 class ClassList:
-    """Class names in the order of their numbers, their colours as far as they are known, and the file they are from."""
+    """Class names in the order of their numbers, their colours where known, and the file they come from."""
 
     names: tuple[str, ...]
     colors: tuple[Color | None, ...]
@@ -215,7 +215,7 @@ def _table(labels: dict[int, int]) -> np.ndarray:
 
 
 def _numbered(colors: Iterable[Color | None]) -> dict[Color, int]:
-    """The place of each known colour."""
+    """The index of each known colour."""
     return {color: number for number, color in enumerate(colors) if color}
 
 

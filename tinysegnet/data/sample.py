@@ -1,4 +1,4 @@
-"""What every data set is: a sequence of samples, and the palette that gives their labels a meaning."""
+"""The interface of all data sets: a sequence of samples, and the palette of their labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Sample:
     Attributes:
         image: (H, W, 3) uint8, RGB.
         labels: (H, W) uint8, class numbers or the palette's ignore_label.
-        name: where it came from, for messages and captions.
+        name: its source, for messages and captions.
     """
 
     image: np.ndarray

@@ -1,7 +1,7 @@
-"""Keras's HDF5 files of weights: groups of groups, and at their ends arrays, called here by their path: "a/kernel:0".
+"""Keras's HDF5 files of weights: nested groups with arrays, named here by their path, such as "a/kernel:0".
 
-Read with h5py: pip install "tinysegnet[pretrained]". HDF5 can also refer to other files and have filters; weights need
-neither, so both are refused.
+Read with h5py: pip install "tinysegnet[pretrained]". HDF5 can also refer to other files and compress data; weights
+need neither, so both are refused.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def read_keras(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarra
 
 
 def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
-    """(path, dataset), by path. A group may be entered from several places, also from within: hence the limits."""
+    """(path, dataset) of all arrays. Groups may contain themselves or each other, so there are limits."""
     groups, seen = [("", file, 0)], 0
     while groups:
         path, group, depth = groups.pop()
@@ -57,7 +57,7 @@ def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _check_plain(name: str, dataset: Any) -> None:
-    """Floating-point numbers that lie in this file as they are."""
+    """Raise CheckpointError unless these are plain floating-point numbers in this file."""
     if dataset.shape is None or dataset.dtype.kind != "f" or len(dataset.shape) > MAX_AXES:
         raise CheckpointError(f"{name} is not an array of floating-point numbers. Save the weights alone")
     filters = dataset.id.get_create_plist().get_nfilters()

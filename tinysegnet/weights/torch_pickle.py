@@ -1,16 +1,16 @@
 """Pickled data, read without running anything.
 
-A pickle is a program for a machine with a stack: push this text, make a tuple of the three things on top, ...; and:
-import that function and call it. Python's own reader does that, whatever the function is. This machine has only the
-instructions that make data. Of imports it knows these names, imports none of them, and takes a call for what it means:
+A pickle is a program for a stack machine: push this text, make a tuple of the top three values, ..., but also: import
+that function and call it. Python's own reader obeys, whatever the function is. This machine has only the instructions
+that make data. It knows these names, imports none of them, and replaces each call by its meaning:
 
     collections.OrderedDict(pairs)                                      a dict
-    torch._utils._rebuild_tensor(storage, offset, size, stride)         a `Tensor`, in words: no numbers yet;
+    torch._utils._rebuild_tensor(storage, offset, size, stride)         a `Tensor`, a description without numbers;
     torch._utils._rebuild_tensor_v2(..., requires_grad, hooks)          the same
     torch._utils._rebuild_parameter(tensor, requires_grad, hooks)       the tensor; so is torch.nn.parameter.Parameter
     ("storage", torch.FloatStorage, key, place, count), a persistent id:  a `Storage`, where a tensor's numbers are
 
-Anything else ends the reading with one line that names it.
+Anything else is refused by an error that names it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DTYPES = {"torch.DoubleStorage": "<f8", "torch.FloatStorage": "<f4", "torch.Half
 
 
 class Storage(NamedTuple):
-    """A row of `length` numbers, kept elsewhere in the file under `key`."""
+    """`length` numbers that are elsewhere in the file, under `key`."""
 
     key: str
     dtype: np.dtype
@@ -54,12 +54,12 @@ class Tensor(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """Of an array of this size."""
+        """The bytes of an array of this size."""
         return math.prod(self.size) * self.storage.dtype.itemsize
 
 
 class _Import(NamedTuple):
-    """A name that would be imported; here it is only a name."""
+    """The name of something that a pickle imports; nothing is imported here."""
 
     name: str
 
@@ -68,11 +68,11 @@ def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) ->
     """The next pickled value of a stream: None, bool, int, float, str, tuple, list, dict with text as keys, Tensor.
 
     Args:
-        stream: a small part of the file, in memory; afterwards it stands behind the value.
-        storages: takes the storages that the value mentions, by key.
+        stream: a small part of the file in memory; it ends up behind the value.
+        storages: a dictionary that receives the storages of the value, by key.
 
     Raises:
-        CheckpointError: the program asks for anything but data; or one of Python's errors if it makes no sense.
+        CheckpointError: the program asks for anything but data. A malformed one raises Python's own errors.
     """
     machine = _Machine(storages if storages is not None else {})
     for _ in range(MAX_INSTRUCTIONS):
@@ -89,7 +89,7 @@ def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) ->
 
 
 def _argument(instruction: pickletools.OpcodeInfo, stream: BinaryIO) -> Any:
-    """What follows an instruction; names as "module.name"."""
+    """The argument of an instruction; for imports "module.name"."""
     if instruction.name not in ("GLOBAL", "INST"):
         return instruction.arg and instruction.arg.reader(stream)
     module, name = stream.readline(), stream.readline()
@@ -156,7 +156,7 @@ class _Machine:
         self.push(_CALLS[function.name](*arguments))
 
     def set_attributes(self, _: Any) -> None:
-        """state_dict() hangs the versions of its modules on the dict, Parameter a flag: of no use here."""
+        """Drop attributes: state_dict() attaches module versions, and Parameter a flag, which are not needed here."""
         self.pop()
         if type(self.stack[-1]) not in (dict, Tensor):
             raise TypeError("it gives attributes to something that has none")
@@ -203,7 +203,7 @@ def _storage(value: Any) -> Storage:
 
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
-    """Checked: all of it lies within the storage, which no number is taken from more often than it has."""
+    """A tensor that lies within its storage and has no more numbers than it."""
     counts = all(map(_is_count, (offset, *size, *stride)))
     if type(storage) is not Storage or not counts or not len(size) == len(stride) <= MAX_AXES:
         raise CheckpointError("damaged: a malformed tensor. Download it again")
