@@ -1,4 +1,4 @@
-"""The types of options: how a value is written on the command line, and what the error says about a wrong one."""
+"""The types of options: how their values are written, and the errors for wrong ones."""
 
 import re
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def _convert(hint: Any, tokens: Sequence[Token]) -> Any:
-    """The parser's own conversion, which alone would round 1.5 to a whole number and take '' as the current folder."""
+    """The parser's conversion, which by itself would round 1.5 and take '' as the current folder."""
     kinds = (hint, *get_args(hint))
     for text in (token.value for token in tokens):
         if int in kinds and not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
@@ -45,7 +45,7 @@ def _written(default: Any) -> str | None:
 DEFAULT_PARAMETER = Parameter(
     converter=_convert, show_default=_written, negative=(), allow_repeating=True, json_list=False, json_dict=False
 )
-"""What holds for every option and argument."""
+"""The settings of all options and arguments."""
 
 Size = Annotated[
     tuple[int, int],

@@ -1,4 +1,4 @@
-"""Data sets made of another one: its samples kept in memory, or one of its classes against all others."""
+"""Data sets derived from another one: kept in memory, or reduced to one class against all others."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
-"""What the values in label files mean: numbers and colours of a file -> class numbers and void.
+"""The meaning of the values in label files: numbers and colours -> class numbers and void.
 
-A file's numbers are not always the class numbers: a mask says 255 for 1, fastai's Void is class 30 of 32, CamVid's 32
-classes become the paper's eleven. A `LabelEncoding` is a table from file value to label, and one from colour to label;
-a value in neither is an error that names file, pixel, value and the allowed values.
+A file's numbers are not always the class numbers: masks use 255 for 1, fastai's Void is class 30 of 32, and CamVid's 32
+classes become the paper's eleven. A `LabelEncoding` has a table from file values to labels and one from colours to
+labels. Any other value is an error that names file, pixel, value and the allowed values.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PART = 1 << 16  # pixels whose colours are looked up at once (whole rows), whic
 
 @dataclass(frozen=True)
 class ClassList:
-    """Class names in the order of their numbers, their colours as far as they are known, and the file they are from."""
+    """Class names in the order of their numbers, their colours where known, and the file they come from."""
 
     names: tuple[str, ...]
     colors: tuple[Color | None, ...]

@@ -1,4 +1,4 @@
-"""One name for every data set: "toy" for drawn streets, else a folder."""
+"""Opening a data set by name: "toy" for drawn streets, else a folder."""
 
 from os import PathLike, fspath
 

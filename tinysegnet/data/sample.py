@@ -1,4 +1,4 @@
-"""What every data set is: a sequence of samples, and the palette that gives their labels a meaning."""
+"""The interface of all data sets: a sequence of samples, and the palette of their labels."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,10 +1,10 @@
-"""Folding batch norm into the convolution before it: once the statistics are fixed, both together are one convolution.
+"""Folding batch norm into the convolution before it: with fixed statistics, both together are one convolution.
 
     out = gamma * (W x + b - mean) / std + beta  =  W' x + b'      std = sqrt(var + eps)
     W'  = W * gamma / std                                          one factor per output channel
     b'  = beta + (b - mean) * gamma / std
 
-A ReLU that comes after stays; where there is none, as in SegNet-Basic's decoder, the stage stays linear.
+A ReLU after them stays.
 """
 
 import copy

@@ -183,18 +183,16 @@ class _Training:
         p.epoch, p.batch, p.loss_sum, p.loss_count = p.epoch + 1, 0, 0.0, 0
         p.generator = self.rng.bit_generator.state  # type: ignore[assignment]
         if self.folder:
-            self.folder.record(
-                self.model, p.history, self.scores, progress=p, optimizer=self.training_step.optimizer.state()
-            )
+            optimizer = self.training_step.optimizer.state()
+            self.folder.record(self.model, p.history, self.scores, progress=p, optimizer=optimizer)
         self.on_epoch(p.history)
 
     def _save_and_stop(self) -> None:
         p = self.state
         p.seconds = time.perf_counter() - self.began
         if self.folder:
-            self.folder.save(
-                self.model, p.history, self.scores, progress=p, optimizer=self.training_step.optimizer.state()
-            )
+            optimizer = self.training_step.optimizer.state()
+            self.folder.save(self.model, p.history, self.scores, progress=p, optimizer=optimizer)
             self.bar.write(f"saved at step {p.step}: {self.folder.how_to_go_on}", file=sys.stderr)
         raise KeyboardInterrupt
 

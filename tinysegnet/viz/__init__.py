@@ -1,7 +1,7 @@
 """Pictures of what a network sees, predicts and gets wrong. Nothing here runs a network.
 
-Pixels are exact where pixels matter: overlays, legends and label maps are composed with NumPy and Pillow. Diagrams
-(curves, bars) are matplotlib figures made without pyplot, so the same call works in a script, a notebook and a test.
+Overlays, legends and label maps are composed with NumPy and Pillow, so that their pixels are exact. Diagrams (curves,
+bars) are matplotlib figures made without pyplot, so the same call works in a script, a notebook and a test.
 """
 
 from .bars import per_class_figure

@@ -53,8 +53,8 @@ def overlays_picture(samples: Sequence[Compared], palette: Palette) -> Image.Ima
 def compared_panels(sample: Compared, palette: Palette, width: int, height: int) -> list[Image.Image]:
     """Image, truth, prediction and errors as four pictures of one size, as large as fits into width x height.
 
-    Scaled first and painted then, so that hatching and class boundaries are as fine as the panel allows. Labels are
-    scaled by nearest neighbour: between classes 2 and 4 there is no class 3.
+    They are scaled before they are painted, so that hatching and class boundaries are as fine as the panel allows.
+    Labels are scaled by nearest neighbour: between classes 2 and 4 there is no class 3.
     """
     size = fitted_size(np.shape(sample[1]), width, height)
     image = scaled_image(as_uint8(sample[0]), size)
@@ -70,18 +70,18 @@ def pixel_accuracy(labels: np.ndarray, prediction: np.ndarray, palette: Palette)
 
 
 def caption(sample: Compared, palette: Palette) -> str:
-    """The text beside a sample's name: how many of its labelled pixels are right."""
+    """The text beside a sample's name: the share of its labelled pixels that are right."""
     accuracy = pixel_accuracy(sample[1], sample[2], palette)
     return "no labelled pixels" if accuracy is None else f"{percent(accuracy)} of pixels right"
 
 
 def scaled_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A uint8 picture at `size` = (W, H); where pixels become large they stay squares."""
+    """A uint8 picture at `size` = (W, H); strongly enlarged pixels stay squares."""
     method = Image.Resampling.NEAREST if size[0] > 2 * image.shape[1] else Image.Resampling.LANCZOS
     return np.asarray(Image.fromarray(image).resize(size, method))
 
 
 def truth_panel(image: np.ndarray, labels: np.ndarray, palette: Palette) -> np.ndarray:
-    """The labels over the picture as strongly as the prediction's, and hatching where there are none."""
+    """The labels over the picture, painted like the prediction, with hatching for unlabelled pixels."""
     void = ~is_class(labels, palette)[..., None]
     return np.where(void, colour_map(labels, palette), overlay(image, labels, palette, 0.7))

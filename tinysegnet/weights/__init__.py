@@ -1,4 +1,4 @@
-"""Files of weights: checkpoints of this library, files of others, pretrained encoders, the bundled network."""
+"""Files of weights: our checkpoints, files of other libraries, pretrained encoders, the bundled network."""
 
 from .bundled import load_bundled, open_checkpoint
 from .checkpoint import Checkpoint, load, save

@@ -1,4 +1,4 @@
-"""Trained networks that are part of the package, so that predicting works in the first minute.
+"""Trained networks that are part of the package, for predictions without training.
 
     toy     `tiny`, trained on toy streets
 
@@ -30,7 +30,7 @@ def load_bundled(name: str) -> Network:
 
 
 def open_checkpoint(name: str | PathLike[str]) -> Checkpoint:
-    """A checkpoint by path, or a bundled network by name where there is no such file. Raises CheckpointError."""
+    """A checkpoint by path, or a bundled network by name if there is no such file. Raises CheckpointError."""
     if not Path(name).exists():
         if fspath(name) in bundled_networks():
             return checkpoint.read(FOLDER / f"{fspath(name)}.safetensors")

@@ -4,11 +4,11 @@ from ..errors import CheckpointError
 
 MAX_AXES = 8
 MAX_TENSORS = 10_000
-MAX_HEADER_BYTES = 1 << 20  # all that is not numbers; VGG16's is 3 kB
+MAX_HEADER_BYTES = 1 << 20  # everything but the numbers; VGG16's has 3 kB
 
 
 def shown(text: str) -> str:
-    """Text from a file in a form for messages: printable, and not too long."""
+    """Text from a file, made printable and short for messages."""
     return text if text.isprintable() and len(text) <= 100 else ascii(text[:100])
 
 

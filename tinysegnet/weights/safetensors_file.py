@@ -1,4 +1,4 @@
-"""safetensors: the length of a header, the header (JSON: dtype, shape and place of each tensor), the bytes."""
+"""safetensors: the header's length, the header (JSON: dtype, shape and place of each tensor), the numbers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +33,7 @@ def open_safetensors(path: Path, what: str, advice: str) -> Any:
 
 
 def read_safetensors(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarray]:
-    """{name: array} of a safetensors file whose tensors NumPy has types for; see `read_arrays`."""
+    """{name: array} of a safetensors file with NumPy's dtypes; see `read_arrays`."""
     with open_safetensors(path, "a safetensors file", "Download it again") as file:
         arrays = {}
         for name in [check_name(name) for name in file.keys()]:  # noqa: SIM118

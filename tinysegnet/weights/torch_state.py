@@ -1,4 +1,4 @@
-"""To and from PyTorch: a network's parameters and running statistics under torch.nn's names and in its layouts.
+"""To and from PyTorch: a network's parameters and running statistics with torch.nn's names and layouts.
 
     ours                               PyTorch
     encoder1.conv1.weight (K, K, C, F)   encoder1.conv1.weight (F, C, K, K)
@@ -19,7 +19,7 @@ from ..errors import CheckpointError
 from ..models.network import Network
 
 _KEYS = {"gamma": "weight", "beta": "bias"}
-_BATCHES = "num_batches_tracked"  # of PyTorch's batch norms: how many batches there were; not used here
+_BATCHES = "num_batches_tracked"  # in PyTorch's batch norms, the number of batches so far; not used here
 
 
 def to_torch_state(model: Network) -> dict[str, np.ndarray]:
