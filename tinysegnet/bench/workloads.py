@@ -8,7 +8,7 @@ import numpy as np
 
 __all__ = ["CLASSES", "WORKLOADS", "Workload", "find_workloads", "inputs"]
 
-CLASSES = 11  #: of networks and of the loss
+CLASSES = 11  #: that networks and the loss have
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Case:
         return self.draw(np.random.default_rng([seed, 0]))
 
 
-CASES: list[Case] = []  #: at least one per op
+CASES: list[Case] = []  #: of all ops, at least one per op
 
 
 def cases_of(op: str) -> list[Case]:

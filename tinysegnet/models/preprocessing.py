@@ -10,7 +10,7 @@ from ..layers import Layer, LocalResponseNorm, Normalize
 IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])  # of RGB in 0..1
 CAFFE_MEAN = (123.68, 116.779, 103.939)  # of RGB in 0..255
 
-#: by name, the first layer for a dtype: what it does to pictures, RGB in 0..255
+#: how the first layer transforms pictures (RGB in 0..255): a function of the dtype, by name
 PREPROCESSING: dict[str, Callable[[Any], Layer]] = {
     # about -2..2: for networks that are trained from random weights
     "scaled": lambda dtype: Normalize(127.5, 64, dtype=dtype),

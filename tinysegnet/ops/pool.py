@@ -53,8 +53,8 @@ def max_pool2d_forward_numpy(x, *, size=2, stride=2):
         size, stride: of the window, a number or (rows, columns).
 
     Returns:
-        (out (N, h, w, C), indices), and the cache. h, w: see `max_pool2d_output_size`. indices: uint8, packed
-        (N, h, w, ceil(C/4)) for 2x2 with stride 2, else one byte each, (N, h, w, C).
+        (out (N, h, w, C), indices), and the cache. `max_pool2d_output_size` gives h and w. The indices are
+        uint8, packed (N, h, w, ceil(C/4)) for 2x2 with stride 2, else one byte each, (N, h, w, C).
     """
     size, stride, pooled_shape = _check_pool(x, size, stride)
     windows = _windows(x, pooled_shape, size, stride, -np.inf)
