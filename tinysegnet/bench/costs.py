@@ -3,15 +3,11 @@
 Winograd's algorithms multiply less than is counted here, so a convolution may exceed the peak of plain products.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from math import prod
 
 from ..models import Summary, build
 from .workloads import CLASSES, Workload
-
-__all__ = ["bound_by_memory", "flops", "traffic"]
 
 FLOAT = 4  #: bytes
 #: Workloads without products: operations per value of the input, forward and backward, counted on the formulas. Pooling

@@ -1,7 +1,5 @@
 """Where the time and memory of a training step go, layer by layer."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -14,8 +12,6 @@ import numpy as np
 from .. import ops, runtime
 from ..models import Network
 from ..training.optim import SGD
-
-__all__ = ["Profile", "ProfileRow", "profile"]
 
 REPEATS = 5  #: timed steps, after one that is not timed
 HEAD = f"{'layer':<20} {'kind':<15} {'output':<22} {'forward ms':>10} {'backward ms':>11} {'MB kept':>8} {'share':>6}"

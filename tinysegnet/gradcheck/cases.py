@@ -7,8 +7,6 @@ spacing is far larger than any step. Cases with gradient=False check values only
 A case draws its arguments from a generator, so every seed gives others. An op without a case fails the tests.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,8 +15,6 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-
-__all__ = ["CASES", "Case", "cases_of"]
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 Draw = Callable[[np.random.Generator], Arguments]

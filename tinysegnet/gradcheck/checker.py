@@ -4,8 +4,6 @@ It shows exactly one thing: backward is the derivative of forward. A wrong forwa
 passes: finding that takes a second opinion (tests/oracle compares with PyTorch).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,8 +13,6 @@ from .contract import Subject
 from .differences import Move, Objective, Rule
 from .hints import Scene, find_hint
 from .results import Report, TensorReport
-
-__all__ = ["check", "check_tensor", "choose_moves", "unit_direction"]
 
 
 def check(forward: Callable, backward: Callable, *arrays: Any, seed: int = 0, h: float = 1e-5, rtol: float = 1e-7,

@@ -8,8 +8,6 @@ arguments, give other results on a second call, depend on anything but its cache
 that masks by the sign of dout).
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,8 +15,6 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-
-__all__ = ["Subject", "draw_dout"]
 
 LINEARITY = 1e-12
 ROUNDING = 2e-14  # relative to dout

@@ -20,14 +20,10 @@ A kink or jump within h of x explains an error of at most K/2, and goes away whe
 step shrinks tenfold as long as K explains the error, and an entry exactly at a kink counts as crossed: not judged.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-
-__all__ = ["EPS", "SMALLEST_STEP", "Objective", "Probe", "Rule"]
 
 EPS = float(np.finfo(float).eps)
 SMALLEST_STEP = 1e-8

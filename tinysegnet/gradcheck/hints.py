@@ -4,16 +4,12 @@ Every guess is a sentence with a test that hardly ever passes by accident: "nume
 if it holds for the whole tensor. The first guess that fits is the hint.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-__all__ = ["Scene", "find_hint"]
 
 CLOSE = 1e-5
 

@@ -9,8 +9,6 @@ and indices, tells exactly whether a step crossed one of them; then the step shr
 grows tenfold.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -22,8 +20,6 @@ from .checker import check_tensor, choose_moves, unit_direction
 from .contract import draw_dout
 from .differences import Objective, Probe, Rule
 from .results import Report, TensorReport
-
-__all__ = ["check_model"]
 
 VOID = 255
 

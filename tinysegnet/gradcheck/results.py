@@ -11,8 +11,6 @@ import numpy as np
 from ..errors import TinySegNetError
 from .differences import Probe
 
-__all__ = ["GradientError", "Report", "TensorReport", "table"]
-
 MOST_CROSSED = 0.02
 MOST_ROWS, MOST_REFUSALS = 8, 3  # in a notebook: a network has a hundred gradients
 # Words in a line of `problems` -> the law that was broken (`contract` writes the lines).

@@ -1,7 +1,5 @@
 """The library's own ops under test: every op of `tinysegnet.ops.REGISTRY`, in every variant that it declares."""
 
-from __future__ import annotations
-
 import inspect
 import json as json_format
 from collections.abc import Callable, Sequence
@@ -16,8 +14,6 @@ from .cases import Case, cases_of
 from .checker import check
 from .contract import draw_dout
 from .results import Report, table
-
-__all__ = ["check_all", "check_op", "compare_op", "find_ops", "find_variants", "run"]
 
 COMPLETE = ("numpy", "numba")  # these support every case; a special variant may refuse a shape with a ShapeError
 

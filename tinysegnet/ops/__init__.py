@@ -60,13 +60,14 @@ _OPS = (CONV2D, CONV_TRANSPOSE2D, DEPTHWISE_CONV2D, BATCHNORM2D, BATCHNORM2D_REL
 REGISTRY: dict[str, Op] = {op.name: op for op in _OPS}
 
 __all__ = ["REGISTRY", "Op", "Variant", "batchnorm2d_backward", "batchnorm2d_forward", "batchnorm2d_relu_backward",
-           "batchnorm2d_relu_forward", "conv2d_backward", "conv2d_forward", "conv2d_inference", "conv2d_output_size",
-           "conv_transpose2d_backward", "conv_transpose2d_forward", "conv_transpose2d_output_size",
-           "cross_entropy_for", "depthwise_conv2d_backward", "depthwise_conv2d_forward", "dropout_backward",
-           "dropout_forward", "flat_plane_indices", "indices_shape", "local_response_norm_backward",
-           "local_response_norm_forward", "max_pool2d_backward", "max_pool2d_forward", "max_pool2d_output_size",
-           "max_unpool2d_backward", "max_unpool2d_forward", "pack_indices", "relu_backward", "relu_forward",
-           "relu_mask", "sigmoid_backward", "sigmoid_cross_entropy_backward", "sigmoid_cross_entropy_forward",
-           "sigmoid_forward", "softmax_backward", "softmax_cross_entropy_backward", "softmax_cross_entropy_forward",
-           "softmax_forward", "unpack_indices", "upsample_bilinear2d_backward", "upsample_bilinear2d_forward",
-           "upsample_nearest2d_backward", "upsample_nearest2d_forward"]  # fmt: skip
+           "batchnorm2d_relu_forward", "conv2d_backward", "conv2d_forward", "conv2d_inference",
+           "conv2d_output_size", "conv_transpose2d_backward", "conv_transpose2d_forward",
+           "conv_transpose2d_output_size", "cross_entropy_for", "depthwise_conv2d_backward",
+           "depthwise_conv2d_forward", "dropout_backward", "dropout_forward", "flat_plane_indices", "indices_shape",
+           "local_response_norm_backward", "local_response_norm_forward", "max_pool2d_backward",
+           "max_pool2d_forward", "max_pool2d_output_size", "max_unpool2d_backward", "max_unpool2d_forward",
+           "pack_indices", "relu_backward", "relu_forward", "relu_mask", "sigmoid_backward",
+           "sigmoid_cross_entropy_backward", "sigmoid_cross_entropy_forward", "sigmoid_forward", "softmax_backward",
+           "softmax_cross_entropy_backward", "softmax_cross_entropy_forward", "softmax_forward", "unpack_indices",
+           "upsample_bilinear2d_backward", "upsample_bilinear2d_forward", "upsample_nearest2d_backward",
+           "upsample_nearest2d_forward"]  # fmt: skip

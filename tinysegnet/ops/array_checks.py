@@ -1,12 +1,8 @@
 """The checks that ops share. Kernels do not check shapes and dtypes, so each op checks them first."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..errors import ShapeError
-
-__all__ = ["check_dout", "check_floats", "check_pictures", "pair"]
 
 
 def pair(value):

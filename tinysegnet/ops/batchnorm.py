@@ -22,8 +22,6 @@ Ioffe & Szegedy 2015, algorithm 1. The variance is computed in two passes: mean(
 authors' code, loses all its digits in float32 where the mean is large.
 """
 
-from __future__ import annotations
-
 from collections import namedtuple
 
 import numpy as np
@@ -32,9 +30,6 @@ from ..errors import ShapeError
 from ..runtime import empty, empty_like, kernel, prange
 from .array_checks import check_dout, check_floats
 from .op import Op, Variant
-
-__all__ = ["BATCHNORM2D", "BATCHNORM2D_RELU", "BatchNorm2dCache", "batchnorm2d_backward", "batchnorm2d_forward",
-           "batchnorm2d_relu_backward", "batchnorm2d_relu_forward", "relu_mask"]  # fmt: skip
 
 # from_batch: whether mean and inv_std were computed from x
 BatchNorm2dCache = namedtuple("BatchNorm2dCache", "x gamma beta mean inv_std from_batch")

@@ -10,8 +10,6 @@ digit is lost where sigmoid(z) rounds to 1. D, class weights and void are define
 loss equals the softmax cross-entropy of the two logits (0, z).
 """
 
-from __future__ import annotations
-
 from collections import namedtuple
 
 import numpy as np
@@ -22,9 +20,6 @@ from .engine.elementwise import elementwise
 from .loss import check_loss
 from .op import Op, Variant
 from .sigmoid import sigmoid_forward_numpy
-
-__all__ = ["SIGMOID_CROSS_ENTROPY", "SigmoidCrossEntropyCache", "sigmoid_cross_entropy_backward",
-           "sigmoid_cross_entropy_forward"]  # fmt: skip
 
 # classes: the labels, with -1 for unlabelled pixels
 SigmoidCrossEntropyCache = namedtuple("SigmoidCrossEntropyCache", "logits classes weights divisor")

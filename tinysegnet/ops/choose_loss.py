@@ -3,8 +3,6 @@
 from .binary_loss import SIGMOID_CROSS_ENTROPY
 from .loss import SOFTMAX_CROSS_ENTROPY
 
-__all__ = ["cross_entropy_for"]
-
 
 def cross_entropy_for(logits):
     """-> (forward, backward) of the loss for logits (..., K): the sigmoid's for one logit, else the softmax's."""

@@ -16,8 +16,6 @@ The fast variant has several algorithms for the same sums, that of `engine/direc
 For each shape it takes the one that `engine/cost_model.py` expects to be fastest.
 """
 
-from __future__ import annotations
-
 from collections import namedtuple
 
 import numpy as np
@@ -27,9 +25,6 @@ from ..runtime import empty, empty_like, kernel, prange
 from .engine import cost_model, direct, winograd
 from .op import Op, Variant, public_function
 from .windows import check_convolution, check_convolution_dout, crop, pad, shifted, spread_out
-
-__all__ = ["CONV2D", "Conv2dCache", "bias_or_zeros", "conv2d_backward", "conv2d_forward", "conv2d_inference",
-           "convolve", "convolve_transposed", "sum_pixels", "weight_gradient"]  # fmt: skip
 
 LAYOUT = "KH KW C F"
 

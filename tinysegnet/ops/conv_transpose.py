@@ -21,8 +21,6 @@ A convolution with stride s maps s different sizes to the same size H; `output_s
 FCN-Basic, the decoder that SegNet's paper compares its own with (table 1), upsamples this way.
 """
 
-from __future__ import annotations
-
 from collections import namedtuple
 
 import numpy as np
@@ -32,9 +30,6 @@ from . import conv
 from .array_checks import check_dout, pair
 from .op import Op, Variant
 from .windows import check_kernel, conv2d_output_size, crop, pad, place, shifted
-
-__all__ = ["CONV_TRANSPOSE2D", "ConvTranspose2dCache", "conv_transpose2d_backward", "conv_transpose2d_forward",
-           "conv_transpose2d_output_size"]  # fmt: skip
 
 # stride and pads: those of the convolution whose transpose this is
 ConvTranspose2dCache = namedtuple("ConvTranspose2dCache", "x weight has_bias stride pads out_shape")

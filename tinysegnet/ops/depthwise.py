@@ -12,8 +12,6 @@ multiplications. For one kernel tap:
 The decoder of SegNet-Basic-SingleChannelDecoder (Badrinarayanan et al. 2017, section 3.1) is made of it.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..runtime import JIT, empty, kernel, prange
@@ -21,8 +19,6 @@ from . import conv
 from .engine import direct
 from .op import Op, Variant
 from .windows import check_convolution, check_convolution_dout, crop, pad, shifted, spread_out
-
-__all__ = ["DEPTHWISE_CONV2D", "depthwise_conv2d_backward", "depthwise_conv2d_forward"]
 
 LAYOUT = "KH KW 1 C"
 

@@ -7,8 +7,6 @@ inference, as in Caffe. Bayesian SegNet (Kendall, Badrinarayanan & Cipolla 2015)
 of its outputs is the prediction, and their spread is the uncertainty.
 """
 
-from __future__ import annotations
-
 from collections import namedtuple
 
 from ..errors import SettingError, ShapeError
@@ -17,8 +15,6 @@ from ..runtime.settings import convert
 from .array_checks import check_dout, check_floats
 from .engine.elementwise import elementwise
 from .op import Op, Variant
-
-__all__ = ["DROPOUT", "DropoutCache", "dropout_backward", "dropout_forward"]
 
 # keep: 1 - rate
 DropoutCache = namedtuple("DropoutCache", "mask keep")

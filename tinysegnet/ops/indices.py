@@ -10,14 +10,10 @@ last channel are 0. SegNet's paper counts the same memory (section 3: "2 bits fo
 a float32 feature map, 1/32 of PyTorch's int64 indices.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..errors import ShapeError
 from .array_checks import pair
-
-__all__ = ["flat_plane_indices", "indices_shape", "pack_indices", "unpack_indices"]
 
 
 def is_packed(size, stride):

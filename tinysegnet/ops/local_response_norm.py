@@ -11,8 +11,6 @@ layer of SegNet-Basic, on pixels 0..255. A window of 5 spans all 3 channels ther
 pixel, about 3.3 where they are white: bright pixels become darker, and colours stay.
 """
 
-from __future__ import annotations
-
 from collections import namedtuple
 
 import numpy as np
@@ -22,9 +20,6 @@ from ..runtime import empty_like, kernel, prange
 from ..runtime.settings import convert
 from .array_checks import check_dout, check_floats
 from .op import Op, Variant
-
-__all__ = ["LOCAL_RESPONSE_NORM", "LocalResponseNormCache", "local_response_norm_backward",
-           "local_response_norm_forward"]  # fmt: skip
 
 # half: channels on either side of a window's middle; share: alpha / size
 LocalResponseNormCache = namedtuple("LocalResponseNormCache", "x half share beta k")

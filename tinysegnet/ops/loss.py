@@ -11,8 +11,6 @@ D, the normaliser, is the count of labelled pixels of the whole batch, as in the
 instead, as PyTorch's CrossEntropyLoss does. A batch with no labelled pixel has loss 0 and gradient 0.
 """
 
-from __future__ import annotations
-
 from collections import namedtuple
 
 import numpy as np
@@ -22,9 +20,6 @@ from ..runtime import empty, empty_like, kernel, prange
 from .array_checks import check_floats
 from .op import Op, Variant
 from .softmax import ROWS_PER_TASK, exponentials
-
-__all__ = ["SOFTMAX_CROSS_ENTROPY", "SoftmaxCrossEntropyCache", "check_loss", "softmax_cross_entropy_backward",
-           "softmax_cross_entropy_forward"]  # fmt: skip
 
 # classes: the labels, with -1 for unlabelled pixels
 SoftmaxCrossEntropyCache = namedtuple("SoftmaxCrossEntropyCache", "probs classes weights divisor")

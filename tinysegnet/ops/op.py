@@ -3,15 +3,11 @@
 Each op file ends with its declaration, which makes the public functions. `tinysegnet.ops.REGISTRY` holds all of them.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 from ..runtime import BACKEND
-
-__all__ = ["Op", "Variant", "public_function"]
 
 
 class Variant(NamedTuple):

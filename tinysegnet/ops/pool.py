@@ -11,8 +11,6 @@ but none starts outside. The first maximum in reading order wins a tie; the firs
 Indices are positions inside the full window; for 2x2 with stride 2 they are packed to two bits (see `indices`).
 """
 
-from __future__ import annotations
-
 from collections import namedtuple
 
 import numpy as np
@@ -24,9 +22,6 @@ from .engine import pool_2x2, pool_windows
 from .indices import indices_shape, is_packed, pack_indices, unpack_indices
 from .op import Op, Variant
 from .windows import crop, pad, shifted
-
-__all__ = ["MAX_POOL2D", "MAX_UNPOOL2D", "PoolCache", "max_pool2d_backward", "max_pool2d_forward",
-           "max_pool2d_output_size", "max_unpool2d_backward", "max_unpool2d_forward"]  # fmt: skip
 
 # picture_shape: (N, H, W, C), of pooling's x or of unpooling's out
 PoolCache = namedtuple("PoolCache", "indices picture_shape size stride")

@@ -6,8 +6,6 @@ It is the second number of the softmax of (0, x). With e = exp(-|x|), which cann
 x >= 0, and e / (1 + e) for x < 0.
 """
 
-from __future__ import annotations
-
 from collections import namedtuple
 
 import numpy as np
@@ -17,8 +15,6 @@ from .array_checks import check_dout, check_floats
 from .engine.elementwise import elementwise
 from .engine.fast_exp import exp
 from .op import Op, Variant
-
-__all__ = ["SIGMOID", "SigmoidCache", "sigmoid_backward", "sigmoid_forward"]
 
 SigmoidCache = namedtuple("SigmoidCache", "probs")
 

@@ -5,8 +5,6 @@
 Subtracting the largest x first changes nothing in p, and exp cannot overflow.
 """
 
-from __future__ import annotations
-
 from collections import namedtuple
 
 import numpy as np
@@ -15,8 +13,6 @@ from ..runtime import empty_like, kernel, prange
 from .array_checks import check_dout, check_floats
 from .engine.fast_exp import exp
 from .op import Op, Variant
-
-__all__ = ["ROWS_PER_TASK", "SOFTMAX", "SoftmaxCache", "exponentials", "softmax_backward", "softmax_forward"]
 
 SoftmaxCache = namedtuple("SoftmaxCache", "probs")
 

@@ -12,8 +12,6 @@ whole. PyTorch (align_corners=False, scale_factor given) and Keras's UpSampling2
 `output_size` crops at the end: pooling in ceil mode turns 45 rows into 23, and 23 rows must become 45 again.
 """
 
-from __future__ import annotations
-
 from collections import namedtuple
 
 import numpy as np
@@ -22,9 +20,6 @@ from ..errors import ShapeError
 from ..runtime import empty, kernel, prange
 from .array_checks import check_dout, check_pictures, pair
 from .op import Op, Variant
-
-__all__ = ["UPSAMPLE_BILINEAR2D", "UPSAMPLE_NEAREST2D", "UpsampleCache", "upsample_bilinear2d_backward",
-           "upsample_bilinear2d_forward", "upsample_nearest2d_backward", "upsample_nearest2d_forward"]  # fmt: skip
 
 UpsampleCache = namedtuple("UpsampleCache", "x_shape dtype factor output_size")
 

@@ -10,15 +10,10 @@ input pixel p through tap i = p + before - q*s: these are the windows of the rot
 are spread s apart (`spread_out`).
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..errors import ShapeError
 from .array_checks import check_dout, check_floats, pair
-
-__all__ = ["check_convolution", "check_convolution_dout", "check_kernel", "conv2d_output_size", "crop", "pad", "place",
-           "resolve_padding", "shifted", "spread_out"]  # fmt: skip
 
 
 def same_padding(size, kernel, stride):

@@ -6,13 +6,9 @@ an AVX-512 machine, 1x4 to 512x512 channels, 8x8 to 180x240 pixels). They only h
 choice: where two algorithms take the same time, either will do.
 """
 
-from __future__ import annotations
-
 from math import prod
 
 from . import winograd
-
-__all__ = ["choose_convolution", "choose_weight_gradient", "convolution_costs", "weight_gradient_costs"]
 
 LANES = 16  # channels come in vectors: 11 cost as much as 16
 TILE_ROW = 8  # to begin and end a register tile, in steps of its inner loop

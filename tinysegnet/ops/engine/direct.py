@@ -5,14 +5,10 @@ a kernel row are one product with a matrix of K*C rows, `weight[i]`, and a convo
 Neighbouring windows overlap in memory; only putting zeros around the picture needs a copy.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...runtime import empty, kernel, prange
 from .gemm import multiply
-
-__all__ = ["forward", "weight_gradient"]
 
 CHUNK = 512 << 10  # bytes of dout
 PARTIAL = 4 << 20  # bytes of all chunks' sums

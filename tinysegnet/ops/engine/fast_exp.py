@@ -3,15 +3,11 @@
 exp(x) = 2^n * exp(r),  n = x / log 2 rounded,  |r| <= log(2) / 2:   2^n is a shift, exp(r) a short Taylor series
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
 
 from ...runtime import JIT
-
-__all__ = ["exp"]
 
 if not JIT:
     exp = np.exp

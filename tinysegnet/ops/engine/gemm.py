@@ -15,13 +15,9 @@ row of `b` (4 vectors) and multiplies each by 6 numbers of `a`: 24 multiply-adds
 limits the speed, not memory. Vectors are as wide as the processor's registers; columns past the edge are masked off.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...runtime import JIT, kernel
-
-__all__ = ["multiply", "multiply_numpy"]
 
 
 def multiply_numpy(a, a_start, a_row, a_step, b, b_start, b_row, out, out_start, out_row, rows, cols, inner,

@@ -5,13 +5,9 @@ into bytes, `positions`, so packing and unpacking are plain loops over bytes. `p
 channels; the surplus stays 0.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...runtime import kernel, prange
-
-__all__ = ["gather", "pool", "scatter"]
 
 
 @kernel(inline=True)

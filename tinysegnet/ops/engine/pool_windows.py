@@ -1,12 +1,8 @@
 """Pooling and unpooling with windows of any size and stride, overlapping or not; one byte per position."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...runtime import kernel, prange
-
-__all__ = ["gather", "pool", "scatter"]
 
 
 @kernel

@@ -3,16 +3,12 @@
 They are as wide as the processor's registers: 64 bytes with AVX-512, 32 with AVX, else 16 (SSE, NEON).
 """
 
-from __future__ import annotations
-
 import llvmlite.binding
 import numba
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-
-__all__ = ["I32", "I64", "MOST_VECTORS", "Vectors", "lanes"]
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
 

@@ -25,15 +25,11 @@ The transforms amplify rounding: entries of A reach 2^3 along each axis, 2^6 in 
 results are off, beside those of PyTorch's direct sums; tests/ops/test_winograd.py bounds it.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...runtime import empty, kernel, prange
 from .gemm import multiply
 from .winograd_transform import ALGORITHMS, MATRICES, ONE, make_transform
-
-__all__ = ["Tiles", "algorithm_for", "forward", "weight_gradient"]
 
 transform_picture = make_transform({kind: B.T for kind, (A, B, G) in MATRICES.items()})
 transform_weight = make_transform({kind: G for kind, (A, B, G) in MATRICES.items()})

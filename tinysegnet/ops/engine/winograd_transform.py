@@ -11,15 +11,11 @@ where pixel (i, j) of the grid begins at `start + i * row + j * column` of a fla
 algorithm, its class, to a matrix.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
 
 from ...runtime import JIT
-
-__all__ = ["ALGORITHMS", "MATRICES", "ONE", "WinogradF4x3", "WinogradF4x4", "make_transform"]
 
 
 class WinogradF4x3(NamedTuple):
