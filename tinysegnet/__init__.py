@@ -33,15 +33,7 @@ from .models import Network, build, fold_batchnorm, models
 from .prediction import evaluate, predict, predict_probs, predict_samples, predict_with_uncertainty
 from .training import Recipe, fit, optim, paper_recipe, recompute_statistics
 from .walk import walk
-from .weights import (
-    encoder_preprocessing,
-    from_torch_state,
-    load,
-    load_bundled,
-    load_encoder,
-    save,
-    to_torch_state,
-)
+from .weights import encoder_preprocessing, from_torch_state, load, load_bundled, load_encoder, save, to_torch_state
 
 __version__ = "0.1.0"
 

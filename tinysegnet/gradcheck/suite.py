@@ -6,13 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from ..errors import ShapeError
 from ..ops import REGISTRY, Variant
 from .cases import Case, cases_of
 from .checker import check
-from .contract import draw_dout
 from .results import Report, table
 
 COMPLETE = ("numpy", "numba")  # these support every case; a special variant may refuse a shape with a ShapeError
@@ -79,43 +76,6 @@ def _check_case(case: Case, forward: Callable, backward: Callable, seed: int, se
     names = list(inspect.signature(REGISTRY[case.op].forward).parameters)[: len(arrays)]
     return check(lambda *a: forward(*a, **kwargs), backward, *arrays, seed=seed, title=case.name, names=names,
                  **settings)  # fmt: skip
-
-
-def compare_op(op: str, forward: Callable, backward: Callable, *, seed: int = 0) -> float:
-    """Compare a pair with the library's own NumPy pair on all cases of an op, ties, zeros and void pixels included.
-
-    This finds what a gradient check cannot: a forward that is wrong together with its backward.
-
-    Returns:
-        the largest relative difference |a - b| / |b| of a result or gradient; infinite where a shape, a NaN or an
-        infinity differs.
-    """
-    worst = 0.0
-    for case in cases_of(op):
-        arrays, kwargs = case.arguments(seed)
-        mine, right = (_answers(pair, arrays, kwargs, seed) for pair in ((forward, backward), _pair(op, "numpy")))
-        worst = max([worst, *map(_difference, mine, right)])
-    return worst
-
-
-def _answers(pair: tuple[Callable, Callable], arrays: Any, kwargs: dict[str, Any], seed: int) -> list[Any]:
-    """Results and gradients of one call, for a dout that depends on the seed only."""
-    out, cache = pair[0](*(a.copy() if isinstance(a, np.ndarray) else a for a in arrays), **kwargs)
-    outs = out if isinstance(out, tuple) else (out,)
-    gradients = pair[1](draw_dout(np.random.default_rng([seed, 1]), np.asarray(outs[0])), cache)
-    return [*outs, *(gradients if isinstance(gradients, tuple) else [gradients])]
-
-
-def _difference(a: Any, b: Any) -> float:
-    if a is None or b is None:
-        return 0.0 if a is b else np.inf
-    a, b = np.asarray(a, float), np.asarray(b, float)
-    finite = np.isfinite(b)
-    if a.shape != b.shape or not np.array_equal(np.isfinite(a), finite):
-        return np.inf
-    if not np.array_equal(a[~finite], b[~finite], equal_nan=True):
-        return np.inf
-    return float(np.linalg.norm((a - b)[finite]) / (np.linalg.norm(b[finite]) or 1.0))
 
 
 def check_all(variant: str | None = None, *, ops: Sequence[str] = (), seed: int = 0, **settings: Any) -> list[Report]:
