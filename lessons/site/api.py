@@ -13,16 +13,16 @@ from types import GenericAlias, ModuleType
 
 import tinysegnet
 
-__all__ = ["index_page", "links", "page", "pages", "prepare_docstring"]
+__all__ = ["index_page", "links", "page", "pages", "prepare_docstring", "public_names"]
 
 # The rooms in the order of the project map; the page of cli is made of what --help prints. A page shows what its
 # packages export, or of a package without such a list what its files do.
 ROOMS = [room for room in re.findall(r"^ +(\w+)(?:/|\.py) +\S", tinysegnet.__doc__ or "", re.M) if room != "cli"]
-MORE = {"runtime": ["settings"], "data": ["toyscenes"], "weights": ["weight_files"], "training": ["optim"]}
+MORE = {"runtime": ["settings"], "data": ["toyscenes"], "weights": ["weight_files"], "training": ["optim", "schedules"]}
 PAGES = {
     **{room: [f"tinysegnet.{name}" for name in (room, *(f"{room}.{part}" for part in MORE.get(room, ())))]
        for room in ROOMS},
-    "lessons": ["tinysegnet_lessons.grader", "tinysegnet_lessons.figures", "tinysegnet_lessons.bugs"],
+    "lessons": [f"tinysegnet_lessons.{part}" for part in ("grader", "figures", "bugs", "influence")],
 }  # fmt: skip
 
 Sections = dict[str, list[str]]  # the name of a file -> the public names that it defines
@@ -36,7 +36,8 @@ def pages() -> dict[str, Sections]:
         sections: Sections = {}
         for package in packages:
             files = list(_files(importlib.import_module(package)))
-            public = {name: getattr(file, name) for file in _listing(files) for name in file.__all__}
+            listing = files[:1] if hasattr(files[0], "__all__") else files
+            public = {name: getattr(file, name) for file in listing for name in public_names(file)}
             for file in files:
                 bound = [name for name in _bound(file) if name in public and public[name] is getattr(file, name)]
                 sections[file.__name__] = [name for name in bound if not inspect.ismodule(public[name])]
@@ -62,25 +63,31 @@ def _files(module: ModuleType) -> Iterator[ModuleType]:
                     raise
 
 
-def _listing(files: list[ModuleType]) -> list[ModuleType]:
-    return files[:1] if hasattr(files[0], "__all__") else [file for file in files if hasattr(file, "__all__")]
+def public_names(file: ModuleType) -> list[str]:
+    """A file's `__all__`; without one, the names that it binds itself and that do not begin with an underscore."""
+    bound = [name for name in _bound(file, imported=False) if not name.startswith("_")]
+    return list(getattr(file, "__all__", bound))
 
 
-def _bound(file: ModuleType) -> list[str]:
-    """The names that a file defines or assigns outside of functions and classes, in its order."""
+def _bound(file: ModuleType, *, imported: bool = True) -> list[str]:
+    """The names that a file defines or assigns outside of functions and classes, in its order.
+
+    imported: also what it imports from other libraries, which it may export.
+    """
     names: dict[str, None] = {}
     waiting = list(ast.parse(inspect.getsource(file)).body)
     while waiting:
         node = waiting.pop(0)
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names[node.name] = None
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:  # what a file passes on of another library
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and imported:
             names |= {alias.name: None for alias in node.names}
         elif isinstance(node, ast.If | ast.Try):
             waiting[:0] = [inner for inner in ast.iter_child_nodes(node) if isinstance(inner, ast.stmt)]
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names |= {part.id: None for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+            parts = [part for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)]
+            names |= {part.id: None for part in parts if isinstance(part.ctx, ast.Store)}
     return list(names)
 
 

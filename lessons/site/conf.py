@@ -99,7 +99,8 @@ LINKS = links()
 def docstring(app, what, name, obj, options, lines):
     """Markup for what is plain text; data without a comment of its own shows nothing, not the text of its type."""
     undocumented = what == "data" and lines and "\n".join(lines).strip() == (inspect.getdoc(type(obj)) or "").strip()
-    lines[:] = [] if undocumented else prepare_docstring(lines, LINKS)
+    before = [""] * (what == "data")  # without it, napoleon takes what stands before a colon for a type
+    lines[:] = [] if undocumented else before + prepare_docstring(lines, LINKS)
 
 
 def find_source(app, name):

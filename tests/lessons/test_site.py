@@ -14,6 +14,8 @@ import tinysegnet as ts
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "lessons" / "site"
+PLAIN_FILES = ("errors", "files", "runtime.settings", "weights.weight_files", "training.optim", "training.schedules",
+               "bench.measure", "bench.table", "bench.workloads")  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -81,7 +83,7 @@ def test_a_lesson_shows_the_task_and_folds_the_solution(sources):
 
 
 def test_every_public_name_is_documented(sources):
-    """Those of the package and of each area, and in areas without such a list of their files."""
+    """Those of the package, of each area, and of files whose names no area exports."""
     pages = "\n".join(read(path) for path in (sources / "api").glob("*.rst"))
     entries = re.findall(r"^\.\. auto(?:class|data|function):: (\S+)$", pages, re.M)
     documented = set(entries)
@@ -93,7 +95,33 @@ def test_every_public_name_is_documented(sources):
             value = getattr(package, name)
             if not hasattr(value, "__path__") and not hasattr(value, "__file__"):
                 assert f"{path}.{name}" in documented or id(value) in objects, f"{path}.{name} is on no page"
+    for path in [f"tinysegnet.{name}" for name in PLAIN_FILES]:
+        file = importlib.import_module(path)
+        defined = {key for key, value in vars(file).items() if getattr(value, "__module__", None) == path}
+        for key in getattr(file, "__all__", defined):
+            found = key.startswith("_") or f"{path}.{key}" in documented or id(getattr(file, key)) in objects
+            assert found, f"{path}.{key} is on no page"
     assert len(documented) == len(entries), "one is there twice"
+
+
+SOURCE = """
+from os.path import join
+import sys
+if sys:
+    class A: kept = 1
+def f(x): y = x
+sys.z, B, _C, d = 1, 2, 3, 4
+E: int = 5
+"""
+
+
+def test_the_public_names_of_a_file(tmp_path, monkeypatch):
+    """Those of `__all__`; without one, those that the file binds itself, but for private ones."""
+    (tmp_path / "site_plain.py").write_text(SOURCE)
+    (tmp_path / "site_listed.py").write_text(SOURCE + "__all__ = ['join', 'f']\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert module("api").public_names(module("site_plain")) == ["A", "f", "B", "d", "E"]
+    assert module("api").public_names(module("site_listed")) == ["join", "f"]
 
 
 def test_every_room_has_a_page_in_the_order_of_the_list(sources):

@@ -3,19 +3,15 @@
 Winograd's algorithms multiply less than is counted here, so a convolution may exceed the peak of plain products.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from math import prod
 
 from ..models import Summary, build
 from .workloads import CLASSES, Workload
 
-__all__ = ["bound_by_memory", "flops", "traffic"]
-
-FLOAT = 4  # bytes
-# Workloads without products: operations per value of the input, forward and backward, counted on the formulas. Pooling
-# has hardly any: one per value in each of its four passes.
+FLOAT = 4  #: bytes
+#: Workloads without products: operations per value of the input, forward and backward, counted on the formulas. Pooling
+#: has hardly any: one per value in each of its four passes.
 ELEMENTWISE = {"batchnorm_relu": 14.0, "pool_unpool": 4.0, "loss": 6.0}
 
 
@@ -47,7 +43,7 @@ def traffic(workload: Workload) -> float:
 
 
 def _network_traffic(workload: Workload) -> float:
-    """Layers that work element by element are not counted: a convolution can do their work on values it has at hand."""
+    """Elementwise layers are not counted: a convolution can do their work on values already in registers."""
     values, before = 0, workload.shape
     for row in _summary(workload.model, workload.shape).rows:
         if row.multiply_adds or row.output_shape[1:3] != before[1:3]:

@@ -1,7 +1,5 @@
 """Where the time and memory of a training step go, layer by layer."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +13,7 @@ from .. import ops, runtime
 from ..models import Network
 from ..training.optim import SGD
 
-__all__ = ["Profile", "ProfileRow", "profile"]
-
-REPEATS = 5  # timed steps, after one that is not timed
+REPEATS = 5  #: timed steps, after one that is not timed
 HEAD = f"{'layer':<20} {'kind':<15} {'output':<22} {'forward ms':>10} {'backward ms':>11} {'MB kept':>8} {'share':>6}"
 
 
@@ -90,7 +86,7 @@ def profile(model: Network, size: tuple[int, int], batch_size: int, repeats: int
 
 
 LOSS, OPTIMIZER = "loss", "optimizer"
-Seconds = dict[tuple[str, str], float]  # by name and "forward" or "backward"
+Seconds = dict[tuple[str, str], float]  #: by name and "forward" or "backward"
 
 
 def _step(model: Network, optimizer: SGD, x: np.ndarray, labels: np.ndarray) -> Seconds:

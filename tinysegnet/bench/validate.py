@@ -1,19 +1,15 @@
 """Are the results right? They are compared with the same computation in float64 before any clock runs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Validation", "distance", "validate"]
-
-# The largest |found - reference| / |reference| (2-norm of the whole array) that float32 may have. One op: rounding
-# grows with the length of the sums, and those of gradients are the longest. Logits of a network: where two pixels of a
-# pooling window are almost equal, rounding decides which one is the largest, and unpooling puts the value elsewhere:
-# one value in 10,000 is an error of 1e-2 (PyTorch's own in float32: up to 7e-3). In a loss, which is a mean, such
-# errors cancel. The next loss is that of logits after a step whose gradient has such errors.
+#: The largest |found - reference| / |reference| (2-norm of the whole array) that float32 may have. One op: rounding
+#: grows with the length of the sums, and those of gradients are the longest. Logits of a network: where two pixels of a
+#: pooling window are almost equal, rounding decides which one is the largest, and unpooling puts the value elsewhere:
+#: one value in 10,000 is an error of 1e-2 (PyTorch's own in float32: up to 7e-3). In a loss, which is a mean, such
+#: errors cancel. The next loss is that of logits after a step whose gradient has such errors.
 BOUNDS = {"out": 1e-4, "logits": 5e-2, "loss": 1e-3, "next loss": 1e-2}
 GRADIENT = 1e-3
 

@@ -5,8 +5,6 @@ A `Worker` does one task at a time while the others sleep. A third one, "numpy",
 computes the reference.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal
@@ -22,9 +20,7 @@ from ..errors import MeasurementError
 from . import machine, ours
 from .workloads import Workload
 
-__all__ = ["Worker"]
-
-PATIENCE = 2.0  # seconds within which a process must end by itself
+PATIENCE = 2.0  #: seconds within which a process must end by itself
 
 
 class Worker(AbstractContextManager):

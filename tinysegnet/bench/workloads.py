@@ -1,14 +1,10 @@
 """What is measured: single ops at the sizes that SegNet has, and whole networks, with the arrays that go in."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["CLASSES", "WORKLOADS", "Workload", "find_workloads", "inputs"]
-
-CLASSES = 11
+CLASSES = 11  #: that networks and the loss have
 
 
 @dataclass(frozen=True)
@@ -29,6 +25,7 @@ class Workload:
 
 _WIDE = [(64, (1, 360, 480, 64)), (128, (1, 180, 240, 128)), (256, (1, 90, 120, 256)), (512, (1, 45, 60, 512))]
 
+#: all that `tinysegnet bench` measures
 WORKLOADS: tuple[Workload, ...] = (
     *(Workload(f"conv3x3 {C} forward", "conv", shape, C, backward=False, least=1.5, aim=2.5) for C, shape in _WIDE),
     *(Workload(f"conv3x3 {C}", "conv", shape, C, least=1.2, aim=2.2) for C, shape in _WIDE),

@@ -1,7 +1,5 @@
 """Errors on the command line in one line: what is wrong, what was expected, and where the help is."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +8,6 @@ from cyclopts import Argument, ArgumentCollection
 from cyclopts.exceptions import CoercionError, CycloptsError, UnusedCliTokensError
 
 from ..errors import SettingError, TinySegNetError
-
-__all__ = ["check_required", "usage_error"]
 
 
 def usage_error(error: CycloptsError) -> TinySegNetError:

@@ -15,9 +15,7 @@ from ..data.folders import Classes
 from ..errors import DataError
 from ..runtime.settings import convert_fields
 
-__all__ = ["LabelOptions", "Labels", "find_problems", "load_splits"]
-
-_NAMED = 3  # the number of bad files that an error names
+_NAMED = 3  # how many bad files the one line of an error names
 
 
 @dataclass(frozen=True, kw_only=True)

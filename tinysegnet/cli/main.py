@@ -1,7 +1,5 @@
 """The command line: `tinysegnet COMMAND --help`."""
 
-from __future__ import annotations
-
 import errno
 import io
 import os
@@ -17,8 +15,6 @@ from ..errors import MeasurementError, NonFiniteError, SettingError, TinySegNetE
 from ..training.signals import terminated_as_interrupted
 from .cli_errors import check_required, usage_error
 from .options import DEFAULT_PARAMETER
-
-__all__ = ["COMMANDS", "main"]
 
 USE = Group("Train and use a network", sort_key=1)
 DATA = Group("Data sets", sort_key=2)

@@ -1,7 +1,5 @@
 """The types of options: how their values are written, and the errors for wrong ones."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +10,7 @@ from cyclopts import Parameter, Token
 
 from ..models import models
 
-__all__ = ["DEFAULT_PARAMETER", "CheckpointPath", "FolderPath", "Json", "ModelName", "Numbers", "Size"]
-
-MOST_PIXELS = 50_000_000  # the limit for pictures of a data set
+MOST_PIXELS = 50_000_000  # of a size: as many as a picture of a data set may have
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -1,7 +1,5 @@
 """How a trained network predicts: the options that `predict` and `evaluate` share."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,8 +12,6 @@ from ..errors import SettingError
 from ..weights.bundled import open_checkpoint
 from ..weights.checkpoint import Checkpoint
 from .options import Numbers
-
-__all__ = ["FACTOR", "Options", "PredictionOptions"]
 
 # larger factors of a size overflow before the number of pixels is checked
 FACTOR = Parameter(validator=Number(gt=0, lte=1_000_000))

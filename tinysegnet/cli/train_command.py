@@ -22,8 +22,6 @@ from ..weights.encoders import encoder_preprocessing, load_encoder
 from .data_options import LabelOptions, Labels, load_splits
 from .options import DEFAULT_PARAMETER, ModelName, Numbers, Size
 
-__all__ = ["Train", "command"]
-
 RecipeName = Annotated[str, Parameter(choices=("default", *papers), metavar="RECIPE")]
 PreprocessingName = Annotated[str, Parameter(choices=("own", *PREPROCESSING))]
 RECIPE = Parameter(name="*", group=Group("Recipe", sort_key=1))

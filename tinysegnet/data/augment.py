@@ -6,8 +6,6 @@ with fractional positions. Picture (bilinear) and labels (nearest) use the same 
 output x corresponds to box_left + (x + 1/2) * box_width / W.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +14,6 @@ from PIL import Image
 from ..errors import SettingError
 from ..runtime.settings import convert_fields
 from .sample import Sample
-
-__all__ = ["Augment", "resize_sample"]
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels of the original, as Pillow has it
 

@@ -5,8 +5,6 @@ epoch is a function of the generator's state at its start, the generator advance
 many batches are read, and batch number `start` is made without those before it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,8 +12,6 @@ import numpy as np
 from ..errors import SettingError
 from .augment import Augment, resize_sample
 from .sample import Dataset, check_dataset, read_sample
-
-__all__ = ["batches", "num_batches"]
 
 Batch = tuple[np.ndarray, np.ndarray]
 
@@ -45,8 +41,6 @@ def batches(
     """One epoch of batches, new arrays each time.
 
     Args:
-        dataset: the pictures.
-        batch_size: pictures per batch.
         size: (H, W) of the batch. Without augment the whole picture is scaled to it.
         rng: required unless nothing is random.
         augment: random changes of each picture; None: none.

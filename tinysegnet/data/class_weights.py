@@ -9,8 +9,6 @@ whole images, labelled or not; an image without the class does not count. The el
 so compute the weights from the given labels.
 """
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass
 
@@ -19,24 +17,15 @@ import numpy as np
 from ..errors import DataError
 from .sample import Dataset, check_dataset, read_sample
 
-__all__ = ["PixelCounts", "count_pixels", "median_frequency_weights", "sqrt_median_frequency_weights"]
-
 
 @dataclass(frozen=True, eq=False)
 class PixelCounts:
-    """How often each class occurs in a data set's labels.
+    """How often each class occurs in a data set's labels."""
 
-    Attributes:
-        names: one per class.
-        pixels: (K,) int64, pixels of each class.
-        image_pixels: (K,) int64, all pixels, including void, of the images in which the class occurs.
-        images: (K,) int64, the number of these images.
-    """
-
-    names: tuple[str, ...]
-    pixels: np.ndarray
-    image_pixels: np.ndarray
-    images: np.ndarray
+    names: tuple[str, ...]  # one per class
+    pixels: np.ndarray  # (K,) int64, pixels of each class
+    image_pixels: np.ndarray  # (K,) int64, all pixels, void too, of the images in which the class occurs
+    images: np.ndarray  # (K,) int64, how many images those are
 
 
 def count_pixels(dataset: Dataset) -> PixelCounts:

@@ -4,8 +4,6 @@ Crops keep the detail and change the task: only one in eight 96 x 128 crops of C
 bicyclist. Scaling whole pictures down keeps the classes' shares but loses detail.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import warnings
@@ -21,8 +19,6 @@ from .augment import resize_sample
 from .label_encoding import VOID
 from .palette import CAMVID, Palette
 from .sample import Dataset, Sample, read_sample
-
-__all__ = ["make_crops", "write_classes"]
 
 Crop = tuple[np.ndarray, np.ndarray]
 
@@ -48,7 +44,6 @@ def make_crops(
         out: a new or empty folder.
         crops_per_picture: random crops per picture, each with at least one labelled pixel.
         whole: scale the whole picture to size instead, the image antialiased and the labels nearest.
-        seed: the seed of the crops' positions.
         progress: called with (done, total) after each picture.
 
     Returns:
@@ -93,7 +88,6 @@ def make_crops(
 def _write_split(
     part: Path, split: str, dataset: Dataset, size: tuple[int, int], per_picture: int | None, seed: list[int]
 ) -> Iterator[int]:
-    """Write one split and its list; yield the number of pairs of each picture."""
     (part / split).mkdir()
     (part / f"{split}annot").mkdir()
     with open(part / f"{split}.txt", "w", encoding="utf-8") as list_file:

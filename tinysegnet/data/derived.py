@@ -1,7 +1,5 @@
 """Data sets derived from another one: kept in memory, or reduced to one class against all others."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -12,17 +10,13 @@ from .label_encoding import VOID
 from .palette import Palette
 from .sample import Dataset, Sample, check_dataset, read_sample
 
-__all__ = ["InMemory", "OneClass"]
-
 OTHERS_COLOR = (205, 205, 200)
 
 
 class InMemory:
-    """The samples of a data set, loaded or drawn once by the constructor.
+    """The samples of a data set (the first `limit`), loaded or drawn once, when this is made.
 
     Args:
-        dataset: the data set.
-        limit: the number of samples to keep, from the first; None: all.
         progress: wraps the loop, such as tqdm.
     """
 

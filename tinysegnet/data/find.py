@@ -1,7 +1,5 @@
 """Given files and folders -> the picture files."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable
@@ -10,8 +8,6 @@ from pathlib import Path
 
 from ..errors import DataError
 from .pairs import visible
-
-__all__ = ["find_pictures", "natural_key"]
 
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # how every PNG and every JPEG file begins
 NAMES = (".png", ".jpg", ".jpeg")

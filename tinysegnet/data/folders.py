@@ -4,8 +4,6 @@
 (`description`), reads the files, and lists everything that is wrong with them (`problems`).
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,8 +22,6 @@ from .pairs import FilePair, inside
 from .palette import CAMVID, Palette
 from .sample import Sample
 
-__all__ = ["CamVid", "Folder", "Problem"]
-
 CACHE_BYTES = 1_000_000_000  # decoded samples kept per data set; CamVid's 367 training pairs take 254 MB
 _CLASS_FILES = ("classes.txt", "codes.txt", "label_colors.txt")
 _STRAYS = 1e-3  # one of CamVid's 701 label maps has some 200 pixels between two colours
@@ -36,7 +32,7 @@ Progress = Callable[[range], Iterable[int]]
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that cannot be used, and why: one line that begins with its path."""
+    """A file that cannot be used, and why, in one line."""
 
     file: Path
     text: str
@@ -133,15 +129,10 @@ class Folder:
 class CamVid(Folder):
     """One split of CamVid as the SegNet tutorial lays it out: 367 + 101 + 233 street pictures of 480 x 360, 11 classes.
 
-    Nothing is inferred: layout and classes are known.
+    A `Folder` that need not be recognised: it has train.txt, or train/ and trainannot/ (see `layouts`).
 
     Args:
-        root: the folder with train.txt or with train/ and trainannot/, see `layouts`.
-        split: "train", "val" or "test".
-        palette: the meaning of the numbers and colours in the label maps.
-
-    Raises:
-        DataError: no pairs are found.
+        palette: what the numbers and colours in the label maps mean.
     """
 
     def __init__(self, root: str | PathLike[str], split: str = "train", *, palette: Palette = CAMVID) -> None:
@@ -174,7 +165,6 @@ def _examine(pair: FilePair, label_encoding: LabelEncoding) -> tuple[Sample | No
 
 
 def _check_partners(pair: FilePair) -> None:
-    """Raise DataError unless both files exist and, in a list, have equal stems."""
     if pair.origin.startswith("folders "):
         for path, partner, what in (
             (pair.labels, pair.image, f"the label map of {pair.image}"),

@@ -5,8 +5,6 @@ lossless PNG is accepted (JPEG at quality 95 changed three label pixels in four)
 not its colours.
 """
 
-from __future__ import annotations
-
 import re
 import warnings
 from os import PathLike
@@ -14,14 +12,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.Image import Transpose
 
 from ..errors import DataError
 from ..files import is_special
 
-__all__ = ["MAX_PIXELS", "MAX_PIXELS_SINGLE", "read_image", "read_label_pixels"]
-
-# A file of 100 bytes can claim to be 60000 x 60000. It is refused by its header, before memory is allocated. Data sets
-# have many pictures, so their limit is lower; a single picture may be a large scan (Pillow's own limit is 179 Mpx).
+# A file of 100 bytes can claim to be 60000 x 60000: refused from its header, before memory is taken. A data set
+# is many pictures, so its limit is lower; a single one may be a large photograph or scan (Pillow itself ends at 179).
 MAX_PIXELS = 50_000_000
 MAX_PIXELS_SINGLE = 175_000_000
 
@@ -42,16 +39,16 @@ _WIDENED = {"L;2": 85, "L;4": 17}
 
 # EXIF orientation: how to rotate or mirror the stored pixels to see the picture as it was taken.
 _ORIENTATION = 0x0112
-_TO = Image.Transpose
-_ROTATIONS = {2: _TO.FLIP_LEFT_RIGHT, 3: _TO.ROTATE_180, 4: _TO.FLIP_TOP_BOTTOM, 5: _TO.TRANSPOSE, 6: _TO.ROTATE_270,
-              7: _TO.TRANSVERSE, 8: _TO.ROTATE_90}  # fmt: skip
+_ROTATIONS = {
+    2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
+}  # fmt: skip
 
 
 def read_image(path: str | PathLike[str], *, upright: bool = False, max_pixels: int | None = None) -> np.ndarray:
     """The pixels of a PNG or JPEG file, recognised by its content; transparency is dropped.
 
     Args:
-        path: the file.
         upright: rotate it as its EXIF orientation says. By default the pixels come as stored, as label maps are
             drawn on them, and a rotated picture gives a UserWarning that names it.
         max_pixels: the limit, by default MAX_PIXELS; for single pictures give MAX_PIXELS_SINGLE.
@@ -99,7 +96,6 @@ def _is_deep(image: Image.Image, raw_mode: str) -> bool:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The orientation in EXIF; 1, upright, if there is none or it cannot be read."""
     try:
         with warnings.catch_warnings(action="ignore"):
             return int(image.getexif().get(_ORIENTATION, 1))
@@ -108,7 +104,6 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image, str]:
-    """The decoded picture and the pixel format that its file had."""
     expected = " or ".join(formats)
     if is_special(path):
         raise DataError(f"{path}: a pipe or a device (expected a file, {expected}). Save the picture as a file")

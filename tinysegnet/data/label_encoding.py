@@ -21,9 +21,7 @@ from .image_files import read_label_pixels
 from .pairs import read_lines
 from .palette import CAMVID, CAMVID_MERGE, Color, Palette, distinct_colors
 
-__all__ = ["VOID", "ClassList", "LabelEncoding", "read_labels"]
-
-VOID = 255  # the default number for "not labelled"
+VOID = 255  # the number for "not labelled" where nothing else is said
 _VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore"}
 _MAX_CLASSES = 255  # a label is one byte
 _PART = 1 << 16  # pixels whose colours are looked up at once (whole rows), which takes 30 bytes each
@@ -191,17 +189,10 @@ class LabelEncoding:
 
 
 def read_labels(path: str | PathLike[str], palette: Palette | None = None) -> np.ndarray:
-    """The labels in a PNG label map.
+    """The labels in a PNG label map, (H, W) uint8. Raises DataError if it cannot be read, or has an unknown value.
 
     Args:
-        path: the file.
         palette: decode its classes and void, from numbers or colours. None: the numbers exactly as in the file.
-
-    Returns:
-        (H, W) uint8.
-
-    Raises:
-        DataError: the file cannot be read, or a value is not in the palette.
     """
     as_in_file = LabelEncoding(CAMVID, _table({value: value for value in range(256)}))
     encoding = as_in_file if palette is None else LabelEncoding.plain(palette)
@@ -215,7 +206,6 @@ def _table(labels: dict[int, int]) -> np.ndarray:
 
 
 def _numbered(colors: Iterable[Color | None]) -> dict[Color, int]:
-    """The index of each known colour."""
     return {color: number for number, color in enumerate(colors) if color}
 
 
@@ -226,7 +216,6 @@ def _fill(colors: tuple[Color | None, ...]) -> tuple[Color, ...]:
 
 
 def _first(where: np.ndarray) -> tuple[np.intp, ...]:
-    """Row and column of the first pixel that is true."""
     return np.unravel_index(where.argmax(), where.shape)
 
 

@@ -9,8 +9,6 @@ Folders without splits are divided by a list of names (valid.txt, val.txt, train
 fifth by name validates. Neighbours by name are often neighbours in a video, so a random division would flatter.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -21,13 +19,13 @@ from pathlib import Path
 from ..errors import DataError
 from .pairs import FilePair, files_of, pairs_of_files, pairs_of_list, read_lines, strip_ending, visible
 
-__all__ = ["Layout", "find_layout", "tutorial_layout"]
-
 _IMAGES = ("images", "imgs", "pictures")
 _LABELS = ("labels", "masks", "annotations")
 _VAL = ("val", "valid", "validation")  # names that mean the same
 _DEPTH = 3  # how deep to search for *_L.png, because the folder may be a whole home directory
-_VAL_SHARE = 5  # one picture in 5 validates unless the folder has a division
+_VAL_SHARE = 5  # one picture in 5 validates where the folder does not say which
+_HELD_OUT = (f"nothing says which pictures validate: the last 1/{_VAL_SHARE} by name does;"
+             " a val.txt with their names decides otherwise")  # fmt: skip
 
 Pairs = Callable[[], list[FilePair]]
 
@@ -90,7 +88,6 @@ def _lists_pairs(path: Path) -> bool:
 
 
 def _by_kind(root: Path) -> Layout | None:
-    """images/ and labels/, divided in folders or not."""
     images, labels = _named(root, _IMAGES), _named(root, _LABELS)
     if images is None or labels is None:
         return None
@@ -130,26 +127,18 @@ def _by_endings(root: Path) -> Layout | None:
         own = [path for path in images if path.parent == folder]
         places = (folder, maps[0].parent if maps else folder)
         splits[folder.name] = partial(pairs_of_files, root, own, maps, places)
-    title = "pictures and *_L label maps"
-    if len(splits) > 1 and len(splits) == len(groups):
-        return Layout(root, title, splits)
-    return _divided(root, title, next(iter(splits.values())))
+    layout = Layout(root, "pictures and *_L label maps", splits)
+    divided = len(splits) > 1 and len(splits) == len(groups)
+    return layout if divided else _divided(root, layout.title, next(iter(splits.values())))
 
 
 def _divided(root: Path, title: str, everything: Pairs) -> Layout:
-    """One set without splits -> train and val."""
     lists = [path for name in ("train", *_VAL, "test") if (path := root / f"{name}.txt").is_file()]
     if lists:
         listed: dict[str, Pairs] = {"train": partial(_not_listed, everything, lists)}
         listed |= {path.stem: partial(_listed, everything, path) for path in lists}
         return Layout(root, title, listed, f"divided by {', '.join(path.name for path in lists)}")
     return Layout(root, title, _train_and_val(everything), _HELD_OUT)
-
-
-_HELD_OUT = (
-    f"nothing says which pictures validate: the last 1/{_VAL_SHARE} by name does;"
-    " a val.txt with their names decides otherwise"
-)
 
 
 def _with_val(layout: Layout) -> Layout:
@@ -161,17 +150,15 @@ def _with_val(layout: Layout) -> Layout:
 
 
 def _train_and_val(everything: Pairs) -> dict[str, Pairs]:
-    return {"train": partial(_held_out, everything, False), "val": partial(_held_out, everything, True)}
+    def divided() -> tuple[list[FilePair], list[FilePair]]:
+        pairs = everything()
+        cut = len(pairs) - (max(1, round(len(pairs) / _VAL_SHARE)) if len(pairs) > 1 else 0)
+        return pairs[:cut], pairs[cut:]
 
-
-def _held_out(everything: Pairs, held_out: bool) -> list[FilePair]:
-    pairs = everything()
-    cut = len(pairs) - (max(1, round(len(pairs) / _VAL_SHARE)) if len(pairs) > 1 else 0)
-    return pairs[cut:] if held_out else pairs[:cut]
+    return {"train": lambda: divided()[0], "val": lambda: divided()[1]}
 
 
 def _listed(everything: Pairs, path: Path) -> list[FilePair]:
-    """The pairs whose pictures a file names, one per line, with or without their suffix."""
     names = {line.strip().replace("\\", "/").rsplit("/", 1)[-1] for line in read_lines(path) if line.strip()}
     pairs = [pair for pair in everything() if names & {pair.image.stem, pair.image.name}]
     unknown = names - {name for pair in pairs for name in (pair.image.stem, pair.image.name)}

@@ -4,8 +4,6 @@ Pairs shifted by one would still train, with G 0.8 and C 0.13. Missing partners 
 reading the pair reports it.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,9 +12,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import DataError
 from ..files import is_special
 
-__all__ = ["FilePair", "files_of", "inside", "pairs_of_files", "pairs_of_list", "read_lines", "strip_ending", "visible"]
-
-# PNG and JPEG, and other formats, so that these are refused and not overlooked.
+# Looked at in folders: PNG and JPEG, and what people have instead, so that it is refused and not overlooked.
 _PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".tif", ".tiff", ".gif", ".webp"}
 _ENDINGS = ("_L", "_P", "_mask", "_masks", "_label", "_labels")  # what label files add to the stem of their picture
 

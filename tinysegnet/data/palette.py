@@ -4,8 +4,6 @@ A label map is an (H, W) uint8 array of class numbers, shown in the colours of a
 classes of the SegNet papers in the authors' colours (SegNet-Tutorial, Scripts/test_segmentation_camvid.py).
 """
 
-from __future__ import annotations
-
 import colorsys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,25 +12,16 @@ import numpy as np
 
 from ..errors import DataError
 
-__all__ = ["CAMVID", "CAMVID_MERGE", "Palette", "distinct_colors"]
-
 Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Palette:
-    """Names and colours of the classes 0, 1, ..., and the label that means "not labelled".
+    """Names and colours of the classes 0, 1, ..., and the label that means "not labelled" ("void")."""
 
-    Attributes:
-        names: one per class.
-        colors: (R, G, B) in 0..255, one per class.
-        ignore_label: the value of pixels that no one labelled ("void"), or None if every pixel has a class.
-        ignore_color: the colour of void.
-    """
-
-    names: tuple[str, ...]
-    colors: tuple[Color, ...]
-    ignore_label: int | None = None
+    names: tuple[str, ...]  # one per class
+    colors: tuple[Color, ...]  # (R, G, B) in 0..255, one per class
+    ignore_label: int | None = None  # the value of void pixels, or None if every pixel has a class
     ignore_color: Color = (0, 0, 0)
 
     def __post_init__(self) -> None:
@@ -58,6 +47,7 @@ class Palette:
         return self.lookup_table()[labels]
 
 
+#: the 11 classes of CamVid in the order and the colours of the SegNet authors
 CAMVID = Palette(
     names=("Sky", "Building", "Pole", "Road", "Pavement", "Tree",
            "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist"),

@@ -1,7 +1,5 @@
 """The interface of all data sets: a sequence of samples, and the palette of their labels."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -11,22 +9,14 @@ import numpy as np
 from ..errors import DataError
 from .palette import Palette
 
-__all__ = ["Dataset", "Sample", "check_classes", "check_dataset", "labelled_images", "read_sample"]
-
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture with its label map.
+    """One picture with its label map."""
 
-    Attributes:
-        image: (H, W, 3) uint8, RGB.
-        labels: (H, W) uint8, class numbers or the palette's ignore_label.
-        name: its source, for messages and captions.
-    """
-
-    image: np.ndarray
-    labels: np.ndarray
-    name: str
+    image: np.ndarray  # (H, W, 3) uint8, RGB
+    labels: np.ndarray  # (H, W) uint8, class numbers or the palette's ignore_label
+    name: str  # where it came from, for messages and captions
 
 
 @runtime_checkable

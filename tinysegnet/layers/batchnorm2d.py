@@ -1,7 +1,5 @@
 """Batch norm, alone and together with the ReLU after it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -9,8 +7,6 @@ import numpy as np
 from .. import ops
 from .layer import Layer
 from .relu_layer import ReLU
-
-__all__ = ["BatchNorm2d", "BatchNormReLU2d"]
 
 
 class BatchNorm2d(Layer):
@@ -77,4 +73,4 @@ class BatchNormReLU2d(BatchNorm2d):
     momentum = property(lambda self: self._norm.momentum)
 
     def branch_signature(self, cache):
-        return np.packbits(ops.relu_blocks(cache)).tobytes()
+        return np.packbits(ops.relu_mask(cache)).tobytes()

@@ -1,7 +1,5 @@
 """Convolution."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 
@@ -12,8 +10,6 @@ from .batchnorm2d import BatchNorm2d
 from .convolution_layer import ConvolutionLayer
 from .layer import he_normal
 from .relu_layer import ReLU
-
-__all__ = ["Conv2d"]
 
 
 class Conv2d(ConvolutionLayer):

@@ -1,7 +1,5 @@
 """Transposed convolution."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -9,8 +7,6 @@ import numpy as np
 from .. import ops
 from .convolution_layer import ConvolutionLayer
 from .layer import Layer, he_normal
-
-__all__ = ["ConvTranspose2d", "bilinear_weight"]
 
 
 class ConvTranspose2d(ConvolutionLayer):

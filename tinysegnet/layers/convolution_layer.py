@@ -1,7 +1,5 @@
 """What the three convolutions share: a weight, a bias, and the position of the kernel on the picture."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import numpy as np
@@ -9,8 +7,6 @@ import numpy as np
 from ..ops.windows import place
 from .layer import Layer
 from .layer_trace import Windows
-
-__all__ = ["ConvolutionLayer"]
 
 
 class ConvolutionLayer(Layer):

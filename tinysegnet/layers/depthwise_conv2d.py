@@ -1,15 +1,11 @@
 """Depthwise convolution."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 
 from .convolution_layer import ConvolutionLayer
 from .layer import he_normal
-
-__all__ = ["DepthwiseConv2d"]
 
 
 class DepthwiseConv2d(ConvolutionLayer):

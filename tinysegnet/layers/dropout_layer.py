@@ -1,13 +1,9 @@
 """Dropout."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..errors import StateError
 from .layer import Layer
-
-__all__ = ["Dropout"]
 
 
 class Dropout(Layer):

@@ -13,9 +13,7 @@ from ..errors import StateError
 from .layer_trace import LayerTrace
 from .tape import Tape, thread_tape
 
-__all__ = ["Interval", "Layer", "digest_branches", "he_normal"]
-
-Interval = tuple[int, int]  # first and last row or column, both included
+Interval = tuple[int, int]  #: first and last row or column, both included
 
 
 class Layer:

@@ -1,13 +1,9 @@
 """What a walk shows for a layer: the arrays of one forward and backward, by name."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-
-__all__ = ["LayerTrace", "Windows"]
 
 
 class Windows(NamedTuple):

@@ -1,10 +1,6 @@
 """Local response normalisation."""
 
-from __future__ import annotations
-
 from .layer import Layer
-
-__all__ = ["LocalResponseNorm"]
 
 
 class LocalResponseNorm(Layer):

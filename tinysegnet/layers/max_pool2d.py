@@ -1,7 +1,5 @@
 """Max-pooling."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np
@@ -9,8 +7,6 @@ import numpy as np
 from .. import ops
 from .layer import Layer
 from .layer_trace import Windows
-
-__all__ = ["MaxPool2d"]
 
 
 class MaxPool2d(Layer):

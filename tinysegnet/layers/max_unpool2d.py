@@ -1,14 +1,10 @@
 """Unpooling, SegNet's upsampling, and a variant with fixed positions."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..errors import StateError
 from .layer import Layer
 from .max_pool2d import MaxPool2d
-
-__all__ = ["FixedUnpool2d", "MaxUnpool2d"]
 
 
 class MaxUnpool2d(Layer):

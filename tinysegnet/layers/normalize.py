@@ -1,14 +1,10 @@
 """Normalisation of the picture, a network's first layer."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 
 from .layer import Layer
-
-__all__ = ["Normalize"]
 
 
 class Normalize(Layer):

@@ -1,14 +1,10 @@
 """A skip connection in a line of layers: where maps leave the line, and where they are added again."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..errors import StateError
 from .conv2d import Conv2d
 from .layer import Layer
-
-__all__ = ["SkipAdd", "SkipSource"]
 
 
 class _Identity(Layer):

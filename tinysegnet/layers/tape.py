@@ -12,8 +12,6 @@ import numpy as np
 
 from ..errors import StateError
 
-__all__ = ["Tape", "thread_tape"]
-
 ByLayer = WeakKeyDictionary[Any, Any]  # a tape that outlives its network does not hold on to its layers
 
 

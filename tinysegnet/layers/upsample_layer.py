@@ -1,14 +1,10 @@
 """Upsampling by interpolation."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 
 from .layer import Layer
 from .layer_trace import Windows
-
-__all__ = ["Upsample"]
 
 
 class Upsample(Layer):

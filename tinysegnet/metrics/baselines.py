@@ -25,8 +25,6 @@ from ..errors import DataError
 from .confusion import confusion_matrix
 from .scores import Scores
 
-__all__ = ["baselines", "position_prior"]
-
 GRIDS = ((6, 8), (12, 16), (24, 32), (96, 128))  # cells down, cells across, over the whole picture
 LEVELS = (8, 16, 32)  # grey levels that are told apart in each of R, G and B
 JOINT = ((8, (6, 8)), (8, (12, 16)), (16, (3, 4)), (16, (6, 8)), (16, (12, 16)))  # levels and grid together
@@ -52,15 +50,10 @@ def baselines(
         train: pairs of an image (H, W, 3) uint8 and its labels (H, W) uint8, of any sizes, read once; for a data set
             `tinysegnet.data.labelled_images`.
         val: the pictures to score, read once.
-        class_names: one per class.
-        ignore_label: the label of pixels without a class.
         kinds: which baselines: "position prior", "colour", "colour and position".
 
     Returns:
-        Scores by kind.
-
-    Raises:
-        DataError: no pixel of train, or of val, is labelled.
+        Scores by kind. Raises DataError if no pixel of train, or of val, is labelled.
     """
     used = [binning for kind in kinds for binning in BINNINGS[kind]]
     counted = {EVERYTHING, *used, *(part for binning in used for part in binning.parts)}

@@ -18,12 +18,9 @@ one: with M the most pairs t ~ p in which no pixel occurs twice, precision = M /
 frayed outline of twice the length still has partners for all its pixels.
 
 Void. Where the window holds a pixel without a label, nobody knows whether there is a boundary: such pixels are removed
-from T and P of all classes, so that predictions on void do not change the score. The other windows are completely
-labelled and stay. So a prediction that is right on all labelled pixels scores 1, whatever it says on void. (A
+from T and P of all classes. So a prediction that is right on all labelled pixels scores 1, whatever it says on void. (A
 boundary predicted close to void, whose true place may be in it, still counts as wrong.)
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
@@ -32,8 +29,6 @@ import numpy as np
 
 from ..errors import ShapeError
 from .confusion import check_label_maps
-
-__all__ = ["TOLERANCE", "boundary_f1", "boundary_f1_by_distance", "boundary_map"]
 
 TOLERANCE = 0.0075  # of the picture's diagonal
 
@@ -78,9 +73,7 @@ def boundary_f1(
     number of pairs is maximal, so the score is never lower.
 
     Args:
-        labels, predictions: (H, W) integers, as `confusion_matrix` takes them.
-        num_classes: K.
-        ignore_label: the label of pixels without a class.
+        labels, predictions: (H, W); these and the next two as for `confusion_matrix`, also what it raises.
         tolerance: a fraction of the picture's diagonal.
         mask_void: False is what the authors' script does: the outline of void counts as a boundary of the classes
             around it, and so does what is predicted on void. Compare with the paper's figures only with False.
@@ -88,9 +81,6 @@ def boundary_f1(
 
     Returns:
         The mean over the classes, in 0..1; NaN if no class has a boundary (0 in the script).
-
-    Raises:
-        DataError, ShapeError: as `confusion_matrix`.
     """
     labels, predictions, labelled = check_label_maps(labels, predictions, num_classes, ignore_label)
     if labels.ndim != 2:
@@ -104,8 +94,11 @@ def boundary_f1(
     scores = []
     for k in range(num_classes):
         true, predicted = boundary_map(labels == k) & known, boundary_map(predictions == k) & known
-        if true.any() or predicted.any():
-            scores.append(_f1(true, predicted, reach, partners or _one_to_one))
+        T, P = int(true.sum()), int(predicted.sum())
+        found, right = (partners or _one_to_one)(true, predicted, reach) if T and P else (0, 0)
+        if T or P:
+            recall, precision = found / max(T, 1), right / max(P, 1)
+            scores.append(2 * precision * recall / (precision + recall) if found else 0.0)
     return float(np.mean(scores)) if scores else float("nan")
 
 
@@ -117,15 +110,6 @@ def boundary_f1_by_distance(
     Many implementations do this and call it BF. It is not the paper's score; the two cannot be compared.
     """
     return boundary_f1(labels, predictions, num_classes, ignore_label, **options, partners=_by_distance)
-
-
-def _f1(true: np.ndarray, predicted: np.ndarray, reach: float, partners: Partners) -> float:
-    """F1 of one class; 0 if it has a boundary in one of the maps only."""
-    if not (true.any() and predicted.any()):
-        return 0.0
-    found, right = partners(true, predicted, reach)
-    recall, precision = found / np.count_nonzero(true), right / np.count_nonzero(predicted)
-    return 2 * precision * recall / (precision + recall) if found else 0.0
 
 
 def _one_to_one(true: np.ndarray, predicted: np.ndarray, reach: float) -> tuple[int, int]:
@@ -150,7 +134,6 @@ def _one_to_one(true: np.ndarray, predicted: np.ndarray, reach: float) -> tuple[
 
 
 def _by_distance(true: np.ndarray, predicted: np.ndarray, reach: float) -> tuple[int, int]:
-    """How many pixels of each have one of the other's within reach."""
     from scipy.spatial import cKDTree
 
     T, P = np.argwhere(true), np.argwhere(predicted)

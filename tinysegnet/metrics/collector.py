@@ -1,7 +1,5 @@
 """`Collector`: takes predictions picture by picture, gives the scores of all of them, with boundaries and intervals."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,15 +11,11 @@ from .confusion import class_counts, confusion_matrix
 from .intervals import bootstrap_intervals
 from .scores import Scores
 
-__all__ = ["Collector"]
-
 
 class Collector:
     """Adds up the scores of a data set's pictures; it keeps 3 K numbers per picture.
 
     Args:
-        num_classes: K.
-        ignore_label: the label of pixels without a class.
         boundary: compute the boundary scores of each picture too, which takes longer than everything else here.
     """
 
@@ -36,12 +30,9 @@ class Collector:
         """Add one picture.
 
         Args:
-            labels, predictions: (H, W) integers.
+            labels, predictions: (H, W), as for `confusion_matrix`, also what it raises.
             uncertainties: by name (H, W) float32, larger where the prediction is less sure; name="uncertainty"
                 becomes `Scores.uncertainty_AUROC`, "MSP" `Scores.MSP_AUROC`.
-
-        Raises:
-            DataError, ShapeError: as `confusion_matrix`.
         """
         arguments = labels, predictions, len(self.matrix), self.ignore_label
         matrix = confusion_matrix(*arguments)
@@ -59,8 +50,7 @@ class Collector:
 
         Args:
             names: one per class; default "0", "1", ...
-            rng: draws the pictures for the intervals. Without rng, or with too few pictures (see
-                `bootstrap_intervals`), there are no intervals.
+            rng: draws the pictures for the intervals. Without it, or with too few pictures, there are none.
         """
         if not self._counts:
             raise DataError("no scores: no picture was added (expected at least one). Call add first")

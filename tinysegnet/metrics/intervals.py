@@ -12,16 +12,12 @@ has block b:
 and the interval is that between the 2.5 and 97.5 percent quantiles over r: two matrix products, no loop over draws.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
 
 from ..errors import SettingError, ShapeError
 from .confusion import averages, ratio
-
-__all__ = ["BLOCK", "LEVEL", "MIN_BLOCKS", "bootstrap_intervals"]
 
 BLOCK = 10  # pictures
 MIN_BLOCKS = 5  # 3 blocks have only 10 different draws
@@ -53,10 +49,6 @@ def bootstrap_intervals(
 
     Returns:
         name -> (low, high), or None with fewer than 5 blocks, which are too few to tell how much blocks differ.
-
-    Raises:
-        ShapeError: counts or means have another shape.
-        SettingError: block, resamples or level is out of range.
     """
     counts, means = np.asarray(counts), {name: np.asarray(values, float) for name, values in (means or {}).items()}
     if counts.ndim != 3 or counts.shape[1] != 3:
@@ -85,7 +77,6 @@ def _resampled(drawn: np.ndarray, values: np.ndarray, starts: np.ndarray) -> np.
 
 
 def _middle(values: np.ndarray, level: float) -> tuple[float, float]:
-    """The two quantiles between which `level` of the values lie, NaN left out."""
     values = values[~np.isnan(values)]
     if not values.size:
         return float("nan"), float("nan")

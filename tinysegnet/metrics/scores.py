@@ -12,8 +12,6 @@ from ..errors import ShapeError
 from .confusion import averages, class_counts, class_ratios
 from .intervals import BLOCK, LEVEL
 
-__all__ = ["Scores"]
-
 
 @dataclass(frozen=True, eq=False)
 class Scores:
@@ -40,15 +38,12 @@ class Scores:
 
     @classmethod
     def from_confusion(cls, matrix: np.ndarray, names: Sequence[str] | None = None, **more: Any) -> Scores:
-        """Scores of a (K, K) matrix of counts.
+        """Scores of a (K, K) matrix of counts; raises ShapeError if it is not square.
 
         Args:
-            matrix: (K, K), row = truth, column = prediction.
+            matrix: row = truth, column = prediction.
             names: one per class; default "0", "1", ...
             more: the attributes that a matrix does not give, such as BF and intervals.
-
-        Raises:
-            ShapeError: matrix is not square, or names are not one per class.
         """
         matrix = np.asarray(matrix)
         if matrix.ndim != 2:

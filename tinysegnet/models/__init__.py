@@ -1,7 +1,5 @@
 """Networks by name: `build("tiny")`. `models` lists them; `help(models["basic"])` describes one and its source."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -20,8 +18,8 @@ from .summary import Summary
 __all__ = ["CUSTOM", "MAX_CLASSES", "MAX_WIDTH", "PREPROCESSING", "Network", "Summary", "build", "check_network",
            "count_parameters", "fold_batchnorm", "models"]  # fmt: skip
 
-MAX_CLASSES = 255  # labels are bytes, and one value may mean "not labelled"
-MAX_WIDTH = 8.0
+MAX_CLASSES = 255  #: labels are bytes, and one value may mean "not labelled"
+MAX_WIDTH = 8.0  #: the largest factor of the number of channels
 
 _ARCHITECTURES: tuple[Callable[[], Architecture], ...] = (
     segnet.tiny, segnet.basic, segnet.vgg16, segnet.bayesian_basic, segnet.bayesian_vgg16,
@@ -29,6 +27,7 @@ _ARCHITECTURES: tuple[Callable[[], Architecture], ...] = (
     decoders.fcn_basic, decoders.fcn_basic_no_addition, decoders.fcn_basic_no_dim_reduction,
     decoders.fcn_basic_no_addition_no_dim_reduction, decoders.replication, decoders.fixed_index, article,
 )  # fmt: skip
+#: every architecture that `build` knows, by its name
 models: dict[str, Callable[[], Architecture]] = {make.__name__.replace("_", "-"): make for make in _ARCHITECTURES}
 
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from ..layers import ConvTranspose2d, Layer, MaxPool2d, ReLU, Upsample
 from .layer_builder import InitContext, LayerBuilder, narrowed
 
-__all__ = ["Article", "article"]
-
 
 @dataclass(frozen=True)
 class Article:

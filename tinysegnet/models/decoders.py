@@ -30,19 +30,6 @@ from ..layers import (
 )
 from .layer_builder import InitContext, LayerBuilder
 
-__all__ = [
-    "Decoder",
-    "basic_encoder_addition",
-    "basic_single_channel_decoder",
-    "bilinear_interpolation",
-    "fcn_basic",
-    "fcn_basic_no_addition",
-    "fcn_basic_no_addition_no_dim_reduction",
-    "fcn_basic_no_dim_reduction",
-    "fixed_index",
-    "replication",
-]
-
 STAGES = 4
 
 

@@ -7,14 +7,10 @@
 A ReLU after them stays.
 """
 
-from __future__ import annotations
-
 import copy
 
 from ..layers import Layer
 from .network import Network
-
-__all__ = ["fold_batchnorm", "fold_layers"]
 
 
 def fold_batchnorm(model: Network) -> Network:

@@ -10,8 +10,6 @@ import numpy as np
 from ..layers import BatchNorm2d, Conv2d, Layer, ReLU
 from .preprocessing import PREPROCESSING
 
-__all__ = ["Architecture", "InitContext", "LayerBuilder", "narrowed"]
-
 Widths = tuple[tuple[int, ...], ...]
 
 

@@ -1,7 +1,5 @@
 """A network: named layers in sequence. Forward runs them in order, backward in reverse."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,9 +11,7 @@ from .receptive_field import Box, receptive_field
 from .shapes import LayerShapes, layer_shapes
 from .summary import Summary, summarize
 
-__all__ = ["CUSTOM", "Network"]
-
-CUSTOM = "custom"  # the name of a network that `build` does not know
+CUSTOM = "custom"  #: the name of a network that `build` does not know
 
 
 class Network:

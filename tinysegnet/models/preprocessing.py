@@ -1,7 +1,5 @@
 """The first layers of networks, for RGB pictures in 0..255. They have no parameters."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -9,11 +7,10 @@ import numpy as np
 
 from ..layers import Layer, LocalResponseNorm, Normalize
 
-__all__ = ["PREPROCESSING"]
-
 IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])  # of RGB in 0..1
 CAFFE_MEAN = (123.68, 116.779, 103.939)  # of RGB in 0..255
 
+#: how the first layer transforms pictures (RGB in 0..255): a function of the dtype, by name
 PREPROCESSING: dict[str, Callable[[Any], Layer]] = {
     # about -2..2: for networks that are trained from random weights
     "scaled": lambda dtype: Normalize(127.5, 64, dtype=dtype),

@@ -11,16 +11,12 @@ From the number backwards, layer by layer, an interval of rows (and one of colum
 each clipped to the layer's input. Two 3x3 convolutions with a pool between them give 1 -> 3 -> 6 -> 8 pixels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import SettingError
 from ..layers import Interval, Layer
 from .shapes import LayerShapes, layer_shapes
-
-__all__ = ["Box", "receptive_field"]
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,6 @@ from dataclasses import dataclass, replace
 from ..layers import Dropout, Layer, MaxPool2d, MaxUnpool2d
 from .layer_builder import InitContext, LayerBuilder, Widths, narrowed
 
-__all__ = ["SegNetConfig", "basic", "bayesian_basic", "bayesian_vgg16", "tiny", "vgg16"]
-
 
 @dataclass(frozen=True)
 class SegNetConfig:

@@ -1,13 +1,9 @@
 """The shapes of the arrays between layers, computed from the layers alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ..layers import Layer
-
-__all__ = ["LayerShapes", "layer_shapes"]
 
 
 class LayerShapes(NamedTuple):

@@ -1,7 +1,5 @@
 """What a network costs: parameters, memory and multiply-adds, layer by layer, computed from shapes alone."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,8 +8,6 @@ import numpy as np
 
 from ..layers import Layer
 from .shapes import layer_shapes
-
-__all__ = ["LayerRow", "Summary", "summarize"]
 
 
 @dataclass(frozen=True)

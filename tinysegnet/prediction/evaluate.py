@@ -1,8 +1,5 @@
 """The scores of a network on a labelled data set."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,8 +9,6 @@ from ..errors import DataError
 from ..metrics import Collector, Scores
 from ..models import Network, check_network
 from .predict import Scales, Size, one_minus_msp, predict, predict_with_uncertainty
-
-__all__ = ["evaluate"]
 
 
 def evaluate(
@@ -45,13 +40,11 @@ def evaluate(
     """
     palette = check_dataset(data).palette
     if check_network(model).num_classes != palette.num_classes:
-        raise DataError(
-            f"{data.name} has {palette.num_classes} classes, but the network predicts {model.num_classes}"
-            " (expected equal numbers). Give the data, or the checkpoint, that belongs to the other"
-        )
+        wrong = f"has {palette.num_classes} classes, but the network predicts {model.num_classes}"
+        advice = "Give the data, or the checkpoint, that belongs to the other"
+        raise DataError(f"{data.name} {wrong} (expected equal numbers). {advice}")
     collector = Collector(palette.num_classes, palette.ignore_label, boundary=boundary)
-    labelled: Iterable[Any] = (read_sample(data, i) for i in range(len(data)))
-    for sample in progress(labelled):
+    for sample in progress(read_sample(data, i) for i in range(len(data))):
         if samples is None:
             collector.add(sample.labels, predict(model, sample.image, size=size, mirror=mirror, scales=scales))
         else:

@@ -4,8 +4,6 @@ A network works at the scale of its training: the picture is resized to the area
 aspect ratio, and the logits are resized back before the largest is taken. Labels themselves are never interpolated.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -16,9 +14,6 @@ from ..errors import SettingError, ShapeError
 from ..models import Network, check_network
 from ..ops import softmax_forward
 from ..runtime.settings import convert
-
-__all__ = ["class_logits", "one_minus_msp", "predict", "predict_logits", "predict_probs", "predict_samples",
-           "predict_with_uncertainty", "working_picture", "working_size"]  # fmt: skip
 
 Size = tuple[int, int]
 Scales = tuple[float, ...]
@@ -86,18 +81,16 @@ def predict_with_uncertainty(
     the mean of the classes' variances. Takes far less memory for a large picture.
     """
     mean, variance = _sample(model, image, samples, seed, size)
-    uncertainty = _resized_plane(variance.mean(axis=2, keepdims=True), 0, image.shape[:2])
-    return _largest(mean, image.shape[:2]), uncertainty
+    return _largest(mean, image.shape[:2]), _resize(variance.mean(axis=2), image.shape[:2])
 
 
 def one_minus_msp(model: Network, image: np.ndarray, size: Size | None) -> np.ndarray:
     """(H, W): 1 - maximum softmax probability of one pass without dropout, a baseline for sampled uncertainty."""
     probs = softmax_forward(_working_logits(model, image, size))[0]
-    return _resized_plane(1 - probs.max(axis=2, keepdims=True), 0, image.shape[:2])
+    return _resize(1 - probs.max(axis=2), image.shape[:2])
 
 
 def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Size | None) -> tuple[np.ndarray, ...]:
-    """Mean and variance of the samples' probabilities, at the network's working size."""
     samples, seed = convert("samples", samples, int), convert("seed", seed, int)
     for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
         if value < least:
@@ -148,7 +141,7 @@ def working_picture(model: Network, image: np.ndarray, size: Size | None, scale:
     if size is not None and not (whole and len(size) == 2):
         raise SettingError(f"size: {size!r} (expected (H, W), two whole numbers above 0, or None)")
     working = network_size(model, image.shape[:2], size, scale)
-    return (image if working == image.shape[:2] else _resize(image, working))[None].astype(model.dtype)
+    return _resize(image, working)[None].astype(model.dtype)
 
 
 def network_size(model: Network, image_size: Size, size: Size | None, scale: float = 1.0) -> Size:
@@ -166,9 +159,8 @@ def working_size(image_size: Size, training_size: Size) -> Size:
 def _largest(planes: np.ndarray, size: Size) -> np.ndarray:
     """Labels (H, W): the class of the largest of the planes (h, w, K), which are resized first."""
     best, labels = np.full(size, -np.inf, np.float32), np.zeros(size, np.uint8)
-    # One class after the other: 11 planes of 4000 x 3000 pixels at once would take half a gigabyte.
-    for k in range(planes.shape[2]):
-        plane = _resized_plane(planes, k, size)
+    for k in range(planes.shape[2]):  # one by one: 11 planes of 4000 x 3000 pixels at once would take half a gigabyte
+        plane = _resize(planes[..., k], size)
         larger = plane > best  # for equal values the first class wins, as in argmax
         labels[larger] = k
         np.copyto(best, plane, where=larger)
@@ -176,18 +168,14 @@ def _largest(planes: np.ndarray, size: Size) -> np.ndarray:
 
 
 def _resized(planes: np.ndarray, size: Size) -> np.ndarray:
-    """(h, w, K) at another size, plane by plane."""
     if planes.shape[:2] == size:
         return planes
-    return np.stack([_resized_plane(planes, k, size) for k in range(planes.shape[2])], axis=-1)
-
-
-def _resized_plane(planes: np.ndarray, k: int, size: Size) -> np.ndarray:
-    """Plane k, (H, W): unchanged if it has that size, else resized, in float32."""
-    plane = planes[..., k]
-    return plane if plane.shape == size else _resize(np.ascontiguousarray(plane, np.float32), size)
+    return np.stack([_resize(planes[..., k], size) for k in range(planes.shape[2])], axis=-1)
 
 
 def _resize(array: np.ndarray, size: Size) -> np.ndarray:
-    """A picture (H, W, 3) uint8 or a plane (H, W) float32, bilinear and antialiased."""
+    """A picture (H, W, 3) uint8, or a plane (H, W) in float32, at another size: bilinear and antialiased."""
+    if array.shape[:2] == size:
+        return array
+    array = array if array.dtype == np.uint8 else np.ascontiguousarray(array, np.float32)
     return np.asarray(Image.fromarray(array).resize(size[::-1], Image.Resampling.BILINEAR))

@@ -5,8 +5,6 @@ nothing and runs no script. It follows the reader's light or dark setting and fi
 `run_page.html.jinja`; `page.css` is the style of all pages.
 """
 
-from __future__ import annotations
-
 import base64
 import math
 from collections.abc import Mapping, Sequence
@@ -26,8 +24,6 @@ from ..viz.curves import column
 from ..viz.figures import figure_bytes
 from ..viz.legend import class_name, percent
 from ..viz.panels import HEADINGS, Compared, caption, compared_panels
-
-__all__ = ["RunSummary", "write_run_page"]
 
 MOST_CONFUSIONS, LEAST_CONFUSED = 8, 0.02  # rows of the table; smaller shares of a class are noise
 PANEL_SIZE = 400, 480  # pixels, at most

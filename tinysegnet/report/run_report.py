@@ -1,7 +1,5 @@
 """The report of a training, computed from the run, the network and the data."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +14,6 @@ from ..training.run_folder import RunFolder, environment
 from ..viz.panels import Compared
 from ..weights.checkpoint import Checkpoint
 from .run_page import RunSummary, write_run_page
-
-__all__ = ["write_report"]
 
 SHOWN = 6  # validation pictures on the page
 

@@ -8,8 +8,6 @@ read once at import:
     TINYSEGNET_CACHE=DIR        keep compiled kernels there instead of the user's cache folder
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 
@@ -27,12 +25,11 @@ except ImportError:
     numba = None
     prange = range
 
-__all__ = ["BACKEND", "HAS_NUMBA", "JIT", "PARALLEL", "kernel", "prange"]
-
-HAS_NUMBA = numba is not None
+HAS_NUMBA = numba is not None  #: is numba installed?
+#: what ops run on: "numba", or "numpy" where numba is missing or TINYSEGNET_BACKEND is "numpy"
 BACKEND = "numpy" if not HAS_NUMBA or os.environ.get("TINYSEGNET_BACKEND") == "numpy" else "numba"
-JIT = HAS_NUMBA and not numba.config.DISABLE_JIT
-PARALLEL = os.environ.get("TINYSEGNET_PARALLEL", "1") != "0"
+JIT = HAS_NUMBA and not numba.config.DISABLE_JIT  #: are kernels compiled?
+PARALLEL = os.environ.get("TINYSEGNET_PARALLEL", "1") != "0"  #: do kernels run in several threads?
 
 # The only freedom that neither loses a NaN nor changes an order of summation: fusing a product and a sum.
 FASTMATH = {"contract"}

@@ -8,8 +8,6 @@ For one channel, batch b has m_b pixels of mean mu_b and (biased) variance v_b. 
 where the sums are the spread within the batches and the spread between them.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -19,8 +17,6 @@ from ..errors import NonFiniteError
 from ..layers import Layer, Tape
 from ..models import Network, check_network
 from ..runtime.settings import convert
-
-__all__ = ["recompute_statistics"]
 
 
 def recompute_statistics(

@@ -6,8 +6,6 @@
 A `Recipe` (`recipes`) has the settings; the folder `runs/<name>/` keeps the results.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 import time
@@ -33,8 +31,6 @@ from .recipes import Recipe, recipe_for
 from .run_folder import RunFolder
 from .signals import StopRequests, stop_requests
 from .training_step import TrainingStep
-
-__all__ = ["Progress", "TrainingResult", "fit"]
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ An optimizer's `step` changes the parameters in place by the gradients of the la
 acts on weights only (names that end in ".weight"): pulling biases, gamma and beta to zero does not help.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Iterator
 from typing import Any, Protocol

@@ -1,13 +1,9 @@
 """Checks before the first step: network, recipe and data fit together, and some pixels are labelled."""
 
-from __future__ import annotations
-
 from ..data import Dataset, check_dataset, read_sample
 from ..errors import DataError, SettingError
 from ..models import Network
 from .recipes import Recipe
-
-__all__ = ["check_training"]
 
 
 def check_training(model: Network, data: Dataset, val: Dataset | None, recipe: Recipe) -> None:

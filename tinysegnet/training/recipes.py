@@ -9,8 +9,6 @@ labels (`data.class_weights`). Batch norm has exact statistics (`statistics`), a
 scaled pictures (`models.vgg16`). Steps are rounded up to whole epochs, while Caffe's batches run across epochs.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
@@ -19,9 +17,7 @@ from ..data import Augment, Dataset, check_dataset, read_sample
 from ..errors import SettingError
 from ..runtime.settings import check_at_least, convert_fields
 
-__all__ = ["Paper", "Recipe", "paper_recipe", "papers", "recipe_for"]
-
-MOST_PIXELS = 4_000_000  # per training picture; the network keeps some hundred numbers for each pixel
+MOST_PIXELS = 4_000_000  # per training picture: the network keeps some hundred times as much of each
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,6 @@ from ..metrics import Scores
 from ..models import Network
 from ..weights import checkpoint
 
-__all__ = ["RunFolder", "environment", "read_config"]
-
 COLUMNS = ("epoch", "train_loss", "val_G", "val_C", "val_mIoU", "seconds")
 WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # errors of file systems without locks
 

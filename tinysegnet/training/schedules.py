@@ -1,13 +1,9 @@
 """Learning-rate schedules: progress through training, 0 to 1 -> factor of the learning rate."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 
 from ..errors import SettingError
-
-__all__ = ["schedule", "schedules"]
 
 
 def constant(progress: float) -> float:
@@ -33,6 +29,7 @@ def one_cycle(progress: float) -> float:
     return end + (1 - end) * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))) / 2
 
 
+#: every schedule by its name
 schedules: dict[str, Callable[[float], float]] = {f.__name__: f for f in (constant, step, poly, one_cycle)}
 
 

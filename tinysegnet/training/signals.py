@@ -1,15 +1,11 @@
 """Ctrl-C without losing work: the first one requests a stop, the second one stops at once."""
 
-from __future__ import annotations
-
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
-
-__all__ = ["StopRequests", "stop_requests", "terminated_as_interrupted"]
 
 
 class StopRequests:

@@ -1,7 +1,5 @@
 """One step of training: forward, loss, backward, update. The first layer with a non-finite number is reported."""
 
-from __future__ import annotations
-
 import copy
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,6 @@ from ..ops import cross_entropy_for
 from . import optim
 from .recipes import Recipe
 from .schedules import schedule
-
-__all__ = ["TrainingStep", "make_optimizer"]
 
 
 class TrainingStep:

@@ -14,22 +14,6 @@ from .overlay import colour_map, error_picture, overlay
 from .panels import labelled_picture, overlays_picture
 from .uncertainty import uncertainty_picture
 
-__all__ = [
-    "DARK",
-    "LIGHT",
-    "Animation",
-    "Theme",
-    "colour_map",
-    "confusion_figure",
-    "curves_figure",
-    "error_picture",
-    "index_picture",
-    "labelled_picture",
-    "legend_strip",
-    "overlay",
-    "overlays_picture",
-    "per_class_figure",
-    "picture_bytes",
-    "save_figure",
-    "uncertainty_picture",
-]
+__all__ = ["DARK", "LIGHT", "Animation", "Theme", "colour_map", "confusion_figure", "curves_figure",
+           "error_picture", "index_picture", "labelled_picture", "legend_strip", "overlay", "overlays_picture",
+           "per_class_figure", "picture_bytes", "save_figure", "uncertainty_picture"]  # fmt: skip

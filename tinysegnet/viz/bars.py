@@ -1,7 +1,5 @@
 """Horizontal bars: IoU per class in the class colours."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,8 +13,6 @@ from ..metrics import Scores
 from .curves import inches, shortened
 from .figures import LIGHT, Theme, new_figure, style_axes
 from .legend import class_name
-
-__all__ = ["per_class_figure"]
 
 
 def per_class_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) -> Figure:

@@ -1,7 +1,5 @@
 """Layout with Pillow: text on white, pictures stacked and tiled, and enlarged by whole factors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -9,9 +7,6 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-
-__all__ = ["EDGE", "INK", "MUTED", "PAPER", "enlarge", "fitted", "fitted_size", "fitting_scale", "load_font", "resized",
-           "stacked", "text_row", "text_width", "tiled"]  # fmt: skip
 
 INK, MUTED, PAPER, EDGE = (28, 28, 32), (106, 106, 114), (255, 255, 255), (150, 150, 150)
 MAX_SIDE = 2400  # pixels that a picture is enlarged to at most: a 1 x 600 strip would become huge

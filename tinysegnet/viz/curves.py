@@ -3,8 +3,6 @@
 Curves and baselines have their names at their right ends instead of a legend.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,8 +14,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from .figures import LIGHT, Theme, new_figure, style_axes
-
-__all__ = ["PANELS", "column", "curves_figure", "inches", "shortened", "spread"]
 
 PANELS = ("loss", "scores", "rate")
 LEFT, RIGHT, TOP, BOTTOM = 0.55, 0.45, 0.65, 0.5  # inches around a panel's axes; the names are right of them

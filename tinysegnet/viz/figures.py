@@ -1,7 +1,5 @@
 """What all figures share: they need no pyplot, show in any notebook, and have a light or a dark theme."""
 
-from __future__ import annotations
-
 import io
 import os
 import warnings
@@ -19,9 +17,6 @@ from PIL import Image
 
 from ..files import write_atomically
 
-__all__ = ["DARK", "DARK_WINDOWS", "LIGHT", "LIGHT_WINDOWS", "NotebookFigure", "Theme", "figure_bytes", "figure_of",
-           "new_figure", "readable", "save_figure", "signed_colors"]  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Theme:
@@ -37,7 +32,9 @@ class Theme:
     mIoU: str
 
 
+#: figures on a white page
 LIGHT = Theme("#ffffff", "#1d1d22", "#6b6b74", "#e4e4e8", loss="#7a4fc4", G="#a35a00", C="#1b7f5c", mIoU="#1f62d0")
+#: figures on a dark page
 DARK = Theme("#17181c", "#ececf0", "#a0a0aa", "#34353b", loss="#b394f0", G="#e8a33d", C="#4cc39a", mIoU="#76a8ff")
 
 

@@ -1,7 +1,5 @@
 """The files of `predict`: label maps as index PNGs, and the overlays of a folder as an animation."""
 
-from __future__ import annotations
-
 import io
 from typing import Any
 
@@ -12,8 +10,6 @@ from ..data.palette import Palette
 from .canvas import fitted, fitted_size, load_font, resized, text_width
 from .legend import legend_strip
 from .overlay import as_uint8, overlay
-
-__all__ = ["Animation", "index_picture", "picture_bytes"]
 
 BAR, INK, MUTED, TRACK = (24, 24, 28), (236, 236, 240), (160, 160, 170), (64, 64, 70)
 LONGEST, SHORTEST = 640, 160  # pixels: the longer side of a frame at most, either side at least

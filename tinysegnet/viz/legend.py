@@ -1,7 +1,5 @@
 """The legend: colour, name and share of every class, in as many columns as fit, drawn pixel by pixel with Pillow."""
 
-from __future__ import annotations
-
 import textwrap
 
 import numpy as np
@@ -10,8 +8,6 @@ from PIL import Image, ImageDraw, ImageFont
 from ..data.palette import Palette
 from .canvas import EDGE, INK, MUTED, PAPER, load_font, text_width
 from .overlay import hatch, is_class
-
-__all__ = ["class_name", "legend_strip", "percent"]
 
 
 def legend_strip(

@@ -1,7 +1,5 @@
 """The confusion matrix as a coloured table."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -15,9 +13,7 @@ from .curves import inches, shortened
 from .figures import LIGHT, Theme, new_figure, readable
 from .legend import class_name, percent
 
-__all__ = ["confusion_figure"]
-
-MOST_NUMBERS = 24  # with more classes, the cells are too small for numbers
+MOST_NUMBERS = 24  # classes up to which the cells carry their numbers; beyond, colour alone is legible
 
 
 def confusion_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) -> Figure:

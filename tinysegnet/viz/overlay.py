@@ -4,14 +4,10 @@ Unlabelled pixels (with the palette's ignore_label, or any value that is not a c
 could be a class: overlays leave them as they are, and label maps hatch them.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..data.palette import Palette
 from ..errors import ShapeError
-
-__all__ = ["as_uint8", "colour_map", "error_picture", "hatch", "is_class", "overlay"]
 
 WRONG = (226, 40, 48)
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)

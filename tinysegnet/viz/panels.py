@@ -1,7 +1,5 @@
 """Whole pictures to look at: a prediction with its legend, and rows of image, truth, prediction and errors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,8 +9,6 @@ from ..data.palette import Palette
 from .canvas import INK, MUTED, PAPER, enlarge, fitted, fitted_size, fitting_scale, resized, stacked, text_row, tiled
 from .legend import legend_strip, percent
 from .overlay import as_uint8, colour_map, error_picture, is_class, overlay
-
-__all__ = ["Compared", "compared_panels", "labelled_picture", "overlays_picture", "pixel_accuracy"]
 
 Compared = tuple[np.ndarray, np.ndarray, np.ndarray, str]  # image, labels, prediction, name
 HEADINGS = ("Image", "Truth", "Prediction", "Errors (red)")

@@ -1,15 +1,11 @@
 """The uncertainty of a network at each pixel, as a picture with a scale."""
 
-from __future__ import annotations
-
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw
 
 from ..errors import ShapeError
 from .canvas import EDGE, INK, PAPER, enlarge, fitting_scale, load_font, stacked, text_width
-
-__all__ = ["uncertainty_picture"]
 
 MEANING = "uncertainty: variance of the probabilities, mean over the classes"
 

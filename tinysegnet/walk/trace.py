@@ -10,8 +10,6 @@ With fixed statistics batch norm is one factor and one shift per channel, and it
 The model itself is only read.
 """
 
-from __future__ import annotations
-
 import copy
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +20,6 @@ from ..layers import Layer, LayerTrace, Tape
 from ..models import Network
 from ..ops import REGISTRY
 from ..ops.op import Variant
-
-__all__ = ["Loss", "Trace", "definition", "trace"]
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@
 A bundled network is a checkpoint in float16 beside this file; `make bundled` made it.
 """
 
-from __future__ import annotations
-
 import difflib
 from os import PathLike, fspath
 from pathlib import Path
@@ -15,8 +13,6 @@ from ..errors import CheckpointError, SettingError
 from ..models import Network
 from . import checkpoint
 from .checkpoint import Checkpoint
-
-__all__ = ["bundled_networks", "load_bundled", "open_checkpoint"]
 
 FOLDER = Path(__file__).parent
 

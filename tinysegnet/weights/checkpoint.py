@@ -9,8 +9,6 @@ A checkpoint is written atomically: after a crash or on a full disk the previous
 claimed sizes are compared with the file's size before memory is allocated.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math
@@ -28,8 +26,6 @@ from ..files import write_atomically
 from ..models import CUSTOM, MAX_CLASSES, MAX_WIDTH, Network, build, count_parameters, models
 from ..runtime.settings import convert
 from .safetensors_file import open_safetensors
-
-__all__ = ["Checkpoint", "load", "read", "save"]
 
 FORMAT = "tinysegnet checkpoint 1"
 OPTIMIZER = "optimizer/"
@@ -98,15 +94,11 @@ def save(
 
 
 def load(path: str | PathLike[str], *, model: Network | None = None) -> Network:
-    """The network in a checkpoint.
+    """The network in a checkpoint that `save` or `train` wrote. Raises CheckpointError if it is none, or is damaged.
 
     Args:
-        path: a file that `save` or `train` wrote.
-        model: your own network with the layers of the saved one, into which the arrays are copied. Networks that
-            `tinysegnet.build` cannot make need it, since a file holds arrays and no code.
-
-    Raises:
-        CheckpointError: the file is not a checkpoint, is damaged, or does not fit `model`.
+        model: a network of your own, with the layers of the one that was saved: the file's arrays are copied into it.
+            Needed for networks that `tinysegnet.build` cannot make, since a file holds arrays and no code.
     """
     return read(path, model=model).model
 
@@ -126,10 +118,21 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
                 _check_claims(file, config, kinds)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if metadata.get("sha256") != _digest(arrays):
-            raise CheckpointError("damaged: its arrays are not those that were saved. Use another checkpoint")
+            raise CheckpointError("damaged: its arrays are not those saved. Use another checkpoint of the run")
         model = build(**config) if model is None else model
         _check_layers(kinds, _kinds(model))
-        return _checkpoint(model, arrays, **parts)
+        optimizer = {name.removeprefix(OPTIMIZER): a for name, a in arrays.items() if name.startswith(OPTIMIZER)}
+        weights = {name: array for name, array in arrays.items() if not name.startswith(OPTIMIZER)}
+        for name, array in weights.items():
+            if array.dtype.kind != "f":
+                raise CheckpointError(f"{name} is {array.dtype} (expected floating-point numbers)")
+            if not np.isfinite(array).all():
+                raise CheckpointError(f"{name} holds numbers that are not finite. Use another checkpoint of the run")
+        model.load_state(weights)
+        palette = _palette(parts.pop("palette"))
+        found = Checkpoint(model, palette, **parts, optimizer=optimizer)
+        _ = found.prediction  # raises for settings that are out of range
+        return found
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except (TinySegNetError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -137,7 +140,6 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
 
 
 def _json(metadata: dict[str, str], name: str) -> dict[str, Any]:
-    """One part of the metadata."""
     try:
         part = json.loads(metadata[name] if name not in OPTIONAL else metadata.get(name, "{}"))
     except RecursionError as error:
@@ -171,34 +173,19 @@ def _kinds(model: Network) -> dict[str, str]:
 
 
 def _check_layers(saved: dict[str, str], own: dict[str, str]) -> None:
-    """Raise CheckpointError unless both networks have the same layers."""
     for other in (name for name in saved | own if saved and saved.get(name) != own.get(name)):
         raise CheckpointError("its layers are not those of a network that tinysegnet.build makes, or of the given "
                               f"model: {other!r} was saved as {saved.get(other, 'no layer')}. Make the same network "
                               "yourself and pass it: tinysegnet.load(path, model=network)")  # fmt: skip
 
 
-def _checkpoint(
-    model: Network, arrays: dict[str, np.ndarray], palette: dict[str, Any], **more: dict[str, Any]
-) -> Checkpoint:
-    optimizer = {name.removeprefix(OPTIMIZER): a for name, a in arrays.items() if name.startswith(OPTIMIZER)}
-    weights = {name: array for name, array in arrays.items() if not name.startswith(OPTIMIZER)}
-    for name, array in weights.items():
-        if array.dtype.kind != "f":
-            raise CheckpointError(f"{name} is {array.dtype} (expected floating-point numbers)")
-        if not np.isfinite(array).all():
-            raise CheckpointError(f"{name} holds numbers that are not finite. Use another checkpoint of the run")
-    model.load_state(weights)
-    names, ignore_color = tuple(palette["names"]), tuple(palette["ignore_color"])  # JSON has lists
-    colors = tuple(tuple(color) for color in palette["colors"])
-    own_palette = Palette(names, colors, palette["ignore_label"], ignore_color)  # type: ignore[arg-type]
-    found = Checkpoint(model, own_palette, **more, optimizer=optimizer)
-    _ = found.prediction  # raises for settings that are out of range
-    return found
+def _palette(values: dict[str, Any]) -> Palette:
+    """JSON has lists where a palette has tuples."""
+    names, colors = tuple(values["names"]), tuple(tuple(color) for color in values["colors"])
+    return Palette(names, colors, values["ignore_label"], tuple(values["ignore_color"]))  # type: ignore[arg-type]
 
 
 def _digest(arrays: dict[str, np.ndarray]) -> str:
-    """SHA-256 of names, dtypes, shapes and bytes."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode())

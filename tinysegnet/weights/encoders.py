@@ -15,8 +15,6 @@ with means that differ from these by at most 1.
 Only the arrays in the last column are left out. Kernels are (F, C, K, K) in torch, and (K, K, C, F) in Keras and here.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -28,8 +26,6 @@ from ..errors import CheckpointError, SettingError
 from ..models import Network, check_network
 from ..models.segnet import vgg16
 from .weight_files import read_arrays
-
-__all__ = ["Encoder", "encoder_preprocessing", "load_encoder"]
 
 HED = "HED (VGG16 trained further for edges)"
 # (stage, number within the stage) of the 13 convolutions, from 1, in the order of the network.
@@ -186,13 +182,12 @@ def _keras(name: str) -> str | None:
         return None
     found = match.groupdict()
     place = int(found.get("place") or 0)
-    if "stage" not in found:  # the number among all convolutions
+    convolution = found.get("stage"), found.get("n", place + 1)
+    if "stage" not in found:  # its number is among all convolutions
         if place >= len(CONVOLUTIONS):
             return None
-        stage, n = CONVOLUTIONS[place]
-    else:
-        stage, n = found["stage"], found.get("n", place + 1)
-    return f"encoder{stage}.conv{n}.{'weight' if found['key'] in ('kernel', 'W', '0') else 'bias'}"
+        convolution = CONVOLUTIONS[place]
+    return "encoder{}.conv{}.{}".format(*convolution, "weight" if found["key"] in ("kernel", "W", "0") else "bias")
 
 
 def _check_fits(model: Network, source: _Source) -> None:

@@ -4,8 +4,6 @@ Read with h5py: pip install "tinysegnet[pretrained]". HDF5 can also refer to oth
 need neither, so both are refused.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,6 @@ import numpy as np
 
 from ..errors import CheckpointError
 from .limits import MAX_AXES, MAX_TENSORS, check_name, check_total, shown
-
-__all__ = ["read_keras"]
 
 MAX_DEPTH = 10
 
@@ -57,7 +53,6 @@ def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _check_plain(name: str, dataset: Any) -> None:
-    """Raise CheckpointError unless these are plain floating-point numbers in this file."""
     if dataset.shape is None or dataset.dtype.kind != "f" or len(dataset.shape) > MAX_AXES:
         raise CheckpointError(f"{name} is not an array of floating-point numbers. Save the weights alone")
     filters = dataset.id.get_create_plist().get_nfilters()

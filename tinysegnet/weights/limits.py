@@ -1,10 +1,6 @@
 """Limits on what a file of weights may claim, so that a forged one costs no more than a valid one."""
 
-from __future__ import annotations
-
 from ..errors import CheckpointError
-
-__all__ = ["MAX_AXES", "MAX_HEADER_BYTES", "MAX_TENSORS", "check_name", "check_total", "shown"]
 
 MAX_AXES = 8
 MAX_TENSORS = 10_000

@@ -1,7 +1,5 @@
 """safetensors: the header's length, the header (JSON: dtype, shape and place of each tensor), the numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,6 @@ import safetensors
 from ..errors import CheckpointError
 from ..files import is_special
 from .limits import MAX_HEADER_BYTES, check_name
-
-__all__ = ["open_safetensors", "read_safetensors"]
 
 
 def open_safetensors(path: Path, what: str, advice: str) -> Any:
@@ -39,13 +35,12 @@ def open_safetensors(path: Path, what: str, advice: str) -> Any:
 def read_safetensors(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarray]:
     """{name: array} of a safetensors file with NumPy's dtypes; see `read_arrays`."""
     with open_safetensors(path, "a safetensors file", "Download it again") as file:
-        names = [check_name(name) for name in file.keys()]  # noqa: SIM118
-        return {name: _array(file, name) for name in names if keep(name)}
-
-
-def _array(file: Any, name: str) -> np.ndarray:
-    try:
-        return np.array(file.get_tensor(name), order="C")
-    except (AttributeError, TypeError, safetensors.SafetensorError) as error:
-        kind = file.get_slice(name).get_dtype()
-        raise CheckpointError(f"{name} is {kind}, which NumPy does not have. Convert it to float32") from error
+        arrays = {}
+        for name in [check_name(name) for name in file.keys()]:  # noqa: SIM118
+            try:
+                if keep(name):
+                    arrays[name] = np.array(file.get_tensor(name), order="C")
+            except (AttributeError, TypeError, safetensors.SafetensorError) as error:
+                kind = file.get_slice(name).get_dtype()
+                raise CheckpointError(f"{name} is {kind}, which NumPy does not have. Convert it to float32") from error
+        return arrays

@@ -11,8 +11,6 @@ The older format has no checksums. The names of torchvision's files, NAME-1234ab
 SHA-256, which is checked.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import re
@@ -26,8 +24,6 @@ import numpy as np
 from ..errors import CheckpointError
 from .limits import MAX_HEADER_BYTES, MAX_TENSORS, check_name, check_total, shown
 from .torch_pickle import Storage, Tensor, read_pickle
-
-__all__ = ["read_torch"]
 
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
 CHUNK = 1 << 20
@@ -93,7 +89,6 @@ def _arrays(wanted: dict[str, Tensor], numbers_of: Numbers) -> dict[str, np.ndar
 
 
 def _numbers(stream: IO[bytes], storage: Storage) -> np.ndarray:
-    """The next numbers of a stream, as many as the storage has."""
     numbers = np.empty(storage.length, storage.dtype)
     octets, place = numbers.view(np.uint8), 0
     while place < octets.size:

@@ -13,8 +13,6 @@ that make data. It knows these names, imports none of them, and replaces each ca
 Anything else is refused by an error that names it.
 """
 
-from __future__ import annotations
-
 import math
 import pickletools
 from collections.abc import Callable, Sequence
@@ -24,8 +22,6 @@ import numpy as np
 
 from ..errors import CheckpointError
 from .limits import MAX_AXES, shown
-
-__all__ = ["Storage", "Tensor", "read_pickle"]
 
 MAX_INSTRUCTIONS = 200_000  # a tensor takes about 30
 MAX_MARKS = 50
@@ -59,20 +55,14 @@ class Tensor(NamedTuple):
 
 
 class _Import(NamedTuple):
-    """The name of something that a pickle imports; nothing is imported here."""
-
     name: str
 
 
 def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) -> Any:
     """The next pickled value of a stream: None, bool, int, float, str, tuple, list, dict with text as keys, Tensor.
 
-    Args:
-        stream: a small part of the file in memory; it ends up behind the value.
-        storages: a dictionary that receives the storages of the value, by key.
-
-    Raises:
-        CheckpointError: the program asks for anything but data. A malformed one raises Python's own errors.
+    stream: a small part of the file, in memory; afterwards it stands behind the value. storages: takes those that the
+    value mentions, by key. Raises CheckpointError for anything but data, or one of Python's errors for nonsense.
     """
     machine = _Machine(storages if storages is not None else {})
     for _ in range(MAX_INSTRUCTIONS):
@@ -80,22 +70,13 @@ def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) ->
         if instruction is None:
             raise ValueError("its pickle is cut off, or none")
         if instruction.name == "STOP":
-            return machine.pop()
+            return machine.stack.pop()
         if instruction.name not in _ACTIONS:  # refused before its argument is read
             raise CheckpointError(f"it uses the pickle instruction {instruction.name}, which tensors do not need: "
                                   "refused, nothing was run. Get the file from where you trust it")  # fmt: skip
-        _ACTIONS[instruction.name](machine, _argument(instruction, stream))
+        argument = instruction.arg and instruction.arg.reader(stream)
+        _ACTIONS[instruction.name](machine, argument)
     raise CheckpointError(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions: refused")
-
-
-def _argument(instruction: pickletools.OpcodeInfo, stream: BinaryIO) -> Any:
-    """The argument of an instruction; for imports "module.name"."""
-    if instruction.name not in ("GLOBAL", "INST"):
-        return instruction.arg and instruction.arg.reader(stream)
-    module, name = stream.readline(), stream.readline()
-    if not name.endswith(b"\n"):
-        raise ValueError("its pickle is cut off")
-    return f"{module[:-1].decode()}.{name[:-1].decode()}"
 
 
 class _Machine:
@@ -107,9 +88,6 @@ class _Machine:
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
-
-    def pop(self) -> Any:
-        return self.stack.pop()
 
     def pop_to_mark(self) -> list[Any]:
         items, self.stack = self.stack, self.below.pop()
@@ -128,7 +106,7 @@ class _Machine:
         self.memo[index] = self.stack[-1]
 
     def pop_last(self, count: int) -> list[Any]:
-        return [self.pop() for _ in range(count)][::-1]
+        return [self.stack.pop() for _ in range(count)][::-1]
 
     def extend(self, items: Sequence[Any]) -> None:
         target = self.stack[-1]
@@ -137,6 +115,7 @@ class _Machine:
         target += items
 
     def import_name(self, name: str) -> None:
+        name = name.replace(" ", ".")  # pickletools puts a space between module and name
         if name not in _CALLS and name not in DTYPES:
             _refuse_call(name)
         self.push(_Import(name))
@@ -156,13 +135,13 @@ class _Machine:
         self.push(_CALLS[function.name](*arguments))
 
     def set_attributes(self, _: Any) -> None:
-        """Drop attributes: state_dict() attaches module versions, and Parameter a flag, which are not needed here."""
-        self.pop()
+        """state_dict() hangs the versions of its modules on the dict, Parameter a flag: of no use here."""
+        self.stack.pop()
         if type(self.stack[-1]) not in (dict, Tensor):
             raise TypeError("it gives attributes to something that has none")
 
     def storage(self, _: Any) -> None:
-        storage = _storage(self.pop())
+        storage = _storage(self.stack.pop())
         if self.storages.setdefault(storage.key, storage) != storage:
             raise CheckpointError(f"damaged: its storage {shown(storage.key)} has two sizes or types")
         self.push(storage)
@@ -224,7 +203,7 @@ def _parameter(tensor: Any, *_: Any) -> Tensor:
 _OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
 _LITERALS = ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINSTRING",
              "SHORT_BINSTRING")  # fmt: skip
-_ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
+_ACTIONS: dict[str, Callable[[_Machine, Any], object]] = {
     **dict.fromkeys(_LITERALS, _Machine.push),
     "NONE": lambda machine, _: machine.push(None),
     "NEWTRUE": lambda machine, _: machine.push(True),
@@ -232,14 +211,10 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "EMPTY_TUPLE": lambda machine, _: machine.push(()),
     "EMPTY_LIST": lambda machine, _: machine.push([]),
     "EMPTY_DICT": lambda machine, _: machine.push({}),
-    "PROTO": lambda machine, _: None,
-    "FRAME": lambda machine, _: None,
+    **dict.fromkeys(("PROTO", "FRAME"), lambda machine, _: None),
     "MARK": _Machine.mark,
-    "BINPUT": _Machine.remember,
-    "LONG_BINPUT": _Machine.remember,
-    "MEMOIZE": _Machine.remember,
-    "BINGET": lambda machine, index: machine.push(machine.memo[index]),
-    "LONG_BINGET": lambda machine, index: machine.push(machine.memo[index]),
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT", "MEMOIZE"), _Machine.remember),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda machine, index: machine.push(machine.memo[index])),
     "TUPLE": lambda machine, _: machine.push(tuple(machine.pop_to_mark())),
     "TUPLE1": lambda machine, _: machine.push(tuple(machine.pop_last(1))),
     "TUPLE2": lambda machine, _: machine.push(tuple(machine.pop_last(2))),
@@ -249,10 +224,9 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "SETITEM": lambda machine, _: _fill(machine.pop_last(2), machine.stack[-1]),
     "SETITEMS": lambda machine, _: _fill(machine.pop_to_mark(), machine.stack[-1]),
     "GLOBAL": _Machine.import_name,
-    "INST": lambda _, name: _refuse_call(name),
+    "INST": lambda _, name: _refuse_call(name.replace(" ", ".")),
     "STACK_GLOBAL": _Machine.import_from_stack,
-    "REDUCE": _Machine.call,
-    "NEWOBJ": _Machine.call,
+    **dict.fromkeys(("REDUCE", "NEWOBJ"), _Machine.call),
     "BUILD": _Machine.set_attributes,
     "BINPERSID": _Machine.storage,
 }

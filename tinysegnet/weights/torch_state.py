@@ -7,12 +7,9 @@
     encoder1.bn1.gamma, beta             encoder1.bn1.weight, bias
     encoder1.bn1.running_mean, _var      the same, and num_batches_tracked
 
-These are dictionaries of NumPy arrays, so nothing here needs PyTorch. `module.load_state_dict({name:
-torch.from_numpy(a) for name, a in state.items()})` loads them into a module with the same names, and
-`from_torch_state(model, {name: t.numpy() for name, t in module.state_dict().items()})` copies them back.
+Nothing here needs PyTorch: `module.load_state_dict({name: torch.from_numpy(a) for name, a in state.items()})` gives the
+arrays to a module, `from_torch_state(model, {name: t.numpy() for name, t in module.state_dict().items()})` takes them.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 
@@ -20,8 +17,6 @@ import numpy as np
 
 from ..errors import CheckpointError
 from ..models.network import Network
-
-__all__ = ["from_torch_state", "to_torch_state"]
 
 _KEYS = {"gamma": "weight", "beta": "bias"}
 _BATCHES = "num_batches_tracked"  # in PyTorch's batch norms, the number of batches so far; not used here

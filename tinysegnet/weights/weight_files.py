@@ -6,8 +6,6 @@ The format is recognised by the content, not by the name. Nothing in a file is e
 with the file's size before memory is allocated.
 """
 
-from __future__ import annotations
-
 import struct
 import zipfile
 from collections.abc import Callable
@@ -21,8 +19,6 @@ from ..files import is_special
 from .keras_file import read_keras
 from .safetensors_file import read_safetensors
 from .torch_file import read_torch
-
-__all__ = ["read_arrays"]
 
 ADVICE = "Give a .pth of torchvision, an .h5 of Keras, or a .safetensors"
 _ERRORS = (ArithmeticError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError, struct.error,

@@ -19,8 +19,6 @@ from PIL import Image, ImageDraw, ImageFilter
 from ..palette import CAMVID
 from .paints import Color, between, mix
 
-__all__ = ["MOODS", "OVERSAMPLING", "Camera", "Canvas", "Mood", "Point", "Sheet", "develop"]
-
 OVERSAMPLING = 3  # odd, so that a pixel has a middle
 NEAR = 0.7  # metres: nothing is drawn closer to the camera than this
 CIRCLE = [(math.cos(2 * math.pi * i / 16), math.sin(2 * math.pi * i / 16)) for i in range(16)]
@@ -41,10 +39,10 @@ for _label, _stroke, _strength in ((BUILDING, ACROSS, 12), (ROAD, FINE, 3), (PAV
 
 @dataclass(frozen=True)
 class Mood:
-    """The light of an hour. sky: top and bottom colour; cast: what it multiplies every colour by."""
+    """The light of an hour."""
 
-    sky: tuple[Color, Color]
-    cast: Color
+    sky: tuple[Color, Color]  # at the top and at the bottom
+    cast: Color  # what every colour is multiplied by
     shadow: float  # 0 (overcast) .. 1 (hard sun)
     haze: float  # metres at which two thirds of a colour are lost to the haze
     lamps: float  # the probability that a window is lit
@@ -110,7 +108,6 @@ class Canvas:
         self._glaze.polygon(points, _ink(color, 255 * opacity))
 
     def glaze_ellipse(self, box: tuple[float, float, float, float], color: Color, opacity: float) -> None:
-        """Tint an ellipse given by its left, upper, right and lower edge, fine pixels."""
         self._glaze.ellipse(box, _ink(color, 255 * opacity))
 
     def facing(self, x: float, z: float, light: float = 1.0) -> Sheet:
@@ -165,11 +162,9 @@ class Sheet:
         return mix((red, green, blue), self.canvas.mood.sky[1], self.mist)
 
     def polygon(self, points: Iterable[Point], color: Color, label: int | None = None) -> None:
-        """Fill a polygon of the sheet."""
         self.canvas.polygon(self.points(points), self.shade(color), label)
 
     def box(self, left: float, bottom: float, right: float, top: float, color: Color, label: int | None = None) -> None:
-        """Fill a rectangle of the sheet."""
         self.polygon(((left, bottom), (right, bottom), (right, top), (left, top)), color, label)
 
     def disc(self, a: float, b: float, radius: float, color: Color, label: int | None = None,
@@ -185,7 +180,6 @@ class Sheet:
         self.polygon(((a + p, b + q), (c + p, d + q), (c - p, d - q), (a - p, b - q)), color, label)
 
     def glaze(self, points: Iterable[Point], color: Color, opacity: float) -> None:
-        """Tint a polygon of the sheet without changing its class."""
         self.canvas.glaze(self.points(points), color, opacity)
 
 
@@ -194,8 +188,14 @@ def develop(canvas: Canvas, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
     middle = OVERSAMPLING // 2
     labels = np.asarray(canvas.labels)[middle::OVERSAMPLING, middle::OVERSAMPLING].copy()
     picture = np.asarray(canvas.picture.reduce(OVERSAMPLING), dtype=np.float32)
-    picture = _expose(picture + _texture(labels, rng)[..., None], canvas.mood, rng)
-    picture = _blur(picture, max(0.0, between(rng, -0.4, 0.4)) * labels.shape[0] / 96.0)
+    picture = picture + _texture(labels, rng)[..., None]
+    cast = np.array([c * between(rng, 0.95, 1.05) for c in canvas.mood.cast], np.float32)
+    exposure, contrast = np.float32(between(rng, 0.85, 1.12)), np.float32(between(rng, 0.88, 1.12))
+    picture = (picture * cast * exposure - 120) * contrast + 120  # contrast about middle grey
+    radius = max(0.0, between(rng, -0.4, 0.4)) * labels.shape[0] / 96.0
+    if radius >= 0.05:  # the lens is a little out of focus
+        sharp = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
+        picture = np.array(sharp.filter(ImageFilter.GaussianBlur(radius)), np.float32)
     picture += rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(between(rng, 0.3, 2.0))
     return np.clip(picture, 0, 255).astype(np.uint8), labels
 
@@ -211,18 +211,3 @@ def _texture(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     strokes = np.stack([fine[3:, 3:], across / 2, down / 2, dabs / 2])
     strokes = strokes.repeat(coarse, axis=1).repeat(coarse, axis=2)[:, :height, :width]
     return STRENGTH[labels] * np.take_along_axis(strokes, STROKES[labels][None], axis=0)[0]
-
-
-def _blur(picture: np.ndarray, radius: float) -> np.ndarray:
-    """The picture as a lens a little out of focus sees it; radius in pixels."""
-    if radius < 0.05:
-        return picture
-    soft = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(radius))
-    return np.asarray(soft, dtype=np.float32)
-
-
-def _expose(picture: np.ndarray, mood: Mood, rng: np.random.Generator) -> np.ndarray:
-    """The colour cast of the hour and of the camera, its exposure, its contrast about middle grey."""
-    cast = np.array([c * between(rng, 0.95, 1.05) for c in mood.cast], np.float32)
-    exposure, contrast = np.float32(between(rng, 0.85, 1.12)), np.float32(between(rng, 0.88, 1.12))
-    return (picture * cast * exposure - 120) * contrast + 120

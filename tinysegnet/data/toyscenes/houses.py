@@ -3,14 +3,10 @@
 Every function draws one thing on a `Canvas`, in metres, and marks its polygons with its class.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from .drawing import BUILDING, FENCE, TREE, Canvas, Sheet
 from .paints import DARK, GLASS, LAMPLIGHT, WHITE, Color, between, chance, mix, paint, pick
-
-__all__ = ["LEAVES", "WALLS", "fence", "garden", "hedge", "house", "tree", "windows"]
 
 WALLS: tuple[Color, ...] = ((196, 98, 74), (222, 160, 96), (236, 208, 152), (244, 234, 214), (214, 202, 186),
                             (178, 138, 108), (222, 142, 138), (160, 92, 76))  # fmt: skip
@@ -56,7 +52,6 @@ def _roof(canvas: Canvas, rng: np.random.Generator, eaves: Color, width: float, 
 
 
 def _parapet(front: Sheet, rng: np.random.Generator, width: float, height: float, color: Color, trim: Color) -> None:
-    """The upper edge of a flat front: a cornice, or a stepped or pointed gable."""
     form = int(rng.random() * 3)
     if form == 0:
         front.polygon(((0, height), (width / 2, height + 2.2), (width, height)), color, BUILDING)
@@ -126,7 +121,6 @@ def tree(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
 
 
 def _crown(sheet: Sheet, rng: np.random.Generator, leaves: Color, height: float, across: float, up: float) -> None:
-    """Overlapping balls of leaves, then dabs of light and shade within them."""
     middle, sun = height - up, sheet.canvas.sun
     for a, b, size in ((0, 0, 0.8), (-0.55, -0.25, 0.55), (0.55, -0.2, 0.55), (-0.35, 0.4, 0.55), (0.38, 0.42, 0.5)):
         wobble = between(rng, 0.85, 1.2)

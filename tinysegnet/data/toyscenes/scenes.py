@@ -9,8 +9,6 @@ Files: `paints` (colours), `drawing` (camera, canvas, light), `houses` and `stre
 `street` (the empty street), and here the plan of what stands where.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -24,21 +22,13 @@ from .drawing import Point, develop
 from .paints import between, chance, pick
 from .street import Street
 
-__all__ = ["ToyScenes", "draw_scene"]
-
 Thing = tuple[float, Callable[[], None]]  # how far away it is, and how to draw it
 
 
 class ToyScenes:
-    """A data set of drawn streets. `toys[i]` is a pure function of the seed, i and the size.
+    """A data set of `count` drawn streets of size (H, W), at least (16, 16).
 
-    Args:
-        count: how many.
-        seed: another seed gives other streets.
-        size: (H, W) of the pictures, at least (16, 16).
-
-    Raises:
-        DataError: count, seed or size is out of range.
+    `toys[i]` is a pure function of the seed, i and the size. Raises DataError if one of them is out of range.
     """
 
     palette = CAMVID
@@ -74,8 +64,6 @@ def draw_scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndar
 
 
 class _Plan:
-    """Where things stand in one street, by lot."""
-
     def __init__(self, street: Street, rng: np.random.Generator) -> None:
         self.street, self.canvas, self.rng = street, street.canvas, rng
         self.columns: list[float] = []  # where in the picture things stand already
@@ -135,16 +123,14 @@ class _Plan:
             start, open_before = end, not built
 
     def _draw_house_shadow(self, x: float, start: float, end: float) -> None:
-        """The shadow of a house on the pavement and the road."""
         reach = -self.canvas.sun * 3.5
         outline = ((x, start), (x, end), (x + reach, end - 1.5), (x + reach, start - 1.5))
         self.canvas.ground().glaze(outline, (24, 26, 52), 0.38 * self.street.mood.shadow)
 
     def _spot(self, strips: Sequence[Point], near: float, far: float) -> Point | None:
-        """A place (x, z) on one of these strips, each from a left to a right x, that the camera sees.
+        """A place (x, z) on one of these strips (from a left to a right x) that the camera sees; None if none is found.
 
-        Near places are likelier, so that a thing is as likely to be large as to be small. Places that
-        the camera sees right in front of or behind another thing are left free; None if no place is found.
+        Near places are likelier, so that a thing is as likely to be large as to be small. No thing hides another.
         """
         width, apart = self.canvas.picture.size[0], 0.15 * self.canvas.picture.size[1]
         for _ in range(16):
@@ -156,7 +142,6 @@ class _Plan:
         return None
 
     def _stand(self, strips: Sequence[Point], near: float, far: float, draw: Callable[..., None]) -> None:
-        """The thing at a place on one of these strips, if there is one."""
         spot = self._spot(strips, near, far)
         if spot is not None:
             self._add(spot[1], draw, *spot)

@@ -1,7 +1,5 @@
 """The empty street of a toy scene: its measures, its camera, the sky above it and the ground under it."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -10,9 +8,8 @@ from .drawing import BUILDING, MOODS, OVERSAMPLING, PAVEMENT, ROAD, SKY, TREE, V
 from .houses import LEAVES, windows
 from .paints import DARK, WHITE, Color, between, chance, mix, paint, pick
 
-__all__ = ["Street"]
-
 ASPHALT: tuple[Color, ...] = ((84, 84, 90), (98, 98, 102), (110, 108, 110), (100, 94, 90), (94, 100, 114))
+CLOUD = (-2.0, 0, 0.7), (-1.0, 0.4, 1.0), (0.1, 0.7, 1.2), (1.2, 0.3, 1.0), (2.2, 0, 0.7)  # right, up, radius
 SLABS: tuple[Color, ...] = ((200, 188, 168), (182, 140, 116), (194, 164, 142), (206, 198, 188), (178, 174, 170))
 
 
@@ -40,19 +37,14 @@ class Street:
             high, low = horizon * band / 24, rows if band == 23 else horizon * (band + 1) / 24
             outline = [(0, high), (columns, high), (columns, low), (0, low)]
             canvas.polygon(outline, (red + tint, green, blue - tint))
-        for _ in range(int(between(rng, 0, 5))):
-            self._draw_cloud()
-
-    def _draw_cloud(self) -> None:
-        """A bank of overlapping discs, lighter or darker than the sky, see-through at times."""
-        rng, canvas, scale = self.rng, self.canvas, self.canvas.camera.scale
-        x, y = between(rng, 0, canvas.picture.size[0]), between(rng, 0.0, 0.8) * canvas.camera.horizon * scale
-        size, opacity = between(rng, 0.03, 0.08) * scale, between(rng, 0.3, 0.9)
-        color = mix(pick(rng, ((255, 252, 246), (250, 226, 214), (150, 154, 166))), self.mood.sky[1], 0.3)
-        for shift, lift, wide in ((-2.0, 0, 0.7), (-1.0, 0.4, 1.0), (0.1, 0.7, 1.2), (1.2, 0.3, 1.0), (2.2, 0, 0.7)):
-            box = (x + (shift - 1.3 * wide) * size, y - (lift + 0.6 * wide) * size,
-                   x + (shift + 1.3 * wide) * size, y - (lift - 0.6 * wide) * size)  # fmt: skip
-            canvas.glaze_ellipse(box, color, opacity)
+        for _ in range(int(between(rng, 0, 5))):  # clouds are overlapping discs
+            x, y = between(rng, 0, columns), between(rng, 0.0, 0.8) * canvas.camera.horizon * rows
+            size, opacity = between(rng, 0.03, 0.08) * rows, between(rng, 0.3, 0.9)
+            color = mix(pick(rng, ((255, 252, 246), (250, 226, 214), (150, 154, 166))), bottom, 0.3)
+            for shift, lift, wide in CLOUD:
+                box = (x + (shift - 1.3 * wide) * size, y - (lift + 0.6 * wide) * size,
+                       x + (shift + 1.3 * wide) * size, y - (lift - 0.6 * wide) * size)  # fmt: skip
+                canvas.glaze_ellipse(box, color, opacity)
 
     def draw_ground(self) -> None:
         """What closes the view, then pavement, road and its markings, shadows of the houses."""
@@ -70,7 +62,6 @@ class Street:
             canvas.ground().glaze(self._outline(-90.0, 90.0, z * self.length), self.mood.sky[1], share)
 
     def _draw_far_end(self) -> None:
-        """Houses or woods across the end of the street."""
         rng, x = self.rng, -40.0
         while x < 40.0:
             width = between(rng, 11, 24)
@@ -94,11 +85,9 @@ class Street:
         return self.canvas.ground().points([(left, z) for z in depths] + [(right, z) for z in reversed(depths)])
 
     def _strip(self, left: float, right: float, color: Color, label: int | None = None) -> None:
-        """Paint a strip of the ground."""
         self.canvas.polygon(self._outline(left, right), color, label)
 
     def _draw_slabs(self, color: Color) -> None:
-        """The joints between the slabs of the pavement."""
         joint, ground = mix(color, pick(self.rng, (DARK, WHITE)), 0.3), self.canvas.ground()
         pitch, z = between(self.rng, 1.0, 1.8), 1.2
         while z < 24.0:
@@ -111,7 +100,6 @@ class Street:
                 self._strip(x - 0.04, x + 0.04, joint)
 
     def _draw_patches(self, asphalt: Color) -> None:
-        """Mended and worn places of the road, manholes."""
         rng, ground = self.rng, self.canvas.ground()
         for _ in range(int(between(rng, 0, 4))):
             x, z = between(rng, self.left, self.right - 1.0), between(rng, 2.0, 20.0)
@@ -153,7 +141,6 @@ class Street:
 
 
 def _random_camera(rng: np.random.Generator, size: tuple[int, int]) -> Camera:
-    """A camera at a driver's, a cyclist's or a bus driver's eye, looking roughly along the street."""
     focal, height, horizon = between(rng, 1.0, 1.4), between(rng, 1.5, 2.5), between(rng, 0.34, 0.56)
     center = between(rng, 0.25, 0.75) * size[1] / size[0]
     bend = between(rng, -0.006, 0.006) if chance(rng, 0.6) else 0.0

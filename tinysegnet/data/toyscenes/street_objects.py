@@ -4,14 +4,10 @@ Every function draws one thing on a `Canvas` where it stands, at (x, z) metres, 
 Thin things are a little stouter than in life, so that they are some pixels wide at 96x128.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from .drawing import CAR, CYCLIST, PEDESTRIAN, POLE, SIGN, VOID, Canvas, Sheet
 from .paints import DARK, GLASS, LAMPLIGHT, WHITE, Color, between, chance, mix, paint, pick
-
-__all__ = ["car", "crossing_car", "cyclist", "lamp_post", "oddity", "pedestrian", "sign", "traffic_light"]
 
 SKIN: tuple[Color, ...] = ((244, 206, 172), (222, 172, 132), (172, 118, 84), (120, 80, 58), (88, 58, 44))
 METAL: tuple[Color, ...] = ((70, 74, 80), (120, 124, 126), (178, 178, 172), (54, 78, 66), (96, 92, 92))
@@ -41,7 +37,6 @@ def lamp_post(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> N
 
 
 def _post(sheet: Sheet, half: float, height: float, color: Color) -> None:
-    """A round post: it shines on one side and is dark on the other."""
     sheet.box(-half, 0, half, height, color, POLE)
     sheet.box(-0.7 * half, 0, -0.1 * half, height, mix(color, WHITE, 0.4))
     sheet.box(0.35 * half, 0, half, height, mix(color, DARK, 0.45))
@@ -106,7 +101,6 @@ def car(canvas: Canvas, rng: np.random.Generator, x: float, z: float, leaving: b
 
 
 def _flank(flank: Sheet, color: Color, glass: Color, length: float, waist: float, top: float, lean: float) -> None:
-    """The long side of a car: wheels, body, cabin and windows."""
     shade = mix(color, DARK, 0.15)
     for wheel in (0.75, length - 0.75):
         flank.disc(wheel, 0.34, 0.34, (30, 30, 36), CAR)
@@ -161,7 +155,6 @@ def pedestrian(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> 
 
 
 def _head(sheet: Sheet, rng: np.random.Generator, a: float, b: float, skin: Color, label: int) -> None:
-    """A head with hair, a hat or a helmet."""
     sheet.disc(a, b, 0.23, skin, label, 0.25)
     cap = paint(rng)
     sheet.polygon(((a - 0.25, b + 0.03), (a - 0.18, b + 0.27), (a + 0.18, b + 0.27), (a + 0.25, b + 0.03)), cap, label)
@@ -197,7 +190,6 @@ def _cyclist_from_side(sheet: Sheet, rng: np.random.Generator, way: float, frame
 
 
 def _cyclist_from_behind(sheet: Sheet, rng: np.random.Generator, frame: Color, top: Color, trousers: Color) -> None:
-    """One wheel between two legs, a broad back and a handlebar."""
     sheet.box(-0.14, 0, 0.14, 0.9, (38, 38, 44), CYCLIST)
     sheet.box(-0.44, 1.05, 0.44, 1.25, frame, CYCLIST)
     foot = between(rng, 0.15, 0.4)
