@@ -296,7 +296,7 @@ PROGRAMS = {  # pickles to stand in for {name: tensor}, and what the line says
     "a training": (dump({"epoch": 3, "state_dict": {"a": tensor(Stored("100", 6), 0, (6,), (1,))}}), "epoch is int"),
     "a number as a name": (dump({3: tensor(Stored("100", 6), 0, (6,), (1,))}), "as the name of an item"),
     "a name that cannot be printed": (dump({"a\n\x1b[2J": tensor(Stored("100", 6), 0, (6,), (1,))}), "'a\\n\\x1b[2J'"),
-    "a name twice": (program(b"}(", text("a"), _TENSOR, text("a"), _TENSOR, b"u"), "a is in it twice"),
+    "a name twice": (program(b"}(", text("a"), _TENSOR, text("a"), _TENSOR, b"u"), "a occurs twice"),
     "2^60 numbers": (with_tensor(size=(1 << 30, 1 << 30), stride=(1 << 30, 1)), "forged"),
     "2^60 numbers in the storage too": (with_tensor(size=(1 << 60,), stride=(1,), count=1 << 60), "another kind"),
     "2^44 numbers in the storage": (with_tensor(size=(1 << 44,), stride=(1,), count=1 << 44), ""),

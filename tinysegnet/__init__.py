@@ -33,51 +33,15 @@ from .models import Network, build, fold_batchnorm, models
 from .prediction import evaluate, predict, predict_probs, predict_samples, predict_with_uncertainty
 from .training import Recipe, fit, optim, paper_recipe, recompute_statistics
 from .walk import walk
-from .weights import (
-    encoder_preprocessing,
-    from_torch_state,
-    load,
-    load_bundled,
-    load_encoder,
-    save,
-    to_torch_state,
-)
+from .weights import encoder_preprocessing, from_torch_state, load, load_bundled, load_encoder, save, to_torch_state
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Network",
-    "Recipe",
-    "build",
-    "data",
-    "encoder_preprocessing",
-    "errors",
-    "evaluate",
-    "fit",
-    "fold_batchnorm",
-    "from_torch_state",
-    "gradcheck",
-    "layers",
-    "load",
-    "load_bundled",
-    "load_encoder",
-    "metrics",
-    "models",
-    "ops",
-    "optim",
-    "paper_recipe",
-    "predict",
-    "predict_probs",
-    "predict_samples",
-    "predict_with_uncertainty",
-    "recompute_statistics",
-    "runtime",
-    "save",
-    "to_torch_state",
-    "viz",
-    "walk",
-    "write_report",
-]
+__all__ = ["Network", "Recipe", "build", "data", "encoder_preprocessing", "errors", "evaluate", "fit",
+           "fold_batchnorm", "from_torch_state", "gradcheck", "layers", "load", "load_bundled", "load_encoder",
+           "metrics", "models", "ops", "optim", "paper_recipe", "predict", "predict_probs", "predict_samples",
+           "predict_with_uncertainty", "recompute_statistics", "runtime", "save", "to_torch_state", "viz", "walk",
+           "write_report"]  # fmt: skip
 
 # Names of version 0.1, for one more version.
 _OLD_NAMES = {"load_ready": "load_bundled", "predict_with_doubt": "predict_with_uncertainty"}

@@ -1,16 +1,5 @@
 """The types of errors. Every message says what is wrong, where, and what to do."""
 
-__all__ = [
-    "CheckpointError",
-    "DataError",
-    "MeasurementError",
-    "NonFiniteError",
-    "SettingError",
-    "ShapeError",
-    "StateError",
-    "TinySegNetError",
-]
-
 
 class TinySegNetError(Exception):
     """Base of every error that tinysegnet raises on purpose."""

@@ -5,16 +5,12 @@ bytes go into a new file beside the old one, reach the disk, and only then take 
 finds either the whole old file or the whole new one.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os
 import secrets
 import stat
 from pathlib import Path
-
-__all__ = ["is_special", "write_atomically"]
 
 
 def is_special(path: str | os.PathLike[str]) -> bool:

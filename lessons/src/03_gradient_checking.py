@@ -19,7 +19,7 @@ import tinysegnet as ts
 from tinysegnet import ops
 from tinysegnet.gradcheck import differences
 from tinysegnet_lessons import figures, grader
-from tinysegnet_lessons.bugs import bugs
+from tinysegnet_lessons.bugs import bugs, compare_op
 
 # %% [markdown]
 # ## A slope, measured
@@ -484,7 +484,7 @@ for name in ("relu_sign_of_dout", "cache_shared", "dout_written"):
 bug = bugs["kernel_flipped_in_both"]
 print(bug.sentence)
 print("gradient check:", "ok" if ts.gradcheck.check_op(bug.op, pair=bug.pair) else "refused")
-print("largest difference to the library's own results:", ts.gradcheck.compare_op(bug.op, *bug.pair))
+print("largest difference to the library's own results:", compare_op(bug.op, *bug.pair))
 
 # %% [markdown]
 # The library's tests compare with results of PyTorch, stored as files; `compare_op` compares a pair with the library.
@@ -571,7 +571,7 @@ for name, net in nets.items():
 LAWS = ("gradient", "linear in dout", "repeatable", "arguments unwritten", "comparison")
 killed = {}
 for name, bug in chosen.items():
-    differs = ts.gradcheck.compare_op(bug.op, *bug.pair) > 1e-10
+    differs = compare_op(bug.op, *bug.pair) > 1e-10
     killed[name] = {*reports[name].broken_laws, *(["comparison"] if differs else [])}
     assert killed[name] == set(bug.caught_by)
 

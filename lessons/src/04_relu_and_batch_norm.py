@@ -24,7 +24,7 @@ import tinysegnet as ts
 from tinysegnet import ops
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet_lessons import figures, grader
-from tinysegnet_lessons.bugs import bugs
+from tinysegnet_lessons.bugs import bugs, compare_op
 
 # %% [markdown]
 # ## Why there must be a bend
@@ -137,7 +137,7 @@ figures.show_gradient(report, "dx")
 # %%
 bug = bugs["relu_slope_at_zero"]
 print("the check accepts it:", ts.gradcheck.check_op(bug.op, pair=bug.pair).ok)
-print(f"relative difference from the library: {ts.gradcheck.compare_op(bug.op, *bug.pair):.2g}")
+print(f"relative difference from the library: {compare_op(bug.op, *bug.pair):.2g}")
 
 # %% [markdown]
 # ### Exercise 1: ReLU's backward
@@ -626,7 +626,7 @@ figures.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dx")
 bug = bugs["batchnorm_variance_in_both"]
 print(bug.sentence)
 print("the check accepts it:", ts.gradcheck.check_op(bug.op, pair=bug.pair).ok)
-print(f"relative difference from the library: {ts.gradcheck.compare_op(bug.op, *bug.pair):.2g}")
+print(f"relative difference from the library: {compare_op(bug.op, *bug.pair):.2g}")
 
 # %% [markdown]
 # ## Two variances, and a batch of one

@@ -25,7 +25,7 @@ from tinysegnet.models import Network
 from tinysegnet.ops import pool
 from tinysegnet.ops.engine import pool_2x2
 from tinysegnet_lessons import figures, grader
-from tinysegnet_lessons.bugs import bugs
+from tinysegnet_lessons.bugs import bugs, compare_op
 
 # %% [markdown]
 # ## The arrows picture
@@ -395,7 +395,7 @@ for name in ("unpool_fixed_corner", "pool_row_stride", "pool_overlap_overwritten
     report = ts.gradcheck.check_op(bug.op, pair=bug.pair)
     refused = [case.title for case in report.parts if not case.ok]
     print(f"\n{name}: {bug.sentence}\n   refused in: {'; '.join(refused) or 'no case'}")
-    print(f"   largest difference from the right op: {ts.gradcheck.compare_op(bug.op, *bug.pair):.2f}")
+    print(f"   largest difference from the right op: {compare_op(bug.op, *bug.pair):.2f}")
 
 # %% [markdown]
 # Three are refused. `unpool_fixed_corner` passes where each window has one pixel; `pool_row_stride` where the width

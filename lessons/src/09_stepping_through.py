@@ -569,21 +569,21 @@ assert with_stats["dark streets"][0] < with_stats["streets"][0]
 #
 # ## And back: the gradient of every tensor
 #
-# Four streets, the loss, and the layers in reverse. `net.steps` are the layers as training runs them, batch norm and
-# its ReLU in one. Each `backward` gives the gradient of what went into the step. As in training, batch norm uses the
+# Four streets, the loss, and the layers in reverse. `net.fused_layers` are the layers as training runs them, batch norm
+# and its ReLU in one. Each `backward` gives the gradient of the layer's input. As in training, batch norm uses the
 # batch's statistics here.
 
 
 # %%
 def my_gradients(model, x, labels):
-    """The loss, and by the name of each step the gradient of its input; the logits' own as "logits"."""
+    """The loss, and the gradient of each layer's input by the layer's name; that of the logits as "logits"."""
     tape = layers.Tape()
     logits = model.forward(x, training=True, tape=tape)
     loss, cache = ops.softmax_cross_entropy_forward(logits, labels, ignore_label=11)
     dout = ops.softmax_cross_entropy_backward(1.0, cache)
     gradients = {"logits": dout}
-    for step in reversed(model.steps):
-        dout = gradients[step.name] = step.backward(dout, tape)
+    for layer in reversed(model.fused_layers):
+        dout = gradients[layer.name] = layer.backward(dout, tape)
     return loss, gradients
 
 

@@ -543,7 +543,7 @@ assert not off[::2, ::2].any()
 # given values at the points is a sum of polynomials, one for each point, which are 0 at all other points:
 
 # %%
-figures.show_source(winograd_transform.transforms)
+figures.show_source(winograd_transform.winograd_matrices)
 
 # %%
 A4, B4, G4 = (
@@ -612,10 +612,10 @@ for channels in (3, 8, 16, 32, 64, 128):
 # bits from run to run.
 #
 # In NumPy, `my_winograd_2d` writes $V$, $M$ and all between to memory and reads it again. The library takes a block of
-# tiles at a time, so small that it stays in the cache, through all three stages. This is the last of them:
+# tiles at a time, so small that it stays in the processor's cache, through all three stages. This is the last of them:
 
 # %%
-figures.show_source(winograd._points_to_picture)
+figures.show_source(winograd._compute_output)
 
 # %%
 found, _ = ops.conv.conv2d_forward_winograd(x, weight)

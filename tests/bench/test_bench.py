@@ -177,7 +177,7 @@ def test_explain_lists_every_convolution(capsys):
 def test_a_profile_has_every_step_of_the_network():
     model = build("tiny", width=1 / 8)
     found = profile(model, (20, 28), 2, repeats=1)
-    assert [row.name for row in found.rows] == [*(step.name for step in model.steps), "loss", "optimizer"]
+    assert [row.name for row in found.rows] == [*(step.name for step in model.fused_layers), "loss", "optimizer"]
     summary = model.summary((20, 28), batch_size=2)
     assert sum(row.kept for row in found.rows) == summary.total("kept") + summary.total("indices")
     assert sum(layer["share"] for layer in json.loads(found.as_json())["layers"]) == pytest.approx(1)

@@ -56,7 +56,7 @@ def test_the_article_learns_road_or_not_with_one_logit(here, capsys):
     ("predict toy x.png --out o --samples 3", "tiny has no dropout, so its samples would all be the same. Train bayes"),
     ("predict toy x.png --out o --samples 0", 'Invalid value "0" for --samples. Must be > 0.'),
     ("predict toy x.png --out o --samples 3 --mirror yes", "mirror: yes, with samples"),
-    ("evaluate toy --samples 3 --test-scales 1 2", "test-scales, with samples: samples are drawn of the picture as it"),
+    ("evaluate toy --samples 3 --test-scales 1 2", "test-scales, with samples: samples use the picture as it is"),
     ("predict toy x.png --out o --test-scales 0", 'Invalid value "(0.0,)" for --test-scales. Must be > 0.'),
     ("predict toy x.png --out o --test-scales 1 40", "too many for the network (at most 4 Mpx). Give --scale 0."),
     (f"train --test-scales 1 -1 {SMALL}", "test_scales: (1.0, -1.0) (expected numbers above 0"),

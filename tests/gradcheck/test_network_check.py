@@ -45,7 +45,7 @@ def test_checking_a_model_leaves_no_trace():
 @pytest.mark.parametrize("guilty", ["encoder2.conv1", "decoder1.bn1", "classifier"])
 def test_a_wrong_layer_of_a_model_is_named(guilty):
     model = tiny()
-    layer = next(step for step in model.steps if step.name == guilty)
+    layer = next(step for step in model.fused_layers if step.name == guilty)
     right, name = layer._backward, "gamma" if "bn" in guilty else "weight"
 
     def wrong(*args):

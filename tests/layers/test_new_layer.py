@@ -142,6 +142,17 @@ def test_a_trained_network_is_used_as_any_other():
     np.testing.assert_allclose(folded.forward(x), model.forward(x), atol=1e-4)
 
 
+def test_a_layer_without_op_and_backward_says_so():
+    class Half(Layer):
+        def _forward(self, x, tape):
+            return x / 2, None
+
+    layer = Half()
+    layer.forward(np.ones((1, 2, 2, 3)), training=True)
+    with pytest.raises(NotImplementedError, match="Half has no op: override _backward"):
+        layer.backward(np.ones((1, 2, 2, 3)))
+
+
 def test_a_subclass_of_a_layer_is_not_taken_for_it():
     """A convolution absorbs ReLU and batch norm, but not what only inherits from them."""
 

@@ -92,11 +92,32 @@ def test_two_calls_of_one_network_do_not_mix():
 
 def test_nothing_of_a_call_stays_on_network_and_layers():
     model, x = ts.build("bayesian-basic", 5, width=1 / 8), np.ones((1, 20, 24, 3), np.float32)
-    objects = [model, *model.layers.values(), *model.steps]
+    objects = [model, *model.layers.values(), *model.fused_layers]
     before = [dict(vars(thing)) for thing in objects]
     model.forward(x)
     model.forward(x, training=True)
     assert [vars(thing) for thing in objects] == before
+
+
+def test_the_kind_of_a_call_is_what_tape_and_arguments_say():
+    model, x = ts.build("bayesian-basic", 5, width=1 / 8), np.ones((1, 20, 24, 3), np.float32)
+    own = Tape(sample=True, generator=np.random.default_rng(2))
+    expected = model.forward(x, sample=True, tape=Tape(generator=np.random.default_rng(2)))
+    np.testing.assert_array_equal(model.forward(x, tape=own), expected)
+    tape = Tape(training=True)
+    model.backward(model.forward(x, tape=tape), tape=tape)
+    with pytest.raises(StateError, match="classifier: the tape says what kind of call this is"):
+        model.layers["classifier"].forward(np.ones((1, 2, 2, 8), np.float32), Tape(), training=True)
+
+
+def test_inference_honours_statistics_and_definitions():
+    model, x = ts.build("tiny", 5, width=1 / 8), np.ones((2, 20, 24, 3), np.float32)
+    model.forward(x, tape=(tape := Tape(statistics={})))
+    assert {layer.name for layer in tape.statistics} == {name for name in model.layers if ".bn" in name}
+    expected, tape = x, Tape(definitions=True)
+    for layer in model.layers.values():
+        expected = layer.forward(expected, tape)
+    np.testing.assert_array_equal(model.forward(x, tape=Tape(definitions=True)), expected)
 
 
 def test_dropout_without_a_generator_says_what_to_do():

@@ -64,7 +64,9 @@ def test_a_link_that_leads_nowhere_is_kept(tmp_path, capsys):
 def test_a_file_in_the_place_of_the_folder(tmp_path, capsys):
     (tmp_path / "file").write_text("hello")
     assert main(["lessons", str(tmp_path / "file")]) == 2
-    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'file'}: File exists (expected a place")
+    assert capsys.readouterr().err.startswith(
+        f"error: {tmp_path / 'file'}: File exists (expected a readable, writable path"
+    )
     assert (tmp_path / "file").read_text() == "hello"
 
 

@@ -102,7 +102,7 @@ def kept_activations(model, tape):
     """Distinct large arrays in the caches that are neither parameters nor indices."""
     own = {id(a) for _, a in model.named_parameters()}
     arrays = {}
-    assert set(tape.caches) == set(model.steps)
+    assert set(tape.caches) == set(model.fused_layers)
     for cache in tape.caches.values():
         for value in cache if isinstance(cache, tuple) else (cache,):
             if isinstance(value, np.ndarray) and value.ndim == 4 and value.dtype != np.uint8 and id(value) not in own:

@@ -59,7 +59,7 @@ def test_a_transform_is_two_matrix_products(channels, dtype):
     B = winograd_transform.MATRICES[F4X3][1]
     expected = np.einsum("ai,ijc,bj->abc", B.T, grid, B.T)
     found = np.zeros((6, 6, channels), dtype)
-    apply = winograd_transform.transform_numpy({F4X3: B.T})
+    apply = winograd_transform.make_transform_numpy({F4X3: B.T})
     places = (0, 6 * channels, channels)
     apply(F4X3(), grid.reshape(-1), *places, found.reshape(-1), *places, channels)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
@@ -102,7 +102,7 @@ def test_gradients(variant, shape, K, F, padding):
 
 @pytest.mark.parametrize("K", [3, 5, 7])
 def test_many_blocks_of_tiles(K):
-    """Tiles go through the cache in blocks: more than one of them, whole pictures and parts."""
+    """Tiles go through the processor's cache in blocks: more than one of them, whole pictures and parts."""
     x, weight, bias, dout = draw((3, 42, 45, 5), K, 6)
     expected, cache = conv.conv2d_forward_numpy(x, weight, bias)
     _, dweight, _ = conv.conv2d_backward_numpy(dout, cache)

@@ -110,7 +110,7 @@ def test_nothing_is_kept_and_training_goes_on_as_before():
     model, other = network(2), network(2)
     x = np.random.default_rng(0).uniform(0, 255, (2, *SIZE, 3))
     ts.recompute_statistics(model, Pictures(4), size=SIZE)
-    assert not any(step in thread_tape().caches for step in model.steps)
+    assert not any(step in thread_tape().caches for step in model.fused_layers)
     other.load_state(model.state())
     for net in (model, other):
         net.forward(x, training=True)

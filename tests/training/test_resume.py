@@ -379,7 +379,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"last\.safetensors: no such file"):
         RunFolder.resume(tmp_path)
     ts.save(tmp_path / "last.safetensors", model())
-    with pytest.raises(DataError, match="does not say where the training stood"):
+    with pytest.raises(DataError, match="lacks the training state"):
         RunFolder.resume(tmp_path)
 
 

@@ -174,7 +174,7 @@ def test_void_batches_teach_nothing_and_are_told_once(scenes):
         result = fit(model, Samples([void, void]), recipe=recipe, progress=False)
     assert result.void_batches == 4
     told = [str(w.message) for w in caught]
-    assert told == ["a batch has no labelled pixel and is left out; more are counted, not shown"]
+    assert told == ["a batch has no labelled pixel and is skipped; further ones are counted without a warning"]
     assert [row["train_loss"] for row in result.history] == [0.0, 0.0]
     for name, array in model.state().items():
         np.testing.assert_array_equal(array, before[name])

@@ -201,7 +201,7 @@ def test_labelled_picture_is_large_enough_to_read(H, W, width):
 
 def test_labelled_picture_enlarges_pixels_exactly():
     image = np.zeros((2, 2, 3), np.uint8)
-    picture = np.asarray(viz.labelled_picture(image, np.full((2, 2), 9), TWO, scale=5))
+    picture = np.asarray(viz.labelled_picture(image, np.full((2, 2), 9), TWO, enlargement=5))
     assert not picture[:10, 315:325].any(), "2 x 2 pixels, five times as large, centred on 640"
     assert (picture[:10, :315] == 255).all()
 

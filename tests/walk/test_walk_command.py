@@ -76,7 +76,7 @@ MISTAKES = {
     "walk five.safetensors x.png --labels none.png --out w.html": "none.png: no such file",
     "walk five.safetensors x.png --labels short.png --out w.html": "short.png: 32 x 23 pixels (expected 32 x 24, as",
     "walk five.safetensors x.png --labels seven.png --out w.html": "seven.png: value 7 at row 0, column 0 (allowed",
-    "walk five.safetensors x.png --out folder.html": "folder.html: Is a directory (expected a place",
+    "walk five.safetensors x.png --out folder.html": "folder.html: Is a directory (expected a readable, writable path",
     "walk five.safetensors x.png --out folder": "folder: the output file must end in .html (expected",
     "walk five.safetensors x.png --out x.png/w.html": "x.png",
     "walk five.safetensors x.png --out x.png": "x.png: the output file must end in .html (expected",

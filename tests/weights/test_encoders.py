@@ -213,7 +213,7 @@ def test_backward_ends_above_frozen_layers_which_keep_nothing_for_it(monkeypatch
     step(model)
     assert called
     assert called[-1] == "decoder4.conv1"
-    assert not any(step in thread_tape().caches for step in model.steps)
+    assert not any(step in thread_tape().caches for step in model.fused_layers)
 
 
 def test_what_cannot_be_frozen():

@@ -3,15 +3,11 @@
 Winograd's algorithms multiply less than is counted here, so a convolution may exceed the peak of plain products.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from math import prod
 
 from ..models import Summary, build
 from .workloads import CLASSES, Workload
-
-__all__ = ["bound_by_memory", "flops", "traffic"]
 
 FLOAT = 4  #: bytes
 #: Operations per value of the input, for workloads without products, forward and backward, counted on the formulas.
@@ -47,7 +43,7 @@ def traffic(workload: Workload) -> float:
 
 
 def _network_traffic(workload: Workload) -> float:
-    """Layers that work element by element are not counted: a convolution can do their work on values it has at hand."""
+    """Elementwise layers are not counted: a convolution can do their work on values already in registers."""
     values, before = 0, workload.shape
     for row in _summary(workload.model, workload.shape).rows:
         if row.multiply_adds or row.output_shape[1:3] != before[1:3]:

@@ -1,7 +1,5 @@
 """Which algorithm computes each convolution, and what `ops.engine.cost_model` expects it to cost."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -9,8 +7,6 @@ from ..models import build
 from ..models.shapes import layer_shapes
 from ..ops.engine import cost_model
 from .workloads import CLASSES, Workload
-
-__all__ = ["ConvolutionShapes", "convolutions", "explain"]
 
 LEGEND = """The algorithm of each convolution, its cost in millions of multiply-adds, and that as a share of the cost of
 the next best algorithm. The costs are estimates: other work counts as the multiply-adds that take the same time."""

@@ -1,7 +1,5 @@
 """The peak performance of this machine, measured: multiply-adds from registers and cache, and copies of memory."""
 
-from __future__ import annotations
-
 import timeit
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +9,6 @@ import numpy as np
 from .. import runtime
 from ..ops.engine.gemm import multiply
 from ..runtime import kernel, prange
-
-__all__ = ["peaks"]
 
 SAMPLES = 8
 PRODUCT = (48, 64, 192)  #: rows, columns, inner; both operands stay in the nearest caches

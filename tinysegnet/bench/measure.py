@@ -1,7 +1,5 @@
 """Check a workload's results, then time it: tinysegnet and PyTorch take turns, so that a busy minute hits both."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -15,8 +13,6 @@ from . import costs
 from .validate import validate
 from .workers import Worker
 from .workloads import Workload
-
-__all__ = ["Bench", "BenchSettings", "Result"]
 
 SAMPLE = 0.15  #: seconds, at least one run
 TRIALS = 2  #: samples per variant of PyTorch; the shortest one decides which variant is measured

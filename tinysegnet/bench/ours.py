@@ -3,8 +3,6 @@
 In float64, with the NumPy pairs, the same functions compute the reference where there is no PyTorch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,8 +13,6 @@ from .. import ops, runtime
 from ..models import Network, build
 from ..training import optim
 from .workloads import CLASSES, Workload, inputs
-
-__all__ = ["outputs", "prepare"]
 
 
 def prepare(workload: Workload, dtype: str = "float32") -> Callable[[], dict[str, Any]]:

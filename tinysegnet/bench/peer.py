@@ -4,8 +4,6 @@ Written as PyTorch's users write it: NCHW tensors, autograd, torch.nn modules. I
 measures PyTorch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,8 +16,6 @@ from torch import nn
 from ..layers import BatchNorm2d, Conv2d, LocalResponseNorm, MaxPool2d, MaxUnpool2d, Normalize, ReLU
 from ..models import build
 from .workloads import CLASSES, Workload, inputs
-
-__all__ = ["COMPILED", "FORMATS", "outputs", "prepare"]
 
 FORMATS = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
 COMPILED = " compiled"  # appended to the format: through torch.compile

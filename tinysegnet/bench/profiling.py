@@ -1,7 +1,5 @@
 """Where the time and memory of a training step go, layer by layer."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -14,8 +12,6 @@ import numpy as np
 from .. import ops, runtime
 from ..models import Network
 from ..training.optim import SGD
-
-__all__ = ["Profile", "ProfileRow", "profile"]
 
 REPEATS = 5  #: timed steps, after one that is not timed
 HEAD = f"{'layer':<20} {'kind':<15} {'output':<22} {'forward ms':>10} {'backward ms':>11} {'MB kept':>8} {'share':>6}"
@@ -103,21 +99,22 @@ def _step(model: Network, optimizer: SGD, x: np.ndarray, labels: np.ndarray) -> 
         seconds[name, direction] = time.perf_counter() - began
         return result
 
-    for step in model.steps:
-        x = timed(step.name, "forward", step.forward, x, training=True)
+    for layer in model.fused_layers:
+        x = timed(layer.name, "forward", layer.forward, x, training=True)
     _, cache = timed(LOSS, "forward", ops.softmax_cross_entropy_forward, x, labels)
     dout = timed(LOSS, "backward", ops.softmax_cross_entropy_backward, 1.0, cache)
-    first = next(step for step in model.steps if step.params)
-    for step in reversed(model.steps[model.steps.index(first) :]):
-        dout = timed(step.name, "backward", step.backward, dout, input_gradient=step is not first)
+    first = next(layer for layer in model.fused_layers if layer.params)
+    for layer in reversed(model.fused_layers[model.fused_layers.index(first) :]):
+        dout = timed(layer.name, "backward", layer.backward, dout, input_gradient=layer is not first)
     timed(OPTIMIZER, "backward", optimizer.step)
     return seconds
 
 
 def _rows(model: Network, pictures: tuple[int, int, int, int], seconds: Seconds) -> Iterator[ProfileRow]:
-    """The steps of the network in order, then loss and optimizer."""
+    """The fused layers of the network in order, then loss and optimizer."""
     summary = {row.name: row for row in model.summary(pictures[1:3], batch_size=pictures[0]).rows}
-    for name, kind in [*((step.name, type(step).__name__) for step in model.steps), (LOSS, ""), (OPTIMIZER, "")]:
+    kinds = {layer.name: type(layer).__name__ for layer in model.fused_layers}
+    for name, kind in (kinds | {LOSS: "", OPTIMIZER: ""}).items():
         layer = summary.get(name)
         forward, backward = (seconds.get((name, direction), 0.0) for direction in ("forward", "backward"))
         shape, kept = (layer.output_shape, layer.kept + layer.indices) if layer else ((), 0)

@@ -1,15 +1,11 @@
 """Results as a table of at most 120 columns, or as one JSON object."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from . import costs
 from .measure import BenchSettings, Result
-
-__all__ = ["as_json", "facts_line", "head", "notes", "row"]
 
 #: Title, alignment and width of each column; those of PyTorch are printed only when it is measured.
 COLUMNS = [("workload", "<21"), ("ms", ">8"), ("PyTorch", ">8"), ("ratio", ">6"), ("layout", "<13"), ("speed", ">12"),

@@ -1,13 +1,9 @@
 """Are the results right? They are compared with the same computation in float64 before any clock runs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-
-__all__ = ["Validation", "distance", "validate"]
 
 #: The largest |found - reference| / |reference| (2-norm of the whole array) that float32 may have. In one op, rounding
 #: grows with the length of the sums, and those of gradients are the longest. Logits of a network: where two pixels of a

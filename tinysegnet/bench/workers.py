@@ -5,8 +5,6 @@ A `Worker` does one task at a time while the others sleep. A third one, "numpy",
 computes the reference.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal
@@ -21,8 +19,6 @@ from .. import runtime
 from ..errors import MeasurementError
 from . import machine, ours
 from .workloads import Workload
-
-__all__ = ["Worker"]
 
 PATIENCE = 2.0  #: seconds within which a process must end by itself
 

@@ -1,12 +1,8 @@
 """What is measured: single ops at the sizes that SegNet has, and whole networks, with the arrays that go in."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
-
-__all__ = ["CLASSES", "WORKLOADS", "Workload", "find_workloads", "inputs"]
 
 CLASSES = 11  #: that networks and the loss have
 

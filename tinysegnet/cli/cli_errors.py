@@ -1,6 +1,4 @@
-"""Mistakes on the command line, one line each: what is wrong, what was expected, and where the help is."""
-
-from __future__ import annotations
+"""Errors on the command line in one line: what is wrong, what was expected, and where the help is."""
 
 import os
 from collections.abc import Sequence
@@ -11,11 +9,9 @@ from cyclopts.exceptions import CoercionError, CycloptsError, UnusedCliTokensErr
 
 from ..errors import SettingError, TinySegNetError
 
-__all__ = ["check_required", "usage_error"]
-
 
 def usage_error(error: CycloptsError) -> TinySegNetError:
-    """What the parser found, as an error of one line."""
+    """The parser's error as an error of one line."""
     if isinstance(error.__cause__, TinySegNetError):  # raised by the dataclass of some options
         return error.__cause__
     error.verbose = False  # no signatures of our functions
@@ -38,7 +34,7 @@ def check_required(app: Any, commands: Sequence[str], arguments: ArgumentCollect
 
 
 def _meant_as_data(word: str, app: Any) -> str:
-    """The option that was probably left out: a data set has no place of its own in `train toy`."""
+    """The option that is probably missing, as in `train toy`."""
     takes_data = app and "--data" in app.assemble_argument_collection()
     if takes_data and (word == "toy" or os.path.isdir(word)):
         return f"; did you mean `--data {word}`?"

@@ -1,4 +1,4 @@
-"""How every command that reads a data set loads it: the options for label maps, and the checks before anything else."""
+"""Loading data sets in commands: the options for label maps, and the checks before all other work."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from ..data import Dataset, Folder, InMemory, OneClass, Problem, open_dataset
 from ..data.folders import Classes
 from ..errors import DataError
 from ..runtime.settings import convert_fields
-
-__all__ = ["LabelOptions", "Labels", "find_problems", "load_splits"]
 
 _NAMED = 3  # how many bad files the one line of an error names
 
@@ -40,11 +38,11 @@ class LabelOptions:
         return cls(**{f.name: saved[f.name] for f in fields(cls) if f.name in saved})
 
     def open(self, data: str, split: str) -> Dataset:
-        """The split; read is only what it takes to know its files and classes."""
+        """The split. Only its file list and classes are read."""
         return open_dataset(data, split, ignore=self.ignore, classes=self.classes)
 
     def written(self) -> str:
-        """As on the command line, with a space in front; empty for the defaults."""
+        """The options as on the command line, after a space; empty for the defaults."""
         given = [(f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != f.default]
         return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given)
 
@@ -59,12 +57,12 @@ Labels = Annotated[LabelOptions, Parameter(name="*", group=Group("Label maps", s
 def load_splits(
     data: str, splits: tuple[str, ...], limit: int | None = None, labels: LabelOptions = LabelOptions()
 ) -> list[Dataset]:
-    """Splits that are ready, of at most `limit` pictures each: toy scenes drawn, every label of a folder checked.
+    """Load splits of at most `limit` pictures each: draw toy scenes, check every label of a folder.
 
     Raises DataError for bad files; one line counts those of all splits.
     """
     opened = [labels.open(data, split) for split in splits]
-    selected = [labels.select(dataset) for dataset in opened]  # refuses an unknown class before anything is read
+    selected = [labels.select(dataset) for dataset in opened]  # refuses an unknown class before files are read
     problems = [p for dataset in opened if isinstance(dataset, Folder) for p in find_problems(dataset, limit)]
     if problems:
         files = ", ".join(str(problem.file) for problem in problems[:_NAMED])

@@ -19,7 +19,7 @@ from ..prediction import evaluate
 from ..weights.checkpoint import Checkpoint
 from .data_options import LabelOptions, Labels, load_splits
 from .options import CheckpointPath, Json
-from .prediction_options import PredictionOptions, Views
+from .prediction_options import Options, PredictionOptions
 
 
 def run(
@@ -31,7 +31,7 @@ def run(
     split: str = "val",
     limit: PositiveInt | None = None,
     out: Path | None = None,
-    views: Views = PredictionOptions(),
+    options: Options = PredictionOptions(),
     no_baseline: bool = False,
     no_boundary: bool = False,
     as_json: Json = False,
@@ -53,7 +53,7 @@ def run(
         no_baseline: Leave the position prior out, which saves reading the training pictures.
         no_boundary: Leave BF out, which saves about 0.1 s per picture of 360x480, and more for larger ones.
     """
-    loaded = views.open(checkpoint)
+    loaded = options.open(checkpoint)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     labels = _label_options(checkpoint, loaded, data, labels)
@@ -61,7 +61,7 @@ def run(
     _check_classes(loaded, pictures)
     progress = partial(tqdm, total=len(pictures), desc="evaluating", unit="picture", leave=False, dynamic_ncols=True)
     scores = evaluate(
-        loaded.model, pictures, **views.of(loaded), boundary=not no_boundary, samples=views.samples,
+        loaded.model, pictures, **options.resolved_for(loaded), boundary=not no_boundary, samples=options.samples,
         rng=np.random.default_rng(0), progress=progress,
     )  # fmt: skip
     if scores.intervals is None:
@@ -112,7 +112,7 @@ def _baseline(data: str, limit: int | None, labels: LabelOptions, pictures: Data
         return position_prior(
             labelled_images(training_pictures), labelled_images(pictures), palette.names, palette.ignore_label
         )
-    except DataError as error:  # no such split, or a bad file in it: no reason to refuse the evaluation
+    except DataError as error:  # a missing split or a bad file in it does not prevent the evaluation
         print(f"no position prior, which is learnt from training pictures: {error}", file=sys.stderr)
         return None
 

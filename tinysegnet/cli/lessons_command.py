@@ -8,8 +8,6 @@ from ..errors import DataError
 from ..files import write_atomically
 from .options import FolderPath
 
-__all__ = ["find_notebooks", "run"]
-
 _PACKAGE = Path(__file__).parents[1]
 
 

@@ -1,7 +1,5 @@
 """The command line: `tinysegnet COMMAND --help`."""
 
-from __future__ import annotations
-
 import errno
 import io
 import os
@@ -17,8 +15,6 @@ from ..errors import MeasurementError, NonFiniteError, SettingError, TinySegNetE
 from ..training.signals import terminated_as_interrupted
 from .cli_errors import check_required, usage_error
 from .options import DEFAULT_PARAMETER
-
-__all__ = ["COMMANDS", "main"]
 
 USE = Group("Train and use a network", sort_key=1)
 DATA = Group("Data sets", sort_key=2)
@@ -52,7 +48,7 @@ EPILOGUE = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command with these words, those of this process by default, and return the exit code."""
+    """Run the command line `arguments` (default: sys.argv) and return the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
@@ -79,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    if arguments[:1] in (["-h"], ["--help"]):  # of the command that follows
+    if arguments[:1] in (["-h"], ["--help"]):  # help for the command that follows
         arguments = [*arguments[1:], "--help"]
     app = _app(arguments)
     try:
@@ -94,7 +90,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _app(arguments: list[str]) -> App:
-    """The parser. It imports the command that is asked for, and no other."""
+    """The parser. It imports only the requested command."""
     app = App(
         name="tinysegnet", help="SegNet from NumPy up: train it, see what it does, prove its gradients.",
         help_epilogue=EPILOGUE, version=__version__, default_parameter=DEFAULT_PARAMETER, config=check_required,
@@ -117,7 +113,7 @@ def _app(arguments: list[str]) -> App:
 
 
 def _with_new_names(arguments: list[str]) -> list[str]:
-    """The arguments in today's spelling, and a line on stderr for each one of version 0.1."""
+    """Replace arguments of version 0.1 by their new names, with a note on stderr."""
     note = "note: `{}` is now `{}`; the old name will be removed in version 0.3"
     if arguments[:2] == ["data", "floors"]:
         print(note.format("data floors", "data baselines"), file=sys.stderr)
@@ -129,7 +125,7 @@ def _with_new_names(arguments: list[str]) -> list[str]:
 
 
 def _prepare_streams() -> None:
-    """Let output take every text: names of files may have letters that a terminal or a redirected file has not."""
+    """Let output accept all text: file names may have letters that a terminal or file cannot encode."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed (`2>&-`, pythonw): a file opened later must not take its place
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
@@ -143,11 +139,11 @@ def _explain(error: Exception) -> tuple[str, int]:
         return str(error), 1 if isinstance(error, (NonFiniteError, MeasurementError)) else 2
     if isinstance(error, MemoryError):
         return f"not enough memory {error}. Choose a smaller --size, --batch-size or --width", 1
-    if not isinstance(error, OSError):  # a defect of ours; it is one line, too
+    if not isinstance(error, OSError):  # a defect in tinysegnet, also reported in one line
         return f"{type(error).__name__}: {error}. --debug shows where", 1
     what = str(error) if error.filename is None else f"{error.filename}: {error.strerror}"
     if error.errno in _WRONG_PLACE:
-        return f"{what} (expected a place that can be read and written). Choose another, or change permissions", 2
+        return f"{what} (expected a readable, writable path). Choose another, or change permissions", 2
     return f"{what}. Files that were saved before are unchanged; make room, or choose another place", 1
 
 

@@ -1,6 +1,4 @@
-"""The types of options: how a value is written on the command line, and what the error says about a wrong one."""
-
-from __future__ import annotations
+"""The types of options: how their values are written, and the errors for wrong ones."""
 
 import re
 from collections.abc import Sequence
@@ -11,8 +9,6 @@ import cyclopts
 from cyclopts import Parameter, Token
 
 from ..models import models
-
-__all__ = ["DEFAULT_PARAMETER", "CheckpointPath", "FolderPath", "Json", "ModelName", "Numbers", "Size"]
 
 MOST_PIXELS = 50_000_000  # of a size: as many as a picture of a data set may have
 
@@ -29,7 +25,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def _convert(hint: Any, tokens: Sequence[Token]) -> Any:
-    """The parser's own conversion, which alone would round 1.5 to a whole number and take '' as the current folder."""
+    """The parser's conversion, which by itself would round 1.5 and take '' as the current folder."""
     kinds = (hint, *get_args(hint))
     for text in (token.value for token in tokens):
         if int in kinds and not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
@@ -49,7 +45,7 @@ def _written(default: Any) -> str | None:
 DEFAULT_PARAMETER = Parameter(
     converter=_convert, show_default=_written, negative=(), allow_repeating=True, json_list=False, json_dict=False
 )
-"""What holds for every option and argument."""
+"""The settings of all options and arguments."""
 
 Size = Annotated[
     tuple[int, int],

@@ -14,20 +14,20 @@ from ..data import Palette, find_pictures, read_image
 from ..data.image_files import MAX_PIXELS_SINGLE
 from ..errors import DataError, SettingError, TinySegNetError
 from ..files import write_atomically
-from ..prediction.predict import predict, predict_with_uncertainty, working_size
+from ..prediction.predict import network_size, predict, predict_with_uncertainty
 from ..weights.checkpoint import Checkpoint
 from .options import CheckpointPath
-from .prediction_options import FACTOR, PredictionOptions, Views
+from .prediction_options import FACTOR, Options, PredictionOptions
 
 SUFFIXES = ("_overlay", "_colours", "_labels", "_uncertainty")
 OLD_SUFFIXES = ("_doubt",)  # of version 0.1
 LEGIBLE = 240  # pixels: the overlay of a picture whose longer side has fewer is enlarged
-MAX_WORKING_PIXELS = 4_000_000  # inside the network: vgg16 keeps 256 bytes per pixel, several times
+MAX_WORKING_PIXELS = 4_000_000  # inside the network, where vgg16 has several arrays of 256 bytes per pixel
 
 
 def run(
     checkpoint: CheckpointPath, images: tuple[Path, ...] = (), /, *, out: Path, scale: Annotated[float, FACTOR] = 1.0,
-    views: Views = PredictionOptions(), gif: bool = False,
+    options: Options = PredictionOptions(), gif: bool = False,
 ) -> int:  # fmt: skip
     """Segment pictures of any size: write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each.
 
@@ -42,7 +42,7 @@ def run(
         gif: Also write predictions.gif, an animation of all overlays.
     """
     paths = _pictures(images, out)
-    loaded = views.open(checkpoint)
+    loaded = options.open(checkpoint)
     out.mkdir(parents=True, exist_ok=True)
     animation = viz.Animation(loaded.palette, len(paths)) if gif else None
     exit_code = 0
@@ -50,13 +50,13 @@ def run(
                 disable=len(paths) < 2 or None)  # fmt: skip
     for number, (path, stem) in enumerate(zip(loop, _own_stems(paths), strict=True), 1):
         try:
-            image, labels, uncertainty = _segment(path, loaded, scale, views)
+            image, labels, uncertainty = _segment(path, loaded, scale, options)
         except TinySegNetError as error:
-            tqdm.write(f"error: {error}", file=sys.stderr)  # print would tear the bar
+            tqdm.write(f"error: {error}", file=sys.stderr)  # print would break the progress bar
             exit_code = 2
             continue
-        overlay = _write(image, labels, uncertainty, loaded.palette, out, stem)
-        tqdm.write(str(overlay), file=sys.stdout)
+        overlay_path = _write(image, labels, uncertainty, loaded.palette, out, stem)
+        tqdm.write(str(overlay_path), file=sys.stdout)
         if animation:
             animation.add(image, labels, path.name.encode(errors="backslashreplace").decode(), number)
     if animation and animation.frames:
@@ -66,7 +66,7 @@ def run(
 
 
 def _pictures(images: tuple[Path, ...], out: Path) -> list[Path]:
-    """The pictures to segment. In a folder that is also `out`, the results of an earlier run are left out."""
+    """The pictures to segment. If their folder is also `out`, the results of an earlier run are skipped."""
     if not images:
         raise DataError("predict: no picture given (expected PNG or JPEG files, or folders). Name one or more")
     return [
@@ -76,44 +76,43 @@ def _pictures(images: tuple[Path, ...], out: Path) -> list[Path]:
 
 
 def _segment(
-    path: Path, loaded: Checkpoint, scale: float, views: PredictionOptions
+    path: Path, loaded: Checkpoint, scale: float, options: PredictionOptions
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """The picture (H, W, 3), upright; its labels (H, W); their uncertainty (H, W) if samples are wanted."""
     image = read_image(path, upright=True, max_pixels=MAX_PIXELS_SINGLE)
     H, W = loaded.size or image.shape[:2]
     size = max(1, round(H * scale)), max(1, round(W * scale))
-    how = {**views.of(loaded), "size": size}
-    largest = 1.0 if views.samples else max(how["scales"])
-    h, w = (round(n * largest) for n in working_size(image.shape[:2], size))
+    resolved = {**options.resolved_for(loaded), "size": size}
+    h, w = network_size(loaded.model, image.shape[:2], size, 1.0 if options.samples else max(resolved["scales"]))
     if h * w > MAX_WORKING_PIXELS:
         factor = scale * math.sqrt(MAX_WORKING_PIXELS / (h * w))
         raise SettingError(
             f"{path}: {h} x {w} pixels are too many for the network (at most {MAX_WORKING_PIXELS / 1e6:.0f} Mpx)."
             f" Give --scale {math.floor(1000 * factor) / 1000:g} or less"
         )
-    if views.samples is None:
-        return image, predict(loaded.model, image, **how), None
-    return image, *predict_with_uncertainty(loaded.model, image, samples=views.samples, size=size)
+    if options.samples is None:
+        return image, predict(loaded.model, image, **resolved), None
+    return image, *predict_with_uncertainty(loaded.model, image, samples=options.samples, size=size)
 
 
 def _write(
     image: np.ndarray, labels: np.ndarray, uncertainty: np.ndarray | None, palette: Palette, out: Path, stem: str
 ) -> Path:
     """Write the results, one at a time in memory, and return the path of the overlay."""
-    overlay, colours, numbers, spread = (out / f"{stem}{suffix}.png" for suffix in SUFFIXES)
-    scale = 1 if max(labels.shape) >= LEGIBLE else None  # at its own size a 1 x 1 picture shows nothing
-    painted = viz.labelled_picture(image, labels, palette, scale=scale, narrowest=480)
-    write_atomically(overlay, viz.picture_bytes(painted))
+    paths = [out / f"{stem}{suffix}.png" for suffix in SUFFIXES]
+    enlargement = 1 if max(labels.shape) >= LEGIBLE else None  # at its own size a 1 x 1 picture shows nothing
+    painted = viz.labelled_picture(image, labels, palette, enlargement=enlargement, narrowest=480)
+    write_atomically(paths[0], viz.picture_bytes(painted))
     del painted
-    write_atomically(colours, viz.picture_bytes(Image.fromarray(viz.colour_map(labels, palette))))
-    write_atomically(numbers, viz.picture_bytes(viz.index_picture(labels, palette)))
+    write_atomically(paths[1], viz.picture_bytes(Image.fromarray(viz.colour_map(labels, palette))))
+    write_atomically(paths[2], viz.picture_bytes(viz.index_picture(labels, palette)))
     if uncertainty is not None:
-        write_atomically(spread, viz.picture_bytes(viz.uncertainty_picture(uncertainty)))
-    return overlay
+        write_atomically(paths[3], viz.picture_bytes(viz.uncertainty_picture(uncertainty)))
+    return paths[0]
 
 
 def _own_stems(paths: list[Path]) -> list[str]:
-    """A name for the results of each picture: its stem, with a number if that name is taken already.
+    """A name for the results of each picture: its stem, with a number if the stem is taken.
 
     >>> _own_stems([Path("x/a.png"), Path("y/A.jpg"), Path("b.png")])
     ['a', 'A-2', 'b']
@@ -124,7 +123,7 @@ def _own_stems(paths: list[Path]) -> list[str]:
         # File names have at most 255 bytes, and a suffix and a number must fit.
         first = path.stem.encode(errors="surrogateescape")[:220].decode(errors="ignore") or "picture"
         names = (first if n == 1 else f"{first}-{n}" for n in range(1, len(paths) + 2))
-        stem = next(name for name in names if name.casefold() not in taken)  # many systems take A for a
+        stem = next(name for name in names if name.casefold() not in taken)  # on many systems A and a are the same name
         taken.add(stem.casefold())
         stems.append(stem)
     return stems

@@ -1,7 +1,5 @@
 """How a trained network predicts: the options that `predict` and `evaluate` share."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,9 +13,7 @@ from ..weights.bundled import open_checkpoint
 from ..weights.checkpoint import Checkpoint
 from .options import Numbers
 
-__all__ = ["FACTOR", "PredictionOptions", "Views"]
-
-# of a size: larger ones overflow before they can be refused in pixels
+# larger factors of a size overflow before the number of pixels is checked
 FACTOR = Parameter(validator=Number(gt=0, lte=1_000_000))
 
 
@@ -38,23 +34,21 @@ class PredictionOptions:
     def __post_init__(self) -> None:
         if self.samples is not None and (self.mirror == "yes" or self.test_scales is not None):
             other = "mirror: yes" if self.mirror == "yes" else "test-scales"
-            raise SettingError(f"{other}, with samples: samples are drawn of the picture as it is. Give one of them")
+            raise SettingError(f"{other}, with samples: samples use the picture as it is. Give one of them")
 
     def open(self, checkpoint: Path) -> Checkpoint:
-        """The checkpoint, whose network must have dropout if samples are wanted."""
+        """Open the checkpoint. Raises SettingError if samples are wanted and its network has no dropout."""
         loaded = open_checkpoint(checkpoint)
         if self.samples is not None:
             loaded.model.check_dropout()
         return loaded
 
-    def of(self, loaded: Checkpoint) -> dict[str, Any]:
+    def resolved_for(self, checkpoint: Checkpoint) -> dict[str, Any]:
         """`size`, `mirror` and `scales` for `predict`: those of the training, unless an option says otherwise."""
-        how = loaded.prediction
-        if self.mirror != "recipe":
-            how["mirror"] = self.mirror == "yes"
-        if self.test_scales is not None:
-            how["scales"] = self.test_scales
-        return how
+        trained = checkpoint.prediction
+        mirror = trained["mirror"] if self.mirror == "recipe" else self.mirror == "yes"
+        scales = trained["scales"] if self.test_scales is None else self.test_scales
+        return {**trained, "mirror": mirror, "scales": scales}
 
 
-Views = Annotated[PredictionOptions, Parameter(name="*", group=Group("Prediction", sort_key=3))]
+Options = Annotated[PredictionOptions, Parameter(name="*", group=Group("Prediction", sort_key=3))]

@@ -22,8 +22,6 @@ from ..weights.encoders import encoder_preprocessing, load_encoder
 from .data_options import LabelOptions, Labels, load_splits
 from .options import DEFAULT_PARAMETER, ModelName, Numbers, Size
 
-__all__ = ["Train", "command"]
-
 RecipeName = Annotated[str, Parameter(choices=("default", *papers), metavar="RECIPE")]
 PreprocessingName = Annotated[str, Parameter(choices=("own", *PREPROCESSING))]
 RECIPE = Parameter(name="*", group=Group("Recipe", sort_key=1))
@@ -32,7 +30,7 @@ SAVED_OPTIONS = ("data", "recipe", "model", "width", "preprocessing", "encoder",
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What the defaults of the other options follow from."""
+    """The options that determine the defaults of the others."""
 
     data: str = "toy"
     """"toy" for drawn street scenes, or a folder with pictures and label maps: `tinysegnet data check DIR`."""
@@ -88,7 +86,7 @@ class Train(Source):
         return self._train() if self.resume is None else self._as_begun(self.resume)._train()
 
     def _as_begun(self, path: Path) -> "Train":
-        """The options that the run was begun with, from its config.json."""
+        """The options with which the run began, from its config.json."""
         config = read_config(path)
         own = {name: config[name] for name in SAVED_OPTIONS if name in config}
         own.setdefault("preprocessing", "scaled")  # the only one when configs did not name it yet
@@ -119,7 +117,7 @@ class Train(Source):
         result = fit(model, train, val, recipe=Recipe(**asdict(self.settings)), run=folder)
         if result.scores:
             print(result.scores.table())
-        from ..report.run_report import write_report  # matplotlib is imported only when there is something to draw
+        from ..report.run_report import write_report  # matplotlib is imported only when it is needed
 
         page = write_report(folder, model, train, val, result)
         print(f"trained for {result.seconds:.0f} s\nreport: {page}")
@@ -151,8 +149,8 @@ class Train(Source):
 def command(arguments: list[str]) -> Callable[..., int]:
     """`tinysegnet train` with the defaults that follow from --data, --recipe and the label options in `arguments`.
 
-    Thus --help shows what would really be done. The parser takes defaults from the fields of a dataclass, so each
-    recipe gets a class of its own.
+    So --help shows the actual defaults. The parser takes defaults from the fields of a dataclass, so each recipe needs
+    its own class.
     """
     given = [word.split("=", 1)[0] for word in arguments if word.startswith("--")]
     _check_combinations(given)
@@ -178,12 +176,12 @@ def command(arguments: list[str]) -> Callable[..., int]:
 
 def _with_defaults(options: type, changed: list[tuple[str, Any, Any]]) -> Any:
     """A dataclass with other types and defaults of some fields: (name, type, default)."""
-    module = {"__module__": __name__}  # the parser knows no options of a class without one
+    module = {"__module__": __name__}  # the parser needs it to find the options
     return make_dataclass(options.__name__, changed, bases=(options,), frozen=True, kw_only=True, namespace=module)
 
 
 def run(*, options: Annotated[Train, Parameter(name="*")] = Train()) -> int:
-    """Train with these options. Shell completion reads their names here, whatever the defaults."""
+    """Train with these options. Shell completion reads their names here."""
     return options.run()
 
 

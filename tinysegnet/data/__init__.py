@@ -13,30 +13,7 @@ from .open import open_dataset
 from .palette import CAMVID, Palette
 from .sample import Dataset, Sample, check_dataset, labelled_images, read_sample
 
-__all__ = [
-    "CAMVID",
-    "Augment",
-    "CamVid",
-    "Dataset",
-    "Folder",
-    "InMemory",
-    "OneClass",
-    "Palette",
-    "PixelCounts",
-    "Problem",
-    "Sample",
-    "batches",
-    "check_dataset",
-    "count_pixels",
-    "find_pictures",
-    "labelled_images",
-    "make_crops",
-    "median_frequency_weights",
-    "num_batches",
-    "open_dataset",
-    "read_image",
-    "read_labels",
-    "read_sample",
-    "resize_sample",
-    "sqrt_median_frequency_weights",
-]
+__all__ = ["CAMVID", "Augment", "CamVid", "Dataset", "Folder", "InMemory", "OneClass", "Palette", "PixelCounts",
+           "Problem", "Sample", "batches", "check_dataset", "count_pixels", "find_pictures", "labelled_images",
+           "make_crops", "median_frequency_weights", "num_batches", "open_dataset", "read_image", "read_labels",
+           "read_sample", "resize_sample", "sqrt_median_frequency_weights"]  # fmt: skip

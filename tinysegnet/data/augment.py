@@ -1,12 +1,10 @@
 """Random changes of a sample that leave its meaning alone: flip, scale and crop, colour jitter.
 
-Scale and crop are one resize. Enlarging the picture s times and cutting `size` out of it shows the same
-pixels as cutting a box 1/s as large out of the original and resizing that to `size`; Pillow does the second
-in one pass, antialiased, with a box of fractional position. Picture (bilinear) and labels (nearest) get
-the same box, and both sample at pixel centres: output x looks at box_left + (x + 1/2) * box_width / W.
+Scale and crop are one resize. Enlarging the picture s times and cropping it to `size` shows the same pixels as cutting
+a box of 1/s of the size out of the original and resizing it to `size`. Pillow does the latter in one antialiased pass,
+with fractional positions. Picture (bilinear) and labels (nearest) use the same box, and both sample at pixel centres:
+output x corresponds to box_left + (x + 1/2) * box_width / W.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 
@@ -16,8 +14,6 @@ from PIL import Image
 from ..errors import SettingError
 from ..runtime.settings import convert_fields
 from .sample import Sample
-
-__all__ = ["Augment", "resize_sample"]
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels of the original, as Pillow has it
 
@@ -53,14 +49,14 @@ class Augment:
         self, sample: Sample, *, rng: np.random.Generator, size: tuple[int, int]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Sample -> image (H, W, 3) uint8 and labels (H, W) uint8 with (H, W) = size."""
-        # Every number is drawn with any settings, so that switching one change off keeps the others.
+        # All numbers are drawn whatever the settings, so that disabling one change keeps the others.
         flip, zoom, left, top = rng.random(4)
         factors = 1 + self.color_jitter * rng.uniform(-1, 1, 3)
         s = self.scale[0] + zoom * (self.scale[1] - self.scale[0])
         H, W = sample.labels.shape
         height, width = H / s, W / s
         x, y = left * (W - width), top * (H - height)
-        box = x, y, min(x + width, W), min(y + height, H)  # rounding must not step over the edge
+        box = x, y, min(x + width, W), min(y + height, H)  # rounding must not exceed the picture
         image, labels = _resize(sample, size, box)
         if self.color_jitter:
             image = _jitter(image, *factors)
@@ -72,14 +68,14 @@ class Augment:
 def resize_sample(sample: Sample, size: tuple[int, int], box: Box | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The box (default: all) of a sample, resized to size (H, W): image uint8 (H, W, 3) and labels (H, W).
 
-    The image is averaged (bilinear, antialiased), labels are picked (nearest): no new class numbers appear.
+    The image is averaged (bilinear, antialiased). Labels are picked (nearest), so no new class numbers appear.
     """
     image, labels = _resize(sample, size, box)
     return np.asarray(image), np.asarray(labels)
 
 
 def _resize(sample: Sample, size: tuple[int, int], box: Box | None) -> tuple[Image.Image, Image.Image]:
-    H, W = size  # NumPy counts rows first, Pillow columns first: here, and nowhere else, they are swapped
+    H, W = size  # NumPy has rows first, Pillow columns
     image = Image.fromarray(sample.image).resize((W, H), Image.Resampling.BILINEAR, box=box)
     labels = Image.fromarray(sample.labels).resize((W, H), Image.Resampling.NEAREST, box=box)
     return image, labels

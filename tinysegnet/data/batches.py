@@ -5,8 +5,6 @@ epoch is a function of the generator's state at its start, the generator advance
 many batches are read, and batch number `start` is made without those before it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,8 +12,6 @@ import numpy as np
 from ..errors import SettingError
 from .augment import Augment, resize_sample
 from .sample import Dataset, check_dataset, read_sample
-
-__all__ = ["batches", "num_batches"]
 
 Batch = tuple[np.ndarray, np.ndarray]
 
@@ -45,10 +41,8 @@ def batches(
     """One epoch of batches, new arrays each time.
 
     Args:
-        dataset: the pictures.
-        batch_size: pictures per batch.
         size: (H, W) of the batch. Without augment the whole picture is scaled to it.
-        rng: may be left out only if nothing is random.
+        rng: required unless nothing is random.
         augment: random changes of each picture; None: none.
         shuffle: a random order, without an incomplete last batch; see `num_batches`.
         start: the first batch to yield. With rng in the state of the call that began the epoch, the remaining
@@ -64,7 +58,7 @@ def batches(
     order = np.arange(len(dataset))
     if rng is not None and shuffle:
         rng.shuffle(order)
-    seeds = order if rng is None else rng.integers(2**63, size=len(order))  # of each picture's augmentation
+    seeds = order if rng is None else rng.integers(2**63, size=len(order))  # for each picture's augmentation
     firsts = range(start * batch_size, total * batch_size, batch_size)
     return (_make_batch(dataset, order[i : i + batch_size], seeds, size, augment) for i in firsts)
 

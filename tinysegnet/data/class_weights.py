@@ -1,15 +1,13 @@
-"""Class weights by median frequency: a pole counts as much as the road.
+"""Class weights by median frequency, so that rare classes count as much as common ones.
 
     freq(c) = pixels of class c / all pixels of the images in which c occurs
     weight(c) = median(freq) / freq(c)
 
 after Eigen & Fergus 2015, section 6.3.2, which the SegNet paper follows (section 3.2). "All pixels" are those of the
-whole images, labelled or not; an image without the class does not count. The eleven weights printed everywhere (0.2595,
-0.1826, 4.5640, ...) follow from CamVid's first labels, with void as a twelfth class under the median. The labels have
-changed since, so count the labels at hand.
+whole images, labelled or not; an image without the class does not count. The eleven published weights (0.2595, 0.1826,
+4.5640, ...) follow from CamVid's first labels, with void as a twelfth class in the median. The labels have changed,
+so compute the weights from the given labels.
 """
-
-from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
@@ -18,8 +16,6 @@ import numpy as np
 
 from ..errors import DataError
 from .sample import Dataset, check_dataset, read_sample
-
-__all__ = ["PixelCounts", "count_pixels", "median_frequency_weights", "sqrt_median_frequency_weights"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +29,7 @@ class PixelCounts:
 
 
 def count_pixels(dataset: Dataset) -> PixelCounts:
-    """Go once through all labels of a data set. Void is not counted as a class."""
+    """Count the pixels in all labels of a data set. Void is not a class."""
     K = check_dataset(dataset).palette.num_classes
     pixels, image_pixels, images = np.zeros((3, K), np.int64)
     for index in range(len(dataset)):

@@ -1,10 +1,8 @@
 """A toy CamVid on disk: small crops of the real pictures, or whole pictures scaled down.
 
-Crops keep the detail and change the task: of 96 x 128 crops of CamVid only one in eight shows a fence, one in nine a
-bicyclist. Scaling whole pictures down keeps the classes' shares and loses the detail.
+Crops keep the detail and change the task: only one in eight 96 x 128 crops of CamVid shows a fence, one in nine a
+bicyclist. Scaling whole pictures down keeps the classes' shares but loses detail.
 """
-
-from __future__ import annotations
 
 import re
 import shutil
@@ -22,8 +20,6 @@ from .label_encoding import VOID
 from .palette import CAMVID, Palette
 from .sample import Dataset, Sample, read_sample
 
-__all__ = ["make_crops", "write_classes"]
-
 Crop = tuple[np.ndarray, np.ndarray]
 
 
@@ -39,19 +35,19 @@ def make_crops(
 ) -> dict[str, int]:
     """Write small pairs in the tutorial's layout, as `Folder(out, split)` reads it.
 
-    Everything goes to `out`.part, renamed at the end: out is complete or absent. A picture without any labelled pixel
-    gives no crops and a warning.
+    Files are written to `out`.part, which is renamed at the end, so out is complete or absent. A picture without any
+    labelled pixel gives no crops and a warning.
 
     Args:
-        datasets: {"train": ..., "val": ...}, of one palette; if it is not CamVid's, classes.txt holds it.
+        datasets: {"train": ..., "val": ...}, with the same palette; classes.txt holds it unless it is CamVid's.
         size: (H, W) of the PNG files that are written.
         out: a new or empty folder.
-        crops_per_picture: random crops of each picture, each with at least one labelled pixel.
+        crops_per_picture: random crops per picture, each with at least one labelled pixel.
         whole: scale the whole picture to size instead, the image antialiased and the labels nearest.
         progress: called with (done, total) after each picture.
 
     Returns:
-        pairs per split.
+        The number of pairs per split.
 
     Raises:
         DataError: out exists and is not empty, or a picture is smaller than the crop.
@@ -71,7 +67,7 @@ def make_crops(
     done, total = 0, sum(map(len, datasets.values()))
     try:
         palette = next(iter(datasets.values())).palette
-        if palette != CAMVID:  # which a folder without a list of classes is read as
+        if palette != CAMVID:  # the default for a folder without a list of classes
             write_classes(part / "classes.txt", palette)
         for number, (split, dataset) in enumerate(datasets.items()):
             for count in _write_split(part, split, dataset, size, None if whole else crops_per_picture, [seed, number]):
@@ -85,7 +81,7 @@ def make_crops(
     except OSError as error:
         raise DataError(f"{part}: cannot be written, {error.strerror} (expected room and permission)") from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)  # after a failure only: otherwise it is renamed by now
+        shutil.rmtree(part, ignore_errors=True)  # it exists only after a failure
     return counts
 
 
@@ -97,7 +93,7 @@ def _write_split(
     with open(part / f"{split}.txt", "w", encoding="utf-8") as list_file:
         for index in range(len(dataset)):
             sample = read_sample(dataset, index)
-            rng = np.random.default_rng([*seed, index])  # its own, so that its crops depend on no other picture
+            rng = np.random.default_rng([*seed, index])  # one per picture, so that its crops depend on no other
             crops = _cut(sample, size, per_picture, dataset.palette.num_classes, rng)
             for k, (image, labels) in enumerate(crops):
                 name = re.sub(r"[^\w.-]+", "_", sample.name) + ("" if per_picture is None else f"_{k}")
@@ -111,7 +107,7 @@ def _write_split(
 
 
 def write_classes(path: Path, palette: Palette) -> None:
-    """A line for each class, and one for void, as the tutorial's labels have it; there can be only 255 lines."""
+    """Write a line per class and one for void, as in the tutorial's labels; there can be only 255 lines."""
     lines = ["{} {} {} {}\n".format(*color, name) for color, name in zip(palette.colors, palette.names, strict=True)]
     if palette.ignore_label is not None and len(lines) < VOID:
         lines.append("void\n")
@@ -127,7 +123,7 @@ def _numbered(labels: np.ndarray, palette: Palette) -> np.ndarray:
 def _cut(
     sample: Sample, size: tuple[int, int], per_picture: int | None, num_classes: int, rng: np.random.Generator
 ) -> list[Crop]:
-    """The small pairs that one sample gives: the whole, scaled (None), or per_picture crops."""
+    """The small pairs of one sample: the whole picture, scaled (None), or per_picture crops."""
     if per_picture is None:
         return [resize_sample(sample, size)]
     labelled = sample.labels < num_classes

@@ -1,6 +1,4 @@
-"""Data sets made of another one: its samples kept in memory, or one of its classes against all others."""
-
-from __future__ import annotations
+"""Data sets derived from another one: kept in memory, or reduced to one class against all others."""
 
 from typing import Any
 
@@ -12,17 +10,13 @@ from .label_encoding import VOID
 from .palette import Palette
 from .sample import Dataset, Sample, check_dataset, read_sample
 
-__all__ = ["InMemory", "OneClass"]
-
 OTHERS_COLOR = (205, 205, 200)
 
 
 class InMemory:
-    """The samples of a data set, loaded or drawn once, when this is made.
+    """The samples of a data set (the first `limit`), loaded or drawn once, when this is made.
 
     Args:
-        dataset: the data set.
-        limit: only the first so many samples; None: all.
         progress: wraps the loop, such as tqdm.
     """
 

@@ -1,6 +1,4 @@
-"""Files and folders that were named -> the picture files."""
-
-from __future__ import annotations
+"""Given files and folders -> the picture files."""
 
 import os
 import re
@@ -11,18 +9,16 @@ from pathlib import Path
 from ..errors import DataError
 from .pairs import visible
 
-__all__ = ["find_pictures", "natural_key"]
-
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # how every PNG and every JPEG file begins
 NAMES = (".png", ".jpg", ".jpeg")
 
 
 def find_pictures(paths: Iterable[str | PathLike[str]]) -> list[Path]:
-    """The picture files: files as they are named, and the pictures directly in each folder, in natural order.
+    """The given files, and the pictures directly in each given folder in natural order.
 
-    In a folder a picture is a file that begins like a PNG or JPEG, or has the suffix of one; hidden files and all
-    others are left out. A file named twice is taken once; a missing file is kept, so that its reader can say so.
-    Raises DataError for a folder without a picture.
+    In a folder, a picture is a file that begins like a PNG or JPEG or has its suffix; hidden and other files are
+    skipped. A file given twice is taken once. A missing file is kept, so that reading it reports the error. Raises
+    DataError for a folder without a picture.
     """
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
@@ -37,12 +33,12 @@ def find_pictures(paths: Iterable[str | PathLike[str]]) -> list[Path]:
 
 
 def natural_key(path: Path) -> tuple[list[str | int], str]:
-    """To sort names as people do: 2 before 10, capitals with small letters.
+    """A sort key for natural order: 2 before 10, capitals with small letters.
 
     >>> [p.name for p in sorted(map(Path, ["b.png", "A10.png", "a2.png"]), key=natural_key)]
     ['a2.png', 'A10.png', 'b.png']
     """
-    # Text and numbers take turns, text first, so the same places always compare the same type.
+    # Text and numbers alternate, text first, so values at the same place have the same type.
     parts = re.split(r"([0-9]+)", path.name.casefold())
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], path.name
 
@@ -54,4 +50,4 @@ def _looks_like_picture(path: Path) -> bool:
         with open(path, "rb") as file:
             return file.read(8).startswith(SIGNATURES)
     except OSError:
-        return False  # it may not be read, and nothing says that it is a picture
+        return False  # it cannot be read, and nothing indicates a picture

@@ -1,10 +1,8 @@
-"""Pictures with label maps in a folder, as a data set: recognised, checked, decoded when asked for.
+"""Pictures with label maps in a folder as a data set: recognised, checked, and decoded on demand.
 
-`layouts` says which files belong together, `label_encoding` what the values in them mean; a `Folder` describes both
+`layouts` finds the pairs of files, and `label_encoding` interprets their values. A `Folder` describes both
 (`description`), reads the files, and lists everything that is wrong with them (`problems`).
 """
-
-from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
@@ -24,11 +22,9 @@ from .pairs import FilePair, inside
 from .palette import CAMVID, Palette
 from .sample import Sample
 
-__all__ = ["CamVid", "Folder", "Problem"]
-
 CACHE_BYTES = 1_000_000_000  # decoded samples kept per data set; CamVid's 367 training pairs take 254 MB
 _CLASS_FILES = ("classes.txt", "codes.txt", "label_colors.txt")
-_STRAYS = 1e-3  # of a CamVid label map: one of the 701 has some 200 pixels between two colours
+_STRAYS = 1e-3  # one of CamVid's 701 label maps has some 200 pixels between two colours
 
 Classes = Literal["merged", "all"]
 Progress = Callable[[range], Iterable[int]]
@@ -45,14 +41,14 @@ class Problem:
 class Folder:
     """One split of a folder, a `Dataset`: `dataset[i]` is a `Sample`, image and labels read-only.
 
-    Samples are decoded when first asked for and kept, up to CACHE_BYTES (1 GB); `problems` lists the bad files.
+    Samples are decoded on first use and cached, up to CACHE_BYTES (1 GB); `problems` lists the bad files.
 
     Args:
         root: the folder, in one of the layouts of `layouts`.
         split: "train", "val", "test", ...
         ignore: the label value that means "not labelled"; None: inferred.
         classes: CamVid's 32 as the papers' eleven ("merged") or all of them ("all").
-        layout, label_encoding: which files belong together, and what their values mean; None: recognised.
+        layout, label_encoding: the pairs of files and the meaning of their values; None: recognised.
 
     Raises:
         DataError: no pairs are found, or the classes cannot be inferred.
@@ -87,7 +83,7 @@ class Folder:
             sample, errors = _examine(self.pairs[index], self.label_encoding)
             if sample is None:
                 raise errors[0]
-            sample.image.setflags(write=False)  # they may stay in the cache: an augmentation must not change them
+            sample.image.setflags(write=False)  # cached arrays must not be changed by an augmentation
             sample.labels.setflags(write=False)
             size = sample.image.nbytes + sample.labels.nbytes
             if self._cached_bytes + size > CACHE_BYTES:
@@ -108,9 +104,9 @@ class Folder:
         return "\n".join(line for line in lines if line)
 
     def problems(self, *, progress: Progress = iter) -> list[Problem]:
-        """Decode every pair and every label value -> what is wrong, file by file; nothing if all is well.
+        """Decode every pair and every label value -> the bad files; an empty list if there are none.
 
-        progress: what the loop over the indices is wrapped in, such as tqdm; it may leave some out.
+        progress: wraps the loop over the indices, such as tqdm; it may skip some.
         """
         found = []
         for index in progress(range(len(self))):
@@ -133,8 +129,10 @@ class Folder:
 class CamVid(Folder):
     """One split of CamVid as the SegNet tutorial lays it out: 367 + 101 + 233 street pictures of 480 x 360, 11 classes.
 
-    A `Folder` that need not be recognised: it has train.txt, or train/ and trainannot/ (see `layouts`). palette: what
-    the numbers and colours in the label maps mean.
+    A `Folder` that need not be recognised: it has train.txt, or train/ and trainannot/ (see `layouts`).
+
+    Args:
+        palette: what the numbers and colours in the label maps mean.
     """
 
     def __init__(self, root: str | PathLike[str], split: str = "train", *, palette: Palette = CAMVID) -> None:
@@ -143,7 +141,7 @@ class CamVid(Folder):
 
 
 def _examine(pair: FilePair, label_encoding: LabelEncoding) -> tuple[Sample | None, list[DataError]]:
-    """Read one pair: the sample, or all that is wrong with the two files."""
+    """Read one pair: the sample, or all errors of its two files."""
     errors: list[DataError] = []
 
     def attempt(read: Callable[..., Any], *arguments: Any) -> Any:
@@ -186,7 +184,7 @@ def _read_inside(read: Callable[[Path], np.ndarray], path: Path, root: Path) -> 
 
 
 def _find_label_encoding(layout: Layout, ignore: int | None, classes: Classes) -> tuple[LabelEncoding, str]:
-    """What the label values mean, and who says so: a list of classes, else the layout, else the values themselves."""
+    """The meaning of the label values and its source: a list of classes, else the layout, else the values."""
     path = next((layout.root / name for name in _CLASS_FILES if (layout.root / name).is_file()), None)
     known = None if path is None else ClassList.read(path)
     if known is not None and known.is_camvid:
@@ -207,7 +205,7 @@ def _find_label_encoding(layout: Layout, ignore: int | None, classes: Classes) -
 
 
 def _values(layout: Layout) -> frozenset[int]:
-    """Which numbers occur in the label maps of all splits; files that cannot be read are skipped here."""
+    """The numbers in the label maps of all splits; files that cannot be read are skipped."""
     paths = sorted({pair.labels for pairs in layout.splits.values() for pair in pairs()})
     readable = (path for path in paths if os.path.isfile(path) and inside(path, layout.root))
     return _values_in(tuple((path, path.stat().st_mtime_ns) for path in readable))

@@ -1,11 +1,9 @@
-"""Picture and label files -> arrays. Whatever the bytes on disk are, the only error is a `DataError`.
+"""Picture and label files -> arrays. Bad bytes of any kind raise only `DataError`.
 
 A photograph of any mode becomes RGB. The numbers of a label map are class numbers and pass through unchanged, so only
-lossless PNG is accepted (JPEG at quality 95 changed three label pixels in four) and palette files give their indices,
-never their colours.
+lossless PNG is accepted (JPEG at quality 95 changed three label pixels in four), and a palette file gives its indices,
+not its colours.
 """
-
-from __future__ import annotations
 
 import re
 import warnings
@@ -14,47 +12,46 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.Image import Transpose
 
 from ..errors import DataError
 from ..files import is_special
-
-__all__ = ["MAX_PIXELS", "MAX_PIXELS_SINGLE", "read_image", "read_label_pixels"]
 
 # A file of 100 bytes can claim to be 60000 x 60000: refused from its header, before memory is taken. A data set
 # is many pictures, so its limit is lower; a single one may be a large photograph or scan (Pillow itself ends at 179).
 MAX_PIXELS = 50_000_000
 MAX_PIXELS_SINGLE = 175_000_000
 
-# A progressive JPEG goes over all its pixels once per scan. Ten scans are usual, but 300 kB can hold thousands, for
-# minutes of decoding: all of them together may be as much work as the largest picture in the usual way.
+# Decoding a progressive JPEG processes all pixels once per scan. Ten scans are usual, but 300 kB can hold thousands,
+# which take minutes. All scans together may take as much work as the largest picture with the usual number.
 _USUAL_SCANS = 12
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")  # marker, length, components
 
-# What else people have, by a sign at a place in the file's head.
+# Other formats, recognised by bytes at a place in the file.
 _OTHERS = ((8, b"WEBP", "a WebP picture"), (4, b"ftyp", "a HEIC or AVIF picture, or a film"), (0, b"GIF8", "a GIF"),
            (0, b"BM", "a BMP picture"), (0, b"II*\0", "a TIFF picture"), (0, b"MM\0*", "a TIFF picture"),
            (0, b"%PDF", "a PDF document"))  # fmt: skip
-# Pixels that are missing at the end of a PNG may be read as zeros: 80 bytes would become a picture of 38 Mpx.
+# Missing pixels at the end of a PNG may be read as zeros, so 80 bytes could become a picture of 38 Mpx.
 _MAX_INFLATION = 1032  # bytes that deflate, the compression of PNG, can make of one
 
-# Grey PNGs of 2 and 4 bits are widened to 0..255 by Pillow (1 -> 85, 1 -> 17): undone for class numbers.
+# Grey PNGs of 2 and 4 bits are widened to 0..255 by Pillow (1 -> 85, 1 -> 17), which is undone for class numbers.
 _WIDENED = {"L;2": 85, "L;4": 17}
 
 # EXIF orientation: how to rotate or mirror the stored pixels to see the picture as it was taken.
 _ORIENTATION = 0x0112
-_TO = Image.Transpose
-_ROTATIONS = {2: _TO.FLIP_LEFT_RIGHT, 3: _TO.ROTATE_180, 4: _TO.FLIP_TOP_BOTTOM, 5: _TO.TRANSPOSE, 6: _TO.ROTATE_270,
-              7: _TO.TRANSVERSE, 8: _TO.ROTATE_90}  # fmt: skip
+_ROTATIONS = {
+    2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
+}  # fmt: skip
 
 
 def read_image(path: str | PathLike[str], *, upright: bool = False, max_pixels: int | None = None) -> np.ndarray:
     """The pixels of a PNG or JPEG file, recognised by its content; transparency is dropped.
 
     Args:
-        path: the file.
         upright: rotate it as its EXIF orientation says. By default the pixels come as stored, as label maps are
             drawn on them, and a rotated picture gives a UserWarning that names it.
-        max_pixels: refuse more; default MAX_PIXELS, for single pictures MAX_PIXELS_SINGLE.
+        max_pixels: the limit, by default MAX_PIXELS; for single pictures give MAX_PIXELS_SINGLE.
 
     Returns:
         (H, W, 3) uint8, RGB.
@@ -102,7 +99,7 @@ def _orientation(image: Image.Image) -> int:
     try:
         with warnings.catch_warnings(action="ignore"):
             return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # damaged EXIF comes out of Pillow as anything; the pixels are whole all the same
+    except Exception:  # damaged EXIF raises errors of any kind; the pixels may be intact
         return 1
 
 
@@ -111,7 +108,7 @@ def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image,
     if is_special(path):
         raise DataError(f"{path}: a pipe or a device (expected a file, {expected}). Save the picture as a file")
     try:
-        # Pillow warns of oversized pictures, odd EXIF data and the like; what matters is an error here.
+        # Pillow's warnings, such as those about large pictures or odd EXIF data, are checked as errors here.
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=formats) as image:
             _check_claims(path, image, max_pixels)
             raw_mode = str(image.tile[0].args) if image.tile else image.mode
@@ -126,7 +123,7 @@ def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image,
         raise DataError(f"{path}: may not be read (expected {expected}). Change its permissions") from None
     except UnidentifiedImageError:
         raise _unidentified(path, formats) from None
-    except Image.DecompressionBombError as error:  # Pillow's own limit, which comes before ours can be asked
+    except Image.DecompressionBombError as error:  # Pillow checks its own limit before ours
         count = re.search(r"\d+", str(error))
         _check_size(path, "", int(count[0]) if count else max_pixels + 1, max_pixels)
         raise DataError(f"{path}: too large (at most {max_pixels // 1_000_000} Mpx). Scale it down") from error
@@ -142,7 +139,7 @@ def _check_size(path: Path, shape: str, pixels: int, max_pixels: int) -> None:
 
 
 def _check_claims(path: Path, image: Image.Image, max_pixels: int) -> None:
-    """What the header claims, before memory is taken or time is spent."""
+    """Check what the header claims, before memory or time is spent."""
     (W, H), size = image.size, path.stat().st_size
     _check_size(path, f"{W} x {H} = ", W * H, max_pixels)
     if image.format == "PNG" and size * _MAX_INFLATION < W * H / 8:  # at one bit per pixel
@@ -156,7 +153,7 @@ def _check_claims(path: Path, image: Image.Image, max_pixels: int) -> None:
 
 
 def _unidentified(path: Path, formats: list[str]) -> DataError:
-    """The error for bytes that are none of the formats; for a label map as JPEG it says why."""
+    """The error for bytes in none of the formats, with a reason for label maps as JPEG."""
     with open(path, "rb") as file:
         start = file.read(12)
     if start[:3] == b"\xff\xd8\xff" and "JPEG" not in formats:

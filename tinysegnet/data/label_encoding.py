@@ -1,8 +1,8 @@
-"""What the values in label files mean: numbers and colours of a file -> class numbers and void.
+"""The meaning of the values in label files: numbers and colours -> class numbers and void.
 
-A file's numbers are not always the class numbers: a mask says 255 for 1, fastai's Void is class 30 of 32, CamVid's 32
-classes become the paper's eleven. A `LabelEncoding` is a table from file value to label, and one from colour to label;
-a value in neither is an error that names file, pixel, value and the allowed values.
+A file's numbers are not always the class numbers: masks use 255 for 1, fastai's Void is class 30 of 32, and CamVid's 32
+classes become the paper's eleven. A `LabelEncoding` has a table from file values to labels and one from colours to
+labels. Any other value is an error that names file, pixel, value and the allowed values.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from .image_files import read_label_pixels
 from .pairs import read_lines
 from .palette import CAMVID, CAMVID_MERGE, Color, Palette, distinct_colors
 
-__all__ = ["VOID", "ClassList", "LabelEncoding", "read_labels"]
-
 VOID = 255  # the number for "not labelled" where nothing else is said
 _VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore"}
 _MAX_CLASSES = 255  # a label is one byte
@@ -31,7 +29,7 @@ _PART = 1 << 16  # pixels whose colours are looked up at once (whole rows), whic
 
 @dataclass(frozen=True)
 class ClassList:
-    """Class names in the order of their numbers, their colours as far as they are known, and the file they are from."""
+    """Class names in the order of their numbers, their colours where known, and the file they come from."""
 
     names: tuple[str, ...]
     colors: tuple[Color | None, ...]
@@ -191,17 +189,10 @@ class LabelEncoding:
 
 
 def read_labels(path: str | PathLike[str], palette: Palette | None = None) -> np.ndarray:
-    """The labels in a PNG label map.
+    """The labels in a PNG label map, (H, W) uint8. Raises DataError if it cannot be read, or has an unknown value.
 
     Args:
-        path: the file.
         palette: decode its classes and void, from numbers or colours. None: the numbers exactly as in the file.
-
-    Returns:
-        (H, W) uint8.
-
-    Raises:
-        DataError: the file cannot be read, or a value is not in the palette.
     """
     as_in_file = LabelEncoding(CAMVID, _table({value: value for value in range(256)}))
     encoding = as_in_file if palette is None else LabelEncoding.plain(palette)

@@ -1,15 +1,13 @@
-"""How the pictures and label maps of a data set lie in its folder, recognised by looking.
+"""Recognising how the pictures and label maps of a data set are arranged in its folder.
 
     lists       train.txt ... with lines "image labels"; or train/ and trainannot/ ...  (the SegNet tutorial's CamVid)
     by kind     images/train/ labels/train/ ...  or  images/ labels/                    (fastai's CamVid: *_P.png)
     by split    train/images/ train/labels/ ...
     endings     pictures *.png and label maps *_L.png, anywhere                         (CamVid's original)
 
-Folders without splits are divided: by a list of names (valid.txt, val.txt, train.txt) if there is one, else the last
-fifth by name validates. Neighbours by name are often neighbours in a video; spread, they would flatter.
+Folders without splits are divided by a list of names (valid.txt, val.txt, train.txt) if there is one; else the last
+fifth by name validates. Neighbours by name are often neighbours in a video, so a random division would flatter.
 """
-
-from __future__ import annotations
 
 import os
 import re
@@ -21,12 +19,10 @@ from pathlib import Path
 from ..errors import DataError
 from .pairs import FilePair, files_of, pairs_of_files, pairs_of_list, read_lines, strip_ending, visible
 
-__all__ = ["Layout", "find_layout", "tutorial_layout"]
-
 _IMAGES = ("images", "imgs", "pictures")
 _LABELS = ("labels", "masks", "annotations")
 _VAL = ("val", "valid", "validation")  # names that mean the same
-_DEPTH = 3  # how far below the folder *_L.png are searched: the folder may be a whole home directory
+_DEPTH = 3  # how deep to search for *_L.png, because the folder may be a whole home directory
 _VAL_SHARE = 5  # one picture in 5 validates where the folder does not say which
 _HELD_OUT = (f"nothing says which pictures validate: the last 1/{_VAL_SHARE} by name does;"
              " a val.txt with their names decides otherwise")  # fmt: skip
@@ -71,7 +67,7 @@ def find_layout(root: Path) -> Layout:
 
 
 def tutorial_layout(root: Path) -> Layout:
-    """Lists of pairs, or folders X/ and Xannot/; a list is believed before the folders of its name."""
+    """Lists of pairs, or folders X/ and Xannot/; a list has priority over folders of its name."""
     if not os.path.isdir(root):  # Path.is_dir raises OSError for a name that is too long
         raise DataError(f"{root}: no such folder (expected one with pictures and label maps). Correct the path")
     splits: dict[str, Pairs] = {}
@@ -116,7 +112,7 @@ def _by_split(root: Path) -> Layout | None:
 
 
 def _by_endings(root: Path) -> Layout | None:
-    """Label maps are those that end in _L, or that lie in a folder beside the pictures' own."""
+    """Label maps with names that end in _L, beside the pictures or in another folder."""
     files = [path for folder in _all_folders(root) for path in files_of(folder)]
     labels = [path for path in files if path.stem.endswith("_L")]
     if not labels:
@@ -146,7 +142,7 @@ def _divided(root: Path, title: str, everything: Pairs) -> Layout:
 
 
 def _with_val(layout: Layout) -> Layout:
-    """A folder whose only use is training: some of it validates. The tutorial's lists say what they mean."""
+    """Take a validation split from the training pictures if there is none, except in the tutorial's layout."""
     if layout.is_tutorial or "train" not in layout.splits or any(name in layout.splits for name in _VAL):
         return layout
     splits = {**layout.splits, **_train_and_val(layout.splits["train"])}
@@ -189,6 +185,6 @@ def _named(root: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _all_folders(root: Path, depth: int = _DEPTH) -> list[Path]:
-    """root and what is below, not hidden and not too deep; links are not followed, so none leads round in circles."""
+    """root and the folders below it, up to a depth, without hidden ones and links, which could form circles."""
     below = [folder for folder in _folders(root) if not folder.is_symlink()] if depth else []
     return [root, *(found for folder in below for found in _all_folders(folder, depth - 1))]

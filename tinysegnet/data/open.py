@@ -1,6 +1,4 @@
-"""One name for every data set: "toy" for drawn streets, else a folder."""
-
-from __future__ import annotations
+"""Opening a data set by name: "toy" for drawn streets, else a folder."""
 
 from os import PathLike, fspath
 
@@ -8,10 +6,7 @@ from ..errors import DataError
 from .folders import Classes, Folder
 from .sample import Dataset
 
-__all__ = ["open_dataset"]
-
-# split -> (how many scenes, seed): the seeds differ, so no validation street is ever trained on.
-_TOY = {"train": (450, 0), "val": (200, 1)}
+_TOY = {"train": (450, 0), "val": (200, 1)}  # split -> (how many, seed): no validation street is ever trained on
 
 
 def open_dataset(
@@ -22,7 +17,7 @@ def open_dataset(
     ignore: int | None = None,
     classes: Classes = "merged",
 ) -> Dataset:
-    """Open a data set by name.
+    """Open a data set by name. Raises DataError; `Folder.problems` checks the files themselves.
 
     Args:
         data: "toy", or a folder in any layout that `Folder` recognises.
@@ -30,9 +25,6 @@ def open_dataset(
         size: (H, W) of the toy scenes; pictures on disk have their own.
         ignore: the label value in the files that means void; None: inferred.
         classes: CamVid's 32 "merged" to eleven, or "all".
-
-    Raises:
-        DataError: there is no such folder, split or pair. `Folder.problems` checks the files themselves.
     """
     if not isinstance(data, str | PathLike) or not fspath(data):  # an empty path would be the current folder
         what = type(data).__name__ if data != "" else repr(data)

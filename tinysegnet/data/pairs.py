@@ -1,10 +1,8 @@
-"""Which picture belongs to which label map: by file stem or by a list, never by order.
+"""Pairing pictures with label maps: by file stem or by a list, never by order.
 
-A pair shifted by one still trains, and scores G 0.8, C 0.13. Partners that are missing keep the path where one would
-look for them, so that reading the pair says so.
+Pairs shifted by one would still train, with G 0.8 and C 0.13. Missing partners keep their expected path, so that
+reading the pair reports it.
 """
-
-from __future__ import annotations
 
 import os
 from collections.abc import Iterable
@@ -14,8 +12,6 @@ from pathlib import Path, PurePosixPath
 from ..errors import DataError
 from ..files import is_special
 
-__all__ = ["FilePair", "files_of", "inside", "pairs_of_files", "pairs_of_list", "read_lines", "strip_ending", "visible"]
-
 # Looked at in folders: PNG and JPEG, and what people have instead, so that it is refused and not overlooked.
 _PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".tif", ".tiff", ".gif", ".webp"}
 _ENDINGS = ("_L", "_P", "_mask", "_masks", "_label", "_labels")  # what label files add to the stem of their picture
@@ -23,7 +19,7 @@ _ENDINGS = ("_L", "_P", "_mask", "_masks", "_label", "_labels")  # what label fi
 
 @dataclass(frozen=True)
 class FilePair:
-    """Two files that belong together, the folder they must lie in, and who paired them ("train.txt line 3")."""
+    """Two files that belong together, their common folder, and what paired them ("train.txt line 3")."""
 
     image: Path
     labels: Path
@@ -37,7 +33,7 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def visible(folder: Path) -> list[Path]:
-    """What is in a folder, by name, without hidden entries. Raises DataError if it cannot be listed."""
+    """The entries of a folder by name, without hidden ones. Raises DataError if it cannot be listed."""
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
@@ -55,7 +51,7 @@ def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: t
     places: the folders of pictures and label maps, where a missing partner is looked for.
     """
     by_stem = _unique((path.stem, path) for path in images)
-    # A label map belongs to the picture of its own stem if there is one, else of its stem less its ending.
+    # A label map belongs to the picture of its own stem if there is one, else to that of its stem without ending.
     maps = _unique((path.stem if path.stem in by_stem else strip_ending(path.stem), path) for path in labels)
     ending = next((path.stem.removeprefix(stem) for stem, path in maps.items()), "")
     suffix = images[0].suffix if images else ".png"
@@ -108,9 +104,9 @@ def _split_line(line: str, where: str) -> tuple[str, str]:
 
 
 def _resolve(root: Path, listed: str) -> Path:
-    """The file under root that a list means, by the longest ending of the path that exists there.
+    """The file under root that a list means: the longest ending of the path that exists there.
 
-    The lists of others name paths on their machines. If there is none, the path under root where one would look first.
+    Published lists often have paths of other machines. If no such file exists, the result is the expected path.
     """
     parts = [part for part in PurePosixPath(listed.replace("\\", "/")).parts if part not in ("/", "..")]
     for start in range(len(parts)):
@@ -124,5 +120,5 @@ def inside(path: Path, root: Path) -> bool:
     """Whether a path stays under root with all its links followed: a data set from elsewhere may be hostile."""
     try:
         return path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError, ValueError):  # a link that leads to itself, a name that cannot be
+    except (OSError, RuntimeError, ValueError):  # a link to itself, or an impossible name
         return False

@@ -1,10 +1,8 @@
-"""Class names and colours: the one place where a class number, its name and its colour meet.
+"""Palettes: the names and colours of class numbers.
 
 A label map is an (H, W) uint8 array of class numbers, shown in the colours of a `Palette`. `CAMVID` has the eleven
 classes of the SegNet papers in the authors' colours (SegNet-Tutorial, Scripts/test_segmentation_camvid.py).
 """
-
-from __future__ import annotations
 
 import colorsys
 from collections.abc import Iterable
@@ -13,8 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import DataError
-
-__all__ = ["CAMVID", "CAMVID_MERGE", "Palette", "distinct_colors"]
 
 Color = tuple[int, int, int]
 
@@ -60,8 +56,8 @@ CAMVID = Palette(
     ignore_label=11,
 )  # fmt: skip
 
-# Which of the 32 classes that CamVid was labelled with make up each of the eleven; what is in none is void.
-# As other loaders of CamVid merge them; the authors of SegNet never printed their table.
+# The classes among CamVid's 32 that make up each of the eleven; all others are void. This follows other loaders of
+# CamVid, since the authors of SegNet did not publish their table.
 CAMVID_MERGE = {
     "Sky": ("Sky",),
     "Building": ("Building", "Bridge", "Wall", "Tunnel", "Archway"),
@@ -78,9 +74,9 @@ CAMVID_MERGE = {
 
 
 def distinct_colors(count: int, taken: Iterable[Color] = ()) -> tuple[Color, ...]:
-    """count colours, the same every time, unlike each other, the taken ones and black.
+    """count colours that differ from each other, from the taken ones and from black; always the same.
 
-    Hues a golden angle apart never come close to an earlier one soon; every few the shade changes too.
+    Hues advance by the golden angle, so that close ones are far apart in the sequence; the shade also varies.
     """
     seen, k, golden = {(0, 0, 0), *taken}, 0, (5**0.5 - 1) / 2
     colors: list[Color] = []

@@ -1,6 +1,4 @@
-"""What every data set is: a sequence of samples, and the palette that gives their labels a meaning."""
-
-from __future__ import annotations
+"""The interface of all data sets: a sequence of samples, and the palette of their labels."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,8 +8,6 @@ import numpy as np
 
 from ..errors import DataError
 from .palette import Palette
-
-__all__ = ["Dataset", "Sample", "check_classes", "check_dataset", "labelled_images", "read_sample"]
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
-"""Gradient checks: prove a hand-written backward against its own forward, and say what is wrong where it is wrong.
+"""Gradient checks compare a hand-written backward with its own forward, and explain what is wrong with a wrong one.
 
-    check(forward, backward, *arrays)      anybody's NumPy layer
+    check(forward, backward, *arrays)      any NumPy layer
     check_op("conv2d"), check_all()        the library's own ops, read from their registry
     check_model(model)                     a whole network, parameter by parameter
-    compare_op("conv2d", forward, backward)    a pair beside the library's own: the second opinion
 
 Reading order: differences (how a slope is measured and judged), contract (what a layer must and must not do), checker,
 hints (what a wrong gradient looks like), results, cases and suite (the ops), network_check.
@@ -13,7 +12,7 @@ from .cases import CASES, Case
 from .checker import check
 from .network_check import check_model
 from .results import GradientError, Report, TensorReport, table
-from .suite import check_all, check_op, compare_op, find_ops, find_variants, run
+from .suite import check_all, check_op, find_ops, find_variants, run
 
 __all__ = ["CASES", "Case", "GradientError", "Report", "TensorReport", "check", "check_all", "check_model", "check_op",
-           "compare_op", "find_ops", "find_variants", "run", "table"]  # fmt: skip
+           "find_ops", "find_variants", "run", "table"]  # fmt: skip

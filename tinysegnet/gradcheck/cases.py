@@ -1,13 +1,11 @@
-"""Tiny arguments for every op: of order 1, and awkward on purpose.
+"""Tiny arguments for every op, of order 1, and many of them edge cases.
 
-Odd sizes, H != W, two samples, channels that are no multiple of 4, kernels larger than the picture, strides,
+They have odd sizes, H != W, two samples, channels that are no multiple of 4, kernels larger than the picture, strides,
 overlapping windows, 1x1 pictures. Where an op has kinks (ReLU, pooling), numbers come from a shuffled grid whose
-spacing is far larger than any step. Cases with gradient=False are about values only: ties, zeros, enormous logits.
+spacing is far larger than any step. Cases with gradient=False check values only: ties, zeros, enormous logits.
 
-A case draws its arguments from a generator, so that there is one for every seed. An op without a case fails the tests.
+A case draws its arguments from a generator, so every seed gives others. An op without a case fails the tests.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +16,6 @@ import numpy as np
 
 from .. import ops
 
-__all__ = ["CASES", "Case", "cases_of"]
-
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 Draw = Callable[[np.random.Generator], Arguments]
 Shape = tuple[int, ...]
@@ -27,7 +23,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Case:
-    """`draw(rng)` -> (arrays, kwargs) for `<op>_forward(*arrays, **kwargs)`. gradient: to be differentiated there."""
+    """`draw(rng)` -> (arrays, kwargs) for `<op>_forward(*arrays, **kwargs)`. gradient: whether it is differentiated."""
 
     op: str
     name: str
@@ -43,7 +39,7 @@ CASES: list[Case] = []  #: of all ops, at least one per op
 
 
 def cases_of(op: str) -> list[Case]:
-    """All cases of an op, those about values only included."""
+    """All cases of an op, also those that check values only."""
     return [case for case in CASES if case.op == op]
 
 

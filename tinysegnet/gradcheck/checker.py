@@ -1,10 +1,8 @@
-"""check(): prove a backward against its own forward, for anybody's NumPy layer.
+"""check(): compare a backward with its own forward, for any NumPy layer.
 
-It proves exactly one thing: backward is the derivative of forward. A forward that computes the wrong thing, with the
-backward that belongs to it, passes: that takes a second opinion (tests/oracle compares with PyTorch).
+It shows exactly one thing: backward is the derivative of forward. A wrong forward with the backward that belongs to it
+passes: finding that takes a second opinion (tests/oracle compares with PyTorch).
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,8 +13,6 @@ from .contract import Subject
 from .differences import Move, Objective, Rule
 from .hints import Scene, find_hint
 from .results import Report, TensorReport
-
-__all__ = ["check", "check_tensor", "choose_moves", "unit_direction"]
 
 
 def check(forward: Callable, backward: Callable, *arrays: Any, seed: int = 0, h: float = 1e-5, rtol: float = 1e-7,
@@ -31,13 +27,13 @@ def check(forward: Callable, backward: Callable, *arrays: Any, seed: int = 0, h:
     Args:
         forward, backward: the layer.
         arrays: float arrays are differentiated (as float64 copies); integer arrays and anything else are passed on.
-        seed: of the random dout and directions.
-        h, rtol, floor: the rule of acceptance (see `differences`).
-        outputs: which results are differentiated, default the first; with several, dout is a tuple.
-        names: of the arrays, default from forward's signature.
-        title: of the report.
+        seed: for the random dout and directions.
+        h, rtol, floor: the acceptance rule (see `differences`).
+        outputs: which results are differentiated, by default the first; with several, dout is a tuple.
+        names: the arrays' names, by default from forward's signature.
+        title: the report's title.
         every: tensors up to this size are checked at every entry.
-        directions, entries: how many random unit directions and entries are checked of larger tensors.
+        directions, entries: how many random unit directions and entries of larger tensors are checked.
         kwargs: go to forward and are never differentiated: labels, strides, masks. A layer whose own keyword is called
             `h` or `seed` needs a lambda around it.
 
@@ -53,7 +49,7 @@ def check(forward: Callable, backward: Callable, *arrays: Any, seed: int = 0, h:
 
 
 class _LayerPoint:
-    """A layer at one point, with the J = sum(out * dout) whose slopes are measured."""
+    """A layer at one point, and J = sum(out * dout), whose slopes are measured."""
 
     def __init__(self, subject: Subject, rule: Rule, seed: int):
         self.subject, self.rule = subject, rule
@@ -77,13 +73,13 @@ class _LayerPoint:
         return report
 
     def _hint(self, at: int, k: int, report: TensorReport) -> str | None:
-        """Guesses need the whole numeric gradient; a sampled one shows only the worst entries."""
+        """-> a hint; None for a sampled gradient, as guesses need the whole numeric gradient."""
         subject, x_name = self.subject, report.name
         if np.isnan(report.numeric).any():
             return None
         wrong = np.zeros(report.analytic.shape, bool)
         for p in report.probes:
-            if isinstance(p.where, tuple):  # a direction beside entries that were all drawn
+            if isinstance(p.where, tuple):  # a direction has no entry
                 wrong[p.where] = p.status == "wrong"
         others = {name: a for name, a in zip(subject.names, subject.arrays, strict=True) if name != x_name}
         scene = Scene(subject.arrays[k], others | subject.kwargs, self._sizes(), lambda n: self._sample_gradient(at, n),
@@ -91,7 +87,7 @@ class _LayerPoint:
         return find_hint(report.analytic, report.numeric, wrong, scene)
 
     def _sizes(self) -> dict[str, int]:
-        """What a forgotten factor may be: N, the pixels of a picture, of the batch, the channels."""
+        """Candidates for a forgotten factor: N, the pixels of a picture and of the batch, the channels."""
         shape = max((a.shape for a in (*self.outs, *(self.subject.arrays[k] for k in self.subject.floats))), key=len)
         if len(shape) == 4:
             N, H, W, C = shape
@@ -100,7 +96,7 @@ class _LayerPoint:
         return {"N": first, "the size": int(np.prod(shape)), "the last axis": last, "2": 2}
 
     def _sample_gradient(self, at: int, n: int) -> np.ndarray | None:
-        """What backward makes of dout when only sample n has one."""
+        """The gradient for a dout that is 0 except at sample n."""
         if any(d.ndim == 0 or len(d) <= n for d in self.douts):
             return None
         only = [np.zeros_like(d) for d in self.douts]
@@ -109,7 +105,7 @@ class _LayerPoint:
         return self.subject.backward(only, self.subject.forward()[1])[at]
 
     def _gradient_with(self, at: int, name: str, value: np.ndarray) -> np.ndarray:
-        """What backward would say if the argument called `name` were another."""
+        """The gradient if the argument `name` had this value."""
         if name not in self.subject.names:
             return self.gradients[at]
         return self.subject.backward(self.douts, self.subject.forward({self.subject.names.index(name): value})[1])[at]
@@ -123,7 +119,7 @@ def unit_direction(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarr
 
 def choose_moves(shape: tuple[int, ...], rng: np.random.Generator, every: int, directions: int,
                  entries: int) -> list[tuple[tuple[int, ...] | str, Move]]:  # fmt: skip
-    """Every index of a small tensor; of a large one some directions and some indices. -> [(name, move)]"""
+    """-> [(name, move)]: every index of a small tensor, or some directions and indices of a large one."""
     size = int(np.prod(shape))
     if size <= every:
         return [(index, index) for index in np.ndindex(*shape)]

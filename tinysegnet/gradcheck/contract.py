@@ -3,12 +3,10 @@
     forward(*arrays, **kwargs) -> (out, cache)          out: an array, a number, or a tuple of them
     backward(dout, cache) -> one gradient for each float array, in argument order (a bare array if there is one)
 
-A layer that returns something else is told so by a ShapeError in its own terms. What it must never do becomes a line
-of the report: write to its arguments, give other results on a second call, depend on anything but its cache,
-or be anything but linear in dout (a ReLU that masks by the sign of dout is not).
+A layer that returns anything else gets a ShapeError. What it must never do becomes a line of the report: write to its
+arguments, give other results on a second call, depend on anything but its cache, or be nonlinear in dout (as a ReLU
+that masks by the sign of dout).
 """
-
-from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -18,16 +16,14 @@ import numpy as np
 
 from ..errors import ShapeError
 
-__all__ = ["Subject", "draw_dout"]
-
 LINEARITY = 1e-12
-ROUNDING = 2e-14  # of dout
+ROUNDING = 2e-14  # relative to dout
 
 
 def draw_dout(rng: np.random.Generator, out: np.ndarray) -> np.ndarray:
-    """A random cotangent of out's shape: normal numbers; for a single number one in [0.5, 1.5].
+    """A random dout of out's shape: normal numbers; for a single number, one from [0.5, 1.5].
 
-    Never ones: sum(out) is blind to most mistakes. A batch norm's sum does not depend on x at all.
+    It is never all ones: sum(out) misses most mistakes. A batch norm's sum does not depend on x at all.
     """
     return np.float64(rng.uniform(0.5, 1.5)) if out.ndim == 0 else rng.standard_normal(out.shape)  # type: ignore[return-value]
 
@@ -58,7 +54,7 @@ def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
 class Subject:
     """A forward and backward pair with its arguments, called under supervision.
 
-    names: of the arguments; `problems`: what the layer did that it must not, found so far.
+    names: the arguments' names. `problems`: one line per promise that the layer has broken so far.
     """
 
     def __init__(self, forward: Callable, backward: Callable, arrays: Sequence[Any], kwargs: dict[str, Any],
@@ -127,7 +123,7 @@ class Subject:
         return [self._gradient(k, g) for k, g in zip(self.floats, gradients, strict=True)]
 
     def _matched(self, gradients: list[Any]) -> list[Any]:
-        """Leave out the None that belong to arguments without a gradient."""
+        """Leave out None for arguments without a gradient."""
         rest = [g for k, g in enumerate(gradients) if k not in self.floats]
         if len(gradients) >= len(self.arrays) and all(g is None for g in rest):
             return [gradients[k] for k in self.floats]
@@ -163,7 +159,7 @@ class Subject:
         if not self.read_only:
             cache = self.forward()[1]
             gradients = self.backward(douts, cache)
-        if self._repeats(outs, douts, cache, gradients):  # of a backward that does not, nothing more can be said
+        if self._repeats(outs, douts, cache, gradients):  # otherwise linearity cannot be judged
             self._examine_linearity(douts, others, cache, gradients)
         after = [a for a in self.arrays if isinstance(a, np.ndarray)]
         if not all(map(_same_bits, before, after)):
@@ -173,7 +169,7 @@ class Subject:
         return outs, douts, cache, gradients
 
     def _repeats(self, outs, douts, cache, gradients) -> bool:
-        """Same arguments, same bits: forward again, backward again, backward after a forward of something else."""
+        """Whether the same arguments give the same bits: again, and after a forward with other arguments."""
         if not all(map(_same_bits, outs, self.forward()[0])):
             self.problems.append("forward gives other results when called again with the same arguments: "
                                  "randomness must come in as an argument (a mask)")  # fmt: skip
@@ -191,7 +187,7 @@ class Subject:
     def _examine_linearity(self, douts, others, cache, gradients) -> None:
         """backward(a u + b v) = a backward(u) + b backward(v): the chain rule is linear in dout."""
         a, b = 0.75, -1.5
-        noise = ROUNDING * max(np.abs(d).max(initial=0) for d in (*douts, *others))  # all of a gradient that is 0
+        noise = ROUNDING * max(np.abs(d).max(initial=0) for d in (*douts, *others))  # error of a gradient of 0
         mixed = self.backward([a * u + b * v for u, v in zip(douts, others, strict=True)], cache)
         second = self.backward(others, cache)
         for k, both, u, v in zip(self.floats, mixed, gradients, second, strict=True):

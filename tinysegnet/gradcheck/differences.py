@@ -1,34 +1,29 @@
-"""Slopes measured by moving one number (or one direction) and looking at what the loss does.
+"""Slopes, measured by moving x by one entry (or along one direction) and evaluating the loss.
 
-    numeric slope at x  =  (J(x + h) - J(x - h)) / ((x + h) - (x - h))        error: h^2 J'''/6 of truncation,
-                                                                              about eps F / h of rounding
+    numeric slope at x  =  (J(x + h) - J(x - h)) / ((x + h) - (x - h))        truncation error h^2 J'''/6,
+                                                                              rounding error about eps F / h
 
 J = sum(out * dout) with a random dout, F = sum |out * dout|. The divisor is the step that was really taken: x + h is
-rounded, and h alone would be off by eps * x / h. A slope `a` from backward is accepted when
+rounded, so dividing by 2 h would be off by eps * x / h. A slope `a` from backward is accepted when
 
     |a - n| <= rtol * max(|a|, |n|)  +  floor * eps * F / h
 
-The second term is no magic constant but the rounding noise of the difference itself, so that a true gradient of 0 is
-no false alarm.
+The second term is the rounding noise of the difference itself, so that a true gradient of 0 is no false alarm.
 
-Where a slope is refused, the two one-sided slopes tell why. K(h) = |slope to the right - slope to the left|:
+Where a slope is refused, the two one-sided slopes show why. K(h) = |slope to the right - slope to the left|:
 
     smooth    K = h |J''|         halves with h        ratio K(h/2)/K(h) = 0.5      a disagreement is a bug
     kink      K = bend            stays                1                            ReLU at 0, a tie of a pool
     jump      K = height / h      doubles              2                            unpooling after a tie
 
 A kink or jump within h of x explains an error of at most K/2, and goes away when h shrinks below its distance. So the
-step shrinks tenfold as long as K explains the error, and an entry exactly at a kink is counted as crossed: not judged.
+step shrinks tenfold as long as K explains the error, and an entry exactly at a kink counts as crossed: not judged.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-
-__all__ = ["EPS", "SMALLEST_STEP", "Objective", "Probe", "Rule"]
 
 EPS = float(np.finfo(float).eps)
 SMALLEST_STEP = 1e-8
@@ -39,14 +34,14 @@ Move = tuple[int, ...] | np.ndarray  # an index, or a direction of the tensor's 
 
 @dataclass(frozen=True)
 class Rule:
-    """The rule of acceptance: step h, relative part rtol, noise floor in units of eps * F / h."""
+    """The acceptance rule: step h, relative part rtol, noise floor in units of eps * F / h."""
 
     h: float = 1e-5
     rtol: float = 1e-7
     floor: float = 10.0
 
     def noise(self, F: float, h: float) -> float:
-        """What rounding may make of a difference, whatever the slope."""
+        """The rounding error of a difference, whatever the slope."""
         return self.floor * EPS * F / h
 
     def allowed(self, analytic: float, numeric: float, F: float, h: float) -> float:
@@ -75,7 +70,7 @@ class Probe:
 
     @property
     def excess(self) -> float:
-        """Error in units of what is allowed: above 1 is refused, infinite for a NaN."""
+        """Error / allowed error: above 1 it is refused; infinite for a NaN."""
         return self.error / self.allowed if np.isfinite(self.error) else np.inf
 
 
@@ -83,7 +78,7 @@ class Probe:
 class Objective:
     """J as a function of one tensor, at x.
 
-    value(moved): J(moved) - J(x). gradient: what backward says. F: sum |out * dout|. signature(): the branches (signs
+    value(moved): J(moved) - J(x). gradient: backward's. F: sum |out * dout|. signature(): the branches (signs
     of ReLUs, winners of pools) that the last evaluation took, or None where they are unknown; branch: those at x.
     """
 
@@ -115,8 +110,8 @@ class Objective:
     def taylor_slope(self, direction: np.ndarray) -> float | None:
         """How fast |J(x + h d) - J(x) - h gradient.d| falls with h: 2.00 if the gradient is right, else 1.
 
-        No tolerance enters. None where the remainder is rounding noise from the start: J is linear, the gradient right.
-        Steps begin at 1e-3, and at a tenth or a hundredth of it where a branch changes on the way; NaN if all cross.
+        This needs no tolerance. None if the remainder is rounding noise at once: J is linear, the gradient right.
+        Steps begin at 1e-3, at 1e-4 or 1e-5 where a branch changes on the way; NaN if one changes even then.
         """
         for first in (TAYLOR_STEP, TAYLOR_STEP / 10, TAYLOR_STEP / 100):
             remainders, crossed = [], False
@@ -152,7 +147,7 @@ class Objective:
             return "smooth", None
         _, _, right, left, _ = self._measure(move, h / 2)
         ratio = abs(right - left) / bend
-        # below 1/4: bent between h/2 and h, where the half step no longer sees it
+        # below 1/4: a kink between h/2 and h, which the half step does not reach
         return ("smooth" if 0.25 <= ratio < 0.75 else "jump" if ratio > 1.5 else "kink"), ratio
 
 
@@ -160,7 +155,7 @@ def _with_kind(probe: Probe, kind: tuple[str, float | None] | None) -> Probe:
     if kind is not None:
         probe.kind, probe.ratio = kind
     if probe.kind == "smooth" and (probe.shrunk or probe.status == "crossed"):
-        probe.kind = "kink"  # at a third of the step a kink has ratio 0.5, too; the smaller step gives it away
+        probe.kind = "kink"  # a kink at a third of the step has ratio 0.5, too; only the smaller step shows it
     return probe
 
 

@@ -1,10 +1,8 @@
-"""What a wrong gradient looks like, in words: cheap guesses, each tested against the numeric gradient.
+"""Hints at what is wrong with a gradient: cheap guesses, each tested against the numeric gradient.
 
-Every guess is a sentence with a test that nearly never passes by accident: "numeric = 0.125 x analytic" is printed only
-if that holds for the whole tensor. The first guess that fits is the hint.
+Every guess is a sentence with a test that hardly ever passes by accident: "numeric = 0.125 x analytic" is printed only
+if it holds for the whole tensor. The first guess that fits is the hint.
 """
-
-from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
@@ -13,23 +11,21 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Scene", "find_hint"]
-
 CLOSE = 1e-5
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    """Equal up to CLOSE of the larger, as vectors; and not both zero."""
+    """Whether a and b differ by at most CLOSE of the larger norm, and are not both zero."""
     size = max(np.linalg.norm(a), np.linalg.norm(b))
     return bool(a.shape == b.shape and size > 0 and np.linalg.norm(a - b) <= CLOSE * size)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a guess may look at, beside the two gradients.
+    """What a guess may use besides the two gradients.
 
-    x: the argument itself. arguments: the layer's other arguments, by name. sizes: what a forgotten factor may be
-    called, {"N": 2, "N*H*W": 40}. sample_gradient(n): the analytic gradient with dout cut down to sample n.
+    x: the argument itself. arguments: the layer's other arguments, by name. sizes: candidates for a forgotten factor,
+    {"N": 2, "N*H*W": 40}. sample_gradient(n): the analytic gradient with dout cut down to sample n.
     gradient_with(name, value): the analytic gradient as it would be with another value of an argument.
     """
 
@@ -43,7 +39,7 @@ class Scene:
 def find_hint(analytic: np.ndarray, numeric: np.ndarray, wrong: np.ndarray, scene: Scene) -> str | None:
     """The first guess that explains how `analytic` differs from `numeric`; None if none does.
 
-    Two arrays of one shape, and `wrong`, the entries that were refused.
+    analytic and numeric have the same shape; `wrong` marks the entries that were refused.
     """
     if not np.isfinite(analytic).all():
         return f"{int((~np.isfinite(analytic)).sum())} entries are NaN or infinite"
@@ -93,7 +89,7 @@ def _one_sample(analytic, scene) -> Iterator[str]:
 
 
 def _rearrangements(a) -> Iterator[tuple[np.ndarray, str]]:
-    """The array with axes of equal size swapped and axes flipped, the simplest first, with words for it."""
+    """The array with axes of equal size swapped and axes flipped, simplest first, and the words for it."""
     if a.size > 5000 or a.ndim > 5:
         return
     axes = range(a.ndim)
@@ -114,7 +110,7 @@ def _rearranged(analytic, numeric) -> Iterator[str]:
 
 
 def _other_argument(numeric, scene) -> Iterator[str]:
-    """backward flips or transposes an argument wrongly: with that argument rearranged it would have been right."""
+    """backward flips or transposes an argument wrongly: with that argument rearranged, the gradient is right."""
     for name, value in scene.arguments.items():
         if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.ndim > 1:
             for changed, words in itertools.islice(_rearrangements(value), 40):
@@ -161,7 +157,7 @@ def _factor_per_pixel(analytic, numeric) -> Iterator[str]:
 
 
 def _statistics(analytic, numeric, x) -> Iterator[str]:
-    """numeric - analytic = alpha + beta * x in every channel: what comes through mean and variance is missing."""
+    """numeric - analytic = alpha + beta * x in every channel: the terms through mean and variance are missing."""
     if analytic.ndim < 2 or analytic.size // analytic.shape[-1] < 4:
         return
     C = analytic.shape[-1]
@@ -185,7 +181,7 @@ def _zero_somewhere(analytic, numeric, wrong) -> Iterator[str]:
 
 
 def _confined(wrong) -> Iterator[str]:
-    """All wrong entries at one place of an axis, or at the border."""
+    """All wrong entries are at one index of an axis, or at its ends."""
     places = np.argwhere(wrong)
     if not len(places) or wrong.ndim < 2:
         return

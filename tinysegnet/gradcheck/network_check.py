@@ -1,15 +1,13 @@
 """check_model(): the gradient of a whole network, parameter by parameter and for the picture.
 
-Every entry of every weight would take hours. Each tensor is moved along a few random unit directions, which no entry
-escapes, and a handful of its entries one by one. Everything that a forward changes (running statistics, random
-generators) is put back around each evaluation.
+Checking every entry of every weight would take hours. So each tensor is moved along a few random unit directions, which
+involve every entry, and a few of its entries are moved one by one. Everything that a forward changes (running
+statistics, random generators) is restored around each evaluation.
 
 A network bends at each of its thousands of ReLUs and jumps at each pool. `branch_signature()`, a hash of all masks
 and indices, tells exactly whether a step crossed one of them; then the step shrinks tenfold, and the noise floor
-grows with it.
+grows tenfold.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
@@ -23,8 +21,6 @@ from .contract import draw_dout
 from .differences import Objective, Probe, Rule
 from .results import Report, TensorReport
 
-__all__ = ["check_model"]
-
 VOID = 255
 
 
@@ -36,8 +32,8 @@ def check_model(model: Any, x: np.ndarray | None = None, labels: np.ndarray | No
     Args:
         model: float64, with forward, backward, named_parameters, named_gradients, named_buffers and `layers`, as every
             network of `ts.build(..., dtype=np.float64)`.
-        x: pictures, (N, H, W, 3); default two random ones of `size`.
-        labels: (N, H, W) with 255 for void; default random.
+        x: pictures, (N, H, W, 3); by default two random ones of `size`.
+        labels: (N, H, W) with 255 for void; by default random.
         size: (H, W) of the random pictures.
         loss: "cross_entropy" (with void pixels and class weights), or "random" for a random dout on the logits.
         seed, h, rtol, floor: as for `check`.
@@ -84,7 +80,7 @@ def _make_loss(kind: str, labels: np.ndarray | None, rng: np.random.Generator) -
 
 
 class _NetworkPoint:
-    """A model at one point: evaluates J with one tensor moved, and leaves no trace."""
+    """A model at one point: evaluates J with one tensor moved, then restores the model."""
 
     def __init__(self, model: Any, x: np.ndarray, loss: Callable):
         self.model, self.loss, self.problems = model, loss, []  # type: ignore[var-annotated]
@@ -104,7 +100,7 @@ class _NetworkPoint:
         return self.loss(logits)
 
     def _examine(self) -> None:
-        """The same evaluation twice must give the same bits, and every parameter a gradient of its shape."""
+        """Evaluating twice must give the same bits, and every parameter must have a gradient of its shape."""
         if not np.array_equal(self._run()[0], self.terms, equal_nan=True) or self.branch != self.base:
             self.problems.append("two forwards from the same state differ: the model has randomness or state besides "
                                  "its buffers and generators")  # fmt: skip
@@ -128,7 +124,7 @@ class _NetworkPoint:
 
     def tensor(self, name: str, rule: Rule, rng: np.random.Generator, directions: int, entries: int) -> TensorReport:
         x, gradient = self.tensors[name].copy(), self.gradients[name]
-        # pictures count to 255: the step grows with the numbers it moves
+        # pixels go up to 255: the step grows with the numbers it moves
         scale = max(1.0, float(np.sqrt(np.mean(x**2))))
         rule = Rule(rule.h * scale, rule.rtol, rule.floor)
         objective = Objective(
@@ -141,7 +137,7 @@ class _NetworkPoint:
 
 
 class _State:
-    """Running statistics and random generators of a model, to be put back."""
+    """Running statistics and random generators of a model, to be restored."""
 
     def __init__(self, model: Any):
         self.buffers = [(array, array.copy()) for _, array in model.named_buffers()]

@@ -1,4 +1,4 @@
-"""What a gradient check found, for people: a table, and for each refused tensor what is wrong with it."""
+"""The printed results of a gradient check: a table, and for each refused tensor what is wrong with it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ import numpy as np
 from ..errors import TinySegNetError
 from .differences import Probe
 
-__all__ = ["GradientError", "Report", "TensorReport", "table"]
-
 MOST_CROSSED = 0.02
 MOST_ROWS, MOST_REFUSALS = 8, 3  # in a notebook: a network has a hundred gradients
-# What a line of `problems` says -> the law that it is about (`contract` writes the lines).
+# Words in a line of `problems` -> the law that was broken (`contract` writes the lines).
 LAWS = {"not linear in dout": "linear in dout", "called again": "repeatable", "after another forward": "repeatable",
         "writes to": "arguments unwritten", "written to": "arguments unwritten"}  # fmt: skip
 
@@ -41,17 +39,17 @@ class TensorReport:
 
     @property
     def worst(self) -> Probe:
-        """The probe to show: the most wrong one, or else the one nearest to being refused."""
+        """The probe to show: the worst wrong one, or else the one closest to being refused."""
         return max(self.probes, key=lambda p: (p.status == "wrong", p.excess if p.status != "crossed" else -1))
 
     @property
     def excess(self) -> float:
-        """The largest error in units of what is allowed; above 1 is wrong. Crossed probes have none."""
+        """The largest error / allowed error; above 1 is wrong. Crossed probes do not count."""
         return max((p.excess for p in self.probes if p.status != "crossed"), default=0.0)
 
     @property
     def too_many_crossed(self) -> bool:
-        """Were more than 2 % of the probes at a kink or jump?"""
+        """Whether more than 2 % of the probes are at a kink or jump."""
         return self.count("crossed") > MOST_CROSSED * len(self.probes)
 
     @property
@@ -92,7 +90,7 @@ class TensorReport:
 
 @dataclass
 class Report:
-    """The result of a gradient check, or of several (`parts`). True where everything was accepted.
+    """The result of a gradient check, or of several (`parts`). True if everything was accepted.
 
     `ok`, `str()`, `raise_if_failed()`, `to_dict()`, `show(tensor)`. `problems`: promises that the layer broke.
     """
@@ -151,7 +149,7 @@ class Report:
 
     @property
     def taylor(self) -> float | None:
-        """Of all slopes the one farthest from 2; None if every loss was linear."""
+        """The slope farthest from 2; None if every loss was linear."""
         slopes = [t.taylor for t in self.all_tensors() if t.taylor is not None]
         return max(slopes, key=lambda slope: abs(slope - 2) if slope == slope else np.inf, default=None)
 
@@ -184,7 +182,7 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """For a notebook: verdict, one row per gradient over all cases, what is wrong and where."""
+        """For notebooks: the verdict, one row per gradient over all cases, and what is wrong where."""
         # imported here, since it takes a tenth of a second that most programs never need
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -194,7 +192,7 @@ class Report:
         refused = [name for name, tensors in gradients.items() if not all(t.ok for t in tensors)]
         shown = [*refused, *(name for name in gradients if name not in refused)][:MOST_ROWS]
         rows = [Report(name, tensors) for name, tensors in gradients.items() if name in shown]
-        # of the cases that refuse a gradient, the first with a hint
+        # for each refused gradient, the first case with a hint
         examples = [min((t for t in gradients[name] if not t.ok), key=lambda t: t.hint is None) for name in refused]
         templates = Environment(loader=PackageLoader(__package__, ""), autoescape=True, undefined=StrictUndefined,
                                 trim_blocks=True, lstrip_blocks=True)  # fmt: skip
@@ -204,7 +202,7 @@ class Report:
         )
 
     def all_problems(self) -> list[str]:
-        """Its own problems and those of its parts, each once."""
+        """The report's own problems and those of its parts, each once."""
         return list(dict.fromkeys([*self.problems, *(problem for part in self.parts for problem in part.problems)]))
 
     def to_dict(self) -> dict[str, Any]:
@@ -216,7 +214,7 @@ class Report:
         return found | ({"parts": parts, "refused": self.refused} if parts else {})
 
     def tensor(self, name: str) -> TensorReport:
-        """The report of one tensor by name; of several, the first that failed."""
+        """The report of one tensor by name; if several have it, the first that failed."""
         found = [t for t in self.all_tensors() if t.name == name]
         if not found:
             names = sorted({t.name for t in self.all_tensors()})
@@ -245,7 +243,7 @@ def _sides(p: Probe) -> str:
 
 
 def taylor_text(slope: float | None) -> str:
-    """A Taylor slope for people: "linear" where no remainder was seen, "-" where none could be measured."""
+    """A Taylor slope as text: "linear" where no remainder was seen, "-" where none could be measured."""
     return "linear" if slope is None else "-" if np.isnan(slope) else f"{slope:.2f}"
 
 
@@ -254,7 +252,7 @@ def _number(value: float) -> str:
 
 
 def _finite(value: float | None) -> float | None:
-    """JSON knows no NaN and no infinity."""
+    """-> None for NaN and infinity, which JSON does not have."""
     return None if value is None or not np.isfinite(value) else float(value)
 
 

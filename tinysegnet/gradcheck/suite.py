@@ -1,23 +1,16 @@
 """The library's own ops under test: every op of `tinysegnet.ops.REGISTRY`, in every variant that it declares."""
 
-from __future__ import annotations
-
 import inspect
 import json as json_format
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from ..errors import ShapeError
 from ..ops import REGISTRY, Variant
 from .cases import Case, cases_of
 from .checker import check
-from .contract import draw_dout
 from .results import Report, table
-
-__all__ = ["check_all", "check_op", "compare_op", "find_ops", "find_variants", "run"]
 
 COMPLETE = ("numpy", "numba")  # these support every case; a special variant may refuse a shape with a ShapeError
 
@@ -49,9 +42,9 @@ def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[
 
     Args:
         op, variant: names in `ops.REGISTRY`; variant None for the public functions.
-        seed: of arguments and dout.
-        pair: another (forward, backward) to judge by this op's cases, such as your own.
-        backward: another backward alone, which gets the caches of the NumPy forward.
+        seed: for arguments and dout.
+        pair: another (forward, backward) to check on this op's cases, such as your own.
+        backward: another backward alone, which takes the caches of the NumPy forward.
         settings: as for `check`.
 
     Raises:
@@ -85,52 +78,15 @@ def _check_case(case: Case, forward: Callable, backward: Callable, seed: int, se
                  **settings)  # fmt: skip
 
 
-def compare_op(op: str, forward: Callable, backward: Callable, *, seed: int = 0) -> float:
-    """Compare a pair with the library's own NumPy pair on all cases of an op, ties, zeros and void pixels included.
-
-    This sees what a gradient check cannot: a forward that is wrong together with its backward.
-
-    Returns:
-        the largest relative difference |a - b| / |b| of a result or gradient; infinite where a shape, a NaN or an
-        infinity differs.
-    """
-    worst = 0.0
-    for case in cases_of(op):
-        arrays, kwargs = case.arguments(seed)
-        mine, right = (_answers(pair, arrays, kwargs, seed) for pair in ((forward, backward), _pair(op, "numpy")))
-        worst = max([worst, *map(_difference, mine, right)])
-    return worst
-
-
-def _answers(pair: tuple[Callable, Callable], arrays: Any, kwargs: dict[str, Any], seed: int) -> list[Any]:
-    """Results and gradients of one call, for a dout that depends on the seed only."""
-    out, cache = pair[0](*(a.copy() if isinstance(a, np.ndarray) else a for a in arrays), **kwargs)
-    outs = out if isinstance(out, tuple) else (out,)
-    gradients = pair[1](draw_dout(np.random.default_rng([seed, 1]), np.asarray(outs[0])), cache)
-    return [*outs, *(gradients if isinstance(gradients, tuple) else [gradients])]
-
-
-def _difference(a: Any, b: Any) -> float:
-    if a is None or b is None:
-        return 0.0 if a is b else np.inf
-    a, b = np.asarray(a, float), np.asarray(b, float)
-    finite = np.isfinite(b)
-    if a.shape != b.shape or not np.array_equal(np.isfinite(a), finite):
-        return np.inf
-    if not np.array_equal(a[~finite], b[~finite], equal_nan=True):
-        return np.inf
-    return float(np.linalg.norm((a - b)[finite]) / (np.linalg.norm(b[finite]) or 1.0))
-
-
 def check_all(variant: str | None = None, *, ops: Sequence[str] = (), seed: int = 0, **settings: Any) -> list[Report]:
-    """Every op, or these, in every variant that exists, or in the given one where it exists."""
+    """Check every op, or these, in every variant, or in the given one where it exists."""
     return [check_op(op, name, seed=seed, **settings)
             for op in ops or find_ops() for name in sorted(find_variants(op), reverse=True)
             if variant in (None, name)]  # fmt: skip
 
 
 def run(names: Sequence[str] = (), *, json: bool = False, seed: int = 0) -> tuple[str, bool]:
-    """What `tinysegnet gradcheck [OP ...]` prints, and whether all is well: a table, then every refused op in full."""
+    """What `tinysegnet gradcheck [OP ...]` prints (a table, then every refused op in full), and whether all passed."""
     for op in names:
         find_variants(op)  # an unknown name is an error before anything is checked
     reports = check_all(ops=names, seed=seed)

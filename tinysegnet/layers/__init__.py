@@ -1,11 +1,11 @@
-"""Layers: an op plus parameters and running statistics. What belongs to one call is in the call's `Tape`.
+"""Layers: an op plus parameters and running statistics. The state of a call is in its `Tape`.
 
     layer.forward(x, tape) -> out       records in the tape what backward needs
-    layer.backward(dout, tape) -> dx    takes it out, and assigns layer.grads
+    layer.backward(dout, tape) -> dx    removes it, and assigns layer.grads
 
-For a layer alone, `layer.forward(x, training=True)` and `layer.backward(dout)` share the tape of their thread. `params`
+For a layer alone, `layer.forward(x, training=True)` and `layer.backward(dout)` use the tape of their thread. `params`
 and `grads` have the same keys; `buffers` are running statistics. A second backward, or one after a forward without
-training, is an error that names the layer. Class names are torch.nn's.
+training, is an error that names the layer. Classes have the names of torch.nn.
 """
 
 from .batchnorm2d import BatchNorm2d, BatchNormReLU2d

@@ -1,7 +1,5 @@
 """Batch norm, alone and together with the ReLU after it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -10,19 +8,17 @@ from .. import ops
 from .layer import Layer
 from .relu_layer import ReLU
 
-__all__ = ["BatchNorm2d", "BatchNormReLU2d"]
-
 
 class BatchNorm2d(Layer):
     """Batch normalisation with running statistics, as torch.nn.BatchNorm2d.
 
     Training uses the batch's mean and variance and moves the running ones by `momentum` towards them (the variance
-    unbiased); use takes the running ones.
+    unbiased); inference uses the running ones.
 
     Args:
-        num_features: channels.
+        num_features: the number of channels.
         eps: added to the variance.
-        momentum: of the running statistics.
+        momentum: the weight of a batch in the running statistics.
     """
 
     keeps = "input"
@@ -77,4 +73,4 @@ class BatchNormReLU2d(BatchNorm2d):
     momentum = property(lambda self: self._norm.momentum)
 
     def branch_signature(self, cache):
-        return np.packbits(ops.relu_blocks(cache)).tobytes()
+        return np.packbits(ops.relu_mask(cache)).tobytes()

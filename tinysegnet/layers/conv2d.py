@@ -1,7 +1,5 @@
 """Convolution."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 
@@ -13,17 +11,15 @@ from .convolution_layer import ConvolutionLayer
 from .layer import he_normal
 from .relu_layer import ReLU
 
-__all__ = ["Conv2d"]
-
 
 class Conv2d(ConvolutionLayer):
     """Convolution, initialised as He et al. 2015, section 2.2: normal, with standard deviation sqrt(2 / fan_in).
 
     Args:
-        in_channels, out_channels: of input and output.
+        in_channels, out_channels: the numbers of channels of input and output.
         kernel_size: rows and columns of the kernel. The weight is (K, K, in_channels, out_channels).
         stride, padding: as for `ops.conv2d_forward`.
-        rng: of the initial weight; None: zeros that take no memory.
+        rng: draws the initial weight; None: zeros that take no memory.
     """
 
     op = "conv2d"
@@ -40,7 +36,9 @@ class Conv2d(ConvolutionLayer):
         return self._ops(tape).forward(x, self.params["weight"], self.params.get("bias"), **settings)
 
     def infer(self, x, following, tape):
-        """A batch norm with its running statistics and a ReLU happen within the convolution."""
+        """Apply a following BatchNorm2d and ReLU within the convolution; subclasses of them may differ and are not."""
+        if tape.definitions or tape.statistics is not None:
+            return super().infer(x, following, tape)
         kinds = [type(layer) for layer in following[:2]]
         norm = following[0] if kinds[:1] == [BatchNorm2d] else None
         absorbed = int(norm is not None)
@@ -50,7 +48,7 @@ class Conv2d(ConvolutionLayer):
         return ops.conv2d_inference(x, self.params["weight"], bias, **settings), absorbed + relu
 
     def fold(self, following):
-        """With a batch norm: one convolution with another weight and bias."""
+        """One convolution that also does a batch norm's work, with another weight and bias."""
         if type(following) is not BatchNorm2d:
             return None
         scale, bias = self.absorb(following)
@@ -59,7 +57,7 @@ class Conv2d(ConvolutionLayer):
         return folded
 
     def absorb(self, norm: BatchNorm2d) -> tuple[np.ndarray, np.ndarray]:
-        """scale (F,) and bias (F,): with the weight times scale, and this bias, the convolution does norm's work too.
+        """scale (F,) and bias (F,): with weight * scale and this bias, the convolution also does norm's work.
 
         out = gamma * (W x + b - mean) / std + beta    so: scale = gamma / std,  bias = beta + scale * (b - mean)
         """

@@ -1,7 +1,5 @@
 """Transposed convolution."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -10,19 +8,17 @@ from .. import ops
 from .convolution_layer import ConvolutionLayer
 from .layer import Layer, he_normal
 
-__all__ = ["ConvTranspose2d", "bilinear_weight"]
-
 
 class ConvTranspose2d(ConvolutionLayer):
-    """Transposed convolution, the adjoint of a Conv2d: every input pixel spreads a kernel.
+    """Transposed convolution, the adjoint of a Conv2d: every input pixel adds a scaled kernel to the output.
 
     Args:
-        in_channels, out_channels: of input and output.
+        in_channels, out_channels: the numbers of channels of input and output.
         kernel_size: rows and columns of the kernel. The weight is (K, K, out_channels, in_channels).
         stride: pixels between two kernels in the output.
-        pool: the output has the height and width that it saw; without one, stride times the input's.
+        pool: the output has the height and width of this layer's input; without one, stride times its own input's.
         bilinear: begin with a bilinear kernel for each channel (FCN, Long et al. 2015, section 3.3).
-        rng: of the initial weight otherwise; None: zeros that take no memory.
+        rng: draws the initial weight otherwise; None: zeros that take no memory.
     """
 
     op = "conv_transpose2d"
@@ -58,10 +54,10 @@ class ConvTranspose2d(ConvolutionLayer):
 
 
 def bilinear_weight(shape: tuple[int, ...], stride: int, dtype: Any) -> np.ndarray:
-    """A weight (K, K, F, C) whose transposed convolution smoothly enlarges channel c to channel c.
+    """A weight (K, K, F, C) whose transposed convolution smoothly enlarges each channel by itself.
 
-    Along each axis a triangle; the taps that meet in one output pixel, every stride-th, sum to 1, so that constants
-    stay constants but at the border. K = 2 * stride interpolates bilinearly; a larger K smooths more.
+    Along each axis it is a triangle. The taps that meet in one output pixel, every stride-th, sum to 1, so that
+    constants stay constant except at the border. K = 2 * stride interpolates bilinearly; a larger K smooths more.
     """
     K, _, F, C = shape
     triangle = 1 - np.abs(np.arange(K) - (K - 1) / 2) / ((K + 1) // 2)

@@ -1,6 +1,4 @@
-"""What the three convolutions have in common: a weight, a bias, and where a kernel lies on the picture."""
-
-from __future__ import annotations
+"""What the three convolutions share: a weight, a bias, and the position of the kernel on the picture."""
 
 from typing import Any, Literal
 
@@ -9,8 +7,6 @@ import numpy as np
 from ..ops.windows import place
 from .layer import Layer
 from .layer_trace import Windows
-
-__all__ = ["ConvolutionLayer"]
 
 
 class ConvolutionLayer(Layer):
@@ -37,7 +33,7 @@ class ConvolutionLayer(Layer):
         return Windows(self.params["weight"].shape[:2], stride, before, large)
 
     def _place(self, size: tuple[int, ...]) -> Any:
-        """(strides, zeros before the picture) along rows and columns, for the larger of both sides' sizes (H, W)."""
+        """(strides, zeros before the picture) along rows and columns, for `size` (H, W) of the larger side."""
         strides, pads, _ = place(self.name, size, self.params["weight"].shape[:2], self.stride, self.padding)
         return tuple(strides), (pads[0][0], pads[1][0])
 

@@ -1,7 +1,5 @@
 """Depthwise convolution."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -9,16 +7,14 @@ import numpy as np
 from .convolution_layer import ConvolutionLayer
 from .layer import he_normal
 
-__all__ = ["DepthwiseConv2d"]
-
 
 class DepthwiseConv2d(ConvolutionLayer):
-    """A convolution of each channel with a kernel of its own, stride 1, "same" padding.
+    """A convolution of each channel with its own kernel, stride 1, "same" padding.
 
     Args:
-        channels: of input and output.
+        channels: the number of channels of input and output.
         kernel_size: rows and columns of the kernel. The weight is (K, K, 1, channels).
-        rng: of the initial weight; None: zeros that take no memory.
+        rng: draws the initial weight; None: zeros that take no memory.
     """
 
     op = "depthwise_conv2d"

@@ -1,17 +1,13 @@
 """Dropout."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..errors import StateError
 from .layer import Layer
 
-__all__ = ["Dropout"]
-
 
 class Dropout(Layer):
-    """Set each number to 0 with probability p and divide the others by 1 - p, in training and where samples are drawn.
+    """Set each number to 0 with probability p and divide the others by 1 - p, in training and when sampling.
 
     The masks come from the tape's generator.
     """
@@ -27,7 +23,7 @@ class Dropout(Layer):
         if not (tape.training or tape.sample):
             return x, None
         if tape.generator is None:
-            raise StateError(f"{self.name}: there is no generator to draw a mask from. Give the tape one: "
+            raise StateError(f"{self.name}: the tape has no generator to draw a mask. Give it one: "
                              "Tape(training=True, generator=numpy.random.default_rng(0))")  # fmt: skip
         kept = tape.generator.random(x.shape, np.float32) >= self.p
         return self._ops(tape).forward(x, kept, rate=self.p)

@@ -13,28 +13,45 @@ from ..errors import StateError
 from .layer_trace import LayerTrace
 from .tape import Tape, thread_tape
 
-__all__ = ["Interval", "Layer", "digest_branches", "he_normal"]
-
-Interval = tuple[int, int]  #: first and last row, or column; both belong to it
+Interval = tuple[int, int]  #: first and last row or column, both included
 
 
 class Layer:
     """Base of all layers: what the rest of the library asks of a layer, the layer answers.
 
-    A new layer overrides `_forward` and `_backward`, and `output_shape` if it changes shapes. All other answers have
-    defaults, which suit a layer that works element by element.
+    A new layer overrides `_forward` and `_backward`:
+
+        class Scale(Layer):
+            def __init__(self, channels, dtype=np.float32):
+                super().__init__()
+                self.params["gamma"] = np.ones(channels, dtype)
+
+            def _forward(self, x, tape):
+                return x * self.params["gamma"], x  # the cache: anything that backward needs
+
+            def _backward(self, dout, cache, tape, input_gradient):
+                self.grads["gamma"] = (dout * cache).sum((0, 1, 2))
+                return dout * self.params["gamma"]
+
+    Neither may change x or dout in place, and both keep the dtype. All other answers have defaults, which suit a layer
+    that works element by element. Override `output_shape` if the shape changes; `keeps`, `kept_bytes`, `passes_on` and
+    `multiply_adds` if the defaults are wrong, or `Network.summary` counts wrongly; `receptive_interval` and
+    `mixes_channels` if a value depends on other pixels or channels, or the receptive field and the walk are wrong;
+    `branch_signature` if there are kinks, or the gradient check cannot recognise a step across one.
 
     Attributes:
         op: the name of the op that it applies, in `ops.REGISTRY`; "" for none.
-        name: in its network, "encoder1.conv1" say.
-        params: what training adjusts, by name. grads: their gradients, from the last backward, with the same keys.
+        name: its name in its network, such as "encoder1.conv1".
+        params: what training adjusts, by name. Optimizers go by these names: weight decay acts on "weight" by default,
+            and bias_rate on "bias".
+        grads: the gradients of the last backward, with the keys of `params`.
         buffers: running statistics, which are saved with the parameters.
-        keeps: which array the cache holds on to, "input", "output" or nothing; `Network.summary` adds up the bytes.
+        keeps: which array the cache refers to: "input", "output" or None.
         passes_on: whether the output is the input array itself.
         mixes_channels: whether a value of the output depends on all channels of the input.
         random: whether it draws from the tape's generator.
-        pool: the layer whose input's height and width the output has again, as in unpooling.
-        source: the layer further up the line of which it takes indices or maps.
+        pool: the layer whose input has the height and width that the output gets, as in unpooling.
+        source: the earlier layer from which this one takes indices or maps.
     """
 
     op: ClassVar[str] = ""
@@ -58,12 +75,17 @@ class Layer:
         """The layer's output for x (N, H, W, C).
 
         Args:
-            tape: where the call is recorded, and what kind of call it is. Without one this thread's tape serves, and
-                `training` and `sample` say what kind: see `Tape`.
+            tape: where the call is recorded. It also says what kind of call it is.
+            training, sample: the kind of a call without a tape, which this thread's tape records: see `Tape`.
+
+        Raises:
+            StateError: `training` or `sample` is given with a tape.
         """
         if tape is None:
             tape = thread_tape()
             tape.begin(training=training, sample=sample)
+        elif training or sample:
+            raise StateError(f"{self.name}: the tape says what kind of call this is. Give these settings to Tape(...)")
         tape.clear([self])
         tape.sizes[self] = x.shape[1:3]
         out, cache = self._forward(x, tape)
@@ -72,16 +94,21 @@ class Layer:
         return out
 
     def backward(self, dout: np.ndarray, tape: Tape | None = None, *, input_gradient: bool = True) -> Any:
-        """dout -> dx, and the gradients of the parameters into `grads`, once for each forward of a training.
+        """dout -> dx, and the gradients of the parameters into `grads`.
+
+        Call it once per forward pass in training, or with a tape that has `keep`.
 
         Args:
-            dout: gradient of the loss with respect to the output.
-            tape: of the forward; default this thread's.
+            dout: the gradient of the loss with respect to the output.
+            tape: the forward's tape; default this thread's.
             input_gradient: False allows dx to be None, which saves the work.
+
+        Raises:
+            StateError: there was no such forward, or its backward has run already.
         """
         tape = thread_tape() if tape is None else tape
         if self not in tape.caches:
-            raise StateError(f"{self.name}: backward needs a forward(x, training=True) before it, one for each "
+            raise StateError(f"{self.name}: backward needs a forward(x, training=True) before it, one per "
                              "backward, with the same tape or in the same thread")  # fmt: skip
         return self._backward(dout, tape.caches.pop(self), tape, input_gradient)
 
@@ -90,9 +117,11 @@ class Layer:
         raise NotImplementedError
 
     def _backward(self, dout: np.ndarray, cache: Any, tape: Tape, input_gradient: bool) -> Any:
-        """-> dx; assigns `grads`. This one is for layers with an op whose gradients are those of x and `params`."""
+        """-> dx; assigns `grads`. This default is for layers with an op whose gradients are those of x and `params`."""
         if not (input_gradient or self.params):
             return None
+        if not self.op:
+            raise NotImplementedError(f"{type(self).__name__} has no op: override _backward")
         return self._assign(self._ops(tape).backward(dout, cache))
 
     def _ops(self, tape: Tape) -> Any:
@@ -101,13 +130,13 @@ class Layer:
         return op.variants["numpy"] if tape.definitions else op
 
     def _assign(self, gradients: Any) -> Any:
-        """The gradients of x and of the parameters, in their order: assign the latter; -> dx."""
+        """Assign the parameters' gradients, which follow that of x in the order of `params`; -> dx."""
         dx, *others = gradients if isinstance(gradients, tuple) else (gradients,)
-        self.grads.update(zip(self.params, others, strict=False))  # without a bias its gradient is None
+        self.grads.update(zip(self.params, others, strict=False))  # a missing bias has no key; its last None is dropped
         return dx
 
     def infer(self, x: np.ndarray, following: Sequence[Layer], tape: Tape) -> tuple[np.ndarray, int]:
-        """At test time: the output, and how many of the following layers this one has done in the same pass."""
+        """For inference: the output, and how many of the following layers this one has already applied."""
         return self.forward(x, tape), 0
 
     def fuse(self, following: Layer) -> Layer | None:
@@ -115,14 +144,14 @@ class Layer:
         return None
 
     def fold(self, following: Layer) -> Layer | None:
-        """One new layer that equals both at test time, at their fixed statistics, if there is one."""
+        """One new layer that equals both in inference, at their current statistics, if there is one."""
         return None
 
     def make_identity(self) -> None:
-        """Set the running statistics so that the layer changes nothing at test time; most layers have none."""
+        """Set parameters and running statistics so that inference returns the input, for layers with statistics."""
 
     def convert(self, dtype: Any) -> None:
-        """Let parameters and statistics be of another dtype, without gradients."""
+        """Convert parameters and statistics to another dtype, and drop the gradients."""
         self.grads.clear()
         for arrays in (self.params, self.buffers):
             arrays.update({name: array.astype(dtype) for name, array in arrays.items()})
@@ -132,16 +161,16 @@ class Layer:
         out = self.forward(x, tape)
         fields = {"kind": self.op, "op": self.op, "params": dict(self.params)} | self._details(x, out, tape)
         own_code = not all(f.__module__.startswith(__package__) for f in (type(self)._forward, type(self)._backward))
-        if own_code:  # of a layer outside of the library, perhaps of a subclass
+        if own_code:  # from outside the library, perhaps in a subclass
             fields |= {"kind": type(self).__name__, "op": ""}
         return LayerTrace(self.name, self, x=x, out=out, **fields)
 
     def _details(self, x: np.ndarray, out: np.ndarray, tape: Tape) -> dict[str, Any]:
-        """Fields of the LayerTrace besides its arrays x and out, or instead of the usual ones."""
+        """Fields of the LayerTrace that replace the defaults or add to them."""
         return {}
 
     def explanation(self) -> dict[str, str]:
-        """What the walk says of this layer instead of the texts of its kind, in HTML.
+        """HTML texts with which the walk explains this layer instead of the texts of its kind.
 
         Returns:
             Any of title, what, why, formula, backward and backward_formula.
@@ -151,46 +180,46 @@ class Layer:
     # --- what it costs and what it sees -------------------------------------------------------------------------------
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """(N, H, W, C) of the input -> shape of the output; of a layer with a `pool`, only N and C are meant."""
+        """(N, H, W, C) of input -> output. For a layer with a `pool`, H and W of the result are ignored."""
         return input_shape
 
     def multiply_adds(self, input_shape: tuple[int, ...]) -> int:
-        """Multiply-adds of the matrix products of one forward; element by element work does not count."""
+        """Multiply-adds of the matrix products in one forward; elementwise work does not count."""
         return 0
 
     def kept_bytes(self, input_shape: tuple[int, ...]) -> int:
-        """Memory of what the cache holds besides the array that `keeps` names, and pool indices."""
+        """Bytes of what the cache holds, without pool indices and without the array that `keeps` names."""
         return 0
 
     def indices_bytes(self, input_shape: tuple[int, ...]) -> int:
-        """Memory of the pool indices that a forward on this shape leaves."""
+        """Bytes of the pool indices that a forward on this shape leaves."""
         return 0
 
     def skip_bytes(self, input_shape: tuple[int, ...], itemsize: int) -> int:
-        """Memory of what waits for the layer further down whose `source` this one is: indices, or maps."""
+        """Bytes of the indices or maps that are kept for the later layer whose `source` this one is."""
         return self.indices_bytes(input_shape)
 
     def receptive_interval(self, axis: int, interval: Interval, size: tuple[int, ...],
                            output_size: tuple[int, ...]) -> Interval:  # fmt: skip
-        """What rows (axis 0) or columns (axis 1) of the input an interval of the output depends on, not clipped.
+        """The rows (axis 0) or columns (axis 1) of the input on which an interval of the output depends, not clipped.
 
         size, output_size: (H, W) of input and output.
         """
         return interval
 
     def skip_interval(self, axis: int, interval: Interval, size: tuple[int, ...]) -> Interval:
-        """As `receptive_interval`, for the interval of another layer's output whose `source` this one is."""
+        """As `receptive_interval`, for an interval of the output of the layer whose `source` this one is."""
         return interval
 
     def branch_signature(self, cache: Any) -> bytes | None:
-        """Which side of every kink the forward took that left this cache; None for a layer without kinks."""
+        """For the forward that left this cache, which side of each kink every value was on; None without kinks."""
         return None
 
 
 def he_normal(rng: np.random.Generator | None, shape: tuple[int, ...], fan_in: int, dtype: Any) -> np.ndarray:
     """Weights as He et al. 2015, section 2.2: normal, with standard deviation sqrt(2 / fan_in).
 
-    rng None: zeros that take no memory, for a network of which only the shapes are wanted.
+    rng None: zeros that take no memory, for a network whose shapes alone are wanted.
     """
     if rng is None:
         return np.broadcast_to(np.zeros((), dtype), shape)

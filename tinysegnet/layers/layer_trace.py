@@ -1,20 +1,16 @@
-"""What a walk shows of a layer: the arrays of one forward and backward, by name."""
-
-from __future__ import annotations
+"""What a walk shows for a layer: the arrays of one forward and backward, by name."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-__all__ = ["LayerTrace", "Windows"]
-
 
 class Windows(NamedTuple):
     """Which pixels of a layer's input and output belong together.
 
-    One side is larger; pixel q of the smaller one belongs, along each axis, to the pixels of the larger one from
-    q * stride - before on, as many as the kernel has. large: which side that is, "in" or "out".
+    Along each axis, pixel q of the smaller side belongs to K pixels of the larger side, from q * stride - before on,
+    where K is the kernel's size. large: which side is the larger one, "in" or "out".
     """
 
     kernel: tuple[int, int]
@@ -23,7 +19,7 @@ class Windows(NamedTuple):
     large: Literal["in", "out"]
 
     def needed(self, wanted: np.ndarray, size: tuple[int, int], *, of: str) -> np.ndarray:
-        """Pixels of one side wanted (h, w) bool -> those of the other side, of `size`, that belong to them.
+        """The pixels of the other side, (H, W) = size, that belong to the wanted pixels (h, w); both bool.
 
         of: the side whose pixels are wanted, "in" or "out".
         """
@@ -34,7 +30,7 @@ class Windows(NamedTuple):
         return found
 
     def _pairs(self, axis: int, tap: int, wanted: np.ndarray, size: tuple[int, int], of: str) -> Any:
-        """Along an axis and for one tap: the wanted pixels, and the other side's that belong to them."""
+        """For one axis and tap: the wanted pixels, and the pixels of the other side that belong to them."""
         smaller_first = of != self.large
         small = np.arange(wanted.shape[axis] if smaller_first else size[axis])
         large = small * self.stride[axis] - self.before[axis] + tap
@@ -49,16 +45,16 @@ class LayerTrace:
 
     Attributes:
         name, layer: the layer in its network.
-        kind: what the walk explains: the op, "normalize", "skip_source" or "skip_add". The class of a layer whose own
-            code computed it.
-        op: whose definition ran, "" if none.
+        kind: what the walk explains: the op, "normalize", "skip_source" or "skip_add"; for a layer with its own code,
+            the name of its class.
+        op: the op whose definition ran, "" if none.
         x, out: input and output.
         params: weight, bias, gamma, ...
         settings: plain numbers.
-        windows: which pixels belong together, for a layer that looks at more than one.
-        positions: of a pool's maxima in their windows, (1, h, w, C).
-        other: the maps that a SkipAdd adds, or a SkipSource leaves.
-        partner: the layer that gets or gives these maps or indices.
+        windows: which pixels belong together, for a layer that combines several.
+        positions: the positions of a pool's maxima in their windows, (1, h, w, C).
+        other: the maps that a SkipAdd adds or a SkipSource leaves.
+        partner: the layer that receives or provides these maps or indices.
         dout, dx, dother, dparams: the gradients, if there is a loss.
     """
 
@@ -81,7 +77,7 @@ class LayerTrace:
 
     @property
     def result(self) -> np.ndarray:
-        """What the layer computes: its output, or the maps that a layer leaves which passes its input on."""
+        """What the layer computes: its output or, if it passes its input on, the maps that it leaves."""
         return self.other if self.layer.passes_on and self.other is not None else self.out
 
     @property

@@ -1,17 +1,13 @@
 """Local response normalisation."""
 
-from __future__ import annotations
-
 from .layer import Layer
-
-__all__ = ["LocalResponseNorm"]
 
 
 class LocalResponseNorm(Layer):
     """Divide each number by a power of the energy of the channels around it: SegNet-Basic's first layer.
 
     Args:
-        size: channels in a window.
+        size: the number of channels in a window.
         alpha, beta, k: as in `ops.local_response_norm_forward`; the defaults are those of the authors' model file.
     """
 

@@ -1,7 +1,5 @@
 """Max-pooling."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np
@@ -10,14 +8,13 @@ from .. import ops
 from .layer import Layer
 from .layer_trace import Windows
 
-__all__ = ["MaxPool2d"]
-
 
 class MaxPool2d(Layer):
-    """Max-pooling, which leaves in the tape where each maximum was, for the layers whose pool it is.
+    """Max-pooling. It leaves the position of each maximum in the tape for the layers whose pool it is.
 
     Args:
-        kernel_size, stride: rows and columns of a window, and between two windows.
+        kernel_size: rows and columns of a window.
+        stride: rows and columns from one window to the next.
     """
 
     op = "max_pool2d"
@@ -53,7 +50,7 @@ class MaxPool2d(Layer):
         return interval[0] * self.stride, interval[1] * self.stride + self.kernel_size - 1
 
     def skip_interval(self, axis, interval, size):
-        """The windows in which an unpooling's output lies: they set its indices."""
+        """The windows in which an unpooling's output lies, because they determine its indices."""
         windows = interval[0] // self.stride, interval[1] // self.stride
         return self.receptive_interval(axis, windows, size, size)
 

@@ -1,6 +1,4 @@
-"""Unpooling, SegNet's upsampling, and its counterpart to a fixed corner."""
-
-from __future__ import annotations
+"""Unpooling, SegNet's upsampling, and a variant with fixed positions."""
 
 import numpy as np
 
@@ -8,11 +6,9 @@ from ..errors import StateError
 from .layer import Layer
 from .max_pool2d import MaxPool2d
 
-__all__ = ["FixedUnpool2d", "MaxUnpool2d"]
-
 
 class MaxUnpool2d(Layer):
-    """Unpooling with the indices of the given pool, to the size that it saw (Badrinarayanan et al. 2017, section 3)."""
+    """Unpooling with the pool's indices, to the size of the pool's input (Badrinarayanan et al. 2017, section 3)."""
 
     op = "max_unpool2d"
 
@@ -28,7 +24,7 @@ class MaxUnpool2d(Layer):
         return self._ops(tape).forward(x, self._chosen(tape.indices[self.pool]), **settings)
 
     def _chosen(self, indices: np.ndarray) -> np.ndarray:
-        """Where the numbers go, from where the pool's maxima were."""
+        """The positions of the numbers, given those of the pool's maxima."""
         return indices
 
     def _details(self, x, out, tape):
@@ -41,7 +37,7 @@ class MaxUnpool2d(Layer):
 
 
 class FixedUnpool2d(MaxUnpool2d):
-    """Unpooling to the same corner of every window, wherever the maximum was: "fixed and sparse" (section 3.1)."""
+    """Unpooling to the same corner of every window, regardless of the maximum: "fixed and sparse" (section 3.1)."""
 
     def __init__(self, pool: MaxPool2d) -> None:
         super().__init__(pool)

@@ -1,18 +1,14 @@
 """Normalisation of the picture, a network's first layer."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 
 from .layer import Layer
 
-__all__ = ["Normalize"]
-
 
 class Normalize(Layer):
-    """out = (x - mean) / scale, for pictures, RGB in 0..255. No parameters.
+    """out = (x - mean) / scale, for RGB pictures in 0..255, without parameters.
 
     Args:
         mean, scale: a number, or one per channel of the picture.

@@ -1,12 +1,8 @@
 """ReLU."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .layer import Layer
-
-__all__ = ["ReLU"]
 
 
 class ReLU(Layer):

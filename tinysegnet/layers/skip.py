@@ -1,18 +1,14 @@
 """A skip connection in a line of layers: where maps leave the line, and where they are added again."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..errors import StateError
 from .conv2d import Conv2d
 from .layer import Layer
 
-__all__ = ["SkipAdd", "SkipSource"]
-
 
 class _Identity(Layer):
-    """What a skip source does to its maps without a convolution: nothing."""
+    """The identity, for a skip source without a convolution."""
 
     def _forward(self, x, tape):
         return x, None
@@ -22,11 +18,11 @@ class _Identity(Layer):
 
 
 class SkipSource(Layer):
-    """Pass the input on, and leave it in the tape for a `SkipAdd` further down; backward adds the gradient from there.
+    """Pass the input on, and leave it in the tape for a later `SkipAdd`; backward adds the gradient from there.
 
     Args:
-        through: a convolution that makes the maps fewer first, as FCN does (Long et al. 2015); its parameters are this
-            layer's.
+        through: a convolution that first reduces the number of maps, as in FCN (Long et al. 2015). Its parameters are
+            this layer's.
     """
 
     passes_on = mixes_channels = True
@@ -61,7 +57,7 @@ class SkipSource(Layer):
 
 
 class SkipAdd(Layer):
-    """x + the maps that the source left further up the line; the gradient goes both ways unchanged."""
+    """x + the maps that the source left; the gradient goes unchanged to both."""
 
     def __init__(self, source: SkipSource) -> None:
         super().__init__()

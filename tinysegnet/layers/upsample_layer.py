@@ -1,14 +1,10 @@
 """Upsampling by interpolation."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 
 from .layer import Layer
 from .layer_trace import Windows
-
-__all__ = ["Upsample"]
 
 
 class Upsample(Layer):
@@ -16,9 +12,9 @@ class Upsample(Layer):
 
     Args:
         mode: "nearest" repeats pixels, "bilinear" blends four.
-        scale_factor: of height and width.
-        pool: the output has the height and width that it saw (45 of 23, not 46); without one, scale_factor times the
-            input's.
+        scale_factor: the factor on height and width.
+        pool: the output has the height and width of this layer's input (45, where 2 * 23 would be 46); without one,
+            scale_factor times its own input's.
     """
 
     def __init__(self, mode: Literal["nearest", "bilinear"], *, scale_factor: int = 2,
@@ -31,7 +27,7 @@ class Upsample(Layer):
         return self._ops(tape).forward(x, factor=self.scale_factor, output_size=tape.size_before(self))
 
     def _details(self, x, out, tape):
-        # a pixel of x is seen by its copies; blended, by all pixels nearer than one of its neighbours' distance
+        # a pixel of x affects its copies; with blending, all output pixels closer than its distance to a neighbour
         factor = self.scale_factor
         reach, before = (factor, 0) if self.mode == "nearest" else (2 * factor, factor // 2)
         windows = Windows((reach, reach), (factor, factor), (before, before), "out")

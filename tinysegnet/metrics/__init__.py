@@ -8,16 +8,5 @@ from .confusion import class_counts, confusion_matrix
 from .intervals import bootstrap_intervals
 from .scores import Scores
 
-__all__ = [
-    "Collector",
-    "Scores",
-    "auroc",
-    "baselines",
-    "bootstrap_intervals",
-    "boundary_f1",
-    "boundary_f1_by_distance",
-    "boundary_map",
-    "class_counts",
-    "confusion_matrix",
-    "position_prior",
-]
+__all__ = ["Collector", "Scores", "auroc", "baselines", "bootstrap_intervals", "boundary_f1",
+           "boundary_f1_by_distance", "boundary_map", "class_counts", "confusion_matrix", "position_prior"]  # fmt: skip

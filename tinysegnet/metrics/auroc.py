@@ -1,22 +1,17 @@
 """How well does a value tell one kind from another: the area under the receiver operating characteristic."""
 
-from __future__ import annotations
-
 import numpy as np
-
-__all__ = ["RankCounts", "auroc"]
 
 
 def auroc(values: np.ndarray, positive: np.ndarray) -> float:
     """The probability that a random positive has a larger value than a random negative; equal values count half.
 
     Args:
-        values: numbers of any shape, such as the uncertainty of each pixel.
+        values: of any shape, such as the uncertainty of each pixel.
         positive: booleans of that shape, such as "this pixel is wrong".
 
     Returns:
-        0.5 if the values carry no information, 1 if every positive lies above every negative; NaN without any
-        positive or any negative.
+        0.5 if the values carry no information; NaN without any positive or any negative.
 
     >>> auroc(np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, False, True, True]))
     0.875

@@ -25,8 +25,6 @@ from ..errors import DataError
 from .confusion import confusion_matrix
 from .scores import Scores
 
-__all__ = ["baselines", "position_prior"]
-
 GRIDS = ((6, 8), (12, 16), (24, 32), (96, 128))  # cells down, cells across, over the whole picture
 LEVELS = (8, 16, 32)  # grey levels that are told apart in each of R, G and B
 JOINT = ((8, (6, 8)), (8, (12, 16)), (16, (3, 4)), (16, (6, 8)), (16, (12, 16)))  # levels and grid together

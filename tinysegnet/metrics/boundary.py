@@ -22,8 +22,6 @@ from T and P of all classes. So a prediction that is right on all labelled pixel
 boundary predicted close to void, whose true place may be in it, still counts as wrong.)
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -31,8 +29,6 @@ import numpy as np
 
 from ..errors import ShapeError
 from .confusion import check_label_maps
-
-__all__ = ["TOLERANCE", "boundary_f1", "boundary_f1_by_distance", "boundary_map"]
 
 TOLERANCE = 0.0075  # of the picture's diagonal
 

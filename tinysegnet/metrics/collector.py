@@ -1,7 +1,5 @@
 """`Collector`: takes predictions picture by picture, gives the scores of all of them, with boundaries and intervals."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,13 +11,12 @@ from .confusion import class_counts, confusion_matrix
 from .intervals import bootstrap_intervals
 from .scores import Scores
 
-__all__ = ["Collector"]
-
 
 class Collector:
     """Adds up the scores of a data set's pictures; it keeps 3 K numbers per picture.
 
-    boundary: compute the boundary scores of each picture too, which takes longer than everything else here.
+    Args:
+        boundary: compute the boundary scores of each picture too, which takes longer than everything else here.
     """
 
     def __init__(self, num_classes: int, ignore_label: int | None = None, *, boundary: bool = False) -> None:
@@ -49,9 +46,11 @@ class Collector:
             self._uncertainties.setdefault(name, RankCounts()).add(uncertainty[counted], wrong)
 
     def scores(self, names: Sequence[str] | None = None, *, rng: np.random.Generator | None = None) -> Scores:
-        """Scores of all pictures so far; names: one per class.
+        """Scores of all pictures so far.
 
-        rng: draws the pictures for the intervals. Without it, or with too few pictures, there are no intervals.
+        Args:
+            names: one per class; default "0", "1", ...
+            rng: draws the pictures for the intervals. Without it, or with too few pictures, there are none.
         """
         if not self._counts:
             raise DataError("no scores: no picture was added (expected at least one). Call add first")

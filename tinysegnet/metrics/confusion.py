@@ -8,18 +8,13 @@ section 3.3). With t_i = sum_j n[i, j] pixels that are class i and p_i = sum_j n
     mIoU  mean intersection    mean over i of  n[i, i] / (t_i + p_i - n[i, i])
           over union
 
-Matrices of several pictures add up; averages of per-picture scores do not. So one accumulates
-`matrix += confusion_matrix(...)` over a data set and scores the sum. Only n[i, i], t_i and p_i are needed: 3 K
-numbers (`class_counts`) instead of K * K, and they add up too.
+Matrices of several pictures add up; averages of per-picture scores do not. So one accumulates `matrix +=
+confusion_matrix(...)` over a data set and scores the sum; 3 K numbers (`class_counts`) are enough, and add up too.
 """
-
-from __future__ import annotations
 
 import numpy as np
 
 from ..errors import DataError, ShapeError
-
-__all__ = ["averages", "check_label_maps", "class_counts", "class_ratios", "confusion_matrix", "ratio"]
 
 
 def confusion_matrix(

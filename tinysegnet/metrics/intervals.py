@@ -12,16 +12,12 @@ has block b:
 and the interval is that between the 2.5 and 97.5 percent quantiles over r: two matrix products, no loop over draws.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
 
 from ..errors import SettingError, ShapeError
 from .confusion import averages, ratio
-
-__all__ = ["BLOCK", "LEVEL", "MIN_BLOCKS", "bootstrap_intervals"]
 
 BLOCK = 10  # pictures
 MIN_BLOCKS = 5  # 3 blocks have only 10 different draws

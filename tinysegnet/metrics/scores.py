@@ -12,8 +12,6 @@ from ..errors import ShapeError
 from .confusion import averages, class_counts, class_ratios
 from .intervals import BLOCK, LEVEL
 
-__all__ = ["Scores"]
-
 
 @dataclass(frozen=True, eq=False)
 class Scores:

@@ -1,6 +1,4 @@
-"""Networks by name: `build("tiny")`. `models` lists them; `help(models["basic"])` tells what one is and where from."""
-
-from __future__ import annotations
+"""Networks by name: `build("tiny")`. `models` lists them; `help(models["basic"])` describes one and its source."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,13 +37,13 @@ def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0
 
     Args:
         name: one of `models`.
-        num_classes: channels of the logits; 1 makes a network that tells two classes apart by one logit, that of class
-            1 under a sigmoid.
-        seed: of the initial weights and of dropout.
-        width: a factor on the channels of every stage.
+        num_classes: channels of the logits; 1 makes a network for two classes, with one logit for class 1 under a
+            sigmoid.
+        seed: the seed of the initial weights and of dropout.
+        width: a factor on the number of channels of every stage.
         dtype: float32 to train, float64 to check gradients.
         preprocessing: one of `PREPROCESSING`; default the network's own.
-        folded: without batch norm, as `fold_batchnorm` leaves a trained network.
+        folded: leave out batch norm, as in a network that `fold_batchnorm` made.
 
     Raises:
         SettingError: for an unknown name, or a number out of range.
@@ -73,7 +71,7 @@ def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0
 
 
 def count_parameters(name: str, num_classes: int, width: float) -> int:
-    """How many parameters the network will have; takes no memory for them."""
+    """The number of parameters that the network will have, computed without memory for them."""
     architecture = models[name]().scaled(width)
     context = InitContext(None, np.float32, architecture.preprocessing)
     layers = architecture.layers(num_classes, context).values()

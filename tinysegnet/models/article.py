@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from ..layers import ConvTranspose2d, Layer, MaxPool2d, ReLU, Upsample
 from .layer_builder import InitContext, LayerBuilder, narrowed
 
-__all__ = ["Article", "article"]
-
 
 @dataclass(frozen=True)
 class Article:
-    """The articles' network in words: channels of its convolutions, and of its transposed convolutions."""
+    """A description of the articles' network: the channels of its convolutions and transposed convolutions."""
 
     encoder: tuple[int, ...] = (64, 128, 256)
     decoder: tuple[int, ...] = (128, 64)
@@ -40,14 +38,14 @@ class Article:
 
 
 def article() -> Article:
-    """The "SegNet" of popular articles: a convolutional encoder and decoder, and no SegNet.
+    """The "SegNet" of popular articles: a convolutional encoder and decoder, but not a SegNet.
 
         picture  64  pool  128  pool  256  transposed 128  repeat 2x  transposed 64  repeat 2x  classifier
 
     3x3 with ReLU, "same" padding, a 1x1 classifier, heights and widths divisible by 4. In the articles it has one
     output channel under a sigmoid, trained by binary cross-entropy with Adam on pictures of 128 x 128: num_classes=1,
-    739,713 parameters, as Keras counts them. It has none of what makes a SegNet (Badrinarayanan et al. 2017, section
-    3): pooling indices do not cross to the decoder, which repeats pixels instead; no batch norm; and "transposed" is
-    for show, since with stride 1 it is a convolution like any other.
+    739,713 parameters, as Keras counts them. It lacks what defines a SegNet (Badrinarayanan et al. 2017, section 3):
+    no pooling indices reach the decoder, which repeats pixels instead; there is no batch norm; and a transposed
+    convolution with stride 1 is an ordinary convolution.
     """
     return Article()

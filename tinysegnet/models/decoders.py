@@ -1,7 +1,7 @@
 """The decoders that the SegNet paper compares (Badrinarayanan et al. 2017, section 3.1 and Table 1).
 
-All have the encoder of SegNet-Basic; they differ in how the decoder gets back to the picture's size, and in what
-crosses to it from the encoder: nothing, where each maximum was, or maps.
+All have the encoder of SegNet-Basic. They differ in how the decoder restores the picture's size, and in what it gets
+from the encoder: nothing, the positions of the maxima, or maps.
 
     encoder   norm  64  pool .  64  pool .  64  pool .  64  pool
                              |           |           |        |
@@ -9,7 +9,7 @@ crosses to it from the encoder: nothing, where each maximum was, or maps.
                              |           |           |        |
     decoder       up  64  <- + - up  64 <+ - up  64 <+ - up  64
 
-The code of this comparison was never published. What the text leaves open is decided here as it says in each place.
+The code of this comparison was never published. Our choices where the text leaves one are stated below.
 """
 
 from __future__ import annotations
@@ -30,31 +30,18 @@ from ..layers import (
 )
 from .layer_builder import InitContext, LayerBuilder
 
-__all__ = [
-    "Decoder",
-    "basic_encoder_addition",
-    "basic_single_channel_decoder",
-    "bilinear_interpolation",
-    "fcn_basic",
-    "fcn_basic_no_addition",
-    "fcn_basic_no_addition_no_dim_reduction",
-    "fcn_basic_no_dim_reduction",
-    "fixed_index",
-    "replication",
-]
-
 STAGES = 4
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """SegNet-Basic's encoder with a decoder in words.
+    """A description of SegNet-Basic's encoder with another decoder.
 
     Args:
-        convolution: what follows in each stage, with batch norm.
-        reduce: to one map per class before the decoder, which then needs no classifier.
-        add: the encoder's maps of the same size, those that the pools give, so to all decoder stages but the last.
-        channels: of all convolutions.
+        convolution: the convolution that follows in each stage, with batch norm.
+        reduce: reduce to one map per class before the decoder, which then needs no classifier.
+        add: add the outputs of the encoder's pools of the same size, in all decoder stages but the last.
+        channels: the number of channels of all convolutions.
     """
 
     up: Literal["indices", "fixed", "nearest", "bilinear", "transposed"]
@@ -113,7 +100,7 @@ def bilinear_interpolation() -> Decoder:
 
         norm  64  pool  64  pool  64  pool  64  pool  classifier  bilinear  bilinear  bilinear  bilinear
 
-    The classifier stands before the interpolation, with which it commutes, 256 times cheaper there. Nothing crosses.
+    The classifier commutes with the interpolation, and before it is 256 times cheaper. Nothing crosses.
     612,224 numbers in kernels; the paper's 0.625 M is the count of the single-channel decoder.
     """
     return Decoder("bilinear", reduce=True)
@@ -130,7 +117,7 @@ def basic_encoder_addition() -> Decoder:
 
 
 def basic_single_channel_decoder() -> Decoder:
-    """SegNet-Basic-SingleChannelDecoder (Table 1): each decoder kernel sees the one map that it makes.
+    """SegNet-Basic-SingleChannelDecoder (Table 1): each decoder kernel sees a single map.
 
         decoder stage:  unpool  64 depthwise (7x7, batch norm)
 
@@ -140,7 +127,7 @@ def basic_single_channel_decoder() -> Decoder:
 
 
 def fcn_basic() -> Decoder:
-    """FCN-Basic (Table 1), after Long et al. 2015: interpolation of scores that learns, with the encoder's added.
+    """FCN-Basic (Table 1), after Long et al. 2015: learned interpolation of scores, plus the encoder's scores.
 
         norm  64  pool .  64  pool .  64  pool .  64  pool  classifier
                        |           |           |            transposed 8x8, stride 2
@@ -148,15 +135,15 @@ def fcn_basic() -> Decoder:
                        |           '- 1x1 ----------------------> +  transposed
                        '- 1x1 --------------------------------------> +  transposed
 
-    Transposed convolutions begin with FCN's bilinear kernel, which at 8x8 and stride 2 is twice as wide as
-    interpolation needs: it smooths, and fades over three pixels at the border. They have neither bias nor batch norm,
-    as in FCN. 645,312 numbers in kernels at 11 classes: the paper's 0.65 M.
+    Transposed convolutions begin with FCN's bilinear kernel. At 8x8 and stride 2 it is twice as wide as interpolation
+    needs, so it smooths, and fades over three pixels at the border. As in FCN, there is neither bias nor batch norm.
+    645,312 numbers in kernels at 11 classes: the paper's 0.65 M.
     """
     return Decoder("transposed", reduce=True, add=True)
 
 
 def fcn_basic_no_addition() -> Decoder:
-    """FCN-Basic-NoAddition (Table 1): `fcn-basic` from which nothing crosses.
+    """FCN-Basic-NoAddition (Table 1): `fcn-basic` in which nothing crosses.
 
         norm  64  pool  64  pool  64  pool  64  pool  classifier  transposed  transposed  transposed  transposed
 
@@ -166,7 +153,7 @@ def fcn_basic_no_addition() -> Decoder:
 
 
 def fcn_basic_no_dim_reduction() -> Decoder:
-    """FCN-Basic-NoDimReduction (Table 1): `fcn-basic` with all 64 maps up to the classifier at the end.
+    """FCN-Basic-NoDimReduction (Table 1): `fcn-basic` with 64 maps until the classifier at the end.
 
         decoder stage:  transposed 8x8, stride 2, 64 -> 64  + the 64 maps of the encoder's pool of that size
 
@@ -177,7 +164,7 @@ def fcn_basic_no_dim_reduction() -> Decoder:
 
 
 def fcn_basic_no_addition_no_dim_reduction() -> Decoder:
-    """FCN-Basic-NoAddition-NoDimReduction (Table 1): 64 maps up to the classifier, and nothing crosses.
+    """FCN-Basic-NoAddition-NoDimReduction (Table 1): 64 maps until the classifier; nothing crosses.
 
         decoder stage:  transposed 8x8, stride 2, 64 -> 64
 

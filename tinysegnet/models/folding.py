@@ -1,28 +1,24 @@
-"""Folding batch norm into the convolution before it: once the statistics are fixed, both together are one convolution.
+"""Folding batch norm into the convolution before it: with fixed statistics, both together are one convolution.
 
     out = gamma * (W x + b - mean) / std + beta  =  W' x + b'      std = sqrt(var + eps)
     W'  = W * gamma / std                                          one factor per output channel
     b'  = beta + (b - mean) * gamma / std
 
-A ReLU that comes after stays; where there is none, as in SegNet-Basic's decoder, the stage stays linear.
+A ReLU after them stays.
 """
-
-from __future__ import annotations
 
 import copy
 
 from ..layers import Layer
 from .network import Network
 
-__all__ = ["fold_batchnorm", "fold_layers"]
-
 
 def fold_batchnorm(model: Network) -> Network:
-    """A new network with the same answers, without batch norms.
+    """A new network with the same outputs, without batch norms.
 
-    It works at the statistics that `model` has now. Its convolutions have biases and keep their names, it is saved and
-    loaded as any other, and built anew by `build(..., folded=True)`. A batch norm without a Conv2d right before it,
-    such as after a DepthwiseConv2d, stays.
+    It uses the current statistics of `model`. Its convolutions have biases and keep their names. It is saved and loaded
+    like any other network, and can be rebuilt with `build(..., folded=True)`. A batch norm that does not directly
+    follow a Conv2d, such as one after a DepthwiseConv2d, stays.
     """
     layers = copy.deepcopy(model.layers)  # in one go: pools and unpools stay each other's
     folded = Network(fold_layers(layers), {**model.config, "folded": True}, size_multiple=model.size_multiple)

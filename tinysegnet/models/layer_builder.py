@@ -1,4 +1,4 @@
-"""A network being laid out, layer after layer."""
+"""How an architecture builds its layers, one after the other."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ import numpy as np
 from ..layers import BatchNorm2d, Conv2d, Layer, ReLU
 from .preprocessing import PREPROCESSING
 
-__all__ = ["Architecture", "InitContext", "LayerBuilder", "narrowed"]
-
 Widths = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
 class InitContext:
-    """What layers are made with. rng None: zeros without memory, of which only the shapes count."""
+    """What layers are made with. rng None: weights of zeros that take no memory, where only shapes are wanted."""
 
     rng: np.random.Generator | None
     dtype: Any
@@ -25,10 +23,10 @@ class InitContext:
 
 
 class Architecture(Protocol):
-    """A network in words, from which its layers are made.
+    """A description of a network, from which its layers are made.
 
     Attributes:
-        preprocessing: its own, where no other is asked for: a name of `PREPROCESSING`.
+        preprocessing: its default, a name in `PREPROCESSING`.
         size_multiple: heights and widths of pictures must be multiples of it.
     """
 
@@ -42,11 +40,11 @@ class Architecture(Protocol):
         """The same with all widths times `width`, at least 1."""
 
     def layers(self, num_classes: int, context: InitContext) -> dict[str, Layer]:
-        """The layers in a line, by name: "encoder1.conv1", ..., "classifier"."""
+        """The layers in order, by name: "encoder1.conv1", ..., "classifier"."""
 
 
 class LayerBuilder:
-    """Layers by name, the channels that come out of the last one, and what layers with weights are made with."""
+    """The layers so far by name, the number of channels of the last one, and what layers with weights need."""
 
     def __init__(self, context: InitContext) -> None:
         self.layers: dict[str, Layer] = {"input": PREPROCESSING[context.preprocessing](context.dtype)}
@@ -59,16 +57,16 @@ class LayerBuilder:
         return layer
 
     def convolution(self, name: str, channels: int, kernel_size: int, *, bias: bool = True) -> None:
-        """A convolution to so many channels."""
+        """Add a convolution with this number of output channels."""
         self.add(name, self.branch_convolution(channels, kernel_size, bias=bias))
         self.channels = channels
 
     def branch_convolution(self, channels: int, kernel_size: int, *, bias: bool = True) -> Conv2d:
-        """A convolution of what comes out of the last layer, for a branch."""
+        """A convolution of the last layer's output, for a branch; it is not added."""
         return Conv2d(self.channels, channels, kernel_size, bias=bias, **self.init)
 
     def stage(self, name: str, widths: tuple[int, ...], kernel_size: int, *, bias: bool, relu: bool) -> None:
-        """(conv -> batch norm -> ReLU where wanted) for each width."""
+        """Add (conv -> batch norm -> ReLU if wanted) for each width."""
         for i, width in enumerate(widths, start=1):
             self.convolution(f"{name}.conv{i}", width, kernel_size, bias=bias)
             self.norm(f"{name}.bn{i}")
@@ -76,7 +74,7 @@ class LayerBuilder:
                 self.add(f"{name}.relu{i}", ReLU())
 
     def norm(self, name: str) -> None:
-        """A batch norm."""
+        """Add a batch norm."""
         self.add(name, BatchNorm2d(self.channels, dtype=self.init["dtype"]))
 
 

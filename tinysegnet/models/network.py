@@ -1,6 +1,4 @@
-"""A network: named layers in a line. Forward runs them in order, backward in reverse."""
-
-from __future__ import annotations
+"""A network: named layers in sequence. Forward runs them in order, backward in reverse."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,29 +11,29 @@ from .receptive_field import Box, receptive_field
 from .shapes import LayerShapes, layer_shapes
 from .summary import Summary, summarize
 
-__all__ = ["CUSTOM", "Network"]
-
 CUSTOM = "custom"  #: the name of a network that `build` does not know
 
 
 class Network:
-    """Layers in a line. Your own are made of a dict of layers:
+    """Layers in sequence. Make your own network from a dict of layers:
 
         Network({"input": Normalize(127.5, 64), "conv": Conv2d(3, 8, 3, rng=rng), ..., "classifier": ...})
 
-    A call keeps nothing in the network: one network serves many threads at once, and its forward for training leaves
-    what backward needs in a `Tape`.
+    Inference keeps nothing in the network, so many threads can share it. Training changes running statistics and
+    gradients, so only one thread at a time may train; what backward needs is in a `Tape`.
 
     Args:
-        layers: by name, from the picture to the logits. The first gets pictures, RGB in 0..255.
-        config: what `build` needs to make the same network again; saved in checkpoints. Default: a network that `build`
-            cannot make, of as many classes as the last layer has channels.
+        layers: by name, from the picture to the logits. The first gets RGB pictures in 0..255.
+        config: the arguments with which `build` makes the same network again; saved in checkpoints. Default: a custom
+            network with one class per channel of the last layer. `build` cannot make it, so its checkpoints load only
+            with `load(path, model=...)`.
         size_multiple: heights and widths of pictures must be multiples of it.
 
     Attributes:
-        steps: the layers as training runs them, a batch norm and the ReLU after it in one.
-        frozen: the names of layers that training leaves alone.
-        generator: of dropout's masks, unless a tape has its own.
+        fused_layers: the layers as training runs them. A BatchNorm2d and the ReLU after it are one; this and the fusion
+            in inference apply to these exact types, not to subclasses.
+        frozen: the names of layers that are not trained.
+        generator: draws dropout's masks, unless a tape has its own.
     """
 
     def __init__(self, layers: dict[str, Layer], config: dict[str, Any] | None = None, *,
@@ -49,7 +47,7 @@ class Network:
         self.generator = np.random.default_rng([int(config.get("seed", 0)), 1])
         for name, layer in self.layers.items():
             layer.name = name
-        self.steps = list(_fuse(list(self.layers.values())))
+        self.fused_layers = list(_fuse(list(self.layers.values())))
 
     def forward(self, x: np.ndarray, *, training: bool = False, sample: bool = False,
                 tape: Tape | None = None) -> np.ndarray:  # fmt: skip
@@ -57,37 +55,38 @@ class Network:
 
         Args:
             x: (N, H, W, 3), RGB in 0..255, any H and W, in the dtype of the parameters.
-            training, sample: see `Tape`.
-            tape: where the call is recorded. Without one, a training is recorded in this thread's tape, until its
-                backward or the next forward; inference leaves nothing.
+            training, sample: the kind of this call, besides what the tape says: see `Tape`.
+            tape: where the call is recorded. Without one, training is recorded in this thread's tape, and inference
+                leaves nothing. Any forward of this network in this thread drops what the thread's tape holds for it,
+                so that backward never uses an older forward.
 
         Returns:
             (N, H, W, num_classes), or (N, H, W, 1) for two classes.
 
         Raises:
-            ShapeError: for arrays that are no pictures, and for sizes that the network cannot process.
+            ShapeError: x is not a batch of pictures, or the network cannot process its size.
         """
         self._check_pictures(x)
-        everything = (*self.layers.values(), *self.steps)
+        everything = (*self.layers.values(), *self.fused_layers)
         thread_tape().clear(everything)
         if tape is None:
             tape = thread_tape() if training else Tape()
         tape.begin(training=training, sample=sample, generator=self.generator)
-        if not (training or tape.keep):
+        if not (tape.training or tape.keep):
             return _infer(list(self.layers.values()), x, tape)
         tape.clear(everything)
         first = self._first_trained if self.frozen else 0
-        for i, step in enumerate(self.steps):
-            x = step.forward(x, tape)
-            if i < first:  # backward does not come here
-                del tape.caches[step]
+        for i, layer in enumerate(self.fused_layers):
+            x = layer.forward(x, tape)
+            if i < first:  # backward ends after this layer
+                del tape.caches[layer]
         return x
 
     def freeze(self, prefix: str | None) -> None:
-        """Let training leave layers alone whose names begin with `prefix`, "encoder" say; None: train all again.
+        """Do not train the layers whose names begin with `prefix`, such as "encoder"; None: train all again.
 
-        Their parameters get no gradients, and backward ends where only such layers are left. Batch norm uses and
-        updates batch statistics in training as before. Raises SettingError if no layer, or no parameter, is left.
+        Their parameters get no gradients, and backward ends where only such layers remain. Their batch norms still use
+        batch statistics in training and update the running ones. Raises SettingError if none or all match.
         """
         frozen = frozenset(name for name in self.layers if prefix is not None and name.startswith(prefix))
         if prefix is not None and not any(self.layers[name].params for name in frozen):
@@ -101,19 +100,19 @@ class Network:
 
     @property
     def _first_trained(self) -> int:
-        """The number of the first step whose parameters are trained."""
-        return next(i for i, step in enumerate(self.steps) if step.params and step.name not in self.frozen)
+        """The index of the first fused layer whose parameters are trained."""
+        return next(i for i, layer in enumerate(self.fused_layers) if layer.params and layer.name not in self.frozen)
 
     def samples(self, x: np.ndarray, count: int, *, generator: np.random.Generator | None = None
                 ) -> Iterator[np.ndarray]:  # fmt: skip
-        """Logits of `count` forward passes with dropout on, each another network (Kendall et al. 2015, section 3).
+        """Logits of `count` forward passes with dropout on, each with other masks (Kendall et al. 2015, section 3).
 
-        What comes before the first dropout is the same in all of them and computed once. Raises SettingError if there
-        is no dropout.
+        The layers before the first dropout give the same in all passes and run once. Raises SettingError if there is no
+        dropout.
 
         Args:
             x: as for `forward`.
-            generator: of the masks; default the network's own, which `reseed` sets.
+            generator: draws the masks; default the network's own, which `reseed` sets.
         """
         self.check_dropout()
         self._check_pictures(x)
@@ -129,22 +128,22 @@ class Network:
                                "Train bayesian-basic or bayesian-vgg16")  # fmt: skip
 
     def reseed(self, *seed: int) -> None:
-        """The masks of dropout begin anew."""
+        """Restart the generator of dropout's masks from this seed."""
         self.generator.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
     def backward(self, dlogits: np.ndarray, *, input_gradient: bool = True, tape: Tape | None = None) -> Any:
-        """The gradients of the parameters into their layers, once for each forward with training=True.
+        """Store the gradients of the parameters in their layers, once per forward in training, or with `Tape.keep`.
 
         Args:
             dlogits: (N, H, W, num_classes), the gradient of the loss with respect to the logits.
             input_gradient: False saves the work for the gradient of the picture, which training does not need.
-            tape: of the forward; default this thread's.
+            tape: the forward's tape; default this thread's.
 
         Returns:
             dx (N, H, W, 3), or None without `input_gradient`.
 
         Raises:
-            StateError: if there is no forward whose backward this could be, or for `input_gradient` with frozen layers.
+            StateError: there was no such forward, its backward has run already, or `input_gradient` with frozen layers.
         """
         self._check_floats("the gradient of its logits (N, H, W, num_classes)", dlogits)
         if input_gradient and self.frozen:
@@ -152,10 +151,10 @@ class Network:
         tape = thread_tape() if tape is None else tape
         first = 0 if input_gradient else self._first_trained
         dout: Any = dlogits
-        for step in reversed(self.steps[first + 1 :]):
-            dout = step.backward(dout, tape)
-        dx = self.steps[first].backward(dout, tape, input_gradient=input_gradient)
-        tape.clear(self.steps[:first])  # a skip source may have been left a gradient
+        for layer in reversed(self.fused_layers[first + 1 :]):
+            dout = layer.backward(dout, tape)
+        dx = self.fused_layers[first].backward(dout, tape, input_gradient=input_gradient)
+        tape.clear(self.fused_layers[:first])  # a skip source may have been left a gradient
         for name in self.frozen:
             self.layers[name].grads.clear()
         return dx
@@ -167,28 +166,28 @@ class Network:
         self.check_size(x.shape[1:3])
 
     def check_size(self, size: tuple[int, int]) -> None:
-        """Raise ShapeError for a height or width (H, W) that this network cannot do."""
+        """Raise ShapeError for a size (H, W) that this network cannot process."""
         if size != (fitting := self.fitting_size(size)):
             raise ShapeError(f"{self.config['name']} takes heights and widths that are multiples of "
                              f"{self.size_multiple}, got {size[0]}x{size[1]}. Give {fitting[0]}x{fitting[1]}, or "
                              "choose tiny, which takes any size")  # fmt: skip
 
     def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The size (H, W) nearest to this one that the network can do."""
+        """The size (H, W) closest to this one that the network can process."""
         height, width = (max(1, round(n / self.size_multiple)) * self.size_multiple for n in size)
         return height, width
 
     def _check_floats(self, what: str, array: Any) -> None:
         if not isinstance(array, np.ndarray) or array.dtype != self.dtype:
             got = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-            raise ShapeError(f"a network takes {what}, an array of {self.dtype}, got {got}")
+            raise ShapeError(f"expected {what} as {self.dtype}, got {got}")
 
     def named_parameters(self) -> Iterator[tuple[str, np.ndarray]]:
         """("encoder1.conv1.weight", array), ...: the arrays themselves, to be updated in place."""
         return self._named("params")
 
     def named_gradients(self) -> Iterator[tuple[str, np.ndarray]]:
-        """The same names as `named_parameters`, with what the last backward found; none of frozen layers."""
+        """The gradients of the last backward under the names of `named_parameters`, without those of frozen layers."""
         return ((name, array) for name, array in self._named("grads") if name.rpartition(".")[0] not in self.frozen)
 
     def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
@@ -202,12 +201,12 @@ class Network:
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers training adjusts."""
+        """The number of parameters, counted as single numbers."""
         return sum(array.size for _, array in self.named_parameters())
 
     @property
     def num_classes(self) -> int:
-        """How many classes it tells apart: the last axis of the logits, but one logit tells two."""
+        """The number of classes: the last axis of the logits, or 2 for a single logit."""
         return max(2, int(self.config["num_classes"]))
 
     @property
@@ -216,11 +215,11 @@ class Network:
         return next(array.dtype for _, array in self.named_parameters())
 
     def state(self) -> dict[str, np.ndarray]:
-        """Parameters and running statistics by name: all that training changed."""
+        """Parameters and running statistics by name: everything that training changes."""
         return {**dict(self.named_parameters()), **dict(self.named_buffers())}
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
-        """Copy arrays into the network; every name and shape must fit, or CheckpointError lists what does not."""
+        """Copy arrays into the network. Raises CheckpointError that lists every name and shape that does not fit."""
         own = self.state()
         wrong = [f"missing {name}" for name in own if name not in arrays]
         wrong += [f"unexpected {name}" for name in arrays if name not in own]
@@ -233,24 +232,24 @@ class Network:
 
     def branch_signature(self) -> bytes:
         """A hash of every ReLU mask and pool index, between this thread's forward(training=True) and its backward."""
-        return digest_branches(self.steps, thread_tape())
+        return digest_branches(self.fused_layers, thread_tape())
 
     def summary(self, size: tuple[int, int], *, batch_size: int = 1) -> Summary:
-        """Shapes, parameters, memory and work for pictures of `size` (H, W); print it."""
+        """Shapes, parameters, memory and multiply-adds for pictures of `size` (H, W), as a printable table."""
         name = str(self.config.get("name", CUSTOM))
-        return summarize(name, self.layers, self.steps, (batch_size, *size, 3), self.dtype)
+        return summarize(name, self.layers, self.fused_layers, (batch_size, *size, 3), self.dtype)
 
     def receptive_field(self, layer_name: str, at: tuple[int, int], size: tuple[int, int]) -> Box:
-        """Of a picture of `size` (H, W), the box that pixel `at` (row, column) of a layer's output can depend on."""
+        """The box of a picture of `size` (H, W) on which pixel `at` (row, column) of a layer's output can depend."""
         return receptive_field(self.layers, layer_name, at, size)
 
     def output_shapes(self, input_shape: tuple[int, ...]) -> Iterator[LayerShapes]:
-        """(name, layer, input shape, output shape) down the line; nothing is computed."""
+        """(name, layer, input shape, output shape) of each layer in order, without computing any arrays."""
         return layer_shapes(self.layers, input_shape)
 
 
 def _infer(layers: Sequence[Layer], x: np.ndarray, tape: Tape) -> np.ndarray:
-    """The layers in a line at test time, but some happen within the one before them."""
+    """Run the layers in inference; some are applied within the layer before them."""
     while layers:
         layer, *layers = layers
         x, absorbed = layer.infer(x, layers, tape)
@@ -259,7 +258,7 @@ def _infer(layers: Sequence[Layer], x: np.ndarray, tape: Tape) -> np.ndarray:
 
 
 def _fuse(layers: Sequence[Layer]) -> Iterator[Layer]:
-    """The same layers for training, but two that can be computed in one pass are one."""
+    """The layers for training, where two that can be computed in one pass are one layer."""
     while layers:
         layer, *layers = layers
         fused = layer.fuse(layers[0]) if layers else None

@@ -1,17 +1,15 @@
-"""Which pixels of the picture a number inside a network can depend on.
+"""The pixels of the picture on which a number inside a network can depend.
 
 From the number backwards, layer by layer, an interval of rows (and one of columns) grows:
 
     convolution        [a, b]  ->  [a*s - before,  b*s - before + K - 1]
     pooling            [a, b]  ->  [a*s,  b*s + K - 1]
-    unpooling          [a, b]  ->  [a // s,  b // s]; and of what the pool saw, the windows there: they set the indices
+    unpooling          [a, b]  ->  [a // s,  b // s], and in the pool's input the windows there: they set the indices
     bilinear           [a, b]  ->  the pixels that positions a and b lie between
     element by element [a, b]  ->  [a, b]
 
-each cut at the borders of what the layer sees. Twice 3x3 and a pool between make 1 -> 3 -> 6 -> 8 pixels.
+each clipped to the layer's input. Two 3x3 convolutions with a pool between them give 1 -> 3 -> 6 -> 8 pixels.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +17,6 @@ from dataclasses import dataclass
 from ..errors import SettingError
 from ..layers import Interval, Layer
 from .shapes import LayerShapes, layer_shapes
-
-__all__ = ["Box", "receptive_field"]
 
 
 @dataclass(frozen=True)
@@ -39,14 +35,14 @@ class Box:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """To cut it out of a picture: image[box.slices]."""
+        """Slices to crop a picture: image[box.slices]."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
 def receptive_field(layers: Mapping[str, Layer], layer_name: str, at: tuple[int, int], size: tuple[int, int]) -> Box:
-    """Of a picture of `size` (H, W), the pixels that pixel `at` (row, column) of a layer's output can depend on.
+    """The pixels of a picture of `size` (H, W) on which pixel `at` (row, column) of a layer's output can depend.
 
-    Batch norm is taken as at test time, with fixed statistics. Raises SettingError for a layer or a pixel that does not
+    Batch norm counts as in inference, with fixed statistics. Raises SettingError for a layer or pixel that does not
     exist.
     """
     if layer_name not in layers:
@@ -62,7 +58,7 @@ def receptive_field(layers: Mapping[str, Layer], layer_name: str, at: tuple[int,
 def _along(axis: int, shapes: Sequence[LayerShapes], pixel: int) -> Interval:
     """The interval of one axis, walked back from the last layer to the picture."""
     interval = pixel, pixel
-    aside: dict[Layer, Interval] = {}  # what layers further down the line want of their source
+    aside: dict[Layer, Interval] = {}  # what later layers need from their source
     for _, layer, before, after in reversed(shapes):
         if layer.source is not None:
             aside[layer.source] = interval

@@ -9,7 +9,7 @@
                 -> (conv -> batch norm -> ReLU) x n
     classifier  conv to one channel per class; softmax is in the loss
 
-What crosses from the encoder to the decoder is only where each maximum was: two bits per window.
+Only the positions of the maxima cross from the encoder to the decoder: two bits per window.
 """
 
 from __future__ import annotations
@@ -19,20 +19,18 @@ from dataclasses import dataclass, replace
 from ..layers import Dropout, Layer, MaxPool2d, MaxUnpool2d
 from .layer_builder import InitContext, LayerBuilder, Widths, narrowed
 
-__all__ = ["SegNetConfig", "basic", "bayesian_basic", "bayesian_vgg16", "tiny", "vgg16"]
-
 
 @dataclass(frozen=True)
 class SegNetConfig:
-    """A SegNet in words: the output channels of every convolution, stage by stage.
+    """A description of a SegNet: the output channels of every convolution, stage by stage.
 
     Args:
         encoder: from the picture down.
         decoder: from the bottom up, one stage for each pool; the classifier follows.
-        kernel_size, classifier_kernel_size: of every convolution but the classifier's, and of the classifier's.
-        decoder_relu: a ReLU after each batch norm of the decoder.
-        bias: of the convolutions that batch norm follows (its shift makes them redundant; the authors' model files have
-            them, their text says none).
+        kernel_size: the kernel size of all convolutions but the classifier.
+        decoder_relu: whether a ReLU follows each batch norm of the decoder.
+        bias: whether convolutions before a batch norm have a bias. The batch norm's shift makes it redundant; the
+            authors' model files have it, their text has none.
         dropout_after: stages that end in a dropout of one half.
     """
 
@@ -68,7 +66,7 @@ class SegNetConfig:
 
 
 def tiny() -> SegNetConfig:
-    """A SegNet that trains in minutes on two cores. 493,707 parameters; ours, and frozen so that figures compare.
+    """A SegNet that trains in minutes on two cores. 493,707 parameters; our design, kept fixed for comparisons.
 
         picture  32  pool  64  pool  128  pool  128  pool
                                                        unpool  128  unpool  64  unpool  32  unpool  32  classifier
@@ -101,7 +99,7 @@ def vgg16() -> SegNetConfig:
 
     The 13 convolutions of VGG16 and their mirror, whose 13th is the classifier: 3x3, each but that with batch norm and
     ReLU. 29,449,355 parameters, half of them in the encoder. The model file takes pictures as they are, blue first
-    (preprocessing="bgr"); what our scaling changes, the first batch norm takes back, but at the picture's border.
+    (preprocessing="bgr"); except at the picture's border, the first batch norm undoes the effect of our scaling.
     """
     encoder = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
     return SegNetConfig(encoder, ((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64,)))
@@ -113,8 +111,8 @@ def bayesian_basic() -> SegNetConfig:
         picture  norm  64  pool  64  pool  64  pool  DROP  64  pool  DROP
                            unpool  64  DROP  unpool  64  DROP  unpool  64  unpool  64  classifier
 
-    `basic` with dropout of one half in the middle four stages. Left on at test time it makes every pass another
-    network; their mean predicts, their disagreement is a measure of doubt. 1,416,587 parameters.
+    `basic` with dropout of one half in the middle four stages. With dropout on, every pass gives a different sample;
+    their mean predicts, and their variance is a measure of uncertainty. 1,416,587 parameters.
     """
     return replace(basic(), dropout_after=("encoder3", "encoder4", "decoder4", "decoder3"))
 

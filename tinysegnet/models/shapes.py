@@ -1,17 +1,13 @@
-"""The shapes of arrays down a line of layers, computed from the layers alone."""
-
-from __future__ import annotations
+"""The shapes of the arrays between layers, computed from the layers alone."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ..layers import Layer
 
-__all__ = ["LayerShapes", "layer_shapes"]
-
 
 class LayerShapes(NamedTuple):
-    """A layer by its name, and the shapes (N, H, W, C) of its input and output."""
+    """A layer, its name, and the shapes (N, H, W, C) of its input and output."""
 
     name: str
     layer: Layer
@@ -20,7 +16,7 @@ class LayerShapes(NamedTuple):
 
 
 def layer_shapes(layers: Mapping[str, Layer], input_shape: tuple[int, ...]) -> Iterator[LayerShapes]:
-    """Walk the shapes down the line; nothing is computed."""
+    """The shapes of each layer in order, without computing any arrays."""
     inputs: dict[Layer, tuple[int, ...]] = {}
     shape = input_shape
     for name, layer in layers.items():

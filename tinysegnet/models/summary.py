@@ -1,7 +1,5 @@
 """What a network costs: parameters, memory and multiply-adds, layer by layer, computed from shapes alone."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,18 +9,16 @@ import numpy as np
 from ..layers import Layer
 from .shapes import layer_shapes
 
-__all__ = ["LayerRow", "Summary", "summarize"]
-
 
 @dataclass(frozen=True)
 class LayerRow:
     """One layer.
 
     Attributes:
-        kept: bytes of activations that training holds on to for backward.
+        kept: bytes of activations that training keeps for backward.
         indices: bytes of pool indices.
-        skip_bytes: bytes that wait here for the decoder, indices or maps.
-        multiply_adds: of one forward.
+        skip_bytes: bytes of indices or maps that are kept here for the decoder.
+        multiply_adds: multiply-adds of one forward.
     """
 
     name: str
@@ -41,7 +37,7 @@ class Summary:
 
     Attributes:
         itemsize: bytes per parameter.
-        kernels: how many numbers the convolutions' weights have, which papers count.
+        kernels: the number of weights of the convolutions, which papers count.
     """
 
     model: str
@@ -56,12 +52,12 @@ class Summary:
 
     @property
     def gflops(self) -> float:
-        """Of one forward, in 1e9; a multiply-add is two."""
+        """The work of one forward in 1e9 operations; a multiply-add counts as two."""
         return 2 * self.total("multiply_adds") / 1e9
 
     @property
     def training_bytes(self) -> int:
-        """Weights, gradients, momentum, kept activations and indices: what a step with SGD holds at least."""
+        """Weights, gradients, momentum, kept activations and indices: the least that a step with SGD holds."""
         return 3 * self.total("parameters") * self.itemsize + self.total("kept") + self.total("indices")
 
     def as_dict(self) -> dict[str, Any]:
@@ -108,16 +104,16 @@ def _size(count: int) -> str:
     return f"{count} B" if count else ""
 
 
-def summarize(name: str, layers: Mapping[str, Layer], steps: Sequence[Layer], input_shape: tuple[int, ...],
-              dtype: np.dtype) -> Summary:  # fmt: skip
-    """Walk the shapes down the line. An activation that two layers keep is one array and counts once.
+def summarize(name: str, layers: Mapping[str, Layer], fused_layers: Sequence[Layer],
+              input_shape: tuple[int, ...], dtype: np.dtype) -> Summary:  # fmt: skip
+    """The rows of all layers and their totals. An activation that two layers keep is one array and counts once.
 
-    steps: the layers as training runs them. input_shape: (N, H, W, 3). dtype: of the parameters.
+    fused_layers: the layers as training runs them. input_shape: (N, H, W, 3). dtype: the dtype of the parameters.
     """
     itemsize, counted, rows = dtype.itemsize, set(), []
     sources = {layer.source for layer in layers.values()}
-    alone = {step.name for step in steps}  # a ReLU within the step before it keeps nothing
-    array = 0  # number of the one between two layers
+    alone = {layer.name for layer in fused_layers}  # a ReLU within the layer before it keeps nothing
+    array = 0  # the number of the array between two layers
     for layer_name, layer, before, after in layer_shapes(layers, input_shape):
         ahead = array if layer.passes_on else array + 1
         number, shape = {"input": (array, before), "output": (ahead, after)}.get(layer.keeps or "", (None, ()))

@@ -3,7 +3,7 @@
 Every op is two functions: `<op>_forward(...) -> out, cache` and `<op>_backward(dout, cache) -> gradients in the order
 of the arguments`. Arrays are NHWC; the dtype follows the input. Each op exists as `..._numpy`, the shortest correct
 code, and `..._numba`, the fast one; the plain name runs the variant that this process uses. All variants of an op
-share one cache, a named tuple, so any backward can follow any forward. Caches hold on to the arrays themselves: do not
+share one cache, a named tuple, so any backward can follow any forward. Caches refer to the arrays themselves: do not
 change an argument or a result between a forward and its backward. `REGISTRY` has the declaration of each op. Every op
 raises a ShapeError for arguments whose shapes or dtypes do not fit.
 """
@@ -15,14 +15,10 @@ from .batchnorm import (
     batchnorm2d_forward,
     batchnorm2d_relu_backward,
     batchnorm2d_relu_forward,
-    relu_blocks,
+    relu_mask,
 )
-from .binary_loss import (
-    SIGMOID_CROSS_ENTROPY,
-    cross_entropy_for,
-    sigmoid_cross_entropy_backward,
-    sigmoid_cross_entropy_forward,
-)
+from .binary_loss import SIGMOID_CROSS_ENTROPY, sigmoid_cross_entropy_backward, sigmoid_cross_entropy_forward
+from .choose_loss import cross_entropy_for
 from .conv import CONV2D, conv2d_backward, conv2d_forward, conv2d_inference
 from .conv_transpose import (
     CONV_TRANSPOSE2D,
@@ -61,16 +57,17 @@ from .windows import conv2d_output_size
 _OPS = (CONV2D, CONV_TRANSPOSE2D, DEPTHWISE_CONV2D, BATCHNORM2D, BATCHNORM2D_RELU, RELU, MAX_POOL2D, MAX_UNPOOL2D,
         UPSAMPLE_NEAREST2D, UPSAMPLE_BILINEAR2D, DROPOUT, LOCAL_RESPONSE_NORM, SOFTMAX, SIGMOID, SOFTMAX_CROSS_ENTROPY,
         SIGMOID_CROSS_ENTROPY)  # fmt: skip
-REGISTRY: dict[str, Op] = {op.name: op for op in _OPS}  #: every op by its name
+REGISTRY: dict[str, Op] = {op.name: op for op in _OPS}
 
 __all__ = ["REGISTRY", "Op", "Variant", "batchnorm2d_backward", "batchnorm2d_forward", "batchnorm2d_relu_backward",
-           "batchnorm2d_relu_forward", "conv2d_backward", "conv2d_forward", "conv2d_inference", "conv2d_output_size",
-           "conv_transpose2d_backward", "conv_transpose2d_forward", "conv_transpose2d_output_size",
-           "cross_entropy_for", "depthwise_conv2d_backward", "depthwise_conv2d_forward", "dropout_backward",
-           "dropout_forward", "flat_plane_indices", "indices_shape", "local_response_norm_backward",
-           "local_response_norm_forward", "max_pool2d_backward", "max_pool2d_forward", "max_pool2d_output_size",
-           "max_unpool2d_backward", "max_unpool2d_forward", "pack_indices", "relu_backward", "relu_blocks",
-           "relu_forward", "sigmoid_backward", "sigmoid_cross_entropy_backward", "sigmoid_cross_entropy_forward",
-           "sigmoid_forward", "softmax_backward", "softmax_cross_entropy_backward", "softmax_cross_entropy_forward",
-           "softmax_forward", "unpack_indices", "upsample_bilinear2d_backward", "upsample_bilinear2d_forward",
-           "upsample_nearest2d_backward", "upsample_nearest2d_forward"]  # fmt: skip
+           "batchnorm2d_relu_forward", "conv2d_backward", "conv2d_forward", "conv2d_inference",
+           "conv2d_output_size", "conv_transpose2d_backward", "conv_transpose2d_forward",
+           "conv_transpose2d_output_size", "cross_entropy_for", "depthwise_conv2d_backward",
+           "depthwise_conv2d_forward", "dropout_backward", "dropout_forward", "flat_plane_indices", "indices_shape",
+           "local_response_norm_backward", "local_response_norm_forward", "max_pool2d_backward",
+           "max_pool2d_forward", "max_pool2d_output_size", "max_unpool2d_backward", "max_unpool2d_forward",
+           "pack_indices", "relu_backward", "relu_forward", "relu_mask", "sigmoid_backward",
+           "sigmoid_cross_entropy_backward", "sigmoid_cross_entropy_forward", "sigmoid_forward", "softmax_backward",
+           "softmax_cross_entropy_backward", "softmax_cross_entropy_forward", "softmax_forward", "unpack_indices",
+           "upsample_bilinear2d_backward", "upsample_bilinear2d_forward", "upsample_nearest2d_backward",
+           "upsample_nearest2d_forward"]  # fmt: skip

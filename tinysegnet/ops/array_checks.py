@@ -1,12 +1,8 @@
-"""What every op asks of its arguments. Kernels trust shapes and dtypes blindly, so they are checked before."""
-
-from __future__ import annotations
+"""The checks that ops share. Kernels do not check shapes and dtypes, so each op checks them first."""
 
 import numpy as np
 
 from ..errors import ShapeError
-
-__all__ = ["check_dout", "check_floats", "check_pictures", "pair"]
 
 
 def pair(value):
@@ -18,7 +14,7 @@ def pair(value):
 
 
 def check_floats(op, **arrays):
-    """Raises ShapeError unless all arrays are float32, or all float64; None is left out."""
+    """Raises ShapeError unless all arrays are float32, or all float64; arrays that are None are left out."""
     dtypes = {name: array.dtype for name, array in arrays.items() if array is not None}
     dtype = next(iter(dtypes.values()))
     if any(other != dtype for other in dtypes.values()) or dtype.kind != "f" or dtype.itemsize not in (4, 8):

@@ -5,24 +5,22 @@
     out   = gamma * x_hat + beta
 
 The mean is computed twice, mean_0 = average of x and mean = mean_0 + average of (x - mean_0). In exact arithmetic the
-second term is 0. In float32 it is what rounding lost in the first sum, which is much where all x are far from 0.
+second term is 0. In float32 it is what rounding lost in the first sum, which is a lot where all x are far from 0.
 
 Backward, with mean and var depending on x:
 
     dbeta  = sum of dout        dgamma = sum of dout * x_hat
     dx     = gamma / sqrt(var + eps) * (dout - dbeta / m - x_hat * dgamma / m)
 
-The two subtracted terms take out what dout would do to the mean and to the variance: the normalisation undoes
-it anyway. With given statistics (`mean`, `var`: at test time) they are constants, and both terms vanish.
+The two subtracted terms remove what dout would do to the mean and to the variance, as the normalisation undoes it
+anyway. In inference `mean` and `var` are given: they are constants, and both terms vanish.
 
-`batchnorm2d_relu` is this and ReLU after it, out = max(out, 0), in the same passes over memory, which are what both
-cost.
+`batchnorm2d_relu` applies ReLU as well, out = max(out, 0), without further array reads or writes, which set the time of
+both: three forward, five backward.
 
 Ioffe & Szegedy 2015, algorithm 1. The variance is computed in two passes: mean(x^2) - mean(x)^2, as in the SegNet
 authors' code, loses all its digits in float32 where the mean is large.
 """
-
-from __future__ import annotations
 
 from collections import namedtuple
 
@@ -32,9 +30,6 @@ from ..errors import ShapeError
 from ..runtime import empty, empty_like, kernel, prange
 from .array_checks import check_dout, check_floats
 from .op import Op, Variant
-
-__all__ = ["BATCHNORM2D", "BATCHNORM2D_RELU", "BatchNorm2dCache", "batchnorm2d_backward", "batchnorm2d_forward",
-           "batchnorm2d_relu_backward", "batchnorm2d_relu_forward", "relu_blocks"]  # fmt: skip
 
 # from_batch: whether mean and inv_std were computed from x
 BatchNorm2dCache = namedtuple("BatchNorm2dCache", "x gamma beta mean inv_std from_batch")
@@ -62,7 +57,7 @@ def batchnorm2d_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
         x: (N, H, W, C).
         gamma: scale, (C,).
         beta: shift, (C,).
-        mean, var: the statistics to use, (C,), as when testing; None to take them from this batch, as in training.
+        mean, var: the statistics to use, (C,), for inference; None to take them from this batch, for training.
         eps: added to the variance.
 
     Returns:
@@ -95,33 +90,33 @@ def batchnorm2d_backward_numpy(dout, cache):
 
 
 def batchnorm2d_relu_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
-    """As batchnorm2d_forward, and ReLU: -> (out (N, H, W, C), mean (C,), var (C,)), cache."""
-    (normal, mean, var), cache = batchnorm2d_forward_numpy(x, gamma, beta, mean=mean, var=var, eps=eps)
-    return (np.where(normal <= 0, 0, normal), mean, var), cache
+    """batchnorm2d_forward, then ReLU: -> (out (N, H, W, C), mean (C,), var (C,)), cache."""
+    (normalized, mean, var), cache = batchnorm2d_forward_numpy(x, gamma, beta, mean=mean, var=var, eps=eps)
+    return (np.where(normalized <= 0, 0, normalized), mean, var), cache
 
 
 def batchnorm2d_relu_backward_numpy(dout, cache):
     """dout (N, H, W, C) -> dx (N, H, W, C), dgamma (C,), dbeta (C,)."""
     check_dout("batchnorm2d_relu", dout, cache.x.shape, cache.x.dtype)
-    # forward: out = normal where normal > 0    so: dnormal = dout there, and 0 elsewhere
-    return batchnorm2d_backward_numpy(np.where(relu_blocks(cache), 0, dout), cache)
+    # forward: out = normalized where normalized > 0    so: dnormalized = dout there, and 0 elsewhere
+    return batchnorm2d_backward_numpy(np.where(relu_mask(cache), 0, dout), cache)
 
 
-def relu_blocks(cache):
-    """Where ReLU gives 0, (N, H, W, C): computed again, which is cheaper than keeping it."""
+def relu_mask(cache):
+    """True where ReLU gives 0, (N, H, W, C). It is computed again, which is cheaper than keeping it."""
     x, gamma, beta, mean, inv_std, _ = cache
     return gamma * ((x - mean) * inv_std) + beta <= 0
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
 # A task takes a row of the picture, and the rows' sums are added in order: the result does not depend on the number of
-# threads, and short sums round less than one long one. A row stays in the cache while it is read twice, so statistics
-# cost one pass over memory, and all together three forward and five backward.
+# threads, and short sums round less than one long one. A row stays in the processor's cache while the statistics read
+# it twice, so it is read from memory once.
 
 
 @kernel
 def _moments(x, row_means, row_squares):
-    """Of each row and channel: the mean, and the sum of squared differences from it."""
+    """For each row and channel: the mean, and the sum of squared differences from it."""
     N, H, W, C = x.shape
     for row in prange(N * H):
         mean, squares, pixels = row_means[row], row_squares[row], x[row // H, row % H]
@@ -156,7 +151,7 @@ def _normalize(x, mean, inv_std, gamma, beta, relu, out):
 
 @kernel(inline=True)
 def _sum_columns(pixels, grads, first, count, mean, inv_std, gamma, beta, relu, dbeta, dgamma):
-    """Add `count` pixels; ReLU lets through where the forward was positive."""
+    """Add the gradients of `count` pixels; ReLU passes them on where its input was positive."""
     for c in range(dbeta.size):
         sum_dout, sum_product = dbeta[c], dgamma[c]
         for column in range(first, first + count):
@@ -182,8 +177,8 @@ def _gradient_sums(x, dout, mean, inv_std, gamma, beta, relu, row_dbeta, row_dga
 
 
 @kernel
-def _input_gradient(dout, x, mean, inv_std, gamma, beta, relu, shift, slope, dx):
-    """dx = gamma * inv_std * (dout - shift - x_hat * slope)"""
+def _input_gradient(dout, x, mean, inv_std, gamma, beta, relu, mean_dout, mean_product, dx):
+    """dx = gamma * inv_std * (dout - mean_dout - x_hat * mean_product)"""
     N, H, W, C = x.shape
     for row in prange(N * H):
         pixels, grads, result = x[row // H, row % H], dout[row // H, row % H], dx[row // H, row % H]
@@ -191,11 +186,11 @@ def _input_gradient(dout, x, mean, inv_std, gamma, beta, relu, shift, slope, dx)
             for c in range(C):
                 x_hat = (pixels[column, c] - mean[c]) * inv_std[c]
                 d = 0 if relu and gamma[c] * x_hat + beta[c] <= 0 else grads[column, c]
-                result[column, c] = gamma[c] * inv_std[c] * (d - shift[c] - x_hat * slope[c])
+                result[column, c] = gamma[c] * inv_std[c] * (d - mean_dout[c] - x_hat * mean_product[c])
 
 
 def _statistics(x):
-    """-> mean and variance of each channel, put together from the rows' (Chan, Golub & LeVeque 1979)."""
+    """-> mean and variance of each channel from those of the rows, all equally long (Chan, Golub & LeVeque 1979)."""
     rows = empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)
     _moments(x, *rows)
     mean = rows[0].mean(0)
@@ -207,7 +202,7 @@ def _fast(relu):
     """-> forward and backward, with ReLU in the pass that normalises, or without it."""
 
     def forward(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
-        """Two passes over x: statistics, normalise."""
+        """Statistics (one read), then normalise (a read and a write)."""
         _check(x, gamma, beta, mean, var)
         x, from_batch = np.ascontiguousarray(x), mean is None
         if from_batch:
@@ -218,17 +213,17 @@ def _fast(relu):
         return (out, mean, var), BatchNorm2dCache(x, gamma, beta, mean_, inv_std, from_batch)
 
     def backward(dout, cache):
-        """Two passes: the sums, then dx. What ReLU blocked is computed again from x."""
-        check_dout("batchnorm2d", dout, cache.x.shape, cache.x.dtype)
+        """The sums (two reads), then dx (two reads and a write). The mask of ReLU is computed again from x."""
+        check_dout("batchnorm2d_relu" if relu else "batchnorm2d", dout, cache.x.shape, cache.x.dtype)
         x, gamma, beta, mean, inv_std = map(np.ascontiguousarray, cache[:5])
         dout, rows = np.ascontiguousarray(dout), empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)
         _gradient_sums(x, dout, mean, inv_std, gamma, beta, relu, *rows)
         dbeta, dgamma = rows.sum(1)
         if not cache.from_batch:
-            return gamma * inv_std * np.where(relu & relu_blocks(cache), 0, dout), dgamma, dbeta
-        shift, slope = (np.stack([dbeta, dgamma]) / (x.size // x.shape[3])).astype(x.dtype)
+            return gamma * inv_std * (np.where(relu_mask(cache), 0, dout) if relu else dout), dgamma, dbeta
+        mean_dout, mean_product = (np.stack([dbeta, dgamma]) / (x.size // x.shape[3])).astype(x.dtype)
         dx = empty_like(x)
-        _input_gradient(dout, x, mean, inv_std, gamma, beta, relu, shift, slope, dx)
+        _input_gradient(dout, x, mean, inv_std, gamma, beta, relu, mean_dout, mean_product, dx)
         return dx, dgamma, dbeta
 
     return Variant(forward, backward)

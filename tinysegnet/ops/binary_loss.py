@@ -1,4 +1,4 @@
-"""Sigmoid cross-entropy per pixel, for two classes and one logit: is it, or is it not?
+"""Sigmoid cross-entropy per pixel, for two classes and one logit.
 
     s = -z for a pixel of class 1, z for class 0: how much the logit speaks for the wrong class
     NLL = -log(probability of the right class) = log(1 + exp(s)) = max(s, 0) + log(1 + exp(-|s|))
@@ -6,11 +6,9 @@
     dlogits = dloss * class_weights[y] / D * (sigmoid(z) - y)            0 on unlabelled pixels
 
 The last exp cannot overflow. sigmoid(z) - y is computed as sigmoid(s), with its sign reversed for class 1, so that no
-digit is lost where sigmoid(z) rounds to 1. D, class weights and void are those of the softmax cross-entropy, and so is
-the loss itself: it is that of the two logits (0, z).
+digit is lost where sigmoid(z) rounds to 1. D, class weights and void are defined as for the softmax cross-entropy. The
+loss equals the softmax cross-entropy of the two logits (0, z).
 """
-
-from __future__ import annotations
 
 from collections import namedtuple
 
@@ -19,12 +17,9 @@ import numpy as np
 from ..errors import ShapeError
 from ..runtime import empty, kernel, prange
 from .engine.elementwise import elementwise
-from .loss import check_loss, softmax_cross_entropy_backward, softmax_cross_entropy_forward
+from .loss import check_loss
 from .op import Op, Variant
 from .sigmoid import sigmoid_forward_numpy
-
-__all__ = ["SIGMOID_CROSS_ENTROPY", "SigmoidCrossEntropyCache", "cross_entropy_for", "sigmoid_cross_entropy_backward",
-           "sigmoid_cross_entropy_forward"]  # fmt: skip
 
 # classes: the labels, with -1 for unlabelled pixels
 SigmoidCrossEntropyCache = namedtuple("SigmoidCrossEntropyCache", "logits classes weights divisor")
@@ -74,8 +69,7 @@ def sigmoid_cross_entropy_backward_numpy(dloss, cache):
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
-
-PIXELS_PER_TASK = 256  # fixed, so that sums depend on no thread count
+PIXELS_PER_TASK = 256  # fixed, so that sums do not depend on the number of threads
 
 
 @kernel
@@ -130,10 +124,3 @@ SIGMOID_CROSS_ENTROPY = Op("sigmoid_cross_entropy", cache=SigmoidCrossEntropyCac
     numba=Variant(sigmoid_cross_entropy_forward_numba, sigmoid_cross_entropy_backward_numba))  # fmt: skip
 sigmoid_cross_entropy_forward = SIGMOID_CROSS_ENTROPY.forward
 sigmoid_cross_entropy_backward = SIGMOID_CROSS_ENTROPY.backward
-
-
-def cross_entropy_for(logits):
-    """-> (forward, backward) of the loss for logits (..., K): the sigmoid's for one logit, else the softmax's."""
-    if logits.shape[-1] == 1:
-        return sigmoid_cross_entropy_forward, sigmoid_cross_entropy_backward
-    return softmax_cross_entropy_forward, softmax_cross_entropy_backward

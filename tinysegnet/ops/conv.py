@@ -2,9 +2,9 @@
 
     out[n, u, v, f] = bias[f] + sum over i, j, c of  x_padded[n, u*s + i, v*s + j, c] * weight[i, j, c, f]
 
-(as in every deep-learning library the kernel is not flipped: strictly this is a cross-correlation). Read the other way
-round, for one kernel tap (i, j): the whole picture, shifted by (i, j), times one C x F matrix. So a K x K convolution
-is K*K shifted matrix products, and no matrix of patches, K*K times as large as the picture, is ever built:
+(as in every deep-learning library the kernel is not flipped: strictly this is a cross-correlation). For one kernel tap
+(i, j), the sum over c multiplies the whole picture, shifted by (i, j), by one C x F matrix. So a K x K convolution is
+K*K shifted matrix products, and no matrix of patches, K*K times as large as the picture, is ever built:
 
     forward:  out     += x_shifted @ weight[i, j]
     so:       dweight[i, j]  = x_shifted^T @ dout           (summed over all pixels of all pictures)
@@ -12,11 +12,9 @@ is K*K shifted matrix products, and no matrix of patches, K*K times as large as 
 
 SegNet uses it in every stage (Badrinarayanan et al. 2017, section 3), with stride 1 and "same" padding.
 
-The fast variant knows several algorithms for the same sums, `engine/direct.py` and two of `engine/winograd.py`. For
-each shape it takes the one that `engine/cost_model.py` expects to be fastest.
+The fast variant has several algorithms for the same sums, that of `engine/direct.py` and two of `engine/winograd.py`.
+For each shape it takes the one that `engine/cost_model.py` expects to be fastest.
 """
-
-from __future__ import annotations
 
 from collections import namedtuple
 
@@ -27,9 +25,6 @@ from ..runtime import empty, empty_like, kernel, prange
 from .engine import cost_model, direct, winograd
 from .op import Op, Variant, public_function
 from .windows import check_convolution, check_convolution_dout, crop, pad, shifted, spread_out
-
-__all__ = ["CONV2D", "Conv2dCache", "bias_or_zeros", "conv2d_backward", "conv2d_forward", "conv2d_inference",
-           "convolve", "convolve_transposed", "sum_pixels", "weight_gradient"]  # fmt: skip
 
 LAYOUT = "KH KW C F"
 
@@ -80,7 +75,7 @@ def conv2d_backward_numpy(dout, cache, *, input_gradient=True):
 
 
 def conv2d_inference_numpy(x, weight, bias=None, *, scale=None, stride=1, padding="same", relu=False):
-    """Convolve for a network in use: batch normalisation as a scale, ReLU at once, no cache.
+    """Convolve for inference: batch normalisation as a scale, ReLU in the same pass, no cache.
 
     Args:
         scale: factors of the kernel's features, (F,), or None for 1.
@@ -96,7 +91,7 @@ def conv2d_inference_numpy(x, weight, bias=None, *, scale=None, stride=1, paddin
 
 @kernel
 def _rotate_kernel(weight, rotated):
-    """rotated[K-1-i, K-1-j, f, c] = weight[i, j, c, f]; a task writes 16 rows, so that cache lines are used whole."""
+    """rotated[K-1-i, K-1-j, f, c] = weight[i, j, c, f]; a task writes 16 rows, so that whole cache lines are used."""
     KH, KW, C, F = weight.shape
     panels = (F + 15) // 16
     for task in prange(KH * KW * panels):
@@ -108,7 +103,7 @@ def _rotate_kernel(weight, rotated):
 
 @kernel
 def _sum_rows(x, sums):
-    """Sums over each row of each picture, (N * H, C): added in order afterwards, whatever the number of threads."""
+    """Sum each row of each picture: (N * H, C). Callers add the rows in order, whatever the number of threads."""
     N, H, W, C = x.shape
     for row in prange(N * H):
         total, pixels = sums[row], x[row // H, row % H]
@@ -118,57 +113,57 @@ def _sum_rows(x, sums):
                 total[c] += pixels[column, c]
 
 
-def convolve(x, weight, bias, out_shape, stride, pads, *, relu=False, algorithm=None):
-    """-> out, where shapes are known to fit. algorithm: its name, or None for the one that the cost model chooses."""
+def convolve(x, weight, bias, out_shape, stride, pads, *, relu=False, name=None):
+    """-> out, where shapes are known to fit. name: the algorithm's, or None for the one that the cost model chooses."""
     x, weight, out = np.ascontiguousarray(x), np.ascontiguousarray(weight), empty(out_shape, x.dtype)
     bias = bias_or_zeros(bias, weight.shape[3], x.dtype)
-    algorithm = algorithm or cost_model.choose_convolution(weight.shape, stride, out_shape)
-    if algorithm == "direct":
+    name = name or cost_model.choose_convolution(weight.shape, stride, out_shape)
+    if name == "direct":
         direct.forward(x, weight, bias, out, stride, pads, relu)
     else:
-        winograd.forward(algorithm, x, weight, bias, out, pads, relu)
+        winograd.forward(name, x, weight, bias, out, pads, relu)
     return out
 
 
-def convolve_transposed(dout, weight, x_shape, stride, pads, *, bias=None, algorithm=None):
-    """dx: itself a convolution of dout, with the kernel rotated by 180 degrees and its channels exchanged.
+def convolve_transposed(dout, weight, x_shape, stride, pads, *, bias=None, name=None):
+    """-> dx: a convolution of dout with the kernel rotated by 180 degrees and its channels exchanged.
 
-    bias: for the transposed convolution, which is this and nothing else.
+    bias: that of a transposed convolution, whose forward this is.
     """
     KH, KW, C, F = weight.shape
     spread, around = spread_out(dout, (KH, KW), x_shape, stride, pads)
     rotated = empty((KH, KW, F, C), weight.dtype)
     _rotate_kernel(np.ascontiguousarray(weight), rotated)
-    return convolve(spread, rotated, bias, x_shape, (1, 1), around, algorithm=algorithm)
+    return convolve(spread, rotated, bias, x_shape, (1, 1), around, name=name)
 
 
-def weight_gradient(x, dout, weight, stride, pads, *, algorithm=None):
-    """dweight. algorithm: as for `convolve`."""
+def weight_gradient(x, dout, weight, stride, pads, *, name=None):
+    """dweight. name: as for `convolve`."""
     x, dout, dweight = np.ascontiguousarray(x), np.ascontiguousarray(dout), empty(weight.shape, weight.dtype)
-    algorithm = algorithm or cost_model.choose_weight_gradient(weight.shape, stride, dout.shape)
-    if algorithm == "direct":
+    name = name or cost_model.choose_weight_gradient(weight.shape, stride, dout.shape)
+    if name == "direct":
         direct.weight_gradient(x, dout, dweight, stride, pads)
     else:
-        winograd.weight_gradient(algorithm, x, dout, dweight, pads)
+        winograd.weight_gradient(name, x, dout, dweight, pads)
     return dweight
 
 
 def sum_pixels(dout):
-    """Over all pixels of all pictures: (F,)."""
+    """-> (F,), summed over all pixels of all pictures."""
     rows = empty((dout.shape[0] * dout.shape[1], dout.shape[3]), dout.dtype)
     _sum_rows(np.ascontiguousarray(dout), rows)
     return rows.sum(0)
 
 
 def bias_or_zeros(bias, features, dtype):
-    """What the kernels begin their sums with: (F,). A copy: for a read-only bias numba would compile them once more."""
+    """The first term of every sum, (F,). It is a copy: for a read-only bias numba would compile the kernels again."""
     return np.zeros(features, dtype) if bias is None else bias.copy()
 
 
-def _named(algorithm, weight_shape, stride):
+def _resolve_name(name, weight_shape, stride):
     """ "winograd" -> the one of Winograd's algorithms that is made for this kernel; other names stay."""
-    if algorithm != "winograd":
-        return algorithm
+    if name != "winograd":
+        return name
     found = winograd.algorithm_for(weight_shape, stride)
     if found is None:
         raise ShapeError(f"conv2d: Winograd's algorithms need a square kernel of 3x3 or more and stride 1, "
@@ -176,29 +171,29 @@ def _named(algorithm, weight_shape, stride):
     return found
 
 
-def _forward(x, weight, bias, stride, padding, *, relu=False, algorithm=None):
+def _forward(x, weight, bias, stride, padding, *, relu=False, name=None):
     stride, pads, out_shape = check_convolution("conv2d", LAYOUT, x, weight, bias, stride, padding)
-    algorithm = _named(algorithm, weight.shape, stride)
+    name = _resolve_name(name, weight.shape, stride)
     x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
-    out = convolve(x, weight, bias, out_shape, stride, pads, relu=relu, algorithm=algorithm)
+    out = convolve(x, weight, bias, out_shape, stride, pads, relu=relu, name=name)
     return out, Conv2dCache(x, weight, bias is not None, stride, pads)
 
 
-def _by(algorithm):
-    """-> forward and backward by this algorithm, or by the ones that the cost model chooses for each shape (None)."""
+def _by(name):
+    """-> forward and backward by the algorithm of this name; None lets the cost model choose one for each shape."""
 
     def forward(x, weight, bias=None, *, stride=1, padding="same"):
         """By one of the engine's algorithms; "winograd" raises ShapeError for what it does not support."""
-        return _forward(x, weight, bias, stride, padding, algorithm=algorithm)
+        return _forward(x, weight, bias, stride, padding, name=name)
 
     def backward(dout, cache, *, input_gradient=True):
         """dx and dweight, each by one of the engine's algorithms."""
         check_convolution_dout("conv2d", dout, cache)
         x, weight, has_bias, stride, pads = cache
-        name, dx = _named(algorithm, weight.shape, stride), None
+        resolved, dx = _resolve_name(name, weight.shape, stride), None
         if input_gradient:
-            dx = convolve_transposed(dout, weight, x.shape, stride, pads, algorithm=name)
-        dweight = weight_gradient(x, dout, weight, stride, pads, algorithm=name)
+            dx = convolve_transposed(dout, weight, x.shape, stride, pads, name=resolved)
+        dweight = weight_gradient(x, dout, weight, stride, pads, name=resolved)
         return dx, dweight, sum_pixels(dout) if has_bias else None
 
     return Variant(forward, backward)
@@ -210,7 +205,7 @@ conv2d_forward_winograd, conv2d_backward_winograd = _by("winograd")
 
 
 def conv2d_inference_numba(x, weight, bias=None, *, scale=None, stride=1, padding="same", relu=False):
-    """ReLU while the pixels are in the processor's cache."""
+    """ReLU is applied while the pixels are in the processor's cache."""
     if scale is not None:
         weight = np.multiply(weight, scale, out=empty_like(weight))
     return _forward(x, weight, bias, stride, padding, relu=relu)[0]

@@ -1,4 +1,4 @@
-"""Transposed convolution: a convolution read backwards, from its output to its input. Upsampling that is learned.
+"""Transposed convolution: learned upsampling, a convolution read backwards, from its output to its input.
 
 A convolution of F -> C channels with this very weight reads, for output pixel (u, v), the pixels (u*s + i, v*s + j).
 Transposed, pixel (u, v) of the input writes to them: every pixel stamps the kernel on the picture, stamps lie s apart,
@@ -6,7 +6,7 @@ and where they overlap they add up.
 
     out_padded[n, u*s + i, v*s + j, f]  +=  sum over c of  x[n, u, v, c] * weight[i, j, f, c]        out += bias
 
-or, for one kernel tap, the whole picture at once, where `shifted` is what the tap (i, j) of the convolution reads:
+or, for the whole picture and one kernel tap (i, j), where `shifted` is what that tap of the convolution reads:
 
     forward:  out_shifted  += x @ weight[i, j]^T
     so:       dx           += dout_shifted @ weight[i, j]        a convolution of dout
@@ -14,14 +14,12 @@ or, for one kernel tap, the whole picture at once, where `shifted` is what the t
                                                                  its output's gradient is x
 
 As matrices, convolution is A and this is A^T: <A u, x> = <u, A^T x>. So forward is conv2d's input gradient, and its
-gradients are conv2d's forward and weight gradient; the fast version calls just those. (It is no inverse: A^T A u is
-not u. "Deconvolution", as Caffe has it, is a misnomer.)
+gradients are conv2d's forward and weight gradient; the fast version calls these. (It is not the inverse: A^T A u is
+not u. Caffe's name "deconvolution" is a misnomer.)
 
-A convolution with stride s makes the same size H of s different sizes, so one may say which one is meant: output_size.
-FCN-Basic, the decoder that SegNet's paper compares its own with (table 1), upsamples so.
+A convolution with stride s maps s different sizes to the same size H; `output_size` says which of them is meant.
+FCN-Basic, the decoder that SegNet's paper compares its own with (table 1), upsamples this way.
 """
-
-from __future__ import annotations
 
 from collections import namedtuple
 
@@ -32,9 +30,6 @@ from . import conv
 from .array_checks import check_dout, pair
 from .op import Op, Variant
 from .windows import check_kernel, conv2d_output_size, crop, pad, place, shifted
-
-__all__ = ["CONV_TRANSPOSE2D", "ConvTranspose2dCache", "conv_transpose2d_backward", "conv_transpose2d_forward",
-           "conv_transpose2d_output_size"]  # fmt: skip
 
 # stride and pads: those of the convolution whose transpose this is
 ConvTranspose2dCache = namedtuple("ConvTranspose2dCache", "x weight has_bias stride pads out_shape")
@@ -47,8 +42,8 @@ def conv_transpose2d_output_size(size, kernel, *, stride=1, padding="same", outp
         size: (H, W) of the input.
         kernel: (KH, KW), or one number.
         stride, padding: the convolution's.
-        output_size: the size that is wanted, from which the convolution makes `size`. None: H * stride for "same", the
-            largest that fits; else (H - 1) * stride + K - 2 * padding, the smallest.
+        output_size: the size that the convolution turns into `size`. None for the largest that fits, H * stride, with
+            "same"; else for the smallest, (H - 1) * stride + K - 2 * padding.
 
     Raises:
         ShapeError: if output_size does not fit; it names the sizes that do.

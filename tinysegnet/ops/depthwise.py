@@ -2,7 +2,7 @@
 
     out[n, u, v, c] = bias[c] + sum over i, j of  x_padded[n, u*s + i, v*s + j, c] * weight[i, j, 0, c]
 
-conv2d whose C x F matrices are diagonal: one weight per channel instead of F, so 1/F of the weights and of the
+It is conv2d with diagonal C x F matrices: one weight per channel instead of F, so 1/F of the weights and of the
 multiplications. For one kernel tap:
 
     forward:  out     += x_shifted * weight[i, j]
@@ -12,8 +12,6 @@ multiplications. For one kernel tap:
 The decoder of SegNet-Basic-SingleChannelDecoder (Badrinarayanan et al. 2017, section 3.1) is made of it.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..runtime import JIT, empty, kernel, prange
@@ -21,8 +19,6 @@ from . import conv
 from .engine import direct
 from .op import Op, Variant
 from .windows import check_convolution, check_convolution_dout, crop, pad, shifted, spread_out
-
-__all__ = ["DEPTHWISE_CONV2D", "depthwise_conv2d_backward", "depthwise_conv2d_forward"]
 
 LAYOUT = "KH KW 1 C"
 
@@ -68,18 +64,17 @@ def depthwise_conv2d_backward_numpy(dout, cache, *, input_gradient=True):
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
-
-# Both kernels add products of numbers of one channel, a vector of channels at a time, with the sums in registers:
-#     forward:  row r is an output pixel, a its windows, b the kernel
-#     dweight:  row r is a kernel tap, a the pixels under it, b dout
-# A block of pixels stays in the cache while all the taps see it.
+# Both kernels add products within each channel, a vector of channels at a time, with the sums in registers:
+#     forward:  row r is an output pixel, a holds the windows, b the weights
+#     dweight:  row r is a kernel tap, a holds the pixels under it, b dout
+# A block of pixels stays in the processor's cache while all taps read it.
 
 BLOCK = 32  # pixels
-CHUNKS = 32  # of the pictures' rows, each with its own sums, added in order: whatever the number of threads
+CHUNKS = 32  # of rows; their sums are added in order, whatever the number of threads
 
 
 def add_products_numpy(a, a_start, a_row, a_step, b, b_start, b_step, out, out_start, out_row, rows, inner, channels):
-    """out[r, c] += sum over k of a[r, k, c] * b[k, c], all of them windows into flat arrays, as in `engine/gemm.py`."""
+    """out[r, c] += sum over k of a[r, k, c] * b[k, c]; all are windows into flat arrays, as in `engine/gemm.py`."""
     window, size = np.lib.stride_tricks.as_strided, a.itemsize
     pixels = window(a[a_start:], (rows, inner, channels), (a_row * size, a_step * size, size))
     factors = window(b[b_start:], (inner, channels), (b_step * size, size))
@@ -140,13 +135,12 @@ def _weight_gradient(x, dout, sums, stride_y, stride_x):
 
 def _convolve(x, weight, bias, out_shape, stride, pads):
     out, bias = empty(out_shape, x.dtype), conv.bias_or_zeros(bias, out_shape[3], x.dtype)
-    # weight: a copy, as that of the bias is
-    _convolve_rows(direct.padded(x, pads), weight.copy(), bias, out, *stride)
+    _convolve_rows(direct.padded(x, pads), weight.copy(), bias, out, *stride)  # copied for the same reason as bias
     return out
 
 
 def depthwise_conv2d_forward_numba(x, weight, bias=None, *, stride=1, padding="same"):
-    """A row of the picture at a time."""
+    """A task computes a row of the picture."""
     stride, pads, out_shape = check_convolution("depthwise_conv2d", LAYOUT, x, weight, bias, stride, padding)
     x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
     out = _convolve(x, weight, bias, out_shape, stride, pads)
@@ -154,11 +148,11 @@ def depthwise_conv2d_forward_numba(x, weight, bias=None, *, stride=1, padding="s
 
 
 def depthwise_conv2d_backward_numba(dout, cache, *, input_gradient=True):
-    """dx by the forward's kernel, dweight in chunks of rows."""
+    """The forward's kernel computes dx; dweight is summed in chunks of rows."""
     check_convolution_dout("depthwise_conv2d", dout, cache)
     x, weight, has_bias, stride, pads = cache
     dout, dx = np.ascontiguousarray(dout), None
-    if input_gradient:  # itself a depthwise convolution of dout, with the kernel rotated by 180 degrees
+    if input_gradient:  # a depthwise convolution of dout with the kernel rotated by 180 degrees
         spread, around = spread_out(dout, weight.shape[:2], x.shape, stride, pads)
         dx = _convolve(spread, weight[::-1, ::-1], None, x.shape, (1, 1), around)
     sums = empty((min(CHUNKS, dout.shape[0] * dout.shape[1]), *weight.shape), x.dtype)

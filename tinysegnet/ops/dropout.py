@@ -1,13 +1,11 @@
-"""Dropout: activations are zeroed at random, and the others made larger, so that the expected sum stays the same.
+"""Dropout: activations are zeroed at random, and the others scaled up, so that the expected sum stays the same.
 
     out = x * mask / (1 - rate)        dx = dout * mask / (1 - rate)        mask: True where kept, with chance 1 - rate
 
-The mask is an argument: ops draw no random numbers. Srivastava et al. 2014, with the division here instead of at test
-time, as in Caffe. Bayesian SegNet (Kendall, Badrinarayanan & Cipolla 2015) keeps drawing masks at test time: the mean
+The mask is an argument: ops draw no random numbers. Srivastava et al. 2014, with the division here instead of in
+inference, as in Caffe. Bayesian SegNet (Kendall, Badrinarayanan & Cipolla 2015) draws masks in inference too: the mean
 of its outputs is the prediction, and their spread is the uncertainty.
 """
-
-from __future__ import annotations
 
 from collections import namedtuple
 
@@ -17,8 +15,6 @@ from ..runtime.settings import convert
 from .array_checks import check_dout, check_floats
 from .engine.elementwise import elementwise
 from .op import Op, Variant
-
-__all__ = ["DROPOUT", "DropoutCache", "dropout_backward", "dropout_forward"]
 
 # keep: 1 - rate
 DropoutCache = namedtuple("DropoutCache", "mask keep")

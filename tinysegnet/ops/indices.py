@@ -6,27 +6,23 @@
     2 3
 
 so two bits hold it, and four channels share a byte: channel c is in bits 2*(c % 4) of byte c // 4; bits past the
-last channel are 0. That is the memory SegNet's paper counts with (section 3: "2 bits for each 2 x 2 pooling window"):
-1/16 of a float32 feature map, 1/32 of PyTorch's int64 indices.
+last channel are 0. SegNet's paper counts the same memory (section 3: "2 bits for each 2 x 2 pooling window"): 1/16 of
+a float32 feature map, 1/32 of PyTorch's int64 indices.
 """
-
-from __future__ import annotations
 
 import numpy as np
 
 from ..errors import ShapeError
 from .array_checks import pair
 
-__all__ = ["flat_plane_indices", "indices_shape", "pack_indices", "unpack_indices"]
-
 
 def is_packed(size, stride):
-    """Two bits are enough, and used, for 2x2 windows that tile the picture."""
+    """Whether indices take two bits: for 2x2 windows that tile the picture."""
     return tuple(size) == (2, 2) and tuple(stride) == (2, 2)
 
 
 def indices_shape(pooled_shape, size=(2, 2), stride=(2, 2)):
-    """Shape of the uint8 indices that max_pool2d leaves beside an output of shape (N, h, w, C)."""
+    """Shape of the uint8 indices that max_pool2d returns with an output of shape (N, h, w, C)."""
     *window, C = pooled_shape
     return (*window, -(-C // 4) if is_packed(size, stride) else C)
 
@@ -52,7 +48,7 @@ def unpack_indices(packed, num_channels):
 def flat_plane_indices(indices, num_channels, input_size, *, size=2, stride=2):
     """Indices as Caffe and PyTorch have them: y * W + x within each plane, int64 (N, h, w, C).
 
-    input_size: (H, W) of the picture that was pooled; its true W, since 2 * w is one too many for an odd W.
+    input_size: (H, W) of the picture that was pooled; for an odd W, 2 * w would be one too many.
     """
     size, stride = pair(size), pair(stride)
     position = unpack_indices(indices, num_channels) if is_packed(size, stride) else indices

@@ -7,11 +7,9 @@
 The sum in dx is over the channels j whose window c is in, which are those in the window of c.
 
 Krizhevsky, Sutskever & Hinton 2012, section 3.3, with alpha divided by size, as in Caffe and PyTorch. It is the first
-layer of SegNet-Basic, on 0..255. There, 3 channels are fewer than a window of 5 spans: the three of a pixel are
-divided by one common number, about 3.3 where all is white, so that bright pixels are squashed and colours stay.
+layer of SegNet-Basic, on pixels 0..255. A window of 5 spans all 3 channels there, so one number divides the three of a
+pixel, about 3.3 where they are white: bright pixels become darker, and colours stay.
 """
-
-from __future__ import annotations
 
 from collections import namedtuple
 
@@ -22,9 +20,6 @@ from ..runtime import empty_like, kernel, prange
 from ..runtime.settings import convert
 from .array_checks import check_dout, check_floats
 from .op import Op, Variant
-
-__all__ = ["LOCAL_RESPONSE_NORM", "LocalResponseNormCache", "local_response_norm_backward",
-           "local_response_norm_forward"]  # fmt: skip
 
 # half: channels on either side of a window's middle; share: alpha / size
 LocalResponseNormCache = namedtuple("LocalResponseNormCache", "x half share beta k")
@@ -45,14 +40,14 @@ def _check(x, size, alpha, beta, k):
 
 
 def _window_sum(values, half):
-    """The sum of each channel and its `half` neighbours on either side; what is outside is 0."""
+    """The sum of each channel and its `half` neighbours on either side; channels outside count as 0."""
     C = values.shape[-1]
     padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(half, half)])
     return sum(padded[..., j : j + C] for j in range(2 * half + 1))
 
 
 def local_response_norm_forward_numpy(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0):
-    """Divide each value by s^beta, s from the window of channels around it.
+    """Divide each value by s^beta, where s comes from the window of channels around it.
 
     Args:
         x: (..., C).
@@ -80,13 +75,12 @@ def local_response_norm_backward_numpy(dout, cache):
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
-
-# Where half = C - 1, as in the first layer of a network, every window is the whole pixel: one power is enough for it.
+# Where half = C - 1, as in the first layer of a network, every window is the whole pixel, which needs one power only.
 
 
 @kernel(inline=True)
 def _divisor(x, p, c, half, share, k):
-    """s of one value."""
+    """-> s of one value."""
     s = k
     for j in range(max(0, c - half), min(x.shape[1], c + half + 1)):
         s += share * (x[p, j] * x[p, j])

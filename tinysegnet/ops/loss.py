@@ -4,14 +4,12 @@
     loss = sum over labelled pixels of  class_weights[y] * NLL / D
     dlogits = dloss * class_weights[y] / D * (p - one_hot(y))         0 on unlabelled pixels
 
-log p is never computed from p: log-sum-exp with the largest logit taken out stays exact where p underflows.
+log p is never computed from p: log-sum-exp, with the largest logit subtracted, stays exact where p underflows.
 
 D, the normaliser, is the count of labelled pixels of the whole batch, as in the SegNet authors' Caffe code
 (softmax_loss_layer.cpp, normalize: true). `normalizer="weights"` divides by the sum of the pixels' class weights
 instead, as PyTorch's CrossEntropyLoss does. A batch with no labelled pixel has loss 0 and gradient 0.
 """
-
-from __future__ import annotations
 
 from collections import namedtuple
 
@@ -22,9 +20,6 @@ from ..runtime import empty, empty_like, kernel, prange
 from .array_checks import check_floats
 from .op import Op, Variant
 from .softmax import ROWS_PER_TASK, exponentials
-
-__all__ = ["SOFTMAX_CROSS_ENTROPY", "SoftmaxCrossEntropyCache", "check_loss", "softmax_cross_entropy_backward",
-           "softmax_cross_entropy_forward"]  # fmt: skip
 
 # classes: the labels, with -1 for unlabelled pixels
 SoftmaxCrossEntropyCache = namedtuple("SoftmaxCrossEntropyCache", "probs classes weights divisor")
@@ -43,7 +38,7 @@ def check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer):
     if labels.dtype.kind not in "iu":
         raise ShapeError(f"labels are integers, got {labels.dtype}")
     void = np.zeros(labels.shape, bool) if ignore_label is None else labels == ignore_label
-    wrong = ~void & ((labels < 0) | (labels >= K))  # as given: a cast may wrap a wrong one into range
+    wrong = ~void & ((labels < 0) | (labels >= K))  # checked before the cast, which may wrap a wrong label into range
     if wrong.any():
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
         unlabelled = f" and {ignore_label} for unlabelled pixels" if ignore_label is not None else ""

@@ -1,17 +1,13 @@
 """How an op is declared: its variants, the cache that they share, and the arguments that have a gradient.
 
-Each op file ends with a declaration, from which the public functions come. `tinysegnet.ops.REGISTRY` holds them all.
+Each op file ends with its declaration, which makes the public functions. `tinysegnet.ops.REGISTRY` holds all of them.
 """
-
-from __future__ import annotations
 
 import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 from ..runtime import BACKEND
-
-__all__ = ["Op", "Variant", "public_function"]
 
 
 class Variant(NamedTuple):
@@ -34,14 +30,14 @@ def public_function(name: str, *, numpy: Callable, numba: Callable) -> Callable:
 
 
 class Op:
-    """An op of the library and everything that is known about it.
+    """The declaration of an op.
 
     Args:
         name: such as "conv2d"; the public functions are `<name>_forward` and `<name>_backward`.
         cache: the NamedTuple class that every variant's forward returns and every variant's backward takes.
         differentiable: the arguments that have a gradient, in the order in which backward returns them.
         numpy: the definition, the shortest correct code.
-        numba: the fast variant, which serves every case that the definition serves.
+        numba: the fast variant, which supports every case that the definition supports.
         others: further variants by name, such as direct=Variant(...); they may refuse a shape with a ShapeError.
     """
 

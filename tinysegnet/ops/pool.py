@@ -1,7 +1,7 @@
 """Max-pooling, which remembers where each maximum was, and unpooling, which puts values back there.
 
     pool:    out[u, v] = max of the window at (u*s, v*s);   indices[u, v] = where it was
-    unpool:  out is zero but for  out[where indices[u, v] says] = x[u, v]
+    unpool:  out is zero except  out[where indices[u, v] says] = x[u, v]
 
 Each is the other's mirror: the backward of pooling scatters like unpooling, the backward of unpooling gathers like
 pooling. This is SegNet's signature idea: the decoder upsamples with the encoder's indices (section 3, figure 3).
@@ -10,8 +10,6 @@ Windows follow Caffe's and PyTorch's ceil mode: the last ones may stick out of t
 but none starts outside. The first maximum in reading order wins a tie; the first NaN wins over everything.
 Indices are positions inside the full window; for 2x2 with stride 2 they are packed to two bits (see `indices`).
 """
-
-from __future__ import annotations
 
 from collections import namedtuple
 
@@ -25,9 +23,6 @@ from .indices import indices_shape, is_packed, pack_indices, unpack_indices
 from .op import Op, Variant
 from .windows import crop, pad, shifted
 
-__all__ = ["MAX_POOL2D", "MAX_UNPOOL2D", "PoolCache", "max_pool2d_backward", "max_pool2d_forward",
-           "max_pool2d_output_size", "max_unpool2d_backward", "max_unpool2d_forward"]  # fmt: skip
-
 # picture_shape: (N, H, W, C), of pooling's x or of unpooling's out
 PoolCache = namedtuple("PoolCache", "indices picture_shape size stride")
 
@@ -39,7 +34,7 @@ def max_pool2d_output_size(input_size, *, size=2, stride=2):
         raise ShapeError(f"max_pool2d: window and stride must be at least 1, got {size} and {stride}")
 
     def along(n, window, step):
-        windows = max(-(-(n - window) // step) + 1, 1)  # rounded up, so that every pixel is in one
+        windows = max(-(-(n - window) // step) + 1, 1)  # rounded up: drops no pixel at the end (if step <= window)
         return windows - 1 if (windows - 1) * step >= n else windows  # the last one must start inside
 
     return tuple(map(along, input_size, size, stride))
@@ -66,13 +61,13 @@ def max_pool2d_forward_numpy(x, *, size=2, stride=2):
 
 def max_pool2d_backward_numpy(dout, cache):
     """dout (N, h, w, C) -> dx (N, H, W, C): all of a window's gradient goes to its maximum."""
-    _check_pool_dout(dout, cache)
+    check_dout("max_pool2d", dout, (*cache.indices.shape[:3], cache.picture_shape[3]), dout.dtype)
     # forward: out[u, v] = x[where indices says]    so: dx[where indices says] += dout[u, v]
     return _scatter_numpy(dout, *cache)
 
 
 def max_unpool2d_forward_numpy(x, indices, *, output_size, size=2, stride=2):
-    """Put each value where the maximum was, among zeros.
+    """Put each value where the maximum was, and zeros elsewhere.
 
     Args:
         x: (N, h, w, C).
@@ -91,7 +86,7 @@ def max_unpool2d_forward_numpy(x, indices, *, output_size, size=2, stride=2):
 
 
 def max_unpool2d_backward_numpy(dout, cache):
-    """dout (N, H, W, C) -> dx (N, h, w, C): the gradient at each index; that of the zeros in between has no effect."""
+    """dout (N, H, W, C) -> dx (N, h, w, C): the gradient at each index; the zeros in between pass none on."""
     check_dout("max_unpool2d", dout, cache.picture_shape, dout.dtype)
     indices, picture_shape, size, stride = cache
     position = _positions(indices, picture_shape[3], size, stride)
@@ -106,13 +101,13 @@ def _overhang(picture_shape, pooled_shape, size, stride):
 
 
 def _windows(x, pooled_shape, size, stride, outside):
-    """All windows of x, (positions, N, h, w, C), with the value `outside` where they stick out."""
+    """-> all windows of x, (positions, N, h, w, C), with the value `outside` where they stick out."""
     padded = pad(x, _overhang(x.shape, pooled_shape, size, stride), outside)
     return np.stack([shifted(padded, i, j, pooled_shape, stride) for i, j in np.ndindex(*size)])
 
 
 def _scatter_numpy(x, indices, picture_shape, size, stride):
-    """Add each x[n, u, v, c] to the pixel of its window that indices names."""
+    """Add each x[n, u, v, c] to the pixel of its window at its index."""
     overhang, position = _overhang(picture_shape, x.shape, size, stride), _positions(indices, x.shape[3], size, stride)
     padded = pad(np.zeros(picture_shape, x.dtype), overhang)
     for k, (i, j) in enumerate(np.ndindex(*size)):
@@ -137,16 +132,12 @@ def _check_pool(x, size, stride):
     return size, stride, (N, *max_pool2d_output_size((H, W), size=size, stride=stride), C)
 
 
-def _check_pool_dout(dout, cache):
-    pooled_shape = (*cache.indices.shape[:3], cache.picture_shape[3])
-    check_dout("max_pool2d", dout, pooled_shape, dout.dtype)
-
-
 def _check_unpool(x, indices, output_size, size, stride):
     """-> the cache."""
     size, stride = pair(size), pair(stride)
     if stride[0] < size[0] or stride[1] < size[1]:
-        raise ShapeError(f"max_unpool2d: windows {size} with stride {stride} overlap, so two maxima may want one pixel")
+        raise ShapeError(f"max_unpool2d: windows {size} with stride {stride} overlap, "
+                         "so two maxima may fall on the same pixel")  # fmt: skip
     h, w = max_pool2d_output_size(output_size, size=size, stride=stride)
     check_pictures("max_unpool2d", x)
     if x.shape[1:3] != (h, w):
@@ -154,7 +145,7 @@ def _check_unpool(x, indices, output_size, size, stride):
     if indices.dtype != np.uint8:
         raise ShapeError(f"max_unpool2d: indices must be the uint8 that max_pool2d leaves, got {indices.dtype}")
     if indices.shape != indices_shape(x.shape, size, stride):
-        raise ShapeError(f"max_unpool2d: indices {indices.shape} are of another picture than x {x.shape}")
+        raise ShapeError(f"max_unpool2d: indices {indices.shape} do not belong to x {x.shape}")
     cache = PoolCache(indices, (len(x), *output_size, x.shape[3]), size, stride)
     _check_inside(*cache)
     return cache
@@ -163,11 +154,13 @@ def _check_unpool(x, indices, output_size, size, stride):
 def _check_inside(indices, picture_shape, size, stride):
     """An index into the part of a clipped window that is outside the picture would write outside the array."""
     _, H, W, C = picture_shape
+    # rows and columns of the last windows that lie inside the picture
     rows, columns = H - (indices.shape[1] - 1) * stride[0], W - (indices.shape[2] - 1) * stride[1]
-    lowest, rightmost = (_positions(part, C, size, stride) for part in (indices[:, -1:], indices[:, :, -1:]))
-    if np.any(lowest >= rows * size[1]) or np.any(rightmost % size[1] >= columns):
+    bottom_windows = _positions(indices[:, -1:], C, size, stride)
+    right_windows = _positions(indices[:, :, -1:], C, size, stride)
+    if np.any(bottom_windows >= rows * size[1]) or np.any(right_windows % size[1] >= columns):
         raise ShapeError(f"max_unpool2d: an index points outside the picture of {(H, W)}: "
-                         "these indices come from another size")  # fmt: skip
+                         "these indices were made by pooling a picture of another size")  # fmt: skip
     if not is_packed(size, stride) and indices.max() >= size[0] * size[1]:
         raise ShapeError(f"max_unpool2d: index {indices.max()} in a window of {size[0] * size[1]} positions")
 
@@ -176,7 +169,7 @@ def _check_inside(indices, picture_shape, size, stride):
 
 
 def _kernels(size, stride):
-    """The kernels for these windows, and what they take besides arrays."""
+    """-> the kernels for these windows, and their arguments besides arrays."""
     return (pool_2x2, ()) if is_packed(size, stride) else (pool_windows, (*size, *stride))
 
 
@@ -191,7 +184,7 @@ def max_pool2d_forward_numba(x, *, size=2, stride=2):
 
 def max_pool2d_backward_numba(dout, cache):
     """A task takes a row of windows, or of the picture where windows may overlap."""
-    _check_pool_dout(dout, cache)
+    check_dout("max_pool2d", dout, (*cache.indices.shape[:3], cache.picture_shape[3]), dout.dtype)
     return _scatter_numba(dout, *cache)
 
 

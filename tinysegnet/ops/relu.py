@@ -1,9 +1,7 @@
-"""ReLU, between the layers.
+"""ReLU, the activation between convolutions.
 
-out = max(x, 0)        dx = dout where x > 0, else 0   (at 0 itself: 0)
+out = max(x, 0)        dx = dout where x > 0, and 0 elsewhere
 """
-
-from __future__ import annotations
 
 from collections import namedtuple
 
@@ -13,8 +11,6 @@ from ..runtime import kernel, prange
 from .array_checks import check_dout, check_floats
 from .engine.elementwise import elementwise
 from .op import Op, Variant
-
-__all__ = ["RELU", "ReluCache", "relu_backward", "relu_forward"]
 
 ReluCache = namedtuple("ReluCache", "out")
 

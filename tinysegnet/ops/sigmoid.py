@@ -3,10 +3,8 @@
     p = 1 / (1 + exp(-x))        dx = dout * p * (1 - p)
 
 It is the second number of the softmax of (0, x). With e = exp(-|x|), which cannot overflow, p is 1 / (1 + e) for
-x >= 0, and e / (1 + e) below.
+x >= 0, and e / (1 + e) for x < 0.
 """
-
-from __future__ import annotations
 
 from collections import namedtuple
 
@@ -17,8 +15,6 @@ from .array_checks import check_dout, check_floats
 from .engine.elementwise import elementwise
 from .engine.fast_exp import exp
 from .op import Op, Variant
-
-__all__ = ["SIGMOID", "SigmoidCache", "sigmoid_backward", "sigmoid_forward"]
 
 SigmoidCache = namedtuple("SigmoidCache", "probs")
 

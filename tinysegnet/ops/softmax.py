@@ -5,8 +5,6 @@
 Subtracting the largest x first changes nothing in p, and exp cannot overflow.
 """
 
-from __future__ import annotations
-
 from collections import namedtuple
 
 import numpy as np
@@ -16,13 +14,11 @@ from .array_checks import check_dout, check_floats
 from .engine.fast_exp import exp
 from .op import Op, Variant
 
-__all__ = ["ROWS_PER_TASK", "SOFTMAX", "SoftmaxCache", "exponentials", "softmax_backward", "softmax_forward"]
-
 SoftmaxCache = namedtuple("SoftmaxCache", "probs")
 
 
 def softmax_forward_numpy(x):
-    """x (..., K) -> probs (..., K), positive and of sum 1 over the last axis; cache."""
+    """x (..., K) -> probs (..., K), positive, with sum 1 over the last axis; cache."""
     check_floats("softmax", x=x)
     exps = np.exp(x - x.max(-1, keepdims=True))
     probs = exps / exps.sum(-1, keepdims=True)
@@ -37,13 +33,12 @@ def softmax_backward_numpy(dout, cache):
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
-
-ROWS_PER_TASK = 256  # rows of exponentials that stay in the cache; fixed, so that sums depend on no thread count
+ROWS_PER_TASK = 256  # their exponentials stay in the processor's cache; fixed, whatever the number of threads
 
 
 @kernel(inline=True)
 def exponentials(x, exps, largest):
-    """exps = exp(x - the largest number of the row), for rows of x (rows, K)."""
+    """exps = exp(x - the largest number of the row), for each row of x (rows, K)."""
     for p in range(len(x)):
         most = x[p, 0]
         for k in range(1, x.shape[1]):
@@ -52,7 +47,7 @@ def exponentials(x, exps, largest):
         for k in range(x.shape[1]):
             exps[p, k] = x[p, k] - most
     flat = exps.reshape(-1)
-    for k in range(flat.size):  # a loop of its own, which becomes vectors
+    for k in range(flat.size):  # a separate loop, which the compiler vectorizes
         flat[k] = exp(flat[k])
 
 

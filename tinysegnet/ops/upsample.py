@@ -1,18 +1,16 @@
-"""Upsampling that learns nothing and remembers nothing: what a decoder without the encoder's indices has.
+"""Upsampling without parameters, for decoders that do not use the encoder's indices.
 
     position(i) = i // factor                                            nearest: every pixel is repeated
     position(i) = (i + 1/2) / factor - 1/2, kept within 0..size - 1      bilinear: pixels are squares, i their middles
 
     out[i] = sum_j w(i, j) x[j]        dx[j] = sum_i w(i, j) dout[i]        w(i, j) = max(0, 1 - |position(i) - j|)
 
-along the rows, and along the columns: a sparse matrix for each axis, and backward is its transpose. A position between
-two pixels blends them; a whole number takes one as it is, so that nearest obeys the same formula. The factor is whole.
-The positions are those of PyTorch (align_corners=False, scale_factor given) and of Keras's UpSampling2D.
+along the rows, and along the columns: w is a sparse matrix for each axis, and backward is its transpose. A position
+between two pixels blends them; a whole number takes one pixel as it is, so nearest has the same formula. The factor is
+whole. PyTorch (align_corners=False, scale_factor given) and Keras's UpSampling2D use the same positions.
 
-`output_size` crops at the end: a pool in ceil mode makes 23 rows of 45, and 23 rows must become 45 again.
+`output_size` crops at the end: pooling in ceil mode turns 45 rows into 23, and 23 rows must become 45 again.
 """
-
-from __future__ import annotations
 
 from collections import namedtuple
 
@@ -22,9 +20,6 @@ from ..errors import ShapeError
 from ..runtime import empty, kernel, prange
 from .array_checks import check_dout, check_pictures, pair
 from .op import Op, Variant
-
-__all__ = ["UPSAMPLE_BILINEAR2D", "UPSAMPLE_NEAREST2D", "UpsampleCache", "upsample_bilinear2d_backward",
-           "upsample_bilinear2d_forward", "upsample_nearest2d_backward", "upsample_nearest2d_forward"]  # fmt: skip
 
 UpsampleCache = namedtuple("UpsampleCache", "x_shape dtype factor output_size")
 
@@ -57,7 +52,7 @@ def _bilinear(size, factor, output_size):
 
 
 def _positions(rule, cache):
-    """Of the output's rows, and of its columns: where each lies in x."""
+    """Where each row, and each column, of the output lies in x."""
     (_, H, W, _), _, factor, output_size = cache
     return rule(H, factor[0], output_size[0]), rule(W, factor[1], output_size[1])
 
@@ -68,7 +63,7 @@ def upsample_nearest2d_forward_numpy(x, *, factor=2, output_size=None):
     Args:
         x: (N, H, W, C).
         factor: a whole number, or (rows, columns).
-        output_size: (H', W'), all of factor * (H, W) or less at the end; None for all.
+        output_size: (H', W'), to which factor * (H, W) is cropped at the end; None to crop nothing.
 
     Returns:
         out (N, H', W', C), and the cache.
@@ -88,7 +83,7 @@ def upsample_nearest2d_backward_numpy(dout, cache):
 
 
 def _two_taps(positions, axis, dtype):
-    """Pixels before and behind each position, and the weight t of the one behind, shaped to multiply NHWC arrays."""
+    """The pixels before and after each position, and the weight t of the one after, shaped to multiply NHWC arrays."""
     low, high = np.floor(positions).astype(int), np.ceil(positions).astype(int)
     return low, high, (positions - low).astype(dtype).reshape(-1, *[1] * (3 - axis))
 
@@ -112,7 +107,7 @@ def upsample_bilinear2d_backward_numpy(dout, cache):
         low, high, t = _two_taps(positions, axis, dout.dtype)
         before = (slice(None),) * axis
         dx = np.zeros((*dout.shape[:axis], cache[0][axis], *dout.shape[axis + 1 :]), dout.dtype)
-        # forward: out = x[low] * (1 - t) + x[high] * t    so: what was read from low and high is added there
+        # forward: out = x[low] * (1 - t) + x[high] * t    so: dout * (1 - t) is added at low, dout * t at high
         np.add.at(dx, (*before, low), dout * (1 - t))
         np.add.at(dx, (*before, high), dout * t)
         dout = dx
@@ -120,21 +115,21 @@ def upsample_bilinear2d_backward_numpy(dout, cache):
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
-# The matrices are written row by row: the first pixel with a weight, how many there are, and the weights. So forward
-# and backward both gather, by the same kernel, and no two tasks write to one pixel.
+# A matrix is stored row by row: the first pixel with a weight, the number of pixels with one, and the weights. Forward
+# and backward both gather, with the same kernel, so no two tasks write to one pixel.
 
 
 def _matrix(targets, sources, dtype):
-    """For each of `targets`: the first of `sources` nearer than 1, how many there are, their weights 1 - distance."""
+    """For each of `targets`: the first of `sources` nearer than 1, their number, and their weights 1 - distance."""
     first = np.searchsorted(sources, targets - 1, "right")
     count = np.searchsorted(sources, targets + 1, "left") - first
-    near = np.minimum(first[:, None] + np.arange(count.max()), len(sources) - 1)  # after `count`: never read
+    near = np.minimum(first[:, None] + np.arange(count.max()), len(sources) - 1)  # entries after `count` are never read
     return first, count, (1 - np.abs(targets[:, None] - sources[near])).astype(dtype)
 
 
 @kernel
 def _gather(x, top, rows, row_weights, left, columns, column_weights, out):
-    """A task takes a row of `out`."""
+    """A task computes a row of `out`."""
     N, H, W, C = out.shape
     for task in prange(N * H):
         n, y = task // H, task % H
@@ -161,7 +156,7 @@ def _fast(op, rule):
         return out, cache
 
     def backward(dout, cache):
-        """The same kernel with the transposed matrices: every pixel of dx gathers from those that it went into."""
+        """The same kernel with the transposed matrices: every pixel of dx gathers from the pixels it was used for."""
         _check_dout(op, dout, cache)
         dx = empty(cache.x_shape, cache.dtype)
         axes = zip(_positions(rule, cache), dx.shape[1:3], strict=True)

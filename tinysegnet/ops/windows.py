@@ -1,24 +1,19 @@
-"""Where the windows of a kernel lie on a picture: what all convolutions have in common.
+"""Where the windows of a kernel lie on a picture, shared by all convolutions.
 
-Along each axis, output pixel q looks at the K pixels from q*s - before on: there are `before` zeros in front of the
-picture and `after` behind it, and so
+Along each axis, output pixel q reads K pixels, the first at q*s - before. There are `before` zeros before the picture
+and `after` zeros after it, so
 
     output size = floor((size + before + after - K) / s) + 1
 
-For one tap i, all output pixels together look at a picture shifted by i: `shifted`. Read backwards, input pixel p is
-looked at by output q through tap i = p + before - q*s: these are the windows of the rotated kernel on a picture whose
-pixels are spread s apart (`spread_out`).
+Through one tap i, all output pixels together read a picture shifted by i: `shifted`. Read backwards, output q reads
+input pixel p through tap i = p + before - q*s: these are the windows of the rotated kernel on a picture whose pixels
+are spread s apart (`spread_out`).
 """
-
-from __future__ import annotations
 
 import numpy as np
 
 from ..errors import ShapeError
 from .array_checks import check_dout, check_floats, pair
-
-__all__ = ["check_convolution", "check_convolution_dout", "check_kernel", "conv2d_output_size", "crop", "pad", "place",
-           "resolve_padding", "shifted", "spread_out"]  # fmt: skip
 
 
 def same_padding(size, kernel, stride):
@@ -40,7 +35,7 @@ def resolve_padding(op, padding, size, kernel, stride):
 
 
 def place(op, size, kernel, stride, padding):
-    """-> stride and pads, resolved, and the output size for a picture of `size`: below 1 if the kernel does not fit."""
+    """-> stride and pads, resolved, and the output size, which is below 1 if the kernel does not fit."""
     kernel, stride = pair(kernel), pair(stride)
     if min(stride) < 1:
         raise ShapeError(f"{op}: stride must be at least 1, got {stride}")
@@ -77,7 +72,7 @@ def check_kernel(op, layout, x, weight, bias):
 
 
 def check_convolution(op, layout, x, weight, bias, stride, padding):
-    """-> stride, pads, output shape. Raises ShapeError for what does not fit, also for a kernel larger than x."""
+    """-> stride, pads, output shape. Raises ShapeError if arguments do not fit, or if the kernel is larger than x."""
     check_kernel(op, layout, x, weight, bias)
     stride, pads, (height, width) = place(op, x.shape[1:3], weight.shape[:2], stride, padding)
     if height < 1 or width < 1:
@@ -86,7 +81,7 @@ def check_convolution(op, layout, x, weight, bias, stride, padding):
 
 
 def check_convolution_dout(op, dout, cache):
-    """Raises ShapeError unless dout belongs to the forward that left the cache."""
+    """Raises ShapeError unless dout belongs to the forward that returned the cache."""
     x, weight, _, stride, pads = cache
     out_size = _output_size(x.shape[1:3], weight.shape[:2], stride, pads)
     check_dout(op, dout, (len(x), *out_size, weight.shape[3]), x.dtype)
@@ -98,25 +93,25 @@ def pad(x, pads, value=0):
 
 
 def crop(x_padded, pads, size):
-    """The picture inside: a copy."""
+    """-> a copy of the picture inside the zeros."""
     (top, _), (left, _) = pads
     return x_padded[:, top : top + size[0], left : left + size[1]].copy()
 
 
 def shifted(x_padded, i, j, out_shape, stride):
-    """The input pixel that tap (i, j) reads for every output pixel: a view."""
+    """-> a view of the input pixels that tap (i, j) reads, one per output pixel."""
     _, H, W, _ = out_shape
     return x_padded[:, i : i + (H - 1) * stride[0] + 1 : stride[0], j : j + (W - 1) * stride[1] + 1 : stride[1]]
 
 
 def spread_out(dout, kernel, x_shape, stride, pads):
-    """What the rotated kernel convolves, with stride 1, to give dx: dout's pixels `stride` apart, and zeros around it.
+    """The picture that the rotated kernel convolves, with stride 1, into dx: dout's pixels `stride` apart.
 
-    -> spread, its pads
+    -> the picture, and the zeros around it
     """
     # forward: input pixel p feeds output q through tap i = p + before - q*s
-    # so: dx[p] = sum over i of dout[q] @ weight[i]^T with q*s = p + before - i: walk the taps backwards over a dout
-    #     whose pixels are spread s apart, with K - 1 - before zeros before them
+    # so: dx[p] = sum over i of dout[q] @ weight[i]^T with q*s = p + before - i: the rotated kernel on a dout whose
+    #     pixels are spread s apart, with K - 1 - before zeros before them
     N, H, W, F = dout.shape
     spread = dout
     if stride != (1, 1):

@@ -1,4 +1,4 @@
-"""Label maps and probabilities of pictures, and the scores of a network on labelled ones."""
+"""Label maps and probabilities of pictures, and the scores of a network on labelled pictures."""
 
 from .evaluate import evaluate
 from .predict import (
@@ -11,13 +11,5 @@ from .predict import (
     working_size,
 )
 
-__all__ = [
-    "class_logits",
-    "evaluate",
-    "predict",
-    "predict_probs",
-    "predict_samples",
-    "predict_with_uncertainty",
-    "working_picture",
-    "working_size",
-]
+__all__ = ["class_logits", "evaluate", "predict", "predict_probs", "predict_samples", "predict_with_uncertainty",
+           "working_picture", "working_size"]  # fmt: skip

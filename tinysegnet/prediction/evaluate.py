@@ -1,7 +1,5 @@
 """The scores of a network on a labelled data set."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -11,8 +9,6 @@ from ..errors import DataError
 from ..metrics import Collector, Scores
 from ..models import Network, check_network
 from .predict import Scales, Size, one_minus_msp, predict, predict_with_uncertainty
-
-__all__ = ["evaluate"]
 
 
 def evaluate(
@@ -31,16 +27,16 @@ def evaluate(
 
     Args:
         size, mirror, scales: as for `predict`; samples are neither mirrored nor scaled.
-        boundary: score the outlines too (BF), which takes about 0.1 s per picture of 360x480.
+        boundary: also score the outlines (BF), which takes about 0.1 s per picture of 360x480.
         samples: for a network with dropout: predict the mean of this many samples, and score how well their variance
-            tells wrong pixels from right ones, beside the maximum softmax probability of one pass (Hendrycks and
-            Gimpel 2017).
+            tells wrong pixels from right ones, compared with the maximum softmax probability of one pass (Hendrycks
+            and Gimpel 2017).
         rng: draws the pictures for confidence intervals, see `metrics.bootstrap_intervals`; None: no intervals.
         progress: wraps the loop, such as tqdm.
 
     Raises:
-        DataError: the data has another number of classes than the network, or a sample is malformed.
-        SettingError: a setting is out of range, or samples are asked of a network without dropout.
+        DataError: data and network have different numbers of classes, or a sample is malformed.
+        SettingError: a setting is out of range, or `samples` is given for a network without dropout.
     """
     palette = check_dataset(data).palette
     if check_network(model).num_classes != palette.num_classes:

@@ -1,10 +1,8 @@
 """From a trained network and a picture of any size to a label map of the picture's own size.
 
-A network works at the scale it was trained at: the picture is resized to the area of the training pictures, its shape
-kept, and the logits are resized back before the largest is taken. Labels themselves are never interpolated.
+A network works at the scale of its training: the picture is resized to the area of the training pictures at its own
+aspect ratio, and the logits are resized back before the largest is taken. Labels themselves are never interpolated.
 """
-
-from __future__ import annotations
 
 import math
 from typing import Any
@@ -17,9 +15,6 @@ from ..models import Network, check_network
 from ..ops import softmax_forward
 from ..runtime.settings import convert
 
-__all__ = ["class_logits", "one_minus_msp", "predict", "predict_logits", "predict_probs", "predict_samples",
-           "predict_with_uncertainty", "working_picture", "working_size"]  # fmt: skip
-
 Size = tuple[int, int]
 Scales = tuple[float, ...]
 
@@ -27,13 +22,13 @@ Scales = tuple[float, ...]
 def predict(
     model: Network, image: np.ndarray, *, size: Size | None = None, mirror: bool = False, scales: Scales = (1.0,)
 ) -> np.ndarray:
-    """The label map of a picture. Takes about 15 bytes per pixel beside the network's own need.
+    """The label map of a picture. Takes about 15 bytes per pixel in addition to what the network needs.
 
     Args:
         image: (H, W, 3) uint8 RGB, any H and W.
-        size: (H, W) of the training pictures; the network works at their area. None: at the picture's own size.
-        mirror: average the logits of the picture and of its mirror image, mirrored back; takes twice as long.
-        scales: average the logits at these factors of height and width, resized to the largest; 2 takes four times
+        size: (H, W) of the training pictures, whose area the network works at. None: the picture's own size.
+        mirror: average the logits of the picture and its mirror image; takes twice as long.
+        scales: average the logits at these factors on height and width, resized to the largest; 2 takes four times
             as long as 1.
 
     Returns:
@@ -67,7 +62,7 @@ def predict_samples(
 
     Args:
         samples: passes with dropout on.
-        seed: of the dropout masks.
+        seed: the seed of the dropout masks.
 
     Returns:
         mean and variance of the probabilities, each (H, W, num_classes) float32.
@@ -86,14 +81,13 @@ def predict_with_uncertainty(
     the mean of the classes' variances. Takes far less memory for a large picture.
     """
     mean, variance = _sample(model, image, samples, seed, size)
-    uncertainty = _resized_plane(variance.mean(axis=2, keepdims=True), 0, image.shape[:2])
-    return _largest(mean, image.shape[:2]), uncertainty
+    return _largest(mean, image.shape[:2]), _resize(variance.mean(axis=2), image.shape[:2])
 
 
 def one_minus_msp(model: Network, image: np.ndarray, size: Size | None) -> np.ndarray:
-    """1 - the maximum softmax probability of one pass without dropout, (H, W): a baseline for sampled uncertainty."""
+    """(H, W): 1 - maximum softmax probability of one pass without dropout, a baseline for sampled uncertainty."""
     probs = softmax_forward(_working_logits(model, image, size))[0]
-    return _resized_plane(1 - probs.max(axis=2, keepdims=True), 0, image.shape[:2])
+    return _resize(1 - probs.max(axis=2), image.shape[:2])
 
 
 def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Size | None) -> tuple[np.ndarray, ...]:
@@ -119,7 +113,7 @@ def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Si
 def _working_logits(
     model: Network, image: np.ndarray, size: Size | None, mirror: bool = False, scales: Scales = (1.0,)
 ) -> np.ndarray:
-    """Logits (h, w, num_classes) at the largest of the scales the network works at."""
+    """Logits (h, w, num_classes) at the largest of the scales."""
     scales = convert("scales", scales, Scales)
     if min(scales) <= 0:
         raise SettingError(f"scales: {scales} (expected numbers above 0)")
@@ -132,12 +126,12 @@ def _working_logits(
 
 
 def class_logits(logits: np.ndarray) -> np.ndarray:
-    """Logits (..., K), one per class. A network's only logit z is that of class 1, and sigmoid(z) = softmax(0, z)."""
+    """Logits (..., K), one per class. A single logit z is that of class 1, since sigmoid(z) = softmax(0, z)."""
     return logits if logits.shape[-1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=-1)
 
 
 def working_picture(model: Network, image: np.ndarray, size: Size | None, scale: float = 1.0) -> np.ndarray:
-    """The picture as a batch of one, at the scale the network works at, rounded to a size that the network accepts."""
+    """The picture as a batch of one, resized to `network_size`."""
     check_network(model)
     is_array = isinstance(image, np.ndarray)
     if not is_array or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
@@ -146,23 +140,28 @@ def working_picture(model: Network, image: np.ndarray, size: Size | None, scale:
     whole = isinstance(size, tuple | list) and all(isinstance(n, int | np.integer) and n > 0 for n in size)
     if size is not None and not (whole and len(size) == 2):
         raise SettingError(f"size: {size!r} (expected (H, W), two whole numbers above 0, or None)")
-    H, W = image.shape[:2] if size is None else working_size(image.shape[:2], size)
-    working = model.fitting_size((max(1, round(H * scale)), max(1, round(W * scale))))
-    return (image if working == image.shape[:2] else _resize(image, working))[None].astype(model.dtype)
+    working = network_size(model, image.shape[:2], size, scale)
+    return _resize(image, working)[None].astype(model.dtype)
+
+
+def network_size(model: Network, image_size: Size, size: Size | None, scale: float = 1.0) -> Size:
+    """The size (H, W) at which the network sees a picture: `scale` times the working size, rounded to what fits."""
+    H, W = image_size if size is None else working_size(image_size, size)
+    return model.fitting_size((max(1, round(H * scale)), max(1, round(W * scale))))
 
 
 def working_size(image_size: Size, training_size: Size) -> Size:
-    """(H, W) of the picture's shape and the training pictures' area; the training size itself for the same shape."""
+    """The size (H, W) with the picture's aspect ratio and the training pictures' area."""
     factor = math.sqrt(training_size[0] * training_size[1] / (image_size[0] * image_size[1]))
     return max(1, round(image_size[0] * factor)), max(1, round(image_size[1] * factor))
 
 
 def _largest(planes: np.ndarray, size: Size) -> np.ndarray:
-    """Labels of a picture: the class of the largest plane of (h, w, K), resized to (H, W)."""
+    """Labels (H, W): the class of the largest of the planes (h, w, K), which are resized first."""
     best, labels = np.full(size, -np.inf, np.float32), np.zeros(size, np.uint8)
-    for k in range(planes.shape[2]):  # one by one: all planes of 4000 x 3000 pixels would take half a gigabyte
-        plane = _resized_plane(planes, k, size)
-        larger = plane > best  # of equal ones the first class wins, as in argmax
+    for k in range(planes.shape[2]):  # one by one: 11 planes of 4000 x 3000 pixels at once would take half a gigabyte
+        plane = _resize(planes[..., k], size)
+        larger = plane > best  # for equal values the first class wins, as in argmax
         labels[larger] = k
         np.copyto(best, plane, where=larger)
     return labels
@@ -171,15 +170,12 @@ def _largest(planes: np.ndarray, size: Size) -> np.ndarray:
 def _resized(planes: np.ndarray, size: Size) -> np.ndarray:
     if planes.shape[:2] == size:
         return planes
-    return np.stack([_resized_plane(planes, k, size) for k in range(planes.shape[2])], axis=-1)
-
-
-def _resized_plane(planes: np.ndarray, k: int, size: Size) -> np.ndarray:
-    """Plane k, (H, W): unchanged if it has that size, else resized, in float32."""
-    plane = planes[..., k]
-    return plane if plane.shape == size else _resize(np.ascontiguousarray(plane, np.float32), size)
+    return np.stack([_resize(planes[..., k], size) for k in range(planes.shape[2])], axis=-1)
 
 
 def _resize(array: np.ndarray, size: Size) -> np.ndarray:
-    """A picture (H, W, 3) uint8 or a plane (H, W) float32, bilinear and antialiased."""
+    """A picture (H, W, 3) uint8, or a plane (H, W) in float32, at another size: bilinear and antialiased."""
+    if array.shape[:2] == size:
+        return array
+    array = array if array.dtype == np.uint8 else np.ascontiguousarray(array, np.float32)
     return np.asarray(Image.fromarray(array).resize(size[::-1], Image.Resampling.BILINEAR))

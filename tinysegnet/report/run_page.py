@@ -1,11 +1,9 @@
 """The page of a run: scores beside baselines, curves, overlays, classes and confusions, and how to reproduce them.
 
-The page is a single file that can be mailed, archived and opened offline: pictures and style are inside it, it requests
+The page is a single file that can be mailed, archived and opened offline. It contains its pictures and style, requests
 nothing and runs no script. It follows the reader's light or dark setting and fits a phone. The template is
-`run_page.html.jinja`; `page.css` is the style for all pages.
+`run_page.html.jinja`; `page.css` is the style of all pages.
 """
-
-from __future__ import annotations
 
 import base64
 import math
@@ -27,27 +25,25 @@ from ..viz.figures import figure_bytes
 from ..viz.legend import class_name, percent
 from ..viz.panels import HEADINGS, Compared, caption, compared_panels
 
-__all__ = ["RunSummary", "write_run_page"]
-
 MOST_CONFUSIONS, LEAST_CONFUSED = 8, 0.02  # rows of the table; smaller shares of a class are noise
 PANEL_SIZE = 400, 480  # pixels, at most
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What the page of a run shows; whatever is empty is left out."""
+    """The content of the page of a run; empty parts are left out."""
 
     title: str
     config: Mapping[str, Any]  # what config.json holds
     history: Sequence[Mapping[str, Any]]  # the rows of metrics.csv, perhaps with learning_rate
     scores: Scores | None  # on the validation data; None if nothing was validated
     palette: Palette
-    baselines: Mapping[str, Scores] = field(default_factory=dict)  # what needs no network, by name
+    baselines: Mapping[str, Scores] = field(default_factory=dict)  # by name
     samples: Sequence[Compared] = ()  # pictures to show
     environment: Mapping[str, Any] = field(default_factory=dict)  # versions and machine
     seconds: float = math.nan  # of training
     command: str = ""  # that reproduces the run
-    data: str = ""  # in words
+    data: str = ""  # a description
 
 
 def write_run_page(folder: Path, run: RunSummary) -> Path:
@@ -96,7 +92,7 @@ def _best(baselines: Mapping[str, Scores], score: str) -> str:
 
 
 def _drawings(run: RunSummary) -> list[dict[str, str]]:
-    """Two drawings side by side that a phone stacks, loss with learning rate and scores, each for light and dark."""
+    """Two drawings, loss with learning rate and scores, each for light and dark; a phone stacks them."""
     drawings = []
     for shows, panels in (("loss", ("loss", "rate")), ("scores", ("scores",))):
         drawing = {"shows": shows}
@@ -120,7 +116,7 @@ def _sample(sample: Compared, palette: Palette) -> dict[str, Any]:
 
 
 def _confusions(scores: Scores) -> list[tuple[int, int, float, float]]:
-    """(class, class that it is taken for, share of the class, share of all errors), the largest of the class first."""
+    """(class, predicted class, share of the class, share of all errors), the largest share of a class first."""
     wrong = scores.confusion * (1 - np.eye(len(scores.confusion), dtype=int))
     shares = wrong / np.maximum(scores.pixels, 1)[:, None]
     order = np.argsort(-shares, axis=None, kind="stable")[:MOST_CONFUSIONS]
@@ -152,7 +148,7 @@ def _duration(seconds: float) -> str:
 
 
 def _picture_uri(picture: Image.Image) -> str:
-    """PNG where that is small (drawn pictures), JPEG where it is not (photographs)."""
+    """PNG if it is small (drawn pictures), else JPEG (photographs)."""
     png, jpeg = picture_bytes(picture), picture_bytes(picture, "JPEG", quality=90, subsampling=0)
     return _data_uri("png", png) if len(png) <= 1.5 * len(jpeg) else _data_uri("jpeg", jpeg)
 

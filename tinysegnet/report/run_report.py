@@ -1,6 +1,4 @@
-"""The report of a run that was trained: what the page needs is computed from the run, the network and the data."""
-
-from __future__ import annotations
+"""The report of a training, computed from the run, the network and the data."""
 
 import warnings
 from collections.abc import Mapping
@@ -17,8 +15,6 @@ from ..viz.panels import Compared
 from ..weights.checkpoint import Checkpoint
 from .run_page import RunSummary, write_run_page
 
-__all__ = ["write_report"]
-
 SHOWN = 6  # validation pictures on the page
 
 
@@ -32,7 +28,7 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
     Warns if a baseline that needs no network has a higher mIoU on `val`.
 
     Args:
-        run: the folder that `fit` filled; it is locked meanwhile.
+        run: the folder that `fit` filled; it stays locked while the report is written.
         model: the trained network, which predicts the pictures to show.
         train: the training data, on which the baselines are fitted.
         val: the validation data; None leaves out scores and pictures.
@@ -67,7 +63,7 @@ def _described(train: Dataset, val: Dataset | None) -> str:
 
 
 def _predicted(run: RunFolder, model: Network, val: Dataset) -> list[Compared]:
-    """Pictures spread evenly over the data set, predicted as in validation."""
+    """Predict pictures spread evenly over the data set, as in validation."""
     count = min(SHOWN, len(val))
     options = Checkpoint(model, training=run.config).prediction
     samples = (val[i * len(val) // count] for i in range(count))

@@ -1,15 +1,11 @@
 """Tell the user when a kernel is being compiled."""
 
-from __future__ import annotations
-
 import sys
 from functools import cache
 from typing import Any
 
 from .jit import JIT
 from .kernel_cache import compiled_kernels
-
-__all__ = ["announce_compiling"]
 
 
 @cache

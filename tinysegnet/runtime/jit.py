@@ -8,8 +8,6 @@ read once at import:
     TINYSEGNET_CACHE=DIR        keep compiled kernels there instead of the user's cache folder
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 
@@ -26,8 +24,6 @@ try:
 except ImportError:
     numba = None
     prange = range
-
-__all__ = ["BACKEND", "HAS_NUMBA", "JIT", "PARALLEL", "kernel", "prange"]
 
 HAS_NUMBA = numba is not None  #: is numba installed?
 #: "numba", or "numpy" where numba is missing or TINYSEGNET_BACKEND is "numpy"

@@ -1,15 +1,11 @@
 """The private folder where compiled kernels are kept between processes."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-__all__ = ["cache_folder", "compiled_kernels", "enable_cache"]
 
 compiled_kernels: list[Any] = []
 SAME_CODE = ("NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER")  # settings that do not change the compiled code

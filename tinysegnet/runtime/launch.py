@@ -4,8 +4,6 @@ The class of a kernel decides. Every kernel starts as a `FirstLaunch`. The first
 threads and gives all kernels the class that these threads need, so that later launches cost nothing extra.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 from contextlib import suppress
@@ -15,8 +13,6 @@ import numba
 
 from ..errors import StateError
 from .kernel_cache import compiled_kernels
-
-__all__ = ["guard_launches"]
 
 Dispatcher: Any = type(numba.njit(lambda: None))  # what numba makes of a function; it launches directly
 

@@ -1,7 +1,5 @@
 """Memory of large arrays: kept for the next training step instead of being returned to the system."""
 
-from __future__ import annotations
-
 import ctypes
 import math
 import os
@@ -11,8 +9,6 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
-
-__all__ = ["empty", "empty_like", "keep_freed_memory", "release_freed_memory"]
 
 LARGE = 32 << 20  # bytes: glibc never keeps a freed array of this size, and getting 44 MB anew takes 2 ms
 MOST_KEPT = 1 << 30  # bytes

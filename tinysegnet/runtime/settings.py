@@ -1,14 +1,10 @@
 """Settings that a user chose, checked against the annotations of their fields."""
 
-from __future__ import annotations
-
 import math
 from numbers import Integral, Real
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..errors import SettingError
-
-__all__ = ["check_at_least", "convert", "convert_fields"]
 
 
 def convert_fields(settings: Any) -> None:

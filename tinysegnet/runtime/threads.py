@@ -1,15 +1,11 @@
 """How many threads the kernels and NumPy's matrix products use."""
 
-from __future__ import annotations
-
 import os
 
 from threadpoolctl import threadpool_limits
 
 from ..errors import SettingError
 from .jit import JIT, numba
-
-__all__ = ["set_threads", "single_threaded_blas", "threads"]
 
 
 def threads() -> int:

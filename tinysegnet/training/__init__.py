@@ -15,17 +15,5 @@ from .optim import SGD, Adam, Optimizer
 from .recipes import Recipe, paper_recipe, recipe_for
 from .run_folder import RunFolder
 
-__all__ = [
-    "SGD",
-    "Adam",
-    "Optimizer",
-    "Progress",
-    "Recipe",
-    "RunFolder",
-    "TrainingResult",
-    "fit",
-    "optim",
-    "paper_recipe",
-    "recipe_for",
-    "recompute_statistics",
-]
+__all__ = ["SGD", "Adam", "Optimizer", "Progress", "Recipe", "RunFolder", "TrainingResult", "fit", "optim",
+           "paper_recipe", "recipe_for", "recompute_statistics"]  # fmt: skip

@@ -5,10 +5,8 @@ For one channel, batch b has m_b pixels of mean mu_b and (biased) variance v_b. 
     mean = sum of m_b mu_b / M
     var  = (sum of m_b v_b  +  sum of m_b (mu_b - mean)^2) / (M - 1)
 
-the spread within the batches, and the spread between them.
+where the sums are the spread within the batches and the spread between them.
 """
-
-from __future__ import annotations
 
 from typing import Any
 
@@ -20,25 +18,23 @@ from ..layers import Layer, Tape
 from ..models import Network, check_network
 from ..runtime.settings import convert
 
-__all__ = ["recompute_statistics"]
-
 
 def recompute_statistics(
     model: Network, data: Dataset, *, size: tuple[int, int], batch_size: int = 4, progress: Any = iter
 ) -> None:
     """Make the running statistics of every batch norm those of all training pictures, in one pass over them.
 
-    size: (H, W) of the pictures, as in training. batch_size: pictures in a batch, the last may have fewer. The pictures
-    come in order and as they are. As in training each batch is normalised by its own statistics, for the network was
-    trained on what that gives; dropout is off. progress: wraps the loop over the batches, such as tqdm.
+    size: (H, W) of the pictures, as in training. batch_size: pictures per batch; the last batch may be smaller. The
+    pictures come in order and without augmentation. As in training, each batch is normalised by its own statistics;
+    dropout is off. progress: wraps the loop over the batches, such as tqdm.
 
-    Running averages, which training leaves, know the last batches best, still in part those of weights that have
-    changed since, and never the spread between the batches. The authors' compute_bn_statistics.py takes a plain mean of
-    the batches' means and of their variances: without the spread between them too; its correction m / (m - 1) is a
-    division of integers, always 1; and of N pictures it takes N // B + N % B batches of B, so some pictures twice.
+    The running averages of training weight the last batches most, include batches under older weights, and lack the
+    spread between batches. The authors' compute_bn_statistics.py averages the batches' means and variances, so it also
+    lacks the spread between them; its correction m / (m - 1) is an integer division and always 1; and it takes N // B +
+    N % B batches of B from N pictures, so it uses some pictures twice.
 
-    Nothing changes but the running statistics, and these only at the end: an error or a Ctrl-C leaves the network as it
-    was. Raises NonFiniteError if a statistic is not a number.
+    Only the running statistics change, and only at the end: an error or a Ctrl-C leaves the network as it was. Raises
+    NonFiniteError if a statistic is not finite.
     """
     check_network(model)
     size, batch_size = convert("size", size, tuple[int, int]), convert("batch_size", batch_size, int)
@@ -47,8 +43,8 @@ def recompute_statistics(
     for images, _ in progress(pictures if dict(model.named_buffers()) else ()):
         statistics: dict[Layer, Any] = {}
         tape, x = Tape(statistics=statistics), images.astype(model.dtype, copy=False)
-        for step in model.steps:
-            x = step.forward(x, tape)
+        for layer in model.fused_layers:
+            x = layer.forward(x, tape)
         for norm, (mean, var, count) in statistics.items():
             found.setdefault(norm, _Moments()).add(mean, var, count)
     for norm, moments in found.items():
@@ -60,13 +56,13 @@ def recompute_statistics(
 
 
 class _Moments:
-    """Of the pixels so far: their count, and in float64 (C,) their mean and the sum of squared differences from it."""
+    """The count of the pixels so far and, in float64 (C,), their mean and sum of squared differences from it."""
 
     def __init__(self) -> None:
         self.count, self.mean, self.squares = 0, np.zeros(()), np.zeros(())
 
     def add(self, mean: np.ndarray, var: np.ndarray, count: int) -> None:
-        """Join a batch: the pixels so far and it lie `apart`, and what that adds is the spread between both."""
+        """Add a batch. The distance `apart` of its mean from the mean so far adds the spread between both."""
         apart, total = mean.astype(np.float64) - self.mean, self.count + count
         self.squares = self.squares + var.astype(np.float64) * count + apart**2 * (self.count * count / total)
         self.mean = self.mean + apart * (count / total)

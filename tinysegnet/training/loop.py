@@ -3,10 +3,8 @@
     for each epoch:  for each batch:  forward, loss, backward, step
                      validate, write metrics.csv and checkpoints
 
-A `Recipe` (`recipes`) says how; the `runs/<name>/` folder keeps what came of it.
+A `Recipe` (`recipes`) has the settings; the folder `runs/<name>/` keeps the results.
 """
-
-from __future__ import annotations
 
 import math
 import sys
@@ -34,14 +32,12 @@ from .run_folder import RunFolder
 from .signals import StopRequests, stop_requests
 from .training_step import TrainingStep
 
-__all__ = ["Progress", "TrainingResult", "fit"]
-
 
 @dataclass(frozen=True)
 class TrainingResult:
     """What `fit` returns."""
 
-    history: list[dict[str, float]]  # per epoch, the row of metrics.csv and the learning rate of its last step
+    history: list[dict[str, float]]  # per epoch: its row of metrics.csv, and the learning rate of its last step
     scores: Scores | None  # on the validation data after the last epoch; None without validation data
     void_batches: int  # batches that had no labelled pixel and were skipped
     seconds: float  # of the whole loop
@@ -49,13 +45,13 @@ class TrainingResult:
 
 @dataclass
 class Progress:
-    """Where a training stands: with the model and the optimizer, all that it needs to go on bit for bit."""
+    """The state of a training. With the model and the optimizer, it is enough to continue bit for bit."""
 
     generator: dict[str, Any]  # state of the random generator at the beginning of the epoch
     epoch: int = 1  # the next one, from 1
     batch: int = 0  # the next one, from 0
-    step: int = 0  # steps done, void batches included
-    loss_sum: float = 0.0  # of the epoch so far
+    step: int = 0  # steps so far, including void batches
+    loss_sum: float = 0.0  # over the epoch so far
     loss_count: int = 0
     void_batches: int = 0  # batches without a labelled pixel so far
     best: float = -math.inf  # highest validation mIoU so far
@@ -75,8 +71,8 @@ def fit(
 ) -> TrainingResult:
     """Train a network in place.
 
-    Ctrl-C (and SIGTERM) finishes the batch, saves, and raises KeyboardInterrupt; a second one stops at once. After it,
-    `tinysegnet.write_report` draws the page of a run.
+    Ctrl-C (and SIGTERM) finishes the batch, saves, and raises KeyboardInterrupt; a second one stops at once. When `fit`
+    returns, `tinysegnet.write_report` draws the page of a run.
 
     Args:
         model: the network; its parameters and running statistics change.
@@ -84,9 +80,9 @@ def fit(
         val: the validation data; None skips validation.
         recipe: how to train; default `recipe_for(data)`.
         run: the folder that keeps configuration, metrics and checkpoints; None keeps nothing. A run that
-            `RunFolder.resume` opened goes on where it stopped, with the weights it had.
+            `RunFolder.resume` opened continues where it stopped, with its own weights.
         progress: show a progress bar.
-        on_epoch: called with the history after each epoch, such as a live plot.
+        on_epoch: called with the history after each epoch, for example to update a live plot.
 
     Raises:
         NonFiniteError: the loss or a gradient is not finite; checkpoints written before are kept.
@@ -111,58 +107,59 @@ class _Training:
         model.freeze("encoder" if recipe.freeze_encoder else None)
         self.rng = np.random.default_rng(recipe.seed)
         self.augment = Augment(recipe.flip, recipe.scale, recipe.color_jitter)
-        steps = num_batches(data, recipe.batch_size)
-        self.epochs = recipe.num_epochs(steps)
+        batches_per_epoch = num_batches(data, recipe.batch_size)
+        self.epochs = recipe.num_epochs(batches_per_epoch)
+        total = self.epochs * batches_per_epoch
         last = run.path / "last.safetensors" if run else None
-        self.step = TrainingStep(model, data, recipe, self.epochs * steps, last)
-        self.progress = Progress(self.rng.bit_generator.state)  # type: ignore[arg-type]
+        self.training_step = TrainingStep(model, data, recipe, total, last)
+        self.state = Progress(self.rng.bit_generator.state)  # type: ignore[arg-type]
         if run and run.resumed:
             self._go_on(run.resumed)
         else:
             _start_betas(model, recipe.initial_beta)
         self.requests = StopRequests()
         self.scores: Scores | None = None
-        self.began = time.perf_counter() - self.progress.seconds
-        self.bar = tqdm(total=self.epochs * steps, initial=self.progress.step, unit="batch", disable=not progress,
+        self.began = time.perf_counter() - self.state.seconds
+        self.bar = tqdm(total=total, initial=self.state.step, unit="batch", disable=not progress,
                         dynamic_ncols=True, smoothing=0.05)  # fmt: skip
 
     def _go_on(self, saved: Checkpoint) -> None:
         """Take weights, optimizer, generator and counters from a checkpoint."""
         self.model.load_state(saved.model.state())
         try:
-            self.progress = p = Progress(**saved.progress)
-            self.step.optimizer.load_state(saved.optimizer, p.step - p.void_batches)
+            self.state = p = Progress(**saved.progress)
+            self.training_step.optimizer.load_state(saved.optimizer, p.step - p.void_batches)
             self.rng.bit_generator.state = p.generator
         except (TypeError, ValueError, KeyError) as error:
-            raise CheckpointError(f"the checkpoint does not say where the training stood: {error}") from error
+            raise CheckpointError(f"the checkpoint lacks the training state: {error}") from error
 
     def run(self) -> TrainingResult:
         with self.bar, self.folder.held() if self.folder else nullcontext():
             with stop_requests() as self.requests:
                 if self.folder:
                     self.folder.begin()
-                while self.progress.epoch <= self.epochs:
+                while self.state.epoch <= self.epochs:
                     self._train_epoch()
                     self._end_epoch()
                     if self.requests.stop:  # asked for while the checkpoints were written
                         self._save_and_stop()
             self.bar.close()
-            if self.scores is None and self.val is not None:  # a run that was resumed after its last epoch
+            if self.scores is None and self.val is not None:  # the run was resumed after its last epoch
                 with self.folder.finishing() if self.folder else nullcontext():
                     self.scores = evaluate(self.model, self.val, **self.recipe.prediction)
-        p = self.progress
+        p = self.state
         return TrainingResult(p.history, self.scores, p.void_batches, p.seconds)
 
     def _train_epoch(self) -> None:
-        """The batches of an epoch that are not done yet."""
-        p, recipe = self.progress, self.recipe
+        """Train on the batches of the epoch that remain."""
+        p, recipe = self.state, self.recipe
         self.bar.set_description(f"epoch {p.epoch}/{self.epochs}")
         settings: dict[str, Any] = {"size": recipe.size, "rng": self.rng, "augment": self.augment, "start": p.batch}
         for images, labels in batches(self.data, recipe.batch_size, **settings):
-            if self.step.is_void(labels):
+            if self.training_step.is_void(labels):
                 self._count_void()
             else:
-                loss, logits = self.step.run(images, labels, p.step)
+                loss, logits = self.training_step.run(images, labels, p.step)
                 p.loss_sum += loss
                 p.loss_count += 1
                 self._show(loss, logits, labels)
@@ -173,11 +170,11 @@ class _Training:
                 self._save_and_stop()
 
     def _end_epoch(self) -> None:
-        p, recipe = self.progress, self.recipe
+        p, recipe = self.state, self.recipe
         if p.epoch == self.epochs and recipe.statistics == "exact":
             recompute_statistics(self.model, self.data, size=recipe.size, batch_size=recipe.batch_size,
                                  progress=self._until_stopped)  # fmt: skip
-        rate = recipe.learning_rate * self.step.rate_factor(p.step - 1)
+        rate = recipe.learning_rate * self.training_step.rate_factor(p.step - 1)
         # the mean loss of the batches that were not void; 0 if all were
         row = {"epoch": p.epoch, "train_loss": p.loss_sum / max(p.loss_count, 1), "learning_rate": rate}
         row |= self._validate(p.epoch)
@@ -186,28 +183,30 @@ class _Training:
         p.epoch, p.batch, p.loss_sum, p.loss_count = p.epoch + 1, 0, 0.0, 0
         p.generator = self.rng.bit_generator.state  # type: ignore[assignment]
         if self.folder:
-            self.folder.record(self.model, p.history, self.scores, progress=p, optimizer=self.step.optimizer.state())
+            optimizer = self.training_step.optimizer.state()
+            self.folder.record(self.model, p.history, self.scores, progress=p, optimizer=optimizer)
         self.on_epoch(p.history)
 
     def _save_and_stop(self) -> None:
-        p = self.progress
+        p = self.state
         p.seconds = time.perf_counter() - self.began
         if self.folder:
-            self.folder.save(self.model, p.history, self.scores, progress=p, optimizer=self.step.optimizer.state())
+            optimizer = self.training_step.optimizer.state()
+            self.folder.save(self.model, p.history, self.scores, progress=p, optimizer=optimizer)
             self.bar.write(f"saved at step {p.step}: {self.folder.how_to_go_on}", file=sys.stderr)
         raise KeyboardInterrupt
 
     def _show(self, loss: float, logits: np.ndarray, labels: np.ndarray) -> None:
-        """Loss and accuracy beside the bar; every fourth pixel is enough for that."""
+        """Show loss and accuracy beside the bar; every fourth pixel in each direction is enough for that."""
         if not self.bar.disable:
             predicted = class_logits(logits[:, ::4, ::4]).argmax(-1)
-            accuracy = self.step.accuracy(predicted, labels[:, ::4, ::4])
+            accuracy = self.training_step.accuracy(predicted, labels[:, ::4, ::4])
             self.bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
 
     def _count_void(self) -> None:
-        self.progress.void_batches += 1
-        if self.progress.void_batches == 1:
-            warnings.warn("a batch has no labelled pixel and is left out; more are counted, not shown",
+        self.state.void_batches += 1
+        if self.state.void_batches == 1:
+            warnings.warn("a batch has no labelled pixel and is skipped; further ones are counted without a warning",
                           UserWarning, stacklevel=2)  # fmt: skip
 
     def _validate(self, epoch: int) -> dict[str, float]:
@@ -221,7 +220,7 @@ class _Training:
         return {"val_G": scores.G, "val_C": scores.C, "val_mIoU": scores.mIoU}
 
     def _until_stopped(self, samples: Iterable[Any]) -> Iterator[Any]:
-        """A stop does not wait for the rest of what ends an epoch: resumed, one without batches left repeats it."""
+        """Stop within the work at the end of an epoch, too. A resumed run without batches left repeats that work."""
         for sample in samples:
             if self.requests.stop:
                 self._save_and_stop()
@@ -229,7 +228,7 @@ class _Training:
 
 
 def _start_betas(model: Network, value: float) -> None:
-    """Only where a beta is 0: one that was trained stays."""
+    """Set the betas that are 0; trained ones keep their values."""
     for name, array in model.named_parameters():
         if name.endswith(".beta") and not array.any():
             array[...] = value

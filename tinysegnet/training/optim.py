@@ -1,10 +1,8 @@
-"""Optimizers. They know names and arrays, no layers.
+"""Optimizers. They work on named arrays and know nothing of layers.
 
 An optimizer's `step` changes the parameters in place by the gradients of the last backward. By default, weight decay
 acts on weights only (names that end in ".weight"): pulling biases, gamma and beta to zero does not help.
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator
@@ -34,10 +32,10 @@ class Optimizer:
     """Base class: goes through the parameters and keeps arrays of its own (`slots`) for each of them.
 
     Args:
-        model: its parameters are updated.
+        model: the network whose parameters are updated.
         learning_rate: positive; a schedule may scale it in each step.
-        weight_decay: how much of the parameter is added to its gradient.
-        bias_rate: a factor on the learning rate of the convolutions' biases.
+        weight_decay: the factor with which a parameter is added to its gradient.
+        bias_rate: a factor on the learning rate of parameters named "bias".
         decayed: the kinds of parameters that weight_decay acts on: "weight", "bias", "gamma", "beta".
 
     Raises:
@@ -72,7 +70,7 @@ class Optimizer:
             self._update(parameters[name], gradient, self.slots.setdefault(name, {}), rate, decay)
 
     def state(self) -> dict[str, np.ndarray]:
-        """The slots as "parameter/slot" -> array: with the parameters and `steps`, all that the next step needs."""
+        """The slots as "parameter/slot" -> array. With the parameters and `steps`, the next step needs nothing else."""
         return {f"{name}/{slot}": array for name, slots in self.slots.items() for slot, array in slots.items()}
 
     def load_state(self, arrays: dict[str, np.ndarray], steps: int) -> None:
@@ -132,7 +130,7 @@ class Adam(Optimizer):
         mean = slots.setdefault("mean", np.zeros_like(parameter))
         square = slots.setdefault("square", np.zeros_like(parameter))
         beta1, beta2 = self.betas
-        # both start at 0, so at first they are too small, by a known factor
+        # both start at 0, so the first values are too small by a known factor
         rate, root = rate / (1 - beta1**self.steps), math.sqrt(1 - beta2**self.steps)
         numbers = np.asarray([1 - beta1, 1 - beta2, decay, rate, root, self.eps], parameter.dtype)
         _adam(*(array.reshape(-1) for array in (parameter, gradient, mean, square)), *numbers)

@@ -1,22 +1,18 @@
-"""What can be checked before the first step: network, recipe and data fit together, and there is something to learn."""
-
-from __future__ import annotations
+"""Checks before the first step: network, recipe and data fit together, and some pixels are labelled."""
 
 from ..data import Dataset, check_dataset, read_sample
 from ..errors import DataError, SettingError
 from ..models import Network
 from .recipes import Recipe
 
-__all__ = ["check_training"]
-
 
 def check_training(model: Network, data: Dataset, val: Dataset | None, recipe: Recipe) -> None:
     """Refuse a training that cannot work.
 
     Raises:
-        SettingError: `recipe` is no Recipe, the network has another number of classes than the data, or it cannot take
-            pictures of the recipe's size.
-        DataError: `val` has other classes than `data`, or no pixel of `data` is labelled.
+        SettingError: `recipe` is not a Recipe, network and data have different numbers of classes, or the network
+            cannot process pictures of the recipe's size.
+        DataError: `val` and `data` have different classes, or no pixel of `data` is labelled.
     """
     if not isinstance(recipe, Recipe):
         raise SettingError(f"recipe: {type(recipe).__name__} (expected a tinysegnet.Recipe)")

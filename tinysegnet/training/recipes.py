@@ -3,14 +3,11 @@
 The four papers' recipes are those of the authors' solver and model files (github.com/alexgkendall/SegNet-Tutorial,
 Models/): pictures of 360x480 in batches of 4, as they are, in random order; SGD as Caffe has it, at a constant rate,
 with momentum 0.9 and weight decay 5e-4; biases learn twice as fast and do not decay; median frequency class weights.
-What differs from those files: The class weights are counted on the labels at hand, since the published ones belong to
-older labels (`data.class_weights`). Batch norm's statistics are the exact ones (`statistics`), for which the authors
-have a script, and its eps is 1e-5, not 1e-9. The paper's SegNet starts from VGG16 as trained on ImageNet, ours from He
-et al.'s random weights, on scaled pictures (`models.vgg16`). Steps are rounded up to whole epochs, whose last batch may
-be smaller, where Caffe goes on with the next epoch's pictures.
+There are four differences. Class weights are computed from the given labels, since the published ones belong to older
+labels (`data.class_weights`). Batch norm has exact statistics (`statistics`), as from the authors' script, and eps is
+1e-5, not 1e-9. The paper's SegNet starts from VGG16 trained on ImageNet, ours from He et al.'s random weights, on
+scaled pictures (`models.vgg16`). Steps are rounded up to whole epochs, while Caffe's batches run across epochs.
 """
-
-from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
@@ -19,8 +16,6 @@ from typing import Any, Literal, NamedTuple
 from ..data import Augment, Dataset, check_dataset, read_sample
 from ..errors import SettingError
 from ..runtime.settings import check_at_least, convert_fields
-
-__all__ = ["Paper", "Recipe", "paper_recipe", "papers", "recipe_for"]
 
 MOST_PIXELS = 4_000_000  # per training picture: the network keeps some hundred times as much of each
 
@@ -97,15 +92,15 @@ class Recipe:
         return {"size": self.size, "mirror": self.mirror, "scales": self.test_scales}
 
     def num_epochs(self, steps: int) -> int:
-        """The number of epochs, for so many steps per epoch."""
+        """The number of epochs, given the number of steps per epoch."""
         return self.epochs if self.iterations is None else -(-self.iterations // steps)
 
 
 def recipe_for(data: Dataset) -> Recipe:
     """The default recipe for a data set.
 
-    Toy scenes are trained on as they are. Pictures from disk are shrunk, scaled, cropped and jittered, for 200 epochs:
-    the best use of half an hour of two cores on CamVid's small pictures (README, results).
+    Toy scenes are used as they are. Pictures from disk are shrunk, scaled, cropped and jittered for 200 epochs, which
+    gave the best results in half an hour on two cores with CamVid's small pictures (README, results).
     """
     height, width = read_sample(check_dataset(data), 0).labels.shape
     if data.name.startswith("toy scenes"):
@@ -117,7 +112,7 @@ def recipe_for(data: Dataset) -> Recipe:
 
 
 def _shrunk(height: int, width: int, area: int = 120 * 160) -> tuple[int, int]:
-    """That area in about the same shape, in multiples of 4, which every network takes; never larger than it is."""
+    """A size of this area and about the same shape, in multiples of 4, which every network takes; never enlarged."""
     factor = math.sqrt(area / (height * width))
     if factor >= 1:
         return height, width
@@ -125,7 +120,7 @@ def _shrunk(height: int, width: int, area: int = 120 * 160) -> tuple[int, int]:
 
 
 class Paper(NamedTuple):
-    """A recipe of the authors, and the name of its network."""
+    """The name of a network, and the authors' recipe for it."""
 
     model: str
     recipe: Recipe
@@ -135,8 +130,8 @@ _SHARED = Recipe(
     batch_size=4, size=(360, 480), optimizer="caffe_sgd", weight_decay=5e-4, bias_rate=2.0, schedule="constant",
     class_weights="median_frequency", flip=0.0, statistics="exact", validate_every=10,
 )  # fmt: skip
-# SegNet-Basic's model files say nothing of batch norm's parameters, and Caffe's default is that all decay; SegNet's
-# say that beta does not.
+# SegNet-Basic's model files do not mention batch norm's parameters, which decay by Caffe's default. SegNet's files
+# exclude beta.
 _BASIC = replace(_SHARED, iterations=10_000, learning_rate=0.1, decayed="weight_gamma_beta", initial_beta=0.001)
 _VGG16 = replace(_SHARED, iterations=40_000, learning_rate=0.001, decayed="weight_gamma", initial_beta=0.001)
 

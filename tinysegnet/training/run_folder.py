@@ -1,13 +1,13 @@
 """The folder of a run: `runs/<name>/` with everything needed to understand, continue or show a training.
 
-    config.json          what was asked for, and where it ran
+    config.json          the options, and the machine it ran on
     metrics.csv          epoch, train_loss, val_G, val_C, val_mIoU, seconds
     last.safetensors     the network after the last epoch        best.safetensors     with the best val mIoU so far
     curves.png, overlays.png, per_class.png, report.html      at the end, by `tinysegnet.report.write_report`
     .lock                held by the training that writes into the folder
 
-Every file is written atomically, metrics and checkpoints after every epoch, so that an interrupted run has all of its
-past.
+Every file is written atomically, metrics and checkpoints after every epoch, so that an interrupted run keeps all
+finished epochs.
 """
 
 from __future__ import annotations
@@ -37,25 +37,23 @@ from ..metrics import Scores
 from ..models import Network
 from ..weights import checkpoint
 
-__all__ = ["RunFolder", "environment", "read_config"]
-
 COLUMNS = ("epoch", "train_loss", "val_G", "val_C", "val_mIoU", "seconds")
-WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # what file systems without locks answer
+WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # errors of file systems without locks
 
 
 class RunFolder:
-    """The folder of a new run; `RunFolder.resume` opens that of a stopped one. Nothing is written before `begin`.
+    """The folder of a new run; `RunFolder.resume` opens one that was stopped. Nothing is written before `begin`.
 
     Args:
         path: a new folder, or an existing one without a run in it.
-        config: anything that JSON can hold, with "size", the (H, W) of the training pictures.
-        palette: of the training data.
+        config: values that JSON can hold, among them "size", the (H, W) of the training pictures.
+        palette: the palette of the training data.
 
     Attributes:
-        resumed: the checkpoint that a training goes on from; None for a new run.
+        resumed: the checkpoint from which training continues; None for a new run.
 
     Raises:
-        DataError: the folder holds a run already, which would be overwritten.
+        DataError: the folder already holds a run, which would be overwritten.
     """
 
     def __init__(self, path: str | os.PathLike[str], config: dict[str, Any], palette: Palette) -> None:
@@ -65,19 +63,19 @@ class RunFolder:
         self._check_no_run()
 
     def _check_no_run(self) -> None:
-        if os.path.exists(self.path / "config.json"):  # False for a name that cannot be
+        if os.path.exists(self.path / "config.json"):  # False for an impossible name
             raise DataError(f"{self.path}: holds a run already. Choose another --name, go on with "
                             f"--resume {shlex.quote(str(self.path))}, or move that folder away")  # fmt: skip
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
-        """Open the folder of a run that was stopped; `fit` goes on with it. Raises DataError or CheckpointError."""
+        """Open the folder of a stopped run; `fit` continues it. Raises DataError or CheckpointError."""
         folder = cls.__new__(cls)
         folder.path, folder.config, folder._begun = Path(path), read_config(path), True
         folder.resumed = checkpoint.read(folder.path / "last.safetensors")
         folder.palette = folder.resumed.palette
         if not folder.resumed.progress:
-            raise DataError(f"{folder.path}: its last checkpoint does not say where the training stood")
+            raise DataError(f"{folder.path}: its last checkpoint lacks the training state")
         return folder
 
     @property
@@ -106,7 +104,7 @@ class RunFolder:
             if error.errno not in WITHOUT_LOCKS:
                 raise
         try:
-            if not self._begun:  # another one may have come first
+            if not self._begun:  # another training may have written into it meanwhile
                 self._check_no_run()
             yield
         finally:
@@ -114,7 +112,7 @@ class RunFolder:
 
     @contextmanager
     def finishing(self) -> Iterator[None]:
-        """After the last epoch: an interrupt in the block says how to get the report later."""
+        """After the last epoch: if the block is interrupted, print how to get the report later."""
         try:
             yield
         except KeyboardInterrupt:
@@ -143,14 +141,14 @@ class RunFolder:
 
     def save(self, model: Network, history: list[dict[str, float]], scores: Scores | None, *,
              progress: Any, optimizer: dict[str, np.ndarray]) -> None:  # fmt: skip
-        """Write the last checkpoint, from which the training can go on."""
+        """Write the last checkpoint, from which the training can continue."""
         training = self._training(history, scores)
         checkpoint.save(self.path / "last.safetensors", model, palette=self.palette, training=training,
                         progress=asdict(progress), optimizer=optimizer)  # fmt: skip
 
     def _training(self, history: list[dict[str, float]], scores: Scores | None) -> dict[str, Any]:
         epoch = history[-1]["epoch"] if history else 0
-        # how label maps were read, classes weighted, and how pictures are predicted
+        # how label maps are read, classes weighted and pictures predicted
         kept = ("ignore", "classes", "one_class", "class_weights", "mirror", "test_scales")
         how: dict[str, Any] = {name: self.config[name] for name in kept if name in self.config}
         return {**how, "size": self.config["size"], "epoch": epoch, "scores": scores and scores.as_dict()}
@@ -176,7 +174,7 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _as_csv(history: list[dict[str, float]]) -> str:
-    """metrics.csv; scores of epochs that were not validated are empty cells."""
+    """The text of metrics.csv; scores of epochs without validation are empty cells."""
     lines = [list(COLUMNS)]
     lines += [["" if row[name] != row[name] else f"{row[name]:.6g}" for name in COLUMNS] for row in history]
     return "".join(",".join(cells) + "\n" for cells in lines)
@@ -204,7 +202,7 @@ def _version(package: str) -> str:
 
 
 def _processor() -> str:
-    """The processor's name; on Linux only a file has it."""
+    """The processor's name; on Linux it is only in a file."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

@@ -1,13 +1,9 @@
 """Learning-rate schedules: progress through training, 0 to 1 -> factor of the learning rate."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 
 from ..errors import SettingError
-
-__all__ = ["schedule", "schedules"]
 
 
 def constant(progress: float) -> float:
@@ -16,7 +12,7 @@ def constant(progress: float) -> float:
 
 
 def step(progress: float) -> float:
-    """A tenth after half of the training, a hundredth after three quarters."""
+    """A tenth of the rate after half of the training, a hundredth after three quarters."""
     return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
 
 
@@ -26,7 +22,7 @@ def poly(progress: float) -> float:
 
 
 def one_cycle(progress: float) -> float:
-    """Half a cosine up from 1/25 over the first 30 %, then half a cosine down to 1e-4 (Smith & Topin 2018)."""
+    """Rise along half a cosine from 1/25 over the first 30 %, then fall to 1e-4 (Smith & Topin 2018)."""
     warmup, start, end = 0.3, 1 / 25, 1e-4
     if progress < warmup:
         return start + (1 - start) * (1 - math.cos(math.pi * progress / warmup)) / 2

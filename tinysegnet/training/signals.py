@@ -1,6 +1,4 @@
-"""Ctrl-C that loses nothing: the first one requests a stop, the second one stops at once."""
-
-from __future__ import annotations
+"""Ctrl-C without losing work: the first one requests a stop, the second one stops at once."""
 
 import signal
 import sys
@@ -8,8 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
-
-__all__ = ["StopRequests", "stop_requests", "terminated_as_interrupted"]
 
 
 class StopRequests:

@@ -1,7 +1,6 @@
-"""One step of training: forward, loss, backward, update. A number that is no longer finite is traced to its layer."""
+"""One step of training: forward, loss, backward, update. The first layer with a non-finite number is reported."""
 
-from __future__ import annotations
-
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,12 @@ from . import optim
 from .recipes import Recipe
 from .schedules import schedule
 
-__all__ = ["TrainingStep", "make_optimizer"]
-
 
 class TrainingStep:
     """The step that a recipe describes, with its optimizer and the class weights of `data`.
 
-    total_steps: of the whole training, for the schedule of the learning rate. checkpoint: what to go back to after
-    numbers that are not finite; None if nothing is saved.
+    total_steps: the length of the whole training, for the schedule. checkpoint: the file that an error about non-finite
+    numbers recommends; None if nothing is saved.
     """
 
     def __init__(
@@ -39,7 +36,7 @@ class TrainingStep:
         images: (N, H, W, 3) float32 in 0..255. labels: (N, H, W) uint8. step: its number, from 0. Raises NonFiniteError
         if the loss or a gradient is not finite; the message names the first layer with such numbers.
         """
-        # the masks of dropout follow from the step alone, so that a run that goes on draws the same ones
+        # the masks of dropout depend on the step alone, so that a resumed run draws the same ones
         self.model.reseed(self.recipe.seed, step)
         logits = self.model.forward(images, training=True)
         loss_forward, loss_backward = cross_entropy_for(logits)
@@ -54,7 +51,7 @@ class TrainingStep:
         return float(loss), logits
 
     def rate_factor(self, step: int) -> float:
-        """What the schedule multiplies the learning rate by in this step."""
+        """The schedule's factor on the learning rate in this step."""
         return schedule(self.recipe.schedule, step, self.total_steps)
 
     def is_void(self, labels: np.ndarray) -> bool:
@@ -89,12 +86,12 @@ def _class_weights(recipe: Recipe, data: Dataset) -> np.ndarray | None:
 
 
 def _first_bad_layer(model: Network, images: np.ndarray) -> str:
-    """In words: the first layer whose parameters are not finite, or else whose output is not."""
+    """In words: the first layer whose parameters are not finite, or else whose output is not, found with a copy."""
     bad = _first_bad(model.named_parameters())
     if bad:
         return f"first in {bad}"
     x = images
-    for name, layer in model.layers.items():
+    for name, layer in copy.deepcopy(model.layers).items():  # training=True moves running statistics
         x = layer.forward(x, training=True)
         if not np.isfinite(x).all():
             return f"first in the output of {name}"

@@ -1,7 +1,7 @@
-"""Pictures of what a net sees, says and gets wrong. Nothing here computes; it only shows.
+"""Pictures of what a network sees, predicts and gets wrong. Nothing here runs a network.
 
-Pixels are exact where pixels matter: overlays, legends and label maps are composed with NumPy and Pillow. Diagrams
-(curves, bars) are matplotlib figures made without pyplot, so the same call works in a script, a notebook and a test.
+Overlays, legends and label maps are composed with NumPy and Pillow, so that their pixels are exact. Diagrams (curves,
+bars) are matplotlib figures made without pyplot, so the same call works in a script, a notebook and a test.
 """
 
 from .bars import per_class_figure
@@ -14,22 +14,6 @@ from .overlay import colour_map, error_picture, overlay
 from .panels import labelled_picture, overlays_picture
 from .uncertainty import uncertainty_picture
 
-__all__ = [
-    "DARK",
-    "LIGHT",
-    "Animation",
-    "Theme",
-    "colour_map",
-    "confusion_figure",
-    "curves_figure",
-    "error_picture",
-    "index_picture",
-    "labelled_picture",
-    "legend_strip",
-    "overlay",
-    "overlays_picture",
-    "per_class_figure",
-    "picture_bytes",
-    "save_figure",
-    "uncertainty_picture",
-]
+__all__ = ["DARK", "LIGHT", "Animation", "Theme", "colour_map", "confusion_figure", "curves_figure",
+           "error_picture", "index_picture", "labelled_picture", "legend_strip", "overlay", "overlays_picture",
+           "per_class_figure", "picture_bytes", "save_figure", "uncertainty_picture"]  # fmt: skip

@@ -1,7 +1,5 @@
 """Horizontal bars: IoU per class in the class colours."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -16,11 +14,9 @@ from .curves import inches, shortened
 from .figures import LIGHT, Theme, new_figure, style_axes
 from .legend import class_name
 
-__all__ = ["per_class_figure"]
-
 
 def per_class_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) -> Figure:
-    """IoU per class as bars in the class colours, best first; a class that the labels do not contain is absent."""
+    """IoU per class as bars in the class colours, best first. A class without labelled pixels is marked absent."""
     order = np.argsort(-np.nan_to_num(scores.IoU, nan=-1), kind="stable")
     figure, axes = _bar_axes([class_name(palette, int(k)) for k in order], theme)
     for row, k in enumerate(order):
@@ -41,7 +37,7 @@ def per_class_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) 
 
 
 def _bar_axes(names: Sequence[str], theme: Theme) -> tuple[Figure, Axes]:
-    """A new figure with axes for bars, with their names on the left."""
+    """A new figure with axes for bars and the names on their left."""
     names = [shortened(name) for name in names]
     width = 7.5  # inches; the height follows the classes
     figure = new_figure(width, height := 0.3 * len(names) + 1.15, theme)
@@ -58,7 +54,7 @@ def _bar_axes(names: Sequence[str], theme: Theme) -> tuple[Figure, Axes]:
 
 
 def _write_value(axes: Axes, row: int, end: float, text: str, theme: Theme, **style: Any) -> None:
-    """A value right of its bar, on paper so that no line runs through it."""
+    """Write a value right of its bar, on a background that hides lines behind it."""
     box = {"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5}
     axes.annotate(text, (end, row), (6, 0), textcoords="offset points", va="center", bbox=box, parse_math=False,
                   fontsize=10, **style)  # fmt: skip

@@ -1,6 +1,4 @@
-"""Layout with Pillow: text on white, pictures below and beside each other, enlarged by whole pixels."""
-
-from __future__ import annotations
+"""Layout with Pillow: text on white, pictures stacked and tiled, and enlarged by whole factors."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -10,16 +8,13 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["EDGE", "INK", "MUTED", "PAPER", "enlarge", "fitted", "fitted_size", "fitting_scale", "load_font", "resized",
-           "stacked", "text_row", "text_width", "tiled"]  # fmt: skip
-
 INK, MUTED, PAPER, EDGE = (28, 28, 32), (106, 106, 114), (255, 255, 255), (150, 150, 150)
-MAX_SIDE = 2400  # pixels that a picture is enlarged to at most: a 1 x 600 strip would become a wall
+MAX_SIDE = 2400  # pixels that a picture is enlarged to at most: a 1 x 600 strip would become huge
 
 
 @lru_cache(maxsize=16)
 def load_font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which every matplotlib includes: the same letters on every machine."""
+    """DejaVu Sans, which comes with matplotlib, so that letters are the same on every machine."""
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
 
 
@@ -29,7 +24,7 @@ def text_width(text: str, font: ImageFont.FreeTypeFont) -> int:
 
 
 def fitted(text: str, size: int, room: int) -> str:
-    """The text on one line, its middle left out if it is wider than `room`: the end of a path says more."""
+    """The text on one line. If it is wider than `room`, its middle is left out: the end of a path matters more."""
     text = shown = " ".join(text.split())
     keep = len(text)
     while keep and text_width(shown, load_font(size)) > room:
@@ -47,7 +42,7 @@ def text_row(texts: Sequence[tuple[float, str, tuple[int, int, int], str]], widt
 
 
 def stacked(pictures: Sequence[Image.Image], width: int) -> Image.Image:
-    """Pictures below each other, each centred."""
+    """Pictures stacked from top to bottom, each centred."""
     canvas = Image.new("RGB", (width, sum(p.height for p in pictures)), PAPER)
     y = 0
     for picture in pictures:
@@ -72,7 +67,7 @@ def enlarge(array: np.ndarray, scale: int) -> np.ndarray:
 
 
 def fitting_scale(shape: tuple[int, ...], width: int, *, at_least: bool = False) -> int:
-    """The whole number to enlarge (H, W) by for a width of at most, or `at_least`, this many pixels."""
+    """The whole factor that enlarges (H, W) to a width of at most, or `at_least`, this many pixels."""
     H, W = shape[:2]
     return max(1, min(-(-width // W) if at_least else width // W, MAX_SIDE // max(H, W)))
 

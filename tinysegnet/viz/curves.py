@@ -1,9 +1,7 @@
-"""How training went, loss and scores over epochs, as a matplotlib figure.
+"""Loss and scores over the epochs of a training, as a matplotlib figure.
 
-Curves and baselines carry their names at their right ends, where the eye arrives; there is no legend to look up.
+Curves and baselines have their names at their right ends instead of a legend.
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,10 +15,8 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from .figures import LIGHT, Theme, new_figure, style_axes
 
-__all__ = ["PANELS", "column", "curves_figure", "inches", "shortened", "spread"]
-
 PANELS = ("loss", "scores", "rate")
-LEFT, RIGHT, TOP, BOTTOM = 0.55, 0.45, 0.65, 0.5  # inches around a panel's axes; right of them stand the names, too
+LEFT, RIGHT, TOP, BOTTOM = 0.55, 0.45, 0.65, 0.5  # inches around a panel's axes; the names are right of them
 
 Cell = tuple[float, float, float, float]  # x, y, width, height in inches
 Curve = tuple[str, np.ndarray, str]  # name, values, colour
@@ -38,16 +34,16 @@ def curves_figure(
     """Loss, scores with their baselines, and learning rate over epochs.
 
     Args:
-        history: one row per epoch, with the columns of metrics.csv and perhaps learning_rate; a value that is missing,
-            empty or not finite leaves a gap.
-        baselines: mIoU of what needs no network, by name.
+        history: one row per epoch, with the columns of metrics.csv and perhaps learning_rate; missing, empty and
+            non-finite values leave gaps.
+        baselines: the mIoU of each no-network baseline, by name.
         panels: which of "loss", "scores" and "rate".
         size: width and height in inches.
     """
     width, height = size
     if not np.isfinite(column(history, "learning_rate")).any():
         panels = [panel for panel in panels if panel != "rate"]
-    # Side by side, the learning rate low under the loss. The scores are wider: the baselines' names stand there.
+    # Loss and scores are side by side, the learning rate below the loss. The scores need room for the baselines' names.
     middle = width if "scores" not in panels else 0.44 * width if len(panels) > 1 else 0.0
     low = 0.37 * height if "rate" in panels else 0.0
     cells = {"loss": (0.0, low, middle, height - low), "scores": (middle, 0.0, width - middle, height),
@@ -60,7 +56,7 @@ def curves_figure(
 
 
 def column(history: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
-    """One column of the history, (epochs,) float64; NaN where it is absent, empty, no number or not finite."""
+    """One column of the history, (epochs,) float64; NaN for values that are absent, not numbers or not finite."""
     return np.array([_finite(row.get(name)) for row in history], np.float64)
 
 
@@ -74,13 +70,13 @@ def _finite(value: Any) -> float:
 
 def _draw_panel(figure: Figure, panel: str, cell: Cell, history: Sequence[Mapping[str, Any]],
                 baselines: Mapping[str, float], theme: Theme) -> None:  # fmt: skip
-    """One panel in its cell: make room for the names of its curves, draw both."""
+    """Draw one panel in its cell, with room for the names of its curves."""
     title, subtitle, curves = _content(panel, history, theme)
     digits = ".2g" if panel == "rate" else ".3f"
     ends = [(y[np.isfinite(y)][-1], name, color) for name, y, color in curves if np.isfinite(y).any()]
     ends = [(last, f"{name} {last:{digits}}".strip(), color) for last, name, color in ends]
     ends += [(value, f"{shortened(name)} {value:.3f}", theme.muted) for name, value in baselines.items()]
-    # "1.25e-05": at least that much, so that loss and learning rate, one below the other, end at the same place
+    # room for at least "1.25e-05", so that loss and learning rate, one below the other, are equally wide
     room = max(inches(figure, text, 9) for text in ["1.25e-05", *(text for _, text, _ in ends)])
     x, y, width, height = cell
     W, H = figure.get_size_inches()
@@ -112,18 +108,18 @@ def _content(panel: str, history: Sequence[Mapping[str, Any]], theme: Theme) -> 
 
 
 def _scale(axes: Axes, panel: str, values: np.ndarray, theme: Theme) -> None:
-    """The y axis begins at 0, so that heights can be compared; scores end at 1, the best there is."""
+    """The y axis begins at 0, so that heights can be compared; for scores it ends at 1, the best value."""
     values = values[np.isfinite(values)]
     top = float(values.max(initial=0)) or 1.0
     axes.set_ylim(0, 1.005 if panel == "scores" else 1.06 * top)  # 1.005: the whole line at 1
     if panel == "rate":
-        axes.set_yticks([0, top], ["0", ""])  # the subtitle says how high the peak is
+        axes.set_yticks([0, top], ["0", ""])  # the subtitle states the peak
     if not len(values):
         axes.text(0.5, 0.5, "no values yet", transform=axes.transAxes, ha="center", color=theme.muted, fontsize=10)
 
 
 def _draw_curves(axes: Axes, epoch: np.ndarray, curves: Sequence[Curve], theme: Theme) -> None:
-    """Lines from value to value, across epochs that have none; dots as well where values are few."""
+    """Draw lines that bridge epochs without a value, and dots too if there are few values."""
     for _, y, color in curves:
         known = np.isfinite(y)
         marker = "o" if known.sum() <= 12 else ""
@@ -162,7 +158,7 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
 
 
 def inches(figure: Figure, text: str, fontsize: float) -> float:
-    """How wide a text will be in this figure."""
+    """The width of a text in this figure."""
     artist = figure.text(0, 0, text, fontsize=fontsize, parse_math=False)
     width = artist.get_window_extent().width / figure.dpi
     artist.remove()
@@ -170,6 +166,6 @@ def inches(figure: Figure, text: str, fontsize: float) -> float:
 
 
 def shortened(name: str, longest: int = 34) -> str:
-    """The name on one line of at most `longest` letters, its middle left out if it is longer."""
+    """The name on one line. If it has more than `longest` letters, its middle is left out."""
     name = " ".join(name.split())
     return name if len(name) <= longest else f"{name[: longest // 2]}…{name[-longest // 2 + 1 :]}"

@@ -1,6 +1,4 @@
-"""What all figures share: made without pyplot, shown by any notebook, in a light or a dark theme."""
-
-from __future__ import annotations
+"""What all figures share: they need no pyplot, show in any notebook, and have a light or a dark theme."""
 
 import io
 import os
@@ -18,9 +16,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ..files import write_atomically
-
-__all__ = ["DARK", "DARK_WINDOWS", "LIGHT", "LIGHT_WINDOWS", "NotebookFigure", "Theme", "figure_bytes", "figure_of",
-           "new_figure", "readable", "save_figure", "signed_colors"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,7 @@ def new_figure(width: float, height: float, theme: Theme) -> NotebookFigure:
 
 
 def figure_of(picture: Image.Image) -> NotebookFigure:
-    """A figure that is this picture, pixel for pixel, to the edge."""
+    """A figure that shows this picture pixel for pixel, without margins."""
     figure = NotebookFigure(figsize=(picture.width / 100, picture.height / 100), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.imshow(np.asarray(picture), interpolation="nearest", aspect="auto")
@@ -74,19 +69,19 @@ def figure_bytes(figure: Figure, format: str = "png") -> bytes:
     # Without these an SVG carries the date and random ids, and two runs of one command would differ.
     metadata = {"Date": None, "Creator": None} if format == "svg" else {"Software": None}
     with matplotlib.rc_context({"svg.hashsalt": "tinysegnet", "svg.fonttype": "path"}), warnings.catch_warnings():
-        # A class name in a script that the font lacks shows boxes; a warning per letter would help nobody.
+        # Letters that the font lacks show as boxes; one warning per letter would not help.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format=format, metadata=metadata)
     return buffer.getvalue()
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write the figure to `path` (.png or .svg) so that an old file is never half overwritten."""
+    """Write the figure to `path` (.png or .svg) atomically."""
     write_atomically(path, figure_bytes(figure, Path(path).suffix.lstrip(".").lower() or "png"))
 
 
 def style_axes(axes: Axes, theme: Theme, title: str, subtitle: str = "") -> None:
-    """The look of every panel: title and a quieter line above the left edge, horizontal grid lines, no box."""
+    """Style a panel: title and subtitle above its left edge, horizontal grid lines, no box."""
     axes.set_facecolor(theme.paper)
     write_title(axes, theme, title, subtitle)
     axes.grid(axis="y", color=theme.grid, linewidth=0.8)
@@ -99,14 +94,14 @@ def style_axes(axes: Axes, theme: Theme, title: str, subtitle: str = "") -> None
 
 
 def write_title(axes: Axes, theme: Theme, title: str, subtitle: str = "") -> None:
-    """Title and a quieter line above the left edge."""
+    """Title and subtitle above the left edge."""
     where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
     axes.annotate(title, (0, 1), (0, 24), color=theme.ink, fontsize=11, fontweight="bold", **where)
     axes.annotate(subtitle, (0, 1), (0, 9), color=theme.muted, fontsize=9, **where)
 
 
 def readable(cell: Any, theme: Theme) -> str:
-    """Paper's colour or ink's, whichever stands out more from a cell of this colour."""
+    """The colour of paper or ink, whichever has more contrast with this cell colour."""
 
     def luminance(color: Any) -> float:  # WCAG 2, 0..1
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]

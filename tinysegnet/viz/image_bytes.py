@@ -1,6 +1,4 @@
-"""What `predict` leaves in files: label maps as index PNGs, and a folder's overlays as one moving picture."""
-
-from __future__ import annotations
+"""The files of `predict`: label maps as index PNGs, and the overlays of a folder as an animation."""
 
 import io
 from typing import Any
@@ -13,8 +11,6 @@ from .canvas import fitted, fitted_size, load_font, resized, text_width
 from .legend import legend_strip
 from .overlay import as_uint8, overlay
 
-__all__ = ["Animation", "index_picture", "picture_bytes"]
-
 BAR, INK, MUTED, TRACK = (24, 24, 28), (236, 236, 240), (160, 160, 170), (64, 64, 70)
 LONGEST, SHORTEST = 640, 160  # pixels: the longer side of a frame at most, either side at least
 LINE = 26  # height of the line with a frame's name
@@ -23,7 +19,7 @@ LINE = 26  # height of the line with a frame's name
 def index_picture(labels: np.ndarray, palette: Palette) -> Image.Image:
     """Labels (H, W) uint8 as a palette picture: its values are the class numbers, and viewers show their colours."""
     picture = Image.fromarray(np.ascontiguousarray(labels, np.uint8))
-    picture.putpalette(palette.lookup_table().tobytes())  # makes it mode P and leaves the values alone
+    picture.putpalette(palette.lookup_table().tobytes())  # changes the mode to P and keeps the values
     return picture
 
 
@@ -35,9 +31,9 @@ def picture_bytes(picture: Image.Image, format: str = "PNG", **options: Any) -> 
 
 
 class Animation:
-    """Overlays of many pictures as one GIF that repeats for ever; all frames have the first picture's shape.
+    """Overlays of many pictures as one GIF that repeats forever; all frames have the first picture's shape.
 
-    count: how many pictures there may be. A frame is held in 256 colours, at most 0.4 MB.
+    count: the largest number of pictures. A frame has 256 colours and takes at most 0.4 MB.
     """
 
     def __init__(self, palette: Palette, count: int) -> None:
@@ -46,10 +42,10 @@ class Animation:
         self.size: tuple[int, int] | None = None  # (H, W) of the overlays
 
     def add(self, image: np.ndarray, labels: np.ndarray, name: str, number: int) -> None:
-        """Append the overlay of a picture (H, W, 3) and its labels (H, W), number `number` of count."""
+        """Append the overlay of picture (H, W, 3) number `number` of count, with labels (H, W)."""
         H, W = self.size = self.size or _frame_size(*labels.shape)
-        # Fitted into the frame with dark bars where shapes differ. Scaled first and painted then: class boundaries
-        # stay one pixel wide.
+        # Other shapes are fitted into the frame with dark bars. Scaling before painting keeps class boundaries one
+        # pixel wide.
         fit = fitted_size(labels.shape, W, H)
         small = np.asarray(Image.fromarray(as_uint8(image)).resize(fit, Image.Resampling.LANCZOS))
         painted = Image.fromarray(overlay(small, resized(labels, fit), self.palette))
@@ -61,20 +57,20 @@ class Animation:
         self.frames.append(_in_256_colours(frame, painted, self.palette))
 
     def to_bytes(self) -> bytes:
-        """The GIF file; each frame is watched for 0.1 to 0.7 seconds, all together for half a minute if they can be."""
+        """The GIF file. Each frame shows for 0.1 to 0.7 seconds, all together for half a minute if possible."""
         pause = min(max(30_000 // len(self.frames), 100), 700)  # milliseconds
         first, *others = self.frames
         return picture_bytes(first, "GIF", save_all=True, append_images=others, duration=pause, loop=0)
 
 
 def _frame_size(H: int, W: int) -> tuple[int, int]:
-    """(H, W) of the frames of an animation whose first picture is H x W: its shape, 320 to 640 on the longer side."""
+    """(H, W) of the frames, in the shape of the first picture, H x W, with 320 to 640 pixels on the longer side."""
     factor = min(max(1.0, LONGEST / 2 / max(H, W)), LONGEST / max(H, W))
     return max(SHORTEST, round(H * factor)), max(SHORTEST, round(W * factor))
 
 
 def _in_256_colours(frame: Image.Image, painted: Image.Image, palette: Palette) -> Image.Image:
-    """Colours chosen from all of a frame would cost rare classes their own: the legend's stay, the overlay shares."""
+    """A palette of the whole frame would lose rare classes' colours: they are fixed; the overlay shares the rest."""
     own = [channel for color in palette.colors[:128] for channel in color]
     greys = [level for level in range(0, 256, 17) for _ in range(3)]
     free = 256 - (len(own) + len(greys)) // 3
@@ -85,7 +81,7 @@ def _in_256_colours(frame: Image.Image, painted: Image.Image, palette: Palette) 
 
 
 def _write_line(frame: Image.Image, top: int, name: str, number: int, count: int) -> None:
-    """Name, number and a bar of progress. The number also keeps equal frames apart, which GIF would merge."""
+    """Write name and number, and draw a progress bar. The number also distinguishes frames that GIF would merge."""
     draw, font, W = ImageDraw.Draw(frame), load_font(13), frame.width
     place, middle, bottom = f"{number} / {count}", top + LINE / 2 - 1, top + LINE
     draw.text((W - 10, middle), place, MUTED, font, anchor="rm")

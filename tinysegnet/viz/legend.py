@@ -1,7 +1,5 @@
 """The legend: colour, name and share of every class, in as many columns as fit, drawn pixel by pixel with Pillow."""
 
-from __future__ import annotations
-
 import textwrap
 
 import numpy as np
@@ -10,8 +8,6 @@ from PIL import Image, ImageDraw, ImageFont
 from ..data.palette import Palette
 from .canvas import EDGE, INK, MUTED, PAPER, load_font, text_width
 from .overlay import hatch, is_class
-
-__all__ = ["class_name", "legend_strip", "percent"]
 
 
 def legend_strip(
@@ -22,18 +18,18 @@ def legend_strip(
     Long names are broken into lines; all columns are as wide as the widest entry.
 
     Args:
-        labels: (H, W) class numbers: only classes that occur are listed, largest first, each with its share of all
+        labels: (H, W) class numbers; only classes that occur are listed, largest first, each with its share of all
             pixels. None: all classes in the palette's order.
-        void: list the unlabelled pixels too, if there can be any.
+        void: also list the unlabelled pixels, if there can be any.
     """
     font = load_font(font_size)
     swatch, gap, line = round(1.15 * font_size), round(0.5 * font_size), round(1.3 * font_size)
-    # One very long name must not cost all the others their columns, so a line of a name is at most 16 em wide.
+    # Lines of names are at most 16 em wide, so that one very long name does not reduce the number of columns.
     share_room = 0 if labels is None else gap + text_width("100.0 %", font)
     room = max(min(width - 3 * gap - swatch - share_room, 16 * font_size), font_size)
     entries = [(_broken(name, font, room), share, color) for name, share, color in _listed(palette, labels, void)]
     widths = [text_width(text, font) for lines, _, _ in entries for text in lines]
-    # The share stands behind the last line of the name.
+    # The share follows the last line of the name.
     widths += [text_width(lines[-1], font) + gap + text_width(share, font) for lines, share, _ in entries if share]
     column_gap = 2 * font_size
     step = swatch + gap + max(widths, default=0) + column_gap
@@ -61,19 +57,19 @@ def legend_strip(
 
 
 def class_name(palette: Palette, k: int) -> str:
-    """The name of class k on one line; a class whose name is blank is "class k"."""
+    """The name of class k on one line, or "class k" if it is blank."""
     return " ".join(palette.names[k].split()) or f"class {k}"
 
 
 def percent(fraction: float) -> str:
-    """0.3141 -> "31.4 %"; what would round to nothing is "< 0.1 %"."""
+    """0.3141 -> "31.4 %"; values that would round to 0 are "< 0.1 %"."""
     return "< 0.1 %" if 0 < fraction < 0.0005 else f"{100 * fraction:.1f} %"
 
 
 def _listed(
     palette: Palette, labels: np.ndarray | None, void: bool
 ) -> list[tuple[str, str, tuple[int, int, int] | None]]:
-    """Name, share and colour of the legend's entries in their order; what is not labelled has no colour."""
+    """Name, share and colour of the legend's entries in order; unlabelled pixels have no colour."""
     K = palette.num_classes
     names, colors = [*(class_name(palette, k) for k in range(K)), "not labelled"], [*palette.colors, None]
     if labels is None:
@@ -86,7 +82,7 @@ def _listed(
 
 
 def _broken(text: str, font: ImageFont.FreeTypeFont, room: int) -> list[str]:
-    """Break text into lines of at most `room` pixels: at spaces if possible, within a word if need be."""
+    """Break text into lines of at most `room` pixels: at spaces if possible, else within words."""
     for letters in range(len(text), 1, -1):
         lines = textwrap.wrap(text, letters)
         if max(text_width(line, font) for line in lines) <= room:

@@ -1,6 +1,4 @@
-"""Which class is taken for which, as a table in colours."""
-
-from __future__ import annotations
+"""The confusion matrix as a coloured table."""
 
 from typing import Any
 
@@ -15,8 +13,6 @@ from .curves import inches, shortened
 from .figures import LIGHT, Theme, new_figure, readable
 from .legend import class_name, percent
 
-__all__ = ["confusion_figure"]
-
 MOST_NUMBERS = 24  # classes up to which the cells carry their numbers; beyond, colour alone is legible
 
 
@@ -24,8 +20,8 @@ def confusion_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) 
     """The confusion matrix: a row for each true class, a column for each class predicted.
 
     A cell is the share of the row's pixels, in percent (blank below a half), so every row adds up to 100 and the
-    diagonal is each class's accuracy. Right of a row stands how much of all labelled pixels it is; a row that the
-    labels do not contain is empty and says so. The figure grows with the classes.
+    diagonal shows each class's accuracy. Right of a row is its share of all labelled pixels; the row of a class that
+    does not occur is empty and marked absent. The figure grows with the number of classes.
     """
     K = len(scores.pixels)
     cell = 0.44 if K <= MOST_NUMBERS else 0.23  # inches
@@ -64,14 +60,14 @@ def _square_axes(names: list[str], cell: float, theme: Theme) -> tuple[Figure, A
 
 
 def _shades(theme: Theme) -> LinearSegmentedColormap:
-    """From paper to the theme's colour of mIoU; the first steps are large, so that 5 % can be seen."""
+    """From paper to the theme's colour of mIoU, with large first steps, so that 5 % is visible."""
     paper, full = np.array(to_rgb(theme.paper)), np.array(to_rgb(theme.mIoU))
     stops = [(x, tuple(paper + (full - paper) * x**0.6)) for x in np.linspace(0, 1, 17)]
     return LinearSegmentedColormap.from_list("tinysegnet", stops)
 
 
 def _rule(axes: Axes, K: int, theme: Theme) -> None:
-    """Hairlines between the cells, and a frame around each cell of the diagonal: there it was right."""
+    """Hairlines between the cells, and a frame around each cell of the diagonal, where predictions are right."""
     for at in np.arange(K + 1) - 0.5:
         axes.axhline(at, color=theme.grid, linewidth=0.6, clip_on=False)
         axes.axvline(at, color=theme.grid, linewidth=0.6, clip_on=False)
@@ -83,7 +79,7 @@ def _rule(axes: Axes, K: int, theme: Theme) -> None:
 
 
 def _name_both_sides(axes: Axes, names: list[str], palette: Palette, cell: float, theme: Theme) -> None:
-    """Names left of the rows and upright above the columns, each beside a square in its colour."""
+    """Names left of the rows and vertically above the columns, each beside a square in its colour."""
     style: dict[str, Any] = {"fontsize": 9, "color": theme.ink, "parse_math": False, "textcoords": "offset points"}
     square: dict[str, Any] = {"marker": "s", "markersize": 7, "clip_on": False, "markeredgewidth": 0.5}
     away = 9 / (72 * cell)  # of the squares from the table, in cells
@@ -96,7 +92,7 @@ def _name_both_sides(axes: Axes, names: list[str], palette: Palette, cell: float
 
 
 def _note_rows(axes: Axes, scores: Scores, theme: Theme) -> None:
-    """Right of each row, its share of all labelled pixels."""
+    """Write its share of all labelled pixels right of each row."""
     K, total = len(scores.pixels), max(int(scores.pixels.sum()), 1)
     style: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9, "color": theme.muted}
     axes.annotate("of all pixels", (K - 0.5, -0.5), (8, 6), va="bottom", annotation_clip=False, **style)

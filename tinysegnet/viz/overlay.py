@@ -1,17 +1,13 @@
 """A picture and its label map in one image. Arrays in, arrays out: all pictures (H, W, 3), all labels (H, W).
 
-A pixel that nobody labelled (the palette's ignore_label, or any value that is no class) is never painted in a
-class-like colour, black least of all: over a picture it stays as it is, and in a label map it is hatched.
+Unlabelled pixels (with the palette's ignore_label, or any value that is not a class) are not painted in a colour that
+could be a class: overlays leave them as they are, and label maps hatch them.
 """
-
-from __future__ import annotations
 
 import numpy as np
 
 from ..data.palette import Palette
 from ..errors import ShapeError
-
-__all__ = ["as_uint8", "colour_map", "error_picture", "hatch", "is_class", "overlay"]
 
 WRONG = (226, 40, 48)
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -20,10 +16,10 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 def overlay(image: np.ndarray, labels: np.ndarray, palette: Palette, alpha: float = 0.5) -> np.ndarray:
     """Class colours over a picture: (H, W, 3) uint8. alpha 0 shows the picture only, 1 the colours only.
 
-    Where the class changes a line one pixel wide is painted more strongly. Unlabelled pixels are the picture's own.
+    Class boundaries are one pixel wide and painted more strongly. Unlabelled pixels stay as in the picture.
     """
     image, labels = as_uint8(image), _labels_for(image, labels)
-    # In 256ths and 16 bits: half the memory of float32, which is what decides at 4000 x 3000.
+    # Weights are 16-bit multiples of 1/256, which take half the memory of float32.
     weight = np.full(labels.shape, round(256 * alpha), np.uint16)
     weight[class_boundaries(labels)] = round(256 * (alpha + (1 - alpha) * 0.6)) if alpha > 0 else 0
     weight[~is_class(labels, palette)] = 0
@@ -43,7 +39,7 @@ def error_picture(image: np.ndarray, labels: np.ndarray, prediction: np.ndarray,
     image = as_uint8(image)
     labels, prediction = _labels_for(image, labels), _labels_for(image, prediction)
     grey = (image @ LUMA)[..., None]
-    # A little of the picture stays visible under the red: one wants to see *what* was mistaken.
+    # A little of the picture stays visible under the red, to show what was mistaken.
     wrong = 0.75 * np.array(WRONG, np.float32) + 0.25 * grey
     out = np.where((labels != prediction)[..., None], wrong, 36 + 0.42 * grey)
     out = np.where(is_class(labels, palette)[..., None], out, hatch(*labels.shape, dark=True))
@@ -51,14 +47,14 @@ def error_picture(image: np.ndarray, labels: np.ndarray, prediction: np.ndarray,
 
 
 def hatch(H: int, W: int, *, dark: bool = False, period: int = 8) -> np.ndarray:
-    """Diagonal stripes, the sign for "nobody labelled this": (H, W, 3) uint8, light greys or dark ones."""
+    """Diagonal stripes in light or dark greys, which mark unlabelled pixels: (H, W, 3) uint8."""
     bright, shade = ((86, 86, 92), (66, 66, 72)) if dark else ((222, 222, 220), (182, 182, 180))
     stripe = (np.arange(H)[:, None] + np.arange(W)) % period < period // 2
     return np.where(stripe[..., None], np.array(bright, np.uint8), np.array(shade, np.uint8))
 
 
 def is_class(labels: np.ndarray, palette: Palette) -> np.ndarray:
-    """(H, W) bool: does this pixel have a class?"""
+    """(H, W) bool: whether each pixel has a class."""
     return (labels >= 0) & (labels < palette.num_classes)
 
 
@@ -76,7 +72,7 @@ def class_boundaries(labels: np.ndarray) -> np.ndarray:
 
 
 def as_uint8(image: np.ndarray) -> np.ndarray:
-    """A picture (H, W, 3), uint8 or float in 0..255, as uint8; what lies outside is clipped, NaN is black."""
+    """A picture (H, W, 3), uint8 or float in 0..255, as uint8; values outside are clipped, and NaN becomes black."""
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ShapeError(f"a picture to show is (H, W, 3); this one is {image.shape}")

@@ -1,7 +1,5 @@
 """Whole pictures to look at: a prediction with its legend, and rows of image, truth, prediction and errors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,26 +10,24 @@ from .canvas import INK, MUTED, PAPER, enlarge, fitted, fitted_size, fitting_sca
 from .legend import legend_strip, percent
 from .overlay import as_uint8, colour_map, error_picture, is_class, overlay
 
-__all__ = ["Compared", "compared_panels", "labelled_picture", "overlays_picture", "pixel_accuracy"]
-
 Compared = tuple[np.ndarray, np.ndarray, np.ndarray, str]  # image, labels, prediction, name
 HEADINGS = ("Image", "Truth", "Prediction", "Errors (red)")
 
 
 def labelled_picture(
-    image: np.ndarray, labels: np.ndarray, palette: Palette, *, scale: int | None = None, narrowest: int = 640
+    image: np.ndarray, labels: np.ndarray, palette: Palette, *, enlargement: int | None = None, narrowest: int = 640
 ) -> Image.Image:
     """The picture with class colours over it; below it the classes that occur, with their shares of the pixels.
 
     Args:
         image: (H, W, 3), uint8 or float in 0..255.
         labels: (H, W) class numbers.
-        scale: enlarge by this whole number (nearest neighbour, so pixels stay exact); None: until 640 pixels wide.
+        enlargement: repeat each pixel this many times along both axes; None: until 640 pixels wide.
         narrowest: width of the canvas in pixels, at least. The lettering grows with the picture.
     """
     image, labels = as_uint8(image), np.asarray(labels)
-    scale = fitting_scale(labels.shape, 640, at_least=True) if scale is None else scale
-    painted = Image.fromarray(overlay(enlarge(image, scale), enlarge(labels, scale), palette))
+    times = fitting_scale(labels.shape, 640, at_least=True) if enlargement is None else enlargement
+    painted = Image.fromarray(overlay(enlarge(image, times), enlarge(labels, times), palette))
     width = max(painted.width, narrowest)
     legend = legend_strip(palette, width, labels, font_size=max(15, round(width / 56)))
     return stacked([painted, Image.fromarray(legend)], width)
@@ -57,8 +53,8 @@ def overlays_picture(samples: Sequence[Compared], palette: Palette) -> Image.Ima
 def compared_panels(sample: Compared, palette: Palette, width: int, height: int) -> list[Image.Image]:
     """Image, truth, prediction and errors as four pictures of one size, as large as fits into width x height.
 
-    Scaled first and painted then, so that hatching and class boundaries are as fine as the panel allows. Labels are
-    scaled by nearest neighbour: between classes 2 and 4 there is no class 3.
+    They are scaled before they are painted, so that hatching and class boundaries are as fine as the panel allows.
+    Labels are scaled by nearest neighbour: between classes 2 and 4 there is no class 3.
     """
     size = fitted_size(np.shape(sample[1]), width, height)
     image = scaled_image(as_uint8(sample[0]), size)
@@ -74,18 +70,18 @@ def pixel_accuracy(labels: np.ndarray, prediction: np.ndarray, palette: Palette)
 
 
 def caption(sample: Compared, palette: Palette) -> str:
-    """The text beside a sample's name: how many of its labelled pixels are right."""
+    """The text beside a sample's name: the share of its labelled pixels that are right."""
     accuracy = pixel_accuracy(sample[1], sample[2], palette)
     return "no labelled pixels" if accuracy is None else f"{percent(accuracy)} of pixels right"
 
 
 def scaled_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A uint8 picture at `size` = (W, H); where pixels become large they stay squares."""
+    """A uint8 picture at `size` = (W, H); strongly enlarged pixels stay squares."""
     method = Image.Resampling.NEAREST if size[0] > 2 * image.shape[1] else Image.Resampling.LANCZOS
     return np.asarray(Image.fromarray(image).resize(size, method))
 
 
 def truth_panel(image: np.ndarray, labels: np.ndarray, palette: Palette) -> np.ndarray:
-    """The labels over the picture as strongly as the prediction's, and hatching where there are none."""
+    """The labels over the picture, painted like the prediction, with hatching for unlabelled pixels."""
     void = ~is_class(labels, palette)[..., None]
     return np.where(void, colour_map(labels, palette), overlay(image, labels, palette, 0.7))

@@ -1,6 +1,4 @@
-"""How sure a network is of each pixel, as a picture with its scale."""
-
-from __future__ import annotations
+"""The uncertainty of a network at each pixel, as a picture with a scale."""
 
 import matplotlib
 import numpy as np
@@ -9,13 +7,11 @@ from PIL import Image, ImageDraw
 from ..errors import ShapeError
 from .canvas import EDGE, INK, PAPER, enlarge, fitting_scale, load_font, stacked, text_width
 
-__all__ = ["uncertainty_picture"]
-
 MEANING = "uncertainty: variance of the probabilities, mean over the classes"
 
 
 def uncertainty_picture(uncertainty: np.ndarray, *, narrowest: int = 480) -> Image.Image:
-    """How unsure a network is of each pixel: dark where it is sure, bright where it is not, with a scale below.
+    """A network's uncertainty at each pixel: dark for certain, bright for uncertain, with a scale below.
 
     Args:
         uncertainty: (H, W), such as the variance of sampled probabilities. Colours saturate at the 99.5th percentile,

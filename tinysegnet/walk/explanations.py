@@ -1,7 +1,5 @@
 """What the page says, above all of each kind of step: the texts of explanations.toml with numbers in them."""
 
-from __future__ import annotations
-
 import inspect
 import tomllib
 from functools import cache
@@ -11,8 +9,6 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined, Template
 
 from ..layers import LayerTrace, Windows
-
-__all__ = ["explain", "explain_layer"]
 
 
 def explain(kind: str, **fields: Any) -> dict[str, str]:

@@ -1,7 +1,5 @@
 """What the first page of a walk says of network, picture and labels, and how the walk and `predict` compare."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -13,8 +11,6 @@ from ..prediction.predict import Size, class_logits, predict
 from ..runtime.settings import convert
 from .explanations import explain
 from .trace import Trace, trace
-
-__all__ = ["build_overview", "describe_averaging", "describe_weighting"]
 
 
 def build_overview(model: Network, x: np.ndarray, found: Trace, prediction: np.ndarray, own_size: Size,

@@ -1,7 +1,5 @@
 """The page: one HTML file with the arrays, the style and the scripts inside, which asks no server for anything."""
 
-from __future__ import annotations
-
 import base64
 import re
 from importlib.resources import files
@@ -19,8 +17,6 @@ from ..viz.figures import DARK_WINDOWS, LIGHT_WINDOWS, signed_colors
 from .payload import MAX_BYTES, PLANS, Blobs, TooLarge
 from .steps import build_steps
 from .trace import Trace
-
-__all__ = ["build_page"]
 
 THEMES = {"light": LIGHT, "dark": DARK}
 SOURCE = files(__package__) / "page_source"  # template, style and scripts, which are ES modules

@@ -7,17 +7,12 @@
 Each is deflated and written in base64. How much there is of each is a `Plan`; the largest that fits is taken.
 """
 
-from __future__ import annotations
-
 import base64
 import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-__all__ = ["MAX_BYTES", "PLANS", "Blobs", "PageTensor", "Plan", "Tensors", "TooLarge", "as_float", "even_grid",
-           "pack_weight"]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@
 Nodes are what was computed: the layers, softmax and loss. A step shows a node in one direction.
 """
 
-from __future__ import annotations
-
 import inspect
 import textwrap
 from collections.abc import Callable
@@ -19,8 +17,6 @@ from ..layers import LayerTrace
 from .explanations import explain, explain_layer
 from .payload import Blobs, PageTensor, Plan, Tensors, as_float, pack_weight
 from .trace import Loss, Trace, definition
-
-__all__ = ["build_steps"]
 
 _PACKAGE = Path(__file__).parents[1]
 COLOURS = ["red", "green", "blue"]

@@ -10,8 +10,6 @@ With fixed statistics batch norm is one factor and one shift per channel, and it
 The model itself is only read.
 """
 
-from __future__ import annotations
-
 import copy
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +20,6 @@ from ..layers import Layer, LayerTrace, Tape
 from ..models import Network
 from ..ops import REGISTRY
 from ..ops.op import Variant
-
-__all__ = ["Loss", "Trace", "definition", "trace"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,7 @@ def trace(model: Network, image: np.ndarray, labels: np.ndarray | None, *, ignor
 
 
 def _forward(model: Network, x: np.ndarray, tape: Tape, indices: dict[str, np.ndarray]) -> list[LayerTrace]:
-    """Run all layers, copies of the model's."""
+    """Run copies of all the model's layers."""
     layers = copy.deepcopy(model.layers)  # in one go: pools and unpools stay each other's
     found: dict[Layer, LayerTrace] = {}
     for name, layer in layers.items():

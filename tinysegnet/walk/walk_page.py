@@ -1,7 +1,5 @@
 """`walk`: from a network and a picture to the page."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from html import escape
@@ -19,8 +17,6 @@ from ..models import Network
 from ..prediction.predict import Size, class_logits, working_picture
 from .payload import MAX_BYTES, PLANS
 from .trace import trace
-
-__all__ = ["Walk", "is_walk", "walk"]
 
 MARK = b"<!doctype html>\n<!-- a walk of tinysegnet -->\n"  # how page.html begins
 VOID = 255

@@ -1,18 +1,9 @@
-"""Files of weights: checkpoints of this library, files of others, pretrained encoders, the bundled network."""
+"""Files of weights: our checkpoints, files of other libraries, pretrained encoders, the bundled network."""
 
 from .bundled import load_bundled, open_checkpoint
 from .checkpoint import Checkpoint, load, save
 from .encoders import encoder_preprocessing, load_encoder
 from .torch_state import from_torch_state, to_torch_state
 
-__all__ = [
-    "Checkpoint",
-    "encoder_preprocessing",
-    "from_torch_state",
-    "load",
-    "load_bundled",
-    "load_encoder",
-    "open_checkpoint",
-    "save",
-    "to_torch_state",
-]
+__all__ = ["Checkpoint", "encoder_preprocessing", "from_torch_state", "load", "load_bundled", "load_encoder",
+           "open_checkpoint", "save", "to_torch_state"]  # fmt: skip

@@ -1,11 +1,9 @@
-"""Trained networks that are part of the package, so that predicting works in the first minute.
+"""Trained networks that are part of the package, for predictions without training.
 
     toy     `tiny`, trained on toy streets
 
 A bundled network is a checkpoint in float16 beside this file; `make bundled` made it.
 """
-
-from __future__ import annotations
 
 import difflib
 from os import PathLike, fspath
@@ -15,8 +13,6 @@ from ..errors import CheckpointError, SettingError
 from ..models import Network
 from . import checkpoint
 from .checkpoint import Checkpoint
-
-__all__ = ["bundled_networks", "load_bundled", "open_checkpoint"]
 
 FOLDER = Path(__file__).parent
 
@@ -34,7 +30,7 @@ def load_bundled(name: str) -> Network:
 
 
 def open_checkpoint(name: str | PathLike[str]) -> Checkpoint:
-    """A checkpoint by path, or a bundled network by name where there is no such file. Raises CheckpointError."""
+    """A checkpoint by path, or a bundled network by name if there is no such file. Raises CheckpointError."""
     if not Path(name).exists():
         if fspath(name) in bundled_networks():
             return checkpoint.read(FOLDER / f"{fspath(name)}.safetensors")

@@ -1,15 +1,13 @@
 """A trained network in one safetensors file: configuration and arrays, no pickle, no code.
 
 The header's metadata holds, as JSON: "model" (what `build` needs), "palette" (class names and colours), "training"
-(how it came about: picture size, epoch, scores) and, where a training can go on, "progress". The arrays are the model's
-parameters and running statistics, and with "progress" the optimizer's, as "optimizer/<parameter>/<slot>". "sha256" is
-of all of them, so that a damaged file is noticed.
+(picture size, epoch, scores) and, if the training can continue, "progress". The arrays are the model's parameters and
+running statistics, and with "progress" the optimizer's, as "optimizer/<parameter>/<slot>". "sha256" covers all arrays,
+so that damage is noticed.
 
-A checkpoint is written atomically: a crash or a full disk leaves the file that was there before. Reading trusts
-nothing: sizes are compared with the file's before any memory is taken.
+A checkpoint is written atomically: after a crash or on a full disk the previous file is intact. Reading trusts nothing:
+claimed sizes are compared with the file's size before memory is allocated.
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
@@ -29,8 +27,6 @@ from ..models import CUSTOM, MAX_CLASSES, MAX_WIDTH, Network, build, count_param
 from ..runtime.settings import convert
 from .safetensors_file import open_safetensors
 
-__all__ = ["Checkpoint", "load", "read", "save"]
-
 FORMAT = "tinysegnet checkpoint 1"
 OPTIMIZER = "optimizer/"
 OPTIONAL = ("layers", "progress")  # parts that files of version 0.1 may lack
@@ -38,12 +34,12 @@ OPTIONAL = ("layers", "progress")  # parts that files of version 0.1 may lack
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds."""
+    """The content of a checkpoint file."""
 
     model: Network
     palette: Palette = CAMVID
     training: dict[str, Any] = field(default_factory=dict)  # how the weights came about
-    # Where a training stands, and its optimizer's arrays; empty if it cannot go on from here.
+    # The state of the training and its optimizer's arrays; empty if the training cannot continue.
     progress: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -80,11 +76,11 @@ def save(
     Args:
         path: the file; its folder must exist.
         training: how the weights came about; "size" is the (H, W) of the training pictures.
-        progress, optimizer: where a training stands, and its optimizer's arrays by name.
-        half: store float16, half the size and good enough to predict.
+        progress, optimizer: the state of the training, and its optimizer's arrays by name.
+        half: store float16, which halves the size and suffices to predict.
 
     Raises:
-        OSError: the file cannot be written; an older file at `path` is then intact.
+        OSError: the file cannot be written; an older file at `path` stays intact.
         SettingError: a weight is too large for float16.
     """
     parts = {"model": model.config, "layers": _kinds(model), "palette": asdict(palette), "training": training or {},
@@ -98,15 +94,11 @@ def save(
 
 
 def load(path: str | PathLike[str], *, model: Network | None = None) -> Network:
-    """The network in a checkpoint.
+    """The network in a checkpoint that `save` or `train` wrote. Raises CheckpointError if it is none, or is damaged.
 
     Args:
-        path: a file that `save` or `train` wrote.
         model: a network of your own, with the layers of the one that was saved: the file's arrays are copied into it.
             Needed for networks that `tinysegnet.build` cannot make, since a file holds arrays and no code.
-
-    Raises:
-        CheckpointError: if the file is no checkpoint, is damaged, or holds another network than `model`.
     """
     return read(path, model=model).model
 
@@ -120,7 +112,7 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
                 raise CheckpointError("not a checkpoint of tinysegnet. Give a .safetensors file that `train` wrote")
             parts = {name: _json(metadata, name) for name in ("model", "palette", "training", "progress")}
             config = parts.pop("model")
-            config.setdefault("preprocessing", "scaled")  # the only one before files named it
+            config.setdefault("preprocessing", "scaled")  # the only one before files stated it
             kinds = _json(metadata, "layers")
             if model is None:
                 _check_claims(file, config, kinds)
@@ -158,7 +150,7 @@ def _json(metadata: dict[str, str], name: str) -> dict[str, Any]:
 
 
 def _check_claims(file: Any, config: dict[str, Any], kinds: dict[str, str]) -> None:
-    """Before a network is built: can it be, and does the file hold as many numbers as that network has?"""
+    """Before a network is built: is such a network possible, and does the file hold as many numbers as it has?"""
     if config["name"] == CUSTOM:
         _check_layers(kinds, {})
     width, classes = float(config["width"]), config["num_classes"]
@@ -171,12 +163,12 @@ def _check_claims(file: Any, config: dict[str, Any], kinds: dict[str, str]) -> N
     shapes = [file.get_slice(name).get_shape() for name in file.keys() if not name.startswith(OPTIMIZER)]  # noqa: SIM118
     found = sum(math.prod(shape) for shape in shapes)
     least = expected // 2 if config.get("folded") else expected  # without gamma and beta
-    if not least <= found <= 2 * expected:  # running statistics come on top
+    if not least <= found <= 2 * expected:  # running statistics are extra
         raise CheckpointError(f"it holds {found:,} numbers for a network of {expected:,} parameters")
 
 
 def _kinds(model: Network) -> dict[str, str]:
-    """The class of each layer, by the layer's name: files of version 0.1 do not have it."""
+    """The class of each layer by the layer's name, which files of version 0.1 lack."""
     return {name: type(layer).__name__ for name, layer in model.layers.items()}
 
 

@@ -1,4 +1,4 @@
-"""The 13 convolutions of VGG16 that others trained, as the encoder of the network "vgg16".
+"""Pretrained convolutions of VGG16 as the encoder of the network "vgg16".
 
     source                    names in the file                            pictures as         comes with
     torchvision, vgg16        features.0.weight, features.2.weight, ...    "imagenet"          classifier.*
@@ -9,13 +9,11 @@
     HED in torch              moduleVggOne.0.weight, ...                   "caffe"             moduleScore*, ...Combine
 
 "imagenet": RGB / 255, less the mean (.485, .456, .406), over (.229, .224, .225). "caffe": BGR, less the mean (103.939,
-116.779, 123.68). A network must be built for the pictures that its encoder knows. HED is VGG16 trained further to find
-edges, no longer ImageNet's; the means it was trained with differ from those by at most 1.
+116.779, 123.68). A network must be built for the pictures of its encoder. HED is VGG16 trained further to find edges,
+with means that differ from these by at most 1.
 
-The last column alone is left out. torch has kernels as (F, C, K, K), Keras as we do: (K, K, C, F).
+Only the arrays in the last column are left out. Kernels are (F, C, K, K) in torch, and (K, K, C, F) in Keras and here.
 """
-
-from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -29,8 +27,6 @@ from ..models import Network, check_network
 from ..models.segnet import vgg16
 from .weight_files import read_arrays
 
-__all__ = ["Encoder", "encoder_preprocessing", "load_encoder"]
-
 HED = "HED (VGG16 trained further for edges)"
 # (stage, number within the stage) of the 13 convolutions, from 1, in the order of the network.
 CONVOLUTIONS = [(s, n) for s, widths in enumerate(vgg16().encoder, start=1) for n in range(1, len(widths) + 1)]
@@ -42,7 +38,7 @@ IGNORED = re.compile(
     r"|(module|net)(Score(One|Two|Three|Four|Five)|Combine)\..+|(dsn[1-5]|fuse)/vars/[01]"
 )
 ANY = "(?:layers|_layer_checkpoint_dependencies)"
-KERAS = (  # how names of Keras end differs from version to version
+KERAS = (  # the endings of names differ between versions of Keras
     r"(?:model_weights/)?block(?P<stage>\d)_conv(?P<n>\d)/(?:.+/)?(?:block\1_conv\2_)?(?P<key>kernel|W|bias|b)(_1)?(:0)?",
     ANY + r"/block(?P<stage>\d)_conv(?P<n>\d)/vars/(?P<key>[01])",
     ANY + r"/conv2d(?:_(?P<place>\d+))?/vars/(?P<key>[01])",
@@ -52,7 +48,7 @@ KERAS_HED = r"block(?P<stage>\d)/layers/conv2d(?:_(?P<place>\d))?/vars/(?P<key>[
 
 @dataclass(frozen=True)
 class Encoder:
-    """What `load_encoder` did."""
+    """The arrays that `load_encoder` loaded and ignored."""
 
     source: str
     preprocessing: str
@@ -72,27 +68,27 @@ class _Source:
     title: str
     preprocessing: str
     ours: Callable[[str], str | None]  # name in the file -> name in our network, or None
-    theirs: Mapping[str, str]  # what the file should have, by our name
+    theirs: Mapping[str, str]  # name in our network -> expected name in the file
     torch_layout: bool = True
 
 
 def load_encoder(model: Network, path: str | PathLike[str]) -> Encoder:
-    """Put the VGG16 of a file into the encoder of a network built as "vgg16", in place.
+    """Load the VGG16 of a file into the encoder of a network built as "vgg16", in place.
 
-    Everything that the encoder has must be in the file in its shape, and nothing else but the classifier.
+    The file must hold every array of the encoder in its shape, and may hold only the classifier besides.
 
-    VGG16 itself has no batch norm, so the network's batch norms become the identity at test time: gamma =
-    sqrt(running_var + eps), beta = running_mean, with running statistics of 0 and 1. Each convolution's output is then
-    VGG16's. Training uses the batch's statistics: it begins with VGG16's filters, but with each channel at mean 0 and
-    variance 1, and the running statistics follow. vgg16_bn was trained like that: it brings gamma, beta and statistics.
+    VGG16 has no batch norm, so the network's batch norms become the identity in inference: gamma = sqrt(running_var +
+    eps), beta = running_mean, with running statistics of 0 and 1. Each convolution's output is then VGG16's. Training
+    uses the batch's statistics: it begins with VGG16's filters, but with mean 0 and variance 1 in each channel.
+    vgg16_bn was trained with batch norm, so its file has gamma, beta and statistics.
 
     Args:
         model: a network "vgg16", built with the preprocessing that `encoder_preprocessing` names.
         path: a file of one of the sources above.
 
     Raises:
-        SettingError: the network is of another kind, or built for other pictures.
-        CheckpointError: the file is of no known source; or an array is missing, unexpected or of another shape.
+        SettingError: the network is not a "vgg16", or was built for other pictures.
+        CheckpointError: the source is unknown, or an array is missing, unexpected or has a wrong shape.
     """
     check_network(model)
     ignored: list[str] = []
@@ -115,7 +111,7 @@ def load_encoder(model: Network, path: str | PathLike[str]) -> Encoder:
     if not any(name.endswith(".gamma") for name in found):
         for name, layer in model.layers.items():
             if name.startswith("encoder"):
-                layer.make_identity()  # batch norms change nothing at test time
+                layer.make_identity()  # batch norms change nothing in inference
     return Encoder(source.title, source.preprocessing, tuple(found), tuple(ignored))
 
 
@@ -127,7 +123,7 @@ def encoder_preprocessing(weights: str | PathLike[str] | Iterable[str]) -> str:
     if not isinstance(weights, str | PathLike):
         return _recognize(list(weights)).preprocessing
     names: list[str] = []
-    read_arrays(weights, keep=names.append)  # append says None: no numbers are read
+    read_arrays(weights, keep=names.append)  # append returns None, so no numbers are read
     try:
         return _recognize(names).preprocessing
     except CheckpointError as error:
@@ -158,7 +154,7 @@ def _torch_source(title: str, preprocessing: str, ours: dict[str, str]) -> _Sour
 
 
 def _features(norms: bool) -> dict[str, str]:
-    """torchvision numbers everything in the line: convolutions, batch norms, ReLUs, pools."""
+    """torchvision numbers all layers in sequence: convolutions, batch norms, ReLUs, pools."""
     names: dict[str, str] = {}
     place = 0
     for stage, n in CONVOLUTIONS:
@@ -171,7 +167,7 @@ def _features(norms: bool) -> dict[str, str]:
 
 
 def _hed(prefix: str) -> dict[str, str]:
-    """A pool first in every stage but the first; then convolutions, each with its ReLU."""
+    """Every stage but the first begins with a pool; then come convolutions, each with a ReLU."""
     words = "One", "Two", "Three", "Four", "Five"
     return {
         f"{prefix}Vgg{words[stage - 1]}.{2 * (n - 1) + (stage > 1)}.{key}": f"encoder{stage}.conv{n}.{key}"
@@ -195,6 +191,7 @@ def _keras(name: str) -> str | None:
 
 
 def _check_fits(model: Network, source: _Source) -> None:
+    """Raise SettingError unless the network has these 13 convolutions and was built for the same pictures."""
     own = {name for name in model.state() if name.startswith("encoder") and ".conv" in name}
     if own != {name for name in source.theirs if ".conv" in name}:
         raise SettingError(f'an encoder of VGG16 for the network {model.config.get("name")!r} (expected "vgg16")')
@@ -205,7 +202,7 @@ def _check_fits(model: Network, source: _Source) -> None:
 
 
 def _matched(model: Network, source: _Source, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The file's arrays by our names, in our layout; or a CheckpointError with all that is wrong."""
+    """The file's arrays by our names, in our layout. Raises CheckpointError with all that is wrong."""
     own = {name: array for name, array in model.state().items() if name in source.theirs}
     found: dict[str, np.ndarray] = {}
     wrong = []

@@ -1,10 +1,8 @@
-"""Keras's HDF5 files of weights: groups of groups, and at their ends arrays, called here by their path: "a/kernel:0".
+"""Keras's HDF5 files of weights: nested groups with arrays, named here by their path, such as "a/kernel:0".
 
-Read with h5py: pip install "tinysegnet[pretrained]". HDF5 can also refer to other files and have filters; weights need
-neither, so both are refused.
+Read with h5py: pip install "tinysegnet[pretrained]". HDF5 can also refer to other files and compress data; weights
+need neither, so both are refused.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +12,6 @@ import numpy as np
 
 from ..errors import CheckpointError
 from .limits import MAX_AXES, MAX_TENSORS, check_name, check_total, shown
-
-__all__ = ["read_keras"]
 
 MAX_DEPTH = 10
 
@@ -36,7 +32,7 @@ def read_keras(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarra
 
 
 def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
-    """(path, dataset), by path. A group may be entered from several places, also from within: hence the limits."""
+    """(path, dataset) of all arrays. Groups may contain themselves or each other, so there are limits."""
     groups, seen = [("", file, 0)], 0
     while groups:
         path, group, depth = groups.pop()

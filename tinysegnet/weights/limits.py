@@ -1,18 +1,14 @@
 """Limits on what a file of weights may claim, so that a forged one costs no more than a valid one."""
 
-from __future__ import annotations
-
 from ..errors import CheckpointError
-
-__all__ = ["MAX_AXES", "MAX_HEADER_BYTES", "MAX_TENSORS", "check_name", "check_total", "shown"]
 
 MAX_AXES = 8
 MAX_TENSORS = 10_000
-MAX_HEADER_BYTES = 1 << 20  # all that is not numbers; VGG16's is 3 kB
+MAX_HEADER_BYTES = 1 << 20  # everything but the numbers; VGG16's has 3 kB
 
 
 def shown(text: str) -> str:
-    """Text from a file in a form for messages: printable, and not too long."""
+    """Text from a file, made printable and short for messages."""
     return text if text.isprintable() and len(text) <= 100 else ascii(text[:100])
 
 

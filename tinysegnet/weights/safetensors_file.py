@@ -1,6 +1,4 @@
-"""safetensors: the length of a header, the header (JSON: dtype, shape and place of each tensor), the bytes."""
-
-from __future__ import annotations
+"""safetensors: the header's length, the header (JSON: dtype, shape and place of each tensor), the numbers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +11,12 @@ from ..errors import CheckpointError
 from ..files import is_special
 from .limits import MAX_HEADER_BYTES, check_name
 
-__all__ = ["open_safetensors", "read_safetensors"]
-
 
 def open_safetensors(path: Path, what: str, advice: str) -> Any:
-    """The open file; raises CheckpointError without the path. what: it should be, "a checkpoint"; advice: a sentence.
+    """The open file. Raises CheckpointError; the caller adds the path.
 
-    Its header is looked at first: its length is the file's own claim.
+    The header is checked first, because its length is only what the file claims. what: the expected content, such as
+    "a checkpoint". advice: the last sentence of the error.
     """
     if is_special(path):
         raise CheckpointError(f"a pipe or a device (expected a file). {advice}")
@@ -36,7 +33,7 @@ def open_safetensors(path: Path, what: str, advice: str) -> Any:
 
 
 def read_safetensors(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarray]:
-    """{name: array} of a safetensors file whose tensors NumPy has types for; see `read_arrays`."""
+    """{name: array} of a safetensors file with NumPy's dtypes; see `read_arrays`."""
     with open_safetensors(path, "a safetensors file", "Download it again") as file:
         arrays = {}
         for name in [check_name(name) for name in file.keys()]:  # noqa: SIM118

@@ -1,17 +1,15 @@
-"""What torch.save writes of a state_dict(), in both of its formats.
+"""Both formats in which torch.save writes a state_dict().
 
     zip (since PyTorch 1.6)   NAME/data.pkl          {"features.0.weight": tensor, ...}, pickled
                               NAME/data/0, 1, ...    the numbers of each storage, never compressed
                               NAME/byteorder         "little"
     before                    four pickles: a magic number, the format's version, the byte order, {name: tensor}
-                              one more: the keys of the storages in the order in which they follow
-                              for each: how many numbers as 8 bytes, the numbers
+                              one more: the keys of the storages in the order of the file
+                              for each: the count of its numbers in 8 bytes, the numbers
 
-The older format has no checksums. But files that torchvision hands out are called NAME-1234abcd.pth after the beginning
-of their own SHA-256, and that is checked.
+The older format has no checksums. The names of torchvision's files, NAME-1234abcd.pth, hold the beginning of their
+SHA-256, which is checked.
 """
-
-from __future__ import annotations
 
 import hashlib
 import io
@@ -26,8 +24,6 @@ import numpy as np
 from ..errors import CheckpointError
 from .limits import MAX_HEADER_BYTES, MAX_TENSORS, check_name, check_total, shown
 from .torch_pickle import Storage, Tensor, read_pickle
-
-__all__ = ["read_torch"]
 
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
 CHUNK = 1 << 20
@@ -49,7 +45,7 @@ def read_torch(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarra
 
 
 class _Reader(io.BufferedReader):
-    """A file that cannot be read all at once: zipfile would read a list of members as long as the file claims."""
+    """A file with limited reads, since zipfile would read a list of members of any claimed length."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > 4 * MAX_HEADER_BYTES:
@@ -78,7 +74,7 @@ def _named_tensors(value: Any) -> dict[str, Tensor]:
 
 
 def _arrays(wanted: dict[str, Tensor], numbers_of: Numbers) -> dict[str, np.ndarray]:
-    """The tensors as arrays, each with memory of its own; each storage is read once."""
+    """The tensors as separate arrays; each storage is read once."""
     names: dict[Storage, list[str]] = {}
     for name, tensor in wanted.items():
         names.setdefault(tensor.storage, []).append(name)
@@ -123,7 +119,7 @@ def _open_zip(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
 
 
 def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """By the name within the archive's one folder. Sizes are believed only as far as the file could hold them."""
+    """The members by their name in the archive's folder. Their claimed sizes must fit into the file."""
     infos = archive.infolist()
     if len(infos) > MAX_TENSORS:
         raise CheckpointError(f"damaged or forged: {len(infos):,} members. Download it again")
@@ -146,7 +142,7 @@ def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 
 def _open_legacy(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
-    """The format before."""
+    """The format before PyTorch 1.6."""
     head = io.BytesIO(file.read(MAX_HEADER_BYTES))
     if read_pickle(head) != MAGIC or read_pickle(head) != VERSION:
         raise CheckpointError("a pickle, but not of torch.save. Give a file that torch.save or torchvision made")
@@ -159,7 +155,9 @@ def _open_legacy(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
     if type(keys) is not list or any(type(key) is not str for key in keys) or sorted(keys) != sorted(storages):
         raise CheckpointError("damaged: its list of storages is not that of its tensors. Download it again")
     places, place = {}, head.tell()
-    for storage in (storages[key] for key in keys):  # its numbers come after their count, which its tensors say too
+    for storage in (
+        storages[key] for key in keys
+    ):  # the numbers follow their count, which must be the one in the pickle
         file.seek(place)
         count, places[storage.key] = int.from_bytes(file.read(8), "little"), place + 8
         place += 8 + storage.length * storage.dtype.itemsize

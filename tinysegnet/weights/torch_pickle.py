@@ -1,19 +1,17 @@
 """Pickled data, read without running anything.
 
-A pickle is a program for a machine with a stack: push this text, make a tuple of the three things on top, ...; and:
-import that function and call it. Python's own reader does that, whatever the function is. This machine has only the
-instructions that make data. Of imports it knows these names, imports none of them, and takes a call for what it means:
+A pickle is a program for a stack machine: push this text, make a tuple of the top three values, ..., but also: import
+that function and call it. Python's own reader obeys, whatever the function is. This machine has only the instructions
+that make data. It knows these names, imports none of them, and replaces each call by its meaning:
 
     collections.OrderedDict(pairs)                                      a dict
-    torch._utils._rebuild_tensor(storage, offset, size, stride)         a `Tensor`, in words: no numbers yet;
+    torch._utils._rebuild_tensor(storage, offset, size, stride)         a `Tensor`, a description without numbers;
     torch._utils._rebuild_tensor_v2(..., requires_grad, hooks)          the same
     torch._utils._rebuild_parameter(tensor, requires_grad, hooks)       the tensor; so is torch.nn.parameter.Parameter
     ("storage", torch.FloatStorage, key, place, count), a persistent id:  a `Storage`, where a tensor's numbers are
 
-Anything else ends the reading with one line that names it.
+Anything else is refused by an error that names it.
 """
-
-from __future__ import annotations
 
 import math
 import pickletools
@@ -25,8 +23,6 @@ import numpy as np
 from ..errors import CheckpointError
 from .limits import MAX_AXES, shown
 
-__all__ = ["Storage", "Tensor", "read_pickle"]
-
 MAX_INSTRUCTIONS = 200_000  # a tensor takes about 30
 MAX_MARKS = 50
 MAX_COUNT = 1 << 48
@@ -37,7 +33,7 @@ DTYPES = {"torch.DoubleStorage": "<f8", "torch.FloatStorage": "<f4", "torch.Half
 
 
 class Storage(NamedTuple):
-    """A row of `length` numbers, kept elsewhere in the file under `key`."""
+    """`length` numbers that are elsewhere in the file, under `key`."""
 
     key: str
     dtype: np.dtype
@@ -54,7 +50,7 @@ class Tensor(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """Of an array of this size."""
+        """The bytes of an array of this size."""
         return math.prod(self.size) * self.storage.dtype.itemsize
 
 
@@ -164,7 +160,7 @@ def _fill(items: Sequence[Any], target: Any) -> dict[str, Any]:
         if type(key) is not str:
             raise TypeError(f"a {type(key).__name__} as the name of an item")
         if key in target:
-            raise CheckpointError(f"{shown(key)} is in it twice. Download it again")
+            raise CheckpointError(f"{shown(key)} occurs twice. Download it again")
         target[key] = value
     return target
 
@@ -186,7 +182,7 @@ def _storage(value: Any) -> Storage:
 
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
-    """Checked: all of it lies within the storage, which no number is taken from more often than it has."""
+    """A tensor that lies within its storage and has no more numbers than it."""
     counts = all(map(_is_count, (offset, *size, *stride)))
     if type(storage) is not Storage or not counts or not len(size) == len(stride) <= MAX_AXES:
         raise CheckpointError("damaged: a malformed tensor. Download it again")

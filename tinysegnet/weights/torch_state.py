@@ -1,4 +1,4 @@
-"""To and from PyTorch: a network's parameters and running statistics under torch.nn's names and in its layouts.
+"""To and from PyTorch: a network's parameters and running statistics with torch.nn's names and layouts.
 
     ours                               PyTorch
     encoder1.conv1.weight (K, K, C, F)   encoder1.conv1.weight (F, C, K, K)
@@ -7,12 +7,9 @@
     encoder1.bn1.gamma, beta             encoder1.bn1.weight, bias
     encoder1.bn1.running_mean, _var      the same, and num_batches_tracked
 
-Nothing here needs PyTorch: these are dictionaries of NumPy arrays. `module.load_state_dict({name: torch.from_numpy(a)
-for name, a in state.items()})` gives them to a module whose parts have these names, and
-`from_torch_state(model, {name: t.numpy() for name, t in module.state_dict().items()})` takes them back.
+Nothing here needs PyTorch: `module.load_state_dict({name: torch.from_numpy(a) for name, a in state.items()})` gives the
+arrays to a module, `from_torch_state(model, {name: t.numpy() for name, t in module.state_dict().items()})` takes them.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 
@@ -21,10 +18,8 @@ import numpy as np
 from ..errors import CheckpointError
 from ..models.network import Network
 
-__all__ = ["from_torch_state", "to_torch_state"]
-
 _KEYS = {"gamma": "weight", "beta": "bias"}
-_BATCHES = "num_batches_tracked"  # of PyTorch's batch norms: how many batches there were; not used here
+_BATCHES = "num_batches_tracked"  # in PyTorch's batch norms, the number of batches so far; not used here
 
 
 def to_torch_state(model: Network) -> dict[str, np.ndarray]:

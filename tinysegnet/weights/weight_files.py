@@ -1,12 +1,10 @@
-"""Files of weights that others wrote, as NumPy arrays: torch.save's .pth, Keras's .h5, and safetensors.
+"""Files of weights from other libraries as NumPy arrays: torch.save's .pth, Keras's .h5, and safetensors.
 
     read_arrays(path)  ->  {"features.0.weight": array (64, 3, 3, 3), ...}
 
-The content says which of them a file is, not its name. Nothing in a file is executed, and nothing that it claims is
-believed: sizes are compared with the file's own before memory is taken.
+The format is recognised by the content, not by the name. Nothing in a file is executed, and claimed sizes are compared
+with the file's size before memory is allocated.
 """
-
-from __future__ import annotations
 
 import struct
 import zipfile
@@ -22,17 +20,15 @@ from .keras_file import read_keras
 from .safetensors_file import read_safetensors
 from .torch_file import read_torch
 
-__all__ = ["read_arrays"]
-
 ADVICE = "Give a .pth of torchvision, an .h5 of Keras, or a .safetensors"
 _ERRORS = (ArithmeticError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError, struct.error,
            zipfile.BadZipFile)  # fmt: skip
 
 
 def read_arrays(path: str | PathLike[str], *, keep: Callable[[str], object] | None = None) -> dict[str, np.ndarray]:
-    """The tensors in a file of weights by name, each C-contiguous with memory of its own. Raises CheckpointError.
+    """The tensors in a file of weights by name, each a separate C-contiguous array. Raises CheckpointError.
 
-    keep: called with each name; where it returns something false, the tensor is left out, and not read.
+    keep: called with each name; if it returns something false, the tensor is not read.
     """
     path = Path(path)
     try:

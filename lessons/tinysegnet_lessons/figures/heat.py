@@ -19,12 +19,7 @@ PANEL, TOP, EDGE, GAP, BAR = 4.2, 0.42, 0.2, 0.25, 0.8  # inches
 
 
 def show_heat(
-    values: np.ndarray,
-    title: str,
-    *,
-    image: np.ndarray | None = None,
-    scale: float | None = None,
-    theme: Theme = LIGHT,
+    values: np.ndarray, title: str, *, image: np.ndarray | None = None, scale: float | None = None, theme: Theme = LIGHT
 ) -> Figure:
     """A map (H, W) of numbers >= 0, the darker the larger, with its scale; NaN is hatched, for "nothing was said here".
 

@@ -19,8 +19,6 @@ from PIL import Image, ImageDraw, ImageFilter
 from ..palette import CAMVID
 from .paints import Color, between, mix
 
-__all__ = ["MOODS", "OVERSAMPLING", "Camera", "Canvas", "Mood", "Point", "Sheet", "develop"]
-
 OVERSAMPLING = 3  # odd, so that a pixel has a middle
 NEAR = 0.7  # metres: nothing is drawn closer to the camera than this
 CIRCLE = [(math.cos(2 * math.pi * i / 16), math.sin(2 * math.pi * i / 16)) for i in range(16)]

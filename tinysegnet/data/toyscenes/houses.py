@@ -3,14 +3,10 @@
 Every function draws one thing on a `Canvas`, in metres, and marks its polygons with its class.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from .drawing import BUILDING, FENCE, TREE, Canvas, Sheet
 from .paints import DARK, GLASS, LAMPLIGHT, WHITE, Color, between, chance, mix, paint, pick
-
-__all__ = ["LEAVES", "WALLS", "fence", "garden", "hedge", "house", "tree", "windows"]
 
 WALLS: tuple[Color, ...] = ((196, 98, 74), (222, 160, 96), (236, 208, 152), (244, 234, 214), (214, 202, 186),
                             (178, 138, 108), (222, 142, 138), (160, 92, 76))  # fmt: skip

@@ -1,13 +1,9 @@
 """The colours of the toy scenes, and how one is drawn at random."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
-
-__all__ = ["DARK", "GLASS", "LAMPLIGHT", "PAINTS", "WHITE", "Color", "between", "chance", "mix", "paint", "pick"]
 
 Color = tuple[float, float, float]
 T = TypeVar("T")
@@ -26,6 +22,7 @@ DARK: Color = (40, 42, 52)
 
 
 def chance(rng: np.random.Generator, probability: float) -> bool:
+    """True with this probability."""
     return rng.random() < probability
 
 

@@ -9,8 +9,6 @@ Files: `paints` (colours), `drawing` (camera, canvas, light), `houses` and `stre
 `street` (the empty street), and here the plan of what stands where.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -24,21 +22,13 @@ from .drawing import Point, develop
 from .paints import between, chance, pick
 from .street import Street
 
-__all__ = ["ToyScenes", "draw_scene"]
-
 Thing = tuple[float, Callable[[], None]]  # how far away it is, and how to draw it
 
 
 class ToyScenes:
-    """A data set of drawn streets. `toys[i]` is a pure function of the seed, i and the size.
+    """A data set of `count` drawn streets of size (H, W), at least (16, 16).
 
-    Args:
-        count: how many.
-        seed: another seed gives other streets.
-        size: (H, W) of the pictures, at least (16, 16).
-
-    Raises:
-        DataError: count, seed or size is out of range.
+    `toys[i]` is a pure function of the seed, i and the size. Raises DataError if one of them is out of range.
     """
 
     palette = CAMVID
@@ -138,10 +128,9 @@ class _Plan:
         self.canvas.ground().glaze(outline, (24, 26, 52), 0.38 * self.street.mood.shadow)
 
     def _spot(self, strips: Sequence[Point], near: float, far: float) -> Point | None:
-        """A place (x, z) on one of these strips, each from a left to a right x, that the camera sees.
+        """A place (x, z) on one of these strips (from a left to a right x) that the camera sees; None if none is found.
 
-        Near places are likelier, so that a thing is as likely to be large as to be small. Places that
-        the camera sees right in front of or behind another thing are left free; None if no place is found.
+        Near places are likelier, so that a thing is as likely to be large as to be small. No thing hides another.
         """
         width, apart = self.canvas.picture.size[0], 0.15 * self.canvas.picture.size[1]
         for _ in range(16):

@@ -1,7 +1,5 @@
 """The empty street of a toy scene: its measures, its camera, the sky above it and the ground under it."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -9,8 +7,6 @@ import numpy as np
 from .drawing import BUILDING, MOODS, OVERSAMPLING, PAVEMENT, ROAD, SKY, TREE, VOID, Camera, Canvas, Point
 from .houses import LEAVES, windows
 from .paints import DARK, WHITE, Color, between, chance, mix, paint, pick
-
-__all__ = ["Street"]
 
 ASPHALT: tuple[Color, ...] = ((84, 84, 90), (98, 98, 102), (110, 108, 110), (100, 94, 90), (94, 100, 114))
 CLOUD = (-2.0, 0, 0.7), (-1.0, 0.4, 1.0), (0.1, 0.7, 1.2), (1.2, 0.3, 1.0), (2.2, 0, 0.7)  # right, up, radius

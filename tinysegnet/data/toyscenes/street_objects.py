@@ -4,14 +4,10 @@ Every function draws one thing on a `Canvas` where it stands, at (x, z) metres, 
 Thin things are a little stouter than in life, so that they are some pixels wide at 96x128.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from .drawing import CAR, CYCLIST, PEDESTRIAN, POLE, SIGN, VOID, Canvas, Sheet
 from .paints import DARK, GLASS, LAMPLIGHT, WHITE, Color, between, chance, mix, paint, pick
-
-__all__ = ["car", "crossing_car", "cyclist", "lamp_post", "oddity", "pedestrian", "sign", "traffic_light"]
 
 SKIN: tuple[Color, ...] = ((244, 206, 172), (222, 172, 132), (172, 118, 84), (120, 80, 58), (88, 58, 44))
 METAL: tuple[Color, ...] = ((70, 74, 80), (120, 124, 126), (178, 178, 172), (54, 78, 66), (96, 92, 92))

@@ -1,1 +1,1 @@
-"""What makes the convolutions and the pooling fast: products in registers, Winograd, and the choice among them."""
+"""The fast convolutions and pooling: products in registers, Winograd, and the choice among them."""

@@ -1,24 +1,20 @@
 """Which algorithm computes a convolution: "direct", "winograd_f4x3" or "winograd_f4x4".
 
 The choice depends on shapes only, so it is the same on every machine. All algorithms are mostly multiply-adds, and
-other work is counted as the multiply-adds that take the same time. The prices were fitted to measurements (2 threads of
-an AVX-512 machine, 1x4 to 512x512 channels, 8x8 to 180x240 pixels). They only have to be right enough for the choice:
-where two algorithms take the same time, the wrong one costs nothing.
+other work is counted as the multiply-adds that take the same time. The costs were fitted to measurements (2 threads of
+an AVX-512 machine, 1x4 to 512x512 channels, 8x8 to 180x240 pixels). They only have to be accurate enough for the
+choice: where two algorithms take the same time, either will do.
 """
-
-from __future__ import annotations
 
 from math import prod
 
 from . import winograd
 
-__all__ = ["choose_convolution", "choose_weight_gradient", "convolution_costs", "weight_gradient_costs"]
-
 LANES = 16  # channels come in vectors: 11 cost as much as 16
 TILE_ROW = 8  # to begin and end a register tile, in steps of its inner loop
-TRANSFORM = 4  # of one number of V or M, for each tap: the sums become longer
-KERNEL_TRANSFORM = 8  # of one number of U, for each tap
-START_DIRECT, START_WINOGRAD = 1_000_000, 1_900_000  # to start the kernels: 10 and 18 microseconds
+TRANSFORM = 4  # per number of V or M and per tap: more taps make longer sums
+WEIGHT_TRANSFORM = 8  # per number of U and per tap
+START_DIRECT, START_WINOGRAD = 1_000_000, 1_900_000  # to start the compiled functions: 10 and 18 microseconds
 
 
 def _whole_vectors(channels):
@@ -26,14 +22,14 @@ def _whole_vectors(channels):
 
 
 def convolution_costs(weight_shape, stride, out_shape):
-    """{algorithm: multiply-adds} of a forward; or of dx, with the shape of its rotated kernel."""
+    """{name: multiply-adds} of a forward, or of dx with the shape of its rotated weight."""
     KH, KW, C, F = weight_shape
     costs = {"direct": START_DIRECT + prod(out_shape[:3]) * KH * (KW * C + TILE_ROW) * _whole_vectors(F)}
     return costs | _winograd_costs(weight_shape, stride, out_shape)
 
 
 def weight_gradient_costs(weight_shape, stride, out_shape):
-    """{algorithm: multiply-adds} of dweight."""
+    """{name: multiply-adds} of dweight."""
     KH, KW, C, F = weight_shape
     rows = -(-KW * C // 6) * 6
     costs = {"direct": 2 * START_DIRECT + prod(out_shape[:3]) * KH * rows * _whole_vectors(F)}
@@ -45,11 +41,11 @@ def _winograd_costs(weight_shape, stride, out_shape):
     if name is None:
         return {}
     tiles, (C, F) = winograd.Tiles(name, out_shape, weight_shape[0]), weight_shape[2:]
-    kernels = tiles.pieces**2 * tiles.points * C * _whole_vectors(F)
-    transforms = tiles.total * tiles.points * (_whole_vectors(C) + _whole_vectors(F))
-    products = max(tiles.total, 6) * kernels
+    transformed_weight = tiles.pieces**2 * tiles.num_points * C * _whole_vectors(F)
+    transforms = tiles.total * tiles.num_points * (_whole_vectors(C) + _whole_vectors(F))
+    products = max(tiles.total, 6) * transformed_weight
     return {name: START_WINOGRAD + products
-            + tiles.algorithm.taps * (TRANSFORM * transforms + KERNEL_TRANSFORM * kernels)}  # fmt: skip
+            + tiles.algorithm.taps * (TRANSFORM * transforms + WEIGHT_TRANSFORM * transformed_weight)}  # fmt: skip
 
 
 def choose_convolution(weight_shape, stride, out_shape):

@@ -1,18 +1,14 @@
-"""Convolution as it is defined, K*K multiplications an output and channel pair, with the product in registers.
+"""Convolution by its definition, K*K multiplications per output and pair of channels, with the sums in registers.
 
 In a row of an NHWC picture the K pixels under a kernel row lie side by side: K*C numbers in a line. So the K taps of
 a kernel row are one product with a matrix of K*C rows, `weight[i]`, and a convolution is K products, not K*K.
-Neighbouring windows overlap in memory; nothing is copied but to put zeros around the picture.
+Neighbouring windows overlap in memory; only putting zeros around the picture needs a copy.
 """
-
-from __future__ import annotations
 
 import numpy as np
 
 from ...runtime import empty, kernel, prange
 from .gemm import multiply
-
-__all__ = ["forward", "weight_gradient"]
 
 CHUNK = 512 << 10  # bytes of dout
 PARTIAL = 4 << 20  # bytes of all chunks' sums
@@ -58,7 +54,7 @@ def _convolve_rows(x, weight, bias, out, stride_y, stride_x, relu):
 def _weight_gradient(x, dout, dweight, partial, rows_per_task, stride_y, stride_x):
     """dweight[i] = sum over n, y of (x[n, y*s + i] windows)^T @ dout[n, y].
 
-    A task owns some rows of dweight[i] and one chunk of the pictures' rows; the chunks' sums are added in order
+    A task takes some rows of dweight[i] and one chunk of the pictures' rows; the chunks' sums are added in order
     at the end. Tasks and chunks depend on shapes only, so the result does not depend on the number of threads.
     """
     N, H, W, F = dout.shape
@@ -82,7 +78,7 @@ def _weight_gradient(x, dout, dweight, partial, rows_per_task, stride_y, stride_
 
 
 def padded(x, pads):
-    """x with zeros before and after each of the two spatial axes; a negative number cuts that many pixels off."""
+    """-> x with zeros before and after it along both spatial axes; a negative number cuts that many pixels off."""
     (top, bottom), (left, right) = pads
     if not any((top, bottom, left, right)):
         return np.ascontiguousarray(x)
@@ -93,7 +89,7 @@ def padded(x, pads):
 
 
 def forward(x, weight, bias, out, stride, pads, relu):
-    """x (N, H, W, C) convolved with weight (K, K, C, F), plus bias (F,), through a ReLU if wanted, into out."""
+    """x (N, H, W, C) convolved with weight (K, K, C, F), plus bias (F,), into out; relu: apply ReLU to out."""
     _convolve_rows(padded(x, pads), weight, bias, out, *stride, relu)
 
 
@@ -102,7 +98,7 @@ def weight_gradient(x, dout, dweight, stride, pads):
     KH, KW, C, _ = dweight.shape
     rows = min(48, KW * C)
     tasks = KH * -(-KW * C // rows)
-    # Chunks of dout small enough to stay in the cache while each kernel row reads them, if dweight is small as well.
+    # Chunks of dout stay in the processor's cache while each kernel row reads them, if dweight is small as well.
     chunks = max(-(-16 // tasks), min(dout.nbytes, PARTIAL * CHUNK // dweight.nbytes) // CHUNK)
     partial = np.zeros((min(chunks, dout.shape[0] * dout.shape[1]), *dweight.shape), x.dtype)
     _weight_gradient(padded(x, pads), dout, dweight, partial, rows, *stride)

@@ -1,12 +1,8 @@
-"""How to call a kernel that computes each output value from the input values at the same place."""
-
-from __future__ import annotations
+"""Calls of kernels that compute each output value from the input values at the same place."""
 
 import numpy as np
 
 from ...runtime import empty_like
-
-__all__ = ["elementwise"]
 
 
 def elementwise(kernel, *arrays, settings=()):

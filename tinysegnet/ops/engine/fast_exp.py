@@ -1,17 +1,13 @@
-"""exp as part of a loop that becomes vectors: the C library's is a call for each number, and softmax is made of it.
+"""exp for loops that the compiler vectorizes. The C library's exp is a call per number, and softmax is mostly exp.
 
 exp(x) = 2^n * exp(r),  n = x / log 2 rounded,  |r| <= log(2) / 2:   2^n is a shift, exp(r) a short Taylor series
 """
-
-from __future__ import annotations
 
 import math
 
 import numpy as np
 
 from ...runtime import JIT
-
-__all__ = ["exp"]
 
 if not JIT:
     exp = np.exp
@@ -24,7 +20,7 @@ else:
 
     @intrinsic
     def exp(typingctx, x):
-        """exp of a number <= 0, in its own dtype; smaller than all normal numbers is 0, NaN stays."""
+        """exp of a number <= 0, in its own dtype. A result below all normal numbers becomes 0; NaN stays."""
 
         def codegen(context, builder, signature, args):
             bits = signature.args[0].bitwidth
@@ -44,7 +40,7 @@ else:
             floor = builder.module.declare_intrinsic("llvm.floor", [number])
             n = builder.call(floor, [multiply_add(inside, constant(1 / math.log(2)), constant(0.5))])
             high = kind(math.log(2)).view(f"i{bits // 8}") >> mantissa // 2 << mantissa // 2
-            high = float(high.view(kind))  # few enough digits for n * high to be exact
+            high = float(high.view(kind))  # has few digits, so that n * high is exact
             r = multiply_add(n, constant(-high), inside)
             r = multiply_add(n, constant(high - math.log(2)), r)
             total = constant(1 / math.factorial(terms - 1))

@@ -1,4 +1,4 @@
-"""A small matrix product that lives in registers: what convolution is made of.
+"""A small matrix product whose sums stay in registers: the inner part of every convolution.
 
     out[r, c]  (+)=  sum_k  a[r, k] * b[k, c]
 
@@ -11,22 +11,18 @@ may even overlap.
     out[r, c] is  out_flat[out_start + r * out_row + c]
 
 Why it is fast: a tile of 6 rows x 4 vectors of `out` (2 on AVX2) stays in registers while k runs. Each step loads one
-row of `b` (4 vectors) and multiplies each by 6 numbers of `a`: 24 multiply-adds for 10 loads, so the multipliers set
-the pace and not the memory. Vectors are as wide as the processor has them; columns past the edge are masked off.
+row of `b` (4 vectors) and multiplies each by 6 numbers of `a`: 24 multiply-adds for 10 loads, so arithmetic
+limits the speed, not memory. Vectors are as wide as the processor's registers; columns past the edge are masked off.
 """
-
-from __future__ import annotations
 
 import numpy as np
 
 from ...runtime import JIT, kernel
 
-__all__ = ["multiply", "multiply_numpy"]
-
 
 def multiply_numpy(a, a_start, a_row, a_step, b, b_start, b_row, out, out_start, out_row, rows, cols, inner,
                    accumulate):  # fmt: skip
-    """The definition, on views of the flat arrays. Also serves where numba does not compile."""
+    """By the definition, on views of the flat arrays; also used where numba does not compile."""
     window = np.lib.stride_tricks.as_strided
     size = a.itemsize
     product = (window(a[a_start:], (rows, inner), (a_row * size, a_step * size))
@@ -45,7 +41,7 @@ else:
 
     @kernel(inline=True)
     def multiply(a, a_start, a_row, a_step, b, b_start, b_row, out, out_start, out_row, rows, cols, inner, accumulate):
-        """One thread's work: callers put it inside their own parallel loop."""
+        """Works in one thread: callers have the parallel loop."""
         width = lanes(out)
         for c in range(0, cols, MOST_VECTORS * width):
             vectors = (min(MOST_VECTORS * width, cols - c) + width - 1) // width

@@ -10,19 +10,15 @@
 
 `channel_tile` is for depthwise convolution: one vector of channels, and a[r, k] has a number for each of them.
 
-Two edges, neither with code of its own. Rows past the last one repeat the last row: they compute the same numbers
+The two edges need no code of their own. Rows past the last one repeat the last row: they compute the same numbers
 and store them to the same place. Columns past the last one are masked off in loads and stores.
 """
-
-from __future__ import annotations
 
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .simd import I64, Vectors
-
-__all__ = ["CHANNEL_ROWS", "ROWS", "channel_tile", "tiles"]
 
 ROWS, CHANNEL_ROWS = 6, 8
 

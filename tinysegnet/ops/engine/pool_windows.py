@@ -1,40 +1,36 @@
 """Pooling and unpooling with windows of any size and stride, overlapping or not; one byte per position."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...runtime import kernel, prange
 
-__all__ = ["gather", "pool", "scatter"]
-
 
 @kernel
-def pool(x, out, position, size_y, size_x, stride_y, stride_x):
-    """x (N, H, W, C) -> out and position (N, h, w, C); windows are clipped at the border."""
+def pool(x, out, positions, size_y, size_x, stride_y, stride_x):
+    """x (N, H, W, C) -> out and positions (N, h, w, C); windows are clipped at the border."""
     N, H, W, C = x.shape
     h, w = out.shape[1:3]
     for task in prange(N * h):
         n, y = task // h, task % h
         for column in range(w):
             top, left = y * stride_y, column * stride_x
-            best, where = out[n, y, column], position[n, y, column]
+            best, position = out[n, y, column], positions[n, y, column]
             best[:] = x[n, top, left]
-            where[:] = 0
+            position[:] = 0
             for i in range(min(size_y, H - top)):
                 for j in range(min(size_x, W - left)):
-                    k = np.uint8(i * size_x + j)
+                    here = np.uint8(i * size_x + j)
                     pixel = x[n, top + i, left + j]
                     for c in range(C):
-                        # larger, or the first NaN: a NaN is the only number that differs from itself
+                        # it wins if larger, or the first NaN: only a NaN differs from itself
                         wins = pixel[c] > best[c] or (pixel[c] != pixel[c] and best[c] == best[c])
                         best[c] = pixel[c] if wins else best[c]
-                        where[c] = k if wins else where[c]
+                        position[c] = here if wins else position[c]
 
 
 @kernel
-def scatter(x, position, out, size_y, size_x, stride_y, stride_x):
-    """Add x at the places that position names. A task owns one row of `out` and visits the windows that overlap it."""
+def scatter(x, positions, out, size_y, size_x, stride_y, stride_x):
+    """Add x to out at its positions. A task writes one row of `out`, from the windows that overlap it."""
     N, H, W, C = out.shape
     h, w = x.shape[1:3]
     for task in prange(N * H):
@@ -45,24 +41,24 @@ def scatter(x, position, out, size_y, size_x, stride_y, stride_x):
             i = row - y * stride_y
             for column in range(w):
                 for j in range(min(size_x, W - column * stride_x)):
-                    k, pixel = np.uint8(i * size_x + j), out[n, row, column * stride_x + j]
-                    value, where = x[n, y, column], position[n, y, column]
+                    here, pixel = np.uint8(i * size_x + j), out[n, row, column * stride_x + j]
+                    value, position = x[n, y, column], positions[n, y, column]
                     for c in range(C):
-                        pixel[c] += value[c] if where[c] == k else 0
+                        pixel[c] += value[c] if position[c] == here else 0
 
 
 @kernel
-def gather(dout, position, dx, size_y, size_x, stride_y, stride_x):
-    """dx (N, h, w, C) = dout (N, H, W, C) at the places that position names."""
+def gather(dout, positions, dx, size_y, size_x, stride_y, stride_x):
+    """dx (N, h, w, C) = dout (N, H, W, C) at the positions."""
     N, h, w, C = dx.shape
     H, W = dout.shape[1:3]
     for task in prange(N * h):
         n, y = task // h, task % h
         for column in range(w):
-            value, where = dx[n, y, column], position[n, y, column]
+            value, position = dx[n, y, column], positions[n, y, column]
             value[:] = 0
             for i in range(min(size_y, H - y * stride_y)):
                 for j in range(min(size_x, W - column * stride_x)):
-                    k, pixel = np.uint8(i * size_x + j), dout[n, y * stride_y + i, column * stride_x + j]
+                    here, pixel = np.uint8(i * size_x + j), dout[n, y * stride_y + i, column * stride_x + j]
                     for c in range(C):
-                        value[c] += pixel[c] if where[c] == k else 0
+                        value[c] += pixel[c] if position[c] == here else 0

@@ -1,9 +1,7 @@
-"""Vectors of the processor's own width in numba, written as LLVM instructions because numba has no vector type.
+"""Vectors in numba, written as LLVM instructions because numba has no vector type.
 
-Vectors are as wide as the processor has them: AVX-512 64 bytes, AVX 32, and 16 (SSE, NEON) everywhere.
+They are as wide as the processor's registers: 64 bytes with AVX-512, 32 with AVX, else 16 (SSE, NEON).
 """
-
-from __future__ import annotations
 
 import llvmlite.binding
 import numba
@@ -12,13 +10,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["I32", "I64", "MOST_VECTORS", "Vectors", "lanes"]
-
 I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
 def _features() -> set[str]:
-    """What numba compiles for: the host, or what NUMBA_CPU_FEATURES says instead."""
+    """-> the features numba compiles for: the processor's, or those of NUMBA_CPU_FEATURES."""
     if numba.config.CPU_FEATURES:
         return {word[1:] for word in numba.config.CPU_FEATURES.split(",") if word.startswith("+")}
     return {name for name, present in llvmlite.binding.get_host_cpu_features().items() if present}
@@ -28,7 +24,7 @@ def _vector_bytes() -> int:
     return 64 if "avx512f" in _features() else 32 if "avx" in _features() else 16
 
 
-# Of a register tile's row: 6 rows of 4 vectors need 24 of AVX-512's or NEON's 32 registers; AVX has 16.
+# Vectors per row of a register tile: 6 rows of 4 vectors take 24 of AVX-512's or NEON's 32 registers; AVX has 16.
 MOST_VECTORS = 2 if "avx" in _features() and "avx512f" not in _features() else 4
 
 
@@ -38,7 +34,7 @@ def _lanes(dtype: types.Float) -> int:
 
 @intrinsic
 def lanes(typingctx, array):
-    """How many elements of the array fit one vector register."""
+    """-> how many elements of the array fit one vector register."""
     return types.intp(array), lambda context, builder, signature, args: ir.Constant(I64, _lanes(array.dtype))
 
 
@@ -68,7 +64,7 @@ class Vectors:
         return self.builder.shuffle_vector(single, ir.Constant(vector, ir.Undefined), zeros)
 
     def constant(self, value):
-        """A number known now, in all lanes."""
+        """A number known at compile time, in all lanes."""
         return ir.Constant(self.vector, [ir.Constant(self.element, value)] * self.count)
 
     def first(self, number):

@@ -1,16 +1,15 @@
 """Winograd's algorithms, their matrices A, B and G, and their transforms, out = matrix @ d @ matrix^T per channel.
 
-`d` is a p x p grid of pixels and `out` a q x q grid, each pixel a run of channels; the matrix is q x p. Every vector of
-channels is loaded once and goes through both products in registers; zeros and ones of the matrix cost nothing, and rows
-that differ in signs only, as those of the points a and -a do, share their work (`factors`).
+`d` is a p x p grid of pixels and `out` a q x q grid, each pixel a run of channels; the matrix is q x p. A vector of
+channels is loaded once and goes through both products, with intermediate results in registers as far as they fit.
+Zeros of the matrix cost nothing, ones no multiplication, and rows that differ in signs only, as those of the points a
+and -a do, share their work (`factors`).
 
-`winograd_transform(matrices)` makes the function
+`make_transform(matrices)` makes the function
     (algorithm,  source, start, row, column,  target, start, row, column,  channels)
-where pixel (i, j) of the grid begins at `start + i * row + j * column` of a flat array. `matrices` has the matrix of
-each algorithm, by its class.
+where pixel (i, j) of the grid begins at `start + i * row + j * column` of a flat array. `matrices` maps each kind of
+algorithm, its class, to a matrix.
 """
-
-from __future__ import annotations
 
 from typing import NamedTuple
 
@@ -18,11 +17,9 @@ import numpy as np
 
 from ...runtime import JIT
 
-__all__ = ["ALGORITHMS", "MATRICES", "WinogradF4x3", "WinogradF4x4", "winograd_transform"]
-
 
 class WinogradF4x3(NamedTuple):
-    """4 outputs of 3 kernel taps from 6 points along each axis: 0, 1, -1, 2, -2 and infinity."""
+    """4 outputs of 3 kernel taps from 6 points along each axis: 1, -1, 2, -2, 0 and infinity."""
 
     taps: int = 3
     side: int = 6
@@ -35,13 +32,13 @@ class WinogradF4x4(NamedTuple):
     side: int = 7
 
 
-# Kernels are given the algorithm. Its class is part of its type, so numba compiles each kernel once per algorithm, and
+# Compiled functions take the algorithm. Its class is part of its type, so numba compiles them once per algorithm, and
 # each transform knows its matrix.
 ALGORITHMS: dict[str, WinogradF4x3 | WinogradF4x4] = {"winograd_f4x3": WinogradF4x3(), "winograd_f4x4": WinogradF4x4()}
 
 
-def transforms(points, taps):
-    """A, B, G for 4 outputs and a kernel of `taps` numbers: one point less than taps + 3, infinity is the last.
+def winograd_matrices(points, taps):
+    """A, B, G for 4 outputs and `taps` kernel taps: `points` has taps + 2 entries; infinity is added as the last.
 
     A and G evaluate polynomials at the points, a_i^k; at infinity that is the highest coefficient. B interpolates: its
     column i is the polynomial that vanishes at all points but point i, where it is N_i; G's rows are divided by that.
@@ -56,14 +53,16 @@ def transforms(points, taps):
     return A, B, G
 
 
+COMMON_POINTS = (1.0, -1.0, 2.0, -2.0)  # the order matters: `_paired` looks for a and -a side by side
+ONE = COMMON_POINTS.index(1.0)  # the row of A that is all ones
 MATRICES = {
-    WinogradF4x3: transforms((1.0, -1.0, 2.0, -2.0, 0.0), taps=3),
-    WinogradF4x4: transforms((1.0, -1.0, 2.0, -2.0, 0.5, -0.5), taps=4),
+    WinogradF4x3: winograd_matrices((*COMMON_POINTS, 0.0), taps=3),
+    WinogradF4x4: winograd_matrices((*COMMON_POINTS, 0.5, -0.5), taps=4),
 }
 
 
-def transform_numpy(matrices):
-    """The definition, on views of the flat arrays. Also serves where numba does not compile."""
+def make_transform_numpy(matrices):
+    """By the definition, on views of the flat arrays; also used where numba does not compile."""
 
     def apply(algorithm, source, s_start, s_row, s_column, target, t_start, t_row, t_column, channels):
         matrix = matrices[type(algorithm)]
@@ -80,10 +79,10 @@ def transform_numpy(matrices):
 
 
 def factors(matrix):
-    """-> matrices whose product is the matrix, the last to be applied first, with fewer multiplications together.
+    """-> matrices whose product is the matrix, and which need fewer multiplications; the last is applied first.
 
-    Rows r and s = +-r, number by number: (r + s) / 2 and (r - s) / 2 have few numbers left, r and s are their sum and
-    difference. Columns alike, by the transposed.
+    If row s equals row r up to signs, (r + s) / 2 and (r - s) / 2 have fewer nonzeros, and r and s are their sum and
+    difference. Columns are treated the same way, on the transpose.
     """
     if _paired(matrix):
         outer, inner = np.eye(len(matrix)), matrix.copy()
@@ -95,7 +94,7 @@ def factors(matrix):
 
 
 def _paired(matrix):
-    """Numbers k of the rows that the next one repeats with other signs."""
+    """The k for which row k + 1 equals row k up to signs."""
     found = []
     for k in range(len(matrix) - 1):
         alike = np.array_equal(abs(matrix[k]), abs(matrix[k + 1])) and np.count_nonzero(matrix[k]) > 1
@@ -104,8 +103,8 @@ def _paired(matrix):
     return found
 
 
-def transform_numba(matrices):
-    """As instructions, with the algorithm's matrix unrolled into them."""
+def make_transform_numba(matrices):
+    """As LLVM instructions, one for each nonzero entry of the factors of the algorithm's matrix."""
     from numba import types
     from numba.core import cgutils
     from numba.extending import intrinsic
@@ -124,11 +123,11 @@ def transform_numba(matrices):
                 """Pointer to a channel of pixel (i, j) of the grid whose array is argument number `position`."""
                 array = cgutils.create_struct_proxy(signature.args[position])(context, builder, args[position])
                 start, row, column = args[position + 1 : position + 4]
-                place = builder.add(start, builder.add(builder.mul(row, I64(i)), builder.mul(column, I64(j))))
-                return builder.gep(array.data, [builder.add(place, channel)])
+                offset = builder.add(start, builder.add(builder.mul(row, I64(i)), builder.mul(column, I64(j))))
+                return builder.gep(array.data, [builder.add(offset, channel)])
 
             def combine(row, values):
-                """Sum of row[k] * values[k], those with factor 1 first: they need no multiplication to begin with."""
+                """Sum of row[k] * values[k]; a factor of 1 comes first, so the sum begins without a multiplication."""
                 total = None
                 terms = zip(row.tolist(), values, strict=True)
                 for factor, value in sorted((term for term in terms if term[0]), key=lambda term: term[0] != 1):
@@ -169,4 +168,4 @@ def transform_numba(matrices):
     return apply
 
 
-winograd_transform = transform_numba if JIT else transform_numpy
+make_transform = make_transform_numba if JIT else make_transform_numpy
