@@ -57,7 +57,7 @@ from .windows import conv2d_output_size
 _OPS = (CONV2D, CONV_TRANSPOSE2D, DEPTHWISE_CONV2D, BATCHNORM2D, BATCHNORM2D_RELU, RELU, MAX_POOL2D, MAX_UNPOOL2D,
         UPSAMPLE_NEAREST2D, UPSAMPLE_BILINEAR2D, DROPOUT, LOCAL_RESPONSE_NORM, SOFTMAX, SIGMOID, SOFTMAX_CROSS_ENTROPY,
         SIGMOID_CROSS_ENTROPY)  # fmt: skip
-REGISTRY: dict[str, Op] = {op.name: op for op in _OPS}
+REGISTRY: dict[str, Op] = {op.name: op for op in _OPS}  #: every op by its name
 
 __all__ = ["REGISTRY", "Op", "Variant", "batchnorm2d_backward", "batchnorm2d_forward", "batchnorm2d_relu_backward",
            "batchnorm2d_relu_forward", "conv2d_backward", "conv2d_forward", "conv2d_inference",
