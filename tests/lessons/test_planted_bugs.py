@@ -1,7 +1,7 @@
 """Planted bugs: 26 that real libraries have had, and two of transposed convolution: who catches which.
 
-The bugs are in tinysegnet/gradcheck/bugs, where the lessons find them, too. A bug is a small wrong variant of the real
-NumPy op. The checker sees only forward and backward of the variant; the
+The bugs are in lessons/tinysegnet_lessons/bugs, where the lessons find them too. A bug is a small wrong variant of the
+real NumPy op. The checker sees only forward and backward of the variant; the
 comparison is with PyTorch's frozen answers (tests/golden), so it works without PyTorch.
 
      #  planted bug                                            checker   comparison

@@ -1,6 +1,6 @@
 """How far a score may be trusted: confidence intervals by resampling pictures (Efron's percentile bootstrap).
 
-The pictures at hand are a sample of all that could have been taken. Drawing N of N pictures with replacement imitates
+The given pictures are a sample of all that could have been taken. Drawing N of N pictures with replacement imitates
 taking the sample again; the scores of many such draws spread about as the score itself would. But pictures of a video
 resemble their neighbours, so whole blocks of consecutive pictures are drawn. With B blocks, and w_rb how often draw r
 has block b:
@@ -37,7 +37,7 @@ def bootstrap_intervals(
 
     With few blocks the intervals are too narrow, as percentile intervals are: for the mean of independent normal
     blocks, "95 %" held the true value in 82 of 100 trials with 5 blocks, in 88 with 11, in 93 with 20. And they say
-    nothing about streets unlike those at hand.
+    nothing about streets unlike the given ones.
 
     Args:
         counts: (N, 3, K), `class_counts` of the N pictures' confusion matrices, in the pictures' order.
