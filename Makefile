@@ -7,13 +7,17 @@ SITE := .venv/.site
 TYPESCRIPT := 7.0.2
 TSC := .venv/typescript-$(TYPESCRIPT)/node_modules/.bin/tsc
 
-.PHONY: train test torture gradcheck lessons site bundled lint oracle clean
+.PHONY: train test test-all torture gradcheck lessons site bundled lint oracle clean
 
 train: $(READY)
 	$(BIN)/tinysegnet train
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+# The same tests with more examples, and those that have no short form.
+test-all: $(READY)
+	TINYSEGNET_TESTS=long $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 # The long forms of what `make test` does in short: 200 kills, 10,000 mutants of each kind, 2,000 steps. With figures.
 torture: $(READY)

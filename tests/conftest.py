@@ -7,18 +7,27 @@ os.environ.setdefault("NUMBA_NUM_THREADS", "4")
 
 import pytest
 from browser import launched
+from forms import LONG, amount
 from hypothesis import settings
 
 from tinysegnet import runtime
 
 # The same examples in every run, and no deadline: a kernel's first call compiles it.
-settings.register_profile("tinysegnet", derandomize=True, deadline=None, max_examples=200, database=None)
+settings.register_profile("tinysegnet", derandomize=True, deadline=None, max_examples=amount(20, 200), database=None)
 settings.load_profile("tinysegnet")
 
 if runtime.JIT:
     import numba
 
     numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS))
+
+
+def pytest_collection_modifyitems(config, items):
+    """Deselect the tests of the long form, unless it was asked for."""
+    long = [] if LONG else [item for item in items if item.get_closest_marker("long")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in set(long)]
 
 
 def pytest_terminal_summary(terminalreporter):
