@@ -1,72 +1,93 @@
-# make test, make train: each makes the environment in .venv first, if it is missing.
+# make train, make test: each installs what it needs into .venv first, if it is missing.
 
 PYTHON ?= python3
 BIN := .venv/bin
-READY := .venv/.ready
-SITE := .venv/.site
+# Without --no-compile, pip compiles thousands of files that are never imported.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 TYPESCRIPT := 7.0.2
 TSC := .venv/typescript-$(TYPESCRIPT)/node_modules/.bin/tsc
 
-.PHONY: train test test-all torture gradcheck lessons site bundled lint oracle clean
+.PHONY: train test test-all torture gradcheck lessons site bundled lint package oracle clean
 
-train: $(READY)
+train: .venv/.run
 	$(BIN)/tinysegnet train
 
-test: $(READY)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+test: .venv/.test
+	$(PYTEST)
 
 # The same tests with more examples, and those that have no short form.
-test-all: $(READY)
-	TINYSEGNET_TESTS=long $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+test-all: .venv/.test
+	TINYSEGNET_TESTS=long $(PYTEST)
 
-# The long forms of what `make test` does in short: 200 kills, 10,000 mutants of each kind, 2,000 steps. With figures.
-torture: $(READY)
+# The longest forms, for the figures on the robustness page: 200 kills, 10,000 mutants of each kind, 2,000 steps.
+torture: .venv/.test
 	TINYSEGNET_KILLS=200 TINYSEGNET_MUTANTS=10000 TINYSEGNET_SOAK=2000 $(BIN)/python -m pytest --timeout 3600 \
 		tests/data/test_hostile_pictures.py tests/weights/test_hostile_checkpoints.py tests/weights/test_hostile_weights.py \
 		tests/weights/test_keras_files.py tests/training/test_soak.py tests/training/test_resume.py
 
-gradcheck: $(READY)
+gradcheck: .venv/.run
 	$(BIN)/tinysegnet gradcheck
 
-# The students' notebooks from lessons/src. To work through them: pip install jupyterlab, then jupyter lab lessons.
-lessons: $(READY)
+# The students' notebooks, from lessons/src. To work through them: pip install jupyterlab, then jupyter lab lessons.
+lessons: .venv/.test
 	$(BIN)/python lessons/build.py
 
-# The project's pages, to be opened from build/site/index.html without a network: lessons with their outputs (some
-# minutes the first time, kept until a lesson or the library changes), API, results, gallery, search. LESSONS=fast takes
-# small numbers, LESSONS=off no outputs. Needs npm the first time, which brings MathJax.
+# The documentation, which opens from build/site/index.html without a network. The lessons' outputs take some minutes
+# the first time, and are kept until a lesson or the library changes. LESSONS=fast takes small numbers, LESSONS=off no
+# outputs. Needs npm the first time, to fetch MathJax.
 LESSONS ?= full
-site: $(SITE)
+site: .venv/.site
 	$(BIN)/python lessons/site/make.py --lessons $(LESSONS)
 
 # How the bundled network was made: some minutes on two cores.
-bundled: $(READY)
+bundled: .venv/.run
 	$(BIN)/tinysegnet train --epochs 40 --runs runs --name bundled
 	$(BIN)/tinysegnet export runs/bundled/last.safetensors --half --out tinysegnet/weights/toy.safetensors
 
-# Needs npm the first time, which brings TypeScript: it checks the scripts of the walk.
-lint: $(READY) $(TSC)
+# Needs npm the first time, to fetch TypeScript, which checks the walk's scripts.
+lint: .venv/.lint $(TSC)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(TSC) --project tinysegnet/walk/page_source
 
-# The same checks against PyTorch, which is a large download and never needed otherwise.
-oracle: $(READY)
-	$(BIN)/python -m pip install --quiet torch==2.13.0
+# The wheel and the source archive in dist/, and the wheel in a new environment: does it run?
+TRIED := $(CURDIR)/build/wheel
+package: .venv/.test
+	rm -rf dist $(TRIED)
+	$(BIN)/python -m hatchling build
+	$(PYTHON) -m venv $(TRIED)/.venv
+	$(TRIED)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt dist/*.whl
+	cd $(TRIED) && .venv/bin/tinysegnet doctor && .venv/bin/tinysegnet lessons my-lessons \
+		&& .venv/bin/tinysegnet data scenes --out scenes && .venv/bin/tinysegnet predict toy scenes/images --out pictures
+
+# The same checks against PyTorch, which is a large download and is needed for nothing else.
+oracle: .venv/.test
+	$(PIP) torch==2.13.0
 	$(BIN)/python -m pytest tests/oracle
 
-$(READY): pyproject.toml constraints.txt
-	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'tinysegnet needs Python 3.11 or later: make PYTHON=python3.12')"
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
-	touch $(READY)
+define install
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'tinysegnet needs Python 3.11 or later: make PYTHON=python3.12')"
+	@echo "Installing $(2) into .venv: up to a minute the first time"
+	@test -e $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) --editable ".$(1)"
+	@touch .venv/.run $@
+endef
 
-$(SITE): $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[site]"
-	touch $(SITE)
+.venv/.run: pyproject.toml constraints.txt
+	$(call install,,tinysegnet)
 
-$(TSC): | $(READY)
+.venv/.test: pyproject.toml constraints.txt
+	$(call install,[test],tinysegnet and the tools of its tests)
+
+.venv/.lint: pyproject.toml constraints.txt
+	$(call install,[lint],ruff and mypy)
+
+.venv/.site: pyproject.toml constraints.txt
+	$(call install,[site],Sphinx and the tools of the site)
+
+$(TSC): | .venv/.lint
 	@command -v npm > /dev/null || { echo "npm is missing; it fetches TypeScript (on Debian: apt-get install npm)" >&2; exit 1; }
 	npm install --silent --no-audit --no-fund --no-save --prefix .venv/typescript-$(TYPESCRIPT) typescript@$(TYPESCRIPT)
 

@@ -35,7 +35,7 @@ from .training import Recipe, fit, optim, paper_recipe, recompute_statistics
 from .walk import walk
 from .weights import encoder_preprocessing, from_torch_state, load, load_bundled, load_encoder, save, to_torch_state
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["Network", "Recipe", "build", "data", "encoder_preprocessing", "errors", "evaluate", "fit",
            "fold_batchnorm", "from_torch_state", "gradcheck", "layers", "load", "load_bundled", "load_encoder",
