@@ -622,10 +622,7 @@ print("gradients equal:", np.allclose(d_one[..., 0], d_two[..., 1], rtol=1e-10, 
 
 # %%
 line = np.linspace(-6, 6, 121)
-curves = {
-    "NLL for label 1": (line, np.log1p(np.exp(-line))),
-    "NLL for label 0": (line, np.log1p(np.exp(line))),
-}
+curves = {"NLL for label 1": (line, np.log1p(np.exp(-line))), "NLL for label 0": (line, np.log1p(np.exp(line)))}
 curves["probability of 1"] = (line, ops.sigmoid_forward(line)[0])
 figures.show_plot(curves, title="One logit, two classes", x="logit z", y="")
 
