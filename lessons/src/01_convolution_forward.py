@@ -78,7 +78,7 @@ figures.show_kernel_sliding(x_small, w_small, padding="valid")
 # %%
 basic = dict(ts.build("basic").named_parameters())
 kernels = sum(p.size for p in basic.values() if p.ndim == 4)
-print(f"{kernels:,} of its {sum(p.size for p in basic.values()):,} parameters are numbers in kernels")
+print(f"{kernels:,} of its {sum(p.size for p in basic.values()):,} parameters are kernel weights")
 multiply_adds = 360 * 480 * 64 * 7 * 7 * 64
 print(f"{multiply_adds / 1e9:.1f} billion multiply-adds for one picture, in one layer")
 

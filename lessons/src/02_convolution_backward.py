@@ -523,7 +523,7 @@ for variant, (forward, backward) in ts.gradcheck.find_variants("conv2d").items()
 for variant, gradients in answers.items():
     pairs = zip(gradients[:2], answers["numpy"][:2], strict=True)
     apart = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in pairs]
-    print(f"{variant:10} relative difference to NumPy: dx {apart[0]:.1e}, dweight {apart[1]:.1e}")
+    print(f"{variant:10} relative difference from NumPy: dx {apart[0]:.1e}, dweight {apart[1]:.1e}")
     assert max(apart) < 1e-5
 
 # %% [markdown]

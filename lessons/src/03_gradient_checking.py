@@ -372,7 +372,7 @@ def refused(report):
 # entries.
 
 # %% tags=["parameters"] fast="EVERY, STEPS, PART = 8, 3, 5"
-EVERY = 60  # see above
+EVERY = 60  # largest size that is checked entry by entry
 STEPS = 200  # training steps at the end of this lesson
 PART = 1  # 1 checks every bug, 2 every second bug
 
@@ -413,7 +413,7 @@ def kink(t):
     return float(ops.relu_forward(np.array([2.0 * t]))[0][0])
 
 
-def jump(t):  # a window with the numbers 1 + t, 1, 0, 0: pooled, unpooled, times a dout
+def jump(t):  # pools the window 1 + t, 1, 0, 0 and unpools it
     (out, indices), _ = ops.max_pool2d_forward(np.array([1.0 + t, 1, 0, 0]).reshape(1, 2, 2, 1))
     up, _ = ops.max_unpool2d_forward(out, indices, output_size=(2, 2))
     return float(up.ravel() @ [0.5, -1, 0, 0])

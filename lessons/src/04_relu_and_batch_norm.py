@@ -332,7 +332,7 @@ for batch in range(1, 51):
     if batch in (1, 10, 50):
         mean, var = (layer.buffers[name][0] for name in ("running_mean", "running_var"))
         print(f"after {batch:>2} batches: running mean {mean:6.3f} (true: 10), running variance {var:.3f} (true: 4)")
-print("share of the way after 1, 5, 10, 50 batches:", [round(1 - 0.9**k, 2) for k in (1, 5, 10, 50)])
+print("share of the distance covered after 1, 5, 10, 50 batches:", [round(1 - 0.9**k, 2) for k in (1, 5, 10, 50)])
 
 # %% [markdown]
 # The running mean starts at 0 and has covered $1 - 0.9^k$ of the distance after $k$ batches. After only five training
@@ -354,7 +354,7 @@ print("inference alone and in a batch gives the same result:", np.array_equal(al
 x = rng.standard_normal((2, 40, 40, 1)) * 3 + 5
 for shift in (-1.0, 0.0, 1.0):
     (out, mean, var), _ = ops.batchnorm2d_forward(x, np.ones(1), np.array([shift]))
-    print(f"beta {shift:+.0f}: ReLU lets {np.mean(out > 0):.2f} of the numbers through")
+    print(f"beta {shift:+.0f}: ReLU passes {np.mean(out > 0):.2f} of the numbers")
 (back, _, _), _ = ops.batchnorm2d_forward(x, np.sqrt(var + 1e-5), mean)
 print(f"gamma = sqrt(var + eps), beta = mean restores x up to {np.abs(back - x).max():.1e}")
 
@@ -385,7 +385,7 @@ print(f"gamma = sqrt(var + eps), beta = mean restores x up to {np.abs(back - x).
 # Here is the same list as code. Each step is a function of the results before it:
 
 # %%
-PIXELS = (0, 1, 2)  # the axes that a channel's sums run over
+PIXELS = (0, 1, 2)  # sum a channel over these axes
 STEPS = {
     "mean": lambda v: v["x"].mean(PIXELS),
     "centred": lambda v: v["x"] - v["mean"],

@@ -505,7 +505,7 @@ print(f"CamVid's largest class has {max(pixels_today) / min(pixels_today):.0f} t
 # %%
 def my_class_weights(pixels, image_pixels):
     ### BEGIN SOLUTION
-    pixels, image_pixels = pixels[:-1], image_pixels[:-1]  # void is no class
+    pixels, image_pixels = pixels[:-1], image_pixels[:-1]  # void is not a class
     present = pixels > 0
     freq = pixels[present] / image_pixels[present]
     weights = np.zeros(len(pixels))

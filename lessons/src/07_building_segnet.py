@@ -344,7 +344,7 @@ report
 bug = bugs["unpool_fixed_corner"]
 net.layers["decoder2.unpool"]._backward = lambda dout, cache, *_: bug.backward(dout, cache)
 report = ts.gradcheck.check_model(net, size=(9, 13), directions=1, entries=1)
-del net.layers["decoder2.unpool"]._backward  # the right one again
+del net.layers["decoder2.unpool"]._backward  # restore the right backward
 for tensor in report.tensors:
     print(f"{'ok' if tensor.ok else 'WRONG':<7} {tensor.name}")
 
@@ -571,8 +571,8 @@ print(f"indices at  90x120, two bits  {indices_2 / 1e6:6.2f} MB")
 
 # %% [markdown]
 # The first two figures are right. The third is the figure for the *second* pool; at the size of the other two, it is
-# 0.69 MB. This matters, because 11 / 0.17, about 64, and 1.9 / 0.17, about 11, are the "storage multipliers" of Table 1. At the
-# same size, the ratios are:
+# 0.69 MB. This matters, because Table 1 gives the quotients of these figures, 64 and 11, as "storage multipliers". At
+# the same size, the ratios are:
 
 # %%
 for name, crossing in (("64 maps", maps_64), ("11 maps", maps_11)):
