@@ -525,4 +525,4 @@ for name, seconds in (
 # * The kernel is not rotated. A gradient check cannot detect a rotated kernel, but an impulse reveals it.
 # * A receptive field grows from $r$ to $r + (K - 1) d$. Strides multiply $d$.
 #
-# Lesson 02 asks the question of learning: if each output had been a little different, how should each weight change?
+# Lesson 02 derives the backward pass: how the loss changes with each number of the input, the kernel and the bias.

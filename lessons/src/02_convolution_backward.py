@@ -2,9 +2,9 @@
 # # 02 Convolution backward
 #
 # **The question.** A convolution computes a picture `out` from a picture `x`, a kernel `weight` and a `bias`. At the
-# end of the network there is a loss $J$, one number. The array `dout` is given: it says, for every number of `out`, how
-# much the loss changes per small change of that number. How much does the loss change per small change of a number of
-# `x`, `weight` or `bias`?
+# end of the network there is a loss $J$, one number. The array `dout` is given: it contains the derivative of the loss
+# with respect to every number of `out`. What are the derivatives with respect to the numbers of `x`, `weight` and
+# `bias`?
 #
 # **At the end** you can derive the three answers `dx`, `dweight` and `dbias` and read the library's backward line by
 # line. You can also recognise five wrong versions of it from the report of a gradient check.

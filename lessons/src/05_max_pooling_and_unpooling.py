@@ -389,7 +389,7 @@ def my_max_unpool2d_backward(dout, position):
 grader.grade("max_unpool2d_backward", my_max_unpool2d_backward)
 
 # %% [markdown]
-# ## Check it, and what breaks it
+# ## Checking both ops, and what breaks them
 #
 # Run the gradient check of lesson 03 on the library's cases for both ops: odd sizes, windows that overlap or leave
 # gaps, several pictures and channels. Then run it on four planted bugs. A bug has a `pair`, a forward and a backward

@@ -327,7 +327,7 @@ figures.show_source(ops.loss.softmax_cross_entropy_backward_numpy)
 ts.gradcheck.check_op("softmax_cross_entropy")
 
 # %% [markdown]
-# ### The gradient of the street
+# ### The gradient of a whole picture
 #
 # The next figure has one map per class. Each shows the gradient of this class's logit at every pixel, multiplied by $D$
 # so that the values are $p - y$.
@@ -460,7 +460,7 @@ for k in np.argsort(weights):
 # The class with the median frequency has weight 1. More frequent classes have smaller weights, and rarer classes have
 # larger ones.
 #
-# ### The famous eleven, and why they are out of date
+# ### The famous eleven weights, and why they are out of date
 #
 # The SegNet authors published eleven weights for CamVid, and many programs contain them: 0.2595 for sky, 9.6446 for
 # signs. This formula reproduces them to the last digit from the pixel counts of the training labels that were published
@@ -518,7 +518,7 @@ def my_class_weights(pixels, image_pixels):
 grader.grade("class_weights", my_class_weights)
 
 # %% [markdown]
-# ### Divided by what?
+# ### The choice of the divisor
 #
 # With weights, there are two choices for the divisor: the number of labelled pixels (the SegNet authors' code, and the
 # default here), or the sum of their weights (PyTorch's `CrossEntropyLoss`, here `normalizer="weights"`). The two losses

@@ -353,7 +353,7 @@ for tensor in report.tensors:
 # only towards the picture. So the wrong tensor nearest the output leads you to the bug: it is the last parameter before
 # the broken layer.
 #
-# ## The same numbers faster
+# ## Faster inference
 #
 # In inference, batch norm has fixed statistics $\mu$ and $\sigma^2$, so it only scales and shifts each channel. A
 # convolution is linear, so its kernel and bias can absorb both:
@@ -535,7 +535,7 @@ print(f"as int64            {as_int64.nbytes:>10,} bytes")
 # The indices take a sixteenth of the pooled map's memory, 2 bits instead of 32 per number. PyTorch stores indices as
 # int64, so they take twice as much memory as the pooled map.
 #
-# ### Exercise 4: bytes of the indices
+# ### Exercise 4: the size of the indices
 #
 # Write `my_index_bytes(H, W, C)`: the number of bytes for the indices of a 2x2 pool on a map of H x W pixels with C
 # channels. Sizes are rounded up (45 rows give 23). Each index takes two bits. The channels of one pixel fill whole

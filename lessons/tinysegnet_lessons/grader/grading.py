@@ -30,7 +30,7 @@ class WrongAnswer(TinySegNetError, AssertionError):
 def grade(exercise: str, answer: Any) -> None:
     """Check an answer, and print one line if it is right.
 
-    An exception inside the answer is not caught, because its traceback helps most. A note adds the case.
+    An exception inside the answer is not caught, because its traceback helps most. A note names the case.
 
     Args:
         exercise: Name of the exercise.

@@ -146,10 +146,10 @@ EXERCISES = [
         cases=lambda: [((3,), (1,)), ((3, 3), (1, 1)), ((2, 3), (2, 1)), ((3, 3, 2, 3), (1, 1, 2, 1)),
                        ((3, 2) * 4, (1, 2) * 4)],
         mistakes={
-            "Every kernel adds K pixels here, but it adds only K - 1.": lambda kernels, strides: sum(kernels),
+            "Every kernel adds K pixels, but it must add only K - 1.": lambda kernels, strides: sum(kernels),
             "The strides are missing. After a stride of 2, one step is two input pixels.":
                 lambda kernels, strides: 1 + sum(K - 1 for K in kernels),
-            "A stride is applied to its own kernel; it affects only the layers after it.": _jump_first,
+            "A stride is applied to its own kernel, but it must affect only later layers.": _jump_first,
             "The kernel sizes are multiplied; the field grows by addition.":
                 lambda kernels, strides: int(np.prod(kernels)),
         },

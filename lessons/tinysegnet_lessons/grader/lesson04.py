@@ -137,7 +137,7 @@ EXERCISES = [
                             var=lambda x, mu: np.full(x.shape[3], x.var())),
             "Every picture has its own statistics. Take them over the whole batch, axes (0, 1, 2).":
                 _each_picture_alone,
-            "The variance is the mean of x squared. Subtract the mean before you square.":
+            "var is the mean of x squared. Subtract the mean before you square.":
                 _forward_by(var=lambda x, mu: (x**2).mean(PIXELS)),
             "var is the standard deviation, not the variance.":
                 _forward_by(var=lambda x, mu: x.std(PIXELS), scale=lambda v, eps: 1 / np.sqrt(v**2 + eps)),

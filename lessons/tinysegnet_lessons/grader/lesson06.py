@@ -239,7 +239,7 @@ EXERCISES = [
             "It divides by all pixels. Divide by those of the images in which the class occurs.":
                 _weights_by(frequency=lambda pixels, image_pixels: pixels / pixels.sum()),
             "This is 1 / frequency. The median is missing.": _weights_by(middle=lambda freq: 1.0),
-            "This divides the mean by the frequency, but it must be the median.": _weights_by(middle=np.mean),
+            "The mean frequency is divided by the frequency, but it must be the median.": _weights_by(middle=np.mean),
             "The weights are inverted. A rare class must get a large weight.":
                 _weights_by(weight=lambda mid, freq: freq / mid),
             "A class that does not occur counts in the median. Use only the classes that occur.":

@@ -266,7 +266,7 @@ EXERCISES = [
         mistakes={
             "This is one byte per index, but four indices of two bits share a byte.":
                 lambda H, W, C: -(-H // 2) * -(-W // 2) * C,
-            "H * W * C / 16 is right only for even sizes and C a multiple of 4. Round each of them up.":
+            "H * W * C / 16 is right only without rounding. Round up H / 2, W / 2 and C / 4 first.":
                 lambda H, W, C: H * W * C / 16,
             "The result is eight times too large. Eight bits are one byte.":
                 lambda H, W, C: -(-H // 2) * -(-W // 2) * -(-C // 4) * 8,
@@ -275,7 +275,7 @@ EXERCISES = [
             "This is eight bytes per index, as for int64.": lambda H, W, C: -(-H // 2) * -(-W // 2) * C * 8,
             "The size is rounded down, but a clipped window counts: 45 rows give 23.":
                 lambda H, W, C: (H // 2) * (W // 2) * -(-C // 4),
-            "Pixels share bytes here, but each pixel takes C / 4 bytes, rounded up.":
+            "Pixels share bytes, but each pixel must have C / 4 whole bytes, rounded up.":
                 lambda H, W, C: -(-(-(-H // 2) * -(-W // 2) * C) // 4),
             "C / 4 is rounded down, but three channels need a byte.":
                 lambda H, W, C: -(-H // 2) * -(-W // 2) * (C // 4),
