@@ -68,7 +68,7 @@ figures.show_kernel_sliding(x_small, w_small, padding="valid")
 #
 # In mathematics, a convolution rotates the kernel by 180 degrees first, and the sum above is called a
 # cross-correlation. Deep-learning libraries do not rotate the kernel but still say convolution. The kernel is learned,
-# so training simply finds the rotated one.
+# so training finds the rotated one.
 
 # %% [markdown]
 # How much work is that? The innermost line runs $N H' W' F \cdot K K C$ times, with one multiplication and one addition

@@ -599,7 +599,8 @@ for k, name in enumerate(("mIoU", "BF")):
 # maps are better still. Lesson 11 repeats this comparison.
 #
 # The transposed convolutions double the size of the network without any gain here. Unpooling has no parameters.
-#
+
+# %% [markdown]
 # ## What to remember
 #
 # * Max-pooling keeps each window's maximum and its position. Unpooling puts a number at that position and zeros around

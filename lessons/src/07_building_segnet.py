@@ -97,7 +97,7 @@ encoder2 = {**conv_norm_relu(8, 16), "pool": layers.MaxPool2d()}
 
 # %% [markdown]
 # Then build the decoder, beginning at the bottleneck. Each stage begins with an unpool, which is given the matching
-# pool. The unpool does not simply double height and width; it uses the input size of its pool.
+# pool. The unpool does not double height and width; it uses the input size of its pool.
 
 # %%
 decoder2 = {"unpool": layers.MaxUnpool2d(encoder2["pool"]), **conv_norm_relu(16, 8)}
