@@ -319,8 +319,8 @@ for one in few[:3]:
 print("classes -> colours -> classes: the same in 3 samples")
 
 # %% [markdown]
-# Third, the numbers must have the right names. The commonest class at the top of street pictures must be Sky, and at
-# the bottom Road. A colour table in a different order would pass the first two checks.
+# Third, the numbers must have the right names. The most frequent class at the top of street pictures must be Sky, and
+# at the bottom Road. A colour table in a different order would pass the first two checks.
 
 # %%
 stack = np.stack([one.labels for one in few])
@@ -350,7 +350,7 @@ print("upside down, labels not right:", share_right(ts.predict(model, image[::-1
 print("classes counted from 1 right:", share_right(prediction + 1, truth))
 
 # %% [markdown]
-# The last mistake is the commonest: the file counts classes from 1, and the program that reads it counts from 0. The
+# The last mistake is the most common: the file counts classes from 1, and the program that reads it counts from 0. The
 # few pixels that remain right are right by chance. Swapping red and blue costs little here, because the scenes are
 # drawn in many colours. A mistake of this kind only lowers the score, which is why the checks come first.
 

@@ -413,8 +413,8 @@ ts.gradcheck.check(ops.conv2d_forward, my_conv2d_backward, x, weight, bias, titl
 # %% [markdown]
 # ## What breaks it
 #
-# The next cell checks five wrong backwards from `bugs`. The check does not know which bug is planted. Read how close
-# its hints come.
+# The next cell checks five wrong backwards from `bugs`. The check does not know which bug is planted. See how close its
+# hints come.
 
 # %%
 planted = ["dx_kernel_flipped", "dweight_axes_swapped", "dx_assigned", "dweight_last_sample", "dx_cropped_wrong"]

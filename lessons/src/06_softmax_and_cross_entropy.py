@@ -493,7 +493,7 @@ print(f"CamVid's largest class has {max(pixels_today) / min(pixels_today):.0f} t
 # counted as a twelfth class in the median, so no class has weight exactly 1. (In the third column the median is over
 # eleven classes, and one of them has weight 1.) Second, the labels have changed. `SignSymbol` has more than three times
 # as many pixels as before, so its weight should be 3.8, not 9.6. A program that uses the published weights with today's
-# labels makes signs two and a half times too heavy. **Count the labels that you train on.**
+# labels gives signs two and a half times too much weight. **Count the labels that you train on.**
 #
 # ### Exercise 4: class weights
 #

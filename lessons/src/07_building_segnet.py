@@ -148,7 +148,7 @@ figures.show_network(net, (9, 13))
 # %% [markdown]
 # Each bar is a layer. It is taller for larger maps and wider for more channels; the number in a convolution is its
 # number of output channels. The green lines show what bypasses the bottleneck, from each pool to the matching unpool,
-# with its size in bytes.
+# and its size in bytes.
 #
 # **What if an unpool gets the wrong pool?** Give both unpools the first pool:
 
@@ -920,8 +920,8 @@ for step in ("conv", "pool", "conv", "pool", "decoder conv", "decoder conv"):
 # They are (1) the second result of the pool, the indices; (2) unpooling, which uses them; (3) batch norm; (4) a last
 # layer without ReLU, because a logit may be negative. The complete formulas are at the beginning of this lesson.
 #
-# The order within a stage also matters: convolution, batch norm, ReLU, pool (section 3). Exchanging ReLU and pool
-# changes nothing, but other exchanges do:
+# The order within a stage also matters: convolution, batch norm, ReLU, pool (section 3). Exchanging ReLU and pool does
+# not change the result, but other exchanges do:
 
 # %%
 a = rng.standard_normal((2, 8, 8, 5))
@@ -1032,8 +1032,8 @@ figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 #   last pool is the first to be undone.
 # * Backward is the same line in reverse. No gradient goes back along the indices. `check_model` checks the whole
 #   network. If it fails, the wrong tensor nearest the output is the last parameter before the broken layer.
-# * VGG16's convolutions have 14.7 M parameters; with two of its three fully connected layers it is 134 M. A SegNet has
-#   29.4 M.
+# * VGG16's convolutions have 14.7 M parameters; with two of its three fully connected layers, they have 134 M. A SegNet
+#   has 29.4 M.
 # * Most parameters are in the middle of a SegNet and most memory is at its ends, while the work is spread everywhere.
 # * Indices cost two bits per window, a sixteenth of the pooled map in float32.
 # * A number at SegNet-Basic's bottleneck can see 106x106 pixels, but mainly uses fewer.
