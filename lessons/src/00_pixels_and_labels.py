@@ -4,13 +4,13 @@
 # **The question.** What goes into a network that segments pictures, what comes out, and how are the two compared?
 #
 # **At the end** you can say the shape, the dtype and the meaning of every number in a picture, a label map and a
-# prediction. You can turn classes into colours and colours into classes, and you can tell a broken label map from one
-# that only looks broken.
+# prediction. You can convert classes to colours and back, and you can tell a broken label map from one that only looks
+# broken.
 #
-# **Needed before:** Python, and NumPy indexing. No knowledge of neural networks.
+# **Needed before:** Python and NumPy indexing. You need no knowledge of neural networks.
 #
 # The network of these lessons is SegNet (Badrinarayanan, Kendall and Cipolla 2017, "SegNet: A Deep Convolutional
-# Encoder-Decoder Architecture for Image Segmentation"). "The paper" always means this one.
+# Encoder-Decoder Architecture for Image Segmentation"). In all lessons, "the paper" means this one.
 
 # %%
 import io
@@ -26,7 +26,7 @@ from tinysegnet_lessons import figures, grader
 # ## A picture is an array of numbers
 #
 # A *data set* is a sequence of *samples*. A sample is a picture and its *label map*: the class of every pixel. The
-# package draws streets of its own, so that a lesson needs no download; they have the eleven classes of the paper's
+# package draws its own street scenes, so a lesson needs no download. They have the same eleven classes as the paper's
 # street scenes (section 3.2).
 
 # %%
@@ -40,15 +40,15 @@ print("label map", truth.shape, truth.dtype, "values", truth.min(), "to", truth.
 figures.show_sample(sample, scenes.palette)
 
 # %% [markdown]
-# On the left is the picture, on the right its label map, each class in its colour. Both are 96 rows high and 128
-# columns wide. The hatched piece has no class; what that means comes below.
+# On the left is the picture, on the right its label map with one colour per class. Both are 96 rows high and 128
+# columns wide. The hatched area has no class; the section "Void" below explains it.
 #
-# `image[u, v]` is one pixel: row `u` counted from the top, column `v` from the left. It holds three numbers from 0 to
-# 255, the amounts of red, green and blue. `truth[u, v]` is one number, the class of that pixel. (All lessons write
+# `image[u, v]` is one pixel: row `u` counted from the top, column `v` from the left. It contains three numbers from 0
+# to 255: the amounts of red, green and blue. `truth[u, v]` is one number, the class of that pixel. (All lessons write
 # $u$ and $v$ for row and column. The letter `x` will be the array that goes into a layer.)
 
 # %% [markdown]
-# Here are 4x4 pixels at the lower left corner of the traffic light, with their numbers.
+# Here are the numbers of 4x4 pixels at the lower left corner of the traffic light.
 
 # %%
 corner = np.s_[31:35, 35:39]
@@ -56,9 +56,9 @@ red, green, blue = (image[corner][..., channel] for channel in range(3))
 figures.show_arrays([("red", red), ("green", green), ("blue", blue), ("class", truth[corner])])
 
 # %% [markdown]
-# Three arrays of 16 numbers describe the colours of 16 pixels, a fourth says what they show. Read each of the four at
-# the same place: the three colours change from pixel to pixel, the class does so only at the outline of the traffic
-# light. The numbers of the classes mean nothing by themselves. They are places in a list:
+# Three arrays of 16 numbers describe the colours of 16 pixels. The fourth says what they show. Compare the four arrays
+# at the same position: the three colours change from pixel to pixel, but the class changes only at the outline of the
+# traffic light. A class number means nothing by itself. It is a position in a list:
 
 # %%
 palette = scenes.palette
@@ -69,12 +69,13 @@ print(f"class {palette.ignore_label}  not labelled {np.mean(truth == palette.ign
 # %% [markdown]
 # ## Three conventions of this library
 #
-# * Rows come first: an array of a picture is (H, W, 3), height before width, red before green before blue.
-# * Several pictures of one size are a *batch* (N, H, W, 3). Every layer takes batches, even of one picture.
-# * The network gets the numbers 0 to 255 as they are, as float32. Its first layer brings them to a small range.
+# * Rows come first. A picture is an array (H, W, 3): height before width, then red, green and blue.
+# * Several pictures of the same size form a *batch* (N, H, W, 3). Every layer takes a batch, even if it contains only
+#   one picture.
+# * The network takes the numbers 0 to 255 unchanged, as float32. Its first layer scales them to a small range.
 #
-# Other libraries differ. PyTorch puts the colours before the rows, (N, 3, H, W). OpenCV reads blue first. Both mistakes
-# give an array of the right size with the wrong numbers, so nothing complains.
+# Other libraries differ. PyTorch puts the colours before the rows, (N, 3, H, W). OpenCV reads blue first. Mixing up
+# these conventions can give an array of the right shape with the wrong numbers, and then no error is raised.
 
 # %%
 batch = image[None].astype(np.float32)
@@ -84,14 +85,14 @@ assert np.array_equal(batch[0], image)
 # %% [markdown]
 # ## Why a black PNG is not broken
 #
-# A label map is saved as a PNG with one number per pixel. Here it is, opened as a grey picture.
+# A label map is saved as a PNG with one number per pixel. Here is the one from above, shown as a grey picture.
 
 # %%
 Image.fromarray(truth).resize((512, 384), Image.Resampling.NEAREST)
 
 # %% [markdown]
-# It looks black. A viewer takes 0 for black and 255 for white, and the largest class number is 11. The brightest pixel
-# has 4 % of the full brightness. All classes are there:
+# It looks black. A viewer shows 0 as black and 255 as white, but the largest class number is 11, so the brightest pixel
+# has only 4 % of full brightness. All classes are there:
 
 # %%
 file = io.BytesIO()
@@ -102,11 +103,11 @@ print(f"brightest pixel: {again.max()} of 255 = {again.max() / 255:.1%}")
 assert np.array_equal(again, truth)
 
 # %% [markdown]
-# So the first look at an unknown label map is `np.unique`, not an image viewer. If all values lie between 0 and the
-# number of classes, the black picture is a good label map.
+# So inspect an unknown label map with `np.unique`, not with an image viewer. If all values lie between 0 and the number
+# of classes, the black picture may well be a good label map.
 #
-# A PNG can also carry a table of colours, its *palette*. The values stay class numbers, and viewers show colours. Such
-# files are what `tinysegnet predict` writes.
+# A PNG can also contain a table of colours, its *palette*. The values remain class numbers, but viewers show colours.
+# `tinysegnet predict` writes files of this kind.
 
 # %%
 colourful = viz.index_picture(truth, palette)
@@ -115,16 +116,17 @@ assert np.array_equal(np.asarray(colourful), truth)
 colourful.resize((512, 384), Image.Resampling.NEAREST)
 
 # %% [markdown]
-# The same array of the same numbers, now visible. Void pixels, which have no class, are black here.
+# The array and its numbers are the same, but now the classes are visible. Void pixels, which have no class, are black
+# here.
 #
 # ## From class to colour
 #
-# Let $K$ be the number of classes and `colors` a table with one row (R, G, B) for every class number. The colour map is
-# the table, read at each pixel's class:
+# Let $K$ be the number of classes and `colors` a table with one row (R, G, B) for every class number. To colour a label
+# map, look up each pixel's class in the table:
 #
 # $$\text{picture}[u, v] = \text{colors}[\,\text{labels}[u, v]\,]$$
 #
-# The library does it in one indexing. This is its source:
+# The library does this with one indexing operation. This is its source:
 
 # %%
 figures.show_source(ts.data.Palette.lookup_table)
@@ -133,18 +135,18 @@ figures.show_source(ts.data.Palette.lookup_table)
 figures.show_source(ts.data.Palette.colorize)
 
 # %% [markdown]
-# The table has 256 rows, one for every value that a byte can have. Numbers that are no class get the void colour, so no
-# label map can index past its end.
+# The table has 256 rows, one for every value that a byte can have. Numbers that are not classes get the void colour, so
+# no label map can index past the end of the table.
 #
 # ### Exercise 1: from classes to colours
 #
 # Write `my_labels_to_colors(labels, colors)`.
 #
 # * `labels` (H, W), integers: class numbers.
-# * `colors` (K, 3), uint8: one row of R, G, B a class.
+# * `colors` (K, 3), uint8: one row (R, G, B) per class.
 # * Returns the picture (H, W, 3), uint8.
 #
-# NumPy takes an array of integers as an index. No loop is needed.
+# NumPy accepts an array of integers as an index, so you need no loop.
 
 
 # %%
@@ -160,8 +162,8 @@ grader.grade("labels_to_colors", my_labels_to_colors)
 # %% [markdown]
 # ## From colour to class
 #
-# Many data sets store label maps as coloured pictures. The way back needs two things. Every class needs a colour of its
-# own, and the colours in the file must be exact. Both are worth a check before any training:
+# Many data sets store label maps as coloured pictures. Converting colours to classes has two requirements: every class
+# has a different colour, and the colours in the file are exact. Check both before any training:
 
 # %%
 colors = np.array([*palette.colors, palette.ignore_color], np.uint8)
@@ -170,8 +172,8 @@ print("colours in the coloured map:", len(np.unique(palette.colorize(truth).resh
 print("classes in the label map:   ", len(np.unique(truth)))
 
 # %% [markdown]
-# A JPEG file does not keep colours exactly: it rounds waves of brightness and colour over blocks of pixels. For a photo
-# that is invisible. For a label map it is the end:
+# A JPEG file does not store colours exactly. It splits the picture into small blocks and rounds the brightness and
+# colour patterns in each. In a photo the loss is invisible, but it makes a label map useless:
 
 # %%
 file = io.BytesIO()
@@ -182,7 +184,8 @@ print("different colours after JPEG:", len(np.unique(spoiled.reshape(-1, 3), axi
 print(f"pixels that kept their colour: {exact.mean():.1%}")
 
 # %% [markdown]
-# Resizing is the other trap. Smooth resizing takes averages, and the average of two class numbers is a third class:
+# Resizing is the other trap. Smooth resizing averages neighbouring pixels, and the average of two class numbers can be
+# the number of a third class:
 
 # %%
 small = Image.fromarray(truth)
@@ -196,9 +199,9 @@ print("by nearest neighbour: share of pixels labelled Pole", f"{np.mean(nearest 
 figures.show_labels(smooth, palette)
 
 # %% [markdown]
-# Look at the outlines: thin seams of classes that are not in the scene at these places. Between Sky (0) and Building
-# (1) nothing fits in, but between Building (1) and Tree (5) there are Pole, Road and Pavement. **Label maps are resized
-# by nearest neighbour, always.** Pictures may be resized smoothly.
+# Look at the outlines: there are thin seams of classes that do not occur there in the scene. No class number lies
+# between Sky (0) and Building (1), but Pole, Road and Pavement lie between Building (1) and Tree (5). **Always resize
+# label maps by nearest neighbour.** Pictures may be resized smoothly.
 #
 # ### Exercise 2: from colours to classes
 #
@@ -223,11 +226,11 @@ def my_colors_to_labels(picture, colors, ignore_label):
 grader.grade("colors_to_labels", my_colors_to_labels)
 
 # %% [markdown]
-# ## What the network says
+# ## What the network computes
 #
-# A small trained SegNet comes with the package. For every pixel it gives one number per class, the *logits*. The larger
-# the number, the more the network is for that class. In the paper they are what the last layer, a soft-max classifier,
-# starts from (section 3).
+# A small trained SegNet comes with the package. For every pixel it computes one number per class, a *logit*. The larger
+# the logit, the more strongly the network favours that class. In the paper, the logits are the input of the last layer,
+# a soft-max classifier (section 3).
 
 # %%
 model = ts.load_bundled("toy")
@@ -236,10 +239,10 @@ print("in ", batch.shape, batch.dtype)
 print("out", logits.shape, logits.dtype)
 
 # %% [markdown]
-# The output has the height and width of the input. Where the picture had 3 numbers a pixel, the logits have $K = 11$:
-# one a class. There is none for void, for "not labelled" is nothing that one could see in a picture.
+# The output has the height and width of the input. The picture has 3 numbers per pixel; the logits have $K = 11$, one
+# per class. Void has no logit, because "not labelled" is not something that can be seen in a picture.
 #
-# The *prediction* is the class with the largest logit, at each pixel on its own:
+# The *prediction* at each pixel is the class with the largest logit:
 #
 # $$\text{prediction}[u, v] = \operatorname{arg\,max}_k \ \text{logits}[u, v, k]$$
 
@@ -252,9 +255,9 @@ for k in best:
 print("predicted:", palette.names[prediction[u, v]], "- labelled:", palette.names[truth[u, v]])
 
 # %% [markdown]
-# These are the four largest of the eleven numbers of one pixel. Logits have no unit and may be negative. The softmax
-# turns them into probabilities $p_k = e^{z_k} / \sum_j e^{z_j}$, which are positive and sum to 1. It keeps the order,
-# so the prediction is the same: the class with the largest probability (section 3). Lesson 06 derives the softmax.
+# These are the four largest of one pixel's eleven logits. Logits have no unit and may be negative. The softmax turns
+# them into probabilities $p_k = e^{z_k} / \sum_j e^{z_j}$, which are positive and sum to 1. It preserves the order, so
+# the prediction is also the class with the largest probability (section 3). Lesson 06 derives the softmax.
 
 # %%
 probs, _ = ts.ops.softmax_forward(logits)
@@ -266,36 +269,37 @@ assert np.array_equal(ts.predict(model, image), prediction)
 figures.overlays_figure([(image, truth, prediction, sample.name)], palette)
 
 # %% [markdown]
-# From left to right: the picture, the truth, the prediction, and the wrong pixels in red. Errors sit at outlines and on
-# small or thin things. Hatched pixels do not count.
+# From left to right, you see the picture, the ground truth, the prediction, and the wrong pixels in red. Most errors
+# lie at outlines and on small or thin objects. Hatched pixels do not count.
 #
 # ## The first check: sizes and colours
 #
-# Before anything is trained, these facts should be verified by a program. A label map that is a pixel too small, or a
-# table of colours in another order, costs days otherwise. The sizes first:
+# Let a program verify these facts before you train anything. Otherwise a label map that is one pixel too small, or a
+# colour table in a different order, can cost you days. Check the sizes first:
 
 # %%
-print(f"{'':<11}{'shape':<16}{'dtype':<9}{'bytes':>8}   one number is")
+print(f"{'':<11}{'shape':<16}{'dtype':<9}{'bytes':>8}   each number is")
 for name, array, meaning in (
     ("picture", image, "an amount of red, green or blue"),
     ("label map", truth, "a class"),
-    ("logits", logits[0], "a score of one class"),
+    ("logits", logits[0], "the score of one class"),
     ("prediction", prediction, "a class"),
 ):
     print(f"{name:<11}{array.shape!s:<16}{array.dtype!s:<9}{array.nbytes:>8}   {meaning}")
 assert image.shape[:2] == truth.shape == logits.shape[1:3] == prediction.shape
 
 # %% [markdown]
-# Height and width are the same in all four. `argmax` returns int64, which takes eight times the memory of the uint8
-# that a class number needs; `ts.predict` returns uint8. Per pixel the logits hold 11 float32 numbers, 44 bytes, where
-# the picture has 3.
+# Height and width are the same in all four. `argmax` returns int64, which takes eight times as much memory as the uint8
+# that a class number needs; `ts.predict` returns uint8. The logits take 44 bytes per pixel (11 float32 numbers), the
+# picture only 3.
 
 # %%
-print("bytes a pixel: logits", logits[0].nbytes // truth.size, "picture", image.nbytes // truth.size)
+print("bytes per pixel: logits", logits[0].nbytes // truth.size, "picture", image.nbytes // truth.size)
 print("ts.predict returns", ts.predict(model, image).dtype)
 
 # %% [markdown]
-# Now twenty samples at once. First: picture and label map have the same size, and every label is a class or void.
+# Now check twenty samples at once. First, picture and label map must have the same size, and every label must be a
+# class or void.
 
 # %%
 few = [scenes[i] for i in range(20)]
@@ -305,7 +309,7 @@ assert all(np.isin(one.labels, allowed).all() for one in few)
 print(len(few), "samples: sizes agree, labels are among", allowed)
 
 # %% [markdown]
-# Second: colours lead back to the same classes. `classes` is the table of colours, read the other way round.
+# Second, the colours must lead back to the same classes. `classes` is the inverse of the colour table.
 
 # %%
 classes = {tuple(color): k for k, color in zip(allowed, colors.tolist(), strict=True)}
@@ -315,8 +319,8 @@ for one in few[:3]:
 print("classes -> colours -> classes: the same in 3 samples")
 
 # %% [markdown]
-# Third: do the numbers have the right names? What lies highest in street pictures must be called Sky, what lies lowest
-# Road. A table in another order would pass everything above.
+# Third, the numbers must have the right names. The most frequent class at the top of street pictures must be Sky, and
+# at the bottom Road. A colour table in a different order would pass the first two checks.
 
 # %%
 stack = np.stack([one.labels for one in few])
@@ -325,11 +329,12 @@ for place, rows in (("top", stack[:, :10]), ("bottom", stack[:, -10:])):
     print(f"most often in the ten rows at the {place}:", palette.names[counts.argmax()])
 
 # %% [markdown]
-# For files on disk the command `tinysegnet data check DIR` does the same for every picture and names each bad file.
+# For files on disk, the command `tinysegnet data check DIR` checks every picture and names each bad file.
 #
 # ## What breaks it
 #
-# Three mistakes of which none raises an error. `right` is the share of labelled pixels that are predicted right.
+# None of the following three mistakes raises an error. `right` is the share of labelled pixels whose prediction is
+# right.
 
 # %%
 counted = truth != palette.ignore_label
@@ -345,16 +350,16 @@ print("upside down, labels not right:", share_right(ts.predict(model, image[::-1
 print("classes counted from 1 right:", share_right(prediction + 1, truth))
 
 # %% [markdown]
-# The last one is the commonest: a file that counts classes from 1, read by a program that counts from 0. What remains
-# right is chance. Blue before red costs little here, since the streets were drawn in many colours. Nothing fails and
-# the score is a little lower: that is how such a mistake looks, and why the check comes first.
+# The last mistake is the most common: the file counts classes from 1, and the program that reads it counts from 0. The
+# few pixels that remain right are right by chance. Swapping red and blue costs little here, because the scenes are
+# drawn in many colours. A mistake of this kind only lowers the score, which is why the checks come first.
 
 # %% [markdown]
 # ## Void
 #
-# A label map has pixels that nobody labelled: *void*, here the number 11. In real data these are the edges of things,
-# the bonnet of the own car, things without a class. They must count nowhere: not in the loss, not in the score, not as
-# an error and not as right.
+# Some pixels of a label map have no label. They are *void*, here the number 11. In real data these are the borders
+# between objects, the bonnet of the camera car, and objects that belong to no class. They must not count in the loss or
+# in the score, neither as right nor as wrong.
 #
 # ### Exercise 3: the share of right pixels
 #
@@ -378,7 +383,7 @@ def my_pixel_accuracy(logits, labels, ignore_label):
 grader.grade("pixel_accuracy", my_pixel_accuracy)
 
 # %% [markdown]
-# The library's G of the scene from above, and of a scene with much void:
+# The library computes G for the scene from above and for a scene with many void pixels:
 
 # %%
 for scene in (sample, scenes[2]):
@@ -391,10 +396,10 @@ for scene in (sample, scenes[2]):
 #
 # * A picture is (H, W, 3) uint8, a label map (H, W) uint8, logits (H, W, K) float32, a prediction (H, W). Height and
 #   width are equal in all of them.
-# * A class number is an index into a list of names and colours. A PNG of class numbers looks black and is right; look
-#   at it with `np.unique`.
-# * Label maps are never stored as JPEG and never resized smoothly.
-# * The prediction is the arg max of the logits at each pixel. Void pixels count nowhere.
+# * A class number is an index into a list of names and colours. A PNG of class numbers looks black even if it is right;
+#   inspect it with `np.unique`.
+# * Never store a label map as JPEG, and never resize it smoothly.
+# * The prediction is the arg max of the logits at each pixel. Void pixels never count.
 # * Verify sizes, allowed values and the meaning of the colours before training.
 #
-# Lesson 01 opens the layer that does nearly all the work between picture and logits: the convolution.
+# Lesson 01 explains the layer that does nearly all the work between picture and logits: the convolution.

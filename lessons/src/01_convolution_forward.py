@@ -4,13 +4,14 @@
 # **The question.** What exactly does a convolution compute, and how does a definition with seven nested loops become
 # nine matrix products?
 #
-# **At the end** you can compute every output of a convolution by hand, say its size for any kernel, stride and padding,
-# write it in two ways, and say how much of the picture one number deep in a network can see.
+# **At the end** you can compute any output of a convolution by hand and predict the output size for any kernel, stride
+# and padding. You can program a convolution in two ways, and you can say how much of the picture a number deep in a
+# network can see.
 #
-# **Needed before:** lesson 00, matrix products.
+# **Needed before:** lesson 00 and matrix products.
 #
-# SegNet uses convolutions in every stage of its encoder and decoder (Badrinarayanan et al. 2017, section 3): they
-# contain nearly all its parameters, and do nearly all its work (lesson 07 counts both).
+# SegNet uses convolutions in every stage of its encoder and decoder (Badrinarayanan et al. 2017, section 3). They
+# contain nearly all of its parameters and do nearly all of its work; lesson 07 counts both.
 
 # %%
 import numpy as np
@@ -24,9 +25,8 @@ from tinysegnet_lessons.bugs import bugs, compare_op
 # %% [markdown]
 # ## One number of the output
 #
-# A picture `x` of 4x4 pixels with one number each, and a *kernel* `weight` of 3x3 numbers. The kernel is laid on the
-# picture; numbers that lie on each other are multiplied, and the products are summed. The sum is one number of the
-# output.
+# Take a picture `x` of 4x4 pixels with one number each, and a *kernel* `weight` of 3x3 numbers. Place the kernel on the
+# picture, multiply each kernel number by the pixel under it, and sum the products. The sum is one number of the output.
 
 # %% tags=["map"]
 x_small = np.array([[1, 2, 0, 1], [0, 1, 3, 1], [2, 0, 1, 0], [1, 1, 0, 2]])
@@ -34,26 +34,27 @@ w_small = np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]])
 figures.show_kernel(x_small, w_small, at=(0, 0), padding="valid")
 
 # %% [markdown]
-# The frame shows where the kernel lies. Nine products; those with a zero vanish, the others sum to -4. Orange numbers
-# are above zero, blue ones below.
+# The frame shows where the kernel lies. Of the nine products, some are zero; the others sum to -4. Positive numbers are
+# orange, negative ones blue.
 #
-# For the next output the kernel moves one pixel to the right, at the end of a row one pixel down.
+# For the next output, the kernel moves one pixel to the right. At the end of a row, it moves one pixel down and starts
+# again at the left.
 
 # %%
 figures.show_kernel_sliding(x_small, w_small, padding="valid")
 
 # %% [markdown]
-# A kernel of 3 rows fits into 4 rows at two places, so the output is 2x2. This kernel compares what is on the left with
-# what is on the right: its output is large where brightness changes from column to column.
+# A kernel of 3 rows fits into 4 rows at two positions, so the output is 2x2. This kernel compares the pixels on its
+# left with those on its right: its output is large where brightness changes from column to column.
 #
 # ## The formula
 #
-# Real pictures have several numbers per pixel, the *channels*, and a layer has several kernels, each with its own
-# output channel. Let
+# Real pictures have several numbers per pixel, the *channels*, and a layer has several kernels, each of which produces
+# one output channel. Let
 #
 # * `x` be (N, H, W, C): N pictures of H x W pixels with C channels,
 # * `weight` be (K, K, C, F): F kernels, each K x K pixels with C channels,
-# * `bias` be (F,): one number for each kernel.
+# * `bias` be (F,): one number per kernel.
 
 # %% [markdown]
 # Then `out` is (N, H', W', F) with
@@ -61,22 +62,23 @@ figures.show_kernel_sliding(x_small, w_small, padding="valid")
 # $$\text{out}[n, u, v, f] = \text{bias}[f] + \sum_{i=0}^{K-1} \sum_{j=0}^{K-1} \sum_{c=0}^{C-1}
 # \text{x}[n,\ u + i,\ v + j,\ c]\ \text{weight}[i, j, c, f]$$
 #
-# Four indices say which output: picture $n$, row $u$, column $v$, kernel $f$. Three are summed over: the kernel's row
-# $i$ and column $j$, and the channel $c$. Seven indices, so seven loops. The channels are not slid over; each output
-# sees all of them.
+# Four indices name an output: picture $n$, row $u$, column $v$, kernel $f$. Three more are summed over: the kernel's
+# row $i$ and column $j$, and the channel $c$. Seven indices make seven loops. The kernel does not slide over the
+# channels; each output depends on all of them.
 #
-# In mathematics a convolution turns the kernel by 180 degrees first, and the sum above is called a cross-correlation.
-# Deep-learning libraries leave the kernel as it is and say convolution. The kernel is learned, so it comes out turned.
+# In mathematics, a convolution rotates the kernel by 180 degrees first, and the sum above is called a
+# cross-correlation. Deep-learning libraries do not rotate the kernel but still say convolution. The kernel is learned,
+# so training finds the rotated one.
 
 # %% [markdown]
-# How much work is that? The innermost line runs $N H' W' F \cdot K K C$ times, one multiplication and one addition
-# each. SegNet-Basic, the paper's small network, has 7x7 kernels and 64 channels. Its last such convolution works at the
-# full size of 360x480 pixels:
+# How much work is that? The innermost line runs $N H' W' F \cdot K K C$ times, with one multiplication and one addition
+# each time. SegNet-Basic, the paper's small network, has 7x7 kernels and 64 channels. Its last 7x7 convolution works at
+# the full size of 360x480 pixels:
 
 # %%
 basic = dict(ts.build("basic").named_parameters())
 kernels = sum(p.size for p in basic.values() if p.ndim == 4)
-print(f"{kernels:,} of its {sum(p.size for p in basic.values()):,} parameters are numbers in kernels")
+print(f"{kernels:,} of its {sum(p.size for p in basic.values()):,} parameters are kernel weights")
 multiply_adds = 360 * 480 * 64 * 7 * 7 * 64
 print(f"{multiply_adds / 1e9:.1f} billion multiply-adds for one picture, in one layer")
 
@@ -88,7 +90,8 @@ print(f"{multiply_adds / 1e9:.1f} billion multiply-adds for one picture, in one 
 # * `x` (N, H, W, C), `weight` (K, K, C, F), `bias` (F,): float64.
 # * Returns `out` (N, H - K + 1, W - K + 1, F).
 #
-# Begin with an output array. `np.ndindex(out.shape)` runs through all four indices of the output: four loops in one.
+# Begin with an output array. `np.ndindex(out.shape)` runs through all four indices of the output, so it replaces four
+# loops.
 
 
 # %%
@@ -111,34 +114,36 @@ grader.grade("conv2d_seven_loops", my_conv2d_loops)
 # %% [markdown]
 # ## Padding: what happens at the border
 #
-# Without padding the output loses $K - 1$ rows and columns, and pixels at the border count less: a corner pixel lies
-# under a 3x3 kernel once, a pixel far from the border nine times. SegNet must give a class to every pixel, so its
-# convolutions put zeros around the picture first. This is called *same* padding: the output has the size of the input.
+# Without padding, the output has $K - 1$ fewer rows and columns than the input, and pixels at the border count less: a
+# corner pixel lies under a 3x3 kernel once, a pixel far from the border nine times. SegNet must assign a class to every
+# pixel, so its convolutions first put zeros around the picture. This is called *same* padding, because the output has
+# the same size as the input.
 
 # %%
 figures.show_kernel(x_small, w_small, at=(0, 0))
 
 # %% [markdown]
-# The small zeros are the padding. The output is 4x4 now. Its border sees zeros where nothing is known, so it is less to
-# be trusted than its middle.
+# The small zeros are the padding. The output is now 4x4. Its border depends on zeros that are not part of the picture,
+# so it is less reliable than its middle.
 #
 # ## The size of the output
 #
-# Two more numbers describe how a kernel walks. The *stride* $s$ is the step: with $s = 2$ every second place is used,
-# in rows and columns. The padding $P$ is the number of zero rows above, and again below.
+# Two more numbers describe how a kernel moves. The *stride* $s$ is its step: with $s = 2$ it stops at every second
+# position, in rows and columns. The padding $P$ is the number of rows of zeros above the picture, and also below it.
 #
-# How many places are there?
+# At how many positions does the kernel stop?
 #
 # 1. The padded picture has $H + 2P$ rows. The kernel covers $K$ of them.
-# 2. So its top row can lie in row $0, 1, \dots, H + 2P - K$.
-# 3. With stride $s$ the rows $0, s, 2s, \dots$ are used, as long as they are at most $H + 2P - K$.
-# 4. There are $\lfloor (H + 2P - K) / s \rfloor$ steps, and one place more than steps:
+# 2. So its top row can lie at rows $0, 1, \dots, H + 2P - K$.
+# 3. With stride $s$ it stops at rows $0, s, 2s, \dots$ up to at most $H + 2P - K$.
+# 4. That makes $\lfloor (H + 2P - K) / s \rfloor$ steps, and there is one position more than there are steps:
 
 # %% [markdown]
 # $$H' = \left\lfloor \frac{H + 2P - K}{s} \right\rfloor + 1$$
 #
-# For stride 1, $H' = H$ needs $2P = K - 1$ zero rows in all, so $P = (K - 1) / 2$. If $K$ is even that is no whole
-# number, and one side gets a row more than the other. This library puts it at the end, as TensorFlow and Keras do.
+# For stride 1, $H' = H$ requires $2P = K - 1$ rows of zeros in total, so $P = (K - 1) / 2$. If $K$ is even, this is not
+# a whole number, and one side gets one row more than the other. This library adds that row at the end, as TensorFlow
+# and Keras do.
 
 # %%
 figures.show_source(ops.windows.same_padding)
@@ -153,8 +158,8 @@ for K in (1, 2, 3, 4, 7):
 # %% [markdown]
 # ### Odd sizes
 #
-# With stride 2, "same" means $H' = \lceil H / 2 \rceil$: rounded up, so that the last row is not lost. The paper trains
-# on pictures of 360x480 pixels (section 3.2). At this size four halvings go like this:
+# With stride 2, "same" means $H' = \lceil H / 2 \rceil$. It rounds up so that the last row is not lost. The paper
+# trains on pictures of 360x480 pixels (section 3.2). Halving this size four times gives:
 
 # %%
 rows, columns = 360, 480
@@ -164,14 +169,14 @@ for _ in range(4):
     rows, columns = smaller
 
 # %% [markdown]
-# 45 rows become 23, not 22.5. Going back, 2 x 23 = 46 would be one row too many. If you forget this, you get a label
-# map that is a row taller than its picture, or shifted by one. SegNet halves by pooling, which rounds in the same way;
-# lesson 05 comes back to it.
+# 45 rows become 23. On the way back, 2 x 23 = 46 would be one row too many. If you forget this, your label map is one
+# row taller than its picture, or shifted by one. SegNet halves by pooling, which rounds in the same way; lesson 05
+# returns to this.
 #
 # ### Exercise 2: the size of the output
 #
-# Write `my_output_size(H, K, stride, padding)`: how many rows the output has. `padding` is $P$, the number of zero rows
-# above, and again below. Returns an integer.
+# Write `my_output_size(H, K, stride, padding)`, which returns the number of rows of the output, an integer. `padding`
+# is $P$, the number of rows of zeros above the picture, and also below it.
 
 
 # %%
@@ -187,20 +192,20 @@ grader.grade("output_size", my_output_size)
 # %% [markdown]
 # ## From seven loops to K x K matrix products
 #
-# Seven loops in Python are slow; the end of this lesson measures how slow. The sum can be taken in another order.
+# Seven loops in Python are slow; the end of this lesson measures how slow. A different order of the same sum is faster.
 #
-# **Step 1.** Call the padded picture $\tilde x$. A finite sum may be taken in any order, so let the sums over the
-# kernel's places $i, j$, its *taps*, be the outer ones:
+# **Step 1.** Call the padded picture $\tilde x$. A finite sum may be taken in any order, so move the sums over the
+# kernel's positions $i, j$, its *taps*, to the outside:
 #
 # $$\text{out}[n, u, v, f] = \text{bias}[f] + \sum_{i, j} \Big( \sum_{c}
 # \tilde x[n, u + i, v + j, c]\ \text{weight}[i, j, c, f] \Big)$$
 
 # %% [markdown]
-# **Step 2.** Look into the brackets. For a fixed tap $(i, j)$ the pixel $\tilde x[n, u+i, v+j]$ is a vector of $C$
-# numbers and $\text{weight}[i, j]$ is a $C \times F$ matrix. The bracket is entry $f$ of vector times matrix.
+# **Step 2.** Look at the sum in brackets. For a fixed tap $(i, j)$, the pixel $\tilde x[n, u+i, v+j]$ is a vector of
+# $C$ numbers and $\text{weight}[i, j]$ is a $C \times F$ matrix. The sum is entry $f$ of the vector times the matrix.
 #
-# **Step 3.** Do this for all pixels at once. For the tap $(i, j)$ the pixels needed are the padded picture, shifted by
-# $i$ rows and $j$ columns. Let $X_{ij}$ be this piece of $\tilde x$, of the shape (N, H', W', C):
+# **Step 3.** Do this for all pixels at once. For tap $(i, j)$, the required pixels are the padded picture, shifted by
+# $i$ rows and $j$ columns. Let $X_{ij}$ be this part of $\tilde x$, with shape (N, H', W', C):
 #
 # $$X_{ij} = \tilde x[\,:,\ i : i + H',\ j : j + W',\ :\,]$$
 #
@@ -209,8 +214,8 @@ grader.grade("output_size", my_output_size)
 # $$\text{out} = \text{bias} + \sum_{i, j} X_{ij} \; \text{weight}[i, j]$$
 
 # %% [markdown]
-# On the 4x4 picture with one channel, each matrix is a single number. The kernel's middle row is (2, 0, -2), and these
-# are its three taps:
+# On the 4x4 picture with one channel, each of these matrices is a single number. The kernel's middle row is (2, 0, -2).
+# These are its three taps:
 
 # %%
 taps = [(1, 0), (1, 1), (1, 2)]
@@ -218,8 +223,8 @@ boxes = {f"x, tap {i, j}": np.s_[i : i + 2, j : j + 2] for i, j in taps}
 figures.show_arrays([(name, x_small) for name in boxes], highlight=boxes)
 
 # %% [markdown]
-# The frame is $X_{ij}$: for every output pixel, the input pixel under this tap. It moves with the tap, and has the size
-# of the output. Each framed piece is multiplied by one number of the kernel. Summed over all nine taps:
+# The frame marks $X_{ij}$: for every output pixel, the input pixel under this tap. It moves with the tap and has the
+# size of the output. Multiply each framed part by its number of the kernel, and sum over all nine taps:
 
 # %%
 total = np.zeros((2, 2), int)
@@ -230,8 +235,8 @@ terms = ("2 * tap (1, 0)", left), "+", ("0 * tap (1, 1)", middle), "+", ("-2 * t
 figures.show_arrays([*terms, "+", ("the other six", total - left - middle - right), "=", ("out", total)])
 
 # %% [markdown]
-# The array on the right is the 2x2 output from the beginning: -4, 1, 0, -1. The fourth array holds the six taps of the
-# kernel's upper and lower row.
+# The array on the right is the 2x2 output from the beginning: -4, 1, 0, -1. The fourth array is the sum over the six
+# taps of the kernel's upper and lower rows.
 #
 # This is the library's definition of a convolution. `shifted` is $X_{ij}$.
 
@@ -242,11 +247,11 @@ figures.show_source(ops.conv.conv2d_forward_numpy)
 figures.show_source(ops.windows.shifted)
 
 # %% [markdown]
-# Read the loop: `K * K` turns, whatever the size of the picture. Each is one product of a (N, H', W', C) array with a
-# (C, F) matrix, which NumPy hands to a library that knows the processor.
+# The loop runs `K * K` times, whatever the size of the picture. Each time it multiplies an (N, H', W', C) array by a
+# (C, F) matrix. NumPy leaves this product to a library that is optimised for the processor.
 #
-# Many libraries copy all windows into one large matrix first, called *im2col*. It is K x K times as large as the
-# picture. Here nothing is copied: `shifted` is a view, the same memory seen through other strides.
+# Many libraries first copy all windows into one large matrix, which is K x K times as large as the picture. This is
+# called *im2col*. Here nothing is copied: `shifted` returns a view, which shows the same memory with a different shape.
 
 # %%
 rng = np.random.default_rng(0)
@@ -259,7 +264,7 @@ print("a view of the padded picture:", np.shares_memory(view, x_padded), "of sha
 # %% [markdown]
 # ### Exercise 3: shifted products
 #
-# Write `my_conv2d_shifted(x, weight, bias)`: "same" padding, stride 1, and one matrix product for each tap.
+# Write `my_conv2d_shifted(x, weight, bias)` with "same" padding, stride 1 and one matrix product per tap.
 #
 # * `x` (N, H, W, C), `weight` (K, K, C, F) with K odd, `bias` (F,): float64.
 # * Returns `out` (N, H, W, F).
@@ -287,12 +292,13 @@ grader.grade("conv2d_shifted_products", my_conv2d_shifted)
 # %% [markdown]
 # ## Two properties
 #
-# **Linear.** Without its bias, the convolution of $a x_1 + b x_2$ is $a$ times that of $x_1$ plus $b$ times that of
-# $x_2$. This follows from the formula, in which every term has one factor from x. Lesson 02 needs it: backward is the
-# transposed linear map.
+# **Linear.** Without a bias, the convolution of $a x_1 + b x_2$ is $a$ times the convolution of $x_1$ plus $b$ times
+# the convolution of $x_2$. This follows from the formula, in which every term has exactly one factor from `x`. Lesson
+# 02 uses this property: the backward pass is the transposed linear map.
 #
-# **It moves along.** If the picture moves by a pixel, the output moves by a pixel. One kernel serves all places: a car
-# is found on the left as on the right. At the border it holds only as far as no padding is involved.
+# **Equivariant to shifts.** If the picture moves by one pixel, the output moves by one pixel. One kernel works
+# everywhere: it detects a car on the left as well as on the right. Where the kernel sees padding, the property does not
+# hold.
 
 # %%
 out, _ = ops.conv2d_forward(x, weight)
@@ -300,29 +306,29 @@ other = rng.standard_normal(x.shape)
 mixed, _ = ops.conv2d_forward(2 * x - 3 * other, weight)
 print("linear:", np.abs(mixed - (2 * out - 3 * ops.conv2d_forward(other, weight)[0])).max())
 moved, _ = ops.conv2d_forward(np.roll(x, 1, axis=2), weight)
-print("moves along, middle:", np.abs(moved[:, :, 2:-1] - out[:, :, 1:-2]).max())
-print("moves along, border:", np.abs(moved[:, :, 0] - out[:, :, -1]).max())
+print("shifted, middle:", np.abs(moved[:, :, 2:-1] - out[:, :, 1:-2]).max())
+print("shifted, border:", np.abs(moved[:, :, 0] - out[:, :, -1]).max())
 
 # %% [markdown]
-# The first two differences are 0 up to rounding, the third is not: at the border the kernel also sees padding, and that
-# does not move along.
+# The first two differences are 0 up to rounding. The third is not, because at the border the kernel also sees padding,
+# which does not move with the picture.
 #
 # ## Is it right?
 #
-# To be trained, a layer must also know its slopes: how its output changes when a number of `x`, of `weight` or of
-# `bias` grows a little. Its *backward* computes them (lesson 02). `check_op` moves every number a little, on many small
-# cases, and compares what happens with what backward says (lesson 03). Here is the verdict for the convolution:
+# Training also needs a layer's gradients: how much its output changes when a number of `x`, `weight` or `bias` grows
+# slightly. The layer's *backward* computes them (lesson 02). `check_op` changes every number slightly, in many small
+# cases, and compares the effect with the result of backward (lesson 03). Here is its report on the convolution:
 
 # %%
 ts.gradcheck.check_op("conv2d")
 
 # %% [markdown]
-# Green, for odd and even kernels, strides, and a picture of one pixel.
+# It passes for odd and even kernels, for several strides, and for a picture of a single pixel.
 #
 # ## What breaks it
 #
-# A gradient check has a blind spot. Here is a planted bug: forward turns the kernel by 180 degrees, and backward is the
-# right derivative of that wrong forward.
+# A gradient check has a blind spot. Here is a planted bug: forward rotates the kernel by 180 degrees, and backward is
+# the correct derivative of that wrong forward.
 
 # %%
 bug = bugs["kernel_flipped_in_both"]
@@ -331,9 +337,9 @@ print("gradient check passes:", ts.gradcheck.check_op("conv2d", pair=bug.pair).o
 print("largest difference from the right op:", compare_op("conv2d", *bug.pair))
 
 # %% [markdown]
-# The check passes, because it compares a backward with its own forward and knows nothing of the formula. Only a
-# comparison with another implementation shows it. There is also a test that you can read with your eyes. Let the
-# picture be a single 1 in the middle of zeros, an *impulse*:
+# The check passes because it compares a backward only with its own forward, not with the formula. A comparison with
+# another implementation reveals the bug. So does a test whose result you can read directly. Let the picture be a single
+# 1 surrounded by zeros, an *impulse*:
 
 # %%
 impulse, kernel = np.zeros((1, 5, 5, 1)), np.arange(1.0, 10).reshape(3, 3, 1, 1)
@@ -343,10 +349,10 @@ wrong, _ = bug.forward(impulse, kernel)
 figures.show_arrays([("kernel", kernel[..., 0, 0]), ("right", right[0, ..., 0]), ("planted bug", wrong[0, ..., 0])])
 
 # %% [markdown]
-# The right answer shows the kernel *turned*: the output above the impulse sees it with the kernel's lower row. With the
-# bug the kernel appears upright, which looks better and is wrong.
+# The right output shows the *rotated* kernel, because the outputs above the impulse see it through the kernel's lower
+# row. With the bug, the kernel appears unrotated. That looks right but is wrong.
 #
-# A test with a symmetric kernel, such as a blur, could not tell them apart:
+# A test with a symmetric kernel, such as a blur, cannot tell the two apart:
 
 # %%
 blur = np.outer([1, 2, 1], [1, 2, 1]).reshape(3, 3, 1, 1) / 16
@@ -358,8 +364,8 @@ assert not np.array_equal(right, wrong)
 # %% [markdown]
 # ## What kernels find
 #
-# Now a real picture. The first layer of the trained network has 32 kernels of 3x3 pixels. These are twelve of its 32
-# output channels for one street.
+# Now apply a trained network to a street scene. Its first layer has 32 kernels of 3x3 pixels. The figure shows twelve
+# of the 32 output channels.
 
 # %%
 model = ts.load_bundled("toy")
@@ -371,26 +377,26 @@ print("kernels", params["weight"].shape, "- output", maps.shape)
 figures.show_feature_maps(maps[0], most=12, columns=4)
 
 # %% [markdown]
-# Nobody told these kernels what to look for; training chose them. Several answer to outlines, some to upright ones,
-# some to level ones. Others answer to a colour over whole surfaces. Orange is above zero, blue below.
+# Nobody designed these kernels; they are a result of training. Several respond to outlines, some to vertical ones and
+# some to horizontal ones. Others respond to a colour across whole surfaces. Orange is positive, blue negative.
 #
 # ## How far does a number see?
 #
 # An output of a 3x3 convolution depends on 3x3 pixels. If a second 3x3 convolution follows, its output depends on 3x3
 # outputs of the first, so on 5x5 pixels. The square of pixels on which a number depends is its *receptive field*. A
-# network that is to know a car from a house must see more of it than 3x3 pixels.
+# network that distinguishes a car from a house must see more than 3x3 pixels of it.
 
 # %% [markdown]
-# Let $r$ be the size of the field and $d$ the distance in input pixels between two neighbouring numbers of a layer. At
-# the input $r = 1$ and $d = 1$. For a layer with kernel $K$ and stride $s$:
+# Let $r$ be the size of the receptive field, and $d$ the distance in input pixels between two neighbouring numbers of a
+# layer. At the input, $r = 1$ and $d = 1$. For a layer with kernel size $K$ and stride $s$:
 #
-# 1. Its output depends on $K$ neighbours. The first and the last of them are $(K - 1)\, d$ input pixels apart.
+# 1. Each output depends on $K$ neighbours. The first and the last of them are $(K - 1)\, d$ input pixels apart.
 # 2. Each of the neighbours sees $r$ pixels. Together they see $r + (K - 1)\, d$.
-# 3. Neighbouring outputs are $s$ places apart, so $d$ becomes $s\, d$.
+# 3. Neighbouring outputs are $s$ positions apart, so $d$ becomes $s\, d$.
 #
 # $$r \leftarrow r + (K - 1)\, d, \qquad d \leftarrow s\, d$$
 #
-# Padding does not matter. A 2x2 pooling counts as a kernel of 2 with stride 2.
+# Padding does not matter. A 2x2 pooling counts as a kernel of size 2 with stride 2.
 
 # %% [markdown]
 # ### Exercise 4: the receptive field
@@ -416,8 +422,8 @@ def my_receptive_field(kernels, strides):
 grader.grade("receptive_field", my_receptive_field)
 
 # %% [markdown]
-# The encoder of SegNet-Basic is four times a 7x7 convolution and a 2x2 pooling. The paper gives the receptive field of
-# its last pooling as 106x106 pixels (section 3.1). The rule, layer by layer:
+# The encoder of SegNet-Basic repeats a 7x7 convolution and a 2x2 pooling four times. The paper gives 106x106 pixels as
+# the receptive field of the last pooling (section 3.1). The rule gives, layer by layer:
 
 # %%
 r, d = 1, 1
@@ -428,31 +434,32 @@ assert r == 106
 print("four 7x7 convolutions without pools:", 1 + 4 * (7 - 1), "pixels")
 
 # %% [markdown]
-# The pools do most of it: after each, a kernel counts twice as much. The four convolutions alone would see 25 pixels.
+# The pools contribute most of this growth: after each pool, a kernel covers twice as many input pixels. The four
+# convolutions alone would see 25 pixels.
 #
-# The network of these lessons has 3x3 kernels. This is the receptive field of one number after its fourth pooling,
-# drawn on the street:
+# The network of these lessons has 3x3 kernels. The figure shows the receptive field of one number after its fourth
+# pooling:
 
 # %%
 figures.show_receptive_field(image, model, "encoder4.pool", (3, 4))
 
 # %% [markdown]
-# Left: the 46x46 pixels on which the number can depend at all. Right: how much each of them matters, measured by the
-# gradient of the number by every pixel. Most lies in the middle: many paths lead from there to the number, from a
-# corner only one.
+# The left panel marks the 46x46 pixels on which the number can depend. The right panel shows how much each of them
+# matters, measured by the gradient of the number with respect to every pixel. The pixels in the middle matter most:
+# many paths lead from there to the number, but only one from a corner.
 #
 # ## The fast version
 #
-# The same sums, compiled by numba. In a row of the picture the K pixels under one kernel row lie side by side in
-# memory: K * C numbers in a line. So the K taps of a kernel row are one product, and a convolution is K products, not K
-# x K. Each row of the picture is a task, and the tasks are shared among the processor's cores.
+# The fast version computes the same sums, compiled by numba. In a row of the picture, the K pixels under one kernel row
+# lie side by side in memory: K * C consecutive numbers. So the K taps of a kernel row need only one product, and a
+# convolution is K products, not K x K. Each row of the picture is one task, and the processor's cores share the tasks.
 
 # %%
 figures.show_source(direct._convolve_rows)
 
 # %% [markdown]
-# `multiply` is the product, kept in the processor's registers; lesson 13 opens it. For some shapes another method is
-# faster, and the library chooses by the shape. Its numbers must always be those of the definition:
+# `multiply` computes the product in the processor's registers; lesson 13 explains it. For some shapes another method is
+# faster, so the library chooses the method by the shape. The result must always agree with the definition:
 
 # %%
 x32 = rng.standard_normal((1, 90, 120, 64)).astype(np.float32)
@@ -465,11 +472,12 @@ print("largest number", np.abs(slow).max(), "- largest difference", np.abs(slow 
 assert np.allclose(slow, quick, atol=1e-4)
 
 # %% [markdown]
-# The difference is rounding: float32 carries about seven digits, and the sums of 576 products are taken in another way.
-# Winograd's method, which does a 3x3 convolution with fewer multiplications, rounds a little more than the definition.
+# The difference is rounding error: float32 has about seven digits, and each method adds the 576 products in a different
+# order. Winograd's method, which needs fewer multiplications for a 3x3 convolution, has a slightly larger rounding
+# error than the definition.
 #
-# How long do the three ways take? Seven loops would take too long here. So their innermost line runs 20,000 times,
-# and the time is scaled up to the number of multiply-adds.
+# How long do the three versions take? Seven loops would take too long here, so only 20,000 runs of their innermost line
+# are timed, and the time is scaled up to the full number of multiply-adds.
 
 # %%
 from time import perf_counter
@@ -501,20 +509,20 @@ for name, seconds in (
     ("NumPy", shortest_seconds(ops.conv.conv2d_forward_numpy, x32, w32)),
     ("numba", shortest_seconds(ops.conv2d_forward, x32, w32)),
 ):
-    print(f"{name:<12} {seconds * 1000:12.1f} ms   {work / seconds / 1e9:10.4f} billion multiply-adds a second")
+    print(f"{name:<12} {seconds * 1000:12.1f} ms   {work / seconds / 1e9:10.4f} billion multiply-adds per second")
 
 # %% [markdown]
-# The first line is an estimate, the others are measured. The step from loops to matrix products
-# is the large one. How large the last step is depends on the processor; where other programs keep the cores busy it may
-# vanish, because its threads wait for each other.
+# The first line is an estimate; the others are measured. The step from loops to matrix products saves by far the most
+# time. The gain of the last step depends on the processor. It may vanish while other programs keep the cores busy,
+# because the threads of the fast version wait for each other.
 #
 # ## What to remember
 #
-# * A convolution is a sum over kernel rows, kernel columns and channels, the same for every place of the picture.
-# * Taken tap by tap, it is K x K matrix products with shifted views of the padded picture.
+# * A convolution is a sum over kernel rows, kernel columns and channels, the same at every position in the picture.
+# * Taken tap by tap, it is a sum of K x K matrix products with shifted views of the padded picture.
 # * $H' = \lfloor (H + 2P - K)/s \rfloor + 1$; "same" padding has $H' = \lceil H/s \rceil$. Odd sizes need care on the
 #   way back.
-# * The kernel is not turned. A gradient check cannot see a turned kernel; an impulse shows it.
-# * Receptive fields add up: $r + (K - 1) d$. Strides multiply $d$.
+# * The kernel is not rotated. A gradient check cannot detect a rotated kernel, but an impulse reveals it.
+# * A receptive field grows from $r$ to $r + (K - 1) d$. Strides multiply $d$.
 #
-# Lesson 02 asks the question of learning: if each output had been a little different, how should each weight change?
+# Lesson 02 derives the backward pass: how the loss changes with each number of the input, the kernel and the bias.

@@ -1,16 +1,15 @@
 # %% [markdown]
 # # 03 Gradient checking
 #
-# **The question.** Somebody has derived a backward pass by hand and written it down. Is it right? A network with a
-# wrong gradient rarely stops with an error. It trains, often worse than it could, and nobody knows that it could do
-# better.
+# **The question.** You have derived a backward pass by hand and programmed it. Is it right? A network with a wrong
+# gradient rarely stops with an error. It trains, but often worse than it could, and nothing tells you so.
 #
-# **At the end** you can measure a slope with differences and know how exact it is; choose the step; tell a bug from a
-# kink; say why a check with `dout = 1` everywhere is none; and you have seen 28 planted bugs, what each does to a
-# picture, and which law kills it.
+# **At the end** you can measure a slope with finite differences, choose the step and say how accurate the result is.
+# You can tell a bug from a kink, and you can say why `dout = 1` makes a check useless. You have also seen 28 planted
+# bugs and which law detects each of them.
 #
-# **Needed before:** lesson 02 (what a backward pass is asked for), Taylor's formula. Layers of later lessons occur
-# here as things to be checked; what they compute is said, and why their gradients are as they are is said there.
+# **Needed before:** lesson 02 (what a backward pass computes) and Taylor's formula. Layers of later lessons appear here
+# as examples to check. This lesson says what they compute; the later lessons derive their gradients.
 
 # %%
 import numpy as np
@@ -22,12 +21,12 @@ from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs, compare_op
 
 # %% [markdown]
-# ## A slope, measured
+# ## Measuring a slope
 #
-# Take a loss that depends on one number $t$. At the end of SegNet stands a soft-max classifier at every pixel
-# (Badrinarayanan et al. 2017, section 3); our $J(t)$ is the loss of one pixel with three classes, whose second logit is
-# moved by $t$. The classifier makes probabilities $p$ of the logits, and $J$ is $-\log p$ of the true class. Lesson 06
-# derives its slope; the library knows it:
+# Take a loss that depends on one number $t$. SegNet ends with a soft-max classifier at every pixel (Badrinarayanan et
+# al. 2017, section 3). Our $J(t)$ is the loss of one pixel with three classes whose second logit is changed by $t$. The
+# classifier turns the logits into probabilities $p$, and $J$ is $-\log p$ of the true class. Lesson 06 derives its
+# slope; here the library computes it:
 
 # %%
 logits, label = np.array([[0.5, -1.0, 2.0]]), np.array([1])
@@ -43,13 +42,14 @@ exact = ops.softmax_cross_entropy_backward(1.0, cache)[0, 1]
 print("J(0) =", loss_at(0.0), "   slope by backward:", exact)
 
 # %% [markdown]
-# The derivative is a limit of $(J(t + h) - J(t)) / h$ as $h$ goes to 0. Call this the **forward difference**. Taylor's
-# formula says how far it is from the limit:
+# The derivative is the limit of the **forward difference** $(J(t + h) - J(t)) / h$ as $h$ goes to 0. Taylor's formula
+# says how far the difference is from the limit:
 #
 # $$J(t+h) = J + h J' + \tfrac{h^2}{2} J'' + \tfrac{h^3}{6} J''' + \dots
 # \quad\Rightarrow\quad \frac{J(t+h) - J(t)}{h} = J' + \underbrace{\tfrac{h}{2} J''}_{\text{error}} + \dots$$
 #
-# Now step to both sides. In $J(t-h)$ every odd power changes its sign, so in the difference the even powers cancel:
+# Now take a step to each side. In $J(t-h)$ every odd power changes its sign, so in the difference the even powers
+# cancel:
 #
 # $$\frac{J(t+h) - J(t-h)}{2h} = \frac{2 h J' + \tfrac{2 h^3}{6} J''' + \dots}{2h}
 # = J' + \underbrace{\tfrac{h^2}{6} J'''}_{\text{error}} + \dots$$
@@ -73,16 +73,17 @@ for h in (1e-1, 1e-2, 1e-3):
 # %% [markdown]
 # ## The V of rounding
 #
-# So the smaller $h$, the better? A computer's numbers have finitely many digits. In float64 every result is rounded by
-# a relative $\varepsilon = 2.2 \cdot 10^{-16}$ or less. If $J$ is a sum of terms of total size $F$, its rounding error
-# is at most about $\varepsilon F$. The central difference has two such errors, divided by $2h$, together
-# $2 \varepsilon F / 2h = \varepsilon F / h$:
+# Is a smaller $h$ always better? No, because a computer's numbers have finitely many digits. In float64, every result
+# has a relative rounding error of at most $\varepsilon = 2.2 \cdot 10^{-16}$. If $J$ is a sum of terms of total size
+# $F$, its rounding error is about $\varepsilon F$. The central difference contains two of these errors, divided by
+# $2h$, together $2 \varepsilon F / 2h = \varepsilon F / h$:
 #
 # $$\text{error} \;\approx\; \underbrace{\tfrac{h^2}{6}\,|J'''|}_{\text{truncation}} \;+\;
 # \underbrace{\tfrac{\varepsilon F}{h}}_{\text{rounding}} .$$
 #
-# One falls when $h$ shrinks, the other grows. For this loss $J' = p - 1$, where $p$ is the probability of the class,
-# and $p' = p(1-p)$ (both in lesson 06). So $J'' = p(1-p)$ and $J''' = p(1-p)(1-2p)$. And $F = J(0)$, a single term.
+# When $h$ shrinks, the first error falls and the second grows. For this loss, $J' = p - 1$, where $p$ is the
+# probability of the class, and $p' = p(1-p)$; lesson 06 derives both. So $J'' = p(1-p)$ and $J''' = p(1-p)(1-2p)$. $J$
+# has a single term, so $F = J(0)$.
 
 # %%
 p = exact + 1
@@ -97,12 +98,13 @@ figures.show_plot(curves, title="Error of a measured slope", x="step h", y="erro
               marks={"best h": (best, best**2 * third / 6 + eps * F / best)})  # fmt: skip
 
 # %% [markdown]
-# What to see: on logarithmic axes an error $c\,h^n$ is a straight line of slope $n$. From the right, both curves fall,
-# one with slope 1, the other with slope 2; then rounding takes over and they rise again, ragged, along the line
-# $\varepsilon F / h$. The central difference reaches deeper, and at a larger step.
+# What to see: on logarithmic axes an error $c\,h^n$ is a straight line of slope $n$. Read from right to left, both
+# curves fall, one with slope 1 and the other with slope 2. Then rounding dominates, and they rise again irregularly
+# along the line $\varepsilon F / h$. The central difference reaches a smaller error, and it does so at a larger step.
 #
 # **The best step** is where the derivative of the sum is zero: $\tfrac{h}{3}|J'''| = \varepsilon F / h^2$, so
-# $h^3 = 3 \varepsilon F / |J'''|$. With everything of order 1 this is $h \approx 10^{-5}$. That is the library's step.
+# $h^3 = 3 \varepsilon F / |J'''|$. If all quantities are of order 1, then $h \approx 10^{-5}$. This is the library's
+# step.
 
 # %%
 print(f"best h by the formula: {best:.1e}")
@@ -114,7 +116,7 @@ for h in (1e-3, 1e-5, 1e-8):
 # %% [markdown]
 # ## Why float64
 #
-# Networks are trained in float32, with $\varepsilon = 1.2 \cdot 10^{-7}$. The same picture in float32:
+# Networks are trained in float32, with $\varepsilon = 1.2 \cdot 10^{-7}$. Here is the same plot in float32:
 
 
 # %%
@@ -128,15 +130,15 @@ both = {"float32": (steps, errors32 + 1e-18), "float64": (steps, error)}
 figures.show_plot(both, title="Central difference", x="step h", y="error", log=True)
 
 # %% [markdown]
-# What to see: the V of float32 lies many powers of ten higher, its bottom is at a step of about 0.01, and for the
-# smallest steps the error is the slope itself: $t + h$ is rounded to $t$, nothing moves. What this costs a check is
-# measured below, when it is clear what a check allows.
+# What to see: the V of float32 lies several powers of ten higher, and its bottom is at a step of about 0.01. For the
+# smallest steps, the error is as large as the slope itself, because $t + h$ is rounded to $t$ and nothing moves. The
+# section "What difference is allowed" measures what this means for a check.
 #
 # ### Exercise 1: a numeric gradient
 #
-# Write `my_numeric_gradient(f, x, h)`: `f` takes an array and returns a number; `x` is an array of any shape; return
-# the central difference of `f` for each entry of `x`, an array of x's shape. `f` gets the whole array with one entry
-# moved; when your function returns, `x` must be as it was.
+# Write `my_numeric_gradient(f, x, h)`. `f` takes an array and returns a number, and `x` is an array of any shape.
+# Return the central difference of `f` for each entry of `x`, as an array with the shape of `x`. Pass `f` the whole
+# array with one entry moved, and leave `x` unchanged.
 
 
 # %%
@@ -158,24 +160,24 @@ grader.grade("numeric_gradient", my_numeric_gradient)
 # %% [markdown]
 # ## From a layer to one number
 #
-# A layer returns an array, but slopes belong to numbers. So give the layer a loss: draw a random array `dout` of the
-# shape of `out` and put, with $q$ running over all entries,
+# A layer returns an array, but a gradient belongs to a single number. So define a loss for the layer: draw a random
+# array `dout` with the shape of `out` and set, with $q$ running over all entries,
 #
 # $$J = \sum_q \mathrm{out}[q]\, \mathrm{dout}[q] \qquad\Rightarrow\qquad \frac{\partial J}{\partial\,\mathrm{out}[q]} =
 # \mathrm{dout}[q] .$$
 #
-# Then `backward(dout, cache)` claims to be the gradient of this very $J$. And
-# $F = \sum |\mathrm{out}[q]\,\mathrm{dout}[q]|$ is the size of the terms that are rounded.
+# Then `backward(dout, cache)` should return the gradient of this $J$. The total size of the rounded terms is
+# $F = \sum |\mathrm{out}[q]\,\mathrm{dout}[q]|$.
 
 # %% [markdown]
-# The layer of our example is a **batch normalisation** (lesson 04). It brings each channel to mean 0 and variance 1,
-# over all its $m$ numbers in the batch, then stretches and shifts it:
+# The example layer is a **batch normalisation** (lesson 04). It normalises the $m$ numbers of each channel in the batch
+# to mean 0 and variance 1, then scales and shifts them:
 #
 # $$\mu = \tfrac{1}{m} \sum x, \quad \sigma^2 = \tfrac{1}{m} \sum (x - \mu)^2, \quad
 # \hat{x} = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}}, \quad \mathrm{out} = \gamma\, \hat{x} + \beta .$$
 #
-# $\mu$ and $\sigma^2$ depend on every `x` of the channel, so `dx` has two terms more than one would first write down
-# (here $\epsilon = 10^{-5}$ only prevents a division by 0):
+# $\mu$ and $\sigma^2$ depend on every `x` of the channel, which gives `dx` two additional terms ($\epsilon = 10^{-5}$
+# only prevents a division by 0):
 #
 # $$\mathrm{dx} = \frac{\gamma}{\sqrt{\sigma^2 + \epsilon}} \Big( \mathrm{dout}
 # - \underbrace{\tfrac{1}{m} \textstyle\sum \mathrm{dout}}_{\text{through the mean}}
@@ -195,7 +197,7 @@ def J(x, dtype=np.float64):
 
 
 # %% [markdown]
-# Is that `dx` right? Measure it, one step for each entry of `x`:
+# Is this `dx` right? Measure it with one step for each entry of `x`:
 
 # %%
 moves = 1e-5 * np.eye(x.size).reshape(-1, *x.shape)
@@ -205,15 +207,16 @@ both = [("dx, sample 0, channel 0", dx[0, :, :, 0]), ("measured", numeric[0, :, 
 figures.show_arrays(both, decimals=4)
 
 # %% [markdown]
-# What to see: the same numbers, to ten digits. That is a gradient check. What is left is to say how large a difference
-# is allowed. From here on $a$ is a gradient as backward says it (analytic), $n$ the same as differences say it
+# What to see: the numbers agree to about ten digits. This is a gradient check. It remains to say how large a difference
+# is allowed. From here on, $a$ is the gradient from backward (analytic), and $n$ is the gradient from differences
 # (numeric).
 #
 # ## What difference is allowed
 #
-# Often one reads: the relative error $|a - n| / \max(|a|, |n|)$ must be below $10^{-7}$. It fails for gradients that
-# are truly zero. A constant added to every number of a batch normalisation's input changes nothing; so a bias before it
-# has gradient 0. But both numbers are made by rounding, the measured one divided by $2h$:
+# A common rule is that the relative error $|a - n| / \max(|a|, |n|)$ must be below $10^{-7}$. This rule fails where the
+# true gradient is zero. For example, adding a constant to every input of a batch normalisation does not change its
+# output, so a bias before it has gradient 0. In practice, both $a$ and $n$ are then nothing but rounding errors, and
+# the error in $n$ is divided by $2h$:
 
 # %%
 a = dx.sum((0, 1, 2))[0]  # the gradient of a bias before the batch normalisation
@@ -224,19 +227,20 @@ print(f"analytic {a:.1e}   numeric {n:.1e}   relative error {abs(a - n) / max(ab
 print(f"noise of the difference, 10 eps F / h = {10 * eps * F / 1e-5:.1e}")
 
 # %% [markdown]
-# A relative error of about 1, and nothing is wrong: noise divided by noise. The right rule knows the floor
-# of the V. The library accepts $a$ when
+# The relative error is about 1 although nothing is wrong: it is noise divided by noise. The right rule takes the
+# rounding noise into account. The library accepts $a$ if
 #
 # $$|a - n| \;\le\; 10^{-7} \max(|a|, |n|) \;+\; 10\,\frac{\varepsilon F}{h} .$$
 #
-# The second term is ten times the rounding that we derived. The first leaves room for truncation, and $10^{-7}$ is
-# chosen: with $h = 10^{-5}$ truncation is $1.7 \cdot 10^{-11} |J'''|$, so there is room until $J'''$ is thousands of
-# times larger than $J'$.
+# The second term is ten times the rounding error derived above. The first term allows for truncation, and its factor
+# $10^{-7}$ is a choice: with $h = 10^{-5}$ the truncation error is $1.7 \cdot 10^{-11} |J'''|$, which stays within the
+# limit until $J'''$ is thousands of times larger than $J'$.
 #
 # ### Exercise 2: error over allowed
 #
-# Write `my_error_over_allowed(analytic, numeric, F, h)` for two arrays of one shape and two numbers: entry by entry the
-# error divided by what the rule above allows. Above 1 means refused. `np.finfo(float).eps` is $\varepsilon$.
+# Write `my_error_over_allowed(analytic, numeric, F, h)` for two arrays of the same shape and two numbers. For each
+# entry, return the error divided by the error that the rule above allows. A value above 1 means that the entry is
+# refused. `np.finfo(float).eps` is $\varepsilon$.
 
 
 # %%
@@ -252,7 +256,7 @@ def my_error_over_allowed(analytic, numeric, F, h):
 grader.grade("error_over_allowed", my_error_over_allowed)
 
 # %% [markdown]
-# The library's own rule, and what it says of `dx` when it is right, and when it is a hundred-thousandth too large:
+# This is the library's own rule. Apply it to the right `dx`, and to a `dx` that is too large by a factor of 1.00001:
 
 # %%
 figures.show_source(differences.Rule)
@@ -264,7 +268,7 @@ for factor in (1, 1.00001):
     print(f"dx times {factor}:", max(abs(a - n) / rule.allowed(a, n, F, 1e-5) for a, n in pairs))
 
 # %% [markdown]
-# The wrong factor is refused, by far. And in float32? Measure the same slope, of the first entry of `x`, in both:
+# The wrong factor is clearly refused. How does float32 compare? Measure the slope for the first entry of `x` in both:
 
 # %%
 for dtype, h in ((np.float32, 1e-2), (np.float64, 1e-5)):
@@ -276,30 +280,32 @@ for dtype, h in ((np.float32, 1e-2), (np.float64, 1e-5)):
 print(f"allowed in float32 / float64: {(2.0**-23 / 1e-2) / (2.0**-52 / 1e-5):,.0f}")
 
 # %% [markdown]
-# What to see: the float32 slope is not bad, but what can be *guaranteed* about it is half a million times looser. With
-# a hundred outputs, $F$ is about 100, the floor about 0.01, and a mistake of 1 % in a slope of 1 would be accepted. So
-# a check runs in float64, whatever training uses. The library checks all its ops by this rule:
+# What to see: the float32 slope is quite accurate, but its *guaranteed* accuracy is half a million times worse. With a
+# hundred outputs, $F$ is about 100 and the allowed error about 0.01, so an error of 1 % in a slope of 1 would be
+# accepted. A check therefore runs in float64, whatever dtype training uses. The library checks all its ops by this
+# rule:
 
 # %%
 ts.gradcheck.check_op("batchnorm2d", "numpy")
 
 # %% [markdown]
-# "Largest error" is in units of what is allowed.
+# "Largest error" is in units of the allowed error.
 #
 # ## 28 planted bugs
 #
-# `bugs` holds mistakes that real libraries have had, each planted in a copy of the library's own code. A
-# bug has a `sentence`; its `op`; its `pair` (forward, backward), most often with only backward wrong; and `caught_by`,
-# the laws that refuse it. There are 28; number 10 has two forms, so there are 29 lines. *Void* pixels have no label and
-# carry no loss (lesson 00). *Unpooling* puts each number that a max pooling has kept back at its old place in the
-# window, the *index*, with zeros around it (lesson 05). A *transposed* convolution is at the end of lesson 02.
+# `bugs` contains mistakes that real libraries have made, each planted in a copy of this library's code. A bug has a
+# `sentence` that describes it, its `op`, its `pair` (forward, backward), and `caught_by`, the laws that refuse it. In
+# most pairs only backward is wrong. There are 28 bugs; number 10 has two forms, so the list has 29 lines. *Void* pixels
+# have no label and do not contribute to the loss (lesson 00). *Unpooling* puts each number that a max pooling kept back
+# at its old position in the window, the *index*, and fills the other positions with zeros (lesson 05). Lesson 02
+# introduced *transposed* convolutions near its end.
 
 # %%
 for name, bug in bugs.items():
     print(f"{bug.number:2} {name:30} {bug.sentence}")
 
 # %% [markdown]
-# Now number 10: `dx` lacks the term that comes through the variance.
+# Look at number 10: its `dx` lacks the term that comes through the variance.
 
 # %%
 bug = bugs["batchnorm_no_variance_term"]
@@ -310,20 +316,20 @@ report
 figures.show_gradient(report, "dx")
 
 # %% [markdown]
-# What to see: the first case with a wrong `dx`, and all of it is red. In other cases mean and variance are given and
-# depend on nothing: no term can be missing there, so the report's table refuses a part of all entries. Its rows for
-# `dgamma` and `dbeta` say ok.
+# What to see: this is the first case with a wrong `dx`, and it is red everywhere. In some other cases, mean and
+# variance are given and do not depend on `x`, so no term can be missing. That is why the report's table refuses only
+# part of all entries. Its rows for `dgamma` and `dbeta` say ok.
 #
-# The hint says which term is missing; it was found by trying what would explain the difference. The line "Taylor slope"
-# needs no tolerance at all: with a random direction $d$ of length 1, the remainder
-# $|J(x + h d) - J(x) - h\, \mathrm{dx} \cdot d|$ falls with $h^2$ if `dx` is right, and with $h$ if it is wrong.
-# (Where $J$ is linear in an argument, nothing remains, and "linear" stands in its place.)
+# The hint says which term is missing; the checker found it by testing common mistakes as explanations of the
+# difference. The line "Taylor slope" needs no tolerance: with a random direction $d$ of length 1, the remainder
+# $|J(x + h d) - J(x) - h\, \mathrm{dx} \cdot d|$ shrinks like $h^2$ if `dx` is right, and like $h$ if it is wrong. (If
+# $J$ is linear in an argument, there is no remainder, and the line says "linear".)
 #
-# ## Why `dout = 1` is no check
+# ## Why `dout = 1` hides bugs
 #
 # It is tempting to take `J = out.sum()`, so that `dout` is 1 everywhere. Look at a convolution with its kernel flipped
-# in `dx`. Every inner pixel is read by all nine taps, and with `dout = 1` its gradient is the sum of the nine weights.
-# The sum does not care which way the kernel lies.
+# in `dx`. All nine taps read every inner pixel, so with `dout = 1` its gradient is the sum of the nine weights. The sum
+# does not change when the kernel is flipped.
 
 # %%
 x, w = rng.standard_normal((1, 5, 6, 1)), np.arange(1.0, 10).reshape(3, 3, 1, 1)
@@ -336,11 +342,12 @@ figures.show_arrays([("dx, dout = 1", right), ("kernel flipped", wrong)],
                 highlight={"dx, dout = 1": inside, "kernel flipped": inside})  # fmt: skip
 
 # %% [markdown]
-# What to see: inside the frames both are 45 everywhere, $1 + 2 + \dots + 9$. Only the border tells them apart. With a
-# batch normalisation it is worse: the sum of its output does not depend on `x` at all, so the right `dx` is zero, and
-# so is every wrong one that keeps the term through the mean: $1 - 1 = 0$, and $\sum \hat{x} = 0$.
+# What to see: inside the frames both are 45 everywhere, $1 + 2 + \dots + 9$. Only the border distinguishes them. Batch
+# normalisation is worse: the sum of its output does not depend on `x`, so the right `dx` is zero. But every wrong `dx`
+# that keeps the term through the mean is also zero, because $1 - 1 = 0$ and $\sum \hat{x} = 0$.
 #
-# Here is `dout = 1` for any layer. The new forward returns the sum, and its backward spreads one number:
+# The next cell applies `dout = 1` to any layer. The new forward returns the sum of the output, and its backward fills
+# `dout` with one number:
 
 
 # %%
@@ -354,19 +361,20 @@ def with_ones(forward, backward):
 
 
 def refused(report):
-    """-> how many entries, in how many cases"""
+    """Count the refused entries and the cases that contain them."""
     cases = [part for part in report.parts if any(t.count("wrong") for t in part.tensors)]
     return sum(t.count("wrong") for t in report.all_tensors()), len(cases)
 
 
 # %% [markdown]
-# All bugs that have a wrong gradient, checked twice, in 10 to 20 seconds. `EVERY` says up to which size a tensor is
-# checked entry by entry; larger ones are moved along three random directions and at 20 random entries.
+# The next cells check all bugs that have a wrong gradient twice, which takes 10 to 20 seconds. `EVERY` is the largest
+# tensor size that is checked entry by entry; larger tensors are checked along three random directions and at 20 random
+# entries.
 
 # %% tags=["parameters"] fast="EVERY, STEPS, PART = 8, 3, 5"
-EVERY = 60  # see above
-STEPS = 200  # of the training at the end of this lesson
-PART = 1  # check each bug; 2: every second
+EVERY = 60  # largest size that is checked entry by entry
+STEPS = 200  # training steps at the end of this lesson
+PART = 1  # 1 checks every bug, 2 every second bug
 
 # %%
 chosen = dict(list(bugs.items())[::PART])
@@ -384,16 +392,16 @@ unseen = {"batchnorm_no_variance_term", "batchnorm_other_variance", "unpool_fixe
 assert set(passed) == unseen & set(chosen)
 
 # %% [markdown]
-# Read the last column. Three bugs pass unseen, among them the one above whose `dx` was red all over, and one in a step
-# of SegNet's own: an unpooling whose backward ignores the indices. With all of `dout` equal, it does not matter from
-# where it is read. Others lose many of their refused entries. With a random `dout` nothing cancels. The library draws
-# it from a generator of its own, so that it cannot repeat the numbers of `x`.
+# Read the last column. Three bugs pass undetected. One is the bug above, whose `dx` was red everywhere. Another
+# concerns SegNet's own unpooling: its backward ignores the indices, but if all entries of `dout` are equal, it does not
+# matter which one is read. Other bugs have many fewer refused entries than with a random `dout`. With a random `dout`,
+# nothing cancels. The library draws `dout` from a separate generator, so that it cannot repeat the numbers of `x`.
 #
 # ## Kinks and jumps
 #
-# ReLU, $\max(x, 0)$, has no slope at 0: to the right it is 1, to the left 0. A pool has a kink where two numbers tie.
-# And SegNet has something worse: at a tie the *index* changes, so unpooling puts its value somewhere else, and $J$
-# jumps. Three losses of one number $t$:
+# ReLU, $\max(x, 0)$, has no slope at 0: its slope is 1 on the right and 0 on the left. A max pooling has a kink where
+# two numbers tie. SegNet has something worse: at a tie the *index* changes, so unpooling puts its value at another
+# position, and $J$ jumps. Here are three losses of one number $t$:
 
 
 # %%
@@ -405,7 +413,7 @@ def kink(t):
     return float(ops.relu_forward(np.array([2.0 * t]))[0][0])
 
 
-def jump(t):  # a window with the numbers 1 + t, 1, 0, 0: pooled, unpooled, times a dout
+def jump(t):  # pools the window 1 + t, 1, 0, 0 and unpools it
     (out, indices), _ = ops.max_pool2d_forward(np.array([1.0 + t, 1, 0, 0]).reshape(1, 2, 2, 1))
     up, _ = ops.max_unpool2d_forward(out, indices, output_size=(2, 2))
     return float(up.ravel() @ [0.5, -1, 0, 0])
@@ -414,21 +422,21 @@ def jump(t):  # a window with the numbers 1 + t, 1, 0, 0: pooled, unpooled, time
 # %%
 line = np.linspace(-0.5, 0.5, 401)
 losses = {f.__name__: (line, np.array([f(t) for t in line])) for f in (smooth, kink, jump)}
-losses["jump"][1][199] = np.nan  # a gap where it jumps: nothing lies between
+losses["jump"][1][199] = np.nan  # a gap where it jumps, not a connecting line
 figures.show_plot(losses, title="J along a line", x="t", y="J")
 
 # %% [markdown]
-# What to see: the first is smooth, the second bends at 0, the third jumps there: for $t < 0$ the second number of the
-# window wins, for $t \ge 0$ the first. A central difference across 0 gives $1$ for the kink, which is neither slope,
-# and a number that grows like $1/h$ for the jump. No gradient is wrong in either case.
+# What to see: the first loss is smooth, the second bends at 0, and the third jumps there. For $t < 0$ the second number
+# of the window is the maximum, for $t \ge 0$ the first. A central difference across 0 gives $1$ for the kink, which is
+# neither of the two slopes, and a number that grows like $1/h$ for the jump. Yet no gradient is wrong in either case.
 #
-# How can a checker tell? By the two one-sided slopes. Let
-# $K(h) = |\text{slope to the right} - \text{slope to the left}|$:
+# A checker can distinguish them by the two one-sided slopes. Let $K(h) = |\text{slope to the right} - \text{slope to
+# the left}|$:
 #
-# | at the point | $K(h)$ | halve $h$: $K(h/2) / K(h)$ |
+# | at the point | $K(h)$ | ratio $K(h/2) / K(h)$ |
 # |---|---|---|
 # | smooth | $h\,\lvert J''\rvert$ | 0.5 |
-# | kink | the bend: how far the two slopes are apart | 1 |
+# | kink | the difference between the two slopes | 1 |
 # | jump | height / $h$ | 2 |
 
 
@@ -443,31 +451,31 @@ for f, expected in ((smooth, 0.5), (kink, 1), (jump, 2)):
     assert abs(ratio - expected) < 0.05
 
 # %% [markdown]
-# So a disagreement with ratio 0.5 is a bug, and so is one where $K$ is lost in the noise $\varepsilon F / h$, as for a
-# layer that is linear: there $K$ counts as 0, and no ratio is taken. With 1 or 2 nothing can be said at this step. The
-# checker then shrinks $h$ tenfold: a kink *near* the point falls out of reach, and only one exactly *at* the point
-# remains. That entry is counted as crossed, not judged; more than 2 % of such entries, and the check refuses to say
-# "ok".
+# So a disagreement with ratio 0.5 is a bug. It is also a bug if $K$ is below the noise $\varepsilon F / h$, as in a
+# linear layer; then $K$ counts as 0, and no ratio is computed. With ratio 1 or 2, nothing can be said at this step. The
+# checker then makes $h$ ten times smaller: a kink *near* the point is then out of reach, and only a kink exactly *at*
+# the point remains. The checker counts that entry as crossed and does not judge it. If more than 2 % of the entries are
+# crossed, the check does not report "ok".
 
 # %%
 x = np.array([-1.0, -0.5, 0.0, 3e-6, 0.7, 1.2])
 print(ts.gradcheck.check(ops.relu_forward, ops.relu_backward, x, title="ReLU with a zero"))
 
 # %% [markdown]
-# What to see: the third entry is crossed, a kink with ratio 1. The fourth, $3 \cdot 10^{-6}$ from the kink and closer
-# than the first step, was judged with a smaller one. The line of `x` says `KINK`, and the whole is a FAIL because
-# nothing is proven: choose other arguments. The library's cases take them from a shuffled grid, far apart and far from
-# 0; ties have tests of their own, which compare values.
+# What to see: the third entry is crossed, at a kink with ratio 1. The fourth entry is $3 \cdot 10^{-6}$ from the kink,
+# closer than the first step, so it was judged with a smaller step. The line for `x` says `KINK`, and the whole check is
+# a FAIL, because it proves nothing about that entry. Choose other arguments. The library's cases take their arguments
+# from a shuffled grid, far apart and far from 0; separate tests compare values at ties.
 #
 # ## Laws beyond the slope
 #
-# Some bugs have a right gradient, or none that a slope could see. A check therefore asks more of a backward pass:
+# Some bugs do not show in the slope. A check therefore also requires the following:
 #
-# * it is **linear in dout**: if $B(u)$ is what backward makes of `dout = u`, with the cache as it is, then
-#   $B(2u + 3v) = 2 B(u) + 3 B(v)$, as every sum of the chain rule is;
-# * it is **repeatable**: the same cache gives the same bits, also after a forward of something else;
-# * **arguments are unwritten**: they arrive read-only;
-# * and the whole agrees with a **second opinion** (a comparison with a reference).
+# * Backward is **linear in dout**: if $B(u)$ is its result for `dout = u` and a fixed cache, then
+#   $B(2u + 3v) = 2 B(u) + 3 B(v)$, because every sum in the chain rule is linear.
+# * Backward is **repeatable**: the same cache gives exactly the same bits, even after another forward pass.
+# * **Arguments are unwritten**: the check passes read-only arrays.
+# * The results agree with a **second opinion**, a comparison with a reference.
 
 # %%
 for name in ("relu_sign_of_dout", "cache_shared", "dout_written"):
@@ -477,21 +485,22 @@ for name in ("relu_sign_of_dout", "cache_shared", "dout_written"):
     print(f"{bug.number} {name}: {bug.sentence}\n   laws broken: {', '.join(report.broken_laws)}\n   {problem}\n")
 
 # %% [markdown]
-# The second opinion is needed where forward and backward are wrong **together**. A checker proves that backward belongs
-# to forward; it does not know what forward ought to compute. A convolution that flips its kernel both ways passes:
+# The second opinion is needed where forward and backward are wrong **together**. A checker verifies that backward
+# belongs to forward, but it does not know what forward ought to compute. A convolution that flips its kernel in both
+# passes is accepted:
 
 # %%
 bug = bugs["kernel_flipped_in_both"]
 print(bug.sentence)
 print("gradient check:", "ok" if ts.gradcheck.check_op(bug.op, pair=bug.pair) else "refused")
-print("largest difference to the library's own results:", compare_op(bug.op, *bug.pair))
+print("largest difference from the library's own results:", compare_op(bug.op, *bug.pair))
 
 # %% [markdown]
-# The library's tests compare with results of PyTorch, stored as files; `compare_op` compares a pair with the library.
+# The library's tests compare with stored results of PyTorch; `compare_op` compares a pair with the library.
 #
 # ## What a bug does to a picture
 #
-# Now plant bugs in a network and train it. The network is one stage of SegNet, small enough for seconds:
+# Now plant bugs in a network and train it. The network is one stage of SegNet, small enough to train in seconds:
 
 # %%
 from tinysegnet.data.toyscenes import ToyScenes
@@ -500,8 +509,8 @@ from tinysegnet_lessons.bugs.toy_segnet import ToySegNet
 figures.show_source(ToySegNet.forward)
 
 # %% [markdown]
-# It learns two toy streets by heart. The lowest rows are void, so that bugs about void have something to do. Class
-# weights differ, the height and width are odd, and there are two pictures: what does not differ cannot show a bug.
+# It memorises two toy street scenes. The data are chosen so that every kind of bug can show: the lowest rows are void,
+# the class weights differ, the height and width are odd, and there are two pictures.
 
 # %%
 toys = ToyScenes(count=2, size=(27, 37), seed=0)
@@ -517,9 +526,10 @@ def planted_net(name):
 
 
 # %% [markdown]
-# First the gradient of the loss with respect to the first picture, before any training, summed over the three colours.
-# Orange: a brighter pixel raises the loss. Blue: it lowers it. Above, what backward says, right and with four bugs;
-# below, the difference to the right one, all in one scale. The number is the difference's length over the right's.
+# First look at the gradient of the loss with respect to the first picture, before training, summed over the three
+# colours. At orange pixels, more brightness raises the loss; at blue pixels, it lowers the loss. The upper row shows
+# the right gradient and the gradients with four bugs. The lower row shows the difference from the right gradient; all
+# panels have the same scale. The number is the norm of the difference divided by the norm of the right gradient.
 
 # %%
 right = planted_net(None).picture_gradient()[0].sum(-1)
@@ -532,13 +542,13 @@ print("mean |gradient| in the lowest two rows: right", abs(right[-2:]).mean(), "
 figures.show_gallery(above + below, columns=5, scale=np.abs(right).max())
 
 # %% [markdown]
-# What to see: the right gradient is strongest at outlines, such as the sign's and the lane marking's. So are the wrong
-# ones; without the row below nobody could say which of the five is right. The void rows at the bottom carry no loss,
-# yet the right gradient is not zero there: these pixels take part in mean and variance. With the last bug, which
-# forgets that, the lowest rows are empty, as the printed line says.
+# What to see: the right gradient is strongest at outlines, such as those of the sign and the lane marking. So are the
+# wrong ones; without the lower row you could not say which of the five is right. The void rows at the bottom do not
+# contribute to the loss, yet the right gradient is not zero there, because these pixels affect mean and variance. The
+# last bug ignores this, so its lowest rows are empty, as the printed line shows.
 #
-# Now train, 200 steps from the same start: right, with six bugs, and right again with a fifth of the learning rate.
-# The rate falls to 0 towards the end. This cell takes 10 to 20 seconds.
+# Now train for 200 steps from the same initial weights: with the right gradient, with six bugs, and with the right
+# gradient at a fifth of the learning rate. The rate falls to 0 towards the end. This cell takes 10 to 20 seconds.
 
 # %%
 names = ("batchnorm_other_variance", "dbias_first_sample", "batchnorm_no_mean_term", "unpool_fixed_corner",
@@ -555,17 +565,18 @@ for name, net in nets.items():
     print(f"{name:32} accuracy {net.accuracy():.2f}   last loss {net.losses[-1]:.2f}")
 
 # %% [markdown]
-# What to see: with the first two bugs the network learns as well as with the right gradient. With the next two it is at
-# most 0.1 worse, with the last two at least 0.15. But the right gradient with too low a rate is worse than four of the
-# six. Somebody who has one curve, and no right one beside it, cannot tell a bug from a badly chosen learning rate.
-# (Other starts, `seed=1` and `seed=2`, give other numbers, for which all this is true as well.)
+# What to see: with the first two bugs, the network learns as well as with the right gradient. With the next two, its
+# accuracy is at most 0.1 lower, with the last two at least 0.15 lower. But the right gradient with too low a learning
+# rate does worse than four of the six bugs. If you have only one curve, you cannot tell a bug from a badly chosen
+# learning rate. (With `seed=1` and `seed=2` the numbers differ, but all this remains true.)
 #
-# That is why there is this lesson. **Training is no check of a gradient.** A direction that is wrong, but mostly
-# downhill, still goes down.
+# That is the reason for this lesson: **training does not check a gradient.** A direction that is wrong but mostly
+# downhill still lowers the loss.
 #
-# ## Which law kills which bug
+# ## Which law detects which bug
 #
-# `reports` holds the checks of all bugs; a comparison of each with the library's own results completes the table.
+# `reports` contains the checks of all bugs. A comparison of each bug with the library's own results completes the
+# table.
 
 # %%
 LAWS = ("gradient", "linear in dout", "repeatable", "arguments unwritten", "comparison")
@@ -581,19 +592,19 @@ for name, laws in killed.items():
     marks = [f"{'x' if law in laws else '.':>12}" for law in LAWS]
     print(f"{chosen[name].number:2} {name:29}", *marks, sep="")
 alone = {chosen[name].number for name, laws in killed.items() if laws - {"comparison"}}
-print(f"\nThe checker alone kills {len(alone)} of {len({bug.number for bug in chosen.values()})}.")
+print(f"\nThe checker alone detects {len(alone)} of {len({bug.number for bug in chosen.values()})}.")
 assert all(killed.values())
 
 # %% [markdown]
-# What to see: no row is empty, and no single column is full. The checker cannot see what is wrong in forward and
-# backward together (three of batch norm, loss and convolution, one of the transposed convolution), and it cannot judge
-# the slope at a tie or at zero. The comparison does not see a shared cache, which needs a second call, nor a `dout`
-# that is overwritten: it looks at results only.
+# What to see: no row is empty, and no single column is full. The checker cannot detect bugs that make forward and
+# backward wrong together (in batch norm, the loss, the convolution and the transposed convolution), and it cannot judge
+# the slope at a tie or at zero. The comparison looks only at results. It detects neither a shared cache, which needs a
+# second call, nor an overwritten `dout`.
 #
 # ## Exercise 3: find the bug
 #
-# A layer scales and shifts each channel: `out = x * gain + offset`, with `x` `(N, H, W, C)`, `gain` and `offset`
-# `(C,)`. Somebody wrote this:
+# A layer scales and shifts each channel: `out = x * gain + offset`. The shape of `x` is `(N, H, W, C)`; `gain` and
+# `offset` have the shape `(C,)`. This backward has a bug:
 
 
 # %%
@@ -611,9 +622,9 @@ arrays = rng.standard_normal((2, 3, 4, 2)), np.array([1.5, 0.5]), np.array([0.0,
 ts.gradcheck.check(affine_forward, wrong_affine_backward, *arrays)
 
 # %% [markdown]
-# The report says which gradient is wrong, but has no hint: it knows common mistakes, not all. Derive the three
-# gradients, and write `my_affine_backward(dout, cache)`: it returns `dx` `(N, H, W, C)`, `dgain` `(C,)` and `doffset`
-# `(C,)`.
+# The report says which gradient is wrong but gives no hint, because the checker recognises only common mistakes. Derive
+# the three gradients and write `my_affine_backward(dout, cache)`. It returns `dx` `(N, H, W, C)`, `dgain` `(C,)` and
+# `doffset` `(C,)`.
 
 
 # %%
@@ -633,14 +644,15 @@ ts.gradcheck.check(affine_forward, my_affine_backward, *arrays)
 # %% [markdown]
 # ## What to remember
 #
-# * Central differences have error $h^2 J'''/6$ plus rounding $\varepsilon F/h$: a V, with its bottom near $h = 10^{-5}$
-#   in float64. In float32 the rounding that must be allowed is half a million times larger: check in float64.
+# * The error of a central difference is $h^2 J'''/6$ plus rounding $\varepsilon F/h$. Plotted over $h$ it is a V, with
+#   its bottom near $h = 10^{-5}$ in float64. In float32 the rounding that must be allowed is half a million times
+#   larger, so check in float64.
 # * Allow $10^{-7} \max(|a|, |n|) + 10\, \varepsilon F / h$. A relative error alone fails where the true gradient is 0.
-# * Draw `dout` at random. With ones, wrong gradients cancel, and three of the bugs pass unseen.
+# * Draw `dout` at random. With ones, errors cancel, and three of the bugs pass undetected.
 # * Two one-sided slopes tell a bug (ratio 0.5) from a kink (1) and a jump (2). SegNet has jumps: its indices change.
-# * A check proves that backward belongs to forward, no more. Add a second opinion, and the laws of linearity,
-#   repeatability and unwritten arguments.
-# * A network that learns proves nothing about its gradient: some bugs learn as well as the right one, and the right one
-#   at a poor learning rate learns worse than they do.
+# * A check shows only that backward belongs to forward. Add a second opinion, and test that backward is linear in
+#   `dout`, is repeatable and leaves its arguments unwritten.
+# * A network that learns proves nothing about its gradient. With some bugs it learns as well as with the right
+#   gradient, and with the right gradient but a poor learning rate it can do worse.
 #
 # Lesson 04 derives the next two layers, ReLU and batch normalisation, and checks every step.

@@ -1,17 +1,16 @@
 # %% [markdown]
 # # 04 ReLU and batch normalisation
 #
-# **The question.** After every convolution of SegNet's encoder stand two small operations. Batch normalisation brings
-# each channel to mean 0 and variance 1, then lets the network choose another mean and another spread. ReLU cuts off
-# what is negative (Badrinarayanan et al. 2017, section 3). What are they for, and how does a gradient pass back through
-# them?
+# **The question.** Two small operations follow every convolution of SegNet's encoder. Batch normalisation brings each
+# channel to mean 0 and variance 1, then lets the network choose another mean and spread. ReLU sets negative numbers to
+# 0 (Badrinarayanan et al. 2017, section 3). What are they for, and how does a gradient pass back through them?
 #
 # **At the end** you know
 #
-# * why a network without ReLU is a single convolution, and what ReLU's slope is, 0 included;
+# * why a network without ReLU is a single linear map, and what slope ReLU has everywhere, including at 0;
 # * what batch normalisation does to the feature maps of a deep network, in training and in inference;
-# * its backward, first in ten small steps, then in one line that you have derived yourself;
-# * why a bias before batch normalisation has gradient zero, and what that does to a gradient check.
+# * its backward, first in ten small steps and then in one line;
+# * why a bias before batch normalisation has gradient zero, and what that means for a gradient check.
 #
 # **Needed before:** lessons 01 to 03: convolution, its gradient, and gradient checks.
 
@@ -27,11 +26,12 @@ from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs, compare_op
 
 # %% [markdown]
-# ## Why there must be a bend
+# ## Why a network needs a nonlinearity
 #
-# A function $f$ is *linear* if $f(a + b) = f(a) + f(b)$. A convolution is linear, and linear functions one after
-# another are linear again. Two 3x3 convolutions in a row are one 5x5 convolution; thirteen of them, as in SegNet's
-# encoder, are one convolution with a large kernel. Depth would buy nothing. A bend between them changes that.
+# A function $f$ is *linear* if $f(a + b) = f(a) + f(b)$. A convolution is linear (without its bias), and a chain of
+# linear functions is linear again. Away from the border, two 3x3 convolutions in a row equal one 5x5 convolution, and
+# thirteen of them equal one convolution with a large kernel. Depth alone would gain nothing. A nonlinear function
+# between the convolutions, a bend, changes that.
 
 # %%
 rng = np.random.default_rng(0)
@@ -49,12 +49,12 @@ for name, between in [("nothing between", lambda h: h), ("ReLU between", lambda 
     print(f"{name:<16} f(a + b) - f(a) - f(b): at most {np.abs(gap).max():.1e}")
 
 # %% [markdown]
-# The first gap is rounding: without a bend the two layers are linear. The second is of the order of the numbers
-# themselves.
+# The first gap is rounding error: without a bend, the two layers together are linear. The second gap is as large as the
+# numbers themselves.
 #
 # ## ReLU forward
 #
-# ReLU, the *rectified linear unit*, is the cheapest bend there is. It acts on each number by itself:
+# ReLU, the *rectified linear unit*, is one of the cheapest bends. It acts on each number separately:
 #
 # $$\text{out} = \max(x, 0)$$
 
@@ -64,7 +64,7 @@ out, cache = ops.relu_forward(x)
 figures.show_arrays([("x", x), ("out", out)])
 
 # %% [markdown]
-# What is positive (orange) passes as it is. What is negative (blue) becomes 0, and a 0 stays 0.
+# Positive numbers (orange) pass unchanged. Negative numbers (blue) become 0, and a 0 stays 0.
 #
 # ## ReLU backward
 #
@@ -76,8 +76,8 @@ figures.show_arrays([("x", x), ("out", out)])
 # \qquad\text{with}\qquad
 # \frac{\partial\, \text{out}}{\partial x} = \begin{cases} 1 & x > 0 \\ 0 & x < 0 \end{cases}$$
 #
-# Here $J$ is the loss, and `dx` and `dout` are its gradients by `x` and `out`, as in lesson 02. In words: `dx` is
-# `dout` where $x > 0$, and 0 elsewhere.
+# Here $J$ is the loss, and `dx` and `dout` are its gradients with respect to `x` and `out`, as in lesson 02. In words:
+# `dx` is `dout` where $x > 0$, and 0 elsewhere.
 
 # %%
 dout = np.array([[1.0, 2, 3, -4], [2, -1, 1, 5], [-3, 1, 2, -2], [-1, 3, -2, 1]])
@@ -85,10 +85,10 @@ dx = ops.relu_backward(dout, cache)
 figures.show_arrays([("x", x), ("dout", dout), ("dx", dx)], highlight={"x": (0, 3), "dout": (0, 3), "dx": (0, 3)})
 
 # %% [markdown]
-# The framed cell: $x = 2$ was positive, so the gradient $-4$ passes, although it is negative. A negative gradient is
-# good news about a larger number ("more of this lowers the loss"), and it must not be lost.
+# In the framed cell $x = 2$ is positive, so the gradient $-4$ passes although it is negative. A negative gradient means
+# that a larger number lowers the loss. It must not be lost.
 #
-# **At zero** there is no slope. From the right it is 1, from the left 0, and a central difference takes the mean:
+# **At zero**, ReLU has no slope. It is 1 from the right and 0 from the left, and a central difference gives the mean:
 
 # %%
 h = 1e-5
@@ -96,12 +96,13 @@ print("central difference at 0:", (max(h, 0) - max(-h, 0)) / (2 * h))
 print("the library's slope at 0:", ops.relu_backward(np.ones(1), ops.relu_forward(np.zeros(1))[1])[0])
 
 # %% [markdown]
-# Every number from 0 to 1 would do. 0 is the convention, here and in PyTorch: where `out` is 0, nothing goes back.
-# It is a convention and no theorem. So a gradient check must not ask about it (lesson 03), and two libraries must
-# agree on it to get the same numbers.
+# Any number from 0 to 1 would be acceptable. The convention, here and in PyTorch, is 0: where `out` is 0, no gradient
+# passes. This is only a convention, so a gradient check must not test it (lesson 03), and two libraries must share it
+# to get the same numbers.
 #
-# The convention has a practical side. `out` is positive exactly where $x$ is, so backward can ask `out` and need not
-# keep $x$. The next layer keeps `out` anyway: ReLU's cache costs no memory. This is the library's own code:
+# The convention has a practical advantage. `out` is positive exactly where $x$ is positive, so backward can use `out`
+# and need not keep $x$. The next layer keeps `out` anyway, so ReLU's cache costs no memory. This is the library's own
+# code:
 
 # %%
 figures.show_source(ops.relu.relu_forward_numpy)
@@ -110,14 +111,15 @@ figures.show_source(ops.relu.relu_forward_numpy)
 figures.show_source(ops.relu.relu_backward_numpy)
 
 # %% [markdown]
-# The gradient check compares it with central differences, on numbers that are never within a step of 0:
+# The gradient check compares it with central differences, at numbers that are more than one step away from 0:
 
 # %%
 ts.gradcheck.check_op("relu")
 
 # %% [markdown]
-# **What breaks it.** The mask must come from $x$ or `out`. A mask made from the sign of `dout` looks much the same in
-# code. The library keeps such mistakes as *planted bugs*, right except for one thing, and the check must refuse each:
+# **What breaks it.** The mask must come from $x$ or `out`. A mask made from the sign of `dout` looks very similar in
+# code. These lessons include such mistakes as *planted bugs*, each right except for one detail. The check must refuse
+# this one:
 
 # %%
 bug = bugs["relu_sign_of_dout"]
@@ -127,12 +129,12 @@ print(bug.sentence, "\nbroken laws:", report.broken_laws)
 figures.show_gradient(report, "dx")
 
 # %% [markdown]
-# Red cells are refused. They are those where $x > 0$ and `dout` is negative, or the other way round. A second law is
-# broken, too: a backward is linear in `dout`, so twice the gradient in must give twice the gradient out, and the
-# negative of it the negative. A mask made from `dout` fails that without any difference being taken.
+# Red cells are refused. In these cells, either $x > 0$ and `dout` is negative, or the reverse. The bug also breaks a
+# second law: a backward is linear in `dout`, so doubling `dout` must double the result, and negating it must negate the
+# result. A mask made from `dout` fails this test, which needs no finite differences.
 #
-# A slope of 1 at zero is the other kind of mistake. No difference can judge it; a comparison with the right answers,
-# zeros included, does:
+# A slope of 1 at zero is a different kind of mistake. Finite differences cannot judge it, but a comparison with the
+# right answers at zeros can:
 
 # %%
 bug = bugs["relu_slope_at_zero"]
@@ -142,8 +144,8 @@ print(f"relative difference from the library: {compare_op(bug.op, *bug.pair):.2g
 # %% [markdown]
 # ### Exercise 1: ReLU's backward
 #
-# Write `my_relu_backward(dout, x)`. Both arrays have the same shape, any shape; return `dx` of that shape. Here you
-# are given $x$ itself. The slope at 0 is 0.
+# Write `my_relu_backward(dout, x)`. Both arrays have the same shape, which can be any shape; return `dx` with that
+# shape. Your function gets $x$ itself instead of a cache. The slope at 0 is 0.
 
 
 # %%
@@ -159,10 +161,10 @@ grader.grade("relu_backward", my_relu_backward)
 # %% [markdown]
 # ## Why normalise: a deep network before any training
 #
-# Thirteen convolutions with 16 channels each, ReLU after each one, random weights. He et al. 2015 give the spread (the
-# standard deviation) that such weights should have. A network does not stay there: training changes its weights, and a
-# layer's input with them. So look at three networks whose weights are half as large as that rule says, as it says, and
-# twice as large. Each with and without normalisation:
+# Take thirteen convolutions with 16 channels each, random weights, and ReLU after each convolution. He et al. (2015)
+# give the spread (the standard deviation) that these weights should have. But training changes the weights, and with
+# them the input of every later layer. So look at three networks: with weights half as large as the rule says, with
+# weights by the rule, and with weights twice as large. Build each of them with and without normalisation:
 
 # %%
 picture = ToyScenes(1, seed=4, size=(48, 64))[0].image
@@ -189,17 +191,18 @@ for normalise in (False, True):
         name = f"weights x {scale:g}" + (", normalised" if normalise else "")
         spreads[name] = [float(maps.std()) for maps in deep_feature_maps(pixels, scale, normalise)]
 for name, values in spreads.items():
-    print(f"{name:<25} spread of layer 1: {values[0]:.2g}, of layer 13: {values[-1]:.2g}")
+    print(f"{name:<25} spread in layer 1: {values[0]:.2g}, in layer 13: {values[-1]:.2g}")
 
 # %% tags=["map"]
 figures.show_plot(spreads, title="Spread of the feature maps", x="layer", y="standard deviation", log="y", first=1)
 
 # %% [markdown]
-# The vertical axis is logarithmic. Without normalisation the spread is multiplied by about the same factor in every
-# layer: after thirteen of them it is thousands of times too small or too large, unless the weights have the one right
-# size. With normalisation the three lines lie on each other. The size of the weights no longer matters.
+# The vertical axis is logarithmic. Without normalisation, every layer multiplies the spread by about the same factor.
+# After thirteen layers it is thousands of times too small or too large, unless the weights have exactly the right size.
+# With normalisation, the three lines coincide: the size of the weights no longer matters.
 #
-# The feature maps themselves, for weights half as large. Four layers, of each the channel that varies most:
+# Now look at the feature maps for the half-size weights. For each of four layers, the figure shows the channel that
+# varies most:
 
 # %%
 small = {normalise: deep_feature_maps(pixels, 0.5, normalise) for normalise in (False, True)}
@@ -212,22 +215,23 @@ for normalise, maps in small.items():
 figures.show_feature_maps(np.stack(panels, -1), titles, columns=4, scale=2.0)
 
 # %% [markdown]
-# Above: without normalisation the street is pale in layer 1, and from layer 5 on there is nothing left to see in this
-# scale. Below: the same weights, normalised. Something of the street reaches layer 13, although nothing has been
-# learned yet. (The strong lines at the edges come from the zeros that the convolutions pad with.)
+# In the upper row, without normalisation, the street is pale in layer 1, and from layer 5 on nothing is visible at this
+# scale. The lower row shows the same weights with normalisation. Some structure of the street still reaches layer 13,
+# although the network has not learned anything yet. (The strong lines at the edges come from the zeros of the padding.)
 #
 # ## Batch normalisation forward
 #
-# Each channel is treated by itself. Its numbers are those of all pixels of all pictures in the batch,
-# $m = N \cdot H \cdot W$ of them. For one channel (Ioffe & Szegedy 2015, algorithm 1):
+# Each channel is treated separately. It has $m = N \cdot H \cdot W$ numbers, one for each pixel of each picture in the
+# batch. For one channel (Ioffe & Szegedy 2015, algorithm 1):
 #
 # $$\mu = \frac1m \sum_i x_i \qquad
 # \sigma^2 = \frac1m \sum_i (x_i - \mu)^2 \qquad
 # \hat x_i = \frac{x_i - \mu}{\sqrt{\sigma^2 + \varepsilon}} \qquad
 # \text{out}_i = \gamma\, \hat x_i + \beta$$
 #
-# $\gamma$ and $\beta$ are learned, one of each a channel. $\varepsilon = 10^{-5}$ keeps the root from 0 where a
-# channel is constant. One channel of one 4x4 picture, with $\gamma = 3$, $\beta = 1$, and for once $\varepsilon = 0$:
+# $\gamma$ and $\beta$ are learned, one of each per channel. $\varepsilon = 10^{-5}$ prevents a division by 0 where a
+# channel is constant. The example is one channel of one 4x4 picture, with $\gamma = 3$, $\beta = 1$ and, only here,
+# $\varepsilon = 0$:
 
 # %%
 x = np.array([[7.0, -1, 5, 1], [3, 5, 3, 1], [1, 3, 5, 3], [3, 5, 1, 3]])
@@ -239,19 +243,19 @@ figures.show_arrays(
 )
 
 # %% [markdown]
-# Follow the framed $-1$ to the right: minus the mean 3 is $-4$, divided by the standard deviation 2 is $-2$, times 3
-# plus 1 is $-5$. The middle of `x_hat` is 0 and its spread 1; the middle of `out` is $\beta = 1$ and its spread
-# $\gamma = 3$.
+# Follow the framed $-1$ to the right: subtracting the mean 3 gives $-4$, dividing by the standard deviation 2 gives
+# $-2$, and multiplying by 3 and adding 1 gives $-5$. The mean of `x_hat` is 0 and its standard deviation 1; the mean of
+# `out` is $\beta = 1$ and its standard deviation $\gamma = 3$.
 #
-# The library's source. The second line of the mean repairs what rounding lost in a long sum:
+# This is the library's source. The second line of the mean corrects the rounding error of a long sum:
 
 # %%
 figures.show_source(ops.batchnorm.batchnorm2d_forward_numpy)
 
 # %% [markdown]
-# Three things to verify. Every channel of the result has mean $\beta$ and standard deviation $|\gamma|$. The
-# statistics run over the batch, not over each picture. And an input that is stretched and shifted gives the same
-# result, which is why the size of the weights did not matter above:
+# Verify three properties. Every channel of the result has mean $\beta$ and standard deviation $|\gamma|$. The
+# statistics are those of the whole batch, not of each picture. And if the input is scaled and shifted, the result stays
+# the same, which is why the size of the weights did not matter above:
 
 # %%
 x = rng.standard_normal((2, 5, 6, 3)) * [1.0, 5.0, 0.2] + [0.0, 10.0, -3.0]
@@ -266,13 +270,13 @@ for eps in (1e-5, 0.0):
     print(f"eps {eps:g}: x -> 7 x + 4 changes the result by at most {np.abs(stretched - out).max():.1e}")
 
 # %% [markdown]
-# The small difference comes from $\varepsilon$: without it only rounding is left.
+# The small difference comes from $\varepsilon$; without it, only rounding error remains.
 #
 # ### Two passes, not one
 #
 # $\sigma^2$ is also $\frac1m\sum x_i^2 - \mu^2$, which needs one pass over the numbers instead of two. The SegNet
-# authors' own code computes it so. In float32, which holds about seven digits, it subtracts two large numbers that
-# agree in nearly all of them:
+# authors' own code computes it in this way. In float32, which has about seven digits, it subtracts two large numbers
+# that agree in nearly all digits:
 
 # %%
 far = (rng.standard_normal((2, 20, 20, 1)) + 1e4).astype(np.float32)
@@ -281,7 +285,7 @@ one_pass = (far**2).mean() - far.mean() ** 2
 print(f"true variance {far.astype(np.float64).var():.4f}, two passes {two_passes[0]:.4f}, one pass {one_pass:.4f}")
 
 # %% [markdown]
-# The one-pass result has no right digit left. It may even be negative, and the root of that is not a number.
+# The one-pass result has no correct digit. It can even be negative, and then its square root is NaN.
 #
 # ### Exercise 2: batch normalisation forward
 #
@@ -304,7 +308,7 @@ grader.grade("batchnorm_forward", my_batchnorm)
 # %% [markdown]
 # ## In training and in inference
 #
-# There is a price. In training, what the network says of a picture depends on the other pictures of its batch:
+# Batch normalisation has a price. In training, the output for a picture depends on the other pictures in its batch:
 
 # %%
 one, other, third = (spread * rng.standard_normal((1, 4, 4, 3)) for spread in (1, 2, 5))
@@ -313,9 +317,10 @@ with_third = ops.batchnorm2d_forward(np.concatenate([one, third]), gamma, beta)[
 print("the same picture in two batches differs by up to", np.abs(with_other - with_third).max().round(2))
 
 # %% [markdown]
-# In inference this must not be: a prediction may depend on the picture only. So the layer keeps *running statistics*.
-# After each training batch they move a tenth of the way towards the batch's own (`momentum=0.1`), and in inference they
-# take the place of $\mu$ and $\sigma^2$. (What the factor `count / (count - 1)` is for comes after the backward.)
+# In inference, a prediction must depend only on its own picture. So the layer keeps *running statistics*. After each
+# training batch they move a tenth of the way towards the batch's statistics (`momentum=0.1`), and in inference they
+# replace $\mu$ and $\sigma^2$. (The section "Two variances, and a batch of one" explains the factor `count / (count -
+# 1)`.)
 
 # %%
 figures.show_source(ts.layers.BatchNorm2d.observe)
@@ -326,43 +331,44 @@ for batch in range(1, 51):
     layer.forward(rng.standard_normal((2, 8, 8, 1)) * 2 + 10, training=True)
     if batch in (1, 10, 50):
         mean, var = (layer.buffers[name][0] for name in ("running_mean", "running_var"))
-        print(f"after {batch:>2} batches: running mean {mean:6.3f} (10 wanted), running variance {var:.3f} (4 wanted)")
-print("share of the way after 1, 5, 10, 50 batches:", [round(1 - 0.9**k, 2) for k in (1, 5, 10, 50)])
+        print(f"after {batch:>2} batches: running mean {mean:6.3f} (true: 10), running variance {var:.3f} (true: 4)")
+print("share of the distance covered after 1, 5, 10, 50 batches:", [round(1 - 0.9**k, 2) for k in (1, 5, 10, 50)])
 
 # %% [markdown]
-# The running mean starts at 0 and has gone $1 - 0.9^k$ of the way after $k$ batches. A network that is used after
-# five steps of training is normalised by numbers that are mostly the starting values.
+# The running mean starts at 0 and has covered $1 - 0.9^k$ of the distance after $k$ batches. After only five training
+# steps, the running statistics still consist mostly of their starting values.
 
 # %%
 pictures = rng.standard_normal((4, 8, 8, 1)) * 2 + 10
 alone = layer.forward(pictures[:1])
-print("inference, alone or in a batch, the same:", np.array_equal(alone, layer.forward(pictures)[:1]))
+print("inference alone and in a batch gives the same result:", np.array_equal(alone, layer.forward(pictures)[:1]))
 
 # %% [markdown]
 # ### What gamma and beta are for
 #
-# With mean 0 and variance 1 alone, ReLU would always cut about half of every channel. $\beta$ moves the bend, and a
-# channel may choose how often it speaks. $\gamma$ sets how loudly. Both could even undo the normalisation:
+# With mean 0 and variance 1, ReLU would always set about half of every channel to 0. $\beta$ shifts the channel, so
+# training can choose how many numbers pass. $\gamma$ scales the channel. Together they could even undo the
+# normalisation:
 
 # %%
 x = rng.standard_normal((2, 40, 40, 1)) * 3 + 5
 for shift in (-1.0, 0.0, 1.0):
     (out, mean, var), _ = ops.batchnorm2d_forward(x, np.ones(1), np.array([shift]))
-    print(f"beta {shift:+.0f}: ReLU lets {np.mean(out > 0):.2f} of the numbers through")
+    print(f"beta {shift:+.0f}: ReLU passes {np.mean(out > 0):.2f} of the numbers")
 (back, _, _), _ = ops.batchnorm2d_forward(x, np.sqrt(var + 1e-5), mean)
-print(f"gamma = sqrt(var + eps), beta = mean gives x back, up to {np.abs(back - x).max():.1e}")
+print(f"gamma = sqrt(var + eps), beta = mean restores x up to {np.abs(back - x).max():.1e}")
 
 # %% [markdown]
 # ## Backward, in ten steps
 #
-# Backward is harder than ReLU's because every output depends on every input of its channel: $x_i$ stands in the
-# formula itself, in $\mu$, and in $\sigma^2$. The way to stay calm is to write the forward as a *computational graph*,
-# a list of steps so small that each has a derivative one knows by heart, and to walk it in reverse.
+# This backward is harder than ReLU's because every output depends on every input of its channel: $x_i$ occurs in the
+# formula itself, in $\mu$ and in $\sigma^2$. The remedy is to write the forward as a *computational graph*, a list of
+# steps so small that each has a simple derivative, and to go through the list in reverse.
 
 # %% [markdown]
-# Ten steps, with the name of what each makes:
+# The forward has ten steps:
 #
-# | step | makes | from | formula |
+# | step | result | inputs | formula |
 # |---|---|---|---|
 # | 1 | `mean` | `x` | $\mu = \frac1m\sum_i x_i$ |
 # | 2 | `centred` | `x`, `mean` | $c_i = x_i - \mu$ |
@@ -376,10 +382,10 @@ print(f"gamma = sqrt(var + eps), beta = mean gives x back, up to {np.abs(back - 
 # | 10 | `out` | `scaled`, `beta` | $\text{out}_i = g_i + \beta$ |
 
 # %% [markdown]
-# As code, the same list. Each step is a function of what came before it:
+# Here is the same list as code. Each step is a function of the results before it:
 
 # %%
-PIXELS = (0, 1, 2)  # the axes that a channel's sums run over
+PIXELS = (0, 1, 2)  # sum a channel over these axes
 STEPS = {
     "mean": lambda v: v["x"].mean(PIXELS),
     "centred": lambda v: v["x"] - v["mean"],
@@ -394,8 +400,7 @@ STEPS = {
 }
 
 # %% [markdown]
-# Walk them in order. `nudges` lets us add something to any intermediate result, as if somebody had reached into the
-# machine. That will be needed in a moment:
+# Now run the steps in order. `nudges` adds a number to any intermediate result; the check below needs this:
 
 
 # %%
@@ -409,13 +414,13 @@ def walk_forward(inputs, **nudges):
 x, gamma, beta = rng.standard_normal((2, 3, 2, 3)), np.array([1.0, -0.5, 2.0]), np.array([0.3, -1.0, 0.0])
 inputs = {"x": x, "gamma": gamma, "beta": beta}
 (library, _, _), _ = ops.batchnorm2d_forward(x, gamma, beta)
-print("as the library:", np.allclose(walk_forward(inputs)["out"], library, rtol=0, atol=1e-14))
+print("same result as the library:", np.allclose(walk_forward(inputs)["out"], library, rtol=0, atol=1e-14))
 
 # %% [markdown]
-# Now in reverse. As in lesson 02, $\mathrm{d}z$ stands for $\partial J / \partial z$, the gradient of the loss $J$ by
-# $z$. It is one name, `dx` or `dout` in the code, for every intermediate result $z$. Two rules are all that is needed.
-# A number that is *used in several places* gets the *sum* of what comes back from them. A number that is *broadcast*
-# to all pixels is used $m$ times, so its gradient is a sum over the pixels.
+# Now go through the steps in reverse. As in lesson 02, $\mathrm{d}z$ stands for $\partial J / \partial z$, the gradient
+# of the loss $J$ with respect to an intermediate result $z$. Only two rules are needed. A number that is *used in
+# several places* gets the *sum* of the gradients that come back from them. A number that is *broadcast* to all pixels
+# is used $m$ times, so its gradient is a sum over the pixels.
 #
 # **Step 10**, $\text{out}_i = g_i + \beta$. The slope is 1 for both, and $\beta$ is used at every pixel:
 #
@@ -426,8 +431,8 @@ print("as the library:", np.allclose(walk_forward(inputs)["out"], library, rtol=
 # $$\mathrm{d}\hat x_i = \gamma\,\mathrm{d}g_i \qquad \mathrm{d}\gamma = \sum_i \mathrm{d}g_i\,\hat x_i$$
 
 # %% [markdown]
-# **Step 8**, $\hat x_i = c_i\, s$. A product again; $s$ is one number for all pixels. What comes back to $c_i$ from
-# here is only the first part of its gradient, for step 3 uses $c_i$, too:
+# **Step 8**, $\hat x_i = c_i\, s$. This is a product again, and $s$ is one number for all pixels. The gradient that
+# reaches $c_i$ here is only the first part, because step 3 also uses $c_i$:
 #
 # $$\mathrm{d}s = \sum_i \mathrm{d}\hat x_i\, c_i \qquad \mathrm{d}c_i = \mathrm{d}\hat x_i\, s + (\text{from step 3})$$
 #
@@ -442,12 +447,12 @@ print("as the library:", np.allclose(walk_forward(inputs)["out"], library, rtol=
 # %% [markdown]
 # **Step 5**, $v = \sigma^2 + \varepsilon$. $\varepsilon$ is a constant: $\mathrm{d}(\sigma^2) = \mathrm{d}v$.
 #
-# **Step 4**, $\sigma^2 = \frac1m\sum_i q_i$. Each $q_i$ counts for one $m$-th:
+# **Step 4**, $\sigma^2 = \frac1m\sum_i q_i$. The slope for each $q_i$ is $1/m$:
 #
 # $$\mathrm{d}q_i = \frac{\mathrm{d}(\sigma^2)}{m}$$
 #
-# **Step 3**, $q_i = c_i^2$, so $\partial q_i/\partial c_i = 2c_i$. This is the second part of $\mathrm{d}c_i$, and now
-# it is complete:
+# **Step 3**, $q_i = c_i^2$, so $\partial q_i/\partial c_i = 2c_i$. This gives the second part of $\mathrm{d}c_i$ and
+# completes it:
 #
 # $$\mathrm{d}c_i = \mathrm{d}\hat x_i\, s + 2 c_i\, \mathrm{d}q_i$$
 
@@ -456,11 +461,11 @@ print("as the library:", np.allclose(walk_forward(inputs)["out"], library, rtol=
 #
 # $$\mathrm{d}\mu = -\sum_i \mathrm{d}c_i \qquad \mathrm{d}x_i = \mathrm{d}c_i + (\text{from step 1})$$
 #
-# **Step 1**, $\mu = \frac1m\sum_i x_i$. Each $x_i$ counts for one $m$-th:
+# **Step 1**, $\mu = \frac1m\sum_i x_i$. The slope for each $x_i$ is $1/m$:
 #
 # $$\mathrm{d}x_i = \mathrm{d}c_i + \frac{\mathrm{d}\mu}{m}$$
 #
-# Line by line as code:
+# Here are the same lines as code:
 
 
 # %%
@@ -483,8 +488,8 @@ def walk_backward(dout, v):
 # %% [markdown]
 # ### Every intermediate gradient, checked
 #
-# $\mathrm{d}z$ claims how $J$ changes when $z$ changes. So reach into the machine, add a little to $z$, and look. The
-# nudge starts as an array of zeros, and `check` moves each of its numbers up and down:
+# $\mathrm{d}z$ says how $J$ changes when $z$ changes. To test this, add a small nudge to $z$ and measure $J$. The nudge
+# starts as an array of zeros, and `check` moves each of its numbers up and down:
 
 
 # %%
@@ -503,19 +508,20 @@ print(ts.gradcheck.table(reports))
 assert all(report.ok for report in reports)
 
 # %% [markdown]
-# Thirteen lines, thirteen times `ok`: three arguments and ten steps. Should you ever derive a long backward and get it
-# wrong, this is how to find the step: the gradients after it are right, those before it are not.
+# All thirteen lines, for three arguments and ten steps, say `ok`. If a long backward that you derive is wrong, you can
+# find the faulty step in this way: the gradients of later steps are right, and the gradients of earlier steps are
+# wrong.
 #
 # ## From ten steps to one line
 #
-# Put the steps into each other. From step 8, with $c_i = \hat x_i / s$, and from steps 7, 6, 5, with $r = 1/s$:
+# Substitute the steps into each other. Step 8 with $c_i = \hat x_i / s$, and steps 7, 6 and 5 with $r = 1/s$, give
 #
 # $$\mathrm{d}s = \frac1s \sum_j \mathrm{d}\hat x_j\, \hat x_j
 # \qquad \mathrm{d}r = -s^2\, \mathrm{d}s = -s \sum_j \mathrm{d}\hat x_j\, \hat x_j
 # \qquad \mathrm{d}(\sigma^2) = \mathrm{d}v = \frac{s}{2}\, \mathrm{d}r
 # = -\frac{s^2}{2} \sum_j \mathrm{d}\hat x_j\, \hat x_j$$
 #
-# Steps 4 and 3, with $c_i = \hat x_i / s$ once more:
+# Steps 4 and 3, again with $c_i = \hat x_i / s$, give
 #
 # $$\mathrm{d}c_i = s\, \mathrm{d}\hat x_i + \frac{2 c_i}{m}\, \mathrm{d}(\sigma^2)
 # = s\, \mathrm{d}\hat x_i
@@ -523,7 +529,7 @@ assert all(report.ok for report in reports)
 # = s \Big( \mathrm{d}\hat x_i - \frac{\hat x_i}{m} \sum_j \mathrm{d}\hat x_j\, \hat x_j \Big)$$
 
 # %% [markdown]
-# Step 2. The $\hat x_i$ add up to 0, since the mean was taken out, so the second part adds nothing to the sum:
+# In step 2, the $\hat x_i$ sum to 0 because the mean was subtracted, so the second part contributes nothing to the sum:
 #
 # $$\mathrm{d}\mu = -\sum_i \mathrm{d}c_i = -s \sum_i \mathrm{d}\hat x_i$$
 #
@@ -533,8 +539,8 @@ assert all(report.ok for report in reports)
 # = s \Big( \mathrm{d}\hat x_i - \frac1m \sum_j \mathrm{d}\hat x_j
 # \;-\; \frac{\hat x_i}{m} \sum_j \mathrm{d}\hat x_j\, \hat x_j \Big)$$
 #
-# Step 9 says $\mathrm{d}\hat x_i = \gamma\,\mathrm{dout}_i$. The two sums become $\gamma$ times sums that we know
-# already, $\mathrm{d}\beta = \sum_j \mathrm{dout}_j$ and $\mathrm{d}\gamma = \sum_j \mathrm{dout}_j\, \hat x_j$:
+# Step 9 says $\mathrm{d}\hat x_i = \gamma\,\mathrm{dout}_i$. The two sums become $\gamma$ times sums that we already
+# know, $\mathrm{d}\beta = \sum_j \mathrm{dout}_j$ and $\mathrm{d}\gamma = \sum_j \mathrm{dout}_j\, \hat x_j$:
 #
 # $$\boxed{\;\mathrm{d}x_i
 # = \gamma\, s \Big( \mathrm{dout}_i - \frac{\mathrm{d}\beta}{m} - \hat x_i\, \frac{\mathrm{d}\gamma}{m} \Big)\;}$$
@@ -558,10 +564,10 @@ assert np.allclose(ten_steps["x"], one_line, rtol=0, atol=1e-13)
 # %% [markdown]
 # ### What the two subtracted terms mean
 #
-# The output does not change when all of a channel's numbers are shifted, nor (but for $\varepsilon$) when they are
-# stretched. What does not change the loss must have gradient zero. So `dx` may contain nothing that would shift the
-# channel and nothing that would stretch it. The two terms take exactly that out of `dout`: its mean, and its part along
-# `x_hat`. The 4x4 picture from above, with $\gamma s = 1$:
+# The output does not change when all numbers of a channel are shifted by the same amount, nor (except for
+# $\varepsilon$) when they are scaled. In a direction in which the loss does not change, the gradient must be zero. So
+# `dx` must have no component that shifts the channel and none that scales it. The two terms remove exactly these
+# components from `dout`: its mean, and its part along `x_hat`. Here is the 4x4 picture from above, with $\gamma s = 1$:
 
 # %%
 x4 = np.array([[7.0, -1, 5, 1], [3, 5, 3, 1], [1, 3, 5, 3], [3, 5, 1, 3]])
@@ -579,17 +585,18 @@ full = ops.batchnorm2d_forward(x4[None, :, :, None], np.array([2.0]), np.zeros(1
 print("the library agrees:", np.allclose(ops.batchnorm2d_backward(dout4[None, :, :, None], full)[0][0, :, :, 0], dx4))
 
 # %% [markdown]
-# Every pixel of `dx` depends on every pixel of `dout`, through the two sums. But the numbers of `dx` add up to zero,
-# and so do their products with `x_hat`.
+# Through the two sums, every pixel of `dx` depends on every pixel of `dout`. The numbers of `dx` add up to zero, and so
+# do their products with `x_hat`.
 #
-# One consequence for checks: `dout = ones` is all shift. It leaves nothing, no matter what backward does with the rest:
+# This has a consequence for checks. `dout = ones` is a pure shift, so nothing of it remains, whatever backward does
+# with the rest:
 
 # %%
 ones = ops.batchnorm2d_backward(np.ones_like(x), ops.batchnorm2d_forward(x, gamma, beta)[1])[0]
 print(f"largest |dx| for dout = ones: {np.abs(ones).max():.1e}")
 
 # %% [markdown]
-# A check with `sum(out)` as its loss would compare zero with zero. The library's check draws a random `dout`:
+# A check whose loss is `sum(out)` would compare zero with zero. The library's check draws a random `dout`:
 
 # %%
 ts.gradcheck.check_op("batchnorm2d")
@@ -597,8 +604,8 @@ ts.gradcheck.check_op("batchnorm2d")
 # %% [markdown]
 # ## What breaks it
 #
-# Five planted bugs. Each is the library's backward except for one thing. The check must refuse all five, and its hint
-# names what is missing where it can:
+# Here are five planted bugs. Each is the library's backward with one change. The check must refuse all five, and its
+# hint names the missing part if it can:
 
 # %%
 names = ["no_mean_term", "no_variance_term", "statistics_constant", "other_variance", "gamma_missing"]
@@ -610,17 +617,17 @@ for name in names:
     print(f"{bug.sentence}\n    {tensor.count('wrong')} of {len(tensor.probes)} entries refused. {tensor.hint or ''}")
 
 # %% [markdown]
-# ("numeric" is the measured slope, "analytic" what backward says.) One of them in a picture, the dropped mean term. The
-# difference, in the red cells, is the same number all over a channel:
+# ("numeric" is the measured slope, "analytic" the result of backward.) The next figure shows the bug without the mean
+# term. The difference, in the red cells, is the same number throughout a channel:
 
 # %%
 bug = bugs["batchnorm_no_mean_term"]
 figures.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dx")
 
 # %% [markdown]
-# And one that the check cannot see: $m - 1$ in forward and backward alike. Both belong together, so the backward *is*
-# the derivative of the forward. It is the derivative of another function, which only a comparison with the right
-# answers shows:
+# The check cannot detect the next bug, $m - 1$ in both forward and backward. The two belong together, so the backward
+# *is* the derivative of the forward. But the forward is a different function, which only a comparison with the right
+# answers reveals:
 
 # %%
 bug = bugs["batchnorm_variance_in_both"]
@@ -631,11 +638,12 @@ print(f"relative difference from the library: {compare_op(bug.op, *bug.pair):.2g
 # %% [markdown]
 # ## Two variances, and a batch of one
 #
-# `observe`, which keeps the running statistics, multiplies the variance by $m/(m-1)$ before it is stored. The mean of a
-# batch lies closer to its own numbers than the true mean does, so squared distances from it come out too small, by
-# $(m-1)/m$ on average. That is the *biased* variance. To normalise the batch it is the right one: it makes the batch's
-# own variance 1, but for $\varepsilon$. As an estimate for all other pictures the *unbiased* one is right. PyTorch does
-# the same. With $m = 4$ and numbers of true variance 1:
+# `observe`, which updates the running statistics, multiplies the variance by $m/(m-1)$ before it stores it. The mean of
+# a batch lies closer to the batch's own numbers than the true mean does, so squared distances from it are too small, by
+# a factor of $(m-1)/m$ on average. Their mean is the *biased* variance. It is the right one for normalising the batch,
+# because it makes the batch's own variance 1 (except for $\varepsilon$). As an estimate for all other pictures, the
+# *unbiased* variance is right. PyTorch does the same. Here is the difference for $m = 4$ and numbers with true variance
+# 1:
 
 # %%
 small_batches = rng.standard_normal((20_000, 4))
@@ -645,9 +653,9 @@ print(f"unbiased, divided by m - 1 = 3: {small_batches.var(1, ddof=1).mean():.3f
 # %% [markdown]
 # ### A batch of one
 #
-# A segmentation net can train on a single picture, because $m = N \cdot H \cdot W$ counts its pixels. Only $m = 1$ is
-# impossible: the variance of one number is 0. But $m$ pixels of one street resemble each other, and its statistics are
-# not those of all streets. The mean brightness of batches of toy streets:
+# A segmentation network can train on a single picture, because $m = N \cdot H \cdot W$ counts its pixels. Only $m = 1$
+# is impossible, because the variance of one number is 0. But the $m$ pixels of one street scene resemble each other,
+# and its statistics differ from those of all scenes. Compare the mean brightness of batches of toy scenes:
 
 # %%
 streets = ToyScenes(16, seed=1, size=(24, 32))
@@ -661,16 +669,16 @@ except ts.errors.ShapeError as error:
     print(error)
 
 # %% [markdown]
-# The smaller the batch, the more the normalisation itself jumps from step to step. The SegNet authors trained with 4
-# to 12 pictures and, before each evaluation, ran the whole training set through the network to get the statistics
-# (Badrinarayanan et al. 2017, section 4.1). Here that is `ts.recompute_statistics`.
+# The smaller the batch, the more the statistics vary from step to step. The SegNet authors trained with 4 to 12
+# pictures per batch and, before each evaluation, ran the whole data set through the network to obtain the statistics
+# (Badrinarayanan et al. 2017, section 4.1). In this library, `ts.recompute_statistics` does this.
 
 # %% [markdown]
 # ## A bias before batch normalisation
 #
 # A convolution with bias $b$ adds the same number to all pixels of a channel. Batch normalisation subtracts the mean,
-# and the mean has grown by $b$, too: nothing is left of it. So the loss does not depend on $b$, and its gradient is
-# zero. The formula agrees: `dbias` is the sum of `dx` over the pixels, and that sum was zero above.
+# which has also grown by $b$, so $b$ cancels. The loss does not depend on $b$, and its gradient is zero. The formula
+# agrees: `dbias` is the sum of `dx` over the pixels, which was zero above.
 
 # %%
 image, kernel = rng.standard_normal((2, 5, 4, 2)), rng.standard_normal((3, 3, 2, 3))
@@ -696,19 +704,20 @@ for probe in report.tensors[0].probes:
 
 # %% [markdown]
 # Both numbers are rounding noise around the true gradient 0, and noise divided by noise is of order 1. A check that
-# judges by the relative error alone calls this right gradient wrong. The library's rule (lesson 03) allows, beside the
-# relative part, what rounding can do to a difference: the *noise floor* $10\,\epsilon F / h$, with $\epsilon$ the
-# rounding of float64. The last column but one is that floor, and the errors lie below it.
+# uses only the relative error would call this right gradient wrong. Besides the relative part, the library's rule
+# (lesson 03) allows for rounding in the differences, the *noise floor* $10\,\epsilon F / h$, where $\epsilon$ is the
+# rounding unit of float64. The column "allowed" shows this floor, and the errors lie below it.
 #
-# For a network it means that such a bias never moves. The paper says "no biases are used after convolutions" (section
-# 3.1); the authors' published model files have them nevertheless, without effect. Which biases has `tiny`?
+# In a network, such a bias never changes during training. The paper says "no biases are used after convolutions"
+# (section 3.1). The authors' published model files have biases nevertheless, but they have no effect. Which biases does
+# `tiny` have?
 
 # %%
 tiny = ts.build("tiny", num_classes=11)
 print([name for name, _ in tiny.named_parameters() if name.endswith("bias")])
 
 # %% [markdown]
-# One: the classifier's, behind which no normalisation comes.
+# It has only one, in the classifier, because no normalisation follows it.
 #
 # ### Exercise 3: batch normalisation backward, in one line
 #
@@ -731,19 +740,20 @@ grader.grade("batchnorm_backward", my_batchnorm_backward)
 # %% [markdown]
 # ## The fast version
 #
-# Both operations do next to nothing with each number. What takes time is to fetch it from memory and to write it back.
-# So the library has one operation for the pair, `batchnorm2d_relu`, which applies ReLU in the pass that normalises. In
-# backward it computes ReLU's mask again from $x$, which is cheaper than to remember it. Its last pass in numba:
+# Both operations do very little arithmetic per number. Most of the time goes into reading the numbers from memory and
+# writing them back. So the library has a fused operation, `batchnorm2d_relu`, which applies ReLU in the pass that
+# normalises. In backward it recomputes ReLU's mask from $x$, which is cheaper than storing it. This is the last pass of
+# backward in numba:
 
 # %%
 figures.show_source(ops.batchnorm._input_gradient)
 
 # %% [markdown]
-# You know the last line. `shift` and `slope` are the two sums divided by $m$; `relu` decides whether the mask applies.
-# Each task of `prange` takes one row of the picture, so no two tasks write to the same place.
+# You know the last line. `shift` and `slope` are the two sums divided by $m$, and `relu` decides whether the mask
+# applies. Each task of `prange` processes one row of the picture, so no two tasks write to the same memory.
 
 # %% tags=["parameters"] fast="SIZE = (45, 60)"
-SIZE = (180, 240)  # of the picture whose batch normalisation is timed
+SIZE = (180, 240)  # size of the picture for the timing
 
 # %%
 x = rng.standard_normal((1, *SIZE, 64)).astype(np.float32)
@@ -774,22 +784,22 @@ right = ways["NumPy, one after the other"]()
 for name, way in ways.items():
     off = max(np.abs(a - b).max() / np.abs(b).max() for a, b in zip(way(), right, strict=True))
     seconds = min(timeit.repeat(way, number=1, repeat=5))
-    print(f"{name:<27} {1000 * seconds:7.1f} ms forward and backward   off by {off:.0e}")
+    print(f"{name:<27} {1000 * seconds:7.1f} ms forward and backward   difference {off:.0e}")
 
 # %% [markdown]
-# All three agree to float32's rounding. The fused kernels read and write the large arrays least often.
+# All three agree up to float32 rounding. The fused version reads and writes the large arrays least often.
 #
 # ## What to remember
 #
-# * Without a bend, convolutions in a row are one convolution. ReLU: `dx` is `dout` where $x > 0$; at 0 the slope is 0
-#   by convention. The mask comes from $x$ or `out`, never from `dout`.
-# * Batch normalisation makes a channel's numbers independent of the size of the weights before it. Its statistics run
-#   over N, H and W.
-# * In training: the batch's mean and biased variance. In inference: running statistics, with the unbiased variance. A
-#   network whose running statistics are not ready yet predicts badly.
-# * A long backward is a list of small steps in reverse. Every intermediate gradient can be checked by itself.
-# * $\mathrm{dx} = \gamma s\,(\mathrm{dout} - \mathrm{d}\beta/m - \hat x\,\mathrm{d}\gamma/m)$: what would shift or
-#   stretch the channel is taken out.
-# * A bias before it has gradient zero. A check needs a noise floor, or it will refuse what is right.
+# * Without a bend between them, convolutions in a row are one linear map. In ReLU's backward, `dx` is `dout` where
+#   $x > 0$ and 0 elsewhere; at 0 the slope is 0 by convention. The mask comes from $x$ or `out`, never from `dout`.
+# * Batch normalisation makes a channel's numbers independent of the size of the weights before it. It computes its
+#   statistics over N, H and W.
+# * Training uses the batch's mean and biased variance. Inference uses running statistics with the unbiased variance. A
+#   network whose running statistics have not settled predicts badly.
+# * A long backward is a list of small steps in reverse order. You can check every intermediate gradient separately.
+# * $\mathrm{dx} = \gamma s\,(\mathrm{dout} - \mathrm{d}\beta/m - \hat x\,\mathrm{d}\gamma/m)$: the two terms remove the
+#   components that shift or scale the channel.
+# * A bias before batch normalisation has gradient zero. A check needs a noise floor, or it refuses right gradients.
 #
-# Lesson 05 takes the next operation of a stage: max-pooling, which remembers where its maxima were.
+# Lesson 05 explains the next operation of a stage: max-pooling, which remembers the positions of its maxima.

@@ -1,16 +1,16 @@
 # %% [markdown]
 # # 05 Max-pooling and unpooling
 #
-# **The question.** The encoder of SegNet throws three of four pixels away, four or five times over. How does the
+# **The question.** The encoder of SegNet discards three of four pixels, and does so four or five times. How does the
 # decoder know where things were?
 #
-# **At the end** you can pool and unpool by hand, derive both backwards, say what two bits per window cost and buy, and
-# you have measured what other ways of upsampling lose.
+# **At the end** you can pool and unpool by hand, derive both backwards, and say what two bits per window cost and gain.
+# You have also measured what other ways of upsampling lose.
 #
-# **Needed before:** lessons 01 to 03 (convolution, its backward, gradient checks); from 04, what a ReLU is. The
-# training code of the last section may be skimmed.
+# **Needed before:** lessons 01 to 03 (convolution, its backward, gradient checks) and ReLU from lesson 04. You may skim
+# the training code of the last section.
 #
-# Badrinarayanan et al. 2017 call this the key component of SegNet (section 3, figure 3): the decoder upsamples with
+# The answer is SegNet's signature idea (Badrinarayanan et al. 2017, section 3, figure 3): the decoder upsamples with
 # the *indices* of the encoder's max-pooling.
 
 # %%
@@ -30,59 +30,60 @@ from tinysegnet_lessons.bugs import bugs, compare_op
 # %% [markdown]
 # ## The arrows picture
 #
-# A picture `x` of 4x4 numbers is cut into *windows* of 2x2. Max-pooling keeps the largest number of each window.
-# Unpooling goes back: it puts a number for each window to the place where the maximum was. (On a new computer the first
-# cells that pool compile the fast version, for some seconds.)
+# A picture `x` of 4x4 numbers is divided into *windows* of 2x2. Max-pooling keeps the largest number of each window.
+# Unpooling reverses this: it puts one number per window at the position where the maximum was. (On a new computer, the
+# first cells that pool compile the fast version, which takes a few seconds.)
 
 # %% tags=["map"]
 x_small = np.array([[1.0, 6, 2, 0], [5, 3, 1, 4], [0, 2, 7, 8], [9, 1, 3, 5]])
 figures.show_pool_arrows(x_small, decoder_map=[[10, 20], [30, 40]])
 
 # %% [markdown]
-# What to see: left, every window's maximum travels along its arrow into the pooled map. In between, other layers make
-# new numbers, here 10 to 40. Right, these travel along the same arrows, backwards, to where the maxima were; all other
-# pixels are 0. The values 6, 4, 9 and 8 are gone. The decoder gets the table in the middle. Three words:
+# What to see: on the left, the maximum of every window follows its arrow into the pooled map. In between, other layers
+# compute new numbers, here 10 to 40. On the right, these follow the same arrows backwards to the positions of the
+# maxima; all other pixels are 0. The values 6, 4, 9 and 8 are lost. The table in the middle is passed to the decoder.
+# Three terms describe it:
 #
-# * The **position** of a maximum is its place within the window, a number from 0 to 3; two bits hold it.
+# * The **position** of a maximum is its place within the window, a number from 0 to 3, which takes two bits.
 # * The **indices** of a map are its positions as the library stores them, four to a byte.
-# * A **flat index** is a place in the whole picture, counted row by row. Other libraries store these.
+# * A **flat index** is a place in the whole picture, counted row by row. Other libraries store flat indices.
 #
 # ## The formula
 #
-# A picture has H x W pixels and $h \times w$ windows, $h = \lceil H/2 \rceil$, $w = \lceil W/2 \rceil$. Let $u$ count
-# the windows downwards, $v$ to the right, and let $(i, j)$ with $i, j \in \{0, 1\}$ be a pixel within a window. For
-# every picture $n$ and every channel $c$ by itself (both left out below), where a pixel outside counts as $-\infty$:
+# A picture has $H \times W$ pixels and $h \times w$ windows, with $h = \lceil H/2 \rceil$ and $w = \lceil W/2 \rceil$.
+# Let $u$ and $v$ be the row and column of a window, and let $(i, j)$ with $i, j \in \{0, 1\}$ be a pixel within it.
+# Every picture and every channel is pooled separately, and a pixel outside the picture counts as $-\infty$:
 #
 # $$\text{out}[u, v] = \max_{i, j}\ \text{x}[2u + i,\ 2v + j] \qquad p[u, v] = 2i + j \text{ of the first maximum}$$
 #
-# Unpooling takes a map $z$ of the windows and the positions $p$:
+# Unpooling takes the positions $p$ and a map $z$ with one number per window:
 #
 # $$\text{out}[2u + i,\ 2v + j] = \begin{cases} z[u, v] & \text{if } p[u, v] = 2i + j \\ 0 & \text{else}
 # \end{cases}$$
 
 # %%
 (out, indices), cache = ops.max_pool2d_forward(x_small[None, :, :, None])
-position = ops.unpack_indices(indices, 1)  # of one channel
+position = ops.unpack_indices(indices, 1)  # for one channel
 print("out       ", out[0, :, :, 0].tolist())
 print("positions ", position[0, :, :, 0].tolist())
 
 # %% [markdown]
-# These are the numbers of the picture above. The library's definition, in NumPy:
+# These are the numbers in the figure above. This is the library's definition in NumPy:
 
 # %%
 figures.show_source(pool.max_pool2d_forward_numpy)
 
 # %% [markdown]
-# `_windows` stacks, for each of the four places in a window, the pixels that all windows have there: an array
-# (4, N, h, w, C). `argmax` along its first axis is the position, and it returns the first maximum.
+# For each of the four positions in a window, `_windows` collects the pixels at that position in all windows, and stacks
+# them into an array (4, N, h, w, C). `argmax` along its first axis is the position of the first maximum.
 #
 # ### Exercise 1: pooling
 #
-# Write `my_max_pool2d(x)` for windows of 2x2. (When you are stuck: for a wrong answer, the grader shows which number is
-# wrong and what mistake it looks like. The solutions stand in the project's folder `lessons/src`.)
+# Write `my_max_pool2d(x)` for windows of 2x2. (For a wrong answer, the grader shows the first wrong number and the
+# mistake it looks like. The solutions are in the project's folder `lessons/src`.)
 #
 # * `x` (N, H, W, C), float64, H and W even.
-# * Returns `out` (N, H/2, W/2, C) and `position` (N, H/2, W/2, C), whole numbers 0..3: $2i + j$ of the first maximum.
+# * Returns `out` (N, H/2, W/2, C) and `position` (N, H/2, W/2, C), integers 0..3: $2i + j$ of the first maximum.
 
 
 # %%
@@ -99,9 +100,9 @@ grader.grade("max_pool2d_forward", my_max_pool2d)
 # %% [markdown]
 # ## Two bits per window
 #
-# A number from 0 to 3 is two bits: `00`, `01`, `10`, `11`. The library packs the positions of four channels into one
-# byte. Channel 0 has the lowest bits. `unpack_indices` needs the number of channels, since the last byte may not be
-# full.
+# A number from 0 to 3 takes two bits: `00`, `01`, `10`, `11`. The library packs the positions of four channels into one
+# byte, with channel 0 in the lowest bits. `unpack_indices` needs the number of channels, because the last byte may be
+# only partly used.
 
 # %%
 four = np.array([1, 3, 2, 0], np.uint8).reshape(1, 1, 1, 4)  # the positions of four channels at one window
@@ -112,13 +113,14 @@ assert packed.item() == int(bits.replace(" ", ""), 2)
 assert np.array_equal(ops.unpack_indices(packed, 4), four)
 
 # %% [markdown]
-# What does that save? SegNet-Basic pools 64 maps of 360x480 four times. A number of a map is a float32, 4 bytes. Some
-# networks hand the decoder the whole map from before a pool. PyTorch stores flat indices as int64. Caffe's code, with
-# which the paper was made, stores them as float32: as much as the map after the pool.
+# How much memory does that save? SegNet-Basic pools its 64 feature maps four times, beginning at 360x480. A number in a
+# feature map is a float32, 4 bytes. Some networks pass the decoder the whole feature map from before a pool. PyTorch
+# stores flat indices as int64. The paper's Caffe code stores them as float32, so they take as much memory as the map
+# after the pool.
 
 # %%
 size = (360, 480)
-print("megabytes of     map before   map after   int64 indices   two bits")
+print("megabytes:       map before   map after   int64 indices   two bits")
 for number in range(1, 5):
     (h, w), before = ops.max_pool2d_output_size(size), 64 * size[0] * size[1] * 4
     windows, size = 64 * h * w, (h, w)
@@ -126,10 +128,10 @@ for number in range(1, 5):
     print(f"pool {number} to {h:3}x{w:3} {one[0]:>10} {one[1]:>11} {one[2]:>15} {windows / 4e6:10.3f}")
 
 # %% [markdown]
-# Section 3.1 of the paper gives 11 MB for encoder maps of 180x240 and 0.17 MB for indices. Both stand in the row of
-# pool 2, if the maps are those that enter it: 64 times less, which is also the paper's factor in Table 1. If they are
-# those that leave pool 1, their indices take 0.69 MB, 16 times less. Caffe's indices save nothing against the map after
-# the pool. On real arrays, the second pool:
+# Section 3.1 of the paper gives 11 MB for encoder maps of 180x240 and 0.17 MB for indices. Both figures are in the row
+# of pool 2, if the maps are the input of that pool. The indices then take 64 times less memory, which is also the
+# paper's factor in Table 1. If the maps are the output of pool 1, their indices take 0.69 MB, 16 times less. Caffe's
+# indices save nothing compared with the map after the pool. The next cell measures the arrays of the second pool:
 
 # %%
 before = np.zeros((1, 180, 240, 64), np.float32)
@@ -140,17 +142,18 @@ assert (16 * indices.nbytes, 64 * indices.nbytes) == (pooled.nbytes, before.nbyt
 # %% [markdown]
 # ## Ties and NaN
 #
-# Which of several equal numbers is the maximum? The pooled number is the same, but not its position, and the decoder
-# writes there. The rule here, as in Caffe's code: the first in reading order.
+# Which of several equal numbers is the maximum? The pooled number is the same in any case, but its position decides
+# where the decoder writes. As in Caffe's code, the rule is that the first in reading order wins.
 
 # %%
 x_ties = np.array([[0.0, 0, 3, 3], [0, 0, 1, 3], [2, 5, 0, 0], [5, 5, 0, 4]])
 figures.show_pool_arrows(x_ties, decoder_map=[[10, 20], [30, 40]])
 
 # %% [markdown]
-# Dashed pixels are as large as the maximum and lost, because they come later. In the upper left window all four are 0,
-# and the 10 goes to its first pixel; with "the last wins" it would stand at (1, 1), and every later layer would see it
-# there. That is no rare case: after a ReLU many numbers are 0. In a trained network, on one picture:
+# Dashed pixels equal the maximum but do not count, because they come later. In the upper left window all four pixels
+# are 0, and the 10 goes to the first of them. If the last one won, the 10 would be at (1, 1) instead, and every later
+# layer would see it there. Such ties are common, because many numbers are 0 after a ReLU. The next cell counts them in
+# a trained network, for one picture:
 
 # %%
 model, scene = ts.load_bundled("toy"), ToyScenes(1, seed=7)[0]
@@ -158,12 +161,12 @@ activations = scene.image[None].astype(np.float32)
 for name, layer in model.layers.items():
     if isinstance(layer, layers.MaxPool2d):
         (largest, _), _ = ops.max_pool2d_forward(activations)
-        print(f"{name}: {np.mean(largest == 0):.0%} of the windows hold only zeros; their position is 0")
+        print(f"{name}: {np.mean(largest == 0):.0%} of the windows contain only zeros; their position is 0")
     activations = layer.forward(activations)
 
 # %% [markdown]
-# A NaN, "not a number", is the mark of a computation that went wrong. It must not vanish, so the first NaN wins over
-# every number:
+# A NaN, "not a number", is the sign of a failed computation. It must not disappear, so the first NaN wins over every
+# number:
 
 # %%
 x_nan = np.array([[1.0, np.nan], [np.nan, 7.0]])
@@ -175,17 +178,18 @@ assert ops.unpack_indices(indices, 1).item() == 1
 # %% [markdown]
 # ## Odd sizes
 #
-# 360 rows are halved to 180, 90 and 45. And then? PyTorch's default rounds down, to 22: nobody looks at the last row.
-# Caffe rounds up ("ceil mode"), and so does this library: the last window sticks out of the picture and is *clipped*,
-# 45 rows become 23.
+# 360 rows are halved to 180, 90 and 45. What comes next? PyTorch rounds down by default, to 22, and ignores the last
+# row. Caffe rounds up ("ceil mode"), and so does this library: the last window extends beyond the picture and is
+# *clipped*, and 45 rows become 23.
 
 # %%
 x_odd = np.array([[1, 6, 2, 0, 3], [5, 3, 1, 4, 2], [0, 2, 7, 8, 1]])
 figures.show_pool_arrows(x_odd)
 
 # %% [markdown]
-# The windows at the right and below have two pixels, the one in the corner has one. A position means the same place in
-# every window, clipped or not. Going back, 3 rows must become 3 again, and the pooled map alone cannot know this:
+# The windows at the right and lower edges have two pixels, and the one in the corner has one. A position means the same
+# place in every window, clipped or not. Unpooling must restore exactly 3 rows, but the pooled map alone does not
+# determine this number:
 
 # %%
 for rows in (44, 45, 46, 47):
@@ -193,10 +197,10 @@ for rows in (44, 45, 46, 47):
 assert [ops.max_pool2d_output_size((rows, 60))[0] for rows in (44, 45, 46, 47)] == [22, 23, 23, 24]
 
 # %% [markdown]
-# 45 and 46 both become 23. So unpooling gets the size that the pool saw, `output_size`; the layer
-# `MaxUnpool2d(pool)` asks its pool for it. A network that computes 2 x 23 = 46 instead does not fit any more, and says
-# so. A worse mistake gives no message. Flat indices count $W$ pixels per row. Here is a cross, 17 pixels wide, put back
-# by flat indices that count 17, and by some that count $2w = 18$:
+# 45 and 46 both become 23. So unpooling takes the size of the pool's input as `output_size`; the layer
+# `MaxUnpool2d(pool)` gets it from its pool. If a network uses 2 x 23 = 46 instead, its sizes no longer fit, and it
+# stops with an error. A worse mistake raises no error. Flat indices count $W$ pixels per row. Here is a cross, 17
+# pixels wide, restored by flat indices that count 17 pixels per row and by flat indices that count $2w = 18$:
 
 # %%
 x_cross = np.zeros((1, 21, 17, 1))
@@ -212,19 +216,20 @@ titles = ["x", "17 pixels per row", "18 pixels per row"]
 figures.show_feature_maps(np.stack([x_cross[0, ..., 0], *put_back], -1), titles)
 
 # %% [markdown]
-# What to see: in the middle every maximum is in its place; one pixel of each window is left. On the right, row $r$ is
-# $r$ pixels too far to the right: the upright line leans, and what leaves on the right comes in on the left, a row
-# below (or, from the last row, at the top).
+# What to see: in the middle, every maximum is at its position, and one pixel of each window remains. In the right
+# panel, row $r$ is $r$ pixels too far to the right. The vertical line slants, and pixels that leave on the right
+# reappear on the left, one row lower (or, from the last row, at the top).
 #
 # ### Exercise 2: unpooling
 #
 # Write `my_max_unpool2d(z, position, output_size)`.
 #
-# * `z` (N, h, w, C), the numbers to put back; `position` (N, h, w, C), 0..3; `output_size` (H, W), perhaps odd.
+# * `z` (N, h, w, C): the numbers to put back. `position` (N, h, w, C): 0..3. `output_size` (H, W): may be odd.
 # * Returns `out` (N, H, W, C).
 #
-# No position points outside the picture. `np.indices(z.shape)` gives four arrays: each element's n, row, column, c.
-# (With slices such as `out[:, i::2, j::2]`, mind that clipped windows lack pixels: the slice is smaller than `z`.)
+# No position points outside the picture. `np.indices(z.shape)` returns four arrays: the n, row, column and c of each
+# element. (If you use slices such as `out[:, i::2, j::2]`, remember that clipped windows lack pixels, so the slice can
+# be smaller than `z`.)
 
 
 # %%
@@ -244,19 +249,20 @@ grader.grade("max_unpool2d_forward", my_max_unpool2d)
 # ## Backward of pooling
 #
 # Let $J$ be the loss and $\text{dout} = \partial J / \partial\, \text{out}$. The pixel $(2u + i, 2v + j)$ belongs to
-# one window only. So the loss depends on it through one number, $\text{out}[u, v]$:
+# only one window, so the loss depends on it only through $\text{out}[u, v]$:
 #
 # $$\text{dx}[2u+i, 2v+j] = \text{dout}[u, v] \cdot
 # \frac{\partial\, \text{out}[u, v]}{\partial\, \text{x}[2u+i, 2v+j]}$$
 #
-# If this pixel is the maximum, and the others are smaller, a small change of it changes the output by as much: the
-# slope is 1. If another pixel is the maximum, a small change has no effect: the slope is 0. Together:
+# If this pixel is the maximum and the others are smaller, a small change of it changes the output by the same amount,
+# so the slope is 1. If another pixel is the maximum, a small change has no effect, so the slope is 0. Together:
 #
 # $$\text{dx}[2u+i, 2v+j] = \begin{cases} \text{dout}[u, v] & \text{if } p[u, v] = 2i + j \\ 0 & \text{else}
 # \end{cases}$$
 #
-# Compare with the formula of unpooling. It is the same: **the backward of pooling is unpooling**, applied to `dout`.
-# At a tie the maximum has a kink and no derivative. The first maximum gets the gradient, since forward took it.
+# Compare this with the formula of unpooling. They are the same: **the backward of pooling is unpooling**, applied to
+# `dout`. At a tie, the maximum has a kink and no derivative. The first maximum then gets the gradient, because forward
+# chose it.
 
 # %%
 (_, indices), cache = ops.max_pool2d_forward(x_small[None, :, :, None])
@@ -267,25 +273,26 @@ assert np.array_equal(dx, unpooled)
 figures.show_arrays([("x", x_small), ("dout", dout[0, :, :, 0]), ("dx", dx[0, :, :, 0])])
 
 # %% [markdown]
-# Each number of `dout` stands in `dx` where `x` has the window's maximum.
+# `dx` contains each number of `dout` at the position where `x` has the window's maximum.
 
 # %%
 figures.show_source(pool.max_pool2d_backward_numpy)
 
 # %% [markdown]
-# **Windows that overlap.** `_scatter_numpy` adds, where with windows of 2x2 it could as well write. Some networks pool
-# windows of 3x3 with stride 2. Then a pixel can be the maximum of several windows. It reaches the loss in several ways,
-# and the chain rule adds them up: `dx` at a pixel is the **sum** of `dout` over all windows whose maximum it is.
+# **Windows that overlap.** `_scatter_numpy` adds, although for windows of 2x2 an assignment would be enough. Some
+# networks pool windows of 3x3 with stride 2. Then one pixel can be the maximum of several windows. It affects the loss
+# through each of them, and the chain rule adds the contributions: `dx` at a pixel is the **sum** of `dout` over all
+# windows whose maximum it is.
 #
 # ### Exercise 3: the backward of pooling
 #
 # Write `my_max_pool2d_backward(dout, x)` for windows of **3x3 with stride 2**: window (u, v) begins at pixel (2u, 2v).
-# Of equal maxima the first gets all of the gradient.
+# If several maxima are equal, the first gets the whole gradient.
 #
 # * `x` (N, H, W, C), H and W odd, so that no window is clipped; `dout` (N, (H-1)/2, (W-1)/2, C).
 # * Returns `dx` (N, H, W, C).
 #
-# A loop over `np.ndindex(dout.shape)` is fine. `np.unravel_index(k, (3, 3))` is row and column of place k.
+# A loop over `np.ndindex(dout.shape)` is fine. `np.unravel_index(k, (3, 3))` returns the row and column of position k.
 
 
 # %%
@@ -306,33 +313,35 @@ grader.grade("max_pool2d_backward", my_max_pool2d_backward)
 # %% [markdown]
 # ## Backward of unpooling
 #
-# Forward wrote $z[u, v]$ to one pixel and zeros to three. The zeros are constants, which depend on no input: a gradient
-# that arrives there goes nowhere. So
+# Forward wrote $z[u, v]$ to one pixel and zeros to the other three. The zeros are constants and depend on no input, so
+# the gradients at these pixels are dropped:
 #
 # $$\text{dz}[u, v] = \text{dout}[2u + i,\ 2v + j] \quad\text{with } 2i + j = p[u, v]$$
 #
-# This reads at the positions, as pooling does, only that the positions are given. The two ops are each other's mirror:
+# Like pooling, this reads at the positions, but here the positions are given. Each op is the mirror image of the other:
 #
 # | | forward | backward |
 # |---|---|---|
 # | pool | reads at the maxima | writes to the maxima, zeros elsewhere |
 # | unpool | writes to the positions, zeros elsewhere | reads at the positions |
 #
-# As matrices: let all 16 pixels of `x_small` be one vector. Then pooling, with the positions fixed, is a matrix $P$:
-# for each window a row, for each pixel a column, and in each row a single 1, at the maximum. Built from the positions:
+# Both can be written as matrices. Let the 16 pixels of `x_small` be one vector. With fixed positions, pooling is a
+# matrix $P$ with one row per window and one column per pixel. Each row has a single 1, at the maximum. The next cell
+# builds it from the positions:
 
 # %%
 u, v = np.indices((2, 2))
 p = position[0, :, :, 0]
 flat = 4 * (2 * u + p // 2) + 2 * v + p % 2
 P = np.eye(16)[flat.ravel()]
-figures.show_array(P, "P: a row for each window, a column for each pixel", indices=True)
+figures.show_array(P, "P: one row per window, one column per pixel", indices=True)
 
 # %% [markdown]
-# Pixel 1 is the 6, pixel 7 the 4, and so on. Pooling is $\text{out} = P\,\text{x}$, its backward $P^T\,\text{dout}$;
-# unpooling is $P^T z$, its backward $P\,\text{dout}$. But $P$ was made from `x`; may the derivative take it as a
-# constant? As long as no two numbers of a window are equal, a small enough change of `x` leaves every maximum where it
-# is. So $P$ is the same matrix all around `x`, and further the derivative does not look. At a tie this fails: the kink.
+# Pixel 1 is the 6, pixel 7 is the 4, and so on. Pooling is $\text{out} = P\,\text{x}$, and its backward is
+# $P^T\,\text{dout}$. Unpooling is $P^T z$, and its backward is $P\,\text{dout}$. But $P$ depends on `x`, so may the
+# derivative treat it as a constant? As long as the maximum of every window is unique, a small enough change of `x`
+# leaves every maximum where it is. So $P$ is constant in a neighbourhood of `x`, and the derivative depends on nothing
+# else. At a tie this fails, and pooling has a kink.
 
 # %%
 rng = np.random.default_rng(0)
@@ -347,9 +356,9 @@ print("<P a, b>  ", (read * b).sum())
 print("<a, P^T b>", (a * written).sum())
 
 # %% [markdown]
-# The two numbers are the adjoint law of lesson 02. And $P P^T$ is the identity: write, then read, and nothing is lost.
-# One might expect that pooling what was unpooled gives it back, too. It does for numbers of at least 0, such as a ReLU
-# leaves. A negative number loses against the zeros beside it:
+# The two equal numbers confirm the adjoint law of lesson 02. Moreover, $P P^T$ is the identity: writing and then
+# reading at the same positions loses nothing. Does unpooling followed by max-pooling also restore the numbers? It does
+# for numbers of at least 0, as after a ReLU. A negative number is smaller than the zeros beside it:
 
 # %%
 assert np.array_equal(P @ P.T, np.eye(4))
@@ -364,7 +373,7 @@ for values in ([[1.0, 2], [3, 4]], [[1.0, -2], [3, -4]]):
 #
 # Write `my_max_unpool2d_backward(dout, position)`.
 #
-# * `dout` (N, H, W, C), H and W perhaps odd; `position` (N, h, w, C), 0..3.
+# * `dout` (N, H, W, C): H and W may be odd. `position` (N, h, w, C): 0..3.
 # * Returns `dz` (N, h, w, C).
 
 
@@ -380,16 +389,16 @@ def my_max_unpool2d_backward(dout, position):
 grader.grade("max_unpool2d_backward", my_max_unpool2d_backward)
 
 # %% [markdown]
-# ## Check it, and what breaks it
+# ## Checking both ops, and what breaks them
 #
-# The gradient check of lesson 03, on all cases that the library has for both ops: odd sizes, windows that overlap or
-# leave gaps, several pictures and channels. Then four planted bugs. A bug is a `pair`, a forward and a backward that
-# stand in for the library's own. (The first run compiles, for half a minute.)
+# Run the gradient check of lesson 03 on the library's cases for both ops: odd sizes, windows that overlap or leave
+# gaps, several pictures and channels. Then run it on four planted bugs. A bug has a `pair`, a forward and a backward
+# that replace the library's own. (The first run compiles, for half a minute.)
 
 # %%
 for op in ("max_pool2d", "max_unpool2d"):
     report = ts.gradcheck.check_op(op)
-    print(f"{op}: right: {report.ok}, {len(report.parts)} cases, {report.checked} numbers")
+    print(f"{op}: passed: {report.ok}, {len(report.parts)} cases, {report.checked} numbers")
 for name in ("unpool_fixed_corner", "pool_row_stride", "pool_overlap_overwritten", "pool_tie_to_all"):
     bug = bugs[name]
     report = ts.gradcheck.check_op(bug.op, pair=bug.pair)
@@ -398,29 +407,30 @@ for name in ("unpool_fixed_corner", "pool_row_stride", "pool_overlap_overwritten
     print(f"   largest difference from the right op: {compare_op(bug.op, *bug.pair):.2f}")
 
 # %% [markdown]
-# Three are refused. `unpool_fixed_corner` passes where each window has one pixel; `pool_row_stride` where the width
-# is $2w$, or all is one row; `pool_overlap_overwritten` needs windows that overlap. The fourth passes everywhere, and
-# must: the cases of a gradient check avoid ties, because at a kink there is no derivative to compare with. Another law
-# catches it: `compare_op` compares with the NumPy definition, on cases with ties as well. The first bug on `x_small`:
+# Three bugs are refused. `unpool_fixed_corner` passes where each window has one pixel, and `pool_row_stride` passes
+# where the width is $2w$ or the picture is a single row. `pool_overlap_overwritten` shows only where windows overlap.
+# The fourth bug necessarily passes everywhere: the cases of a gradient check avoid ties, because a kink has no
+# derivative to compare with. `compare_op` detects it, because it compares with the NumPy definition on cases that
+# include ties. This is the report on the first bug, for `x_small`:
 
 # %%
 bug = bugs["unpool_fixed_corner"]
 ts.gradcheck.check(bug.forward, bug.backward, dout, indices, output_size=(4, 4), names=("z", "indices"), title=bug.name)
 
 # %% [markdown]
-# `analytic` is the gradient at the upper left pixel of a window, `numeric` the right one, at the position.
+# `analytic` is the gradient at the upper left pixel of a window; `numeric` is the right gradient, at the position.
 #
 # ## The fast version
 #
-# For 2x2 windows the library goes straight to packed indices. numba compiles this to machine code; `prange` shares the
-# rows of windows among the processor's cores, and the innermost loop runs over channels, which vector units do several
-# at a time.
+# For 2x2 windows, the library computes packed indices directly. numba compiles this code to machine code. `prange`
+# shares the rows of windows among the processor's cores, and the innermost loop runs over channels, so the processor's
+# vector units handle several channels at a time.
 
 # %%
 figures.show_source(pool_2x2.pool)
 
 # %% [markdown]
-# The line to read twice is `wins`. A NaN is not equal to itself, and every comparison with it is false:
+# Look closely at the line `wins = ...`. A NaN is not equal to itself, and `<=` with a NaN is always false:
 
 # %%
 for new, value in ((2.0, 1.0), (1.0, 1.0), (1.0, 2.0), (np.nan, 1.0), (1.0, np.nan)):
@@ -429,23 +439,24 @@ for new, value in ((2.0, 1.0), (1.0, 1.0), (1.0, 2.0), (np.nan, 1.0), (1.0, np.n
 
 # %%
 big = rng.standard_normal((4, 96, 128, 32)).astype(np.float32)
-results, seconds = {}, {}
+results, seconds = [], []
 for variant in (pool.max_pool2d_forward_numpy, ops.max_pool2d_forward):
     variant(big)  # the first call compiles
     begin = time.perf_counter()
-    (results[variant], _), _ = variant(big)
-    seconds[variant] = time.perf_counter() - begin
-slow, fast = seconds.values()
-print(f"NumPy {1000 * slow:.1f} ms, numba {1000 * fast:.2f} ms; equal:", np.array_equal(*results.values()))
+    (largest, _), _ = variant(big)
+    seconds.append(time.perf_counter() - begin)
+    results.append(largest)
+slow, fast = seconds
+print(f"NumPy {1000 * slow:.1f} ms, numba {1000 * fast:.2f} ms; equal:", np.array_equal(*results))
 
 # %% [markdown]
 # ## What other upsamplings lose: an edge
 #
-# There are other ways to make a small map large. *Nearest* repeats every pixel. *Bilinear* interpolates between
-# pixels. A *transposed convolution* (end of lesson 02) writes a small kernel for every pixel, and the kernel is
-# learned. None of them knows where a maximum was.
+# There are other ways to enlarge a feature map. *Nearest* repeats every pixel. *Bilinear* interpolates between pixels.
+# A *transposed convolution* (end of lesson 02) writes a learned kernel for every pixel. None of them uses the positions
+# of the maxima.
 #
-# A map as an edge detector makes it: a line, one pixel wide, 0 elsewhere.
+# Take a feature map that an edge detector might produce: a line, one pixel wide, and zeros elsewhere.
 
 # %%
 row, column = np.indices((24, 24))
@@ -456,14 +467,15 @@ enlarged = np.kron(pooled[0, ..., 0], np.ones((2, 2)))
 figures.show_feature_maps(np.stack([line, enlarged], -1), ["line", "pooled, enlarged"])
 
 # %% [markdown]
-# After one pool, each lit pixel stands for four, and which one it was is gone. Now back, in four ways. The transposed
-# convolution gets the best 4x4 kernels for this very picture, one level after the other: its output is a sum of 16
-# known pictures, one for each number of the kernel, so least squares finds the numbers with the smallest squared error.
+# After one pool, each lit pixel stands for four pixels, and the pooled map does not say which of them was lit. Now
+# enlarge the map in four ways. The transposed convolution gets 4x4 kernels fitted to this picture, one level after the
+# other. Its output is a weighted sum of 16 known pictures, one for each number of the kernel, so least squares finds
+# the numbers with the smallest squared error.
 
 
 # %%
 def best_transposed(small, target, depth):
-    """Upsample by 2**depth, at each level with the 16 numbers that come closest to the map of that level."""
+    """Upsample by 2**depth, at each level with the 16 numbers that approximate the map of that level best."""
     for level in reversed(range(depth)):
         wanted = target[level]
         taps = np.eye(16).reshape(16, 4, 4, 1, 1)
@@ -475,7 +487,7 @@ def best_transposed(small, target, depth):
 
 # %%
 def ways_back(picture, depth):
-    """Pool `depth` times, then upsample as often: name -> restored map (1, H, W, 1)."""
+    """Pool `depth` times, then upsample `depth` times; return the restored maps (1, H, W, 1) by name."""
     maps, kept = [picture[None, :, :, None]], []
     for _ in range(depth):
         (small, indices), _ = ops.max_pool2d_forward(maps[-1])
@@ -496,36 +508,37 @@ panels = [line] + [way[0, ..., 0] / way.max() for way in back.values()]
 figures.show_feature_maps(np.stack(panels, -1), ["line", *titles])
 
 # %% [markdown]
-# Two pools and back, each divided by its largest number, which the title says. With indices every lit pixel is on the
-# line, with gaps: one pixel is left of each window of 4x4. Nearest has blocks; bilinear and the transposed convolution
-# have a broad band. The transposed convolution also has a checkerboard, of the period of its stride.
+# Each panel shows the result after two pools and two upsamplings, divided by its largest number, which its title gives.
+# With indices, every lit pixel is on the line, but there are gaps: one pixel remains of each window of 4x4. Nearest
+# produces blocks; bilinear and the transposed convolution produce a broad band. The transposed convolution also
+# produces a checkerboard pattern with the period of its stride.
 #
-# In numbers: call a pixel lit if it is above half of the way's own largest number. How many lit pixels are on the line
-# (precision)? How many pixels of the line are lit (recall)? F1 is $2PR/(P + R)$.
+# Now measure this. Call a pixel lit if it is above half of the largest number in its panel. Precision $P$ is the share
+# of lit pixels that lie on the line. Recall $R$ is the share of the line's pixels that are lit. F1 is $2PR/(P + R)$.
 
 # %%
-print("depth  way          precision  recall    F1   mean squared error")
+print("depth  method       precision  recall    F1   mean squared error")
 for depth in (1, 2, 3):
     for name, way in ways_back(line, depth).items():
         lit = way[0, ..., 0] > way.max() / 2
         P_line, R_line = line[lit].mean(), lit[line > 0].mean()
-        assert name != "indices" or P_line == 1, "what indices restore is always in its place"
+        assert name != "indices" or P_line == 1, "indices restore every pixel at its place"
         scores = f"{P_line:9.2f} {R_line:7.2f} {2 * P_line * R_line / (P_line + R_line):5.2f}"
         print(f"{depth:5}  {name:12} {scores} {np.mean((way[0, ..., 0] - line) ** 2):12.3f}")
 
 # %% [markdown]
-# With indices the precision is 1 at any depth: nothing is put beside the line. The price is recall: fewer and fewer
-# points of the line come back. At depth 3 the transposed convolution is ahead, in F1 and in squared error; its kernels
-# were fitted to this very line. Nearest and bilinear have the whole line, in a band that gets about twice as wide with
-# each pool. Section 3 of the paper says the same of indices: unpooling gives sparse maps, which the decoder's trained
-# convolutions make dense again. What they start from is in the right place.
+# With indices, the precision is 1 at any depth, because no pixel beside the line is lit. The price is recall: with
+# every pool, fewer pixels of the line are restored. At depth 3, the transposed convolution is better in F1 and in
+# squared error, but its kernels were fitted to this very line. Nearest and bilinear restore the whole line, in a band
+# whose width about doubles with each pool. Section 3 of the paper also says that unpooling gives sparse maps, which the
+# decoder's trained convolutions make dense. These convolutions start from values at the right positions.
 
 # %% [markdown]
 # ## What other upsamplings lose: a network
 #
-# Does that help a whole network, which can learn to make up for much? Networks with the same encoder and the same
-# decoder convolutions, all with the same initial weights. They differ only in how maps become larger. Here is SegNet
-# with its unpoolings exchanged:
+# Does this also help a whole network, which can learn to compensate? Compare networks with the same encoder, the same
+# decoder convolutions and the same initial weights. They differ only in the upsampling. This cell replaces the
+# unpoolings of SegNet:
 
 
 # %%
@@ -534,7 +547,7 @@ def segnet_with(up, seed):
     parts, rng, pooled = dict(model.layers), np.random.default_rng(seed), 0
     for name, layer in model.layers.items():
         if isinstance(layer, layers.Conv2d):
-            pooled = layer.params["weight"].shape[3]  # its channels
+            pooled = layer.params["weight"].shape[3]  # output channels
         elif isinstance(layer, layers.MaxUnpool2d) and up == "transposed":
             kernel = {"stride": 2, "bias": False, "bilinear": True, "pool": layer.pool, "rng": rng}
             parts[name] = layers.ConvTranspose2d(pooled, pooled, 4, **kernel)
@@ -544,10 +557,10 @@ def segnet_with(up, seed):
 
 
 # %% [markdown]
-# The task: drawn streets of 48x64 pixels, "road or not". For each seed all networks are trained on the same pictures in
-# the same order, for the same short time. mIoU says how well areas agree; BF, the boundary F1 of the paper's section
-# 3.3, how many pixels of the outlines are in their place (lesson 10 explains both). Bilinear, which is close to
-# nearest, is left out. This takes half a minute.
+# The task is to find the road in drawn street scenes of 48x64 pixels. For each seed, all networks are trained on the
+# same pictures in the same order for the same short time. mIoU measures how well areas agree. BF, the boundary F1 of
+# the paper's section 3.3, measures how well outlines agree (lesson 10 explains both). Bilinear is similar to nearest
+# and is left out. This takes half a minute.
 
 # %% tags=["parameters"] fast="EPOCHS, SEEDS, PICTURES = 1, (0, 1), 16"
 EPOCHS, SEEDS, PICTURES = 8, (0, 1, 2, 3), 96
@@ -557,7 +570,7 @@ drawn = (ToyScenes(PICTURES, seed=1, size=(48, 64)), ToyScenes(48, seed=2, size=
 train, test = (ts.data.InMemory(ts.data.OneClass(streets, "road")) for streets in drawn)
 recipe = {"epochs": EPOCHS, "batch_size": 8, "size": (48, 64), "learning_rate": 0.01, "validate_every": EPOCHS}
 found, threads = {}, ts.runtime.threads()
-ts.runtime.set_threads(1)  # on pictures as small as these a second thread would only wait
+ts.runtime.set_threads(1)  # pictures this small gain nothing from a second thread
 for up in ("indices", "nearest", "transposed"):
     for seed in SEEDS:
         model = segnet_with(up, seed)
@@ -578,22 +591,26 @@ for k, name in enumerate(("mIoU", "BF")):
         print(f"{name} of indices minus {up}, seed by seed:", "  ".join(f"{gain:+.3f}" for gain in gains))
 
 # %% [markdown]
-# How to read this: what changes its sign from seed to seed is a tie. When this lesson was written, mIoU was one: the
-# convolutions find out *what* is in a place from coarse maps as well. BF was higher with indices in each of the four
-# seeds. But 0.10 to 0.18 is very low; after so short a training all are bad at outlines. More is not proven by four
-# seeds and one task. The paper's Table 1 compares at full size (there, SegNet-Basic beats bilinear interpolation in
-# mIoU and by more in BF, and decoders that are given whole feature maps are better still); lesson 11 repeats it.
+# How to read this: a difference whose sign changes from seed to seed is a tie. When this lesson was written, mIoU was a
+# tie, because the convolutions can also learn *what* is at a place from coarse maps. BF was higher with indices for
+# each of the four seeds. But a BF of 0.10 to 0.18 is very low: after such short training, all networks are poor at
+# outlines. Four seeds and one task prove no more than that. Table 1 of the paper makes the comparison at full size.
+# There, SegNet-Basic beats bilinear interpolation in mIoU and by more in BF, and decoders that receive whole feature
+# maps are better still. Lesson 11 repeats this comparison.
 #
-# The transposed convolutions make the network twice as large, for no gain here. Unpooling has no parameters at all.
-#
+# The transposed convolutions double the size of the network without any gain here. Unpooling has no parameters.
+
+# %% [markdown]
 # ## What to remember
 #
-# * Max-pooling keeps each window's maximum and its position; unpooling puts a number there and zeros around it.
-# * A position in a 2x2 window is two bits: 1/16 of the pooled map in float32, 1/32 of PyTorch's int64 indices.
-# * Of equal numbers the first wins; so all-zero windows get position 0. The first NaN wins over everything.
-# * 45 rows become 23, and 23 become 45 again only if someone remembers 45.
+# * Max-pooling keeps each window's maximum and its position. Unpooling puts a number at that position and zeros around
+#   it.
+# * A position in a 2x2 window takes two bits. That is 1/16 of the pooled map in float32, and 1/32 of PyTorch's int64
+#   indices.
+# * Among equal numbers the first wins, so windows of zeros get position 0. The first NaN wins over every number.
+# * 45 rows become 23. To restore 45, unpooling must be given the original size.
 # * The backward of pooling is unpooling, and the backward of unpooling reads at the positions: $P^T$ and $P$. Where
-#   windows overlap, gradients add.
-# * Positions keep the place, not the whole content: what is restored is right, and sparse.
+#   windows overlap, gradients add up.
+# * Positions keep the place of each maximum but not its neighbours, so the restored map is sparse but correctly placed.
 #
-# Lesson 06 makes one number of all the pixels: the loss.
+# Lesson 06 turns all the pixels into one number, the loss.

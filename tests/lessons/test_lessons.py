@@ -211,12 +211,11 @@ def test_what_a_learner_sees_of_a_wrong_answer(tmp_path):
     """A wrong answer: the message and no traceback. An error: the learner's lines, none of the grader's."""
     (tmp_path / "98_graded.py").write_text(GRADED)
     (wrong, error), _ = run(build.read(tmp_path / "98_graded.py"), tmp_path, go_on=True)
-    assert wrong.shown.splitlines() == [
-        "output_size: size is wrong",
-        "  case    H 8, K 5, stride 1, padding 2",
-        "  first   size   expected 8   got 6",
-        "  hint    the padding is on both sides: 2 * padding",
-    ]
+    first, case, wrong_entry, hint = wrong.shown.splitlines()
+    assert first.startswith("output_size: size")
+    assert "H 8, K 5, stride 1, padding 2" in case
+    assert "expected 8   got 6" in wrong_entry
+    assert "2 * padding" in hint
     assert "return H / 0" in error.shown
     assert "output_size: raised in case 1 of " in error.shown
     assert "_examine" not in error.shown

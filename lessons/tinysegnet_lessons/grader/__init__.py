@@ -1,12 +1,12 @@
-"""The graders of the lessons: they examine a learner's answer and say what is wrong with it.
+"""Graders that check a learner's answer to an exercise and say what is wrong with it.
 
-    grade("conv2d_backward", my_conv2d_backward)     prints one line, or raises WrongAnswer
-    exercises()                                      all of them, by name
+    grade("conv2d_dx", my_conv2d_dx)     prints one line, or raises WrongAnswer
+    exercises()                          returns all exercises by name
 
-An exercise is a right answer, arguments to try it on, and common mistakes, each with a sentence that names it. They
-live in one file per lesson, such as lesson01.py, as a list EXERCISES; a new file is found by its name.
+An exercise consists of a right answer, test cases and common mistakes, each with a sentence that names it. Exercises
+are in one file per lesson, such as lesson01.py, in a list EXERCISES. New files are found by their names.
 
-Reading order: exercise, compare (what counts as equal), grading, guesses (mistakes that any exercise may see).
+Reading order: exercise, compare (what counts as equal), grading, guesses (mistakes that occur in any exercise).
 """
 
 from .exercise import Exercise, exercises, find_exercise

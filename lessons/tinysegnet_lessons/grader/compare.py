@@ -1,9 +1,9 @@
-"""What counts as equal: float rounding does, a bug does not.
+"""Comparison of results that accepts rounding errors but not bugs.
 
     |got - expected| <= rtol * |expected| + atol * max(1, the largest |expected|)
 
-In float64 rtol is 1e-9 and atol 1e-10: sums of a hundred numbers of order 1, in another order, differ by 1e-14; an
-eps of 1e-5 that was forgotten, by 1e-6. Integers and booleans are equal or not. NaN equals NaN, infinity itself.
+In float64, rtol is 1e-9 and atol is 1e-10. Summing a hundred numbers of order 1 in another order changes the sum by
+1e-14; a missing eps of 1e-5 changes a result by 1e-6. Integers and booleans must be equal. NaN equals NaN.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TOLERANCES = {"float64": (1e-9, 1e-10), "float32": (1e-4, 1e-5), "float16": (1e-
 
 
 def wrong_entries(got: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Which entries of `got` are not those of `expected`: two arrays of one shape -> booleans of it."""
+    """Return a boolean array that marks the entries in which `got` differs from `expected`, which has its shape."""
     if expected.dtype.kind != "f":
         return np.asarray(got != expected)
     rtol, atol = TOLERANCES[str(expected.dtype)]
@@ -32,12 +32,12 @@ def wrong_entries(got: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
 
 def equal(a: np.ndarray, b: np.ndarray) -> bool:
-    """Are two results the same, up to rounding?"""
+    """Return whether two results are equal up to rounding."""
     return a.shape == b.shape and not wrong_entries(a, b).any()
 
 
 def changed(before: Any, after: Any) -> bool:
-    """Did an argument, or an array somewhere inside it, change? Bit for bit, but for NaN."""
+    """Return whether an argument, or an array inside it, changed in any bit; NaN counts as equal to NaN."""
     if isinstance(before, np.ndarray):
         exact = before.dtype.kind not in "fc"
         return not np.array_equal(before, after, equal_nan=not exact)

@@ -1,4 +1,4 @@
-"""What an exercise is, and how the files of the lessons are found."""
+"""Definition of an exercise, and the search for the exercises of all lessons."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["Exercise", "exercises", "find_exercise"]
 
 @dataclass(frozen=True)
 class Exercise:
-    """One question with its right answer.
+    """An exercise with its right answer.
 
     Attributes:
-        name: Unique over all lessons.
-        results: Names of what the answer returns, in order. With one name the answer returns that array (or number)
-            itself, with several a tuple.
-        reference: The right answer, with the signature of the learner's function.
-        cases: Returns argument tuples, the simplest first: the first that fails is the one reported. To ask for a
-            value instead of a function, let the only case be the empty tuple.
-        mistakes: What people get wrong: the hint that names a mistake, and a function that makes it.
+        name: Name of the exercise, unique over all lessons.
+        results: Names of the results, in order. With one name the answer returns that array (or number) itself,
+            with several a tuple.
+        reference: Right answer, with the signature of the learner's function.
+        cases: Function that returns argument tuples, the simplest first; the first that fails is reported. For an
+            exercise that asks for a value instead of a function, the only case is the empty tuple.
+        mistakes: Common mistakes: for each hint, a function that makes the mistake.
     """
 
     name: str
@@ -39,33 +39,33 @@ class Exercise:
 
 @cache
 def exercises(lesson: str = r"\d\d") -> dict[str, Exercise]:
-    """Every exercise by name, in the order of the lessons.
+    """Return every exercise by name, in the order of the lessons.
 
     Args:
-        lesson: The two digits of one lesson, such as "01"; all lessons by default.
+        lesson: Two digits of one lesson, such as "01"; all lessons by default.
 
     Raises:
-        ValueError: If two exercises have one name.
+        ValueError: If two exercises have the same name.
     """
     found: dict[str, Exercise] = {}
     for module in sorted(module.name for module in pkgutil.iter_modules(import_module(__package__).__path__)):
         if re.fullmatch(f"lesson{lesson}", module):
             for exercise in import_module(f".{module}", __package__).EXERCISES:
                 if exercise.name in found:
-                    raise ValueError(f"{module}: the exercise {exercise.name} exists already")
+                    raise ValueError(f"{module}: an exercise named {exercise.name} already exists")
                 found[exercise.name] = exercise
     return found
 
 
 def find_exercise(name: str) -> Exercise:
-    """The exercise of that name.
+    """Return the exercise with that name.
 
     Raises:
-        SettingError: For an unknown name.
+        SettingError: If no exercise has that name.
     """
     known = exercises()
     if name not in known:
         close = get_close_matches(name, known, 1)
-        raise SettingError(f"no exercise {name!r} (expected one of {', '.join(known)})"
-                           + (f": did you mean {close[0]}?" if close else ""))  # fmt: skip
+        advice = f"Did you mean {close[0]}?" if close else f"Choose one of {', '.join(known)}"
+        raise SettingError(f"no exercise is named {name!r}. {advice}")
     return known[name]

@@ -1,4 +1,4 @@
-"""grade(): try an answer on every case of its exercise, and say what is wrong with the first that fails."""
+"""Grading of an answer: try it on every case of its exercise, and explain the first case that fails."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ __all__ = ["WrongAnswer", "grade"]
 
 
 class WrongAnswer(TinySegNetError, AssertionError):
-    """The answer to an exercise is not right; the message says where, and guesses why."""
+    """Error for a wrong answer; the message says where it is wrong and guesses why."""
 
     def _render_traceback_(self) -> list[str]:
-        """What a notebook shows instead of a traceback: the message alone."""
+        """Return the lines that a notebook shows instead of a traceback."""
         return str(self).splitlines()
 
 
 def grade(exercise: str, answer: Any) -> None:
-    """Print one line if the answer is right.
+    """Check an answer, and print one line if it is right.
 
-    An exception inside the answer is not caught: its traceback says more than a grader could. A note names the case.
+    An exception inside the answer is not caught, because its traceback helps most. A note names the case.
 
     Args:
         exercise: Name of the exercise.
-        answer: A function, or a value where the exercise asks for one.
+        answer: Function, or a value if the exercise asks for one.
 
     Raises:
-        WrongAnswer: If the answer is not right; the message says where, and which mistake it looks like.
-        SettingError: For an unknown exercise.
+        WrongAnswer: If the answer is wrong; the message says where, and which mistake it looks like.
+        SettingError: If no exercise has that name.
     """
-    __tracebackhide__ = True  # a notebook then shows the learner's own lines only
+    __tracebackhide__ = True  # a notebook then shows only the learner's own lines
     found = find_exercise(exercise)
     answer = answer if callable(answer) else _constant(answer)
     cases = found.cases()
@@ -51,7 +51,8 @@ def grade(exercise: str, answer: Any) -> None:
             raise
         except Exception as error:
             if case:
-                error.add_note(f"{found.name}: raised in case {number + 1} of {len(cases)}: {_shapes(found, case)}")
+                shapes = _shapes(found, case)
+                error.add_note(f"{found.name}: raised in case {number + 1} of {len(cases)}: {shapes}")
             raise
         if problem is not None:
             raise WrongAnswer(_message(found, answer, cases[: number + 1], problem))
@@ -64,7 +65,7 @@ def _constant(value: Any) -> Callable[..., Any]:
 
 @dataclass
 class _Mismatch:
-    """What is wrong: `kind`, a sentence, the number of the result it concerns, and what the answer made of it."""
+    """A difference from the right answer: its kind, a sentence about it, and the result that is wrong."""
 
     kind: str
     sentence: str
@@ -73,7 +74,7 @@ class _Mismatch:
     expected: Any = None
 
     def same_as(self, other: _Mismatch | None) -> bool:
-        """Is it the same mistake, with the same numbers?"""
+        """Return whether the other is the same mistake, with the same numbers."""
         if other is None or (self.kind, self.at) != (other.kind, other.at):
             return False
         if isinstance(self.got, np.ndarray):
@@ -82,7 +83,7 @@ class _Mismatch:
 
 
 def _examine(exercise: Exercise, answer: Callable, case: tuple) -> _Mismatch | None:
-    """None if the answer is right for this case. Neither it nor the reference gets the case itself, only copies."""
+    """Return what is wrong in this case, or None. The answer and the reference get copies of the case."""
     __tracebackhide__ = True
     arguments = copy.deepcopy(case)
     with np.errstate(all="ignore"):
@@ -90,11 +91,11 @@ def _examine(exercise: Exercise, answer: Callable, case: tuple) -> _Mismatch | N
         expected = _results(exercise, exercise.reference(*copy.deepcopy(case)))
     for name, before, after in zip(_names(exercise, case), case, arguments, strict=True):
         if changed(before, after):
-            return _Mismatch("overwritten", f"it writes into its argument {name}; work on a copy", got=after)
+            return _Mismatch("overwritten", f"it overwrites its argument {name}. Work on a copy", got=after)
     if len(exercise.results) > 1 and not (isinstance(got, (tuple, list)) and len(got) == len(exercise.results)):
-        wanted = f"{len(exercise.results)} results are expected: {', '.join(exercise.results)}"
+        wanted = f"{len(exercise.results)} results ({', '.join(exercise.results)}) are expected"
         what = f"a tuple of {len(got)}" if isinstance(got, tuple) else _kind_of(got)
-        return _Mismatch("count", f"it returns {what}; {wanted}", got=len(got) if isinstance(got, tuple) else got)
+        return _Mismatch("count", f"it returns {what}, but {wanted}", got=len(got) if isinstance(got, tuple) else got)
     results = tuple(got) if len(exercise.results) > 1 else (got,)
     pairs = enumerate(zip(results, expected, strict=True))
     problems = (_compare(exercise.results[at], at, *pair) for at, pair in pairs)
@@ -105,16 +106,14 @@ def _compare(name: str, at: int, got: Any, expected: Any) -> _Mismatch | None:
     if expected is None:
         return None if got is None else _Mismatch("value", f"{name} must be None", at, np.asarray(got))
     if got is None:
-        return _Mismatch("none", f"{name} is None: is a return missing?", at)
+        return _Mismatch("none", f"{name} is None. Is a return missing?", at)
     if isinstance(got, (list, tuple)) and isinstance(expected, np.ndarray):
-        return _Mismatch("kind", f"{name} is a {type(got).__name__}, not an array: np.array(...) makes it one", at)
+        return _Mismatch("kind", f"{name} is a {type(got).__name__}. Turn it into an array with np.array(...)", at)
     values, expected = _as_array(got), np.asarray(expected)
     if values is None:
-        return _Mismatch("kind", f"{name} is {_kind_of(got)}, not an array or a number", at)
+        return _Mismatch("kind", f"{name} is of type {type(got).__name__}, not an array or a number", at)
     if values.shape != expected.shape:
-        return _Mismatch(
-            "shape", f"{name} has the shape {values.shape}, expected {expected.shape}", at, values, expected
-        )
+        return _Mismatch("shape", f"{name} has the shape {values.shape}, not {expected.shape}", at, values, expected)
     if wrong_entries(values, expected).any():
         return _Mismatch("value", f"{name} is wrong", at, values, expected)
     return None
@@ -129,18 +128,18 @@ def _as_array(value: Any) -> np.ndarray | None:
 
 
 def _kind_of(value: Any) -> str:
-    return "None" if value is None else f"one {type(value).__name__}"
+    return "None" if value is None else f"a single {type(value).__name__}"
 
 
 def _results(exercise: Exercise, returned: Any) -> tuple:
     return tuple(returned) if len(exercise.results) > 1 else (returned,)
 
 
-# --- what is said -----------------------------------------------------------------------------------------------------
+# --- the message ------------------------------------------------------------------------------------------------------
 
 
 def _message(exercise: Exercise, answer: Callable, cases: Sequence[tuple], problem: _Mismatch) -> str:
-    """cases: those that went well, and the last, which did not."""
+    """Write the message; the last of `cases` failed, and the others passed."""
     lines = [f"{exercise.name}: {problem.sentence}"]
     if cases[-1]:
         lines.append(f"  case    {_shapes(exercise, cases[-1])}")
@@ -161,7 +160,7 @@ def _first_wrong(name: str, got: np.ndarray, expected: np.ndarray) -> list[str]:
 
 
 def _numbers(*values: Any) -> list[str]:
-    """Each as text, with as many digits as it takes to tell them apart, six at least."""
+    """Return each value as text, with at least six digits and enough of them to tell the values apart."""
     for digits in (6, 9, 17):
         texts = [f"{value:.{digits}g}" if np.asarray(value).dtype.kind == "f" else str(value) for value in values]
         if len(set(texts)) == len(texts):
@@ -186,13 +185,13 @@ def _shape(value: Any) -> str:
 
 
 def _known_mistake(exercise: Exercise, cases: Sequence[tuple], problem: _Mismatch) -> str | None:
-    """The hint of the listed mistake that goes well as long as the answer did, and then wrong in the same way."""
+    """Return the hint of the listed mistake that passes the same cases as the answer and fails in the same way."""
     for hint, wrong in exercise.mistakes.items():
         try:
             well = all(_examine(exercise, wrong, case) is None for case in cases[:-1])
             if well and problem.same_as(_examine(exercise, wrong, cases[-1])):
                 return hint
-        except Exception:  # a mistake may not even run on some case
+        except Exception:  # some mistakes cannot run on every case
             continue
     return None
 
@@ -209,7 +208,7 @@ def _guess(exercise: Exercise, answer: Callable, case: tuple, problem: _Mismatch
             try:
                 returned = function(*copy.deepcopy(list((arguments | others).values())))
                 return np.asarray(_results(exercise, returned)[problem.at or 0], float)
-            except Exception:  # these arguments do not go together
+            except Exception:  # the arguments do not fit together
                 return None
 
         return result

@@ -1,4 +1,4 @@
-"""Exercises of lesson 00: class numbers, colours, and which pixels are right."""
+"""Exercises of lesson 00: class numbers, colours and pixel accuracy."""
 
 import numpy as np
 
@@ -60,11 +60,11 @@ EXERCISES = [
         reference=_colors,
         cases=_color_cases,
         mistakes={
-            "rows and columns are exchanged": lambda labels, colors: colors[labels.T],
-            "red and blue are exchanged: the colours are R, G, B": lambda labels, colors: colors[labels][..., ::-1],
-            "every pixel has the colour of the class after its own: classes count from 0":
+            "Rows and columns are exchanged.": lambda labels, colors: colors[labels.T],
+            "Red and blue are exchanged; the colours are R, G, B.": lambda labels, colors: colors[labels][..., ::-1],
+            "Every pixel has the colour of the next class; class numbers begin at 0.":
                 lambda labels, colors: colors[(labels + 1) % len(colors)],
-            "these are the class numbers three times, as grey: look the colour up in the table":
+            "These are the class numbers, repeated three times. Look up the colours in the table.":
                 lambda labels, colors: np.repeat(labels[..., None], 3, -1).astype(np.uint8),
         },
     ),
@@ -74,14 +74,14 @@ EXERCISES = [
         reference=_labels,
         cases=_label_cases,
         mistakes={
-            "a colour that is not in the table became class 0: argmax of no match at all is 0":
+            "A colour that is not in the table became class 0, because argmax returns 0 if nothing matches.":
                 lambda picture, colors, ignore: (picture[:, :, None, :] == colors).all(-1).argmax(-1),
-            "only red is compared: two classes may share it":
+            "Only red is compared, but two classes may have the same red.":
                 lambda picture, colors, ignore: (picture[:, :, None, 0] == colors[:, 0]).argmax(-1),
-            "one equal channel is taken for an equal colour: all(-1), not any(-1)":
+            "One equal channel counts as an equal colour. Use all(-1), not any(-1).":
                 lambda picture, colors, ignore: (picture[:, :, None, :] == colors).any(-1).argmax(-1),
-            "an unknown colour became the nearest class; it must become ignore_label": _nearest,
-            "rows and columns are exchanged": lambda picture, colors, ignore: _labels(picture, colors, ignore).T,
+            "An unknown colour became the nearest class; it must become ignore_label.": _nearest,
+            "Rows and columns are exchanged.": lambda picture, colors, ignore: _labels(picture, colors, ignore).T,
         },
     ),
     Exercise(
@@ -90,12 +90,12 @@ EXERCISES = [
         reference=_accuracy,
         cases=_accuracy_cases,
         mistakes={
-            "void pixels are counted as wrong: neither the right pixels nor the divisor has those with ignore_label":
+            "Void pixels are counted as wrong. They belong neither to the right pixels nor to the divisor.":
                 lambda logits, labels, ignore: float((logits.argmax(-1) == labels).mean()),
-            "this is the number of right pixels, not their share":
+            "This is the number of right pixels, not their share.":
                 lambda logits, labels, ignore: int((logits.argmax(-1) == labels)[labels != ignore].sum()),
-            "this is the share of wrong pixels": lambda logits, labels, ignore: 1 - _accuracy(logits, labels, ignore),
-            "the smallest logit is taken for the prediction":
+            "This is the share of wrong pixels.": lambda logits, labels, ignore: 1 - _accuracy(logits, labels, ignore),
+            "The prediction is the class with the smallest logit, not the largest.":
                 lambda logits, labels, ignore: _accuracy(-logits, labels, ignore),
         },
     ),

@@ -1,4 +1,4 @@
-"""Exercises of lesson 01: the forward pass of a convolution, sizes and the receptive field."""
+"""Exercises of lesson 01: the forward pass of a convolution, output sizes and the receptive field."""
 
 import numpy as np
 
@@ -59,7 +59,7 @@ def _only_last_tap(x, weight, bias):
 
 
 def _padded(before, after):
-    """conv2d with so much of the K - 1 zeros before and after the picture."""
+    """Return a conv2d with these shares of the K - 1 zeros before and after the picture."""
 
     def wrong(x, weight, bias):
         K = weight.shape[0] - 1
@@ -96,14 +96,15 @@ EXERCISES = [
         reference=_valid,
         cases=_cases,
         mistakes={
-            "the kernel is flipped: x[u + i, v + j] goes with weight[i, j], not with weight[K-1-i, K-1-j]":
+            "The kernel is flipped. Multiply x[u + i, v + j] by weight[i, j], not by weight[K-1-i, K-1-j].":
                 _flipped(_valid),
-            "the kernel's rows and columns are exchanged: i goes down, j goes right": _taps_exchanged(_valid),
-            "only the first input channel is summed: the loop over c is missing": _one_channel(_valid),
-            "the bias is missing": _without_bias(_valid),
-            "the bias is added at every tap of the kernel; it belongs once to every output": _bias_at_every_tap(_valid),
-            "the last row and column of the kernel are left out: range(K), not range(K - 1)": _last_tap_missing(_valid),
-            "the output has the size of the input: without padding it has H - K + 1 rows": _same,
+            "The kernel's rows and columns are exchanged; i counts rows and j counts columns.": _taps_exchanged(_valid),
+            "Only the first input channel is summed. The loop over c is missing.": _one_channel(_valid),
+            "The bias is missing.": _without_bias(_valid),
+            "The bias is added at every tap of the kernel. Add it once to every output.": _bias_at_every_tap(_valid),
+            "The last row and column of the kernel are left out. Use range(K), not range(K - 1).":
+                _last_tap_missing(_valid),
+            "The output has the size of the input, but without padding it has H - K + 1 rows.": _same,
         },
     ),
     Exercise(
@@ -112,15 +113,15 @@ EXERCISES = [
         reference=_same,
         cases=_cases,
         mistakes={
-            "the kernel is flipped: tap (i, j) goes with the picture shifted by (i, j)": _flipped(_same),
-            "the kernel's rows and columns are exchanged: i goes down, j goes right": _taps_exchanged(_same),
-            "the bias is missing": _without_bias(_same),
-            "the bias is added at every tap of the kernel; it belongs once to every output": _bias_at_every_tap(_same),
-            "only the last tap is left: add up the K*K products, do not overwrite them": _only_last_tap,
-            "all the padding is at the end: half of K - 1 belongs in front": _padded(0, 1),
-            "all the padding is in front: half of K - 1 belongs at the end": _padded(1, 0),
-            "the border is repeated; \"same\" padding puts zeros around the picture": _edge_repeated,
-            "the padding is missing: the output must have the size of the input": _valid,
+            "The kernel is flipped. Multiply the picture shifted by (i, j) by weight[i, j].": _flipped(_same),
+            "The kernel's rows and columns are exchanged; i counts rows and j counts columns.": _taps_exchanged(_same),
+            "The bias is missing.": _without_bias(_same),
+            "The bias is added at every tap of the kernel. Add it once to every output.": _bias_at_every_tap(_same),
+            "Only the last tap remains. Add up the K*K products instead of overwriting the output.": _only_last_tap,
+            "All the padding is at the end. Put K // 2 zeros on each side.": _padded(0, 1),
+            "All the padding is in front. Put K // 2 zeros on each side.": _padded(1, 0),
+            "The padding repeats the border, but \"same\" padding consists of zeros.": _edge_repeated,
+            "The padding is missing, but the output must have the size of the input.": _valid,
         },
     ),
     Exercise(
@@ -129,12 +130,13 @@ EXERCISES = [
         reference=lambda H, K, stride, padding: int(conv2d_output_size((H, H), K, stride=stride, padding=padding)[0]),
         cases=lambda: [(8, 3, 1, 0), (8, 5, 1, 2), (8, 2, 2, 0), (7, 2, 2, 0), (45, 3, 2, 1), (360, 7, 4, 3)],
         mistakes={
-            "the kernel needs K rows, so its top row has H + 2*padding - K + 1 places: + 1 is missing":
+            "The + 1 is missing: with stride 1 the kernel fits at H + 2*padding - K + 1 positions.":
                 lambda H, K, stride, padding: (H + 2 * padding - K) // stride,
-            "the padding is on both sides: 2 * padding": lambda H, K, stride, padding: (H + padding - K) // stride + 1,
-            "an incomplete step at the end gives no output: divide rounding down":
+            "The padding counts only once. It is on both sides, so use 2 * padding.":
+                lambda H, K, stride, padding: (H + padding - K) // stride + 1,
+            "The division rounds up. An incomplete step at the end gives no output, so round down.":
                 lambda H, K, stride, padding: -(-(H + 2 * padding - K) // stride) + 1,
-            "the stride is missing": lambda H, K, stride, padding: H + 2 * padding - K + 1,
+            "The stride is missing.": lambda H, K, stride, padding: H + 2 * padding - K + 1,
         },
     ),
     Exercise(
@@ -144,11 +146,12 @@ EXERCISES = [
         cases=lambda: [((3,), (1,)), ((3, 3), (1, 1)), ((2, 3), (2, 1)), ((3, 3, 2, 3), (1, 1, 2, 1)),
                        ((3, 2) * 4, (1, 2) * 4)],
         mistakes={
-            "a kernel of K adds K - 1 pixels, for one it has already": lambda kernels, strides: sum(kernels),
-            "the strides are missing: after a stride of 2, one step is two input pixels":
+            "Every kernel adds K pixels, but it must add only K - 1.": lambda kernels, strides: sum(kernels),
+            "The strides are missing. After a stride of 2, one step is two input pixels.":
                 lambda kernels, strides: 1 + sum(K - 1 for K in kernels),
-            "a stride counts for the layers after it, not for its own kernel": _jump_first,
-            "sizes add up, they do not multiply": lambda kernels, strides: int(np.prod(kernels)),
+            "A stride is applied to its own kernel, but it must affect only later layers.": _jump_first,
+            "The kernel sizes are multiplied; the field grows by addition.":
+                lambda kernels, strides: int(np.prod(kernels)),
         },
     ),
 ]  # fmt: skip

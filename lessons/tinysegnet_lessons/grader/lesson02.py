@@ -1,4 +1,4 @@
-"""Exercises of lesson 02: the backward pass of a convolution, first in one dimension."""
+"""Exercises of lesson 02: the backward pass of a convolution, first in one dimension and then in two."""
 
 import numpy as np
 
@@ -102,7 +102,7 @@ def _dweight_changed(change):
 
 
 def _dweight_wrapped(x, dout, K):
-    """The picture shifted with np.roll: what leaves on one side comes in on the other."""
+    """Shift the picture with np.roll, so that pixels leaving on one side return on the other."""
     p, pixels = K // 2, ([0, 1, 2], [0, 1, 2])
     rolled = [[np.roll(x, (p - i, p - j), (1, 2)) for j in range(K)] for i in range(K)]
     return np.array([[np.tensordot(a, dout, axes=pixels) for a in row] for row in rolled]), dout.sum((0, 1, 2))
@@ -117,7 +117,7 @@ def _dweight_of_sample(n):
 
 
 def _dweight_padded(sides):
-    """All zeros of the padding on one side."""
+    """Put all zeros of the padding on one side."""
 
     def wrong(x, dout, K):
         padded = np.pad(x, ((0, 0), *((side * (K - 1), (1 - side) * (K - 1)) for side in sides), (0, 0)))
@@ -128,7 +128,7 @@ def _dweight_padded(sides):
     return wrong
 
 
-EMPTY = "for K = 1 nothing is left: p:-p is empty for p = 0; write where it ends, p : p + H"
+EMPTY = "For K = 1 the result is empty, because the slice p:-p is empty for p = 0. Use p : p + H."
 
 EXERCISES = [
     Exercise(
@@ -137,19 +137,19 @@ EXERCISES = [
         reference=_conv1d_dx,
         cases=_line_cases,
         mistakes={
-            "the kernel works unflipped: dout[u] came from x[u + i - K // 2] through w[i], and must go back there "
-            "(np.convolve flips by itself)":
+            "The kernel is not flipped. dout[u] goes back to x[u + i - K // 2] through w[i] "
+            "(np.convolve flips by itself).":
                 lambda dout, weight: np.convolve(dout, weight[::-1], "same"),
-            "everything is too far to the right: the padding in front is not taken off":
+            "Everything is too far to the right. The padding in front is not removed.":
                 lambda dout, weight: np.convolve(dout, weight)[: len(dout)],
-            "everything is too far to the left: the padding was taken off in front only, and twice":
+            "Everything is too far to the left. The whole padding was removed in front.":
                 lambda dout, weight: np.convolve(dout, weight)[len(weight) - 1 :],
-            "the ends are joined to a ring: beyond the border there are zeros": _conv1d_wrapped,
-            "the border gets nothing: there some of the taps fall outside, the others still count":
+            "The line wraps around at its ends, but beyond the border there are zeros.": _conv1d_wrapped,
+            "The border gets no gradient. There some taps fall outside, but the others still count.":
                 _conv1d_edge_taps_left_out,
-            "dout went through the middle tap only: every tap of the kernel sends its share back":
+            "Only the middle tap is used, but every tap of the kernel sends a share back.":
                 lambda dout, weight: dout * weight[len(weight) // 2],
-            "it is right for three weights only: loop over len(weight), cut off len(weight) // 2": _conv1d_three_taps,
+            "It is right only for three weights. Loop over len(weight) and crop len(weight) // 2.": _conv1d_three_taps,
             EMPTY: lambda dout, weight: np.convolve(dout, weight)[len(weight) // 2 : -(len(weight) // 2)],
         },
     ),
@@ -159,16 +159,17 @@ EXERCISES = [
         reference=_dx,
         cases=_dx_cases,
         mistakes={
-            "the kernel is not flipped: tap (i, j) sends dout back to where it read, x_padded shifted by (i, j)":
+            "The kernel is the wrong way round. Tap (i, j) sends dout to where it read its pixels.":
                 lambda dout, weight: _dx(dout, weight[::-1, ::-1]),
-            "the taps assign their shares, so only the last ones remain: add them up with +=": _dx_assigned,
-            "the kernel's rows and columns are exchanged: i goes down, j goes right":
+            "The taps assign their shares, so only the last ones remain. Add them up with +=.": _dx_assigned,
+            "The kernel's rows and columns are exchanged; i counts rows and j counts columns.":
                 lambda dout, weight: _dx(dout, weight.swapaxes(0, 1)),
-            "forward multiplies by weight[i, j], so backward multiplies by weight[i, j].T": _channels_not_exchanged,
-            "the padding is cut off at the end only: dx lies K // 2 too far down and right": _dx_cropped_at(0),
-            "the padding is cut off in front only: dx lies K // 2 too far up and left": _dx_cropped_at(1),
+            "A transposition is missing. Backward multiplies by weight[i, j].T.": _channels_not_exchanged,
+            "The padding is cropped at the end only, so dx lies K // 2 too far down and right.": _dx_cropped_at(0),
+            "The padding is cropped in front only, so dx lies K // 2 too far up and left.": _dx_cropped_at(1),
             EMPTY: _dx_cropped_at_both_ends,
-            "the padding is still on: dx has the size of x": lambda dout, weight: _dx_padded(dout, weight),
+            "The padding is not removed, but dx must have the size of x.":
+                lambda dout, weight: _dx_padded(dout, weight),
         },
     ),
     Exercise(
@@ -177,23 +178,24 @@ EXERCISES = [
         reference=_parameters,
         cases=_parameter_cases,
         mistakes={
-            "dweight is flipped: x is correlated with dout as it is, tap (i, j) with x_padded shifted by (i, j)":
+            "dweight is flipped. For tap (i, j), multiply x_padded shifted by (i, j) by dout.":
                 _dweight_changed(lambda dweight: dweight[::-1, ::-1]),
-            "the kernel's rows and columns are exchanged: i goes down, j goes right":
+            "The kernel's rows and columns are exchanged; i counts rows and j counts columns.":
                 _dweight_changed(lambda dweight: dweight.swapaxes(0, 1)),
-            "dweight counts the first sample only: all N pictures were seen through one kernel, so add them up":
+            "dweight counts the first sample only. All N samples use the same kernel, so sum over them.":
                 _dweight_of_sample(0),
-            "dweight counts the last sample only: it is overwritten where it must be added to": _dweight_of_sample(-1),
-            "dweight is divided by the number of samples: a sum is asked for, the loss has its own mean":
+            "dweight counts the last sample only. Add to it instead of overwriting it.": _dweight_of_sample(-1),
+            "dweight is divided by the number of samples, but it must be the sum.":
                 lambda x, dout, K: (_parameters(x, dout, K)[0] / len(x), dout.sum((0, 1, 2))),
-            "the picture is joined to a ring (np.roll?): beyond the border there are zeros": _dweight_wrapped,
-            "dbias is a mean: the bias was added at every pixel, so its gradient is the sum":
+            "The picture wraps around at its borders (np.roll?), but beyond them there are zeros.": _dweight_wrapped,
+            "dbias is a mean. The bias was added at every pixel, so its gradient is the sum.":
                 _dbias_changed(lambda dout: dout.mean((0, 1, 2))),
-            "dbias is one number: sum over samples, rows and columns; each of the F outputs has its own bias":
+            "dbias is a single number, but there are F of them. Sum over samples, rows and columns.":
                 _dbias_changed(lambda dout: dout.sum()),
-            "dbias counts the first sample only: sum over n, too": _dbias_changed(lambda dout: dout[0].sum((0, 1))),
-            "all of x's padding is at the end: K // 2 zeros belong on each side": _dweight_padded((0, 0)),
-            "all of x's padding is in front: K // 2 zeros belong on each side": _dweight_padded((1, 1)),
+            "dbias counts the first sample only. Sum over the samples too.":
+                _dbias_changed(lambda dout: dout[0].sum((0, 1))),
+            "All the padding of x is at the end. Put K // 2 zeros on each side.": _dweight_padded((0, 0)),
+            "All the padding of x is in front. Put K // 2 zeros on each side.": _dweight_padded((1, 1)),
         },
     ),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Exercises of lesson 03: slopes by differences, what error is allowed, and a bug to find."""
+"""Exercises of lesson 03: slopes by differences, the allowed error, and a bug to find."""
 
 import numpy as np
 
@@ -12,12 +12,12 @@ def _cubes(x):
 
 
 def _ends(x):
-    """Needs the shape: the first row times the square of the last."""
+    """Multiply the first row by the square of the last; needs the shape."""
     return float((x[0] * x[-1] ** 2).sum())
 
 
 def _numeric_gradient(f, x, h, *, left=1.0, right=1.0, divisor=None):
-    """(f(x + right h) - f(x - left h)) / divisor"""
+    """Return (f(x + right h) - f(x - left h)) / divisor for every entry."""
     gradient = np.zeros(x.shape)
     for at in np.ndindex(x.shape):
         up, down = x.copy(), x.copy()
@@ -68,7 +68,7 @@ def _excess(analytic, numeric, F, h, *, largest=_largest_size, rtol=1e-7, floor=
 
 
 def _excess_cases():
-    """The first with so much noise that every way to get it wrong shows; the others as a check meets them."""
+    """Return cases: the first with enough noise to reveal every mistake, the others as in a real check."""
     rng = np.random.default_rng(1)
     right = rng.standard_normal((3, 4))
     wrong = right * (1 + 4e-7 * rng.standard_normal((3, 4)))
@@ -96,7 +96,7 @@ def _affine_cases():
 
 
 def _affine_changed(which, change):
-    """change(dout, x, gain) -> the gradient number `which`."""
+    """Replace the gradient number `which` by change(dout, x, gain)."""
 
     def wrong(dout, cache):
         gradients = list(_affine(dout, cache))
@@ -113,21 +113,22 @@ EXERCISES = [
         reference=_numeric_gradient,
         cases=_slope_cases,
         mistakes={
-            "this is the forward difference: go h to the left as well, and divide by both steps together":
+            "This is the forward difference. Step h to the left as well, and divide by 2 h.":
                 lambda f, x, h: _numeric_gradient(f, x, h, left=0.0),
-            "this is the backward difference: go h to the right as well, and divide by both steps together":
+            "This is the backward difference. Step h to the right as well, and divide by 2 h.":
                 lambda f, x, h: _numeric_gradient(f, x, h, right=0.0),
-            "divided by h, but the two points are 2 h apart": lambda f, x, h: _numeric_gradient(f, x, h, divisor=h),
-            "an entry that was moved is not put back before the next one is moved": _never_put_back,
-            "a whole row is moved at once: one entry at a time, for index in np.ndindex(x.shape)": _row_at_once,
-            "this is what the function does, not the slope: the division by 2 h is missing":
+            "It is divided by h, but the two points are 2 h apart.":
+                lambda f, x, h: _numeric_gradient(f, x, h, divisor=h),
+            "An entry that was moved is not restored before the next one is moved.": _never_put_back,
+            "A whole row is moved at once. Move one entry at a time: for index in np.ndindex(x.shape).": _row_at_once,
+            "This is the change of f, not its slope. The division by 2 h is missing.":
                 lambda f, x, h: _numeric_gradient(f, x, h, divisor=1.0),
-            "zero everywhere: f(up) and f(down) are the same number, as when up = x and down = x are one array, or "
-            "nothing is stored": lambda f, x, h: np.zeros(x.shape),
-            "the step is much smaller than the argument h: divide by 2 h, and move by h":
+            "It is zero everywhere. Perhaps up and down are the same array (up = x, down = x), or the "
+            "results are not stored.": lambda f, x, h: np.zeros(x.shape),
+            "The step is much smaller than the argument h. Move by h, and divide by 2 h.":
                 lambda f, x, h: _numeric_gradient(f, x, 1e-5),
-            "the result is flat: it must have the shape of x": lambda f, x, h: _numeric_gradient(f, x, h).ravel(),
-            "f gets a flat array: it must get one of the shape of x": _flat,
+            "The result is flat, but it must have the shape of x.": lambda f, x, h: _numeric_gradient(f, x, h).ravel(),
+            "f gets a flat array, but it needs one with the shape of x.": _flat,
         },
     ),
     Exercise(
@@ -136,22 +137,23 @@ EXERCISES = [
         reference=lambda analytic, numeric, F, h: _excess(analytic, numeric, F, h),
         cases=_excess_cases,
         mistakes={
-            "the noise floor is missing: where both gradients are 0 but for rounding, nothing would be allowed":
+            "The noise floor is missing. Without it, nothing is allowed where both gradients are 0 up to rounding.":
                 lambda a, n, F, h: _excess(a, n, F, h, floor=0.0),
-            "the error has a sign: take its absolute value": lambda a, n, F, h: _excess(a, n, F, h, signed=True),
-            "the relative part takes the sum of |a| and |n|, not the larger one":
+            "The error has a sign. Take its absolute value.": lambda a, n, F, h: _excess(a, n, F, h, signed=True),
+            "The relative part uses the sum of |a| and |n|, not the larger of them.":
                 lambda a, n, F, h: _excess(a, n, F, h, largest=lambda a, n: np.abs(a) + np.abs(n)),
-            "the relative part takes the smaller of |a| and |n|":
+            "The relative part uses the smaller of |a| and |n|, not the larger.":
                 lambda a, n, F, h: _excess(a, n, F, h, largest=lambda a, n: np.minimum(np.abs(a), np.abs(n))),
-            "the larger of |a| and |n|: the absolute values inside max are missing":
+            "The absolute values inside the maximum of |a| and |n| are missing.":
                 lambda a, n, F, h: _excess(a, n, F, h, largest=np.maximum),
-            "the relative part is missing: where the gradient is large, truncation needs room":
+            "The relative part is missing. It allows for truncation where the gradient is large.":
                 lambda a, n, F, h: _excess(a, n, F, h, rtol=0.0),
-            "the two parts are added; this takes the larger one":
+            "This takes the larger of the two parts, but they must be added.":
                 lambda a, n, F, h: _excess(a, n, F, h, join=np.maximum),
-            "the noise grows when the step shrinks: F / h, not F * h": _floor_times_h,
-            "the noise grows with F, the size of the numbers that are summed up": _floor_without_F,
-            "10 is missing: ten times the noise is allowed": lambda a, n, F, h: _excess(a, n, F, h, floor=1.0),
+            "The noise is multiplied by h. It grows when the step shrinks, so use F / h.": _floor_times_h,
+            "F is missing. The noise grows with the size of the terms that are summed.": _floor_without_F,
+            "The factor 10 is missing. Ten times the noise is allowed.":
+                lambda a, n, F, h: _excess(a, n, F, h, floor=1.0),
         },
     ),
     Exercise(
@@ -160,21 +162,21 @@ EXERCISES = [
         reference=_affine,
         cases=_affine_cases,
         mistakes={
-            "dgain has gain as a factor: the slope of x * gain with respect to gain is x alone":
+            "dgain has an extra factor gain. The slope of x * gain with respect to gain is x.":
                 _affine_changed(1, lambda dout, x, gain: (dout * x * gain).sum((0, 1, 2))),
-            "dgain counts the first sample only":
+            "dgain counts the first sample only.":
                 _affine_changed(1, lambda dout, x, gain: (dout[0] * x[0]).sum((0, 1))),
-            "doffset is a mean where the sum belongs":
+            "doffset is a mean, but it must be the sum.":
                 _affine_changed(2, lambda dout, x, gain: dout.mean((0, 1, 2))),
-            "doffset is 1: that is the slope of one output; each is multiplied by its dout, and all are summed up":
+            "doffset is 1, the slope of one output. Multiply each slope by its dout, and sum.":
                 _affine_changed(2, lambda dout, x, gain: np.ones_like(gain)),
-            "dx is the slope of one output: dout is missing":
+            "dout is missing in dx.":
                 _affine_changed(0, lambda dout, x, gain: np.broadcast_to(gain, x.shape)),
-            "gain is missing in dx: x reached out only after it was multiplied":
+            "gain is missing in dx. The slope of x * gain with respect to x is gain.":
                 _affine_changed(0, lambda dout, x, gain: dout),
-            "x is missing in dgain: gain was multiplied by x":
+            "x is missing in dgain. The slope of x * gain with respect to gain is x.":
                 _affine_changed(1, lambda dout, x, gain: dout.sum((0, 1, 2))),
-            "dx is divided by gain; it must be multiplied":
+            "dx is divided by gain, but it must be multiplied by it.":
                 _affine_changed(0, lambda dout, x, gain: dout / gain),
         },
     ),

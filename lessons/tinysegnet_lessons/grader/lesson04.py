@@ -1,12 +1,12 @@
-"""Exercises of lesson 04: the backward of ReLU; batch norm forward, and its backward in one line."""
+"""Exercises of lesson 04: the backward of ReLU, and batch norm forward and backward."""
 
 import numpy as np
 
-from tinysegnet.ops import batchnorm2d_forward
+from tinysegnet.ops.batchnorm import batchnorm2d_forward_numpy
 
 from .exercise import Exercise
 
-PIXELS = (0, 1, 2)  # N, H, W: what a channel's sums run over
+PIXELS = (0, 1, 2)  # the sums of a channel run over N, H and W
 
 
 def _relu_backward(dout, x):
@@ -24,7 +24,7 @@ def _relu_cases():
 
 
 def _forward(x, gamma, beta, eps):
-    return batchnorm2d_forward(x, gamma, beta, eps=eps)[0]
+    return batchnorm2d_forward_numpy(x, gamma, beta, eps=eps)[0]
 
 
 def _forward_cases():
@@ -38,7 +38,7 @@ def _forward_cases():
 
 
 def _forward_by(mean=None, var=None, scale=None, affine=None):
-    """Batch norm with one of its steps done in another way."""
+    """Return a batch norm with one of its steps replaced."""
     mean = mean or (lambda x: x.mean(PIXELS))
     var = var or (lambda x, mu: ((x - mu) ** 2).mean(PIXELS))
     scale = scale or (lambda v, eps: 1 / np.sqrt(v + eps))
@@ -75,7 +75,7 @@ def _backward_cases():
 
 
 def _backward_by(dx):
-    """The right sums, and another dx(dout, x_hat, inv_std, gamma, dgamma, dbeta, m)."""
+    """Return a backward with the right sums and another dx(dout, x_hat, inv_std, gamma, dgamma, dbeta, m)."""
 
     def wrong(dout, x_hat, inv_std, gamma):
         _, dgamma, dbeta = _backward(dout, x_hat, inv_std, gamma)
@@ -85,7 +85,7 @@ def _backward_by(dx):
 
 
 def _means_over_everything(dout, x_hat, inv_std, gamma):
-    """The two means run over the channels, too."""
+    """Take the two means over the channels as well."""
     _, dgamma, dbeta = _backward(dout, x_hat, inv_std, gamma)
     return gamma * inv_std * (dout - dout.mean() - x_hat * (dout * x_hat).mean()), dgamma, dbeta
 
@@ -102,17 +102,17 @@ EXERCISES = [
         reference=_relu_backward,
         cases=_relu_cases,
         mistakes={
-            "it masks by the sign of dout; what counts is the sign of x in the forward pass":
+            "The mask is the sign of dout, but it must be the sign of x.":
                 lambda dout, x: np.where(dout > 0, dout, 0),
-            "it masks by x and by dout as well: a negative gradient passes where x > 0":
+            "The mask also depends on dout, but a negative gradient must pass where x > 0.":
                 lambda dout, x: np.where((x > 0) & (dout > 0), dout, 0),
-            "nothing is masked: where x is negative, out does not depend on x": lambda dout, x: dout.copy(),
-            "the slope at x = 0 is 1 here; the convention is 0: x > 0, not x >= 0":
+            "Nothing is masked. Where x is negative, out does not depend on x.": lambda dout, x: dout.copy(),
+            "The slope at x = 0 is 1, but by convention it is 0. Use x > 0, not x >= 0.":
                 lambda dout, x: np.where(x >= 0, dout, 0),
-            "it multiplies by out instead of by the slope, which is 1 where x > 0":
+            "dout is multiplied by out instead of the slope, which is 1 where x > 0.":
                 lambda dout, x: dout * np.maximum(x, 0),
-            "this is the forward pass again, without dout": lambda dout, x: np.maximum(x, 0),
-            "the mask is upside down: the gradient passes where x is positive":
+            "This is the forward pass again, without dout.": lambda dout, x: np.maximum(x, 0),
+            "The mask is inverted. The gradient passes where x is positive.":
                 lambda dout, x: np.where(x > 0, 0, dout),
         },
     ),
@@ -122,23 +122,24 @@ EXERCISES = [
         reference=_forward,
         cases=_forward_cases,
         mistakes={
-            "the variance is divided by m - 1; to normalise, the batch's own is wanted: by m":
+            "The variance is divided by m - 1, but normalisation divides it by m.":
                 _forward_by(var=lambda x, mu: x.var(PIXELS, ddof=1)),
-            "eps is outside the root: 1 / sqrt(var + eps)": _forward_by(scale=lambda v, eps: 1 / (np.sqrt(v) + eps)),
-            "eps is missing: 1 / sqrt(var + eps)": _forward_by(scale=lambda v, eps: 1 / np.sqrt(v)),
-            "it divides by the variance; the root is missing": _forward_by(scale=lambda v, eps: 1 / (v + eps)),
-            "gamma and beta are exchanged: gamma is the factor":
+            "eps is outside the root. Use 1 / sqrt(var + eps).":
+                _forward_by(scale=lambda v, eps: 1 / (np.sqrt(v) + eps)),
+            "eps is missing. Use 1 / sqrt(var + eps).": _forward_by(scale=lambda v, eps: 1 / np.sqrt(v)),
+            "It divides by the variance. The root is missing.": _forward_by(scale=lambda v, eps: 1 / (v + eps)),
+            "gamma and beta are exchanged; gamma is the factor.":
                 _forward_by(affine=lambda x_hat, gamma, beta: beta * x_hat + gamma),
-            "gamma and beta are missing: out = gamma * x_hat + beta":
+            "gamma and beta are missing in out = gamma * x_hat + beta.":
                 _forward_by(affine=lambda x_hat, gamma, beta: x_hat),
-            "all channels share one mean and one variance; each has its own: sum over the axes (0, 1, 2)":
+            "All channels share one mean and variance. Take them per channel, over axes (0, 1, 2).":
                 _forward_by(mean=lambda x: np.full(x.shape[3], x.mean()),
                             var=lambda x, mu: np.full(x.shape[3], x.var())),
-            "every picture is normalised by its own statistics; the batch shares them: sum over N, too":
+            "Every picture has its own statistics. Take them over the whole batch, axes (0, 1, 2).":
                 _each_picture_alone,
-            "this is the mean of x squared; subtract the mean before you square":
+            "var is the mean of x squared. Subtract the mean before you square.":
                 _forward_by(var=lambda x, mu: (x**2).mean(PIXELS)),
-            "this is the standard deviation, not the variance":
+            "var is the standard deviation, not the variance.":
                 _forward_by(var=lambda x, mu: x.std(PIXELS), scale=lambda v, eps: 1 / np.sqrt(v**2 + eps)),
         },
     ),
@@ -148,26 +149,26 @@ EXERCISES = [
         reference=_backward,
         cases=_backward_cases,
         mistakes={
-            "the term through the mean is missing: - dbeta / m":
+            "The term through the mean, - dbeta / m, is missing.":
                 _backward_by(lambda d, x_hat, s, g, dg, db, m: g * s * (d - x_hat * dg / m)),
-            "the term through the variance is missing: - x_hat * dgamma / m":
+            "The term through the variance, - x_hat * dgamma / m, is missing.":
                 _backward_by(lambda d, x_hat, s, g, dg, db, m: g * s * (d - db / m)),
-            "mean and variance are treated as constants: both depend on x, and two terms are missing":
+            "Mean and variance are treated as constants. They depend on x, so two terms are missing.":
                 _backward_by(lambda d, x_hat, s, g, dg, db, m: g * s * d),
-            "the two terms are added; they are subtracted":
+            "The two terms are added, but they must be subtracted.":
                 _backward_by(lambda d, x_hat, s, g, dg, db, m: g * s * (d + db / m + x_hat * dg / m)),
-            "gamma is missing in dx":
+            "gamma is missing in dx.":
                 _backward_by(lambda d, x_hat, s, g, dg, db, m: s * (d - db / m - x_hat * dg / m)),
-            "inv_std is missing in dx":
+            "inv_std is missing in dx.":
                 _backward_by(lambda d, x_hat, s, g, dg, db, m: g * (d - db / m - x_hat * dg / m)),
-            "the means run over all axes; every channel has its own: over the axes (0, 1, 2)": _means_over_everything,
-            "the two sums are not divided by m":
+            "The means run over all axes. Take them per channel, over axes (0, 1, 2).": _means_over_everything,
+            "The two sums are not divided by m.":
                 _backward_by(lambda d, x_hat, s, g, dg, db, m: g * s * (d - db - x_hat * dg)),
-            "the two sums are divided by N; m = N * H * W":
+            "The two sums are divided by N, not by m = N * H * W.":
                 _backward_by(lambda d, x_hat, s, g, dg, db, m: g * s * (d - db / len(d) - x_hat * dg / len(d))),
-            "the sum in the term through the variance is divided by m - 1; the forward divided by m":
+            "The term through the variance is divided by m - 1, but forward divides by m.":
                 _backward_by(lambda d, x_hat, s, g, dg, db, m: g * s * (d - db / m - x_hat * dg / (m - 1))),
-            "dgamma is the sum of dout alone, which is dbeta; dgamma is the sum of dout * x_hat": _sums_swapped,
+            "dgamma is the sum of dout, which is dbeta. It must be the sum of dout * x_hat.": _sums_swapped,
         },
     ),
 ]  # fmt: skip

@@ -1,6 +1,6 @@
 """Exercises of lesson 05: max-pooling and unpooling, forward and backward.
 
-Windows are 2x2 with stride 2, but for the backward of pooling: 3x3 with stride 2, where gradients add up.
+Windows are 2x2 with stride 2, except in the backward of pooling, where they are 3x3 with stride 2 and overlap.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from .exercise import Exercise
 
 
 def _windows(x):
-    """x (N, H, W, C) of even sizes -> (N, h, w, 4, C): the four pixels of each window in reading order."""
+    """Return the four pixels of each window in reading order, (N, h, w, 4, C), for even sizes."""
     N, H, W, C = x.shape
     blocks = x.reshape(N, H // 2, 2, W // 2, 2, C).swapaxes(2, 3)
     return blocks.reshape(N, H // 2, W // 2, 4, C)
@@ -24,7 +24,7 @@ def _pool(x):
 
 
 def _places(position):
-    """The index arrays n, y, x, c of every maximum in the picture."""
+    """Return the index arrays n, y, x, c of every maximum in the picture."""
     n, row, column, c = np.indices(position.shape)
     return n, 2 * row + position // 2, 2 * column + position % 2, c
 
@@ -64,7 +64,7 @@ def _unpool_cases():
 
 def _pool_backward_cases():
     rng = np.random.default_rng(2)
-    pictures = _pictures(OVERLAPPING, seed=7)  # in the first one each mistake finds another pixel
+    pictures = _pictures(OVERLAPPING, seed=7)  # in the first picture each mistake finds another pixel
     return [(rng.standard_normal((len(x), x.shape[1] // 2, x.shape[2] // 2, x.shape[3])), x) for x in pictures]
 
 
@@ -104,7 +104,7 @@ def _absolute(x):
 
 
 def _rows_of_four(x):
-    """A reshape without exchanging axes: four numbers of a row, or of two, are no window."""
+    """Reshape without swapping axes, so that four numbers of a row count as a window."""
     N, H, W, C = x.shape
     rows = x.reshape(N, H // 2, W // 2, 4, C)
     return rows.max(3), rows.argmax(3)
@@ -141,7 +141,7 @@ def _one_channel(z, position, output_size):
 
 
 def _overlapping(share, add=True, step=2):
-    """dx where share(window 3x3) says what part of the gradient each of its pixels gets."""
+    """Return a backward in which share(window 3x3) gives each pixel's share of the gradient."""
 
     def wrong(dout, x):
         dx = np.zeros(x.shape)
@@ -177,13 +177,13 @@ def _two_by_two(window):
 
 
 def _full(dout):
-    """dout with zeros at the end, so that all windows are full."""
+    """Return dout with zeros at the end, so that all windows are full."""
     H, W = (2 * n for n in max_pool2d_output_size(dout.shape[1:3]))
     return np.pad(dout, ((0, 0), (0, H - dout.shape[1]), (0, W - dout.shape[2]), (0, 0)))
 
 
 def _last_columns_wrong(dout, position):
-    """Flat indices with a row of 2 w pixels: right for even widths only."""
+    """Use flat indices with rows of 2 w pixels, which is right for even widths only."""
     N, H, W, C = dout.shape
     n, y, column, c = _places(position)
     flat = (y * 2 * position.shape[2] + column) % (H * W)
@@ -197,17 +197,17 @@ EXERCISES = [
         reference=_pool,
         cases=lambda: [(x,) for x in _pictures(EVEN)],
         mistakes={
-            "of equal numbers the first in reading order wins, yours is the last": _last_maximum,
-            "position counts down the columns; in reading order it is 2 * i + j": _down_first,
-            "position is the place in the whole picture; only the place in its window is asked for, 0..3": _flat_index,
-            "all channels got one position; each channel has its own maximum": _one_for_all_channels,
-            "the largest absolute value was taken; -3 is smaller than 1": _absolute,
-            "a reshape alone takes four numbers of a row, not a window of 2x2: exchange axes, or use strided slices":
+            "In a tie this takes the last number, but the first in reading order must win.": _last_maximum,
+            "position counts down the columns. In reading order it is 2 * i + j.": _down_first,
+            "position is the place in the whole picture, but it must be the place in the window, 0..3.": _flat_index,
+            "All channels have the same position, but each channel has its own maximum.": _one_for_all_channels,
+            "This takes the largest absolute value, but -3 is smaller than 1.": _absolute,
+            "The reshape takes four numbers of a row, not a 2x2 window. Swap axes, or use strided slices.":
                 _rows_of_four,
-            "out is right, but its position counts four numbers of a row: exchange axes after the reshape":
+            "out is right, but position counts four numbers of a row. Swap axes after the reshape.":
                 _position_in_rows_of_four,
-            "the smallest was taken, not the largest": lambda x: (-_pool(-x)[0], _pool(-x)[1]),
-            "the mean was taken, not the maximum": lambda x: (_windows(x).mean(3), _pool(x)[1]),
+            "This takes the smallest number, not the largest.": lambda x: (-_pool(-x)[0], _pool(-x)[1]),
+            "This takes the mean, not the maximum.": lambda x: (_windows(x).mean(3), _pool(x)[1]),
         },
     ),
     Exercise(
@@ -216,11 +216,12 @@ EXERCISES = [
         reference=_unpool,
         cases=_unpool_cases,
         mistakes={
-            "the size is 2 * h x 2 * w; of an odd picture that is one too many: use output_size": _always_double,
-            "the value stands at all four pixels; it belongs to one, the others are 0": _all_four,
-            "the value is always at the window's first pixel: position is not used": _first_corner,
-            "rows and columns of the window are exchanged: i = position // 2, j = position % 2": _unpool_swapped,
-            "all channels went where the first one goes; each channel has its own position": _one_channel,
+            "The size is (2 * h, 2 * w), one too many for odd sizes. Use output_size.": _always_double,
+            "The value is at all four pixels, but it belongs to one, and the others are 0.": _all_four,
+            "The value is always at the first pixel of the window. position is not used.": _first_corner,
+            "Rows and columns of the window are exchanged. Use i = position // 2 and j = position % 2.":
+                _unpool_swapped,
+            "All channels use the position of the first, but each channel has its own.": _one_channel,
         },
     ),
     Exercise(
@@ -229,19 +230,19 @@ EXERCISES = [
         reference=_pool_backward,
         cases=_pool_backward_cases,
         mistakes={
-            "a pixel that is the maximum of several windows got one gradient only: add them up with +=":
+            "A pixel that is the maximum of several windows got one gradient only. Add them up with +=.":
                 _overlapping(_first, add=False),
-            "in a tie every maximum got the gradient; the forward took the first, so it alone gets it":
+            "In a tie every maximum got the gradient, but only the first must get it.":
                 _overlapping(_every),
-            "in a tie the gradient was shared; the forward took the first, so it alone gets all of it":
+            "In a tie the gradient was shared, but the first maximum must get all of it.":
                 _overlapping(lambda window: _every(window) / _every(window).sum()),
-            "in a tie the last maximum got the gradient; the forward took the first": _overlapping(_last),
-            "all pixels of the window got the gradient; all but the maximum had no influence":
+            "In a tie the last maximum got the gradient, but the first must get it.": _overlapping(_last),
+            "All pixels of the window got the gradient, but only the maximum must get it.":
                 _overlapping(np.ones_like),
-            "it went to the window's first pixel, wherever the maximum was":
+            "The gradient went to the first pixel of the window instead of the maximum.":
                 _overlapping(lambda window: _one_hot(window, 0)),
-            "these are windows of 2x2; here they have 3x3 pixels": _overlapping(_two_by_two),
-            "dx is multiplied by x; the slope of the maximum is 1": lambda dout, x: _pool_backward(dout, x) * x,
+            "The windows have 2x2 pixels, but they must have 3x3.": _overlapping(_two_by_two),
+            "dx is multiplied by x, but the slope of the maximum is 1.": lambda dout, x: _pool_backward(dout, x) * x,
         },
     ),
     Exercise(
@@ -250,15 +251,16 @@ EXERCISES = [
         reference=_unpool_backward,
         cases=_unpool_backward_cases,
         mistakes={
-            "it reads the window's first pixel, whatever position says":
+            "It always reads the first pixel of the window. position is not used.":
                 lambda dout, position: _unpool_backward(dout, np.zeros_like(position)),
-            "it adds up the window; the three zeros that forward wrote are constants and pass nothing on":
+            "It sums the window, but the three zeros that forward wrote pass no gradient on.":
                 lambda dout, position: _windows(_full(dout)).sum(3),
-            "it takes the maximum of dout; the place was decided in forward": lambda dout, position: _pool(dout)[0],
-            "rows and columns of the window are exchanged: i = position // 2, j = position % 2":
+            "It takes the maximum of dout, but forward has already fixed the position.":
+                lambda dout, position: _pool(dout)[0],
+            "Rows and columns of the window are exchanged. Use i = position // 2 and j = position % 2.":
                 lambda dout, position: _unpool_backward(_full(dout), _swapped(position)),
-            "a row of the picture has W pixels, not 2 * w: wrong for odd widths": _last_columns_wrong,
-            "all channels read where the first one does; each channel has its own position":
+            "It is wrong for odd widths. A row of the picture has W pixels, not 2 * w.": _last_columns_wrong,
+            "All channels use the position of the first, but each channel has its own.":
                 lambda dout, position: _unpool_backward(dout, np.broadcast_to(position[..., :1], position.shape)),
         },
     ),

@@ -1,14 +1,15 @@
-"""Exercises of lesson 06: softmax, the cross-entropy with void pixels, its backward, and class weights."""
+"""Exercises of lesson 06: softmax, cross-entropy with void pixels, its backward, and class weights."""
 
 import numpy as np
 
-from tinysegnet.ops import softmax_cross_entropy_backward, softmax_cross_entropy_forward, softmax_forward
+from tinysegnet.ops.loss import softmax_cross_entropy_backward_numpy, softmax_cross_entropy_forward_numpy
+from tinysegnet.ops.softmax import softmax_forward_numpy
 
 from .exercise import Exercise
 
 
 def _softmax(logits):
-    return softmax_forward(logits)[0]
+    return softmax_forward_numpy(logits)[0]
 
 
 def _softmax_cases():
@@ -44,7 +45,7 @@ def _normalised_over(axes):
 
 
 def _cross_entropy(logits, labels, ignore_label):
-    return softmax_cross_entropy_forward(logits, labels, ignore_label=ignore_label)[0]
+    return softmax_cross_entropy_forward_numpy(logits, labels, ignore_label=ignore_label)[0]
 
 
 def _loss_cases():
@@ -58,24 +59,24 @@ def _loss_cases():
     return cases
 
 
-def _surprises(logits, classes):
-    """log-sum-exp minus the logit of the class, for every pixel."""
+def _nll(logits, classes):
+    """Return log-sum-exp minus the logit of the class, for every pixel."""
     shifted = logits - logits.max(-1, keepdims=True)
     return np.log(np.exp(shifted).sum(-1)) - np.take_along_axis(shifted, classes[..., None], -1)[..., 0]
 
 
 def _reduced(how):
-    """how(surprises, labelled) in place of the mean over the labelled pixels."""
+    """Replace the mean over the labelled pixels by how(nll, labelled)."""
 
     def wrong(logits, labels, ignore_label):
         labelled = labels != ignore_label
-        return how(_surprises(logits, np.where(labelled, labels, 0)), labelled)
+        return how(_nll(logits, np.where(labelled, labels, 0)), labelled)
 
     return wrong
 
 
-def _picture_by_picture(surprises, labelled):
-    return np.mean([s[keep].mean() for s, keep in zip(surprises, labelled, strict=True)])
+def _picture_by_picture(nll, labelled):
+    return np.mean([one[keep].mean() for one, keep in zip(nll, labelled, strict=True)])
 
 
 def _log_of_softmax(logits, labels, ignore_label):
@@ -85,7 +86,7 @@ def _log_of_softmax(logits, labels, ignore_label):
 
 
 def _all_classes(how):
-    """-log p of every class, of the labelled pixels: how(them, (D, K))."""
+    """Apply how() to -log p of every class at the labelled pixels, (D, K)."""
 
     def wrong(logits, labels, ignore_label):
         z = logits[labels != ignore_label]
@@ -105,12 +106,12 @@ def _no_logarithm(logits, labels, ignore_label):
 
 
 def _gradient(logits, labels, ignore_label):
-    _, cache = softmax_cross_entropy_forward(logits, labels, ignore_label=ignore_label)
-    return softmax_cross_entropy_backward(1.0, cache)
+    _, cache = softmax_cross_entropy_forward_numpy(logits, labels, ignore_label=ignore_label)
+    return softmax_cross_entropy_backward_numpy(1.0, cache)
 
 
 def _gradient_by(scale=lambda labelled: 1 / labelled.sum(), void=0, hot=1):
-    """scale * (p - hot * one_hot(y)) on labelled pixels, `void` times that on the others, as if of class 0."""
+    """Return scale * (p - hot * one_hot(y)) on labelled pixels, and `void` times that for class 0 on the others."""
 
     def wrong(logits, labels, ignore_label):
         labelled = labels != ignore_label
@@ -122,7 +123,7 @@ def _gradient_by(scale=lambda labelled: 1 / labelled.sum(), void=0, hot=1):
 
 
 def _void_is_pushed_down(logits, labels, ignore_label):
-    one_hot = labels[..., None] == np.arange(logits.shape[-1])  # of a void pixel: all False
+    one_hot = labels[..., None] == np.arange(logits.shape[-1])  # all False at a void pixel
     return (_softmax(logits) - one_hot) / (labels != ignore_label).sum()
 
 
@@ -148,7 +149,7 @@ def _weight_cases():
 
 def _weights_by(frequency=lambda pixels, image_pixels: pixels / image_pixels, middle=np.median,
                 weight=lambda middle, freq: middle / freq, void=False, absent=False):  # fmt: skip
-    """Median-frequency weights with one step done in another way."""
+    """Return median-frequency weights with one step replaced."""
 
     def weights(pixels, image_pixels):
         K = len(pixels) - 1
@@ -168,17 +169,19 @@ EXERCISES = [
         reference=_softmax,
         cases=_softmax_cases,
         mistakes={
-            "large logits overflow: subtract the largest logit of each pixel before exp":
+            "Large logits overflow. Subtract the largest logit of each pixel before exp.":
                 _softmax_shifted_by(lambda logits: 0),
-            "one largest logit of all pixels is subtracted; a pixel far below it underflows to 0 / 0: max(-1)":
+            "The largest logit of all pixels is subtracted, so others underflow. Use max(-1, keepdims=True).":
                 _softmax_shifted_by(np.max),
-            "the mean of the logits is subtracted; that does not stop an overflow: take the largest":
+            "The mean of the logits is subtracted, so exp can overflow. Subtract the largest logit.":
                 _softmax_shifted_by(lambda logits: logits.mean(-1, keepdims=True)),
-            "the probabilities of all pixels together are 1; each pixel's must be: sum(-1)": _normalised_over(None),
-            "the sum runs over the pixels instead of the classes: the classes are the last axis": _normalised_over(-2),
-            "the division by the sum is missing": lambda logits: np.exp(logits - logits.max(-1, keepdims=True)),
-            "exp is missing: logits are divided by their sum": lambda logits: logits / logits.sum(-1, keepdims=True),
-            "the sign is wrong: the largest logit must get the largest probability": lambda logits: _softmax(-logits),
+            "The probabilities of all pixels sum to 1, but those of each pixel must. Use sum(-1).":
+                _normalised_over(None),
+            "The sum runs over pixels instead of classes. The classes are the last axis.": _normalised_over(-2),
+            "The division by the sum is missing.": lambda logits: np.exp(logits - logits.max(-1, keepdims=True)),
+            "exp is missing. The logits are divided by their sum.":
+                lambda logits: logits / logits.sum(-1, keepdims=True),
+            "The sign is wrong. The largest logit must get the largest probability.": lambda logits: _softmax(-logits),
         },
     ),
     Exercise(
@@ -187,21 +190,22 @@ EXERCISES = [
         reference=_cross_entropy,
         cases=_loss_cases,
         mistakes={
-            "void pixels are in the divisor: divide by the number of labelled pixels":
+            "Void pixels count in the divisor. Divide by the number of labelled pixels.":
                 _reduced(lambda s, labelled: s[labelled].sum() / labelled.size),
-            "void pixels count as class 0: leave them out": _reduced(lambda s, labelled: s.mean()),
-            "this is the sum; divide by the number of labelled pixels": _reduced(lambda s, labelled: s[labelled].sum()),
-            "it is the mean of the pictures' means; all labelled pixels of the batch count alike":
+            "Void pixels count as class 0. Leave them out.": _reduced(lambda s, labelled: s.mean()),
+            "This is the sum. Divide by the number of labelled pixels.":
+                _reduced(lambda s, labelled: s[labelled].sum()),
+            "This is the mean of the pictures' means. All labelled pixels must count equally.":
                 _reduced(_picture_by_picture),
-            "the divisor is the number of pictures, not of labelled pixels":
+            "The divisor is the number of pictures, not of labelled pixels.":
                 _reduced(lambda s, labelled: s[labelled].sum() / len(s)),
-            "the sign is missing: -log p is positive": _reduced(lambda s, labelled: -s[labelled].mean()),
-            "log of a probability that has underflowed to 0: compute log p by log-sum-exp from the logits":
+            "The minus sign is missing; -log p is positive.": _reduced(lambda s, labelled: -s[labelled].mean()),
+            "A probability underflows to 0 before log. Compute log p from the logits by log-sum-exp.":
                 _log_of_softmax,
-            "this is the mean of 1 - p: the logarithm is missing": _no_logarithm,
-            "-log p of all classes is added up: of each pixel, take the class of its label only":
-                _all_classes(lambda surprises: surprises.sum() / len(surprises)),
-            "this is the mean of -log p over all classes: of each pixel, take the class of its label only":
+            "This is the mean of 1 - p. The logarithm is missing.": _no_logarithm,
+            "-log p is summed over all classes. Take only the class of each pixel's label.":
+                _all_classes(lambda nll: nll.sum() / len(nll)),
+            "-log p is averaged over all classes. Take only the class of each pixel's label.":
                 _all_classes(np.mean),
         },
     ),
@@ -211,17 +215,17 @@ EXERCISES = [
         reference=_gradient,
         cases=_loss_cases,
         mistakes={
-            "void pixels are in the divisor: divide by the number of labelled pixels":
+            "Void pixels count in the divisor. Divide by the number of labelled pixels.":
                 _gradient_by(scale=lambda labelled: 1 / labelled.size),
-            "the division by the number of labelled pixels is missing": _gradient_by(scale=lambda labelled: 1),
-            "void pixels get a gradient, as if they were class 0: it must be 0 there": _gradient_by(void=1),
-            "void pixels get p as their gradient, which pushes every class down: it must be 0 there":
+            "The division by the number of labelled pixels is missing.": _gradient_by(scale=lambda labelled: 1),
+            "Void pixels get the gradient of class 0, but theirs must be 0.": _gradient_by(void=1),
+            "Void pixels get p as their gradient, but theirs must be 0.":
                 _void_is_pushed_down,
-            "this is p alone: subtract 1 at the pixel's class": _gradient_by(hot=0),
-            "the sign is wrong: p - y, not y - p": _gradient_by(scale=lambda labelled: -1 / labelled.sum()),
-            "only the logit of the right class gets a gradient; the others are in the softmax, too":
+            "This is p alone. Subtract 1 at the pixel's class.": _gradient_by(hot=0),
+            "The sign is wrong. Use p - y, not y - p.": _gradient_by(scale=lambda labelled: -1 / labelled.sum()),
+            "Only the logit of the right class gets a gradient, but all logits affect the softmax.":
                 _only_the_right_class,
-            "the divisor is the number of pictures, not of labelled pixels":
+            "The divisor is the number of pictures, not of labelled pixels.":
                 _gradient_by(scale=lambda labelled: 1 / len(labelled)),
         },
     ),
@@ -231,14 +235,16 @@ EXERCISES = [
         reference=_class_weights,
         cases=_weight_cases,
         mistakes={
-            "void has a say in the median: it is the last count, and no class": _weights_by(void=True),
-            "the frequency is of all pixels; divide by those of the images in which the class occurs":
+            "Void counts in the median. It is the last entry and not a class.": _weights_by(void=True),
+            "It divides by all pixels. Divide by those of the images in which the class occurs.":
                 _weights_by(frequency=lambda pixels, image_pixels: pixels / pixels.sum()),
-            "this is 1 / frequency: the median is missing": _weights_by(middle=lambda freq: 1.0),
-            "this is the mean frequency over the frequency: the median is wanted": _weights_by(middle=np.mean),
-            "upside down: the rare class must get the large weight": _weights_by(weight=lambda mid, freq: freq / mid),
-            "a class that does not occur has a say in the median: only those that occur": _weights_by(absent=True),
-            "this is the square root of the weight": _weights_by(weight=lambda mid, freq: np.sqrt(mid / freq)),
+            "This is 1 / frequency. The median is missing.": _weights_by(middle=lambda freq: 1.0),
+            "The mean frequency is divided by the frequency, but it must be the median.": _weights_by(middle=np.mean),
+            "The weights are inverted. A rare class must get a large weight.":
+                _weights_by(weight=lambda mid, freq: freq / mid),
+            "A class that does not occur counts in the median. Use only the classes that occur.":
+                _weights_by(absent=True),
+            "This is the square root of the weight.": _weights_by(weight=lambda mid, freq: np.sqrt(mid / freq)),
         },
     ),
 ]  # fmt: skip

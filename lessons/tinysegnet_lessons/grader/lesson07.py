@@ -1,4 +1,4 @@
-"""Exercises of lesson 07: what a network costs, how far it sees, its shapes, and its backward from end to end."""
+"""Exercises of lesson 07: the costs, receptive fields, shapes and backward of a whole network."""
 
 import numpy as np
 
@@ -64,7 +64,7 @@ def _fields(line):
 
 
 def _fields_with(conv, pool, unpool):
-    """The same recursion with wrong steps: each takes (field, jump, size) and returns the next two."""
+    """Return the recursion with other steps, each from (field, jump, size) to the next field and jump."""
 
     def wrong(line):
         field, jump, fields = 1, 1, []
@@ -135,7 +135,7 @@ def _oldest_pool_first(H, W, encoder, decoder):
 
 
 def _after_the_pool(H, W, encoder, decoder):
-    """The size that the pool left instead of the one it saw."""
+    """Use the output size of the pool instead of its input size."""
     rows = _shapes(H, W, encoder, decoder)
     rows[len(encoder) :, :2] = rows[: len(encoder)][::-1, :2].copy()
     return rows
@@ -151,60 +151,61 @@ def _encoder_channels(H, W, encoder, decoder):
 
 
 def _forward(x, weight1, weight2):
-    a, first = ops.conv2d_forward(x, weight1)
-    (pooled, indices), pool = ops.max_pool2d_forward(a)
-    up, unpool = ops.max_unpool2d_forward(pooled, indices, output_size=a.shape[1:3])
-    _, last = ops.conv2d_forward(up, weight2)
+    a, first = ops.conv.conv2d_forward_numpy(x, weight1)
+    (pooled, indices), pool = ops.pool.max_pool2d_forward_numpy(a)
+    up, unpool = ops.pool.max_unpool2d_forward_numpy(pooled, indices, output_size=a.shape[1:3])
+    _, last = ops.conv.conv2d_forward_numpy(up, weight2)
     return a, first, pool, unpool, last
 
 
 def _mini(x, weight1, weight2, dout):
     _, first, pool, unpool, last = _forward(x, weight1, weight2)
-    dup, dweight2, _ = ops.conv2d_backward(dout, last)
-    da = ops.max_pool2d_backward(ops.max_unpool2d_backward(dup, unpool), pool)
-    dx, dweight1, _ = ops.conv2d_backward(da, first)
+    dup, dweight2, _ = ops.conv.conv2d_backward_numpy(dout, last)
+    da = ops.pool.max_pool2d_backward_numpy(ops.pool.max_unpool2d_backward_numpy(dup, unpool), pool)
+    dx, dweight1, _ = ops.conv.conv2d_backward_numpy(da, first)
     return dx, dweight1, dweight2
 
 
 def _mini_with(between):
-    """The same, but `between(dup, a, pool, unpool)` finds da."""
+    """Return the same backward with da from `between(dup, a, pool, unpool)`."""
 
     def wrong(x, weight1, weight2, dout):
         a, first, pool, unpool, last = _forward(x, weight1, weight2)
-        dup, dweight2, _ = ops.conv2d_backward(dout, last)
-        dx, dweight1, _ = ops.conv2d_backward(between(dup, a, pool, unpool), first)
+        dup, dweight2, _ = ops.conv.conv2d_backward_numpy(dout, last)
+        dx, dweight1, _ = ops.conv.conv2d_backward_numpy(between(dup, a, pool, unpool), first)
         return dx, dweight1, dweight2
 
     return wrong
 
 
 def _summed_windows(dup, a, pool, unpool):
-    """As if unpooling had repeated pixels: its backward would sum each window."""
-    _, cache = ops.upsample_nearest2d_forward(ops.max_unpool2d_backward(dup, unpool), output_size=a.shape[1:3])
-    return ops.max_pool2d_backward(ops.upsample_nearest2d_backward(dup, cache), pool)
+    """Sum each window, as if unpooling had repeated pixels."""
+    dpooled = ops.pool.max_unpool2d_backward_numpy(dup, unpool)
+    _, cache = ops.upsample.upsample_nearest2d_forward_numpy(dpooled, output_size=a.shape[1:3])
+    return ops.pool.max_pool2d_backward_numpy(ops.upsample.upsample_nearest2d_backward_numpy(dup, cache), pool)
 
 
 def _to_every_pixel(dup, a, pool, unpool):
-    dpooled = ops.max_unpool2d_backward(dup, unpool)
+    dpooled = ops.pool.max_unpool2d_backward_numpy(dup, unpool)
     return dpooled.repeat(2, 1).repeat(2, 2)[:, : a.shape[1], : a.shape[2]]
 
 
 def _weights_from_dout(x, weight1, weight2, dout):
-    """dweight1 by the gradient at the end, without going through the layers between."""
+    """Compute dweight1 from dout, without going through the layers in between."""
     _, first, *_ = _forward(x, weight1, weight2)
     dx, _, dweight2 = _mini(x, weight1, weight2, dout)
     F = weight1.shape[-1]
     padded = np.zeros((*dout.shape[:3], F))
     padded[..., : dout.shape[-1]] = dout[..., :F]
-    return dx, ops.conv2d_backward(padded, first)[1], dweight2
+    return dx, ops.conv.conv2d_backward_numpy(padded, first)[1], dweight2
 
 
 def _input_of_the_first(x, weight1, weight2, dout):
-    """dweight2 with the map before pooling, `a`, instead of the one that the last convolution saw."""
+    """Compute dweight2 from `a`, the map before pooling, instead of the input of the last convolution."""
     a, *_ = _forward(x, weight1, weight2)
     dx, dweight1, _ = _mini(x, weight1, weight2, dout)
-    _, cache = ops.conv2d_forward(a, weight2)
-    return dx, dweight1, ops.conv2d_backward(dout, cache)[1]
+    _, cache = ops.conv.conv2d_forward_numpy(a, weight2)
+    return dx, dweight1, ops.conv.conv2d_backward_numpy(dout, cache)[1]
 
 
 def _mini_cases():
@@ -224,12 +225,13 @@ EXERCISES = [
         reference=_stack,
         cases=lambda: [(3, (8,), 3), (3, (64, 64), 3), (64, (128, 256, 512), 3), (3, (64,) * 4, 7), (5, (4,), 1)],
         mistakes={
-            "every convolution but the first takes the channels that the one before it gave": _first_channels_only,
-            "a kernel has K rows and K columns: K * K numbers for each pair of channels": _kernel_not_squared,
-            "a bias belongs to an output channel, not to an input channel": _bias_of_inputs,
-            "one bias for each output channel, not one for each pair of channels": _bias_for_every_kernel,
-            "batch norm learns two numbers a channel, gamma and beta; this counts one": _norm_times(1),
-            "the running mean and variance are measured, not learned: batch norm has two parameters a channel":
+            "The input channels change: each convolution takes the output channels of the one before it.":
+                _first_channels_only,
+            "kernel_size must be squared. A kernel has K * K numbers per pair of channels.": _kernel_not_squared,
+            "A bias belongs to an output channel, not to an input channel.": _bias_of_inputs,
+            "There is one bias per output channel, not one per pair of channels.": _bias_for_every_kernel,
+            "This counts one batch-norm parameter per channel, but there are two, gamma and beta.": _norm_times(1),
+            "The running mean and variance are not learned. Batch norm has two parameters per channel.":
                 _norm_times(4),
         },
     ),
@@ -240,19 +242,19 @@ EXERCISES = [
         cases=lambda: [((("conv", 3),),), ((("conv", 3), ("conv", 3)),), ((("conv", 3), ("pool", 2), ("conv", 3)),),
                        ((("conv", 3), ("pool", 2), ("unpool", 2), ("conv", 3)),), (TINY,), (BASIC,)],
         mistakes={
-            "a kernel of K adds K - 1 steps, for it stands on one pixel already":
+            "A kernel adds K - 1 jumps to the field, not K.":
                 _fields_with(lambda f, j, k: (f + k * j, j), _pool, _unpool),
-            "after a pool a step is two pixels of the picture: multiply K - 1 by the jump":
+            "The jump is missing. After a pool a step is two input pixels, so multiply K - 1 by the jump.":
                 _fields_with(lambda f, j, k: (f + k - 1, j), _pool, _unpool),
-            "the jump grows after the pool: its own window still steps by the old one":
+            "The pool uses the new jump, but its own window still uses the old one.":
                 _fields_with(_conv, lambda f, j, k: (f + (k - 1) * j * k, j * k), _unpool),
-            "a pool looks at a window too: it adds (2 - 1) jumps before it doubles the jump":
+            "The pool does not enlarge the field. It adds (2 - 1) jumps before it doubles the jump.":
                 _fields_with(_conv, lambda f, j, k: (f, j * k), _unpool),
-            "a pool does not double the field, it doubles the jump":
+            "The pool doubles the field, but it must double the jump.":
                 _fields_with(_conv, lambda f, j, k: (f * k, j * k), _unpool),
-            "unpooling halves the jump: its pixels are as close together as before the pool":
+            "The unpool does not change the jump, but it must halve it.":
                 _fields_with(_conv, _pool, lambda f, j, k: (f, j)),
-            "unpooling does not shrink the field: a pixel still hangs on all that its value came from":
+            "The unpool shrinks the field, but the field of each value stays the same.":
                 _fields_with(_conv, _pool, lambda f, j, k: (f // k, j // k)),
         },
     ),
@@ -262,19 +264,21 @@ EXERCISES = [
         reference=_index_bytes,
         cases=lambda: [(5, 7, 8), (180, 240, 64), (45, 60, 64), (23, 30, 512), (8, 6, 3), (21, 27, 10), (1, 1, 1)],
         mistakes={
-            "this is one byte per window; four windows of two bits share one":
+            "This is one byte per index, but four indices of two bits share a byte.":
                 lambda H, W, C: -(-H // 2) * -(-W // 2) * C,
-            "H * W * C / 16 is right for even sizes and C a multiple of 4 only: round up, three times":
+            "H * W * C / 16 is right only without rounding. Round up H / 2, W / 2 and C / 4 first.":
                 lambda H, W, C: H * W * C / 16,
-            "this is in bits: eight of them are a byte": lambda H, W, C: -(-H // 2) * -(-W // 2) * -(-C // 4) * 8,
-            "every pixel of the map is counted: there is one index for each window of four":
+            "The result is eight times too large. Eight bits are one byte.":
+                lambda H, W, C: -(-H // 2) * -(-W // 2) * -(-C // 4) * 8,
+            "This counts every pixel of the map, but there is one index per window.":
                 lambda H, W, C: H * W * -(-C // 4),
-            "this is eight bytes a window, as int64": lambda H, W, C: -(-H // 2) * -(-W // 2) * C * 8,
-            "half a window at an odd border is a window too: 45 rows give 23, so round up":
+            "This is eight bytes per index, as for int64.": lambda H, W, C: -(-H // 2) * -(-W // 2) * C * 8,
+            "The size is rounded down, but a clipped window counts: 45 rows give 23.":
                 lambda H, W, C: (H // 2) * (W // 2) * -(-C // 4),
-            "bytes are not shared between pixels: each takes C / 4 of them, rounded up":
+            "Pixels share bytes, but each pixel must have C / 4 whole bytes, rounded up.":
                 lambda H, W, C: -(-(-(-H // 2) * -(-W // 2) * C) // 4),
-            "C / 4 is rounded up: three channels need a byte": lambda H, W, C: -(-H // 2) * -(-W // 2) * (C // 4),
+            "C / 4 is rounded down, but three channels need a byte.":
+                lambda H, W, C: -(-H // 2) * -(-W // 2) * (C // 4),
         },
     ),
     Exercise(
@@ -285,11 +289,11 @@ EXERCISES = [
                        (45, 60, (4, 8), (8, 4)), (360, 480, (64, 128, 256, 512, 512), (512, 256, 128, 64, 64)),
                        (21, 27, (2, 3, 4), (7, 6, 5)), (1, 3, (2, 4), (4, 2))],
         mistakes={
-            "a window that sticks out of the picture counts: 45 rows give 23, so round up": _floored,
-            "unpooling gives back the size that its pool saw, not twice what it left: 23 becomes 45, not 46": _doubled,
-            "the last pool is the first to be undone: take the sizes from the end": _oldest_pool_first,
-            "a decoder stage has the size that its pool saw, not the size that it left": _after_the_pool,
-            "the decoder's channels are its own convolutions', given in `decoder`": _encoder_channels,
+            "The size is rounded down, but a clipped window counts: 45 rows give 23.": _floored,
+            "The unpool doubles the size, but it must restore the input size of its pool: 23 becomes 45.": _doubled,
+            "The order is wrong. The last pool is undone first, so take the sizes from the end.": _oldest_pool_first,
+            "A decoder stage has the output size of its pool, but it must have the input size.": _after_the_pool,
+            "The decoder stages have the encoder's channels. Take those in `decoder`.": _encoder_channels,
         },
     ),
     Exercise(
@@ -298,15 +302,15 @@ EXERCISES = [
         reference=_mini,
         cases=_mini_cases,
         mistakes={
-            "pool and unpool are left out: dup is not the gradient of a, only the maxima got through":
+            "The backward of unpool and pool is missing, so dup is used as the gradient of a.":
                 _mini_with(lambda dup, a, pool, unpool: dup),
-            "the gradient of a window's four pixels is summed, as if unpooling had repeated the maximum":
+            "The gradient is summed over each window, as if unpooling had repeated the maximum.":
                 _mini_with(_summed_windows),
-            "pooling's backward gives the gradient to all four pixels; only the maximum gets it":
+            "The backward of the pool gives the gradient to all four pixels, but only the maximum gets it.":
                 _mini_with(_to_every_pixel),
-            "dweight1 must come from da, the gradient at the first convolution's output, not from dout":
+            "dweight1 comes from dout, but it must come from da, the gradient of a.":
                 _weights_from_dout,
-            "dweight2 needs what the last convolution saw, `up`, not `a`": _input_of_the_first,
+            "dweight2 uses `a`, but the input of the last convolution is `up`.": _input_of_the_first,
         },
     ),
 ]  # fmt: skip
