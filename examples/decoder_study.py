@@ -67,7 +67,9 @@ parser.add_argument("--seeds", type=positive, default=2)
 parser.add_argument("--width", type=float, default=0.5)
 parser.add_argument("--size", type=positive, nargs=2, default=(90, 120))
 parser.add_argument("--limit", type=positive, help="use at most this many pictures per split")
-parser.add_argument("--out", type=Path, default=Path("runs/decoder-study"), help="the folder of the runs, the table and the picture")
+parser.add_argument(
+    "--out", type=Path, default=Path("runs/decoder-study"), help="the folder of the runs, the table and the picture"
+)
 parser.add_argument("--decoders", nargs="+", choices=PAPER, default=list(PAPER), metavar="NAME", help="only these")
 parser.add_argument("--draw", action="store_true", help="make only the table and the picture")
 arguments = parser.parse_args()
@@ -232,7 +234,12 @@ def table(rows, times):
 def claims(rows):
     """Return a Markdown table of the paper's conclusions and the differences measured here."""
     said = [
-        ("bilinear interpolation is worse than the next worst decoder", "bilinear-interpolation", "fcn-basic-no-addition", -1),
+        (
+            "bilinear interpolation is worse than the next worst decoder",
+            "bilinear-interpolation",
+            "fcn-basic-no-addition",
+            -1,
+        ),
         ("indices beat bilinear interpolation", "basic", "bilinear-interpolation", 1),
         ("indices beat replication", "basic", "replication", 1),
         ("indices beat a fixed corner", "basic", "fixed-index", 1),
@@ -291,7 +298,7 @@ def main():
         if train_all():
             time_all()
         else:
-            print("Another process is still training; the last one measures the times. Repeat this command if it was killed.")
+            print("Another process is still training. The last one measures the times; if it was killed, repeat this.")
     finished = read(lines_path)
     if not finished:
         return

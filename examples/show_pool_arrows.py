@@ -14,8 +14,8 @@ from tinysegnet import viz
 from tinysegnet.viz.figures import figure_bytes
 from tinysegnet_lessons import figures
 
-# For phones, pooling stands above unpooling, without the table of positions: parts of the width and of the height.
-POOLING, UNPOOLING, HEIGHT = (0.0, 0.447), (0.532, 0.979), 0.68
+# On phones, unpooling is below pooling, and the table of positions is cut off: fractions of the width and height.
+POOLING, UNPOOLING, HEIGHT = (0.0, 0.447), (0.538, 0.985), 0.68
 
 
 def narrow(picture):

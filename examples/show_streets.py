@@ -1,7 +1,7 @@
 """Draw the streets at the top of the README with the bundled network: python examples/show_streets.py [FOLDER]
 
-It writes toy_streets.png, two streets, and toy_streets_narrow.png, one street for phones. The captions are inside the
-panels and the gaps are transparent, so that the pictures suit light and dark pages.
+It writes toy_streets.png with two streets, and toy_streets_narrow.png with one street for phones. Captions are inside
+the panels and gaps are transparent, so the pictures suit light and dark pages.
 """
 
 import sys

@@ -142,14 +142,15 @@ def index_page() -> str:
     """Return the list of all pages, each with the names on it."""
     full = links()
     usual = [full[name] for name in tinysegnet.__all__ if name in full]
-    lines = ["# API reference", "", "These pages are made from the docstrings; `help(name)` shows the same text. Arrays are "
-             "NHWC, pictures are RGB in 0..255, and labels are one class per pixel.", "", "**`import tinysegnet as ts`**", "", "{.names}",
-             *_references(usual)]  # fmt: skip
+    intro = ("These pages are made from the docstrings; `help(name)` shows the same text. Arrays are NHWC, pictures are "
+             "RGB in 0..255, and labels are one class per pixel.")  # fmt: skip
+    names = _references(usual)
+    lines = ["# API reference", "", intro, "", "**`import tinysegnet as ts`**", "", "{.names}", *names]
     for name, sections in pages().items():
         doc = inspect.getdoc(importlib.import_module(PAGES[name][0])) or ""
         summary = " ".join(doc.split("\n\n")[0].split())
-        names = [f"{file}.{entry}" for file, names in sections.items() for entry in names]
-        lines += ["", f"**[{name}]({name}.rst)**", "", summary, "", "{.names}", *_references(names)]
+        listed = [f"{file}.{entry}" for file, names in sections.items() for entry in names]
+        lines += ["", f"**[{name}]({name}.rst)**", "", summary, "", "{.names}", *_references(listed)]
     return "\n".join([*lines, "", "```{toctree}", ":hidden:", "", *PAGES, "commands", "```", ""])
 
 

@@ -25,7 +25,7 @@ SCENE = 66  # the toy validation street that the walk shows
 LANGUAGES = {".py": "python", ".md": "markdown", ".toml": "toml", "": "make"}
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 HEAD = """:::{{container}} lesson-head
-This page shows the lesson with its outputs; the solutions are folded. To work through it, copy all notebooks with
+On this page, the solutions are folded. To work through the lesson, copy all notebooks with
 `tinysegnet lessons my-lessons`, or {{download}}`download this one <../notebooks/{name}>`.
 :::"""
 STUB = """:::{{container}} stub
@@ -39,8 +39,8 @@ WALK = """:::{container} doors
 :::"""
 NOT_DRAWN = """## Drawn by the library
 
-This copy of the site was built without running notebooks, so the figures that the library draws are missing. `make site`
-includes them.
+This copy of the site was built without running notebooks, so the figures that the library draws are missing.
+`make site` includes them.
 """
 
 
@@ -167,7 +167,11 @@ def _api(out: Gathered) -> None:
 
 
 def _commands_page() -> str:
-    parts = ["# Commands", "", "This is what `tinysegnet COMMAND --help` prints. The defaults of `train` depend on the data."]
+    parts = [
+        "# Commands",
+        "",
+        "This is what `tinysegnet COMMAND --help` prints. The defaults of `train` depend on the data.",
+    ]
     for command in commands():
         parts += ["", f"## tinysegnet {command}", "", "```text", help_of(command.split()).rstrip(), "```"]
     return "\n".join(parts) + "\n"

@@ -74,7 +74,18 @@ def _write_walk(folder: Path, digest: str) -> None:
     (folder / "extra").mkdir(parents=True)
     picture, labels = write_scene(folder / "scene")
     out = folder / "extra" / "walk_toy.html"
-    command = [sys.executable, "-m", "tinysegnet", "walk", "toy", str(picture), "--labels", str(labels), "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "tinysegnet",
+        "walk",
+        "toy",
+        str(picture),
+        "--labels",
+        str(labels),
+        "--out",
+        str(out),
+    ]
     environment = {**os.environ, "PYTHONPATH": _python_path()}
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
     mark.write_text(digest)

@@ -1,4 +1,4 @@
-"""Markdown files of the project as pages of the site: their links lead to pages, their pictures fit theme and screen."""
+"""Turn Markdown files of the project into pages of the site: links lead to pages, pictures fit theme and screen."""
 
 from __future__ import annotations
 
@@ -40,14 +40,16 @@ class Links:
         path, _, anchor = target.partition("#")
         path = os.path.normpath(PurePosixPath(of).parent / path)
         if picture:
-            return " ".join(f"![{words}]({self._relative(file, page)}){classes}" for file, classes in self._fitting(path))
+            return " ".join(
+                f"![{words}]({self._relative(file, page)}){classes}" for file, classes in self._fitting(path)
+            )
         return f"[{words}]({self._relative(path, page)}{'#' + anchor if anchor else ''})"
 
     def _relative(self, path: str, page: str) -> str:
         return os.path.relpath(self.goal(path), PurePosixPath(page).parent)
 
     def _fitting(self, path: str) -> list[tuple[str, str]]:
-        """Return the variants of a picture that exist, and the classes that keep each from showing where another fits."""
+        """Return the existing variants of a picture, with the classes that show only the one that fits."""
         stem = path.removesuffix(".png")
         there = {f"{stem}{name}.png": kinds for name, kinds in VARIANTS.items()
                  if (self.root / f"{stem}{name}.png").exists()}  # fmt: skip
