@@ -82,7 +82,7 @@ def blocks(page, *kinds):
 
 
 def test_own_pictures_runs_block_by_block(tmp_path, monkeypatch):
-    """In the short form the training has one epoch."""
+    """In the short form a smaller network is trained for one epoch."""
     monkeypatch.chdir(tmp_path)
     found = blocks("own_pictures.md", "python", "sh")
     assert [kind for kind, _ in found] == ["python", "sh", "sh", "sh", "sh", "python"]
@@ -91,7 +91,7 @@ def test_own_pictures_runs_block_by_block(tmp_path, monkeypatch):
             exec(compile(block, "own_pictures.md", "exec"), {"__name__": "page"})
             continue
         for line in block.splitlines():
-            program, *arguments = line.replace("--epochs 30", f"--epochs {amount(1, 30)}").split()
+            program, *arguments = line.replace("--epochs 30", amount("--epochs 1 --width 0.5", "--epochs 30")).split()
             assert program == "tinysegnet"
             assert main(arguments) == 0, line
     assert (tmp_path / "runs" / "fruit" / "report.html").exists()
@@ -241,7 +241,9 @@ def test_decoder_study_shares_and_resumes_its_runs(tmp_path, run):
     assert "holds" not in found
     lines = (out / "runs.csv").read_text().splitlines()
     shutil.rmtree(out / "networks" / "bilinear-interpolation-natural-0")
-    assert re.findall("training .*", run("decoder_study.py", "streets", *small)) == ["training bilinear-interpolation natural 0"]
+    assert re.findall("training .*", run("decoder_study.py", "streets", *small)) == [
+        "training bilinear-interpolation natural 0"
+    ]
     again = (out / "runs.csv").read_text().splitlines()
     assert [line.split(",")[:9] for line in again] == [line.split(",")[:9] for line in lines]
     assert (out / "decoders.png").stat().st_size > 10_000
