@@ -155,7 +155,7 @@ def test_show_predictions_draws_a_picture(tmp_path, run, refused):
 
 
 def test_show_predictions_ranks_only_labelled_pictures(tmp_path, run):
-    """Of three pictures one has no labels, so there are two rows, however many are asked for."""
+    """One of the three pictures has no labels, so there are two rows for any number asked for."""
     write_streets(tmp_path / "streets", 9)
     labels = sorted((tmp_path / "streets" / "val" / "labels").iterdir())
     Image.fromarray(np.full((24, 32), CAMVID.ignore_label, np.uint8)).save(labels[0])
@@ -193,7 +193,7 @@ def test_roofline_without_workloads_has_roofs():
 
 @pytest.mark.long
 def test_show_walk_writes_the_page_and_its_pictures(tmp_path):
-    """In its own process, because playwright runs there. The short form of this claim is in tests/walk."""
+    """Run in a separate process, because playwright does. The short form of this claim is in tests/walk."""
     pytest.importorskip("playwright")
     packages = os.pathsep.join([str(ROOT), str(ROOT / "lessons")])
     done = subprocess.run([sys.executable, str(EXAMPLES / "show_walk.py")], cwd=tmp_path, check=True,
@@ -268,7 +268,7 @@ def test_decoder_study_refuses_in_one_line(tmp_path, refused):
 
 
 def test_camvid_ablation_keeps_trained_networks(tmp_path, run, monkeypatch):
-    """One of its networks, on few pictures and for one epoch; the second call finds it trained."""
+    """Train one of its networks on few pictures for one epoch; the second call finds it trained."""
     fit = ts.fit
     monkeypatch.setattr(ts, "fit", lambda *data, recipe: fit(*data, recipe=replace(recipe, epochs=1, validate_every=1)))
     write_streets(tmp_path / "streets", 9)

@@ -93,7 +93,7 @@ def test_every_page_has_a_title_of_its_own_and_is_in_a_table_of_contents(sources
 
 
 def test_no_link_or_picture_of_a_page_is_broken(sources):
-    """Links to files, and to headings in them. A browser looks at the built pages in the long form."""
+    """Check links to files and to headings in them. The long form opens the built pages in a browser."""
     broken = [
         f"{path.relative_to(sources)}: {target}"
         for path in sources.rglob("*.md")
@@ -105,7 +105,7 @@ def test_no_link_or_picture_of_a_page_is_broken(sources):
 
 
 def test_no_link_of_the_readmes_is_broken():
-    """On a code host, where the pages are read as they are."""
+    """Check the pages as a code host shows them, without the site."""
     written_later = {"CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md"}
     pages = [ROOT / "README.md", ROOT / "lessons" / "README.md", *(SITE / "pages").glob("*.md")]
     broken = [f"{path.name}: {target}" for path in pages for target in targets(read(path))
@@ -165,7 +165,7 @@ def test_a_lesson_shows_the_task_and_folds_the_solution(sources):
 
 
 def test_every_public_name_is_documented(sources):
-    """The names of the package, of each room, and of files whose names no room exports."""
+    """Check the names of the package, of each room, and of files whose names no room exports."""
     pages = "\n".join(read(path) for path in (sources / "api").glob("*.rst"))
     entries = re.findall(r"^\.\. auto(?:class|data|function):: (\S+)$", pages, re.M)
     documented = set(entries)
