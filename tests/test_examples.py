@@ -272,7 +272,7 @@ def test_camvid_ablation_keeps_trained_networks(tmp_path, run, monkeypatch):
     fit = ts.fit
     monkeypatch.setattr(ts, "fit", lambda *data, recipe: fit(*data, recipe=replace(recipe, epochs=1, validate_every=1)))
     write_streets(tmp_path / "streets", 9)
-    asked = ["streets", "--limit", 2, "--out", "ablation", "brief-weaker-augmentation"]
+    asked = ["streets", "--limit", 1, "--out", "ablation", "brief-weaker-augmentation"]
     lines = [run("camvid_ablation.py", *asked).splitlines()[-1] for _ in range(2)]
     assert lines[0].split("|")[5:] == lines[1].split("|")[5:]
-    assert (tmp_path / "ablation" / "limit-2" / "table.md").read_text().splitlines()[-1] == lines[1]
+    assert (tmp_path / "ablation" / "limit-1" / "table.md").read_text().splitlines()[-1] == lines[1]

@@ -142,8 +142,8 @@ def index_page() -> str:
     """Return the list of all pages, each with the names on it."""
     full = links()
     usual = [full[name] for name in tinysegnet.__all__ if name in full]
-    intro = ("These pages are made from the docstrings; `help(name)` shows the same text. Arrays are NHWC, pictures are "
-             "RGB in 0..255, and labels are one class per pixel.")  # fmt: skip
+    intro = ("These pages are made from the docstrings; `help(name)` shows the same text. Arrays are NHWC, pictures "
+             "are RGB in 0..255, and labels are one class per pixel.")  # fmt: skip
     names = _references(usual)
     lines = ["# API reference", "", intro, "", "**`import tinysegnet as ts`**", "", "{.names}", *names]
     for name, sections in pages().items():

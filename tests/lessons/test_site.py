@@ -136,7 +136,8 @@ def leads_somewhere(page, target):
 
 def test_a_site_without_outputs_says_why_figures_are_missing(tmp_path):
     """The gallery shows the project's pictures, and no cell that was not run."""
-    module("gather").gather(tmp_path, lessons="off", drawn=False)
+    gather = module("gather")
+    gather._own_pages(gather.Gathered(tmp_path), module("markdown").Links(ROOT), [], drawn=False)
     gallery = read(tmp_path / "gallery.md")
     assert "pictures/walk.png" in gallery
     assert "code-cell" not in gallery
