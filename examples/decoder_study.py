@@ -1,13 +1,14 @@
-"""The SegNet paper's comparison of decoders (Table 1), repeated small: python examples/decoder_study.py CAMVID
+"""Repeat the SegNet paper's comparison of decoders (Table 1) at a small size: python examples/decoder_study.py CAMVID
 
-Eight decoders and two that the paper only mentions, each on the same encoder, with the same budget, recipe and seeds:
-CamVid's train pictures at a quarter of their size, networks of half the width, scores on all val pictures at 360x480.
-All with median-frequency class weights; three of them with natural ones, too. Each run is a folder of OUT and a line of
-OUT/runs.csv; what is done is not done again, and what was stopped goes on where it was. Started twice, the same command
-shares the runs out (on two cores two processes of one thread each, by NUMBA_NUM_THREADS=1, are done sooner). Times come
-last, of all decoders in turn (OUT/times.csv): let nothing else run then. The table (OUT/table.md) and the picture
-(OUT/decoders.png) are made of the lines that are there; `--draw` makes only them. BF counts void's outlines, as the
-paper's script does.
+Eight decoders, and two that the paper only mentions, are trained on the same encoder with the same budget, recipe and
+seeds: CamVid's training pictures at a quarter of their size, networks of half the width, scores on all validation
+pictures at 360x480. All decoders are trained with median-frequency class weights, and three also with natural ones.
+
+Each run is a folder in OUT and a line of OUT/runs.csv. A finished run is not repeated, and an interrupted one resumes.
+If you start the same command twice, the processes divide the runs between them; on two cores, two processes with
+NUMBA_NUM_THREADS=1 finish sooner than one. All decoders are timed at the end (OUT/times.csv); keep the machine idle
+then. The table (OUT/table.md) and the picture (OUT/decoders.png, OUT/decoders_dark.png) show the lines of OUT/runs.csv;
+`--draw` makes only them. BF includes the outlines of void, as in the paper's script.
 """
 
 import argparse
@@ -31,10 +32,10 @@ from tinysegnet.data import InMemory, open_dataset
 from tinysegnet.files import write_atomically
 from tinysegnet.metrics import Scores, boundary_f1, confusion_matrix
 from tinysegnet.training.run_folder import RunFolder, environment
-from tinysegnet.viz.figures import LIGHT, new_figure, save_figure, style_axes
+from tinysegnet.viz.figures import DARK, LIGHT, new_figure, save_figure, style_axes
 
-# name: what the paper reports on CamVid's test set (233 pictures): with median-frequency weights, then with natural
-# ones; G, C, mIoU, BF each, in per cent. None: mentioned without figures ("performed quite poorly").
+# What the paper reports on CamVid's test set (233 pictures), with median-frequency weights and with natural ones: G, C,
+# mIoU and BF in per cent. None: the paper gives no figures ("performed quite poorly").
 PAPER = {
     "bilinear-interpolation": ((77.9, 61.1, 43.3, 20.83), (82.7, 52.5, 43.8, 23.08)),
     "basic": ((82.7, 62.0, 47.7, 35.78), (84.0, 54.6, 46.3, 36.67)),
@@ -54,53 +55,55 @@ ROUNDS = 30
 
 
 def positive(text):
-    """For argparse: an integer above 0."""
     if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} (expected at least 1)")
+        raise argparse.ArgumentTypeError(f"{text} is below 1")
     return int(text)
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("camvid", nargs="?", help="the folder of CamVid; not needed with --draw")
+parser.add_argument("camvid", nargs="?", help="the folder of CamVid (not needed with --draw)")
 parser.add_argument("--epochs", type=positive, default=40)
 parser.add_argument("--seeds", type=positive, default=2)
 parser.add_argument("--width", type=float, default=0.5)
 parser.add_argument("--size", type=positive, nargs=2, default=(90, 120))
-parser.add_argument("--limit", type=positive, help="use only so many pictures of each split")
-parser.add_argument("--out", type=Path, default=Path("runs/decoder-study"), help="for the runs and what comes of them")
-parser.add_argument("--draw", action="store_true", help="only the table and the picture, of the runs that are done")
+parser.add_argument("--limit", type=positive, help="use at most this many pictures per split")
+parser.add_argument(
+    "--out", type=Path, default=Path("runs/decoder-study"), help="the folder of the runs, the table and the picture"
+)
+parser.add_argument("--decoders", nargs="+", choices=PAPER, default=list(PAPER), metavar="NAME", help="only these")
+parser.add_argument("--draw", action="store_true", help="make only the table and the picture")
 arguments = parser.parse_args()
 lines_path, times_path, networks = (arguments.out / name for name in ("runs.csv", "times.csv", "networks"))
 if arguments.draw and not lines_path.exists():
-    parser.error(f"{lines_path}: no such file, so there is nothing to draw. Give --out a folder with runs")
+    parser.error(f"{lines_path} does not exist. Give --out a folder with runs")
 if arguments.camvid is None and not arguments.draw:
-    parser.error("CAMVID is missing: the folder with its train and val pictures")
+    parser.error("CAMVID is missing. Give the folder with its train and val pictures")
 
 
 def jobs():
-    """(decoder, weights, seed): all decoders once before the next seed, so that an early end leaves a whole round."""
+    """Yield (decoder, weights, seed), all decoders before the next seed: an early end leaves a complete round."""
     for seed in range(arguments.seeds):
         yield from ((name, "median frequency", seed) for name in PAPER)
         yield from ((name, "natural", seed) for name in NATURAL)
 
 
 def check_settings():
-    """Runs of other settings must not stand in one table, nor lines be lost whose networks are elsewhere."""
+    """Refuse to mix runs of different settings in one table, or to lose lines whose networks are elsewhere."""
     if lines_path.exists() and not networks.exists():
-        sys.exit(f"{lines_path}: the networks of these lines are not here. Choose another --out, or add --draw")
+        sys.exit(f"{lines_path}: the networks of these lines are missing. Choose another --out, or add --draw")
     asked = {name: getattr(arguments, name) for name in ("epochs", "width", "size", "limit")}
     path = arguments.out / "settings.json"
     if path.exists() and (there := json.loads(path.read_text())) != json.loads(json.dumps(asked)):
-        sys.exit(f"{arguments.out}: has runs with {there} (asked for: {asked}). Choose another --out")
+        sys.exit(f"{arguments.out} has runs with {there}, but you asked for {asked}. Choose another --out")
     write(path, json.dumps(asked))
 
 
 class Run(RunFolder):
-    how_to_go_on = "the same command goes on"
+    how_to_go_on = "repeat the command to continue"
 
 
 def run(folder, name, weights, seed, data):
-    """Train and score one network: -> a line."""
+    """Train and score one network. Returns its line of runs.csv."""
     recipe = ts.Recipe(
         epochs=arguments.epochs, batch_size=4, size=tuple(arguments.size), optimizer="sgd", learning_rate=0.1,
         weight_decay=5e-4, class_weights=WEIGHTS[weights], validate_every=arguments.epochs, seed=seed,
@@ -109,7 +112,7 @@ def run(folder, name, weights, seed, data):
     if (folder / "last.safetensors").exists():
         kept = Run.resume(folder)
     else:
-        (folder / "config.json").unlink(missing_ok=True)  # of one that was killed in its first epoch
+        (folder / "config.json").unlink(missing_ok=True)  # left by a run that was killed in its first epoch
         config = {"model": name, "data": arguments.camvid, "width": arguments.width, **dataclasses.asdict(recipe)}
         kept = Run(folder, config, data["train"].palette)
     result = ts.fit(model, data["train"], None, recipe=recipe, run=kept)
@@ -130,7 +133,7 @@ def run(folder, name, weights, seed, data):
 
 
 def score(model, data, size):
-    """G, C, mIoU of all pixels, and the mean of the pictures' BF with void's outlines, as fractions."""
+    """Compute G, C and mIoU over all pixels, and the mean BF of the pictures with void's outlines, as fractions."""
     palette = data.palette
     matrix = np.zeros((palette.num_classes, palette.num_classes), np.int64)
     outlines = []
@@ -143,13 +146,14 @@ def score(model, data, size):
 
 
 def time_all():
-    """Milliseconds of one picture at the working size: the median of ROUNDS, in each of which every decoder has its
-    turn, so that the machine's moods meet all alike.
+    """Write the median milliseconds per picture. In every round each decoder has one turn, so that a change in the
+    machine's speed affects all of them.
     """
     x = np.random.default_rng(0).uniform(0, 255, (1, *arguments.size, 3)).astype(np.float32)
-    models = {name: ts.build(name, width=arguments.width) for name in PAPER}
-    times = {name: [] for name in PAPER}
-    for turn in range(ROUNDS + 3):  # the first ones compile, and wake the machine
+    trained = {row["decoder"] for row in read(lines_path)}
+    models = {name: ts.build(name, width=arguments.width) for name in PAPER if name in trained}
+    times = {name: [] for name in models}
+    for turn in range(ROUNDS + 3):  # warm-up rounds, which also compile
         for name, model in models.items():
             began = time.perf_counter()
             model.forward(x)
@@ -177,11 +181,12 @@ def as_csv(rows):
 
 
 def train_all():
-    """Every job that has no line yet and that no other process has begun: -> whether all are done."""
+    """Train each job asked for that has no line and that no other process has begun. Returns whether all are done."""
     data = {split: InMemory(open_dataset(arguments.camvid, split), limit=arguments.limit) for split in ("train", "val")}
     names = {job: "-".join(map(str, job)).replace(" ", "-") for job in jobs()}
     paths = {job: networks / name / "line.json" for job, name in names.items()}
-    for job, path in paths.items():
+    asked = {job: path for job, path in paths.items() if job[0] in arguments.decoders}
+    for job, path in asked.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(Timeout), FileLock(path.parent / ".lock").acquire(blocking=False):  # else another process has it
             if not path.exists():
@@ -189,22 +194,24 @@ def train_all():
                 write(path, json.dumps(run(path.parent / "run", *job, data)))
         if done := [json.loads(path.read_text()) for path in paths.values() if path.exists()]:
             write(lines_path, as_csv(done))
-    return len(done) == len(paths)
+    return all(path.exists() for path in asked.values())
 
 
 def values(rows, decoder, weights, score):
-    """One for each seed."""
     return [float(row[score]) for row in rows if (row["decoder"], row["weights"]) == (decoder, weights)]
 
 
 def spread(rows, score):
-    """The largest difference between two seeds of one network: what is smaller is a tie."""
+    """Return the largest difference between two seeds of one network; smaller differences count as ties."""
     found = [values(rows, name, weights, score) for name in PAPER for weights in WEIGHTS]
     return max((max(v) - min(v) for v in found if len(v) > 1), default=float("nan"))
 
 
 def table(rows, times):
-    """Markdown: ours (mean of the seeds) and, in brackets, the paper's. times: milliseconds by decoder."""
+    """Return a Markdown table: our mean over the seeds and, in brackets, the paper's figure.
+
+    times: milliseconds of each decoder.
+    """
     lines = ["| decoder | weights | parameters | crossing | ms | G | C | mIoU | BF |", "|---" * 9 + "|"]
     for weights in WEIGHTS:
         for name, published in PAPER.items():
@@ -218,26 +225,31 @@ def table(rows, times):
             cells = [name, weights, f"{int(own[0]['parameters']):,}", crossing, times.get(name, ""), *cells]
             lines.append(f"| {' | '.join(cells)} |")
     spreads = ", ".join(f"{score} {spread(rows, score):.1f}" for score in SCORES)
-    ties = f"Two seeds of one network differ by up to: {spreads}. Smaller differences are ties."
+    ties = f"Two seeds of one network differ by up to {spreads}. Smaller differences are ties."
     if math.isnan(spread(rows, "mIoU")):
-        ties = "One seed: nobody knows how much is luck, so there are no verdicts."
+        ties = "One seed cannot show how much is chance, so there are no verdicts."
     return "\n".join([*lines, "", ties, "", *claims(rows)])
 
 
 def claims(rows):
-    """What the paper concludes from its table, and what this one says."""
+    """Return a Markdown table of the paper's conclusions and the differences measured here."""
     said = [
-        ("bilinear interpolation loses to the next worst", "bilinear-interpolation", "fcn-basic-no-addition", -1),
+        (
+            "bilinear interpolation is worse than the next worst decoder",
+            "bilinear-interpolation",
+            "fcn-basic-no-addition",
+            -1,
+        ),
         ("indices beat bilinear interpolation", "basic", "bilinear-interpolation", 1),
         ("indices beat replication", "basic", "replication", 1),
         ("indices beat a fixed corner", "basic", "fixed-index", 1),
-        ("adding the encoder's maps to SegNet-Basic helps", "basic-encoder-addition", "basic", 1),
-        ("a single-channel decoder loses some", "basic-single-channel-decoder", "basic", -1),
+        ("SegNet-Basic improves when the encoder's feature maps are added", "basic-encoder-addition", "basic", 1),
+        ("a single-channel decoder is worse", "basic-single-channel-decoder", "basic", -1),
         ("FCN-Basic is about as good as SegNet-Basic", "fcn-basic", "basic", 0),
-        ("without the addition FCN-Basic loses", "fcn-basic-no-addition", "fcn-basic", -1),
-        ("all maps make FCN-Basic better", "fcn-basic-no-dim-reduction", "fcn-basic", 1),
+        ("FCN-Basic is worse without the addition", "fcn-basic-no-addition", "fcn-basic", -1),
+        ("FCN-Basic improves with all feature maps", "fcn-basic-no-dim-reduction", "fcn-basic", 1),
     ]
-    lines = ["| the paper | in mIoU | in BF |", "|---|---|---|"]
+    lines = ["| the paper's claim | mIoU here | BF here |", "|---|---|---|"]
     for text, one, other, sign in said:
         found = [verdict(rows, score, one, other, sign) for score in ("mIoU", "BF")]
         if all(found):
@@ -246,7 +258,7 @@ def claims(rows):
 
 
 def verdict(rows, score, one, other, sign):
-    """The difference of two decoders' means, and whether it is what the paper's sign says (0: about the same)."""
+    """Compare the difference of two decoders' means with the paper's claim: sign 1, -1, or 0 for about the same."""
     a, b = (values(rows, name, "median frequency", score) for name in (one, other))
     if not (a and b):
         return None
@@ -255,25 +267,25 @@ def verdict(rows, score, one, other, sign):
     if math.isnan(luck):
         return f"{difference:+.1f}"
     if abs(difference) < luck:
-        return f"{difference:+.1f}, a tie{'' if sign else ', as it says'}"
+        return f"{difference:+.1f}, a tie{'' if sign else ', as claimed'}"
     return f"{difference:+.1f}, {'holds' if math.copysign(1, difference) == sign else 'does not hold'}"
 
 
-def picture(rows):
-    """mIoU and BF: a dot a seed, the paper's figure hollow."""
-    figure = new_figure(11, 5.6, LIGHT)
+def picture(rows, theme):
+    """Draw mIoU and BF: one filled dot per seed, and a hollow one for the paper's figure."""
+    figure = new_figure(11, 5.6, theme)
     names = list(PAPER)
-    subtitles = {"mIoU": "median-frequency weights", "BF": "filled: here, a dot a seed; hollow: the paper"}
+    subtitles = {"mIoU": "median-frequency weights", "BF": "filled: one dot per seed; hollow: the paper"}
     for column, (score, subtitle) in enumerate(subtitles.items()):
         axes = figure.add_axes((0.29 + 0.36 * column, 0.1, 0.33, 0.74))
-        style_axes(axes, LIGHT, f"{score}, per cent", subtitle)
-        axes.grid(axis="x", color=LIGHT.grid, linewidth=0.8)
+        style_axes(axes, theme, f"{score}, per cent", subtitle)
+        axes.grid(axis="x", color=theme.grid, linewidth=0.8)
         for i, name in enumerate(names):
             ours = values(rows, name, "median frequency", score)
-            axes.plot(ours, [i] * len(ours), "o", color=LIGHT.mIoU, markersize=7, alpha=0.8, markeredgewidth=0)
+            axes.plot(ours, [i] * len(ours), "o", color=theme.mIoU, markersize=7, alpha=0.8, markeredgewidth=0)
             if PAPER[name][0]:
                 theirs = PAPER[name][0][SCORES.index(score)]
-                axes.plot(theirs, i, "o", markerfacecolor="none", markeredgecolor=LIGHT.muted, markersize=7)
+                axes.plot(theirs, i, "o", markerfacecolor="none", markeredgecolor=theme.muted, markersize=7)
         axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_yticks(range(len(names)), names if column == 0 else [""] * len(names))
@@ -286,13 +298,14 @@ def main():
         if train_all():
             time_all()
         else:
-            print("another process still trains; the last one takes the times. Or give the same command again")
+            print("Another process is still training. The last one measures the times; if it was killed, repeat this.")
     finished = read(lines_path)
     if not finished:
         return
     written = table(finished, {row["decoder"]: row["milliseconds"] for row in read(times_path)})
     write(arguments.out / "table.md", written + "\n")
-    save_figure(picture(finished), arguments.out / "decoders.png")
+    for name, theme in (("decoders.png", LIGHT), ("decoders_dark.png", DARK)):
+        save_figure(picture(finished, theme), arguments.out / name)
     print(written)
 
 

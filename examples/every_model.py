@@ -1,8 +1,8 @@
-"""Train every model on toy streets, the same budget each: python examples/every_model.py [--width 0.5] [--epochs 5]
+"""Train every model on toy streets with the same recipe: python examples/every_model.py [--width 0.5] [--epochs 5]
 
-Prints a table of parameters, training time and scores on 200 other streets, and writes it to OUT/models.csv after each
-model. A model that OUT holds already is not trained again, so an interrupted table goes on where it stopped. The last
-row is the article's network as the articles have it: one logit, road or not.
+The script prints parameters, training times and scores on 200 other streets, and updates OUT/models.csv after each
+model. A model in that file is not trained again, so an interrupted run continues where it stopped. The last row is the
+network of popular articles in its original form, with one logit for "road or not".
 """
 
 import argparse
@@ -17,11 +17,11 @@ from tinysegnet.training import RunFolder
 COLUMNS = ("model", "parameters", "seconds", "G", "C", "mIoU")
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--width", type=float, default=0.5, help="a factor on all channels")
+parser.add_argument("--width", type=float, default=0.5, help="a factor on the number of channels")
 parser.add_argument("--epochs", type=int, default=5)
-parser.add_argument("--limit", type=int, help="use only so many streets")
-parser.add_argument("--out", type=Path, default=Path("runs/every-model"), help="for the table and a run of each")
-parser.add_argument("models", nargs="*", help="only these")
+parser.add_argument("--limit", type=int, help="use at most this many streets per split")
+parser.add_argument("--out", type=Path, default=Path("runs/every-model"), help="the folder for the table and the runs")
+parser.add_argument("models", nargs="*", help="train only these models")
 arguments = parser.parse_args()
 
 streets = {split: InMemory(open_dataset("toy", split), limit=arguments.limit) for split in ("train", "val")}
@@ -32,7 +32,7 @@ rows = list(csv.DictReader(table_path.open())) if table_path.exists() else []
 
 
 def train(name: str, model, data: dict) -> dict:
-    """One row of the table."""
+    """Train a model. Returns its row of the table."""
     recipe = dataclasses.replace(ts.Recipe(), epochs=arguments.epochs, validate_every=arguments.epochs)
     folder = RunFolder(arguments.out / name, {"model": name, "data": "toy", **dataclasses.asdict(recipe)},
                        data["train"].palette)  # fmt: skip

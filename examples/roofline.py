@@ -1,7 +1,9 @@
-"""Draw what this machine can do at most, in products and memory, and what each workload of the benchmark reaches.
+"""Draw the limits of this machine in products and memory traffic, and the speed of each workload of the benchmark.
 
 tinysegnet bench --against torch --json > bench.json
 python examples/roofline.py bench.json [--out roofline.png]
+
+A variant for dark pages is written beside it: roofline_dark.png.
 """
 
 import argparse
@@ -14,8 +16,8 @@ from tinysegnet_lessons.figures import RooflineDot, roofline_figure
 KINDS = {"conv": "convolution", "train": "network", "infer": "network"}  # all others are limited by memory
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("results", type=Path, help="what `tinysegnet bench --json` printed, in a file")
-parser.add_argument("--out", default="roofline.png")
+parser.add_argument("results", type=Path, help="a file with the output of `tinysegnet bench --json`")
+parser.add_argument("--out", type=Path, default=Path("roofline.png"))
 arguments = parser.parse_args()
 
 measured = json.loads(arguments.results.read_text(encoding="utf-8"))
@@ -28,5 +30,7 @@ for workload in measured["workloads"]:
         dots.append(RooflineDot(workload["name"], flops / workload["traffic_bytes"], rate, kind, peer))
 product, copy = measured["product_flops_per_second"], measured["copy_bytes_per_second"]
 subtitle = f"{measured['processor']}, {measured['threads']} threads"
-viz.save_figure(roofline_figure(dots, product, copy, subtitle), arguments.out)
+dark = arguments.out.with_stem(f"{arguments.out.stem}_dark")
+for path, theme in ((arguments.out, viz.LIGHT), (dark, viz.DARK)):
+    viz.save_figure(roofline_figure(dots, product, copy, subtitle, theme=theme), path)
 print(arguments.out)

@@ -1,7 +1,9 @@
-"""Draw picture, truth, prediction and errors: python examples/show_predictions.py CHECKPOINT [DATA] [--out FILE]
+"""Draw pictures, ground truth, predictions and errors.
 
-DATA is "toy" or a folder, as for `tinysegnet evaluate`. With --extremes N: the N best pictures of DATA and the N worst,
-by the share of their labelled pixels that is right.
+python examples/show_predictions.py CHECKPOINT [DATA] [--out FILE]
+
+DATA is "toy" or a folder, as for `tinysegnet evaluate`. --extremes N shows the N best and the N worst pictures by pixel
+accuracy.
 """
 
 import argparse
@@ -13,11 +15,11 @@ from tinysegnet.weights import open_checkpoint
 from tinysegnet_lessons.figures.samples import worst
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("checkpoint", help="a .safetensors file that `tinysegnet train` wrote, or toy")
+parser.add_argument("checkpoint", help='a .safetensors file that `tinysegnet train` wrote, or "toy"')
 parser.add_argument("data", nargs="?", default="toy")
 parser.add_argument("--first", type=int, default=0, help="number of the first picture")
 parser.add_argument("--count", type=int, default=3)
-parser.add_argument("--extremes", type=int, metavar="N", help="the N best and the N worst instead, each once")
+parser.add_argument("--extremes", type=int, metavar="N", help="show the N best and the N worst pictures instead")
 parser.add_argument("--out", default="predictions.png")
 arguments = parser.parse_args()
 
@@ -25,7 +27,9 @@ trained = open_checkpoint(arguments.checkpoint)
 data = open_dataset(arguments.data, "val")
 first, last = (0, len(data)) if arguments.extremes else (arguments.first, arguments.first + arguments.count)
 if not 0 <= first < last <= len(data) or (arguments.extremes or 1) < 1:
-    parser.error(f"there are {len(data)} pictures, from 0 to {len(data) - 1}; give --first, --count, --extremes to fit")
+    parser.error(
+        f"there are {len(data)} pictures, 0 to {len(data) - 1}. Choose --first, --count and --extremes within them"
+    )
 
 if arguments.extremes:
     ranked = worst(trained.model, data, count=len(data), **trained.prediction)[::-1]

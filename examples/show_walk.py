@@ -1,10 +1,14 @@
-"""The walk in the README: python examples/show_walk.py writes walk.html, and walk.png if it finds a chromium.
+"""Draw the walk in the README: python examples/show_walk.py [FOLDER]
 
-pip install playwright, which drives it; the browser itself is the system's.
+It writes walk.html and, if playwright and a system chromium are installed, walk.png with its variants for dark pages
+(_dark) and for phones (_narrow, _narrow_dark).
 """
 
 import shutil
+import sys
 from pathlib import Path
+
+from PIL import Image
 
 import tinysegnet as ts
 
@@ -16,19 +20,29 @@ CHOOSE = """async () => {
   Object.assign(state, { place: [0.16, 0.55], channel: 4 });
   await redraw();
 }"""
+SIZES = {"": (1120, 980, 1.5, 0), "_narrow": (390, 860, 2, 540)}  # width, height, device pixels per pixel, scroll
 
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 street = ts.data.open_dataset("toy", "val")[0]
 walk = ts.walk(ts.load_bundled("toy"), street.image, street.labels, title="a toy street in tiny")
-walk.save("walk.html")
-print(f"walk.html  {walk.size / 1e6:.1f} MB")
+page_path = folder / "walk.html"
+walk.save(page_path)
+print(f"{page_path}  {walk.size / 1e6:.1f} MB")
 
 if chromium := shutil.which("chromium"):
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=chromium, args=["--headless", "--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1180, "height": 1180})
-        page.goto(f"{Path('walk.html').resolve().as_uri()}#{STEP}")
-        page.evaluate(CHOOSE)
-        page.screenshot(path="walk.png")
+        for name, (width, height, scale, scroll) in SIZES.items():
+            for theme, suffix in (("light", ""), ("dark", "_dark")):
+                page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=scale,
+                                        color_scheme=theme)  # fmt: skip
+                page.goto(f"{page_path.resolve().as_uri()}#{STEP}")
+                page.evaluate(CHOOSE)
+                page.evaluate(f"scrollTo(0, {scroll})")
+                target = folder / f"walk{name}{suffix}.png"
+                page.screenshot(path=target)
+                Image.open(target).convert("RGB").quantize(128).save(target, optimize=True)
+                page.close()
         browser.close()

@@ -1,8 +1,8 @@
 """Train a small SegNet on small CamVid pictures: python examples/train_camvid_crops.py CAMVID
 
-CAMVID is the folder of the SegNet tutorial: train.txt, val.txt and the pictures they name. Its pictures are scaled down
-to 96x128, whole, which keeps the shares of the classes; then a `tiny` learns them in a few minutes. The same in two
-commands, where you can change every number:
+CAMVID is the folder of the SegNet tutorial: train.txt, val.txt and the pictures they name. The script scales the whole
+pictures down to 96x128, which preserves the class frequencies, and trains `tiny` on them in a few minutes. Two commands
+do the same, with options for every number:
 
     tinysegnet data crops CAMVID --size 96x128 --whole --out camvid-96x128
     tinysegnet train --data camvid-96x128 --size 96x128
@@ -18,20 +18,24 @@ from tinysegnet.training import RunFolder
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("camvid", type=Path, help="the folder of CamVid")
-parser.add_argument("--out", type=Path, default=Path("runs/camvid-96x128"), help="for the crops and the report")
-parser.add_argument("--crops", action="store_true", help="random crops at full detail instead of whole pictures")
+parser.add_argument(
+    "--out", type=Path, default=Path("runs/camvid-96x128"), help="the folder for the crops and the report"
+)
+parser.add_argument(
+    "--crops", action="store_true", help="use random crops at full resolution instead of whole pictures"
+)
 parser.add_argument("--epochs", type=int, default=20)
 arguments = parser.parse_args()
 
-# 1. A folder of small pictures with their labels, in the layout of the large one.
+# 1. Make a folder of small pictures with their labels, in the layout of the large one.
 small = arguments.out / "pictures"
 splits = {split: CamVid(arguments.camvid, split) for split in ("train", "val")}
 print(make_crops(splits, (96, 128), small, crops_per_picture=2, whole=not arguments.crops))
 
-# 2. Read them once; they fit into memory.
+# 2. Load them into memory.
 train, val = (InMemory(CamVid(small, split)) for split in ("train", "val"))
 
-# 3. A network, a recipe, and the folder that keeps what comes of them.
+# 3. Choose a network, a recipe, and a folder for the run.
 model = ts.build("tiny", num_classes=train.palette.num_classes)
 recipe = ts.Recipe(
     epochs=arguments.epochs,
@@ -44,10 +48,10 @@ recipe = ts.Recipe(
 )
 run = RunFolder(arguments.out, {"model": "tiny", "data": str(small), **dataclasses.asdict(recipe)}, train.palette)
 
-# 4. Learn.
+# 4. Train.
 result = ts.fit(model, train, val, recipe=recipe, run=run)
 print(result.scores.table())
 
-# 5. The page of the run.
+# 5. Write the report.
 page = ts.write_report(run, model, train, val, result)
-print(f"trained for {result.seconds:.0f} s; open {page}")
+print(f"Trained for {result.seconds:.0f} s. Open {page}")

@@ -7,22 +7,22 @@ logits = model.forward(pictures, training=True)
 The rooms, from the ground up: a file imports only from its own room and from rooms above it in this list.
 
     tinysegnet/
-        errors.py      what can go wrong, as types; every message says what to do
-        files.py       writing so that nothing is lost
+        errors.py      exception types; every message says what to do
+        files.py       atomic writes, so that no file is lost
         runtime/       compiling, the kernel cache, memory, threads, settings
-        ops/           the mathematics, arrays in, arrays out: NumPy as the definition, numba beside it
-        gradcheck/     finite differences against every backward; tells a bug from a kink
-        layers/        an op plus parameters; no state of a call
+        ops/           the mathematics on arrays: NumPy as the definition, numba for speed
+        gradcheck/     finite differences against every backward pass; tells bugs from kinks
+        layers/        ops with parameters; a layer keeps no state of a call
         metrics/       confusion matrix, scores, boundary F1, confidence intervals, baselines
         models/        SegNet as in the paper's figure 2, its variants, summary, receptive field, folding
         data/          drawn toy streets, folders of pictures, label encodings, augmentation, batches
         weights/       checkpoints; files of PyTorch, Keras and safetensors; the bundled network
         prediction/    from a picture to labels: tiles, test-time averaging, sampling, evaluation
-        training/      optimizers, schedules, recipes, the loop, the run folder
-        viz/           figures that commands and reports draw
-        report/        the page of a run
-        walk/          every number of a network on one page
-        bench/         how fast: workloads, timed in turns with PyTorch; where a training step spends its time
+        training/      optimizers, schedules, recipes, the training loop, the run folder
+        viz/           the figures of commands and reports
+        report/        the HTML report of a run
+        walk/          every value of a network on one page
+        bench/         benchmarks against PyTorch, and a profile of a training step
         cli/           one file per command
 """
 

@@ -1,4 +1,4 @@
-"""The pages of the API reference: a page per room, a section per file; Sphinx's autodoc reads the docstrings."""
+"""Write the API reference: a page per room and a section per file. Sphinx's autodoc reads the docstrings."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import tinysegnet
 
 __all__ = ["index_page", "links", "page", "pages", "prepare_docstring", "public_names"]
 
-# The rooms in the order of the project map; the page of cli is made of what --help prints. A page shows what its
-# packages export, or of a package without such a list what its files do.
+# The rooms in the order of the project map; the page of cli is made from the output of --help. A page shows what its
+# packages export. If a package has no __all__, the page shows what its files export.
 ROOMS = [room for room in re.findall(r"^ +(\w+)(?:/|\.py) +\S", tinysegnet.__doc__ or "", re.M) if room != "cli"]
 MORE = {"runtime": ["settings"], "data": ["toyscenes"], "weights": ["weight_files"], "training": ["optim", "schedules"]}
 PAGES = {
@@ -25,12 +25,12 @@ PAGES = {
     "lessons": [f"tinysegnet_lessons.{part}" for part in ("grader", "figures", "bugs", "influence")],
 }  # fmt: skip
 
-Sections = dict[str, list[str]]  # the name of a file -> the public names that it defines
+Sections = dict[str, list[str]]  # the public names that each file defines
 
 
 @cache
 def pages() -> dict[str, Sections]:
-    """What each page documents. A name that several rooms export is on the page of the file that defines it."""
+    """Return what each page documents. A name that several rooms export is on the page of the file that defines it."""
     found: dict[str, Sections] = {}
     for name, packages in PAGES.items():
         sections: Sections = {}
@@ -46,13 +46,13 @@ def pages() -> dict[str, Sections]:
 
 
 def _place_of_op(file: str) -> int:
-    """Files of ops come in the order of the registry, after the package itself; all others stay where they are."""
+    """Return a sort key: files of ops come in the order of the registry, after the package; all others keep theirs."""
     places = {op.forward.__module__: place for place, op in reversed(list(enumerate(tinysegnet.ops.REGISTRY.values())))}
     return places.get(file, len(tinysegnet.ops.REGISTRY) if file.startswith("tinysegnet.ops.") else -1)
 
 
 def _files(module: ModuleType) -> Iterator[ModuleType]:
-    """The module and, of a package, its files; those that need PyTorch only where it is installed."""
+    """Yield the module and, if it is a package, its files; those that need PyTorch only if it is installed."""
     yield module
     for info in pkgutil.iter_modules(getattr(module, "__path__", ())):
         if not info.ispkg:
@@ -64,15 +64,15 @@ def _files(module: ModuleType) -> Iterator[ModuleType]:
 
 
 def public_names(file: ModuleType) -> list[str]:
-    """A file's `__all__`; without one, the names that it binds itself and that do not begin with an underscore."""
+    """Return a file's `__all__`, or the names that it binds itself and that do not begin with an underscore."""
     bound = [name for name in _bound(file, imported=False) if not name.startswith("_")]
     return list(getattr(file, "__all__", bound))
 
 
 def _bound(file: ModuleType, *, imported: bool = True) -> list[str]:
-    """The names that a file defines or assigns outside of functions and classes, in its order.
+    """Return the names that a file defines or assigns outside of functions and classes, in its order.
 
-    imported: also what it imports from other libraries, which it may export.
+    imported: also include names imported from other libraries, which the file may export.
     """
     names: dict[str, None] = {}
     waiting = list(ast.parse(inspect.getsource(file)).body)
@@ -93,7 +93,7 @@ def _bound(file: ModuleType, *, imported: bool = True) -> list[str]:
 
 @cache
 def links() -> dict[str, str]:
-    """Ways to write a public name in backticks -> its full name, without those that could be two."""
+    """Return the full name for each unambiguous way to write a public name in backticks."""
     found: dict[str, set[str]] = {}
     for full in _all_names():
         file, _, name = full.rpartition(".")
@@ -107,7 +107,7 @@ def _all_names() -> list[str]:
 
 
 def page(name: str, sections: Sections) -> str:
-    """A page as reStructuredText: for every file its docstring, and below it the names that it defines."""
+    """Return a page as reStructuredText: for every file its docstring and the names that it defines."""
     room, *_ = PAGES[name]
     lines = [name, "=" * 80, ""]
     for file, names in sections.items():
@@ -130,7 +130,7 @@ def _directive(file: str, name: str) -> list[str]:
 
 
 def _ops_table() -> list[str]:
-    """Every op of the registry: its variants, and the arguments that have a gradient."""
+    """Return a table of every op of the registry: its variants, and the arguments that have a gradient."""
     rows = [("op", "variants", "gradients")]
     for name, op in tinysegnet.ops.REGISTRY.items():
         rows.append((name, ", ".join(op.variants), ", ".join(op.differentiable)))
@@ -139,17 +139,18 @@ def _ops_table() -> list[str]:
 
 
 def index_page() -> str:
-    """The list of all pages, each with the names on it."""
+    """Return the list of all pages, each with the names on it."""
     full = links()
     usual = [full[name] for name in tinysegnet.__all__ if name in full]
-    lines = ["# API reference", "", "Made from the docstrings; `help(name)` says the same. Arrays are NHWC, a picture "
-             "is RGB in 0..255, labels are one class per pixel.", "", "**`import tinysegnet as ts`**", "", "{.names}",
-             *_references(usual)]  # fmt: skip
+    intro = ("These pages are made from the docstrings; `help(name)` shows the same text. Arrays are NHWC, pictures "
+             "are RGB in 0..255, and labels are one class per pixel.")  # fmt: skip
+    names = _references(usual)
+    lines = ["# API reference", "", intro, "", "**`import tinysegnet as ts`**", "", "{.names}", *names]
     for name, sections in pages().items():
         doc = inspect.getdoc(importlib.import_module(PAGES[name][0])) or ""
         summary = " ".join(doc.split("\n\n")[0].split())
-        names = [f"{file}.{entry}" for file, names in sections.items() for entry in names]
-        lines += ["", f"**[{name}]({name}.rst)**", "", summary, "", "{.names}", *_references(names)]
+        listed = [f"{file}.{entry}" for file, names in sections.items() for entry in names]
+        lines += ["", f"**[{name}]({name}.rst)**", "", summary, "", "{.names}", *_references(listed)]
     return "\n".join([*lines, "", "```{toctree}", ":hidden:", "", *PAGES, "commands", "```", ""])
 
 
@@ -165,10 +166,10 @@ SPECIAL = re.compile(r"([\\|]|\*(?! |$)|_(?=\W|$)|(?<!\w)_)")
 
 
 def prepare_docstring(lines: list[str], link: dict[str, str]) -> list[str]:
-    """A docstring as it reads in help() -> reStructuredText, for napoleon.
+    """Turn a docstring as help() shows it into reStructuredText for napoleon.
 
     An indented block, such as a formula or a drawing, becomes a literal block unless it belongs to a section such as
-    Args; `names` in backticks become code, or a link; stars, bars and underscores remain what they are.
+    Args. `names` in backticks become code or a link. Stars, bars and underscores are escaped.
     """
     found: list[str] = []
     section = literal = False
@@ -184,7 +185,7 @@ def prepare_docstring(lines: list[str], link: dict[str, str]) -> list[str]:
 
 
 def _joined(lines: list[str]) -> list[str]:
-    """Code in backticks that a line's end cuts in two, in one line."""
+    """Return the lines with code in backticks that spans two lines joined into one."""
     return CODE.sub(lambda code: code[0].replace("\n", " "), "\n".join(lines)).split("\n")
 
 

@@ -1,4 +1,4 @@
-"""Sphinx's settings. The sources that it reads are gathered by gather.py into build/site-sources."""
+"""Sphinx's settings. gather.py writes the sources that Sphinx reads into build/site-sources."""
 
 import inspect
 import json
@@ -28,18 +28,18 @@ myst_heading_anchors = 3
 highlight_language = "none"
 default_role = "code"
 maximum_signature_line_length = 110
-smartquotes = False  # H' stays H'
+smartquotes = False  # keeps the prime of H'
 python_use_unqualified_type_names = True
 add_module_names = False
 napoleon_numpy_docstring = False
-napoleon_use_ivar = True  # attributes in a list, as arguments are
+napoleon_use_ivar = True  # lists attributes like arguments
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 viewcode_follow_imported_members = False  # names are documented where they are defined
-suppress_warnings = ["misc.highlighting_failure"]  # a cell with a magic, or half a line of Python, is shown as it is
+suppress_warnings = ["misc.highlighting_failure"]  # of cells with a magic or with an incomplete line
 
-# Lessons run once and are kept until their code, or the library's, changes (gather.py names the folder).
+# Outputs of lessons are kept until their code or the library's changes (make.py names the folder).
 nb_execution_mode = os.environ.get("TINYSEGNET_SITE_EXECUTE", "off")
 nb_execution_cache_path = os.environ.get("TINYSEGNET_SITE_CACHE", "")
 nb_execution_excludepatterns = os.environ.get("TINYSEGNET_SITE_SKIP", "").split()
@@ -72,7 +72,7 @@ pygments_dark_style = "github-dark"
 
 
 def _variables(theme):
-    """The colours of the library's pictures, by furo's names."""
+    """Return the colours of the library's pictures under furo's names."""
     return {
         "color-brand-primary": theme.mIoU,
         "color-brand-content": theme.mIoU,
@@ -97,13 +97,13 @@ LINKS = links()
 
 
 def docstring(app, what, name, obj, options, lines):
-    """Markup for what is plain text; data without a comment of its own shows nothing, not the text of its type."""
+    """Turn a plain docstring into markup. Data without a comment of its own shows nothing, not its type's docstring."""
     undocumented = what == "data" and lines and "\n".join(lines).strip() == (inspect.getdoc(type(obj)) or "").strip()
     lines[:] = [] if undocumented else prepare_docstring(lines, LINKS)
 
 
 def find_source(app, name):
-    """For "[source]" of a public op, which is assigned: its definition in NumPy."""
+    """Make "[source]" of a public op, which is an assigned name, lead to its definition in NumPy."""
     from sphinx.pycode import ModuleAnalyzer
 
     analyzer = ModuleAnalyzer.for_module(name)
@@ -117,14 +117,14 @@ def find_source(app, name):
 
 
 def search_scripts(app, pagename, templatename, context, doctree):
-    """The search shows words around what it found (static/excerpts.js), from a file that no other page loads."""
+    """Let the search page show excerpts (static/excerpts.js), from a file that no other page loads."""
     if pagename == "search":
         app.add_js_file("texts.js")
         app.add_js_file("excerpts.js")
 
 
 def write_texts(app, error):
-    """texts.js: the text of every page."""
+    """Write texts.js, the text of every page."""
     if error is None and app.builder.format == "html":
         texts = {name: " ".join(app.env.get_doctree(name).astext().split()) for name in sorted(app.env.found_docs)}
         target = Path(app.outdir) / "_static" / "texts.js"

@@ -1,8 +1,8 @@
 """Build the site: python lessons/site/make.py [--lessons full|fast|off|00,04] [--out build/site]
 
-full runs every lesson with its solutions (some minutes the first time), fast with the smaller numbers of the tests, off
-shows lessons without outputs, and numbers run these alone. Outputs are kept in build/site-cache until the lesson or the
-library changes. Warnings are errors. Needs npm the first time, for MathJax.
+"full" runs every lesson with its solutions, which takes some minutes the first time. "fast" uses the smaller numbers of
+the tests, "off" shows the lessons without outputs, and numbers run only these lessons. Outputs are kept in
+build/site-cache until the lesson or the library changes. Warnings are errors. The first build needs npm, for MathJax.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from gather import ROOT, SCENE, gather, library_digest, write_scene
+from gather import ROOT, gather, library_digest, write_scene
 from mathjax import Missing, vendor
 
 HERE = Path(__file__).parent
@@ -28,26 +28,29 @@ MODES = ("full", "fast", "off")
 
 
 def build(out: Path, *, lessons: str = "full", work: Path = WORK, mathjax: Path = WORK / "mathjax") -> int:
-    """Build into `out`; -> Sphinx's exit code. work: where sources, doctrees and outputs of lessons are kept."""
+    """Build into `out`. Returns Sphinx's exit code.
+
+    work: the folder that keeps sources, doctrees and outputs of lessons.
+    """
     digest = library_digest()
-    static, drawn, cache = work / "site-static", work / "site-drawn", work / "site-cache" / digest
+    static, walk, cache = work / "site-static", work / "site-walk", work / "site-cache" / digest
     shutil.copytree(vendor(mathjax), static / "mathjax", dirs_exist_ok=True)
-    _drawn(drawn, digest)
-    gather(work / "site-sources", lessons=lessons, drawn=drawn)
+    _write_walk(walk, digest)
+    gather(work / "site-sources", lessons=lessons, drawn=lessons in ("full", "fast"))
     for old in (work / "site-cache").glob("*"):
         if old != cache:
             shutil.rmtree(old)
     cache.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(out / "_modules", ignore_errors=True)  # Sphinx leaves pages of files that are gone
+    shutil.rmtree(out / "_modules", ignore_errors=True)  # Sphinx keeps pages of deleted files
     with tempfile.TemporaryDirectory() as scratch:
         command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "-b", "html"]
         command += ["-c", str(HERE), "-d", str(work / "site-doctrees"), str(work / "site-sources"), str(out)]
-        environment = _environment(static, drawn / "extra", cache, lessons, scratch)
+        environment = _environment(static, walk / "extra", cache, lessons, scratch)
         return subprocess.run(command, env=environment, check=False).returncode
 
 
 def _environment(static: Path, extra: Path, cache: Path, lessons: str, scratch: str) -> dict[str, str]:
-    """A learner's: no data of this machine, and a folder of its own for IPython."""
+    """Return the environment of a learner: without this machine's data, and with a separate folder for IPython."""
     own = {name: value for name, value in os.environ.items() if name not in ("TINYSEGNET_CAMVID", "TINYSEGNET_VGG16")}
     return {**own, "PYTHONPATH": _python_path(), "IPYTHONDIR": scratch, "TINYSEGNET_SITE_CACHE": str(cache),
             "TINYSEGNET_SITE_STATIC": str(static), "TINYSEGNET_SITE_EXTRA": str(extra),
@@ -56,37 +59,40 @@ def _environment(static: Path, extra: Path, cache: Path, lessons: str, scratch: 
 
 
 def _skipped(lessons: str) -> list[str]:
-    """Patterns of the notebooks that are not run."""
+    """Return patterns of the notebooks that are not run."""
     if lessons in MODES:
         return []
-    return [
-        "gallery.md",
-        *(f"{number:02}_*.ipynb" for number in range(100) if f"{number:02}" not in lessons.split(",")),
-    ]
+    return [f"{number:02}_*.ipynb" for number in range(100) if f"{number:02}" not in lessons.split(",")]
 
 
-def _drawn(folder: Path, digest: str) -> None:
-    """What the library draws for the first page, and the page of the walk: made anew when the library has changed."""
+def _write_walk(folder: Path, digest: str) -> None:
+    """Write the page of the walk, unless the library has not changed since the last time."""
     mark = folder / "digest"
     if mark.exists() and mark.read_text() == digest:
         return
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "extra").mkdir(parents=True)
-    script = [str(ROOT / "examples" / "show_predictions.py"), "toy", "--first", str(SCENE), "--count", "1"]
-    _run([*script, "--out", str(folder / "street.png")])
     picture, labels = write_scene(folder / "scene")
     out = folder / "extra" / "walk_toy.html"
-    _run(["-m", "tinysegnet", "walk", "toy", str(picture), "--labels", str(labels), "--out", str(out)])
+    command = [
+        sys.executable,
+        "-m",
+        "tinysegnet",
+        "walk",
+        "toy",
+        str(picture),
+        "--labels",
+        str(labels),
+        "--out",
+        str(out),
+    ]
+    environment = {**os.environ, "PYTHONPATH": _python_path()}
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
     mark.write_text(digest)
 
 
-def _run(arguments: list[str]) -> None:
-    environment = {**os.environ, "PYTHONPATH": _python_path()}
-    subprocess.run([sys.executable, *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)
-
-
 def _python_path() -> str:
-    """Where tinysegnet and tinysegnet_lessons are found first."""
+    """Return a search path that begins with this project."""
     return os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "lessons"), os.environ.get("PYTHONPATH")]))
 
 
@@ -95,10 +101,10 @@ def main() -> int:
     default = os.environ.get("TINYSEGNET_SITE_LESSONS", "full")
     parser.add_argument("--lessons", default=default, metavar="full|fast|off|00,04")
     parser.add_argument("--out", type=Path, default=WORK / "site")
-    parser.add_argument("--work", type=Path, default=WORK, help="where sources and outputs of lessons are kept")
+    parser.add_argument("--work", type=Path, default=WORK, help="the folder for sources and outputs of lessons")
     arguments = parser.parse_args()
     if arguments.lessons not in MODES and not re.fullmatch(r"\d\d(,\d\d)*", arguments.lessons):
-        parser.error(f"--lessons {arguments.lessons} (expected full, fast, off, or numbers of lessons such as 00,04)")
+        parser.error(f"--lessons {arguments.lessons}: give full, fast, off, or numbers of lessons such as 00,04")
     began = time.perf_counter()
     try:
         code = build(arguments.out.resolve(), lessons=arguments.lessons, work=arguments.work.resolve())

@@ -1,7 +1,7 @@
-"""MathJax for the site: one file of its npm package, fetched once, so that pages need no network.
+"""Fetch MathJax for the site once: one file of its npm package, so that pages need no network.
 
 The SVG build draws formulas as paths. It needs no fonts, which browsers refuse to load for pages opened from a disk,
-and the one file has all extensions of TeX.
+and its single file contains all extensions of TeX.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from pathlib import Path
 __all__ = ["VERSION", "Missing", "vendor"]
 
 VERSION = "3.2.2"
-SHA256 = "1b9c0a1c44df864e915690558e72adb9cc5203360daefd385084ced3b6c64c09"  # of the package, a .tgz
+SHA256 = "1b9c0a1c44df864e915690558e72adb9cc5203360daefd385084ced3b6c64c09"  # of the npm package, a .tgz
 WANTED = {"package/es5/tex-svg-full.js": "tex-svg-full.js", "package/LICENSE": "LICENSE"}
 
 
 class Missing(RuntimeError):
-    """MathJax is not there and cannot be fetched; the message says what to do."""
+    """MathJax is missing and cannot be fetched. The message says what to do."""
 
 
 def vendor(folder: Path) -> Path:
-    """Put MathJax into the folder, unless it is there; -> the folder."""
+    """Put MathJax into the folder, unless it is there already. Returns the folder."""
     if all((folder / name).exists() for name in WANTED.values()):
         return folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def vendor(folder: Path) -> Path:
         _fetch(folder)
     if hashlib.sha256(package.read_bytes()).hexdigest() != SHA256:
         package.unlink()
-        raise Missing(f"mathjax {VERSION} came with other bytes than expected; nothing of it was used")
+        raise Missing(f"mathjax {VERSION}: the SHA-256 of the download is wrong, so it was deleted. Try again")
     with tarfile.open(package) as archive:
         for member, name in WANTED.items():
             content = archive.extractfile(member)
@@ -46,7 +46,7 @@ def vendor(folder: Path) -> Path:
 def _fetch(folder: Path) -> None:
     npm = shutil.which("npm")
     if npm is None:
-        raise Missing("npm is missing; it fetches MathJax (on Debian: apt-get install npm)")
+        raise Missing("npm is missing, and MathJax is fetched with it. Install it (on Debian: apt-get install npm)")
     command = [npm, "pack", "--silent", f"mathjax@{VERSION}", "--pack-destination", str(folder.resolve())]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode != 0:

@@ -1,4 +1,4 @@
-"""The site's sources: nothing of the project is left out, and docstrings become the markup that was meant."""
+"""The site's sources: every page, lesson and public name is there, links lead somewhere, docstrings become markup."""
 
 import importlib
 import inspect
@@ -14,13 +14,14 @@ import tinysegnet as ts
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "lessons" / "site"
+SOURCES = sorted((ROOT / "lessons" / "src").glob("[0-9][0-9]_*.py"))
 PLAIN_FILES = ("errors", "files", "runtime.settings", "weights.weight_files", "training.optim", "training.schedules",
                "bench.measure", "bench.table", "bench.workloads")  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
 def modules():
-    """The site's own modules, which belong to no package; their names are given back afterwards."""
+    """Make the site's modules, which belong to no package, importable during these tests."""
     names = [path.stem for path in SITE.glob("*.py")]
     kept = {name: sys.modules.pop(name) for name in names if name in sys.modules}
     sys.path.insert(0, str(SITE))
@@ -46,10 +47,10 @@ def read(path):
     return path.read_text(encoding="utf-8")
 
 
-# --- what is there ----------------------------------------------------------------------------------------------------
+# --- content ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_settings_are_there_and_fetch_nothing():
+def test_settings_fetch_nothing():
     text = read(SITE / "conf.py")
     assert "mathjax_path" in text
     assert "nb_ipywidgets_js = {}" in text
@@ -69,6 +70,88 @@ def test_every_lesson_is_a_page(sources):
         assert said.endswith("?"), f"{name} asks no question"
 
 
+def test_lists_of_lessons_have_their_titles():
+    """The questions are in lessons/README.md only."""
+    titles = {source.stem: re.search(r"^# # (.*)$", read(source), re.M)[1] for source in SOURCES}
+    for path, folder in ((ROOT / "README.md", "lessons/"), (ROOT / "lessons" / "README.md", "")):
+        found = re.findall(rf"\[(\d\d [^\]]+)\]\({folder}(\d\d_\w+)\.ipynb\)", read(path))
+        assert {name: title for title, name in found} == titles, path
+    assert list(module("gather").questions()) == list(titles)
+
+
+def test_every_page_has_a_title_of_its_own_and_is_in_a_table_of_contents(sources):
+    titles, listed = [], set()
+    for path in sources.rglob("*.md"):
+        text = read(path)
+        titles += [re.search(r"^# (.+)", text, re.M)[1]]
+        for toctree in re.findall(r"```\{toctree\}\n(.*?)```", text, re.S):
+            names = [line for line in toctree.splitlines() if line and not line.startswith(":")]
+            listed |= {(path.parent / name).relative_to(sources).as_posix() for name in names}
+    assert len(set(titles)) == len(titles)
+    pages = {path.stem for path in (SITE / "pages").glob("*.md")}
+    assert pages - {"index"} <= listed
+
+
+def test_no_link_or_picture_of_a_page_is_broken(sources):
+    """Check links to files and to headings in them. The long form opens the built pages in a browser."""
+    broken = [
+        f"{path.relative_to(sources)}: {target}"
+        for path in sources.rglob("*.md")
+        if path.relative_to(sources).parts[0] != "files"  # source listings
+        for target in targets(read(path))
+        if not leads_somewhere(path, target)
+    ]
+    assert broken == []
+
+
+def test_no_link_of_the_readmes_is_broken():
+    """Check the pages as a code host shows them, without the site."""
+    written_later = {"CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md"}
+    pages = [ROOT / "README.md", ROOT / "lessons" / "README.md", *(SITE / "pages").glob("*.md")]
+    broken = [f"{path.name}: {target}" for path in pages for target in targets(read(path))
+              if target not in written_later and not leads_somewhere(path, target)]  # fmt: skip
+    assert broken == []
+
+
+def test_a_broken_link_is_found(tmp_path):
+    (tmp_path / "a.md").write_text("# One `title`\n[a](b.md) [b](#one-title) [c](#two) <img src='d.png'>")
+    found = targets(read(tmp_path / "a.md"))
+    assert [target for target in found if not leads_somewhere(tmp_path / "a.md", target)] == ["b.md", "#two", "d.png"]
+
+
+def targets(text):
+    """Return what a page links to and shows, without addresses on the web."""
+    bare = re.sub(r"^ *(```+|~~~+).*?^ *\1", "", text, flags=re.M | re.S)
+    found = re.findall(r"\]\(([^)\s]+)\)", bare) + re.findall(r"(?:src|srcset)=['\"]([^'\"]+)['\"]", bare)
+    return [target for target in found if not re.match(r"[a-z]+:", target)]
+
+
+def leads_somewhere(page, target):
+    path, _, anchor = target.partition("#")
+    goal = page.parent / path if path else page
+    headings = re.findall(r"^#+ (.+)$", read(goal), re.M) if anchor and goal.is_file() else []
+    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return goal.exists() and (not anchor or anchor in slugs)
+
+
+def test_a_site_without_outputs_says_why_figures_are_missing(tmp_path):
+    """The gallery shows the project's pictures, and no cell that was not run."""
+    gather = module("gather")
+    gather._own_pages(gather.Gathered(tmp_path), module("markdown").Links(ROOT), [], drawn=False)
+    gallery = read(tmp_path / "gallery.md")
+    assert "pictures/walk.png" in gallery
+    assert "code-cell" not in gallery
+    assert "make site" in gallery
+
+
+def test_pictures_have_variants_for_dark_pages_and_phones(sources):
+    walk = read(sources / "walk.md")
+    for name, classes in {"": ".only-light .wide", "_dark": ".only-dark .wide", "_narrow": ".narrow .only-light",
+                          "_narrow_dark": ".narrow .only-dark"}.items():  # fmt: skip
+        assert f"(pictures/walk{name}.png){{{classes}}}" in walk
+    assert "(pictures/uncertainty.png)" + "\n" in read(sources / "models.md")
+
+
 def test_a_lesson_shows_the_task_and_folds_the_solution(sources):
     notebook = json.loads(read(sources / "lessons" / "04_relu_and_batch_norm.ipynb"))
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
@@ -83,7 +166,7 @@ def test_a_lesson_shows_the_task_and_folds_the_solution(sources):
 
 
 def test_every_public_name_is_documented(sources):
-    """Those of the package, of each area, and of files whose names no area exports."""
+    """Check the names of the package, of each room, and of files whose names no room exports."""
     pages = "\n".join(read(path) for path in (sources / "api").glob("*.rst"))
     entries = re.findall(r"^\.\. auto(?:class|data|function):: (\S+)$", pages, re.M)
     documented = set(entries)
@@ -101,7 +184,7 @@ def test_every_public_name_is_documented(sources):
         for key in getattr(file, "__all__", defined):
             found = key.startswith("_") or f"{path}.{key}" in documented or id(getattr(file, key)) in objects
             assert found, f"{path}.{key} is on no page"
-    assert len(documented) == len(entries), "one is there twice"
+    assert len(documented) == len(entries), "a name is there twice"
 
 
 SOURCE = """
@@ -115,8 +198,7 @@ E: int = 5
 """
 
 
-def test_the_public_names_of_a_file(tmp_path, monkeypatch):
-    """Those of `__all__`; without one, those that the file binds itself, but for private ones."""
+def test_public_names_are_those_of_all_or_those_that_a_file_binds(tmp_path, monkeypatch):
     (tmp_path / "site_plain.py").write_text(SOURCE)
     (tmp_path / "site_listed.py").write_text(SOURCE + "__all__ = ['join', 'f']\n")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -133,7 +215,7 @@ def test_every_room_has_a_page_in_the_order_of_the_list(sources):
     assert pages == list(module("api").PAGES)
 
 
-def test_ops_come_in_the_order_of_the_registry_and_of_their_files(sources):
+def test_ops_come_in_the_order_of_the_registry(sources):
     ops = read(sources / "api" / "ops.rst")
     assert 0 < ops.index("conv2d_forward\n") < ops.index("conv2d_backward\n") < ops.index("batchnorm2d_forward\n")
 
@@ -143,34 +225,27 @@ def _value(path):
     return getattr(importlib.import_module(package), name)
 
 
-def test_every_section_of_the_readme_has_a_page(sources):
-    markdown = module("markdown")
-    found = markdown.sections(read(ROOT / "README.md"))
-    assert len(found) >= 8
-    for section in found:
-        if section.page:
-            text = read(sources / f"{section.page}.md")
-            fences = re.findall(r"^```.*?^```", section.text, re.M | re.S)
-            assert all(fence in text for fence in fences), section.title
-            words = [line for line in section.text.splitlines() if line and not re.search(r"[\[#`]", line)]
-            assert all(line in text for line in words), section.title
+def test_the_architecture_page_shows_the_project_map(sources):
+    page = read(sources / "architecture.md")
+    for line in re.findall(r"^    (tinysegnet/|    \w+(?:/|\.py) +\S.*)$", ts.__doc__, re.M):
+        assert f"\n{line}\n" in page
 
 
 def test_every_picture_of_the_examples_is_in_the_gallery(sources):
     gallery = read(sources / "gallery.md")
-    for path in (ROOT / "examples").glob("*.png"):
+    for path in (ROOT / "examples").rglob("*.png"):
         assert f"(pictures/{path.name})" in gallery, path.name
         assert (sources / "pictures" / path.name).read_bytes() == path.read_bytes()
 
 
-def test_every_command_is_there(sources, capsys):
+def test_every_command_is_documented(sources):
     page = read(sources / "api" / "commands.md")
     for command in ("train", "evaluate", "predict", "data check", "bench", "lessons"):
         assert f"\n## tinysegnet {command}\n" in page
     assert "--recipe" in page
 
 
-def test_gathered_again_nothing_is_written_and_what_is_old_goes(tmp_path):
+def test_gathering_again_writes_nothing_and_removes_old_files(tmp_path):
     gathered = module("gather").Gathered(tmp_path)
     gathered.write("a/kept.md", "text")
     (tmp_path / "old").mkdir()
@@ -185,43 +260,20 @@ def test_gathered_again_nothing_is_written_and_what_is_old_goes(tmp_path):
 # --- Markdown ---------------------------------------------------------------------------------------------------------
 
 
-def test_sections_and_headings():
-    markdown = module("markdown")
-    text = "# t\nintro\n## A\nx\n```sh\n## no heading\n```\n### B\ny\n## C d\nz\n"
-    a, c = markdown.sections(text)
-    assert (a.title, c.title, c.text, c.page) == ("A", "C d", "z\n", "guides/c_d")
-    raised = markdown.shifted(a.text, -1)
-    assert raised == "x\n```sh\n## no heading\n```\n## B\ny\n"
-    assert markdown.shifted(raised, 1) == a.text
-
-
-def test_a_section_that_the_readme_has_lost_is_named(tmp_path, monkeypatch):
-    gather = module("gather")
-    monkeypatch.setitem(gather.README, "Once upon a time", "results/gone")
-    with pytest.raises(ValueError, match="no section 'Once upon a time'"):
-        gather.gather(tmp_path)
-
-
 def test_links_to_files_become_links_to_pages():
     markdown = module("markdown")
     noted = []
     links = markdown.Links(ROOT, noted.append)
-    text = ("[a](lessons/README.md) ![b](examples/walk.png) [c](https://d.e/f) [g](tests/conftest.py#h) [i](#j)\n"
+    text = ("[a](../../README.md) ![b](../../../examples/uncertainty.png) [c](https://d.e/f) [d](models.md#e) "
+            "[e](../../../tinysegnet/ops) [g](../../../tests/conftest.py#h) [i](#j)\n"
             "```\n[k](nowhere)\n```\n")  # fmt: skip
-    assert links.rewritten(text, of="README.md", page="results/x.md") == (
-        "[a](../lessons/index.md) ![b](../pictures/walk.png) [c](https://d.e/f) "
-        "[g](../files/tests/conftest.py.md#h) [i](#j)\n```\n[k](nowhere)\n```\n"
+    assert links.rewritten(text, of="lessons/site/pages/x.md", page="x.md") == (
+        "[a](lessons/index.md) ![b](pictures/uncertainty.png) [c](https://d.e/f) [d](models.md#e) "
+        "[e](api/ops.rst) [g](files/tests/conftest.py.md#h) [i](#j)\n```\n[k](nowhere)\n```\n"
     )
-    assert noted == ["examples/walk.png", "tests/conftest.py"]
+    assert noted == ["examples/uncertainty.png", "tests/conftest.py"]
     with pytest.raises(FileNotFoundError, match="nowhere"):
         links.rewritten("[k](nowhere.md)", of="README.md", page="x.md")
-
-
-def test_a_lessons_question():
-    question = module("gather").lesson_question
-    assert question("# 1\n\n**The question.** It is 2.5. Why\nso? More.\n\nNext?") == "It is 2.5. Why so?"
-    assert question("# 1\n\n**The question.** Why? How?\n") == "Why?"
-    assert question("# 1\n\nNothing.") == ""
 
 
 # --- docstrings -------------------------------------------------------------------------------------------------------
@@ -248,7 +300,7 @@ def prepared(text, **link):
     return "\n".join(module("api").prepare_docstring(text.splitlines(), link))
 
 
-def test_a_docstring_comes_through():
+def test_docstrings_become_markup():
     assert prepared(DOCSTRING, conv2d="tinysegnet.ops.conv2d") == (
         "Sums x * y, ``a_b`` and \\*\\*kw: see :py:obj:`conv2d <tinysegnet.ops.conv2d>`\\ s of ``a b``.\n\n"
         "\n::\n\n    out = x * y_\n\n      drawn |\n\n\n"
@@ -257,14 +309,14 @@ def test_a_docstring_comes_through():
     )
 
 
-def test_markup_that_is_there_stays():
+def test_existing_markup_stays():
     text = "A list:\n\n* ``x_`` and\n  more\n* y"
     assert prepared(text) == text
     assert prepared(">>> f(*x)\n1") == ">>> f(*x)\n1"
 
 
 def test_every_docstring_is_sound_markup(sources):
-    """As docutils reads it, where it is installed: no markup that was not meant."""
+    """Let docutils, where it is installed, find markup that was not intended."""
     core = pytest.importorskip("docutils.core", reason="needs docutils (make site)")
     napoleon = pytest.importorskip("sphinx.ext.napoleon", reason="needs Sphinx (make site)")
     from docutils.parsers.rst import roles

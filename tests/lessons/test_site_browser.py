@@ -1,7 +1,8 @@
-"""Every page of the site in a real browser, from the disk: links, pictures, formulas, errors, requests, a phone.
+"""Open every page of the site in a browser from the disk: links, pictures, formulas, errors, requests, phones.
 
-The site is built without running lessons, about a minute, unless TINYSEGNET_SITE names a folder with one. Skipped, and
-says so, where chromium, playwright, the site's packages or npm are missing.
+The long form builds the site without running lessons, unless TINYSEGNET_SITE names a folder with a site. The tests are
+skipped with a message if chromium, playwright, the site's packages or npm are missing. In the short form, test_site.py
+checks the links and pictures of the sources.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from browser import DESKTOP, PHONE, demand, missing, opened
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("sphinx", "myst_nb", "furo")
 
-pytestmark = pytest.mark.xdist_group("site")  # one process builds it, and looks at it
+pytestmark = pytest.mark.xdist_group("site")  # one process builds the site and opens its pages
 
-# What a page says of itself, once its formulas are drawn.
+# Describes a page once its formulas are drawn.
 LOOK = """async () => {
     if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
     for (const image of document.images) { image.loading = "eager"; try { await image.decode(); } catch {} }
@@ -61,7 +62,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(site):
-    """{path: what the page says of itself, its errors, how much wider than a phone it is}."""
+    """Return by path what a page contains, its errors, and how much wider than a phone it is."""
     found = {}
     with opened(DESKTOP) as browser:
         for path in sorted(site.rglob("*.html")):
@@ -74,19 +75,22 @@ def pages(site):
     return found
 
 
-def test_there_are_pages(site, pages):
+@pytest.mark.long
+def test_every_lesson_has_a_page(site, pages):
     lessons = len(list((ROOT / "lessons" / "src").glob("[0-9][0-9]_*.py")))
     assert len([path for path in pages if re.match(r"\d\d_", path.name)]) == lessons
     assert len(pages) > lessons + 30
 
 
-def test_no_error_and_no_request(pages):
+@pytest.mark.long
+def test_pages_have_no_errors_and_request_nothing(pages):
     assert {str(path): page["errors"] for path, page in pages.items() if page["errors"]} == {}
-    assert next(reversed(pages.values()))["away"] == []  # of all pages: one browser has seen them
+    assert next(reversed(pages.values()))["away"] == []  # of all pages, because one browser has opened them
 
 
+@pytest.mark.long
 def test_no_link_is_broken(pages):
-    """To files of the site, and to the places in them. Addresses on the web are not visited."""
+    """Check links to files of the site and to places in them, but no addresses on the web."""
     ids = {path: set(page["ids"]) for path, page in pages.items()}
     broken = []
     for path, page in pages.items():
@@ -100,10 +104,12 @@ def test_no_link_is_broken(pages):
     assert broken == []
 
 
+@pytest.mark.long
 def test_no_picture_is_missing(pages):
     assert {path.name: page["empty"] for path, page in pages.items() if page["empty"]} == {}
 
 
+@pytest.mark.long
 def test_all_formulas_are_drawn(pages):
     for path, page in pages.items():
         assert page["drawn"] == page["formulas"], path
@@ -111,7 +117,9 @@ def test_all_formulas_are_drawn(pages):
         source = ROOT / "lessons" / "src" / f"{path.stem}.py"
         if path.parent.name == "lessons" and source.exists():
             written = len(re.findall(r"\$[^$\s]", "\n".join(_prose(source))))
-            assert page["formulas"] > written / 4, f"{path.name}: {written} dollars, {page['formulas']} formulas"
+            assert page["formulas"] > written / 4, (
+                f"{path.name}: {written} formulas in the source, {page['formulas']} on the page"
+            )
     assert sum(page["formulas"] for page in pages.values()) > 300
 
 
@@ -119,11 +127,13 @@ def _prose(source: Path) -> list[str]:
     return [line for line in source.read_text(encoding="utf-8").splitlines() if line.startswith("# ")]
 
 
+@pytest.mark.long
 def test_pages_fit_a_phone(pages):
     assert {path.name: page["wide"] for path, page in pages.items() if page["wide"] > 0} == {}
 
 
-def test_the_search_finds(site):
+@pytest.mark.long
+def test_search_finds_lessons_and_api_pages(site):
     with opened() as browser:
         browser.page.goto((site / "search.html").as_uri() + "?q=unpool")
         browser.page.wait_for_selector("#search-results li a")
@@ -135,6 +145,7 @@ def test_the_search_finds(site):
         assert browser.away == []
 
 
+@pytest.mark.long
 def test_a_solution_is_folded_and_opens(site):
     with opened() as browser:
         browser.open(site / "lessons" / "04_relu_and_batch_norm.html")
@@ -145,13 +156,27 @@ def test_a_solution_is_folded_and_opens(site):
         assert code.is_visible()
 
 
-def test_light_and_dark(site):
+@pytest.mark.long
+def test_pages_follow_the_systems_light_and_dark_theme(site):
     paper = {}
     for dark in (False, True):
         with opened(PHONE, dark=dark) as browser:
             browser.open(site / "index.html")
             paper[dark] = browser.page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == {False: "rgb(255, 255, 255)", True: "rgb(23, 24, 28)"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_one_variant_of_a_picture_is_shown(site, size, dark):
+    with opened(size, dark=dark) as browser:
+        browser.open(site / "walk.html")
+        shown = browser.page.eval_on_selector_all(
+            "article img", "found => found.filter((image) => image.checkVisibility()).map((image) => image.src)"
+        )
+    expected = f"walk{'_narrow' if size == PHONE else ''}{'_dark' if dark else ''}.png"
+    assert [address.rpartition("/")[2] for address in shown] == [expected]
 
 
 # --- the checks can fail ----------------------------------------------------------------------------------------------
@@ -173,9 +198,9 @@ def test_a_bad_page_is_found(tmp_path):
         page = {**looked, "wide": wide, "errors": browser.take(), "away": browser.away}
     assert "console error: told" in page["errors"]
     with pytest.raises(AssertionError, match="gone"):
-        test_no_error_and_no_request({path: page})
+        test_pages_have_no_errors_and_request_nothing({path: page})
     with pytest.raises(AssertionError, match="example"):
-        test_no_error_and_no_request({path: {**page, "errors": []}})
+        test_pages_have_no_errors_and_request_nothing({path: {**page, "errors": []}})
     for test in (
         test_no_link_is_broken,
         test_no_picture_is_missing,

@@ -1,5 +1,5 @@
-/* Below each page that the search finds, the words around the place. The pages' texts come in a file of their own,
-   texts.js: a browser fetches no pages for a site that is opened from a disk. */
+/* Show an excerpt below each page that the search finds. The texts come from texts.js, because a browser refuses to
+   fetch pages for a site that is opened from a disk. */
 (() => {
   const asked = new URLSearchParams(location.search).get("q") || "";
   const words = asked.toLowerCase().split(/[^\p{L}\p{N}_]+/u).filter(Boolean);
