@@ -68,7 +68,7 @@ class Augment:
 def resize_sample(sample: Sample, size: tuple[int, int], box: Box | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Resize a sample, or a box of it, to size (H, W). Returns the image (H, W, 3) and the labels (H, W), both uint8.
 
-    The image is interpolated (bilinear, antialiased). Labels are not (nearest), so no new class numbers appear.
+    The image is interpolated (bilinear, antialiased). Each label is that of the nearest pixel, so none are mixed.
     """
     image, labels = _resize(sample, size, box)
     return np.asarray(image), np.asarray(labels)

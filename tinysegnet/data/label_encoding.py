@@ -50,7 +50,7 @@ class ClassList:
 
     @property
     def is_camvid(self) -> bool:
-        """Whether these are the 32 classes of CamVid's original labels."""
+        """True for the 32 classes of CamVid's original labels."""
         merged = {name for names in CAMVID_MERGE.values() for name in names}
         return set(self.names) == merged | {"Void"}
 
@@ -126,7 +126,7 @@ class LabelEncoding:
     ) -> LabelEncoding:
         """Infer the encoding from the values that occur: a mask of 0 and 255, or classes 0..K-1 and void.
 
-        A number counts as a class if at least half of the numbers up to it occur. A single 37 among 0..11 is a mistake.
+        A number counts as a class if at least half of the numbers up to it occur, so a single 37 among 0..11 does not.
         """
         found = set(values)
         if ignore is None and (VOID in found) and found <= {0, VOID}:

@@ -41,7 +41,7 @@ class Layout:
     is_tutorial: bool = False
 
     def pairs(self, split: str) -> list[FilePair]:
-        """Return the pairs of a split. "val", "valid" and "validation" are synonyms. Raises DataError if empty."""
+        """Return the pairs of a split, where "val", "valid" and "validation" are synonyms. Raises DataError if empty."""
         names = _VAL if split in _VAL else (split,)
         name = next((name for name in (split, *names) if name in self.splits), None)
         if name is None:
@@ -82,7 +82,7 @@ def tutorial_layout(root: Path) -> Layout:
 
 
 def _lists_pairs(path: Path) -> bool:
-    """Whether a text file has two paths per line, unlike fastai's valid.txt, which has one file name per line."""
+    """Return whether a text file has two paths per line, unlike fastai's valid.txt, which has one name per line."""
     first = next((line for line in read_lines(path) if line.strip()), "")
     return not first or (len(first.split()) > 1 and len(re.findall(r"\.(?:png|jpe?g)\b", first, re.IGNORECASE)) != 1)
 

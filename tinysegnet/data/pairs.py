@@ -46,7 +46,7 @@ def strip_ending(stem: str) -> str:
 
 
 def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: tuple[Path, Path]) -> list[FilePair]:
-    """Pair pictures with label maps by stem, where label maps may have a suffix such as _L. Returns pairs by stem.
+    """Pair pictures with label maps by stem, where label maps may have a suffix such as _L, and sort them by stem.
 
     `places` are the folders of the pictures and of the label maps, for the expected path of a missing partner.
     """
@@ -117,8 +117,8 @@ def _resolve(root: Path, listed: str) -> Path:
 
 
 def inside(path: Path, root: Path) -> bool:
-    """Whether a path is below root after following all links, because a downloaded data set may be hostile."""
+    """Return whether a path is below root after following all links. A downloaded data set may be hostile."""
     try:
         return path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError, ValueError):  # a link to itself, or an impossible name
+    except (OSError, RuntimeError, ValueError):  # a link to itself, or an invalid name
         return False

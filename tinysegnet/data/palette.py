@@ -74,7 +74,7 @@ CAMVID_MERGE = {
 
 
 def distinct_colors(count: int, taken: Iterable[Color] = ()) -> tuple[Color, ...]:
-    """Return `count` colours that differ from each other, from the taken ones and from black. They are not random.
+    """Return `count` fixed colours that differ from each other, from the taken ones and from black.
 
     The hue advances by the golden angle, so that similar hues are far apart in the sequence.
     """

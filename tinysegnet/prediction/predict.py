@@ -44,12 +44,12 @@ def predict(
 def predict_logits(
     model: Network, image: np.ndarray, *, size: Size | None = None, mirror: bool = False, scales: Scales = (1.0,)
 ) -> np.ndarray:
-    """Return the logits (H, W, num_classes), resized to the picture (bilinear). Arguments as for `predict`."""
+    """Return the logits (H, W, num_classes), resized to the picture (bilinear). The arguments are as for `predict`."""
     return _resized(_working_logits(model, image, size, mirror, scales), image.shape[:2])
 
 
 def predict_probs(model: Network, image: np.ndarray, **options: Any) -> np.ndarray:
-    """Return the class probabilities (H, W, num_classes), the softmax of the logits. Options as for `predict`."""
+    """Return the probabilities (H, W, num_classes), the softmax of the logits. The options are as for `predict`."""
     return softmax_forward(predict_logits(model, image, **options))[0]
 
 

@@ -1,12 +1,12 @@
 """Training settings: the fields of a `Recipe`, the default recipe for a data set, and the recipes of the papers.
 
-The papers' four recipes follow the authors' solver and model files (github.com/alexgkendall/SegNet-Tutorial, Models/):
-batches of 4 pictures of 360x480 in random order, without augmentation; Caffe's SGD at a constant rate, with momentum
-0.9 and weight decay 5e-4; biases with twice the learning rate and no decay; median frequency class weights. There are
-four differences. Class weights are computed from the given labels, because the published ones belong to older labels
-(`data.class_weights`). Batch norm has exact statistics (`statistics`), similar to the authors' script, and eps is 1e-5,
-not 1e-9. The paper's SegNet starts from VGG16 trained on ImageNet; here, training starts from random weights (He et
-al.), on scaled pictures (`models.vgg16`). Steps are rounded up to whole epochs, while Caffe's batches cross epochs.
+The papers' four recipes follow the authors' solver and model files (github.com/alexgkendall/SegNet-Tutorial, Models/).
+They use batches of 4 pictures of 360x480 in random order, without augmentation, and Caffe's SGD at a constant rate,
+with momentum 0.9 and weight decay 5e-4. Biases have twice the learning rate and do not decay. There are four
+differences. Class weights are computed from the given labels, because the published ones belong to older labels
+(`data.class_weights`). Batch norm has exact statistics (`statistics`), and eps is 1e-5, not 1e-9. The paper's SegNet
+starts from VGG16 trained on ImageNet, but here, training starts from random weights (He et al.), on scaled pictures
+(`models.vgg16`). Steps are rounded up to whole epochs, while Caffe's batches cross epochs.
 """
 
 import math
@@ -59,9 +59,9 @@ class Recipe:
     statistics: Literal["running", "exact"] = "running"
     """Batch norm's final statistics: running averages, or exact values over the unaugmented training data."""
     mirror: bool = False
-    """Average the predictions for a picture and its mirror image, in validation and later. Takes twice as long."""
+    """Average the predictions for a picture and its mirror image, in validation and later; this takes twice as long."""
     test_scales: tuple[float, ...] = (1.0,)
-    """Average the predictions at these scales, in validation and later. Scale 2 takes four times as long as 1."""
+    """Average the predictions at these scales, in validation and later; scale 2 takes four times as long as 1."""
     validate_every: int = 1
     """Epochs between validations. The last epoch is always validated."""
     seed: int = 0

@@ -56,7 +56,7 @@ class TrainingStep:
         return schedule(self.recipe.schedule, step, self.total_steps)
 
     def is_void(self, labels: np.ndarray) -> bool:
-        """Whether no pixel is labelled. Loss and gradient are then 0, and a step would only decay the weights."""
+        """Return whether no pixel is labelled. A step would then only decay the weights, as the gradient is 0."""
         return self.ignore_label is not None and bool((labels == self.ignore_label).all())
 
     def accuracy(self, predicted: np.ndarray, labels: np.ndarray) -> float:
