@@ -43,7 +43,7 @@ def read(dataset, batch_size=2, size=(8, 12), seed=0, **options):
 
 @pytest.mark.parametrize("size", [(36, 60), (18, 30), (20, 28), (27, 21), (50, 90)])
 @pytest.mark.parametrize("axis", [0, 1])
-def test_picture_and_labels_move_together(size, axis):
+def test_augmentation_moves_picture_and_labels_together(size, axis):
     rng = np.random.default_rng(1)
     augment = Augment(flip=0.5, scale=(1.0, 2.5), color_jitter=0)
     sample, channel, errors, mirrored = telling_sample(axis), 1 - axis, [], 0
@@ -62,7 +62,7 @@ def test_picture_and_labels_move_together(size, axis):
     assert 8 < mirrored < 32
 
 
-def test_scale_is_zoom_and_place_is_random():
+def test_augmentation_at_scale_2_shows_half_of_each_side_at_random_places():
     """At scale s the crop shows 1/s of each side; over many draws it reaches every border."""
     rng = np.random.default_rng(2)
     sample = telling_sample(1)
@@ -78,7 +78,7 @@ def test_scale_is_zoom_and_place_is_random():
     np.testing.assert_array_equal(whole, sample.image)
 
 
-def test_labels_are_picked_not_mixed():
+def test_resizing_labels_adds_no_new_values():
     labels = np.random.default_rng(3).choice(np.array([0, 11], np.uint8), (H, W))
     sample = Sample(np.zeros((H, W, 3), np.uint8), labels, "x")
     for size in ((13, 17), (70, 90)):
@@ -86,7 +86,7 @@ def test_labels_are_picked_not_mixed():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_color_jitter_by_its_definition(seed):
+def test_color_jitter_matches_its_definition(seed):
     draws = np.random.default_rng(seed)
     draws.random(4)
     brightness, contrast, saturation = 1 + 0.5 * draws.uniform(-1, 1, 3)
@@ -101,13 +101,13 @@ def test_color_jitter_by_its_definition(seed):
     np.testing.assert_array_equal(labels, sample.labels)
 
 
-def test_augment_refuses_nonsense():
+def test_augment_rejects_values_out_of_range():
     for wrong in ({"scale": (0.5, 1)}, {"scale": (1.5, 1)}, {"flip": 2}, {"color_jitter": 1}):
         with pytest.raises(SettingError, match=next(iter(wrong))):
             Augment(**wrong)
 
 
-def test_every_picture_once_in_float32_and_new_arrays():
+def test_an_epoch_has_every_picture_once_in_new_float32_arrays():
     out = read(Solid(9), 3)
     assert [images.shape for images, _ in out] == [(3, 8, 12, 3)] * 3
     assert all(images.dtype == np.float32 and labels.dtype == np.uint8 for images, labels in out)
@@ -120,7 +120,7 @@ def test_every_picture_once_in_float32_and_new_arrays():
     assert not np.shares_memory(out[0][0], out[1][0])
 
 
-def test_last_batch():
+def test_an_incomplete_last_batch_is_dropped_only_when_shuffling():
     assert [len(labels) for _, labels in read(Solid(7), 3)] == [3, 3]
     assert [len(labels) for _, labels in read(Solid(7), 3, shuffle=False)] == [3, 3, 1]
     assert [len(labels) for _, labels in read(Solid(2), 3)] == [2]
@@ -129,7 +129,7 @@ def test_last_batch():
         assert num_batches(dataset, batch_size, shuffle=shuffle) == len(read(dataset, batch_size, shuffle=shuffle))
 
 
-def test_in_order_without_generator():
+def test_batches_in_order_need_no_generator():
     out = list(batches(Solid(5), 2, size=(4, 6), shuffle=False))
     assert [labels[:, 0, 0].tolist() for _, labels in out] == [[0, 1], [2, 3], [4]]
     assert out[0][0].shape == (2, 4, 6, 3)
@@ -138,7 +138,7 @@ def test_in_order_without_generator():
             batches(Solid(5), 2, size=(4, 6), **options)
 
 
-def test_an_epoch_is_a_function_of_the_generators_state_and_resumes():
+def test_an_epoch_resumes_at_any_batch_from_the_generators_state():
     dataset, augment = Solid(11), Augment()
     whole = read(dataset, seed=6, augment=augment)
     for start in range(6):
@@ -152,7 +152,7 @@ def test_an_epoch_is_a_function_of_the_generators_state_and_resumes():
     assert first != other
 
 
-def test_every_picture_is_changed_in_its_own_way():
+def test_each_picture_is_augmented_differently():
     class Same(Solid):
         def __getitem__(self, index):
             return telling_sample(0)
@@ -161,7 +161,7 @@ def test_every_picture_is_changed_in_its_own_way():
     assert len(np.unique(images.reshape(8, -1), axis=0)) == 8
 
 
-def test_all_chance_is_drawn_at_the_call():
+def test_batches_draws_all_random_numbers_at_the_call():
     """However far an epoch is read, and whatever else draws meanwhile, generator and batches stay the same."""
     states, outs = [], []
     for steps in (0, 5):
@@ -174,7 +174,7 @@ def test_all_chance_is_drawn_at_the_call():
     np.testing.assert_array_equal(*outs)
 
 
-def test_empty_and_wrong_batch_size():
+def test_batches_rejects_empty_data_and_batch_size_zero():
     with pytest.raises(DataError, match="solid: no pictures"):
         read(Solid(0))
     with pytest.raises(SettingError, match="batch_size 0"):

@@ -54,7 +54,7 @@ def test_folders_are_paired_by_stem(tmp_path):
     assert seen == [0, 1, 2]
 
 
-def test_samples_are_kept_and_read_only(root, monkeypatch):
+def test_samples_are_cached_and_read_only(root, monkeypatch):
     dataset = CamVid(root)
     assert dataset[0] is dataset[0]
     for array in (dataset[0].image, dataset[0].labels):
@@ -75,7 +75,7 @@ def test_samples_are_kept_and_read_only(root, monkeypatch):
         "../../elsewhere/train/{0}.png ./trainannot/{0}.png",
     ],
 )
-def test_lists_of_any_machine(root, line):
+def test_lists_may_contain_the_paths_of_other_machines(root, line):
     text = "\ufeff" + "\r\n".join(line.format(stem) for stem in "cab") + "\r\n\r\n"
     (root / "train.txt").write_text(text, encoding="utf-8")
     dataset = CamVid(root)
@@ -83,13 +83,13 @@ def test_lists_of_any_machine(root, line):
     assert [sample.name for sample in dataset] == ["c", "a", "b"]  # the list's order
 
 
-def test_longest_existing_ending_wins(root):
+def test_the_longest_existing_tail_of_a_listed_path_is_used(root):
     inner, _ = write_pair(root / "CamVid", "a", seed=1)
     (root / "train.txt").write_text("/x/CamVid/train/a.png /x/CamVid/trainannot/a.png\n")
     np.testing.assert_array_equal(CamVid(root)[0].image, inner)
 
 
-def test_a_list_cannot_leave_the_root(tmp_path):
+def test_lists_and_links_cannot_leave_the_folder(tmp_path):
     write_pair(tmp_path / "outside", "a")
     root = tmp_path / "root"
     write_pair(root, "b")
@@ -109,26 +109,26 @@ def test_a_list_cannot_leave_the_root(tmp_path):
         CamVid(root)[0]
 
 
-def test_spaces_in_names(tmp_path):
+def test_lists_accept_names_with_spaces(tmp_path):
     write_pair(tmp_path, "my street")
     (tmp_path / "train.txt").write_text("train/my street.png trainannot/my street.png\n")
     CamVid(tmp_path).check()
 
 
-def test_stems_must_agree(root):
+def test_listed_pairs_must_have_equal_stems(root):
     (root / "train.txt").write_text("train/a.png trainannot/b.png\n")
     with pytest.raises(DataError, match=r"train/a\.png: paired with .*trainannot/b\.png by train\.txt line 1"):
         CamVid(root)[0]
 
 
 @pytest.mark.parametrize("line", ["train/a.png", "train/a.png x trainannot/b.png"])
-def test_bad_line(root, line):
+def test_lists_reject_lines_without_two_paths(root, line):
     (root / "train.txt").write_text(f"train/a.png trainannot/a.png\n{line}\n")
     with pytest.raises(DataError, match=r"train\.txt: line 2: .*expected two paths"):
         CamVid(root)
 
 
-def test_check_names_every_bad_file_at_once(tmp_path):
+def test_check_reports_every_bad_file(tmp_path):
     for stem in "abcdefgh":
         _, labels = write_pair(tmp_path, stem)
     annot = tmp_path / "trainannot"
@@ -163,7 +163,7 @@ def test_check_names_every_bad_file_at_once(tmp_path):
         assert what in line
 
 
-def test_folders_that_are_no_camvid(tmp_path):
+def test_folders_without_camvid_are_rejected(tmp_path):
     with pytest.raises(DataError, match="nowhere: no such folder"):
         CamVid(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"expected train\.txt, or the folders train/ and trainannot/"):
@@ -176,13 +176,13 @@ def test_folders_that_are_no_camvid(tmp_path):
         CamVid(tmp_path)
 
 
-def test_two_pictures_of_one_stem(root):
+def test_two_pictures_with_one_stem_are_rejected(root):
     write_pair(root, "a", suffix=".jpg")
     with pytest.raises(DataError, match=r"a\.png: same stem as a\.jpg"):
         CamVid(root)
 
 
-def test_palette_labels_give_indices(tmp_path):
+def test_label_maps_with_a_palette_are_read_as_indices(tmp_path):
     labels = np.arange(12, dtype=np.uint8).reshape(3, 4)
     image = Image.fromarray(labels, mode=None).convert("P")
     image.putdata(labels.ravel().tolist())
@@ -193,7 +193,7 @@ def test_palette_labels_give_indices(tmp_path):
 
 
 @pytest.mark.parametrize(("bits", "top"), [(1, 1), (2, 3), (4, 15), (8, 255)])
-def test_grey_labels_of_few_bits(tmp_path, bits, top):
+def test_grey_label_maps_of_1_2_4_and_8_bits_are_read_exactly(tmp_path, bits, top):
     labels = np.arange(16 if bits < 8 else 256).reshape(-1, 8) % (top + 1)
     path = tmp_path / "grey.png"
     path.write_bytes(grey_png(labels, bits))
@@ -217,7 +217,7 @@ def grey_png(values, bits):
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
-def test_pictures_of_any_mode_become_rgb(tmp_path, mode):
+def test_read_image_converts_every_mode_to_rgb(tmp_path, mode):
     grey = np.repeat(np.array([[0, 255, 255]], np.uint8), 2, axis=0)
     Image.fromarray(grey).convert(mode).save(tmp_path / "x.png")
     image = read_image(tmp_path / "x.png")
@@ -225,13 +225,13 @@ def test_pictures_of_any_mode_become_rgb(tmp_path, mode):
     np.testing.assert_array_equal(image, np.repeat(grey[..., None], 3, axis=2))
 
 
-def test_jpeg_pictures_whatever_their_name(tmp_path):
+def test_read_image_recognises_jpeg_by_content(tmp_path):
     save(tmp_path / "x.png", np.full((H, W, 3), (200, 10, 10), np.uint8), format="JPEG")
     red, green, _ = read_image(tmp_path / "x.png")[2, 3]
     assert red > 190 > 20 > green  # and channels in RGB order
 
 
-def test_unusable_pictures(tmp_path, monkeypatch):
+def test_read_image_rejects_unusable_files(tmp_path, monkeypatch):
     save(tmp_path / "deep.png", np.full((2, 2), 40000, np.uint16))
     with pytest.raises(DataError, match=r"deep\.png: 16-bit"):
         read_image(tmp_path / "deep.png")
@@ -246,7 +246,7 @@ def test_unusable_pictures(tmp_path, monkeypatch):
         read_image(tmp_path / "big.png")
 
 
-def test_allowed_label_values():
+def test_label_values_outside_the_palette_are_rejected():
     names, colors = ("a", "b", "c"), ((0, 0, 0),) * 3
     LabelEncoding.plain(Palette(names, colors, ignore_label=9)).decode(np.array([[0, 2, 9]], np.uint8), "x")
     for value, ignore_label in ((3, 9), (255, 9), (10, 9), (3, None), (9, None)):
@@ -257,7 +257,7 @@ def test_allowed_label_values():
 
 
 @pytest.mark.parametrize("reader", [read_image, read_labels])
-def test_damaged_bytes_are_data_errors_only(tmp_path, reader):
+def test_damaged_files_raise_only_data_errors(tmp_path, reader):
     rng = np.random.default_rng(0)
     save(tmp_path / "whole.png", rng.integers(0, 255, (8, 9), np.uint8))
     whole = np.frombuffer((tmp_path / "whole.png").read_bytes(), np.uint8)
@@ -275,7 +275,7 @@ def test_damaged_bytes_are_data_errors_only(tmp_path, reader):
 
 
 @pytest.mark.skipif(not (SHARED / "camvid").is_dir(), reason="real CamVid (../shared/camvid) is not here")
-def test_real_camvid():
+def test_real_camvid_is_read():
     train, val = open_dataset(SHARED / "camvid", "train"), open_dataset(SHARED / "camvid", "val")
     assert (len(train), len(val)) == (367, 101)
     sample = val[100]
@@ -288,7 +288,7 @@ def test_real_camvid():
 @pytest.mark.skipif(
     not (SHARED / "camvid-official-sample").is_dir(), reason="../shared/camvid-official-sample not here"
 )
-def test_official_sample():
+def test_the_official_camvid_sample_is_read():
     for split, count in (("train", 4), ("val", 2)):
         dataset = CamVid(SHARED / "camvid-official-sample", split)
         dataset.check()

@@ -45,7 +45,7 @@ class Maps:
         return Sample(np.zeros((*labels.shape, 3), np.uint8), labels, str(index))
 
 
-def test_the_published_eleven():
+def test_median_frequency_weights_match_the_published_eleven():
     images = np.array(FIRST_IMAGES)
     counts = PixelCounts((*CAMVID.names, "Void"), np.array(FIRST_PIXELS), images * 360 * 480, images)
     weights = median_frequency_weights(counts)  # void has a say in the median, which therefore no class hits
@@ -54,13 +54,13 @@ def test_the_published_eleven():
 
 
 @pytest.mark.skipif(not (SHARED / "camvid").is_dir(), reason="real CamVid (../shared/camvid) is not here")
-def test_real_camvid():
+def test_class_weights_of_real_camvid():
     counts = count_pixels(CamVid(SHARED / "camvid"))
     assert counts.images.tolist() == [366, 365, 366, 367, 349, 319, 351, 173, 360, 317, 201]
     assert median_frequency_weights(counts).round(4).tolist() == TODAY
 
 
-def test_counting_by_hand():
+def test_counts_and_weights_match_a_calculation_by_hand():
     counts = count_pixels(Maps([[0, 0, 1], [1, 9, 9]], [[0, 0, 0, 0]], [[2, 9]]))
     assert counts.names == ("Sky", "Road", "Fence")
     assert counts.pixels.tolist() == [6, 2, 1]
@@ -72,13 +72,13 @@ def test_counting_by_hand():
     np.testing.assert_allclose(sqrt_median_frequency_weights(counts), np.sqrt(weights))
 
 
-def test_absent_class_has_weight_zero_and_is_named():
+def test_an_absent_class_gets_weight_zero_and_a_warning():
     counts = count_pixels(Maps([[0, 0, 0, 1]], num_classes=4))
     with pytest.warns(UserWarning, match="Fence"), pytest.warns(UserWarning, match="Car"):
         weights = median_frequency_weights(counts)
     np.testing.assert_allclose(weights, [0.5 / 0.75, 0.5 / 0.25, 0, 0])  # median over the present: (0.75 + 0.25) / 2
 
 
-def test_nothing_labelled():
+def test_class_weights_reject_data_without_labels():
     with pytest.raises(DataError, match="no pixel is labelled"):
         median_frequency_weights(count_pixels(Maps([[9, 9]])))

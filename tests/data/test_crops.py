@@ -32,7 +32,7 @@ class Streets:
         return Sample(image, labels, f"street {index}")
 
 
-def test_crops_are_parts_of_the_pictures(tmp_path):
+def test_crops_are_windows_of_their_pictures(tmp_path):
     source = {"train": Streets(3), "val": Streets(2)}
     seen = []
     counts = make_crops(
@@ -59,7 +59,7 @@ def test_crops_are_parts_of_the_pictures(tmp_path):
     assert first == "train/street_0_0.png trainannot/street_0_0.png"
 
 
-def test_same_seed_same_crops(tmp_path):
+def test_crops_depend_on_the_seed(tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         make_crops({"train": Streets(2)}, (6, 8), tmp_path / name, seed=seed)
     a, b, c = (np.stack([s.image for s in CamVid(tmp_path / name)]) for name in "abc")
@@ -79,7 +79,7 @@ def test_whole_pictures_keep_the_class_shares(tmp_path):
     np.testing.assert_allclose(before, after, atol=0.05)
 
 
-def test_void_pictures_give_no_crops_and_a_warning(tmp_path):
+def test_void_pictures_are_skipped_with_a_warning(tmp_path):
     with pytest.warns(UserWarning, match="street 1: completely void"):
         counts = make_crops({"train": Streets(3, void=(1,))}, (6, 8), tmp_path / "out", crops_per_picture=2)
     assert counts == {"train": 4}
@@ -99,7 +99,7 @@ def test_existing_folders_are_left_alone(tmp_path):
     assert (tmp_path / "x.part").is_dir()
 
 
-def test_failure_leaves_nothing(tmp_path):
+def test_failed_crops_leave_no_files(tmp_path):
     with pytest.raises(DataError, match=r"street 0: 20 x 30 pixels \(expected at least the crop, 6 x 31\)"):
         make_crops({"train": Streets(1)}, (6, 31), tmp_path / "out")
 
@@ -132,7 +132,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize(("make", "options"), LAYOUTS.values(), ids=LAYOUTS)
-def test_crops_of_any_folder_mean_the_same(tmp_path, make, options):
+def test_crops_of_any_layout_keep_pictures_labels_and_classes(tmp_path, make, options):
     """Whole, at their own size: pictures, labels and classes are those of the folder, read without options."""
     make(tmp_path / "d")
     size = "{}x{}".format(*folder_samples.picture().shape[:2])

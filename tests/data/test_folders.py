@@ -26,7 +26,7 @@ def splits_of(root, **options):
 # Layouts
 
 
-def test_images_and_labels_with_splits(tmp_path):
+def test_images_and_labels_with_a_folder_per_split_are_recognised(tmp_path):
     for split in ("train", "valid", "night"):
         written = write(tmp_path, f"images/{split}/{{}}.png", f"labels/{split}/{{}}.png", 2)
     assert splits_of(tmp_path) == {"night": ["p0", "p1"], "train": ["p0", "p1"], "valid": ["p0", "p1"]}
@@ -40,14 +40,14 @@ def test_images_and_labels_with_splits(tmp_path):
 
 
 @pytest.mark.parametrize(("images", "labels"), [("images", "labels"), ("Images", "masks"), ("imgs", "annotations")])
-def test_a_folder_for_each_split(tmp_path, images, labels):
+def test_splits_with_images_and_labels_are_recognised(tmp_path, images, labels):
     for split in ("train", "val"):
         write(tmp_path, f"{split}/{images}/{{}}.jpg", f"{split}/{labels}/{{}}.png", 3)
     assert splits_of(tmp_path) == {split: ["p0", "p1", "p2"] for split in ("train", "val")}
     assert Folder(tmp_path).name == f"{tmp_path.name} train"
 
 
-def test_one_set_is_divided_always_alike(tmp_path):
+def test_a_folder_without_splits_is_divided_by_name_or_by_a_list(tmp_path):
     write(tmp_path, "images/{}.png", "labels/{}.png", 10)
     expected = {"train": [f"p{k}" for k in range(8)], "val": ["p8", "p9"]}
     assert splits_of(tmp_path) == expected == splits_of(tmp_path)
@@ -61,7 +61,7 @@ def test_one_set_is_divided_always_alike(tmp_path):
         Folder(tmp_path)
 
 
-def test_training_only_lends_some_to_validate(tmp_path):
+def test_a_missing_validation_set_is_split_off_from_training(tmp_path):
     write(tmp_path, "images/train/{}.png", "labels/train/{}.png", 5)
     write(tmp_path, "images/test/{}.png", "labels/none/{}.png", 1)
     assert splits_of(tmp_path) == {"train": ["p0", "p1", "p2", "p3"], "val": ["p4"]}
@@ -72,7 +72,7 @@ def merged_number(name):
 
 
 @pytest.mark.parametrize("valid", [True, False])
-def test_fastai(tmp_path, valid):
+def test_fastai_camvid_is_recognised_and_merged(tmp_path, valid):
     written = fastai(tmp_path, valid)
     assert splits_of(tmp_path)["valid" if valid else "val"] == (["p1", "p2"] if valid else ["p4"])
     dataset = open_dataset(tmp_path, "val")
@@ -82,7 +82,7 @@ def test_fastai(tmp_path, valid):
     np.testing.assert_array_equal(dataset[0].labels, table[written[dataset[0].name]])
 
 
-def test_fastai_with_all_classes(tmp_path):
+def test_fastai_camvid_keeps_31_classes_on_request(tmp_path):
     written = fastai(tmp_path)
     dataset = open_dataset(tmp_path, "val", classes="all")
     void = CAMVID_32.index("Void")
@@ -97,7 +97,7 @@ def test_fastai_with_all_classes(tmp_path):
 @pytest.mark.parametrize(
     "places", [("raw/{}.png", "approved/{}_L.png"), ("{}.png", "{}_L.png"), ("a/b/{}.png", "a/c/{}_L.png")]
 )
-def test_original_camvid(tmp_path, places):
+def test_original_camvid_is_recognised_and_merged(tmp_path, places):
     written = original(tmp_path, *places)
     assert splits_of(tmp_path) == {"train": ["p0", "p1", "p2", "p3"], "val": ["p4"]}
     dataset = open_dataset(tmp_path, "train")
@@ -111,7 +111,7 @@ def test_original_camvid(tmp_path, places):
     assert everything.palette.colors[0] == CAMVID_32_COLORS[0]
 
 
-def test_original_camvid_in_folders_by_split(tmp_path):
+def test_original_camvid_with_a_folder_per_split_is_recognised(tmp_path):
     for split, count in (("train", 3), ("val", 2)):
         original(tmp_path, f"{split}/{{}}.png", f"{split}_labels/{{}}_L.png", count)
         for file in sorted(tmp_path.glob(f"{split}*/*")):  # names differ between splits, as in CamVid
@@ -119,7 +119,7 @@ def test_original_camvid_in_folders_by_split(tmp_path):
     assert splits_of(tmp_path) == {"train": ["trainp0", "trainp1", "trainp2"], "val": ["valp0", "valp1"]}
 
 
-def test_a_few_pixels_between_two_colours_are_void_in_camvid_only(tmp_path):
+def test_a_few_unknown_colours_are_void_in_camvid(tmp_path):
     written = original(tmp_path)
     big = np.tile(written["p0"], (20, 20, 1))
     big[5, 7] = 1, 2, 3
@@ -133,7 +133,7 @@ def test_a_few_pixels_between_two_colours_are_void_in_camvid_only(tmp_path):
         open_dataset(tmp_path, "train")[0]
 
 
-def test_the_tutorials_layout_with_own_classes(tmp_path):
+def test_the_tutorial_layout_accepts_other_classes(tmp_path):
     write(tmp_path, "train/{}.png", "trainannot/{}.png", 2)
     assert Folder(tmp_path).palette == CAMVID
     assert Folder(tmp_path).name == "CamVid train"
@@ -149,7 +149,7 @@ def test_the_tutorials_layout_with_own_classes(tmp_path):
 # Classes
 
 
-def test_own_classes(tmp_path):
+def test_classes_are_read_from_classes_txt(tmp_path):
     write(tmp_path, "images/{}.png", "labels/{}.png", 2)
     (tmp_path / "classes.txt").write_text("\ufeff10 20 30 open water\r\nland\r\n\r\nVoid\r\n", encoding="utf-8")
     palette = Folder(tmp_path).palette
@@ -159,7 +159,7 @@ def test_own_classes(tmp_path):
     assert set(np.unique(Folder(tmp_path)[0].labels)) == {0, 1, VOID}
 
 
-def test_up_to_255_classes(tmp_path):
+def test_folders_have_at_most_255_classes(tmp_path):
     values = np.arange(255, dtype=np.uint8).reshape(15, 17)
     for name in "ab":
         save(tmp_path / f"images/{name}.png", np.zeros((15, 17, 3), np.uint8))
@@ -176,7 +176,7 @@ def test_up_to_255_classes(tmp_path):
 
 @pytest.mark.parametrize("names", [None, "sky\nsea\n"])
 @pytest.mark.parametrize("mode", ["L", "1", "RGB"])
-def test_binary_masks(tmp_path, mode, names):
+def test_binary_masks_are_recognised(tmp_path, mode, names):
     written = write(tmp_path, "images/{}.png", "labels/{}.png", 3, np.array([0, 255], np.uint8))
     for path in (tmp_path / "labels").iterdir():
         Image.open(path).convert(mode).save(path)
@@ -189,7 +189,7 @@ def test_binary_masks(tmp_path, mode, names):
     np.testing.assert_array_equal(dataset[0].labels, written["p0"] // 255)
 
 
-def test_ignore_is_inferred_or_chosen(tmp_path):
+def test_void_is_inferred_or_chosen(tmp_path):
     write(tmp_path, "images/{}.png", "labels/{}.png", 3, np.array([0, 1, 2, 255], np.uint8))
     assert (Folder(tmp_path).palette.num_classes, Folder(tmp_path).palette.ignore_label) == (3, 255)
     chosen = Folder(tmp_path, ignore=0)  # the background is not labelled
@@ -205,7 +205,7 @@ def test_ignore_is_inferred_or_chosen(tmp_path):
         Folder(tmp_path, ignore=256)
 
 
-def test_colours_without_a_list_of_classes(tmp_path):
+def test_colour_label_maps_need_a_list_of_classes(tmp_path):
     write(tmp_path, "images/{}.png", "labels/{}.png", 2, np.array([[9, 8, 7], [1, 2, 3]], np.uint8))
     with pytest.raises(DataError, match=r"p0\.png: colours, but no class has a colour .*classes\.txt"):
         Folder(tmp_path)[0]
@@ -223,13 +223,13 @@ def test_colours_without_a_list_of_classes(tmp_path):
         ("void\nignore", "every class is void"),
     ],
 )
-def test_bad_lists_of_classes(tmp_path, text, wrong):
+def test_bad_lists_of_classes_are_rejected(tmp_path, text, wrong):
     (tmp_path / "classes.txt").write_text(text)
     with pytest.raises(DataError, match=wrong):
         LabelEncoding.of_classes(ClassList.read(tmp_path / "classes.txt"))
 
 
-def test_made_up_colours():
+def test_distinct_colors_are_distinct_and_repeatable():
     colors = distinct_colors(255, taken=distinct_colors(3))
     assert len({*colors, *distinct_colors(3), (0, 0, 0)}) == 255 + 3 + 1
     assert colors == distinct_colors(255, taken=distinct_colors(3))
@@ -238,7 +238,7 @@ def test_made_up_colours():
 # Names and links
 
 
-def test_names_of_all_kinds(tmp_path):
+def test_files_with_unusual_names_are_found_and_hidden_ones_skipped(tmp_path):
     names = ["my street", "Straße 北", "UPPER", "a.b", ".hidden", "x%s {0}"]
     for k, name in enumerate(names):
         save(tmp_path / f"images/{name}.JPG", picture(k), format="JPEG")
@@ -251,7 +251,7 @@ def test_names_of_all_kinds(tmp_path):
     assert sorted(found["train"] + found["val"]) == sorted(set(names) - {".hidden"})
 
 
-def test_links(tmp_path):
+def test_links_out_of_the_folder_are_rejected(tmp_path):
     root = tmp_path / "root"
     write(root, "images/{}.png", "labels/{}.png", 5)
     write(tmp_path, "outside/{}.png", "outside/{}_L.png", 1)
@@ -268,7 +268,7 @@ def test_links(tmp_path):
     assert len(Folder(root).problems()) == 1
 
 
-def test_links_in_circles_below_a_folder_that_is_searched(tmp_path):
+def test_the_search_for_label_maps_survives_circular_links(tmp_path):
     original(tmp_path)
     (tmp_path / "raw/up").symlink_to(tmp_path)
     assert splits_of(tmp_path)["val"] == ["p4"]
@@ -280,7 +280,7 @@ def test_links_in_circles_below_a_folder_that_is_searched(tmp_path):
 @pytest.mark.skipif(
     not (SHARED / "camvid-official-sample").is_dir(), reason="../shared/camvid-official-sample not here"
 )
-def test_official_sample_is_recognised(capsys):
+def test_the_official_camvid_sample_is_recognised(capsys):
     assert main(["data", "check", str(SHARED / "camvid-official-sample"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["splits"] == {"train": 4, "val": 2}

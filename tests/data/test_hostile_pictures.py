@@ -63,7 +63,7 @@ def crafted_cost():
 
 
 @pytest.mark.parametrize("name", [*REFUSED, *HARMLESS, *EITHER])
-def test_crafted_files(tmp_path, capfd, crafted_cost, name):
+def test_crafted_files_are_rejected_or_read_at_bounded_cost(tmp_path, capfd, crafted_cost, name):
     path = tmp_path / "x.png"
     path.write_bytes((REFUSED | HARMLESS | EITHER)[name])
     found = [attempt(read, path, crafted_cost) for read in READERS]
@@ -75,7 +75,7 @@ def test_crafted_files(tmp_path, capfd, crafted_cost, name):
     assert capfd.readouterr() == ("", "")
 
 
-def test_figures_of_the_crafted_files(record_property, crafted_cost):
+def test_crafted_files_take_little_memory(record_property, crafted_cost):
     assert len(REFUSED) >= 60
     assert crafted_cost.growth < 300 * MB
     count = len(REFUSED) + len(HARMLESS) + len(EITHER)
@@ -101,7 +101,7 @@ def unreadable(path):
 
 @pytest.mark.skipif(os.name != "posix", reason="no pipes and few links elsewhere")
 @pytest.mark.parametrize("make", [os.mkdir, getattr(os, "mkfifo", None), link_to_nothing, link_to_itself, unreadable])
-def test_what_is_no_file(tmp_path, make):
+def test_read_image_rejects_folders_pipes_and_broken_links(tmp_path, make):
     path = tmp_path / "x.png"
     make(path)
     assert [attempt(read, path, Cost()) for read in READERS] == [None] * 3
@@ -110,7 +110,7 @@ def test_what_is_no_file(tmp_path, make):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
-def test_a_pipe_in_a_data_set_is_one_of_its_bad_files(tmp_path, capsys):
+def test_a_pipe_in_a_data_set_is_reported(tmp_path, capsys):
     for folder in ("images", "labels"):
         (tmp_path / folder).mkdir()
         for stem in "abc":
@@ -176,7 +176,7 @@ def repacked(data, rng):
     return png(*[chunk(kind, body) for kind, body in chunks], end=b"")
 
 
-def test_mutants(tmp_path, capfd, record_property):
+def test_mutated_files_are_rejected_or_read_at_bounded_cost(tmp_path, capfd, record_property):
     rng, path, total = random.Random(0), tmp_path / "x.png", Cost()
     sound = list(SOUND.values())
     refused = dict.fromkeys(READERS, 0)
@@ -198,7 +198,7 @@ def test_mutants(tmp_path, capfd, record_property):
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_what_the_mutants_are_made_of_is_sound(tmp_path, name):
+def test_the_originals_of_the_mutants_are_readable(tmp_path, name):
     path = tmp_path / "x.png"
     path.write_bytes(SOUND[name])
     assert attempt(read_image, path, Cost()) is not None or name == "numbers of 16 bits"

@@ -17,7 +17,7 @@ from tinysegnet.errors import DataError
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
-def test_label_files_of_every_mode(tmp_path, mode):
+def test_label_maps_of_every_mode_are_read_exactly(tmp_path, mode):
     """Numbers 0 and 1 in every mode; in colour modes, the colours of classes 0 and 1."""
     labels = (np.indices((H, W)).sum(0) % 2).astype(np.uint8)
     palette = Palette(("a", "b"), ((10, 20, 30), (40, 50, 60)))
@@ -35,7 +35,7 @@ def test_label_files_of_every_mode(tmp_path, mode):
     np.testing.assert_array_equal(read_labels(tmp_path / "x.PNG", palette), labels)
 
 
-def test_16_bit_labels_out_of_range(tmp_path):
+def test_16_bit_labels_above_255_are_rejected(tmp_path):
     labels = np.zeros((H, W), np.uint16)
     labels[2, 3] = 256 + 1
     save(tmp_path / "x.png", labels)
@@ -43,7 +43,7 @@ def test_16_bit_labels_out_of_range(tmp_path):
         read_labels(tmp_path / "x.png", CAMVID)
 
 
-def test_unknown_colour_and_jpeg(tmp_path):
+def test_label_maps_with_unknown_colours_or_as_jpeg_are_rejected(tmp_path):
     colors = CAMVID.colorize(label_map(11))
     colors[4, 2] = 255, 0, 255
     save(tmp_path / "x.png", colors)
@@ -56,7 +56,7 @@ def test_unknown_colour_and_jpeg(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation(tmp_path, orientation, suffix):
+def test_exif_orientation_is_applied_on_request_and_else_reported(tmp_path, orientation, suffix):
     seen = np.zeros((16, 32, 3), np.uint8)
     seen[:8, :8] = 250  # as it is to be seen: light at the top left
     turns = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90",
@@ -76,7 +76,7 @@ def test_exif_orientation(tmp_path, orientation, suffix):
     assert [str(path) in str(warning.message) for warning in caught] == [True] * (orientation > 1)
 
 
-def test_bombs_are_refused_from_the_header(tmp_path):
+def test_huge_pictures_are_rejected_by_their_header(tmp_path):
     from test_camvid import grey_png
 
     small = grey_png(np.zeros((1, 1), int), 8)

@@ -86,7 +86,7 @@ class StopAt:
 
 
 @pytest.mark.parametrize("step", range(1, STEPS + 1))
-def test_stopped_at_any_step_and_resumed_is_the_same_bits(tmp_path, data, val, whole, step):
+def test_a_run_stopped_at_a_step_resumes_bit_for_bit(tmp_path, data, val, whole, step):
     recipe, last, history, best = whole
     folder = RunFolder(tmp_path / "run", config(recipe), CAMVID)
     # class weights read every sample once before the first step, and each step reads two
@@ -102,7 +102,7 @@ def test_stopped_at_any_step_and_resumed_is_the_same_bits(tmp_path, data, val, w
 
 
 @pytest.mark.parametrize("picture", range(1, 5))
-def test_stopped_in_a_validation_and_resumed_is_the_same_bits(tmp_path, data, val, whole, picture):
+def test_a_run_stopped_in_a_validation_resumes_bit_for_bit(tmp_path, data, val, whole, picture):
     """Epochs 2 and 3 are validated, two pictures each; a stop does not wait for the second one."""
     recipe, last, history, best = whole
     folder = RunFolder(tmp_path / "run", config(recipe), CAMVID)
@@ -119,7 +119,7 @@ def test_stopped_in_a_validation_and_resumed_is_the_same_bits(tmp_path, data, va
 
 
 @pytest.mark.parametrize("picture", [1, 5])
-def test_stopped_in_the_exact_statistics_and_resumed_is_the_same_bits(tmp_path, data, picture):
+def test_a_run_stopped_in_the_exact_statistics_resumes_bit_for_bit(tmp_path, data, picture):
     recipe = dataclasses.replace(RECIPE, epochs=1, statistics="exact", optimizer="caffe_sgd", learning_rate=0.01)
     folders = [RunFolder(tmp_path / name, config(recipe), CAMVID) for name in ("whole", "stopped")]
     fit(model(), data, recipe=recipe, run=folders[0], progress=False)
@@ -130,7 +130,7 @@ def test_stopped_in_the_exact_statistics_and_resumed_is_the_same_bits(tmp_path, 
     assert weights(folders[1].path / "last.safetensors") == weights(folders[0].path / "last.safetensors")
 
 
-def test_stopped_while_the_last_checkpoint_is_written(tmp_path, data, val, whole, monkeypatch):
+def test_a_run_stopped_while_it_saves_resumes_bit_for_bit(tmp_path, data, val, whole, monkeypatch):
     recipe, last, history, _ = whole
     record = RunFolder.record
 
@@ -148,7 +148,7 @@ def test_stopped_while_the_last_checkpoint_is_written(tmp_path, data, val, whole
     np.testing.assert_equal(history_of(result), history)
 
 
-def test_interrupted_in_the_report_tells_how_to_get_it(tmp_path, data, val, monkeypatch, capsys):
+def test_interrupting_the_report_prints_how_to_get_it(tmp_path, data, val, monkeypatch, capsys):
     def interrupted(*arguments, **settings):
         raise KeyboardInterrupt
 
@@ -161,7 +161,7 @@ def test_interrupted_in_the_report_tells_how_to_get_it(tmp_path, data, val, monk
     assert f"without a report: tinysegnet train --resume '{folder.path}'\n" in capsys.readouterr().err
 
 
-def test_two_trainings_do_not_share_a_folder(tmp_path, data, val):
+def test_a_second_training_in_one_folder_is_rejected(tmp_path, data, val):
     """The second is refused, begun anew or resumed, while the first one runs; the first goes on unharmed."""
     recipe = dataclasses.replace(RECIPE, epochs=2)
     first, second = (RunFolder(tmp_path / "run", config(recipe), CAMVID) for _ in range(2))
@@ -179,7 +179,7 @@ def test_two_trainings_do_not_share_a_folder(tmp_path, data, val):
         fit(model(), data, recipe=recipe, run=second, progress=False)
 
 
-def test_a_file_system_without_locks_will_do(tmp_path, monkeypatch):
+def test_a_file_system_without_locks_is_accepted(tmp_path, monkeypatch):
     first, second = (RunFolder(tmp_path / "run", config(), CAMVID) for _ in range(2))
     with first.held(), pytest.raises(DataError, match="another training"), second.held():
         pass
@@ -202,7 +202,7 @@ with RunFolder(sys.argv[1], {"size": [20, 28]}, CAMVID).held():
 """
 
 
-def test_the_lock_of_a_killed_training_does_not_block_the_next(tmp_path):
+def test_a_killed_training_leaves_no_lock(tmp_path):
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
     folder = RunFolder(tmp_path, config(), CAMVID)
@@ -224,7 +224,7 @@ def test_a_second_ctrl_c_stops_at_once():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_sigterm_is_an_interrupt(capsys, monkeypatch):
+def test_sigterm_interrupts_a_command(capsys, monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(main, "_run", lambda arguments: signal.raise_signal(signal.SIGTERM))
     assert main.main(["doctor"]) == 130
@@ -232,7 +232,7 @@ def test_sigterm_is_an_interrupt(capsys, monkeypatch):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_in_another_thread_signals_are_left_alone():
+def test_signals_are_not_handled_in_other_threads():
     caught = []
 
     def listen():
@@ -245,7 +245,7 @@ def test_in_another_thread_signals_are_left_alone():
     assert caught == [False]
 
 
-def test_a_finished_run_resumed_trains_no_more_and_can_be_reported(tmp_path, data, val):
+def test_resuming_a_finished_run_only_writes_the_report(tmp_path, data, val):
     folder = RunFolder(tmp_path / "run", config(), CAMVID)
     first = fit(model(), data, val, recipe=RECIPE, run=folder, progress=False)
     last = weights(folder.path / "last.safetensors")
@@ -281,7 +281,7 @@ def wait_for_training(process, run, step):
         time.sleep(0.005)
 
 
-def test_killed_at_random_moments_and_resumed_is_the_same_bits(tmp_path, record_property):
+def test_a_run_killed_at_random_moments_resumes_bit_for_bit(tmp_path, record_property):
     """SIGKILL, again and again, until the run ends by itself; then another run. TINYSEGNET_KILLS=200: the long form."""
     whole, run, rng = tmp_path / "whole", tmp_path / "killed", random.Random(0)
     subprocess.run(command("--runs", tmp_path, "--name", whole.name, *KILLED), check=True, capture_output=True)
@@ -327,7 +327,7 @@ def test_killed_at_random_moments_and_resumed_is_the_same_bits(tmp_path, record_
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.EACCES], ids=errno.errorcode.get)
 @pytest.mark.parametrize("function", ["open", "fsync", "replace"])
-def test_a_disk_that_fails_at_any_write_keeps_the_old_file(tmp_path, data, val, monkeypatch, error, function):
+def test_a_failed_write_keeps_the_old_checkpoint(tmp_path, data, val, monkeypatch, error, function):
     path = tmp_path / "run" / "last.safetensors"
     folder = RunFolder(tmp_path / "run", config(), CAMVID)
     fit(model(), data, recipe=dataclasses.replace(RECIPE, epochs=1), run=folder, progress=False)
@@ -348,7 +348,7 @@ def test_a_disk_that_fails_at_any_write_keeps_the_old_file(tmp_path, data, val, 
 # --- what is not finite ----------------------------------------------------------------------------------------------
 
 
-def test_a_poisoned_weight_is_named_and_the_last_good_checkpoint_kept(tmp_path, data, val):
+def test_a_nan_weight_is_named_and_the_checkpoint_kept(tmp_path, data, val):
     folder = RunFolder(tmp_path / "run", config(), CAMVID)
     fit(model(), data, val, recipe=dataclasses.replace(RECIPE, epochs=1), run=folder, progress=False)
     kept = (folder.path / "last.safetensors").read_bytes()
@@ -359,7 +359,7 @@ def test_a_poisoned_weight_is_named_and_the_last_good_checkpoint_kept(tmp_path, 
     assert (folder.path / "last.safetensors").read_bytes() == kept
 
 
-def test_an_overflow_is_found_in_its_layer(data):
+def test_an_overflow_names_its_layer(data):
     broken = model()
     broken.layers["decoder2.conv1"].params["weight"][...] = 3e38
     with pytest.raises(NonFiniteError, match=r"at step 1, first in the output of decoder2\.(conv1|bn1)"):
@@ -369,7 +369,7 @@ def test_an_overflow_is_found_in_its_layer(data):
 # --- folders that cannot be resumed ----------------------------------------------------------------------------------
 
 
-def test_a_folder_that_is_no_run_is_refused(tmp_path):
+def test_resume_rejects_folders_without_a_run(tmp_path):
     with pytest.raises(DataError, match=r"config\.json: no such file"):
         RunFolder.resume(tmp_path)
     (tmp_path / "config.json").write_text("[]")
@@ -383,7 +383,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         RunFolder.resume(tmp_path)
 
 
-def test_threads_do_not_change_a_bit(tmp_path):
+def test_deterministic_training_does_not_depend_on_the_threads(tmp_path):
     """--deterministic, with one thread and with two."""
     for threads in ("1", "2"):
         options = [*OPTIONS, "--threads", threads, "--deterministic", "--runs", tmp_path, "--name", threads]
@@ -391,7 +391,7 @@ def test_threads_do_not_change_a_bit(tmp_path):
     assert weights(tmp_path / "1" / "last.safetensors") == weights(tmp_path / "2" / "last.safetensors")
 
 
-def test_ctrl_c_on_the_command_line_saves_and_is_exit_code_130(tmp_path):
+def test_ctrl_c_saves_the_run_and_exits_with_130(tmp_path):
     arguments = ["--runs", tmp_path, "--name", "run", *OPTIONS, "--epochs", "100000"]
     process = subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     path = tmp_path / "run" / "metrics.csv"

@@ -54,7 +54,7 @@ def run_folder(path, recipe=SMALL):
     return RunFolder(path, config, CAMVID)
 
 
-def test_two_pictures_are_learned_by_heart(scenes):
+def test_a_network_memorises_two_pictures(scenes):
     """The first thing to try when a network does not learn: it must be able to memorise."""
     pair = Samples([scenes[0], scenes[1]])
     model = ts.build("tiny")
@@ -64,7 +64,7 @@ def test_two_pictures_are_learned_by_heart(scenes):
     assert ts.evaluate(model, pair).G > 0.97
 
 
-def test_same_seed_same_weights(scenes):
+def test_weights_depend_on_the_seed_only(scenes):
     def weights(seed):
         model = small_model()
         fit(model, scenes, recipe=dataclasses.replace(SMALL, seed=seed, color_jitter=0.2), progress=False)
@@ -84,7 +84,7 @@ def test_every_optimizer_and_schedule_lowers_the_loss(scenes, optimizer, schedul
     assert history[-1]["train_loss"] < 0.9 * history[0]["train_loss"]
 
 
-def test_a_run_folder_holds_everything(tmp_path, scenes, val):
+def test_a_run_folder_contains_everything(tmp_path, scenes, val):
     folder = run_folder(tmp_path / "run")
     model = small_model()
     result = fit(model, scenes, val, recipe=SMALL, run=folder, progress=False)
@@ -115,7 +115,7 @@ def test_a_run_folder_holds_everything(tmp_path, scenes, val):
     assert "Pedestrian" in page
 
 
-def test_best_is_the_epoch_with_the_best_mIoU(tmp_path, scenes, val):
+def test_the_best_checkpoint_has_the_best_mIoU(tmp_path, scenes, val):
     folder = run_folder(tmp_path / "run")
     folder.begin()
     model = small_model()
@@ -143,7 +143,7 @@ def test_epochs_without_validation_have_empty_cells(tmp_path, scenes, val):
     assert [bool(row["val_mIoU"]) for row in rows] == [False, True, True]
 
 
-def test_scores_are_not_kept_for_an_epoch_that_was_not_validated(tmp_path, scenes, val):
+def test_scores_belong_to_validated_epochs_only(tmp_path, scenes, val):
     recipe = dataclasses.replace(SMALL, epochs=3, validate_every=2)
     kept = []
 
@@ -164,7 +164,7 @@ def nearly_void():
     return Sample(np.zeros((*labels.shape, 3), np.uint8), labels, "nearly void")
 
 
-def test_void_batches_teach_nothing_and_are_told_once(scenes):
+def test_void_batches_are_skipped_with_one_warning(scenes):
     void = nearly_void()
     model = small_model()
     recipe = Recipe(epochs=2, batch_size=1, size=SIZE, weight_decay=0.1, class_weights="none")
@@ -185,12 +185,12 @@ def test_void_batches_teach_nothing_and_are_told_once(scenes):
     assert half.history[0]["train_loss"] == pytest.approx(whole.history[0]["train_loss"], rel=0.3)  # not halved
 
 
-def test_a_network_of_other_classes_is_refused_at_once(scenes):
+def test_fit_rejects_a_network_with_other_classes(scenes):
     with pytest.raises(SettingError, match="20 classes, toy scenes has 11"):
         fit(ts.build("tiny", num_classes=20, width=1 / 16), scenes, recipe=SMALL, progress=False)
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tmp_path, scenes, val):
+def test_a_nan_loss_stops_the_training_and_keeps_the_checkpoint(tmp_path, scenes, val):
     folder = run_folder(tmp_path / "run")
     fit(small_model(), scenes, val, recipe=dataclasses.replace(SMALL, epochs=1), run=folder, progress=False)
     kept = (folder.path / "last.safetensors").read_bytes()
@@ -201,7 +201,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tmp_path, scene
     assert (folder.path / "last.safetensors").read_bytes() == kept
 
 
-def test_recipes_know_where_the_pictures_come_from(scenes):
+def test_the_default_recipe_depends_on_the_data(scenes):
     assert recipe_for(scenes) == Recipe(size=SIZE)
     for shape, size in (
         ((45, 61), (45, 61)),
@@ -213,7 +213,7 @@ def test_recipes_know_where_the_pictures_come_from(scenes):
         assert (recipe.size, recipe.class_weights, recipe.mirror) == (size, "sqrt_median_frequency", True)
 
 
-def test_a_recipe_that_cannot_be_is_refused():
+def test_recipe_rejects_invalid_settings():
     for wrong in ({"epochs": 0}, {"batch_size": -1}, {"size": (0, 5)}, {"validate_every": 0}):
         with pytest.raises(SettingError, match="at least 1"):
             Recipe(**wrong)
@@ -224,7 +224,7 @@ def test_a_recipe_that_cannot_be_is_refused():
 
 
 @pytest.mark.parametrize("name", ["basic", "vgg16"])
-def test_a_step_of_the_large_networks_at_an_odd_size(name):
+def test_large_networks_learn_at_an_odd_size(name):
     """At 45x61; `tests/oracle` compares every gradient with PyTorch at this size."""
     model = ts.build(name)
     rng = np.random.default_rng(0)
