@@ -1,6 +1,6 @@
-"""Pictures and label maps made to do harm.
+"""Pictures and label maps that were crafted to do harm.
 
-REFUSED by every reader; HARMLESS, so they are pictures, if strange ones; EITHER, as the decoder likes.
+Every reader must reject the files in REFUSED and accept those in HARMLESS. EITHER depends on the decoder.
 """
 
 import struct
@@ -41,12 +41,12 @@ PROGRESSIVE = jpeg(progressive=True)
 
 
 def at(kind, offset):
-    """The sound PNG cut off `offset` bytes after the name of a chunk."""
+    """The valid PNG, cut off `offset` bytes after the name of a chunk."""
     return SOUND[: SOUND.index(kind) + 4 + offset]
 
 
 def many_scans(count, side=6000):
-    """A progressive JPEG of few bytes whose last scan, over all of its pixels, comes again and again."""
+    """A small progressive JPEG whose last scan, which covers all pixels, is repeated `count` times."""
     data = encoded(Image.new("L", (side, side)), "JPEG", progressive=True)
     last = data[data.rindex(b"\xff\xda") : -2]
     return data[:-2] + last * count + data[-2:]

@@ -1,5 +1,6 @@
-"""CamVid folders: the tutorial's layout with and without lists, and every way in which one can be broken."""
+"""CamVid folders: the tutorial's layout with and without lists, and every kind of damage."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from tinysegnet.data import CAMVID, CamVid, Dataset, Palette, open_dataset, read
 from tinysegnet.data.label_encoding import LabelEncoding
 from tinysegnet.errors import DataError
 
-SHARED = Path(__file__).parents[3] / "shared"  # beside the checkout, where the developers keep real CamVid
+SHARED = Path(__file__).parents[3] / "shared"  # the folder next to the repository that may contain real CamVid
 H, W = 6, 9
 
 
@@ -100,12 +101,12 @@ def test_lists_and_links_cannot_leave_the_folder(tmp_path):
             CamVid(root)[0]
     (root / "link").symlink_to(outside)
     (root / "train.txt").write_text("link/a.png trainannot/a.png\n")
-    with pytest.raises(DataError, match=r"link/a\.png: a link that leaves"):
+    with pytest.raises(DataError, match=r"link/a\.png: .*link"):
         CamVid(root)[0]
     (root / "train.txt").unlink()
     (root / "train" / "b.png").unlink()
     (root / "train" / "b.png").symlink_to(outside / "a.png")
-    with pytest.raises(DataError, match=r"train/b\.png: a link that leaves"):
+    with pytest.raises(DataError, match=r"train/b\.png: .*link"):
         CamVid(root)[0]
 
 
@@ -117,14 +118,14 @@ def test_lists_accept_names_with_spaces(tmp_path):
 
 def test_listed_pairs_must_have_equal_stems(root):
     (root / "train.txt").write_text("train/a.png trainannot/b.png\n")
-    with pytest.raises(DataError, match=r"train/a\.png: paired with .*trainannot/b\.png by train\.txt line 1"):
+    with pytest.raises(DataError, match=r"train/a\.png: .*train\.txt line 1 .*trainannot/b\.png"):
         CamVid(root)[0]
 
 
 @pytest.mark.parametrize("line", ["train/a.png", "train/a.png x trainannot/b.png"])
 def test_lists_reject_lines_without_two_paths(root, line):
     (root / "train.txt").write_text(f"train/a.png trainannot/a.png\n{line}\n")
-    with pytest.raises(DataError, match=r"train\.txt: line 2: .*expected two paths"):
+    with pytest.raises(DataError, match=rf"train\.txt: line 2: '{line}'"):
         CamVid(root)
 
 
@@ -149,24 +150,24 @@ def test_check_reports_every_bad_file(tmp_path):
     for line, (name, what) in zip(
         lines,
         [
-            ("trainannot/a.png", r"value 37 at row 3, column 5 (allowed 0..10, void 11)"),
+            ("trainannot/a.png", r"value 37 at row 3, column 5 .*0\.\.10, void 11"),
             ("trainannot/b.png", "no such file"),
-            ("trainannot/c.png", f"{W - 1} x {H} pixels (expected {W} x {H}"),
-            ("trainannot/d.png", ""),  # damaged: said in one way or another, depending on where it was cut
+            ("trainannot/c.png", f"{W - 1} x {H} pixels.*{W} x {H}"),
+            ("trainannot/d.png", "damaged"),
             ("train/e.png", "no such file"),
             ("trainannot/f.png", "colour 1 2 3 at row 0, column 0"),
-            ("trainannot/g.png", "a label map as JPEG"),
+            ("trainannot/g.png", "JPEG"),
         ],
         strict=True,
     ):
         assert line.startswith(str(tmp_path / name)), line
-        assert what in line
+        assert re.search(what, line)
 
 
 def test_folders_without_camvid_are_rejected(tmp_path):
     with pytest.raises(DataError, match="nowhere: no such folder"):
         CamVid(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"expected train\.txt, or the folders train/ and trainannot/"):
+    with pytest.raises(DataError, match=r"no pictures with label maps.*train\.txt"):
         open_dataset(tmp_path, "train")
     (tmp_path / "train.txt").write_text("\n")
     with pytest.raises(DataError, match="'train' is empty"):
@@ -178,7 +179,7 @@ def test_folders_without_camvid_are_rejected(tmp_path):
 
 def test_two_pictures_with_one_stem_are_rejected(root):
     write_pair(root, "a", suffix=".jpg")
-    with pytest.raises(DataError, match=r"a\.png: same stem as a\.jpg"):
+    with pytest.raises(DataError, match=r"a\.png: .*same stem as a\.jpg"):
         CamVid(root)
 
 
@@ -188,7 +189,7 @@ def test_label_maps_with_a_palette_are_read_as_indices(tmp_path):
     image.putdata(labels.ravel().tolist())
     image.putpalette(CAMVID.lookup_table().ravel().tolist())
     image.save(tmp_path / "p.png")
-    assert Image.open(tmp_path / "p.png").convert("L").getextrema()[1] > 11  # what convert("L") would make of it
+    assert Image.open(tmp_path / "p.png").convert("L").getextrema()[1] > 11  # convert("L") would give grey levels
     np.testing.assert_array_equal(read_labels(tmp_path / "p.png"), labels)
 
 
@@ -201,7 +202,7 @@ def test_grey_label_maps_of_1_2_4_and_8_bits_are_read_exactly(tmp_path, bits, to
 
 
 def grey_png(values, bits):
-    """A grey PNG of 1, 2, 4 or 8 bits per pixel, made by hand: Pillow does not write 2 and 4."""
+    """A grey PNG of 1, 2, 4 or 8 bits per pixel, since Pillow does not write 2 and 4."""
     import struct
     import zlib
 
@@ -233,12 +234,12 @@ def test_read_image_recognises_jpeg_by_content(tmp_path):
 
 def test_read_image_rejects_unusable_files(tmp_path, monkeypatch):
     save(tmp_path / "deep.png", np.full((2, 2), 40000, np.uint16))
-    with pytest.raises(DataError, match=r"deep\.png: 16-bit"):
+    with pytest.raises(DataError, match=r"deep\.png: .*16 bits"):
         read_image(tmp_path / "deep.png")
-    with pytest.raises(DataError, match="cannot be decoded, embedded null"):  # a ValueError out of Pillow
+    with pytest.raises(DataError, match="cannot be decoded: embedded null"):  # a ValueError from Pillow
         read_image("x\0.png")
     save(tmp_path / "fake.png", np.zeros((2, 2, 3), np.uint8), format="TIFF")
-    with pytest.raises(DataError, match=r"fake\.png: a TIFF picture .*Save it as PNG"):
+    with pytest.raises(DataError, match=r"fake\.png: .*TIFF"):
         read_image(tmp_path / "fake.png")
     monkeypatch.setattr(pictures, "MAX_PIXELS", 3)
     save(tmp_path / "big.png", np.zeros((2, 2, 3), np.uint8))
@@ -250,7 +251,7 @@ def test_label_values_outside_the_palette_are_rejected():
     names, colors = ("a", "b", "c"), ((0, 0, 0),) * 3
     LabelEncoding.plain(Palette(names, colors, ignore_label=9)).decode(np.array([[0, 2, 9]], np.uint8), "x")
     for value, ignore_label in ((3, 9), (255, 9), (10, 9), (3, None), (9, None)):
-        with pytest.raises(DataError, match=f"^x: value {value} at row 1, column 0 .allowed 0..2"):
+        with pytest.raises(DataError, match=rf"^x: value {value} at row 1, column 0 .*0\.\.2"):
             LabelEncoding.plain(Palette(names, colors, ignore_label)).decode(
                 np.array([[0, 2], [value, 1]], np.uint8), "x"
             )

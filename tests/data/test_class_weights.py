@@ -1,4 +1,4 @@
-"""Median-frequency weights: the published eleven from their counts, real CamVid's, and the formula on tiny sets."""
+"""Median-frequency weights: the published ones from their counts, real CamVid's, and the formula on tiny data sets."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tinysegnet.errors import DataError
 
 SHARED = Path(__file__).parents[3] / "shared"
 
-# The tutorial's first training labels, classes 0..10 then void: pixels, and images that show the class.
+# The tutorial's first training labels, classes 0..10 and then void: pixels, and images that contain the class.
 FIRST_PIXELS = [10667303, 15120524, 606559, 19594653, 2916618, 6405466]
 FIRST_PIXELS += [214885, 739200, 4068712, 386191, 212692, 2484797]
 FIRST_IMAGES = [366, 365, 366, 367, 349, 324, 274, 180, 367, 319, 207, 367]
@@ -28,7 +28,7 @@ TODAY = [0.2793, 0.2017, 4.7865, 0.1490, 1.0000, 0.4217, 3.8467, 1.9736, 0.7889,
 
 
 class Maps:
-    """A data set of label maps alone."""
+    """A data set with given label maps and black pictures."""
 
     name = "maps"
 
@@ -48,7 +48,7 @@ class Maps:
 def test_median_frequency_weights_match_the_published_eleven():
     images = np.array(FIRST_IMAGES)
     counts = PixelCounts((*CAMVID.names, "Void"), np.array(FIRST_PIXELS), images * 360 * 480, images)
-    weights = median_frequency_weights(counts)  # void has a say in the median, which therefore no class hits
+    weights = median_frequency_weights(counts)  # void is one of twelve classes in the median
     assert weights[:11].round(4).tolist() == PUBLISHED
     assert weights[11].round(4) == 1.1172
 
@@ -64,7 +64,11 @@ def test_counts_and_weights_match_a_calculation_by_hand():
     counts = count_pixels(Maps([[0, 0, 1], [1, 9, 9]], [[0, 0, 0, 0]], [[2, 9]]))
     assert counts.names == ("Sky", "Road", "Fence")
     assert counts.pixels.tolist() == [6, 2, 1]
-    assert counts.image_pixels.tolist() == [10, 6, 2]  # whole images, void pixels too, where the class occurs
+    assert counts.image_pixels.tolist() == [
+        10,
+        6,
+        2,
+    ]  # all pixels, including void, of the images that contain the class
     assert counts.images.tolist() == [2, 1, 1]
     freq = np.array([6 / 10, 2 / 6, 1 / 2])
     weights = median_frequency_weights(counts)

@@ -1,6 +1,7 @@
-"""`tinysegnet data check`, and what train and evaluate do with folders, sound and spoiled."""
+"""`tinysegnet data check`, and how train and evaluate treat good and bad folders."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,8 +10,6 @@ from folder_samples import H, W, fastai, label_map, picture, save, spoil, write
 from tinysegnet.cli.main import main
 from tinysegnet.data import Folder
 from tinysegnet.weights import checkpoint
-
-# What can be wrong with a folder
 
 
 def test_data_check_names_every_bad_file(tmp_path, capsys):
@@ -22,14 +21,14 @@ def test_data_check_names_every_bad_file(tmp_path, capsys):
     for line, what in zip(
         lines,
         [
-            "value 37 at row 3, column 5 (allowed 0..2, void 255)",
-            "no such file (expected the label map of",
-            f"{W - 1} x {H} pixels (expected {W} x {H}",
+            r"value 37 at row 3, column 5 .*0\.\.2, void 255",
+            "no such file",
+            f"{W - 1} x {H} pixels.*{W} x {H}",
             "damaged",
         ],
         strict=True,
     ):
-        assert what in line
+        assert re.search(what, line)
     assert "3 classes, from classes.txt: a, b, c" in text
     assert text.splitlines()[-1] == "5 pairs checked: 4 files cannot be used"
     assert main(["data", "check", str(tmp_path), "--json"]) == 2
@@ -41,7 +40,7 @@ def test_data_check_names_every_bad_file(tmp_path, capsys):
 def test_a_single_high_value_is_an_error_and_not_a_class(tmp_path):
     spoil(tmp_path)
     (tmp_path / "classes.txt").unlink()
-    assert "value 37 at row 3, column 5 (allowed 0..2, void 255)" in Folder(tmp_path).problems()[0].text
+    assert re.search(r"value 37 at row 3, column 5 .*0\.\.2, void 255", Folder(tmp_path).problems()[0].text)
 
 
 def test_extra_files_jpegs_and_unknown_colours_are_reported(tmp_path):
@@ -52,7 +51,7 @@ def test_extra_files_jpegs_and_unknown_colours_are_reported(tmp_path):
     (tmp_path / "labels/p1.png").unlink()
     save(tmp_path / "labels/p2.png", np.full((H, W, 3), 5, np.uint8))
     problems = Folder(tmp_path).problems()
-    for problem, what in zip(problems, ["an extra label map", "as JPEG", "colour 5 5 5 at row 0"], strict=True):
+    for problem, what in zip(problems, ["no such file", "JPEG", "colour 5 5 5 at row 0"], strict=True):
         assert what in problem.text
         assert problem.text.startswith(str(problem.file))
 

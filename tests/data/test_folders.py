@@ -1,4 +1,4 @@
-"""Folders of every layout and lists of classes: what is recognised, how it is divided, what is inferred."""
+"""Folders of every layout and lists of classes: how they are recognised and divided, and what is inferred."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from tinysegnet.data.label_encoding import VOID, ClassList, LabelEncoding
 from tinysegnet.data.palette import CAMVID_MERGE, distinct_colors
 from tinysegnet.errors import DataError, SettingError
 
-SHARED = Path(__file__).parents[3] / "shared"  # beside the checkout, where the developers keep real CamVid
+SHARED = Path(__file__).parents[3] / "shared"  # the folder next to the repository that may contain real CamVid
 
 
 def splits_of(root, **options):
@@ -34,8 +34,8 @@ def test_images_and_labels_with_a_folder_per_split_are_recognised(tmp_path):
     assert isinstance(dataset, Dataset)
     np.testing.assert_array_equal(dataset[1].labels, written["p1"])
     np.testing.assert_array_equal(dataset[1].image, picture(1))
-    assert len(open_dataset(tmp_path, "val")) == 2  # valid means the same
-    with pytest.raises(DataError, match=r"no split 'tset' .expected night or train or valid"):
+    assert len(open_dataset(tmp_path, "val")) == 2  # a synonym of valid
+    with pytest.raises(DataError, match=r"'tset'.*night or train or valid"):
         open_dataset(tmp_path, "tset")
 
 
@@ -52,12 +52,12 @@ def test_a_folder_without_splits_is_divided_by_name_or_by_a_list(tmp_path):
     expected = {"train": [f"p{k}" for k in range(8)], "val": ["p8", "p9"]}
     assert splits_of(tmp_path) == expected == splits_of(tmp_path)
     assert "8 train, 2 val" in Folder(tmp_path).description
-    assert "nothing says which pictures validate" in Folder(tmp_path).description
+    assert "the last 1/5" in Folder(tmp_path).description
     (tmp_path / "val.txt").write_text("p3.png\np0\n")
     assert splits_of(tmp_path)["val"] == ["p0", "p3"]
     assert len(Folder(tmp_path)) == 8
     (tmp_path / "val.txt").write_text("images/p3.png\np77.png\n")
-    with pytest.raises(DataError, match=r"val\.txt: no picture 'p77\.png'"):
+    with pytest.raises(DataError, match=r"val\.txt: .*'p77\.png'"):
         Folder(tmp_path)
 
 
@@ -125,11 +125,11 @@ def test_a_few_unknown_colours_are_void_in_camvid(tmp_path):
     big[5, 7] = 1, 2, 3
     save(tmp_path / "raw/p0.png", np.zeros_like(big))
     save(tmp_path / "labels/p0_L.png", big)
-    with pytest.warns(UserWarning, match="p0_L.png: 1 pixels of unknown colours, such as 1 2 3 at row 5, column 7"):
+    with pytest.warns(UserWarning, match=r"p0_L\.png: 1 pixels .*1 2 3 at row 5, column 7"):
         assert open_dataset(tmp_path, "train")[0].labels[5, 7] == 11
     big[:50] = 1, 2, 3
     save(tmp_path / "labels/p0_L.png", big)
-    with pytest.raises(DataError, match=r"p0_L\.png: colour 1 2 3 at row 0, column 0 is no class's, 9000 such"):
+    with pytest.raises(DataError, match=r"p0_L\.png: colour 1 2 3 at row 0, column 0 .*9000 pixels"):
         open_dataset(tmp_path, "train")[0]
 
 
@@ -138,11 +138,11 @@ def test_the_tutorial_layout_accepts_other_classes(tmp_path):
     assert Folder(tmp_path).palette == CAMVID
     assert Folder(tmp_path).name == "CamVid train"
     assert Folder(tmp_path, ignore=3).palette.num_classes == 10
-    with pytest.raises(DataError, match="labelled with 11 classes"):
+    with pytest.raises(DataError, match="11 classes"):
         Folder(tmp_path, classes="all")
     (tmp_path / "classes.txt").write_text("sky\n0 0 250 sea\nland\n")
     assert Folder(tmp_path).palette.names == ("sky", "sea", "land")
-    with pytest.raises(DataError, match="no split 'val'"):
+    with pytest.raises(DataError, match=r"'val'.*val\.txt.*valannot"):
         Folder(tmp_path, "val")
 
 
@@ -183,7 +183,7 @@ def test_binary_masks_are_recognised(tmp_path, mode, names):
     if names:
         (tmp_path / "classes.txt").write_text(names)
     dataset = Folder(tmp_path)
-    if names or mode != "1":  # the numbers of 1-bit files are 0 and 1, which need not be a mask
+    if names or mode != "1":  # the values of 1-bit files are 0 and 1, which are class numbers
         assert dataset.palette.names == (("sky", "sea") if names else ("background", "foreground"))
     assert dataset.palette.num_classes == 2
     np.testing.assert_array_equal(dataset[0].labels, written["p0"] // 255)
@@ -201,13 +201,13 @@ def test_void_is_inferred_or_chosen(tmp_path):
     assert chosen.palette.names == ("class 1", "class 2")
     assert set(np.unique(chosen[0].labels)) == {0, 1, VOID}
     assert Folder(tmp_path, ignore=77).palette.ignore_label == 77
-    with pytest.raises(SettingError, match="ignore 256"):
+    with pytest.raises(SettingError, match=r"ignore.*256"):
         Folder(tmp_path, ignore=256)
 
 
 def test_colour_label_maps_need_a_list_of_classes(tmp_path):
     write(tmp_path, "images/{}.png", "labels/{}.png", 2, np.array([[9, 8, 7], [1, 2, 3]], np.uint8))
-    with pytest.raises(DataError, match=r"p0\.png: colours, but no class has a colour .*classes\.txt"):
+    with pytest.raises(DataError, match=r"p0\.png: .*colours.*classes\.txt"):
         Folder(tmp_path)[0]
     (tmp_path / "classes.txt").write_text("9 8 7 a\n1 2 3 b\n")
     assert Folder(tmp_path)[0].labels[0, :2].tolist() == [0, 1]
@@ -217,8 +217,8 @@ def test_colour_label_maps_need_a_list_of_classes(tmp_path):
     ("text", "wrong"),
     [
         ("a", "1 classes"),
-        ("a\na\n", "the name a twice"),
-        ("1 2 3 a\n1 2 3 b\n", r"the colour \(1, 2, 3\) twice"),
+        ("a\na\n", "the name a .*twice"),
+        ("1 2 3 a\n1 2 3 b\n", r"the colour \(1, 2, 3\) .*twice"),
         ("1 2 300 a\nb", "line 1: colour 1 2 300"),
         ("void\nignore", "every class is void"),
     ],
@@ -262,9 +262,9 @@ def test_links_out_of_the_folder_are_rejected(tmp_path):
     (root / "images/loop").symlink_to(root)
     problems = Folder(root).problems()
     assert [problem.file.name for problem in problems] == ["p0.png", "p1.png"]
-    assert all("a link that leaves" in problem.text for problem in problems)
+    assert all("link" in problem.text for problem in problems)
     (root / "labels/p1.png").unlink()
-    (root / "labels/p1.png").symlink_to("p2.png")  # within is fine
+    (root / "labels/p1.png").symlink_to("p2.png")  # links within the folder are allowed
     assert len(Folder(root).problems()) == 1
 
 

@@ -1,4 +1,4 @@
-"""Toy scenes: the same number gives the same street, the labels are exact, every class is there to be learned."""
+"""Toy scenes: they are reproducible, the labels are exact, and every class can be learned."""
 
 import numpy as np
 import pytest
@@ -86,14 +86,14 @@ def test_a_few_percent_of_the_pixels_are_void(label_maps):
 
 
 def test_the_class_of_a_pixel_varies_between_scenes(label_maps):
-    """Wherever one looks, another class than the most frequent one is there in a tenth of the scenes at least."""
+    """At most positions, a tenth of the scenes or more show another class than the most frequent one."""
     most_frequent = np.max([(label_maps == k).mean(axis=0) for k in range(12)], axis=0)
     assert np.median(most_frequent) < 0.7
     assert np.quantile(most_frequent, 0.9) < 0.9
 
 
 def test_poles_are_several_pixels_wide(label_maps):
-    """Poles are the thinnest things: half of their pixels lie in runs of at least three along a row."""
+    """Poles are the thinnest objects, but half of their pixels lie in runs of at least three along a row."""
     poles = np.pad(label_maps == 2, ((0, 0), (0, 0), (1, 1)))
     edges = np.diff(poles.astype(np.int8), axis=2)
     runs = np.argwhere(edges == -1)[:, 2] - np.argwhere(edges == 1)[:, 2]
@@ -110,7 +110,7 @@ def test_a_label_is_the_class_of_the_topmost_polygon():
     n = OVERSAMPLING
     canvas.polygon([(4 * n, 4 * n), (8 * n - 1, 4 * n), (8 * n - 1, 8 * n - 1), (4 * n, 8 * n - 1)], (250, 0, 0), 3)
     canvas.polygon([(6 * n, 4 * n), (8 * n - 1, 4 * n), (8 * n - 1, 8 * n - 1), (6 * n, 8 * n - 1)], (0, 0, 250), 8)
-    canvas.polygon([(0, 0), (n, 0), (0, n)], (0, 250, 0))  # a detail: no class of its own
+    canvas.polygon([(0, 0), (n, 0), (0, n)], (0, 250, 0))  # a detail, without a class
     labels = develop(canvas, np.random.default_rng(0))[1]
     expected = np.zeros((16, 16), np.uint8)
     expected[4:8, 4:6], expected[4:8, 6:8] = 3, 8

@@ -1,4 +1,4 @@
-"""Prediction: any size in, the same size out; scores at the labels' own resolution."""
+"""Prediction of pictures of any size, and scores at the resolution of the labels."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,8 @@ def test_predictions_have_the_size_of_the_picture(model, size, training_size):
     assert (labels.shape, labels.dtype) == (size, np.uint8)
     probs = predict_probs(model, image, size=training_size)
     np.testing.assert_allclose(probs.sum(-1), 1, atol=1e-5)
-    np.testing.assert_array_equal(probs.argmax(-1), labels)
+    chosen = np.take_along_axis(probs, labels[..., None], axis=-1)[..., 0]
+    np.testing.assert_array_equal(chosen, probs.max(-1))  # several classes may have the same probability
 
 
 def test_predict_keeps_the_pictures_size_without_a_training_size(model):
@@ -36,8 +37,8 @@ def test_predict_keeps_the_pictures_size_without_a_training_size(model):
     [
         ((360, 480), (180, 240), (180, 240)),
         ((720, 960), (180, 240), (180, 240)),
-        ((480, 360), (180, 240), (240, 180)),  # a portrait keeps its shape
-        ((90, 120), (180, 240), (180, 240)),  # small ones are enlarged
+        ((480, 360), (180, 240), (240, 180)),  # portrait format
+        ((90, 120), (180, 240), (180, 240)),  # small pictures are enlarged
         ((1, 1000), (180, 240), (7, 6573)),
     ],
 )
@@ -47,7 +48,7 @@ def test_working_size_keeps_shape_and_area(image, training, expected):
 
 def test_predict_rejects_arrays_that_are_not_pictures(model):
     for wrong in (np.zeros((5, 5), np.uint8), np.zeros((5, 5, 4), np.uint8), np.zeros((5, 5, 3), np.float32)):
-        with pytest.raises(ShapeError, match=r"image: .*expected a"):
+        with pytest.raises(ShapeError, match=r"image: .*\(H, W, 3\)"):
             ts.predict(model, wrong)
 
 
@@ -103,7 +104,7 @@ def test_evaluate_computes_intervals_on_request(model):
 
 
 def test_a_perfect_network_scores_one():
-    """A network that is made to say class 0 everywhere, on a picture that is class 0 but for void."""
+    """The network predicts class 0 everywhere, and the picture contains only class 0 and void."""
     model = ts.build("tiny", num_classes=11, width=1 / 16)
     classifier = model.layers["classifier"]
     classifier.params["weight"][...] = 0

@@ -1,4 +1,4 @@
-"""`tinysegnet predict`: any names and sizes in; what comes out has the right size, and nothing is lost."""
+"""`tinysegnet predict`: pictures of any name and size give results of the right size, and none is overwritten."""
 
 import io
 import sys
@@ -42,7 +42,7 @@ def mixed(tmp_path):
     folder.mkdir()
     noise(1, 1, 3).save(folder / "p1.png")
     Image.new("RGB", (2000, 1500), (90, 120, 40)).save(folder / "p10 groß.jpg")
-    noise(30, 50).save(folder / "p2 grey", "PNG")  # told by content
+    noise(30, 50).save(folder / "p2 grey", "PNG")  # recognised by its content
     noise(300, 200, 4).save(folder / "p3.rgba.png")
     noise(48, 64, 3).save(folder / "p4.jpg", exif=held_sideways())
     (folder / ".hidden.png").write_bytes(b"x")
@@ -150,7 +150,7 @@ def test_pictures_with_equal_stems_get_different_results(checkpoint, tmp_path):
     assert widths == [10, 11, 12]
     again = ["predict", str(checkpoint), str(tmp_path / "a"), "--out", str(tmp_path / "a")]
     assert main(again) == main(again) == 0
-    assert len(list((tmp_path / "a").iterdir())) == 4, "its own results are no input"
+    assert len(list((tmp_path / "a").iterdir())) == 4, "earlier results must not be predicted"
 
 
 def test_stems_of_results_are_short_and_distinct(tmp_path):
@@ -162,7 +162,7 @@ def test_stems_of_results_are_short_and_distinct(tmp_path):
     assert _own_stems([tmp_path / "\udcff.png", tmp_path / "\udcfe.png"]) == ["picture", "picture-2"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have only names that are text")
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems accept only names that are text")
 def test_predict_accepts_names_that_are_not_text(checkpoint, tmp_path, capsys):
     path = tmp_path / b"\xff\xfe.png".decode(errors="surrogateescape")
     noise(5, 5, 3).save(path)
@@ -180,7 +180,7 @@ def test_find_pictures_returns_natural_order_without_duplicates(mixed):
     ]
     assert find_pictures([mixed / "p4.jpg", mixed, mixed / "p4.jpg"])[0] == mixed / "p4.jpg"
     assert len(find_pictures([mixed / "p4.jpg", mixed, mixed / "p4.jpg"])) == 5
-    with pytest.raises(DataError, match="no picture in this folder"):
+    with pytest.raises(DataError, match="no PNG or JPEG"):
         find_pictures([mixed.parent])
 
 
@@ -198,7 +198,7 @@ def test_predict_is_the_argmax_of_the_logits():
 
 def test_evaluate_rejects_data_with_other_classes():
     scenes = ts.data.open_dataset("toy", "val")
-    with pytest.raises(DataError, match=r"11 classes, but the network predicts 5 \(expected"):
+    with pytest.raises(DataError, match=r"11 classes.*network predicts 5"):
         ts.evaluate(ts.build("tiny", num_classes=5, width=1 / 16), scenes)
 
 
@@ -220,7 +220,7 @@ def test_animations_have_all_frames_in_the_first_pictures_shape(first, frame):
         animation.add(np.zeros((H, W, 3), np.uint8), np.full((H, W), 10, np.uint8), "same name", number)
     assert animation.size == frame
     with Image.open(io.BytesIO(animation.to_bytes())) as gif:
-        assert gif.n_frames == 3, "equal pictures stay frames"
+        assert gif.n_frames == 3, "equal pictures are separate frames"
         assert gif.width == frame[1]
         gif.seek(2)
         colors = {color for _, color in gif.convert("RGB").getcolors(1 << 20)}

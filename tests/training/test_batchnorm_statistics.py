@@ -1,4 +1,4 @@
-"""Exact statistics: against all pixels at once, and nothing else changes."""
+"""Exact statistics of batch norm: they match those of all pixels at once, and nothing else changes."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ SIZE = (7, 10)
 
 
 class Pictures:
-    """Random ones, some much brighter than others: the spread between batches counts."""
+    """Random pictures, some much brighter than others, so that the spread between batches matters."""
 
     palette, name = CAMVID, "pictures"
 
@@ -46,7 +46,7 @@ def network(stages, dtype=np.float64):
 
 
 def by_force(model, data, batch_size):
-    """{norm: (mean, var)}: every batch through plain NumPy, then all that reached a norm in one heap."""
+    """Compute {norm: (mean, var)} with plain NumPy from all inputs of each norm at once."""
     heaps = {name: [] for name in model.layers if name.startswith("bn")}
     for first in range(0, len(data), batch_size):
         x = np.stack(data.images[first : first + batch_size]).astype(np.float64)
@@ -147,9 +147,9 @@ def test_a_network_without_batch_norm_is_accepted():
 def test_statistics_reject_invalid_arguments():
     model = network(1)
     for settings in ({"size": 7}, {"size": SIZE, "batch_size": "2"}, {"size": SIZE, "batch_size": 0}):
-        with pytest.raises(SettingError, match=r"size.*\(expected"):
+        with pytest.raises(SettingError, match=r"size"):
             ts.recompute_statistics(model, Pictures(2), **settings)
-    with pytest.raises(SettingError, match="expected a Network"):
+    with pytest.raises(SettingError, match=r"Network"):
         ts.recompute_statistics("tiny", Pictures(2), size=SIZE)
     with pytest.raises(DataError, match="no pictures"):
         ts.recompute_statistics(model, Pictures(0), size=SIZE)

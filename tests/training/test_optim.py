@@ -1,14 +1,25 @@
-"""Optimizers against their formulas by hand, schedules at their corners."""
+"""Optimizers compared with calculations by hand, and schedules at their turning points."""
 
 import numpy as np
 import pytest
+from numpy_variants import numba_variants, numpy_variants
 
+from tinysegnet import runtime
 from tinysegnet.errors import SettingError
 from tinysegnet.training.optim import SGD, Adam, schedule, schedules
 
 
+@pytest.fixture(autouse=True, params=[numpy_variants, numba_variants])
+def variant(request):
+    """Run every test with both variants of the updates."""
+    if request.param is numba_variants and not runtime.JIT:
+        pytest.skip("the kernels are not compiled")
+    with request.param():
+        yield
+
+
 class OneParameter:
-    """A model with one weight and one bias, whose gradients are given."""
+    """A model with one weight and one bias, and given gradients."""
 
     def __init__(self, weight, gradient):
         self.arrays = {"layer.weight": np.array([weight]), "layer.bias": np.array([weight])}
@@ -38,7 +49,7 @@ def test_weight_decay_acts_on_weights_only_by_default():
 
 
 def test_caffes_sgd_applies_the_rate_inside_the_velocity():
-    """V = momentum V + rate (gradient + decay w);  w -= V: the steps of a falling rate, against the other kind's."""
+    """V = momentum V + rate (gradient + decay w);  w -= V, compared with the other form while the rate falls."""
     factors, rng = [1, 1, 0.5, 0.1, 0.1], np.random.default_rng(0)
     caffe, ours = OneParameter(0.7, 0.0), OneParameter(0.7, 0.0)
     optimizers = [SGD(model, learning_rate=0.2, weight_decay=0.05, rate_in_velocity=model is caffe)
@@ -52,7 +63,7 @@ def test_caffes_sgd_applies_the_rate_inside_the_velocity():
             optimizer.step(factor)
         assert caffe.arrays["layer.weight"] == pytest.approx(w, rel=1e-14)
         apart.append(abs(w - ours.arrays["layer.weight"].item()))
-    assert max(apart[:2]) < 1e-15  # as long as the rate is constant they agree
+    assert max(apart[:2]) < 1e-15  # both forms agree while the rate is constant
     assert min(apart[2:]) > 1e-3
 
 
@@ -121,5 +132,5 @@ def test_optimizers_and_schedules_reject_invalid_settings():
     with pytest.raises(SettingError, match="bias_rate"):
         Adam(OneParameter(1.0, 1.0), bias_rate=-1)
     for wrong in ("weight", ("weights",)):
-        with pytest.raises(SettingError, match="expected some of weight, bias, gamma, beta"):
+        with pytest.raises(SettingError, match=r"decayed.*weight, bias, gamma, beta"):
             SGD(OneParameter(1.0, 1.0), decayed=wrong)

@@ -1,4 +1,4 @@
-"""The papers' recipes: the authors' numbers, what each field does to a training, and the command line's defaults."""
+"""The papers' recipes: the authors' settings, the effects of the fields, and the command line's defaults."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ from tinysegnet.weights import checkpoint
 SIZE = (20, 28)
 SMALL = {"size": SIZE, "batch_size": 2, "flip": 0.0}
 
-# name: network, rate, steps, what decays, batch norm's first beta
+# name: network, learning rate, steps, kinds of parameters that decay, initial beta of batch norm
 AUTHORS = {
     "paper-basic": ("basic", 0.1, 10_000, "weight_gamma_beta", 0.001),
     "paper-vgg16": ("vgg16", 0.001, 40_000, "weight_gamma", 0.001),
@@ -49,7 +49,7 @@ def test_paper_recipes_have_the_authors_settings(name):
 
 def test_paper_recipe_rejects_unknown_names():
     assert set(papers) == set(AUTHORS)
-    with pytest.raises(SettingError, match="no recipe named 'paper'; there are paper-basic, paper-vgg16"):
+    with pytest.raises(SettingError, match=r"'paper'.*paper-basic, paper-vgg16"):
         ts.paper_recipe("paper")
 
 
@@ -64,14 +64,14 @@ def test_10_000_steps_on_camvid_take_110_epochs():
 
 def test_a_training_stops_after_its_iterations(data):
     result = ts.fit(ts.build("tiny", width=1 / 16), data, recipe=Recipe(iterations=3, **SMALL), progress=False)
-    assert len(result.history) == 2  # of two steps each
+    assert len(result.history) == 2  # two epochs of two steps
 
 
 def test_initial_beta_applies_to_new_networks_only(data):
-    """A rate too small for any change."""
+    """The learning rate is too small to change the betas."""
     recipe = Recipe(epochs=1, initial_beta=0.25, learning_rate=1e-12, **SMALL)
     model = ts.build("tiny", width=1 / 16)
-    model.layers["encoder2.bn1"].params["beta"][0] = 1.0  # trained
+    model.layers["encoder2.bn1"].params["beta"][0] = 1.0  # as if trained
     ts.fit(model, data, recipe=recipe, progress=False)
     betas = {name: layer.params["beta"] for name, layer in model.layers.items() if "beta" in layer.params}
     assert betas.pop("encoder2.bn1") == pytest.approx([1] + [0] * 3, abs=1e-6)
@@ -100,7 +100,7 @@ TINY = ["--size", "20x28", "--width", "0.0625", "--limit", "4", "--batch-size", 
 
 @pytest.fixture
 def without_report(monkeypatch):
-    """Drawing takes longer than all the rest."""
+    """Skip the report, which takes longer than the training."""
     monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: folder / "report.html")
 
 

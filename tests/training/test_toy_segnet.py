@@ -1,4 +1,4 @@
-"""The toy network in which lessons plant bugs: its gradients are right without one, and it learns."""
+"""The toy network in which lessons plant bugs: without a bug, its gradients are correct and it learns."""
 
 import numpy as np
 import pytest

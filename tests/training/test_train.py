@@ -1,4 +1,4 @@
-"""Training: it learns, it keeps what it learned, and it says when something is wrong."""
+"""Training: networks learn, results are saved, and errors are reported."""
 
 import csv
 import dataclasses
@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+from forms import amount
 
 import tinysegnet as ts
 from tinysegnet.data import CAMVID, InMemory, Sample
@@ -16,12 +17,12 @@ from tinysegnet.training import Progress, Recipe, fit, recipe_for
 from tinysegnet.training.run_folder import RunFolder
 from tinysegnet.weights import checkpoint
 
-SIZE = (48, 64)
+SIZE = amount((32, 48), (48, 64))
 SMALL = Recipe(epochs=2, batch_size=2, size=SIZE)
 
 
 class Samples:
-    """A data set from a list."""
+    """A data set made from a list."""
 
     palette, name = CAMVID, "a few samples"
 
@@ -46,7 +47,7 @@ def val():
 
 
 def small_model(seed=0):
-    return ts.build("tiny", width=1 / 4, seed=seed)
+    return ts.build("tiny", width=amount(1 / 8, 1 / 4), seed=seed)
 
 
 def run_folder(path, recipe=SMALL):
@@ -54,11 +55,28 @@ def run_folder(path, recipe=SMALL):
     return RunFolder(path, config, CAMVID)
 
 
+class WatchedRun(RunFolder):
+    """A run folder that notes for each epoch whether it got scores."""
+
+    def record(self, model, history, scores, **state):
+        self.scored = [*getattr(self, "scored", []), scores is not None]
+        super().record(model, history, scores, **state)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, scenes, val):
+    """The folder, network and result of a run of three epochs, validated after the second and the last one."""
+    recipe = dataclasses.replace(SMALL, epochs=3, validate_every=2)
+    config = {"data": "toy", "model": "tiny", **dataclasses.asdict(recipe)}
+    folder, model = WatchedRun(tmp_path_factory.mktemp("trained") / "run", config, CAMVID), small_model()
+    return folder, model, fit(model, scenes, val, recipe=recipe, run=folder, progress=False)
+
+
 def test_a_network_memorises_two_pictures(scenes):
-    """The first thing to try when a network does not learn: it must be able to memorise."""
+    """This is the first test to try when a network does not learn."""
     pair = Samples([scenes[0], scenes[1]])
-    model = ts.build("tiny")
-    recipe = Recipe(epochs=150, batch_size=2, size=SIZE, flip=0.0)
+    model = ts.build("tiny", width=amount(1 / 4, 1))
+    recipe = Recipe(epochs=150, batch_size=2, size=SIZE, flip=0.0, learning_rate=amount(0.02, 0.005))
     history = fit(model, pair, recipe=recipe, progress=False).history
     assert history[-1]["train_loss"] < 0.1 < 1.5 < history[0]["train_loss"]
     assert ts.evaluate(model, pair).G > 0.97
@@ -79,15 +97,14 @@ def test_weights_depend_on_the_seed_only(scenes):
 @pytest.mark.parametrize("schedule", ["constant", "step", "poly", "one_cycle"])
 def test_every_optimizer_and_schedule_lowers_the_loss(scenes, optimizer, schedule):
     rate = 0.1 if optimizer == "sgd" else 0.01
-    recipe = Recipe(epochs=12, batch_size=2, size=SIZE, optimizer=optimizer, schedule=schedule, learning_rate=rate)
+    epochs = amount(4, 12)
+    recipe = Recipe(epochs=epochs, batch_size=2, size=SIZE, optimizer=optimizer, schedule=schedule, learning_rate=rate)
     history = fit(small_model(), scenes, recipe=recipe, progress=False).history
     assert history[-1]["train_loss"] < 0.9 * history[0]["train_loss"]
 
 
-def test_a_run_folder_contains_everything(tmp_path, scenes, val):
-    folder = run_folder(tmp_path / "run")
-    model = small_model()
-    result = fit(model, scenes, val, recipe=SMALL, run=folder, progress=False)
+def test_a_run_folder_contains_everything(scenes, val, trained):
+    folder, model, result = trained
     ts.write_report(folder, model, scenes, val, result)
 
     names = {path.name for path in folder.path.iterdir()}
@@ -95,13 +112,13 @@ def test_a_run_folder_contains_everything(tmp_path, scenes, val):
                      "curves.png", "overlays.png", "per_class.png", "report.html"}  # fmt: skip
 
     config = json.loads((folder.path / "config.json").read_text())
-    assert config["epochs"] == 2
+    assert config["epochs"] == 3
     assert config["environment"]["numpy"] == np.__version__
 
     rows = list(csv.DictReader((folder.path / "metrics.csv").open()))
     assert list(rows[0]) == ["epoch", "train_loss", "val_G", "val_C", "val_mIoU", "seconds"]
-    assert [row["epoch"] for row in rows] == ["1", "2"]
-    assert float(rows[1]["val_mIoU"]) == pytest.approx(result.scores.mIoU, rel=1e-5)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[2]["val_mIoU"]) == pytest.approx(result.scores.mIoU, rel=1e-5)
 
     last = checkpoint.read(folder.path / "last.safetensors")
     assert last.size == SIZE
@@ -131,34 +148,21 @@ def test_the_best_checkpoint_has_the_best_mIoU(tmp_path, scenes, val):
 
 def test_a_run_is_never_overwritten(tmp_path):
     run_folder(tmp_path / "run").begin()
-    with pytest.raises(DataError, match="holds a run already"):
+    with pytest.raises(DataError, match=r"run.*--resume"):
         run_folder(tmp_path / "run")
 
 
-def test_epochs_without_validation_have_empty_cells(tmp_path, scenes, val):
-    recipe = dataclasses.replace(SMALL, epochs=3, validate_every=2)
-    folder = run_folder(tmp_path / "run", recipe)
-    fit(small_model(), scenes, val, recipe=recipe, run=folder, progress=False)
-    rows = list(csv.DictReader((folder.path / "metrics.csv").open()))
+def test_epochs_without_validation_have_empty_cells(trained):
+    rows = list(csv.DictReader((trained[0].path / "metrics.csv").open()))
     assert [bool(row["val_mIoU"]) for row in rows] == [False, True, True]
 
 
-def test_scores_belong_to_validated_epochs_only(tmp_path, scenes, val):
-    recipe = dataclasses.replace(SMALL, epochs=3, validate_every=2)
-    kept = []
-
-    class Watched(RunFolder):
-        def record(self, model, history, scores, **state):
-            kept.append(scores is not None)
-            super().record(model, history, scores, **state)
-
-    folder = Watched(tmp_path / "run", {"size": SIZE}, CAMVID)
-    fit(small_model(), scenes, val, recipe=recipe, run=folder, progress=False)
-    assert kept == [False, True, True]
+def test_scores_belong_to_validated_epochs_only(trained):
+    assert trained[0].scored == [False, True, True]
 
 
 def nearly_void():
-    """The one labelled pixel is lost where the picture is halved: batches of it are void all over."""
+    """A sample whose only labelled pixel disappears when the picture is halved, so that its batches are void."""
     labels = np.full((2 * SIZE[0], 2 * SIZE[1]), 11, np.uint8)
     labels[0, 0] = 3
     return Sample(np.zeros((*labels.shape, 3), np.uint8), labels, "nearly void")
@@ -173,8 +177,8 @@ def test_void_batches_are_skipped_with_one_warning(scenes):
         warnings.simplefilter("always")
         result = fit(model, Samples([void, void]), recipe=recipe, progress=False)
     assert result.void_batches == 4
-    told = [str(w.message) for w in caught]
-    assert told == ["a batch has no labelled pixel and is skipped; further ones are counted without a warning"]
+    (warned,) = caught
+    assert "no labelled pixel" in str(warned.message)
     assert [row["train_loss"] for row in result.history] == [0.0, 0.0]
     for name, array in model.state().items():
         np.testing.assert_array_equal(array, before[name])
@@ -186,7 +190,7 @@ def test_void_batches_are_skipped_with_one_warning(scenes):
 
 
 def test_fit_rejects_a_network_with_other_classes(scenes):
-    with pytest.raises(SettingError, match="20 classes, toy scenes has 11"):
+    with pytest.raises(SettingError, match=r"20 classes.*toy scenes has 11"):
         fit(ts.build("tiny", num_classes=20, width=1 / 16), scenes, recipe=SMALL, progress=False)
 
 
@@ -214,19 +218,18 @@ def test_the_default_recipe_depends_on_the_data(scenes):
 
 
 def test_recipe_rejects_invalid_settings():
-    for wrong in ({"epochs": 0}, {"batch_size": -1}, {"size": (0, 5)}, {"validate_every": 0}):
-        with pytest.raises(SettingError, match="at least 1"):
-            Recipe(**wrong)
-    for wrong in ({"optimizer": "SGD"}, {"schedule": "linear"}, {"class_weights": "median"}, {"momentum": 5.0},
-                  {"flip": 2.0}, {"scale": (0.5, 1.0)}):  # fmt: skip
+    for wrong in ({"epochs": 0}, {"batch_size": -1}, {"size": (0, 5)}, {"validate_every": 0}, {"optimizer": "SGD"},
+                  {"schedule": "linear"}, {"class_weights": "median"}, {"momentum": 1.0}, {"momentum": -0.1},
+                  {"flip": 2.0}, {"scale": (0.5, 1.0)}, {"learning_rate": 0.0}, {"size": (2000, 2001)},
+                  {"size": (1000, 1001), "test_scales": (1.0, 2.0)}, {"test_scales": (0.0,)}):  # fmt: skip
         with pytest.raises(SettingError, match=next(iter(wrong))):
             Recipe(**wrong)
 
 
 @pytest.mark.parametrize("name", ["basic", "vgg16"])
 def test_large_networks_learn_at_an_odd_size(name):
-    """At 45x61; `tests/oracle` compares every gradient with PyTorch at this size."""
-    model = ts.build(name)
+    """`tests/oracle` compares every gradient with PyTorch at this size."""
+    model = ts.build(name, width=amount(1 / 8, 1))
     rng = np.random.default_rng(0)
     images = rng.uniform(0, 255, (1, 45, 61, 3)).astype(np.float32)
     labels = rng.integers(0, 12, (1, 45, 61)).astype(np.uint8)
