@@ -52,7 +52,7 @@ def test_augmentation_moves_picture_and_labels_together(size, axis):
         assert image.shape == (*size, 3)
         assert labels.shape == size
         error = image[..., channel] / 4 - labels.astype(float)
-        # Labels may be off by half a pixel of the original. Antialiasing bends the ramp at the border, which is ignored.
+        # Labels may be off by half a pixel of the original. The border is ignored, because antialiasing bends it.
         inner = error[2:-2, 2:-2]
         assert np.abs(inner).max() <= 0.5 + 1 / 8 + 1e-9  # 1 / 8: a column is 4 grey levels, rounded to whole ones
         errors.append(inner.mean())

@@ -64,11 +64,7 @@ def test_counts_and_weights_match_a_calculation_by_hand():
     counts = count_pixels(Maps([[0, 0, 1], [1, 9, 9]], [[0, 0, 0, 0]], [[2, 9]]))
     assert counts.names == ("Sky", "Road", "Fence")
     assert counts.pixels.tolist() == [6, 2, 1]
-    assert counts.image_pixels.tolist() == [
-        10,
-        6,
-        2,
-    ]  # all pixels, including void, of the images that contain the class
+    assert counts.image_pixels.tolist() == [10, 6, 2]  # including void, in the images with the class
     assert counts.images.tolist() == [2, 1, 1]
     freq = np.array([6 / 10, 2 / 6, 1 / 2])
     weights = median_frequency_weights(counts)

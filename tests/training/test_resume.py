@@ -14,15 +14,13 @@ import time
 import numpy as np
 import pytest
 from forms import amount
-from numpy_variants import numba_variants
 
 import tinysegnet as ts
-from tinysegnet import files, layers, runtime
+from tinysegnet import files
 from tinysegnet.cli import main
 from tinysegnet.data import CAMVID, InMemory
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import CheckpointError, DataError, NonFiniteError
-from tinysegnet.models import Network
 from tinysegnet.training import Recipe, fit, run_folder, signals
 from tinysegnet.training.run_folder import RunFolder
 from tinysegnet.weights import checkpoint
@@ -103,6 +101,13 @@ def test_a_run_stopped_at_a_step_resumes_bit_for_bit(tmp_path, data, val, whole,
     assert weights(folder.path / "last.safetensors") == last
     assert weights(folder.path / "best.safetensors") == best
     np.testing.assert_equal(history_of(result), history)
+
+
+def test_a_run_stopped_before_its_first_step_writes_nothing(tmp_path, data):
+    folder = RunFolder(tmp_path / "run", config(), CAMVID)
+    with pytest.raises(KeyboardInterrupt):  # while the class weights are computed
+        fit(model(), StopAt(data, 1), recipe=RECIPE, run=folder, progress=False)
+    assert not folder.path.exists()
 
 
 @pytest.mark.parametrize("picture", amount([1, 4], range(1, 5)))
@@ -266,8 +271,19 @@ def test_resuming_a_finished_run_only_writes_the_report(tmp_path, data, val):
 OPTIONS = ["--limit", "8", "--epochs", "3", "--size", "20x28", "--width", "0.0625"]
 
 
+WITHOUT_REPORT = """
+import sys
+from tinysegnet.cli.main import main
+from tinysegnet.report import run_report
+run_report.write_run_page = lambda folder, run: folder / "report.html"
+sys.exit(main())
+"""
+
+
 def command(*arguments):
-    return [sys.executable, "-m", "tinysegnet", "train", *map(str, arguments)]
+    """The command that trains in another process, in the short form without a report."""
+    program = amount(["-c", WITHOUT_REPORT], ["-m", "tinysegnet"])
+    return [sys.executable, *program, "train", *map(str, arguments)]
 
 
 ENVIRONMENT = {**os.environ, **amount({"TINYSEGNET_BACKEND": "numpy"}, {})}
@@ -391,32 +407,11 @@ def test_resume_rejects_folders_without_a_run(tmp_path):
         RunFolder.resume(tmp_path)
 
 
-def small_network():
-    """A network with the layers of SegNet whose kernels compile in a short time."""
-    rng, pool = np.random.default_rng(1), layers.MaxPool2d()
-    stages = {"input": layers.Normalize(100, 50), "conv": layers.Conv2d(3, 4, 3, rng=rng),
-              "bn": layers.BatchNorm2d(4), "relu": layers.ReLU(), "pool": pool,
-              "unpool": layers.MaxUnpool2d(pool), "classifier": layers.Conv2d(4, 11, 3, rng=rng)}  # fmt: skip
-    return Network(stages, {"num_classes": 11})
-
-
-@pytest.mark.skipif(not runtime.JIT, reason="the kernels are not compiled")
-def test_fast_training_does_not_depend_on_the_number_of_threads(data):
-    recipe, before, found = dataclasses.replace(RECIPE, epochs=1), runtime.threads(), []
-    try:
-        with numba_variants():
-            for threads in (1, 2):
-                runtime.set_threads(threads)
-                network = small_network()
-                fit(network, data, recipe=recipe, progress=False)
-                found.append({name: array.tobytes() for name, array in network.state().items()})
-    finally:
-        runtime.set_threads(before)
-    assert found[0] == found[1]
-
-
 def test_deterministic_training_does_not_depend_on_the_threads(tmp_path):
-    """--deterministic, with one thread and with two."""
+    """Train with --deterministic in one thread and in two. In the short form, only NumPy's matrix products have threads.
+
+    `tests/ops/test_laws.py` compares the kernels in one, two and four threads.
+    """
     for threads in ("1", "2"):
         options = [*OPTIONS, "--threads", threads, "--deterministic", "--runs", tmp_path, "--name", threads]
         subprocess.run(command(*options), check=True, capture_output=True, env=ENVIRONMENT)
