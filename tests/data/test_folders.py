@@ -125,11 +125,11 @@ def test_a_few_unknown_colours_are_void_in_camvid(tmp_path):
     big[5, 7] = 1, 2, 3
     save(tmp_path / "raw/p0.png", np.zeros_like(big))
     save(tmp_path / "labels/p0_L.png", big)
-    with pytest.warns(UserWarning, match=r"p0_L\.png: 1 pixels .*1 2 3 at row 5, column 7"):
+    with pytest.warns(UserWarning, match=r"p0_L\.png: .*1 2 3 at row 5, column 7.* 1\)"):
         assert open_dataset(tmp_path, "train")[0].labels[5, 7] == 11
     big[:50] = 1, 2, 3
     save(tmp_path / "labels/p0_L.png", big)
-    with pytest.raises(DataError, match=r"p0_L\.png: colour 1 2 3 at row 0, column 0 .*9000 pixels"):
+    with pytest.raises(DataError, match=r"p0_L\.png: colour 1 2 3 at row 0, column 0 .*9000"):
         open_dataset(tmp_path, "train")[0]
 
 
@@ -170,7 +170,7 @@ def test_folders_have_at_most_255_classes(tmp_path):
     np.testing.assert_array_equal(dataset[0].labels, values)
     assert len(set(dataset.palette.colors)) == 255
     (tmp_path / "classes.txt").write_text("\n".join(f"c{k}" for k in range(256)))
-    with pytest.raises(DataError, match="256 classes"):
+    with pytest.raises(DataError, match=r"classes.txt: .* 256\b"):
         Folder(tmp_path)
 
 
@@ -216,7 +216,7 @@ def test_colour_label_maps_need_a_list_of_classes(tmp_path):
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("a", "1 classes"),
+        ("a", r"classes.* 1\b"),
         ("a\na\n", "the name a .*twice"),
         ("1 2 3 a\n1 2 3 b\n", r"the colour \(1, 2, 3\) .*twice"),
         ("1 2 300 a\nb", "line 1: colour 1 2 300"),

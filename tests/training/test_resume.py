@@ -408,7 +408,7 @@ def test_resume_rejects_folders_without_a_run(tmp_path):
 
 
 def test_deterministic_training_does_not_depend_on_the_threads(tmp_path):
-    """Train with --deterministic in one thread and in two. In the short form, only NumPy's matrix products have threads.
+    """Train with --deterministic in one thread and in two. In the short form, only matrix products have threads.
 
     `tests/ops/test_laws.py` compares the kernels in one, two and four threads.
     """

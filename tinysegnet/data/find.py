@@ -26,7 +26,7 @@ def find_pictures(paths: Iterable[str | PathLike[str]]) -> list[Path]:
         pictures = sorted(filter(_looks_like_picture, visible(path)), key=natural_key) if is_folder else [path]
         if not pictures:
             inner = next((inner for inner in (path / "images", path / "pictures") if inner.is_dir()), "another folder")
-            raise DataError(f"{path}: the folder contains no PNG or JPEG pictures. Try {inner}.")
+            raise DataError(f"{path}: no picture in this folder is a PNG or JPEG file. Try {inner}.")
         for picture in pictures:
             found.setdefault(Path(os.path.realpath(picture)), picture)
     return list(found.values())

@@ -41,7 +41,7 @@ class ClassList:
         lines = enumerate(read_lines(path), start=1)
         found = [_parse(line, f"{path}: line {number}") for number, line in lines if line.strip()]
         if not 2 <= len(found) <= _MAX_CLASSES:
-            raise DataError(f"{path}: found {len(found)} classes. Write 2 to {_MAX_CLASSES} lines, one per class.")
+            raise DataError(f"{path}: the number of classes is {len(found)}. Write 2 to {_MAX_CLASSES}, one per line.")
         names, colors = zip(*found, strict=True)
         for what, items in (("name", names), ("colour", [color for color in colors if color])):
             for twice in (item for item in items if items.count(item) > 1):
@@ -173,10 +173,10 @@ class LabelEncoding:
             row, column = _first(unknown)
             found = "{} {} {} at row {}, column {}".format(*pixels[row, column], row, column)
             if self.palette.ignore_label is None or unknown.mean() > self.strays:
-                wrong = f"colour {found} belongs to no class; {unknown.sum()} pixels have unknown colours"
+                wrong = f"colour {found} belongs to no class (pixels with unknown colours: {unknown.sum()})"
                 raise DataError(f"{where}: {wrong}. Correct the label map, or add the colour to the list of classes.")
-            count = f"{unknown.sum()} pixels with unknown colours, such as {found}"
-            warnings.warn(f"{where}: {count}, are treated as void", UserWarning, stacklevel=2)
+            count = f"unknown colours, such as {found}, are treated as void (pixels: {unknown.sum()})"
+            warnings.warn(f"{where}: {count}", UserWarning, stacklevel=2)
             result[unknown] = self.palette.ignore_label
         return result
 

@@ -79,7 +79,7 @@ def read_lines(list_file: Path) -> list[str]:
     try:
         return list_file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{list_file}: the list cannot be read: {error}. Save it as UTF-8 text.") from error
+        raise DataError(f"{list_file}: cannot be read: {error}. Save it as UTF-8 text.") from error
 
 
 def pairs_of_list(list_file: Path) -> list[FilePair]:
