@@ -270,7 +270,7 @@ def test_a_pipe_is_no_picture_and_no_checkpoint(workplace, capsys):
     for command in ("predict toy pipe.png --out o", "predict pipe.png x.png --out o", "evaluate pipe.png"):
         assert main(command.split()) == 2
         (line,) = error_lines(capsys)
-        assert line.startswith("error: pipe.png: a pipe or a device (expected a file")
+        assert line.startswith("error: pipe.png: ")
 
 
 def test_a_bomb_is_refused(workplace, capsys):
@@ -278,7 +278,7 @@ def test_a_bomb_is_refused(workplace, capsys):
     assert main(["predict", "toy", "bomb.png", "--out", "o"]) == 2
     (line,) = error_lines(capsys)
     assert line.startswith("error: bomb.png: ")
-    assert "900 Mpx (at most 175). Scale it down" in line
+    assert "the limit is 175 Mpx" in line
 
 
 def test_a_damaged_run_cannot_go_on(workplace, capsys):

@@ -47,7 +47,7 @@ WRONG_SETTINGS = {
     ("name", "value"), [(name, value) for name, values in WRONG_SETTINGS.items() for value in values]
 )
 def test_a_recipe_that_cannot_be(name, value):
-    with pytest.raises(SettingError, match=rf"(?s){name}: .*\(expected"):
+    with pytest.raises(SettingError, match=rf"{name}: "):
         Recipe(**{name: value})
 
 

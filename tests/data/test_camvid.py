@@ -236,7 +236,7 @@ def test_read_image_rejects_unusable_files(tmp_path, monkeypatch):
     save(tmp_path / "deep.png", np.full((2, 2), 40000, np.uint16))
     with pytest.raises(DataError, match=r"deep\.png: .*16 bits"):
         read_image(tmp_path / "deep.png")
-    with pytest.raises(DataError, match="cannot be decoded: embedded null"):  # a ValueError from Pillow
+    with pytest.raises(DataError, match="embedded null"):  # a ValueError from Pillow
         read_image("x\0.png")
     save(tmp_path / "fake.png", np.zeros((2, 2, 3), np.uint8), format="TIFF")
     with pytest.raises(DataError, match=r"fake\.png: .*TIFF"):

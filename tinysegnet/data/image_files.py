@@ -129,7 +129,7 @@ def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image,
         raise DataError(f"{path}: larger than {max_pixels // 1_000_000} Mpx. Scale it down.") from error
     except Exception as error:  # for damaged bytes, Pillow raises OSError, SyntaxError, ValueError, zlib.error, ...
         reason = " ".join(str(error).split()).rstrip(".")
-        raise DataError(f"{path}: the file is damaged and cannot be decoded: {reason}. Replace it.") from error
+        raise DataError(f"{path}: damaged: {reason}. Replace the file.") from error
 
 
 def _check_size(path: Path, shape: str, pixels: int, max_pixels: int) -> None:
@@ -143,7 +143,7 @@ def _check_claims(path: Path, image: Image.Image, max_pixels: int) -> None:
     (W, H), size = image.size, path.stat().st_size
     _check_size(path, f"{W} x {H} = ", W * H, max_pixels)
     if image.format == "PNG" and size * _MAX_INFLATION < W * H / 8:  # at one bit per pixel
-        raise DataError(f"{path}: the file is damaged: it claims {W} x {H} pixels in {size} bytes. Replace it.")
+        raise DataError(f"{path}: damaged: it claims {W} x {H} pixels in {size} bytes. Replace the file.")
     if image.info.get("progressive"):
         with open(path, "rb") as file:
             scans = sum(len(_SCAN.findall(block)) for block in iter(lambda: file.read(1 << 20), b""))
