@@ -97,13 +97,13 @@ def test_evaluate_reads_label_maps_as_in_training(tmp_path, capsys):
     shown = capsys.readouterr()
     assert set(json.loads(shown.out)["IoU"]) == {"class 0", "class 1"}
     assert "label maps are read as in training: --ignore 2\n" in shown.err
-    assert main(["evaluate", weights, *data, "--ignore", "0", "--json"]) == 0  # what is given counts
-    assert "as for the training" not in capsys.readouterr().err
+    assert main(["evaluate", weights, *data, "--ignore", "0", "--json"]) == 0  # the option takes precedence
+    assert "--ignore 2" not in capsys.readouterr().err
 
     loaded = checkpoint.read(weights)
     checkpoint.save(weights, loaded.model, palette=loaded.palette, training={**loaded.training, "ignore": "two"})
     assert main(["evaluate", weights, *data]) == 2
-    assert "ignore: 'two' (expected a whole number, or None)" in capsys.readouterr().err
+    assert "ignore: 'two'" in capsys.readouterr().err
 
 
 def test_own_pictures_are_trained_and_evaluated(tmp_path, capsys):
@@ -121,4 +121,4 @@ def test_own_pictures_are_trained_and_evaluated(tmp_path, capsys):
 
     fastai(tmp_path / "other")
     assert main(["evaluate", weights, "--data", str(tmp_path / "other")]) == 2
-    assert "CamVid val has 11 classes, but the network predicts 2" in capsys.readouterr().err
+    assert re.search("CamVid val has 11 classes.*predicts 2", capsys.readouterr().err)

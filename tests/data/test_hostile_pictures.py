@@ -129,13 +129,13 @@ def test_a_pipe_in_a_data_set_is_reported(tmp_path, capsys):
 # Mutants
 
 COLORS = CAMVID.colorize(label_map(11))
-TURNED = exif((ORIENTATION, 3, 1, 6))
+ROTATED = exif((ORIENTATION, 3, 1, 6))
 SOUND = {
     "picture": encoded(picture()),
     "transparent picture": encoded(Image.fromarray(picture()).convert("RGBA")),
     "interlaced picture": png(header(interlace=1), chunk(b"IDAT", zlib.compress(bytes(H * W + 20)))),
-    "turned JPEG": with_segment(jpeg(), APP1, TURNED),
-    "progressive JPEG": with_segment(jpeg(progressive=True), APP1, TURNED),
+    "rotated JPEG": with_segment(jpeg(), APP1, ROTATED),
+    "progressive JPEG": with_segment(jpeg(progressive=True), APP1, ROTATED),
     "CMYK JPEG": encoded(Image.new("CMYK", (W, H)), "JPEG"),
     "numbers": encoded(label_map(11)),
     "indices": encoded(Image.fromarray(label_map(11)).convert("P")),
