@@ -15,6 +15,7 @@ from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import DataError, NonFiniteError, SettingError
 from tinysegnet.training import Progress, Recipe, fit, recipe_for
 from tinysegnet.training.run_folder import RunFolder
+from tinysegnet.training.training_step import TrainingStep
 from tinysegnet.weights import checkpoint
 
 SIZE = amount((32, 48), (48, 64))
@@ -130,6 +131,20 @@ def test_a_run_folder_contains_everything(scenes, val, trained):
     assert "position prior" in page
     assert "toy scenes: 6 training pictures, 3 validation pictures" in page
     assert "Pedestrian" in page
+
+
+def test_progress_shows_epoch_loss_accuracy_and_validation(scenes, val, capsys):
+    fit(small_model(), scenes, val, recipe=SMALL, progress=True)
+    shown = capsys.readouterr()
+    for fact in ("epoch 1/2", "validating", "loss=", "accuracy=", "epoch 2: validation mIoU"):
+        assert fact in shown.out + shown.err
+
+
+def test_the_accuracy_shown_ignores_void(scenes):
+    step = TrainingStep(small_model(), scenes, SMALL, 1, None)
+    labels = np.array([[1, 11, 2, 5]], np.uint8)
+    assert step.accuracy(np.array([[1, 11, 3, 7]]), labels) == pytest.approx(1 / 3)
+    assert step.accuracy(labels, np.full((1, 4), 11, np.uint8)) == 0
 
 
 def test_the_best_checkpoint_has_the_best_mIoU(tmp_path, scenes, val):
