@@ -106,7 +106,7 @@ def _orientation(image: Image.Image) -> int:
 def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image, str]:
     expected = " or ".join(formats)
     if is_special(path):
-        raise DataError(f"{path}: this is a pipe or a device. Save the picture as a {expected} file.")
+        raise DataError(f"{path}: a pipe or a device. Save the picture as a {expected} file.")
     try:
         # Pillow warns about large pictures and odd EXIF data; both are checked here.
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=formats) as image:
@@ -135,7 +135,7 @@ def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image,
 def _check_size(path: Path, shape: str, pixels: int, max_pixels: int) -> None:
     if pixels > max_pixels:
         limit = max_pixels // 1_000_000
-        raise DataError(f"{path}: claims {shape}{pixels / 1e6:.0f} Mpx; the limit is {limit} Mpx. Scale it down.")
+        raise DataError(f"{path}: claims {shape}{pixels / 1e6:.0f} Mpx (at most {limit}). Scale it down.")
 
 
 def _check_claims(path: Path, image: Image.Image, max_pixels: int) -> None:
@@ -149,7 +149,7 @@ def _check_claims(path: Path, image: Image.Image, max_pixels: int) -> None:
             scans = sum(len(_SCAN.findall(block)) for block in iter(lambda: file.read(1 << 20), b""))
         most = _USUAL_SCANS * max_pixels // max(W * H, 1)
         if scans > most:
-            raise DataError(f"{path}: this progressive JPEG has {scans} scans; the limit is {most}. Save it again.")
+            raise DataError(f"{path}: this progressive JPEG has {scans} scans (at most {most}). Save it again.")
 
 
 def _unidentified(path: Path, formats: list[str]) -> DataError:

@@ -75,7 +75,7 @@ def _unique(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
 def read_lines(list_file: Path) -> list[str]:
     """Return the lines of a text file, including empty ones."""
     if is_special(list_file):
-        raise DataError(f"{list_file}: this is a pipe or a device. Save the list as a text file.")
+        raise DataError(f"{list_file}: a pipe or a device. Save the list as a text file.")
     try:
         return list_file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

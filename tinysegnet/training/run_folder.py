@@ -161,7 +161,7 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return config.json of a run. Raises DataError if it is missing or invalid."""
     file = Path(path) / "config.json"
     if is_special(file):
-        raise DataError(f"{file}: this is a pipe or a device. Give the folder of a run, such as runs/NAME.")
+        raise DataError(f"{file}: a pipe or a device. Give the folder of a run, such as runs/NAME.")
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(config, dict) or "size" not in config:
