@@ -1,4 +1,4 @@
-"""Small data sets on disk, sound and spoiled, for the tests of folders."""
+"""Small data sets on disk, good and bad, for the tests of folders."""
 
 import numpy as np
 from PIL import Image
@@ -26,7 +26,7 @@ def label_map(num_classes=3, seed=0):
 
 
 def write(root, image, labels, count=5, values=None, prefix="p"):
-    """count pairs, named by the patterns "images/{}.png" and "labels/{}.png"; -> the labels as saved."""
+    """Write `count` pairs whose paths follow patterns such as "images/{}.png". Returns the saved labels by stem."""
     written = {}
     for k in range(count):
         name = f"{prefix}{k}"
@@ -45,7 +45,7 @@ def fastai(root, valid=True):
 
 
 def original(root, image="raw/{}.png", labels="labels/{}_L.png", count=5):
-    """CamVid as its authors gave it: colour label maps of 32 classes."""
+    """Write a folder like the original CamVid, with label maps in the colours of 32 classes."""
     colors = np.array(CAMVID_32_COLORS, np.uint8)
     lines = [f"{r} {g} {b}\t\t{name}" for (r, g, b), name in zip(CAMVID_32_COLORS, CAMVID_32, strict=True)]
     root.mkdir(exist_ok=True)
@@ -54,7 +54,7 @@ def original(root, image="raw/{}.png", labels="labels/{}_L.png", count=5):
 
 
 def spoil(root):
-    """Of five sound pairs, four become bad in four ways; -> the files."""
+    """Write five pairs, damage four of them in four ways, and return the bad files."""
     write(root, "images/{}.png", "labels/{}.png", 5)
     (root / "classes.txt").write_text("a\nb\nc\n")
     labels = label_map(seed=0)

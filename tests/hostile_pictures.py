@@ -1,6 +1,6 @@
-"""Pictures and label maps made to do harm.
+"""Pictures and label maps that were crafted to do harm.
 
-REFUSED by every reader; HARMLESS, so they are pictures, if strange ones; EITHER, as the decoder likes.
+Every reader must reject the files in REFUSED and accept those in HARMLESS. EITHER depends on the decoder.
 """
 
 import struct
@@ -41,12 +41,12 @@ PROGRESSIVE = jpeg(progressive=True)
 
 
 def at(kind, offset):
-    """The sound PNG cut off `offset` bytes after the name of a chunk."""
+    """The valid PNG, cut off `offset` bytes after the name of a chunk."""
     return SOUND[: SOUND.index(kind) + 4 + offset]
 
 
 def many_scans(count, side=6000):
-    """A progressive JPEG of few bytes whose last scan, over all of its pixels, comes again and again."""
+    """A small progressive JPEG whose last scan, which covers all pixels, is repeated `count` times."""
     data = encoded(Image.new("L", (side, side)), "JPEG", progressive=True)
     last = data[data.rindex(b"\xff\xda") : -2]
     return data[:-2] + last * count + data[-2:]
@@ -62,7 +62,7 @@ def zipped():
 def in_other_formats():
     image = Image.fromarray(label_map())
     for kind in ("TIFF", "GIF", "BMP", "WEBP", "ICO", "PPM", "PDF"):
-        yield f"{kind} called .png", encoded(image, kind)
+        yield f"{kind} named .png", encoded(image, kind)
 
 
 REFUSED = {
@@ -70,10 +70,10 @@ REFUSED = {
     "one byte": b"\x89",
     "text": b"nothing to see here\n" * 100,
     "zeros": bytes(10_000),
-    "an SVG called .png": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="6"/>',
-    "a zip called .png": zipped(),
+    "an SVG named .png": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="6"/>',
+    "a zip named .png": zipped(),
     **dict(in_other_formats()),
-    "PNG: nothing but the signature": SIGNATURE,
+    "PNG: only the signature": SIGNATURE,
     "PNG: cut in the length of IHDR": SOUND[:10],
     "PNG: cut in IHDR": at(b"IHDR", 5),
     "PNG: cut in the CRC of IHDR": at(b"IHDR", 15),
@@ -89,7 +89,7 @@ REFUSED = {
     "PNG: width 2^31": grey(width=1 << 31),
     "PNG: 2^32 - 1 wide and high": grey(width=(1 << 32) - 1, height=(1 << 32) - 1),
     "PNG: 30000 x 30000": grey(width=30_000, height=30_000),
-    "PNG: 7000 x 7000, allowed but not there": grey(width=7000, height=7000),
+    "PNG: 7000 x 7000, almost all pixels missing": grey(width=7000, height=7000),
     "PNG: 9 x 4000000, nearly all missing": png(header(9, 4_000_000), rows()),
     "PNG: depth 3": grey(depth=3),
     "PNG: depth 0": grey(depth=0),
@@ -98,8 +98,8 @@ REFUSED = {
     "PNG: filtering 9": grey(filtering=9),
     "PNG: no pixels": png(header()),
     "PNG: empty pixels": png(header(), chunk(b"IDAT")),
-    "PNG: pixels of garbage": png(header(), chunk(b"IDAT", bytes(range(256)))),
-    "PNG: a checksum of the pixels, and nothing more": png(header(), chunk(b"IDAT", b"\x78\x9c\x03\0\0\0\0\x01")),
+    "PNG: garbage as pixels": png(header(), chunk(b"IDAT", bytes(range(256)))),
+    "PNG: only a checksum as pixels": png(header(), chunk(b"IDAT", b"\x78\x9c\x03\0\0\0\0\x01")),
     "PNG: rows of filter 9": png(header(), chunk(b"IDAT", zlib.compress(b"\x09" * (H * (W + 1))))),
     "PNG: a chunk of 2^31 - 1 bytes": png(header(), chunk(b"IDAT", length=(1 << 31) - 1), rows()),
     "PNG: a chunk of 2^32 - 1 bytes": png(header(), chunk(b"teXt", length=(1 << 32) - 1), rows()),
@@ -111,8 +111,8 @@ REFUSED = {
     "PNG: interlace 7": grey(interlace=7),
     "PNG: indexed, 300 colours": indexed(chunk(b"PLTE", bytes(900))),
     "PNG: grey, transparency of one byte": grey(chunk(b"tRNS", b"\1")),
-    "JPEG: nothing but its mark": JPEG[:2],
-    "JPEG: nothing but a beginning": JPEG[:20],
+    "JPEG: only the signature": JPEG[:2],
+    "JPEG: only 20 bytes": JPEG[:20],
     "JPEG: cut before the scan": JPEG[: JPEG.index(b"\xff\xda")],
     "JPEG: cut in the scan": JPEG[: -len(JPEG) // 4],
     "JPEG: no end": JPEG[:-2],
@@ -124,29 +124,29 @@ REFUSED = {
     "JPEG: 0 components": patched(JPEG, SOF0, 5, b"\0"),
     "JPEG: 12 bits": patched(JPEG, SOF0, 0, b"\x0c"),
     "JPEG: sampling 15 x 15": patched(JPEG, SOF0, 7, b"\xff"),
-    "JPEG: a Huffman table of nonsense": patched(JPEG, DHT, 1, b"\xff" * 16),
+    "JPEG: an invalid Huffman table": patched(JPEG, DHT, 1, b"\xff" * 16),
     "JPEG: a segment of length 0": with_segment(JPEG, DRI, b"", length=0),
-    "JPEG: no end of a segment": with_segment(JPEG, APP1, b"Exif\0\0", length=65535),
+    "JPEG: a segment without an end": with_segment(JPEG, APP1, b"Exif\0\0", length=65535),
     "JPEG: 3000 scans of 36 Mpx": many_scans(3000),
 }
 
 AFTER_ONE_ENTRY = 8 + 2 + 12 + 4  # where `exif` puts zeros
 EXIF = {
-    "upright 0": exif((ORIENTATION, 3, 1, 0)),
-    "upright 9": exif((ORIENTATION, 3, 1, 9)),
-    "upright 65535": exif((ORIENTATION, 3, 1, 65535)),
-    "upright as text": exif((ORIENTATION, 2, 4, int.from_bytes(b"six\0", "little"))),
-    "upright 0/0": exif((ORIENTATION, 5, 1, AFTER_ONE_ENTRY)),
-    "upright as 2^32 - 1 numbers": exif((ORIENTATION, 3, (1 << 32) - 1, 0)),
-    "upright of an unknown type": exif((ORIENTATION, 99, 1, 6)),
-    "0/0 pixels an inch": exif((X_RESOLUTION, 5, 1, AFTER_ONE_ENTRY)),
+    "orientation 0": exif((ORIENTATION, 3, 1, 0)),
+    "orientation 9": exif((ORIENTATION, 3, 1, 9)),
+    "orientation 65535": exif((ORIENTATION, 3, 1, 65535)),
+    "orientation as text": exif((ORIENTATION, 2, 4, int.from_bytes(b"six\0", "little"))),
+    "orientation 0/0": exif((ORIENTATION, 5, 1, AFTER_ONE_ENTRY)),
+    "orientation as 2^32 - 1 numbers": exif((ORIENTATION, 3, (1 << 32) - 1, 0)),
+    "orientation of an unknown type": exif((ORIENTATION, 99, 1, 6)),
+    "0/0 pixels per inch": exif((X_RESOLUTION, 5, 1, AFTER_ONE_ENTRY)),
     "a directory in itself": exif((EXIF_IFD, 4, 1, 8), next_ifd=8),
-    "60000 entries that are not there": b"Exif\0\0II*\0" + struct.pack("<IH", 8, 60_000),
+    "60000 missing entries": b"Exif\0\0II*\0" + struct.pack("<IH", 8, 60_000),
     "garbage": b"Exif\0\0" + bytes(range(256)) * 100,
 }
 HARMLESS = {
     "PNG": SOUND,
-    "PNG: another file behind its end": SOUND + zipped(),
+    "PNG: another file after its end": SOUND + zipped(),
     "PNG: 10000 empty chunks": grey(*[chunk(b"abCd")] * 10_000),
     "PNG: a bomb in its pixels": png(header(), chunk(b"IDAT", BOMB)),
     "PNG: interlaced": png(header(interlace=1), chunk(b"IDAT", zlib.compress(bytes(H * W + 20)))),
@@ -159,7 +159,7 @@ HARMLESS = {
     "PNG: animated": encoded(Image.new("L", (W, H)), save_all=True, append_images=[Image.new("L", (W, H), 1)] * 20),
     "PNG: 2^31 frames": grey(chunk(b"acTL", struct.pack(">II", 1 << 31, 0))),
     "PNG: 16 Mpx of nothing": png(header(4000, 4000), rows(4000, 4000)),
-    "PNG: 12 Mpx of a colour that is no class's": png(
+    "PNG: 12 Mpx of a colour without a class": png(
         header(4000, 3000, color=RGB), chunk(b"IDAT", zlib.compress((b"\0" + b"\1\2\3" * 4000) * 3000))
     ),
     "JPEG": JPEG,
@@ -167,17 +167,17 @@ HARMLESS = {
     "JPEG: CMYK": encoded(Image.new("CMYK", (W, H)), "JPEG"),
     "JPEG: 1000 comments": JPEG[:2] + segment(0xFE, b"hello") * 1000 + JPEG[2:],
     "JPEG: a restart interval of 1": with_segment(JPEG, DRI, b"\0\1"),
-    "JPEG: a colour profile of nonsense": with_segment(JPEG, APP2, b"ICC_PROFILE\0\xff\xff" + bytes(100)),
+    "JPEG: an invalid colour profile": with_segment(JPEG, APP2, b"ICC_PROFILE\0\xff\xff" + bytes(100)),
     **{f"JPEG: EXIF, {name}": with_segment(JPEG, APP1, body) for name, body in EXIF.items()},
     **{f"PNG: EXIF, {name}": grey(chunk(b"eXIf", body[6:])) for name, body in EXIF.items()},
 }
 EITHER = {
-    "PNG: a row too few": png(header(), rows(count=H - 1)),
+    "PNG: one row is missing": png(header(), rows(count=H - 1)),
     "PNG: compression 9": grey(compression=9),
     "PNG: no end": png(header(), rows(), end=b""),
     "PNG: indexed, no palette": indexed(),
     "PNG: indexed, a palette of 10 bytes": indexed(chunk(b"PLTE", bytes(10))),
     "JPEG: no Huffman tables": without(JPEG, DHT),
-    "JPEG: said to be arithmetically coded": JPEG.replace(bytes([0xFF, SOF0]), bytes([0xFF, SOF9])),
-    "JPEG: said to be progressive": JPEG.replace(bytes([0xFF, SOF0]), bytes([0xFF, SOF2])),
+    "JPEG: claims arithmetic coding": JPEG.replace(bytes([0xFF, SOF0]), bytes([0xFF, SOF9])),
+    "JPEG: claims to be progressive": JPEG.replace(bytes([0xFF, SOF0]), bytes([0xFF, SOF2])),
 }

@@ -217,37 +217,37 @@ DATA = {  # a folder that is made wrong, options, and what the line says
     "all sorts within a limit": (spoil, "--limit 2", "d: files that cannot be used: 3 (d/labels/p0.png, d/labels/p1"),
     "a value that is no class": (
         one_bad(lambda root: save(root / "labels/p1.png", np.full((H, W), 7, np.uint8))), "",
-        "d/labels/p1.png: value 7 at row 0, column 0 (allowed 0..2, void 255)",
+        "d/labels/p1.png: value 7 at row 0, column 0",
     ),
     "a JPEG label map": (
         one_bad(lambda root: save(root / "labels/p1.png", label_map(), format="JPEG")), "",
-        "d/labels/p1.png: a label map as JPEG, which changes class numbers (expected PNG)",
+        "d/labels/p1.png: the label map is a JPEG",
     ),
     "a label map less": (one_bad(lambda root: (root / "labels/p1.png").unlink()), "", "d/labels/p1.png: no such file"),
     "another size": (
         one_bad(lambda root: save(root / "labels/p1.png", label_map()[:-1])), "",
-        f"d/labels/p1.png: {W} x {H - 1} pixels (expected {W} x {H}",
+        f"d/labels/p1.png: the label map has {W} x {H - 1} pixels",
     ),
     "a pipe in a folder": (
         one_bad(lambda root: ((root / "images/p1.png").unlink(), os.mkfifo(root / "images/p1.png"))), "",
-        "d/images/p1.png: a pipe or a device (expected a file",
+        "d/images/p1.png: a pipe or a device",
     ),
     "void all over": (
         one_bad(lambda root: [save(root / f"labels/p{k}.png", np.full((H, W), 255, np.uint8)) for k in range(5)]), "",
-        "d train: no pixel is labelled (expected at least one class)",
+        "d train: no pixel is labelled",
     ),
     "void all over, no weights": (
         one_bad(lambda root: [save(root / f"labels/p{k}.png", np.full((H, W), 255, np.uint8)) for k in range(5)]),
-        "--class-weights none", "d train: no pixel is labelled (expected at least one class)",
+        "--class-weights none", "d train: no pixel is labelled",
     ),
     "no pair": (lambda root: [(root / name).mkdir(parents=True) for name in ("images", "labels")], "", "is empty"),
-    "a void that is no byte": (five, "--ignore 300", "ignore 300 (expected a label value, 0..255)"),
-    "one class": (one_bad(lambda root: (root / "classes.txt").write_text("a")), "", "d/classes.txt: 1 classes (expec"),
+    "a void that is no byte": (five, "--ignore 300", "ignore: 300"),
+    "one class": (one_bad(lambda root: (root / "classes.txt").write_text("a")), "", "classes is 1."),
     "a list with a NUL": (listed("images/p0\0.png labels/p0\0.png"), "", "d: files that cannot be used: "),
     "a list of long names": (listed(f"{LONG}.png {LONG}.png"), "", "d: files that cannot be used: "),
     "a list that leads outside": (listed("../x.png ../../x.png"), "", "d: files that cannot be used: "),
     "a list of strangers": (listed("images/p0.png labels/p1.png"), "", "d: files that cannot be used: "),
-    "a list of three": (listed("a.png b.png c.png"), "", "d/train.txt: line 1: 'a.png b.png c.png' (exp"),
+    "a list of three": (listed("a.png b.png c.png"), "", "d/train.txt: line 1: 'a.png b.png c.png'"),
     "a list that is no text": (
         one_bad(lambda root: (root / "train.txt").write_bytes(b"\xff\xfe\x00")), "", "d/train.txt: cannot be read",
     ),
@@ -270,7 +270,7 @@ def test_a_pipe_is_no_picture_and_no_checkpoint(workplace, capsys):
     for command in ("predict toy pipe.png --out o", "predict pipe.png x.png --out o", "evaluate pipe.png"):
         assert main(command.split()) == 2
         (line,) = error_lines(capsys)
-        assert line.startswith("error: pipe.png: a pipe or a device (expected a file")
+        assert line.startswith("error: pipe.png: a pipe or a device")
 
 
 def test_a_bomb_is_refused(workplace, capsys):
@@ -278,7 +278,7 @@ def test_a_bomb_is_refused(workplace, capsys):
     assert main(["predict", "toy", "bomb.png", "--out", "o"]) == 2
     (line,) = error_lines(capsys)
     assert line.startswith("error: bomb.png: ")
-    assert "900 Mpx (at most 175). Scale it down" in line
+    assert "900 Mpx (at most 175)" in line
 
 
 def test_a_damaged_run_cannot_go_on(workplace, capsys):

@@ -47,7 +47,7 @@ WRONG_SETTINGS = {
     ("name", "value"), [(name, value) for name, values in WRONG_SETTINGS.items() for value in values]
 )
 def test_a_recipe_that_cannot_be(name, value):
-    with pytest.raises(SettingError, match=rf"(?s){name}: .*\(expected"):
+    with pytest.raises(SettingError, match=rf"{name}: "):
         Recipe(**{name: value})
 
 
@@ -105,25 +105,25 @@ NO_DATA = {"None": None, "no list": [], "a list": [sample()], "a name": "toy", "
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
 @pytest.mark.parametrize("data", NO_DATA.values(), ids=NO_DATA)
 def test_what_is_no_data_set_or_an_empty_one(model, use, data):
-    with pytest.raises(DataError, match="expected"):
+    with pytest.raises(DataError, match=r"data set|no pictures"):
         use(model, data)
 
 
 WRONG_SAMPLES = {
-    "a pair": ((np.zeros((*SIZE, 3), np.uint8), np.zeros(SIZE, np.uint8)), r"a few\[0\]: tuple \(expected"),
-    "a float image": (sample(image=np.zeros((*SIZE, 3))), r"p: image \(16, 24, 3\) float64 \(expected \(H, W, 3\)"),
+    "a pair": ((np.zeros((*SIZE, 3), np.uint8), np.zeros(SIZE, np.uint8)), r"a few\[0\]: tuple"),
+    "a float image": (sample(image=np.zeros((*SIZE, 3))), r"p: image .*\(16, 24, 3\) float64"),
     "a grey image": (sample(image=np.zeros(SIZE, np.uint8)), "p: image"),
     "RGBA": (sample(image=np.zeros((*SIZE, 4), np.uint8)), "p: image"),
     "CHW": (sample(image=np.zeros((3, *SIZE), np.uint8)), "p: image"),
-    "a PIL image": (sample(image=Image.new("RGB", SIZE[::-1])), "p: image Image"),
+    "a PIL image": (sample(image=Image.new("RGB", SIZE[::-1])), "p: image .*Image"),
     "no pixels": (sample(image=np.zeros((0, 5, 3), np.uint8), labels=np.zeros((0, 5), np.uint8)), "p: image"),
-    "int64 labels": (sample(labels=np.zeros(SIZE, np.int64)), r"p: labels \(16, 24\) int64 \(expected \(16, 24\) u"),
+    "int64 labels": (sample(labels=np.zeros(SIZE, np.int64)), r"p: labels .*\(16, 24\) int64"),
     "float labels": (sample(labels=np.zeros(SIZE)), "p: labels"),
     "3-d labels": (sample(labels=np.zeros((*SIZE, 1), np.uint8)), "p: labels"),
-    "a list": (sample(labels=[[0]]), "p: labels list"),
+    "a list": (sample(labels=[[0]]), "p: labels .*list"),
     "another size": (sample(labels=np.zeros((8, 12), np.uint8)), "p: labels"),
     "negative": (sample(labels=np.full(SIZE, -1, np.int8)), "p: labels"),
-    "a class too many": (sample(labels=np.full(SIZE, 12, np.uint8)), r"p: label 12 .* \(allowed 0..10, void 11"),
+    "a class too many": (sample(labels=np.full(SIZE, 12, np.uint8)), r"p: label 12 .*0\.\.10, void 11"),
 }  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def test_a_sample_that_cannot_be(model, use, wrong, said):
 
 def test_without_void_every_label_is_a_class():
     data = Samples(sample(labels=np.full(SIZE, 2, np.uint8)), palette=Palette(("a", "b"), ((0, 0, 0), (9, 9, 9))))
-    with pytest.raises(DataError, match=r"label 2 at row 0, column 0 \(allowed 0..1\)"):
+    with pytest.raises(DataError, match=r"label 2 at row 0, column 0 .*0\.\.1"):
         count_pixels(data)
 
 
@@ -151,7 +151,7 @@ def test_validation_pictures_of_other_classes(model):
     names = CAMVID.names[::-1]
     for palette in (dataclasses.replace(CAMVID, names=names), dataclasses.replace(CAMVID, ignore_label=255)):
         val = Samples(sample(), palette=palette)
-        with pytest.raises(DataError, match=r"other classes than a few \(expected"):
+        with pytest.raises(DataError, match=r"a few: .*classes"):
             fit(model, Samples(sample()), val, recipe=Recipe(**PLAIN), progress=False)
 
 
@@ -175,7 +175,7 @@ def test_what_is_no_recipe(model):
     ids=["None", "a list", "a name", "a Pillow image", "an empty array"],
 )
 def test_what_is_no_picture(model, wrong):
-    with pytest.raises(ShapeError, match=r"image: .*expected a"):
+    with pytest.raises(ShapeError, match=r"image: .*\(H, W, 3\)"):
         ts.predict(model, wrong)
 
 
@@ -231,5 +231,5 @@ def test_an_optimizer_that_cannot_be(model, settings):
 
 @pytest.mark.parametrize("data", [None, 3, ["toy"], "x" * 300, "a\0b"])
 def test_a_place_that_cannot_be(data):
-    with pytest.raises(DataError, match="expected"):
+    with pytest.raises(DataError, match=r"data: |no such folder"):
         ts.data.open_dataset(data)

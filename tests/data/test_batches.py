@@ -1,7 +1,7 @@
-"""Batches and augmentation: picture and labels move together, chance comes from one generator, epochs resume.
+"""Batches and augmentation: picture and labels move together, all chance comes from one generator, epochs resume.
 
-The telling data set: red = column, green = row, and the label map says the column, or the row, as well. Whatever
-is cropped, scaled and mirrored, each pixel then still says where it came from, twice.
+In `position_sample`, red is the column and green the row of each pixel, and the label map repeats one of the two. After
+any flip, scale and crop, picture and labels both tell where a pixel came from.
 """
 
 import numpy as np
@@ -13,14 +13,14 @@ from tinysegnet.errors import DataError, SettingError
 H, W = 36, 60
 
 
-def telling_sample(axis):
+def position_sample(axis):
     rows, columns = np.mgrid[:H, :W]
     image = np.stack([columns * 4, rows * 4, np.full((H, W), 7)], axis=-1).astype(np.uint8)
-    return Sample(image, (rows, columns)[axis].astype(np.uint8), "telling")
+    return Sample(image, (rows, columns)[axis].astype(np.uint8), "position")
 
 
 class Solid:
-    """Picture i is all of value i, and so are its labels."""
+    """Every pixel of picture i has red i and label i."""
 
     palette = Palette(tuple(f"value {k}" for k in range(W)), ((0, 0, 0),) * W)
     name = "solid"
@@ -43,18 +43,18 @@ def read(dataset, batch_size=2, size=(8, 12), seed=0, **options):
 
 @pytest.mark.parametrize("size", [(36, 60), (18, 30), (20, 28), (27, 21), (50, 90)])
 @pytest.mark.parametrize("axis", [0, 1])
-def test_picture_and_labels_move_together(size, axis):
+def test_augmentation_moves_picture_and_labels_together(size, axis):
     rng = np.random.default_rng(1)
     augment = Augment(flip=0.5, scale=(1.0, 2.5), color_jitter=0)
-    sample, channel, errors, mirrored = telling_sample(axis), 1 - axis, [], 0
+    sample, channel, errors, mirrored = position_sample(axis), 1 - axis, [], 0
     for _ in range(40):
         image, labels = augment(sample, rng=rng, size=size)
         assert image.shape == (*size, 3)
         assert labels.shape == size
         error = image[..., channel] / 4 - labels.astype(float)
-        # Nearest may be half a source pixel off, antialiasing bends the ramp at the border: leave that out.
+        # Labels may be off by half a pixel of the original. The border is ignored, because antialiasing bends it.
         inner = error[2:-2, 2:-2]
-        assert np.abs(inner).max() <= 0.5 + 1 / 8 + 1e-9  # 1 / 8: the picture is rounded to 1 / 4
+        assert np.abs(inner).max() <= 0.5 + 1 / 8 + 1e-9  # 1 / 8: a column is 4 grey levels, rounded to whole ones
         errors.append(inner.mean())
         mirrored += image[0, 0, 0] > image[0, -1, 0]
         assert image[0, 0, 1] < image[-1, 0, 1]  # never upside down
@@ -62,10 +62,10 @@ def test_picture_and_labels_move_together(size, axis):
     assert 8 < mirrored < 32
 
 
-def test_scale_is_zoom_and_place_is_random():
-    """At scale s the crop shows 1/s of each side; over many draws it reaches every border."""
+def test_augmentation_at_scale_2_shows_half_of_each_side_at_random_places():
+    """Over many draws, the crop reaches every border."""
     rng = np.random.default_rng(2)
-    sample = telling_sample(1)
+    sample = position_sample(1)
     crops = [Augment(flip=0, scale=(2, 2), color_jitter=0)(sample, rng=rng, size=(36, 60))[0] / 4 for _ in range(300)]
     for crop in crops:
         assert np.ptp(crop[..., 0]) == pytest.approx(W / 2 - 0.5, abs=1)
@@ -78,7 +78,7 @@ def test_scale_is_zoom_and_place_is_random():
     np.testing.assert_array_equal(whole, sample.image)
 
 
-def test_labels_are_picked_not_mixed():
+def test_resizing_labels_adds_no_new_values():
     labels = np.random.default_rng(3).choice(np.array([0, 11], np.uint8), (H, W))
     sample = Sample(np.zeros((H, W, 3), np.uint8), labels, "x")
     for size in ((13, 17), (70, 90)):
@@ -86,7 +86,7 @@ def test_labels_are_picked_not_mixed():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_color_jitter_by_its_definition(seed):
+def test_color_jitter_matches_its_definition(seed):
     draws = np.random.default_rng(seed)
     draws.random(4)
     brightness, contrast, saturation = 1 + 0.5 * draws.uniform(-1, 1, 3)
@@ -101,26 +101,26 @@ def test_color_jitter_by_its_definition(seed):
     np.testing.assert_array_equal(labels, sample.labels)
 
 
-def test_augment_refuses_nonsense():
+def test_augment_rejects_values_out_of_range():
     for wrong in ({"scale": (0.5, 1)}, {"scale": (1.5, 1)}, {"flip": 2}, {"color_jitter": 1}):
         with pytest.raises(SettingError, match=next(iter(wrong))):
             Augment(**wrong)
 
 
-def test_every_picture_once_in_float32_and_new_arrays():
+def test_an_epoch_has_every_picture_once_in_new_float32_arrays():
     out = read(Solid(9), 3)
     assert [images.shape for images, _ in out] == [(3, 8, 12, 3)] * 3
     assert all(images.dtype == np.float32 and labels.dtype == np.uint8 for images, labels in out)
     seen = [int(n) for _, labels in out for n in labels[:, 0, 0]]
     assert sorted(seen) == list(range(9))
     assert seen != sorted(seen)
-    for images, labels in out:  # pictures stay with their labels, channels in order
+    for images, labels in out:  # pictures stay with their labels, and the channels in order
         np.testing.assert_array_equal(images[..., 0], labels)
         np.testing.assert_array_equal(images[..., 2], 255 - labels.astype(float))
     assert not np.shares_memory(out[0][0], out[1][0])
 
 
-def test_last_batch():
+def test_an_incomplete_last_batch_is_dropped_only_when_shuffling():
     assert [len(labels) for _, labels in read(Solid(7), 3)] == [3, 3]
     assert [len(labels) for _, labels in read(Solid(7), 3, shuffle=False)] == [3, 3, 1]
     assert [len(labels) for _, labels in read(Solid(2), 3)] == [2]
@@ -129,7 +129,7 @@ def test_last_batch():
         assert num_batches(dataset, batch_size, shuffle=shuffle) == len(read(dataset, batch_size, shuffle=shuffle))
 
 
-def test_in_order_without_generator():
+def test_batches_in_order_need_no_generator():
     out = list(batches(Solid(5), 2, size=(4, 6), shuffle=False))
     assert [labels[:, 0, 0].tolist() for _, labels in out] == [[0, 1], [2, 3], [4]]
     assert out[0][0].shape == (2, 4, 6, 3)
@@ -138,7 +138,7 @@ def test_in_order_without_generator():
             batches(Solid(5), 2, size=(4, 6), **options)
 
 
-def test_an_epoch_is_a_function_of_the_generators_state_and_resumes():
+def test_an_epoch_resumes_at_any_batch_from_the_generators_state():
     dataset, augment = Solid(11), Augment()
     whole = read(dataset, seed=6, augment=augment)
     for start in range(6):
@@ -152,17 +152,17 @@ def test_an_epoch_is_a_function_of_the_generators_state_and_resumes():
     assert first != other
 
 
-def test_every_picture_is_changed_in_its_own_way():
+def test_each_picture_is_augmented_differently():
     class Same(Solid):
         def __getitem__(self, index):
-            return telling_sample(0)
+            return position_sample(0)
 
     images = np.concatenate([images for images, _ in read(Same(8), 2, augment=Augment())])
     assert len(np.unique(images.reshape(8, -1), axis=0)) == 8
 
 
-def test_all_chance_is_drawn_at_the_call():
-    """However far an epoch is read, and whatever else draws meanwhile, generator and batches stay the same."""
+def test_batches_draws_all_random_numbers_at_the_call():
+    """Batches do not depend on how the generator is used afterwards."""
     states, outs = [], []
     for steps in (0, 5):
         rng = np.random.default_rng(8)
@@ -174,8 +174,8 @@ def test_all_chance_is_drawn_at_the_call():
     np.testing.assert_array_equal(*outs)
 
 
-def test_empty_and_wrong_batch_size():
-    with pytest.raises(DataError, match="solid: no pictures"):
+def test_batches_rejects_empty_data_and_batch_size_zero():
+    with pytest.raises(DataError, match=r"solid.*no pictures"):
         read(Solid(0))
-    with pytest.raises(SettingError, match="batch_size 0"):
+    with pytest.raises(SettingError, match=r"batch_size.*0"):
         read(Solid(3), 0)

@@ -1,5 +1,6 @@
-"""CamVid folders: the tutorial's layout with and without lists, and every way in which one can be broken."""
+"""CamVid folders: the tutorial's layout with and without lists, and every kind of damage."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from tinysegnet.data import CAMVID, CamVid, Dataset, Palette, open_dataset, read
 from tinysegnet.data.label_encoding import LabelEncoding
 from tinysegnet.errors import DataError
 
-SHARED = Path(__file__).parents[3] / "shared"  # beside the checkout, where the developers keep real CamVid
+SHARED = Path(__file__).parents[3] / "shared"  # the folder next to the repository that may contain real CamVid
 H, W = 6, 9
 
 
@@ -54,7 +55,7 @@ def test_folders_are_paired_by_stem(tmp_path):
     assert seen == [0, 1, 2]
 
 
-def test_samples_are_kept_and_read_only(root, monkeypatch):
+def test_samples_are_cached_and_read_only(root, monkeypatch):
     dataset = CamVid(root)
     assert dataset[0] is dataset[0]
     for array in (dataset[0].image, dataset[0].labels):
@@ -75,7 +76,7 @@ def test_samples_are_kept_and_read_only(root, monkeypatch):
         "../../elsewhere/train/{0}.png ./trainannot/{0}.png",
     ],
 )
-def test_lists_of_any_machine(root, line):
+def test_lists_may_contain_the_paths_of_other_machines(root, line):
     text = "\ufeff" + "\r\n".join(line.format(stem) for stem in "cab") + "\r\n\r\n"
     (root / "train.txt").write_text(text, encoding="utf-8")
     dataset = CamVid(root)
@@ -83,13 +84,13 @@ def test_lists_of_any_machine(root, line):
     assert [sample.name for sample in dataset] == ["c", "a", "b"]  # the list's order
 
 
-def test_longest_existing_ending_wins(root):
+def test_the_longest_existing_tail_of_a_listed_path_is_used(root):
     inner, _ = write_pair(root / "CamVid", "a", seed=1)
     (root / "train.txt").write_text("/x/CamVid/train/a.png /x/CamVid/trainannot/a.png\n")
     np.testing.assert_array_equal(CamVid(root)[0].image, inner)
 
 
-def test_a_list_cannot_leave_the_root(tmp_path):
+def test_lists_and_links_cannot_leave_the_folder(tmp_path):
     write_pair(tmp_path / "outside", "a")
     root = tmp_path / "root"
     write_pair(root, "b")
@@ -100,35 +101,35 @@ def test_a_list_cannot_leave_the_root(tmp_path):
             CamVid(root)[0]
     (root / "link").symlink_to(outside)
     (root / "train.txt").write_text("link/a.png trainannot/a.png\n")
-    with pytest.raises(DataError, match=r"link/a\.png: a link that leaves"):
+    with pytest.raises(DataError, match=r"link/a\.png: .*link"):
         CamVid(root)[0]
     (root / "train.txt").unlink()
     (root / "train" / "b.png").unlink()
     (root / "train" / "b.png").symlink_to(outside / "a.png")
-    with pytest.raises(DataError, match=r"train/b\.png: a link that leaves"):
+    with pytest.raises(DataError, match=r"train/b\.png: .*link"):
         CamVid(root)[0]
 
 
-def test_spaces_in_names(tmp_path):
+def test_lists_accept_names_with_spaces(tmp_path):
     write_pair(tmp_path, "my street")
     (tmp_path / "train.txt").write_text("train/my street.png trainannot/my street.png\n")
     CamVid(tmp_path).check()
 
 
-def test_stems_must_agree(root):
+def test_listed_pairs_must_have_equal_stems(root):
     (root / "train.txt").write_text("train/a.png trainannot/b.png\n")
-    with pytest.raises(DataError, match=r"train/a\.png: paired with .*trainannot/b\.png by train\.txt line 1"):
+    with pytest.raises(DataError, match=r"train/a\.png: .*train\.txt line 1 .*trainannot/b\.png"):
         CamVid(root)[0]
 
 
 @pytest.mark.parametrize("line", ["train/a.png", "train/a.png x trainannot/b.png"])
-def test_bad_line(root, line):
+def test_lists_reject_lines_without_two_paths(root, line):
     (root / "train.txt").write_text(f"train/a.png trainannot/a.png\n{line}\n")
-    with pytest.raises(DataError, match=r"train\.txt: line 2: .*expected two paths"):
+    with pytest.raises(DataError, match=rf"train\.txt: line 2: '{line}'"):
         CamVid(root)
 
 
-def test_check_names_every_bad_file_at_once(tmp_path):
+def test_check_reports_every_bad_file(tmp_path):
     for stem in "abcdefgh":
         _, labels = write_pair(tmp_path, stem)
     annot = tmp_path / "trainannot"
@@ -149,24 +150,24 @@ def test_check_names_every_bad_file_at_once(tmp_path):
     for line, (name, what) in zip(
         lines,
         [
-            ("trainannot/a.png", r"value 37 at row 3, column 5 (allowed 0..10, void 11)"),
+            ("trainannot/a.png", r"value 37 at row 3, column 5 .*0\.\.10, void 11"),
             ("trainannot/b.png", "no such file"),
-            ("trainannot/c.png", f"{W - 1} x {H} pixels (expected {W} x {H}"),
-            ("trainannot/d.png", ""),  # damaged: said in one way or another, depending on where it was cut
+            ("trainannot/c.png", f"{W - 1} x {H} pixels.*{W} x {H}"),
+            ("trainannot/d.png", "damaged"),
             ("train/e.png", "no such file"),
             ("trainannot/f.png", "colour 1 2 3 at row 0, column 0"),
-            ("trainannot/g.png", "a label map as JPEG"),
+            ("trainannot/g.png", "JPEG"),
         ],
         strict=True,
     ):
         assert line.startswith(str(tmp_path / name)), line
-        assert what in line
+        assert re.search(what, line)
 
 
-def test_folders_that_are_no_camvid(tmp_path):
+def test_folders_without_camvid_are_rejected(tmp_path):
     with pytest.raises(DataError, match="nowhere: no such folder"):
         CamVid(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"expected train\.txt, or the folders train/ and trainannot/"):
+    with pytest.raises(DataError, match=r"no pictures with label maps.*train\.txt"):
         open_dataset(tmp_path, "train")
     (tmp_path / "train.txt").write_text("\n")
     with pytest.raises(DataError, match="'train' is empty"):
@@ -176,24 +177,24 @@ def test_folders_that_are_no_camvid(tmp_path):
         CamVid(tmp_path)
 
 
-def test_two_pictures_of_one_stem(root):
+def test_two_pictures_with_one_stem_are_rejected(root):
     write_pair(root, "a", suffix=".jpg")
-    with pytest.raises(DataError, match=r"a\.png: same stem as a\.jpg"):
+    with pytest.raises(DataError, match=r"a\.png: .*same stem as a\.jpg"):
         CamVid(root)
 
 
-def test_palette_labels_give_indices(tmp_path):
+def test_label_maps_with_a_palette_are_read_as_indices(tmp_path):
     labels = np.arange(12, dtype=np.uint8).reshape(3, 4)
     image = Image.fromarray(labels, mode=None).convert("P")
     image.putdata(labels.ravel().tolist())
     image.putpalette(CAMVID.lookup_table().ravel().tolist())
     image.save(tmp_path / "p.png")
-    assert Image.open(tmp_path / "p.png").convert("L").getextrema()[1] > 11  # what convert("L") would make of it
+    assert Image.open(tmp_path / "p.png").convert("L").getextrema()[1] > 11  # convert("L") would give grey levels
     np.testing.assert_array_equal(read_labels(tmp_path / "p.png"), labels)
 
 
 @pytest.mark.parametrize(("bits", "top"), [(1, 1), (2, 3), (4, 15), (8, 255)])
-def test_grey_labels_of_few_bits(tmp_path, bits, top):
+def test_grey_label_maps_of_1_2_4_and_8_bits_are_read_exactly(tmp_path, bits, top):
     labels = np.arange(16 if bits < 8 else 256).reshape(-1, 8) % (top + 1)
     path = tmp_path / "grey.png"
     path.write_bytes(grey_png(labels, bits))
@@ -201,7 +202,7 @@ def test_grey_labels_of_few_bits(tmp_path, bits, top):
 
 
 def grey_png(values, bits):
-    """A grey PNG of 1, 2, 4 or 8 bits per pixel, made by hand: Pillow does not write 2 and 4."""
+    """A grey PNG of 1, 2, 4 or 8 bits per pixel, since Pillow does not write 2 and 4."""
     import struct
     import zlib
 
@@ -217,7 +218,7 @@ def grey_png(values, bits):
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
-def test_pictures_of_any_mode_become_rgb(tmp_path, mode):
+def test_read_image_converts_every_mode_to_rgb(tmp_path, mode):
     grey = np.repeat(np.array([[0, 255, 255]], np.uint8), 2, axis=0)
     Image.fromarray(grey).convert(mode).save(tmp_path / "x.png")
     image = read_image(tmp_path / "x.png")
@@ -225,20 +226,20 @@ def test_pictures_of_any_mode_become_rgb(tmp_path, mode):
     np.testing.assert_array_equal(image, np.repeat(grey[..., None], 3, axis=2))
 
 
-def test_jpeg_pictures_whatever_their_name(tmp_path):
+def test_read_image_recognises_jpeg_by_content(tmp_path):
     save(tmp_path / "x.png", np.full((H, W, 3), (200, 10, 10), np.uint8), format="JPEG")
     red, green, _ = read_image(tmp_path / "x.png")[2, 3]
     assert red > 190 > 20 > green  # and channels in RGB order
 
 
-def test_unusable_pictures(tmp_path, monkeypatch):
+def test_read_image_rejects_unusable_files(tmp_path, monkeypatch):
     save(tmp_path / "deep.png", np.full((2, 2), 40000, np.uint16))
-    with pytest.raises(DataError, match=r"deep\.png: 16-bit"):
+    with pytest.raises(DataError, match=r"deep\.png: .*16 bits"):
         read_image(tmp_path / "deep.png")
-    with pytest.raises(DataError, match="cannot be decoded, embedded null"):  # a ValueError out of Pillow
+    with pytest.raises(DataError, match="embedded null"):  # a ValueError from Pillow
         read_image("x\0.png")
     save(tmp_path / "fake.png", np.zeros((2, 2, 3), np.uint8), format="TIFF")
-    with pytest.raises(DataError, match=r"fake\.png: a TIFF picture .*Save it as PNG"):
+    with pytest.raises(DataError, match=r"fake\.png: .*TIFF"):
         read_image(tmp_path / "fake.png")
     monkeypatch.setattr(pictures, "MAX_PIXELS", 3)
     save(tmp_path / "big.png", np.zeros((2, 2, 3), np.uint8))
@@ -246,18 +247,18 @@ def test_unusable_pictures(tmp_path, monkeypatch):
         read_image(tmp_path / "big.png")
 
 
-def test_allowed_label_values():
+def test_label_values_outside_the_palette_are_rejected():
     names, colors = ("a", "b", "c"), ((0, 0, 0),) * 3
     LabelEncoding.plain(Palette(names, colors, ignore_label=9)).decode(np.array([[0, 2, 9]], np.uint8), "x")
     for value, ignore_label in ((3, 9), (255, 9), (10, 9), (3, None), (9, None)):
-        with pytest.raises(DataError, match=f"^x: value {value} at row 1, column 0 .allowed 0..2"):
+        with pytest.raises(DataError, match=rf"^x: value {value} at row 1, column 0 .*0\.\.2"):
             LabelEncoding.plain(Palette(names, colors, ignore_label)).decode(
                 np.array([[0, 2], [value, 1]], np.uint8), "x"
             )
 
 
 @pytest.mark.parametrize("reader", [read_image, read_labels])
-def test_damaged_bytes_are_data_errors_only(tmp_path, reader):
+def test_damaged_files_raise_only_data_errors(tmp_path, reader):
     rng = np.random.default_rng(0)
     save(tmp_path / "whole.png", rng.integers(0, 255, (8, 9), np.uint8))
     whole = np.frombuffer((tmp_path / "whole.png").read_bytes(), np.uint8)
@@ -275,7 +276,7 @@ def test_damaged_bytes_are_data_errors_only(tmp_path, reader):
 
 
 @pytest.mark.skipif(not (SHARED / "camvid").is_dir(), reason="real CamVid (../shared/camvid) is not here")
-def test_real_camvid():
+def test_real_camvid_is_read():
     train, val = open_dataset(SHARED / "camvid", "train"), open_dataset(SHARED / "camvid", "val")
     assert (len(train), len(val)) == (367, 101)
     sample = val[100]
@@ -288,7 +289,7 @@ def test_real_camvid():
 @pytest.mark.skipif(
     not (SHARED / "camvid-official-sample").is_dir(), reason="../shared/camvid-official-sample not here"
 )
-def test_official_sample():
+def test_the_official_camvid_sample_is_read():
     for split, count in (("train", 4), ("val", 2)):
         dataset = CamVid(SHARED / "camvid-official-sample", split)
         dataset.check()

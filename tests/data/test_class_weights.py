@@ -1,4 +1,4 @@
-"""Median-frequency weights: the published eleven from their counts, real CamVid's, and the formula on tiny sets."""
+"""Median-frequency weights: the published ones from their counts, real CamVid's, and the formula on tiny data sets."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tinysegnet.errors import DataError
 
 SHARED = Path(__file__).parents[3] / "shared"
 
-# The tutorial's first training labels, classes 0..10 then void: pixels, and images that show the class.
+# The tutorial's first training labels, classes 0..10 and then void: pixels, and images that contain the class.
 FIRST_PIXELS = [10667303, 15120524, 606559, 19594653, 2916618, 6405466]
 FIRST_PIXELS += [214885, 739200, 4068712, 386191, 212692, 2484797]
 FIRST_IMAGES = [366, 365, 366, 367, 349, 324, 274, 180, 367, 319, 207, 367]
@@ -28,7 +28,7 @@ TODAY = [0.2793, 0.2017, 4.7865, 0.1490, 1.0000, 0.4217, 3.8467, 1.9736, 0.7889,
 
 
 class Maps:
-    """A data set of label maps alone."""
+    """A data set with given label maps and black pictures."""
 
     name = "maps"
 
@@ -45,26 +45,26 @@ class Maps:
         return Sample(np.zeros((*labels.shape, 3), np.uint8), labels, str(index))
 
 
-def test_the_published_eleven():
+def test_median_frequency_weights_match_the_published_eleven():
     images = np.array(FIRST_IMAGES)
     counts = PixelCounts((*CAMVID.names, "Void"), np.array(FIRST_PIXELS), images * 360 * 480, images)
-    weights = median_frequency_weights(counts)  # void has a say in the median, which therefore no class hits
+    weights = median_frequency_weights(counts)  # void is one of twelve classes in the median
     assert weights[:11].round(4).tolist() == PUBLISHED
     assert weights[11].round(4) == 1.1172
 
 
 @pytest.mark.skipif(not (SHARED / "camvid").is_dir(), reason="real CamVid (../shared/camvid) is not here")
-def test_real_camvid():
+def test_class_weights_of_real_camvid():
     counts = count_pixels(CamVid(SHARED / "camvid"))
     assert counts.images.tolist() == [366, 365, 366, 367, 349, 319, 351, 173, 360, 317, 201]
     assert median_frequency_weights(counts).round(4).tolist() == TODAY
 
 
-def test_counting_by_hand():
+def test_counts_and_weights_match_a_calculation_by_hand():
     counts = count_pixels(Maps([[0, 0, 1], [1, 9, 9]], [[0, 0, 0, 0]], [[2, 9]]))
     assert counts.names == ("Sky", "Road", "Fence")
     assert counts.pixels.tolist() == [6, 2, 1]
-    assert counts.image_pixels.tolist() == [10, 6, 2]  # whole images, void pixels too, where the class occurs
+    assert counts.image_pixels.tolist() == [10, 6, 2]  # including void, in the images with the class
     assert counts.images.tolist() == [2, 1, 1]
     freq = np.array([6 / 10, 2 / 6, 1 / 2])
     weights = median_frequency_weights(counts)
@@ -72,13 +72,13 @@ def test_counting_by_hand():
     np.testing.assert_allclose(sqrt_median_frequency_weights(counts), np.sqrt(weights))
 
 
-def test_absent_class_has_weight_zero_and_is_named():
+def test_an_absent_class_gets_weight_zero_and_a_warning():
     counts = count_pixels(Maps([[0, 0, 0, 1]], num_classes=4))
     with pytest.warns(UserWarning, match="Fence"), pytest.warns(UserWarning, match="Car"):
         weights = median_frequency_weights(counts)
     np.testing.assert_allclose(weights, [0.5 / 0.75, 0.5 / 0.25, 0, 0])  # median over the present: (0.75 + 0.25) / 2
 
 
-def test_nothing_labelled():
+def test_class_weights_reject_data_without_labels():
     with pytest.raises(DataError, match="no pixel is labelled"):
         median_frequency_weights(count_pixels(Maps([[9, 9]])))

@@ -1,4 +1,4 @@
-"""Toy CamVid crops: what is written reads back, is part of the pictures, and never half written."""
+"""Toy CamVid crops: they are parts of the pictures, can be read back, and are never left incomplete."""
 
 import folder_samples
 import numpy as np
@@ -13,7 +13,7 @@ H, W = 20, 30
 
 
 class Streets:
-    """Pictures that tell the place of each pixel (red = column, green = row); labels in blocks, much of it void."""
+    """Pictures with the position of each pixel as its colour (red: column, green: row), and mostly void labels."""
 
     palette, name = CAMVID, "streets"
 
@@ -32,7 +32,7 @@ class Streets:
         return Sample(image, labels, f"street {index}")
 
 
-def test_crops_are_parts_of_the_pictures(tmp_path):
+def test_crops_are_windows_of_their_pictures(tmp_path):
     source = {"train": Streets(3), "val": Streets(2)}
     seen = []
     counts = make_crops(
@@ -52,14 +52,14 @@ def test_crops_are_parts_of_the_pictures(tmp_path):
             assert crop.name.startswith(f"street_{index}_")
             np.testing.assert_array_equal(crop.image, original.image[y : y + 6, x : x + 8])
             np.testing.assert_array_equal(crop.labels, original.labels[y : y + 6, x : x + 8])
-            assert (crop.labels != 11).any()  # most places would be void all over
+            assert (crop.labels != 11).any()  # at most positions, a crop would be completely void
             corners.add((x, y))
     assert len(corners) > 15
     first = (tmp_path / "out" / "train.txt").read_text().splitlines()[0]
     assert first == "train/street_0_0.png trainannot/street_0_0.png"
 
 
-def test_same_seed_same_crops(tmp_path):
+def test_crops_depend_on_the_seed(tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         make_crops({"train": Streets(2)}, (6, 8), tmp_path / name, seed=seed)
     a, b, c = (np.stack([s.image for s in CamVid(tmp_path / name)]) for name in "abc")
@@ -73,14 +73,14 @@ def test_whole_pictures_keep_the_class_shares(tmp_path):
     small = CamVid(tmp_path / "out")
     assert small[0].image.shape == (10, 15, 3)
     assert small[0].name == "street_0"
-    assert abs(small[0].image[..., 0].astype(float).mean() - (W - 1) / 2) < 0.5  # all of it, not a corner
+    assert abs(small[0].image[..., 0].astype(float).mean() - (W - 1) / 2) < 0.5  # all columns are visible
     before, after = count_pixels(source).pixels / (H * W), count_pixels(small).pixels / (10 * 15)
     assert before.sum() == after.sum()
     np.testing.assert_allclose(before, after, atol=0.05)
 
 
-def test_void_pictures_give_no_crops_and_a_warning(tmp_path):
-    with pytest.warns(UserWarning, match="street 1: completely void"):
+def test_void_pictures_are_skipped_with_a_warning(tmp_path):
+    with pytest.warns(UserWarning, match="street 1: .*skipped"):
         counts = make_crops({"train": Streets(3, void=(1,))}, (6, 8), tmp_path / "out", crops_per_picture=2)
     assert counts == {"train": 4}
 
@@ -90,17 +90,17 @@ def test_existing_folders_are_left_alone(tmp_path):
     make_crops({"train": Streets(1)}, (6, 8), tmp_path / "empty")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
-    with pytest.raises(DataError, match="full: exists and is not empty"):
+    with pytest.raises(DataError, match=r"full: .*not empty"):
         make_crops({"train": Streets(1)}, (6, 8), tmp_path / "full")
     assert (tmp_path / "full" / "mine.txt").read_text() == "mine"
     (tmp_path / "x.part").mkdir()
-    with pytest.raises(DataError, match=r"x\.part: left by an interrupted run"):
+    with pytest.raises(DataError, match=r"x\.part: .*interrupted run"):
         make_crops({"train": Streets(1)}, (6, 8), tmp_path / "x")
     assert (tmp_path / "x.part").is_dir()
 
 
-def test_failure_leaves_nothing(tmp_path):
-    with pytest.raises(DataError, match=r"street 0: 20 x 30 pixels \(expected at least the crop, 6 x 31\)"):
+def test_failed_crops_leave_no_files(tmp_path):
+    with pytest.raises(DataError, match=r"street 0: .*20 x 30 .*6 x 31"):
         make_crops({"train": Streets(1)}, (6, 31), tmp_path / "out")
 
     def interrupt(done, total):
@@ -132,8 +132,8 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize(("make", "options"), LAYOUTS.values(), ids=LAYOUTS)
-def test_crops_of_any_folder_mean_the_same(tmp_path, make, options):
-    """Whole, at their own size: pictures, labels and classes are those of the folder, read without options."""
+def test_crops_of_any_layout_keep_pictures_labels_and_classes(tmp_path, make, options):
+    """Whole pictures at their own size equal those of the folder, and are read back without options."""
     make(tmp_path / "d")
     size = "{}x{}".format(*folder_samples.picture().shape[:2])
     out = str(tmp_path / "out")

@@ -1,6 +1,7 @@
-"""`tinysegnet data check`, and what train and evaluate do with folders, sound and spoiled."""
+"""`tinysegnet data check`, and how train and evaluate treat good and bad folders."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,10 +11,8 @@ from tinysegnet.cli.main import main
 from tinysegnet.data import Folder
 from tinysegnet.weights import checkpoint
 
-# What can be wrong with a folder
 
-
-def test_check_names_all_four(tmp_path, capsys):
+def test_data_check_names_every_bad_file(tmp_path, capsys):
     bad = spoil(tmp_path)
     assert main(["data", "check", str(tmp_path)]) == 2
     text = capsys.readouterr().out
@@ -22,14 +21,14 @@ def test_check_names_all_four(tmp_path, capsys):
     for line, what in zip(
         lines,
         [
-            "value 37 at row 3, column 5 (allowed 0..2, void 255)",
-            "no such file (expected the label map of",
-            f"{W - 1} x {H} pixels (expected {W} x {H}",
+            r"value 37 at row 3, column 5 .*0\.\.2, void 255",
+            "no such file",
+            f"{W - 1} x {H} pixels.*{W} x {H}",
             "damaged",
         ],
         strict=True,
     ):
-        assert what in line
+        assert re.search(what, line)
     assert "3 classes, from classes.txt: a, b, c" in text
     assert text.splitlines()[-1] == "5 pairs checked: 4 files cannot be used"
     assert main(["data", "check", str(tmp_path), "--json"]) == 2
@@ -38,13 +37,13 @@ def test_check_names_all_four(tmp_path, capsys):
     assert found["splits"] == {"train": 4, "val": 1}
 
 
-def test_a_lone_37_is_no_class(tmp_path):
+def test_a_single_high_value_is_an_error_and_not_a_class(tmp_path):
     spoil(tmp_path)
     (tmp_path / "classes.txt").unlink()
-    assert "value 37 at row 3, column 5 (allowed 0..2, void 255)" in Folder(tmp_path).problems()[0].text
+    assert re.search(r"value 37 at row 3, column 5 .*0\.\.2, void 255", Folder(tmp_path).problems()[0].text)
 
 
-def test_extra_jpeg_and_unknown_colour(tmp_path):
+def test_extra_files_jpegs_and_unknown_colours_are_reported(tmp_path):
     write(tmp_path, "images/{}.png", "labels/{}.png", 4)
     (tmp_path / "classes.txt").write_text("0 0 9 a\n0 9 0 b\n9 0 0 c\n")
     (tmp_path / "images/p0.png").unlink()
@@ -52,12 +51,12 @@ def test_extra_jpeg_and_unknown_colour(tmp_path):
     (tmp_path / "labels/p1.png").unlink()
     save(tmp_path / "labels/p2.png", np.full((H, W, 3), 5, np.uint8))
     problems = Folder(tmp_path).problems()
-    for problem, what in zip(problems, ["an extra label map", "as JPEG", "colour 5 5 5 at row 0"], strict=True):
+    for problem, what in zip(problems, ["no such file", "JPEG", "colour 5 5 5 at row 0"], strict=True):
         assert what in problem.text
         assert problem.text.startswith(str(problem.file))
 
 
-def test_both_files_of_a_pair_are_named(tmp_path):
+def test_both_bad_files_of_a_pair_are_reported(tmp_path):
     write(tmp_path, "images/{}.png", "labels/{}.png", 3)
     for name in ("images/p0.png", "labels/p0.png"):
         (tmp_path / name).write_bytes(b"nonsense")
@@ -65,7 +64,7 @@ def test_both_files_of_a_pair_are_named(tmp_path):
     assert [problem.file for problem in problems] == [tmp_path / "images/p0.png", tmp_path / "labels/p0.png"]
 
 
-def test_check_says_what_was_inferred(tmp_path, capsys):
+def test_data_check_prints_what_it_inferred(tmp_path, capsys):
     write(tmp_path, "images/{}.png", "labels/{}.png", 5)
     assert main(["data", "check", str(tmp_path), "--ignore", "2"]) == 0
     text = capsys.readouterr().out
@@ -75,7 +74,7 @@ def test_check_says_what_was_inferred(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("command", [["train", "--runs", "r", "--data"], ["data", "baselines", "--data"]])
-def test_bad_files_are_refused_before_anything_begins(tmp_path, capsys, monkeypatch, command):
+def test_commands_reject_bad_files_before_they_start(tmp_path, capsys, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     spoil(tmp_path / "d")
     assert main([*command, "d"]) == 2
@@ -87,7 +86,7 @@ def test_bad_files_are_refused_before_anything_begins(tmp_path, capsys, monkeypa
     assert not (tmp_path / "r").exists()
 
 
-def test_a_checkpoint_knows_how_its_label_maps_were_read(tmp_path, capsys):
+def test_evaluate_reads_label_maps_as_in_training(tmp_path, capsys):
     write(tmp_path / "d", "images/{}.png", "labels/{}.png", 5)
     options = ["--epochs", "1", "--width", "0.1", "--size", "16x24", "--runs", str(tmp_path / "r"), "--name", "x"]
     data = ["--data", str(tmp_path / "d")]
@@ -98,16 +97,16 @@ def test_a_checkpoint_knows_how_its_label_maps_were_read(tmp_path, capsys):
     shown = capsys.readouterr()
     assert set(json.loads(shown.out)["IoU"]) == {"class 0", "class 1"}
     assert "label maps are read as in training: --ignore 2\n" in shown.err
-    assert main(["evaluate", weights, *data, "--ignore", "0", "--json"]) == 0  # what is given counts
-    assert "as for the training" not in capsys.readouterr().err
+    assert main(["evaluate", weights, *data, "--ignore", "0", "--json"]) == 0  # the option takes precedence
+    assert "--ignore 2" not in capsys.readouterr().err
 
     loaded = checkpoint.read(weights)
     checkpoint.save(weights, loaded.model, palette=loaded.palette, training={**loaded.training, "ignore": "two"})
     assert main(["evaluate", weights, *data]) == 2
-    assert "ignore: 'two' (expected a whole number, or None)" in capsys.readouterr().err
+    assert "ignore: 'two'" in capsys.readouterr().err
 
 
-def test_training_on_own_pictures(tmp_path, capsys):
+def test_own_pictures_are_trained_and_evaluated(tmp_path, capsys):
     for k in range(4):
         save(tmp_path / f"d/images/{k}.png", np.repeat(np.repeat(picture(k), 4, 0), 4, 1))
         save(tmp_path / f"d/masks/{k}_mask.png", np.repeat(np.repeat(label_map(2, k), 4, 0), 4, 1) * 255)
@@ -122,4 +121,4 @@ def test_training_on_own_pictures(tmp_path, capsys):
 
     fastai(tmp_path / "other")
     assert main(["evaluate", weights, "--data", str(tmp_path / "other")]) == 2
-    assert "CamVid val has 11 classes, but the network predicts 2" in capsys.readouterr().err
+    assert re.search("CamVid val has 11 classes.*predicts 2", capsys.readouterr().err)

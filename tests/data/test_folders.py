@@ -1,4 +1,4 @@
-"""Folders of every layout and lists of classes: what is recognised, how it is divided, what is inferred."""
+"""Folders of every layout and lists of classes: how they are recognised and divided, and what is inferred."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from tinysegnet.data.label_encoding import VOID, ClassList, LabelEncoding
 from tinysegnet.data.palette import CAMVID_MERGE, distinct_colors
 from tinysegnet.errors import DataError, SettingError
 
-SHARED = Path(__file__).parents[3] / "shared"  # beside the checkout, where the developers keep real CamVid
+SHARED = Path(__file__).parents[3] / "shared"  # the folder next to the repository that may contain real CamVid
 
 
 def splits_of(root, **options):
@@ -26,7 +26,7 @@ def splits_of(root, **options):
 # Layouts
 
 
-def test_images_and_labels_with_splits(tmp_path):
+def test_images_and_labels_with_a_folder_per_split_are_recognised(tmp_path):
     for split in ("train", "valid", "night"):
         written = write(tmp_path, f"images/{split}/{{}}.png", f"labels/{split}/{{}}.png", 2)
     assert splits_of(tmp_path) == {"night": ["p0", "p1"], "train": ["p0", "p1"], "valid": ["p0", "p1"]}
@@ -34,34 +34,34 @@ def test_images_and_labels_with_splits(tmp_path):
     assert isinstance(dataset, Dataset)
     np.testing.assert_array_equal(dataset[1].labels, written["p1"])
     np.testing.assert_array_equal(dataset[1].image, picture(1))
-    assert len(open_dataset(tmp_path, "val")) == 2  # valid means the same
-    with pytest.raises(DataError, match=r"no split 'tset' .expected night or train or valid"):
+    assert len(open_dataset(tmp_path, "val")) == 2  # a synonym of valid
+    with pytest.raises(DataError, match=r"'tset'.*night or train or valid"):
         open_dataset(tmp_path, "tset")
 
 
 @pytest.mark.parametrize(("images", "labels"), [("images", "labels"), ("Images", "masks"), ("imgs", "annotations")])
-def test_a_folder_for_each_split(tmp_path, images, labels):
+def test_splits_with_images_and_labels_are_recognised(tmp_path, images, labels):
     for split in ("train", "val"):
         write(tmp_path, f"{split}/{images}/{{}}.jpg", f"{split}/{labels}/{{}}.png", 3)
     assert splits_of(tmp_path) == {split: ["p0", "p1", "p2"] for split in ("train", "val")}
     assert Folder(tmp_path).name == f"{tmp_path.name} train"
 
 
-def test_one_set_is_divided_always_alike(tmp_path):
+def test_a_folder_without_splits_is_divided_by_name_or_by_a_list(tmp_path):
     write(tmp_path, "images/{}.png", "labels/{}.png", 10)
     expected = {"train": [f"p{k}" for k in range(8)], "val": ["p8", "p9"]}
     assert splits_of(tmp_path) == expected == splits_of(tmp_path)
     assert "8 train, 2 val" in Folder(tmp_path).description
-    assert "nothing says which pictures validate" in Folder(tmp_path).description
+    assert "the last 1/5" in Folder(tmp_path).description
     (tmp_path / "val.txt").write_text("p3.png\np0\n")
     assert splits_of(tmp_path)["val"] == ["p0", "p3"]
     assert len(Folder(tmp_path)) == 8
     (tmp_path / "val.txt").write_text("images/p3.png\np77.png\n")
-    with pytest.raises(DataError, match=r"val\.txt: no picture 'p77\.png'"):
+    with pytest.raises(DataError, match=r"val\.txt: .*'p77\.png'"):
         Folder(tmp_path)
 
 
-def test_training_only_lends_some_to_validate(tmp_path):
+def test_a_missing_validation_set_is_split_off_from_training(tmp_path):
     write(tmp_path, "images/train/{}.png", "labels/train/{}.png", 5)
     write(tmp_path, "images/test/{}.png", "labels/none/{}.png", 1)
     assert splits_of(tmp_path) == {"train": ["p0", "p1", "p2", "p3"], "val": ["p4"]}
@@ -72,7 +72,7 @@ def merged_number(name):
 
 
 @pytest.mark.parametrize("valid", [True, False])
-def test_fastai(tmp_path, valid):
+def test_fastai_camvid_is_recognised_and_merged(tmp_path, valid):
     written = fastai(tmp_path, valid)
     assert splits_of(tmp_path)["valid" if valid else "val"] == (["p1", "p2"] if valid else ["p4"])
     dataset = open_dataset(tmp_path, "val")
@@ -82,7 +82,7 @@ def test_fastai(tmp_path, valid):
     np.testing.assert_array_equal(dataset[0].labels, table[written[dataset[0].name]])
 
 
-def test_fastai_with_all_classes(tmp_path):
+def test_fastai_camvid_keeps_31_classes_on_request(tmp_path):
     written = fastai(tmp_path)
     dataset = open_dataset(tmp_path, "val", classes="all")
     void = CAMVID_32.index("Void")
@@ -97,7 +97,7 @@ def test_fastai_with_all_classes(tmp_path):
 @pytest.mark.parametrize(
     "places", [("raw/{}.png", "approved/{}_L.png"), ("{}.png", "{}_L.png"), ("a/b/{}.png", "a/c/{}_L.png")]
 )
-def test_original_camvid(tmp_path, places):
+def test_original_camvid_is_recognised_and_merged(tmp_path, places):
     written = original(tmp_path, *places)
     assert splits_of(tmp_path) == {"train": ["p0", "p1", "p2", "p3"], "val": ["p4"]}
     dataset = open_dataset(tmp_path, "train")
@@ -111,7 +111,7 @@ def test_original_camvid(tmp_path, places):
     assert everything.palette.colors[0] == CAMVID_32_COLORS[0]
 
 
-def test_original_camvid_in_folders_by_split(tmp_path):
+def test_original_camvid_with_a_folder_per_split_is_recognised(tmp_path):
     for split, count in (("train", 3), ("val", 2)):
         original(tmp_path, f"{split}/{{}}.png", f"{split}_labels/{{}}_L.png", count)
         for file in sorted(tmp_path.glob(f"{split}*/*")):  # names differ between splits, as in CamVid
@@ -119,37 +119,37 @@ def test_original_camvid_in_folders_by_split(tmp_path):
     assert splits_of(tmp_path) == {"train": ["trainp0", "trainp1", "trainp2"], "val": ["valp0", "valp1"]}
 
 
-def test_a_few_pixels_between_two_colours_are_void_in_camvid_only(tmp_path):
+def test_a_few_unknown_colours_are_void_in_camvid(tmp_path):
     written = original(tmp_path)
     big = np.tile(written["p0"], (20, 20, 1))
     big[5, 7] = 1, 2, 3
     save(tmp_path / "raw/p0.png", np.zeros_like(big))
     save(tmp_path / "labels/p0_L.png", big)
-    with pytest.warns(UserWarning, match="p0_L.png: 1 pixels of unknown colours, such as 1 2 3 at row 5, column 7"):
+    with pytest.warns(UserWarning, match=r"p0_L\.png: .*1 2 3 at row 5, column 7.* 1\)"):
         assert open_dataset(tmp_path, "train")[0].labels[5, 7] == 11
     big[:50] = 1, 2, 3
     save(tmp_path / "labels/p0_L.png", big)
-    with pytest.raises(DataError, match=r"p0_L\.png: colour 1 2 3 at row 0, column 0 is no class's, 9000 such"):
+    with pytest.raises(DataError, match=r"p0_L\.png: colour 1 2 3 at row 0, column 0 .*9000"):
         open_dataset(tmp_path, "train")[0]
 
 
-def test_the_tutorials_layout_with_own_classes(tmp_path):
+def test_the_tutorial_layout_accepts_other_classes(tmp_path):
     write(tmp_path, "train/{}.png", "trainannot/{}.png", 2)
     assert Folder(tmp_path).palette == CAMVID
     assert Folder(tmp_path).name == "CamVid train"
     assert Folder(tmp_path, ignore=3).palette.num_classes == 10
-    with pytest.raises(DataError, match="labelled with 11 classes"):
+    with pytest.raises(DataError, match="11 classes"):
         Folder(tmp_path, classes="all")
     (tmp_path / "classes.txt").write_text("sky\n0 0 250 sea\nland\n")
     assert Folder(tmp_path).palette.names == ("sky", "sea", "land")
-    with pytest.raises(DataError, match="no split 'val'"):
+    with pytest.raises(DataError, match=r"'val'.*val\.txt.*valannot"):
         Folder(tmp_path, "val")
 
 
 # Classes
 
 
-def test_own_classes(tmp_path):
+def test_classes_are_read_from_classes_txt(tmp_path):
     write(tmp_path, "images/{}.png", "labels/{}.png", 2)
     (tmp_path / "classes.txt").write_text("\ufeff10 20 30 open water\r\nland\r\n\r\nVoid\r\n", encoding="utf-8")
     palette = Folder(tmp_path).palette
@@ -159,7 +159,7 @@ def test_own_classes(tmp_path):
     assert set(np.unique(Folder(tmp_path)[0].labels)) == {0, 1, VOID}
 
 
-def test_up_to_255_classes(tmp_path):
+def test_folders_have_at_most_255_classes(tmp_path):
     values = np.arange(255, dtype=np.uint8).reshape(15, 17)
     for name in "ab":
         save(tmp_path / f"images/{name}.png", np.zeros((15, 17, 3), np.uint8))
@@ -170,26 +170,26 @@ def test_up_to_255_classes(tmp_path):
     np.testing.assert_array_equal(dataset[0].labels, values)
     assert len(set(dataset.palette.colors)) == 255
     (tmp_path / "classes.txt").write_text("\n".join(f"c{k}" for k in range(256)))
-    with pytest.raises(DataError, match="256 classes"):
+    with pytest.raises(DataError, match=r"classes.txt: .* 256\b"):
         Folder(tmp_path)
 
 
 @pytest.mark.parametrize("names", [None, "sky\nsea\n"])
 @pytest.mark.parametrize("mode", ["L", "1", "RGB"])
-def test_binary_masks(tmp_path, mode, names):
+def test_binary_masks_are_recognised(tmp_path, mode, names):
     written = write(tmp_path, "images/{}.png", "labels/{}.png", 3, np.array([0, 255], np.uint8))
     for path in (tmp_path / "labels").iterdir():
         Image.open(path).convert(mode).save(path)
     if names:
         (tmp_path / "classes.txt").write_text(names)
     dataset = Folder(tmp_path)
-    if names or mode != "1":  # the numbers of 1-bit files are 0 and 1, which need not be a mask
+    if names or mode != "1":  # the values of 1-bit files are 0 and 1, which are class numbers
         assert dataset.palette.names == (("sky", "sea") if names else ("background", "foreground"))
     assert dataset.palette.num_classes == 2
     np.testing.assert_array_equal(dataset[0].labels, written["p0"] // 255)
 
 
-def test_ignore_is_inferred_or_chosen(tmp_path):
+def test_void_is_inferred_or_chosen(tmp_path):
     write(tmp_path, "images/{}.png", "labels/{}.png", 3, np.array([0, 1, 2, 255], np.uint8))
     assert (Folder(tmp_path).palette.num_classes, Folder(tmp_path).palette.ignore_label) == (3, 255)
     chosen = Folder(tmp_path, ignore=0)  # the background is not labelled
@@ -201,13 +201,13 @@ def test_ignore_is_inferred_or_chosen(tmp_path):
     assert chosen.palette.names == ("class 1", "class 2")
     assert set(np.unique(chosen[0].labels)) == {0, 1, VOID}
     assert Folder(tmp_path, ignore=77).palette.ignore_label == 77
-    with pytest.raises(SettingError, match="ignore 256"):
+    with pytest.raises(SettingError, match=r"ignore.*256"):
         Folder(tmp_path, ignore=256)
 
 
-def test_colours_without_a_list_of_classes(tmp_path):
+def test_colour_label_maps_need_a_list_of_classes(tmp_path):
     write(tmp_path, "images/{}.png", "labels/{}.png", 2, np.array([[9, 8, 7], [1, 2, 3]], np.uint8))
-    with pytest.raises(DataError, match=r"p0\.png: colours, but no class has a colour .*classes\.txt"):
+    with pytest.raises(DataError, match=r"p0\.png: .*colours.*classes\.txt"):
         Folder(tmp_path)[0]
     (tmp_path / "classes.txt").write_text("9 8 7 a\n1 2 3 b\n")
     assert Folder(tmp_path)[0].labels[0, :2].tolist() == [0, 1]
@@ -216,20 +216,20 @@ def test_colours_without_a_list_of_classes(tmp_path):
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("a", "1 classes"),
-        ("a\na\n", "the name a twice"),
-        ("1 2 3 a\n1 2 3 b\n", r"the colour \(1, 2, 3\) twice"),
+        ("a", r"classes.* 1\b"),
+        ("a\na\n", "the name a .*twice"),
+        ("1 2 3 a\n1 2 3 b\n", r"the colour \(1, 2, 3\) .*twice"),
         ("1 2 300 a\nb", "line 1: colour 1 2 300"),
         ("void\nignore", "every class is void"),
     ],
 )
-def test_bad_lists_of_classes(tmp_path, text, wrong):
+def test_bad_lists_of_classes_are_rejected(tmp_path, text, wrong):
     (tmp_path / "classes.txt").write_text(text)
     with pytest.raises(DataError, match=wrong):
         LabelEncoding.of_classes(ClassList.read(tmp_path / "classes.txt"))
 
 
-def test_made_up_colours():
+def test_distinct_colors_are_distinct_and_repeatable():
     colors = distinct_colors(255, taken=distinct_colors(3))
     assert len({*colors, *distinct_colors(3), (0, 0, 0)}) == 255 + 3 + 1
     assert colors == distinct_colors(255, taken=distinct_colors(3))
@@ -238,7 +238,7 @@ def test_made_up_colours():
 # Names and links
 
 
-def test_names_of_all_kinds(tmp_path):
+def test_files_with_unusual_names_are_found_and_hidden_ones_skipped(tmp_path):
     names = ["my street", "Straße 北", "UPPER", "a.b", ".hidden", "x%s {0}"]
     for k, name in enumerate(names):
         save(tmp_path / f"images/{name}.JPG", picture(k), format="JPEG")
@@ -251,7 +251,7 @@ def test_names_of_all_kinds(tmp_path):
     assert sorted(found["train"] + found["val"]) == sorted(set(names) - {".hidden"})
 
 
-def test_links(tmp_path):
+def test_links_out_of_the_folder_are_rejected(tmp_path):
     root = tmp_path / "root"
     write(root, "images/{}.png", "labels/{}.png", 5)
     write(tmp_path, "outside/{}.png", "outside/{}_L.png", 1)
@@ -262,13 +262,13 @@ def test_links(tmp_path):
     (root / "images/loop").symlink_to(root)
     problems = Folder(root).problems()
     assert [problem.file.name for problem in problems] == ["p0.png", "p1.png"]
-    assert all("a link that leaves" in problem.text for problem in problems)
+    assert all("link" in problem.text for problem in problems)
     (root / "labels/p1.png").unlink()
-    (root / "labels/p1.png").symlink_to("p2.png")  # within is fine
+    (root / "labels/p1.png").symlink_to("p2.png")  # links within the folder are allowed
     assert len(Folder(root).problems()) == 1
 
 
-def test_links_in_circles_below_a_folder_that_is_searched(tmp_path):
+def test_the_search_for_label_maps_survives_circular_links(tmp_path):
     original(tmp_path)
     (tmp_path / "raw/up").symlink_to(tmp_path)
     assert splits_of(tmp_path)["val"] == ["p4"]
@@ -280,7 +280,7 @@ def test_links_in_circles_below_a_folder_that_is_searched(tmp_path):
 @pytest.mark.skipif(
     not (SHARED / "camvid-official-sample").is_dir(), reason="../shared/camvid-official-sample not here"
 )
-def test_official_sample_is_recognised(capsys):
+def test_the_official_camvid_sample_is_recognised(capsys):
     assert main(["data", "check", str(SHARED / "camvid-official-sample"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["splits"] == {"train": 4, "val": 2}

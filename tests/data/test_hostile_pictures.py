@@ -1,13 +1,15 @@
-"""Whatever bytes a picture or label map holds: one documented error or a sound array, at once, in bounded memory."""
+"""Any bytes in a picture or label map give either one documented error or a valid array, fast and in bounded memory."""
 
 import os
 import random
+import re
 import warnings
 import zlib
 
 import numpy as np
 import pytest
 from folder_samples import H, W, label_map, picture
+from forms import amount
 from hostile_pictures import APP1, EITHER, HARMLESS, ORIENTATION, REFUSED
 from hostile_samples import SIGNATURE, chunk, chunks_of, encoded, exif, header, jpeg, png, with_segment
 from measures import MB, Cost, measured
@@ -17,8 +19,8 @@ from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID, read_image, read_labels
 from tinysegnet.errors import DataError
 
-MUTANTS = int(os.environ.get("TINYSEGNET_MUTANTS", "600"))  # 10000 for the long form
-MOST_MEMORY = 600 * MB  # a sound picture of 50 Mpx, the largest allowed, takes up to 700
+MUTANTS = int(os.environ.get("TINYSEGNET_MUTANTS", amount(600, 2000)))  # `make torture` takes 10000
+MAX_MEMORY = 600 * MB  # a valid picture of 50 Mpx, the largest allowed, takes up to 700
 
 
 def read_as_label_map(path):
@@ -33,7 +35,7 @@ READERS = (read_image, read_upright, read_as_label_map)
 
 
 def attempt(read, path, total):
-    """-> the array, or None if the file was refused: in a second, in one line that begins with its path."""
+    """Return the array, or None if the file is rejected within a second by one line that begins with its path."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with measured(total) as cost:
@@ -42,8 +44,8 @@ def attempt(read, path, total):
             except DataError as error:
                 found, message = None, str(error)
     assert cost.seconds < 1
-    assert cost.growth < MOST_MEMORY
-    assert all(str(warning.message).startswith(f"{path}: EXIF says") for warning in caught)  # none of Pillow's
+    assert cost.growth < MAX_MEMORY
+    assert all("EXIF" in str(warning.message) and str(path) in str(warning.message) for warning in caught)
     if found is None:
         assert message.startswith(f"{path}: ")
         assert message.isprintable()
@@ -63,7 +65,7 @@ def crafted_cost():
 
 
 @pytest.mark.parametrize("name", [*REFUSED, *HARMLESS, *EITHER])
-def test_crafted_files(tmp_path, capfd, crafted_cost, name):
+def test_crafted_files_are_rejected_or_read_at_bounded_cost(tmp_path, capfd, crafted_cost, name):
     path = tmp_path / "x.png"
     path.write_bytes((REFUSED | HARMLESS | EITHER)[name])
     found = [attempt(read, path, crafted_cost) for read in READERS]
@@ -75,14 +77,14 @@ def test_crafted_files(tmp_path, capfd, crafted_cost, name):
     assert capfd.readouterr() == ("", "")
 
 
-def test_figures_of_the_crafted_files(record_property, crafted_cost):
+def test_crafted_files_take_little_memory(record_property, crafted_cost):
     assert len(REFUSED) >= 60
     assert crafted_cost.growth < 300 * MB
     count = len(REFUSED) + len(HARMLESS) + len(EITHER)
     record_property("crafted pictures and label maps", f"{count} files, {crafted_cost}")
 
 
-# What is no file at all
+# Paths that are not files
 
 
 def link_to_nothing(path):
@@ -101,7 +103,7 @@ def unreadable(path):
 
 @pytest.mark.skipif(os.name != "posix", reason="no pipes and few links elsewhere")
 @pytest.mark.parametrize("make", [os.mkdir, getattr(os, "mkfifo", None), link_to_nothing, link_to_itself, unreadable])
-def test_what_is_no_file(tmp_path, make):
+def test_read_image_rejects_folders_pipes_and_broken_links(tmp_path, make):
     path = tmp_path / "x.png"
     make(path)
     assert [attempt(read, path, Cost()) for read in READERS] == [None] * 3
@@ -110,7 +112,7 @@ def test_what_is_no_file(tmp_path, make):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
-def test_a_pipe_in_a_data_set_is_one_of_its_bad_files(tmp_path, capsys):
+def test_a_pipe_in_a_data_set_is_reported(tmp_path, capsys):
     for folder in ("images", "labels"):
         (tmp_path / folder).mkdir()
         for stem in "abc":
@@ -118,22 +120,22 @@ def test_a_pipe_in_a_data_set_is_one_of_its_bad_files(tmp_path, capsys):
     (tmp_path / "labels" / "b.png").unlink()
     os.mkfifo(tmp_path / "labels" / "b.png")
     assert main(["data", "check", str(tmp_path)]) == 2
-    assert f"{tmp_path}/labels/b.png: a pipe or a device" in capsys.readouterr().out
+    assert re.search(rf"{tmp_path}/labels/b\.png: .*a pipe", capsys.readouterr().out)
     os.mkfifo(tmp_path / "train.txt")
     assert main(["data", "check", str(tmp_path)]) == 2
-    assert f"{tmp_path}/train.txt: a pipe or a device" in capsys.readouterr().err
+    assert re.search(rf"{tmp_path}/train\.txt: .*a pipe", capsys.readouterr().err)
 
 
 # Mutants
 
 COLORS = CAMVID.colorize(label_map(11))
-TURNED = exif((ORIENTATION, 3, 1, 6))
+ROTATED = exif((ORIENTATION, 3, 1, 6))
 SOUND = {
     "picture": encoded(picture()),
     "transparent picture": encoded(Image.fromarray(picture()).convert("RGBA")),
     "interlaced picture": png(header(interlace=1), chunk(b"IDAT", zlib.compress(bytes(H * W + 20)))),
-    "turned JPEG": with_segment(jpeg(), APP1, TURNED),
-    "progressive JPEG": with_segment(jpeg(progressive=True), APP1, TURNED),
+    "rotated JPEG": with_segment(jpeg(), APP1, ROTATED),
+    "progressive JPEG": with_segment(jpeg(progressive=True), APP1, ROTATED),
     "CMYK JPEG": encoded(Image.new("CMYK", (W, H)), "JPEG"),
     "numbers": encoded(label_map(11)),
     "indices": encoded(Image.fromarray(label_map(11)).convert("P")),
@@ -145,7 +147,7 @@ SOUND = {
 
 
 def changed(data, rng):
-    """Bytes with some of them overwritten, flipped, cut out or inserted."""
+    """Overwrite, flip, remove or insert some bytes."""
     data = bytearray(data)
     for _ in range(rng.choice([1, 1, 2, 5])):
         place, kind = rng.randrange(len(data) + 1), rng.randrange(5)
@@ -163,7 +165,7 @@ def changed(data, rng):
 
 
 def repacked(data, rng):
-    """A PNG changed inside its chunks or its compressed pixels, with checksums that fit: it reaches the decoder."""
+    """Change a PNG inside its chunks or its compressed pixels, with correct checksums, so that the decoder sees it."""
     chunks = chunks_of(data)
     number = rng.randrange(len(chunks))
     kind, body = chunks[number]
@@ -176,7 +178,7 @@ def repacked(data, rng):
     return png(*[chunk(kind, body) for kind, body in chunks], end=b"")
 
 
-def test_mutants(tmp_path, capfd, record_property):
+def test_mutated_files_are_rejected_or_read_at_bounded_cost(tmp_path, capfd, record_property):
     rng, path, total = random.Random(0), tmp_path / "x.png", Cost()
     sound = list(SOUND.values())
     refused = dict.fromkeys(READERS, 0)
@@ -193,12 +195,12 @@ def test_mutants(tmp_path, capfd, record_property):
     assert 0.4 * MUTANTS < as_labels < 0.95 * MUTANTS
     record_property(
         "mutated pictures and label maps",
-        f"{MUTANTS} files, refused as a picture {as_pictures}, as labels {as_labels}, others sound, {total}",
+        f"{MUTANTS} files, rejected as pictures {as_pictures}, as labels {as_labels}, others valid, {total}",
     )
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_what_the_mutants_are_made_of_is_sound(tmp_path, name):
+def test_the_originals_of_the_mutants_are_readable(tmp_path, name):
     path = tmp_path / "x.png"
     path.write_bytes(SOUND[name])
     assert attempt(read_image, path, Cost()) is not None or name == "numbers of 16 bits"

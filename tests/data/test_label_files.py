@@ -1,4 +1,4 @@
-"""Label maps and pictures of every mode, and bombs; see also test_hostile_pictures.py."""
+"""Label maps and pictures of every mode, and decompression bombs; see also test_hostile_pictures.py."""
 
 import struct
 import warnings
@@ -13,12 +13,10 @@ import tinysegnet.data.image_files as pictures
 from tinysegnet.data import CAMVID, Palette, read_image, read_labels
 from tinysegnet.errors import DataError
 
-# Modes of files
-
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
-def test_label_files_of_every_mode(tmp_path, mode):
-    """Numbers 0 and 1 in every mode; in colour modes, the colours of classes 0 and 1."""
+def test_label_maps_of_every_mode_are_read_exactly(tmp_path, mode):
+    """The files contain numbers 0 and 1 or, in colour modes, the colours of classes 0 and 1."""
     labels = (np.indices((H, W)).sum(0) % 2).astype(np.uint8)
     palette = Palette(("a", "b"), ((10, 20, 30), (40, 50, 60)))
     image = {
@@ -35,30 +33,30 @@ def test_label_files_of_every_mode(tmp_path, mode):
     np.testing.assert_array_equal(read_labels(tmp_path / "x.PNG", palette), labels)
 
 
-def test_16_bit_labels_out_of_range(tmp_path):
+def test_16_bit_labels_above_255_are_rejected(tmp_path):
     labels = np.zeros((H, W), np.uint16)
     labels[2, 3] = 256 + 1
     save(tmp_path / "x.png", labels)
-    with pytest.raises(DataError, match=r"x\.png: value 257 at row 2, column 3 .allowed 0\.\.10, void 11"):
+    with pytest.raises(DataError, match=r"x\.png: value 257 at row 2, column 3 .*0\.\.10, void 11"):
         read_labels(tmp_path / "x.png", CAMVID)
 
 
-def test_unknown_colour_and_jpeg(tmp_path):
+def test_label_maps_with_unknown_colours_or_as_jpeg_are_rejected(tmp_path):
     colors = CAMVID.colorize(label_map(11))
     colors[4, 2] = 255, 0, 255
     save(tmp_path / "x.png", colors)
     with pytest.raises(DataError, match=r"x\.png: colour 255 0 255 at row 4, column 2"):
         read_labels(tmp_path / "x.png", CAMVID)
     save(tmp_path / "y.png", colors, format="JPEG")
-    with pytest.raises(DataError, match=r"y\.png: a label map as JPEG, which changes class numbers"):
+    with pytest.raises(DataError, match=r"y\.png: .*JPEG"):
         read_labels(tmp_path / "y.png", CAMVID)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation(tmp_path, orientation, suffix):
+def test_exif_orientation_is_applied_on_request_and_else_reported(tmp_path, orientation, suffix):
     seen = np.zeros((16, 32, 3), np.uint8)
-    seen[:8, :8] = 250  # as it is to be seen: light at the top left
+    seen[:8, :8] = 250  # upright, the light square is at the top left
     turns = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90",
              7: "TRANSVERSE", 8: "ROTATE_270"}  # fmt: skip
     stored = Image.fromarray(seen)
@@ -76,7 +74,7 @@ def test_exif_orientation(tmp_path, orientation, suffix):
     assert [str(path) in str(warning.message) for warning in caught] == [True] * (orientation > 1)
 
 
-def test_bombs_are_refused_from_the_header(tmp_path):
+def test_huge_pictures_are_rejected_by_their_header(tmp_path):
     from test_camvid import grey_png
 
     small = grey_png(np.zeros((1, 1), int), 8)
@@ -85,7 +83,7 @@ def test_bombs_are_refused_from_the_header(tmp_path):
         forged = small[:12] + header + struct.pack(">I", zlib.crc32(header)) + small[33:]
         (tmp_path / "bomb.png").write_bytes(forged)
         for read in (read_image, read_labels):
-            with pytest.raises(DataError, match=rf"bomb\.png: claims {where} .at most {limit}"):
+            with pytest.raises(DataError, match=rf"bomb\.png: claims {where}.*at most {limit}"):
                 read(tmp_path / "bomb.png")
-    with pytest.raises(DataError, match="damaged"):  # a large one is allowed to be tried, when it is a single one
+    with pytest.raises(DataError, match="damaged"):  # the limit for single pictures is higher
         read_image(tmp_path / "bomb.png", max_pixels=pictures.MAX_PIXELS_SINGLE)

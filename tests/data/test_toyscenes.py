@@ -1,4 +1,4 @@
-"""Toy scenes: the same number gives the same street, the labels are exact, every class is there to be learned."""
+"""Toy scenes: they are reproducible, the labels are exact, and every class can be learned."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def label_maps():
     return np.stack([sample.labels for sample in ToyScenes(100, seed=7)])
 
 
-def test_is_a_dataset_in_camvids_palette():
+def test_toy_scenes_are_a_dataset_with_camvids_palette():
     toys = ToyScenes(3)
     assert isinstance(toys, Dataset)
     assert toys.palette is CAMVID
@@ -25,7 +25,7 @@ def test_is_a_dataset_in_camvids_palette():
     assert len(toys) == 3 == len(list(toys))
 
 
-def test_a_scene_depends_on_seed_and_index_only():
+def test_a_scene_depends_only_on_seed_and_index():
     few, many = ToyScenes(4, seed=3), ToyScenes(1000, seed=3)
     backwards = [many[i] for i in (3, 2, 1, 0)][::-1]
     for i, other in enumerate(backwards):
@@ -41,19 +41,19 @@ def test_indices_and_seeds_give_different_scenes():
 
 
 @pytest.mark.parametrize("index", [-1, 5, 6])
-def test_out_of_range(index):
+def test_toy_scenes_raise_index_errors(index):
     with pytest.raises(IndexError):
         ToyScenes(5)[index]
 
 
 @pytest.mark.parametrize("wrong", [{"count": -1}, {"seed": -1}, {"size": (8, 128)}])
-def test_refuses_what_cannot_be(wrong):
+def test_toy_scenes_reject_arguments_out_of_range(wrong):
     with pytest.raises(DataError):
         ToyScenes(**({"count": 1} | wrong))
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_shapes_and_dtypes(size):
+def test_scenes_of_any_size_have_the_right_shapes_and_dtypes(size):
     sample = ToyScenes(2, size=size)[1]
     assert sample.image.shape == (*size, 3)
     assert sample.labels.shape == size
@@ -62,7 +62,7 @@ def test_shapes_and_dtypes(size):
     assert len(np.unique(sample.labels)) >= 4
 
 
-def test_the_same_street_at_another_size_of_one_aspect():
+def test_a_scene_shows_the_same_street_at_every_size():
     for large, small in zip(ToyScenes(8, size=(144, 192)), ToyScenes(8, size=(48, 64)), strict=True):
         assert (large.labels[1::3, 1::3] == small.labels).mean() > 0.93
 
@@ -74,26 +74,26 @@ def test_draw_scene_consumes_only_its_generator():
     np.testing.assert_array_equal(labels, sample.labels)
 
 
-def test_every_class_is_there_to_be_learned(label_maps):
+def test_every_class_is_frequent_enough_to_be_learned(label_maps):
     for k, name in enumerate(CAMVID.names):
         pixels = (label_maps == k).sum(axis=(1, 2))
         assert (pixels > 15).mean() > 0.6, f"{name} is visible in too few scenes"
         assert pixels.sum() / label_maps.size > 0.01, f"{name} has too few pixels"
 
 
-def test_some_pixels_are_void_but_few(label_maps):
+def test_a_few_percent_of_the_pixels_are_void(label_maps):
     assert 0.01 < (label_maps == 11).mean() < 0.06
 
 
-def test_no_place_belongs_to_one_class(label_maps):
-    """Wherever one looks, another class than the most frequent one is there in a tenth of the scenes at least."""
+def test_the_class_of_a_pixel_varies_between_scenes(label_maps):
+    """At most positions, a tenth of the scenes or more show another class than the most frequent one."""
     most_frequent = np.max([(label_maps == k).mean(axis=0) for k in range(12)], axis=0)
     assert np.median(most_frequent) < 0.7
     assert np.quantile(most_frequent, 0.9) < 0.9
 
 
-def test_things_are_some_pixels_wide(label_maps):
-    """Poles are the thinnest things: half of their pixels lie in runs of at least three along a row."""
+def test_poles_are_several_pixels_wide(label_maps):
+    """Poles are the thinnest objects, but half of their pixels lie in runs of at least three along a row."""
     poles = np.pad(label_maps == 2, ((0, 0), (0, 0), (1, 1)))
     edges = np.diff(poles.astype(np.int8), axis=2)
     runs = np.argwhere(edges == -1)[:, 2] - np.argwhere(edges == 1)[:, 2]
@@ -105,19 +105,19 @@ def _canvas(size):
     return Canvas(size, camera, MOODS[2], 1.0, background=0)
 
 
-def test_label_is_the_class_on_top_in_the_middle_of_the_pixel():
+def test_a_label_is_the_class_of_the_topmost_polygon():
     canvas = _canvas((16, 16))
     n = OVERSAMPLING
     canvas.polygon([(4 * n, 4 * n), (8 * n - 1, 4 * n), (8 * n - 1, 8 * n - 1), (4 * n, 8 * n - 1)], (250, 0, 0), 3)
     canvas.polygon([(6 * n, 4 * n), (8 * n - 1, 4 * n), (8 * n - 1, 8 * n - 1), (6 * n, 8 * n - 1)], (0, 0, 250), 8)
-    canvas.polygon([(0, 0), (n, 0), (0, n)], (0, 250, 0))  # a detail: no class of its own
+    canvas.polygon([(0, 0), (n, 0), (0, n)], (0, 250, 0))  # a detail, without a class
     labels = develop(canvas, np.random.default_rng(0))[1]
     expected = np.zeros((16, 16), np.uint8)
     expected[4:8, 4:6], expected[4:8, 6:8] = 3, 8
     np.testing.assert_array_equal(labels, expected)
 
 
-def test_the_middle_of_a_pixel_decides():
+def test_a_label_is_the_class_at_the_centre_of_the_pixel():
     for offset in range(OVERSAMPLING):
         canvas, column = _canvas((16, 16)), 5 * OVERSAMPLING + offset
         canvas.polygon([(column, 0), (column, 60), (column, 60)], (0, 0, 250), CAR)  # one fine pixel wide
@@ -135,7 +135,7 @@ def test_picture_and_labels_show_the_same_polygon():
     assert (outside > np.median(inside) * 0.8).mean() < 0.02
 
 
-def test_camera_puts_the_horizon_at_eye_level():
+def test_the_camera_projects_points_as_computed_by_hand():
     camera = _canvas((100, 100)).camera
     assert camera.project(0.0, 1.5, 7.0) == pytest.approx((50 * OVERSAMPLING, 50 * OVERSAMPLING))
     near, far = camera.project(2.0, 0.0, 5.0), camera.project(2.0, 0.0, 10.0)
@@ -144,7 +144,7 @@ def test_camera_puts_the_horizon_at_eye_level():
 
 
 @pytest.mark.parametrize("sheet", ["facing", "along", "ground"])
-def test_a_sheet_projects_as_its_points_do(sheet):
+def test_a_sheet_projects_like_its_points(sheet):
     canvas = _canvas((90, 120))
     flat = {"facing": canvas.facing(1, 6), "along": canvas.along(1, 6), "ground": canvas.ground(6)}[sheet]
     place = {

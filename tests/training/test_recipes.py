@@ -1,4 +1,4 @@
-"""The papers' recipes: the authors' numbers, what each field does to a training, and the command line's defaults."""
+"""The papers' recipes: the authors' settings, the effects of the fields, and the command line's defaults."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ from tinysegnet.weights import checkpoint
 SIZE = (20, 28)
 SMALL = {"size": SIZE, "batch_size": 2, "flip": 0.0}
 
-# name: network, rate, steps, what decays, batch norm's first beta
+# name: network, learning rate, steps, kinds of parameters that decay, initial beta of batch norm
 AUTHORS = {
     "paper-basic": ("basic", 0.1, 10_000, "weight_gamma_beta", 0.001),
     "paper-vgg16": ("vgg16", 0.001, 40_000, "weight_gamma", 0.001),
@@ -34,7 +34,7 @@ def data():
 
 
 @pytest.mark.parametrize("name", AUTHORS)
-def test_the_authors_numbers(name):
+def test_paper_recipes_have_the_authors_settings(name):
     network, rate, iterations, decayed, beta = AUTHORS[name]
     r = ts.paper_recipe(name)
     assert papers[name].model == network
@@ -47,38 +47,38 @@ def test_the_authors_numbers(name):
     assert optimizer.decayed == {"weight", "gamma", "beta"} - ({"beta"} if network.endswith("vgg16") else set())
 
 
-def test_all_of_them_are_there():
+def test_paper_recipe_rejects_unknown_names():
     assert set(papers) == set(AUTHORS)
-    with pytest.raises(SettingError, match="no recipe named 'paper'; there are paper-basic, paper-vgg16"):
+    with pytest.raises(SettingError, match=r"'paper'.*paper-basic, paper-vgg16"):
         ts.paper_recipe("paper")
 
 
 @pytest.mark.parametrize(("iterations", "epochs"), [(None, 5), (1, 1), (2, 1), (3, 2), (10_000, 5000)])
-def test_iterations_are_whole_epochs(iterations, epochs):
+def test_iterations_are_rounded_up_to_whole_epochs(iterations, epochs):
     assert Recipe(iterations=iterations).num_epochs(2) == epochs
 
 
-def test_camvids_367_pictures_make_10_000_steps_in_110_epochs():
+def test_10_000_steps_on_camvid_take_110_epochs():
     assert ts.paper_recipe("paper-basic").num_epochs(367 // 4) == 110
 
 
-def test_a_training_of_so_many_steps(data):
+def test_a_training_stops_after_its_iterations(data):
     result = ts.fit(ts.build("tiny", width=1 / 16), data, recipe=Recipe(iterations=3, **SMALL), progress=False)
-    assert len(result.history) == 2  # of two steps each
+    assert len(result.history) == 2  # two epochs of two steps
 
 
-def test_beta_starts_as_told_in_a_new_network_only(data):
-    """A rate too small for any change."""
+def test_initial_beta_applies_to_new_networks_only(data):
+    """The learning rate is too small to change the betas."""
     recipe = Recipe(epochs=1, initial_beta=0.25, learning_rate=1e-12, **SMALL)
     model = ts.build("tiny", width=1 / 16)
-    model.layers["encoder2.bn1"].params["beta"][0] = 1.0  # trained
+    model.layers["encoder2.bn1"].params["beta"][0] = 1.0  # as if trained
     ts.fit(model, data, recipe=recipe, progress=False)
     betas = {name: layer.params["beta"] for name, layer in model.layers.items() if "beta" in layer.params}
     assert betas.pop("encoder2.bn1") == pytest.approx([1] + [0] * 3, abs=1e-6)
     assert all(beta == pytest.approx(0.25, abs=1e-6) for beta in betas.values())
 
 
-def test_exact_statistics_at_the_end_are_those_that_are_scored_and_saved(tmp_path, data):
+def test_exact_statistics_are_scored_and_saved(tmp_path, data):
     val = InMemory(ToyScenes(2, seed=1, size=SIZE))
     for statistics in ("running", "exact"):
         recipe = Recipe(epochs=2, statistics=statistics, **SMALL)
@@ -100,7 +100,7 @@ TINY = ["--size", "20x28", "--width", "0.0625", "--limit", "4", "--batch-size", 
 
 @pytest.fixture
 def without_report(monkeypatch):
-    """Drawing takes longer than all the rest."""
+    """Skip the report, which takes longer than the training."""
     monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: folder / "report.html")
 
 
@@ -108,7 +108,7 @@ def config_of(folder):
     return json.loads((folder / "config.json").read_text())
 
 
-def test_a_recipe_gives_the_defaults_and_options_override_them(tmp_path, capsys, without_report):
+def test_options_override_the_defaults_of_a_recipe(tmp_path, capsys, without_report):
     command = ["train", "--recipe", "paper-basic", "--runs", str(tmp_path), *TINY]
     assert main([*command, "--name", "a", "--iterations", "3"]) == 0
     config = config_of(tmp_path / "a")
@@ -125,7 +125,7 @@ def test_a_recipe_gives_the_defaults_and_options_override_them(tmp_path, capsys,
     assert checkpoint.read(tmp_path / "b" / "last.safetensors").progress["step"] == 2
 
 
-def test_a_run_of_a_recipe_goes_on_as_it_began(tmp_path, monkeypatch, without_report):
+def test_a_resumed_run_keeps_its_recipe(tmp_path, monkeypatch, without_report):
     trained = []
 
     def watched(model, train, val, *, recipe, run):
@@ -142,7 +142,7 @@ def test_a_run_of_a_recipe_goes_on_as_it_began(tmp_path, monkeypatch, without_re
 
 
 @pytest.mark.parametrize(("name", "shown"), [("paper-basic", "10000"), ("paper-bayesian-vgg16", "60000")])
-def test_help_shows_the_recipes_numbers(capsys, name, shown):
+def test_help_shows_the_settings_of_the_recipe(capsys, name, shown):
     assert main(["train", "--recipe", name, "--help"]) == 0
     text = capsys.readouterr().out
     assert shown in text

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from forms import amount
 from measures import MB, STATUS, memory
 
 import tinysegnet as ts
@@ -11,11 +12,11 @@ from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.training import Recipe, fit
 from tinysegnet.training.run_folder import RunFolder
 
-STEPS = int(os.environ.get("TINYSEGNET_SOAK", "400"))  # 2000 for the long form
-WARM_UP = 200  # steps until everything is compiled and every buffer was needed once
+STEPS = int(os.environ.get("TINYSEGNET_SOAK", amount(200, 400)))  # `make torture` takes 2000
+WARM_UP = STEPS // 2  # until everything is compiled and every buffer has been allocated
 
 
-@pytest.mark.skipif(not STATUS.exists(), reason="resident memory is known on Linux only")
+@pytest.mark.skipif(not STATUS.exists(), reason="only Linux reports the resident memory")
 def test_memory_does_not_grow(tmp_path, record_property):
     size, steps_an_epoch = (20, 28), 10
     data = InMemory(ToyScenes(2 * steps_an_epoch, seed=0, size=size))

@@ -1,4 +1,4 @@
-"""The toy network in which lessons plant bugs: its gradients are right without one, and it learns."""
+"""The toy network in which lessons plant bugs: without a bug, its gradients are correct and it learns."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def scene():
     return pictures, labels, np.array([0.5, 1.0, 2.0]), 255
 
 
-def test_gradient_of_pictures_and_of_every_weight(scene):
+def test_gradients_of_the_toy_network_match_differences(scene):
     net = ToySegNet(*scene, width=3)
     _, go_back = net.forward()
     dx, gradients = go_back()
@@ -36,7 +36,7 @@ def test_gradient_of_pictures_and_of_every_weight(scene):
         assert slope == pytest.approx((gradient * direction).sum(), rel=1e-5, abs=1e-8), name
 
 
-def test_it_learns_and_its_random_numbers_are_its_own(scene):
+def test_the_toy_network_learns_the_same_in_every_run(scene):
     net, again = ToySegNet(*scene).train(30), ToySegNet(*scene).train(30)
     assert net.losses[-1] < 0.7 * net.losses[0]
     assert net.losses == again.losses
@@ -45,7 +45,7 @@ def test_it_learns_and_its_random_numbers_are_its_own(scene):
 
 
 @pytest.mark.parametrize("bug", bugs.values(), ids=lambda bug: bug.name)
-def test_every_bug_runs_in_both_precisions(scene, bug):
+def test_every_planted_bug_runs_in_float32_and_float64(scene, bug):
     pictures, labels, weights, void = scene
     for dtype in (np.float32, np.float64):
         net = ToySegNet(pictures.astype(dtype), labels, weights.astype(dtype), void, bug, width=2).train(2)

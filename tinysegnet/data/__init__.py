@@ -1,4 +1,4 @@
-"""Data: pictures with label maps, drawn (`toyscenes`) or on disk (`folders`), and the batches made of them."""
+"""Pictures with label maps, drawn (`toyscenes`) or read from disk (`folders`), and the batches made from them."""
 
 from .augment import Augment, resize_sample
 from .batches import batches, num_batches

@@ -1,8 +1,8 @@
-"""From a data set to the arrays that a model consumes, in an order that can be resumed.
+"""Batches of pictures and labels, in an order that can be resumed.
 
-All random numbers of an epoch are drawn when `batches` is called: one permutation and one seed per picture. So an
-epoch is a function of the generator's state at its start, the generator advances by the same amount however
-many batches are read, and batch number `start` is made without those before it.
+All random numbers of an epoch are drawn when `batches` is called: one permutation, and one seed per picture. An epoch
+is therefore a function of the generator's state at its start. The generator advances by the same amount however many
+batches are read, and batch number `start` can be made without the batches before it.
 """
 
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ Batch = tuple[np.ndarray, np.ndarray]
 
 
 def num_batches(dataset: Dataset, batch_size: int, *, shuffle: bool = True) -> int:
-    """How many batches `batches` yields.
+    """Return the number of batches that `batches` yields.
 
-    With shuffle (training) a last incomplete batch is dropped, since batch norm would see fewer pictures, unless it is
-    the only one. In the data set's own order (evaluation) it is kept: every picture counts.
+    With shuffle (for training), an incomplete last batch is dropped unless it is the only one, because batch norm would
+    see fewer pictures. Without shuffle (for evaluation), it is kept, so that every picture counts.
     """
     if batch_size < 1:
-        raise SettingError(f"batch_size {batch_size} (expected at least 1)")
+        raise SettingError(f"batch_size: {batch_size} must be at least 1.")
     full, rest = divmod(len(dataset), batch_size)
     return full if shuffle and full else full + bool(rest)
 
@@ -38,15 +38,15 @@ def batches(
     shuffle: bool = True,
     start: int = 0,
 ) -> Iterator[Batch]:
-    """One epoch of batches, new arrays each time.
+    """Yield the batches of one epoch, each in new arrays.
 
     Args:
-        size: (H, W) of the batch. Without augment the whole picture is scaled to it.
-        rng: required unless nothing is random.
-        augment: random changes of each picture; None: none.
-        shuffle: a random order, without an incomplete last batch; see `num_batches`.
-        start: the first batch to yield. With rng in the state of the call that began the epoch, the remaining
-            batches are the same bit for bit.
+        size: (H, W) of the batch. Without augmentation, the whole picture is scaled to this size.
+        rng: the random generator, required for shuffling and augmentation.
+        augment: the random augmentation of each picture, or None.
+        shuffle: use a random order and drop an incomplete last batch; see `num_batches`.
+        start: the first batch to yield. If rng is in the same state as at the start of the epoch, the remaining batches
+            are identical bit for bit.
 
     Yields:
         images (N, H, W, 3) float32 RGB in 0..255, labels (N, H, W) uint8.

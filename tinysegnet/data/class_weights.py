@@ -3,10 +3,10 @@
     freq(c) = pixels of class c / all pixels of the images in which c occurs
     weight(c) = median(freq) / freq(c)
 
-after Eigen & Fergus 2015, section 6.3.2, which the SegNet paper follows (section 3.2). "All pixels" are those of the
-whole images, labelled or not; an image without the class does not count. The eleven published weights (0.2595, 0.1826,
-4.5640, ...) follow from CamVid's first labels, with void as a twelfth class in the median. The labels have changed,
-so compute the weights from the given labels.
+The formula is from Eigen & Fergus 2015, section 6.3.2, which the SegNet paper follows (section 3.2). "All pixels"
+includes unlabelled ones; images without the class do not count. The eleven published weights (0.2595, 0.1826, 4.5640,
+...) follow from CamVid's first labels, with void as a twelfth class in the median. The labels have changed since then,
+so compute the weights from the labels that you use.
 """
 
 import warnings
@@ -24,8 +24,8 @@ class PixelCounts:
 
     names: tuple[str, ...]  # one per class
     pixels: np.ndarray  # (K,) int64, pixels of each class
-    image_pixels: np.ndarray  # (K,) int64, all pixels, void too, of the images in which the class occurs
-    images: np.ndarray  # (K,) int64, how many images those are
+    image_pixels: np.ndarray  # (K,) int64, all pixels, including void, of the images in which the class occurs
+    images: np.ndarray  # (K,) int64, number of images in which the class occurs
 
 
 def count_pixels(dataset: Dataset) -> PixelCounts:
@@ -42,16 +42,16 @@ def count_pixels(dataset: Dataset) -> PixelCounts:
 
 
 def median_frequency_weights(counts: PixelCounts) -> np.ndarray:
-    """(K,) float64 weights, median(freq) / freq; the class of median frequency has weight 1.
+    """Return the weights median(freq) / freq, (K,) float64. A class of median frequency has weight 1.
 
-    The median is over the classes that occur. One that does not gets weight 0 (not infinity) and a
-    UserWarning that names it. Raises DataError if no pixel at all has a class.
+    The median is taken over the classes that occur. A class that does not occur gets weight 0 instead of infinity, and
+    a UserWarning names it. Raises DataError if no pixel is labelled.
     """
     present = counts.pixels > 0
     if not present.any():
-        raise DataError("class weights: no pixel is labelled (expected at least one class). Check the label maps")
+        raise DataError("class weights: no pixel is labelled. Check the label maps.")
     for k in np.flatnonzero(~present):
-        message = f"class {k} ({counts.names[k]}) does not occur in the labels: weight 0, it will not be learned"
+        message = f"class {k} ({counts.names[k]}) does not occur in the labels and will not be learned (weight 0)"
         warnings.warn(message, UserWarning, stacklevel=2)
     freq = counts.pixels[present] / counts.image_pixels[present]
     weights = np.zeros(len(counts.pixels))
@@ -60,8 +60,5 @@ def median_frequency_weights(counts: PixelCounts) -> np.ndarray:
 
 
 def sqrt_median_frequency_weights(counts: PixelCounts) -> np.ndarray:
-    """Square roots of `median_frequency_weights`: between balanced and natural frequencies.
-
-    Full balancing paints rare classes too wide, which costs IoU; the root is milder.
-    """
+    """Return the square roots of `median_frequency_weights`, since full balancing overpredicts rare classes."""
     return np.sqrt(median_frequency_weights(counts))

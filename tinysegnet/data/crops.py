@@ -1,7 +1,7 @@
 """A toy CamVid on disk: small crops of the real pictures, or whole pictures scaled down.
 
-Crops keep the detail and change the task: only one in eight 96 x 128 crops of CamVid shows a fence, one in nine a
-bicyclist. Scaling whole pictures down keeps the classes' shares but loses detail.
+Crops keep the detail but change the task: only one in eight 96 x 128 crops of CamVid shows a fence, and one in nine a
+bicyclist. Scaling whole pictures down preserves the class frequencies but loses detail.
 """
 
 import re
@@ -33,36 +33,35 @@ def make_crops(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, int]:
-    """Write small pairs in the tutorial's layout, as `Folder(out, split)` reads it.
+    """Write small pictures and label maps in the SegNet tutorial's layout, which `Folder(out, split)` reads.
 
-    Files are written to `out`.part, which is renamed at the end, so out is complete or absent. A picture without any
-    labelled pixel gives no crops and a warning.
+    Files are written to `out`.part, which is renamed at the end, so that `out` is either complete or absent. A picture
+    without labelled pixels is skipped with a warning.
 
     Args:
-        datasets: {"train": ..., "val": ...}, with the same palette; classes.txt holds it unless it is CamVid's.
-        size: (H, W) of the PNG files that are written.
+        datasets: {"train": ..., "val": ...}, with one palette. It is saved as classes.txt unless it is CamVid's.
+        size: (H, W) of the PNG files.
         out: a new or empty folder.
-        crops_per_picture: random crops per picture, each with at least one labelled pixel.
-        whole: scale the whole picture to size instead, the image antialiased and the labels nearest.
+        crops_per_picture: number of random crops per picture, each with at least one labelled pixel.
+        whole: scale the whole picture to `size` instead of cropping it; see `resize_sample`.
         progress: called with (done, total) after each picture.
 
     Returns:
         The number of pairs per split.
 
     Raises:
-        DataError: out exists and is not empty, or a picture is smaller than the crop.
+        DataError: `out` exists and is not empty, or a picture is smaller than the crop.
     """
     out = Path(out)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise DataError(f"{out}: exists and is not empty (expected a new folder). Choose another name or delete it")
+        raise DataError(f"{out}: the folder exists and is not empty. Choose another name, or delete it.")
     part = out.with_name(out.name + ".part")
     try:
         part.mkdir(parents=True)
     except FileExistsError:
-        raise DataError(f"{part}: left by an interrupted run (expected nothing there). Delete it") from None
+        raise DataError(f"{part}: this folder was left by an interrupted run. Delete it.") from None
     except OSError as error:
-        wrong = f"cannot be made, {error.strerror} (expected a writable place)"
-        raise DataError(f"{part}: {wrong}. Choose another") from error
+        raise DataError(f"{part}: cannot be created: {error.strerror}. Choose a writable folder.") from error
     counts = dict.fromkeys(datasets, 0)
     done, total = 0, sum(map(len, datasets.values()))
     try:
@@ -79,7 +78,7 @@ def make_crops(
             out.rmdir()  # it is empty; Windows would not rename over it
         part.rename(out)
     except OSError as error:
-        raise DataError(f"{part}: cannot be written, {error.strerror} (expected room and permission)") from error
+        raise DataError(f"{part}: cannot be written: {error.strerror}. Check free space and permissions.") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)  # it exists only after a failure
     return counts
@@ -93,21 +92,21 @@ def _write_split(
     with open(part / f"{split}.txt", "w", encoding="utf-8") as list_file:
         for index in range(len(dataset)):
             sample = read_sample(dataset, index)
-            rng = np.random.default_rng([*seed, index])  # one per picture, so that its crops depend on no other
+            rng = np.random.default_rng([*seed, index])  # so that a picture's crops do not depend on the others
             crops = _cut(sample, size, per_picture, dataset.palette.num_classes, rng)
             for k, (image, labels) in enumerate(crops):
                 name = re.sub(r"[^\w.-]+", "_", sample.name) + ("" if per_picture is None else f"_{k}")
                 files = f"{split}/{name}.png", f"{split}annot/{name}.png"
                 for file, array in zip(files, (image, _numbered(labels, dataset.palette)), strict=True):
                     if (part / file).exists():
-                        raise DataError(f"{file}: two pictures have this name (expected one each). Rename one")
+                        raise DataError(f"{file}: two pictures have this name. Rename one of them.")
                     Image.fromarray(array).save(part / file)
                 list_file.write(" ".join(files) + "\n")
             yield len(crops)
 
 
 def write_classes(path: Path, palette: Palette) -> None:
-    """Write a line per class and one for void, as in the tutorial's labels; there can be only 255 lines."""
+    """Write one line per class and one for void, as in the tutorial's labels. At most 255 lines are possible."""
     lines = ["{} {} {} {}\n".format(*color, name) for color, name in zip(palette.colors, palette.names, strict=True)]
     if palette.ignore_label is not None and len(lines) < VOID:
         lines.append("void\n")
@@ -115,7 +114,7 @@ def write_classes(path: Path, palette: Palette) -> None:
 
 
 def _numbered(labels: np.ndarray, palette: Palette) -> np.ndarray:
-    """Labels as in the list of classes: void is the number after the last class."""
+    """Return labels that match the list of classes, where void is the number after the last class."""
     void = np.uint8(palette.num_classes)
     return labels if palette.ignore_label is None else np.where(labels == palette.ignore_label, void, labels)
 
@@ -123,19 +122,19 @@ def _numbered(labels: np.ndarray, palette: Palette) -> np.ndarray:
 def _cut(
     sample: Sample, size: tuple[int, int], per_picture: int | None, num_classes: int, rng: np.random.Generator
 ) -> list[Crop]:
-    """The small pairs of one sample: the whole picture, scaled (None), or per_picture crops."""
+    """Return the random crops of one sample, or the whole sample, scaled, if per_picture is None."""
     if per_picture is None:
         return [resize_sample(sample, size)]
     labelled = sample.labels < num_classes
     if not labelled.any():
-        warnings.warn(f"{sample.name}: completely void, no crops are made of it", UserWarning, stacklevel=2)
+        warnings.warn(f"{sample.name}: no pixel is labelled, so the picture is skipped", UserWarning, stacklevel=2)
         return []
     (H, W), (h, w) = size, sample.labels.shape
     if h < H or w < W:
-        wrong = f"{h} x {w} pixels (expected at least the crop, {H} x {W})"
-        raise DataError(f"{sample.name}: {wrong}. Ask for smaller crops")
+        sizes = f"the picture ({h} x {w} pixels) is smaller than the crop ({H} x {W})"
+        raise DataError(f"{sample.name}: {sizes}. Choose smaller crops.")
     crops: list[Crop] = []
-    while len(crops) < per_picture:  # ends: the labelled pixel lies in some crop
+    while len(crops) < per_picture:  # terminates, because some crop contains a labelled pixel
         y, x = rng.integers(h - H + 1), rng.integers(w - W + 1)
         window = np.s_[y : y + H, x : x + W]
         if labelled[window].any():

@@ -1,4 +1,4 @@
-"""Data sets derived from another one: kept in memory, or reduced to one class against all others."""
+"""Data sets derived from another one: kept in memory, or reduced to one class versus all others."""
 
 from typing import Any
 
@@ -14,17 +14,17 @@ OTHERS_COLOR = (205, 205, 200)
 
 
 class InMemory:
-    """The samples of a data set (the first `limit`), loaded or drawn once, when this is made.
+    """A data set whose samples, or the first `limit` of them, are loaded or drawn at construction and kept in memory.
 
     Args:
-        progress: wraps the loop, such as tqdm.
+        progress: a function that wraps the loop, such as tqdm.
     """
 
     def __init__(self, dataset: Dataset, *, limit: int | None = None, progress: Any = iter) -> None:
         check_dataset(dataset)
         self.palette, self.name = dataset.palette, dataset.name
         if limit is not None and limit < 1:
-            raise SettingError(f"limit {limit} (expected at least 1 picture)")
+            raise SettingError(f"limit: {limit} must be at least 1.")
         count = len(dataset) if limit is None else min(limit, len(dataset))
         self.samples: list[Sample] = [read_sample(dataset, i) for i in progress(range(count))]
 
@@ -36,16 +36,16 @@ class InMemory:
 
 
 class OneClass:
-    """The same pictures with two classes: 1 for the named class, 0 for all others; void stays void.
+    """The same pictures with two classes: 1 for the named class and 0 for all others. Void stays void.
 
-    Raises SettingError for a name that is not a class of the data.
+    Raises SettingError if the data set has no class of this name.
     """
 
     def __init__(self, data: Dataset, name: str) -> None:
         palette = check_dataset(data).palette
         name, known = convert("one_class", name, str), [own.lower() for own in palette.names]
         if name.lower() not in known:
-            raise SettingError(f"{data.name} has no class {name!r} (expected one of {', '.join(palette.names)})")
+            raise SettingError(f"{data.name} has no class {name!r}. Choose one of {', '.join(palette.names)}.")
         k = known.index(name.lower())
         self.data, self.name = data, f"{data.name}: {palette.names[k]} or not"
         void = palette.ignore_label

@@ -1,4 +1,4 @@
-"""Pictures with label maps in a folder as a data set: recognised, checked, and decoded on demand.
+"""A folder of pictures and label maps as a data set, which is recognised, checked and decoded on demand.
 
 `layouts` finds the pairs of files, and `label_encoding` interprets their values. A `Folder` describes both
 (`description`), reads the files, and lists everything that is wrong with them (`problems`).
@@ -22,9 +22,9 @@ from .pairs import FilePair, inside
 from .palette import CAMVID, Palette
 from .sample import Sample
 
-CACHE_BYTES = 1_000_000_000  # decoded samples kept per data set; CamVid's 367 training pairs take 254 MB
+CACHE_BYTES = 1_000_000_000  # limit for the decoded samples of one data set; CamVid's 367 training pairs take 254 MB
 _CLASS_FILES = ("classes.txt", "codes.txt", "label_colors.txt")
-_STRAYS = 1e-3  # one of CamVid's 701 label maps has some 200 pixels between two colours
+_STRAYS = 1e-3  # one of CamVid's 701 label maps has about 200 pixels whose colour belongs to no class
 
 Classes = Literal["merged", "all"]
 Progress = Callable[[range], Iterable[int]]
@@ -32,23 +32,23 @@ Progress = Callable[[range], Iterable[int]]
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that cannot be used, and why, in one line."""
+    """A file that cannot be used, and the reason in one line."""
 
     file: Path
     text: str
 
 
 class Folder:
-    """One split of a folder, a `Dataset`: `dataset[i]` is a `Sample`, image and labels read-only.
+    """One split of a folder as a `Dataset`: `dataset[i]` is a `Sample` whose image and labels are read-only.
 
-    Samples are decoded on first use and cached, up to CACHE_BYTES (1 GB); `problems` lists the bad files.
+    Samples are decoded on first use and cached, up to CACHE_BYTES (1 GB). `problems` lists the bad files.
 
     Args:
-        root: the folder, in one of the layouts of `layouts`.
+        root: the folder, in one of the layouts that `layouts` recognises.
         split: "train", "val", "test", ...
-        ignore: the label value that means "not labelled"; None: inferred.
-        classes: CamVid's 32 as the papers' eleven ("merged") or all of them ("all").
-        layout, label_encoding: the pairs of files and the meaning of their values; None: recognised.
+        ignore: the label value that means "not labelled"; None infers it.
+        classes: "merged" combines the 32 classes of CamVid's original labels into the papers' eleven; "all" keeps them.
+        layout, label_encoding: the pairs of files and the meaning of their values; None infers them.
 
     Raises:
         DataError: no pairs are found, or the classes cannot be inferred.
@@ -78,12 +78,12 @@ class Folder:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
-        index = range(len(self))[index]  # negative counts from the end; past it is an IndexError
+        index = range(len(self))[index]  # supports negative indices and raises IndexError
         if index not in self._cache:
             sample, errors = _examine(self.pairs[index], self.label_encoding)
             if sample is None:
                 raise errors[0]
-            sample.image.setflags(write=False)  # cached arrays must not be changed by an augmentation
+            sample.image.setflags(write=False)  # an augmentation must not change cached arrays
             sample.labels.setflags(write=False)
             size = sample.image.nbytes + sample.labels.nbytes
             if self._cached_bytes + size > CACHE_BYTES:
@@ -94,7 +94,7 @@ class Folder:
 
     @property
     def description(self) -> str:
-        """What was inferred, in a few lines: layout, pictures of each split, classes, void."""
+        """A summary, in a few lines, of what was inferred: layout, number of pictures per split, classes and void."""
         counts = ", ".join(f"{len(self.layout.pairs(name))} {name}" for name in self.layout.splits)
         names = ", ".join(self.palette.names)
         void = "none" if self.palette.ignore_label is None else str(self.palette.ignore_label)
@@ -104,9 +104,10 @@ class Folder:
         return "\n".join(line for line in lines if line)
 
     def problems(self, *, progress: Progress = iter) -> list[Problem]:
-        """Decode every pair and every label value -> the bad files; an empty list if there are none.
+        """Decode every pair, check every label value, and return the bad files.
 
-        progress: wraps the loop over the indices, such as tqdm; it may skip some.
+        Args:
+            progress: a function that wraps the loop over the indices, such as tqdm; it may skip some of them.
         """
         found = []
         for index in progress(range(len(self))):
@@ -119,7 +120,7 @@ class Folder:
         return found
 
     def check(self, *, progress: Progress = iter) -> None:
-        """Raise one DataError with a line for each bad file, if there is any."""
+        """Raise a DataError with one line per bad file, if there are any."""
         problems = self.problems(progress=progress)
         if problems:
             count = f"{len({problem.file.stem for problem in problems})} of {len(self)} pairs cannot be used"
@@ -127,12 +128,12 @@ class Folder:
 
 
 class CamVid(Folder):
-    """One split of CamVid as the SegNet tutorial lays it out: 367 + 101 + 233 street pictures of 480 x 360, 11 classes.
+    """One split of CamVid in the SegNet tutorial's layout: 367 + 101 + 233 street pictures of 480 x 360, 11 classes.
 
-    A `Folder` that need not be recognised: it has train.txt, or train/ and trainannot/ (see `layouts`).
+    This is a `Folder` whose layout is known: train.txt, or the folders train/ and trainannot/ (see `layouts`).
 
     Args:
-        palette: what the numbers and colours in the label maps mean.
+        palette: the meaning of the numbers and colours in the label maps.
     """
 
     def __init__(self, root: str | PathLike[str], split: str = "train", *, palette: Palette = CAMVID) -> None:
@@ -141,7 +142,7 @@ class CamVid(Folder):
 
 
 def _examine(pair: FilePair, label_encoding: LabelEncoding) -> tuple[Sample | None, list[DataError]]:
-    """Read one pair: the sample, or all errors of its two files."""
+    """Read one pair. Returns the sample, or None and the errors of both files."""
     errors: list[DataError] = []
 
     def attempt(read: Callable[..., Any], *arguments: Any) -> Any:
@@ -157,8 +158,8 @@ def _examine(pair: FilePair, label_encoding: LabelEncoding) -> tuple[Sample | No
     pixels = attempt(_read_inside, read_label_pixels, pair.labels, pair.root)
     if image is not None and pixels is not None and image.shape[:2] != pixels.shape[:2]:
         (h, w), (H, W) = pixels.shape[:2], image.shape[:2]
-        wrong = f"{w} x {h} pixels (expected {W} x {H}, as {pair.image})"
-        errors.append(DataError(f"{pair.labels}: {wrong}. Export it again"))
+        sizes = f"the label map has {w} x {h} pixels, but {pair.image} has {W} x {H}"
+        errors.append(DataError(f"{pair.labels}: {sizes}. Export it again."))
     elif pixels is not None:
         labels = attempt(label_encoding.decode, pixels, pair.labels)
     return None if errors else Sample(image, labels, pair.image.stem), errors
@@ -166,37 +167,34 @@ def _examine(pair: FilePair, label_encoding: LabelEncoding) -> tuple[Sample | No
 
 def _check_partners(pair: FilePair) -> None:
     if pair.origin.startswith("folders "):
-        for path, partner, what in (
-            (pair.labels, pair.image, f"the label map of {pair.image}"),
-            (pair.image, pair.labels, f"the picture of {pair.labels}, an extra label map"),
-        ):
+        for path, partner, what in ((pair.labels, pair.image, "label map"), (pair.image, pair.labels, "picture")):
             if not os.path.lexists(path) and os.path.exists(partner):
-                raise DataError(f"{path}: no such file (expected {what}). Add it, or remove {partner}")
+                raise DataError(f"{path}: no such file. Add the {what}, or remove {partner}.")
     elif pair.image.stem != pair.labels.stem:
-        wrong = f"paired with {pair.labels} by {pair.origin} (expected equal stems)"
-        raise DataError(f"{pair.image}: {wrong}. Correct the list")
+        wrong = f"{pair.origin} pairs this picture with {pair.labels}, which has a different name"
+        raise DataError(f"{pair.image}: {wrong}. Correct the list.")
 
 
 def _read_inside(read: Callable[[Path], np.ndarray], path: Path, root: Path) -> np.ndarray:
     if not inside(path, root):
-        raise DataError(f"{path}: a link that leaves {root} (expected files inside). Copy the files there")
+        raise DataError(f"{path}: this link leads out of {root}. Copy the file into the folder.")
     return read(path)
 
 
 def _find_label_encoding(layout: Layout, ignore: int | None, classes: Classes) -> tuple[LabelEncoding, str]:
-    """The meaning of the label values and its source: a list of classes, else the layout, else the values."""
+    """Infer the encoding, and describe its source: a list of classes, else the layout, else the label values."""
     path = next((layout.root / name for name in _CLASS_FILES if (layout.root / name).is_file()), None)
     known = None if path is None else ClassList.read(path)
     if known is not None and known.is_camvid:
         make, how = LabelEncoding.of_classes, "without void"
         if classes == "merged":
             make, how = LabelEncoding.merged, "merged"
-        return make(known, ignore=ignore, strays=_STRAYS), f"the 32 of CamVid in {known.source}, {how}"
+        return make(known, ignore=ignore, strays=_STRAYS), f"from CamVid's 32 in {known.source}, {how}"
     if classes == "all" and known is None and layout.is_tutorial:
-        raise DataError(f"{layout.root}: labelled with 11 classes (expected CamVid's 32). Leave out --classes all")
+        raise DataError(f"{layout.root}: the labels have 11 classes, not CamVid's 32. Leave out --classes all.")
     if known is None and layout.is_tutorial:
         if ignore in (None, CAMVID.ignore_label):
-            return LabelEncoding.plain(CAMVID), "those of CamVid"
+            return LabelEncoding.plain(CAMVID), "as in CamVid"
         known = ClassList((*CAMVID.names, "void"), (*CAMVID.colors, CAMVID.ignore_color), "CamVid")
     if known is not None and (len(known.names) > 2 or any(known.colors)):
         return LabelEncoding.of_classes(known, ignore=ignore), f"from {known.source}"
@@ -205,13 +203,13 @@ def _find_label_encoding(layout: Layout, ignore: int | None, classes: Classes) -
 
 
 def _values(layout: Layout) -> frozenset[int]:
-    """The numbers in the label maps of all splits; files that cannot be read are skipped."""
+    """Return the numbers in the label maps of all splits. Unreadable files are skipped."""
     paths = sorted({pair.labels for pairs in layout.splits.values() for pair in pairs()})
     readable = (path for path in paths if os.path.isfile(path) and inside(path, layout.root))
     return _values_in(tuple((path, path.stat().st_mtime_ns) for path in readable))
 
 
-@lru_cache(maxsize=4)  # train and val look at the same files
+@lru_cache(maxsize=4)  # the splits of one folder scan the same files
 def _values_in(files: tuple[tuple[Path, int], ...]) -> frozenset[int]:
     seen = np.zeros(1 << 16, bool)
     for path, _ in files:

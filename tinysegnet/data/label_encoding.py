@@ -1,8 +1,8 @@
-"""The meaning of the values in label files: numbers and colours -> class numbers and void.
+"""The meaning of the values in label files, which are converted to class numbers and void.
 
-A file's numbers are not always the class numbers: masks use 255 for 1, fastai's Void is class 30 of 32, and CamVid's 32
-classes become the paper's eleven. A `LabelEncoding` has a table from file values to labels and one from colours to
-labels. Any other value is an error that names file, pixel, value and the allowed values.
+The numbers in a file are not always the class numbers: masks use 255 for class 1, fastai's CamVid has Void as number 30
+of 0..31, and CamVid's 32 classes become the papers' eleven. A `LabelEncoding` has one table from file values to labels
+and one from colours to labels. Any other value raises an error with the file, pixel, value and allowed values.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from .image_files import read_label_pixels
 from .pairs import read_lines
 from .palette import CAMVID, CAMVID_MERGE, Color, Palette, distinct_colors
 
-VOID = 255  # the number for "not labelled" where nothing else is said
+VOID = 255  # the default label for "not labelled"
 _VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore"}
 _MAX_CLASSES = 255  # a label is one byte
-_PART = 1 << 16  # pixels whose colours are looked up at once (whole rows), which takes 30 bytes each
+_PART = 1 << 16  # pixels whose colours are looked up at once, at 30 bytes per pixel
 
 
 @dataclass(frozen=True)
 class ClassList:
-    """Class names in the order of their numbers, their colours where known, and the file they come from."""
+    """Class names in the order of their numbers, their colours where known, and the name of the file."""
 
     names: tuple[str, ...]
     colors: tuple[Color | None, ...]
@@ -37,20 +37,20 @@ class ClassList:
 
     @classmethod
     def read(cls, path: Path) -> ClassList:
-        """classes.txt, codes.txt or label_colors.txt: a line for each class, `R G B name` or `name`."""
+        """Read classes.txt, codes.txt or label_colors.txt, which have one line `R G B name` or `name` per class."""
         lines = enumerate(read_lines(path), start=1)
         found = [_parse(line, f"{path}: line {number}") for number, line in lines if line.strip()]
         if not 2 <= len(found) <= _MAX_CLASSES:
-            raise DataError(f"{path}: {len(found)} classes (expected 2 to {_MAX_CLASSES}). Give one line per class")
+            raise DataError(f"{path}: the number of classes is {len(found)}. Write 2 to {_MAX_CLASSES}, one per line.")
         names, colors = zip(*found, strict=True)
         for what, items in (("name", names), ("colour", [color for color in colors if color])):
             for twice in (item for item in items if items.count(item) > 1):
-                raise DataError(f"{path}: the {what} {twice} twice (expected different classes). Correct the file")
+                raise DataError(f"{path}: the {what} {twice} occurs twice. Correct the file.")
         return cls(names, colors, path.name)
 
     @property
     def is_camvid(self) -> bool:
-        """Whether these are the 32 classes that CamVid was labelled with."""
+        """True for the 32 classes of CamVid's original labels."""
         merged = {name for names in CAMVID_MERGE.values() for name in names}
         return set(self.names) == merged | {"Void"}
 
@@ -61,22 +61,22 @@ def _parse(line: str, where: str) -> tuple[str, Color | None]:
         return line.strip(), None
     red, green, blue = int(match[1]), int(match[2]), int(match[3])
     if max(red, green, blue) > 255:
-        raise DataError(f"{where}: colour {red} {green} {blue} (expected parts in 0..255). Correct the line")
+        raise DataError(f"{where}: colour {red} {green} {blue} has a value above 255. Correct the line.")
     return match[4], (red, green, blue)
 
 
 @dataclass(frozen=True, eq=False)
 class LabelEncoding:
-    """From the pixels of a label file to labels of `palette`."""
+    """A mapping from the pixels of a label file to labels of `palette`."""
 
     palette: Palette
-    table: np.ndarray  # (257,) int16, file value -> label, -1 where it is not allowed; the last is for all above 255
+    table: np.ndarray  # (257,) int16, file value -> label, or -1 if not allowed; the last entry is for values above 255
     colors: dict[Color, int] = field(default_factory=dict)  # (R, G, B) -> label
-    strays: float = 0.0  # the share of pixels whose unknown colour becomes void instead of an error
+    strays: float = 0.0  # up to this share of the pixels, unknown colours become void instead of an error
 
     @classmethod
     def plain(cls, palette: Palette) -> LabelEncoding:
-        """Numbers are the palette's own, and so are the colours."""
+        """Use the palette's own numbers and colours."""
         void = palette.ignore_label
         labels, colors = list(range(palette.num_classes)), _numbered(palette.colors)
         if void is not None:
@@ -86,11 +86,11 @@ class LabelEncoding:
 
     @classmethod
     def of_classes(cls, classes: ClassList, *, ignore: int | None = None, strays: float = 0.0) -> LabelEncoding:
-        """Numbers count the lines of the list. A class called void, and the one numbered `ignore`, is void."""
+        """Number the classes by their lines in the list. Classes named void, and number `ignore`, become void."""
         void = {n for n, name in enumerate(classes.names) if n == ignore or name.lower() in _VOID_NAMES}
         kept = [number for number in range(len(classes.names)) if number not in void]
         if not kept:
-            raise DataError(f"{classes.source}: every class is void (expected one that is not). Correct the list")
+            raise DataError(f"{classes.source}: every class is void. Add a class that is not void.")
         colors = _fill(classes.colors)
         names = tuple(classes.names[number] for number in kept)
         outside = ignore is not None and ignore >= len(classes.names)
@@ -100,7 +100,7 @@ class LabelEncoding:
 
     @classmethod
     def merged(cls, classes: ClassList, *, ignore: int | None = None, strays: float = 0.0) -> LabelEncoding:
-        """CamVid's 32 classes as the papers' eleven."""
+        """Merge CamVid's 32 classes into the papers' eleven."""
         label_of = {name: label for label, parts in enumerate(CAMVID_MERGE.values()) for name in parts}
         labels = {n: label_of[name] for n, name in enumerate(classes.names) if name in label_of and n != ignore}
         return cls._renumbered(classes, CAMVID, labels, ignore, strays)
@@ -109,10 +109,10 @@ class LabelEncoding:
     def _renumbered(
         cls, classes: ClassList, palette: Palette, labels: dict[int, int], ignore: int | None, strays: float
     ) -> LabelEncoding:
-        """Classes as `labels` says (number in the file -> label), all others of the list and `ignore` void."""
+        """Renumber classes with `labels` (number in the file -> label). The other classes and `ignore` become void."""
         assert palette.ignore_label is not None
         if ignore is not None and not 0 <= ignore <= 255:
-            raise SettingError(f"ignore {ignore} (expected a label value, 0..255). Give the number that means void")
+            raise SettingError(f"ignore: {ignore} is not a label value. Choose a number from 0 to 255.")
         everything = {VOID if ignore is None else ignore: palette.ignore_label}
         everything |= {number: labels.get(number, palette.ignore_label) for number in range(len(classes.names))}
         known = {color: everything[number] for color, number in _numbered(classes.colors).items()}
@@ -124,9 +124,9 @@ class LabelEncoding:
     def of_values(
         cls, values: Iterable[int], names: ClassList | None = None, *, ignore: int | None = None
     ) -> LabelEncoding:
-        """The encoding inferred from the values that occur: a mask of 0 and 255, or classes 0..K-1 and void.
+        """Infer the encoding from the values that occur: a mask of 0 and 255, or classes 0..K-1 and void.
 
-        A number is a class if at least half of the numbers up to it occur: a lone 37 among 0..11 is a mistake.
+        A number counts as a class if at least half of the numbers up to it occur, so a single 37 among 0..11 does not.
         """
         found = set(values)
         if ignore is None and (VOID in found) and found <= {0, VOID}:
@@ -142,7 +142,7 @@ class LabelEncoding:
         return cls.of_classes(names, ignore=ignore)
 
     def decode(self, pixels: np.ndarray, where: object) -> np.ndarray:
-        """Numbers (H, W) or colours (H, W, 3) -> labels (H, W) uint8. Raises DataError naming `where`."""
+        """Convert numbers (H, W) or colours (H, W, 3) to labels (H, W) uint8. `where` names the file in errors."""
         if pixels.ndim == 3 and not self.colors and bool((pixels == pixels[..., :1]).all()):
             pixels = pixels[..., 0]  # class numbers saved in three equal channels
         if pixels.ndim == 3:
@@ -150,14 +150,14 @@ class LabelEncoding:
         labels = self.table[pixels if pixels.dtype == np.uint8 else np.minimum(pixels, len(self.table) - 1)]
         if (labels < 0).any():
             row, column = _first(labels < 0)
-            wrong = f"value {pixels[row, column]} at row {row}, column {column} (allowed {self.allowed()})"
-            raise DataError(f"{where}: {wrong}. Correct the label map, or the list of classes")
+            wrong = f"value {pixels[row, column]} at row {row}, column {column} is not allowed ({self.allowed()})"
+            raise DataError(f"{where}: {wrong}. Correct the label map or the list of classes.")
         return labels.astype(np.uint8)
 
     def _decode_colors(self, pixels: np.ndarray, where: object) -> np.ndarray:
         if not self.colors:
-            wrong = "colours, but no class has a colour (expected class numbers)"
-            raise DataError(f"{where}: {wrong}. Add a classes.txt with lines `R G B name`")
+            wrong = "the label map contains colours, but the colours of the classes are unknown"
+            raise DataError(f"{where}: {wrong}. Add a classes.txt with lines `R G B name`.")
         known = sorted((_key(np.array(color)), label) for color, label in self.colors.items())
         keys, labels = (np.array(column) for column in zip(*known, strict=True))
         result = np.empty(pixels.shape[:2], np.uint8)
@@ -173,26 +173,25 @@ class LabelEncoding:
             row, column = _first(unknown)
             found = "{} {} {} at row {}, column {}".format(*pixels[row, column], row, column)
             if self.palette.ignore_label is None or unknown.mean() > self.strays:
-                wrong = f"colour {found} is no class's, {unknown.sum()} such pixels"
-                expected = "(expected the colours in the list of classes)"
-                raise DataError(f"{where}: {wrong} {expected}. Correct the label map, or add the colour")
-            count = f"{unknown.sum()} pixels of unknown colours, such as {found}"
-            warnings.warn(f"{where}: {count}, are taken as void", UserWarning, stacklevel=2)
+                wrong = f"colour {found} belongs to no class (pixels with unknown colours: {unknown.sum()})"
+                raise DataError(f"{where}: {wrong}. Correct the label map, or add the colour to the list of classes.")
+            count = f"unknown colours, such as {found}, are treated as void (pixels: {unknown.sum()})"
+            warnings.warn(f"{where}: {count}", UserWarning, stacklevel=2)
             result[unknown] = self.palette.ignore_label
         return result
 
     def allowed(self) -> str:
-        """The file values that are allowed, as text: "0..10, void 11"."""
+        """Return the allowed file values as text, such as "0..10, void 11"."""
         void = -2 if self.palette.ignore_label is None else self.palette.ignore_label
         text = _ranges(np.flatnonzero((self.table >= 0) & (self.table != void)))
         return text + (f", void {_ranges(np.flatnonzero(self.table == void))}" if void >= 0 else "")
 
 
 def read_labels(path: str | PathLike[str], palette: Palette | None = None) -> np.ndarray:
-    """The labels in a PNG label map, (H, W) uint8. Raises DataError if it cannot be read, or has an unknown value.
+    """Read a PNG label map as labels (H, W) uint8. Raises DataError for unreadable files and unknown values.
 
     Args:
-        palette: decode its classes and void, from numbers or colours. None: the numbers exactly as in the file.
+        palette: the classes and void that the numbers or colours stand for; None returns the numbers in the file.
     """
     as_in_file = LabelEncoding(CAMVID, _table({value: value for value in range(256)}))
     encoding = as_in_file if palette is None else LabelEncoding.plain(palette)
@@ -210,7 +209,7 @@ def _numbered(colors: Iterable[Color | None]) -> dict[Color, int]:
 
 
 def _fill(colors: tuple[Color | None, ...]) -> tuple[Color, ...]:
-    """A colour for every class: those that are known, and distinct ones in between."""
+    """Return a colour for every class. Unknown colours are replaced by distinct ones."""
     made = iter(distinct_colors(len(colors), [color for color in colors if color]))
     return tuple(color or next(made) for color in colors)
 
@@ -220,12 +219,12 @@ def _first(where: np.ndarray) -> tuple[np.intp, ...]:
 
 
 def _key(colors: np.ndarray) -> np.ndarray:
-    """(..., 3) -> (...) int32, one number per colour."""
+    """Encode colours (..., 3) as one int32 number each."""
     red, green, blue = (colors[..., c].astype(np.int32) for c in range(3))
     return red << 16 | green << 8 | blue
 
 
 def _ranges(values: np.ndarray) -> str:
-    """[0, 1, 2, 5] -> "0..2, 5"."""
+    """Return sorted values as text: [0, 1, 2, 5] becomes "0..2, 5"."""
     runs = np.split(values, np.flatnonzero(np.diff(values) > 1) + 1)
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs if len(run))

@@ -1,12 +1,12 @@
-"""Recognising how the pictures and label maps of a data set are arranged in its folder.
+"""Recognising how pictures and label maps are arranged in a folder.
 
     lists       train.txt ... with lines "image labels"; or train/ and trainannot/ ...  (the SegNet tutorial's CamVid)
     by kind     images/train/ labels/train/ ...  or  images/ labels/                    (fastai's CamVid: *_P.png)
     by split    train/images/ train/labels/ ...
     endings     pictures *.png and label maps *_L.png, anywhere                         (CamVid's original)
 
-Folders without splits are divided by a list of names (valid.txt, val.txt, train.txt) if there is one; else the last
-fifth by name validates. Neighbours by name are often neighbours in a video, so a random division would flatter.
+A folder without splits is divided by lists of names (valid.txt, val.txt, train.txt). Without lists, the last fifth by
+name is the validation set: successive names are often frames of a video, so a random division would inflate the scores.
 """
 
 import os
@@ -21,55 +21,55 @@ from .pairs import FilePair, files_of, pairs_of_files, pairs_of_list, read_lines
 
 _IMAGES = ("images", "imgs", "pictures")
 _LABELS = ("labels", "masks", "annotations")
-_VAL = ("val", "valid", "validation")  # names that mean the same
-_DEPTH = 3  # how deep to search for *_L.png, because the folder may be a whole home directory
-_VAL_SHARE = 5  # one picture in 5 validates where the folder does not say which
-_HELD_OUT = (f"nothing says which pictures validate: the last 1/{_VAL_SHARE} by name does;"
-             " a val.txt with their names decides otherwise")  # fmt: skip
+_VAL = ("val", "valid", "validation")  # synonyms
+_DEPTH = 3  # limits the search for *_L.png, because the folder may be a whole home directory
+_VAL_SHARE = 5  # one picture in 5 is used for validation if the folder has no validation set
+_HELD_OUT = (f"the last 1/{_VAL_SHARE} of the pictures by name is the validation set;"
+             " to choose others, list their names in val.txt")  # fmt: skip
 
 Pairs = Callable[[], list[FilePair]]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A folder that was recognised."""
+    """The arrangement of the files in a folder."""
 
     root: Path
-    title: str  # what kind of folder it is
+    title: str  # the kind of arrangement
     splits: Mapping[str, Pairs]
-    note: str = ""  # how it was divided
+    note: str = ""  # how the pictures were divided into splits
     is_tutorial: bool = False
 
     def pairs(self, split: str) -> list[FilePair]:
-        """The pairs of a split; "val" is also found as valid or validation. Raises DataError if there are none."""
+        """Return the pairs of a split, where "val", "valid" and "validation" are synonyms. DataError if empty."""
         names = _VAL if split in _VAL else (split,)
         name = next((name for name in (split, *names) if name in self.splits), None)
         if name is None:
-            known = f"{split}.txt, or the folders {split}/ and {split}annot/"
-            known = known if self.is_tutorial else " or ".join(self.splits)
-            raise DataError(f"{self.root}: no split {split!r} (expected {known}). Correct the path or the split")
+            known = f"the folder needs {split}.txt, or the folders {split}/ and {split}annot/"
+            known = known if self.is_tutorial else f"choose {' or '.join(self.splits)}"
+            raise DataError(f"{self.root}: there is no split {split!r}; {known}.")
         pairs = self.splits[name]()
         if not pairs:
-            raise DataError(f"{self.root}: split {split!r} is empty (expected picture and label pairs). Add files")
+            raise DataError(f"{self.root}: the split {split!r} is empty. Add pictures with label maps.")
         return pairs
 
 
 def find_layout(root: Path) -> Layout:
-    """The layout of a folder. Raises DataError if there is none, or nothing in it that is known."""
+    """Recognise the layout of a folder. Raises DataError if the folder does not exist or is not recognised."""
     for find in (tutorial_layout, _by_kind, _by_split, _by_endings):
         layout = find(root)
         if layout is not None and layout.splits:
             return _with_val(layout)
     raise DataError(
-        f"{root}: no pictures with label maps found (expected train.txt, or the folders train/ and trainannot/,"
-        " or images/ and labels/, or pictures and *_L.png). Correct the path, or arrange the files so"
+        f"{root}: no pictures with label maps found. Correct the path, or use one of these layouts: train.txt,"
+        " train/ and trainannot/, images/ and labels/, or pictures and *_L.png."
     )
 
 
 def tutorial_layout(root: Path) -> Layout:
-    """Lists of pairs, or folders X/ and Xannot/; a list has priority over folders of its name."""
+    """Find lists of pairs, and folders X/ and Xannot/. A list takes priority over folders of the same name."""
     if not os.path.isdir(root):  # Path.is_dir raises OSError for a name that is too long
-        raise DataError(f"{root}: no such folder (expected one with pictures and label maps). Correct the path")
+        raise DataError(f"{root}: no such folder. Correct the path.")
     splits: dict[str, Pairs] = {}
     for labels in _folders(root):
         images = root / labels.name.removesuffix("annot")
@@ -82,7 +82,7 @@ def tutorial_layout(root: Path) -> Layout:
 
 
 def _lists_pairs(path: Path) -> bool:
-    """Whether a text file has two paths per line; one file name per line, as in fastai's valid.txt, is another kind."""
+    """Return whether a text file has two paths per line, unlike fastai's valid.txt, which has one name per line."""
     first = next((line for line in read_lines(path) if line.strip()), "")
     return not first or (len(first.split()) > 1 and len(re.findall(r"\.(?:png|jpe?g)\b", first, re.IGNORECASE)) != 1)
 
@@ -95,24 +95,24 @@ def _by_kind(root: Path) -> Layout | None:
     own, both = {path.name for path in _folders(images)}, {path.name for path in _folders(labels)}
     both &= own
     if both:
-        note = f"{images.name}/{min(own - both)}/ has no label maps and is left out" if own - both else ""
+        note = f"{images.name}/{min(own - both)}/ has no label maps and is ignored" if own - both else ""
         splits = {name: partial(_pairs_of_folders, root, images / name, labels / name) for name in sorted(both)}
         return Layout(root, title, splits, note)
     return _divided(root, title, partial(_pairs_of_folders, root, images, labels))
 
 
 def _by_split(root: Path) -> Layout | None:
-    """train/images/ and train/labels/, and so on."""
+    """Find folders such as train/images/ and train/labels/."""
     splits: dict[str, Pairs] = {}
     for path in _folders(root):
         images, labels = _named(path, _IMAGES), _named(path, _LABELS)
         if images is not None and labels is not None:
             splits[path.name] = partial(_pairs_of_folders, root, images, labels)
-    return Layout(root, "a folder for each split, with pictures and label maps", splits)
+    return Layout(root, "one folder per split, each with pictures and label maps", splits)
 
 
 def _by_endings(root: Path) -> Layout | None:
-    """Label maps with names that end in _L, beside the pictures or in another folder."""
+    """Find label maps whose names end in _L, next to the pictures or in another folder."""
     files = [path for folder in _all_folders(root) for path in files_of(folder)]
     labels = [path for path in files if path.stem.endswith("_L")]
     if not labels:
@@ -120,7 +120,7 @@ def _by_endings(root: Path) -> Layout | None:
     images = [path for path in files if not path.stem.endswith("_L")]
     folder_of = {path.stem: path.parent for path in images}
     groups: dict[Path, list[Path]] = {folder: [] for folder in sorted(set(folder_of.values()))}
-    for path in labels:  # one without its picture goes to the folder of the others
+    for path in labels:  # a label map without a picture goes to the first folder, which then reports it
         groups.setdefault(folder_of.get(strip_ending(path.stem), next(iter(groups), path.parent)), []).append(path)
     splits: dict[str, Pairs] = {}
     for folder, maps in groups.items():
@@ -142,11 +142,11 @@ def _divided(root: Path, title: str, everything: Pairs) -> Layout:
 
 
 def _with_val(layout: Layout) -> Layout:
-    """Take a validation split from the training pictures if there is none, except in the tutorial's layout."""
+    """Split off a validation set from the training pictures if there is none, except in the tutorial's layout."""
     if layout.is_tutorial or "train" not in layout.splits or any(name in layout.splits for name in _VAL):
         return layout
     splits = {**layout.splits, **_train_and_val(layout.splits["train"])}
-    return Layout(layout.root, layout.title, splits, f"of train, {_HELD_OUT}")
+    return Layout(layout.root, layout.title, splits, f"train is divided: {_HELD_OUT}")
 
 
 def _train_and_val(everything: Pairs) -> dict[str, Pairs]:
@@ -163,7 +163,7 @@ def _listed(everything: Pairs, path: Path) -> list[FilePair]:
     pairs = [pair for pair in everything() if names & {pair.image.stem, pair.image.name}]
     unknown = names - {name for pair in pairs for name in (pair.image.stem, pair.image.name)}
     if unknown:
-        raise DataError(f"{path}: no picture {min(unknown)!r} (expected names of pictures). Correct the list")
+        raise DataError(f"{path}: there is no picture named {min(unknown)!r}. Correct the list.")
     return pairs
 
 
@@ -185,6 +185,6 @@ def _named(root: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _all_folders(root: Path, depth: int = _DEPTH) -> list[Path]:
-    """root and the folders below it, up to a depth, without hidden ones and links, which could form circles."""
+    """Return root and the folders below it, up to a depth. Hidden folders and links, which could loop, are skipped."""
     below = [folder for folder in _folders(root) if not folder.is_symlink()] if depth else []
     return [root, *(found for folder in below for found in _all_folders(folder, depth - 1))]

@@ -1,4 +1,4 @@
-"""Opening a data set by name: "toy" for drawn streets, else a folder."""
+"""Opening a data set by name: "toy" for drawn streets, or the path of a folder."""
 
 from os import PathLike, fspath
 
@@ -6,7 +6,10 @@ from ..errors import DataError
 from .folders import Classes, Folder
 from .sample import Dataset
 
-_TOY = {"train": (450, 0), "val": (200, 1)}  # split -> (how many, seed): no validation street is ever trained on
+_TOY = {
+    "train": (450, 0),
+    "val": (200, 1),
+}  # split -> (number of streets, seed); the seeds differ, so the splits share no street
 
 
 def open_dataset(
@@ -17,23 +20,23 @@ def open_dataset(
     ignore: int | None = None,
     classes: Classes = "merged",
 ) -> Dataset:
-    """Open a data set by name. Raises DataError; `Folder.problems` checks the files themselves.
+    """Open a data set by name. Raises DataError if it is not found; `Folder.problems` checks the files themselves.
 
     Args:
         data: "toy", or a folder in any layout that `Folder` recognises.
         split: "train", "val", ...
-        size: (H, W) of the toy scenes; pictures on disk have their own.
-        ignore: the label value in the files that means void; None: inferred.
-        classes: CamVid's 32 "merged" to eleven, or "all".
+        size: (H, W) of the toy scenes; pictures on disk keep their own sizes.
+        ignore: the label value in the files that means void; None infers it.
+        classes: "merged" or "all", see `Folder`.
     """
     if not isinstance(data, str | PathLike) or not fspath(data):  # an empty path would be the current folder
         what = type(data).__name__ if data != "" else repr(data)
-        raise DataError(f'data: {what} (expected "toy", or the path of a folder)')
+        raise DataError(f'data: {what} is not a path. Give "toy", or the path of a folder.')
     if fspath(data) != "toy":
         return Folder(data, split, ignore=ignore, classes=classes)
     if split not in _TOY:
-        raise DataError(f"toy: no split {split!r} (expected {' or '.join(_TOY)}). Correct the split")
-    from .toyscenes import ToyScenes  # here, so that reading pictures does not compile the drawing
+        raise DataError(f"toy: there is no split {split!r}. Choose {' or '.join(_TOY)}.")
+    from .toyscenes import ToyScenes  # imported here to keep the start fast
 
     count, seed = _TOY[split]
     return ToyScenes(count, seed=seed, size=size)

@@ -1,7 +1,7 @@
-"""Pairing pictures with label maps: by file stem or by a list, never by order.
+"""Pairing pictures with label maps by file stem or by a list, never by order.
 
-Pairs shifted by one would still train, with G 0.8 and C 0.13. Missing partners keep their expected path, so that
-reading the pair reports it.
+A network would still train on pairs that are shifted by one, with G 0.8 and C 0.13. If a partner is missing, the pair
+contains its expected path, so that reading the pair reports it.
 """
 
 import os
@@ -12,14 +12,14 @@ from pathlib import Path, PurePosixPath
 from ..errors import DataError
 from ..files import is_special
 
-# Looked at in folders: PNG and JPEG, and what people have instead, so that it is refused and not overlooked.
+# Other formats than PNG and JPEG are included so that they are rejected with a message instead of being overlooked.
 _PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".tif", ".tiff", ".gif", ".webp"}
-_ENDINGS = ("_L", "_P", "_mask", "_masks", "_label", "_labels")  # what label files add to the stem of their picture
+_ENDINGS = ("_L", "_P", "_mask", "_masks", "_label", "_labels")  # suffixes that label files add to the picture's stem
 
 
 @dataclass(frozen=True)
 class FilePair:
-    """Two files that belong together, their common folder, and what paired them ("train.txt line 3")."""
+    """Two files that belong together, their common folder, and the source of the pairing ("train.txt line 3")."""
 
     image: Path
     labels: Path
@@ -28,30 +28,30 @@ class FilePair:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The picture files of a folder by name; hidden ones and those with other endings are left out."""
+    """Return the picture files of a folder in order of their names. Hidden files and other types are skipped."""
     return [path for path in visible(folder) if path.suffix.lower() in _PICTURES and not path.is_dir()]
 
 
 def visible(folder: Path) -> list[Path]:
-    """The entries of a folder by name, without hidden ones. Raises DataError if it cannot be listed."""
+    """Return the entries of a folder that are not hidden, sorted by name. Raises DataError if it cannot be listed."""
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
-        raise DataError(f"{folder}: cannot be listed, {error.strerror} (expected a folder to read)") from error
+        raise DataError(f"{folder}: the folder cannot be listed: {error.strerror}. Check its permissions.") from error
 
 
 def strip_ending(stem: str) -> str:
-    """ "0001TP_006690_L" -> "0001TP_006690"."""
+    """Remove the suffix of a label file: "0001TP_006690_L" becomes "0001TP_006690"."""
     return next((stem.removesuffix(ending) for ending in _ENDINGS if stem.endswith(ending)), stem)
 
 
 def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: tuple[Path, Path]) -> list[FilePair]:
-    """Every picture with the label map of its stem, which may have an ending such as _L, by stem.
+    """Pair pictures with label maps by stem, where label maps may have a suffix such as _L, and sort them by stem.
 
-    places: the folders of pictures and label maps, where a missing partner is looked for.
+    `places` are the folders of the pictures and of the label maps, for the expected path of a missing partner.
     """
     by_stem = _unique((path.stem, path) for path in images)
-    # A label map belongs to the picture of its own stem if there is one, else to that of its stem without ending.
+    # If a picture has exactly the stem of a label map, they belong together. Otherwise the suffix is removed first.
     maps = _unique((path.stem if path.stem in by_stem else strip_ending(path.stem), path) for path in labels)
     ending = next((path.stem.removeprefix(stem) for stem, path in maps.items()), "")
     suffix = images[0].suffix if images else ".png"
@@ -67,23 +67,23 @@ def _unique(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for stem, path in named:
         if stem in found:
-            raise DataError(f"{path}: same stem as {found[stem].name} (expected one file each). Remove one")
+            raise DataError(f"{path}: the file has the same stem as {found[stem].name}. Remove one of them.")
         found[stem] = path
     return found
 
 
 def read_lines(list_file: Path) -> list[str]:
-    """The lines of a text file, empty ones too."""
+    """Return the lines of a text file, including empty ones."""
     if is_special(list_file):
-        raise DataError(f"{list_file}: a pipe or a device (expected a text file). Save it as a file")
+        raise DataError(f"{list_file}: a pipe or a device. Save the list as a text file.")
     try:
         return list_file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{list_file}: cannot be read, {error} (expected UTF-8 text). Save it again") from error
+        raise DataError(f"{list_file}: cannot be read: {error}. Save it as UTF-8 text.") from error
 
 
 def pairs_of_list(list_file: Path) -> list[FilePair]:
-    """The pairs of a file with lines "image labels", in its order."""
+    """Return the pairs of a file with lines "image labels", in the same order."""
     root, pairs = list_file.parent, []
     for number, line in enumerate(read_lines(list_file), start=1):
         if line.strip():
@@ -93,20 +93,20 @@ def pairs_of_list(list_file: Path) -> list[FilePair]:
 
 
 def _split_line(line: str, where: str) -> tuple[str, str]:
-    """ "image labels" -> both. File names may hold spaces: then the cut is where the two stems agree."""
+    """Split a line "image labels". If file names contain spaces, it is split where the two stems agree."""
     words = line.split()
     cuts = [(" ".join(words[:i]), " ".join(words[i:])) for i in range(1, len(words))]
     if len(cuts) > 1:
         cuts = [(a, b) for a, b in cuts if PurePosixPath(a).stem == PurePosixPath(b).stem]
     if len(cuts) != 1:
-        raise DataError(f"{where}: {line.strip()!r} (expected two paths, 'image labels'). Correct the line")
+        raise DataError(f"{where}: {line.strip()!r} is not a pair of paths, 'image labels'. Correct the line.")
     return cuts[0]
 
 
 def _resolve(root: Path, listed: str) -> Path:
-    """The file under root that a list means: the longest ending of the path that exists there.
+    """Find a listed file below root: the longest tail of the listed path that exists there.
 
-    Published lists often have paths of other machines. If no such file exists, the result is the expected path.
+    Published lists often contain the paths of other machines. If no file exists, the expected path is returned.
     """
     parts = [part for part in PurePosixPath(listed.replace("\\", "/")).parts if part not in ("/", "..")]
     for start in range(len(parts)):
@@ -117,8 +117,8 @@ def _resolve(root: Path, listed: str) -> Path:
 
 
 def inside(path: Path, root: Path) -> bool:
-    """Whether a path stays under root with all its links followed: a data set from elsewhere may be hostile."""
+    """Return whether a path is below root after following all links. A downloaded data set may be hostile."""
     try:
         return path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError, ValueError):  # a link to itself, or an impossible name
+    except (OSError, RuntimeError, ValueError):  # a link to itself, or an invalid name
         return False

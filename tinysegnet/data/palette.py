@@ -1,6 +1,6 @@
-"""Palettes: the names and colours of class numbers.
+"""The names and colours of the classes.
 
-A label map is an (H, W) uint8 array of class numbers, shown in the colours of a `Palette`. `CAMVID` has the eleven
+A label map is an (H, W) uint8 array of class numbers, displayed in the colours of a `Palette`. `CAMVID` has the eleven
 classes of the SegNet papers in the authors' colours (SegNet-Tutorial, Scripts/test_segmentation_camvid.py).
 """
 
@@ -26,28 +26,28 @@ class Palette:
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.colors):
-            raise DataError(f"a palette needs a colour per class: {len(self.names)} names, {len(self.colors)} colours")
+            raise DataError(f"palette: {len(self.names)} names, {len(self.colors)} colours. Give one colour per class.")
         if self.ignore_label is not None and 0 <= self.ignore_label < len(self.names):
             name = self.names[self.ignore_label]
-            raise DataError(f"ignore_label {self.ignore_label} is the number of a class, {name}")
+            raise DataError(f"ignore_label: {self.ignore_label} is the number of the class {name}. Choose another.")
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are, void not counted."""
+        """The number of classes, not counting void."""
         return len(self.names)
 
     def lookup_table(self) -> np.ndarray:
-        """(256, 3) uint8: the colour of every label value; values of no class have the void colour."""
+        """Return the colour of every label value, (256, 3) uint8. Values that are not classes get the void colour."""
         table = np.full((256, 3), self.ignore_color, np.uint8)
         table[: self.num_classes] = self.colors
         return table
 
     def colorize(self, labels: np.ndarray) -> np.ndarray:
-        """Label map (..., H, W) -> picture (..., H, W, 3) uint8."""
+        """Convert a label map (..., H, W) to a picture (..., H, W, 3) uint8."""
         return self.lookup_table()[labels]
 
 
-#: the 11 classes of CamVid in the order and the colours of the SegNet authors
+#: the 11 classes of CamVid in the order and colours of the SegNet authors
 CAMVID = Palette(
     names=("Sky", "Building", "Pole", "Road", "Pavement", "Tree",
            "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist"),
@@ -56,8 +56,8 @@ CAMVID = Palette(
     ignore_label=11,
 )  # fmt: skip
 
-# The classes among CamVid's 32 that make up each of the eleven; all others are void. This follows other loaders of
-# CamVid, since the authors of SegNet did not publish their table.
+# For each of the eleven classes, its parts among CamVid's 32 classes; the others are void. The table follows other
+# loaders of CamVid, because the authors of SegNet did not publish theirs.
 CAMVID_MERGE = {
     "Sky": ("Sky",),
     "Building": ("Building", "Bridge", "Wall", "Tunnel", "Archway"),
@@ -74,9 +74,9 @@ CAMVID_MERGE = {
 
 
 def distinct_colors(count: int, taken: Iterable[Color] = ()) -> tuple[Color, ...]:
-    """count colours that differ from each other, from the taken ones and from black; always the same.
+    """Return `count` fixed colours that differ from each other, from the taken ones and from black.
 
-    Hues advance by the golden angle, so that close ones are far apart in the sequence; the shade also varies.
+    The hue advances by the golden angle, so that similar hues are far apart in the sequence.
     """
     seen, k, golden = {(0, 0, 0), *taken}, 0, (5**0.5 - 1) / 2
     colors: list[Color] = []

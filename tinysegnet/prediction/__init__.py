@@ -1,4 +1,4 @@
-"""Label maps and probabilities of pictures, and the scores of a network on labelled pictures."""
+"""Predicting the label maps and probabilities of pictures, and scoring a network on labelled pictures."""
 
 from .evaluate import evaluate
 from .predict import (

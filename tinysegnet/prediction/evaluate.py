@@ -1,4 +1,4 @@
-"""The scores of a network on a labelled data set."""
+"""Scoring a network on a labelled data set."""
 
 from typing import Any
 
@@ -23,16 +23,16 @@ def evaluate(
     rng: np.random.Generator | None = None,
     progress: Any = iter,
 ) -> Scores:
-    """Predict every picture of a data set and compare it with its labels, at the labels' own resolution.
+    """Predict every picture of a data set and compare the result with its labels, at the resolution of the labels.
 
     Args:
-        size, mirror, scales: as for `predict`; samples are neither mirrored nor scaled.
-        boundary: also score the outlines (BF), which takes about 0.1 s per picture of 360x480.
-        samples: for a network with dropout: predict the mean of this many samples, and score how well their variance
-            tells wrong pixels from right ones, compared with the maximum softmax probability of one pass (Hendrycks
-            and Gimpel 2017).
-        rng: draws the pictures for confidence intervals, see `metrics.bootstrap_intervals`; None: no intervals.
-        progress: wraps the loop, such as tqdm.
+        size, mirror, scales: as for `predict`. Mirroring and scaling do not apply to samples.
+        boundary: also compute the boundary score BF, which takes about 0.1 s per picture of 360x480.
+        samples: for a network with dropout, average this many samples, and measure how well their variance separates
+            wrong pixels from right ones, compared with the maximum softmax probability of one pass (Hendrycks and
+            Gimpel 2017).
+        rng: the random generator for confidence intervals, see `metrics.bootstrap_intervals`; None skips them.
+        progress: a function that wraps the loop, such as tqdm.
 
     Raises:
         DataError: data and network have different numbers of classes, or a sample is malformed.
@@ -40,9 +40,8 @@ def evaluate(
     """
     palette = check_dataset(data).palette
     if check_network(model).num_classes != palette.num_classes:
-        wrong = f"has {palette.num_classes} classes, but the network predicts {model.num_classes}"
-        advice = "Give the data, or the checkpoint, that belongs to the other"
-        raise DataError(f"{data.name} {wrong} (expected equal numbers). {advice}")
+        wrong = f"{data.name} has {palette.num_classes} classes, but the network predicts {model.num_classes}"
+        raise DataError(f"{wrong}. Choose data and a checkpoint that belong together.")
     collector = Collector(palette.num_classes, palette.ignore_label, boundary=boundary)
     for sample in progress(read_sample(data, i) for i in range(len(data))):
         if samples is None:

@@ -1,7 +1,7 @@
-"""From a trained network and a picture of any size to a label map of the picture's own size.
+"""Predicting a label map, of the same size, for a picture of any size.
 
-A network works at the scale of its training: the picture is resized to the area of the training pictures at its own
-aspect ratio, and the logits are resized back before the largest is taken. Labels themselves are never interpolated.
+A network works at the scale of its training. The picture is resized to the area of the training pictures at its own
+aspect ratio, and the logits are resized back before the largest is chosen. Labels are never interpolated.
 """
 
 import math
@@ -22,20 +22,20 @@ Scales = tuple[float, ...]
 def predict(
     model: Network, image: np.ndarray, *, size: Size | None = None, mirror: bool = False, scales: Scales = (1.0,)
 ) -> np.ndarray:
-    """The label map of a picture. Takes about 15 bytes per pixel in addition to what the network needs.
+    """Predict the label map of a picture. This takes about 15 bytes per pixel in addition to the network's memory.
 
     Args:
         image: (H, W, 3) uint8 RGB, any H and W.
-        size: (H, W) of the training pictures, whose area the network works at. None: the picture's own size.
-        mirror: average the logits of the picture and its mirror image; takes twice as long.
-        scales: average the logits at these factors on height and width, resized to the largest; 2 takes four times
-            as long as 1.
+        size: (H, W) of the training pictures; the picture is resized to their area. None keeps the picture's size.
+        mirror: average the logits of the picture and its mirror image, which takes twice as long.
+        scales: factors on height and width. The logits at all scales are resized to the largest and averaged; scale 2
+            takes four times as long as scale 1.
 
     Returns:
         (H, W) uint8: the class of the largest logit.
 
     Raises:
-        ShapeError: image is not a picture (H, W, 3) uint8.
+        ShapeError: image is not an array (H, W, 3) of dtype uint8.
         SettingError: size or scales are out of range.
     """
     return _largest(_working_logits(model, image, size, mirror, scales), image.shape[:2])
@@ -44,25 +44,25 @@ def predict(
 def predict_logits(
     model: Network, image: np.ndarray, *, size: Size | None = None, mirror: bool = False, scales: Scales = (1.0,)
 ) -> np.ndarray:
-    """As `predict`, but -> logits (H, W, num_classes), resized to the picture (bilinear)."""
+    """Return the logits (H, W, num_classes), resized to the picture (bilinear). The arguments are as for `predict`."""
     return _resized(_working_logits(model, image, size, mirror, scales), image.shape[:2])
 
 
 def predict_probs(model: Network, image: np.ndarray, **options: Any) -> np.ndarray:
-    """As `predict`, but -> (H, W, num_classes), the probability of each class: softmax of the logits."""
+    """Return the probabilities (H, W, num_classes), the softmax of the logits. The options are as for `predict`."""
     return softmax_forward(predict_logits(model, image, **options))[0]
 
 
 def predict_samples(
     model: Network, image: np.ndarray, *, samples: int = 50, seed: int = 0, size: Size | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of a Bayesian network's samples (Kendall et al. 2015, section 3).
+    """Return the mean and variance of a Bayesian network's samples (Kendall et al. 2015, section 3).
 
-    The mean of the softmax outputs predicts; their variance is a measure of uncertainty.
+    The mean of the softmax outputs is the prediction, and their variance is a measure of uncertainty.
 
     Args:
-        samples: passes with dropout on.
-        seed: the seed of the dropout masks.
+        samples: number of passes with dropout on.
+        seed: seed of the dropout masks.
 
     Returns:
         mean and variance of the probabilities, each (H, W, num_classes) float32.
@@ -77,15 +77,16 @@ def predict_samples(
 def predict_with_uncertainty(
     model: Network, image: np.ndarray, *, samples: int = 50, seed: int = 0, size: Size | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As `predict_samples`, but -> labels (H, W) uint8, the class of the largest mean, and uncertainty (H, W) float32,
-    the mean of the classes' variances. Takes far less memory for a large picture.
+    """Summarise the samples of `predict_samples`, with far less memory for large pictures.
+
+    Returns labels (H, W) uint8, the class with the largest mean, and uncertainty (H, W) float32, the mean variance.
     """
     mean, variance = _sample(model, image, samples, seed, size)
     return _largest(mean, image.shape[:2]), _resize(variance.mean(axis=2), image.shape[:2])
 
 
 def one_minus_msp(model: Network, image: np.ndarray, size: Size | None) -> np.ndarray:
-    """(H, W): 1 - maximum softmax probability of one pass without dropout, a baseline for sampled uncertainty."""
+    """Return 1 - maximum softmax probability (H, W) of one pass without dropout, a baseline for sampled uncertainty."""
     probs = softmax_forward(_working_logits(model, image, size))[0]
     return _resize(1 - probs.max(axis=2), image.shape[:2])
 
@@ -94,10 +95,10 @@ def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Si
     samples, seed = convert("samples", samples, int), convert("seed", seed, int)
     for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
         if value < least:
-            raise SettingError(f"{name}: {value} (expected at least {least})")
+            raise SettingError(f"{name}: {value} must be at least {least}.")
     x = working_picture(model, image, size)
     masks = np.random.default_rng([seed])
-    mean = squares = np.zeros(())  # squares of the distances from the mean, summed as Welford 1962 does
+    mean = squares = np.zeros(())  # squares: sum of the squared distances from the mean (Welford 1962)
     for count, logits in enumerate(model.samples(x, samples, generator=masks), start=1):
         probs = softmax_forward(class_logits(logits))[0][0]
         if count == 1:
@@ -113,10 +114,10 @@ def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Si
 def _working_logits(
     model: Network, image: np.ndarray, size: Size | None, mirror: bool = False, scales: Scales = (1.0,)
 ) -> np.ndarray:
-    """Logits (h, w, num_classes) at the largest of the scales."""
+    """Return the logits (h, w, num_classes) at the largest of the scales."""
     scales = convert("scales", scales, Scales)
     if min(scales) <= 0:
-        raise SettingError(f"scales: {scales} (expected numbers above 0)")
+        raise SettingError(f"scales: {scales} must be positive.")
     found: list[np.ndarray] = []
     for scale in sorted(scales):
         x = working_picture(model, image, size, scale)
@@ -126,40 +127,40 @@ def _working_logits(
 
 
 def class_logits(logits: np.ndarray) -> np.ndarray:
-    """Logits (..., K), one per class. A single logit z is that of class 1, since sigmoid(z) = softmax(0, z)."""
+    """Return one logit per class (..., K). A single logit z belongs to class 1, because sigmoid(z) = softmax(0, z)."""
     return logits if logits.shape[-1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=-1)
 
 
 def working_picture(model: Network, image: np.ndarray, size: Size | None, scale: float = 1.0) -> np.ndarray:
-    """The picture as a batch of one, resized to `network_size`."""
+    """Return the picture as a batch of one, resized to `network_size`."""
     check_network(model)
     is_array = isinstance(image, np.ndarray)
     if not is_array or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        kind = f"{image.shape} of {image.dtype}" if is_array else type(image).__name__
-        raise ShapeError(f"image: {kind} (expected an array, a picture (H, W, 3) of uint8)")
+        kind = f"shape {image.shape} and dtype {image.dtype}" if is_array else type(image).__name__
+        raise ShapeError(f"image: expected an array of shape (H, W, 3) and dtype uint8, got {kind}.")
     whole = isinstance(size, tuple | list) and all(isinstance(n, int | np.integer) and n > 0 for n in size)
     if size is not None and not (whole and len(size) == 2):
-        raise SettingError(f"size: {size!r} (expected (H, W), two whole numbers above 0, or None)")
+        raise SettingError(f"size: {size!r} is not a size. Give (H, W), two positive whole numbers, or None.")
     working = network_size(model, image.shape[:2], size, scale)
     return _resize(image, working)[None].astype(model.dtype)
 
 
 def network_size(model: Network, image_size: Size, size: Size | None, scale: float = 1.0) -> Size:
-    """The size (H, W) at which the network sees a picture: `scale` times the working size, rounded to what fits."""
+    """Return the (H, W) of the network's input: `scale` times the working size, rounded to a size that fits."""
     H, W = image_size if size is None else working_size(image_size, size)
     return model.fitting_size((max(1, round(H * scale)), max(1, round(W * scale))))
 
 
 def working_size(image_size: Size, training_size: Size) -> Size:
-    """The size (H, W) with the picture's aspect ratio and the training pictures' area."""
+    """Return the size (H, W) with the picture's aspect ratio and the training pictures' area."""
     factor = math.sqrt(training_size[0] * training_size[1] / (image_size[0] * image_size[1]))
     return max(1, round(image_size[0] * factor)), max(1, round(image_size[1] * factor))
 
 
 def _largest(planes: np.ndarray, size: Size) -> np.ndarray:
-    """Labels (H, W): the class of the largest of the planes (h, w, K), which are resized first."""
+    """Resize the planes (h, w, K) and return, as labels (H, W), the class of the largest value."""
     best, labels = np.full(size, -np.inf, np.float32), np.zeros(size, np.uint8)
-    for k in range(planes.shape[2]):  # one by one: 11 planes of 4000 x 3000 pixels at once would take half a gigabyte
+    for k in range(planes.shape[2]):  # one at a time, because 11 planes of 4000 x 3000 pixels take half a gigabyte
         plane = _resize(planes[..., k], size)
         larger = plane > best  # for equal values the first class wins, as in argmax
         labels[larger] = k
@@ -174,7 +175,7 @@ def _resized(planes: np.ndarray, size: Size) -> np.ndarray:
 
 
 def _resize(array: np.ndarray, size: Size) -> np.ndarray:
-    """A picture (H, W, 3) uint8, or a plane (H, W) in float32, at another size: bilinear and antialiased."""
+    """Resize a picture (H, W, 3) uint8, or a plane (H, W) in float32 (bilinear, antialiased)."""
     if array.shape[:2] == size:
         return array
     array = array if array.dtype == np.uint8 else np.ascontiguousarray(array, np.float32)

@@ -1,9 +1,9 @@
-"""Training: recipes, optimizers, the loop, and the folder that keeps a run.
+"""Training: recipes, optimizers, the training loop, and the folder of a run.
 
     recipe = ts.Recipe(size=(96, 128))
     run = RunFolder("runs/mine", dataclasses.asdict(recipe), train.palette)
     result = ts.fit(model, train, val, recipe=recipe, run=run)
-    ts.write_report(run, model, train, val, result)  # the page: runs/mine/report.html
+    ts.write_report(run, model, train, val, result)  # writes runs/mine/report.html
 
 Reading order: recipes, preconditions, training_step, loop, run_folder, signals; optim, schedules, batchnorm_statistics.
 """

@@ -1,11 +1,11 @@
-"""Batch norm's statistics over the whole training set, found in one pass after the training.
+"""Batch norm's statistics over the whole training set, computed in one pass after training.
 
-For one channel, batch b has m_b pixels of mean mu_b and (biased) variance v_b. All M = sum of m_b pixels together have
+For one channel, batch b has m_b pixels with mean mu_b and (biased) variance v_b. All pixels, M = sum of m_b, have
 
     mean = sum of m_b mu_b / M
     var  = (sum of m_b v_b  +  sum of m_b (mu_b - mean)^2) / (M - 1)
 
-where the sums are the spread within the batches and the spread between them.
+The two sums of the variance are the spread within batches and the spread between batches.
 """
 
 from typing import Any
@@ -22,19 +22,21 @@ from ..runtime.settings import convert
 def recompute_statistics(
     model: Network, data: Dataset, *, size: tuple[int, int], batch_size: int = 4, progress: Any = iter
 ) -> None:
-    """Make the running statistics of every batch norm those of all training pictures, in one pass over them.
+    """Replace the running statistics of every batch norm by those of all training pictures, in one pass.
 
-    size: (H, W) of the pictures, as in training. batch_size: pictures per batch; the last batch may be smaller. The
-    pictures come in order and without augmentation. As in training, each batch is normalised by its own statistics;
-    dropout is off. progress: wraps the loop over the batches, such as tqdm.
+    The pictures come in order and without augmentation. As in training, each batch is normalised by its own statistics,
+    but dropout is off. Only the running statistics change, and only at the end, so errors leave the network unchanged.
 
-    The running averages of training weight the last batches most, include batches under older weights, and lack the
-    spread between batches. The authors' compute_bn_statistics.py averages the batches' means and variances, so it also
-    lacks the spread between them; its correction m / (m - 1) is an integer division and always 1; and it takes N // B +
-    N % B batches of B from N pictures, so it uses some pictures twice.
+    The running averages of training depend mostly on the last batches and lack the spread between batches. The averages
+    in the authors' compute_bn_statistics.py also lack it. That script takes N // B + N % B batches of B from N
+    pictures, so it uses some pictures twice, and its correction m / (m - 1) is an integer division and always 1.
 
-    Only the running statistics change, and only at the end: an error or a Ctrl-C leaves the network as it was. Raises
-    NonFiniteError if a statistic is not finite.
+    Args:
+        size: (H, W) of the pictures, as in training.
+        batch_size: pictures per batch; the last batch may be smaller.
+        progress: a function that wraps the loop over the batches, such as tqdm.
+
+    Raises NonFiniteError if a statistic is not finite.
     """
     check_network(model)
     size, batch_size = convert("size", size, tuple[int, int]), convert("batch_size", batch_size, int)
@@ -49,20 +51,20 @@ def recompute_statistics(
             found.setdefault(norm, _Moments()).add(mean, var, count)
     for norm, moments in found.items():
         if not (np.isfinite(moments.mean).all() and np.isfinite(moments.squares).all()):
-            raise NonFiniteError(f"{norm.name}: its statistics are not finite. Use an earlier checkpoint")
+            raise NonFiniteError(f"{norm.name}: its statistics are not finite. Use an earlier checkpoint.")
     for norm, moments in found.items():
         norm.buffers["running_mean"][...] = moments.mean
         norm.buffers["running_var"][...] = moments.squares / (moments.count - 1)
 
 
 class _Moments:
-    """The count of the pixels so far and, in float64 (C,), their mean and sum of squared differences from it."""
+    """The number of pixels so far and, per channel in float64, their mean and sum of squared differences from it."""
 
     def __init__(self) -> None:
         self.count, self.mean, self.squares = 0, np.zeros(()), np.zeros(())
 
     def add(self, mean: np.ndarray, var: np.ndarray, count: int) -> None:
-        """Add a batch. The distance `apart` of its mean from the mean so far adds the spread between both."""
+        """Add a batch. The distance `apart` between its mean and the mean so far adds the spread between batches."""
         apart, total = mean.astype(np.float64) - self.mean, self.count + count
         self.squares = self.squares + var.astype(np.float64) * count + apart**2 * (self.count * count / total)
         self.mean = self.mean + apart * (count / total)

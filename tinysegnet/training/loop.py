@@ -1,9 +1,9 @@
-"""Training: the loop.
+"""The training loop.
 
     for each epoch:  for each batch:  forward, loss, backward, step
                      validate, write metrics.csv and checkpoints
 
-A `Recipe` (`recipes`) has the settings; the folder `runs/<name>/` keeps the results.
+The settings come from a `Recipe` (see `recipes`). The results are kept in the folder `runs/<name>/`.
 """
 
 import math
@@ -35,27 +35,27 @@ from .training_step import TrainingStep
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What `fit` returns."""
+    """The result of `fit`."""
 
     history: list[dict[str, float]]  # per epoch: its row of metrics.csv, and the learning rate of its last step
     scores: Scores | None  # on the validation data after the last epoch; None without validation data
-    void_batches: int  # batches that had no labelled pixel and were skipped
-    seconds: float  # of the whole loop
+    void_batches: int  # number of batches that were skipped because they had no labelled pixel
+    seconds: float  # duration of the whole loop
 
 
 @dataclass
 class Progress:
-    """The state of a training. With the model and the optimizer, it is enough to continue bit for bit."""
+    """The state of a training run. With the model and the optimizer, it suffices to continue bit for bit."""
 
     generator: dict[str, Any]  # state of the random generator at the beginning of the epoch
-    epoch: int = 1  # the next one, from 1
-    batch: int = 0  # the next one, from 0
+    epoch: int = 1  # the current epoch, counted from 1
+    batch: int = 0  # the next batch of the epoch, counted from 0
     step: int = 0  # steps so far, including void batches
-    loss_sum: float = 0.0  # over the epoch so far
-    loss_count: int = 0
+    loss_sum: float = 0.0  # sum of the losses in this epoch so far
+    loss_count: int = 0  # number of losses in the sum
     void_batches: int = 0  # batches without a labelled pixel so far
     best: float = -math.inf  # highest validation mIoU so far
-    seconds: float = 0.0  # of training so far
+    seconds: float = 0.0  # training time so far
     history: list[dict[str, float]] = field(default_factory=list)  # one row per finished epoch
 
 
@@ -71,23 +71,23 @@ def fit(
 ) -> TrainingResult:
     """Train a network in place.
 
-    Ctrl-C (and SIGTERM) finishes the batch, saves, and raises KeyboardInterrupt; a second one stops at once. When `fit`
-    returns, `tinysegnet.write_report` draws the page of a run.
+    After Ctrl-C or SIGTERM, `fit` finishes the batch, saves, and raises KeyboardInterrupt. After a second one, it stops
+    at once. `tinysegnet.write_report` writes the report of a finished run.
 
     Args:
-        model: the network; its parameters and running statistics change.
+        model: the network, whose parameters and running statistics change.
         data: the training data.
         val: the validation data; None skips validation.
-        recipe: how to train; default `recipe_for(data)`.
-        run: the folder that keeps configuration, metrics and checkpoints; None keeps nothing. A run that
-            `RunFolder.resume` opened continues where it stopped, with its own weights.
+        recipe: the training settings; the default is `recipe_for(data)`.
+        run: the folder for configuration, metrics and checkpoints; None saves nothing. A run that was opened by
+            `RunFolder.resume` continues where it stopped, with its own weights.
         progress: show a progress bar.
         on_epoch: called with the history after each epoch, for example to update a live plot.
 
     Raises:
-        NonFiniteError: the loss or a gradient is not finite; checkpoints written before are kept.
+        NonFiniteError: the loss or a gradient is not finite. Earlier checkpoints are kept.
         SettingError: network and data have different numbers of classes.
-        DataError: nothing can be learned from the data, or another training writes into the folder.
+        DataError: no pixel of the data is labelled, or another training run writes to the folder.
     """
     runtime.keep_freed_memory()
     check_network(model)
@@ -114,7 +114,7 @@ class _Training:
         self.training_step = TrainingStep(model, data, recipe, total, last)
         self.state = Progress(self.rng.bit_generator.state)  # type: ignore[arg-type]
         if run and run.resumed:
-            self._go_on(run.resumed)
+            self._restore(run.resumed)
         else:
             _start_betas(model, recipe.initial_beta)
         self.requests = StopRequests()
@@ -123,15 +123,14 @@ class _Training:
         self.bar = tqdm(total=total, initial=self.state.step, unit="batch", disable=not progress,
                         dynamic_ncols=True, smoothing=0.05)  # fmt: skip
 
-    def _go_on(self, saved: Checkpoint) -> None:
-        """Take weights, optimizer, generator and counters from a checkpoint."""
+    def _restore(self, saved: Checkpoint) -> None:
         self.model.load_state(saved.model.state())
         try:
             self.state = p = Progress(**saved.progress)
             self.training_step.optimizer.load_state(saved.optimizer, p.step - p.void_batches)
             self.rng.bit_generator.state = p.generator
         except (TypeError, ValueError, KeyError) as error:
-            raise CheckpointError(f"the checkpoint lacks the training state: {error}") from error
+            raise CheckpointError(f"the checkpoint lacks training state: {error}") from error
 
     def run(self) -> TrainingResult:
         with self.bar, self.folder.held() if self.folder else nullcontext():
@@ -141,17 +140,16 @@ class _Training:
                 while self.state.epoch <= self.epochs:
                     self._train_epoch()
                     self._end_epoch()
-                    if self.requests.stop:  # asked for while the checkpoints were written
+                    if self.requests.stop:  # Ctrl-C came while the checkpoints were written
                         self._save_and_stop()
             self.bar.close()
-            if self.scores is None and self.val is not None:  # the run was resumed after its last epoch
+            if self.scores is None and self.val is not None:  # the run had finished before it was resumed
                 with self.folder.finishing() if self.folder else nullcontext():
                     self.scores = evaluate(self.model, self.val, **self.recipe.prediction)
         p = self.state
         return TrainingResult(p.history, self.scores, p.void_batches, p.seconds)
 
     def _train_epoch(self) -> None:
-        """Train on the batches of the epoch that remain."""
         p, recipe = self.state, self.recipe
         self.bar.set_description(f"epoch {p.epoch}/{self.epochs}")
         settings: dict[str, Any] = {"size": recipe.size, "rng": self.rng, "augment": self.augment, "start": p.batch}
@@ -172,10 +170,11 @@ class _Training:
     def _end_epoch(self) -> None:
         p, recipe = self.state, self.recipe
         if p.epoch == self.epochs and recipe.statistics == "exact":
+            self.bar.set_description("computing batch norm statistics")
             recompute_statistics(self.model, self.data, size=recipe.size, batch_size=recipe.batch_size,
                                  progress=self._until_stopped)  # fmt: skip
         rate = recipe.learning_rate * self.training_step.rate_factor(p.step - 1)
-        # the mean loss of the batches that were not void; 0 if all were
+        # the mean loss over the batches that were not void, or 0 if all were
         row = {"epoch": p.epoch, "train_loss": p.loss_sum / max(p.loss_count, 1), "learning_rate": rate}
         row |= self._validate(p.epoch)
         p.seconds = time.perf_counter() - self.began
@@ -193,11 +192,11 @@ class _Training:
         if self.folder:
             optimizer = self.training_step.optimizer.state()
             self.folder.save(self.model, p.history, self.scores, progress=p, optimizer=optimizer)
-            self.bar.write(f"saved at step {p.step}: {self.folder.how_to_go_on}", file=sys.stderr)
+            self.bar.write(f"Saved at step {p.step}. To continue: {self.folder.how_to_go_on}", file=sys.stderr)
         raise KeyboardInterrupt
 
     def _show(self, loss: float, logits: np.ndarray, labels: np.ndarray) -> None:
-        """Show loss and accuracy beside the bar; every fourth pixel in each direction is enough for that."""
+        """Show loss and accuracy next to the bar. Every fourth pixel in each direction is enough for that."""
         if not self.bar.disable:
             predicted = class_logits(logits[:, ::4, ::4]).argmax(-1)
             accuracy = self.training_step.accuracy(predicted, labels[:, ::4, ::4])
@@ -206,21 +205,23 @@ class _Training:
     def _count_void(self) -> None:
         self.state.void_batches += 1
         if self.state.void_batches == 1:
-            warnings.warn("a batch has no labelled pixel and is skipped; further ones are counted without a warning",
+            warnings.warn("A batch has no labelled pixel and is skipped. Others like it will be skipped silently.",
                           UserWarning, stacklevel=2)  # fmt: skip
 
     def _validate(self, epoch: int) -> dict[str, float]:
         if self.val is None or (epoch % self.recipe.validate_every and epoch != self.epochs):
             self.scores = None
             return {"val_G": np.nan, "val_C": np.nan, "val_mIoU": np.nan}
+        self.bar.set_description(f"epoch {epoch}/{self.epochs}, validating")
         self.scores = scores = evaluate(self.model, self.val, **self.recipe.prediction,
                                         progress=self._until_stopped)  # fmt: skip
         if not self.bar.disable:
-            self.bar.write(f"epoch {epoch}: validation G {scores.G:.3f}  C {scores.C:.3f}  mIoU {scores.mIoU:.3f}")
+            shown = f"mIoU {scores.mIoU:.3f}, global accuracy G {scores.G:.3f}, class accuracy C {scores.C:.3f}"
+            self.bar.write(f"epoch {epoch}: validation {shown}")
         return {"val_G": scores.G, "val_C": scores.C, "val_mIoU": scores.mIoU}
 
     def _until_stopped(self, samples: Iterable[Any]) -> Iterator[Any]:
-        """Stop within the work at the end of an epoch, too. A resumed run without batches left repeats that work."""
+        """Allow stopping during the work at the end of an epoch, which a resumed run repeats."""
         for sample in samples:
             if self.requests.stop:
                 self._save_and_stop()
@@ -228,7 +229,6 @@ class _Training:
 
 
 def _start_betas(model: Network, value: float) -> None:
-    """Set the betas that are 0; trained ones keep their values."""
     for name, array in model.named_parameters():
-        if name.endswith(".beta") and not array.any():
+        if name.endswith(".beta") and not array.any():  # trained betas keep their values
             array[...] = value

@@ -1,7 +1,7 @@
-"""Optimizers. They work on named arrays and know nothing of layers.
+"""Optimizers, which work on named arrays and do not depend on layers.
 
-An optimizer's `step` changes the parameters in place by the gradients of the last backward. By default, weight decay
-acts on weights only (names that end in ".weight"): pulling biases, gamma and beta to zero does not help.
+An optimizer's `step` updates the parameters in place with the gradients of the last backward pass. By default, weight
+decay acts on weights only (names that end in ".weight"), because pulling biases, gamma and beta to zero does not help.
 """
 
 import math
@@ -22,24 +22,24 @@ KINDS = ("weight", "bias", "gamma", "beta")  # the last part of a parameter's na
 
 
 class Trainable(Protocol):
-    """What an optimizer needs of a model: ("encoder1.conv1.weight", array), ... of parameters and of gradients."""
+    """The interface of a model for an optimizer: parameters and gradients as pairs ("encoder1.conv1.weight", array)."""
 
     def named_parameters(self) -> Named: ...
     def named_gradients(self) -> Named: ...
 
 
 class Optimizer:
-    """Base class: goes through the parameters and keeps arrays of its own (`slots`) for each of them.
+    """The base class, which iterates over the parameters and keeps arrays (`slots`) for each of them.
 
     Args:
         model: the network whose parameters are updated.
         learning_rate: positive; a schedule may scale it in each step.
-        weight_decay: the factor with which a parameter is added to its gradient.
-        bias_rate: a factor on the learning rate of parameters named "bias".
-        decayed: the kinds of parameters that weight_decay acts on: "weight", "bias", "gamma", "beta".
+        weight_decay: not negative; this multiple of a parameter is added to its gradient.
+        bias_rate: not negative; a factor on the learning rate of parameters named "bias".
+        decayed: the kinds of parameters that weight decay acts on: "weight", "bias", "gamma", "beta".
 
     Raises:
-        SettingError: for a value outside these ranges.
+        SettingError: a value is out of range.
     """
 
     def __init__(self, model: Trainable, *, learning_rate: float, weight_decay: float = 0.0, bias_rate: float = 1.0,
@@ -48,20 +48,20 @@ class Optimizer:
         weight_decay = convert("weight_decay", weight_decay, float)
         bias_rate = convert("bias_rate", bias_rate, float)
         if learning_rate <= 0 or weight_decay < 0 or bias_rate < 0:
-            raise SettingError(f"learning_rate must be positive, weight_decay and bias_rate not negative, "
-                               f"got {learning_rate}, {weight_decay} and {bias_rate}")  # fmt: skip
+            raise SettingError(f"learning_rate ({learning_rate}) must be positive; weight_decay ({weight_decay}) and "
+                               f"bias_rate ({bias_rate}) must not be negative.")  # fmt: skip
         if set(decayed) - set(KINDS):
-            raise SettingError(f"decayed: {decayed!r} (expected some of {', '.join(KINDS)})")
+            raise SettingError(f"decayed: {decayed!r} is not valid. Choose from {', '.join(KINDS)}.")
         self.model, self.learning_rate, self.weight_decay = model, learning_rate, weight_decay
         self.bias_rate, self.decayed = bias_rate, frozenset(decayed)
         self.steps = 0
         self.slots: dict[str, dict[str, np.ndarray]] = {}
 
     def step(self, factor: float = 1.0) -> None:
-        """Update every parameter that has a gradient (frozen layers have none), at the learning rate times `factor`."""
+        """Update every parameter that has a gradient (frozen layers have none) with learning_rate * factor."""
         parameters, gradients = dict(self.model.named_parameters()), dict(self.model.named_gradients())
         if not gradients:
-            raise StateError("no gradients to step by: call the model's backward first")
+            raise StateError("optimizer: there are no gradients. Call the model's backward first.")
         self.steps += 1
         for name, gradient in gradients.items():
             kind = name.rpartition(".")[2]
@@ -70,17 +70,17 @@ class Optimizer:
             self._update(parameters[name], gradient, self.slots.setdefault(name, {}), rate, decay)
 
     def state(self) -> dict[str, np.ndarray]:
-        """The slots as "parameter/slot" -> array. With the parameters and `steps`, the next step needs nothing else."""
+        """Return the slots as {"parameter/slot": array}, the complete state apart from the parameters and `steps`."""
         return {f"{name}/{slot}": array for name, slots in self.slots.items() for slot, array in slots.items()}
 
     def load_state(self, arrays: dict[str, np.ndarray], steps: int) -> None:
-        """Continue from a `state`, after this number of steps; CheckpointError if it belongs to another model."""
+        """Continue from a `state` after this number of steps. Raises CheckpointError if it belongs to another model."""
         shapes = {name: parameter.shape for name, parameter in self.model.named_parameters()}
         self.slots, self.steps = {}, steps
         for key, array in arrays.items():
             name, _, slot = key.rpartition("/")
             if shapes.get(name) != array.shape:
-                raise CheckpointError(f"the optimizer's {key} {array.shape} belongs to another network")
+                raise CheckpointError(f"the optimizer state {key} {array.shape} belongs to another network.")
             self.slots.setdefault(name, {})[slot] = array.copy()
 
     def _update(self, parameter, gradient, slots, rate, decay):
@@ -92,10 +92,10 @@ class SGD(Optimizer):
 
     Args:
         model, learning_rate, settings: see `Optimizer`.
-        momentum: how much of the velocity v remains per step.
+        momentum: the factor by which the velocity v is multiplied in each step.
         rate_in_velocity: use Caffe's form,  v = momentum * v + learning_rate * gradient;  parameter -= v.  At a
-            constant rate both forms take the same steps. When the rate falls, Caffe's keeps its speed for a while, and
-            the other slows down at once.
+            constant rate, both forms take the same steps. When the rate drops, Caffe's form slows down gradually, and
+            the other one immediately.
     """
 
     def __init__(self, model: Trainable, *, learning_rate: float = 0.1, momentum: float = 0.9,
@@ -111,13 +111,13 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Adam: steps along the gradient's running mean, divided by the root of its running square.
+    """Adam, which divides the running mean of the gradient by the root of its running mean square.
 
     Source: Kingma & Ba 2015, algorithm 1; weight decay is added to the gradient.
 
     Args:
         model, learning_rate, settings: see `Optimizer`.
-        betas: how much of the running mean and of the running square remains per step.
+        betas: the decay rates of the running mean and of the running mean square.
         eps: added to the root.
     """
 
@@ -130,13 +130,13 @@ class Adam(Optimizer):
         mean = slots.setdefault("mean", np.zeros_like(parameter))
         square = slots.setdefault("square", np.zeros_like(parameter))
         beta1, beta2 = self.betas
-        # both start at 0, so the first values are too small by a known factor
+        # bias correction: both averages start at 0, so the first values are too small by a known factor
         rate, root = rate / (1 - beta1**self.steps), math.sqrt(1 - beta2**self.steps)
         numbers = np.asarray([1 - beta1, 1 - beta2, decay, rate, root, self.eps], parameter.dtype)
         _adam(*(array.reshape(-1) for array in (parameter, gradient, mean, square)), *numbers)
 
 
-# --- the updates of one parameter, in place; the numba versions need only one pass over memory ----------------------
+# --- the update of one parameter, in place; the Numba versions need only one pass over memory -----------------------
 
 
 def _sgd_numpy(parameter, gradient, velocity, momentum, decay, inside, outside):

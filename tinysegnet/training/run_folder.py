@@ -1,12 +1,12 @@
-"""The folder of a run: `runs/<name>/` with everything needed to understand, continue or show a training.
+"""The folder of a run, `runs/<name>/`, with everything needed to understand, continue or present it.
 
-    config.json          the options, and the machine it ran on
+    config.json          the options, and the machine on which the run started
     metrics.csv          epoch, train_loss, val_G, val_C, val_mIoU, seconds
     last.safetensors     the network after the last epoch        best.safetensors     with the best val mIoU so far
-    curves.png, overlays.png, per_class.png, report.html      at the end, by `tinysegnet.report.write_report`
-    .lock                held by the training that writes into the folder
+    curves.png, overlays.png, per_class.png, report.html      written at the end by `tinysegnet.report.write_report`
+    .lock                locked by the training run that writes to the folder
 
-Every file is written atomically, metrics and checkpoints after every epoch, so that an interrupted run keeps all
+Every file is written atomically. Metrics and checkpoints are written after every epoch, so an interrupted run keeps all
 finished epochs.
 """
 
@@ -42,18 +42,18 @@ WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # errors of file sy
 
 
 class RunFolder:
-    """The folder of a new run; `RunFolder.resume` opens one that was stopped. Nothing is written before `begin`.
+    """The folder of a new run. `RunFolder.resume` opens the folder of a stopped run. Nothing is written before `begin`.
 
     Args:
         path: a new folder, or an existing one without a run in it.
-        config: values that JSON can hold, among them "size", the (H, W) of the training pictures.
+        config: values that can be saved as JSON, including "size", the (H, W) of the training pictures.
         palette: the palette of the training data.
 
     Attributes:
-        resumed: the checkpoint from which training continues; None for a new run.
+        resumed: the checkpoint from which training continues, or None for a new run.
 
     Raises:
-        DataError: the folder already holds a run, which would be overwritten.
+        DataError: the folder already contains a run, which would be overwritten.
     """
 
     def __init__(self, path: str | os.PathLike[str], config: dict[str, Any], palette: Palette) -> None:
@@ -63,9 +63,9 @@ class RunFolder:
         self._check_no_run()
 
     def _check_no_run(self) -> None:
-        if os.path.exists(self.path / "config.json"):  # False for an impossible name
-            raise DataError(f"{self.path}: holds a run already. Choose another --name, go on with "
-                            f"--resume {shlex.quote(str(self.path))}, or move that folder away")  # fmt: skip
+        if os.path.exists(self.path / "config.json"):  # unlike Path.exists, False for an invalid name
+            raise DataError(f"{self.path}: the folder already contains a run. Choose another --name, continue it with "
+                            f"--resume {shlex.quote(str(self.path))}, or move the folder away.")  # fmt: skip
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
@@ -75,7 +75,7 @@ class RunFolder:
         folder.resumed = checkpoint.read(folder.path / "last.safetensors")
         folder.palette = folder.resumed.palette
         if not folder.resumed.progress:
-            raise DataError(f"{folder.path}: its last checkpoint lacks the training state")
+            raise DataError(f"{folder.path}: the last checkpoint lacks the training state, so the run cannot continue.")
         return folder
 
     @property
@@ -85,26 +85,26 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Lock the folder against other trainings while the block runs.
+        """Lock the folder against other training runs while the block runs.
 
-        The system drops the lock when the process ends, even after a kill, so no stale lock stays behind. A file system
-        without locks is used unlocked.
+        The system releases the lock when the process ends, even after a kill, so stale locks cannot occur. On a file
+        system without locks, the folder is not locked.
 
         Raises:
-            DataError: another training holds the lock, or has filled the folder since it was opened.
+            DataError: another run holds the lock, or has written to the folder since it was opened.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / ".lock")
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            raise DataError(f"{self.path}: another training writes into it. Wait for it, stop it, or choose"
-                            " another --name") from None  # fmt: skip
+            raise DataError(f"{self.path}: another training run writes to this folder. Wait for it, stop it, or choose"
+                            " another --name.") from None  # fmt: skip
         except OSError as error:
             if error.errno not in WITHOUT_LOCKS:
                 raise
         try:
-            if not self._begun:  # another training may have written into it meanwhile
+            if not self._begun:  # another run may have written to the folder since it was opened
                 self._check_no_run()
             yield
         finally:
@@ -112,15 +112,15 @@ class RunFolder:
 
     @contextmanager
     def finishing(self) -> Iterator[None]:
-        """After the last epoch: if the block is interrupted, print how to get the report later."""
+        """Print how to get the report later if the block, after the last epoch, is interrupted."""
         try:
             yield
         except KeyboardInterrupt:
-            print(f"trained, but without a report: {self.how_to_go_on}", file=sys.stderr)
+            print(f"Training is complete, but the report is missing. To write it: {self.how_to_go_on}", file=sys.stderr)
             raise
 
     def begin(self) -> None:
-        """Before the first epoch: write config.json, and remove temporary files of a run that was killed."""
+        """Write config.json of a new run, and remove temporary files of a run that was killed."""
         self._begun = True
         self.path.mkdir(parents=True, exist_ok=True)
         for stray in self.path.glob(".*.tmp"):
@@ -130,7 +130,7 @@ class RunFolder:
 
     def record(self, model: Network, history: list[dict[str, float]], scores: Scores | None, *,
                progress: Any, optimizer: dict[str, np.ndarray]) -> None:  # fmt: skip
-        """After an epoch: write the metrics so far and the checkpoints; updates `progress.best`."""
+        """Write the metrics so far and the checkpoints after an epoch, and update `progress.best`."""
         self._write("metrics.csv", _as_csv(history))
         mIoU = history[-1]["val_mIoU"]
         if mIoU > progress.best or not (self.path / "best.safetensors").exists():
@@ -148,7 +148,7 @@ class RunFolder:
 
     def _training(self, history: list[dict[str, float]], scores: Scores | None) -> dict[str, Any]:
         epoch = history[-1]["epoch"] if history else 0
-        # how label maps are read, classes weighted and pictures predicted
+        # the settings for reading label maps, weighting classes and predicting pictures
         kept = ("ignore", "classes", "one_class", "class_weights", "mirror", "test_scales")
         how: dict[str, Any] = {name: self.config[name] for name in kept if name in self.config}
         return {**how, "size": self.config["size"], "epoch": epoch, "scores": scores and scores.as_dict()}
@@ -158,30 +158,30 @@ class RunFolder:
 
 
 def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """config.json of a run. Raises DataError if there is none."""
+    """Return config.json of a run. Raises DataError if it is missing or invalid."""
     file = Path(path) / "config.json"
     if is_special(file):
-        raise DataError(f"{file}: a pipe or a device (expected a file). Give the folder of a run, such as runs/NAME")
+        raise DataError(f"{file}: a pipe or a device. Give the folder of a run, such as runs/NAME.")
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(config, dict) or "size" not in config:
-            raise ValueError("it has no size")
+            raise ValueError("it contains no size")
         return config
     except FileNotFoundError as error:
-        raise DataError(f"{file}: no such file. Give the folder of a run, such as runs/NAME") from error
+        raise DataError(f"{file}: no such file. Give the folder of a run, such as runs/NAME.") from error
     except (OSError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read: {error}. Give the folder of a run, such as runs/NAME") from error
+        raise DataError(f"{file}: cannot be read: {error}. Give the folder of a run, such as runs/NAME.") from error
 
 
 def _as_csv(history: list[dict[str, float]]) -> str:
-    """The text of metrics.csv; scores of epochs without validation are empty cells."""
+    """Return the text of metrics.csv, with empty cells for epochs without validation."""
     lines = [list(COLUMNS)]
     lines += [["" if row[name] != row[name] else f"{row[name]:.6g}" for name in COLUMNS] for row in history]
     return "".join(",".join(cells) + "\n" for cells in lines)
 
 
 def environment() -> dict[str, Any]:
-    """Versions, machine and command, so that figures can be interpreted later."""
+    """Return versions, machine and command, so that results can be interpreted later."""
     return {
         "tinysegnet": _version("tinysegnet"),
         "python": platform.python_version(),
@@ -202,8 +202,7 @@ def _version(package: str) -> str:
 
 
 def _processor() -> str:
-    """The processor's name; on Linux it is only in a file."""
-    try:
+    try:  # Linux reports the name only in a file
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):

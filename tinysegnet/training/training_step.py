@@ -1,4 +1,4 @@
-"""One step of training: forward, loss, backward, update. The first layer with a non-finite number is reported."""
+"""One training step: forward, loss, backward, update. The first layer with a non-finite value is reported."""
 
 import copy
 from pathlib import Path
@@ -16,10 +16,11 @@ from .schedules import schedule
 
 
 class TrainingStep:
-    """The step that a recipe describes, with its optimizer and the class weights of `data`.
+    """The training step of a recipe, with its optimizer and the class weights of `data`.
 
-    total_steps: the length of the whole training, for the schedule. checkpoint: the file that an error about non-finite
-    numbers recommends; None if nothing is saved.
+    Args:
+        total_steps: number of steps of the whole training run, for the schedule.
+        checkpoint: the file that an error about non-finite values recommends, or None if nothing is saved.
     """
 
     def __init__(
@@ -31,12 +32,12 @@ class TrainingStep:
         self.optimizer = make_optimizer(model, recipe)
 
     def run(self, images: np.ndarray, labels: np.ndarray, step: int) -> tuple[float, np.ndarray]:
-        """Train on one batch -> the loss, and the logits (N, H, W, num_classes) before the update.
+        """Train on images (N, H, W, 3) float32 in 0..255 and labels (N, H, W) uint8. Steps are counted from 0.
 
-        images: (N, H, W, 3) float32 in 0..255. labels: (N, H, W) uint8. step: its number, from 0. Raises NonFiniteError
-        if the loss or a gradient is not finite; the message names the first layer with such numbers.
+        Returns the loss, and the logits (N, H, W, num_classes) before the update. Raises NonFiniteError if the loss or
+        a gradient is not finite.
         """
-        # the masks of dropout depend on the step alone, so that a resumed run draws the same ones
+        # the dropout masks depend only on the seed and the step, so that a resumed run draws the same masks
         self.model.reseed(self.recipe.seed, step)
         logits = self.model.forward(images, training=True)
         loss_forward, loss_backward = cross_entropy_for(logits)
@@ -51,26 +52,26 @@ class TrainingStep:
         return float(loss), logits
 
     def rate_factor(self, step: int) -> float:
-        """The schedule's factor on the learning rate in this step."""
+        """Return the schedule's factor on the learning rate in this step."""
         return schedule(self.recipe.schedule, step, self.total_steps)
 
     def is_void(self, labels: np.ndarray) -> bool:
-        """Whether no pixel is labelled: loss and gradient are 0, and a step would only let the weights decay."""
+        """Return whether no pixel is labelled. A step would then only decay the weights, as the gradient is 0."""
         return self.ignore_label is not None and bool((labels == self.ignore_label).all())
 
     def accuracy(self, predicted: np.ndarray, labels: np.ndarray) -> float:
-        """Share of the labelled pixels that are right; 0 if none is labelled."""
+        """Return the share of labelled pixels that are correct, or 0 if no pixel is labelled."""
         labelled = labels != (-1 if self.ignore_label is None else self.ignore_label)
         return float((predicted == labels)[labelled].mean()) if labelled.any() else 0.0
 
     def _not_finite(self, what: str, step: int, where: str) -> NonFiniteError:
-        kept = f"; the last good checkpoint is {self.checkpoint}" if self.checkpoint else ""
-        return NonFiniteError(f"{what} at step {step + 1}, {where}{kept}. "
-                              f"Lower the learning rate ({self.recipe.learning_rate})")  # fmt: skip
+        kept = f" The last good checkpoint is {self.checkpoint}." if self.checkpoint else ""
+        return NonFiniteError(f"{what} at step {step + 1}, {where}.{kept} "
+                              f"Lower the learning rate ({self.recipe.learning_rate}).")  # fmt: skip
 
 
 def make_optimizer(model: Network, recipe: Recipe) -> optim.Optimizer:
-    """The optimizer that a recipe names."""
+    """Create the optimizer that a recipe names."""
     settings: dict[str, Any] = {name: getattr(recipe, name) for name in ("learning_rate", "weight_decay", "bias_rate")}
     settings["decayed"] = recipe.decayed.split("_")
     if recipe.optimizer == "adam":
@@ -86,12 +87,12 @@ def _class_weights(recipe: Recipe, data: Dataset) -> np.ndarray | None:
 
 
 def _first_bad_layer(model: Network, images: np.ndarray) -> str:
-    """In words: the first layer whose parameters are not finite, or else whose output is not, found with a copy."""
+    """Find the first layer with non-finite parameters, or else with non-finite output, and describe it in words."""
     bad = _first_bad(model.named_parameters())
     if bad:
         return f"first in {bad}"
     x = images
-    for name, layer in copy.deepcopy(model.layers).items():  # training=True moves running statistics
+    for name, layer in copy.deepcopy(model.layers).items():  # a copy, because training=True updates running statistics
         x = layer.forward(x, training=True)
         if not np.isfinite(x).all():
             return f"first in the output of {name}"
@@ -99,5 +100,4 @@ def _first_bad_layer(model: Network, images: np.ndarray) -> str:
 
 
 def _first_bad(named: optim.Named) -> str | None:
-    """The name of the first array with a number that is not finite."""
     return next((name for name, array in named if not np.isfinite(array).all()), None)

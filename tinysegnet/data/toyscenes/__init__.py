@@ -1,4 +1,4 @@
-"""Toy scenes: streets drawn with exact labels, without end (see `scenes`)."""
+"""An unlimited supply of drawn streets with exact labels (see `scenes`)."""
 
 from .scenes import ToyScenes, draw_scene
 

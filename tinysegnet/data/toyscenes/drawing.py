@@ -1,10 +1,10 @@
-"""The drawing board of the toy scenes: a camera, flat sheets of the street to draw on, and the light.
+"""The graphics of the toy scenes: a camera, a canvas, flat sheets to draw on, and the light.
 
-Everything is placed in metres: x to the right, y up, z away from the camera, the ground at y = 0. `Camera` projects a
-point onto the picture; `Canvas` holds two drawings of the same polygons, the picture in colour and the label map in
-class numbers, both `OVERSAMPLING` times too large; `Sheet` is a flat piece of the world (a wall, the ground, a
-cardboard figure) with two coordinates. `develop` shrinks the two drawings: a pixel's colour is the mean of its fine
-pixels, so edges are smooth; its label is the class of the fine pixel in its middle, so the label is exact.
+Positions are in metres: x to the right, y up, z away from the camera, with the ground at y = 0. `Camera` projects a
+point onto the picture. `Canvas` contains two drawings of the same polygons, the picture in colours and the label map in
+class numbers, both enlarged by `OVERSAMPLING`. `Sheet` is a plane in the scene (a wall, the ground, a cardboard figure)
+with two coordinates. `develop` reduces both drawings: a pixel's colour is the mean of its fine pixels, so edges are
+smooth, and its label is the class of the central fine pixel, so labels are exact.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from PIL import Image, ImageDraw, ImageFilter
 from ..palette import CAMVID
 from .paints import Color, between, mix
 
-OVERSAMPLING = 3  # odd, so that a pixel has a middle
-NEAR = 0.7  # metres: nothing is drawn closer to the camera than this
+OVERSAMPLING = 3  # odd, so that a pixel has a central fine pixel
+NEAR = 0.7  # metres; points closer to the camera are projected as if they were this far away
 CIRCLE = [(math.cos(2 * math.pi * i / 16), math.sin(2 * math.pi * i / 16)) for i in range(16)]
 
 Point = tuple[float, float]
@@ -29,7 +29,7 @@ SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN, CYCLIST
 VOID = 11
 assert CAMVID.ignore_label == VOID
 
-# The texture of each class: fine grain, strokes across, strokes down or dabs, and how strong, in grey levels.
+# The texture of each class: fine grain, horizontal strokes, vertical strokes or dabs, and its strength in grey levels.
 FINE, ACROSS, DOWN, DABS = range(4)
 STROKES, STRENGTH = np.zeros(256, np.int64), np.zeros(256, np.float32)
 for _label, _stroke, _strength in ((BUILDING, ACROSS, 12), (ROAD, FINE, 3), (PAVEMENT, DABS, 10), (TREE, DABS, 20),
@@ -39,13 +39,13 @@ for _label, _stroke, _strength in ((BUILDING, ACROSS, 12), (ROAD, FINE, 3), (PAV
 
 @dataclass(frozen=True)
 class Mood:
-    """The light of an hour."""
+    """The weather and the time of day."""
 
-    sky: tuple[Color, Color]  # at the top and at the bottom
-    cast: Color  # what every colour is multiplied by
-    shadow: float  # 0 (overcast) .. 1 (hard sun)
-    haze: float  # metres at which two thirds of a colour are lost to the haze
-    lamps: float  # the probability that a window is lit
+    sky: tuple[Color, Color]  # colours at the top and at the bottom
+    cast: Color  # factors on red, green and blue
+    shadow: float  # strength from 0 (overcast) to 1 (full sun)
+    haze: float  # distance in metres at which two thirds of a colour are lost to haze
+    lamps: float  # probability that a window is lit
 
 
 MOODS: tuple[Mood, ...] = (
@@ -63,18 +63,18 @@ MOODS: tuple[Mood, ...] = (
 
 @dataclass(frozen=True)
 class Camera:
-    """Projects metres to pixels of the fine drawing."""
+    """A projection from metres to pixels of the enlarged drawing."""
 
-    focal: float  # the focal length, in picture heights
-    height: float  # of the eye, metres
-    horizon: float  # below the upper edge, in picture heights
-    center: float  # the vanishing point from the left edge, in picture heights
-    bend: float  # the street's curve, 1/metres
-    roll: float  # radians, small
+    focal: float  # focal length, in picture heights
+    height: float  # height of the eye, in metres
+    horizon: float  # distance of the horizon from the upper edge, in picture heights
+    center: float  # distance of the vanishing point from the left edge, in picture heights
+    bend: float  # curvature of the street, in 1/metres
+    roll: float  # a small angle, in radians
     scale: float  # fine pixels per picture height
 
     def project(self, x: float, y: float, z: float) -> Point:
-        """A point of the street, metres -> (column, row) in fine pixels."""
+        """Project a point of the scene, in metres, to (column, row) in fine pixels."""
         z = max(z, NEAR)
         zoom = self.focal / z
         right, down = zoom * (x + self.bend * z * z), zoom * (self.height - y)
@@ -83,9 +83,9 @@ class Camera:
 
 
 class Canvas:
-    """The picture and the label map of one scene while it is drawn, far things first; size: (H, W) when finished.
+    """The picture and label map of a scene, whose (H, W) will be `size`. Distant objects must be drawn first.
 
-    A class number given with a polygon goes into the label map; without one the polygon is a detail of what is there.
+    A polygon with a class is also drawn into the label map. One without is a detail of the object behind it.
     """
 
     def __init__(self, size: tuple[int, int], camera: Camera, mood: Mood, sun: float, background: int) -> None:
@@ -98,37 +98,37 @@ class Canvas:
         self._marker = ImageDraw.Draw(self.labels)
 
     def polygon(self, points: Sequence[Point], color: Color, label: int | None = None) -> None:
-        """Fill a polygon, given in fine pixels, in the picture and, if it has a class, in the label map."""
+        """Fill a polygon, given in fine pixels, in the picture and, if it has a label, in the label map."""
         self._brush.polygon(points, _ink(color))
         if label is not None:
             self._marker.polygon(points, label)
 
     def glaze(self, points: Sequence[Point], color: Color, opacity: float) -> None:
-        """Tint a polygon of the picture: a shadow or a reflection, never a thing."""
+        """Tint a polygon of the picture, for shadows and haze. The label map does not change."""
         self._glaze.polygon(points, _ink(color, 255 * opacity))
 
     def glaze_ellipse(self, box: tuple[float, float, float, float], color: Color, opacity: float) -> None:
         self._glaze.ellipse(box, _ink(color, 255 * opacity))
 
     def facing(self, x: float, z: float, light: float = 1.0) -> Sheet:
-        """A cardboard sheet that stands at (x, 0, z) and faces the camera: a to the right, b up."""
+        """Return a sheet that stands at (x, 0, z) and faces the camera: a points to the right, b up."""
         return Sheet(self, (x, 0, z), (1, 0, 0), (0, 1, 0), light)
 
     def along(self, x: float, z: float, light: float = 1.0) -> Sheet:
-        """A wall along the street through (x, 0, z): a away from the camera, b up."""
+        """Return a wall along the street through (x, 0, z): a points away from the camera, b up."""
         return Sheet(self, (x, 0, z), (0, 0, 1), (0, 1, 0), light)
 
     def ground(self, z: float = 0.0) -> Sheet:
-        """The ground from z on: a to the right of the street's axis, b away from the camera."""
+        """Return the ground, starting at z: a points to the right, b away from the camera."""
         return Sheet(self, (0, 0, z), (1, 0, 0), (0, 0, 1))
 
     def wall_light(self, x: float) -> float:
-        """How bright a wall along the street at x is: lit if it looks into the sun."""
+        """Return the brightness of a wall along the street at x, which is lit if it faces the sun."""
         lit = (x < 0) == (self.sun > 0)
         return 1.0 + (0.1 if lit else -0.3) * self.mood.shadow
 
     def drop_shadow(self, x: float, z: float, radius: float, depth: float) -> None:
-        """The soft dark spot under a thing that stands at (x, z)."""
+        """Draw the soft shadow under an object at (x, z)."""
         shift = -self.sun * radius * 0.5 * self.mood.shadow
         outline = ellipse(x + shift, 0.0, radius, depth)
         self.ground(z).glaze(outline, (24, 26, 48), 0.20 + 0.22 * self.mood.shadow)
@@ -139,25 +139,25 @@ def _ink(color: Color, *opacity: float) -> tuple[int, ...]:
 
 
 def ellipse(a: float, b: float, radius_a: float, radius_b: float) -> list[Point]:
-    """The outline of an upright ellipse."""
+    """Return the outline of an ellipse with axes along a and b."""
     return [(a + radius_a * cos, b + radius_b * sin) for cos, sin in CIRCLE]
 
 
 class Sheet:
-    """A flat piece of the street: the point (a, b) is origin + a * right + b * up, metres."""
+    """A plane in the scene, where the point (a, b) is origin + a * right + b * up, in metres."""
 
     def __init__(self, canvas: Canvas, origin: Color, right: Color, up: Color, light: float = 1.0) -> None:
         self.canvas, self.origin, self.right, self.up, self.light = canvas, origin, right, up, light
         self.mist = 1.0 - math.exp(-max(origin[2], NEAR) / canvas.mood.haze)
 
     def points(self, points: Iterable[Point]) -> list[Point]:
-        """Points of the sheet -> fine pixels."""
+        """Project points of the sheet to fine pixels."""
         project = self.canvas.camera.project
         (x, y, z), (rx, ry, rz), (ux, uy, uz) = self.origin, self.right, self.up
         return [project(x + a * rx + b * ux, y + a * ry + b * uy, z + a * rz + b * uz) for a, b in points]
 
     def shade(self, color: Color) -> Color:
-        """The colour as it is seen from here: in this sheet's light and through the haze."""
+        """Return the colour as the camera sees it, in the sheet's light and through the haze."""
         red, green, blue = (min(self.light * part, 255) for part in color)
         return mix((red, green, blue), self.canvas.mood.sky[1], self.mist)
 
@@ -169,11 +169,11 @@ class Sheet:
 
     def disc(self, a: float, b: float, radius: float, color: Color, label: int | None = None,
              radius_b: float | None = None) -> None:  # fmt: skip
-        """Fill a circle, or an ellipse if it has a second radius."""
+        """Fill a circle, or an ellipse if radius_b is given."""
         self.polygon(ellipse(a, b, radius, radius_b or radius), color, label)
 
     def bar(self, start: Point, end: Point, width: float, color: Color, label: int | None = None) -> None:
-        """A straight bar from one point to another: an arm, a leg, the tube of a bicycle."""
+        """Draw a straight bar between two points: an arm, a leg, the tube of a bicycle."""
         (a, b), (c, d) = start, end
         half = width / (2.0 * (math.hypot(c - a, d - b) or 1.0))
         p, q = (b - d) * half, (c - a) * half
@@ -184,16 +184,16 @@ class Sheet:
 
 
 def develop(canvas: Canvas, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The finished picture (H, W, 3) uint8, with textures, light, exposure, blur and noise; and its labels (H, W)."""
+    """Return the finished picture (H, W, 3) uint8, with texture, light, exposure, blur and noise, and its labels."""
     middle = OVERSAMPLING // 2
     labels = np.asarray(canvas.labels)[middle::OVERSAMPLING, middle::OVERSAMPLING].copy()
     picture = np.asarray(canvas.picture.reduce(OVERSAMPLING), dtype=np.float32)
     picture = picture + _texture(labels, rng)[..., None]
     cast = np.array([c * between(rng, 0.95, 1.05) for c in canvas.mood.cast], np.float32)
     exposure, contrast = np.float32(between(rng, 0.85, 1.12)), np.float32(between(rng, 0.88, 1.12))
-    picture = (picture * cast * exposure - 120) * contrast + 120  # contrast about middle grey
+    picture = (picture * cast * exposure - 120) * contrast + 120  # contrast relative to middle grey
     radius = max(0.0, between(rng, -0.4, 0.4)) * labels.shape[0] / 96.0
-    if radius >= 0.05:  # the lens is a little out of focus
+    if radius >= 0.05:  # the lens is slightly out of focus
         sharp = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
         picture = np.array(sharp.filter(ImageFilter.GaussianBlur(radius)), np.float32)
     picture += rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(between(rng, 0.3, 2.0))
@@ -201,9 +201,9 @@ def develop(canvas: Canvas, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
 
 
 def _texture(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(H, W) float32, grey levels to add: every surface has the brush strokes of its material."""
+    """Return the texture, (H, W) float32, in grey levels to be added to the picture."""
     height, width = labels.shape
-    coarse = max(1, round(height / 96))  # strokes grow with the picture
+    coarse = max(1, round(height / 96))  # strokes scale with the picture
     fine = rng.standard_normal((-(-height // coarse) + 3, -(-width // coarse) + 3), dtype=np.float32)
     across = fine[3:, 3:] + fine[3:, 2:-1] + fine[3:, 1:-2] + fine[3:, :-3]
     down = fine[3:, 3:] + fine[2:-1, 3:] + fine[1:-2, 3:] + fine[:-3, 3:]

@@ -1,6 +1,6 @@
-"""What stands along a toy street: houses, trees, hedges and fences.
+"""The objects along a toy street: houses, trees, hedges and fences.
 
-Every function draws one thing on a `Canvas`, in metres, and marks its polygons with its class.
+Each function draws one object on a `Canvas`, in metres, and labels its polygons with its class.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ PALINGS: tuple[Color, ...] = ((232, 230, 222), (232, 230, 222), (140, 96, 68), (
 
 
 def house(canvas: Canvas, rng: np.random.Generator, x: float, start: float, end: float, gable_end: bool) -> None:
-    """A house whose front runs along the street at x from z = start to end. gable_end: its side wall has windows."""
+    """Draw a house whose front is at x, from z = start to end. With gable_end, its side wall has windows."""
     color, height = paint(rng, WALLS, 0.85), between(rng, 4.5, 13.0)
     width, depth = end - start, 9.0 if x > 0 else -9.0
     trim = mix(color, pick(rng, (WHITE, DARK)), 0.35)
@@ -39,7 +39,7 @@ def house(canvas: Canvas, rng: np.random.Generator, x: float, start: float, end:
 
 
 def _roof(canvas: Canvas, rng: np.random.Generator, eaves: Color, width: float, ridge: float) -> None:
-    """The slope of a roof from the eaves at (x, y, z) to a ridge so far behind, and perhaps a chimney on it."""
+    """Draw a roof from the eaves at (x, y, z) to the ridge, `ridge` metres behind them, sometimes with a chimney."""
     x, height, start = eaves
     if chance(rng, 0.5):
         chimney = canvas.facing(x + 0.8 * ridge, start + width / 2)
@@ -63,7 +63,7 @@ def _parapet(front: Sheet, rng: np.random.Generator, width: float, height: float
 
 
 def _ground_floor(front: Sheet, rng: np.random.Generator, width: float, trim: Color) -> float:
-    """A door, or a shop window under a striped awning; returns where the floors above begin, metres."""
+    """Draw a door, or a shop window with an awning. Returns the height in metres at which the windows begin."""
     door = between(rng, 0.1, 0.6) * width
     if chance(rng, 0.45):
         glass = LAMPLIGHT if chance(rng, front.canvas.mood.lamps) else pick(rng, GLASS)
@@ -83,7 +83,7 @@ def _ground_floor(front: Sheet, rng: np.random.Generator, width: float, trim: Co
 
 def windows(wall: Sheet, rng: np.random.Generator, left: float, right: float, bottom: float, top: float,
             trim: Color) -> None:  # fmt: skip
-    """Rows of windows between two heights of a wall, some of them lit."""
+    """Draw rows of windows, some of them lit, between two heights of a wall."""
     lamps = wall.canvas.mood.lamps
     glass, shutters = pick(rng, GLASS), (paint(rng) if chance(rng, 0.3) else None)
     columns = max(1, int((right - left) / between(rng, 2.0, 3.2)))
@@ -103,7 +103,7 @@ def windows(wall: Sheet, rng: np.random.Generator, left: float, right: float, bo
 
 
 def tree(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """A tree: a trunk under a round crown of leaves, a poplar or a fir."""
+    """Draw a tree with a round crown, a poplar or a fir."""
     canvas.drop_shadow(x, z, 1.5, 1.0)
     sheet, leaves = canvas.facing(x, z), paint(rng, LEAVES)
     height, trunk = between(rng, 4.5, 9.0), between(rng, 0.2, 0.34)
@@ -133,7 +133,7 @@ def _crown(sheet: Sheet, rng: np.random.Generator, leaves: Color, height: float,
 
 
 def hedge(canvas: Canvas, rng: np.random.Generator, x: float, start: float, end: float) -> None:
-    """A hedge along the street: a tree's leaves in the shape of a wall."""
+    """Draw a hedge along the street."""
     height, leaves, wall = between(rng, 0.9, 2.4), paint(rng, LEAVES), canvas.along(x, start)
     canvas.facing(x, start).box(0, 0, 1.0 if x > 0 else -1.0, height, mix(leaves, DARK, 0.15), TREE)
     wall.box(0, 0, end - start, height, leaves, TREE)
@@ -144,11 +144,11 @@ def hedge(canvas: Canvas, rng: np.random.Generator, x: float, start: float, end:
 
 
 def fence(sheet: Sheet, rng: np.random.Generator, left: float, right: float) -> None:
-    """A fence on the sheet from a = left to right: pickets, palings or railings; what shows through is fence too."""
+    """Draw a fence on the sheet from a = left to right. Its gaps are labelled as fence, too."""
     color, height = paint(rng, PALINGS, 0.85), between(rng, 1.4, 2.1)
     gap = mix(color, DARK, between(rng, 0.5, 0.7))
     sheet.box(left, 0, right, height, gap, FENCE)
-    wide = max(between(rng, 0.4, 0.75), 0.045 * sheet.origin[2])  # not finer than the eye can see
+    wide = max(between(rng, 0.4, 0.75), 0.045 * sheet.origin[2])  # distant pickets are not thinner than a pixel
     count = max(2, int(abs(right - left) / wide))
     pitch, pointed = (right - left) / count, chance(rng, 0.5)
     for i in range(count):
@@ -161,7 +161,7 @@ def fence(sheet: Sheet, rng: np.random.Generator, left: float, right: float) -> 
 
 
 def garden(canvas: Canvas, rng: np.random.Generator, x: float, start: float, end: float) -> None:
-    """Trees behind a fence or a hedge, or nothing but an open place."""
+    """Draw a lot without a house: trees behind a fence or a hedge, or an open space."""
     side = 1.0 if x > 0 else -1.0
     form = rng.random()
     fenced = form < 0.6 and end < 18.0

@@ -1,4 +1,4 @@
-"""The colours of the toy scenes, and how one is drawn at random."""
+"""The colours of the toy scenes, and random choices."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -8,7 +8,7 @@ import numpy as np
 Color = tuple[float, float, float]
 T = TypeVar("T")
 
-# One box of paints for all. Kinds of things have favourites, but may be of any colour of the box.
+# All objects share these colours. Each kind of object prefers some of them, but any colour is possible.
 PAINTS: tuple[Color, ...] = (
     (196, 98, 74), (222, 160, 96), (236, 208, 152), (244, 234, 214), (214, 202, 186), (168, 160, 152),
     (122, 120, 124), (84, 86, 94), (52, 54, 64), (142, 178, 190), (96, 138, 166), (62, 92, 132), (70, 130, 128),
@@ -22,28 +22,28 @@ DARK: Color = (40, 42, 52)
 
 
 def chance(rng: np.random.Generator, probability: float) -> bool:
-    """True with this probability."""
+    """Return True with this probability."""
     return rng.random() < probability
 
 
 def between(rng: np.random.Generator, low: float, high: float) -> float:
-    """A number of [low, high), all equally likely."""
+    """Draw a number from [low, high), uniformly."""
     return low + (high - low) * rng.random()
 
 
 def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
-    """One of the choices, all equally likely."""
+    """Draw one of the choices, uniformly."""
     return choices[int(rng.random() * len(choices))]
 
 
 def mix(first: Color, second: Color, share: float) -> Color:
-    """The colour that has `share` of the second and the rest of the first."""
+    """Mix two colours, with `share` of the second."""
     (r, g, b), keep = first, 1.0 - share
     return (keep * r + share * second[0], keep * g + share * second[1], keep * b + share * second[2])
 
 
 def paint(rng: np.random.Generator, favourites: Sequence[Color] = PAINTS, share: float = 1.0) -> Color:
-    """One of the favourites, or with probability 1 - share any paint, a little lighter or darker than in the box."""
+    """Draw one of the favourites or, with probability 1 - share, any paint, and make it slightly lighter or darker."""
     r, g, b = pick(rng, favourites if share == 1.0 or chance(rng, share) else PAINTS)
     light = between(rng, 0.85, 1.12)
     return (r * light, g * light, b * light)

@@ -1,12 +1,12 @@
-"""Toy scenes: an endless world of drawn streets, the offline stand-in for real pictures of streets.
+"""Toy scenes: drawn streets with exact labels, an offline substitute for photographs of streets.
 
-Scene i of seed s at one size is always the same picture: a street in perspective with the eleven classes of CamVid and
-some void, seen by a camera that is never held the same way twice, in a light that changes; all things may have any
-colour of one box of paints. So neither a pixel's place nor its colour tells its class, nor both together
-(`metrics.baselines` measures how much they tell): shape, texture and surroundings must be learned. Labels are exact.
+A scene is determined by its seed, its index and its size. It shows a street in perspective with the eleven classes of
+CamVid and some void. The camera, the light and the colours vary, and objects of any class may have any colour. A
+pixel's position and colour therefore do not determine its class (`metrics.baselines` measures how far they help), and a
+network must learn shape, texture and context.
 
-Files: `paints` (colours), `drawing` (camera, canvas, light), `houses` and `street_objects` (what stands in a street),
-`street` (the empty street), and here the plan of what stands where.
+Files: `paints` (colours), `drawing` (camera, canvas, light), `houses` and `street_objects` (the objects), `street` (the
+empty street); this file decides where the objects stand.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,13 +22,13 @@ from .drawing import Point, develop
 from .paints import between, chance, pick
 from .street import Street
 
-Thing = tuple[float, Callable[[], None]]  # how far away it is, and how to draw it
+Thing = tuple[float, Callable[[], None]]  # its distance, and a function that draws it
 
 
 class ToyScenes:
     """A data set of `count` drawn streets of size (H, W), at least (16, 16).
 
-    `toys[i]` is a pure function of the seed, i and the size. Raises DataError if one of them is out of range.
+    `toys[i]` depends only on the seed, i and the size. Raises DataError if an argument is out of range.
     """
 
     palette = CAMVID
@@ -36,24 +36,24 @@ class ToyScenes:
 
     def __init__(self, count: int, *, seed: int = 0, size: tuple[int, int] = (96, 128)) -> None:
         if count < 0 or seed < 0:
-            raise DataError(f"toy scenes need a count and a seed of at least 0, not count={count}, seed={seed}")
+            raise DataError(f"toy scenes: count={count} and seed={seed} must be at least 0.")
         if min(size) < 16:
-            raise DataError(f"toy scenes of {size[0]}x{size[1]} pixels (expected at least 16x16)")
+            raise DataError(f"toy scenes: {size[0]}x{size[1]} pixels is too small. Choose at least 16x16.")
         self.count, self.seed, self.size = count, seed, (int(size[0]), int(size[1]))
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> Sample:
-        """Scene `index`, 0 <= index < len(self): image (H, W, 3) uint8 RGB, labels (H, W) uint8, 11 is void."""
+        """Draw scene `index`, 0 <= index < len(self)."""
         if not 0 <= index < self.count:
-            raise IndexError(f"toy scene {index} of {self.count}")
+            raise IndexError(f"toy scenes: index {index} is out of range for {self.count} scenes")
         image, labels = draw_scene(np.random.default_rng([self.seed, index]), self.size)
         return Sample(image, labels, f"toy-{self.seed}-{index:05d}")
 
 
 def draw_scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """One street: image (H, W, 3) uint8 RGB and labels (H, W) uint8, classes 0..10 and 11 for void. size: (H, W)."""
+    """Draw a street of size (H, W): image (H, W, 3) uint8 RGB, labels (H, W) uint8 with classes 0..10 and void 11."""
     street = Street(rng, size)
     street.draw_sky()
     street.draw_ground()
@@ -66,15 +66,15 @@ def draw_scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndar
 class _Plan:
     def __init__(self, street: Street, rng: np.random.Generator) -> None:
         self.street, self.canvas, self.rng = street, street.canvas, rng
-        self.columns: list[float] = []  # where in the picture things stand already
-        self.things: list[Thing] = []  # everything that stands in the street, in no order
+        self.columns: list[float] = []  # columns of the picture that are occupied
+        self.things: list[Thing] = []  # all objects of the scene, unsorted
         self._plan_row(street.wall_left)
         self._plan_row(street.wall_right)
         road, middle = [(street.left, street.right)], (street.left + street.right) / 2
         pavements = [(street.wall_left + 0.4, street.left - 0.4), (street.right + 0.4, street.wall_right - 0.4)]
-        # The edges of the two pavements, where posts and signs stand.
+        # Posts and signs stand at the edges of the two pavements.
         kerbs = [(street.left - 0.8, street.left - 0.3), (street.right + 0.3, street.right + 0.8)]
-        # The rarer and smaller a thing, the earlier it chooses its place.
+        # Rare and small objects are placed first, while there is space for them.
         for _ in self._several(1.0, 3.0):
             self._stand(road if chance(rng, 0.3) else pavements, 4.2, 7.8, street_objects.pedestrian)
         for _ in self._several(1.0, 2.3):
@@ -84,7 +84,7 @@ class _Plan:
             self._stand(pavements if chance(rng, 0.15) else road, 4.2, 7.8, street_objects.cyclist)
         for _ in self._several(0.3, 2.2):
             self._plan_barrier()
-        for _ in self._several(1.0, 2.6):  # a car that crosses the street, a parked one, or one in its lane
+        for _ in self._several(1.0, 2.6):  # a crossing car, a parked car, or a car in its lane
             form = rng.random()
             lane = 1.1 if form < 0.6 else 0.25 * (street.right - street.left)
             lanes = [(street.left + lane, street.left + lane), (street.right - lane, street.right - lane)]
@@ -100,14 +100,14 @@ class _Plan:
             self._stand(pavements, 4.0, 14.0, street_objects.oddity)
 
     def _several(self, low: float, high: float) -> range:
-        """Between low and high things of a kind, rounded down."""
+        """Draw a number of objects between low and high, rounded down."""
         return range(int(between(self.rng, low, high)))
 
     def _add(self, distance: float, draw: Callable[..., None], *where: float) -> None:
         self.things.append((distance, partial(draw, self.canvas, self.rng, *where)))
 
     def _plan_row(self, x: float) -> None:
-        """Houses and gardens along one side of the street, from the camera to its end."""
+        """Place houses and gardens along one side of the street, from the camera to its end."""
         rng, start, open_before = self.rng, 0.9, True
         built_up = between(rng, 0.25, 0.9)
         while start < self.street.length + 4.0:
@@ -115,7 +115,7 @@ class _Plan:
             if built and (x > 0) == (self.canvas.sun > 0):
                 self.things.append((1e3, partial(self._draw_house_shadow, x, start, end)))
             columns = [self.canvas.camera.project(x, 0.0, z)[0] for z in (start, end)]
-            if max(columns) > 0 if x < 0 else min(columns) < self.canvas.picture.size[0]:  # the camera sees the lot
+            if max(columns) > 0 if x < 0 else min(columns) < self.canvas.picture.size[0]:  # the lot is visible
                 if built:
                     self._add(end, houses.house, x, start, end, open_before)
                 else:
@@ -128,9 +128,9 @@ class _Plan:
         self.canvas.ground().glaze(outline, (24, 26, 52), 0.38 * self.street.mood.shadow)
 
     def _spot(self, strips: Sequence[Point], near: float, far: float) -> Point | None:
-        """A place (x, z) on one of these strips (from a left to a right x) that the camera sees; None if none is found.
+        """Find a visible place (x, z) on one of these strips (left x, right x). Returns None if there is no space.
 
-        Near places are likelier, so that a thing is as likely to be large as to be small. No thing hides another.
+        Near places are more likely, so that large and small objects are equally frequent. No object hides another.
         """
         width, apart = self.canvas.picture.size[0], 0.15 * self.canvas.picture.size[1]
         for _ in range(16):
@@ -147,7 +147,7 @@ class _Plan:
             self._add(spot[1], draw, *spot)
 
     def _plan_barrier(self) -> None:
-        """A short fence that faces the camera, or a railing along the kerb."""
+        """Place a short fence that faces the camera, or a railing along the kerb."""
         rng, street = self.rng, self.street
         spot = self._spot([(street.wall_left, street.wall_right)], 5.0, 10.0)
         if spot is None:

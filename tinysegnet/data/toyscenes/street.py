@@ -1,4 +1,4 @@
-"""The empty street of a toy scene: its measures, its camera, the sky above it and the ground under it."""
+"""The empty street of a toy scene: its dimensions, camera, sky and ground."""
 
 import math
 
@@ -14,7 +14,7 @@ SLABS: tuple[Color, ...] = ((200, 188, 168), (182, 140, 116), (194, 164, 142), (
 
 
 class Street:
-    """One street while it is drawn: its canvas, and the widths of its strips in metres; the camera is at x = 0."""
+    """A street that is being drawn: its canvas, and its dimensions in metres. The camera is at x = 0."""
 
     def __init__(self, rng: np.random.Generator, size: tuple[int, int]) -> None:
         self.rng, self.mood = rng, pick(rng, MOODS)
@@ -26,7 +26,7 @@ class Street:
         self.length = between(rng, 16.0, 34.0)
 
     def draw_sky(self) -> None:
-        """A sky that pales towards the horizon, and clouds."""
+        """Draw a sky that becomes paler towards the horizon, and clouds."""
         rng, canvas = self.rng, self.canvas
         columns, rows = canvas.picture.size
         top, bottom = self.mood.sky
@@ -47,7 +47,7 @@ class Street:
                 canvas.glaze_ellipse(box, color, opacity)
 
     def draw_ground(self) -> None:
-        """What closes the view, then pavement, road and its markings, shadows of the houses."""
+        """Draw the far end of the street, the pavement, the road and its markings."""
         self._draw_far_end()
         rng, canvas = self.rng, self.canvas
         slabs, asphalt = paint(rng, SLABS, 0.9), paint(rng, ASPHALT)
@@ -79,7 +79,7 @@ class Street:
             x += width
 
     def _outline(self, left: float, right: float, start: float = 0.0) -> list[Point]:
-        """The points of a strip of the ground that follows the bend of the street to its end."""
+        """Return the outline of a strip of the ground that follows the bend of the street."""
         far = self.length + 4.0
         depths = [start + (far - start) * (i / 9) ** 2 for i in range(10)]
         return self.canvas.ground().points([(left, z) for z in depths] + [(right, z) for z in reversed(depths)])
@@ -110,7 +110,7 @@ class Street:
                 ground.box(x, z, min(x + between(rng, 0.5, 2.5), self.right), z + between(rng, 1, 5), tone)
 
     def _draw_markings(self) -> None:
-        """Lines along the lanes, at times a zebra crossing. Markings are road."""
+        """Draw lines along the lanes and, sometimes, a zebra crossing. Markings are labelled as road."""
         rng, ground = self.rng, self.canvas.ground()
         color = pick(rng, ((232, 230, 220), (214, 212, 206), (226, 190, 92)))
         middle, z = between(rng, 0.4, 0.6) * (self.left + self.right), between(rng, 0.5, 3.0)
@@ -129,7 +129,7 @@ class Street:
                 ground.box(x, z, x + 0.5, z + 3.0, color)
 
     def draw_bonnet(self) -> None:
-        """At times the bonnet of our own car, which is void."""
+        """Sometimes draw the bonnet of the camera's car, which is void."""
         rng, canvas = self.rng, self.canvas
         width, height = canvas.picture.size
         if chance(rng, 0.35):

@@ -1,7 +1,7 @@
-"""Who and what is about in a toy street: lamp posts, signs, cars, people, and odd things without a class.
+"""The objects in a toy street: lamp posts, signs, cars, people, and odd objects without a class.
 
-Every function draws one thing on a `Canvas` where it stands, at (x, z) metres, and marks its polygons with its class.
-Thin things are a little stouter than in life, so that they are some pixels wide at 96x128.
+Each function draws one object on a `Canvas` at (x, z), in metres, and labels its polygons with its class. Thin objects
+are thicker than in reality, so that they are several pixels wide at 96x128.
 """
 
 import numpy as np
@@ -14,14 +14,14 @@ METAL: tuple[Color, ...] = ((70, 74, 80), (120, 124, 126), (178, 178, 172), (54,
 GLOSS: tuple[Color, ...] = ((176, 62, 56), (62, 92, 132), (228, 228, 224), (52, 54, 64), (168, 170, 172),
                             (218, 178, 66), (70, 130, 128))  # fmt: skip
 ENAMEL: tuple[Color, ...] = ((204, 56, 50), (44, 84, 160), (234, 188, 48))
-# The corners of a sign of three corners, a square and a diamond.
+# The corners of triangular, square and diamond signs.
 BOARDS = ((-1, -1), (1, -1), (0, 1)), ((-1, -1), (1, -1), (1, 1), (-1, 1)), ((-1, 0), (0, -1), (1, 0), (0, 1))
 COATS: tuple[Color, ...] = ((150, 64, 112), (120, 92, 132), (188, 92, 140), (84, 62, 112), (62, 92, 132))
 SAFETY: tuple[Color, ...] = ((238, 226, 70), (240, 130, 50), (120, 210, 90))
 
 
 def lamp_post(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """A lamp post whose arm reaches over the street, or a bare pole."""
+    """Draw a lamp post, with an arm over the street or a round lamp, or a bare pole."""
     sheet, color = canvas.facing(x, z), paint(rng, METAL, 0.85)
     half, height, toward = between(rng, 0.18, 0.24), between(rng, 4.5, 7.0), -1.0 if x > 0 else 1.0
     _post(sheet, half, height, color)
@@ -43,7 +43,7 @@ def _post(sheet: Sheet, half: float, height: float, color: Color) -> None:
 
 
 def sign(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """A traffic sign on its pole: round, three-cornered, square, a diamond or a name board."""
+    """Draw a traffic sign on a pole: a circle, triangle, square, diamond or name board."""
     sheet, top = canvas.facing(x, z), between(rng, 2.3, 3.3)
     _post(sheet, 0.18, top, paint(rng, METAL))
     rim, face = paint(rng, ENAMEL, 0.9), mix(paint(rng), WHITE, 0.8)
@@ -65,7 +65,7 @@ def sign(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
 
 
 def traffic_light(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """A traffic light: three lamps in a dark box (a sign), one of them on, on a pole."""
+    """Draw a traffic light on a pole. Its three lamps, one of them lit, are in a box that is labelled as a sign."""
     sheet, top = canvas.facing(x, z), between(rng, 2.4, 3.4)
     _post(sheet, 0.18, top, paint(rng, METAL))
     sheet.box(-0.48, top, 0.48, top + 1.75, paint(rng, (DARK, DARK, (200, 170, 70), (70, 80, 72))), SIGN)
@@ -75,12 +75,12 @@ def traffic_light(canvas: Canvas, rng: np.random.Generator, x: float, z: float) 
 
 
 def car(canvas: Canvas, rng: np.random.Generator, x: float, z: float, leaving: bool) -> None:
-    """A car along the street, its nearer end at z. leaving: we see its tail, otherwise its front."""
+    """Draw a car along the street, whose nearer end is at z. That is the rear if the car is leaving, else the front."""
     canvas.drop_shadow(x, z + 2.0, 1.3, 2.4)
     color, half, length = paint(rng, GLOSS, 0.85), between(rng, 0.85, 1.0), between(rng, 3.4, 4.6)
     waist, top = between(rng, 0.8, 1.0), between(rng, 1.4, 2.1)
     lean, glass = between(rng, 0.03, 0.1), pick(rng, GLASS)
-    inner = -1.0 if x > canvas.camera.bend * z * (z + length) else 1.0  # the flank that is in view
+    inner = -1.0 if x > canvas.camera.bend * z * (z + length) else 1.0  # the visible side
     roof = Sheet(canvas, (x, top, z), (1, 0, 0), (0, 0, 1), 1.1)
     roof.box(-half + lean, 0, half - lean, length - 1.5, color, CAR)
     flank = canvas.along(x + inner * half, z, canvas.wall_light(-inner))
@@ -115,7 +115,7 @@ def _flank(flank: Sheet, color: Color, glass: Color, length: float, waist: float
 
 
 def crossing_car(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """A car seen from the side, on its way across the street."""
+    """Draw a car that crosses the street, seen from the side."""
     canvas.drop_shadow(x, z, 2.4, 0.8)
     sheet, color, glass = canvas.facing(x, z), paint(rng, GLOSS, 0.85), pick(rng, GLASS)
     way, half = pick(rng, (-1.0, 1.0)), between(rng, 1.8, 2.3)
@@ -134,7 +134,7 @@ def crossing_car(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -
 
 
 def pedestrian(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """Somebody on foot in a long striped coat: legs, sleeves, a head with hair or a hat, sometimes a bag."""
+    """Draw a pedestrian in a long striped coat, sometimes with a bag."""
     canvas.drop_shadow(x, z, 0.55, 0.4)
     sheet, tall = canvas.facing(x, z), between(rng, 1.5, 2.1)
     coat, trousers, skin = paint(rng, COATS, 0.75), paint(rng), pick(rng, SKIN)
@@ -161,7 +161,7 @@ def _head(sheet: Sheet, rng: np.random.Generator, a: float, b: float, skin: Colo
 
 
 def cyclist(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """Somebody on a bicycle, from the side or from behind."""
+    """Draw a cyclist, seen from the side or from behind."""
     canvas.drop_shadow(x, z, 0.8, 0.4)
     sheet = canvas.facing(x, z)
     way = pick(rng, (-1.0, 1.0)) if chance(rng, 0.5) else 0.0
@@ -175,7 +175,7 @@ def cyclist(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> Non
 
 def _cyclist_from_side(sheet: Sheet, rng: np.random.Generator, way: float, frame: Color, top: Color,
                        trousers: Color) -> None:  # fmt: skip
-    """Two wheels, a Dutch bicycle with a coat guard, a rider who leans forward. Spokes are bicycle too."""
+    """Draw a Dutch bicycle and its rider. The space between the spokes is labelled as bicycle, too."""
     for hub in (-0.62, 0.62):
         sheet.disc(hub, 0.46, 0.46, (38, 38, 44), CYCLIST)
         sheet.disc(hub, 0.46, 0.31, (166, 166, 160))
@@ -200,7 +200,7 @@ def _cyclist_from_behind(sheet: Sheet, rng: np.random.Generator, frame: Color, t
 
 
 def oddity(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """A bin, a bench, a dog or a heap of boxes: void, as such things are in CamVid."""
+    """Draw a bin, a bench, a dog or a stack of boxes, which are void."""
     canvas.drop_shadow(x, z, 0.6, 0.4)
     sheet, color = canvas.facing(x, z), paint(rng)
     form = int(rng.random() * 4)
