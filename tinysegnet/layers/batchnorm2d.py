@@ -61,7 +61,7 @@ class BatchNorm2d(Layer):
 
 
 class BatchNormReLU2d(BatchNorm2d):
-    """A BatchNorm2d and the ReLU after it in one pass over memory. It shares the given layer's parameters."""
+    """A BatchNorm2d fused with the ReLU after it. It shares the parameters and statistics of the given layer."""
 
     op = "batchnorm2d_relu"
 

@@ -7,9 +7,9 @@ from .layer import Layer
 
 
 class Dropout(Layer):
-    """Set each value to 0 with probability p and divide the others by 1 - p, in training and when sampling.
+    """A layer that sets each value to 0 with probability p and divides the others by 1 - p.
 
-    The tape's generator draws the masks.
+    It does so in training and when sampling. The tape's generator draws the masks.
     """
 
     op = "dropout"

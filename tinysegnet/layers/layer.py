@@ -102,7 +102,7 @@ class Layer:
             input_gradient: if False, dx may be None, which saves computing it.
 
         Raises:
-            StateError: no forward pass in training (or with `Tape.keep`) came before.
+            StateError: there is no matching forward pass, which must be in training or with `Tape.keep`.
         """
         tape = thread_tape() if tape is None else tape
         if self not in tape.caches:
@@ -138,11 +138,11 @@ class Layer:
         return self.forward(x, tape), 0
 
     def fuse(self, following: Layer) -> Layer | None:
-        """Return a layer that trains this layer and the following one in one pass, or None if there is none."""
+        """Return a layer for training that computes this and the following one in one pass, or None."""
         return None
 
     def fold(self, following: Layer) -> Layer | None:
-        """Return a new layer that equals both in inference at their current statistics, or None if there is none."""
+        """Return a new layer that equals both in inference at their current statistics, or None."""
         return None
 
     def make_identity(self) -> None:
@@ -210,7 +210,7 @@ class Layer:
         return interval
 
     def branch_signature(self, cache: Any) -> bytes | None:
-        """Return on which side of each kink the values lay in the forward pass of this cache. Default: no kinks."""
+        """Return which side of each kink each value took in the forward pass of this cache, or None without kinks."""
         return None
 
 

@@ -8,7 +8,7 @@ from .layer import Layer
 
 
 class Normalize(Layer):
-    """Compute (x - mean) / scale for RGB pictures in 0..255. There is nothing to train.
+    """The normalisation (x - mean) / scale of RGB pictures in 0..255, without parameters.
 
     Args:
         mean, scale: one value, or one value per channel in the order red, green, blue.

@@ -18,7 +18,7 @@ class _Identity(Layer):
 
 
 class SkipSource(Layer):
-    """Pass the input on and store it in the tape for a later `SkipAdd`, whose gradient backward adds.
+    """The start of a skip connection: it passes its input on and stores it in the tape for a later `SkipAdd`.
 
     Args:
         through: a convolution that reduces the number of stored feature maps, as in FCN (Long et al. 2015). This layer
@@ -57,7 +57,7 @@ class SkipSource(Layer):
 
 
 class SkipAdd(Layer):
-    """Add the feature maps that the source stored. The gradient goes unchanged to both summands."""
+    """The end of a skip connection: it adds the feature maps of its source. Both summands get the same gradient."""
 
     def __init__(self, source: SkipSource) -> None:
         super().__init__()

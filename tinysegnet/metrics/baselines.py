@@ -29,7 +29,7 @@ GRIDS = ((6, 8), (12, 16), (24, 32), (96, 128))  # rows and columns of cells ove
 LEVELS = (8, 16, 32)  # levels in each of R, G and B
 JOINT = ((8, (6, 8)), (8, (12, 16)), (16, (3, 4)), (16, (6, 8)), (16, (12, 16)))  # colour levels and grid
 BALANCES = (0.0, 0.5, 1.0)
-CONFIDENCE = 10.0  # the number of pixels in a bin that weighs as much as its coarser estimate
+CONFIDENCE = 10.0  # the coarser estimate of a bin counts as much as this many pixels
 CHUNK = 4_000_000  # pixels counted at a time
 
 POSITION, COLOR, COLOR_AND_POSITION = "position prior", "colour", "colour and position"
@@ -47,8 +47,8 @@ def baselines(
     """Compute the scores of the baselines on the validation pictures.
 
     Args:
-        train: pairs of an image (H, W, 3) uint8 and its labels (H, W) uint8, of any sizes. They are read once, so
-            `tinysegnet.data.labelled_images(dataset)` will do.
+        train: pairs of an image (H, W, 3) uint8 and its labels (H, W) uint8, of any sizes, such as
+            `tinysegnet.data.labelled_images(dataset)`. They are read once.
         val: the pictures to score, also read once.
         kinds: any of "position prior", "colour" and "colour and position".
 

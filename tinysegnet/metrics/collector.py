@@ -13,7 +13,7 @@ from .scores import Scores
 
 
 class Collector:
-    """Accumulates the scores of the pictures of a data set. It keeps 3 K numbers per picture.
+    """The accumulated scores of a data set. It keeps 3 K numbers per picture.
 
     Args:
         boundary: also compute boundary scores, which take longer than everything else.

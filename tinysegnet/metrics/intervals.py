@@ -2,8 +2,7 @@
 
 The given pictures are a sample of all possible pictures. Drawing N of the N pictures with replacement imitates a new
 sample, and the scores of many draws vary about as much as the score of a new sample would. Neighbouring pictures of a
-video are alike, so whole blocks of consecutive pictures are drawn. With B blocks, of which draw r contains block b w_rb
-times:
+video are alike, so whole blocks of consecutive pictures are drawn. If draw r contains block b of B w_rb times,
 
     w_r ~ Multinomial(B; 1/B, ..., 1/B)
     n_r = sum_b w_rb sum_(pictures i in b) n_i        counts of draw r, from which G, C and mIoU follow
@@ -57,8 +56,8 @@ def bootstrap_intervals(
         if values.shape != counts.shape[:1]:
             raise ShapeError(f"{name}: expected one score per picture, ({len(counts)},), not {values.shape}")
     if block < 1 or resamples < 1 or not 0 < level < 1:
-        wrong = f"block {block}, resamples {resamples} and level {level} are not all possible"
-        raise SettingError(f"{wrong}. The first two are at least 1, and the level is between 0 and 1")
+        raise SettingError(f"block {block} and resamples {resamples} must be at least 1, and level {level} must be "
+                           "between 0 and 1")  # fmt: skip
     starts = np.arange(0, len(counts), block)
     if len(starts) < MIN_BLOCKS:
         return None

@@ -112,7 +112,7 @@ class Scores:
         return row + (f"  {_figure(baseline.IoU[k]):>{baseline_width}}" if baseline else "")
 
     def _with_interval(self, name: str) -> str:
-        """Return a text such as "0.571" or "0.571 [0.552, 0.590]"."""
+        """Return a string such as "0.571" or "0.571 [0.552, 0.590]"."""
         low_high = (self.intervals or {}).get(name)
         return f"{getattr(self, name):.3f}" + (f" [{low_high[0]:.3f}, {low_high[1]:.3f}]" if low_high else "")
 

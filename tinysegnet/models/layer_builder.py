@@ -23,7 +23,7 @@ class InitContext:
 
 
 class Architecture(Protocol):
-    """A description of a network, which can build the layers.
+    """A description of a network that can build its layers.
 
     Attributes:
         preprocessing: the default preprocessing, a name in `PREPROCESSING`.
@@ -44,7 +44,7 @@ class Architecture(Protocol):
 
 
 class LayerBuilder:
-    """Builds layers one after the other. `channels` is the number of channels of the last one."""
+    """A builder that adds layers one after the other. `channels` is the number of channels of the last one."""
 
     def __init__(self, context: InitContext) -> None:
         self.layers: dict[str, Layer] = {"input": PREPROCESSING[context.preprocessing](context.dtype)}

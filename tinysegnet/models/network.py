@@ -142,8 +142,8 @@ class Network:
             dx (N, H, W, 3), or None without `input_gradient`.
 
         Raises:
-            StateError: no forward pass in training (or with `Tape.keep`) came before, or `input_gradient` is set while
-                layers are frozen.
+            StateError: there is no matching forward pass in training or with `Tape.keep`, or `input_gradient` is set
+                although layers are frozen.
         """
         self._check_floats("the gradient of the logits (N, H, W, num_classes)", dlogits)
         if input_gradient and self.frozen:

@@ -1,12 +1,12 @@
 """Checkpoints: a trained network in one safetensors file, with its configuration and arrays but no code.
 
-The metadata in the header are JSON: "model" (the arguments of `build`), "palette" (class names and colours),
+The header contains metadata in JSON: "model" (the arguments of `build`), "palette" (class names and colours),
 "training" (picture size, epoch, scores) and, if the training can continue, "progress". The arrays are the model's
 parameters and running statistics and, with "progress", the optimizer's arrays "optimizer/<parameter>/<slot>". A digest
 of all arrays, "sha256", reveals damage.
 
-A checkpoint is written atomically: after a crash or on a full disk, the previous file is intact. Reading trusts no
-claim: claimed sizes are compared with the size of the file before memory is allocated.
+A checkpoint is written atomically: after a crash or on a full disk, the previous file is intact. Before memory is
+allocated, all claimed sizes are compared with the size of the file.
 """
 
 import hashlib
@@ -87,7 +87,7 @@ def save(
              "progress": progress or {}}  # fmt: skip
     arrays = model.state() | {f"{OPTIMIZER}{name}": array for name, array in (optimizer or {}).items()}
     if half and any(np.abs(array).max(initial=0) > np.finfo(np.float16).max for array in arrays.values()):
-        raise SettingError("half: a weight is above 65504, the largest float16. Save the network without half")
+        raise SettingError("half: a weight exceeds 65504, the largest float16. Save the network without half")
     arrays = {name: np.ascontiguousarray(array, np.float16 if half else None) for name, array in arrays.items()}
     metadata = {"format": FORMAT, "sha256": _digest(arrays), **{name: json.dumps(part) for name, part in parts.items()}}
     write_atomically(path, safetensors.numpy.save(arrays, metadata=metadata))

@@ -8,7 +8,7 @@ MAX_HEADER_BYTES = 1 << 20  # everything but the arrays; 3 kB for VGG16
 
 
 def shown(text: str) -> str:
-    """Make a text from a file printable and short for messages."""
+    """Make a string from a file printable and short for messages."""
     return text if text.isprintable() and len(text) <= 100 else ascii(text[:100])
 
 

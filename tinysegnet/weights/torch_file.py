@@ -137,7 +137,9 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
 
 def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     if info.file_size > MAX_HEADER_BYTES:
-        raise CheckpointError(f"damaged or forged: {info.filename} has {info.file_size:,} bytes. Download it again")
+        raise CheckpointError(
+            f"damaged or forged: {shown(info.filename)} has {info.file_size:,} bytes. Download it again"
+        )
     return archive.read(info)
 
 

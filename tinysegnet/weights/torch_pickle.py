@@ -1,6 +1,6 @@
 """A reader of pickled data that runs nothing.
 
-A pickle is a program for a stack machine. Its instructions push texts and build tuples, but they can also import and
+A pickle is a program for a stack machine. Its instructions push strings and build tuples, but they can also import and
 call any function, and Python's own reader obeys. This machine supports only the instructions that build data. It
 accepts the following names, imports none of them, and replaces each call by its meaning:
 
@@ -59,7 +59,7 @@ class _Import(NamedTuple):
 
 
 def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) -> Any:
-    """Read the next pickled value of a stream: plain data or a `Tensor`. The keys of a dict must be texts.
+    """Read the next pickled value of a stream: plain data or a `Tensor`. The keys of a dict must be strings.
 
     The stream is a small part of the file in memory. `storages` receives the storages of the value by key. Raises
     CheckpointError for anything but data. Malformed pickles raise Python's own errors.
@@ -76,7 +76,7 @@ def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) ->
                                   "it. Nothing was run. Get the file from a source that you trust")  # fmt: skip
         argument = instruction.arg and instruction.arg.reader(stream)
         _ACTIONS[instruction.name](machine, argument)
-    raise CheckpointError(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions, which is refused")
+    raise CheckpointError(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions")
 
 
 class _Machine:
@@ -95,14 +95,14 @@ class _Machine:
 
     def mark(self, _: Any) -> None:
         if len(self.below) >= MAX_MARKS:
-            raise CheckpointError("its pickle is nested too deeply, which is refused")
+            raise CheckpointError("its pickle is nested too deeply")
         self.below.append(self.stack)
         self.stack = []
 
     def remember(self, index: Any) -> None:
         index = len(self.memo) if index is None else index
         if index > MAX_INSTRUCTIONS:
-            raise CheckpointError(f"its pickle has a memo number {index:,}, which is refused")
+            raise CheckpointError(f"its pickle has the memo number {index:,}")
         self.memo[index] = self.stack[-1]
 
     def pop_last(self, count: int) -> list[Any]:
@@ -158,7 +158,7 @@ def _fill(items: Sequence[Any], target: Any) -> dict[str, Any]:
         raise TypeError("it puts items into something that is not a dict")
     for key, value in zip(items[::2], items[1::2], strict=True):
         if type(key) is not str:
-            raise TypeError(f"the name of an item is {type(key).__name__}, not a text")
+            raise TypeError(f"the name of an item is {type(key).__name__}, not a string")
         if key in target:
             raise CheckpointError(f"{shown(key)} occurs twice. Download it again")
         target[key] = value
