@@ -189,6 +189,8 @@ def test_build_uses_the_preprocessing_of_the_architecture_or_the_given_one():
     np.testing.assert_allclose(first["caffe"], [-103.939, -116.779, 255 - 123.68], rtol=1e-6)
     np.testing.assert_allclose(first["imagenet"], [(1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225], rtol=1e-5)
     np.testing.assert_allclose(first["unit"], [1, 0, 0])
+    np.testing.assert_allclose(first["scaled"], np.array([127.5, -127.5, -127.5]) / 64)
+    np.testing.assert_allclose(first["bgr"], [0, 0, 255])
     np.testing.assert_allclose(first["local_response"], [255 / (1 + 2e-5 * 255**2) ** 0.75, 0, 0], rtol=1e-6)
 
 

@@ -154,6 +154,7 @@ def test_auroc_equals_that_of_scikit_learn():
     for part in np.split(np.arange(400), 4):
         counts.add(values[part], positive[part])
     assert abs(counts.auroc() - metrics.auroc(values, positive)) < 1e-12
+    assert np.isnan(RankCounts().auroc())
 
 
 def test_a_collector_scores_the_uncertainty_of_labelled_pixels():
@@ -161,6 +162,7 @@ def test_a_collector_scores_the_uncertainty_of_labelled_pixels():
     collector = metrics.Collector(2, 9)
     collector.add(labels, predictions, uncertainty=np.array([[0.1, 0.8, 0.9]]), MSP=np.array([[0.5, 0.5, 0.9]]))
     scores = collector.scores()
+    assert scores.BF is None
     assert scores.uncertainty_AUROC == scores.as_dict()["uncertainty_AUROC"] == 1
     assert scores.as_dict()["doubt_AUROC"] == 1  # the name in version 0.1
     assert scores.MSP_AUROC == scores.as_dict()["MSP_AUROC"] == 0.5

@@ -48,6 +48,7 @@ def test_folding_removes_batch_norms_and_leaves_the_original_unchanged(name):
     model = trained(name)
     before = {key: array.copy() for key, array in model.state().items()}
     folded = ts.fold_batchnorm(model)
+    assert folded.generator.random() == model.generator.random()
     assert [key for key, layer in model.layers.items() if not isinstance(layer, BatchNorm2d)] == list(folded.layers)
     assert not dict(folded.named_buffers())
     assert all("bias" in layer.params for layer in folded.layers.values() if isinstance(layer, Conv2d))

@@ -102,13 +102,49 @@ def test_indices_take_two_bits_per_window():
     assert "int64" in str(summary)
 
 
-def test_summary_counts_the_multiply_adds_of_segnet_basic():
-    assert without_memory("basic").summary((360, 480)).gflops / 2 == pytest.approx(59.2, abs=0.05)  # GMAC
+GFLOP = {  # of one forward pass at 360x480
+    "tiny": 12.541, "basic": 118.378, "vgg16": 213.425, "bilinear-interpolation": 26.012, "article": 26.321,
+    "basic-single-channel-decoder": 27.694, "fcn-basic": 26.981, "fcn-basic-no-addition": 26.901,
+    "fcn-basic-no-dim-reduction": 56.343,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "gflop"), GFLOP.items())
+def test_summary_counts_the_multiply_adds(name, gflop):
+    assert without_memory(name).summary((360, 480)).gflops == pytest.approx(gflop, abs=5e-4)
+
+
+def test_summary_adds_up_parameters_and_bytes():
+    summary = ts.build("basic-encoder-addition", 3, width=1 / 16).summary((21, 27), batch_size=2)
+    values = summary.as_dict()
+    names = ("parameters", "kernel_parameters", "activation_bytes", "index_bytes", "skip_bytes", "training_bytes")
+    assert [values[name] for name in names] == [6187, 6088, 126416, 424, 7080, 201084]
+    assert values["layers"][4]["output_shape"] == (2, 11, 14, 4)
+    for part in ("2 x 11 x 14 x 4", "308 B", "13.6 kB", "6,187", "24.7 kB", "7.08 kB"):
+        assert part in str(summary)
+
+
+def test_width_scales_the_channels_to_at_least_one():
+    def channels(width):
+        return [a.shape[3] for key, a in ts.build("tiny", 5, width=width).named_parameters() if a.ndim == 4]
+
+    assert channels(0.05) == [2, 3, 6, 6, 6, 3, 2, 2, 5]
+    assert channels(0.001) == [1, 1, 1, 1, 1, 1, 1, 1, 5]
+
+
+def test_build_rejects_settings_out_of_range():
+    for wrong in ({"num_classes": 0}, {"num_classes": 256}, {"width": 0}, {"width": 8.1}, {"seed": -1}, {"width": -1},
+                  {"dtype": "float16"}, {"num_classes": 2.5}):  # fmt: skip
+        with pytest.raises(SettingError, match=str(*wrong.values()).replace(".", r"\.")):
+            ts.build("tiny", **wrong)
+    assert ts.build("tiny", 255, width=0.001).num_classes == 255
+    assert ts.build("tiny", 1, width=0.001, seed=0, dtype="float64").num_classes == 2
 
 
 def test_unknown_names_and_wrong_shapes_are_refused():
-    with pytest.raises(SettingError, match="tiny, basic, vgg16"):
-        ts.build("segnet")
+    for name in ("segnet", ["tiny"]):
+        with pytest.raises(SettingError, match="tiny, basic, vgg16"):
+            ts.build(name)
     with pytest.raises(ShapeError, match=r"\(N, H, W, 3\)"):
         ts.build("tiny", width=1 / 16).forward(np.zeros((1, 3, 20, 20)))
 
