@@ -85,7 +85,7 @@ def test_wrong_shapes_and_settings_are_refused():
         bootstrap_intervals(pictures(50), rng=rng)
     with pytest.raises(ShapeError, match=r"BF: .*\(49,\)"):
         bootstrap_intervals(counts, {"BF": np.zeros(49)}, rng=rng)
-    for wrong in ({"block": 0}, {"resamples": 0}, {"level": 1.0}):
+    for wrong in ({"block": 0}, {"resamples": 0}, {"level": 0.0}, {"level": 1.0}):
         with pytest.raises(SettingError, match="|".join(wrong)):
             bootstrap_intervals(counts, rng=rng, **wrong)
     with pytest.raises(DataError, match="no picture"):
