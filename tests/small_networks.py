@@ -1,4 +1,4 @@
-"""What the tests of networks share: the NumPy definitions instead of compiled kernels, and networks without memory."""
+"""Helpers for tests of networks: NumPy definitions instead of compiled kernels, and networks without memory."""
 
 from contextlib import contextmanager
 
@@ -28,25 +28,25 @@ def ops_run_as(variant):
 
 @pytest.fixture
 def compiled_ops():
-    """The compiled kernels, for a test that is about them."""
+    """Run the compiled kernels in a test that makes a claim about them."""
     with ops_run_as("numba"):
         yield
 
 
 def without_memory(name, num_classes=11):
-    """A network in the sizes of the paper whose weights take neither time nor memory: only their shapes are right."""
+    """Make a network of full size whose weights are zeros that take no memory, for tests of its shapes."""
     architecture = ts.models[name]()
     context = InitContext(None, np.float32, architecture.preprocessing)
     return ts.Network(architecture.layers(num_classes, context), {"name": name, "num_classes": num_classes})
 
 
 def images(*shape, dtype=np.float32, seed=0):
-    """Random pictures (..., 3) in 0..255."""
+    """Draw random pictures (..., 3) in 0..255."""
     return np.random.default_rng(seed).uniform(0, 255, (*shape, 3)).astype(dtype)
 
 
 def shaken(model, seed=0):
-    """The network with parameters and statistics that differ from 0 and 1, as if it had been trained."""
+    """Move all parameters and statistics away from 0 and 1, as training does."""
     rng = np.random.default_rng(seed)
     for array in model.state().values():
         array += 0.1 * rng.random(array.shape).astype(array.dtype)

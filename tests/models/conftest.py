@@ -1,4 +1,4 @@
-"""The short form runs the NumPy definitions of the ops, because nothing here depends on how fast they are."""
+"""The short form runs the NumPy definitions of the ops, because these tests make no claim about speed."""
 
 import pytest
 from forms import amount
