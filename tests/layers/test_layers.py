@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinysegnet.errors import ShapeError, StateError
-from tinysegnet.layers import BatchNorm2d, Conv2d, MaxPool2d, MaxUnpool2d, Normalize, ReLU
+from tinysegnet.layers import BatchNorm2d, Conv2d, MaxPool2d, MaxUnpool2d, Normalize, ReLU, Tape
 
 
 @pytest.fixture
@@ -104,3 +104,23 @@ def test_normalize_converts_integers_to_the_dtype_of_the_network():
     out = Normalize(127.5, 64, dtype=np.float32).forward(np.array([[[[0, 127, 255]]]], np.uint8))
     assert out.dtype == np.float32
     np.testing.assert_allclose(out.ravel(), [-127.5 / 64, -0.5 / 64, 127.5 / 64])
+
+
+def test_conv2d_absorbs_batch_norm_and_relu_in_inference(rng):
+    conv, norm, relu, pool = (
+        Conv2d(2, 3, 3, rng=rng, dtype=np.float64),
+        BatchNorm2d(3, dtype=float),
+        ReLU(),
+        MaxPool2d(),
+    )
+    for array in (*conv.params.values(), *norm.params.values(), *norm.buffers.values()):
+        array += rng.random(array.shape)
+    x = rng.normal(size=(2, 4, 5, 2))
+    for following, absorbed in (([], 0), ([norm], 1), ([relu], 1), ([norm, relu, pool], 2), ([relu, norm], 1),
+                                ([pool, relu], 0)):  # fmt: skip
+        out, found = conv.infer(x, following, Tape())
+        assert found == absorbed
+        expected = conv.forward(x)
+        for layer in following[:absorbed]:
+            expected = layer.forward(expected)
+        np.testing.assert_allclose(out, expected)
