@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinysegnet.errors import ShapeError, StateError
-from tinysegnet.layers import BatchNorm2d, Conv2d, MaxPool2d, MaxUnpool2d, Normalize, ReLU, Tape
+from tinysegnet.layers import BatchNorm2d, Conv2d, MaxPool2d, MaxUnpool2d, Normalize, ReLU, Tape, Upsample, Windows
 
 
 @pytest.fixture
@@ -124,3 +124,9 @@ def test_conv2d_absorbs_batch_norm_and_relu_in_inference(rng):
         for layer in following[:absorbed]:
             expected = layer.forward(expected)
         np.testing.assert_allclose(out, expected)
+
+
+@pytest.mark.parametrize(("mode", "kernel", "before"), [("nearest", 3, 0), ("bilinear", 6, 1)])
+def test_upsampling_traces_which_pixels_belong_together(mode, kernel, before):
+    windows = Upsample(mode, scale_factor=3).trace(np.ones((1, 2, 4, 1)), Tape()).windows
+    assert windows == Windows((kernel, kernel), (3, 3), (before, before), "out")
