@@ -1,4 +1,4 @@
-"""PNG and JPEG files put together by hand, chunk by chunk: for files that no program would write."""
+"""PNG and JPEG files built chunk by chunk, for files that no program would write."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ BOMB = zlib.compress(bytes(100_000_000), 9)  # 100 kB
 
 
 def chunk(kind, body=b"", *, length=None, crc=None):
-    """One chunk; length, crc: what it claims instead of the truth."""
+    """One chunk. `length` and `crc` are false claims."""
     crc = zlib.crc32(kind + body) if crc is None else crc
     return struct.pack(">I", len(body) if length is None else length) + kind + body + struct.pack(">I", crc)
 
@@ -24,7 +24,7 @@ def header(width=W, height=H, depth=8, color=GREY, compression=0, filtering=0, i
 
 
 def rows(bytes_per_row=W, count=H):
-    """The pixels of a picture that is all zero: a filter byte before each row."""
+    """The pixels of a black picture, with a filter byte before each row."""
     return chunk(b"IDAT", zlib.compress(bytes(count * (1 + bytes_per_row))))
 
 
@@ -37,7 +37,7 @@ def png(*chunks, end=END):
 
 
 def grey(*extra, **claims):
-    """A grey picture of zeros with more chunks between its header and its pixels."""
+    """A black grey-level picture with more chunks between its header and its pixels."""
     return png(header(**claims), *extra, rows())
 
 
@@ -53,7 +53,7 @@ def encoded(image, kind="PNG", **options):
 
 
 def chunks_of(data):
-    """A PNG file -> [(kind, body)], as its lengths say."""
+    """Return (kind, body) of all chunks of a PNG file, according to its lengths."""
     found, place = [], len(SIGNATURE)
     while place + 12 <= len(data):
         length = int.from_bytes(data[place : place + 4], "big")
@@ -74,7 +74,7 @@ def segment(marker, body=b"", *, length=None):
 
 
 def without(data, *markers):
-    """A JPEG file without the segments of these kinds before its scan."""
+    """Return a JPEG file without the segments of these kinds before its scan."""
     kept, place = data[:2], 2
     while data[place + 1] != 0xDA:
         length = 2 + int.from_bytes(data[place + 2 : place + 4], "big")
@@ -84,17 +84,17 @@ def without(data, *markers):
 
 
 def with_segment(data, marker, body, **claims):
-    """A JPEG file with one more segment at its beginning."""
+    """Return a JPEG file with one more segment at its start."""
     return data[:2] + segment(marker, body, **claims) + data[2:]
 
 
 def patched(data, marker, offset, new):
-    """A JPEG file with bytes of its first such segment overwritten; offset: from the first byte after its length."""
+    """Overwrite bytes of the first such segment of a JPEG file. The offset is relative to the end of its length."""
     place = data.index(bytes([0xFF, marker])) + 4 + offset
     return data[:place] + new + data[place + len(new) :]
 
 
 def exif(*entries, next_ifd=0):
-    """The body of an APP1 segment with one directory; entries: (tag, type, count, value or offset)."""
+    """The body of an APP1 segment with one directory of entries (tag, type, count, value or offset)."""
     body = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
     return b"Exif\0\0II*\0" + struct.pack("<I", 8) + body + struct.pack("<I", next_ifd) + bytes(16)

@@ -1,7 +1,7 @@
-"""The rules of the rooms that a machine can check, file by file: imports, sizes, names, docstrings.
+"""The rules of the project's layout: imports, sizes, names, docstrings.
 
-The order of the rooms stands in one place, the project map in the docstring of `tinysegnet`. Each rule is a function
-from the folder of a package to the list of what breaks it; beside each stands a test that shows it a broken package.
+The order of the subpackages is defined in one place, the project map in the docstring of `tinysegnet`. Each rule is a
+function that lists the violations in the folder of a package. A test shows each rule a package that violates it.
 """
 
 import ast
@@ -15,12 +15,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tinysegnet"
-MOST_LINES = 300
-MOST_ENTRIES = 20
-MOST_LAYER_COMPARISONS = 5
+MAX_LINES = 300
+MAX_ENTRIES = 20
+MAX_LAYER_COMPARISONS = 5
 
 
-# --- what the files say ----------------------------------------------------------------------------------------------
+# --- the content of the files ----------------------------------------------------------------------------------------
 
 
 def sources(package):
@@ -35,30 +35,30 @@ _parse_text = lru_cache(maxsize=None)(ast.parse)
 
 
 def project_map(package):
-    """The lines of the map in the package's docstring, from the line "tinysegnet/" to the next empty line."""
+    """Return the lines of the map in the package's docstring, from "tinysegnet/" to the next empty line."""
     docstring = ast.get_docstring(parse(package / "__init__.py"))
     block = re.search(r"^ *tinysegnet/\n(?:.+\n?)+", docstring, re.MULTILINE).group()
     indent = len(block) - len(block.lstrip())
     return [line[indent:] for line in block.splitlines()]
 
 
-def rooms(package):
-    """The rooms of the map in order, a folder or a file each: ["errors", "files", "runtime", ...]."""
+def folders_of_map(package):
+    """Return the folders and files of the map in order: ["errors", "files", "runtime", ...]."""
     return re.findall(r"^    (\w+)(?:/|\.py) ", "\n".join(project_map(package)), re.MULTILINE)
 
 
 def module_name(path, package):
-    """Dotted, from the package: "tinysegnet.ops.conv2d"; a folder's __init__.py has the folder's name."""
+    """Return the dotted name, such as "tinysegnet.ops.conv2d". An __init__.py has the name of its folder."""
     return ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
-def room_of(module):
-    """ "ops" for "tinysegnet.ops.conv2d", "" for the package itself."""
+def folder_of(module):
+    """Return "ops" for "tinysegnet.ops.conv2d", and "" for the package itself."""
     return (*module.split("."), "")[1]
 
 
 def imported(path, package):
-    """Every dotted name that a file imports, wherever the import stands, also `import_module` of a text."""
+    """Yield every dotted name that a file imports, in any scope, also through `import_module`."""
     module = module_name(path, package)
     folder = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(parse(path)):
@@ -72,10 +72,10 @@ def imported(path, package):
 
 
 def import_graph(package):
-    """Each module of the package -> the modules of the package that it imports."""
+    """Return the modules of the package that each of its modules imports."""
     modules = {module_name(path, package): path for path in sources(package)}
 
-    def existing(name):  # an imported function's module is the longest part of its name that is one
+    def existing(name):  # the module of an imported function is the longest existing prefix
         while name and name not in modules:
             name = name.rpartition(".")[0]
         return name
@@ -88,20 +88,20 @@ def import_graph(package):
 # --- the rules -------------------------------------------------------------------------------------------------------
 
 
-def back_arrows(package):
-    """Imports of a room that stands later in the map. The package itself stands after all but the command line."""
-    listed = [*(room for room in rooms(package) if room != "cli"), "", "cli", "__main__"]
-    order = {room: number for number, room in enumerate(listed)}
+def imports_of_later_folders(package):
+    """Imports from a later line of the map. The package itself comes after everything but the command line."""
+    listed = [*(folder for folder in folders_of_map(package) if folder != "cli"), "", "cli", "__main__"]
+    order = {name: number for number, name in enumerate(listed)}
     return [
         f"{module} imports {target}"
         for module, targets in import_graph(package).items()
         for target in sorted(targets)
-        if order[room_of(target)] > order[room_of(module)]
+        if order[folder_of(target)] > order[folder_of(module)]
     ]
 
 
-def circles(package):
-    """Modules that import themselves through others."""
+def circular_imports(package):
+    """Modules that import themselves through other modules."""
     graph = import_graph(package)
 
     def reachable(module):
@@ -114,21 +114,21 @@ def circles(package):
     return [module for module in graph if module in reachable(module)]
 
 
-def rooms_that_differ_from_the_map(package):
-    """Rooms that only the map has or only the disk."""
+def differences_between_map_and_disk(package):
+    """Folders and files that exist only in the map or only on disk."""
     on_disk = {module.split(".")[1] for module in import_graph(package) if "." in module} - {"__main__"}
-    return sorted(on_disk ^ set(rooms(package)))
+    return sorted(on_disk ^ set(folders_of_map(package)))
 
 
 def long_files(package):
-    """Sources and scripts that are too long to be read in one sitting."""
+    """Sources and scripts that are too long."""
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines())
                for pattern in ("*.py", "*.js") for path in package.rglob(pattern)}  # fmt: skip
-    return [f"{path.name}: {length} lines" for path, length in lengths.items() if length > MOST_LINES]
+    return [f"{path.name}: {length} lines" for path, length in lengths.items() if length > MAX_LINES]
 
 
 def repeated_basenames(package):
-    """Names that several files or folders have, with several meanings: a layer has the name of the op that it uses."""
+    """Names of several files or folders. Only a layer may have the same name as its op."""
     places = {}
     for path in sources(package):
         named = path.parent if path.name == "__init__.py" else path.with_suffix("")
@@ -138,20 +138,20 @@ def repeated_basenames(package):
 
 
 def repeated_classes(package):
-    """Names that several classes have, private ones too."""
+    """Names of several classes, including private ones."""
     counts = Counter(node.name for path in sources(package)
                      for node in ast.walk(parse(path)) if isinstance(node, ast.ClassDef))  # fmt: skip
     return [name for name, count in counts.items() if count > 1]
 
 
 def imports_of_lessons(package):
-    """Files that import the lessons' package."""
+    """Files that import the package of the lessons."""
     return [path.name for path in sources(package)
             if any(name.split(".")[0] == "tinysegnet_lessons" for name in imported(path, package))]  # fmt: skip
 
 
 def public_names_without_docstring(package):
-    """Modules, and public functions and classes at the top of a module."""
+    """Modules and their public functions and classes without a docstring."""
     for path in sources(package):
         tree = parse(path)
         for node in [tree, *tree.body]:
@@ -162,7 +162,7 @@ def public_names_without_docstring(package):
 
 
 def layer_classes(package):
-    """The classes among what tinysegnet.layers exports."""
+    """Return the names of the classes that tinysegnet.layers exports."""
     for node in parse(package / "layers" / "__init__.py").body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             return {name for name in ast.literal_eval(node.value) if name[0].isupper()}
@@ -170,19 +170,19 @@ def layer_classes(package):
 
 
 def layer_comparisons(package):
-    """Places outside layers/ that ask which layer something is: isinstance, type(), match, or a comparison of names."""
+    """Places outside layers/ that test the type of a layer: isinstance, type(), match, or a comparison of names."""
     classes = layer_classes(package)
     return [
         f"{module_name(path, package)}:{line}"
         for path in sources(package)
-        if room_of(module_name(path, package)) != "layers"
+        if folder_of(module_name(path, package)) != "layers"
         for line in sorted(_comparing_lines(parse(path), classes))
     ]
 
 
 def _comparing_lines(tree, classes):
     names = set(classes)
-    for node in ast.walk(tree):  # other names of the classes: `import ... as`, a tuple of classes
+    for node in ast.walk(tree):  # aliases of the classes: `import ... as`, a tuple of classes
         if isinstance(node, ast.ImportFrom):
             names |= {alias.asname for alias in node.names if alias.name in classes and alias.asname}
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple | ast.BinOp) and _names(node) & names:
@@ -201,13 +201,13 @@ def _comparing_lines(tree, classes):
 
 
 def _names(node):
-    """Names, attributes and texts in an expression."""
+    """Return the names, attributes and texts in an expression."""
     found = {getattr(part, "id", None) or getattr(part, "attr", None) for part in ast.walk(node)}
     return found | {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
 
 
 def dangerous_calls(package):
-    """What could run a stranger's file: pickle, eval, exec."""
+    """Calls and imports that could run code from a file: pickle, eval, exec."""
     for path in sources(package):
         calls = {ast.unparse(node.func) for node in ast.walk(parse(path)) if isinstance(node, ast.Call)}
         found = calls & {"eval", "exec"} | {n for n in imported(path, package) if n.split(".")[0] == "pickle"}
@@ -215,7 +215,7 @@ def dangerous_calls(package):
 
 
 def slow_imports(package):
-    """SciPy at the head of a file: it would slow every start of the program, which seldom needs it."""
+    """Imports of SciPy at the top of a file, which would slow down every start of the program."""
     for path in sources(package):
         for node in parse(path).body:
             if isinstance(node, ast.Import | ast.ImportFrom) and re.search(r"\bscipy\b", ast.unparse(node)):
@@ -223,19 +223,19 @@ def slow_imports(package):
 
 
 def unreadable_scripts(package):
-    """JavaScript without a comment that says what it is, or with lines that are too wide."""
+    """JavaScript files without a comment at the top, or with lines that are too long."""
     for path in package.rglob("*.js"):
         lines = path.read_text(encoding="utf-8").splitlines()
         if max(map(len, lines)) > 120 or not lines[0].startswith(("// ", "/** ")):
             yield path.name
 
 
-# Each rule, and a file that breaks it: path in a package of the rooms low, layers and high -> text.
+# For each rule, the path and text of a file that violates it in a package of the folders low, layers and high.
 BROKEN = {
-    back_arrows: ("low/a.py", "def f():\n    from ..high import b"),
-    circles: ("low/a.py", "from . import b"),
-    rooms_that_differ_from_the_map: ("cellar/a.py", ""),
-    long_files: ("low/a.py", "\n" * (MOST_LINES + 1)),
+    imports_of_later_folders: ("low/a.py", "def f():\n    from ..high import b"),
+    circular_imports: ("low/a.py", "from . import b"),
+    differences_between_map_and_disk: ("cellar/a.py", ""),
+    long_files: ("low/a.py", "\n" * (MAX_LINES + 1)),
     repeated_basenames: ("low/b.py", ""),
     repeated_classes: ("low/a.py", "class Thing: ..."),
     imports_of_lessons: ("high/a.py", "from tinysegnet_lessons.figures import heat"),
@@ -252,14 +252,14 @@ def test_the_package_keeps_the_rule(rule):
     assert not broken, "\n".join(broken)
 
 
-def test_few_places_ask_which_layer_something_is():
+def test_few_places_test_the_type_of_a_layer():
     found = layer_comparisons(PACKAGE)
-    assert len(found) <= MOST_LAYER_COMPARISONS, "\n".join(found)
+    assert len(found) <= MAX_LAYER_COMPARISONS, "\n".join(found)
 
 
-def test_the_package_has_few_entries():
+def test_the_package_has_few_folders_and_files():
     entries = [path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"]
-    assert len(entries) <= MOST_ENTRIES, entries
+    assert len(entries) <= MAX_ENTRIES, entries
 
 
 def test_the_readme_prints_the_same_map():
@@ -267,7 +267,7 @@ def test_the_readme_prints_the_same_map():
     assert "\n".join(["```", *project_map(PACKAGE)]) + "\n" in readme
 
 
-# --- the rules can fail ----------------------------------------------------------------------------------------------
+# --- the rules report violations -------------------------------------------------------------------------------------
 
 MAP = '''"""A package.
 
@@ -283,7 +283,7 @@ More text.
 
 @pytest.fixture
 def small_package(tmp_path):
-    """A package that keeps every rule."""
+    """A package that violates no rule."""
     package = tmp_path / "tinysegnet"
     for name, text in {
         "__init__.py": MAP + "from .high import b",
@@ -304,15 +304,15 @@ def write(package, name, text):
 
 
 @pytest.mark.parametrize("rule", BROKEN, ids=lambda rule: rule.__name__)
-def test_the_rule_can_fail(rule, small_package):
+def test_the_rule_reports_a_violation(rule, small_package):
     assert list(rule(small_package)) == []
-    if rule is circles:
+    if rule is circular_imports:
         write(small_package, "low/b.py", "if TYPE_CHECKING:\n    from .a import f")
     write(small_package, *BROKEN[rule])
     assert list(rule(small_package))
 
 
-def test_a_layer_may_have_the_name_of_its_op_and_nothing_else_may(small_package):
+def test_only_a_layer_may_have_the_name_of_its_op(small_package):
     for name in ("ops/relu.py", "layers/relu.py"):
         write(small_package, name, "")
     assert repeated_basenames(small_package) == []
@@ -320,13 +320,13 @@ def test_a_layer_may_have_the_name_of_its_op_and_nothing_else_may(small_package)
     assert len(repeated_basenames(small_package)) == 1
 
 
-def test_only_the_command_line_imports_the_package_itself(small_package):
+def test_only_the_command_line_may_import_the_package_itself(small_package):
     write(small_package, "__init__.py", MAP.replace("high/ ", "cli/  "))
     for name in ("cli/a.py", "low/a.py"):
         write(small_package, name, "from .. import __version__")
     (small_package / "high" / "b.py").unlink()
     (small_package / "high" / "__init__.py").unlink()
-    assert back_arrows(small_package) == ["tinysegnet.low.a imports tinysegnet"]
+    assert imports_of_later_folders(small_package) == ["tinysegnet.low.a imports tinysegnet"]
 
 
 @pytest.mark.parametrize("text", [
@@ -337,9 +337,9 @@ def test_only_the_command_line_imports_the_package_itself(small_package):
     "if TYPE_CHECKING:\n    from ..high.b import Thing",
     "from importlib import import_module\nimport_module('..high', __package__)",
 ])  # fmt: skip
-def test_every_way_to_import_is_seen(text, small_package):
+def test_every_form_of_import_is_reported(text, small_package):
     write(small_package, "low/a.py", text)
-    assert len(back_arrows(small_package)) == 1
+    assert len(imports_of_later_folders(small_package)) == 1
 
 
 @pytest.mark.parametrize(("text", "count"), [
@@ -353,14 +353,14 @@ def test_every_way_to_import_is_seen(text, small_package):
     ("type(x).__name__ == 'Conv2d'", 1),
     ("isinstance(x, Other)\ny = Conv2d(3)\nTABLE = {Conv2d: 1}\nx == relu", 0),
 ])  # fmt: skip
-def test_every_way_to_ask_for_a_layer_is_counted(text, count, small_package):
+def test_every_form_of_a_layer_comparison_is_counted(text, count, small_package):
     write(small_package, "high/a.py", text)
     assert len(layer_comparisons(small_package)) == count
     write(small_package, "layers/a.py", text)
     assert len(layer_comparisons(small_package)) == count
 
 
-def test_a_map_that_differs_is_seen(small_package):
+def test_the_map_gives_the_folders_in_order(small_package):
     assert project_map(small_package) == ["tinysegnet/", "    low/       below", "    layers/    layers",
                                           "    high/      above"]  # fmt: skip
-    assert rooms(small_package) == ["low", "layers", "high"]
+    assert folders_of_map(small_package) == ["low", "layers", "high"]

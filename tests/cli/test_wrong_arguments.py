@@ -160,7 +160,7 @@ def test_what_is_no_network(wrong):
     image = np.zeros((*SIZE, 3), np.uint8)
     for use in (lambda: fit(wrong, Samples(sample())), lambda: ts.evaluate(wrong, Samples(sample())),
                 lambda: ts.predict(wrong, image)):  # fmt: skip
-        with pytest.raises(SettingError, match=r"model: .*\(expected a Network"):
+        with pytest.raises(SettingError, match=r"model: .* is not a Network"):
             use()
 
 

@@ -1,7 +1,8 @@
-"""A layer of one's own, which nothing in the library knows: the library asks it all that it asks its own."""
+"""A user's own layer works everywhere in the library like a built-in layer."""
 
 import numpy as np
 import pytest
+from small_networks import images
 
 import tinysegnet as ts
 from tinysegnet.errors import CheckpointError
@@ -11,7 +12,7 @@ SIZE, CLASSES = (17, 22), 3
 
 
 class CoordinateGate(Layer):
-    """Each channel times a sigmoid of what the channels of the pixel one column to the left amount to."""
+    """Each channel times a sigmoid of a weighted sum of the channels one column to the left."""
 
     keeps = "input"
 
@@ -57,25 +58,21 @@ def network(dtype=np.float32, seed=0):
     })  # fmt: skip
 
 
-def pictures(count=2):
-    return np.random.default_rng(1).uniform(0, 255, (count, *SIZE, 3)).astype(np.float32)
-
-
-def test_it_trains():
-    model, x = network(), pictures()
+def test_a_new_layer_trains():
+    model, x = network(), images(2, *SIZE)
     labels = (x.mean(3) // 86).astype(np.uint8)
     optimizer, losses = ts.optim.SGD(model, learning_rate=0.1, momentum=0.9), []
     gate = model.layers["gate"].params["weight"].copy()
-    for _ in range(30):
+    for _ in range(12):
         loss, cache = ts.ops.softmax_cross_entropy_forward(model.forward(x, training=True), labels)
         model.backward(ts.ops.softmax_cross_entropy_backward(1.0, cache), input_gradient=False)
         optimizer.step()
         losses.append(float(loss))
-    assert losses[-1] < 0.6 * losses[0]
+    assert losses[-1] < 0.75 * losses[0]
     assert not np.array_equal(model.layers["gate"].params["weight"], gate)
 
 
-def test_its_gradient_is_checked():
+def test_the_gradient_check_covers_a_new_layer():
     report = ts.gradcheck.check_model(network(np.float64), size=SIZE)
     assert report.ok, f"\n{report}"
     assert report.tensor("gate.weight").ok
@@ -85,20 +82,20 @@ def test_its_gradient_is_checked():
         ts.gradcheck.check_model(wrong, size=SIZE)
 
 
-def test_it_is_saved_and_loaded_into_a_network_of_the_same_layers(tmp_path):
+def test_a_checkpoint_of_a_new_layer_loads_into_a_network_with_the_same_layers(tmp_path):
     model, path = network(), tmp_path / "own.safetensors"
-    model.forward(pictures(), training=True)  # moves the running statistics
+    model.forward(images(2, *SIZE), training=True)  # moves the running statistics
     ts.save(path, model)
-    with pytest.raises(CheckpointError, match=r"own\.safetensors: its layers .*build.*load\(path, model=network\)$"):
-        ts.load(path)  # in one line: a dot does not match the end of a line
+    with pytest.raises(CheckpointError, match=r"own\.safetensors: .*'input'.*load\(path, model="):
+        ts.load(path)
     other = network(seed=5)
     assert ts.load(path, model=other) is other
-    np.testing.assert_array_equal(other.forward(pictures()), model.forward(pictures()))
+    np.testing.assert_array_equal(other.forward(images(1, *SIZE)), model.forward(images(1, *SIZE)))
     with pytest.raises(CheckpointError, match="'input' was saved as Normalize"):
         ts.load(path, model=ts.Network({"conv": Conv2d(3, 8, 3, rng=np.random.default_rng(0))}))
 
 
-def test_an_inserted_layer_without_parameters_is_not_lost_in_silence(tmp_path):
+def test_loading_reports_an_inserted_layer_without_parameters(tmp_path):
     tiny, path = ts.build("tiny", 5, width=1 / 16), tmp_path / "inserted.safetensors"
     layers = dict(tiny.layers)
     own = ts.Network({**layers, "again": ReLU()}, tiny.config)
@@ -108,7 +105,7 @@ def test_an_inserted_layer_without_parameters_is_not_lost_in_silence(tmp_path):
     assert ts.load(path, model=own) is own
 
 
-def test_it_is_summarised():
+def test_the_summary_counts_a_new_layer():
     model = network()
     summary = model.summary(SIZE)
     row = next(row for row in summary.rows if row.name == "gate")
@@ -119,13 +116,13 @@ def test_it_is_summarised():
     assert model.num_classes == CLASSES
 
 
-def test_it_has_a_receptive_field():
+def test_the_receptive_field_includes_a_new_layer():
     box = network().receptive_field("gate", (3, 4), SIZE)
-    assert (box.top, box.bottom, box.left, box.right) == (5, 9, 5, 11)  # as encoder1.pool, and one window to the left
+    assert (box.top, box.bottom, box.left, box.right) == (5, 9, 5, 11)  # one window to the left of encoder1.pool
 
 
-def test_it_is_walked():
-    model, x = network(), pictures(1)[0].astype(np.uint8)
+def test_the_walk_explains_a_new_layer():
+    model, x = network(), images(*SIZE).astype(np.uint8)
     labels = np.zeros(SIZE, np.uint8)
     page = ts.walk(model, x, labels).page
     assert "CoordinateGate" in page
@@ -133,28 +130,26 @@ def test_it_is_walked():
     assert "test_new_layer.py, line" in page
 
 
-def test_a_trained_network_is_used_as_any_other():
-    model, image = network(), pictures(1)[0].astype(np.uint8)
-    assert ts.predict(model, image).shape == SIZE
+def test_a_network_with_a_new_layer_predicts_and_folds():
+    model, x = network(), images(2, *SIZE)
+    assert ts.predict(model, x[0].astype(np.uint8)).shape == SIZE
     folded = ts.fold_batchnorm(model)
     assert "encoder1.bn1" not in folded.layers
-    x = pictures()
     np.testing.assert_allclose(folded.forward(x), model.forward(x), atol=1e-4)
 
 
-def test_a_layer_without_op_and_backward_says_so():
+def test_a_layer_without_op_and_backward_raises_an_error():
     class Half(Layer):
         def _forward(self, x, tape):
             return x / 2, None
 
     layer = Half()
     layer.forward(np.ones((1, 2, 2, 3)), training=True)
-    with pytest.raises(NotImplementedError, match="Half has no op: override _backward"):
+    with pytest.raises(NotImplementedError, match=r"Half.*_backward"):
         layer.backward(np.ones((1, 2, 2, 3)))
 
 
-def test_a_subclass_of_a_layer_is_not_taken_for_it():
-    """A convolution absorbs ReLU and batch norm, but not what only inherits from them."""
+def test_a_convolution_does_not_absorb_a_subclass_of_relu():
 
     class Leaky(ReLU):
         def _forward(self, x, tape):
@@ -168,7 +163,7 @@ def test_a_subclass_of_a_layer_is_not_taken_for_it():
 
     layers = dict(network(np.float64).layers)
     layers["encoder1.relu1"] = Leaky()
-    model, x = ts.Network(layers), pictures().astype(np.float64)
+    model, x = ts.Network(layers), images(2, *SIZE, dtype=np.float64)
     expected = x
     for layer in model.layers.values():
         expected = layer.forward(expected)

@@ -1,4 +1,4 @@
-"""Boundary F1: maps and pairs counted by hand on small pictures, and against loops that only follow the definition."""
+"""Boundary F1 equals counts by hand on small pictures, and loops that follow the definition."""
 
 import math
 
@@ -12,12 +12,12 @@ VOID = 9
 
 
 def drawn(*rows):
-    """Digits -> themselves, # -> 1, . -> 0, v -> void."""
+    """Make a label map from texts: digits are labels, # is 1, . is 0, and v is void."""
     return np.array([[int(c.translate(str.maketrans("#.v", "109"))) for c in row] for row in rows])
 
 
 def within(pixels, shape):
-    """The tolerance that reaches so many pixels in a picture of that shape, and a little further."""
+    """The tolerance for slightly more than this number of pixels in a picture of this shape."""
     return (pixels + 0.01) / math.hypot(*shape)
 
 
@@ -36,7 +36,7 @@ MAPS = {
 
 
 @pytest.mark.parametrize(("mask", "expected"), MAPS.values(), ids=MAPS)
-def test_boundary_maps_by_hand(mask, expected):
+def test_boundary_maps_equal_those_drawn_by_hand(mask, expected):
     np.testing.assert_array_equal(boundary_map(drawn(*mask)), drawn(*expected) == 1)
 
 
@@ -44,7 +44,7 @@ def test_boundary_maps_by_hand(mask, expected):
 
 
 def loop_boundary(labels, value, unknown):
-    """The set of pixels whose 2 x 2 window, clipped, holds both `value` and something else, and nothing unknown."""
+    """The pixels whose clipped 2 x 2 window contains `value` and something else, and nothing unknown."""
     found, (H, W) = set(), labels.shape
     for i in range(H):
         for j in range(W):
@@ -55,7 +55,7 @@ def loop_boundary(labels, value, unknown):
 
 
 def most_pairs(true, predicted, reach):
-    """The size of a maximum matching, by augmenting paths."""
+    """The size of a maximum matching, found by augmenting paths."""
     partner = {}
 
     def place(p, tried):
@@ -86,7 +86,7 @@ def loop_f1(labels, predictions, num_classes, reach, one_to_one, unknown=frozens
 
 
 def blobs(rng, shape, classes):
-    """Random labels in patches of 2 x 2, some single pixels among them."""
+    """Random labels in patches of 2 x 2, with some single pixels."""
     coarse = rng.integers(0, classes, [(n + 1) // 2 for n in shape])
     labels = coarse.repeat(2, 0).repeat(2, 1)[: shape[0], : shape[1]]
     return np.where(rng.random(shape) < 0.1, rng.integers(0, classes, shape), labels)
@@ -94,7 +94,7 @@ def blobs(rng, shape, classes):
 
 @pytest.mark.parametrize("void", [False, True])
 @pytest.mark.parametrize("pixels", [0, 1, 1.5, 2.3])
-def test_equals_the_definition(pixels, void):
+def test_the_scores_equal_the_definition(pixels, void):
     rng = np.random.default_rng(5)
     for shape in ((7, 10), (9, 6)):
         labels, predictions = blobs(rng, shape, 3), blobs(rng, shape, 3)
@@ -108,7 +108,7 @@ def test_equals_the_definition(pixels, void):
             assert script == pytest.approx(loop_f1(labels, predictions, 3, pixels + 0.01, one_to_one))
 
 
-def test_by_distance_is_never_lower():
+def test_the_score_by_distance_is_never_lower():
     rng = np.random.default_rng(6)
     for _ in range(30):
         labels, predictions = blobs(rng, (12, 15), 4), blobs(rng, (12, 15), 4)
@@ -121,7 +121,7 @@ def test_by_distance_is_never_lower():
 # --- by hand ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_outline_one_pixel_off():
+def test_an_outline_that_is_one_pixel_off_needs_a_tolerance_of_one():
     labels, predictions = drawn(*4 * ["...###"]), drawn(*4 * ["....##"])
     for f1 in (boundary_f1, boundary_f1_by_distance):
         assert f1(labels, labels, 2) == 1
@@ -129,8 +129,8 @@ def test_an_outline_one_pixel_off():
         assert f1(labels, predictions, 2, tolerance=within(1, (4, 6))) == 1
 
 
-def test_one_true_pixel_is_the_partner_of_one():
-    """A line instead of an edge: 8 boundary pixels, of which 4 are matched one to one (and all by distance)."""
+def test_each_true_pixel_is_the_partner_of_only_one():
+    """A line instead of an edge has 8 boundary pixels, of which 4 are matched one to one, but all by distance."""
     labels, predictions = drawn(*4 * ["...###"]), drawn(*4 * ["...#.."])
     tolerance = within(1, labels.shape)
     assert boundary_f1(labels, predictions, 2, tolerance=tolerance) == pytest.approx(2 * 4 / (4 + 8))
@@ -146,9 +146,9 @@ def test_the_papers_tolerance_is_four_and_a_half_pixels(off, score):
     assert boundary_f1(labels, predictions, 2) == boundary_f1_by_distance(labels, predictions, 2) == score
 
 
-def test_a_class_on_one_side_only_counts_and_scores_0():
+def test_a_class_in_only_one_of_the_maps_scores_0():
     labels, three = drawn("001111", "001111", "001111"), drawn("001111", "001112", "001111")
-    # Class 0 agrees; class 1 has 3 + 0 against 3 + 4 boundary pixels; class 2 has none against 4.
+    # Class 0 agrees. Class 1 has 3 boundary pixels in one map and 7 in the other. Class 2 has 0 and 4.
     expected = (1 + 2 * 3 / (3 + 7) + 0) / 3
     for truth, prediction in ((labels, three), (three, labels)):
         assert boundary_f1(truth, prediction, 4, tolerance=within(0, labels.shape)) == pytest.approx(expected)
@@ -162,10 +162,10 @@ def test_a_picture_without_boundaries_has_no_score():
 # --- void -------------------------------------------------------------------------------------------------------------
 
 
-def test_windows_that_hold_void_are_taken_from_both_maps():
+def test_windows_that_contain_void_are_removed_from_both_maps():
     labels = drawn("..v###", "...###", "...###", "...###", "...###")
     predictions = drawn(*5 * ["....##"])
-    # Truth: column 2, rows 1 to 4. Prediction: column 3, rows 0 to 4; the window in row 0 holds no void.
+    # The true boundary is column 2 in rows 1 to 4, and the predicted one is column 3 in rows 0 to 4.
     found = boundary_f1(labels, predictions, 2, VOID, tolerance=within(1, labels.shape))
     assert found == pytest.approx(2 * 4 / (4 + 5))
 
@@ -174,13 +174,13 @@ def test_a_strip_of_void_between_classes_hides_their_boundary():
     labels, predictions = drawn(*3 * ["...vv###"]), drawn(*3 * ["....####"])
     tolerance = within(0, labels.shape)
     assert math.isnan(boundary_f1(labels, predictions, 2, VOID, tolerance=tolerance))
-    # The script's way: class 0 ends in column 2, class 1 begins behind column 4, both are predicted in column 3.
+    # As in the script, class 0 ends in column 2, class 1 begins after column 4, and both are predicted in column 3.
     assert boundary_f1(labels, predictions, 2, VOID, tolerance=tolerance, mask_void=False) == 0
     assert boundary_f1(labels, predictions, 2, VOID, tolerance=within(1, labels.shape), mask_void=False) == 1
 
 
 @pytest.mark.parametrize("f1", [boundary_f1, boundary_f1_by_distance])
-def test_what_is_predicted_on_void_changes_nothing(f1):
+def test_predictions_on_void_do_not_affect_the_score(f1):
     rng = np.random.default_rng(7)
     labels, predictions = blobs(rng, (20, 24), 3), blobs(rng, (20, 24), 3)
     labels[4:9, 3:20] = VOID
@@ -194,9 +194,9 @@ def test_what_is_predicted_on_void_changes_nothing(f1):
 
 
 @pytest.mark.parametrize("f1", [boundary_f1, boundary_f1_by_distance])
-def test_what_cannot_be_is_named(f1):
+def test_wrong_shapes_and_labels_are_refused(f1):
     picture = np.zeros((4, 5), int)
-    with pytest.raises(ShapeError, match=r"\(2, 4, 5\) \(expected one picture, \(H, W\)\)"):
+    with pytest.raises(ShapeError, match=r"\(2, 4, 5\)"):
         f1(np.zeros((2, 4, 5), int), np.zeros((2, 4, 5), int), 2)
     with pytest.raises(ShapeError, match=r"\(4, 5\).*\(5, 4\)"):
         f1(picture, picture.T, 2)

@@ -1,4 +1,4 @@
-"""Confidence intervals against a loop over resamples; `Collector` against its parts; what the table shows of them."""
+"""Confidence intervals equal a loop over resamples, `Collector` equals its parts, and the table shows both."""
 
 import json
 
@@ -18,7 +18,7 @@ from tinysegnet.metrics import (
 
 
 def pictures(count, seed=0, classes=4):
-    """Confusion matrices of pictures of different difficulty; the last class is in few of them."""
+    """Confusion matrices of pictures of different difficulty. The last class occurs in few of them."""
     rng = np.random.default_rng(seed)
     matrices = rng.integers(0, 50, (count, classes, classes)) + rng.integers(0, 300, (count, 1, 1)) * np.eye(
         classes, dtype=int
@@ -27,7 +27,7 @@ def pictures(count, seed=0, classes=4):
     return matrices
 
 
-def test_equals_a_loop_over_resamples():
+def test_intervals_equal_a_loop_over_resamples():
     matrices, BF = pictures(57), np.random.default_rng(1).random(57)
     BF[::9] = np.nan
     found = bootstrap_intervals(class_counts(matrices), {"BF": BF}, rng=np.random.default_rng(2), resamples=50)
@@ -43,7 +43,7 @@ def test_equals_a_loop_over_resamples():
     assert (expected[:, 0] < expected[:, 1]).all()
 
 
-def test_the_mean_of_many_independent_pictures_has_the_interval_of_the_textbook():
+def test_the_interval_of_a_mean_of_independent_pictures_is_that_of_the_normal_distribution():
     values = np.random.default_rng(3).normal(0.5, 0.1, 900)
     counts = np.ones((900, 3, 2), int)
     low, high = bootstrap_intervals(counts, {"BF": values}, rng=np.random.default_rng(4), block=1)["BF"]
@@ -51,7 +51,7 @@ def test_the_mean_of_many_independent_pictures_has_the_interval_of_the_textbook(
     np.testing.assert_allclose([low, high], [values.mean() - half, values.mean() + half], atol=0.1 * half)
 
 
-def test_neighbours_that_are_alike_are_no_news():
+def test_blocks_widen_the_interval_if_neighbours_are_alike():
     matrices = pictures(20).repeat(10, axis=0)  # each ten times
     widths = {}
     for block in (1, 10):
@@ -60,35 +60,35 @@ def test_neighbours_that_are_alike_are_no_news():
     assert 2.5 < widths[10] / widths[1] < 4  # about the root of 10
 
 
-def test_equal_pictures_leave_no_doubt():
+def test_equal_pictures_give_an_interval_of_length_0():
     matrices = pictures(1).repeat(50, axis=0)
     scores = Scores.from_confusion(matrices.sum(axis=0))
     for name, bounds in bootstrap_intervals(class_counts(matrices), rng=np.random.default_rng(6)).items():
         np.testing.assert_allclose(bounds, getattr(scores, name), rtol=1e-12)
 
 
-def test_five_blocks_are_needed():
+def test_intervals_need_five_blocks():
     counts = class_counts(pictures(41))
     assert bootstrap_intervals(counts[:40], rng=np.random.default_rng(0)) is None
     assert bootstrap_intervals(counts, rng=np.random.default_rng(0)) is not None
     assert bootstrap_intervals(counts[:5], rng=np.random.default_rng(0), block=1) is not None
 
 
-def test_nothing_labelled_has_no_interval_but_nan():
+def test_intervals_without_labelled_pixels_are_nan():
     found = bootstrap_intervals(np.zeros((50, 3, 2), int), {"BF": np.full(50, np.nan)}, rng=np.random.default_rng(0))
     assert np.isnan(list(found.values())).all()
 
 
-def test_what_cannot_be_is_named():
+def test_wrong_shapes_and_settings_are_refused():
     counts, rng = class_counts(pictures(50)), np.random.default_rng(0)
     with pytest.raises(ShapeError, match=r"\(50, 4, 4\)"):
         bootstrap_intervals(pictures(50), rng=rng)
-    with pytest.raises(ShapeError, match=r"BF: \(49,\)"):
+    with pytest.raises(ShapeError, match=r"BF: .*\(49,\)"):
         bootstrap_intervals(counts, {"BF": np.zeros(49)}, rng=rng)
-    for wrong in ({"block": 0}, {"resamples": 0}, {"level": 1.0}):
-        with pytest.raises(SettingError, match="expected at least 1"):
+    for wrong in ({"block": 0}, {"resamples": 0}, {"level": 0.0}, {"level": 1.0}):
+        with pytest.raises(SettingError, match="|".join(wrong)):
             bootstrap_intervals(counts, rng=rng, **wrong)
-    with pytest.raises(DataError, match="no picture was added"):
+    with pytest.raises(DataError, match="no picture"):
         Collector(3).scores()
 
 
@@ -101,7 +101,7 @@ def label_maps(count, classes=3, void=9):
         yield labels, predictions
 
 
-def test_a_collector_gives_what_its_parts_give():
+def test_a_collector_equals_its_parts():
     maps = list(label_maps(50))
     collector = Collector(3, 9, boundary=True)
     for labels, predictions in maps:

@@ -1,7 +1,8 @@
-"""The confusion matrix and its scores: by hand on tiny maps, and against loops that only follow the definition."""
+"""The confusion matrix and its scores equal counts by hand, loops that follow the definition, and scikit-learn."""
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -22,11 +23,11 @@ def loop_confusion(labels, predictions, num_classes, ignore_label):
     return matrix
 
 
-def test_by_hand():
+def test_matrix_and_scores_equal_counts_by_hand():
     labels = np.array([[0, 0, 1], [1, 2, VOID]], np.uint8)
     predictions = np.array([[0, 1, 1], [1, 0, 2]], np.uint8)
     matrix = confusion_matrix(labels, predictions, 3, ignore_label=VOID)
-    assert matrix.tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]  # row = truth: class 1 is never called 0
+    assert matrix.tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]  # one row per true class
     scores = Scores.from_confusion(matrix)
     assert scores.pixels.tolist() == [2, 2, 1]
     np.testing.assert_allclose(scores.accuracy, [1 / 2, 1, 0])
@@ -35,7 +36,7 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int64, np.uint64])
-def test_equals_loops(dtype):
+def test_the_matrix_equals_loops_for_every_dtype(dtype):
     rng = np.random.default_rng(3)
     labels = rng.integers(0, 33, (2, 17, 23)).astype(dtype)  # 32 classes: 31 * 32 + 31 overflows 8 bits
     predictions = rng.integers(0, 32, labels.shape).astype(np.uint8)
@@ -45,28 +46,28 @@ def test_equals_loops(dtype):
     assert matrix.sum() == (labels != 32).sum()
 
 
-def test_matrices_of_parts_add_up():
+def test_the_matrices_of_parts_add_up():
     rng = np.random.default_rng(4)
     labels, predictions = rng.integers(0, 5, (2, 4, 6, 7))
     parts = sum(confusion_matrix(t, p, 5) for t, p in zip(labels, predictions, strict=True))
     np.testing.assert_array_equal(parts, confusion_matrix(labels, predictions, 5))
 
 
-def test_void_is_dropped_by_truth_only():
+def test_only_the_label_decides_whether_a_pixel_is_void():
     labels = np.array([VOID, VOID, 0])
     assert confusion_matrix(labels, np.array([1, 200, 1]), 2, ignore_label=VOID).tolist() == [[0, 1], [0, 0]]
     with pytest.raises(DataError, match=r"prediction 9 at index \(2,\)"):  # "void" predicted on a labelled pixel
         confusion_matrix(labels, np.array([0, 0, VOID]), 2, ignore_label=VOID)
 
 
-def test_bad_values_and_shapes_are_named():
+def test_wrong_values_and_shapes_are_refused():
     labels = np.zeros((2, 3), np.uint8)
     labels[1, 2] = 37
-    with pytest.raises(DataError, match=r"label 37 at index \(1, 2\).*allowed 0\.\.10, ignored 11"):
+    with pytest.raises(DataError, match=r"label 37 at index \(1, 2\).*0\.\.10.*11"):
         confusion_matrix(labels, np.zeros_like(labels), 11, ignore_label=11)
     with pytest.raises(DataError, match=r"prediction -1 at index \(0, 1\)"):
         confusion_matrix(np.zeros((1, 2), int), np.array([[0, -1]]), 2)
-    for truth, prediction in (([0], [2]), ([2], [0])):  # 2 of 2 classes: just one past the end
+    for truth, prediction in (([0], [2]), ([2], [0])):  # the smallest value that is not a class
         with pytest.raises(DataError, match="2 at index"):
             confusion_matrix(np.array(truth), np.array(prediction), 2)
     with pytest.raises(ShapeError, match=r"\(2, 3\).*\(3, 2\)"):
@@ -75,12 +76,12 @@ def test_bad_values_and_shapes_are_named():
         confusion_matrix(np.zeros((2, 3), int), np.zeros((2, 3)), 2)
     with pytest.raises(ShapeError, match="square"):
         Scores.from_confusion(np.zeros((2, 3)))
-    with pytest.raises(ShapeError, match="3 class names"):
+    with pytest.raises(ShapeError, match=r"3.*2"):
         Scores.from_confusion(np.eye(2), names="abc")
 
 
-def test_absent_classes():
-    # Class 1 nowhere: counts in no mean. Class 2 only predicted: IoU 0 counts, accuracy does not exist.
+def test_absent_classes_do_not_count_unless_they_are_predicted():
+    # Class 1 does not occur and counts in no mean. Class 2 is only predicted, so it has an IoU of 0 but no accuracy.
     matrix = np.array([[6, 0, 2, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 4]])
     scores = Scores.from_confusion(matrix, ["Sky", "Fence", "Car", "Road"])
     np.testing.assert_array_equal(scores.accuracy, [0.75, np.nan, np.nan, 1])
@@ -95,7 +96,7 @@ def test_absent_classes():
     assert scores.table().splitlines()[-1].endswith(": Car")
 
 
-def test_a_baseline_stands_beside_the_scores():
+def test_the_table_shows_a_baseline_beside_the_scores():
     scores = Scores.from_confusion(np.array([[1500, 500], [0, 0]]), ["Sky", "Tree"])
     baseline = Scores.from_confusion(np.array([[1000, 1000], [0, 0]]), ["Sky", "Tree"])
     head, sky, tree, averages, beside = scores.table(baseline, "position prior").splitlines()[:5]
@@ -107,7 +108,7 @@ def test_a_baseline_stands_beside_the_scores():
     assert beside == "G 0.500  C 0.500  mIoU 0.250  position prior"
 
 
-def test_as_dict_is_json():
+def test_as_dict_returns_plain_numbers_for_json():
     scores = Scores.from_confusion(np.array([[3, 1], [0, 0]]), ["Sky", "Tree"])
     values = json.loads(json.dumps(scores.as_dict(), allow_nan=False))
     assert values["G"] == values["C"] == 0.75
@@ -116,20 +117,20 @@ def test_as_dict_is_json():
     assert values["pixels"] == {"Sky": 4, "Tree": 0}
 
 
-def test_nothing_labelled():
+def test_scores_without_labelled_pixels_are_nan():
     scores = Scores.from_confusion(np.zeros((2, 2), np.int64))
     assert all(math.isnan(v) for v in (scores.G, scores.C, scores.mIoU))
     assert scores.as_dict()["mIoU"] is None
     assert "nan" in scores.table()
 
 
-def test_scikit_learn_agrees():
+def test_scores_equal_those_of_scikit_learn():
     from sklearn import metrics as sk
 
     rng = np.random.default_rng(5)
     labels, predictions = rng.integers(0, 6, (2, 3, 20, 25))
     labels[:, 3:5] = VOID
-    labels[labels == 4] = 0  # class 4 is only predicted, class 5 neither
+    labels[labels == 4] = 0  # class 4 is only predicted, and class 5 does not occur
     labels[labels == 5] = predictions[predictions == 5] = 1
     scores = Scores.from_confusion(confusion_matrix(labels, predictions, 6, VOID))
     truth, found = labels[labels != VOID], predictions[labels != VOID]
@@ -142,7 +143,7 @@ def test_scikit_learn_agrees():
     assert np.isnan([scores.accuracy[4], scores.accuracy[5], scores.IoU[5]]).all()
 
 
-def test_auroc_is_scikit_learns():
+def test_auroc_equals_that_of_scikit_learn():
     from sklearn.metrics import roc_auc_score
 
     rng = np.random.default_rng(0)
@@ -153,14 +154,16 @@ def test_auroc_is_scikit_learns():
     for part in np.split(np.arange(400), 4):
         counts.add(values[part], positive[part])
     assert abs(counts.auroc() - metrics.auroc(values, positive)) < 1e-12
+    assert np.isnan(RankCounts().auroc())
 
 
-def test_a_collector_scores_uncertainties_of_labelled_pixels():
+def test_a_collector_scores_the_uncertainty_of_labelled_pixels():
     labels, predictions = np.array([[0, 1, 9]]), np.array([[0, 0, 0]])
     collector = metrics.Collector(2, 9)
     collector.add(labels, predictions, uncertainty=np.array([[0.1, 0.8, 0.9]]), MSP=np.array([[0.5, 0.5, 0.9]]))
     scores = collector.scores()
+    assert scores.BF is None
     assert scores.uncertainty_AUROC == scores.as_dict()["uncertainty_AUROC"] == 1
-    assert scores.as_dict()["doubt_AUROC"] == 1  # the name of version 0.1
+    assert scores.as_dict()["doubt_AUROC"] == 1  # the name in version 0.1
     assert scores.MSP_AUROC == scores.as_dict()["MSP_AUROC"] == 0.5
-    assert "AUROC 1.000 (0.5: chance); 1 - the largest probability of one pass: 0.500" in scores.table()
+    assert re.search(r"AUROC 1\.000.*softmax.* 0\.500", scores.table())

@@ -1,22 +1,24 @@
-"""What must be true of the sigmoid and its cross-entropy for any input."""
+"""Properties of the sigmoid and its cross-entropy for any input."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from forms import amount
 from hypothesis import given
 from hypothesis import strategies as st
-from properties import both, few, loose, op, pictures
+from properties import both, loose, op, pictures
 
 from tinysegnet.errors import DataError, SettingError, ShapeError
 
 VOID = 255
+any_variant = pytest.mark.parametrize("variant", amount(["numpy"], ["numpy", "numba"]))
 LOSS, TWO_LOGITS = "sigmoid_cross_entropy", "softmax_cross_entropy"
 
 
 @st.composite
 def labelled(draw):
-    """logits (N, H, W, 1), labels with void in them but not everywhere, class weights."""
+    """Logits (N, H, W, 1), labels of which some but not all are void, and class weights."""
     x, rng = draw(pictures())
     labels = rng.integers(0, 2, x.shape[:3]).astype(np.uint8)
     labels[rng.random(labels.shape) < 0.3] = VOID
@@ -33,8 +35,7 @@ def loss_of(name, variant, logits, labels, **settings):
 # --- sigmoid ---------------------------------------------------------------------------------------------------------
 
 
-@both
-@few
+@any_variant
 @given(pictures())
 def test_sigmoid_is_the_softmax_of_two_logits(variant, drawn):
     x, rng = drawn
@@ -49,7 +50,7 @@ def test_sigmoid_is_the_softmax_of_two_logits(variant, drawn):
 
 @both
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_sigmoid_of_enormous_numbers_is_exact(variant, dtype):
+def test_sigmoid_of_very_large_numbers_is_exact(variant, dtype):
     x = np.array([-np.inf, -1e4, 0, 1e4, np.inf, np.nan], dtype)
     probs, cache = op("sigmoid", variant)[0](x)
     np.testing.assert_array_equal(probs, [0, 0, 0.5, 1, 1, np.nan])
@@ -59,10 +60,9 @@ def test_sigmoid_of_enormous_numbers_is_exact(variant, dtype):
 # --- loss ------------------------------------------------------------------------------------------------------------
 
 
-@both
-@few
+@any_variant
 @given(labelled(), st.sampled_from(["count", "weights"]))
-def test_the_loss_is_that_of_the_two_logits_0_and_z(variant, drawn, normalizer):
+def test_the_loss_equals_the_softmax_loss_of_the_logits_0_and_z(variant, drawn, normalizer):
     z, labels, weights = drawn
     settings = {"class_weights": weights, "normalizer": normalizer}
     loss, gradient = loss_of(LOSS, variant, z, labels, **settings)
@@ -70,7 +70,7 @@ def test_the_loss_is_that_of_the_two_logits_0_and_z(variant, drawn, normalizer):
     np.testing.assert_allclose(loss, same, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(gradient[..., 0], both_gradients[..., 1], **loose(z))
     assert not gradient[labels == VOID].any()
-    # the other class, the other sign
+    # exchanging the classes is a change of sign
     swapped = np.where(labels == VOID, VOID, 1 - labels.astype(int))
     settings["class_weights"] = weights[::-1]
     mirrored, opposite = loss_of(LOSS, variant, -z, swapped, **settings)
@@ -80,7 +80,7 @@ def test_the_loss_is_that_of_the_two_logits_0_and_z(variant, drawn, normalizer):
 
 @both
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_loss_of_enormous_logits_is_finite_and_exact(variant, dtype):
+def test_the_loss_of_very_large_logits_is_finite_and_exact(variant, dtype):
     z = np.array([[1e4], [-1e4], [1e4], [-1e4]], dtype)
     loss, gradient = loss_of(LOSS, variant, z, np.array([1, 0, 0, 1]))
     assert loss == 5e3  # (0 + 0 + 1e4 + 1e4) / 4
@@ -92,7 +92,7 @@ def test_the_loss_of_enormous_logits_is_finite_and_exact(variant, dtype):
 
 @both
 @pytest.mark.parametrize("normalizer", ["count", "weights"])
-def test_nothing_labelled_is_loss_0_and_gradient_0(variant, normalizer):
+def test_a_batch_without_labels_has_loss_0_and_gradient_0(variant, normalizer):
     logits = np.random.default_rng(0).standard_normal((2, 3, 4, 1)).astype(np.float32)
     loss, gradient = loss_of(LOSS, variant, logits, np.full((2, 3, 4), VOID), normalizer=normalizer)
     assert loss == 0
@@ -102,7 +102,7 @@ def test_nothing_labelled_is_loss_0_and_gradient_0(variant, normalizer):
 
 
 @both
-def test_losses_that_cannot_be(variant):
+def test_the_loss_rejects_wrong_labels_shapes_and_settings(variant):
     forward, logits = op(LOSS, variant)[0], np.zeros((1, 2, 3, 1))
     labels = np.zeros((1, 2, 3), np.uint8)
     labels[0, 1, 2] = 7

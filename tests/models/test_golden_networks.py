@@ -1,4 +1,4 @@
-"""Whole networks against PyTorch's frozen answers: logits, loss, gradients, and 20 steps of SGD. Needs no PyTorch."""
+"""Whole networks against PyTorch's frozen results: logits, loss, gradients, and 20 steps of SGD, without PyTorch."""
 
 import golden_networks as golden
 import numpy as np
@@ -8,7 +8,7 @@ import tinysegnet as ts
 
 
 def open_case(name):
-    """-> our network with the frozen parameters, and the frozen arrays."""
+    """Return our network with the frozen parameters, and the frozen arrays."""
     with np.load(golden.FOLDER / f"{name}.npz", allow_pickle=False) as file:
         frozen = dict(file)
     model = ts.build(name, golden.CLASSES, width=golden.WIDTHS[name], dtype=np.float64, preprocessing="scaled")
@@ -19,7 +19,7 @@ def open_case(name):
 
 
 def step(model, frozen):
-    """One forward and backward; -> logits and loss."""
+    """Run forward and backward once, and return logits and loss."""
     logits = model.forward(frozen["images"].astype(np.float64), training=True)
     loss, cache = ts.ops.softmax_cross_entropy_forward(
         logits, frozen["labels"], class_weights=frozen["class_weights"], ignore_label=golden.VOID
@@ -29,7 +29,7 @@ def step(model, frozen):
 
 
 @pytest.mark.parametrize("name", golden.WIDTHS)
-def test_forward_and_backward(name):
+def test_logits_loss_and_gradients_equal_those_of_pytorch(name):
     model, frozen = open_case(name)
     logits, loss = step(model, frozen)
     assert golden.relative(logits, frozen["logits"]) <= 1e-10
@@ -42,7 +42,7 @@ def test_forward_and_backward(name):
 
 
 @pytest.mark.parametrize("name", golden.WIDTHS)
-def test_twenty_steps(name):
+def test_parameters_after_20_steps_of_sgd_equal_those_of_pytorch(name):
     model, frozen = open_case(name)
     optimizer = ts.optim.SGD(model, **golden.SGD)
     for _ in range(golden.STEPS):
@@ -55,7 +55,7 @@ def test_twenty_steps(name):
         assert golden.relative(view, expected) <= 1e-8, key
 
 
-def test_a_forgotten_momentum_is_seen():
+def test_training_without_momentum_does_not_equal_that_of_pytorch():
     model, frozen = open_case("tiny")
     optimizer = ts.optim.SGD(model, **{**golden.SGD, "momentum": 0.0})
     for _ in range(golden.STEPS):

@@ -1,10 +1,11 @@
-"""What a number inside a network can see is what changing pixels finds, and its picture shows that."""
+"""The receptive field contains exactly the pixels that affect a value when they change, and the figure shows it."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from figure_texts import assert_texts_apart_and_inside
+from forms import amount
 
 import tinysegnet as ts
 from tinysegnet.errors import SettingError
@@ -14,28 +15,35 @@ from tinysegnet_lessons.figures.receptive_field_figure import half_box
 from tinysegnet_lessons.influence import influence
 
 
-def field_by_trying(model, layer_name, at, size, tries):
-    """The box of all pixels that change the number when they are changed, in some picture."""
-    rng, changed = np.random.default_rng(0), np.zeros(size, bool)
+def effects(model, layer_name, size, tries):
+    """Which pixels affect which values: (h, w, H, W) bool, found by changing each pixel of some random pictures."""
+    rng, pixels, found = np.random.default_rng(0), list(np.ndindex(size)), 0
     layers = list(model.layers.values())[: list(model.layers).index(layer_name) + 1]
 
-    def value(pictures):
+    def values(pictures):
         for layer in layers:
             pictures = layer.forward(pictures)
-        return pictures[:, at[0], at[1]]
+        return pictures
 
     for _ in range(tries):
         picture = rng.uniform(0, 255, (1, *size, 3))
-        there, pixels = value(picture), list(np.ndindex(size))
-        for k in range(0, len(pixels), 64):
-            for sign in (-1e4, 1e4):
-                many = picture.repeat(len(pixels[k : k + 64]), 0)
-                for n, pixel in enumerate(pixels[k : k + 64]):
-                    many[n][pixel] += sign
-                for pixel, now in zip(pixels[k : k + 64], value(many), strict=True):
-                    changed[pixel] |= bool(np.any(now != there))
+        for change in (-1e4, 1e4):
+            many = picture.repeat(len(pixels), 0)
+            for n, pixel in enumerate(pixels):
+                many[n][pixel] += change
+            found = found | (np.abs(values(many) - values(picture)) > 1e-8).any(3)  # rounding depends on the batch
+    return np.moveaxis(found, 0, 2).reshape(*found.shape[1:], *size)
+
+
+def box_of(changed):
+    """The smallest box (top, left, bottom, right) around the pixels of a mask (H, W)."""
     rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
     return rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
+
+
+def box_at(model, layer_name, at, size):
+    box = model.receptive_field(layer_name, at, size)
+    return box.top, box.left, box.bottom, box.right
 
 
 FIELDS = [
@@ -49,24 +57,23 @@ FIELDS = [
 
 
 @pytest.mark.parametrize(("name", "layer", "at"), FIELDS, ids=lambda value: str(value))
-def test_the_box_is_what_changing_pixels_finds(name, layer, at):
+def test_the_receptive_field_is_the_box_of_pixels_that_matter(name, layer, at):
     size = (21, 18)
     model = ts.build(name, 3, width=1 / 8, dtype=np.float64)
-    box = model.receptive_field(layer, at, size)
-    assert (box.top, box.left, box.bottom, box.right) == field_by_trying(model, layer, at, size, 4)
+    assert box_at(model, layer, at, size) == box_of(effects(model, layer, size, 4)[at])
 
 
 @pytest.mark.parametrize("name", sorted(ts.models))
-def test_no_pixel_outside_the_box_has_a_gradient(name):
+def test_pixels_outside_the_receptive_field_have_no_gradient(name):
     size = (32, 48)
-    model = ts.build(name, 3, width=1 / 8, seed=1, dtype=np.float64)
+    model = ts.build(name, 3, width=amount(1 / 16, 1 / 8), seed=1, dtype=np.float64)
     seen = False
-    for layer, *_, shape in list(model.output_shapes((1, *size, 3)))[::-5]:
+    for layer, *_, shape in list(model.output_shapes((1, *size, 3)))[:: amount(-9, -5)]:
         at = shape[1] // 3, shape[2] // 2
         box, strength = model.receptive_field(layer, at, size), influence(model.layers, layer, at, picture(size))
         outside = strength.copy()
         outside[box.slices] = 0
-        assert outside.max() <= 1e-12 * strength.max(), layer  # rounding may spread within a tile
+        assert outside.max() <= 1e-12 * strength.max(), layer  # rounding can spread within a tile
         np.testing.assert_allclose(strength.sum(), 1 if strength.any() else 0)
         seen |= bool(strength.any())
     assert seen
@@ -77,7 +84,7 @@ def picture(size):
 
 
 @pytest.mark.parametrize("up", ["nearest", "bilinear", "transposed"])
-def test_boxes_through_what_upsamples(up):
+def test_upsampling_layers_pass_on_the_exact_interval(up):
     rng = np.random.default_rng(0)
     pool = ts.layers.MaxPool2d()
     kinds = {"nearest": lambda: ts.layers.Upsample("nearest", pool=pool),
@@ -88,23 +95,22 @@ def test_boxes_through_what_upsamples(up):
     if up != "transposed":
         layers["conv"] = ts.layers.Conv2d(3, 2, 1, rng=rng, dtype=float)
     model = Network(layers, {"name": "sample", "num_classes": 2})
+    last = list(layers)[-1]
     for size in ((9, 7), (8, 10)):
+        found = effects(model, last, size, 1)
         for at in np.ndindex(size):
-            box = model.receptive_field(list(layers)[-1], at, size)
-            assert (box.top, box.left, box.bottom, box.right) == field_by_trying(
-                model, list(layers)[-1], at, size, 1
-            ), at
+            assert box_at(model, last, at, size) == box_of(found[at]), at
 
 
-def test_the_papers_receptive_field():
-    """Section 3.1: 106 x 106 at the bottom of SegNet-Basic's encoder; it cannot be more than the picture."""
+def test_segnet_basic_has_the_published_receptive_field():
+    """Section 3.1: 106 x 106 at the end of SegNet-Basic's encoder, and never more than the picture."""
     model = ts.build("basic", width=1 / 64)
     assert model.receptive_field("encoder4.pool", (10, 10), (360, 480)).size == (106, 106)
     assert model.receptive_field("encoder4.pool", (0, 0), (360, 480)).size == (61, 61)
     assert model.receptive_field("encoder4.pool", (0, 0), (40, 30)).size == (40, 30)
 
 
-def test_influence_leaves_the_model_alone_and_is_its_gradient():
+def test_influence_is_the_gradient_and_does_not_change_the_model():
     model = ts.build("tiny", 3, width=1 / 8, dtype=np.float64)
     for layer in model.layers.values():  # as if it had been trained
         for array in layer.buffers.values():
@@ -114,7 +120,7 @@ def test_influence_leaves_the_model_alone_and_is_its_gradient():
     strength = influence(model.layers, "classifier", (8, 9), x, channel=1)
 
     def slopes(pixel):
-        """The same by differences: the three colours' slopes, their sizes added up."""
+        """The sum of the absolute slopes of the three colours, by differences."""
         steps = np.zeros((6, *x.shape))
         for k in range(6):
             steps[k, pixel[0], pixel[1], k % 3] = 1e-4 if k < 3 else -1e-4
@@ -129,7 +135,7 @@ def test_influence_leaves_the_model_alone_and_is_its_gradient():
     assert not any(layer.grads for layer in model.layers.values())
 
 
-def test_the_figure_shows_both_boxes():
+def test_the_figure_shows_the_theoretical_and_the_effective_field():
     model = ts.build("tiny", 3, width=1 / 8)
     figure = figures.show_receptive_field(picture((48, 64)), model, "encoder3.pool", (2, 3))
     box = model.receptive_field("encoder3.pool", (2, 3), (48, 64))
@@ -142,7 +148,7 @@ def test_the_figure_shows_both_boxes():
     assert_texts_apart_and_inside(figure)
 
 
-def test_half_of_an_influence_lies_in_its_square():
+def test_half_box_contains_half_of_the_influence():
     strength = np.zeros((9, 9))
     strength[4, 4], strength[0, 0], strength[8, 8] = 2, 1, 1
     assert half_box(strength).size == (1, 1)

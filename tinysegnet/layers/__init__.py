@@ -1,11 +1,11 @@
-"""Layers: an op plus parameters and running statistics. The state of a call is in its `Tape`.
+"""Layers: each combines an op with parameters and running statistics. A `Tape` holds the state of a call.
 
-    layer.forward(x, tape) -> out       records in the tape what backward needs
-    layer.backward(dout, tape) -> dx    removes it, and assigns layer.grads
+    layer.forward(x, tape)        returns the output and records in the tape what backward needs
+    layer.backward(dout, tape)    removes that record, assigns layer.grads and returns dx
 
-For a layer alone, `layer.forward(x, training=True)` and `layer.backward(dout)` use the tape of their thread. `params`
-and `grads` have the same keys; `buffers` are running statistics. A second backward, or one after a forward without
-training, is an error that names the layer. Classes have the names of torch.nn.
+A layer on its own needs no tape: `layer.forward(x, training=True)` and `layer.backward(dout)` use the tape of their
+thread. `params` and `grads` have the same keys, and `buffers` contains the running statistics. Calling backward twice,
+or after a forward pass without training, raises an error that names the layer. The classes are named as in torch.nn.
 """
 
 from .batchnorm2d import BatchNorm2d, BatchNormReLU2d

@@ -1,4 +1,4 @@
-"""Batch norm, alone and together with the ReLU after it."""
+"""Batch normalisation, alone or fused with the ReLU that follows it."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ from .relu_layer import ReLU
 
 
 class BatchNorm2d(Layer):
-    """Batch normalisation with running statistics, as torch.nn.BatchNorm2d.
+    """Batch normalisation with running statistics, as in torch.nn.BatchNorm2d.
 
-    Training uses the batch's mean and variance and moves the running ones by `momentum` towards them (the variance
-    unbiased); inference uses the running ones.
+    Training normalises with the mean and variance of the batch and moves the running statistics towards them, with the
+    unbiased variance. Inference normalises with the running statistics.
 
     Args:
         num_features: the number of channels.
         eps: added to the variance.
-        momentum: the weight of a batch in the running statistics.
+        momentum: the weight of each batch in the running statistics.
     """
 
     keeps = "input"
@@ -42,7 +42,7 @@ class BatchNorm2d(Layer):
         return out, cache
 
     def observe(self, mean: np.ndarray, var: np.ndarray, count: int) -> None:
-        """Move the running statistics towards those of a batch of `count` pixels. var: the biased one."""
+        """Move the running statistics towards the mean and biased variance of a batch of `count` pixels."""
         for name, value in (("running_mean", mean), ("running_var", var * (count / (count - 1)))):
             self.buffers[name] += self.momentum * (value - self.buffers[name])
 
@@ -61,7 +61,7 @@ class BatchNorm2d(Layer):
 
 
 class BatchNormReLU2d(BatchNorm2d):
-    """A BatchNorm2d and the ReLU after it in one pass over memory. Parameters and statistics are the given layer's."""
+    """A BatchNorm2d fused with the ReLU after it. It shares the parameters and statistics of the given layer."""
 
     op = "batchnorm2d_relu"
 

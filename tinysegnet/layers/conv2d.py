@@ -13,13 +13,13 @@ from .relu_layer import ReLU
 
 
 class Conv2d(ConvolutionLayer):
-    """Convolution, initialised as He et al. 2015, section 2.2: normal, with standard deviation sqrt(2 / fan_in).
+    """A convolution. Its initial weight has standard deviation sqrt(2 / fan_in) (He et al. 2015, section 2.2).
 
     Args:
-        in_channels, out_channels: the numbers of channels of input and output.
-        kernel_size: rows and columns of the kernel. The weight is (K, K, in_channels, out_channels).
+        in_channels, out_channels: the number of input and output channels.
+        kernel_size: height and width of the kernel. The weight has shape (K, K, in_channels, out_channels).
         stride, padding: as for `ops.conv2d_forward`.
-        rng: draws the initial weight; None: zeros that take no memory.
+        rng: draws the initial weight. None gives zeros that take no memory.
     """
 
     op = "conv2d"
@@ -36,7 +36,7 @@ class Conv2d(ConvolutionLayer):
         return self._ops(tape).forward(x, self.params["weight"], self.params.get("bias"), **settings)
 
     def infer(self, x, following, tape):
-        """Apply a following BatchNorm2d and ReLU within the convolution; subclasses of them may differ and are not."""
+        """Apply a following BatchNorm2d and ReLU within the convolution, but not subclasses, which may differ."""
         if tape.definitions or tape.statistics is not None:
             return super().infer(x, following, tape)
         kinds = [type(layer) for layer in following[:2]]
@@ -48,7 +48,7 @@ class Conv2d(ConvolutionLayer):
         return ops.conv2d_inference(x, self.params["weight"], bias, **settings), absorbed + relu
 
     def fold(self, following):
-        """One convolution that also does a batch norm's work, with another weight and bias."""
+        """Return a new convolution with the batch norm folded into its weight and bias."""
         if type(following) is not BatchNorm2d:
             return None
         scale, bias = self.absorb(following)
@@ -57,7 +57,7 @@ class Conv2d(ConvolutionLayer):
         return folded
 
     def absorb(self, norm: BatchNorm2d) -> tuple[np.ndarray, np.ndarray]:
-        """scale (F,) and bias (F,): with weight * scale and this bias, the convolution also does norm's work.
+        """Return scale (F,) and bias (F,): with weight * scale and this bias, the convolution includes the batch norm.
 
         out = gamma * (W x + b - mean) / std + beta    so: scale = gamma / std,  bias = beta + scale * (b - mean)
         """

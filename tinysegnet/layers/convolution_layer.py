@@ -1,4 +1,4 @@
-"""What the three convolutions share: a weight, a bias, and the position of the kernel on the picture."""
+"""The base class of the three convolutions: a weight, a bias, and the position of the kernel on the picture."""
 
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from .layer_trace import Windows
 
 
 class ConvolutionLayer(Layer):
-    """Base of Conv2d, ConvTranspose2d and DepthwiseConv2d: weight (K, K, ...), and a bias per output channel."""
+    """The base of the three convolutions, with a weight (K, K, ...) and one bias per output channel."""
 
     keeps = "input"
     stride = 1
@@ -33,7 +33,7 @@ class ConvolutionLayer(Layer):
         return Windows(self.params["weight"].shape[:2], stride, before, large)
 
     def _place(self, size: tuple[int, ...]) -> Any:
-        """(strides, zeros before the picture) along rows and columns, for `size` (H, W) of the larger side."""
+        """Return (strides, zeros before the picture) along both axes, for the `size` (H, W) of the larger side."""
         strides, pads, _ = place(self.name, size, self.params["weight"].shape[:2], self.stride, self.padding)
         return tuple(strides), (pads[0][0], pads[1][0])
 

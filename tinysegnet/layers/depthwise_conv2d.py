@@ -9,12 +9,12 @@ from .layer import he_normal
 
 
 class DepthwiseConv2d(ConvolutionLayer):
-    """A convolution of each channel with its own kernel, stride 1, "same" padding.
+    """A convolution of each channel with its own kernel, with stride 1 and "same" padding.
 
     Args:
-        channels: the number of channels of input and output.
-        kernel_size: rows and columns of the kernel. The weight is (K, K, 1, channels).
-        rng: draws the initial weight; None: zeros that take no memory.
+        channels: the number of input and output channels.
+        kernel_size: height and width of the kernel. The weight has shape (K, K, 1, channels).
+        rng: draws the initial weight. None gives zeros that take no memory.
     """
 
     op = "depthwise_conv2d"

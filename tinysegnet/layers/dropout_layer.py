@@ -7,9 +7,9 @@ from .layer import Layer
 
 
 class Dropout(Layer):
-    """Set each number to 0 with probability p and divide the others by 1 - p, in training and when sampling.
+    """A layer that sets each value to 0 with probability p and divides the others by 1 - p.
 
-    The masks come from the tape's generator.
+    It does so in training and when sampling. The tape's generator draws the masks.
     """
 
     op = "dropout"
@@ -23,7 +23,7 @@ class Dropout(Layer):
         if not (tape.training or tape.sample):
             return x, None
         if tape.generator is None:
-            raise StateError(f"{self.name}: the tape has no generator to draw a mask. Give it one: "
+            raise StateError(f"{self.name}: the tape has no generator for the dropout mask. Create it as "
                              "Tape(training=True, generator=numpy.random.default_rng(0))")  # fmt: skip
         kept = tape.generator.random(x.shape, np.float32) >= self.p
         return self._ops(tape).forward(x, kept, rate=self.p)

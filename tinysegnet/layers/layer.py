@@ -1,4 +1,4 @@
-"""The base of all layers."""
+"""The base class of all layers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..errors import StateError
 from .layer_trace import LayerTrace
 from .tape import Tape, thread_tape
 
-Interval = tuple[int, int]  #: first and last row or column, both included
+Interval = tuple[int, int]  #: the first and last row or column, both inclusive
 
 
 class Layer:
-    """Base of all layers: what the rest of the library asks of a layer, the layer answers.
+    """The base class of all layers. It defines everything that the rest of the library asks of a layer.
 
     A new layer overrides `_forward` and `_backward`:
 
@@ -33,25 +33,25 @@ class Layer:
                 self.grads["gamma"] = (dout * cache).sum((0, 1, 2))
                 return dout * self.params["gamma"]
 
-    Neither may change x or dout in place, and both keep the dtype. All other answers have defaults, which suit a layer
-    that works element by element. Override `output_shape` if the shape changes; `keeps`, `kept_bytes`, `passes_on` and
-    `multiply_adds` if the defaults are wrong, or `Network.summary` counts wrongly; `receptive_interval` and
-    `mixes_channels` if a value depends on other pixels or channels, or the receptive field and the walk are wrong;
-    `branch_signature` if there are kinks, or the gradient check cannot recognise a step across one.
+    Neither method may change x or dout in place, and both must keep the dtype. Everything else has defaults that suit
+    an elementwise layer. Override `output_shape` if the shape changes. `Network.summary` uses `keeps`, `kept_bytes`,
+    `passes_on` and `multiply_adds`. The receptive field and the walk use `receptive_interval` and `mixes_channels` to
+    learn whether a value depends on other pixels or channels. The gradient check needs `branch_signature` if the
+    function has kinks.
 
     Attributes:
-        op: the name of the op that it applies, in `ops.REGISTRY`; "" for none.
-        name: its name in its network, such as "encoder1.conv1".
-        params: what training adjusts, by name. Optimizers go by these names: weight decay acts on "weight" by default,
-            and bias_rate on "bias".
-        grads: the gradients of the last backward, with the keys of `params`.
-        buffers: running statistics, which are saved with the parameters.
-        keeps: which array the cache refers to: "input", "output" or None.
+        op: the name in `ops.REGISTRY` of the op that the layer applies, or "".
+        name: the layer's name in its network, such as "encoder1.conv1".
+        params: the trained parameters by name. Optimizers use these names: by default, weight decay applies to
+            "weight", and bias_rate to "bias".
+        grads: the gradients of the last backward pass, with the keys of `params`.
+        buffers: the running statistics, which are saved with the parameters.
+        keeps: the array that the cache refers to: "input", "output" or None.
         passes_on: whether the output is the input array itself.
-        mixes_channels: whether a value of the output depends on all channels of the input.
-        random: whether it draws from the tape's generator.
-        pool: the layer whose input has the height and width that the output gets, as in unpooling.
-        source: the earlier layer from which this one takes indices or maps.
+        mixes_channels: whether each output value depends on all input channels.
+        random: whether the layer draws from the tape's generator.
+        pool: the layer whose input size this layer restores, as in unpooling.
+        source: the earlier layer that provides indices or feature maps to this one.
     """
 
     op: ClassVar[str] = ""
@@ -72,20 +72,20 @@ class Layer:
 
     def forward(self, x: np.ndarray, tape: Tape | None = None, *, training: bool = False,
                 sample: bool = False) -> np.ndarray:  # fmt: skip
-        """The layer's output for x (N, H, W, C).
+        """Return the layer's output for x (N, H, W, C).
 
         Args:
-            tape: where the call is recorded. It also says what kind of call it is.
-            training, sample: the kind of a call without a tape, which this thread's tape records: see `Tape`.
+            tape: records the call and determines its kind. Default: this thread's tape.
+            training, sample: the kind of a call without a tape; see `Tape`.
 
         Raises:
-            StateError: `training` or `sample` is given with a tape.
+            StateError: `training` or `sample` is given together with a tape.
         """
         if tape is None:
             tape = thread_tape()
             tape.begin(training=training, sample=sample)
         elif training or sample:
-            raise StateError(f"{self.name}: the tape says what kind of call this is. Give these settings to Tape(...)")
+            raise StateError(f"{self.name}: training and sample cannot be combined with a tape. Pass them to Tape(...)")
         tape.clear([self])
         tape.sizes[self] = x.shape[1:3]
         out, cache = self._forward(x, tape)
@@ -94,30 +94,28 @@ class Layer:
         return out
 
     def backward(self, dout: np.ndarray, tape: Tape | None = None, *, input_gradient: bool = True) -> Any:
-        """dout -> dx, and the gradients of the parameters into `grads`.
-
-        Call it once per forward pass in training, or with a tape that has `keep`.
+        """Return dx, and assign the gradients of the parameters to `grads`, once per forward pass.
 
         Args:
             dout: the gradient of the loss with respect to the output.
-            tape: the forward's tape; default this thread's.
-            input_gradient: False allows dx to be None, which saves the work.
+            tape: the tape of the forward pass. Default: this thread's tape.
+            input_gradient: if False, dx may be None, which saves computing it.
 
         Raises:
-            StateError: there was no such forward, or its backward has run already.
+            StateError: there is no matching forward pass, which must be in training or with `Tape.keep`.
         """
         tape = thread_tape() if tape is None else tape
         if self not in tape.caches:
-            raise StateError(f"{self.name}: backward needs a forward(x, training=True) before it, one per "
-                             "backward, with the same tape or in the same thread")  # fmt: skip
+            raise StateError(f"{self.name}: backward has no forward pass to follow. Call forward(x, training=True) "
+                             "once before each backward, with the same tape or in the same thread")  # fmt: skip
         return self._backward(dout, tape.caches.pop(self), tape, input_gradient)
 
     def _forward(self, x: np.ndarray, tape: Tape) -> tuple[np.ndarray, Any]:
-        """-> the output, and what backward needs."""
+        """Return the output and the cache that backward needs."""
         raise NotImplementedError
 
     def _backward(self, dout: np.ndarray, cache: Any, tape: Tape, input_gradient: bool) -> Any:
-        """-> dx; assigns `grads`. This default is for layers with an op whose gradients are those of x and `params`."""
+        """Return dx and assign `grads`. This default needs an op whose gradients are those of x and `params`."""
         if not (input_gradient or self.params):
             return None
         if not self.op:
@@ -125,101 +123,101 @@ class Layer:
         return self._assign(self._ops(tape).backward(dout, cache))
 
     def _ops(self, tape: Tape) -> Any:
-        """The op's forward and backward: the fast ones, or its definition if the tape says so."""
+        """Return the op, or its NumPy definition if the tape asks for definitions."""
         op = ops.REGISTRY[self.op]
         return op.variants["numpy"] if tape.definitions else op
 
     def _assign(self, gradients: Any) -> Any:
-        """Assign the parameters' gradients, which follow that of x in the order of `params`; -> dx."""
+        """Assign the gradients of the parameters, which follow dx in the order of `params`, and return dx."""
         dx, *others = gradients if isinstance(gradients, tuple) else (gradients,)
-        self.grads.update(zip(self.params, others, strict=False))  # a missing bias has no key; its last None is dropped
+        self.grads.update(zip(self.params, others, strict=False))  # without a bias, the last None is dropped
         return dx
 
     def infer(self, x: np.ndarray, following: Sequence[Layer], tape: Tape) -> tuple[np.ndarray, int]:
-        """For inference: the output, and how many of the following layers this one has already applied."""
+        """Return the output in inference, and how many of the following layers are already applied to it."""
         return self.forward(x, tape), 0
 
     def fuse(self, following: Layer) -> Layer | None:
-        """One layer for training that does this one's work and the following one's in one pass, if there is one."""
+        """Return a layer for training that computes this and the following one in one pass, or None."""
         return None
 
     def fold(self, following: Layer) -> Layer | None:
-        """One new layer that equals both in inference, at their current statistics, if there is one."""
+        """Return a new layer that equals both in inference at their current statistics, or None."""
         return None
 
     def make_identity(self) -> None:
-        """Set parameters and running statistics so that inference returns the input, for layers with statistics."""
+        """Set parameters and running statistics so that inference returns its input, if there are statistics."""
 
     def convert(self, dtype: Any) -> None:
-        """Convert parameters and statistics to another dtype, and drop the gradients."""
+        """Convert the parameters and statistics to another dtype, and drop the gradients."""
         self.grads.clear()
         for arrays in (self.params, self.buffers):
             arrays.update({name: array.astype(dtype) for name, array in arrays.items()})
 
     def trace(self, x: np.ndarray, tape: Tape) -> LayerTrace:
-        """Run forward; -> the arrays that a walk shows."""
+        """Run forward and return the arrays that a walk shows."""
         out = self.forward(x, tape)
         fields = {"kind": self.op, "op": self.op, "params": dict(self.params)} | self._details(x, out, tape)
         own_code = not all(f.__module__.startswith(__package__) for f in (type(self)._forward, type(self)._backward))
-        if own_code:  # from outside the library, perhaps in a subclass
+        if own_code:  # defined outside the library, perhaps in a subclass
             fields |= {"kind": type(self).__name__, "op": ""}
         return LayerTrace(self.name, self, x=x, out=out, **fields)
 
     def _details(self, x: np.ndarray, out: np.ndarray, tape: Tape) -> dict[str, Any]:
-        """Fields of the LayerTrace that replace the defaults or add to them."""
+        """Return fields of the LayerTrace that replace or extend the defaults."""
         return {}
 
     def explanation(self) -> dict[str, str]:
-        """HTML texts with which the walk explains this layer instead of the texts of its kind.
+        """Return HTML texts for the walk that replace the explanation of this kind of layer.
 
         Returns:
-            Any of title, what, why, formula, backward and backward_formula.
+            Any of the keys title, what, why, formula, backward and backward_formula.
         """
         return {}
 
-    # --- what it costs and what it sees -------------------------------------------------------------------------------
+    # --- cost and receptive field -------------------------------------------------------------------------------------
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """(N, H, W, C) of input -> output. For a layer with a `pool`, H and W of the result are ignored."""
+        """Return the shape (N, H, W, C) of the output. For a layer with a `pool`, its H and W are ignored."""
         return input_shape
 
     def multiply_adds(self, input_shape: tuple[int, ...]) -> int:
-        """Multiply-adds of the matrix products in one forward; elementwise work does not count."""
+        """Return the multiply-adds of the matrix products in one forward pass, without elementwise operations."""
         return 0
 
     def kept_bytes(self, input_shape: tuple[int, ...]) -> int:
-        """Bytes of what the cache holds, without pool indices and without the array that `keeps` names."""
+        """Return the bytes of the cache, without pool indices and without the array that `keeps` names."""
         return 0
 
     def indices_bytes(self, input_shape: tuple[int, ...]) -> int:
-        """Bytes of the pool indices that a forward on this shape leaves."""
+        """Return the bytes of the pool indices that a forward pass on this shape stores."""
         return 0
 
     def skip_bytes(self, input_shape: tuple[int, ...], itemsize: int) -> int:
-        """Bytes of the indices or maps that are kept for the later layer whose `source` this one is."""
+        """Return the bytes of the indices or feature maps that are kept for the layer whose `source` this is."""
         return self.indices_bytes(input_shape)
 
     def receptive_interval(self, axis: int, interval: Interval, size: tuple[int, ...],
                            output_size: tuple[int, ...]) -> Interval:  # fmt: skip
-        """The rows (axis 0) or columns (axis 1) of the input on which an interval of the output depends, not clipped.
+        """Return the unclipped interval of the input on which an interval of the output depends.
 
-        size, output_size: (H, W) of input and output.
+        The axis is 0 for rows and 1 for columns; the sizes are the (H, W) of input and output.
         """
         return interval
 
     def skip_interval(self, axis: int, interval: Interval, size: tuple[int, ...]) -> Interval:
-        """As `receptive_interval`, for an interval of the output of the layer whose `source` this one is."""
+        """Return the interval of the input for an interval of the output of the layer whose `source` this is."""
         return interval
 
     def branch_signature(self, cache: Any) -> bytes | None:
-        """For the forward that left this cache, which side of each kink every value was on; None without kinks."""
+        """Return which side of each kink each value took in the forward pass of this cache, or None without kinks."""
         return None
 
 
 def he_normal(rng: np.random.Generator | None, shape: tuple[int, ...], fan_in: int, dtype: Any) -> np.ndarray:
-    """Weights as He et al. 2015, section 2.2: normal, with standard deviation sqrt(2 / fan_in).
+    """Return normal weights with standard deviation sqrt(2 / fan_in) (He et al. 2015, section 2.2).
 
-    rng None: zeros that take no memory, for a network whose shapes alone are wanted.
+    If rng is None, return zeros that take no memory, for a network of which only the shapes are needed.
     """
     if rng is None:
         return np.broadcast_to(np.zeros((), dtype), shape)
@@ -227,7 +225,7 @@ def he_normal(rng: np.random.Generator | None, shape: tuple[int, ...], fan_in: i
 
 
 def digest_branches(layers: Iterable[Layer], tape: Tape) -> bytes:
-    """One hash for the branch signatures of many layers: equal if and only if all took the same sides."""
+    """Return one hash of the branch signatures of many layers."""
     digest = hashlib.sha256()
     for layer in layers:
         signature = (layer.branch_signature(tape.caches[layer]) if layer in tape.caches else None) or b""

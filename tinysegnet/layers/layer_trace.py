@@ -1,4 +1,4 @@
-"""What a walk shows for a layer: the arrays of one forward and backward, by name."""
+"""The arrays of one layer's forward and backward pass that a walk shows, by name."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -7,10 +7,10 @@ import numpy as np
 
 
 class Windows(NamedTuple):
-    """Which pixels of a layer's input and output belong together.
+    """The correspondence between the pixels of a layer's input and output.
 
-    Along each axis, pixel q of the smaller side belongs to K pixels of the larger side, from q * stride - before on,
-    where K is the kernel's size. large: which side is the larger one, "in" or "out".
+    Along each axis, pixel q of the smaller side corresponds to the K pixels of the larger side that start at
+    q * stride - before, where K is the kernel size. `large` names the larger side, "in" or "out".
     """
 
     kernel: tuple[int, int]
@@ -19,9 +19,9 @@ class Windows(NamedTuple):
     large: Literal["in", "out"]
 
     def needed(self, wanted: np.ndarray, size: tuple[int, int], *, of: str) -> np.ndarray:
-        """The pixels of the other side, (H, W) = size, that belong to the wanted pixels (h, w); both bool.
+        """Return a mask of the other side, of `size` (H, W), with the pixels that correspond to the wanted pixels.
 
-        of: the side whose pixels are wanted, "in" or "out".
+        The mask `wanted` (h, w) refers to the side `of`, "in" or "out".
         """
         found = np.zeros(size, bool)
         for i, j in np.ndindex(*self.kernel):
@@ -30,7 +30,7 @@ class Windows(NamedTuple):
         return found
 
     def _pairs(self, axis: int, tap: int, wanted: np.ndarray, size: tuple[int, int], of: str) -> Any:
-        """For one axis and tap: the wanted pixels, and the pixels of the other side that belong to them."""
+        """Return the wanted pixels and the corresponding pixels of the other side, for one axis and tap."""
         smaller_first = of != self.large
         small = np.arange(wanted.shape[axis] if smaller_first else size[axis])
         large = small * self.stride[axis] - self.before[axis] + tap
@@ -41,20 +41,20 @@ class Windows(NamedTuple):
 
 @dataclass
 class LayerTrace:
-    """What one layer did. All arrays float64, pictures (1, H, W, C).
+    """The record of one layer's call. All arrays are float64, and pictures have shape (1, H, W, C).
 
     Attributes:
-        name, layer: the layer in its network.
-        kind: what the walk explains: the op, "normalize", "skip_source" or "skip_add"; for a layer with its own code,
-            the name of its class.
-        op: the op whose definition ran, "" if none.
+        name, layer: the layer's name in its network, and the layer.
+        kind: selects the explanation: the op's name, "normalize", "skip_source" or "skip_add". For a layer with its own
+            code, it is the name of the class.
+        op: the name of the op whose definition ran, or "".
         x, out: input and output.
         params: weight, bias, gamma, ...
         settings: plain numbers.
-        windows: which pixels belong together, for a layer that combines several.
-        positions: the positions of a pool's maxima in their windows, (1, h, w, C).
-        other: the maps that a SkipAdd adds or a SkipSource leaves.
-        partner: the layer that receives or provides these maps or indices.
+        windows: the correspondence of input and output pixels, for a layer that combines several pixels.
+        positions: the positions of a pool's maxima within their windows, (1, h, w, C).
+        other: the feature maps that a SkipAdd adds or a SkipSource stores.
+        partner: the name of the layer that receives or provides these feature maps or indices.
         dout, dx, dother, dparams: the gradients, if there is a loss.
     """
 
@@ -77,7 +77,7 @@ class LayerTrace:
 
     @property
     def result(self) -> np.ndarray:
-        """What the layer computes: its output or, if it passes its input on, the maps that it leaves."""
+        """The array that the layer computes: its output, or the feature maps that a SkipSource stores."""
         return self.other if self.layer.passes_on and self.other is not None else self.out
 
     @property

@@ -4,10 +4,10 @@ from .layer import Layer
 
 
 class LocalResponseNorm(Layer):
-    """Divide each number by a power of the energy of the channels around it: SegNet-Basic's first layer.
+    """The first layer of SegNet-Basic: it divides each value by a power of the energy of the neighbouring channels.
 
     Args:
-        size: the number of channels in a window.
+        size: the number of channels in the window.
         alpha, beta, k: as in `ops.local_response_norm_forward`; the defaults are those of the authors' model file.
     """
 

@@ -10,11 +10,11 @@ from .layer_trace import Windows
 
 
 class MaxPool2d(Layer):
-    """Max-pooling. It leaves the position of each maximum in the tape for the layers whose pool it is.
+    """Max-pooling. It stores the position of each maximum in the tape, for the unpooling of the decoder.
 
     Args:
-        kernel_size: rows and columns of a window.
-        stride: rows and columns from one window to the next.
+        kernel_size: height and width of the window.
+        stride: the distance between neighbouring windows.
     """
 
     op = "max_pool2d"
@@ -28,11 +28,11 @@ class MaxPool2d(Layer):
         return out, cache
 
     def positions(self, indices: np.ndarray, channels: int) -> np.ndarray:
-        """Indices as positions in their windows, (N, h, w, C)."""
+        """Return the indices as positions within their windows, (N, h, w, C)."""
         return ops.unpack_indices(indices, channels) if self.kernel_size == self.stride == 2 else indices
 
     def windows(self, large: Literal["in", "out"]) -> Windows:
-        """Which pixels belong to which window. large: the side with more pixels, "in" or "out"."""
+        """Return which pixels belong to which window. `large` is the side with more pixels, "in" or "out"."""
         return Windows((self.kernel_size,) * 2, (self.stride,) * 2, (0, 0), large)
 
     def _details(self, x, out, tape):
@@ -50,7 +50,7 @@ class MaxPool2d(Layer):
         return interval[0] * self.stride, interval[1] * self.stride + self.kernel_size - 1
 
     def skip_interval(self, axis, interval, size):
-        """The windows in which an unpooling's output lies, because they determine its indices."""
+        """Return the windows that contain an unpooling's output, because they determine its indices."""
         windows = interval[0] // self.stride, interval[1] // self.stride
         return self.receptive_interval(axis, windows, size, size)
 

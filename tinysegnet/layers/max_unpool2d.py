@@ -1,4 +1,4 @@
-"""Unpooling, SegNet's upsampling, and a variant with fixed positions."""
+"""Max-unpooling, which is SegNet's upsampling, and a variant with fixed positions."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from .max_pool2d import MaxPool2d
 
 
 class MaxUnpool2d(Layer):
-    """Unpooling with the pool's indices, to the size of the pool's input (Badrinarayanan et al. 2017, section 3)."""
+    """Unpooling with the pool's indices to the size of the pool's input (Badrinarayanan et al. 2017, section 3)."""
 
     op = "max_unpool2d"
 
@@ -24,7 +24,7 @@ class MaxUnpool2d(Layer):
         return self._ops(tape).forward(x, self._chosen(tape.indices[self.pool]), **settings)
 
     def _chosen(self, indices: np.ndarray) -> np.ndarray:
-        """The positions of the numbers, given those of the pool's maxima."""
+        """Return the indices at which the values are placed, given the pool's indices."""
         return indices
 
     def _details(self, x, out, tape):
@@ -37,7 +37,7 @@ class MaxUnpool2d(Layer):
 
 
 class FixedUnpool2d(MaxUnpool2d):
-    """Unpooling to the same corner of every window, regardless of the maximum: "fixed and sparse" (section 3.1)."""
+    """Unpooling to the first corner of every window, wherever the maximum was: "fixed and sparse" (section 3.1)."""
 
     def __init__(self, pool: MaxPool2d) -> None:
         super().__init__(pool)

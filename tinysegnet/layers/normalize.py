@@ -1,4 +1,4 @@
-"""Normalisation of the picture, a network's first layer."""
+"""The normalisation of the picture, usually the first layer of a network."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from .layer import Layer
 
 
 class Normalize(Layer):
-    """out = (x - mean) / scale, for RGB pictures in 0..255, without parameters.
+    """The normalisation (x - mean) / scale of RGB pictures in 0..255, without parameters.
 
     Args:
-        mean, scale: a number, or one per channel of the picture.
-        bgr: put the channels in the order blue, green, red.
+        mean, scale: one value, or one value per channel in the order red, green, blue.
+        bgr: return the channels in the order blue, green, red.
     """
 
     def __init__(self, mean: Any, scale: Any, *, bgr: bool = False, dtype: Any = np.float32) -> None:

@@ -6,7 +6,7 @@ from .layer import Layer
 
 
 class ReLU(Layer):
-    """max(x, 0)."""
+    """The rectified linear unit, max(x, 0)."""
 
     op, keeps = "relu", "output"
 

@@ -1,4 +1,4 @@
-"""A skip connection in a line of layers: where maps leave the line, and where they are added again."""
+"""Skip connections: one layer stores feature maps, and a later layer adds them."""
 
 import numpy as np
 
@@ -18,11 +18,11 @@ class _Identity(Layer):
 
 
 class SkipSource(Layer):
-    """Pass the input on, and leave it in the tape for a later `SkipAdd`; backward adds the gradient from there.
+    """The start of a skip connection: it passes its input on and stores it in the tape for a later `SkipAdd`.
 
     Args:
-        through: a convolution that first reduces the number of maps, as in FCN (Long et al. 2015). Its parameters are
-            this layer's.
+        through: a convolution that reduces the number of stored feature maps, as in FCN (Long et al. 2015). This layer
+            shares its parameters.
     """
 
     passes_on = mixes_channels = True
@@ -40,7 +40,7 @@ class SkipSource(Layer):
     def _backward(self, dout, cache, tape, input_gradient):
         dmaps = tape.map_gradients.pop(self, None)
         if dmaps is None:
-            raise StateError(f"{self.name}: the SkipAdd of this skip source has not run backward yet")
+            raise StateError(f"{self.name}: backward of its SkipAdd has not run yet")
         return dout + self.through._backward(dmaps, cache, tape, True)
 
     def _details(self, x, out, tape):
@@ -57,7 +57,7 @@ class SkipSource(Layer):
 
 
 class SkipAdd(Layer):
-    """x + the maps that the source left; the gradient goes unchanged to both."""
+    """The end of a skip connection: it adds the feature maps of its source. Both summands get the same gradient."""
 
     def __init__(self, source: SkipSource) -> None:
         super().__init__()

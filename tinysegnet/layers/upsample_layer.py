@@ -8,13 +8,13 @@ from .layer_trace import Windows
 
 
 class Upsample(Layer):
-    """Enlarge by interpolation, without parameters.
+    """Upsampling by nearest-neighbour or bilinear interpolation, without parameters.
 
     Args:
-        mode: "nearest" repeats pixels, "bilinear" blends four.
-        scale_factor: the factor on height and width.
-        pool: the output has the height and width of this layer's input (45, where 2 * 23 would be 46); without one,
-            scale_factor times its own input's.
+        mode: "nearest" repeats pixels, and "bilinear" interpolates between four.
+        scale_factor: the factor by which height and width grow.
+        pool: the layer whose input size the output takes, such as 45 where 2 * 23 would be 46. Without it, the output
+            is scale_factor times the input size.
     """
 
     def __init__(self, mode: Literal["nearest", "bilinear"], *, scale_factor: int = 2,
@@ -27,7 +27,7 @@ class Upsample(Layer):
         return self._ops(tape).forward(x, factor=self.scale_factor, output_size=tape.size_before(self))
 
     def _details(self, x, out, tape):
-        # a pixel of x affects its copies; with blending, all output pixels closer than its distance to a neighbour
+        # nearest: a pixel of x affects its copies; bilinear: all output pixels less than `factor` away
         factor = self.scale_factor
         reach, before = (factor, 0) if self.mode == "nearest" else (2 * factor, factor // 2)
         windows = Windows((reach, reach), (factor, factor), (before, before), "out")

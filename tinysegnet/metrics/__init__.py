@@ -1,4 +1,4 @@
-"""How good is a segmentation: counts of pixels, outlines, and how far such figures may be trusted."""
+"""Measures of a segmentation: scores of pixels and outlines, baselines, and confidence intervals."""
 
 from .auroc import auroc
 from .baselines import baselines, position_prior

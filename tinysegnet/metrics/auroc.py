@@ -1,17 +1,17 @@
-"""How well does a value tell one kind from another: the area under the receiver operating characteristic."""
+"""The area under the receiver operating characteristic: how well a value separates two kinds of pixels."""
 
 import numpy as np
 
 
 def auroc(values: np.ndarray, positive: np.ndarray) -> float:
-    """The probability that a random positive has a larger value than a random negative; equal values count half.
+    """Return the probability that a random positive has a larger value than a random negative. Ties count half.
 
     Args:
-        values: of any shape, such as the uncertainty of each pixel.
-        positive: booleans of that shape, such as "this pixel is wrong".
+        values: an array of any shape, such as the uncertainty of each pixel.
+        positive: booleans of the same shape, such as whether each pixel is wrong.
 
     Returns:
-        0.5 if the values carry no information; NaN without any positive or any negative.
+        A value in 0..1: 0.5 if the values carry no information, NaN if there are no positives or no negatives.
 
     >>> auroc(np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, False, True, True]))
     0.875
@@ -24,21 +24,21 @@ def auroc(values: np.ndarray, positive: np.ndarray) -> float:
 
 
 class RankCounts:
-    """`auroc` of any number of pixels in 8 MB: a histogram of non-negative values, with three digits of each."""
+    """A histogram of non-negative values to three digits, which gives `auroc` of any number of pixels in 8 MB."""
 
-    DROPPED = 12  # bits of a float32's mantissa of 23; the bits that are left sort as the numbers do
+    DROPPED = 12  # of the 23 bits of a float32 mantissa; the remaining bits sort like the values
 
     def __init__(self) -> None:
         self.counts = np.zeros((2, 1 << (31 - self.DROPPED)), np.int64)
 
     def add(self, values: np.ndarray, positive: np.ndarray) -> None:
-        """Count values (any shape, not negative) and booleans of that shape."""
+        """Count non-negative values of any shape, and booleans of the same shape."""
         bins = np.ascontiguousarray(values, np.float32).view(np.uint32) >> self.DROPPED
         for kind in (0, 1):
             self.counts[kind] += np.bincount(bins[positive == kind], minlength=self.counts.shape[1])
 
     def auroc(self) -> float:
-        """`auroc` of everything that was counted."""
+        """Return the AUROC of all values so far."""
         negatives, positives = self.counts.astype(float)
         pairs = negatives.sum() * positives.sum()
         below = np.cumsum(negatives) - negatives

@@ -1,17 +1,17 @@
-"""Baselines without a network: classifiers that see neither shape nor texture nor surroundings.
+"""Baselines without a network: classifiers that ignore shape, texture and surroundings.
 
-A data set is only worth learning if a network beats the classifiers that know, for each pixel by itself,
+A network has learned something only if it beats classifiers that know, for each pixel on its own,
 
     position prior        where the pixel is                argmax_c n(c | cell)
     colour                its colour                        argmax_c n(c | colour)
     colour and position   both                              argmax_c n(c | colour, cell)
 
-with n(c | ...) the counts of class c among the labelled training pixels that fall into the same bin:
-a cell of a grid laid over the picture, a cube of the RGB colours, or a pair of both. The score of class c is
-n(c | bin) / n(c)**balance: balance 0 favours G; larger values favour rare classes and so C and mIoU.
+where n(c | ...) is the number of labelled training pixels of class c in the same bin. A bin is a cell of a grid over
+the picture, a cube of RGB colours, or a pair of both. The score of class c is n(c | bin) / n(c)**balance. A balance of
+0 favours G. Larger values favour rare classes and thereby C and mIoU.
 
-Each baseline is tuned on the validation data: it is computed with every setting of a small fixed set (below), and
-the one with the best mIoU on the validation pictures counts. The training and the validation pictures are read once.
+Each baseline is tuned on the validation data: of the few settings below, the one with the best mIoU on the validation
+pictures counts. The training and the validation pictures are read only once.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from ..errors import DataError
 from .confusion import confusion_matrix
 from .scores import Scores
 
-GRIDS = ((6, 8), (12, 16), (24, 32), (96, 128))  # cells down, cells across, over the whole picture
-LEVELS = (8, 16, 32)  # grey levels that are told apart in each of R, G and B
-JOINT = ((8, (6, 8)), (8, (12, 16)), (16, (3, 4)), (16, (6, 8)), (16, (12, 16)))  # levels and grid together
+GRIDS = ((6, 8), (12, 16), (24, 32), (96, 128))  # rows and columns of cells over the whole picture
+LEVELS = (8, 16, 32)  # levels in each of R, G and B
+JOINT = ((8, (6, 8)), (8, (12, 16)), (16, (3, 4)), (16, (6, 8)), (16, (12, 16)))  # colour levels and grid
 BALANCES = (0.0, 0.5, 1.0)
-CONFIDENCE = 10.0  # a bin with this many pixels counts as much as the coarser guess that stands in for it
+CONFIDENCE = 10.0  # the coarser estimate of a bin counts as much as this many pixels
 CHUNK = 4_000_000  # pixels counted at a time
 
 POSITION, COLOR, COLOR_AND_POSITION = "position prior", "colour", "colour and position"
@@ -44,16 +44,16 @@ def baselines(
     *,
     kinds: Sequence[str] = (POSITION, COLOR, COLOR_AND_POSITION),
 ) -> dict[str, Scores]:
-    """The scores of the baselines on the validation pictures.
+    """Compute the scores of the baselines on the validation pictures.
 
     Args:
-        train: pairs of an image (H, W, 3) uint8 and its labels (H, W) uint8, of any sizes, read once; for a data set
-            `tinysegnet.data.labelled_images`.
-        val: the pictures to score, read once.
-        kinds: which baselines: "position prior", "colour", "colour and position".
+        train: pairs of an image (H, W, 3) uint8 and its labels (H, W) uint8, of any sizes, such as
+            `tinysegnet.data.labelled_images(dataset)`. They are read once.
+        val: the pictures to score, also read once.
+        kinds: any of "position prior", "colour" and "colour and position".
 
     Returns:
-        Scores by kind. Raises DataError if no pixel of train, or of val, is labelled.
+        The scores by kind. Raises DataError if `train` or `val` has no labelled pixel.
     """
     used = [binning for kind in kinds for binning in BINNINGS[kind]]
     counted = {EVERYTHING, *used, *(part for binning in used for part in binning.parts)}
@@ -70,20 +70,20 @@ def baselines(
 def position_prior(
     train: Labelled, val: Labelled, class_names: Sequence[str], ignore_label: int | None = None
 ) -> Scores:
-    """The class that is most frequent at each place of the training pictures; arguments as for `baselines`."""
+    """Score the most frequent class at each place of the training pictures. The arguments are as for `baselines`."""
     return baselines(train, val, class_names, ignore_label, kinds=(POSITION,))[POSITION]
 
 
 @dataclass(frozen=True)
 class _Binning:
-    """A division of pixels into bins: colour cubes, `levels` along each of R, G and B, cells of a grid, or both."""
+    """A division of pixels into bins: RGB cubes with `levels` along each side, cells of a grid, or both."""
 
     levels: int = 1
     grid: tuple[int, int] = (1, 1)
 
     @property
     def parts(self) -> list[_Binning]:
-        """Colour and cell of a pair of both."""
+        """The colour binning and the grid binning that this one combines, if it combines both."""
         both = self.levels > 1 and self.grid != (1, 1)
         return [_Binning(self.levels), _Binning(grid=self.grid)] if both else []
 
@@ -92,7 +92,7 @@ class _Binning:
         return self.levels**3 * self.grid[0] * self.grid[1]
 
     def encode(self, image: np.ndarray) -> np.ndarray:
-        """image (H, W, 3) uint8, of any size -> (H, W) int64, the bin of each pixel."""
+        """Return the bin (H, W) int64 of each pixel of an image (H, W, 3) uint8."""
         red, green, blue = (image[..., i].astype(np.int64) * self.levels // 256 for i in range(3))
         height, width = image.shape[:2]
         rows, columns = np.arange(height) * self.grid[0] // height, np.arange(width) * self.grid[1] // width
@@ -100,7 +100,7 @@ class _Binning:
         return (color * self.grid[0] + rows[:, None]) * self.grid[1] + columns
 
 
-EVERYTHING = _Binning()  # one bin for all pixels: its counts are those of the classes
+EVERYTHING = _Binning()  # one bin for all pixels, which counts the classes
 BINNINGS = {
     POSITION: [_Binning(grid=grid) for grid in GRIDS],
     COLOR: [_Binning(levels) for levels in LEVELS],
@@ -111,7 +111,7 @@ BINNINGS = {
 def _count(
     binnings: Iterable[_Binning], train: Labelled, num_classes: int, ignore_label: int | None
 ) -> dict[_Binning, np.ndarray]:
-    """(bins, K) float32 for each binning: the labelled training pixels of each class in each bin."""
+    """Count the labelled training pixels of each class in each bin: (bins, K) float32 for each binning."""
     totals = {binning: np.zeros(binning.bins * num_classes, np.int64) for binning in binnings}
     for chunk in _chunks(train):
         known = [slice(None) if ignore_label is None else labels != ignore_label for _, labels in chunk]
@@ -124,7 +124,7 @@ def _count(
 
 
 def _chunks(pictures: Labelled) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
-    """Lists of pictures with about CHUNK pixels each: counting picture by picture would go over all bins each time."""
+    """Yield lists of pictures with about CHUNK pixels each, since each count takes time for all bins."""
     chunk, pixels = [], 0
     for image, labels in pictures:
         chunk.append((image, labels))
@@ -137,9 +137,9 @@ def _chunks(pictures: Labelled) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]
 
 
 def _tables(binning: _Binning, counts: dict[_Binning, np.ndarray]) -> list[np.ndarray]:
-    """For each balance the class of each bin, (bins,). Bins with few pixels lean on a coarser guess.
+    """Return the class of each bin, (bins,), for each balance. Bins with few pixels rely on a coarser estimate.
 
-    For pairs of colour and cell, the guess takes the two as independent given the class:
+    For pairs of colour and cell, the estimate assumes that the two are independent given the class:
     P(c | colour, cell) ~ P(c | colour) P(c | cell) / P(c).
     """
     frequency = _shares(counts[EVERYTHING][0])
@@ -149,14 +149,14 @@ def _tables(binning: _Binning, counts: dict[_Binning, np.ndarray]) -> list[np.nd
         inverse = 1.0 / np.maximum(frequency, 1e-9)
         guess = _shares((_shares(by_color)[:, None] * _shares(by_cell) * inverse).reshape(binning.bins, -1))
     smoothed = counts[binning] + CONFIDENCE * guess
-    # A class that the training labels lack has no count anywhere and keeps its score of 0.
+    # A class that is absent from the training labels has no counts, so its score stays 0.
     return [np.argmax(smoothed / np.maximum(frequency, 1e-9) ** balance, axis=1) for balance in BALANCES]
 
 
 def _confusion(
     tables: dict[_Binning, list[np.ndarray]], val: Labelled, num_classes: int, ignore_label: int | None
 ) -> dict[_Binning, np.ndarray]:
-    """(balances, K, K) for each binning, from the validation pictures: pixel -> bin -> table[bin]."""
+    """Return the confusion matrices (balances, K, K) of each binning on the validation pictures."""
     matrices = {binning: np.zeros((len(BALANCES), num_classes, num_classes), np.int64) for binning in tables}
     for image, labels in val:
         for binning, of_balance in tables.items():
@@ -169,10 +169,9 @@ def _confusion(
 
 def _check_labelled(what: str, counts: np.ndarray) -> None:
     if not counts.any():
-        wrong = f"the {what} pictures have no labelled pixel (expected at least one)"
-        raise DataError(f"baselines: {wrong}. Check the label maps")
+        raise DataError(f"baselines: the {what} pictures have no labelled pixel. Check the label maps")
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:
-    """Counts -> fractions of their sum over the classes, the last axis."""
+    """Divide counts by their sum over the classes, the last axis."""
     return counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1e-30)

@@ -1,10 +1,10 @@
-"""How well outlines are kept: the boundary F1 of SegNet's section 3.3 (after Csurka, Larlus, Perronnin, BMVC 2013).
+"""Boundary F1, the quality of outlines: SegNet paper, section 3.3, after Csurka, Larlus and Perronnin (BMVC 2013).
 
-G and mIoU hardly notice whether an outline is sharp or frayed: few pixels lie on it. So the outlines themselves are
-compared, class by class in each picture. A mask's boundary map marks each pixel whose window with its neighbours to
-the right, below and diagonally below, clipped to the picture, holds both values:
+G and mIoU hardly depend on whether outlines are sharp or frayed, because few pixels lie on them. Boundary F1 compares
+the outlines themselves, class by class in each picture. A pixel belongs to the boundary map of a mask if its 2 x 2
+window with the neighbours to the right, below and diagonally below, clipped to the picture, contains both values:
 
-    B(mask)[i, j] = 1  if  mask[i:i+2, j:j+2] is not of one value
+    B(mask)[i, j] = 1  if  mask[i:i+2, j:j+2] is not constant
 
     T, P        pixels of B(labels == c) and B(predictions == c)
     t ~ p       |t - p| <= 0.0075 sqrt(H^2 + W^2): 4.5 pixels at 360x480, 1.2 at 96x128
@@ -12,14 +12,14 @@ the right, below and diagonally below, clipped to the picture, holds both values
     recall      pixels of T that have a partner in P / |T|
     F1 of c     2 precision recall / (precision + recall);  0 if both are 0
 
-A picture's score is the mean of F1 over its classes, BF the mean over pictures. `boundary_f1` gives partners one to
-one: with M the most pairs t ~ p in which no pixel occurs twice, precision = M / |P|, recall = M / |T| and F1 =
-2 M / (|P| + |T|). `boundary_f1_by_distance` lets one pixel be the partner of many, which reads higher or equal: a
-frayed outline of twice the length still has partners for all its pixels.
+The score of a picture is the mean of F1 over its classes, and BF is the mean over pictures. `boundary_f1` matches
+pixels one to one. If M is the maximum number of pairs t ~ p in which no pixel occurs twice, precision = M / |P|, recall
+= M / |T| and F1 = 2 M / (|P| + |T|). `boundary_f1_by_distance` lets one pixel be the partner of many, so its score is
+never lower: a frayed outline of twice the length still has partners for all its pixels.
 
-Void. Where the window holds a pixel without a label, nobody knows whether there is a boundary: such pixels are removed
-from T and P of all classes. So a prediction that is right on all labelled pixels scores 1, whatever it says on void. (A
-boundary predicted close to void, whose true place may be in it, still counts as wrong.)
+Void: where the window contains an unlabelled pixel, the true boundary is unknown, so such pixels are removed from T and
+P of all classes. A prediction that is right on all labelled pixels therefore scores 1, whatever it is on void. A
+predicted boundary close to void counts as wrong even if the true one may lie in the void.
 """
 
 from collections.abc import Callable
@@ -30,23 +30,23 @@ import numpy as np
 from ..errors import ShapeError
 from .confusion import check_label_maps
 
-TOLERANCE = 0.0075  # of the picture's diagonal
+TOLERANCE = 0.0075  # as a fraction of the picture's diagonal
 
 Partners = Callable[[np.ndarray, np.ndarray, float], tuple[int, int]]
 
 
 def boundary_map(mask: np.ndarray) -> np.ndarray:
-    """mask (H, W) -> (H, W) bool: the pixels whose window with those to the right and below holds two values.
+    """Return the boundary map (H, W) bool of a mask (H, W): pixels whose 2 x 2 window contains different values.
 
-    A label map as the mask gives the boundaries of all its classes. Equal to `seg2bdry` of the Berkeley benchmark in
-    its "imageSize" form. Raises ShapeError unless there are two dimensions.
+    For a label map, it contains the boundaries of all classes. It equals `seg2bdry` of the Berkeley benchmark in its
+    "imageSize" form. Raises ShapeError unless the mask has two dimensions.
 
     >>> boundary_map(np.array([[0, 0, 0], [0, 1, 1], [0, 1, 1]])).astype(int).tolist()
     [[1, 1, 1], [1, 0, 0], [1, 0, 0]]
     """
     mask = np.asarray(mask)
     if mask.ndim != 2:
-        raise ShapeError(f"mask: {mask.shape} (expected one picture, (H, W))")
+        raise ShapeError(f"mask: a mask has shape (H, W), not {mask.shape}")
     below, right = mask[:-1] != mask[1:], mask[:, :-1] != mask[:, 1:]
     boundary = np.zeros(mask.shape, bool)
     boundary[:-1] |= below
@@ -65,29 +65,29 @@ def boundary_f1(
     mask_void: bool = True,
     partners: Partners | None = None,
 ) -> float:
-    """Mean boundary F1 over the classes of one picture, boundary pixels paired one to one.
+    """Return the mean boundary F1 over the classes of one picture, with boundary pixels matched one to one.
 
-    As in the SegNet authors' script a class counts if it has a boundary in the truth *or* in the prediction, and
-    scores 0 if it has one in only one of them; the paper's text says "present in the ground truth". The script's
-    matcher (BSDS's correspondPixels) minimises the sum of distances, with a penalty for unmatched pixels; here the
-    number of pairs is maximal, so the score is never lower.
+    As in the SegNet authors' script, a class counts if it has a boundary in the ground truth *or* in the prediction. If
+    only one of them has it, the class scores 0. The paper says "present in the ground truth". The script's matcher
+    (BSDS's correspondPixels) minimises the sum of distances with a penalty for unmatched pixels. Here, the number of
+    pairs is maximal, so the score is never lower.
 
     Args:
-        labels, predictions: (H, W); these and the next two as for `confusion_matrix`, also what it raises.
+        labels, predictions: (H, W). Values, further arguments and errors are as for `confusion_matrix`.
         tolerance: a fraction of the picture's diagonal.
-        mask_void: False is what the authors' script does: the outline of void counts as a boundary of the classes
-            around it, and so does what is predicted on void. Compare with the paper's figures only with False.
-        partners: how boundary pixels are matched; None: one to one.
+        mask_void: if False, the outline of void counts as a boundary of the classes around it, and predictions on void
+            count, as in the authors' script. Comparisons with the paper's figures need False.
+        partners: a function that matches boundary pixels. Default: one to one.
 
     Returns:
-        The mean over the classes, in 0..1; NaN if no class has a boundary (0 in the script).
+        The mean over the classes, in 0..1, or NaN if no class has a boundary (0 in the script).
     """
     labels, predictions, labelled = check_label_maps(labels, predictions, num_classes, ignore_label)
     if labels.ndim != 2:
-        raise ShapeError(f"labels: {labels.shape} (expected one picture, (H, W))")
+        raise ShapeError(f"labels: the labels of one picture have shape (H, W), not {labels.shape}")
     reach = tolerance * float(np.hypot(*labels.shape))
     known = np.ones(labels.shape, bool)
-    if mask_void:  # whose 2 x 2 window, that of `boundary_map`, holds no void
+    if mask_void:  # known pixels have no void in their 2 x 2 window
         known = labelled.copy()
         known[:-1] &= labelled[1:]
         known[:, :-1] &= known[:, 1:]
@@ -105,17 +105,17 @@ def boundary_f1(
 def boundary_f1_by_distance(
     labels: np.ndarray, predictions: np.ndarray, num_classes: int, ignore_label: int | None = None, **options: Any
 ) -> float:
-    """As `boundary_f1`, but a boundary pixel counts if the other map has any within the tolerance: never lower.
+    """Return `boundary_f1` with pixels matched by distance: any boundary pixel within the tolerance is a partner.
 
-    Many implementations do this and call it BF. It is not the paper's score; the two cannot be compared.
+    Many implementations call this score BF, but it cannot be compared with the paper's.
     """
     return boundary_f1(labels, predictions, num_classes, ignore_label, **options, partners=_by_distance)
 
 
 def _one_to_one(true: np.ndarray, predicted: np.ndarray, reach: float) -> tuple[int, int]:
-    """How many pixels of each have a partner of their own: the size of a maximum matching, twice.
+    """Return the size of a maximum matching, once for each of the two maps.
 
-    It is the largest flow source -> p -> t -> sink over all pairs p ~ t, each edge carrying one at most.
+    It is the maximum flow source -> p -> t -> sink over all pairs p ~ t, where each edge has capacity 1.
     """
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import maximum_flow
@@ -124,11 +124,11 @@ def _one_to_one(true: np.ndarray, predicted: np.ndarray, reach: float) -> tuple[
     pixels = np.argwhere(predicted), np.argwhere(true)
     near = cKDTree(pixels[0]).sparse_distance_matrix(cKDTree(pixels[1]), reach, output_type="ndarray")
     P, T = len(pixels[0]), len(pixels[1])
-    nodes, sink = np.arange(1, P + T + 1), P + T + 1  # the source is 0, then come P and T
+    nodes, sink = np.arange(1, P + T + 1), P + T + 1  # the source is node 0, followed by P and T
     tails = np.concatenate([np.zeros(P, int), 1 + near["i"], nodes[P:]])
     heads = np.concatenate([nodes[:P], 1 + P + near["j"], np.full(T, sink)])
     edges = csr_matrix((np.ones(len(tails), np.int32), (tails, heads)), shape=(sink + 1, sink + 1))
-    # Not scipy's maximum_bipartite_matching: on some outlines its search tries every path, 5 s for 9,000 pairs.
+    # scipy's maximum_bipartite_matching can be slow: on some outlines it takes 5 s for 9,000 pairs.
     pairs = int(maximum_flow(edges, 0, sink).flow_value)
     return pairs, pairs
 
@@ -137,7 +137,7 @@ def _by_distance(true: np.ndarray, predicted: np.ndarray, reach: float) -> tuple
     from scipy.spatial import cKDTree
 
     T, P = np.argwhere(true), np.argwhere(predicted)
-    # Beyond the bound a distance is infinite.
+    # The query returns infinity beyond the bound.
     of_T, _ = cKDTree(P).query(T, distance_upper_bound=reach + 1)
     of_P, _ = cKDTree(T).query(P, distance_upper_bound=reach + 1)
     return int((of_T <= reach).sum()), int((of_P <= reach).sum())

@@ -1,4 +1,4 @@
-"""`Collector`: takes predictions picture by picture, gives the scores of all of them, with boundaries and intervals."""
+"""`Collector`: accumulates the scores of a data set picture by picture."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,10 @@ from .scores import Scores
 
 
 class Collector:
-    """Adds up the scores of a data set's pictures; it keeps 3 K numbers per picture.
+    """The accumulated scores of a data set. It keeps 3 K numbers per picture.
 
     Args:
-        boundary: compute the boundary scores of each picture too, which takes longer than everything else here.
+        boundary: also compute boundary scores, which take longer than everything else.
     """
 
     def __init__(self, num_classes: int, ignore_label: int | None = None, *, boundary: bool = False) -> None:
@@ -30,9 +30,9 @@ class Collector:
         """Add one picture.
 
         Args:
-            labels, predictions: (H, W), as for `confusion_matrix`, also what it raises.
-            uncertainties: by name (H, W) float32, larger where the prediction is less sure; name="uncertainty"
-                becomes `Scores.uncertainty_AUROC`, "MSP" `Scores.MSP_AUROC`.
+            labels, predictions: (H, W), as for `confusion_matrix`, which also lists the errors.
+            uncertainties: maps (H, W) float32 by name, larger where the prediction is less certain. "uncertainty"
+                becomes `Scores.uncertainty_AUROC`, and "MSP" becomes `Scores.MSP_AUROC`.
         """
         arguments = labels, predictions, len(self.matrix), self.ignore_label
         matrix = confusion_matrix(*arguments)
@@ -46,20 +46,20 @@ class Collector:
             self._uncertainties.setdefault(name, RankCounts()).add(uncertainty[counted], wrong)
 
     def scores(self, names: Sequence[str] | None = None, *, rng: np.random.Generator | None = None) -> Scores:
-        """Scores of all pictures so far.
+        """Return the scores of all pictures so far.
 
         Args:
-            names: one per class; default "0", "1", ...
-            rng: draws the pictures for the intervals. Without it, or with too few pictures, there are none.
+            names: one name per class. Default: "0", "1", ...
+            rng: draws the pictures for the intervals. Without it, or with too few pictures, there are no intervals.
         """
         if not self._counts:
-            raise DataError("no scores: no picture was added (expected at least one). Call add first")
+            raise DataError("no scores: no picture was added. Call add first")
         names_of_means = ("BF", "BF_by_distance") if self.boundary else ()
         means = dict(zip(names_of_means, np.transpose(self._boundary_scores), strict=True))  # name -> (N,) scores
         intervals = None if rng is None else bootstrap_intervals(np.stack(self._counts), means, rng=rng)
         averages = {}
         for name, values in means.items():
-            values = values[~np.isnan(values)]  # of the pictures that have a score
+            values = values[~np.isnan(values)]  # pictures without boundaries have no score
             averages[name] = float(values.mean()) if values.size else float("nan")
         averages |= {f"{name}_AUROC": ranks.auroc() for name, ranks in self._uncertainties.items()}
         return Scores.from_confusion(self.matrix, names, **averages, intervals=intervals)

@@ -1,4 +1,4 @@
-"""`Scores`: what a confusion matrix implies, and beside it boundary scores, uncertainty and confidence intervals."""
+"""`Scores`: the scores of a confusion matrix, with boundary scores, AUROC of uncertainty, and confidence intervals."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .intervals import BLOCK, LEVEL
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The scores that a confusion matrix implies. All are fractions in 0..1; what was not computed is None.
+    """The scores of a confusion matrix. All are fractions in 0..1, or None if they were not computed.
 
-    A class with no labelled pixel has accuracy NaN and does not count in C. Its IoU is NaN, and does not count in mIoU,
-    if it was never predicted either; if it *was* predicted, its union is not empty: its IoU is 0 and counts. (The
-    papers' script divides by 11 even then.) With no labelled pixel at all, G, C and mIoU are NaN.
+    A class without labelled pixels has accuracy NaN and does not count in C. If it was never predicted, its IoU is also
+    NaN and does not count in mIoU. If it was predicted, its IoU is 0 and counts. (The paper's script always divides by
+    11.) If there are no labelled pixels, G, C and mIoU are NaN.
     """
 
-    confusion: np.ndarray  # (K, K) int64, row = truth, column = prediction
+    confusion: np.ndarray  # (K, K) int64, one row per true class, one column per predicted class
     names: tuple[str, ...]  # one per class
     pixels: np.ndarray  # (K,) int64, labelled pixels per class
     accuracy: np.ndarray  # (K,) float64, per class
@@ -30,35 +30,34 @@ class Scores:
     G: float  # global accuracy
     C: float  # class average
     mIoU: float  # mean IoU
-    BF: float | None = None  # mean over the pictures of `boundary_f1`
-    BF_by_distance: float | None = None  # mean over the pictures of `boundary_f1_by_distance`
-    uncertainty_AUROC: float | None = None  # how well uncertainty tells wrong pixels from right ones (`auroc`)
+    BF: float | None = None  # mean of `boundary_f1` over the pictures
+    BF_by_distance: float | None = None  # mean of `boundary_f1_by_distance` over the pictures
+    uncertainty_AUROC: float | None = None  # `auroc` of uncertainty as a detector of wrong pixels
     MSP_AUROC: float | None = None  # the same for 1 - the maximum softmax probability (Hendrycks and Gimpel 2017)
-    intervals: Mapping[str, tuple[float, float]] | None = None  # name -> (low, high) from `bootstrap_intervals`
+    intervals: Mapping[str, tuple[float, float]] | None = None  # (low, high) by name, from `bootstrap_intervals`
 
     @classmethod
     def from_confusion(cls, matrix: np.ndarray, names: Sequence[str] | None = None, **more: Any) -> Scores:
-        """Scores of a (K, K) matrix of counts; raises ShapeError if it is not square.
+        """Compute the scores of a (K, K) matrix of counts. Raises ShapeError if it is not square.
 
         Args:
-            matrix: row = truth, column = prediction.
-            names: one per class; default "0", "1", ...
-            more: the attributes that a matrix does not give, such as BF and intervals.
+            matrix: one row per true class, one column per predicted class.
+            names: one name per class. Default: "0", "1", ...
+            more: the attributes that do not follow from the matrix, such as BF and intervals.
         """
         matrix = np.asarray(matrix)
         if matrix.ndim != 2:
-            raise ShapeError(f"confusion matrix {matrix.shape} (expected a square, (K, K))")
+            raise ShapeError(f"a confusion matrix is square, (K, K), not {matrix.shape}")
         counts = class_counts(matrix)
         names = tuple(map(str, range(len(matrix)))) if names is None else tuple(names)
         if len(names) != len(matrix):
-            expected = f"expected {len(matrix)}, one per class of the confusion matrix"
-            raise ShapeError(f"{len(names)} class names ({expected})")
+            raise ShapeError(f"{len(names)} class names do not fit a confusion matrix of {len(matrix)} classes")
         accuracy, IoU = class_ratios(counts)
         G, C, mIoU = map(float, averages(counts))
         return cls(matrix, names, counts[1], accuracy, IoU, G, C, mIoU, **more)
 
     def table(self, baseline: Scores | None = None, baseline_name: str = "baseline") -> str:
-        """The scores as text, one line per class, then the averages; a baseline's IoU and averages beside them."""
+        """Return the scores as text: one line per class, then the averages, with those of a baseline beside them."""
         width = max(5, *map(len, self.names))
         head = f"{'class':<{width}}  {'pixels':>13}  {'share':>7}  {'accuracy':>8}  {'IoU':>6}"
         lines = [head + (f"  {baseline_name}: IoU" if baseline else "")]
@@ -68,39 +67,39 @@ class Scores:
         if self.BF is not None:
             lines += [self.boundaries()]
         if self.uncertainty_AUROC is not None:
-            by_uncertainty = f"AUROC {_figure(self.uncertainty_AUROC)} (0.5: chance)"
+            by_uncertainty = f"AUROC {_figure(self.uncertainty_AUROC)} (0.5 is chance)"
             by_MSP = (
-                f"; 1 - the largest probability of one pass: {_figure(self.MSP_AUROC)}"
+                f"; 1 - maximum softmax probability of one pass: {_figure(self.MSP_AUROC)}"
                 if self.MSP_AUROC is not None
                 else ""
             )
-            lines += [f"uncertainty tells wrong pixels from right ones: {by_uncertainty}{by_MSP}"]
+            lines += [f"uncertainty as a detector of wrong pixels: {by_uncertainty}{by_MSP}"]
         if baseline:
             lines += [f"{baseline.averages()}  {baseline_name}"]
         if self.intervals:
-            blocks = f"bootstrap of blocks of {BLOCK} consecutive pictures"
+            blocks = f"bootstrap over blocks of {BLOCK} consecutive pictures"
             lines += [f"[low, high]: {LEVEL:.0%} interval, {blocks}. {present}"]
         wrong = [name for name, n, IoU in zip(self.names, self.pixels, self.IoU, strict=True) if n == 0 and IoU == 0]
         if wrong:
-            lines += [f"predicted though absent from the labels, IoU 0 counts in mIoU: {', '.join(wrong)}"]
+            lines += [f"predicted but absent from the labels, so that an IoU of 0 counts in mIoU: {', '.join(wrong)}"]
         return "\n".join(lines)
 
     def averages(self) -> str:
-        """The three averages on one line, with their intervals if there are any."""
+        """Return the three averages on one line, with their intervals if there are any."""
         return "  ".join(f"{name} {self._with_interval(name)}" for name in ("G", "C", "mIoU"))
 
     def boundaries(self) -> str:
-        """The two boundary scores on one line, if they were computed."""
+        """Return the two boundary scores on one line."""
         return f"BF {self._with_interval('BF')} one to one, {self._with_interval('BF_by_distance')} by distance"
 
     def as_dict(self) -> dict[str, Any]:
-        """The same for JSON: plain numbers, None where a class is absent."""
+        """Return the scores as plain numbers for JSON, with None instead of NaN."""
         values: dict[str, Any] = {name: _or_none(getattr(self, name)) for name in ("G", "C", "mIoU")}
         for name in ("IoU", "accuracy"):
             values[name] = {own: _or_none(v) for own, v in zip(self.names, getattr(self, name), strict=True)}
         values["pixels"] = {name: int(n) for name, n in zip(self.names, self.pixels, strict=True)}
         more = {name: getattr(self, name) for name in ("BF", "BF_by_distance", "uncertainty_AUROC", "MSP_AUROC")}
-        more["doubt_AUROC"] = self.uncertainty_AUROC  # its name in version 0.1, for one more version
+        more["doubt_AUROC"] = self.uncertainty_AUROC  # the name in version 0.1
         values |= {name: _or_none(value) for name, value in more.items() if value is not None}
         if self.intervals is not None:
             values["intervals"] = {name: [_or_none(v) for v in bounds] for name, bounds in self.intervals.items()}
@@ -113,7 +112,7 @@ class Scores:
         return row + (f"  {_figure(baseline.IoU[k]):>{baseline_width}}" if baseline else "")
 
     def _with_interval(self, name: str) -> str:
-        """0.571, or 0.571 [0.552, 0.590]."""
+        """Return a string such as "0.571" or "0.571 [0.552, 0.590]"."""
         low_high = (self.intervals or {}).get(name)
         return f"{getattr(self, name):.3f}" + (f" [{low_high[0]:.3f}, {low_high[1]:.3f}]" if low_high else "")
 

@@ -1,4 +1,4 @@
-"""Networks by name: `build("tiny")`. `models` lists them; `help(models["basic"])` describes one and its source."""
+"""Networks by name, such as `build("tiny")`. `help(models["basic"])` describes one of them and its source."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,8 +18,8 @@ from .summary import Summary
 __all__ = ["CUSTOM", "MAX_CLASSES", "MAX_WIDTH", "PREPROCESSING", "Network", "Summary", "build", "check_network",
            "count_parameters", "fold_batchnorm", "models"]  # fmt: skip
 
-MAX_CLASSES = 255  #: labels are bytes, and one value may mean "not labelled"
-MAX_WIDTH = 8.0  #: the largest factor of the number of channels
+MAX_CLASSES = 255  #: labels are bytes, and one value may mark unlabelled pixels
+MAX_WIDTH = 8.0  #: the largest factor on the number of channels
 
 _ARCHITECTURES: tuple[Callable[[], Architecture], ...] = (
     segnet.tiny, segnet.basic, segnet.vgg16, segnet.bayesian_basic, segnet.bayesian_vgg16,
@@ -27,35 +27,35 @@ _ARCHITECTURES: tuple[Callable[[], Architecture], ...] = (
     decoders.fcn_basic, decoders.fcn_basic_no_addition, decoders.fcn_basic_no_dim_reduction,
     decoders.fcn_basic_no_addition_no_dim_reduction, decoders.replication, decoders.fixed_index, article,
 )  # fmt: skip
-#: every architecture that `build` knows, by its name
+#: the functions that describe the architectures of `build`, by name
 models: dict[str, Callable[[], Architecture]] = {make.__name__.replace("_", "-"): make for make in _ARCHITECTURES}
 
 
 def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0, dtype: Any = np.float32,
           preprocessing: str | None = None, folded: bool = False) -> Network:  # fmt: skip
-    """A new network with random weights.
+    """Build a new network with random weights.
 
     Args:
         name: one of `models`.
-        num_classes: channels of the logits; 1 makes a network for two classes, with one logit for class 1 under a
-            sigmoid.
+        num_classes: the number of channels of the logits. With 1, the network separates two classes by one logit, whose
+            sigmoid is the probability of class 1.
         seed: the seed of the initial weights and of dropout.
         width: a factor on the number of channels of every stage.
-        dtype: float32 to train, float64 to check gradients.
-        preprocessing: one of `PREPROCESSING`; default the network's own.
-        folded: leave out batch norm, as in a network that `fold_batchnorm` made.
+        dtype: float32 for training, float64 for gradient checks.
+        preprocessing: one of `PREPROCESSING`. Default: the preprocessing of the architecture.
+        folded: leave out batch norm, as `fold_batchnorm` does.
 
     Raises:
-        SettingError: for an unknown name, or a number out of range.
+        SettingError: a name is unknown, or a number is out of range.
     """
     _check_name("model", name, models)
     num_classes, seed = convert("num_classes", num_classes, int), convert("seed", seed, int)
     width, folded = convert("width", width, float), convert("folded", folded, bool)
     if seed < 0:
-        raise SettingError(f"seed: {seed} (expected at least 0)")
+        raise SettingError(f"seed: {seed} is negative. Give 0 or a larger number")
     if not 1 <= num_classes <= MAX_CLASSES or not 0 < width <= MAX_WIDTH:
-        raise SettingError(f"a network has 1..{MAX_CLASSES} classes and a width above 0 and at most {MAX_WIDTH:g}, "
-                           f"got {num_classes} and {width}")  # fmt: skip
+        raise SettingError(f"a network needs 1..{MAX_CLASSES} classes and a width above 0 and at most {MAX_WIDTH:g}, "
+                           f"not {num_classes} classes and width {width}")  # fmt: skip
     if dtype not in ("float32", "float64", np.float32, np.float64, float):  # a dtype equals its name
         raise SettingError(f"a network computes in float32 or float64, not in {dtype}")
     architecture = models[name]()
@@ -71,7 +71,7 @@ def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0
 
 
 def count_parameters(name: str, num_classes: int, width: float) -> int:
-    """The number of parameters that the network will have, computed without memory for them."""
+    """Return the number of parameters of a network without allocating them."""
     architecture = models[name]().scaled(width)
     context = InitContext(None, np.float32, architecture.preprocessing)
     layers = architecture.layers(num_classes, context).values()
@@ -80,11 +80,11 @@ def count_parameters(name: str, num_classes: int, width: float) -> int:
 
 def _check_name(what: str, name: Any, known: dict[str, Any]) -> None:
     if not isinstance(name, str) or name not in known:
-        raise SettingError(f"no {what} named {name!r}; there are {', '.join(known)}")
+        raise SettingError(f"no {what} named {name!r}. Choose one of {', '.join(known)}")
 
 
 def check_network(model: Any) -> Network:
-    """Raise SettingError unless this is a network; -> the network."""
+    """Return the model. Raises SettingError unless it is a `Network`."""
     if not isinstance(model, Network):
-        raise SettingError(f"model: {type(model).__name__} (expected a Network, such as tinysegnet.build makes)")
+        raise SettingError(f"model: {type(model).__name__} is not a Network. Make one with tinysegnet.build")
     return model

@@ -1,4 +1,4 @@
-"""The network that popular articles on SegNet show, in a few lines of Keras."""
+"""The network that popular articles present as SegNet, in a few lines of Keras."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .layer_builder import InitContext, LayerBuilder, narrowed
 
 @dataclass(frozen=True)
 class Article:
-    """A description of the articles' network: the channels of its convolutions and transposed convolutions."""
+    """The channels of the convolutions and transposed convolutions of the articles' network."""
 
     encoder: tuple[int, ...] = (64, 128, 256)
     decoder: tuple[int, ...] = (128, 64)
@@ -42,10 +42,10 @@ def article() -> Article:
 
         picture  64  pool  128  pool  256  transposed 128  repeat 2x  transposed 64  repeat 2x  classifier
 
-    3x3 with ReLU, "same" padding, a 1x1 classifier, heights and widths divisible by 4. In the articles it has one
-    output channel under a sigmoid, trained by binary cross-entropy with Adam on pictures of 128 x 128: num_classes=1,
-    739,713 parameters, as Keras counts them. It lacks what defines a SegNet (Badrinarayanan et al. 2017, section 3):
-    no pooling indices reach the decoder, which repeats pixels instead; there is no batch norm; and a transposed
+    All convolutions are 3x3 with ReLU and "same" padding, except for the 1x1 classifier. Heights and widths must be
+    divisible by 4. The articles train it with num_classes=1 (739,713 parameters, as Keras counts them), binary
+    cross-entropy and Adam on pictures of 128 x 128. It lacks what defines a SegNet (Badrinarayanan et al. 2017, section
+    3): its decoder gets no pooling indices and repeats pixels instead. It also has no batch norm, and a transposed
     convolution with stride 1 is an ordinary convolution.
     """
     return Article()

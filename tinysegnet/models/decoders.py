@@ -1,15 +1,15 @@
 """The decoders that the SegNet paper compares (Badrinarayanan et al. 2017, section 3.1 and Table 1).
 
-All have the encoder of SegNet-Basic. They differ in how the decoder restores the picture's size, and in what it gets
-from the encoder: nothing, the positions of the maxima, or maps.
+All use the encoder of SegNet-Basic. They differ in how the decoder restores the size of the picture, and in what the
+encoder passes to it: nothing, the positions of the maxima, or feature maps.
 
     encoder   norm  64  pool .  64  pool .  64  pool .  64  pool
                              |           |           |        |
-                            maps        maps        maps      |  the maps of a pool, some or all, or none
+                            maps        maps        maps      |  some, all or none of a pool's feature maps
                              |           |           |        |
     decoder       up  64  <- + - up  64 <+ - up  64 <+ - up  64
 
-The code of this comparison was never published. Our choices where the text leaves one are stated below.
+The code of this comparison was never published. The docstrings state our choices where the text is silent.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ STAGES = 4
 
 @dataclass(frozen=True)
 class Decoder:
-    """A description of SegNet-Basic's encoder with another decoder.
+    """A description of a network: the encoder of SegNet-Basic and one of the decoders.
 
     Args:
-        convolution: the convolution that follows in each stage, with batch norm.
-        reduce: reduce to one map per class before the decoder, which then needs no classifier.
+        up, convolution: how each stage upsamples, and which convolution follows, with batch norm.
+        reduce: classify before the decoder, which then works on one feature map per class.
         add: add the outputs of the encoder's pools of the same size, in all decoder stages but the last.
         channels: the number of channels of all convolutions.
     """
@@ -70,7 +70,7 @@ class Decoder:
         for number in range(STAGES, 0, -1):
             self._up(line, f"decoder{number}", pools.pop())
             self._convolve(line, f"decoder{number}")
-            if number - 1 in skips:  # the pool before has maps of this size
+            if number - 1 in skips:  # the previous pool has feature maps of this size
                 line.add(f"decoder{number}.add", SkipAdd(skips[number - 1]))
         if not self.reduce:
             line.convolution("classifier", num_classes, 1)
@@ -96,38 +96,38 @@ class Decoder:
 
 
 def bilinear_interpolation() -> Decoder:
-    """Bilinear-Interpolation (Table 1): a decoder that learns nothing.
+    """Bilinear-Interpolation (Table 1): a decoder without parameters.
 
         norm  64  pool  64  pool  64  pool  64  pool  classifier  bilinear  bilinear  bilinear  bilinear
 
-    The classifier commutes with the interpolation, and before it is 256 times cheaper. Nothing crosses.
-    612,224 numbers in kernels; the paper's 0.625 M is the count of the single-channel decoder.
+    The classifier commutes with the interpolation and is 256 times cheaper before it. The encoder passes nothing to the
+    decoder. The kernels have 612,224 weights; the paper's 0.625 M is the count of the single-channel decoder.
     """
     return Decoder("bilinear", reduce=True)
 
 
 def basic_encoder_addition() -> Decoder:
-    """SegNet-Basic-EncoderAddition (Table 1): indices and maps cross.
+    """SegNet-Basic-EncoderAddition (Table 1): the encoder passes on indices and feature maps.
 
-        decoder stage:  unpool  64 (7x7, batch norm)  + the 64 maps of the encoder's pool of that size
+        decoder stage:  unpool  64 (7x7, batch norm)  + the 64 feature maps of the encoder's pool of that size
 
-    1,415,040 numbers in kernels, as `basic`.
+    The kernels have 1,415,040 weights, as in `basic`.
     """
     return Decoder("indices", "full", add=True)
 
 
 def basic_single_channel_decoder() -> Decoder:
-    """SegNet-Basic-SingleChannelDecoder (Table 1): each decoder kernel sees a single map.
+    """SegNet-Basic-SingleChannelDecoder (Table 1): each decoder kernel sees a single feature map.
 
         decoder stage:  unpool  64 depthwise (7x7, batch norm)
 
-    624,768 numbers in kernels: the paper's 0.625 M.
+    The kernels have 624,768 weights, the paper's 0.625 M.
     """
     return Decoder("indices", "depthwise")
 
 
 def fcn_basic() -> Decoder:
-    """FCN-Basic (Table 1), after Long et al. 2015: learned interpolation of scores, plus the encoder's scores.
+    """FCN-Basic (Table 1), after Long et al. 2015: learned interpolation of the scores, plus scores from the encoder.
 
         norm  64  pool .  64  pool .  64  pool .  64  pool  classifier
                        |           |           |            transposed 8x8, stride 2
@@ -135,46 +135,46 @@ def fcn_basic() -> Decoder:
                        |           '- 1x1 ----------------------> +  transposed
                        '- 1x1 --------------------------------------> +  transposed
 
-    Transposed convolutions begin with FCN's bilinear kernel. At 8x8 and stride 2 it is twice as wide as interpolation
-    needs, so it smooths, and fades over three pixels at the border. As in FCN, there is neither bias nor batch norm.
-    645,312 numbers in kernels at 11 classes: the paper's 0.65 M.
+    The transposed convolutions start from FCN's bilinear kernel. At 8x8 and stride 2 it is twice as wide as
+    interpolation requires, so it smooths the scores and fades over three pixels at the border. As in FCN, there is
+    neither bias nor batch norm. With 11 classes, the kernels have 645,312 weights, the paper's 0.65 M.
     """
     return Decoder("transposed", reduce=True, add=True)
 
 
 def fcn_basic_no_addition() -> Decoder:
-    """FCN-Basic-NoAddition (Table 1): `fcn-basic` in which nothing crosses.
+    """FCN-Basic-NoAddition (Table 1): `fcn-basic` without the scores from the encoder.
 
         norm  64  pool  64  pool  64  pool  64  pool  classifier  transposed  transposed  transposed  transposed
 
-    643,200 numbers in kernels at 11 classes, which rounds to 0.64 M; the paper says 0.65 M.
+    With 11 classes, the kernels have 643,200 weights, which rounds to 0.64 M. The paper says 0.65 M.
     """
     return Decoder("transposed", reduce=True)
 
 
 def fcn_basic_no_dim_reduction() -> Decoder:
-    """FCN-Basic-NoDimReduction (Table 1): `fcn-basic` with 64 maps until the classifier at the end.
+    """FCN-Basic-NoDimReduction (Table 1): `fcn-basic` with 64 feature maps until the classifier at the end.
 
-        decoder stage:  transposed 8x8, stride 2, 64 -> 64  + the 64 maps of the encoder's pool of that size
+        decoder stage:  transposed 8x8, stride 2, 64 -> 64  + the 64 feature maps of the encoder's pool of that size
 
-    1,660,800 numbers in kernels: 611,520 in the encoder, 4 x 8 x 8 x 64 x 64 in the decoder, 704 in the classifier. The
-    paper says 1.625 M.
+    The kernels have 1,660,800 weights: 611,520 in the encoder, 4 x 8 x 8 x 64 x 64 in the decoder and 704 in the
+    classifier. The paper says 1.625 M.
     """
     return Decoder("transposed", add=True)
 
 
 def fcn_basic_no_addition_no_dim_reduction() -> Decoder:
-    """FCN-Basic-NoAddition-NoDimReduction (Table 1): 64 maps until the classifier; nothing crosses.
+    """FCN-Basic-NoAddition-NoDimReduction (Table 1): 64 feature maps until the classifier, without addition.
 
         decoder stage:  transposed 8x8, stride 2, 64 -> 64
 
-    1,660,800 numbers in kernels, as with addition; the paper says 1.625 M for both.
+    The kernels have 1,660,800 weights, as with addition. The paper says 1.625 M for both.
     """
     return Decoder("transposed")
 
 
 def replication() -> Decoder:
-    """Upsampling by replication (section 3.1: "performed quite poorly"): `basic` that repeats pixels. Nothing crosses.
+    """`basic` with upsampling by replication, which "performed quite poorly" (section 3.1).
 
     decoder stage:  repeat 2x  64 (7x7, batch norm)
     """
@@ -182,7 +182,7 @@ def replication() -> Decoder:
 
 
 def fixed_index() -> Decoder:
-    """A fixed, sparse array of indices (section 3.1: "performed quite poorly"). Nothing crosses.
+    """`basic` with a fixed, sparse array of indices, which "performed quite poorly" (section 3.1).
 
     decoder stage:  unpool to each window's first corner  64 (7x7, batch norm)
     """

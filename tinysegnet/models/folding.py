@@ -1,10 +1,10 @@
-"""Folding batch norm into the convolution before it: with fixed statistics, both together are one convolution.
+"""Folding batch norm into the convolution before it: with fixed statistics, the two are a single convolution.
 
     out = gamma * (W x + b - mean) / std + beta  =  W' x + b'      std = sqrt(var + eps)
     W'  = W * gamma / std                                          one factor per output channel
     b'  = beta + (b - mean) * gamma / std
 
-A ReLU after them stays.
+A ReLU after the batch norm remains.
 """
 
 import copy
@@ -14,20 +14,20 @@ from .network import Network
 
 
 def fold_batchnorm(model: Network) -> Network:
-    """A new network with the same outputs, without batch norms.
+    """Return a new network that computes the same outputs without batch norms.
 
     It uses the current statistics of `model`. Its convolutions have biases and keep their names. It is saved and loaded
-    like any other network, and can be rebuilt with `build(..., folded=True)`. A batch norm that does not directly
-    follow a Conv2d, such as one after a DepthwiseConv2d, stays.
+    like any other network, and `build(..., folded=True)` makes the same layers. A batch norm that does not directly
+    follow a Conv2d, such as one after a DepthwiseConv2d, remains.
     """
-    layers = copy.deepcopy(model.layers)  # in one go: pools and unpools stay each other's
+    layers = copy.deepcopy(model.layers)  # in one copy, so that each unpooling keeps its pool
     folded = Network(fold_layers(layers), {**model.config, "folded": True}, size_multiple=model.size_multiple)
     folded.generator.bit_generator.state = model.generator.bit_generator.state
     return folded
 
 
 def fold_layers(layers: dict[str, Layer]) -> dict[str, Layer]:
-    """The same layers, but each convolution and the batch norm after it are one new convolution."""
+    """Return the layers with each batch norm folded into the convolution before it."""
     folded: dict[str, Layer] = {}
     for name, layer in layers.items():
         before = next(reversed(folded), "")

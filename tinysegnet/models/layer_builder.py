@@ -1,4 +1,4 @@
-"""How an architecture builds its layers, one after the other."""
+"""The parts from which every architecture builds its layers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Widths = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class InitContext:
-    """What layers are made with. rng None: weights of zeros that take no memory, where only shapes are wanted."""
+    """The settings for new layers. If rng is None, the weights are zeros that take no memory."""
 
     rng: np.random.Generator | None
     dtype: Any
@@ -23,11 +23,11 @@ class InitContext:
 
 
 class Architecture(Protocol):
-    """A description of a network, from which its layers are made.
+    """A description of a network that can build its layers.
 
     Attributes:
-        preprocessing: its default, a name in `PREPROCESSING`.
-        size_multiple: heights and widths of pictures must be multiples of it.
+        preprocessing: the default preprocessing, a name in `PREPROCESSING`.
+        size_multiple: heights and widths of pictures must be multiples of this number.
     """
 
     @property
@@ -37,14 +37,14 @@ class Architecture(Protocol):
     def size_multiple(self) -> int: ...
 
     def scaled(self, width: float) -> Architecture:
-        """The same with all widths times `width`, at least 1."""
+        """Return the same architecture with all numbers of channels multiplied by `width`."""
 
     def layers(self, num_classes: int, context: InitContext) -> dict[str, Layer]:
-        """The layers in order, by name: "encoder1.conv1", ..., "classifier"."""
+        """Build the layers in order, by name: "encoder1.conv1", ..., "classifier"."""
 
 
 class LayerBuilder:
-    """The layers so far by name, the number of channels of the last one, and what layers with weights need."""
+    """A builder that adds layers one after the other. `channels` is the number of channels of the last one."""
 
     def __init__(self, context: InitContext) -> None:
         self.layers: dict[str, Layer] = {"input": PREPROCESSING[context.preprocessing](context.dtype)}
@@ -52,7 +52,7 @@ class LayerBuilder:
         self.init: dict[str, Any] = {"rng": context.rng, "dtype": context.dtype}
 
     def add(self, name: str, layer: Layer) -> Any:
-        """-> the layer."""
+        """Add a layer and return it."""
         self.layers[name] = layer
         return layer
 
@@ -62,11 +62,11 @@ class LayerBuilder:
         self.channels = channels
 
     def branch_convolution(self, channels: int, kernel_size: int, *, bias: bool = True) -> Conv2d:
-        """A convolution of the last layer's output, for a branch; it is not added."""
+        """Return a convolution of the last layer's output for a branch, without adding it."""
         return Conv2d(self.channels, channels, kernel_size, bias=bias, **self.init)
 
     def stage(self, name: str, widths: tuple[int, ...], kernel_size: int, *, bias: bool, relu: bool) -> None:
-        """Add (conv -> batch norm -> ReLU if wanted) for each width."""
+        """Add a convolution, a batch norm and, if wanted, a ReLU for each number of channels."""
         for i, width in enumerate(widths, start=1):
             self.convolution(f"{name}.conv{i}", width, kernel_size, bias=bias)
             self.norm(f"{name}.bn{i}")
@@ -79,5 +79,5 @@ class LayerBuilder:
 
 
 def narrowed(stages: Widths, width: float) -> Widths:
-    """All widths times `width`, at least 1."""
+    """Multiply all numbers of channels by `width`; each is at least 1."""
     return tuple(tuple(max(1, round(channels * width)) for channels in stage) for stage in stages)

@@ -11,29 +11,28 @@ from .receptive_field import Box, receptive_field
 from .shapes import LayerShapes, layer_shapes
 from .summary import Summary, summarize
 
-CUSTOM = "custom"  #: the name of a network that `build` does not know
+CUSTOM = "custom"  #: the name of networks that `build` cannot make
 
 
 class Network:
-    """Layers in sequence. Make your own network from a dict of layers:
+    """A sequence of layers. Make your own network from a dict of layers:
 
         Network({"input": Normalize(127.5, 64), "conv": Conv2d(3, 8, 3, rng=rng), ..., "classifier": ...})
 
-    Inference keeps nothing in the network, so many threads can share it. Training changes running statistics and
-    gradients, so only one thread at a time may train; what backward needs is in a `Tape`.
+    Inference stores nothing in the network, so many threads can share it. Training changes running statistics and
+    gradients, so only one thread may train at a time. A `Tape` keeps what backward needs.
 
     Args:
-        layers: by name, from the picture to the logits. The first gets RGB pictures in 0..255.
-        config: the arguments with which `build` makes the same network again; saved in checkpoints. Default: a custom
-            network with one class per channel of the last layer. `build` cannot make it, so its checkpoints load only
-            with `load(path, model=...)`.
-        size_multiple: heights and widths of pictures must be multiples of it.
+        layers: the layers by name, from the picture to the logits. The first layer gets RGB pictures in 0..255.
+        config: the arguments with which `build` makes the same network, saved in checkpoints. Default: a custom network
+            with one class per channel of the last layer, whose checkpoints need `load(path, model=...)`.
+        size_multiple: heights and widths of pictures must be multiples of this number.
 
     Attributes:
-        fused_layers: the layers as training runs them. A BatchNorm2d and the ReLU after it are one; this and the fusion
-            in inference apply to these exact types, not to subclasses.
+        fused_layers: the layers that training runs, in which each BatchNorm2d and the ReLU after it are fused. This and
+            the fusion in inference apply to these exact types, not to subclasses.
         frozen: the names of layers that are not trained.
-        generator: draws dropout's masks, unless a tape has its own.
+        generator: draws the dropout masks, unless a tape has its own generator.
     """
 
     def __init__(self, layers: dict[str, Layer], config: dict[str, Any] | None = None, *,
@@ -51,14 +50,14 @@ class Network:
 
     def forward(self, x: np.ndarray, *, training: bool = False, sample: bool = False,
                 tape: Tape | None = None) -> np.ndarray:  # fmt: skip
-        """The logits of pictures.
+        """Compute the logits of pictures.
 
         Args:
-            x: (N, H, W, 3), RGB in 0..255, any H and W, in the dtype of the parameters.
-            training, sample: the kind of this call, besides what the tape says: see `Tape`.
-            tape: where the call is recorded. Without one, training is recorded in this thread's tape, and inference
-                leaves nothing. Any forward of this network in this thread drops what the thread's tape holds for it,
-                so that backward never uses an older forward.
+            x: pictures (N, H, W, 3), RGB in 0..255, in the dtype of the parameters.
+            training, sample: the kind of this call, in addition to the tape's settings; see `Tape`.
+            tape: records the call. Without it, this thread's tape records training, and inference records nothing. Each
+                forward pass of this network first clears its records in this thread's tape, so that backward never
+                uses an older forward pass.
 
         Returns:
             (N, H, W, num_classes), or (N, H, W, 1) for two classes.
@@ -83,36 +82,36 @@ class Network:
         return x
 
     def freeze(self, prefix: str | None) -> None:
-        """Do not train the layers whose names begin with `prefix`, such as "encoder"; None: train all again.
+        """Freeze the layers whose names begin with `prefix`, such as "encoder". None unfreezes all layers.
 
-        Their parameters get no gradients, and backward ends where only such layers remain. Their batch norms still use
-        batch statistics in training and update the running ones. Raises SettingError if none or all match.
+        Frozen layers get no gradients, and backward stops where only they remain. Their batch norms still use batch
+        statistics in training and update the running ones. Raises SettingError if no or all trained layers match.
         """
         frozen = frozenset(name for name in self.layers if prefix is not None and name.startswith(prefix))
         if prefix is not None and not any(self.layers[name].params for name in frozen):
-            raise SettingError(f"nothing to freeze: no layer with parameters is called {prefix!r}... (there are "
-                               f"{', '.join(dict.fromkeys(name.split('.')[0] for name in self.layers))})")  # fmt: skip
+            raise SettingError(f"no layer with parameters has a name that begins with {prefix!r}. Choose one of "
+                               f"{', '.join(dict.fromkeys(name.split('.')[0] for name in self.layers))}")  # fmt: skip
         if all(name in frozen for name, layer in self.layers.items() if layer.params):
-            raise SettingError(f"{prefix!r} freezes the whole network: nothing is left to train (expected a part)")
+            raise SettingError(f"{prefix!r} freezes the whole network. Leave some layers to train")
         self.frozen = frozen
         for name in frozen:
             self.layers[name].grads.clear()
 
     @property
     def _first_trained(self) -> int:
-        """The index of the first fused layer whose parameters are trained."""
+        """The index of the first fused layer that has trained parameters."""
         return next(i for i, layer in enumerate(self.fused_layers) if layer.params and layer.name not in self.frozen)
 
     def samples(self, x: np.ndarray, count: int, *, generator: np.random.Generator | None = None
                 ) -> Iterator[np.ndarray]:  # fmt: skip
-        """Logits of `count` forward passes with dropout on, each with other masks (Kendall et al. 2015, section 3).
+        """Yield the logits of `count` forward passes with random dropout masks (Kendall et al. 2015, section 3).
 
-        The layers before the first dropout give the same in all passes and run once. Raises SettingError if there is no
-        dropout.
+        The layers before the first dropout compute the same in all passes, so they run once. Raises SettingError if
+        there is no dropout.
 
         Args:
-            x: as for `forward`.
-            generator: draws the masks; default the network's own, which `reseed` sets.
+            x: pictures as for `forward`.
+            generator: draws the masks. Default: the network's generator, which `reseed` sets.
         """
         self.check_dropout()
         self._check_pictures(x)
@@ -122,39 +121,40 @@ class Network:
         return (_infer(layers[first:], x, tape.copy()) for _ in range(count))
 
     def check_dropout(self) -> None:
-        """Raise SettingError for a network without dropout."""
+        """Raise SettingError if the network has no dropout."""
         if not any(layer.random for layer in self.layers.values()):
-            raise SettingError(f"{self.config['name']} has no dropout, so its samples would all be the same. "
+            raise SettingError(f"{self.config['name']} has no dropout, so all its samples would be equal. "
                                "Train bayesian-basic or bayesian-vgg16")  # fmt: skip
 
     def reseed(self, *seed: int) -> None:
-        """Restart the generator of dropout's masks from this seed."""
+        """Restart the generator of the dropout masks from this seed."""
         self.generator.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
     def backward(self, dlogits: np.ndarray, *, input_gradient: bool = True, tape: Tape | None = None) -> Any:
-        """Store the gradients of the parameters in their layers, once per forward in training, or with `Tape.keep`.
+        """Compute the gradients of the parameters and store them in the layers, once per forward pass.
 
         Args:
             dlogits: (N, H, W, num_classes), the gradient of the loss with respect to the logits.
-            input_gradient: False saves the work for the gradient of the picture, which training does not need.
-            tape: the forward's tape; default this thread's.
+            input_gradient: also compute the gradient of the picture, which training does not need.
+            tape: the tape of the forward pass. Default: this thread's tape.
 
         Returns:
             dx (N, H, W, 3), or None without `input_gradient`.
 
         Raises:
-            StateError: there was no such forward, its backward has run already, or `input_gradient` with frozen layers.
+            StateError: there is no matching forward pass in training or with `Tape.keep`, or `input_gradient` is set
+                although layers are frozen.
         """
-        self._check_floats("the gradient of its logits (N, H, W, num_classes)", dlogits)
+        self._check_floats("the gradient of the logits (N, H, W, num_classes)", dlogits)
         if input_gradient and self.frozen:
-            raise StateError("no gradient of the picture while layers are frozen: pass input_gradient=False")
+            raise StateError("frozen layers give no gradient of the picture. Pass input_gradient=False")
         tape = thread_tape() if tape is None else tape
         first = 0 if input_gradient else self._first_trained
         dout: Any = dlogits
         for layer in reversed(self.fused_layers[first + 1 :]):
             dout = layer.backward(dout, tape)
         dx = self.fused_layers[first].backward(dout, tape, input_gradient=input_gradient)
-        tape.clear(self.fused_layers[:first])  # a skip source may have been left a gradient
+        tape.clear(self.fused_layers[:first])  # a SkipAdd may have left a gradient for a skip source here
         for name in self.frozen:
             self.layers[name].grads.clear()
         return dx
@@ -162,18 +162,18 @@ class Network:
     def _check_pictures(self, x: Any) -> None:
         self._check_floats("pictures (N, H, W, 3)", x)
         if x.ndim != 4 or x.shape[3] != 3 or 0 in x.shape:
-            raise ShapeError(f"a network takes pictures (N, H, W, 3), got {x.shape}")
+            raise ShapeError(f"a network takes pictures of shape (N, H, W, 3), not {x.shape}")
         self.check_size(x.shape[1:3])
 
     def check_size(self, size: tuple[int, int]) -> None:
         """Raise ShapeError for a size (H, W) that this network cannot process."""
         if size != (fitting := self.fitting_size(size)):
-            raise ShapeError(f"{self.config['name']} takes heights and widths that are multiples of "
-                             f"{self.size_multiple}, got {size[0]}x{size[1]}. Give {fitting[0]}x{fitting[1]}, or "
+            raise ShapeError(f"{self.config['name']} needs heights and widths that are multiples of "
+                             f"{self.size_multiple}, not {size[0]}x{size[1]}. Give {fitting[0]}x{fitting[1]}, or "
                              "choose tiny, which takes any size")  # fmt: skip
 
     def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The size (H, W) closest to this one that the network can process."""
+        """Return the closest size (H, W) that the network can process."""
         height, width = (max(1, round(n / self.size_multiple)) * self.size_multiple for n in size)
         return height, width
 
@@ -183,15 +183,15 @@ class Network:
             raise ShapeError(f"expected {what} as {self.dtype}, got {got}")
 
     def named_parameters(self) -> Iterator[tuple[str, np.ndarray]]:
-        """("encoder1.conv1.weight", array), ...: the arrays themselves, to be updated in place."""
+        """Yield the parameters as ("encoder1.conv1.weight", array), ... These are the arrays themselves, not copies."""
         return self._named("params")
 
     def named_gradients(self) -> Iterator[tuple[str, np.ndarray]]:
-        """The gradients of the last backward under the names of `named_parameters`, without those of frozen layers."""
+        """Yield the gradients of the last backward by the names of their parameters, except for frozen layers."""
         return ((name, array) for name, array in self._named("grads") if name.rpartition(".")[0] not in self.frozen)
 
     def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
-        """("encoder1.bn1.running_mean", array), ...: running statistics."""
+        """Yield the running statistics as ("encoder1.bn1.running_mean", array), ..."""
         return self._named("buffers")
 
     def _named(self, kind: str) -> Iterator[tuple[str, np.ndarray]]:
@@ -201,12 +201,12 @@ class Network:
 
     @property
     def num_parameters(self) -> int:
-        """The number of parameters, counted as single numbers."""
+        """The total number of trainable values."""
         return sum(array.size for _, array in self.named_parameters())
 
     @property
     def num_classes(self) -> int:
-        """The number of classes: the last axis of the logits, or 2 for a single logit."""
+        """The number of classes: one per logit, or 2 for a single logit."""
         return max(2, int(self.config["num_classes"]))
 
     @property
@@ -215,11 +215,11 @@ class Network:
         return next(array.dtype for _, array in self.named_parameters())
 
     def state(self) -> dict[str, np.ndarray]:
-        """Parameters and running statistics by name: everything that training changes."""
+        """Return the parameters and running statistics by name. These are all arrays that training changes."""
         return {**dict(self.named_parameters()), **dict(self.named_buffers())}
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
-        """Copy arrays into the network. Raises CheckpointError that lists every name and shape that does not fit."""
+        """Copy arrays into the network. Raises CheckpointError with a list of all names and shapes that do not fit."""
         own = self.state()
         wrong = [f"missing {name}" for name in own if name not in arrays]
         wrong += [f"unexpected {name}" for name in arrays if name not in own]
@@ -231,25 +231,25 @@ class Network:
             array[...] = arrays[name]
 
     def branch_signature(self) -> bytes:
-        """A hash of every ReLU mask and pool index, between this thread's forward(training=True) and its backward."""
+        """Return a hash of all ReLU masks and pool indices of this thread's last training call, before its backward."""
         return digest_branches(self.fused_layers, thread_tape())
 
     def summary(self, size: tuple[int, int], *, batch_size: int = 1) -> Summary:
-        """Shapes, parameters, memory and multiply-adds for pictures of `size` (H, W), as a printable table."""
+        """Return shapes, parameters, memory and multiply-adds for pictures of `size` (H, W), as a printable table."""
         name = str(self.config.get("name", CUSTOM))
         return summarize(name, self.layers, self.fused_layers, (batch_size, *size, 3), self.dtype)
 
     def receptive_field(self, layer_name: str, at: tuple[int, int], size: tuple[int, int]) -> Box:
-        """The box of a picture of `size` (H, W) on which pixel `at` (row, column) of a layer's output can depend."""
+        """Return the part of a picture of `size` (H, W) that affects pixel `at` (row, column) of a layer's output."""
         return receptive_field(self.layers, layer_name, at, size)
 
     def output_shapes(self, input_shape: tuple[int, ...]) -> Iterator[LayerShapes]:
-        """(name, layer, input shape, output shape) of each layer in order, without computing any arrays."""
+        """Yield (name, layer, input shape, output shape) of each layer in order, without computing arrays."""
         return layer_shapes(self.layers, input_shape)
 
 
 def _infer(layers: Sequence[Layer], x: np.ndarray, tape: Tape) -> np.ndarray:
-    """Run the layers in inference; some are applied within the layer before them."""
+    """Run the layers in inference, where a layer may absorb the ones after it."""
     while layers:
         layer, *layers = layers
         x, absorbed = layer.infer(x, layers, tape)
@@ -258,7 +258,7 @@ def _infer(layers: Sequence[Layer], x: np.ndarray, tape: Tape) -> np.ndarray:
 
 
 def _fuse(layers: Sequence[Layer]) -> Iterator[Layer]:
-    """The layers for training, where two that can be computed in one pass are one layer."""
+    """Yield the layers for training, with two layers fused wherever one pass can compute both."""
     while layers:
         layer, *layers = layers
         fused = layer.fuse(layers[0]) if layers else None

@@ -1,14 +1,15 @@
-"""The pixels of the picture on which a number inside a network can depend.
+"""The receptive field: the pixels of the picture on which a value inside a network can depend.
 
-From the number backwards, layer by layer, an interval of rows (and one of columns) grows:
+An interval of rows and an interval of columns grow from the value backwards, layer by layer:
 
     convolution        [a, b]  ->  [a*s - before,  b*s - before + K - 1]
     pooling            [a, b]  ->  [a*s,  b*s + K - 1]
-    unpooling          [a, b]  ->  [a // s,  b // s], and in the pool's input the windows there: they set the indices
-    bilinear           [a, b]  ->  the pixels that positions a and b lie between
-    element by element [a, b]  ->  [a, b]
+    unpooling          [a, b]  ->  [a // s,  b // s], and in the pool's input these windows, which set the indices
+    bilinear           [a, b]  ->  the pixels around the positions of a and b in the input
+    elementwise        [a, b]  ->  [a, b]
 
-each clipped to the layer's input. Two 3x3 convolutions with a pool between them give 1 -> 3 -> 6 -> 8 pixels.
+Each interval is clipped to the layer's input. Through a 3x3 convolution, a pool and another 3x3 convolution, it grows
+from 1 pixel to 3, 6 and 8 pixels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from .shapes import LayerShapes, layer_shapes
 
 @dataclass(frozen=True)
 class Box:
-    """Pixels of a picture: rows top..bottom and columns left..right, without bottom and right, as in a slice."""
+    """A rectangle of pixels. As in a slice, `bottom` and `right` are the first row and column outside it."""
 
     top: int
     left: int
@@ -35,30 +36,29 @@ class Box:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Slices to crop a picture: image[box.slices]."""
+        """The slices for cropping a picture, as in image[box.slices]."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
 def receptive_field(layers: Mapping[str, Layer], layer_name: str, at: tuple[int, int], size: tuple[int, int]) -> Box:
-    """The pixels of a picture of `size` (H, W) on which pixel `at` (row, column) of a layer's output can depend.
+    """Return the part of a picture of `size` (H, W) that can affect pixel `at` (row, column) of a layer's output.
 
-    Batch norm counts as in inference, with fixed statistics. Raises SettingError for a layer or pixel that does not
-    exist.
+    Batch norm has fixed statistics, as in inference. Raises SettingError if the layer or pixel does not exist.
     """
     if layer_name not in layers:
-        raise SettingError(f"no layer named {layer_name!r} (expected one of {', '.join(layers)})")
+        raise SettingError(f"no layer named {layer_name!r}. Choose one of {', '.join(layers)}")
     shapes = list(layer_shapes(layers, (1, *size, 3)))[: list(layers).index(layer_name) + 1]
     _, H, W, _ = shapes[-1].after
     if not (0 <= at[0] < H and 0 <= at[1] < W):
-        raise SettingError(f"at: {tuple(at)} is outside the output of {layer_name}, {H} x {W}")
+        raise SettingError(f"at: {tuple(at)} is outside the output of {layer_name}, which is {H} x {W}")
     (top, bottom), (left, right) = (_along(axis, shapes, at[axis]) for axis in (0, 1))
     return Box(top, left, bottom + 1, right + 1)
 
 
 def _along(axis: int, shapes: Sequence[LayerShapes], pixel: int) -> Interval:
-    """The interval of one axis, walked back from the last layer to the picture."""
+    """Follow the interval along one axis from the last layer back to the picture."""
     interval = pixel, pixel
-    aside: dict[Layer, Interval] = {}  # what later layers need from their source
+    aside: dict[Layer, Interval] = {}  # the intervals that later layers need from their source
     for _, layer, before, after in reversed(shapes):
         if layer.source is not None:
             aside[layer.source] = interval

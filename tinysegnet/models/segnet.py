@@ -1,4 +1,4 @@
-"""SegNet (Badrinarayanan, Kendall, Cipolla 2017, figure 2), from a description of its stages.
+"""SegNet (Badrinarayanan, Kendall, Cipolla 2017, figure 2), built from a description of its stages.
 
     encoder1    (conv -> batch norm -> ReLU) x n -> max-pool 2x2 ---- indices ----.
       encoder2    (conv -> batch norm -> ReLU) x n -> max-pool 2x2 -- indices --. |
@@ -7,9 +7,9 @@
                   -> (conv -> batch norm -> ReLU) x n                             |
     decoder1    max-unpool <----------------------------------------------------- '
                 -> (conv -> batch norm -> ReLU) x n
-    classifier  conv to one channel per class; softmax is in the loss
+    classifier  conv to one channel per class; the softmax is part of the loss
 
-Only the positions of the maxima cross from the encoder to the decoder: two bits per window.
+The encoder passes only the positions of the maxima to the decoder, two bits per window and channel.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from .layer_builder import InitContext, LayerBuilder, Widths, narrowed
 
 @dataclass(frozen=True)
 class SegNetConfig:
-    """A description of a SegNet: the output channels of every convolution, stage by stage.
+    """A description of a SegNet by the output channels of every convolution, stage by stage.
 
     Args:
-        encoder: from the picture down.
-        decoder: from the bottom up, one stage for each pool; the classifier follows.
+        encoder: the stages of the encoder, from the largest to the smallest feature maps.
+        decoder: the stages of the decoder, one for each pool, from the smallest to the largest feature maps.
         kernel_size: the kernel size of all convolutions but the classifier.
+        classifier_kernel_size: the kernel size of the classifier.
         decoder_relu: whether a ReLU follows each batch norm of the decoder.
-        bias: whether convolutions before a batch norm have a bias. The batch norm's shift makes it redundant; the
-            authors' model files have it, their text has none.
-        dropout_after: stages that end in a dropout of one half.
+        bias: whether convolutions before a batch norm have a redundant bias, as in the authors' model files.
+        dropout_after: the stages that end in dropout with probability 0.5.
     """
 
     encoder: Widths
@@ -66,12 +66,12 @@ class SegNetConfig:
 
 
 def tiny() -> SegNetConfig:
-    """A SegNet that trains in minutes on two cores. 493,707 parameters; our design, kept fixed for comparisons.
+    """A small SegNet of our own design that trains in minutes on two cores.
 
         picture  32  pool  64  pool  128  pool  128  pool
                                                        unpool  128  unpool  64  unpool  32  unpool  32  classifier
 
-    One 3x3 convolution per stage, each with batch norm and ReLU.
+    Each stage has one 3x3 convolution with batch norm and ReLU. The network has 493,707 parameters.
     """
     return SegNetConfig(((32,), (64,), (128,), (128,)), ((128,), (64,), (32,), (32,)), bias=False)
 
@@ -82,9 +82,9 @@ def basic() -> SegNetConfig:
         picture  norm  64  pool  64  pool  64  pool  64  pool
                                                            unpool  64  unpool  64  unpool  64  unpool  64  classifier
 
-    7x7 convolutions of 64 channels throughout, each with batch norm; ReLU in the encoder only; a 1x1 classifier. The
-    picture goes through local response normalisation. 1,416,587 parameters: 1,415,040 in kernels (the paper's 1.425 M
-    does not follow from its network), the rest biases, as in the model file, and batch norm.
+    All convolutions are 7x7 with 64 channels and batch norm, followed by a 1x1 classifier. Only the encoder has ReLUs.
+    The first layer is a local response normalisation. The network has 1,416,587 parameters, 1,415,040 of them in
+    kernels. The paper's 1.425 M does not follow from its network.
     """
     stage = (64,)
     return SegNetConfig((stage,) * 4, (stage,) * 4, kernel_size=7, classifier_kernel_size=1, decoder_relu=False,
@@ -97,9 +97,9 @@ def vgg16() -> SegNetConfig:
         picture  64 64  pool  128 128  pool  256 256 256  pool  512 512 512  pool  512 512 512  pool
                  unpool  512 512 512  unpool  512 512 256  unpool  256 256 128  unpool  128 64  unpool  64  classifier
 
-    The 13 convolutions of VGG16 and their mirror, whose 13th is the classifier: 3x3, each but that with batch norm and
-    ReLU. 29,449,355 parameters, half of them in the encoder. The model file takes pictures as they are, blue first
-    (preprocessing="bgr"); except at the picture's border, the first batch norm undoes the effect of our scaling.
+    The decoder mirrors the 13 convolutions of VGG16, and the last one is the classifier. All are 3x3, and all but the
+    classifier have batch norm and ReLU. Half of the 29,449,355 parameters are in the encoder. The model file takes
+    unscaled pictures (preprocessing="bgr"). Except at the picture's border, the first batch norm undoes our scaling.
     """
     encoder = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
     return SegNetConfig(encoder, ((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64,)))
@@ -111,8 +111,8 @@ def bayesian_basic() -> SegNetConfig:
         picture  norm  64  pool  64  pool  64  pool  DROP  64  pool  DROP
                            unpool  64  DROP  unpool  64  DROP  unpool  64  unpool  64  classifier
 
-    `basic` with dropout of one half in the middle four stages. With dropout on, every pass gives a different sample;
-    their mean predicts, and their variance is a measure of uncertainty. 1,416,587 parameters.
+    This is `basic` with dropout of probability 0.5 in the four innermost stages. The mean of several random passes is
+    the prediction, and their variance measures its uncertainty. The network has 1,416,587 parameters.
     """
     return replace(basic(), dropout_after=("encoder3", "encoder4", "decoder4", "decoder3"))
 
@@ -124,6 +124,6 @@ def bayesian_vgg16() -> SegNetConfig:
                  unpool  512 512 512  DROP  unpool  512 512 256  DROP  unpool  256 256 128  DROP  unpool  128 64
                  unpool  64  classifier
 
-    `vgg16` with dropout of one half in the middle six stages. 29,449,355 parameters.
+    This is `vgg16` with dropout of probability 0.5 in the six innermost stages. It has 29,449,355 parameters.
     """
     return replace(vgg16(), dropout_after=("encoder3", "encoder4", "encoder5", "decoder5", "decoder4", "decoder3"))

@@ -1,4 +1,4 @@
-"""The shapes of the arrays between layers, computed from the layers alone."""
+"""The shapes of the arrays between layers, computed without running the layers."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -16,7 +16,7 @@ class LayerShapes(NamedTuple):
 
 
 def layer_shapes(layers: Mapping[str, Layer], input_shape: tuple[int, ...]) -> Iterator[LayerShapes]:
-    """The shapes of each layer in order, without computing any arrays."""
+    """Yield the shapes of each layer in order, without computing any arrays."""
     inputs: dict[Layer, tuple[int, ...]] = {}
     shape = input_shape
     for name, layer in layers.items():

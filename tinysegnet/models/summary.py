@@ -1,4 +1,4 @@
-"""What a network costs: parameters, memory and multiply-adds, layer by layer, computed from shapes alone."""
+"""The cost of a network: parameters, memory and multiply-adds, layer by layer, computed from shapes alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,13 +12,13 @@ from .shapes import layer_shapes
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One layer.
+    """The cost of one layer.
 
     Attributes:
         kept: bytes of activations that training keeps for backward.
         indices: bytes of pool indices.
-        skip_bytes: bytes of indices or maps that are kept here for the decoder.
-        multiply_adds: multiply-adds of one forward.
+        skip_bytes: bytes of indices or feature maps that are kept for the decoder.
+        multiply_adds: the number of multiply-adds in one forward pass.
     """
 
     name: str
@@ -33,11 +33,11 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """The rows and their totals; `print` shows a table. All memory in bytes, for one batch.
+    """The costs of all layers for one batch. `print` shows them as a table. Memory is in bytes.
 
     Attributes:
         itemsize: bytes per parameter.
-        kernels: the number of weights of the convolutions, which papers count.
+        kernels: the number of weights in convolutions, which is the count that papers state.
     """
 
     model: str
@@ -47,21 +47,21 @@ class Summary:
     kernels: int
 
     def total(self, column: str) -> int:
-        """Sum of a column of the rows: "parameters", "kept", "indices", "multiply_adds"."""
+        """Return the sum of one column, such as "parameters" or "kept", over all layers."""
         return sum(getattr(row, column) for row in self.rows)
 
     @property
     def gflops(self) -> float:
-        """The work of one forward in 1e9 operations; a multiply-add counts as two."""
+        """The cost of one forward pass in 1e9 operations. A multiply-add counts as two."""
         return 2 * self.total("multiply_adds") / 1e9
 
     @property
     def training_bytes(self) -> int:
-        """Weights, gradients, momentum, kept activations and indices: the least that a step with SGD holds."""
+        """The minimum for a step with SGD: weights, gradients, momentum, kept activations and indices."""
         return 3 * self.total("parameters") * self.itemsize + self.total("kept") + self.total("indices")
 
     def as_dict(self) -> dict[str, Any]:
-        """For --json."""
+        """Return the values that `--json` prints."""
         return {
             "model": self.model,
             "input_shape": self.input_shape,
@@ -70,7 +70,7 @@ class Summary:
             "activation_bytes": self.total("kept"),
             "index_bytes": self.total("indices"),
             "skip_bytes": self.total("skip_bytes"),
-            "crossing_bytes": self.total("skip_bytes"),  # its name until version 0.1
+            "crossing_bytes": self.total("skip_bytes"),  # the name in version 0.1
             "gflops": self.gflops,
             "training_bytes": self.training_bytes,
             "layers": [asdict(row) for row in self.rows],
@@ -89,9 +89,9 @@ class Summary:
             f"{self.model}, input {self.input_shape}", "", head, rule, *rows, rule,
             f"parameters       {parameters:,} ({_size(parameters * self.itemsize)}), {self.kernels:,} in kernels",
             f"activations      {_size(self.total('kept'))} kept for backward",
-            f"pool indices     {_size(indices)} at 2 bits per 2x2 window; as PyTorch's int64 {_size(32 * indices)}",
+            f"pool indices     {_size(indices)} at 2 bits per 2x2 window ({_size(32 * indices)} as PyTorch's int64)",
             f"crossing         {_size(self.total('skip_bytes')) or 'nothing'} from the encoder to the decoder",
-            f"forward          {self.gflops:.2f} GFLOP (a multiply-add is 2)",
+            f"forward          {self.gflops:.2f} GFLOP (a multiply-add counts as 2)",
             f"training step    {3 * self.gflops:.2f} GFLOP, {_size(self.training_bytes)} held"
             " (weights, gradients, momentum, activations, indices)",
         ])  # fmt: skip
@@ -106,14 +106,14 @@ def _size(count: int) -> str:
 
 def summarize(name: str, layers: Mapping[str, Layer], fused_layers: Sequence[Layer],
               input_shape: tuple[int, ...], dtype: np.dtype) -> Summary:  # fmt: skip
-    """The rows of all layers and their totals. An activation that two layers keep is one array and counts once.
+    """Compute the summary of a network for an input shape (N, H, W, 3) and the dtype of the parameters.
 
-    fused_layers: the layers as training runs them. input_shape: (N, H, W, 3). dtype: the dtype of the parameters.
+    An activation that two layers keep is one array and counts once. Training runs the fused layers.
     """
     itemsize, counted, rows = dtype.itemsize, set(), []
     sources = {layer.source for layer in layers.values()}
-    alone = {layer.name for layer in fused_layers}  # a ReLU within the layer before it keeps nothing
-    array = 0  # the number of the array between two layers
+    alone = {layer.name for layer in fused_layers}  # a fused ReLU keeps nothing
+    array = 0  # numbers the arrays between the layers
     for layer_name, layer, before, after in layer_shapes(layers, input_shape):
         ahead = array if layer.passes_on else array + 1
         number, shape = {"input": (array, before), "output": (ahead, after)}.get(layer.keeps or "", (None, ()))

@@ -1,4 +1,4 @@
-"""Files of weights: our checkpoints, files of other libraries, pretrained encoders, the bundled network."""
+"""Weights: our checkpoints, files from other libraries, pretrained encoders, and the bundled network."""
 
 from .bundled import load_bundled, open_checkpoint
 from .checkpoint import Checkpoint, load, save

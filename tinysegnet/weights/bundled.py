@@ -1,8 +1,8 @@
-"""Trained networks that are part of the package, for predictions without training.
+"""Trained networks that are shipped with the package, for predictions without training.
 
     toy     `tiny`, trained on toy streets
 
-A bundled network is a checkpoint in float16 beside this file; `make bundled` made it.
+Each bundled network is a float16 checkpoint beside this file. `make bundled` creates it.
 """
 
 import difflib
@@ -18,19 +18,19 @@ FOLDER = Path(__file__).parent
 
 
 def bundled_networks() -> list[str]:
-    """The names of the bundled networks."""
+    """Return the names of the bundled networks."""
     return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
 
 
 def load_bundled(name: str) -> Network:
-    """The bundled network of this name. Raises SettingError for an unknown name."""
+    """Return the bundled network with this name. Raises SettingError for an unknown name."""
     if name not in bundled_networks():
-        raise SettingError(f"no bundled network {name!r} (expected {' or '.join(bundled_networks())})")
+        raise SettingError(f"no bundled network named {name!r}. Choose one of {', '.join(bundled_networks())}")
     return open_checkpoint(FOLDER / f"{name}.safetensors").model
 
 
 def open_checkpoint(name: str | PathLike[str]) -> Checkpoint:
-    """A checkpoint by path, or a bundled network by name if there is no such file. Raises CheckpointError."""
+    """Read a checkpoint by path, or a bundled network by name if there is no such file. Raises CheckpointError."""
     if not Path(name).exists():
         if fspath(name) in bundled_networks():
             return checkpoint.read(FOLDER / f"{fspath(name)}.safetensors")

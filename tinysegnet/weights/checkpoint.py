@@ -1,12 +1,12 @@
-"""A trained network in one safetensors file: configuration and arrays, no pickle, no code.
+"""Checkpoints: a trained network in one safetensors file, with its configuration and arrays but no code.
 
-The header's metadata holds, as JSON: "model" (what `build` needs), "palette" (class names and colours), "training"
-(picture size, epoch, scores) and, if the training can continue, "progress". The arrays are the model's parameters and
-running statistics, and with "progress" the optimizer's, as "optimizer/<parameter>/<slot>". "sha256" covers all arrays,
-so that damage is noticed.
+The header contains metadata in JSON: "model" (the arguments of `build`), "palette" (class names and colours),
+"training" (picture size, epoch, scores) and, if the training can continue, "progress". The arrays are the model's
+parameters and running statistics and, with "progress", the optimizer's arrays "optimizer/<parameter>/<slot>". A digest
+of all arrays, "sha256", reveals damage.
 
-A checkpoint is written atomically: after a crash or on a full disk the previous file is intact. Reading trusts nothing:
-claimed sizes are compared with the file's size before memory is allocated.
+A checkpoint is written atomically: after a crash or on a full disk, the previous file is intact. Before memory is
+allocated, all claimed sizes are compared with the size of the file.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from .safetensors_file import open_safetensors
 
 FORMAT = "tinysegnet checkpoint 1"
 OPTIMIZER = "optimizer/"
-OPTIONAL = ("layers", "progress")  # parts that files of version 0.1 may lack
+OPTIONAL = ("layers", "progress")  # parts that may be absent from files of version 0.1
 
 
 @dataclass(frozen=True)
@@ -38,24 +38,24 @@ class Checkpoint:
 
     model: Network
     palette: Palette = CAMVID
-    training: dict[str, Any] = field(default_factory=dict)  # how the weights came about
-    # The state of the training and its optimizer's arrays; empty if the training cannot continue.
+    training: dict[str, Any] = field(default_factory=dict)  # how the weights were trained
+    # the state of the training and of its optimizer, empty if the training cannot continue
     progress: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """(H, W) of the training pictures, whose area the network works at; None if it was not recorded."""
+        """The size (H, W) of the training pictures, or None if it was not recorded."""
         return convert("size", self.training.get("size"), tuple[int, int] | None)
 
     @property
     def class_weights(self) -> str | None:
-        """How classes were weighted in training, as the recipe names it; None if it was not recorded."""
+        """The kind of class weights used in training, as named in the recipe, or None if it was not recorded."""
         return convert("class_weights", self.training.get("class_weights"), str | None)
 
     @property
     def prediction(self) -> dict[str, Any]:
-        """`size`, `mirror` and `scales` of `predict`, as the network was validated. Raises SettingError."""
+        """The arguments `size`, `mirror` and `scales` of `predict` with which the network was validated."""
         mirror = convert("mirror", self.training.get("mirror", False), bool)
         scales = convert("test_scales", self.training.get("test_scales", (1.0,)), tuple[float, ...])
         return {"size": self.size, "mirror": mirror, "scales": scales}
@@ -74,37 +74,37 @@ def save(
     """Write a checkpoint.
 
     Args:
-        path: the file; its folder must exist.
-        training: how the weights came about; "size" is the (H, W) of the training pictures.
-        progress, optimizer: the state of the training, and its optimizer's arrays by name.
-        half: store float16, which halves the size and suffices to predict.
+        path: the file, whose folder must exist.
+        training: how the weights were trained. "size" is the (H, W) of the training pictures.
+        progress, optimizer: the state of the training, and the arrays of its optimizer by name.
+        half: store float16, which halves the size and suffices for prediction.
 
     Raises:
-        OSError: the file cannot be written; an older file at `path` stays intact.
+        OSError: the file cannot be written. An older file at `path` stays intact.
         SettingError: a weight is too large for float16.
     """
     parts = {"model": model.config, "layers": _kinds(model), "palette": asdict(palette), "training": training or {},
              "progress": progress or {}}  # fmt: skip
     arrays = model.state() | {f"{OPTIMIZER}{name}": array for name, array in (optimizer or {}).items()}
     if half and any(np.abs(array).max(initial=0) > np.finfo(np.float16).max for array in arrays.values()):
-        raise SettingError("half: a weight is too large for float16 (expected at most 65504). Save it whole")
+        raise SettingError("half: a weight exceeds 65504, the largest float16. Save the network without half")
     arrays = {name: np.ascontiguousarray(array, np.float16 if half else None) for name, array in arrays.items()}
     metadata = {"format": FORMAT, "sha256": _digest(arrays), **{name: json.dumps(part) for name, part in parts.items()}}
     write_atomically(path, safetensors.numpy.save(arrays, metadata=metadata))
 
 
 def load(path: str | PathLike[str], *, model: Network | None = None) -> Network:
-    """The network in a checkpoint that `save` or `train` wrote. Raises CheckpointError if it is none, or is damaged.
+    """Load the network from a checkpoint of `save` or `train`. Raises CheckpointError if it is damaged or another file.
 
     Args:
-        model: a network of your own, with the layers of the one that was saved: the file's arrays are copied into it.
-            Needed for networks that `tinysegnet.build` cannot make, since a file holds arrays and no code.
+        model: a network with the same layers as the saved one, into which the arrays are copied. It is needed for
+            networks that `tinysegnet.build` cannot make, because a file contains arrays but no code.
     """
     return read(path, model=model).model
 
 
 def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoint:
-    """Everything in a checkpoint; `model` as for `load`. Raises CheckpointError."""
+    """Read everything in a checkpoint. `model` is as for `load`. Raises CheckpointError."""
     try:
         with open_safetensors(Path(path), "a checkpoint", "Give a .safetensors file that `train` wrote") as file:
             metadata = file.metadata() or {}
@@ -112,26 +112,26 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
                 raise CheckpointError("not a checkpoint of tinysegnet. Give a .safetensors file that `train` wrote")
             parts = {name: _json(metadata, name) for name in ("model", "palette", "training", "progress")}
             config = parts.pop("model")
-            config.setdefault("preprocessing", "scaled")  # the only one before files stated it
+            config.setdefault("preprocessing", "scaled")  # older files do not state it
             kinds = _json(metadata, "layers")
             if model is None:
                 _check_claims(file, config, kinds)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if metadata.get("sha256") != _digest(arrays):
-            raise CheckpointError("damaged: its arrays are not those saved. Use another checkpoint of the run")
+            raise CheckpointError("damaged: its arrays do not match their digest. Use another checkpoint of the run")
         model = build(**config) if model is None else model
         _check_layers(kinds, _kinds(model))
         optimizer = {name.removeprefix(OPTIMIZER): a for name, a in arrays.items() if name.startswith(OPTIMIZER)}
         weights = {name: array for name, array in arrays.items() if not name.startswith(OPTIMIZER)}
         for name, array in weights.items():
             if array.dtype.kind != "f":
-                raise CheckpointError(f"{name} is {array.dtype} (expected floating-point numbers)")
+                raise CheckpointError(f"{name} has dtype {array.dtype}, which is not floating-point")
             if not np.isfinite(array).all():
-                raise CheckpointError(f"{name} holds numbers that are not finite. Use another checkpoint of the run")
+                raise CheckpointError(f"{name} contains values that are not finite. Use another checkpoint of the run")
         model.load_state(weights)
         palette = _palette(parts.pop("palette"))
         found = Checkpoint(model, palette, **parts, optimizer=optimizer)
-        _ = found.prediction  # raises for settings that are out of range
+        _ = found.prediction  # raises SettingError for settings out of range
         return found
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
@@ -150,37 +150,37 @@ def _json(metadata: dict[str, str], name: str) -> dict[str, Any]:
 
 
 def _check_claims(file: Any, config: dict[str, Any], kinds: dict[str, str]) -> None:
-    """Before a network is built: is such a network possible, and does the file hold as many numbers as it has?"""
+    """Check, before a network is built, that it is possible and that the file has the right number of values."""
     if config["name"] == CUSTOM:
         _check_layers(kinds, {})
     width, classes = float(config["width"]), config["num_classes"]
     if not 0 < width <= MAX_WIDTH or not isinstance(classes, int) or not 1 <= classes <= MAX_CLASSES:
-        raise CheckpointError(f"it claims a network of width {width} and {classes} classes "
-                              f"(expected at most {MAX_WIDTH} and {MAX_CLASSES})")  # fmt: skip
+        raise CheckpointError(f"it claims width {width} and {classes} classes. Allowed are widths up to "
+                              f"{MAX_WIDTH} and 1..{MAX_CLASSES} classes")  # fmt: skip
     if config["name"] not in models:
-        raise CheckpointError(f"it claims a network {config['name']!r} (expected {', '.join(models)})")
+        raise CheckpointError(f"its network {config['name']!r} is not one of {', '.join(models)}")
     expected = count_parameters(config["name"], classes, width)
     shapes = [file.get_slice(name).get_shape() for name in file.keys() if not name.startswith(OPTIMIZER)]  # noqa: SIM118
     found = sum(math.prod(shape) for shape in shapes)
     least = expected // 2 if config.get("folded") else expected  # without gamma and beta
     if not least <= found <= 2 * expected:  # running statistics are extra
-        raise CheckpointError(f"it holds {found:,} numbers for a network of {expected:,} parameters")
+        raise CheckpointError(f"it contains {found:,} values for a network of {expected:,} parameters")
 
 
 def _kinds(model: Network) -> dict[str, str]:
-    """The class of each layer by the layer's name, which files of version 0.1 lack."""
+    """Return the class of each layer by the layer's name."""
     return {name: type(layer).__name__ for name, layer in model.layers.items()}
 
 
 def _check_layers(saved: dict[str, str], own: dict[str, str]) -> None:
     for other in (name for name in saved | own if saved and saved.get(name) != own.get(name)):
-        raise CheckpointError("its layers are not those of a network that tinysegnet.build makes, or of the given "
-                              f"model: {other!r} was saved as {saved.get(other, 'no layer')}. Make the same network "
-                              "yourself and pass it: tinysegnet.load(path, model=network)")  # fmt: skip
+        raise CheckpointError(f"the layer {other!r} was saved as {saved.get(other, 'no layer')}, so it is not a "
+                              "network of tinysegnet.build, or not the given model. Make the same network and pass "
+                              "it: tinysegnet.load(path, model=network)")  # fmt: skip
 
 
 def _palette(values: dict[str, Any]) -> Palette:
-    """JSON has lists where a palette has tuples."""
+    """Make a palette from JSON, which has lists instead of tuples."""
     names, colors = tuple(values["names"]), tuple(tuple(color) for color in values["colors"])
     return Palette(names, colors, values["ignore_label"], tuple(values["ignore_color"]))  # type: ignore[arg-type]
 

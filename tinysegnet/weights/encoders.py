@@ -1,6 +1,6 @@
 """Pretrained convolutions of VGG16 as the encoder of the network "vgg16".
 
-    source                    names in the file                            pictures as         comes with
+    source                    names in the file                            preprocessing       ignored arrays
     torchvision, vgg16        features.0.weight, features.2.weight, ...    "imagenet"          classifier.*
     torchvision, vgg16_bn     the same with batch norm: features.1, ...    "imagenet"          classifier.*
     timm, vgg16 and vgg16_bn  the same                                     "imagenet"          pre_logits.fc*, head.fc.*
@@ -8,11 +8,11 @@
     HED in Keras              block1/layers/conv2d/vars/0, ...             "caffe"             dsn1, ..., dsn5, fuse
     HED in torch              moduleVggOne.0.weight, ...                   "caffe"             moduleScore*, ...Combine
 
-"imagenet": RGB / 255, less the mean (.485, .456, .406), over (.229, .224, .225). "caffe": BGR, less the mean (103.939,
-116.779, 123.68). A network must be built for the pictures of its encoder. HED is VGG16 trained further to find edges,
-with means that differ from these by at most 1.
+"imagenet" scales RGB to 0..1, subtracts (.485, .456, .406) and divides by (.229, .224, .225). "caffe" subtracts
+(103.939, 116.779, 123.68) from BGR. A network must be built with the preprocessing of its encoder. HED is a VGG16 that
+was fine-tuned to find edges. Its means differ from Caffe's by at most 1.
 
-Only the arrays in the last column are left out. Kernels are (F, C, K, K) in torch, and (K, K, C, F) in Keras and here.
+Only the arrays in the last column are ignored. Kernels are (F, C, K, K) in torch, and (K, K, C, F) in Keras and here.
 """
 
 import re
@@ -27,8 +27,8 @@ from ..models import Network, check_network
 from ..models.segnet import vgg16
 from .weight_files import read_arrays
 
-HED = "HED (VGG16 trained further for edges)"
-# (stage, number within the stage) of the 13 convolutions, from 1, in the order of the network.
+HED = "HED (VGG16 fine-tuned for edges)"
+# (stage, number within the stage) of the 13 convolutions, both from 1, in the order of the network
 CONVOLUTIONS = [(s, n) for s, widths in enumerate(vgg16().encoder, start=1) for n in range(1, len(widths) + 1)]
 STATISTICS = {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_var"}
 IGNORED = re.compile(
@@ -38,7 +38,7 @@ IGNORED = re.compile(
     r"|(module|net)(Score(One|Two|Three|Four|Five)|Combine)\..+|(dsn[1-5]|fuse)/vars/[01]"
 )
 ANY = "(?:layers|_layer_checkpoint_dependencies)"
-KERAS = (  # the endings of names differ between versions of Keras
+KERAS = (  # one pattern per version of Keras
     r"(?:model_weights/)?block(?P<stage>\d)_conv(?P<n>\d)/(?:.+/)?(?:block\1_conv\2_)?(?P<key>kernel|W|bias|b)(_1)?(:0)?",
     ANY + r"/block(?P<stage>\d)_conv(?P<n>\d)/vars/(?P<key>[01])",
     ANY + r"/conv2d(?:_(?P<place>\d+))?/vars/(?P<key>[01])",
@@ -52,43 +52,43 @@ class Encoder:
 
     source: str
     preprocessing: str
-    loaded: tuple[str, ...]  # parameters and statistics of the network
-    ignored: tuple[str, ...]  # arrays of the file
+    loaded: tuple[str, ...]  # names in the network
+    ignored: tuple[str, ...]  # names in the file
 
     def __str__(self) -> str:
         convolutions = sum(re.search(r"conv\d\.weight$", name) is not None for name in self.loaded)
         norms = sum(name.endswith(".gamma") for name in self.loaded)
         what = f"{convolutions} convolutions" + (f" and {norms} batch norms" if norms else "")
         ignored = ", ".join(self.ignored) or "nothing"
-        return f'encoder: {what} of {self.source}, for pictures as "{self.preprocessing}"\nignored: {ignored}'
+        return f'encoder: {what} from {self.source}, with preprocessing "{self.preprocessing}"\nignored: {ignored}'
 
 
 @dataclass(frozen=True)
 class _Source:
     title: str
     preprocessing: str
-    ours: Callable[[str], str | None]  # name in the file -> name in our network, or None
-    theirs: Mapping[str, str]  # name in our network -> expected name in the file
+    ours: Callable[[str], str | None]  # our name of an array in the file, or None
+    theirs: Mapping[str, str]  # the name in the file by our name
     torch_layout: bool = True
 
 
 def load_encoder(model: Network, path: str | PathLike[str]) -> Encoder:
-    """Load the VGG16 of a file into the encoder of a network built as "vgg16", in place.
+    """Load a pretrained VGG16 into the encoder of a network built as "vgg16", in place.
 
-    The file must hold every array of the encoder in its shape, and may hold only the classifier besides.
+    The file must contain every array of the encoder in the right shape, and nothing else but a classifier.
 
-    VGG16 has no batch norm, so the network's batch norms become the identity in inference: gamma = sqrt(running_var +
-    eps), beta = running_mean, with running statistics of 0 and 1. Each convolution's output is then VGG16's. Training
-    uses the batch's statistics: it begins with VGG16's filters, but with mean 0 and variance 1 in each channel.
-    vgg16_bn was trained with batch norm, so its file has gamma, beta and statistics.
+    VGG16 has no batch norm, so the network's batch norms are set to the identity in inference: gamma = sqrt(running_var
+    + eps), beta = running_mean, with running statistics of 0 and 1. Each convolution then computes what VGG16 does.
+    Training uses batch statistics, so it starts with VGG16's filters but with mean 0 and variance 1 in each channel.
+    Files of vgg16_bn, which was trained with batch norm, contain gamma, beta and statistics.
 
     Args:
-        model: a network "vgg16", built with the preprocessing that `encoder_preprocessing` names.
-        path: a file of one of the sources above.
+        model: a network "vgg16", built with the preprocessing that `encoder_preprocessing` returns.
+        path: a file from one of the sources above.
 
     Raises:
-        SettingError: the network is not a "vgg16", or was built for other pictures.
-        CheckpointError: the source is unknown, or an array is missing, unexpected or has a wrong shape.
+        SettingError: the network is not a "vgg16", or was built with another preprocessing.
+        CheckpointError: the source is unknown, or an array is missing, unexpected or of the wrong shape.
     """
     check_network(model)
     ignored: list[str] = []
@@ -111,19 +111,19 @@ def load_encoder(model: Network, path: str | PathLike[str]) -> Encoder:
     if not any(name.endswith(".gamma") for name in found):
         for name, layer in model.layers.items():
             if name.startswith("encoder"):
-                layer.make_identity()  # batch norms change nothing in inference
+                layer.make_identity()
     return Encoder(source.title, source.preprocessing, tuple(found), tuple(ignored))
 
 
 def encoder_preprocessing(weights: str | PathLike[str] | Iterable[str]) -> str:
-    """The preprocessing of the pictures that an encoder was trained on: "imagenet" or "caffe", for `build`.
+    """Return the preprocessing with which an encoder was trained, "imagenet" or "caffe", for `build`.
 
-    weights: a file, or the names of its arrays. Raises CheckpointError for an unknown one.
+    `weights` is a file, or the names of its arrays. Raises CheckpointError for an unknown source.
     """
     if not isinstance(weights, str | PathLike):
         return _recognize(list(weights)).preprocessing
     names: list[str] = []
-    read_arrays(weights, keep=names.append)  # append returns None, so no numbers are read
+    read_arrays(weights, keep=names.append)  # append returns None, so no array is read
     try:
         return _recognize(names).preprocessing
     except CheckpointError as error:
@@ -145,8 +145,8 @@ def _recognize(names: list[str]) -> _Source:
         }
         return _Source(title, "caffe", _keras, theirs, torch_layout=False)
     first = f"its first array is {names[0]}" if names else "it has no arrays"
-    raise CheckpointError(f"no VGG16 that is known here: {first} (expected features.0.weight as torchvision, "
-                          "block1_conv1 as Keras, moduleVggOne.0.weight as HED has it). Give such a file")  # fmt: skip
+    raise CheckpointError(f"unknown VGG16: {first}. Give a file with features.0.weight (torchvision), "
+                          "block1_conv1 (Keras) or moduleVggOne.0.weight (HED)")  # fmt: skip
 
 
 def _torch_source(title: str, preprocessing: str, ours: dict[str, str]) -> _Source:
@@ -154,11 +154,11 @@ def _torch_source(title: str, preprocessing: str, ours: dict[str, str]) -> _Sour
 
 
 def _features(norms: bool) -> dict[str, str]:
-    """torchvision numbers all layers in sequence: convolutions, batch norms, ReLUs, pools."""
+    """Return our names by torchvision's, which number convolutions, batch norms, ReLUs and pools in sequence."""
     names: dict[str, str] = {}
     place = 0
     for stage, n in CONVOLUTIONS:
-        place += stage > 1 and n == 1  # the pool before the stage
+        place += stage > 1 and n == 1  # a pool precedes the stage
         names |= {f"features.{place}.{key}": f"encoder{stage}.conv{n}.{key}" for key in ("weight", "bias")}
         if norms:
             names |= {f"features.{place + 1}.{key}": f"encoder{stage}.bn{n}.{own}" for key, own in STATISTICS.items()}
@@ -167,7 +167,7 @@ def _features(norms: bool) -> dict[str, str]:
 
 
 def _hed(prefix: str) -> dict[str, str]:
-    """Every stage but the first begins with a pool; then come convolutions, each with a ReLU."""
+    """Return our names by HED's. Every stage but the first starts with a pool, and each convolution has a ReLU."""
     words = "One", "Two", "Three", "Four", "Five"
     return {
         f"{prefix}Vgg{words[stage - 1]}.{2 * (n - 1) + (stage > 1)}.{key}": f"encoder{stage}.conv{n}.{key}"
@@ -183,7 +183,7 @@ def _keras(name: str) -> str | None:
     found = match.groupdict()
     place = int(found.get("place") or 0)
     convolution = found.get("stage"), found.get("n", place + 1)
-    if "stage" not in found:  # its number is among all convolutions
+    if "stage" not in found:  # numbered among all convolutions
         if place >= len(CONVOLUTIONS):
             return None
         convolution = CONVOLUTIONS[place]
@@ -191,18 +191,18 @@ def _keras(name: str) -> str | None:
 
 
 def _check_fits(model: Network, source: _Source) -> None:
-    """Raise SettingError unless the network has these 13 convolutions and was built for the same pictures."""
+    """Raise SettingError unless the network has the same 13 convolutions and the same preprocessing."""
     own = {name for name in model.state() if name.startswith("encoder") and ".conv" in name}
     if own != {name for name in source.theirs if ".conv" in name}:
-        raise SettingError(f'an encoder of VGG16 for the network {model.config.get("name")!r} (expected "vgg16")')
+        raise SettingError(f'a VGG16 encoder does not fit the network {model.config.get("name")!r}. Build "vgg16"')
     pictures = model.config.get("preprocessing", "scaled")
     if pictures != source.preprocessing:
-        raise SettingError(f'{source.title} knows pictures as "{source.preprocessing}", the network takes them as '
-                           f'"{pictures}": build it with preprocessing="{source.preprocessing}"')  # fmt: skip
+        raise SettingError(f'{source.title} needs preprocessing "{source.preprocessing}", but the network has '
+                           f'"{pictures}". Build it with preprocessing="{source.preprocessing}"')  # fmt: skip
 
 
 def _matched(model: Network, source: _Source, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The file's arrays by our names, in our layout. Raises CheckpointError with all that is wrong."""
+    """Return the file's arrays by our names, in our layout. Raises CheckpointError with a list of all faults."""
     own = {name: array for name, array in model.state().items() if name in source.theirs}
     found: dict[str, np.ndarray] = {}
     wrong = []
@@ -216,7 +216,7 @@ def _matched(model: Network, source: _Source, arrays: dict[str, np.ndarray]) -> 
         wrong += _faults(theirs, array, found[name], own[name], source)
     wrong += [f"missing {source.theirs[name]}" for name in own if name not in found]
     if wrong:
-        raise CheckpointError(f"not all of {source.title} fits this network: {'; '.join(wrong)}. Give the file as it "
+        raise CheckpointError(f"{source.title} does not fit this network: {'; '.join(wrong)}. Give the file as it "
                               "was published")  # fmt: skip
     return {name: found[name] for name in own}
 
@@ -226,8 +226,8 @@ def _faults(theirs: str, array: np.ndarray, ours: np.ndarray, own: np.ndarray, s
         expected = own.transpose(3, 2, 0, 1) if source.torch_layout and own.ndim == 4 else own
         return [f"{theirs} has shape {array.shape}, expected {expected.shape}"]
     if array.dtype.kind != "f":
-        return [f"{theirs} is {array.dtype}, expected floating-point numbers"]
+        return [f"{theirs} has dtype {array.dtype}, which is not floating-point"]
     with np.errstate(over="ignore"):
         if not np.isfinite(array.astype(own.dtype)).all():
-            return [f"{theirs} has numbers that are not finite"]
-    return [f"{theirs} is negative"] if theirs.endswith(".running_var") and (array < 0).any() else []
+            return [f"{theirs} contains values that are not finite"]
+    return [f"{theirs} has negative values"] if theirs.endswith(".running_var") and (array < 0).any() else []

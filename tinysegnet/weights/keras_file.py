@@ -1,7 +1,7 @@
-"""Keras's HDF5 files of weights: nested groups with arrays, named here by their path, such as "a/kernel:0".
+"""Weights in Keras's HDF5 files: nested groups with arrays, named by their path, such as "a/kernel:0".
 
-Read with h5py: pip install "tinysegnet[pretrained]". HDF5 can also refer to other files and compress data; weights
-need neither, so both are refused.
+Reading needs h5py, which pip install "tinysegnet[pretrained]" installs. HDF5 can also refer to other files and compress
+data. Weights need neither, so both are refused.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,11 +17,11 @@ MAX_DEPTH = 10
 
 
 def read_keras(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarray]:
-    """{path within the file: array} of an HDF5 file; see `read_arrays`."""
+    """Read the arrays of an HDF5 file by their path within it; see `read_arrays`."""
     try:
         import h5py
     except ImportError as error:
-        raise CheckpointError("a file of Keras (HDF5) needs h5py, which is not installed: "
+        raise CheckpointError("Keras's HDF5 files need h5py, which is not installed. Run "
                               'pip install "tinysegnet[pretrained]"') from error  # fmt: skip
     with h5py.File(path, "r") as file:
         wanted = {name: dataset for name, dataset in _datasets(h5py, file) if keep(name)}
@@ -32,17 +32,17 @@ def read_keras(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarra
 
 
 def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
-    """(path, dataset) of all arrays. Groups may contain themselves or each other, so there are limits."""
+    """Yield (path, dataset) of all arrays. Groups may contain themselves or each other, so there are limits."""
     groups, seen = [("", file, 0)], 0
     while groups:
         path, group, depth = groups.pop()
         for name in group:
             seen += 1
             if seen > MAX_TENSORS or depth > MAX_DEPTH:
-                raise CheckpointError("damaged or forged: groups without end. Download it again")
+                raise CheckpointError("damaged or forged: too many or too deeply nested groups. Download it again")
             inner = check_name(f"{path}{name}")
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise CheckpointError(f"{inner} is a link, perhaps to another file: refused. Download it again")
+                raise CheckpointError(f"{inner} is a link, possibly to another file. Download it again")
             item = group[name]
             if isinstance(item, h5py.Group):
                 groups.append((f"{inner}/", item, depth + 1))
@@ -54,8 +54,8 @@ def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
 
 def _check_plain(name: str, dataset: Any) -> None:
     if dataset.shape is None or dataset.dtype.kind != "f" or len(dataset.shape) > MAX_AXES:
-        raise CheckpointError(f"{name} is not an array of floating-point numbers. Save the weights alone")
+        raise CheckpointError(f"{name} is not a floating-point array. Save only the weights")
     filters = dataset.id.get_create_plist().get_nfilters()
     if dataset.is_virtual or dataset.external or filters or dataset.id.get_storage_size() != dataset.nbytes:
-        raise CheckpointError(f"{name} is compressed, in another file, or not all there. Save the weights as they are, "
+        raise CheckpointError(f"{name} is compressed, incomplete, or in another file. Save the weights uncompressed "
                               "or download them again")  # fmt: skip

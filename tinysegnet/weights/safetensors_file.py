@@ -1,4 +1,4 @@
-"""safetensors: the header's length, the header (JSON: dtype, shape and place of each tensor), the numbers."""
+"""Safetensors files: the length of the header, the header (dtype, shape and place of each tensor), the arrays."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,18 +13,17 @@ from .limits import MAX_HEADER_BYTES, check_name
 
 
 def open_safetensors(path: Path, what: str, advice: str) -> Any:
-    """The open file. Raises CheckpointError; the caller adds the path.
+    """Open a safetensors file. Raises CheckpointError without the path, which the caller adds.
 
-    The header is checked first, because its length is only what the file claims. what: the expected content, such as
-    "a checkpoint". advice: the last sentence of the error.
+    Messages name the expected content `what`, such as "a checkpoint", and end with `advice`.
     """
     if is_special(path):
-        raise CheckpointError(f"a pipe or a device (expected a file). {advice}")
+        raise CheckpointError(f"a pipe or a device, not a file. {advice}")
     try:
         with open(path, "rb") as file:
             claimed = int.from_bytes(file.read(8), "little")
         if claimed > min(MAX_HEADER_BYTES, path.stat().st_size):
-            raise CheckpointError(f"not {what}: it claims a header of {claimed:,} bytes. {advice}")
+            raise CheckpointError(f"not {what}. {advice}")
         return safetensors.safe_open(path, framework="numpy")
     except FileNotFoundError as error:
         raise CheckpointError(f"no such file. {advice}") from error
@@ -33,7 +32,7 @@ def open_safetensors(path: Path, what: str, advice: str) -> Any:
 
 
 def read_safetensors(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarray]:
-    """{name: array} of a safetensors file with NumPy's dtypes; see `read_arrays`."""
+    """Read the arrays of a safetensors file by name; see `read_arrays`."""
     with open_safetensors(path, "a safetensors file", "Download it again") as file:
         arrays = {}
         for name in [check_name(name) for name in file.keys()]:  # noqa: SIM118
@@ -42,5 +41,5 @@ def read_safetensors(path: Path, keep: Callable[[str], object]) -> dict[str, np.
                     arrays[name] = np.array(file.get_tensor(name), order="C")
             except (AttributeError, TypeError, safetensors.SafetensorError) as error:
                 kind = file.get_slice(name).get_dtype()
-                raise CheckpointError(f"{name} is {kind}, which NumPy does not have. Convert it to float32") from error
+                raise CheckpointError(f"{name} is {kind}, which NumPy lacks. Convert it to float32") from error
         return arrays

@@ -1,14 +1,14 @@
-"""Both formats in which torch.save writes a state_dict().
+"""The two formats in which torch.save writes a state_dict().
 
     zip (since PyTorch 1.6)   NAME/data.pkl          {"features.0.weight": tensor, ...}, pickled
-                              NAME/data/0, 1, ...    the numbers of each storage, never compressed
+                              NAME/data/0, 1, ...    the values of each storage, never compressed
                               NAME/byteorder         "little"
     before                    four pickles: a magic number, the format's version, the byte order, {name: tensor}
-                              one more: the keys of the storages in the order of the file
-                              for each: the count of its numbers in 8 bytes, the numbers
+                              a fifth pickle: the keys of the storages in the order of the file
+                              for each storage: the number of its values in 8 bytes, then the values
 
-The older format has no checksums. The names of torchvision's files, NAME-1234abcd.pth, hold the beginning of their
-SHA-256, which is checked.
+The older format has no checksums. The names of torchvision's files, NAME-1234abcd.pth, contain the first digits of
+their SHA-256, which are checked.
 """
 
 import hashlib
@@ -27,13 +27,13 @@ from .torch_pickle import Storage, Tensor, read_pickle
 
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
 CHUNK = 1 << 20
-BYTE_ORDER = "written with another byte order than little. Save it again on a little-endian machine"
+BYTE_ORDER = "its byte order is not little-endian. Save it again on a little-endian machine"
 
-Numbers = Callable[[Storage], np.ndarray]  # a storage -> its numbers, read from the file
+Numbers = Callable[[Storage], np.ndarray]  # reads the values of a storage
 
 
 def read_torch(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarray]:
-    """{name: array} of a file of torch.save; see `read_arrays`."""
+    """Read the arrays of a file of torch.save by name; see `read_arrays`."""
     size = path.stat().st_size
     with _Reader(io.FileIO(path)) as file:
         tensors, numbers_of = (_open_zip if file.peek(2)[:2] == b"PK" else _open_legacy)(file, size)
@@ -45,11 +45,11 @@ def read_torch(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarra
 
 
 class _Reader(io.BufferedReader):
-    """A file with limited reads, since zipfile would read a list of members of any claimed length."""
+    """A file with limited reads, since zipfile would read a directory of any claimed length."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > 4 * MAX_HEADER_BYTES:
-            raise CheckpointError(f"damaged or forged: a list of members of {size:,} bytes. Download it again")
+            raise CheckpointError(f"damaged or forged: its zip directory has {size:,} bytes. Download it again")
         return super().read(size)
 
 
@@ -58,23 +58,23 @@ def _check_promised_digest(path: Path) -> None:
         with open(path, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if not found.startswith(promised[1]):
-            wrong = f"its name promises the SHA-256 {promised[1]}..., it is {found[:8]}..."
-            raise CheckpointError(f"damaged: {wrong} . Download it again")
+            wrong = f"its SHA-256 begins with {found[:8]}, but its name says {promised[1]}"
+            raise CheckpointError(f"damaged: {wrong}. Download it again")
 
 
 def _named_tensors(value: Any) -> dict[str, Tensor]:
     if type(value) is not dict or not 0 < len(value) <= MAX_TENSORS:
-        raise CheckpointError("its pickle is not a dict of tensors. Save the state_dict() of a network, alone")
+        raise CheckpointError("its pickle is not a dict of tensors. Save only the state_dict() of a network")
     for name, tensor in value.items():
         if type(tensor) is not Tensor:
             wrong = f"{shown(name)} is {type(tensor).__name__}, not a tensor"
-            raise CheckpointError(f"{wrong}. Save the state_dict() of a network, alone")
+            raise CheckpointError(f"{wrong}. Save only the state_dict() of a network")
         check_name(name)
     return value
 
 
 def _arrays(wanted: dict[str, Tensor], numbers_of: Numbers) -> dict[str, np.ndarray]:
-    """The tensors as separate arrays; each storage is read once."""
+    """Return the tensors as separate arrays. Each storage is read once."""
     names: dict[Storage, list[str]] = {}
     for name, tensor in wanted.items():
         names.setdefault(tensor.storage, []).append(name)
@@ -94,13 +94,13 @@ def _numbers(stream: IO[bytes], storage: Storage) -> np.ndarray:
     while place < octets.size:
         read = stream.readinto(octets[place : place + CHUNK].data)  # type: ignore[attr-defined]
         if not read:
-            raise CheckpointError(f"cut off in storage {shown(storage.key)}. Download it again")
+            raise CheckpointError(f"the file ends in storage {shown(storage.key)}. Download it again")
         place += read
     return numbers
 
 
 def _open_zip(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
-    """The format since PyTorch 1.6."""
+    """Open a file in the format since PyTorch 1.6."""
     archive = zipfile.ZipFile(file)
     members = _members(archive, size)
     if "byteorder" in members and _small(archive, members["byteorder"]) != b"little":
@@ -110,7 +110,7 @@ def _open_zip(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
     def numbers_of(storage: Storage) -> np.ndarray:
         info = members.get(f"data/{storage.key}")
         if info is None or info.file_size != storage.length * storage.dtype.itemsize:
-            wrong = f"storage {shown(storage.key)} is missing or of another size"
+            wrong = f"storage {shown(storage.key)} is missing or has the wrong size"
             raise CheckpointError(f"damaged: {wrong}. Download it again")
         with archive.open(info) as stream:
             return _numbers(stream, storage)
@@ -119,16 +119,16 @@ def _open_zip(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
 
 
 def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """The members by their name in the archive's folder. Their claimed sizes must fit into the file."""
+    """Return the members by their name in the archive's folder. Their claimed sizes must fit into the file."""
     infos = archive.infolist()
     if len(infos) > MAX_TENSORS:
         raise CheckpointError(f"damaged or forged: {len(infos):,} members. Download it again")
     roots = [info.filename[: -len("data.pkl")] for info in infos if info.filename.endswith("/data.pkl")]
     if len(roots) != 1:
-        raise CheckpointError("a zip archive, but not of torch.save: it has no data.pkl. Give the file of weights")
+        raise CheckpointError("a zip archive without data.pkl, so not a file of torch.save. Give the weights file")
     members = {info.filename.removeprefix(roots[0]): info for info in infos if info.filename.startswith(roots[0])}
     if len(members) != len(infos):
-        raise CheckpointError("damaged or forged: members twice, or outside of its folder. Download it again")
+        raise CheckpointError("damaged or forged: a member occurs twice or is outside its folder. Download it again")
     if any(info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size for info in infos):
         raise CheckpointError("its members are compressed, which torch.save never does. Download it again")
     check_total(sum(info.file_size for info in infos), size)
@@ -137,15 +137,17 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
 
 def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     if info.file_size > MAX_HEADER_BYTES:
-        raise CheckpointError(f"damaged or forged: {info.file_size:,} bytes that are no numbers. Download it again")
+        raise CheckpointError(
+            f"damaged or forged: {shown(info.filename)} has {info.file_size:,} bytes. Download it again"
+        )
     return archive.read(info)
 
 
 def _open_legacy(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
-    """The format before PyTorch 1.6."""
+    """Open a file in the format before PyTorch 1.6."""
     head = io.BytesIO(file.read(MAX_HEADER_BYTES))
     if read_pickle(head) != MAGIC or read_pickle(head) != VERSION:
-        raise CheckpointError("a pickle, but not of torch.save. Give a file that torch.save or torchvision made")
+        raise CheckpointError("a pickle, but not a file of torch.save. Give a file from torch.save or torchvision")
     system = read_pickle(head)
     if type(system) is not dict or system.get("little_endian") is not True:
         raise CheckpointError(BYTE_ORDER)
@@ -153,19 +155,17 @@ def _open_legacy(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
     tensors = _named_tensors(read_pickle(head, storages))
     keys = read_pickle(head)
     if type(keys) is not list or any(type(key) is not str for key in keys) or sorted(keys) != sorted(storages):
-        raise CheckpointError("damaged: its list of storages is not that of its tensors. Download it again")
+        raise CheckpointError("damaged: its list of storages does not match its tensors. Download it again")
     places, place = {}, head.tell()
-    for storage in (
-        storages[key] for key in keys
-    ):  # the numbers follow their count, which must be the one in the pickle
+    for storage in (storages[key] for key in keys):
         file.seek(place)
         count, places[storage.key] = int.from_bytes(file.read(8), "little"), place + 8
         place += 8 + storage.length * storage.dtype.itemsize
         if count != storage.length or place > size:
-            wrong = f"storage {shown(storage.key)} of {storage.length:,} numbers is not there"
-            raise CheckpointError(f"damaged or cut off: {wrong}. Download it again")
+            wrong = f"storage {shown(storage.key)} does not have {storage.length:,} values"
+            raise CheckpointError(f"damaged: {wrong}. Download it again")
     if place != size:
-        raise CheckpointError(f"damaged: {size - place:,} bytes behind its end. Download it again")
+        raise CheckpointError(f"damaged: {size - place:,} bytes follow its end. Download it again")
 
     def numbers_of(storage: Storage) -> np.ndarray:
         file.seek(places[storage.key])

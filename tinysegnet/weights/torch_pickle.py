@@ -1,16 +1,16 @@
-"""Pickled data, read without running anything.
+"""A reader of pickled data that runs nothing.
 
-A pickle is a program for a stack machine: push this text, make a tuple of the top three values, ..., but also: import
-that function and call it. Python's own reader obeys, whatever the function is. This machine has only the instructions
-that make data. It knows these names, imports none of them, and replaces each call by its meaning:
+A pickle is a program for a stack machine. Its instructions push strings and build tuples, but they can also import and
+call any function, and Python's own reader obeys. This machine supports only the instructions that build data. It
+accepts the following names, imports none of them, and replaces each call by its meaning:
 
     collections.OrderedDict(pairs)                                      a dict
-    torch._utils._rebuild_tensor(storage, offset, size, stride)         a `Tensor`, a description without numbers;
+    torch._utils._rebuild_tensor(storage, offset, size, stride)         a `Tensor`, a description without values
     torch._utils._rebuild_tensor_v2(..., requires_grad, hooks)          the same
-    torch._utils._rebuild_parameter(tensor, requires_grad, hooks)       the tensor; so is torch.nn.parameter.Parameter
-    ("storage", torch.FloatStorage, key, place, count), a persistent id:  a `Storage`, where a tensor's numbers are
+    torch._utils._rebuild_parameter(tensor, requires_grad, hooks)       the tensor, as for torch.nn.parameter.Parameter
+    ("storage", torch.FloatStorage, key, place, count)                  a `Storage`, which refers to the values
 
-Anything else is refused by an error that names it.
+The last one is a persistent id. Everything else raises an error that names it.
 """
 
 import math
@@ -23,7 +23,7 @@ import numpy as np
 from ..errors import CheckpointError
 from .limits import MAX_AXES, shown
 
-MAX_INSTRUCTIONS = 200_000  # a tensor takes about 30
+MAX_INSTRUCTIONS = 200_000  # about 30 per tensor
 MAX_MARKS = 50
 MAX_COUNT = 1 << 48
 
@@ -33,7 +33,7 @@ DTYPES = {"torch.DoubleStorage": "<f8", "torch.FloatStorage": "<f4", "torch.Half
 
 
 class Storage(NamedTuple):
-    """`length` numbers that are elsewhere in the file, under `key`."""
+    """A reference to `length` values elsewhere in the file, under `key`."""
 
     key: str
     dtype: np.dtype
@@ -41,7 +41,7 @@ class Storage(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """Number (i, j, ...) is the storage's number offset + i stride[0] + j stride[1] + ..., all within the storage."""
+    """A view of a storage: element (i, j, ...) is its value number offset + i stride[0] + j stride[1] + ..."""
 
     storage: Storage
     offset: int
@@ -50,7 +50,7 @@ class Tensor(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """The bytes of an array of this size."""
+        """The size of the array in bytes."""
         return math.prod(self.size) * self.storage.dtype.itemsize
 
 
@@ -59,31 +59,31 @@ class _Import(NamedTuple):
 
 
 def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) -> Any:
-    """The next pickled value of a stream: None, bool, int, float, str, tuple, list, dict with text as keys, Tensor.
+    """Read the next pickled value of a stream: plain data or a `Tensor`. The keys of a dict must be strings.
 
-    stream: a small part of the file, in memory; afterwards it stands behind the value. storages: takes those that the
-    value mentions, by key. Raises CheckpointError for anything but data, or one of Python's errors for nonsense.
+    The stream is a small part of the file in memory. `storages` receives the storages of the value by key. Raises
+    CheckpointError for anything but data. Malformed pickles raise Python's own errors.
     """
     machine = _Machine(storages if storages is not None else {})
     for _ in range(MAX_INSTRUCTIONS):
         instruction = _OPCODES.get(stream.read(1))
         if instruction is None:
-            raise ValueError("its pickle is cut off, or none")
+            raise ValueError("its pickle is incomplete or has an unknown instruction")
         if instruction.name == "STOP":
             return machine.stack.pop()
         if instruction.name not in _ACTIONS:  # refused before its argument is read
-            raise CheckpointError(f"it uses the pickle instruction {instruction.name}, which tensors do not need: "
-                                  "refused, nothing was run. Get the file from where you trust it")  # fmt: skip
+            raise CheckpointError(f"its pickle instruction {instruction.name} is refused, because tensors do not need "
+                                  "it. Nothing was run. Get the file from a source that you trust")  # fmt: skip
         argument = instruction.arg and instruction.arg.reader(stream)
         _ACTIONS[instruction.name](machine, argument)
-    raise CheckpointError(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions: refused")
+    raise CheckpointError(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions")
 
 
 class _Machine:
     def __init__(self, storages: dict[str, Storage]) -> None:
-        self.stack: list[Any] = []  # what was made since the last mark
-        self.below: list[list[Any]] = []  # the stacks under the marks
-        self.memo: dict[int, Any] = {}  # values to use again
+        self.stack: list[Any] = []  # the values since the last mark
+        self.below: list[list[Any]] = []  # the stacks below the marks
+        self.memo: dict[int, Any] = {}  # values for later use
         self.storages = storages
 
     def push(self, value: Any) -> None:
@@ -95,14 +95,14 @@ class _Machine:
 
     def mark(self, _: Any) -> None:
         if len(self.below) >= MAX_MARKS:
-            raise CheckpointError("its pickle is nested too deeply: refused")
+            raise CheckpointError("its pickle is nested too deeply")
         self.below.append(self.stack)
         self.stack = []
 
     def remember(self, index: Any) -> None:
         index = len(self.memo) if index is None else index
         if index > MAX_INSTRUCTIONS:
-            raise CheckpointError(f"its pickle remembers a value number {index:,}: refused")
+            raise CheckpointError(f"its pickle has the memo number {index:,}")
         self.memo[index] = self.stack[-1]
 
     def pop_last(self, count: int) -> list[Any]:
@@ -135,10 +135,10 @@ class _Machine:
         self.push(_CALLS[function.name](*arguments))
 
     def set_attributes(self, _: Any) -> None:
-        """state_dict() hangs the versions of its modules on the dict, Parameter a flag: of no use here."""
+        """Ignore the attributes of a dict (the versions of its modules) or of a Parameter (a flag)."""
         self.stack.pop()
         if type(self.stack[-1]) not in (dict, Tensor):
-            raise TypeError("it gives attributes to something that has none")
+            raise TypeError("it sets attributes of something that has none")
 
     def storage(self, _: Any) -> None:
         storage = _storage(self.stack.pop())
@@ -148,17 +148,17 @@ class _Machine:
 
 
 def _refuse_call(name: str) -> NoReturn:
-    raise CheckpointError(f"it wants to call {shown(name)}: refused, nothing was run. Only tensors are read: save the "
+    raise CheckpointError(f"its call of {shown(name)} is refused. Nothing was run. Only tensors can be read: save the "
                           "state_dict() of a network, not the network")  # fmt: skip
 
 
 def _fill(items: Sequence[Any], target: Any) -> dict[str, Any]:
-    """target[key] = value for items key, value, key, value, ..."""
+    """Set target[key] = value for items key, value, key, value, ..."""
     if type(target) is not dict or len(items) % 2:
         raise TypeError("it puts items into something that is not a dict")
     for key, value in zip(items[::2], items[1::2], strict=True):
         if type(key) is not str:
-            raise TypeError(f"a {type(key).__name__} as the name of an item")
+            raise TypeError(f"the name of an item is {type(key).__name__}, not a string")
         if key in target:
             raise CheckpointError(f"{shown(key)} occurs twice. Download it again")
         target[key] = value
@@ -177,26 +177,27 @@ def _storage(value: Any) -> Storage:
     kind, dtype, key, place, count, *view = value
     known = kind == "storage" and type(dtype) is _Import and dtype.name in DTYPES and view in ([], [None])
     if not known or type(key) is not str or type(place) is not str or not _is_count(count):
-        raise CheckpointError("it has a storage of another kind than torch.save writes of a network's tensors")
+        raise CheckpointError("it has a storage of a kind that torch.save does not write for a network")
     return Storage(key, np.dtype(DTYPES[dtype.name]), count)
 
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
-    """A tensor that lies within its storage and has no more numbers than it."""
+    """Make a tensor that lies within its storage and has no more values than the storage."""
     counts = all(map(_is_count, (offset, *size, *stride)))
     if type(storage) is not Storage or not counts or not len(size) == len(stride) <= MAX_AXES:
         raise CheckpointError("damaged: a malformed tensor. Download it again")
     count = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) if count else offset - 1
     if last >= storage.length or count > storage.length:
-        raise CheckpointError(f"damaged or forged: a tensor of {' x '.join(map(str, size))} from number {offset} of a "
-                              f"storage of {storage.length:,}, with strides {stride}. Download it again")  # fmt: skip
+        shape = " x ".join(map(str, size))
+        wrong = f"a tensor of {shape}, offset {offset} and strides {stride} exceeds its storage of {storage.length:,}"
+        raise CheckpointError(f"damaged or forged: {wrong}. Download it again")
     return Tensor(storage, offset, tuple(size), tuple(stride))
 
 
 def _parameter(tensor: Any, *_: Any) -> Tensor:
     if type(tensor) is not Tensor:
-        raise TypeError("a parameter that is not a tensor")
+        raise TypeError("a parameter is not a tensor")
     return tensor
 
 

@@ -1,4 +1,4 @@
-"""To and from PyTorch: a network's parameters and running statistics with torch.nn's names and layouts.
+"""Conversion to and from PyTorch: parameters and running statistics with the names and layouts of torch.nn.
 
     ours                               PyTorch
     encoder1.conv1.weight (K, K, C, F)   encoder1.conv1.weight (F, C, K, K)
@@ -7,8 +7,8 @@
     encoder1.bn1.gamma, beta             encoder1.bn1.weight, bias
     encoder1.bn1.running_mean, _var      the same, and num_batches_tracked
 
-Nothing here needs PyTorch: `module.load_state_dict({name: torch.from_numpy(a) for name, a in state.items()})` gives the
-arrays to a module, `from_torch_state(model, {name: t.numpy() for name, t in module.state_dict().items()})` takes them.
+This module does not need PyTorch. In PyTorch, `module.load_state_dict({name: torch.from_numpy(a) for name, a in
+state.items()})` takes the arrays, and `{name: t.numpy() for name, t in module.state_dict().items()}` provides them.
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ from ..errors import CheckpointError
 from ..models.network import Network
 
 _KEYS = {"gamma": "weight", "beta": "bias"}
-_BATCHES = "num_batches_tracked"  # in PyTorch's batch norms, the number of batches so far; not used here
+_BATCHES = "num_batches_tracked"  # PyTorch's count of batches, which is not used here
 
 
 def to_torch_state(model: Network) -> dict[str, np.ndarray]:
-    """Copies of the model's arrays by PyTorch's names, in PyTorch's layouts."""
+    """Return copies of the model's arrays by PyTorch's names, in PyTorch's layouts."""
     state = {}
     for name, array in model.state().items():
         state[_torch_name(name)] = np.ascontiguousarray(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array)
@@ -32,13 +32,13 @@ def to_torch_state(model: Network) -> dict[str, np.ndarray]:
 
 
 def from_torch_state(model: Network, state: Mapping[str, np.ndarray]) -> None:
-    """Copy arrays by PyTorch's names into the model; CheckpointError lists every name or shape that is wrong."""
+    """Copy arrays by PyTorch's names into the model. Raises CheckpointError with all wrong names and shapes."""
     names = {_torch_name(name): name for name in model.state()}
     given = {name: np.asarray(array) for name, array in state.items() if not name.endswith(_BATCHES)}
     state = {}
     for name, array in given.items():
         if array.dtype.kind != "f":
-            raise CheckpointError(f"{name} is {array.dtype} (expected floating-point numbers)")
+            raise CheckpointError(f"{name} has dtype {array.dtype}, which is not floating-point")
         state[names.get(name, name)] = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
     model.load_state(state)
 
