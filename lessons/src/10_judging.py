@@ -134,12 +134,12 @@ figures.show_source(confusion.class_ratios)
 # ### What follows from the formulas
 #
 # 1. G is also a mean of accuracies, weighted by how frequent the classes are: $G = \sum_i \frac{t_i}{T}
-# \frac{n_{ii}}{t_i}$ with $T = \sum_i t_i$. Large classes dominate it.
+#    \frac{n_{ii}}{t_i}$ with $T = \sum_i t_i$. Large classes dominate it.
 # 2. mIoU is never above C. The union contains all pixels of the class: $t_i + p_i - n_{ii} \ge t_i$, since $p_i \ge
-# n_{ii}$. So each IoU is at most the accuracy.
+#    n_{ii}$. So each IoU is at most the accuracy.
 # 3. The F1 score, or Dice, is another way to write IoU. With $F_i = 2 n_{ii} / (t_i + p_i)$ and $u = t_i + p_i$:
-# $\text{IoU}_i = \frac{n_{ii}}{u - n_{ii}} = \frac{n_{ii} / u}{1 - n_{ii} / u} = \frac{F_i}{2 - F_i}$. It ranks two
-# results for one class in the same order, but its values are higher.
+#    $\text{IoU}_i = \frac{n_{ii}}{u - n_{ii}} = \frac{n_{ii} / u}{1 - n_{ii} / u} = \frac{F_i}{2 - F_i}$. It ranks two
+#    results for one class in the same order, but its values are higher.
 #
 # Check this on a thousand random matrices:
 
