@@ -25,7 +25,7 @@ def drawing(source: Path) -> Image.Image:
     notebook = read(source)
     marked = [number for number, cell in enumerate(notebook.cells) if "map" in cell.metadata.get("tags", ())]
     if len(marked) != 1:
-        raise SystemExit(f'{source}: {len(marked)} cells with tags=["map"] (expected 1)')
+        raise SystemExit(f'{source}: {len(marked)} cells have tags=["map"]. Give it to exactly one')
     notebook = solved(notebook)
     notebook.cells = notebook.cells[: marked[0] + 1]
     with tempfile.TemporaryDirectory() as folder:
