@@ -1,12 +1,12 @@
-"""The graders of the lessons: they examine a learner's answer and say what is wrong with it.
+"""Graders of the lessons, which examine a learner's answer and say what is wrong with it.
 
     grade("conv2d_backward", my_conv2d_backward)     prints one line, or raises WrongAnswer
-    exercises()                                      all of them, by name
+    exercises()                                      all exercises by name
 
-An exercise is a right answer, arguments to try it on, and common mistakes, each with a sentence that names it. They
-live in one file per lesson, such as lesson01.py, as a list EXERCISES; a new file is found by its name.
+An exercise consists of a reference solution, arguments to test with, and common mistakes, each with a hint. Each
+lesson's exercises are in one file, such as lesson01.py, as a list EXERCISES; new files are found by their names.
 
-Reading order: exercise, compare (what counts as equal), grading, guesses (mistakes that any exercise may see).
+Reading order: exercise, compare (what counts as equal), grading, guesses (mistakes that can occur in any exercise).
 """
 
 from .exercise import Exercise, exercises, find_exercise
