@@ -27,9 +27,8 @@ FOLDER = Path(__file__).parent
 SOURCES = sorted((FOLDER / "src").glob("[0-9][0-9]_*.py"))
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION$", re.M | re.S)
 YOUR_TURN = r'\1raise NotImplementedError("your turn")'
-DATA = {
-    "decoder_study.csv": FOLDER.parent / "examples" / "results" / "runs.csv"
-}  # file name next to the notebooks: its source
+# Files that notebooks read: the name next to them -> the source.
+DATA = {"decoder_study.csv": FOLDER.parent / "examples" / "results" / "runs.csv"}
 MARKERS = re.compile(r"^[ \t]*### (BEGIN|END) SOLUTION\n?", re.M)
 
 
@@ -39,7 +38,7 @@ def read(source: Path) -> NotebookNode:
 
 
 def student(notebook: NotebookNode) -> NotebookNode:
-    """The same without solutions and without metadata, but for the language, by which Jupyter finds a kernel."""
+    """Return a copy without solutions and metadata, except the language, which Jupyter needs to find a kernel."""
     return _cleaned(notebook, lambda text: SOLUTION.sub(YOUR_TURN, text))
 
 

@@ -448,7 +448,7 @@ grader.grade("he_std", my_he_std)
 # test takes seconds at most. The function below is a complete training loop. (The pictures are not trained, so
 # `input_gradient=False` skips the computation of their gradient.)
 
-# %% tags=["parameters"] fast="STEPS = 12"
+# %% tags=["parameters"] fast="STEPS = 6"
 STEPS = 60  # on two pictures
 
 
@@ -587,12 +587,12 @@ for rate in (float(best) * factor for factor in (0.3, 1, 3)):
 # `ts.fit` is the loop above with batches in random order, flips, a schedule, class weights and validation. A `Recipe`
 # holds the settings.
 
-# %% tags=["parameters"] fast="PICTURES, EPOCHS = 32, 2"
-PICTURES, EPOCHS = 320, 12
+# %% tags=["parameters"] fast="PICTURES, OTHERS, EPOCHS = 16, 8, 2"
+PICTURES, OTHERS, EPOCHS = 320, 48, 12  # training pictures, validation pictures
 
 # %%
 train = ts.data.InMemory(ToyScenes(PICTURES, seed=1, size=SIZE))
-val = ts.data.InMemory(ToyScenes(48, seed=2, size=SIZE))
+val = ts.data.InMemory(ToyScenes(OTHERS, seed=2, size=SIZE))
 recipe = ts.Recipe(epochs=EPOCHS, batch_size=8, size=SIZE, optimizer="adam", learning_rate=0.02, schedule="one_cycle",
                    flip=0.5, class_weights="sqrt_median_frequency", seed=0)  # fmt: skip
 baseline = position_prior(labelled_images(train), labelled_images(val), CAMVID.names, CAMVID.ignore_label).mIoU

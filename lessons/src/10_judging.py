@@ -228,7 +228,7 @@ assert my_G(predictions, "dropped by label") == my_G(other, "dropped by label") 
 #
 # Now judge the library's bundled network on drawn streets that it has not seen.
 
-# %% tags=["parameters"] fast="PICTURES, TRAINING, STREETS, FRAMES, TRIALS, NETS = 16, 24, 12, 4, 60, 8"
+# %% tags=["parameters"] fast="PICTURES, TRAINING, STREETS, FRAMES, TRIALS, NETS = 12, 24, 12, 4, 60, 4"
 PICTURES, TRAINING = 40, 80  # test streets, training streets for the baselines
 STREETS, FRAMES, TRIALS = 40, 8, 300  # for the intervals
 NETS = 20  # to choose from

@@ -40,7 +40,7 @@ from tinysegnet_lessons import figures, grader
 CAMVID_FOLDER = os.environ.get("TINYSEGNET_CAMVID", "")
 VGG16_FILE = os.environ.get("TINYSEGNET_VGG16", "")
 
-# %% tags=["parameters"] fast="PICTURES, EPOCHS, TESTS = 16, 1, 6"
+# %% tags=["parameters"] fast="PICTURES, EPOCHS, TESTS = 8, 1, 4"
 PICTURES, EPOCHS, TESTS = 80, 3, 20  # training pictures and epochs at the end; test pictures
 
 # %%
