@@ -89,7 +89,7 @@ def _draw(panels: Any, highlight: Any, arrows: Any, indices: bool, decimals: int
     laid = [_Panel(p, None) if isinstance(p, str) else _Panel(p[0], as_numbers(p[1], p[0])) for p in panels]
     arrays = [panel.array for panel in laid if panel.array is not None]
     if not arrays:
-        raise ShapeError("show_arrays: no array to show")
+        raise ShapeError("show_arrays: give at least one array")
     width, height = _lay_out(laid, indices, titles, theme)
     grid = Grid(width, height, theme, largest(arrays) if scale is None else scale)
     by_title = {panel.title: panel for panel in laid if panel.array is not None}
@@ -138,7 +138,7 @@ def _draw_panel(grid: Grid, panel: _Panel, indices: bool, decimals: int | None, 
 
 def _named(by_title: dict[str, _Panel], title: str) -> _Panel:
     if title not in by_title:
-        raise ShapeError(f"no array is called {title!r} here (expected one of {', '.join(by_title)})")
+        raise ShapeError(f"no array is called {title!r}. Use one of {', '.join(by_title)}")
     return by_title[title]
 
 
