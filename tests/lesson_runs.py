@@ -132,7 +132,7 @@ def run_quickly(sources: list[Path]) -> dict[str, QuickRun]:
         environment = _environment(Path(name), TINYSEGNET_BACKEND="numpy", OPENBLAS_NUM_THREADS="1", MPLBACKEND="agg")
         build.copy_data(Path(name))
         done = subprocess.run([sys.executable, __file__, *map(str, sources)], cwd=name, env=environment, text=True,
-                              capture_output=True, timeout=500, check=False)  # fmt: skip
+                              capture_output=True, timeout=580, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr
     runs = {}
     for stem, found in json.loads(done.stdout).items():

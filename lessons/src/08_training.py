@@ -474,7 +474,7 @@ two = ts.data.InMemory(ToyScenes(2, seed=4, size=SIZE))
 images = np.stack([sample.image for sample in two.samples]).astype(np.float32)
 labels = np.stack([sample.labels for sample in two.samples])
 losses = my_overfit(images, labels)
-print(f"first loss {losses[0]:.2f}, guessing eleven classes alike would give log(11) = {np.log(11):.2f}")
+print(f"first loss {losses[0]:.2f}, a uniform guess of eleven classes would give log(11) = {np.log(11):.2f}")
 print(f"after {STEPS} steps {losses[-1]:.3f}")
 figures.show_batch(images, labels, palette, columns=2)
 
@@ -519,7 +519,7 @@ figures.show_plot(tests, title="Loss on two pictures", x="step", log="y", size=(
 print(f"loss after {STEPS} steps")
 for name, values in sorted(tests.items(), key=lambda test: test[1][-1]):
     times = values[-1] / losses[-1]
-    verdict = "lower than unspoiled" if times < 0.5 else "about as unspoiled" if times < 2 else "late"
+    verdict = "lower than unspoiled" if times < 0.5 else "like unspoiled" if times < 2 else "slower"
     verdict = "far behind" if times > 8 else verdict
     print(f"{name:<18} {values[-1]:.3f}   {verdict}")
 
@@ -596,7 +596,7 @@ val = ts.data.InMemory(ToyScenes(OTHERS, seed=2, size=SIZE))
 recipe = ts.Recipe(epochs=EPOCHS, batch_size=8, size=SIZE, optimizer="adam", learning_rate=0.02, schedule="one_cycle",
                    flip=0.5, class_weights="sqrt_median_frequency", seed=0)  # fmt: skip
 baseline = position_prior(labelled_images(train), labelled_images(val), CAMVID.names, CAMVID.ignore_label).mIoU
-print(f"{len(train)} pictures to train, {len(val)} to validate; knowing each pixel's place alone: mIoU {baseline:.3f}")
+print(f"{len(train)} training pictures, {len(val)} validation pictures; position prior: mIoU {baseline:.3f}")
 
 # %% [markdown]
 # mIoU is a score from 0 to 1, the mean over the classes of how well areas agree; lesson 10 explains it in detail. The
@@ -608,8 +608,8 @@ model = ts.build("tiny", width=0.5)
 result = ts.fit(model, train, val, recipe=recipe, progress=False)
 print(f"{model.num_parameters:,} parameters, {result.seconds:.0f} s;  {result.scores.averages()}")
 learned = result.scores.mIoU > baseline
-print("above the baseline" if learned else "below the baseline: too short a training, or a mistake")
-viz.curves_figure(result.history, {"place alone": baseline})
+print("above the baseline" if learned else "below the baseline: the training was too short, or there is a mistake")
+viz.curves_figure(result.history, {"position prior": baseline})
 
 # %% [markdown]
 # What to see: the loss falls. The scores on pictures that the network never saw rise above the baseline. The rate
@@ -634,7 +634,7 @@ viz.per_class_figure(result.scores, palette)
 
 # %%
 ready = ts.evaluate(ts.load_bundled("toy"), ts.data.InMemory(ToyScenes(16, seed=2)))
-print(f"this lesson's: mIoU {result.scores.mIoU:.3f}     the ready one: mIoU {ready.mIoU:.3f}")
+print(f"this lesson's network: mIoU {result.scores.mIoU:.3f}     the bundled one: mIoU {ready.mIoU:.3f}")
 
 # %% [markdown]
 # ## Memorising
@@ -643,7 +643,7 @@ print(f"this lesson's: mIoU {result.scores.mIoU:.3f}     the ready one: mIoU {re
 # pictures and the validation pictures. Do this once without and once with random flips.
 
 # %% tags=["parameters"] fast="FEW_EPOCHS = 6"
-FEW_EPOCHS = 48  # of sixteen pictures
+FEW_EPOCHS = 48  # on sixteen pictures
 
 
 # %%

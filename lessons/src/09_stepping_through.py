@@ -110,7 +110,7 @@ streets = [ToyScenes(2 * PICTURES, seed=21)[i] for i in range(2 * PICTURES)]
 images = np.stack([street.image for street in streets]).astype(np.float32)
 labels = np.stack([street.labels for street in streets])
 test, test_labels = images[:PICTURES], labels[:PICTURES]
-print(f"{sum(a.size for _, a in net.named_parameters()):,} trained numbers")
+print(f"{sum(a.size for _, a in net.named_parameters()):,} trained parameters")
 
 
 # %%
@@ -180,7 +180,7 @@ def my_parts(weight):
 chance = my_parts(np.random.default_rng(0).standard_normal((3, 3, 3, 10000)))
 for name, shares in my_parts(weight).items():
     low, middle, high = np.quantile(chance[name], (0.25, 0.5, 0.75))
-    print(f"{name} part: {np.median(shares):.0%} of a filter in the median, of a random filter {middle:.0%}; "
+    print(f"{name} part: {np.median(shares):.0%} of a filter (median), {middle:.0%} of a random filter; "
           f"{np.mean(shares < low):.0%} below and {np.mean(shares > high):.0%} above its quartiles")  # fmt: skip
 
 # %% [markdown]
@@ -297,7 +297,7 @@ ceiling = {name: grids[rows[name]] for name in read}
 for name, (mIoU, BF) in read.items():
     print(f"{name:<15} mIoU {mIoU:.3f} of {ceiling[name][0]:.3f}   BF {BF:.3f} of {ceiling[name][1]:.3f}")
 common = np.bincount(labels[PICTURES:].ravel(), minlength=12)[:11].argmax()
-print(f"the commonest class everywhere: mIoU {my_quality(np.full_like(test_labels, common))[0]:.3f}")
+print(f"predicting the commonest class everywhere: mIoU {my_quality(np.full_like(test_labels, common))[0]:.3f}")
 stages = "0 the picture, 1 to 4 the encoder, 5 to 8 the decoder, 9 the network"
 curves = np.transpose([(*own, *best) for own, best in zip(read.values(), ceiling.values(), strict=True)])
 names = ("mIoU", "BF", "mIoU, ceiling", "BF, ceiling")
@@ -429,7 +429,7 @@ for low, high in ((0, 0.05), (0.05, 0.25), (0.25, 1)):
     part, mistaken = inside.mean(), is_wrong[inside].mean()
     print(f"uncertainty {low:.2f} to {high:.2f}: {part:4.0%} of the pixels, {mistaken:5.1%} of them wrong")
 separation = metrics.auroc(uncertainty[known_pixels], is_wrong)
-print(f"uncertainty tells wrong from right: AUROC {separation:.2f} (0.5: not at all)")
+print(f"how well uncertainty separates wrong from right pixels: AUROC {separation:.2f} (0.5 is chance)")
 
 # %% [markdown]
 # What to see: the uncertainty is high along outlines, and where it is high, mistakes are frequent.
@@ -478,9 +478,9 @@ for stages in (*([stage] for stage in encoder), encoder):
 # %%
 assert max(fallen["all four"]) < whole - 0.1
 worst = min(encoder, key=lambda stage: fallen[stage][0])
-print(f"with another picture's indices in one pool: {worst} costs most, {whole - fallen[worst][0]:.3f} of mIoU")
+print(f"another picture's indices in one pool: {worst} costs most, {whole - fallen[worst][0]:.3f} of mIoU")
 strange, corner, _ = fallen["all four"]
-print("all four: another picture's are", "worse" if strange < corner else "no worse", "than the fixed corner")
+print("all four: another picture's indices are", "worse" if strange < corner else "no worse", "than the fixed corner")
 
 # %% [markdown]
 # What to see: the network relies on its indices. Through them the encoder tells the decoder where outlines are. With
@@ -608,7 +608,7 @@ figures.show_feature_maps(gradients["logits"][0] * np.sum(labels[:4] != 11), CAM
 per_pixel = np.sort(np.abs(gradients["logits"]).sum(-1).ravel())[::-1]
 for share in (0.01, 0.05, 0.2):
     part = per_pixel[: int(share * per_pixel.size)].sum() / per_pixel.sum()
-    print(f"the {share:.0%} of the pixels with the largest gradient hold {part:.0%} of all of it")
+    print(f"the {share:.0%} of the pixels with the largest gradient have {part:.0%} of the total")
 
 # %% [markdown]
 # The next figure follows the gradient back to the picture. It shows the sum of the absolute values over the channels,
@@ -653,10 +653,10 @@ figures.show_plot(norms, x=stages, y="norm of the gradient of its input", log="y
 
 # %%
 for name, values in norms.items():
-    print(f"{name:28} from the classifier to the first convolution: times {values[-1] / values[0]:.2g}")
+    print(f"{name:28} from the classifier to the first convolution: factor {values[-1] / values[0]:.2g}")
 assert np.allclose(norms["batch norm"], norms["batch norm, weights halved"], rtol=0.05)
 plain, halved = norms["no batch norm"][-1], norms["no batch norm, halved"][-1]
-print(f"halving eight convolutions without batch norm: {plain / halved:.0f} times less; 2**8 = {2**8}")
+print(f"halving eight convolutions without batch norm: {plain / halved:.0f} times smaller; 2**8 = {2**8}")
 assert halved < 0.05 * norms["batch norm"][-1]
 
 # %% [markdown]
@@ -973,8 +973,8 @@ def my_squares(pixels):
 
 dx = gradient[0]
 forecast = my_squares((dx * (images[0] - 127.5)).sum(-1))
-panels = [("the picture", streets[0].image), ("size of the gradient", np.abs(dx).sum(-1)),
-          ("lost when covered", lost), ("the gradient's forecast", forecast)]  # fmt: skip
+panels = [("the picture", streets[0].image), ("absolute gradient", np.abs(dx).sum(-1)),
+          ("loss when covered", lost), ("the gradient's forecast", forecast)]  # fmt: skip
 figures.show_gallery(panels, columns=2, width=9)
 
 # %% [markdown]
@@ -996,14 +996,14 @@ inside = seen > 0  # outside the receptive field both are 0, and this agreement 
 sizes = my_rank_correlation(seen[inside], abs(lost[inside]))
 signs = my_rank_correlation(forecast[inside], lost[inside])
 print(f"{inside.sum()} of {inside.size} squares can matter")
-print(f"which of them do: size of the gradient against size of the loss {sizes:.2f}")
-print(f"in which direction, and how much: the forecast against the loss {signs:.2f}")
+print(f"where to look: absolute gradient against absolute loss {sizes:.2f}")
+print(f"direction and size: the forecast against the loss {signs:.2f}")
 row, column = (np.indices(lost.shape) + 0.5) * SQUARE
 near = my_rank_correlation(-np.hypot(row - at[0], column - at[1])[inside], abs(lost[inside]))
-print(f"for comparison, nearness to the pixel against size of the loss {near:.2f}")
+print(f"for comparison, nearness to the pixel against absolute loss {near:.2f}")
 top = max(3, inside.sum() // 10)
 both = set(np.argsort(-seen.ravel())[:top]) & set(np.argsort(-abs(lost).ravel())[:top])
-print(f"of the {top} squares that matter most by each, {len(both)} are the same")
+print(f"of the {top} most important squares by each method, {len(both)} are the same")
 print("the two agree better on " + ("where to look" if sizes > signs else "the direction") + " than on the other")
 
 # %% [markdown]

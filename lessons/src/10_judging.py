@@ -192,7 +192,7 @@ for name in ("G", "C", "mIoU"):
     print(f"{name:5} {getattr(scores, name):.4f}   rows and columns swapped {getattr(swapped, name):.4f}  "
           + ("the mistake does not show" if same else "the mistake shows"))  # fmt: skip
 byte = np.array([31], np.uint8)
-print("31 * 32 + 31 in bytes:", (byte * np.uint8(32) + byte).item(), "  and in whole numbers:", 31 * 32 + 31)
+print("31 * 32 + 31 in bytes:", (byte * np.uint8(32) + byte).item(), "  and in integers:", 31 * 32 + 31)
 assert (byte * np.uint8(32) + byte).item() != 31 * 32 + 31
 
 # %% [markdown]
@@ -460,7 +460,7 @@ grader.grade("boundary_map", my_boundary_map)
 square = np.zeros((12, 12), int)
 square[3:9, 2:8] = 1
 diagonal = np.hypot(12, 12)
-print("moved by   mIoU     BF, reach 1   BF, reach 2")
+print("shift      mIoU     BF within 1   BF within 2")
 for shift in (0, 1, 2, 3):
     moved = np.roll(square, shift, axis=1)
     mIoU = metrics.Scores.from_confusion(metrics.confusion_matrix(square, moved, 2)).mIoU
@@ -485,7 +485,7 @@ frayed[4:9:2, 7] = 0
 tolerance = (2 + 1e-9) / diagonal
 one_to_one = metrics.boundary_f1(square, frayed, 2, tolerance=tolerance)
 by_distance = metrics.boundary_f1_by_distance(square, frayed, 2, tolerance=tolerance)
-print(f"reach 2: one to one {one_to_one:.3f}, by distance {by_distance:.3f}")
+print(f"tolerance 2: one to one {one_to_one:.3f}, by distance {by_distance:.3f}")
 assert by_distance > 0.999 > one_to_one
 outlines = [("labels", metrics.boundary_map(square).astype(int)), ("frayed", metrics.boundary_map(frayed).astype(int))]
 figures.show_arrays(outlines)
@@ -555,7 +555,7 @@ def my_collected(coarseness):
 blocks = {size: my_collected(size) for size in (1, 2, 4, 8)}
 
 # %%
-print("blocks of     G      mIoU     BF    BF by distance      of the full size's: G     BF")
+print("blocks of     G      mIoU     BF    BF by distance      relative to full size: G  BF")
 fine = blocks[1]
 for size, s in blocks.items():
     print(f"{size}x{size}         {s.G:.3f}   {s.mIoU:.3f}   {s.BF:.3f}   {s.BF_by_distance:.3f}"
@@ -632,7 +632,7 @@ for _ in range(TRIALS):
     for block, held in hits.items():
         for name, (low, high) in metrics.bootstrap_intervals(ten, rng=rng, block=block, resamples=200).items():
             held[name] += low <= world[name] <= high
-print(f"of {TRIALS} trials, the share whose '95 %' interval held the true value:")
+print(f"of {TRIALS} trials, the share whose 95 % interval contained the true value:")
 for block, held in hits.items():
     print(f"blocks of {block}:", "   ".join(f"{name} {count / TRIALS:.0%}" for name, count in held.items()))
 assert all(hits[FRAMES][name] > hits[1][name] for name in world)
@@ -679,7 +679,7 @@ for _ in range(500):
     best = seen.argmax()
     leads.append((seen[best] - seen.mean(), unseen[best] - unseen.mean()))
 on_seen, on_unseen = np.mean(leads, 0)
-print(f"lead of the best of {NETS} over their mean, in mIoU: {on_seen:.4f} on the four pictures it was chosen by,")
+print(f"lead of the best of {NETS} over their mean, in mIoU: {on_seen:.4f} on the four pictures used to choose it,")
 print(f"{on_unseen:.4f} on the others; {on_unseen / on_seen:.0%} of the lead is real")
 assert on_unseen < on_seen
 

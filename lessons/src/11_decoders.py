@@ -469,8 +469,8 @@ luck = rng.standard_normal((20000, 13, 2))
 yardstick = np.ptp(luck, axis=2).max(1)
 apart = np.abs(luck[:, 0].mean(1) - luck[:, 1].mean(1)) >= yardstick
 single = np.abs(luck[:, 0, 0] - luck[:, 1, 0])
-print(f"spread {yardstick.mean():.1f} times the noise; two equal networks told apart in {apart.mean():.1%} of worlds")
-print(f"with one seed each they differ by {np.median(single):.1f} times the noise or more in half of the worlds,")
+print(f"spread {yardstick.mean():.1f} times the noise; equal networks told apart in {apart.mean():.1%} of the trials")
+print(f"with one seed each they differ by {np.median(single):.1f} times the noise or more in half of the trials,")
 print(f"and by more than the noise in {np.mean(single > 1):.0%}; with one seed the noise is unknown")
 assert apart.mean() < 0.05
 
@@ -584,7 +584,7 @@ assert published["fcn-basic-no-dim-reduction"][1] < published["fcn-basic"][1]
 crossing = {"basic", "basic-encoder-addition", "fcn-basic", "fcn-basic-no-dim-reduction"}
 lowest = min(np.mean(my_values(name, "BF")) for name in crossing)
 highest = max(np.mean(my_values(name, "BF")) for name in names if name not in crossing)
-print(f"BF of the four: {lowest:.1f} and more; of the six others: {highest:.1f} and less")
+print(f"BF of the four: at least {lowest:.1f}; of the six others: at most {highest:.1f}")
 indices, maps = (("basic", "replication"), ("fcn-basic", "fcn-basic-no-addition"))
 assert lowest - highest > spread["BF"]
 assert abs(my_difference(*indices, "mIoU")) < spread["mIoU"] < my_difference(*maps, "mIoU")
@@ -643,7 +643,7 @@ recipe = {"epochs": EPOCHS, "batch_size": 4, "size": (48, 64), "optimizer": "sgd
           "weight_decay": 5e-4, "class_weights": "median_frequency", "validate_every": EPOCHS}  # fmt: skip
 both = labelled_images(train), labelled_images(test)
 prior = metrics.position_prior(*both, CAMVID.names, CAMVID.ignore_label)
-print(f"baseline: each pixel's place alone has mIoU {100 * prior.mIoU:.1f}")
+print(f"baseline: the position prior has mIoU {100 * prior.mIoU:.1f}")
 found, spread_of = {}, {"mIoU": 0.0, "BF": 0.0}
 for name in ("basic", "bilinear-interpolation"):
     for seed in SEEDS:
@@ -678,8 +678,7 @@ figures.show_strip_plot(mine, ties=spread_of)
 #    has no row for them.
 # 2. **Widths differ.** Where maps are reduced, the whole decoder has 11 channels. The text also leaves details open
 #    that had to be decided: the library's FCN rows have no batch norm in the decoder, because FCN has none.
-# 3. **One seed**, and the iteration with the highest G on the validation pictures (section 3.3), which is the best of
-#    many.
+# 3. **One seed**, at the iteration with the highest G on the validation pictures (section 3.3), the best of many.
 # 4. **One loss** at a time: with other weights all rows change, as above.
 # 5. **BF counts outlines of void.** The published script does not leave void out, and the study follows it. How much
 #    does that matter? Test it on some drawn streets with void, and the bundled network:
@@ -690,7 +689,7 @@ voids = [s for s in (ToyScenes(24, seed=9)[i] for i in range(24)) if (s.labels =
 for s in voids:
     said = ts.predict(ready, s.image)
     masked, counted = (metrics.boundary_f1(s.labels, said, 11, 11, mask_void=mask) for mask in (True, False))
-    print(f"{(s.labels == 11).mean():5.1%} void   BF without void's outlines {masked:.3f}, with them {counted:.3f}")
+    print(f"{(s.labels == 11).mean():5.1%} void   BF without outlines of void {masked:.3f}, with them {counted:.3f}")
 
 # %% [markdown]
 # What to see: the same predictions have two scores. A network cannot be right about outlines that nobody drew.

@@ -193,7 +193,7 @@ logits = np.stack([hidden * m / 0.5 for m in all_masks]) @ W
 assert np.allclose(logits.mean(0), hidden @ W)
 print("softmax of the mean logits", one_pass[0].round(3))
 print("mean of the softmaxes     ", probs.mean(0).round(3), "  variance", probs.var(0).round(3))
-print("first class wins in", int((probs.argmax(1) == 0).sum()), "of 16 networks")
+print("the first class wins in", int((probs.argmax(1) == 0).sum()), "of 16 networks")
 assert one_pass.max() > probs.mean(0).max()
 
 # %% [markdown]
@@ -418,7 +418,7 @@ suspected = [np.mean(ten[~ten_wrong] >= cut) for cut in cuts]
 area = np.sum(np.diff(suspected) * (np.array(caught[1:]) + caught[:-1]) / 2)  # trapezoids
 print(f"area under the curve {area:.4f}")
 assert np.isclose(area, larger.mean())
-curves = {"ten pixels": (suspected, caught), "knowing nothing": ([0.0, 1.0], [0.0, 1.0])}
+curves = {"ten pixels": (suspected, caught), "chance": ([0.0, 1.0], [0.0, 1.0])}
 figures.show_plot(
     curves, title="ROC", x="share of right pixels suspected", y="share of wrong pixels caught", size=(6.5, 4)
 )
@@ -525,7 +525,7 @@ def my_ball(image):
 
 
 # %%
-print("picture   uncertainty inside: without, with the ball   1 - p, one pass: without, with   the ball is called")
+print("picture   uncertainty inside: without, with the ball   1 - p, one pass: without, with   predicted as")
 more = []
 for number, sample in enumerate(val.samples[:6]):
     changed, inside = my_ball(sample.image)
@@ -535,14 +535,14 @@ for number, sample in enumerate(val.samples[:6]):
     called = palette.names[np.bincount(answers[1][0][inside]).argmax()]
     more.append((after / before, plain[1] / plain[0]))
     print(f"{number}         {before:20.4f} {after:10.4f} {plain[0]:24.3f} {plain[1]:8.3f}          {called}")
-print("with the ball, times:", np.median(more, 0).round(1), "(median; samples, one pass)")
+print("factor with the ball:", np.median(more, 0).round(1), "(median; samples, one pass)")
 
 # %%
 changed, inside = my_ball(street.image)
 _, uncertainty_of_ball = ts.predict_with_uncertainty(model, changed, samples=SAMPLES)
 outlines = np.percentile(uncertainty[0][border[0]], 90)
 in_ball = uncertainty_of_ball[inside].mean()
-print(f"uncertainty in the ball {in_ball:.3f}; a tenth of this street's border has over {outlines:.3f}")
+print(f"uncertainty in the ball {in_ball:.3f}; a tenth of this street's border is above {outlines:.3f}")
 figures.show_heat(uncertainty_of_ball, "uncertainty", image=changed)
 
 # %% [markdown]
@@ -583,7 +583,7 @@ best = max(scores.values(), key=lambda score: score.mIoU).mIoU
 enough = next(count for count, score in scores.items() if score.mIoU > best - 0.01)
 beaten = [count for count, score in scores.items() if score.mIoU > plain.mIoU]
 print(f"within 0.01 of the best mIoU from {enough} samples on")
-print(f"better than one pass without dropout: from {beaten[0]} on" if beaten else "one pass is never beaten here")
+print(f"better than one pass without dropout: from {beaten[0]} samples on" if beaten else "one pass is best here")
 curves = {"samples": (list(scores), [score.mIoU for score in scores.values()]),
           "one pass": ([1, max(scores)], [plain.mIoU] * 2)}  # fmt: skip
 figures.show_plot(curves, title="mIoU", x="samples", log="x")
@@ -630,7 +630,7 @@ other = my_bayesian(ts.load_bundled("toy"))
 other.load_state(model.state())
 ts.recompute_statistics(other, train, size=SIZE)
 few = min(10, SAMPLES)
-print(f"statistics taken      one pass mIoU   {few} samples mIoU")
+print(f"statistics collected  one pass mIoU   {few} samples mIoU")
 for name, network in (("with dropout", model), ("without dropout", other)):
     scored = [ts.evaluate(network, val), ts.evaluate(network, val, samples=few)]
     print(f"{name:<21} {scored[0].mIoU:.3f}           {scored[1].mIoU:.3f}")

@@ -133,7 +133,7 @@ piece = x[:, :3, :4]
 began = time.perf_counter()
 slow = my_loops(my_padded(piece), weight, my_zeros(piece))
 each = (time.perf_counter() - began) / (slow[..., 0].size * 9 * C * F)
-print(f"{1e9 * each:.0f} ns a multiply-add; the layer would take {each * multiply_adds:.0f} s")
+print(f"{1e9 * each:.0f} ns per multiply-add; the layer would take {each * multiply_adds:.0f} s")
 print(f"and one forward of SegNet {each * total / 3600:.1f} hours")
 
 # %% [markdown]
@@ -216,7 +216,7 @@ for name, seconds in found.items():
 lanes = simd._vector_bytes() // 4
 print(f"numbers of float32 in one vector register of this machine: {lanes}")
 for name, axis in (("c", 2), ("f", 3)):
-    print(f"innermost {name}: each step goes {weight.strides[axis]} bytes further in weight")
+    print(f"innermost {name}: each step moves {weight.strides[axis]} bytes in weight")
 
 
 # %%
@@ -308,7 +308,7 @@ for registers in (32, 16):
     best = sorted(tiles, key=lambda tile: tile[0] * tile[1] / sum(tile), reverse=True)[:4]
     chosen = (6, 4) if registers == 32 else (6, 2)
     for r, v in dict.fromkeys([*best, chosen]):
-        ratio = f"{r * v} multiply-adds for {r + v} loads, {r * v / (r + v):.2f} a load"
+        ratio = f"{r * v} multiply-adds for {r + v} loads, {r * v / (r + v):.2f} per load"
         print(f"{registers} registers: {r} x {v} tile, {ratio}" + (" (the library's)" if (r, v) == chosen else ""))
 assert chosen in tiles
 assert gemm_microkernel.ROWS == 6
@@ -371,8 +371,8 @@ assert distance(found, reference) < 1e-4
 
 # %%
 product_1, copy_1 = machine.peaks()
-print(f"if it were two per cycle at 3 GHz: {2 * 2 * lanes * 3:.0f} GFLOP/s")
-print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f} vectors of multiply-adds a ns")
+print(f"with two per cycle at 3 GHz: {2 * 2 * lanes * 3:.0f} GFLOP/s")
+print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f} vectors of multiply-adds per ns")
 
 # %% [markdown]
 # (A GFLOP/s is a billion operations per second. Many processors start one such instruction per cycle instead of two, or
@@ -529,7 +529,7 @@ wrong = my_winograd_2d(x, weight, matrices[0], wrong_B, matrices[2])
 print(f"distance from NumPy: {distance(wrong, reference):.2f}")
 off = np.abs(wrong - reference)[0].max(-1) > 1e-3
 counts = [int(off[i::2, j::2].sum()) for i in (0, 1) for j in (0, 1)]
-print("pixels that are wrong, of each place in a 2x2 tile:", counts)
+print("wrong pixels at each position of a 2x2 tile:", counts)
 assert distance(wrong, reference) > 0.01
 assert not off[::2, ::2].any()
 
@@ -556,7 +556,7 @@ A4, B4, G4 = (
 for d in np.eye(6, dtype=int) * exact:
     for g in np.eye(3, dtype=int) * exact:
         assert list(A4.T @ ((G4 @ g) * (B4.T @ d))) == [d[k : k + 3] @ g for k in range(4)]
-print("exact, too. Largest numbers in A, B, G:", *(str(abs(m).max()) for m in (A4, B4, G4)))
+print("also exact. Largest numbers in A, B, G:", *(str(abs(m).max()) for m in (A4, B4, G4)))
 
 # %% [markdown]
 # How many products does this save? A tile at the border is computed completely, even if some of its outputs lie
@@ -659,7 +659,7 @@ ladder = my_medians(runs, ROUNDS)
 ladder["1 seven loops, Python"] *= multiply_adds / (12 * 9 * C * F)
 
 # %%
-print(f"{'rung':28} {'ms':>10} {'GFLOP/s':>9} {'of the product roof':>20} {'against Python':>15}")
+print(f"{'rung':28} {'ms':>10} {'GFLOP/s':>9} {'of the product roof':>20} {'times faster':>15}")
 for name, seconds in ladder.items():
     rate, gain = 2 * multiply_adds / seconds, ladder["1 seven loops, Python"] / seconds
     print(f"{name:28} {1e3 * seconds:10.2f} {rate / 1e9:9.2f} {rate / product_1:20.1%} {gain:14,.0f}x")
@@ -842,7 +842,7 @@ runtime.set_threads(most_threads)
 product, copy = machine.peaks()
 ridge = product / copy
 print(f"products {product / 1e9:.0f} GFLOP/s, copies {copy / 1e9:.1f} GB/s")
-print(f"the roofs meet at {ridge:.1f} operations a byte: below that, memory sets the pace")
+print(f"the roofs meet at {ridge:.1f} operations per byte: below that, memory is the limit")
 
 # %% [markdown]
 # ### Exercise 3
@@ -959,9 +959,7 @@ print(", ".join(f"{size / 1024:.0f} kB: {speed:.0f} GB/s" for size, speed in zip
 
 # %%
 curve = {"copy": (range(13, 26), speeds)}
-figures.show_plot(
-    curve, title="A copy, by the size of its source", x="k, for 2 to the power k bytes (20: 1 MB)", y="GB/s"
-)
+figures.show_plot(curve, title="A copy, by the size of its source", x="k, for 2^k bytes (20 is 1 MB)", y="GB/s")
 
 # %% [markdown]
 # What to see: find where the curve is highest, and how far it has fallen at the right, where source and target together
@@ -981,8 +979,8 @@ def my_convolution():
 first = my_medians({"a": my_convolution}, 3 * ROUNDS)["a"]
 second = my_medians({"b": my_convolution}, 3 * ROUNDS)["b"]
 turns = my_medians({"a": my_convolution, "b": my_convolution}, 3 * ROUNDS)
-print(f"one after the other: b takes {second / first - 1:+.1%} against a")
-print(f"in turns:            b takes {turns['b'] / turns['a'] - 1:+.1%} against a")
+print(f"one after the other: b compared with a: {second / first - 1:+.1%}")
+print(f"in turns:            b compared with a: {turns['b'] / turns['a'] - 1:+.1%}")
 
 # %% [markdown]
 # Both lines should say 0. The value they show is the smallest difference that means anything on this machine at this

@@ -50,7 +50,7 @@ if CAMVID_FOLDER:
     print("CamVid:", len(streets), "pictures of", streets[0].labels.shape)
 else:
     streets = ts.data.InMemory(ToyScenes(8, seed=14, size=(360, 480)))
-    print("NO CAMVID was given: 8 drawn streets of the same size and classes stand in for it.")
+    print("CAMVID IS NOT AVAILABLE: 8 drawn streets of the same size and classes replace it.")
 palette = streets.palette
 figures.show_sample(streets[0], palette)
 
@@ -133,7 +133,7 @@ for name, file in files.items():
     path = root / f"{name}.png"
     path.write_bytes(file.getvalue())
     same = np.array_equal(ts.data.read_labels(path, palette), truth)
-    print(f"{name:8} mode {Image.open(path).mode:4} {len(file.getvalue()):6,} bytes, read as the same labels: {same}")
+    print(f"{name:8} mode {Image.open(path).mode:4} {len(file.getvalue()):6,} bytes, same labels: {same}")
     assert same
 
 # %% [markdown]
@@ -160,7 +160,7 @@ smooth = np.asarray(Image.fromarray(truth).resize(half, Image.Resampling.BILINEA
 image, picked = ts.data.resize_sample(streets[0], (H // 2, W // 2))
 blocks = truth.reshape(H // 2, 2, W // 2, 2).swapaxes(1, 2).reshape(H // 2, W // 2, 4)
 invented = ~(smooth[..., None] == blocks).any(-1)
-print(f"interpolated: {invented.mean():.1%} of the labels occur in none of the four pixels below them")
+print(f"interpolated: {invented.mean():.1%} of the labels do not occur in the four pixels that they replace")
 print(f"picked:       {(~(picked[..., None] == blocks).any(-1)).mean():.1%}")
 assert invented.any()
 
@@ -408,9 +408,7 @@ for name, halved in (("float32", False), ("float16", True)):
     sizes[name], nets[name] = path.stat().st_size, ts.load(path)
 stored = nets["float16"].state()
 off = np.concatenate([(np.abs(stored[name] - a) / np.abs(a))[a != 0] for name, a in fresh.state().items()])
-print(
-    f"weights: half of them are off by less than {np.median(off):.3%}; 95 % by less than {np.quantile(off, 0.95):.3%}"
-)
+print(f"rounding errors: half of the weights below {np.median(off):.3%}, 95 % below {np.quantile(off, 0.95):.3%}")
 assert np.median(off) < 2**-11
 
 # %%
@@ -587,7 +585,7 @@ if VGG16_FILE:
     print(ts.load_encoder(segnet, VGG16_FILE))
     filters["VGG16"] = segnet.state()["encoder1.conv1.weight"]
 else:
-    print("NO VGG16 FILE was given: only the filters of the toy network are shown. The same reader")
+    print("VGG16 IS NOT AVAILABLE: only the filters of the toy network are shown. The same reader")
     print("read the .pth file that this lesson wrote above.")
 
 # %%
@@ -686,7 +684,7 @@ figures.overlays_figure(rows, palette)
 
 # %% tags=["map"]
 found = ts.evaluate(model, streets, size=(96, 128))
-print(f"{streets.name}: G {found.G:.3f}, mIoU {found.mIoU:.3f}" + ("" if CAMVID_FOLDER else "  (no CamVid was given)"))
+print(f"{streets.name}: G {found.G:.3f}, mIoU {found.mIoU:.3f}" + ("" if CAMVID_FOLDER else "  (no CamVid available)"))
 sample = streets[0]
 said = ts.predict(model, sample.image, size=(96, 128))
 figures.overlays_figure([(sample.image, sample.labels, said, streets.name)], palette)
@@ -713,7 +711,7 @@ for jitter in (0.0, 0.7):
 
 # %%
 after = {jitter: my_scores(net) for jitter, net in further.items()}
-print(f"{'':10}  ready   +{EPOCHS} epochs   +{EPOCHS} epochs with jitter   jitter buys")
+print(f"{'':10}  before  +{EPOCHS} epochs   +{EPOCHS} epochs with jitter   gain")
 for name in changes:
     gain = after[0.7][name] - after[0.0][name]
     print(f"{name:10}  {before[name]:.3f}     {after[0.0][name]:.3f}          {after[0.7][name]:.3f}"

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from figure_texts import FORTY, GREY, assert_texts_apart_and_inside
+from forms import amount
 from matplotlib.text import Text
 
 from tinysegnet import viz
@@ -41,7 +42,7 @@ def texts_of(figure) -> list[Text]:
 BASELINES = {"position prior": 0.21, "colour": 0.2, "colour and position": 0.22, "the fourth $x_1$": 0.7}
 
 
-@pytest.mark.parametrize("epochs", [0, 1, 2, 13, 200])
+@pytest.mark.parametrize("epochs", amount([0, 1, 13], [0, 1, 2, 13, 200]))
 @pytest.mark.parametrize("baselines", [{}, BASELINES])
 @pytest.mark.parametrize("rate", [{}, {"learning_rate": 1.25e-5}])
 def test_curve_labels_neither_touch_nor_leave_the_figure(epochs, baselines, rate):
@@ -73,7 +74,7 @@ def test_line_crosses_epochs_without_a_value_and_few_values_are_dots():
 
 def test_spread_keeps_order_and_distance():
     rng = np.random.default_rng(0)
-    for _ in range(300):
+    for _ in range(amount(100, 300)):
         n = rng.integers(1, 8)
         heights = np.clip(rng.normal(rng.integers(0, 2), 0.3, n), 0, 1).round(1).tolist()
         moved = spread(heights, gap=0.12)
