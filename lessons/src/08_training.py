@@ -587,7 +587,7 @@ for rate in (float(best) * factor for factor in (0.3, 1, 3)):
 # `ts.fit` is the loop above with batches in random order, flips, a schedule, class weights and validation. A `Recipe`
 # holds the settings.
 
-# %% tags=["parameters"] fast="PICTURES, OTHERS, EPOCHS = 16, 8, 2"
+# %% tags=["parameters"] fast="PICTURES, OTHERS, EPOCHS = 8, 6, 2"
 PICTURES, OTHERS, EPOCHS = 320, 48, 12  # training pictures, validation pictures
 
 # %%
