@@ -448,7 +448,7 @@ grader.grade("he_std", my_he_std)
 # test takes seconds at most. The function below is a complete training loop. (The pictures are not trained, so
 # `input_gradient=False` skips the computation of their gradient.)
 
-# %% tags=["parameters"] fast="STEPS = 6"
+# %% tags=["parameters"] fast="STEPS = 4"
 STEPS = 60  # on two pictures
 
 

@@ -101,7 +101,7 @@ print("largest difference from dx:", np.abs(moved - dx).max())
 # Take the library's bundled network and a drawn street that it has not seen. `net.forward` would return only the
 # logits, so a loop runs the layers one after another and keeps each output.
 
-# %% tags=["parameters"] fast="PICTURES, STEPS, CHANNELS, SQUARE = 3, 6, 6, 32"
+# %% tags=["parameters"] fast="PICTURES, STEPS, CHANNELS, SQUARE = 2, 5, 3, 32"
 PICTURES, STEPS, CHANNELS, SQUARE = 8, 40, 32, 8  # test pictures, training steps, channels to spoil, pixels of a square
 
 # %%

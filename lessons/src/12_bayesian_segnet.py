@@ -232,7 +232,7 @@ def my_bayesian(network):
     return Network(parts, network.config)
 
 
-# %% tags=["parameters"] fast="PICTURES, EPOCHS, OTHERS, SAMPLES = 8, 1, 2, 5"
+# %% tags=["parameters"] fast="PICTURES, EPOCHS, OTHERS, SAMPLES = 4, 1, 2, 4"
 PICTURES, EPOCHS, OTHERS, SAMPLES = 96, 3, 10, 50
 
 # %%

@@ -40,8 +40,8 @@ from tinysegnet_lessons import figures, grader
 CAMVID_FOLDER = os.environ.get("TINYSEGNET_CAMVID", "")
 VGG16_FILE = os.environ.get("TINYSEGNET_VGG16", "")
 
-# %% tags=["parameters"] fast="PICTURES, EPOCHS, TESTS = 8, 1, 4"
-PICTURES, EPOCHS, TESTS = 80, 3, 20  # training pictures and epochs at the end; test pictures
+# %% tags=["parameters"] fast="PICTURES, EPOCHS, TESTS, LARGE = 8, 1, 4, 2"
+PICTURES, EPOCHS, TESTS, LARGE = 80, 3, 20, 4  # training pictures and epochs at the end; test pictures, large ones
 
 # %%
 ts.runtime.set_threads(1)  # the pictures are small, and on a busy machine threads wait for each other (lesson 13)
@@ -230,7 +230,7 @@ for field in [*fields.split(), "color_jitter", "mirror", "test_scales", "statist
 
 # %%
 model = ts.load_bundled("toy")
-large = ts.data.InMemory(ToyScenes(4, seed=15, size=(360, 480)))
+large = ts.data.InMemory(ToyScenes(LARGE, seed=15, size=(360, 480)))
 sizes = [(h, h * 4 // 3) for h in (24, 48, 72, 96, 132, 180, 360)]
 scores = {size: ts.evaluate(model, large, size=size).mIoU for size in sizes}
 for (h, w), mIoU in scores.items():

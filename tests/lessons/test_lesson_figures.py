@@ -229,7 +229,7 @@ def test_arrows_point_where_the_indices_say(seed, H, W, kind):
 
 
 def test_no_arrow_crosses_a_number():
-    figure = figures.show_pool_arrows(np.random.default_rng(0).normal(size=(8, 8)).round(1))
+    figure = figures.show_pool_arrows(np.random.default_rng(0).normal(size=amount((5, 6), (8, 8))).round(1))
     cells = [np.array([*patch.get_xy()]) for patch in cell_patches(figure).values()]
     for name, arrow in arrow_patches(figure).items():
         points = arrow._path_original.interpolated(20).vertices
@@ -251,10 +251,8 @@ def test_ties_are_dashed_and_clipped_windows_explained():
     assert "NaN wins" in " ".join(t.get_text() for t in figures.show_pool_arrows([[1, np.nan]]).axes[0].texts)
 
 
-@THEMES
-@pytest.mark.parametrize(
-    "size", amount([(1, 1), (5, 5), (3, 8)], [(1, 1), (1, 2), (4, 4), (5, 5), (8, 8), (3, 8), (8, 2)])
-)
+@pytest.mark.parametrize("theme", amount([viz.LIGHT], [viz.LIGHT, viz.DARK]))
+@pytest.mark.parametrize("size", amount([(1, 1), (5, 5)], [(1, 1), (1, 2), (4, 4), (5, 5), (8, 8), (3, 8), (8, 2)]))
 def test_texts_of_the_pooling_figure_do_not_touch(size, theme):
     x = np.random.default_rng(1).integers(-3, 3, size)
     assert_texts_apart_and_inside(figures.show_pool_arrows(x, theme=theme))
