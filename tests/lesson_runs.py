@@ -127,7 +127,7 @@ class QuickRun:
 
 
 def run_quickly(sources: list[Path]) -> dict[str, QuickRun]:
-    """Run solved lessons in the fast mode and on the NumPy backend, where nothing is compiled, in one new process."""
+    """Run solved lessons in the fast mode and on the NumPy backend, which compiles little, in one new process."""
     with tempfile.TemporaryDirectory() as name:
         environment = _environment(Path(name), TINYSEGNET_BACKEND="numpy", OPENBLAS_NUM_THREADS="1", MPLBACKEND="agg")
         build.copy_data(Path(name))
