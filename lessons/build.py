@@ -1,12 +1,12 @@
-"""Lessons from their sources: src/NN_name.py (py:percent) -> NN_name.ipynb, the student's copy.
+"""Build the lessons: src/NN_name.py (py:percent) -> NN_name.ipynb, the student's copy.
 
     python lessons/build.py                       writes every student's copy (make lessons)
     python lessons/build.py --solutions DIR       writes the notebooks with their solutions into DIR, for teachers
 
-Beside them it puts a copy of the files that they read: `DATA`.
+It also copies the files that the notebooks read (`DATA`) into the same folder.
 
-In a student's copy the lines from `### BEGIN SOLUTION` to `### END SOLUTION` are `raise NotImplementedError`. The same
-source always gives the same file: no outputs, no kernel, and each cell's id comes from its text.
+In a student's copy, `raise NotImplementedError` replaces the lines from `### BEGIN SOLUTION` to `### END SOLUTION`. The
+same source always gives the same file: no outputs, no kernel, and each cell's id is derived from its text.
 """
 
 from __future__ import annotations
@@ -27,27 +27,28 @@ FOLDER = Path(__file__).parent
 SOURCES = sorted((FOLDER / "src").glob("[0-9][0-9]_*.py"))
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION$", re.M | re.S)
 YOUR_TURN = r'\1raise NotImplementedError("your turn")'
-DATA = {"decoder_study.csv": FOLDER.parent / "examples" / "results" / "runs.csv"}  # beside the notebooks: where from
+# Files that notebooks read: the name next to them -> the source.
+DATA = {"decoder_study.csv": FOLDER.parent / "examples" / "results" / "runs.csv"}
 MARKERS = re.compile(r"^[ \t]*### (BEGIN|END) SOLUTION\n?", re.M)
 
 
 def read(source: Path) -> NotebookNode:
-    """The notebook as it is written: solutions, and "fast" in the metadata of cells that a quick run replaces."""
+    """Read a source with its solutions; the metadata "fast" is the text of a cell in a quick run."""
     return jupytext.read(source, fmt="py:percent")
 
 
 def student(notebook: NotebookNode) -> NotebookNode:
-    """The same without solutions and without metadata, but for the language, by which Jupyter finds a kernel."""
+    """Return a copy without solutions and metadata, except the language, which Jupyter needs to find a kernel."""
     return _cleaned(notebook, lambda text: SOLUTION.sub(YOUR_TURN, text))
 
 
 def solved(notebook: NotebookNode) -> NotebookNode:
-    """The same with solutions, without the lines that mark them."""
+    """Return a copy with solutions, without the lines that mark them."""
     return _cleaned(notebook, lambda text: MARKERS.sub("", text).rstrip("\n"))
 
 
 def fast(notebook: NotebookNode) -> NotebookNode:
-    """A copy in which every cell with "fast" in its metadata has that text: fewer steps, smaller pictures."""
+    """Return a copy in which the metadata "fast" replaces a cell's text: fewer steps, smaller pictures."""
     changed = copy.deepcopy(notebook)
     for cell in changed.cells:
         cell.source = cell.metadata.get("fast", cell.source)
@@ -67,24 +68,24 @@ def _cleaned(notebook: NotebookNode, change) -> NotebookNode:
 
 
 def written(notebook: NotebookNode) -> str:
-    """The text of an .ipynb file."""
+    """Return the text of an .ipynb file."""
     return nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
 
 
 def target(source: Path) -> Path:
-    """Where a source's student copy lies."""
+    """Return the path of a source's student copy."""
     return FOLDER / f"{source.stem}.ipynb"
 
 
 def copy_data(folder: Path) -> None:
-    """Put what notebooks read into the folder where they run."""
+    """Copy the files that notebooks read into the folder where they run."""
     for name, source in DATA.items():
         shutil.copyfile(source, folder / name)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--solutions", type=Path, metavar="DIR", help="write solved notebooks there instead")
+    parser.add_argument("--solutions", type=Path, metavar="DIR", help="write notebooks with solutions to DIR instead")
     folder = parser.parse_args().solutions
     for old in FOLDER.glob("[0-9][0-9]_*.ipynb") if folder is None else ():
         if old not in map(target, SOURCES):

@@ -1,6 +1,6 @@
-"""The picture of all lessons in README.md: `python lessons/map.py` runs each, solved, which takes some minutes.
+"""Draw map.png, the overview of all lessons: `python lessons/map.py` runs each solved lesson, which takes some minutes.
 
-A lesson's tile shows what its cell with `tags=["map"]` draws.
+A lesson's tile shows the figure of its cell with `tags=["map"]`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ COLUMNS, TILE, TITLE, GAP = 3, (600, 300), 52, 20
 
 
 def drawing(source: Path) -> Image.Image:
-    """What the lesson's cell with the tag draws, once all cells above it have run."""
+    """Run a lesson up to its tagged cell and return that cell's figure."""
     notebook = read(source)
     marked = [number for number, cell in enumerate(notebook.cells) if "map" in cell.metadata.get("tags", ())]
     if len(marked) != 1:
-        raise SystemExit(f'{source}: {len(marked)} cells with tags=["map"] (expected 1)')
+        raise SystemExit(f'{source}: {len(marked)} cells have tags=["map"]. Give it to exactly one')
     notebook = solved(notebook)
     notebook.cells = notebook.cells[: marked[0] + 1]
     with tempfile.TemporaryDirectory() as folder:
@@ -38,7 +38,7 @@ def drawing(source: Path) -> Image.Image:
 
 
 def title(source: Path) -> str:
-    """The first line of a lesson's prose: "# 05 Max-pooling and unpooling"."""
+    """Return the first line of a lesson's prose, such as "05 Max-pooling and unpooling"."""
     return read(source).cells[0].source.splitlines()[0].lstrip("# ")
 
 

@@ -1,6 +1,7 @@
-"""For hatchling: the notebooks lie in lessons/ here, and in tinysegnet/lessons/ of a wheel (cli/lessons_command.py).
+"""A build hook for hatchling that copies the notebooks from lessons/ to tinysegnet/lessons/ in a wheel.
 
-An editable installation finds them here. (A mapping of folders in pyproject.toml would take tinysegnet_lessons along.)
+`tinysegnet lessons` reads them there, or from lessons/ in an editable installation. (A folder mapping in pyproject.toml
+would also include tinysegnet_lessons.)
 """
 
 from pathlib import Path

@@ -1,13 +1,21 @@
-"""What test_lessons.py needs to read and run the lessons: cells with their lines, a kernel, what a cell assigns."""
+"""Read and run the lessons, in kernels or quickly without; find the names that a cell assigns."""
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
+import io
+import json
+import linecache
 import os
 import re
+import subprocess
+import sys
+import tempfile
 import time
-from dataclasses import dataclass
+import traceback
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nbformat
@@ -18,7 +26,7 @@ GRADE = re.compile(r"grader\.grade\(\s*\"(\w+)\"")
 
 
 def load_build():
-    """lessons/build.py, which belongs to no package."""
+    """Import lessons/build.py, which is not part of a package."""
     spec = importlib.util.spec_from_file_location("lessons_build", ROOT / "lessons" / "build.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -52,7 +60,7 @@ class Cell:
 
 
 def cells(source: Path) -> list[Cell]:
-    """The cells of a source, each with the line of its first text."""
+    """Return the cells of a source, each with the line where its text begins."""
     heads = [number for number, line in enumerate(source.read_text(encoding="utf-8").splitlines(), 1)
              if line.startswith("# %%")]  # fmt: skip
     found = build.read(source).cells
@@ -71,20 +79,24 @@ class Failure:
     shown: str
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """A learner's, but with a folder of its own for IPython (two kernels that start at once quarrel about its history),
-    and where tests run side by side, with one thread each: four on two cores take three times as long.
+# --- in a kernel ------------------------------------------------------------------------------------------------------
+
+
+def _environment(folder: Path, **more: str) -> dict[str, str]:
+    """Return a learner's environment with its own IPython folder, because two kernels must not share a history file.
+
+    Tests that run side by side get one thread each: four threads on two cores take three times as long.
     """
     threads = str(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, os.cpu_count() or 1))
     path = filter(None, [str(ROOT), str(ROOT / "lessons"), os.environ.get("PYTHONPATH")])
     return {**os.environ, "IPYTHONDIR": str(folder / "ipython"), "PYTHONPATH": os.pathsep.join(path),
-            "NUMBA_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}  # fmt: skip
+            "NUMBA_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, **more}  # fmt: skip
 
 
 def run(notebook: nbformat.NotebookNode, folder: Path, *, go_on: bool = False) -> tuple[list[Failure], float]:
-    """Run all cells in a kernel of their own, to the first error or, with go_on, to the end. -> failures, seconds
+    """Run all cells in a new kernel, up to the first error or, with go_on, to the end; return failures and seconds.
 
-    folder: where the kernel works; what lessons read is copied there, as `tinysegnet lessons` does.
+    folder: where the kernel works; the lessons' data is copied there, as `tinysegnet lessons` does.
     """
     build.copy_data(folder)
     client = NotebookClient(notebook, timeout=300, kernel_name="python3", allow_errors=True, record_timing=False,
@@ -102,8 +114,85 @@ def run(notebook: nbformat.NotebookNode, folder: Path, *, go_on: bool = False) -
     return failures, time.perf_counter() - began
 
 
+# --- quickly: without a kernel, all lessons in one process ------------------------------------------------------------
+
+
+@dataclass
+class QuickRun:
+    """A solved lesson's first failure or None, and the failures of its exercises' checks without the solutions."""
+
+    failure: Failure | None
+    unsolved: dict[int, list[Failure]]  # by the number of the cell that grades
+    seconds: float
+
+
+def run_quickly(sources: list[Path]) -> dict[str, QuickRun]:
+    """Run solved lessons in the fast mode and on the NumPy backend, which compiles little, in one new process."""
+    with tempfile.TemporaryDirectory() as name:
+        environment = _environment(Path(name), TINYSEGNET_BACKEND="numpy", OPENBLAS_NUM_THREADS="1", MPLBACKEND="agg")
+        build.copy_data(Path(name))
+        done = subprocess.run([sys.executable, __file__, *map(str, sources)], cwd=name, env=environment, text=True,
+                              capture_output=True, timeout=580, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    runs = {}
+    for stem, found in json.loads(done.stdout).items():
+        unsolved = {int(cell): [Failure(**one) for one in failures] for cell, failures in found["unsolved"].items()}
+        runs[stem] = QuickRun(found["failure"] and Failure(**found["failure"]), unsolved, found["seconds"])
+    return runs
+
+
+def run_here(source: Path) -> QuickRun:
+    """Run a solved lesson in this process. Before each check, run the check without the solution, too."""
+    notebook = build.fast(build.read(source))
+    solved, student = build.solved(notebook).cells, build.student(notebook).cells
+    names, waiting, unsolved = {"__name__": "__main__"}, [], {}
+    began = time.process_time()
+    for number, cell in enumerate(solved):
+        if cell.cell_type != "code":
+            continue
+        if cell.source != student[number].source:
+            waiting.append(number)
+        if GRADE.search(cell.source):
+            without = _without(student, waiting, names)
+            unsolved[number] = list(filter(None, [*without[0], _execute(source, number, cell.source, without[1])]))
+            waiting = []
+        if failure := _execute(source, number, cell.source, names):
+            return QuickRun(failure, unsolved, time.process_time() - began)
+    return QuickRun(None, unsolved, time.process_time() - began)
+
+
+def _without(student, waiting: list[int], names: dict) -> tuple[list[Failure | None], dict]:
+    """Return the failures of the student's cells, and the names after them, without those that they did not assign."""
+    names = dict(names)
+    failures = []
+    for number in waiting:
+        for name in assigned(student[number].source):
+            names.pop(name, None)
+        failures.append(_execute(Path("student"), number, student[number].source, names))
+    return failures, names
+
+
+def _execute(source: Path, number: int, code: str, names: dict) -> Failure | None:
+    """Execute a cell as a notebook would, but draw nothing: only the text of the last expression is made."""
+    file = f"<{source.stem}, cell {number}>"
+    linecache.cache[file] = len(code), None, code.splitlines(keepends=True), file
+    tree = ast.parse(code)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(tree, file, "exec"), names)
+            if last:
+                str(eval(compile(ast.Expression(last.value), file, "eval"), names))
+    except (Exception, SystemExit) as error:
+        return Failure(number, type(error).__name__, str(error), traceback.format_exc())
+    return None
+
+
+# --- what a cell assigns ----------------------------------------------------------------------------------------------
+
+
 def assigned(code: str) -> dict[str, int]:
-    """Every name that code binds, wherever, imports excepted -> the line."""
+    """Return every name that code binds at any depth, imports excepted, with its line."""
     found = {}
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -114,7 +203,10 @@ def assigned(code: str) -> dict[str, int]:
 
 
 def unexcused(failures: list[Failure], notebook: nbformat.NotebookNode) -> list[Failure]:
-    """Those that are neither NotImplementedError nor a name that a cell would have bound, had it not failed for one."""
+    """Return the failures that do not follow from a missing solution.
+
+    Excused are NotImplementedError, and a missing name that a cell would have bound if it had not failed excusably.
+    """
     missing: set[str] = set()
     bad = []
     for failure in failures:
@@ -124,3 +216,10 @@ def unexcused(failures: list[Failure], notebook: nbformat.NotebookNode) -> list[
         else:
             bad.append(failure)
     return bad
+
+
+if __name__ == "__main__":
+    import matplotlib.pyplot  # noqa: F401  imported once, before the first lesson is timed
+
+    results = {path.stem: asdict(run_here(path)) for path in map(Path, sys.argv[1:])}
+    print(json.dumps(results))

@@ -5,9 +5,9 @@
 # How do all these gradients become a network that labels streets, and how do you notice in the first seconds that
 # something is wrong?
 #
-# **At the end** you can write a step of SGD with momentum and a step of Adam; say what a rate that is too small or too
-# large looks like; derive how large the first weights must be; test a training on two pictures before you spend an hour
-# on a thousand; and tell a network that learned from one that memorised.
+# **At the end** you can write a step of SGD with momentum and a step of Adam. You can say what a learning rate that is
+# too small or too large looks like, and derive how large the initial weights must be. You can test a training on two
+# pictures before you spend an hour on a thousand, and tell a network that learned from one that memorised.
 #
 # **Needed before:** lesson 04 (batch norm), lesson 06 (the loss), lesson 07 (the network).
 #
@@ -28,29 +28,31 @@ from tinysegnet.metrics import position_prior
 from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs
 
-ts.runtime.set_threads(1)  # the arrays of this lesson are too small for two to help
+ts.runtime.set_threads(1)  # the arrays of this lesson are too small to gain from two threads
 
 # %% [markdown]
 # ## A valley of two numbers
 #
-# A network has a hundred thousand parameters or more. Begin with two, $a$ and $b$, and a loss that is a long valley:
+# A network has a hundred thousand parameters or more. Begin with two, $a$ and $b$, and a loss shaped like a long
+# valley:
 #
 # $$J(a, b) = \tfrac12\big(\lambda_1 a^2 + \lambda_2 b^2\big), \qquad \lambda_1 = 1,\ \lambda_2 = 25, \qquad
 # \frac{\partial J}{\partial a} = \lambda_1 a, \quad \frac{\partial J}{\partial b} = \lambda_2 b .$$
 #
-# It is flat along $a$ and steep along $b$. $\lambda_1$ and $\lambda_2$ are its *curvatures*. *Gradient descent* goes
-# downhill, against the gradient $g$, by a *learning rate* $\eta$:
+# The valley is flat along $a$ and steep along $b$. $\lambda_1$ and $\lambda_2$ are its *curvatures*. *Gradient descent*
+# goes downhill, against the gradient $g$. The *learning rate* $\eta$ scales each step:
 #
 # $$w \leftarrow w - \eta\, g .$$
 #
-# The library's optimizers ask a model for two things, parameters and gradients by name. Two numbers can offer that.
+# The library's optimizers need two things from a model: its parameters and its gradients, by name. Two numbers can
+# offer both.
 
 # %%
 curvatures = np.array([1.0, 25.0])
 
 
 class TwoNumbers:
-    """All that an optimizer needs of a model."""
+    """The interface that an optimizer needs from a model."""
 
     def __init__(self):
         self.place, self.slope = np.array([-4.0, 1.0]), np.zeros(2)
@@ -68,7 +70,7 @@ def my_valley(a, b):
 
 
 def my_path(optimizer, steps, **settings):
-    """The places on the way, (steps + 1, 2)."""
+    """Return the places along the way, of shape (steps + 1, 2)."""
     model = TwoNumbers()
     descent, path = optimizer(model, **settings), [model.place.copy()]
     for _ in range(steps):
@@ -85,17 +87,17 @@ plain = {name: my_path(optim.SGD, 25, learning_rate=rate, momentum=0.0) for name
 figures.show_paths(my_valley, plain, **area)
 
 # %% [markdown]
-# What to see: 25 steps each, from the ring to the square. Left, the steps are right and tiny: the floor is near, the
-# end of the valley is far away. In the middle the path jumps from wall to wall, and still comes nearer. Right, every
-# jump goes further up the wall than the one before.
+# What to see: each path takes 25 steps, from the ring to the square. On the left the steps point the right way but are
+# tiny: the valley floor is near, but its lowest point is far away. In the middle the path jumps from wall to wall but
+# still gets closer. On the right every jump lands further up the wall than the one before.
 #
-# **Why.** Along each number by itself a step is a multiplication:
+# **Why.** Along each parameter separately, a step is a multiplication:
 #
 # $$a \leftarrow a - \eta \lambda a = (1 - \eta\lambda)\, a, \qquad\text{so after } t \text{ steps}\qquad
 # a_t = (1 - \eta\lambda)^t\, a_0 .$$
 #
-# It shrinks when $|1 - \eta\lambda| < 1$, that is when $0 < \eta < 2/\lambda$. The *steepest* direction sets the
-# largest rate: $2/25 = 0.08$. The *flattest* one sets how long it takes.
+# It shrinks when $|1 - \eta\lambda| < 1$, that is, when $0 < \eta < 2/\lambda$. The *steepest* direction limits the
+# learning rate: $2/25 = 0.08$. The *flattest* direction determines how long the descent takes.
 
 # %%
 print("rate     factor along a   factor along b   J at the start   J after 25 steps")
@@ -105,23 +107,24 @@ for rate, path in zip(rates.values(), plain.values(), strict=True):
     print(f"{rate:<8} {1 - rate:14.3f} {1 - rate * 25:16.3f} {first:16.1f} {last:18.3f}")
 
 # %% [markdown]
-# The assertion is the formula: the path is known in closed form. A network's loss is no such bowl, but near any place
-# it has steep and flat directions, and their ratio is far larger than 25.
+# The assertion checks the formula: the path is known in closed form. A network's loss is not such a simple bowl, but
+# near any place it has steep and flat directions, and the ratio of their curvatures is far larger than 25.
 #
 # ## Momentum
 #
-# Let the parameters move like a heavy ball. A *velocity* $v$ collects gradients, and friction $\mu$ lets it forget:
+# Let the parameters move like a heavy ball. A *velocity* $v$ accumulates gradients, and friction $\mu$ makes it forget
+# them:
 #
 # $$v \leftarrow \mu\, v + g, \qquad w \leftarrow w - \eta\, v .$$
 #
-# Insert the first equation into itself, again and again, with $v_0 = 0$:
+# Insert the first equation into itself repeatedly, with $v_0 = 0$:
 #
 # $$v_t = g_t + \mu\, v_{t-1} = g_t + \mu\, g_{t-1} + \mu^2 v_{t-2} = \dots = \sum_{k=0}^{t-1} \mu^k g_{t-k} .$$
 #
-# Two cases show what that does. A gradient that stays the same adds up to $g\,(1 + \mu + \mu^2 + \dots) =
-# g / (1 - \mu)$: with $\mu = 0.9$ ten times as much. A gradient that changes sign at each step, as between two walls,
-# adds up to $g\,(1 - \mu + \mu^2 - \dots) = g/(1 + \mu)$: about half. Along a steady slope the same rate now gives ten
-# times the step, so a larger $\mu$ usually wants a smaller rate.
+# Two cases show the effect. A gradient that stays the same adds up to $g\,(1 + \mu + \mu^2 + \dots) = g / (1 - \mu)$.
+# With $\mu = 0.9$ that is ten times as much. A gradient that changes sign at each step, as between two walls, adds up
+# to $g\,(1 - \mu + \mu^2 - \dots) = g/(1 + \mu)$, which is about half. Along a steady slope the same rate now makes the
+# step ten times as long. A larger $\mu$ therefore usually needs a smaller rate.
 
 # %%
 same, alternating, momentum = 0.0, 0.0, 0.9
@@ -135,15 +138,15 @@ assert np.isclose(abs(alternating), 1 / (1 + momentum))
 # %% [markdown]
 # ### Weight decay
 #
-# Of two networks that fit alike, prefer the one with smaller weights. Add $\frac{\delta}{2} w^2$ to the loss for every
-# weight; its derivative is $\delta w$. So *weight decay* is a small addition to the gradient: $g + \delta w$. The
-# library lets convolution kernels decay and leaves biases, $\gamma$ and $\beta$ alone, unless told otherwise.
+# If two networks fit the data equally well, prefer the one with smaller weights. Add $\frac{\delta}{2} w^2$ to the loss
+# for every weight. Its derivative is $\delta w$, so *weight decay* is a small addition to the gradient: $g + \delta w$.
+# By default the library applies decay to convolution kernels but not to biases, $\gamma$ and $\beta$.
 
 # %% [markdown]
 # ### Exercise 1: a step of SGD
 #
-# Write `my_sgd_step(parameter, gradient, velocity, rate, momentum, decay)`. The first three are arrays of one shape,
-# the others numbers. Return the new `parameter` and the new `velocity`; leave the arguments as they are.
+# Write `my_sgd_step(parameter, gradient, velocity, rate, momentum, decay)`. The first three are arrays of one shape;
+# the others are numbers. Return the new `parameter` and the new `velocity`. Do not change the arguments.
 
 
 # %%
@@ -160,14 +163,14 @@ grader.grade("sgd_step", my_sgd_step)
 # %% [markdown]
 # ### Two definitions of momentum
 #
-# Caffe, with which the paper was made, has the rate within the velocity: $v \leftarrow \mu v + \eta g$, then
-# $w \leftarrow w - v$. PyTorch and this library have it outside. At a constant rate both are the same: Caffe's $v$ is
-# $\eta$ times the other. Now let the rate fall to a tenth at step 30, with a gradient of 1 throughout.
+# Caffe, the framework that the paper's authors used, has the rate inside the velocity: $v \leftarrow \mu v + \eta g$,
+# then $w \leftarrow w - v$. PyTorch and this library have it outside. At a constant rate both give the same steps:
+# Caffe's $v$ is $\eta$ times the other. Now let the rate fall to a tenth at step 30, with a gradient of 1 throughout.
 
 
 # %%
 def my_strides(rate_in_velocity):
-    """How far each of 70 steps goes."""
+    """Return the length of each of 70 steps."""
     model, strides = TwoNumbers(), []
     model.slope[:] = 1
     descent = optim.SGD(model, learning_rate=0.1, momentum=0.9, rate_in_velocity=rate_in_velocity)
@@ -187,11 +190,11 @@ figures.show_plot(
 )
 
 # %% [markdown]
-# What to see: both curves lie on each other until the rate falls. Then the upper one coasts: what was collected at the
-# high rate is still in the velocity, and friction takes some twenty steps to use it up. A schedule copied from Caffe
-# into PyTorch is therefore not quite the same schedule. The library has both: `rate_in_velocity=True`, and
-# `optimizer="caffe_sgd"` in a recipe. Its step, in NumPy, to compare with yours: `inside` and `outside` are the two
-# places for the rate, and the one that is not used is 1. It writes into the arrays it is given.
+# What to see: both curves coincide until the rate falls. Then the upper one coasts: the velocity still contains what
+# was accumulated at the high rate, and friction takes some twenty steps to use it up. A schedule copied from Caffe into
+# PyTorch is therefore not quite the same schedule. The library supports both: set `rate_in_velocity=True`, or
+# `optimizer="caffe_sgd"` in a recipe. Here is its step in NumPy, to compare with yours. `inside` and `outside` are the
+# two places for the rate; the one that is not used is 1. The function writes into the arrays that it is given.
 
 # %%
 figures.show_source(optim._sgd_numpy)
@@ -199,22 +202,23 @@ figures.show_source(optim._sgd_numpy)
 # %% [markdown]
 # ## Adam
 #
-# One rate for all is hard on a valley with two curvatures. Adam (Kingma and Ba 2015) keeps two running means for each
-# number, of the gradient and of its square, and divides one by the root of the other:
+# A single rate for all parameters suits a valley with two curvatures badly. Adam (Kingma and Ba 2015) keeps two running
+# means for each parameter, one of the gradient and one of its square. It divides the first by the square root of the
+# second:
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad s \leftarrow \beta_2 s + (1 - \beta_2)\, g^2, \qquad
 # w \leftarrow w - \eta\, \frac{\hat m}{\sqrt{\hat s} + \epsilon} .$$
 #
-# $\hat m$ and $\hat s$ are $m$ and $s$, corrected as follows.
+# $\hat m$ and $\hat s$ are corrected versions of $m$ and $s$.
 #
-# **Bias correction.** $m$ and $s$ begin at 0 and are too small at first. By how much? Let the gradient be the same $g$
-# at each step. Then
+# **Bias correction.** $m$ and $s$ begin at 0, so they are too small at first. By how much? Let the gradient be the same
+# $g$ at each step. Then
 #
 # $$m_t = (1 - \beta_1) \sum_{k=0}^{t-1} \beta_1^k\, g = (1 - \beta_1)\,\frac{1 - \beta_1^t}{1 - \beta_1}\, g
 # = (1 - \beta_1^t)\, g .$$
 #
-# So divide: $\hat m_t = m_t / (1 - \beta_1^t)$ and $\hat s_t = s_t / (1 - \beta_2^t)$. Then $\hat m = g$, as it should
-# be, from the first step on.
+# So divide: $\hat m_t = m_t / (1 - \beta_1^t)$ and $\hat s_t = s_t / (1 - \beta_2^t)$. With this correction $\hat m =
+# g$ from the first step on.
 
 # %%
 m = s = 0.0
@@ -226,11 +230,11 @@ for t in range(1, 1001):
 
 # %% [markdown]
 # The right ratio is 1. Without correction $m$ is too small, which shortens the step, and $s$ is too small, which
-# lengthens it. The second wins: at first the ratio is $0.1 / \sqrt{0.001} = 3.2$. It rises while $m$ fills up, within
-# some ten steps, and then falls slowly: $s$ needs a thousand.
+# lengthens it. The second effect is stronger: at first the ratio is $0.1 / \sqrt{0.001} = 3.2$. It rises for some ten
+# steps while $m$ fills up, and then falls slowly, because $s$ needs a thousand steps.
 #
-# At the first step $\hat m / \sqrt{\hat s} = g / |g|$. Whatever the size of the gradient, the step is $\eta$, up to the
-# small $\epsilon = 10^{-8}$ that keeps a gradient of 0 from becoming 0/0:
+# At the first step $\hat m / \sqrt{\hat s} = g / |g|$. Whatever the size of the gradient, the length of the step is
+# $\eta$, apart from the small $\epsilon = 10^{-8}$ that keeps a gradient of 0 from becoming 0/0:
 
 # %%
 for size in (1e-5, 1.0, 1e5):
@@ -242,8 +246,8 @@ for size in (1e-5, 1.0, 1e5):
 # %% [markdown]
 # ### Exercise 2: a step of Adam
 #
-# Write `my_adam_step(parameter, gradient, mean, square, step, rate, beta1, beta2, eps)`. `step` is 1 for the first.
-# Return the new `parameter`, and the running `mean` and `square` as they are to be kept, without correction.
+# Write `my_adam_step(parameter, gradient, mean, square, step, rate, beta1, beta2, eps)`. `step` is 1 for the first
+# step. Return the new `parameter` and the running `mean` and `square`, uncorrected.
 
 
 # %%
@@ -260,19 +264,20 @@ def my_adam_step(parameter, gradient, mean, square, step, rate, beta1, beta2, ep
 grader.grade("adam_step", my_adam_step)
 
 # %% [markdown]
-# The library's, to compare:
+# Compare it with the library's version:
 
 # %%
 figures.show_source(optim._adam_numpy)
 
 # %% [markdown]
-# `share1` is $1 - \beta_1$, and `mean += share1 * (gradient - mean)` is the running mean, rearranged. `rate` comes
-# divided by $1 - \beta_1^t$, and `root` is $\sqrt{1 - \beta_2^t}$: the correction of all numbers, computed once.
+# `share1` is $1 - \beta_1$, and `mean += share1 * (gradient - mean)` is the running mean, rearranged. The `rate` that
+# is passed in is already divided by $1 - \beta_1^t$, and `root` is $\sqrt{1 - \beta_2^t}$. The correction is thus
+# computed once for all parameters.
 #
 # ### The same numbers faster
 #
-# NumPy goes over memory once for each operation sign. numba compiles one loop that does all of it to one parameter
-# after the other:
+# NumPy makes one pass over memory for each arithmetic operation. numba compiles a single loop that performs all
+# operations on one parameter after another:
 
 # %%
 figures.show_source(optim._adam_numba)
@@ -309,16 +314,17 @@ assert heights["momentum 0.5, rate 0.1"][60] < heights["plain, rate 0.07"][60] /
 
 # %% [markdown]
 # What to see: plain descent zigzags, because its rate has to be near the limit of the steep direction, 0.08. Momentum
-# stands a rate above that limit: its first jump is wider, then it comes along faster, and in the print it is far ahead.
-# It must fit the valley: 0.9 is too much for this one and ends behind plain descent. Adam begins along the diagonal: at
-# first it takes equal steps in both directions, whatever their slopes. On this valley, at this rate, that makes it no
-# faster than plain descent. Its price is memory, two numbers for each parameter where momentum has one.
+# tolerates a rate above that limit. Its first jump is wider, but then it advances faster, and in the printed figures it
+# is far ahead. Momentum must fit the valley: 0.9 is too much for this one and ends behind plain descent. Adam begins
+# along the diagonal, because at first it takes equal steps in both directions, whatever their slopes. On this valley,
+# at this rate, it is no faster than plain descent. Its price is memory: two numbers for each parameter where momentum
+# needs one.
 #
 # ## Schedules
 #
-# A gradient from a few pictures is the true one plus noise. At a constant rate the ball never comes to rest: the noise
-# keeps kicking it. A smaller rate is kicked less but travels slower. So begin large and end small. That is a
-# *schedule*, a factor on the rate:
+# The gradient of a few pictures is the true gradient plus noise. At a constant rate the ball never comes to rest,
+# because the noise keeps kicking it. With a smaller rate the kicks are weaker, but progress is slower. So begin with a
+# large rate and end with a small one. A *schedule* does this with a factor on the rate:
 
 # %%
 steps = 200
@@ -326,14 +332,15 @@ factors = {name: [optim.schedule(name, t, steps) for t in range(steps)] for name
 figures.show_plot(factors, title="Factor of the learning rate", x="step")
 
 # %% [markdown]
-# `constant` is the paper's. `step` falls to a tenth at half of the training, to a hundredth at three quarters; `poly`
-# is $(1 - t/T)^{0.9}$; `one_cycle` begins at 4 percent, climbs on half a cosine over the first 30 percent of
-# the steps and comes down on another. What three of them do to 300 balls in our valley, with noise on each gradient:
+# `constant` is the paper's schedule. `step` falls to a tenth after half of the training and to a hundredth after three
+# quarters. `poly` is $(1 - t/T)^{0.9}$. `one_cycle` begins at 4 percent, climbs on half a cosine over the first 30
+# percent of the steps and descends on another. The next cell sends 300 balls through our valley, with noise on each
+# gradient, and compares three of the schedules:
 
 
 # %%
 def my_noisy_descent(rate, name):
-    """The mean J of 300 balls after each step, plain descent, gradients with noise of size 3."""
+    """Return the mean J of 300 balls after each step of plain descent, with gradient noise of size 3."""
     places, rng, heights = np.tile([-4.0, 1.0], (300, 1)), np.random.default_rng(0), []
     for t in range(steps):
         gradients = curvatures * places + 3 * rng.standard_normal(places.shape)
@@ -351,40 +358,41 @@ assert max(ends["0.05, poly"], ends["0.05, one_cycle"]) < ends["0.05, constant"]
 figures.show_plot(runs, title="Mean J, noisy gradients", x="step", log="y")
 
 # %% [markdown]
-# What to see: the constant large rate is quick and then stays on a floor. The small one goes on falling but is late.
-# The two that fall get both, and end far lower.
+# What to see: the large constant rate is quick but then stays at a floor. The small one keeps falling but is late. The
+# two decreasing schedules are quick and end far lower.
 #
 # ## Where to begin: the first weights
 #
-# All weights 0 would leave all channels alike for ever. So they are drawn at random. How large? Take one number of a
-# convolution's output. It is a sum of $n = K \cdot K \cdot C$ products, $n$ being called the *fan-in*:
+# If all weights were 0, all channels would stay alike for ever. So weights are drawn at random. How large should they
+# be? Take one number of a convolution's output. It is a sum of $n = K \cdot K \cdot C$ products, where $n$ is called
+# the *fan-in*:
 #
 # $$z = \sum_{k=1}^{n} w_k x_k, \qquad w_k \text{ independent, mean } 0, \text{ variance } \sigma^2 .$$
 #
-# The weights do not depend on the inputs, and products of different weights have mean 0: only the squares remain.
+# The weights do not depend on the inputs, and products of different weights have mean 0. Only the squares remain.
 #
 # $$E[z^2] = \sum_k E[w_k^2]\, E[x_k^2] = n\, \sigma^2\, E[x^2] .$$
 #
-# Then comes ReLU. $z$ is as often above zero as below (change the sign of all weights: they are as likely, and $z$
-# changes sign), and ReLU clears one half:
-# $E[\max(z, 0)^2] = \frac12 E[z^2]$. From layer to layer the mean square is multiplied by $\frac12 n \sigma^2$. It
-# stays if
+# Then comes ReLU. $z$ is as often positive as negative: with all signs of the weights changed, which is equally likely,
+# $z$ changes sign. ReLU therefore clears half of the numbers: $E[\max(z, 0)^2] = \frac12 E[z^2]$. From layer to layer
+# the mean square is multiplied by $\frac12 n \sigma^2$. It stays the same if
 #
 # $$\frac12\, n\, \sigma^2 = 1 \qquad\Longleftrightarrow\qquad \sigma = \sqrt{2/n} .$$
 #
-# That is He's initialisation (He et al. 2015), the paper's choice too (section 3.2). The library's:
+# This is He's initialisation (He et al. 2015), which the paper also uses (section 3.2). Here is the library's version:
 
 # %%
 figures.show_source(layer_base.he_normal)
 
 # %% [markdown]
-# Now through 26 layers, as many as SegNet has convolutions, with that deviation, a tenth of it and three times as much.
-# The kernels are 1x1, so that no zeros of a padding come in; such a convolution is a matrix product at each pixel.
+# Now send numbers through 26 layers, as many as SegNet has convolutions, with this standard deviation, with a tenth of
+# it and with three times as much. The kernels are 1x1, so that no padding with zeros is involved. Such a convolution is
+# a matrix product at each pixel.
 
 
 # %%
 def my_sizes_through_layers(factor, norm=False):
-    """Root mean square of the numbers after each of 26 layers, of ReLU after convolution (after batch norm)."""
+    """Return the root mean square after each of 26 layers of convolution, batch norm (optional) and ReLU."""
     rng, sizes = np.random.default_rng(1), []
     x = rng.standard_normal((2, 4, 4, 256))
     for _ in range(26):
@@ -408,16 +416,16 @@ drawn = {name: values for name, values in sizes.items() if "norm" not in name}
 figures.show_plot(drawn, title="Root mean square after each layer, no batch norm", x="layer", first=1, log="y")
 
 # %% [markdown]
-# What to see: a factor of 3 in the weights is a factor of $3^{26}$, some $10^{12}$, at the end; a tenth is $10^{-26}$.
-# The right deviation stays near 1. With batch norm after each convolution (the last two lines of the print) the factor
-# is divided out again, so that a network with batch norm forgives a wrong deviation in forward. VGG16 had none; its
-# authors began the deep networks with layers of a shallower one, which had been trained before (Simonyan and Zisserman
-# 2015).
+# What to see: a factor of 3 in the weights becomes a factor of $3^{26}$, some $10^{12}$, at the end; a tenth becomes
+# $10^{-26}$. The right deviation stays near 1. With batch norm after each convolution (the last two printed lines) the
+# factor is divided out again, so a network with batch norm forgives a wrong deviation in the forward pass. VGG16 had no
+# batch norm. Its authors initialised the deep networks with layers of a shallower one that had been trained before
+# (Simonyan and Zisserman 2015).
 #
 # ### Exercise 3: the deviation
 #
-# Write `my_he_std(shape)`: the standard deviation for a kernel of `shape` (K, L, C, F), K high and L wide, which need
-# not be equal.
+# Write `my_he_std(shape)`, which returns the standard deviation for a kernel of `shape` (K, L, C, F). The kernel is K
+# high and L wide, and the two need not be equal.
 
 
 # %%
@@ -435,18 +443,18 @@ grader.grade("he_std", my_he_std)
 # ## The cheapest test of a training: two pictures
 #
 # Before you train for an hour, take two pictures and train on them alone. A network with a hundred thousand parameters
-# can know 6144 pixels by heart. If the loss does not come near 0 in some sixty steps, something is wrong: the code, the
-# data or a setting. The first run on a machine compiles the library's loops, which may take a minute or more; after
-# that the test takes seconds at most. All of training is in this loop. (`input_gradient=False`: the pictures are not
-# trained, so their gradient is not computed.)
+# can memorise 6144 pixels. If the loss does not come near 0 in some sixty steps, something is wrong: the code, the data
+# or a setting. The first run on a machine compiles the library's loops, which may take a minute or more. After that the
+# test takes seconds at most. The function below is a complete training loop. (The pictures are not trained, so
+# `input_gradient=False` skips the computation of their gradient.)
 
-# %% tags=["parameters"] fast="STEPS = 12"
+# %% tags=["parameters"] fast="STEPS = 4"
 STEPS = 60  # on two pictures
 
 
 # %%
 def my_overfit(images, labels, change=None, rate=0.01):
-    """The loss of each of STEPS steps on one batch; change(model) spoils something before."""
+    """Return the loss of each of STEPS steps on one batch; change(model) spoils something first."""
     model, losses = ts.build("tiny", width=0.5), []
     if change:
         change(model)
@@ -466,22 +474,22 @@ two = ts.data.InMemory(ToyScenes(2, seed=4, size=SIZE))
 images = np.stack([sample.image for sample in two.samples]).astype(np.float32)
 labels = np.stack([sample.labels for sample in two.samples])
 losses = my_overfit(images, labels)
-print(f"first loss {losses[0]:.2f}, guessing eleven classes alike would give log(11) = {np.log(11):.2f}")
+print(f"first loss {losses[0]:.2f}, a uniform guess of eleven classes would give log(11) = {np.log(11):.2f}")
 print(f"after {STEPS} steps {losses[-1]:.3f}")
 figures.show_batch(images, labels, palette, columns=2)
 
 # %% [markdown]
-# What to see: two streets, and below them the labels that the network gets. Do label and picture belong together? The
-# first loss is worth a look, too. A network that knows nothing should be near $\log 11$, somewhat above it since its
-# first guesses are random and not even. A first loss of 20 means that inputs or weights have a wrong scale.
+# What to see: two streets, and below them the labels that the network gets. Do labels and pictures belong together?
+# Look at the first loss as well. For an untrained network it should be somewhat above $\log 11$, since its first
+# guesses are random and not uniform. A first loss of 20 means that inputs or weights have a wrong scale.
 #
-# Now spoil something, six times:
+# Now spoil something, in six ways:
 #
-# * the labels' pixels are shuffled: there is nothing to see in the picture that would tell them;
-# * the two pictures' labels are exchanged;
-# * the encoder is frozen at its random weights, or the decoder is;
-# * the backward of every unpooling reads the first corner (the planted bug of lessons 05 and 07);
-# * the rate is a thousandth.
+# * The labels' pixels are shuffled, so nothing in the picture predicts them.
+# * The labels of the two pictures are exchanged.
+# * The encoder is frozen at its random weights, or the decoder is. (These are two ways.)
+# * The backward of every unpooling reads the first corner (the planted bug of lessons 05 and 07).
+# * The rate is a thousandth.
 
 
 # %%
@@ -511,23 +519,24 @@ figures.show_plot(tests, title="Loss on two pictures", x="step", log="y", size=(
 print(f"loss after {STEPS} steps")
 for name, values in sorted(tests.items(), key=lambda test: test[1][-1]):
     times = values[-1] / losses[-1]
-    verdict = "lower than unspoiled" if times < 0.5 else "about as unspoiled" if times < 2 else "late"
+    verdict = "lower than unspoiled" if times < 0.5 else "like unspoiled" if times < 2 else "slower"
     verdict = "far behind" if times > 8 else verdict
     print(f"{name:<18} {values[-1]:.3f}   {verdict}")
 
 # %% [markdown]
-# Read the table with care; the limits of the verdict are ours, at half, 2 and 8 times the unspoiled loss. When this
-# lesson was written three were far behind: shuffled pixels, the frozen decoder, the tiny rate. Behind, in so many
-# steps: given 25 times as many, the network memorises even the shuffled labels. The test tells quick from slow, not
-# possible from impossible. Three were not far behind:
+# Read the table with care. The limits of the verdict are our choice: half, 2 and 8 times the unspoiled loss. When this
+# lesson was written, three variants were far behind: shuffled pixels, the frozen decoder and the tiny rate. That holds
+# for this number of steps. Given 25 times as many, the network memorises even the shuffled labels. The test tells quick
+# from slow, not possible from impossible. The other three were not far behind:
 #
-# * **Labels exchanged** goes to 0 as well. The test says that the network can learn the labels it gets, not that it is
-#   told the truth. Only looking finds this: `figures.show_batch` on a batch as the network gets it, after all flips and
-#   crops.
-# * **Encoder frozen** does not hurt here at all; the loss even ended lower, with other seeds, too. Random features are
-#   good enough to tell two pictures' pixels apart. Whether they are good for new pictures is another question.
-# * **Backward wrong** is late by a factor, and learns. A wrong gradient mostly points downhill still. Nobody would
-#   suspect more than a rate that is a little too small. A gradient check does not care how small the harm is:
+# * **Labels exchanged** goes to 0 as well. The test says that the network can learn the labels it gets, not that they
+#   are right. You can find this mistake only by looking: use `figures.show_batch` on a batch as the network gets it,
+#   after all flips and crops.
+# * **Encoder frozen** does no harm here. The loss even ended lower, with other seeds as well. Random features are good
+#   enough to tell the pixels of two pictures apart. Whether they suit new pictures is another question.
+# * **Backward wrong** is slower by a factor, but it learns. A wrong gradient still mostly points downhill. From the
+#   curve you would suspect no more than a rate that is a bit too small. A gradient check finds the bug, however small
+#   the harm is:
 
 # %%
 bug = bugs["unpool_fixed_corner"]
@@ -536,12 +545,12 @@ print("the gradient check says:", "right" if report.ok else f"wrong. {bug.senten
 assert not report.ok
 
 # %% [markdown]
-# What `freeze` leaves free: every layer whose name does not begin with the word. A frozen encoder leaves the decoder
-# and the last convolution, the classifier; a frozen decoder leaves the encoder and the classifier. Batch norm uses the
-# batch's statistics in both, as always in training. That a random encoder helps and a random decoder hurts is observed
-# here, not explained: the lesson has no experiment that shows the cause.
+# `freeze` leaves every layer free whose name does not begin with the given word. With a frozen encoder, the decoder and
+# the last convolution, the classifier, are trained. With a frozen decoder, the encoder and the classifier are trained.
+# Batch norm uses the batch's statistics in both, as always in training. That a random encoder helps and a random
+# decoder hurts is observed here but not explained: no experiment in this lesson shows the cause.
 #
-# So the test of two pictures is necessary, not sufficient; it takes little time, and it catches many mistakes.
+# The test of two pictures is necessary but not sufficient. It is quick, and it catches many mistakes.
 #
 # | what you see | what to look at |
 # |---|---|
@@ -560,8 +569,9 @@ print(f"lowest at the end: rate {best};  highest of all: {max(map(max, curves.va
 figures.show_plot(curves, title="Loss on two pictures, by Adam's learning rate", x="step", log="y")
 
 # %% [markdown]
-# What to see: too small is a smooth, slow curve that is still high at the end. Too large jumps up at first and stays
-# behind. The best of these five lies between them. Then search its neighbours, by a factor of 3:
+# What to see: a rate that is too small gives a smooth, slow curve that is still high at the end. With a rate that is
+# too large the loss jumps up at first and stays behind. The best of these five lies between them. Then search around
+# it, by a factor of 3:
 
 # %%
 for rate in (float(best) * factor for factor in (0.3, 1, 3)):
@@ -569,73 +579,76 @@ for rate in (float(best) * factor for factor in (0.3, 1, 3)):
 
 # %% [markdown]
 # Search in factors of 10 and then of 3, on few pictures, for few steps. When two rates do about equally well, take the
-# smaller.
+# smaller one.
 #
 # ## Streets
 #
-# Now for real, if small: drawn streets of 48x64 pixels, and others, drawn with another seed, to validate. `ts.fit` is
-# the loop above with batches in random order, flips, a schedule, class weights and validation; a `Recipe` says how.
+# Now train properly, at a small scale: on drawn streets of 48x64 pixels, with streets from another seed for validation.
+# `ts.fit` is the loop above with batches in random order, flips, a schedule, class weights and validation. A `Recipe`
+# holds the settings.
 
-# %% tags=["parameters"] fast="PICTURES, EPOCHS = 32, 2"
-PICTURES, EPOCHS = 320, 12
+# %% tags=["parameters"] fast="PICTURES, OTHERS, EPOCHS = 8, 6, 2"
+PICTURES, OTHERS, EPOCHS = 320, 48, 12  # training pictures, validation pictures
 
 # %%
 train = ts.data.InMemory(ToyScenes(PICTURES, seed=1, size=SIZE))
-val = ts.data.InMemory(ToyScenes(48, seed=2, size=SIZE))
+val = ts.data.InMemory(ToyScenes(OTHERS, seed=2, size=SIZE))
 recipe = ts.Recipe(epochs=EPOCHS, batch_size=8, size=SIZE, optimizer="adam", learning_rate=0.02, schedule="one_cycle",
                    flip=0.5, class_weights="sqrt_median_frequency", seed=0)  # fmt: skip
 baseline = position_prior(labelled_images(train), labelled_images(val), CAMVID.names, CAMVID.ignore_label).mIoU
-print(f"{len(train)} pictures to train, {len(val)} to validate; knowing each pixel's place alone: mIoU {baseline:.3f}")
+print(f"{len(train)} training pictures, {len(val)} validation pictures; position prior: mIoU {baseline:.3f}")
 
 # %% [markdown]
-# mIoU is a score from 0 to 1, the mean over the classes of how well areas agree; lesson 10 takes it apart. The baseline
-# is what one gets without looking at the picture, by each pixel's place alone. A training that ends below it has
-# learned nothing.
+# mIoU is a score from 0 to 1, the mean over the classes of how well areas agree; lesson 10 explains it in detail. The
+# baseline predicts from each pixel's position alone, without looking at the picture. A training that ends below it has
+# learned nothing useful.
 
 # %%
 model = ts.build("tiny", width=0.5)
 result = ts.fit(model, train, val, recipe=recipe, progress=False)
 print(f"{model.num_parameters:,} parameters, {result.seconds:.0f} s;  {result.scores.averages()}")
 learned = result.scores.mIoU > baseline
-print("above the baseline" if learned else "below the baseline: too short a training, or a mistake")
-viz.curves_figure(result.history, {"place alone": baseline})
+print("above the baseline" if learned else "below the baseline: the training was too short, or there is a mistake")
+viz.curves_figure(result.history, {"position prior": baseline})
 
 # %% [markdown]
-# What to see: the loss falls; the scores on pictures that the network never saw rise above the baseline; the rate
-# climbs and falls. G is the share of all pixels that are right; C is that share for each class, averaged over the
-# classes. What it says of three of these streets:
+# What to see: the loss falls. The scores on pictures that the network never saw rise above the baseline. The rate
+# climbs and falls. G is the share of all pixels that are right; C is the same share within each class, averaged over
+# the classes. Here are its predictions for three of these streets:
 
 # %%
 chosen = [(s.image, s.labels, ts.predict(model, s.image, size=SIZE), s.name) for s in val.samples[:3]]
 figures.overlays_figure(chosen, palette)
 
 # %% [markdown]
-# What to see: in the last column, red is wrong: borders and small things, and some whole areas. By class:
+# What to see: red pixels in the last column are wrong. They are borders, small things and some whole areas. Here are
+# the scores per class:
 
 # %%
 viz.per_class_figure(result.scores, palette)
 
 # %% [markdown]
-# What to see: the classes differ much. When this lesson was written sky and road came first, pavement and pedestrians
-# last. The ready network of the library is the full `tiny`, at twice the size, trained longer on more pictures:
+# What to see: the classes differ widely. When this lesson was written, sky and road came first, pavement and
+# pedestrians last. The library's bundled network is the full `tiny`, at twice the size, trained for longer on more
+# pictures:
 
 # %%
 ready = ts.evaluate(ts.load_bundled("toy"), ts.data.InMemory(ToyScenes(16, seed=2)))
-print(f"this lesson's: mIoU {result.scores.mIoU:.3f}     the ready one: mIoU {ready.mIoU:.3f}")
+print(f"this lesson's network: mIoU {result.scores.mIoU:.3f}     the bundled one: mIoU {ready.mIoU:.3f}")
 
 # %% [markdown]
 # ## Memorising
 #
-# Take sixteen pictures where there were hundreds, and show them again and again. Now and then, score the pictures that
-# are trained on and those that are not. Once as they are, once mirrored at random.
+# Take sixteen pictures where there were hundreds, and show them again and again. Every few epochs, score the training
+# pictures and the validation pictures. Do this once without and once with random flips.
 
 # %% tags=["parameters"] fast="FEW_EPOCHS = 6"
-FEW_EPOCHS = 48  # of sixteen pictures
+FEW_EPOCHS = 48  # on sixteen pictures
 
 
 # %%
 def my_few(flip):
-    """mIoU after every sixth epoch: on the sixteen, on others."""
+    """Return the mIoU after every sixth epoch, on the sixteen training pictures and on the validation pictures."""
     few, model, known = ts.data.InMemory(train, limit=16), ts.build("tiny", width=0.5), []
     settings = ts.Recipe(epochs=FEW_EPOCHS, batch_size=4, size=SIZE, learning_rate=0.01, flip=flip, validate_every=6)
 
@@ -662,19 +675,19 @@ print(f"with flips:  {known_flipped[-1]:.3f} on those, {unknown_flipped[-1]:.3f}
 print(f"flips {'help' if gain > 0.02 else 'hurt' if gain < -0.02 else 'change little'} on others: {gain:+.3f}")
 
 # %% [markdown]
-# What to see: on its own pictures the network gets better to the end; on others it stops early. That is *overfitting*:
-# it learned these streets, not streets. The training curve alone cannot show it, and looks best of all. So the pictures
-# that judge must not be those that teach. A mirrored street is a street that the network has not seen, and costs
-# nothing: when this lesson was written flips raised the score on others, with each of three seeds, by 0.02 to 0.05.
-# They lowered the score on its own pictures more, and that closes the gap as well. So a smaller gap alone is no
-# success: a network that knows nothing has none. What counts is the score on others. The training above, on more
-# pictures, scores higher there; its rate, schedule and weights differ, so that is no clean comparison. (The authors'
-# model files have no flips; their CamVid has 367 pictures to train on.)
+# What to see: on its own pictures the network keeps improving to the end; on others it stops early. This is
+# *overfitting*: it learned these streets, not streets in general. The training curve alone cannot show it, and looks
+# best here. So a network must be judged on pictures that it was not trained on. A flipped street is a street that the
+# network has not seen, and it costs nothing. When this lesson was written, flips raised the score on others, with each
+# of three seeds, by 0.02 to 0.05. They lowered the score on the training pictures by more, which also closes the gap. A
+# smaller gap alone is therefore no success: an untrained network has no gap. What counts is the score on others. The
+# training above, on more pictures, scores higher there. Its rate, schedule and weights differ, so that is not a clean
+# comparison. (The authors' model files use no flips; their CamVid has 367 training pictures.)
 #
 # ## Class weights
 #
-# A class with many pixels has much to say in the gradient. Lesson 06 derived weights by median frequency, with which
-# every class has about the same say; their square root is a compromise.
+# A class with many pixels dominates the gradient. Lesson 06 derived median-frequency weights, which give every class
+# about the same influence. Their square root is a compromise.
 
 # %% tags=["parameters"] fast="WEIGHT_EPOCHS = 1"
 WEIGHT_EPOCHS = 8
@@ -692,19 +705,19 @@ for name in ("none", "sqrt_median_frequency", "median_frequency"):
     print(f"{name:<23} {scored[name].averages()}")
 
 # %% [markdown]
-# When this lesson was written G fell from the first line to the last, with each of three seeds. C rose, with this seed
-# by so little that one would call it equal, with two others clearly. Which of the three is best depends on what is
-# asked for. One short training with one seed decides little.
+# When this lesson was written, G fell from the first line to the last, with each of three seeds. C rose: with this seed
+# by so little that it counts as equal, with two others clearly. Which of the three is best depends on the purpose. One
+# short training with one seed decides little.
 #
 # ## The same again, bit for bit
 #
-# Weights, order and flips come from seeds. So a training can be repeated exactly, and what changes after you changed
-# one thing comes from that thing.
+# Weights, order and flips come from seeds. A training can therefore be repeated exactly. If you change one thing, every
+# difference in the result comes from that change.
 
 
 # %%
 def my_fingerprint(seed):
-    """A hash of every bit of a network that was trained for one epoch."""
+    """Return a hash of every bit of a network that was trained for one epoch."""
     model = ts.build("tiny", width=0.25, seed=seed)
     settings = ts.Recipe(epochs=1, batch_size=4, size=SIZE, seed=seed)
     ts.fit(model, ts.data.InMemory(train, limit=16), recipe=settings, progress=False)
@@ -716,17 +729,17 @@ print("seeds 0, 0, 1:", *prints)
 assert prints[0] == prints[1] != prints[2]
 
 # %% [markdown]
-# On another processor, or with another number of threads in the matrix products, sums are rounded differently and the
-# bits differ, though not the course of the training. To compare two choices, train each with several seeds: the spread
-# between seeds is the ruler.
+# On another processor, or with another number of threads in the matrix products, sums are rounded differently. The bits
+# then differ, but the course of the training does not. To compare two choices, train each with several seeds: the
+# spread between seeds tells you which differences count.
 #
 # ## The paper's recipe
 #
-# Sections 3.2 and 3.3 of the paper: SGD with a fixed rate of 0.1 and momentum 0.9; the training set is shuffled before
-# each epoch, mini-batches of 12 are taken in order, and each picture is used once in an epoch; median frequency
-# weights; He's initialisation. Every 1000 steps the validation pictures are scored, and the weights that are best by
-# global accuracy are kept. The model files that the authors published differ in detail; the library follows them and
-# calls it `paper-basic`:
+# Sections 3.2 and 3.3 of the paper describe the recipe. The optimizer is SGD with a fixed rate of 0.1 and momentum 0.9.
+# The training set is shuffled before each epoch, mini-batches of 12 are taken in order, and each picture is used once
+# per epoch. The loss has median-frequency weights, and the weights start from He's initialisation. Every 1000 steps the
+# validation pictures are scored, and the weights with the best global accuracy are kept. The model files that the
+# authors published differ in detail. The library follows them and calls this recipe `paper-basic`:
 
 # %%
 paper = ts.paper_recipe("paper-basic")
@@ -735,20 +748,20 @@ for name in ("optimizer", "learning_rate", "momentum", "weight_decay", "bias_rat
     print(f"{name:<15} {getattr(paper, name)}")
 
 # %% [markdown]
-# 4 pictures a batch in the files against 12 in the text. Decay 0.0005 and twice the rate for biases are in the files
-# alone. `decayed` says that batch norm's parameters decay as well: the files leave Caffe's default. A recipe is only
-# complete in code.
+# The files have 4 pictures per batch, the text has 12. Only the files mention a decay of 0.0005 and twice the rate for
+# biases. `decayed` says that batch norm's parameters decay as well, because the files leave Caffe's default unchanged.
+# Only code describes a recipe completely.
 #
 # ## What to remember
 #
 # - The steepest direction limits plain descent's rate, $\eta < 2/\lambda$; the flattest sets the time.
-# - Momentum sums gradients: ten times as long a step where they agree, half where they alternate. Caffe's has the rate
-#   within, and coasts when the rate falls.
-# - Adam's first step has the size of the rate, whatever the size of the gradient; where the sign changes, later ones
-#   are shorter. Its means begin at 0 and must be corrected.
+# - Momentum sums gradients: the step is ten times as long where they agree, and about half as long where they
+#   alternate. Caffe's momentum has the rate inside the velocity, and coasts when the rate falls.
+# - Adam's first step has the size of the rate, whatever the size of the gradient. Later steps are shorter where the
+#   gradient's sign changes. Its means begin at 0 and must be corrected.
 # - Begin with a large rate and end with a small one.
-# - $\sigma = \sqrt{2/n}$ keeps the size of numbers through ReLU layers, $n$ being the fan-in.
-# - Two pictures first. A loss that does not come near 0 in some sixty steps asks for a reason: code, data or rate. One
-#   that does, means little more than that the network can learn the labels it gets.
-# - Judge by pictures that were not trained on. Flips help there; a small gap alone is no success.
-# - A wrong gradient trains, too. Only a gradient check tells.
+# - $\sigma = \sqrt{2/n}$ keeps the size of numbers through ReLU layers, where $n$ is the fan-in.
+# - Try two pictures first. If the loss does not come near 0 in some sixty steps, find the reason: code, data or rate.
+#   If it does, you know little more than that the network can learn the labels it gets.
+# - Judge a network by pictures that it was not trained on. Flips help there; a small gap alone is no success.
+# - Training also works with a wrong gradient. Only a gradient check reveals it.

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 09 Stepping through a trained network
 #
-# **The question.** A trained network is half a million numbers that work. What becomes of a picture on its way through
-# them, and of the gradient on its way back?
+# **The question.** A trained network consists of half a million numbers that work together. What happens to a picture
+# on its way through them, and to the gradient on its way back?
 #
-# **At the end** you have seen every kind of tensor of a trained SegNet; you can say what each decoder stage adds, what
-# the pools' indices are worth, and how far a gradient gets; and you can measure four things that tell a healthy
-# network from a sick one: update-to-weight ratios, dead channels, statistics, and what a decision rests on.
+# **At the end** you have seen every kind of tensor in a trained SegNet. You can say what each decoder stage adds, what
+# the pooling indices are worth, and how far a gradient reaches. You can measure four things that tell a healthy network
+# from a sick one: update-to-weight ratios, dead channels, batch-norm statistics, and what a decision depends on.
 #
 # **Needed before:** lessons 04 to 08. The network is a small SegNet (Badrinarayanan et al. 2017, section 3).
 
@@ -28,8 +28,8 @@ from tinysegnet_lessons.influence import influence
 # %% [markdown]
 # ## Sixteen pixels, forward and back
 #
-# First a network that can be checked by hand: a convolution that finds upright edges, ReLU, pooling, unpooling, and a
-# convolution that fills the gaps. One channel, 4x4 pixels.
+# Begin with a network that can be checked by hand: a convolution that finds vertical edges, ReLU, pooling, unpooling,
+# and a convolution that fills the gaps. It has one channel and 4x4 pixels.
 
 # %%
 x_small = np.array([[0.0, 0, 4, 4], [0, 1, 3, 4], [0, 0, 5, 4], [0, 0, 4, 3]])
@@ -45,10 +45,11 @@ maps = {"x": x_small[None, :, :, None], "edges": hidden, "ReLU": active, "pooled
 figures.show_arrays([(name, a[0, :, :, 0]) for name, a in (maps | {"out": out}).items()])
 
 # %% [markdown]
-# What to see: the edges are found, on the right border a false one with the opposite sign, which ReLU removes. Pooling
-# keeps four numbers, unpooling puts them back where they were, and the last convolution makes the sparse map dense.
+# What to see: the first convolution finds the edges, and on the right border a false one with the opposite sign, which
+# ReLU removes. Pooling keeps four numbers, unpooling puts them back where they were, and the last convolution makes the
+# sparse map dense.
 #
-# Now let the loss look at one number only, `out[1, 2]`. Its gradient goes back through the same five layers:
+# Now let the loss depend on one number only, `out[1, 2]`. Its gradient goes back through the same five layers:
 
 # %%
 dout = np.zeros_like(out)
@@ -62,12 +63,13 @@ back = {"dout": dout, "d unpooled": dsparse, "d pooled": dpooled, "d ReLU": dact
 figures.show_arrays([(name, a[0, :, :, 0]) for name, a in back.items()])
 
 # %% [markdown]
-# What to see: read from left to right, this is the way back. `out[1, 2]` depends on five numbers of the unpooled map,
-# but of these only two were put there by a pool; the others are zeros that unpooling filled in. So the gradient reaches
-# two pooled numbers, two edges, and four pixels. The rest of the picture has no say in `out[1, 2]`, as long as the
-# maxima stay where they are. (ReLU blocks nothing here: a window's maximum is above 0 unless ReLU masked all four.)
+# What to see: the backward pass, read from left to right. `out[1, 2]` depends on five numbers of the unpooled map, but
+# only two of them were put there by the pool. The others are zeros that unpooling filled in. So the gradient reaches
+# two pooled numbers, two edges and four pixels. The rest of the picture does not influence `out[1, 2]`, as long as the
+# maxima stay where they are. (ReLU blocks nothing here: a window's maximum is above 0 unless ReLU masked all four
+# numbers.)
 #
-# Is it right? Move each of the sixteen pixels a little, up and down:
+# Is this gradient right? Move each of the sixteen pixels up and down by a small step:
 
 
 # %%
@@ -86,20 +88,20 @@ assert np.allclose(moved, dx)
 print("largest difference from dx:", np.abs(moved - dx).max())
 
 # %% [markdown]
-# In symbols, with layers $a_k = f_k(a_{k-1})$ and gradients $g_k = \partial J / \partial a_k$ (above, $a_0$ is `x`,
-# $a_5$ is `out`, and $J$ is `out[1, 2]`):
+# In symbols, the layers are $a_k = f_k(a_{k-1})$ and the gradients $g_k = \partial J / \partial a_k$. Above, $a_0$ is
+# `x`, $a_5$ is `out`, and $J$ is `out[1, 2]`:
 #
 # $$a_k = f_k(a_{k-1}), \qquad g_{k-1} = \Big(\frac{\partial f_k}{\partial a_{k-1}}\Big)^{\!\top} g_k .$$
 #
-# The rest of this lesson looks at these $a_k$ and $g_k$ where there are more of them.
+# The rest of this lesson looks at these $a_k$ and $g_k$ in a larger network.
 
 # %% [markdown]
 # ## Every tensor on the way forward
 #
-# The network that comes with the library, and a drawn street that it has not seen. `net.forward` would give the logits
-# only, so a loop takes the layers one after another and keeps what each gives.
+# Take the library's bundled network and a drawn street that it has not seen. `net.forward` would return only the
+# logits, so a loop runs the layers one after another and keeps each output.
 
-# %% tags=["parameters"] fast="PICTURES, STEPS, CHANNELS, SQUARE = 4, 8, 6, 16"
+# %% tags=["parameters"] fast="PICTURES, STEPS, CHANNELS, SQUARE = 2, 5, 3, 32"
 PICTURES, STEPS, CHANNELS, SQUARE = 8, 40, 32, 8  # test pictures, training steps, channels to spoil, pixels of a square
 
 # %%
@@ -108,12 +110,12 @@ streets = [ToyScenes(2 * PICTURES, seed=21)[i] for i in range(2 * PICTURES)]
 images = np.stack([street.image for street in streets]).astype(np.float32)
 labels = np.stack([street.labels for street in streets])
 test, test_labels = images[:PICTURES], labels[:PICTURES]
-print(f"{sum(a.size for _, a in net.named_parameters()):,} trained numbers")
+print(f"{sum(a.size for _, a in net.named_parameters()):,} trained parameters")
 
 
 # %%
 def my_tensors(model, x):
-    """Every layer's output, by the layer's name; and the tape, which has what layers leave for each other."""
+    """Return every layer's output by the layer's name, and the tape, which carries data between layers."""
     outputs, tape = {}, layers.Tape()
     for name, layer in model.layers.items():
         x = outputs[name] = layer.forward(x, tape)
@@ -129,12 +131,12 @@ for name, out in tensors.items():
         print(f"{name:<16} {out.shape!s:<20} mean {out.mean():7.3f}   largest {out.max():7.2f}   zeros {zeros:4.0%}")
 
 # %% [markdown]
-# What to see: the input layer brings the pixels, 0 to 255, near 0. Height and width halve four times and come back;
-# the channels do the opposite. ReLU leaves many zeros; after unpooling at least three of four numbers are 0. The last
-# line is the logits, eleven for each pixel.
+# What to see: the input layer brings the pixels, 0 to 255, near 0. Height and width halve four times and grow back;
+# the number of channels does the opposite. ReLU leaves many zeros, and after unpooling at least three of four numbers
+# are 0. The last line shows the logits, eleven for each pixel.
 #
-# `net.forward` does the same with fewer passes over memory: batch norm and ReLU happen within the convolution before
-# them. The logits agree up to float32's rounding, and the time is shorter:
+# `net.forward` computes the same with fewer passes over memory, because batch norm and ReLU are fused into the
+# preceding convolution. The logits agree up to float32 rounding, and it takes less time:
 
 # %%
 logits = net.forward(images[:1])
@@ -151,8 +153,8 @@ for name, way in (
 # %% [markdown]
 # ## The first filters
 #
-# The first convolution has 32 filters of 3x3 pixels and three colours. They are small pictures themselves. Grey is 0;
-# a pixel is as bright in a colour as the filter's weight is large.
+# The first convolution has 32 filters of 3x3 pixels and three colours. They are small pictures themselves. Grey stands
+# for 0, and the larger a weight, the brighter its pixel in that colour.
 
 # %%
 weight = net.layers["encoder1.conv1"].params["weight"]
@@ -161,16 +163,16 @@ patches = [np.uint8(127.5 + 127.5 * weight[..., f] / strongest[f]) for f in rang
 figures.show_gallery([(f"{f}", patch) for f, patch in enumerate(patches)], columns=16)
 
 # %% [markdown]
-# What to look for: a filter bright on one side and dark on the other finds edges in that direction. Where the two
-# sides differ in hue, it finds edges between colours. Where all nine pixels have one hue, it answers to a colour. Few
-# tiles are as clear as that, so measure. Split each filter into a *flat* part, its mean over the nine places, and the
-# rest, which sums to 0 over the places and so gives nothing on a plain surface. And into a *grey* part, its mean over
-# the colours, and the rest. Squared sizes of the parts add up:
+# What to look for: a filter that is bright on one side and dark on the other finds edges in that direction. If the two
+# sides differ in hue, it finds edges between colours. If all nine pixels have one hue, it responds to a colour. Few
+# tiles are as clear as that, so measure. Split each filter into a *flat* part, its mean over the nine positions, and
+# the rest. The rest sums to 0 over the positions, so it gives nothing on a uniform surface. Likewise, split it into a
+# *grey* part, its mean over the colours, and the rest. The squared sizes of the parts add up:
 
 
 # %%
 def my_parts(weight):
-    """weight (3, 3, 3, F) -> the flat and the grey share of each filter."""
+    """Return the flat and the grey share of each filter of weight (3, 3, 3, F)."""
     size = (weight**2).sum((0, 1, 2))
     return {"flat": 9 * (weight.mean((0, 1)) ** 2).sum(0) / size, "grey": 3 * (weight.mean(2) ** 2).sum((0, 1)) / size}
 
@@ -178,18 +180,19 @@ def my_parts(weight):
 chance = my_parts(np.random.default_rng(0).standard_normal((3, 3, 3, 10000)))
 for name, shares in my_parts(weight).items():
     low, middle, high = np.quantile(chance[name], (0.25, 0.5, 0.75))
-    print(f"{name} part: {np.median(shares):.0%} of a filter in the median, of a random filter {middle:.0%}; "
+    print(f"{name} part: {np.median(shares):.0%} of a filter (median), {middle:.0%} of a random filter; "
           f"{np.mean(shares < low):.0%} below and {np.mean(shares > high):.0%} above its quartiles")  # fmt: skip
 
 # %% [markdown]
-# How to read this: 10000 filters of random numbers are the comparison; 25 % of them lie below their lower quartile and
-# 25 % above the upper one. What differs much from that, training has made. More than a quarter at *both* ends of "flat"
-# says that filters have become of two kinds: some answer to differences between places, some to a plain colour or
-# brightness, and few to a bit of each.
+# How to read this: the comparison is 10,000 filters of random numbers, of which 25 % lie below the lower quartile and
+# 25 % above the upper one. A large deviation from that is a result of training. More than a quarter at *both* ends of
+# "flat" says that there are two kinds of filters: some respond to differences between places, some to a uniform colour
+# or brightness, and few to a bit of each.
 #
 # ## Feature maps
 #
-# What the filters say of the street: the 16 channels of the first stage that vary most, after batch norm and ReLU.
+# The next cell shows how the filters respond to the street: the 16 channels of the first stage that vary most, after
+# batch norm and ReLU.
 
 # %%
 first = tensors["encoder1.relu1"][0]
@@ -197,14 +200,14 @@ busiest = np.argsort(-first.std((0, 1)))[:16]
 figures.show_feature_maps(first[..., busiest], [f"filter {f}" for f in busiest], columns=6)
 
 # %% [markdown]
-# What to see: one map per filter, as large as the picture, white where the filter says nothing. Some draw the outlines
-# of one direction, some fill surfaces of one brightness or colour. Nothing here is a car or a house yet. All stages,
-# six channels of each:
+# What to see: there is one map per filter, as large as the picture, and white where the filter does not respond. Some
+# maps trace outlines of one direction, some fill surfaces of one brightness or colour. No map shows a car or a house
+# yet. The next figure shows all stages, six channels of each:
 
 
 # %% tags=["map"]
 def my_gallery(outputs, stages, channels=6):
-    """The channels of each stage that vary most, as panels for show_gallery."""
+    """Return the channels of each stage that vary most, as panels for show_gallery."""
     panels = []
     for stage in stages:
         a = outputs[f"{stage}.relu1"][0]
@@ -217,29 +220,29 @@ encoder, decoder = [f"encoder{k}" for k in (1, 2, 3, 4)], [f"decoder{k}" for k i
 figures.show_gallery([("the picture", streets[0].image), *my_gallery(tensors, encoder)[1:]])
 
 # %% [markdown]
-# What to see: the maps get coarser, 96x128, 48x64, 24x32, 12x16, and each pixel stands for more of the picture. In the
-# lower rows a channel lights up in a few places only.
+# What to see: the maps get coarser, 96x128, 48x64, 24x32, 12x16, and each pixel stands for a larger part of the
+# picture. In the lower rows a channel lights up in a few places only.
 
 # %%
 figures.show_gallery(my_gallery(tensors, decoder))
 
 # %% [markdown]
-# What to see: the way up. The maps get finer again; here and there a whole surface is filled, and ends where the thing
-# ends. The last stage is speckled: the lattice of the unpooling's windows is still in it.
+# What to see: in the decoder the maps get finer again. Here and there a whole surface is filled, up to the edge of the
+# object. The last stage is speckled: it still shows the lattice of the unpooling windows.
 #
-# ## What does each stage know?
+# ## What does each stage encode?
 #
-# Impressions of pictures prove little. A *readout* measures: fit the best classifier that sees one pixel of a stage's
-# maps and nothing else, all channels of it, each times a weight, and a softmax (lesson 06). If it tells the classes
-# well, the stage has done the work. It is fitted on some streets and scored on others; coarse maps are enlarged by
-# repeating pixels. mIoU scores the areas, BF (the boundary F-score) how well the outlines lie. A coarse grid alone
-# keeps both low; so each stage gets a *ceiling*: the score of the true labels on its grid. Fitting is Adam (lesson 08)
-# on the cross-entropy:
+# Impressions of pictures prove little. A *readout* measures. It is the best classifier that sees a single pixel of a
+# stage's maps: a weight for each channel and class, and a softmax (lesson 06). If it predicts the classes well, the
+# stage has done the work. It is fitted on some streets and scored on others, and coarse maps are enlarged by repeating
+# pixels. mIoU scores the areas; BF (the boundary F-score) scores how well the outlines agree. A coarse grid alone keeps
+# both low. So each stage gets a *ceiling*, the score of the true labels on its grid. The readout is fitted with Adam
+# (lesson 08) on the cross-entropy:
 
 
 # %%
 def my_fitted(rows, classes):
-    """rows (n, C), classes (n,) -> weights (C, 11) of a softmax regression."""
+    """Return the weights (C, 11) of a softmax regression from rows (n, C) to classes (n,)."""
     wanted, weights = np.eye(11, dtype=np.float32)[classes], np.zeros((rows.shape[1], 11), np.float32)
     mean, square = np.zeros_like(weights), np.zeros_like(weights)
     for step in range(1, 61):
@@ -253,7 +256,7 @@ def my_fitted(rows, classes):
 
 # %%
 def my_quality(answers):
-    """mIoU and BF of label maps for the test pictures."""
+    """Return mIoU and BF of label maps for the test pictures."""
     collector = metrics.Collector(11, 11, boundary=True)
     for label, answer in zip(test_labels, answers, strict=True):
         collector.add(label, answer)
@@ -262,7 +265,7 @@ def my_quality(answers):
 
 # %%
 def my_readout(a):
-    """a (N, h, w, C) of a stage: fitted on the second half of the streets -> mIoU and BF on the first."""
+    """Fit on the second half of a stage's maps a (N, h, w, C), and return mIoU and BF on the first half."""
     a = (a - a.mean((0, 1, 2))) / (a.std((0, 1, 2)) + 1e-6)
     a = np.concatenate([a, np.ones((*a.shape[:3], 1), np.float32)], -1)
     factor = 96 // a.shape[1]
@@ -275,7 +278,7 @@ def my_readout(a):
 
 # %%
 def my_ceiling(rows):
-    """mIoU and BF of the true labels on a grid of that many rows; what is not labelled counts as class 0."""
+    """Return mIoU and BF of the true labels on a grid with that many rows; unlabelled pixels count as class 0."""
     factor = 96 // rows
     own = test_labels[:, factor // 2 :: factor, factor // 2 :: factor]
     return my_quality(np.where(own == 11, 0, own).repeat(factor, axis=1).repeat(factor, axis=2))
@@ -294,7 +297,7 @@ ceiling = {name: grids[rows[name]] for name in read}
 for name, (mIoU, BF) in read.items():
     print(f"{name:<15} mIoU {mIoU:.3f} of {ceiling[name][0]:.3f}   BF {BF:.3f} of {ceiling[name][1]:.3f}")
 common = np.bincount(labels[PICTURES:].ravel(), minlength=12)[:11].argmax()
-print(f"the commonest class everywhere: mIoU {my_quality(np.full_like(test_labels, common))[0]:.3f}")
+print(f"predicting the commonest class everywhere: mIoU {my_quality(np.full_like(test_labels, common))[0]:.3f}")
 stages = "0 the picture, 1 to 4 the encoder, 5 to 8 the decoder, 9 the network"
 curves = np.transpose([(*own, *best) for own, best in zip(read.values(), ceiling.values(), strict=True)])
 names = ("mIoU", "BF", "mIoU, ceiling", "BF, ceiling")
@@ -309,33 +312,35 @@ assert min(gain) > 0
 assert read["input"][0] < read["encoder2.relu1"][0] < read["decoder2.relu1"][0]
 
 # %% [markdown]
-# What to see: the picture's three colours tell little; compare with the commonest class everywhere. In the encoder the
-# classes become readable, though the ceilings fall. In the decoder the ceilings rise again, and the scores with them.
-# Part of that is the finer grid alone. What is not: the step from encoder4 to decoder4, on one grid, and that the finer
-# maps hold what a repeated pixel of encoder4 cannot. A decoder stage adds *where* to *what*. If the last stage's
-# readout is lower than the one before, a reason may be that its maps are made for a classifier that sees 3x3 pixels,
-# while a readout sees one; that is not tested here.
+# What to see: the picture's three colours tell little; compare with the line for the commonest class. In the encoder
+# the classes become readable, although the ceilings fall. In the decoder the ceilings rise again, and the scores with
+# them. Part of that comes from the finer grid alone. Two things do not: the step from encoder4 to decoder4, which have
+# the same grid, and details in the finer maps that a repeated pixel of encoder4 cannot have. A decoder stage adds
+# *where* to *what*. The readout of the last stage may be lower than that of the one before. A possible reason is that
+# its maps are made for a classifier that sees 3x3 pixels, while a readout sees one. That is not tested here.
 #
-# ## The indices, seen
+# ## A picture of the indices
 #
-# What crosses from encoder to decoder is one of four places per window. For the busiest channel of the first pool,
-# where it speaks loudest (the top 15 % of the windows; the others are hatched, which the legend calls "not labelled"):
+# The encoder passes one of four positions per window to the decoder. The next figure shows them for the channel of the
+# first pool that varies most. Only the top 15 % of the windows are coloured; the others are hatched, which the legend
+# calls "not labelled":
 
 # %%
 corners = Palette(("0 upper left", "1 upper right", "2 lower left", "3 lower right"),
                   ((230, 159, 0), (86, 180, 233), (0, 100, 70), (204, 121, 167)), ignore_label=255)  # fmt: skip
-tensors, tape = my_tensors(net, images[:1])  # the tape has the indices of the pools
+tensors, tape = my_tensors(net, images[:1])  # the tape contains the pooling indices
 position = ops.unpack_indices(tape.indices[net.layers["encoder1.pool"]], 32)[0, :, :, busiest[0]]
 loud = tensors["encoder1.pool"][0, :, :, busiest[0]]
 figures.show_labels(np.where(loud > np.quantile(loud, 0.85), position, 255), corners)
 
 # %% [markdown]
-# What to see: each pixel is a window of 2x2, its colour says where its maximum was. The loud windows lie along
-# outlines, and neighbours there often agree: along a level outline they are all of the lower half, or all of the upper
-# half. The place of the maximum follows the edge, finer than the pooled map could. (The lowest row is the border of
-# the picture, where the padding's zeros make an edge.) In numbers: how often does the row of the maximum, upper or
-# lower, agree with that in the window to the right? A coin would give half; but neighbours see overlapping pixels, so
-# some agreement comes for nothing. The other windows show how much.
+# What to see: each pixel stands for a window of 2x2, and its colour says where the maximum was. The windows with the
+# largest maxima lie along outlines, and neighbours there often agree: along a horizontal outline the maxima are all in
+# the lower half or all in the upper half of their windows. The position of the maximum follows the edge more precisely
+# than the pooled map could. (The lowest row is the border of the picture, where the zeros of the padding make an edge.)
+# To put this in numbers, count how often the row of the maximum, upper or lower, agrees with that of the window to the
+# right. A coin would give half. Since neighbours see overlapping pixels, some agreement is to be expected; the other
+# windows show how much.
 
 # %%
 for stage in encoder:
@@ -350,8 +355,9 @@ for stage in encoder:
     assert by_loudness[0] > 0.6
 
 # %% [markdown]
-# Compare the two columns: what loud windows agree more than the others is owed to edges. How many bits does one hold?
-# The *entropy* of the four shares, $-\sum_i s_i \log_2 s_i$, is 2 if all four are equally frequent, and less if not.
+# Compare the two columns: the additional agreement of the loudest windows comes from edges. How many bits of
+# information does an index contain? The *entropy* of the four shares, $-\sum_i s_i \log_2 s_i$, is 2 if all four are
+# equally frequent, and less if not.
 
 # %%
 for stage in encoder:
@@ -362,15 +368,15 @@ for stage in encoder:
     print(f"{stage}.pool   {np.mean(pooled == 0):4.0%} empty   shares {np.round(shares, 2)}   {entropy:.2f} bits")
 
 # %% [markdown]
-# Close to 2: no place is preferred, so fewer bits would not do, window by window. (Random indices would give 2 as well:
-# that the bits are *useful* is shown below, by spoiling them.)
+# The entropy is close to 2: no position is preferred, so fewer bits per window would not suffice. (Random indices would
+# give 2 as well. That the bits are *useful* is shown below, by spoiling them.)
 #
 # ## Sparse, then dense
 #
 # Unpooling makes sparse maps, and the paper says that the decoder's trained filters make them dense (section 3, figure
-# 3). In the last decoder stage, the same channels cannot be compared, since the convolution mixes them; but the kind
-# of map can. Above after unpooling, below after convolution, batch norm and ReLU (the lattice of the windows does not
-# vanish):
+# 3). Look at the last decoder stage. The convolution mixes the channels, so single channels cannot be compared, but the
+# kind of map can. The upper row is after unpooling, the lower one after convolution, batch norm and ReLU. (The lattice
+# of the windows does not vanish.)
 
 # %%
 before, after = tensors["decoder1.unpool"][0], tensors["decoder1.relu1"][0]
@@ -380,8 +386,9 @@ scaled = [a / np.percentile(a, 99.5) for a in shown]
 figures.show_feature_maps(np.concatenate(scaled, -1), titles, columns=4)
 
 # %% [markdown]
-# In numbers, for each decoder stage. *Density*: the share of numbers that are not 0. *Roughness*: the mean difference
-# of two neighbours, over the mean size of a number; lone points in zeros have a roughness near 2, a smooth map near 0.
+# Measure two properties for each decoder stage. *Density* is the share of numbers that are not 0. *Roughness* is the
+# mean difference of two neighbours, divided by the mean size of a number. Isolated points among zeros have a roughness
+# near 2, a smooth map near 0.
 
 # %%
 print("stage       density: unpooled, after     roughness: unpooled, after")
@@ -394,19 +401,20 @@ for stage in decoder:
     assert rough[1] < rough[0]
 
 # %% [markdown]
-# What to see: an unpooled map has at most one number in four, and it is rough. After the convolution it is denser and
-# smoother, at the full size.
+# What to see: in an unpooled map at most one number in four is not 0, and the map is rough. After the convolution it is
+# denser and smoother, at the same size.
 #
 # ## Logits, probabilities, labels
 #
-# The classifier gives eleven maps. Positive is orange, negative blue:
+# The classifier gives eleven maps. Orange is positive, blue is negative:
 
 # %%
 figures.show_feature_maps(logits[0], CAMVID.names, columns=6)
 
 # %% [markdown]
-# What to see: each class's map is highest where the class is. Softmax (lesson 06) makes probabilities of each pixel's
-# eleven numbers, and the largest is the label. One minus the largest probability measures how uncertain the network is:
+# What to see: each class's map is highest where the class is. Softmax (lesson 06) turns each pixel's eleven numbers
+# into probabilities, and the label is the class with the largest one. One minus the largest probability measures how
+# uncertain the network is:
 
 # %%
 probs, _ = ops.softmax_forward(logits)
@@ -421,21 +429,21 @@ for low, high in ((0, 0.05), (0.05, 0.25), (0.25, 1)):
     part, mistaken = inside.mean(), is_wrong[inside].mean()
     print(f"uncertainty {low:.2f} to {high:.2f}: {part:4.0%} of the pixels, {mistaken:5.1%} of them wrong")
 separation = metrics.auroc(uncertainty[known_pixels], is_wrong)
-print(f"uncertainty tells wrong from right: AUROC {separation:.2f} (0.5: not at all)")
+print(f"how well uncertainty separates wrong from right pixels: AUROC {separation:.2f} (0.5 is chance)")
 
 # %% [markdown]
-# What to see: the uncertainty lies along outlines, and where it is large mistakes are frequent.
+# What to see: the uncertainty is high along outlines, and where it is high, mistakes are frequent.
 #
 # ## Spoil something
 #
-# What is a part of the network worth? Spoil it and look how far the score falls. First the indices: in one pool, or in
-# all four, the decoder is given the indices of *another* picture (the one before in the batch), or index 0 everywhere,
-# or random ones (a byte holds four indices of two bits, lesson 05). The pooled numbers stay right.
+# What is a part of the network worth? Spoil it and measure how far the score falls. Begin with the indices: in one
+# pool, or in all four, the decoder is given the indices of *another* picture (the one before in the batch), or index 0
+# everywhere, or random ones. (A byte contains four indices of two bits, lesson 05.) The pooled numbers stay right.
 
 
 # %%
 def my_scores_with(spoil, count=PICTURES):
-    """Scores of the test pictures, where spoil(name, layer, out, tape) -> out may change what a layer gives."""
+    """Return the test scores, where spoil(name, layer, out, tape) may replace a layer's output."""
     x, tape = test[:count], layers.Tape()
     for name, layer in net.layers.items():
         x = spoil(name, layer, layer.forward(x, tape), tape)
@@ -444,7 +452,7 @@ def my_scores_with(spoil, count=PICTURES):
 
 # %%
 def my_indices(stages, change):
-    """A `spoil` that changes the packed indices of some pools."""
+    """Return a `spoil` that changes the packed indices of some pools."""
 
     def spoil(name, layer, out, tape):
         if name in [f"{stage}.pool" for stage in stages]:
@@ -470,16 +478,16 @@ for stages in (*([stage] for stage in encoder), encoder):
 # %%
 assert max(fallen["all four"]) < whole - 0.1
 worst = min(encoder, key=lambda stage: fallen[stage][0])
-print(f"with another picture's indices in one pool: {worst} costs most, {whole - fallen[worst][0]:.3f} of mIoU")
+print(f"another picture's indices in one pool: {worst} costs most, {whole - fallen[worst][0]:.3f} of mIoU")
 strange, corner, _ = fallen["all four"]
-print("all four: another picture's are", "worse" if strange < corner else "no worse", "than the fixed corner")
+print("all four: another picture's indices are", "worse" if strange < corner else "no worse", "than the fixed corner")
 
 # %% [markdown]
-# What to see: the network relies on its indices. They are a way by which the encoder tells the decoder where outlines
-# are; with others, the same pooled numbers give another label map. The fixed corner has a fault of its own: it shifts
-# each map up and to the left, by half a pixel on average, and a pixel of a coarse map is large. Random indices point
-# in all directions and do not shift; another picture's are wrong together, along outlines that are not there, which
-# may be why they can cost more than random ones. What it looks like:
+# What to see: the network relies on its indices. Through them the encoder tells the decoder where outlines are. With
+# other indices, the same pooled numbers give another label map. The fixed corner causes an additional error: it shifts
+# each map up and to the left, by half a pixel on average, and a pixel of a coarse map is large. Random indices point in
+# all directions and do not shift. Those of another picture are consistently wrong, along outlines that are not there;
+# this may be why they can cost more than random ones. Look at the effect:
 
 # %%
 spoilt = {}
@@ -491,7 +499,7 @@ for name, stages in (("all indices its own", []), ("those of another picture", e
 figures.overlays_figure([(streets[0].image, labels[0], answer, name) for name, answer in spoilt.items()], CAMVID)
 
 # %% [markdown]
-# Now single channels: the output of one filter of the first stage is set to 0 everywhere.
+# Now spoil single channels: set the output of one filter of the first stage to 0 everywhere.
 
 
 # %%
@@ -512,16 +520,16 @@ shown = [(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order[:3], *or
 figures.show_gallery(shown, columns=6, width=7)
 
 # %% [markdown]
-# What to see: left the three filters that cost most when they are silent, right those that cost least, with the mIoU
-# lost; a negative one says that the score rose, on a few pictures. Channels are not equally important: compare the
-# largest loss with the median. Yet no single one is all.
+# What to see: on the left are the three filters whose loss costs most, on the right the three whose loss costs least,
+# each with the mIoU lost. A negative number means that the score rose, on a few pictures. Channels are not equally
+# important: compare the largest loss with the median. Yet no single channel carries the whole score.
 #
-# ## Statistics: those of the training, and those at hand
+# ## Statistics from training and from the batch at hand
 #
-# At test time batch norm uses running statistics, means and variances that training left (lesson 04). They fit as long
-# as the pictures are like those of the training. Here are streets as they are, and the same streets at 40 % of their
-# brightness. How far is a channel's mean from the running one, in running standard deviations? And how large is its
-# variance, over the running one? In the median over channels:
+# At test time batch norm uses running statistics, the means and variances collected in training (lesson 04). They fit
+# as long as the pictures are like the training pictures. Compare streets as they are with the same streets at 40 % of
+# their brightness. How far is a channel's mean from the running mean, in running standard deviations? What is the ratio
+# of its variance to the running variance? The table shows the medians over the channels:
 
 # %%
 dark = 0.4 * test
@@ -541,14 +549,14 @@ for name, norm in net.layers.items():
         print(f"{name:<15} {line[0]:13.2f} {line[2]:6.2f} {line[1]:13.2f} {line[3]:6.2f}")
 
 # %% [markdown]
-# What to see: on streets like those of the training the means are off by a small part of a standard deviation, and the
-# variances are near 1. On dark streets the first layers see less contrast than they were made for, and what they get
-# wrong goes on. One remedy needs no training: normalise with the statistics of the batch at hand.
+# What to see: on streets like the training pictures the means are off by a small part of a standard deviation, and the
+# variance ratios are near 1. On dark streets the first layers see less contrast than they were trained for, and the
+# error propagates. One remedy needs no training: normalise with the statistics of the batch at hand.
 
 
 # %%
 def my_mIoU(pictures, batch_statistics):
-    model, x = copy.deepcopy(net), pictures  # a copy: training=True moves the running statistics
+    model, x = copy.deepcopy(net), pictures  # a copy, because training=True changes the running statistics
     for layer in model.layers.values():
         x = layer.forward(x, training=batch_statistics and isinstance(layer, layers.BatchNorm2d))
     return metrics.Scores.from_confusion(metrics.confusion_matrix(test_labels, x.argmax(-1), 11, 11)).mIoU
@@ -565,18 +573,18 @@ assert with_stats["dark streets"][0] < with_stats["streets"][0]
 
 # %% [markdown]
 # A batch's own statistics depend on which pictures happen to be together, so a picture's labels would depend on its
-# neighbours. That is why running statistics are the rule.
+# neighbours. For this reason running statistics are the standard.
 #
-# ## And back: the gradient of every tensor
+# ## The gradient of every tensor
 #
-# Four streets, the loss, and the layers in reverse. `net.fused_layers` are the layers as training runs them, batch norm
-# and its ReLU in one. Each `backward` gives the gradient of the layer's input. As in training, batch norm uses the
-# batch's statistics here.
+# Take four streets, compute the loss, and go through the layers in reverse. `net.fused_layers` are the layers as
+# training runs them, with batch norm and its ReLU in one. Each `backward` gives the gradient with respect to the
+# layer's input. As in training, batch norm uses the batch's statistics here.
 
 
 # %%
 def my_gradients(model, x, labels):
-    """The loss, and the gradient of each layer's input by the layer's name; that of the logits as "logits"."""
+    """Return the loss and the gradients of each layer's input by layer name, with those of the logits as "logits"."""
     tape = layers.Tape()
     logits = model.forward(x, training=True, tape=tape)
     loss, cache = ops.softmax_cross_entropy_forward(logits, labels, ignore_label=11)
@@ -592,18 +600,19 @@ print(f"loss {loss:.3f}; gradients of {', '.join(list(gradients)[:4])}, ...")
 figures.show_feature_maps(gradients["logits"][0] * np.sum(labels[:4] != 11), CAMVID.names, columns=6, scale=1)
 
 # %% [markdown]
-# What to see: the gradient of the logits, times the number of labelled pixels, is $p - y$ (lesson 06). Almost
-# everywhere it is white: the network is right and sure, and there is nothing to learn. Blue says "more of this class
-# here", orange "less". How concentrated is it?
+# What to see: the gradient with respect to the logits, times the number of labelled pixels, is $p - y$ (lesson 06). It
+# is white almost everywhere: the network is right and confident, and there is nothing to learn. Blue says "more of this
+# class here", orange says "less". How concentrated is the gradient?
 
 # %%
 per_pixel = np.sort(np.abs(gradients["logits"]).sum(-1).ravel())[::-1]
 for share in (0.01, 0.05, 0.2):
     part = per_pixel[: int(share * per_pixel.size)].sum() / per_pixel.sum()
-    print(f"the {share:.0%} of the pixels with the largest gradient hold {part:.0%} of all of it")
+    print(f"the {share:.0%} of the pixels with the largest gradient have {part:.0%} of the total")
 
 # %% [markdown]
-# Now the gradient on its way down, its size summed over the channels, at the input of each convolution:
+# The next figure follows the gradient back to the picture. It shows the sum of the absolute values over the channels,
+# at the input of each convolution:
 
 # %%
 convolutions = [name for name in gradients if name.endswith(("conv1", "classifier"))]
@@ -611,20 +620,21 @@ sizes = [(f"d input of\n{name}", np.abs(gradients[name][0]).sum(-1)) for name in
 figures.show_gallery([*sizes, ("the picture", streets[0].image)], columns=5)
 
 # %% [markdown]
-# What to see: at the classifier the gradient lies along the outlines, where the mistakes are. Each convolution's
-# backward spreads it by a kernel's width. Each unpooling's backward reads one place of four, on the way to a coarser
-# map; each pool's backward puts a number at one place of four of a finer one. (Every panel has its own scale.)
+# What to see: at the classifier the gradient lies along the outlines, where the mistakes are. The backward of each
+# convolution spreads it by a kernel's width. The backward of each unpooling reads one position of four and gives a
+# coarser map. The backward of each pool writes to one position of four in a finer map. (Every panel has its own scale.)
 #
 # ## Does the gradient vanish?
 #
-# If each layer made the gradient half as large, after nine layers 1/512 were left, and the first layers would learn
-# nothing. Untrained networks are the test, since they must begin to learn: with batch norm, and without. Each also
-# with all weights before the classifier halved, to see how much hangs on the scale of the initial weights.
+# If each layer halved the gradient, 1/512 of it would be left after nine layers, and the first layers would learn
+# nothing. Test this on untrained networks, since they must be able to start learning: one with batch norm and one
+# without. Test each also with all weights before the classifier halved, to see how much depends on the scale of the
+# initial weights.
 
 
 # %%
 def my_fresh(norm, factor):
-    """An untrained tiny network, with or without batch norm, its weights before the classifier times a factor."""
+    """Return an untrained tiny network, with or without batch norm, its weights before the classifier scaled."""
     parts = ts.build("tiny", seed=1).layers
     for name, layer in parts.items():
         if name.endswith("conv1"):
@@ -643,36 +653,36 @@ figures.show_plot(norms, x=stages, y="norm of the gradient of its input", log="y
 
 # %%
 for name, values in norms.items():
-    print(f"{name:28} from the classifier to the first convolution: times {values[-1] / values[0]:.2g}")
+    print(f"{name:28} from the classifier to the first convolution: factor {values[-1] / values[0]:.2g}")
 assert np.allclose(norms["batch norm"], norms["batch norm, weights halved"], rtol=0.05)
 plain, halved = norms["no batch norm"][-1], norms["no batch norm, halved"][-1]
-print(f"halving eight convolutions without batch norm: {plain / halved:.0f} times less; 2**8 = {2**8}")
+print(f"halving eight convolutions without batch norm: {plain / halved:.0f} times smaller; 2**8 = {2**8}")
 assert halved < 0.05 * norms["batch norm"][-1]
 
 # %% [markdown]
-# What to see: the two curves with batch norm are one (the second covers the first). Batch norm divides by the standard
-# deviation, so halved weights give the same output, and the same gradient: the factor cancels. Without batch norm each
-# halved layer halves the gradient once more. In this network of nine layers He's initial weights get by without batch
-# norm; halved ones do not.
+# What to see: the two curves with batch norm coincide (the second covers the first). Batch norm divides by the standard
+# deviation, so halved weights give the same output and the same gradient: the factor cancels. Without batch norm each
+# halved layer halves the gradient once more. This network of nine layers works without batch norm with He's initial
+# weights, but not with halved ones.
 
 # %% [markdown]
 # ## How large is a step?
 #
-# A learning rate has a meaning only together with the gradient and the weights. The *update-to-weight ratio* puts them
-# together: for each weight tensor, the size of its step over its own size,
+# A learning rate has a meaning only together with the gradient and the weights. The *update-to-weight ratio* combines
+# them. For each weight tensor it is the size of its step divided by its own size,
 #
 # $$r = \frac{\lVert w_{\text{after}} - w_{\text{before}} \rVert}{\lVert w_{\text{before}} \rVert}, \qquad
 # \lVert w \rVert = \sqrt{\textstyle\sum_i w_i^2} .$$
 #
-# Before a batch norm the length of each filter does not matter, only its direction. So its gradient has no part along
-# it, and a step along that gradient is at right angles to it: $r$ is the tangent of the angle by which it turns. 0.001
-# is about a twentieth of a degree, 1 is 45 degrees. (Momentum adds older gradients, whose right angle has moved a
-# little.)
+# Before a batch norm the length of each filter does not matter, only its direction. The gradient therefore has no
+# component along the filter, and a step along the gradient is perpendicular to it: $r$ is the tangent of the angle by
+# which the filter turns. A ratio of 0.001 is about a twentieth of a degree, 1 is 45 degrees. (Momentum adds older
+# gradients, which are no longer exactly perpendicular.)
 #
 # ### Exercise 1
 #
-# Write `my_update_ratio(before, after)`: two arrays of one shape, the weights before and after a step; returns $r$.
-# The sums go over all numbers, whatever the shape.
+# Write `my_update_ratio(before, after)`, which returns $r$. The arguments are two arrays of one shape, the weights
+# before and after a step. The sums run over all numbers, whatever the shape.
 
 
 # %%
@@ -686,7 +696,7 @@ def my_update_ratio(before, after):
 grader.grade("update_ratio", my_update_ratio)
 
 # %% [markdown]
-# A narrow network learns small streets for a few steps, with rates that are too small, good, and too large.
+# A narrow network is trained on small streets for a few steps, with rates that are too small, good and too large.
 
 # %%
 lessons = [ToyScenes(64, seed=22, size=(48, 64))[i] for i in range(64)]
@@ -695,7 +705,7 @@ ts.runtime.set_threads(1)  # small arrays: one thread is faster
 
 
 def my_step(model, optimizer, number):
-    """One training step -> the loss, and the median update-to-weight ratio of the convolutions."""
+    """Make one training step; return the loss and the median update-to-weight ratio of the convolutions."""
     at = np.arange(8 * number, 8 * number + 8) % 64
     before = {name: a.copy() for name, a in model.named_parameters() if name.endswith("weight")}
     loss, _ = my_gradients(model, small[at], small_labels[at])
@@ -725,22 +735,22 @@ assert best == 0.3
 
 # %% [markdown]
 # What to see: with the best of the three rates the ratio is around a hundredth, and no step comes near 1. (The rates
-# are far apart; this does not find the best rate, it shows what too small and too large look like.) Far below, weights
-# hardly move. Near 1, each step throws away the direction that all steps before had found: look at the *largest* ratio
-# and at the first steps. After such steps the weights have grown, and the same rate gives small ratios, because all is
-# divided by their size; the median and the last look healthy, but the damage is done. For long trainings a common rule
-# of thumb is $10^{-3}$ (Stanford's course CS231n gives it); nothing here tests it.
+# are far apart. This does not find the best rate; it shows what too small and too large look like.) With a ratio far
+# below that, weights hardly move. Near 1, each step discards the direction that all steps before had found: look at the
+# *largest* ratio and at the first steps. After such steps the weights have grown, and the same rate gives small ratios,
+# because the step is divided by their size. The median and the last ratio look healthy, but the damage is done. For
+# long trainings a common rule of thumb is $10^{-3}$ (from Stanford's course CS231n); it is not tested here.
 #
 # ## Dead channels
 #
 # ReLU passes no gradient where its input is not positive. If a channel is not positive at *any* pixel of a batch, no
-# gradient reaches its weights. It can come back only if its inputs change, by what layers before it learn through other
+# gradient reaches its weights. It can recover only if its inputs change: because earlier layers learn through other
 # channels, or on other pictures.
 #
 # ### Exercise 2
 #
-# Write `my_dead_fraction(x)`: `x` (N, H, W, C) is what goes into a ReLU; returns the share of its C channels that are
-# dead, that is positive nowhere in the batch.
+# Write `my_dead_fraction(x)`. `x` (N, H, W, C) is the input of a ReLU. Return the share of its C channels that are
+# dead, that is, positive nowhere in the batch.
 
 
 # %%
@@ -754,13 +764,13 @@ def my_dead_fraction(x):
 grader.grade("dead_fraction", my_dead_fraction)
 
 # %% [markdown]
-# In the ready network, over all test streets; and in a network without batch norm that took a few steps which were too
-# large:
+# Count them in the bundled network, over all test streets, and in a network without batch norm that took a few steps
+# which were too large:
 
 
 # %%
 def my_relus(model, pictures):
-    """Name of each ReLU -> its output."""
+    """Return the output of each ReLU by name."""
     outputs, _ = my_tensors(model, pictures)
     return {name: out for name, out in outputs.items() if name.endswith("relu1")}
 
@@ -783,7 +793,7 @@ for rate in (1.0, 100.0):
 assert dying[100.0] > dying[1.0]
 
 # %% [markdown]
-# Do the dead come back? The last network goes on with a small rate:
+# Do dead channels recover? Train the last network further with a small rate:
 
 # %%
 was_dead = {name: ~(out > 0).any((0, 1, 2)) for name, out in my_relus(model, small[:8]).items()}
@@ -795,22 +805,22 @@ back_again = sum(np.sum(was_dead[name] & alive[name]) for name in alive)
 print(f"{back_again} of {sum(map(np.sum, was_dead.values()))} dead channels are alive after {STEPS} further steps")
 
 # %% [markdown]
-# What to see: many zeros are healthy, they are what ReLU is for. Dead channels are not. Batch norm protects from them,
-# since it sets a channel's mean over the batch to `beta` and its spread to `gamma`. Without it a step that is too
-# large can push a channel below 0 on every picture, and its own weights get no gradient to bring it back.
+# What to see: many zeros are healthy, since ReLU is meant to produce them. Dead channels are not. Batch norm protects
+# against them, since it sets a channel's mean over the batch to `beta` and its spread to `gamma`. Without it a step
+# that is too large can push a channel below 0 on every picture, and its own weights get no gradient to bring it back.
 #
-# ## What does a decision rest on?
+# ## What does a decision depend on?
 #
-# Take one pixel, and the logit of the class that the network gave it. Which pixels of the picture does it depend on?
-# First answer: the gradient of that one logit by the picture, its size summed over the three colours. It is computed
-# at test time, so batch norm is a fixed factor:
+# Take one pixel, and the logit of the class that the network predicts there. Which pixels of the picture does it depend
+# on? A first answer is the gradient of that one logit with respect to the picture, its absolute values summed over the
+# three colours. It is computed at test time, when batch norm is a fixed scale and shift:
 
 # %%
 figures.show_source(influence)
 
 # %% [markdown]
-# The way down and the way up are those of the beginning of this lesson, as loops; `dout` is 1 at one number and 0
-# elsewhere. The gradient of a logit is also called *saliency*.
+# The forward and backward passes are those of the beginning of this lesson, written as loops; `dout` is 1 at one number
+# and 0 elsewhere. The gradient of a logit is also called *saliency*.
 
 # %%
 k = max((2, 6, 8, 9, 10), key=lambda k: np.sum((labels[0] == k) & (answer == k)))  # the largest of the things
@@ -820,13 +830,13 @@ print(f"pixel {at}, class {CAMVID.names[k]}, probability {probs[0][at][k]:.3f}")
 figures.show_receptive_field(streets[0].image, net, "classifier", at, channel=k)
 
 # %% [markdown]
-# What to see: left all that the pixel *can* see, the box of lesson 07; right where its gradient is; the title says
-# how small a square around the pixel, dashed, holds half of it.
+# What to see: on the left is all that the pixel *can* see, the box of lesson 07. On the right is where its gradient is
+# not 0. The title gives the size of the smallest square around the pixel (dashed) that contains half of it.
 #
 # ### The proof
 #
-# Is it the gradient? Move single numbers of the picture a little, and look at the logit. In float64, with the batch
-# norms folded into the convolutions, which fixes their statistics (lesson 07):
+# Is this the gradient? Move single numbers of the picture by a small step, and look at the logit. The network is in
+# float64, with the batch norms folded into the convolutions, which fixes their statistics (lesson 07):
 
 # %%
 exact = ts.build("tiny", dtype=np.float64)
@@ -843,7 +853,7 @@ def my_logit_gradient(model, image, at, k):
 
 # %%
 def my_slopes(model, image, places, h=1e-3):
-    """Central differences of the logit by single numbers of the picture."""
+    """Return central differences of the logit with respect to single numbers of the picture."""
     slopes = []
     for place in places:
         moved = [image.copy(), image.copy()]
@@ -866,28 +876,30 @@ assert np.allclose([gradient[place] for place in places], slopes, rtol=1e-4)
 # %% [markdown]
 # ### What breaks it
 #
-# The planted bug of lesson 05: the backward of one unpooling reads a fixed corner of each window.
+# Use the planted bug of lesson 05: the backward of one unpooling reads a fixed corner of each window.
 
 # %%
 bug = bugs["unpool_fixed_corner"]
-# what the layer's backward calls is replaced in this one layer
+# replace what the layer's backward calls, in this one layer
 exact.layers["decoder2.unpool"]._backward = lambda dout, cache, *_: bug.backward(dout, cache)
 broken = my_logit_gradient(exact, image, at, k)
-del exact.layers["decoder2.unpool"]._backward  # the right one again
+del exact.layers["decoder2.unpool"]._backward  # restore the right one
 for place, slope in zip(places, slopes, strict=True):
     verdict = "agrees" if np.isclose(broken[place], slope, rtol=1e-4) else "WRONG"
     print(f"pixel {place[1:3]} colour {place[3]}: backward {broken[place]:+.8f}, moved {slope:+.8f}  {verdict}")
 assert not np.allclose([broken[place] for place in places], slopes, rtol=1e-4)
 
 # %% [markdown]
-# A map made by the broken backward would still look like a map. Pictures of gradients prove nothing; differences do.
+# A map made by the broken backward would still look plausible. Pictures of gradients prove nothing; finite differences
+# do.
 #
 # ### Exercise 3
 #
 # Write `my_saliency(x, weight1, weight2, at, k)` for a network of two convolutions with a ReLU between them.
 #
 # * `x` (1, H, W, C), `weight1` (3, 3, C, F), `weight2` (3, 3, F, K), `at` = (row, column), `k` a class.
-# * Returns (H, W): the size of the gradient of logit k at that pixel by each number of `x`, summed over the C channels.
+# * Return an array (H, W): the absolute gradient of logit k at that pixel with respect to `x`, summed over the C
+#   channels.
 
 
 # %%
@@ -908,19 +920,21 @@ def my_saliency(x, weight1, weight2, at, k):
 grader.grade("saliency", my_saliency)
 
 # %% [markdown]
-# ## The other answer: cover it
+# ## Occlusion: cover a part of the picture
 #
-# A gradient speaks of small changes. One may also ask: what if this part of the picture were not there? Cover a square
-# with grey and look how much of the logit is lost (*occlusion*, Zeiler and Fergus 2014). It needs no backward, and one
-# forward for each square.
+# A gradient describes small changes. What if this part of the picture were not there? Cover a square with grey and see
+# how much of the logit is lost (*occlusion*, Zeiler and Fergus 2014). This needs no backward pass, but one forward pass
+# for each square.
 #
 # ### Exercise 4
 #
 # Write `my_occlusion(image, score, size)`.
 #
-# * `image` (H, W, 3) floats; `score`, a function of a picture that gives a number; `size`, the side of a square.
-# * Squares lie side by side, the first in the upper left corner, cut off at the right and lower border. Each by itself
-#   is filled with 127.5. Returns (rows of squares, columns of squares): score of the picture minus that of the covered.
+# * `image` (H, W, 3) are floats; `score` is a function that returns a number for a picture; `size` is the side of a
+#   square.
+# * The squares form a grid that starts in the upper left corner; those at the right and lower border may be cut off.
+#   Fill one square at a time with 127.5. Return an array (rows of squares, columns of squares): the score of the
+#   picture minus the score of the covered picture.
 
 
 # %%
@@ -940,7 +954,7 @@ def my_occlusion(image, score, size):
 grader.grade("occlusion", my_occlusion)
 
 # %% [markdown]
-# For the pixel above. The squares of one row go through the network together:
+# Apply occlusion to the pixel above. The squares of one row go through the network together:
 
 # %%
 lost = np.zeros((96 // SQUARE, 128 // SQUARE))
@@ -953,67 +967,68 @@ for row in range(len(lost)):
 
 # %%
 def my_squares(pixels):
-    """(96, 128) -> the sum over each square."""
+    """Return the sum over each square of pixels (96, 128)."""
     return pixels.reshape(len(lost), SQUARE, -1, SQUARE).sum((1, 3))
 
 
 dx = gradient[0]
 forecast = my_squares((dx * (images[0] - 127.5)).sum(-1))
-panels = [("the picture", streets[0].image), ("size of the gradient", np.abs(dx).sum(-1)),
-          ("lost when covered", lost), ("the gradient's forecast", forecast)]  # fmt: skip
+panels = [("the picture", streets[0].image), ("absolute gradient", np.abs(dx).sum(-1)),
+          ("loss when covered", lost), ("the gradient's forecast", forecast)]  # fmt: skip
 figures.show_gallery(panels, columns=2, width=9)
 
 # %% [markdown]
-# What to see (each picture in a scale of its own): orange squares held the logit up, blue ones held it down. The
-# fourth picture is the gradient's forecast of the third: if the logit were a linear function, covering a square would
-# change it by $\sum \text{dx} \cdot (x - 127.5)$ over its pixels. Do the pictures agree?
+# What to see: each picture has its own scale. Orange squares supported the logit, blue ones lowered it. The fourth
+# picture is the gradient's forecast of the third. If the logit were a linear function, covering a square would change
+# it by $\sum \text{dx} \cdot (x - 127.5)$ over its pixels. Do the pictures agree?
 
 
 # %%
 def my_rank_correlation(a, b):
-    """Of two maps: 1 if they put all places in the same order, 0 if one tells nothing of the other."""
+    """Return 1 if two maps order all places alike, and about 0 if they are unrelated."""
     ranks = [np.argsort(np.argsort(values.ravel())) for values in (a, b)]
     return np.corrcoef(*ranks)[0, 1]
 
 
 # %%
 seen = my_squares(np.abs(dx).sum(-1))
-inside = seen > 0  # outside the receptive field both are 0 and agree for no merit of theirs
+inside = seen > 0  # outside the receptive field both are 0, and this agreement means nothing
 sizes = my_rank_correlation(seen[inside], abs(lost[inside]))
 signs = my_rank_correlation(forecast[inside], lost[inside])
 print(f"{inside.sum()} of {inside.size} squares can matter")
-print(f"which of them do: size of the gradient against size of the loss {sizes:.2f}")
-print(f"in which direction, and how much: the forecast against the loss {signs:.2f}")
+print(f"where to look: absolute gradient against absolute loss {sizes:.2f}")
+print(f"direction and size: the forecast against the loss {signs:.2f}")
 row, column = (np.indices(lost.shape) + 0.5) * SQUARE
 near = my_rank_correlation(-np.hypot(row - at[0], column - at[1])[inside], abs(lost[inside]))
-print(f"for comparison, nearness to the pixel against size of the loss {near:.2f}")
+print(f"for comparison, nearness to the pixel against absolute loss {near:.2f}")
 top = max(3, inside.sum() // 10)
 both = set(np.argsort(-seen.ravel())[:top]) & set(np.argsort(-abs(lost).ravel())[:top])
-print(f"of the {top} squares that matter most by each, {len(both)} are the same")
+print(f"of the {top} most important squares by each method, {len(both)} are the same")
 print("the two agree better on " + ("where to look" if sizes > signs else "the direction") + " than on the other")
 
 # %% [markdown]
-# How to read this: 1 would be agreement, 0 none. Beware of the first number: both maps fall off around the pixel, so
-# its nearness alone says almost as much about where to look, and only what goes beyond that is agreement of the two.
-# When this lesson was written, for this one pixel, that was little, and the two agreed badly on what the squares say.
-# A gradient tells what a tiny change would do, and grey is no tiny change: it makes new edges, and it may look like
-# something. So "what a decision rests on" has no single answer. Say by which question it was found, and try a second
-# one before believing the first.
+# How to read this: 1 means full agreement, 0 none. Be careful with the first number. Both maps fall off around the
+# pixel, so nearness to it alone predicts almost as well where to look. Only what goes beyond that is agreement of the
+# two. When this lesson was written, for this one pixel, that was little, and the two agreed badly on the direction. A
+# gradient predicts the effect of a tiny change, and grey is no tiny change: it makes new edges, and it may look like an
+# object. So the question what a decision depends on has no single answer. State the method with every answer, and try a
+# second one before you believe the first.
 
 # %% [markdown]
 # ## What to remember
 #
-# * A network is a line of arrays, and all can be looked at. Look at the first filters, at zeros, at means, at
-#   uncertainty.
-# * The encoder finds what, coarsely; the decoder adds where. Linear readouts measure it, each against its grid's
-#   ceiling.
+# * A network is a sequence of arrays, and you can look at each of them. Look at the first filters, at zeros, at means
+#   and at uncertainty.
+# * The encoder finds what is there, coarsely; the decoder adds where. Linear readouts measure both, relative to the
+#   ceiling of each grid.
 # * Indices of another picture spoil the label map although all pooled numbers are right.
-# * The gradient of a good network sits on few pixels. Batch norm keeps it from depending on the weights' scale.
-# * Update-to-weight ratio: watch the first steps and the largest; near 1 the weights' direction is lost.
-# * The weights of a dead channel get no gradient; only a change of its inputs could bring it back.
-# * Running statistics fit pictures like those of the training.
-# * Saliency asks about small changes, occlusion about large ones. Prove a backward before showing its pictures.
+# * The gradient of a good network is concentrated on few pixels. Batch norm keeps it from depending on the weights'
+#   scale.
+# * Watch the update-to-weight ratio of the first steps, and the largest. Near 1 the weights' direction is lost.
+# * The weights of a dead channel get no gradient; only a change of its inputs can revive it.
+# * Running statistics fit pictures that are like the training pictures.
+# * Saliency describes small changes, occlusion large ones. Prove a backward before showing its pictures.
 #
-# What this lesson did by hand, `ts.walk(network, image, labels)` does for any network and picture: one page with a step
-# for every layer, forward and backward, and for each number that you click the sum that made it. `tinysegnet walk` is
-# the same as a command.
+# What this lesson did by hand, `ts.walk(network, image, labels)` does for any network and picture. It makes one page
+# with a step for every layer, forward and backward; click a number to see the sum that made it. The command `tinysegnet
+# walk` does the same.

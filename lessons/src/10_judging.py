@@ -4,9 +4,9 @@
 # **The question.** A network has labelled every pixel of many pictures. How good is it, in one number, and what does
 # that number hide?
 #
-# **At the end** you can count a confusion matrix with a finger and read it both ways; compute G, C and mIoU, and say
-# what void, absent classes and the order of averaging do to them; score outlines; build a network with G above 0.9 and
-# mIoU below 0.1; name the baselines that a network must beat; and say how far a score may be trusted.
+# **At the end** you can count a confusion matrix by hand and read it both ways. You can compute G, C and mIoU, and say
+# how void pixels, absent classes and the order of averaging change them. You can score outlines, build a network with G
+# above 0.9 and mIoU below 0.1, name the baselines that a network must beat, and say how far a score can be trusted.
 #
 # **Needed before:** lesson 00 (label maps and void). The scores are those of Badrinarayanan et al. 2017, section 3.3.
 
@@ -26,7 +26,7 @@ from tinysegnet_lessons import figures, grader
 # %% [markdown]
 # ## Sixteen pixels
 #
-# Three classes, 0, 1 and 2. A 9 means *void*: nobody labelled this pixel.
+# There are three classes, 0, 1 and 2. A 9 means *void*: this pixel has no label.
 
 # %%
 labels = np.array([[0, 0, 1, 1], [0, 2, 1, 9], [2, 2, 1, 1], [2, 2, 0, 9]])
@@ -35,32 +35,33 @@ wrong = [tuple(at) for at in np.argwhere((labels != predictions) & (labels != 9)
 figures.show_arrays([("labels", labels), ("predictions", predictions)], highlight={"predictions": wrong}, scale=4)
 
 # %% [markdown]
-# What to see: the four framed pixels are wrong, ten are right, and two are void, about which nothing can be said. "10
-# of 14 right" is a score. It does not tell *what* was mistaken for what. So one counts pairs. Let $n_{ij}$ be the
-# number of pixels whose label is $i$ and whose prediction is $j$: the **confusion matrix**.
+# What to see: the four framed pixels are wrong, ten are right, and two are void and cannot be judged. "10 of 14 right"
+# is a score, but it does not tell *what* was mistaken for what. So count pairs. Let $n_{ij}$ be the number of pixels
+# whose label is $i$ and whose prediction is $j$. This is the **confusion matrix**.
 
 # %%
 matrix = metrics.confusion_matrix(labels, predictions, 3, ignore_label=9)
 figures.show_arrays([("n", matrix), ("t", matrix.sum(1)[:, None]), ("p", matrix.sum(0)[None])], indices=True)
 
 # %% [markdown]
-# What to see: the row is the truth, the column the prediction. Row 1: five pixels are of class 1; two were taken for
-# class 0, three for class 1, none for class 2. Count them in the picture above. The sum of row $i$ is $t_i$, the
-# pixels that *are* $i$. The sum of column $j$ is $p_j$, the pixels that were *called* $j$. The diagonal is right.
+# What to see: the row is the truth, the column the prediction. In row 1, five pixels are of class 1: two were taken for
+# class 0, three for class 1, none for class 2. Count them in the picture above. The sum of row $i$ is $t_i$, the number
+# of pixels that *are* $i$. The sum of column $j$ is $p_j$, the number of pixels that were *predicted* as $j$. The
+# diagonal contains the right predictions.
 #
 # ### Read both ways
 #
-# Divide each row by its sum: what became of the pixels of a class? Divide each column by its sum: what is behind a
-# prediction?
+# Divide each row by its sum to see what became of the pixels of a class. Divide each column by its sum to see what is
+# behind a prediction.
 
 # %%
 by_row, by_column = matrix / matrix.sum(1, keepdims=True), matrix / matrix.sum(0)
 figures.show_arrays([("n / row sum", by_row), ("n / column sum", by_column)], decimals=2, indices=True)
 
 # %% [markdown]
-# What to see: on the left diagonal stands each class's *accuracy*, also called recall: of all that is class 2, 80 %
-# was found. On the right diagonal stands its *precision*: of all that was called class 1, 75 % is. The two differ,
-# and they answer different questions. Which way a table is divided should be written above it.
+# What to see: the left diagonal shows each class's *accuracy*, also called recall: 80 % of class 2 was found. The right
+# diagonal shows its *precision*: of all pixels predicted as class 1, 75 % are. The two differ, and they answer
+# different questions. State above a table which way it was divided.
 #
 # ### The library's source
 
@@ -69,14 +70,14 @@ figures.show_source(metrics.confusion_matrix)
 
 # %% [markdown]
 # A pair (label, prediction) becomes one number, label times K plus prediction, and `bincount` counts how often each
-# occurs. The comment tells of a trap: labels are bytes, and $32 \cdot 31$ does not fit into one.
+# occurs. The comment warns of a trap: labels are bytes, and $32 \cdot 31$ does not fit into one.
 #
 # ### Exercise 1
 #
 # Write `my_confusion_matrix(labels, predictions, num_classes, ignore_label)`.
 #
-# * `labels`, `predictions`: whole numbers of one shape, any dtype, such as uint8.
-# * Returns (K, K) counts, row = label, column = prediction. Pixels whose label is `ignore_label` do not count.
+# * `labels`, `predictions`: integers of one shape, of any dtype, such as uint8.
+# * Return the counts (K, K), row = label, column = prediction. Pixels whose label is `ignore_label` do not count.
 
 
 # %%
@@ -94,15 +95,16 @@ grader.grade("confusion_matrix", my_confusion_matrix)
 # %% [markdown]
 # ## Three averages
 #
-# The paper reports three numbers (section 3.3), all made of the diagonal and the two sums:
+# The paper reports three numbers (section 3.3), all computed from the diagonal and the two sums:
 #
 # $$G = \frac{\sum_i n_{ii}}{\sum_i t_i} \qquad C = \frac{1}{K}\sum_i \frac{n_{ii}}{t_i} \qquad
 # \mathrm{mIoU} = \frac{1}{K}\sum_i \frac{n_{ii}}{t_i + p_i - n_{ii}}$$
 #
-# G, *global accuracy*: the share of right pixels. C, *class average*: each class's accuracy, and of these the mean; a
-# rare class counts as much as a frequent one. mIoU, *mean intersection over union*: take the pixels that are class $i$
-# and those that were called $i$, two sets. Their *intersection* has $n_{ii}$ pixels. Their *union* has
-# $t_i + p_i - n_{ii}$: the intersection is in both sums and must be taken out once. Here for class 1:
+# G, *global accuracy*, is the share of right pixels. C, *class average*, is the mean of the accuracies of the classes;
+# a rare class counts as much as a frequent one. mIoU is the *mean intersection over union*. Take two sets: the pixels
+# that are class $i$ and the pixels that were predicted as $i$. Their *intersection* has $n_{ii}$ pixels. Their *union*
+# has $t_i + p_i - n_{ii}$, because the intersection is in both sums and must be subtracted once. For class 1 that
+# gives:
 
 # %%
 true_1, called_1 = labels == 1, (predictions == 1) & (labels != 9)
@@ -111,9 +113,9 @@ print({name: int(mask.sum()) for name, mask in sets.items()})
 figures.show_arrays([(name, mask.astype(int)) for name, mask in sets.items()])
 
 # %% [markdown]
-# What to see: three pixels are in both sets and six in either, so the IoU of class 1 is 3/6. A pixel that was missed
-# makes the union larger, and so does one that was called 1 wrongly: IoU punishes both mistakes. The accuracy of class
-# 1, 3/5, knows only of the first kind.
+# What to see: three pixels are in both sets and six in either, so the IoU of class 1 is 3/6. A missed pixel makes the
+# union larger, and so does a pixel wrongly predicted as 1: IoU penalises both mistakes. The accuracy of class 1, 3/5,
+# counts only the first kind.
 
 # %%
 scores = metrics.Scores.from_confusion(matrix)
@@ -131,15 +133,15 @@ figures.show_source(confusion.class_ratios)
 # %% [markdown]
 # ### What follows from the formulas
 #
-# 1. G is a mean of accuracies, too, weighted by how frequent the classes are: $G = \sum_i \frac{t_i}{T}
-#    \frac{n_{ii}}{t_i}$ with $T = \sum_i t_i$. Large classes rule it.
-# 2. mIoU is never above C. The union holds all pixels of the class, $t_i + p_i - n_{ii} \ge t_i$, since
-#    $p_i \ge n_{ii}$. So each IoU is at most the accuracy.
-# 3. The F1 score, or Dice, is another way to write IoU. With $F_i = 2 n_{ii} / (t_i + p_i)$ and
-#    $u = t_i + p_i$: $\text{IoU}_i = \frac{n_{ii}}{u - n_{ii}} = \frac{n_{ii} / u}{1 - n_{ii} / u} =
-#    \frac{F_i}{2 - F_i}$. It ranks two results for one class in the same order, and its numbers look better.
+# 1. G is also a mean of accuracies, weighted by how frequent the classes are: $G = \sum_i \frac{t_i}{T}
+#    \frac{n_{ii}}{t_i}$ with $T = \sum_i t_i$. Large classes dominate it.
+# 2. mIoU is never above C. The union contains all pixels of the class: $t_i + p_i - n_{ii} \ge t_i$, since $p_i \ge
+#    n_{ii}$. So each IoU is at most the accuracy.
+# 3. The F1 score, or Dice, is another way to write IoU. With $F_i = 2 n_{ii} / (t_i + p_i)$ and $u = t_i + p_i$:
+#    $\text{IoU}_i = \frac{n_{ii}}{u - n_{ii}} = \frac{n_{ii} / u}{1 - n_{ii} / u} = \frac{F_i}{2 - F_i}$. It ranks two
+#    results for one class in the same order, but its values are higher.
 #
-# On a thousand random matrices:
+# Check this on a thousand random matrices:
 
 # %%
 rng = np.random.default_rng(0)
@@ -152,11 +154,12 @@ for random_matrix in rng.integers(1, 50, (1000, 5, 5)):
 print("all three hold")
 
 # %% [markdown]
-# ### Why nobody trains on mIoU
+# ### Why networks are not trained on mIoU
 #
-# These scores have no useful gradient. The prediction is the class of the largest logit. Move a logit a little: the
-# largest stays the largest, and no count changes. Move it far enough and a pixel jumps. The derivative is 0 almost
-# everywhere, and it does not exist elsewhere. So one trains on the cross-entropy (lesson 06) and judges by mIoU.
+# These scores have no useful gradient. The prediction is the class of the largest logit. Change a logit slightly: the
+# largest stays the largest, and no count changes. Change it far enough and a pixel switches its class. The derivative
+# is 0 almost everywhere, and it does not exist elsewhere. So networks are trained on the cross-entropy (lesson 06) and
+# judged by mIoU.
 
 # %%
 logits = rng.standard_normal((4, 4, 3))
@@ -174,13 +177,13 @@ figures.show_plot({"mIoU": (steps, [my_mIoU(step) for step in steps])},
                   title="mIoU of 14 pixels along a line of logits", x="step", y="mIoU")  # fmt: skip
 
 # %% [markdown]
-# What to see: a staircase. On each tread the slope is 0, and at each edge one pixel changes its class. (The curve's
-# edges look steep and not upright because only 201 points are drawn.)
+# What to see: a staircase. On each tread the slope is 0, and at each edge one pixel changes its class. (The edges are
+# not quite vertical because only 201 points are drawn.)
 #
 # ### What breaks it
 #
-# Some mistakes hide. Take the matrix with rows and columns swapped. G and IoU are the same, since the diagonal and
-# $t_i + p_i$ are; C is not. And take two label maps as bytes and forget to make the pairs wide:
+# Some mistakes hide. Swap the rows and columns of the matrix. G and IoU stay the same, since the diagonal and $t_i +
+# p_i$ do, but C does not. Another mistake is to compute the pairs in bytes:
 
 # %%
 swapped = metrics.Scores.from_confusion(matrix.T)
@@ -189,15 +192,15 @@ for name in ("G", "C", "mIoU"):
     print(f"{name:5} {getattr(scores, name):.4f}   rows and columns swapped {getattr(swapped, name):.4f}  "
           + ("the mistake does not show" if same else "the mistake shows"))  # fmt: skip
 byte = np.array([31], np.uint8)
-print("31 * 32 + 31 in bytes:", (byte * np.uint8(32) + byte).item(), "  and in whole numbers:", 31 * 32 + 31)
+print("31 * 32 + 31 in bytes:", (byte * np.uint8(32) + byte).item(), "  and in integers:", 31 * 32 + 31)
 assert (byte * np.uint8(32) + byte).item() != 31 * 32 + 31
 
 # %% [markdown]
 # ## Void
 #
-# What a network says on void pixels must not matter. It does not, if they are dropped by their *label*. Four ways to
-# treat them, on the sixteen pixels; the second column has other predictions on the two void pixels, which no score
-# should notice:
+# A network's predictions on void pixels must not matter. They do not, if void pixels are dropped by their *label*. The
+# next cell compares four ways to treat them, on the sixteen pixels. The second column has other predictions on the two
+# void pixels, which no score should notice:
 
 
 # %%
@@ -218,15 +221,15 @@ for way in ("dropped by label", "counted as wrong", "counted as class 0", "count
 assert my_G(predictions, "dropped by label") == my_G(other, "dropped by label") == scores.G
 
 # %% [markdown]
-# Counting void as wrong or as right also ignores what was said there, but moves G for every network, the more the
-# more void there is. Figures made in two of these ways cannot be compared.
+# If void pixels count as wrong or as right, the predictions there do not matter either, but G changes for every
+# network, and more so the more void pixels there are. Figures made in two of these ways cannot be compared.
 #
 # ## A trained network
 #
-# Now the network that comes with the library, on drawn streets that it has not seen.
+# Now judge the library's bundled network on drawn streets that it has not seen.
 
-# %% tags=["parameters"] fast="PICTURES, TRAINING, STREETS, FRAMES, TRIALS, NETS = 16, 24, 12, 4, 60, 8"
-PICTURES, TRAINING = 40, 80  # streets to judge by, streets that the baselines learn from
+# %% tags=["parameters"] fast="PICTURES, TRAINING, STREETS, FRAMES, TRIALS, NETS = 12, 24, 12, 4, 60, 4"
+PICTURES, TRAINING = 40, 80  # test streets, training streets for the baselines
 STREETS, FRAMES, TRIALS = 40, 8, 300  # for the intervals
 NETS = 20  # to choose from
 
@@ -240,9 +243,9 @@ of_net = metrics.Scores.from_confusion(matrices.sum(0), CAMVID.names)
 viz.confusion_figure(of_net, CAMVID)
 
 # %% [markdown]
-# What to see: the diagonal is dark, most of each class was found. Read a row to see what a class was taken for, and
-# look for the largest number beside the diagonal. The column on the right says how large a class is: a row with few
-# pixels weighs little in G and as much as any other in C and mIoU.
+# What to see: the diagonal is dark, so most of each class was found. Read a row to see what a class was taken for, and
+# look for the largest number off the diagonal. The column on the right says how large a class is. A row with few pixels
+# has a small weight in G, but the same weight as any other in C and mIoU.
 
 # %%
 mistakes = of_net.confusion - np.diag(np.diag(of_net.confusion))
@@ -255,19 +258,20 @@ for i, j in sorted(np.ndindex(11, 11), key=lambda pair: -mistakes[pair])[:5]:
 viz.per_class_figure(of_net, CAMVID)
 
 # %% [markdown]
-# What to see: one bar per class, the best on top, the dashed line is their mean, mIoU. A mean of 11 bars says nothing
-# of its lowest. If pedestrians matter to you, look at their bar.
+# What to see: there is one bar per class, the best on top, and the dashed line is their mean, mIoU. A mean of 11 bars
+# says nothing about the lowest one. If pedestrians matter to you, look at their bar.
 #
 # ## A class that is absent
 #
-# A single picture seldom shows all classes. What is the IoU of a class that is not there?
+# A single picture seldom shows all classes. What is the IoU of a class that does not occur?
 #
-# * Neither labelled nor predicted: 0/0. There was nothing to find and nothing was claimed. The library says NaN and
-#   leaves the class out of the mean.
-# * Not labelled, but predicted somewhere: the union is not empty and the intersection is, so IoU is 0, and counts.
+# * If it is neither labelled nor predicted, IoU is 0/0. There was nothing to find, and nothing was predicted. The
+#   library reports NaN and leaves the class out of the mean.
+# * If it is not labelled but predicted somewhere, the union is not empty but the intersection is. So IoU is 0, and it
+#   counts.
 #
-# Others count an absent class as 0: the authors' script divides by 11 whatever is there. And the accuracy that their
-# network prints while it trains is 1 for classes that a batch lacks. On one picture this changes a lot:
+# Other programs count an absent class as 0: the authors' script always divides by 11. The accuracy that their network
+# prints during training is 1 for classes that do not occur in a batch. On one picture this changes a lot:
 
 # %%
 lacking = [(matrix.sum(0) + matrix.sum(1) == 0).sum() for matrix in matrices]
@@ -280,13 +284,13 @@ for way, value in (("left out", np.nanmean(IoU)), ("counted as 0", np.nan_to_num
     print(f"absent classes {way:13} mIoU {value:.3f}")
 
 # %% [markdown]
-# It is one network on one picture. Over a whole test set most classes occur and the three agree, which is one reason
-# to add up first and to divide last. The other reason comes now.
+# This is one network on one picture. Over a whole test set most classes occur and the three values agree. That is one
+# reason to add up first and to divide last. The next section gives the other reason.
 #
 # ## Mean over pictures, or over all pixels
 #
-# Two pictures of 4x4. In the first, 15 pixels are of class 1, and all are found. In the second there is one, and it is
-# missed.
+# Take two pictures of 4x4. In the first, 15 pixels are of class 1, and all are found. In the second there is a single
+# one, and it is missed.
 
 # %%
 first = np.ones((4, 4), int)
@@ -300,9 +304,9 @@ print(f"all pixels together {metrics.Scores.from_confusion(sum(both)).IoU[1]:.4f
 figures.show_arrays([("picture 1", first), ("picture 2", second), ("prediction 2", np.zeros((4, 4), int))])
 
 # %% [markdown]
-# 0.5 or 0.94, for the same two predictions. The mean over pictures gives a lone pixel the weight of a whole picture;
-# the sum gives each pixel the same weight. The paper, PASCAL VOC and this library add the matrices up first. Neither
-# is wrong; a table must say which. For the network:
+# The same two predictions score 0.5 or 0.94. The mean over pictures gives a lone pixel the weight of a whole picture;
+# the sum gives each pixel the same weight. The paper, PASCAL VOC and this library add the matrices up first. Neither is
+# wrong, but a table must say which was used. For the network:
 
 # %%
 by_picture = [metrics.Scores.from_confusion(matrix) for matrix in matrices]
@@ -317,8 +321,8 @@ for name in ("G", "C", "mIoU"):
 # Write `my_scores(matrices)`.
 #
 # * `matrices` (N, K, K): one confusion matrix per picture.
-# * Returns `G, C, mIoU` of the whole set. A class without labelled pixels does not count in C. It does not count in
-#   mIoU if it was not predicted either; if it was predicted, its IoU is 0 and counts.
+# * Return `G, C, mIoU` of the whole set. A class without labelled pixels does not count in C. It does not count in mIoU
+#   if it was not predicted either; if it was predicted, its IoU is 0 and counts.
 
 
 # %%
@@ -337,7 +341,7 @@ grader.grade("scores_of_a_set", my_scores)
 # %% [markdown]
 # ## G above 0.9, mIoU below 0.1
 #
-# Let one class have the share $s$ of all pixels, and let a network call every pixel by it. Of $K$ classes, one has
+# Let one class have the share $s$ of all pixels, and let a network predict it everywhere. Of $K$ classes, this one has
 # $n = t = sT$ and $p = T$; all others have $n = 0$. So
 #
 # $$G = s, \qquad C = \frac{1}{K}, \qquad \mathrm{mIoU} = \frac{1}{K} \cdot \frac{sT}{sT + T - sT} = \frac{s}{K}.$$
@@ -355,8 +359,8 @@ assert lazy.G > 0.9
 assert lazy.mIoU < 0.1
 
 # %% [markdown]
-# This network knows nothing, and more than nine of ten pixels are right. Streets are milder than that, but the same in
-# kind. Ask "pole or not", "sign or not" of the streets above, and answer "not" everywhere:
+# This network has learned nothing, and more than nine of ten pixels are right. Streets are a milder case of the same
+# kind. For the streets above, ask "pole or not" or "sign or not", and answer "not" everywhere:
 
 # %%
 for name in ("Pole", "SignSymbol", "Pedestrian"):
@@ -368,12 +372,12 @@ for name in ("Pole", "SignSymbol", "Pedestrian"):
 # %% [markdown]
 # ## Baselines
 #
-# A score means something only beside what is reached without learning anything of shapes. Four such baselines:
+# A score is meaningful only next to what can be reached without learning any shapes. Four such baselines are:
 #
-# * everything is road;
+# * *all road*: everything is road;
 # * *position prior*: each place gets the class that is most frequent there in the training pictures;
 # * *colour*: each colour gets the class that is most frequent among the training pixels of that colour;
-# * both together.
+# * *colour and position*: both together.
 
 # %%
 train = ts.data.InMemory(ToyScenes(TRAINING, seed=11))
@@ -388,26 +392,26 @@ best_baseline = max(s.mIoU for name, s in found.items() if name != "network")
 assert of_net.mIoU > best_baseline + 0.2
 
 # %% [markdown]
-# What to see: the baselines reach something, place and colour together most, and the network stands far above. The
-# drawn streets are made so that place and colour tell little. On other data baselines are higher: the position prior of
-# real street scenes, taken from a camera that is always mounted in the same place, has most of the road and the sky. A
-# network whose mIoU is near a baseline's has learnt what the baseline knows.
+# What to see: the baselines are above 0, position and colour together reach most, and the network is far above them.
+# The drawn streets are designed so that position and colour tell little. On other data baselines are higher: in real
+# street scenes, from a camera that is always mounted in the same place, the position prior gets most of the road and
+# the sky. If a network's mIoU is near a baseline's, it has learned no more than the baseline.
 #
 # ## Outlines
 #
-# G and mIoU hardly notice whether an outline is sharp: few pixels lie on it. The paper therefore scores outlines by
-# themselves (section 3.3, after Csurka et al. 2013). First, where is the outline of a set of pixels? A pixel belongs
-# to the **boundary map** if the 2x2 window that it begins, with its neighbours to the right, below, and diagonally
-# below, holds both values. Windows are clipped at the border.
+# G and mIoU hardly change with the sharpness of outlines, because few pixels lie on them. The paper therefore scores
+# outlines separately (section 3.3, after Csurka et al. 2013). First, where is the outline of a set of pixels? Take the
+# 2x2 window of a pixel and its neighbours to the right, below, and diagonally below. The pixel belongs to the
+# **boundary map** if this window contains both values. Windows are clipped at the border.
 
 # %%
 mask = np.array([[0, 0, 0, 0, 0], [0, 0, 1, 1, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 0]])
 figures.show_arrays([("mask", mask), ("boundary", metrics.boundary_map(mask).astype(int))], indices=True)
 
 # %% [markdown]
-# What to see: the boundary goes once round the set. It is not symmetric: left and above it lies outside the set, right
-# and below it lies inside, because windows look to the right and down. That does no harm, for labels and predictions
-# are treated alike.
+# What to see: the boundary surrounds the set once. It is not symmetric: on the left and above it lies outside the set,
+# on the right and below it lies inside, because windows extend to the right and down. That does no harm, because labels
+# and predictions are treated alike.
 
 # %%
 figures.show_source(metrics.boundary_map)
@@ -417,8 +421,8 @@ figures.show_source(metrics.boundary_map)
 #
 # Write `my_boundary_map(mask)`.
 #
-# * `mask` (H, W): booleans, or whole numbers such as labels.
-# * Returns (H, W) booleans: True where `mask[i:i+2, j:j+2]` is not of one value.
+# * `mask` (H, W): booleans, or integers such as labels.
+# * Return booleans (H, W): True where `mask[i:i+2, j:j+2]` contains more than one value.
 
 
 # %%
@@ -438,23 +442,25 @@ grader.grade("boundary_map", my_boundary_map)
 # %% [markdown]
 # ## Boundary F1
 #
-# Let $T$ be the boundary pixels of a class in the labels, $P$ those in the prediction. A pixel of one and a pixel of
-# the other may be *partners* if they are at most a *reach* apart; the paper takes 0.75 % of the picture's diagonal,
-# 4.5 pixels at 360x480. Now give partners one to one, as many pairs as can be, $M$ of them. Then
+# Let $T$ be the boundary pixels of a class in the labels, and $P$ those in the prediction. A pixel of one set may be
+# matched with a pixel of the other if they are at most a *tolerance* apart. The paper uses 0.75 % of the picture's
+# diagonal, which is 4.5 pixels at 360x480. Now match pixels one to one, with as many pairs as possible, and let $M$ be
+# the number of pairs. Then
 #
 # $$\text{precision} = \frac{M}{|P|} \qquad \text{recall} = \frac{M}{|T|} \qquad
 # F_1 = \frac{2 \cdot \text{precision} \cdot \text{recall}}{\text{precision} + \text{recall}}
 # = \frac{2 M^2 / (|P||T|)}{M (|T| + |P|) / (|P||T|)} = \frac{2M}{|P| + |T|}.$$
 #
-# A picture's score is the mean over the classes that have a boundary in it, BF the mean over pictures. Where a window
-# holds void, nobody knows whether there is a boundary, and the library counts none; the authors' script does not leave
-# void out, so its figures are others. A square of 6x6, and the same square moved to the right, on 12x12 pixels:
+# A picture's score is the mean over the classes that have a boundary in it, and BF is the mean over pictures. Where a
+# window contains void, it is unknown whether there is a boundary, and the library counts none. The authors' script does
+# not leave void out, so its figures differ. The next cell takes a square of 6x6 on 12x12 pixels, and the same square
+# moved to the right:
 
 # %%
 square = np.zeros((12, 12), int)
 square[3:9, 2:8] = 1
 diagonal = np.hypot(12, 12)
-print("moved by   mIoU     BF, reach 1   BF, reach 2")
+print("shift      mIoU     BF within 1   BF within 2")
 for shift in (0, 1, 2, 3):
     moved = np.roll(square, shift, axis=1)
     mIoU = metrics.Scores.from_confusion(metrics.confusion_matrix(square, moved, 2)).mIoU
@@ -462,15 +468,15 @@ for shift in (0, 1, 2, 3):
     print(f"{shift}          {mIoU:.3f}    {reached[0]:.3f}         {reached[1]:.3f}")
 
 # %% [markdown]
-# What to see: mIoU falls with every pixel of the movement. BF stays 1 within the reach and drops beyond it. Two
-# sides of the square lie along the movement and keep most of their partners, so BF does not go to 0. A BF without its
-# reach is not a figure: with a larger one every score is higher. (`1e-9` keeps rounding from making 1 a little more
-# than the reach.)
+# What to see: mIoU falls with every pixel of the shift. BF stays 1 within the tolerance and drops beyond it. Two sides
+# of the square are parallel to the shift and keep most of their matches, so BF does not go to 0. Always report a BF
+# with its tolerance: with a larger one every score is higher. (`1e-9` keeps rounding from making a distance of 1 exceed
+# the tolerance.)
 #
 # ### One to one, or by distance
 #
-# Many programs ask less: a pixel counts if the other map has *any* pixel within reach. A frayed outline shows the
-# difference:
+# Many programs require less: a pixel counts if the other map has *any* pixel within the tolerance. A frayed outline
+# shows the difference:
 
 # %%
 frayed = square.copy()
@@ -479,23 +485,23 @@ frayed[4:9:2, 7] = 0
 tolerance = (2 + 1e-9) / diagonal
 one_to_one = metrics.boundary_f1(square, frayed, 2, tolerance=tolerance)
 by_distance = metrics.boundary_f1_by_distance(square, frayed, 2, tolerance=tolerance)
-print(f"reach 2: one to one {one_to_one:.3f}, by distance {by_distance:.3f}")
+print(f"tolerance 2: one to one {one_to_one:.3f}, by distance {by_distance:.3f}")
 assert by_distance > 0.999 > one_to_one
 outlines = [("labels", metrics.boundary_map(square).astype(int)), ("frayed", metrics.boundary_map(frayed).astype(int))]
 figures.show_arrays(outlines)
 
 # %% [markdown]
-# What to see: the right side of the frayed outline goes to and fro. It has more pixels than the true one, all of them
-# near it. By distance each has a partner, and the score is perfect. One to one, the true pixels run out, and the
-# surplus lowers the precision. By distance is never lower; the two must not stand in one table.
+# What to see: the right side of the frayed outline zigzags. It has more pixels than the true one, all of them near it.
+# By distance each has a match, and the score is perfect. In one-to-one matching, the true pixels run out, and the
+# surplus lowers the precision. The score by distance is never lower. Do not mix the two in one table.
 
 # %%
 figures.show_source(boundary._one_to_one)
 
 # %% [markdown]
-# The most pairs is a known problem, *maximum matching*. It is solved as a flow: from a source to each pixel of $P$,
-# on to the pixels of $T$ in reach, on to a sink, each edge carrying one at most. That takes longer than counting. For
-# one street and its prediction:
+# Finding the most pairs is a known problem, *maximum matching*. It is solved as a flow: from a source to each pixel of
+# $P$, then to the pixels of $T$ within the tolerance, then to a sink, where each edge carries at most one unit. That
+# takes longer than counting. Here are the times for one street and its prediction:
 
 # %%
 arguments = test[0].labels, said[0], 11, CAMVID.ignore_label
@@ -506,11 +512,12 @@ for score in (metrics.confusion_matrix, metrics.boundary_f1_by_distance, metrics
 # %% [markdown]
 # ### Exercise 4
 #
-# Write `my_boundary_f1(true, predicted, reach)`, the simpler one, by distance.
+# Write `my_boundary_f1(true, predicted, reach)`, the simpler version by distance.
 #
-# * `true`, `predicted` (H, W) booleans: two boundary maps. `reach`: in pixels; a distance of exactly `reach` counts.
-# * Returns F1: precision is the share of predicted pixels with any true one in reach, recall the share of true pixels
-#   with any predicted one in reach. 0 if either map is empty or no pixel has a partner.
+# * `true`, `predicted` (H, W) booleans: two boundary maps. `reach`: the tolerance in pixels; a distance of exactly
+#   `reach` counts.
+# * Return F1. Precision is the share of predicted pixels with any true one within reach, recall the share of true
+#   pixels with any predicted one within reach. Return 0 if either map is empty or no pixel has a match.
 
 
 # %%
@@ -531,8 +538,8 @@ grader.grade("boundary_f1_by_distance", my_boundary_f1)
 # %% [markdown]
 # ## What BF sees that G does not
 #
-# Take the network's own predictions, and make them coarse: of every block of 4x4 pixels only one class is kept, for
-# all 16. So would a network predict that never goes back to full size.
+# Take the network's own predictions and make them coarse: for every block of 4x4 pixels, one class is kept for all 16.
+# The result looks like the prediction of a network that never returns to full size.
 
 
 # %%
@@ -548,7 +555,7 @@ def my_collected(coarseness):
 blocks = {size: my_collected(size) for size in (1, 2, 4, 8)}
 
 # %%
-print("blocks of     G      mIoU     BF    BF by distance      of the full size's: G     BF")
+print("blocks of     G      mIoU     BF    BF by distance      relative to full size: G  BF")
 fine = blocks[1]
 for size, s in blocks.items():
     print(f"{size}x{size}         {s.G:.3f}   {s.mIoU:.3f}   {s.BF:.3f}   {s.BF_by_distance:.3f}"
@@ -556,8 +563,8 @@ for size, s in blocks.items():
 assert blocks[4].BF / fine.BF < blocks[4].G / fine.G
 
 # %% [markdown]
-# What to see: coarse blocks cost G little and BF much. That is why the paper's Table 1 has a column BF: decoders that
-# are near each other in G and mIoU differ in it.
+# What to see: coarse blocks cost little G but much BF. For this reason the paper's Table 1 has a column BF: decoders
+# that are close to each other in G and mIoU differ in it.
 
 # %%
 street, prediction = test.samples[0], said[0]
@@ -566,14 +573,14 @@ figures.overlays_figure([(street.image, street.labels, prediction, "full size"),
                      (street.image, street.labels, coarse, "blocks of 4x4")], CAMVID)  # fmt: skip
 
 # %% [markdown]
-# What to see: in the last column the mistakes of the coarse prediction follow all outlines.
+# What to see: in the last column the mistakes of the coarse prediction lie along all outlines.
 #
-# ## How far may a score be trusted?
+# ## How far can a score be trusted?
 #
-# Another draw of test streets would have given another score. The *bootstrap* imitates that: from the N pictures draw
-# N with replacement, score them, and do it a thousand times. The middle 95 % of these scores are an interval for the
-# score. But this holds only if the pictures are independent. Frames of a video are not. Here is a video of drawn
-# streets: in each street, the camera pans.
+# Another sample of test streets would have given another score. The *bootstrap* imitates that: draw N of the N pictures
+# with replacement, score them, and repeat this a thousand times. The middle 95 % of these scores are a confidence
+# interval for the score. But this is valid only if the pictures are independent, and the frames of a video are not. The
+# next cell makes a video of drawn streets: in each street, the camera pans.
 
 # %%
 wide = ToyScenes(STREETS, seed=12, size=(96, 128 + 4 * (FRAMES - 1)))
@@ -588,9 +595,9 @@ counts = np.stack(counts)
 print("counts", counts.shape, "streets, frames, (right, labelled, predicted), classes")
 
 # %% [markdown]
-# Are neighbours alike? The share of right pixels in a frame, against that in the next frame of the same street; and
-# against that in a frame of another street. A correlation of 1 means that one tells the other, 0 that it tells
-# nothing.
+# Are neighbours alike? Correlate the share of right pixels in a frame with that in the next frame of the same street,
+# and with that in a frame of another street. A correlation of 1 means that one predicts the other, 0 that it says
+# nothing about the other.
 
 # %%
 right = counts[:, :, 0].sum(-1) / counts[:, :, 1].sum(-1)
@@ -600,8 +607,8 @@ print(f"correlation: next frame {neighbours:.2f}, another street {strangers:+.2f
 assert neighbours > abs(strangers)
 
 # %% [markdown]
-# So the frames of a street tell little more than one of them. Drawing frame by frame pretends that each is news, and
-# the interval comes out too narrow. The remedy: draw whole *blocks* of consecutive frames.
+# So the frames of a street tell hardly more than a single one of them. Drawing frame by frame treats each frame as
+# independent, and the interval becomes too narrow. The remedy is to draw whole *blocks* of consecutive frames.
 
 # %%
 figures.show_source(metrics.bootstrap_intervals)
@@ -613,9 +620,9 @@ for name, block in (("frame by frame", 1), ("street by street", FRAMES)):
     print(f"{name:17} mIoU of ten streets in [{low:.3f}, {high:.3f}], {high - low:.3f} wide")
 
 # %% [markdown]
-# Which one is honest? That can be measured, since here the whole world is known: all streets of the video. Draw ten
-# streets at random, compute both intervals, and look whether the score of the whole world lies inside. An interval
-# that says 95 % should hold it in 95 of 100 trials.
+# Which interval is right? That can be measured, since here the whole population is known: all streets of the video.
+# Draw ten streets at random, compute both intervals, and check whether they contain the score of the population. A 95 %
+# interval should contain it in 95 of 100 trials.
 
 # %%
 world = dict(zip(("G", "C", "mIoU"), confusion.averages(counts.sum((0, 1))), strict=True))
@@ -625,18 +632,18 @@ for _ in range(TRIALS):
     for block, held in hits.items():
         for name, (low, high) in metrics.bootstrap_intervals(ten, rng=rng, block=block, resamples=200).items():
             held[name] += low <= world[name] <= high
-print(f"of {TRIALS} trials, the share whose '95 %' interval held the true value:")
+print(f"of {TRIALS} trials, the share whose 95 % interval contained the true value:")
 for block, held in hits.items():
     print(f"blocks of {block}:", "   ".join(f"{name} {count / TRIALS:.0%}" for name, count in held.items()))
 assert all(hits[FRAMES][name] > hits[1][name] for name in world)
 
 # %% [markdown]
-# Frame by frame the interval promises far more than it keeps. By streets it comes nearer to its promise, and stays
-# below it: ten blocks are few, and in C and mIoU a rare class hangs on the one or two streets that have it. So read
-# an interval as a lower bound of the uncertainty. And no drawing tells how the network does on streets unlike any at
-# hand: in snow, at night, in another country.
+# Frame by frame, the interval contains the true value far less often than it claims. With blocks of a street the share
+# is closer to 95 %, but stays below it: ten blocks are few, and in C and mIoU a rare class depends on the one or two
+# streets where it occurs. So read an interval as a lower bound of the uncertainty. No interval tells how the network
+# performs on streets of another kind: in snow, at night, in another country.
 #
-# The drawn streets of the test set have nothing to do with each other, so for them blocks of one are right:
+# The drawn streets of the test set are independent of each other, so for them blocks of one are right:
 
 # %%
 intervals = metrics.bootstrap_intervals(metrics.class_counts(matrices), rng=np.random.default_rng(0), block=1)
@@ -644,10 +651,10 @@ for name, (low, high) in intervals.items():
     print(f"{name:5} {getattr(of_net, name):.3f} [{low:.3f}, {high:.3f}]")
 
 # %% [markdown]
-# ## Peeking
+# ## Choosing on the test set
 #
-# A test set wears out by looking at it. Take many networks that are about equally good: copies of the ready one, each
-# with a little noise on its weights. Score all on four pictures and keep the best. How much of its lead is left on
+# Every look at a test set wears it out. Take many networks that are about equally good: copies of the bundled network,
+# each with some noise on its weights. Score all on four pictures and keep the best. How much of its lead is left on
 # other pictures?
 
 # %%
@@ -672,40 +679,42 @@ for _ in range(500):
     best = seen.argmax()
     leads.append((seen[best] - seen.mean(), unseen[best] - unseen.mean()))
 on_seen, on_unseen = np.mean(leads, 0)
-print(f"lead of the best of {NETS} over their mean, in mIoU: {on_seen:.4f} on the four pictures it was chosen by,")
+print(f"lead of the best of {NETS} over their mean, in mIoU: {on_seen:.4f} on the four pictures used to choose it,")
 print(f"{on_unseen:.4f} on the others; {on_unseen / on_seen:.0%} of the lead is real")
 assert on_unseen < on_seen
 
 # %% [markdown]
-# What to see: a large part of the lead was luck, and it would have been printed as progress. That needs no cheating;
-# choosing the best epoch, the best seed or the best threshold by the test set is enough. With nothing but luck, the
-# best of $m$ equal networks leads by this many standard deviations of the score:
+# What to see: a large part of the lead was luck, and it would have been published as progress. This can happen without
+# cheating: it is enough to choose the best epoch, the best seed or the best threshold on the test set. By luck alone,
+# the best of $m$ equally good networks leads by this many standard deviations of the score:
 
 # %%
 luck = {m: rng.standard_normal((20000, m)).max(1).mean() for m in (2, 5, 20, 100)}
 print("   ".join(f"best of {m}: {value:.2f}" for m, value in luck.items()))
 
 # %% [markdown]
-# So choose by *validation* pictures, and score the chosen one once on *test* pictures. The paper chose the iteration
-# with the best global accuracy on its validation set (section 3.3).
+# So choose on *validation* pictures, and score the chosen network once on *test* pictures. The paper chose the
+# iteration with the best global accuracy on its validation set (section 3.3).
 #
-# ## What else to look at: the worst pictures
+# ## Look at the worst pictures
 #
-# Scores say how much is wrong, pictures say what. The worst are the best to look at.
+# Scores say how much is wrong, pictures say what. The worst predictions are the most informative.
 
 # %%
 figures.show_worst(net, test, count=3)
 
 # %% [markdown]
-# What to see: red is wrong. Ask of each picture: is it an outline, a part of a thing, or a whole thing? Is the label
-# itself right? Is it one kind of street? Such questions decide what to do next, and no average answers them.
+# What to see: red is wrong. Ask for each picture: is it an outline, a part of a thing, or a whole thing? Is the label
+# itself right? Do the worst pictures have something in common? Such questions decide what to do next, and no average
+# answers them.
 #
 # ## What to remember
 #
-# * Confusion matrix: row = truth, column = prediction. Divided by rows it is recall, by columns precision.
-# * G counts pixels, C and mIoU count classes. mIoU is at most C. One class everywhere: $G = s$, $\mathrm{mIoU} = s/K$.
-# * Void is dropped by its label. Absent classes are left out or count as 0: papers differ, so say which.
-# * Add matrices up over the pictures, then divide. Only counts add up.
-# * BF scores outlines; one to one and by distance are two scores, and both need their reach.
-# * A score needs a baseline beside it and an interval around it, drawn by blocks where neighbours are alike.
-# * What was used to choose cannot be used to judge.
+# * Confusion matrix: row = truth, column = prediction. Divided by row sums it gives recall, by column sums precision.
+# * G counts pixels; C and mIoU count classes. mIoU is at most C. If one class is predicted everywhere, $G = s$ and
+#   $\mathrm{mIoU} = s/K$.
+# * Drop void pixels by their label. Absent classes are left out or count as 0: papers differ, so say which.
+# * Add the matrices up over the pictures, then divide.
+# * BF scores outlines. One-to-one matching and matching by distance are two scores, and both need their tolerance.
+# * A score needs a baseline next to it and an interval around it, drawn by blocks where neighbours are alike.
+# * Data that was used for choosing cannot be used for judging.

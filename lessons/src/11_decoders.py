@@ -1,17 +1,17 @@
 # %% [markdown]
 # # 11 The paper's decoders, repeated small
 #
-# **The question.** An encoder has made small maps of a picture. A decoder makes large ones of them again. Which
-# decoder, what does it cost, and what does it buy?
+# **The question.** An encoder has reduced a picture to small maps. A decoder enlarges them again. Which decoder should
+# you choose, what does it cost, and what does it gain?
 #
-# **At the end** you can say what crosses from encoder to decoder in ten networks, in bytes; derive the backward of maps
-# that are read twice; read a table of scores with its ties; and name what such a table compares besides the thing in
-# its title.
+# **At the end** you can say how many bytes ten networks pass from encoder to decoder. You can derive the backward of
+# maps that are read twice, and read a table of scores with its ties. You can also name what such a table compares
+# besides the property in its title.
 #
 # **Needed before:** lesson 05 (unpooling), 07 (the network), 08 (training) and 10 (scores).
 #
-# Badrinarayanan et al. 2017 compare eight decoders in Table 1 and section 3.3; two more are named in section 3.1. They
-# published no code for it. The library has all ten, and a study of them, which this lesson reads.
+# Badrinarayanan et al. 2017 compare eight decoders in Table 1 and section 3.3, and name two more in section 3.1. They
+# published no code for the comparison. The library has all ten, and this lesson reads a study of them.
 
 # %%
 import csv
@@ -28,13 +28,14 @@ from tinysegnet.models import decoders
 from tinysegnet.ops import upsample
 from tinysegnet_lessons import figures, grader
 
-ts.runtime.set_threads(1)  # the arrays of this lesson are too small for two to help
+ts.runtime.set_threads(1)  # the arrays of this lesson are too small to gain from two threads
 
 # %% [markdown]
-# ## Five ways up
+# ## Five ways to upsample
 #
-# A pool has made four numbers of sixteen. Other layers have worked on them; call the result `z`. How can 2x2 numbers
-# become 4x4 again? The library's five ways, as layers. Each is given the pool, for its size or its indices.
+# A pool has reduced sixteen numbers to four. Other layers have processed them; call the result `z`. How can 2x2 numbers
+# become 4x4 again? The library has five ways, each of them a layer. Each is given the pool, for its size or its
+# indices.
 
 # %%
 x_small = np.array([[1.0, 6, 2, 0], [5, 3, 1, 4], [0, 2, 7, 8], [9, 1, 3, 5]])
@@ -49,25 +50,26 @@ ways = {"indices": layers.MaxUnpool2d(halve), "fixed": layers.FixedUnpool2d(halv
 figures.show_arrays([("x", x_small), ("pooled", pooled[0, :, :, 0]), ("z", z_small)])
 
 # %% [markdown]
-# `z` need have nothing in common with the pooled map but its size. Up it goes:
+# `z` shares only its size with the pooled map. Now upsample it:
 
 # %%
 ups = {name: way.forward(z_small[None, :, :, None], training=True)[0, :, :, 0] for name, way in ways.items()}
 figures.show_arrays([(name, up.round(1)) for name, up in ups.items()])
 
 # %% [markdown]
-# What to see: *indices* puts each number where the pool found its maximum; *fixed* always into the first corner.
+# What to see: *indices* puts each number where the pool found its maximum; *fixed* always uses the first corner.
 # *Replication* repeats it, *bilinear* blends neighbours. A *transposed convolution* spreads each number with a kernel.
-# Here the kernel is as training begins, a wide bilinear one; training changes it. It is eight pixels wide, so on 4x4
-# all is border, where it fades.
+# Here the kernel is as at the start of training, a wide bilinear one; training changes it. It is eight pixels wide, so
+# a 4x4 map lies entirely in its border, where the values fade.
 #
-# Only the first way asks the encoder for something besides a size: two bits per window. It is what crosses.
+# Only the first way needs something besides a size from the encoder: two bits per window. They are passed across to the
+# decoder.
 
 # %% [markdown]
-# ## What else may cross: the maps themselves
+# ## The maps themselves can be passed across
 #
-# A decoder stage ends with maps as large as those that the pool before it gave. So they can be added. Let `x` above be
-# such a map of the encoder, the way a pool left it:
+# A decoder stage ends with maps of the same size as those that the pool before it returned. So the two can be added.
+# Let `x` above be such a map of the encoder, as a pool returned it:
 
 # %%
 sum_small = ups["bilinear"] + x_small
@@ -75,11 +77,11 @@ figures.show_arrays([("from below", ups["bilinear"]), "+", ("x, from the encoder
                 decimals=0)  # fmt: skip
 
 # %% [markdown]
-# What to see: the smooth map gets back every number that the pool threw away, not only the places of the largest. The
-# price is the whole map, 32 bits per pixel and channel.
+# What to see: the smooth map regains every number, not only the positions of the largest. The price is the whole map,
+# 32 bits per pixel and channel.
 #
-# It can be made cheaper: mix the 64 channels of every pixel to as many as there are classes, by a 1x1 convolution, and
-# let those cross. Two channels to one:
+# A cheaper way is to reduce the 64 channels of every pixel to one per class with a 1x1 convolution, and to pass those
+# across. This example reduces two channels to one:
 
 # %%
 one, two = np.array([[4.0, 0], [2, 6]]), np.array([[1.0, 3], [0, 2]])
@@ -91,15 +93,16 @@ figures.show_arrays([("channel 0", one), ("channel 1", two), ("0.5, -1: crosses"
 # %% [markdown]
 # ## The formula
 #
-# Let $p_s$ be the maps that pool $s$ leaves, and $i_s$ its indices, $s = 1 \dots 4$. The decoder counts down. $U$ is
-# one of the five ways up, $D_s$ what follows it, $R_s$ the 1x1 reduction or nothing:
+# Let $p_s$ be the maps that pool $s$ returns, and $i_s$ its indices, $s = 1 \dots 4$. The decoder counts down. $U$ is
+# one of the five ways to upsample, $D_s$ the layers after it, and $R_s$ the 1x1 reduction or nothing:
 #
 # $$d_s = D_s\big(U(d_{s+1};\ i_s)\big) + R_{s-1}(p_{s-1}), \qquad s = 4, 3, 2, \qquad d_5 = p_4,$$
 #
-# and $d_1 = D_1(U(d_2;\ i_1))$, since above the last stage there is only the picture. (With a reduction, $d_5 =
-# R_4(p_4)$: it is the classifier, and stands before the decoder instead of after it.) Ten networks come of four
-# choices: how $U$ goes up; whether $D_s$ is a convolution; whether maps are added; whether they, and the decoder, have
-# 64 channels or one for each class. In the library a decoder *is* these four words, and one function builds all:
+# and $d_1 = D_1(U(d_2;\ i_1))$, since only the picture comes before the first stage. (With a reduction, $d_5 =
+# R_4(p_4)$ is the classifier, which stands before the decoder instead of after it.) Four choices lead to ten networks:
+# how $U$ upsamples; whether $D_s$ is a convolution; whether maps are added; and whether the maps and the decoder have
+# 64 channels or one for each class. In the library a decoder *is* these four settings, and one function builds all
+# networks:
 
 # %%
 figures.show_source(decoders.Decoder.layers)
@@ -108,8 +111,8 @@ figures.show_source(decoders.Decoder.layers)
 figures.show_source(decoders.Decoder._up)
 
 # %% [markdown]
-# `SkipSource` keeps the maps, `SkipAdd` adds them further down the line. One line for each network,
-# and where the words stand:
+# `SkipSource` keeps the maps, and `SkipAdd` adds them at a later layer. The next cell prints the settings of each
+# network:
 
 # %%
 names = ["bilinear-interpolation", "basic", "basic-encoder-addition", "basic-single-channel-decoder", "fcn-basic",
@@ -126,8 +129,9 @@ for name in names:
 figures.show_source(decoders.fcn_basic)
 
 # %% [markdown]
-# SegNet-Basic has a description of its own, in the words of lesson 07. Is it the same network as `indices`, `full`?
-# Build both from the same seed and compare all numbers:
+# SegNet-Basic has its own description, in the terms of lesson 07. Is it the same network as `indices`, `full`? Build
+# both from the same seed and compare all numbers. (The fourth argument of `InitContext` names the normalisation of the
+# input.)
 
 # %%
 rng = np.random.default_rng(0)
@@ -142,12 +146,12 @@ assert same
 figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 
 # %% [markdown]
-# What to see: two kinds of lines. Thin green ones carry indices from each pool to its unpooling, thick pink ones carry
-# maps from after a pool to the end of the stage that has their size. Nothing else passes round the bottleneck.
+# What to see: there are two kinds of lines. Thin green ones carry indices from each pool to its unpooling. Thick pink
+# ones carry maps from a pool to the end of the decoder stage of the same size. Nothing else bypasses the bottleneck.
 #
 # ## What it costs
 #
-# `network.summary` counts from shapes alone. At the paper's size, 360x480, with full width:
+# `network.summary` computes the costs from shapes alone. The paper's size is 360x480, at full width:
 
 # %%
 print(f"{'':39} numbers in kernels   crossing, MB: indices   maps   GFLOP")
@@ -158,12 +162,12 @@ for name, s in summaries.items():
     print(f"{name:39} {s.kernels:18,}   {indices / 1e6:21.2f} {maps / 1e6:6.2f} {s.gflops:7.1f}")
 
 # %% [markdown]
-# Three groups of parameters: 0.6 million where the decoder has no convolution, a depthwise one, or few channels; 1.4
-# with 7x7 convolutions of 64 channels; 1.7 with transposed ones of 8x8. But what crosses is another matter: networks of
-# one size pass on nothing, a megabyte, or fifteen.
+# There are three groups of parameter counts: 0.6 million where the decoder has no convolution, a depthwise one, or few
+# channels; 1.4 million with 7x7 convolutions of 64 channels; and 1.7 million with transposed ones of 8x8. The bytes
+# that cross do not follow these groups: networks with equally many parameters pass nothing, a megabyte, or fifteen.
 #
-# Table 1 gives "storage multipliers": 64 for all maps, 11 for reduced ones, 1 for indices. Lesson 07 found how they
-# come about. Here all that crosses is added up, indices and maps at the sizes that they have:
+# Table 1 gives "storage multipliers": 64 for all maps, 11 for reduced ones, 1 for indices. Lesson 07 explained how they
+# were computed. The next cell adds up everything that crosses, indices and maps, at their real sizes:
 
 # %%
 one_time = summaries["basic"].total("skip_bytes")
@@ -173,14 +177,14 @@ for name, paper in storage.items():
 
 # %% [markdown]
 # The order is the paper's, the factors are not: 64 maps of float32 are 16 times as large as their indices at two bits.
-# Reduced to 11 classes, maps are still larger than the indices of all 64 channels.
+# Even reduced to 11 classes, the maps are larger than the indices of all 64 channels.
 #
 # ### Time
 #
-# The same networks at half the width and a quarter of the size, as the study has them. Each has its turn in every
-# round, so that whatever else the machine does meets all alike; the median of the rounds counts.
+# Time the same networks at half the width and a quarter of the size, as in the study. Every network runs once per
+# round, so that other load on the machine affects all alike. The median of the rounds counts.
 
-# %% tags=["parameters"] fast="ROUNDS = 2"
+# %% tags=["parameters"] fast="ROUNDS = 1"
 ROUNDS = 9
 
 # %%
@@ -204,16 +208,17 @@ for name in names:
     print(f"{name:39} {here} {there}")
 
 # %% [markdown]
-# How to read this: compare the ratios. The paper's times are of a GPU whose library did not have unpooling, so that it
-# was slower there than it need be. What is cheap is the same on both sides: a decoder of 11 channels, or none.
+# How to read this: compare the ratios. The paper's times were measured on a GPU whose library had no unpooling, so
+# unpooling was slower there than necessary. The cheap networks are the same in both columns: a decoder of 11 channels,
+# or none.
 #
-# ### Exercise 1: what crosses
+# ### Exercise 1: bytes that cross
 #
 # Write `my_crossing_bytes(H, W, C, K)` for the encoder above: four pools of 2x2, C channels.
 #
-# * Returns three whole numbers, bytes for one picture of H x W. `indices`: of all four pools, two bits per window,
-#   where the channels of a pixel fill whole bytes. `maps`: those that the first three pools leave, in float32.
-#   `reduced`: the same maps with K channels instead of C.
+# * Return three integers, in bytes, for one picture of H x W. `indices` counts all four pools, at two bits per window,
+#   where the channels of a pixel fill whole bytes. `maps` counts the outputs of the first three pools, in float32.
+#   `reduced` counts the same maps with K channels instead of C.
 #
 # Pools round up: 45 rows become 23.
 
@@ -238,12 +243,12 @@ grader.grade("crossing_bytes", my_crossing_bytes)
 #
 # ### Maps that are read twice
 #
-# The encoder's maps $p$ go two ways: on to the next encoder stage, and across to the addition. Forward, with a
-# reduction $r = p\,W$ at every pixel (a row of C numbers times a matrix C x K):
+# The encoder's maps $p$ are read twice: by the next encoder stage and by the addition. In the forward pass, the
+# reduction computes $r = p\,W$ at every pixel (a row of C numbers times a matrix C x K):
 #
 # $$\text{next} = E(p), \qquad \text{out} = u + p\,W .$$
 #
-# The loss $J$ depends on $p$ through both. For one number $p_c$ of a pixel the chain rule adds up all ways:
+# The loss $J$ depends on $p$ through both. For one number $p_c$ of a pixel the chain rule sums over both paths:
 #
 # $$\frac{\partial J}{\partial p_c} =
 # \underbrace{\frac{\partial J}{\partial\, \text{next}} \cdot
@@ -253,12 +258,12 @@ grader.grade("crossing_bytes", my_crossing_bytes)
 
 # %% [markdown]
 # So $\text{dp} = \text{dnext} + \text{dout}\, W^T$. Without a reduction $W$ is the identity, and $\text{dp} =
-# \text{dnext} + \text{dout}$. The other two: $\partial\, \text{out}_k / \partial u_k = 1$, so $\text{du} =
-# \text{dout}$, all of it; an addition copies its gradient and does not share it out. And $W_{ck}$ is used at every
-# pixel of every picture: $\text{dW}_{ck} = \sum_{n, i, j} p_{nijc}\, \text{dout}_{nijk}$.
+# \text{dnext} + \text{dout}$. Two gradients remain. Since $\partial\, \text{out}_k / \partial u_k = 1$, $\text{du} =
+# \text{dout}$: an addition copies its gradient and does not divide it. And since $W_{ck}$ is used at every pixel of
+# every picture, $\text{dW}_{ck} = \sum_{n, i, j} p_{nijc}\, \text{dout}_{nijk}$.
 #
-# In the line of layers backward meets the `SkipAdd` first. It leaves `dout` on the tape, and when backward
-# has come up to the `SkipSource`, with dnext, that adds the two:
+# In the sequence of layers the backward pass reaches the `SkipAdd` first. It leaves `dout` on the tape. Later the
+# backward pass reaches the `SkipSource` with dnext, and this layer adds the two:
 
 # %%
 figures.show_source(layers.SkipAdd._backward)
@@ -267,14 +272,14 @@ figures.show_source(layers.SkipAdd._backward)
 figures.show_source(layers.SkipSource._backward)
 
 # %% [markdown]
-# ### Exercise 2: its backward
+# ### Exercise 2: the backward of a skip
 #
 # Write `my_skip_backward(dout, dnext, maps, weight)`, for `out = up + maps @ weight`, where `maps` also goes on to the
 # encoder's next stage.
 #
-# * `dout` (N, h, w, K): gradient of `out`. `dnext` (N, h, w, C): the gradient of `maps` that comes from the next stage.
-#   `maps` (N, h, w, C). `weight` (C, K).
-# * Returns `dup` (N, h, w, K), `dmaps` (N, h, w, C), `dweight` (C, K).
+# * `dout` (N, h, w, K) is the gradient of `out`, `dnext` (N, h, w, C) the gradient of `maps` that comes from the next
+#   stage; `maps` (N, h, w, C); `weight` (C, K).
+# * Return `dup` (N, h, w, K), `dmaps` (N, h, w, C), `dweight` (C, K).
 
 
 # %%
@@ -290,10 +295,10 @@ def my_skip_backward(dout, dnext, maps, weight):
 grader.grade("skip_backward", my_skip_backward)
 
 # %% [markdown]
-# ### The ways up
+# ### Backward of the five ways
 #
-# All five are linear in `z`, so each backward is a transposed matrix (lesson 05). It reads where forward wrote, with
-# the same weights. The five on the same `dout`:
+# All five ways are linear in `z`, so each backward is a transposed matrix (lesson 05). It reads where forward wrote,
+# with the same weights. Here are the five on the same `dout`:
 
 # %%
 dout_small = np.array([[1.0, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]])
@@ -305,9 +310,9 @@ for name, dz in dzs.items():
 figures.show_arrays([("dout", dout_small), *((name, dz.round(1)) for name, dz in dzs.items())])
 
 # %% [markdown]
-# What to see: *indices* reads four numbers of `dout` at the maxima, *fixed* four at the corners. *Replication* adds
-# each window up: four copies, four ways to the loss. *Bilinear* adds, too, with weights that reach over the window's
-# edge. The assertion in the loop is the adjoint law of lesson 02, $\langle \text{dz}, z\rangle = \langle \text{dout},
+# What to see: *indices* reads four numbers of `dout` at the maxima, *fixed* reads four at the corners. *Replication*
+# sums each window: four copies are four paths to the loss. *Bilinear* also sums, with weights that extend beyond the
+# window. The assertion in the loop is the adjoint law of lesson 02, $\langle \text{dz}, z\rangle = \langle \text{dout},
 # \text{out} \rangle$; it holds for all five.
 
 # %%
@@ -316,8 +321,8 @@ figures.show_source(upsample.upsample_nearest2d_backward_numpy)
 # %% [markdown]
 # ### Check it
 #
-# The ops first, then whole networks, narrow ones: each parameter of the encoder feels the loss through the bottleneck
-# and through every skip behind it. (The first run compiles.)
+# Check the ops first, then whole networks of small width. Each parameter of the encoder affects the loss through the
+# bottleneck and through every skip after it. (The first run compiles the kernels.)
 
 # %%
 for op in ("upsample_nearest2d", "upsample_bilinear2d", "conv_transpose2d", "depthwise_conv2d"):
@@ -332,8 +337,8 @@ for name in ("basic-encoder-addition", "fcn-basic", "fixed-index"):
 # %% [markdown]
 # ### What breaks it
 #
-# The bug of those who write such a network by hand: the decoder reads the encoder's maps, and backward forgets that
-# way. All shapes fit, and lesson 08 saw a network learn with a wrong gradient. Planted into every skip source:
+# This bug is typical of networks written by hand: the decoder reads the encoder's maps, and backward ignores that path.
+# All shapes fit, and in lesson 08 a network learned with a wrong gradient. Plant it into every skip source:
 
 
 # %%
@@ -352,12 +357,12 @@ assert all(name == "x" or name.split(".")[0] in ("encoder1", "encoder2", "encode
 assert "encoder3.conv1.weight" in refused
 
 # %% [markdown]
-# What to see: the picture and the stages before a skip source are refused. The fourth stage and the whole decoder are
-# right, for no skip source lies after them. (Biases before a batch norm have the gradient 0 either way, lesson 04.) The
-# first tensor that is refused, looking from the loss upwards, stands right before the last skip source: there the
-# mistake is.
+# What to see: the check refuses the picture and the stages before a skip source. The fourth stage and the whole decoder
+# are right, because no skip source comes after them. (Biases before a batch norm have the gradient 0 either way, lesson
+# 04.) Going from the loss towards the picture, the first refused tensor is right before the last skip source, and that
+# is where the mistake is.
 #
-# A second one: replication backward as a mean, "since the copies are one number". The check names the factor:
+# A second bug computes replication's backward as a mean, "since the copies are one number". The check names the factor:
 
 # %%
 z = np.random.default_rng(0).standard_normal((1, 2, 3, 1))
@@ -367,14 +372,15 @@ print(report)
 assert not report.ok
 
 # %% [markdown]
-# ### How much comes which way?
+# ### How large are the two gradients?
 #
-# At each skip source two gradients meet. Their sizes in a network of half width before training, for one drawn street:
+# At each skip source two gradients meet. The next cell measures their sizes in an untrained network of half width, for
+# one drawn street:
 
 
 # %%
 def my_listen(skip, sizes):
-    """Note the sizes of both gradients whenever the skip source's backward runs."""
+    """Record the norms of both gradients whenever the skip source's backward runs."""
     right = skip._backward
 
     def my_backward(dout, cache, tape, input_gradient):
@@ -398,16 +404,17 @@ for name, (across, below) in sizes.items():
     assert 0.1 < across / below < 10
 
 # %% [markdown]
-# Both are of one order. So an addition is not only a way forward for maps. It is a second, shorter way back for the
-# gradient, past the bottleneck.
+# Both are of the same order of magnitude. So an addition does not only carry maps forward. It is also a second, shorter
+# path for the gradient, past the bottleneck.
 #
 # ## The study
 #
-# `examples/decoder_study.py` trained the ten networks on CamVid's 367 train pictures, reduced to 90x120, at half the
-# width: 40 epochs of SGD with momentum 0.9 and weight decay 0.0005, batches of 4, mirrored at random, a rate that rises
-# to 0.1 and falls (the paper's is 0.1 throughout), and median-frequency weights (lesson 06). Two seeds each; three of
-# the networks also without weights. All were scored on the 101 val pictures at 360x480 after the last epoch. Each run
-# is a line of `decoder_study.csv`, which lies beside this notebook.
+# `examples/decoder_study.py` trained the ten networks on CamVid's 367 training pictures, reduced to 90x120, at half the
+# width. Each was trained for 40 epochs by SGD with momentum 0.9 and weight decay 0.0005, in batches of 4, with random
+# flips. The learning rate rises to 0.1 and falls (in the paper it is constant at 0.1), and the loss has
+# median-frequency weights (lesson 06). Each network has two seeds; three of them were also trained without weights. All
+# were scored on the 101 validation pictures at 360x480 after the last epoch. Each run is a line of `decoder_study.csv`,
+# which is in the same folder as this notebook.
 
 # %%
 if not Path("decoder_study.csv").exists():
@@ -420,7 +427,7 @@ print(study[0])
 
 # %%
 def my_values(decoder, score, weights="median frequency"):
-    """One number for each seed; none for a network that was not run."""
+    """Return one number for each seed, or none for a network that was not run."""
     return [float(line[score]) for line in study if (line["decoder"], line["weights"]) == (decoder, weights)]
 
 
@@ -433,14 +440,14 @@ for name in names:
         print(f"{name:39} not run")
 
 # %% [markdown]
-# It is tempting to sort this table and to call the first line the winner. Before that: by how much does a network
-# differ from *itself*, trained again with other first weights and another order of pictures?
+# It is tempting to sort this table and to call the first line the winner. Before that, ask how much a network differs
+# from *itself*, trained again with other initial weights and another order of pictures.
 #
-# ### The seeds' spread
+# ### The spread of the seeds
 #
-# For each network, the largest of its seeds' scores minus the smallest. The largest of these over all networks is the
-# **spread** of a score. A difference between two networks that is smaller is called a **tie**: luck alone has made as
-# much.
+# For each network, take the largest of its seeds' scores minus the smallest. The largest of these differences over all
+# networks is the **spread** of a score. A difference between two networks that is smaller than the spread is called a
+# **tie**, because chance alone has produced as much.
 
 # %%
 spread = {}
@@ -453,8 +460,8 @@ for score in ("G", "C", "mIoU", "BF"):
           f"{np.median(list(apart.values()) or [np.nan]):.2f})")  # fmt: skip
 
 # %% [markdown]
-# Is this rule fair? Play it with luck alone: thirteen networks that are all equally good, two seeds each, every score
-# the same number plus normal noise of size 1. How often are two of them told apart?
+# Is this rule fair? Test it on chance alone: thirteen networks that are all equally good, two seeds each, where every
+# score is the same number plus normal noise of size 1. How often does the rule tell two of them apart?
 
 # %%
 rng = np.random.default_rng(0)
@@ -462,24 +469,24 @@ luck = rng.standard_normal((20000, 13, 2))
 yardstick = np.ptp(luck, axis=2).max(1)
 apart = np.abs(luck[:, 0].mean(1) - luck[:, 1].mean(1)) >= yardstick
 single = np.abs(luck[:, 0, 0] - luck[:, 1, 0])
-print(f"spread {yardstick.mean():.1f} times the noise; two equal networks told apart in {apart.mean():.1%} of worlds")
-print(f"with one seed each they differ by {np.median(single):.1f} times the noise or more in half of the worlds,")
-print(f"and by more than the noise in {np.mean(single > 1):.0%}; nobody knows the noise then")
+print(f"spread {yardstick.mean():.1f} times the noise; equal networks told apart in {apart.mean():.1%} of the trials")
+print(f"with one seed each they differ by {np.median(single):.1f} times the noise or more in half of the trials,")
+print(f"and by more than the noise in {np.mean(single > 1):.0%}; with one seed the noise is unknown")
 assert apart.mean() < 0.05
 
 # %% [markdown]
 # The rule is strict. It rarely sees a difference where there is none, and it calls small true differences ties. A tie
-# says "not told apart by these runs", not "equal". The last two lines are about a table with one seed for each network,
-# as the paper's is.
+# means "not told apart by these runs", not "equal". The last two lines describe a table with one seed for each network,
+# such as the paper's.
 #
 # ### Exercise 3: a verdict with ties
 #
 # Write `my_verdict(scores, one, other)`.
 #
-# * `scores` (networks, seeds). `one`, `other`: numbers of two rows.
-# * Returns `spread`: for each network the largest minus the smallest of its seeds, and of these the largest;
-#   `difference`: the mean of row `one` minus the mean of row `other`; `sign`: 0 for a tie, which is a difference whose
-#   size is smaller than the spread, else 1 or -1 as the difference.
+# * `scores` has the shape (networks, seeds). `one` and `other` are row numbers.
+# * Return three numbers. `spread` is the largest minus the smallest score of each network's seeds, and of these the
+#   largest. `difference` is the mean of row `one` minus the mean of row `other`. `sign` is 0 for a tie, when the size
+#   of the difference is smaller than the spread, otherwise 1 or -1, the sign of the difference.
 
 
 # %%
@@ -497,8 +504,8 @@ grader.grade("verdict", my_verdict)
 # %% [markdown]
 # ### The picture
 #
-# The paper's own figures stand beside ours. It scored other pictures at another size, so do not compare a dot with a
-# diamond; compare the order of the dots with the order of the diamonds.
+# The figure shows the paper's scores next to ours. The paper scored other pictures at another size, so do not compare a
+# dot with a diamond. Compare the order of the dots with the order of the diamonds.
 
 # %%
 # Table 1, median-frequency weights, test pictures: mIoU and BF, per cent
@@ -517,13 +524,13 @@ words = ("one seed", "overlapping bars: a tie", "the paper, one seed")
 figures.show_strip_plot(panels, ties=ties, others=others, words=words)
 
 # %% [markdown]
-# What to see: on the left two costs, on the right what they buy. Every dot of the right panels is a training. A bar is
-# as wide as the spread; where two bars overlap, the means differ by less, and that is a tie. Look for costs without a
-# gain that leaves the bars, and for gains without cost.
+# What to see: the left panels show two costs, the right panels show the gain. Every dot of the right panels is one
+# training. A bar is as wide as the spread. If two bars overlap, the means differ by less than the spread, which is a
+# tie. Look for costs without a clear gain, and for gains without cost.
 #
 # ### The paper's conclusions, one by one
 #
-# Each is a comparison of two networks, and a sign: which has the higher score, or 0 for "about as good".
+# Each conclusion compares two networks and has a sign: which one has the higher score, or 0 for "about as good".
 
 # %%
 claims = [("bilinear interpolation loses to the next worst", "bilinear-interpolation", "fcn-basic-no-addition", -1),
@@ -563,19 +570,21 @@ for k, score in enumerate(("mIoU", "BF")):
 assert published["fcn-basic-no-dim-reduction"][1] < published["fcn-basic"][1]
 
 # %% [markdown]
-# How to read a verdict: *holds*, the difference has the paper's sign and is not smaller than the spread (or both say
-# "about as good"). *Tie*, these runs cannot tell. *Does not hold*, they differ the other way, or where the paper sees
-# none. A claim of "about as good" is easy to keep: few seeds, a wide spread, and everything is a tie.
+# How to read a verdict: *holds* means that the difference has the paper's sign and is not smaller than the spread (or
+# both say "about as good"). *Tie* means that these runs cannot tell. *Does not hold* means that they differ the other
+# way, or where the paper sees no difference. A claim of "about as good" is easy to confirm: with few seeds and a wide
+# spread, everything is a tie.
 #
-# The study's answer in three sentences, each computed below. Where indices or maps cross to a decoder that mixes
-# channels, outlines are far better; what else a decoder learns hardly shows in BF. Indices buy outlines alone, maps buy
-# regions as well. And FCN-Basic, about as good as SegNet-Basic in the paper, is well ahead of it in mIoU at this size.
+# The study has three answers, each computed below. First, where indices or maps cross to a decoder that mixes channels,
+# outlines are far better; anything else that a decoder learns hardly shows in BF. Second, indices improve outlines
+# only, while maps improve regions as well. Third, FCN-Basic, about as good as SegNet-Basic in the paper, is well ahead
+# of it in mIoU at this size.
 
 # %%
 crossing = {"basic", "basic-encoder-addition", "fcn-basic", "fcn-basic-no-dim-reduction"}
 lowest = min(np.mean(my_values(name, "BF")) for name in crossing)
 highest = max(np.mean(my_values(name, "BF")) for name in names if name not in crossing)
-print(f"BF of the four: {lowest:.1f} and more; of the six others: {highest:.1f} and less")
+print(f"BF of the four: at least {lowest:.1f}; of the six others: at most {highest:.1f}")
 indices, maps = (("basic", "replication"), ("fcn-basic", "fcn-basic-no-addition"))
 assert lowest - highest > spread["BF"]
 assert abs(my_difference(*indices, "mIoU")) < spread["mIoU"] < my_difference(*maps, "mIoU")
@@ -583,11 +592,11 @@ assert min(my_difference(*pair, "BF") for pair in (indices, maps)) > spread["BF"
 assert my_difference("fcn-basic", "basic", "mIoU") > spread["mIoU"]
 
 # %% [markdown]
-# The paper states its conclusions for all measures together. Its own figures do not quite agree: in BF, 64 maps are 0.7
+# The paper states its conclusions for all scores together. Its own figures do not fully agree: in BF, 64 maps are 0.7
 # *worse* than the 11 of FCN-Basic.
 #
-# Now turn the yardstick round. Our spread is of smaller networks and smaller pictures, so it is no measure of the
-# paper's luck; it is the only one at hand. Which of the paper's own differences are below it?
+# Now apply our spread to the paper. It comes from smaller networks and smaller pictures, so it does not measure the
+# spread of the paper's networks, but no other is available. Which of the paper's own differences are below it?
 
 # %%
 for k, score in enumerate(("mIoU", "BF")):
@@ -598,11 +607,11 @@ for k, score in enumerate(("mIoU", "BF")):
     print(*(f"   {text}" for text in below), sep="\n")
 
 # %% [markdown]
-# ### With weights and without
+# ### With and without class weights
 #
-# Three networks were also trained with *natural* frequencies, every pixel counting 1. The paper: G is higher so, C much
-# lower (Table 1: SegNet-Basic G 84.0 instead of 82.7, C 54.6 instead of 62.0). A network that may neglect rare classes
-# gets more pixels right.
+# Three networks were also trained with *natural* frequencies, where every pixel has the weight 1. According to the
+# paper, this makes G higher and C much lower (Table 1: SegNet-Basic G 84.0 instead of 82.7, C 54.6 instead of 62.0). A
+# network that may neglect rare classes gets more pixels right.
 
 # %%
 print(f"{'natural minus median frequency':39}       G       C    mIoU      BF")
@@ -615,26 +624,26 @@ for name in ("basic", "bilinear-interpolation", "fcn-basic"):
 print(f"{'spread':39} {' '.join(f'{spread[score]:7.2f}' for score in spread)}")
 
 # %% [markdown]
-# A choice that has nothing to do with decoders moves the scores. Compare these numbers with those of the claims above:
-# a table of decoders is a table of decoders *under one loss*.
+# A choice that has nothing to do with decoders changes the scores. Compare these numbers with those of the claims
+# above: a table of decoders is a table of decoders *under one loss*.
 #
 # ## Train two yourself
 #
-# The first and the second row of the table, SegNet-Basic and bilinear interpolation, at an eighth of their width, on
-# drawn streets of 48x64. Three seeds each. Guess first: which is better, by how much, and by how much will a network
-# differ from itself?
+# Train the networks of the first two rows, bilinear interpolation and SegNet-Basic, at an eighth of their width, on
+# drawn streets of 48x64, with three seeds each. Guess first: which is better, by how much, and by how much does a
+# network differ from itself?
 
-# %% tags=["parameters"] fast="PICTURES, EPOCHS, SEEDS = 16, 1, (0, 1)"
-PICTURES, EPOCHS, SEEDS = 96, 9, (0, 1, 2)
+# %% tags=["parameters"] fast="PICTURES, TESTS, EPOCHS, SEEDS = 8, 8, 1, (0, 1)"
+PICTURES, TESTS, EPOCHS, SEEDS = 96, 32, 9, (0, 1, 2)
 
 # %%
 train = ts.data.InMemory(ToyScenes(PICTURES, seed=1, size=(48, 64)))
-test = ts.data.InMemory(ToyScenes(32, seed=2, size=(48, 64)))
+test = ts.data.InMemory(ToyScenes(TESTS, seed=2, size=(48, 64)))
 recipe = {"epochs": EPOCHS, "batch_size": 4, "size": (48, 64), "optimizer": "sgd", "learning_rate": 0.1,
           "weight_decay": 5e-4, "class_weights": "median_frequency", "validate_every": EPOCHS}  # fmt: skip
 both = labelled_images(train), labelled_images(test)
 prior = metrics.position_prior(*both, CAMVID.names, CAMVID.ignore_label)
-print(f"baseline: each pixel's place alone has mIoU {100 * prior.mIoU:.1f}")
+print(f"baseline: the position prior has mIoU {100 * prior.mIoU:.1f}")
 found, spread_of = {}, {"mIoU": 0.0, "BF": 0.0}
 for name in ("basic", "bilinear-interpolation"):
     for seed in SEEDS:
@@ -655,24 +664,24 @@ for score, by_name in mine.items():
 figures.show_strip_plot(mine, ties=spread_of)
 
 # %% [markdown]
-# How to read this: "single runs" is what one could have published with one seed each, from the luckiest for one side to
-# the luckiest for the other. If its ends have two signs, one seed could have said either. So short a training of so
-# small networks says little about decoders. It says how far apart two trainings of *one* network lie, and that this
-# comes before any comparison.
+# How to read this: "single runs" is the range of differences that could have been published with one seed each. If its
+# ends have different signs, one seed could have shown either result. Such a short training of such small networks says
+# little about decoders. It shows how far apart two trainings of *one* network are, and that this must be known before
+# any comparison.
 #
-# ## What Table 1 compares, and what not
+# ## What Table 1 does and does not compare
 #
 # It is a careful table: one encoder, one recipe, one data set. Still, its rows differ in more than their names say.
 #
-# 1. **Size goes along.** `basic` against `bilinear-interpolation` is also 1.4 million numbers against 0.6.
-#    `replication` and `fixed-index` have the size of `basic` and no indices; they are the fair opponents, and have no
-#    row.
-# 2. **Width goes along.** Where maps are reduced, the whole decoder has 11 channels. And what the text leaves open had
-#    to be decided: the library's FCN rows have no batch norm in the decoder, as FCN has none.
-# 3. **One seed**, and the iteration with the highest G on the validation pictures (section 3.3): a best of many.
-# 4. **One loss** at a time; with the other weights all rows move, as above.
-# 5. **BF counts void's outlines.** The published script does not leave void out, and the study follows it. How much is
-#    that? Some drawn streets with void, and the ready network:
+# 1. **Parameter counts differ.** `basic` against `bilinear-interpolation` is also 1.4 million numbers against 0.6.
+#    `replication` and `fixed-index` have the size of `basic` and no indices. They are the fair opponents, but the table
+#    has no row for them.
+# 2. **Widths differ.** Where maps are reduced, the whole decoder has 11 channels. The text also leaves details open
+#    that had to be decided: the library's FCN rows have no batch norm in the decoder, because FCN has none.
+# 3. **One seed**, at the iteration with the highest G on the validation pictures (section 3.3), the best of many.
+# 4. **One loss** at a time: with other weights all rows change, as above.
+# 5. **BF counts outlines of void.** The published script does not leave void out, and the study follows it. How much
+#    does that matter? Test it on some drawn streets with void, and the bundled network:
 
 # %%
 ready = ts.load_bundled("toy")
@@ -680,29 +689,32 @@ voids = [s for s in (ToyScenes(24, seed=9)[i] for i in range(24)) if (s.labels =
 for s in voids:
     said = ts.predict(ready, s.image)
     masked, counted = (metrics.boundary_f1(s.labels, said, 11, 11, mask_void=mask) for mask in (True, False))
-    print(f"{(s.labels == 11).mean():5.1%} void   BF without void's outlines {masked:.3f}, with them {counted:.3f}")
+    print(f"{(s.labels == 11).mean():5.1%} void   BF without outlines of void {masked:.3f}, with them {counted:.3f}")
 
 # %% [markdown]
-# What to see: the same predictions, two scores. A network cannot be right about outlines that nobody drew.
+# What to see: the same predictions have two scores. A network cannot be right about outlines that nobody drew.
 #
-# 6. **Our study is smaller**, and that is not neutral. At 90x120 an encoder that sees 106 pixels sees the whole height;
-#    at 360x480 it sees less than a third of it. A pixel of 90x120 is four pixels of the labels, and BF's reach is 4.5
-#    (lesson 10): outlines are scored near the limit of what such a network can draw at all.
-# 7. **Other pictures.** Val is 101 consecutive frames of one drive; the paper's test pictures are of two drives,
-#    neither of them val's.
+# 6. **Our study is smaller**, and that is not neutral. At 90x120 an encoder with a receptive field of 106 pixels sees
+#    the whole height; at 360x480 it sees less than a third of it. A pixel of 90x120 covers four by four pixels of the
+#    labels, and BF's tolerance is 4.5 (lesson 10). Outlines are thus scored near the limit of what such a network can
+#    draw.
+# 7. **Other pictures.** The validation set is 101 consecutive frames of one drive; the paper's test pictures come from
+#    two other drives.
 #
-# So where study and paper agree, a conclusion has survived a change of size, pictures and seeds. Where they do not, it
-# hung on one of these, and the table does not say on which.
+# So where the study and the paper agree, a conclusion has survived a change of size, pictures and seeds. Where they do
+# not, it depended on one of these, and the table does not say on which.
 
 # %% [markdown]
 # ## What to remember
 #
-# * Decoders differ in what crosses: nothing, two bits per window, maps, or maps reduced by a 1x1 convolution.
+# * Decoders differ in what crosses from the encoder: nothing, two bits per window, maps, or maps reduced by a 1x1
+#   convolution.
 # * Parameters, bytes that cross and time are three costs. None follows from another.
 # * Maps that are read twice get the sum of two gradients; an addition gives each side all of `dout`.
-# * Replication's backward adds up copies, a fixed corner's reads corners: each way up has its transpose.
-# * Before one network is called better than another: how far is it from itself? What is smaller is a tie.
-# * A tie is not "equal", and a table with one seed has ties that nobody can see.
-# * A row's name is not all that changes from row to row: size, width, loss, and how BF treats void.
+# * Replication's backward sums the copies, the backward of a fixed corner reads corners: each way to upsample has its
+#   transpose.
+# * Before you call one network better than another, ask how far it is from itself. A smaller difference is a tie.
+# * A tie is not "equal", and a table with one seed has ties that it cannot show.
+# * Rows differ in more than their names: in size, width and loss, and in how BF treats void.
 #
-# Lesson 12 asks the network itself how sure it is.
+# Lesson 12 lets the network itself estimate how uncertain it is.

@@ -1,17 +1,17 @@
 # %% [markdown]
 # # 12 Bayesian SegNet
 #
-# **The question.** A SegNet gives every pixel a class, also where it cannot know, and it gives no warning. Can the same
-# network say where its answer should not be trusted?
+# **The question.** A SegNet predicts a class for every pixel, even where it has no basis for it, and gives no warning.
+# Can the same network tell where its prediction should not be trusted?
 #
-# **At the end** you can derive dropout and its backward; turn one network into fifty by leaving dropout on; keep their
-# mean and variance without keeping them; say by a number, which you can count by hand, what the uncertainty is worth;
-# and you have measured where it fails, and what it costs.
+# **At the end** you can derive dropout and its backward, and turn one network into fifty by leaving dropout on. You can
+# compute the mean and variance of the samples without storing them, and measure the value of the uncertainty with a
+# number that you can count by hand. You have also measured where it fails and what it costs.
 #
 # **Needed before:** lessons 03 (gradient checks), 04 (batch norm), 06 (softmax) and 08 (training).
 #
-# Bayesian SegNet is Kendall, Badrinarayanan and Cipolla 2015 (arXiv:1511.02680): SegNet-Basic and SegNet of
-# Badrinarayanan et al. 2017, section 3, with dropout in the middle. It is cited as "Kendall et al." below.
+# Bayesian SegNet is from Kendall, Badrinarayanan and Cipolla 2015 (arXiv:1511.02680). It adds dropout to the deep
+# stages of SegNet-Basic and SegNet (Badrinarayanan et al. 2017, section 3). It is cited as "Kendall et al." below.
 
 # %%
 import itertools
@@ -31,8 +31,8 @@ from tinysegnet_lessons import figures, grader
 # %% [markdown]
 # ## Dropout on sixteen numbers
 #
-# *Dropout* puts numbers out at random (Srivastava et al. 2014). A *mask* says which are kept, each with probability
-# $1 - p$; $p$ is the *rate*. What is kept is made larger, so that the sum is expected to stay:
+# *Dropout* zeroes activations at random (Srivastava et al. 2014). A *mask* says which are kept, each with probability
+# $1 - p$; $p$ is the *rate*. The kept activations are scaled up, so that the expected sum stays the same:
 #
 # $$\text{out} = \frac{x \cdot m}{1 - p}, \qquad m = 1 \text{ with probability } 1 - p, \text{ else } 0 .$$
 
@@ -43,13 +43,14 @@ out, cache = ops.dropout_forward(x, mask, rate=0.5)
 figures.show_arrays([("x", x), "*", ("mask / (1 - rate)", mask / 0.5), "=", ("out", out)])
 
 # %% [markdown]
-# What to see: about half of the numbers are 0, the others doubled. Over many masks, with $E[m] = E[m^2] = 1 - p$:
+# What to see: about half of the numbers are 0, the others are doubled. Over many masks, with $E[m] = E[m^2] = 1 - p$:
 #
 # $$E[\text{out}] = \frac{x\,(1 - p)}{1 - p} = x, \qquad
 # E[\text{out}^2] = \frac{x^2\,(1 - p)}{(1 - p)^2} = \frac{x^2}{1 - p}, \qquad
 # \text{Var}[\text{out}] = E[\text{out}^2] - x^2 = x^2\,\frac{p}{1 - p} .$$
 #
-# The mean stays, the mean square grows, at $p = 0.5$ to the double. Remember the second; it comes back.
+# The mean stays the same, and the mean square grows; at $p = 0.5$ it doubles. Remember the second fact; it will matter
+# later.
 
 # %%
 rng = np.random.default_rng(0)
@@ -60,17 +61,18 @@ assert np.allclose(many.var(0), x**2, rtol=0.1)
 figures.show_arrays(panels, decimals=1)
 
 # %% [markdown]
-# What to see: the mean over the masks is `x`, and the variance is $x^2$, as the formula has it at $p = 0.5$.
+# What to see: the mean over the masks is `x`, and the variance is $x^2$, as the formula says for $p = 0.5$.
 #
-# Why divide in training? Earlier texts left out the division, and multiplied by $1 - p$ at test time. Divided here, the
-# layer can be left out at test time without any change. Caffe does it so, too. The library's definition:
+# Why divide during training? Earlier publications left out the division and multiplied by $1 - p$ at test time. With
+# the division in training, the layer can be removed at test time without any other change. Caffe does the same. Here is
+# the library's definition:
 
 # %%
 figures.show_source(dropout.dropout_forward_numpy)
 
 # %% [markdown]
-# The mask is an *argument*. An op that drew it itself would give another result at each call, and no difference
-# quotient would mean anything. Here is such an op, given to the gradient check:
+# The mask is an *argument*. If the op drew it itself, it would return another result at each call, and difference
+# quotients would be meaningless. Give such an op to the gradient check:
 
 
 # %%
@@ -84,8 +86,8 @@ assert not report.ok
 report
 
 # %% [markdown]
-# It is refused, although formula and backward are right. So chance stays in the layer, which draws a mask and hands it
-# to the op:
+# The check refuses it, although formula and backward are right. So randomness belongs in the layer, which draws a mask
+# and passes it to the op:
 
 # %%
 figures.show_source(layers.Dropout)
@@ -98,7 +100,8 @@ figures.show_source(layers.Dropout)
 # $$\mathrm{dx} = \mathrm{dout} \cdot \frac{\partial\, \text{out}}{\partial x}
 # = \mathrm{dout} \cdot \frac{m}{1 - p} .$$
 #
-# An activation that was zeroed had no influence, and gets no gradient. The same mask, and the same factor.
+# An activation that was zeroed had no influence, so it gets no gradient. Backward uses the same mask and the same
+# factor as forward.
 
 # %%
 ts.gradcheck.check_op("dropout")
@@ -106,8 +109,8 @@ ts.gradcheck.check_op("dropout")
 # %% [markdown]
 # ### Exercise 1: dropout's backward
 #
-# Write `my_dropout_backward(dout, mask, rate)`. `dout` and `mask` have one shape, any; `mask` is True where `x` was
-# kept. Return `dx` of that shape.
+# Write `my_dropout_backward(dout, mask, rate)`. `dout` and `mask` have the same shape, which can be any; `mask` is True
+# where `x` was kept. Return `dx` of that shape.
 
 
 # %%
@@ -123,7 +126,7 @@ grader.grade("dropout_backward", my_dropout_backward)
 # %% [markdown]
 # ### What breaks it
 #
-# Two backwards that people write: one forgets the factor, one draws a new mask.
+# Two typical mistakes in the backward are to forget the factor and to draw a new mask.
 
 
 # %%
@@ -145,7 +148,7 @@ for wrong in (my_other_mask, my_unscaled):
 report
 
 # %% [markdown]
-# With rate 0 both are right, and with one number there is no other mask: a check needs cases in which the mistake
+# With rate 0 both are right, and with a single number there is no other mask: a check needs cases in which the mistake
 # shows. The numba version is one loop:
 
 # %%
@@ -164,8 +167,8 @@ assert np.array_equal(*answers)
 # %% [markdown]
 # ## Every mask is another network
 #
-# A layer with dropout on $n$ numbers is $2^n$ networks that share their weights; each mask picks one. With four numbers
-# all of them can be written down. Here are four hidden numbers, a matrix to three classes, and softmax:
+# A layer with dropout on $n$ numbers represents $2^n$ networks that share their weights; each mask selects one. With
+# four numbers you can list all of them. Take four hidden numbers, a matrix to three classes, and softmax:
 
 # %%
 hidden = np.array([1.0, 2.0, 0.5, 1.5])
@@ -175,13 +178,14 @@ probs, _ = ops.softmax_forward(np.stack([hidden * m / 0.5 for m in all_masks]) @
 figures.show_arrays([("mask", all_masks * 1), "->", ("three probabilities", probs.round(2))])
 
 # %% [markdown]
-# What to see: each row is a mask, and beside it what that network says. Most are sure, and not all of the same class.
-# What do they say together? There are two ways to ask.
+# What to see: each row shows a mask and the prediction of its network. Most networks are confident, but they do not all
+# predict the same class. How can their answers be combined? There are two ways.
 #
-# * **One pass without dropout**, called *weight averaging*: each hidden number takes its mean. One network answers.
-# * **The mean of the answers** of many networks, each with a mask: the *samples*.
+# * **One pass without dropout**, called *weight averaging*: each hidden number is replaced by its mean, and one network
+#   answers.
+# * **The mean of the answers** of many networks, each with its own mask. These answers are the *samples*.
 #
-# Before softmax both are the same, since $W$ is linear and the mean goes through it. Softmax is not linear:
+# Before softmax both give the same, since $W$ is linear and the mean passes through it. Softmax is not linear:
 
 # %%
 one_pass, _ = ops.softmax_forward((hidden @ W)[None])
@@ -189,35 +193,37 @@ logits = np.stack([hidden * m / 0.5 for m in all_masks]) @ W
 assert np.allclose(logits.mean(0), hidden @ W)
 print("softmax of the mean logits", one_pass[0].round(3))
 print("mean of the softmaxes     ", probs.mean(0).round(3), "  variance", probs.var(0).round(3))
-print("first class wins in", int((probs.argmax(1) == 0).sum()), "of 16 networks")
+print("the first class wins in", int((probs.argmax(1) == 0).sum()), "of 16 networks")
 assert one_pass.max() > probs.mean(0).max()
 
 # %% [markdown]
-# The mean of the answers is less sure than the one pass, because it knows of those that disagree. And there is a second
-# number: the **variance** of the answers. Where all networks say the same it is 0.
+# The mean of the answers is less confident than the one pass, because it includes those that disagree. There is also a
+# second number, the **variance** of the answers. It is 0 where all networks agree.
 #
-# Why "Bayesian"? One would like the probability of each set of weights after seeing the data, and the mean of all their
-# answers. Gal and Ghahramani 2015 read dropout as a rough stand-in for that: a mask draws a set of weights.
+# Why "Bayesian"? Ideally we would know the probability of each set of weights after seeing the data, and average all
+# their answers. Gal and Ghahramani 2015 interpret dropout as a rough approximation of this: a mask draws a set of
+# weights.
 
 # %% [markdown]
 # ## Where dropout goes
 #
-# Dropout everywhere learns badly: Kendall et al. found it too strong, and put it in the deepest stages only, after the
-# pools of the encoder and at the ends of the decoder's stages. The library's two networks follow the authors' files:
+# Dropout at every layer trains badly. Kendall et al. found that it regularises too strongly, and used it in the deepest
+# stages only: after the pools of the encoder and at the ends of the decoder's stages. The library's two networks follow
+# the authors' files:
 
 # %%
 for name in ("bayesian-basic", "bayesian-vgg16"):
     print(name, *[layer.removesuffix(".dropout") for layer in ts.build(name, width=0.1).layers if "dropout" in layer])
 
 # %% [markdown]
-# Their 64 channels of 7x7 kernels take longer to train than a lesson has. This one takes the library's ready network,
-# `tiny`, which was trained without dropout, puts four dropouts of one half into the same stages, and trains on for some
-# seconds.
+# Their 64 channels of 7x7 kernels take longer to train than a lesson allows. This lesson takes the library's bundled
+# network, `tiny`, which was trained without dropout. It adds four dropout layers with rate one half to the
+# corresponding stages and continues the training for some seconds.
 
 
 # %%
 def my_bayesian(network):
-    """The same layers, with dropout after the two deepest pools and the two deepest decoder stages."""
+    """Return the same layers, with dropout after the two deepest pools and the two deepest decoder stages."""
     parts = {}
     for name, layer in network.layers.items():
         parts[name] = layer
@@ -226,7 +232,7 @@ def my_bayesian(network):
     return Network(parts, network.config)
 
 
-# %% tags=["parameters"] fast="PICTURES, EPOCHS, OTHERS, SAMPLES = 12, 1, 3, 8"
+# %% tags=["parameters"] fast="PICTURES, EPOCHS, OTHERS, SAMPLES = 4, 1, 2, 4"
 PICTURES, EPOCHS, OTHERS, SAMPLES = 96, 3, 10, 50
 
 # %%
@@ -244,8 +250,8 @@ print("one sample now            ", ts.evaluate(model, val, samples=1).averages(
 print("one pass without dropout  ", ts.evaluate(model, val).averages())
 
 # %% [markdown]
-# G is the share of right pixels. A single sample is worse than one pass without dropout: half of the deep features are
-# missing. Four samples of one street:
+# G is the share of right pixels. A single sample is worse than one pass without dropout, because half of the deep
+# features are missing. Look at four samples of one street:
 
 # %%
 street = val[0]
@@ -257,10 +263,10 @@ panels += [(f"sample {k}", viz.colour_map(p.argmax(-1).astype(np.uint8), palette
 figures.show_gallery(panels, columns=5, width=12)
 
 # %% [markdown]
-# What to see: four networks, four street maps. Sky and road are alike in all. They differ at borders, and in things
-# that are small or half hidden.
+# What to see: four networks predict four label maps. Sky and road are alike in all of them. They differ at borders, and
+# in things that are small or half hidden.
 #
-# ## Mean and variance, without keeping the samples
+# ## Mean and variance without storing the samples
 #
 # The prediction is the class with the largest *mean* probability. The uncertainty of a pixel is the *variance* of its
 # probabilities, averaged over the classes (Kendall et al., section 3, and the authors' script). With $T$ samples $x_t$,
@@ -268,15 +274,15 @@ figures.show_gallery(panels, columns=5, width=12)
 #
 # $$\bar x = \frac1T \sum_t x_t, \qquad s = \frac1T \sum_t (x_t - \bar x)^2 .$$
 #
-# Keeping fifty samples of 360x480 pixels and eleven classes takes this much:
+# Fifty samples of 360x480 pixels and eleven classes need this much memory:
 
 # %%
 each = 360 * 480 * 11 * 4 / 1e6
 print(f"one sample {each:.1f} MB, fifty {50 * each:.0f} MB, a mean and a variance {2 * each:.0f} MB")
 
 # %% [markdown]
-# A tempting way out is $s = \overline{x^2} - \bar x^2$, two running sums. Both are nearly equal where the samples
-# agree, and their difference is what rounding left:
+# The identity $s = \overline{x^2} - \bar x^2$ with two running sums looks convenient. But where the samples agree, both
+# terms are nearly equal, and their difference is mostly rounding error:
 
 # %%
 samples = np.stack([ops.softmax_forward(logits)[0][0] for logits in model.samples(pictures, SAMPLES)])
@@ -285,19 +291,20 @@ print(f"float32: {np.sum(tempting < 0):,} of {tempting.size:,} variances are neg
 print(f"the mean of squared distances: {np.sum(samples.var(0) < 0)}")
 
 # %% [markdown]
-# **Welford's way** (1962) updates mean and sum of squared distances $S$ together. Let $\bar x_t$ be the mean of the
-# first $t$ samples. From $t\,\bar x_t = (t - 1)\,\bar x_{t-1} + x_t$:
+# **Welford's algorithm** (1962) updates the mean and the sum of squared distances $S$ together. Let $\bar x_t$ be the
+# mean of the first $t$ samples. From $t\,\bar x_t = (t - 1)\,\bar x_{t-1} + x_t$ it follows that
 #
 # $$\bar x_t = \bar x_{t-1} + \frac{x_t - \bar x_{t-1}}{t} .$$
 #
 # Write $d = x_t - \bar x_{t-1}$; then $\bar x_t - \bar x_{t-1} = d/t$. When the mean moves by $d/t$, the $t - 1$ old
-# squared distances grow by $(t-1)(d/t)^2$ in all, as their distances sum to 0. The new one adds
-# $(x_t - \bar x_t)^2 = (d - d/t)^2 = d^2 (t-1)^2 / t^2$. Together:
+# squared distances grow by $(t-1)(d/t)^2$ in total, because the distances sum to 0. The new sample adds $(x_t - \bar
+# x_t)^2 = (d - d/t)^2 = d^2 (t-1)^2 / t^2$. Together:
 #
 # $$S_t - S_{t-1} = \frac{(t-1)\,d^2}{t^2} + \frac{(t-1)^2 d^2}{t^2} = d^2\,\frac{t - 1}{t}
 # = (x_t - \bar x_{t-1})(x_t - \bar x_t) .$$
 #
-# One factor is the distance before the update, one after it. No squares of large numbers are subtracted.
+# One factor is the distance before the update, the other is the distance after it. No squares of large numbers are
+# subtracted.
 
 # %%
 figures.show_source(_sample)
@@ -313,9 +320,9 @@ assert np.allclose(variance, again.var(0), atol=1e-5)
 # %% [markdown]
 # ### Exercise 2: mean and variance
 #
-# Write `my_mean_and_variance(samples)`. `samples` is (T, H, W, K), float64, T at least 1. Return `mean` and `variance`,
-# each (H, W, K); the variance is divided by T. By Welford, or by two passes; numbers may be large and lie close
-# together.
+# Write `my_mean_and_variance(samples)`. `samples` has the shape (T, H, W, K), in float64, with T at least 1. Return
+# `mean` and `variance`, each (H, W, K); the variance is divided by T. Use Welford's algorithm or two passes; the
+# numbers may be large and close together.
 
 
 # %%
@@ -344,14 +351,14 @@ figures.show_heat(uncertainty, f"uncertainty, {SAMPLES} samples", image=street.i
 figures.overlays_figure([(street.image, street.labels, labels, street.name)], palette)
 
 # %% [markdown]
-# What to see: uncertainty is dark where the samples differ, along the borders of things and within some of them.
-# Compare with the errors, in red. There are errors without uncertainty, and uncertainty without errors. The rest of the
-# lesson measures how much the two have in common. First, all validation pictures:
+# What to see: the uncertainty is high where the samples differ, along the borders of things and within some of them.
+# Compare it with the errors, in red. There are errors without uncertainty, and uncertainty without errors. The rest of
+# the lesson measures how much the two have in common. First, evaluate all validation pictures:
 
 
 # %%
 def my_look(sample):
-    """Labels, mean and variance of the samples, and the probabilities of one pass without dropout."""
+    """Return the labels, mean and variance of the samples, and the probabilities of one pass without dropout."""
     mean, variance = ts.predict_samples(model, sample.image, samples=SAMPLES)
     return sample.labels, mean, variance, ts.predict_probs(model, sample.image)
 
@@ -365,8 +372,8 @@ for names, where in ((("at borders", "elsewhere"), border), (("of wrong pixels",
     print(f"mean uncertainty {names[0]} {pair[0]:.4f}, {names[1]} {pair[1]:.4f}")
 
 # %% [markdown]
-# By class, the rarest first. Kendall et al. report that the network is more uncertain of a class that is rarer and
-# harder:
+# The next table lists the classes, the rarest first. Kendall et al. report that the network is more uncertain about
+# classes that are rarer and harder:
 
 # %%
 order = np.argsort([np.sum(truth == k) for k in range(11)])
@@ -380,12 +387,12 @@ for k in order:
         )
 
 # %% [markdown]
-# ## What is uncertainty worth? AUROC
+# ## The value of the uncertainty: AUROC
 #
-# Uncertainty is useful if wrong pixels have more of it than right ones. Take one wrong and one right pixel at random:
-# how often has the wrong one the larger uncertainty? That share is called the area under the ROC curve, **AUROC**. 0.5
-# says that uncertainty knows nothing, 1 that every wrong pixel has more of it than every right one. Count it on ten
-# pixels:
+# Uncertainty is useful if it is higher at wrong pixels than at right ones. Take one wrong and one right pixel at
+# random: how often does the wrong one have the higher uncertainty? This share is called the area under the ROC curve,
+# **AUROC**. 0.5 means that the uncertainty says nothing about errors, 1 that it is higher at every wrong pixel than at
+# every right one. Count it on ten pixels:
 
 # %%
 ten = np.array([0.9, 0.7, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0])
@@ -398,11 +405,11 @@ print(f"together {larger.sum():.1f} of {larger.size}: {larger.mean():.4f}")
 assert np.isclose(larger.mean(), metrics.auroc(ten, ten_wrong))
 
 # %% [markdown]
-# 3 wrong times 7 right pixels are 21 pairs; equal uncertainty counts half. 0.9 beats all seven; 0.7 beats six and ties
-# with one; 0.6 beats six. 19.5 of 21.
+# 3 wrong times 7 right pixels make 21 pairs; equal uncertainties count half. 0.9 exceeds all seven; 0.7 exceeds six and
+# ties with one; 0.6 exceeds six. The total is 19.5 of 21.
 #
-# The name comes from a curve. Put up a threshold and call every pixel uncertain that lies above. Lower it step by step:
-# the share of wrong pixels that are caught goes to the right pixels that are suspected without cause.
+# The name comes from a curve. Set a threshold and call every pixel above it uncertain. Lower the threshold step by
+# step, and plot the share of wrong pixels that are caught against the share of right pixels that are suspected.
 
 # %%
 cuts = [np.inf, *np.unique(ten)[::-1]]
@@ -411,15 +418,15 @@ suspected = [np.mean(ten[~ten_wrong] >= cut) for cut in cuts]
 area = np.sum(np.diff(suspected) * (np.array(caught[1:]) + caught[:-1]) / 2)  # trapezoids
 print(f"area under the curve {area:.4f}")
 assert np.isclose(area, larger.mean())
-curves = {"ten pixels": (suspected, caught), "knowing nothing": ([0.0, 1.0], [0.0, 1.0])}
+curves = {"ten pixels": (suspected, caught), "chance": ([0.0, 1.0], [0.0, 1.0])}
 figures.show_plot(
     curves, title="ROC", x="share of right pixels suspected", y="share of wrong pixels caught", size=(6.5, 4)
 )
 
 # %% [markdown]
-# The area under the curve is the share of pairs: the assertion holds. The slanted piece is the tie.
+# The area under the curve is the share of pairs, as the assertion confirms. The slanted segment is the tie.
 #
-# Pairs cannot be counted for millions of pixels, but after sorting it takes one look-up per pixel:
+# Counting pairs is infeasible for millions of pixels, but after sorting it takes one look-up per pixel:
 
 # %%
 figures.show_source(metrics.auroc)
@@ -431,8 +438,8 @@ print(f"{pixels[1].sum():,} wrong pixels, {(~pixels[1]).sum():,} right ones: AUR
 # %% [markdown]
 # ### Exercise 3: AUROC
 #
-# Write `my_auroc(values, positive)`. `values` and `positive` are (n,); `positive` is a boolean array with at least one
-# of each kind. Return a number. Few pixels: comparing all pairs is fine.
+# Write `my_auroc(values, positive)`. `values` and `positive` have the shape (n,); `positive` is a boolean array with at
+# least one True and one False. Return a number. There are few pixels, so you may compare all pairs.
 
 
 # %%
@@ -447,10 +454,10 @@ def my_auroc(values, positive):
 grader.grade("auroc", my_auroc)
 
 # %% [markdown]
-# ## A cheaper rival
+# ## A cheaper alternative
 #
-# Another measure of uncertainty costs nothing. One pass without dropout gives probabilities; where the largest of them
-# is small the network is unsure. Is the variance of fifty samples better at finding wrong pixels than that?
+# Another measure of uncertainty costs nothing. One pass without dropout gives probabilities, and where the largest of
+# them is small, the network is uncertain. Does the variance of fifty samples find wrong pixels better than that?
 
 # %%
 entropy = -(mean * np.log(mean + 1e-12)).sum(-1)
@@ -466,18 +473,18 @@ for name, area in found.items():
 print("best at finding wrong pixels:", max(found, key=found.get))
 
 # %% [markdown]
-# When this lesson was written the last line was clearly the best, at a small part of the work. There is a reason. A
-# pixel at a border may truly be this or that: all samples say "half, half", their variance is small, and the error is
-# likely. Variance counts only what the networks disagree about (the *model's* ignorance), not what they agree to be
-# open (the *data's*). Entropy and the largest probability see both.
+# When this lesson was written, the last line was clearly the best, at a fraction of the cost. There is a reason. A
+# pixel at a border may be ambiguous: all samples say "half, half", their variance is small, and an error is likely.
+# Variance measures only what the networks disagree about (*model uncertainty*), not what they agree to be ambiguous
+# (*data uncertainty*). Entropy and the largest probability include both.
 #
-# So ask for what variance is made for: what the training never told the network.
+# So test the purpose that variance was made for: things that the network was never taught.
 #
-# ## What it never learned
+# ## Void: seen, but never labelled
 #
-# At the lower edge of about every third street lies the bonnet of the car that carries the camera. It is labelled
-# *void* and does not count in training (lesson 06): the network saw many bonnets, and nobody told it what they are.
-# Does uncertainty tell their pixels from others?
+# The bonnet of the car that carries the camera is visible at the lower edge of about every third street. It is labelled
+# *void* and does not count in training (lesson 06): the network saw many bonnets but never learned what they are. Does
+# the uncertainty separate their pixels from others?
 
 # %%
 streets = [scene for scene in ToyScenes(40, seed=6) if np.mean(scene.labels == palette.ignore_label) > 0.02]
@@ -498,13 +505,13 @@ print("taken for", ", ".join(f"{palette.names[k]} {taken_for[k]:.0%}" for k in n
 figures.show_heat(void_variance[0].mean(-1), "uncertainty", image=streets[0].image)
 
 # %% [markdown]
-# What to see: the bonnet, at the lower edge, has some uncertainty, and no more than many things that the network knows.
-# When this lesson was written the variance was the best of the four, and one pass the last; but no AUROC was good. The
-# bonnet lies where road mostly lies, and most samples agree that it is road. Uncertainty says that networks disagree,
-# not that they are wrong.
+# What to see: the bonnet, at the lower edge, has some uncertainty, but no more than many things that the network was
+# taught. When this lesson was written, the variance was the best of the four and one pass the last, but no AUROC was
+# good. The bonnet is where road usually is, and most samples agree that it is road. Uncertainty says that networks
+# disagree, not that they are wrong.
 
 # %% [markdown]
-# And something that no street had: a ball in two glaring colours, put on the road.
+# Now test something that no street had: a ball in two glaring colours, placed on the road.
 
 
 # %%
@@ -518,7 +525,7 @@ def my_ball(image):
 
 
 # %%
-print("picture   uncertainty inside: without, with the ball   1 - p, one pass: without, with   the ball is called")
+print("picture   uncertainty inside: without, with the ball   1 - p, one pass: without, with   predicted as")
 more = []
 for number, sample in enumerate(val.samples[:6]):
     changed, inside = my_ball(sample.image)
@@ -528,25 +535,26 @@ for number, sample in enumerate(val.samples[:6]):
     called = palette.names[np.bincount(answers[1][0][inside]).argmax()]
     more.append((after / before, plain[1] / plain[0]))
     print(f"{number}         {before:20.4f} {after:10.4f} {plain[0]:24.3f} {plain[1]:8.3f}          {called}")
-print("with the ball, times:", np.median(more, 0).round(1), "(median; samples, one pass)")
+print("factor with the ball:", np.median(more, 0).round(1), "(median; samples, one pass)")
 
 # %%
 changed, inside = my_ball(street.image)
 _, uncertainty_of_ball = ts.predict_with_uncertainty(model, changed, samples=SAMPLES)
 outlines = np.percentile(uncertainty[0][border[0]], 90)
 in_ball = uncertainty_of_ball[inside].mean()
-print(f"uncertainty in the ball {in_ball:.3f}; a tenth of this street's border has over {outlines:.3f}")
+print(f"uncertainty in the ball {in_ball:.3f}; a tenth of this street's border is above {outlines:.3f}")
 figures.show_heat(uncertainty_of_ball, "uncertainty", image=changed)
 
 # %% [markdown]
-# What to see: the network has eleven names and gives the ball one of them. Uncertainty rises in the ball, and so does
-# that of one pass. The printed line compares it with what the street's outlines have anyway: a threshold low enough for
-# the ball may mark many outlines as well. Uncertainty is a hint, and no guard against the unknown.
+# What to see: the network has eleven classes and assigns one of them to the ball. The uncertainty rises in the ball,
+# and so does that of one pass. The printed line compares it with the usual uncertainty of the street's outlines: a
+# threshold low enough to detect the ball may mark many outlines as well. Uncertainty is a hint, but no protection
+# against unknown objects.
 #
 # ## How many samples?
 #
-# The mean of $T$ samples is itself a matter of chance. Its variance is $s/T$, so its standard deviation falls as
-# $1/\sqrt T$: four times the samples, half the chance.
+# The mean of $T$ samples is itself random. Its variance is $s/T$, so its standard deviation falls as $1/\sqrt T$: four
+# times the samples halve the noise.
 
 # %%
 halves = np.stack([ops.softmax_forward(logits)[0][0] for logits in model.samples(pictures, 2 * SAMPLES)])
@@ -560,7 +568,7 @@ figures.show_plot(curves, title="Two means of T samples each", x="T", log=True)
 
 # %% [markdown]
 # What to see: both lines fall together. But the class with the largest mean settles sooner, and so does the order of
-# the uncertainties. All validation pictures, with the same masks for every count:
+# the uncertainties. Here are all validation pictures, with the same masks for every count:
 
 # %%
 scores = {count: ts.evaluate(model, val, samples=count) for count in counts if count not in (3, 12, 35)}
@@ -575,26 +583,27 @@ best = max(scores.values(), key=lambda score: score.mIoU).mIoU
 enough = next(count for count, score in scores.items() if score.mIoU > best - 0.01)
 beaten = [count for count, score in scores.items() if score.mIoU > plain.mIoU]
 print(f"within 0.01 of the best mIoU from {enough} samples on")
-print(f"better than one pass without dropout: from {beaten[0]} on" if beaten else "one pass is never beaten here")
+print(f"better than one pass without dropout: from {beaten[0]} samples on" if beaten else "one pass is best here")
 curves = {"samples": (list(scores), [score.mIoU for score in scores.values()]),
           "one pass": ([1, max(scores)], [plain.mIoU] * 2)}  # fmt: skip
 figures.show_plot(curves, title="mIoU", x="samples", log="x")
 
 # %% [markdown]
-# What to see: a steep rise over the first few samples, then less and less. Kendall et al. take 50 samples, and report
-# that the mean of samples passes weight averaging at about six. Here, when this lesson was written, most of the gain
-# was there after ten samples, and one pass was level with fifty. Their network learned with dropout from the start;
-# ours had learned the streets before. And there is another thing.
+# What to see: a steep rise over the first few samples, then smaller and smaller gains. Kendall et al. take 50 samples,
+# and report that the mean of the samples becomes better than weight averaging at about six. Here, when this lesson was
+# written, ten samples gave most of the gain, and one pass was as good as fifty samples. Their network was trained with
+# dropout from the start; ours had learned the streets before. Batch norm is another reason.
 #
-# ## Batch norm did not expect that
+# ## Batch norm and dropout
 #
-# Dropout keeps the mean and raises the mean square. Batch norm takes its statistics in training, with dropout on. In
-# one pass without dropout the variance that comes in is smaller than the one it divides by. How much smaller?
+# Dropout keeps the mean and raises the mean square. Batch norm collects its statistics in training, with dropout on. In
+# one pass without dropout, the variance of its input is smaller than the running variance that it divides by. How much
+# smaller?
 
 
 # %%
 def my_variance_ratios(sample):
-    """For each batch norm: variance of what comes in, over the variance it was told."""
+    """Return, for each batch norm, the variance of its input divided by its running variance."""
     x, ratios = np.stack([one.image for one in val.samples[:4]]).astype(np.float32), {}
     tape = layers.Tape(sample=sample, generator=np.random.default_rng(0))
     for name, layer in model.layers.items():
@@ -610,26 +619,26 @@ for name, ratio in with_dropout.items():
     print(f"{name:<15} {ratio:10.2f} {without[name]:5.2f}")
 
 # %% [markdown]
-# With dropout on all ratios are near 1 (if the training was long enough for the statistics to settle). Without it they
-# fall, after the first dropout, to between about one half and one: the formula of the beginning, $E[\text{out}^2] = x^2
-# / (1 - p)$. So one pass without dropout is not the network that was trained. (Li et al. 2019 call this *variance
-# shift*.) The other way round: measure the statistics without dropout, by `ts.recompute_statistics`, and the one pass
-# fits, but the samples do not.
+# With dropout on, all ratios are near 1 (if the training was long enough for the statistics to settle). Without it,
+# after the first dropout, they fall to between about one half and one. The reason is the formula from the beginning,
+# $E[\text{out}^2] = x^2 / (1 - p)$. So one pass without dropout does not run the network that was trained. (Li et al.
+# 2019 call this *variance shift*.) You can also collect the statistics without dropout, with `ts.recompute_statistics`.
+# Then they fit the one pass but not the samples.
 
 # %%
 other = my_bayesian(ts.load_bundled("toy"))
 other.load_state(model.state())
 ts.recompute_statistics(other, train, size=SIZE)
 few = min(10, SAMPLES)
-print(f"statistics taken      one pass mIoU   {few} samples mIoU")
+print(f"statistics collected  one pass mIoU   {few} samples mIoU")
 for name, network in (("with dropout", model), ("without dropout", other)):
     scored = [ts.evaluate(network, val), ts.evaluate(network, val, samples=few)]
     print(f"{name:<21} {scored[0].mIoU:.3f}           {scored[1].mIoU:.3f}")
 
 # %% [markdown]
-# Compare within a column: which statistics serve which way of asking? When this lesson was written the samples were
-# somewhat better with the statistics that were taken with dropout, and the one pass did not care: the network forgave
-# more than the table of variances suggests.
+# Compare within a column: which statistics suit which kind of prediction? When this lesson was written, the samples
+# were somewhat better with the statistics that were collected with dropout, and the one pass did equally well with
+# both. The network was more robust than the table of variances suggests.
 #
 # ## What it costs
 
@@ -648,20 +657,20 @@ print(f"one pass {1000 * times[None]:.0f} ms, ten samples {1000 * times[10]:.0f}
 print(f"{work[first:].sum() / work.sum():.0%} of the multiplications come after the first dropout")
 
 # %% [markdown]
-# What comes before the first dropout is the same in all samples, and `Network.samples` computes it once. The rest is
-# computed for each. Dropout deep in the middle saves less than one may hope: the decoder's last stages, at full size,
-# are where the work is.
+# All layers before the first dropout give the same result in all samples, and `Network.samples` computes them once. The
+# rest is computed for each sample. Dropout in the deep stages saves less than one might hope, because most of the work
+# is in the decoder's last stages, at full size.
 #
 # ## What to remember
 #
-# - Dropout: $\text{out} = x\,m/(1-p)$, $\mathrm{dx} = \mathrm{dout}\,m/(1-p)$, the same mask. The mean stays, the mean
-#   square grows by $1/(1-p)$.
-# - Chance comes in as an argument, or nothing can be checked.
-# - Every mask is another network. Their mean predicts, their variance is uncertainty. Welford keeps both without
-#   keeping them.
+# - Dropout: $\text{out} = x\,m/(1-p)$, $\mathrm{dx} = \mathrm{dout}\,m/(1-p)$, with the same mask. The mean stays the
+#   same, the mean square grows by $1/(1-p)$.
+# - Randomness must be an argument of an op, or the op cannot be checked.
+# - Every mask is another network. Their mean is the prediction, their variance the uncertainty. Welford's algorithm
+#   computes both without storing the samples.
 # - AUROC is the share of pairs in the right order.
-# - Variance shows what the networks disagree about. For finding wrong pixels compare it with the probability of one
-#   pass, which costs nothing.
-# - Ten or twenty samples have most of it; the error of the mean falls as $1/\sqrt T$.
-# - Batch norm's statistics belong to dropout on, or off; not to both.
-# - A network that is asked about something it never saw still answers with one of its classes.
+# - Variance shows what the networks disagree about. To find wrong pixels, compare it with the probability of one pass,
+#   which costs nothing.
+# - Ten or twenty samples give most of the gain; the error of the mean falls as $1/\sqrt T$.
+# - Batch norm's statistics fit the network with dropout on or off, but not both.
+# - A network that sees something new still answers with one of its classes.

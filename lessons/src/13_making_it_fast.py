@@ -1,17 +1,17 @@
 # %% [markdown]
 # # 13 Making it fast
 #
-# **The question.** A convolution is seven nested loops. Written like that in Python, one layer takes many
-# thousand times as long as in the library. Where does the factor come from, and where does it end?
+# **The question.** A convolution is seven nested loops. Written like that in Python, one layer takes many thousand
+# times as long as in the library. Where does this factor come from, and what limits it?
 #
-# **At the end** you know what each rung of this ladder changes, you can derive Winograd's F(2, 3) by hand, you have a
-# roofline of your own machine, and you know five traps, four of the stopwatch and one of threads.
+# **At the end** you know what each rung of this ladder changes. You can derive Winograd's F(2, 3) by hand, and you have
+# a roofline of your own machine. You know five traps, four of timing and one of threads.
 #
-# **Needed before:** lessons 01 and 02, convolution as seven loops, as shifted products, and its backward.
+# **Needed before:** lessons 01 and 02 (convolution as seven loops, as shifted products, and its backward).
 #
-# Times depend on the processor, on what else it does, and on the minute. So no sentence here promises one. The cells
-# print what they find on your machine; the text says what to compare. Badrinarayanan et al. 2017 compare networks by
-# their times in Table 6; this lesson is about what such a number is made of.
+# Times depend on the processor, its load and the moment. So no sentence here promises a time. The cells print what they
+# measure on your machine, and the text says what to compare. Badrinarayanan et al. 2017 compare networks by their times
+# in Table 6; this lesson shows what is behind such numbers.
 
 # %%
 import time
@@ -31,12 +31,12 @@ from tinysegnet.ops.engine import cost_model, direct, gemm_microkernel, simd, wi
 from tinysegnet_lessons import figures, grader
 
 # %%
-most_threads = runtime.threads()  # kept, because the number is changed below
+most_threads = runtime.threads()  # saved, because the number is changed below
 
 # %% [markdown]
-# ## What is to be computed
+# ## What is computed
 #
-# One number of the output is a sum of products. Here for one channel, a kernel of 3x3 on a picture of 4x4:
+# One number of the output is a sum of products. The figure shows one channel, with a kernel of 3x3 on a picture of 4x4:
 
 # %%
 x_small = np.array([[1.0, 2, 0, 1], [3, 1, 2, 0], [0, 2, 4, 1], [1, 0, 1, 2]])
@@ -44,16 +44,16 @@ w_small = np.array([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]])
 figures.show_kernel(x_small, w_small, at=(1, 2))
 
 # %% [markdown]
-# Nine products and their sum, for one pixel and one pair of channels. (The zeros around the picture are its padding.)
-# A *multiply-add* is one product and its addition to the sum. With C channels in and F out, an output of $H \times W$
-# pixels takes
+# What to see: nine products and their sum, for one pixel and one pair of channels. (The zeros around the picture are
+# its padding.) A *multiply-add* is one product and its addition to the sum. With C input channels and F output
+# channels, an output of $H \times W$ pixels takes
 #
 # $$H \cdot W \cdot K^2 \cdot C \cdot F \quad\text{multiply-adds}$$
 #
-# and that is the work of every rung below. One layer for all of them, 64 channels to 64:
+# This is the work of every rung below. All of them compute the same layer, with 64 input and 64 output channels:
 
 # %% tags=["parameters"] fast="H, W, ROUNDS = 24, 32, 3"
-H, W, ROUNDS = 60, 80, 5  # of the picture, even numbers; how often each rung is timed
+H, W, ROUNDS = 60, 80, 5  # size of the picture, even numbers; how often each rung is timed
 
 # %%
 C = F = 64
@@ -62,10 +62,10 @@ x = rng.standard_normal((1, H, W, C), np.float32)
 weight = rng.standard_normal((3, 3, C, F), np.float32) / 24
 multiply_adds = H * W * 9 * C * F
 print(f"{multiply_adds / 1e6:.0f} million multiply-adds")
-runtime.set_threads(1)  # the ladder is climbed by one thread; more come at the end
+runtime.set_threads(1)  # one thread for the ladder; more at the end of the lesson
 
 # %% [markdown]
-# A network has many such layers. SegNet itself, at the paper's 360x480:
+# A network has many such layers. Here is the total for SegNet at the paper's 360x480:
 
 # %%
 total = sum(row.multiply_adds for row in ts.build("vgg16").summary((360, 480)).rows)
@@ -74,19 +74,19 @@ print(f"{total / 1e9:.0f} billion multiply-adds forward; about three times as ma
 # %% [markdown]
 # ## First right, then fast
 #
-# A wrong result takes no time. So each rung is compared with the one before it, and only then timed. What is
-# compared is the distance, $\lVert a - b \rVert / \lVert b \rVert$ over the whole array. In float32 two sums of the
-# same numbers in another order differ by rounding, near $10^{-7}$ to $10^{-6}$.
+# The speed of a wrong result is meaningless. So each rung is first compared with the one before it, and only then
+# timed. The comparison is the distance $\lVert a - b \rVert / \lVert b \rVert$ over the whole array. In float32, sums
+# of the same numbers in another order differ by rounding, by about $10^{-7}$ to $10^{-6}$.
 #
-# And how is it timed? Two runs at two moments compare the moments, too. So the rungs take turns, round by round, and
-# the *median* of each counts: half of its runs were faster, and one disturbed run moves it little.
+# Two runs at two moments also compare the moments. So the rungs take turns, round by round, and the *median* of each
+# counts: half of its runs were faster, and one disturbed run hardly changes it.
 
 
 # %%
 def my_medians(runs, rounds):
     seconds = {name: [] for name in runs}
     for work in runs.values():
-        work()  # once for nothing: compiling, loading, first touch of memory
+        work()  # untimed: compiling, loading, first touch of memory
     for _ in range(rounds):
         for name, work in runs.items():
             began = time.perf_counter()
@@ -98,7 +98,7 @@ def my_medians(runs, rounds):
 # %% [markdown]
 # ## Rung 1: seven loops
 #
-# The definition. Every name is looked up, every number is wrapped into a Python object, for every multiply-add anew.
+# This is the definition. For every multiply-add, Python looks up every name and wraps every number into an object.
 
 
 # %%
@@ -117,7 +117,7 @@ def my_loops(padded, weight, out):
 
 
 # %% [markdown]
-# Nobody wants to wait for all of it. A piece of 3x4 pixels will do, and its time for each multiply-add:
+# The whole layer would take too long. Compute a piece of 3x4 pixels, and the time per multiply-add:
 
 
 # %%
@@ -133,15 +133,15 @@ piece = x[:, :3, :4]
 began = time.perf_counter()
 slow = my_loops(my_padded(piece), weight, my_zeros(piece))
 each = (time.perf_counter() - began) / (slow[..., 0].size * 9 * C * F)
-print(f"{1e9 * each:.0f} ns a multiply-add; the layer would take {each * multiply_adds:.0f} s")
+print(f"{1e9 * each:.0f} ns per multiply-add; the layer would take {each * multiply_adds:.0f} s")
 print(f"and one forward of SegNet {each * total / 3600:.1f} hours")
 
 # %% [markdown]
 # ## Rung 2: shifted products in NumPy
 #
-# Lesson 01: for one tap $(i, j)$ of the kernel, the whole picture, shifted, times one $C \times F$ matrix. Nine
-# products of matrices instead of seven loops; the loops run inside a library of linear algebra. This is the library's
-# definition of a convolution:
+# Lesson 01 showed it: for one tap $(i, j)$ of the kernel, the whole picture is shifted and multiplied by one $C \times
+# F$ matrix. Nine matrix products replace seven loops, and the remaining loops run inside a library of linear algebra.
+# This is the library's definition of a convolution:
 
 # %%
 figures.show_source(ops.conv.conv2d_forward_numpy)
@@ -154,11 +154,11 @@ assert distance(found, slow) < 1e-4
 # %% [markdown]
 # ## Rung 3: the same loops, compiled
 #
-# Rung 2 was a jump ahead: inside `@` works a library of linear algebra, with a register tile (rung 5) written by
-# others. Rungs 3 to 5 build it ourselves, from the loops of rung 1. So expect rungs 3 and 4 to be slower than rung 2.
+# Rung 2 was a jump ahead: `@` calls a library of linear algebra, which already has a register tile (rung 5). Rungs 3 to
+# 5 build one from the loops of rung 1. So expect rungs 3 and 4 to be slower than rung 2.
 #
-# `numba.njit` takes the very function from above and makes machine code of it, for the types of its arguments. It does
-# so when it is called for the first time.
+# `numba.njit` compiles the function from above to machine code for the types of its arguments. It does so at the first
+# call.
 
 # %%
 compiled = numba.njit(my_loops)
@@ -172,11 +172,11 @@ print(f"distance from the seven loops: {distance(out, slow):.0e}")
 assert distance(out, slow) < 1e-4
 
 # %% [markdown]
-# **Trap 1: the first call.** The first time is that of the compiler. Timing one call of each version compares a
-# convolution with a compilation. That is why `my_medians` runs everything once for nothing.
+# **Trap 1: the first call.** The first time includes compilation. If you time one call of each version, you compare a
+# convolution with a compilation. So `my_medians` runs everything once before it starts timing.
 #
-# **Trap 2: dead code.** A compiler leaves out what nobody looks at. Two functions that add up the same numbers; the
-# second one forgets to return the sum:
+# **Trap 2: dead code.** A compiler removes results that are not used. These two functions add up the same numbers, but
+# the second one does not return the sum:
 
 
 # %%
@@ -202,21 +202,21 @@ for name, seconds in found.items():
     print(f"{name:10} {1e6 * seconds:8.2f} us, {len(numbers) / seconds / 1e9:.1f} billion additions per second")
 
 # %% [markdown]
-# Compare the second line with what a processor can do: a few billion steps per second. Where it says far more than
-# that, no number was added; the loop is gone, and what was timed is the call. A benchmark must use its result.
+# Compare the second line with what a processor can do: a few billion steps per second. If it shows far more, nothing
+# was added; the loop is gone, and only the call was timed. A benchmark must use its result.
 #
 # ## Rung 4: another order of the loops
 #
-# The sum is the same whichever loop is inside. The memory is not. In `weight` (K, K, C, F) the numbers of one $c$ and
-# all $f$ lie side by side; with $c$ in the innermost loop each step jumps over F numbers. With $f$ inside, `weight`
-# and `out` are read in the order in which they lie, and neighbours can be computed together: a *vector register*
-# holds several numbers, and one instruction treats all of them.
+# The sum is the same whichever loop is innermost, but the memory access is not. In `weight` (K, K, C, F) the numbers of
+# one $c$ and all $f$ are contiguous. With $c$ in the innermost loop each step jumps over F numbers. With $f$ innermost,
+# `weight` and `out` are read in memory order, and neighbours can be computed together: a *vector register* contains
+# several numbers, and one instruction processes all of them.
 
 # %%
 lanes = simd._vector_bytes() // 4
 print(f"numbers of float32 in one vector register of this machine: {lanes}")
 for name, axis in (("c", 2), ("f", 3)):
-    print(f"innermost {name}: each step goes {weight.strides[axis]} bytes further in weight")
+    print(f"innermost {name}: each step moves {weight.strides[axis]} bytes in weight")
 
 
 # %%
@@ -245,15 +245,15 @@ for function in (compiled, my_reordered):
     assert distance(out, reference) < 1e-4
 
 # %% [markdown]
-# The first distance is often 0: the same additions in the same order round the same way.
+# The first distance is often 0, because the same additions in the same order round in the same way.
 #
 # `contract` allows the compiler one change: a product and the addition after it may become a single instruction, the
-# *fused multiply-add*, which also rounds once instead of twice. Nothing else is reordered, so a NaN stays a NaN.
+# *fused multiply-add*, which also rounds once instead of twice. Nothing else is reordered, and a NaN stays a NaN.
 #
-# **A trap of its own: the address.** The cache is read in lines, of 64 bytes on most processors. A vector that begins
-# in the middle of a line may need two of them. NumPy promises no more than a multiple of 16, so the same code can be
-# fast or slow by chance. Here the output is laid on a chosen address, once at the beginning of a line and once 16 bytes
-# later; the kernel begins with a line both times:
+# **A trap of compiled code: the address.** The cache is read in lines, of 64 bytes on most processors. A vector that
+# begins in the middle of a line may need two of them. NumPy guarantees only a multiple of 16, so the same code can be
+# fast or slow by chance. The next cell places the output at a chosen address, once at the beginning of a line and once
+# 16 bytes later. The kernel begins with a line in both cases:
 
 
 # %%
@@ -282,25 +282,25 @@ for name, seconds in my_medians(places, ROUNDS).items():
 assert np.array_equal(out_0, out_16)
 
 # %% [markdown]
-# Not one instruction differs. How much the address matters depends on the processor and on the width of its vectors;
-# the two lines say it for yours. From here on rungs 3 and 4 get arrays that begin with a line.
+# Both runs execute the same instructions. How much the address matters depends on the processor and on the width of its
+# vectors; the two lines show it for yours. From here on rungs 3 and 4 get arrays that begin with a line.
 #
 # ## Rung 5: the register tile
 #
-# What holds rung 4 back? For each product it loads `row[f]` and `pixel[f]`, and stores `pixel[f]` again: three trips
-# to memory for one multiply-add. A processor can start about two multiply-adds per cycle, and about two loads. So the
-# loads alone allow half of the multipliers' pace. And there is more: what is stored in `pixel[f]` is loaded back at the
+# What limits rung 4? For each product it loads `row[f]` and `pixel[f]`, and stores `pixel[f]` again: three memory
+# accesses for one multiply-add. A processor can start about two multiply-adds per cycle, and about two loads. So the
+# loads alone limit it to half of the possible rate. In addition, a value stored in `pixel[f]` is loaded again at the
 # very next $c$, and that load has to wait for the store.
 #
-# The way out is to keep sums where the arithmetic is, in registers. Take a tile of the output: R pixels and V vectors
-# of channels, $R \cdot V$ sums. For each $k$ (a tap and an input channel) it needs V vectors of the kernel and R
-# numbers of the picture, and does $R \cdot V$ multiply-adds with them:
+# The solution is to keep the sums in registers, where the arithmetic happens. Take a tile of the output: R pixels and V
+# vectors of channels, $R \cdot V$ sums. For each $k$ (a tap and an input channel) it loads V vectors of the kernel and
+# R numbers of the picture, and performs $R \cdot V$ multiply-adds with them:
 #
 # $$\frac{\text{multiply-adds}}{\text{loads}} = \frac{R\,V}{R + V}
 # \qquad\text{registers: } R\,V + V + 1$$
 #
-# (the sums, the V vectors, and one register that repeats a number of the picture in all its places). A processor with
-# AVX-512, and an ARM one, has 32 such registers; one with AVX2 has 16.
+# These registers are for the sums, the V vectors, and one picture number repeated in all lanes. A processor with
+# AVX-512 has 32 such registers, and so has ARM; one with AVX2 has 16.
 
 # %%
 for registers in (32, 16):
@@ -308,23 +308,23 @@ for registers in (32, 16):
     best = sorted(tiles, key=lambda tile: tile[0] * tile[1] / sum(tile), reverse=True)[:4]
     chosen = (6, 4) if registers == 32 else (6, 2)
     for r, v in dict.fromkeys([*best, chosen]):
-        ratio = f"{r * v} multiply-adds for {r + v} loads, {r * v / (r + v):.2f} a load"
+        ratio = f"{r * v} multiply-adds for {r + v} loads, {r * v / (r + v):.2f} per load"
         print(f"{registers} registers: {r} x {v} tile, {ratio}" + (" (the library's)" if (r, v) == chosen else ""))
 assert chosen in tiles
 assert gemm_microkernel.ROWS == 6
 
 # %% [markdown]
-# One number at a time, $R = V = 1$, has 0.5 multiply-adds a load. The library's tile of 6 rows and 4 vectors has 2.4:
-# more than one, so that the multipliers set the pace and not the loads. 5 x 5 would have a little more, but SegNet's
-# channels are powers of two, and 4 vectors divide them evenly. In 16 registers 4 x 3 would have more than the library's
-# 6 x 2, but 3 vectors of 8 do not divide 64 channels.
+# A single sum, $R = V = 1$, has 0.5 multiply-adds per load. The library's tile of 6 rows and 4 vectors has 2.4. That is
+# more than one, so arithmetic sets the pace and not the loads. 5 x 5 would have slightly more, but SegNet's channel
+# counts are mostly powers of two, and 4 vectors divide them evenly. With 16 registers 4 x 3 would have more than the
+# library's 6 x 2, but 3 vectors of 8 do not divide 64 channels.
 #
-# There is a second reason for many sums. A multiply-add takes about four cycles until its result can be used. Two a
-# cycle, four cycles long: eight must be under way at any time, and none may wait for another. A single sum makes a
-# chain in which each waits for the one before: so it was in `my_total` of trap 2. 24 sums are 24 chains.
+# There is a second reason for many sums. The result of a multiply-add is available after about four cycles. With two
+# starts per cycle, eight must be in progress at any time, and none may wait for another. A single sum forms a chain in
+# which each addition waits for the one before, as in `my_total` of trap 2. 24 sums are 24 independent chains.
 
 # %% [markdown]
-# In words, a tile is (`b_vectors`, `number` and `sums` are names of the source below):
+# In pseudocode, a tile is as follows (`b_vectors`, `number` and `sums` are names in the source below):
 #
 #     sums = R x V vectors of zeros, in registers
 #     for k in range(inner):
@@ -334,16 +334,17 @@ assert gemm_microkernel.ROWS == 6
 #             sums[r, v] += number * b_vectors[v], for each v
 #     store sums in out
 #
-# numba has no type for a vector register, so the library writes these instructions itself. Of its source, read the part
-# from `for_range` on, the loop over $k$. One thing there misleads: `load` and `store` of `sums` look like memory.
-# `alloca` makes a named place, and the compiler (LLVM) turns a place whose address nobody takes into a register.
+# numba has no type for a vector register, so the library generates these instructions itself. In its source, read the
+# part from `for_range` on, the loop over $k$. One detail is misleading: `load` and `store` of `sums` look like memory
+# accesses. `alloca` creates a named variable, and the compiler (LLVM) keeps a variable in a register if its address is
+# not used otherwise.
 
 # %%
 figures.show_source(gemm_microkernel._make_tile)
 
 # %% [markdown]
-# Around it stands a loop over tiles, `gemm.multiply`. Direct convolution calls it row by row. In a row of an NHWC
-# picture the three pixels under a kernel row lie side by side, $3 C$ numbers in a line, so a kernel row is one product
+# The tile is called by a loop over tiles, `gemm.multiply`. Direct convolution calls it row by row. In a row of an NHWC
+# picture the three pixels under a kernel row are contiguous, $3 C$ numbers in a line. So a kernel row is one product
 # with a matrix of $3 C$ rows. Neighbouring windows overlap in memory, and nothing is copied. With stride 1:
 #
 #     pixels of a row    | 0 | 1 | 2 | 3 | 4 |      C numbers each
@@ -351,8 +352,8 @@ figures.show_source(gemm_microkernel._make_tile)
 #     window of output 1     |-----------|          begins at C,  3 C long
 #     window of output 2         |-----------|      begins at 2 C
 #
-# To `multiply` these windows are the rows of a matrix: the arguments after `x_flat` say where the first one begins and
-# how far it is to the next, `stride_x * C`.
+# For `multiply` these windows are the rows of a matrix. The arguments after `x_flat` give the start of the first row
+# and the distance to the next one, `stride_x * C`.
 
 # %%
 figures.show_source(direct._convolve_rows)
@@ -363,27 +364,27 @@ print(f"distance from NumPy: {distance(found, reference):.0e}")
 assert distance(found, reference) < 1e-4
 
 # %% [markdown]
-# What can it reach at most? A core that starts two fused multiply-adds per cycle, each on a whole vector, at 3 billion
-# cycles per second, would do $2 \cdot 2 \cdot \text{lanes} \cdot 3 \cdot 10^9$ operations per second (a multiply-add
-# counts as two). What the library's tile does in fact, with one thread and numbers that stay in the nearest cache, is
-# measured here (it takes some seconds):
+# What is the most it can reach? A core that starts two fused multiply-adds per cycle, each on a whole vector, at 3
+# billion cycles per second, would perform $2 \cdot 2 \cdot \text{lanes} \cdot 3 \cdot 10^9$ operations per second (a
+# multiply-add counts as two). The next cell measures the actual rate of the library's tile, with one thread and numbers
+# that stay in the nearest cache (this takes some seconds):
 
 # %%
 product_1, copy_1 = machine.peaks()
-print(f"if it were two per cycle at 3 GHz: {2 * 2 * lanes * 3:.0f} GFLOP/s")
-print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f} vectors of multiply-adds a ns")
+print(f"with two per cycle at 3 GHz: {2 * 2 * lanes * 3:.0f} GFLOP/s")
+print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f} vectors of multiply-adds per ns")
 
 # %% [markdown]
-# (A GFLOP/s is a billion operations per second. Many processors start one such instruction a cycle instead of two, or
-# run slower when all their cores are busy. What was measured is the roof for all that follows.)
+# (A GFLOP/s is a billion operations per second. Many processors start one such instruction per cycle instead of two, or
+# run slower when all their cores are busy.) The measured rate is the roof for everything that follows.
 #
 # ## Rung 6: fewer products
 #
-# The tile multiplies nearly as fast as the machine can. To go further, multiply less. That this is possible surprises
-# most people. Toom and Cook found it for integers of many digits, Winograd for filters, and Lavin and Gray (2015)
-# brought it to convolutional networks.
+# The tile multiplies nearly as fast as the machine can. To go further, multiply less. It is surprising that this is
+# possible. Toom and Cook found the method for integers of many digits, Winograd for filters, and Lavin and Gray (2015)
+# applied it to convolutional networks.
 #
-# Take one dimension: a kernel $g$ of 3 numbers slides over $d$ of 4 and gives 2 outputs. The definition has 6
+# Take one dimension: a kernel $g$ of 3 numbers slides over 4 numbers $d$ and gives 2 outputs. The definition has 6
 # products:
 #
 # $$y_0 = d_0 g_0 + d_1 g_1 + d_2 g_2 \qquad y_1 = d_1 g_0 + d_2 g_1 + d_3 g_2$$
@@ -400,27 +401,28 @@ print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f
 # s(\infty) &= g_2 \cdot z_1 & s(-1) &= (g_0 - g_1 + g_2)(z_0 - z_1)
 # \end{aligned}$$
 #
-# **Step 2: back to the coefficients.** From $s(1) = s_0 + s_1 + s_2 + s_3$ and $s(-1) = s_0 - s_1 + s_2 - s_3$:
+# **Step 2: from the values back to the coefficients.** Use $s(1) = s_0 + s_1 + s_2 + s_3$ and $s(-1) = s_0 - s_1 +
+# s_2 - s_3$:
 #
 # $$s_0 = s(0) \quad s_1 = \tfrac{s(1) - s(-1)}{2} - s(\infty) \quad s_2 = \tfrac{s(1) + s(-1)}{2} - s(0) \quad
 # s_3 = s(\infty)$$
 
 # %% [markdown]
-# As matrices: let $G$ evaluate $g$, $A$ evaluate $z$, and $B$ go back to the coefficients. The halves of step 2
-# may stand with $g$, which is prepared once for the whole picture: row 2 of $G$ is $(g_0 + g_1 + g_2) / 2$. With
-# $\odot$ for "number by number":
+# Write this with matrices: let $G$ evaluate $g$, let $A$ evaluate $z$, and let $B$ return to the coefficients. The
+# halves of step 2 can be moved to $g$, which is prepared once for the whole picture: row 2 of $G$ is $(g_0 + g_1 + g_2)
+# / 2$. With $\odot$ for the elementwise product:
 #
 # $$s = B\,\big[(G g) \odot (A z)\big]$$
 #
-# **Step 3: turn it round.** For any $z$, collect the outputs $y_k = \sum_j d_{k+j}\, g_j$ with $z$ as weights:
+# **Step 3: transpose.** For any $z$, collect the outputs $y_k = \sum_j d_{k+j}\, g_j$ with $z$ as weights:
 #
 # $$\sum_k z_k\, y_k = \sum_k \sum_j z_k\, g_j\, d_{k+j} = \sum_i d_i\, s_i = d^T B\,\big[(G g) \odot (A z)\big]
 # = \big[(G g) \odot (B^T d)\big]^T A\, z$$
 #
-# The second equality: $s_i$ collects the products $z_k g_j$ with $k + j = i$. The last one: with $u = G g$, $v = A z$
-# and
-# $b = B^T d$, the number $b^T (u \odot v) = \sum_i b_i u_i v_i = (u \odot b)^T v$, whichever two are multiplied first.
-# Left stands $y^T z$, right $\big(A^T [(G g) \odot (B^T d)]\big)^T z$. Since they are equal for every $z$,
+# The second equality holds because $s_i$ collects the products $z_k g_j$ with $k + j = i$. For the last one, write $u =
+# G g$, $v = A z$ and $b = B^T d$. Then $b^T (u \odot v) = \sum_i b_i u_i v_i = (u \odot b)^T v$, whichever two are
+# multiplied first. The left side is $y^T z$, the right side is $\big(A^T [(G g) \odot (B^T d)]\big)^T z$. Since they
+# are equal for every $z$,
 #
 # $$\boxed{\,y = A^T\big[(G g) \odot (B^T d)\big]\,}$$
 #
@@ -434,12 +436,12 @@ B = np.array([[1, 0, 0, 0], [0, 1, -1, -1], [-1, 1, 1, 0], [0, 0, 0, 1]]) * Frac
 figures.show_arrays([(name, matrix.astype(float)) for name, matrix in (("A", A), ("G", G), ("B", B))])
 
 # %% [markdown]
-# What to see: each row of A and of G belongs to one of the four points, in the order $0, 1, -1, \infty$; each row of B
-# to one coefficient of $s$, each column to a point. There are no numbers but 0, 1, -1 and halves: transforms are
-# additions.
+# What to see: each row of A and of G belongs to one of the four points, in the order $0, 1, -1, \infty$. Each row of B
+# belongs to one coefficient of $s$, each column to a point. All entries are 0, 1, -1 or halves, so the transforms need
+# additions and hardly any multiplications.
 #
-# Is it right? Both sides are linear in $d$ and linear in $g$. So it is enough to try every pair of unit vectors, and
-# with fractions there is no rounding to hide behind:
+# Is it right? Both sides are linear in $d$ and linear in $g$. So it is enough to try every pair of unit vectors, in
+# exact fractions without rounding:
 
 # %%
 exact = Fraction(1)
@@ -450,8 +452,8 @@ for d in np.eye(4, dtype=int) * exact:
 print("equal for all 12 pairs, so for all d and g")
 
 # %% [markdown]
-# On numbers, $d = (5, 1, 3, 2)$ and $g = (2, -1, 4)$. The six products give $2 \cdot 5 - 1 \cdot 1 + 4 \cdot 3 = 21$
-# and $2 \cdot 1 - 1 \cdot 3 + 4 \cdot 2 = 7$.
+# An example with numbers: $d = (5, 1, 3, 2)$ and $g = (2, -1, 4)$. The six products give $2 \cdot 5 - 1 \cdot 1 + 4
+# \cdot 3 = 21$ and $2 \cdot 1 - 1 \cdot 3 + 4 \cdot 2 = 7$.
 
 # %%
 d, g = np.array([5.0, 1, 3, 2]), np.array([2.0, -1, 4])
@@ -463,17 +465,18 @@ assert steps["y"].tolist() == [21, 7]
 figures.show_arrays([(name, values[:, None]) for name, values in steps.items()])
 
 # %% [markdown]
-# What to see: `d` became four sums or differences of its numbers, `g` four weighted sums. Each row of "product" is one
-# multiplication. `y` adds and subtracts them. The transforms add and subtract; only that of `g` also halves.
+# What to see: `d` became four sums or differences of its numbers, and `g` four weighted sums. Each row of "product" is
+# one multiplication, and `y` adds and subtracts them. The transforms add and subtract; only the transform of `g` also
+# halves.
 #
 # ### Exercise 1
 #
 # Write `my_winograd_1d(d, g)` for many tiles at once.
 #
-# * `d` (tiles, 4), the four numbers under each tile; `g` (3,), the kernel, the same for all.
-# * Returns `products` (tiles, 4), the numbers of the column "product" above, and `out` (tiles, 2).
+# * `d` (tiles, 4): the four numbers under each tile. `g` (3,): the kernel, the same for all tiles.
+# * Return `products` (tiles, 4), the numbers of the column "product" above, and `out` (tiles, 2).
 #
-# `A2`, `B2` and `G2` are the matrices as floats. Tiles are rows now: $B^T d$ of one row is `row @ B2`.
+# `A2`, `B2` and `G2` are the matrices as floats. Tiles are now rows: $B^T d$ of one row is `row @ B2`.
 
 
 # %%
@@ -490,10 +493,10 @@ grader.grade("winograd_1d", my_winograd_1d)
 # %% [markdown]
 # ### Two dimensions
 #
-# A picture has rows and columns, and the trick is used in both. The matrix on the left works on the columns, its
-# transpose on the right on the rows: $V = B^T d\, B$ for a patch $d$ of 4x4 pixels, $U = G\, g\, G^T$ for the 3x3
-# kernel, $M = U \odot V$, and $y = A^T M A$ for 2x2 outputs. 16 products instead of 36. With channels, the products of
-# one place in all tiles are a product of matrices, $M = V U$ with (tiles x C) times (C x F):
+# A picture has rows and columns, and the method applies to both. The matrix on the left transforms the columns, its
+# transpose on the right the rows: $V = B^T d\, B$ for a patch $d$ of 4x4 pixels, $U = G\, g\, G^T$ for the 3x3 kernel,
+# $M = U \odot V$, and $y = A^T M A$ for 2x2 outputs. This takes 16 products instead of 36. With channels, the products
+# of one position in all tiles form a matrix product, $M = V U$ with (tiles x C) times (C x F):
 
 
 # %%
@@ -516,8 +519,8 @@ assert distance(found, reference) < 1e-4
 # %% [markdown]
 # ### What breaks it
 #
-# One sign in $B$ wrong: the last entry of its second row. The result has the right shape and type, and
-# takes the same operations:
+# Make one sign in $B$ wrong, the last entry of its second row. The result has the right shape and type, and takes the
+# same number of operations:
 
 # %%
 wrong_B = matrices[1].copy()
@@ -526,21 +529,21 @@ wrong = my_winograd_2d(x, weight, matrices[0], wrong_B, matrices[2])
 print(f"distance from NumPy: {distance(wrong, reference):.2f}")
 off = np.abs(wrong - reference)[0].max(-1) > 1e-3
 counts = [int(off[i::2, j::2].sum()) for i in (0, 1) for j in (0, 1)]
-print("pixels that are wrong, of each place in a 2x2 tile:", counts)
+print("wrong pixels at each position of a 2x2 tile:", counts)
 assert distance(wrong, reference) > 0.01
 assert not off[::2, ::2].any()
 
 # %% [markdown]
-# Only outputs in a tile's second row or column are wrong; the upper left pixel of each tile is right, since $y_0$ does
-# not use the fourth product. A test of a single pixel could pass. The comparison finds it, so this version is
-# not timed at all.
+# Only outputs in a tile's second row or column are wrong. The upper left pixel of each tile is right, since $y_0$ does
+# not use the fourth product. A test of a single pixel might pass. The comparison finds the error, so this version is
+# not timed.
 #
-# ### F(4x4, 3x3): the library's
+# ### F(4x4, 3x3) in the library
 #
-# With larger tiles the saving grows: 4 outputs and 3 taps need $4 + 3 - 1 = 6$ points instead of 12 products; in two
-# dimensions 36 instead of 144. The library makes its matrices by the same three steps, with the points
-# $1, -1, 2, -2, 0, \infty$. Step 2, back to the coefficients, is done by a formula (Lagrange's): the polynomial with
-# given values at the points is a sum of polynomials, one for each point, which are 0 at all other points:
+# Larger tiles save more: 4 outputs and 3 taps need $4 + 3 - 1 = 6$ products instead of 12, or 36 instead of 144 in two
+# dimensions. The library constructs its matrices by the same three steps, with the points $1, -1, 2, -2, 0, \infty$.
+# Step 2 uses Lagrange's formula: the polynomial with given values at the points is a sum of polynomials, one for each
+# point, which are 0 at all other points:
 
 # %%
 figures.show_source(winograd_transform.winograd_matrices)
@@ -553,18 +556,19 @@ A4, B4, G4 = (
 for d in np.eye(6, dtype=int) * exact:
     for g in np.eye(3, dtype=int) * exact:
         assert list(A4.T @ ((G4 @ g) * (B4.T @ d))) == [d[k : k + 3] @ g for k in range(4)]
-print("exact, too. Largest numbers in A, B, G:", *(str(abs(m).max()) for m in (A4, B4, G4)))
+print("also exact. Largest numbers in A, B, G:", *(str(abs(m).max()) for m in (A4, B4, G4)))
 
 # %% [markdown]
-# How many products does that save? A tile at the border is computed whole, even if some of its outputs lie outside.
+# How many products does this save? A tile at the border is computed completely, even if some of its outputs lie
+# outside.
 #
 # ### Exercise 2
 #
-# Write `my_multiplications(H, W, C, F, m, r)`: how many products a convolution with a kernel of r x r needs for an
-# output of H x W pixels, C channels in and F out. Return two numbers:
+# Write `my_multiplications(H, W, C, F, m, r)`, which counts the products of a convolution with a kernel of r x r, C
+# input channels and F output channels, for an output of H x W pixels. Return two numbers:
 #
 # * `direct`, by the definition;
-# * `winograd`, by Winograd's F(m x m, r x r), with whole tiles. (That F is a name, not the number of channels.)
+# * `winograd`, by Winograd's F(m x m, r x r), with whole tiles. (This F is a name, not the number of channels.)
 #
 # The transforms are not counted.
 
@@ -581,7 +585,7 @@ def my_multiplications(H, W, C, F, m, r):
 grader.grade("multiplications", my_multiplications)
 
 # %% [markdown]
-# On outputs of SegNet's sizes, counted with the library's own tiles:
+# Count them for outputs of SegNet's sizes, with the library's own tiles:
 
 # %%
 for h, w in ((360, 480), (45, 60), (23, 30), (12, 15)):
@@ -589,16 +593,17 @@ for h, w in ((360, 480), (45, 60), (23, 30), (12, 15)):
     print(f"{h:3} x {w:3}: {tiles:5} tiles, {h * w * 9 / (tiles * 36):.2f} times fewer products")
 
 # %% [markdown]
-# A factor of 4 where tiles fit; less where they reach over the border.
+# The factor is 4 where the tiles fit, and less where they extend beyond the border.
 
 # %% [markdown]
 # ### What the transforms cost
 #
-# The transforms are additions, and they are not free: for each tile and each of the 36 points they make C numbers on
-# the way in and take F on the way out. The products are $C \cdot F$ for each. So the transforms' share falls as the
-# layers get wider. The library chooses from the shapes alone, by estimated costs (`ops/engine/cost_model.py`). They are
-# times, given in multiply-adds that would take as long: channels that fill a vector only in part, and the start of the
-# kernels, count too. So for narrow layers they are far more than the formula's products:
+# The transforms are additions, but they are not free. For each tile and each of the 36 points they produce C numbers
+# for the input and process F numbers for the output, while there are $C \cdot F$ products. So the transforms' share
+# falls as the layers get wider. The library chooses from the shapes alone, by estimated costs
+# (`ops/engine/cost_model.py`). Costs are times, expressed in multiply-adds that would take as long. They include
+# vectors that are only partly filled and the start of the kernels. For narrow layers they are therefore far higher than
+# the formula's products:
 
 # %%
 print("channels   direct   Winograd   chosen      (estimated cost in millions of multiply-adds)")
@@ -608,11 +613,12 @@ for channels in (3, 8, 16, 32, 64, 128):
     print(f"{channels:8} {estimated['direct'] / 1e6:8.1f} {estimated['winograd_f4x3'] / 1e6:10.1f}   {chosen}")
 
 # %% [markdown]
-# By shapes and never by a stopwatch: another choice would mean other roundings, and the same program would give other
-# bits from run to run.
+# The choice never depends on measured times: another choice would mean other roundings, and the same program would give
+# different bits from run to run.
 #
-# In NumPy, `my_winograd_2d` writes $V$, $M$ and all between to memory and reads it again. The library takes a block of
-# tiles at a time, so small that it stays in the processor's cache, through all three stages. This is the last of them:
+# In NumPy, `my_winograd_2d` writes $V$, $M$ and all intermediate arrays to memory and reads them again. The library
+# takes a block of tiles through all three stages, small enough to stay in the processor's cache. This is the last
+# stage:
 
 # %%
 figures.show_source(winograd._compute_output)
@@ -623,11 +629,11 @@ print(f"distance from NumPy: {distance(found, reference):.0e}")
 assert distance(found, reference) < 1e-4
 
 # %% [markdown]
-# And backward? $dx$ is a convolution with the turned kernel (lesson 02), so the same code serves. For $dweight$ the
-# formulas are read backwards, as always. For each tile and channel $dM = A\,dy\,A^T$. At each of the 36 points,
-# $M = V U$ is a product of matrices over tiles and channels, so $dU = V^T dM$ there. Then, for each pair of channels,
-# $dg = G^T dU\, G$. The gradient check of lesson 03 (where the library must compile its kernels first, the first time
-# on a machine, this takes a minute or so):
+# What about backward? $dx$ is a convolution with the rotated kernel (lesson 02), so the same code computes it. For
+# $dweight$ each step of the forward is transposed, as always. For each tile and channel $dM = A\,dy\,A^T$. At each of
+# the 36 points, $M = V U$ is a product of matrices over tiles and channels, so $dU = V^T dM$ there. Then, for each pair
+# of channels, $dg = G^T dU\, G$. Run the gradient check of lesson 03. (If the library must first compile its kernels,
+# this takes a minute or so.)
 
 # %%
 ts.gradcheck.check_op("conv2d")
@@ -635,8 +641,8 @@ ts.gradcheck.check_op("conv2d")
 # %% [markdown]
 # ## The ladder
 #
-# Everything was compared, so now it may be timed: all rungs in turns, one thread, the medians. The seven loops in
-# Python run on their small piece and are scaled up.
+# All rungs were compared, so now they can be timed: in turns, with one thread, by their medians. The seven loops in
+# Python run on their small piece, and their time is scaled up.
 
 # %%
 runtime.set_threads(1)
@@ -653,7 +659,7 @@ ladder = my_medians(runs, ROUNDS)
 ladder["1 seven loops, Python"] *= multiply_adds / (12 * 9 * C * F)
 
 # %%
-print(f"{'rung':28} {'ms':>10} {'GFLOP/s':>9} {'of the product roof':>20} {'against Python':>15}")
+print(f"{'rung':28} {'ms':>10} {'GFLOP/s':>9} {'of the product roof':>20} {'times faster':>15}")
 for name, seconds in ladder.items():
     rate, gain = 2 * multiply_adds / seconds, ladder["1 seven loops, Python"] / seconds
     print(f"{name:28} {1e3 * seconds:10.2f} {rate / 1e9:9.2f} {rate / product_1:20.1%} {gain:14,.0f}x")
@@ -662,24 +668,24 @@ for name, seconds in ladder.items():
 figures.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
 
 # %% [markdown]
-# What to see: the same rungs, from the slowest to the fastest on your machine; faster is further left, and every line
-# of the grid is a factor of ten. Beside each dot stands its factor against the one above it, whichever that is; the
-# numbers of the rungs are those of the text.
+# What to see: the rungs are sorted from the slowest to the fastest on your machine. Faster is further left, and each
+# grid line is a factor of ten. The label of each dot gives its factor relative to the dot above it. The numbers of the
+# rungs are those of the text.
 #
-# Leaving Python's loops usually buys the most. Now go by the numbers: 3, 4 and 5 are the same loops, compiled, then in
-# another order, then in a tile. Rung 5 against rung 2 is the tile of the library against the one inside NumPy's `@`;
-# where they are close, rungs 3 to 5 have shown what is inside. A share of the product roof above 100 % is no mistake
-# for Winograd: the operations that are counted are those of the definition, and it does a quarter of the products.
-# (More than 400 % would say that the roof was measured in a busier moment than the rung.)
+# Leaving Python's loops usually gains the most. Now follow the numbers: 3, 4 and 5 are the same loops, first compiled,
+# then in another order, then in a tile. Rung 5 against rung 2 compares the library's tile with the one inside NumPy's
+# `@`. If they are close, rungs 3 to 5 have shown what is inside. A share of the product roof above 100 % is not an
+# error for Winograd: the counted operations are those of the definition, and it computes a quarter of the products.
+# (More than 400 % would mean that the machine was busier when the roof was measured.)
 #
-# And fewer products alone are not enough: compare "6 Winograd F(2x2,3x3), NumPy" with "2 shifted products, NumPy". It
-# has 16 products for 36, but its transforms go through memory.
+# Fewer products alone are not enough: compare "6 Winograd F(2x2,3x3), NumPy" with "2 shifted products, NumPy". It has
+# 16 products for 36, but its transforms go through memory.
 
 # %% [markdown]
-# ## What fewer products cost: rounding
+# ## The price of fewer products: rounding
 #
-# On paper all rungs are equal. In float32 every operation rounds, and Winograd's transforms first make large numbers
-# that later cancel. Distances from a sum in float64:
+# Mathematically all rungs are equal. In float32 every operation rounds, and Winograd's transforms first make large
+# numbers that later cancel. The table shows distances from a sum in float64:
 
 # %%
 print("kernel  channels  products    NumPy   direct  Winograd  Winograd / direct")
@@ -695,13 +701,13 @@ for K, channels in ((3, 16), (3, 64), (3, 348), (7, 64)):
     assert off_by[2] > off_by[1]
 
 # %% [markdown]
-# What to see: Winograd's errors are larger than those of direct sums, and the last column says how many times. From
-# row to row of the 3x3 kernels the sums have more products, and round more, in whichever way they are added. So compare
-# the last two rows with each other: they have nearly the same number of products for an output, but a 7x7 kernel is cut
-# into pieces of 4x4, with seven points instead of six.
+# What to see: Winograd's errors are larger than those of direct sums, and the last column shows the ratio. From row to
+# row of the 3x3 kernels the sums have more products and round more, in whichever way they are added. So compare the
+# last two rows with each other. They have nearly the same number of products per output, but a 7x7 kernel is split into
+# pieces of 4x4, with seven points instead of six.
 #
-# Where do the large numbers come from? Points like $2$ and $-2$ are raised to high powers. The larger the tile, the
-# more points it needs. In one dimension, with matrices made for any number m of outputs:
+# Where do the large numbers come from? Points such as $2$ and $-2$ are raised to high powers, and the larger the tile,
+# the more points it needs. Test it in one dimension, with matrices for any number m of outputs:
 
 
 # %%
@@ -730,11 +736,11 @@ for m in (2, 4, 6, 8, 12):
 assert rounding[12, np.float32] > 10 * rounding[2, np.float32]
 
 # %% [markdown]
-# What to see: larger tiles save more products and in the end lose digits; compare the first line with the last. In two
-# dimensions both happen twice.
+# What to see: larger tiles save more products but eventually lose digits; compare the first line with the last. In two
+# dimensions both effects occur twice.
 #
-# Are errors of this size too much? The question is what the network says. The ready toy network in float64 and in
-# float32 (whichever way each of its layers is computed):
+# Are errors of this size too large? What matters is the prediction. Compare the bundled toy network in float64 and in
+# float32 (with whichever algorithm each of its layers uses):
 
 # %%
 model = ts.load_bundled("toy")
@@ -751,11 +757,11 @@ assert others < wrong_pixels
 # %% [markdown]
 # ## Threads
 #
-# The outputs of a convolution do not depend on each other, so several threads may share them. In numba `prange` does
-# that: its iterations are spread over the threads. It checks nothing.
+# The outputs of a convolution do not depend on each other, so several threads can share them. In numba, `prange`
+# distributes its iterations over the threads. It does not check that they are independent.
 #
-# **Trap 3: a shared sum.** Count how often each class occurs. `counts[label] += 1` is three steps: read, add, write.
-# When two threads do them at the same moment, both read 7, both write 8, and a count is lost.
+# **Trap 3: a shared sum.** Count how often each class occurs. `counts[label] += 1` has three steps: read, add, write.
+# If two threads execute them at the same moment, both read 7, both write 8, and a count is lost.
 
 
 # %%
@@ -774,9 +780,9 @@ for _ in range(3):
     print(f"threads {most_threads}: {lost:,} of {labels.size:,} counts lost ({lost / labels.size:.0%})")
 
 # %% [markdown]
-# With several threads: no error, no warning, and a different number each time. (With one thread nothing is lost; then
-# the lines above say 0, and those on the bits below compare one run with itself.) The cure: nobody shares. Each task
-# has a row of its own, and the rows are added up afterwards, in order:
+# With several threads there is no error, no warning, and a different number each time. (With one thread nothing is
+# lost. Then the lines above say 0, and those on the bits below compare one run with itself.) The remedy is not to
+# share. Each task has its own row, and the rows are added up afterwards, in order:
 
 
 # %%
@@ -793,10 +799,10 @@ print(f"{labels.size - rows.sum()} lost")
 assert np.array_equal(rows.sum(0), np.bincount(labels, minlength=11))
 
 # %% [markdown]
-# 16 rows, not one for each thread. For whole numbers that makes no difference. For floats it does: a sum rounds
-# differently in another order, and "one part for each thread" is another order on another machine. With a fixed number
-# of parts the bits do not depend on the threads. All kernels of the library work so: outputs have one owner, and sums
-# have parts that depend on shapes only.
+# The array has 16 rows, not one for each thread. For integers that makes no difference. For floats it does: a sum
+# rounds differently in another order, and "one part for each thread" is another order on another machine. With a fixed
+# number of parts the bits do not depend on the threads. All kernels of the library follow this rule: each output has
+# one owner, and the parts of a sum depend on shapes only.
 
 # %%
 dout = rng.standard_normal(reference.shape, np.float32)
@@ -821,32 +827,33 @@ for count, seconds in my_medians(runs, 3 * ROUNDS).items():
 runtime.set_threads(most_threads)
 
 # %% [markdown]
-# Two threads are at best twice as fast. On a busy machine, or on two threads of one core, they are not.
+# Two threads are at best twice as fast. On a busy machine, or if both run on the same core, they are not.
 #
 # ## The roofline
 #
-# How fast could an op be at most? Two things limit it: the products that the machine does in a second, and the bytes
-# that come from memory. An op that does $I$ operations for each byte, its *arithmetic intensity*, can reach
+# How fast could an op be at most? Two things limit it: the products that the machine computes per second, and the bytes
+# per second that come from memory. An op that performs $I$ operations per byte, its *arithmetic intensity*, can reach
 #
 # $$\text{rate} \le \min(\text{product},\ I \cdot \text{copy})$$
 #
-# (Williams, Waterman and Patterson 2009). Both roofs, measured on your machine, with all threads:
+# (Williams, Waterman and Patterson 2009). Measure both roofs on your machine, with all threads:
 
 # %%
 product, copy = machine.peaks()
 ridge = product / copy
 print(f"products {product / 1e9:.0f} GFLOP/s, copies {copy / 1e9:.1f} GB/s")
-print(f"the roofs meet at {ridge:.1f} operations a byte: below that, memory sets the pace")
+print(f"the roofs meet at {ridge:.1f} operations per byte: below that, memory is the limit")
 
 # %% [markdown]
 # ### Exercise 3
 #
-# Write `my_roofline(N, H, W, C, F, K, product, copy)` for the forward of a convolution, "same" padding, float32.
+# Write `my_roofline(N, H, W, C, F, K, product, copy)` for the forward of a convolution with "same" padding in float32.
 # Return
 #
-# * `flops`: operations of the definition; a multiply-add is two;
-# * `bytes`: input, output and kernel, each once, 4 bytes a number;
-# * `rate`: the operations per second that the roofline allows. `product` is in operations, `copy` in bytes per second.
+# * `flops`: the operations of the definition; a multiply-add counts as two;
+# * `bytes`: input, output and kernel, each once, at 4 bytes per number;
+# * `rate`: the operations per second that the roofline allows. `product` is in operations per second, `copy` in bytes
+#   per second.
 
 
 # %%
@@ -862,7 +869,7 @@ def my_roofline(N, H, W, C, F, K, product, copy):
 grader.grade("roofline", my_roofline)
 
 # %% [markdown]
-# Where do SegNet's ops lie? `tinysegnet.bench` has workloads, their costs, and runs them:
+# Where do SegNet's ops lie? `tinysegnet.bench` defines workloads and their costs, and runs them:
 
 # %%
 workloads = [
@@ -891,21 +898,20 @@ for workload in workloads:
 figures.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(10.5, 6.4))
 
 # %% [markdown]
-# What to see: left the slope, what memory allows; right the flat roof of products, and above it, dashed, what a
-# quarter of the products would allow. Wide convolutions stand far right: each number that is loaded is used hundreds
-# of times. Batch norm, ReLU and pooling stand left, where the slope is the lower roof.
+# What to see: on the left is the slope, the limit set by memory. On the right is the flat roof of products, and above
+# it, dashed, the limit with a quarter of the products. Wide convolutions are far to the right, because each number that
+# is loaded is used hundreds of times. Batch norm, ReLU and pooling are on the left, where the slope is the lower roof.
 #
-# A roof says what a work cannot exceed, not what it waits for. The bytes are the *least* traffic: each array once. A
-# dot far below the slope does more than that: batch norm passes over its array several times, for the mean, the
-# variance and the result, and again backward; cross-entropy computes an exponential for each number. Fewer passes help
-# both. A dot above the slope is possible, too: a work whose arrays fit into the cache does not wait for memory.
+# A roof says what an op cannot exceed, not what slows it down. The bytes are the *minimum* traffic: each array once. A
+# dot far below the slope does more than that. Batch norm passes over its array several times, for the mean, the
+# variance and the result, and again in backward. Cross-entropy computes an exponential for each number. Fewer passes
+# help both. A dot above the slope is also possible: an op whose arrays fit into the cache does not wait for memory.
 #
 # ### Why batch norm and ReLU are one pass
 #
-# ReLU alone reads every number and writes it, to do one comparison with it. Done while batch norm has the number
-# in a register anyway, it costs no traffic at all. The library's network does so in training (`BatchNormReLU2d`), and
-# in inference both disappear into the convolution (lesson 07, and 14). Forward and backward, together and one after
-# another:
+# ReLU alone reads every number and writes it, for a single comparison. If it is done while batch norm has the number in
+# a register anyway, it causes no additional traffic. The library's network does so in training (`BatchNormReLU2d`). In
+# inference both are folded into the convolution (lessons 07 and 14). Compare forward and backward, fused and separate:
 
 # %%
 a, da = (rng.standard_normal((4, H, W, 64), np.float32) for _ in range(2))
@@ -932,8 +938,9 @@ for name, seconds in found.items():
 print(f"separate / together: {found['separate'] / found['together']:.2f}")
 
 # %% [markdown]
-# **Trap 4: the cache.** Memory has no single speed. A copy of a small array stays in the cache next to the core, that
-# of a large one does not. Bytes read and written per second, by size, one thread:
+# **Trap 4: the cache.** Memory does not have a single speed. A copy of a small array stays in the cache next to the
+# core, a copy of a large one does not. The next cell measures the bytes read and written per second for each size, with
+# one thread:
 
 # %%
 sizes = [1 << k for k in range(13, 26)]
@@ -952,18 +959,16 @@ print(", ".join(f"{size / 1024:.0f} kB: {speed:.0f} GB/s" for size, speed in zip
 
 # %%
 curve = {"copy": (range(13, 26), speeds)}
-figures.show_plot(
-    curve, title="A copy, by the size of its source", x="k, for 2 to the power k bytes (20: 1 MB)", y="GB/s"
-)
+figures.show_plot(curve, title="A copy, by the size of its source", x="k, for 2^k bytes (20 is 1 MB)", y="GB/s")
 
 # %% [markdown]
-# What to see: where the curve is highest, and how far it has fallen at the right, where source and target together
-# (twice the size) no longer fit into any cache. At the far left the call itself takes part of the time. An op that is
-# timed again and again on one array that fits shows the high speed; in a network, where other layers pass through the
-# cache in between, it runs at a lower one. Time it at the size at which it is used.
+# What to see: find where the curve is highest, and how far it has fallen at the right, where source and target together
+# (twice the size) no longer fit into any cache. At the far left the call itself takes part of the time. If an op is
+# timed repeatedly on one array that fits into the cache, it shows the high speed. In a network, where other layers use
+# the cache in between, it runs at a lower one. So time an op at the size at which it is used.
 #
-# **Trap 5: two moments.** Processors slow down when they are hot and when neighbours are busy. Here is one and the
-# same function, timed as if it were two, first all runs of the one, then all of the other, and then in turns:
+# **Trap 5: two moments.** Processors slow down when they are hot and when other programs run. The next cell times the
+# same function as if it were two: first all runs of one, then all of the other, and then in turns:
 
 
 # %%
@@ -974,19 +979,20 @@ def my_convolution():
 first = my_medians({"a": my_convolution}, 3 * ROUNDS)["a"]
 second = my_medians({"b": my_convolution}, 3 * ROUNDS)["b"]
 turns = my_medians({"a": my_convolution, "b": my_convolution}, 3 * ROUNDS)
-print(f"one after the other: b takes {second / first - 1:+.1%} against a")
-print(f"in turns:            b takes {turns['b'] / turns['a'] - 1:+.1%} against a")
+print(f"one after the other: b compared with a: {second / first - 1:+.1%}")
+print(f"in turns:            b compared with a: {turns['b'] / turns['a'] - 1:+.1%}")
 
 # %% [markdown]
-# Both lines should say 0. What they say instead is how much a difference on this machine, in this minute, has to be
-# before it means anything. Run the cell a few times: the numbers change. Turns help when the machine drifts slowly,
-# since both functions then see the same moments; against short disturbances they do not.
+# Both lines should say 0. The value they show is the smallest difference that means anything on this machine at this
+# moment. Run the cell a few times: the numbers change. Turns help when the machine drifts slowly, since both functions
+# then see the same moments. Against short disturbances they do not.
 #
 # ## Against PyTorch
 #
-# Is that fast? A yardstick is PyTorch, whose convolutions on a CPU are hand-written for each kind of processor.
-# `tinysegnet bench --against torch` measures everything; here two workloads. Each library has a process of its own,
-# since two pools of threads in one process disturb each other. Results are compared with float64 first.
+# Is the library fast? PyTorch is a good reference, because its convolutions are hand-written for each kind of
+# processor. `tinysegnet bench --against torch` measures everything; this cell measures two workloads. Each library runs
+# in its own process, because two thread pools in one process disturb each other. Results are first compared with
+# float64.
 
 
 # %%
@@ -1013,12 +1019,12 @@ else:
 # %% [markdown]
 # ## What to remember
 #
-# * First right, then fast: each version is compared with the one before it, and a wrong one is not timed.
-# * Most of the factor is loops that are compiled, memory that is read in order, and sums that stay in registers.
+# * First right, then fast: compare each version with the one before it, and do not time a wrong one.
+# * Most of the factor comes from compiled loops, from reading memory in order, and from sums that stay in registers.
 # * 6 rows x 4 vectors: 24 multiply-adds for 10 loads, and 24 sums that do not wait for each other.
-# * Winograd: evaluate, multiply point by point, interpolate. F(2, 3) needs 4 products for 6, F(4x4, 3x3) 36 for 144.
-#   The price is rounding.
-# * The roofline tells what an op cannot exceed. Left of the ridge that is set by traffic: fuse.
-# * Threads own their outputs; a shared `+=` loses counts without a word. Fixed parts give the same bits with any
+# * Winograd: evaluate, multiply point by point, interpolate. F(2, 3) needs 4 products instead of 6, F(4x4, 3x3) 36
+#   instead of 144. The price is rounding.
+# * The roofline says what an op cannot exceed. Left of the ridge, traffic sets the limit: fuse ops.
+# * Each thread must own its outputs; a shared `+=` silently loses counts. Fixed parts give the same bits with any
 #   number of threads.
-# * Run once for nothing, use the result, take turns, take medians, time at the true size.
+# * Run once without timing, use the result, take turns, take medians, and time at the real size.

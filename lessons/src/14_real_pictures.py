@@ -1,18 +1,18 @@
 # %% [markdown]
 # # 14 Real pictures, real weights
 #
-# **The question.** The network of the lessons so far was trained on drawn streets and used on drawn streets. What does
-# it take to work with pictures of your own: files of all kinds and sizes, weights that others trained, a network that
-# is handed on, and pictures that look different from all it has seen?
+# **The question.** The network of the lessons so far was trained and used on drawn streets. What does it take to work
+# with pictures of your own? There are files of all kinds and sizes, weights that others trained, networks that are
+# passed on, and pictures that look different from all training pictures.
 #
 # **At the end** you can check a folder of data, resize a label map without inventing classes, predict a picture of any
-# size, fold batch norm into a convolution, read a file of weights without running it, and you have measured what a
-# change of light does to a network.
+# size, fold batch norm into a convolution, and read a file of weights without executing it. You have also measured how
+# a change of light affects a network.
 #
 # **Needed before:** lessons 00 (labels and colours), 04 (batch norm), 07 (the network) and 10 (scores).
 #
-# Badrinarayanan et al. 2017 train on CamVid, 360x480 (section 4), from the weights of VGG16 (section 3). If you have
-# these files, this lesson uses them. If not, it says so and takes a substitute.
+# Badrinarayanan et al. 2017 train on CamVid at 360x480 (section 4), from the weights of VGG16 (section 3). If you have
+# these files, this lesson uses them. If not, it says so and uses a substitute.
 
 # %%
 import io
@@ -32,16 +32,16 @@ from tinysegnet.training import recipe_for
 from tinysegnet_lessons import figures, grader
 
 # %% [markdown]
-# Give the paths here, or in the environment variables that they are read from. An empty text means "I have none".
-# (CamVid as the SegNet tutorial has it: the folder with `train.txt` or `train/` and `trainannot/`. VGG16: a `.pth` of
-# torchvision or an `.h5` of Keras.)
+# Set the paths here, or in the environment variables that they are read from. An empty string means "not available".
+# (CamVid must have the layout of the SegNet tutorial: the folder with `train.txt` or `train/` and `trainannot/`. VGG16
+# is a `.pth` file of torchvision or an `.h5` file of Keras.)
 
 # %%
 CAMVID_FOLDER = os.environ.get("TINYSEGNET_CAMVID", "")
 VGG16_FILE = os.environ.get("TINYSEGNET_VGG16", "")
 
-# %% tags=["parameters"] fast="PICTURES, EPOCHS, TESTS = 16, 1, 6"
-PICTURES, EPOCHS, TESTS = 80, 3, 20  # of the short training at the end; pictures to test on
+# %% tags=["parameters"] fast="PICTURES, EPOCHS, TESTS, LARGE = 8, 1, 4, 2"
+PICTURES, EPOCHS, TESTS, LARGE = 80, 3, 20, 4  # training pictures and epochs at the end; test pictures, large ones
 
 # %%
 ts.runtime.set_threads(1)  # the pictures are small, and on a busy machine threads wait for each other (lesson 13)
@@ -50,20 +50,22 @@ if CAMVID_FOLDER:
     print("CamVid:", len(streets), "pictures of", streets[0].labels.shape)
 else:
     streets = ts.data.InMemory(ToyScenes(8, seed=14, size=(360, 480)))
-    print("NO CAMVID was given: 8 drawn streets of the same size and classes stand in for it.")
+    print("CAMVID IS NOT AVAILABLE: 8 drawn streets of the same size and classes replace it.")
 palette = streets.palette
 figures.show_sample(streets[0], palette)
 
 # %% [markdown]
 # What to see: a street and its labels, each class with its colour and its share of the pixels. Hatched pixels are void:
-# nobody labelled them.
+# they have no label.
 #
 # ## A folder of data, and what is wrong with it
 #
-# Data sets come as folders: pictures here, label maps there, somewhere a list of classes. Most wrong results begin
-# here, without an error: files paired by their order in a list, labels saved as colours, one value that is no class.
+# Data sets come as folders: pictures in one place, label maps in another, and a list of classes somewhere. Most wrong
+# results begin here, without an error message: files paired by their order in a list, labels saved as colours, a value
+# that is no class.
 #
-# Here is a folder as many tools write it, small enough to break. `classes.txt` has a line for each class.
+# The next cell writes a folder as many tools do, small enough to experiment with. `classes.txt` has a line for each
+# class.
 
 # %%
 temporary = tempfile.TemporaryDirectory()
@@ -80,8 +82,8 @@ lines = [f"{red} {green} {blue} {name}" for (red, green, blue), name in names]
 written = (root / "classes.txt").write_text("\n".join(lines))
 
 # %% [markdown]
-# `tinysegnet data check DIR` on the command line is this in Python. The description says what was inferred; `problems`
-# opens every file and looks at every label value.
+# This is `tinysegnet data check DIR` in Python. The description says what was inferred. `problems` opens every file and
+# checks every label value.
 
 # %%
 folder = ts.data.Folder(root, "train")
@@ -91,8 +93,8 @@ print("problems:", folder.problems())
 # %% [markdown]
 # ### What breaks it
 #
-# Five accidents that happen to people: a value that is no class; a label map as JPEG; one that is missing; one of
-# another size; and a picture that was cut off while it was copied.
+# Here are five common accidents: a value that is no class, a label map saved as JPEG, a missing label map, one of
+# another size, and a picture that was truncated while it was copied.
 
 # %%
 labels = root / "labels" / "train"
@@ -112,12 +114,12 @@ for problem in problems:
 assert len(problems) == 5
 
 # %% [markdown]
-# Each line has the file, what is wrong, and what was expected. Before the first epoch, not after the last.
+# Each line names the file, the fault and what was expected. You learn of it before the first epoch, not after the last.
 #
 # ### Numbers, palettes, colours
 #
-# A label map may be stored in three ways: as grey numbers (it looks black, lesson 00), as numbers with a table of
-# colours inside the file (a *palette* PNG), or as plain colours. All three can mean the same:
+# A label map can be stored in three ways: as grey values (it looks black, lesson 00), as numbers with a colour table
+# inside the file (a *palette* PNG), or as plain colours. All three can mean the same:
 
 # %%
 truth = streets[0].labels
@@ -131,15 +133,15 @@ for name, file in files.items():
     path = root / f"{name}.png"
     path.write_bytes(file.getvalue())
     same = np.array_equal(ts.data.read_labels(path, palette), truth)
-    print(f"{name:8} mode {Image.open(path).mode:4} {len(file.getvalue()):6,} bytes, read as the same labels: {same}")
+    print(f"{name:8} mode {Image.open(path).mode:4} {len(file.getvalue()):6,} bytes, same labels: {same}")
     assert same
 
 # %% [markdown]
 # ## Half the size
 #
-# A picture of 360x480 at half the size has a quarter of the pixels, and training takes a quarter of the time. A
-# picture may be averaged: a pixel between a dark and a bright one is grey. A label may not. Here are 4x4 labels of sky
-# (0), tree (5) and car (8), and what becomes of 2x2 of them:
+# A picture of 360x480 at half the size has a quarter of the pixels, and training takes a quarter of the time. Pictures
+# can be averaged: a pixel between a dark and a bright one is grey. Labels cannot. The next cell reduces 4x4 labels of
+# sky (0), tree (5) and car (8) to 2x2:
 
 # %%
 corner = np.array([[0, 0, 0, 5], [0, 0, 5, 5], [0, 5, 5, 8], [8, 8, 8, 8]])
@@ -148,8 +150,8 @@ picked = corner[1::2, 1::2]
 figures.show_arrays([("labels", corner), ("averaged", averaged), ("picked", picked)])
 
 # %% [markdown]
-# What to see: 3.75 is no class, rounded it is Pavement (4), of which there is none here; 5.25 becomes a tree where
-# two of four pixels are car. The picked labels are labels that were there. On the whole picture:
+# What to see: 3.75 is no class, and rounded it becomes Pavement (4), which does not occur here. 5.25 becomes a tree
+# where two of four pixels are car. The picked labels are labels that occur. On the whole picture:
 
 # %%
 H, W = truth.shape
@@ -158,7 +160,7 @@ smooth = np.asarray(Image.fromarray(truth).resize(half, Image.Resampling.BILINEA
 image, picked = ts.data.resize_sample(streets[0], (H // 2, W // 2))
 blocks = truth.reshape(H // 2, 2, W // 2, 2).swapaxes(1, 2).reshape(H // 2, W // 2, 4)
 invented = ~(smooth[..., None] == blocks).any(-1)
-print(f"interpolated: {invented.mean():.1%} of the labels occur in none of the four pixels below them")
+print(f"interpolated: {invented.mean():.1%} of the labels do not occur in the four pixels that they replace")
 print(f"picked:       {(~(picked[..., None] == blocks).any(-1)).mean():.1%}")
 assert invented.any()
 
@@ -170,24 +172,25 @@ for name, *each in zip(names, *shares, strict=True):
     print(f"{name:12}" + "".join(f"{share:10.3%}" for share in each))
 
 # %% [markdown]
-# Picking keeps the classes' shares; interpolation takes from some and gives to those whose numbers happen to lie
-# between. Thin classes suffer most.
+# Picking keeps the classes' shares. Interpolation takes pixels from some classes and gives them to classes whose
+# numbers happen to lie between. Thin classes suffer most.
 #
 # ### Pixel centres
 #
-# Which pixel is picked? A pixel is a square, and number $i$ has its centre at $i + \tfrac{1}{2}$. An output row $i$ of
-# $h$ has its centre at $(i + \tfrac{1}{2}) \frac{H}{h}$ in the original. The row in whose square this point lies is
+# Which pixel is picked? A pixel is a square, and pixel number $i$ has its centre at $i + \tfrac{1}{2}$. The output row
+# $i$ of $h$ rows has its centre at $(i + \tfrac{1}{2}) \frac{H}{h}$ in the original. The row whose square contains this
+# point is
 #
 # $$\text{row}(i) = \Big\lfloor \big(i + \tfrac{1}{2}\big) \frac{H}{h} \Big\rfloor
 # = \Big\lfloor \frac{(2 i + 1)\, H}{2 h} \Big\rfloor$$
 #
-# Without the half, $\lfloor i H / h \rfloor$, everything is shifted towards the upper left, by half an output pixel,
-# and the labels no longer lie on their picture.
+# Without the half, $\lfloor i H / h \rfloor$, everything is shifted towards the upper left by half an output pixel, and
+# the labels no longer match their picture.
 #
 # ### Exercise 1
 #
-# Write `my_resize_labels(labels, size)`: `labels` (H, W), whole numbers; `size` (h, w). Return (h, w), nearest
-# neighbour with pixel centres. Smaller or larger.
+# Write `my_resize_labels(labels, size)`. `labels` (H, W) are integers; `size` is (h, w). Return an array (h, w),
+# resized by nearest neighbour with pixel centres, to a smaller or larger size.
 
 
 # %%
@@ -204,8 +207,8 @@ grader.grade("resize_labels", my_resize_labels)
 # %% [markdown]
 # ## The recipe
 #
-# What to train with on pictures from disk? The library's plain default, and what the paper's authors used for
-# SegNet-Basic (section 4, and their published solver files):
+# Which settings should you use to train on pictures from disk? The left column is the library's plain default, the
+# right one is what the paper's authors used for SegNet-Basic (section 4, and their published solver files):
 
 # %%
 ours, paper = recipe_for(ts.data.Folder(root, "val")), ts.paper_recipe("paper-basic")
@@ -214,19 +217,20 @@ for field in [*fields.split(), "color_jitter", "mirror", "test_scales", "statist
     print(f"{field:14} {getattr(ours, field)!s:24} {getattr(paper, field)!s}")
 
 # %% [markdown]
-# The left column takes pictures of at most 120x160 in area, which are cheap, so that it can show each many times, never
-# twice the same: mirrored, scaled, jittered. It predicts the mean over the mirror image (`mirror`) and three sizes
-# (`test_scales`). Such a training takes minutes to hours, so it is not part of this lesson. On the command line:
-# `tinysegnet train --data DIR`.
+# The left recipe reduces pictures to an area of at most 120x160. Small pictures are cheap, so it can show each of them
+# many times, each time with other flips, scaling and jitter. It predicts the mean over the mirror image (`mirror`) and
+# three sizes (`test_scales`). Such a training takes minutes to hours, so it is not part of this lesson. On the command
+# line it is `tinysegnet train --data DIR`.
 #
 # ## A picture of any size
 #
-# A network without fully connected layers takes any height and width. But it was trained on cars of a certain size in
-# pixels. The ready toy network was trained at 96x128. Streets drawn at 360x480, fed to it at several sizes:
+# A network without fully connected layers accepts any height and width. But it was trained on cars of a certain size in
+# pixels. The bundled toy network was trained at 96x128. The next cell gives it streets drawn at 360x480, at several
+# sizes:
 
 # %%
 model = ts.load_bundled("toy")
-large = ts.data.InMemory(ToyScenes(4, seed=15, size=(360, 480)))
+large = ts.data.InMemory(ToyScenes(LARGE, seed=15, size=(360, 480)))
 sizes = [(h, h * 4 // 3) for h in (24, 48, 72, 96, 132, 180, 360)]
 scores = {size: ts.evaluate(model, large, size=size).mIoU for size in sizes}
 for (h, w), mIoU in scores.items():
@@ -238,11 +242,11 @@ figures.show_plot({"mIoU": ([h for h, _ in sizes], list(scores.values()))}, titl
 assert scores[96, 128] > max(scores[24, 32], scores[360, 480])
 
 # %% [markdown]
-# What to see: a hill. Too small, and poles are gone; too large, and a car is larger than any it has seen, and than it
-# can overlook (its receptive field, lesson 07). Best is near the size of the training.
+# What to see: the curve has a peak. If the picture is too small, poles vanish. If it is too large, a car is larger than
+# any in training, and larger than the receptive field (lesson 07). The best size is near the training size.
 #
-# So this is what `predict` does: it scales the picture to the *area* of the training pictures, keeps its shape, and
-# scales the logits back, before the largest is chosen. A picture $(H, W)$, training pictures $(h, w)$:
+# `predict` therefore scales the picture to the *area* of the training pictures and keeps its aspect ratio. It scales
+# the logits back before the largest is chosen. For a picture $(H, W)$ and training pictures $(h, w)$:
 #
 # $$f = \sqrt{\frac{h\, w}{H\, W}} \qquad (H', W') = \big(\text{round}(f H),\ \text{round}(f W)\big)$$
 
@@ -252,8 +256,8 @@ figures.show_source(working_size)
 # %% [markdown]
 # ### Exercise 2
 #
-# Write `my_working_size(image_size, training_size)`, both (H, W); return the height and the width, whole numbers, at
-# least 1.
+# Write `my_working_size(image_size, training_size)`. Both arguments are (H, W). Return the height and the width as
+# integers of at least 1.
 
 
 # %%
@@ -269,9 +273,9 @@ def my_working_size(image_size, training_size):
 grader.grade("working_size", my_working_size)
 
 # %% [markdown]
-# **Why the logits are scaled back, and not the labels.** Labels can only be picked, and come back in blocks. Logits
-# are numbers that may be interpolated: between a pixel that is clearly road and one that is clearly pavement there is
-# a place where both are equal. Each in turn, against the truth at full size:
+# **Why the logits are scaled back, not the labels.** Labels can only be picked, so they become blocks. Logits are
+# numbers that can be interpolated: between a pixel that is clearly road and one that is clearly pavement, there is a
+# place where both are equal. Compare both ways with the truth at full size:
 
 # %%
 by_labels, by_logits = [], []
@@ -287,9 +291,9 @@ for sample in large:
 print(f"pixels right: labels enlarged {np.mean(by_labels):.2%}, logits enlarged {np.mean(by_logits):.2%}")
 
 # %% [markdown]
-# **Why it is not cut into tiles.** A huge picture could be predicted tile by tile. But a pixel at a seam is then asked
-# without its neighbours beyond: zeros stand there, as at the border of the picture. Two halves of a picture against
-# the whole, by distance from the seam:
+# **Why the picture is not cut into tiles.** A huge picture could be predicted tile by tile. But a pixel at a seam is
+# then predicted without its neighbours on the other side: the network sees zeros there, as at the border of the
+# picture. Compare two halves of a picture with the whole, by distance from the seam:
 
 # %%
 changed = np.zeros((TESTS, 128), bool)
@@ -302,14 +306,14 @@ for low, high in ((0, 8), (8, 16), (16, 32), (32, 64)):
     print(f"{low:2} to {high:2} pixels from the seam: {share:4.0%} of the columns changed in more than 1 pixel of 20")
 
 # %% [markdown]
-# If you must tile, let the tiles overlap by as much as the network sees, and keep their middles. The library does
-# not tile; it scales. The price: what is small in a huge picture is gone.
+# If you must tile, let the tiles overlap by the size of the receptive field, and keep their centres. The library does
+# not tile; it scales. The price is that small things in a huge picture vanish.
 #
 # ## Folding batch norm
 #
 # In inference a batch norm has fixed statistics, and after a convolution it is one factor and one shift per channel.
-# Lesson 07 used that; here is the derivation, number by number. For output channel $f$ with $s_f = \gamma_f /
-# \sqrt{\sigma^2_f + \epsilon}$:
+# Lesson 07 used that; here is the derivation. For output channel $f$ with $s_f = \gamma_f / \sqrt{\sigma^2_f +
+# \epsilon}$:
 #
 # $$\begin{aligned}
 # \text{out}_f &= \gamma_f\, \frac{\big(\sum w_{ijcf}\, x_{ijc} + b_f\big) - \mu_f}{\sqrt{\sigma_f^2 + \epsilon}}
@@ -317,15 +321,15 @@ for low, high in ((0, 8), (8, 16), (16, 32), (32, 64)):
 # &= \sum \underbrace{(s_f\, w_{ijcf})}_{w'_{ijcf}} x_{ijc} \;+\; \underbrace{\beta_f + s_f\,(b_f - \mu_f)}_{b'_f}
 # \end{aligned}$$
 #
-# A convolution again: each output channel's kernel times $s_f$, and a new bias.
+# The result is again a convolution: each output channel's kernel is multiplied by $s_f$, and there is a new bias.
 
 # %% [markdown]
 # ### Exercise 3
 #
 # Write `my_fold(weight, bias, gamma, beta, mean, var, eps)`.
 #
-# * `weight` (K, K, C, F); all others (F,), `eps` a number.
-# * Returns the new `weight` (K, K, C, F) and the new `bias` (F,).
+# * `weight` (K, K, C, F); all others (F,), except `eps`, which is a number.
+# * Return the new `weight` (K, K, C, F) and the new `bias` (F,).
 
 
 # %%
@@ -340,8 +344,8 @@ def my_fold(weight, bias, gamma, beta, mean, var, eps):
 grader.grade("fold", my_fold)
 
 # %% [markdown]
-# A whole network, in float64, where rounding cannot hide a mistake. In inference the library's networks fold by
-# themselves, so the other side is computed layer by layer, each batch norm by itself:
+# Fold a whole network, in float64, so that rounding cannot hide a mistake. In inference the library's networks fold
+# automatically, so the unfolded result is computed layer by layer, with each batch norm separate:
 
 # %%
 double = ts.build("tiny", num_classes=model.num_classes, dtype=np.float64)
@@ -359,10 +363,10 @@ print(f"{sum(a.size for a in double.state().values()):,} numbers -> {sum(a.size 
 # %% [markdown]
 # ### What breaks it
 #
-# **The other order.** Batch norm *before* the convolution is an affine map of its input, and it seems that it can be
-# folded as well: $\sum w\,(s\,x + t) = \sum (w\,s)\,x + \sum w\,t$. But the padding is
-# put around the picture *after* the batch norm: there stand zeros, and no $t$. The folded bias $\sum w\,t$ counts $t$
-# at all nine taps, everywhere. One channel, $s = 2$, $t = 1$, a kernel of ones:
+# **The other order.** Batch norm *before* the convolution is an affine map of its input, so it seems that it can be
+# folded as well: $\sum w\,(s\,x + t) = \sum (w\,s)\,x + \sum w\,t$. But the padding is added *after* the batch norm,
+# and it consists of zeros, without $t$. The folded bias $\sum w\,t$ counts $t$ at all nine taps, everywhere. Try one
+# channel, with $s = 2$, $t = 1$ and a kernel of ones:
 
 # %%
 a, ones = np.arange(16.0).reshape(1, 4, 4, 1), np.ones((3, 3, 1, 1))
@@ -372,12 +376,12 @@ pictures = [("batch norm, then conv", true), ("folded", seeming), ("difference",
 figures.show_arrays([(name, b[0, :, :, 0]) for name, b in pictures])
 
 # %% [markdown]
-# What to see: right inside, wrong on the border, by as many taps as lie outside. SegNet's order, convolution first,
-# has no such border.
+# What to see: the result is right inside and wrong at the border, in proportion to the number of taps that lie outside.
+# SegNet's order, convolution first, does not have this problem.
 #
-# **The statistics of the moment.** The folded network has the running statistics that the network had when it was
-# folded. During training they still move, so fold at the end. A network whose statistics were never set, mean 0 and
-# variance 1, folds without an error, and says nonsense:
+# **The current statistics.** The folded network contains the running statistics that the network had when it was
+# folded. During training they still change, so fold at the end. A network whose statistics were never set (mean 0 and
+# variance 1) folds without an error but predicts nonsense:
 
 # %%
 tests = ts.data.InMemory(ToyScenes(TESTS, seed=18))
@@ -392,9 +396,9 @@ assert ts.evaluate(ts.fold_batchnorm(unset), tests).mIoU < ts.evaluate(fresh, te
 # %% [markdown]
 # ## Half the bytes
 #
-# A float16 has a sign, 5 bits for the exponent and 10 for the fraction. Its steps are $2^{-10}$ of the number, so
-# rounding is off by at most $2^{-11} = 0.05\,\%$; the largest number is 65504. `tinysegnet export --half --fold`
-# writes it. What it costs, on the folded network:
+# A float16 has a sign, 5 bits for the exponent and 10 for the fraction. Its steps are $2^{-10}$ of the number, so the
+# rounding error is at most $2^{-11} = 0.05\,\%$. The largest number is 65504. `tinysegnet export --half --fold` writes
+# such files. The next cells measure the effect on the folded network:
 
 # %%
 sizes, nets = {}, {"float32": fresh}
@@ -404,9 +408,7 @@ for name, halved in (("float32", False), ("float16", True)):
     sizes[name], nets[name] = path.stat().st_size, ts.load(path)
 stored = nets["float16"].state()
 off = np.concatenate([(np.abs(stored[name] - a) / np.abs(a))[a != 0] for name, a in fresh.state().items()])
-print(
-    f"weights: half of them are off by less than {np.median(off):.3%}; 95 % by less than {np.quantile(off, 0.95):.3%}"
-)
+print(f"rounding errors: half of the weights below {np.median(off):.3%}, 95 % below {np.quantile(off, 0.95):.3%}")
 assert np.median(off) < 2**-11
 
 # %%
@@ -423,17 +425,17 @@ except ts.errors.SettingError as error:
     print(error)
 
 # %% [markdown]
-# It is stored in float16 and computes in float32. Training in float16 is another matter: a gradient times a small
-# learning rate is soon below the smallest step, and nothing moves.
+# The file is in float16, but the network computes in float32. Training in float16 is another matter: a gradient times a
+# small learning rate is soon smaller than the smallest step, and the weights stop changing.
 #
 # ## Weights that others trained
 #
 # The paper's encoder starts from VGG16, trained on a million photographs. The weights come as a file. The commonest
-# kind, `.pth`, is what PyTorch saves: a zip archive with the raw numbers of each tensor, and one *pickle*, `data.pkl`,
-# that says which name has which numbers in which shape.
+# kind, `.pth`, is what PyTorch saves: a zip archive with the raw numbers of each tensor, and a *pickle*, `data.pkl`,
+# with the name, shape and location of each tensor.
 #
-# A pickle is not data. It is a program for a small machine with a stack, and one of its instructions is "import this
-# function and call it". Here is a file that claims to be weights:
+# A pickle is not data. It is a program for a small stack machine, and one of its instructions means "import this
+# function and call it". Here is a file that claims to contain weights:
 
 # %%
 import pickle
@@ -456,16 +458,16 @@ trap.write_bytes(pickle.dumps({"features.0.weight": MyPayload()}, protocol=2))
 opened = pickle.loads(trap.read_bytes())
 
 # %% [markdown]
-# It could have been `os.system` instead of `print`. The program, one instruction a line; `GLOBAL` names the function
-# and `REDUCE` calls it:
+# The function could have been `os.system` instead of `print`. The next cell lists the program, one instruction per
+# line. `GLOBAL` names the function and `REDUCE` calls it:
 
 # %%
 pickletools.dis(trap.read_bytes())
 
 # %% [markdown]
-# The library has a reader of its own. It knows the instructions that make texts, numbers, tuples and dicts. Names of
-# functions stay names: it imports none. Five of them, those that PyTorch writes for tensors, it understands by itself;
-# any other ends the reading.
+# The library has its own reader. It supports the instructions that make strings, numbers, tuples and dicts. Function
+# names stay names, and it imports none of them. It implements the five functions that PyTorch writes for tensors
+# itself; any other function ends the reading.
 
 # %%
 figures.show_source(torch_pickle._Machine.call)
@@ -478,14 +480,14 @@ except ts.errors.CheckpointError as error:
     print(str(error).replace(str(root), "..."))
 
 # %% [markdown]
-# The library's own checkpoints are *safetensors*: a header in JSON with names, shapes and places, then the numbers.
-# There is nothing in it that could be run.
+# The library's own checkpoints are *safetensors*: a header in JSON with names, shapes and positions, then the numbers.
+# They contain nothing that could be executed.
 #
 # ### A `.pth` by hand
 #
-# With that we can write such a file, without PyTorch. The pickle's instructions are single letters: `X` a text, `J` a
-# whole number, `(` ... `t` a tuple, `c` a name, `R` a call, `Q` "the numbers lie over there", `u` put into the dict,
-# `.` stop. PyTorch opens what comes out; so does our reader.
+# With this knowledge we can write such a file without PyTorch. The pickle's instructions are single letters: `X` is a
+# string, `J` an integer, `(` ... `t` a tuple, `c` a name, `R` a call, `Q` "the numbers are stored there", `u` adds to
+# the dict, and `.` stops. PyTorch can open the result, and so can our reader.
 
 
 # %%
@@ -521,8 +523,8 @@ def my_save_pth(path, arrays):
 
 
 # %% [markdown]
-# `ts.to_torch_state` gives a network's arrays by PyTorch's names and in its layouts: kernels (F, C, K, K) where ours
-# are (K, K, C, F). Written, read, put into a network with other weights:
+# `ts.to_torch_state` returns a network's arrays with PyTorch's names and layouts: kernels are (F, C, K, K) where ours
+# are (K, K, C, F). Write the file, read it, and load it into a network with other weights:
 
 # %%
 state = {name: array for name, array in ts.to_torch_state(model).items() if array.dtype == np.float32}
@@ -539,8 +541,8 @@ assert np.array_equal(copied.forward(x), model.forward(x))
 # %% [markdown]
 # ### Which pictures do the weights expect?
 #
-# Weights know the pictures that they were trained on: the order of the channels, their mean, their scale. VGG16 exists
-# with two conventions, and the names in a file tell which one it is:
+# Weights depend on how the training pictures were preprocessed: the order of the channels, their mean, their scale.
+# VGG16 exists with two conventions, and the names in a file tell which one it uses:
 
 # %%
 for source, name in (
@@ -555,9 +557,9 @@ for kind in ("scaled", "imagenet", "caffe"):
     print(f"a pixel of red 200, green 100, blue 50 as {kind:9}", first.forward(pixel).ravel().round(2))
 
 # %% [markdown]
-# "imagenet" divides by 255, takes a mean off and divides by a deviation. "caffe" turns to blue, green, red, and takes
-# another mean off. Nothing fails when the wrong one is used; all shapes fit. The toy network, trained on "scaled"
-# pictures:
+# "imagenet" divides by 255, subtracts a mean and divides by a standard deviation. "caffe" changes the order to blue,
+# green, red and subtracts another mean. The wrong one causes no error, because all shapes fit. Test it on the toy
+# network, which was trained on "scaled" pictures:
 
 # %%
 fed = {}
@@ -569,12 +571,12 @@ for kind in ("scaled", "imagenet", "unit", "caffe"):
 assert max(fed["unit"], fed["caffe"]) < fed["scaled"] - 0.1
 
 # %% [markdown]
-# "imagenet" happens to be close to "scaled", as the pixel above shows, and costs little. That is the dangerous case: a
-# little worse, and nobody looks for a reason. The others cost nearly everything.
+# "imagenet" happens to be close to "scaled", as the pixel above shows, and costs little. That is the dangerous case:
+# the result is slightly worse, so the cause may never be noticed. The others cost nearly everything.
 #
-# So the library stores the preprocessing with a network, and refuses an encoder that expects another. VGG16 itself, if
-# you have it: 13 convolutions into the encoder, the classifier left out. Its first filters, beside those of the toy
-# network:
+# So the library stores the preprocessing with a network, and refuses an encoder that expects another. If you have
+# VGG16, the next cell loads its 13 convolutions into the encoder, without the classifier. The figure shows its first
+# filters next to those of the toy network:
 
 # %%
 filters = {"toy": model.state()["encoder1.conv1.weight"]}
@@ -583,8 +585,8 @@ if VGG16_FILE:
     print(ts.load_encoder(segnet, VGG16_FILE))
     filters["VGG16"] = segnet.state()["encoder1.conv1.weight"]
 else:
-    print("NO VGG16 FILE was given: only the filters of the toy network are shown. The file of this lesson's own")
-    print("making, above, went through the same reader.")
+    print("VGG16 IS NOT AVAILABLE: only the filters of the toy network are shown. The same reader")
+    print("read the .pth file that this lesson wrote above.")
 
 # %%
 panels = []
@@ -595,9 +597,9 @@ for name, kernels in filters.items():
 figures.show_gallery(panels, columns=12)
 
 # %% [markdown]
-# What to see: each little picture is one kernel of 3x3 pixels in colour, stretched to full contrast. Where one side is
-# bright and the other dark it answers to an edge; where all is of one colour, to that colour. Kernels that learned
-# much are smooth; the random numbers that all began with are not. How alike are neighbours in a kernel?
+# What to see: each tile is one kernel of 3x3 pixels in colour, stretched to full contrast. If one side is bright and
+# the other dark, it responds to an edge; if all pixels have one colour, it responds to that colour. Well-trained
+# kernels are smooth; the random kernels at the start of training are not. How similar are neighbours in a kernel?
 
 # %%
 for name, kernels in filters.items():
@@ -607,10 +609,10 @@ random = ts.build("tiny", seed=3).state()["encoder1.conv1.weight"]
 print(f"random: {np.corrcoef(random[:, :-1].ravel(), random[:, 1:].ravel())[0, 1]:.2f}")
 
 # %% [markdown]
-# ## Other pictures than it has seen
+# ## Pictures unlike the training pictures
 #
-# A network is right on pictures like those it was trained on. The same test streets, changed as real life changes
-# them. The labels stay, for the street is the same:
+# A network is right on pictures like those it was trained on. The next cells change the same test streets in realistic
+# ways. The labels stay the same, because the streets do:
 
 
 # %%
@@ -631,7 +633,7 @@ def my_evening(image):
 
 
 # %% [markdown]
-# Anything with a palette, a name, a length and `[i]` is a data set for this library. So the changes are one small
+# For this library, a data set is any object with a palette, a name, a length and `[i]`. So the changes are one small
 # class:
 
 
@@ -673,29 +675,30 @@ for name, change in changes.items():
 figures.overlays_figure(rows, palette)
 
 # %% [markdown]
-# What to see: to us all five are the same street, and we would label them alike. Toy streets differ in their light,
-# but not by as much (see the brightness above), and all are in focus. Nothing in the training said that this does not
-# matter. And the network does not say that it does not know (lesson 12 measures uncertainty).
+# What to see: to us all five are the same street, and we would label them alike. The light in toy streets varies, but
+# not by as much (see the brightness above), and all are in focus. Nothing in the training taught the network that these
+# changes do not matter. And the network does not report that it is uncertain (lesson 12 measures uncertainty).
 #
-# How far is it to real streets? If you gave CamVid, its pictures; otherwise the drawn ones, which it knows:
+# How large is the difference to real streets? If you have CamVid, the next cell uses its pictures; otherwise it uses
+# drawn streets, as in training:
 
 # %% tags=["map"]
 found = ts.evaluate(model, streets, size=(96, 128))
-print(f"{streets.name}: G {found.G:.3f}, mIoU {found.mIoU:.3f}" + ("" if CAMVID_FOLDER else "  (no CamVid was given)"))
+print(f"{streets.name}: G {found.G:.3f}, mIoU {found.mIoU:.3f}" + ("" if CAMVID_FOLDER else "  (no CamVid available)"))
 sample = streets[0]
 said = ts.predict(model, sample.image, size=(96, 128))
 figures.overlays_figure([(sample.image, sample.labels, said, streets.name)], palette)
 
 # %% [markdown]
-# What to see: with CamVid, how little of a real street a network of drawn streets knows; without it, nothing new.
-# Scores on drawn streets say nothing about real ones. CamVid itself has this gap: its validation pictures are seconds
-# away from training pictures, its test pictures are other streets.
+# What to see: with CamVid, you see how little a network trained on drawn streets can do on a real one; without it,
+# nothing new. Scores on drawn streets say nothing about real ones. CamVid itself has such a gap: its validation
+# pictures are seconds away from training pictures, while its test pictures are other streets.
 #
-# ### What augmentation does about it
+# ### What augmentation can do
 #
-# If brightness must not matter, show the same labels at many brightnesses. `color_jitter=j` multiplies brightness,
+# If brightness should not matter, show the same labels at many brightnesses. `color_jitter=j` multiplies brightness,
 # contrast and saturation of each training picture by random factors between $1 - j$ and $1 + j$. Two copies of the
-# ready network are trained a little further on the same pictures, in the same order, one without jitter and one with:
+# bundled network are trained further on the same pictures, in the same order, one without jitter and one with it:
 
 # %%
 train = ts.data.InMemory(ToyScenes(PICTURES, seed=19))
@@ -708,7 +711,7 @@ for jitter in (0.0, 0.7):
 
 # %%
 after = {jitter: my_scores(net) for jitter, net in further.items()}
-print(f"{'':10}  ready   +{EPOCHS} epochs   +{EPOCHS} epochs with jitter   jitter buys")
+print(f"{'':10}  before  +{EPOCHS} epochs   +{EPOCHS} epochs with jitter   gain")
 for name in changes:
     gain = after[0.7][name] - after[0.0][name]
     print(f"{name:10}  {before[name]:.3f}     {after[0.0][name]:.3f}          {after[0.7][name]:.3f}"
@@ -722,13 +725,13 @@ print("jitter helped by more than 0.02:", ", ".join(helped) or "nothing")
 print("jitter hurt by more than 0.02:  ", ", ".join(hurt) or "nothing")
 
 # %% [markdown]
-# How to read this: the last column compares two networks that differ in the jitter alone. Brightness and contrast are
-# what it varies, so night and fog are where a gain is expected; blur is not among its changes. Nor are the colours of
-# evening: apart from saturation, red, green and blue get the same factor. On unchanged pictures the jitter may cost a
-# little, since the network has more to learn in the same time. One short training and one seed: large differences
-# count, small ones do not.
+# How to read this: the last column compares two networks that differ only in the jitter. It varies brightness and
+# contrast, so a gain is expected for night and fog. It varies neither blur nor the colours of the evening: apart from
+# saturation, red, green and blue get the same factor. On unchanged pictures the jitter may cost a little, since the
+# network has more to learn in the same time. With one short training and one seed, only large differences count.
 #
-# Augmentation is knowledge: *these changes do not change the labels*. It helps against what was thought of.
+# Augmentation is prior knowledge: *these changes do not change the labels*. It helps only against the changes that you
+# thought of.
 
 # %%
 temporary.cleanup()
@@ -737,12 +740,12 @@ temporary.cleanup()
 # ## What to remember
 #
 # * Check every file of a folder before the first epoch: pairs, sizes, every label value.
-# * Pictures are averaged, labels are picked, at pixel centres: $\lfloor (i + \frac12) H / h \rfloor$.
-# * A network works at the scale that it was trained at. Scale the picture there, and the logits back.
-# * Batch norm after a convolution is a factor and a shift: $w' = s\,w$, $b' = \beta + s\,(b - \mu)$. Before one it is
-#   not, because of the padding.
-# * float16 halves a file and changes hardly a pixel; it is for storing, not for training.
-# * A pickle is a program. Read files of strangers with a reader that calls nothing.
-# * Weights belong to a preprocessing; with another one nothing fails, and all is worse.
-# * Scores hold for pictures like those they were measured on. Augmentation widens what "like those" means, in the
-#   directions that were thought of.
+# * Average pictures, but pick labels, at pixel centres: $\lfloor (i + \frac12) H / h \rfloor$.
+# * A network works at the scale that it was trained at. Scale the picture to it, and scale the logits back.
+# * Batch norm after a convolution is a factor and a shift: $w' = s\,w$, $b' = \beta + s\,(b - \mu)$. Before a
+#   convolution it is not, because of the padding.
+# * float16 halves the size of a file and changes hardly a pixel; it is for storage, not for training.
+# * A pickle is a program. Read files from strangers with a reader that calls nothing.
+# * Weights belong to a preprocessing. With another one there is no error, but the results are worse.
+# * Scores are valid for pictures like those they were measured on. Augmentation extends this range, in the directions
+#   that you thought of.

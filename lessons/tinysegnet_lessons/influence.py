@@ -1,6 +1,6 @@
-"""How much each pixel of the picture matters to a number inside a network: the size of the gradient.
+"""How much each pixel of the picture influences a number inside a network: the absolute gradient.
 
-The receptive field is the box of pixels that can have an influence; most of the influence falls near its middle (Luo et
+The receptive field is the box of pixels that can have an influence; most of the influence is near its middle (Luo et
 al. 2016, "Understanding the effective receptive field").
 """
 
@@ -21,21 +21,21 @@ __all__ = ["influence"]
 def influence(
     layers: Mapping[str, Layer], layer_name: str, at: tuple[int, int], image: np.ndarray, *, channel: int | None = None
 ) -> np.ndarray:
-    """How strongly one pixel of a layer's output reacts to each pixel of the picture.
+    """Return how strongly one pixel of a layer's output depends on each pixel of the picture.
 
-    It is the size of the gradient, added up over the three colours, at test time: fixed statistics, no dropout.
+    It is the absolute gradient, summed over the three colours, at test time: fixed statistics, no dropout.
 
     Args:
-        layers: of a network, by name.
+        layers: the layers of a network by name.
         layer_name, at: the layer, and (row, column) in its output.
         image: (H, W, 3), RGB in 0..255.
-        channel: of the layer's output; default the largest one at that place.
+        channel: channel of the layer's output, by default the largest one at that place.
 
     Returns:
-        (H, W), of sum 1 if any pixel counts.
+        An array (H, W) with the sum 1, or with the sum 0 if no pixel counts.
 
     Raises:
-        SettingError: for a layer or a pixel that does not exist.
+        SettingError: If the layer or the pixel does not exist.
     """
     receptive_field(layers, layer_name, at, image.shape[:2])  # it refuses what does not exist
     line = list(layers.values())[: list(layers).index(layer_name) + 1]

@@ -1,4 +1,4 @@
-"""Curves, bars and other diagrams: what they draw, and that their words neither touch nor leave them."""
+"""Curves, bars and other diagrams: their contents, and that their texts neither touch nor leave them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from figure_texts import FORTY, GREY, assert_texts_apart_and_inside
+from forms import amount
 from matplotlib.text import Text
 
 from tinysegnet import viz
@@ -41,7 +42,7 @@ def texts_of(figure) -> list[Text]:
 BASELINES = {"position prior": 0.21, "colour": 0.2, "colour and position": 0.22, "the fourth $x_1$": 0.7}
 
 
-@pytest.mark.parametrize("epochs", [0, 1, 2, 13, 200])
+@pytest.mark.parametrize("epochs", amount([0, 1, 13], [0, 1, 2, 13, 200]))
 @pytest.mark.parametrize("baselines", [{}, BASELINES])
 @pytest.mark.parametrize("rate", [{}, {"learning_rate": 1.25e-5}])
 def test_curve_labels_neither_touch_nor_leave_the_figure(epochs, baselines, rate):
@@ -55,7 +56,7 @@ def test_curves_are_labelled_with_name_and_last_value():
     assert {"G 0.855", "C 0.760", "mIoU 0.665", "baseline $a$ 0.250", "best mIoU 0.665 in epoch 3"} <= set(texts)
 
 
-def test_a_line_crosses_epochs_without_a_value_and_few_values_are_dots():
+def test_line_crosses_epochs_without_a_value_and_few_values_are_dots():
     rows = history(20)
     rows[5]["val_mIoU"], rows[7]["val_mIoU"], rows[9]["train_loss"] = None, "", math.inf
     rows[8]["val_mIoU"] = "nonsense"
@@ -73,7 +74,7 @@ def test_a_line_crosses_epochs_without_a_value_and_few_values_are_dots():
 
 def test_spread_keeps_order_and_distance():
     rng = np.random.default_rng(0)
-    for _ in range(300):
+    for _ in range(amount(100, 300)):
         n = rng.integers(1, 8)
         heights = np.clip(rng.normal(rng.integers(0, 2), 0.3, n), 0, 1).round(1).tolist()
         moved = spread(heights, gap=0.12)
@@ -81,7 +82,7 @@ def test_spread_keeps_order_and_distance():
         assert all((a < b) <= (x < y) for (a, x), (b, y) in combinations(zip(heights, moved, strict=True), 2))
         assert min(moved) >= -1e-9
         assert max(moved) <= 1 + 1e-9
-    assert spread([0.2, 0.9], gap=0.1) == [0.2, 0.9], "what does not touch does not move"
+    assert spread([0.2, 0.9], gap=0.1) == [0.2, 0.9], "labels that do not touch must not move"
 
 
 def test_spread_settles_groups_that_meet_after_being_clamped():
@@ -93,7 +94,7 @@ def scores_with_absent() -> Scores:
     return Scores.from_confusion(np.array([[8, 2, 0], [0, 0, 0], [1, 0, 9]]), ("grass", "ghost", "cow"))
 
 
-def test_bars_have_class_colours_and_absent_classes_say_so():
+def test_bars_have_class_colours_and_label_absent_classes():
     palette = Palette(("grass", "ghost", "cow"), ((0, 200, 0), (1, 2, 3), (200, 0, 100)))
     figure = viz.per_class_figure(scores_with_absent(), palette)
     bars = figure.axes[0].patches
@@ -123,7 +124,7 @@ def test_saved_figures_are_the_same_every_time(tmp_path):
 # --- galleries and plots of the lessons ---------------------------------------------------------------------------
 
 
-def test_a_gallery_shows_every_picture_under_its_text():
+def test_gallery_shows_every_picture_under_its_text():
     numbers = np.array([[1.0, -2.0], [0.0, np.nan]])
     figure = figures.show_gallery([("grey\nsix by eight", GREY), ("numbers", numbers), ("a third", GREY)], columns=2)
     assert len(figure.axes) == 3
@@ -136,7 +137,7 @@ def test_a_gallery_shows_every_picture_under_its_text():
         figures.show_gallery([("floats", GREY / 255)])
 
 
-def test_a_plot_names_its_curves_and_marks():
+def test_plot_names_its_curves_and_marks():
     x = np.array([1e-3, 1e-1])
     figure = figures.show_plot({"one": (x, x), "two": (x, x**2)}, title="T", x="h", y="error", log=True,
                            marks={"best": (1e-2, 1e-3)})  # fmt: skip

@@ -1,7 +1,8 @@
-"""The lessons: every source runs to its end, every student's copy fails only where the learner has to write.
+"""The lessons: every source runs to its end, and every student's copy fails only where the learner has to write.
 
-All run in the fast mode: a cell with "fast" in its metadata runs that text instead of its own. For the full one, with
-its times: TINYSEGNET_LESSONS=full.
+The short form runs each solved lesson in one process, in the fast mode: a cell with "fast" in its metadata runs that
+text instead of its own. The long form also runs both copies in Jupyter kernels. TINYSEGNET_LESSONS=full does so with
+the lessons' own numbers and prints the times.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import os
 import re
 
 import pytest
-from lesson_runs import assigned, build, cells, run, unexcused
+from lesson_runs import assigned, build, cells, run, run_here, run_quickly, unexcused
 
 from tinysegnet_lessons import grader
 
 MAX_LINES = 15
 FULL = os.environ.get("TINYSEGNET_LESSONS") == "full"
+in_kernels = pytest.mark.xdist_group("lessons") if FULL else pytest.mark.long
 every_lesson = pytest.mark.parametrize("source", build.SOURCES, ids=lambda source: source.stem)
 ROOMS = ("", ".ops", ".layers", ".models", ".metrics", ".training.optim", ".data", ".viz", ".gradcheck")
 LIBRARY = {name for room in ROOMS for name in importlib.import_module(f"tinysegnet{room}").__all__}
@@ -33,15 +35,40 @@ def told(failure, source):
     return f"{place} raises {failure.name}: {failure.message}\n{failure.shown}"
 
 
+@pytest.fixture(scope="module")
+def quick_runs(request):
+    """Run all selected lessons in one process."""
+    selected = [item.callspec.params["source"] for item in request.session.items
+                if "quick_runs" in item.fixturenames and item.path == request.path]  # fmt: skip
+    return run_quickly(selected)
+
+
+@pytest.mark.skipif(FULL, reason="the lessons run in kernels, with their own numbers")
+@pytest.mark.xdist_group("lessons")
 @every_lesson
-def test_the_solved_lesson_runs_to_its_end(source, tmp_path, record_property):
+def test_solved_lesson_runs_and_its_exercises_fail_without_solutions(source, quick_runs, record_property):
+    run = quick_runs[source.stem]
+    assert run.failure is None, told(run.failure, source)
+    assert set(run.unsolved) == {cell.number for cell in cells(source) if cell.graded}
+    notebook = build.student(prepared(source))
+    for number, failures in run.unsolved.items():
+        bad = unexcused(failures, notebook)
+        assert not bad, told(bad[0], source)
+        assert number in [failure.number for failure in failures], f"{cells(source)[number].place} needs no solution"
+    record_property(f"lesson {source.stem}", f"{run.seconds:.1f} s of CPU time in the fast mode, without figures")
+
+
+@in_kernels
+@every_lesson
+def test_solved_lesson_runs_to_its_end(source, tmp_path, record_property):
     failures, seconds = run(build.solved(prepared(source)), tmp_path)
     assert not failures, told(failures[0], source)
     record_property(f"lesson {source.stem}", f"{seconds:.1f} s {'in full' if FULL else 'in the fast mode'}")
 
 
+@in_kernels
 @every_lesson
-def test_the_students_copy_fails_only_where_the_learner_writes(source, tmp_path):
+def test_students_copy_fails_only_where_the_learner_writes(source, tmp_path):
     notebook = build.student(prepared(source))
     failures, _ = run(notebook, tmp_path, go_on=True)
     bad = unexcused(failures, notebook)
@@ -52,30 +79,30 @@ def test_the_students_copy_fails_only_where_the_learner_writes(source, tmp_path)
 
 
 def test_no_students_copy_is_stale():
-    """`make lessons` makes them anew."""
+    """If it fails, run `make lessons`."""
     assert sorted(build.FOLDER.glob("*.ipynb")) == [build.target(source) for source in build.SOURCES]
     for source in build.SOURCES:
         text = build.target(source).read_text(encoding="utf-8")
         assert text == build.written(build.student(build.read(source))), f"{source.stem} is stale: make lessons"
 
 
-def test_what_lessons_read_is_not_stale():
-    """`make lessons` copies it anew."""
+def test_no_copy_of_the_lessons_data_is_stale():
+    """If it fails, run `make lessons`."""
     assert sorted(path.name for path in build.FOLDER.glob("*.csv")) == sorted(build.DATA)
     for name, source in build.DATA.items():
         assert (build.FOLDER / name).read_bytes() == source.read_bytes(), f"{name} is stale: make lessons"
 
 
-def test_a_lesson_without_its_data_says_what_is_missing(tmp_path, monkeypatch):
+def test_lesson_without_its_data_says_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (lesson,) = (source for source in build.SOURCES if source.stem.startswith("11"))
     reading = [cell.text for cell in cells(lesson) if cell.code and "decoder_study.csv" in cell.text]
-    with pytest.raises(SystemExit, match=r"^decoder_study.csv is not beside this notebook.*tinysegnet lessons \.$"):
+    with pytest.raises(SystemExit, match=r"decoder_study\.csv.*tinysegnet lessons \."):
         exec("from pathlib import Path\n" + reading[0], {})
 
 
 @every_lesson
-def test_nothing_is_stored_that_a_run_leaves_behind(source):
+def test_notebooks_store_no_traces_of_a_run(source):
     notebook = json.loads(build.target(source).read_text(encoding="utf-8"))
     assert notebook["metadata"] == {"language_info": {"name": "python"}}
     for cell in notebook["cells"]:
@@ -87,12 +114,12 @@ def test_nothing_is_stored_that_a_run_leaves_behind(source):
 
 @every_lesson
 def test_no_cell_is_too_long(source):
-    """Lines of a cell, but for empty ones in prose and the lines that mark a solution."""
+    """Empty lines of prose and the lines that mark a solution do not count."""
     for cell in cells(source):
         text = build.MARKERS.sub("", cell.text)
         lines = [line for line in text.splitlines() if cell.code or line.strip()]
         assert len(lines) <= MAX_LINES, f"{cell.place} has {len(lines)} lines, at most {MAX_LINES}"
-        assert all(len(line) <= 120 for line in lines) or not cell.code, f"{cell.place} has a line over 120 letters"
+        assert all(len(line) <= 120 for line in lines) or not cell.code, f"{cell.place} has a line over 120 characters"
 
 
 @every_lesson
@@ -103,21 +130,21 @@ def test_no_lesson_redefines_a_name_of_the_library(source):
 
 
 @every_lesson
-def test_at_least_two_exercises_each_with_a_solution_and_a_grade(source):
+def test_lesson_has_two_exercises_with_solution_and_grade(source):
     ours = list(grader.exercises(source.stem[:2]))
     graded = [name for cell in cells(source) for name in cell.graded]
-    assert sorted(graded) == sorted(ours), "the exercises of this lesson's grader, and those that the lesson grades"
+    assert sorted(graded) == sorted(ours), "the grader's exercises differ from those that the lesson grades"
     assert len(graded) >= 2
     waiting = 0
     for cell in filter(lambda cell: cell.code, cells(source)):
         waiting += cell.solution
-        assert waiting >= len(cell.graded), f"{cell.place} grades, but nothing was to be written before"
+        assert waiting >= len(cell.graded), f"{cell.place} grades, but no solution comes before it"
         waiting = 0 if cell.graded else waiting
-        assert not (cell.solution and cell.graded), f"{cell.place} solves and grades at once"
+        assert not (cell.solution and cell.graded), f"{cell.place} contains both a solution and a grade"
 
 
 @every_lesson
-def test_it_begins_as_all_do_and_cites_the_paper(source):
+def test_lesson_begins_with_title_and_imports_and_cites_the_paper(source):
     title, imports, *_ = found = cells(source)
     assert not title.code
     assert title.text.startswith(f"# {source.stem[:2]} ")
@@ -163,7 +190,7 @@ def example(tmp_path):
     return path
 
 
-def test_the_students_copy_of_an_example(example):
+def test_build_makes_the_students_copy_of_an_example(example):
     notebook = build.student(build.read(example))
     assert notebook.cells[2].source == (
         'def my_double(x):\n    """Twice x."""\n    raise NotImplementedError("your turn")')  # fmt: skip
@@ -173,7 +200,7 @@ def test_the_students_copy_of_an_example(example):
     assert build.written(notebook) == build.written(build.student(build.read(example)))
 
 
-def test_a_teacher_gets_the_solutions(tmp_path, monkeypatch):
+def test_build_writes_solutions_for_teachers(tmp_path, monkeypatch):
     before = {path: path.read_bytes() for path in build.FOLDER.glob("*.ipynb")}
     monkeypatch.setattr("sys.argv", ["build.py", "--solutions", str(tmp_path / "solved")])
     build.main()
@@ -184,15 +211,25 @@ def test_a_teacher_gets_the_solutions(tmp_path, monkeypatch):
     assert before == {path: path.read_bytes() for path in build.FOLDER.glob("*.ipynb")}
 
 
-def test_the_tests_can_fail(example, tmp_path):
-    """A solved lesson's error is found; in a student's copy what follows from a gap is excused, and nothing else."""
+@pytest.mark.long
+def test_kernel_run_finds_errors_and_excuses_missing_solutions(example, tmp_path):
     failures, _ = run(build.solved(build.read(example)), tmp_path)
     assert [(f.number, f.name) for f in failures] == [(5, "NameError")]
-    assert cells(example)[5].place == "lessons/src/99_example.py:22 (cell 5)"
     notebook = build.student(build.read(example))
     failures, _ = run(notebook, tmp_path, go_on=True)
     assert [f.name for f in failures] == ["NotImplementedError", "NameError", "NameError"]
     assert [f.number for f in unexcused(failures, notebook)] == [5]
+
+
+def test_quick_run_finds_errors_and_checks_that_need_no_solution(example):
+    failure = run_here(example).failure
+    assert (failure.number, failure.name) == (5, "NameError")
+    assert cells(example)[5].place == "lessons/src/99_example.py:22 (cell 5)"
+    check = '\n# %%\nassert my_double(1) == 2  # grader.grade("first")\n# %%\n1 + 1  # grader.grade("second")\n'
+    example.write_text(EXAMPLE.replace("print(undefined)", "") + check)
+    quick = run_here(example)
+    assert quick.failure is None
+    assert [[f.name for f in failures] for failures in quick.unsolved.values()] == [["NotImplementedError"], []]
 
 
 GRADED = """# %%
@@ -207,20 +244,21 @@ grader.grade("output_size", my_output_size)
 """
 
 
-def test_what_a_learner_sees_of_a_wrong_answer(tmp_path):
-    """A wrong answer: the message and no traceback. An error: the learner's lines, none of the grader's."""
+def test_notebook_shows_a_wrong_answer_without_the_graders_traceback(tmp_path):
+    """A wrong answer shows only the message; an error shows the learner's lines and none of the grader's."""
     (tmp_path / "98_graded.py").write_text(GRADED)
     (wrong, error), _ = run(build.read(tmp_path / "98_graded.py"), tmp_path, go_on=True)
-    first, case, wrong_entry, hint = wrong.shown.splitlines()
-    assert first.startswith("output_size: size")
-    assert "H 8, K 5, stride 1, padding 2" in case
-    assert "expected 8   got 6" in wrong_entry
-    assert "2 * padding" in hint
+    assert "Traceback" not in wrong.shown
+    lines = wrong.shown.splitlines()
+    assert lines[0].startswith("output_size: size")
+    assert [line.split()[0] for line in lines[1:]] == ["case", "first", "hint"]
+    assert lines[2].split()[-4:] == ["expected", "8", "got", "6"]
+    assert "2 * padding" in lines[3]
     assert "return H / 0" in error.shown
-    assert "output_size: raised in case 1 of " in error.shown
+    assert re.search("output_size: .*case 1 of ", error.shown)
     assert "_examine" not in error.shown
 
 
-def test_what_a_cell_binds():
+def test_assigned_finds_every_name_that_code_binds():
     code = "def a():\n    b = 1\nfor c, d in []: pass\n(e := 2)\nimport f\nx[0] = g.h = 3\nclass i: pass"
     assert sorted(assigned(code)) == ["a", "b", "c", "d", "e", "i"]

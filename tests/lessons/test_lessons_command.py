@@ -1,4 +1,4 @@
-"""tinysegnet lessons DIR: the notebooks arrive, and a learner's work is never overwritten."""
+"""`tinysegnet lessons DIR` copies the notebooks and never overwrites a learner's work."""
 
 import importlib
 import os
@@ -22,17 +22,17 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_all_notebooks_arrive_unchanged(tmp_path, capsys):
+def test_lessons_copies_all_notebooks_unchanged(tmp_path, capsys):
     assert main(["lessons", str(tmp_path / "my lessons")]) == 0
     assert names(tmp_path / "my lessons") == FILES
     for name in FILES:
         assert (tmp_path / "my lessons" / name).read_bytes() == (ROOT / "lessons" / name).read_bytes()
     out = capsys.readouterr().out
-    assert f"{len(NAMES)} of {len(NAMES)} lessons" in out
+    assert f"{len(NAMES)} of {len(NAMES)}" in out
     assert f"jupyter lab '{tmp_path}/my lessons/{NAMES[0]}'" in out
 
 
-def test_a_changed_notebook_is_kept_and_named(tmp_path, capsys):
+def test_lessons_keeps_and_names_a_changed_notebook(tmp_path, capsys):
     assert main(["lessons", str(tmp_path)]) == 0
     (tmp_path / NAMES[0]).write_text("my work")
     (tmp_path / NAMES[1]).unlink()
@@ -45,53 +45,50 @@ def test_a_changed_notebook_is_kept_and_named(tmp_path, capsys):
     assert NAMES[0] in kept[0]
 
 
-def test_changed_data_is_kept_and_is_no_lesson(tmp_path, capsys):
+def test_lessons_keeps_changed_data_and_does_not_count_it(tmp_path, capsys):
     (tmp_path / FILES[-1]).write_text("my figures")
     assert main(["lessons", str(tmp_path)]) == 0
     assert (tmp_path / FILES[-1]).read_text() == "my figures"
     out = capsys.readouterr().out
     assert f"kept    {tmp_path / FILES[-1]}" in out
-    assert f"{len(NAMES)} of {len(NAMES)} lessons" in out
+    assert f"{len(NAMES)} of {len(NAMES)}" in out
 
 
-def test_a_link_that_leads_nowhere_is_kept(tmp_path, capsys):
+def test_lessons_keeps_a_dangling_link(tmp_path, capsys):
     (tmp_path / NAMES[0]).symlink_to(tmp_path / "nowhere")
     assert main(["lessons", str(tmp_path)]) == 0
     assert not (tmp_path / "nowhere").exists()
     assert "kept" in capsys.readouterr().out
 
 
-def test_a_file_in_the_place_of_the_folder(tmp_path, capsys):
+def test_lessons_rejects_a_file_as_its_folder(tmp_path, capsys):
     (tmp_path / "file").write_text("hello")
     assert main(["lessons", str(tmp_path / "file")]) == 2
-    assert capsys.readouterr().err.startswith(
-        f"error: {tmp_path / 'file'}: File exists (expected a readable, writable path"
-    )
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'file'}: ")
     assert (tmp_path / "file").read_text() == "hello"
 
 
-def test_no_folder_given(capsys):
+def test_lessons_needs_a_folder(capsys):
     assert main(["lessons"]) == 2
-    assert capsys.readouterr().err == (
-        'error: Command "lessons" parameter DIR requires an argument. See tinysegnet lessons --help\n'
-    )
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "DIR" in error
 
 
-def test_without_jupyterlab_it_says_how_to_get_it(tmp_path, capsys, monkeypatch):
+def test_lessons_explains_how_to_install_jupyterlab(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(lessons_command.importlib.util, "find_spec", lambda name: None)
     assert main(["lessons", str(tmp_path)]) == 0
     assert 'pip install "tinysegnet[lessons]"' in capsys.readouterr().out
 
 
-def test_an_installation_without_lessons(tmp_path, capsys, monkeypatch):
+def test_lessons_reports_an_installation_without_lessons(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(lessons_command, "_PACKAGE", tmp_path / "tinysegnet")
     assert main(["lessons", str(tmp_path / "out")]) == 2
-    assert "no lessons" in capsys.readouterr().err
+    assert str(tmp_path / "tinysegnet") in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_a_wheel_carries_notebooks_and_graders_and_no_solutions(tmp_path):
-    """Built, unpacked, and run from there."""
+def test_wheel_contains_notebooks_and_graders_but_no_solutions(tmp_path):
     pytest.importorskip("hatchling")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=300)
@@ -114,6 +111,6 @@ def test_a_wheel_carries_notebooks_and_graders_and_no_solutions(tmp_path):
 
 
 def files_of(package, folder):
-    """All files of a package but Python's caches: also the pages' templates, styles and scripts, and the weights."""
+    """Return all files of a package except Python's caches."""
     paths = (path.relative_to(folder) for path in (folder / package).rglob("*") if path.is_file())
     return {path.as_posix() for path in paths if "__pycache__" not in path.parts}

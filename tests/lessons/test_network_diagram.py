@@ -1,4 +1,4 @@
-"""Networks as pictures: every layer is there, what crosses is named, and the shares are those of the summary."""
+"""Diagrams of networks: all layers are drawn, crossings are labelled, and the costs match the summary."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def texts(figure):
 
 
 @pytest.mark.parametrize("name", ts.models)
-def test_every_model_is_drawn_with_all_its_layers(name):
+def test_diagram_contains_every_layer_of_every_model(name):
     model = ts.build(name, width=1 / 16)
     size = (44, 60) if name == "article" else SIZE
     figure = figures.show_network(model, size)
@@ -24,7 +24,7 @@ def test_every_model_is_drawn_with_all_its_layers(name):
     assert figure.get_size_inches()[0] <= 11.01
 
 
-def test_what_crosses_is_named_with_its_bytes():
+def test_diagram_labels_crossings_with_their_bytes():
     model = ts.build("basic-encoder-addition", width=1 / 16)
     waiting = [row.skip_bytes for row in model.summary(SIZE).rows if row.skip_bytes]
     named = [text for text in texts(figures.show_network(model, SIZE)) if text.startswith(("indices,", "maps,"))]
@@ -32,18 +32,18 @@ def test_what_crosses_is_named_with_its_bytes():
     assert all(any(f", {count} B" in text for text in named) for count in waiting if count < 10_000)
 
 
-def test_nothing_crosses_in_the_article():
+def test_diagram_of_article_has_no_crossings():
     assert not any(
         "indices" in text for text in texts(figures.show_network(ts.build("article", width=1 / 16), (44, 60)))
     )
 
 
-def test_sizes_are_written_odd_ones_too():
+def test_diagram_shows_odd_sizes_too():
     shown = texts(figures.show_network(ts.build("tiny"), (360, 480)))
     assert {"360 x 480", "180 x 240", "90 x 120", "45 x 60", "23 x 30"} <= set(shown)
 
 
-def test_costs_have_a_bar_for_each_convolution_and_add_up():
+def test_costs_have_one_bar_per_convolution_and_add_up():
     model = ts.build("basic", width=1 / 16)
     summary = model.summary(SIZE)
     figure = figures.show_costs(model, SIZE)
@@ -54,7 +54,7 @@ def test_costs_have_a_bar_for_each_convolution_and_add_up():
         assert np.isclose(sum(bar.get_width() for bar in axes.patches), summary.total(column) / unit)
 
 
-def test_a_sheet_is_a_notebooks_picture():
+def test_diagrams_can_be_shown_in_notebooks():
     for figure in (figures.show_network(ts.build("tiny"), SIZE), figures.show_costs(ts.build("tiny"), SIZE)):
         assert figure._repr_png_().startswith(b"\x89PNG")
         figures.show_network(ts.build("tiny"), SIZE, theme=viz.DARK)

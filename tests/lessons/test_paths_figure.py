@@ -1,4 +1,4 @@
-"""Paths of a search over a valley of two numbers."""
+"""Paths of an optimizer over a valley of two numbers."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def valley(a, b):
     return (a**2 + 9 * b**2) / 2
 
 
-def test_one_panel_a_path_with_its_points_first_and_last_marked():
+def test_each_path_has_a_panel_with_first_and_last_point_marked():
     paths = {"slow": [(3, 1), (2, 0.5), (1, 0)], "fast": np.array([[3.0, 1.0], [0.0, 0.0]])}
     figure = figures.show_paths(valley, paths, **AREA)
     assert len(figure.axes) == 2
@@ -26,12 +26,12 @@ def test_one_panel_a_path_with_its_points_first_and_last_marked():
         assert axes.get_xlim() == AREA["x"]
 
 
-def test_the_same_paths_give_the_same_bytes():
+def test_same_paths_give_the_same_bytes():
     first, second = (figure_bytes(figures.show_paths(valley, {"a": [(1, 1), (0, 0)]}, **AREA)) for _ in range(2))
     assert first == second
 
 
 @pytest.mark.parametrize("paths", [{}, {"a": []}, {"a": [(1, 2, 3)]}, {"a": [1, 2]}])
-def test_paths_that_cannot_be(paths):
+def test_show_paths_rejects_missing_and_malformed_paths(paths):
     with pytest.raises(ShapeError, match="show_paths"):
         figures.show_paths(valley, paths, **AREA)

@@ -1,4 +1,4 @@
-"""Dots in rows: each in its place, bars as wide as a tie, words apart and inside."""
+"""Strip plots: positions of the dots, bars as wide as a tie, texts apart and inside."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def drawn(axes, kind):
     return [line for line in axes.get_lines() if line.get_gid() == kind]
 
 
-def test_a_dot_a_number_and_rows_in_their_order():
+def test_strip_plot_has_one_dot_per_number_in_row_order():
     costs, scores = figures.show_strip_plot(PANELS, **SETTINGS).axes
     assert [list(line.get_xdata()) for line in drawn(costs, "dots")] == [[0], [157.1], [1000]]
     assert [list(line.get_xdata()) for line in drawn(scores, "dots")] == [[45.7, 45.1], [46, 47]]
@@ -41,7 +41,7 @@ def test_bars_overlap_where_the_means_differ_by_less_than_a_tie(tie, overlap):
 
 
 @pytest.mark.parametrize("theme", [viz.LIGHT, viz.DARK])
-def test_words_are_apart_and_inside(theme):
+def test_strip_plot_texts_are_apart_and_inside(theme):
     figure = figures.show_strip_plot(
         PANELS, **SETTINGS, words=("a seed", "bars that overlap: a tie", "the paper"), theme=theme
     )
@@ -50,12 +50,12 @@ def test_words_are_apart_and_inside(theme):
     assert [text.get_text() for text in key.get_texts()] == ["a seed", "bars that overlap: a tie", "the paper"]
 
 
-def test_the_key_names_only_what_is_there():
+def test_strip_plot_key_names_only_what_is_drawn():
     (key,) = figures.show_strip_plot(PANELS).legends
     assert len(key.get_texts()) == 1
 
 
-def test_the_same_dots_give_the_same_bytes():
+def test_same_dots_give_the_same_bytes():
     first, second = (figure_bytes(figures.show_strip_plot(PANELS, **SETTINGS)) for _ in range(2))
     assert first == second
 
@@ -70,6 +70,6 @@ def test_the_same_dots_give_the_same_bytes():
         (PANELS, {"others": {"mIoU, per cent": {"fourth": 1.0}}}, "'fourth' is neither"),
     ],
 )
-def test_dots_that_cannot_be(panels, settings, words):
+def test_strip_plot_rejects_missing_values_and_unknown_rows(panels, settings, words):
     with pytest.raises(ShapeError, match=words):
         figures.show_strip_plot(panels, **settings)

@@ -1,12 +1,12 @@
-"""Planted bugs: 26 that real libraries have had, and two of transposed convolution. They test the checker, and teach.
+"""Planted bugs: 26 that occurred in real libraries, and two of transposed convolution, for tests and teaching.
 
     bug = bugs["dx_kernel_flipped"]
     bug.sentence                                  what is wrong
-    check_op(bug.op, pair=bug.pair)               the check goes red
+    check_op(bug.op, pair=bug.pair)               the check fails
     bug.caught_by                                 the laws that refuse it
     compare_op(bug.op, *bug.pair)                 how far its results are from the library's
 
-Each is the real NumPy op but for one mistake. tests/lessons/test_planted_bugs.py holds the table of who catches which.
+Each is the real NumPy op with one mistake. The table in tests/lessons/test_planted_bugs.py shows what catches it.
 """
 
 from . import convolution, losses, normalization, pooling

@@ -1,4 +1,4 @@
-"""The second opinion on a pair of forward and backward: the library's own results."""
+"""A second check of a pair of forward and backward: comparison with the library's own results."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,12 +11,12 @@ from tinysegnet.gradcheck.contract import draw_dout
 
 
 def compare_op(op: str, forward: Callable, backward: Callable, *, seed: int = 0) -> float:
-    """Compare a pair with the library's own NumPy pair on all cases of an op, ties, zeros and void pixels included.
+    """Compare a pair with the library's own NumPy pair on all cases of an op, including ties, zeros and void pixels.
 
-    This finds what a gradient check cannot: a forward that is wrong together with its backward.
+    It finds what a gradient check cannot: a forward that is wrong together with its backward.
 
     Returns:
-        the largest relative difference |a - b| / |b| of a result or gradient; infinite where a shape, a NaN or an
+        The largest relative difference |a - b| / |b| of a result or gradient, or infinity if a shape, a NaN or an
         infinity differs.
     """
     worst, definition = 0.0, find_variants(op)["numpy"]
@@ -28,7 +28,7 @@ def compare_op(op: str, forward: Callable, backward: Callable, *, seed: int = 0)
 
 
 def _answers(pair: tuple[Callable, Callable], arrays: Any, kwargs: dict[str, Any], seed: int) -> list[Any]:
-    """Results and gradients of one call, for a dout that depends on the seed only."""
+    """Return results and gradients of one call, for a dout that depends on the seed only."""
     out, cache = pair[0](*(a.copy() if isinstance(a, np.ndarray) else a for a in arrays), **kwargs)
     outs = out if isinstance(out, tuple) else (out,)
     gradients = pair[1](draw_dout(np.random.default_rng([seed, 1]), np.asarray(outs[0])), cache)

@@ -13,7 +13,7 @@ from .planted import planted, planted_in_both
 __all__: list[str] = []
 
 
-@planted(2, "conv2d", "dbias_mean", "dbias is the mean of dout over all pixels, where the sum belongs.",
+@planted(2, "conv2d", "dbias_mean", "dbias is the mean of dout over all pixels instead of the sum.",
          hint="a mean where a sum belongs (N*H*W")  # fmt: skip
 def _(dout, cache):
     dx, dweight, dbias = conv2d_backward_numpy(dout, cache)
@@ -27,14 +27,14 @@ def _(dout, cache):
     return dx, dweight, dbias if dbias is None else dout[0].sum((0, 1))
 
 
-@planted(4, "conv2d", "dx_kernel_flipped", "dx uses the kernel rotated by 180 degrees once too often.",
+@planted(4, "conv2d", "dx_kernel_flipped", "dx uses the kernel with one rotation by 180 degrees too many.",
          hint="it would be right for weight flipped along axes (0, 1)")  # fmt: skip
 def _(dout, cache):
     dx, _, _ = conv2d_backward_numpy(dout, cache._replace(weight=cache.weight[::-1, ::-1]))
     return dx, *conv2d_backward_numpy(dout, cache)[1:]
 
 
-@planted(5, "conv2d", "dweight_axes_swapped", "dweight has rows and columns of its kernel exchanged.",
+@planted(5, "conv2d", "dweight_axes_swapped", "dweight has the rows and columns of its kernel swapped.",
          hint="transposed over axes (0, 1)")  # fmt: skip
 def _(dout, cache):
     dx, dweight, dbias = conv2d_backward_numpy(dout, cache)
@@ -42,7 +42,7 @@ def _(dout, cache):
     return dx, dweight.swapaxes(0, 1) if square else dweight, dbias
 
 
-@planted(6, "conv2d", "dweight_last_sample", "dweight is overwritten sample by sample, not added up: the last remains.",
+@planted(6, "conv2d", "dweight_last_sample", "dweight is overwritten by each sample instead of summed.",
          hint="only the last of 2 samples counts")  # fmt: skip
 def _(dout, cache):
     dx, _, dbias = conv2d_backward_numpy(dout, cache)
@@ -51,7 +51,7 @@ def _(dout, cache):
     return dx, dweight, dbias
 
 
-@planted(7, "conv2d", "dx_assigned", "Each tap assigns its share of dx where it must add: only the last tap remains.")
+@planted(7, "conv2d", "dx_assigned", "Each tap assigns its share of dx instead of adding it.")
 def _(dout, cache):
     x, weight, _, stride, pads = cache
     dx_padded = np.zeros_like(windows.pad(x, pads))
@@ -62,7 +62,7 @@ def _(dout, cache):
     return dx, *conv2d_backward_numpy(dout, cache)[1:]
 
 
-@planted(8, "conv2d", "dx_cropped_wrong", "The padding's rows are cut off dx at the bottom only: dx moves down.",
+@planted(8, "conv2d", "dx_cropped_wrong", "The padding is cropped from the bottom of dx only, so dx moves down.",
          hint="shifted by -1 along axis 1")  # fmt: skip
 def _(dout, cache):
     x, _, _, _, pads = cache
@@ -72,7 +72,7 @@ def _(dout, cache):
 
 
 @planted_in_both(23, "conv2d", "kernel_flipped_in_both",
-                 "The kernel is rotated by 180 degrees in forward, and backward belongs to that forward.")  # fmt: skip
+                 "The kernel is rotated by 180 degrees in forward, and backward matches that forward.")  # fmt: skip
 def _():
     def backward(dout, cache):
         dx, dweight, dbias = conv2d_backward_numpy(dout, cache)
@@ -90,7 +90,7 @@ def _(dout, cache):
 
 
 @planted_in_both(28, "conv_transpose2d", "transposed_cropped_wrong",
-                 "The result is cropped to output_size on the wrong side, in forward and backward alike.")  # fmt: skip
+                 "Forward and backward crop the result to output_size on the wrong side.")  # fmt: skip
 def _():
     def forward(x, weight, bias=None, **settings):
         _, cache = conv_transpose2d_forward_numpy(x, weight, bias, **settings)

@@ -19,26 +19,26 @@ def _(dloss, cache):
     return softmax_cross_entropy_backward_numpy(dloss, cache) * cache.divisor
 
 
-@planted(18, LOSS, "void_gets_gradient", "Void pixels get a gradient, as if they were of class 0.", hint="must get")
+@planted(18, LOSS, "void_gets_gradient", "Void pixels get a gradient, as if they had class 0.", hint="must get")
 def _(dloss, cache):
     return softmax_cross_entropy_backward_numpy(dloss, cache._replace(classes=np.maximum(cache.classes, 0)))
 
 
-@planted(19, LOSS, "void_counted", "The gradient is divided by the number of all pixels, void ones included.",
+@planted(19, LOSS, "void_counted", "The gradient is divided by the number of all pixels, including void ones.",
          hint="numeric = ")  # fmt: skip
 def _(dloss, cache):
     wrong = cache.divisor * cache.classes.size / max((cache.classes >= 0).sum(), 1)
     return softmax_cross_entropy_backward_numpy(dloss, cache._replace(divisor=wrong))
 
 
-@planted(20, LOSS, "class_weight_forgotten", "The loss weighs the classes, its gradient does not.",
+@planted(20, LOSS, "class_weight_forgotten", "The loss has class weights, but its gradient does not.",
          hint="is a weight missing?")  # fmt: skip
 def _(dloss, cache):
     return softmax_cross_entropy_backward_numpy(dloss, cache._replace(weights=np.ones_like(cache.weights)))
 
 
 @planted_in_both(25, LOSS, "weights_divided_by_count",
-                 'normalizer="weights" divides by the count of pixels, in forward and backward alike.')  # fmt: skip
+                 'normalizer="weights" divides by the pixel count, both in forward and in backward.')  # fmt: skip
 def _():
     def forward(logits, labels, *, normalizer="count", **settings):
         return softmax_cross_entropy_forward_numpy(logits, labels, **settings)

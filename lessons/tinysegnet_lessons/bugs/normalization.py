@@ -28,16 +28,16 @@ def _batchnorm_without(terms: str) -> Callable:
     return backward
 
 
-planted(9, "batchnorm2d", "batchnorm_no_mean_term", "dx lacks the term that comes through the mean.", BOTH,
+planted(9, "batchnorm2d", "batchnorm_no_mean_term", "dx lacks the term through the mean.", BOTH,
         "the one that comes through the mean?")(_batchnorm_without("mean"))  # fmt: skip
-planted(10, "batchnorm2d", "batchnorm_no_variance_term", "dx lacks the term that comes through the variance.", BOTH,
+planted(10, "batchnorm2d", "batchnorm_no_variance_term", "dx lacks the term through the variance.", BOTH,
         "the term through the variance is missing?")(_batchnorm_without("variance"))  # fmt: skip
 planted(10, "batchnorm2d", "batchnorm_statistics_constant",
         "dx lacks both terms, as if mean and variance did not depend on x.", BOTH,
         "the terms through mean and variance are")(_batchnorm_without("mean, variance"))  # fmt: skip
 
 
-@planted(11, "batchnorm2d", "batchnorm_other_variance", "forward divides the variance by m, backward by m - 1.")
+@planted(11, "batchnorm2d", "batchnorm_other_variance", "Forward divides the variance by m, but backward by m - 1.")
 def _(dout, cache):
     m = cache.x.size // cache.x.shape[3]
     wrong = cache.inv_std * float(np.sqrt((m - 1) / m if cache.from_batch else 1))
@@ -49,13 +49,13 @@ def _(dout, cache):
     return batchnorm2d_backward_numpy(dout, cache._replace(gamma=np.ones_like(cache.gamma)))
 
 
-@planted(13, "relu", "relu_sign_of_dout", "dx lets through where dout is positive, where x should have been asked.",
+@planted(13, "relu", "relu_sign_of_dout", "dx is masked by the sign of dout instead of the sign of x.",
          (GRADIENT, LINEARITY, COMPARISON))  # fmt: skip
 def _(dout, cache):
     return np.where(dout > 0, dout, 0)
 
 
-@planted_in_both(21, "relu", "cache_shared", "All calls share one cache: a second forward replaces the first one's.",
+@planted_in_both(21, "relu", "cache_shared", "All calls share one cache, so a second forward replaces the first cache.",
                  (REPEATABILITY,))  # fmt: skip
 def _():
     shared = {}
@@ -67,7 +67,7 @@ def _():
     return forward, lambda dout, cache: relu_backward_numpy(dout, shared["cache"])
 
 
-@planted(22, "relu", "dout_written", "backward computes in place and so overwrites dout, which another may need.",
+@planted(22, "relu", "dout_written", "Backward computes in place and overwrites dout, which other code may need.",
          (UNWRITTEN,))  # fmt: skip
 def _(dout, cache):
     dout *= cache.out > 0
@@ -75,7 +75,7 @@ def _(dout, cache):
 
 
 @planted_in_both(24, "batchnorm2d", "batchnorm_variance_in_both",
-                 "The variance is divided by m - 1, in forward and backward alike.")  # fmt: skip
+                 "The variance is divided by m - 1, both in forward and in backward.")  # fmt: skip
 def _():
     def forward(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
         if mean is not None:
@@ -96,6 +96,6 @@ def _():
     return forward, backward
 
 
-@planted_in_both(26, "relu", "relu_slope_at_zero", "The slope at exactly 0 is taken as 1; everybody else takes 0.")
+@planted_in_both(26, "relu", "relu_slope_at_zero", "The slope at exactly 0 is 1; by convention it is 0.")
 def _():
     return lambda x: (np.maximum(x, 0), x), lambda dout, x: np.where(x < 0, 0, dout)

@@ -1,6 +1,6 @@
-"""What a planted bug is, and the list that they enter.
+"""The class of planted bugs and their registry.
 
-@planted(4, "conv2d", "dx_kernel_flipped", "Says in a sentence what is wrong.", hint="...")
+@planted(4, "conv2d", "dx_kernel_flipped", "One sentence that says what is wrong.", hint="...")
 def _(dout, cache): ...                     the wrong backward; forward is the op's own
 
 @planted_in_both(23, "conv2d", ...)
@@ -25,10 +25,10 @@ BOTH = (GRADIENT, COMPARISON)
 
 @dataclass(frozen=True)
 class Bug:
-    """A small wrong variant of a NumPy op: forward and backward as the op's own, but for one mistake.
+    """A variant of a NumPy op with one mistake in forward or backward.
 
-    number: in the table of tests/lessons/test_planted_bugs.py. sentence: what is wrong. caught_by: every law that
-    refuses it. hint: words that the checker's report finds for it, or None.
+    `number` is its row in the table of tests/lessons/test_planted_bugs.py, and `sentence` says what is wrong.
+    `caught_by` lists every law that refuses it. `hint` is a part of the checker's hint for it, or None.
     """
 
     name: str
@@ -42,17 +42,17 @@ class Bug:
 
     @property
     def pair(self) -> tuple[Callable, Callable]:
-        """(forward, backward), for `check_op(bug.op, pair=bug.pair)`."""
+        """Return (forward, backward) for `check_op(bug.op, pair=bug.pair)`."""
         return self.forward, self.backward
 
     @property
     def seen_by_checker(self) -> bool:
-        """Does `check_op` refuse it?"""
+        """Return whether `check_op` refuses it."""
         return set(self.caught_by) != {COMPARISON}
 
     @property
     def seen_by_comparison(self) -> bool:
-        """Does a comparison with the right answers show it?"""
+        """Return whether a comparison with the right answers reveals it."""
         return COMPARISON in self.caught_by
 
 
@@ -61,7 +61,7 @@ bugs: dict[str, Bug] = {}
 
 def planted(number: int, op: str, name: str, sentence: str, caught_by: tuple[str, ...] = BOTH,
             hint: str | None = None) -> Callable:  # fmt: skip
-    """The function below is the wrong backward."""
+    """Register the decorated function as a wrong backward."""
 
     def register(backward: Callable) -> Callable:
         forward, _ = find_variants(op)["numpy"]
@@ -73,7 +73,7 @@ def planted(number: int, op: str, name: str, sentence: str, caught_by: tuple[str
 
 def planted_in_both(number: int, op: str, name: str, sentence: str,
                     caught_by: tuple[str, ...] = (COMPARISON,)) -> Callable:  # fmt: skip
-    """The function below returns the wrong (forward, backward)."""
+    """Register the wrong (forward, backward) that the decorated function returns."""
 
     def register(pair: Callable) -> Callable:
         forward, backward = pair()

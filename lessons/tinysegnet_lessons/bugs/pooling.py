@@ -12,7 +12,7 @@ from .planted import planted, planted_in_both
 __all__: list[str] = []
 
 
-@planted_in_both(14, "max_pool2d", "pool_tie_to_all", "In a tie every maximum gets the gradient, not the first alone.")
+@planted_in_both(14, "max_pool2d", "pool_tie_to_all", "In a tie every maximum gets the gradient, not only the first.")
 def _():
     def forward(x, **window):
         (out, indices), cache = max_pool2d_forward_numpy(x, **window)
@@ -32,7 +32,7 @@ def _():
     return forward, backward
 
 
-@planted(15, "max_pool2d", "pool_row_stride", "Flat indices assume rows of 2 w pixels; an odd picture has one less.")
+@planted(15, "max_pool2d", "pool_row_stride", "Flat indices assume rows of 2 w pixels; an odd picture has one fewer.")
 def _(dout, cache):
     indices, (N, H, W, C), size, stride = cache
     flat = flat_plane_indices(indices, C, (H, 2 * dout.shape[2]), size=size, stride=stride)  # true W: W
@@ -48,7 +48,7 @@ def _(dout, cache):
 
 
 @planted(17, "max_pool2d", "pool_overlap_overwritten",
-         "Where windows overlap, two gradients for one pixel overwrite each other; they must add.")  # fmt: skip
+         "Where windows overlap, two gradients for one pixel overwrite each other instead of adding up.")  # fmt: skip
 def _(dout, cache):
     indices, (N, H, W, C), size, stride = cache
     flat = flat_plane_indices(indices, C, (H, W), size=size, stride=stride)

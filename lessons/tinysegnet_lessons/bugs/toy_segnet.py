@@ -1,9 +1,9 @@
-"""One stage of SegNet on two small pictures, from ops that can be exchanged: what a planted bug does to training.
+"""One stage of SegNet with exchangeable ops on two small pictures, to show what a planted bug does to training.
 
     encoder   conv - norm - relu - conv - norm - relu - pool
     decoder   unpool (with the pool's indices) - transposed conv - norm - conv 1x1 - softmax, cross-entropy
 
-The decoder has no ReLU, as in SegNet-Basic. All ops are the NumPy pairs, but for the bug's.
+The decoder has no ReLU, as in SegNet-Basic. All ops are the NumPy pairs, except the one with the bug.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from .planted import Bug
 __all__ = ["ToySegNet"]
 
 OPS = ("conv2d", "batchnorm2d", "relu", "max_pool2d", "max_unpool2d", "conv_transpose2d", "softmax_cross_entropy")
-EDGE = 4  # of the transposed convolution's kernel: even, so that its padding has two different sides
+EDGE = 4  # kernel size of the transposed convolution; even, so that the padding differs between sides
 
 
 class ToySegNet:
-    """A network of one stage with a bug planted wherever its op occurs; None: without one.
+    """A network of one stage with a bug planted wherever its op occurs, or without a bug if it is None.
 
-    pictures (N, H, W, 3) of order 1, labels (N, H, W), weights of the classes (K,), ignore_label: what it learns.
+    It learns from pictures (N, H, W, 3) with values of order 1, labels (N, H, W), class weights (K,) and ignore_label.
     """
 
     def __init__(self, pictures: np.ndarray, labels: np.ndarray, class_weights: np.ndarray, ignore_label: int,
@@ -50,7 +50,7 @@ class ToySegNet:
         self.losses: list[float] = []
 
     def forward(self) -> tuple[np.ndarray, Callable[[], tuple[np.ndarray, dict[str, np.ndarray]]]]:
-        """-> logits, and a function that goes back: -> gradient of the pictures, gradients of all weights by name."""
+        """Return the logits and a function that returns the gradients of the pictures and, by name, of all weights."""
         tape: list[tuple[Callable, Any, tuple[str, ...]]] = []
 
         def run(op: str, *arrays: Any, names: tuple[str, ...] = (), **settings: Any) -> Any:
@@ -79,17 +79,17 @@ class ToySegNet:
         for backward, cache, names in reversed(tape):
             found = backward(d, cache)
             d, *rest = found if isinstance(found, tuple) else (found,)
-            gradients |= dict(zip(names, rest, strict=False))  # a convolution without bias says None at the end
+            gradients |= dict(zip(names, rest, strict=False))  # a convolution without bias returns None at the end
         return d, gradients
 
     def picture_gradient(self) -> np.ndarray:
-        """How the loss depends on each number of the pictures: (N, H, W, 3)."""
+        """Return the gradient of the loss with respect to the pictures (N, H, W, 3)."""
         return self.forward()[1]()[0]
 
     def train(self, steps: int, *, learning_rate: float = 0.1, momentum: float = 0.9) -> ToySegNet:
-        """Gradient descent with momentum on the two pictures; `losses` grows by one number a step. -> self
+        """Train by gradient descent with momentum on the two pictures, record one loss per step, and return self.
 
-        The rate falls to 0 in a straight line: the end of a training at full rate depends on its last few steps.
+        The rate falls linearly to 0, because the result of a training at full rate depends on its last few steps.
         """
         with np.errstate(all="ignore"):  # a bug may make everything infinite
             for step in range(steps):
@@ -101,12 +101,12 @@ class ToySegNet:
         return self
 
     def predict(self) -> np.ndarray:
-        """The class of every pixel: (N, H, W)."""
+        """Return the class of every pixel (N, H, W)."""
         with np.errstate(all="ignore"):
             return self.forward()[0].argmax(-1)
 
     def accuracy(self) -> float:
-        """The share of labelled pixels that are predicted right."""
+        """Return the share of labelled pixels that are predicted right."""
         counted = self.labels != self.settings["ignore_label"]
         return float((self.predict() == self.labels)[counted].mean())
 

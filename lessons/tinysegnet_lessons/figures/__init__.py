@@ -1,6 +1,6 @@
-"""Figures that only the lessons draw: arrays, kernels, arrows of pooling, networks, source code.
+"""Figures that only the lessons draw: arrays, kernels, the arrows of pooling, networks, source code.
 
-Each function returns a matplotlib figure made without pyplot, or an object that a notebook shows.
+Each function returns a matplotlib figure made without pyplot, or an object that a notebook can display.
 """
 
 from .arrays import show_array, show_arrays

@@ -1,4 +1,4 @@
-"""Small arrays with their numbers written in the cells: what a lesson does its sums on."""
+"""Small arrays with their numbers written in the cells, for the examples of the lessons."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EDGE, ABOVE, GAP, SIGN = 0.35, 0.7, 0.9, 1.1  # in cells: margin, room for a tit
 
 @dataclass
 class _Panel:
-    """An array with its name, or a sign; where it lies is found later."""
+    """An array with its name, or a sign. Its position is set later."""
 
     title: str
     array: np.ndarray | None
@@ -39,11 +39,12 @@ def show_array(
     scale: float | None = None,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """A small array (H, W) with its numbers in the cells; orange above zero, blue below.
+    """Draw a small array (H, W) with its numbers in the cells, orange above zero and blue below.
 
-    highlight: cells to frame, as one would index them: (1, 2) or np.s_[0:2, 2:4], or a list of such. indices: number
-    the rows and columns. decimals: digits after the point; default as few as show the numbers. scale: the
-    number that gets the strongest colour; default the largest there is. Raises ShapeError for other than (H, W).
+    `highlight` frames cells, given as indices such as (1, 2) or np.s_[0:2, 2:4], or as a list of indices. `indices`
+    numbers the rows and columns. `decimals` is the number of decimal places, by default as few as show the numbers.
+    `scale` is the number with the strongest colour, by default the largest. Raises ShapeError if the array is not (H,
+    W).
     """
     name = title or "array"
     boxes = None if highlight is None else {name: highlight}
@@ -61,23 +62,24 @@ def show_arrays(
     scale: float | None = None,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Small arrays side by side, in one scale of colours.
+    """Draw small arrays side by side, on one colour scale.
 
         show_arrays([("x", x), "+", ("y", y), "=", ("out", x + y)])
 
-    panels: (title, array (H, W)) each, and signs to stand between them. highlight: title -> cells to frame, as in
-    `show_array`. arrows: from one cell to another, (("x", 0, 1), ("out", 2, 2)). Others as in `show_array`.
+    `panels` are pairs (title, array (H, W)), with signs between them. `highlight` maps a title to cells to frame, as in
+    `show_array`. `arrows` lead from one cell to another, such as (("x", 0, 1), ("out", 2, 2)). The other arguments are
+    those of `show_array`.
     """
     return _draw(panels, highlight, arrows, indices, decimals, scale, theme)
 
 
 def frame_colors(theme: Theme) -> tuple[str, ...]:
-    """Of one frame after another: none of them orange or blue, which are numbers."""
+    """Return colours for successive frames; orange and blue are left out because they stand for numbers."""
     return (theme.ink, theme.loss, theme.C, theme.muted)
 
 
 def largest(arrays: list[np.ndarray]) -> float:
-    """The largest size of a finite number in them; 1 if all are zero."""
+    """Return the largest absolute value of the finite numbers, or 1 if all are zero."""
     finite = np.concatenate([array[np.isfinite(array)].astype(float).ravel() for array in arrays])
     return float(np.abs(finite).max(initial=0)) or 1.0
 
@@ -87,7 +89,7 @@ def _draw(panels: Any, highlight: Any, arrows: Any, indices: bool, decimals: int
     laid = [_Panel(p, None) if isinstance(p, str) else _Panel(p[0], as_numbers(p[1], p[0])) for p in panels]
     arrays = [panel.array for panel in laid if panel.array is not None]
     if not arrays:
-        raise ShapeError("show_arrays: no array to show")
+        raise ShapeError("show_arrays: give at least one array")
     width, height = _lay_out(laid, indices, titles, theme)
     grid = Grid(width, height, theme, largest(arrays) if scale is None else scale)
     by_title = {panel.title: panel for panel in laid if panel.array is not None}
@@ -104,7 +106,7 @@ def _draw(panels: Any, highlight: Any, arrows: Any, indices: bool, decimals: int
 
 
 def _lay_out(laid: list[_Panel], indices: bool, titles: bool, theme: Theme) -> tuple[float, float]:
-    """Give every panel its place: in one line, centred in height. -> the grid's width and height"""
+    """Place the panels in a row, centred vertically; return the grid's width and height."""
     tallest = max(panel.array.shape[0] for panel in laid if panel.array is not None)
     top = EDGE + (ABOVE if titles else 0) + (0.5 if indices else 0)
     probe = new_figure(1, 1, theme)
@@ -136,7 +138,7 @@ def _draw_panel(grid: Grid, panel: _Panel, indices: bool, decimals: int | None, 
 
 def _named(by_title: dict[str, _Panel], title: str) -> _Panel:
     if title not in by_title:
-        raise ShapeError(f"no array is called {title!r} here (expected one of {', '.join(by_title)})")
+        raise ShapeError(f"no array is called {title!r}. Use one of {', '.join(by_title)}")
     return by_title[title]
 
 
@@ -150,7 +152,7 @@ def _frame(grid: Grid, panel: _Panel, where: Any) -> None:
 
 
 def _join(grid: Grid, start: tuple[_Panel, int, int], end: tuple[_Panel, int, int]) -> None:
-    """An arrow from the right side of a cell to the left side of another, or the other way round."""
+    """Draw an arrow from the right side of a cell to the left side of another, or the reverse."""
     (a, a_row, a_column), (b, b_row, b_column) = start, end
     forward = b.x + b_column >= a.x + a_column
     begin = (a.x + a_column + (0.86 if forward else 0.14), a.y + a_row + 0.5)

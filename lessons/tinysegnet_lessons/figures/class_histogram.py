@@ -1,4 +1,4 @@
-"""How many pixels each class has, as bars."""
+"""A histogram of the pixels per class."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ __all__ = ["class_histogram_figure"]
 def class_histogram_figure(
     counts: np.ndarray, palette: Palette, *, sort: bool = True, theme: Theme = LIGHT, width: float = 7.5
 ) -> Figure:
-    """Pixels per class as bars in the class colours, with shares; largest first, or in order with sort=False.
+    """Draw the pixels per class as bars in the class colours, with shares, largest first unless sort=False.
 
-    counts: (K,), such as `count_pixels(data).pixels` or `scores.pixels`. width: inches. Raises ShapeError.
+    `counts` has the shape (K,), such as `count_pixels(data).pixels` or `scores.pixels`; `width` is in inches. Raises
+    ShapeError if there is not one count per class.
     """
     counts = np.asarray(counts)
     if counts.shape != (palette.num_classes,):
@@ -39,7 +40,7 @@ def class_histogram_figure(
 
 
 def _bar_axes(figure: Figure, names: list[str], theme: Theme) -> Axes:
-    """Axes for horizontal bars with names on the left and figures on the right of them."""
+    """Return axes for horizontal bars with names on their left and figures on their right."""
     W, H = figure.get_size_inches()
     left = 0.35 + max(inches(figure, name, 10) for name in names)
     right = 0.3 + inches(figure, "100.0 %  000,000,000,000", 10)

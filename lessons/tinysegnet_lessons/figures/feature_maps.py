@@ -1,4 +1,4 @@
-"""The channels of a layer side by side, in one scale of colours."""
+"""The channels of a layer side by side, on one colour scale."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ def show_feature_maps(
     scale: float | None = None,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """The channels of maps (H, W, C) as pictures, orange above zero and blue below, all in one scale with its bar.
+    """Draw the channels of maps (H, W, C) as pictures on one colour scale, orange above zero and blue below.
 
-    titles: of each channel; default its number. title: above all. columns: pictures in a row; default as many as fit
-    well. most: only the first so many channels. scale: the value of the strongest colour; default the 99.5th percentile
-    of the absolute values, since one far number would make all others pale. Raises ShapeError for other than (H, W, C).
+    `titles` are one per channel, by default its number; `title` is the heading. `columns` is the number of pictures per
+    row, by default as many as fit well. `most` limits the number of channels. `scale` is the value with the strongest
+    colour, by default the 99.5th percentile of the absolute values, so that one outlier does not make all others pale.
+    Raises ShapeError if maps are not (H, W, C).
     """
     maps = np.asarray(maps)
     if maps.ndim != 3 or 0 in maps.shape or maps.dtype.kind not in "iufb":
-        raise ShapeError(f"feature maps are (H, W, C), got {maps.dtype} {maps.shape}; take one sample of (N, H, W, C)")
+        raise ShapeError(f"maps must be (H, W, C), got {maps.dtype} {maps.shape}. Take one sample of (N, H, W, C)")
     maps = maps[:, :, :most].astype(float)
     H, W, C = maps.shape
     finite = np.abs(maps[np.isfinite(maps)])
@@ -68,7 +69,7 @@ def show_feature_maps(
 
 
 def _columns(C: int, H: int, W: int) -> int:
-    """So many that the whole is about twice as wide as high, and the last row full if that can be."""
+    """Choose columns so that the whole is about twice as wide as high, with a full last row if possible."""
     about = math.ceil(math.sqrt(2 * C * H / W))
     likely = range(max(1, min(about - 1, 7)), min(C, 8, about + 1) + 1)
     return min(likely, key=lambda columns: (-C % columns, abs(columns - about)), default=1)

@@ -1,4 +1,4 @@
-"""Small pictures in rows, each with its text above it. A figure without pyplot, as all of viz."""
+"""Small pictures in rows, each with its text above it, as a figure without pyplot."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ def show_gallery(
     width: float = 10.5,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Small pictures in rows, each with its text above it.
+    """Draw small pictures in rows, each with its text above it.
 
-    panels: (text, picture); a text may have several lines. A picture is uint8 (H, W, 3), shown as it is, or numbers
-    (H, W), orange above zero and blue below; the strength grows faster than the number at first. scale: the number with
-    the strongest colour, default the largest of each picture. width: inches. Raises ShapeError for other pictures.
+    `panels` are pairs (text, picture); a text may have several lines. A picture is uint8 (H, W, 3), shown unchanged, or
+    an array of numbers (H, W), orange above zero and blue below, where even small numbers are visible. `scale` is the
+    number with the strongest colour, by default the largest of each picture. `width` is in inches. Raises ShapeError
+    for other pictures.
     """
     pictures = [_as_picture(picture) for _, picture in panels]
     H, W = max(p.shape[0] / p.shape[1] for p in pictures), 1.0
@@ -52,7 +53,7 @@ def _as_picture(picture: Any) -> np.ndarray:
     picture = np.asarray(picture)
     if (picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8) or picture.ndim == 2:
         return picture
-    raise ShapeError(f"show_gallery takes uint8 (H, W, 3) or numbers (H, W), got {picture.dtype} {picture.shape}")
+    raise ShapeError(f"show_gallery needs uint8 (H, W, 3) or numbers (H, W), got {picture.dtype} {picture.shape}")
 
 
 def _draw(axes: Axes, picture: np.ndarray, scale: float | None, theme: Theme) -> None:
@@ -64,5 +65,5 @@ def _draw(axes: Axes, picture: np.ndarray, scale: float | None, theme: Theme) ->
         return
     values = np.where(np.isfinite(picture), picture, 0)
     limit = scale or float(np.abs(values).max(initial=0)) or 1.0
-    strength = np.sign(values) * np.minimum(np.abs(values) / limit, 1) ** 0.6  # small numbers show, too
+    strength = np.sign(values) * np.minimum(np.abs(values) / limit, 1) ** 0.6  # makes small numbers visible
     axes.imshow(strength, cmap=signed_colors(theme), vmin=-1, vmax=1, interpolation="nearest", aspect="auto")

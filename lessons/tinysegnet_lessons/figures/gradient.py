@@ -1,7 +1,7 @@
-"""A checked gradient as a picture: what backward says, what the differences say, and red where they disagree.
+"""A checked gradient as a picture: the result of backward, the finite differences, and disagreements in red.
 
 Arrays of four axes are laid out as small maps: a kernel (KH, KW, C, F) as C rows of F maps, pictures (N, H, W, C) as N
-rows of C maps. Numbers stand in the cells while there is room for them.
+rows of C maps. The cells show numbers if they are large enough.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ WRONG, CROSSED, ON_WRONG = "#d62a1e", "#f0b429", "#ffffff"
 MOST_COLUMNS, MOST_ROWS = 16, 20  # with numbers in the cells
 CELL = 0.44  # inches
 GAP = 0.16  # between the panels, in widths of a panel
-READABLE_COLUMNS = 8  # of a panel; with more, three side by side are too wide for a page
+READABLE_COLUMNS = 8  # per panel; three wider ones do not fit side by side on a page
 
 
 def show_gradient(report: Report, tensor: str, *, theme: Theme = LIGHT) -> Figure:
-    """One gradient of a report, "dweight" or "weight": analytic, numeric, and which entries were refused.
+    """Draw one gradient of a report, such as "dweight": analytic, numeric, and which entries were refused.
 
-    Of several cases, the first that failed and is small enough to be read. Raises KeyError for an unknown name.
+    Of several cases it takes the first that failed and is small enough to read. Raises KeyError for an unknown name.
     """
     name = tensor.removeprefix("d") if tensor not in {t.name for t in report.all_tensors()} else tensor
     first = report.tensor(name)
@@ -40,7 +40,7 @@ def show_gradient(report: Report, tensor: str, *, theme: Theme = LIGHT) -> Figur
 
 
 def _draw(found: TensorReport, title: str, theme: Theme) -> Figure:
-    """Three panels side by side."""
+    """Draw three panels side by side."""
     tiles = _Tiles(found.analytic.shape, kernel="weight" in found.name)
     rows, columns = tiles.size
     numbers = rows <= MOST_ROWS and columns <= MOST_COLUMNS
@@ -59,13 +59,13 @@ def _draw(found: TensorReport, title: str, theme: Theme) -> Figure:
 
 
 def _is_readable(tensor: TensorReport) -> bool:
-    """Can its numbers be read when the three panels stand side by side on a page?"""
+    """Return whether the numbers are legible when three panels stand side by side on a page."""
     rows, columns = _Tiles(tensor.analytic.shape, kernel="weight" in tensor.name).size
     return columns <= READABLE_COLUMNS and rows <= MOST_ROWS
 
 
 class _Tiles:
-    """Where each entry of an array is drawn: maps side by side, one empty row or column between them."""
+    """The positions of an array's entries: maps side by side, with one empty row or column between them."""
 
     def __init__(self, shape: tuple[int, ...], kernel: bool):
         self.shape, self.kernel = shape, kernel and len(shape) == 4
@@ -73,7 +73,7 @@ class _Tiles:
         self.size = down * (H + 1) - 1, across * (W + 1) - 1
 
     def _split(self) -> tuple[int, int, int, int]:
-        """-> maps down, H, W, maps across"""
+        """Return the number of maps down, H, W, and the number of maps across."""
         if len(self.shape) == 4:
             a, b, c, d = self.shape
             return (c, a, b, d) if self.kernel else (a, b, c, d)
@@ -81,7 +81,7 @@ class _Tiles:
         return 1, int(np.prod(self.shape)) // last, last, 1
 
     def lay_out(self, a: np.ndarray) -> np.ndarray:
-        """(rows, columns), NaN between the maps."""
+        """Return a sheet (rows, columns) with NaN between the maps."""
         down, H, W, across = self.split
         maps = a.astype(float).reshape(H, W, down, across).transpose(2, 0, 1, 3) if self.kernel else a.astype(float)
         sheet = np.full(self.size, np.nan)
@@ -96,7 +96,7 @@ class _Tiles:
                 yield (n * (H + 1), c * (W + 1)), maps[n, :, :, c]
 
     def name_axes(self, axes: Axes) -> None:
-        """Which map is which: c=0 .. down the side, f=0 .. along the top."""
+        """Label the maps: c=0 .. down the side, f=0 .. along the top."""
         if len(self.shape) != 4:
             return
         down, H, W, across = self.split
@@ -115,14 +115,14 @@ def _show_values(axes: Axes, tiles: _Tiles, values: np.ndarray, limit: float, ti
 
 
 def _show_verdicts(axes: Axes, tiles: _Tiles, found: TensorReport, numbers: bool, theme: Theme) -> None:
-    """0 right, 1 wrong, 2 at a kink; NaN where nothing was measured."""
+    """Colour entries by verdict: 0 right, 1 wrong, 2 at a kink, NaN not measured."""
     verdicts = np.full(found.analytic.shape, np.nan)
     for probe in found.probes:
         if isinstance(probe.where, tuple):
             verdicts[probe.where] = {"ok": 0, "wrong": 1, "crossed": 2}[probe.status]
     sheet = tiles.lay_out(verdicts)
     axes.imshow(sheet, cmap=ListedColormap([theme.grid, WRONG, CROSSED]), vmin=0, vmax=2, interpolation="nearest")
-    measured = "\nthe numbers: differences - backward" if numbers else ""
+    measured = "\nnumbers: differences - backward" if numbers else ""
     _finish(axes, tiles, f"refused: {found.count('wrong')} of {len(found.probes)} (red){measured}", theme)
     if numbers:
         difference = tiles.lay_out(found.numeric - found.analytic)
@@ -145,7 +145,7 @@ def _finish(axes: Axes, tiles: _Tiles, title: str, theme: Theme) -> None:
 
 
 def _write(axes: Axes, sheet: np.ndarray, color: str, weight: str = "normal") -> None:
-    """Each number in its cell, two digits behind the point."""
+    """Write each number into its cell, with two decimal places."""
     style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "color": color, "fontweight": weight}
     for (row, column), value in np.ndenumerate(sheet):
         if not np.isnan(value):

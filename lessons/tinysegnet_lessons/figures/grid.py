@@ -1,8 +1,8 @@
 """A grid: a figure measured in cells, with numbers in them, frames around some and arrows between them.
 
-All that lessons draw of small arrays is drawn on it, x to the right and y downwards as in an array. Colours are signed:
-orange above zero, blue below, the paper's own at zero, a pair that every kind of colour blindness tells apart; the same
-colour is the same number everywhere in a grid.
+The lessons draw all small arrays on it, with x to the right and y downwards as in an array. Colours show the sign:
+orange above zero, blue below, the background colour at zero. This pair is distinguishable with every kind of colour
+blindness. In one grid the same colour always stands for the same number.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ __all__ = ["MINUS", "MOST_CELLS", "TIMES", "Grid", "as_numbers", "box_of", "cell
            "tint"]  # fmt: skip
 
 MINUS, TIMES, ASTERISK = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}", "\N{ASTERISK OPERATOR}"
-MOST_CELLS = 24  # along a side: more numbers nobody reads
+MOST_CELLS = 24  # per side; larger arrays are illegible
 CELL, WIDEST = 0.5, 11.0  # inches
-LARGEST, SMALLEST = 12.0, 5.5  # points of a number
+LARGEST, SMALLEST = 12.0, 5.5  # font size of a number, in points
 
 
 class Grid:
-    """A figure of width x height cells. A cell is half an inch, less where the figure would be too wide for a page.
+    """A figure of width x height cells. A cell is half an inch, or less if the figure would be too wide for a page.
 
-    scale: the number that has the strongest colour; its negative the other one. top: the y at which the figure begins.
+    `scale` is the number with the strongest colour; its negative has the strongest opposite colour. `top` is the y
+    coordinate of the figure's upper edge.
     """
 
     def __init__(self, width: float, height: float, theme: Theme, scale: float = 1.0, top: float = 0.0) -> None:
@@ -43,7 +44,7 @@ class Grid:
         self.axes.set_axis_off()
 
     def color(self, value: float) -> Any:
-        """Of a number. Small numbers already show: the strength grows faster than the number at first."""
+        """Return the colour of a number; the strength rises fast at first, so that small numbers are visible."""
         strength = min(abs(value) / self.scale, 1.0) ** 0.7 if self.scale > 0 and np.isfinite(value) else 0.0
         if np.isinf(value):
             strength = 1.0
@@ -51,9 +52,9 @@ class Grid:
 
     def array(self, x: float, y: float, array: np.ndarray, name: str, *, texts: np.ndarray | None = None,
               shown: np.ndarray | None = None, color: Any = None) -> None:  # fmt: skip
-        """Cells with numbers, the upper left corner at (x, y). shown (H, W) bool: the others stay empty.
+        """Draw cells with numbers, with the upper left corner at (x, y).
 
-        color: (value, row, column) -> fill, instead of the signed colours.
+        Where `shown` (H, W) is False, a cell stays empty. `color(value, row, column)` replaces the signed colours.
         """
         texts = number_texts(array) if texts is None else texts
         size = self.fitting_size([str(text) for text in texts.flat])
@@ -71,7 +72,7 @@ class Grid:
 
     def square(self, x: float, y: float, fill: Any, *, side: float = 1.0, edge: Any = None, width: float = 0.8,
                dashed: bool = False, hatched: bool = False, gid: str | None = None) -> None:  # fmt: skip
-        """A cell."""
+        """Draw a cell."""
         edge = self.theme.grid if edge is None else edge
         style: dict[str, Any] = {
             "linestyle": (0, (2, 1.6)) if dashed else "solid",
@@ -83,7 +84,7 @@ class Grid:
 
     def frame(self, x: float, y: float, width: float, height: float, color: Any, *, line: float = 2.2,
               gid: str | None = None) -> None:  # fmt: skip
-        """A line around cells, with a thin halo of paper so that it stands out from any colour."""
+        """Draw a line around cells, with a thin halo in the background colour so that it stands out."""
         patch = FancyBboxPatch((x, y), width, height, boxstyle="round,pad=0,rounding_size=0.09", facecolor="none",
                                edgecolor=color, linewidth=line, zorder=4)  # fmt: skip
         patch.set_path_effects([withStroke(linewidth=line + 1.6, foreground=self.theme.paper)])
@@ -92,28 +93,28 @@ class Grid:
 
     def text(self, x: float, y: float, text: str, size: float, color: Any, *, ha: str = "center", va: str = "center",
              bold: bool = False) -> None:  # fmt: skip
-        """Words or a number, at a point in cells."""
+        """Write text or a number at a point in cell coordinates."""
         style: dict[str, Any] = {"ha": ha, "va": va, "fontweight": "bold" if bold else "normal", "zorder": 5}
         if va == "center":
             style["va"] = "center_baseline"
         self.axes.text(x, y, text, fontsize=size, color=color, parse_math=False, **style)
 
     def sign(self, x: float, y: float, text: str) -> None:
-        """What stands between two arrays: +, ×, =."""
+        """Write a sign between two arrays: +, ×, =."""
         text = {"*": ASTERISK, "-": MINUS}.get(text, text)
         self.axes.text(x, y, text, fontsize=15, color=self.theme.ink, parse_math=False, ha="center", va="center")
 
     def title(self, x: float, y: float, text: str) -> None:
-        """The name of what stands below, its lower edge at y."""
+        """Write a title with its lower edge at y."""
         self.text(x, y, text, 11, self.theme.ink, ha="left", va="baseline", bold=True)
 
     def note(self, x: float, y: float, text: str, *, ha: str = "left") -> None:
-        """A quieter line."""
+        """Write a smaller, muted line."""
         self.text(x, y, text, 9, self.theme.muted, ha=ha, va="baseline")
 
     def path(self, path: Path, color: Any, *, line: float = 1.6, head: bool = True, gid: str | None = None,
              dashed: bool = False) -> None:  # fmt: skip
-        """A line, with an arrow's head at its end; lines that cross pass over one another like bridges."""
+        """Draw a line with an arrowhead at its end; crossing lines pass over one another like bridges."""
         style = "-|>,head_length=5,head_width=2.6" if head else "-"
         arrow = FancyArrowPatch(path=path, arrowstyle=style, color=color, linewidth=line, mutation_scale=1, zorder=3,
                                 joinstyle="miter", capstyle="butt",
@@ -124,43 +125,43 @@ class Grid:
         self.axes.add_patch(arrow)
 
     def words(self, text: str, size: float = 11) -> float:
-        """How wide a text is, in cells."""
+        """Return the width of a text in cells."""
         return inches(self.figure, text, size) / self.cell
 
     def fitting_size(self, texts: list[str], room: float = 0.84) -> float:
-        """The size in points at which each text fits into `room` cells."""
+        """Return the size in points at which each text fits into `room` cells."""
         widest = max((self.words(text, 10) for text in set(texts)), default=0.0)
         return float(np.clip(10 * room / max(widest, 1e-9), SMALLEST, min(LARGEST, 24 * self.cell)))
 
 
 def cell_size(width: float) -> float:
-    """Inches per cell of a grid so many cells wide."""
+    """Return the inches per cell of a grid with that many cells across."""
     return min(CELL, WIDEST / width)
 
 
 def tint(color: Any, theme: Theme, strength: float = 0.22) -> tuple[float, ...]:
-    """A pale version of a colour: so much of it on paper."""
+    """Return a pale version of a colour on the background."""
     return tuple(strength * np.array(to_rgb(color)) + (1 - strength) * np.array(to_rgb(theme.paper)))
 
 
 def as_numbers(array: Any, name: str) -> np.ndarray:
-    """A small array (H, W) of numbers, a vector as one row. Raises ShapeError for anything else."""
+    """Return numbers as an array (H, W), a vector as one row. Raises ShapeError for anything else."""
     array = np.asarray(array)
     if array.ndim == 1:
         array = array[None]
     if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "iufb":
         hint = "; show one channel of one sample, such as x[0, :, :, 0]" if array.ndim > 2 else ""
-        raise ShapeError(f"{name}: numbers in cells are an array (H, W), got {array.dtype} {array.shape}{hint}")
+        raise ShapeError(f"{name}: the array must be (H, W), got {array.dtype} {array.shape}{hint}")
     if max(array.shape) > MOST_CELLS:
-        raise ShapeError(f"{name}: {array.shape[0]} x {array.shape[1]} numbers are more than one reads (expected at "
-                         f"most {MOST_CELLS} a side); show a part of it, or figures.show_feature_maps")  # fmt: skip
+        raise ShapeError(f"{name}: {array.shape[0]} x {array.shape[1]} numbers are illegible, at most {MOST_CELLS} per "
+                         f"side can be drawn. Show a part of it, or use figures.show_feature_maps")  # fmt: skip
     return array.astype(np.int64) if array.dtype == bool else array
 
 
 def number_texts(array: np.ndarray, decimals: int | None = None) -> np.ndarray:
-    """Each number as it stands in its cell: (H, W) of str.
+    """Return the texts of the numbers in their cells, (H, W) of str.
 
-    decimals: after the point; None: as few as show all numbers, at most 3, or else 2.
+    `decimals` is the number of decimal places; None uses as few as show the numbers, at most 3, or else 2.
     """
     finite = array[np.isfinite(array)].astype(float)
     if decimals is None:
@@ -181,9 +182,9 @@ def _number_text(value: float, decimals: int) -> str:
 
 
 def box_of(where: Any, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """(row, column, rows, columns) of what `array[where]` means: numbers and slices, such as np.s_[0:2, 3]."""
+    """Return (row, column, rows, columns) of `array[where]` for numbers and slices such as np.s_[0:2, 3]."""
     if not isinstance(where, tuple) or len(where) != 2:
-        raise ShapeError(f"highlight: {where!r} (expected (row, column), each a number or a slice, as np.s_[0:2, 3])")
+        raise ShapeError(f"highlight: {where!r} must be (row, column), each a number or a slice, such as np.s_[0:2, 3]")
     spans = [
         range(n)[w] if isinstance(w, slice) else range(n)[w : w + 1 or None] for w, n in zip(where, shape, strict=True)
     ]
@@ -194,7 +195,7 @@ def box_of(where: Any, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
 
 
 def rounded_path(points: list[tuple[float, float]], radius: float = 0.14) -> Path:
-    """A line through points, its corners rounded."""
+    """Return a path through points with rounded corners."""
     corners = [np.array(point, float) for point in points]
     vertices, codes = [corners[0]], [Path.MOVETO]
     for before, corner, after in zip(corners, corners[1:], corners[2:], strict=False):

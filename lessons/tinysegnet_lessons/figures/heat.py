@@ -1,4 +1,4 @@
-"""A map of numbers that are never negative, such as the loss of each pixel, beside the picture it belongs to."""
+"""A map of non-negative numbers, such as the loss of each pixel, next to its picture."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PANEL, TOP, EDGE, GAP, BAR = 4.2, 0.42, 0.2, 0.25, 0.8  # inches
 def show_heat(
     values: np.ndarray, title: str, *, image: np.ndarray | None = None, scale: float | None = None, theme: Theme = LIGHT
 ) -> Figure:
-    """A map (H, W) of numbers >= 0, the darker the larger, with its scale; NaN is hatched, for "nothing was said here".
+    """Draw a map (H, W) of numbers >= 0 with its scale, darker for larger numbers and hatched for NaN.
 
-    image: the picture (H, W, 3), shown on its left. scale: what is darkest; default the 99th percentile. Raises
-    ShapeError for other shapes.
+    `image` is the picture (H, W, 3), shown on the left. `scale` is the darkest value, by default the 99th percentile.
+    Raises ShapeError for other shapes.
     """
     values = np.asarray(values, float)
     if values.ndim != 2 or not values.size or (image is not None and np.shape(image)[:2] != values.shape):
-        raise ShapeError(f"a map of numbers is (H, W), and its picture (H, W, 3), got {values.shape}"
+        raise ShapeError(f"the map must be (H, W) and its picture (H, W, 3), got {values.shape}"
                          + ("" if image is None else f" and {np.shape(image)}"))  # fmt: skip
     known = values[np.isfinite(values)]
     scale = scale or float(np.percentile(known, 99) if known.size else 0) or float(known.max(initial=0)) or 1.0
@@ -53,5 +53,5 @@ def show_heat(
 
 
 def _shades(theme: Theme) -> LinearSegmentedColormap:
-    """From paper to a dark violet: one hue, ordered by lightness, so that every eye reads it alike."""
+    """Return shades from the background to dark violet: one hue, ordered by lightness, for every kind of vision."""
     return LinearSegmentedColormap.from_list("heat", (theme.paper, theme.loss, theme.ink))

@@ -1,4 +1,4 @@
-"""Where a kernel lies on a picture, what it multiplies, and where the sum goes: convolution, one number at a time."""
+"""Convolution, one number at a time: where the kernel lies, what it multiplies, and where the sum goes."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class _Scene:
     stride: tuple[int, int]
 
     def window(self, i: int, j: int) -> tuple[int, int]:
-        """Where on the padded picture the kernel begins for out[i, j]."""
+        """Return where on the padded picture the kernel begins for out[i, j]."""
         return i * self.stride[0], j * self.stride[1]
 
     def products(self, i: int, j: int) -> np.ndarray:
-        """What is summed to out[i, j]."""
+        """Return the products whose sum is out[i, j]."""
         top, left = self.window(i, j)
         K, L = self.weight.shape
         return self.padded[top : top + K, left : left + L] * self.weight
@@ -53,10 +53,10 @@ def show_kernel(
     names: tuple[str, str, str] = ("x", "weight", "out"),
     theme: Theme = LIGHT,
 ) -> Figure:
-    """How out[at] comes about: the window of x (H, W) under the kernel (K, L), times the kernel, summed.
+    """Draw how out[at] is computed: the window of x (H, W) under the kernel (K, L), times the kernel, summed.
 
-    stride, padding: as in `ops.conv2d_forward`; zeros that padding adds are dotted around. names: what the picture, the
-    kernel and the output are called. Raises ShapeError for an `at` outside the output, and for other than small arrays.
+    `stride` and `padding` are those of `ops.conv2d_forward`; the zeros of the padding have dashed borders. `names` are
+    the names of picture, kernel and output. Raises ShapeError if `at` is outside the output or an array is too large.
     """
     scene = _scene(x, weight, stride, padding)
     i, j = at
@@ -77,7 +77,7 @@ def show_kernel(
     grid.array(x4, top[2], scene.out, "out")
     grid.title(x4, top[2] - 0.3, names[2])
     grid.frame(x4 + j, top[2] + i, 1, 1, theme.ink, gid=f"out frame[{i}, {j}]")
-    # To the row, not to the cell: the arrow would cross numbers.
+    # Lead to the row, not to the cell, because the arrow would cross numbers.
     ends = [(x3 + L + 0.12, top[1] + K / 2), (x4 - (0.04 if j == 0 else 0.1), top[2] + i + 0.5)]
     bend = x3 + L + 0.55
     grid.path(rounded_path([ends[0], (bend, ends[0][1]), (bend, ends[1][1]), ends[1]]), theme.loss)
@@ -95,11 +95,11 @@ def show_kernel_sliding(
     slider: bool = False,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """The kernel at several places, as a strip: where it lies, and the output as far as it is known then.
+    """Draw the kernel at several positions as a strip, each with the output computed so far.
 
-    positions: which outputs (row, column); default the first two, the second row's first, and the last. stride,
-    padding: as in `ops.conv2d_forward`. slider: show a slider over all positions as well, where ipywidgets is
-    installed; the strip says the same without it. Raises ShapeError as `show_kernel`.
+    `positions` are output indices (row, column), by default the first two, the first of the second row, and the last.
+    `stride` and `padding` are those of `ops.conv2d_forward`. `slider` adds a slider over all positions if ipywidgets is
+    installed; the strip shows the same without it. Raises ShapeError as `show_kernel` does.
     """
     scene = _scene(x, weight, stride, padding)
     H, W = scene.out.shape
@@ -144,7 +144,7 @@ def _check_inside(scene: _Scene, positions: Sequence[tuple[int, int]]) -> None:
 
 
 def _padded_picture(grid: Grid, x0: float, y0: float, scene: _Scene) -> None:
-    """The picture, and around it the zeros that padding adds, dashed."""
+    """Draw the picture and around it the zeros of the padding, dashed."""
     (top, bottom), (left, right) = scene.pads
     PH, PW = scene.padded.shape
     inside = scene.padded[top : PH - bottom, left : PW - right]
@@ -157,14 +157,14 @@ def _padded_picture(grid: Grid, x0: float, y0: float, scene: _Scene) -> None:
 
 
 def _zoom(grid: Grid, source: tuple[float, float, float], target: tuple[float, float, float]) -> None:
-    """Two thin lines from the window's right corners to those of its copy: (x, y, height) each."""
+    """Draw two thin lines from the window's right corners to those of its copy, each (x, y, height)."""
     for end in (0, 1):
         points = [(x + (0.06 if x == source[0] else -0.06), y + end * h) for x, y, h in (source, target)]
         grid.path(rounded_path(points), grid.theme.muted, line=0.8, head=False, dashed=True)
 
 
 def _products(grid: Grid, x1: float, y: float, scene: _Scene, at: tuple[int, int], kernel: str) -> float:
-    """window x weight = products, from x1 on. -> where the products begin"""
+    """Draw window x weight = products from x1 on; return where the products begin."""
     K, L = scene.weight.shape
     top, left = scene.window(*at)
     parts = {"window": scene.padded[top : top + K, left : left + L], "weight": scene.weight,
@@ -179,7 +179,7 @@ def _products(grid: Grid, x1: float, y: float, scene: _Scene, at: tuple[int, int
 
 
 def _sum_text(scene: _Scene, i: int, j: int, name: str) -> str:
-    """out[1, 2] = 3 − 1 + 4 = 6, products that are zero left out."""
+    """Return a text such as "out[1, 2] = 3 − 1 + 4 = 6"; products that are zero are left out."""
     products = scene.products(i, j).ravel()
     *texts, total = number_texts(np.array([[*products, scene.out[i, j]]]))[0]
     texts = [text for text, value in zip(texts, products, strict=True) if value != 0]
@@ -189,7 +189,7 @@ def _sum_text(scene: _Scene, i: int, j: int, name: str) -> str:
 
 
 def _strip_panel(grid: Grid, x0: float, scene: _Scene, i: int, j: int) -> None:
-    """The kernel on the padded picture; below, the output up to out[i, j] in reading order."""
+    """Draw the kernel on the padded picture, and below it the output up to out[i, j] in reading order."""
     PH, PW = scene.padded.shape
     H, W = scene.out.shape
     _padded_picture(grid, x0, TOP, scene)
@@ -207,7 +207,7 @@ def _strip_panel(grid: Grid, x0: float, scene: _Scene, i: int, j: int) -> None:
 
 
 def _show_slider(x: Any, weight: Any, stride: int, padding: Any, theme: Theme) -> None:
-    """Sugar: nothing happens without ipywidgets."""
+    """Show a slider, or nothing without ipywidgets."""
     try:
         import ipywidgets
         from IPython.display import display

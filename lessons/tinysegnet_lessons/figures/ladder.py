@@ -1,4 +1,4 @@
-"""The same work done in several ways, from the slowest to the fastest, each step with its factor."""
+"""The time of the same work done in several ways, from the slowest to the fastest, each step with its factor."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ ROW, TOP, BOTTOM, RIGHT = 0.34, 0.2, 0.6, 0.3  # inches
 
 
 def show_ladder(rungs: Sequence[tuple[str, float]], *, theme: Theme = LIGHT, width: float = 9.5) -> Figure:
-    """Times of the same work as dots, one below the other, on a logarithmic axis that runs to faster on the left.
+    """Draw times of the same work as dots, one below the other, on a logarithmic axis with faster on the left.
 
-    rungs: (name, seconds), in the order of the ladder. Beside each dot stand its milliseconds and how many times faster
-    (or slower) it is than the rung above. width: inches. Raises ShapeError for no rungs, or a time that is not above 0.
+    `rungs` are pairs (name, seconds), in the order of the ladder. Each dot is labelled with its milliseconds and how
+    many times faster or slower it is than the rung above. `width` is in inches. Raises ShapeError if there are no
+    rungs, or if a time is not above 0.
     """
     if not rungs or not all(math.isfinite(seconds) and seconds > 0 for _, seconds in rungs):
-        raise ShapeError("show_ladder: rungs are (name, seconds), at least one, each with a time above 0")
+        raise ShapeError("show_ladder: give at least one rung (name, seconds), each with a time above 0")
     height = ROW * len(rungs) + TOP + BOTTOM
     figure = new_figure(width, height, theme)
     names = [shortened(name) for name, _ in rungs]
@@ -42,12 +43,12 @@ def show_ladder(rungs: Sequence[tuple[str, float]], *, theme: Theme = LIGHT, wid
 
 
 def _words(times: Sequence[float]) -> str:
-    """What stands beside the last of one or two dots."""
+    """Return the label of the last of one or two dots."""
     return _number(times[-1]) + " ms" + (f",  {_factor(*times)}" if len(times) > 1 else "")
 
 
 def _dress(axes: Axes, times: Sequence[float], room: float, theme: Theme) -> None:
-    """Milliseconds from left to right; room: for the words beside the slowest dot, a share of the axis."""
+    """Set up the axis of milliseconds; `room` is the share of the axis for the label of the slowest dot."""
     style_axes(axes, theme, "")
     axes.grid(visible=False)
     axes.grid(axis="x", color=theme.grid, linewidth=0.8)
@@ -57,7 +58,7 @@ def _dress(axes: Axes, times: Sequence[float], room: float, theme: Theme) -> Non
     axes.xaxis.set_major_locator(LogLocator(numticks=12))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
-    axes.set_xlabel("milliseconds, each line of the grid ten times the one before", fontsize=9, color=theme.muted)
+    axes.set_xlabel("milliseconds; each grid line is ten times the one before", fontsize=9, color=theme.muted)
 
 
 def _draw(axes: Axes, names: Sequence[str], words: Sequence[str], times: Sequence[float], theme: Theme) -> None:
@@ -73,13 +74,13 @@ def _draw(axes: Axes, names: Sequence[str], words: Sequence[str], times: Sequenc
 
 
 def _factor(before: float, now: float) -> str:
-    """ "12 x faster", "1.3 x slower"."""
+    """Return "12 x faster" or "1.3 x slower"."""
     ratio, word = (before / now, "faster") if now <= before else (now / before, "slower")
     return f"{_number(ratio)} x {word}"
 
 
 def _number(value: float) -> str:
-    """Three digits: 0.0123, 1.23, 12.3, 1,234."""
+    """Format with three digits: 0.0123, 1.23, 12.3, 1,234."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}"

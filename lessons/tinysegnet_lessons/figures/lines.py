@@ -1,4 +1,4 @@
-"""Curves over one pair of axes, each with its name at its end, where the eye arrives; there is no legend to look up."""
+"""Curves on one pair of axes, each labelled at its end instead of in a legend."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def show_plot(
     size: tuple[float, float] = (8.5, 3.9),
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Curves by name: each a pair (x values, y values), or the y values alone, over first, first + 1, ...
+    """Draw curves by name, each a pair (x values, y values), or only y values at first, first + 1, ...
 
-    title, x, y: words for the figure and its axes. log: logarithmic axes, both (True) or one. marks: name -> (x, y), a
-    point with its name. size: inches. A value that is not finite, or not positive on a logarithmic axis, leaves a gap.
-    Raises ShapeError for no curves, or for one that is no list of numbers.
+    `title`, `x` and `y` label the figure and its axes. `log` makes both axes (True) or one of them logarithmic. `marks`
+    maps a name to a labelled point (x, y). `size` is in inches. A value that is not finite, or not positive on a
+    logarithmic axis, leaves a gap. Raises ShapeError if there are no curves, or if one is not a list of numbers.
     """
     points = {name: _points(name, values, first) for name, values in curves.items()}
     if not points:
-        raise ShapeError("show_plot: at least one curve is needed, name -> list of numbers")
+        raise ShapeError("show_plot: give at least one curve, as name -> list of numbers")
     figure = new_figure(*size, theme)
     room = 0.35 + max(inches(figure, name, 9) for name in points)
     width, height = size[0] - LEFT - room, size[1] - TOP - BOTTOM
@@ -59,13 +59,13 @@ def show_plot(
     for name, at in (marks or {}).items():
         axes.plot(*([c] for c in at), "o", color=theme.ink, markersize=6, zorder=3)
         axes.annotate(name, at, (0, 10), textcoords="offset points", fontsize=9, ha="center", color=theme.ink)
-    axes.autoscale_view()  # or the places of the ends are not known yet
+    axes.autoscale_view()  # needed before the places of the ends can be computed
     _name_ends(axes, list(axes.get_lines())[: len(points)], width, height, theme)
     return figure
 
 
 def _points(name: str, values: Any, first: int) -> Curve:
-    """A curve's x and y values, two arrays of one length."""
+    """Return a curve's x and y values, two arrays of one length."""
     pair = len(values) == 2 and np.ndim(values[0]) == 1
     ys = np.asarray(values[1] if pair else values, float)
     xs = np.asarray(values[0], float) if pair else first + np.arange(float(ys.size))
@@ -79,16 +79,16 @@ def _with_gaps(values: np.ndarray, log: bool) -> np.ndarray:
 
 
 def _draw(axes: Axes, k: int, name: str, xs: np.ndarray, ys: np.ndarray, theme: Theme) -> None:
-    """The k-th curve: colours repeat after four, then with other dashes; a later curve shows the one under it."""
+    """Draw the k-th curve. After four, colours repeat with other dashes; a later curve does not hide an earlier one."""
     colors = (theme.mIoU, theme.G, theme.C, theme.loss)
     dashes = DASHES[(k + k // len(colors)) % len(DASHES)]
     axes.plot(xs, ys, label=name, color=colors[k % len(colors)], linestyle=dashes, linewidth=2)
 
 
 def _name_ends(axes: Axes, lines: list[Line2D], width: float, height: float, theme: Theme) -> None:
-    """Each name right of its curve's end, moved apart where two would touch; a thin line leads to it.
+    """Label each curve to the right of its end; move labels apart where they would touch, and draw thin lines to them.
 
-    A curve that ends well before the right edge has its name beside its last point.
+    A curve that ends well before the right edge is labelled next to its last point.
     """
     ends = {line: _end(axes, line) for line in lines if np.isfinite(np.asarray(line.get_ydata(), float)).any()}
     outside = [line for line, (at, _) in ends.items() if at > 0.97]
@@ -104,7 +104,7 @@ def _name_ends(axes: Axes, lines: list[Line2D], width: float, height: float, the
 
 
 def _end(axes: Axes, line: Line2D) -> tuple[float, float]:
-    """Where a curve ends, as shares of the axes' width and height."""
+    """Return where a curve ends, as fractions of the axes' width and height."""
     points = np.asarray(line.get_xydata(), float)
     last = points[np.isfinite(points).all(1)][-1]
     at, up = axes.transAxes.inverted().transform(axes.transData.transform(last))

@@ -1,4 +1,4 @@
-"""A plot that grows while a network trains, in one place of a notebook."""
+"""A plot in a notebook that grows while a network trains."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["LivePlot"]
 
 
 class LivePlot:
-    """Call it with the history after every epoch: in Jupyter, one figure of curves is redrawn in place.
+    """Redraw a figure of curves in place in Jupyter when called with the history after every epoch.
 
     In a terminal or a script it does nothing, so the same code runs everywhere.
 
     Args:
-        baselines: mIoU of what needs no network, by name, drawn as lines to beat.
+        baselines: mIoU of methods without a network, by name, drawn as lines to beat.
         theme: colours.
 
     >>> plot = LivePlot({"position prior": 0.21})
@@ -27,13 +27,13 @@ class LivePlot:
 
     def __init__(self, baselines: Mapping[str, float] | None = None, *, theme: Theme = LIGHT) -> None:
         self.baselines, self.theme = dict(baselines or {}), theme
-        self._handle: Any = None  # of the output to be replaced, once there is one
+        self._handle: Any = None  # the output to replace, once there is one
 
     def __call__(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """history: one row per epoch so far, with the columns of metrics.csv."""
+        """Redraw the figure; `history` has one row per epoch so far, with the columns of metrics.csv."""
         if not history or not in_notebook():
             return
-        from IPython.display import display  # here: only notebooks have it, and it is slow to import
+        from IPython.display import display  # imported here because only notebooks have it, and it is slow
 
         figure = curves_figure(history, self.baselines, theme=self.theme)
         if self._handle is None:
@@ -43,7 +43,7 @@ class LivePlot:
 
 
 def in_notebook() -> bool:
-    """Does this code run in a Jupyter kernel? IPython in a terminal has a shell too, but no kernel."""
+    """Return whether this code runs in a Jupyter kernel. IPython in a terminal has a shell but no kernel."""
     ipython = sys.modules.get("IPython")  # a kernel has imported it long before any cell runs
     shell = ipython.get_ipython() if ipython else None
     return getattr(shell, "kernel", None) is not None

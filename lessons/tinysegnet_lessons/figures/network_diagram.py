@@ -1,4 +1,4 @@
-"""A network as a picture: layers in a line, what crosses from encoder to decoder, and where the costs lie."""
+"""A network as a diagram: layers in a line, what crosses from encoder to decoder, and where the costs lie."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["show_costs", "show_network"]
 
 CONVOLUTIONS = (Conv2d, ConvTranspose2d, DepthwiseConv2d)
 WIDEST, EDGE, GAP, TALL, SHORT, BELOW = 11.0, 0.25, 0.055, 1.7, 0.42, 0.27  # inches
-COSTS = {  # column of a summary -> title, unit, what is one of it
+COSTS = {  # column of a summary -> title, unit, size of the unit
     "parameters": ("Parameters", "million", 1e6),
     "kept": ("Kept for backward", "MB", 1e6),
     "multiply_adds": ("Multiply-adds, forward", "billion", 1e9),
@@ -42,7 +42,7 @@ COSTS = {  # column of a summary -> title, unit, what is one of it
 
 @dataclass
 class _Block:
-    """A layer as a bar: where it lies and how large it is, in inches."""
+    """A layer as a bar, with its position and size in inches."""
 
     name: str
     layer: Layer
@@ -57,11 +57,11 @@ class _Block:
 
 
 def show_network(model: Network, size: tuple[int, int], *, theme: Theme = LIGHT) -> Figure:
-    """The line of layers for one picture of `size` (H, W), left to right, and what crosses from encoder to decoder.
+    """Draw the layers for one picture of `size` (H, W), from left to right, and what crosses from encoder to decoder.
 
-    Each layer is a bar, taller for larger maps and wider for more channels, both in logarithmic scale. In a convolution
-    stands how many channels come out. Lines below join a pool to the unpooling that uses its indices, and the layers
-    between which maps cross, with the bytes that wait there.
+    Each layer is a bar, taller for larger maps and wider for more channels, both on a logarithmic scale. A convolution
+    shows its number of output channels. Lines below join a pool to the unpooling that uses its indices, and the layers
+    between which maps cross, with the bytes stored in between.
     """
     blocks = _blocks(model, size)
     _lay_out(blocks)
@@ -96,7 +96,7 @@ def _width(layer: Layer, channels: int) -> float:
 
 
 def _lay_out(blocks: list[_Block]) -> None:
-    """Side by side; batch norm and ReLU touch the convolution before them. All narrower if the page is."""
+    """Place bars side by side, batch norm and ReLU next to their convolution, narrower if the page is small."""
 
     def place(scale: float) -> float:
         x = EDGE
@@ -112,7 +112,7 @@ def _lay_out(blocks: list[_Block]) -> None:
 
 
 def _paper(figure: Figure) -> Axes:
-    """Axes over the whole figure, measured in inches from its lower left corner."""
+    """Return axes over the whole figure, measured in inches from its lower left corner."""
     axes = figure.add_axes((0, 0, 1, 1))
     width, height = figure.get_size_inches()
     axes.set(xlim=(0, width), ylim=(0, height))
@@ -121,7 +121,7 @@ def _paper(figure: Figure) -> Axes:
 
 
 def _kind(layer: Layer, theme: Theme) -> tuple[str, str]:
-    """What a layer is called and its colour."""
+    """Return a layer's name and its colour."""
     kinds: dict[Any, tuple[str, str]] = {
         ConvTranspose2d: ("transposed convolution", theme.loss),
         CONVOLUTIONS: ("convolution", theme.mIoU),
@@ -130,7 +130,7 @@ def _kind(layer: Layer, theme: Theme) -> tuple[str, str]:
         MaxPool2d: ("max-pool", theme.C),
         MaxUnpool2d: ("max-unpool", theme.G),
         Upsample: ("interpolation", theme.muted),
-        (SkipSource, SkipAdd): ("maps leave, and are added", "#c04a86"),
+        (SkipSource, SkipAdd): ("maps cross and are added", "#c04a86"),
     }
     return next((named for kind, named in kinds.items() if isinstance(layer, kind)), ("other", theme.muted))
 
@@ -147,7 +147,7 @@ def _draw_block(axes: Axes, block: _Block, middle: float, theme: Theme) -> None:
 
 
 def _write_sizes(figure: Figure, axes: Axes, blocks: list[_Block], middle: float, theme: Theme) -> None:
-    """Height x width above the layers that share it; the height alone where both do not fit."""
+    """Write height x width above the layers that share it, or the height alone where both do not fit."""
     runs: list[list[_Block]] = []
     for block in blocks:
         if runs and runs[-1][-1].shape[1:3] == block.shape[1:3]:
@@ -168,7 +168,7 @@ def _write_sizes(figure: Figure, axes: Axes, blocks: list[_Block], middle: float
 
 
 def _crossings(blocks: list[_Block], summary: Summary) -> list[tuple[_Block, _Block, str, bool]]:
-    """(from, to, what and how much, are these maps?)"""
+    """Return (from, to, label, whether these are maps) for all that crosses."""
     waiting = {row.name: row.skip_bytes for row in summary.rows}
     by_layer = {id(block.layer): block for block in blocks}
     found = []
@@ -198,7 +198,7 @@ def _draw_crossing(axes: Axes, start: _Block, end: _Block, maps: bool, middle: f
 
 def _name_crossing(axes: Axes, left: float, right: float, y: float, text: str, inside: bool, color: str,
                    theme: Theme) -> None:  # fmt: skip
-    """On the line, or to the right of a short one."""
+    """Write the label on the line, or to the right of a short one."""
     x, ha = ((left + right) / 2, "center") if inside else (right + 0.1, "left")
     box = {"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5}
     axes.text(x, y, text, ha=ha, va="center", fontsize=8.5, color=color, bbox=box, zorder=6)
@@ -217,15 +217,15 @@ def _key(blocks: list[_Block], theme: Theme) -> list[tuple[str, str]]:
 
 
 def _key_width(blocks: list[_Block], theme: Theme) -> float:
-    """Where the last word ends, in inches."""
+    """Return where the last text ends, in inches."""
     probe = new_figure(1, 1, theme)
     return EDGE + sum(inches(probe, text, 8.5) + 0.42 for text, _ in _key(blocks, theme)) - 0.27
 
 
 def show_costs(model: Network, size: tuple[int, int], *, theme: Theme = LIGHT) -> Figure:
-    """Where parameters, memory and work lie: a bar a convolution in each of three panels, with its share in percent.
+    """Draw parameters, memory and work in three panels, with one bar per convolution and its share in percent.
 
-    For one picture of `size` (H, W). Batch norms, ReLUs and pools are counted with the convolution before them.
+    The costs are for one picture of `size` (H, W). Batch norms, ReLUs and pools count with the convolution before them.
     """
     rows = list(_grouped(model.summary(size)))
     names = [shortened(name) for name, _ in rows]
@@ -245,7 +245,7 @@ def show_costs(model: Network, size: tuple[int, int], *, theme: Theme = LIGHT) -
 
 
 def _grouped(summary: Summary) -> Iterator[tuple[str, dict[str, int]]]:
-    """Costs of each convolution and of what follows it."""
+    """Return the costs of each convolution together with the layers after it."""
     name, costs, begun = "", dict.fromkeys(COSTS, 0), False
     for row in summary.rows:
         if row.multiply_adds and begun:

@@ -1,4 +1,4 @@
-"""The way that a search takes over a valley of two numbers, drawn on the valley's contours."""
+"""The path of an optimizer over a valley of two numbers, drawn on the valley's contours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tinysegnet.viz.figures import LIGHT, Theme, new_figure
 __all__ = ["show_paths"]
 
 PANEL, LEFT, RIGHT, GAP, TOP, BOTTOM = 3.3, 0.6, 0.15, 0.25, 0.45, 0.55  # inches
-GRID = 121  # points along each axis at which the function is asked
+GRID = 121  # points along each axis at which the function is evaluated
 
 
 def show_paths(
@@ -29,15 +29,16 @@ def show_paths(
     lines: int = 14,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """One panel a path, side by side, each over the same contours: a ring is the first point, a square the last.
+    """Draw one panel per path, each over the same contours; a ring is the first point, a square the last.
 
-    function: arrays a, b of one shape -> heights of that shape, above 0 somewhere. paths: name -> (steps, 2) points.
-    x, y: from where to where the panels reach; what lies outside is cut off. names: of the two numbers. lines: how many
-    contours, close together near the bottom. Raises ShapeError for no paths, or points that are no pairs.
+    `function` maps arrays a, b of one shape to heights of that shape, some of them above 0. `paths` maps names to
+    points (steps, 2). `x` and `y` are the limits of the panels; points outside are clipped. `names` are the names of
+    the two numbers. `lines` is the number of contours, which are denser near the bottom. Raises ShapeError if there are
+    no paths, or if points are not pairs.
     """
     points = {name: np.asarray(path, float) for name, path in paths.items()}
     if not points or any(path.ndim != 2 or path.shape[1] != 2 or not len(path) for path in points.values()):
-        raise ShapeError("show_paths: paths are name -> points (steps, 2), at least one of each")
+        raise ShapeError("show_paths: give at least one path of at least one point, as name -> points (steps, 2)")
     tall = PANEL * (y[1] - y[0]) / (x[1] - x[0])
     tall = min(max(tall, 0.6 * PANEL), 1.2 * PANEL)
     size = LEFT + len(points) * PANEL + (len(points) - 1) * GAP + RIGHT, TOP + tall + BOTTOM

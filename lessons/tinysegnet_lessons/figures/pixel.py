@@ -1,4 +1,4 @@
-"""What a network says of one pixel: the picture with the pixel marked, and bars for all classes."""
+"""A network's prediction at one pixel: the picture with the pixel marked, and bars for all classes."""
 
 from __future__ import annotations
 
@@ -30,16 +30,17 @@ def show_pixel(
     label: int | None = None,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """A picture (H, W, 3) with the pixel `at` (row, column) marked, and beside it bars in the class colours.
+    """Draw a picture (H, W, 3) with the pixel `at` (row, column) marked, and next to it bars in the class colours.
 
-    bars: title -> one number a class (K,), such as logits and probabilities; each title is a panel with an axis of its
-    own. label: the pixel's class, whose name is marked. Raises ShapeError for numbers that are not one a class.
+    `bars` maps a title to one number per class (K,), such as logits or probabilities; each title is a panel with its
+    own axis. `label` is the pixel's class, whose name is marked. Raises ShapeError if there is not one number per
+    class.
     """
     K, image = palette.num_classes, as_uint8(image)
     values = {title: np.asarray(numbers, float) for title, numbers in bars.items()}
     for title, numbers in values.items():
         if numbers.shape != (K,):
-            raise ShapeError(f"{title}: {numbers.shape} for {K} classes. Give one number a class")
+            raise ShapeError(f"{title}: {numbers.shape} for {K} classes. Give one number per class")
     names = [shortened(class_name(palette, k), 22) + ("  (label)" if k == label else "") for k in range(K)]
     probe = new_figure(1, 1, theme)
     words = max(inches(probe, name, 9.5) for name in names) + 0.15
@@ -60,7 +61,7 @@ def show_pixel(
 
 
 def _place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at a place in inches from the upper left corner."""
+    """Return axes at a position in inches from the upper left corner."""
     W, H = figure.get_size_inches()
     axes = figure.add_axes((left / W, 1 - (top + height) / H, width / W, height / H))
     axes.set(xticks=[], yticks=[])
@@ -80,7 +81,7 @@ def _draw_picture(axes: Axes, image: np.ndarray, at: tuple[int, int], theme: The
 
 
 def _draw_bars(axes: Axes, title: str, numbers: np.ndarray, palette: Palette, theme: Theme) -> None:
-    """Horizontal bars from 0, each with its number at the end; negative ones to the left."""
+    """Draw horizontal bars from 0, each with its number at the end, negative ones to the left."""
     low, high = min(float(numbers.min()), 0.0), max(float(numbers.max()), 0.0)
     room = (NUMBER if low < 0 else 0.0, NUMBER)  # inches, for the numbers at the ends
     inch = ((high - low) or 1.0) / (PANEL - sum(room))

@@ -1,9 +1,9 @@
-"""The arrows picture: every window's maximum goes to the pooled map, and from a pooled map back along the same arrows.
+"""The arrows picture: every maximum goes to the pooled map, and a pooled map returns along the same arrows.
 
-What crosses from the encoder to the decoder in SegNet is the arrows, not the numbers: for each window two bits, which
-of its four pixels the arrow began at (Badrinarayanan et al. 2017, section 3 and figure 3).
+In SegNet the arrows cross from the encoder to the decoder, not the numbers. For each window these are two bits, which
+say at which of its four pixels the arrow began (Badrinarayanan et al. 2017, section 3 and figure 3).
 
-Windows stand apart, and the arrows run in the streets between them, each window's in its own colour, so that no arrow
+There are gaps between the windows, and the arrows run in them, each in the colour of its window, so that no arrow
 crosses a number.
 """
 
@@ -27,16 +27,16 @@ __all__ = ["show_pool_arrows"]
 MOST = 8  # rows, columns
 EDGE, TOP, BETWEEN = 0.4, 3.0, 2.3  # in cells
 HEAD, LINE = 0.62, 0.27  # inches: the titles, a remark
-ALLEY, STREET = 0.55, 1.6  # between columns of windows, where nothing runs, and between rows
-NEAREST, FARTHEST = 0.36, 0.6  # lanes of the arrows, from the windows they belong to
-# Six colours that differ for the colour-blind too, in hue and in lightness.
+ALLEY, STREET = 0.55, 1.6  # gaps between columns of windows (empty) and between rows
+NEAREST, FARTHEST = 0.36, 0.6  # distances of the arrows' lanes from their windows
+# Six colours that differ in hue and lightness, so that colour-blind readers can tell them apart.
 
 Cell = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class _Pooling:
-    """All that is shown: the picture, its pooled map, where each maximum was, a map to unpool, what comes of it."""
+    """The picture, its pooled map, the positions of the maxima, a map to unpool, and its unpooled result."""
 
     x: np.ndarray
     out: np.ndarray
@@ -45,12 +45,12 @@ class _Pooling:
     unpooled: np.ndarray
 
     def source(self, window: Cell) -> Cell:
-        """The pixel of the picture that a window's arrow begins at."""
+        """Return the pixel of the picture at which a window's arrow begins."""
         i, j = divmod(int(self.position[window]), 2)
         return 2 * window[0] + i, 2 * window[1] + j
 
     def ties(self, window: Cell) -> list[Cell]:
-        """Pixels as large as the maximum that come later in the window."""
+        """Return the pixels that equal the maximum but come later in the window."""
         H, W = self.x.shape
         r, c = window
         pixels = [(y, x) for y in (2 * r, 2 * r + 1) for x in (2 * c, 2 * c + 1) if y < H and x < W]
@@ -58,13 +58,13 @@ class _Pooling:
 
 
 def show_pool_arrows(x: Any, *, decoder_map: Any = None, theme: Theme = LIGHT) -> Figure:
-    """2x2 max-pooling of a small picture x (H, W) and unpooling with its indices, arrow by arrow.
+    """Draw 2x2 max-pooling of a small picture x (H, W) and unpooling with its indices, arrow by arrow.
 
-    From left to right: the windows and their maxima, the pooled map, a map that arrives from the decoder, and what
-    unpooling makes of it; below, the position of each maximum in its window, 0..3 and as two bits. decoder_map: (h, w),
-    what is unpooled; default the pooled map itself. Odd sizes have clipped windows; of equal numbers the first in
-    reading order wins, and the losers are dashed. Raises ShapeError for other than a small (H, W), or a decoder_map of
-    another size.
+    From left to right are the windows and their maxima, the pooled map, the map that the decoder unpools, and the
+    result. Below is the position of each maximum in its window, 0..3 and as two bits. `decoder_map` (h, w) is the map
+    to unpool, by default the pooled map itself. With odd sizes some windows are clipped. Of equal numbers the first in
+    reading order wins, and the others are dashed. Raises ShapeError if x is not a small (H, W), or if decoder_map has
+    another size than the pooled map.
     """
     pooling = _pool(x, decoder_map)
     (h, w), columns = pooling.out.shape, _columns(*pooling.out.shape)
@@ -88,13 +88,13 @@ def show_pool_arrows(x: Any, *, decoder_map: Any = None, theme: Theme = LIGHT) -
 def _pool(x: Any, decoder_map: Any) -> _Pooling:
     x = as_numbers(x, "show_pool_arrows").astype(float)
     if max(x.shape) > MOST:
-        raise ShapeError(f"show_pool_arrows: {x.shape[0]} x {x.shape[1]} has more arrows than one can follow (expected "
-                         f"at most {MOST} a side)")  # fmt: skip
+        raise ShapeError(f"show_pool_arrows: {x.shape[0]} x {x.shape[1]} has too many arrows to follow. Use at most "
+                         f"{MOST} per side")  # fmt: skip
     (out, indices), _ = max_pool2d_forward(x[None, ..., None])
     out = out[0, ..., 0]
     decoder_map = out if decoder_map is None else as_numbers(decoder_map, "decoder_map").astype(float)
     if decoder_map.shape != out.shape:
-        raise ShapeError(f"show_pool_arrows: a decoder_map {decoder_map.shape} for a pooled map {out.shape}")
+        raise ShapeError(f"show_pool_arrows: decoder_map is {decoder_map.shape}, but the pooled map is {out.shape}")
     unpooled, _ = max_unpool2d_forward(decoder_map[None, ..., None], indices, output_size=x.shape)
     return _Pooling(x, out, unpack_indices(indices, 1)[0, ..., 0], decoder_map, unpooled[0, ..., 0])
 
@@ -104,8 +104,8 @@ def _same(a: float, b: float) -> bool:
 
 
 def _columns(h: int, w: int) -> dict[str, float]:
-    """Where each of the four arrays begins, the table of indices and the remarks, and where the grid ends."""
-    wide, narrow = max(2 * w + (w - 1) * ALLEY, 3.9), max(w + (w - 1) * ALLEY, 2.6)  # titles need some room
+    """Return where the four arrays, the table of indices and the remarks begin, and where the grid ends."""
+    wide, narrow = max(2 * w + (w - 1) * ALLEY, 3.9), max(w + (w - 1) * ALLEY, 2.6)  # minimum for the titles
     x = EDGE
     out = x + wide + 1.0
     decoder_map = out + narrow + BETWEEN
@@ -125,7 +125,7 @@ def _columns(h: int, w: int) -> dict[str, float]:
 
 
 def _window_at(x0: float, window: Cell) -> tuple[float, float]:
-    """The upper left corner of a window of the picture."""
+    """Return the upper left corner of a window of the picture."""
     return x0 + window[1] * (2 + ALLEY), TOP + window[0] * (2 + STREET)
 
 
@@ -135,18 +135,18 @@ def _pixel_at(x0: float, pixel: Cell) -> tuple[float, float]:
 
 
 def _pooled_at(x0: float, window: Cell) -> tuple[float, float]:
-    """The upper left corner of a pixel of the pooled map: level with the middle of its window."""
+    """Return the upper left corner of a pixel of the pooled map, level with the middle of its window."""
     return x0 + window[1] * (1 + ALLEY), TOP + window[0] * (2 + STREET) + 0.5
 
 
 def _color(grid: Grid, window: Cell, w: int) -> str:
-    """Neighbours get different ones."""
+    """Return a window's colour, which differs from its neighbours'."""
     colors = DARK_WINDOWS if grid.theme == DARK else LIGHT_WINDOWS
     return colors[(window[0] * (w + (w % 6 == 0)) + window[1]) % len(colors)]
 
 
 def _draw_window(grid: Grid, x0: float, array: np.ndarray, pooling: _Pooling, window: Cell, name: str) -> None:
-    """Four cells, or the part of them that is inside; the one the arrow belongs to in full colour."""
+    """Draw the cells of a window that lie inside, the maximum in full colour."""
     color, texts = _color(grid, window, pooling.out.shape[1]), number_texts(array)
     ties = pooling.ties(window) if name == "x" else []
     for i, j in np.ndindex(2, 2):
@@ -181,7 +181,7 @@ def _draw_pooled(grid: Grid, x0: float, array: np.ndarray, window: Cell, name: s
 
 
 def _draw_arrows(grid: Grid, pooling: _Pooling, x0: float, x1: float, *, into_windows: bool) -> None:
-    """Up or down from its cell into the street, along it, and out of it into the other cell."""
+    """Draw arrows that leave a cell up or down into the gap, run along it, and turn into the other cell."""
     h, w = pooling.out.shape
     for window in np.ndindex(h, w):
         pixel, upwards = pooling.source(window), pooling.position[window] < 2
@@ -198,9 +198,9 @@ def _draw_arrows(grid: Grid, pooling: _Pooling, x0: float, x1: float, *, into_wi
 
 
 def _lane(window: Cell, upwards: bool, w: int) -> float:
-    """The height at which a window's arrow runs: above its row or below it, nearer for those that start further left.
+    """Return the height of a window's arrow: above or below its row, nearer for windows further left.
 
-    So one arrow crosses another only where that one leaves its cell, never where it arrives.
+    One arrow thus crosses another only where the other leaves its cell, never where it arrives.
     """
     r, c = window
     distance = NEAREST + min(0.12, (FARTHEST - NEAREST) / max(w - 1, 1)) * c
@@ -212,7 +212,7 @@ def _write_titles(grid: Grid, pooling: _Pooling, columns: dict[str, float], chan
     (H, W), (h, w) = pooling.x.shape, pooling.out.shape
     notes = {"x": ("x", f"{H} x {W}, windows of 2 x 2"), "out": ("max_pool2d", f"{h} x {w}"),
              "map": ("a decoder's map" if changed else "the same map", f"{h} x {w}"),
-             "unpooled": ("max_unpool2d", f"{H} x {W}, zero but at the positions")}  # fmt: skip
+             "unpooled": ("max_unpool2d", f"{H} x {W}, zero except at the positions")}  # fmt: skip
     for name, (title, note) in notes.items():
         y = TOP - FARTHEST - 0.17 / grid.cell
         grid.title(columns[name], y - 0.2 / grid.cell, title)
@@ -225,7 +225,7 @@ def _write_titles(grid: Grid, pooling: _Pooling, columns: dict[str, float], chan
 
 
 def _draw_indices(grid: Grid, pooling: _Pooling, columns: dict[str, float], y: float) -> None:
-    """The table of indices below the middle, where they cross; how to read them on the left, remarks on the right."""
+    """Draw the table of indices below the middle, with an explanation on its left and remarks on its right."""
     h, w = pooling.out.shape
     left = columns["table"]
     grid.title(left, y - 0.28, "positions")
@@ -252,11 +252,11 @@ def _draw_key(grid: Grid, x: float, y: float) -> None:
 def _remarks(pooling: _Pooling) -> list[str]:
     h, w = pooling.out.shape
     remarks = ["Full colour: each window's maximum.",
-               "Of x the decoder is told the positions only: two bits a window."]  # fmt: skip
+               "The decoder gets only the positions of x: two bits per window."]  # fmt: skip
     if any(pooling.ties(window) for window in np.ndindex(h, w)):
-        remarks.append("Dashed in colour: as large, but later; the first wins.")
+        remarks.append("Dashed in colour: equal but later; the first wins.")
     if pooling.x.shape[0] % 2 or pooling.x.shape[1] % 2:
-        remarks.append("Dashed in grey: outside; the window is clipped.")
+        remarks.append("Dashed in grey: outside, the window is clipped.")
     if np.isnan(pooling.x).any():
         remarks.append("NaN wins over every number.")
     return remarks

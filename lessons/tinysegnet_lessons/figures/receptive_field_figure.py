@@ -1,4 +1,4 @@
-"""What one number inside a network can see of the picture, and what it does look at."""
+"""The receptive field of a number inside a network, theoretical and effective."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tinysegnet_lessons.influence import influence
 __all__ = ["show_receptive_field"]
 
 WIDE, EDGE, TOP, GAP = 4.6, 0.25, 0.72, 0.3  # inches; WIDE of one picture
-BOX, HEAT = "#ffd21f", (255, 138, 20)  # bright on any street
+BOX, HEAT = "#ffd21f", (255, 138, 20)  # visible on any street
 
 
 def show_receptive_field(
@@ -31,11 +31,11 @@ def show_receptive_field(
     channel: int | None = None,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """The receptive field of pixel `at` (row, column) of a layer's output, drawn on the picture (H, W, 3), twice.
+    """Draw the receptive field of pixel `at` (row, column) of a layer's output on the picture (H, W, 3), twice.
 
-    Left the theoretical one: all that the layer's arithmetic can reach. Right the effective one: the size of the
-    gradient of the number there (`channel`; default the largest of them) by each pixel, at test time, and the smallest
-    square in which half of it lies. Raises SettingError for a layer or a pixel that the network does not have.
+    On the left is the theoretical one: all pixels that the layers can reach. On the right is the effective one: the
+    absolute gradient of the number at `channel` (by default the largest) with respect to each pixel, at test time, and
+    the smallest square that contains half of it. Raises SettingError if the network has no such layer or pixel.
     """
     picture = as_uint8(image)
     H, W = picture.shape[:2]
@@ -56,7 +56,7 @@ def show_receptive_field(
 
 
 def half_box(strength: np.ndarray) -> Box:
-    """The smallest square around the middle of an influence (H, W) that holds half of it, cut at the border."""
+    """Return the smallest square around the middle of an influence (H, W) with half of it, clipped at the border."""
     total, (H, W) = strength.sum(), strength.shape
     if not total:
         return Box(0, 0, H, W)
@@ -84,7 +84,7 @@ def _panel(figure: Figure, number: int, tall: float, title: str, note: str, them
 
 
 def _dimmed(picture: np.ndarray, box: Box) -> np.ndarray:
-    """The picture, dark and grey outside the box."""
+    """Return the picture, dark and grey outside the box."""
     grey = (picture @ LUMA)[..., None].repeat(3, -1)
     out = 0.45 * grey
     out[box.slices] = picture[box.slices]
@@ -92,7 +92,7 @@ def _dimmed(picture: np.ndarray, box: Box) -> np.ndarray:
 
 
 def _heated(picture: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """A dim grey picture that glows where the influence is."""
+    """Return a dim grey picture that glows where the influence is."""
     grey = 20 + 0.4 * (picture @ LUMA)[..., None]
     most = np.percentile(strength[strength > 0], 99) if strength.any() else 1.0
     glow = np.clip(strength / most, 0, 1)[..., None] ** 0.5

@@ -1,4 +1,4 @@
-"""How fast things are: a roofline of the machine with one dot per workload."""
+"""A roofline of the machine with one dot per workload."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tinysegnet.viz.figures import LIGHT, Theme, new_figure, style_axes
 
 __all__ = ["RooflineDot", "roofline_figure"]
 
-WINOGRAD = 4  # F(4x4, 3x3) multiplies 36 times where the definition does 144 times
-KINDS = {"convolution": "mIoU", "network": "loss", "memory": "G"}  # the theme's colour of each
+WINOGRAD = 4  # F(4x4, 3x3) has 36 multiplications where the definition has 144
+KINDS = {"convolution": "mIoU", "network": "loss", "memory": "G"}  # kind -> its colour in the theme
 
 
 @dataclass(frozen=True)
 class RooflineDot:
-    """One workload: flops per byte of its least traffic, flops per second; peer: another implementation's, or None."""
+    """One workload: flops per byte of its minimum traffic, flops per second, and a peer's rate or None."""
 
     name: str
     intensity: float
@@ -35,15 +35,15 @@ def roofline_figure(
     dots: Sequence[RooflineDot], product: float, copy: float, subtitle: str = "", *, theme: Theme = LIGHT,
     size: tuple[float, float] = (11.5, 7.0),
 ) -> Figure:  # fmt: skip
-    """What the machine can do at most (roofs), and what workloads reach (dots), by arithmetic intensity.
+    """Draw the machine's limits (roofs) and the workloads' rates (dots) by arithmetic intensity.
 
-    Above the roof of products lies what Winograd's algorithm may reach, which multiplies less than is counted.
+    Winograd's algorithm can exceed the roof of products, because it multiplies less often than is counted.
 
     Args:
         dots: the workloads; a hollow dot is the peer's.
         product: flops per second of matrix products.
         copy: bytes per second of memory.
-        subtitle: a quieter line below the title.
+        subtitle: a muted line below the title.
         theme: colours.
         size: width and height in inches.
     """
@@ -66,7 +66,7 @@ def roofline_figure(
 def _heights(dots: Sequence[RooflineDot], product: float, copy: float) -> tuple[float, float]:
     rates = [rate / 1e9 for dot in dots for rate in (dot.rate, dot.peer) if rate]
     top = max([WINOGRAD * product / 1e9, *rates])
-    return min([copy / 4e9, *rates]) / 20, top * 1.6  # below: room for names
+    return min([copy / 4e9, *rates]) / 20, top * 1.6  # leaves room for names below
 
 
 def _scale_logarithmically(axes: Axes, x: tuple[float, float], y: tuple[float, float], theme: Theme) -> None:
@@ -76,7 +76,7 @@ def _scale_logarithmically(axes: Axes, x: tuple[float, float], y: tuple[float, f
         axis.set_major_formatter(plain)
         axis.set_minor_locator(NullLocator())
     style: dict[str, Any] = {"fontsize": 9, "color": theme.muted}
-    axes.set_xlabel("operations for each byte of the least traffic (flop/B)", labelpad=2, **style)
+    axes.set_xlabel("operations per byte of the minimum traffic (flop/B)", labelpad=2, **style)
     axes.set_ylabel("GFLOP/s", labelpad=2, **style)
 
 
@@ -110,7 +110,7 @@ def _draw_dot(axes: Axes, dot: RooflineDot, theme: Theme) -> None:
 
 
 def _hang_names(axes: Axes, dots: Sequence[RooflineDot], theme: Theme) -> None:
-    """The names in a row below the dots, in the order of the dots, as far apart as they must: lines never cross."""
+    """Write the names in a row below the dots, in their order and far enough apart that no lines cross."""
     if not dots:
         return
     dots = sorted(dots, key=lambda dot: dot.intensity)
@@ -126,7 +126,7 @@ def _hang_names(axes: Axes, dots: Sequence[RooflineDot], theme: Theme) -> None:
 
 
 def _explain_marks(axes: Axes, dots: Sequence[RooflineDot], theme: Theme) -> None:
-    """What colours and hollow dots mean, at the upper right, beside the title."""
+    """Explain the colours and hollow dots at the upper right, next to the title."""
     named = [(f"● {kind}", getattr(theme, color)) for kind, color in KINDS.items() if any(d.kind == kind for d in dots)]
     named += [("○ PyTorch", theme.muted)] if any(dot.peer for dot in dots) else []
     figure, right = axes.get_figure(root=True), 0.0

@@ -1,4 +1,4 @@
-"""Looking into data and at the mistakes of a network: what is in a batch, which pictures go worst."""
+"""Pictures of data and of a network's mistakes: the contents of a batch, the worst predictions."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ __all__ = ["overlays_figure", "show_batch", "show_labels", "show_sample", "show_
 
 
 def show_labels(labels: np.ndarray, palette: Palette) -> Figure:
-    """A label map (H, W) in colours, unlabelled pixels hatched, with the classes in it and their shares."""
+    """Draw a label map (H, W) in colours, with its classes and their shares; unlabelled pixels are hatched."""
     labels = np.asarray(labels)
     panel = colour_map(enlarge(labels, fitting_scale(labels.shape, 480)), palette)
     return _with_legend(Image.fromarray(panel), labels, palette)
 
 
 def show_sample(sample: Sample, palette: Palette) -> Figure:
-    """A sample's picture and its label map side by side, with name and legend."""
+    """Draw a sample's picture and its label map side by side, with name and legend."""
     scale = fitting_scale(sample.labels.shape, 400)
     panels = enlarge(as_uint8(sample.image), scale), colour_map(enlarge(sample.labels, scale), palette)
     pair = tiled([Image.fromarray(panel) for panel in panels], 2, gap=8)
@@ -53,26 +53,26 @@ def show_sample(sample: Sample, palette: Palette) -> Figure:
 
 
 def overlays_figure(samples: Sequence[Compared], palette: Palette) -> Figure:
-    """`overlays_picture` as a matplotlib figure."""
+    """Return `overlays_picture` as a matplotlib figure."""
     return figure_of(overlays_picture(samples, palette))
 
 
 def show_batch(images: np.ndarray, labels: np.ndarray, palette: Palette, *, columns: int = 4) -> Figure:
-    """A batch as the network gets it: each picture, and below it the picture with its labels painted over it.
+    """Draw a batch as the network gets it: each picture, and below it the picture with its labels painted over it.
 
-    Unlabelled pixels are hatched. At the bottom stand the classes that occur, with their shares of the batch.
+    Unlabelled pixels are hatched. The classes that occur are listed below, with their shares of the batch.
 
     Args:
         images: (N, H, W, 3), uint8 or float in 0..255.
         labels: (N, H, W) class numbers.
-        columns: pictures side by side, at most.
+        columns: largest number of pictures side by side.
 
     Raises:
-        ShapeError: the shapes differ, or the batch is empty.
+        ShapeError: If the shapes differ, or the batch is empty.
     """
     images, labels = np.asarray(images), np.asarray(labels)
     if images.ndim != 4 or labels.shape != images.shape[:3] or len(images) == 0:
-        raise ShapeError(f"a batch to show is (N, H, W, 3) with labels (N, H, W), got {images.shape}, {labels.shape}")
+        raise ShapeError(f"a batch must be (N, H, W, 3) with labels (N, H, W), got {images.shape}, {labels.shape}")
     columns = max(1, min(columns, len(images)))
     size = fitted_size(images.shape[1:3], max(240, 960 // columns), 480)
     tiles = []
@@ -84,22 +84,22 @@ def show_batch(images: np.ndarray, labels: np.ndarray, palette: Palette, *, colu
 
 
 def show_worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = iter, **prediction: Any) -> Figure:
-    """The pictures with the smallest share of labelled pixels right, worst first: image, truth, prediction, errors.
+    """Draw the pictures with the smallest share of right pixels, worst first: image, truth, prediction, errors.
 
     Args:
         progress: wraps the loop over the data, such as tqdm.
-        prediction: size, mirror and scales, as for `predict`; those of a checkpoint are its `prediction`.
+        prediction: size, mirror and scales, as for `predict`; a checkpoint has them in its `prediction`.
 
     Raises:
-        SettingError: count is below 1.
+        SettingError: If count is below 1.
     """
     return overlays_figure(worst(model, data, count=count, progress=progress, **prediction), data.palette)
 
 
 def worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = iter, **prediction: Any) -> list[Compared]:
-    """What `show_worst` shows: (image, labels, prediction, name), worst first; unlabelled pictures are left out."""
+    """Return (image, labels, prediction, name) of the worst pictures, worst first, without unlabelled pictures."""
     if count < 1:
-        raise SettingError(f"count: {count} (expected at least 1)")
+        raise SettingError(f"count: {count} must be at least 1")
 
     def graded() -> Iterator[tuple[float, Compared]]:
         for index in progress(range(len(data))):
@@ -109,11 +109,11 @@ def worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = iter, **
             if accuracy is not None:
                 yield accuracy, (sample.image, sample.labels, predicted, sample.name)
 
-    # nsmallest never holds more pictures than are asked for
+    # nsmallest keeps no more pictures in memory than requested.
     return [compared for _, compared in heapq.nsmallest(count, graded(), key=lambda pair: pair[0])]
 
 
 def _with_legend(picture: Image.Image, labels: np.ndarray, palette: Palette) -> Figure:
-    """The picture as a figure, above the classes that occur in labels (H, W), with their shares."""
+    """Return the picture as a figure, above the classes that occur in labels (H, W), with their shares."""
     width = max(picture.width, 480)
     return figure_of(stacked([picture, Image.fromarray(legend_strip(palette, width, labels))], width))

@@ -1,4 +1,4 @@
-"""The library's own source, as lessons show it: never retyped, so what is read is what runs."""
+"""Listings of the library's own source for the lessons: what is shown is what runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tinysegnet.errors import SettingError
 __all__ = ["SourceListing", "show_source"]
 
 _PACKAGE = Path(tinysegnet.__file__).parent
-# A light box with dark letters, told in full: it reads on a dark page too, and no page's own style gets in between.
+# A light box with dark letters. All properties are set, so that it is legible on a dark page, too.
 _BOX = "background:#f8f8f8;color:#1d1d22;border-left:3px solid #1f62d0;padding:.6em 1em"
 _CODE = ("background:none;color:#1d1d22;margin:0;padding:0;border:0;font:12.5px/1.4 monospace;"
          "white-space:pre;overflow-x:auto")  # fmt: skip
@@ -23,7 +23,7 @@ _CODE = ("background:none;color:#1d1d22;margin:0;padding:0;border:0;font:12.5px/
 
 @dataclass(frozen=True)
 class SourceListing:
-    """A piece of source code: text in a terminal, coloured in a notebook. compiled: whether numba compiles it."""
+    """A piece of source code: text in a terminal, coloured in a notebook. `compiled` says whether numba compiles it."""
 
     file: str
     line: int
@@ -32,7 +32,7 @@ class SourceListing:
 
     @property
     def head(self) -> str:
-        """ "tinysegnet/ops/conv.py, line 41", and whether it is compiled."""
+        """Return the heading, such as "tinysegnet/ops/conv.py, line 41", and whether the code is compiled."""
         return f"{self.file}, line {self.line}" + (" (compiled by numba)" if self.compiled else "")
 
     def __str__(self) -> str:
@@ -46,26 +46,26 @@ class SourceListing:
 
 
 def show_source(function: Any) -> SourceListing:
-    """The source of a function or class, with its file and first line; of a numba kernel, its Python function.
+    """Return the source of a function, class or numba kernel, with its file and first line.
 
     Show it as the last expression of a cell, or print it.
 
     Raises:
-        SettingError: Python has no source of it.
+        SettingError: If Python has no source of it.
     """
     below = inspect.unwrap(getattr(function, "py_func", function))
     try:
         lines, first = inspect.getsourcelines(below)
         file = Path(inspect.getsourcefile(below) or "")
     except (TypeError, OSError):
-        raise SettingError(f"no Python source of {function!r} (expected a function, a kernel or a class)") from None
+        raise SettingError(f"no Python source of {function!r}. Give a function, a kernel or a class") from None
     inside = file.is_relative_to(_PACKAGE)
     name = file.relative_to(_PACKAGE.parent).as_posix() if inside else "this notebook"
     return SourceListing(name, max(first, 1), textwrap.dedent("".join(lines)), compiled=hasattr(function, "py_func"))
 
 
 def _coloured(text: str) -> str:
-    """HTML, with pygments' colours where it is installed, as it is with every Jupyter."""
+    """Return HTML, with pygments' colours if it is installed, as it is with Jupyter."""
     try:
         from pygments import highlight
         from pygments.formatters import HtmlFormatter

@@ -1,4 +1,4 @@
-"""A strip plot: repeated measurements as dots in rows, and which means differ by too little to tell apart."""
+"""A strip plot: repeated measurements as dots in rows, and bars that show which means are tied."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def show_strip_plot(
     width: float = 10.5,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Panels side by side with the same rows: one dot per measurement.
+    """Draw panels side by side with the same rows and one dot per measurement.
 
     Args:
         panels: title -> row -> measurements, in the order of the rows; a row may have none.
-        ties: title -> a difference that is too small to count. A bar of that width lies around each row's mean, so two
-            bars overlap where the means differ by less.
-        others: title -> row -> one value from elsewhere, a hollow diamond.
+        ties: title -> a difference that is too small to count. A bar of that width is drawn around each row's mean, so
+            two bars overlap where the means differ by less.
+        others: title -> row -> one value from another source, a hollow diamond.
         words: the texts of the key, for dots, bars and diamonds.
         width: inches.
         theme: colours.
 
     Raises:
-        ShapeError: no value at all, a value that is not finite, or a title or row of `ties` and `others` that `panels`
-            does not have.
+        ShapeError: If there is no value, if one is not finite, or if `ties` or `others` has a title or row that
+            `panels` does not have.
     """
     values = {title: {row: np.asarray(numbers, float).ravel() for row, numbers in rows.items()}
               for title, rows in panels.items()}  # fmt: skip
@@ -67,7 +67,7 @@ def _check(values: Mapping[str, Mapping[str, np.ndarray]], names: Sequence[str],
             others: Mapping[str, Mapping[str, float]]) -> None:  # fmt: skip
     numbers = [row for rows in values.values() for row in rows.values()]
     if not sum(row.size for row in numbers) or not all(np.isfinite(row).all() for row in numbers):
-        raise ShapeError("show_strip_plot: panels are title -> row -> finite numbers, at least one of them")
+        raise ShapeError("show_strip_plot: panels must be title -> row -> finite numbers, with at least one number")
     rows = [row for found in others.values() for row in found]
     strange = [name for name in (*ties, *others) if name not in values] + [name for name in rows if name not in names]
     if strange:

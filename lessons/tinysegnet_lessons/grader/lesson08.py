@@ -1,4 +1,4 @@
-"""Exercises of lesson 08: a step of SGD, a step of Adam, how large the first weights are."""
+"""Exercises of lesson 08: a step of SGD, a step of Adam, and the standard deviation of the initial weights."""
 
 import math
 
@@ -86,7 +86,7 @@ def _sgd_decay_grows(parameter, gradient, velocity, rate, momentum, decay):
 
 
 def _adam_variant(corrected=True, late=0, square_of_mean=False, root=True, eps_inside=False, swapped=False):
-    """Adam with one part changed."""
+    """Return Adam with one part changed."""
 
     def wrong(parameter, gradient, mean, square, step, rate, beta1, beta2, eps):
         if swapped:
@@ -125,13 +125,13 @@ EXERCISES = [
         mistakes={
             "the decay is missing: decay * parameter is added to the gradient":
                 lambda p, g, v, rate, momentum, decay: _sgd(p, g, v, rate, momentum, 0.0),
-            "the decay must enter the velocity, as part of the gradient; here it goes round it": _sgd_decay_apart,
-            "the decay is taken off the parameter itself, without the rate; it belongs to the gradient":
+            "the decay must enter the velocity, as part of the gradient; here it bypasses it": _sgd_decay_apart,
+            "the decay is subtracted from the parameter, without the rate; add it to the gradient instead":
                 _sgd_decay_without_rate,
             "the decay has the wrong sign: it makes the parameter larger": _sgd_decay_grows,
-            "the rate is in the velocity, as Caffe has it; here v = momentum * v + gradient": _sgd_rate_inside,
+            "the rate is inside the velocity, as in Caffe; here v = momentum * v + gradient": _sgd_rate_inside,
             "the gradient is multiplied by 1 - momentum; here the velocity is a sum, not a mean": _sgd_mean,
-            "the step uses the velocity from before: update it first": _sgd_old_velocity,
+            "the step uses the old velocity: update it first": _sgd_old_velocity,
             "it goes uphill: subtract the step": _sgd_uphill,
             "the velocity is not used: the step must be rate * velocity":
                 lambda p, g, v, rate, momentum, decay: (p - rate * (g + decay * p), _sgd(p, g, v, rate, momentum,
@@ -145,14 +145,14 @@ EXERCISES = [
         cases=_adam_cases,
         mistakes={
             "nothing is corrected: divide mean by 1 - beta1**step and square by 1 - beta2**step": _adam_variant(False),
-            "only the mean is corrected; the square begins at 0, too": _adam_half_corrected,
-            "the corrected mean and square are returned; the running ones must be kept": _adam_returns_corrected,
-            "the step uses the mean and square from before: update them first": _adam_old_means,
+            "only the mean is corrected; the square also begins at 0": _adam_half_corrected,
+            "the corrected mean and square are returned; return the running ones": _adam_returns_corrected,
+            "the step uses the old mean and square: update them first": _adam_old_means,
             "the correction is one step late: the first step is number 1": _adam_variant(late=1),
             "square is the running mean of gradient**2; yours squares the mean": _adam_variant(square_of_mean=True),
             "the root is missing: divide by sqrt(square)": _adam_variant(root=False),
-            "eps stands under the root; add it to the root": _adam_variant(eps_inside=True),
-            "beta1 and beta2 are exchanged: beta1 belongs to the mean": _adam_variant(swapped=True),
+            "eps is under the root; add it to the root": _adam_variant(eps_inside=True),
+            "beta1 and beta2 are swapped: beta1 belongs to the mean": _adam_variant(swapped=True),
         },
     ),
     Exercise(
@@ -161,18 +161,18 @@ EXERCISES = [
         reference=_he_std,
         cases=_he_cases,
         mistakes={
-            "that is the fan-out, K * L * F; what is summed up are the K * L * C inputs":
+            "that is the fan-out, K * L * F; the sum runs over the K * L * C inputs":
                 lambda shape: math.sqrt(2 / (shape[0] * shape[1] * shape[3])),
             "the 2 is missing: ReLU clears half of the numbers": lambda shape: math.sqrt(1 / math.prod(shape[:-1])),
-            "that is the variance; the standard deviation is its root": lambda shape: 2 / math.prod(shape[:-1]),
+            "that is the variance; the standard deviation is its square root": lambda shape: 2 / math.prod(shape[:-1]),
             "only the channels are counted; each output sums over K * L taps of them":
                 lambda shape: math.sqrt(2 / shape[2]),
-            "the height K is counted twice, the width L not at all: the kernel need not be square":
+            "the height K is counted twice and the width L is not: the kernel need not be square":
                 lambda shape: math.sqrt(2 / (shape[0] * shape[0] * shape[2])),
             "the channels are missing: each tap has C of them": lambda shape: math.sqrt(2 / (shape[0] * shape[1])),
-            "all numbers of the kernel are counted; an output channel sees its own share only":
+            "all numbers of the kernel are counted; an output channel uses only its own part":
                 lambda shape: math.sqrt(2 / math.prod(shape)),
-            "that is Glorot's 2 / (fan_in + fan_out); He's looks at fan_in alone":
+            "that is Glorot's 2 / (fan_in + fan_out); He's uses only fan_in":
                 lambda shape: math.sqrt(2 / (shape[0] * shape[1] * (shape[2] + shape[3]))),
         },
     ),

@@ -1,4 +1,4 @@
-"""Exercises of lesson 09: update-to-weight ratio, dead channels, saliency by gradient, saliency by occlusion."""
+"""Exercises of lesson 09: update-to-weight ratio, dead channels, saliency by gradient and by occlusion."""
 
 import numpy as np
 
@@ -79,7 +79,7 @@ def _saliency_cases():
 
 
 def _of_gradient(colours=lambda dx, x: np.abs(dx).sum(-1), **settings):
-    """The map made of the gradient in another way, or of another gradient."""
+    """Return a map made from the gradient in another way, or from another gradient."""
 
     def wrong(x, weight1, weight2, at, k):
         return colours(_logit_gradient(x, weight1, weight2, at, k, **settings), x[0])
@@ -102,7 +102,7 @@ def _occlusion(image, score, size):
 
 def _covered(grey=GREY, value=lambda whole, covered: whole - covered, size_of=lambda size: size, restore=True,
              rounds=np.ceil):  # fmt: skip
-    """The map of score losses with one step done in another way."""
+    """Return the map of score losses with one step changed."""
 
     def occlusion(image, score, size):
         H, W = image.shape[:2]
@@ -119,7 +119,7 @@ def _covered(grey=GREY, value=lambda whole, covered: whole - covered, size_of=la
 
 
 def bright_corner_score(image):
-    """A number that depends on all pixels, not linearly: what stands for a network in the cases."""
+    """Return a nonlinear function of all pixels, which replaces a network in the cases."""
     weights = np.cos(np.arange(image.size)).reshape(image.shape)
     total = float((weights * image).sum()) / 255
     return total + 0.1 * total**2
@@ -138,15 +138,15 @@ EXERCISES = [
         reference=_ratio,
         cases=_ratio_cases,
         mistakes={
-            "the divisor is the norm after the step; take the one before":
+            "the divisor is the norm after the step; use the one before":
                 lambda before, after: np.linalg.norm(after - before) / np.linalg.norm(after),
             "these are squared norms: take the root": lambda before, after: _ratio(before, after) ** 2,
             "this compares the two norms; a weight can turn without growing: take the norm of the difference":
                 lambda before, after: abs(np.linalg.norm(after) - np.linalg.norm(before)) / np.linalg.norm(before),
-            "upside down: the update over the weight": lambda before, after: 1 / _ratio(before, after),
+            "the ratio is inverted: divide update by weight": lambda before, after: 1 / _ratio(before, after),
             "absolute values are summed; the norm is the root of the sum of squares":
                 lambda before, after: np.abs(after - before).sum() / np.abs(before).sum(),
-            "this is the mean of the ratios of single weights, which those near 0 rule: one norm over another":
+            "this is the mean of the ratios of single weights, dominated by those near 0: divide norm by norm":
                 lambda before, after: np.mean(np.abs(after - before) / np.abs(before)),
             "the division by the weight's norm is missing": lambda before, after: np.linalg.norm(after - before),
         },
@@ -159,19 +159,19 @@ EXERCISES = [
         mistakes={
             "this is the share of zeros: a channel is dead only if it is 0 at every pixel of every picture":
                 lambda x: np.mean(x <= 0),
-            "a channel that is 0 at some pixel is not dead yet: all of its pixels":
+            "a channel that is 0 at some pixel is not dead yet: check all of its pixels":
                 lambda x: np.mean(x.min((0, 1, 2)) <= 0),
-            "a channel counts that is dead on one picture only: all pictures":
+            "this counts channels that are dead on one picture only: check all pictures":
                 lambda x: np.mean((x.max((1, 2)) <= 0).any(0)),
             "the mean is below 0, but one number above 0 passes the ReLU and has a gradient: take the maximum":
                 lambda x: np.mean(x.mean((0, 1, 2)) <= 0),
             "this is the share of the living channels": lambda x: 1 - _dead(x),
-            "this is how many are dead, not which share": lambda x: np.sum(x.max((0, 1, 2)) <= 0),
-            "x is what goes into the ReLU: a channel whose maximum is negative is dead, too":
+            "this is the number of dead channels; return their share": lambda x: np.sum(x.max((0, 1, 2)) <= 0),
+            "x is the input of the ReLU: a channel whose maximum is negative is also dead":
                 lambda x: np.mean(x.max((0, 1, 2)) == 0),
-            "a channel whose maximum is 0 is dead, too: ReLU passes a gradient only where x is above 0":
+            "a channel whose maximum is 0 is also dead: ReLU passes a gradient only where x is above 0":
                 lambda x: np.mean((x < 0).all((0, 1, 2))),
-            "x is what goes into the ReLU, so dead channels are not all 0 yet: they are nowhere above 0":
+            "x is the input of the ReLU, so dead channels are not all 0 yet: they are nowhere above 0":
                 lambda x: np.mean((x == 0).all((0, 1, 2))),
         },
     ),
@@ -187,15 +187,15 @@ EXERCISES = [
                 _of_gradient(dlogits_of=lambda logits, at, k: _one_hot(logits, np.s_[0, at[0], at[1], :])),
             "row and column are swapped: at is (row, column)":
                 _of_gradient(dlogits_of=lambda logits, at, k: _one_hot(logits, np.s_[0, at[1], at[0], k])),
-            "dlogits holds the logit itself; its derivative by itself is 1":
+            "dlogits contains the logit itself; its derivative with respect to itself is 1":
                 _of_gradient(dlogits_of=lambda logits, at, k: logits * _one_hot(logits, np.s_[0, at[0], at[1], k])),
-            "the ReLU is skipped on the way back: where it gave 0 nothing passes":
+            "the ReLU is skipped in backward: where its output is 0, no gradient passes":
                 _of_gradient(through_relu=lambda dout, cache: dout),
-            "the colours' gradients cancel: take the size of each before adding up":
+            "the colours' gradients cancel: take absolute values before adding up":
                 _of_gradient(lambda dx, x: dx.sum(-1)),
-            "size first, then the sum: here the colours' gradients cancel before the size is taken":
+            "take absolute values first, then the sum: here the colours' gradients cancel":
                 _of_gradient(lambda dx, x: np.abs(dx.sum(-1))),
-            "this is the gradient times the picture; the gradient alone is asked for":
+            "this is the gradient times the picture; return the gradient alone":
                 _of_gradient(lambda dx, x: np.abs(dx * x).sum(-1)),
         },
     ),
@@ -207,13 +207,13 @@ EXERCISES = [
         mistakes={
             "the sign is wrong: the score of the whole picture minus that of the covered one":
                 _covered(value=lambda whole, covered: covered - whole),
-            "the squares stay: cover a fresh copy of the picture each time": _covered(restore=False),
+            "the squares remain: cover a fresh copy of the picture each time": _covered(restore=False),
             "the squares are black; grey is 127.5": _covered(grey=0),
-            "this is the score of the covered picture: subtract it from that of the whole one":
+            "this is the score of the covered picture: subtract it from the score of the whole picture":
                 _covered(value=lambda whole, covered: covered),
             "a single pixel is covered, not the square": _covered(size_of=lambda size: 1),
-            "the squares cut by the border are missing: round up": _covered(rounds=np.floor),
-            "sizes are taken; a square can also raise the score, so keep the sign":
+            "the squares at the border are missing: round up": _covered(rounds=np.floor),
+            "these are absolute values; a square can also raise the score, so keep the sign":
                 _covered(value=lambda whole, covered: abs(whole - covered)),
         },
     ),

@@ -23,7 +23,7 @@ def _matrix_cases():
 
 
 def _counted_by(labels_of=lambda labels, void: labels, after=lambda matrix: matrix):
-    """The matrix of other labels, or another matrix made of it."""
+    """Return a confusion matrix of other labels, or another matrix computed from it."""
 
     def wrong(labels, predictions, num_classes, ignore_label):
         labels = labels_of(labels.astype(int), ignore_label)
@@ -63,7 +63,7 @@ def _scores_cases():
 
 def _averaged(accuracy=lambda n, t, p: n / t, IoU=lambda n, t, p: n / (t + p - n), mean=np.nanmean,
               G=lambda n, t, p, accuracy: n.sum() / t.sum()):  # fmt: skip
-    """G, C, mIoU with one step done in another way."""
+    """Return G, C, mIoU with one step changed."""
 
     def wrong(matrices):
         n, t, p = class_counts(matrices.sum(0)).astype(float)
@@ -90,7 +90,7 @@ def _boundary_cases():
 
 
 def _neighbours_differ(steps, ahead=True, both=False):
-    """Marks a pixel if the one `step` away differs, and with both=True that one, too."""
+    """Mark a pixel if the one `step` away differs; with both=True mark that one, too."""
 
     def wrong(mask):
         out = np.zeros(mask.shape, bool)
@@ -135,7 +135,7 @@ def _harmonic(precision, recall):
 
 
 def _f1_by(distance=_euclidean, near=np.less_equal, together=_harmonic):
-    """F1 by distance with one step done in another way."""
+    """Return F1 by distance with one step changed."""
 
     def f1(true, predicted, reach):
         T, P = np.argwhere(true), np.argwhere(predicted)
@@ -166,14 +166,14 @@ EXERCISES = [
         mistakes={
             "rows and columns are swapped: the row is the truth, the column the prediction":
                 _counted_by(after=np.transpose),
-            "void pixels are counted, as if they were of class 0: leave them out":
+            "void pixels are counted, as if they had class 0: leave them out":
                 _counted_by(labels_of=lambda labels, void: np.where(labels == void, 0, labels)),
-            "matrix[labels, predictions] += 1 counts a pair that occurs ten times once: np.bincount, or np.add.at":
+            "matrix[labels, predictions] += 1 counts repeated pairs only once: use np.bincount or np.add.at":
                 _pairs_once,
             "labels are bytes, and labels * num_classes does not fit into one: convert to int first": _bytes_overflow,
-            "these are shares of the row; counts are wanted, since only counts add up over pictures":
+            "these are shares of the row; return counts, since only counts add up over pictures":
                 _counted_by(after=lambda matrix: matrix / np.maximum(matrix.sum(1, keepdims=True), 1)),
-            "only right pixels are counted; the wrong ones belong beside the diagonal":
+            "only right pixels are counted; the wrong ones belong off the diagonal":
                 _counted_by(after=lambda matrix: np.diag(np.diag(matrix))),
         },
     ),
@@ -184,17 +184,17 @@ EXERCISES = [
         cases=_scores_cases,
         mistakes={
             "this is the mean of the pictures' scores: add the matrices up first": _mean_of_pictures,
-            "rows and columns are swapped: n / t with t the sum of the row, the truth":
+            "rows and columns are swapped: n / t, where t is the sum of the row, the truth":
                 lambda matrices: _scores(matrices.transpose(0, 2, 1)),
             "a class that is absent counts as 0: leave it out of the mean":
                 _averaged(mean=lambda values: np.nan_to_num(values).mean()),
-            "a class that is absent has the accuracy 0 / 0; leave it out of the mean": _averaged(mean=np.mean),
-            "the intersection is twice in the union: t + p - n": _averaged(IoU=lambda n, t, p: n / (t + p)),
+            "an absent class has the accuracy 0 / 0; leave it out of the mean": _averaged(mean=np.mean),
+            "the union counts the intersection twice: t + p - n": _averaged(IoU=lambda n, t, p: n / (t + p)),
             "a class that was predicted although it is absent has IoU 0, and counts in mIoU":
                 _averaged(IoU=_only_labelled),
             "this G is the mean over the classes: that is C; G is over all pixels":
                 _averaged(G=lambda n, t, p, accuracy: np.nanmean(accuracy)),
-            "this mIoU is the sum of intersections over the sum of unions: one ratio per class, then the mean":
+            "this mIoU is the sum of intersections over the sum of unions: take one ratio per class, then the mean":
                 _averaged(IoU=lambda n, t, p: n.sum() / (t + p - n).sum()),
         },
     ),
@@ -205,14 +205,14 @@ EXERCISES = [
         cases=_boundary_cases,
         mistakes={
             "the diagonal neighbour is missing: the window has four pixels": _neighbours_differ((RIGHT, BELOW)),
-            "both sides of the edge are marked: only the pixel that has the edge on its right or below":
+            "both sides of the edge are marked: mark only the pixel with the edge on its right or below":
                 _neighbours_differ((RIGHT, BELOW, DIAGONAL), both=True),
-            "the last row is compared with the first: np.roll goes round the edge; windows are clipped there":
+            "the last row is compared with the first, because np.roll wraps round; clip windows at the border":
                 _round_the_edge,
-            "it looks up and to the left; the window goes to the right and below":
+            "it looks up and to the left; the window extends to the right and down":
                 _neighbours_differ((RIGHT, BELOW, DIAGONAL), ahead=False),
-            "only edges between columns are found: compare with the row below, too": _neighbours_differ((RIGHT,)),
-            "only pixels inside the mask are marked: those outside with the edge beside them belong to it, too":
+            "only edges between columns are found: compare also with the row below": _neighbours_differ((RIGHT,)),
+            "only pixels inside the mask are marked: mark also pixels outside that have the edge next to them":
                 lambda mask: boundary_map(mask) & (mask > 0),
         },
     ),
@@ -222,17 +222,17 @@ EXERCISES = [
         reference=_boundary_f1,
         cases=_f1_cases,
         mistakes={
-            "this is the precision alone: recall belongs to it": _f1_by(together=lambda precision, recall: precision),
-            "this is the recall alone: precision belongs to it": _f1_by(together=lambda precision, recall: recall),
+            "this is the precision alone: combine it with recall": _f1_by(together=lambda precision, recall: precision),
+            "this is the recall alone: combine it with precision": _f1_by(together=lambda precision, recall: recall),
             "this is the mean of precision and recall; F1 is 2 P R / (P + R)":
                 _f1_by(together=lambda precision, recall: (precision + recall) / 2),
             "a pixel at exactly the reach counts: <=": _f1_by(near=np.less),
             "the squared distance is compared with the reach": _f1_by(lambda down, right: down**2 + right**2),
-            "the larger of the two differences is no distance: take the root of the sum of squares":
+            "the larger of the two differences is not the distance: take the root of the sum of squares":
                 _f1_by(lambda down, right: np.maximum(abs(down), abs(right))),
-            "rows and columns are added up: take the root of the sum of squares":
+            "row and column differences are added: take the root of the sum of squares":
                 _f1_by(lambda down, right: abs(down) + abs(right)),
-            "0 / 0 where no pixel has a partner: F1 is 0 there": _f1_by(together=_undivided),
+            "0 / 0 where no pixel has a match: F1 is 0 there": _f1_by(together=_undivided),
         },
     ),
 ]  # fmt: skip

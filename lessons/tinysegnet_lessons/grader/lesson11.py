@@ -1,4 +1,4 @@
-"""Exercises of lesson 11: what crosses in bytes, the backward of maps that are read twice, a verdict with ties."""
+"""Exercises of lesson 11: bytes that cross, the backward of maps that are read twice, a verdict with ties."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from .exercise import Exercise
 
 
 def _pooled_sizes(H, W, half=lambda n: -(-n // 2)):
-    """Rows and columns after each of four pools."""
+    """Return rows and columns after each of four pools."""
     sizes = []
     for _ in range(4):
         H, W = half(H), half(W)
@@ -18,7 +18,7 @@ def _pooled_sizes(H, W, half=lambda n: -(-n // 2)):
 
 def _crossing(sizes=_pooled_sizes, index_bytes=lambda C: -(-C // 4), index_pools=slice(4), map_pools=slice(3),
               itemsize=4, larger=1):  # fmt: skip
-    """The bytes, with one step done in another way. larger: pixels of a map for each window of its pool."""
+    """Return the bytes with one step changed; `larger` is the number of map pixels per pooling window."""
 
     def crossing(H, W, C, K):
         windows = [h * w for h, w in sizes(H, W)]
@@ -45,7 +45,7 @@ def _skip_cases():
 
 
 def _skip(dup=lambda dout, scores: dout, dmaps=lambda across, below: across + below, dweight=lambda x, d: x.T @ d):
-    """The three gradients, with one of them made in another way. x, d: a row for each pixel."""
+    """Return the three gradients, one of them changed; x and d have one row per pixel."""
 
     def backward(dout, dnext, maps, weight):
         C, K = weight.shape
@@ -68,7 +68,7 @@ def _first_picture(dout, dnext, maps, weight):
 
 
 def _verdict_cases():
-    """Halves and quarters, so that a difference may equal the spread exactly."""
+    """Use halves and quarters, so that a difference can equal the spread exactly."""
     scores = np.array([[45.5, 46], [46.5, 46.25], [49, 47.5], [43, 44], [45.75, 46.25], [46, 45.75]])
     same = np.array([[40.0, 41.0, 40.5], [41.0, 42.0, 41.5], [50.0, 50.25, 50.5]])
     return [(scores, 2, 0), (scores, 5, 0), (scores, 4, 0), (scores, 1, 0), (scores, 3, 2), (same, 1, 0), (same, 0, 2)]
@@ -79,7 +79,7 @@ def _largest(scores):
 
 
 def _verdict(spread=_largest, difference=lambda a, b: a.mean() - b.mean(), tie=lambda d, s: abs(d) < s, sign=np.sign):
-    """Spread, difference and sign, with one of them made in another way."""
+    """Return spread, difference and sign, one of them changed."""
 
     def verdict(scores, one, other):
         s, d = spread(scores), difference(scores[one], scores[other])
@@ -111,13 +111,13 @@ EXERCISES = [
             "pools round up: 45 rows give 23":
                 _crossing(sizes=lambda H, W: _pooled_sizes(H, W, lambda n: n // 2)),
             "float32 takes four bytes per number": _crossing(itemsize=1),
-            "the last pool's maps go down the line themselves; only those of the first three cross":
+            "the last pool's maps continue to the decoder directly; only those of the first three cross":
                 _crossing(map_pools=slice(4)),
             "there are four unpools, so the indices of all four pools cross": _crossing(index_pools=slice(3)),
-            "the maps that cross are those that leave the pools, a quarter as large": _crossing(larger=4),
+            "the maps that cross are the outputs of the pools, a quarter as large": _crossing(larger=4),
             "an index is two bits, so four channels share a byte": _crossing(index_bytes=lambda C: C),
             "the channels of a pixel fill whole bytes: 5 channels take two": _crossing(index_bytes=lambda C: C // 4),
-            "the indices of a pool are as many as its windows, not as the pixels before it":
+            "a pool has one index per window, not per input pixel":
                 _crossing(sizes=lambda H, W: [(H, W), *_pooled_sizes(H, W)[:3]]),
         },
     ),
@@ -127,18 +127,18 @@ EXERCISES = [
         reference=lambda dout, dnext, maps, weight: _skip_backward(dout, dnext, maps, weight),
         cases=_skip_cases,
         mistakes={
-            "the encoder's next stage reads the maps, too: add dnext": _skip(dmaps=lambda across, below: across),
-            "the way through the addition is missing: add what comes back through the 1x1 convolution":
+            "the encoder's next stage also reads the maps: add dnext": _skip(dmaps=lambda across, below: across),
+            "the path through the addition is missing: add the gradient that comes back through the 1x1 convolution":
                 _skip(dmaps=lambda across, below: below),
-            "an addition does not share its gradient out: up gets all of dout":
+            "an addition does not divide its gradient: up gets all of dout":
                 _skip(dup=lambda dout, scores: dout / 2),
-            "the maps get the mean of their two gradients; it is the sum":
+            "dmaps is the mean of the two gradients; take their sum":
                 _skip(dmaps=lambda across, below: (across + below) / 2),
-            "dup is multiplied by the scores, as if forward had multiplied; it added":
+            "dup is multiplied by the scores, as if forward had multiplied; it only added":
                 _skip(dup=lambda dout, scores: dout * scores),
-            "the two gradients of the maps are subtracted": _skip(dmaps=lambda across, below: across - below),
-            "dweight is of the first picture only: every pixel of every picture used the same weight": _first_picture,
-            "dweight is a mean over the pixels; it is the sum": _skip(dweight=lambda x, d: x.T @ d / len(x)),
+            "the two gradients of the maps are subtracted; add them": _skip(dmaps=lambda across, below: across - below),
+            "dweight comes from the first picture only: all pictures used the same weight": _first_picture,
+            "dweight is a mean over the pixels; take the sum": _skip(dweight=lambda x, d: x.T @ d / len(x)),
         },
     ),
     Exercise(
@@ -147,23 +147,23 @@ EXERCISES = [
         reference=lambda scores, one, other: _judged(scores, one, other),
         cases=_verdict_cases,
         mistakes={
-            "this spread goes across networks: first the largest difference within each row, then the largest of these":
+            "this spread is across networks: take the largest difference within each row, then the largest of these":
                 _verdict(spread=np.ptp),
             "this is the mean of the networks' spreads: take the largest":
                 _verdict(spread=lambda scores: np.ptp(scores, axis=1).mean()),
-            "this is a standard deviation: the spread is the largest seed minus the smallest":
+            "this is a standard deviation: the spread is the largest score minus the smallest":
                 _verdict(spread=lambda scores: scores.std(axis=1, ddof=1).max()),
-            "this is the spread of one network alone: take the largest of all networks":
+            "this is the spread of one network: take the largest of all networks":
                 _verdict(spread=lambda scores: np.ptp(scores[0])),
-            "the difference is of the best seeds: take the means":
+            "this is the difference of the best seeds: use the means":
                 _verdict(difference=lambda a, b: a.max() - b.max()),
-            "the difference is turned round: one minus other": _verdict(difference=lambda a, b: b.mean() - a.mean()),
+            "the difference has the wrong sign: one minus other": _verdict(difference=lambda a, b: b.mean() - a.mean()),
             "ties are missing: the sign is 0 where the difference is smaller than the spread":
                 _verdict(tie=lambda d, s: d == 0),
-            "a negative difference is below every spread: compare its size, abs": _verdict(tie=lambda d, s: d < s),
-            "only what is smaller than the spread is a tie: <, not <=": _verdict(tie=lambda d, s: abs(d) <= s),
-            "the tie is judged by the spread of these two networks: take that of all": _tie_of_the_two,
-            "that all seeds agree is another rule: compare the means with the spread": _all_seeds_agree,
+            "a negative difference is below every spread: compare its absolute value": _verdict(tie=lambda d, s: d < s),
+            "only a difference smaller than the spread is a tie: <, not <=": _verdict(tie=lambda d, s: abs(d) <= s),
+            "the tie uses the spread of these two networks: use the spread of all": _tie_of_the_two,
+            "whether all seeds agree is another rule: compare the means with the spread": _all_seeds_agree,
         },
     ),
 ]  # fmt: skip

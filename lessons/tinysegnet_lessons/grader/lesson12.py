@@ -33,7 +33,7 @@ def _dropout_cases():
 def _sample_cases():
     rng = np.random.default_rng(1)
     probs = rng.dirichlet(np.ones(3), (5, 2, 4))
-    far = 1e5 + rng.standard_normal((6, 3, 2, 4))  # mean of the squares minus square of the mean: nothing is left
+    far = 1e5 + rng.standard_normal((6, 3, 2, 4))  # mean of the squares minus square of the mean cancels completely
     return [(rng.standard_normal((4, 1, 1, 1)),), (probs,), (rng.standard_normal((1, 2, 3, 2)),), (far,)]
 
 
@@ -88,13 +88,13 @@ EXERCISES = [
         mistakes={
             "the factor 1 / (1 - rate) is missing: forward multiplied by it": lambda dout, mask, rate: dout * mask,
             "it multiplies by 1 - rate; forward divides by it": lambda dout, mask, rate: dout * mask * (1 - rate),
-            "mask is True where x was kept; yours passes the gradient where it was put out":
+            "mask is True where x was kept; yours passes the gradient where it was zeroed":
                 lambda dout, mask, rate: dout * ~mask / (1 - rate),
             "it divides by rate; forward divides by 1 - rate, the share that is kept":
                 lambda dout, mask, rate: dout * mask / rate,
-            "the mask is not used: what was put out has no influence": lambda dout, mask, rate: dout / (1 - rate),
+            "the mask is not used: a zeroed activation has no influence": lambda dout, mask, rate: dout / (1 - rate),
             "the factor is squared": lambda dout, mask, rate: dout * mask / (1 - rate) ** 2,
-            "dout comes back as it is; that is the backward at test time": lambda dout, mask, rate: dout.copy(),
+            "dout is returned unchanged; that is the backward at test time": lambda dout, mask, rate: dout.copy(),
         },
     ),
     Exercise(
@@ -110,12 +110,12 @@ EXERCISES = [
                 lambda samples: (samples.mean(0), np.abs(samples - samples.mean(0)).mean(0)),
             "the sum is not divided by T":
                 lambda samples: (samples.mean(0), ((samples - samples.mean(0)) ** 2).sum(0)),
-            "mean of the squares minus square of the mean: two large numbers, whose difference is rounding": _cancelled,
-            "both factors use the new mean; Welford's are the distance before and the one after the update":
+            "mean of squares minus square of mean: the difference of two large numbers is rounding error": _cancelled,
+            "both factors use the new mean; Welford uses the distance before and the one after the update":
                 _running_mean_too_early,
-            "both factors use the old mean; Welford's are the distance before and the one after the update":
+            "both factors use the old mean; Welford uses the distance before and the one after the update":
                 _running_mean_too_late,
-            "that is over the classes; the samples are the first axis":
+            "the mean is over the classes; the samples are the first axis":
                 lambda samples: (samples.mean(-1), samples.var(-1)),
         },
     ),
@@ -127,10 +127,10 @@ EXERCISES = [
         mistakes={
             "equal values count 0; they must count half": lambda v, p: _auroc(v, p, tie=0.0),
             "equal values count 1; they must count half": lambda v, p: _auroc(v, p, tie=1.0),
-            "it is the other way round: count where the positive is larger": lambda v, p: 1 - _auroc(v, p),
+            "the comparison is reversed: count where the positive is larger": lambda v, p: 1 - _auroc(v, p),
             "divide by the number of pairs, positives times negatives, not by all pairs of pixels": _all_pairs,
-            "the negatives' mean is one threshold; every single pair counts": _against_the_mean,
-            "the pairs are counted, not their share": lambda v, p: _auroc(v, p) * p.sum() * (~p).sum(),
+            "the mean of the negatives is only one threshold; count every pair": _against_the_mean,
+            "this is the number of pairs; return their share": lambda v, p: _auroc(v, p) * p.sum() * (~p).sum(),
         },
     ),
 ]  # fmt: skip

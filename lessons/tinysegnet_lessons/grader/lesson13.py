@@ -1,4 +1,4 @@
-"""Exercises of lesson 13: Winograd's F(2, 3), what it saves, and what a roofline allows."""
+"""Exercises of lesson 13: Winograd's F(2, 3), the multiplications it saves, and the limit of a roofline."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def _winograd_with(A=A, B=B, G=G):
 
 
 def _by_definition(d, g):
-    """The six products, two by two summed: right outputs, but nothing saved."""
+    """Return the six products, summed in pairs: the outputs are right, but nothing is saved."""
     out = np.stack([d[:, 0:3] @ g, d[:, 1:4] @ g], 1)
     return np.concatenate([d[:, :3] * g, out[:, :1]], 1), out
 
@@ -44,7 +44,7 @@ def _multiplications(H, W, C, F, m, r):
 
 
 def _winograd_count(count):
-    """The right direct count beside another one."""
+    """Return the right direct count with another Winograd count."""
 
     def variant(H, W, C, F, m, r):
         return H * W * r * r * C * F, count(H, W, C, F, m, r)
@@ -78,7 +78,7 @@ def _one_picture(N, H, W, C, F, K, product, copy):
 
 
 def _roofline_moving(count):
-    """The right operations beside another count of the bytes."""
+    """Return the right operations with another count of the bytes."""
 
     def variant(N, H, W, C, F, K, product, copy):
         flops = _roofline(N, H, W, C, F, K, product, copy)[0]
@@ -101,13 +101,13 @@ EXERCISES = [
         reference=_winograd,
         cases=_winograd_cases,
         mistakes={
-            "d is multiplied by B; the picture goes through B^T, which for rows is d @ B": _winograd_with(B=B.T),
+            "d is multiplied by B; the picture needs B^T, which for rows is d @ B": _winograd_with(B=B.T),
             "the halves in G are missing": _winograd_with(G=np.where(G == 0.5, 1.0, np.where(G == -0.5, -1.0, G))),
-            "the kernel is turned round: g[0] belongs to d[0]": lambda d, g: _winograd(d, g[::-1]),
-            "the last product has the other sign: here it is (d3 - d1) * g2": _winograd_with(
+            "the kernel is reversed: g[0] belongs to d[0]": lambda d, g: _winograd(d, g[::-1]),
+            "the last product has the wrong sign: here it is (d3 - d1) * g2": _winograd_with(
                 B=B * np.array([1, 1, 1, -1.0]), A=A * np.array([[1], [1], [1], [-1.0]])
             ),
-            "the products are right; in y1 the third one is subtracted and the last one added":
+            "the products are right; y1 subtracts the third one and adds the last one":
                 _winograd_with(A=np.abs(A)),
             "y1 is the second product minus the third plus the last":
                 _winograd_with(A=A * np.array([[1], [1], [1], [-1.0]])),
@@ -128,20 +128,20 @@ EXERCISES = [
                 lambda H, W, C, F, m, r: (H * W * r * C * F, _multiplications(H, W, C, F, m, r)[1]),
             "a tile at the border is computed whole: round the number of tiles up, in each direction": _winograd_count(
                 lambda H, W, C, F, m, r: (H // m) * (W // m) * (m + r - 1) ** 2 * C * F),
-            "the number of tiles is rounded up in both directions, not once at the end": _winograd_count(
+            "round the number of tiles up in both directions, not once at the end": _winograd_count(
                 lambda H, W, C, F, m, r: -(-H * W // (m * m)) * (m + r - 1) ** 2 * C * F),
             "m outputs and r taps need m + r - 1 points, in each direction": _winograd_count(
                 lambda H, W, C, F, m, r: -(-H // m) * -(-W // m) * (m + r) ** 2 * C * F),
-            "only whole tiles can be computed: round their number up, in each direction": _winograd_count(
+            "the tiles at the border are missing: round their number up, in each direction": _winograd_count(
                 lambda H, W, C, F, m, r: H * W / m**2 * (m + r - 1) ** 2 * C * F),
             "m outputs and r taps need m + r - 1 points, not m * r": _winograd_count(
                 lambda H, W, C, F, m, r: -(-H // m) * -(-W // m) * (m * r) ** 2 * C * F),
-            "the two results are exchanged: direct comes first": lambda *shape: _multiplications(*shape)[::-1],
-            "this is one direction only: the points are squared": _winograd_count(
+            "the two results are swapped: direct comes first": lambda *shape: _multiplications(*shape)[::-1],
+            "this is for one direction: in two, square the number of points": _winograd_count(
                 lambda H, W, C, F, m, r: -(-H // m) * -(-W // m) * (m + r - 1) * C * F),
             "point by point there is still a sum over the channels: C * F products for each point": _winograd_count(
                 lambda H, W, C, F, m, r: -(-H // m) * -(-W // m) * (m + r - 1) ** 2 * F),
-            "this is for every pixel; the points serve a whole tile of m x m outputs": _winograd_count(
+            "this is for every pixel; the points are shared by a whole tile of m x m outputs": _winograd_count(
                 lambda H, W, C, F, m, r: H * W * (m + r - 1) ** 2 * C * F),
         },
     ),
@@ -153,18 +153,18 @@ EXERCISES = [
                        (2, 45, 60, 64, 32, 3, 2e11, 3e10), (3, 90, 120, 3, 16, 7, 5e10, 2e10),
                        (1, 90, 120, 64, 11, 1, 3e11, 2e10)],
         mistakes={
-            "a multiply-add is two operations": _roofline_with(operations=1),
-            "a number in float32 has 4 bytes; these are numbers": _roofline_with(size=1),
+            "a multiply-add counts as two operations": _roofline_with(operations=1),
+            "these are counts of numbers; a float32 number has 4 bytes": _roofline_with(size=1),
             "float32 has 4 bytes, float64 8": _roofline_with(size=8),
-            "the output must be written, too": _roofline_with(output=0),
-            "the kernel must be read, too": _roofline_with(kernel=0),
-            "the picture is read once, not once for each tap: the taps find it in the cache": _roofline_with(taps=9),
-            "the lower roof holds: the smaller of the two": _roofline_with(choose=max),
-            "intensity is operations for each byte, not bytes for each operation": _upside_down,
+            "the output must also be written": _roofline_with(output=0),
+            "the kernel must also be read": _roofline_with(kernel=0),
+            "the picture is read once, not once per tap: the taps find it in the cache": _roofline_with(taps=9),
+            "the lower roof is the limit: take the smaller of the two": _roofline_with(choose=max),
+            "intensity is operations per byte, not bytes per operation": _upside_down,
             "there are N pictures": _one_picture,
-            "one kernel serves all N pictures": _kernel_for_each_picture,
-            "the picture itself is read; its padding is zeros that nobody has to load": _padded_picture,
-            "both limits hold at once, so the lower one counts; this adds up their times": _roofline_with(
+            "one kernel is used for all N pictures": _kernel_for_each_picture,
+            "only the picture is read; the zeros of its padding are not loaded": _padded_picture,
+            "both limits apply at once, so take the lower one; this adds up their times": _roofline_with(
                 choose=lambda product, slope: 1 / (1 / product + 1 / slope)),
         },
     ),

@@ -1,4 +1,4 @@
-"""Exercises of lesson 14: resizing labels, the size at which a network works, and folding batch norm."""
+"""Exercises of lesson 14: resizing labels, the working size of a network, and folding batch norm."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from .exercise import Exercise
 
 
 def _picked(index):
-    """Resize by index(n, N): which of N rows (or columns) each of n is picked from."""
+    """Return a resize by index(n, N), which gives the row (or column) of N that each of n is picked from."""
 
     def variant(labels, size):
         rows, columns = (index(n, N) for n, N in zip(size, labels.shape, strict=True))
@@ -30,7 +30,7 @@ def _corners_aligned(n, N):
 
 
 def _interpolated(labels, size):
-    """Between the four pixels around each centre, rounded to whole numbers."""
+    """Interpolate between the four pixels around each centre, rounded to integers."""
     rows, columns = (np.clip((np.arange(n) + 0.5) * N / n - 0.5, 0, N - 1)
                      for n, N in zip(size, labels.shape, strict=True))  # fmt: skip
     top, left = rows.astype(int), columns.astype(int)
@@ -112,12 +112,12 @@ EXERCISES = [
         reference=_picked(_centres),
         cases=_label_cases,
         mistakes={
-            "the pixel's upper left corner was taken instead of its centre: the half is missing in (i + 1/2) * H / h":
+            "the pixel's upper left corner is used instead of its centre: the half is missing in (i + 1/2) * H / h":
                 _picked(lambda n, N: np.arange(n) * N // n),
             "round down: the centre lies in the square of row floor((i + 1/2) * H / h)": _picked(_rounded),
-            "the corners were put on each other, with (H - 1) / (h - 1); pixels are squares, and H / h is their ratio":
+            "the corners are aligned, with (H - 1) / (h - 1); pixels are squares, and their ratio is H / h":
                 _picked(_corners_aligned),
-            "labels were interpolated; between classes 2 and 4 there is no class 3": _interpolated,
+            "the labels are interpolated; between classes 2 and 4 there is no class 3": _interpolated,
             "size is (rows, columns), as in NumPy; these are (columns, rows), as in Pillow":
                 lambda labels, size: _picked(_centres)(labels, size[::-1]),
         },
@@ -129,16 +129,16 @@ EXERCISES = [
         cases=lambda: [((360, 480), (96, 128)), ((100, 400), (96, 128)), ((480, 360), (96, 128)), ((50, 60), (96, 128)),
                        ((1080, 1920), (180, 240)), ((3, 4000), (20, 30)), ((2000, 1), (8, 8))],
         mistakes={
-            "this is the training size itself; the picture must keep its shape":
+            "this is the training size itself; the picture must keep its aspect ratio":
                 lambda image_size, training_size: training_size,
             "the factor for lengths is the square root of the factor for areas":
                 _scaled(lambda H, W, h, w: h * w / (H * W)),
-            "this makes the picture fit into the training size; its area is to be the same":
+            "this makes the picture fit into the training size; its area must be equal instead":
                 _scaled(lambda H, W, h, w: min(h / H, w / W)),
-            "round to the nearest whole number, not down":
+            "round to the nearest integer, not down":
                 _scaled(lambda H, W, h, w: (h * w / (H * W)) ** 0.5, whole=np.floor),
             "a picture has at least one row and one column": _never_below_nothing,
-            "the factor is turned round: it takes the picture's area to the training area":
+            "the factor is inverted: it scales the picture's area to the training area":
                 _scaled(lambda H, W, h, w: (H * W / (h * w)) ** 0.5),
         },
     ),
@@ -151,17 +151,17 @@ EXERCISES = [
             "the factor belongs to output channels, the last axis of weight; this is the axis of C": _input_channels,
             "var is the variance: divide by its square root": _folded(lambda gamma, var, eps: gamma / (var + eps)),
             "eps is missing: sqrt(var + eps)": _folded(lambda gamma, var, eps: gamma / np.sqrt(var)),
-            "eps stands inside the root: sqrt(var + eps)":
+            "eps is outside the root: sqrt(var + eps)":
                 _folded(lambda gamma, var, eps: gamma / (np.sqrt(var) + eps)),
-            "gamma is missing in the factor": _folded(lambda gamma, var, eps: 1 / np.sqrt(var + eps)),
-            "the bias is right, but weight is as it was": _weight_left,
-            "the weight is right; the old bias goes through batch norm, too: beta + s * (bias - mean)":
+            "the factor lacks gamma": _folded(lambda gamma, var, eps: 1 / np.sqrt(var + eps)),
+            "the bias is right, but weight is unchanged": _weight_left,
+            "the weight is right; the old bias is scaled, too: beta + s * (bias - mean)":
                 _folded(_factor, lambda beta, s, bias, mean: beta + bias - s * mean),
-            "the weight is right; the old bias is forgotten":
+            "the weight is right; the old bias is missing":
                 _folded(_factor, lambda beta, s, bias, mean: beta - s * mean),
-            "the weight is right; the mean is subtracted before the factor, so it is scaled, too":
+            "the weight is right; the mean is subtracted before scaling, so it is scaled, too":
                 _folded(_factor, lambda beta, s, bias, mean: beta + s * bias - mean),
-            "the weight is right; the mean is to be subtracted":
+            "the weight is right; subtract the mean":
                 _folded(_factor, lambda beta, s, bias, mean: beta + s * (bias + mean)),
         },
     ),
