@@ -258,7 +258,7 @@ def test_few_places_test_the_type_of_a_layer():
 
 
 def test_the_package_has_few_folders_and_files():
-    entries = [path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"]
+    entries = [path.name for path in PACKAGE.iterdir() if path.name not in ("__pycache__", "py.typed")]
     assert len(entries) <= MAX_ENTRIES, entries
 
 
