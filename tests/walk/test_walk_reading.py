@@ -13,8 +13,8 @@ from tinysegnet.walk.trace import trace
 
 pytestmark = pytest.mark.usefixtures("without_compiling")
 
-# For every step (in the short form, for the first of every kind), at the middle of its grid: the number of links, and how
-# many of the numbers that were read have an explanation.
+# For every step (in the short form, for the first of every kind), at the middle of its grid: the number of links, and
+# how many of the numbers that were read have an explanation.
 EVERY_LINK = """async () => {
   const found = {}, seen = new Set();
   for (const step of steps.slice(1)) {
