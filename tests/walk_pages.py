@@ -5,14 +5,11 @@ import json
 import re
 import time
 import zlib
-from contextlib import contextmanager
 
 import numpy as np
-import pytest
 from forms import amount
 
 import tinysegnet as ts
-from tinysegnet.ops.conv import conv2d_inference_numpy
 
 SIZE = (24, 32)
 EVERY_KIND = "every kind"
@@ -73,17 +70,6 @@ def labels_for(model, size=SIZE, *, void=255):
     labels = labels.repeat(4, 0).repeat(4, 1)[: size[0], : size[1]].astype(np.uint8)
     labels[:3, :5] = void
     return labels
-
-
-@contextmanager
-def numpy_ops(conv2d_inference=conv2d_inference_numpy):
-    """Let layers compute with the NumPy variants of the ops, so that nothing is compiled."""
-    with pytest.MonkeyPatch.context() as patch:
-        for op in ts.ops.REGISTRY.values():
-            patch.setattr(op, "forward", op.variants["numpy"].forward)
-            patch.setattr(op, "backward", op.variants["numpy"].backward)
-        patch.setattr(ts.ops, "conv2d_inference", conv2d_inference)
-        yield
 
 
 class Page:

@@ -1,7 +1,8 @@
 """Walks in tests compute with NumPy, since compiling would take most of the time."""
 
 import pytest
-from walk_pages import FIVE, IMAGE, labels_for, lively, numpy_ops
+from numpy_ops import numpy_ops
+from walk_pages import FIVE, IMAGE, labels_for, lively
 
 import tinysegnet as ts
 

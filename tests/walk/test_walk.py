@@ -7,7 +7,8 @@ from importlib import import_module
 import numpy as np
 import pytest
 from forms import LONG, amount
-from walk_pages import EVERY_KIND, FIVE, IMAGE, NETWORKS, SIZE, Page, every_kind, labels_for, lively, network, numpy_ops
+from numpy_ops import numpy_ops
+from walk_pages import EVERY_KIND, FIVE, IMAGE, NETWORKS, SIZE, Page, every_kind, labels_for, lively, network
 
 import tinysegnet as ts
 from tinysegnet.errors import DataError, SettingError, ShapeError

@@ -162,7 +162,7 @@ def test_page_fits_a_phone_in_light_and_dark(browser, tiny_walk, scheme):
     ) as opened:
         paper = {"light": "rgb(255, 255, 255)", "dark": "rgb(23, 24, 28)"}
         background = "getComputedStyle(document.body).backgroundColor"
-        for k in range(0, opened.count, amount({"light": 3, "dark": 12}[scheme], 1)):
+        for k in range(0, opened.count, amount({"light": 5, "dark": 20}[scheme], 1)):
             opened.evaluate(f"go({k})")
             assert opened.page.evaluate("document.documentElement.scrollWidth") == PHONE[0], opened.step
         assert opened.page.evaluate(background) == paper[scheme]
@@ -175,7 +175,7 @@ def test_page_shows_nan_as_nan(browser, tmp_path):
     model.layers["encoder2.conv1"].params["weight"][:] = np.nan
     ts.walk(model, IMAGE, labels_for(model), palette=FIVE).save(path)
     with Opened(browser, path) as opened:
-        for k in range(0, opened.count, amount(5, 1)):
+        for k in range(0, opened.count, amount(9, 1)):
             opened.evaluate(f"go({k})")
             assert opened.page.locator(".bad").count() == 0, opened.step
         opened.evaluate("go(steps.findIndex((step) => step.id === 'forward:encoder2.conv1'))")

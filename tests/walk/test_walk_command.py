@@ -1,9 +1,5 @@
 """The command `tinysegnet walk`: the page that it writes, and its errors."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -60,9 +56,9 @@ def test_walk_shows_a_network_that_was_trained_on_a_folder(workplace, capsys):
             Image.fromarray(array).save(workplace / "own" / folder / f"{k}.png")
     (workplace / "own" / "classes.txt").write_text("sea\nland\nboat\ngull\nrock\n")
     options = "--epochs 1 --size 24x32 --width 0.1 --batch-size 2 --runs runs --name own"
-    train = [sys.executable, "-m", "tinysegnet", *f"train --data own {options}".split()]
-    subprocess.run(train, env={**os.environ, "TINYSEGNET_BACKEND": "numpy"}, check=True, capture_output=True)
+    assert main(f"train --data own {options}".split()) == 0
     walk = "walk runs/own/best.safetensors own/images/1.png --labels own/labels/1.png --out w.html"
+    capsys.readouterr()
     assert main(walk.split()) == 0
     assert "averages mirror images and scales" in capsys.readouterr().err, "the recipe of folders does"
     page = Page((workplace / "w.html").read_text(encoding="utf-8"))
