@@ -27,7 +27,7 @@ def flops(workload: Workload) -> float:
 
 
 def traffic(workload: Workload) -> float:
-    """Return the bytes of inputs, outputs and weights; for a network, the sum over convolutions and poolings."""
+    """Return the bytes of inputs, outputs and weights; for a network, the sum over convolutions and pooling layers."""
     x = FLOAT * prod(workload.shape)
     if workload.kind == "loss":
         return 2 * x + x / workload.shape[3] / FLOAT  # labels have one byte per pixel

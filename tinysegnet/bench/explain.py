@@ -38,7 +38,7 @@ def convolutions(workload: Workload) -> Iterator[ConvolutionShapes]:
 
 
 def explain(workloads: Sequence[Workload]) -> str:
-    """Return one table of the single convolutions and one per network; a network in training is not listed twice."""
+    """Return one table of single convolutions and one per network; training includes the convolutions of inference."""
     trained = {(workload.model, workload.shape) for workload in workloads if workload.kind == "train"}
     shown = [w for w in workloads if w.kind != "infer" or (w.model, w.shape) not in trained]
     ops = [convolution for w in shown if w.kind == "conv" for convolution in convolutions(w)]
@@ -57,7 +57,7 @@ def _row(convolution: ConvolutionShapes) -> str:
     K, _, _, F = convolution.weight_shape
     cells = [_algorithm(cost_model.convolution_costs(convolution.weight_shape, (1, 1), (N, H, W, F)))]
     if convolution.backward:
-        rotated = cost_model.convolution_costs((K, K, F, C), (1, 1), convolution.input_shape)  # dx is a convolution
+        rotated = cost_model.convolution_costs((K, K, F, C), (1, 1), convolution.input_shape)  # for dx
         cells += [_algorithm(rotated) if convolution.input_gradient else "not needed"]
         cells += [_algorithm(cost_model.weight_gradient_costs(convolution.weight_shape, (1, 1), (N, H, W, F)))]
     return _line(convolution.name, f"{N}x{H}x{W}", f"{K}x{K} {C}->{F}", *cells)

@@ -96,7 +96,7 @@ class Bench(ExitStack):
         return self.ours.ask("peaks")
 
     def measure(self, workload: Workload) -> Result:
-        """Check the results, then measure time and, for networks, memory; a single op needs only that of its arrays."""
+        """Check the results, then measure time and, for networks, memory; a single op needs memory only for arrays."""
         result = self._checked(workload)
         if result.wrong:
             return result

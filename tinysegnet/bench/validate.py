@@ -23,7 +23,7 @@ class Validation(NamedTuple):
 def validate(found: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> Validation:
     """Compare each result with the reference of the same name."""
     if missing := set(reference) ^ set(found):
-        return Validation(float("nan"), f"only one of the two has {', '.join(sorted(missing))}")
+        return Validation(float("nan"), f"only one of the two results has {', '.join(sorted(missing))}")
     errors = {name: distance(found[name], reference[name]) for name in reference}
     wrong = [f"{name} is off by {error:.1e}, more than {BOUNDS.get(name, GRADIENT):.0e}"
              for name, error in errors.items() if not error <= BOUNDS.get(name, GRADIENT)]  # fmt: skip

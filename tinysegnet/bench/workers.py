@@ -1,7 +1,7 @@
 """Worker processes: tinysegnet and PyTorch run in separate processes.
 
 Two thread pools in one process disturb each other, and peak memory covers everything that a process ever did. One
-`Worker` runs a task while the others wait. A third one, "numpy", computes the reference with tinysegnet's NumPy pairs.
+`Worker` runs a task while the others wait. The worker "numpy" computes the reference with tinysegnet's NumPy pairs.
 """
 
 import multiprocessing

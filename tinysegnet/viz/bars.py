@@ -16,7 +16,7 @@ from .legend import class_name
 
 
 def per_class_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) -> Figure:
-    """Draw the IoU per class as bars in the class colours, best first. Classes without labelled pixels are "absent"."""
+    """Draw the IoU per class as bars in the class colours, best first, and mark classes without pixels as absent."""
     order = np.argsort(-np.nan_to_num(scores.IoU, nan=-1), kind="stable")
     figure, axes = _bar_axes([class_name(palette, int(k)) for k in order], theme)
     for row, k in enumerate(order):

@@ -67,13 +67,13 @@ def enlarge(array: np.ndarray, scale: int) -> np.ndarray:
 
 
 def fitting_scale(shape: tuple[int, ...], width: int, *, at_least: bool = False) -> int:
-    """Return the whole factor that enlarges (H, W) to a width of at most `width` pixels, or at least if `at_least`."""
+    """Return the integer factor that enlarges (H, W) to a width of at most (or `at_least`) `width` pixels."""
     H, W = shape[:2]
     return max(1, min(-(-width // W) if at_least else width // W, MAX_SIDE // max(H, W)))
 
 
 def fitted_size(shape: tuple[int, ...], width: int, height: int) -> tuple[int, int]:
-    """Return (W, H) of a picture of shape (H, W) that is scaled to fit into width x height."""
+    """Return the (W, H) of a picture of shape (H, W) after scaling it to fit into width x height."""
     factor = min(width / shape[1], height / shape[0])
     return max(1, round(shape[1] * factor)), max(1, round(shape[0] * factor))
 

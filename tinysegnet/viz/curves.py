@@ -43,7 +43,7 @@ def curves_figure(
     width, height = size
     if not np.isfinite(column(history, "learning_rate")).any():
         panels = [panel for panel in panels if panel != "rate"]
-    # Loss and scores are side by side, the learning rate is below the loss. The scores' names of baselines need room.
+    # Loss and scores are side by side, with the learning rate below the loss. The scores need room for their labels.
     middle = width if "scores" not in panels else 0.44 * width if len(panels) > 1 else 0.0
     low = 0.37 * height if "rate" in panels else 0.0
     cells = {"loss": (0.0, low, middle, height - low), "scores": (middle, 0.0, width - middle, height),

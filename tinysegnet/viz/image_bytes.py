@@ -12,7 +12,7 @@ from .legend import legend_strip
 from .overlay import as_uint8, overlay
 
 BAR, INK, MUTED, TRACK = (24, 24, 28), (236, 236, 240), (160, 160, 170), (64, 64, 70)
-LONGEST, SHORTEST = 640, 160  # pixels; limits of a frame's longer side and of either side
+LONGEST, SHORTEST = 640, 160  # pixels; maximum of a frame's longer side, minimum of either side
 LINE = 26  # height in pixels of the line with a frame's name
 
 
@@ -33,7 +33,7 @@ def picture_bytes(picture: Image.Image, format: str = "PNG", **options: Any) -> 
 class Animation:
     """Overlays of many pictures as one GIF that repeats forever; all frames have the first picture's shape.
 
-    count: the largest number of pictures. Frames have 256 colours, so that each takes less than 1 MB of memory.
+    count: the maximum number of pictures. Frames have 256 colours, so that each takes less than 1 MB of memory.
     """
 
     def __init__(self, palette: Palette, count: int) -> None:
@@ -70,7 +70,7 @@ def _frame_size(H: int, W: int) -> tuple[int, int]:
 
 
 def _in_256_colours(frame: Image.Image, painted: Image.Image, palette: Palette) -> Image.Image:
-    """Reduce a frame to 256 colours: those of the classes, which must not get lost, greys, and the overlay's own."""
+    """Reduce a frame to 256 colours: the class colours, which must not be lost, greys, and colours of the overlay."""
     own = [channel for color in palette.colors[:128] for channel in color]
     greys = [level for level in range(0, 256, 17) for _ in range(3)]
     free = 256 - (len(own) + len(greys)) // 3

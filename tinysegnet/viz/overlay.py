@@ -1,7 +1,7 @@
 """Pictures (H, W, 3) combined with their label maps (H, W); all functions take and return arrays.
 
-Unlabelled pixels have the palette's ignore_label or any other value that is not a class. They never get a colour that
-could be a class: overlays leave them unchanged, and label maps hatch them.
+Unlabelled pixels have the palette's ignore_label or any other value that is not a class. They never get a class
+colour: overlays leave them unchanged, and label maps hatch them.
 """
 
 import numpy as np

@@ -33,7 +33,7 @@ def build_overview(model: Network, x: np.ndarray, found: Trace, prediction: np.n
 
 
 def _shares(labels: np.ndarray, palette: Palette) -> str:
-    """List the classes of a label map, largest first, so that readers notice a map of another picture."""
+    """List the classes of a label map, largest first, so that a wrong map is noticed."""
     shares = {name: float(np.mean(labels == k)) for k, name in enumerate(palette.names)}
     found = [f"{name} {share:.1%}" for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share]
     void = float(np.mean(labels < 0))

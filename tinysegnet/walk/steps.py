@@ -43,7 +43,7 @@ def build_steps(trace: Trace, classes: list[str], plan: Plan, blobs: Blobs) -> d
 
 
 class _Steps:
-    """Collects nodes and steps."""
+    """The nodes and steps that have been added."""
 
     def __init__(self, plan: Plan, blobs: Blobs) -> None:
         self.tensors, self.blobs = Tensors(plan), blobs

@@ -126,14 +126,14 @@ def _check_size(model: Network, size: Size, backward: bool) -> None:
 
 
 def _palette(model: Network, palette: Palette | None) -> Palette:
-    """Return the given palette, or one for the network's number of classes; eleven classes are CamVid's."""
+    """Return the given palette or, without one, CamVid's for eleven classes and a new one for other numbers."""
     K = model.num_classes
     if palette is None and CAMVID.num_classes == K:
         return CAMVID
     if palette is None:
         return Palette(tuple(f"class {k}" for k in range(K)), distinct_colors(K), VOID if K < VOID else None)
     if palette.num_classes != K:
-        raise SettingError(f"palette has {palette.num_classes} classes, but the network predicts {K}")
+        raise SettingError(f"the palette has {palette.num_classes} classes, but the network predicts {K}")
     return palette
 
 

@@ -9,7 +9,7 @@ import { readIndex, resultIndex, steps } from "walk/steps.js";
 /** @import { LoadedNode } from "walk/store.js" */
 
 /**
- * Return the family of a step, which shares a choice: equal channel names, or as many channels in the same stage.
+ * Return a step's family. Steps share a chosen channel if channel names agree, or number and stage if there are none.
  *
  * @param {Step} step
  */

@@ -44,7 +44,7 @@
  * @property {boolean} differences            whether planes contain differences from the left neighbour
  * @property {number[]} scales                the value that 127 represents, per channel
  * @property {Statistics} statistics
- * @property {number} strongest               the channel with the largest spread
+ * @property {number} strongest               the channel with the largest standard deviation
  */
 
 /**

@@ -18,7 +18,7 @@ export const max_pool2d = {
     return [...lines, ["the largest", Math.max(...pixels.map(([, , y, x]) => node.x.value(y, x, c))), ""]];
   },
 
-  // forward: out is one number of the window        so: that number gets all of dout
+  // forward: out is one number of the window        so: that number receives all of dout
   backward(node, y, x, c) {
     const K = node.windows.kernel[1];
     let total = 0;
@@ -52,7 +52,7 @@ export const max_unpool2d = {
     ];
   },
 
-  // forward: x went to one place of the window        so: dx is dout at that place
+  // forward: x went to one position in the window        so: dx is dout at that position
   backward(node, u, v, c) {
     const K = node.windows.kernel[1], winner = node.position(u, v, c);
     const pixels = largerPixels(node.windows, u, v, node.dout);

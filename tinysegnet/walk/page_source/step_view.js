@@ -64,7 +64,7 @@ function predicted(node, y, x) {
   const picture = el("img", { src: data.pictures.prediction, alt: "" }), { best, probs } = softmaxAt(node.x, y, x);
   const found = data.classes[best]; // none if the logits are NaN
   const line = el("p", { class: "predicted" }, "predicted here: ", found ? swatch(found.colour) : null,
-    el("b", {}, found ? found.name : "nothing, since these logits are no numbers"),
+    el("b", {}, found ? found.name : "nothing, since the logits are NaN"),
     found ? `, ${probs[best].toFixed(2)}` : "");
   const label = "the prediction. Click a pixel to see its probabilities";
   return el("section", { class: "answered" }, clickable(picture, label, node.out, [y, x, 1, 1]),
