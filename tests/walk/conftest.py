@@ -9,14 +9,14 @@ import tinysegnet as ts
 
 @pytest.fixture
 def without_compiling():
-    """Layers compute with the NumPy variants of the ops."""
+    """Let layers compute with the NumPy variants of the ops."""
     with numpy_ops():
         yield
 
 
 @pytest.fixture(scope="session")
 def tiny_walk(tmp_path_factory):
-    """The path of a walk through a small `tiny` of five classes."""
+    """Return the path of a walk through a small `tiny` of five classes."""
     path = tmp_path_factory.mktemp("walk") / "tiny.html"
     model = lively("tiny", width=1 / 8)
     with numpy_ops():
