@@ -73,7 +73,7 @@ def test_overlay_takes_floats_and_clips_them():
     [(GREY, np.zeros((8, 6), int)), (GREY[..., 0], halves()), (GREY, halves() * 1.0), (GREY[:0], halves()[:0])],
 )
 def test_overlay_rejects_arrays_that_do_not_fit(image, labels):
-    with pytest.raises(ShapeError, match="picture|labels"):
+    with pytest.raises(ShapeError, match=r"picture|labels"):
         viz.overlay(image, labels, TWO)
 
 
