@@ -1,6 +1,6 @@
-"""A headless chromium for the tests of pages: what goes wrong on a page is collected, not swallowed.
+"""A headless chromium for tests of pages, which collects the errors of a page.
 
-Where chromium or playwright is missing, tests are skipped and say so; with TINYSEGNET_BROWSER=required they fail.
+Without chromium or playwright, tests are skipped with a reason; with TINYSEGNET_BROWSER=required they fail.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 
 
 def chromium() -> str | None:
-    """The program, by the names that systems give it."""
+    """Find the program, whose name depends on the system."""
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def missing() -> str | None:
-    """Why there is no browser to test with; None if there is one."""
+    """Say why there is no browser for tests, or return None if there is one."""
     if chromium() is None:
         return "needs chromium (on Debian: apt-get install chromium)"
     if importlib.util.find_spec("playwright") is None:
@@ -37,7 +37,7 @@ def missing() -> str | None:
 
 
 def demand(why: str | None) -> None:
-    """Skip the test for this reason, if there is one; fail where browsers are required."""
+    """Skip the test if there is a reason; fail if browsers are required."""
     if why and os.environ.get("TINYSEGNET_BROWSER") == "required":
         pytest.fail(why)
     if why:
@@ -46,7 +46,7 @@ def demand(why: str | None) -> None:
 
 @dataclass
 class Watched:
-    """A page of the browser, and all that went wrong on it: errors, and requests that left the machine."""
+    """A page of the browser with its errors and requests."""
 
     page: Any
     errors: list[str] = field(default_factory=list)
@@ -57,18 +57,18 @@ class Watched:
 
     @property
     def away(self) -> list[str]:
-        """Requests for anything but files and what a page carries itself."""
+        """The requests for anything but files and data inside the page."""
         return [url for url in self.requests if not url.startswith(("file:", "data:", "blob:"))]
 
     def take(self) -> list[str]:
-        """The errors since the last call."""
+        """Return the errors since the last call."""
         found, self.errors[:] = list(self.errors), []
         return found
 
 
 @contextmanager
 def launched() -> Iterator[Any]:
-    """A browser of playwright's; where there is none, the test is skipped, or fails if one is required."""
+    """Start a browser; without one, skip the test, or fail if a browser is required."""
     demand(missing())
     from playwright.sync_api import sync_playwright
 
@@ -82,7 +82,7 @@ def launched() -> Iterator[Any]:
 
 @contextmanager
 def opened(size: tuple[int, int] = DESKTOP, *, dark: bool = False, scale: float = 1) -> Iterator[Watched]:
-    """A page of a browser of its own: with open(path) it shows a file."""
+    """Start a browser with one page, whose open(path) shows a file."""
     with launched() as browser:
         context = browser.new_context(viewport={"width": size[0], "height": size[1]}, device_scale_factor=scale,
                                       color_scheme="dark" if dark else "light")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Words in figures: none may leave the page or touch another. And a palette and a picture to draw with."""
+"""Checks that texts in figures are inside the figure and do not overlap; a palette and a picture to draw with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORTY = Palette(
 
 
 def assert_texts_apart_and_inside(figure, texts=None):
-    """texts: those that count; None: all that are visible."""
+    """Check the given texts, or all that are visible."""
     W, H = figure.canvas.get_width_height()
     figure.canvas.draw()
     ends = []
@@ -28,12 +28,12 @@ def assert_texts_apart_and_inside(figure, texts=None):
         assert box.x1 <= W + 1, text
         assert box.y0 >= -1, text
         assert box.y1 <= H + 1, text
-        # a line of text is higher than its letters: half a pixel may be shared
+        # lines are higher than their letters, so boxes may overlap by half a pixel
         ends.append((text.get_text(), (box.x0 + 0.5, box.y0 + 0.5, box.x1 - 0.5, box.y1 - 0.5)))
     assert_apart(ends)
 
 
 def assert_apart(boxes):
-    """boxes: (text, (left, low, right, high)) each; low and high by the axis that the numbers count along."""
+    """Check that no two boxes overlap; each is (text, (left, low, right, high))."""
     for (a, (l0, low0, r0, high0)), (b, (l1, low1, r1, high1)) in combinations(boxes, 2):
         assert r0 <= l1 or r1 <= l0 or high0 <= low1 or high1 <= low0, f"{a!r} overlaps {b!r}"

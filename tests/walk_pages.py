@@ -1,4 +1,4 @@
-"""Pages of walks for tests: small networks of every kind, and what a page says, read without a browser."""
+"""Walks for tests: small networks of every kind, and pages that are read with or without a browser."""
 
 import base64
 import json
@@ -7,10 +7,13 @@ import time
 import zlib
 
 import numpy as np
+from forms import amount
 
 import tinysegnet as ts
 
 SIZE = (24, 32)
+EVERY_KIND = "every kind"
+NETWORKS = amount((EVERY_KIND, "article", "tiny"), (EVERY_KIND, *ts.models))
 rng = np.random.default_rng(5)
 IMAGE = rng.integers(0, 256, (*SIZE, 3), np.uint8)
 FIVE = ts.data.Palette(("sky & sea", "<b>land</b>", "boat", "gull", "Straße"),
@@ -18,8 +21,13 @@ FIVE = ts.data.Palette(("sky & sea", "<b>land</b>", "boat", "gull", "Straße"),
 
 
 def lively(name, num_classes=5, *, width=1 / 16, dtype=np.float32):
-    """A small network whose batch norms have statistics, scales and shifts of their own, as after a training."""
-    model, rng = ts.build(name, num_classes, width=width, dtype=dtype), np.random.default_rng(1)
+    """Build a small network with statistics, scales, shifts and biases as after training."""
+    return enlivened(ts.build(name, num_classes, width=width, dtype=dtype))
+
+
+def enlivened(model):
+    """Give the network random statistics, scales, shifts and biases, as after training."""
+    rng = np.random.default_rng(1)
     for layer in model.layers.values():
         if isinstance(layer, ts.layers.BatchNorm2d):
             for array, low in ((layer.params["gamma"], 0.5), (layer.params["beta"], -0.5)):
@@ -32,8 +40,32 @@ def lively(name, num_classes=5, *, width=1 / 16, dtype=np.float32):
     return model
 
 
+def every_kind(dtype=np.float32):
+    """Build a network of five classes with one layer of every kind."""
+    rng, layers = np.random.default_rng(7), ts.layers
+    first, second, third, fourth, fifth = (layers.MaxPool2d() for _ in range(5))
+    through, plain = layers.SkipSource(layers.Conv2d(6, 4, 1, rng=rng, dtype=dtype)), layers.SkipSource()
+    kinds = [
+        layers.Normalize([110.0, 120, 130], 60.0, bgr=True, dtype=dtype), layers.LocalResponseNorm(),
+        layers.Conv2d(3, 6, 3, bias=False, rng=rng, dtype=dtype), layers.BatchNorm2d(6, dtype=dtype), layers.ReLU(),
+        layers.DepthwiseConv2d(6, 3, rng=rng, dtype=dtype), through, first, layers.Dropout(0.5),
+        layers.Conv2d(6, 4, 7, rng=rng, dtype=dtype), plain, second, layers.MaxUnpool2d(second), layers.SkipAdd(plain),
+        third, layers.FixedUnpool2d(third), fourth, layers.Upsample("bilinear", pool=fourth), fifth,
+        layers.Upsample("nearest", pool=fifth),
+        layers.ConvTranspose2d(4, 4, 4, stride=2, pool=first, rng=rng, dtype=dtype), layers.SkipAdd(through),
+        layers.Conv2d(4, 5, 1, rng=rng, dtype=dtype),
+    ]  # fmt: skip
+    model = ts.Network({f"layer{k}.{type(layer).__name__.lower()}": layer for k, layer in enumerate(kinds)})
+    return enlivened(model)
+
+
+def network(name, **settings):
+    """Build a network by its name, or the one called EVERY_KIND; the article's network has one logit."""
+    return every_kind(**settings) if name == EVERY_KIND else lively(name, 1 if name == "article" else 5, **settings)
+
+
 def labels_for(model, size=SIZE, *, void=255):
-    """Random labels in blocks, some of them void."""
+    """Create random labels in blocks, some of them void."""
     labels = np.random.default_rng(2).integers(0, model.num_classes, (-(-size[0] // 4), -(-size[1] // 4)))
     labels = labels.repeat(4, 0).repeat(4, 1)[: size[0], : size[1]].astype(np.uint8)
     labels[:3, :5] = void
@@ -41,7 +73,7 @@ def labels_for(model, size=SIZE, *, void=255):
 
 
 class Page:
-    """What the scripts of a page would see."""
+    """The data of a page as its scripts see it."""
 
     def __init__(self, page):
         self.text = page
@@ -55,7 +87,7 @@ class Page:
         return np.ascontiguousarray(planes.T).view("<f4").reshape(-1)
 
     def tensor(self, number):
-        """(H, W, channels) float64, NaN where the page does not know the number exactly."""
+        """Return (H, W, channels) float64, with NaN where the page does not contain the exact number."""
         about = self.data["tensors"][number]
         H, W, _ = about["shape"]
         mask = np.unpackbits(np.frombuffer(self.bytes(about["known"]["mask"]), np.uint8))[: H * W].astype(bool)
@@ -64,7 +96,7 @@ class Page:
         return found.reshape(H, W, -1)
 
     def planes(self, number):
-        """(shown, H, W): the 8-bit pictures as numbers."""
+        """Return the 8-bit pictures as numbers, (shown, H, W)."""
         about = self.data["tensors"][number]
         H, W, _ = about["shape"]
         steps = np.frombuffer(self.bytes(about["planes"]), np.uint8).reshape(-1, H, W)
@@ -75,7 +107,7 @@ class Page:
         return next(node for node in self.data["nodes"] if node["name"] == name)
 
 
-# What tests call in a page: names that its modules export.
+# The exported names that tests use, by module.
 NAMES = {
     "walk/channels.js": "chooseChannel",
     "walk/links.js": "explainableMaker",
@@ -90,14 +122,14 @@ IMPORTS = " ".join(f'const {{ {names} }} = await import("{module}");' for module
 
 
 def evaluate(frame, expression):
-    """The value of an expression with the names of the page's modules, in a page or a frame."""
+    """Evaluate an expression with NAMES in a page or a frame."""
     return frame.evaluate(f"async () => {{ {IMPORTS} return {expression}; }}")
 
 
 class Opened:
-    """A page in the browser; `complaints` has what it said to the console, and what it asked the network for.
+    """A page in the browser. `complaints` lists its console messages, errors and requests.
 
-    is_walk: wait until its first step is drawn.
+    is_walk: wait until the first step is drawn.
     """
 
     def __init__(self, browser, path, *, address="", is_walk=True, **settings):
@@ -116,11 +148,11 @@ class Opened:
             self.complaints.append(request.url)
 
     def evaluate(self, expression):
-        """The value of an expression with the names of the page's modules; a promise's when it is there."""
+        """Evaluate an expression with NAMES, and wait for it if it is a promise."""
         return evaluate(self.page, expression)
 
     def wait_for_step(self, step):
-        """Until this step is shown."""
+        """Wait until this step is shown."""
         deadline = time.monotonic() + 30
         while self.step != step:
             assert time.monotonic() < deadline, f"{self.step}, not {step}"
@@ -135,7 +167,7 @@ class Opened:
         return self.evaluate("steps.length")
 
     def settled(self):
-        """The step is drawn."""
+        """Wait until the step is drawn."""
         self.evaluate("go(state.step)")
         return self
 

@@ -1,13 +1,17 @@
-"""The benchmark: what it measures, that it checks before it times, what it prints. No test asserts a time."""
+"""The benchmark checks results, then measures and prints. No test asserts a time."""
 
 import json
 import os
+from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from forms import LONG
+from numpy_ops import numpy_ops
 
-from tinysegnet import build
-from tinysegnet.bench import costs, ours, table
+from tinysegnet import build, runtime
+from tinysegnet.bench import costs, machine, ours, table, workers
 from tinysegnet.bench.explain import convolutions, explain
 from tinysegnet.bench.measure import Bench, BenchSettings, Result
 from tinysegnet.bench.profiling import profile
@@ -26,7 +30,7 @@ AGAINST = BenchSettings("torch", 2)
 
 
 class FakeWorker:
-    """Answers at once, in this process; `wrong` is added to what "tinysegnet" finds."""
+    """A worker in this process that answers at once; `wrong` is added to the results of "tinysegnet"."""
 
     wrong = 0.0
 
@@ -43,7 +47,8 @@ class FakeWorker:
         return getattr(self, task)(*arguments)
 
     def outputs(self, workload, dtype):
-        found = ours.outputs(workload, dtype)
+        with numpy_ops():
+            found = ours.outputs(workload, dtype)
         return {name: array + self.wrong * (self.name == "tinysegnet") for name, array in found.items()}
 
     def variants(self, compiled):
@@ -79,7 +84,7 @@ def test_workloads_are_found_by_a_part_of_their_name():
     assert len({workload.name for workload in WORKLOADS}) == len(WORKLOADS)
 
 
-def test_costs_by_hand():
+def test_costs_equal_those_computed_by_hand():
     forward = 2 * 12 * 16 * 9 * 4 * 5
     assert costs.flops(SMALL) == 3 * forward
     assert costs.flops(Workload("", "conv", SMALL.shape, 5, backward=False)) == forward
@@ -92,7 +97,7 @@ def test_costs_by_hand():
 
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
-def test_every_workload_costs_something(workload):
+def test_every_workload_has_costs(workload):
     assert costs.flops(workload) > 0
     assert costs.traffic(workload) > 0
 
@@ -108,11 +113,11 @@ def test_validation_measures_the_worst_result_normwise():
 
 
 @pytest.mark.parametrize("bad", [{"out": np.array([np.nan])}, {"out": np.ones(2)}, {"dx": np.ones(1)}, {}])
-def test_validation_refuses_what_is_not_comparable(bad):
+def test_validation_rejects_results_that_cannot_be_compared(bad):
     assert validate(bad, {"out": np.ones(1)}).wrong
 
 
-def test_the_fastest_variant_of_the_peer_counts_and_what_does_not_compile_is_noted():
+def test_fastest_variant_counts_and_a_failed_compilation_is_noted():
     with Bench(BenchSettings("torch", 1, 2, compiled=True), FakeWorker) as bench:
         found = bench.measure(SMALL)
     assert (found.variant, found.ratio, found.verdict) == ("NHWC", 2.0, "ok")
@@ -120,15 +125,15 @@ def test_the_fastest_variant_of_the_peer_counts_and_what_does_not_compile_is_not
     assert found.notes == ("NHWC compiled: no compiler",)
 
 
-def test_a_wrong_result_is_not_timed():
+def test_wrong_results_are_not_timed():
     with Bench(BenchSettings("torch", 1, 2), WrongWorker) as bench:
         found = bench.measure(SMALL)
     assert (found.verdict, found.seconds) == ("WRONG", None)
     assert "out is off by" in found.wrong
-    assert "wrong result, so not timed" in table.notes([found])[0]
+    assert "small: not timed" in table.notes([found])[0]
 
 
-def test_a_wrong_result_is_exit_code_1(monkeypatch, capsys):
+def test_wrong_results_give_exit_code_1(monkeypatch, capsys):
     monkeypatch.setattr("tinysegnet.cli.bench_command.Bench", lambda plan: Bench(plan, WrongWorker))
     monkeypatch.setattr(WrongWorker, "peaks", lambda self: PEAKS, raising=False)
     monkeypatch.setattr("tinysegnet.cli.bench_command.find_workloads", lambda words: [SMALL])
@@ -136,7 +141,7 @@ def test_a_wrong_result_is_exit_code_1(monkeypatch, capsys):
     assert "WRONG" in capsys.readouterr().out
 
 
-def test_the_table_fits_120_columns():
+def test_table_fits_120_columns():
     results = [result(workload, bytes=3 << 30, peer_bytes=4 << 30) for workload in WORKLOADS]
     for plan in (AGAINST, BenchSettings()):
         lines = table.head(plan).splitlines() + [table.row(r, plan, PEAKS) for r in results]
@@ -145,14 +150,14 @@ def test_the_table_fits_120_columns():
     assert all(word in table.facts_line(FACTS, AGAINST, PEAKS) for word in ("0.68", "2.13", "a processor", "100 GFLOP"))
 
 
-def test_a_row_says_what_was_found():
+def test_row_contains_the_measurements_and_the_verdict():
     line = table.row(result(SMALL, 1e-3, 1.5e-3), AGAINST, PEAKS)
     assert all(text in line.split() for text in ("1.00", "1.50", "NHWC", "1e-06", "2e-07", "below", "aim"))
     assert "BELOW" in table.row(result(SMALL, 1e-3, 0.9e-3), AGAINST, PEAKS)
     assert "GB/s" in table.row(result(MEMORY), AGAINST, PEAKS)
 
 
-def test_json_is_one_object():
+def test_json_contains_all_measurements():
     found = json.loads(table.as_json(FACTS, AGAINST, PEAKS, [result(SMALL), Result(MEMORY, wrong="no")]))
     first, second = found["workloads"]
     assert (first["name"], first["ratio"], first["verdict"]) == ("small", pytest.approx(1.5), "below aim")
@@ -174,9 +179,10 @@ def test_explain_lists_every_convolution(capsys):
     assert "dx" in explain([SMALL])
 
 
-def test_a_profile_has_every_step_of_the_network():
+def test_profile_has_a_row_for_every_fused_layer():
     model = build("tiny", width=1 / 8)
-    found = profile(model, (20, 28), 2, repeats=1)
+    with nullcontext() if LONG else numpy_ops():
+        found = profile(model, (20, 28), 2, repeats=1)
     assert [row.name for row in found.rows] == [*(step.name for step in model.fused_layers), "loss", "optimizer"]
     summary = model.summary((20, 28), batch_size=2)
     assert sum(row.kept for row in found.rows) == summary.total("kept") + summary.total("indices")
@@ -186,12 +192,17 @@ def test_a_profile_has_every_step_of_the_network():
 
 
 def test_profile_prints_one_json_object(capsys):
-    assert main(["profile", "tiny", "--size", "20x28", "--width", "0.125", "--json"]) == 0
+    with nullcontext() if LONG else numpy_ops():
+        assert main(["profile", "tiny", "--size", "20x28", "--width", "0.125", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["input_shape"] == [1, 20, 28, 3]
 
 
-def test_a_worker_answers_fails_in_one_line_and_ends():
-    with Worker("tinysegnet", 1) as worker:
+def test_worker_answers_and_reports_errors_and_ends():
+    before = dict(os.environ)
+    with Worker("numpy", 1) as worker:
+        assert dict(os.environ) == before
+        found = worker.ask("outputs", SMALL, "float32")
+        assert validate(found, worker.ask("outputs", SMALL, "float64")).error < 1e-5
         assert worker.ask("variants", False) == [""]
         with pytest.raises(MeasurementError, match="AttributeError"):
             worker.ask("no such task")
@@ -199,24 +210,34 @@ def test_a_worker_answers_fails_in_one_line_and_ends():
     assert worker.process.exitcode is not None
 
 
-def test_a_worker_that_dies_is_an_error_that_says_so():
+def test_worker_that_ends_early_is_an_error():
     with Worker("tinysegnet", 1) as worker:
         worker.process.kill()
-        with pytest.raises(MeasurementError, match="ended at 'variants'"):
+        with pytest.raises(MeasurementError, match="tinysegnet ended during 'variants'"):
             worker.ask("variants", False)
     assert worker.process.exitcode is not None
 
 
-def test_only_the_numpy_worker_is_started_with_another_backend():
-    before = dict(os.environ)
-    with Worker("numpy", 1) as numpy_worker, Worker("tinysegnet", 1) as worker:
-        found = numpy_worker.ask("outputs", SMALL, "float64")
-        assert validate(worker.ask("outputs", SMALL, "float32"), found).error < 1e-5
-    assert dict(os.environ) == before
+def test_only_the_numpy_worker_starts_with_the_numpy_backend(monkeypatch):
+    monkeypatch.delenv("TINYSEGNET_BACKEND", raising=False)
+    for name, backend in (("numpy", "numpy"), ("tinysegnet", None)):
+        with workers._backend_of(name):
+            assert os.environ.get("TINYSEGNET_BACKEND") == backend
+        assert "TINYSEGNET_BACKEND" not in os.environ
 
 
-def test_end_to_end(monkeypatch, capsys):
-    monkeypatch.setattr("tinysegnet.cli.bench_command.find_workloads", lambda words: [SMALL])
+def test_peaks_are_operations_and_bytes_per_second(monkeypatch):
+    monkeypatch.setattr(machine, "_shortest", lambda function, *arguments: 2.0)
+    monkeypatch.setattr(machine, "COPIED", 1 << 12)
+    rows, columns, inner = machine.PRODUCT
+    assert machine.peaks() == (rows * columns * inner * 2000 * runtime.threads(), 4 * (1 << 12))
+
+
+def test_bench_measures_a_workload_with_its_workers(monkeypatch, capsys):
+    if not LONG:
+        monkeypatch.setattr(Bench, "peaks", lambda self: PEAKS)
+    workload = SMALL if LONG else replace(SMALL, backward=False)
+    monkeypatch.setattr("tinysegnet.cli.bench_command.find_workloads", lambda words: [workload])
     monkeypatch.setattr("tinysegnet.bench.measure.SAMPLE", 0.01)
     assert main(["bench", "small", "--rounds", "1", "--json", "--threads", "1"]) == 0
     (workload,) = json.loads(capsys.readouterr().out)["workloads"]
@@ -225,16 +246,17 @@ def test_end_to_end(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    (["nothing"], "no workload named nothing"),
-    (["--rounds", "0"], 'Invalid value "0" for --rounds. Must be > 0.'),
-    (["--threads", "100000"], "threads 100000"),
+    (["nothing"], "nothing"),
+    (["--rounds", "0"], "--rounds"),
+    (["--threads", "100000"], "100000"),
 ])  # fmt: skip
-def test_bad_options_are_one_line(options, message, capsys):
+def test_bench_reports_bad_options_in_one_line(options, message, capsys):
     assert main(["bench", *options]) == 2
-    assert message in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
 
 
-def test_without_torch_the_remedy_is_named(monkeypatch, capsys):
+def test_bench_without_torch_says_how_to_install_it(monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["bench", "--against", "torch"]) == 2
     assert "pip install torch" in capsys.readouterr().err

@@ -101,7 +101,7 @@ def test_the_picture_of_doubt():
     scale = picture.shape[1] // 40
     assert picture[15 * scale, 15 * scale].sum() > 3 * picture[2, 2].sum() + 300  # bright where there is doubt
     assert viz.uncertainty_picture(np.zeros((2, 3))).width >= 480
-    with pytest.raises(ShapeError, match=r"a map of uncertainty is \(H, W\)"):
+    with pytest.raises(ShapeError, match="uncertainty map"):
         viz.uncertainty_picture(np.zeros((2, 3, 4)))
 
 

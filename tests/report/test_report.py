@@ -1,4 +1,4 @@
-"""The report page: whole, self-contained, escaped, and content with little."""
+"""The report page: complete, self-contained, escaped, and correct without optional parts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from forms import amount
 
 from tinysegnet.data.palette import Palette
 from tinysegnet.metrics import Scores, confusion_matrix
@@ -25,7 +26,7 @@ VOID = {"meta", "img", "source", "br", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """Collects tags, attributes and text, and refuses what is not nested properly."""
+    """Collects tags, attributes and text, and fails on tags that are not nested properly."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -69,6 +70,7 @@ def history(epochs: int) -> list[dict[str, float]]:
 
 
 def full(folder, **changes) -> Page:
+    """Write the report with all its parts, or with these changes."""
     arguments = {
         "title": "Tiny <b>& bold</b>",
         "config": {"data": "toy", "size": (96, 128), "recipe": {"<epochs>": 3}},
@@ -85,46 +87,55 @@ def full(folder, **changes) -> Page:
     return Page(write_run_page(folder, RunSummary(**arguments)).read_text(encoding="utf-8"))
 
 
-def test_writes_all_files_and_leaves_no_other(tmp_path):
-    full(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == ["curves.png", "overlays.png", "per_class.png", "report.html"]
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a complete report."""
+    path = tmp_path_factory.mktemp("report")
+    full(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    return Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+def test_report_consists_of_one_page_and_three_pictures(folder):
+    assert sorted(os.listdir(folder)) == ["curves.png", "overlays.png", "per_class.png", "report.html"]
     for name in ("curves.png", "overlays.png", "per_class.png"):
-        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_says_what_matters(tmp_path):
-    text = full(tmp_path).text
+def test_report_contains_scores_settings_and_command(page):
+    text = page.text
     for part in ("mIoU", "1 min 47 s", "3 epochs", "A & B, 2 threads", "12 x 16", "toy", "96, 128"):
         assert part in text, part
     assert f"{scores().mIoU:.3f}" in text
     assert f"{scores().G:.3f}" in text
     assert "0.200" in text, "the baseline"
-    assert "absent" in text, "ghost is in no label"
+    assert "absent" in text, "no label is a ghost"
     assert 'tinysegnet train --data "<mine>"' in text
     assert "recipe.<epochs>" in text
 
 
-def test_confusions_are_ranked_by_share_of_the_class(tmp_path):
-    page = full(tmp_path)
-    # 32 of the 88 pixels of class 1 are predicted as class 0, and nothing else is wrong
+def test_confusions_are_ranked_by_share_of_the_class(page):
+    # 32 of the 88 pixels of class 1 are predicted as class 0; all others are correct
     assert re.search(r'a & "b"\s*<script>x</script>\s*36\.4 %\s*100\.0 %', page.text)
 
 
-def test_needs_no_network_and_runs_no_script(tmp_path):
-    page = full(tmp_path)
+def test_report_makes_no_requests_and_runs_no_scripts(folder, page):
     assert page.all("script") == []
     assert page.all("link") == []
     links = [a.get(name) for _, a in page.tags for name in ("src", "srcset", "href", "action", "data") if a.get(name)]
     assert len(links) >= 8 + 4
     assert all(link.startswith("data:image/") for link in links)
-    style = (tmp_path / "report.html").read_text().split("<style>")[1].split("</style>")[0]
+    style = (folder / "report.html").read_text().split("<style>")[1].split("</style>")[0]
     assert "url(" not in style
     assert "@import" not in style
     assert not any(name.startswith("on") for _, a in page.tags for name in a)
 
 
-def test_embedded_pictures_are_whole(tmp_path):
-    page = full(tmp_path)
+def test_embedded_pictures_are_complete_and_described(page):
     for attributes in page.all("img"):
         kind, data = attributes["src"].removeprefix("data:image/").split(";base64,")
         start = {"png": b"\x89PNG", "jpeg": b"\xff\xd8", "svg+xml": b"<?xml"}[kind]
@@ -134,26 +145,24 @@ def test_embedded_pictures_are_whole(tmp_path):
         assert "prefers-color-scheme: dark" in attributes["media"]
 
 
-def test_drawings_inside_ask_for_nothing_either(tmp_path):
-    for attributes in full(tmp_path).all("img"):
+def test_embedded_drawings_make_no_requests(page):
+    for attributes in page.all("img"):
         kind, data = attributes["src"].split(";base64,")
         if kind.endswith("svg+xml"):
             svg = base64.b64decode(data).decode()
             assert not re.search(r'(href|src)="(?!#|data:)', svg)
 
 
-def test_everything_is_escaped(tmp_path):
-    page = full(tmp_path)
-    raw = (tmp_path / "report.html").read_text()
+def test_report_escapes_all_texts(folder, page):
+    raw = (folder / "report.html").read_text()
     for tag in ("<script", "<b>& bold", "<i>prior", "<img src=x", "<mine>", "<epochs>", "2<3"):
         assert tag not in raw
     for text in ("<script>x</script>", "Tiny <b>& bold</b>", "<i>prior</i>", "onerror=alert(1)>", "2<3"):
         assert text in page.text
 
 
-def test_phone_dark_and_language_are_cared_for(tmp_path):
-    page = full(tmp_path)
-    raw = (tmp_path / "report.html").read_text()
+def test_report_supports_phones_dark_theme_and_screen_readers(folder, page):
+    raw = (folder / "report.html").read_text()
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.all("meta")
     assert page.all("html") == [{"lang": "en"}]
     assert "prefers-color-scheme: dark" in raw
@@ -163,28 +172,46 @@ def test_phone_dark_and_language_are_cared_for(tmp_path):
     assert set(headings[1:]) == {"h2"}
 
 
+NO_PIXELS = Scores.from_confusion(np.zeros((4, 4), int), PALETTE.names)
+
+
 @pytest.mark.parametrize(
     "missing",
-    [
-        {"baselines": {}},
-        {"samples": []},
-        {"scores": None},
-        {"history": history(1)},
-        {"history": []},
-        {"environment": {}, "command": "", "config": {}, "seconds": math.nan},
-        {"history": [{"epoch": 1, "train_loss": math.nan, "val_mIoU": None}]},
-        {"scores": Scores.from_confusion(np.zeros((4, 4), int), PALETTE.names)},
-        {"baselines": {"none": Scores.from_confusion(np.zeros((4, 4), int), PALETTE.names)}},
-    ],
+    amount(
+        [
+            {
+                "baselines": {},
+                "history": history(1),
+                "environment": {},
+                "command": "",
+                "config": {},
+                "seconds": math.nan,
+            },
+            {"samples": [], "scores": None, "history": []},
+            {"history": [{"epoch": 1, "train_loss": math.nan, "val_mIoU": None}], "scores": NO_PIXELS, "samples": []},
+            {"baselines": {"none": NO_PIXELS}, "history": []},
+        ],
+        [
+            {"baselines": {}},
+            {"samples": []},
+            {"scores": None},
+            {"history": history(1)},
+            {"history": []},
+            {"environment": {}, "command": "", "config": {}, "seconds": math.nan},
+            {"history": [{"epoch": 1, "train_loss": math.nan, "val_mIoU": None}]},
+            {"scores": NO_PIXELS},
+            {"baselines": {"none": NO_PIXELS}},
+        ],
+    ),
     ids=lambda m: "+".join(m),
 )
-def test_missing_pieces_are_left_out(tmp_path, missing):
+def test_report_leaves_out_missing_parts(tmp_path, missing):
     page = full(tmp_path, **missing)
     assert "nan" not in re.sub(r"[^a-z]", " ", page.text.lower()).split()
     assert "None" not in page.text
 
 
-def test_nothing_but_a_title(tmp_path):
+def test_report_can_consist_of_a_title(tmp_path):
     path = write_run_page(tmp_path, RunSummary("t", config={}, history=[], scores=None, palette=PALETTE))
     page = Page(path.read_text())
     assert "not validated" in page.text
@@ -192,23 +219,21 @@ def test_nothing_but_a_title(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["curves.png", "report.html"]
 
 
-def test_names_of_files_that_are_no_text(tmp_path):
+def test_report_escapes_names_that_are_not_unicode(tmp_path):
     run = RunSummary("\udcff", config={"data": "\udcff"}, history=[], scores=None, palette=PALETTE)
     path = write_run_page(tmp_path, run)
     assert "<h1>\\udcff</h1>" in path.read_text(encoding="utf-8")
 
 
-def test_the_same_run_gives_the_same_page(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    full(tmp_path / "a"), full(tmp_path / "b")
-    for name in os.listdir(tmp_path / "a"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+def test_equal_runs_give_equal_reports(folder, tmp_path):
+    full(tmp_path)
+    for name in os.listdir(folder):
+        assert (folder / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.44, "0.4 s"), (59.6, "1 min 00 s"), (107.4, "1 min 47 s"), (4000, "1 h 06 min"), (math.nan, "")],
 )
-def test_durations(seconds, text):
+def test_duration_is_written_in_suitable_units(seconds, text):
     assert _duration(seconds) == text

@@ -1,4 +1,4 @@
-"""Pictures: exact pixels where they matter, and no text over another text or over the edge."""
+"""Pictures have exact pixels, and their texts neither overlap nor cross the edge."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TWO = Palette(("grass", "cow"), ((0, 200, 0), (200, 0, 100)), ignore_label=9)
 
 
 def halves() -> np.ndarray:
-    """Grass on the left, a cow on the right, the top row unlabelled."""
+    """Labels with grass on the left, a cow on the right, and an unlabelled top row."""
     labels = np.zeros((6, 8), np.uint8)
     labels[:, 4:] = 1
     labels[0] = 9
@@ -49,7 +49,7 @@ def test_overlay_leaves_unlabelled_pixels_alone():
     np.testing.assert_array_equal(viz.overlay(image, unknown, TWO), image)
 
 
-def test_overlay_alpha_zero_is_the_picture_and_one_the_colours():
+def test_overlay_shows_the_picture_at_alpha_0_and_the_colours_at_alpha_1():
     image = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
     labels = np.minimum(halves(), 1)
     np.testing.assert_array_equal(viz.overlay(image, labels, TWO, alpha=0), image)
@@ -72,12 +72,12 @@ def test_overlay_takes_floats_and_clips_them():
     ("image", "labels"),
     [(GREY, np.zeros((8, 6), int)), (GREY[..., 0], halves()), (GREY, halves() * 1.0), (GREY[:0], halves()[:0])],
 )
-def test_what_does_not_fit_is_refused(image, labels):
-    with pytest.raises(ShapeError):
+def test_overlay_rejects_arrays_that_do_not_fit(image, labels):
+    with pytest.raises(ShapeError, match=r"picture|labels"):
         viz.overlay(image, labels, TWO)
 
 
-def test_inputs_are_not_written():
+def test_pictures_leave_their_inputs_unchanged():
     image, labels = GREY.copy(), halves()
     image.flags.writeable = labels.flags.writeable = False
     viz.overlay(image, labels, TWO)
@@ -88,7 +88,7 @@ def test_inputs_are_not_written():
 # --- unlabelled is hatched, errors are red -----------------------------------------------------------------
 
 
-def test_colour_map_hatches_what_is_unlabelled():
+def test_colour_map_hatches_unlabelled_pixels():
     out = viz.colour_map(halves(), TWO)
     np.testing.assert_array_equal(out[1:], TWO.colorize(halves())[1:])
     shades = colors_in(out[0])
@@ -96,14 +96,14 @@ def test_colour_map_hatches_what_is_unlabelled():
     assert min(map(min, shades)) > 150, "light, not black"
 
 
-def test_error_picture_shows_wrong_red_right_dim_and_unlabelled_hatched():
+def test_error_picture_shows_errors_red_correct_pixels_dim_and_unlabelled_pixels_hatched():
     prediction = np.minimum(halves(), 1)
     prediction[3, 1] = 1
     out = viz.error_picture(GREY, halves(), prediction, TWO).astype(int)
     red, green, blue = out[3, 1]
     assert red > 170
     assert max(green, blue) < 80
-    assert len(set(out[3, 2])) == 1, "right pixels are grey"
+    assert len(set(out[3, 2])) == 1, "correct pixels are grey"
     assert out[3, 2, 0] < 100, "and darker than the picture"
     assert len(colors_in(out[0])) == 2, "unlabelled pixels are hatched, whatever was predicted"
 
@@ -118,22 +118,22 @@ def test_panels_scale_labels_without_inventing_classes():
         assert all(min(np.abs(np.subtract(c, p)).max() for p in possible) <= 1 for c in colors_in(panel))
 
 
-def test_labels_are_picked_at_pixel_centres():
-    """As pictures are resized (Pillow), so that outlines do not shift against them."""
+def test_resized_labels_are_taken_from_pixel_centres():
+    """Pillow resizes pictures in the same way, so that outlines do not shift against them."""
     labels = np.random.default_rng(0).integers(0, 200, (7, 9)).astype(np.uint8)
     for size in ((9, 7), (27, 21), (4, 3), (5, 2), (13, 40)):
         expected = Image.fromarray(labels).resize(size, Image.Resampling.NEAREST)
         np.testing.assert_array_equal(resized(labels, size), expected)
 
 
-def test_the_four_panels_are_image_truth_prediction_and_errors():
+def test_panels_are_image_ground_truth_prediction_and_errors():
     black, labels, prediction = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), int), np.ones((4, 4), int)
     panels = [np.asarray(p)[50, 50] for p in compared_panels((black, labels, prediction, ""), TWO, 100, 100)]
     colors = [(0, 0, 0), (0, 0.7 * 200, 0), (0.7 * 200, 0, 0.7 * 100), (0.75 * 226, 0.75 * 40, 0.75 * 48)]
     np.testing.assert_allclose(panels, colors, atol=1)
 
 
-def test_pixel_accuracy_does_not_count_unlabelled_pixels():
+def test_pixel_accuracy_ignores_unlabelled_pixels():
     prediction = np.zeros((6, 8), np.uint8)
     assert pixel_accuracy(halves(), prediction, TWO) == 0.5
     assert pixel_accuracy(np.full((2, 2), 9), np.zeros((2, 2)), TWO) is None
@@ -142,19 +142,19 @@ def test_pixel_accuracy_does_not_count_unlabelled_pixels():
 # --- legend ------------------------------------------------------------------------------------------------
 
 
-def test_legend_has_exactly_the_asked_width_and_every_colour():
+def test_legend_has_the_given_width_and_every_colour():
     for width in (300, 640, 1650):
         strip = viz.legend_strip(CAMVID, width)
         assert strip.shape[1:] == (width, 3)
         assert set(CAMVID.colors) <= colors_in(strip)
 
 
-def test_legend_of_a_label_map_lists_only_what_occurs(monkeypatch):
+def test_legend_of_a_label_map_lists_only_classes_that_occur(monkeypatch):
     entries = drawn_texts(monkeypatch, lambda: viz.legend_strip(CAMVID, 640, np.array([[3, 3, 3, 11], [3, 3, 3, 8]])))
     assert [text for text, _ in entries] == ["Road", "75.0 %", "Car", "12.5 %", "not labelled", "12.5 %"]
 
 
-def test_a_tiny_share_is_not_called_nothing(monkeypatch):
+def test_legend_does_not_round_small_shares_to_zero(monkeypatch):
     labels = np.zeros((100, 100), np.uint8)
     labels[0, 0] = 2
     texts = [text for text, _ in drawn_texts(monkeypatch, lambda: viz.legend_strip(CAMVID, 640, labels))]
@@ -163,7 +163,7 @@ def test_a_tiny_share_is_not_called_nothing(monkeypatch):
 
 @pytest.mark.parametrize("width", [200, 640, 1650])
 @pytest.mark.parametrize("labels", [None, np.arange(40).reshape(5, 8)])
-def test_legend_texts_neither_touch_nor_leave_the_strip(monkeypatch, width, labels):
+def test_legend_texts_neither_overlap_nor_leave_the_strip(monkeypatch, width, labels):
     strip = []
     boxes = drawn_texts(monkeypatch, lambda: strip.append(viz.legend_strip(FORTY, width, labels)))
     height = strip[0].shape[0]
@@ -176,7 +176,7 @@ def test_legend_texts_neither_touch_nor_leave_the_strip(monkeypatch, width, labe
 
 
 def drawn_texts(monkeypatch, draw) -> list[tuple[str, tuple[float, float, float, float]]]:
-    """What `draw` writes with Pillow, with the box of each text."""
+    """Return the texts that `draw` writes with Pillow, with their boxes."""
     boxes = []
 
     def record(self, xy, text, fill=None, font=None, anchor="la"):
@@ -206,7 +206,7 @@ def test_labelled_picture_enlarges_pixels_exactly():
     assert (picture[:10, :315] == 255).all()
 
 
-def test_overlays_picture_fits_its_texts(monkeypatch):
+def test_overlays_picture_has_room_for_its_texts(monkeypatch):
     samples = [
         (GREY, halves(), halves(), "name " * 100),
         (np.zeros((60, 3, 3)), np.full((60, 3), 255), np.zeros((60, 3), int), ""),
@@ -218,12 +218,12 @@ def test_overlays_picture_fits_its_texts(monkeypatch):
         "cow",
         "not labelled",
         "no labelled pixels",
-        "100.0 % of pixels right",
+        "100.0 % of pixels correct",
     }
     assert all(text_width(text, load_font(16)) < 1650 for text, _ in boxes)
 
 
-def test_figures_of_pictures_are_the_picture_pixel_for_pixel():
+def test_figure_of_a_picture_has_the_same_pixels():
     sample = (GREY, halves(), halves(), "a")
     expected = viz.overlays_picture([sample], TWO)
     assert_png_equals(figure_bytes(figures.overlays_figure([sample], TWO)), expected)
@@ -235,13 +235,13 @@ def assert_png_equals(data: bytes, expected: Image.Image) -> None:
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")), np.asarray(expected))
 
 
-def test_figures_show_themselves_in_a_notebook_without_pyplot():
+def test_figures_are_shown_by_notebooks_without_pyplot():
     figure = figures.show_sample(Sample(GREY, halves(), "a/b.png"), TWO)
     assert figure._repr_png_().startswith(b"\x89PNG")
     assert figures.show_labels(halves(), TWO)._repr_png_().startswith(b"\x89PNG")
 
 
-def test_nothing_imports_pyplot():
+def test_viz_does_not_import_pyplot():
     import subprocess
     import sys
 

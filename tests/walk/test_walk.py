@@ -1,48 +1,63 @@
-"""A walk shows the network's own numbers: forward as predict, backward as finite differences, sums that add up."""
+"""A walk shows the numbers of the network: logits as in predict, gradients as finite differences, sums that add up."""
 
 import re
+from contextlib import nullcontext
 from importlib import import_module
 
 import numpy as np
 import pytest
-from walk_pages import FIVE, IMAGE, SIZE, Page, labels_for, lively
+from forms import LONG, amount
+from numpy_ops import numpy_ops
+from walk_pages import EVERY_KIND, FIVE, IMAGE, NETWORKS, SIZE, Page, every_kind, labels_for, lively, network
 
 import tinysegnet as ts
 from tinysegnet.errors import DataError, SettingError, ShapeError
 from tinysegnet.layers import Windows
 from tinysegnet.models import Network
-from tinysegnet.ops import conv2d_forward
+from tinysegnet.ops.conv import conv2d_inference_numpy
+from tinysegnet.walk.overview import describe_weighting
 from tinysegnet.walk.payload import PLANS, Blobs, TooLarge, even_grid, pack_weight
-from tinysegnet.walk.trace import trace
+from tinysegnet.walk.trace import definition, trace
 
-NAMES = list(ts.models)
 STEP = 1e-5  # of finite differences
 PAGE = import_module("tinysegnet.walk.page")  # ts.walk is the function
 
 
-def one_or(name):
-    """Classes: the article's network has one logit."""
-    return 1 if name == "article" else 5
+quick = pytest.mark.usefixtures("without_compiling")
 
 
 # --- the run ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_forward_is_what_predict_does(name):
-    model = lively(name, one_or(name))
+def test_every_kind_of_layer_is_in_the_short_form():
+    kinds = {type(layer) for name in ts.models for layer in network(name).layers.values()}
+    assert kinds <= {type(layer) for layer in every_kind().layers.values()}
+
+
+@pytest.mark.parametrize("name", amount(("tiny",), list(ts.models)))
+def test_logits_are_those_of_the_fast_ops(name):
+    check_logits(network(name))
+
+
+@quick
+@pytest.mark.parametrize("name", NETWORKS)
+def test_logits_are_those_of_predict(name):
+    check_logits(network(name))
+
+
+def check_logits(model):
     found = trace(model, IMAGE, None)
     logits = model.forward(IMAGE[None].astype(np.float32))
     np.testing.assert_allclose(found.logits, logits, rtol=1e-4, atol=1e-5 * np.abs(logits).max())
     walk = ts.walk(model, IMAGE)
-    assert (walk.labels == ts.predict(model, IMAGE)).mean() > 0.999  # equal but where two logits are
+    assert (walk.labels == ts.predict(model, IMAGE)).mean() > 0.999  # ties between logits may differ
     assert walk.loss is None
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_backward_is_the_slope_of_the_loss(name):
-    """Along a random direction of the picture, and of all parameters together, with batch norm's statistics fixed."""
-    model, rng = lively(name, one_or(name), dtype=np.float64), np.random.default_rng(3)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradients_are_slopes_of_the_loss(name):
+    """Compare slopes along a random direction of the picture, and of all parameters together."""
+    model, rng = network(name, dtype=np.float64), np.random.default_rng(3)
     labels, picture = labels_for(model), IMAGE.astype(float)
     found = trace(model, picture, labels, ignore_label=255)
     gradients = [(p.layer.params[key], dparam) for p in found.layers for key, dparam in p.dparams.items()]
@@ -54,11 +69,11 @@ def test_backward_is_the_slope_of_the_loss(name):
         size = np.sqrt(
             sum((gradient**2).sum() * (d**2).mean() for (_, gradient), d in zip(pairs, directions, strict=True))
         )
-        assert abs(expected - slope) <= 1e-5 * size + 1e-14 * abs(found.loss.value) / STEP  # what rounding makes of it
+        assert abs(expected - slope) <= 1e-5 * size + 1e-14 * abs(found.loss.value) / STEP  # rounding errors
 
 
 def _slope(loss, pairs, directions, h=STEP):
-    """Central difference of the loss, all arrays moved along their directions."""
+    """Return the central difference of the loss along the directions of all arrays."""
     values = []
     for step in (h, -2 * h):
         for (array, _), direction in zip(pairs, directions, strict=True):
@@ -69,15 +84,16 @@ def _slope(loss, pairs, directions, h=STEP):
     return (values[0] - values[1]) / (2 * h)
 
 
-@pytest.mark.parametrize("name", ["tiny", "basic", "article"])
-def test_backward_is_the_networks_own_where_there_is_no_batch_norm(name):
-    model = ts.fold_batchnorm(lively(name, one_or(name), dtype=np.float64))
+@pytest.mark.parametrize("name", amount(("article", "tiny"), ("tiny", "basic", "article")))
+def test_gradients_without_batch_norm_are_the_networks_own(name):
+    model = ts.fold_batchnorm(network(name, dtype=np.float64))
     labels = labels_for(model)
     found = trace(model, IMAGE, labels, ignore_label=255)
-    logits = model.forward(IMAGE[None].astype(float), training=True)
-    forward, backward = ts.ops.cross_entropy_for(logits)
-    loss, cache = forward(logits, labels[None], ignore_label=255)
-    dx = model.backward(backward(1.0, cache))
+    with nullcontext() if LONG else numpy_ops():
+        logits = model.forward(IMAGE[None].astype(float), training=True)
+        forward, backward = definition(f"{found.activation}_cross_entropy")
+        loss, cache = forward(logits, labels[None], ignore_label=255)
+        dx = model.backward(backward(1.0, cache))
     assert found.loss.value == pytest.approx(loss, rel=1e-9)
     np.testing.assert_allclose(found.layers[0].dx, dx, atol=1e-9 * np.abs(dx).max())
     for passage in found.layers:
@@ -86,8 +102,9 @@ def test_backward_is_the_networks_own_where_there_is_no_batch_norm(name):
             np.testing.assert_allclose(gradient, own, atol=1e-9 * np.abs(own).max())
 
 
-def test_a_walk_leaves_the_model_alone():
-    model = lively("bayesian-basic")
+@quick
+def test_walk_does_not_change_the_model():
+    model = network(EVERY_KIND)
     state = {name: array.copy() for name, array in model.state().items()}
     generator = model.generator.bit_generator.state
     ts.walk(model, IMAGE, labels_for(model), palette=FIVE)
@@ -96,66 +113,80 @@ def test_a_walk_leaves_the_model_alone():
     assert not any(layer.grads for layer in model.layers.values())
 
 
-def test_where_predict_averages_the_page_says_so():
+@quick
+def test_page_says_that_predict_averages_passes():
     model = lively("tiny")
     same = Page(ts.walk(model, IMAGE).page)
     assert same.data["notice"] == ""
     assert "one pass of predict" in str(same.data["overview"])
     once = ts.predict(model, IMAGE)
     for how, words in (
-        ({"mirror": True}, "averages 2 passes: of the picture and its mirror image, at scale 1."),
-        ({"scales": (0.75, 1, 1.5)}, "averages 3 passes: of the picture at scales 0.75, 1 and 1.5."),
-        ({"mirror": True, "scales": (0.5, 1.0)}, "averages 4 passes: of the picture and its mirror image, at scales"),
-        ({"scales": (2.0,)}, "makes its pass: of the picture at scale 2."),
+        ({"mirror": True}, "averages 2 passes over the picture and its mirror image at scale 1."),
+        ({"scales": (0.75, 1, 1.5)}, "averages 3 passes over the picture at scales 0.75, 1 and 1.5."),
+        ({"mirror": True, "scales": (0.5, 1.0)}, "averages 4 passes over the picture and its mirror image at scales"),
+        ({"scales": (2.0,)}, "makes one pass over the picture at scale 2."),
     ):
         notice = Page(ts.walk(model, IMAGE, **how).page).data["notice"]
         other = (ts.predict(model, IMAGE, **how) != once).sum()
         assert words in notice
         assert other > 0
-        assert notice.endswith(f"Its answer differs at {other} of the 768 pixels of the picture.")
+        assert f"differs at {other} of the picture's 768 pixels" in notice
     with pytest.raises(SettingError, match="scales"):
         ts.walk(model, IMAGE, scales=(0.0,))
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("class_weights", "trained_weights", "words"),
     [
-        ({}, "without class weights: each class has weight 1. In training they may have had others."),
-        ({"trained_weights": "none"}, "So it was in training."),
-        ({"trained_weights": "sqrt_median_frequency"}, "In training they had others, by the square root of median "),
-        ({"class_weights": [2.0] * 5}, "Each class has a weight in this loss."),
+        (None, None, ("every class has weight 1", "may have used")),
+        (None, "none", ("every class has weight 1", "none either")),
+        (None, "sqrt_median_frequency", ("every class has weight 1", "by the square root of median frequency")),
+        ([2.0] * 5, None, ("uses class weights",)),
     ],
 )
-def test_the_page_says_how_the_loss_is_weighted(settings, words):
-    model = lively("tiny")
-    assert words in Page(ts.walk(model, IMAGE, labels_for(model), **settings).page).data["weighting"]
+def test_page_says_how_the_loss_is_weighted(class_weights, trained_weights, words):
+    text = describe_weighting(class_weights, trained_weights)
+    assert all(word in text for word in words)
 
 
-def test_the_page_says_what_the_label_map_has():
+@quick
+def test_page_lists_the_classes_of_the_label_map():
     model, labels = lively("tiny"), np.zeros(SIZE, np.uint8)
     labels[:6], labels[6:9] = 4, 255
     facts = dict(Page(ts.walk(model, IMAGE, labels, palette=FIVE).page).data["overview"])
-    assert facts["The label map has"] == "sky & sea 62.5%, Straße 25.0%, not labelled 12.5%"
-    assert "The label map has" not in dict(Page(ts.walk(model, IMAGE).page).data["overview"])
+    assert facts["Labels"] == "sky & sea 62.5%, Straße 25.0%, not labelled 12.5%"
+    assert "Labels" not in dict(Page(ts.walk(model, IMAGE).page).data["overview"])
 
 
-def test_equal_numbers_in_a_pooling_window():
-    """In flat areas float32 and float64 find another maximum among equals; all of the difference comes from there."""
+def test_page_explains_differences_by_ties_in_pooling_windows():
+    """In areas of one colour, float32 and float64 select different maxima, which causes all of the difference.
+
+    The short form rounds at random where the fast ops round because they add in another order.
+    """
+    rng = np.random.default_rng(5)
+
+    def convolve(*args, **kwargs):
+        out = conv2d_inference_numpy(*args, **kwargs)
+        return out * rng.uniform(1 - 1e-7, 1 + 1e-7, out.shape).astype(np.float32)
+
     flat = np.array(FIVE.colors, np.uint8)[np.random.default_rng(3).integers(0, 5, (2, 2)).repeat(24, 0).repeat(32, 1)]
     model = ts.load_bundled("toy")
-    facts = dict(Page(ts.walk(model, flat).page).data["overview"])
-    count = re.search(r"In ([\d,]+) windows of a pooling the largest numbers are equal", facts["Precision"])
+    with nullcontext() if LONG else numpy_ops(convolve):
+        facts = dict(Page(ts.walk(model, flat).page).data["overview"])
+    count = re.search(r"In ([\d,]+) pooling windows", facts["Precision"])
     assert int(count[1].replace(",", "")) > 100
-    rest = re.search(r"With predict's choice in these windows they differ by at most (\S+), (.*)", facts["Precision"])
+    rest = re.search(r"With the choice of predict .* by at most (\S+); (.*)", facts["Precision"])
     assert float(rest[1]) < 1e-3
-    assert rest[2] == "the same class at every pixel"
+    assert rest[2] == "the class is the same at every pixel."
 
 
-def test_class_weights_count():
+@quick
+def test_class_weights_scale_the_loss():
     model = lively("tiny")
     labels = labels_for(model)
-    heavy = ts.walk(model, IMAGE, labels, palette=FIVE, class_weights=[2.0] * 5).loss
-    assert heavy == pytest.approx(2 * ts.walk(model, IMAGE, labels, palette=FIVE).loss)
+    heavy = ts.walk(model, IMAGE, labels, palette=FIVE, class_weights=[2.0] * 5)
+    assert heavy.loss == pytest.approx(2 * ts.walk(model, IMAGE, labels, palette=FIVE).loss)
+    assert "uses class weights" in Page(heavy.page).data["weighting"]
 
 
 # --- windows ----------------------------------------------------------------------------------------------------------
@@ -164,23 +195,24 @@ def test_class_weights_count():
 @pytest.mark.parametrize(("K", "stride", "size"), [(3, 1, (7, 9)), (7, 1, (5, 4)), (4, 2, (8, 9)), (2, 2, (7, 6))])
 def test_needed_pixels_are_those_that_a_convolution_reads(K, stride, size):
     x = np.zeros((1, *size, 1))
-    out, cache = conv2d_forward(x, np.ones((K, K, 1, 1)), stride=stride)
+    convolve, gradients = definition("conv2d")
+    out, cache = convolve(x, np.ones((K, K, 1, 1)), stride=stride)
     pads = cache[-1]
     windows = Windows((K, K), (stride, stride), (pads[0][0], pads[1][0]), "in")
     for pixel in np.ndindex(out.shape[1:3]):
         wanted = np.zeros(out.shape[1:3], bool)
         wanted[pixel] = True
-        dx, _, _ = ts.ops.conv2d_backward(wanted[None, ..., None].astype(float), cache)
+        dx, _, _ = gradients(wanted[None, ..., None].astype(float), cache)
         np.testing.assert_array_equal(windows.needed(wanted, size, of="out"), dx[0, ..., 0] > 0)
     for pixel in np.ndindex(size):
         wanted = np.zeros(size, bool)
         wanted[pixel] = True
-        seen, _ = conv2d_forward(wanted[None, ..., None].astype(float), np.ones((K, K, 1, 1)), stride=stride)
+        seen, _ = convolve(wanted[None, ..., None].astype(float), np.ones((K, K, 1, 1)), stride=stride)
         np.testing.assert_array_equal(windows.needed(wanted, out.shape[1:3], of="in"), seen[0, ..., 0] > 0)
 
 
 @pytest.mark.parametrize("size", [(96, 128), (6, 8), (1, 1), (1, 300), (300, 1), (5, 90), (8, 8)])
-def test_a_grid_has_64_pixels_or_all(size):
+def test_even_grid_has_64_pixels_or_all(size):
     rows, columns = even_grid(size, 64)
     assert len(rows) * len(columns) >= min(64, size[0] * size[1])
     assert (rows[0], rows[-1], columns[0], columns[-1]) == (0, size[0] - 1, 0, size[1] - 1) or min(size) == 1
@@ -191,9 +223,10 @@ def test_a_grid_has_64_pixels_or_all(size):
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_network_walks_both_ways(name):
-    model = lively(name, one_or(name))
+@quick
+@pytest.mark.parametrize("name", NETWORKS)
+def test_page_contains_the_arrays_of_every_step(name):
+    model = network(name)
     labels = labels_for(model)
     walk = ts.walk(model, IMAGE, labels, palette=None if name == "article" else FIVE)
     page, found = Page(walk.page), trace(model, IMAGE, labels, ignore_label=255)
@@ -214,11 +247,12 @@ def test_every_network_walks_both_ways(name):
             assert np.abs(planes - clipped).max() <= 0.51 * scale.max() / 127
 
 
+@quick
 @pytest.mark.parametrize(
     ("name", "layer"), [("tiny", "decoder2.conv1"), ("basic", "encoder2.conv1"), ("article", "encoder2.conv1")]
 )
-def test_the_sum_of_a_clicked_number_can_be_made_from_the_page(name, layer):
-    model = lively(name, one_or(name), width=1 / 8)
+def test_sums_at_clickable_pixels_can_be_computed_from_the_page(name, layer):
+    model = network(name, width=1 / 8)
     page = Page(ts.walk(model, IMAGE, labels_for(model)).page)
     node = page.node(layer)
     x, out = page.tensor(node["x"]), page.tensor(node["out"])
@@ -233,7 +267,7 @@ def test_the_sum_of_a_clicked_number_can_be_made_from_the_page(name, layer):
             np.testing.assert_allclose(total, out[y, column], atol=1e-5 * np.abs(out[y, column]).max())
 
 
-def test_the_weights_that_are_kept_are_those_of_the_shown_channels():
+def test_page_contains_the_weights_of_the_shown_channels():
     weight, blobs = np.arange(3 * 3 * 40 * 50.0).reshape(3, 3, 40, 50), Blobs(10**9)
     packed = pack_weight(weight, {"large": 4, "small": 5}, blobs)
     reader = Page(
@@ -246,7 +280,8 @@ def test_the_weights_that_are_kept_are_those_of_the_shown_channels():
         pack_weight(np.random.default_rng(0).standard_normal((3, 3, 40, 50)), {"small": 30}, Blobs(1000))
 
 
-def test_a_page_of_96x128_is_at_most_25_MB():
+@quick
+def test_page_of_96x128_pixels_is_at_most_25_MB():
     street = ts.data.open_dataset("toy", "val")[0]
     walk = ts.walk(ts.load_bundled("toy"), street.image, street.labels)
     assert walk.size <= 25e6
@@ -256,10 +291,11 @@ def test_a_page_of_96x128_is_at_most_25_MB():
         assert len(about["grid"][0]) * len(about["grid"][1]) >= min(64, H * W)
         assert about["shown"] == min(64, C)
     np.testing.assert_array_equal(walk.labels, ts.predict(ts.load_bundled("toy"), street.image))
-    assert "the same class at every pixel" in str(page.data["overview"])
+    assert "the class is the same at every pixel" in str(page.data["overview"])
 
 
-def test_a_large_network_keeps_fewer_channels(monkeypatch):
+@quick
+def test_page_of_a_large_network_shows_fewer_channels(monkeypatch):
     monkeypatch.setattr(PAGE, "PLANS", PLANS[-1:])
     model = lively("vgg16", width=1 / 4)
     page = Page(ts.walk(model, IMAGE, labels_for(model), palette=FIVE).page)
@@ -269,8 +305,9 @@ def test_a_large_network_keeps_fewer_channels(monkeypatch):
     assert len(page.numbers(node["weight"]["small"])) == 9 * 128 * 8
 
 
+@quick
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, 1e38])
-def test_a_network_that_is_out_of_bounds_can_be_looked_at(wrong):
+def test_walk_accepts_networks_with_infinities_and_nan(wrong):
     model = lively("tiny")
     model.layers["encoder2.conv1"].params["weight"][0, 0, 0, 0] = wrong
     page = Page(ts.walk(model, IMAGE, labels_for(model), palette=FIVE).page)
@@ -279,14 +316,15 @@ def test_a_network_that_is_out_of_bounds_can_be_looked_at(wrong):
     assert broken["encoder2.conv1"] > 0 or wrong == 1e38
 
 
-def test_without_labels_there_is_no_way_back():
+@quick
+def test_walk_without_labels_has_no_backward_steps():
     page = Page(ts.walk(lively("tiny"), IMAGE).page)
     assert {step["way"] for step in page.data["steps"]} == {"start", "forward", "answer"}
     assert not page.data["labelled"]
     assert set(page.data["pictures"]) == {"picture", "prediction"}
 
 
-def test_modules_import_one_another_in_no_circle():
+def test_modules_have_no_circular_imports():
     modules = {f"walk/{path.name}": path.read_text(encoding="utf-8") for path in PAGE.SOURCE.glob("*.js")}
     reached = set()
 
@@ -301,14 +339,18 @@ def test_modules_import_one_another_in_no_circle():
     assert reached == set(modules), "modules that nothing imports"
 
 
-@pytest.mark.parametrize("text", ["</script>", "<!-- a", "'<SCRIPT'", "</Style >"])
-def test_code_cannot_end_its_element(text):
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [("</script>", "</script"), ("<!-- a", "<!--"), ("'<SCRIPT'", "<SCRIPT"), ("</Style >", "</Style")],
+)
+def test_inline_rejects_code_that_ends_its_element(text, part):
     assert PAGE.inline("if (a < b) c = '<b>';") == "if (a < b) c = '<b>';"
-    with pytest.raises(ValueError, match="cannot stand in a script or style"):
+    with pytest.raises(ValueError, match=re.escape(part)):
         PAGE.inline(f"x = {text}")
 
 
-def test_names_cannot_break_the_page():
+@quick
+def test_page_escapes_titles_and_names():
     model = lively("tiny")
     walk = ts.walk(
         model, IMAGE, labels_for(model), palette=FIVE, title="</script><script>alert(1)</script><!-- {{ data }}"
@@ -322,15 +364,17 @@ def test_names_cannot_break_the_page():
     assert not re.search(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//", walk.page)
 
 
-def test_in_a_notebook_it_is_a_frame():
+@quick
+def test_notebooks_show_a_walk_in_a_frame():
     walk = ts.walk(lively("tiny"), IMAGE)
     shown = walk._repr_html_()
     assert shown.startswith("<iframe ")
-    assert shown.count('"') == 6  # of the three attributes: the page itself is quoted
+    assert shown.count('"') == 6  # three attributes; the page itself is quoted
     assert len(repr(walk)) < 300
 
 
-def test_save_is_atomic(tmp_path):
+@quick
+def test_save_writes_the_page(tmp_path):
     walk = ts.walk(lively("tiny"), IMAGE)
     walk.save(tmp_path / "walk.html")
     assert (tmp_path / "walk.html").read_bytes() == walk.page.encode()
@@ -339,43 +383,46 @@ def test_save_is_atomic(tmp_path):
         walk.save(tmp_path / "nowhere" / "walk.html")
 
 
-def test_a_picture_of_another_size_is_worked_at_the_trained_area():
+@quick
+def test_walk_resizes_a_picture_to_the_given_size():
     model = lively("article", 1)
     image = np.random.default_rng(1).integers(0, 256, (50, 70, 3), np.uint8)
     walk = ts.walk(model, image, labels_for(model, (50, 70)), size=(24, 32))
     assert walk.labels.shape == (24, 32)
-    assert "made of 50 x 70" in walk.page
+    assert "resized from 50 x 70" in walk.page
 
 
-# --- mistakes ---------------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------------------------
 
 
-def test_arguments_that_do_not_fit():
+def test_walk_rejects_arguments_that_do_not_fit():
     model = lively("tiny")
     good = labels_for(model)
-    with pytest.raises(ShapeError, match=r"labels \(24, 31\) for a picture of \(24, 32\)"):
+    with pytest.raises(ShapeError, match=r"labels .*\(24, 31\).*\(24, 32\)"):
         ts.walk(model, IMAGE, good[:, :-1])
-    with pytest.raises(ShapeError, match="whole numbers, got float64"):
+    with pytest.raises(ShapeError, match=r"labels .*float64"):
         ts.walk(model, IMAGE, good.astype(float))
     wrong = good.copy()
     wrong[4, 6] = 9
-    with pytest.raises(DataError, match=r"label 9 at row 4, column 6 \(allowed 0..4, void 255\)"):
+    with pytest.raises(DataError, match=r"label 9 at row 4, column 6"):
         ts.walk(model, IMAGE, wrong, palette=FIVE)
-    with pytest.raises(SettingError, match=r"palette: 11 classes \(expected the network's 5\)"):
+    with pytest.raises(SettingError, match=r"palette .*11 classes.* 5"):
         ts.walk(model, IMAGE, palette=ts.data.CAMVID)
     with pytest.raises(ShapeError, match="uint8"):
         ts.walk(model, IMAGE.astype(float))
-    with pytest.raises(SettingError, match="Choose a smaller size"):
+    with pytest.raises(SettingError, match=r"2000x3000.*smaller"):
         ts.walk(ts.build("tiny", 5), np.zeros((2000, 3000, 3), np.uint8), palette=FIVE)
 
 
-def test_a_page_that_cannot_be_small_enough(monkeypatch):
+@quick
+def test_walk_rejects_pictures_whose_page_is_too_large(monkeypatch):
     monkeypatch.setattr(PAGE, "PLANS", ())
-    with pytest.raises(SettingError, match=r"a walk of 24x32 pixels makes a page of more than 25 MB. Choose a smaller"):
+    with pytest.raises(SettingError, match=r"24x32.*25 MB.*smaller"):
         ts.walk(lively("tiny"), IMAGE)
 
 
-def test_a_layer_of_ones_own_is_explained_by_its_docstring_and_source():
+@quick
+def test_custom_layer_is_explained_by_its_docstring_and_source():
     class Mine(ts.layers.Layer):
         """Half of <everything>."""
 

@@ -1,4 +1,4 @@
-"""tinysegnet walk: the page it writes, and what it refuses."""
+"""The command `tinysegnet walk`: the page that it writes, and its errors."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,8 @@ from walk_pages import FIVE, IMAGE, SIZE, Page, labels_for, lively
 
 import tinysegnet as ts
 from tinysegnet.cli.main import main
+
+pytestmark = pytest.mark.usefixtures("without_compiling")
 
 
 @pytest.fixture
@@ -24,11 +26,11 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_command(workplace, capsys):
+def test_walk_writes_a_page(workplace, capsys):
     assert main(["walk", "five.safetensors", "x.png", "--labels", "y.png", "--out", "new/walk.html"]) == 0
     said = capsys.readouterr()
     assert said.out.startswith("new/walk.html  ")
-    assert said.err == "", "one pass, as predict does"
+    assert said.err == "", "predict makes one pass as well"
     page = Page((workplace / "new" / "walk.html").read_text(encoding="utf-8"))
     assert page.data["title"] == "x.png in tiny"
     assert page.data["classes"][4]["name"] == "Straße"
@@ -36,7 +38,7 @@ def test_the_command(workplace, capsys):
     assert page.data["void"]
 
 
-def test_an_older_walk_is_replaced(workplace, capsys):
+def test_walk_replaces_an_older_walk(workplace, capsys):
     command = ["walk", "five.safetensors", "x.png", "--out", "walk.HTM"]
     assert main(command) == 0
     (workplace / "walk.HTM").write_bytes((workplace / "walk.HTM").read_bytes()[:500])
@@ -44,8 +46,7 @@ def test_an_older_walk_is_replaced(workplace, capsys):
     assert (workplace / "walk.HTM").stat().st_size > 10000
 
 
-def test_a_network_of_ones_own_classes(workplace, capsys):
-    """Trained on a folder with five classes, then walked with one of its pictures."""
+def test_walk_shows_a_network_that_was_trained_on_a_folder(workplace, capsys):
     rng = np.random.default_rng(4)
     for k in range(6):
         labels = rng.integers(0, 5, (6, 8), np.uint8).repeat(4, 0).repeat(4, 1)
@@ -59,7 +60,7 @@ def test_a_network_of_ones_own_classes(workplace, capsys):
     walk = "walk runs/own/best.safetensors own/images/1.png --labels own/labels/1.png --out w.html"
     capsys.readouterr()
     assert main(walk.split()) == 0
-    assert "predict averages mirror images and scales" in capsys.readouterr().err, "a folder's recipe does"
+    assert "averages mirror images and scales" in capsys.readouterr().err, "the recipe of folders does"
     page = Page((workplace / "w.html").read_text(encoding="utf-8"))
     assert [one["name"] for one in page.data["classes"]] == ["sea", "land", "boat", "gull", "rock"]
     assert page.node("classifier")["weight"]["shape"][3] == 5
@@ -68,33 +69,33 @@ def test_a_network_of_ones_own_classes(workplace, capsys):
 
 
 MISTAKES = {
-    "walk": "CHECKPOINT and IMAGE and --out: missing",
-    "walk five.safetensors none.png --out w.html": "none.png: no such file",
-    "walk five.safetensors text.png --out w.html": "text.png: damaged, or no picture",
-    "walk x.png x.png --out w.html": "x.png: not a checkpoint",
-    "walk none.safetensors x.png --out w.html": "none.safetensors: no such file",
-    "walk five.safetensors x.png --labels none.png --out w.html": "none.png: no such file",
-    "walk five.safetensors x.png --labels short.png --out w.html": "short.png: 32 x 23 pixels (expected 32 x 24, as",
-    "walk five.safetensors x.png --labels seven.png --out w.html": "seven.png: value 7 at row 0, column 0 (allowed",
-    "walk five.safetensors x.png --out folder.html": "folder.html: Is a directory (expected a readable, writable path",
-    "walk five.safetensors x.png --out folder": "folder: the output file must end in .html (expected",
-    "walk five.safetensors x.png --out x.png/w.html": "x.png",
-    "walk five.safetensors x.png --out x.png": "x.png: the output file must end in .html (expected",
-    "walk five.safetensors x.png --labels y.png --out y.png": "y.png: the output file must end in .html",
-    "walk five.safetensors x.png --out five.safetensors": "five.safetensors: the output file must end in .html",
-    "walk five.safetensors x.png --out walk": "walk: the output file must end in .html",
-    "walk five.safetensors x.png --out mine.html": "mine.html: exists already, and is not a walk. Choose another --out",
-    "walk none.safetensors none.png --out mine.html": "mine.html: exists already",
-    "walk five.safetensors x.png --size 4000x4000 --out w.html": "Choose a smaller size",
-    "walk five.safetensors x.png --size 40 --out w.html": "Invalid value for --size: '40' is not a size",
+    "walk": ("CHECKPOINT", "IMAGE", "--out"),
+    "walk five.safetensors none.png --out w.html": ("none.png", "no such file"),
+    "walk five.safetensors text.png --out w.html": ("text.png",),
+    "walk x.png x.png --out w.html": ("x.png",),
+    "walk none.safetensors x.png --out w.html": ("none.safetensors", "no such file"),
+    "walk five.safetensors x.png --labels none.png --out w.html": ("none.png", "no such file"),
+    "walk five.safetensors x.png --labels short.png --out w.html": ("short.png", "32 x 23", "32 x 24"),
+    "walk five.safetensors x.png --labels seven.png --out w.html": ("seven.png", "value 7", "row 0, column 0"),
+    "walk five.safetensors x.png --out folder.html": ("folder.html", "directory"),
+    "walk five.safetensors x.png --out folder": ("folder", ".html"),
+    "walk five.safetensors x.png --out x.png/w.html": ("x.png",),
+    "walk five.safetensors x.png --out x.png": ("x.png", ".html"),
+    "walk five.safetensors x.png --labels y.png --out y.png": ("y.png", ".html"),
+    "walk five.safetensors x.png --out five.safetensors": ("five.safetensors", ".html"),
+    "walk five.safetensors x.png --out walk": ("walk", ".html"),
+    "walk five.safetensors x.png --out mine.html": ("mine.html", "not a walk", "--out"),
+    "walk none.safetensors none.png --out mine.html": ("mine.html", "not a walk"),
+    "walk five.safetensors x.png --size 4000x4000 --out w.html": ("GB", "smaller"),
+    "walk five.safetensors x.png --size 40 --out w.html": ("--size", "40"),
 }
 
 
-@pytest.mark.parametrize(("command", "said"), MISTAKES.items(), ids=MISTAKES)
-def test_a_mistake_is_one_line(workplace, capsys, command, said):
+@pytest.mark.parametrize(("command", "facts"), MISTAKES.items(), ids=MISTAKES)
+def test_walk_reports_an_error_in_one_line(workplace, capsys, command, facts):
     before = {path: path.read_bytes() for path in workplace.iterdir() if path.is_file()}
     assert main(command.split()) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
-    assert said in line
+    assert all(fact.lower() in line.lower() for fact in facts)
     assert {path: path.read_bytes() for path in workplace.iterdir() if path.is_file()} == before

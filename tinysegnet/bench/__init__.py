@@ -1,1 +1,1 @@
-"""Times beside others' in one run: `tinysegnet bench`, and `tinysegnet profile` for where the time goes."""
+"""Benchmarks against PyTorch (`tinysegnet bench`) and profiles of training steps (`tinysegnet profile`)."""

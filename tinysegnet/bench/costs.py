@@ -1,6 +1,6 @@
-"""The least cost of a workload, from shapes alone: operations of its mathematics, and bytes to and from memory.
+"""The minimum cost of a workload, computed from shapes: arithmetic operations, and bytes to and from memory.
 
-Winograd's algorithms multiply less than is counted here, so a convolution may exceed the peak of plain products.
+Winograd's algorithms multiply less than is counted here, so that a convolution may exceed the machine's peak.
 """
 
 from functools import cache
@@ -9,14 +9,13 @@ from math import prod
 from ..models import Summary, build
 from .workloads import CLASSES, Workload
 
-FLOAT = 4  #: bytes
-#: Operations per value of the input, for workloads without products, forward and backward, counted on the formulas.
-#: Pooling has hardly any: one per value in each of its four passes.
+FLOAT = 4  #: Bytes per float32 value.
+#: Operations per input value, forward and backward together, of workloads without products.
 ELEMENTWISE = {"batchnorm_relu": 14.0, "pool_unpool": 4.0, "loss": 6.0}
 
 
 def flops(workload: Workload) -> float:
-    """Operations of the definition. A multiply-add is two; a backward is twice the forward, dx and dweight."""
+    """Return the number of operations. A multiply-add counts as two, a backward pass as two forward passes."""
     if bound_by_memory(workload):
         return ELEMENTWISE[workload.kind] * prod(workload.shape)
     if workload.kind == "conv":
@@ -28,7 +27,7 @@ def flops(workload: Workload) -> float:
 
 
 def traffic(workload: Workload) -> float:
-    """Bytes of inputs, outputs and weights, each counted once; for a network, of each convolution and pooling."""
+    """Return the bytes of inputs, outputs and weights; for a network, the sum over convolutions and pooling layers."""
     x = FLOAT * prod(workload.shape)
     if workload.kind == "loss":
         return 2 * x + x / workload.shape[3] / FLOAT  # labels have one byte per pixel
@@ -43,7 +42,7 @@ def traffic(workload: Workload) -> float:
 
 
 def _network_traffic(workload: Workload) -> float:
-    """Elementwise layers are not counted: a convolution can do their work on values already in registers."""
+    """Ignore elementwise layers, since a convolution can do their work on values that are already in registers."""
     values, before = 0, workload.shape
     for row in _summary(workload.model, workload.shape).rows:
         if row.multiply_adds or row.output_shape[1:3] != before[1:3]:
@@ -53,7 +52,7 @@ def _network_traffic(workload: Workload) -> float:
 
 
 def bound_by_memory(workload: Workload) -> bool:
-    """Whether the workload has no products, so that the speed of memory limits it."""
+    """Return whether the workload has no products, so that memory bandwidth limits its speed."""
     return workload.kind in ELEMENTWISE
 
 

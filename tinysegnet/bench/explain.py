@@ -1,4 +1,4 @@
-"""Which algorithm computes each convolution, and what `ops.engine.cost_model` expects it to cost."""
+"""The algorithm of each convolution, and its cost according to `ops.engine.cost_model`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -8,8 +8,9 @@ from ..models.shapes import layer_shapes
 from ..ops.engine import cost_model
 from .workloads import CLASSES, Workload
 
-LEGEND = """The algorithm of each convolution, its cost in millions of multiply-adds, and that as a share of the cost of
-the next best algorithm. The costs are estimates: other work counts as the multiply-adds that take the same time."""
+#: The text above the tables.
+LEGEND = """The algorithm of each convolution, its cost in millions of multiply-adds, and that cost as a share of the
+next best algorithm's. Costs are estimates:  other work counts as the multiply-adds that take the same time."""
 
 
 class ConvolutionShapes(NamedTuple):
@@ -23,12 +24,12 @@ class ConvolutionShapes(NamedTuple):
 
 
 def convolutions(workload: Workload) -> Iterator[ConvolutionShapes]:
-    """All convolutions of a workload, in order."""
+    """Yield all convolutions of a workload, in order."""
     if workload.kind == "conv":
         weight = (workload.kernel, workload.kernel, workload.shape[3], workload.features)
         yield ConvolutionShapes(workload.name, workload.shape, weight, workload.backward, workload.input_gradient)
     if workload.model:
-        input_gradient = False  # of the picture
+        input_gradient = False  # the picture needs no gradient
         for name, layer, before, _ in layer_shapes(build(workload.model, CLASSES).layers, workload.shape):
             if "weight" in layer.params:
                 weight = layer.params["weight"].shape
@@ -37,7 +38,7 @@ def convolutions(workload: Workload) -> Iterator[ConvolutionShapes]:
 
 
 def explain(workloads: Sequence[Workload]) -> str:
-    """A table for the single convolutions and one per network; training stands for inference where there are both."""
+    """Return one table of single convolutions and one per network; training includes the convolutions of inference."""
     trained = {(workload.model, workload.shape) for workload in workloads if workload.kind == "train"}
     shown = [w for w in workloads if w.kind != "infer" or (w.model, w.shape) not in trained]
     ops = [convolution for w in shown if w.kind == "conv" for convolution in convolutions(w)]
@@ -56,7 +57,7 @@ def _row(convolution: ConvolutionShapes) -> str:
     K, _, _, F = convolution.weight_shape
     cells = [_algorithm(cost_model.convolution_costs(convolution.weight_shape, (1, 1), (N, H, W, F)))]
     if convolution.backward:
-        rotated = cost_model.convolution_costs((K, K, F, C), (1, 1), convolution.input_shape)  # dx is a convolution too
+        rotated = cost_model.convolution_costs((K, K, F, C), (1, 1), convolution.input_shape)  # for dx
         cells += [_algorithm(rotated) if convolution.input_gradient else "not needed"]
         cells += [_algorithm(cost_model.weight_gradient_costs(convolution.weight_shape, (1, 1), (N, H, W, F)))]
     return _line(convolution.name, f"{N}x{H}x{W}", f"{K}x{K} {C}->{F}", *cells)
@@ -67,7 +68,7 @@ def _line(name: str, size: str, kernel: str, *cells: str) -> str:
 
 
 def _algorithm(costs: dict[str, float]) -> str:
-    """ "winograd_f4x3 1234 45%" """
+    """Return the best algorithm, its cost, and its relative cost, for example "winograd_f4x3 1234 45%"."""
     best, *others = sorted(costs, key=costs.__getitem__)
     share = f" {costs[best] / costs[others[0]]:.0%}" if others else ""
     return f"{best} {costs[best] / 1e6:.0f}{share}"

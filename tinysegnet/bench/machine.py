@@ -1,4 +1,4 @@
-"""The peak performance of this machine, measured: multiply-adds from registers and cache, and copies of memory."""
+"""The measured peak performance of this machine: multiply-adds in registers and cache, and memory copies."""
 
 import timeit
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from .. import runtime
 from ..ops.engine.gemm import multiply
 from ..runtime import kernel, prange
 
-SAMPLES = 8
-PRODUCT = (48, 64, 192)  #: rows, columns, inner; both operands stay in the nearest caches
-COPIED = 32 << 20  #: float32 values, 128 MB, larger than any cache
+SAMPLES = 8  #: Timed calls, of which the fastest counts.
+PRODUCT = (48, 64, 192)  #: Rows, columns and inner dimension; both operands fit into the L2 cache.
+COPIED = 32 << 20  #: Number of float32 values, 128 MB, more than common caches hold.
 
 
 @kernel
 def _multiply_repeatedly(a, b, out, rows, cols, inner, repeats):
-    """One product per task, `repeats` times: a (tasks, rows, inner) @ b (tasks, inner, cols) -> out."""
+    """Compute out = a @ b for every task, `repeats` times: a is (tasks, rows, inner), b is (tasks, inner, cols)."""
     for task in prange(out.size // (rows * cols)):
         for _ in range(repeats):
             multiply(a, task * rows * inner, inner, 1, b, task * inner * cols, cols,
@@ -26,15 +26,15 @@ def _multiply_repeatedly(a, b, out, rows, cols, inner, repeats):
 
 @kernel
 def _copy(source, target):
-    """target = source, (tasks, n)."""
+    """Copy source to target, both (tasks, n)."""
     for task in prange(len(source)):
         target[task] = source[task]
 
 
 def peaks() -> tuple[float, float]:
-    """Flops per second of the register-tiled product, and bytes per second that a copy reads and writes: all threads.
+    """Return operations per second of the register-tiled product, and bytes per second that a copy reads and writes.
 
-    The best of several samples: a peak is what the machine does when nothing disturbs it.
+    All threads take part. The best of several samples counts, since other processes can only slow the machine down.
     """
     rows, cols, inner = PRODUCT
     tasks, repeats = runtime.threads(), 2000
@@ -46,6 +46,6 @@ def peaks() -> tuple[float, float]:
 
 
 def _shortest(function: Callable[..., Any], *arguments: Any) -> float:
-    """Seconds of the fastest call; the first is not timed, because it may compile."""
+    """Return the seconds of the fastest call; the first call is not timed, because it may compile."""
     function(*arguments)
     return min(timeit.repeat(lambda: function(*arguments), number=1, repeat=SAMPLES))

@@ -1,4 +1,4 @@
-"""Check a workload's results, then time it: tinysegnet and PyTorch take turns, so that a busy minute hits both."""
+"""Measurements: results are checked, then timed. tinysegnet and PyTorch alternate, so that other load affects both."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,14 +14,14 @@ from .validate import validate
 from .workers import Worker
 from .workloads import Workload
 
-SAMPLE = 0.15  #: seconds, at least one run
-TRIALS = 2  #: samples per variant of PyTorch; the shortest one decides which variant is measured
-CHECKED_FLOPS = 60e9  #: NumPy in float64 checks up to this size within seconds
+SAMPLE = 0.15  #: Minimum seconds of a sample, which has at least one run.
+TRIALS = 2  #: Samples per variant of PyTorch. The variant with the shortest one is measured.
+CHECKED_FLOPS = 60e9  #: Operations of the largest workload that NumPy checks in float64, which takes seconds.
 
 
 @dataclass(frozen=True)
 class BenchSettings:
-    """How to measure."""
+    """The settings of a measurement."""
 
     against: str | None = None  # "torch", or None to measure tinysegnet alone
     threads: int = 1  # per worker
@@ -31,22 +31,22 @@ class BenchSettings:
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured of a workload, ours and PyTorch's; None means "not measured"."""
+    """The measurements of a workload, ours and PyTorch's; None means "not measured"."""
 
     workload: Workload
     seconds: float | None = None  # medians
     peer_seconds: float | None = None
-    variant: str = ""  # the fastest of PyTorch's
+    variant: str = ""  # the fastest variant of PyTorch
     error: float | None = None  # see `validate`
     peer_error: float | None = None
-    bytes: int | None = None  # how much the peak memory of a fresh process rose from its imports to the end of two runs
+    bytes: int | None = None  # increase of a new process's peak memory from its imports to the end of two runs
     peer_bytes: int | None = None
-    wrong: str = ""  # why it was not timed
+    wrong: str = ""  # why the workload was not timed
     notes: tuple[str, ...] = ()
 
     @property
     def ratio(self) -> float | None:
-        """PyTorch's time / ours: above 1, ours is faster."""
+        """PyTorch's time divided by ours: above 1, ours is faster."""
         return self.peer_seconds / self.seconds if self.seconds and self.peer_seconds else None
 
     @property
@@ -65,21 +65,21 @@ class Result:
         return work(self.workload) / self.seconds if self.seconds else None
 
     def share(self, product: float, copy: float) -> float | None:
-        """The rate as a share of what the machine can do: of its products, or of its copies of memory."""
+        """Return the rate as a share of the machine's peak, given in operations or in copied bytes per second."""
         return self.rate and self.rate / (copy if costs.bound_by_memory(self.workload) else product)
 
     def as_dict(self) -> dict[str, Any]:
-        """For --json."""
+        """Return all measurements and costs, for --json."""
         fields = asdict(self)
         return {**fields.pop("workload"), **fields, "ratio": self.ratio, "verdict": self.verdict,
                 "flops": costs.flops(self.workload), "traffic_bytes": costs.traffic(self.workload)}  # fmt: skip
 
 
 class Bench(ExitStack):
-    """The processes that measure: `with Bench(settings) as bench: bench.measure(workload)`.
+    """The measuring processes: `with Bench(settings) as bench: bench.measure(workload)`.
 
     Raises:
-        MeasurementError: if one of them fails.
+        MeasurementError: if a process fails.
     """
 
     def __init__(self, settings: BenchSettings, start: Callable[[str, int], Worker] = Worker) -> None:
@@ -92,11 +92,11 @@ class Bench(ExitStack):
         return self.start(name, self.settings.threads)
 
     def peaks(self) -> tuple[float, float]:
-        """Flops and copied bytes per second of this machine: see `machine.peaks`."""
+        """Return operations and copied bytes per second of this machine; see `machine.peaks`."""
         return self.ours.ask("peaks")
 
     def measure(self, workload: Workload) -> Result:
-        """Check the results, then measure time and, for networks, memory: that of a single op is its arrays."""
+        """Check the results, then measure time and, for networks, memory; a single op needs memory only for arrays."""
         result = self._checked(workload)
         if result.wrong:
             return result
@@ -111,7 +111,7 @@ class Bench(ExitStack):
     def _checked(self, workload: Workload) -> Result:
         reference = self._reference(workload)
         if reference is None:
-            return Result(workload, notes=("not checked: too large for NumPy; --against torch checks it",))
+            return Result(workload, notes=("not checked, since NumPy would take too long; --against torch checks it",))
         ours = validate(self.ours.ask("outputs", workload, "float32"), reference)
         if not self.peer:
             return Result(workload, error=ours.error, wrong=ours.wrong)
@@ -120,7 +120,7 @@ class Bench(ExitStack):
         return Result(workload, error=ours.error, peer_error=peer.error, wrong=ours.wrong, notes=notes)
 
     def _reference(self, workload: Workload) -> dict[str, np.ndarray] | None:
-        """Results in float64: PyTorch's, or those of our NumPy pairs if they do not take long."""
+        """Return results in float64: PyTorch's, or those of our NumPy pairs if they are fast enough."""
         if self.peer:
             return self.peer.ask("outputs", workload, "float64")
         if costs.flops(workload) > CHECKED_FLOPS:

@@ -1,6 +1,6 @@
 """The workloads as tinysegnet computes them: `prepare(workload)` returns a function that does one run.
 
-In float64, with the NumPy pairs, the same functions compute the reference where there is no PyTorch.
+Without PyTorch, the same functions compute the reference, in float64 and with the NumPy pairs.
 """
 
 from collections.abc import Callable
@@ -16,22 +16,22 @@ from .workloads import CLASSES, Workload, inputs
 
 
 def prepare(workload: Workload, dtype: str = "float32") -> Callable[[], dict[str, Any]]:
-    """Make inputs and network; returns a function that does one run and returns its results by name."""
+    """Create inputs and network; return a function that does one run and returns its results by name."""
     runtime.keep_freed_memory()
     arrays = inputs(workload, dtype)
     if workload.kind in OPS:
         return partial(OPS[workload.kind], workload, **arrays)
     model = build(workload.model, CLASSES, dtype=dtype)
-    model.load_state(build(workload.model, CLASSES).state())  # so the reference, too, has weights in float32
+    model.load_state(build(workload.model, CLASSES).state())  # the reference has weights in float32 as well
     if workload.kind == "infer":
         return lambda: {"logits": model.forward(arrays["pictures"])}
     return partial(_train, model, optim.SGD(model, learning_rate=0.01, momentum=0.9), **arrays)
 
 
 def outputs(workload: Workload, dtype: str = "float32") -> dict[str, np.ndarray]:
-    """The results of a run by name, to be compared with another worker's.
+    """Return the results of a run by name, to be compared with another worker's.
 
-    A training takes two steps: the second loss is right only if every gradient and the optimizer were.
+    Training takes two steps: the second loss is correct only if every gradient and the optimizer are.
     """
     run = prepare(workload, dtype)
     found = {name: np.array(array) for name, array in run().items() if array is not None}
@@ -66,6 +66,7 @@ def _loss(workload: Workload, logits: np.ndarray, labels: np.ndarray) -> dict[st
     return {"loss": loss, "dlogits": ops.softmax_cross_entropy_backward(1.0, cache)}
 
 
+#: The function that runs each kind of single op once.
 OPS: dict[str, Callable] = {"conv": _conv, "batchnorm_relu": _batchnorm_relu, "pool_unpool": _pool_unpool,
                             "loss": _loss}  # fmt: skip
 

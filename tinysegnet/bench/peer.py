@@ -1,7 +1,7 @@
-"""The same workloads with PyTorch: eager, in both of its memory formats, and compiled where that works.
+"""The same workloads in PyTorch: eager, in both of its memory formats, and compiled where that works.
 
-Written as PyTorch's users write it: NCHW tensors, autograd, torch.nn modules. Imported only in the process that
-measures PyTorch.
+The code is written as PyTorch users write it: NCHW tensors, autograd, torch.nn modules. This module is imported only in
+the process that measures PyTorch.
 """
 
 from collections.abc import Callable
@@ -18,18 +18,18 @@ from ..models import build
 from .workloads import CLASSES, Workload, inputs
 
 FORMATS = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
-COMPILED = " compiled"  # appended to the format: through torch.compile
+COMPILED = " compiled"  # appended to the format for torch.compile
 
 Run = Callable[[], dict[str, torch.Tensor]]
 Compile = Callable[[Callable], Callable]
 
 
 def prepare(workload: Workload, variant: str = "NCHW", dtype: str = "float32") -> Run:
-    """Make inputs and network; returns a function that does one run and returns its results by name.
+    """Create inputs and network; return a function that does one run and returns its results by name.
 
-    The variant is a name in FORMATS, perhaps followed by COMPILED.
+    The variant is a name in FORMATS, optionally followed by COMPILED.
     """
-    torch.compiler.reset()  # otherwise earlier shapes make it compile for any shape, which is slower
+    torch.compiler.reset()  # after another shape, PyTorch would compile for any shape, which is slower
     compile = partial(torch.compile, dynamic=False) if variant.endswith(COMPILED) else lambda function: function
     memory_format = FORMATS[variant.removesuffix(COMPILED)]
     tensors = {name: _tensor(name, array, memory_format) for name, array in inputs(workload, dtype).items()}
@@ -40,7 +40,7 @@ def prepare(workload: Workload, variant: str = "NCHW", dtype: str = "float32") -
 
 
 def outputs(workload: Workload, dtype: str = "float32") -> dict[str, np.ndarray]:
-    """The results of a run by name, of two runs for a training; NHWC and (K, K, C, F) as ours."""
+    """Return the results of a run by name (of two runs for training), in our layouts NHWC and (K, K, C, F)."""
     run = prepare(workload, dtype=dtype)
     found = {name: _to_numpy(name, tensor) for name, tensor in run().items()}
     return found | ({"next loss": _to_numpy("loss", run()["loss"])} if workload.kind == "train" else {})
@@ -54,7 +54,7 @@ def _to_numpy(name: str, tensor: torch.Tensor) -> np.ndarray:
 
 
 def _tensor(name: str, array: np.ndarray, memory_format: torch.memory_format) -> torch.Tensor:
-    """From an array (N, H, W, C), a weight (K, K, C, F), labels (N, H, W) or one value per channel."""
+    """Convert an array (N, H, W, C), a weight (K, K, C, F), labels (N, H, W) or one value per channel."""
     tensor = torch.from_numpy(array)
     if array.ndim < 4:
         return tensor.long() if name == "labels" else tensor
@@ -62,7 +62,7 @@ def _tensor(name: str, array: np.ndarray, memory_format: torch.memory_format) ->
 
 
 def _op(workload: Workload, compile: Compile, tensors: dict[str, torch.Tensor]) -> Run:
-    """A run of one function, and of its backward."""
+    """Return a function that runs one op and its backward pass."""
     dout = tensors.pop("dout", None)
     wanted = {f"d{name}": tensor.requires_grad_() for name, tensor in tensors.items()
               if workload.backward and name != "labels" and (name != "x" or workload.input_gradient)}  # fmt: skip
@@ -142,7 +142,7 @@ MODULES: dict[type, Callable[[Any], nn.Module]] = {
 
 
 class _TorchNetwork(nn.Module):
-    """A network of ours in torch.nn's modules, with the same weights."""
+    """A tinysegnet network built from torch.nn modules, with the same weights."""
 
     def __init__(self, name: str) -> None:
         super().__init__()

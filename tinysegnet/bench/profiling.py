@@ -1,4 +1,4 @@
-"""Where the time and memory of a training step go, layer by layer."""
+"""Time and memory of a training step, layer by layer."""
 
 import json
 import time
@@ -13,13 +13,14 @@ from .. import ops, runtime
 from ..models import Network
 from ..training.optim import SGD
 
-REPEATS = 5  #: timed steps, after one that is not timed
+REPEATS = 5  #: Number of timed steps, after one that is not timed.
+#: The head of the printed table.
 HEAD = f"{'layer':<20} {'kind':<15} {'output':<22} {'forward ms':>10} {'backward ms':>11} {'MB kept':>8} {'share':>6}"
 
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """A layer, the loss or the optimizer."""
+    """A row of the profile: a layer, the loss or the optimizer."""
 
     name: str
     kind: str
@@ -30,13 +31,13 @@ class ProfileRow:
 
     @property
     def seconds(self) -> float:
-        """Forward and backward."""
+        """The seconds of forward and backward together."""
         return self.forward + self.backward
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The rows in the order of the forward; `print` shows them as a table."""
+    """A profile with one row per layer in forward order; `print` shows it as a table."""
 
     model: str
     input_shape: tuple[int, ...]
@@ -45,11 +46,11 @@ class Profile:
 
     @property
     def seconds(self) -> float:
-        """Of one step, the sum of the rows."""
+        """The seconds of one step, summed over the rows."""
         return sum(row.seconds for row in self.rows)
 
     def as_json(self) -> str:
-        """One object, in seconds and bytes."""
+        """Return the profile as a JSON object, in seconds and bytes."""
         layers = [asdict(row) | {"share": row.seconds / self.seconds} for row in self.rows]
         return json.dumps({"model": self.model, "input_shape": self.input_shape, "threads": self.threads,
                            "seconds": self.seconds, "layers": layers})  # fmt: skip
@@ -74,7 +75,7 @@ def _ms(seconds: float) -> str:
 
 
 def profile(model: Network, size: tuple[int, int], batch_size: int, repeats: int = REPEATS) -> Profile:
-    """Train the network on random pictures (H, W) and time every layer; the medians of `repeats` steps count."""
+    """Train the network on random pictures (H, W) and return each layer's median times over `repeats` steps."""
     runtime.keep_freed_memory()
     rng, shape = np.random.default_rng(0), (batch_size, *size, 3)
     pictures = rng.integers(0, 256, shape).astype(np.float32)
@@ -85,12 +86,12 @@ def profile(model: Network, size: tuple[int, int], batch_size: int, repeats: int
     return Profile(str(model.config["name"]), shape, runtime.threads(), tuple(_rows(model, shape, seconds)))
 
 
-LOSS, OPTIMIZER = "loss", "optimizer"
-Seconds = dict[tuple[str, str], float]  #: by name and "forward" or "backward"
+LOSS, OPTIMIZER = "loss", "optimizer"  #: Names of the rows that are not layers.
+Seconds = dict[tuple[str, str], float]  #: Seconds by row name and direction, "forward" or "backward".
 
 
 def _step(model: Network, optimizer: SGD, x: np.ndarray, labels: np.ndarray) -> Seconds:
-    """One step as in training, without the gradient of the picture."""
+    """Time one training step, without the gradient of the picture."""
     seconds: Seconds = {}
 
     def timed(name: str, direction: str, function: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
@@ -111,7 +112,7 @@ def _step(model: Network, optimizer: SGD, x: np.ndarray, labels: np.ndarray) -> 
 
 
 def _rows(model: Network, pictures: tuple[int, int, int, int], seconds: Seconds) -> Iterator[ProfileRow]:
-    """The fused layers of the network in order, then loss and optimizer."""
+    """Yield the rows of the fused layers in order, then those of loss and optimizer."""
     summary = {row.name: row for row in model.summary(pictures[1:3], batch_size=pictures[0]).rows}
     kinds = {layer.name: type(layer).__name__ for layer in model.fused_layers}
     for name, kind in (kinds | {LOSS: "", OPTIMIZER: ""}).items():

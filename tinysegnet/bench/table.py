@@ -1,4 +1,4 @@
-"""Results as a table of at most 120 columns, or as one JSON object."""
+"""Results as a table at most 120 characters wide, or as one JSON object."""
 
 import json
 from collections.abc import Sequence
@@ -7,27 +7,27 @@ from typing import Any
 from . import costs
 from .measure import BenchSettings, Result
 
-#: Title, alignment and width of each column; those of PyTorch are printed only when it is measured.
+#: Title, alignment and width of each column. PyTorch's columns are printed only if it is measured.
 COLUMNS = [("workload", "<21"), ("ms", ">8"), ("PyTorch", ">8"), ("ratio", ">6"), ("layout", "<13"), ("speed", ">12"),
            ("peak", ">5"), ("error", ">7"), ("PyTorch", ">7"), ("MB", ">6"), ("PyTorch", ">7"), ("", "<9")]  # fmt: skip
-PYTORCH = (2, 3, 4, 8, 10)
+PYTORCH = (2, 3, 4, 8, 10)  #: Indices of PyTorch's columns.
 
 
 def facts_line(facts: dict[str, Any], settings: BenchSettings, peaks: tuple[float, float]) -> str:
-    """Versions, processor and its peak performance, in two lines."""
+    """Return versions, processor and peak performance as two lines."""
     versions = [f"{name} {facts[name]}" for name in ("tinysegnet", "numpy", "numba", "torch") if name in facts]
     return (f"{', '.join(versions)}\n{facts['processor']}, {settings.threads} threads; "
-            f"at most {peaks[0] / 1e9:.0f} GFLOP/s in products, {peaks[1] / 1e9:.1f} GB/s in copies")  # fmt: skip
+            f"peak: {peaks[0] / 1e9:.0f} GFLOP/s in products, {peaks[1] / 1e9:.1f} GB/s in copies")  # fmt: skip
 
 
 def head(settings: BenchSettings) -> str:
-    """The titles of the columns, underlined."""
+    """Return the underlined column titles."""
     titles = _line([title for title, _ in COLUMNS], settings)
     return f"{titles.rstrip()}\n{'-' * len(titles)}"
 
 
 def row(result: Result, settings: BenchSettings, peaks: tuple[float, float]) -> str:
-    """The line of one workload."""
+    """Return the line of one workload."""
     cells = [
         result.workload.name, _milliseconds(result.seconds), _milliseconds(result.peer_seconds),
         _number(result.ratio, ".2f"), result.variant, _speed(result), _number(result.share(*peaks), ".0%"),
@@ -38,15 +38,15 @@ def row(result: Result, settings: BenchSettings, peaks: tuple[float, float]) -> 
 
 
 def notes(results: Sequence[Result]) -> list[str]:
-    """What does not fit into the table, one line per note, wrong results first."""
-    wrong = [f"{r.workload.name}: wrong result, so not timed: {r.wrong}" for r in results if r.wrong]
+    """Return the notes that do not fit into the table, one line each, wrong results first."""
+    wrong = [f"{r.workload.name}: not timed because its result is wrong: {r.wrong}" for r in results if r.wrong]
     return wrong + [f"{r.workload.name}: {note}" for r in results for note in r.notes]
 
 
 def as_json(
     facts: dict[str, Any], settings: BenchSettings, peaks: tuple[float, float], results: Sequence[Result]
 ) -> str:
-    """One object: the machine, the settings, and all of every result. Times are in seconds, sizes in bytes."""
+    """Return one JSON object with machine, settings and all results. Times are in seconds, sizes in bytes."""
     machine = {"product_flops_per_second": peaks[0], "copy_bytes_per_second": peaks[1]}
     workloads = [{**r.as_dict(), "share_of_peak": r.share(*peaks)} for r in results]
     return json.dumps({**facts, **vars(settings), **machine, "workloads": workloads})

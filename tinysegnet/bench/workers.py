@@ -1,8 +1,7 @@
-"""The processes that compute: tinysegnet and PyTorch, each in a process of its own.
+"""Worker processes: tinysegnet and PyTorch run in separate processes.
 
-Two thread pools in one process disturb each other, and the peak memory of a process is that of everything it ever did.
-A `Worker` does one task at a time while the others sleep. A third one, "numpy", is tinysegnet with its NumPy pairs; it
-computes the reference.
+Two thread pools in one process disturb each other, and peak memory covers everything that a process ever did. One
+`Worker` runs a task while the others wait. The worker "numpy" computes the reference with tinysegnet's NumPy pairs.
 """
 
 import multiprocessing
@@ -20,7 +19,7 @@ from ..errors import MeasurementError
 from . import machine, ours
 from .workloads import Workload
 
-PATIENCE = 2.0  #: seconds within which a process must end by itself
+PATIENCE = 2.0  #: Seconds that a process gets to end by itself.
 
 
 class Worker(AbstractContextManager):
@@ -47,15 +46,15 @@ class Worker(AbstractContextManager):
         """Call a method of `_Server` in the process.
 
         Raises:
-            MeasurementError: with the message of an error there, or if the process ended.
+            MeasurementError: if the method fails, with its message, or if the process ended.
         """
         try:
             self.connection.send((task, arguments))
             done, result = self.connection.recv()
         except (EOFError, OSError) as error:
             self.process.join(PATIENCE)
-            raise MeasurementError(f"the process that measures {self.name} ended at {task!r} with exit code "
-                                   f"{self.process.exitcode}; was there enough memory?") from error  # fmt: skip
+            raise MeasurementError(f"the process that measures {self.name} ended during {task!r} with exit code "
+                                   f"{self.process.exitcode}. Check that enough memory is free") from error  # fmt: skip
         if not done:
             raise MeasurementError(f"{self.name}: {result}")
         return result
@@ -63,7 +62,7 @@ class Worker(AbstractContextManager):
 
 @contextmanager
 def _backend_of(name: str) -> Iterator[None]:
-    """Set the environment variable that "numpy" reads at its start; the children of others must not see it."""
+    """Set the environment variable that "numpy" reads at its start; other workers must not inherit it."""
     before = dict(os.environ)
     if name == "numpy":
         os.environ["TINYSEGNET_BACKEND"] = "numpy"
@@ -94,7 +93,7 @@ def _serve(name: str, threads: int, connection: Any) -> None:
 
 
 class _Server:
-    """The tasks that a worker does."""
+    """The tasks of a worker."""
 
     def __init__(self, name: str, threads: int) -> None:
         self.run: Callable[[], Any] = lambda: None
@@ -111,19 +110,19 @@ class _Server:
         self.outputs, self.peaks = self.module.outputs, machine.peaks
 
     def variants(self, compiled: bool) -> list[str]:
-        """The variants of this worker; with `compiled`, also those through torch.compile."""
+        """Return the variants of this worker; with `compiled`, also those that use torch.compile."""
         formats = list(getattr(self.module, "FORMATS", [""]))
         return formats + [name + self.module.COMPILED for name in formats if compiled]
 
     def prepare(self, workload: Workload, variant: str = "") -> None:
-        """Get ready and run twice, so that nothing is measured that happens only in the first runs."""
+        """Prepare a workload and run it twice, so that one-off costs of the first runs are not measured."""
         self.run = lambda: None  # frees the arrays of the previous workload
         self.run = self.module.prepare(workload, *([variant] if variant else []))
         self.run()
         self.run()
 
     def seconds(self, at_least: float) -> float:
-        """One sample: the mean of as many runs as fit into this many seconds."""
+        """Return one sample, the mean seconds per run; runs are repeated for at least this many seconds."""
         count, began, spent = 0, time.perf_counter(), 0.0
         while not count or spent < at_least:
             self.run()
@@ -131,7 +130,7 @@ class _Server:
         return spent / count
 
     def peak_memory(self) -> int | None:
-        """The largest number of bytes the process ever had in memory; None where the system does not say."""
+        """Return the peak memory of the process in bytes, or None if the system does not report it."""
         status = Path("/proc/self/status")
         if status.exists():  # not getrusage: on Linux it starts from the peak of the parent process
             return next(int(line.split()[1]) << 10 for line in status.read_text().splitlines() if "VmHWM" in line)

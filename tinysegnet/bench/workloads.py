@@ -1,31 +1,31 @@
-"""What is measured: single ops at the sizes that SegNet has, and whole networks, with the arrays that go in."""
+"""The workloads: single ops at SegNet's sizes, and whole networks, with their input arrays."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-CLASSES = 11  #: that networks and the loss have
+CLASSES = 11  #: The number of classes of all networks and of the loss.
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One computation to be timed."""
+    """A computation to be timed."""
 
     name: str
     kind: str  # "conv", "batchnorm_relu", "pool_unpool", "loss", "train" or "infer"
     shape: tuple[int, int, int, int]  # of the input, (N, H, W, C)
     features: int = 0  # output channels of a convolution
     kernel: int = 3  # height and width of a convolution's kernel
-    backward: bool = True  # the forward and all gradients, or the forward only
-    input_gradient: bool = True  # dx as well, which the first layer of a network does not need
+    backward: bool = True  # forward and all gradients, or only forward
+    input_gradient: bool = True  # also dx, which the first layer of a network does not need
     model: str = ""  # the network's name, for "train" and "infer"
     least: float | None = None  # the smallest acceptable ratio of PyTorch's time to ours
-    aim: float | None = None  # the ratio hoped for
+    aim: float | None = None  # the desired ratio
 
 
 _WIDE = [(64, (1, 360, 480, 64)), (128, (1, 180, 240, 128)), (256, (1, 90, 120, 256)), (512, (1, 45, 60, 512))]
 
-#: all that `tinysegnet bench` measures
+#: All workloads of `tinysegnet bench`.
 WORKLOADS: tuple[Workload, ...] = (
     *(Workload(f"conv3x3 {C} forward", "conv", shape, C, backward=False, least=1.5, aim=2.5) for C, shape in _WIDE),
     *(Workload(f"conv3x3 {C}", "conv", shape, C, least=1.2, aim=2.2) for C, shape in _WIDE),
@@ -47,12 +47,12 @@ WORKLOADS: tuple[Workload, ...] = (
 
 
 def find_workloads(words: tuple[str, ...]) -> list[Workload]:
-    """The workloads whose name contains one of the words; all workloads if there are no words."""
+    """Return the workloads whose name contains one of the words; without words, return all workloads."""
     return [workload for workload in WORKLOADS if not words or any(word in workload.name for word in words)]
 
 
 def inputs(workload: Workload, dtype: str) -> dict[str, np.ndarray]:
-    """The arrays of a run by name, from generators with fixed seeds: every worker computes with the same values.
+    """Return the arrays of a run by name. Seeds are fixed, so that every worker computes with the same values.
 
     Labels are uint8; pictures have values in 0..255, and all other arrays are normally distributed.
     """
@@ -74,5 +74,5 @@ def inputs(workload: Workload, dtype: str) -> dict[str, np.ndarray]:
 
 
 def _draw(shape: tuple[int, ...], seed: int, scale: float = 1.0) -> np.ndarray:
-    """Normally distributed random values, float32, with this standard deviation."""
+    """Draw normally distributed float32 values with this standard deviation."""
     return np.random.default_rng(seed).standard_normal(shape, np.float32) * np.float32(scale)

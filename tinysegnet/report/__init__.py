@@ -1,4 +1,4 @@
-"""The page of a run."""
+"""The report of a training run."""
 
 from .run_report import write_report
 

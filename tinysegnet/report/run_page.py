@@ -1,8 +1,8 @@
-"""The page of a run: scores beside baselines, curves, overlays, classes and confusions, and how to reproduce them.
+"""The page of a run: scores beside baselines, curves, overlays, classes, confusions, and how to reproduce the run.
 
-The page is a single file that can be mailed, archived and opened offline. It contains its pictures and style, requests
-nothing and runs no script. It follows the reader's light or dark setting and fits a phone. The template is
-`run_page.html.jinja`; `page.css` is the style of all pages.
+The page is a single file that can be mailed, archived and opened offline. It contains its pictures and style, makes no
+requests and runs no scripts. It follows the reader's light or dark setting and fits on a phone. Its template is
+`run_page.html.jinja`, its style `page.css`.
 """
 
 import base64
@@ -25,29 +25,29 @@ from ..viz.figures import figure_bytes
 from ..viz.legend import class_name, percent
 from ..viz.panels import HEADINGS, Compared, caption, compared_panels
 
-MOST_CONFUSIONS, LEAST_CONFUSED = 8, 0.02  # rows of the table; smaller shares of a class are noise
-PANEL_SIZE = 400, 480  # pixels, at most
+MAX_CONFUSIONS, MIN_CONFUSED = 8, 0.02  # rows of the table, and the smallest share of a class that gets a row
+PANEL_SIZE = 400, 480  # maximum width and height in pixels
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """The content of the page of a run; empty parts are left out."""
+    """The content of a run's page, which leaves out empty parts."""
 
     title: str
-    config: Mapping[str, Any]  # what config.json holds
-    history: Sequence[Mapping[str, Any]]  # the rows of metrics.csv, perhaps with learning_rate
+    config: Mapping[str, Any]  # the content of config.json
+    history: Sequence[Mapping[str, Any]]  # the rows of metrics.csv, optionally with learning_rate
     scores: Scores | None  # on the validation data; None if nothing was validated
     palette: Palette
     baselines: Mapping[str, Scores] = field(default_factory=dict)  # by name
-    samples: Sequence[Compared] = ()  # pictures to show
-    environment: Mapping[str, Any] = field(default_factory=dict)  # versions and machine
-    seconds: float = math.nan  # of training
-    command: str = ""  # that reproduces the run
-    data: str = ""  # a description
+    samples: Sequence[Compared] = ()  # the pictures to show
+    environment: Mapping[str, Any] = field(default_factory=dict)  # the versions and the machine
+    seconds: float = math.nan  # the duration of the training
+    command: str = ""  # the command that reproduces the run
+    data: str = ""  # a description of the data
 
 
 def write_run_page(folder: Path, run: RunSummary) -> Path:
-    """Write curves.png, overlays.png, per_class.png and report.html into the folder; -> the path of report.html."""
+    """Write curves.png, overlays.png, per_class.png and report.html into the folder; return the path of report.html."""
     save_figure(curves_figure(run.history, _lines(run)), folder / "curves.png")
     if run.samples:
         write_atomically(folder / "overlays.png", picture_bytes(overlays_picture(run.samples, run.palette)))
@@ -85,14 +85,14 @@ def _lines(run: RunSummary) -> dict[str, float]:
 
 
 def _best(baselines: Mapping[str, Scores], score: str) -> str:
-    """The name of the baseline with the highest value of this score; "" if none has a value."""
+    """Return the name of the baseline with the highest value of this score, or "" if none has a value."""
     values = {name: getattr(baseline, score) for name, baseline in baselines.items()}
     finite = {name: value for name, value in values.items() if math.isfinite(value)}
     return max(finite, key=finite.__getitem__, default="")
 
 
 def _drawings(run: RunSummary) -> list[dict[str, str]]:
-    """Two drawings, loss with learning rate and scores, each for light and dark; a phone stacks them."""
+    """Draw loss and learning rate, and separately the scores, each in light and dark; a phone stacks them."""
     drawings = []
     for shows, panels in (("loss", ("loss", "rate")), ("scores", ("scores",))):
         drawing = {"shows": shows}
@@ -116,16 +116,16 @@ def _sample(sample: Compared, palette: Palette) -> dict[str, Any]:
 
 
 def _confusions(scores: Scores) -> list[tuple[int, int, float, float]]:
-    """(class, predicted class, share of the class, share of all errors), the largest share of a class first."""
+    """List (class, predicted class, share of the class, share of all errors), the largest share of a class first."""
     wrong = scores.confusion * (1 - np.eye(len(scores.confusion), dtype=int))
     shares = wrong / np.maximum(scores.pixels, 1)[:, None]
-    order = np.argsort(-shares, axis=None, kind="stable")[:MOST_CONFUSIONS]
+    order = np.argsort(-shares, axis=None, kind="stable")[:MAX_CONFUSIONS]
     pairs = zip(*np.unravel_index(order, shares.shape), strict=True)
-    return [(i, j, shares[i, j], wrong[i, j] / wrong.sum()) for i, j in pairs if shares[i, j] >= LEAST_CONFUSED]
+    return [(i, j, shares[i, j], wrong[i, j] / wrong.sum()) for i, j in pairs if shares[i, j] >= MIN_CONFUSED]
 
 
 def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """{"recipe": {"epochs": 3}} -> {"recipe.epochs": "3"}."""
+    """Flatten nested settings: {"recipe": {"epochs": 3}} becomes {"recipe.epochs": "3"}."""
     flat: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
@@ -136,7 +136,7 @@ def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _duration(seconds: float) -> str:
-    """107.4 -> "1 min 47 s"; "" if it is not known."""
+    """Format 107.4 as "1 min 47 s", and an unknown duration (NaN) as ""."""
     if not math.isfinite(seconds):
         return ""
     if seconds < 10:
@@ -148,7 +148,7 @@ def _duration(seconds: float) -> str:
 
 
 def _picture_uri(picture: Image.Image) -> str:
-    """PNG if it is small (drawn pictures), else JPEG (photographs)."""
+    """Encode a picture as PNG if that is small (drawings), otherwise as JPEG (photographs)."""
     png, jpeg = picture_bytes(picture), picture_bytes(picture, "JPEG", quality=90, subsampling=0)
     return _data_uri("png", png) if len(png) <= 1.5 * len(jpeg) else _data_uri("jpeg", jpeg)
 

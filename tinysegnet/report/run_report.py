@@ -1,4 +1,4 @@
-"""The report of a training, computed from the run, the network and the data."""
+"""The report of a training run, computed from the run folder, the network and the data."""
 
 import warnings
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
         The path of report.html.
 
     Raises:
-        DataError: another training writes into the folder.
+        DataError: if another training run is writing into the folder.
     """
     with run.held(), run.finishing():
         palette = train.palette
@@ -56,14 +56,14 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
 
 
 def _described(train: Dataset, val: Dataset | None) -> str:
-    """ "my streets: 10 training pictures, 2 validation pictures"."""
+    """Describe the data, for example as "my streets: 10 training pictures, 2 validation pictures"."""
     counts = {"training": len(train), "validation": len(val) if val else 0}
     parts = [f"{count} {split} picture{'s' * (count != 1)}" for split, count in counts.items() if count]
     return f"{train.name}: {', '.join(parts)}"
 
 
 def _predicted(run: RunFolder, model: Network, val: Dataset) -> list[Compared]:
-    """Predict pictures spread evenly over the data set, as in validation."""
+    """Predict pictures spread evenly over the data set, with the same settings as in validation."""
     count = min(SHOWN, len(val))
     options = Checkpoint(model, training=run.config).prediction
     samples = (val[i * len(val) // count] for i in range(count))
@@ -76,7 +76,7 @@ def _compare_with_baselines(scores: Scores | None, baselines: Mapping[str, Score
     name, best = max(baselines.items(), key=lambda pair: pair[1].mIoU)
     if scores.mIoU < best.mIoU:
         warnings.warn(
-            f"mIoU {scores.mIoU:.3f} is below the no-network baseline ({name}, {best.mIoU:.3f}): train longer; "
-            "examples/own_pictures.md has more under 'If it does not learn'",
+            f"mIoU {scores.mIoU:.3f} is below the no-network baseline ({name}, {best.mIoU:.3f}). Train longer, or "
+            "see 'If it does not learn' in examples/own_pictures.md",
             stacklevel=3,
         )

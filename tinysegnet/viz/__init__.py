@@ -1,7 +1,7 @@
-"""Pictures of what a network sees, predicts and gets wrong. Nothing here runs a network.
+"""Pictures of what a network sees, predicts and gets wrong. Nothing in this package runs a network.
 
 Overlays, legends and label maps are composed with NumPy and Pillow, so that their pixels are exact. Diagrams (curves,
-bars) are matplotlib figures made without pyplot, so the same call works in a script, a notebook and a test.
+bars) are matplotlib figures made without pyplot, so that the same call works in scripts, notebooks and tests.
 """
 
 from .bars import per_class_figure

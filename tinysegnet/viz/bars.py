@@ -1,4 +1,4 @@
-"""Horizontal bars: IoU per class in the class colours."""
+"""A bar chart of the IoU per class."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from .legend import class_name
 
 
 def per_class_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) -> Figure:
-    """IoU per class as bars in the class colours, best first. A class without labelled pixels is marked absent."""
+    """Draw the IoU per class as bars in the class colours, best first, and mark classes without pixels as absent."""
     order = np.argsort(-np.nan_to_num(scores.IoU, nan=-1), kind="stable")
     figure, axes = _bar_axes([class_name(palette, int(k)) for k in order], theme)
     for row, k in enumerate(order):
@@ -37,9 +37,9 @@ def per_class_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) 
 
 
 def _bar_axes(names: Sequence[str], theme: Theme) -> tuple[Figure, Axes]:
-    """A new figure with axes for bars and the names on their left."""
+    """Create a figure with axes for bars and the names on their left."""
     names = [shortened(name) for name in names]
-    width = 7.5  # inches; the height follows the classes
+    width = 7.5  # inches; the height depends on the number of classes
     figure = new_figure(width, height := 0.3 * len(names) + 1.15, theme)
     left = 0.3 + max(inches(figure, name, 10) for name in names)
     axes = figure.add_axes((left / width, 0.5 / height, max(0.5, width - left - 0.2) / width, 1 - 1.15 / height))
@@ -54,7 +54,7 @@ def _bar_axes(names: Sequence[str], theme: Theme) -> tuple[Figure, Axes]:
 
 
 def _write_value(axes: Axes, row: int, end: float, text: str, theme: Theme, **style: Any) -> None:
-    """Write a value right of its bar, on a background that hides lines behind it."""
+    """Write a value to the right of its bar, on a background that hides the lines behind it."""
     box = {"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5}
     axes.annotate(text, (end, row), (6, 0), textcoords="offset points", va="center", bbox=box, parse_math=False,
                   fontsize=10, **style)  # fmt: skip

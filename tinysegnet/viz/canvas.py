@@ -1,4 +1,4 @@
-"""Layout with Pillow: text on white, pictures stacked and tiled, and enlarged by whole factors."""
+"""Layout with Pillow: lines of text, and pictures that are stacked, tiled or enlarged."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -9,22 +9,22 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 INK, MUTED, PAPER, EDGE = (28, 28, 32), (106, 106, 114), (255, 255, 255), (150, 150, 150)
-MAX_SIDE = 2400  # pixels that a picture is enlarged to at most: a 1 x 600 strip would become huge
+MAX_SIDE = 2400  # pixels; without this limit an enlarged strip of 1 x 600 pixels would become huge
 
 
 @lru_cache(maxsize=16)
 def load_font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib, so that letters are the same on every machine."""
+    """Load DejaVu Sans, which is part of matplotlib, so that letters are the same on every machine."""
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
 
 
 def text_width(text: str, font: ImageFont.FreeTypeFont) -> int:
-    """Pixels that `text` takes on one line, rounded up."""
+    """Return the width of `text` on one line in pixels, rounded up."""
     return int(np.ceil(font.getlength(text)))
 
 
 def fitted(text: str, size: int, room: int) -> str:
-    """The text on one line. If it is wider than `room`, its middle is left out: the end of a path matters more."""
+    """Return the text on one line. If it is wider than `room`, leave out its middle: the end of a path matters more."""
     text = shown = " ".join(text.split())
     keep = len(text)
     while keep and text_width(shown, load_font(size)) > room:
@@ -34,7 +34,7 @@ def fitted(text: str, size: int, room: int) -> str:
 
 
 def text_row(texts: Sequence[tuple[float, str, tuple[int, int, int], str]], width: int, size: int) -> Image.Image:
-    """One line of texts, each (x, text, colour, anchor as Pillow has it: "lm" starts at x, "rm" ends there)."""
+    """Draw one line of texts, each (x, text, colour, Pillow's anchor: "lm" starts at x, "rm" ends there)."""
     row = Image.new("RGB", (width, round(1.9 * size)), PAPER)
     for x, text, color, anchor in texts:
         ImageDraw.Draw(row).text((x, 1.05 * size), text, color, load_font(size), anchor=anchor)
@@ -42,7 +42,7 @@ def text_row(texts: Sequence[tuple[float, str, tuple[int, int, int], str]], widt
 
 
 def stacked(pictures: Sequence[Image.Image], width: int) -> Image.Image:
-    """Pictures stacked from top to bottom, each centred."""
+    """Stack pictures from top to bottom, each centred."""
     canvas = Image.new("RGB", (width, sum(p.height for p in pictures)), PAPER)
     y = 0
     for picture in pictures:
@@ -52,7 +52,7 @@ def stacked(pictures: Sequence[Image.Image], width: int) -> Image.Image:
 
 
 def tiled(tiles: Sequence[Image.Image], columns: int, gap: int) -> Image.Image:
-    """Pictures of one size in rows, `gap` pixels apart; the last row may be shorter."""
+    """Arrange pictures of one size in rows, `gap` pixels apart; the last row may be shorter."""
     W, H = tiles[0].size
     rows = -(-len(tiles) // columns)
     canvas = Image.new("RGB", (columns * (W + gap) - gap, rows * (H + gap) - gap), PAPER)
@@ -62,22 +62,22 @@ def tiled(tiles: Sequence[Image.Image], columns: int, gap: int) -> Image.Image:
 
 
 def enlarge(array: np.ndarray, scale: int) -> np.ndarray:
-    """Every pixel scale x scale times: (H, W, ...) -> (scale H, scale W, ...)."""
+    """Repeat every pixel `scale` times along both axes: (H, W, ...) becomes (scale H, scale W, ...)."""
     return array.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def fitting_scale(shape: tuple[int, ...], width: int, *, at_least: bool = False) -> int:
-    """The whole factor that enlarges (H, W) to a width of at most, or `at_least`, this many pixels."""
+    """Return the integer factor that enlarges (H, W) to a width of at most (or `at_least`) `width` pixels."""
     H, W = shape[:2]
     return max(1, min(-(-width // W) if at_least else width // W, MAX_SIDE // max(H, W)))
 
 
 def fitted_size(shape: tuple[int, ...], width: int, height: int) -> tuple[int, int]:
-    """(W, H) of a picture of shape (H, W), made as large as fits into width x height."""
+    """Return the (W, H) of a picture of shape (H, W) after scaling it to fit into width x height."""
     factor = min(width / shape[1], height / shape[0])
     return max(1, round(shape[1] * factor)), max(1, round(shape[0] * factor))
 
 
 def resized(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Labels at `size` = (W, H), of any integer dtype: the class number at each new pixel's centre."""
+    """Resize labels of any integer dtype to `size` = (W, H): each new pixel gets the class at its centre."""
     return np.asarray(Image.fromarray(labels.astype(np.int32)).resize(size, Image.Resampling.NEAREST))

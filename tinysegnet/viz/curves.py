@@ -1,6 +1,6 @@
-"""Loss and scores over the epochs of a training, as a matplotlib figure.
+"""Loss and scores over the epochs of a training run, as a matplotlib figure.
 
-Curves and baselines have their names at their right ends instead of a legend.
+Names at the right ends of curves and baselines replace a legend.
 """
 
 import math
@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from .figures import LIGHT, Theme, new_figure, style_axes
 
 PANELS = ("loss", "scores", "rate")
-LEFT, RIGHT, TOP, BOTTOM = 0.55, 0.45, 0.65, 0.5  # inches around a panel's axes; the names are right of them
+LEFT, RIGHT, TOP, BOTTOM = 0.55, 0.45, 0.65, 0.5  # inches around a panel's axes; the names are to their right
 
 Cell = tuple[float, float, float, float]  # x, y, width, height in inches
 Curve = tuple[str, np.ndarray, str]  # name, values, colour
@@ -31,19 +31,19 @@ def curves_figure(
     theme: Theme = LIGHT,
     size: tuple[float, float] = (11.0, 4.6),
 ) -> Figure:
-    """Loss, scores with their baselines, and learning rate over epochs.
+    """Draw loss, scores with their baselines, and learning rate over the epochs.
 
     Args:
-        history: one row per epoch, with the columns of metrics.csv and perhaps learning_rate; missing, empty and
-            non-finite values leave gaps.
+        history: one row per epoch, with the columns of metrics.csv and optionally learning_rate; missing, empty and
+            non-finite values are skipped.
         baselines: the mIoU of each no-network baseline, by name.
-        panels: which of "loss", "scores" and "rate".
+        panels: any of "loss", "scores" and "rate"; "rate" is left out if no learning rate is known.
         size: width and height in inches.
     """
     width, height = size
     if not np.isfinite(column(history, "learning_rate")).any():
         panels = [panel for panel in panels if panel != "rate"]
-    # Loss and scores are side by side, the learning rate below the loss. The scores need room for the baselines' names.
+    # Loss and scores are side by side, with the learning rate below the loss. The scores need room for their labels.
     middle = width if "scores" not in panels else 0.44 * width if len(panels) > 1 else 0.0
     low = 0.37 * height if "rate" in panels else 0.0
     cells = {"loss": (0.0, low, middle, height - low), "scores": (middle, 0.0, width - middle, height),
@@ -56,7 +56,7 @@ def curves_figure(
 
 
 def column(history: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
-    """One column of the history, (epochs,) float64; NaN for values that are absent, not numbers or not finite."""
+    """Return one column of the history, (epochs,) float64; values that are missing or not finite numbers become NaN."""
     return np.array([_finite(row.get(name)) for row in history], np.float64)
 
 
@@ -76,7 +76,7 @@ def _draw_panel(figure: Figure, panel: str, cell: Cell, history: Sequence[Mappin
     ends = [(y[np.isfinite(y)][-1], name, color) for name, y, color in curves if np.isfinite(y).any()]
     ends = [(last, f"{name} {last:{digits}}".strip(), color) for last, name, color in ends]
     ends += [(value, f"{shortened(name)} {value:.3f}", theme.muted) for name, value in baselines.items()]
-    # room for at least "1.25e-05", so that loss and learning rate, one below the other, are equally wide
+    # At least the width of "1.25e-05", so that the loss and the learning rate below it are equally wide.
     room = max(inches(figure, text, 9) for text in ["1.25e-05", *(text for _, text, _ in ends)])
     x, y, width, height = cell
     W, H = figure.get_size_inches()
@@ -91,7 +91,7 @@ def _draw_panel(figure: Figure, panel: str, cell: Cell, history: Sequence[Mappin
 
 
 def _content(panel: str, history: Sequence[Mapping[str, Any]], theme: Theme) -> tuple[str, str, list[Curve]]:
-    """Title, subtitle and curves of a panel, the most important curve last, so that it lies on top."""
+    """Return title, subtitle and curves of a panel; the most important curve is last and therefore on top."""
     if panel == "loss":
         plural = "s" * (len(history) != 1)
         return "Training loss", f"{len(history)} epoch{plural}", [("", column(history, "train_loss"), theme.loss)]
@@ -108,10 +108,10 @@ def _content(panel: str, history: Sequence[Mapping[str, Any]], theme: Theme) -> 
 
 
 def _scale(axes: Axes, panel: str, values: np.ndarray, theme: Theme) -> None:
-    """The y axis begins at 0, so that heights can be compared; for scores it ends at 1, the best value."""
+    """Start the y axis at 0, so that heights can be compared; for scores, end it at 1, the best value."""
     values = values[np.isfinite(values)]
     top = float(values.max(initial=0)) or 1.0
-    axes.set_ylim(0, 1.005 if panel == "scores" else 1.06 * top)  # 1.005: the whole line at 1
+    axes.set_ylim(0, 1.005 if panel == "scores" else 1.06 * top)  # 1.005 leaves room for the full width of a line at 1
     if panel == "rate":
         axes.set_yticks([0, top], ["0", ""])  # the subtitle states the peak
     if not len(values):
@@ -119,7 +119,7 @@ def _scale(axes: Axes, panel: str, values: np.ndarray, theme: Theme) -> None:
 
 
 def _draw_curves(axes: Axes, epoch: np.ndarray, curves: Sequence[Curve], theme: Theme) -> None:
-    """Draw lines that bridge epochs without a value, and dots too if there are few values."""
+    """Draw lines that bridge epochs without a value; with few values, also draw dots."""
     for _, y, color in curves:
         known = np.isfinite(y)
         marker = "o" if known.sum() <= 12 else ""
@@ -132,7 +132,7 @@ def _draw_curves(axes: Axes, epoch: np.ndarray, curves: Sequence[Curve], theme: 
 
 
 def _label_ends(axes: Axes, ends: Sequence[EndLabel], width: float, height: float) -> None:
-    """Write each label right of the axes, `width` x `height` inches, at its value's height, or as near as it fits."""
+    """Write each label to the right of the axes (width x height inches), as near to its value's height as possible."""
     heights = [y / axes.get_ylim()[1] for y, _, _ in ends]
     for (_, text, color), at, to in zip(ends, heights, spread(heights, gap=0.17 / height), strict=True):
         style: dict[str, Any] = {"transform": axes.transAxes, "color": color, "clip_on": False}
@@ -141,12 +141,12 @@ def _label_ends(axes: Axes, ends: Sequence[EndLabel], width: float, height: floa
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Move heights in 0..1 apart to be at least `gap` from each other, none further than it must, order kept.
+    """Move heights in 0..1 at least `gap` apart, each as little as possible, and keep their order.
 
     >>> [round(h, 2) for h in spread([0.5, 0.1, 0.5], gap=0.1)]
     [0.45, 0.1, 0.55]
     """
-    from scipy.optimize import isotonic_regression  # here: it takes a moment to import
+    from scipy.optimize import isotonic_regression  # imported here because it is slow to import
 
     order = np.argsort(heights, kind="stable")
     steps = gap * np.arange(len(order))
@@ -158,7 +158,7 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
 
 
 def inches(figure: Figure, text: str, fontsize: float) -> float:
-    """The width of a text in this figure."""
+    """Return the width of a text in this figure, in inches."""
     artist = figure.text(0, 0, text, fontsize=fontsize, parse_math=False)
     width = artist.get_window_extent().width / figure.dpi
     artist.remove()
@@ -166,6 +166,6 @@ def inches(figure: Figure, text: str, fontsize: float) -> float:
 
 
 def shortened(name: str, longest: int = 34) -> str:
-    """The name on one line. If it has more than `longest` letters, its middle is left out."""
+    """Return the name on one line, without its middle if it has more than `longest` characters."""
     name = " ".join(name.split())
     return name if len(name) <= longest else f"{name[: longest // 2]}…{name[-longest // 2 + 1 :]}"

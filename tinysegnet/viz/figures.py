@@ -1,4 +1,4 @@
-"""What all figures share: they need no pyplot, show in any notebook, and have a light or a dark theme."""
+"""The basis of all figures: they need no pyplot, are shown by any notebook, and have a light or a dark theme."""
 
 import io
 import os
@@ -20,7 +20,7 @@ from ..files import write_atomically
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a diagram: paper and ink, quieter ink, grid, and one colour per curve."""
+    """The colours of a diagram: paper, ink, muted ink, grid, and one colour per curve."""
 
     paper: str
     ink: str
@@ -32,9 +32,9 @@ class Theme:
     mIoU: str
 
 
-#: figures on a white page
+#: The theme of figures on a white page.
 LIGHT = Theme("#ffffff", "#1d1d22", "#6b6b74", "#e4e4e8", loss="#7a4fc4", G="#a35a00", C="#1b7f5c", mIoU="#1f62d0")
-#: figures on a dark page
+#: The theme of figures on a dark page.
 DARK = Theme("#17181c", "#ececf0", "#a0a0aa", "#34353b", loss="#b394f0", G="#e8a33d", C="#4cc39a", mIoU="#76a8ff")
 
 
@@ -50,12 +50,12 @@ class NotebookFigure(Figure):
 
 
 def new_figure(width: float, height: float, theme: Theme) -> NotebookFigure:
-    """An empty figure of width x height inches."""
+    """Create an empty figure of width x height inches."""
     return NotebookFigure(figsize=(width, height), dpi=120, facecolor=theme.paper)
 
 
 def figure_of(picture: Image.Image) -> NotebookFigure:
-    """A figure that shows this picture pixel for pixel, without margins."""
+    """Create a figure that shows this picture pixel for pixel, without margins."""
     figure = NotebookFigure(figsize=(picture.width / 100, picture.height / 100), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.imshow(np.asarray(picture), interpolation="nearest", aspect="auto")
@@ -64,12 +64,12 @@ def figure_of(picture: Image.Image) -> NotebookFigure:
 
 
 def figure_bytes(figure: Figure, format: str = "png") -> bytes:
-    """The figure as a PNG or SVG file, the same bytes every time."""
+    """Return the figure as a PNG or SVG file; equal figures give equal bytes."""
     buffer = io.BytesIO()
-    # Without these an SVG carries the date and random ids, and two runs of one command would differ.
+    # By default an SVG contains the date and random ids, so that two runs of one command would differ.
     metadata = {"Date": None, "Creator": None} if format == "svg" else {"Software": None}
     with matplotlib.rc_context({"svg.hashsalt": "tinysegnet", "svg.fonttype": "path"}), warnings.catch_warnings():
-        # Letters that the font lacks show as boxes; one warning per letter would not help.
+        # Characters that the font lacks appear as boxes; a warning for each would not help.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format=format, metadata=metadata)
     return buffer.getvalue()
@@ -87,21 +87,21 @@ def style_axes(axes: Axes, theme: Theme, title: str, subtitle: str = "") -> None
     axes.grid(axis="y", color=theme.grid, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(colors=theme.muted, labelsize=9, length=0)
-    axes.tick_params(axis="x", pad=6)  # or the first epoch's number touches the y axis's zero
+    axes.tick_params(axis="x", pad=6)  # otherwise the first epoch's number touches the y axis's zero
     for name, spine in axes.spines.items():
         spine.set_visible(name == "bottom")
         spine.set_color(theme.grid)
 
 
 def write_title(axes: Axes, theme: Theme, title: str, subtitle: str = "") -> None:
-    """Title and subtitle above the left edge."""
+    """Write title and subtitle above the left edge of the axes."""
     where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
     axes.annotate(title, (0, 1), (0, 24), color=theme.ink, fontsize=11, fontweight="bold", **where)
     axes.annotate(subtitle, (0, 1), (0, 9), color=theme.muted, fontsize=9, **where)
 
 
 def readable(cell: Any, theme: Theme) -> str:
-    """The colour of paper or ink, whichever has more contrast with this cell colour."""
+    """Return the colour of paper or ink, whichever has more contrast with this cell colour."""
 
     def luminance(color: Any) -> float:  # WCAG 2, 0..1
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
@@ -115,7 +115,7 @@ def readable(cell: Any, theme: Theme) -> str:
 
 
 def signed_colors(theme: Theme) -> LinearSegmentedColormap:
-    """Blue, paper, orange: strongest at the ends in light and in luminance."""
+    """Return a colour map from blue through the paper's colour to orange, with the most contrast at both ends."""
     light = ("#14468a", "#4d8fd1", "#c9dff4", theme.paper, "#fcdcb4", "#ee8f31", "#a84c00")
     dark = ("#a5d0ff", "#3f82cc", "#1f3e63", theme.paper, "#5b3614", "#cf741f", "#ffc27d")
     return LinearSegmentedColormap.from_list("signed", dark if theme == DARK else light)

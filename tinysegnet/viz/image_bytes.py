@@ -1,4 +1,4 @@
-"""The files of `predict`: label maps as index PNGs, and the overlays of a folder as an animation."""
+"""The files that `predict` writes: label maps as palette PNGs, and the overlays of a folder as an animation."""
 
 import io
 from typing import Any
@@ -12,19 +12,19 @@ from .legend import legend_strip
 from .overlay import as_uint8, overlay
 
 BAR, INK, MUTED, TRACK = (24, 24, 28), (236, 236, 240), (160, 160, 170), (64, 64, 70)
-LONGEST, SHORTEST = 640, 160  # pixels: the longer side of a frame at most, either side at least
-LINE = 26  # height of the line with a frame's name
+LONGEST, SHORTEST = 640, 160  # pixels; maximum of a frame's longer side, minimum of either side
+LINE = 26  # height in pixels of the line with a frame's name
 
 
 def index_picture(labels: np.ndarray, palette: Palette) -> Image.Image:
-    """Labels (H, W) uint8 as a palette picture: its values are the class numbers, and viewers show their colours."""
+    """Return labels (H, W) uint8 as a palette picture: its values are class numbers, and viewers show their colours."""
     picture = Image.fromarray(np.ascontiguousarray(labels, np.uint8))
     picture.putpalette(palette.lookup_table().tobytes())  # changes the mode to P and keeps the values
     return picture
 
 
 def picture_bytes(picture: Image.Image, format: str = "PNG", **options: Any) -> bytes:
-    """The picture as a file in this format, with options of Pillow."""
+    """Encode the picture in this format, with Pillow's options."""
     buffer = io.BytesIO()
     picture.save(buffer, format, **options)
     return buffer.getvalue()
@@ -33,7 +33,7 @@ def picture_bytes(picture: Image.Image, format: str = "PNG", **options: Any) -> 
 class Animation:
     """Overlays of many pictures as one GIF that repeats forever; all frames have the first picture's shape.
 
-    count: the largest number of pictures. A frame has 256 colours and takes at most 0.4 MB.
+    count: the maximum number of pictures. Frames have 256 colours, so that each takes less than 1 MB of memory.
     """
 
     def __init__(self, palette: Palette, count: int) -> None:
@@ -42,7 +42,7 @@ class Animation:
         self.size: tuple[int, int] | None = None  # (H, W) of the overlays
 
     def add(self, image: np.ndarray, labels: np.ndarray, name: str, number: int) -> None:
-        """Append the overlay of picture (H, W, 3) number `number` of count, with labels (H, W)."""
+        """Append the overlay of picture `number` of `count`: image (H, W, 3), labels (H, W)."""
         H, W = self.size = self.size or _frame_size(*labels.shape)
         # Other shapes are fitted into the frame with dark bars. Scaling before painting keeps class boundaries one
         # pixel wide.
@@ -57,20 +57,20 @@ class Animation:
         self.frames.append(_in_256_colours(frame, painted, self.palette))
 
     def to_bytes(self) -> bytes:
-        """The GIF file. Each frame shows for 0.1 to 0.7 seconds, all together for half a minute if possible."""
+        """Return the GIF file, half a minute long if that gives each frame 0.1 to 0.7 seconds."""
         pause = min(max(30_000 // len(self.frames), 100), 700)  # milliseconds
         first, *others = self.frames
         return picture_bytes(first, "GIF", save_all=True, append_images=others, duration=pause, loop=0)
 
 
 def _frame_size(H: int, W: int) -> tuple[int, int]:
-    """(H, W) of the frames, in the shape of the first picture, H x W, with 320 to 640 pixels on the longer side."""
+    """Return (H, W) of the frames: the proportions of the first picture, and 320 to 640 pixels on the longer side."""
     factor = min(max(1.0, LONGEST / 2 / max(H, W)), LONGEST / max(H, W))
     return max(SHORTEST, round(H * factor)), max(SHORTEST, round(W * factor))
 
 
 def _in_256_colours(frame: Image.Image, painted: Image.Image, palette: Palette) -> Image.Image:
-    """A palette of the whole frame would lose rare classes' colours: they are fixed; the overlay shares the rest."""
+    """Reduce a frame to 256 colours: the class colours, which must not be lost, greys, and colours of the overlay."""
     own = [channel for color in palette.colors[:128] for channel in color]
     greys = [level for level in range(0, 256, 17) for _ in range(3)]
     free = 256 - (len(own) + len(greys)) // 3
@@ -81,7 +81,7 @@ def _in_256_colours(frame: Image.Image, painted: Image.Image, palette: Palette) 
 
 
 def _write_line(frame: Image.Image, top: int, name: str, number: int, count: int) -> None:
-    """Write name and number, and draw a progress bar. The number also distinguishes frames that GIF would merge."""
+    """Write name and number, and draw a progress bar. The number keeps equal frames from being merged."""
     draw, font, W = ImageDraw.Draw(frame), load_font(13), frame.width
     place, middle, bottom = f"{number} / {count}", top + LINE / 2 - 1, top + LINE
     draw.text((W - 10, middle), place, MUTED, font, anchor="rm")

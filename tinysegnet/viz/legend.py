@@ -1,4 +1,4 @@
-"""The legend: colour, name and share of every class, in as many columns as fit, drawn pixel by pixel with Pillow."""
+"""A legend with the colour, name and share of each class, drawn with Pillow."""
 
 import textwrap
 
@@ -13,14 +13,14 @@ from .overlay import hatch, is_class
 def legend_strip(
     palette: Palette, width: int, labels: np.ndarray | None = None, *, font_size: int = 14, void: bool = True
 ) -> np.ndarray:
-    """A legend exactly `width` pixels wide and as high as it needs: (h, width, 3) uint8, dark on white.
+    """Draw a legend exactly `width` pixels wide and as high as necessary: (h, width, 3) uint8, dark on white.
 
     Long names are broken into lines; all columns are as wide as the widest entry.
 
     Args:
         labels: (H, W) class numbers; only classes that occur are listed, largest first, each with its share of all
-            pixels. None: all classes in the palette's order.
-        void: also list the unlabelled pixels, if there can be any.
+            pixels. None lists all classes in the palette's order.
+        void: also list the unlabelled pixels, if the labels or the palette have any.
     """
     font = load_font(font_size)
     swatch, gap, line = round(1.15 * font_size), round(0.5 * font_size), round(1.3 * font_size)
@@ -39,7 +39,7 @@ def legend_strip(
     heights = [max(len(lines) for lines, _, _ in row) * line + gap for row in rows]
     canvas = Image.new("RGB", (width, sum(heights) + 2 * gap), PAPER)
     draw = ImageDraw.Draw(canvas)
-    # Columns start where a table of this width has them, so that the legend fills the strip evenly.
+    # Several rows form a table whose columns fill the strip evenly.
     stride = (width - 2 * gap + column_gap) / columns if len(rows) > 1 else step
     for i, row in enumerate(rows):
         for j, (lines, share, color) in enumerate(row):
@@ -57,19 +57,19 @@ def legend_strip(
 
 
 def class_name(palette: Palette, k: int) -> str:
-    """The name of class k on one line, or "class k" if it is blank."""
+    """Return the name of class k on one line, or "class k" if it is blank."""
     return " ".join(palette.names[k].split()) or f"class {k}"
 
 
 def percent(fraction: float) -> str:
-    """0.3141 -> "31.4 %"; values that would round to 0 are "< 0.1 %"."""
+    """Format 0.3141 as "31.4 %", and positive values that would round to 0 as "< 0.1 %"."""
     return "< 0.1 %" if 0 < fraction < 0.0005 else f"{100 * fraction:.1f} %"
 
 
 def _listed(
     palette: Palette, labels: np.ndarray | None, void: bool
 ) -> list[tuple[str, str, tuple[int, int, int] | None]]:
-    """Name, share and colour of the legend's entries in order; unlabelled pixels have no colour."""
+    """Return name, share and colour of each entry in order; unlabelled pixels have no colour."""
     K = palette.num_classes
     names, colors = [*(class_name(palette, k) for k in range(K)), "not labelled"], [*palette.colors, None]
     if labels is None:
@@ -82,7 +82,7 @@ def _listed(
 
 
 def _broken(text: str, font: ImageFont.FreeTypeFont, room: int) -> list[str]:
-    """Break text into lines of at most `room` pixels: at spaces if possible, else within words."""
+    """Break text into lines of at most `room` pixels: at spaces if possible, otherwise within words."""
     for letters in range(len(text), 1, -1):
         lines = textwrap.wrap(text, letters)
         if max(text_width(line, font) for line in lines) <= room:

@@ -13,18 +13,18 @@ from .curves import inches, shortened
 from .figures import LIGHT, Theme, new_figure, readable
 from .legend import class_name, percent
 
-MOST_NUMBERS = 24  # classes up to which the cells carry their numbers; beyond, colour alone is legible
+MAX_NUMBERED = 24  # classes up to which cells contain numbers; smaller cells are too small for text
 
 
 def confusion_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) -> Figure:
-    """The confusion matrix: a row for each true class, a column for each class predicted.
+    """Draw the confusion matrix with one row per true class and one column per predicted class.
 
-    A cell is the share of the row's pixels, in percent (blank below a half), so every row adds up to 100 and the
-    diagonal shows each class's accuracy. Right of a row is its share of all labelled pixels; the row of a class that
-    does not occur is empty and marked absent. The figure grows with the number of classes.
+    A cell shows its share of the row's pixels in percent (blank below 0.5), so that every row adds up to 100 and the
+    diagonal shows each class's accuracy. With more than 24 classes, cells show colours only. To the right of a row is
+    its share of all labelled pixels. The row of a class that does not occur is empty and marked absent.
     """
     K = len(scores.pixels)
-    cell = 0.44 if K <= MOST_NUMBERS else 0.23  # inches
+    cell = 0.44 if K <= MAX_NUMBERED else 0.23  # inches
     names = [shortened(class_name(palette, k), 24) for k in range(K)]
     shares = scores.confusion / np.maximum(scores.pixels, 1)[:, None]
     figure, axes = _square_axes(names, cell, theme)
@@ -34,7 +34,7 @@ def confusion_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) 
     _name_both_sides(axes, names, palette, cell, theme)
     _note_rows(axes, scores, theme)
     for (row, column), share in np.ndenumerate(shares):
-        if K <= MOST_NUMBERS and share >= 0.005:
+        if K <= MAX_NUMBERED and share >= 0.005:
             color, weight = readable(shades(share)[:3], theme), "bold" if row == column else "normal"
             axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=9, color=color,
                       weight=weight)  # fmt: skip
@@ -42,32 +42,32 @@ def confusion_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) 
 
 
 def _square_axes(names: list[str], cell: float, theme: Theme) -> tuple[Figure, Axes]:
-    """A figure with room for a K x K table of cells, names left and above, notes on the right; sizes in inches."""
+    """Create a figure with room for a K x K table of cells, names to the left and above, and notes on the right."""
     probe = new_figure(1, 1, theme)
     label = max(inches(probe, name, 9) for name in names) + 0.5
-    title, notes, edge = 0.8, 1.0, 0.25
+    title, notes, edge = 0.8, 1.0, 0.25  # inches, like all sizes below
     side = cell * len(names)
-    W = max(edge + label + side + notes, 5.6)  # the two lines above want that much
+    W = max(edge + label + side + notes, 5.6)  # wide enough for title and subtitle
     H = title + label + side + edge
     figure = new_figure(W, H, theme)
     axes = figure.add_axes(((edge + label) / W, edge / H, side / W, side / H))
     where: dict[str, Any] = {"xycoords": "figure points", "ha": "left"}
     left, top = 72 * edge, 72 * H
     axes.annotate("Confusion matrix", (left, top - 24), color=theme.ink, fontsize=11, fontweight="bold", **where)
-    text = "what each true class (row) was taken for (column), in % of the row"
+    text = "rows: true classes, columns: predicted classes, in % of each row"
     axes.annotate(text, (left, top - 39), color=theme.muted, fontsize=9, **where)
     return figure, axes
 
 
 def _shades(theme: Theme) -> LinearSegmentedColormap:
-    """From paper to the theme's colour of mIoU, with large first steps, so that 5 % is visible."""
+    """Return a colour map from paper to the theme's mIoU colour, with large first steps, so that 5 % is visible."""
     paper, full = np.array(to_rgb(theme.paper)), np.array(to_rgb(theme.mIoU))
     stops = [(x, tuple(paper + (full - paper) * x**0.6)) for x in np.linspace(0, 1, 17)]
     return LinearSegmentedColormap.from_list("tinysegnet", stops)
 
 
 def _rule(axes: Axes, K: int, theme: Theme) -> None:
-    """Hairlines between the cells, and a frame around each cell of the diagonal, where predictions are right."""
+    """Draw hairlines between the cells, and a frame around each cell of the diagonal, where predictions are correct."""
     for at in np.arange(K + 1) - 0.5:
         axes.axhline(at, color=theme.grid, linewidth=0.6, clip_on=False)
         axes.axvline(at, color=theme.grid, linewidth=0.6, clip_on=False)
@@ -79,10 +79,10 @@ def _rule(axes: Axes, K: int, theme: Theme) -> None:
 
 
 def _name_both_sides(axes: Axes, names: list[str], palette: Palette, cell: float, theme: Theme) -> None:
-    """Names left of the rows and vertically above the columns, each beside a square in its colour."""
+    """Write names left of the rows and vertically above the columns, each beside a square in the class colour."""
     style: dict[str, Any] = {"fontsize": 9, "color": theme.ink, "parse_math": False, "textcoords": "offset points"}
     square: dict[str, Any] = {"marker": "s", "markersize": 7, "clip_on": False, "markeredgewidth": 0.5}
-    away = 9 / (72 * cell)  # of the squares from the table, in cells
+    away = 9 / (72 * cell)  # distance of the squares from the table, in cells
     for k, name in enumerate(names):
         fill: dict[str, Any] = {"markerfacecolor": np.array(palette.colors[k]) / 255, "markeredgecolor": theme.muted}
         axes.plot([-0.5 - away], [k], **square, **fill)
@@ -92,7 +92,7 @@ def _name_both_sides(axes: Axes, names: list[str], palette: Palette, cell: float
 
 
 def _note_rows(axes: Axes, scores: Scores, theme: Theme) -> None:
-    """Write its share of all labelled pixels right of each row."""
+    """Write each row's share of all labelled pixels to its right."""
     K, total = len(scores.pixels), max(int(scores.pixels.sum()), 1)
     style: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9, "color": theme.muted}
     axes.annotate("of all pixels", (K - 0.5, -0.5), (8, 6), va="bottom", annotation_clip=False, **style)

@@ -1,7 +1,7 @@
-"""A picture and its label map in one image. Arrays in, arrays out: all pictures (H, W, 3), all labels (H, W).
+"""Pictures (H, W, 3) combined with their label maps (H, W); all functions take and return arrays.
 
-Unlabelled pixels (with the palette's ignore_label, or any value that is not a class) are not painted in a colour that
-could be a class: overlays leave them as they are, and label maps hatch them.
+Unlabelled pixels have the palette's ignore_label or any other value that is not a class. They never get a class
+colour: overlays leave them unchanged, and label maps hatch them.
 """
 
 import numpy as np
@@ -14,9 +14,9 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def overlay(image: np.ndarray, labels: np.ndarray, palette: Palette, alpha: float = 0.5) -> np.ndarray:
-    """Class colours over a picture: (H, W, 3) uint8. alpha 0 shows the picture only, 1 the colours only.
+    """Blend class colours over a picture: (H, W, 3) uint8. alpha 0 shows only the picture, alpha 1 only the colours.
 
-    Class boundaries are one pixel wide and painted more strongly. Unlabelled pixels stay as in the picture.
+    Class boundaries are one pixel wide and painted more strongly. Unlabelled pixels are unchanged.
     """
     image, labels = as_uint8(image), _labels_for(image, labels)
     # Weights are 16-bit multiples of 1/256, which take half the memory of float32.
@@ -30,12 +30,12 @@ def overlay(image: np.ndarray, labels: np.ndarray, palette: Palette, alpha: floa
 
 
 def colour_map(labels: np.ndarray, palette: Palette) -> np.ndarray:
-    """The label map alone, in the palette's colours, unlabelled pixels hatched: (H, W, 3) uint8."""
+    """Paint a label map in the palette's colours, with unlabelled pixels hatched: (H, W, 3) uint8."""
     return np.where(is_class(labels, palette)[..., None], palette.colorize(labels), hatch(*labels.shape))
 
 
 def error_picture(image: np.ndarray, labels: np.ndarray, prediction: np.ndarray, palette: Palette) -> np.ndarray:
-    """Where a prediction is wrong: (H, W, 3) uint8. Wrong red, right a dim grey picture, unlabelled hatched dark."""
+    """Paint errors red, correct pixels as a dim grey picture, and unlabelled pixels hatched: (H, W, 3) uint8."""
     image = as_uint8(image)
     labels, prediction = _labels_for(image, labels), _labels_for(image, prediction)
     grey = (image @ LUMA)[..., None]
@@ -47,19 +47,19 @@ def error_picture(image: np.ndarray, labels: np.ndarray, prediction: np.ndarray,
 
 
 def hatch(H: int, W: int, *, dark: bool = False, period: int = 8) -> np.ndarray:
-    """Diagonal stripes in light or dark greys, which mark unlabelled pixels: (H, W, 3) uint8."""
+    """Draw diagonal stripes in light or dark greys, which mark unlabelled pixels: (H, W, 3) uint8."""
     bright, shade = ((86, 86, 92), (66, 66, 72)) if dark else ((222, 222, 220), (182, 182, 180))
     stripe = (np.arange(H)[:, None] + np.arange(W)) % period < period // 2
     return np.where(stripe[..., None], np.array(bright, np.uint8), np.array(shade, np.uint8))
 
 
 def is_class(labels: np.ndarray, palette: Palette) -> np.ndarray:
-    """(H, W) bool: whether each pixel has a class."""
+    """Return whether each pixel has a class, (H, W) bool."""
     return (labels >= 0) & (labels < palette.num_classes)
 
 
 def class_boundaries(labels: np.ndarray) -> np.ndarray:
-    """(H, W) bool: the label differs from the neighbour on the right or below.
+    """Return whether each pixel's label differs from its neighbour's on the right or below, (H, W) bool.
 
     >>> class_boundaries(np.array([[0, 0, 1], [0, 0, 1]])).astype(int)
     array([[0, 1, 0],
@@ -72,10 +72,10 @@ def class_boundaries(labels: np.ndarray) -> np.ndarray:
 
 
 def as_uint8(image: np.ndarray) -> np.ndarray:
-    """A picture (H, W, 3), uint8 or float in 0..255, as uint8; values outside are clipped, and NaN becomes black."""
+    """Convert a picture (H, W, 3), uint8 or float, to uint8; values outside 0..255 are clipped, and NaN becomes 0."""
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise ShapeError(f"a picture to show is (H, W, 3); this one is {image.shape}")
+        raise ShapeError(f"a picture must be a non-empty array (H, W, 3); this one has the shape {image.shape}")
     if image.dtype == np.uint8:
         return image
     return np.clip(np.rint(np.nan_to_num(image, posinf=255, neginf=0)), 0, 255).astype(np.uint8)
@@ -85,6 +85,6 @@ def _labels_for(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
     labels, shape = np.asarray(labels), image.shape[:2]
     if labels.shape != shape or labels.dtype.kind not in "iu":
         raise ShapeError(
-            f"labels {labels.shape}, {labels.dtype} (expected {shape}, integers, as the picture's shape is)"
+            f"labels must be integers of the picture's shape {shape}, not {labels.dtype} of the shape {labels.shape}"
         )
     return labels

@@ -1,4 +1,4 @@
-"""Whole pictures to look at: a prediction with its legend, and rows of image, truth, prediction and errors."""
+"""Complete pictures: a prediction with its legend, and rows of image, ground truth, prediction and errors."""
 
 from collections.abc import Sequence
 
@@ -11,19 +11,19 @@ from .legend import legend_strip, percent
 from .overlay import as_uint8, colour_map, error_picture, is_class, overlay
 
 Compared = tuple[np.ndarray, np.ndarray, np.ndarray, str]  # image, labels, prediction, name
-HEADINGS = ("Image", "Truth", "Prediction", "Errors (red)")
+HEADINGS = ("Image", "Ground truth", "Prediction", "Errors (red)")
 
 
 def labelled_picture(
     image: np.ndarray, labels: np.ndarray, palette: Palette, *, enlargement: int | None = None, narrowest: int = 640
 ) -> Image.Image:
-    """The picture with class colours over it; below it the classes that occur, with their shares of the pixels.
+    """Draw class colours over the picture, and below it the classes that occur, with their shares of the pixels.
 
     Args:
         image: (H, W, 3), uint8 or float in 0..255.
         labels: (H, W) class numbers.
-        enlargement: repeat each pixel this many times along both axes; None: until 640 pixels wide.
-        narrowest: width of the canvas in pixels, at least. The lettering grows with the picture.
+        enlargement: repeat each pixel this many times along both axes; None makes the picture about 640 pixels wide.
+        narrowest: the minimum width of the canvas in pixels. The font size grows with the picture.
     """
     image, labels = as_uint8(image), np.asarray(labels)
     times = fitting_scale(labels.shape, 640, at_least=True) if enlargement is None else enlargement
@@ -34,11 +34,11 @@ def labelled_picture(
 
 
 def overlays_picture(samples: Sequence[Compared], palette: Palette) -> Image.Image:
-    """Rows of image | truth | prediction | errors, each with its name and pixel accuracy, and a legend of all classes.
+    """Draw one row of image, ground truth, prediction and errors per sample, and a legend of all classes.
 
-    samples: tuples (image, labels, prediction, name).
+    samples: tuples (image, labels, prediction, name). Each row has the name and the pixel accuracy above it.
     """
-    panel, size, gap = 400, 16, 10  # width of a panel, of the lettering, and between panels
+    panel, size, gap = 400, 16, 10  # panel width, font size, and gap between panels
     width = 4 * panel + 5 * gap
     middles = [gap + i * (panel + gap) + panel / 2 for i in range(4)]
     rows = [text_row([(x, text, INK, "mm") for x, text in zip(middles, HEADINGS, strict=True)], width, size)]
@@ -51,10 +51,10 @@ def overlays_picture(samples: Sequence[Compared], palette: Palette) -> Image.Ima
 
 
 def compared_panels(sample: Compared, palette: Palette, width: int, height: int) -> list[Image.Image]:
-    """Image, truth, prediction and errors as four pictures of one size, as large as fits into width x height.
+    """Return image, ground truth, prediction and errors as four pictures of one size that fits into width x height.
 
     They are scaled before they are painted, so that hatching and class boundaries are as fine as the panel allows.
-    Labels are scaled by nearest neighbour: between classes 2 and 4 there is no class 3.
+    Labels are scaled by nearest neighbour, since the mean of two class numbers has no meaning.
     """
     size = fitted_size(np.shape(sample[1]), width, height)
     image = scaled_image(as_uint8(sample[0]), size)
@@ -64,24 +64,24 @@ def compared_panels(sample: Compared, palette: Palette, width: int, height: int)
 
 
 def pixel_accuracy(labels: np.ndarray, prediction: np.ndarray, palette: Palette) -> float | None:
-    """Share of the labelled pixels that are predicted right; None if no pixel is labelled."""
+    """Return the share of the labelled pixels that are predicted correctly; None if no pixel is labelled."""
     counted = is_class(np.asarray(labels), palette)
     return float((labels == prediction)[counted].mean()) if counted.any() else None
 
 
 def caption(sample: Compared, palette: Palette) -> str:
-    """The text beside a sample's name: the share of its labelled pixels that are right."""
+    """Return the text beside a sample's name: the share of its labelled pixels that are correct."""
     accuracy = pixel_accuracy(sample[1], sample[2], palette)
-    return "no labelled pixels" if accuracy is None else f"{percent(accuracy)} of pixels right"
+    return "no labelled pixels" if accuracy is None else f"{percent(accuracy)} of pixels correct"
 
 
 def scaled_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A uint8 picture at `size` = (W, H); strongly enlarged pixels stay squares."""
+    """Scale a uint8 picture to `size` = (W, H); strongly enlarged pixels stay square."""
     method = Image.Resampling.NEAREST if size[0] > 2 * image.shape[1] else Image.Resampling.LANCZOS
     return np.asarray(Image.fromarray(image).resize(size, method))
 
 
 def truth_panel(image: np.ndarray, labels: np.ndarray, palette: Palette) -> np.ndarray:
-    """The labels over the picture, painted like the prediction, with hatching for unlabelled pixels."""
+    """Paint labels over the picture in the same way as a prediction, and hatch unlabelled pixels."""
     void = ~is_class(labels, palette)[..., None]
     return np.where(void, colour_map(labels, palette), overlay(image, labels, palette, 0.7))

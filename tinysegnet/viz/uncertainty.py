@@ -1,4 +1,4 @@
-"""The uncertainty of a network at each pixel, as a picture with a scale."""
+"""A picture of a network's uncertainty at each pixel, with a colour scale."""
 
 import matplotlib
 import numpy as np
@@ -7,23 +7,23 @@ from PIL import Image, ImageDraw
 from ..errors import ShapeError
 from .canvas import EDGE, INK, PAPER, enlarge, fitting_scale, load_font, stacked, text_width
 
-MEANING = "uncertainty: variance of the probabilities, mean over the classes"
+MEANING = "uncertainty: variance of the class probabilities, averaged over the classes"
 
 
 def uncertainty_picture(uncertainty: np.ndarray, *, narrowest: int = 480) -> Image.Image:
-    """A network's uncertainty at each pixel: dark for certain, bright for uncertain, with a scale below.
+    """Draw a network's uncertainty at each pixel, from dark (certain) to bright (uncertain), with a scale below.
 
     Args:
-        uncertainty: (H, W), such as the variance of sampled probabilities. Colours saturate at the 99.5th percentile,
-            or at the maximum if that percentile is 0.
-        narrowest: width of the canvas in pixels, at least.
+        uncertainty: (H, W), for example the variance of sampled probabilities. Colours saturate at the 99.5th
+            percentile, or at the maximum if that percentile is 0.
+        narrowest: the minimum width of the canvas in pixels.
 
     Raises:
-        ShapeError: the array is not (H, W), or empty.
+        ShapeError: if the array is empty or not (H, W).
     """
     uncertainty = np.asarray(uncertainty, np.float32)
     if uncertainty.ndim != 2 or not uncertainty.size:
-        raise ShapeError(f"a map of uncertainty is (H, W); this one is {uncertainty.shape}")
+        raise ShapeError(f"an uncertainty map must be a non-empty array (H, W), not {uncertainty.shape}")
     uncertainty = np.nan_to_num(uncertainty)
     most = float(np.percentile(uncertainty, 99.5)) or float(uncertainty.max()) or 1.0
     scale = fitting_scale(uncertainty.shape, narrowest, at_least=True)
@@ -33,12 +33,12 @@ def uncertainty_picture(uncertainty: np.ndarray, *, narrowest: int = 480) -> Ima
 
 
 def _colored(values: np.ndarray) -> np.ndarray:
-    """Values 0..1, (H, W) -> (H, W, 3) uint8."""
+    """Convert values 0..1, (H, W), to colours, (H, W, 3) uint8."""
     return matplotlib.colormaps["inferno"](values, bytes=True)[..., :3]
 
 
 def _scale_strip(most: float, width: int) -> Image.Image:
-    """A bar of the colours between 0 and `most`, and what they mean."""
+    """Draw a colour bar from 0 to `most`, with its meaning below."""
     size = max(15, round(width / 56))
     font, gap = load_font(size), round(0.6 * size)
     strip = Image.new("RGB", (width, round(2.6 * size) + 3 * gap), PAPER)

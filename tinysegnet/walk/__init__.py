@@ -1,11 +1,11 @@
-"""A walk through a network: a debugger in one HTML page. Every layer forward, the loss, every layer backward.
+"""A walk through a network, an HTML page that shows every layer forward, the loss, and every layer backward.
 
-trace         the network run once with everything kept
-overview      the rows of the first step, and how a walk and predict compare
-explanations  what is said of each kind of step; the texts are in explanations.toml
-steps         steps in order, and the arrays that they show
-payload       arrays as bytes inside the page
-page          the page itself; page_source/ has its template, style and scripts: ES modules, to be read from main.js on
+trace         runs the network once and keeps all arrays
+overview      describes network, picture and labels, and compares the walk with predict
+explanations  fills numbers into the texts of explanations.toml
+steps         lists the steps and the arrays that they show
+payload       encodes the arrays
+page          renders page_source/, whose scripts are ES modules; main.js is the first
 """
 
 from .walk_page import Walk, is_walk, walk

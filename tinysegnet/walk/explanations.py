@@ -1,4 +1,4 @@
-"""What the page says, above all of each kind of step: the texts of explanations.toml with numbers in them."""
+"""The page's texts, above all those of each kind of step: explanations.toml with numbers filled in."""
 
 import inspect
 import tomllib
@@ -12,21 +12,21 @@ from ..layers import LayerTrace, Windows
 
 
 def explain(kind: str, **fields: Any) -> dict[str, str]:
-    """The texts of a kind of step by name, in HTML, with these fields of a LayerTrace in them."""
+    """Return the texts of a kind of step by name, in HTML, with these fields of a LayerTrace filled in."""
     templates = _templates().get(kind, _templates()["unknown"])
     return {name: template.render(kind=kind, **fields) for name, template in templates.items()}
 
 
 def explain_layer(traced: LayerTrace) -> dict[str, str]:
-    """The texts of a layer: its own, or else those of its kind."""
-    documentation = (inspect.getdoc(traced.layer) or "A layer of its own.").partition("\n\n")[0]
+    """Return the texts of a layer: its own where it has any, otherwise those of its kind."""
+    documentation = (inspect.getdoc(traced.layer) or "A layer without documentation.").partition("\n\n")[0]
     place = "" if traced.windows is None else _place(traced.windows)
     return explain(**vars(traced), documentation=documentation, place=place) | traced.layer.explanation()
 
 
 @cache
 def _templates() -> dict[str, dict[str, Template]]:
-    """Kind -> name -> text. A text includes another one as "kind.name"."""
+    """Return the texts by kind and name. A text includes another one as "kind.name"."""
     texts = tomllib.loads(files(__package__).joinpath("explanations.toml").read_text(encoding="utf-8"))
     named = {f"{kind}.{name}": text for kind, table in texts.items() for name, text in table.items()}
     load = Environment(loader=DictLoader(named), autoescape=True, undefined=StrictUndefined).get_template
@@ -34,7 +34,7 @@ def _templates() -> dict[str, dict[str, Template]]:
 
 
 def _place(windows: Windows) -> str:
-    """ "2u + i − 1, 2v + j − 1": the pixel of the larger side for pixel (u, v) of the smaller, and tap (i, j)."""
+    """Return the larger side's pixel for pixel (u, v) of the smaller side and tap (i, j): "2u + i − 1, 2v + j − 1"."""
     parts = []
     for pixel, tap, stride, before in zip("uv", "ij", windows.stride, windows.before, strict=True):
         parts.append(f"{pixel if stride == 1 else f'{stride}{pixel}'} + {tap}" + (f" − {before}" if before else ""))

@@ -1,4 +1,4 @@
-"""What the first page of a walk says of network, picture and labels, and how the walk and `predict` compare."""
+"""The first step's facts about network, picture and labels, and how the walk and `predict` compare."""
 
 from typing import Any
 
@@ -15,26 +15,25 @@ from .trace import Trace, trace
 
 def build_overview(model: Network, x: np.ndarray, found: Trace, prediction: np.ndarray, own_size: Size,
                    palette: Palette) -> list[tuple[str, str]]:  # fmt: skip
-    """(name, text) each. x: (1, H, W, 3), what the network gets. prediction: (H, W). own_size: the picture's."""
+    """Return rows (name, text). x: (1, H, W, 3), the network's input. prediction: (H, W). own_size: the picture's."""
     H, W = x.shape[1:3]
-    network = (
-        f"{model.config.get('name', 'of your own')}, {model.num_parameters:,} parameters, {len(model.layers)} layers"
-    )
+    network = model.config.get("name", "custom network")
+    network += f", {model.num_parameters:,} parameters, {len(model.layers)} layers"
     rows = {"Network": network, "Picture": f"{H} x {W} pixels"}
     if own_size != (H, W):
-        rows["Picture"] += f", made of {own_size[0]} x {own_size[1]}"
+        rows["Picture"] += f", resized from {own_size[0]} x {own_size[1]}"
     if found.loss is not None:
         right = (prediction == found.loss.labels)[found.loss.labels >= 0]
-        share = f"{right.mean():.1%} of the labelled pixels are right" if right.size else "no pixel is labelled"
+        share = f"{right.mean():.1%} of the labelled pixels are correct" if right.size else "no pixel is labelled"
         rows["Loss"] = f"{found.loss.value:.6g}; {share}"
-        rows["The label map has"] = _shares(found.loss.labels, palette)
-    rows["Statistics"] = "batch norm uses its running statistics, dropout is off: as in one pass of predict"
+        rows["Labels"] = _shares(found.loss.labels, palette)
+    rows["Statistics"] = "Batch norm uses its running statistics and dropout is off, as in one pass of predict."
     rows["Precision"] = _precision(model, x, found, prediction)
     return list(rows.items())
 
 
 def _shares(labels: np.ndarray, palette: Palette) -> str:
-    """What a label map holds, the largest class first: who sees other classes than the picture's took the wrong map."""
+    """List the classes of a label map, largest first, so that a wrong map is noticed."""
     shares = {name: float(np.mean(labels == k)) for k, name in enumerate(palette.names)}
     found = [f"{name} {share:.1%}" for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share]
     void = float(np.mean(labels < 0))
@@ -44,7 +43,7 @@ def _shares(labels: np.ndarray, palette: Palette) -> str:
 def describe_averaging(
     model: Network, image: np.ndarray, size: Size | None, mirror: bool, scales: tuple[float, ...]
 ) -> str:
-    """How `predict` with these settings differs from the one pass of a walk; "" if it does not."""
+    """Describe how `predict` with these settings differs from the one pass of a walk; "" if it does not."""
     scales = convert("scales", scales, tuple[float, ...])
     count = len(scales) * (2 if mirror else 1)
     if count == 1 and scales == (1.0,):
@@ -57,12 +56,12 @@ def describe_averaging(
 
 
 def describe_weighting(class_weights: Any, in_training: str | None) -> str:
-    """Whether classes have weights in the loss of this page, and how they were weighted in training, if it is known."""
+    """Describe the class weights of this page's loss and, if known, those of training."""
     return explain("weighting", weighted=class_weights is not None, in_training=in_training)["text"]
 
 
 def _precision(model: Network, x: np.ndarray, found: Trace, prediction: np.ndarray) -> str:
-    """How the network's own arithmetic compares with the page's."""
+    """Describe how the network's own arithmetic compares with the page's."""
     tape = Tape()
     logits = model.forward(x, tape=tape)
     finite = bool(np.isfinite(logits).all())
@@ -75,12 +74,12 @@ def _precision(model: Network, x: np.ndarray, found: Trace, prediction: np.ndarr
     if windows and finite:
         same_indices = trace(model, x[0], None, indices=indices)
         rest, rest_differing = _distance(logits, same_indices, class_logits(same_indices.logits)[0].argmax(-1))
-    if rest_differing >= differing and not rest < difference / 2:  # these windows are not what makes the difference
+    if rest_differing >= differing and not rest < difference / 2:  # these windows do not explain the difference
         windows = 0
     fields = {"difference": f"{difference:.2g}", "differing": differing, "rest": f"{rest:.2g}"}
     return explain("precision", finite=finite, windows=windows, rest_differing=rest_differing, **fields)["text"]
 
 
 def _distance(logits: np.ndarray, found: Trace, prediction: np.ndarray) -> tuple[float, int]:
-    """The largest difference from the trace's logits, and at how many pixels the class is not the prediction (H, W)."""
+    """Return the largest difference from the trace's logits, and the number of pixels with another class."""
     return float(np.abs(logits - found.logits).max()), int((class_logits(logits)[0].argmax(-1) != prediction).sum())

@@ -1,4 +1,4 @@
-"""The page: one HTML file with the arrays, the style and the scripts inside, which asks no server for anything."""
+"""The page: a single HTML file that contains arrays, style and scripts and makes no requests."""
 
 import base64
 import re
@@ -19,11 +19,11 @@ from .steps import build_steps
 from .trace import Trace
 
 THEMES = {"light": LIGHT, "dark": DARK}
-SOURCE = files(__package__) / "page_source"  # template, style and scripts, which are ES modules
+SOURCE = files(__package__) / "page_source"  # template, style and ES modules
 
 
 def build_page(trace: Trace, about: dict[str, Any], prediction: np.ndarray, palette: Palette) -> str:
-    """The page by the largest plan that fits. about: title, notice, weighting and overview. prediction: (H, W).
+    """Build the page with the largest plan that fits. about: title, notice, weighting, overview. prediction: (H, W).
 
     Raises:
         SettingError: if even the smallest plan makes a page of more than 25 MB.
@@ -54,7 +54,7 @@ def build_page(trace: Trace, about: dict[str, Any], prediction: np.ndarray, pale
 
 
 def _render(data: dict[str, Any], blobs: Blobs) -> str:
-    """The template with everything in it."""
+    """Render the template with data, scripts and style."""
     templates = jinja2.Environment(loader=jinja2.PackageLoader(__package__, SOURCE.name), autoescape=True,
                                    undefined=jinja2.StrictUndefined, trim_blocks=True)  # fmt: skip
     templates.filters["inline"] = inline
@@ -70,21 +70,21 @@ def _render(data: dict[str, Any], blobs: Blobs) -> str:
 
 
 def inline(text: str) -> Markup:
-    """Code for a `<script>` or a `<style>`, where no escape is possible: it stands there as it is.
+    """Mark code as safe for a `<script>` or `<style>` element, where characters cannot be escaped.
 
     Raises:
-        ValueError: for code that would end its element, or make the browser read on behind its end.
+        ValueError: if the code would end its element early, or make the browser read past its end.
     """
     found = re.search(r"<(?:!--|/?script|/?style)", text, re.IGNORECASE)
     if found:
-        raise ValueError(f"{found[0]} cannot stand in a script or style of a page. Write it in two parts")
+        raise ValueError(f"a script or style in a page cannot contain {found[0]}. Split it into two strings")
     return Markup(text)
 
 
 def _colours(palette: Palette) -> dict[str, Any]:
-    """What the scripts paint with: 255 shades for -127..127, colours of arrows, colours of classes."""
+    """Return the scripts' colours: 255 shades for -127..127, and the colours of arrows and classes."""
     steps = np.arange(-127, 128) / 127
-    strength = 0.5 + 0.5 * np.sign(steps) * np.abs(steps) ** 0.7  # so that small numbers already show
+    strength = 0.5 + 0.5 * np.sign(steps) * np.abs(steps) ** 0.7  # makes small numbers visible
     shades = {
         name: (255 * signed_colors(theme)(strength)[:, :3]).round().astype(int).ravel().tolist()
         for name, theme in THEMES.items()
@@ -95,7 +95,7 @@ def _colours(palette: Palette) -> dict[str, Any]:
 
 
 def _images(trace: Trace, prediction: np.ndarray, palette: Palette) -> dict[str, np.ndarray]:
-    """By name, (H, W, 3) uint8: those that the first step shows."""
+    """Return the pictures of the first step by name, (H, W, 3) uint8."""
     image = trace.x[0].astype(np.uint8)
     images = {"picture": image, "prediction": colour_map(prediction, palette)}
     if trace.loss is not None:

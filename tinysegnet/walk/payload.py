@@ -1,10 +1,10 @@
-"""Arrays as the page carries them: 8-bit pictures, and exact values where a pixel can be clicked.
+"""Arrays encoded for the page: 8-bit pictures, and exact values where a pixel can be clicked.
 
-    planes     int8, channel by channel: 127 * x / scale, with one scale per channel; -128 is not finite
-    numbers    float32, of the pixels that the sums of a grid of pixels read: the shown channels, or all
-    weights    those of the shown channels, forward and backward
+    planes     int8, channel by channel: 127 * x / scale, with one scale per channel; -128 marks non-finite values
+    numbers    float32, at the pixels that the sums of a grid of pixels read, for the shown channels or for all
+    weights    float32, those that the shown channels need, forward and backward
 
-Each is deflated and written in base64. How much there is of each is a `Plan`; the largest that fits is taken.
+Each is compressed with zlib and encoded in base64. A `Plan` sets the amounts; the largest plan that fits is used.
 """
 
 import base64
@@ -17,11 +17,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Plan:
-    """How much a page holds. What is more than the least is not worth a page that is slow to open."""
+    """The amount of data in a page. The largest plan has the lowest limit, since large pages open slowly."""
 
-    channels: int  # shown of each array, at most
-    pixels: int  # of each array that have sums, at least
-    gradients: int  # the same of each gradient
+    channels: int  # maximum number of shown channels per array
+    pixels: int  # minimum number of pixels per array whose sums can be shown
+    gradients: int  # the same for gradients
     max_bytes: int
 
 
@@ -38,18 +38,18 @@ PLANS = (
 
 
 class TooLarge(Exception):
-    """The blobs are already larger than the page may be."""
+    """The blobs are larger than the page may be."""
 
 
 class Blobs:
-    """Bytes, deflated and in base64, by number; all of them together have at most max_bytes."""
+    """Compressed arrays in base64, identified by numbers; together they have at most max_bytes."""
 
     def __init__(self, max_bytes: int) -> None:
         self.texts: list[str] = []
         self.size, self.max_bytes = 0, max_bytes
 
     def add(self, array: np.ndarray) -> int:
-        """-> its number. Raises TooLarge."""
+        """Compress an array and return its number. Raises TooLarge."""
         text = base64.b64encode(zlib.compress(array.tobytes(), 6)).decode()
         self.texts.append(text)
         self.size += len(text)
@@ -58,13 +58,13 @@ class Blobs:
         return len(self.texts) - 1
 
     def numbers(self, array: np.ndarray) -> int:
-        """As float32: first all lowest bytes, last all highest ones, which resemble each other and deflate well."""
+        """Add an array as float32, grouped from lowest to highest bytes: high bytes are similar and compress well."""
         flat = np.ascontiguousarray(array, "<f4").reshape(-1)
         return self.add(flat.view(np.uint8).reshape(-1, 4).T)
 
 
 class PageTensor:
-    """An array of a walk. names: of the channels. whole: all channels are exact, not only the shown ones."""
+    """An array of a walk. names: names of the channels. whole: all channels are exact, not only the shown ones."""
 
     def __init__(self, number: int, array: np.ndarray, plan: Plan, gradient: bool) -> None:
         self.number, self.array = number, array
@@ -74,16 +74,16 @@ class PageTensor:
         self.whole = False
         self._exact = np.zeros(self.size, bool)
         self._grid = even_grid(self.size, plan.gradients if gradient else plan.pixels)
-        self.clickable = np.zeros(self.size, bool)  # the pixels whose sums the page has
+        self.clickable = np.zeros(self.size, bool)  # the pixels whose sums the page can show
         self.clickable[np.ix_(*self._grid)] = True
         self.require(self.clickable)
 
     def require(self, pixels: np.ndarray) -> None:
-        """These pixels, (H, W) bool, have to be exact."""
+        """Keep the exact values of these pixels, (H, W) bool."""
         self._exact |= pixels
 
     def pack(self, blobs: Blobs) -> dict[str, Any]:
-        """What the page has to know of it."""
+        """Return the array's description for the page, and add its bytes to the blobs."""
         array = self.array[0]
         shown = array[..., : self.shown]
         exact = (array if self.whole else shown)[self._exact]
@@ -101,25 +101,25 @@ class PageTensor:
 
 
 class Tensors:
-    """All arrays of a walk, (1, H, W, C) each; one that comes twice is kept once."""
+    """All arrays of a walk, (1, H, W, C) each; an array that is used twice is stored once."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._by_id: dict[int, PageTensor] = {}
 
     def add(self, array: np.ndarray, *, gradient: bool = False) -> PageTensor:
-        """The array as a PageTensor."""
+        """Return the array as a PageTensor."""
         if id(array) not in self._by_id:
             self._by_id[id(array)] = PageTensor(len(self._by_id), array, self.plan, gradient)
         return self._by_id[id(array)]
 
     def pack(self, blobs: Blobs) -> list[dict[str, Any]]:
-        """What the page has to know of each."""
+        """Return the descriptions of all arrays, and add their bytes to the blobs."""
         return [tensor.pack(blobs) for tensor in self._by_id.values()]
 
 
 def even_grid(size: tuple[int, int], count: int) -> tuple[np.ndarray, ...]:
-    """Rows and columns of at least `count` pixels, evenly over a map of `size` and on its edges; all, if it has fewer.
+    """Return rows and columns of at least `count` pixels, or of all, spread evenly over a map from edge to edge.
 
     >>> [axis.tolist() for axis in even_grid((4, 9), 6)]
     [[0, 3], [0, 4, 8]]
@@ -132,11 +132,11 @@ def even_grid(size: tuple[int, int], count: int) -> tuple[np.ndarray, ...]:
 
 
 def _planes(shown: np.ndarray, blobs: Blobs) -> dict[str, Any]:
-    """Channel by channel. Smooth ones deflate better as differences from the left neighbour: the shorter is taken."""
+    """Encode channels as values or as differences from the left neighbour, whichever compresses better."""
     finite = np.isfinite(shown)
     values = np.where(finite, shown, 0)
     size = np.abs(values).reshape(-1, shown.shape[2])
-    # one far number would make all others pale
+    # a percentile, since a single outlier would make all other values pale
     scales = np.percentile(size, 99.5, axis=0)
     scales = np.where(scales > 0, scales, size.max(0))
     steps = values * (127 / np.where(scales > 0, scales, 1))
@@ -148,13 +148,13 @@ def _planes(shown: np.ndarray, blobs: Blobs) -> dict[str, Any]:
 
 
 def _strongest(shown: np.ndarray) -> int:
-    """The channel (of (H, W, channels)) with most to see: the largest spread of its finite numbers."""
+    """Return the channel of (H, W, channels) whose finite values have the largest standard deviation."""
     spread = np.std(np.where(np.isfinite(shown), shown, 0), axis=(0, 1))
     return int(np.argmax(np.where(np.isfinite(spread), spread, 0)))
 
 
 def _statistics(array: np.ndarray) -> dict[str, Any]:
-    """Of all numbers, of all channels."""
+    """Return statistics of all values in all channels."""
     finite = array[np.isfinite(array)]
     found: dict[str, Any] = {"count": array.size, "broken": array.size - finite.size}
     if not finite.size:
@@ -167,14 +167,14 @@ def _statistics(array: np.ndarray) -> dict[str, Any]:
 
 
 def as_float(value: Any) -> float | None:
-    """A number of float32, with as many digits as tell it from its neighbours; None, which JSON has, if not finite."""
+    """Round to the nine digits that identify a float32; return None for non-finite numbers, as JSON has none."""
     return float(f"{float(value):.9g}") if np.isfinite(value) else None
 
 
 def pack_weight(weight: np.ndarray, shown: dict[str, int], blobs: Blobs) -> dict[str, Any]:
-    """weight (KH, KW, larger side's channels, smaller side's): whole, or what the shown channels of a side need.
+    """Encode a weight (KH, KW, larger side's channels, smaller side's): whole, or what the shown channels need.
 
-    shown: channels of the "large" side, of the "small" one, or of both.
+    shown: the number of shown channels of the "large" side, the "small" side, or both.
     """
     slices = {"large": lambda n: weight[:, :, :n], "small": lambda n: weight[..., :n]}
     parts = {side: slices[side](count) for side, count in shown.items()}

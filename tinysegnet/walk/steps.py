@@ -1,8 +1,8 @@
-"""A trace as the page shows it: arrays, what each layer did with them, and the steps in the order they are walked.
+"""A trace prepared for the page: its arrays, its nodes and its steps, in this order:
 
     the picture, every layer forward, softmax, the loss, the loss backward, every layer backward
 
-Nodes are what was computed: the layers, softmax and loss. A step shows a node in one direction.
+A node is a computation: a layer, softmax or the loss. A step shows a node in one direction.
 """
 
 import inspect
@@ -21,11 +21,11 @@ from .trace import Loss, Trace, definition
 _PACKAGE = Path(__file__).parents[1]
 COLOURS = ["red", "green", "blue"]
 
-Node = dict[str, Any]  # with Tensors, for which the page gets their numbers
+Node = dict[str, Any]  # in the page, numbers replace its PageTensors
 
 
 def build_steps(trace: Trace, classes: list[str], plan: Plan, blobs: Blobs) -> dict[str, Any]:
-    """The page's tensors, nodes, steps and sources; arrays go into the blobs. classes: names. Raises TooLarge."""
+    """Return the page's tensors, nodes, steps and sources; add arrays to the blobs. classes: names. Raises TooLarge."""
     steps = _Steps(plan, blobs)
     steps.add("start", 0, explain("start"))
     for number, traced in enumerate(trace.layers):
@@ -43,7 +43,7 @@ def build_steps(trace: Trace, classes: list[str], plan: Plan, blobs: Blobs) -> d
 
 
 class _Steps:
-    """Nodes and steps so far."""
+    """The nodes and steps that have been added."""
 
     def __init__(self, plan: Plan, blobs: Blobs) -> None:
         self.tensors, self.blobs = Tensors(plan), blobs
@@ -53,7 +53,7 @@ class _Steps:
 
     def add(self, way: str, node: int, texts: dict[str, str], function: Callable[..., Any] | None = None,
             params: list[dict[str, Any]] | None = None) -> None:  # fmt: skip
-        """A step, with the source of the function that computed it."""
+        """Add a step, with the source of the function that computed it."""
         texts = {name: texts[name] for name in ("title", "what", "why", "formula")}
         source = "" if function is None else function.__qualname__
         if function is not None and source not in self.sources:
@@ -61,7 +61,7 @@ class _Steps:
         self.steps.append({"way": way, "node": node, **texts, "source": source, "params": params or []})
 
     def add_layer(self, way: str, number: int, traced: LayerTrace) -> None:
-        """The step of a layer, whose source is its op's definition, or its own code where there is no op."""
+        """Add the step of a layer. Its source is its op's definition, or the layer's own code if it has no op."""
         texts, layer = explain_layer(traced), type(traced.layer)
         forward, backward = definition(traced.op) if traced.op else (layer._forward, layer._backward)
         if way == "forward":
@@ -72,7 +72,7 @@ class _Steps:
             self.add(way, number, texts, backward, _gradients(traced))
 
     def add_answer(self, trace: Trace) -> None:
-        """Node and step of the probabilities."""
+        """Add the node and the step of the probabilities."""
         logits: PageTensor = self.nodes[-1]["out"]
         logits.whole = True  # softmax sums over all classes
         probs = self.tensors.add(trace.probs)
@@ -81,7 +81,7 @@ class _Steps:
         self.add("answer", len(self.nodes) - 1, explain(trace.activation), definition(trace.activation).forward)
 
     def add_loss(self, trace: Trace, loss: Loss) -> None:
-        """Node and both steps of the loss."""
+        """Add the node and both steps of the loss."""
         *_, last, answer = self.nodes
         parts, labels = self.tensors.add(loss.parts), np.where(loss.labels < 0, 255, loss.labels).astype(np.uint8)
         settings = {"divisor": loss.divisor, "value": as_float(loss.value),
@@ -96,7 +96,7 @@ class _Steps:
         self.add("loss backward", number, explain("loss_backward"), op.backward)
 
     def layer_node(self, traced: LayerTrace) -> Node:
-        """The node of a layer; its arrays become exact where the sums at the clickable pixels need them."""
+        """Return the node of a layer; its arrays become exact where the sums at the clickable pixels need them."""
         node: Node = {name: getattr(traced, name) for name in ("name", "kind", "partner", "settings")}
         for name in ("x", "out", "other", "result", "dout", "dx", "dother", "dresult"):
             array = getattr(traced, name)
@@ -123,7 +123,7 @@ class _Steps:
 
 
 def _require(node: Node, traced: LayerTrace) -> None:
-    """What the sums at the clickable pixels of result and dx read has to be exact."""
+    """Keep the exact values that the sums at the clickable pixels of result and dx read."""
     x, result, dx, windows = node["x"], node["result"], node["dx"], traced.windows
     x.whole |= traced.layer.mixes_channels
     if windows is not None:
@@ -141,13 +141,13 @@ def _require(node: Node, traced: LayerTrace) -> None:
 
 
 def _name_channels(nodes: list[Node], layers: int, classes: list[str]) -> None:
-    """Those of the picture, of the logits, of the probabilities and of the loss; and of their gradients."""
+    """Name the channels of picture, logits, probabilities and loss, and of their gradients."""
     first, last, answer, loss = nodes[0], nodes[layers - 1], nodes[layers], nodes[layers + 1 :]
     colours = COLOURS[::-1] if first["settings"].get("reversed") else COLOURS
     classes = classes[1:] if answer["kind"] == "sigmoid" else classes
     named = [(first, "x", COLOURS), (first, "dx", COLOURS), (first, "out", colours), (first, "dout", colours),
              (last, "out", classes), (last, "dout", classes), (answer, "out", classes),
-             *((node, "out", ["part of the loss"]) for node in loss)]  # fmt: skip
+             *((node, "out", ["contribution"]) for node in loss)]  # fmt: skip
     for node, name, names in named:
         if node[name] is not None and node[name].array.shape[3] == len(names):
             node[name].names = names
@@ -158,7 +158,7 @@ def _summary(name: str, array: np.ndarray) -> dict[str, Any]:
 
 
 def _gradients(traced: LayerTrace) -> list[dict[str, Any]]:
-    """Of the parameters: their size, also as a share of the parameter's."""
+    """Summarise the gradients of the parameters, with their norms, also relative to the parameters' norms."""
     found = []
     for name, gradient in traced.dparams.items():
         size, own = float(np.linalg.norm(gradient)), float(np.linalg.norm(traced.params[name]))

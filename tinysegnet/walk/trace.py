@@ -1,13 +1,13 @@
-"""A network run once, forward, loss and backward, with every array kept: what a walk shows.
+"""A run of a network with every array kept: forward, loss and backward.
 
-It is run in float64 by the NumPy definitions of the ops, the very code that the page prints, so that a sum on the page
-is the sum that was computed. Batch norm uses its running statistics and dropout is off, as in one pass of `predict`.
-With fixed statistics batch norm is one factor and one shift per channel, and its backward is that factor:
+It uses float64 and the NumPy definitions of the ops, the same code that the page prints, so that a sum on the page is
+the sum that was computed. Batch norm uses its running statistics and dropout is off, as in one pass of `predict`. With
+fixed statistics, batch norm is one factor and one shift per channel, and its backward pass multiplies by that factor:
 
     forward:  out = gamma * (x - mean) / std + beta        mean, std constants
     so:       dx  = gamma / std * dout
 
-The model itself is only read.
+The model itself is not changed.
 """
 
 import copy
@@ -24,11 +24,11 @@ from ..ops.op import Variant
 
 @dataclass(frozen=True)
 class Loss:
-    """The loss of one picture: the sum of the weighted negative log likelihoods of its pixels, by the divisor."""
+    """The loss of one picture: the sum of the weighted negative log likelihoods of its pixels, divided by `divisor`."""
 
     value: float
-    labels: np.ndarray  # (H, W), -1 where nothing is labelled
-    parts: np.ndarray  # of the pixels, (1, H, W, 1)
+    labels: np.ndarray  # (H, W), -1 for unlabelled pixels
+    parts: np.ndarray  # contributions of the pixels, (1, H, W, 1)
     weights: np.ndarray  # one per class
     divisor: float  # the number of labelled pixels
     dlogits: np.ndarray
@@ -36,7 +36,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Trace:
-    """A whole run. probs (1, H, W, K): softmax of the logits, or sigmoid of the only one. loss: None without labels."""
+    """A complete run. probs (1, H, W, K): softmax of the logits, or sigmoid of one logit. loss: None without labels."""
 
     layers: list[LayerTrace]
     activation: str
@@ -50,24 +50,24 @@ class Trace:
 
     @property
     def logits(self) -> np.ndarray:
-        """(1, H, W, K)."""
+        """The logits, (1, H, W, K)."""
         return self.layers[-1].out
 
 
 def definition(op: str) -> Variant:
-    """The NumPy pair of an op."""
+    """Return the NumPy pair of an op."""
     return REGISTRY[op].variants["numpy"]
 
 
 def trace(model: Network, image: np.ndarray, labels: np.ndarray | None, *, ignore_label: int | None = None,
           class_weights: Any = None, indices: dict[str, np.ndarray] | None = None) -> Trace:  # fmt: skip
-    """image (H, W, 3), labels (H, W) or None -> everything.
+    """Run the model on an image (H, W, 3), with labels (H, W) or None.
 
-    indices: of pools by name, for unpooling to use instead of those found here: where values are equal up to rounding.
+    indices: pooling indices by layer, which unpooling uses instead of those found here; they can differ by rounding.
     """
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=1, user_api="blas"):  # its threads would fight with the kernels' for the cores
+    with threadpool_limits(limits=1, user_api="blas"):  # BLAS threads would compete with the kernels' threads
         tape = Tape(keep=True, definitions=True)
         layers = _forward(model, np.asarray(image, np.float64)[None], tape, indices or {})
         logits = layers[-1].out
@@ -82,14 +82,14 @@ def trace(model: Network, image: np.ndarray, labels: np.ndarray | None, *, ignor
 
 def _forward(model: Network, x: np.ndarray, tape: Tape, indices: dict[str, np.ndarray]) -> list[LayerTrace]:
     """Run copies of all the model's layers."""
-    layers = copy.deepcopy(model.layers)  # in one go: pools and unpools stay each other's
+    layers = copy.deepcopy(model.layers)  # all at once, so that pools and unpools stay paired
     found: dict[Layer, LayerTrace] = {}
     for name, layer in layers.items():
         layer.convert(np.float64)
         found[layer] = traced = layer.trace(x, tape)
         if name in indices:
             tape.indices[layer] = indices[name]
-        if layer.source is not None and found[layer.source].other is not None:  # maps cross
+        if layer.source is not None and found[layer.source].other is not None:  # the encoder's map goes to the decoder
             traced.other, found[layer.source].partner = found[layer.source].other, name
         x = traced.out
     return list(found.values())
@@ -114,7 +114,7 @@ def _backward(layers: list[LayerTrace], dlogits: np.ndarray, tape: Tape) -> None
     dout = dlogits
     for traced in reversed(layers):
         layer, traced.dout = traced.layer, dout
-        traced.dother = tape.map_gradients.get(layer)  # what a SkipAdd further down has left
+        traced.dother = tape.map_gradients.get(layer)  # left by the SkipAdd that reads this source
         traced.dx = dout = layer.backward(dout, tape)
         traced.dparams = dict(layer.grads)
         if layer.source is not None and traced.other is not None:

@@ -1,4 +1,4 @@
-"""`walk`: from a network and a picture to the page."""
+"""`walk` makes the page from a network and a picture."""
 
 import math
 from dataclasses import dataclass, field
@@ -18,21 +18,21 @@ from ..prediction.predict import Size, class_logits, working_picture
 from .payload import MAX_BYTES, PLANS
 from .trace import trace
 
-MARK = b"<!doctype html>\n<!-- a walk of tinysegnet -->\n"  # how page.html begins
+MARK = b"<!doctype html>\n<!-- a walk of tinysegnet -->\n"  # the beginning of page.html
 VOID = 255
 MAX_MEMORY = 4e9  # bytes
-LEAST_DEFLATED = 0.2  # bytes in the page of a value in a picture
+MIN_COMPRESSED = 0.2  # bytes in the page per value of a picture
 
 
 @dataclass(frozen=True)
 class Walk:
-    """A page. `save` it, or show it as the last expression of a notebook's cell, whose file grows by its size.
+    """The page of a walk. `save` it, or show it as the last expression of a cell, which adds it to the notebook's file.
 
     Attributes:
-        page: HTML.
-        labels: (H, W), what the network predicts at the size it worked at.
-        loss: None without labels.
-        title: of the page.
+        page: the HTML.
+        labels: (H, W), the predicted classes, at the size of the network's input.
+        loss: the loss, or None without labels.
+        title: the title of the page.
     """
 
     page: str = field(repr=False)
@@ -42,21 +42,21 @@ class Walk:
 
     @property
     def size(self) -> int:
-        """Bytes of the page."""
+        """The size of the page in bytes."""
         return len(self.page.encode())
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the page. Raises OSError as the system reports it; an older file is then intact."""
+        """Write the page atomically; after an OSError, an older file is unchanged."""
         write_atomically(path, self.page.encode())
 
     def _repr_html_(self) -> str:
-        """A frame of its own, so that neither keys nor style leak into the notebook."""
+        """Return an iframe, so that neither keys nor style affect the notebook."""
         style = "width:100%;height:min(56rem,90vh);border:1px solid #8884;border-radius:6px"
         return f'<iframe title="{escape(self.title)}" style="{style}" srcdoc="{escape(self.page)}"></iframe>'
 
 
 def is_walk(path: str | PathLike[str]) -> bool:
-    """Is this file the page of a walk? Raises OSError as the system reports it."""
+    """Return whether this file is the page of a walk. Raises OSError if it cannot be read."""
     with open(path, "rb") as file:
         return file.read(len(MARK)) == MARK
 
@@ -74,29 +74,29 @@ def walk(
     trained_weights: str | None = None,
     title: str | None = None,
 ) -> Walk:
-    """A debugger for a network: a page that walks through every layer, forward, loss and backward, number by number.
+    """Make a page that walks through a network number by number: each layer forward, the loss, each layer backward.
 
-    Batch norm uses its running statistics, dropout is off: the logits are those of one pass of `predict` up to
-    rounding, since everything is computed in float64.
+    Batch norm uses its running statistics and dropout is off. The logits are those of one pass of `predict` up to
+    rounding, since the walk computes in float64.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        labels: (H, W) class numbers, void as the palette says; without them there are no loss and no backward steps.
-        palette: names and colours of the classes.
-        size: (H, W) of the training pictures, as for `predict`; None: the picture's own.
-        mirror, scales: of `predict` for this network. A walk is one pass, and says where their mean differs.
-        class_weights: of the loss, one per class; default all 1.
-        trained_weights: the kind that its training had, such as "none", for the page to say.
-        title: of the page.
+        labels: (H, W) class numbers or the palette's ignore_label; without labels, the walk ends at the prediction.
+        palette: the names and colours of the classes.
+        size: (H, W) of the training pictures, as for `predict`; None for the picture's own size.
+        mirror, scales: the settings of `predict` for this network. The page states how many pixels differ from them.
+        class_weights: the weights of the classes in the loss; by default all are 1.
+        trained_weights: the kind of class weights used in training, for example "none", which the page mentions.
+        title: the title of the page.
 
     Raises:
-        ShapeError, DataError, SettingError: for arrays that do not fit, or a size that makes a page of more than 25 MB.
+        ShapeError, DataError, SettingError: if arrays do not fit, or the size makes a page of more than 25 MB.
     """
     from ..viz.canvas import resized
     from .overview import build_overview, describe_averaging, describe_weighting
-    from .page import build_page  # here, since matplotlib takes as long as all the rest
+    from .page import build_page  # imported here because matplotlib is slow to import
 
-    with np.errstate(all="ignore"):  # a network that is out of bounds is worth a look, too
+    with np.errstate(all="ignore"):  # networks with infinities or NaN can be inspected
         x, palette = working_picture(model, image, size), _palette(model, palette)
         (H, W), own_size = x.shape[1:3], image.shape[:2]
         _check_size(model, (H, W), labels is not None)
@@ -115,34 +115,34 @@ def walk(
 
 
 def _check_size(model: Network, size: Size, backward: bool) -> None:
-    """Refuse what cannot end well before it has taken minutes and all memory."""
+    """Reject sizes that need too much memory or make too large a page, before any work is done."""
     shapes = [shape for _, _, _, shape in model.output_shapes((1, *size, 3))]
     directions = 2 if backward else 1
     memory = 8 * directions * sum(map(math.prod, shapes))
-    values = directions * sum(H * W * min(C, PLANS[-1].channels) for _, H, W, C in shapes)
-    if memory > MAX_MEMORY or values * LEAST_DEFLATED > MAX_BYTES:
-        raise SettingError(f"a walk of {size[0]}x{size[1]} pixels takes {memory / 1e9:.1f} GB of memory, and more than "
-                           f"{MAX_BYTES / 1e6:.0f} MB for its page. Choose a smaller size, such as 96x128")  # fmt: skip
+    page = MIN_COMPRESSED * directions * sum(H * W * min(C, PLANS[-1].channels) for _, H, W, C in shapes)
+    if memory > MAX_MEMORY or page > MAX_BYTES:
+        raise SettingError(f"a walk of {size[0]}x{size[1]} pixels needs {memory / 1e9:.1f} GB of memory and a page of "
+                           f"{page / 1e6:.0f} MB. Choose a smaller size, such as 96x128")  # fmt: skip
 
 
 def _palette(model: Network, palette: Palette | None) -> Palette:
-    """The given palette, or one for as many classes as the network has; eleven are the SegNet papers'."""
+    """Return the given palette or, without one, CamVid's for eleven classes and a new one for other numbers."""
     K = model.num_classes
     if palette is None and CAMVID.num_classes == K:
         return CAMVID
     if palette is None:
         return Palette(tuple(f"class {k}" for k in range(K)), distinct_colors(K), VOID if K < VOID else None)
     if palette.num_classes != K:
-        raise SettingError(f"palette: {palette.num_classes} classes (expected the network's {K})")
+        raise SettingError(f"the palette has {palette.num_classes} classes, but the network predicts {K}")
     return palette
 
 
 def _check_labels(labels: Any, size: Size, palette: Palette) -> np.ndarray:
-    """Labels (H, W) uint8, or an error that says what is wrong with them."""
+    """Return the labels (H, W) as uint8, or raise an error if they do not fit the picture."""
     if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
         kind = labels.dtype if isinstance(labels, np.ndarray) else type(labels).__name__
-        raise ShapeError(f"walk needs labels (H, W), an array of whole numbers, got {kind}")
+        raise ShapeError(f"labels must be an array (H, W) of integers, not {kind}")
     if labels.shape != size:
-        raise ShapeError(f"labels {labels.shape} for a picture of {size} (expected one label for each pixel)")
+        raise ShapeError(f"labels have the shape {labels.shape}, but the picture is {size}. Each pixel needs one label")
     check_classes("labels", labels, palette)
     return labels.astype(np.uint8)

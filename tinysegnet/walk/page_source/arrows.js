@@ -1,6 +1,6 @@
-// The arrows of a pooling or an unpooling: where in each window its maximum was.
+// The arrows of a pooling or unpooling, which show the position of each window's maximum.
 //
-// Windows stand apart, and the arrows run in the gaps between their rows, so that none crosses a number.
+// Windows are separated, and arrows run in the gaps between their rows, so that no arrow crosses a cell.
 
 import { colourOf, css, scaleOf, theme } from "walk/colours.js";
 import { el, svg } from "walk/elements.js";
@@ -8,10 +8,10 @@ import { data } from "walk/payload.js";
 
 /** @import { LoadedNode, Tensor } from "walk/store.js" */
 
-/** @typedef {[x: number, y: number]} Point  of the drawing */
+/** @typedef {[x: number, y: number]} Point  in the drawing */
 
 /**
- * What is drawn. upwards: the arrows point from the smaller map to the larger one. letters: of what is read and made.
+ * The drawing's data. upwards: arrows point from the smaller map to the larger one. letters: names of input and result.
  *
  * @typedef {object} Pooling
  * @property {LoadedNode} node
@@ -36,10 +36,10 @@ import { data } from "walk/payload.js";
  * @property {boolean} thick
  */
 
-const CELL = 26, GAP = 1.5 * CELL, MOST_WINDOWS = 3; // along each axis
+const CELL = 26, GAP = 1.5 * CELL, MAX_WINDOWS = 3; // along each axis
 
 /**
- * Nine windows around the one of pixel (u, v) of the smaller map, their cells in that map, and an arrow per window.
+ * Draw up to nine windows around that of pixel (u, v), their cells in the smaller map, and one arrow per window.
  *
  * @param {Pooling} pooling
  * @param {number} u
@@ -47,7 +47,7 @@ const CELL = 26, GAP = 1.5 * CELL, MOST_WINDOWS = 3; // along each axis
  */
 export function poolingArrows(pooling, u, v) {
   const { node, small, upwards, channel, letters: [read, made] } = pooling, [KH, KW] = node.windows.kernel;
-  const rows = Math.min(MOST_WINDOWS, small.H), columns = Math.min(MOST_WINDOWS, small.W);
+  const rows = Math.min(MAX_WINDOWS, small.H), columns = Math.min(MAX_WINDOWS, small.W);
   const top = Math.max(0, Math.min(u - 1, small.H - rows)), left = Math.max(0, Math.min(v - 1, small.W - columns));
   const wide = columns * (KW + 0.5) * CELL, narrow = columns * 1.5 * CELL, between = 2.2 * CELL;
   const [largeAt, smallAt] = upwards ? [narrow + between, 0] : [0, wide + between], height = KH * CELL + GAP;
@@ -75,14 +75,14 @@ export function poolingArrows(pooling, u, v) {
   }
   drawing.append(...arrows); // above all cells
   const text = upwards
-    ? `Each number of ${read} goes to where the maximum of its window had been; every other place of ${made} is 0.`
-    : "From the place of each window's maximum to its place in the smaller map.";
-  const figcaption = el("figcaption", {}, `${text} The thick arrow is your pixel's window.`);
+    ? `Each value of ${read} goes to the position of its window's maximum. All other values of ${made} are 0.`
+    : "Each arrow leads from a window's maximum to its pixel in the smaller map.";
+  const figcaption = el("figcaption", {}, `${text} The thick arrow belongs to the window of the selected pixel.`);
   return el("figure", { class: "arrow-figure" }, drawing, figcaption);
 }
 
 /**
- * The cells of a window, its cell in the smaller map, and a frame around its maximum in both.
+ * Draw the cells of a window, its cell in the smaller map, and a frame around its maximum in both.
  *
  * @param {Pooling} pooling
  * @param {PoolWindow} window
@@ -103,7 +103,7 @@ function windowCells({ node, small, large, channel }, window) {
 }
 
 /**
- * The arrow of a window: out of a cell into the gap, along it, and into the other cell; with a head.
+ * Draw the arrow of a window, from one cell through the gap between the rows to the other cell.
  *
  * @param {Pooling} pooling
  * @param {PoolWindow} window

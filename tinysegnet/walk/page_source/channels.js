@@ -1,4 +1,4 @@
-// Which channel is shown: the one that the reader chose, else the one with the largest spread.
+// The channel that is shown: the reader's choice, or the one with the largest standard deviation.
 
 import { labelAt, softmaxAt } from "walk/loss.js";
 import { data } from "walk/payload.js";
@@ -9,7 +9,7 @@ import { readIndex, resultIndex, steps } from "walk/steps.js";
 /** @import { LoadedNode } from "walk/store.js" */
 
 /**
- * Steps of a family share a choice: those with the same names of channels, or as many channels in the same stage.
+ * Return a step's family. Steps share a chosen channel if channel names agree, or number and stage if there are none.
  *
  * @param {Step} step
  */
@@ -19,8 +19,8 @@ export function familyOf(step) {
 }
 
 /**
- * The channel of a step's result. Unless the reader chose one, a stage shows the one that has the largest spread at
- * the stage's end.
+ * Return the channel of a step's result: the reader's choice, or the one whose standard deviation is largest at the end
+ * of the stage.
  *
  * @param {Step} step
  */
@@ -33,8 +33,8 @@ export function channelFor(step) {
 }
 
 /**
- * The class that a step shows at a pixel unless the reader chose one: the predicted one, in the loss the true one. null
- * for steps whose channels are no classes.
+ * Return the class that a step shows at a pixel: the predicted one, or in the loss the true one. Return null if the
+ * reader chose a class, or if channels are not classes.
  *
  * @param {Step} step
  * @param {LoadedNode} node
@@ -51,7 +51,7 @@ export function classFor(step, node, y, x) {
 }
 
 /**
- * The channel of what a step reads.
+ * Return the channel of the array that a step reads.
  *
  * @param {Step} step
  */

@@ -7,7 +7,7 @@ import { data } from "walk/payload.js";
 export const swatch = (colour) => el("span", { class: "swatch", style: `background: ${colour}` });
 
 /**
- * The colours of all classes. unlabelled: and the sign of pixels without a label.
+ * List the colours of all classes. unlabelled: also show the pattern of pixels without a label.
  *
  * @param {boolean} unlabelled
  */

@@ -1,4 +1,4 @@
-// The colours of numbers, light and dark.
+// The colours of numbers, in the light and the dark theme.
 
 import { data } from "walk/payload.js";
 import { state } from "walk/state.js";
@@ -18,7 +18,7 @@ export const theme = () => (isDark() ? "dark" : "light");
 const ramp = () => data.colours[theme()];
 
 /**
- * The colour [red, green, blue] of a value. From `scale` on, and from -scale, it is the strongest one.
+ * Return the colour [red, green, blue] of a value. It saturates at `scale` and -scale.
  *
  * @param {number} value
  * @param {number} scale
@@ -32,14 +32,14 @@ export function colourOf(value, scale) {
 export const css = (rgb) => `rgb(${rgb.join(" ")})`;
 
 /**
- * Black or white, whichever can be read on this colour.
+ * Return black or white, whichever is readable on this colour.
  *
  * @param {number[]} rgb
  */
 export const inkOn = ([red, green, blue]) => (0.299 * red + 0.587 * green + 0.114 * blue > 140 ? "#1d1d22" : "#ffffff");
 
 /**
- * The value that has the strongest colour: the channel's own, or one for all channels.
+ * Return the value at which colours saturate: the channel's own, or one for all channels.
  *
  * @param {Tensor} tensor
  * @param {number} channel

@@ -1,4 +1,4 @@
-// What made the chosen number: a sum of products, a softmax, or the lines of a calculation.
+// How the chosen number was computed: a sum of products, a softmax, or the lines of a calculation.
 
 import { swatch } from "walk/classes.js";
 import { el, table } from "walk/elements.js";
@@ -14,16 +14,16 @@ import { kernelGrids, sumTable } from "walk/sum_view.js";
 /** @import { LoadedNode } from "walk/store.js" */
 
 /**
- * The section about the chosen number.
+ * Show how the chosen number was computed.
  *
  * @param {LoadedNode} node
  * @param {Explanation} explanation
  */
 export function derivation(node, explanation) {
   const { name, shown, note, complete } = explanation;
-  const missing = el("p", {}, "The weights of this channel are not in this page, since it would be too large.");
+  const missing = el("p", {}, "To limit its size, this page does not contain the weights of this channel.");
   return el("section", { class: "derivation", tabindex: -1 },
-    el("h3", {}, `What made ${name}`),
+    el("h3", {}, `How ${name} was computed`),
     el("p", { class: "clicked" }, el("code", {}, name), ` = ${format(shown)}`),
     note ? el("p", {}, note) : null,
     complete ? calculation(node, explanation) : missing);
@@ -47,7 +47,7 @@ function calculation(node, explanation) {
 }
 
 /**
- * The result beside the number that the network had. Below 1e-37, float32 does not have all its digits.
+ * Compare the result with the network's number. Below 1e-37, float32 numbers have fewer digits.
  *
  * @param {number} computed
  * @param {Explanation} explanation
@@ -80,8 +80,8 @@ function softmaxTable({ scores, largest, exps, total, probs, best, sources }, la
       tags ? el("small", {}, tags) : null);
     return [named, source ? link(format(scores[k]), source) : scores[k], exps[k], bar, p];
   });
-  const sum = `m = ${format(largest)}, the sum of the exponentials ${format(total)}.`;
-  const one = data.oneLogit ? " Class 0 has no logit of its own: it counts as 0." : "";
+  const sum = `m = ${format(largest)}, and the exponentials sum to ${format(total)}.`;
+  const one = data.oneLogit ? " Class 0 has no logit; it counts as 0." : "";
   return el("div", {}, table(["class", "logit", "exp(logit − m)", "", "probability"], rows),
     el("p", { class: "quiet" }, sum + one));
 }

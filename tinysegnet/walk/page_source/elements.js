@@ -8,7 +8,7 @@ import { redraw } from "walk/state.js";
 /** @typedef {{ [name: string]: Attribute }} Attributes */
 
 /**
- * An element of the template.
+ * Return an element of the template.
  *
  * @template {HTMLElement} T
  * @param {string} id
@@ -17,12 +17,12 @@ import { redraw } from "walk/state.js";
  */
 export function byId(id, type) {
   const element = document.getElementById(id);
-  if (!(element instanceof type)) throw new Error(`This page is damaged: it has no ${type.name} #${id}.`);
+  if (!(element instanceof type)) throw new Error(`This page is damaged: the element #${id} is missing.`);
   return element;
 }
 
 /**
- * A new element: el("p", { class: "quiet" }, "text", other elements). Handlers are functions: { onclick: f }.
+ * Create an element: el("p", { class: "quiet" }, "text", other elements). Handlers are functions: { onclick: f }.
  *
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
@@ -53,7 +53,7 @@ function append(element, children) {
 }
 
 /**
- * An element with HTML in its text: only for texts of tinysegnet itself, never for names from outside.
+ * Create an element from HTML. Use it only for tinysegnet's own texts, never for names from outside.
  *
  * @param {keyof HTMLElementTagNameMap} tag
  * @param {Attributes} attributes
@@ -77,7 +77,7 @@ export function svg(tag, attributes) {
 }
 
 /**
- * A button that is down or up. A press changes the state and draws the page again.
+ * Create a toggle button. A press changes the state and redraws the page.
  *
  * @param {string} text
  * @param {boolean} down
@@ -92,7 +92,7 @@ export function toggle(text, down, change) {
 }
 
 /**
- * A table whose numbers are formatted. Without any text in its heads it has no head.
+ * Create a table with formatted numbers. If all heads are empty, it has no header row.
  *
  * @param {Child[]} heads
  * @param {Child[][]} rows

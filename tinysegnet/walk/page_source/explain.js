@@ -1,4 +1,4 @@
-// How one number of a step came about.
+// Explains how one number of a step was computed.
 
 import { explainByLines } from "walk/explanation.js";
 import { explainAnswer, explainLoss, explainLossBackward } from "walk/loss.js";
@@ -11,13 +11,13 @@ import { explainBySum, isSum } from "walk/sums.js";
 /** @import { Step } from "walk/steps.js" */
 /** @import { LoadedNode } from "walk/store.js" */
 
-export const OWN_CODE = "Computed by the layer's own code; see its source.";
+export const OWN_CODE = "The layer's own code computes this number; see its source below.";
 
 /** @type {Record<string, Formula>} */
 const FORMULAS = { ...pixelwise, ...pooling };
 
 /**
- * The formula of a node that is no sum of products. Layers of other libraries have none.
+ * Return the formula of a node that is not a sum of products. Other libraries' layers have none.
  *
  * @param {LoadedNode} node
  * @returns {Formula | undefined}
@@ -25,7 +25,7 @@ const FORMULAS = { ...pixelwise, ...pooling };
 export const formulaOf = (node) => FORMULAS[node.kind];
 
 /**
- * What made one number of a step's result.
+ * Explain one number of a step's result.
  *
  * @param {Step} step
  * @param {LoadedNode} node

@@ -1,20 +1,20 @@
-// What an explanation of one number is made of. Each computes the number again, in float64, from the float32 numbers of
-// the page.
+// The parts of an explanation of one number. Each explanation recomputes the number in float64 from the page's float32
+// numbers.
 
 /** @import { LoadedNode, Tensor } from "walk/store.js" */
 
 /**
  * @typedef {object} Explanation
  * @property {string} name
- * @property {number} shown                   the number as the network had it
- * @property {number | null} computed         what the explanation arrives at; null: the page does not compute it
- * @property {number} scale                   the largest number in it
- * @property {boolean} complete               the page has everything that it takes
+ * @property {number} shown                   the network's number
+ * @property {number | null} computed         the recomputed number; null if the page cannot compute it
+ * @property {number} scale                   the largest number in the calculation
+ * @property {boolean} complete               whether the page contains all numbers that are needed
  * @property {string} [note]
  * @property {Sum} [sum]                      one of these three says how the number was computed
  * @property {Line[]} [lines]
  * @property {Softmax} [softmax]
- * @property {number} [label]                 of the pixel
+ * @property {number} [label]                 the pixel's true class
  */
 
 /** @typedef {[tensor: Tensor, y: number, x: number, c: number]} Source  a number that was read */
@@ -30,40 +30,40 @@
  *
  * @typedef {object} Sum
  * @property {Term[]} terms
- * @property {{ name: string, value: number } | null} start   what the sum begins with, such as a bias
- * @property {number} outside                 how many further terms lie outside of the picture and count as 0
+ * @property {{ name: string, value: number } | null} start   the first summand, for example a bias
+ * @property {number} outside                 how many further terms are outside the picture and count as 0
  * @property {Tensor} read
- * @property {string} letter                  of the array that was read
- * @property {boolean} rotated                the kernel is rotated by 180°
+ * @property {string} letter                  the name of the array that was read
+ * @property {boolean} rotated                whether the kernel is rotated by 180°
  */
 
 /**
  * @typedef {object} Term
  * @property {number} i                       row in the kernel
  * @property {number} j                       column in the kernel
- * @property {number} channel                 of the number that was read
- * @property {string} name                    of the number that was read
+ * @property {number} channel                 the channel of the number that was read
+ * @property {string} name                    the name of the number that was read
  * @property {Source} source
  * @property {number} value                   the number that was read
- * @property {number} weight                  NaN where the page does not have it
+ * @property {number} weight                  NaN where the page does not contain it
  * @property {string} weightName
  * @property {number} product
  */
 
 /**
  * @typedef {object} Softmax
- * @property {number[]} scores                logits, of all classes
- * @property {number} largest                 of the scores
+ * @property {number[]} scores                the logits of all classes
+ * @property {number} largest                 the largest score
  * @property {number[]} exps                  exp(score - largest)
- * @property {number} total                   of these
+ * @property {number} total                   the sum of exps
  * @property {number[]} probs
  * @property {number} best                    the class with the largest score; -1 if none is a number
- * @property {(Source | null)[]} sources      of the scores
+ * @property {(Source | null)[]} sources      the sources of the scores
  */
 
 /**
- * How one number of an op is computed that is no sum of products, and where its gradient goes. One number of `out` is
- * at (y, x, c), or at (u, v, c) where `out` is the smaller side.
+ * For ops that are not sums of products: how one number is computed, and where its gradient goes. The position in `out`
+ * is (y, x, c), or (u, v, c) where `out` is the smaller side.
  *
  * @typedef {object} Formula
  * @property {(node: LoadedNode, y: number, x: number, c: number) => Line[]} forward    how a number of out was computed
@@ -71,13 +71,13 @@
  * @property {(node: LoadedNode, y: number, x: number, c: number, g: number) => Share[]} shares
  *   where the gradient g of a number of out goes
  * @property {(node: LoadedNode, y: number, x: number, c: number) => number} [largestSummand]
- *   of forward, if neither its first nor its last line has it
+ *   the largest summand of forward, if it is in neither the first nor the last line
  */
 
 /** @typedef {[to: string, gradient: number, remark: string]} Share */
 
 /**
- * An explanation by lines. scale: if the first and the last line do not have the largest number.
+ * Make an explanation of lines. scale: the largest number, if it is in neither the first nor the last line.
  *
  * @param {Tensor} tensor
  * @param {string} name
@@ -93,7 +93,7 @@ export function explainByLines(tensor, name, at, lines, scale) {
 }
 
 /**
- * The numbers that an explanation reads.
+ * Return the numbers that an explanation reads.
  *
  * @param {Explanation} explanation
  * @returns {Source[]}

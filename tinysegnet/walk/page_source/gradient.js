@@ -1,4 +1,4 @@
-// Where the gradient of the chosen number goes, on the steps forward.
+// Shows in forward steps where the gradient of the chosen number goes.
 
 import { el, table } from "walk/elements.js";
 import { OWN_CODE, formulaOf } from "walk/explain.js";
@@ -12,11 +12,11 @@ import { FEW_ROWS } from "walk/sum_view.js";
 /** @import { Step } from "walk/steps.js" */
 /** @import { LoadedNode } from "walk/store.js" */
 
-const NOTHING = "Its gradient is 0: were this number a little more or less, the loss would stay. On the way to the " +
-  "loss it is stopped by a ReLU, or passed over by a pooling, or its pixel has no label. So nothing goes on from here.";
+const NOTHING = "Its gradient is 0: a small change of this number would not change the loss. On the way to the loss, " +
+  "a ReLU blocks it, a pooling ignores it, or the pixel has no label. It contributes nothing to other gradients.";
 
 /**
- * The section about the gradient of a number of out. null for other steps.
+ * Show where the gradient of a number of out goes. Return null in other steps.
  *
  * @param {Step} step
  * @param {LoadedNode} node
@@ -34,15 +34,15 @@ export function gradient(step, node, { complete, sum }, y, x, c) {
   }
   const g = (node.dresult).value(y, x, c);
   if (g === 0) return section(el("p", {}, NOTHING));
-  const intro = el("p", {}, "If this number were a little larger, the loss would change by ", el("b", {}, format(g)),
-    " times as much: its gradient, dout.");
+  const intro = el("p", {}, "A small increase of this number changes the loss by ", el("b", {}, format(g)),
+    " times the increase. This factor is its gradient, dout.");
   if (sum) return section(intro, ...sharesOfSum(node, sum, c, g));
   const shares = formulaOf(node)?.shares(node, y, x, c, g);
   return section(intro, shares ? table(["to", "gradient", ""], shares) : el("p", {}, OWN_CODE));
 }
 
 /**
- * What each input and each weight of a sum gets of the sum's gradient g.
+ * Show the gradient that each input and each weight of a sum receives from the sum's gradient g.
  *
  * @param {LoadedNode} node
  * @param {Sum} sum
@@ -56,10 +56,10 @@ function sharesOfSum(node, { terms }, c, g) {
     [name.replace(/^x/, "dx"), weight * g, ...(learned ? [`d${weightName}`, value * g] : [])]);
   rows.sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
   const shown = state.allRows ? rows : rows.slice(0, FEW_ROWS);
-  const which = shown.length < rows.length ? `The ${FEW_ROWS} largest of ${rows.length}. ` : "";
-  const bias = node.vectors.bias ? ` dbias[${c}] gets dout itself.` : "";
-  const note = `${which}Each of them gets something from other numbers of out, too; all of it is added up.${bias}`;
-  const heads = ["this input", `gets ${learned ? "weight" : "share"} × dout`,
-    ...(learned ? ["this weight", "gets x × dout"] : [])];
+  const which = shown.length < rows.length ? `These are the ${FEW_ROWS} largest of ${rows.length}. ` : "";
+  const bias = node.vectors.bias ? ` dbias[${c}] receives dout itself.` : "";
+  const note = `${which}Other numbers of out contribute as well, and all contributions are added.${bias}`;
+  const heads = ["this input", `receives ${learned ? "weight" : "share"} × dout`,
+    ...(learned ? ["this weight", "receives x × dout"] : [])];
   return [table(heads, shown), el("p", { class: "quiet" }, note)];
 }

@@ -1,4 +1,4 @@
-// The head of a step: its name, what it does, its formula, its parameters; and the code that computed it.
+// The head of a step with its name, explanation, formula and parameters; and the code that computed the step.
 
 import { el, rich, table } from "walk/elements.js";
 import { goToTwin } from "walk/navigation.js";
@@ -15,9 +15,9 @@ import { WAYS, twinOf, wayClass } from "walk/steps.js";
  * @param {LoadedNode} node
  */
 export function headline(step, node) {
-  const twin = twinOf(step), where = `to its ${twin?.way.endsWith("backward") ? "backward" : "forward"} (b)`;
-  const total = step.way === "loss" ? `Of this picture, all pixels together: ${format(node.settings.value)}.` : "";
-  const end = "Here the walk ends: without labels there is no loss, and no way back.";
+  const twin = twinOf(step), where = `${twin?.way.endsWith("backward") ? "backward" : "forward"} step (b)`;
+  const total = step.way === "loss" ? `The loss of this picture is ${format(node.settings.value)}.` : "";
+  const end = "The walk ends here: without labels there is no loss and no backward pass.";
   const more = step.way === "answer" && !data.labelled ? end : total;
   const weights = step.way.startsWith("loss") ? data.weighting : "";
   return el("div", { class: "headline" },
@@ -33,7 +33,7 @@ export function headline(step, node) {
 }
 
 /**
- * A formula in HTML. Where two equations share a line and the line is too narrow, the second one begins a new line.
+ * Return a formula in HTML. If a line is too narrow for its two equations, the second one starts a new line.
  *
  * @param {string} formula
  */
@@ -52,13 +52,13 @@ function parameters(params) {
   ];
   if (params[0].norm === undefined) return table(["parameter", ...names], rows);
   rows.push(["norm", ...params.map(({ norm }) => norm ?? null)],
-    ["norm / norm of the parameter", ...params.map(({ share }) => share ?? null)]);
+    ["norm relative to the parameter's norm", ...params.map(({ share }) => share ?? null)]);
   return el("div", {}, table(["gradient", ...names], rows),
-    el("p", { class: "quiet" }, "Of the gradients of the parameters the page has these figures, not every number."));
+    el("p", { class: "quiet" }, "The page contains only these figures of the parameters' gradients, not every value."));
 }
 
 /**
- * The code of a step, its comments and docstrings in a quieter colour.
+ * Show the code of a step, with comments and docstrings in a muted colour.
  *
  * @param {Step} step
  */
@@ -72,6 +72,6 @@ export function sourceCode(step) {
     if (quotes % 2) quoted = !quoted;
     code.append(quiet ? el("i", {}, line) : line, "\n");
   }
-  return el("details", { class: "source", open: true }, el("summary", {}, "The code that computed it"),
+  return el("details", { class: "source", open: true }, el("summary", {}, "The code that computed this step"),
     el("p", { class: "quiet" }, source.head), el("pre", {}, code));
 }

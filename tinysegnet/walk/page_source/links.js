@@ -1,4 +1,4 @@
-// Links from a number that was read to the step that made it.
+// Links from a number that was read to the step that computed it.
 
 import { familyOf } from "walk/channels.js";
 import { el } from "walk/elements.js";
@@ -9,7 +9,7 @@ import { makerOf, steps } from "walk/steps.js";
 /** @import { Source } from "walk/explanation.js" */
 
 /**
- * The step that made a number, if the page can explain the number there.
+ * Return the step that computed a number, if the page can explain the number there.
  *
  * @param {Source} source
  */
@@ -19,7 +19,7 @@ export function explainableMaker([tensor, y, x, c]) {
 }
 
 /**
- * The name of a number that was read: a button to the step that made it, where that step can explain it.
+ * Show the name of a number that was read, as a button if the step that computed it can explain it.
  *
  * @param {string} name
  * @param {Source | null} [source]
@@ -33,22 +33,21 @@ export function link(name, source) {
     state.chosen[familyOf(maker)] = c;
     go(maker.index, { push: true, sum: true });
   };
-  return el("button", { type: "button", class: "follow", title: "what made this number?", onclick }, name);
+  return el("button", { type: "button", class: "follow", title: "show how this number was computed", onclick }, name);
 }
 
 /**
- * How many of the numbers that were read are links, and why the others are not.
+ * Say how many of the numbers that were read are links, and why the others are not.
  *
  * @param {Source[]} sources
  */
 export function linksNote(sources) {
   const count = sources.length, links = sources.filter(explainableMaker).length;
   if (!count) return null;
-  const why = "their sums are not in this page, since they lie between the dots of their picture, or in a channel " +
-    "that is not shown.";
-  const lead = links === 1 ? "leads on to what made it" : "lead on to what made them";
-  let text = `${links} of these ${count} numbers ${lead} (›). Of the others the page has the values; ${why}`;
-  if (links === count) text = "A number with › leads on to what made it.";
-  if (!links) text = `These numbers lead no further: ${why}`;
+  const why = "because they are between the dots of their picture or in a channel that is not shown.";
+  const how = "Click › to see how a number was computed.";
+  let text = `${how} ${count - links} of the ${count} numbers here have no link, ${why}`;
+  if (links === count) text = how;
+  if (!links) text = `These numbers have no links, ${why}`;
   return el("p", { class: "quiet" }, text);
 }

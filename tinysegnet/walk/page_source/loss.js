@@ -1,4 +1,4 @@
-// The answer, the loss, and the gradient with which the way back begins.
+// The prediction, the loss, and the gradient with which the backward pass begins.
 
 import { explainByLines } from "walk/explanation.js";
 import { data } from "walk/payload.js";
@@ -9,7 +9,7 @@ import { data } from "walk/payload.js";
 const NO_LABEL = 255;
 
 /**
- * The softmax at a pixel. A single logit is that of class 1; class 0 then has logit 0, and the softmax is the sigmoid.
+ * Return the softmax at a pixel. A single logit belongs to class 1; class 0 then has logit 0, as in the sigmoid.
  *
  * @param {Tensor} logits
  * @param {number} y
@@ -26,7 +26,7 @@ export function softmaxAt(logits, y, x) {
 }
 
 /**
- * The class of a pixel, or null where it has no label.
+ * Return the class of a pixel, or null if it has no label.
  *
  * @param {LoadedNode} node
  * @param {number} y
@@ -81,7 +81,7 @@ export function explainLoss(node, y, x) {
 }
 
 /**
- * The number that holds the probability of a class: with a single logit, class 0 has none.
+ * Return the number that is the probability of a class, or null for class 0 of a single logit.
  *
  * @param {LoadedNode} node
  * @param {number} y

@@ -1,4 +1,4 @@
-// The page: it draws a step, and listens to slider, buttons, keys and the browser's history.
+// Draws the page, and responds to slider, buttons, keys and the browser's history.
 
 import { byId, el } from "walk/elements.js";
 import { changeTheme, embedded, go, keepState, onKey, restore, stepOfAddress } from "walk/navigation.js";
@@ -11,13 +11,13 @@ import { nodeOf } from "walk/store.js";
 const main = byId("main", HTMLElement), slider = byId("slider", HTMLInputElement);
 let drawings = 0;
 
-/** Draw the step. */
+/** Draw the current step. */
 async function render() {
   keepState();
   const drawing = ++drawings, step = steps[state.step];
   slider.value = String(step.index);
   const node = await nodeOf(step.node);
-  if (drawing !== drawings) return; // another one was asked for in the meantime
+  if (drawing !== drawings) return; // another step was requested in the meantime
   const way = el("span", { class: `way ${wayClass(step)}` }, WAYS[step.way]);
   byId("where", HTMLElement).replaceChildren(`${step.index + 1} of ${steps.length}`, way, el("b", {}, step.shown));
   slider.setAttribute("aria-valuetext", `${step.shown}, ${WAYS[step.way]}`);
@@ -27,7 +27,7 @@ async function render() {
 }
 
 /**
- * Mark the current step in the list of all steps, and scroll the list so that it is seen.
+ * Mark the current step in the list of all steps, and scroll the list so that it is visible.
  *
  * @param {number} current
  */
@@ -61,5 +61,5 @@ function begin() {
   return restore(history.state);
 }
 
-/** When the first step is drawn. */
+/** Resolves when the first step is drawn. */
 export const ready = begin();

@@ -1,4 +1,4 @@
-// From step to step, from pixel to pixel: keys, links, the browser's history, the address.
+// Navigation between steps and pixels: keys, links, the browser's history and address.
 
 import { channelFor, chooseChannel, familyOf, readingFor } from "walk/channels.js";
 import { isDark } from "walk/colours.js";
@@ -7,24 +7,24 @@ import { resultOf, steps, twinOf } from "walk/steps.js";
 import { nodeOf, pixelAt } from "walk/store.js";
 
 /**
- * What the browser's history keeps of a step. chosen: the reader chose the channel. sum: one came to see the number's
- * derivation. scroll: how far the page was scrolled when it was left.
+ * The browser's history entry of a step. chosen: whether the reader chose the channel. sum: whether the step was opened
+ * at the number's derivation. scroll: how far the page was scrolled when the reader left it.
  *
  * @typedef {{ place: [number, number], channel: number, chosen: boolean, reading: number, sum?: boolean,
  *   scroll?: number }} Kept
  */
 
-/** In a notebook's frame, whose address and history are not the page's own. */
+/** Whether the page is in a notebook's frame, where address and history belong to the notebook. */
 export const embedded = location.protocol === "about:";
 
-/** The step that the browser's address names. */
+/** Return the index of the step in the browser's address. */
 export function stepOfAddress() {
   const id = decodeURIComponent(location.hash.slice(1));
   return Math.max(0, steps.findIndex((step) => step.id === id));
 }
 
 /**
- * To the step of an index. push: so that the browser's Back returns. sum: to its derivation, not to its top.
+ * Go to a step. push: add it to the browser's history. sum: scroll to the derivation, not to the top.
  *
  * @param {number} index
  * @param {{ push?: boolean, sum?: boolean }} [how]
@@ -39,7 +39,7 @@ export async function go(index, { push = false, sum = false } = {}) {
 }
 
 /**
- * To what the history kept: Back, forward, reload, or another address.
+ * Restore a history entry after Back, Forward, a reload or a change of the address.
  *
  * @param {Kept | null} kept
  */
@@ -64,35 +64,35 @@ function enter(index) {
 /** @param {number} index */
 const addressOf = (index) => `#${steps[index].id}`;
 
-/** Let the browser's history keep what is shown. */
+/** Store the current view in the browser's history. */
 export function keepState() {
   if (embedded) return;
   const { place, channel, reading } = state, { sum } = history.state ?? {};
   const chosen = familyOf(steps[state.step]) in state.chosen;
   try {
     history.replaceState({ place, channel, chosen, reading, sum }, "", addressOf(state.step));
-  } catch { /* browsers refuse too many calls in a short time, as while the slider moves */ }
+  } catch { /* browsers limit the rate of calls, which a moving slider exceeds */ }
 }
 
 function keepScroll() {
   if (!embedded) history.replaceState({ ...history.state, scroll: scrollY }, "");
 }
 
-/** Scroll to what made the chosen number. */
+/** Scroll to the derivation of the chosen number. */
 export function showDerivation() {
   const section = /** @type {HTMLElement | null} */ (document.querySelector(".derivation"));
   section?.scrollIntoView({ block: "start" });
   section?.focus({ preventScroll: true });
 }
 
-/** To the same node's step in the other direction. */
+/** Go to the same node's step in the other direction. */
 export function goToTwin() {
   const twin = twinOf(steps[state.step]);
   if (twin) go(twin.index, { push: true });
 }
 
 /**
- * To a neighbour among the pixels that can be clicked.
+ * Move to a neighbour among the pixels that can be explained.
  *
  * @param {number} down
  * @param {number} right
@@ -152,6 +152,6 @@ const SHIFTED = {
 export function onKey(event) {
   const action = (event.shiftKey ? SHIFTED : KEYS)[event.key];
   if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
-  event.preventDefault(); // or a slider in focus would go one step further
+  event.preventDefault(); // otherwise a slider in focus would move one more step
   action();
 }

@@ -1,7 +1,7 @@
 // Numbers as text.
 
 /**
- * A number with six significant digits; "?" where there is none.
+ * Format a number with six significant digits; a missing number becomes "?".
  *
  * @param {number | string | null | undefined} value
  */
@@ -12,14 +12,14 @@ export function format(value) {
 }
 
 /**
- * A number with three significant digits.
+ * Format a number with three significant digits.
  *
  * @param {number} value
  */
 export const short = (value) => written(value, 3, 1e-3, 1e4);
 
 /**
- * With an exponent below `least` and from `most` on, and with a true minus sign.
+ * Write a number, with an exponent below `least` and from `most` on, and with a true minus sign.
  *
  * @param {number} value
  * @param {number} digits

@@ -1,4 +1,4 @@
-// An array as a panel: a large picture to click on, all channels small, statistics.
+// A panel shows an array: a large picture that can be clicked, small pictures of the channels, and statistics.
 
 import { colourOf, css, paint, scaleOf } from "walk/colours.js";
 import { el, svg, toggle } from "walk/elements.js";
@@ -11,7 +11,7 @@ import { redraw, state } from "walk/state.js";
 
 /** @typedef {[y: number, x: number, height: number, width: number]} Box  of pixels */
 
-const FEW_CHANNELS = 16; // before all are asked for
+const FEW_CHANNELS = 16; // shown until the reader asks for all
 
 /**
  * @param {Tensor} tensor
@@ -20,7 +20,7 @@ const FEW_CHANNELS = 16; // before all are asked for
 const channelName = (tensor, channel) => (tensor.names ? tensor.names[channel] : `channel ${channel}`);
 
 /**
- * letter: x, out, dout, ... from: where it comes from or goes to. choose: called with a channel. box: what is framed.
+ * Show an array. letter: x, out, dout, ... from: its origin or destination. choose: called with a channel. box: framed.
  *
  * @param {{ letter: string, from: string, tensor: Tensor, channel: number, choose: (channel: number) => void, box: Box
  *   }} what
@@ -28,7 +28,7 @@ const channelName = (tensor, channel) => (tensor.names ? tensor.names[channel] :
 export function panel({ letter, from, tensor, channel, choose, box }) {
   const canvas = el("canvas", { "aria-hidden": "true" });
   paint(canvas, tensor, channel);
-  const label = `${letter}, ${channelName(tensor, channel)}. Click a pixel to see the sum behind it`;
+  const label = `${letter}, ${channelName(tensor, channel)}. Click a pixel to see how its number was computed`;
   return el("section", { class: "panel", "data-letter": letter },
     el("h3", {}, el("b", {}, letter), ` ${times(tensor.shape)}`, el("small", {}, from)),
     clickable(canvas, label, tensor, box),
@@ -38,7 +38,7 @@ export function panel({ letter, from, tensor, channel, choose, box }) {
 }
 
 /**
- * A picture to click on, with a dot at each pixel that can be explained and a frame around a box.
+ * Show a picture that can be clicked, with a dot at each pixel that can be explained and a frame around a box.
  *
  * @param {HTMLElement} picture
  * @param {string} label
@@ -62,7 +62,7 @@ export function clickable(picture, label, { H, W, grid: [rows, columns] }, [y, x
 }
 
 /**
- * The number of the chosen pixel, with the way to its derivation. On steps it stays in sight while the pictures are.
+ * Show the number of the chosen pixel, with a link to its derivation. It stays visible while the pictures are visible.
  *
  * @param {string} name
  * @param {string} value
@@ -70,10 +70,10 @@ export function clickable(picture, label, { H, W, grid: [rows, columns] }, [y, x
  * @param {[y: number, x: number]} pixel
  * @param {string} [way]
  */
-export function readout(name, value, { H, W }, [y, x], way = "what made it ↓") {
+export function readout(name, value, { H, W }, [y, x], way = "how it was computed ↓") {
   const row = Math.floor(state.place[0] * H), column = Math.floor(state.place[1] * W);
   const beside = state.clicked && (row !== y || column !== x);
-  const note = `Row ${row}, column ${column} lies between the dots: this is the nearest of them.`;
+  const note = `Row ${row}, column ${column} is between the dots. This is the nearest dot.`;
   return el("div", { class: "readout" },
     el("span", {}, el("code", {}, name), ` = ${value}`),
     el("button", { type: "button", class: "follow-down", onclick: showDerivation }, way),
@@ -81,7 +81,7 @@ export function readout(name, value, { H, W }, [y, x], way = "what made it ↓")
 }
 
 /**
- * What the colours mean. Without a negative number only the upper half is used.
+ * Show the colour scale; without negative numbers, show only its upper half.
  *
  * @param {Tensor} tensor
  * @param {number} channel
@@ -91,7 +91,7 @@ function scaleBar(tensor, channel) {
   const stops = [];
   for (let k = signed ? -1 : 0; k <= 1; k += 1 / 16) stops.push(css(colourOf(k, 1)));
   const low = signed ? (min < -scale ? "≤ " : "") + short(-scale) : "0";
-  const high = (max > scale ? "≥ " : "") + short(scale); // what lies beyond the end has the end's colour
+  const high = (max > scale ? "≥ " : "") + short(scale); // numbers beyond an end have its colour
   return el("p", { class: "scale" },
     el("span", {}, low),
     el("i", { style: `background: linear-gradient(to right, ${stops.join(", ")})` }),
@@ -100,7 +100,7 @@ function scaleBar(tensor, channel) {
 }
 
 /**
- * All channels, or the first of them and the chosen one.
+ * Show all channels, or the first ones and the chosen one.
  *
  * @param {Tensor} tensor
  * @param {number} channel
@@ -119,7 +119,7 @@ function smallPictures(tensor, channel, choose) {
     list.append(el("button", { ...attributes, onclick }, canvas, el("small", {}, names ? name : c)));
   }
   const change = () => { state.allChannels = !state.allChannels; };
-  const rest = `The first ${shown} of ${C} channels; with the others the page would be too large.`;
+  const rest = `To limit its size, the page contains only the first ${shown} of ${C} channels.`;
   return el("div", {}, list,
     many ? toggle(`all ${shown} channels`, state.allChannels, change) : null,
     C > shown ? el("p", { class: "quiet" }, rest) : null);
@@ -127,7 +127,7 @@ function smallPictures(tensor, channel, choose) {
 
 /** @param {Statistics} statistics */
 function statistics({ min, max, mean, std, zeros, broken, counts, edges }) {
-  const rows = [["smallest", format(min)], ["largest", format(max)], ["mean", format(mean)], ["spread", format(std)],
+  const rows = [["smallest", format(min)], ["largest", format(max)], ["mean", format(mean)], ["std. dev.", format(std)],
     ["zeros", zeros === undefined ? "?" : `${(100 * zeros).toFixed(1)} %`]];
   if (broken) rows.push(["not finite", String(broken)]);
   const list = rows.map(([name, text]) => el("div", {}, el("dt", {}, name), el("dd", {}, text)));
@@ -146,6 +146,6 @@ function histogram(counts, edges) {
     bars.append(svg("rect", { x: k + 0.08, y: 20 - height, width: 0.84, height }));
   });
   const labels = [short(edges[0]), "all numbers", short(edges[1])].map((text) => el("span", {}, text));
-  const title = "how often which number occurs; heights are square roots";
+  const title = "histogram of all numbers; heights are square roots of counts";
   return el("div", { class: "histogram", title }, bars, el("p", {}, labels));
 }

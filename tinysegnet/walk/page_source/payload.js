@@ -1,23 +1,23 @@
-// The page's data, as page.py embeds it. The types below describe what steps.py, payload.py, overview.py
-// and page.py write.
+// The page's data, as page.py embeds it. The types below describe the output of steps.py, payload.py, overview.py
+// and page.py.
 
 /** @typedef {"start" | "forward" | "answer" | "loss" | "loss backward" | "backward"} Way */
 
 /**
  * @typedef {object} Payload
  * @property {string} title
- * @property {string} notice                  how `predict` differs from this single pass; "" if it does not
+ * @property {string} notice                  how `predict` differs from this one pass; "" if it does not
  * @property {string} weighting               how the loss weights the classes
  * @property {[name: string, text: string][]} overview
- * @property {boolean} labelled               labels were given, so there are a loss and backward steps
- * @property {boolean} void                   some pixels have no label
- * @property {boolean} oneLogit               two classes with a single logit
+ * @property {boolean} labelled               whether labels were given, for the loss and backward steps
+ * @property {boolean} void                   whether some pixels have no label
+ * @property {boolean} oneLogit               whether two classes share a single logit
  * @property {Themed<number[]>} colours       the colours of -127..127, three bytes each
- * @property {Themed<string[]>} arrows        the colours of the windows of a pooling
+ * @property {Themed<string[]>} arrows        the colours of pooling windows
  * @property {ClassOfPixels[]} classes
  * @property {Pictures} pictures
  * @property {PackedTensor[]} tensors
- * @property {PackedNode[]} nodes             the layers, then the answer, then the loss
+ * @property {PackedNode[]} nodes             the layers, then the prediction, then the loss
  * @property {PackedStep[]} steps
  * @property {Record<string, SourceCode>} sources
  */
@@ -36,19 +36,19 @@
 /**
  * @typedef {object} PackedTensor
  * @property {[H: number, W: number, C: number]} shape
- * @property {number} shown                   how many channels have pictures: the first ones
- * @property {string[] | null} names          of the channels
+ * @property {number} shown                   how many channels, from the first on, have pictures
+ * @property {string[] | null} names          the names of the channels
  * @property {[rows: number[], columns: number[]]} grid   the pixels whose numbers the page can explain
- * @property {{ mask: number, numbers: number, channels: number }} known   blobs: the pixels with exact numbers, these
+ * @property {{ mask: number, numbers: number, channels: number }} known   blobs: exact pixels, their numbers
  * @property {number} planes                  blob: int8, channel by channel
- * @property {boolean} differences            each plane holds differences from the left neighbour
- * @property {number[]} scales                the value of 127, per channel
+ * @property {boolean} differences            whether planes contain differences from the left neighbour
+ * @property {number[]} scales                the value that 127 represents, per channel
  * @property {Statistics} statistics
- * @property {number} strongest               the channel with the largest spread
+ * @property {number} strongest               the channel with the largest standard deviation
  */
 
 /**
- * All but `count` and `broken` are absent if no value is finite.
+ * If no value is finite, only `count` and `broken` exist.
  *
  * @typedef {object} Statistics
  * @property {number} count
@@ -57,34 +57,34 @@
  * @property {number} [max]
  * @property {number | null} [mean]           null: not finite
  * @property {number | null} [std]
- * @property {number} [zeros]                 share of values that are 0
+ * @property {number} [zeros]                 the share of values that are 0
  * @property {number[]} [counts]              the histogram
- * @property {[number, number]} [edges]       of the histogram
+ * @property {[number, number]} [edges]       the ends of the histogram
  */
 
 /**
- * What was computed: a layer, the answer or the loss. Numbers are indices of tensors or of blobs.
+ * A computation: a layer, the prediction or the loss. Numbers are indices of tensors or blobs.
  *
  * @typedef {object} PackedNode
  * @property {string} name
- * @property {string} kind                    the op, or the class of a layer of another library
+ * @property {string} kind                    the op, or the class name of another library's layer
  * @property {string} [partner]               the layer that this one exchanges maps or indices with
  * @property {number} x
  * @property {number} out
- * @property {number | null} [other]          of a skip source and an addition: the map that crosses to the decoder
- * @property {number} result                  what the layer computes: `other` of a skip source, else `out`
+ * @property {number | null} [other]          for skip connections: the map that goes to the decoder
+ * @property {number} result                  what the layer computes: `other` in a skip source, else `out`
  * @property {number | null} dout             null without labels
  * @property {number | null} dx
  * @property {number | null} [dother]
  * @property {number | null} [dresult]        the gradient of `result`
- * @property {number} [logits]                of the loss
- * @property {number} [labels]                blob of the loss: a class per pixel, 255 for none
+ * @property {number} [logits]                only for the loss
+ * @property {number} [labels]                blob of the loss: one class per pixel, 255 for none
  * @property {Windows | null} [windows]
- * @property {boolean} [mixesChannels]        a number of the result depends on all channels of x
+ * @property {boolean} [mixesChannels]        whether each result depends on all channels of x
  * @property {Settings} settings
  * @property {PackedWeight} [weight]
- * @property {Record<string, number>} [vectors]   blobs: parameters with one value per channel
- * @property {number} [positions]             blob of a pooling or an unpooling
+ * @property {Record<string, number>} [vectors]   blobs: the parameters with one value per channel
+ * @property {number} [positions]             blob of a pooling or unpooling: the indices
  */
 
 /**
@@ -98,7 +98,7 @@
  */
 
 /**
- * The settings of a node. Each kind has its own of these; the others are absent.
+ * The settings of a node. Each kind has only some of them.
  *
  * @typedef {object} Settings
  * @property {boolean} reversed               input scaling: red, green, blue become blue, green, red
@@ -115,7 +115,7 @@
  */
 
 /**
- * A weight [row, column, larger side's channel, smaller side's channel]: whole, or the parts that shown channels need.
+ * A weight [row, column, larger side's channel, smaller side's channel]: whole, or the parts for the shown channels.
  *
  * @typedef {object} PackedWeight
  * @property {[KH: number, KW: number, large: number, small: number]} shape
@@ -143,19 +143,19 @@
  * @property {number[]} shape
  * @property {number | null} low
  * @property {number | null} high
- * @property {number | null} [norm]           of a gradient
- * @property {number | null} [share]          of a gradient: its norm per norm of the parameter
+ * @property {number | null} [norm]           of a gradient: its norm
+ * @property {number | null} [share]          of a gradient: its norm divided by the parameter's
  */
 
 /**
- * The text of an element of the page.
+ * Return the text of an element of the page.
  *
  * @param {string} id
  * @returns {string}
  */
 export function textOf(id) {
   const element = document.getElementById(id);
-  if (!element) throw new Error(`This page is damaged: it has no #${id}.`);
+  if (!element) throw new Error(`This page is damaged: the element #${id} is missing.`);
   return element.textContent ?? "";
 }
 

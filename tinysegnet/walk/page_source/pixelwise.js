@@ -6,7 +6,7 @@ import { format } from "walk/numbers.js";
 /** @import { LoadedNode } from "walk/store.js" */
 
 /**
- * The channel of x that channel c of out comes from: an input scaling may reverse red, green, blue.
+ * Return the channel of x that becomes channel c of out: input scaling may reverse red, green, blue.
  *
  * @param {LoadedNode} node
  * @param {number} c
@@ -38,7 +38,7 @@ export const normalize = {
 };
 
 /**
- * s of a local response normalisation, the sum of squares in it, and the channels [from, to) of its window.
+ * Return s of a local response normalisation, its sum of squares, and the channels [from, to) of its window.
  *
  * @param {LoadedNode} node
  * @param {number} y
@@ -78,7 +78,7 @@ export const local_response_norm = {
     return [
       ["dout", g, "", [node.dout, y, x, c]],
       ["dout / s^beta", own, `s is ${format(s)}`],
-      ["2 alpha beta / size · x · Σ", rest, "through the sums of the window"],
+      ["2 alpha beta / size · x · Σ", rest, "the gradient through the sums of the window"],
       ["the difference", own - rest, ""],
     ];
   },
@@ -97,7 +97,7 @@ export const local_response_norm = {
 };
 
 /**
- * The factor of a batch norm, gamma / √(var + eps), and its parts.
+ * Return the factor of a batch norm, gamma / √(var + eps), and its parts.
  *
  * @param {LoadedNode} node
  * @param {number} c
@@ -114,8 +114,8 @@ export const batchnorm2d = {
     const hat = (value - mean) / std, beta = node.vectors.beta[c];
     return [
       ["x", value, "", [node.x, y, x, c]],
-      ["mean", mean, "of the channel, remembered from training"],
-      ["var", node.vectors.var[c], "likewise"],
+      ["mean", mean, "running mean of the channel"],
+      ["var", node.vectors.var[c], "running variance of the channel"],
       ["√(var + eps)", std, `eps ${node.settings.eps}`],
       ["x̂ = (x − mean) / √(var + eps)", hat, ""],
       ["gamma", gamma, "learned"],
@@ -155,7 +155,7 @@ export const batchnorm2d = {
 /** @type {Formula} */
 export const relu = {
   forward(node, y, x, c) {
-    const value = node.x.value(y, x, c), remark = value <= 0 ? "not positive: it becomes 0" : "positive: it stays";
+    const value = node.x.value(y, x, c), remark = value <= 0 ? "not positive: becomes 0" : "positive: unchanged";
     return [["x", value, remark, [node.x, y, x, c]], ["max(x, 0)", Math.max(value, 0), ""]];
   },
 
@@ -163,7 +163,7 @@ export const relu = {
   backward(node, y, x, c) {
     const value = node.x.value(y, x, c), g = node.dout.value(y, x, c), passes = !(value <= 0);
     return [
-      ["dout", g, passes ? "it passes" : "it is stopped", [node.dout, y, x, c]],
+      ["dout", g, passes ? "passed on" : "blocked", [node.dout, y, x, c]],
       ["x was", value, "", [node.x, y, x, c]],
       ["dx", passes ? g : 0, ""],
     ];
@@ -171,14 +171,14 @@ export const relu = {
 
   shares(node, y, x, c, g) {
     const passes = !(node.x.value(y, x, c) <= 0);
-    const remark = passes ? "x was positive: all of it" : "x was not positive: none";
+    const remark = passes ? "x was positive: passed on" : "x was not positive: blocked";
     return [[`dx[${y}, ${x}, ${c}]`, passes ? g : 0, remark]];
   },
 };
 
 /** @type {Formula} */
 export const dropout = {
-  forward: (node, y, x, c) => [["x", node.x.value(y, x, c), "goes through unchanged", [node.x, y, x, c]]],
+  forward: (node, y, x, c) => [["x", node.x.value(y, x, c), "passes unchanged", [node.x, y, x, c]]],
   backward: (node, y, x, c) => [["dout", node.dout.value(y, x, c), "passes unchanged", [node.dout, y, x, c]]],
   shares: (node, y, x, c, g) => [[`dx[${y}, ${x}, ${c}]`, g, "unchanged"]],
 };
@@ -186,7 +186,7 @@ export const dropout = {
 /** @type {Formula} */
 export const skip_source = {
   forward: (node, y, x, c) => [
-    ["x", node.x.value(y, x, c), `goes on, and crosses to ${node.partner}`, [node.x, y, x, c]],
+    ["x", node.x.value(y, x, c), `goes to the next layer and to ${node.partner}`, [node.x, y, x, c]],
   ],
 
   // forward: out = x, kept = x        so: dx = dout + dkept
@@ -199,7 +199,7 @@ export const skip_source = {
     ];
   },
 
-  shares: (node, y, x, c, g) => [[`dx[${y}, ${x}, ${c}] +=`, g, `what comes back from ${node.partner} is added`]],
+  shares: (node, y, x, c, g) => [[`dx[${y}, ${x}, ${c}] +=`, g, `the gradient from ${node.partner} is added`]],
 };
 
 /** @type {Formula} */
@@ -207,7 +207,7 @@ export const skip_add = {
   forward(node, y, x, c) {
     const own = node.x.value(y, x, c), kept = node.other.value(y, x, c);
     return [
-      ["x", own, "from the layer before", [node.x, y, x, c]],
+      ["x", own, "from the previous layer", [node.x, y, x, c]],
       ["kept", kept, `from ${node.partner}`, [node.other, y, x, c]],
       ["x + kept", own + kept, ""],
     ];
@@ -215,11 +215,11 @@ export const skip_add = {
 
   // forward: out = x + kept        so: dx = dout, dkept = dout
   backward: (node, y, x, c) => [
-    ["dout", node.dout.value(y, x, c), `to the layer before, and the same to ${node.partner}`, [node.dout, y, x, c]],
+    ["dout", node.dout.value(y, x, c), `to the previous layer, and the same to ${node.partner}`, [node.dout, y, x, c]],
   ],
 
   shares: (node, y, x, c, g) => [
-    [`dx[${y}, ${x}, ${c}]`, g, "to the layer before"],
+    [`dx[${y}, ${x}, ${c}]`, g, "to the previous layer"],
     [`dkept[${y}, ${x}, ${c}]`, g, `to ${node.partner}`],
   ],
 };

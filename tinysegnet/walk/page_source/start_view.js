@@ -1,4 +1,4 @@
-// The first step: the pictures, what was found, and the numbers of one pixel.
+// The first step: the pictures, an overview, and the values of one pixel.
 
 import { chooseChannel } from "walk/channels.js";
 import { legend } from "walk/classes.js";
@@ -24,17 +24,17 @@ export function startView(step, node) {
   return [
     headline(step, node),
     overview(),
-    el("div", { class: "panels" }, panel({ letter: "x", from: "the picture as the network gets it", tensor, channel,
+    el("div", { class: "panels" }, panel({ letter: "x", from: "the network's input", tensor, channel,
       choose: chooseChannel, box: [y, x, 1, 1] })),
     readout(`x[${y}, ${x}]`, values, tensor, [y, x], "its colours ↓"),
     el("section", { class: "derivation", tabindex: -1 }, el("h3", {}, `One pixel: row ${y}, column ${x}`),
-      table(["colour", "number"], colours)),
+      table(["colour", "value"], colours)),
   ];
 }
 
 function overview() {
   const captions = { picture: "picture", prediction: data.notice ? "prediction of this pass" : "prediction",
-    labels: "labels", error: "where it is wrong" };
+    labels: "labels", error: "errors (red)" };
   const pictures = Object.entries(data.pictures).map(([name, uri]) => {
     const caption = captions[/** @type {keyof typeof captions} */ (name)];
     return el("figure", {}, el("img", { src: uri, alt: caption }), el("figcaption", {}, caption));

@@ -1,26 +1,26 @@
-// What the reader has chosen, and how the page is drawn again after a change.
+// The reader's choices, and a function that redraws the page after a change.
 
 export const state = {
   step: 0,
-  /** @type {[number, number]} the chosen place of the picture, 0..1 from above and from the left */
+  /** @type {[number, number]} the chosen position in the picture, 0..1 from the top and from the left */
   place: [0.5, 0.5],
   /** the channel of the step's result */
   channel: 0,
-  /** the channel of what the step reads */
+  /** the channel of the array that the step reads */
   reading: 0,
   /** @type {Record<string, number>} the channels that the reader chose, by family of steps (channels.js) */
   chosen: {},
-  /** @type {Record<number, number>} the channels that the reader chose in what a step reads, by array */
+  /** @type {Record<number, number>} the channels that the reader chose in arrays that steps read, by array */
   readings: {},
-  /** the place comes from a click */
+  /** whether the position comes from a click */
   clicked: false,
-  /** one colour scale for all channels */
+  /** whether all channels share one colour scale */
   commonScale: true,
-  /** products of a sum by size, not by place */
+  /** whether the products of a sum are sorted by size */
   largestFirst: true,
-  /** all rows of a long table */
+  /** whether long tables show all rows */
   allRows: false,
-  /** all channels as small pictures */
+  /** whether all channels have small pictures */
   allChannels: false,
 };
 
@@ -28,7 +28,7 @@ export const state = {
 let draw = async () => {};
 
 /**
- * Register what draws the page.
+ * Register the function that draws the page.
  *
  * @param {() => Promise<void>} render
  */
@@ -36,5 +36,5 @@ export function drawWith(render) {
   draw = render;
 }
 
-/** Draw the page again, after a change of the state. */
+/** Redraw the page after a change of the state. */
 export const redraw = () => draw();

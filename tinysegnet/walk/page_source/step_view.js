@@ -1,4 +1,4 @@
-// Every step but the first: the arrays that it reads and makes, and how one number of its result came about.
+// The view of every step but the first: the arrays that it reads and computes, and how one number was computed.
 
 import { poolingArrows } from "walk/arrows.js";
 import { chooseChannel, chooseReading, classFor } from "walk/channels.js";
@@ -22,7 +22,7 @@ import { largerPixels, smallerPixels } from "walk/windows.js";
 /** @import { Step } from "walk/steps.js" */
 /** @import { LoadedNode, Tensor } from "walk/store.js" */
 
-/** @typedef {[letter: string, from: string, tensor: Tensor]} NamedArray  from: where it comes from or goes to */
+/** @typedef {[letter: string, from: string, tensor: Tensor]} NamedArray  from: its origin or destination */
 
 /**
  * @param {Step} step
@@ -34,8 +34,9 @@ export function stepView(step, node) {
   const channel = Math.min(state.channel, result.shown - 1), explanation = explain(step, node, y, x, channel);
   const named = result.names && result.C > 1 ? ` (${result.names[channel]})` : "";
   const dots = result.grid.map((axis) => axis.length).join(" × ");
-  const how = "Orange is above zero, blue below. Colours saturate at each channel's 99.5th percentile. " +
-    `The ${dots} dots are pixels whose numbers can be explained; a click chooses the nearest.`;
+  const which = state.commonScale ? "the largest 99.5th percentile of any channel" : "each channel's 99.5th percentile";
+  const how = `Orange is above zero, blue below. Colours saturate at ${which}. ` +
+    `The ${dots} dots mark pixels whose numbers can be explained. A click selects the nearest dot.`;
   return [
     headline(step, node),
     step.way === "answer" ? predicted(node, y, x) : null,
@@ -53,7 +54,7 @@ export function stepView(step, node) {
 }
 
 /**
- * The prediction as a picture, and what is predicted at the pixel.
+ * Show the prediction as a picture, and the class that is predicted at the pixel.
  *
  * @param {LoadedNode} node
  * @param {number} y
@@ -61,9 +62,9 @@ export function stepView(step, node) {
  */
 function predicted(node, y, x) {
   const picture = el("img", { src: data.pictures.prediction, alt: "" }), { best, probs } = softmaxAt(node.x, y, x);
-  const found = data.classes[best]; // none if the logits are no numbers
+  const found = data.classes[best]; // none if the logits are NaN
   const line = el("p", { class: "predicted" }, "predicted here: ", found ? swatch(found.colour) : null,
-    el("b", {}, found ? found.name : "nothing, since these logits are no numbers"),
+    el("b", {}, found ? found.name : "nothing, since the logits are NaN"),
     found ? `, ${probs[best].toFixed(2)}` : "");
   const label = "the prediction. Click a pixel to see its probabilities";
   return el("section", { class: "answered" }, clickable(picture, label, node.out, [y, x, 1, 1]),
@@ -71,7 +72,7 @@ function predicted(node, y, x) {
 }
 
 /**
- * The arrays that a step reads, and last the one that it makes.
+ * Return the arrays that a step reads, followed by the one that it computes.
  *
  * @param {Step} step
  * @param {LoadedNode} node
@@ -82,7 +83,7 @@ function arraysOf(step, node) {
   const before = index > 0 ? data.nodes[index - 1].name : "the picture";
   const behind = index + 1 < layers ? data.nodes[index + 1].name : "the loss";
   if (step.way === "answer") return [["logits", `from ${before}`, node.x], ["p", "probabilities", node.out]];
-  if (step.way === "loss") return [["p", "probabilities", node.x], ["loss", "each pixel's part", node.out]];
+  if (step.way === "loss") return [["p", "probabilities", node.x], ["loss", "contribution of each pixel", node.out]];
   if (step.way === "loss backward") {
     return [["p", "probabilities", node.x], ["dlogits", `to ${data.nodes[index - 2].name}`, node.dx]];
   }
@@ -96,7 +97,7 @@ function arraysOf(step, node) {
   const x = ["x", index > 0 ? `from ${before}` : before, node.x];
   if (kind === "skip_add") return [x, ["kept", `from ${partner}`, node.other], ["out", "x + kept", node.out]];
   if (kind === "skip_source") return [x, ["kept", `to ${partner}`, node.other]];
-  return [x, ["out", "of this layer", node.out]];
+  return [x, ["out", "output of this layer", node.out]];
 }
 
 /**
@@ -117,7 +118,7 @@ function panels(step, node, y, x) {
 }
 
 /**
- * The pixels of `tensor` that pixel (y, x) of the result was made of.
+ * Return the pixels of `tensor` from which pixel (y, x) of the result was computed.
  *
  * @param {Step} step
  * @param {LoadedNode} node
@@ -136,7 +137,7 @@ function boxOf(step, node, tensor, y, x) {
 }
 
 /**
- * Arrows between windows and their maxima, for pooling and unpooling in both directions.
+ * Draw arrows between windows and their maxima, for pooling and unpooling in both directions.
  *
  * @param {Step} step
  * @param {LoadedNode} node

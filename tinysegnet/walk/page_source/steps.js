@@ -1,23 +1,23 @@
-// The steps in the order of the walk, and the array that each of them makes.
+// The steps in the order of the walk, and the array that each step computes.
 
 import { data } from "walk/payload.js";
 
 /** @import { PackedStep, Way } from "walk/payload.js" */
 
 /**
- * A step. name: of its node. shown: its heading. layer: a layer's step, forward or backward. id: in the address.
+ * A step. name: its node's name. shown: its heading. layer: whether it belongs to a layer. id: its part of the address.
  *
  * @typedef {PackedStep & { index: number, name: string, shown: string, layer: boolean, id: string }} Step
  */
 
 /** @type {Record<Way, string>} */
 export const WAYS = {
-  start: "the picture", forward: "forward", answer: "answer", loss: "loss", "loss backward": "backward",
+  start: "the picture", forward: "forward", answer: "prediction", loss: "loss", "loss backward": "backward",
   backward: "backward",
 };
 
 /**
- * The direction of a step as a CSS class.
+ * Return the direction of a step as a CSS class.
  *
  * @param {Step} step
  */
@@ -31,7 +31,7 @@ export const steps = data.steps.map((step, index) => {
 });
 
 /**
- * The same node's step in the other direction, if there is one.
+ * Return the same node's step in the other direction, if there is one.
  *
  * @param {Step} step
  */
@@ -40,7 +40,7 @@ export function twinOf(step) {
 }
 
 /**
- * The array that a step makes: from a node its Tensor, from a packed node its index.
+ * Return the array that a step computes: for a node its Tensor, for a packed node its index.
  *
  * @template T
  * @param {PackedStep} step
@@ -49,18 +49,18 @@ export function twinOf(step) {
 export function resultOf(step, node) {
   const backward = step.way === "backward" || step.way === "loss backward";
   const result = step.way === "start" ? node.x : backward ? node.dx : node.result;
-  return /** @type {T} */ (result); // a step exists only if its node has what it makes
+  return /** @type {T} */ (result); // a step exists only if its node has the result
 }
 
 /**
- * The index of the array that a step makes.
+ * Return the index of the array that a step computes.
  *
  * @param {PackedStep} step
  */
 export const resultIndex = (step) => resultOf(step, data.nodes[step.node]);
 
 /**
- * The index of the array that a step reads.
+ * Return the index of the array that a step reads.
  *
  * @param {PackedStep} step
  */
@@ -71,7 +71,7 @@ export function readIndex(step) {
 }
 
 /**
- * The last step before `step` that made the array of this index, if there is one.
+ * Return the last step before `step` that computed the array with this index, if there is one.
  *
  * @param {number} index
  * @param {Step} step

@@ -5,16 +5,16 @@ import { data, textOf } from "walk/payload.js";
 /** @import { PackedTensor, PackedWeight, Settings, Windows } from "walk/payload.js" */
 
 /**
- * An array. `planes` has -127..127 per value, channel by channel; -128 is not finite.
+ * An array. `planes` has -127..127 per value, channel by channel; -128 marks non-finite values.
  *
  * @typedef {Omit<PackedTensor, "planes"> & { index: number, H: number, W: number, C: number, planes: Int8Array,
  *   value: (y: number, x: number, c: number) => number }} Tensor
- *   value: the exact number, NaN where the page does not have it
+ *   value: the exact number, NaN where the page does not contain it
  */
 
 /**
- * A layer, the answer or the loss, with its arrays. Which of the properties below `out` exist depends on its kind and,
- * for gradients, on whether the page has labels.
+ * A layer, the prediction or the loss, with its arrays. Which of the properties below `out` exist depends on its kind
+ * and, for gradients, on whether the page has labels.
  *
  * @typedef {object} LoadedNode
  * @property {number} index
@@ -36,12 +36,12 @@ import { data, textOf } from "walk/payload.js";
  * @property {Settings} settings
  * @property {Record<string, Float32Array>} vectors
  * @property {Weight} weight
- * @property {(u: number, v: number, c: number) => number} position   of a maximum inside its window, row by row
+ * @property {(u: number, v: number, c: number) => number} position   of a maximum in its window, row by row
  */
 
 /**
  * A weight by its row and column in the kernel and the channels of the larger and of the smaller side; undefined where
- * the page does not have it.
+ * the page does not contain it.
  *
  * @typedef {(i: number, j: number, large: number, small: number) => number | undefined} Weight
  */
@@ -52,7 +52,7 @@ const tensors = new Map();
 const nodes = new Map();
 
 /**
- * The value of a key, made when it is first asked for.
+ * Return the value of a key, which is created on first use.
  *
  * @template T
  * @param {Map<number, T>} kept
@@ -67,7 +67,7 @@ function once(kept, key, make) {
 }
 
 /**
- * The bytes of a blob, which is deflated and written in base64.
+ * Return the bytes of a blob, which is compressed and encoded in base64.
  *
  * @param {number} blob
  */
@@ -80,7 +80,7 @@ async function bytesOf(blob) {
 }
 
 /**
- * The float32 numbers of a blob, which has the lowest bytes of all numbers first and the highest bytes last.
+ * Return the float32 numbers of a blob, which stores the lowest bytes of all numbers first and the highest bytes last.
  *
  * @param {number} blob
  */
@@ -112,7 +112,7 @@ async function unpackTensor(index) {
   if (packed.differences) {
     for (let k = 0; k < planes.length; k++) if (k % W) planes[k] += planes[k - 1];
   }
-  const place = new Int32Array(H * W).fill(-1); // of a pixel among those with exact numbers
+  const place = new Int32Array(H * W).fill(-1); // the index of a pixel among those with exact numbers
   for (let k = 0, count = 0; k < H * W; k++) if ((mask[k >> 3] >> (7 - (k & 7))) & 1) place[k] = count++;
   const channels = packed.known.channels;
   /** @type {Tensor["value"]} */
@@ -142,7 +142,7 @@ async function weightOf({ shape: [, KW, A, B], whole, large: largePart, small: s
 }
 
 /**
- * A node with all its arrays.
+ * Return a node with all its arrays.
  *
  * @param {number} index
  * @returns {Promise<LoadedNode>}
@@ -176,7 +176,7 @@ async function unpackNode(index) {
 }
 
 /**
- * The pixel [y, x] with exact numbers that is nearest to a place [from above, from the left] of the picture, 0..1.
+ * Return the pixel [y, x] with exact numbers that is nearest to a position [from the top, from the left], 0..1.
  *
  * @param {Tensor} tensor
  * @param {[number, number]} place

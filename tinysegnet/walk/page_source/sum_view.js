@@ -10,11 +10,11 @@ import { state } from "walk/state.js";
 /** @import { Sum, Term } from "walk/explanation.js" */
 /** @import { LoadedNode } from "walk/store.js" */
 
-export const FEW_ROWS = 16; // before all are asked for
-const MOST_CELLS = 64; // of a grid
+export const FEW_ROWS = 16; // shown until the reader asks for all
+const MAX_CELLS = 64; // of a grid
 
 /**
- * One channel's part of a sum: numbers, weights and products, each at its place in the kernel.
+ * Show one channel's part of a sum: values, weights and products, each at its position in the kernel.
  *
  * @param {LoadedNode} node
  * @param {Sum} sum
@@ -22,7 +22,7 @@ const MOST_CELLS = 64; // of a grid
  */
 export function kernelGrids(node, { terms: all, letter, rotated }, channel) {
   const [KH, KW] = node.windows.kernel, terms = all.filter((term) => term.channel === channel);
-  if (!terms.length || KH * KW === 1 || KH * KW > MOST_CELLS) return null;
+  if (!terms.length || KH * KW === 1 || KH * KW > MAX_CELLS) return null;
   const grid = (/** @type {string} */ name, /** @type {"value" | "weight" | "product"} */ key) => {
     const scale = Math.max(...terms.map((term) => Math.abs(term[key])));
     const cells = Array.from({ length: KH * KW }, (_, k) => {
@@ -37,15 +37,15 @@ export function kernelGrids(node, { terms: all, letter, rotated }, channel) {
   };
   const part = terms.reduce((total, term) => total + term.product, 0);
   return el("div", { class: "grids" },
-    el("p", {}, `Channel ${channel} of ${letter} adds ${format(part)} to it:`),
+    el("p", {}, `Channel ${channel} of ${letter} contributes ${format(part)}:`),
     el("div", {},
-      grid(letter + (rotated ? ", turned by 180°" : ""), "value"), el("b", {}, "×"),
+      grid(letter + (rotated ? ", rotated by 180°" : ""), "value"), el("b", {}, "×"),
       grid("weight", "weight"), el("b", {}, "="),
       grid("product", "product")));
 }
 
 /**
- * Products, the largest first or in place, with the running total.
+ * Show the products with the running total, the largest first or in the kernel's order.
  *
  * @param {Sum} sum
  */
@@ -65,10 +65,10 @@ export function sumTable({ terms: inPlace, start, outside }) {
   return el("div", {},
     el("p", { class: "choices" },
       toggle("largest first", state.largestFirst, () => { state.largestFirst = true; }),
-      toggle("in place", !state.largestFirst, () => { state.largestFirst = false; }),
+      toggle("kernel order", !state.largestFirst, () => { state.largestFirst = false; }),
       count > FEW_ROWS ? toggle(`all ${count} rows`, state.allRows, () => { state.allRows = !state.allRows; }) : null),
-    table(["number", "its value", `× ${weight}`, "= product", "total so far"], rows),
-    outside ? el("p", { class: "quiet" }, `${outside} more lie outside of the picture and count as 0.`) : null);
+    table(["number", "value", `× ${weight}`, "= product", "running total"], rows),
+    outside ? el("p", { class: "quiet" }, `Outside the picture, ${outside} more products are 0.`) : null);
 }
 
 /** @param {Term} term */

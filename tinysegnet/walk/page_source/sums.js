@@ -6,7 +6,7 @@ import { largerPixels, smallerPixels } from "walk/windows.js";
 /** @import { LoadedNode, Tensor } from "walk/store.js" */
 /** @import { Tap } from "walk/windows.js" */
 
-/** @typedef {"out" | "in"} Side  out: a number of the output; in: of the gradient of the input */
+/** @typedef {"out" | "in"} Side  out: the output; in: the gradient of the input */
 /** @typedef {[y: number, x: number, c: number]} Place */
 
 const SUMS = new Set(["conv2d", "conv_transpose2d", "depthwise_conv2d", "skip_source", "upsample_nearest2d",
@@ -14,21 +14,21 @@ const SUMS = new Set(["conv2d", "conv_transpose2d", "depthwise_conv2d", "skip_so
 const SHARE = "share"; // the name of a weight that is not learned
 
 /**
- * Is a number of this node a sum of products? Of a skip source without a convolution it is not.
+ * Return whether numbers of this node are sums of products; in a skip source without a convolution they are not.
  *
  * @param {LoadedNode} node
  */
 export const isSum = (node) => SUMS.has(node.kind) && Boolean(node.windows);
 
 /**
- * Does every number depend on all channels of what is read?
+ * Return whether every number depends on all channels of the array that is read.
  *
  * @param {LoadedNode} node
  */
 export const mixesChannels = (node) => node.mixesChannels && isSum(node);
 
 /**
- * A number of `tensor`, which is on this side of the node, as a sum of products.
+ * Explain a number of `tensor`, which is on this side of the node, as a sum of products.
  *
  * @param {LoadedNode} node
  * @param {Side} side
@@ -65,7 +65,7 @@ export function explainBySum(node, side, tensor, name, at) {
 }
 
 /**
- * The array that a sum reads, and its letter.
+ * Return the array that a sum reads, and its letter.
  *
  * @param {LoadedNode} node
  * @param {Side} side
@@ -77,7 +77,7 @@ function readBy(node, side) {
 }
 
 /**
- * What a sum begins with: the bias, or the gradient that a skip source passes on unchanged.
+ * Return the first summand: the bias, or the gradient that a skip source passes on unchanged.
  *
  * @param {LoadedNode} node
  * @param {Side} side
@@ -89,8 +89,8 @@ function startOf(node, side, at) {
 }
 
 /**
- * The weight between a number of the sum's side and one of the other side, and its name. The weight is undefined where
- * the page does not have it.
+ * Return the weight between a number of the sum's side and one of the other side, and its name. The weight is undefined
+ * where the page does not contain it.
  *
  * @param {LoadedNode} node
  * @param {boolean} sumIsLarge
@@ -112,7 +112,7 @@ function weightBetween(node, sumIsLarge, [y, x, c], [i, j, p, q], channel, small
 }
 
 /**
- * The share of pixel `small` in pixel `large` along one axis of a bilinear upsampling. size: of the smaller side.
+ * Return the share of pixel `small` in pixel `large` along one axis of bilinear upsampling. size: of the smaller side.
  *
  * @param {number} large
  * @param {number} small

@@ -1,13 +1,13 @@
-// Which pixels belong together: pixel q of the smaller side and, along each axis, `kernel` pixels of the larger side
-// from q * stride - before on.
+// The pixels that belong together: pixel q of the smaller side and, along each axis, `kernel` pixels of the larger
+// side, from q * stride - before on.
 
 /** @import { Windows } from "walk/payload.js" */
 
-/** @typedef {[i: number, j: number, row: number, column: number]} Tap  a place in the kernel, and the pixel there */
+/** @typedef {[i: number, j: number, row: number, column: number]} Tap  a position in the kernel, and the pixel there */
 /** @typedef {{ H: number, W: number }} Size */
 
 /**
- * The pixels of the larger side that belong to pixel (u, v) of the smaller side.
+ * Return the pixels of the larger side that belong to pixel (u, v) of the smaller side.
  *
  * @param {Windows} windows
  * @param {number} u
@@ -27,7 +27,7 @@ export function largerPixels({ kernel, stride, before }, u, v, large) {
 }
 
 /**
- * The pixels of the smaller side that pixel (y, x) of the larger side belongs to.
+ * Return the pixels of the smaller side to which pixel (y, x) of the larger side belongs.
  *
  * @param {Windows} windows
  * @param {number} y
