@@ -1,10 +1,10 @@
-"""Tiny arguments for every op, of order 1, and many of them edge cases.
+"""Small test arguments of order 1 for every op, among them many edge cases.
 
-They have odd sizes, H != W, two samples, channels that are no multiple of 4, kernels larger than the picture, strides,
-overlapping windows, 1x1 pictures. Where an op has kinks (ReLU, pooling), numbers come from a shuffled grid whose
-spacing is far larger than any step. Cases with gradient=False check values only: ties, zeros, enormous logits.
+They include odd sizes, H != W, two samples, channel counts that are no multiples of 4, kernels larger than the picture,
+strides, overlapping windows and 1x1 pictures. Where an op has kinks (ReLU, pooling), the values come from a shuffled
+grid whose spacing is far larger than any step. Cases with gradient=False check values only: ties, zeros, huge logits.
 
-A case draws its arguments from a generator, so every seed gives others. An op without a case fails the tests.
+A case draws its arguments from a generator, so they differ for every seed. An op without a case fails the tests.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Case:
-    """`draw(rng)` -> (arrays, kwargs) for `<op>_forward(*arrays, **kwargs)`. gradient: whether it is differentiated."""
+    """Arguments of `<op>_forward(*arrays, **kwargs)`, drawn by `draw(rng)`. gradient: whether to check gradients."""
 
     op: str
     name: str
@@ -31,15 +31,15 @@ class Case:
     gradient: bool = True
 
     def arguments(self, seed: int = 0) -> Arguments:
-        """(arrays, kwargs) for a seed."""
+        """Return (arrays, kwargs) for a seed."""
         return self.draw(np.random.default_rng([seed, 0]))
 
 
-CASES: list[Case] = []  #: of all ops, at least one per op
+CASES: list[Case] = []  #: The cases of all ops, at least one per op.
 
 
 def cases_of(op: str) -> list[Case]:
-    """All cases of an op, also those that check values only."""
+    """Return all cases of an op, including those that check values only."""
     return [case for case in CASES if case.op == op]
 
 
@@ -55,12 +55,12 @@ def add_drawn(op: str, name: str, values: Callable[[np.random.Generator], np.nda
 
 
 def normal(*shape: int, scale: float = 1.0) -> Callable[[np.random.Generator], np.ndarray]:
-    """Draws normal numbers."""
+    """Return a function that draws normal numbers."""
     return lambda rng: scale * rng.standard_normal(shape)
 
 
 def grid(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
-    """Draws numbers between -2 and 2, no two closer than 4/size, none at 0, in random order."""
+    """Return a function that draws numbers between -2 and 2, at least 4/size apart and not 0, in random order."""
     size = int(np.prod(shape))
     return lambda rng: rng.permutation((np.arange(size) + 0.5 - size // 2) * (4 / size)).reshape(shape)
 
@@ -112,7 +112,7 @@ DEPTHWISE: list[tuple] = [
 
 def _conv_case(op: str, inputs: Shape, features: int, name: str, x: Shape, weight: Shape, bias: bool,
                settings: dict[str, Any]) -> None:  # fmt: skip
-    """inputs: the axes of weight that an output value sums over. features: the one that bias has."""
+    """Add a case. inputs: the axes of weight that an output value sums over. features: the axis that bias has."""
 
     def draw(rng: np.random.Generator) -> Arguments:
         scaled = rng.standard_normal(weight) / np.sqrt(np.prod([weight[axis] for axis in inputs]))
@@ -231,7 +231,7 @@ _dropout_case("larger", (2, 13, 11, 9), rate=0.3)
 
 def _loss_case(op: str, name: str, shape: Shape, void: int | None, weights: bool, normalizer: str = "count",
                scale: float = 1.0, gradient: bool = True) -> None:  # fmt: skip
-    """About a third of the pixels are void where asked, and never a picture's first pixel."""
+    """Add a case. With a void label, about a third of the pixels are void, but never the first pixel of a picture."""
     K = max(shape[-1], 2)
 
     def draw(rng: np.random.Generator) -> Arguments:
