@@ -71,7 +71,7 @@ CONV: list[tuple] = [
     ("3x3 same, odd sizes",                       (2, 5, 3, 3),   (3, 3, 3, 2), True,  {}),
     ("5x3, same",                                 (2, 4, 5, 2),   (5, 3, 2, 3), True,  {}),
     ("7x7, larger than the picture",              (2, 4, 3, 2),   (7, 7, 2, 1), True,  {}),
-    ("2x2, same: the surplus is at the end",      (2, 3, 4, 2),   (2, 2, 2, 3), True,  {}),
+    ("2x2, same, with an extra zero at the end",  (2, 3, 4, 2),   (2, 2, 2, 3), True,  {}),
     ("3x3, stride 2",                             (2, 5, 6, 3),   (3, 3, 3, 2), True,  {"stride": 2}),
     ("3x2, stride (2, 3), padding (1, 2)",        (2, 5, 6, 2),   (3, 2, 2, 3), True,  STRIDES),
     ("2x2, stride 3: pixels no window reads",     (2, 6, 7, 2),   (2, 2, 2, 2), True,  {"stride": 3, "padding": 0}),
@@ -99,7 +99,7 @@ TRANSPOSED: list[tuple] = [
 ]  # fmt: skip
 DEPTHWISE: list[tuple] = [
     ("3x3 same, odd sizes",                         (2, 5, 3, 3),   (3, 3, 1, 3), True,  {}),
-    ("2x4, same: the surplus is at the end",        (2, 3, 6, 2),   (2, 4, 1, 2), True,  {}),
+    ("2x4, same, with an extra zero at the end",    (2, 3, 6, 2),   (2, 4, 1, 2), True,  {}),
     ("5x5, larger than the picture",                (2, 3, 2, 2),   (5, 5, 1, 2), True,  {}),
     ("3x2, stride (2, 3), padding (1, 2)",          (2, 4, 5, 2),   (3, 2, 1, 2), True,  STRIDES),
     ("2x2, stride 3: pixels no window reads",       (2, 5, 6, 2),   (2, 2, 1, 2), True,  {"stride": 3, "padding": 0}),
@@ -205,7 +205,7 @@ for op in ("softmax", "sigmoid"):
 RESPONSE = "local_response_norm"
 add_drawn(RESPONSE, "3 channels, all in one window", normal(2, 3, 2, 3), alpha=1.0)
 add_drawn(RESPONSE, "7 channels, windows of 5", normal(2, 3, 2, 7), alpha=1.0, k=2.0)
-add_drawn(RESPONSE, "windows of 3, a strong one", normal(2, 2, 3, 5), size=3, alpha=2.0, beta=2.0, k=0.5)
+add_drawn(RESPONSE, "windows of 3, large alpha and beta", normal(2, 2, 3, 5), size=3, alpha=2.0, beta=2.0, k=0.5)
 add_drawn(RESPONSE, "windows of 1", normal(2, 2, 3, 2), size=1, alpha=1.0, beta=0.5)
 add_drawn(RESPONSE, "1x1 pictures, the usual settings", normal(2, 1, 1, 6))
 add_drawn(RESPONSE, "larger: several tasks", normal(2, 13, 11, 9), alpha=1.0)
@@ -274,7 +274,7 @@ add(SOFTMAX_LOSS, "only classes of weight 0", lambda rng: (
 UPSAMPLING: list[tuple] = [
     ("by 2, cropped",                   (2, 3, 4, 3),  {"output_size": (5, 7)}),
     ("by (1, 3)",                       (2, 3, 2, 5),  {"factor": (1, 3)}),
-    ("by 4, cropped as far as it goes", (2, 2, 3, 2),  {"factor": 4, "output_size": (5, 9)}),
+    ("by 4, cropped as far as possible", (2, 2, 3, 2),  {"factor": 4, "output_size": (5, 9)}),
     ("1x1 picture",                     (2, 1, 1, 5),  {"factor": (2, 3)}),
     ("larger",                          (2, 7, 11, 9), {}),
 ]  # fmt: skip

@@ -38,7 +38,7 @@ def check(forward: Callable, backward: Callable, *arrays: Any, seed: int = 0, h:
             layer in a lambda if one of its keywords is named like an argument of `check`.
 
     Raises:
-        ShapeError: if the layer returns anything else than the above.
+        ShapeError: if the layer returns anything other than the above.
     """
     subject, rule = Subject(forward, backward, arrays, kwargs, outputs, names), Rule(h, rtol, floor)
     with np.errstate(all="ignore"):

@@ -108,10 +108,10 @@ class Objective:
             h /= 10
 
     def taylor_slope(self, direction: np.ndarray) -> float | None:
-        """Return the power of h with which |J(x + h d) - J(x) - h gradient.d| falls: 2 if the gradient is right, or 1.
+        """Return p where |J(x + h d) - J(x) - h gradient.d| falls as h^p: 2 if the gradient is right, 1 if it is wrong.
 
-        This needs no tolerance. None means that the remainder is only rounding noise: J is linear, the gradient right.
-        Steps begin at 1e-3, or at 1e-4 or 1e-5 if a branch changes within larger ones. NaN means it changes even then.
+        This needs no tolerance. Return None if the remainder is only rounding noise: J is linear, the gradient right.
+        Steps begin at 1e-3, 1e-4 or 1e-5, the largest at which no branch changes. Return NaN if there is none.
         """
         for first in (TAYLOR_STEP, TAYLOR_STEP / 10, TAYLOR_STEP / 100):
             remainders, crossed = [], False

@@ -22,7 +22,7 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
 
 @dataclass(frozen=True)
 class Scene:
-    """The context of a gradient, for guesses.
+    """The context that guesses may use besides the two gradients.
 
     x: the argument itself. arguments: the layer's other arguments, by name. sizes: candidates for a forgotten factor,
     such as {"N": 2, "N*H*W": 40}. sample_gradient(n): the analytic gradient for the dout of sample n alone.

@@ -4,7 +4,7 @@
 
 As in every deep-learning library, the kernel is not flipped, so strictly this is a cross-correlation. For one kernel
 tap (i, j), the sum over c multiplies the whole picture, shifted by (i, j), by one C x F matrix. So a K x K convolution
-is K*K shifted matrix products. This needs no matrix of patches, which would be K*K times as large as the picture:
+is K*K shifted matrix products, without a matrix of patches, which would be K*K times as large as the picture:
 
     forward:  out     += x_shifted @ weight[i, j]
     so:       dweight[i, j]  = x_shifted^T @ dout           (summed over all pixels of all pictures)

@@ -2,9 +2,9 @@
 
     out = x * mask / (1 - rate)        dx = dout * mask / (1 - rate)        mask: True with probability 1 - rate
 
-The mask is an argument, because ops draw no random numbers. Source: Srivastava et al. 2014, but divided during training
-instead of in inference, as in Caffe. Bayesian SegNet (Kendall, Badrinarayanan & Cipolla 2015) also draws masks in
-inference: the mean of its outputs is the prediction, and their spread is the uncertainty.
+The mask is an argument, because ops draw no random numbers. Source: Srivastava et al. 2014. As in Caffe, activations
+are scaled up in training, so inference needs no factor. Bayesian SegNet (Kendall, Badrinarayanan & Cipolla 2015) also
+draws masks in inference: the mean of its outputs is the prediction, and their spread is the uncertainty.
 """
 
 from collections import namedtuple

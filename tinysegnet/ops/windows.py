@@ -17,7 +17,7 @@ from .array_checks import check_dout, check_floats, pair
 
 
 def same_padding(size, kernel, stride):
-    """Return (before, after) of Keras's "same": out = ceil(size / stride), and an odd zero is at the end."""
+    """Return (before, after) for Keras's "same": out = ceil(size / stride), with any extra zero at the end."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 

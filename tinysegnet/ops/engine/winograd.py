@@ -125,7 +125,7 @@ def _multiply_tiles(algorithm, V, first, tiles, U, start, features, bias, M, gri
 
 @kernel(inline=True)
 def _store_tile(algorithm, M, t, out, n, y, x, first, features, patch, relu):
-    """out = A^T M A for the tile whose first pixel is (y, x) of picture n, and some features."""
+    """Compute out = A^T M A for some features of the tile that begins at (y, x) of picture n."""
     _, H, W, F = out.shape
     width, whole = M.shape[2], y + 4 <= H and x + 4 <= W
     plane = M.shape[1] * width
@@ -195,7 +195,7 @@ class Tiles:
         self.algorithm = ALGORITHMS[name]
         self.pieces = -(-K // self.algorithm.taps)  # pieces of the weight along each axis
         self.num_points = self.algorithm.side**2
-        self.before = pads[0][0], pads[1][0]  # zeros before the picture; any number may follow it
+        self.before = pads[0][0], pads[1][0]  # zeros before the picture; those after it follow from out_shape
         N, H, W, _ = out_shape
         # The other pieces of a weight read tiles below and to the right, for which the grid has pieces - 1 extra rows
         # and columns. In the order of the grid these tiles are at most `halo` tiles further on.
