@@ -73,9 +73,9 @@ def _factor(analytic, numeric, sizes) -> Iterator[str]:
     question = " The sign is wrong, too." if c < 0 else ""
     for name, n in sizes.items():
         if n > 1 and abs(abs(c) - 1 / n) < CLOSE * abs(c):
-            yield f"numeric = {c:.4g} x analytic: did you forget to divide by {name} = {n:g}?{question}"
+            yield f"numeric = {c:.4g} x analytic: perhaps you forgot to divide by {name} = {n:g}.{question}"
         elif n > 1 and abs(abs(c) - n) < CLOSE * abs(c):
-            yield f"numeric = {c:.4g} x analytic: is it a mean where a sum belongs ({name} = {n:g})?{question}"
+            yield f"numeric = {c:.4g} x analytic: perhaps it is a mean where a sum belongs ({name} = {n:g}).{question}"
     yield f"numeric = {c:.6g} x analytic everywhere: a factor is missing or superfluous"
 
 

@@ -40,7 +40,7 @@ def _check(x, gamma, beta, mean, var):
     shapes = {name: v.shape for name, v in per_channel.items() if v is not None}
     if x.ndim != 4 or 0 in x.shape or any(shape != x.shape[3:] for shape in shapes.values()):
         given = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise ShapeError(f"batchnorm2d needs x of shape (N, H, W, C) with no empty axis, and (C,) for the rest, "
+        raise ShapeError(f"batchnorm2d needs x (N, H, W, C) with no empty axis, and one value per channel elsewhere, "
                          f"got x {x.shape}, {given}")  # fmt: skip
     check_floats("batchnorm2d", x=x, **per_channel)
     if (mean is None) != (var is None):
