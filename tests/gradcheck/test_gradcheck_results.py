@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from forms import amount
 
 import tinysegnet as ts
 from tinysegnet import viz
@@ -87,7 +88,10 @@ def test_gradient_figure_shows_backward_differences_and_error(wrong, theme):
         figures.show_gradient(wrong, "gamma")
 
 
-@pytest.mark.parametrize("name", ["dx_kernel_flipped", "dweight_axes_swapped", "relu_sign_of_dout", "loss_not_divided"])
+SHOWN = ["dweight_axes_swapped", "relu_sign_of_dout", "loss_not_divided", "dx_kernel_flipped"]
+
+
+@pytest.mark.parametrize("name", amount(SHOWN[:2], SHOWN))
 def test_gradient_figure_contains_every_entry_once(name):
     report = check_op(bugs[name].op, pair=bugs[name].pair)
     for tensor in {t.name for t in report.all_tensors() if not t.ok}:

@@ -146,6 +146,15 @@ def test_depthwise_conv2d_is_conv2d_with_diagonal_matrices(variant, drawn, K, st
         np.testing.assert_allclose(a, b, **loose(x))
 
 
+def test_vectors_of_float32_agree_with_the_definition():
+    """A vector has up to 16 numbers. The last one of 37 channels is masked."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(shape).astype(np.float32) for shape in ((1, 4, 13, 37), (3, 2, 1, 37), (37,))]
+    out, expected = (op("depthwise_conv2d", variant)[0](*arrays, padding="valid")[0] for variant in ("numba", "numpy"))
+    assert out.dtype == np.float32
+    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(("x", "weight", "bias", "said"), [
     ((2, 3, 3, 2), (3, 3, 2, 2), None, "one kernel per channel"),
     ((2, 3, 3, 2), (3, 3, 1, 3), None, "x has 2 channels"),

@@ -69,7 +69,7 @@ def test_transform_is_two_matrix_products(channels, dtype):
 
 
 # A vector has up to 8 numbers in float64 and 16 in float32, and a tile has 4 vectors. The short form has counts next to
-# these limits; vectors of float32 are also tested in test_laws.py.
+# these limits; test_conv_transpose.py tests vectors of float32.
 @pytest.mark.parametrize("dtype", amount([np.float64], [np.float32, np.float64]))
 @pytest.mark.parametrize("channels", amount([1, 7, 8, 25, 33, 64], range(1, 71)))
 def test_every_number_of_channels_agrees_with_the_definition(channels, dtype):

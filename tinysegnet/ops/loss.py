@@ -43,7 +43,7 @@ def check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer):
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
         unlabelled = f" and {ignore_label} for unlabelled pixels" if ignore_label is not None else ""
         raise DataError(f"label {labels[where]} at {where} is not allowed; labels are 0..{K - 1}{unlabelled}")
-    classes = labels.astype(np.int32)
+    classes = labels.astype(np.int32, order="C")
     classes[void] = -1
     return weights, classes
 
