@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from forms import amount
+from forms import LONG, amount
 
 import tinysegnet as ts
 from tinysegnet.errors import ShapeError
@@ -14,10 +14,10 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("size", amount([(21, 27)], [(20, 28), (21, 27)]))
-@pytest.mark.parametrize("name", list(ts.models))
+@pytest.mark.parametrize("name", [name for name in ts.models if LONG or "vgg16" not in name])  # these are the largest
 def test_gradients_of_every_model_are_right(name, size):
     model = ts.build(name, width=1 / 16, dtype=np.float64)
-    report = check_model(model, size=model.fitting_size(size), directions=1, entries=1)
+    report = check_model(model, size=model.fitting_size(size), directions=1, entries=amount(0, 1))
     assert report.ok, f"\n{report}"
     assert {t.name for t in report.tensors} == {"x", *dict(model.named_parameters())}
 

@@ -32,7 +32,7 @@ def check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer):
     check_floats(op, logits=logits)
     if normalizer not in ("count", "weights"):
         raise SettingError(f'normalizer: expected "count" or "weights", got {normalizer!r}')
-    weights = np.ones(K, logits.dtype) if class_weights is None else np.asarray(class_weights, logits.dtype)
+    weights = np.ones(K, logits.dtype) if class_weights is None else np.array(class_weights, logits.dtype, order="C")
     if weights.shape != (K,):
         raise ShapeError(f"class_weights must have one number for each of the {K} classes, got {weights.shape}")
     if labels.dtype.kind not in "iu":
@@ -43,7 +43,7 @@ def check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer):
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
         unlabelled = f" and {ignore_label} for unlabelled pixels" if ignore_label is not None else ""
         raise DataError(f"label {labels[where]} at {where} is not allowed; labels are 0..{K - 1}{unlabelled}")
-    classes = labels.astype(np.int32, order="C")
+    classes = labels.astype(np.int32)
     classes[void] = -1
     return weights, classes
 

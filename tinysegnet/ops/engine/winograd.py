@@ -37,7 +37,7 @@ transform_product = make_transform({kind: A.T for kind, (A, B, G) in MATRICES.it
 transform_gradient = make_transform({kind: A for kind, (A, B, G) in MATRICES.items()})
 transform_weight_gradient = make_transform({kind: G.T for kind, (A, B, G) in MATRICES.items()})
 
-PANEL = 128  # features per task, since wide layers have too few tiles for many tasks
+PANEL = 128  # features per task: wide layers have few tiles, and splitting their features yields enough tasks
 TILES = 192  # minimum of tiles per block, so that there are tasks for many threads
 # These were measured: the rows of dU per task; the tiles per task in layers with at most WIDE, and with more, input and
 # output channels together; the bytes of a block's V in forward, and of its V and dM in the weight gradient.
