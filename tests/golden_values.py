@@ -1,7 +1,7 @@
-"""Frozen results of PyTorch for 30 small cases (tests/golden/*.npz, made by tests/oracle/make_golden.py).
+"""Stored results of PyTorch for small cases (tests/golden/*.npz, from tests/oracle/make_golden.py).
 
-They keep the second opinion alive where PyTorch is not installed: a gradient check proves that backward belongs to
-forward, only a comparison proves that forward is what everybody means by it.
+They replace a comparison with PyTorch where it is not installed. A gradient check shows only that backward belongs to
+forward; a comparison also shows that forward follows the usual definition.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ TOLERANCE = 1e-10
 class Golden(NamedTuple):
     op: str
     name: str
-    arrays: list[Any]  # positional arguments; None for an absent bias
+    arrays: list[Any]  # positional arguments, with None for a missing bias
     kwargs: dict[str, Any]
     dout: np.ndarray
-    results: list[np.ndarray]  # flat plane indices where the op gives indices
+    results: list[np.ndarray]  # with indices as flat plane indices
     gradients: list[Any]
 
 
@@ -56,9 +56,9 @@ def save(op: str, cases: list[Golden]) -> None:
 
 
 def differences(case: Golden, forward: Any, backward: Any) -> dict[str, float]:
-    """Run a pair on a case: -> {"result 0": relative error, "gradient 1": ...}; infinite for other shapes."""
+    """Return the relative errors of a pair on a case as {"result 0": error, ...}, infinite for other shapes."""
     arrays = [a.copy() if a is not None else None for a in case.arrays]
-    if case.op == "max_unpool2d":  # frozen as flat plane indices, which are not our format
+    if case.op == "max_unpool2d":  # stored as flat plane indices, which are not our format
         arrays[1] = _our_indices(arrays[1], case.kwargs)
     out, cache = forward(*arrays, **case.kwargs)
     results = list(out) if isinstance(out, tuple) else [out]
@@ -73,7 +73,7 @@ def differences(case: Golden, forward: Any, backward: Any) -> dict[str, float]:
 
 
 def relative(a: Any, b: Any) -> float:
-    """|a - b| / |b|, as vectors; |a - b| itself where b is zero."""
+    """Return |a - b| / |b| for a and b as vectors, or |a - b| if b is zero."""
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape:
         return np.inf
@@ -81,12 +81,12 @@ def relative(a: Any, b: Any) -> float:
 
 
 def agrees(op: str, forward: Any, backward: Any) -> bool:
-    """Does this pair say what PyTorch said, in all frozen cases?"""
+    """Return whether this pair agrees with PyTorch in all stored cases."""
     return all(d <= TOLERANCE for case in load(op) for d in differences(case, forward, backward).values())
 
 
 def _our_indices(flat: np.ndarray, kwargs: dict[str, Any]) -> np.ndarray:
-    """Flat plane indices -> positions in the window, packed where max_unpool2d wants them packed."""
+    """Convert flat plane indices to positions in the window, packed where max_unpool2d expects packed indices."""
     size, stride = kwargs.get("size", 2), kwargs.get("stride", 2)
     (_, h, w, _), W = flat.shape, kwargs["output_size"][1]
     row = flat // W - stride * np.arange(h)[:, None, None]

@@ -1,4 +1,4 @@
-"""Time and memory of what the tests call, and the figures that a test run prints at its end (see conftest.py)."""
+"""Measurements of CPU time and memory, which a test run prints at its end (see conftest.py)."""
 
 import re
 import time
@@ -6,15 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-STATUS = Path("/proc/self/status")  # Linux only; elsewhere all memory is 0 here
+STATUS = Path("/proc/self/status")  # on Linux; elsewhere all measurements of memory are 0
 MB = 1_000_000
 
 
 @dataclass
 class Cost:
-    """Of one call or the most expensive of many: seconds, and the memory added at the worst moment, in bytes.
+    """The cost of a call, or the maximum of several calls: CPU seconds, and peak memory growth in bytes.
 
-    Seconds are the processor's, since the machine may be busy; what waits for ever meets the time limit of the tests.
+    CPU time does not depend on other processes. A call that hangs is ended by the time limit of the tests.
     """
 
     seconds: float = 0.0
@@ -29,7 +29,7 @@ class Cost:
 
 @contextmanager
 def measured(total):
-    """-> the Cost of what is inside, known afterwards; total: the Cost that is raised to it."""
+    """Measure the cost of a block, known at its end, and raise `total` to it."""
     can_measure = forget_peak()
     cost, before, began = Cost(), memory("VmRSS"), time.process_time()
     yield cost
@@ -39,13 +39,13 @@ def measured(total):
 
 
 def memory(field):
-    """VmRSS, resident now, or VmHWM, the most it was since `forget_peak`; in bytes."""
+    """Return VmRSS, the resident memory, or VmHWM, its peak since `forget_peak`, in bytes."""
     found = re.search(rf"{field}:\s+(\d+) kB", STATUS.read_text()) if STATUS.exists() else None
     return int(found[1]) * 1024 if found else 0
 
 
 def forget_peak():
-    """Begin a new peak; -> whether the system can."""
+    """Reset the peak, and return whether the system supports this."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

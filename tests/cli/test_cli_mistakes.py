@@ -147,7 +147,7 @@ MISTAKES = {  # the words, and what the line says
     "scenes into a file": ("data scenes --out file", "file: File exists (expected"),
     "tiny scenes": ("data scenes --out r --size 8x8", "toy scenes of 8x8 pixels (expected at least 16x16)"),
     "crops of nothing": ("data crops nowhere --out r", "nowhere: no such folder (expected"),
-    "unknown op": ("gradcheck conv3d", "no op 'conv3d'; there are batchnorm2d, batchnorm2d_relu, conv2d"),
+    "unknown op": ("gradcheck conv3d", "no op 'conv3d'; the ops are batchnorm2d, batchnorm2d_relu, conv2d"),
     "no epochs": (f"train {TINY} --epochs 0", "epochs: 0 (expected at least 1)"),
     "no batches": (f"train {TINY} --batch-size 0", "batch_size: 0 (expected at least 1)"),
     "pictures for no memory": (f"train {TINY} --size 7000x7000", "size: (7000, 7000) (expected at most 4 Mpx)"),

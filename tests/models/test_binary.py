@@ -106,11 +106,11 @@ def test_the_loss_rejects_wrong_labels_shapes_and_settings(variant):
     forward, logits = op(LOSS, variant)[0], np.zeros((1, 2, 3, 1))
     labels = np.zeros((1, 2, 3), np.uint8)
     labels[0, 1, 2] = 7
-    with pytest.raises(DataError, match=r"label 7 at \(0, 1, 2\): allowed are 0..1 and 255"):
+    with pytest.raises(DataError, match=r"label 7 at \(0, 1, 2\) .*0..1 and 255"):
         forward(logits, labels, ignore_label=255)
     with pytest.raises(DataError, match="label -1"):
         forward(logits, np.full((1, 2, 3), -1))
-    with pytest.raises(ShapeError, match="labels are integers, got float64"):
+    with pytest.raises(ShapeError, match=r"labels .*integers.* float64"):
         forward(logits, 0.0 * labels)
     with pytest.raises(ShapeError, match="need labels"):
         forward(logits, labels[0])

@@ -1,4 +1,4 @@
-"""Every variant of every op against PyTorch's frozen answers: forward, indices and gradients. Needs no PyTorch."""
+"""Comparisons of every variant of every op with stored results of PyTorch, which need no PyTorch."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ FROZEN = sorted(path.stem for path in golden_values.FOLDER.glob("*.npz"))
 CASES = [case for op in FROZEN for case in golden_values.load(op)]
 
 
-def test_thirty_small_cases_are_frozen():
+def test_at_least_thirty_small_cases_are_stored():
     assert set(FROZEN) <= set(find_ops())
     assert len(CASES) >= 30
     assert sum(path.stat().st_size for path in golden_values.FOLDER.glob("*.npz")) < 300_000
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.op}: {case.name}")
-def test_every_variant_says_what_pytorch_said(case):
+def test_every_variant_returns_what_pytorch_returned(case):
     for variant, (forward, backward) in find_variants(case.op).items():
         try:
             found = golden_values.differences(case, forward, backward)
@@ -30,11 +30,11 @@ def test_every_variant_says_what_pytorch_said(case):
         assert max(found.values()) <= golden_values.TOLERANCE, f"[{variant}] {found}"
         assert "gradient 0" in found
         if case.op == "max_pool2d":
-            assert found["result 1"] == 0  # the same maximum, ties included
+            assert found["result 1"] == 0  # the same maximum, even for ties
 
 
-def test_the_comparison_can_fail():
-    """A result that is off by 1e-9 is refused."""
+def test_comparison_refuses_an_error_of_a_billionth():
+    """A result with an error of 1e-9 is refused."""
     for case in CASES:
         forward, backward = find_variants(case.op)["numpy"]
 

@@ -1,4 +1,4 @@
-"""What must be true of local response normalisation for any input."""
+"""Properties of local response normalisation that hold for any input."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tinysegnet.ops import local_response_norm
 @both
 @few
 @given(pictures(), st.sampled_from([1, 3, 5, 7]), st.floats(0, 2), st.floats(0.5, 2))
-def test_a_number_is_divided_by_what_its_window_amounts_to(variant, drawn, size, alpha, beta):
+def test_local_response_norm_follows_its_formula(variant, drawn, size, alpha, beta):
     x, rng = drawn
     out, _ = op("local_response_norm", variant)[0](x, size=size, alpha=alpha, beta=beta, k=1.5)
     n, y, column, c = (int(rng.integers(at)) for at in x.shape)
@@ -28,7 +28,7 @@ def test_a_number_is_divided_by_what_its_window_amounts_to(variant, drawn, size,
 @both
 @few
 @given(pictures())
-def test_channels_in_reverse_and_pixels_apart(variant, drawn):
+def test_local_response_norm_is_symmetric_in_channels_and_independent_per_pixel(variant, drawn):
     x, rng = drawn
     forward, settings = op("local_response_norm", variant)[0], {"size": 3, "alpha": 1.0}
     out, _ = forward(x, **settings)
@@ -38,10 +38,10 @@ def test_channels_in_reverse_and_pixels_apart(variant, drawn):
 
 
 @both
-def test_the_input_layer_of_segnet_basic(variant):
-    """White is divided by (1 + 2e-5 * 3 * 255^2)^0.75, all three channels of a pixel by the same, black stays."""
+def test_local_response_norm_keeps_hue_and_black_in_the_input_layer_of_segnet_basic(variant):
+    """White is divided by (1 + 2e-5 * 3 * 255^2)^0.75, and the channels of a pixel have the same divisor."""
     forward, backward = op("local_response_norm", variant)
-    x = np.array([[255, 255, 255], [0, 0, 0], [200, 50, 0], [0, 1e-30, 0]], np.float32)
+    x = np.array([[255, 255, 255], [0, 0, 0], [200, 50, 0], [0, 1e-30, 0]], float)
     out, cache = forward(x)
     divisor = (1 + 2e-5 * 3 * 255**2) ** 0.75
     assert divisor == pytest.approx(3.3, abs=0.01)
@@ -52,7 +52,7 @@ def test_the_input_layer_of_segnet_basic(variant):
 
 
 @both
-def test_normalisations_that_cannot_be(variant):
+def test_local_response_norm_rejects_impossible_settings(variant):
     forward, x = op("local_response_norm", variant)[0], np.ones((2, 3))
     for settings in ({"size": 4}, {"size": 0}, {"size": -1}, {"size": 1.5}, {"size": None}):
         with pytest.raises(SettingError, match="size: "):
@@ -61,12 +61,12 @@ def test_normalisations_that_cannot_be(variant):
         with pytest.raises(SettingError, match=f"{next(iter(settings))}: "):
             forward(x, **settings)
     for shape in [(), (2, 0)]:
-        with pytest.raises(ShapeError, match="no empty axis"):
+        with pytest.raises(ShapeError, match="empty axis"):
             forward(np.ones(shape))
 
 
-def test_a_backward_through_the_middle_alone_is_refused():
-    """A number also stands in its neighbours' divisors."""
+def test_gradient_check_refuses_a_backward_through_the_central_channel_alone():
+    """A value is also part of its neighbours' divisors."""
 
     def backward(dout, cache):
         x, half, share, beta, k = cache

@@ -1,4 +1,4 @@
-"""What must be true of the softmax cross-entropy for any input."""
+"""Properties of the softmax cross-entropy that hold for any input."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from properties import both, op, pictures
+from properties import both, op, pictures, typed
 
 from tinysegnet.errors import DataError, SettingError, ShapeError
 
@@ -15,7 +15,7 @@ VOID = 255
 
 @st.composite
 def labelled(draw):
-    """logits (N, H, W, K), labels with void in them but not everywhere, class weights."""
+    """Draw logits (N, H, W, K), labels of which some but not all are void, and class weights."""
     x, rng = draw(pictures())
     labels = rng.integers(0, x.shape[3], x.shape[:3]).astype(np.uint8)
     labels[rng.random(labels.shape) < 0.3] = VOID
@@ -31,14 +31,14 @@ def loss_of(variant, logits, labels, **settings):
 
 @both
 @given(labelled(), st.sampled_from(["count", "weights"]))
-def test_loss(variant, drawn, normalizer):
+def test_loss_ignores_void_pixels_and_shifts_of_the_logits(variant, drawn, normalizer):
     logits, labels, weights, rng = drawn
     settings = {"class_weights": weights, "normalizer": normalizer}
     loss, gradient = loss_of(variant, logits, labels, **settings)
     assert loss >= 0
     assert (gradient[labels == VOID] == 0).all()
     np.testing.assert_allclose(gradient.sum(-1), 0, atol=1e-6)
-    # shifting the logits of a pixel changes nothing, and what void pixels say is of no interest
+    # neither a shift of a pixel's logits nor the logits of void pixels change the loss
     moved = logits.astype(float) + rng.standard_normal((*labels.shape, 1))
     moved[labels == VOID] = 99 * rng.standard_normal(moved[labels == VOID].shape)
     np.testing.assert_allclose(loss_of(variant, moved, labels, **settings)[0], loss, rtol=1e-5, atol=1e-6)
@@ -46,8 +46,8 @@ def test_loss(variant, drawn, normalizer):
 
 @both
 @given(labelled())
-def test_loss_and_class_weights(variant, drawn):
-    """All weights times k: nothing changes if their sum divides, k times the loss if the count does."""
+def test_loss_scales_with_class_weights_only_if_the_count_divides(variant, drawn):
+    """If their sum divides, a common factor of the weights changes nothing."""
     logits, labels, weights, _ = drawn
     logits = logits.astype(float)
     for normalizer, factor in (("weights", 1), ("count", 3)):
@@ -70,46 +70,46 @@ def test_loss_commutes_with_renaming_the_classes(variant, drawn):
 
 @both
 @given(labelled())
-def test_loss_of_someone_who_knows_nothing_is_log_K(variant, drawn):
+def test_loss_of_equal_logits_is_log_K(variant, drawn):
     logits, labels, _, _ = drawn
     loss, _ = loss_of(variant, 0 * logits + 7, labels)
     np.testing.assert_allclose(loss, np.log(logits.shape[3]), rtol=1e-5, atol=1e-6)
 
 
 @both
-def test_loss_of_enormous_logits_is_finite_and_exact(variant):
+def test_loss_of_huge_logits_is_finite_and_exact(variant):
     logits = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 0.0]])
     loss, gradient = loss_of(variant, logits, np.array([0, 0]))
     assert loss == 1e4  # (0 + 2e4) / 2
     np.testing.assert_array_equal(gradient, [[0, 0, 0], [-0.5, 0.5, 0]])
 
 
-@both
+@typed
 @pytest.mark.parametrize("normalizer", ["count", "weights"])
-def test_nothing_labelled_is_loss_0_and_gradient_0(variant, normalizer):
-    logits = np.random.default_rng(0).standard_normal((2, 3, 4, 5)).astype(np.float32)
+def test_loss_and_gradient_are_0_without_labelled_pixels(variant, dtype, normalizer):
+    logits = np.random.default_rng(0).standard_normal((2, 3, 4, 5)).astype(dtype)
     loss, gradient = loss_of(variant, logits, np.full((2, 3, 4), VOID), normalizer=normalizer)
     assert loss == 0
-    assert loss.dtype == gradient.dtype == np.float32
+    assert loss.dtype == gradient.dtype == dtype
     assert not gradient.any()
 
 
 @both
-def test_losses_that_cannot_be(variant):
+def test_loss_rejects_wrong_labels_and_settings(variant):
     forward, logits = op("softmax_cross_entropy", variant)[0], np.zeros((1, 2, 3, 4))
     labels = np.zeros((1, 2, 3), np.uint8)
     labels[0, 1, 2] = 7
-    with pytest.raises(DataError, match=r"label 7 at \(0, 1, 2\): allowed are 0..3 and 255"):
+    with pytest.raises(DataError, match=r"label 7 at \(0, 1, 2\) .*0..3 and 255"):
         forward(logits, labels, ignore_label=255)
-    with pytest.raises(DataError, match=r"allowed are 0..3$"):
+    with pytest.raises(DataError, match=r"0..3$"):
         forward(logits, labels)
     with pytest.raises(DataError, match="label -1"):
         forward(logits, np.full((1, 2, 3), -1))
     with pytest.raises(DataError, match="label 4294967296"):
         forward(logits, np.full((1, 2, 3), 2**32))
-    with pytest.raises(ShapeError, match="labels are integers, got float64"):
+    with pytest.raises(ShapeError, match=r"labels .*integers.* float64"):
         forward(logits, 0.0 * labels)
-    with pytest.raises(ShapeError, match="need labels"):
+    with pytest.raises(ShapeError, match=r"labels .*\(1, 2, 3\)"):
         forward(logits, labels[0])
     with pytest.raises(ShapeError, match="4 classes"):
         forward(logits, 0 * labels, class_weights=np.ones(3))

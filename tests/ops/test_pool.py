@@ -1,4 +1,4 @@
-"""What must be true of pooling, unpooling and their indices for any input."""
+"""Properties of pooling, unpooling and their indices that hold for any input."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_pooling_covers_the_picture_in_ceil_mode(variant, drawn, window):
     sizes = (np.broadcast_to(v, 2) for v in window)
     for n, pooled, size, stride in zip(x.shape[1:3], out.shape[1:3], *sizes, strict=True):
         assert pooled >= 1
-        assert (pooled - 1) * stride < n  # none starts outside
-        assert (pooled - 1) * stride + size >= n or pooled * stride >= n  # nothing is left over
+        assert (pooled - 1) * stride < n  # no window starts outside the picture
+        assert (pooled - 1) * stride + size >= n or pooled * stride >= n  # no pixel is left over, except in gaps
 
 
 @both
@@ -54,7 +54,7 @@ def test_pooling_commutes_with_monotone_maps(variant, drawn, window):
 
 
 @both
-def test_pooling_sizes_of_the_paper(variant):
+def test_pooling_has_the_sizes_of_the_paper(variant):
     forward = op("max_pool2d", variant)[0]
     assert forward(np.zeros((1, 45, 60, 1)))[0][0].shape == (1, 23, 30, 1)
     assert ops.max_pool2d_output_size((360, 480)) == (180, 240)
@@ -62,8 +62,8 @@ def test_pooling_sizes_of_the_paper(variant):
 
 @both
 @pytest.mark.parametrize("fill", [-np.inf, np.nan])
-def test_a_window_of_nothing_else_has_a_valid_index(variant, fill):
-    """A search that begins below everything and asks for "greater" would leave the index unset, and write anywhere."""
+def test_window_of_minus_infinity_or_nan_has_a_valid_index(variant, fill):
+    """A search for values greater than a minimum would leave the index unset, so unpooling could write anywhere."""
     x = np.full((1, 5, 3, 3), fill)
     (out, indices), _ = op("max_pool2d", variant)[0](x)
     np.testing.assert_array_equal(out, np.full(out.shape, fill))
@@ -71,7 +71,7 @@ def test_a_window_of_nothing_else_has_a_valid_index(variant, fill):
 
 
 @both
-def test_the_first_nan_wins(variant):
+def test_first_nan_of_a_window_wins(variant):
     x = np.array([[9.0, np.nan], [np.nan, 1.0]]).reshape(1, 2, 2, 1)
     (out, indices), _ = op("max_pool2d", variant)[0](x)
     assert np.isnan(out).all()
@@ -80,7 +80,7 @@ def test_the_first_nan_wins(variant):
 
 @both
 @given(pictures(), tiles)
-def test_unpooling_inverts_pooling_where_numbers_are_positive(variant, drawn, window):
+def test_unpooling_inverts_pooling_of_positive_values(variant, drawn, window):
     x, _ = drawn
     pool, unpool = op("max_pool2d", variant)[0], op("max_unpool2d", variant)[0]
     window = dict(zip(("size", "stride"), window, strict=True))
@@ -94,8 +94,8 @@ def test_unpooling_inverts_pooling_where_numbers_are_positive(variant, drawn, wi
 
 
 @both
-def test_unpooling_does_not_invert_pooling_where_numbers_are_negative(variant):
-    """Zeros win against them. SegNet pools after a ReLU, so that this never happens."""
+def test_unpooling_does_not_invert_pooling_of_negative_values(variant):
+    """The zeros around them are larger. SegNet pools after a ReLU, so values are never negative there."""
     x = np.full((1, 2, 2, 1), -1.0)
     (out, indices), _ = op("max_pool2d", variant)[0](x)
     sparse, _ = op("max_unpool2d", variant)[0](out, indices, output_size=(2, 2))
@@ -104,7 +104,7 @@ def test_unpooling_does_not_invert_pooling_where_numbers_are_negative(variant):
 
 @both
 @given(pictures(), tiles)
-def test_backward_of_pooling_is_unpooling_and_the_other_way_round(variant, drawn, window):
+def test_backward_of_pooling_is_unpooling_and_vice_versa(variant, drawn, window):
     x, rng = drawn
     window = dict(zip(("size", "stride"), window, strict=True))
     (out, indices), cache = op("max_pool2d", variant)[0](x, **window)
@@ -115,12 +115,12 @@ def test_backward_of_pooling_is_unpooling_and_the_other_way_round(variant, drawn
 
 
 @both
-def test_unpooling_that_cannot_be(variant):
+def test_unpooling_rejects_indices_that_do_not_fit(variant):
     unpool = op("max_unpool2d", variant)[0]
     (out, indices), _ = op("max_pool2d", variant)[0](np.arange(25.0).reshape(1, 5, 5, 1))
     with pytest.raises(ShapeError, match="overlap"):
         unpool(out, indices, output_size=(5, 5), size=3, stride=2)
-    with pytest.raises(ShapeError, match=r"needs x of \(N, 4, 4, C\)"):
+    with pytest.raises(ShapeError, match=r"x .*\(N, 4, 4, C\)"):
         unpool(out, indices, output_size=(7, 7))
     with pytest.raises(ShapeError, match="outside"):
         unpool(out, np.full_like(indices, 3), output_size=(5, 5))
@@ -131,12 +131,12 @@ def test_unpooling_that_cannot_be(variant):
 
 
 @given(st.integers(1, 9), st.integers(1, 40), st.integers(0, 99))
-def test_packing_keeps_positions_in_two_bits(C, pixels, seed):
+def test_pack_indices_stores_positions_in_two_bits(C, pixels, seed):
     position = np.random.default_rng(seed).integers(0, 4, (pixels, C)).astype(np.uint8)
     packed = ops.pack_indices(position)
     assert packed.shape == (pixels, -(-C // 4))
     np.testing.assert_array_equal(ops.unpack_indices(packed, C), position)
-    for c in range(4 * packed.shape[1]):  # channel c in bits 2 (c % 4) of byte c // 4; pad bits 0
+    for c in range(4 * packed.shape[1]):  # channel c is in bits 2 (c % 4) of byte c // 4; padding bits are 0
         bits = packed[:, c // 4] >> 2 * (c % 4) & 3
         np.testing.assert_array_equal(bits, position[:, c] if c < C else 0)
 

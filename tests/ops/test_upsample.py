@@ -1,4 +1,4 @@
-"""What must be true of nearest and bilinear upsampling for any input."""
+"""Properties of nearest and bilinear upsampling that hold for any input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ each = pytest.mark.parametrize("name", ["upsample_nearest2d", "upsample_bilinear
 @both
 @few
 @given(pictures(), factors)
-def test_nearest_repeats_every_pixel(variant, drawn, factor):
+def test_upsample_nearest2d_repeats_every_pixel(variant, drawn, factor):
     x, _ = drawn
     out, _ = op("upsample_nearest2d", variant)[0](x, factor=factor)
     assert out.shape[1:3] == (factor[0] * x.shape[1], factor[1] * x.shape[2])
@@ -32,7 +32,7 @@ def test_nearest_repeats_every_pixel(variant, drawn, factor):
 @both
 @few
 @given(pictures(), factors)
-def test_a_constant_stays_and_nothing_leaves_the_range(name, variant, drawn, factor):
+def test_upsampling_keeps_constants_and_the_range(name, variant, drawn, factor):
     x, _ = drawn
     forward = op(name, variant)[0]
     np.testing.assert_allclose(forward(0 * x + 7, factor=factor)[0], 7, rtol=1e-6)
@@ -44,7 +44,7 @@ def test_a_constant_stays_and_nothing_leaves_the_range(name, variant, drawn, fac
 @both
 @few
 @given(pictures(), factors)
-def test_bilinear_of_a_slope_is_a_slope_inside_and_flat_at_the_border(variant, drawn, factor):
+def test_upsample_bilinear2d_of_a_slope_is_a_slope_with_a_flat_border(variant, drawn, factor):
     x, rng = drawn
     (_, H, W, _), (down, across, shift) = x.shape, rng.standard_normal(3)
     forward = op("upsample_bilinear2d", variant)[0]
@@ -56,7 +56,7 @@ def test_bilinear_of_a_slope_is_a_slope_inside_and_flat_at_the_border(variant, d
 
 
 @both
-def test_bilinear_by_two_is_three_quarters_and_one(variant):
+def test_upsample_bilinear2d_by_2_blends_with_quarters(variant):
     x = np.array([0.0, 4.0, 8.0]).reshape(1, 1, 3, 1)
     out, cache = op("upsample_bilinear2d", variant)[0](x, factor=(1, 2))
     np.testing.assert_array_equal(out.ravel(), [0, 1, 3, 5, 7, 8])
@@ -68,7 +68,7 @@ def test_bilinear_by_two_is_three_quarters_and_one(variant):
 @both
 @few
 @given(pictures(), factors)
-def test_cropping_is_at_the_end(name, variant, drawn, factor):
+def test_upsampling_crops_at_the_end(name, variant, drawn, factor):
     x, rng = drawn
     forward, backward = op(name, variant)
     whole, cache = forward(x, factor=factor)
@@ -84,7 +84,7 @@ def test_cropping_is_at_the_end(name, variant, drawn, factor):
 @both
 @few
 @given(pictures(), factors)
-def test_what_was_pooled_gets_its_size_back(name, variant, drawn, factor):
+def test_upsampling_restores_the_size_before_pooling(name, variant, drawn, factor):
     x, _ = drawn
     (pooled, _), _ = ops.max_pool2d_forward(x, size=factor, stride=factor)
     assert op(name, variant)[0](pooled, factor=factor, output_size=x.shape[1:3])[0].shape == x.shape
@@ -92,22 +92,22 @@ def test_what_was_pooled_gets_its_size_back(name, variant, drawn, factor):
 
 @each
 @both
-def test_upsamplings_that_cannot_be(name, variant):
+def test_upsampling_rejects_impossible_sizes_and_factors(name, variant):
     forward, x = op(name, variant)[0], np.ones((1, 23, 30, 2))
     assert forward(x, output_size=(45, 60))[0].shape == (1, 45, 60, 2)
     for size in [(44, 60), (47, 60), (46, 58), (46, 61), (0, 0)]:
-        with pytest.raises(ShapeError, match=rf"{name}: 23 x 30 .* 45..46 rows and 59..60 columns, got"):
+        with pytest.raises(ShapeError, match=rf"{name}: 23 x 30 .* 45..46 rows and 59..60 columns"):
             forward(x, output_size=size)
     for factor in (0, -1, 1.5, (2, 2, 2), None):
         with pytest.raises(ShapeError):
             forward(x, factor=factor)
     for shape in [(23, 30, 2), (1, 0, 30, 2)]:
-        with pytest.raises(ShapeError, match=r"x \(N, H, W, C\)"):
+        with pytest.raises(ShapeError, match=r"x .*\(N, H, W, C\)"):
             forward(np.ones(shape))
 
 
-def test_a_backward_that_forgets_the_border_is_refused():
-    """Where a position was moved into the picture, all of its weight is on the border's pixel."""
+def test_gradient_check_refuses_a_backward_that_ignores_the_border():
+    """Where a position was clipped to the picture, the pixel at the border has the whole weight."""
 
     def backward(dout, cache):
         (_, H, W, _), _, factor, (rows, columns) = cache

@@ -1,9 +1,10 @@
-"""Winograd's algorithms: matrices are exact, borders right, rounding is bounded, the choice is sensible."""
+"""Tests of Winograd's algorithms: their matrices, borders and rounding, and the cost model that chooses them."""
 
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from forms import LONG, amount
 
 from tinysegnet import ops
 from tinysegnet.errors import ShapeError
@@ -29,11 +30,13 @@ def draw(shape, K, F, dtype=np.float64, seed=0):
 
 
 @pytest.mark.parametrize("algorithm", [F4X3(), F4X4()])
-def test_the_identity_behind_it_holds_in_fractions(algorithm):
-    """A^T [(G g) * (B^T d)] is the convolution for every unit vector g and d, without any rounding."""
+def test_matrices_compute_a_convolution_in_exact_fractions(algorithm):
+    """A^T [(G g) * (B^T d)] is the convolution for all unit vectors g and d, without rounding."""
     A, B, G = winograd_transform.MATRICES[type(algorithm)]
     A, B = ([[Fraction(x) for x in row] for row in M] for M in (A, B))
-    G = [[Fraction(x).limit_denominator(1000) for x in row] for row in G]  # sixths are no floating-point numbers
+    G = [
+        [Fraction(x).limit_denominator(1000) for x in row] for row in G
+    ]  # floating-point numbers cannot represent sixths
     points = range(algorithm.side)
     for tap in range(algorithm.taps):
         for pixel in points:
@@ -43,7 +46,7 @@ def test_the_identity_behind_it_holds_in_fractions(algorithm):
 
 
 @pytest.mark.parametrize("name", MATRICES)
-def test_factors_multiply_to_the_matrix(name):
+def test_product_of_the_factors_is_the_matrix(name):
     for matrix in (MATRICES[name], MATRICES[name].T):
         found = np.linalg.multi_dot([*winograd_transform.factors(matrix), np.eye(matrix.shape[1])])
         np.testing.assert_allclose(found, matrix, rtol=1e-15)
@@ -52,8 +55,8 @@ def test_factors_multiply_to_the_matrix(name):
 
 @pytest.mark.parametrize("channels", [1, 3, 16, 17, 40])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_transform_is_two_matrix_products(channels, dtype):
-    """In a kernel as callers use it, and without numba, where the definition serves."""
+def test_transform_is_two_matrix_products(channels, dtype):
+    """The version without numba, which is the definition, is compared with einsum."""
     rng = np.random.default_rng(0)
     grid = rng.standard_normal((6, 6, channels)).astype(dtype)
     B = winograd_transform.MATRICES[F4X3][1]
@@ -65,10 +68,12 @@ def test_a_transform_is_two_matrix_products(channels, dtype):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("channels", range(1, 71))
-def test_all_numbers_of_channels(channels, dtype):
-    """Every remainder of a vector, as input and as output channels, forward and backward, against the definition."""
+# A vector has up to 8 numbers in float64 and 16 in float32, and a tile has 4 vectors. The short form has counts next to
+# these limits; test_conv_transpose.py tests vectors of float32.
+@pytest.mark.parametrize("dtype", amount([np.float64], [np.float32, np.float64]))
+@pytest.mark.parametrize("channels", amount([1, 7, 8, 25, 33, 64], range(1, 71)))
+def test_every_number_of_channels_agrees_with_the_definition(channels, dtype):
+    """Input and output channels have every remainder of a vector, in forward and in backward."""
     F = 71 - channels
     x, weight, bias, dout = draw((1, 9, 6, channels), 3, F, dtype, seed=channels)
     for variant in ("direct", "winograd"):
@@ -93,16 +98,23 @@ SHAPES = [  # (N, H, W, C), K, F, padding
 
 @pytest.mark.parametrize(("shape", "K", "F", "padding"), SHAPES, ids=str)
 @pytest.mark.parametrize("variant", ["direct", "winograd"])
-def test_gradients(variant, shape, K, F, padding):
+def test_results_and_gradients_at_borders_agree_with_the_definition(variant, shape, K, F, padding):
     x, weight, bias, _ = draw(shape, K, F)
     forward, backward = getattr(conv, f"conv2d_forward_{variant}"), getattr(conv, f"conv2d_backward_{variant}")
-    report = check(lambda *arrays: forward(*arrays, padding=padding), backward, x, weight, bias)
-    assert report.ok, f"\n{report}"
+    expected, expected_cache = conv.conv2d_forward_numpy(x, weight, bias, padding=padding)
+    dout = np.random.default_rng(1).standard_normal(expected.shape)
+    out, cache = forward(x, weight, bias, padding=padding)
+    results = out, *backward(dout, cache)
+    for a, b in zip(results, (expected, *conv.conv2d_backward_numpy(dout, expected_cache)), strict=True):
+        assert relative(a, b) < 1e-13
+    if LONG:  # numba compiles the kernels again for the read-only arrays of a gradient check
+        report = check(lambda *arrays: forward(*arrays, padding=padding), backward, x, weight, bias)
+        assert report.ok, f"\n{report}"
 
 
 @pytest.mark.parametrize("K", [3, 5, 7])
-def test_many_blocks_of_tiles(K):
-    """Tiles go through the processor's cache in blocks: more than one of them, whole pictures and parts."""
+def test_many_blocks_of_tiles_agree_with_the_definition(K):
+    """Tiles are processed in blocks, here in several, which contain whole pictures and parts of pictures."""
     x, weight, bias, dout = draw((3, 42, 45, 5), K, 6)
     expected, cache = conv.conv2d_forward_numpy(x, weight, bias)
     _, dweight, _ = conv.conv2d_backward_numpy(dout, cache)
@@ -113,19 +125,29 @@ def test_many_blocks_of_tiles(K):
     assert relative(found, dweight) < 1e-13
 
 
-@pytest.mark.parametrize(("shape", "K"), [((1, 90, 120, 64), 3), ((1, 23, 30, 256), 3), ((1, 90, 120, 16), 7)], ids=str)
-def test_rounding_is_bounded(shape, K):
-    x, weight, bias, dout = draw(shape, K, shape[3], np.float32)
+ROUNDING = [((1, 90, 120, 64), 3), ((1, 23, 30, 256), 3), ((1, 90, 120, 16), 7)]
+
+
+def amplification(found, exact, dtype):
+    """Return the relative error as a multiple of the dtype's rounding unit."""
+    return relative(found, exact) / np.finfo(dtype).eps
+
+
+@pytest.mark.parametrize(("shape", "K", "dtype"), amount(
+    [((1, 23, 30, 64), 3, np.float64), ((1, 23, 30, 16), 7, np.float64)],
+    [(*row, dtype) for row in ROUNDING for dtype in (np.float32, np.float64)]), ids=str)  # fmt: skip
+def test_rounding_error_is_bounded(shape, K, dtype):
+    x, weight, bias, dout = draw(shape, K, shape[3], dtype)
     out, cache = conv.conv2d_forward_winograd(x, weight, bias)
     dx, dweight, _ = conv.conv2d_backward_winograd(dout, cache)
     exact, cache = conv.conv2d_forward_direct(*(a.astype(float) for a in (x, weight, bias)))
     exact_dx, exact_dweight, _ = conv.conv2d_backward_direct(dout.astype(float), cache)
-    assert relative(out, exact) < 5e-6
-    assert relative(dx, exact_dx) < 5e-6
-    assert relative(dweight, exact_dweight) < 3e-5
+    assert amplification(out, exact, dtype) < 40
+    assert amplification(dx, exact_dx, dtype) < 40
+    assert amplification(dweight, exact_dweight, dtype) < 250
 
 
-def test_what_it_cannot_do_is_refused():
+def test_winograd_rejects_other_kernels_and_strides():
     for K, stride in ((1, 1), (2, 1), (3, 2)):
         with pytest.raises(ShapeError, match="Winograd"):
             conv.conv2d_forward_winograd(np.zeros((1, 8, 8, 2)), np.zeros((K, K, 2, 2)), stride=stride)
@@ -133,7 +155,7 @@ def test_what_it_cannot_do_is_refused():
         conv.conv2d_forward_winograd(np.zeros((1, 8, 8, 2)), np.zeros((3, 5, 2, 2)))
 
 
-def test_inference_is_forward_and_relu():
+def test_conv2d_inference_is_forward_with_scale_and_relu():
     for shape, K in (((2, 9, 7, 3), 3), ((1, 40, 50, 32), 3), ((1, 9, 7, 3), 1), ((1, 40, 40, 16), 7)):
         x, weight, bias, _ = draw(shape, K, 5)
         out, _ = conv.conv2d_forward_numba(x, weight, bias)
@@ -152,17 +174,17 @@ def test_inference_is_forward_and_relu():
 # --- the choice ------------------------------------------------------------------------------------------------------
 
 
-def test_the_choice_at_the_sizes_of_segnet():
+def test_cost_model_chooses_winograd_at_the_sizes_of_segnet():
     for C, H, W in ((64, 360, 480), (128, 180, 240), (256, 90, 120), (512, 45, 60), (512, 23, 30)):
         assert cost_model.choose_convolution((3, 3, C, C), (1, 1), (1, H, W, C)) == "winograd_f4x3"
         assert cost_model.choose_weight_gradient((3, 3, C, C), (1, 1), (1, H, W, C)) == "winograd_f4x3"
     assert cost_model.choose_convolution((7, 7, 64, 64), (1, 1), (1, 180, 240, 64)) == "winograd_f4x4"
     assert cost_model.choose_convolution((1, 1, 64, 11), (1, 1), (1, 360, 480, 11)) == "direct"
     assert cost_model.choose_convolution((3, 3, 64, 64), (2, 2), (1, 180, 240, 64)) == "direct"
-    assert cost_model.choose_convolution((3, 3, 8, 8), (1, 1), (1, 8, 8, 8)) == "direct"  # too small to be worth it
+    assert cost_model.choose_convolution((3, 3, 8, 8), (1, 1), (1, 8, 8, 8)) == "direct"  # too small to gain from it
 
 
-def test_the_choice_depends_on_shapes_only_and_names_the_cheapest():
+def test_cost_model_chooses_the_cheapest_algorithm():
     for C in (3, 16, 64):
         for size in (4, 20, 100):
             shapes = (3, 3, C, 16), (1, 1), (1, size, size, 16)

@@ -1,4 +1,4 @@
-"""The tests in this folder compare with PyTorch. Without it they are skipped, each with this reason."""
+"""Settings of the tests that compare with PyTorch. Without PyTorch they are skipped."""
 
 import importlib.util
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # golden_values
 
-REASON = "PyTorch is not installed (pip install torch): no second opinion but the frozen values in tests/golden"
+REASON = "PyTorch is not installed (pip install torch). Only the stored results in tests/golden are compared."
 
 
 def pytest_collection_modifyitems(items):

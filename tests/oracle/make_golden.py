@@ -1,6 +1,6 @@
-"""Freeze PyTorch's answers: `python tests/oracle/make_golden.py` writes all of tests/golden/. Needs PyTorch.
+"""Store results of PyTorch: `python tests/oracle/make_golden.py` writes all of tests/golden/. It needs PyTorch.
 
-Run it again only to add cases: the values do not depend on our code, so they have no reason to change.
+Run it again only to add cases. The results do not depend on our code, so the existing ones do not change.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def freeze(case: Arguments, rng: np.random.Generator) -> Golden:
 
 
 def network(name: str) -> dict[str, np.ndarray]:
-    """One network with random parameters: what it says of a batch, and what 20 steps make of it."""
+    """Return the results of a network with random parameters for a batch, and its state after 20 training steps."""
     rng = np.random.default_rng([2015, len(name)])
     net = torch_segnet.SegNet(name, golden_networks.CLASSES, golden_networks.WIDTHS[name]).double()
     with torch.no_grad():
@@ -216,7 +216,7 @@ def main() -> None:
     golden_networks.FOLDER.mkdir(parents=True, exist_ok=True)
     for name in golden_networks.WIDTHS:
         np.savez_compressed(golden_networks.FOLDER / f"{name}.npz", **network(name))
-    first = np.random.default_rng(2015)  # shared: later cases have a generator of their own, and change no older ones
+    first = np.random.default_rng(2015)  # later cases have other generators, so they do not change these
     drawn = [(cases, first) for cases in (conv_cases, pool_cases, unpool_cases, batchnorm_cases, activation_cases,
                                           loss_cases)]  # fmt: skip
     drawn += [(cases, np.random.default_rng([2015, k])) for k, cases in enumerate((conv_transpose_cases,
@@ -225,7 +225,7 @@ def main() -> None:
     for cases, rng in drawn:
         for case in cases(rng):
             frozen.setdefault(case[0], []).append(freeze(case, rng))
-    rng = np.random.default_rng([2015, 2])  # their own, so that the values above stay as they are
+    rng = np.random.default_rng([2015, 2])  # another generator, so that the values above do not change
     for cases in (upsampling_cases, dropout_cases, response_cases, binary_cases):
         for case in cases(rng):
             frozen.setdefault(case[0], []).append(freeze(case, rng))

@@ -1,4 +1,4 @@
-"""What the benchmark times with PyTorch is what it times with tinysegnet: the same results, in every variant."""
+"""Tests that the benchmark's workloads have the same results in PyTorch and in tinysegnet."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from tinysegnet.bench.workloads import WORKLOADS
 KINDS = {
     (workload.kind, workload.backward, workload.input_gradient, workload.model): workload for workload in WORKLOADS
 }
-# Odd sizes for ops; networks so large that the deepest batch norm has more to average than two pixels.
+# Ops have odd sizes. Networks are large enough for the deepest batch norm to average more than two pixels.
 SMALL = [replace(workload, shape=(2, *((66, 75) if workload.model else (19, 26)), min(workload.shape[3], 16)))
          for workload in KINDS.values()]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Every op and variant against PyTorch: random shapes, forward and backward, float64 to 1e-10, float32 to 2e-6."""
+"""Comparisons of every op and variant with PyTorch, for random shapes, to 1e-10 in float64 and 2e-6 in float32."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tinysegnet import ops
 from tinysegnet.errors import ShapeError
 from tinysegnet.gradcheck import find_ops, find_variants
 
-FEWEST = 4  # channels: of the sum of one channel's noise, its bias gradient, almost nothing but rounding may be left
-ROUNDS = 50  # random shapes an op
+FEWEST = 4  # channels: the bias gradient of a single channel, a sum of noise, may be little more than rounding
+ROUNDS = 50  # random shapes per op
 LIMITS = {np.float64: 1e-10, np.float32: 2e-6}
 
 
@@ -38,7 +38,7 @@ def depthwise_conv2d(rng):
 
 
 def conv_transpose2d(rng):
-    """Back from what a convolution makes of a picture to the picture's size, or to the usual one."""
+    """Draw arguments that restore the size of a convolution's input, or that use the default size."""
     (picture, weight, bias), settings = conv2d(rng)
     (N, *size, _), (*kernel, F, C) = picture.shape, weight.shape
     H, W = ops.conv2d_output_size(size, kernel, **settings)
@@ -51,7 +51,7 @@ def conv_transpose2d(rng):
 def max_pool2d(rng):
     size = tuple(int(n) for n in rng.integers(1, 5, 2))
     window = [{}, {}, {"size": size, "stride": tuple(int(n) for n in rng.integers(1, 5, 2))}][rng.integers(3)]
-    # a picture so much smaller than the window that PyTorch refuses it has one window for us: not compared
+    # PyTorch refuses pictures that are much smaller than the window, so they are not compared
     least = [k - s + 1 for k, s in zip(window.get("size", (2, 2)), window.get("stride", (2, 2)), strict=True)]
     shape = (rng.integers(1, 4), *np.maximum(rng.integers(1, 14, 2), least), rng.integers(1, 10))
     if rng.random() < 0.3:  # ties
@@ -60,7 +60,7 @@ def max_pool2d(rng):
 
 
 def max_unpool2d(rng):
-    """Indices come from a pooling, as flat plane indices; ours are worked out from them."""
+    """Draw flat plane indices from a pooling; our indices are computed from them."""
     size = int(rng.integers(1, 5))
     window = [{}, {"size": size, "stride": size}][rng.integers(2)]
     N, H, W, C = rng.integers(1, 4), *rng.integers(1, 14, 2), rng.integers(1, 10)
@@ -142,12 +142,12 @@ def sigmoid_cross_entropy(rng):
 
 
 def rounded(value, dtype):
-    """As float64 again, but with numbers that `dtype` can hold: both sides compute from the same."""
+    """Return float64 numbers that `dtype` can represent, so that both sides start from the same numbers."""
     return value.astype(dtype).astype(float) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
 
 
 def compare(op, arrays, kwargs, dtype, rng):
-    """-> {variant: worst relative error}, PyTorch in float64 being right."""
+    """Return the largest relative error of each variant, compared with PyTorch in float64."""
     import torch_ops
 
     def dout(shape):
@@ -174,7 +174,7 @@ def cast(values, dtype):
 
 @pytest.mark.parametrize("dtype", LIMITS)
 @pytest.mark.parametrize("op", find_ops())
-def test_ops_say_what_pytorch_says(op, dtype):
+def test_ops_return_what_pytorch_returns(op, dtype):
     if op not in globals():
         pytest.fail(f"no random arguments for {op} in {__file__}")
     worst: dict[str, float] = {}
@@ -190,8 +190,8 @@ def test_ops_say_what_pytorch_says(op, dtype):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_pool_indices_are_pytorchs(seed):
-    """The same element wins everywhere: first maximum on ties, first NaN over everything."""
+def test_max_pool2d_indices_agree_with_pytorch(seed):
+    """The same element wins everywhere: the first maximum of a tie, and NaN over everything."""
     import torch_ops
 
     rng = np.random.default_rng([7, seed])
@@ -204,5 +204,5 @@ def test_pool_indices_are_pytorchs(seed):
         (out, ours), _ = forward(x, **window)
         np.testing.assert_array_equal(out, expected.numpy())
         flat = ops.flat_plane_indices(ours, x.shape[3], x.shape[1:3], **window)
-        if not np.isnan(x).any():  # among several NaN, PyTorch takes the last
+        if not np.isnan(x).any():  # PyTorch selects the last of several NaN
             np.testing.assert_array_equal(flat, indices.numpy())

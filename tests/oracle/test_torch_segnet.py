@@ -1,4 +1,4 @@
-"""Whole networks against their twins in PyTorch: forward, every gradient, running statistics, 20 steps of training."""
+"""Comparisons of networks with PyTorch: forward, every gradient, running statistics and 20 training steps."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ VOID = 11
 
 
 def pair(name, *, dtype=np.float64, width=1 / 8):
-    """Our network and its twin, with the same random parameters."""
+    """Return our network and its twin with the same random parameters."""
     import torch_segnet
 
     model = ts.build(name, num_classes=11, width=width, dtype=dtype)
     rng = np.random.default_rng(5)
     for key, array in model.named_parameters():
-        if not key.endswith(".weight"):  # start at 0 or 1, which would hide a forgotten one
+        if not key.endswith(".weight"):  # these start at 0 or 1, which would hide a missing one
             array += 0.2 * rng.standard_normal(array.shape)
     twin = torch_segnet.SegNet(name, 11, width, normalize=name == "basic").double()
     torch_segnet.load(twin, {key: array.astype(np.float64) for key, array in model.state().items()})
@@ -34,7 +34,7 @@ def batch(rng, size, pictures=2):
 
 
 def forward_and_backward(name, size, dtype):
-    """-> our (logits, loss, gradients by PyTorch's names, running statistics), and PyTorch's."""
+    """Return our logits, loss, gradients and running statistics by PyTorch's names, and those of PyTorch."""
     import torch
     import torch_segnet
 
@@ -62,7 +62,7 @@ def forward_and_backward(name, size, dtype):
 
 @pytest.mark.parametrize("size", [(32, 32), (20, 28), (21, 27), (45, 61), (33, 50)], ids=str)
 @pytest.mark.parametrize("name", NAMES)
-def test_forward_and_backward(name, size):
+def test_results_and_gradients_agree_with_pytorch(name, size):
     ours, theirs = forward_and_backward(name, size, np.float64)
     assert set(ours) == set(theirs)
     gone = {key for key in ours if irrelevant(key)}
@@ -72,19 +72,19 @@ def test_forward_and_backward(name, size):
     assert worst[0] <= 1e-9, worst
 
 
-@pytest.mark.parametrize("way", ["direct", "as planned"])
+@pytest.mark.parametrize("algorithm", ["direct", "chosen"])
 @pytest.mark.parametrize("name", NAMES)
-def test_forward_in_float32(name, way, monkeypatch):
-    """Winograd's way rounds more coarsely than the direct sum, which shows after the 26 convolutions of vgg16 only."""
-    if way == "direct":
+def test_float32_results_agree_with_pytorch(name, algorithm, monkeypatch):
+    """Winograd's algorithms round more than the direct sum. This matters only for the 26 convolutions of vgg16."""
+    if algorithm == "direct":
         monkeypatch.setattr(cost_model, "choose_convolution", lambda *shapes: "direct")
     ours, theirs = forward_and_backward(name, (45, 61), np.float32)
-    assert relative(ours["logits"], theirs["logits"]) <= (5e-5 if (name, way) == ("vgg16", "as planned") else 2e-5)
+    assert relative(ours["logits"], theirs["logits"]) <= (5e-5 if (name, algorithm) == ("vgg16", "chosen") else 2e-5)
     assert abs(ours["loss"] - theirs["loss"]) <= 1e-5 * theirs["loss"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_testing_uses_the_running_statistics(name):
+def test_inference_uses_the_running_statistics(name):
     import torch
 
     model, twin = pair(name)
@@ -99,8 +99,8 @@ def test_testing_uses_the_running_statistics(name):
 
 @pytest.mark.parametrize("kind", ["sgd", "adam"])
 @pytest.mark.parametrize("name", NAMES)
-def test_twenty_steps_of_training(name, kind):
-    """Same batches, weight decay on weights only: every parameter and statistic agrees to 1e-8 after 20 steps."""
+def test_twenty_training_steps_agree_with_pytorch(name, kind):
+    """With weight decay on weights only, every parameter and statistic agrees to 1e-8 after 20 steps."""
     import torch
     import torch_segnet
 

@@ -1,4 +1,4 @@
-"""Exact statistics and folding against PyTorch: all that reached a batch norm at once, update_bn, fuse_conv_bn_eval."""
+"""Comparisons of exact statistics and of batch-norm folding with PyTorch's update_bn and fuse_conv_bn_eval."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIZE, BATCH = (20, 28), 2
 
 
 def pair(name):
-    """Our network and its twin, with the same parameters, which are none of 0 and 1."""
+    """Return our network and its twin with the same parameters, none of which is 0 or 1."""
     import torch_segnet
 
     model = ts.build(name, 11, width=1 / 8, dtype=np.float64)
@@ -33,8 +33,8 @@ def norms(twin):
 
 
 @pytest.mark.parametrize("name", ["tiny", "basic"])
-def test_exact_statistics(name):
-    """update_bn averages the batches' unbiased variances: it lacks the spread between the batches' means."""
+def test_recomputed_statistics_are_exact(name):
+    """They include the variance between batch means, which the average of variances in update_bn lacks."""
     import torch
     from torch.optim.swa_utils import update_bn
 
@@ -53,7 +53,7 @@ def test_exact_statistics(name):
         ours = model.layers[key].buffers
         assert relative(ours["running_mean"], heap.mean(1).numpy()) <= 1e-11
         assert relative(ours["running_var"], heap.var(1, unbiased=True).numpy()) <= 1e-11
-        assert relative(ours["running_mean"], norm.running_mean.numpy()) <= 1e-11  # batches of one size
+        assert relative(ours["running_mean"], norm.running_mean.numpy()) <= 1e-11  # all batches have the same size
         count, means = heap.shape[1] / len(pictures), torch.stack([x.mean((0, 2, 3)) for x in seen[key]])
         between = count * ((means - heap.mean(1)) ** 2).sum(0)
         total = (norm.running_var * (count - 1) * len(pictures) + between) / (heap.shape[1] - 1)
@@ -61,7 +61,7 @@ def test_exact_statistics(name):
 
 
 @pytest.mark.parametrize("name", ["tiny", "basic", "vgg16"])
-def test_folded_weights_and_biases(name):
+def test_folded_weights_and_biases_agree_with_pytorch(name):
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
     model, twin = pair(name)

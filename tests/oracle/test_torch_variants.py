@@ -1,4 +1,4 @@
-"""SegNet's relatives against their twins in PyTorch: logits, every gradient, running statistics, and test time."""
+"""Comparisons of SegNet's variants with PyTorch: logits, every gradient, running statistics, and inference."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ NAMES = [name for name in ts.models if name not in ("tiny", "basic", "vgg16")]
 
 
 def pair(name, classes, width=1 / 8):
-    """Our network and its twin with the same random parameters, by way of PyTorch's names and layouts."""
+    """Return our network and its twin with the same random parameters, converted to PyTorch's names and layouts."""
     import torch
     import torch_variants
 
     model = ts.build(name, classes, width=width, dtype=np.float64)
     rng = np.random.default_rng(5)
     for key, array in model.named_parameters():
-        if not key.endswith(".weight") or ".up." in key:  # start at 0 or 1, or diagonal, which would hide a mistake
+        if (
+            not key.endswith(".weight") or ".up." in key
+        ):  # these start at 0 or 1, or as diagonal matrices, which would hide errors
             array += 0.2 * rng.standard_normal(array.shape)
     twin = torch_variants.twin(name, classes, width)
     twin.load_state_dict({key: torch.from_numpy(a) for key, a in ts.to_torch_state(model).items()})  # strict
@@ -35,7 +37,7 @@ def batch(size, classes):
 
 
 def loss_of(logits, labels, weights):
-    """Weighted, summed, divided by the count of labelled pixels; one logit is that of class 1."""
+    """Return the weighted cross-entropy, averaged over labelled pixels. A single logit belongs to class 1."""
     import torch
     import torch.nn.functional as F
 
@@ -50,7 +52,7 @@ def loss_of(logits, labels, weights):
     ("article", 1, (20, 28)),
     ("article", 11, (16, 32)),
 ], ids=str)  # fmt: skip
-def test_forward_and_backward(name, classes, size):
+def test_results_and_gradients_agree_with_pytorch(name, classes, size):
     import torch
     import torch_variants
 
@@ -84,7 +86,7 @@ def test_forward_and_backward(name, classes, size):
 
 
 def torch_gradients(model):
-    """By PyTorch's names: a network whose parameters are the gradients, written out."""
+    """Return the gradients by PyTorch's names, by converting a network whose parameters are the gradients."""
     other = ts.build(**model.config)
     parameters = dict(other.named_parameters())
     for name, gradient in model.named_gradients():
@@ -94,8 +96,8 @@ def torch_gradients(model):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_at_test_time_and_back_again(name):
-    """Running statistics, no dropout; and the twin's state gives the same network."""
+def test_inference_and_conversion_of_the_state_agree_with_pytorch(name):
+    """Inference uses running statistics and no dropout, and the twin's state produces the same network."""
     import torch
     import torch_variants
 

@@ -1,6 +1,6 @@
-"""Every op in PyTorch: NHWC in, NHWC out, gradients by autograd. What our own code must agree with.
+"""Reference implementations of every op in PyTorch, on NHWC arrays, with gradients by autograd.
 
-Nothing of ours is used to compute it, not even the padding: that would be asking the accused.
+They use none of our code, not even for the padding, so they are independent of its errors.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def _same(size: Any, kernel: Any, stride: tuple[int, int]) -> list[tuple[int, int]]:
-    """Keras's "same" for a picture of `size`: zeros before and after, along each axis."""
+    """Return the zeros before and after a picture of `size` along each axis for Keras's "same"."""
     surplus = [max((math.ceil(n / s) - 1) * s + k - n, 0) for n, s, k in zip(size, stride, kernel, strict=True)]
     return [(n // 2, n - n // 2) for n in surplus]
 
@@ -49,7 +49,7 @@ def depthwise_conv2d(x, weight, bias=None, *, stride=1, padding="same"):
 
 
 def conv_transpose2d(x, weight, bias=None, *, stride=1, padding="same", output_size=None):
-    """Without any padding by PyTorch; then a window is cut out of the result, with zeros where it reaches beyond."""
+    """Compute the result without padding, then cut a window out of it, with zeros where the window extends past it."""
     stride, (H, W), (KH, KW) = _pair(stride), x.shape[1:3], weight.shape[:2]
     whole = F.conv_transpose2d(_planes(x), weight.permute(3, 2, 0, 1).contiguous(), None, stride)
     if padding == "same":
@@ -136,9 +136,9 @@ def sigmoid_cross_entropy(logits, labels, *, class_weights=None, ignore_label=No
 def results_and_gradients(
     op: str, arrays: list[Any], kwargs: dict[str, Any], dout: Callable
 ) -> tuple[list, list, np.ndarray]:
-    """Run `op` in PyTorch: -> results, gradient of each argument (None where it has none), dout.
+    """Run `op` in PyTorch and return results, the gradient or None for each argument, and dout.
 
-    dout: called with the shape of the first result.
+    dout: a function of the shape of the first result.
     """
     tensors = [torch.tensor(a) if a is not None else None for a in arrays]
     for t in tensors:

@@ -1,10 +1,10 @@
 """The three SegNets in PyTorch, written from the paper and the authors' model files, not from our code.
 
-    tiny    a 3x3 convolution a stage, 32-64-128-128 and back, no bias before batch norm
-    basic   7x7, 64 channels everywhere, no ReLU in the decoder, 1x1 classifier
-    vgg16   the 13 convolutions of VGG16 and their mirror
+    tiny    one 3x3 convolution per stage, 32-64-128-128 channels, no bias before batch norm
+    basic   7x7 convolutions, 64 channels in all layers, no ReLU in the decoder, 1x1 classifier
+    vgg16   the 13 convolutions of VGG16 and their mirror image
 
-Parameters are called as ours are, so that the same arrays can be given to both.
+Parameters have the same names as ours, so that the same arrays can be given to both.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ UP = {
     "basic": [[64], [64], [64], [64]],
     "vgg16": [[512] * 3, [512, 512, 256], [256, 256, 128], [128, 64], [64]],
 }
-KERNEL = {"tiny": (3, 3), "basic": (7, 1), "vgg16": (3, 3)}  # of the stages, of the classifier
+KERNEL = {"tiny": (3, 3), "basic": (7, 1), "vgg16": (3, 3)}  # the kernel sizes of the stages and of the classifier
 
 
 class Stage(nn.Module):
@@ -48,7 +48,7 @@ class Stage(nn.Module):
 
 class SegNet(nn.Module):
     def __init__(self, name: str, classes: int, width: float, *, normalize: bool = False):
-        """normalize: the picture by its local response, with Caffe's numbers, instead of mean and scale."""
+        """Build the network. normalize: use local response normalisation with Caffe's constants, not mean and scale."""
         super().__init__()
         self.normalize = normalize
         kernel, last = KERNEL[name]
@@ -66,7 +66,7 @@ class SegNet(nn.Module):
         self.classifier = nn.Conv2d(before, classes, last, padding=last // 2)
 
     def forward(self, x):
-        """x (N, H, W, 3) RGB in 0..255 -> logits (N, H, W, classes)."""
+        """Return logits (N, H, W, classes) for x (N, H, W, 3), RGB in 0..255."""
         if self.normalize:
             x = F.local_response_norm(x.permute(0, 3, 1, 2), 5, alpha=1e-4, beta=0.75, k=1.0)
         else:
@@ -85,12 +85,12 @@ class SegNet(nn.Module):
         return self.classifier(x).permute(0, 2, 3, 1)
 
     def drop(self, stage, x):
-        """What dropout leaves behind a stage: here all."""
+        """Return x after the dropout of a stage, which this network does not have."""
         return x
 
 
 def load(twin: SegNet, state: dict[str, np.ndarray]) -> None:
-    """Give our arrays to the twin; every one must find its place."""
+    """Copy our arrays to the twin, whose names must be the same."""
     arrays = dict(to_torch(name, array) for name, array in state.items())
     own = {name: tensor for name, tensor in twin.state_dict().items() if not name.endswith("num_batches_tracked")}
     assert set(own) == set(arrays)
@@ -99,6 +99,6 @@ def load(twin: SegNet, state: dict[str, np.ndarray]) -> None:
 
 
 def loss_of(logits, labels, weights, ignore: int):
-    """The paper's: weighted, summed, divided by the count of labelled pixels."""
+    """Return the paper's loss: the weighted sum, divided by the number of labelled pixels."""
     surprise = F.cross_entropy(logits.permute(0, 3, 1, 2), labels, weights, ignore_index=ignore, reduction="sum")
     return surprise / (labels != ignore).sum()

@@ -1,6 +1,6 @@
-"""SegNet's relatives in PyTorch, written from the paper's text and Table 1: decoders, Bayesian nets, the article's.
+"""SegNet's variants in PyTorch, written from the paper's text and Table 1: decoders, Bayesian SegNet, the article.
 
-Parameters are called as ours are. Dropout takes its masks from outside, in the order of the layers.
+Parameters have the same names as ours. Dropout masks are given, in the order of the layers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FCN = ["fcn-basic", "fcn-basic-no-addition", "fcn-basic-no-dim-reduction", "fcn-
 
 
 def normalized(x):
-    """Local response normalisation with Caffe's numbers; x (N, H, W, 3) -> (N, 3, H, W)."""
+    """Apply local response normalisation with Caffe's constants to x (N, H, W, 3) and return (N, 3, H, W)."""
     return F.local_response_norm(x.permute(0, 3, 1, 2), 5, alpha=1e-4, beta=0.75, k=1.0)
 
 
@@ -54,7 +54,7 @@ class Basic(nn.Module):
         self.classifier = nn.Conv2d(maps, classes, 1)
 
     def up(self, stage, x, indices, size):
-        if self.name in FCN:  # all that a kernel of 8 and a stride of 2 give, cut to what the pool saw
+        if self.name in FCN:  # the full result for kernel 8 and stride 2, cropped to the size before pooling
             x = F.conv_transpose2d(x, stage.up.weight, stride=2)
             return x[:, :, 3 : 3 + size[0], 3 : 3 + size[1]]
         if self.name == "bilinear-interpolation":
@@ -91,14 +91,14 @@ class Basic(nn.Module):
         return x.permute(0, 2, 3, 1)
 
 
-DROPS = {  # after these stages: the authors' model files
+DROPS = {  # the stages with dropout, from the authors' model files
     "basic": ["encoder3", "encoder4", "decoder4", "decoder3"],
     "vgg16": ["encoder3", "encoder4", "encoder5", "decoder5", "decoder4", "decoder3"],
 }
 
 
 class Bayesian(SegNet):
-    """The plain network with dropout of one half. masks: makes (N, H, W, C) booleans of a shape; None: no dropout."""
+    """The plain network with a dropout rate of 0.5. masks: draws a boolean mask of a shape (N, H, W, C), or None."""
 
     def __init__(self, name: str, classes: int, width: float):
         kind = name.removeprefix("bayesian-")
@@ -146,12 +146,12 @@ class Article(nn.Module):
 
 
 def twin(name: str, classes: int, width: float) -> nn.Module:
-    """The network of that name, in float64."""
+    """Return the named network in float64."""
     if name == "article":
         return Article(classes, width).double()
     return (Bayesian if name.startswith("bayesian") else Basic)(name, classes, width).double()
 
 
 def masks_from(generator: np.random.Generator):
-    """As our dropout draws them: kept where a number in 0..1 is at least the rate."""
+    """Return a function that draws masks as our dropout does, True where a random number is at least the rate."""
     return lambda shape: generator.random(shape, np.float32) >= 0.5

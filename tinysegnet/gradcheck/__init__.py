@@ -1,11 +1,11 @@
-"""Gradient checks compare a hand-written backward with its own forward, and explain what is wrong with a wrong one.
+"""Gradient checks, which compare a hand-written backward with its forward and explain the errors they find.
 
     check(forward, backward, *arrays)      any NumPy layer
-    check_op("conv2d"), check_all()        the library's own ops, read from their registry
+    check_op("conv2d"), check_all()        the library's own ops, from their registry
     check_model(model)                     a whole network, parameter by parameter
 
-Reading order: differences (how a slope is measured and judged), contract (what a layer must and must not do), checker,
-hints (what a wrong gradient looks like), results, cases and suite (the ops), network_check.
+Read the modules in this order: differences (how a slope is measured and judged), contract (what a layer must and must
+not do), checker, hints (what a wrong gradient looks like), results, cases and suite (the ops), network_check.
 """
 
 from .cases import CASES, Case

@@ -1,10 +1,10 @@
-"""Tiny arguments for every op, of order 1, and many of them edge cases.
+"""Small test arguments of order 1 for every op, among them many edge cases.
 
-They have odd sizes, H != W, two samples, channels that are no multiple of 4, kernels larger than the picture, strides,
-overlapping windows, 1x1 pictures. Where an op has kinks (ReLU, pooling), numbers come from a shuffled grid whose
-spacing is far larger than any step. Cases with gradient=False check values only: ties, zeros, enormous logits.
+They include odd sizes, H != W, two samples, channel counts that are no multiples of 4, kernels larger than the picture,
+strides, overlapping windows and 1x1 pictures. Where an op has kinks (ReLU, pooling), the values come from a shuffled
+grid whose spacing is far larger than any step. Cases with gradient=False check values only: ties, zeros, huge logits.
 
-A case draws its arguments from a generator, so every seed gives others. An op without a case fails the tests.
+A case draws its arguments from a generator, so they differ for every seed. An op without a case fails the tests.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Case:
-    """`draw(rng)` -> (arrays, kwargs) for `<op>_forward(*arrays, **kwargs)`. gradient: whether it is differentiated."""
+    """Arguments of `<op>_forward(*arrays, **kwargs)`, drawn by `draw(rng)`. gradient: whether to check gradients."""
 
     op: str
     name: str
@@ -31,15 +31,15 @@ class Case:
     gradient: bool = True
 
     def arguments(self, seed: int = 0) -> Arguments:
-        """(arrays, kwargs) for a seed."""
+        """Return (arrays, kwargs) for a seed."""
         return self.draw(np.random.default_rng([seed, 0]))
 
 
-CASES: list[Case] = []  #: of all ops, at least one per op
+CASES: list[Case] = []  #: The cases of all ops, at least one per op.
 
 
 def cases_of(op: str) -> list[Case]:
-    """All cases of an op, also those that check values only."""
+    """Return all cases of an op, including those that check values only."""
     return [case for case in CASES if case.op == op]
 
 
@@ -55,12 +55,12 @@ def add_drawn(op: str, name: str, values: Callable[[np.random.Generator], np.nda
 
 
 def normal(*shape: int, scale: float = 1.0) -> Callable[[np.random.Generator], np.ndarray]:
-    """Draws normal numbers."""
+    """Return a function that draws normal numbers."""
     return lambda rng: scale * rng.standard_normal(shape)
 
 
 def grid(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
-    """Draws numbers between -2 and 2, no two closer than 4/size, none at 0, in random order."""
+    """Return a function that draws numbers between -2 and 2, at least 4/size apart and not 0, in random order."""
     size = int(np.prod(shape))
     return lambda rng: rng.permutation((np.arange(size) + 0.5 - size // 2) * (4 / size)).reshape(shape)
 
@@ -71,7 +71,7 @@ CONV: list[tuple] = [
     ("3x3 same, odd sizes",                       (2, 5, 3, 3),   (3, 3, 3, 2), True,  {}),
     ("5x3, same",                                 (2, 4, 5, 2),   (5, 3, 2, 3), True,  {}),
     ("7x7, larger than the picture",              (2, 4, 3, 2),   (7, 7, 2, 1), True,  {}),
-    ("2x2, same: the surplus is at the end",      (2, 3, 4, 2),   (2, 2, 2, 3), True,  {}),
+    ("2x2, same, with an extra zero at the end",  (2, 3, 4, 2),   (2, 2, 2, 3), True,  {}),
     ("3x3, stride 2",                             (2, 5, 6, 3),   (3, 3, 3, 2), True,  {"stride": 2}),
     ("3x2, stride (2, 3), padding (1, 2)",        (2, 5, 6, 2),   (3, 2, 2, 3), True,  STRIDES),
     ("2x2, stride 3: pixels no window reads",     (2, 6, 7, 2),   (2, 2, 2, 2), True,  {"stride": 3, "padding": 0}),
@@ -99,7 +99,7 @@ TRANSPOSED: list[tuple] = [
 ]  # fmt: skip
 DEPTHWISE: list[tuple] = [
     ("3x3 same, odd sizes",                         (2, 5, 3, 3),   (3, 3, 1, 3), True,  {}),
-    ("2x4, same: the surplus is at the end",        (2, 3, 6, 2),   (2, 4, 1, 2), True,  {}),
+    ("2x4, same, with an extra zero at the end",    (2, 3, 6, 2),   (2, 4, 1, 2), True,  {}),
     ("5x5, larger than the picture",                (2, 3, 2, 2),   (5, 5, 1, 2), True,  {}),
     ("3x2, stride (2, 3), padding (1, 2)",          (2, 4, 5, 2),   (3, 2, 1, 2), True,  STRIDES),
     ("2x2, stride 3: pixels no window reads",       (2, 5, 6, 2),   (2, 2, 1, 2), True,  {"stride": 3, "padding": 0}),
@@ -112,7 +112,7 @@ DEPTHWISE: list[tuple] = [
 
 def _conv_case(op: str, inputs: Shape, features: int, name: str, x: Shape, weight: Shape, bias: bool,
                settings: dict[str, Any]) -> None:  # fmt: skip
-    """inputs: the axes of weight that an output value sums over. features: the one that bias has."""
+    """Add a case. inputs: the axes of weight that an output value sums over. features: the axis that bias has."""
 
     def draw(rng: np.random.Generator) -> Arguments:
         scaled = rng.standard_normal(weight) / np.sqrt(np.prod([weight[axis] for axis in inputs]))
@@ -205,7 +205,7 @@ for op in ("softmax", "sigmoid"):
 RESPONSE = "local_response_norm"
 add_drawn(RESPONSE, "3 channels, all in one window", normal(2, 3, 2, 3), alpha=1.0)
 add_drawn(RESPONSE, "7 channels, windows of 5", normal(2, 3, 2, 7), alpha=1.0, k=2.0)
-add_drawn(RESPONSE, "windows of 3, a strong one", normal(2, 2, 3, 5), size=3, alpha=2.0, beta=2.0, k=0.5)
+add_drawn(RESPONSE, "windows of 3, large alpha and beta", normal(2, 2, 3, 5), size=3, alpha=2.0, beta=2.0, k=0.5)
 add_drawn(RESPONSE, "windows of 1", normal(2, 2, 3, 2), size=1, alpha=1.0, beta=0.5)
 add_drawn(RESPONSE, "1x1 pictures, the usual settings", normal(2, 1, 1, 6))
 add_drawn(RESPONSE, "larger: several tasks", normal(2, 13, 11, 9), alpha=1.0)
@@ -231,7 +231,7 @@ _dropout_case("larger", (2, 13, 11, 9), rate=0.3)
 
 def _loss_case(op: str, name: str, shape: Shape, void: int | None, weights: bool, normalizer: str = "count",
                scale: float = 1.0, gradient: bool = True) -> None:  # fmt: skip
-    """About a third of the pixels are void where asked, and never a picture's first pixel."""
+    """Add a case. With a void label, about a third of the pixels are void, but never the first pixel of a picture."""
     K = max(shape[-1], 2)
 
     def draw(rng: np.random.Generator) -> Arguments:
@@ -274,7 +274,7 @@ add(SOFTMAX_LOSS, "only classes of weight 0", lambda rng: (
 UPSAMPLING: list[tuple] = [
     ("by 2, cropped",                   (2, 3, 4, 3),  {"output_size": (5, 7)}),
     ("by (1, 3)",                       (2, 3, 2, 5),  {"factor": (1, 3)}),
-    ("by 4, cropped as far as it goes", (2, 2, 3, 2),  {"factor": 4, "output_size": (5, 9)}),
+    ("by 4, cropped as far as possible", (2, 2, 3, 2),  {"factor": 4, "output_size": (5, 9)}),
     ("1x1 picture",                     (2, 1, 1, 5),  {"factor": (2, 3)}),
     ("larger",                          (2, 7, 11, 9), {}),
 ]  # fmt: skip

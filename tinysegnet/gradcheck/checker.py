@@ -1,7 +1,7 @@
-"""check(): compare a backward with its own forward, for any NumPy layer.
+"""The gradient check for any NumPy layer, which compares a backward with its forward.
 
-It shows exactly one thing: backward is the derivative of forward. A wrong forward with the backward that belongs to it
-passes: finding that takes a second opinion (tests/oracle compares with PyTorch).
+A passed check shows only that backward is the derivative of forward. A wrong forward with a matching backward passes.
+Detecting it takes an independent implementation: tests/oracle compares with PyTorch.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,26 +19,26 @@ def check(forward: Callable, backward: Callable, *arrays: Any, seed: int = 0, h:
           floor: float = 10.0, outputs: Sequence[int] | None = None, names: Sequence[str] | None = None,
           title: str | None = None, every: int = 2000, directions: int = 3, entries: int = 20,
           **kwargs: Any) -> Report:  # fmt: skip
-    """Is backward the derivative of forward? Compare it, entry by entry, with central differences in float64.
+    """Check that backward is the derivative of forward, entry by entry, by central differences in float64.
 
-        forward(*arrays, **kwargs) -> (out, cache)        out: array, number, or a tuple of them
-        backward(dout, cache) -> gradient of each float array in argument order; a bare array if there is one
+        forward(*arrays, **kwargs) -> (out, cache)        out: an array, a number, or a tuple of them
+        backward(dout, cache) -> the gradient of each float array in argument order, or a bare array if there is one
 
     Args:
         forward, backward: the layer.
-        arrays: float arrays are differentiated (as float64 copies); integer arrays and anything else are passed on.
-        seed: for the random dout and directions.
+        arrays: the arguments. Float arrays are differentiated as float64 copies; all others are passed on.
+        seed: the seed of the random dout and directions.
         h, rtol, floor: the acceptance rule (see `differences`).
-        outputs: which results are differentiated, by default the first; with several, dout is a tuple.
-        names: the arrays' names, by default from forward's signature.
-        title: the report's title.
-        every: tensors up to this size are checked at every entry.
+        outputs: the numbers of the differentiated results, by default the first. With several, dout is a tuple.
+        names: the names of the arrays, by default from forward's signature.
+        title: the title of the report.
+        every: the size up to which tensors are checked at every entry.
         directions, entries: how many random unit directions and entries of larger tensors are checked.
-        kwargs: go to forward and are never differentiated: labels, strides, masks. A layer whose own keyword is called
-            `h` or `seed` needs a lambda around it.
+        kwargs: further arguments of forward, such as labels, strides and masks. They are never differentiated. Wrap a
+            layer in a lambda if one of its keywords is named like an argument of `check`.
 
     Raises:
-        ShapeError: if the layer does not return what it must.
+        ShapeError: if the layer returns anything other than the above.
     """
     subject, rule = Subject(forward, backward, arrays, kwargs, outputs, names), Rule(h, rtol, floor)
     with np.errstate(all="ignore"):
@@ -49,17 +49,17 @@ def check(forward: Callable, backward: Callable, *arrays: Any, seed: int = 0, h:
 
 
 class _LayerPoint:
-    """A layer at one point, and J = sum(out * dout), whose slopes are measured."""
+    """A layer at one point, with J = sum(out * dout), whose slopes are measured."""
 
     def __init__(self, subject: Subject, rule: Rule, seed: int):
         self.subject, self.rule = subject, rule
         self.rng = np.random.default_rng([seed, 2])
-        # dout has a generator of its own: one that also made the arguments might repeat their numbers
+        # dout has a separate generator, because the generator of the arguments could repeat their numbers
         self.outs, self.douts, self.cache, self.gradients = subject.examine(np.random.default_rng([seed, 1]))
         self.F = sum(float(np.abs(out * dout).sum()) for out, dout in zip(self.outs, self.douts, strict=True))
 
     def value(self, k: int, moved: np.ndarray) -> float:
-        """J(moved) - J(x), subtracted before summing so that less is rounded away."""
+        """Return J(moved) - J(x), subtracted before summing to reduce rounding."""
         outs, _ = self.subject.forward({k: moved})
         return sum(float(((new - old) * d).sum()) for new, old, d in zip(outs, self.outs, self.douts, strict=True))
 
@@ -73,13 +73,13 @@ class _LayerPoint:
         return report
 
     def _hint(self, at: int, k: int, report: TensorReport) -> str | None:
-        """-> a hint; None for a sampled gradient, as guesses need the whole numeric gradient."""
+        """Return a hint, or None for a sampled gradient, since guesses need the whole numeric gradient."""
         subject, x_name = self.subject, report.name
         if np.isnan(report.numeric).any():
             return None
         wrong = np.zeros(report.analytic.shape, bool)
         for p in report.probes:
-            if isinstance(p.where, tuple):  # a direction has no entry
+            if isinstance(p.where, tuple):  # directions have no index
                 wrong[p.where] = p.status == "wrong"
         others = {name: a for name, a in zip(subject.names, subject.arrays, strict=True) if name != x_name}
         scene = Scene(subject.arrays[k], others | subject.kwargs, self._sizes(), lambda n: self._sample_gradient(at, n),
@@ -87,7 +87,7 @@ class _LayerPoint:
         return find_hint(report.analytic, report.numeric, wrong, scene)
 
     def _sizes(self) -> dict[str, int]:
-        """Candidates for a forgotten factor: N, the pixels of a picture and of the batch, the channels."""
+        """Return candidates for a forgotten factor: N, the pixels of a picture and of the batch, and the channels."""
         shape = max((a.shape for a in (*self.outs, *(self.subject.arrays[k] for k in self.subject.floats))), key=len)
         if len(shape) == 4:
             N, H, W, C = shape
@@ -96,7 +96,7 @@ class _LayerPoint:
         return {"N": first, "the size": int(np.prod(shape)), "the last axis": last, "2": 2}
 
     def _sample_gradient(self, at: int, n: int) -> np.ndarray | None:
-        """The gradient for a dout that is 0 except at sample n."""
+        """Return the gradient for a dout that is 0 except at sample n."""
         if any(d.ndim == 0 or len(d) <= n for d in self.douts):
             return None
         only = [np.zeros_like(d) for d in self.douts]
@@ -105,21 +105,21 @@ class _LayerPoint:
         return self.subject.backward(only, self.subject.forward()[1])[at]
 
     def _gradient_with(self, at: int, name: str, value: np.ndarray) -> np.ndarray:
-        """The gradient if the argument `name` had this value."""
+        """Return the gradient for another value of the argument `name`."""
         if name not in self.subject.names:
             return self.gradients[at]
         return self.subject.backward(self.douts, self.subject.forward({self.subject.names.index(name): value})[1])[at]
 
 
 def unit_direction(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """A random direction of length 1."""
+    """Return a random direction of length 1."""
     direction = rng.standard_normal(shape)
     return direction / np.linalg.norm(direction)
 
 
 def choose_moves(shape: tuple[int, ...], rng: np.random.Generator, every: int, directions: int,
                  entries: int) -> list[tuple[tuple[int, ...] | str, Move]]:  # fmt: skip
-    """-> [(name, move)]: every index of a small tensor, or some directions and indices of a large one."""
+    """Return pairs (name, move): every index of a small tensor, or some directions and indices of a large one."""
     size = int(np.prod(shape))
     if size <= every:
         return [(index, index) for index in np.ndindex(*shape)]
@@ -131,7 +131,7 @@ def choose_moves(shape: tuple[int, ...], rng: np.random.Generator, every: int, d
 
 
 def check_tensor(name: str, objective: Objective, rule: Rule, moves: list, direction: np.ndarray) -> TensorReport:
-    """Probe one tensor along all moves; the report's numeric gradient is NaN where nothing was measured."""
+    """Probe one tensor along all moves. The numeric gradient is NaN where nothing was measured."""
     probes = [objective.judge(move, rule, where) for where, move in moves]
     numeric = np.full(objective.x.shape, np.nan)
     for probe in probes:

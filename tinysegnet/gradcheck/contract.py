@@ -1,11 +1,11 @@
-"""What a layer under test must return, and what it must never do.
+"""The contract for a layer under test: what it must return, and what it must never do.
 
     forward(*arrays, **kwargs) -> (out, cache)          out: an array, a number, or a tuple of them
     backward(dout, cache) -> one gradient for each float array, in argument order (a bare array if there is one)
 
-A layer that returns anything else gets a ShapeError. What it must never do becomes a line of the report: write to its
-arguments, give other results on a second call, depend on anything but its cache, or be nonlinear in dout (as a ReLU
-that masks by the sign of dout).
+A layer that returns anything else raises a ShapeError. A layer must not write to its arguments, return other results
+when called again, depend on anything but its cache, or be nonlinear in dout, as a ReLU that masks by the sign of dout.
+Each violation becomes a line of the report.
 """
 
 import inspect
@@ -21,19 +21,19 @@ ROUNDING = 2e-14  # relative to dout
 
 
 def draw_dout(rng: np.random.Generator, out: np.ndarray) -> np.ndarray:
-    """A random dout of out's shape: normal numbers; for a single number, one from [0.5, 1.5].
+    """Return a random dout of out's shape: normal numbers, or for a single number one from [0.5, 1.5].
 
-    It is never all ones: sum(out) misses most mistakes. A batch norm's sum does not depend on x at all.
+    A dout of ones would test sum(out), which misses many mistakes. The sum of a batch norm does not depend on x.
     """
     return np.float64(rng.uniform(0.5, 1.5)) if out.ndim == 0 else rng.standard_normal(out.shape)  # type: ignore[return-value]
 
 
 def _float64(value: Any) -> Any:
-    """A private copy: float arrays as float64, other arrays as they are."""
+    """Return a copy: float arrays as float64, other arrays unchanged."""
     if not isinstance(value, np.ndarray):
         return value
     if value.dtype.kind == "c":
-        raise ShapeError(f"gradcheck differentiates real arrays, got {value.dtype} of shape {value.shape}")
+        raise ShapeError(f"gradcheck can differentiate only real arrays, got {value.dtype} of shape {value.shape}")
     return value.astype(np.float64) if value.dtype.kind == "f" else value.copy()
 
 
@@ -52,9 +52,9 @@ def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 class Subject:
-    """A forward and backward pair with its arguments, called under supervision.
+    """A forward and backward with their arguments. Each call checks the contract.
 
-    names: the arguments' names. `problems`: one line per promise that the layer has broken so far.
+    names: the arguments' names. `problems`: one line for each violation so far.
     """
 
     def __init__(self, forward: Callable, backward: Callable, arrays: Sequence[Any], kwargs: dict[str, Any],
@@ -68,29 +68,29 @@ class Subject:
         self.problems: list[str] = []
         self.read_only = True
         if len(self.names) != len(self.arrays):
-            raise ShapeError(f"{len(self.names)} names {self.names} for {len(self.arrays)} arrays")
+            raise ShapeError(f"names: {self.names} contains {len(self.names)} names for {len(self.arrays)} arrays")
         if not self.floats:
             kinds = ", ".join(str(getattr(a, "dtype", type(a).__name__)) for a in self.arrays) or "none"
-            raise ShapeError(f"nothing to differentiate: no argument is a float array (got {kinds}); "
-                             "use x.astype(float)")  # fmt: skip
+            raise ShapeError(f"nothing to differentiate: no argument is a float array, got {kinds}. "
+                             "Convert one with x.astype(float).")  # fmt: skip
 
         for k in self.floats:
             if not self.arrays[k].size:
-                raise ShapeError(f"{self.names[k]} is empty, of shape {self.arrays[k].shape}: nothing can be checked")
+                raise ShapeError(f"{self.names[k]} of shape {self.arrays[k].shape} is empty: nothing can be checked")
 
     def forward(self, replaced: dict[int, np.ndarray] | None = None) -> tuple[list[np.ndarray], Any]:
-        """-> the differentiated results as float64 arrays, and the cache."""
+        """Return the differentiated results as float64 arrays, and the cache."""
         arrays = [(replaced or {}).get(k, a) for k, a in enumerate(self.arrays)]
         given = [_frozen(a, self.read_only) for a in arrays]
         kwargs = {name: _frozen(value, self.read_only) for name, value in self.kwargs.items()}
         try:
             return self._results(self._forward(*given, **kwargs))
         except ValueError as error:
-            self._note_write("forward writes to one of its arguments: copy first", error)
+            self._note_write("forward writes to one of its arguments; copy it first", error)
             return self.forward(replaced)
 
     def _note_write(self, problem: str, error: ValueError) -> None:
-        """NumPy refused a write to a read-only array: note it, and go on with writable copies."""
+        """Note that NumPy refused a write to a read-only array, and continue with writable copies."""
         if "read-only" not in str(error) or not self.read_only:
             raise error
         self.problems.append(problem)
@@ -99,38 +99,38 @@ class Subject:
     def _results(self, result: Any) -> tuple[list[np.ndarray], Any]:
         if not isinstance(result, tuple) or len(result) != 2:
             what = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
-            raise ShapeError(f"forward must return (out, cache), a tuple of two; got {what}. "
-                             "Several results go together: ((out, indices), cache)")  # fmt: skip
+            raise ShapeError(f"forward must return (out, cache), a tuple of two, got {what}. "
+                             "Return several results as ((out, indices), cache).")  # fmt: skip
         outs = result[0] if isinstance(result[0], tuple) else (result[0],)
         if max(self.outputs) >= len(outs):
-            raise ShapeError(f"outputs={self.outputs}, but forward returned {len(outs)} results")
+            raise ShapeError(f"outputs={self.outputs} does not fit: forward returned {len(outs)} results")
         chosen = [np.asarray(outs[k]) for k in self.outputs]
         for k, out in zip(self.outputs, chosen, strict=True):
             if out.dtype != np.float64:
-                raise ShapeError(f"result {k} of forward is {out.dtype} though every argument is float64: "
-                                 "let the dtype follow the input, or choose float results by outputs=")  # fmt: skip
+                raise ShapeError(f"result {k} of forward is {out.dtype}, although every argument is float64. "
+                                 "Let the dtype follow the input, or select float results with outputs=.")  # fmt: skip
         return chosen, result[1]
 
     def backward(self, douts: Sequence[np.ndarray], cache: Any) -> list[np.ndarray]:
-        """-> one gradient for each float argument, checked for number, shape and dtype."""
+        """Return one gradient for each float argument, after checks of their number, shapes and dtypes."""
         given = [_frozen(d, self.read_only) for d in douts]
         try:
             result = self._backward(given[0] if len(given) == 1 else tuple(given), cache)
         except ValueError as error:
-            self._note_write("backward writes to dout or to what the caller owns: copy first", error)
+            self._note_write("backward writes to dout or to an array of the caller; copy it first", error)
             return self.backward(douts, self.forward()[1])
         gradients = self._matched(list(result) if isinstance(result, (tuple, list)) else [result])
         return [self._gradient(k, g) for k, g in zip(self.floats, gradients, strict=True)]
 
     def _matched(self, gradients: list[Any]) -> list[Any]:
-        """Leave out None for arguments without a gradient."""
+        """Remove the None of arguments without a gradient."""
         rest = [g for k, g in enumerate(gradients) if k not in self.floats]
         if len(gradients) >= len(self.arrays) and all(g is None for g in rest):
             return [gradients[k] for k in self.floats]
         if len(gradients) != len(self.floats):
             wanted = ", ".join(self.names[k] for k in self.floats)
             others = [self.names[k] for k in range(len(self.arrays)) if k not in self.floats]
-            note = f" ({', '.join(others)}: no gradient, or None)" if others else ""
+            note = f" ({', '.join(others)} may have None or no entry)" if others else ""
             raise ShapeError(f"backward returned {len(gradients)} gradients, but there are {len(self.floats)} float "
                              f"arguments: {wanted}{note}")  # fmt: skip
         return gradients
@@ -142,15 +142,15 @@ class Subject:
                              f"of shape {wanted}")  # fmt: skip
         gradient = np.asarray(gradient)
         if gradient.shape != wanted:
-            raise ShapeError(f"the gradient of {name} has shape {gradient.shape}, {name} itself {wanted}"
+            raise ShapeError(f"the gradient of {name} has shape {gradient.shape}, but {name} has shape {wanted}"
                              + _shape_hint(gradient.shape, wanted))  # fmt: skip
         if gradient.dtype != np.float64:
-            raise ShapeError(f"the gradient of {name} is {gradient.dtype} though every argument is float64: "
-                             "somewhere in backward a dtype is fixed")  # fmt: skip
+            raise ShapeError(f"the gradient of {name} is {gradient.dtype}, although every argument is float64. "
+                             "Look for a fixed dtype in backward.")  # fmt: skip
         return gradient.copy()
 
     def examine(self, rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray], Any, list[np.ndarray]]:
-        """Run the layer a few times and note every broken promise. -> outs, douts, cache, gradients."""
+        """Run the layer a few times, note every violation, and return outs, douts, cache and gradients."""
         before = [a.copy() for a in self.arrays if isinstance(a, np.ndarray)]
         outs, cache = self.forward()
         outs = [out.copy() for out in outs]
@@ -159,46 +159,46 @@ class Subject:
         if not self.read_only:
             cache = self.forward()[1]
             gradients = self.backward(douts, cache)
-        if self._repeats(outs, douts, cache, gradients):  # otherwise linearity cannot be judged
+        if self._repeats(outs, douts, cache, gradients):  # otherwise linearity cannot be tested
             self._examine_linearity(douts, others, cache, gradients)
         after = [a for a in self.arrays if isinstance(a, np.ndarray)]
         if not all(map(_same_bits, before, after)):
             self.problems.append("an argument was written to")
         if not all(np.isfinite(out).all() for out in outs):
-            self.problems.append("forward gives NaN or infinity here: choose arguments of order 1")
+            self.problems.append("forward returns NaN or infinity for these arguments; choose arguments of order 1")
         return outs, douts, cache, gradients
 
     def _repeats(self, outs, douts, cache, gradients) -> bool:
-        """Whether the same arguments give the same bits: again, and after a forward with other arguments."""
+        """Return whether results have the same bits when repeated, also after a forward with other arguments."""
         if not all(map(_same_bits, outs, self.forward()[0])):
-            self.problems.append("forward gives other results when called again with the same arguments: "
-                                 "randomness must come in as an argument (a mask)")  # fmt: skip
+            self.problems.append("forward returns other results when called again with the same arguments; "
+                                 "pass random numbers as an argument, such as a mask")  # fmt: skip
         if not all(map(_same_bits, gradients, self.backward(douts, cache))):
-            self.problems.append("backward gives other gradients when called again with the same cache: "
-                                 "it writes to the cache, or keeps a sum")  # fmt: skip
+            self.problems.append("backward returns other gradients when called again with the same cache; "
+                                 "it writes to the cache, or accumulates a sum")  # fmt: skip
             return False
-        self.forward({k: np.flip(self.arrays[k]) for k in self.floats})  # other arguments, of the same sizes and range
+        self.forward({k: np.flip(self.arrays[k]) for k in self.floats})  # other arguments of the same shapes and range
         if not all(map(_same_bits, gradients, self.backward(douts, cache))):
-            self.problems.append("backward gives other gradients after another forward: "
+            self.problems.append("backward returns other gradients after another forward; "
                                  "it reads something that is not in its cache")  # fmt: skip
             return False
         return True
 
     def _examine_linearity(self, douts, others, cache, gradients) -> None:
-        """backward(a u + b v) = a backward(u) + b backward(v): the chain rule is linear in dout."""
+        """Check that backward(a u + b v) = a backward(u) + b backward(v), as the chain rule is linear in dout."""
         a, b = 0.75, -1.5
-        noise = ROUNDING * max(np.abs(d).max(initial=0) for d in (*douts, *others))  # error of a gradient of 0
+        noise = ROUNDING * max(np.abs(d).max(initial=0) for d in (*douts, *others))  # the error of a gradient of 0
         mixed = self.backward([a * u + b * v for u, v in zip(douts, others, strict=True)], cache)
         second = self.backward(others, cache)
         for k, both, u, v in zip(self.floats, mixed, gradients, second, strict=True):
             size = np.abs(a * u).max(initial=0) + np.abs(b * v).max(initial=0)
             if np.abs(both - (a * u + b * v)).max(initial=0) > LINEARITY * size + noise:
-                self.problems.append(f"the gradient of {self.names[k]} is not linear in dout: does backward look at "
-                                     "the sign or size of dout where it should look at its cache?")  # fmt: skip
+                self.problems.append(f"the gradient of {self.names[k]} is not linear in dout; backward may use the "
+                                     "sign or size of dout where it should use its cache")  # fmt: skip
 
 
 def _argument_names(forward: Callable, arrays: Sequence[Any]) -> list[str]:
-    """Names from forward's signature; argument0, argument1... where it has none."""
+    """Return the names from forward's signature, and argument0, argument1, ... where it has none."""
     try:
         parameters = list(inspect.signature(forward).parameters.values())
     except (TypeError, ValueError):
@@ -210,7 +210,7 @@ def _argument_names(forward: Callable, arrays: Sequence[Any]) -> list[str]:
 def _shape_hint(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     extra = len(shape) - len(wanted)
     if extra > 0 and shape[extra:] == wanted:
-        return f": forward broadcast it, so sum over axes {tuple(range(extra))}"
+        return f". Forward broadcast it, so sum over axes {tuple(range(extra))}."
     if sorted(shape) == sorted(wanted):
-        return ": the same sizes in another order: transposed?"
-    return ": swapped with another gradient?" if len(shape) != len(wanted) else ""
+        return ". The sizes are in another order: is it transposed?"
+    return ". Is it swapped with another gradient?" if len(shape) != len(wanted) else ""

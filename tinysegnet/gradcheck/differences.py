@@ -1,23 +1,23 @@
-"""Slopes, measured by moving x by one entry (or along one direction) and evaluating the loss.
+"""Slopes of a loss J, measured by moving one entry of x (or all of x along a direction) and evaluating J.
 
     numeric slope at x  =  (J(x + h) - J(x - h)) / ((x + h) - (x - h))        truncation error h^2 J'''/6,
                                                                               rounding error about eps F / h
 
-J = sum(out * dout) with a random dout, F = sum |out * dout|. The divisor is the step that was really taken: x + h is
-rounded, so dividing by 2 h would be off by eps * x / h. A slope `a` from backward is accepted when
+J is sum(out * dout) with a random dout, and F is sum |out * dout|. The divisor is the actual step: x + h is rounded, so
+division by 2 h would have a relative error of eps * x / h. A slope `a` from backward is accepted when
 
     |a - n| <= rtol * max(|a|, |n|)  +  floor * eps * F / h
 
-The second term is the rounding noise of the difference itself, so that a true gradient of 0 is no false alarm.
+The second term is the rounding noise of the difference, so that a true gradient of 0 causes no false alarm.
 
-Where a slope is refused, the two one-sided slopes show why. K(h) = |slope to the right - slope to the left|:
+If a slope is refused, the two one-sided slopes show why. K(h) is |slope to the right - slope to the left|:
 
-    smooth    K = h |J''|         halves with h        ratio K(h/2)/K(h) = 0.5      a disagreement is a bug
-    kink      K = bend            stays                1                            ReLU at 0, a tie of a pool
+    smooth    K = h |J''|         halves with h        ratio K(h/2)/K(h) = 0.5      an error is a bug
+    kink      K = bend            is constant          1                            ReLU at 0, a tie in pooling
     jump      K = height / h      doubles              2                            unpooling after a tie
 
-A kink or jump within h of x explains an error of at most K/2, and goes away when h shrinks below its distance. So the
-step shrinks tenfold as long as K explains the error, and an entry exactly at a kink counts as crossed: not judged.
+A kink or jump within h of x explains an error of at most K/2, and it disappears when h shrinks below its distance. So
+the step shrinks tenfold while K explains the error. An entry exactly at a kink counts as crossed and is not judged.
 """
 
 from collections.abc import Callable
@@ -29,57 +29,57 @@ EPS = float(np.finfo(float).eps)
 SMALLEST_STEP = 1e-8
 TAYLOR_STEP = 1e-3
 
-Move = tuple[int, ...] | np.ndarray  # an index, or a direction of the tensor's shape
+Move = tuple[int, ...] | np.ndarray  # an index, or a direction with the tensor's shape
 
 
 @dataclass(frozen=True)
 class Rule:
-    """The acceptance rule: step h, relative part rtol, noise floor in units of eps * F / h."""
+    """The acceptance rule: step h, relative tolerance rtol, and noise floor in units of eps * F / h."""
 
     h: float = 1e-5
     rtol: float = 1e-7
     floor: float = 10.0
 
     def noise(self, F: float, h: float) -> float:
-        """The rounding error of a difference, whatever the slope."""
+        """Return the rounding error of a difference, which does not depend on the slope."""
         return self.floor * EPS * F / h
 
     def allowed(self, analytic: float, numeric: float, F: float, h: float) -> float:
-        """The largest accepted |analytic - numeric|."""
+        """Return the largest accepted |analytic - numeric|."""
         return self.rtol * max(abs(analytic), abs(numeric)) + self.noise(F, h)
 
 
 @dataclass
 class Probe:
-    """One slope of one tensor, measured and judged. `where` is an index, or "direction k"."""
+    """A slope of a tensor, measured and judged. `where` is an index, or "direction k"."""
 
     where: tuple[int, ...] | str
     analytic: float
     numeric: float
     allowed: float
     h: float
-    status: str = "ok"  # "ok", "wrong", or "crossed": at a kink or jump, not to be judged
+    status: str = "ok"  # "ok", "wrong", or "crossed" (at a kink or jump, so not judged)
     kind: str = "smooth"  # "smooth", "kink" or "jump"
-    ratio: float | None = None  # K(h/2) / K(h); None where the one-sided slopes agree
-    shrunk: bool = False  # a kink or jump was within the first step; judged with a smaller one
+    ratio: float | None = None  # K(h/2) / K(h), or None where the one-sided slopes agree
+    shrunk: bool = False  # whether a kink or jump within the first step made the step smaller
 
     @property
     def error(self) -> float:
-        """|analytic - numeric|"""
+        """The absolute error, |analytic - numeric|."""
         return abs(self.analytic - self.numeric)
 
     @property
     def excess(self) -> float:
-        """Error / allowed error: above 1 it is refused; infinite for a NaN."""
+        """The ratio error / allowed error. Above 1 the slope is refused. For a NaN it is infinite."""
         return self.error / self.allowed if np.isfinite(self.error) else np.inf
 
 
 @dataclass
 class Objective:
-    """J as a function of one tensor, at x.
+    """J as a function of one tensor, at the point x.
 
-    value(moved): J(moved) - J(x). gradient: backward's. F: sum |out * dout|. signature(): the branches (signs
-    of ReLUs, winners of pools) that the last evaluation took, or None where they are unknown; branch: those at x.
+    value(moved): J(moved) - J(x). gradient: from backward. F: sum |out * dout|. signature(): the branches (signs of
+    ReLUs, maxima of pools) of the last evaluation, or None where they are unknown. branch: the branches at x.
     """
 
     value: Callable[[np.ndarray], float]
@@ -108,10 +108,10 @@ class Objective:
             h /= 10
 
     def taylor_slope(self, direction: np.ndarray) -> float | None:
-        """How fast |J(x + h d) - J(x) - h gradient.d| falls with h: 2.00 if the gradient is right, else 1.
+        """Return p where |J(x + h d) - J(x) - h gradient.d| falls as h^p: 2 if the gradient is right, 1 if it is wrong.
 
-        This needs no tolerance. None if the remainder is rounding noise at once: J is linear, the gradient right.
-        Steps begin at 1e-3, at 1e-4 or 1e-5 where a branch changes on the way; NaN if one changes even then.
+        This needs no tolerance. Return None if the remainder is only rounding noise: J is linear, the gradient right.
+        Steps begin at 1e-3, 1e-4 or 1e-5, the largest at which no branch changes. Return NaN if there is none.
         """
         for first in (TAYLOR_STEP, TAYLOR_STEP / 10, TAYLOR_STEP / 100):
             remainders, crossed = [], False
@@ -131,7 +131,7 @@ class Objective:
         return moved
 
     def _measure(self, move: Move, h: float) -> tuple[float, float, float, float, bool]:
-        """-> analytic, numeric, slope to the right, slope to the left, whether a branch changed."""
+        """Return analytic, numeric, slope to the right, slope to the left, and whether a branch changed."""
         plus, minus = self._moved(move, h), self._moved(move, -h)
         up, crossed = self.value(plus), self.signature() != self.branch
         down, crossed = self.value(minus), crossed or self.signature() != self.branch
@@ -142,12 +142,12 @@ class Objective:
         return analytic, (up - down) / step, up / (step / 2), -down / (step / 2), crossed
 
     def _kind(self, move: Move, h: float, bend: float, noise: float) -> tuple[str, float | None]:
-        """-> "smooth", "kink" or "jump", and the ratio that says so."""
+        """Return "smooth", "kink" or "jump", and the ratio that decides."""
         if not bend > 4 * noise:
             return "smooth", None
         _, _, right, left, _ = self._measure(move, h / 2)
         ratio = abs(right - left) / bend
-        # below 1/4: a kink between h/2 and h, which the half step does not reach
+        # below 1/4 there is a kink between h/2 and h, which the half step does not reach
         return ("smooth" if 0.25 <= ratio < 0.75 else "jump" if ratio > 1.5 else "kink"), ratio
 
 
@@ -155,7 +155,7 @@ def _with_kind(probe: Probe, kind: tuple[str, float | None] | None) -> Probe:
     if kind is not None:
         probe.kind, probe.ratio = kind
     if probe.kind == "smooth" and (probe.shrunk or probe.status == "crossed"):
-        probe.kind = "kink"  # a kink at a third of the step has ratio 0.5, too; only the smaller step shows it
+        probe.kind = "kink"  # a kink at a third of the step also has ratio 0.5; only the smaller step shows it
     return probe
 
 

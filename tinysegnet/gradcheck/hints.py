@@ -1,7 +1,7 @@
-"""Hints at what is wrong with a gradient: cheap guesses, each tested against the numeric gradient.
+"""Hints at the error in a gradient: cheap guesses, each tested against the numeric gradient.
 
-Every guess is a sentence with a test that hardly ever passes by accident: "numeric = 0.125 x analytic" is printed only
-if it holds for the whole tensor. The first guess that fits is the hint.
+Every guess is a sentence with a test that rarely passes by accident. For example, "numeric = 0.125 x analytic" must be
+true for the whole tensor. The first guess that fits is the hint.
 """
 
 import itertools
@@ -15,18 +15,18 @@ CLOSE = 1e-5
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether a and b differ by at most CLOSE of the larger norm, and are not both zero."""
+    """Return whether a and b differ by at most CLOSE times the larger norm and are not both zero."""
     size = max(np.linalg.norm(a), np.linalg.norm(b))
     return bool(a.shape == b.shape and size > 0 and np.linalg.norm(a - b) <= CLOSE * size)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a guess may use besides the two gradients.
+    """The context that guesses may use besides the two gradients.
 
     x: the argument itself. arguments: the layer's other arguments, by name. sizes: candidates for a forgotten factor,
-    {"N": 2, "N*H*W": 40}. sample_gradient(n): the analytic gradient with dout cut down to sample n.
-    gradient_with(name, value): the analytic gradient as it would be with another value of an argument.
+    such as {"N": 2, "N*H*W": 40}. sample_gradient(n): the analytic gradient for the dout of sample n alone.
+    gradient_with(name, value): the analytic gradient for another value of an argument.
     """
 
     x: np.ndarray
@@ -37,9 +37,9 @@ class Scene:
 
 
 def find_hint(analytic: np.ndarray, numeric: np.ndarray, wrong: np.ndarray, scene: Scene) -> str | None:
-    """The first guess that explains how `analytic` differs from `numeric`; None if none does.
+    """Return the first guess that explains how `analytic` differs from `numeric`, or None.
 
-    analytic and numeric have the same shape; `wrong` marks the entries that were refused.
+    All three arrays have the same shape. `wrong` marks the entries that were refused.
     """
     if not np.isfinite(analytic).all():
         return f"{int((~np.isfinite(analytic)).sum())} entries are NaN or infinite"
@@ -54,9 +54,9 @@ def find_hint(analytic: np.ndarray, numeric: np.ndarray, wrong: np.ndarray, scen
 
 def _zero(analytic, numeric) -> Iterator[str]:
     if not analytic.any():
-        yield "the analytic gradient is zero everywhere: is it computed, and returned?"
+        yield "the analytic gradient is zero everywhere: is it computed and returned?"
     elif np.linalg.norm(numeric) <= CLOSE * np.linalg.norm(analytic):
-        yield "the true gradient is zero everywhere: does the result depend on this argument at all?"
+        yield "the true gradient is zero everywhere: does the result depend on this argument?"
 
 
 def _factor(analytic, numeric, sizes) -> Iterator[str]:
@@ -65,18 +65,18 @@ def _factor(analytic, numeric, sizes) -> Iterator[str]:
         return
     if abs(c - 1) < CLOSE:
         apart = np.linalg.norm(numeric - analytic) / np.linalg.norm(numeric)
-        yield f"numeric and analytic differ by only {apart:.1e} of their size: a constant such as eps?"
+        yield f"numeric and analytic differ by only {apart:.1e} of their size: does a constant such as eps differ?"
         return
     if abs(c + 1) < CLOSE:
-        yield "numeric = -1 x analytic: wrong sign?"
+        yield "numeric = -1 x analytic: is it the wrong sign?"
         return
-    question = " And the sign?" if c < 0 else ""
+    question = " The sign is wrong, too." if c < 0 else ""
     for name, n in sizes.items():
         if n > 1 and abs(abs(c) - 1 / n) < CLOSE * abs(c):
-            yield f"numeric = {c:.4g} x analytic: forgot to divide by {name} = {n:g}?{question}"
+            yield f"numeric = {c:.4g} x analytic: perhaps you forgot to divide by {name} = {n:g}.{question}"
         elif n > 1 and abs(abs(c) - n) < CLOSE * abs(c):
-            yield f"numeric = {c:.4g} x analytic: a mean where a sum belongs ({name} = {n:g})?{question}"
-    yield f"numeric = {c:.6g} x analytic everywhere: a factor is missing or too many"
+            yield f"numeric = {c:.4g} x analytic: perhaps it is a mean where a sum belongs ({name} = {n:g}).{question}"
+    yield f"numeric = {c:.6g} x analytic everywhere: a factor is missing or superfluous"
 
 
 def _one_sample(analytic, scene) -> Iterator[str]:
@@ -85,11 +85,11 @@ def _one_sample(analytic, scene) -> Iterator[str]:
         gradient = scene.sample_gradient(n)
         if gradient is not None and _same(gradient, analytic):
             name = "first" if n == 0 else "last" if n == N - 1 else f"{n}th"
-            yield f"only the {name} of {N} samples counts: the gradient must add up over the batch"
+            yield f"only the {name} of {N} samples counts: the gradient must be summed over the batch"
 
 
 def _rearrangements(a) -> Iterator[tuple[np.ndarray, str]]:
-    """The array with axes of equal size swapped and axes flipped, simplest first, and the words for it."""
+    """Yield the array with axes of equal size swapped and axes flipped, simplest first, and a description."""
     if a.size > 5000 or a.ndim > 5:
         return
     axes = range(a.ndim)
@@ -106,16 +106,16 @@ def _rearrangements(a) -> Iterator[tuple[np.ndarray, str]]:
 def _rearranged(analytic, numeric) -> Iterator[str]:
     for changed, words in _rearrangements(analytic):
         if _same(numeric, changed):
-            yield f"numeric equals analytic {words}: axes swapped or kernel flipped?"
+            yield f"numeric equals analytic {words}: are axes swapped or is a kernel flipped?"
 
 
 def _other_argument(numeric, scene) -> Iterator[str]:
-    """backward flips or transposes an argument wrongly: with that argument rearranged, the gradient is right."""
+    """Guess that backward flips or transposes an argument: with that argument rearranged, the gradient is right."""
     for name, value in scene.arguments.items():
         if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.ndim > 1:
             for changed, words in itertools.islice(_rearrangements(value), 40):
                 if _same(numeric, scene.gradient_with(name, changed)):
-                    yield f"it would be right for {name} {words}: backward uses {name} the wrong way round?"
+                    yield f"it would be right for {name} {words}: does backward use {name} the wrong way round?"
 
 
 def _shifted(analytic, numeric) -> Iterator[str]:
@@ -126,7 +126,7 @@ def _shifted(analytic, numeric) -> Iterator[str]:
         here = np.take(analytic, range(max(-step, 0), max(-step, 0) + n), axis)
         there = np.take(numeric, range(max(step, 0), max(step, 0) + n), axis)
         if _same(here, there):
-            yield f"numeric equals analytic shifted by {step:+d} along axis {axis}: padding cropped on the wrong side?"
+            yield f"numeric equals analytic shifted by {step:+d} along axis {axis}: is the wrong side cropped?"
 
 
 def _factor_per_channel(analytic, numeric, arguments) -> Iterator[str]:
@@ -140,7 +140,7 @@ def _factor_per_channel(analytic, numeric, arguments) -> Iterator[str]:
                 if _same(c, value):
                     yield f"numeric = {name} x analytic: {name} is missing"
                 elif _same(c * value, np.ones_like(c)):
-                    yield f"numeric = analytic / {name}: {name} is one factor too many"
+                    yield f"numeric = analytic / {name}: the factor {name} is superfluous"
         yield f"numeric = c x analytic with one c per channel, {_few(c)}: a factor per channel is missing"
 
 
@@ -152,24 +152,24 @@ def _factor_per_pixel(analytic, numeric) -> Iterator[str]:
         values = np.unique(np.round(c[np.abs(analytic).max(-1, keepdims=True) > 0], 6))
         if 0 in values:
             yield (f"numeric = c x analytic with one c per pixel, 0 at {int((np.abs(c) < CLOSE).sum())} pixels: "
-                   "pixels that do not count (void?) must get gradient 0")  # fmt: skip
+                   "pixels that do not count, such as void ones, must get gradient 0")  # fmt: skip
         yield f"numeric = c x analytic with one c per pixel, {_few(values)}: is a weight missing?"
 
 
 def _statistics(analytic, numeric, x) -> Iterator[str]:
-    """numeric - analytic = alpha + beta * x in every channel: the terms through mean and variance are missing."""
+    """Guess that terms through mean and variance are missing: numeric - analytic = alpha + beta * x per channel."""
     if analytic.ndim < 2 or analytic.size // analytic.shape[-1] < 4:
         return
     C = analytic.shape[-1]
     missing, values = (numeric - analytic).reshape(-1, C), x.reshape(-1, C)
     if _same(missing, np.broadcast_to(missing.mean(0), missing.shape)):
-        yield "numeric - analytic is one value per channel: a term is missing, the one that comes through the mean?"
+        yield "numeric - analytic is one value per channel: is the term through the mean missing?"
     values = values - values.mean(0)
     slope = (missing * values).sum(0) / np.maximum((values**2).sum(0), 1e-300)
     if _same(missing, slope * values):
-        yield "numeric - analytic is a multiple of x - mean in each channel: the term through the variance is missing?"
+        yield "numeric - analytic is a multiple of x - mean in each channel: is the term through the variance missing?"
     if _same(missing, missing.mean(0) + slope * values):
-        yield "numeric - analytic is alpha + beta * x in each channel: the terms through mean and variance are missing?"
+        yield "numeric - analytic is alpha + beta * x in each channel: are the terms through mean and variance missing?"
 
 
 def _zero_somewhere(analytic, numeric, wrong) -> Iterator[str]:
@@ -177,11 +177,11 @@ def _zero_somewhere(analytic, numeric, wrong) -> Iterator[str]:
     if wrong.any() and (analytic[wrong] == 0).all():
         yield f"analytic is 0 at all {int(wrong.sum())} wrong entries: the gradient does not reach them"
     if wrong.any() and (np.abs(numeric[wrong]) <= CLOSE * size).all():
-        yield f"the true gradient is 0 at all {int(wrong.sum())} wrong entries: they must get none (void, or masked?)"
+        yield f"the true gradient is 0 at all {int(wrong.sum())} wrong entries: are they void or masked?"
 
 
 def _confined(wrong) -> Iterator[str]:
-    """All wrong entries are at one index of an axis, or at its ends."""
+    """Guess that all wrong entries are at one index of an axis, or at its ends."""
     places = np.argwhere(wrong)
     if not len(places) or wrong.ndim < 2:
         return
@@ -190,7 +190,7 @@ def _confined(wrong) -> Iterator[str]:
         if n > 1 and len(seen) == 1:
             yield f"all wrong entries are at index {seen[0]} of axis {axis} (of {n})"
         elif n > 2 and set(seen) == {0, n - 1}:
-            yield f"all wrong entries are at the two ends of axis {axis}: a border?"
+            yield f"all wrong entries are at the two ends of axis {axis}: is it a border?"
 
 
 def _few(values: np.ndarray) -> str:

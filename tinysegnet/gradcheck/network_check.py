@@ -1,12 +1,11 @@
-"""check_model(): the gradient of a whole network, parameter by parameter and for the picture.
+"""The gradient check of a whole network, for every parameter and for the picture.
 
-Checking every entry of every weight would take hours. So each tensor is moved along a few random unit directions, which
-involve every entry, and a few of its entries are moved one by one. Everything that a forward changes (running
-statistics, random generators) is restored around each evaluation.
+A check of every entry of every weight would take hours. So each tensor is moved along a few random unit directions,
+which involve every entry, and a few of its entries are moved one by one. Everything that a forward changes (running
+statistics, random generators) is restored before each evaluation.
 
-A network bends at each of its thousands of ReLUs and jumps at each pool. `branch_signature()`, a hash of all masks
-and indices, tells exactly whether a step crossed one of them; then the step shrinks tenfold, and the noise floor
-grows tenfold.
+A network has a kink at each of its thousands of ReLUs and a jump at each pool. `branch_signature()`, a hash of all
+masks and indices, shows whether a step crossed one of them. If so, the step shrinks and the noise floor grows tenfold.
 """
 
 from collections.abc import Callable
@@ -27,25 +26,24 @@ VOID = 255
 def check_model(model: Any, x: np.ndarray | None = None, labels: np.ndarray | None = None, *,
                 size: tuple[int, int] = (20, 28), loss: str = "cross_entropy", seed: int = 0, h: float = 1e-5,
                 rtol: float = 1e-7, floor: float = 10.0, directions: int = 2, entries: int = 2) -> Report:  # fmt: skip
-    """Is `model.backward` the derivative of `model.forward(x, training=True)`, for every parameter and for x?
+    """Check that `model.backward` is the derivative of `model.forward(x, training=True)`.
 
     Args:
-        model: float64, with forward, backward, named_parameters, named_gradients, named_buffers and `layers`, as every
-            network of `ts.build(..., dtype=np.float64)`.
-        x: pictures, (N, H, W, 3); by default two random ones of `size`.
-        labels: (N, H, W) with 255 for void; by default random.
+        model: a float64 network, such as `ts.build(..., dtype=np.float64)`.
+        x: the pictures, (N, H, W, 3); by default two random pictures of `size`.
+        labels: the labels, (N, H, W), with 255 for void; by default random.
         size: (H, W) of the random pictures.
-        loss: "cross_entropy" (with void pixels and class weights), or "random" for a random dout on the logits.
+        loss: "cross_entropy" (with void pixels and class weights), or "random" for a random dout of the logits.
         seed, h, rtol, floor: as for `check`.
-        directions, entries: probes per tensor.
+        directions, entries: how many random unit directions and entries of each tensor are checked.
 
     Raises:
         ShapeError: for a model that is not float64.
     """
     for name, array in model.named_parameters():
         if array.dtype != np.float64:
-            raise ShapeError(f"check_model needs a model in float64, but {name} is {array.dtype}: "
-                             "build it with dtype=np.float64 (float32 has too few digits for differences)")  # fmt: skip
+            raise ShapeError(f"check_model needs a float64 model, but {name} is {array.dtype}, which has too few "
+                             "digits for differences. Build it with dtype=np.float64.")  # fmt: skip
     rng = np.random.default_rng([seed, 3])
     x = rng.uniform(0, 255, (2, *size, 3)) if x is None else np.array(x, np.float64)
     point = _NetworkPoint(model, x, _make_loss(loss, labels, rng))
@@ -58,9 +56,9 @@ def check_model(model: Any, x: np.ndarray | None = None, labels: np.ndarray | No
 
 
 def _make_loss(kind: str, labels: np.ndarray | None, rng: np.random.Generator) -> Callable:
-    """-> loss(logits) -> (terms whose sum is J, dlogits)."""
+    """Return a function of the logits that returns terms whose sum is J, and a function for dlogits."""
     if kind not in ("cross_entropy", "random"):
-        raise ShapeError(f'loss is "cross_entropy" or "random", got {kind!r}')
+        raise ShapeError(f'loss: expected "cross_entropy" or "random", got {kind!r}')
     fixed: dict[str, Any] = {}
 
     def random(logits: np.ndarray) -> tuple[np.ndarray, Callable]:
@@ -80,7 +78,7 @@ def _make_loss(kind: str, labels: np.ndarray | None, rng: np.random.Generator) -
 
 
 class _NetworkPoint:
-    """A model at one point: evaluates J with one tensor moved, then restores the model."""
+    """A model at one point, which evaluates J with one tensor moved and restores the model."""
 
     def __init__(self, model: Any, x: np.ndarray, loss: Callable):
         self.model, self.loss, self.problems = model, loss, []  # type: ignore[var-annotated]
@@ -100,20 +98,20 @@ class _NetworkPoint:
         return self.loss(logits)
 
     def _examine(self) -> None:
-        """Evaluating twice must give the same bits, and every parameter must have a gradient of its shape."""
+        """Check that two evaluations have the same bits and that every parameter has a gradient of its shape."""
         if not np.array_equal(self._run()[0], self.terms, equal_nan=True) or self.branch != self.base:
-            self.problems.append("two forwards from the same state differ: the model has randomness or state besides "
+            self.problems.append("two forwards from the same state differ; the model has randomness or state besides "
                                  "its buffers and generators")  # fmt: skip
         if not np.isfinite(self.terms).all():
             self.problems.append("the loss is not finite here")
         for name, array in self.tensors.items():
             gradient = self.gradients.get(name)
             if gradient is None or gradient.shape != array.shape:
-                found = "does not exist" if gradient is None else gradient.shape
-                raise ShapeError(f"{name} has shape {array.shape}, its gradient {found}")
+                found = "does not exist" if gradient is None else f"has shape {gradient.shape}"
+                raise ShapeError(f"{name} has shape {array.shape}, but its gradient {found}")
 
     def value(self, name: str, moved: np.ndarray) -> float:
-        """J with tensor `name` moved, minus J; parameters are written in place and put back."""
+        """Return the change of J when tensor `name` is moved. Parameters are changed in place and restored."""
         tensor = self.tensors[name]
         kept = tensor.copy()
         try:
@@ -124,7 +122,7 @@ class _NetworkPoint:
 
     def tensor(self, name: str, rule: Rule, rng: np.random.Generator, directions: int, entries: int) -> TensorReport:
         x, gradient = self.tensors[name].copy(), self.gradients[name]
-        # pixels go up to 255: the step grows with the numbers it moves
+        # pixels reach 255, so the step grows with the values
         scale = max(1.0, float(np.sqrt(np.mean(x**2))))
         rule = Rule(rule.h * scale, rule.rtol, rule.floor)
         objective = Objective(
@@ -137,7 +135,7 @@ class _NetworkPoint:
 
 
 class _State:
-    """Running statistics and random generators of a model, to be restored."""
+    """A copy of a model's running statistics and random generators, for restoring them."""
 
     def __init__(self, model: Any):
         self.buffers = [(array, array.copy()) for _, array in model.named_buffers()]
@@ -161,4 +159,4 @@ def _hint(probes: list[Probe]) -> str | None:
     factors = np.array([p.numeric / p.analytic for p in wrong if p.analytic])
     if len(factors) > 1 and np.ptp(factors) <= 1e-4 * np.abs(factors).max():
         return f"numeric = {factors.mean():.4g} x analytic in every probe: a factor is missing"
-    return "look at the refused tensor nearest the output: gradients before it inherit its mistake"
+    return "start with the refused tensor closest to the output, since the error affects all gradients before it"

@@ -1,4 +1,4 @@
-"""The printed results of a gradient check: a table, and for each refused tensor what is wrong with it."""
+"""The results of a gradient check: a table, and the details of each refused tensor."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from ..errors import TinySegNetError
 from .differences import Probe
 
 MOST_CROSSED = 0.02
-MOST_ROWS, MOST_REFUSALS = 8, 3  # in a notebook: a network has a hundred gradients
-# Words in a line of `problems` -> the law that was broken (`contract` writes the lines).
+MOST_ROWS, MOST_REFUSALS = 8, 3  # for notebooks, since a network has a hundred gradients
+# Words in a line of `problems`, which `contract` writes, and the law that was broken.
 LAWS = {"not linear in dout": "linear in dout", "called again": "repeatable", "after another forward": "repeatable",
         "writes to": "arguments unwritten", "written to": "arguments unwritten"}  # fmt: skip
 
 
 class GradientError(TinySegNetError, AssertionError):
-    """A gradient check refused something; the message is the report."""
+    """The error of a failed gradient check. Its message is the report."""
 
 
 @dataclass
 class TensorReport:
-    """One argument's gradient. analytic, numeric: arrays of its shape, numeric NaN where nothing was measured."""
+    """The report of one gradient. `numeric` is NaN where nothing was measured."""
 
     name: str
     analytic: np.ndarray
     numeric: np.ndarray
     probes: list[Probe]
-    taylor: float | None = None  # 2.00 if right, 1 if wrong, None for a loss that is linear in this argument
+    taylor: float | None = None  # 2 if right, 1 if wrong, None for a loss that is linear in this argument
     hint: str | None = None
 
     def count(self, status: str) -> int:
-        """How many probes are "ok", "wrong" or "crossed"."""
+        """Return how many probes have the status "ok", "wrong" or "crossed"."""
         return sum(p.status == status for p in self.probes)
 
     @property
     def worst(self) -> Probe:
-        """The probe to show: the worst wrong one, or else the one closest to being refused."""
+        """The probe to show: the one with the largest error, or the one closest to refusal if none is wrong."""
         return max(self.probes, key=lambda p: (p.status == "wrong", p.excess if p.status != "crossed" else -1))
 
     @property
     def excess(self) -> float:
-        """The largest error / allowed error; above 1 is wrong. Crossed probes do not count."""
+        """The largest ratio error / allowed error. Above 1 it is wrong. Crossed probes do not count."""
         return max((p.excess for p in self.probes if p.status != "crossed"), default=0.0)
 
     @property
@@ -57,7 +57,7 @@ class TensorReport:
         return not self.count("wrong") and not self.too_many_crossed
 
     def line(self, width: int) -> str:
-        """One line of the report's table, the name padded to `width`."""
+        """Return a line of the report's table, with the name padded to `width`."""
         wrong, total = self.count("wrong"), len(self.probes)
         entries = f"{wrong} of {total} wrong" if wrong else f"{total} of {self.analytic.size}"
         shape = "x".join(map(str, self.analytic.shape)) or "number"
@@ -66,7 +66,7 @@ class TensorReport:
                 f"{taylor_text(self.taylor):>6}   {_crossings(self.probes)}")  # fmt: skip
 
     def details(self) -> list[str]:
-        """Lines for a refused tensor."""
+        """Return the lines that explain a refused tensor."""
         p = self.worst if self.count("wrong") else next(p for p in self.probes if p.status == "crossed")
         place = f"[{', '.join(map(str, p.where))}]" if isinstance(p.where, tuple) else f" along {p.where}"
         lines = [f"worst  {self.name}{place}   analytic {p.analytic:+.4e}   numeric {p.numeric:+.4e}   "
@@ -75,7 +75,7 @@ class TensorReport:
         lines.append(f"kink?  {answer} ({_sides(p)})      Taylor slope {taylor_text(self.taylor)} (2.00 expected)")
         if self.too_many_crossed:
             lines.append(f"hint   {self.count('crossed')} of {len(self.probes)} entries are at a kink or jump, where "
-                         "no slope exists: nothing proven. Choose arguments away from ties and zeros")  # fmt: skip
+                         "no slope exists. Choose arguments away from ties and zeros")  # fmt: skip
         return lines + ([f"hint   {self.hint}"] if self.hint else [])
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,9 +90,9 @@ class TensorReport:
 
 @dataclass
 class Report:
-    """The result of a gradient check, or of several (`parts`). True if everything was accepted.
+    """The result of a gradient check, or of several (`parts`). It is true if everything was accepted.
 
-    `ok`, `str()`, `raise_if_failed()`, `to_dict()`, `show(tensor)`. `problems`: promises that the layer broke.
+    `str()` returns the table, and `to_dict()` the data. `problems` lists violations of the layer's contract.
     """
 
     title: str
@@ -100,7 +100,7 @@ class Report:
     problems: list[str] = field(default_factory=list)
     parts: list[Report] = field(default_factory=list)
     reproduce: str = ""
-    refused: int = 0  # cases that a fast variant does not serve, and said so
+    refused: int = 0  # the number of cases that a fast variant does not support
 
     @property
     def ok(self) -> bool:
@@ -116,7 +116,7 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """ "ok", "bug" (a wrong gradient), "contract" (a broken promise) or "kink" (too much could not be judged)."""
+        """ "ok", "bug" (a wrong gradient), "contract" (a violation) or "kink" (too many entries are not judged)."""
         if self.ok:
             return "ok"
         if self.wrong:
@@ -125,7 +125,7 @@ class Report:
 
     @property
     def broken_laws(self) -> tuple[str, ...]:
-        """Which laws were broken: "gradient", "linear in dout", "repeatable", "arguments unwritten" (or "other")."""
+        """The broken laws: "gradient", "linear in dout", "repeatable", "arguments unwritten" or "other"."""
         problems = " ".join(self.all_problems())
         found = ["gradient"] if self.wrong else []
         found += [law for words, law in LAWS.items() if words in problems and law not in found]
@@ -149,18 +149,18 @@ class Report:
 
     @property
     def taylor(self) -> float | None:
-        """The slope farthest from 2; None if every loss was linear."""
+        """The slope furthest from 2, or None if every loss was linear."""
         slopes = [t.taylor for t in self.all_tensors() if t.taylor is not None]
         return max(slopes, key=lambda slope: abs(slope - 2) if slope == slope else np.inf, default=None)
 
     def raise_if_failed(self) -> Report:
-        """Raise GradientError with the whole report as message, or return the report."""
+        """Raise GradientError, with the report as its message, if a check failed; otherwise return the report."""
         if not self.ok:
             raise GradientError(f"\n{self}")
         return self
 
     def _lines(self) -> Iterator[str]:
-        note = f"   ({self.refused} cases not served)" if self.refused else ""
+        note = f"   ({self.refused} cases not supported)" if self.refused else ""
         yield f"{'ok' if self.ok else 'FAIL':<5}{self.title}{note}"
         for problem in self.problems:
             yield f"     FAIL {problem}"
@@ -182,8 +182,8 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """For notebooks: the verdict, one row per gradient over all cases, and what is wrong where."""
-        # imported here, since it takes a tenth of a second that most programs never need
+        """Return HTML for notebooks: the verdict, one row per gradient over all cases, and details of refused ones."""
+        # imported here, since it takes a tenth of a second and most programs do not need it
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
         gradients: dict[str, list[TensorReport]] = {}
@@ -202,7 +202,7 @@ class Report:
         )
 
     def all_problems(self) -> list[str]:
-        """The report's own problems and those of its parts, each once."""
+        """Return the problems of the report and of its parts, each once."""
         return list(dict.fromkeys([*self.problems, *(problem for part in self.parts for problem in part.problems)]))
 
     def to_dict(self) -> dict[str, Any]:
@@ -214,20 +214,20 @@ class Report:
         return found | ({"parts": parts, "refused": self.refused} if parts else {})
 
     def tensor(self, name: str) -> TensorReport:
-        """The report of one tensor by name; if several have it, the first that failed."""
+        """Return the report of the named tensor. If several parts have one, return the first that failed."""
         found = [t for t in self.all_tensors() if t.name == name]
         if not found:
             names = sorted({t.name for t in self.all_tensors()})
-            raise KeyError(f"no tensor {name!r} here; there are {', '.join(names)}")
+            raise KeyError(f"the report has no tensor {name!r}; it has {', '.join(names)}")
         return min(found, key=lambda t: t.ok)
 
     def case_of(self, tensor: TensorReport) -> str:
-        """The title of the part that this tensor's report belongs to; "" if there are no parts."""
+        """Return the title of the part that contains this tensor's report, or "" if there are no parts."""
         return next((part.title for part in self.parts if any(tensor is t for t in part.tensors)), "")
 
 
 def table(reports: Sequence[Report]) -> str:
-    """One line per report: cases, entries checked, worst error / allowed error, Taylor slope, crossings, verdict."""
+    """Return a table with one line per report, for the terminal."""
     width = max([len("check"), *(len(r.title) for r in reports)])
     lines = [f"{'check':<{width}}  cases  entries  error/allowed  Taylor  crossed  verdict"]
     for r in reports:
@@ -238,12 +238,14 @@ def table(reports: Sequence[Report]) -> str:
 
 def _sides(p: Probe) -> str:
     if p.kind == "smooth":
-        return "one-sided slopes agree" + ("" if p.ratio is None else f" more and more: ratio {p.ratio:.2f}")
-    return "a branch changes within the step" if p.ratio is None else f"one-sided slopes differ: ratio {p.ratio:.2f}"
+        return "one-sided slopes agree" + ("" if p.ratio is None else f" as the step shrinks, with ratio {p.ratio:.2f}")
+    return (
+        "a branch changes within the step" if p.ratio is None else f"one-sided slopes differ, with ratio {p.ratio:.2f}"
+    )
 
 
 def taylor_text(slope: float | None) -> str:
-    """A Taylor slope as text: "linear" where no remainder was seen, "-" where none could be measured."""
+    """Return a Taylor slope as text: "linear" for a linear loss, and "-" where it could not be measured."""
     return "linear" if slope is None else "-" if np.isnan(slope) else f"{slope:.2f}"
 
 
@@ -252,12 +254,12 @@ def _number(value: float) -> str:
 
 
 def _finite(value: float | None) -> float | None:
-    """-> None for NaN and infinity, which JSON does not have."""
+    """Return the value, or None for NaN and infinity, which JSON does not support."""
     return None if value is None or not np.isfinite(value) else float(value)
 
 
 def _crossings(probes: Sequence[Probe]) -> str:
-    """ "3 (kink), 1 judged with a smaller step"."""
+    """Return a text such as "3 (kink), 1 judged with a smaller step"."""
     crossed = [p for p in probes if p.status == "crossed"]
     kinds = sorted({p.kind for p in crossed})
     shrunk = sum(p.shrunk and p.status == "ok" for p in probes)

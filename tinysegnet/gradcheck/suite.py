@@ -1,4 +1,4 @@
-"""The library's own ops under test: every op of `tinysegnet.ops.REGISTRY`, in every variant that it declares."""
+"""Gradient checks of the library's ops: every op of `tinysegnet.ops.REGISTRY`, in every variant."""
 
 import inspect
 import json as json_format
@@ -12,18 +12,18 @@ from .cases import Case, cases_of
 from .checker import check
 from .results import Report, table
 
-COMPLETE = ("numpy", "numba")  # these support every case; a special variant may refuse a shape with a ShapeError
+COMPLETE = ("numpy", "numba")  # variants that support every case; others may raise a ShapeError for some shapes
 
 
 def find_ops() -> list[str]:
-    """Names of the public ops: "conv2d" for `tinysegnet.ops.conv2d_forward`."""
+    """Return the names of the public ops, such as "conv2d" for `tinysegnet.ops.conv2d_forward`."""
     return sorted(REGISTRY)
 
 
 def find_variants(op: str) -> dict[str, Variant]:
-    """ "numpy" -> Variant(forward, backward), and so on. Raises ShapeError for an unknown op."""
+    """Return the variants of an op by name, such as "numpy". Raise ShapeError for an unknown op."""
     if op not in REGISTRY:
-        raise ShapeError(f"no op {op!r}; there are {', '.join(find_ops())}")
+        raise ShapeError(f"no op {op!r}; the ops are {', '.join(find_ops())}")
     return REGISTRY[op].variants
 
 
@@ -32,19 +32,19 @@ def _pair(op: str, variant: str | None) -> Variant:
     if variant is None:
         return Variant(REGISTRY[op].forward, REGISTRY[op].backward)
     if variant not in variants:
-        raise ShapeError(f"{op} has no variant {variant!r}; there are {', '.join(variants)}")
+        raise ShapeError(f"{op} has no variant {variant!r}; its variants are {', '.join(variants)}")
     return variants[variant]
 
 
 def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[Callable, Callable] | None = None,
              backward: Callable | None = None, **settings: Any) -> Report:  # fmt: skip
-    """Check one op of the library on all its cases: `check_op("conv2d")`, `check_op("relu", "numba")`.
+    """Check one op of the library on all its cases, as in `check_op("conv2d")` or `check_op("relu", "numba")`.
 
     Args:
-        op, variant: names in `ops.REGISTRY`; variant None for the public functions.
-        seed: for arguments and dout.
+        op, variant: names in `ops.REGISTRY`. With None as the variant, the public functions are checked.
+        seed: the seed of the arguments and of dout.
         pair: another (forward, backward) to check on this op's cases, such as your own.
-        backward: another backward alone, which takes the caches of the NumPy forward.
+        backward: another backward to check, which takes the caches of the NumPy forward.
         settings: as for `check`.
 
     Raises:
@@ -66,7 +66,7 @@ def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[
             if pair or variant is None or variant in COMPLETE:
                 raise
             refused += 1
-    problems = [] if parts else [f"serves none of the {refused} cases"]
+    problems = [] if parts else [f"the variant supports none of the {refused} cases"]
     call = f'ts.gradcheck.check_op("{op}"' + (f', "{variant}"' if variant else "") + f"{own}, seed={seed})"
     return Report(title, parts=[replace(part, reproduce=call) for part in parts], problems=problems, refused=refused)
 
@@ -79,16 +79,16 @@ def _check_case(case: Case, forward: Callable, backward: Callable, seed: int, se
 
 
 def check_all(variant: str | None = None, *, ops: Sequence[str] = (), seed: int = 0, **settings: Any) -> list[Report]:
-    """Check every op, or these, in every variant, or in the given one where it exists."""
+    """Check the given ops, or all, in every variant, or in the given variant where it exists."""
     return [check_op(op, name, seed=seed, **settings)
             for op in ops or find_ops() for name in sorted(find_variants(op), reverse=True)
             if variant in (None, name)]  # fmt: skip
 
 
 def run(names: Sequence[str] = (), *, json: bool = False, seed: int = 0) -> tuple[str, bool]:
-    """What `tinysegnet gradcheck [OP ...]` prints (a table, then every refused op in full), and whether all passed."""
+    """Return the output of `tinysegnet gradcheck [OP ...]`, as a table or as JSON, and whether all checks passed."""
     for op in names:
-        find_variants(op)  # an unknown name is an error before anything is checked
+        find_variants(op)  # so that an unknown name is an error before the first check
     reports = check_all(ops=names, seed=seed)
     ok = all(report.ok for report in reports)
     if json:

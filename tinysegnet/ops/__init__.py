@@ -1,11 +1,11 @@
-"""The mathematics of SegNet: arrays in, arrays out. No randomness, no state.
+"""The mathematics of SegNet: functions from arrays to arrays, without randomness or state.
 
-Every op is two functions: `<op>_forward(...) -> out, cache` and `<op>_backward(dout, cache) -> gradients in the order
-of the arguments`. Arrays are NHWC; the dtype follows the input. Each op exists as `..._numpy`, the shortest correct
-code, and `..._numba`, the fast one; the plain name runs the variant that this process uses. All variants of an op
-share one cache, a named tuple, so any backward can follow any forward. Caches refer to the arrays themselves: do not
-change an argument or a result between a forward and its backward. `REGISTRY` has the declaration of each op. Every op
-raises a ShapeError for arguments whose shapes or dtypes do not fit.
+Every op has two functions. `<op>_forward(...)` returns the result and a cache. `<op>_backward(dout, cache)` returns the
+gradients in the order of the arguments. Arrays are in NHWC order, and results have the dtype of the input. Each op
+exists as `..._numpy`, the shortest correct code, and as `..._numba`, the fast version. The plain name calls the variant
+that this process uses. All variants of an op share one type of cache, a named tuple, so any backward can follow any
+forward. Caches refer to the arrays themselves, so do not change an argument or a result between a forward and its
+backward. Every op raises a ShapeError for arguments whose shapes or dtypes do not fit.
 """
 
 from .batchnorm import (
@@ -57,7 +57,7 @@ from .windows import conv2d_output_size
 _OPS = (CONV2D, CONV_TRANSPOSE2D, DEPTHWISE_CONV2D, BATCHNORM2D, BATCHNORM2D_RELU, RELU, MAX_POOL2D, MAX_UNPOOL2D,
         UPSAMPLE_NEAREST2D, UPSAMPLE_BILINEAR2D, DROPOUT, LOCAL_RESPONSE_NORM, SOFTMAX, SIGMOID, SOFTMAX_CROSS_ENTROPY,
         SIGMOID_CROSS_ENTROPY)  # fmt: skip
-REGISTRY: dict[str, Op] = {op.name: op for op in _OPS}  #: every op by its name
+REGISTRY: dict[str, Op] = {op.name: op for op in _OPS}  #: Every op, by name.
 
 __all__ = ["REGISTRY", "Op", "Variant", "batchnorm2d_backward", "batchnorm2d_forward", "batchnorm2d_relu_backward",
            "batchnorm2d_relu_forward", "conv2d_backward", "conv2d_forward", "conv2d_inference",

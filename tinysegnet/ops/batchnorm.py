@@ -1,25 +1,25 @@
-"""Batch normalisation: every channel is brought to mean 0 and variance 1, then scaled and shifted by learned amounts.
+"""Batch normalisation: scale each channel to mean 0 and variance 1, then apply a learned scale and shift.
 
     mean = average of x over n, u, v        var = average of (x - mean)^2       m = N*H*W values per channel
     x_hat = (x - mean) / sqrt(var + eps)
     out   = gamma * x_hat + beta
 
 The mean is computed twice, mean_0 = average of x and mean = mean_0 + average of (x - mean_0). In exact arithmetic the
-second term is 0. In float32 it is what rounding lost in the first sum, which is a lot where all x are far from 0.
+second term is 0. In float32 it is the rounding error of the first sum, which is large where all x are far from 0.
 
 Backward, with mean and var depending on x:
 
     dbeta  = sum of dout        dgamma = sum of dout * x_hat
     dx     = gamma / sqrt(var + eps) * (dout - dbeta / m - x_hat * dgamma / m)
 
-The two subtracted terms remove what dout would do to the mean and to the variance, as the normalisation undoes it
-anyway. In inference `mean` and `var` are given: they are constants, and both terms vanish.
+The two subtracted terms remove the parts of the gradient that would only change the mean or the variance: the
+normalisation undoes such changes. In inference `mean` and `var` are given. They are constants, and both terms vanish.
 
-`batchnorm2d_relu` applies ReLU as well, out = max(out, 0), without further array reads or writes, which set the time of
-both: three forward, five backward.
+`batchnorm2d_relu` also applies ReLU, out = max(out, 0), in the same passes over memory. These passes, three forward and
+five backward, determine the running time of both ops.
 
-Ioffe & Szegedy 2015, algorithm 1. The variance is computed in two passes: mean(x^2) - mean(x)^2, as in the SegNet
-authors' code, loses all its digits in float32 where the mean is large.
+Source: Ioffe & Szegedy 2015, algorithm 1. The variance is computed in two passes. The one-pass formula
+mean(x^2) - mean(x)^2 of the SegNet authors' code loses all its digits in float32 where the mean is large.
 """
 
 from collections import namedtuple
@@ -40,14 +40,14 @@ def _check(x, gamma, beta, mean, var):
     shapes = {name: v.shape for name, v in per_channel.items() if v is not None}
     if x.ndim != 4 or 0 in x.shape or any(shape != x.shape[3:] for shape in shapes.values()):
         given = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise ShapeError(f"batchnorm2d needs x (N, H, W, C), no axis empty, and one value per channel (C,), "
+        raise ShapeError(f"batchnorm2d needs x (N, H, W, C) with no empty axis, and one value per channel elsewhere, "
                          f"got x {x.shape}, {given}")  # fmt: skip
     check_floats("batchnorm2d", x=x, **per_channel)
     if (mean is None) != (var is None):
-        raise ShapeError("batchnorm2d: give both mean and var, or neither")
+        raise ShapeError("batchnorm2d: give both mean and var, or neither of them")
     if mean is None and x.size == x.shape[3]:
-        raise ShapeError(f"batchnorm2d: x {x.shape} has one value per channel, whose variance is 0: "
-                         "train on larger pictures or batches, or give mean and var")  # fmt: skip
+        raise ShapeError(f"batchnorm2d: x {x.shape} has only one value per channel, so its variance is 0. "
+                         "Train on larger pictures or batches, or give mean and var.")  # fmt: skip
 
 
 def batchnorm2d_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
@@ -55,19 +55,19 @@ def batchnorm2d_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
 
     Args:
         x: (N, H, W, C).
-        gamma: scale, (C,).
-        beta: shift, (C,).
-        mean, var: the statistics to use, (C,), for inference; None to take them from this batch, for training.
-        eps: added to the variance.
+        gamma: the scale, (C,).
+        beta: the shift, (C,).
+        mean, var: the statistics to use, (C,), in inference; None to compute them from this batch, in training.
+        eps: a small constant added to the variance.
 
     Returns:
-        (out (N, H, W, C), mean (C,), var (C,)), and the cache. var is the biased variance, divided by m.
+        The tuple (out (N, H, W, C), mean (C,), var (C,)), and the cache. var is the biased variance: its divisor is m.
     """
     _check(x, gamma, beta, mean, var)
     from_batch = mean is None
     if from_batch:
         mean_0 = x.mean((0, 1, 2))
-        mean = mean_0 + (x - mean_0).mean((0, 1, 2))  # the correction is what rounding lost in the first sum
+        mean = mean_0 + (x - mean_0).mean((0, 1, 2))  # the second term corrects the rounding of the first
         var = ((x - mean) ** 2).mean((0, 1, 2))
     inv_std = 1 / np.sqrt(var + x.dtype.type(eps))
     out = gamma * ((x - mean) * inv_std) + beta
@@ -75,13 +75,13 @@ def batchnorm2d_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
 
 
 def batchnorm2d_backward_numpy(dout, cache):
-    """dout (N, H, W, C) -> dx (N, H, W, C), dgamma (C,), dbeta (C,)."""
+    """Return dx (N, H, W, C), dgamma (C,) and dbeta (C,) for dout (N, H, W, C)."""
     x, gamma, _, mean, inv_std, from_batch = cache
     check_dout("batchnorm2d", dout, x.shape, x.dtype)
     x_hat = (x - mean) * inv_std
     # forward: out = gamma * x_hat + beta    so: dbeta = sum dout,  dgamma = sum dout * x_hat,  dx_hat = gamma * dout
     dbeta, dgamma = dout.sum((0, 1, 2)), (dout * x_hat).sum((0, 1, 2))
-    if not from_batch:  # given statistics are constants: no gradient flows through them
+    if not from_batch:  # given statistics are constants, so no gradient flows through them
         return gamma * inv_std * dout, dgamma, dbeta
     # forward: x_hat = (x - mean) * inv_std, and mean and inv_std depend on x    so: the parts of dx_hat that would only
     #          move the mean and the variance are subtracted
@@ -90,33 +90,33 @@ def batchnorm2d_backward_numpy(dout, cache):
 
 
 def batchnorm2d_relu_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
-    """batchnorm2d_forward, then ReLU: -> (out (N, H, W, C), mean (C,), var (C,)), cache."""
+    """Apply batch normalisation, then ReLU. Arguments and results are those of `batchnorm2d_forward`."""
     (normalized, mean, var), cache = batchnorm2d_forward_numpy(x, gamma, beta, mean=mean, var=var, eps=eps)
     return (np.where(normalized <= 0, 0, normalized), mean, var), cache
 
 
 def batchnorm2d_relu_backward_numpy(dout, cache):
-    """dout (N, H, W, C) -> dx (N, H, W, C), dgamma (C,), dbeta (C,)."""
+    """Return dx (N, H, W, C), dgamma (C,) and dbeta (C,) for dout (N, H, W, C)."""
     check_dout("batchnorm2d_relu", dout, cache.x.shape, cache.x.dtype)
     # forward: out = normalized where normalized > 0    so: dnormalized = dout there, and 0 elsewhere
     return batchnorm2d_backward_numpy(np.where(relu_mask(cache), 0, dout), cache)
 
 
 def relu_mask(cache):
-    """True where ReLU gives 0, (N, H, W, C). It is computed again, which is cheaper than keeping it."""
+    """Return True where ReLU gives 0, (N, H, W, C). Recomputing this mask is cheaper than storing it."""
     x, gamma, beta, mean, inv_std, _ = cache
     return gamma * ((x - mean) * inv_std) + beta <= 0
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
-# A task takes a row of the picture, and the rows' sums are added in order: the result does not depend on the number of
-# threads, and short sums round less than one long one. A row stays in the processor's cache while the statistics read
-# it twice, so it is read from memory once.
+# A task processes one row of the picture, and the sums of the rows are added in order. So the result does not depend on
+# the number of threads, and short sums accumulate less rounding error than a long one. A row stays in the processor's
+# cache while the statistics read it twice, so it is read from memory once.
 
 
 @kernel
 def _moments(x, row_means, row_squares):
-    """For each row and channel: the mean, and the sum of squared differences from it."""
+    """Compute the mean and the sum of squared differences from it for each row and channel."""
     N, H, W, C = x.shape
     for row in prange(N * H):
         mean, squares, pixels = row_means[row], row_squares[row], x[row // H, row % H]
@@ -133,7 +133,7 @@ def _moments(x, row_means, row_squares):
                 d = pixels[column, c] - mean[c]
                 lost[c] += d
                 squares[c] += d * d
-        for c in range(C):  # what rounding lost in the first sum
+        for c in range(C):  # correct the rounding of the first sum
             mean[c] += lost[c] / W
             squares[c] -= lost[c] * lost[c] / W
 
@@ -146,12 +146,12 @@ def _normalize(x, mean, inv_std, gamma, beta, relu, out):
         for column in range(W):
             for c in range(C):
                 value = gamma[c] * ((pixels[column, c] - mean[c]) * inv_std[c]) + beta[c]
-                result[column, c] = 0 if relu and value <= 0 else value  # a NaN is not <= 0, and stays
+                result[column, c] = 0 if relu and value <= 0 else value  # a NaN is not <= 0, so it stays
 
 
 @kernel(inline=True)
 def _sum_columns(pixels, grads, first, count, mean, inv_std, gamma, beta, relu, dbeta, dgamma):
-    """Add the gradients of `count` pixels; ReLU passes them on where its input was positive."""
+    """Add the gradients of `count` pixels. ReLU passes a gradient on where its input was positive."""
     for c in range(dbeta.size):
         sum_dout, sum_product = dbeta[c], dgamma[c]
         for column in range(first, first + count):
@@ -164,13 +164,13 @@ def _sum_columns(pixels, grads, first, count, mean, inv_std, gamma, beta, relu, 
 
 @kernel
 def _gradient_sums(x, dout, mean, inv_std, gamma, beta, relu, row_dbeta, row_dgamma):
-    """Sums of dout and of dout * x_hat over each row."""
+    """Sum dout and dout * x_hat over each row."""
     N, H, W, _ = x.shape
     for row in prange(N * H):
         dbeta, dgamma, pixels, grads = row_dbeta[row], row_dgamma[row], x[row // H, row % H], dout[row // H, row % H]
         dbeta[:] = 0
         dgamma[:] = 0
-        for first in range(0, W - 3, 4):  # four pixels share what is loaded for a channel
+        for first in range(0, W - 3, 4):  # the values loaded for a channel serve four pixels
             _sum_columns(pixels, grads, first, 4, mean, inv_std, gamma, beta, relu, dbeta, dgamma)
         for column in range(W // 4 * 4, W):
             _sum_columns(pixels, grads, column, 1, mean, inv_std, gamma, beta, relu, dbeta, dgamma)
@@ -178,7 +178,7 @@ def _gradient_sums(x, dout, mean, inv_std, gamma, beta, relu, row_dbeta, row_dga
 
 @kernel
 def _input_gradient(dout, x, mean, inv_std, gamma, beta, relu, mean_dout, mean_product, dx):
-    """dx = gamma * inv_std * (dout - mean_dout - x_hat * mean_product)"""
+    """Compute dx = gamma * inv_std * (dout - mean_dout - x_hat * mean_product)."""
     N, H, W, C = x.shape
     for row in prange(N * H):
         pixels, grads, result = x[row // H, row % H], dout[row // H, row % H], dx[row // H, row % H]
@@ -190,7 +190,7 @@ def _input_gradient(dout, x, mean, inv_std, gamma, beta, relu, mean_dout, mean_p
 
 
 def _statistics(x):
-    """-> mean and variance of each channel from those of the rows, all equally long (Chan, Golub & LeVeque 1979)."""
+    """Combine the moments of the rows, all equally long, into those of each channel (Chan, Golub & LeVeque 1979)."""
     rows = empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)
     _moments(x, *rows)
     mean = rows[0].mean(0)
@@ -199,10 +199,10 @@ def _statistics(x):
 
 
 def _fast(relu):
-    """-> forward and backward, with ReLU in the pass that normalises, or without it."""
+    """Return forward and backward, with or without ReLU in the pass that normalises."""
 
     def forward(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
-        """Statistics (one read), then normalise (a read and a write)."""
+        """Compute the statistics in one read, then normalise in a read and a write."""
         _check(x, gamma, beta, mean, var)
         x, from_batch = np.ascontiguousarray(x), mean is None
         if from_batch:
@@ -213,7 +213,7 @@ def _fast(relu):
         return (out, mean, var), BatchNorm2dCache(x, gamma, beta, mean_, inv_std, from_batch)
 
     def backward(dout, cache):
-        """The sums (two reads), then dx (two reads and a write). The mask of ReLU is computed again from x."""
+        """Compute the sums in two reads, then dx in two reads and a write. ReLU's mask is recomputed from x."""
         check_dout("batchnorm2d_relu" if relu else "batchnorm2d", dout, cache.x.shape, cache.x.dtype)
         x, gamma, beta, mean, inv_std = map(np.ascontiguousarray, cache[:5])
         dout, rows = np.ascontiguousarray(dout), empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)

@@ -1,13 +1,13 @@
 """Sigmoid cross-entropy per pixel, for two classes and one logit.
 
-    s = -z for a pixel of class 1, z for class 0: how much the logit speaks for the wrong class
+    s = -z for a pixel of class 1, z for class 0                         the logit of the wrong class
     NLL = -log(probability of the right class) = log(1 + exp(s)) = max(s, 0) + log(1 + exp(-|s|))
     loss = sum over labelled pixels of  class_weights[y] * NLL / D                         y: a pixel's class
     dlogits = dloss * class_weights[y] / D * (sigmoid(z) - y)            0 on unlabelled pixels
 
-The last exp cannot overflow. sigmoid(z) - y is computed as sigmoid(s), with its sign reversed for class 1, so that no
-digit is lost where sigmoid(z) rounds to 1. D, class weights and void are defined as for the softmax cross-entropy. The
-loss equals the softmax cross-entropy of the two logits (0, z).
+The last exp cannot overflow. sigmoid(z) - y is computed as sigmoid(s), with its sign reversed for class 1. This loses
+no digits where sigmoid(z) rounds to 1. D, class weights and void are defined as for the softmax cross-entropy. The loss
+equals the softmax cross-entropy of the two logits (0, z).
 """
 
 from collections import namedtuple
@@ -28,7 +28,7 @@ SigmoidCrossEntropyCache = namedtuple("SigmoidCrossEntropyCache", "logits classe
 def _check(logits, labels, class_weights, ignore_label, normalizer):
     op = "sigmoid_cross_entropy"
     if logits.shape[-1:] != (1,):
-        raise ShapeError(f"{op} needs logits (..., 1), got {logits.shape}; more classes are softmax_cross_entropy's")
+        raise ShapeError(f"{op} needs logits (..., 1), got {logits.shape}. Use softmax_cross_entropy for more classes.")
     return check_loss(op, logits, labels, 2, class_weights, ignore_label, normalizer)
 
 
@@ -41,14 +41,14 @@ def sigmoid_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, i
 
     Args:
         logits: (..., 1).
-        labels: (...), integers 0 or 1.
+        labels: (...), integers 0 or 1, or `ignore_label`.
         class_weights, ignore_label, normalizer: as for `softmax_cross_entropy_forward`, with two classes.
 
     Returns:
-        loss, a scalar of the logits' dtype, and the cache.
+        The loss, a scalar of the logits' dtype, and the cache.
 
     Raises:
-        DataError: for a label that is neither 0 nor 1, with its place.
+        DataError: for a label that is neither 0 nor 1 nor `ignore_label`; the message says where it is.
     """
     weights, classes = _check(logits, labels, class_weights, ignore_label, normalizer)
     labelled, s = classes >= 0, _for_the_wrong_class(logits[..., 0], classes)
@@ -60,7 +60,7 @@ def sigmoid_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, i
 
 
 def sigmoid_cross_entropy_backward_numpy(dloss, cache):
-    """dloss, a scalar -> dlogits (..., 1)."""
+    """Return dlogits (..., 1) for the scalar dloss."""
     logits, classes, weights, divisor = cache
     wrong, _ = sigmoid_forward_numpy(_for_the_wrong_class(logits[..., 0], classes))
     scale = weights[classes] * (dloss / divisor if divisor else 0)
@@ -69,12 +69,12 @@ def sigmoid_cross_entropy_backward_numpy(dloss, cache):
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
-PIXELS_PER_TASK = 256  # fixed, so that sums do not depend on the number of threads
+PIXELS_PER_TASK = 256  # fixed, so sums do not depend on the number of threads
 
 
 @kernel
 def _sum_nll(logits, classes, weights, sums):
-    """Per task: sum of weight * NLL, sum of weights, count of labelled pixels."""
+    """Compute per task the sum of weight * NLL, the sum of weights and the count of labelled pixels."""
     for task in prange(sums.shape[1]):
         weighted_nll, weight, count = 0.0, 0.0, 0
         for p in range(task * PIXELS_PER_TASK, min((task + 1) * PIXELS_PER_TASK, logits.size)):
@@ -89,7 +89,7 @@ def _sum_nll(logits, classes, weights, sums):
 
 @kernel
 def _logits_gradient(logits, classes, weights, scale, dlogits):
-    """dlogits = weight * (sigmoid(z) - y) * scale"""
+    """Compute dlogits = weight * (sigmoid(z) - y) * scale."""
     for p in prange(logits.size):
         y = classes[p]
         dlogits[p] = 0
@@ -102,7 +102,7 @@ def _logits_gradient(logits, classes, weights, scale, dlogits):
 
 
 def sigmoid_cross_entropy_forward_numba(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
-    """One pass over memory; a task takes 256 pixels."""
+    """Compute the loss in one pass over memory. A task processes 256 pixels."""
     weights, classes = _check(logits, labels, class_weights, ignore_label, normalizer)
     sums = empty((3, -(-logits.size // PIXELS_PER_TASK)), logits.dtype)
     _sum_nll(np.ascontiguousarray(logits).reshape(-1), classes.reshape(-1), weights, sums)
@@ -113,7 +113,7 @@ def sigmoid_cross_entropy_forward_numba(logits, labels, *, class_weights=None, i
 
 
 def sigmoid_cross_entropy_backward_numba(dloss, cache):
-    """One pass over memory."""
+    """Compute the gradient in one pass over memory."""
     logits, classes, weights, divisor = cache
     scale = weights.dtype.type(dloss / divisor if divisor else 0)
     return elementwise(_logits_gradient, logits, classes, settings=(weights, scale))

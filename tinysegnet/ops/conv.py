@@ -2,18 +2,18 @@
 
     out[n, u, v, f] = bias[f] + sum over i, j, c of  x_padded[n, u*s + i, v*s + j, c] * weight[i, j, c, f]
 
-(as in every deep-learning library the kernel is not flipped: strictly this is a cross-correlation). For one kernel tap
-(i, j), the sum over c multiplies the whole picture, shifted by (i, j), by one C x F matrix. So a K x K convolution is
-K*K shifted matrix products, and no matrix of patches, K*K times as large as the picture, is ever built:
+As in every deep-learning library, the kernel is not flipped, so strictly this is a cross-correlation. For one kernel
+tap (i, j), the sum over c multiplies the whole picture, shifted by (i, j), by one C x F matrix. So a K x K convolution
+is K*K shifted matrix products, without a matrix of patches, which would be K*K times as large as the picture:
 
     forward:  out     += x_shifted @ weight[i, j]
     so:       dweight[i, j]  = x_shifted^T @ dout           (summed over all pixels of all pictures)
               dx_shifted    += dout @ weight[i, j]^T
 
-SegNet uses it in every stage (Badrinarayanan et al. 2017, section 3), with stride 1 and "same" padding.
+SegNet uses convolution in every stage (Badrinarayanan et al. 2017, section 3), with stride 1 and "same" padding.
 
-The fast variant has several algorithms for the same sums, that of `engine/direct.py` and two of `engine/winograd.py`.
-For each shape it takes the one that `engine/cost_model.py` expects to be fastest.
+The fast variant has three algorithms for the same sums, one in `engine/direct.py` and two in `engine/winograd.py`. For
+each shape it uses the one that `engine/cost_model.py` expects to be fastest.
 """
 
 from collections import namedtuple
@@ -36,12 +36,12 @@ def conv2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same"):
     """Convolve pictures with a kernel, and add a bias.
 
     Args:
-        x: pictures, (N, H, W, C).
-        weight: kernel, (KH, KW, C, F).
-        bias: (F,), or None for none.
-        stride: pixels between outputs, one number or (rows, columns).
-        padding: zeros around the picture: "same" (H' = ceil(H / stride), an odd surplus at the end), "valid" (none),
-            a number of pixels, or (rows, columns).
+        x: the pictures, (N, H, W, C).
+        weight: the kernel, (KH, KW, C, F).
+        bias: the bias, (F,), or None.
+        stride: the distance between windows in pixels, one number or (rows, columns).
+        padding: the zeros around the picture: "same" (H' = ceil(H / stride); if their number is odd, the extra zero is
+            at the end), "valid" (none), a number of pixels, or (rows, columns).
 
     Returns:
         out (N, H', W', F), and the cache.
@@ -57,9 +57,9 @@ def conv2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same"):
 
 
 def conv2d_backward_numpy(dout, cache, *, input_gradient=True):
-    """dout (N, H', W', F) -> dx (N, H, W, C), dweight (KH, KW, C, F), dbias (F,) or None for an absent bias.
+    """Return dx (N, H, W, C), dweight (KH, KW, C, F) and dbias (F,), or None without a bias, for dout (N, H', W', F).
 
-    input_gradient=False leaves dx out (None), which the first layer of a network does not need.
+    With input_gradient=False, dx is None: the first layer of a network does not need it.
     """
     check_convolution_dout("conv2d", dout, cache)
     x, weight, has_bias, stride, pads = cache
@@ -75,11 +75,11 @@ def conv2d_backward_numpy(dout, cache, *, input_gradient=True):
 
 
 def conv2d_inference_numpy(x, weight, bias=None, *, scale=None, stride=1, padding="same", relu=False):
-    """Convolve for inference: batch normalisation as a scale, ReLU in the same pass, no cache.
+    """Convolve for inference, optionally with a scale and a ReLU, and return out without a cache.
 
     Args:
-        scale: factors of the kernel's features, (F,), or None for 1.
-        relu: whether the result goes through a ReLU.
+        scale: a factor for each output channel of the kernel, such as that of batch normalisation, (F,), or None.
+        relu: whether to apply ReLU to the result.
     """
     weight = weight if scale is None else weight * scale
     out, _ = conv2d_forward_numpy(x, weight, bias, stride=stride, padding=padding)
@@ -91,7 +91,7 @@ def conv2d_inference_numpy(x, weight, bias=None, *, scale=None, stride=1, paddin
 
 @kernel
 def _rotate_kernel(weight, rotated):
-    """rotated[K-1-i, K-1-j, f, c] = weight[i, j, c, f]; a task writes 16 rows, so that whole cache lines are used."""
+    """Set rotated[K-1-i, K-1-j, f, c] = weight[i, j, c, f]. A task writes 16 rows, so it uses whole cache lines."""
     KH, KW, C, F = weight.shape
     panels = (F + 15) // 16
     for task in prange(KH * KW * panels):
@@ -103,7 +103,7 @@ def _rotate_kernel(weight, rotated):
 
 @kernel
 def _sum_rows(x, sums):
-    """Sum each row of each picture: (N * H, C). Callers add the rows in order, whatever the number of threads."""
+    """Sum each row of each picture into sums (N * H, C). The caller adds the rows in a fixed order."""
     N, H, W, C = x.shape
     for row in prange(N * H):
         total, pixels = sums[row], x[row // H, row % H]
@@ -114,7 +114,7 @@ def _sum_rows(x, sums):
 
 
 def convolve(x, weight, bias, out_shape, stride, pads, *, relu=False, name=None):
-    """-> out, where shapes are known to fit. name: the algorithm's, or None for the one that the cost model chooses."""
+    """Convolve arrays whose shapes are known to fit. name: the algorithm, or None to let the cost model choose one."""
     x, weight, out = np.ascontiguousarray(x), np.ascontiguousarray(weight), empty(out_shape, x.dtype)
     bias = bias_or_zeros(bias, weight.shape[3], x.dtype)
     name = name or cost_model.choose_convolution(weight.shape, stride, out_shape)
@@ -126,9 +126,9 @@ def convolve(x, weight, bias, out_shape, stride, pads, *, relu=False, name=None)
 
 
 def convolve_transposed(dout, weight, x_shape, stride, pads, *, bias=None, name=None):
-    """-> dx: a convolution of dout with the kernel rotated by 180 degrees and its channels exchanged.
+    """Compute dx, the convolution of dout with the kernel rotated by 180 degrees and its channel axes swapped.
 
-    bias: that of a transposed convolution, whose forward this is.
+    This is also the forward of a transposed convolution, which has a bias. name: as for `convolve`.
     """
     KH, KW, C, F = weight.shape
     spread, around = spread_out(dout, (KH, KW), x_shape, stride, pads)
@@ -138,7 +138,7 @@ def convolve_transposed(dout, weight, x_shape, stride, pads, *, bias=None, name=
 
 
 def weight_gradient(x, dout, weight, stride, pads, *, name=None):
-    """dweight. name: as for `convolve`."""
+    """Compute dweight. name: as for `convolve`."""
     x, dout, dweight = np.ascontiguousarray(x), np.ascontiguousarray(dout), empty(weight.shape, weight.dtype)
     name = name or cost_model.choose_weight_gradient(weight.shape, stride, dout.shape)
     if name == "direct":
@@ -149,25 +149,25 @@ def weight_gradient(x, dout, weight, stride, pads, *, name=None):
 
 
 def sum_pixels(dout):
-    """-> (F,), summed over all pixels of all pictures."""
+    """Return the sum over all pixels of all pictures, (F,)."""
     rows = empty((dout.shape[0] * dout.shape[1], dout.shape[3]), dout.dtype)
     _sum_rows(np.ascontiguousarray(dout), rows)
     return rows.sum(0)
 
 
 def bias_or_zeros(bias, features, dtype):
-    """The first term of every sum, (F,). It is a copy: for a read-only bias numba would compile the kernels again."""
+    """Return a copy of the bias, or zeros, (F,). For a read-only bias numba would compile the kernels again."""
     return np.zeros(features, dtype) if bias is None else bias.copy()
 
 
 def _resolve_name(name, weight_shape, stride):
-    """ "winograd" -> the one of Winograd's algorithms that is made for this kernel; other names stay."""
+    """Return the Winograd algorithm for this kernel if the name is "winograd", else the name itself."""
     if name != "winograd":
         return name
     found = winograd.algorithm_for(weight_shape, stride)
     if found is None:
-        raise ShapeError(f"conv2d: Winograd's algorithms need a square kernel of 3x3 or more and stride 1, "
-                         f"got {weight_shape[:2]} and {stride}")  # fmt: skip
+        raise ShapeError(f"conv2d: Winograd's algorithms need a square kernel of at least 3x3 and stride 1, "
+                         f"got kernel {weight_shape[:2]} and stride {stride}")  # fmt: skip
     return found
 
 
@@ -180,14 +180,14 @@ def _forward(x, weight, bias, stride, padding, *, relu=False, name=None):
 
 
 def _by(name):
-    """-> forward and backward by the algorithm of this name; None lets the cost model choose one for each shape."""
+    """Return forward and backward for the named algorithm. With None, the cost model chooses one for each shape."""
 
     def forward(x, weight, bias=None, *, stride=1, padding="same"):
-        """By one of the engine's algorithms; "winograd" raises ShapeError for what it does not support."""
+        """Convolve with one of the engine's algorithms. "winograd" raises ShapeError for unsupported shapes."""
         return _forward(x, weight, bias, stride, padding, name=name)
 
     def backward(dout, cache, *, input_gradient=True):
-        """dx and dweight, each by one of the engine's algorithms."""
+        """Compute dx and dweight, each with one of the engine's algorithms."""
         check_convolution_dout("conv2d", dout, cache)
         x, weight, has_bias, stride, pads = cache
         resolved, dx = _resolve_name(name, weight.shape, stride), None
@@ -205,7 +205,7 @@ conv2d_forward_winograd, conv2d_backward_winograd = _by("winograd")
 
 
 def conv2d_inference_numba(x, weight, bias=None, *, scale=None, stride=1, padding="same", relu=False):
-    """ReLU is applied while the pixels are in the processor's cache."""
+    """Convolve for inference. ReLU is applied while the pixels are in the processor's cache."""
     if scale is not None:
         weight = np.multiply(weight, scale, out=empty_like(weight))
     return _forward(x, weight, bias, stride, padding, relu=relu)[0]

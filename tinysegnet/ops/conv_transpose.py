@@ -1,24 +1,24 @@
-"""Transposed convolution: learned upsampling, a convolution read backwards, from its output to its input.
+"""Transposed convolution: learned upsampling, which runs a convolution from its output to its input.
 
-A convolution of F -> C channels with this very weight reads, for output pixel (u, v), the pixels (u*s + i, v*s + j).
-Transposed, pixel (u, v) of the input writes to them: every pixel stamps the kernel on the picture, stamps lie s apart,
-and where they overlap they add up.
+A convolution from F to C channels with the same weight reads the pixels (u*s + i, v*s + j) for its output pixel (u, v).
+Transposed, pixel (u, v) of the input writes to them. Every pixel adds a scaled copy of the kernel to the output. The
+copies are s pixels apart, and where they overlap they add up.
 
     out_padded[n, u*s + i, v*s + j, f]  +=  sum over c of  x[n, u, v, c] * weight[i, j, f, c]        out += bias
 
-or, for the whole picture and one kernel tap (i, j), where `shifted` is what that tap of the convolution reads:
+For the whole picture and one kernel tap (i, j), where `shifted` stands for the pixels that this tap reads:
 
     forward:  out_shifted  += x @ weight[i, j]^T
     so:       dx           += dout_shifted @ weight[i, j]        a convolution of dout
               dweight[i, j] = dout_shifted^T @ x                 that convolution's weight gradient: its input is dout,
                                                                  its output's gradient is x
 
-As matrices, convolution is A and this is A^T: <A u, x> = <u, A^T x>. So forward is conv2d's input gradient, and its
-gradients are conv2d's forward and weight gradient; the fast version calls these. (It is not the inverse: A^T A u is
-not u. Caffe's name "deconvolution" is a misnomer.)
+If A is the matrix of a convolution, this op is A^T: <A u, x> = <u, A^T x>. So its forward is conv2d's input gradient,
+and its gradients are conv2d's forward and weight gradient, which the fast variant calls. It is not the inverse of the
+convolution, as A^T A u is not u. Caffe's name "deconvolution" is a misnomer.
 
-A convolution with stride s maps s different sizes to the same size H; `output_size` says which of them is meant.
-FCN-Basic, the decoder that SegNet's paper compares its own with (table 1), upsamples this way.
+A convolution with stride s maps s different sizes to the same size H, so `output_size` selects one of them. FCN-Basic,
+a decoder that the SegNet paper compares with its own (table 1), upsamples this way.
 """
 
 from collections import namedtuple
@@ -31,22 +31,22 @@ from .array_checks import check_dout, pair
 from .op import Op, Variant
 from .windows import check_kernel, conv2d_output_size, crop, pad, place, shifted
 
-# stride and pads: those of the convolution whose transpose this is
+# stride and pads belong to the convolution whose transpose this is
 ConvTranspose2dCache = namedtuple("ConvTranspose2dCache", "x weight has_bias stride pads out_shape")
 
 
 def conv_transpose2d_output_size(size, kernel, *, stride=1, padding="same", output_size=None):
-    """(H, W) of the output for an input of `size`.
+    """Return (H, W) of the output for an input of `size`.
 
     Args:
         size: (H, W) of the input.
         kernel: (KH, KW), or one number.
-        stride, padding: the convolution's.
-        output_size: the size that the convolution turns into `size`. None for the largest that fits, H * stride, with
-            "same"; else for the smallest, (H - 1) * stride + K - 2 * padding.
+        stride, padding: those of the convolution.
+        output_size: the size that the convolution maps to `size`. With None and padding "same" it is the largest that
+            fits, H * stride; with None and other paddings the smallest, (H - 1) * stride + K - 2 * padding.
 
     Raises:
-        ShapeError: if output_size does not fit; it names the sizes that do.
+        ShapeError: if output_size does not fit; the message lists the sizes that do.
     """
     size, kernel = pair(size), pair(kernel)
     stride, pads, _ = place("conv_transpose2d", size, kernel, stride, padding)
@@ -58,18 +58,18 @@ def conv_transpose2d_output_size(size, kernel, *, stride=1, padding="same", outp
     wanted = tuple(usual) if output_size is None else pair(output_size)
     if min(wanted) < 1 or conv2d_output_size(wanted, kernel, stride=stride, padding=padding) != size:
         rows, columns = (_list_sizes(n, n + s - 1) for n, s in zip(least, stride, strict=True))
-        raise ShapeError(f"conv_transpose2d: output_size {wanted} (expected {rows} rows and {columns} columns: of "
-                         f"these kernel {kernel}, stride {stride} and padding {padding!r} make {size})")  # fmt: skip
+        raise ShapeError(f"conv_transpose2d: output_size is {wanted}, but input size {size}, kernel {kernel}, stride "
+                         f"{stride} and padding {padding!r} allow {rows} rows and {columns} columns")  # fmt: skip
     return wanted
 
 
 def _list_sizes(least, most):
     least = max(least, 1)
-    return str(most) if least == most else f"{least}..{most}" if least < most else "(there is none)"
+    return str(most) if least == most else f"{least}..{most}" if least < most else "no"
 
 
 def _check(x, weight, bias, stride, padding, output_size):
-    """-> stride, pads, output shape; a ShapeError says which argument does not fit."""
+    """Return stride, pads and output shape. Raise ShapeError if an argument does not fit."""
     check_kernel("conv_transpose2d", "KH KW F C", x, weight, bias)
     settings = {"stride": stride, "padding": padding, "output_size": output_size}
     size = conv_transpose2d_output_size(x.shape[1:3], weight.shape[:2], **settings)
@@ -78,15 +78,15 @@ def _check(x, weight, bias, stride, padding, output_size):
 
 
 def conv_transpose2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same", output_size=None):
-    """Convolve backwards: upsample pictures with a kernel, and add a bias.
+    """Upsample pictures with the transpose of a convolution, and add a bias.
 
     Args:
-        x: pictures, (N, H, W, C).
-        weight: kernel of the convolution F -> C, (KH, KW, F, C).
-        bias: (F,), or None for none.
-        stride, padding: the convolution's, as for `conv2d_forward`.
-        output_size: (rows, columns), from which the convolution makes (H, W); None for the size that
-            `conv_transpose2d_output_size` names.
+        x: the pictures, (N, H, W, C).
+        weight: the kernel of the convolution from F to C channels, (KH, KW, F, C).
+        bias: the bias, (F,), or None.
+        stride, padding: those of the convolution, as for `conv2d_forward`.
+        output_size: (rows, columns) that the convolution maps to (H, W), or None for the default of
+            `conv_transpose2d_output_size`.
 
     Returns:
         out (N, *output_size, F), and the cache.
@@ -102,9 +102,9 @@ def conv_transpose2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="s
 
 
 def conv_transpose2d_backward_numpy(dout, cache, *, input_gradient=True):
-    """dout (N, *output_size, F) -> dx (N, H, W, C), dweight (KH, KW, F, C), dbias (F,) or None for an absent bias.
+    """Return dx (N, H, W, C), dweight (KH, KW, F, C) and dbias (F,), or None without a bias.
 
-    input_gradient=False leaves dx out (None).
+    dout has the shape (N, *output_size, F). With input_gradient=False, dx is None.
     """
     x, weight, has_bias, stride, pads, out_shape = cache
     check_dout("conv_transpose2d", dout, out_shape, x.dtype)
@@ -123,7 +123,7 @@ def conv_transpose2d_backward_numpy(dout, cache, *, input_gradient=True):
 
 
 def conv_transpose2d_forward_numba(x, weight, bias=None, *, stride=1, padding="same", output_size=None):
-    """conv2d's input gradient, by the algorithm that the cost model expects to be fastest."""
+    """Call conv2d's input gradient with the algorithm that the cost model expects to be fastest."""
     stride, pads, out_shape = _check(x, weight, bias, stride, padding, output_size)
     x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
     out = conv.convolve_transposed(x, weight, out_shape, stride, pads, bias=bias)
@@ -131,7 +131,7 @@ def conv_transpose2d_forward_numba(x, weight, bias=None, *, stride=1, padding="s
 
 
 def conv_transpose2d_backward_numba(dout, cache, *, input_gradient=True):
-    """conv2d's forward and weight gradient, each by the algorithm that the cost model expects to be fastest."""
+    """Call conv2d's forward and weight gradient, each with the algorithm that the cost model expects to be fastest."""
     x, weight, has_bias, stride, pads, out_shape = cache
     check_dout("conv_transpose2d", dout, out_shape, x.dtype)
     dx = conv.convolve(dout, weight, None, x.shape, stride, pads) if input_gradient else None

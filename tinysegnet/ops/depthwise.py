@@ -1,15 +1,15 @@
-"""Depthwise convolution: every channel is convolved with a kernel of its own and ignores the other channels.
+"""Depthwise convolution: each channel is convolved with its own kernel, independently of the other channels.
 
     out[n, u, v, c] = bias[c] + sum over i, j of  x_padded[n, u*s + i, v*s + j, c] * weight[i, j, 0, c]
 
-It is conv2d with diagonal C x F matrices: one weight per channel instead of F, so 1/F of the weights and of the
-multiplications. For one kernel tap:
+This is conv2d with diagonal C x F matrices. A channel has one weight per kernel tap instead of F, so the op has 1/F of
+the weights and multiplications. For one kernel tap:
 
     forward:  out     += x_shifted * weight[i, j]
     so:       dweight[i, j]  = sum of x_shifted * dout          (over all pixels of all pictures)
               dx_shifted    += dout * weight[i, j]
 
-The decoder of SegNet-Basic-SingleChannelDecoder (Badrinarayanan et al. 2017, section 3.1) is made of it.
+SegNet-Basic-SingleChannelDecoder uses it in its decoder (Badrinarayanan et al. 2017, section 3.1).
 """
 
 import numpy as np
@@ -27,9 +27,9 @@ def depthwise_conv2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="s
     """Convolve each channel of pictures with its own kernel, and add a bias.
 
     Args:
-        x: pictures, (N, H, W, C).
-        weight: kernels, (KH, KW, 1, C).
-        bias: (C,), or None for none.
+        x: the pictures, (N, H, W, C).
+        weight: the kernels, (KH, KW, 1, C).
+        bias: the bias, (C,), or None.
         stride, padding: as for `conv2d_forward`.
 
     Returns:
@@ -46,9 +46,9 @@ def depthwise_conv2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="s
 
 
 def depthwise_conv2d_backward_numpy(dout, cache, *, input_gradient=True):
-    """dout (N, H', W', C) -> dx (N, H, W, C), dweight (KH, KW, 1, C), dbias (C,) or None for an absent bias.
+    """Return dx (N, H, W, C), dweight (KH, KW, 1, C) and dbias (C,), or None without a bias, for dout (N, H', W', C).
 
-    input_gradient=False leaves dx out (None).
+    With input_gradient=False, dx is None.
     """
     check_convolution_dout("depthwise_conv2d", dout, cache)
     x, weight, has_bias, stride, pads = cache
@@ -64,17 +64,17 @@ def depthwise_conv2d_backward_numpy(dout, cache, *, input_gradient=True):
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
-# Both kernels add products within each channel, a vector of channels at a time, with the sums in registers:
-#     forward:  row r is an output pixel, a holds the windows, b the weights
-#     dweight:  row r is a kernel tap, a holds the pixels under it, b dout
+# Both kernels add products within each channel, for one vector of channels at a time, with the sums in registers:
+#     forward:  row r is an output pixel, a contains the windows, b the weights
+#     dweight:  row r is a kernel tap, a contains the pixels under it, b contains dout
 # A block of pixels stays in the processor's cache while all taps read it.
 
 BLOCK = 32  # pixels
-CHUNKS = 32  # of rows; their sums are added in order, whatever the number of threads
+CHUNKS = 32  # chunks of rows, whose sums are added in a fixed order for any number of threads
 
 
 def add_products_numpy(a, a_start, a_row, a_step, b, b_start, b_step, out, out_start, out_row, rows, inner, channels):
-    """out[r, c] += sum over k of a[r, k, c] * b[k, c]; all are windows into flat arrays, as in `engine/gemm.py`."""
+    """Add sum_k a[r, k, c] * b[k, c] to out[r, c]. All are windows into flat arrays, as in `engine/gemm.py`."""
     window, size = np.lib.stride_tricks.as_strided, a.itemsize
     pixels = window(a[a_start:], (rows, inner, channels), (a_row * size, a_step * size, size))
     factors = window(b[b_start:], (inner, channels), (b_step * size, size))
@@ -88,7 +88,7 @@ if JIT:
 
     @kernel(inline=True)
     def add_products(a, a_start, a_row, a_step, b, b_start, b_step, out, out_start, out_row, rows, inner, channels):
-        """The same for at most ROWS rows."""
+        """Do the same for at most ROWS rows."""
         for c in range(0, channels, lanes(out)):
             channel_tile(a, a_start + c, a_row, a_step, b, b_start + c, b_step,
                          out, out_start + c, out_row, rows, channels - c, inner, True)  # fmt: skip
@@ -99,7 +99,7 @@ else:
 
 @kernel
 def _convolve_rows(x, weight, bias, out, stride_y, stride_x):
-    """A task computes a row of the picture; x is padded."""
+    """Convolve the padded x. A task computes one row of out."""
     N, H, W, C = out.shape
     KH, KW = weight.shape[:2]
     x_flat, weight_flat, out_flat = x.reshape(-1), weight.reshape(-1), out.reshape(-1)
@@ -117,7 +117,7 @@ def _convolve_rows(x, weight, bias, out, stride_y, stride_x):
 
 @kernel
 def _weight_gradient(x, dout, sums, stride_y, stride_x):
-    """sums[chunk, i, j] = x[n, y*s + i, x*s + j] * dout[n, y, x], summed over a chunk of the rows (n, y)."""
+    """Set sums[chunk, i, j] to the sum of x[n, y*s + i, x*s + j] * dout[n, y, x] over a chunk of rows (n, y)."""
     N, H, W, C = dout.shape
     chunks, KH, KW = sums.shape[:3]
     x_flat, dout_flat, sums_flat = x.reshape(-1), dout.reshape(-1), sums.reshape(-1)
@@ -135,12 +135,12 @@ def _weight_gradient(x, dout, sums, stride_y, stride_x):
 
 def _convolve(x, weight, bias, out_shape, stride, pads):
     out, bias = empty(out_shape, x.dtype), conv.bias_or_zeros(bias, out_shape[3], x.dtype)
-    _convolve_rows(direct.padded(x, pads), weight.copy(), bias, out, *stride)  # copied for the same reason as bias
+    _convolve_rows(direct.padded(x, pads), weight.copy(), bias, out, *stride)  # copied for the reason in bias_or_zeros
     return out
 
 
 def depthwise_conv2d_forward_numba(x, weight, bias=None, *, stride=1, padding="same"):
-    """A task computes a row of the picture."""
+    """Convolve; a task computes one row of out."""
     stride, pads, out_shape = check_convolution("depthwise_conv2d", LAYOUT, x, weight, bias, stride, padding)
     x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
     out = _convolve(x, weight, bias, out_shape, stride, pads)
@@ -148,7 +148,7 @@ def depthwise_conv2d_forward_numba(x, weight, bias=None, *, stride=1, padding="s
 
 
 def depthwise_conv2d_backward_numba(dout, cache, *, input_gradient=True):
-    """The forward's kernel computes dx; dweight is summed in chunks of rows."""
+    """Compute dx with the forward's kernel, and sum dweight in chunks of rows."""
     check_convolution_dout("depthwise_conv2d", dout, cache)
     x, weight, has_bias, stride, pads = cache
     dout, dx = np.ascontiguousarray(dout), None

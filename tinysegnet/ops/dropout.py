@@ -1,10 +1,10 @@
-"""Dropout: activations are zeroed at random, and the others scaled up, so that the expected sum stays the same.
+"""Dropout: set random activations to zero and scale up the others, which keeps the expected sum.
 
-    out = x * mask / (1 - rate)        dx = dout * mask / (1 - rate)        mask: True where kept, with chance 1 - rate
+    out = x * mask / (1 - rate)        dx = dout * mask / (1 - rate)        mask: True with probability 1 - rate
 
-The mask is an argument: ops draw no random numbers. Srivastava et al. 2014, with the division here instead of in
-inference, as in Caffe. Bayesian SegNet (Kendall, Badrinarayanan & Cipolla 2015) draws masks in inference too: the mean
-of its outputs is the prediction, and their spread is the uncertainty.
+The mask is an argument, because ops draw no random numbers. Source: Srivastava et al. 2014. As in Caffe, activations
+are scaled up in training, so inference needs no factor. Bayesian SegNet (Kendall, Badrinarayanan & Cipolla 2015) also
+draws masks in inference: the mean of its outputs is the prediction, and their spread is the uncertainty.
 """
 
 from collections import namedtuple
@@ -21,33 +21,33 @@ DropoutCache = namedtuple("DropoutCache", "mask keep")
 
 
 def _check(x, mask, rate):
-    """-> 1 - rate in the dtype of x."""
+    """Return 1 - rate in the dtype of x."""
     check_floats("dropout", x=x)
     if mask.shape != x.shape or mask.dtype != bool:
         raise ShapeError(f"dropout needs a mask of bool {x.shape}, True where x is kept, got {mask.dtype} {mask.shape}")
     rate = convert("rate", rate, float)
     if not 0 <= rate < 1:
-        raise SettingError(f"rate: {rate} (expected 0 <= rate < 1)")
+        raise SettingError(f"rate: {rate} is not in the range 0 <= rate < 1")
     return x.dtype.type(1 - rate)
 
 
 def dropout_forward_numpy(x, mask, *, rate=0.5):
-    """Zero the activations that the mask does not keep. They are multiplied, not replaced, so a NaN stays.
+    """Multiply the activations by 0 where the mask is False, and scale up the others. A NaN stays NaN.
 
     Args:
-        x: any shape.
-        mask: bool of the same shape, True where x is kept.
-        rate: the probability that an activation is zeroed, 0 <= rate < 1.
+        x: the activations, of any shape.
+        mask: a bool array of the same shape, True where x is kept.
+        rate: the probability that an activation is set to zero, 0 <= rate < 1.
 
     Returns:
-        out of x's shape, and the cache.
+        out, of x's shape, and the cache.
     """
     keep = _check(x, mask, rate)
     return x * (mask / keep), DropoutCache(mask, keep)
 
 
 def dropout_backward_numpy(dout, cache):
-    """dout -> dx, same shape."""
+    """Return dx for dout; both have x's shape."""
     mask, keep = cache
     check_dout("dropout", dout, mask.shape, keep.dtype)
     return dout * (mask / keep)
@@ -58,7 +58,7 @@ def dropout_backward_numpy(dout, cache):
 
 @kernel
 def _masked(x, mask, kept, dropped, out):
-    """out = x * kept where mask, x * dropped elsewhere"""
+    """Set out to x * kept where the mask is True, and to x * dropped elsewhere."""
     for k in prange(x.size):
         out[k] = x[k] * (kept if mask[k] else dropped)
 
@@ -69,13 +69,13 @@ def _apply(x, mask, keep):
 
 
 def dropout_forward_numba(x, mask, *, rate=0.5):
-    """One pass over memory."""
+    """Apply the mask in one pass over memory."""
     keep = _check(x, mask, rate)
     return _apply(x, mask, keep), DropoutCache(mask, keep)
 
 
 def dropout_backward_numba(dout, cache):
-    """The same pass."""
+    """Apply the mask to dout in one pass over memory."""
     mask, keep = cache
     check_dout("dropout", dout, mask.shape, keep.dtype)
     return _apply(dout, mask, keep)

@@ -1,13 +1,13 @@
-"""Pool indices: where in its window each maximum was, in two bits.
+"""Pooling indices: the position of each maximum in its window, in two bits.
 
-`position` is row-major inside the full window: for 2x2 windows
+Positions are row-major in the full window. For 2x2 windows they are
 
     0 1
     2 3
 
-so two bits hold it, and four channels share a byte: channel c is in bits 2*(c % 4) of byte c // 4; bits past the
-last channel are 0. SegNet's paper counts the same memory (section 3: "2 bits for each 2 x 2 pooling window"): 1/16 of
-a float32 feature map, 1/32 of PyTorch's int64 indices.
+A position fits in two bits, so four channels share a byte. Channel c is in bits 2*(c % 4) of byte c // 4, and bits past
+the last channel are 0. The SegNet paper counts the same memory (section 3: "2 bits for each 2 x 2 pooling window"):
+1/16 of a float32 feature map, and 1/32 of PyTorch's int64 indices.
 """
 
 import numpy as np
@@ -17,18 +17,18 @@ from .array_checks import pair
 
 
 def is_packed(size, stride):
-    """Whether indices take two bits: for 2x2 windows that tile the picture."""
+    """Return whether indices are packed into two bits, as they are for 2x2 windows that tile the picture."""
     return tuple(size) == (2, 2) and tuple(stride) == (2, 2)
 
 
 def indices_shape(pooled_shape, size=(2, 2), stride=(2, 2)):
-    """Shape of the uint8 indices that max_pool2d returns with an output of shape (N, h, w, C)."""
+    """Return the shape of the uint8 indices that belong to a max_pool2d output of shape (N, h, w, C)."""
     *window, C = pooled_shape
     return (*window, -(-C // 4) if is_packed(size, stride) else C)
 
 
 def pack_indices(position):
-    """Positions 0..3, uint8 (..., C) -> packed, uint8 (..., ceil(C / 4))."""
+    """Pack positions 0..3, uint8 (..., C), into uint8 (..., ceil(C / 4))."""
     packed = np.zeros((*position.shape[:-1], -(-position.shape[-1] // 4)), np.uint8)
     for k in range(4):
         channels = position[..., k::4]
@@ -37,18 +37,18 @@ def pack_indices(position):
 
 
 def unpack_indices(packed, num_channels):
-    """Packed, uint8 (..., ceil(C / 4)) -> positions 0..3, uint8 (..., C)."""
+    """Unpack uint8 (..., ceil(C / 4)) into positions 0..3, uint8 (..., C)."""
     if packed.dtype != np.uint8 or packed.shape[-1] != -(-num_channels // 4):
-        raise ShapeError(f"indices of {num_channels} channels are uint8 with {-(-num_channels // 4)} bytes per pixel, "
+        raise ShapeError(f"indices of {num_channels} channels need uint8 with {-(-num_channels // 4)} bytes per pixel, "
                          f"got {packed.dtype} {packed.shape}")  # fmt: skip
     position = (packed[..., None] >> np.array([0, 2, 4, 6], np.uint8)) & 3
     return position.reshape(*packed.shape[:-1], -1)[..., :num_channels]
 
 
 def flat_plane_indices(indices, num_channels, input_size, *, size=2, stride=2):
-    """Indices as Caffe and PyTorch have them: y * W + x within each plane, int64 (N, h, w, C).
+    """Convert indices to the format of Caffe and PyTorch: y * W + x within each plane, int64 (N, h, w, C).
 
-    input_size: (H, W) of the picture that was pooled; for an odd W, 2 * w would be one too many.
+    input_size is (H, W) of the picture that was pooled. It cannot be derived from w: an odd W is 2 * w - 1.
     """
     size, stride = pair(size), pair(stride)
     position = unpack_indices(indices, num_channels) if is_packed(size, stride) else indices

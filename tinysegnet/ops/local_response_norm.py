@@ -4,11 +4,11 @@
     out_c = x_c / s_c^beta
     dx_c  = dout_c / s_c^beta - 2 alpha beta / size * x_c * sum of dout_j x_j / s_j^(beta + 1) over the window of c
 
-The sum in dx is over the channels j whose window c is in, which are those in the window of c.
+The sum in dx is over the channels j whose windows contain c. These are the channels in the window of c.
 
-Krizhevsky, Sutskever & Hinton 2012, section 3.3, with alpha divided by size, as in Caffe and PyTorch. It is the first
-layer of SegNet-Basic, on pixels 0..255. A window of 5 spans all 3 channels there, so one number divides the three of a
-pixel, about 3.3 where they are white: bright pixels become darker, and colours stay.
+Source: Krizhevsky, Sutskever & Hinton 2012, section 3.3, with alpha divided by size, as in Caffe and PyTorch. It is the
+first layer of SegNet-Basic, where it normalises pixels 0..255. There a window of 5 spans all 3 channels, so the three
+values of a pixel have the same divisor, about 3.3 for white. Bright pixels become darker and keep their hue.
 """
 
 from collections import namedtuple
@@ -21,26 +21,26 @@ from ..runtime.settings import convert
 from .array_checks import check_dout, check_floats
 from .op import Op, Variant
 
-# half: channels on either side of a window's middle; share: alpha / size
+# half: the number of channels on either side of a window's centre; share: alpha / size
 LocalResponseNormCache = namedtuple("LocalResponseNormCache", "x half share beta k")
 
 
 def _check(x, size, alpha, beta, k):
-    """-> half, share, beta, k of the cache."""
+    """Return half, share, beta and k for the cache."""
     if x.ndim < 1 or 0 in x.shape:
         raise ShapeError(f"local_response_norm needs x (..., C) with no empty axis, got {x.shape}")
     check_floats("local_response_norm", x=x)
     size, beta = convert("size", size, int), convert("beta", beta, float)
     alpha, k = convert("alpha", alpha, float), convert("k", k, float)
     if size < 1 or size % 2 == 0:
-        raise SettingError(f"size: {size} (expected an odd number: a window has a channel in its middle)")
+        raise SettingError(f"size: {size} is not a positive odd number. A window has a channel at its centre.")
     if alpha < 0 or k <= 0:
-        raise SettingError(f"alpha: {alpha}, k: {k} (expected alpha >= 0 and k > 0: nothing is divided by 0)")
+        raise SettingError(f"alpha: {alpha}, k: {k} could lead to a division by 0. alpha must be >= 0, and k > 0.")
     return min(size // 2, x.shape[-1] - 1), alpha / size, beta, k
 
 
 def _window_sum(values, half):
-    """The sum of each channel and its `half` neighbours on either side; channels outside count as 0."""
+    """Sum each channel and its `half` neighbours on either side. Channels outside count as 0."""
     C = values.shape[-1]
     padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(half, half)])
     return sum(padded[..., j : j + C] for j in range(2 * half + 1))
@@ -50,9 +50,9 @@ def local_response_norm_forward_numpy(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0
     """Divide each value by s^beta, where s comes from the window of channels around it.
 
     Args:
-        x: (..., C).
-        size: channels of a window, an odd number.
-        alpha, beta, k: of the formula.
+        x: the values, (..., C).
+        size: the number of channels in a window, an odd number.
+        alpha, beta, k: the constants of the formula.
 
     Returns:
         out (..., C), and the cache.
@@ -66,7 +66,7 @@ def local_response_norm_forward_numpy(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0
 
 
 def local_response_norm_backward_numpy(dout, cache):
-    """dout (..., C) -> dx (..., C)."""
+    """Return dx (..., C) for dout (..., C)."""
     x, half, share, beta, k = cache
     check_dout("local_response_norm", dout, x.shape, x.dtype)
     s = k + share * _window_sum(x * x, half)
@@ -75,12 +75,12 @@ def local_response_norm_backward_numpy(dout, cache):
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
-# Where half = C - 1, as in the first layer of a network, every window is the whole pixel, which needs one power only.
+# If half = C - 1, as in the first layer of a network, every window is the whole pixel, so one power per pixel suffices.
 
 
 @kernel(inline=True)
 def _divisor(x, p, c, half, share, k):
-    """-> s of one value."""
+    """Return the divisor s of one value."""
     s = k
     for j in range(max(0, c - half), min(x.shape[1], c + half + 1)):
         s += share * (x[p, j] * x[p, j])
@@ -99,7 +99,7 @@ def _normalize(x, half, share, beta, k, out):
 
 @kernel
 def _input_gradient(dout, x, half, share, beta, k, slope, terms, dx):
-    """slope = 2 alpha beta / size; terms: memory for one number per value of x."""
+    """Compute dx. slope is 2 alpha beta / size, and terms is memory for one number per value of x."""
     pixels, C = x.shape
     for p in prange(pixels):
         for c in range(C):
@@ -114,7 +114,7 @@ def _input_gradient(dout, x, half, share, beta, k, slope, terms, dx):
 
 
 def local_response_norm_forward_numba(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0):
-    """One pass over memory."""
+    """Normalise in one pass over memory."""
     half, *numbers = _check(x, size, alpha, beta, k)
     x, C = np.ascontiguousarray(x), x.shape[-1]
     out = empty_like(x)
@@ -123,7 +123,7 @@ def local_response_norm_forward_numba(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0
 
 
 def local_response_norm_backward_numba(dout, cache):
-    """One pass over memory, which computes the divisors again from x."""
+    """Compute dx in one pass over memory, which recomputes the divisors from x."""
     x, half, share, beta, k = cache
     check_dout("local_response_norm", dout, x.shape, x.dtype)
     dout, x, C = np.ascontiguousarray(dout), np.ascontiguousarray(x), x.shape[-1]

@@ -4,11 +4,11 @@
     loss = sum over labelled pixels of  class_weights[y] * NLL / D
     dlogits = dloss * class_weights[y] / D * (p - one_hot(y))         0 on unlabelled pixels
 
-log p is never computed from p: log-sum-exp, with the largest logit subtracted, stays exact where p underflows.
+log p is not computed from p. The log-sum-exp, with the largest logit subtracted, stays exact where p underflows.
 
-D, the normaliser, is the count of labelled pixels of the whole batch, as in the SegNet authors' Caffe code
-(softmax_loss_layer.cpp, normalize: true). `normalizer="weights"` divides by the sum of the pixels' class weights
-instead, as PyTorch's CrossEntropyLoss does. A batch with no labelled pixel has loss 0 and gradient 0.
+D, the normaliser, is the number of labelled pixels in the whole batch, as in the SegNet authors' Caffe code
+(softmax_loss_layer.cpp, normalize: true). With `normalizer="weights"` it is the sum of the pixels' class weights, as in
+PyTorch's CrossEntropyLoss. A batch with no labelled pixel has loss 0 and gradient 0.
 """
 
 from collections import namedtuple
@@ -26,23 +26,23 @@ SoftmaxCrossEntropyCache = namedtuple("SoftmaxCrossEntropyCache", "probs classes
 
 
 def check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer):
-    """-> class_weights (K,) in the dtype of logits, and labels (...,) as integers with -1 for unlabelled pixels."""
+    """Return class_weights (K,) in the dtype of logits, and the labels as int32 with -1 for unlabelled pixels."""
     if logits.shape[:-1] != labels.shape:
-        raise ShapeError(f"logits {logits.shape} need labels {logits.shape[:-1]}, got {labels.shape}")
+        raise ShapeError(f"logits {logits.shape} need labels of shape {logits.shape[:-1]}, got {labels.shape}")
     check_floats(op, logits=logits)
     if normalizer not in ("count", "weights"):
-        raise SettingError(f'normalizer is "count" (of labelled pixels) or "weights" (their sum), got {normalizer!r}')
-    weights = np.ones(K, logits.dtype) if class_weights is None else np.asarray(class_weights, logits.dtype)
+        raise SettingError(f'normalizer: expected "count" or "weights", got {normalizer!r}')
+    weights = np.ones(K, logits.dtype) if class_weights is None else np.array(class_weights, logits.dtype, order="C")
     if weights.shape != (K,):
-        raise ShapeError(f"class_weights need one number for each of the {K} classes, got shape {weights.shape}")
+        raise ShapeError(f"class_weights must have one number for each of the {K} classes, got {weights.shape}")
     if labels.dtype.kind not in "iu":
-        raise ShapeError(f"labels are integers, got {labels.dtype}")
+        raise ShapeError(f"labels must be integers, got {labels.dtype}")
     void = np.zeros(labels.shape, bool) if ignore_label is None else labels == ignore_label
     wrong = ~void & ((labels < 0) | (labels >= K))  # checked before the cast, which may wrap a wrong label into range
     if wrong.any():
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
         unlabelled = f" and {ignore_label} for unlabelled pixels" if ignore_label is not None else ""
-        raise DataError(f"label {labels[where]} at {where}: allowed are 0..{K - 1}{unlabelled}")
+        raise DataError(f"label {labels[where]} at {where} is not allowed; labels are 0..{K - 1}{unlabelled}")
     classes = labels.astype(np.int32)
     classes[void] = -1
     return weights, classes
@@ -53,16 +53,16 @@ def softmax_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, i
 
     Args:
         logits: (..., K).
-        labels: (...), integers 0..K-1.
-        class_weights: (K,), or None for all 1.
-        ignore_label: the label of pixels that do not count, or None.
-        normalizer: what the sum is divided by: "count" of labelled pixels, or their "weights".
+        labels: (...), integers 0..K-1, or `ignore_label`.
+        class_weights: one weight per class, (K,), or None for all 1.
+        ignore_label: the label of unlabelled pixels, which do not count, or None.
+        normalizer: the divisor: "count" of labelled pixels, or the sum of their class "weights".
 
     Returns:
-        loss, a scalar of the logits' dtype, and the cache.
+        The loss, a scalar of the logits' dtype, and the cache.
 
     Raises:
-        DataError: for a label outside 0..K-1, with its place.
+        DataError: for a label outside 0..K-1 that is not `ignore_label`; the message says where it is.
     """
     op, K = "softmax_cross_entropy", logits.shape[-1]
     weights, classes = check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer)
@@ -78,7 +78,7 @@ def softmax_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, i
 
 
 def softmax_cross_entropy_backward_numpy(dloss, cache):
-    """dloss, a scalar -> dlogits (..., K)."""
+    """Return dlogits (..., K) for the scalar dloss."""
     probs, classes, weights, divisor = cache
     labelled = classes >= 0
     # forward: loss += weight * (log sum_k exp(logits_k) - logits_y) / D    so: dlogits = weight * (p - one_hot(y)) / D
@@ -92,7 +92,7 @@ def softmax_cross_entropy_backward_numpy(dloss, cache):
 
 @kernel
 def _probs_and_sums(logits, classes, weights, probs, sums):
-    """probs = softmax of logits; per task: sum of weight * NLL, sum of weights, count of labelled pixels."""
+    """Compute probs and, per task, the sum of weight * NLL, the sum of weights and the count of labelled pixels."""
     for task in prange(len(sums)):
         mine = slice(task * ROWS_PER_TASK, (task + 1) * ROWS_PER_TASK)
         x, result, labels = logits[mine], probs[mine], classes[mine]
@@ -112,7 +112,7 @@ def _probs_and_sums(logits, classes, weights, probs, sums):
 
 @kernel
 def _logits_gradient(probs, classes, scale, dlogits):
-    """dlogits = scale[y] * (probs - one_hot(y))"""
+    """Compute dlogits = scale[y] * (probs - one_hot(y))."""
     pixels, K = probs.shape
     for p in prange(pixels):
         y = classes[p]
@@ -124,7 +124,7 @@ def _logits_gradient(probs, classes, scale, dlogits):
 
 
 def softmax_cross_entropy_forward_numba(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
-    """One pass over memory; a task takes 256 pixels."""
+    """Compute the loss in one pass over memory. A task processes 256 pixels."""
     op, K = "softmax_cross_entropy", logits.shape[-1]
     weights, classes = check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer)
     logits = np.ascontiguousarray(logits)
@@ -137,7 +137,7 @@ def softmax_cross_entropy_forward_numba(logits, labels, *, class_weights=None, i
 
 
 def softmax_cross_entropy_backward_numba(dloss, cache):
-    """One pass over memory."""
+    """Compute the gradient in one pass over memory."""
     probs, classes, weights, divisor = cache
     scale = weights * weights.dtype.type(dloss / divisor if divisor else 0)
     probs, K = np.ascontiguousarray(probs), probs.shape[-1]

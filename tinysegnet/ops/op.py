@@ -1,6 +1,6 @@
-"""How an op is declared: its variants, the cache that they share, and the arguments that have a gradient.
+"""Declarations of ops: the variants, the cache that they share, and the arguments that have a gradient.
 
-Each op file ends with its declaration, which makes the public functions. `tinysegnet.ops.REGISTRY` holds all of them.
+Each op file ends with its declaration, which creates the public functions. `tinysegnet.ops.REGISTRY` contains them all.
 """
 
 import functools
@@ -11,14 +11,14 @@ from ..runtime import BACKEND
 
 
 class Variant(NamedTuple):
-    """One way to compute an op: a forward and the backward that belongs to it."""
+    """An implementation of an op: a forward and the backward that belongs to it."""
 
     forward: Callable
     backward: Callable
 
 
 def public_function(name: str, *, numpy: Callable, numba: Callable) -> Callable:
-    """The function that users call: the variant of this process's backend, with the NumPy variant's docstring."""
+    """Return the function that users call: the variant for this backend, with the NumPy variant's docstring."""
     variant = numba if BACKEND == "numba" else numpy
 
     @functools.wraps(numpy)
@@ -33,12 +33,12 @@ class Op:
     """The declaration of an op.
 
     Args:
-        name: such as "conv2d"; the public functions are `<name>_forward` and `<name>_backward`.
-        cache: the NamedTuple class that every variant's forward returns and every variant's backward takes.
+        name: a name such as "conv2d". The public functions are `<name>_forward` and `<name>_backward`.
+        cache: the class of named tuples that every forward returns and every backward takes.
         differentiable: the arguments that have a gradient, in the order in which backward returns them.
-        numpy: the definition, the shortest correct code.
+        numpy: the definition of the op, the shortest correct code.
         numba: the fast variant, which supports every case that the definition supports.
-        others: further variants by name, such as direct=Variant(...); they may refuse a shape with a ShapeError.
+        others: further variants by name, such as direct=Variant(...). They may raise a ShapeError for some shapes.
     """
 
     def __init__(self, name: str, *, cache: type, differentiable: tuple[str, ...],

@@ -1,14 +1,14 @@
-"""Max-pooling, which remembers where each maximum was, and unpooling, which puts values back there.
+"""Max-pooling, which records the position of each maximum, and unpooling, which puts values back there.
 
-    pool:    out[u, v] = max of the window at (u*s, v*s);   indices[u, v] = where it was
-    unpool:  out is zero except  out[where indices[u, v] says] = x[u, v]
+    pool:    out[u, v] = max of the window at (u*s, v*s);   indices[u, v] = its position
+    unpool:  out is zero except  out[position indices[u, v]] = x[u, v]
 
-Each is the other's mirror: the backward of pooling scatters like unpooling, the backward of unpooling gathers like
-pooling. This is SegNet's signature idea: the decoder upsamples with the encoder's indices (section 3, figure 3).
+The two ops mirror each other: the backward of pooling scatters like unpooling, and the backward of unpooling gathers
+like pooling. This is SegNet's signature idea: the decoder upsamples with the encoder's indices (section 3, figure 3).
 
-Windows follow Caffe's and PyTorch's ceil mode: the last ones may stick out of the picture and are clipped (45 -> 23),
-but none starts outside. The first maximum in reading order wins a tie; the first NaN wins over everything.
-Indices are positions inside the full window; for 2x2 with stride 2 they are packed to two bits (see `indices`).
+Windows follow the ceil mode of Caffe and PyTorch. The last windows may extend past the picture and are clipped, so 45
+rows become 23, but no window starts outside. The first maximum in reading order wins a tie, and the first NaN wins over
+everything. Indices are positions in the full window; for 2x2 with stride 2 they are packed into two bits (`indices`).
 """
 
 from collections import namedtuple
@@ -23,33 +23,33 @@ from .indices import indices_shape, is_packed, pack_indices, unpack_indices
 from .op import Op, Variant
 from .windows import crop, pad, shifted
 
-# picture_shape: (N, H, W, C), of pooling's x or of unpooling's out
+# picture_shape: (N, H, W, C) of the pooled picture, which is pooling's x and unpooling's out
 PoolCache = namedtuple("PoolCache", "indices picture_shape size stride")
 
 
 def max_pool2d_output_size(input_size, *, size=2, stride=2):
-    """(h, w) after pooling a picture of (H, W): ceil mode, no window starts outside. (45, 60) -> (23, 30)."""
+    """Return (h, w) after pooling a picture of (H, W) in ceil mode: (23, 30) for (45, 60)."""
     size, stride = pair(size), pair(stride)
     if min(size) < 1 or min(stride) < 1:
-        raise ShapeError(f"max_pool2d: window and stride must be at least 1, got {size} and {stride}")
+        raise ShapeError(f"max_pool2d: size and stride must be at least 1, got {size} and {stride}")
 
     def along(n, window, step):
-        windows = max(-(-(n - window) // step) + 1, 1)  # rounded up: drops no pixel at the end (if step <= window)
-        return windows - 1 if (windows - 1) * step >= n else windows  # the last one must start inside
+        windows = max(-(-(n - window) // step) + 1, 1)  # rounded up, so no pixel is dropped if step <= window
+        return windows - 1 if (windows - 1) * step >= n else windows  # the last window must start inside
 
     return tuple(map(along, input_size, size, stride))
 
 
 def max_pool2d_forward_numpy(x, *, size=2, stride=2):
-    """Keep the maximum of each window, and where it was.
+    """Return the maximum of each window and its position.
 
     Args:
         x: (N, H, W, C).
-        size, stride: of the window, a number or (rows, columns).
+        size, stride: the size and the distance of the windows, a number or (rows, columns).
 
     Returns:
-        (out (N, h, w, C), indices), and the cache. `max_pool2d_output_size` gives h and w. The indices are
-        uint8, packed (N, h, w, ceil(C/4)) for 2x2 with stride 2, else one byte each, (N, h, w, C).
+        The tuple (out (N, h, w, C), indices), and the cache. `max_pool2d_output_size` returns h and w. The indices are
+        uint8: packed, (N, h, w, ceil(C/4)), for 2x2 with stride 2, else one byte each, (N, h, w, C).
     """
     size, stride, pooled_shape = _check_pool(x, size, stride)
     windows = _windows(x, pooled_shape, size, stride, -np.inf)
@@ -60,48 +60,48 @@ def max_pool2d_forward_numpy(x, *, size=2, stride=2):
 
 
 def max_pool2d_backward_numpy(dout, cache):
-    """dout (N, h, w, C) -> dx (N, H, W, C): all of a window's gradient goes to its maximum."""
+    """Return dx (N, H, W, C) for dout (N, h, w, C). The gradient of a window goes to its maximum."""
     check_dout("max_pool2d", dout, (*cache.indices.shape[:3], cache.picture_shape[3]), dout.dtype)
-    # forward: out[u, v] = x[where indices says]    so: dx[where indices says] += dout[u, v]
+    # forward: out[u, v] = x[position]    so: dx[position] += dout[u, v]
     return _scatter_numpy(dout, *cache)
 
 
 def max_unpool2d_forward_numpy(x, indices, *, output_size, size=2, stride=2):
-    """Put each value where the maximum was, and zeros elsewhere.
+    """Put each value at the position of its maximum, and zeros elsewhere.
 
     Args:
         x: (N, h, w, C).
-        indices: those of a pooling.
-        output_size: (H, W) that the pooling saw; 2 * h would be wrong for an odd H.
-        size, stride: the pooling's.
+        indices: the indices that a pooling returned.
+        output_size: (H, W) of the picture that was pooled; an odd H is not 2 * h.
+        size, stride: those of the pooling.
 
     Returns:
         out (N, H, W, C), and the cache.
 
     Raises:
-        ShapeError: if windows overlap, if sizes do not belong together, or if an index points outside the picture.
+        ShapeError: if windows overlap, if the shapes do not fit together, or if an index points outside the picture.
     """
     cache = _check_unpool(x, indices, output_size, size, stride)
     return _scatter_numpy(x, *cache), cache
 
 
 def max_unpool2d_backward_numpy(dout, cache):
-    """dout (N, H, W, C) -> dx (N, h, w, C): the gradient at each index; the zeros in between pass none on."""
+    """Return dx (N, h, w, C), the values of dout (N, H, W, C) at the indices."""
     check_dout("max_unpool2d", dout, cache.picture_shape, dout.dtype)
     indices, picture_shape, size, stride = cache
     position = _positions(indices, picture_shape[3], size, stride)
-    # forward: out[where indices says] = x[u, v]    so: dx[u, v] = dout[where indices says]
+    # forward: out[position] = x[u, v]    so: dx[u, v] = dout[position]
     return np.take_along_axis(_windows(dout, position.shape, size, stride, 0), position[None], 0)[0]
 
 
 def _overhang(picture_shape, pooled_shape, size, stride):
-    """Rows and columns by which the last windows stick out of the picture, as `pad` and `crop` take them."""
+    """Return how far the last windows extend past the picture, in the format of `pad` and `crop`."""
     axes = zip(picture_shape[1:3], pooled_shape[1:3], size, stride, strict=True)
     return tuple((0, max((windows - 1) * step + window - n, 0)) for n, windows, window, step in axes)
 
 
 def _windows(x, pooled_shape, size, stride, outside):
-    """-> all windows of x, (positions, N, h, w, C), with the value `outside` where they stick out."""
+    """Return all windows of x, (positions, N, h, w, C), with the value `outside` beyond the picture."""
     padded = pad(x, _overhang(x.shape, pooled_shape, size, stride), outside)
     return np.stack([shifted(padded, i, j, pooled_shape, stride) for i, j in np.ndindex(*size)])
 
@@ -123,27 +123,27 @@ def _positions(indices, num_channels, size, stride):
 
 
 def _check_pool(x, size, stride):
-    """-> size and stride as pairs, and the shape of out."""
+    """Return size and stride as pairs, and the shape of out."""
     size, stride = pair(size), pair(stride)
     check_pictures("max_pool2d", x)
     if size[0] * size[1] > 256:
-        raise ShapeError(f"max_pool2d: a window {size} has more than 256 positions, too many for a byte")
+        raise ShapeError(f"max_pool2d: a window of {size} has more than 256 positions, which do not fit in a byte")
     N, H, W, C = x.shape
     return size, stride, (N, *max_pool2d_output_size((H, W), size=size, stride=stride), C)
 
 
 def _check_unpool(x, indices, output_size, size, stride):
-    """-> the cache."""
+    """Return the cache."""
     size, stride = pair(size), pair(stride)
     if stride[0] < size[0] or stride[1] < size[1]:
-        raise ShapeError(f"max_unpool2d: windows {size} with stride {stride} overlap, "
-                         "so two maxima may fall on the same pixel")  # fmt: skip
+        raise ShapeError(f"max_unpool2d: windows of {size} with stride {stride} overlap, "
+                         "so two maxima could be at the same pixel")  # fmt: skip
     h, w = max_pool2d_output_size(output_size, size=size, stride=stride)
     check_pictures("max_unpool2d", x)
     if x.shape[1:3] != (h, w):
-        raise ShapeError(f"max_unpool2d to {tuple(output_size)} needs x of (N, {h}, {w}, C), got {x.shape}")
+        raise ShapeError(f"max_unpool2d to {tuple(output_size)} needs x of shape (N, {h}, {w}, C), got {x.shape}")
     if indices.dtype != np.uint8:
-        raise ShapeError(f"max_unpool2d: indices must be the uint8 that max_pool2d leaves, got {indices.dtype}")
+        raise ShapeError(f"max_unpool2d: indices must be uint8, as max_pool2d returns them, got {indices.dtype}")
     if indices.shape != indices_shape(x.shape, size, stride):
         raise ShapeError(f"max_unpool2d: indices {indices.shape} do not belong to x {x.shape}")
     cache = PoolCache(indices, (len(x), *output_size, x.shape[3]), size, stride)
@@ -152,29 +152,29 @@ def _check_unpool(x, indices, output_size, size, stride):
 
 
 def _check_inside(indices, picture_shape, size, stride):
-    """An index into the part of a clipped window that is outside the picture would write outside the array."""
+    """Raise ShapeError for an index in the clipped part of a window: it would write outside the array."""
     _, H, W, C = picture_shape
-    # rows and columns of the last windows that lie inside the picture
+    # the rows and columns of the last windows that are inside the picture
     rows, columns = H - (indices.shape[1] - 1) * stride[0], W - (indices.shape[2] - 1) * stride[1]
     bottom_windows = _positions(indices[:, -1:], C, size, stride)
     right_windows = _positions(indices[:, :, -1:], C, size, stride)
     if np.any(bottom_windows >= rows * size[1]) or np.any(right_windows % size[1] >= columns):
-        raise ShapeError(f"max_unpool2d: an index points outside the picture of {(H, W)}: "
-                         "these indices were made by pooling a picture of another size")  # fmt: skip
+        raise ShapeError(f"max_unpool2d: an index points outside the picture of {(H, W)}, "
+                         "so the indices come from a picture of another size")  # fmt: skip
     if not is_packed(size, stride) and indices.max() >= size[0] * size[1]:
-        raise ShapeError(f"max_unpool2d: index {indices.max()} in a window of {size[0] * size[1]} positions")
+        raise ShapeError(f"max_unpool2d: index {indices.max()} exceeds a window of {size[0] * size[1]} positions")
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
 
 
 def _kernels(size, stride):
-    """-> the kernels for these windows, and their arguments besides arrays."""
+    """Return the kernels for these windows and their arguments after the arrays."""
     return (pool_2x2, ()) if is_packed(size, stride) else (pool_windows, (*size, *stride))
 
 
 def max_pool2d_forward_numba(x, *, size=2, stride=2):
-    """One pass over memory; a task takes a row of windows."""
+    """Pool in one pass over memory. A task processes one row of windows."""
     size, stride, pooled_shape = _check_pool(x, size, stride)
     out, indices = empty(pooled_shape, x.dtype), empty(indices_shape(pooled_shape, size, stride), np.uint8)
     kernels, settings = _kernels(size, stride)
@@ -183,19 +183,19 @@ def max_pool2d_forward_numba(x, *, size=2, stride=2):
 
 
 def max_pool2d_backward_numba(dout, cache):
-    """A task takes a row of windows, or of the picture where windows may overlap."""
+    """Scatter dout. A task processes one row of windows, or of the picture where windows may overlap."""
     check_dout("max_pool2d", dout, (*cache.indices.shape[:3], cache.picture_shape[3]), dout.dtype)
     return _scatter_numba(dout, *cache)
 
 
 def max_unpool2d_forward_numba(x, indices, *, output_size, size=2, stride=2):
-    """The same kernel as the backward of pooling."""
+    """Scatter x with the kernel of pooling's backward."""
     cache = _check_unpool(x, indices, output_size, size, stride)
     return _scatter_numba(x, *cache), cache
 
 
 def max_unpool2d_backward_numba(dout, cache):
-    """A task takes a row of windows."""
+    """Gather dx. A task processes one row of windows."""
     check_dout("max_unpool2d", dout, cache.picture_shape, dout.dtype)
     indices, picture_shape, size, stride = cache
     dx = empty((*indices.shape[:3], picture_shape[3]), dout.dtype)

@@ -16,16 +16,16 @@ ReluCache = namedtuple("ReluCache", "out")
 
 
 def relu_forward_numpy(x):
-    """x, any shape -> out of the same shape, cache. NaN stays NaN."""
+    """Return out, of x's shape, and the cache, for x of any shape. NaN stays NaN."""
     check_floats("relu", x=x)
     out = np.maximum(x, 0)
     return out, ReluCache(out)
 
 
 def relu_backward_numpy(dout, cache):
-    """dout -> dx, same shape."""
+    """Return dx for dout; both have x's shape."""
     check_dout("relu", dout, cache.out.shape, cache.out.dtype)
-    # forward: out = x where x > 0    so: dx = dout where x > 0, which is where out > 0. A NaN lets dout through.
+    # forward: out = x where x > 0    so: dx = dout where x > 0, that is where out > 0, or out is NaN
     return np.where(cache.out <= 0, 0, dout)
 
 
@@ -42,14 +42,14 @@ def _relu_gradient(dout, out, dx):
 
 
 def relu_forward_numba(x):
-    """One pass over memory."""
+    """Compute out in one pass over memory."""
     check_floats("relu", x=x)
     out = elementwise(_relu, x)
     return out, ReluCache(out)
 
 
 def relu_backward_numba(dout, cache):
-    """One pass over memory."""
+    """Compute dx in one pass over memory."""
     check_dout("relu", dout, cache.out.shape, cache.out.dtype)
     return elementwise(_relu_gradient, dout, cache.out)
 

@@ -1,9 +1,9 @@
-"""Sigmoid: from the score of a single class to its probability.
+"""Sigmoid: converts the score of a single class into its probability.
 
     p = 1 / (1 + exp(-x))        dx = dout * p * (1 - p)
 
-It is the second number of the softmax of (0, x). With e = exp(-|x|), which cannot overflow, p is 1 / (1 + e) for
-x >= 0, and e / (1 + e) for x < 0.
+p equals the second value of the softmax of (0, x). With e = exp(-|x|), which cannot overflow, p is 1 / (1 + e) for
+x >= 0 and e / (1 + e) for x < 0.
 """
 
 from collections import namedtuple
@@ -20,7 +20,7 @@ SigmoidCache = namedtuple("SigmoidCache", "probs")
 
 
 def sigmoid_forward_numpy(x):
-    """x, any shape -> probs of the same shape, between 0 and 1; cache."""
+    """Return the probabilities, of x's shape, and the cache, for x of any shape."""
     check_floats("sigmoid", x=x)
     e = np.exp(-np.abs(x))
     probs = np.where(x >= 0, 1, e) / (1 + e)
@@ -28,7 +28,7 @@ def sigmoid_forward_numpy(x):
 
 
 def sigmoid_backward_numpy(dout, cache):
-    """dout -> dx, same shape."""
+    """Return dx for dout; both have x's shape."""
     probs = cache.probs
     check_dout("sigmoid", dout, probs.shape, probs.dtype)
     return dout * probs * (1 - probs)
@@ -48,14 +48,14 @@ def _sigmoid_gradient(dout, probs, one, dx):
 
 
 def sigmoid_forward_numba(x):
-    """One pass over memory."""
+    """Compute the probabilities in one pass over memory."""
     check_floats("sigmoid", x=x)
     probs = elementwise(_sigmoid, x, settings=(x.dtype.type(1),))
     return probs, SigmoidCache(probs)
 
 
 def sigmoid_backward_numba(dout, cache):
-    """One pass over memory."""
+    """Compute dx in one pass over memory."""
     check_dout("sigmoid", dout, cache.probs.shape, cache.probs.dtype)
     return elementwise(_sigmoid_gradient, dout, cache.probs, settings=(dout.dtype.type(1),))
 

@@ -1,8 +1,8 @@
-"""Softmax: from the scores of K classes to their probabilities.
+"""Softmax: converts the scores of K classes into probabilities.
 
     p_c = exp(x_c) / sum_k exp(x_k)        dx_c = p_c * (dout_c - sum_k dout_k p_k)
 
-Subtracting the largest x first changes nothing in p, and exp cannot overflow.
+The largest x is subtracted first. This does not change p, and exp cannot overflow.
 """
 
 from collections import namedtuple
@@ -18,7 +18,7 @@ SoftmaxCache = namedtuple("SoftmaxCache", "probs")
 
 
 def softmax_forward_numpy(x):
-    """x (..., K) -> probs (..., K), positive, with sum 1 over the last axis; cache."""
+    """Return the probabilities (..., K), whose sum over the last axis is 1, and the cache, for x (..., K)."""
     check_floats("softmax", x=x)
     exps = np.exp(x - x.max(-1, keepdims=True))
     probs = exps / exps.sum(-1, keepdims=True)
@@ -26,19 +26,19 @@ def softmax_forward_numpy(x):
 
 
 def softmax_backward_numpy(dout, cache):
-    """dout (..., K) -> dx (..., K)."""
+    """Return dx (..., K) for dout (..., K)."""
     probs = cache.probs
     check_dout("softmax", dout, probs.shape, probs.dtype)
     return probs * (dout - (dout * probs).sum(-1, keepdims=True))
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
-ROWS_PER_TASK = 256  # their exponentials stay in the processor's cache; fixed, whatever the number of threads
+ROWS_PER_TASK = 256  # so few that their exponentials stay in the processor's cache
 
 
 @kernel(inline=True)
 def exponentials(x, exps, largest):
-    """exps = exp(x - the largest number of the row), for each row of x (rows, K)."""
+    """Compute exps = exp(x - largest) for each row of x (rows, K), and the largest value of the row."""
     for p in range(len(x)):
         most = x[p, 0]
         for k in range(1, x.shape[1]):
@@ -75,7 +75,7 @@ def _softmax_gradient(dout, probs, dx):
 
 
 def softmax_forward_numba(x):
-    """A task takes 256 pixels."""
+    """Compute the probabilities. A task processes 256 pixels."""
     check_floats("softmax", x=x)
     x = np.ascontiguousarray(x)
     probs = empty_like(x)
@@ -84,7 +84,7 @@ def softmax_forward_numba(x):
 
 
 def softmax_backward_numba(dout, cache):
-    """A task takes one pixel."""
+    """Compute dx. A task processes one pixel."""
     check_dout("softmax", dout, cache.probs.shape, cache.probs.dtype)
     dout, probs = np.ascontiguousarray(dout), np.ascontiguousarray(cache.probs)
     dx, K = empty_like(dout), dout.shape[-1]

@@ -1,15 +1,15 @@
 """Upsampling without parameters, for decoders that do not use the encoder's indices.
 
     position(i) = i // factor                                            nearest: every pixel is repeated
-    position(i) = (i + 1/2) / factor - 1/2, kept within 0..size - 1      bilinear: pixels are squares, i their middles
+    position(i) = (i + 1/2) / factor - 1/2, clipped to 0..size - 1       bilinear: i is the centre of a square pixel
 
     out[i] = sum_j w(i, j) x[j]        dx[j] = sum_i w(i, j) dout[i]        w(i, j) = max(0, 1 - |position(i) - j|)
 
-along the rows, and along the columns: w is a sparse matrix for each axis, and backward is its transpose. A position
-between two pixels blends them; a whole number takes one pixel as it is, so nearest has the same formula. The factor is
-whole. PyTorch (align_corners=False, scale_factor given) and Keras's UpSampling2D use the same positions.
+For each axis, w is a sparse matrix, and backward uses its transpose. A position between two pixels blends them. A whole
+number selects one pixel, so nearest has the same formula. The factor is a whole number. The positions are those of
+PyTorch (align_corners=False, with scale_factor) and of Keras's UpSampling2D.
 
-`output_size` crops at the end: pooling in ceil mode turns 45 rows into 23, and 23 rows must become 45 again.
+`output_size` crops at the end: pooling in ceil mode turns 45 rows into 23, and upsampling must restore the 45.
 """
 
 from collections import namedtuple
@@ -25,15 +25,15 @@ UpsampleCache = namedtuple("UpsampleCache", "x_shape dtype factor output_size")
 
 
 def _check(op, x, factor, output_size):
-    """-> the cache, factor and output_size as pairs."""
+    """Return the cache, with factor and output_size as pairs."""
     factor = pair(factor)
     check_pictures(op, x)
     if min(factor) < 1:
-        raise ShapeError(f"{op}: the factor is at least 1, got {factor}")
+        raise ShapeError(f"{op}: the factor must be at least 1, got {factor}")
     (least_H, H), (least_W, W) = [((n - 1) * f + 1, n * f) for n, f in zip(x.shape[1:3], factor, strict=True)]
     output_size = (H, W) if output_size is None else pair(output_size)
     if not (least_H <= output_size[0] <= H and least_W <= output_size[1] <= W):
-        raise ShapeError(f"{op}: {x.shape[1]} x {x.shape[2]} pixels times {factor} fit an output_size of "
+        raise ShapeError(f"{op}: {x.shape[1]} x {x.shape[2]} pixels and factor {factor} allow an output_size of "
                          f"{least_H}..{H} rows and {least_W}..{W} columns, got {output_size}")  # fmt: skip
     return UpsampleCache(x.shape, x.dtype, factor, output_size)
 
@@ -52,18 +52,18 @@ def _bilinear(size, factor, output_size):
 
 
 def _positions(rule, cache):
-    """Where each row, and each column, of the output lies in x."""
+    """Return the positions in x of the output's rows and of its columns."""
     (_, H, W, _), _, factor, output_size = cache
     return rule(H, factor[0], output_size[0]), rule(W, factor[1], output_size[1])
 
 
 def upsample_nearest2d_forward_numpy(x, *, factor=2, output_size=None):
-    """Repeat every pixel `factor` times down and across.
+    """Repeat every pixel `factor` times in both directions.
 
     Args:
         x: (N, H, W, C).
         factor: a whole number, or (rows, columns).
-        output_size: (H', W'), to which factor * (H, W) is cropped at the end; None to crop nothing.
+        output_size: (H', W'), to which factor * (H, W) is cropped at the end; None for no cropping.
 
     Returns:
         out (N, H', W', C), and the cache.
@@ -74,7 +74,7 @@ def upsample_nearest2d_forward_numpy(x, *, factor=2, output_size=None):
 
 
 def upsample_nearest2d_backward_numpy(dout, cache):
-    """dout (N, H', W', C) -> dx (N, H, W, C): a pixel gets the sum of its copies' gradients."""
+    """Return dx (N, H, W, C) for dout (N, H', W', C): the sums over the copies of each pixel."""
     _check_dout("upsample_nearest2d", dout, cache)
     (N, H, W, C), dtype, factor, output_size = cache
     copies = np.zeros((N, H, factor[0], W, factor[1], C), dtype)
@@ -83,13 +83,13 @@ def upsample_nearest2d_backward_numpy(dout, cache):
 
 
 def _two_taps(positions, axis, dtype):
-    """The pixels before and after each position, and the weight t of the one after, shaped to multiply NHWC arrays."""
+    """Return the pixels before and after each position, and the weight t of the latter, shaped for NHWC arrays."""
     low, high = np.floor(positions).astype(int), np.ceil(positions).astype(int)
     return low, high, (positions - low).astype(dtype).reshape(-1, *[1] * (3 - axis))
 
 
 def upsample_bilinear2d_forward_numpy(x, *, factor=2, output_size=None):
-    """Blend, for every output pixel, the two pixels that it lies between, down and across.
+    """Interpolate linearly between neighbouring pixels, along the rows and along the columns.
 
     Arguments and results are those of `upsample_nearest2d_forward`.
     """
@@ -101,7 +101,7 @@ def upsample_bilinear2d_forward_numpy(x, *, factor=2, output_size=None):
 
 
 def upsample_bilinear2d_backward_numpy(dout, cache):
-    """dout (N, H', W', C) -> dx (N, H, W, C)."""
+    """Return dx (N, H, W, C) for dout (N, H', W', C)."""
     _check_dout("upsample_bilinear2d", dout, cache)
     for axis, positions in enumerate(_positions(_bilinear, cache), start=1):
         low, high, t = _two_taps(positions, axis, dout.dtype)
@@ -115,12 +115,12 @@ def upsample_bilinear2d_backward_numpy(dout, cache):
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
-# A matrix is stored row by row: the first pixel with a weight, the number of pixels with one, and the weights. Forward
-# and backward both gather, with the same kernel, so no two tasks write to one pixel.
+# A matrix is stored row by row, as the first pixel with a weight, the number of such pixels, and their weights. Forward
+# and backward both gather, with the same kernel, so no two tasks write to the same pixel.
 
 
 def _matrix(targets, sources, dtype):
-    """For each of `targets`: the first of `sources` nearer than 1, their number, and their weights 1 - distance."""
+    """Return the first of `sources` closer than 1 to each target, their number, and their weights 1 - distance."""
     first = np.searchsorted(sources, targets - 1, "right")
     count = np.searchsorted(sources, targets + 1, "left") - first
     near = np.minimum(first[:, None] + np.arange(count.max()), len(sources) - 1)  # entries after `count` are never read
@@ -129,7 +129,7 @@ def _matrix(targets, sources, dtype):
 
 @kernel
 def _gather(x, top, rows, row_weights, left, columns, column_weights, out):
-    """A task computes a row of `out`."""
+    """Compute out as weighted sums of pixels of x. A task computes one row."""
     N, H, W, C = out.shape
     for task in prange(N * H):
         n, y = task // H, task % H
@@ -144,10 +144,10 @@ def _gather(x, top, rows, row_weights, left, columns, column_weights, out):
 
 
 def _fast(op, rule):
-    """-> forward and backward of the op whose positions `rule` gives."""
+    """Return forward and backward of the op whose positions `rule` computes."""
 
     def forward(x, *, factor=2, output_size=None):
-        """One pass over memory: every pixel of out gathers the pixels that it blends."""
+        """Upsample in one pass over memory: every pixel of out gathers the pixels of x that it needs."""
         cache = _check(op, x, factor, output_size)
         out = empty((len(x), *cache.output_size, x.shape[3]), x.dtype)
         axes = zip(_positions(rule, cache), x.shape[1:3], strict=True)
@@ -156,7 +156,7 @@ def _fast(op, rule):
         return out, cache
 
     def backward(dout, cache):
-        """The same kernel with the transposed matrices: every pixel of dx gathers from the pixels it was used for."""
+        """Run the same kernel with the transposed matrices: every pixel of dx gathers from dout."""
         _check_dout(op, dout, cache)
         dx = empty(cache.x_shape, cache.dtype)
         axes = zip(_positions(rule, cache), dx.shape[1:3], strict=True)

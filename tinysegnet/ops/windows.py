@@ -1,13 +1,13 @@
-"""Where the windows of a kernel lie on a picture, shared by all convolutions.
+"""The positions of a kernel's windows on a picture, for all convolutions.
 
-Along each axis, output pixel q reads K pixels, the first at q*s - before. There are `before` zeros before the picture
-and `after` zeros after it, so
+Along each axis, output pixel q reads K pixels from q*s - before on. There are `before` zeros before the picture and
+`after` zeros after it, so
 
     output size = floor((size + before + after - K) / s) + 1
 
-Through one tap i, all output pixels together read a picture shifted by i: `shifted`. Read backwards, output q reads
-input pixel p through tap i = p + before - q*s: these are the windows of the rotated kernel on a picture whose pixels
-are spread s apart (`spread_out`).
+Through one tap i, all output pixels together read the picture shifted by i (`shifted`). Conversely, output pixel q
+reads input pixel p through tap i = p + before - q*s. So dx is the convolution of dout, with its pixels s apart
+(`spread_out`), with the rotated kernel.
 """
 
 import numpy as np
@@ -17,17 +17,17 @@ from .array_checks import check_dout, check_floats, pair
 
 
 def same_padding(size, kernel, stride):
-    """Keras's "same": out = ceil(size / stride); an odd surplus goes to the end. -> (before, after)"""
+    """Return (before, after) for Keras's "same": out = ceil(size / stride), with any extra zero at the end."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
 
 def resolve_padding(op, padding, size, kernel, stride):
-    """-> ((top, bottom), (left, right)) in pixels, from "same", "valid", an int, or (rows, columns)."""
+    """Return ((top, bottom), (left, right)) in pixels for "same", "valid", an int, or (rows, columns)."""
     if padding == "same":
         return tuple(map(same_padding, size, kernel, stride))
     if isinstance(padding, str) and padding != "valid":
-        raise ShapeError(f'{op}: padding is "same", "valid", a number or (rows, columns), got {padding!r}')
+        raise ShapeError(f'{op}: padding must be "same", "valid", a number or (rows, columns), got {padding!r}')
     rows, columns = (0, 0) if padding == "valid" else pair(padding)
     if min(rows, columns) < 0:
         raise ShapeError(f"{op}: padding must not be negative, got {padding}")
@@ -35,7 +35,7 @@ def resolve_padding(op, padding, size, kernel, stride):
 
 
 def place(op, size, kernel, stride, padding):
-    """-> stride and pads, resolved, and the output size, which is below 1 if the kernel does not fit."""
+    """Return stride, pads and the output size, which is below 1 if the kernel does not fit."""
     kernel, stride = pair(kernel), pair(stride)
     if min(stride) < 1:
         raise ShapeError(f"{op}: stride must be at least 1, got {stride}")
@@ -48,18 +48,18 @@ def _output_size(size, kernel, stride, pads):
 
 
 def conv2d_output_size(size, kernel, *, stride=1, padding="same"):
-    """(H, W) of the output for an input of size (H, W)."""
+    """Return (H', W') of the output for an input of size (H, W)."""
     return place("conv2d", size, kernel, stride, padding)[2]
 
 
 def check_kernel(op, layout, x, weight, bias):
-    """Raises ShapeError unless x (N, H, W, C), weight and bias fit one another.
+    """Raise ShapeError unless x (N, H, W, C), weight and bias fit together.
 
-    layout: names of weight's axes, such as "KH KW C F"; without an F the features are the channels.
+    layout: the names of weight's axes, such as "KH KW C F". Without an F, there are as many features as channels.
     """
     axes = layout.split()
     if x.ndim != 4 or weight.ndim != 4 or 0 in x.shape or 0 in weight.shape:
-        raise ShapeError(f"{op} needs x (N, H, W, C) and weight ({', '.join(axes)}), no axis empty, "
+        raise ShapeError(f"{op} needs x (N, H, W, C) and weight ({', '.join(axes)}) with no empty axis, "
                          f"got {x.shape} and {weight.shape}")  # fmt: skip
     check_floats(op, x=x, weight=weight, bias=bias)
     channels, features = weight.shape[axes.index("C")], weight.shape[axes.index("F" if "F" in axes else "C")]
@@ -68,50 +68,50 @@ def check_kernel(op, layout, x, weight, bias):
     if bias is not None and bias.shape != (features,):
         raise ShapeError(f"{op}: bias must have shape {(features,)}, got {bias.shape}")
     if "1" in axes and weight.shape[axes.index("1")] != 1:
-        raise ShapeError(f"{op}: weight must be ({', '.join(axes)}), one kernel per channel, got {weight.shape}")
+        raise ShapeError(f"{op}: weight must be ({', '.join(axes)}) with one kernel per channel, got {weight.shape}")
 
 
 def check_convolution(op, layout, x, weight, bias, stride, padding):
-    """-> stride, pads, output shape. Raises ShapeError if arguments do not fit, or if the kernel is larger than x."""
+    """Return stride, pads and output shape. Raise ShapeError if arguments do not fit or the kernel exceeds x."""
     check_kernel(op, layout, x, weight, bias)
     stride, pads, (height, width) = place(op, x.shape[1:3], weight.shape[:2], stride, padding)
     if height < 1 or width < 1:
-        raise ShapeError(f"{op}: kernel {weight.shape[:2]} with stride {stride} does not fit input {x.shape[1:3]}")
+        raise ShapeError(f"{op}: kernel {weight.shape[:2]} does not fit input {x.shape[1:3]} with padding {padding!r}")
     return stride, pads, (x.shape[0], height, width, weight.shape[3])
 
 
 def check_convolution_dout(op, dout, cache):
-    """Raises ShapeError unless dout belongs to the forward that returned the cache."""
+    """Raise ShapeError unless dout belongs to the forward that returned the cache."""
     x, weight, _, stride, pads = cache
     out_size = _output_size(x.shape[1:3], weight.shape[:2], stride, pads)
     check_dout(op, dout, (len(x), *out_size, weight.shape[3]), x.dtype)
 
 
 def pad(x, pads, value=0):
-    """x with zeros, or another value, around each picture."""
+    """Return x with zeros, or another value, around each picture."""
     return np.pad(x, ((0, 0), *pads, (0, 0)), constant_values=value) if np.any(pads) else x
 
 
 def crop(x_padded, pads, size):
-    """-> a copy of the picture inside the zeros."""
+    """Return a copy of the picture inside the zeros."""
     (top, _), (left, _) = pads
     return x_padded[:, top : top + size[0], left : left + size[1]].copy()
 
 
 def shifted(x_padded, i, j, out_shape, stride):
-    """-> a view of the input pixels that tap (i, j) reads, one per output pixel."""
+    """Return a view of the input pixels that tap (i, j) reads, one per output pixel."""
     _, H, W, _ = out_shape
     return x_padded[:, i : i + (H - 1) * stride[0] + 1 : stride[0], j : j + (W - 1) * stride[1] + 1 : stride[1]]
 
 
 def spread_out(dout, kernel, x_shape, stride, pads):
-    """The picture that the rotated kernel convolves, with stride 1, into dx: dout's pixels `stride` apart.
+    """Return dout with its pixels `stride` apart, and the zeros around it.
 
-    -> the picture, and the zeros around it
+    Its convolution with the rotated kernel and stride 1 is dx.
     """
     # forward: input pixel p feeds output q through tap i = p + before - q*s
-    # so: dx[p] = sum over i of dout[q] @ weight[i]^T with q*s = p + before - i: the rotated kernel on a dout whose
-    #     pixels are spread s apart, with K - 1 - before zeros before them
+    # so: dx[p] = sum over i of dout[q] @ weight[i]^T with q*s = p + before - i. This is a convolution with the rotated
+    #     kernel of a dout whose pixels are s apart, with K - 1 - before zeros before them.
     N, H, W, F = dout.shape
     spread = dout
     if stride != (1, 1):

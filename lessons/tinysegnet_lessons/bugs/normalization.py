@@ -29,12 +29,12 @@ def _batchnorm_without(terms: str) -> Callable:
 
 
 planted(9, "batchnorm2d", "batchnorm_no_mean_term", "dx lacks the term through the mean.", BOTH,
-        "the one that comes through the mean?")(_batchnorm_without("mean"))  # fmt: skip
+        "the term through the mean")(_batchnorm_without("mean"))  # fmt: skip
 planted(10, "batchnorm2d", "batchnorm_no_variance_term", "dx lacks the term through the variance.", BOTH,
-        "the term through the variance is missing?")(_batchnorm_without("variance"))  # fmt: skip
+        "the term through the variance")(_batchnorm_without("variance"))  # fmt: skip
 planted(10, "batchnorm2d", "batchnorm_statistics_constant",
         "dx lacks both terms, as if mean and variance did not depend on x.", BOTH,
-        "the terms through mean and variance are")(_batchnorm_without("mean, variance"))  # fmt: skip
+        "the terms through mean and variance")(_batchnorm_without("mean, variance"))  # fmt: skip
 
 
 @planted(11, "batchnorm2d", "batchnorm_other_variance", "Forward divides the variance by m, but backward by m - 1.")

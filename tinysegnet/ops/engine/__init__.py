@@ -1,1 +1,1 @@
-"""The fast convolutions and pooling: products in registers, Winograd, and the choice among them."""
+"""Fast convolution and pooling: matrix products in registers, Winograd's algorithms, and the choice among them."""

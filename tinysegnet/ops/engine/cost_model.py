@@ -1,20 +1,20 @@
-"""Which algorithm computes a convolution: "direct", "winograd_f4x3" or "winograd_f4x4".
+"""The choice of the algorithm for a convolution: "direct", "winograd_f4x3" or "winograd_f4x4".
 
-The choice depends on shapes only, so it is the same on every machine. All algorithms are mostly multiply-adds, and
-other work is counted as the multiply-adds that take the same time. The costs were fitted to measurements (2 threads of
-an AVX-512 machine, 1x4 to 512x512 channels, 8x8 to 180x240 pixels). They only have to be accurate enough for the
-choice: where two algorithms take the same time, either will do.
+The choice depends on shapes only, so it is the same on every machine. All algorithms consist mostly of multiply-adds.
+Other work is counted as the number of multiply-adds that take the same time. The costs were fitted to measurements with
+2 threads of an AVX-512 machine, for 1x4 to 512x512 channels and 8x8 to 180x240 pixels. They only need to be accurate
+enough for the choice, as a mistake between two equally fast algorithms costs no time.
 """
 
 from math import prod
 
 from . import winograd
 
-LANES = 16  # channels come in vectors: 11 cost as much as 16
-TILE_ROW = 8  # to begin and end a register tile, in steps of its inner loop
-TRANSFORM = 4  # per number of V or M and per tap: more taps make longer sums
+LANES = 16  # channels are processed in vectors, so 11 cost as much as 16
+TILE_ROW = 8  # the overhead of a register tile, in steps of its inner loop
+TRANSFORM = 4  # per number of V or M and per tap, since more taps need longer sums
 WEIGHT_TRANSFORM = 8  # per number of U and per tap
-START_DIRECT, START_WINOGRAD = 1_000_000, 1_900_000  # to start the compiled functions: 10 and 18 microseconds
+START_DIRECT, START_WINOGRAD = 1_000_000, 1_900_000  # the start of the compiled functions takes 10 and 18 microseconds
 
 
 def _whole_vectors(channels):
@@ -22,14 +22,14 @@ def _whole_vectors(channels):
 
 
 def convolution_costs(weight_shape, stride, out_shape):
-    """{name: multiply-adds} of a forward, or of dx with the shape of its rotated weight."""
+    """Return {name: multiply-adds} of a forward, or of dx if the shapes are those of its rotated weight."""
     KH, KW, C, F = weight_shape
     costs = {"direct": START_DIRECT + prod(out_shape[:3]) * KH * (KW * C + TILE_ROW) * _whole_vectors(F)}
     return costs | _winograd_costs(weight_shape, stride, out_shape)
 
 
 def weight_gradient_costs(weight_shape, stride, out_shape):
-    """{name: multiply-adds} of dweight."""
+    """Return {name: multiply-adds} of dweight."""
     KH, KW, C, F = weight_shape
     rows = -(-KW * C // 6) * 6
     costs = {"direct": 2 * START_DIRECT + prod(out_shape[:3]) * KH * rows * _whole_vectors(F)}
@@ -49,12 +49,12 @@ def _winograd_costs(weight_shape, stride, out_shape):
 
 
 def choose_convolution(weight_shape, stride, out_shape):
-    """The name of the cheapest algorithm for a forward, or for dx."""
+    """Return the name of the cheapest algorithm for a forward or for dx."""
     costs = convolution_costs(weight_shape, stride, out_shape)
     return min(costs, key=costs.__getitem__)
 
 
 def choose_weight_gradient(weight_shape, stride, out_shape):
-    """The name of the cheapest algorithm for dweight."""
+    """Return the name of the cheapest algorithm for dweight."""
     costs = weight_gradient_costs(weight_shape, stride, out_shape)
     return min(costs, key=costs.__getitem__)

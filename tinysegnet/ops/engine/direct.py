@@ -1,8 +1,8 @@
 """Convolution by its definition, K*K multiplications per output and pair of channels, with the sums in registers.
 
-In a row of an NHWC picture the K pixels under a kernel row lie side by side: K*C numbers in a line. So the K taps of
-a kernel row are one product with a matrix of K*C rows, `weight[i]`, and a convolution is K products, not K*K.
-Neighbouring windows overlap in memory; only putting zeros around the picture needs a copy.
+In an NHWC picture the K pixels under a kernel row are contiguous in memory, K*C numbers. So the K taps of a kernel row
+are one product with `weight[i]`, a matrix of K*C rows, and a convolution takes K products instead of K*K. Neighbouring
+windows overlap in memory. Only padding needs a copy of the picture.
 """
 
 import numpy as np
@@ -11,12 +11,12 @@ from ...runtime import empty, kernel, prange
 from .gemm import multiply
 
 CHUNK = 512 << 10  # bytes of dout
-PARTIAL = 4 << 20  # bytes of all chunks' sums
+PARTIAL = 4 << 20  # bytes of the sums of all chunks
 
 
 @kernel
 def _copy_padded(x, padded, top, left):
-    """padded = x with zeros around it, or cut off where top or left is negative."""
+    """Copy x with zeros around it into padded. A negative top or left cuts pixels off."""
     N, height, width, C = padded.shape
     H, W = x.shape[1:3]
     for task in prange(N * height):
@@ -31,7 +31,7 @@ def _copy_padded(x, padded, top, left):
 
 @kernel
 def _convolve_rows(x, weight, bias, out, stride_y, stride_x, relu):
-    """out[n, y] = bias + sum_i  x[n, y*s + i] windows @ weight[i]; one task computes one row of the picture."""
+    """Set out[n, y] to bias + sum_i (windows of x[n, y*s + i]) @ weight[i]. A task computes one row."""
     N, H, W, F = out.shape
     K, KC = weight.shape[0], weight.shape[1] * weight.shape[2]
     C, row_length = x.shape[3], x.shape[2] * x.shape[3]
@@ -52,10 +52,10 @@ def _convolve_rows(x, weight, bias, out, stride_y, stride_x, relu):
 
 @kernel
 def _weight_gradient(x, dout, dweight, partial, rows_per_task, stride_y, stride_x):
-    """dweight[i] = sum over n, y of (x[n, y*s + i] windows)^T @ dout[n, y].
+    """Set dweight[i] to the sum over n, y of (windows of x[n, y*s + i])^T @ dout[n, y].
 
-    A task takes some rows of dweight[i] and one chunk of the pictures' rows; the chunks' sums are added in order
-    at the end. Tasks and chunks depend on shapes only, so the result does not depend on the number of threads.
+    A task computes some rows of dweight[i] for one chunk of the pictures' rows. At the end the sums of the chunks are
+    added in order. Tasks and chunks depend on shapes only, so the result does not depend on the number of threads.
     """
     N, H, W, F = dout.shape
     chunks, K, KC = partial.shape[0], dweight.shape[0], dweight.shape[1] * dweight.shape[2]
@@ -78,7 +78,7 @@ def _weight_gradient(x, dout, dweight, partial, rows_per_task, stride_y, stride_
 
 
 def padded(x, pads):
-    """-> x with zeros before and after it along both spatial axes; a negative number cuts that many pixels off."""
+    """Return x with zeros around it along both spatial axes. A negative number cuts that many pixels off."""
     (top, bottom), (left, right) = pads
     if not any((top, bottom, left, right)):
         return np.ascontiguousarray(x)
@@ -89,16 +89,16 @@ def padded(x, pads):
 
 
 def forward(x, weight, bias, out, stride, pads, relu):
-    """x (N, H, W, C) convolved with weight (K, K, C, F), plus bias (F,), into out; relu: apply ReLU to out."""
+    """Convolve x (N, H, W, C) with weight (KH, KW, C, F), add bias (F,), and apply ReLU to out if `relu` is True."""
     _convolve_rows(padded(x, pads), weight, bias, out, *stride, relu)
 
 
 def weight_gradient(x, dout, dweight, stride, pads):
-    """dout (N, H', W', F) and the forward's x -> dweight."""
+    """Compute dweight from dout (N, H', W', F) and the forward's x."""
     KH, KW, C, _ = dweight.shape
     rows = min(48, KW * C)
     tasks = KH * -(-KW * C // rows)
-    # Chunks of dout stay in the processor's cache while each kernel row reads them, if dweight is small as well.
+    # Chunks of dout stay in the processor's cache while each kernel row reads them, unless dweight is large.
     chunks = max(-(-16 // tasks), min(dout.nbytes, PARTIAL * CHUNK // dweight.nbytes) // CHUNK)
     partial = np.zeros((min(chunks, dout.shape[0] * dout.shape[1]), *dweight.shape), x.dtype)
     _weight_gradient(padded(x, pads), dout, dweight, partial, rows, *stride)

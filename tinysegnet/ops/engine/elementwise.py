@@ -6,7 +6,7 @@ from ...runtime import empty_like
 
 
 def elementwise(kernel, *arrays, settings=()):
-    """kernel(*flat arrays, *settings, flat out) -> out, of the first array's shape and dtype. One pass over memory."""
+    """Call kernel(*flat arrays, *settings, flat out) and return out, which has the first array's shape and dtype."""
     contiguous = [np.ascontiguousarray(array) for array in arrays]
     out = empty_like(contiguous[0])
     kernel(*(array.reshape(-1) for array in contiguous), *settings, out.reshape(-1))

@@ -1,6 +1,6 @@
-"""exp for loops that the compiler vectorizes. The C library's exp is a call per number, and softmax is mostly exp.
+"""exp for loops that the compiler can vectorise. The C library's exp would be a function call per number.
 
-exp(x) = 2^n * exp(r),  n = x / log 2 rounded,  |r| <= log(2) / 2:   2^n is a shift, exp(r) a short Taylor series
+exp(x) = 2^n * exp(r),  n = x / log 2 rounded,  |r| <= log(2) / 2:   2^n is a shift, exp(r) is a short Taylor series
 """
 
 import math
@@ -15,12 +15,12 @@ else:
     from llvmlite import ir
     from numba.extending import intrinsic
 
-    # bits of mantissa, terms of the series, the most negative x whose result is a normal number
+    # the bits of the mantissa, the terms of the series, and the most negative x whose result is a normal number
     FORMATS = {32: (23, 8, -87.0), 64: (52, 14, -708.0)}
 
     @intrinsic
     def exp(typingctx, x):
-        """exp of a number <= 0, in its own dtype. A result below all normal numbers becomes 0; NaN stays."""
+        """Return exp of a number <= 0 in its dtype. Results below all normal numbers become 0, and NaN stays NaN."""
 
         def codegen(context, builder, signature, args):
             bits = signature.args[0].bitwidth
@@ -40,7 +40,7 @@ else:
             floor = builder.module.declare_intrinsic("llvm.floor", [number])
             n = builder.call(floor, [multiply_add(inside, constant(1 / math.log(2)), constant(0.5))])
             high = kind(math.log(2)).view(f"i{bits // 8}") >> mantissa // 2 << mantissa // 2
-            high = float(high.view(kind))  # has few digits, so that n * high is exact
+            high = float(high.view(kind))  # rounded to few digits, so that n * high is exact
             r = multiply_add(n, constant(-high), inside)
             r = multiply_add(n, constant(high - math.log(2)), r)
             total = constant(1 / math.factorial(terms - 1))

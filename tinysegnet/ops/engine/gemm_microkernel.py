@@ -1,4 +1,4 @@
-"""The innermost loops of `gemm.multiply` and of depthwise convolution, made of the vectors in `simd`.
+"""The innermost loops of `gemm.multiply` and of depthwise convolution, written with the vectors in `simd`.
 
 `tiles[v - 1](...)` multiplies a tile of at most ROWS rows and v vectors of columns:
 
@@ -8,10 +8,10 @@
         for r: for v: acc[r][v] += a[r, k] * b_k[v]     # one number of a against all of them
     out[r, v] = acc[r][v]
 
-`channel_tile` is for depthwise convolution: one vector of channels, and a[r, k] has a number for each of them.
+`channel_tile` is for depthwise convolution. It has one vector of channels, and a[r, k] contains one number per channel.
 
-The two edges need no code of their own. Rows past the last one repeat the last row: they compute the same numbers
-and store them to the same place. Columns past the last one are masked off in loads and stores.
+The two edges need no extra code. Rows past the last one repeat the last row, so they compute the same numbers and store
+them in the same place. Columns past the last one are masked off in loads and stores.
 """
 
 from numba import types

@@ -1,8 +1,8 @@
-"""Pooling and unpooling with 2x2 windows that tile the picture, SegNet's own: straight to packed indices and back.
+"""Pooling and unpooling with packed indices, for the 2x2 windows of SegNet that tile the picture.
 
-A task takes a row of windows, two rows of the picture. Positions take two bits in memory. Each task unpacks a whole row
-into bytes, `positions`, so packing and unpacking are plain loops over bytes. `positions` holds full groups of four
-channels; the surplus stays 0.
+A task processes one row of windows, which is two rows of the picture. Indices take two bits in memory. Each task
+unpacks a whole row of them into bytes, `positions`, so packing and unpacking are simple loops over bytes. `positions`
+has full groups of four channels, and the extra entries stay 0.
 """
 
 import numpy as np
@@ -28,20 +28,20 @@ def _unpack(packed, positions):
 
 @kernel
 def pool(x, out, packed):
-    """x (N, H, W, C) -> out (N, h, w, C) and packed (N, h, w, ceil(C / 4)); windows are clipped at the border."""
+    """Pool x (N, H, W, C) into out (N, h, w, C) and packed (N, h, w, ceil(C / 4)), with clipping at the border."""
     N, H, W, C = x.shape
     h, w, groups = packed.shape[1:]
     for task in prange(N * h):
         n, y = task // h, task % h
         positions = np.zeros((w, 4 * groups), packed.dtype)
-        below = min(2 * y + 1, H - 1)  # a clipped window reads its only row, or column, twice: the second cannot win
+        below = min(2 * y + 1, H - 1)  # a clipped window reads its only row or column twice; the second cannot win
         for column in range(w):
             right = min(2 * column + 1, W - 1)
             upper_left, upper_right = x[n, 2 * y, 2 * column], x[n, 2 * y, right]
             lower_left, lower_right = x[n, below, 2 * column], x[n, below, right]
             best, position = out[n, y, column], positions[column]
             for c in range(C):
-                # the next one wins if it is larger, or the first NaN: a NaN is neither <= nor == anything
+                # the next value wins if it is larger or the first NaN, for which <= and == are always False
                 value, winner = upper_left[c], 0
                 wins = not upper_right[c] <= value and value == value
                 value, winner = (upper_right[c] if wins else value), (1 if wins else winner)
@@ -54,7 +54,7 @@ def pool(x, out, packed):
 
 @kernel
 def scatter(x, packed, out):
-    """x (N, h, w, C) to its packed position in out (N, H, W, C), and zeros elsewhere."""
+    """Put x (N, h, w, C) at its packed positions in out (N, H, W, C), and zeros elsewhere."""
     N, H, W, C = out.shape
     h, w, groups = packed.shape[1:]
     for task in prange(N * h):
@@ -73,7 +73,7 @@ def scatter(x, packed, out):
 
 @kernel
 def gather(dout, packed, dx):
-    """dx (N, h, w, C) = dout (N, H, W, C) at the packed positions."""
+    """Set dx (N, h, w, C) to the values of dout (N, H, W, C) at the packed positions."""
     N, H, W, C = dout.shape
     h, w, groups = packed.shape[1:]
     for task in prange(N * h):

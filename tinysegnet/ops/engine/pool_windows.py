@@ -7,7 +7,7 @@ from ...runtime import kernel, prange
 
 @kernel
 def pool(x, out, positions, size_y, size_x, stride_y, stride_x):
-    """x (N, H, W, C) -> out and positions (N, h, w, C); windows are clipped at the border."""
+    """Pool x (N, H, W, C) into out and positions (N, h, w, C). Windows are clipped at the border."""
     N, H, W, C = x.shape
     h, w = out.shape[1:3]
     for task in prange(N * h):
@@ -22,7 +22,7 @@ def pool(x, out, positions, size_y, size_x, stride_y, stride_x):
                     here = np.uint8(i * size_x + j)
                     pixel = x[n, top + i, left + j]
                     for c in range(C):
-                        # it wins if larger, or the first NaN: only a NaN differs from itself
+                        # a pixel wins if it is larger or the first NaN; only a NaN differs from itself
                         wins = pixel[c] > best[c] or (pixel[c] != pixel[c] and best[c] == best[c])
                         best[c] = pixel[c] if wins else best[c]
                         position[c] = here if wins else position[c]
@@ -30,7 +30,7 @@ def pool(x, out, positions, size_y, size_x, stride_y, stride_x):
 
 @kernel
 def scatter(x, positions, out, size_y, size_x, stride_y, stride_x):
-    """Add x to out at its positions. A task writes one row of `out`, from the windows that overlap it."""
+    """Add x to out at its positions. A task writes one row of out from the windows that overlap it."""
     N, H, W, C = out.shape
     h, w = x.shape[1:3]
     for task in prange(N * H):
@@ -49,7 +49,7 @@ def scatter(x, positions, out, size_y, size_x, stride_y, stride_x):
 
 @kernel
 def gather(dout, positions, dx, size_y, size_x, stride_y, stride_x):
-    """dx (N, h, w, C) = dout (N, H, W, C) at the positions."""
+    """Set dx (N, h, w, C) to the values of dout (N, H, W, C) at the positions."""
     N, h, w, C = dx.shape
     H, W = dout.shape[1:3]
     for task in prange(N * h):

@@ -1,6 +1,6 @@
 """Vectors in numba, written as LLVM instructions because numba has no vector type.
 
-They are as wide as the processor's registers: 64 bytes with AVX-512, 32 with AVX, else 16 (SSE, NEON).
+They are as wide as the processor's registers: 64 bytes with AVX-512, 32 with AVX, and otherwise 16 (SSE, NEON).
 """
 
 import llvmlite.binding
@@ -14,7 +14,7 @@ I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
 def _features() -> set[str]:
-    """-> the features numba compiles for: the processor's, or those of NUMBA_CPU_FEATURES."""
+    """Return the features that numba compiles for: those of the processor, or of NUMBA_CPU_FEATURES."""
     if numba.config.CPU_FEATURES:
         return {word[1:] for word in numba.config.CPU_FEATURES.split(",") if word.startswith("+")}
     return {name for name, present in llvmlite.binding.get_host_cpu_features().items() if present}
@@ -34,12 +34,12 @@ def _lanes(dtype: types.Float) -> int:
 
 @intrinsic
 def lanes(typingctx, array):
-    """-> how many elements of the array fit one vector register."""
+    """Return how many elements of the array fit in a vector register."""
     return types.intp(array), lambda context, builder, signature, args: ir.Constant(I64, _lanes(array.dtype))
 
 
 class Vectors:
-    """Writes instructions on vectors of `count` numbers of a dtype. A mask says which lanes of memory are touched."""
+    """A writer of instructions for vectors of `count` numbers. A mask selects the lanes that access memory."""
 
     def __init__(self, builder, dtype):
         self.builder, self.count = builder, _lanes(dtype)
@@ -57,31 +57,31 @@ class Vectors:
         return cgutils.get_or_insert_function(self.builder.module, signature, "llvm.masked." + name)
 
     def splat(self, value, vector=None):
-        """The same number in all lanes."""
+        """Return a vector with the same number in all lanes."""
         vector = vector or self.vector
         single = self.builder.insert_element(ir.Constant(vector, ir.Undefined), value, I32(0))
         zeros = ir.Constant(ir.VectorType(I32, self.count), None)
         return self.builder.shuffle_vector(single, ir.Constant(vector, ir.Undefined), zeros)
 
     def constant(self, value):
-        """A number known at compile time, in all lanes."""
+        """Return a vector with a number known at compile time in all lanes."""
         return ir.Constant(self.vector, [ir.Constant(self.element, value)] * self.count)
 
     def first(self, number):
-        """The mask of the first `number` lanes, all if there are fewer."""
+        """Return the mask of the first `number` lanes, or of all lanes if there are fewer."""
         lanes_of = ir.VectorType(I32, self.count)
         lane = ir.Constant(lanes_of, [I32(i) for i in range(self.count)])
         return self.builder.icmp_signed("<", lane, self.splat(self.builder.trunc(number, I32), lanes_of))
 
     def load(self, pointer, mask=None):
-        """The vector that begins at a pointer to its first number; lanes outside the mask are 0."""
+        """Load the vector that begins at the pointer. Lanes outside the mask are 0."""
         pointer = self.builder.bitcast(pointer, self.vector.as_pointer())
         if mask is None:
             return self.builder.load(pointer, align=self.align.constant)
         return self.builder.call(self.masked_load, [pointer, self.align, mask, self.zero])
 
     def store(self, value, pointer, mask=None):
-        """Lanes outside the mask are left as they are in memory."""
+        """Store the vector. Memory of lanes outside the mask is unchanged."""
         pointer = self.builder.bitcast(pointer, self.vector.as_pointer())
         if mask is None:
             self.builder.store(value, pointer, align=self.align.constant)
@@ -89,6 +89,6 @@ class Vectors:
             self.builder.call(self.masked_store, [value, pointer, self.align, mask])
 
     def multiply_add(self, a, b, total):
-        """total + a * b; "contract" lets the processor do it in one instruction."""
+        """Return total + a * b. The flag "contract" allows a single instruction."""
         product = self.builder.fmul(a, b, flags=("contract",))
         return self.builder.fadd(total, product, flags=("contract",))

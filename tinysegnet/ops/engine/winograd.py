@@ -1,28 +1,28 @@
-"""Convolution with a quarter of the multiplications: Winograd's F(4x4, 3x3), see Lavin & Gray 2015, and F(4x4, 4x4).
+"""Convolution with a quarter of the multiplications: Winograd's F(4x4, 3x3) (Lavin & Gray 2015) and F(4x4, 4x4).
 
-A product of polynomials with 4 and r coefficients is known by its values at r + 3 points: evaluate both factors (A, G),
-multiply, interpolate (B). Computing 4 outputs from r + 3 pixels is the transpose of that product in one factor, so the
-same matrices act transposed and in reverse order: B^T on the pixels, A^T on the result. That takes r + 3
-multiplications instead of 4 r; along both axes, 36 instead of 144 for a 3x3 kernel.
-For a tile of 4x4 output pixels, the (r+3) x (r+3) input pixels d under it, and a weight g:
+The values at r + 3 points determine a product of polynomials with 4 and r coefficients: evaluate both factors (A, G),
+multiply, and interpolate (B). The computation of 4 outputs from r + 3 pixels is the transpose of this product. So the
+matrices act transposed and in reverse order, B^T on the pixels and A^T on the result. This takes r + 3 multiplications
+instead of 4 r; along both axes, a 3x3 kernel takes 36 instead of 144. For a tile of 4x4 output pixels, the (r+3) x
+(r+3) input pixels d under it, and a weight g:
 
     V = B^T d B            the transformed picture, for each tile and channel
     U = G g G^T            the transformed weight
-    M = sum over c of  V_c * U_c          point by point, so at each point a product of matrices, (tiles x C) @ (C x F)
+    M = sum over c of  V_c * U_c          at each point a product of matrices, (tiles x C) @ (C x F)
     out = A^T M A          back to 4x4 pixels
 
-The transforms are sums of a few pixels; their share of the cost falls with the number of channels. A weight larger than
-3x3 is cut into pieces of 4x4 (7x7 into four, with a row and a column of zeros). Piece (a, b) looks at the picture 4a
-rows and 4b columns further on: that is the V of another tile. So 4 * 49 products make 16 outputs, not 16 * 49.
+The transforms are sums of a few pixels, and their share of the cost falls as the number of channels grows. A weight
+larger than 3x3 is cut into pieces of 4x4; a 7x7 weight, with a row and a column of zeros, into four. Piece (a, b) reads
+the picture 4a rows and 4b columns further on, which is the V of another tile. So 16 outputs take 4 * 49 products.
 
-Backward, the same steps in reverse:
+Backward runs the same steps in reverse:
 
     forward:  M = V U      so:  dU = V^T dM  with  dM = A dout A^T,    and  dweight = G^T dU G
-    dx is the convolution of dout with the weight rotated by 180 degrees, its channels exchanged: the forward again.
-      (Its literal transpose, B (dM U^T) B^T, would add up tiles that overlap, and threads would write to one pixel.)
+    dx is the convolution of dout with the weight rotated by 180 degrees and its channel axes swapped.
+      (The literal transpose, B (dM U^T) B^T, would add tiles that overlap, so threads would write to the same pixel.)
 
-The transforms amplify rounding: entries of A reach 2^3 along each axis, 2^6 in both. `tinysegnet bench` shows how far
-results are off, beside those of PyTorch's direct sums; tests/ops/test_winograd.py bounds it.
+The transforms amplify rounding: entries of A reach 2^3 along each axis, and 2^6 along both. `tinysegnet bench` shows
+the error beside the error of PyTorch's direct sums, and tests/ops/test_winograd.py checks a bound.
 """
 
 import numpy as np
@@ -37,19 +37,19 @@ transform_product = make_transform({kind: A.T for kind, (A, B, G) in MATRICES.it
 transform_gradient = make_transform({kind: A for kind, (A, B, G) in MATRICES.items()})
 transform_weight_gradient = make_transform({kind: G.T for kind, (A, B, G) in MATRICES.items()})
 
-PANEL = 128  # features per task; splitting features keeps many tasks where wide layers have few tiles
-TILES = 192  # fewest tiles per block, so that there are tasks for many threads
-# The rest was measured: rows of dU per task; tiles per task of layers with at most, and with more than WIDE channels in
-# and out together; bytes of a block's V for forward, and of its V and dM for the weight gradient.
+PANEL = 128  # features per task: wide layers have few tiles, and splitting their features yields enough tasks
+TILES = 192  # minimum of tiles per block, so that there are tasks for many threads
+# These were measured: the rows of dU per task; the tiles per task in layers with at most WIDE, and with more, input and
+# output channels together; the bytes of a block's V in forward, and of its V and dM in the weight gradient.
 ROWS, TILES_PER_TASK, TILES_PER_WIDE_TASK, WIDE = 48, 48, 96, 512
 FORWARD_BUDGET, GRADIENT_BUDGET = 4 << 20, 12 << 20
 
 
 @kernel
 def _transform_weight(algorithm, weight, U, pieces, backward):
-    """U = G g G^T: weight (K, K, C, F) -> U (pieces * pieces, points, C, F), K = taps * pieces.
+    """Compute U = G g G^T, (pieces * pieces, points, C, F), from weight (K, K, C, F), where K = taps * pieces.
 
-    Backward: the gradient of U -> that of the weight, dweight = G^T dU G.
+    With `backward`, compute dweight = G^T dU G from the gradient of U.
     """
     K, _, C, F = weight.shape
     weight_flat, U_flat, side = weight.reshape(-1), U.reshape(-1), algorithm.side
@@ -67,7 +67,7 @@ def _transform_weight(algorithm, weight, U, pieces, backward):
 
 @kernel(inline=True)
 def _cut(picture, n, top, left, side, patch):
-    """patch = the side x side pixels at (top, left) of picture n, zeros where that is outside."""
+    """Copy the side x side pixels at (top, left) of picture n into patch, with zeros outside the picture."""
     H, W, C = picture.shape[1:]
     for i in range(side):
         for j in range(side):
@@ -78,15 +78,15 @@ def _cut(picture, n, top, left, side, patch):
 
 @kernel
 def _transform_tiles(algorithm, picture, transformed, first, count, grid_y, grid_x, top, left, is_gradient):
-    """V = B^T d B (or dM = A dout A^T) of the tiles first, first + 1, ...: transformed (points, >= count, C).
+    """Compute V = B^T d B, or dM = A dout A^T, of `count` tiles from `first` on: transformed (points, >= count, C).
 
-    Tiles lie 4 pixels apart on a grid whose first one begins `top` and `left` pixels before the picture.
+    Tiles are 4 pixels apart on a grid that begins `top` and `left` pixels before the picture.
     """
     N, H, W, C = picture.shape
     side = 4 if is_gradient else algorithm.side
     source, target, plane = picture.reshape(-1), transformed.reshape(-1), transformed.shape[1] * C
     row = algorithm.side * plane
-    for group in prange((count + 7) // 8):  # a task takes 8 tiles
+    for group in prange((count + 7) // 8):  # a task transforms 8 tiles
         patch = np.zeros((side, side, C), picture.dtype)
         patch_flat = patch.reshape(-1)
         for t in range(group * 8, min(group * 8 + 8, count)):
@@ -94,7 +94,7 @@ def _transform_tiles(algorithm, picture, transformed, first, count, grid_y, grid
             x = (first + t) % grid_x * 4 - left
             if n < N and min(x, y) >= 0 and y + side <= H and x + side <= W:
                 pixels, start, pixel_row = source, ((n * H + y) * W + x) * C, W * C
-            else:  # the tile sticks out of the picture; tiles of the halo past the last picture are all zeros
+            else:  # the tile extends past the picture; tiles of the halo after the last picture are all zeros
                 _cut(picture, min(n, N - 1), y if n < N else H, x, side, patch)
                 pixels, start, pixel_row = patch_flat, 0, side * C
             if is_gradient:
@@ -105,9 +105,9 @@ def _transform_tiles(algorithm, picture, transformed, first, count, grid_y, grid
 
 @kernel(inline=True)
 def _multiply_tiles(algorithm, V, first, tiles, U, start, features, bias, M, grid_x, pieces):
-    """M = V U for `tiles` tiles from `first` on and `features` features from `start` on: M (points, > tiles, width).
+    """Compute M = V U, (points, > tiles, width), for `tiles` tiles from `first` and `features` features from `start`.
 
-    M at the points (1, 1) is a constant on the whole tile of out, as A[ONE] is all ones: this is how the bias is added.
+    The bias is added to M at the point (1, 1), which contributes equally to the whole tile of out: A[ONE] is all ones.
     """
     (points, planes, C), (rows, width), F = V.shape, M.shape[1:], U.shape[3]
     one = ONE * algorithm.side + ONE
@@ -125,7 +125,7 @@ def _multiply_tiles(algorithm, V, first, tiles, U, start, features, bias, M, gri
 
 @kernel(inline=True)
 def _store_tile(algorithm, M, t, out, n, y, x, first, features, patch, relu):
-    """out = A^T M A for the tile whose first pixel is (y, x) of picture n, and some features."""
+    """Compute out = A^T M A for some features of the tile that begins at (y, x) of picture n."""
     _, H, W, F = out.shape
     width, whole = M.shape[2], y + 4 <= H and x + 4 <= W
     plane = M.shape[1] * width
@@ -148,14 +148,14 @@ def _store_tile(algorithm, M, t, out, n, y, x, first, features, patch, relu):
 
 @kernel
 def _compute_output(algorithm, V, U, bias, out, first, count, grid_y, grid_x, pieces, tiles_per_task, relu):
-    """M = V U for `count` tiles, and out = A^T M A + bias; a task takes `tiles_per_task` tiles and PANEL features."""
+    """Compute M = V U and out = A^T M A + bias. A task processes `tiles_per_task` tiles and PANEL features."""
     _, H, W, F = out.shape
     width = min(F, PANEL)
     panels = (F + width - 1) // width
     for task in prange((count + tiles_per_task - 1) // tiles_per_task * panels):
         begin, start = task // panels * tiles_per_task, task % panels * width
         tiles, features = min(tiles_per_task, count - begin), min(width, F - start)
-        # One tile more than needed: planes a power of 2 apart would push each other out of the processor's cache.
+        # One extra tile: planes a power of 2 apart would evict each other from the processor's cache.
         M = np.empty((len(V), tiles_per_task + 1, width), out.dtype)
         patch = np.empty((4, 4, width), out.dtype)
         _multiply_tiles(algorithm, V, begin, tiles, U, start, features, bias, M, grid_x, pieces)
@@ -168,7 +168,7 @@ def _compute_output(algorithm, V, U, bias, out, first, count, grid_y, grid_x, pi
 
 @kernel
 def _transformed_weight_gradient(V, dM, dU, count, grid_x, pieces, accumulate):
-    """dU = V^T dM, summed over `count` tiles, for each point and piece: dU (pieces * pieces, points, C, F)."""
+    """Compute dU = V^T dM, summed over `count` tiles, for each point and piece: (pieces * pieces, points, C, F)."""
     (points, planes, C), (dplanes, F) = V.shape, dM.shape[1:]
     V_flat, dM_flat, dU_flat = V.reshape(-1), dM.reshape(-1), dU.reshape(-1)
     panels = (C + ROWS - 1) // ROWS
@@ -181,7 +181,7 @@ def _transformed_weight_gradient(V, dM, dU, count, grid_x, pieces, accumulate):
 
 
 def algorithm_for(weight_shape, stride):
-    """The name of the algorithm made for this weight, or None: it must be square, 3x3 or more, with stride 1."""
+    """Return the algorithm for this weight, or None unless it is square, at least 3x3, and the stride is 1."""
     KH, KW = weight_shape[:2]
     if KH != KW or KH < 3 or tuple(stride) != (1, 1):
         return None
@@ -189,27 +189,27 @@ def algorithm_for(weight_shape, stride):
 
 
 class Tiles:
-    """The grid of tiles over an output (N, H, W), and the blocks of tiles that are computed at a time."""
+    """The grid of tiles over an output (N, H, W), and the blocks of tiles that are computed together."""
 
     def __init__(self, name, out_shape, K, pads=((0, 0), (0, 0))):
         self.algorithm = ALGORITHMS[name]
-        self.pieces = -(-K // self.algorithm.taps)  # of the weight, along each axis
+        self.pieces = -(-K // self.algorithm.taps)  # pieces of the weight along each axis
         self.num_points = self.algorithm.side**2
-        self.before = pads[0][0], pads[1][0]  # zeros before the picture; after it there are as many as needed
+        self.before = pads[0][0], pads[1][0]  # zeros before the picture; those after it follow from out_shape
         N, H, W, _ = out_shape
-        # Tiles along each axis. The further pieces of a weight look at tiles below and to the right, for which the grid
-        # has space; in the order of the grid they are at most `halo` tiles further on.
+        # The other pieces of a weight read tiles below and to the right, for which the grid has pieces - 1 extra rows
+        # and columns. In the order of the grid these tiles are at most `halo` tiles further on.
         self.grid_y, self.grid_x = (-(-n // 4) + self.pieces - 1 for n in (H, W))
         self.total = N * self.grid_y * self.grid_x
         self.halo = (self.pieces - 1) * (self.grid_x + 1)
 
     def blocks(self, bytes_per_tile, budget):
-        """(first, count) of each block: as many tiles as fit the budget, but at least TILES; whole tasks of forward."""
+        """Return (first, count) of each block: as many whole tasks of tiles as fit the budget, but at least TILES."""
         size = max(TILES, budget // bytes_per_tile // TILES_PER_WIDE_TASK * TILES_PER_WIDE_TASK)
         return [(first, min(size, self.total - first)) for first in range(0, self.total, size)]
 
     def allocate(self, blocks, channels, dtype, halo=0):
-        """Memory for a block's tiles and the `halo` tiles after it; one tile more, as in `_compute_output`."""
+        """Allocate memory for a block, the `halo` tiles after it, and one extra tile as in `_compute_output`."""
         return empty((self.num_points, blocks[0][1] + halo + 1, channels), dtype)
 
     def transform(self, picture, transformed, first, count, *, is_gradient=False):
@@ -220,14 +220,14 @@ class Tiles:
 
 
 def forward(name, x, weight, bias, out, pads, relu, budget=FORWARD_BUDGET):
-    """x (N, H, W, C) convolved with weight (K, K, C, F), plus bias (F,), into out (N, H', W', F); contiguous.
+    """Convolve contiguous x (N, H, W, C) with weight (K, K, C, F), and add bias (F,), into out (N, H', W', F).
 
-    name: the algorithm's. relu: apply ReLU to out. budget: bytes for V, so that it stays in the processor's cache.
+    name: the algorithm. relu: whether to apply ReLU to out. budget: the bytes of V that fit in the processor's cache.
     """
     C, F = weight.shape[2:]
     tiles = Tiles(name, out.shape, len(weight), pads)
     U = empty((tiles.pieces**2, tiles.num_points, C, F), x.dtype)
-    zeros = (0, tiles.algorithm.taps * tiles.pieces - len(weight))  # at its end, to cut it into whole pieces
+    zeros = (0, tiles.algorithm.taps * tiles.pieces - len(weight))  # after the weight, to make its pieces whole
     whole = np.pad(weight, (zeros, zeros, (0, 0), (0, 0))) if any(zeros) else np.ascontiguousarray(weight)
     _transform_weight(tiles.algorithm, whole, U, tiles.pieces, False)
     blocks = tiles.blocks(tiles.num_points * C * x.itemsize, budget)
@@ -240,7 +240,7 @@ def forward(name, x, weight, bias, out, pads, relu, budget=FORWARD_BUDGET):
 
 
 def weight_gradient(name, x, dout, dweight, pads, budget=GRADIENT_BUDGET):
-    """dout (N, H', W', F) and the forward's x -> dweight (K, K, C, F); contiguous. name: the algorithm's."""
+    """Compute dweight (K, K, C, F) from contiguous dout (N, H', W', F) and the forward's x. name: the algorithm."""
     K, _, C, F = dweight.shape
     tiles = Tiles(name, dout.shape, K, pads)
     dU = empty((tiles.pieces**2, tiles.num_points, C, F), x.dtype)

@@ -1,14 +1,14 @@
 """Winograd's algorithms, their matrices A, B and G, and their transforms, out = matrix @ d @ matrix^T per channel.
 
-`d` is a p x p grid of pixels and `out` a q x q grid, each pixel a run of channels; the matrix is q x p. A vector of
-channels is loaded once and goes through both products, with intermediate results in registers as far as they fit.
-Zeros of the matrix cost nothing, ones no multiplication, and rows that differ in signs only, as those of the points a
-and -a do, share their work (`factors`).
+The matrix is q x p, `d` is a p x p grid of pixels, and `out` is a q x q grid. The channels of a pixel are contiguous. A
+vector of channels is loaded once for both products, and intermediate results stay in registers as far as possible.
+Zeros in the matrix cost nothing, and ones cost no multiplication. Rows that differ only in signs, such as those of the
+points a and -a, share their work (`factors`).
 
-`make_transform(matrices)` makes the function
+`make_transform(matrices)` returns the function
     (algorithm,  source, start, row, column,  target, start, row, column,  channels)
-where pixel (i, j) of the grid begins at `start + i * row + j * column` of a flat array. `matrices` maps each kind of
-algorithm, its class, to a matrix.
+where pixel (i, j) of the grid begins at `start + i * row + j * column` of a flat array. `matrices` maps the class of an
+algorithm to its matrix.
 """
 
 from typing import NamedTuple
@@ -19,29 +19,29 @@ from ...runtime import JIT
 
 
 class WinogradF4x3(NamedTuple):
-    """4 outputs of 3 kernel taps from 6 points along each axis: 1, -1, 2, -2, 0 and infinity."""
+    """The algorithm for 4 outputs and 3 kernel taps per axis, with the points 1, -1, 2, -2, 0 and infinity."""
 
     taps: int = 3
     side: int = 6
 
 
 class WinogradF4x4(NamedTuple):
-    """4 outputs of 4 kernel taps from 7 points along each axis: 1, -1, 2, -2, 1/2, -1/2 and infinity."""
+    """The algorithm for 4 outputs and 4 kernel taps per axis, with the points 1, -1, 2, -2, 1/2, -1/2 and infinity."""
 
     taps: int = 4
     side: int = 7
 
 
-# Compiled functions take the algorithm. Its class is part of its type, so numba compiles them once per algorithm, and
-# each transform knows its matrix.
+# Compiled functions take the algorithm as an argument. Its class is part of its type, so numba compiles them once per
+# algorithm, with the matrix as a constant.
 ALGORITHMS: dict[str, WinogradF4x3 | WinogradF4x4] = {"winograd_f4x3": WinogradF4x3(), "winograd_f4x4": WinogradF4x4()}
 
 
 def winograd_matrices(points, taps):
-    """A, B, G for 4 outputs and `taps` kernel taps: `points` has taps + 2 entries; infinity is added as the last.
+    """Return A, B and G for 4 outputs and `taps` kernel taps. `points` has taps + 2 entries; the last is infinity.
 
-    A and G evaluate polynomials at the points, a_i^k; at infinity that is the highest coefficient. B interpolates: its
-    column i is the polynomial that vanishes at all points but point i, where it is N_i; G's rows are divided by that.
+    A and G evaluate polynomials at the points with the powers a_i^k. The value at infinity is the highest coefficient.
+    B interpolates: its column i is the polynomial that is N_i at point i, by which G is divided, and 0 at the others.
     """
     last = len(points)
     A, B, G = np.zeros((last + 1, 4)), np.zeros((last + 1, last + 1)), np.zeros((last + 1, taps))
@@ -53,8 +53,8 @@ def winograd_matrices(points, taps):
     return A, B, G
 
 
-COMMON_POINTS = (1.0, -1.0, 2.0, -2.0)  # the order matters: `_paired` looks for a and -a side by side
-ONE = COMMON_POINTS.index(1.0)  # the row of A that is all ones
+COMMON_POINTS = (1.0, -1.0, 2.0, -2.0)  # a and -a must be adjacent for `_paired`
+ONE = COMMON_POINTS.index(1.0)  # the index of the row of A that is all ones
 MATRICES = {
     WinogradF4x3: winograd_matrices((*COMMON_POINTS, 0.0), taps=3),
     WinogradF4x4: winograd_matrices((*COMMON_POINTS, 0.5, -0.5), taps=4),
@@ -62,7 +62,7 @@ MATRICES = {
 
 
 def make_transform_numpy(matrices):
-    """By the definition, on views of the flat arrays; also used where numba does not compile."""
+    """Return the transforms by their definition, on views of the flat arrays, for use where numba does not compile."""
 
     def apply(algorithm, source, s_start, s_row, s_column, target, t_start, t_row, t_column, channels):
         matrix = matrices[type(algorithm)]
@@ -79,10 +79,10 @@ def make_transform_numpy(matrices):
 
 
 def factors(matrix):
-    """-> matrices whose product is the matrix, and which need fewer multiplications; the last is applied first.
+    """Return matrices whose product is the matrix, and which need fewer multiplications. The last is applied first.
 
     If row s equals row r up to signs, (r + s) / 2 and (r - s) / 2 have fewer nonzeros, and r and s are their sum and
-    difference. Columns are treated the same way, on the transpose.
+    difference. Columns are factored in the same way, through the transpose.
     """
     if _paired(matrix):
         outer, inner = np.eye(len(matrix)), matrix.copy()
@@ -94,7 +94,7 @@ def factors(matrix):
 
 
 def _paired(matrix):
-    """The k for which row k + 1 equals row k up to signs."""
+    """Return the k for which row k + 1 equals row k up to signs."""
     found = []
     for k in range(len(matrix) - 1):
         alike = np.array_equal(abs(matrix[k]), abs(matrix[k + 1])) and np.count_nonzero(matrix[k]) > 1
@@ -104,7 +104,7 @@ def _paired(matrix):
 
 
 def make_transform_numba(matrices):
-    """As LLVM instructions, one for each nonzero entry of the factors of the algorithm's matrix."""
+    """Return the transforms as LLVM instructions, one for each nonzero entry of the factors of the matrix."""
     from numba import types
     from numba.core import cgutils
     from numba.extending import intrinsic
@@ -120,14 +120,14 @@ def make_transform_numba(matrices):
             vectors = Vectors(builder, signature.args[5].dtype)
 
             def pixel(position, i, j, channel):
-                """Pointer to a channel of pixel (i, j) of the grid whose array is argument number `position`."""
+                """Return a pointer to a channel of pixel (i, j) in the grid that is argument number `position`."""
                 array = cgutils.create_struct_proxy(signature.args[position])(context, builder, args[position])
                 start, row, column = args[position + 1 : position + 4]
                 offset = builder.add(start, builder.add(builder.mul(row, I64(i)), builder.mul(column, I64(j))))
                 return builder.gep(array.data, [builder.add(offset, channel)])
 
             def combine(row, values):
-                """Sum of row[k] * values[k]; a factor of 1 comes first, so the sum begins without a multiplication."""
+                """Return the sum of row[k] * values[k], which begins with a factor of 1 if there is one."""
                 total = None
                 terms = zip(row.tolist(), values, strict=True)
                 for factor, value in sorted((term for term in terms if term[0]), key=lambda term: term[0] != 1):
@@ -140,13 +140,13 @@ def make_transform_numba(matrices):
                 return total
 
             def product(values):
-                """matrix @ values"""
+                """Return matrix @ values."""
                 for factor in reversed(parts):
                     values = [combine(row, values) for row in factor]
                 return values
 
             def transform(channel, mask):
-                columns = []  # of matrix @ d
+                columns = []  # the columns of matrix @ d
                 for j in range(p):
                     columns.append(product([vectors.load(pixel(1, i, j, channel), mask) for i in range(p)]))
                 for i in range(q):
