@@ -1,4 +1,4 @@
-"""Settings of all tests: two kernel threads, four where a test asks for them; the same random examples always."""
+"""Settings of all tests: one kernel thread, up to four where a test asks for them; always the same random examples."""
 
 import os
 
@@ -19,7 +19,7 @@ settings.load_profile("tinysegnet")
 if runtime.JIT:
     import numba
 
-    numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(1)  # on small arrays, threads that wait for each other would take most of the CPU time
 
 
 def pytest_collection_modifyitems(config, items):
@@ -42,16 +42,3 @@ def browser():
     """A headless chromium, or a skipped test."""
     with launched() as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def tiny_walk(tmp_path_factory):
-    """The path of a walk through a small `tiny` of five classes."""
-    from walk_pages import FIVE, IMAGE, labels_for, lively
-
-    import tinysegnet as ts
-
-    path = tmp_path_factory.mktemp("walk") / "tiny.html"
-    model = lively("tiny", width=1 / 8)
-    ts.walk(model, IMAGE, labels_for(model), palette=FIVE).save(path)
-    return path

@@ -8,7 +8,6 @@ from forms import amount
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from tinysegnet import runtime
 from tinysegnet.gradcheck import find_variants
 
 both = pytest.mark.parametrize("variant", ["numpy", "numba"])
@@ -38,16 +37,3 @@ def pictures(draw, least=1, values="normal"):
 def loose(x):
     """Return tolerances for numbers of x's dtype."""
     return {"rtol": 1e-4, "atol": 1e-4} if x.dtype == np.float32 else {"rtol": 1e-10, "atol": 1e-10}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Run kernels in one thread: on small arrays, waiting threads would take most of the CPU time."""
-    if runtime.JIT:
-        import numba
-
-        before = numba.get_num_threads()
-        numba.set_num_threads(1)
-    yield
-    if runtime.JIT:
-        numba.set_num_threads(before)

@@ -1,36 +1,9 @@
-"""Helpers for tests of networks: NumPy definitions instead of compiled kernels, and networks without memory."""
-
-from contextlib import contextmanager
+"""Networks and inputs for tests: networks without memory, random pictures, parameters away from 0 and 1."""
 
 import numpy as np
-import pytest
 
 import tinysegnet as ts
-from tinysegnet import ops, runtime
 from tinysegnet.models.layer_builder import InitContext
-from tinysegnet.ops import conv
-from tinysegnet.training import optim
-
-
-@contextmanager
-def ops_run_as(variant):
-    """Let every op run its variant "numpy" or "numba". Without numba, all ops stay as they are."""
-    with pytest.MonkeyPatch.context() as patch:
-        if runtime.BACKEND == "numba":
-            for op in ops.REGISTRY.values():
-                for name, function in op.variants[variant]._asdict().items():
-                    patch.setattr(op, name, function)
-                    patch.setattr(ops, f"{op.name}_{name}", function)
-            patch.setattr(ops, "conv2d_inference", getattr(conv, f"conv2d_inference_{variant}"))
-            patch.setattr(optim, "_sgd", getattr(optim, f"_sgd_{variant}"))
-        yield
-
-
-@pytest.fixture
-def compiled_ops():
-    """Run the compiled kernels in a test that makes a claim about them."""
-    with ops_run_as("numba"):
-        yield
 
 
 def without_memory(name, num_classes=11):

@@ -2,13 +2,12 @@
 
 import json
 import os
-from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from backends import numpy_unless_long, ops_run_as
 from forms import LONG
-from numpy_ops import numpy_ops
 
 from tinysegnet import build, runtime
 from tinysegnet.bench import costs, machine, ours, table, workers
@@ -47,7 +46,7 @@ class FakeWorker:
         return getattr(self, task)(*arguments)
 
     def outputs(self, workload, dtype):
-        with numpy_ops():
+        with ops_run_as("numpy"):
             found = ours.outputs(workload, dtype)
         return {name: array + self.wrong * (self.name == "tinysegnet") for name, array in found.items()}
 
@@ -181,7 +180,7 @@ def test_explain_lists_every_convolution(capsys):
 
 def test_profile_has_a_row_for_every_fused_layer():
     model = build("tiny", width=1 / 8)
-    with nullcontext() if LONG else numpy_ops():
+    with numpy_unless_long():
         found = profile(model, (20, 28), 2, repeats=1)
     assert [row.name for row in found.rows] == [*(step.name for step in model.fused_layers), "loss", "optimizer"]
     summary = model.summary((20, 28), batch_size=2)
@@ -192,7 +191,7 @@ def test_profile_has_a_row_for_every_fused_layer():
 
 
 def test_profile_prints_one_json_object(capsys):
-    with nullcontext() if LONG else numpy_ops():
+    with numpy_unless_long():
         assert main(["profile", "tiny", "--size", "20x28", "--width", "0.125", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["input_shape"] == [1, 20, 28, 3]
 

@@ -1,3 +1,3 @@
-"""These tests are about logic, not speed: their short form runs with NumPy."""
+"""The short form of these tests runs the NumPy variants of the ops, because they make no claim about speed."""
 
-from numpy_variants import numpy_in_the_short_form  # noqa: F401
+from backends import numpy_in_the_short_form  # noqa: F401

@@ -2,19 +2,19 @@
 
 import numpy as np
 import pytest
-from numpy_variants import numba_variants, numpy_variants
+from backends import ops_run_as
 
 from tinysegnet import runtime
 from tinysegnet.errors import SettingError
 from tinysegnet.training.optim import SGD, Adam, schedule, schedules
 
 
-@pytest.fixture(autouse=True, params=[numpy_variants, numba_variants])
+@pytest.fixture(autouse=True, params=["numpy", "numba"])
 def variant(request):
     """Run every test with both variants of the updates."""
-    if request.param is numba_variants and not runtime.JIT:
+    if request.param == "numba" and not runtime.JIT:
         pytest.skip("the kernels are not compiled")
-    with request.param():
+    with ops_run_as(request.param):
         yield
 
 

@@ -1,7 +1,7 @@
 """Walks in tests compute with NumPy, since compiling would take most of the time."""
 
 import pytest
-from numpy_ops import numpy_ops
+from backends import ops_run_as
 from walk_pages import FIVE, IMAGE, labels_for, lively
 
 import tinysegnet as ts
@@ -10,7 +10,7 @@ import tinysegnet as ts
 @pytest.fixture
 def without_compiling():
     """Let layers compute with the NumPy variants of the ops."""
-    with numpy_ops():
+    with ops_run_as("numpy"):
         yield
 
 
@@ -19,6 +19,6 @@ def tiny_walk(tmp_path_factory):
     """Return the path of a walk through a small `tiny` of five classes."""
     path = tmp_path_factory.mktemp("walk") / "tiny.html"
     model = lively("tiny", width=1 / 8)
-    with numpy_ops():
+    with ops_run_as("numpy"):
         ts.walk(model, IMAGE, labels_for(model), palette=FIVE).save(path)
     return path
