@@ -1,5 +1,7 @@
 """The types of errors. Every message says what is wrong, where, and what to do."""
 
+from collections.abc import Iterable
+
 
 class TinySegNetError(Exception):
     """Base of every error that tinysegnet raises on purpose."""
@@ -31,3 +33,24 @@ class MeasurementError(TinySegNetError, RuntimeError):
 
 class StateError(TinySegNetError, RuntimeError):
     """Something was called out of order: a backward without its forward, an unpooling before its pooling."""
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return " Did you mean X?" if one of the known names is close to this one, and "" otherwise.
+
+    >>> did_you_mean("tinny", ["tiny", "basic"])
+    " Did you mean 'tiny'?"
+    """
+    import difflib  # only errors need it
+
+    by_lower_case = {other.lower(): other for other in reversed([*known])}
+    word = name.lower() if isinstance(name, str) else ""
+    starting = [other for other in by_lower_case if len(word) > 1 and other.startswith(word)]
+    close = difflib.get_close_matches(word, by_lower_case, 1) or sorted(starting, key=len)[:1]
+    return f" Did you mean {by_lower_case[close[0]]!r}?" if close else ""
+
+
+def unknown_name(what: str, name: object, known: Iterable[str]) -> str:
+    """Return the sentence for a name that is not in a list: the nearest name of the list, then the whole list."""
+    names = [*known]
+    return f"no {what} named {name!r}.{did_you_mean(name, names)} There are: {', '.join(names)}"

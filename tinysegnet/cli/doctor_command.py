@@ -3,21 +3,21 @@
 import json
 from typing import Any
 
-from threadpoolctl import threadpool_info
-
-from .. import runtime
-from ..training.run_folder import environment
 from .options import Json
 
 
 def run(*, as_json: Json = False) -> int:
     """Show what this installation runs on: versions, processor, threads, BLAS, and the cache of compiled kernels."""
+    from ..training.run_folder import environment
+
     facts = {**environment(), "BLAS": _blas(), **_kernel_cache()}
     print(json.dumps(facts) if as_json else "\n".join(f"{name:<16} {fact}" for name, fact in facts.items()))
     return 0
 
 
 def _blas() -> str:
+    from threadpoolctl import threadpool_info
+
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     texts = [f"{pool['internal_api']} {pool['version']}, {pool['num_threads']} threads" for pool in pools]
     return ", ".join(texts) or "unknown"

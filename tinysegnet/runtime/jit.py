@@ -11,6 +11,7 @@ read once at import:
 import os
 from collections.abc import Callable
 
+from .compile_messages import listen
 from .kernel_cache import compiled_kernels, enable_cache
 
 # GNU's OpenMP threads spin while they wait; on a busy machine that made a launch take 8 ms instead of
@@ -24,6 +25,8 @@ try:
 except ImportError:
     numba = None
     prange = range
+
+listen()
 
 HAS_NUMBA = numba is not None  #: is numba installed?
 #: "numba", or "numpy" where numba is missing or TINYSEGNET_BACKEND is "numpy"
