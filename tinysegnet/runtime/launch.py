@@ -11,7 +11,7 @@ from typing import Any
 
 import numba
 
-from ..errors import StateError
+from ..errors import SettingError, StateError
 from .kernel_cache import compiled_kernels
 
 Dispatcher: Any = type(numba.njit(lambda: None))  # what numba makes of a function; it launches directly
@@ -27,7 +27,7 @@ class FirstLaunch(Dispatcher):
     """A kernel before any kernel has run."""
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        numba.get_num_threads()  # starts the threads, after which numba knows which library provides them
+        start_threads()  # after which numba knows which library provides them
         _launch_all_as(OneAtATime if numba.threading_layer() == "workqueue" else Dispatcher)
         return self(*arguments, **named)
 
@@ -45,6 +45,20 @@ class Forked(Dispatcher):
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         raise StateError(FORKED)
+
+
+def start_threads() -> int:
+    """Start numba's threads, if they are not running, and return their number.
+
+    Raises:
+        SettingError: NUMBA_THREADING_LAYER names a library that is not installed.
+    """
+    try:
+        return numba.get_num_threads()
+    except ValueError as error:
+        layer = os.environ.get("NUMBA_THREADING_LAYER", "default")
+        raise SettingError(f"NUMBA_THREADING_LAYER={layer} is not available here. Unset it, or use omp or workqueue "
+                           f"({' '.join(str(error).split())})") from error  # fmt: skip
 
 
 _lock = threading.Lock()
