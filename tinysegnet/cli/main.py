@@ -5,10 +5,9 @@ Until the command is known, nothing is imported that takes time: help and the fi
 
 import os
 import sys
-from typing import Any
 
 from .help_pages import COMMANDS, data_overview, overview
-from .interrupts import EXIT_CODE, leave_on_interrupt, raise_interrupts
+from .interrupts import EXIT_CODE, RaisedInterrupts, is_interrupt, leave, leave_on_interrupt
 
 __all__ = ["COMMANDS", "main"]
 
@@ -21,6 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: The words after the program's name. Default: those in sys.argv, where Ctrl-C ends the process.
     """
+    program = arguments is None
     if arguments is None:
         leave_on_interrupt()
         # Notebooks set a backend that draws into their page, and an unknown name would end matplotlib's import.
@@ -33,12 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()  # now, where an error is reported
         return code
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return EXIT_CODE
+        return _interrupted(program)
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
+        if is_interrupt(error):
+            return _interrupted(program)
         if debug:
             raise
         from .cli_errors import explain
@@ -46,6 +47,13 @@ def main(arguments: list[str] | None = None) -> int:
         text, code = explain(error)
         print("error:", " ".join(text.replace("\0", "\\0").split()), file=sys.stderr)
         return code
+
+
+def _interrupted(program: bool) -> int:
+    if program:  # at once, because a library that was interrupted while it was imported may crash at the end
+        leave()
+    print("interrupted", file=sys.stderr)
+    return EXIT_CODE
 
 
 def _run(arguments: list[str]) -> int:
@@ -74,7 +82,7 @@ def _run_command(arguments: list[str]) -> int:
     print_once = cache(partial(print, file=sys.stderr))
     command, bound = parse(arguments)
     announce_compiling()
-    with raise_interrupts(), warnings.catch_warnings():
+    with RaisedInterrupts(), warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *where, **more: print_once(f"warning: {message}")
         return command(*bound.args, **bound.kwargs) or 0
@@ -97,6 +105,6 @@ def _prepare_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed (`2>&-`, pythonw): a file opened later must not take its place
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
-        stream: Any = getattr(sys, name)
+        stream = getattr(sys, name)
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -1,17 +1,19 @@
 """Import the parts of a package when they are first used, so that a command pays only for what it needs."""
 
 import sys
-from importlib import import_module
-from types import ModuleType
+
+ModuleType = type(sys)  # as in `types`, without the time to import it
 
 
-class LazyPackage(ModuleType):
+class LazyPackage(ModuleType):  # type: ignore[valid-type, misc]
     """A package whose public names are imported on first use."""
 
     def __getattr__(self, name: str) -> object:  # called only for names that are not there yet
         home = self.__dict__["_homes"].get(name)
         if home is None:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
         module = import_module(f".{home}", self.__name__)
         setattr(self, name, getattr(module, name, module))
         return self.__dict__[name]
