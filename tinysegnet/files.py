@@ -4,12 +4,54 @@ Checkpoints and reports are rewritten while people look at them, disks fill up a
 bytes are written to a new file beside the old one, reach the disk, and only then replace the old file.
 """
 
+import codecs
 import contextlib
 import errno
 import os
 import secrets
 import stat
 from pathlib import Path
+
+
+# How files begin: the place of some bytes, the bytes, and what such a file is.
+_SIGNATURES = (
+    (0, b"\x89PNG\r\n\x1a\n", "a PNG picture"), (0, b"\xff\xd8\xff", "a JPEG picture"), (0, b"GIF8", "a GIF picture"),
+    (0, b"BM", "a BMP picture"), (0, b"II*\0", "a TIFF picture"), (0, b"MM\0*", "a TIFF picture"),
+    (8, b"WEBP", "a WebP picture"), (8, b"heic", "a HEIC picture"), (8, b"mif1", "a HEIC picture"),
+    (8, b"avif", "an AVIF picture"), (4, b"ftyp", "a video"), (8, b"AVI ", "a video"), (0, b"\x1aE\xdf\xa3", "a video"),
+    (0, b"%PDF", "a PDF document"), (0, b"PK\x03\x04", "a zip archive"), (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"\x80\x02", "a pickle"), (0, b"\x80\x03", "a pickle"), (0, b"\x80\x04", "a pickle"), (0, b"\x80\x05", "a pickle"),
+    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file"), (0, b"\x93NUMPY", "a NumPy array"),
+    (4, b"\0\0\0\0{", "a safetensors file"),
+)  # fmt: skip
+UNKNOWN = "a file of an unknown kind"  #: what `kind_of` says of bytes that it does not recognise
+
+
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """Say what a path is, by a file's first bytes and not by its name: "a PNG picture", "an empty file", "a folder".
+
+    Raises:
+        OSError: The path does not exist, or may not be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return "the folder of a run" if (path / "config.json").exists() else "a folder"
+    if is_special(path):
+        return "a pipe or a device"
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # its last letter may be incomplete
+    except UnicodeDecodeError:
+        text = "\0"
+    if not text:
+        return "an empty file"
+    if all(letter.isprintable() or letter.isspace() for letter in text):
+        return "a Jupyter notebook" if text.lstrip()[0:1] == "{" and '"cells"' in text else "a text file"
+    for place, signature, kind in _SIGNATURES:
+        if head[place : place + len(signature)] == signature:
+            return "a PyTorch file" if kind == "a zip archive" and b"/data.pkl" in head else kind
+    return UNKNOWN
 
 
 def is_special(path: str | os.PathLike[str]) -> bool:

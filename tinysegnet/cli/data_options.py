@@ -11,11 +11,14 @@ from cyclopts import Group, Parameter
 
 from ..errors import DataError
 from ..runtime.settings import convert_fields
+from .options import check_folder
 
 if TYPE_CHECKING:
     from ..data import Dataset, Folder, Problem
 
-DataPath = Annotated[str, Parameter(metavar="DIR", help='"toy" for drawn street scenes, or a folder of pictures.')]
+DataPath = Annotated[
+    str, Parameter(metavar="DIR", validator=check_folder, help='"toy" for drawn street scenes, or a folder of pictures.')
+]
 _NAMED = 3  # how many bad files the one line of an error names
 
 

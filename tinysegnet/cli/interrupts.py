@@ -42,9 +42,13 @@ class RaisedInterrupts:
 
 def is_interrupt(error: BaseException | None) -> bool:
     """Return whether an error came from a KeyboardInterrupt, which Python turns into others while a class is made."""
-    return error is not None and (
-        isinstance(error, KeyboardInterrupt) or is_interrupt(error.__cause__ or error.__context__)
-    )
+    seen: set[int] = set()  # causes can form a circle
+    while error is not None and id(error) not in seen:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def leave(number: int = 0, frame: Any = None) -> None:

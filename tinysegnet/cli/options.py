@@ -1,12 +1,17 @@
 """The types of options: how their values are written, and the errors for wrong ones."""
 
+import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import cyclopts
 from cyclopts import Parameter, Token
+
+from ..errors import SettingError
+from ..files import kind_of
 
 #: the names in `tinysegnet.models`, whose import would slow --help
 MODELS = ("tiny", "basic", "vgg16", "bayesian-basic", "bayesian-vgg16", "bilinear-interpolation",
@@ -45,6 +50,33 @@ def _written(default: Any) -> str | None:
     return None if default is None or default is False or default == () else str(default)
 
 
+def check_folder(hint: Any, path: Any) -> None:
+    """Raise SettingError for a file where a folder belongs; a folder that is missing may be created later."""
+    if path is not None and path != "toy" and os.path.isfile(path):
+        raise SettingError(f"{path}: {kind_of(path)}, not a folder. Choose a folder")
+
+
+def check_run_folder(hint: Any, path: Any) -> None:
+    """Raise SettingError for a file where the folder of a run belongs."""
+    if path is not None and os.path.isfile(path):
+        meant = f"Did you mean {path.parent}?" if (path.parent / "config.json").exists() else "Choose one in runs/"
+        raise SettingError(f"{path}: {kind_of(path)}, not the folder of a run. {meant}")
+
+
+def check_order(command: str, checkpoint: Path, pictures: Sequence[Path]) -> None:
+    """Raise SettingError if the checkpoint and a picture were swapped."""
+    later = next((path for path in pictures if str(path) == "toy" or _is(path, "a safetensors file")), None)
+    if later is not None and (_is(checkpoint, "picture") or checkpoint.is_dir()):
+        raise SettingError(f"{checkpoint} is {kind_of(checkpoint)}, and {later} is a checkpoint. Did you swap them? "
+                           f"Give the checkpoint first: tinysegnet {command} CHECKPOINT IMAGE --out OUT")  # fmt: skip
+
+
+def _is(path: Path, kind: str) -> bool:
+    with suppress(OSError):
+        return kind_of(path).endswith(kind)
+    return False
+
+
 DEFAULT_PARAMETER = Parameter(
     converter=_convert, show_default=_written, negative=(), allow_repeating=True, json_list=False, json_dict=False
 )
@@ -58,8 +90,9 @@ Numbers = Annotated[tuple[float, ...], Parameter(consume_multiple=(1, None), met
 CheckpointPath = Annotated[
     Path, Parameter(help='A .safetensors file that `train` wrote, or "toy", the bundled network.')
 ]
-FolderPath = Annotated[Path, Parameter(name="DIR")]
-OutFolder = Annotated[Path, Parameter(metavar="DIR")]
+FolderPath = Annotated[Path, Parameter(name="DIR", validator=check_folder)]
+OutFolder = Annotated[Path, Parameter(metavar="DIR", validator=check_folder)]
+RunFolderPath = Annotated[Path, Parameter(metavar="DIR", validator=check_run_folder)]
 OutFile = Annotated[Path, Parameter(metavar="FILE")]
 ModelName = Annotated[str, Parameter(choices=MODELS, metavar="MODEL")]
 Json = Annotated[bool, Parameter(name="--json", help="Print one JSON object instead of text.")]

@@ -15,7 +15,7 @@ from ..errors import DataError, SettingError
 from ..runtime.settings import convert
 from ..training.recipes import Recipe, papers, recipe_for
 from .data_options import DataPath, LabelOptions, Labels, load_splits
-from .options import DEFAULT_PARAMETER, ModelName, Numbers, OutFile, OutFolder, Size
+from .options import DEFAULT_PARAMETER, ModelName, Numbers, OutFile, OutFolder, RunFolderPath, Size
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -80,7 +80,7 @@ class Train(Source):
     deterministic: bool = False
     """Compute the same bits whatever the number of threads. The compiled kernels always do, but NumPy's matrix products
     must then run in one thread."""
-    resume: OutFolder | None = None
+    resume: RunFolderPath | None = None
     """The folder of a run that was stopped: continue it with its data, network and recipe. No other option may be
     given."""
     settings: Annotated[Recipe, RECIPE] = field(default_factory=Recipe)

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from ..errors import DataError, SettingError
-from .options import CheckpointPath, OutFile, Size
+from .options import CheckpointPath, OutFile, Size, check_order
 
 
 def run(
@@ -28,6 +28,7 @@ def run(
     from ..walk import walk
     from ..weights.bundled import open_checkpoint
 
+    check_order("walk", checkpoint, [image])
     _check_page(out)
     loaded = open_checkpoint(checkpoint)
     picture = read_image(image, upright=True, max_pixels=MAX_PIXELS_SINGLE)

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.Image import Transpose
 
 from ..errors import DataError
-from ..files import is_special
+from ..files import UNKNOWN, is_special, kind_of
 
 # A file of 100 bytes can claim to be 60000 x 60000: refused from its header, before memory is taken. A data set
 # is many pictures, so its limit is lower; a single one may be a large photograph or scan (Pillow itself ends at 179).
@@ -27,10 +27,6 @@ MAX_PIXELS_SINGLE = 175_000_000
 _USUAL_SCANS = 12
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")  # marker, length, components
 
-# Other formats, recognised by bytes at a place in the file.
-_OTHERS = ((8, b"WEBP", "a WebP picture"), (4, b"ftyp", "a HEIC or AVIF picture, or a film"), (0, b"GIF8", "a GIF"),
-           (0, b"BM", "a BMP picture"), (0, b"II*\0", "a TIFF picture"), (0, b"MM\0*", "a TIFF picture"),
-           (0, b"%PDF", "a PDF document"))  # fmt: skip
 # Missing pixels at the end of a PNG may be read as zeros, so 80 bytes could become a picture of 38 Mpx.
 _MAX_INFLATION = 1032  # bytes that deflate, the compression of PNG, can make of one
 
@@ -107,6 +103,8 @@ def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image,
     expected = " or ".join(formats)
     if is_special(path):
         raise DataError(f"{path}: a pipe or a device (expected a file, {expected}). Save the picture as a file")
+    if path.is_dir():
+        raise DataError(f"{path}: {kind_of(path)}, not a picture (expected {expected}). Name a file in it")
     try:
         # Pillow's warnings, such as those about large pictures or odd EXIF data, are checked as errors here.
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=formats) as image:
@@ -160,7 +158,9 @@ def _unidentified(path: Path, formats: list[str]) -> DataError:
         found = "a label map as JPEG, which changes class numbers"
         return DataError(f"{path}: {found} (expected PNG). Export it again from its source")
     expected = f"(expected {' or '.join(formats)}, by content, not by name)"
-    other = next((name for at, sign, name in _OTHERS if start[at : at + len(sign)] == sign), None)
-    if other:
-        return DataError(f"{path}: {other} {expected}. Save it as PNG")
+    kind = kind_of(path)
+    if kind.endswith("picture") and kind not in ("a PNG picture", "a JPEG picture"):
+        return DataError(f"{path}: {kind} {expected}. Save it as PNG")
+    if kind != UNKNOWN:
+        return DataError(f"{path}: {kind}, not a picture {expected}. Choose another file")
     return DataError(f"{path}: damaged, or no picture {expected}. Choose another file, or export it again")

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import CheckpointError
-from ..files import is_special
+from ..files import is_special, kind_of
 from .keras_file import read_keras
 from .safetensors_file import read_safetensors
 from .torch_file import read_torch
@@ -34,6 +34,8 @@ def read_arrays(path: str | PathLike[str], *, keep: Callable[[str], object] | No
     try:
         if is_special(path):
             raise CheckpointError(f"a pipe or a device (expected a file). {ADVICE}")
+        if path.is_dir():
+            raise CheckpointError(f"{kind_of(path)}, not a file of weights. {ADVICE}")
         with open(path, "rb") as file:
             head = file.read(9)
         if head.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive, or a bare pickle
@@ -43,7 +45,7 @@ def read_arrays(path: str | PathLike[str], *, keep: Callable[[str], object] | No
         elif head[8:] == b"{":  # behind the length of its header
             read = read_safetensors
         else:
-            raise CheckpointError(f"not a file of weights that is known here. {ADVICE}")
+            raise CheckpointError(f"{kind_of(path)}, not a file of weights. {ADVICE}")
         return read(path, keep or (lambda name: True))
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file. {ADVICE}") from error
