@@ -30,7 +30,7 @@ from .runtime.lazy_imports import import_lazily
 
 TYPE_CHECKING = False  # as in `typing`, whose import would slow every start
 if TYPE_CHECKING:
-    from . import bench, data, errors, files, gradcheck, layers, metrics, ops, prediction, report, runtime, training, viz, weights
+    from . import data, errors, gradcheck, layers, metrics, ops, runtime, viz
     from .models import Network, build, fold_batchnorm, models
     from .prediction import evaluate, predict, predict_probs, predict_samples, predict_with_uncertainty
     from .report import write_report

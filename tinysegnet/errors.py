@@ -35,22 +35,29 @@ class StateError(TinySegNetError, RuntimeError):
     """Something was called out of order: a backward without its forward, an unpooling before its pooling."""
 
 
+def nearest_name(name: object, known: Iterable[str]) -> str | None:
+    """Return the known name that is closest to this one, whatever its capitals, or None if none is close."""
+    import difflib  # only errors need it
+
+    by_lower_case = {other.lower(): other for other in known}
+    word = name.lower() if isinstance(name, str) else ""
+    starting = [other for other in by_lower_case if len(word) > 1 and other.startswith(word)]
+    close = starting or difflib.get_close_matches(word, by_lower_case, 1)
+    return by_lower_case[close[0]] if close else None
+
+
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Return " Did you mean X?" if one of the known names is close to this one, and "" otherwise.
 
     >>> did_you_mean("tinny", ["tiny", "basic"])
     " Did you mean 'tiny'?"
     """
-    import difflib  # only errors need it
-
-    by_lower_case = {other.lower(): other for other in reversed([*known])}
-    word = name.lower() if isinstance(name, str) else ""
-    starting = [other for other in by_lower_case if len(word) > 1 and other.startswith(word)]
-    close = difflib.get_close_matches(word, by_lower_case, 1) or sorted(starting, key=len)[:1]
-    return f" Did you mean {by_lower_case[close[0]]!r}?" if close else ""
+    nearest = nearest_name(name, known)
+    return f" Did you mean {nearest!r}?" if nearest else ""
 
 
 def unknown_name(what: str, name: object, known: Iterable[str]) -> str:
-    """Return the sentence for a name that is not in a list: the nearest name of the list, then the whole list."""
+    """Return the sentence for a name that is not in a list: the whole list, and the nearest name in it."""
     names = [*known]
-    return f"no {what} named {name!r}.{did_you_mean(name, names)} There are: {', '.join(names)}"
+    meant = did_you_mean(name, names)
+    return f"no {what} named {name!r}; there are {', '.join(names)}{'.' if meant else ''}{meant}"

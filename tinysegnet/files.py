@@ -12,7 +12,6 @@ import secrets
 import stat
 from pathlib import Path
 
-
 # How files begin: the place of some bytes, the bytes, and what such a file is.
 _SIGNATURES = (
     (0, b"\x89PNG\r\n\x1a\n", "a PNG picture"), (0, b"\xff\xd8\xff", "a JPEG picture"), (0, b"GIF8", "a GIF picture"),
@@ -20,7 +19,7 @@ _SIGNATURES = (
     (8, b"WEBP", "a WebP picture"), (8, b"heic", "a HEIC picture"), (8, b"mif1", "a HEIC picture"),
     (8, b"avif", "an AVIF picture"), (4, b"ftyp", "a video"), (8, b"AVI ", "a video"), (0, b"\x1aE\xdf\xa3", "a video"),
     (0, b"%PDF", "a PDF document"), (0, b"PK\x03\x04", "a zip archive"), (0, b"\x1f\x8b", "a gzip archive"),
-    (0, b"\x80\x02", "a pickle"), (0, b"\x80\x03", "a pickle"), (0, b"\x80\x04", "a pickle"), (0, b"\x80\x05", "a pickle"),
+    *((0, bytes([0x80, protocol]), "a pickle") for protocol in range(2, 6)),
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file"), (0, b"\x93NUMPY", "a NumPy array"),
     (4, b"\0\0\0\0{", "a safetensors file"),
 )  # fmt: skip
@@ -33,9 +32,8 @@ def kind_of(path: str | os.PathLike[str]) -> str:
     Raises:
         OSError: The path does not exist, or may not be read.
     """
-    path = Path(path)
-    if path.is_dir():
-        return "the folder of a run" if (path / "config.json").exists() else "a folder"
+    if os.path.isdir(path):
+        return "the folder of a run" if os.path.exists(os.path.join(path, "config.json")) else "a folder"
     if is_special(path):
         return "a pipe or a device"
     with open(path, "rb") as file:

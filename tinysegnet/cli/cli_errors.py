@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from cyclopts import Argument, ArgumentCollection, Token
-from cyclopts.exceptions import CoercionError, CycloptsError, UnusedCliTokensError
+from cyclopts.exceptions import (
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
-from ..errors import MeasurementError, NonFiniteError, SettingError, TinySegNetError, did_you_mean
+from ..errors import MeasurementError, NonFiniteError, SettingError, TinySegNetError, did_you_mean, nearest_name
 
 
 def usage_error(error: CycloptsError) -> TinySegNetError:
@@ -20,6 +26,12 @@ def usage_error(error: CycloptsError) -> TinySegNetError:
     match error:
         case UnusedCliTokensError(unused_tokens=[word, *_], app=app):
             sentence = f"unexpected argument {word!r}.{_meant_as_data(word, app)}"
+        case UnknownOptionError(token=token, argument_collection=arguments):
+            options = [name for argument in arguments for name in argument.names]
+            sentence = _unknown_option(token.keyword or token.value, options)
+        case MissingArgumentError(argument=Argument() as argument):
+            count = max(1, argument.token_count()[0])
+            sentence = f"{argument.name} needs {'a value' if count == 1 else f'{count} values'}"
         case CoercionError(argument=Argument() as argument, msg=str(msg)):  # a message of `options`
             sentence = f"{argument.name}: {msg}"
         case CoercionError(argument=Argument() as argument, token=Token() as token) if choices := _choices(argument):
@@ -30,11 +42,34 @@ def usage_error(error: CycloptsError) -> TinySegNetError:
     return SettingError(f"{sentence}{'' if sentence.endswith(('.', '?')) else '.'} See {command} --help")
 
 
-def check_required(app: Any, commands: Sequence[str], arguments: ArgumentCollection) -> None:
-    """Report all missing arguments at once; the parser would report only the first. A hook of cyclopts (`App.config`)."""
+def check_required(words: Sequence[str], app: Any, commands: Sequence[str], arguments: ArgumentCollection) -> None:
+    """Report all missing arguments at once, or the mistyped option that one of them follows.
+
+    The last three parameters are those of a hook of cyclopts (`App.config`), which runs before its own check.
+    """
     missing = [argument.name for argument in arguments if argument.required and not argument.has_tokens]
-    if missing:
-        raise CycloptsError(msg=f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
+    if not missing:
+        return
+    options = [name for argument in arguments for name in argument.names] + ["--help"]
+    for word in words:
+        if word.startswith("--") and word.split("=")[0] not in options:
+            raise CycloptsError(msg=_unknown_option(word, options))
+    named = missing[0] if len(missing) == 1 else f"{', '.join(missing[:-1])} and {missing[-1]}"
+    raise CycloptsError(msg=f"{named} {'is' if len(missing) == 1 else 'are'} missing")
+
+
+def _unknown_option(word: str, options: list[str]) -> str:
+    word = word.split("=")[0]
+    option = _nearest_option(word, options)
+    return f"unknown option {word}.{f' Did you mean {option}?' if option else ''}"
+
+
+def _nearest_option(word: str, options: list[str]) -> str | None:
+    """Return the option that was probably meant, also by its initials: --lr for --learning-rate."""
+    names = {option.lstrip("-"): option for option in options}
+    initials = {"".join(part[0] for part in name.split("-")): name for name in names if "-" in name}
+    word = word.lstrip("-")
+    return names.get(initials.get(word) or nearest_name(word, names) or "")
 
 
 def _choices(argument: Argument) -> Sequence[str]:

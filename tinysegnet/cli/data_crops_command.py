@@ -9,8 +9,8 @@ SPLITS = ("train", "val")
 
 
 def run(
-    folder: FolderPath, /, *, out: OutFolder, labels: Labels = LabelOptions(), size: Size = (96, 128), whole: bool = False,
-    per_picture: PositiveInt = 4, seed: NonNegativeInt = 0,
+    folder: FolderPath, /, *, out: OutFolder, labels: Labels = LabelOptions(), size: Size = (96, 128),
+    whole: bool = False, per_picture: PositiveInt = 4, seed: NonNegativeInt = 0,
 ) -> int:  # fmt: skip
     """Make a small data set from a large one: random crops, or whole pictures scaled down.
 

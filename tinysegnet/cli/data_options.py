@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ..data import Dataset, Folder, Problem
 
 DataPath = Annotated[
-    str, Parameter(metavar="DIR", validator=check_folder, help='"toy" for drawn street scenes, or a folder of pictures.')
+    str,
+    Parameter(metavar="DIR", validator=check_folder, help='"toy" for drawn street scenes, or a folder of pictures.'),
 ]
 _NAMED = 3  # how many bad files the one line of an error names
 

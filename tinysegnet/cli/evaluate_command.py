@@ -104,8 +104,8 @@ def _check_classes(loaded: Checkpoint, data: Dataset) -> None:
     """Raise DataError unless the network predicts as many classes; warn if they have other names."""
     found, num_classes = data.palette.num_classes, loaded.model.num_classes
     if found != num_classes:
-        raise DataError(f"{data.name} has {found} classes, but the network predicts {num_classes}. Choose the "
-                        "data it was trained on, or give --classes, --ignore and --one-class as in training")  # fmt: skip
+        raise DataError(f"{data.name} has {found} classes, but the network predicts {num_classes}. "
+                        "Choose other data, or give --classes, --ignore and --one-class as in training")  # fmt: skip
     for k, (there, here) in enumerate(zip(loaded.palette.names, data.palette.names, strict=False)):
         if there != here:
             print(f"warning: {data.name}: the classes differ from the checkpoint's (class {k} is {there!r} there, "

@@ -83,8 +83,7 @@ DEFAULT_PARAMETER = Parameter(
 """The settings of all options and arguments."""
 
 Size = Annotated[
-    tuple[int, int],
-    Parameter(converter=lambda hint, tokens: parse_size(tokens[0].value), n_tokens=1, metavar="HxW"),
+    tuple[int, int], Parameter(converter=lambda hint, tokens: parse_size(tokens[0].value), n_tokens=1, metavar="HxW")
 ]
 Numbers = Annotated[tuple[float, ...], Parameter(consume_multiple=(1, None), metavar="NUMBER")]
 CheckpointPath = Annotated[

@@ -1,6 +1,7 @@
 """From the words of a command line to the command's function and its arguments."""
 
 from collections.abc import Callable
+from functools import partial
 from inspect import BoundArguments
 from typing import Any
 
@@ -42,15 +43,16 @@ def _command_name(arguments: list[str]) -> str:
     rest = arguments[len(prefix.split()) :]
     if not rest:
         raise SettingError(f"{program}: no command given. Choose one of {', '.join(names)}. See {program} --help")
-    meant = did_you_mean(rest[0], names if prefix else [*names, "data"])
+    meant = did_you_mean(rest[0], names if prefix else ["data", *names])
     raise SettingError(f"{program} has no command {rest[0]!r}.{meant} See {program} --help")
 
 
 def _app(name: str, arguments: list[str]) -> App:
     """The parser of one command, or of all commands if the name is empty."""
     app = App(
-        name="tinysegnet", default_parameter=DEFAULT_PARAMETER, config=check_required, help_format="plaintext",
-        help_formatter=HelpFormatter(), group_parameters=Group("Options", sort_key=0),
+        name="tinysegnet", default_parameter=DEFAULT_PARAMETER, config=partial(check_required, arguments),
+        help_format="plaintext", help_formatter=HelpFormatter(),
+        group_parameters=Group("Options", sort_key=0),
     )  # fmt: skip
     app.register_install_completion_command()
     data = App(name="data")

@@ -5,6 +5,7 @@ lossless PNG is accepted (JPEG at quality 95 changed three label pixels in four)
 not its colours.
 """
 
+import os
 import re
 import warnings
 from os import PathLike
@@ -103,7 +104,7 @@ def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image,
     expected = " or ".join(formats)
     if is_special(path):
         raise DataError(f"{path}: a pipe or a device (expected a file, {expected}). Save the picture as a file")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise DataError(f"{path}: {kind_of(path)}, not a picture (expected {expected}). Name a file in it")
     try:
         # Pillow's warnings, such as those about large pictures or odd EXIF data, are checked as errors here.

@@ -2,7 +2,7 @@
 
 from os import PathLike, fspath
 
-from ..errors import DataError
+from ..errors import DataError, did_you_mean
 from .folders import Classes, Folder
 from .sample import Dataset
 
@@ -32,7 +32,7 @@ def open_dataset(
     if fspath(data) != "toy":
         return Folder(data, split, ignore=ignore, classes=classes)
     if split not in _TOY:
-        raise DataError(f"toy: no split {split!r} (expected {' or '.join(_TOY)}). Correct the split")
+        raise DataError(f"toy: no split {split!r} (expected {' or '.join(_TOY)}).{did_you_mean(split, _TOY)}")
     from .toyscenes import ToyScenes  # here, so that reading pictures does not compile the drawing
 
     count, seed = _TOY[split]

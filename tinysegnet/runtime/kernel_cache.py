@@ -21,7 +21,11 @@ def _sources_hash() -> str:
     """
     digest = hashlib.sha256()
     package = Path(__file__).parents[1]
-    for path in [package / "runtime" / "jit.py", package / "runtime" / "safe_cache.py", *sorted((package / "ops").rglob("*.py"))]:
+    for path in [
+        package / "runtime" / "jit.py",
+        package / "runtime" / "safe_cache.py",
+        *sorted((package / "ops").rglob("*.py")),
+    ]:
         digest.update(path.read_bytes())
     names = (name for name in os.environ if name.startswith(("NUMBA_", "TINYSEGNET_PARALLEL")))
     settings = sorted(f"{name}={os.environ[name]}" for name in names if not name.startswith(SAME_CODE))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from ..data import Augment, Dataset, check_dataset, read_sample
-from ..errors import SettingError
+from ..errors import SettingError, unknown_name
 from ..runtime.settings import check_at_least, convert_fields
 
 MOST_PIXELS = 4_000_000  # per training picture: the network keeps some hundred times as much of each
@@ -146,5 +146,5 @@ papers: dict[str, Paper] = {
 def paper_recipe(name: str) -> Recipe:
     """The recipe of one of `papers`, such as "paper-basic". Raises SettingError for another name."""
     if not isinstance(name, str) or name not in papers:
-        raise SettingError(f"no recipe named {name!r}; there are {', '.join(papers)}")
+        raise SettingError(unknown_name("recipe", name, papers))
     return papers[name].recipe

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class StopRequests:
-    """The attribute `stop` becomes True with the first SIGINT or SIGTERM; the second raises KeyboardInterrupt at once."""
+    """Set `stop` to True at the first SIGINT or SIGTERM, and raise KeyboardInterrupt at the second."""
 
     def __init__(self) -> None:
         self.stop = False

@@ -5,11 +5,10 @@
 A bundled network is a checkpoint in float16 beside this file; `make bundled` made it.
 """
 
-import difflib
 from os import PathLike, fspath
 from pathlib import Path
 
-from ..errors import CheckpointError, SettingError
+from ..errors import CheckpointError, SettingError, did_you_mean
 from ..models import Network
 from . import checkpoint
 from .checkpoint import Checkpoint
@@ -25,7 +24,10 @@ def bundled_networks() -> list[str]:
 def load_bundled(name: str) -> Network:
     """The bundled network of this name. Raises SettingError for an unknown name."""
     if name not in bundled_networks():
-        raise SettingError(f"no bundled network {name!r} (expected {' or '.join(bundled_networks())})")
+        raise SettingError(
+            f"no bundled network {name!r} (expected {' or '.join(bundled_networks())})"
+            + did_you_mean(name, bundled_networks())
+        )
     return open_checkpoint(FOLDER / f"{name}.safetensors").model
 
 
@@ -34,6 +36,6 @@ def open_checkpoint(name: str | PathLike[str]) -> Checkpoint:
     if not Path(name).exists():
         if fspath(name) in bundled_networks():
             return checkpoint.read(FOLDER / f"{fspath(name)}.safetensors")
-        if meant := difflib.get_close_matches(fspath(name), bundled_networks(), 1):
-            raise CheckpointError(f"{name}: no such file. Did you mean {meant[0]}?")
+        if meant := did_you_mean(fspath(name), bundled_networks()):
+            raise CheckpointError(f"{name}: no such file.{meant}")
     return checkpoint.read(name)

@@ -6,6 +6,7 @@ The format is recognised by the content, not by the name. Nothing in a file is e
 with the file's size before memory is allocated.
 """
 
+import os
 import struct
 import zipfile
 from collections.abc import Callable
@@ -34,7 +35,7 @@ def read_arrays(path: str | PathLike[str], *, keep: Callable[[str], object] | No
     try:
         if is_special(path):
             raise CheckpointError(f"a pipe or a device (expected a file). {ADVICE}")
-        if path.is_dir():
+        if os.path.isdir(path):
             raise CheckpointError(f"{kind_of(path)}, not a file of weights. {ADVICE}")
         with open(path, "rb") as file:
             head = file.read(9)
