@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 import tinysegnet as ts
-from tinysegnet import runtime
 from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID
 from tinysegnet.weights import checkpoint
@@ -210,23 +209,7 @@ def test_a_full_disk_is_exit_code_1(workplace, capsys, monkeypatch):
     assert "No space left on device" in capsys.readouterr().err
 
 
-def run_module(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "tinysegnet", *arguments],
-        env={**os.environ, **environment}, capture_output=True, text=True, timeout=500, check=False,
-    )  # fmt: skip
-
-
 def test_the_package_runs_as_a_module():
-    done = run_module("summary", "tiny")
-    assert done.returncode == 0
+    done = subprocess.run([sys.executable, "-m", "tinysegnet", "summary", "tiny"], capture_output=True, text=True,
+                          env={**os.environ, "TINYSEGNET_BACKEND": "numpy"}, timeout=100, check=True)  # fmt: skip
     assert "493,707" in done.stdout
-
-
-@pytest.mark.skipif(not runtime.JIT, reason="numba is not here, so nothing is compiled")
-def test_the_first_compile_announces_itself(tmp_path):
-    done = run_module("gradcheck", "relu", TINYSEGNET_CACHE=str(tmp_path))
-    assert done.returncode == 0
-    assert done.stderr.count("compiling kernels") == 1
-    again = run_module("gradcheck", "relu", TINYSEGNET_CACHE=str(tmp_path))
-    assert "compiling" not in again.stderr

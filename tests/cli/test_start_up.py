@@ -132,9 +132,9 @@ def test_commands_import_only_what_they_use(tmp_path):
         "doctor --clear-cache": set(),
         "data scenes --out scenes --count 2": arrays | {"matplotlib"},
         "data check scenes": arrays | {"tqdm"},
-        "doctor": arrays | {"numba", "safetensors"},
-        "summary tiny": arrays | {"numba"},
-        "predict toy scenes/images --out out": arrays | {"numba", "matplotlib", "safetensors", "tqdm"},
+        "doctor": arrays | {"numba", "scipy", "safetensors"},  # numba imports SciPy, if it is there
+        "summary tiny": arrays | {"numba", "scipy"},
+        "predict toy scenes/images --out out": arrays | {"numba", "scipy", "matplotlib", "safetensors", "tqdm"},
     }
     found = imports_of(list(allowed), tmp_path, TINYSEGNET_CACHE=str(tmp_path / "cache"), TINYSEGNET_BACKEND="numpy")
     assert {command: code for command, (code, _) in found.items()} == dict.fromkeys(allowed, 0)
@@ -170,9 +170,7 @@ def test_the_package_imports_its_rooms_on_first_use():
 # --- Ctrl-C ----------------------------------------------------------------------------------------------------------
 
 # A traceback of these files alone is Python's own start, before any code of the project runs.
-PYTHONS_START = re.compile(
-    r'  File "(<frozen [\w.]+>|<string>|[^"]*(_distutils_hack|sitecustomize|/start-tinysegnet)[^"]*)"'
-)
+PYTHONS_START = re.compile(r'  File "(<frozen .*>|<string>|.*/(_distutils_hack|sitecustomize|start-tinysegnet).*)"')
 SCRIPT = "import sys\nfrom tinysegnet.cli.main import main\nsys.exit(main())\n"  # as pip writes it
 
 
@@ -210,7 +208,7 @@ def test_ctrl_c_never_shows_a_traceback(tmp_path, command, count):
         moment = 0.005 + 1.1 * whole * (number + rng.random()) / count
         err, code = interrupted(script, command, moment, tmp_path)
         frames = re.findall(r'^  File "[^"]*"', err, re.MULTILINE)
-        if frames and all(PYTHONS_START.match(frame) for frame in frames):
+        if err == "KeyboardInterrupt\n" or (frames and all(map(PYTHONS_START.match, frames))):
             continue
         assert "Traceback" not in err, f"after {moment:.3f} s of {whole:.3f}: {err}"
         assert code in (0, 130, -signal.SIGINT), f"after {moment:.3f} s of {whole:.3f}: {code} {err}"
