@@ -59,7 +59,7 @@ import_lazily(__name__, {
                      "to_torch_state"), "weights"),
 })  # fmt: skip
 
-# Names of version 0.1, for one more version.
+# Names of version 0.1, which work in this version with a warning.
 _OLD_NAMES = {"load_ready": "load_bundled", "predict_with_doubt": "predict_with_uncertainty"}
 
 

@@ -1,10 +1,10 @@
-"""The types of errors. Every message says what is wrong, where, and what to do."""
+"""The types of errors, and suggestions for mistyped names. Every message says what is wrong, where, and what to do."""
 
 from collections.abc import Iterable
 
 
 class TinySegNetError(Exception):
-    """Base of every error that tinysegnet raises on purpose."""
+    """The base of all errors that tinysegnet raises on purpose."""
 
 
 class ShapeError(TinySegNetError, ValueError):
@@ -28,7 +28,7 @@ class NonFiniteError(TinySegNetError, ArithmeticError):
 
 
 class MeasurementError(TinySegNetError, RuntimeError):
-    """A benchmark failed: a process that measures ended early."""
+    """A benchmark failed because a measuring process ended early."""
 
 
 class StateError(TinySegNetError, RuntimeError):
@@ -36,7 +36,7 @@ class StateError(TinySegNetError, RuntimeError):
 
 
 def nearest_name(name: object, known: Iterable[str]) -> str | None:
-    """Return the known name that is closest to this one, whatever its capitals, or None if none is close."""
+    """Return the known name that is closest to this one, ignoring case, or None if none is close."""
     import difflib  # only errors need it
 
     by_lower_case = {other.lower(): other for other in known}
@@ -57,7 +57,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 
 def unknown_name(what: str, name: object, known: Iterable[str]) -> str:
-    """Return the sentence for a name that is not in a list: the whole list, and the nearest name in it."""
+    """Return a message about a name that is not in a list. It contains the list and the nearest name in it."""
     names = [*known]
     meant = did_you_mean(name, names)
     return f"no {what} named {name!r}; there are {', '.join(names)}{'.' if meant else ''}{meant}"

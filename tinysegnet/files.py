@@ -12,7 +12,7 @@ import secrets
 import stat
 from pathlib import Path
 
-# How files begin: the place of some bytes, the bytes, and what such a file is.
+# The first bytes of files: an offset, the bytes found there, and the kind of file.
 _SIGNATURES = (
     (0, b"\x89PNG\r\n\x1a\n", "a PNG picture"), (0, b"\xff\xd8\xff", "a JPEG picture"), (0, b"GIF8", "a GIF picture"),
     (0, b"BM", "a BMP picture"), (0, b"II*\0", "a TIFF picture"), (0, b"MM\0*", "a TIFF picture"),
@@ -23,11 +23,11 @@ _SIGNATURES = (
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file"), (0, b"\x93NUMPY", "a NumPy array"),
     (4, b"\0\0\0\0{", "a safetensors file"),
 )  # fmt: skip
-UNKNOWN = "a file of an unknown kind"  #: what `kind_of` says of bytes that it does not recognise
+UNKNOWN = "a file of an unknown kind"  #: the result of `kind_of` for content that it does not recognise
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
-    """Say what a path is, by a file's first bytes and not by its name: "a PNG picture", "an empty file", "a folder".
+    """Describe a path in words, such as "a PNG picture" or "a folder". Only a file's content counts, not its name.
 
     Raises:
         OSError: The path does not exist, or may not be read.
@@ -80,7 +80,7 @@ def write_atomically(
     try:
         _write(temporary, data, durable)
         os.replace(temporary, target)
-    except BaseException as error:  # Ctrl-C too must not leave the temporary file behind
+    except BaseException as error:  # also Ctrl-C, which must not leave the temporary file behind
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):

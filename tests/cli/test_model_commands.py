@@ -30,7 +30,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-# Many commands in one process whose kernels are NumPy's: nothing is compiled for these networks.
+# All commands of this file in one process whose kernels are NumPy's: nothing is compiled for these networks.
 PROGRAM = """
 import contextlib, io, json, sys
 from tinysegnet.cli.main import main
@@ -41,13 +41,27 @@ for command in sys.argv[1:]:
         results.append((main(command.split()), out, err))
 print(json.dumps([(code, out.getvalue(), err.getvalue()) for code, out, err in results]))
 """
+COMMANDS = {
+    "train one logit": f"train --model article --one-class road {SMALL} --name one",
+    "evaluate the class": "evaluate runs/one/last.safetensors --one-class Road --limit 2 --json",
+    "evaluate as in training": "evaluate runs/one/last.safetensors --limit 2",
+    "evaluate other classes": "evaluate toy --one-class Road --limit 2",
+    "train with averaging": f"train {SMALL} --name averaged --mirror --test-scales 0.5 1",
+    "predict with samples": "predict bayesian.safetensors street.png --out out --samples 3",
+    "evaluate with samples": "evaluate bayesian.safetensors --samples 3 --limit 2 --no-baseline",
+}
 
 
-def run(*commands):
-    """Run commands one after the other; return the exit code, stdout and stderr of each."""
-    done = subprocess.run([sys.executable, "-c", PROGRAM, *commands], capture_output=True, text=True, timeout=300,
-                          env={**os.environ, "TINYSEGNET_BACKEND": "numpy"}, check=True)  # fmt: skip
-    return json.loads(done.stdout)
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """The folder of the commands, and their exit codes, stdout and stderr."""
+    folder = tmp_path_factory.mktemp("commands")
+    bayesian = ts.build("bayesian-basic", width=1 / 16)
+    ts.save(folder / "bayesian.safetensors", bayesian, training={"size": (20, 28)})
+    Image.fromarray(ToyScenes(1, seed=5)[0].image).save(folder / "street.png")
+    process = subprocess.run([sys.executable, "-c", PROGRAM, *COMMANDS.values()], cwd=folder, text=True, check=True,
+                             env={**os.environ, "TINYSEGNET_BACKEND": "numpy"}, capture_output=True)  # fmt: skip
+    return folder, dict(zip(COMMANDS, json.loads(process.stdout), strict=True))
 
 
 def error_line(capsys):
@@ -55,22 +69,19 @@ def error_line(capsys):
     return line
 
 
-def test_the_articles_network_learns_one_class_with_one_logit(here):
-    trained, named, unnamed, other = run(
-        f"train --model article --one-class road {SMALL} --name a",
-        "evaluate runs/a/last.safetensors --one-class Road --limit 2 --json",
-        "evaluate runs/a/last.safetensors --limit 2",
-        "evaluate toy --one-class Road --limit 2",
-    )
-    assert trained[0] == 0, trained
-    saved = checkpoint.read("runs/a/last.safetensors")
+def test_the_articles_network_learns_one_class_with_one_logit(done):
+    folder, results = done
+    assert results["train one logit"][0] == 0, results
+    saved = checkpoint.read(folder / "runs/one/last.safetensors")
     assert saved.model.config["num_classes"] == 1
     assert saved.palette.names == ("not Road", "Road")
-    assert set(json.loads(named[1])["IoU"]) == {"not Road", "Road"}
-    assert "--one-class road" in unnamed[2]  # label maps are read as in training
-    assert "not Road" in unnamed[1]
-    assert other[0] == 2
-    assert "2 classes, but the network predicts 11" in other[2]
+    assert set(json.loads(results["evaluate the class"][1])["IoU"]) == {"not Road", "Road"}
+    _, out, err = results["evaluate as in training"]
+    assert "--one-class road" in err  # how the label maps are read
+    assert "not Road" in out
+    code, _, err = results["evaluate other classes"]
+    assert code == 2
+    assert "2 classes, but the network predicts 11" in err
 
 
 @pytest.mark.parametrize("command", [
@@ -96,27 +107,22 @@ def test_a_contradiction_is_one_line(here, capsys, command):
     assert [fact for fact in facts if fact not in line] == []
 
 
-def test_dropout_samples_give_an_uncertainty_map(here):
-    ts.save("bayesian.safetensors", ts.build("bayesian-basic", width=1 / 16), training={"size": (20, 28)})
-    Image.fromarray(ToyScenes(1, seed=5)[0].image).save("street.png")
-    predicted, evaluated = run("predict bayesian.safetensors street.png --out out --samples 3",
-                               "evaluate bayesian.safetensors --samples 3 --limit 2 --no-baseline")  # fmt: skip
-    assert predicted[0] == 0, predicted
-    assert sorted(path.name for path in (here / "out").iterdir()) == [
+def test_dropout_samples_give_an_uncertainty_map(done):
+    folder, results = done
+    assert results["predict with samples"][0] == 0, results
+    assert sorted(path.name for path in (folder / "out").iterdir()) == [
         f"street_{kind}.png" for kind in ("colours", "labels", "overlay", "uncertainty")
     ]
-    assert "AUROC 0." in evaluated[1]
-    assert "one pass: 0." in evaluated[1]
+    scores = results["evaluate with samples"][1]
+    assert "AUROC 0." in scores
+    assert "one pass: 0." in scores
 
 
-def test_a_checkpoint_records_how_the_network_was_validated(here):
-    results = run(f"train {SMALL} --name plain",
-                  f"train {SMALL} --name averaged --mirror --test-scales 0.5 1")  # fmt: skip
-    assert [code for code, _, _ in results] == [0, 0]
-    for run_name, mirror, scales in (("plain", False, (1.0,)), ("averaged", True, (0.5, 1.0))):
-        for name in ("last", "best"):
-            found = checkpoint.read(f"runs/{run_name}/{name}.safetensors").prediction
-            assert found == {"size": (20, 28), "mirror": mirror, "scales": scales}
+@pytest.mark.parametrize(("run", "mirror", "scales"), [("one", False, (1.0,)), ("averaged", True, (0.5, 1.0))])
+def test_a_checkpoint_records_how_the_network_was_validated(done, run, mirror, scales):
+    for name in ("last", "best"):
+        found = checkpoint.read(done[0] / "runs" / run / f"{name}.safetensors").prediction
+        assert found == {"size": (20, 28), "mirror": mirror, "scales": scales}
 
 
 def test_the_uncertainty_picture_is_bright_where_passes_disagree():

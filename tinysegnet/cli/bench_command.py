@@ -22,8 +22,8 @@ def run(
         words: Only workloads whose name contains one of these words, such as "conv3x3 64" or train. Default: all.
         against: Also measure PyTorch, in a process of its own and in the faster of its two memory formats.
         compile: Also try torch.compile.
-        rounds: Samples per side. The sides take turns, and the median counts.
-        threads: Threads per side. Default: all cores.
+        rounds: Measurements of each library. The libraries take turns, and the median counts.
+        threads: Threads of each library. Default: all cores.
         explain: Measure nothing; print which algorithm each convolution takes, and the estimated costs.
     """
     import importlib.util

@@ -1,4 +1,4 @@
-"""Errors on the command line in one line: what is wrong, what to do, and where the help is."""
+"""Errors of the command line, each in one line: what is wrong, what to do, and where to find help."""
 
 import errno
 import os
@@ -19,9 +19,9 @@ from ..errors import MeasurementError, NonFiniteError, SettingError, TinySegNetE
 
 def usage_error(error: CycloptsError) -> TinySegNetError:
     """Turn the parser's error into an error of one line."""
-    if isinstance(error.__cause__, TinySegNetError):  # raised by the dataclass of some options
+    if isinstance(error.__cause__, TinySegNetError):  # the options check themselves
         return error.__cause__
-    error.verbose = False  # no signatures of our functions
+    error.verbose = False  # without the signatures of functions
     command = " ".join(["tinysegnet", *(error.command_chain or ())])
     match error:
         case UnusedCliTokensError(unused_tokens=[word, *_], app=app):
@@ -32,7 +32,7 @@ def usage_error(error: CycloptsError) -> TinySegNetError:
         case MissingArgumentError(argument=Argument() as argument):
             count = max(1, argument.token_count()[0])
             sentence = f"{argument.name} needs {'a value' if count == 1 else f'{count} values'}"
-        case CoercionError(argument=Argument() as argument, msg=str(msg)):  # a message of `options`
+        case CoercionError(argument=Argument() as argument, msg=str(msg)):  # raised in options.py
             sentence = f"{argument.name}: {msg}"
         case CoercionError(argument=Argument() as argument, token=Token() as token) if choices := _choices(argument):
             meant = did_you_mean(token.value, choices)
@@ -43,9 +43,9 @@ def usage_error(error: CycloptsError) -> TinySegNetError:
 
 
 def check_required(words: Sequence[str], app: Any, commands: Sequence[str], arguments: ArgumentCollection) -> None:
-    """Report all missing arguments at once, or the mistyped option that one of them follows.
+    """Report all missing arguments at once, or a mistyped option if there is one.
 
-    The last three parameters are those of a hook of cyclopts (`App.config`), which runs before its own check.
+    cyclopts calls this before its own check (`App.config`) and passes the last three arguments.
     """
     missing = [argument.name for argument in arguments if argument.required and not argument.has_tokens]
     if not missing:
@@ -90,12 +90,12 @@ def explain(error: Exception) -> tuple[str, int]:
         return str(error), 1 if isinstance(error, (NonFiniteError, MeasurementError)) else 2
     if isinstance(error, MemoryError):
         return f"not enough memory {error}. Choose a smaller --size, --batch-size or --width", 1
-    if not isinstance(error, OSError):  # a defect in tinysegnet, also reported in one line
-        return f"{type(error).__name__}: {error}. --debug shows where", 1
+    if not isinstance(error, OSError):  # a bug in tinysegnet
+        return f"{type(error).__name__}: {error}. Run it with --debug to see where", 1
     what = str(error) if error.filename is None else f"{error.filename}: {error.strerror}"
     if error.errno in _WRONG_PLACE:
         return f"{what}. Choose another path, or change its permissions", 2
-    return f"{what}. Files that were saved before are unchanged; make room, or choose another place", 1
+    return f"{what}. Files that were saved before are unchanged. Free some space, or choose another place", 1
 
 
 _WRONG_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS,

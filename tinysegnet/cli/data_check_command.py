@@ -30,7 +30,7 @@ def run(folder: FolderPath, /, *, labels: Labels = LabelOptions(), as_json: Json
         if layout.splits[split]()
     ]
     if not folders:
-        layout.pairs(next(iter(layout.splits)))  # raises the DataError that there are no pairs
+        layout.pairs(next(iter(layout.splits)))  # raises a DataError that describes what is missing
     labels.select(folders[0])
     problems = [problem for split in folders for problem in find_problems(split)]
     print(json.dumps(_as_dict(folders, problems)) if as_json else _as_text(folders, problems))

@@ -1,4 +1,4 @@
-"""Loading data sets in commands: the options for label maps, and the checks before all other work."""
+"""Loading data sets in commands: the options for label maps, and the checks before any other work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DataPath = Annotated[
     str,
     Parameter(metavar="DIR", validator=check_folder, help='"toy" for drawn street scenes, or a folder of pictures.'),
 ]
-_NAMED = 3  # how many bad files the one line of an error names
+_NAMED = 3  # how many bad files an error names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class LabelOptions:
     classes: Literal["merged", "all"] = "merged"
     """How to use CamVid's 32 classes: merged into the eleven of the SegNet papers, or all."""
     one_class: Annotated[str | None, Parameter(metavar="CLASS")] = None
-    """The name of a class: the task becomes this class against everything else, with two classes."""
+    """The name of a class: the network separates it from everything else, as two classes."""
 
     def __post_init__(self) -> None:
         convert_fields(self)
@@ -66,7 +66,7 @@ Labels = Annotated[LabelOptions, Parameter(name="*", group=Group("Label maps", s
 def load_splits(
     data: str, splits: tuple[str, ...], limit: int | None = None, labels: LabelOptions = LabelOptions()
 ) -> list[Dataset]:
-    """Load splits of at most `limit` pictures each: draw toy scenes, check every label of a folder.
+    """Load splits of at most `limit` pictures each: draw toy scenes, or check every label map of a folder.
 
     Raises DataError for bad files; one line counts the bad files of all splits.
     """

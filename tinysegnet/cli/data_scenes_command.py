@@ -11,7 +11,7 @@ def run(*, out: OutFolder, count: PositiveInt = 10, seed: NonNegativeInt = 0, si
     Args:
         out: A folder for images/, labels/, overlays/ and classes.txt. It is created if it is missing.
         count: The number of scenes.
-        seed: Another seed draws other streets.
+        seed: The seed of the streets.
         size: Height and width of the pictures.
     """
     from PIL import Image

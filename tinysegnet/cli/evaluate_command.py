@@ -35,23 +35,23 @@ def run(
     no_boundary: bool = False,
     as_json: Json = False,
 ) -> int:
-    """Score a trained network on labelled pictures: G, C, mIoU and every class, at the labels' own resolution.
+    """Score a trained network on labelled pictures: G, C, mIoU and every class, at the resolution of the labels.
 
-    BF compares the outlines: F1 of the outline pixels that have a partner within 0.75 % of the picture's diagonal,
-    one to one as in the SegNet paper, or (by distance) one to many. Brackets hold 95 % confidence intervals, from
-    1000 resamples of blocks of 10 consecutive pictures; they need 41 pictures.
+    BF compares outlines. It is the F1 score of outline pixels that have a partner within 0.75 % of the picture's
+    diagonal, matched one to one as in the SegNet paper or, "by distance", one to many. Brackets contain 95 % confidence
+    intervals from 1000 resamples of blocks of 10 consecutive pictures; they need at least 41 pictures.
 
-    The position prior is the no-network baseline: it guesses by position alone, learnt from the training pictures of
-    the same data. The network should score clearly above it.
+    The position prior is the no-network baseline: it predicts from the position alone, which it learns from the
+    training pictures of the same data. The network should score clearly above it.
 
     Args:
         data: "toy" for drawn street scenes, or a folder of pictures. Without --ignore, --classes and --one-class, its
             label maps are read as in training.
         split: The part of the data to score: train, val, or another that the folder has.
-        limit: Use at most this many pictures per split, also of the training pictures for the baseline.
-        out: A folder for confusion.png and per_class.png. It is made if it is missing.
-        no_baseline: Leave the position prior out, which saves reading the training pictures.
-        no_boundary: Leave BF out, which saves about 0.1 s per picture of 360x480, and more for larger ones.
+        limit: Use at most this many pictures per split, including the training pictures for the baseline.
+        out: A folder for confusion.png and per_class.png. It is created if it is missing.
+        no_baseline: Leave out the position prior, so that the training pictures are not read.
+        no_boundary: Leave out BF, which takes about 0.1 s per picture of 360x480, and longer for larger ones.
     """
     from functools import partial
 
@@ -86,7 +86,7 @@ def run(
 
 
 def _label_options(path: Path, loaded: Checkpoint, data: str, given: LabelOptions) -> LabelOptions:
-    """The given options; for the others, those of the training."""
+    """Return the label options: the given ones and, for the others, those of the training."""
     default = LabelOptions()
     chosen = {name: value for name, value in asdict(given).items() if value != getattr(default, name)}
     try:
@@ -114,7 +114,7 @@ def _check_classes(loaded: Checkpoint, data: Dataset) -> None:
 
 
 def _baseline(data: str, limit: int | None, labels: LabelOptions, pictures: Dataset) -> Scores | None:
-    """The position prior, if there are labelled training pictures."""
+    """Return the scores of the position prior if there are labelled training pictures."""
     from ..data import labelled_images
     from ..metrics import position_prior
 
@@ -125,7 +125,7 @@ def _baseline(data: str, limit: int | None, labels: LabelOptions, pictures: Data
             labelled_images(training_pictures), labelled_images(pictures), palette.names, palette.ignore_label
         )
     except DataError as error:  # a missing split or a bad file in it does not prevent the evaluation
-        print(f"no position prior, which is learnt from training pictures: {error}", file=sys.stderr)
+        print(f"no position prior, because it needs training pictures: {error}", file=sys.stderr)
         return None
 
 

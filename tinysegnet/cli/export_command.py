@@ -1,10 +1,10 @@
 """tinysegnet export."""
 
-from .options import CheckpointPath, OutFile
+from .options import CheckpointPath, FilePath
 
 
 def run(
-    checkpoint: CheckpointPath, /, *, out: OutFile, half: bool = False, fold: bool = False, torch: bool = False
+    checkpoint: CheckpointPath, /, *, out: FilePath, half: bool = False, fold: bool = False, torch: bool = False
 ) -> int:
     """Copy a checkpoint without the parts that only training needs: a third of the size, or a sixth with --half.
 

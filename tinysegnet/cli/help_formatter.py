@@ -4,8 +4,8 @@ import re
 import textwrap
 from typing import Any
 
-NAMES = {"INT": "N", "FLOAT": "NUMBER", "STR": "TEXT", "CHOICE": "NAME"}  # of values, instead of Python's types
-INDENT = 26  # columns before the text of an option
+NAMES = {"INT": "N", "FLOAT": "NUMBER", "STR": "TEXT", "CHOICE": "NAME"}  # instead of Python's types
+INDENT = 26  # the column where descriptions start
 
 
 def render_usage(console: Any, options: Any, usage: Any) -> None:
@@ -58,7 +58,7 @@ def _print(console: Any, text: str) -> None:
 
 
 class HelpFormatter:
-    """The functions above, as the parser calls them."""
+    """The formatter that the parser calls."""
 
     render_usage = staticmethod(render_usage)
     render_description = staticmethod(render_description)

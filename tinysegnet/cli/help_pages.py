@@ -1,4 +1,4 @@
-"""The list of all commands, and the help page that shows it. It imports nothing, so that it appears at once."""
+"""The list of all commands, and the help page that shows it. The file imports nothing, so the page appears at once."""
 
 USE, DATA = "Train and use a network", "Data sets"
 UNDERSTAND, MACHINE = "Learn and verify", "Speed and installation"
@@ -9,7 +9,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": (USE, "Score a trained network on labelled pictures."),
     "predict": (USE, "Segment pictures of any size."),
     "walk": (USE, "Write a page that walks a picture through every layer of a network."),
-    "export": (USE, "Copy a checkpoint without what only training needs."),
+    "export": (USE, "Copy a checkpoint without the parts that only training needs."),
     "data check": (DATA, "Check that every picture and label map of a folder can be used."),
     "data crops": (DATA, "Make a small data set from a large one."),
     "data baselines": (DATA, "Score predictors without a network: position and colour."),
@@ -35,19 +35,19 @@ Options:
   --install-completion  Let the shell (bash, zsh or fish) complete commands and options.
   --debug               Show the traceback of an error.
 
-Exit codes: 0 success, 1 the work failed (a loss is not finite, the disk is full, a gradient
-is wrong), 2 wrong input, 130 interrupted. An error is one line on stderr.
+Exit codes: 0 for success, 1 if the work failed (a loss is not finite, the disk is full, a
+gradient is wrong), 2 for wrong input, 130 if interrupted. Errors are one line on stderr.
 """
 
 
 def overview() -> str:
-    """The help page of the program."""
+    """Return the help page of the program."""
     groups = dict.fromkeys(group for group, _ in COMMANDS.values())
     return "\n".join([_HEAD, *(f"{group}:\n{_rows(group)}" for group in groups), _OPTIONS])
 
 
 def data_overview() -> str:
-    """The help page of `tinysegnet data`."""
+    """Return the help page of `tinysegnet data`."""
     return f"Usage: tinysegnet data COMMAND [ARGUMENTS] [OPTIONS]\n\nMake and examine data sets.\n\n{_rows(DATA)}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _signal as signal  # the part of `signal` that is there at once, so that Ctrl-C is handled from the start
+import _signal as signal  # the built-in part of `signal`, which needs no time to import
 import os
 import sys
 
@@ -16,9 +16,9 @@ EXIT_CODE = 130  #: of an interrupted command, as shells expect
 def leave_on_interrupt() -> None:
     """Let Ctrl-C end this process at once, except inside `RaisedInterrupts`.
 
-    While Python imports modules or shuts down, a KeyboardInterrupt could be swallowed, or shown with its traceback.
+    While Python imports modules or shuts down, a KeyboardInterrupt could be swallowed or shown with its traceback.
     """
-    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # nohup ignores the signal, and it stays ignored
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # not where nohup has it ignored
         signal.signal(signal.SIGINT, leave)
     sys.unraisablehook = _report_unraisable
 
@@ -41,7 +41,7 @@ class RaisedInterrupts:
 
 
 def is_interrupt(error: BaseException | None) -> bool:
-    """Return whether an error came from a KeyboardInterrupt, which Python turns into others while a class is made."""
+    """Return whether a KeyboardInterrupt caused an error: while a class is created, Python turns it into another."""
     seen: set[int] = set()  # causes can form a circle
     while error is not None and id(error) not in seen:
         if isinstance(error, KeyboardInterrupt):
@@ -52,7 +52,7 @@ def is_interrupt(error: BaseException | None) -> bool:
 
 
 def leave(number: int = 0, frame: Any = None) -> None:
-    """End the process with one line; also a handler of signals."""
+    """End the process with one line. The parameters are those of a signal handler."""
     try:
         os.write(2, b"interrupted\n")
     finally:

@@ -1,6 +1,6 @@
-"""The command line: `tinysegnet COMMAND --help`.
+"""The entry of the command line, `tinysegnet COMMAND --help`.
 
-Until the command is known, nothing is imported that takes time: help and the first Ctrl-C are answered at once.
+Slow imports wait until the command is known, so that help appears at once and Ctrl-C is handled from the start.
 """
 
 import os
@@ -18,7 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line `arguments` and return the exit code.
 
     Args:
-        arguments: The words after the program's name. Default: those in sys.argv, where Ctrl-C ends the process.
+        arguments: The words after the program's name. Without them, those in sys.argv are used, and Ctrl-C ends the
+            process.
     """
     program = arguments is None
     if arguments is None:
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     _prepare_streams()
     try:
         code = _run([argument for argument in arguments if argument != "--debug"])
-        sys.stdout.flush()  # now, where an error is reported
+        sys.stdout.flush()  # here, where an error is still reported
         return code
     except KeyboardInterrupt:
         return _interrupted(program)
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _interrupted(program: bool) -> int:
-    if program:  # at once, because a library that was interrupted while it was imported may crash at the end
+    if program:  # at once: a library whose import was interrupted may crash when Python shuts down
         leave()
     print("interrupted", file=sys.stderr)
     return EXIT_CODE
@@ -101,9 +102,9 @@ def _with_new_names(arguments: list[str]) -> list[str]:
 
 
 def _prepare_streams() -> None:
-    """Let output accept all text: file names may have letters that a terminal or file cannot encode."""
+    """Let the output accept all text: file names may contain letters that a terminal cannot encode."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed (`2>&-`, pythonw): a file opened later must not take its place
+        if getattr(sys, name) is None:  # closed (`2>&-`, pythonw): a file that is opened later must not take its place
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         stream = getattr(sys, name)
         if hasattr(stream, "reconfigure"):

@@ -1,4 +1,4 @@
-"""The types of options: how their values are written, and the errors for wrong ones."""
+"""The types of options and arguments: their placeholders, conversions and checks."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from cyclopts import Parameter, Token
 from ..errors import SettingError
 from ..files import kind_of
 
-#: the names in `tinysegnet.models`, whose import would slow --help
+#: the names in `tinysegnet.models`, which takes too long to import for --help
 MODELS = ("tiny", "basic", "vgg16", "bayesian-basic", "bayesian-vgg16", "bilinear-interpolation",
           "basic-encoder-addition", "basic-single-channel-decoder", "fcn-basic", "fcn-basic-no-addition",
           "fcn-basic-no-dim-reduction", "fcn-basic-no-addition-no-dim-reduction", "replication", "fixed-index",
@@ -59,7 +59,7 @@ def check_folder(hint: Any, path: Any) -> None:
 def check_run_folder(hint: Any, path: Any) -> None:
     """Raise SettingError for a file where the folder of a run belongs."""
     if path is not None and os.path.isfile(path):
-        meant = f"Did you mean {path.parent}?" if (path.parent / "config.json").exists() else "Choose one in runs/"
+        meant = f"Did you mean {path.parent}?" if (path.parent / "config.json").exists() else "Choose a folder in runs/"
         raise SettingError(f"{path}: {kind_of(path)}, not the folder of a run. {meant}")
 
 
@@ -80,7 +80,7 @@ def _is(path: Path, kind: str) -> bool:
 DEFAULT_PARAMETER = Parameter(
     converter=_convert, show_default=_written, negative=(), allow_repeating=True, json_list=False, json_dict=False
 )
-"""The settings of all options and arguments."""
+"""The settings that all options and arguments share."""
 
 Size = Annotated[
     tuple[int, int], Parameter(converter=lambda hint, tokens: parse_size(tokens[0].value), n_tokens=1, metavar="HxW")
@@ -92,6 +92,6 @@ CheckpointPath = Annotated[
 FolderPath = Annotated[Path, Parameter(name="DIR", validator=check_folder)]
 OutFolder = Annotated[Path, Parameter(metavar="DIR", validator=check_folder)]
 RunFolderPath = Annotated[Path, Parameter(metavar="DIR", validator=check_run_folder)]
-OutFile = Annotated[Path, Parameter(metavar="FILE")]
+FilePath = Annotated[Path, Parameter(metavar="FILE")]
 ModelName = Annotated[str, Parameter(choices=MODELS, metavar="MODEL")]
 Json = Annotated[bool, Parameter(name="--json", help="Print one JSON object instead of text.")]

@@ -1,4 +1,4 @@
-"""From the words of a command line to the command's function and its arguments."""
+"""Parsing a command line: find the function of the command, and convert its arguments."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,14 +13,14 @@ from .help_formatter import HelpFormatter
 from .help_pages import COMMANDS
 from .options import DEFAULT_PARAMETER
 
-USAGE = {"bench": "[WORD]... [OPTIONS]", "gradcheck": "[OP]... [OPTIONS]"}  # where the parser would write [ARGS]
+USAGE = {"bench": "[WORD]... [OPTIONS]", "gradcheck": "[OP]... [OPTIONS]"}  # where the parser would print [ARGS]
 
 
 def parse(arguments: list[str]) -> tuple[Callable[..., int], BoundArguments]:
-    """Find the command and convert its arguments; the command may also be the printing of its help.
+    """Find the command and convert its arguments. With --help, the function prints the help page.
 
     Raises:
-        TinySegNetError: in one line, for an unknown command, an unknown option or a wrong value.
+        TinySegNetError: A command or an option is unknown, or a value is wrong.
     """
     completion = arguments[:1] == ["--install-completion"]
     name = "" if completion else _command_name(arguments)
@@ -33,7 +33,7 @@ def parse(arguments: list[str]) -> tuple[Callable[..., int], BoundArguments]:
 
 
 def _command_name(arguments: list[str]) -> str:
-    """The command that the first words name."""
+    """Return the command that the first words name."""
     for count in (1, 2):
         if (name := " ".join(arguments[:count])) in COMMANDS:
             return name
@@ -48,7 +48,7 @@ def _command_name(arguments: list[str]) -> str:
 
 
 def _app(name: str, arguments: list[str]) -> App:
-    """The parser of one command, or of all commands if the name is empty."""
+    """Build the parser of one command, or of all commands if the name is empty."""
     app = App(
         name="tinysegnet", default_parameter=DEFAULT_PARAMETER, config=partial(check_required, arguments),
         help_format="plaintext", help_formatter=HelpFormatter(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from ..errors import DataError, SettingError, TinySegNetError
+from ..errors import SettingError, TinySegNetError
 from ..files import write_atomically
 from .options import CheckpointPath, OutFolder, check_order
 from .prediction_options import FACTOR, Options, PredictionOptions
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = ("_overlay", "_colours", "_labels", "_uncertainty")
 OLD_SUFFIXES = ("_doubt",)  # of version 0.1
-LEGIBLE = 240  # pixels: the overlay of a picture whose longer side has fewer is enlarged
-MAX_WORKING_PIXELS = 4_000_000  # inside the network, where vgg16 has several arrays of 256 bytes per pixel
+LEGIBLE = 240  # pixels; the overlay is enlarged if the longer side of the picture is shorter
+MAX_WORKING_PIXELS = 4_000_000  # inside the network, where vgg16 keeps several arrays of 256 bytes per pixel
 
 
 def run(
@@ -39,7 +39,7 @@ def run(
     Args:
         images: PNG or JPEG files of any size, or folders of them.
         out: A folder for the results. It is created if it is missing.
-        scale: A factor on the height and width at which the network works. 1 is the scale of its training.
+        scale: A factor on the height and width at which the network works; 1 is the scale of its training.
         gif: Also write predictions.gif, an animation of all overlays.
     """
     from tqdm import tqdm
@@ -75,8 +75,6 @@ def _pictures(images: tuple[Path, ...], out: Path) -> list[Path]:
     """Return the pictures to segment. If their folder is also `out`, the results of an earlier run are skipped."""
     from ..data import find_pictures
 
-    if not images:
-        raise DataError("predict: no picture given. Name PNG or JPEG files, or folders of them")
     return [
         path for path in find_pictures(images)
         if path in images or path.parent.resolve() != out.resolve() or not path.stem.endswith(SUFFIXES + OLD_SUFFIXES)
@@ -116,7 +114,7 @@ def _write(
     from .. import viz
 
     paths = [out / f"{stem}{suffix}.png" for suffix in SUFFIXES]
-    enlargement = 1 if max(labels.shape) >= LEGIBLE else None  # at its own size a 1 x 1 picture shows nothing
+    enlargement = 1 if max(labels.shape) >= LEGIBLE else None  # a tiny picture shows nothing at its own size
     painted = viz.labelled_picture(image, labels, palette, enlargement=enlargement, narrowest=480)
     write_atomically(paths[0], viz.picture_bytes(painted))
     del painted

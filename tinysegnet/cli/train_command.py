@@ -15,7 +15,7 @@ from ..errors import DataError, SettingError
 from ..runtime.settings import convert
 from ..training.recipes import Recipe, papers, recipe_for
 from .data_options import DataPath, LabelOptions, Labels, load_splits
-from .options import DEFAULT_PARAMETER, ModelName, Numbers, OutFile, OutFolder, RunFolderPath, Size
+from .options import DEFAULT_PARAMETER, FilePath, ModelName, Numbers, OutFolder, RunFolderPath, Size
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -67,7 +67,7 @@ class Train(Source):
     """A factor on the number of channels of every stage."""
     preprocessing: PreprocessingName = "own"
     """What the first layer does to a picture. The default, own, follows the network's architecture or --encoder."""
-    encoder: OutFile | None = None
+    encoder: FilePath | None = None
     """A file with a trained VGG16 as the start of --model vgg16: torchvision's .pth, Keras's .h5, or .safetensors."""
     name: Annotated[str | None, Parameter(metavar="NAME")] = None
     """Name of the run's folder. Default: data, model, date and time."""

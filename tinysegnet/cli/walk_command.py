@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 from ..errors import DataError, SettingError
-from .options import CheckpointPath, OutFile, Size, check_order
+from .options import CheckpointPath, FilePath, Size, check_order
 
 
 def run(
-    checkpoint: CheckpointPath, image: Path, /, *, out: OutFile, labels: OutFile | None = None,
+    checkpoint: CheckpointPath, image: Path, /, *, out: FilePath, labels: FilePath | None = None,
     size: Size | None = None,
 ) -> int:  # fmt: skip
     """Write one HTML page that walks a picture through every layer of a network: forward, loss and backward.

@@ -14,8 +14,8 @@ def run() -> int:
     from ..models import build
 
     began = time.perf_counter()
-    # These networks together use every kernel. The algorithm of a convolution depends on the network's width, so `tiny`
-    # has its full width; the others are small.
+    # Together these networks use every kernel. The algorithm of a convolution depends on the network's width, so `tiny`
+    # has its full width and only the others are narrow.
     _train_and_predict(build("tiny"), (96, 128))
     for name, channels in (("bayesian-basic", 11), ("basic-single-channel-decoder", 11), ("fcn-basic", 11),
                            ("bilinear-interpolation", 11), ("article", 1)):  # fmt: skip

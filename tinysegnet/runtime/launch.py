@@ -1,7 +1,7 @@
-"""How kernels are launched: directly, one at a time, or not at all. Imported only where numba compiles.
+"""Launching kernels directly, one at a time, or not at all. This file is imported only where numba compiles.
 
-The class of a kernel decides. Every kernel starts as a `FirstLaunch`. The first launch of any kernel starts numba's
-threads and gives all kernels the class that these threads need, so that later launches cost nothing extra.
+The class of a kernel decides how it is launched. Every kernel starts as a `FirstLaunch`. The first launch of any kernel
+starts numba's threads and gives all kernels the class that these threads need, so later launches have no extra cost.
 """
 
 import os
@@ -14,7 +14,7 @@ import numba
 from ..errors import SettingError, StateError
 from .kernel_cache import compiled_kernels
 
-Dispatcher: Any = type(numba.njit(lambda: None))  # what numba makes of a function; it launches directly
+Dispatcher: Any = type(numba.njit(lambda: None))  # numba's own kernels, which launch directly
 
 FORKED = (
     "this process was forked from one whose kernels had already run, and their OpenMP threads do not survive a fork: "
@@ -66,7 +66,7 @@ _current: Any = FirstLaunch
 
 
 def guard_launches(compiled: Any) -> None:
-    """Let a kernel, which is in `compiled_kernels`, be launched as all others are."""
+    """Give a kernel, which must be in `compiled_kernels`, the class that all others have."""
     compiled.__class__ = _current
 
 
@@ -78,9 +78,9 @@ def _launch_all_as(kind: Any) -> None:
 
 
 def _after_fork() -> None:
-    """In the child, forbid launches if the parent had threads of GNU's OpenMP; all other kinds start theirs anew."""
+    """Forbid launches in the child if its parent used GNU's OpenMP. Other libraries start their threads again."""
     global _lock
-    _lock = threading.Lock()  # another thread of the parent may hold the old one
+    _lock = threading.Lock()  # a thread that exists only in the parent may hold the old one
     with suppress(ValueError):  # the parent had no threads yet
         if numba.threading_layer() == "omp":
             from numba.np.ufunc import omppool

@@ -1,4 +1,4 @@
-"""Import the parts of a package when they are first used, so that a command pays only for what it needs."""
+"""Packages that import their parts on first use, so that a command imports only what it needs."""
 
 import sys
 
@@ -8,7 +8,7 @@ ModuleType = type(sys)  # as in `types`, without the time to import it
 class LazyPackage(ModuleType):  # type: ignore[valid-type, misc]
     """A package whose public names are imported on first use."""
 
-    def __getattr__(self, name: str) -> object:  # called only for names that are not there yet
+    def __getattr__(self, name: str) -> object:  # for names that have not been used yet
         home = self.__dict__["_homes"].get(name)
         if home is None:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
@@ -30,11 +30,12 @@ class LazyPackage(ModuleType):  # type: ignore[valid-type, misc]
 
 
 def import_lazily(package: str, homes: dict[str, str]) -> None:
-    """Let the names in `homes` be attributes of a package that are imported on first use.
+    """Make names attributes of a package that are imported on first use.
 
     Args:
-        package: The package's `__name__`.
-        homes: The submodule that defines each name. A submodule without an attribute of its own name stands for itself.
+        package: The `__name__` of the package.
+        homes: The submodule that defines each name. A submodule that has the name itself is the attribute, unless it
+            defines something of that name.
     """
     module = sys.modules[package]
     module.__dict__["_homes"] = homes

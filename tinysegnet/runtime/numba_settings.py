@@ -1,4 +1,4 @@
-"""Environment variables of numba that would end the process: they are ignored, with one line on stderr."""
+"""Invalid environment variables of numba, which would end the process, are ignored with one line on stderr."""
 
 import os
 import sys
@@ -6,13 +6,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-MOST_THREADS = 1024  #: numba ends the process without a word if it cannot start so many
+MOST_THREADS = 1024  #: if numba cannot start that many threads, the process ends without a message
 LAYERS = ("default", "safe", "forksafe", "threadsafe", "omp", "tbb", "workqueue")
 
 
 @contextmanager
 def numba_settings_checked() -> Iterator[None]:
-    """Remove invalid settings before numba is imported in this block, and shorten numba's warnings about others."""
+    """Remove invalid settings before this block imports numba, and shorten numba's warnings about other settings."""
     threads, layer = (os.environ.get(name, "") for name in ("NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"))
     if threads and not (threads.strip().isdecimal() and 1 <= int(threads) <= MOST_THREADS):
         _ignore("NUMBA_NUM_THREADS", f"a whole number from 1 to {MOST_THREADS}")

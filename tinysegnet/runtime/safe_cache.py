@@ -1,4 +1,4 @@
-"""numba's files of compiled kernels, protected from damage and full disks. Imported only where numba compiles."""
+"""numba's cache of compiled kernels, safe against damaged files and full disks. Imported only where numba compiles."""
 
 import glob
 import hashlib
@@ -63,17 +63,17 @@ def _check(path: str) -> None:
 
 
 class SafeCache(FunctionCache):
-    """The cache of one kernel. A damaged file is compiled again, and a file that cannot be written is no error."""
+    """The cache of one kernel: damaged files are replaced, and files that cannot be written are not an error."""
 
     def __init__(self, function: Any) -> None:
         super().__init__(function)
         self._cache_file.__class__ = CheckedFiles
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Load a compiled kernel; None if there is none, or if it is damaged."""
+        """Load a compiled kernel, or return None if it is not there or is damaged."""
         try:
             return super().load_overload(sig, target_context)
-        except Exception:  # a pickle of something else can raise anything
+        except Exception:  # unpickling wrong content can raise anything
             self._remove_files()
             _say(f"a damaged file in the kernel cache {self.cache_path} is replaced")
             return None

@@ -20,7 +20,7 @@ def convert(name: str, value: Any, hint: Any) -> Any:
     element), and each of them or None. Strings and Booleans are not accepted as numbers.
 
     Raises:
-        SettingError: with the name of the setting, for any other value.
+        SettingError: The value does not fit; the message begins with the name of the setting.
     """
     try:
         return _converted(value, hint)

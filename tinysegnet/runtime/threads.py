@@ -1,4 +1,4 @@
-"""How many threads the kernels and NumPy's matrix products use."""
+"""The number of threads that the kernels and NumPy's matrix products use."""
 
 import os
 
@@ -20,7 +20,7 @@ def threads() -> int:
 def single_threaded_blas() -> None:
     """Compute NumPy's matrix products in one thread, because their rounding depends on the number of threads.
 
-    The compiled kernels round the same way for any number, so a training then gives the same bits on any machine.
+    The compiled kernels round the same way for any number, so training then gives the same bits for any number.
     """
     threadpool_limits(limits=1, user_api="blas")
 

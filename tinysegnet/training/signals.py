@@ -1,4 +1,4 @@
-"""Ctrl-C without losing work: the first one requests a stop, the second one stops at once."""
+"""Ctrl-C without losing work: the first requests a stop after the current batch, the second stops at once."""
 
 import signal
 import sys
