@@ -129,9 +129,9 @@ def test_a_wrong_result_is_not_timed():
 
 
 def test_a_wrong_result_is_exit_code_1(monkeypatch, capsys):
-    monkeypatch.setattr("tinysegnet.cli.bench_command.Bench", lambda plan: Bench(plan, WrongWorker))
+    monkeypatch.setattr("tinysegnet.bench.measure.Bench", lambda plan: Bench(plan, WrongWorker))
     monkeypatch.setattr(WrongWorker, "peaks", lambda self: PEAKS, raising=False)
-    monkeypatch.setattr("tinysegnet.cli.bench_command.find_workloads", lambda words: [SMALL])
+    monkeypatch.setattr("tinysegnet.bench.workloads.find_workloads", lambda words: [SMALL])
     assert main(["bench"]) == 1
     assert "WRONG" in capsys.readouterr().out
 
@@ -216,7 +216,7 @@ def test_only_the_numpy_worker_is_started_with_another_backend():
 
 
 def test_end_to_end(monkeypatch, capsys):
-    monkeypatch.setattr("tinysegnet.cli.bench_command.find_workloads", lambda words: [SMALL])
+    monkeypatch.setattr("tinysegnet.bench.workloads.find_workloads", lambda words: [SMALL])
     monkeypatch.setattr("tinysegnet.bench.measure.SAMPLE", 0.01)
     assert main(["bench", "small", "--rounds", "1", "--json", "--threads", "1"]) == 0
     (workload,) = json.loads(capsys.readouterr().out)["workloads"]

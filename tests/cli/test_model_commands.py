@@ -12,7 +12,7 @@ import safetensors.numpy
 from PIL import Image
 
 import tinysegnet as ts
-from tinysegnet import viz
+from tinysegnet import runtime, viz
 from tinysegnet.cli.main import main
 from tinysegnet.data import InMemory, OneClass
 from tinysegnet.data.toyscenes import ToyScenes
@@ -137,6 +137,15 @@ def test_the_uncertainty_picture_is_bright_where_passes_disagree():
         viz.uncertainty_picture(np.zeros((2, 3, 4)))
 
 
+@pytest.mark.skipif(runtime.BACKEND == "numpy", reason="this is what the test runs")
+def test_a_resumed_bayesian_run_is_the_same_with_numpy():
+    """The short form of the next test, which compiles nothing."""
+    test = f"{__file__}::test_a_resumed_bayesian_run_is_the_same_bit_for_bit"
+    subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test], check=True, timeout=300,
+                   env={**os.environ, "TINYSEGNET_BACKEND": "numpy", "TINYSEGNET_TESTS": "long"})  # fmt: skip
+
+
+@pytest.mark.long
 def test_a_resumed_bayesian_run_is_the_same_bit_for_bit(tmp_path):
     """The masks of dropout depend only on the seed and the step."""
     data, recipe = InMemory(ToyScenes(4, seed=0, size=(20, 28))), Recipe(epochs=2, size=(20, 28))
