@@ -32,7 +32,7 @@ TYPE_CHECKING = False  # as in `typing`, whose import would slow every start
 if TYPE_CHECKING:
     from . import data, errors, gradcheck, layers, metrics, ops, runtime, viz
     from .models import Network, build, fold_batchnorm, models
-    from .prediction import evaluate, predict, predict_probs, predict_samples, predict_with_uncertainty
+    from .prediction import evaluate, predict, predict_probs, predict_samples, predict_with_uncertainty  # type: ignore[no-redef]
     from .report import write_report
     from .training import Recipe, fit, optim, paper_recipe, recompute_statistics
     from .walk import walk

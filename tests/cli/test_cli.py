@@ -144,12 +144,12 @@ def test_drawn_scenes_are_a_data_set_with_baselines(tmp_path, capsys):
     assert set(json.loads(capsys.readouterr().out)) == {"position prior", "colour", "colour and position"}
 
 
-def test_old_names_work_with_a_note(capsys):
+def test_old_names_work_with_a_note(trained, capsys):
     assert main(["data", "floors", "--limit", "2", "--json"]) == 0
     out, err = capsys.readouterr()
     assert err.startswith("note: `data floors` is now `data baselines`; the old name will be removed in version")
     assert "position prior" in json.loads(out)
-    assert main(["evaluate", "toy", "--no-floor", "--no-boundary", "--limit", "1"]) == 0
+    assert main(["evaluate", str(trained / "last.safetensors"), "--no-floor", "--no-boundary", "--limit", "1"]) == 0
     out, err = capsys.readouterr()
     assert "note: `--no-floor` is now `--no-baseline`" in err
     assert "position prior" not in out

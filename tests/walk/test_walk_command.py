@@ -68,25 +68,25 @@ def test_a_network_of_ones_own_classes(workplace, capsys):
 
 
 MISTAKES = {
-    "walk": "CHECKPOINT and IMAGE and --out: missing",
+    "walk": "CHECKPOINT, IMAGE and --out are missing",
     "walk five.safetensors none.png --out w.html": "none.png: no such file",
-    "walk five.safetensors text.png --out w.html": "text.png: damaged, or no picture",
-    "walk x.png x.png --out w.html": "x.png: not a checkpoint",
+    "walk five.safetensors text.png --out w.html": "text.png: a text file, not a picture",
+    "walk x.png x.png --out w.html": "x.png: a PNG picture, not a checkpoint",
     "walk none.safetensors x.png --out w.html": "none.safetensors: no such file",
     "walk five.safetensors x.png --labels none.png --out w.html": "none.png: no such file",
-    "walk five.safetensors x.png --labels short.png --out w.html": "short.png: 32 x 23 pixels (expected 32 x 24, as",
+    "walk five.safetensors x.png --labels short.png --out w.html": "short.png has 32 x 23 pixels",
     "walk five.safetensors x.png --labels seven.png --out w.html": "seven.png: value 7 at row 0, column 0 (allowed",
-    "walk five.safetensors x.png --out folder.html": "folder.html: Is a directory (expected a readable, writable path",
-    "walk five.safetensors x.png --out folder": "folder: the output file must end in .html (expected",
+    "walk five.safetensors x.png --out folder.html": "folder.html: Is a directory",
+    "walk five.safetensors x.png --out folder": "folder: the output file must end in .html",
     "walk five.safetensors x.png --out x.png/w.html": "x.png",
-    "walk five.safetensors x.png --out x.png": "x.png: the output file must end in .html (expected",
+    "walk five.safetensors x.png --out x.png": "x.png: the output file must end in .html",
     "walk five.safetensors x.png --labels y.png --out y.png": "y.png: the output file must end in .html",
     "walk five.safetensors x.png --out five.safetensors": "five.safetensors: the output file must end in .html",
     "walk five.safetensors x.png --out walk": "walk: the output file must end in .html",
-    "walk five.safetensors x.png --out mine.html": "mine.html: exists already, and is not a walk. Choose another --out",
+    "walk five.safetensors x.png --out mine.html": "mine.html: exists already",
     "walk none.safetensors none.png --out mine.html": "mine.html: exists already",
     "walk five.safetensors x.png --size 4000x4000 --out w.html": "Choose a smaller size",
-    "walk five.safetensors x.png --size 40 --out w.html": "Invalid value for --size: '40' is not a size",
+    "walk five.safetensors x.png --size 40 --out w.html": "--size: '40' is not a size",
 }
 
 

@@ -282,7 +282,7 @@ def stop_after_one_epoch(monkeypatch):
 
 @pytest.mark.parametrize(
     ("model", "content", "said"),
-    [("vgg16", b"hello", "vgg.pth: not a file of weights that is known here. Give a"),
+    [("vgg16", b"hello", "vgg.pth: a text file, not a file of weights"),
      ("vgg16", None, "vgg.pth: no such file. Give a .pth of torchvision"),
      ("vgg16", zip_file({"fc.weight": np.ones(2, "f4")}), "vgg.pth: no VGG16 that is known here: its first array is"),
      ("tiny", zip_file(torchvision(WIDTH)), "vgg.pth: an encoder of VGG16 for the network 'tiny' (expected")],

@@ -117,7 +117,7 @@ def test_a_name_that_promises_a_digest_is_held_to_it(tmp_path, make):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "not a file of weights that is known here. Give a .pth"), (b"hello, world", "not a file of weights"),
+    [(b"", "an empty file, not a file of weights"), (b"hello, world", "not a file of weights"),
      (b"\x89PNG\r\n\x1a\n", "not a file of weights"), (b"\x80", "damaged"), (b"PK\x03\x04", "damaged"),
      (b"\x00" * 8 + b"{}", "cannot be read as a safetensors file"), (b"\xff" * 8 + b"{", "it claims a header of"),
      (dump({"a": 1}), "a pickle, but not of torch.save")],
@@ -133,7 +133,7 @@ def test_other_files(tmp_path, content, said):
 def test_no_file_and_what_is_none(tmp_path):
     with pytest.raises(CheckpointError, match=r"none\.pth: no such file\. Give a \.pth of torchvision"):
         read_arrays(tmp_path / "none.pth")
-    with pytest.raises(CheckpointError, match=r"Is a directory|damaged|Permission"):
+    with pytest.raises(CheckpointError, match="a folder, not a file of weights"):
         read_arrays(tmp_path)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")

@@ -14,7 +14,7 @@ class LazyPackage(ModuleType):  # type: ignore[valid-type, misc]
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        module = import_module(f".{home}", self.__name__)
+        module = import_module(f".{home}", self.__dict__["__name__"])
         setattr(self, name, getattr(module, name, module))
         return self.__dict__[name]
 

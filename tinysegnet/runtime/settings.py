@@ -61,7 +61,7 @@ def _words(hint: Any) -> str:
     if kind is Literal:
         return " or ".join(parts)
     if type(None) in parts:
-        return f"{_words(parts[0])} or None"
+        return f"{_words(parts[0])}, or None"
     if kind is tuple and parts[-1] is ...:
         return f"a tuple, each {_words(parts[0])}"
     if kind is tuple:
