@@ -46,6 +46,8 @@ class Source:
         """Return the name of the model and the settings of the recipe."""
         if self.recipe in papers:
             return papers[self.recipe].model, papers[self.recipe].recipe
+        if self.data == "toy":
+            return "tiny", Recipe()  # what `recipe_for` finds, without drawing a scene
         dataset = self.labels.open(self.data, "train")
         try:
             return "tiny", recipe_for(dataset)
