@@ -322,7 +322,7 @@ def test_an_unreadable_file_is_named(workplace, capsys, place):
     [
         (errno.EACCES, 2, "Choose another"),
         (errno.EROFS, 2, "Choose another"),
-        (errno.ENOSPC, 1, "make room"),
+        (errno.ENOSPC, 1, "Free some space"),
         (errno.EIO, 1, "Files that were saved before are unchanged"),
     ],
 )
