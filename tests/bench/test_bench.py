@@ -225,7 +225,7 @@ def test_end_to_end(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    (["nothing"], "no workload named nothing"),
+    (["nothing"], "no workload named 'nothing'"),
     (["--rounds", "0"], 'Invalid value "0" for --rounds. Must be > 0.'),
     (["--threads", "100000"], "threads 100000"),
 ])  # fmt: skip
