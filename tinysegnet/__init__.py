@@ -26,14 +26,17 @@ The rooms, from the ground up: a file imports only from its own room and from ro
         cli/           one file per command
 """
 
-from typing import Any
+from .runtime.lazy_imports import import_lazily
 
-from . import data, errors, gradcheck, layers, metrics, ops, runtime
-from .models import Network, build, fold_batchnorm, models
-from .prediction import evaluate, predict, predict_probs, predict_samples, predict_with_uncertainty
-from .training import Recipe, fit, optim, paper_recipe, recompute_statistics
-from .walk import walk
-from .weights import encoder_preprocessing, from_torch_state, load, load_bundled, load_encoder, save, to_torch_state
+TYPE_CHECKING = False  # as in `typing`, whose import would slow every start
+if TYPE_CHECKING:
+    from . import data, errors, gradcheck, layers, metrics, ops, runtime, viz
+    from .models import Network, build, fold_batchnorm, models
+    from .prediction import evaluate, predict, predict_probs, predict_samples, predict_with_uncertainty  # type: ignore[no-redef]
+    from .report import write_report
+    from .training import Recipe, fit, optim, paper_recipe, recompute_statistics
+    from .walk import walk
+    from .weights import encoder_preprocessing, from_torch_state, load, load_bundled, load_encoder, save, to_torch_state
 
 __version__ = "0.2.0"
 
@@ -43,21 +46,28 @@ __all__ = ["Network", "Recipe", "build", "data", "encoder_preprocessing", "error
            "predict_with_uncertainty", "recompute_statistics", "runtime", "save", "to_torch_state", "viz", "walk",
            "write_report"]  # fmt: skip
 
-# Names of version 0.1, for one more version.
+# Each public name, imported from its room on first use.
+import_lazily(__name__, {
+    **{room: room for room in ("bench", "data", "errors", "files", "gradcheck", "layers", "metrics", "ops",
+                               "prediction", "report", "runtime", "training", "viz", "walk", "weights")},
+    **dict.fromkeys(("Network", "build", "fold_batchnorm", "models"), "models"),
+    **dict.fromkeys(("evaluate", "predict", "predict_probs", "predict_samples", "predict_with_uncertainty"),
+                    "prediction"),
+    "write_report": "report",
+    **dict.fromkeys(("Recipe", "fit", "optim", "paper_recipe", "recompute_statistics"), "training"),
+    **dict.fromkeys(("encoder_preprocessing", "from_torch_state", "load", "load_bundled", "load_encoder", "save",
+                     "to_torch_state"), "weights"),
+})  # fmt: skip
+
+# Names of version 0.1, which work in this version with a warning.
 _OLD_NAMES = {"load_ready": "load_bundled", "predict_with_doubt": "predict_with_uncertainty"}
 
 
-def __getattr__(name: str) -> Any:
-    """`viz` and `write_report` are imported when they are first used: matplotlib takes as long as all the rest."""
-    from importlib import import_module
+def __getattr__(name: str) -> object:
+    if name not in _OLD_NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import sys
+    from warnings import warn
 
-    if name == "viz":
-        return import_module(".viz", __name__)
-    if name == "write_report":
-        return import_module(".report", __name__).write_report
-    if name in _OLD_NAMES:
-        from warnings import warn
-
-        warn(f"tinysegnet.{name} is now called {_OLD_NAMES[name]}", DeprecationWarning, stacklevel=2)
-        return globals()[_OLD_NAMES[name]]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warn(f"tinysegnet.{name} is now called {_OLD_NAMES[name]}", DeprecationWarning, stacklevel=2)
+    return getattr(sys.modules[__name__], _OLD_NAMES[name])

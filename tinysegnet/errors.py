@@ -1,8 +1,10 @@
-"""The types of errors. Every message says what is wrong, where, and what to do."""
+"""The types of errors, and suggestions for mistyped names. Every message says what is wrong, where, and what to do."""
+
+from collections.abc import Iterable
 
 
 class TinySegNetError(Exception):
-    """Base of every error that tinysegnet raises on purpose."""
+    """The base of all errors that tinysegnet raises on purpose."""
 
 
 class ShapeError(TinySegNetError, ValueError):
@@ -26,8 +28,36 @@ class NonFiniteError(TinySegNetError, ArithmeticError):
 
 
 class MeasurementError(TinySegNetError, RuntimeError):
-    """A benchmark failed: a process that measures ended early."""
+    """A benchmark failed because a measuring process ended early."""
 
 
 class StateError(TinySegNetError, RuntimeError):
     """Something was called out of order: a backward without its forward, an unpooling before its pooling."""
+
+
+def nearest_name(name: object, known: Iterable[str]) -> str | None:
+    """Return the known name that is closest to this one, ignoring case, or None if none is close."""
+    import difflib  # only errors need it
+
+    by_lower_case = {other.lower(): other for other in known}
+    word = name.lower() if isinstance(name, str) else ""
+    starting = [other for other in by_lower_case if len(word) > 1 and other.startswith(word)]
+    close = starting or difflib.get_close_matches(word, by_lower_case, 1)
+    return by_lower_case[close[0]] if close else None
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return " Did you mean X?" if one of the known names is close to this one, and "" otherwise.
+
+    >>> did_you_mean("tinny", ["tiny", "basic"])
+    " Did you mean 'tiny'?"
+    """
+    nearest = nearest_name(name, known)
+    return f" Did you mean {nearest!r}?" if nearest else ""
+
+
+def unknown_name(what: str, name: object, known: Iterable[str]) -> str:
+    """Return a message about a name that is not in a list. It contains the list and the nearest name in it."""
+    names = [*known]
+    meant = did_you_mean(name, names)
+    return f"no {what} named {name!r}; there are {', '.join(names)}{'.' if meant else ''}{meant}"

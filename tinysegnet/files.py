@@ -1,10 +1,10 @@
-"""Writing a file so that it is never half there.
+"""Recognising files by their content, and writing files that are never half there.
 
-Checkpoints and reports are rewritten while people look at them, disks fill up and laptops go to sleep. So the
-bytes go into a new file beside the old one, reach the disk, and only then take its name: whoever opens the path
-finds either the whole old file or the whole new one.
+Checkpoints and reports are rewritten while people look at them, disks fill up and laptops go to sleep. Therefore the
+bytes are written to a new file beside the old one, reach the disk, and only then replace the old file.
 """
 
+import codecs
 import contextlib
 import errno
 import os
@@ -12,9 +12,48 @@ import secrets
 import stat
 from pathlib import Path
 
+# The first bytes of files: an offset, the bytes found there, and the kind of file.
+_SIGNATURES = (
+    (0, b"\x89PNG\r\n\x1a\n", "a PNG picture"), (0, b"\xff\xd8\xff", "a JPEG picture"), (0, b"GIF8", "a GIF picture"),
+    (0, b"BM", "a BMP picture"), (0, b"II*\0", "a TIFF picture"), (0, b"MM\0*", "a TIFF picture"),
+    (8, b"WEBP", "a WebP picture"), (8, b"heic", "a HEIC picture"), (8, b"mif1", "a HEIC picture"),
+    (8, b"avif", "an AVIF picture"), (4, b"ftyp", "a video"), (8, b"AVI ", "a video"), (0, b"\x1aE\xdf\xa3", "a video"),
+    (0, b"%PDF", "a PDF document"), (0, b"PK\x03\x04", "a zip archive"), (0, b"\x1f\x8b", "a gzip archive"),
+    *((0, bytes([0x80, protocol]), "a pickle") for protocol in range(2, 6)),
+    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file"), (0, b"\x93NUMPY", "a NumPy array"),
+    (4, b"\0\0\0\0{", "a safetensors file"),
+)  # fmt: skip
+UNKNOWN = "a file of an unknown kind"  #: the result of `kind_of` for content that it does not recognise
+
+
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """Describe a path in words, such as "a PNG picture" or "a folder". Only a file's content counts, not its name.
+
+    Raises:
+        OSError: The path does not exist, or may not be read.
+    """
+    if os.path.isdir(path):
+        return "the folder of a run" if os.path.exists(os.path.join(path, "config.json")) else "a folder"
+    if is_special(path):
+        return "a pipe or a device"
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # its last letter may be incomplete
+    except UnicodeDecodeError:
+        text = "\0"
+    if not text:
+        return "an empty file"
+    if all(letter.isprintable() or letter.isspace() for letter in text):
+        return "a Jupyter notebook" if text.lstrip()[0:1] == "{" and '"cells"' in text else "a text file"
+    for place, signature, kind in _SIGNATURES:
+        if head[place : place + len(signature)] == signature:
+            return "a PyTorch file" if kind == "a zip archive" and b"/data.pkl" in head else kind
+    return UNKNOWN
+
 
 def is_special(path: str | os.PathLike[str]) -> bool:
-    """Whether it is a pipe, a socket or a device: reading one may wait for ever, or never end."""
+    """Return whether a path is a pipe, a socket or a device, where reading may wait for ever or never end."""
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
@@ -22,37 +61,45 @@ def is_special(path: str | os.PathLike[str]) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def write_atomically(path: str | os.PathLike[str], data: bytes | bytearray | memoryview) -> None:
-    """Make `data` the content of the file `path`; its folder must exist.
+def write_atomically(
+    path: str | os.PathLike[str], data: bytes | bytearray | memoryview, *, durable: bool = True
+) -> None:
+    """Write a file so that its path always has either the whole old content or the whole new content.
 
-    Raises OSError as the system reports it (disk full, read-only folder, ...). Then the old file, if there was
-    one, is untouched and the temporary one is gone. A symbolic link stays one: what it points to is replaced.
+    Args:
+        path: The file; its folder must exist. If it is a symbolic link, the file that it points to is replaced.
+        data: The new content.
+        durable: Return only when the content is on the disk, so that it survives a power failure.
+
+    Raises:
+        OSError: The disk is full or the folder is read-only, for example. An older file is then untouched.
     """
     target = Path(os.path.realpath(path))
-    # In the same folder: a rename is atomic within one file system only. The name is cut so that it cannot be too long.
+    # A rename is atomic only within a file system, hence the same folder. The name is cut so that it is not too long.
     temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.tmp")
     try:
-        _write_to_disk(temporary, data)
+        _write(temporary, data, durable)
         os.replace(temporary, target)
-    except BaseException as error:  # Ctrl-C too must not leave the temporary file behind
+    except BaseException as error:  # also Ctrl-C, which must not leave the temporary file behind
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
-            error.filename, error.filename2 = os.fspath(path), None  # the name that somebody knows
+            error.filename, error.filename2 = os.fspath(path), None  # not the temporary one
         raise
-    _sync_folder(target.parent)
+    if durable:
+        _sync_folder(target.parent)
 
 
-def _write_to_disk(path: Path, data: bytes | bytearray | memoryview) -> None:
-    """Create the file `path` and return when its content is on the disk, not only in the system's memory."""
+def _write(path: Path, data: bytes | bytearray | memoryview, durable: bool) -> None:
     with open(path, "xb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring the new name to the disk as well; where a folder cannot be synced, the system does so in its own time."""
+    """Write the new name to the disk. Where a folder cannot be synced, the system does so later."""
     if os.name != "posix":
         return
     try:
@@ -62,6 +109,6 @@ def _sync_folder(folder: Path) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        # Some network file systems refuse, and a folder may be writable but not readable. Neither loses the file.
+        # Some network file systems refuse to sync, and a folder may be unreadable. The file is safe in both cases.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EACCES):
             raise

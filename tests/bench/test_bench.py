@@ -133,9 +133,9 @@ def test_wrong_results_are_not_timed():
 
 
 def test_wrong_results_give_exit_code_1(monkeypatch, capsys):
-    monkeypatch.setattr("tinysegnet.cli.bench_command.Bench", lambda plan: Bench(plan, WrongWorker))
+    monkeypatch.setattr("tinysegnet.bench.measure.Bench", lambda plan: Bench(plan, WrongWorker))
     monkeypatch.setattr(WrongWorker, "peaks", lambda self: PEAKS, raising=False)
-    monkeypatch.setattr("tinysegnet.cli.bench_command.find_workloads", lambda words: [SMALL])
+    monkeypatch.setattr("tinysegnet.bench.workloads.find_workloads", lambda words: [SMALL])
     assert main(["bench"]) == 1
     assert "WRONG" in capsys.readouterr().out
 
@@ -236,7 +236,7 @@ def test_bench_measures_a_workload_with_its_workers(monkeypatch, capsys):
     if not LONG:
         monkeypatch.setattr(Bench, "peaks", lambda self: PEAKS)
     workload = SMALL if LONG else replace(SMALL, backward=False)
-    monkeypatch.setattr("tinysegnet.cli.bench_command.find_workloads", lambda words: [workload])
+    monkeypatch.setattr("tinysegnet.bench.workloads.find_workloads", lambda words: [workload])
     monkeypatch.setattr("tinysegnet.bench.measure.SAMPLE", 0.01)
     assert main(["bench", "small", "--rounds", "1", "--json", "--threads", "1"]) == 0
     (workload,) = json.loads(capsys.readouterr().out)["workloads"]

@@ -1,4 +1,4 @@
-"""The command line: what it prints, what it writes, its exit codes, and one line for a mistake."""
+"""The command line: what commands print and write, and their exit codes."""
 
 import json
 import os
@@ -10,17 +10,16 @@ import pytest
 from PIL import Image
 
 import tinysegnet as ts
-from tinysegnet import runtime
-from tinysegnet.cli.main import COMMANDS, main
+from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID
 from tinysegnet.weights import checkpoint
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run of the real command, small."""
+    """The folder of a small run."""
     runs = tmp_path_factory.mktemp("runs")
-    options = ["--limit", "4", "--epochs", "1", "--size", "48x64", "--width", "0.25", "--name", "first"]
+    options = ["--limit", "2", "--epochs", "1", "--size", "20x28", "--width", "0.1", "--name", "first"]
     assert main(["train", *options, "--runs", str(runs)]) == 0
     return runs / "first"
 
@@ -28,15 +27,8 @@ def trained(tmp_path_factory):
 def test_train_leaves_a_report_and_checkpoints(trained):
     assert (trained / "report.html").stat().st_size > 10_000
     loaded = checkpoint.read(trained / "best.safetensors")
-    assert loaded.size == (48, 64)
-    assert loaded.model.config["width"] == 0.25
-
-
-def test_train_help_shows_the_recipe_of_the_data(capsys):
-    assert main(["train", "--help"]) == 0
-    text = capsys.readouterr().out
-    assert "--learning-rate" in text
-    assert "96x128" in text
+    assert loaded.size == (20, 28)
+    assert loaded.model.config["width"] == 0.1
 
 
 def test_names_that_look_like_json_are_names(trained, tmp_path, capsys):
@@ -54,7 +46,8 @@ def test_evaluate_prints_one_json_object(trained, capsys):
     assert {"G", "C", "mIoU", "IoU", "images"} <= set(scores)
     assert 0 <= scores["BF"] <= scores["BF_by_distance"] <= 1
     assert scores["intervals"] is None
-    assert "no confidence intervals: 3 pictures (expected 41 or more)" in err
+    assert "no confidence intervals" in err
+    assert "41" in err
     assert scores["images"] == 3
     assert set(scores["IoU"]) == set(CAMVID.names)
     assert 0 <= scores["G"] <= 1
@@ -92,7 +85,7 @@ def test_evaluate_writes_pictures_and_the_baseline(trained, tmp_path, capsys):
     assert "BF" not in out
 
 
-def test_summary(capsys):
+def test_summary_counts_parameters(capsys):
     assert main(["summary", "basic", "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
     assert summary["parameters"] == 1_416_587
@@ -100,30 +93,49 @@ def test_summary(capsys):
     assert "29,449,355" in capsys.readouterr().out
 
 
-def test_gradcheck(capsys):
+def test_gradcheck_prints_a_table_or_json(capsys):
     assert main(["gradcheck", "relu"]) == 0
     assert "relu" in capsys.readouterr().out
     assert main(["gradcheck", "relu", "--json"]) == 0
     json.loads(capsys.readouterr().out)
 
 
-def test_a_wrong_gradient_is_exit_code_1(capsys, monkeypatch):
+def test_a_wrong_gradient_gives_exit_code_1(capsys, monkeypatch):
     forward, backward = ts.ops.REGISTRY["relu"].variants["numpy"]
     wrong = ts.ops.Variant(forward, lambda dout, cache: 1.001 * backward(dout, cache))
     monkeypatch.setitem(ts.ops.REGISTRY["relu"].variants, "numpy", wrong)
     assert main(["gradcheck", "relu"]) == 1
 
 
-def test_doctor_and_warmup(capsys):
+def test_doctor_describes_the_installation(capsys):
     assert main(["doctor", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["numpy"] == np.__version__
     assert {"BLAS", "threads", "kernel cache", "processor"} <= set(facts)
+
+
+def test_doctor_clears_the_cache_and_nothing_else(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TINYSEGNET_CACHE", str(tmp_path / "cache"))
+    kernels = [tmp_path / "cache" / version / "ops" / "a.nbc" for version in ("0123456789abcdef", "fedcba9876543210")]
+    for path in (*kernels, tmp_path / "cache" / "mine" / "file"):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(bytes(500_000))
+    assert main(["doctor", "--clear-cache"]) == 0
+    assert "2 files, 1.0 MB" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["mine"]
+    (tmp_path / "cache" / "mine" / "file").unlink()
+    (tmp_path / "cache" / "mine").rmdir()
+    assert main(["doctor", "--clear-cache"]) == 0
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.long  # it compiles every kernel; the short form is the gradient check's
+def test_warmup_compiles_the_kernels(capsys):
     assert main(["warmup"]) == 0
     assert "ready" in capsys.readouterr().out
 
 
-def test_data_scenes_and_baselines(tmp_path, capsys):
+def test_drawn_scenes_are_a_data_set_with_baselines(tmp_path, capsys):
     assert main(["data", "scenes", "--count", "2", "--out", str(tmp_path / "s")]) == 0
     assert [len(list((tmp_path / "s" / kind).iterdir())) for kind in ("images", "labels", "overlays")] == [2, 2, 2]
     assert main(["data", "check", str(tmp_path / "s")]) == 0
@@ -132,41 +144,26 @@ def test_data_scenes_and_baselines(tmp_path, capsys):
     assert set(json.loads(capsys.readouterr().out)) == {"position prior", "colour", "colour and position"}
 
 
-def test_old_names_are_understood_and_said(capsys):
+def test_old_names_work_with_a_note(trained, capsys):
     assert main(["data", "floors", "--limit", "2", "--json"]) == 0
     out, err = capsys.readouterr()
     assert err.startswith("note: `data floors` is now `data baselines`; the old name will be removed in version")
     assert "position prior" in json.loads(out)
-    assert main(["evaluate", "toy", "--no-floor", "--no-boundary", "--limit", "1"]) == 0
+    assert main(["evaluate", str(trained / "last.safetensors"), "--no-floor", "--no-boundary", "--limit", "1"]) == 0
     out, err = capsys.readouterr()
     assert "note: `--no-floor` is now `--no-baseline`" in err
     assert "position prior" not in out
 
 
-def test_version_and_groups_of_commands(capsys):
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out.strip() == ts.__version__
-    assert main(["--help"]) == 0
-    text = capsys.readouterr().out
-    assert all(f" {name.split()[0]} " in text for name in COMMANDS)
-    assert "Exit codes: 0 success" in " ".join(text.split())
-
-
-def test_shell_completion(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_shell_completion_knows_commands_and_options(tmp_path, monkeypatch, capsys, shell):
+    for name in ("BASH_VERSION", "ZSH_VERSION", "FISH_VERSION"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("ZSH_VERSION", raising=False)
-    monkeypatch.setenv("BASH_VERSION", "5")
+    monkeypatch.setenv(f"{shell.upper()}_VERSION", "5")
     assert main(["--install-completion"]) == 0
     written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
     assert all(word in written for word in ("evaluate", "baselines", "--learning-rate", "--batch-size"))
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_in_its_own_file(command, capsys):
-    assert main([*command.split(), "--help"]) == 0
-    text = capsys.readouterr().out
-    assert text.startswith(f"Usage: tinysegnet {command}")
-    assert "\n\n" in text
 
 
 @pytest.fixture
@@ -175,13 +172,16 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_what_nobody_foresaw_is_one_line_too(workplace, capsys, monkeypatch):
+def test_an_unexpected_error_is_one_line(workplace, capsys, monkeypatch):
     def fails(*arguments, **settings):
         raise RuntimeError("never\n seen")
 
-    monkeypatch.setattr("tinysegnet.cli.gradcheck_command.gradcheck.run", fails)
+    monkeypatch.setattr("tinysegnet.gradcheck.run", fails)
     assert main(["gradcheck"]) == 1
-    assert capsys.readouterr().err == "error: RuntimeError: never seen. --debug shows where\n"
+    err = capsys.readouterr().err
+    assert err.startswith("error: RuntimeError: never seen.")
+    assert "--debug" in err
+    assert err.count("\n") == 1
 
 
 def test_warnings_are_one_line(workplace, capsys):
@@ -209,23 +209,7 @@ def test_a_full_disk_is_exit_code_1(workplace, capsys, monkeypatch):
     assert "No space left on device" in capsys.readouterr().err
 
 
-def run_module(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "tinysegnet", *arguments],
-        env={**os.environ, **environment}, capture_output=True, text=True, timeout=500, check=False,
-    )  # fmt: skip
-
-
-def test_python_dash_m():
-    done = run_module("summary", "tiny")
-    assert done.returncode == 0
+def test_the_package_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "tinysegnet", "summary", "tiny"], capture_output=True, text=True,
+                          env={**os.environ, "TINYSEGNET_BACKEND": "numpy"}, timeout=100, check=True)  # fmt: skip
     assert "493,707" in done.stdout
-
-
-@pytest.mark.skipif(not runtime.JIT, reason="numba is not here, so nothing is compiled")
-def test_the_first_compile_announces_itself(tmp_path):
-    done = run_module("gradcheck", "relu", TINYSEGNET_CACHE=str(tmp_path))
-    assert done.returncode == 0
-    assert done.stderr.count("compiling kernels") == 1
-    again = run_module("gradcheck", "relu", TINYSEGNET_CACHE=str(tmp_path))
-    assert "compiling" not in again.stderr

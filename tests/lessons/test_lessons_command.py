@@ -64,7 +64,7 @@ def test_lessons_keeps_a_dangling_link(tmp_path, capsys):
 def test_lessons_rejects_a_file_as_its_folder(tmp_path, capsys):
     (tmp_path / "file").write_text("hello")
     assert main(["lessons", str(tmp_path / "file")]) == 2
-    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'file'}: ")
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'file'}: a text file")
     assert (tmp_path / "file").read_text() == "hello"
 
 

@@ -132,7 +132,7 @@ def test_a_resumed_run_keeps_its_recipe(tmp_path, monkeypatch, without_report):
         trained.append((recipe, model.config, run.resumed is not None))
         return ts.fit(model, train, val, recipe=recipe, run=run)
 
-    monkeypatch.setattr("tinysegnet.cli.train_command.fit", watched)
+    monkeypatch.setattr("tinysegnet.training.loop.fit", watched)
     main(["train", "--recipe", "paper-basic", "--iterations", "2", "--runs", str(tmp_path), "--name", "a", *TINY])
     assert main(["train", "--resume", str(tmp_path / "a")]) == 0
     (first, network, _), (again, same, resumed) = trained

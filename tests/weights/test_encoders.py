@@ -279,7 +279,7 @@ def stop_after_one_epoch(monkeypatch):
 
 @pytest.mark.parametrize(
     ("model", "content", "said"),
-    [("vgg16", b"hello", "vgg.pth: not a known weights file"),
+    [("vgg16", b"hello", "vgg.pth: a text file, not a known weights file"),
      ("vgg16", None, "vgg.pth: no such file"),
      ("vgg16", zip_file({"fc.weight": np.ones(2, "f4")}), "vgg.pth: unknown VGG16"),
      ("tiny", zip_file(torchvision(WIDTH)), "vgg.pth: a VGG16 encoder does not fit the network 'tiny'")],

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -30,7 +31,7 @@ class Worker(AbstractContextManager):
         self.name = name
         self.connection, other = context.Pipe()
         self.process = context.Process(target=_serve, args=(name, threads, other), daemon=True)
-        with _backend_of(name):
+        with _backend_of(name), _interrupts_ignored():
             self.process.start()
         other.close()
 
@@ -73,8 +74,21 @@ def _backend_of(name: str) -> Iterator[None]:
         os.environ.update(before)
 
 
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C while a process starts, which inherits this: the parent ends its workers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _serve(name: str, threads: int, connection: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     server: _Server | None = None
     while True:
         try:

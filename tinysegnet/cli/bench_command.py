@@ -1,44 +1,47 @@
 """tinysegnet bench."""
 
-import importlib.util
-import io
-from functools import partial
-from importlib.metadata import version
-from typing import Literal
+from typing import Annotated, Literal
 
+from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 
-from .. import runtime
-from ..bench import explain as explanation
-from ..bench import table
-from ..bench.measure import Bench, BenchSettings
-from ..bench.workloads import WORKLOADS, find_workloads
-from ..errors import SettingError
-from ..training.run_folder import environment
 from .options import Json
 
 
 def run(
-    words: tuple[str, ...] = (), /, *, against: Literal["torch"] | None = None, compile: bool = False,
-    rounds: PositiveInt = 5, threads: int | None = None, explain: bool = False, as_json: Json = False,
+    words: Annotated[tuple[str, ...], Parameter(name="WORD")] = (), /, *, against: Literal["torch"] | None = None,
+    compile: bool = False, rounds: PositiveInt = 5, threads: int | None = None, explain: bool = False,
+    as_json: Json = False,
 ) -> int:  # fmt: skip
     """Time single ops and whole networks at SegNet's sizes, alone or against PyTorch, after checking their results.
 
-    Exit code 1 if a result is wrong. Measure on an idle machine: other work at the same time makes the times
+    The exit code is 1 if a result is wrong. Measure on an idle machine: other work at the same time makes the times
     meaningless.
 
     Args:
         words: Only workloads whose name contains one of these words, such as "conv3x3 64" or train. Default: all.
-        against: Measure PyTorch, too, in a process of its own: eager, in the faster of its two memory formats.
+        against: Also measure PyTorch, in a process of its own and in the faster of its two memory formats.
         compile: Also try torch.compile.
-        rounds: Samples per side. The sides take turns, and the median counts.
-        threads: Threads per side. Default: all cores.
+        rounds: Measurements of each library. The libraries take turns, and the median counts.
+        threads: Threads of each library. Default: all cores.
         explain: Measure nothing; print which algorithm each convolution takes, and the estimated costs.
     """
+    import importlib.util
+    import io
+    from functools import partial
+    from importlib.metadata import version
+
+    from .. import runtime
+    from ..bench import explain as explanation
+    from ..bench import table
+    from ..bench.measure import Bench, BenchSettings
+    from ..bench.workloads import WORKLOADS, find_workloads
+    from ..errors import SettingError, unknown_name
+    from ..training.run_folder import environment
+
     workloads = find_workloads(words)
     if not workloads:
-        names = ", ".join(workload.name for workload in WORKLOADS)
-        raise SettingError(f"no workload named {', '.join(words)}; there are {names}")
+        raise SettingError(unknown_name("workload", ", ".join(words), (workload.name for workload in WORKLOADS)))
     if explain:
         print(explanation.explain(workloads))
         return 0

@@ -1,41 +1,102 @@
-"""Errors on the command line in one line: what is wrong, what was expected, and where the help is."""
+"""Errors of the command line, each in one line: what is wrong, what to do, and where to find help."""
 
+import errno
 import os
 from collections.abc import Sequence
 from typing import Any
 
-from cyclopts import Argument, ArgumentCollection
-from cyclopts.exceptions import CoercionError, CycloptsError, UnusedCliTokensError
+from cyclopts import Argument, ArgumentCollection, Token
+from cyclopts.exceptions import (
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
-from ..errors import SettingError, TinySegNetError
+from ..errors import MeasurementError, NonFiniteError, SettingError, TinySegNetError, did_you_mean, nearest_name
 
 
 def usage_error(error: CycloptsError) -> TinySegNetError:
-    """The parser's error as an error of one line."""
-    if isinstance(error.__cause__, TinySegNetError):  # raised by the dataclass of some options
+    """Turn the parser's error into an error of one line."""
+    if isinstance(error.__cause__, TinySegNetError):  # the options check themselves
         return error.__cause__
-    error.verbose = False  # no signatures of our functions
+    error.verbose = False  # without the signatures of functions
+    command = " ".join(["tinysegnet", *(error.command_chain or ())])
     match error:
         case UnusedCliTokensError(unused_tokens=[word, *_], app=app):
-            sentence = f"Unexpected argument `{word}`{_meant_as_data(word, app)}"
-        case CoercionError(argument=Argument() as argument, msg=str(msg)):  # a message of `options`
-            sentence = f"Invalid value for {argument.name}: {msg}"
+            sentence = f"unexpected argument {word!r}.{_meant_as_data(word, app)}"
+        case UnknownOptionError(token=token, argument_collection=arguments):
+            options = [name for argument in arguments for name in argument.names]
+            sentence = _unknown_option(token.keyword or token.value, options)
+        case MissingArgumentError(argument=Argument() as argument):
+            count = max(1, argument.token_count()[0])
+            sentence = f"{argument.name} needs {'a value' if count == 1 else f'{count} values'}"
+        case CoercionError(argument=Argument() as argument, msg=str(msg)):  # raised in options.py
+            sentence = f"{argument.name}: {msg}"
+        case CoercionError(argument=Argument() as argument, token=Token() as token) if choices := _choices(argument):
+            meant = did_you_mean(token.value, choices)
+            sentence = f"{argument.name}: {token.value!r} is not a choice.{meant} Choose from {', '.join(choices)}"
         case _:
             sentence = str(error)
-    command = " ".join(["tinysegnet", *(error.command_chain or ())])
     return SettingError(f"{sentence}{'' if sentence.endswith(('.', '?')) else '.'} See {command} --help")
 
 
-def check_required(app: Any, commands: Sequence[str], arguments: ArgumentCollection) -> None:
-    """Report all missing arguments at once; the parser would report the first. A hook of cyclopts (`App.config`)."""
+def check_required(words: Sequence[str], app: Any, commands: Sequence[str], arguments: ArgumentCollection) -> None:
+    """Report all missing arguments at once, or a mistyped option if there is one.
+
+    cyclopts calls this before its own check (`App.config`) and passes the last three arguments.
+    """
     missing = [argument.name for argument in arguments if argument.required and not argument.has_tokens]
-    if len(missing) > 1:
-        raise CycloptsError(msg=f"{' and '.join(missing)}: missing")
+    if not missing:
+        return
+    options = [name for argument in arguments for name in argument.names] + ["--help"]
+    for word in words:
+        if word.startswith("--") and word.split("=")[0] not in options:
+            raise CycloptsError(msg=_unknown_option(word, options))
+    named = missing[0] if len(missing) == 1 else f"{', '.join(missing[:-1])} and {missing[-1]}"
+    raise CycloptsError(msg=f"{named} {'is' if len(missing) == 1 else 'are'} missing")
+
+
+def _unknown_option(word: str, options: list[str]) -> str:
+    word = word.split("=")[0]
+    option = _nearest_option(word, options)
+    return f"unknown option {word}.{f' Did you mean {option}?' if option else ''}"
+
+
+def _nearest_option(word: str, options: list[str]) -> str | None:
+    """Return the option that was probably meant, also by its initials: --lr for --learning-rate."""
+    names = {option.lstrip("-"): option for option in options}
+    initials = {"".join(part[0] for part in name.split("-")): name for name in names if "-" in name}
+    word = word.lstrip("-")
+    return names.get(initials.get(word) or nearest_name(word, names) or "")
+
+
+def _choices(argument: Argument) -> Sequence[str]:
+    return argument.get_choices() or ()
 
 
 def _meant_as_data(word: str, app: Any) -> str:
-    """The option that is probably missing, as in `train toy`."""
+    """Suggest the option that is probably missing, as in `train toy`."""
     takes_data = app and "--data" in app.assemble_argument_collection()
     if takes_data and (word == "toy" or os.path.isdir(word)):
-        return f"; did you mean `--data {word}`?"
-    return " (expected options and their values)"
+        return f" Did you mean --data {word}?"
+    return ""
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """Return the text of an error, and the exit code."""
+    if isinstance(error, TinySegNetError):
+        return str(error), 1 if isinstance(error, (NonFiniteError, MeasurementError)) else 2
+    if isinstance(error, MemoryError):
+        return f"not enough memory {error}. Choose a smaller --size, --batch-size or --width", 1
+    if not isinstance(error, OSError):  # a bug in tinysegnet
+        return f"{type(error).__name__}: {error}. Run it with --debug to see where", 1
+    what = str(error) if error.filename is None else f"{error.filename}: {error.strerror}"
+    if error.errno in _WRONG_PLACE:
+        return f"{what}. Choose another path, or change its permissions", 2
+    return f"{what}. Files that were saved before are unchanged. Free some space, or choose another place", 1
+
+
+_WRONG_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS,
+                errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY}  # fmt: skip

@@ -4,21 +4,21 @@ import json
 
 from cyclopts.types import PositiveInt
 
-from ..data import labelled_images
-from ..metrics import baselines
-from .data_options import LabelOptions, Labels, load_splits
+from .data_options import DataPath, LabelOptions, Labels, load_splits
 from .options import Json
 
 
 def run(
-    *, data: str = "toy", labels: Labels = LabelOptions(), limit: PositiveInt | None = None, as_json: Json = False
+    *, data: DataPath = "toy", labels: Labels = LabelOptions(), limit: PositiveInt | None = None, as_json: Json = False
 ) -> int:
-    """Score predictors without a network: position alone, colour alone, and both together. A network has to beat them.
+    """Score predictors without a network: position alone, colour alone, and both together. A network should beat them.
 
     Args:
-        data: "toy", or a folder.
         limit: Use at most this many pictures per split.
     """
+    from ..data import labelled_images
+    from ..metrics import baselines
+
     train, val = load_splits(data, ("train", "val"), limit, labels)
     palette = train.palette
     found = baselines(labelled_images(train), labelled_images(val), palette.names, palette.ignore_label)

@@ -1,22 +1,28 @@
 """tinysegnet data check."""
 
-import json
-from typing import Any
+from __future__ import annotations
 
-from ..data import Folder, Problem
-from ..data.layouts import find_layout
+import json
+from typing import TYPE_CHECKING, Any
+
 from .data_options import LabelOptions, Labels, find_problems
 from .options import FolderPath, Json
+
+if TYPE_CHECKING:
+    from ..data import Folder, Problem
 
 
 def run(folder: FolderPath, /, *, labels: Labels = LabelOptions(), as_json: Json = False) -> int:
     """Check a data set: read every picture and label map, describe the folder, and list all files that cannot be used.
 
-    Exit code 2 if a file cannot be used.
+    The exit code is 2 if a file cannot be used.
 
     Args:
         folder: A folder with pictures and label maps.
     """
+    from ..data import Folder
+    from ..data.layouts import find_layout
+
     layout = find_layout(folder)
     folders = [
         Folder(folder, split, ignore=labels.ignore, classes=labels.classes, layout=layout)
@@ -24,7 +30,7 @@ def run(folder: FolderPath, /, *, labels: Labels = LabelOptions(), as_json: Json
         if layout.splits[split]()
     ]
     if not folders:
-        layout.pairs(next(iter(layout.splits)))  # raises the DataError that there are no pairs
+        layout.pairs(next(iter(layout.splits)))  # raises a DataError that describes what is missing
     labels.select(folders[0])
     problems = [problem for split in folders for problem in find_problems(split)]
     print(json.dumps(_as_dict(folders, problems)) if as_json else _as_text(folders, problems))

@@ -1,32 +1,32 @@
 """tinysegnet data crops."""
 
-from pathlib import Path
-
 from cyclopts.types import NonNegativeInt, PositiveInt
-from tqdm import tqdm
 
-from ..data import make_crops
 from .data_options import LabelOptions, Labels, load_splits
-from .options import FolderPath, Size
+from .options import FolderPath, OutFolder, Size
 
 SPLITS = ("train", "val")
 
 
 def run(
-    folder: FolderPath, /, *, out: Path, labels: Labels = LabelOptions(), size: Size = (96, 128), whole: bool = False,
-    per_picture: PositiveInt = 4, seed: NonNegativeInt = 0,
+    folder: FolderPath, /, *, out: OutFolder, labels: Labels = LabelOptions(), size: Size = (96, 128),
+    whole: bool = False, per_picture: PositiveInt = 4, seed: NonNegativeInt = 0,
 ) -> int:  # fmt: skip
-    """Make a small data set out of a large one: random crops, or whole pictures scaled down.
+    """Make a small data set from a large one: random crops, or whole pictures scaled down.
 
     Args:
         folder: A folder with pictures and label maps: `tinysegnet data check DIR`.
-        out: A new folder for the result, in the layout of the SegNet tutorial's CamVid. It gets a classes.txt if the
-            classes are others than CamVid's.
+        out: A new folder for the result, in the layout of the SegNet tutorial's CamVid. It gets a classes.txt unless
+            the classes are CamVid's.
         size: Height and width of the new pictures.
         whole: Scale whole pictures down, which keeps the shares of the classes, instead of cropping.
         per_picture: Crops per picture.
         seed: The seed of the crops' positions.
     """
+    from tqdm import tqdm
+
+    from ..data import make_crops
+
     splits = dict(zip(SPLITS, load_splits(str(folder), SPLITS, labels=labels), strict=True))
     with tqdm(total=sum(map(len, splits.values())), unit="picture", leave=False, dynamic_ncols=True) as bar:
         counts = make_crops(splits, size, out, crops_per_picture=per_picture, whole=whole, seed=seed,

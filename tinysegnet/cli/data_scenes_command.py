@@ -1,26 +1,26 @@
 """tinysegnet data scenes."""
 
-from pathlib import Path
-
 from cyclopts.types import NonNegativeInt, PositiveInt
-from PIL import Image
 
-from .. import viz
-from ..data import CAMVID
-from ..data.crops import write_classes
-from ..data.toyscenes import ToyScenes
-from .options import Size
+from .options import OutFolder, Size
 
 
-def run(*, out: Path, count: PositiveInt = 10, seed: NonNegativeInt = 0, size: Size = (96, 128)) -> int:
-    """Draw toy street scenes and their labels: a data set to look at, to predict, and to train on.
+def run(*, out: OutFolder, count: PositiveInt = 10, seed: NonNegativeInt = 0, size: Size = (96, 128)) -> int:
+    """Draw toy street scenes and their labels: a data set to look at, to predict and to train on.
 
     Args:
-        out: A folder for images/, labels/, overlays/ and classes.txt. It is made if it is missing.
+        out: A folder for images/, labels/, overlays/ and classes.txt. It is created if it is missing.
         count: The number of scenes.
-        seed: Another seed draws other streets.
+        seed: The seed of the streets.
         size: Height and width of the pictures.
     """
+    from PIL import Image
+
+    from .. import viz
+    from ..data import CAMVID
+    from ..data.crops import write_classes
+    from ..data.toyscenes import ToyScenes
+
     scenes = ToyScenes(count, seed=seed, size=size)
     for folder in (out, *(out / name for name in ("images", "labels", "overlays"))):
         folder.mkdir(parents=True, exist_ok=True)

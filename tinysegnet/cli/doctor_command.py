@@ -3,30 +3,50 @@
 import json
 from typing import Any
 
-from threadpoolctl import threadpool_info
-
-from .. import runtime
-from ..training.run_folder import environment
 from .options import Json
 
 
-def run(*, as_json: Json = False) -> int:
-    """Show what this installation runs on: versions, processor, threads, BLAS, and the cache of compiled kernels."""
-    facts = {**environment(), "BLAS": _blas(), **_kernel_cache()}
+def run(*, clear_cache: bool = False, as_json: Json = False) -> int:
+    """Show what this installation runs on: versions, processor, threads, BLAS, and the cache of compiled kernels.
+
+    The cache is all that tinysegnet writes outside the folders that you name. --clear-cache removes it; the next use
+    of a network compiles the kernels again.
+
+    Args:
+        clear_cache: Remove all compiled kernels, and show nothing else.
+    """
+    from ..runtime import kernel_cache
+
+    if clear_cache:
+        facts = {"removed": _size(), "from": str(kernel_cache.user_cache())}
+        kernel_cache.clear_cache()
+    else:
+        from ..training.run_folder import environment
+
+        facts = {**environment(), "BLAS": _blas(), **_kernel_cache()}
     print(json.dumps(facts) if as_json else "\n".join(f"{name:<16} {fact}" for name, fact in facts.items()))
     return 0
 
 
 def _blas() -> str:
+    from threadpoolctl import threadpool_info
+
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     texts = [f"{pool['internal_api']} {pool['version']}, {pool['num_threads']} threads" for pool in pools]
     return ", ".join(texts) or "unknown"
 
 
 def _kernel_cache() -> dict[str, Any]:
-    folder = runtime.cache_folder()
-    if folder is None:
+    from ..runtime import kernel_cache
+
+    if kernel_cache.cache_folder() is None:
         return {"kernel cache": "none: no writable folder, so every process compiles the kernels again"}
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    megabytes = sum(path.stat().st_size for path in files) / 1e6
-    return {"kernel cache": str(folder), "cached": f"{len(files)} files, {megabytes:.1f} MB"}
+    return {"kernel cache": str(kernel_cache.user_cache()),
+            "cached": f"{_size()}; to remove them: tinysegnet doctor --clear-cache"}  # fmt: skip
+
+
+def _size() -> str:
+    from ..runtime.kernel_cache import cached_files
+
+    files = cached_files()
+    return f"{len(files)} files, {sum(path.stat().st_size for path in files) / 1e6:.1f} MB"

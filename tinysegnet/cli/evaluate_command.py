@@ -1,58 +1,66 @@
 """tinysegnet evaluate."""
 
+from __future__ import annotations
+
 import json
 import sys
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 from cyclopts.types import PositiveInt
-from tqdm import tqdm
 
-from .. import viz
-from ..data import Dataset, labelled_images
 from ..errors import DataError, SettingError
-from ..metrics import Scores, position_prior
-from ..metrics.intervals import BLOCK, MIN_BLOCKS
-from ..prediction import evaluate
-from ..weights.checkpoint import Checkpoint
-from .data_options import LabelOptions, Labels, load_splits
-from .options import CheckpointPath, Json
+from .data_options import DataPath, LabelOptions, Labels, load_splits
+from .options import CheckpointPath, Json, OutFolder
 from .prediction_options import Options, PredictionOptions
+
+if TYPE_CHECKING:
+    from ..data import Dataset
+    from ..metrics import Scores
+    from ..weights.checkpoint import Checkpoint
 
 
 def run(
     checkpoint: CheckpointPath,
     /,
     *,
-    data: str = "toy",
+    data: DataPath = "toy",
     labels: Labels = LabelOptions(),
     split: str = "val",
     limit: PositiveInt | None = None,
-    out: Path | None = None,
+    out: OutFolder | None = None,
     options: Options = PredictionOptions(),
     no_baseline: bool = False,
     no_boundary: bool = False,
     as_json: Json = False,
 ) -> int:
-    """Score a trained network on labelled pictures: G, C, mIoU and every class, at the labels' own resolution.
+    """Score a trained network on labelled pictures: G, C, mIoU and every class, at the resolution of the labels.
 
-    BF compares the outlines: F1 of the outline pixels that have a partner within 0.75 % of the picture's diagonal,
-    one to one as in the SegNet paper, or (by distance) one to many. Brackets hold 95 % confidence intervals, from
-    1000 resamples of blocks of 10 consecutive pictures; they need 41 pictures.
+    BF compares outlines. It is the F1 score of outline pixels that have a partner within 0.75 % of the picture's
+    diagonal, matched one to one as in the SegNet paper or, "by distance", one to many. Brackets contain 95 % confidence
+    intervals from 1000 resamples of blocks of 10 consecutive pictures; they need at least 41 pictures.
 
-    The position prior is the no-network baseline: it guesses by position alone, learnt from the training pictures of
-    the same data. The network should score clearly above it.
+    The position prior is the no-network baseline: it predicts from the position alone, which it learns from the
+    training pictures of the same data. The network should score clearly above it.
 
     Args:
-        data: "toy", or a folder. Without --ignore, --classes and --one-class its label maps are read as in training.
+        data: "toy" for drawn street scenes, or a folder of pictures. Without --ignore, --classes and --one-class, its
+            label maps are read as in training.
         split: The part of the data to score: train, val, or another that the folder has.
-        limit: Use at most this many pictures per split, also of the training pictures for the baseline.
-        out: A folder for confusion.png and per_class.png. It is made if it is missing.
-        no_baseline: Leave the position prior out, which saves reading the training pictures.
-        no_boundary: Leave BF out, which saves about 0.1 s per picture of 360x480, and more for larger ones.
+        limit: Use at most this many pictures per split, including the training pictures for the baseline.
+        out: A folder for confusion.png and per_class.png. It is created if it is missing.
+        no_baseline: Leave out the position prior, so that the training pictures are not read.
+        no_boundary: Leave out BF, which takes about 0.1 s per picture of 360x480, and longer for larger ones.
     """
+    from functools import partial
+
+    import numpy as np
+    from tqdm import tqdm
+
+    from ..metrics.intervals import BLOCK, MIN_BLOCKS
+    from ..prediction import evaluate
+
     loaded = options.open(checkpoint)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -66,9 +74,11 @@ def run(
     )  # fmt: skip
     if scores.intervals is None:
         least = BLOCK * (MIN_BLOCKS - 1) + 1
-        print(f"no confidence intervals: {len(pictures)} pictures (expected {least} or more)", file=sys.stderr)
+        print(f"no confidence intervals: they need {least} pictures, and there are {len(pictures)}", file=sys.stderr)
     baseline = None if no_baseline else _baseline(data, limit, labels, pictures)
     if out is not None:
+        from .. import viz
+
         viz.save_figure(viz.confusion_figure(scores, pictures.palette), out / "confusion.png")
         viz.save_figure(viz.per_class_figure(scores, pictures.palette), out / "per_class.png")
     print(_as_json(scores, baseline, len(pictures)) if as_json else scores.table(baseline, "position prior"))
@@ -76,7 +86,7 @@ def run(
 
 
 def _label_options(path: Path, loaded: Checkpoint, data: str, given: LabelOptions) -> LabelOptions:
-    """The given options; for the others, those of the training."""
+    """Return the label options: the given ones and, for the others, those of the training."""
     default = LabelOptions()
     chosen = {name: value for name, value in asdict(given).items() if value != getattr(default, name)}
     try:
@@ -94,9 +104,8 @@ def _check_classes(loaded: Checkpoint, data: Dataset) -> None:
     """Raise DataError unless the network predicts as many classes; warn if they have other names."""
     found, num_classes = data.palette.num_classes, loaded.model.num_classes
     if found != num_classes:
-        raise DataError(f"{data.name} has {found} classes, but the network predicts {num_classes} (expected equal "
-                        "numbers). Choose the data it was trained on, or give --classes, --ignore and --one-class "
-                        "as in training")  # fmt: skip
+        raise DataError(f"{data.name} has {found} classes, but the network predicts {num_classes}. "
+                        "Choose other data, or give --classes, --ignore and --one-class as in training")  # fmt: skip
     for k, (there, here) in enumerate(zip(loaded.palette.names, data.palette.names, strict=False)):
         if there != here:
             print(f"warning: {data.name}: the classes differ from the checkpoint's (class {k} is {there!r} there, "
@@ -105,7 +114,10 @@ def _check_classes(loaded: Checkpoint, data: Dataset) -> None:
 
 
 def _baseline(data: str, limit: int | None, labels: LabelOptions, pictures: Dataset) -> Scores | None:
-    """The position prior, if there are labelled training pictures."""
+    """Return the scores of the position prior if there are labelled training pictures."""
+    from ..data import labelled_images
+    from ..metrics import position_prior
+
     try:
         (training_pictures,) = load_splits(data, ("train",), limit, labels)
         palette = pictures.palette
@@ -113,7 +125,7 @@ def _baseline(data: str, limit: int | None, labels: LabelOptions, pictures: Data
             labelled_images(training_pictures), labelled_images(pictures), palette.names, palette.ignore_label
         )
     except DataError as error:  # a missing split or a bad file in it does not prevent the evaluation
-        print(f"no position prior, which is learnt from training pictures: {error}", file=sys.stderr)
+        print(f"no position prior, because it needs training pictures: {error}", file=sys.stderr)
         return None
 
 

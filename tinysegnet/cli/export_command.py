@@ -1,32 +1,32 @@
 """tinysegnet export."""
 
-from pathlib import Path
-
-import safetensors.numpy
-
-from ..errors import SettingError
-from ..files import write_atomically
-from ..models import fold_batchnorm
-from ..weights import checkpoint as checkpoint_files
-from ..weights.bundled import open_checkpoint
-from ..weights.torch_state import to_torch_state
-from .options import CheckpointPath
+from .options import CheckpointPath, FilePath
 
 
 def run(
-    checkpoint: CheckpointPath, /, *, out: Path, half: bool = False, fold: bool = False, torch: bool = False
+    checkpoint: CheckpointPath, /, *, out: FilePath, half: bool = False, fold: bool = False, torch: bool = False
 ) -> int:
-    """Copy a checkpoint without what only training needs: a third of the size, or a sixth with --half.
+    """Copy a checkpoint without the parts that only training needs: a third of the size, or a sixth with --half.
 
     Args:
         out: The new file.
         half: Store float16.
-        fold: Fold batch norm into the convolutions: the same network with fewer parameters, to predict and evaluate.
-        torch: Use PyTorch's names and layouts, for its modules. tinysegnet cannot load such a file as a checkpoint.
+        fold: Fold batch norm into the convolutions. The result predicts the same with fewer parameters, but should not
+            be trained further.
+        torch: Use PyTorch's names and layouts. tinysegnet cannot load the file as a checkpoint.
     """
+    import safetensors.numpy
+
+    from ..errors import SettingError
+    from ..files import write_atomically
+    from ..models import fold_batchnorm
+    from ..weights import checkpoint as checkpoint_files
+    from ..weights.bundled import open_checkpoint
+    from ..weights.torch_state import to_torch_state
+
     if torch and half:
-        raise SettingError("--torch, --half: cannot be combined (expected one of them). Give --torch, and make float16 "
-                           "with PyTorch's own .half()")  # fmt: skip
+        raise SettingError("--torch and --half cannot be combined. Give --torch, and convert to float16 with "
+                           "PyTorch's own .half()")  # fmt: skip
     if out.exists():
         raise SettingError(f"{out}: exists already. Choose another --out, or remove it")
     loaded = open_checkpoint(checkpoint)

@@ -14,18 +14,18 @@ _PACKAGE = Path(__file__).parents[1]
 def run(folder: FolderPath, /) -> int:
     """Copy the lessons, Jupyter notebooks with exercises that grade themselves, into a folder to work in.
 
-    The files that the notebooks read are copied, too. A file that exists already is never overwritten, so your work
-    is safe; the names of the files that were kept are printed.
+    The files that the notebooks read are also copied. A file that exists already is never overwritten, so your work
+    is safe; the names of such files are printed.
 
     Args:
-        folder: Where to copy the lessons. It is made if it is missing.
+        folder: Where to copy the lessons. It is created if it is missing.
     """
     notebooks = find_notebooks()
     folder.mkdir(parents=True, exist_ok=True)
     files = notebooks + sorted(notebooks[0].parent.glob("*.csv"))
     kept = [file for file in files if not _copied(file, folder / file.name)]
     for file in kept:
-        print(f"kept    {folder / file.name}  (differs from the original: move it away to get a fresh copy)")
+        print(f"kept    {folder / file.name}  (yours differs from the original; move it away to get a fresh copy)")
     unchanged = len(set(notebooks) - set(kept))
     print(f"Copied {unchanged} of {len(notebooks)} lessons to {folder}.")
     if importlib.util.find_spec("jupyterlab") is None:
@@ -35,15 +35,15 @@ def run(folder: FolderPath, /) -> int:
 
 
 def find_notebooks() -> list[Path]:
-    """The students' notebooks: inside an installed package, or in the folder lessons/ of a clone of the project."""
+    """Find the notebooks: inside an installed package, or in the folder lessons/ of a clone of the project."""
     for folder in (_PACKAGE / "lessons", _PACKAGE.parent / "lessons"):
         if found := sorted(folder.glob("[0-9][0-9]_*.ipynb")):
             return found
-    raise DataError(f"{_PACKAGE / 'lessons'}: no lessons (expected notebooks; in a clone `make lessons` makes them)")
+    raise DataError(f"{_PACKAGE / 'lessons'}: no notebooks here. In a clone of the project, `make lessons` builds them")
 
 
 def _copied(file: Path, target: Path) -> bool:
-    """Copy it unless the target exists. True if the target now has the original's content."""
+    """Copy a file unless the target exists. Return whether the target now has the original's content."""
     content = file.read_bytes()
     if target.is_symlink() or target.exists():
         return target.is_file() and target.read_bytes() == content

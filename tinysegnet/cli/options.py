@@ -1,60 +1,97 @@
-"""The types of options: how their values are written, and the errors for wrong ones."""
+"""The types of options and arguments: their placeholders, conversions and checks."""
 
+import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import cyclopts
 from cyclopts import Parameter, Token
 
-from ..models import models
+from ..errors import SettingError
+from ..files import kind_of
 
-MOST_PIXELS = 50_000_000  # of a size: as many as a picture of a data set may have
+#: the names in `tinysegnet.models`, which takes too long to import for --help
+MODELS = ("tiny", "basic", "vgg16", "bayesian-basic", "bayesian-vgg16", "bilinear-interpolation",
+          "basic-encoder-addition", "basic-single-channel-decoder", "fcn-basic", "fcn-basic-no-addition",
+          "fcn-basic-no-dim-reduction", "fcn-basic-no-addition-no-dim-reduction", "replication", "fixed-index",
+          "article")  # fmt: skip
+MOST_PIXELS = 50_000_000  # per picture, as in a data set
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """ "96x128" -> (96, 128), height first as everywhere."""
+    """Return (96, 128) for "96x128"."""
     match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
     if not match:
-        raise ValueError(f"{text!r} is not a size (expected HEIGHTxWIDTH, such as 96x128)")
+        raise ValueError(f"{text!r} is not a size. Give height x width, such as 96x128")
     height, width = int(match[1]), int(match[2])
     if height * width > MOST_PIXELS:
-        raise ValueError(f"{text!r} is too large (expected at most {MOST_PIXELS / 1e6:.0f} Mpx)")
+        raise ValueError(f"{text!r} has too many pixels. Give at most {MOST_PIXELS / 1e6:.0f} megapixels")
     return height, width
 
 
 def _convert(hint: Any, tokens: Sequence[Token]) -> Any:
-    """The parser's conversion, which by itself would round 1.5 and take '' as the current folder."""
+    """Convert as the parser does, but do not round 1.5 and do not take '' for the current folder."""
     kinds = (hint, *get_args(hint))
     for text in (token.value for token in tokens):
         if int in kinds and not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
-            raise ValueError(f"{text!r} is not a whole number (expected one such as 8)")
+            raise ValueError(f"{text!r} is not a whole number, such as 8")
         if Path in kinds and not text:
-            raise ValueError("'' is not a path (expected a file or a folder)")
+            raise ValueError("the path is empty. Name a file or a folder")
     return cyclopts.convert(hint, tokens)
 
 
 def _written(default: Any) -> str | None:
-    """A default as the help page shows it; None, an option that is off and an empty list are not shown."""
+    """Return a default as the help page shows it. None, an option that is off and an empty list are not shown."""
     if isinstance(default, tuple) and default:
         return ("x" if isinstance(default[0], int) else " ").join(map(str, default))
     return None if default is None or default is False or default == () else str(default)
 
 
+def check_folder(hint: Any, path: Any) -> None:
+    """Raise SettingError for a file where a folder belongs; a folder that is missing may be created later."""
+    if path is not None and path != "toy" and os.path.isfile(path):
+        raise SettingError(f"{path}: {kind_of(path)}, not a folder. Choose a folder")
+
+
+def check_run_folder(hint: Any, path: Any) -> None:
+    """Raise SettingError for a file where the folder of a run belongs."""
+    if path is not None and os.path.isfile(path):
+        meant = f"Did you mean {path.parent}?" if (path.parent / "config.json").exists() else "Choose a folder in runs/"
+        raise SettingError(f"{path}: {kind_of(path)}, not the folder of a run. {meant}")
+
+
+def check_order(command: str, checkpoint: Path, pictures: Sequence[Path]) -> None:
+    """Raise SettingError if the checkpoint and a picture were swapped."""
+    later = next((path for path in pictures if str(path) == "toy" or _is(path, "a safetensors file")), None)
+    if later is not None and (_is(checkpoint, "picture") or checkpoint.is_dir()):
+        raise SettingError(f"{checkpoint} is {kind_of(checkpoint)}, and {later} is a checkpoint. Did you swap them? "
+                           f"Give the checkpoint first: tinysegnet {command} CHECKPOINT IMAGE --out OUT")  # fmt: skip
+
+
+def _is(path: Path, kind: str) -> bool:
+    with suppress(OSError):
+        return kind_of(path).endswith(kind)
+    return False
+
+
 DEFAULT_PARAMETER = Parameter(
     converter=_convert, show_default=_written, negative=(), allow_repeating=True, json_list=False, json_dict=False
 )
-"""The settings of all options and arguments."""
+"""The settings that all options and arguments share."""
 
 Size = Annotated[
-    tuple[int, int],
-    Parameter(converter=lambda hint, tokens: parse_size(tokens[0].value), n_tokens=1, metavar="HEIGHTxWIDTH"),
+    tuple[int, int], Parameter(converter=lambda hint, tokens: parse_size(tokens[0].value), n_tokens=1, metavar="HxW")
 ]
-Numbers = Annotated[tuple[float, ...], Parameter(consume_multiple=(1, None))]
+Numbers = Annotated[tuple[float, ...], Parameter(consume_multiple=(1, None), metavar="NUMBER")]
 CheckpointPath = Annotated[
     Path, Parameter(help='A .safetensors file that `train` wrote, or "toy", the bundled network.')
 ]
-FolderPath = Annotated[Path, Parameter(name="DIR")]
-ModelName = Annotated[str, Parameter(choices=tuple(models), metavar="MODEL")]
+FolderPath = Annotated[Path, Parameter(name="DIR", validator=check_folder)]
+OutFolder = Annotated[Path, Parameter(metavar="DIR", validator=check_folder)]
+RunFolderPath = Annotated[Path, Parameter(metavar="DIR", validator=check_run_folder)]
+FilePath = Annotated[Path, Parameter(metavar="FILE")]
+ModelName = Annotated[str, Parameter(choices=MODELS, metavar="MODEL")]
 Json = Annotated[bool, Parameter(name="--json", help="Print one JSON object instead of text.")]

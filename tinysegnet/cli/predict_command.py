@@ -1,46 +1,52 @@
 """tinysegnet predict."""
 
+from __future__ import annotations
+
 import math
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-from PIL import Image
-from tqdm import tqdm
+from cyclopts import Parameter
 
-from .. import viz
-from ..data import Palette, find_pictures, read_image
-from ..data.image_files import MAX_PIXELS_SINGLE
-from ..errors import DataError, SettingError, TinySegNetError
+from ..errors import SettingError, TinySegNetError
 from ..files import write_atomically
-from ..prediction.predict import network_size, predict, predict_with_uncertainty
-from ..weights.checkpoint import Checkpoint
-from .options import CheckpointPath
+from .options import CheckpointPath, OutFolder, check_order
 from .prediction_options import FACTOR, Options, PredictionOptions
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..data import Palette
+    from ..weights.checkpoint import Checkpoint
 
 SUFFIXES = ("_overlay", "_colours", "_labels", "_uncertainty")
 OLD_SUFFIXES = ("_doubt",)  # of version 0.1
-LEGIBLE = 240  # pixels: the overlay of a picture whose longer side has fewer is enlarged
-MAX_WORKING_PIXELS = 4_000_000  # inside the network, where vgg16 has several arrays of 256 bytes per pixel
+LEGIBLE = 240  # pixels; the overlay is enlarged if the longer side of the picture is shorter
+MAX_WORKING_PIXELS = 4_000_000  # inside the network, where vgg16 keeps several arrays of 256 bytes per pixel
 
 
 def run(
-    checkpoint: CheckpointPath, images: tuple[Path, ...] = (), /, *, out: Path, scale: Annotated[float, FACTOR] = 1.0,
-    options: Options = PredictionOptions(), gif: bool = False,
+    checkpoint: CheckpointPath, images: Annotated[tuple[Path, ...], Parameter(name="IMAGE")], /, *,
+    out: OutFolder, scale: Annotated[float, FACTOR] = 1.0, options: Options = PredictionOptions(), gif: bool = False,
 ) -> int:  # fmt: skip
     """Segment pictures of any size: write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each.
 
-    The overlay has a legend (small pictures are enlarged in it). The colour map and the labels, a palette PNG whose
-    values are the class numbers, have the picture's own size. Photographs are turned upright first. Each bad picture
-    costs one line and the exit code 2; all other pictures are segmented.
+    The overlay has a legend, and small pictures are enlarged in it. The colour map and the labels, a palette PNG whose
+    values are the class numbers, have the picture's own size. Photographs are turned upright first. Bad pictures are
+    reported and skipped, and the exit code is then 2.
 
     Args:
-        images: Files, or folders of files: PNG or JPEG, of any size and name.
-        out: A folder for the results. It is made if it is missing.
-        scale: A factor on the height and width at which the network works. 1 is the scale of its training.
+        images: PNG or JPEG files of any size, or folders of them.
+        out: A folder for the results. It is created if it is missing.
+        scale: A factor on the height and width at which the network works; 1 is the scale of its training.
         gif: Also write predictions.gif, an animation of all overlays.
     """
+    from tqdm import tqdm
+
+    from .. import viz
+
+    check_order("predict", checkpoint, images)
     paths = _pictures(images, out)
     loaded = options.open(checkpoint)
     out.mkdir(parents=True, exist_ok=True)
@@ -66,9 +72,9 @@ def run(
 
 
 def _pictures(images: tuple[Path, ...], out: Path) -> list[Path]:
-    """The pictures to segment. If their folder is also `out`, the results of an earlier run are skipped."""
-    if not images:
-        raise DataError("predict: no picture given (expected PNG or JPEG files, or folders). Name one or more")
+    """Return the pictures to segment. If their folder is also `out`, the results of an earlier run are skipped."""
+    from ..data import find_pictures
+
     return [
         path for path in find_pictures(images)
         if path in images or path.parent.resolve() != out.resolve() or not path.stem.endswith(SUFFIXES + OLD_SUFFIXES)
@@ -78,7 +84,11 @@ def _pictures(images: tuple[Path, ...], out: Path) -> list[Path]:
 def _segment(
     path: Path, loaded: Checkpoint, scale: float, options: PredictionOptions
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """The picture (H, W, 3), upright; its labels (H, W); their uncertainty (H, W) if samples are wanted."""
+    """Return the picture (H, W, 3), upright; its labels (H, W); their uncertainty (H, W) if samples are wanted."""
+    from ..data import read_image
+    from ..data.image_files import MAX_PIXELS_SINGLE
+    from ..prediction.predict import network_size, predict, predict_with_uncertainty
+
     image = read_image(path, upright=True, max_pixels=MAX_PIXELS_SINGLE)
     H, W = loaded.size or image.shape[:2]
     size = max(1, round(H * scale)), max(1, round(W * scale))
@@ -87,7 +97,7 @@ def _segment(
     if h * w > MAX_WORKING_PIXELS:
         factor = scale * math.sqrt(MAX_WORKING_PIXELS / (h * w))
         raise SettingError(
-            f"{path}: {h} x {w} pixels are too many for the network (at most {MAX_WORKING_PIXELS / 1e6:.0f} Mpx)."
+            f"{path}: {h} x {w} pixels are too many for the network, which takes {MAX_WORKING_PIXELS / 1e6:.0f} Mpx."
             f" Give --scale {math.floor(1000 * factor) / 1000:g} or less"
         )
     if options.samples is None:
@@ -99,8 +109,12 @@ def _write(
     image: np.ndarray, labels: np.ndarray, uncertainty: np.ndarray | None, palette: Palette, out: Path, stem: str
 ) -> Path:
     """Write the results, one at a time in memory, and return the path of the overlay."""
+    from PIL import Image
+
+    from .. import viz
+
     paths = [out / f"{stem}{suffix}.png" for suffix in SUFFIXES]
-    enlargement = 1 if max(labels.shape) >= LEGIBLE else None  # at its own size a 1 x 1 picture shows nothing
+    enlargement = 1 if max(labels.shape) >= LEGIBLE else None  # a tiny picture shows nothing at its own size
     painted = viz.labelled_picture(image, labels, palette, enlargement=enlargement, narrowest=480)
     write_atomically(paths[0], viz.picture_bytes(painted))
     del painted
@@ -112,7 +126,7 @@ def _write(
 
 
 def _own_stems(paths: list[Path]) -> list[str]:
-    """A name for the results of each picture: its stem, with a number if the stem is taken.
+    """Choose a name for the results of each picture: its stem, with a number if the stem is taken.
 
     >>> _own_stems([Path("x/a.png"), Path("y/A.jpg"), Path("b.png")])
     ['a', 'A-2', 'b']

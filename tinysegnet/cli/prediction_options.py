@@ -1,27 +1,30 @@
 """How a trained network predicts: the options that `predict` and `evaluate` share."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 from cyclopts.types import PositiveInt
 from cyclopts.validators import Number
 
 from ..errors import SettingError
-from ..weights.bundled import open_checkpoint
-from ..weights.checkpoint import Checkpoint
 from .options import Numbers
 
-# larger factors of a size overflow before the number of pixels is checked
-FACTOR = Parameter(validator=Number(gt=0, lte=1_000_000))
+if TYPE_CHECKING:
+    from ..weights.checkpoint import Checkpoint
+
+# Larger factors of a size overflow before the number of pixels is checked.
+FACTOR = Parameter(validator=Number(gt=0, lte=1_000_000), metavar="NUMBER")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionOptions:
     """Averaging over several views of a picture."""
 
-    mirror: Literal["recipe", "yes", "no"] = "recipe"
+    mirror: Annotated[Literal["recipe", "yes", "no"], Parameter(metavar="WHEN")] = "recipe"
     """Average the predictions of the picture and its mirror image, which takes twice as long: yes, no, or as in
     training."""
     test_scales: Annotated[Numbers | None, FACTOR] = None
@@ -34,17 +37,20 @@ class PredictionOptions:
     def __post_init__(self) -> None:
         if self.samples is not None and (self.mirror == "yes" or self.test_scales is not None):
             other = "mirror: yes" if self.mirror == "yes" else "test-scales"
-            raise SettingError(f"{other}, with samples: samples use the picture as it is. Give one of them")
+            raise SettingError(f"{other} and samples cannot be combined: samples use the picture as it is. Give one of "
+                               "them")  # fmt: skip
 
     def open(self, checkpoint: Path) -> Checkpoint:
         """Open the checkpoint. Raises SettingError if samples are wanted and its network has no dropout."""
+        from ..weights.bundled import open_checkpoint
+
         loaded = open_checkpoint(checkpoint)
         if self.samples is not None:
             loaded.model.check_dropout()
         return loaded
 
     def resolved_for(self, checkpoint: Checkpoint) -> dict[str, Any]:
-        """`size`, `mirror` and `scales` for `predict`: those of the training, unless an option says otherwise."""
+        """Return `size`, `mirror` and `scales` for `predict`: as in training, unless an option says otherwise."""
         trained = checkpoint.prediction
         mirror = trained["mirror"] if self.mirror == "recipe" else self.mirror == "yes"
         scales = trained["scales"] if self.test_scales is None else self.test_scales

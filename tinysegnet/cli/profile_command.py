@@ -2,8 +2,6 @@
 
 from cyclopts.types import PositiveInt
 
-from ..bench import profiling
-from ..models import build
 from .options import Json, ModelName, Size
 
 
@@ -19,6 +17,9 @@ def run(
         batch_size: Pictures per batch.
         width: A factor on the number of channels of every stage.
     """
+    from ..bench import profiling
+    from ..models import build
+
     found = profiling.profile(build(model, width=width), size, batch_size)
     print(found.as_json() if as_json else found)
     return 0

@@ -5,7 +5,6 @@ import json
 
 from cyclopts.types import PositiveInt
 
-from ..models import build, models
 from .options import Json, ModelName, Size
 
 
@@ -22,6 +21,8 @@ def run(
         num_classes: Channels of the classifier.
         width: A factor on the number of channels of every stage.
     """
+    from ..models import build, models
+
     network = build(model, num_classes, width=width)
     network.check_size(size)
     summary = network.summary(size, batch_size=batch_size)

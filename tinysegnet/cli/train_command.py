@@ -5,25 +5,28 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.types import PositiveInt
 
 from .. import runtime
-from ..data import Dataset, Folder, OneClass
 from ..errors import DataError, SettingError
-from ..models import PREPROCESSING, Network, build
 from ..runtime.settings import convert
-from ..training.loop import fit
 from ..training.recipes import Recipe, papers, recipe_for
-from ..training.run_folder import RunFolder, read_config
-from ..weights.encoders import encoder_preprocessing, load_encoder
-from .data_options import LabelOptions, Labels, load_splits
-from .options import DEFAULT_PARAMETER, ModelName, Numbers, Size
+from .data_options import DataPath, LabelOptions, Labels, load_splits
+from .options import DEFAULT_PARAMETER, FilePath, ModelName, Numbers, OutFolder, RunFolderPath, Size
+
+if TYPE_CHECKING:
+    from ..data import Dataset
+    from ..models import Network
+    from ..training.run_folder import RunFolder
+
+#: the names in `models.PREPROCESSING`
+PREPROCESSING = ("scaled", "unit", "local_response", "bgr", "imagenet", "caffe")
 
 RecipeName = Annotated[str, Parameter(choices=("default", *papers), metavar="RECIPE")]
-PreprocessingName = Annotated[str, Parameter(choices=("own", *PREPROCESSING))]
+PreprocessingName = Annotated[str, Parameter(choices=("own", *PREPROCESSING), metavar="NAME")]
 RECIPE = Parameter(name="*", group=Group("Recipe", sort_key=1))
 SAVED_OPTIONS = ("data", "recipe", "model", "width", "preprocessing", "encoder", "limit", "threads", "deterministic")
 
@@ -32,21 +35,23 @@ SAVED_OPTIONS = ("data", "recipe", "model", "width", "preprocessing", "encoder",
 class Source:
     """The options that determine the defaults of the others."""
 
-    data: str = "toy"
+    data: DataPath = "toy"
     """"toy" for drawn street scenes, or a folder with pictures and label maps: `tinysegnet data check DIR`."""
     recipe: RecipeName = "default"
-    """Where the other options take their defaults from: "default" fits them to the data; a paper's recipe has the
-    numbers of its authors, and chooses --model, too."""
+    """The defaults of the other options: "default" fits them to the data; a paper's recipe has the settings of its
+    authors, and also chooses --model."""
     labels: Labels = field(default_factory=LabelOptions)
 
     def defaults(self) -> tuple[str, Recipe]:
-        """The model and the settings of the recipe."""
+        """Return the name of the model and the settings of the recipe."""
         if self.recipe in papers:
             return papers[self.recipe].model, papers[self.recipe].recipe
+        if self.data == "toy":
+            return "tiny", Recipe()  # what `recipe_for` finds, without drawing a scene
         dataset = self.labels.open(self.data, "train")
         try:
             return "tiny", recipe_for(dataset)
-        except DataError:  # its first files are bad: the check before training will name all bad files
+        except DataError:  # its first files are bad; the check before training will name all bad files
             return "tiny", Recipe()
 
 
@@ -54,31 +59,31 @@ class Source:
 class Train(Source):
     """Train a network, and write checkpoints, curves, overlays and a report to runs/NAME/.
 
-    The defaults depend on --data and --recipe: `tinysegnet train --data DIR --help` shows those for your pictures, and
-    `tinysegnet train --recipe paper-basic --help` those of SegNet-Basic's authors.
+    The defaults depend on --data and --recipe: `tinysegnet train --data DIR --help` shows the defaults for your
+    pictures, and `tinysegnet train --recipe paper-basic --help` shows the settings of SegNet-Basic's authors.
     """
 
     model: ModelName = "tiny"
     """The network."""
-    width: float = 1.0
+    width: Annotated[float, Parameter(metavar="NUMBER")] = 1.0
     """A factor on the number of channels of every stage."""
     preprocessing: PreprocessingName = "own"
-    """What the first layer does to a picture. own: as the network's architecture says, or as --encoder expects."""
-    encoder: Path | None = None
+    """What the first layer does to a picture. The default, own, follows the network's architecture or --encoder."""
+    encoder: FilePath | None = None
     """A file with a trained VGG16 as the start of --model vgg16: torchvision's .pth, Keras's .h5, or .safetensors."""
-    name: str | None = None
+    name: Annotated[str | None, Parameter(metavar="NAME")] = None
     """Name of the run's folder. Default: data, model, date and time."""
-    runs: Path = Path("runs")
+    runs: OutFolder = Path("runs")
     """The folder that holds all runs."""
     limit: PositiveInt | None = None
     """Use at most this many pictures per split, to try things out."""
     threads: int | None = None
     """How many processor cores to use. Default: all."""
     deterministic: bool = False
-    """Compute the same bits whatever the number of threads. Our kernels always do; NumPy's matrix products need one
-    thread for it."""
-    resume: Path | None = None
-    """The folder of a run that was stopped: continue it with its data, network and recipe. No other option can be
+    """Compute the same bits whatever the number of threads. The compiled kernels always do, but NumPy's matrix products
+    must then run in one thread."""
+    resume: RunFolderPath | None = None
+    """The folder of a run that was stopped: continue it with its data, network and recipe. No other option may be
     given."""
     settings: Annotated[Recipe, RECIPE] = field(default_factory=Recipe)
 
@@ -86,18 +91,23 @@ class Train(Source):
         return self._train() if self.resume is None else self._as_begun(self.resume)._train()
 
     def _as_begun(self, path: Path) -> "Train":
-        """The options with which the run began, from its config.json."""
+        """Return the options with which the run began, from its config.json."""
+        from ..training.run_folder import read_config
+
         config = read_config(path)
         own = {name: config[name] for name in SAVED_OPTIONS if name in config}
-        own.setdefault("preprocessing", "scaled")  # the only one when configs did not name it yet
+        own.setdefault("preprocessing", "scaled")  # older files do not name it, and had no other
         settings = {f.name: config[f.name] for f in fields(Recipe) if f.name in config}
         try:
             own["limit"] = convert("limit", own.get("limit"), int | None)
             return replace(self, **own, labels=LabelOptions.of(config), settings=Recipe(**settings))
         except (TypeError, SettingError) as error:
-            raise DataError(f"{path / 'config.json'}: not what `train` wrote: {error}. Start a new run") from error
+            raise DataError(f"{path / 'config.json'}: not as `train` wrote it: {error}. Start a new run") from error
 
     def _train(self) -> int:
+        from ..training.loop import fit
+        from ..weights.encoders import encoder_preprocessing
+
         if self.name is not None:
             _check_name(self.name)
         if self.threads is not None:
@@ -117,17 +127,20 @@ class Train(Source):
         result = fit(model, train, val, recipe=Recipe(**asdict(self.settings)), run=folder)
         if result.scores:
             print(result.scores.table())
-        from ..report.run_report import write_report  # matplotlib is imported only when it is needed
+        from ..report.run_report import write_report
 
         page = write_report(folder, model, train, val, result)
         print(f"trained for {result.seconds:.0f} s\nreport: {page}")
         return 0
 
-    def _new_model(self, num_classes: int) -> Network:
-        """A network with random weights, except the encoder's if --encoder is given.
+    def _new_model(self, num_classes: int) -> "Network":
+        """Build a network with random weights, except the encoder's if --encoder is given.
 
         For two classes the article's network has one logit, as in the articles.
         """
+        from ..models import build
+        from ..weights.encoders import encoder_preprocessing, load_encoder
+
         channels = 1 if self.model == "article" and num_classes == 2 else num_classes
         preprocessing = None if self.preprocessing == "own" else self.preprocessing
         if self.encoder is not None and preprocessing is None:
@@ -137,7 +150,9 @@ class Train(Source):
             print(load_encoder(model, self.encoder))
         return model
 
-    def _folder(self, train: Dataset) -> RunFolder:
+    def _folder(self, train: "Dataset") -> "RunFolder":
+        from ..training.run_folder import RunFolder
+
         if self.resume is not None:
             return RunFolder.resume(self.resume)
         default_name = f"{Path(self.data).resolve().name}-{self.model}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -147,10 +162,10 @@ class Train(Source):
 
 
 def command(arguments: list[str]) -> Callable[..., int]:
-    """`tinysegnet train` with the defaults that follow from --data, --recipe and the label options in `arguments`.
+    """Return `tinysegnet train` with the defaults that --data, --recipe and the label options in `arguments` imply.
 
-    So --help shows the actual defaults. The parser takes defaults from the fields of a dataclass, so each recipe needs
-    its own class.
+    The help page then shows these defaults. The parser takes defaults from the fields of a dataclass, so each recipe
+    needs its own class.
     """
     given = [word.split("=", 1)[0] for word in arguments if word.startswith("--")]
     _check_combinations(given)
@@ -175,7 +190,7 @@ def command(arguments: list[str]) -> Callable[..., int]:
 
 
 def _with_defaults(options: type, changed: list[tuple[str, Any, Any]]) -> Any:
-    """A dataclass with other types and defaults of some fields: (name, type, default)."""
+    """Derive a dataclass with other types and defaults of some fields: (name, type, default)."""
     module = {"__module__": __name__}  # the parser needs it to find the options
     return make_dataclass(options.__name__, changed, bases=(options,), frozen=True, kw_only=True, namespace=module)
 
@@ -189,10 +204,9 @@ def _check_combinations(given: list[str]) -> None:
     """Raise SettingError for options that contradict each other."""
     others = [option for option in given if option not in ("--resume", "--help")]
     if "--resume" in given and others:
-        raise SettingError(f"train --resume: cannot be changed by {others[0]} (expected --resume alone, which goes on "
-                           f"with the options of the run). Leave out {others[0]}")  # fmt: skip
+        raise SettingError(f"train --resume continues with the options of the run. Leave out {others[0]}")
     if "--epochs" in given and "--iterations" in given:
-        raise SettingError("train --epochs: not together with --iterations (expected one of them). Leave out one")
+        raise SettingError("train: --epochs and --iterations cannot be combined. Give one of them")
 
 
 def _parse_source(arguments: list[str]) -> Source:
@@ -209,11 +223,13 @@ def _parse_source(arguments: list[str]) -> Source:
 
 def _check_name(name: str) -> None:
     if name in ("", ".", "..") or set(name) & set("/\\\0") or len(os.fsencode(name)) > 255:
-        raise SettingError(f"--name {name!r} (expected a name of a folder, not a path). Choose where with --runs")
+        raise SettingError(f"--name {name!r} is not the name of a folder. Choose the folder above it with --runs")
 
 
-def _describe(data: Dataset) -> None:
+def _describe(data: "Dataset") -> None:
     """Print what was inferred about a folder."""
+    from ..data import Folder, OneClass
+
     whole = data.data if isinstance(data, OneClass) else data
     if isinstance(whole, Folder):
         print(whole.description)

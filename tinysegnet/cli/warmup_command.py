@@ -1,19 +1,21 @@
 """tinysegnet warmup."""
 
+from __future__ import annotations
+
 import time
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ..models import Network, build
-from ..ops import cross_entropy_for
-from ..training.optim import SGD, Adam
+if TYPE_CHECKING:
+    from ..models import Network
 
 
 def run() -> int:
     """Compile the kernels now, so that the first training does not have to."""
+    from ..models import build
+
     began = time.perf_counter()
-    # These networks together use every kernel. The algorithm of a convolution depends on the network's width, so `tiny`
-    # has its full width; the others are small.
+    # Together these networks use every kernel. The algorithm of a convolution depends on the network's width, so `tiny`
+    # has its full width and only the others are narrow.
     _train_and_predict(build("tiny"), (96, 128))
     for name, channels in (("bayesian-basic", 11), ("basic-single-channel-decoder", 11), ("fcn-basic", 11),
                            ("bilinear-interpolation", 11), ("article", 1)):  # fmt: skip
@@ -23,6 +25,11 @@ def run() -> int:
 
 
 def _train_and_predict(model: Network, size: tuple[int, int]) -> None:
+    import numpy as np
+
+    from ..ops import cross_entropy_for
+    from ..training.optim import SGD, Adam
+
     images, labels = np.zeros((2, *size, 3), np.float32), np.zeros((2, *size), np.uint8)
     logits = model.forward(images, training=True)
     forward, backward = cross_entropy_for(logits)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import SettingError
+from ..errors import SettingError, did_you_mean
 from ..runtime.settings import convert
 from .label_encoding import VOID
 from .palette import Palette
@@ -45,7 +45,8 @@ class OneClass:
         palette = check_dataset(data).palette
         name, known = convert("one_class", name, str), [own.lower() for own in palette.names]
         if name.lower() not in known:
-            raise SettingError(f"{data.name} has no class {name!r}. Choose one of {', '.join(palette.names)}.")
+            raise SettingError(f"{data.name} has no class {name!r}. Choose one of {', '.join(palette.names)}."
+                               + did_you_mean(name, palette.names))  # fmt: skip
         k = known.index(name.lower())
         self.data, self.name = data, f"{data.name}: {palette.names[k]} or not"
         void = palette.ignore_label

@@ -5,6 +5,7 @@ lossless PNG is accepted for label maps (JPEG at quality 95 changed three label 
 colour palette yields its indices, not its colours.
 """
 
+import os
 import re
 import warnings
 from os import PathLike
@@ -15,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.Image import Transpose
 
 from ..errors import DataError
-from ..files import is_special
+from ..files import UNKNOWN, is_special, kind_of
 
 # A file of 100 bytes can claim to have 60000 x 60000 pixels, so the header is checked before memory is allocated. The
 # limit for data sets is lower, because they contain many pictures. Pillow's own limit is 179 Mpx.
@@ -27,10 +28,6 @@ MAX_PIXELS_SINGLE = 175_000_000
 _USUAL_SCANS = 12
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")  # marker, length, components
 
-# Other formats, recognised by the bytes at an offset.
-_OTHERS = ((8, b"WEBP", "a WebP picture"), (4, b"ftyp", "a HEIC or AVIF picture, or a video"), (0, b"GIF8", "a GIF"),
-           (0, b"BM", "a BMP picture"), (0, b"II*\0", "a TIFF picture"), (0, b"MM\0*", "a TIFF picture"),
-           (0, b"%PDF", "a PDF document"))  # fmt: skip
 # Pillow may read missing pixels at the end of a PNG as zeros, so 80 bytes could become a picture of 38 Mpx.
 _MAX_INFLATION = 1032  # the largest compression ratio of deflate, which PNG uses
 
@@ -107,6 +104,8 @@ def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image,
     expected = " or ".join(formats)
     if is_special(path):
         raise DataError(f"{path}: a pipe or a device. Save the picture as a {expected} file.")
+    if os.path.isdir(path):
+        raise DataError(f"{path}: {kind_of(path)}, not a picture. Name a file in it.")
     try:
         # Pillow warns about large pictures and odd EXIF data; both are checked here.
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=formats) as image:
@@ -158,7 +157,9 @@ def _unidentified(path: Path, formats: list[str]) -> DataError:
         start = file.read(12)
     if start[:3] == b"\xff\xd8\xff" and "JPEG" not in formats:
         return DataError(f"{path}: the label map is a JPEG, which changes class numbers. Export it again as PNG.")
-    other = next((name for at, sign, name in _OTHERS if start[at : at + len(sign)] == sign), None)
-    if other:
-        return DataError(f"{path}: the file contains {other}. Save it as PNG; changing its name is not enough.")
+    kind = kind_of(path)
+    if kind.endswith("picture") and kind not in ("a PNG picture", "a JPEG picture"):
+        return DataError(f"{path}: the file contains {kind}. Save it as PNG; changing its name is not enough.")
+    if kind != UNKNOWN:
+        return DataError(f"{path}: {kind}, not a picture. Choose a {' or '.join(formats)} file.")
     return DataError(f"{path}: the file is not a {' or '.join(formats)} picture, or it is damaged. Export it again.")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ..errors import DataError
+from ..errors import DataError, did_you_mean
 from .pairs import FilePair, files_of, pairs_of_files, pairs_of_list, read_lines, strip_ending, visible
 
 _IMAGES = ("images", "imgs", "pictures")
@@ -47,7 +47,7 @@ class Layout:
         if name is None:
             known = f"the folder needs {split}.txt, or the folders {split}/ and {split}annot/"
             known = known if self.is_tutorial else f"choose {' or '.join(self.splits)}"
-            raise DataError(f"{self.root}: there is no split {split!r}; {known}.")
+            raise DataError(f"{self.root}: there is no split {split!r}; {known}.{did_you_mean(split, self.splits)}")
         pairs = self.splits[name]()
         if not pairs:
             raise DataError(f"{self.root}: the split {split!r} is empty. Add pictures with label maps.")

@@ -2,7 +2,7 @@
 
 from os import PathLike, fspath
 
-from ..errors import DataError
+from ..errors import DataError, did_you_mean
 from .folders import Classes, Folder
 from .sample import Dataset
 
@@ -35,8 +35,8 @@ def open_dataset(
     if fspath(data) != "toy":
         return Folder(data, split, ignore=ignore, classes=classes)
     if split not in _TOY:
-        raise DataError(f"toy: there is no split {split!r}. Choose {' or '.join(_TOY)}.")
-    from .toyscenes import ToyScenes  # imported here to keep the start fast
+        raise DataError(f"toy: there is no split {split!r}. Choose {' or '.join(_TOY)}.{did_you_mean(split, _TOY)}")
+    from .toyscenes import ToyScenes  # imported here, so that reading pictures does not compile the drawing
 
     count, seed = _TOY[split]
     return ToyScenes(count, seed=seed, size=size)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..errors import ShapeError
+from ..errors import ShapeError, unknown_name
 from ..ops import REGISTRY, Variant
 from .cases import Case, cases_of
 from .checker import check
@@ -23,7 +23,7 @@ def find_ops() -> list[str]:
 def find_variants(op: str) -> dict[str, Variant]:
     """Return the variants of an op by name, such as "numpy". Raise ShapeError for an unknown op."""
     if op not in REGISTRY:
-        raise ShapeError(f"no op {op!r}; the ops are {', '.join(find_ops())}")
+        raise ShapeError(unknown_name("op", op, find_ops()))
     return REGISTRY[op].variants
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import SettingError
+from ..errors import SettingError, unknown_name
 from ..runtime.settings import convert
 from . import decoders, segnet
 from .article import article
@@ -80,7 +80,7 @@ def count_parameters(name: str, num_classes: int, width: float) -> int:
 
 def _check_name(what: str, name: Any, known: dict[str, Any]) -> None:
     if not isinstance(name, str) or name not in known:
-        raise SettingError(f"no {what} named {name!r}. Choose one of {', '.join(known)}")
+        raise SettingError(unknown_name(what, name, known))
 
 
 def check_network(model: Any) -> Network:

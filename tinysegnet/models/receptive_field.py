@@ -15,7 +15,7 @@ from 1 pixel to 3, 6 and 8 pixels.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import SettingError
+from ..errors import SettingError, unknown_name
 from ..layers import Interval, Layer
 from .shapes import LayerShapes, layer_shapes
 
@@ -46,7 +46,7 @@ def receptive_field(layers: Mapping[str, Layer], layer_name: str, at: tuple[int,
     Batch norm has fixed statistics, as in inference. Raises SettingError if the layer or pixel does not exist.
     """
     if layer_name not in layers:
-        raise SettingError(f"no layer named {layer_name!r}. Choose one of {', '.join(layers)}")
+        raise SettingError(unknown_name("layer", layer_name, layers))
     shapes = list(layer_shapes(layers, (1, *size, 3)))[: list(layers).index(layer_name) + 1]
     _, H, W, _ = shapes[-1].after
     if not (0 <= at[0] < H and 0 <= at[1] < W):

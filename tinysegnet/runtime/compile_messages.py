@@ -1,18 +1,25 @@
 """Tell the user when a kernel is being compiled."""
 
 import sys
-from functools import cache
 from typing import Any
 
-from .jit import JIT
 from .kernel_cache import compiled_kernels
 
+_state = {"wanted": False, "listening": False}
 
-@cache
+
 def announce_compiling() -> None:
     """Print one line to stderr when the first kernel is compiled: without it, compiling looks like a hang."""
-    if not JIT:
+    _state["wanted"] = True
+    if f"{__package__}.jit" in sys.modules:  # otherwise jit.py calls `listen` when it is imported
+        listen()
+
+
+def listen() -> None:
+    """Listen to numba's compiler, if `announce_compiling` was called."""
+    if not _state["wanted"] or _state["listening"] or "numba" not in sys.modules:
         return
+    _state["listening"] = True
     from numba.core import event
 
     class Listener(event.Listener):

@@ -1,4 +1,4 @@
-"""Whether kernels are compiled: numba if it is installed, plain Python otherwise.
+"""Compiling: kernels are compiled by numba if it is installed, and are plain Python otherwise.
 
 Every op has a NumPy pair, which is the definition, and a numba pair, which is fast. Three environment variables are
 read once at import:
@@ -11,36 +11,41 @@ read once at import:
 import os
 from collections.abc import Callable
 
+from .compile_messages import listen
 from .kernel_cache import compiled_kernels, enable_cache
+from .numba_settings import numba_settings_checked
 
-# GNU's OpenMP threads spin while they wait; on a busy machine that made a launch take 8 ms instead of
-# microseconds. It is read when the first kernel starts, so it must be set before.
+# GNU's OpenMP threads spin while they wait, and on a busy machine a launch then took 8 ms instead of microseconds.
+# OpenMP reads these settings when the first kernel starts.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # spin for some microseconds: a launch takes 2 instead of 40
 
 try:
-    import numba
-    from numba import prange
+    with numba_settings_checked():
+        import numba
+        from numba import prange
 except ImportError:
     numba = None
     prange = range
 
-HAS_NUMBA = numba is not None  #: is numba installed?
+listen()
+
+HAS_NUMBA = numba is not None  #: whether numba is installed
 #: "numba", or "numpy" where numba is missing or TINYSEGNET_BACKEND is "numpy"
 BACKEND = "numpy" if not HAS_NUMBA or os.environ.get("TINYSEGNET_BACKEND") == "numpy" else "numba"
-JIT = HAS_NUMBA and not numba.config.DISABLE_JIT  #: are kernels compiled?
-PARALLEL = os.environ.get("TINYSEGNET_PARALLEL", "1") != "0"  #: do kernels run in several threads?
+JIT = HAS_NUMBA and not numba.config.DISABLE_JIT  #: whether kernels are compiled
+PARALLEL = os.environ.get("TINYSEGNET_PARALLEL", "1") != "0"  #: whether kernels run in several threads
 
-# The only freedom that neither loses a NaN nor changes an order of summation: fusing a product and a sum.
+# Fusing a product and a sum is the only such freedom that neither loses a NaN nor changes the order of a sum.
 FASTMATH = {"contract"}
 
 
 def kernel(function: Callable | None = None, *, inline: bool = False) -> Callable:
-    """Compile a loop nest with numba; without numba it stays the plain Python function that it is.
+    """Compile a loop nest with numba. Without numba the function stays plain Python.
 
-    Kernels never raise (an exception inside a parallel loop vanishes): their callers check the arguments first. Inside
-    a kernel, `prange` marks the parallel loop. A helper with inline=True is called from other kernels, never from
-    Python, and has no parallel loop of its own.
+    Kernels never raise, because an exception inside a parallel loop is lost; their callers check the arguments first.
+    Inside a kernel, `prange` marks the parallel loop. A helper with inline=True is called only from other kernels and
+    has no parallel loop.
     """
     if function is None:
         return lambda function: kernel(function, inline=inline)

@@ -2,7 +2,10 @@
 
 import hashlib
 import os
+import re
+import shutil
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,13 +15,17 @@ SAME_CODE = ("NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER")  # settings that do n
 
 
 def _sources_hash() -> str:
-    """A hash that changes when a kernel's source changes, or a setting that changes the compiled code.
+    """Hash the sources of all kernels and the settings that change the compiled code.
 
-    numba looks only at the file of the kernel itself, so an edited helper in another file would go unnoticed.
+    numba looks only at the file of the kernel itself, so it would not notice an edited helper in another file.
     """
     digest = hashlib.sha256()
     package = Path(__file__).parents[1]
-    for path in [package / "runtime" / "jit.py", *sorted((package / "ops").rglob("*.py"))]:
+    for path in [
+        package / "runtime" / "jit.py",
+        package / "runtime" / "safe_cache.py",
+        *sorted((package / "ops").rglob("*.py")),
+    ]:
         digest.update(path.read_bytes())
     names = (name for name in os.environ if name.startswith(("NUMBA_", "TINYSEGNET_PARALLEL")))
     settings = sorted(f"{name}={os.environ[name]}" for name in names if not name.startswith(SAME_CODE))
@@ -26,7 +33,8 @@ def _sources_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-def _user_cache() -> Path:
+def user_cache() -> Path:
+    """The folder of all caches, one for each version of the sources."""
     if folder := os.environ.get("TINYSEGNET_CACHE"):
         return Path(folder)
     if sys.platform == "win32":
@@ -38,20 +46,37 @@ def _user_cache() -> Path:
 
 @cache
 def cache_folder() -> Path | None:
-    """The private folder of compiled kernels for these sources, or None where no folder can be written.
+    """Return the private folder of compiled kernels for these sources, or None if it cannot be written.
 
-    numba's cache consists of pickles: anyone who can write there can run code here. So its mode is 0700, and it is
-    never in a shared /tmp.
+    numba's cache consists of pickles, so anyone who can write there can run code here. Its mode is therefore 0700, and
+    it is never in a shared /tmp.
     """
     try:
-        folder = _user_cache() / _sources_hash()
+        folder = user_cache() / _sources_hash()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if os.access(folder, os.W_OK):
             return folder
     except (OSError, RuntimeError):
         pass
-    print("tinysegnet: no writable cache folder: kernels are compiled anew in every process", file=sys.stderr)
+    print("tinysegnet: there is no writable cache folder, so every process compiles its kernels again", file=sys.stderr)
     return None
+
+
+def cached_files() -> list[Path]:
+    """List all files of compiled kernels, also those of other versions of the sources."""
+    return [path for folder in _version_folders() for path in folder.rglob("*") if path.is_file()]
+
+
+def clear_cache() -> None:
+    """Remove all compiled kernels."""
+    for folder in _version_folders():
+        shutil.rmtree(folder)
+    with suppress(OSError):  # other files are in the folder, or it does not exist
+        user_cache().rmdir()
+
+
+def _version_folders() -> list[Path]:
+    return [path for path in user_cache().glob("*") if re.fullmatch(r"[0-9a-f]{16}", path.name) and path.is_dir()]
 
 
 def enable_cache(compiled: Any) -> None:
@@ -61,9 +86,11 @@ def enable_cache(compiled: Any) -> None:
         return
     import numba
 
+    from .safe_cache import SafeCache
+
     before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
     try:
-        compiled.enable_caching()
+        compiled._cache = SafeCache(compiled.py_func)  # as compiled.enable_caching(), which makes numba's own
     except RuntimeError:  # "no locator available": run from a zip or a frozen program
         pass
     finally:

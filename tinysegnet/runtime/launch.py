@@ -1,7 +1,7 @@
-"""How kernels are launched: directly, one at a time, or not at all. Imported only where numba compiles.
+"""Launching kernels directly, one at a time, or not at all. This file is imported only where numba compiles.
 
-The class of a kernel decides. Every kernel starts as a `FirstLaunch`. The first launch of any kernel starts numba's
-threads and gives all kernels the class that these threads need, so that later launches cost nothing extra.
+The class of a kernel decides how it is launched. Every kernel starts as a `FirstLaunch`. The first launch of any kernel
+starts numba's threads and gives all kernels the class that these threads need, so later launches have no extra cost.
 """
 
 import os
@@ -11,10 +11,10 @@ from typing import Any
 
 import numba
 
-from ..errors import StateError
+from ..errors import SettingError, StateError
 from .kernel_cache import compiled_kernels
 
-Dispatcher: Any = type(numba.njit(lambda: None))  # what numba makes of a function; it launches directly
+Dispatcher: Any = type(numba.njit(lambda: None))  # numba's own kernels, which launch directly
 
 FORKED = (
     "this process was forked from one whose kernels had already run, and their OpenMP threads do not survive a fork: "
@@ -27,7 +27,7 @@ class FirstLaunch(Dispatcher):
     """A kernel before any kernel has run."""
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        numba.get_num_threads()  # starts the threads, after which numba knows which library provides them
+        start_threads()  # after which numba knows which library provides them
         _launch_all_as(OneAtATime if numba.threading_layer() == "workqueue" else Dispatcher)
         return self(*arguments, **named)
 
@@ -47,12 +47,26 @@ class Forked(Dispatcher):
         raise StateError(FORKED)
 
 
+def start_threads() -> int:
+    """Start numba's threads, if they are not running, and return their number.
+
+    Raises:
+        SettingError: NUMBA_THREADING_LAYER names a library that is not installed.
+    """
+    try:
+        return numba.get_num_threads()
+    except ValueError as error:
+        layer = os.environ.get("NUMBA_THREADING_LAYER", "default")
+        raise SettingError(f"NUMBA_THREADING_LAYER={layer} is not available here. Unset it, or use omp or workqueue "
+                           f"({' '.join(str(error).split())})") from error  # fmt: skip
+
+
 _lock = threading.Lock()
 _current: Any = FirstLaunch
 
 
 def guard_launches(compiled: Any) -> None:
-    """Let a kernel, which is in `compiled_kernels`, be launched as all others are."""
+    """Give a kernel, which must be in `compiled_kernels`, the class that all others have."""
     compiled.__class__ = _current
 
 
@@ -64,9 +78,9 @@ def _launch_all_as(kind: Any) -> None:
 
 
 def _after_fork() -> None:
-    """In the child, forbid launches if the parent had threads of GNU's OpenMP; all other kinds start theirs anew."""
+    """Forbid launches in the child if its parent used GNU's OpenMP. Other libraries start their threads again."""
     global _lock
-    _lock = threading.Lock()  # another thread of the parent may hold the old one
+    _lock = threading.Lock()  # a thread that exists only in the parent may hold the old one
     with suppress(ValueError):  # the parent had no threads yet
         if numba.threading_layer() == "omp":
             from numba.np.ufunc import omppool

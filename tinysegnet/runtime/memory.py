@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 
-LARGE = 32 << 20  # bytes: glibc never keeps a freed array of this size, and getting 44 MB anew takes 2 ms
+LARGE = 32 << 20  # bytes; glibc returns freed arrays of this size to the system, and allocating 44 MB again takes 2 ms
 MOST_KEPT = 1 << 30  # bytes
 
 
 class _KeptMemory:
-    """The memory of large arrays that are gone. Safe for many Python threads."""
+    """The memory of large arrays that were freed. It may be used from many Python threads."""
 
     def __init__(self) -> None:
         self.kept: list[np.ndarray] | None = None  # None: nothing is kept
         self.renew_lock()
 
     def renew_lock(self) -> None:
-        """For the start, and for the child of a fork: another thread of its parent may hold the old lock."""
+        """Make a new lock, also in the child of a fork, where a thread that does not exist may hold the old one."""
         # Re-entrant, because the garbage collector can call `_Loan.__del__` in the thread that holds the lock.
         self.lock = threading.RLock()
 
@@ -32,7 +32,7 @@ class _KeptMemory:
                 self.kept.append(memory)
 
     def take(self, size: int) -> np.ndarray:
-        """Bytes, `size` of them or up to a quarter more."""
+        """Return memory of `size` bytes, or up to a quarter more."""
         with self.lock:
             fitting = [(m.nbytes, k) for k, m in enumerate(self.kept or []) if size <= m.nbytes <= 1.25 * size]
             if self.kept and fitting:
@@ -46,10 +46,10 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
 
 
 def keep_freed_memory() -> None:
-    """Let the process keep the memory of arrays it has freed, for the arrays of the next training step.
+    """Keep the memory of freed arrays for the arrays of the next training step.
 
-    glibc gives large arrays back to the system and takes new ones page by page: about a seventh of a step on small
-    pictures. On other systems, or where it refuses, only arrays from `empty` are kept.
+    glibc returns large arrays to the system and allocates new ones page by page, which takes about a seventh of a step
+    on small pictures. On other systems, or if glibc refuses, only the memory of arrays from `empty` is kept.
     """
     with _pool.lock:
         _pool.kept = _pool.kept or []
@@ -57,18 +57,18 @@ def keep_freed_memory() -> None:
         trim_threshold, mmap_threshold = -1, -3  # malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
         with suppress(OSError, AttributeError):
             mallopt = ctypes.CDLL(None).mallopt
-            mallopt(mmap_threshold, LARGE)  # the most that it accepts
+            mallopt(mmap_threshold, LARGE)  # the largest value that it accepts
             mallopt(trim_threshold, MOST_KEPT)
 
 
 def release_freed_memory() -> None:
-    """Give the memory of large arrays that are gone back to the system."""
+    """Return the memory of freed arrays to the system, and keep no more."""
     with _pool.lock:
         _pool.kept = None
 
 
 class _Loan:
-    """The base of an array from `empty`: when the last such array is gone, its memory goes to the pool."""
+    """The base of an array from `empty`. When the last array that uses it is freed, its memory goes to the pool."""
 
     def __init__(self, memory: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
         self.memory, self.pool = memory, _pool
@@ -80,7 +80,7 @@ class _Loan:
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Like np.empty; after `keep_freed_memory`, a large array takes over the memory of one that is gone."""
+    """Return an array as np.empty does. After `keep_freed_memory`, a large array reuses the memory of a freed one."""
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
     if _pool.kept is None or size < LARGE:
@@ -89,5 +89,5 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 def empty_like(array: np.ndarray) -> np.ndarray:
-    """Like np.empty_like, by `empty`, in C order."""
+    """Return an array of the same shape and dtype from `empty`, in C order."""
     return empty(array.shape, array.dtype)

@@ -4,29 +4,33 @@ import math
 from numbers import Integral, Real
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from ..errors import SettingError
+from ..errors import SettingError, did_you_mean
 
 
 def convert_fields(settings: Any) -> None:
-    """Convert every field of a dataclass as `convert` does; to be called from `__post_init__`."""
+    """Convert every field of a dataclass as `convert` does. Call it from `__post_init__`."""
     for name, hint in get_type_hints(type(settings)).items():
         object.__setattr__(settings, name, convert(name, getattr(settings, name), hint))  # it may be frozen
 
 
 def convert(name: str, value: Any, hint: Any) -> Any:
-    """Convert a setting to the plain Python value that its annotation names, or raise SettingError with its name.
+    """Convert a setting to a plain Python value of the type that its annotation names.
 
-    Known annotations are bool, int, float (finite), str, Literal, tuples of these (with "...": at least one element),
-    and any of them or None. Texts and Booleans are not accepted as numbers.
+    Supported annotations are bool, int, float (finite), str, Literal, tuples of these (with "...": at least one
+    element), and each of them or None. Strings and Booleans are not accepted as numbers.
+
+    Raises:
+        SettingError: The value does not fit; the message begins with the name of the setting.
     """
     try:
         return _converted(value, hint)
     except (ValueError, OverflowError):
-        raise SettingError(f"{name}: {value!r} (expected {_words(hint)})") from None
+        meant = did_you_mean(value, get_args(hint)) if get_origin(hint) is Literal else ""
+        raise SettingError(f"{name}: {value!r} (expected {_words(hint)}){'.' if meant else ''}{meant}") from None
 
 
 def check_at_least(settings: Any, **lowest: float) -> None:
-    """Raise SettingError for the first of these fields (a number or several) that is below its lowest value."""
+    """Raise SettingError for the first of these fields, a number or a tuple, that is below its lowest value."""
     for name, least in lowest.items():
         value = getattr(settings, name)
         if min(value if isinstance(value, tuple) else (value,)) < least:
@@ -62,4 +66,4 @@ def _words(hint: Any) -> str:
         return f"a tuple, each {_words(parts[0])}"
     if kind is tuple:
         return f"a tuple of {len(parts)}, each {_words(parts[0])}"
-    return {bool: "True or False", int: "a whole number", str: "a text"}.get(hint, "a finite number")
+    return {bool: "True or False", int: "a whole number", str: "a string"}.get(hint, "a finite number")

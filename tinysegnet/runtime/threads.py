@@ -1,4 +1,4 @@
-"""How many threads the kernels and NumPy's matrix products use."""
+"""The number of threads that the kernels and NumPy's matrix products use."""
 
 import os
 
@@ -9,14 +9,18 @@ from .jit import JIT, numba
 
 
 def threads() -> int:
-    """The number of threads that the kernels use."""
-    return numba.get_num_threads() if JIT else 1
+    """Return the number of threads that the kernels use."""
+    if not JIT:
+        return 1
+    from .launch import start_threads
+
+    return start_threads()
 
 
 def single_threaded_blas() -> None:
-    """Compute NumPy's matrix products in one thread. Their rounding depends on the count; that of our kernels does not.
+    """Compute NumPy's matrix products in one thread, because their rounding depends on the number of threads.
 
-    So a training has the same bits whatever the number of threads.
+    The compiled kernels round the same way for any number, so training then gives the same bits for any number.
     """
     threadpool_limits(limits=1, user_api="blas")
 
@@ -25,11 +29,11 @@ def set_threads(count: int) -> None:
     """Use this many threads in the kernels and in NumPy's matrix products.
 
     Raises:
-        SettingError: for less than 1 or more than numba starts, which is NUMBA_NUM_THREADS or the number of cores.
+        SettingError: The count is below 1 or above what numba starts: NUMBA_NUM_THREADS or the number of cores.
     """
     most = numba.config.NUMBA_NUM_THREADS if JIT else os.cpu_count() or 1
     if not 1 <= count <= most:
-        raise SettingError(f"threads {count} (expected 1..{most} on this machine)")
+        raise SettingError(f"threads: {count} is not possible. Give a number from 1 to {most} on this machine")
     if JIT:
         numba.set_num_threads(count)
     threadpool_limits(limits=count, user_api="blas")

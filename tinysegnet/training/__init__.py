@@ -8,12 +8,24 @@
 Reading order: recipes, preconditions, training_step, loop, run_folder, signals; optim, schedules, batchnorm_statistics.
 """
 
-from . import optim
-from .batchnorm_statistics import recompute_statistics
-from .loop import Progress, TrainingResult, fit
-from .optim import SGD, Adam, Optimizer
-from .recipes import Recipe, paper_recipe, recipe_for
-from .run_folder import RunFolder
+from ..runtime.lazy_imports import import_lazily
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import optim
+    from .batchnorm_statistics import recompute_statistics
+    from .loop import Progress, TrainingResult, fit
+    from .optim import SGD, Adam, Optimizer
+    from .recipes import Recipe, paper_recipe, recipe_for
+    from .run_folder import RunFolder
 
 __all__ = ["SGD", "Adam", "Optimizer", "Progress", "Recipe", "RunFolder", "TrainingResult", "fit", "optim",
            "paper_recipe", "recipe_for", "recompute_statistics"]  # fmt: skip
+
+# On first use, so that `train --help`, which shows a recipe, does not import networks.
+import_lazily(__name__, {
+    **dict.fromkeys(("Progress", "TrainingResult", "fit"), "loop"),
+    **dict.fromkeys(("SGD", "Adam", "Optimizer", "optim"), "optim"),
+    **dict.fromkeys(("Recipe", "paper_recipe", "recipe_for"), "recipes"),
+    "RunFolder": "run_folder", "recompute_statistics": "batchnorm_statistics",
+})  # fmt: skip

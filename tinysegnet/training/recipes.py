@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from ..data import Augment, Dataset, check_dataset, read_sample
-from ..errors import SettingError
+from ..errors import SettingError, unknown_name
 from ..runtime.settings import check_at_least, convert_fields
 
 MAX_PIXELS = 4_000_000  # per training picture, because training needs about a hundred times as much memory
@@ -145,5 +145,5 @@ papers: dict[str, Paper] = {
 def paper_recipe(name: str) -> Recipe:
     """Return one of the recipes in `papers`, such as "paper-basic". Raises SettingError for unknown names."""
     if not isinstance(name, str) or name not in papers:
-        raise SettingError(f"no recipe named {name!r}. Choose one of {', '.join(papers)}.")
+        raise SettingError(unknown_name("recipe", name, papers))
     return papers[name].recipe

@@ -5,11 +5,10 @@
 Each bundled network is a float16 checkpoint beside this file. `make bundled` creates it.
 """
 
-import difflib
 from os import PathLike, fspath
 from pathlib import Path
 
-from ..errors import CheckpointError, SettingError
+from ..errors import CheckpointError, SettingError, did_you_mean, unknown_name
 from ..models import Network
 from . import checkpoint
 from .checkpoint import Checkpoint
@@ -25,7 +24,7 @@ def bundled_networks() -> list[str]:
 def load_bundled(name: str) -> Network:
     """Return the bundled network with this name. Raises SettingError for an unknown name."""
     if name not in bundled_networks():
-        raise SettingError(f"no bundled network named {name!r}. Choose one of {', '.join(bundled_networks())}")
+        raise SettingError(unknown_name("bundled network", name, bundled_networks()))
     return open_checkpoint(FOLDER / f"{name}.safetensors").model
 
 
@@ -34,6 +33,6 @@ def open_checkpoint(name: str | PathLike[str]) -> Checkpoint:
     if not Path(name).exists():
         if fspath(name) in bundled_networks():
             return checkpoint.read(FOLDER / f"{fspath(name)}.safetensors")
-        if meant := difflib.get_close_matches(fspath(name), bundled_networks(), 1):
-            raise CheckpointError(f"{name}: no such file. Did you mean {meant[0]}?")
+        if meant := did_you_mean(fspath(name), bundled_networks()):
+            raise CheckpointError(f"{name}: no such file.{meant}")
     return checkpoint.read(name)

@@ -8,7 +8,7 @@ import numpy as np
 import safetensors
 
 from ..errors import CheckpointError
-from ..files import is_special
+from ..files import UNKNOWN, is_special, kind_of
 from .limits import MAX_HEADER_BYTES, check_name
 
 
@@ -20,6 +20,9 @@ def open_safetensors(path: Path, what: str, advice: str) -> Any:
     if is_special(path):
         raise CheckpointError(f"a pipe or a device, not a file. {advice}")
     try:
+        if (kind := kind_of(path)) not in ("a safetensors file", UNKNOWN):
+            inside = [path / name for name in ("best.safetensors", "last.safetensors") if (path / name).is_file()]
+            raise CheckpointError(f"{kind}, not {what}. {f'Did you mean {inside[0]}?' if inside else advice}")
         with open(path, "rb") as file:
             claimed = int.from_bytes(file.read(8), "little")
         if claimed > min(MAX_HEADER_BYTES, path.stat().st_size):

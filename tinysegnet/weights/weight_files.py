@@ -6,6 +6,7 @@ The content determines the format, not the name. Nothing in a file is executed, 
 size of the file before memory is allocated.
 """
 
+import os
 import struct
 import zipfile
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import CheckpointError
-from ..files import is_special
+from ..files import is_special, kind_of
 from .keras_file import read_keras
 from .safetensors_file import read_safetensors
 from .torch_file import read_torch
@@ -34,6 +35,8 @@ def read_arrays(path: str | PathLike[str], *, keep: Callable[[str], object] | No
     try:
         if is_special(path):
             raise CheckpointError(f"a pipe or a device, not a file. {ADVICE}")
+        if os.path.isdir(path):
+            raise CheckpointError(f"{kind_of(path)}, not a weights file. {ADVICE}")
         with open(path, "rb") as file:
             head = file.read(9)
         if head.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive or a bare pickle
@@ -43,7 +46,7 @@ def read_arrays(path: str | PathLike[str], *, keep: Callable[[str], object] | No
         elif head[8:] == b"{":  # after the length of the header
             read = read_safetensors
         else:
-            raise CheckpointError(f"not a known weights file. {ADVICE}")
+            raise CheckpointError(f"{kind_of(path)}, not a known weights file. {ADVICE}")
         return read(path, keep or (lambda name: True))
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file. {ADVICE}") from error

@@ -1,0 +1,286 @@
+"""Start-up: help, what each command imports, Ctrl-C at any moment, and settings of the environment."""
+
+import importlib.util
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from forms import amount
+
+import tinysegnet as ts
+from tinysegnet import runtime
+from tinysegnet.cli import options, train_command
+from tinysegnet.cli.main import COMMANDS, main
+from tinysegnet.models import PREPROCESSING
+from tinysegnet.training import Recipe, recipe_for
+
+# --- help ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help", "help"])
+def test_help_lists_every_command_in_groups(flag, capsys):
+    assert main([flag]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert [name for name in COMMANDS if f"\n  {name} " not in out] == []
+    for group, summary in COMMANDS.values():
+        assert f"\n{group}:\n" in out
+        assert summary in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("flag", ["-V", "--version"])
+def test_the_version_is_printed(flag, capsys):
+    assert main([flag]) == 0
+    assert capsys.readouterr().out.strip() == ts.__version__
+
+
+@pytest.mark.parametrize("words", ["data --help", "data -h", "help data", "--help data"])
+def test_help_of_data_lists_its_commands(words, capsys):
+    assert main(words.split()) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Usage: tinysegnet data COMMAND")
+    assert [name for name in COMMANDS if name.startswith("data ") != (f"\n  {name} " in out)] == []
+
+
+def test_every_way_to_ask_for_help_shows_the_same_page(capsys):
+    pages = set()
+    for words in ("help data crops", "--help data crops", "data crops -h", "data crops --help", "data crops x --help"):
+        assert main(words.split()) == 0
+        out, err = capsys.readouterr()
+        assert err == ""
+        pages.add(out)
+    assert len(pages) == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_has_readable_placeholders(command, capsys):
+    assert main([*command.split(), "--help"]) == 0
+    page = capsys.readouterr().out
+    assert page.startswith(f"Usage: tinysegnet {command}")
+    assert re.findall(r"\b(?:INT|FLOAT|STR|PATH|CHOICE|ARGS|Path|int|float|str)\b", page) == []
+    assert max(map(len, page.splitlines())) <= 100
+    undescribed = [line for line in re.findall(r"^  (\S.*)$", page, re.MULTILINE) if len(line.split("  ")) < 2]
+    assert [line for line in undescribed if not line.startswith("-") and len(line) < 24] == []
+
+
+def test_help_of_train_shows_the_recipe_of_the_data(capsys):
+    assert main(["train", "--help"]) == 0
+    assert "96x128" in capsys.readouterr().out
+    assert main(["train", "--recipe", "paper-basic", "--help"]) == 0
+    assert "360x480" in capsys.readouterr().out
+
+
+def test_names_that_help_shows_without_importing_networks_are_right():
+    assert tuple(ts.models) == options.MODELS
+    assert tuple(PREPROCESSING) == train_command.PREPROCESSING
+    assert recipe_for(ts.data.open_dataset("toy", "train")) == Recipe()  # the defaults for toy scenes
+
+
+# --- imports ---------------------------------------------------------------------------------------------------------
+
+HEAVY = ("numpy", "numba", "scipy", "matplotlib", "PIL", "jinja2", "tqdm", "safetensors", "rich.markdown")
+# Each command line on its own, in a fork of a process that has imported only the parser.
+IMPORTS = """
+import io, os, sys
+import tinysegnet.cli.main
+assert not {{"cyclopts", "numpy", "typing"}} & set(sys.modules), "the entry is not light"
+import tinysegnet.cli.parser
+for command in {commands!r}:
+    sys.stdout.flush()
+    if os.fork() == 0:
+        output, sys.stdout = sys.stdout, io.StringIO()
+        code = tinysegnet.cli.main.main(command.split())
+        print(command, code, *(name for name in {heavy!r} if name in sys.modules), sep=";", file=output, flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
+
+def imports_of(commands, folder, **environment):
+    """Each command -> its exit code and the heavy modules that it imports."""
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS.format(commands=commands, heavy=HEAVY)], cwd=folder,
+        env={**os.environ, **environment}, capture_output=True, text=True, timeout=300, check=True,
+    )  # fmt: skip
+    rows = [line.split(";") for line in done.stdout.splitlines()]
+    return {command: (int(code), set(modules)) for command, code, *modules in rows}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_help_imports_nothing_heavy(tmp_path):
+    pages = ["--help", "--version", "data --help", *(f"{command} --help" for command in COMMANDS)]
+    found = imports_of(pages, tmp_path)
+    assert found.keys() == set(pages)
+    # The defaults of `train` depend on the data, which it opens.
+    allowed = {"train --help": {"numpy", "PIL"}}
+    assert {page: found[page] for page in pages if found[page] != (0, set())} == {
+        page: (0, modules) for page, modules in allowed.items()
+    }
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_commands_import_only_what_they_use(tmp_path):
+    arrays = {"numpy", "PIL"}
+    allowed = {
+        "lessons copy": set(),
+        "doctor --clear-cache": set(),
+        "data scenes --out scenes --count 2": arrays | {"matplotlib"},
+        "data check scenes": arrays | {"tqdm"},
+        "doctor": arrays | {"numba", "scipy", "safetensors"},  # numba imports SciPy, if it is there
+        "summary tiny": arrays | {"numba", "scipy"},
+        "predict toy scenes/images --out out": arrays | {"numba", "scipy", "matplotlib", "safetensors", "tqdm"},
+    }
+    found = imports_of(list(allowed), tmp_path, TINYSEGNET_CACHE=str(tmp_path / "cache"), TINYSEGNET_BACKEND="numpy")
+    assert {command: code for command, (code, _) in found.items()} == dict.fromkeys(allowed, 0)
+    extra = {command: found[command][1] - modules for command, modules in allowed.items()}
+    assert {command: modules for command, modules in extra.items() if modules} == {}
+
+
+LAZY = """
+import pickle, pydoc, sys
+import tinysegnet as ts
+assert "numpy" not in sys.modules
+import tinysegnet.walk.trace, tinysegnet.models.network
+assert isinstance(ts.models, dict) and "tiny" in ts.models
+from tinysegnet import *
+assert predict is ts.predict and errors is ts.errors and callable(ts.ops.conv2d_forward)
+assert set(ts.__all__) <= set(dir(ts))
+assert "write_report" in pydoc.render_doc(ts)
+assert pickle.loads(pickle.dumps(ts.Recipe())) == ts.Recipe() and pickle.loads(pickle.dumps(ts.build)) is ts.build
+assert ts.runtime.threads() >= 1 and ts.runtime.memory.LARGE and ts.data.CAMVID and ts.optim.SGD
+try:
+    ts.nothing
+except AttributeError as error:
+    assert "nothing" in str(error)
+else:
+    sys.exit("an unknown name was found")
+"""
+
+
+def test_the_package_imports_its_rooms_on_first_use():
+    subprocess.run([sys.executable, "-c", LAZY], check=True, timeout=100)
+
+
+# --- Ctrl-C ----------------------------------------------------------------------------------------------------------
+
+# A traceback of these frames alone is from Python's own start, or from the few milliseconds of imports before `main` is
+# called and can handle the signal.
+STARTING = re.compile(
+    r'  File "(<frozen .*|<string>.*|.*/(_distutils_hack|sitecustomize|start-tinysegnet).*|'
+    r'.*/tinysegnet/(__init__|runtime/__init__|runtime/lazy_imports|cli/\w+)\.py", line \d+, in <module>)'
+)
+SCRIPT = "import sys\nfrom tinysegnet.cli.main import main\nsys.exit(main())\n"  # as pip writes it
+
+
+def interrupted(script, command, seconds, folder):
+    """Send SIGINT after so many seconds; return the exit code and stderr."""
+    environment = {**os.environ, "TINYSEGNET_CACHE": str(folder / "cache")}
+    process = subprocess.Popen([sys.executable, script, *command.split()], cwd=folder, env=environment, text=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # fmt: skip
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    return process.communicate(timeout=120)[1], process.returncode
+
+
+def duration(script, command, folder):
+    began = time.perf_counter()
+    subprocess.run([sys.executable, script, *command.split()], cwd=folder, capture_output=True, check=True)
+    return time.perf_counter() - began
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of processes")
+@pytest.mark.parametrize(("command", "count"), [
+    ("--help", amount(5, 60)),
+    ("doctor", amount(3, 100)),
+    pytest.param("gradcheck relu", 60, marks=pytest.mark.long),
+    pytest.param("predict toy scenes/images --out out", 60, marks=pytest.mark.long),
+    pytest.param("train --limit 1 --epochs 1 --size 20x28 --width 0.1", 40, marks=pytest.mark.long),
+])  # fmt: skip
+def test_ctrl_c_never_shows_a_traceback(tmp_path, command, count):
+    main(["data", "scenes", "--out", str(tmp_path / "scenes"), "--count", "1"])
+    script = tmp_path / "start-tinysegnet"
+    script.write_text(SCRIPT)
+    whole = duration(script, command, tmp_path)
+    rng = random.Random(0)
+    for number in range(count):
+        moment = 0.005 + 1.1 * whole * (number + rng.random()) / count
+        err, code = interrupted(script, command, moment, tmp_path)
+        frames = re.findall(r'^  File ".*$', err, re.MULTILINE)
+        if err == "KeyboardInterrupt\n" or (frames and all(map(STARTING.match, frames))):
+            continue
+        assert "Traceback" not in err, f"after {moment:.3f} s of {whole:.3f}: {err}"
+        assert code in (0, 130, -signal.SIGINT), f"after {moment:.3f} s of {whole:.3f}: {code} {err}"
+
+
+def test_an_interrupt_that_python_turned_into_another_error_is_an_interrupt(monkeypatch, capsys):
+    """Python 3.11 raises RuntimeError from an interrupt in __set_name__, in the import of a library for example."""
+
+    def fails(*arguments, **settings):
+        raise RuntimeError("__set_name__") from KeyboardInterrupt()
+
+    monkeypatch.setattr("tinysegnet.gradcheck.run", fails)
+    assert main(["gradcheck", "relu"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_an_interrupt_in_python_is_exit_code_130_and_keeps_the_handler(monkeypatch, capsys):
+    def interrupt(*arguments, **settings):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("tinysegnet.gradcheck.run", interrupt)
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    assert main(["gradcheck", "relu"]) == 130
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+# --- environment -----------------------------------------------------------------------------------------------------
+
+SETTINGS = [
+    {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "NUMBA_NUM_THREADS": "0"},
+    {"MPLBACKEND": "Agggg", "NUMBA_NUM_THREADS": "abc", "NUMBA_THREADING_LAYER": "nonsense", "OMP_NUM_THREADS": "x"},
+    {"MPLBACKEND": "module://no.such.backend", "NUMBA_NUM_THREADS": "-1"},
+    {"MPLBACKEND": "TkAgg", "NUMBA_NUM_THREADS": "1000000", "DISPLAY": ""},
+    {"MPLBACKEND": "", "NUMBA_OPT": "abc"},
+]
+# One command that draws and one that compiles a kernel, each as the program runs it.
+DRAW_AND_COMPILE = """
+import sys
+from tinysegnet.cli.main import main
+for command in ("data scenes --count 1 --out scenes", "gradcheck relu"):
+    sys.argv[1:] = command.split()
+    if code := main():
+        sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("settings", SETTINGS[: amount(2, None)], ids=lambda settings: " ".join(settings.values()))
+def test_wrong_settings_of_the_environment_cost_one_line_each(tmp_path, settings):
+    done = subprocess.run(
+        [sys.executable, "-c", DRAW_AND_COMPILE], cwd=tmp_path, env={**os.environ, **settings},
+        capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    told = [line for line in done.stderr.splitlines() if line.startswith("tinysegnet: ")]
+    wrong = [name for name in settings if name.startswith("NUMBA_")] if runtime.HAS_NUMBA else []
+    assert len(told) == len(wrong), done.stderr
+    assert all(sum(name in line for line in told) == 1 for name in wrong), done.stderr
+
+
+@pytest.mark.skipif(not runtime.JIT, reason="numba is not here")
+def test_a_missing_threading_layer_is_refused_in_one_line(tmp_path):
+    pytest.importorskip("numba")
+    if importlib.util.find_spec("tbb"):
+        pytest.skip("the layer is here")
+    environment = {**os.environ, "NUMBA_THREADING_LAYER": "tbb", "TINYSEGNET_CACHE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-m", "tinysegnet", "doctor"], env=environment, text=True,
+                          capture_output=True, timeout=100, check=False)  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: NUMBA_THREADING_LAYER=tbb")
+    assert done.stderr.count("\n") == 1

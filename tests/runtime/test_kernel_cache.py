@@ -1,0 +1,200 @@
+"""The cache of compiled kernels: private, and no obstacle when it is damaged or cannot be written."""
+
+import os
+import pickle
+import shutil
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tinysegnet import runtime
+from tinysegnet.runtime import kernel_cache
+
+pytestmark = [
+    pytest.mark.skipif(not runtime.JIT, reason="numba is not here"),
+    pytest.mark.filterwarnings("ignore:(?s).*parallel=True"),  # the kernel below has no parallel loop
+]
+
+
+def add_one(x):
+    for k in range(x.size):
+        x[k] += 1
+
+
+class Caller:
+    """Makes a kernel of `add_one` anew each time, as a new process does, with its cache in a folder."""
+
+    def __init__(self, folder, capsys):
+        self.folder, self.capsys = folder, capsys
+
+    def __call__(self, dtype=np.float64):
+        """Run it; return the number of kernels that came from the cache, and the lines of stderr."""
+        from tinysegnet.runtime import safe_cache
+
+        safe_cache._say.cache_clear()
+        kernel = runtime.kernel(add_one)
+        kernel(x := np.zeros(3, dtype))
+        kernel_cache.compiled_kernels.remove(kernel)
+        assert x.sum() == 3
+        lines = self.capsys.readouterr().err.splitlines()
+        return sum(kernel.stats.cache_hits.values()), [line for line in lines if not line.startswith("compiling")]
+
+    def file(self, suffix):
+        (path,) = self.folder.rglob(f"*{suffix}")
+        return path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return tmp_path_factory.mktemp("whole") / "cache"
+
+
+@pytest.fixture
+def call(whole, tmp_path, monkeypatch, capsys):
+    """A caller whose cache contains the kernel."""
+    monkeypatch.setattr(kernel_cache, "cache_folder", lambda: tmp_path / "cache")
+    caller = Caller(tmp_path / "cache", capsys)
+    if whole.exists():
+        shutil.copytree(whole, caller.folder)
+    else:
+        caller.folder.mkdir()
+        assert caller() == (0, [])
+        shutil.copytree(caller.folder, whole)
+    return caller
+
+
+def test_a_kernel_is_compiled_once(call):
+    assert call() == (1, [])
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def fill_with_noise(path):
+    path.write_bytes(os.urandom(1000))
+
+
+def pickle_another_object(path):
+    path.write_bytes(pickle.dumps({"a": 1}))
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def replace_by_a_folder(path):
+    path.unlink()
+    path.mkdir()
+    (path / "file").write_text("x")
+
+
+def forbid_reading(path):
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    path.chmod(0)
+
+
+DAMAGES = [cut, empty, fill_with_noise, pickle_another_object, flip_a_bit, replace_by_a_folder, forbid_reading]
+
+
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_damaged_file_is_replaced_with_one_line(call, damage, suffix):
+    damage(call.file(suffix))
+    hits, told = call()
+    assert hits == 0
+    assert len(told) == 1
+    assert "damaged" in told[0]
+    assert str(call.folder) in told[0]
+    assert call() == (1, [])
+
+
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+def test_a_missing_file_is_made_again(call, suffix):
+    call.file(suffix).unlink()
+    assert call() == (0, [])
+    assert call() == (1, [])
+
+
+def test_a_full_disk_costs_one_line(call, monkeypatch):
+    shutil.rmtree(call.folder)
+
+    def full(*arguments, **settings):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tinysegnet.runtime.safe_cache.write_atomically", full)
+        hits, told = call()
+    assert hits == 0
+    assert len(told) == 1
+    assert "No space left on device" in told[0]
+    assert str(call.folder) in told[0]
+    assert call() == (0, [])
+    assert call() == (1, [])
+
+
+def test_a_kernel_is_stored_under_its_signature(call):
+    """Two processes that compile at the same time then never write two kernels to one file."""
+    first = call.file(".nbc")
+    call(np.int64)
+    second = next(path for path in call.folder.rglob("*.nbc") if path != first)
+    second.unlink()
+    call.file(".nbi").unlink()
+    call(np.int64)
+    assert second.exists()
+
+
+# A new process with its cache in a folder; with an argument, files above that many bytes fail, as on a full disk.
+PROGRAM = """
+import sys
+import numpy as np
+import tinysegnet as ts
+ts.runtime.announce_compiling()
+if len(sys.argv) > 1:
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+print(ts.ops.relu_forward(np.array([[[[-1.0, 2.0]]]]))[0].sum())
+"""
+
+
+def run(cache, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments], env={**os.environ, "TINYSEGNET_CACHE": str(cache)},
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "2.0\n"), done.stderr
+    return done.stderr.splitlines()
+
+
+def test_a_new_process_announces_compiling_and_keeps_the_cache_private(tmp_path):
+    (line,) = run(tmp_path)
+    assert "compiling" in line
+    assert run(tmp_path) == []
+    (folder,) = tmp_path.iterdir()
+    if os.name == "posix":
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.name != "posix", reason="resource limits")
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
+    told = [line for line in run(tmp_path, "100") if "compiling" not in line]
+    assert len(told) == 1
+    assert "cannot be written" in told[0]
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size] == []
+
+
+def test_a_cache_folder_that_cannot_be_made_costs_one_line(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    told = [line for line in run(tmp_path / "file") if "compiling" not in line]
+    assert len(told) == 1
+    assert "cache" in told[0]

@@ -1,0 +1,55 @@
+"""The list of all commands, and the help page that shows it. The file imports nothing, so the page appears at once."""
+
+USE, DATA = "Train and use a network", "Data sets"
+UNDERSTAND, MACHINE = "Learn and verify", "Speed and installation"
+
+#: The group and the summary of each command. "data check" is in data_check_command.py, and so on.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "train": (USE, "Train a network; write checkpoints, curves, overlays and a report."),
+    "evaluate": (USE, "Score a trained network on labelled pictures."),
+    "predict": (USE, "Segment pictures of any size."),
+    "walk": (USE, "Write a page that walks a picture through every layer of a network."),
+    "export": (USE, "Copy a checkpoint without the parts that only training needs."),
+    "data check": (DATA, "Check that every picture and label map of a folder can be used."),
+    "data crops": (DATA, "Make a small data set from a large one."),
+    "data baselines": (DATA, "Score predictors without a network: position and colour."),
+    "data scenes": (DATA, "Draw toy street scenes and their labels."),
+    "gradcheck": (UNDERSTAND, "Prove the gradients with finite differences."),
+    "summary": (UNDERSTAND, "Show the shapes, parameters, memory and multiply-adds of a network."),
+    "lessons": (UNDERSTAND, "Copy the lessons, notebooks with exercises, into a folder to work in."),
+    "bench": (MACHINE, "Time ops and networks, alone or against PyTorch."),
+    "profile": (MACHINE, "Show where the time of a training step goes."),
+    "doctor": (MACHINE, "Show what this installation runs on; clear its cache."),
+    "warmup": (MACHINE, "Compile the kernels now."),
+}
+
+_HEAD = """\
+Usage: tinysegnet COMMAND [ARGUMENTS] [OPTIONS]
+
+SegNet from NumPy up: train it, see what it does, prove its gradients.
+"""
+_OPTIONS = """\
+Options:
+  -h, --help            Show this page, or the help of a command: tinysegnet train --help.
+  -V, --version         Show the version.
+  --install-completion  Let the shell (bash, zsh or fish) complete commands and options.
+  --debug               Show the traceback of an error.
+
+Exit codes: 0 for success, 1 if the work failed (a loss is not finite, the disk is full, a
+gradient is wrong), 2 for wrong input, 130 if interrupted. Errors are one line on stderr.
+"""
+
+
+def overview() -> str:
+    """Return the help page of the program."""
+    groups = dict.fromkeys(group for group, _ in COMMANDS.values())
+    return "\n".join([_HEAD, *(f"{group}:\n{_rows(group)}" for group in groups), _OPTIONS])
+
+
+def data_overview() -> str:
+    """Return the help page of `tinysegnet data`."""
+    return f"Usage: tinysegnet data COMMAND [ARGUMENTS] [OPTIONS]\n\nMake and examine data sets.\n\n{_rows(DATA)}"
+
+
+def _rows(group: str) -> str:
+    return "".join(f"  {name:<16}{summary}\n" for name, (own, summary) in COMMANDS.items() if own == group)

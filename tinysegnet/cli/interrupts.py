@@ -1,0 +1,66 @@
+"""Ctrl-C ends a command with one line and exit code 130, at any moment, never with a traceback."""
+
+from __future__ import annotations
+
+import _signal as signal  # the built-in part of `signal`, which needs no time to import
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+EXIT_CODE = 130  #: of an interrupted command, as shells expect
+
+
+def leave_on_interrupt() -> None:
+    """Let Ctrl-C end this process at once, except inside `RaisedInterrupts`.
+
+    While Python imports modules or shuts down, a KeyboardInterrupt could be swallowed or shown with its traceback.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # not where nohup has it ignored
+        signal.signal(signal.SIGINT, leave)
+    sys.unraisablehook = _report_unraisable
+
+
+class RaisedInterrupts:
+    """Ctrl-C and SIGTERM raise KeyboardInterrupt inside this block, so that it can remove half-written files."""
+
+    def __enter__(self) -> None:
+        numbers = [signal.SIGTERM, *([signal.SIGINT] if signal.getsignal(signal.SIGINT) == leave else [])]
+        self.before: dict[int, Any] = {}
+        for number in numbers:
+            try:
+                self.before[number] = signal.signal(number, signal.default_int_handler)
+            except ValueError:  # only the main thread may change handlers
+                return
+
+    def __exit__(self, *error: Any) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
+def is_interrupt(error: BaseException | None) -> bool:
+    """Return whether a KeyboardInterrupt caused an error: while a class is created, Python turns it into another."""
+    seen: set[int] = set()  # causes can form a circle
+    while error is not None and id(error) not in seen:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def leave(number: int = 0, frame: Any = None) -> None:
+    """End the process with one line. The parameters are those of a signal handler."""
+    try:
+        os.write(2, b"interrupted\n")
+    finally:
+        os._exit(EXIT_CODE)
+
+
+def _report_unraisable(unraisable: Any) -> None:
+    """End the process if an interrupt was lost in a place that cannot raise, such as a destructor."""
+    if is_interrupt(unraisable.exc_value):
+        leave()
+    sys.__unraisablehook__(unraisable)

@@ -1,0 +1,69 @@
+"""Parsing a command line: find the function of the command, and convert its arguments."""
+
+from collections.abc import Callable
+from functools import partial
+from inspect import BoundArguments
+from typing import Any
+
+from cyclopts import App, CycloptsError, Group
+
+from ..errors import SettingError, did_you_mean
+from .cli_errors import check_required, usage_error
+from .help_formatter import HelpFormatter
+from .help_pages import COMMANDS
+from .options import DEFAULT_PARAMETER
+
+USAGE = {"bench": "[WORD]... [OPTIONS]", "gradcheck": "[OP]... [OPTIONS]"}  # where the parser would print [ARGS]
+
+
+def parse(arguments: list[str]) -> tuple[Callable[..., int], BoundArguments]:
+    """Find the command and convert its arguments. With --help, the function prints the help page.
+
+    Raises:
+        TinySegNetError: A command or an option is unknown, or a value is wrong.
+    """
+    completion = arguments[:1] == ["--install-completion"]
+    name = "" if completion else _command_name(arguments)
+    app = _app(name, arguments)
+    try:
+        command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        raise usage_error(error) from error
+    return command, bound
+
+
+def _command_name(arguments: list[str]) -> str:
+    """Return the command that the first words name."""
+    for count in (1, 2):
+        if (name := " ".join(arguments[:count])) in COMMANDS:
+            return name
+    program = "tinysegnet data" if arguments[:1] == ["data"] else "tinysegnet"
+    prefix = program.removeprefix("tinysegnet").lstrip()
+    names = [name.removeprefix("data ") if prefix else name for name in COMMANDS if name.startswith(prefix)]
+    rest = arguments[len(prefix.split()) :]
+    if not rest:
+        raise SettingError(f"{program}: no command given. Choose one of {', '.join(names)}. See {program} --help")
+    meant = did_you_mean(rest[0], names if prefix else ["data", *names])
+    raise SettingError(f"{program} has no command {rest[0]!r}.{meant} See {program} --help")
+
+
+def _app(name: str, arguments: list[str]) -> App:
+    """Build the parser of one command, or of all commands if the name is empty."""
+    app = App(
+        name="tinysegnet", default_parameter=DEFAULT_PARAMETER, config=partial(check_required, arguments),
+        help_format="plaintext", help_formatter=HelpFormatter(),
+        group_parameters=Group("Options", sort_key=0),
+    )  # fmt: skip
+    app.register_install_completion_command()
+    data = App(name="data")
+    for full_name in [name] if name else COMMANDS:
+        command: Any = f"{__package__}.{full_name.replace(' ', '_')}_command:run"
+        if name == "train":
+            from . import train_command
+
+            command = train_command.command(arguments[1:])
+        parent = data if full_name.startswith("data ") else app
+        usage = f"Usage: tinysegnet {full_name} {USAGE[full_name]}" if full_name in USAGE else None
+        parent.command(command, name=full_name.split()[-1], usage=usage)
+    app.command(data)
+    return app

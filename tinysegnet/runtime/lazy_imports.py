@@ -1,0 +1,42 @@
+"""Packages that import their parts on first use, so that a command imports only what it needs."""
+
+import sys
+
+ModuleType = type(sys)  # as in `types`, without the time to import it
+
+
+class LazyPackage(ModuleType):  # type: ignore[valid-type, misc]
+    """A package whose public names are imported on first use."""
+
+    def __getattr__(self, name: str) -> object:  # for names that have not been used yet
+        home = self.__dict__["_homes"].get(name)
+        if home is None:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        module = import_module(f".{home}", self.__dict__["__name__"])
+        setattr(self, name, getattr(module, name, module))
+        return self.__dict__[name]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # Importing tinysegnet.walk.trace makes Python set the attribute `walk` to the submodule of that name, but
+        # tinysegnet.walk must stay the function.
+        if isinstance(value, ModuleType) and name in self.__dict__["_homes"]:
+            value = getattr(value, name, value)
+        super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*self.__dict__, *self.__dict__["_homes"]})
+
+
+def import_lazily(package: str, homes: dict[str, str]) -> None:
+    """Make names attributes of a package that are imported on first use.
+
+    Args:
+        package: The `__name__` of the package.
+        homes: The submodule that defines each name. A submodule that has the name itself is the attribute, unless it
+            defines something of that name.
+    """
+    module = sys.modules[package]
+    module.__dict__["_homes"] = homes
+    module.__class__ = LazyPackage
