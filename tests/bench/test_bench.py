@@ -227,7 +227,7 @@ def test_end_to_end(monkeypatch, capsys):
 @pytest.mark.parametrize(("options", "message"), [
     (["nothing"], "no workload named 'nothing'"),
     (["--rounds", "0"], 'Invalid value "0" for --rounds. Must be > 0.'),
-    (["--threads", "100000"], "threads 100000"),
+    (["--threads", "100000"], "threads: 100000"),
 ])  # fmt: skip
 def test_bad_options_are_one_line(options, message, capsys):
     assert main(["bench", *options]) == 2
