@@ -4,7 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Without --no-compile, pip compiles thousands of files that are never imported.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+# A file of tests runs in one process, so that its tests share what they set up. PyTorch is for `make oracle`.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --max-worker-restart 0 --ignore tests/oracle
 TYPESCRIPT := 7.0.2
 TSC := .venv/typescript-$(TYPESCRIPT)/node_modules/.bin/tsc
 
