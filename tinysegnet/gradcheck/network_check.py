@@ -159,4 +159,4 @@ def _hint(probes: list[Probe]) -> str | None:
     factors = np.array([p.numeric / p.analytic for p in wrong if p.analytic])
     if len(factors) > 1 and np.ptp(factors) <= 1e-4 * np.abs(factors).max():
         return f"numeric = {factors.mean():.4g} x analytic in every probe: a factor is missing"
-    return "start with the refused tensor closest to the output, since the error affects all gradients before it"
+    return "start with the wrong tensor closest to the output, since its error affects all gradients before it"

@@ -43,7 +43,7 @@ def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[
     Args:
         op, variant: names in `ops.REGISTRY`. With None as the variant, the public functions are checked.
         seed: the seed of the arguments and of dout.
-        pair: another (forward, backward) to check on this op's cases, such as your own.
+        pair: another (forward, backward) to check on the cases of this op, such as your own.
         backward: another backward to check, which takes the caches of the NumPy forward.
         settings: as for `check`.
 

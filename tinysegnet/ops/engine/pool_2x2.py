@@ -34,7 +34,7 @@ def pool(x, out, packed):
     for task in prange(N * h):
         n, y = task // h, task % h
         positions = np.zeros((w, 4 * groups), packed.dtype)
-        below = min(2 * y + 1, H - 1)  # a clipped window reads its only row or column twice; the second cannot win
+        below = min(2 * y + 1, H - 1)  # a clipped window reads its only row or column twice; the first reading wins
         for column in range(w):
             right = min(2 * column + 1, W - 1)
             upper_left, upper_right = x[n, 2 * y, 2 * column], x[n, 2 * y, right]
