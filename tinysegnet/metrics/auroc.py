@@ -24,15 +24,15 @@ def auroc(values: np.ndarray, positive: np.ndarray) -> float:
 
 
 class RankCounts:
-    """A histogram of non-negative values to three digits, which gives `auroc` of any number of pixels in 8 MB."""
+    """A histogram of non-negative values with three digits: `auroc` of any number of pixels in 8 MB of memory."""
 
-    DROPPED = 12  # of the 23 bits of a float32 mantissa; the remaining bits sort like the values
+    DROPPED = 12  # bits of the 23 in a float32 mantissa; the remaining bits sort like the values
 
     def __init__(self) -> None:
         self.counts = np.zeros((2, 1 << (31 - self.DROPPED)), np.int64)
 
     def add(self, values: np.ndarray, positive: np.ndarray) -> None:
-        """Count non-negative values of any shape, and booleans of the same shape."""
+        """Count non-negative values of any shape, given booleans of the same shape."""
         bins = np.ascontiguousarray(values, np.float32).view(np.uint32) >> self.DROPPED
         for kind in (0, 1):
             self.counts[kind] += np.bincount(bins[positive == kind], minlength=self.counts.shape[1])

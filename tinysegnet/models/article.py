@@ -10,7 +10,7 @@ from .layer_builder import InitContext, LayerBuilder, narrowed
 
 @dataclass(frozen=True)
 class Article:
-    """The channels of the convolutions and transposed convolutions of the articles' network."""
+    """The numbers of channels of the convolutions and transposed convolutions in the articles' network."""
 
     encoder: tuple[int, ...] = (64, 128, 256)
     decoder: tuple[int, ...] = (128, 64)

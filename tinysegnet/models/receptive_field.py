@@ -22,7 +22,7 @@ from .shapes import LayerShapes, layer_shapes
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of pixels. As in a slice, `bottom` and `right` are the first row and column outside it."""
+    """A rectangle of pixels. As in a slice, `bottom` and `right` are the first row and column outside the rectangle."""
 
     top: int
     left: int
