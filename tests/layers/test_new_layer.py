@@ -1,4 +1,4 @@
-"""A user's own layer works everywhere in the library like a built-in layer."""
+"""A layer that a user defines works everywhere in the library like a built-in layer."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ SIZE, CLASSES = (17, 22), 3
 
 
 class CoordinateGate(Layer):
-    """Each channel times a sigmoid of a weighted sum of the channels one column to the left."""
+    """Multiply each channel by a sigmoid of a weighted sum of the channels one column to the left."""
 
     keeps = "input"
 
