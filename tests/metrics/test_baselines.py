@@ -60,8 +60,7 @@ def _by_color(rng, size):
 
 
 def _by_both(rng, size):
-    """Red means class 1 in the upper half and class 0 in the lower half, so only colour and position together are
-    informative."""
+    """Red means class 1 in the upper half and class 0 in the lower half, so neither is informative alone."""
     red, labels = rng.random(size) < 0.5, np.zeros(size)
     labels[: size[0] // 2] = red[: size[0] // 2]
     labels[size[0] // 2 :] = ~red[size[0] // 2 :]

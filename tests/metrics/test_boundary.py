@@ -148,8 +148,7 @@ def test_the_papers_tolerance_is_four_and_a_half_pixels(off, score):
 
 def test_a_class_in_only_one_of_the_maps_scores_0():
     labels, three = drawn("001111", "001111", "001111"), drawn("001111", "001112", "001111")
-    # Class 0 agrees. Class 1 has 3 boundary pixels in one map and 7 in the other. Class 2 has 0 in one and 4 in the
-    # other.
+    # Class 0 agrees. Class 1 has 3 boundary pixels in one map and 7 in the other, and class 2 has 0 and 4.
     expected = (1 + 2 * 3 / (3 + 7) + 0) / 3
     for truth, prediction in ((labels, three), (three, labels)):
         assert boundary_f1(truth, prediction, 4, tolerance=within(0, labels.shape)) == pytest.approx(expected)

@@ -81,8 +81,7 @@ def test_wrong_values_and_shapes_are_rejected():
 
 
 def test_absent_classes_do_not_count_unless_they_are_predicted():
-    # Class 1 does not occur and is excluded from all means. Class 2 is only predicted, so it has an IoU of 0 but no
-    # accuracy.
+    # Class 1 does not occur and counts in no mean. Class 2 is only predicted, so its IoU is 0, and it has no accuracy.
     matrix = np.array([[6, 0, 2, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 4]])
     scores = Scores.from_confusion(matrix, ["Sky", "Fence", "Car", "Road"])
     np.testing.assert_array_equal(scores.accuracy, [0.75, np.nan, np.nan, 1])

@@ -15,7 +15,7 @@ from .workers import Worker
 from .workloads import Workload
 
 SAMPLE = 0.15  #: Minimum seconds of a sample, which has at least one run.
-TRIALS = 2  #: Samples per variant of PyTorch. The variant with the shortest one is measured.
+TRIALS = 2  #: Samples per variant of PyTorch. The variant with the fastest sample is measured.
 CHECKED_FLOPS = 60e9  #: Operations of the largest workload that NumPy checks in float64, in a few seconds.
 
 
@@ -96,8 +96,7 @@ class Bench(ExitStack):
         return self.ours.ask("peaks")
 
     def measure(self, workload: Workload) -> Result:
-        """Check the results, then measure time and, for networks, memory; a single op needs no memory but its
-        arrays."""
+        """Check the results, then measure time and, for networks, memory. A single op needs only its arrays."""
         result = self._checked(workload)
         if result.wrong:
             return result

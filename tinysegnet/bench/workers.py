@@ -76,7 +76,7 @@ def _backend_of(name: str) -> Iterator[None]:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C while a process starts, since the process inherits this. The parent ends its workers."""
+    """Ignore Ctrl-C while a process starts, so that the process inherits this. The parent ends its workers."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

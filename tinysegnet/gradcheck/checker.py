@@ -1,7 +1,7 @@
 """The gradient check for any NumPy layer, which compares a backward with its forward.
 
-A passed check shows only that backward is the derivative of forward. A wrong forward with a matching backward passes.
-Detecting a wrong forward takes an independent implementation, so tests/oracle compares with PyTorch.
+A passed check shows only that backward is the derivative of forward. It accepts a wrong forward with a matching
+backward. Detecting a wrong forward takes an independent implementation, so tests/oracle compares with PyTorch.
 """
 
 from collections.abc import Callable, Sequence

@@ -23,8 +23,7 @@ ROUNDING = 2e-14  # the accepted error of a gradient that should be 0, relative 
 def draw_dout(rng: np.random.Generator, out: np.ndarray) -> np.ndarray:
     """Return a random dout of out's shape: normally distributed, or in [0.5, 1.5] if out is a single number.
 
-    A dout of ones would test sum(out), which misses many mistakes. For example, the sum of a batch norm's output does
-    not depend on x.
+    A dout of ones would test sum(out), which misses many mistakes: a batch norm's output has a constant sum.
     """
     return np.float64(rng.uniform(0.5, 1.5)) if out.ndim == 0 else rng.standard_normal(out.shape)  # type: ignore[return-value]
 

@@ -17,8 +17,7 @@ If a slope is rejected, the two one-sided slopes show why. K(h) is |slope to the
     jump      K = height / h      doubles              2                            unpooling after a tie
 
 A kink or jump within h of x explains an error of at most K/2, and it disappears when h shrinks below its distance. So
-the step is divided by 10 as long as K explains the error. An entry exactly at a kink counts as crossed and is not
-judged.
+the step shrinks by a factor of 10 while K explains the error. An entry at a kink counts as crossed and is not judged.
 """
 
 from collections.abc import Callable
@@ -111,9 +110,8 @@ class Objective:
     def taylor_slope(self, direction: np.ndarray) -> float | None:
         """Return p if |J(x + h d) - J(x) - h gradient.d| falls as h^p: 2 if the gradient is right, 1 if it is wrong.
 
-        This test needs no tolerance. Return None if the remainder is only rounding noise, because J is linear and the
-        gradient is right. The first step is 1e-3, 1e-4 or 1e-5, the largest at which no branch changes. Return NaN if a
-        branch changes at all three.
+        No tolerance is needed. Return None if J is linear and the gradient right, so that the remainder is only noise.
+        The first step is 1e-3, 1e-4 or 1e-5, the largest at which no branch changes. Return NaN if no step qualifies.
         """
         for first in (TAYLOR_STEP, TAYLOR_STEP / 10, TAYLOR_STEP / 100):
             remainders, crossed = [], False

@@ -1,7 +1,7 @@
 """Hints about the error in a gradient: cheap guesses, each tested against the numeric gradient.
 
-Every guess is a sentence with a test that rarely passes by accident. For example, "numeric = 0.125 x analytic" must be
-true for the whole tensor. The first guess that fits is the hint.
+Every guess has a test that rarely passes by accident. For example, "numeric = 0.125 x analytic" must be true for the
+whole tensor. The first guess that passes its test becomes the hint.
 """
 
 import itertools

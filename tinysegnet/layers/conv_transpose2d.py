@@ -16,8 +16,7 @@ class ConvTranspose2d(ConvolutionLayer):
         in_channels, out_channels: the number of input and output channels.
         kernel_size: height and width of the kernel. The weight has shape (K, K, out_channels, in_channels).
         stride: the distance between neighbouring kernels, in output pixels.
-        pool: the layer whose input size is restored. Without a pool, the output is `stride` times as large as the
-            input.
+        pool: the layer whose input size is restored. Without a pool, the output is `stride` times the input size.
         bilinear: whether to start with one bilinear kernel per channel (FCN, Long et al. 2015, section 3.3).
         rng: the generator of the initial weight, unless it is bilinear, or None for zeros that take no memory.
     """

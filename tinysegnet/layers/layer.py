@@ -115,7 +115,7 @@ class Layer:
         raise NotImplementedError
 
     def _backward(self, dout: np.ndarray, cache: Any, tape: Tape, input_gradient: bool) -> Any:
-        """Return dx and assign `grads`. This default needs an op whose gradients are those of x and `params`."""
+        """Return dx and assign `grads`. The default needs an op whose gradients are those of x and `params`."""
         if not (input_gradient or self.params):
             return None
         if not self.op:
@@ -194,7 +194,7 @@ class Layer:
         return 0
 
     def skip_bytes(self, input_shape: tuple[int, ...], itemsize: int) -> int:
-        """Return the bytes of the indices or feature maps that are kept for the layer whose `source` this is."""
+        """Return the bytes of indices or feature maps stored for the layer that has this one as its `source`."""
         return self.indices_bytes(input_shape)
 
     def receptive_interval(self, axis: int, interval: Interval, size: tuple[int, ...],
@@ -206,7 +206,7 @@ class Layer:
         return interval
 
     def skip_interval(self, axis: int, interval: Interval, size: tuple[int, ...]) -> Interval:
-        """Return the interval of the input for an interval of the output of the layer whose `source` this is."""
+        """Return the interval of the input for an output interval of the layer that has this one as its `source`."""
         return interval
 
     def branch_signature(self, cache: Any) -> bytes | None:

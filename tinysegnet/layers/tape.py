@@ -26,13 +26,13 @@ class Tape:
         network.backward(dlogits, tape=tape)
 
     Args:
-        training: use batch statistics in batch norm and update the running statistics, apply dropout, and store what
-            backward needs. `Network.forward(..., training=True)` does so for one call.
-        sample: apply dropout, otherwise as in inference. `Network.forward(..., sample=True)` does so for one call.
-        keep: store what backward needs without training, for gradients at fixed statistics.
-        definitions: run the NumPy definitions of the ops instead of the fast versions.
-        statistics: a dictionary. Each batch norm normalises with the statistics of the batch and stores them there as
-            (mean, biased variance, number of pixels). The running statistics change only in training.
+        training: whether to normalise with batch statistics and update the running statistics, apply dropout, and store
+            what backward needs. `Network.forward(..., training=True)` sets this for one call.
+        sample: whether to apply dropout in inference. `Network.forward(..., sample=True)` sets this for one call.
+        keep: whether to store what backward needs without training, for gradients at fixed statistics.
+        definitions: whether to run the NumPy definitions of the ops instead of the fast versions.
+        statistics: a dictionary. If given, each batch norm normalises with the statistics of the batch and stores them
+            in it as (mean, biased variance, number of pixels). The running statistics change only in training.
         generator: the generator of the dropout masks. Default: the network's generator.
 
     Attributes:

@@ -10,8 +10,7 @@ where n(c | ...) is the number of labelled training pixels of class c in the sam
 the picture, a cube of RGB colours, or a pair of both. The score of class c is n(c | bin) / n(c)**balance. A balance of
 0 favours G. Larger values favour rare classes and thereby C and mIoU.
 
-Each baseline is tuned on the validation data: it uses the setting below with the best mIoU on the validation pictures.
-The training and the validation pictures are read only once.
+Each baseline uses the setting below that has the best mIoU on the validation pictures.
 """
 
 from __future__ import annotations
@@ -174,5 +173,5 @@ def _check_labelled(what: str, counts: np.ndarray) -> None:
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:
-    """Divide counts by their sum over the classes, the last axis."""
+    """Divide counts by their sum over the last axis, which is that of the classes."""
     return counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1e-30)

@@ -65,7 +65,7 @@ def class_ratios(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def averages(counts: np.ndarray) -> np.ndarray:
-    """Return G, C and mIoU (..., 3) from counts (..., 3, K). The means leave out classes whose ratio is NaN."""
+    """Return G, C and mIoU (..., 3) from counts (..., 3, K). The means exclude classes whose ratio is NaN."""
     accuracy, IoU = class_ratios(counts)
     right, labelled, _ = np.moveaxis(counts.sum(axis=-1), -1, 0)
     return np.stack([ratio(right, labelled), _mean_present(accuracy), _mean_present(IoU)], axis=-1)
@@ -74,8 +74,7 @@ def averages(counts: np.ndarray) -> np.ndarray:
 def check_label_maps(
     labels: np.ndarray, predictions: np.ndarray, num_classes: int, ignore_label: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return labels and predictions as arrays, and a mask of the labelled pixels. Raises the same errors as
-    `confusion_matrix`."""
+    """Return labels and predictions as arrays, and a mask of the labelled pixels. Raises like `confusion_matrix`."""
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     if labels.shape != predictions.shape:
         raise ShapeError(f"labels {labels.shape} and predictions {predictions.shape} must have the same shape")

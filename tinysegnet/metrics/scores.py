@@ -19,7 +19,7 @@ class Scores:
 
     A class without labelled pixels has accuracy NaN and does not count in C. If such a class was never predicted, its
     IoU is also NaN and does not count in mIoU. If it was predicted, its IoU is 0 and counts. (The paper's script always
-    divides by 11.) If there are no labelled pixels, G, C and mIoU are NaN.
+    divides by 11.) Without labelled pixels, G, C and mIoU are NaN.
     """
 
     confusion: np.ndarray  # (K, K) int64, one row per true class, one column per predicted class
@@ -57,8 +57,7 @@ class Scores:
         return cls(matrix, names, counts[1], accuracy, IoU, G, C, mIoU, **more)
 
     def table(self, baseline: Scores | None = None, baseline_name: str = "baseline") -> str:
-        """Return the scores as text: one line per class, then the averages, next to those of a baseline if there is
-        one."""
+        """Return the scores as text: one line per class, then the averages, next to those of the baseline."""
         width = max(5, *map(len, self.names))
         head = f"{'class':<{width}}  {'pixels':>13}  {'share':>7}  {'accuracy':>8}  {'IoU':>6}"
         lines = [head + (f"  {baseline_name}: IoU" if baseline else "")]

@@ -121,7 +121,7 @@ def basic_single_channel_decoder() -> Decoder:
 
         decoder stage:  unpool  64 depthwise (7x7, batch norm)
 
-    The kernels have 624,768 weights, the paper's 0.625 M.
+    The kernels have 624,768 weights, which rounds to the paper's 0.625 M.
     """
     return Decoder("indices", "depthwise")
 
@@ -137,7 +137,7 @@ def fcn_basic() -> Decoder:
 
     The transposed convolutions start from FCN's bilinear kernel. At size 8x8 and stride 2, the kernel is twice as wide
     as interpolation requires, so it smooths the scores and fades over three pixels at the border. As in FCN, there is
-    neither bias nor batch norm. With 11 classes, the kernels have 645,312 weights, the paper's 0.65 M.
+    neither bias nor batch norm. With 11 classes, the kernels have 645,312 weights, which rounds to the paper's 0.65 M.
     """
     return Decoder("transposed", reduce=True, add=True)
 
@@ -168,7 +168,7 @@ def fcn_basic_no_addition_no_dim_reduction() -> Decoder:
 
         decoder stage:  transposed 8x8, stride 2, 64 -> 64
 
-    The kernels have 1,660,800 weights, as with addition. The paper says 1.625 M for both.
+    The kernels have 1,660,800 weights, as in `fcn-basic-no-dim-reduction`. The paper says 1.625 M for both networks.
     """
     return Decoder("transposed")
 

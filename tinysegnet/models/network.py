@@ -29,8 +29,8 @@ class Network:
         size_multiple: heights and widths of pictures must be multiples of this number.
 
     Attributes:
-        fused_layers: the layers that training runs, in which each BatchNorm2d and the ReLU after it are fused. This and
-            the fusion in inference apply to these exact types, not to subclasses.
+        fused_layers: the layers that training runs, in which each BatchNorm2d and the ReLU after it are fused. Layers
+            are fused only if they have exactly these types, not if they are subclasses.
         frozen: the names of layers that are not trained.
         generator: the generator of the dropout masks, unless a tape has its own.
     """
@@ -55,12 +55,12 @@ class Network:
         Args:
             x: pictures (N, H, W, 3), RGB in 0..255, in the dtype of the parameters.
             training, sample: the kind of this call, in addition to the tape's settings; see `Tape`.
-            tape: records the call. Without it, this thread's tape records training, and inference records nothing. Each
-                forward pass of this network first clears its records in this thread's tape, so that backward never
-                uses an older forward pass.
+            tape: the tape that records the call. Without it, this thread's tape records training, and inference records
+                nothing. Each forward pass of this network first clears its records in this thread's tape, so that
+                backward never uses an older forward pass.
 
         Returns:
-            (N, H, W, num_classes), or (N, H, W, 1) for two classes.
+            The logits, (N, H, W, num_classes), or (N, H, W, 1) for two classes.
 
         Raises:
             ShapeError: if x is not a batch of pictures, or the network cannot process pictures of this size.
@@ -84,9 +84,8 @@ class Network:
     def freeze(self, prefix: str | None) -> None:
         """Freeze the layers whose names begin with `prefix`, such as "encoder". None unfreezes all layers.
 
-        Frozen layers get no gradients, and backward stops where only they remain. Frozen batch norms still use batch
-        statistics in training and update the running statistics. Raises SettingError if no layer with parameters
-        matches, or if all match.
+        Frozen layers get no gradients, but frozen batch norms still use batch statistics and update the running
+        statistics in training. Raises SettingError if no layer with parameters matches, or if all match.
         """
         frozen = frozenset(name for name in self.layers if prefix is not None and name.startswith(prefix))
         if prefix is not None and not any(self.layers[name].params for name in frozen):

@@ -7,7 +7,7 @@
 The mean is computed twice: mean_0 = average of x, and mean = mean_0 + average of (x - mean_0). In exact arithmetic, the
 second term is 0. In float32, it is the rounding error of the first average, which is large if all x are far from 0.
 
-Backward, where mean and var depend on x:
+In backward, mean and var depend on x:
 
     dbeta  = sum of dout        dgamma = sum of dout * x_hat
     dx     = gamma / sqrt(var + eps) * (dout - dbeta / m - x_hat * dgamma / m)
@@ -57,8 +57,7 @@ def batchnorm2d_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
         x: (N, H, W, C).
         gamma: the scale, (C,).
         beta: the shift, (C,).
-        mean, var: the statistics to use in inference, (C,). If they are None, as in training, they are computed from
-            the batch.
+        mean, var: the statistics to use in inference, (C,), or None to compute them from the batch, as in training.
         eps: a small constant added to the variance.
 
     Returns:
@@ -112,7 +111,7 @@ def relu_mask(cache):
 # --- numba -----------------------------------------------------------------------------------------------------------
 # A task processes one row of the picture, and the sums of the rows are added in order. Therefore the result does not
 # depend on the number of threads, and short sums accumulate less rounding error than a long one. The statistics read
-# each row twice, but from memory only once: it stays in the processor's cache.
+# each row twice, but from memory only once, because it stays in the processor's cache.
 
 
 @kernel

@@ -5,8 +5,8 @@
     loss = sum over labelled pixels of  class_weights[y] * NLL / D                         y: a pixel's class
     dlogits = dloss * class_weights[y] / D * (sigmoid(z) - y)            0 on unlabelled pixels
 
-The last exp cannot overflow. sigmoid(z) - y is computed as sigmoid(s), with its sign reversed for class 1. This loses
-no digits where sigmoid(z) rounds to 1. D, class weights and void are defined as for the softmax cross-entropy. The loss
+The last exp cannot overflow. sigmoid(z) - y is computed as sigmoid(s), with its sign reversed for class 1. No digits
+are lost where sigmoid(z) rounds to 1. D, class weights and void are defined as for the softmax cross-entropy. The loss
 equals the softmax cross-entropy of the two logits (0, z).
 """
 

@@ -13,7 +13,7 @@ is K*K shifted matrix products, without a matrix of patches, which would be K*K 
 SegNet uses convolution in every stage (Badrinarayanan et al. 2017, section 3), with stride 1 and "same" padding.
 
 The fast variant has three algorithms for the same sums, one in `engine/direct.py` and two in `engine/winograd.py`. For
-each shape it uses the one that `engine/cost_model.py` expects to be fastest.
+each shape, it uses the algorithm that `engine/cost_model.py` expects to be fastest.
 """
 
 from collections import namedtuple
@@ -180,7 +180,7 @@ def _forward(x, weight, bias, stride, padding, *, relu=False, name=None):
 
 
 def _by(name):
-    """Return forward and backward for the named algorithm. With None, the cost model chooses one for each shape."""
+    """Return forward and backward for the named algorithm, or for the cost model's choice if the name is None."""
 
     def forward(x, weight, bias=None, *, stride=1, padding="same"):
         """Convolve with one of the engine's algorithms. "winograd" raises ShapeError for unsupported shapes."""

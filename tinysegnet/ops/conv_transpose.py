@@ -42,11 +42,11 @@ def conv_transpose2d_output_size(size, kernel, *, stride=1, padding="same", outp
         size: (H, W) of the input.
         kernel: (KH, KW), or one number.
         stride, padding: those of the convolution.
-        output_size: the size that the convolution maps to `size`. The default is the largest such size, H * stride, for
-            padding "same", and the smallest, (H - 1) * stride + K - 2 * padding, for other paddings.
+        output_size: the size that the convolution maps to `size`. The default is the largest possible size, H * stride,
+            for padding "same", and the smallest, (H - 1) * stride + K - 2 * padding, for other paddings.
 
     Raises:
-        ShapeError: if output_size does not fit. The message lists the sizes that do.
+        ShapeError: if output_size does not fit. The message lists the allowed sizes.
     """
     size, kernel = pair(size), pair(kernel)
     stride, pads, _ = place("conv_transpose2d", size, kernel, stride, padding)

@@ -8,8 +8,7 @@ like pooling. This is SegNet's signature idea: the decoder upsamples with the en
 
 Windows follow the ceil mode of Caffe and PyTorch. The last windows may extend past the picture and are clipped, so 45
 rows become 23, but no window starts outside the picture. The first maximum in reading order wins a tie, and the first
-NaN wins over everything. Indices are positions in the full window; for 2x2 with stride 2 they are packed into two bits
-(`indices`).
+NaN wins over all numbers. Indices are positions in the full window, packed into two bits for 2x2 with stride 2.
 """
 
 from collections import namedtuple

@@ -18,7 +18,7 @@ SoftmaxCache = namedtuple("SoftmaxCache", "probs")
 
 
 def softmax_forward_numpy(x):
-    """Return the probabilities (..., K) for x (..., K), and the cache. Their sum over the last axis is 1."""
+    """Return the probabilities (..., K) for x (..., K), and the cache. They sum to 1 over the last axis."""
     check_floats("softmax", x=x)
     exps = np.exp(x - x.max(-1, keepdims=True))
     probs = exps / exps.sum(-1, keepdims=True)

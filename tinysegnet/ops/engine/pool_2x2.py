@@ -1,8 +1,8 @@
 """Pooling and unpooling with packed indices, for the 2x2 windows of SegNet that tile the picture.
 
 A task processes one row of windows, which is two rows of the picture. Indices take two bits in memory. Each task
-unpacks a whole row of them into bytes, `positions`, so packing and unpacking are simple loops over bytes. `positions`
-has full groups of four channels, and the extra entries stay 0.
+unpacks a whole row of them into bytes, `positions`, so packing and unpacking are simple loops over bytes. In
+`positions`, the number of channels is rounded up to a multiple of four, and the extra entries stay 0.
 """
 
 import numpy as np

@@ -12,9 +12,8 @@ input pixels under a tile of 4x4 output pixels, and g is the weight:
     out = A^T M A          back to 4x4 pixels
 
 The transforms are sums of a few pixels, and their share of the cost falls as the number of channels grows. A weight
-larger than 3x3 is cut into pieces of 4x4: a 7x7 weight, extended by a row and a column of zeros, becomes four. Piece
-(a, b) reads the picture 4a rows further down and 4b columns further right, which is the V of another tile. So 16
-outputs of a 7x7 convolution take 4 * 49 products.
+larger than 3x3 is cut into pieces of 4x4: a 7x7 weight, padded to 8x8, becomes four. Piece (a, b) reads the picture 4a
+rows and 4b columns further on, the V of another tile. So 16 outputs of a 7x7 convolution take 4 * 49 products.
 
 Backward runs the same steps in reverse:
 

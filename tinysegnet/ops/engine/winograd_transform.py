@@ -32,17 +32,16 @@ class WinogradF4x4(NamedTuple):
     side: int = 7
 
 
-# Compiled functions take the algorithm as an argument. Its class is part of its type, so numba compiles them once per
-# algorithm, with the matrix as a constant.
+# Compiled functions take the algorithm as an argument. The class of the algorithm is part of its type, so numba
+# compiles them once per algorithm, with the matrix as a constant.
 ALGORITHMS: dict[str, WinogradF4x3 | WinogradF4x4] = {"winograd_f4x3": WinogradF4x3(), "winograd_f4x4": WinogradF4x4()}
 
 
 def winograd_matrices(points, taps):
     """Return A, B and G for 4 outputs and `taps` kernel taps. `points` has taps + 2 entries; the last is infinity.
 
-    A and G evaluate polynomials at the points a_i with the powers a_i^k. The value at infinity is the highest
-    coefficient. B interpolates: its column i is the polynomial that is 0 at all points except a_i, where it is the
-    divisor of row i of G.
+    A and G evaluate polynomials at the points a_i. The value at infinity is the highest coefficient. B interpolates:
+    its column i is the polynomial that is 0 at all points but a_i, where it is the divisor in row i of G.
     """
     last = len(points)
     A, B, G = np.zeros((last + 1, 4)), np.zeros((last + 1, last + 1)), np.zeros((last + 1, taps))
@@ -80,7 +79,7 @@ def make_transform_numpy(matrices):
 
 
 def factors(matrix):
-    """Return factors of the matrix that need fewer multiplications than the matrix itself. The last is applied first.
+    """Return factors of the matrix that need fewer multiplications than the matrix. The last factor is applied first.
 
     If row s equals row r up to signs, (r + s) / 2 and (r - s) / 2 have fewer nonzeros, and r and s are their sum and
     difference. Columns are factored in the same way, through the transpose.
