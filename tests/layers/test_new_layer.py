@@ -12,7 +12,7 @@ SIZE, CLASSES = (17, 22), 3
 
 
 class CoordinateGate(Layer):
-    """Multiply each channel by a sigmoid of a weighted sum of the channels one column to the left."""
+    """A layer that multiplies channels by a sigmoid of a weighted sum of the channels one column to the left."""
 
     keeps = "input"
 
@@ -126,7 +126,7 @@ def test_the_walk_explains_a_new_layer():
     labels = np.zeros(SIZE, np.uint8)
     page = ts.walk(model, x, labels).page
     assert "CoordinateGate" in page
-    assert "Each channel times a sigmoid" in page
+    assert "multiplies channels by a sigmoid" in page
     assert "test_new_layer.py, line" in page
 
 

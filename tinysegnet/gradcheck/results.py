@@ -44,7 +44,7 @@ class TensorReport:
 
     @property
     def excess(self) -> float:
-        """The largest ratio error / allowed error of the probes that are not crossed. It exceeds 1 if one is wrong."""
+        """The largest ratio error / allowed error, without crossed probes. It is above 1 if a probe is wrong."""
         return max((p.excess for p in self.probes if p.status != "crossed"), default=0.0)
 
     @property

@@ -74,7 +74,7 @@ def averages(counts: np.ndarray) -> np.ndarray:
 def check_label_maps(
     labels: np.ndarray, predictions: np.ndarray, num_classes: int, ignore_label: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return labels and predictions as arrays, and a mask of the labelled pixels. Raises like `confusion_matrix`."""
+    """Return labels and predictions as arrays, and a mask of the labelled pixels. See `confusion_matrix` for errors."""
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     if labels.shape != predictions.shape:
         raise ShapeError(f"labels {labels.shape} and predictions {predictions.shape} must have the same shape")
