@@ -29,7 +29,7 @@ AGAINST = BenchSettings("torch", 2)
 
 
 class FakeWorker:
-    """A worker in this process that answers at once; `wrong` is added to the results of "tinysegnet"."""
+    """A worker in this process that answers immediately; `wrong` is added to the results of "tinysegnet"."""
 
     wrong = 0.0
 

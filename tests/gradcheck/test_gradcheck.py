@@ -1,4 +1,4 @@
-"""Tests of the gradient check: what it accepts, what it refuses, and what it reports."""
+"""Tests of the gradient check: what it accepts, what it rejects, and what it reports."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_check_accepts_right_gradients():
 
 
 @pytest.mark.parametrize("slope", [1.001, 1.00001, 1 + 1e-6, -1, 0, 2, np.nan])
-def test_check_refuses_wrong_gradients(slope):
+def test_check_rejects_wrong_gradients(slope):
     report = check(*tanh_pair(slope), LINEAR[0])
     assert not report.ok
     assert report.verdict == "bug"
@@ -106,7 +106,7 @@ def test_directions_find_one_wrong_entry_of_a_large_tensor():
 
 
 def test_rounding_noise_of_a_zero_gradient_counts_as_linear():
-    """The sum of a batch norm's output does not depend on x, so backward returns noise, which is no violation."""
+    """The sum of a batch norm's output does not depend on x, so backward returns noise, which is not a violation."""
     numpy = ts.gradcheck.find_variants("batchnorm2d")["numpy"]
 
     def forward(x, gamma, beta):
@@ -122,7 +122,7 @@ def test_rounding_noise_of_a_zero_gradient_counts_as_linear():
 
 
 def test_tensor_sampled_at_every_entry_gets_a_hint():
-    """The sample is larger than the tensor, so there are directions and also a whole numeric gradient."""
+    """The sample is larger than the tensor, so it includes directions as well as the whole numeric gradient."""
     x, weight = np.random.default_rng(0).standard_normal((2, 4, 3))[0], np.eye(3)
     report = check(linear_forward, lambda d, c: (d @ c[1].T, c[0].T @ d / 4, d.sum(0)), x, weight, np.ones(3), every=5)
     assert "N = 4" in report.tensor("weight").hint
@@ -158,7 +158,7 @@ def test_kinks_are_not_reported_as_bugs():
 
 
 def test_up_to_two_percent_of_kinks_are_accepted():
-    x = np.linspace(-1, 1, 200)  # 0 is not among them
+    x = np.linspace(-1, 1, 200)  # 0 is not one of the arguments
     x[17] = 0
     report = check(relu_forward, relu_backward, x)
     assert report.ok
@@ -176,7 +176,7 @@ def test_kink_within_the_step_is_judged_with_a_smaller_step(distance):
     assert report.crossed == 0
     assert [p.where for p in report.tensors[0].probes if p.shrunk] == [(3,), (8,)]
     wrong = check(relu_forward, lambda dout, x: np.where(x > 0, 1.01 * dout, 0), x)
-    assert wrong.tensors[0].count("wrong") == int((x > 0).sum())  # including the one near the kink
+    assert wrong.tensors[0].count("wrong") == int((x > 0).sum())  # including the entry near the kink
 
 
 def test_jumps_have_ratio_two():
@@ -201,7 +201,7 @@ def test_wrong_slope_at_a_kink_is_a_bug():
 
 
 def test_true_zero_gradients_cause_no_false_alarm():
-    """For a bias before a batch norm only rounding noise is compared, which the noise floor covers."""
+    """For a bias before a batch norm, only rounding noise is compared, which is below the noise floor."""
 
     def forward(x, bias):
         y = x + bias
@@ -223,7 +223,7 @@ def reports(op, seed):
 
 @pytest.mark.parametrize("op", find_ops())
 def test_no_seed_causes_a_false_alarm(op):
-    """Each seed draws other arguments for every case, and a random direction and a few entries of each tensor."""
+    """Each seed draws different arguments for every case, a random direction, and a few entries of each tensor."""
     for seed in range(1, SEEDS + 1):
         for report in reports(op, seed):
             assert report.ok, f"\n{report}"

@@ -14,7 +14,7 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("size", amount([(21, 27)], [(20, 28), (21, 27)]))
-@pytest.mark.parametrize("name", [name for name in ts.models if LONG or "vgg16" not in name])  # these are the largest
+@pytest.mark.parametrize("name", [name for name in ts.models if LONG or "vgg16" not in name])  # the largest networks
 def test_gradients_of_every_model_are_right(name, size):
     model = ts.build(name, width=1 / 16, dtype=np.float64)
     report = check_model(model, size=model.fitting_size(size), directions=1, entries=amount(0, 1))
@@ -80,7 +80,7 @@ def test_check_model_freezes_the_random_generator_of_a_model():
     report = check_model(Dropped(np.random.default_rng(5)), size=(4, 5), loss="random")
     assert report.ok, f"\n{report}"
     hidden = Dropped(np.random.default_rng(5))
-    hidden.draw = [hidden.__dict__.pop("generator")]  # where check_model cannot find it
+    hidden.draw = [hidden.__dict__.pop("generator")]  # check_model cannot find a generator in this attribute
     problems = check_model(hidden, size=(4, 5), loss="random").problems
     assert "two forwards from the same state differ" in " ".join(problems)
 

@@ -1,4 +1,4 @@
-"""The networks besides SegNet: published counts, bytes for the decoder, dropout, a single logit, sizes, names."""
+"""The networks other than SegNet: published counts, bytes for the decoder, dropout, a single logit, sizes, names."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from tinysegnet.errors import SettingError, ShapeError
 from tinysegnet.layers import ConvTranspose2d, Dropout, FixedUnpool2d, MaxPool2d, SkipAdd, SkipSource
 from tinysegnet.models import PREPROCESSING, count_parameters
 
-# The weights in kernels at 11 classes, and the count in the paper's Table 1 (in millions) where the two agree.
+# The weights in kernels for 11 classes, and the count in the paper's Table 1 (in millions) if the two agree.
 KERNELS = {
     "bilinear-interpolation": (612_224, None),  # the paper's 0.625 is the count of the single-channel decoder
     "basic-encoder-addition": (1_415_040, None),  # 1.425 does not follow from the network
@@ -70,7 +70,7 @@ def test_the_encoder_passes_the_published_number_of_bytes_to_the_decoder():
     """At 360x480. The paper's multiplier counts feature maps at pool 1: 64 for EncoderAddition, 11 for FCN-Basic."""
     crossing = {name: without_memory(name).summary((360, 480)).total("skip_bytes") for name in DECODERS}
     positions = 180 * 240 + 90 * 120 + 45 * 60  # of the first three pools
-    indices = 16 * (positions + 23 * 30)  # 64 channels at 2 bits
+    indices = 16 * (positions + 23 * 30)  # 64 channels with 2 bits each
     assert crossing["basic-single-channel-decoder"] == indices
     assert crossing["fcn-basic"] == 4 * 11 * positions
     assert crossing["fcn-basic-no-dim-reduction"] == 4 * 64 * positions

@@ -1,4 +1,4 @@
-"""Single layers: one backward per forward, running statistics, and the connection of pooling and unpooling."""
+"""Single layers: one backward per forward, running statistics, and the link between pooling and unpooling."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A user's own layer works everywhere in the library like a built-in layer."""
+"""A layer that a user defines works everywhere in the library like a built-in layer."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ SIZE, CLASSES = (17, 22), 3
 
 
 class CoordinateGate(Layer):
-    """Each channel times a sigmoid of a weighted sum of the channels one column to the left."""
+    """A layer that multiplies channels by a sigmoid of a weighted sum of the channels one column to the left."""
 
     keeps = "input"
 
@@ -126,7 +126,7 @@ def test_the_walk_explains_a_new_layer():
     labels = np.zeros(SIZE, np.uint8)
     page = ts.walk(model, x, labels).page
     assert "CoordinateGate" in page
-    assert "Each channel times a sigmoid" in page
+    assert "multiplies channels by a sigmoid" in page
     assert "test_new_layer.py, line" in page
 
 

@@ -1,4 +1,4 @@
-"""The state of a call is in its tape: threads can share a network, and two trainings do not affect each other."""
+"""The state of a call is in its tape: threads can share a network, and two training runs do not affect each other."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -45,7 +45,7 @@ def test_samples_in_threads_depend_only_on_their_seed():
 
 
 def trained(name):
-    """The parameters and statistics after some steps."""
+    """Return the parameters and statistics after some steps of training."""
     model = ts.build(name, 5, width=1 / 8)
     optimizer, rng = ts.optim.SGD(model, learning_rate=0.05, momentum=0.9), np.random.default_rng(1)
     for step in range(amount(2, 6)):

@@ -40,7 +40,7 @@ def color_classifier(*arguments):
 
 
 def _pictures(paint, seed, count=6, size=(24, 32)):
-    """Random pictures. paint(rng, size) returns which pixels are red, and the labels."""
+    """Return random pictures. paint(rng, size) returns a mask of the red pixels, and the labels."""
     rng, samples = np.random.default_rng(seed), []
     for _ in range(count):
         red, labels = paint(rng, size)
@@ -60,7 +60,7 @@ def _by_color(rng, size):
 
 
 def _by_both(rng, size):
-    """Red means class 1 in the upper half and class 0 in the lower half, so only both together are informative."""
+    """Red means class 1 in the upper half and class 0 in the lower half, so neither is informative alone."""
     red, labels = rng.random(size) < 0.5, np.zeros(size)
     labels[: size[0] // 2] = red[: size[0] // 2]
     labels[size[0] // 2 :] = ~red[size[0] // 2 :]
@@ -120,7 +120,7 @@ def test_pictures_may_differ_in_size():
 
 
 def test_the_baseline_favours_mIoU_over_accuracy():
-    """Of the red pixels, 40 % belong to class 1. Predicting it for red lowers G and raises mIoU."""
+    """Of the red pixels, 40 % belong to class 1. Predicting class 1 for red pixels lowers G and raises mIoU."""
 
     def paint(rng, size):
         red = rng.random(size) < 0.15
@@ -138,7 +138,7 @@ def test_the_size_of_chunks_does_not_affect_the_scores(monkeypatch):
         np.testing.assert_array_equal(scores.IoU, at_once[name].IoU)
 
 
-def test_data_without_labelled_pixels_are_refused():
+def test_data_without_labelled_pixels_are_rejected():
     blank = Pictures([Sample(np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 9, np.uint8), "void")])
     with pytest.raises(DataError, match="training"):
         _scored(baselines, blank, _pictures(_by_color, 0))

@@ -1,4 +1,4 @@
-"""Boundary F1 equals counts by hand on small pictures, and loops that follow the definition."""
+"""Boundary F1 equals manual counts on small pictures, and loops that follow the definition."""
 
 import math
 
@@ -12,12 +12,12 @@ VOID = 9
 
 
 def drawn(*rows):
-    """Make a label map from texts: digits are labels, # is 1, . is 0, and v is void."""
+    """Make a label map from strings: digits are labels, # is 1, . is 0, and v is void."""
     return np.array([[int(c.translate(str.maketrans("#.v", "109"))) for c in row] for row in rows])
 
 
 def within(pixels, shape):
-    """The tolerance for slightly more than this number of pixels in a picture of this shape."""
+    """Return the tolerance for slightly more than this number of pixels in a picture of this shape."""
     return (pixels + 0.01) / math.hypot(*shape)
 
 
@@ -44,7 +44,7 @@ def test_boundary_maps_equal_those_drawn_by_hand(mask, expected):
 
 
 def loop_boundary(labels, value, unknown):
-    """The pixels whose clipped 2 x 2 window contains `value` and something else, and nothing unknown."""
+    """Return the pixels whose clipped 2 x 2 window contains `value` and another value, but nothing unknown."""
     found, (H, W) = set(), labels.shape
     for i in range(H):
         for j in range(W):
@@ -55,7 +55,7 @@ def loop_boundary(labels, value, unknown):
 
 
 def most_pairs(true, predicted, reach):
-    """The size of a maximum matching, found by augmenting paths."""
+    """Return the size of a maximum matching, found by augmenting paths."""
     partner = {}
 
     def place(p, tried):
@@ -86,7 +86,7 @@ def loop_f1(labels, predictions, num_classes, reach, one_to_one, unknown=frozens
 
 
 def blobs(rng, shape, classes):
-    """Random labels in patches of 2 x 2, with some single pixels."""
+    """Draw random labels in patches of 2 x 2, with some single pixels."""
     coarse = rng.integers(0, classes, [(n + 1) // 2 for n in shape])
     labels = coarse.repeat(2, 0).repeat(2, 1)[: shape[0], : shape[1]]
     return np.where(rng.random(shape) < 0.1, rng.integers(0, classes, shape), labels)
@@ -130,7 +130,7 @@ def test_an_outline_that_is_one_pixel_off_needs_a_tolerance_of_one():
 
 
 def test_each_true_pixel_is_the_partner_of_only_one():
-    """A line instead of an edge has 8 boundary pixels, of which 4 are matched one to one, but all by distance."""
+    """A line instead of an edge has 8 boundary pixels: 4 are matched one to one, and all are matched by distance."""
     labels, predictions = drawn(*4 * ["...###"]), drawn(*4 * ["...#.."])
     tolerance = within(1, labels.shape)
     assert boundary_f1(labels, predictions, 2, tolerance=tolerance) == pytest.approx(2 * 4 / (4 + 8))
@@ -148,7 +148,7 @@ def test_the_papers_tolerance_is_four_and_a_half_pixels(off, score):
 
 def test_a_class_in_only_one_of_the_maps_scores_0():
     labels, three = drawn("001111", "001111", "001111"), drawn("001111", "001112", "001111")
-    # Class 0 agrees. Class 1 has 3 boundary pixels in one map and 7 in the other. Class 2 has 0 and 4.
+    # Class 0 agrees. Class 1 has 3 boundary pixels in one map and 7 in the other, and class 2 has 0 and 4.
     expected = (1 + 2 * 3 / (3 + 7) + 0) / 3
     for truth, prediction in ((labels, three), (three, labels)):
         assert boundary_f1(truth, prediction, 4, tolerance=within(0, labels.shape)) == pytest.approx(expected)
@@ -190,11 +190,11 @@ def test_predictions_on_void_do_not_affect_the_score(f1):
     assert f1(labels, np.where(void, noise, labels), 3, VOID) == 1
 
 
-# --- refusals ---------------------------------------------------------------------------------------------------------
+# --- rejections ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("f1", [boundary_f1, boundary_f1_by_distance])
-def test_wrong_shapes_and_labels_are_refused(f1):
+def test_wrong_shapes_and_labels_are_rejected(f1):
     picture = np.zeros((4, 5), int)
     with pytest.raises(ShapeError, match=r"\(2, 4, 5\)"):
         f1(np.zeros((2, 4, 5), int), np.zeros((2, 4, 5), int), 2)

@@ -1,4 +1,4 @@
-"""Confidence intervals equal a loop over resamples, `Collector` equals its parts, and the table shows both."""
+"""Confidence intervals equal those of a loop over resamples, and a `Collector` equals its parts."""
 
 import json
 
@@ -18,7 +18,7 @@ from tinysegnet.metrics import (
 
 
 def pictures(count, seed=0, classes=4):
-    """Confusion matrices of pictures of different difficulty. The last class occurs in few of them."""
+    """Draw confusion matrices of pictures of different difficulty. The last class occurs in only a few pictures."""
     rng = np.random.default_rng(seed)
     matrices = rng.integers(0, 50, (count, classes, classes)) + rng.integers(0, 300, (count, 1, 1)) * np.eye(
         classes, dtype=int
@@ -52,12 +52,12 @@ def test_the_interval_of_a_mean_of_independent_pictures_is_that_of_the_normal_di
 
 
 def test_blocks_widen_the_interval_if_neighbours_are_alike():
-    matrices = pictures(20).repeat(10, axis=0)  # each ten times
+    matrices = pictures(20).repeat(10, axis=0)  # each picture ten times
     widths = {}
     for block in (1, 10):
         low, high = bootstrap_intervals(class_counts(matrices), rng=np.random.default_rng(5), block=block)["G"]
         widths[block] = high - low
-    assert 2.5 < widths[10] / widths[1] < 4  # about the root of 10
+    assert 2.5 < widths[10] / widths[1] < 4  # about the square root of 10
 
 
 def test_equal_pictures_give_an_interval_of_length_0():
@@ -79,7 +79,7 @@ def test_intervals_without_labelled_pixels_are_nan():
     assert np.isnan(list(found.values())).all()
 
 
-def test_wrong_shapes_and_settings_are_refused():
+def test_wrong_shapes_and_settings_are_rejected():
     counts, rng = class_counts(pictures(50)), np.random.default_rng(0)
     with pytest.raises(ShapeError, match=r"\(50, 4, 4\)"):
         bootstrap_intervals(pictures(50), rng=rng)

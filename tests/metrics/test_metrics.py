@@ -1,4 +1,4 @@
-"""The confusion matrix and its scores equal counts by hand, loops that follow the definition, and scikit-learn."""
+"""The confusion matrix and its scores equal manual counts, loops that follow the definition, and scikit-learn."""
 
 import json
 import math
@@ -60,7 +60,7 @@ def test_only_the_label_decides_whether_a_pixel_is_void():
         confusion_matrix(labels, np.array([0, 0, VOID]), 2, ignore_label=VOID)
 
 
-def test_wrong_values_and_shapes_are_refused():
+def test_wrong_values_and_shapes_are_rejected():
     labels = np.zeros((2, 3), np.uint8)
     labels[1, 2] = 37
     with pytest.raises(DataError, match=r"label 37 at index \(1, 2\).*0\.\.10.*11"):
@@ -81,7 +81,7 @@ def test_wrong_values_and_shapes_are_refused():
 
 
 def test_absent_classes_do_not_count_unless_they_are_predicted():
-    # Class 1 does not occur and counts in no mean. Class 2 is only predicted, so it has an IoU of 0 but no accuracy.
+    # Class 1 does not occur and counts in no mean. Class 2 is only predicted, so its IoU is 0, and it has no accuracy.
     matrix = np.array([[6, 0, 2, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 4]])
     scores = Scores.from_confusion(matrix, ["Sky", "Fence", "Car", "Road"])
     np.testing.assert_array_equal(scores.accuracy, [0.75, np.nan, np.nan, 1])
@@ -147,7 +147,7 @@ def test_auroc_equals_that_of_scikit_learn():
     from sklearn.metrics import roc_auc_score
 
     rng = np.random.default_rng(0)
-    values, positive = rng.integers(0, 9, 400) / 8, rng.random(400) < 0.3  # many are equal
+    values, positive = rng.integers(0, 9, 400) / 8, rng.random(400) < 0.3  # many values are equal
     assert abs(metrics.auroc(values, positive) - roc_auc_score(positive, values)) < 1e-12
     assert np.isnan(metrics.auroc(values, np.zeros(400, bool)))
     counts = RankCounts()

@@ -18,7 +18,7 @@ LOSS, TWO_LOGITS = "sigmoid_cross_entropy", "softmax_cross_entropy"
 
 @st.composite
 def labelled(draw):
-    """Logits (N, H, W, 1), labels of which some but not all are void, and class weights."""
+    """Draw logits (N, H, W, 1), labels (some void, but not all), and class weights."""
     x, rng = draw(pictures())
     labels = rng.integers(0, 2, x.shape[:3]).astype(np.uint8)
     labels[rng.random(labels.shape) < 0.3] = VOID

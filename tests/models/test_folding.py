@@ -105,7 +105,7 @@ def test_a_folded_network_can_be_built_and_trained():
         ts.build("tiny", folded=1)
 
 
-def test_a_checkpoint_with_a_false_claim_about_folding_is_refused(tmp_path):
+def test_a_checkpoint_with_a_false_claim_about_folding_is_rejected(tmp_path):
     for config, model in ((True, ts.build("tiny", width=1 / 16)), (False, ts.build("tiny", width=1 / 16, folded=True))):
         model.config["folded"] = config
         ts.save(tmp_path / "a.safetensors", model)

@@ -1,4 +1,4 @@
-"""Whole networks against PyTorch's frozen results: logits, loss, gradients, and 20 steps of SGD, without PyTorch."""
+"""Whole networks agree with stored results of PyTorch: logits, loss, gradients, and 20 steps of SGD."""
 
 import golden_networks as golden
 import numpy as np
@@ -8,13 +8,13 @@ import tinysegnet as ts
 
 
 def open_case(name):
-    """Return our network with the frozen parameters, and the frozen arrays."""
+    """Return our network with the stored parameters, and all stored arrays."""
     with np.load(golden.FOLDER / f"{name}.npz", allow_pickle=False) as file:
         frozen = dict(file)
     model = ts.build(name, golden.CLASSES, width=golden.WIDTHS[name], dtype=np.float64, preprocessing="scaled")
     for key, array in model.state().items():
         their_name, view = golden.to_torch(key, array)
-        view[...] = frozen[f"state.{their_name}"]  # `view` shares memory with the parameter
+        view[...] = frozen[f"state.{their_name}"]  # `view` shares its memory with the parameter
     return model, frozen
 
 

@@ -84,7 +84,7 @@ def test_summary_reports_the_memory_that_a_training_forward_keeps(name):
 
 
 def kept_activations(model, tape):
-    """The distinct large arrays in the caches that are neither parameters nor indices."""
+    """Return the distinct large arrays in the caches that are neither parameters nor indices."""
     own = {id(a) for _, a in model.named_parameters()}
     arrays = {}
     assert set(tape.caches) == set(model.fused_layers)
@@ -141,7 +141,7 @@ def test_build_rejects_settings_out_of_range():
     assert ts.build("tiny", 1, width=0.001, seed=0, dtype="float64").num_classes == 2
 
 
-def test_unknown_names_and_wrong_shapes_are_refused():
+def test_unknown_names_and_wrong_shapes_are_rejected():
     for name in ("segnet", ["tiny"]):
         with pytest.raises(SettingError, match="tiny, basic, vgg16"):
             ts.build(name)
@@ -171,7 +171,7 @@ def test_backward_after_inference_is_an_error():
 
 @pytest.mark.parametrize("name", ["tiny", "basic"])
 def test_inference_equals_the_layers_one_by_one(name):
-    """Applying batch norm and ReLU within the convolution changes only the rounding."""
+    """Applying batch norm and ReLU within the convolution changes only rounding errors."""
     model = shaken(ts.build(name, width=1 / 16, dtype=np.float64))
     x = images(2, 21, 27, dtype=np.float64)
     expected = x

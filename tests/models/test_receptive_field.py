@@ -1,4 +1,4 @@
-"""The receptive field contains exactly the pixels that affect a value when they change, and the figure shows it."""
+"""The receptive field contains exactly the pixels whose changes affect a value, and the figure shows it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tinysegnet_lessons.influence import influence
 
 
 def effects(model, layer_name, size, tries):
-    """Which pixels affect which values: (h, w, H, W) bool, found by changing each pixel of some random pictures."""
+    """Return which pixels affect which values, (h, w, H, W) bool, found by changing each pixel of random pictures."""
     rng, pixels, found = np.random.default_rng(0), list(np.ndindex(size)), 0
     layers = list(model.layers.values())[: list(model.layers).index(layer_name) + 1]
 
@@ -36,7 +36,7 @@ def effects(model, layer_name, size, tries):
 
 
 def box_of(changed):
-    """The smallest box (top, left, bottom, right) around the pixels of a mask (H, W)."""
+    """Return the smallest box (top, left, bottom, right) around the pixels of a mask (H, W)."""
     rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
     return rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
 
@@ -73,7 +73,7 @@ def test_pixels_outside_the_receptive_field_have_no_gradient(name):
         box, strength = model.receptive_field(layer, at, size), influence(model.layers, layer, at, picture(size))
         outside = strength.copy()
         outside[box.slices] = 0
-        assert outside.max() <= 1e-12 * strength.max(), layer  # rounding can spread within a tile
+        assert outside.max() <= 1e-12 * strength.max(), layer  # rounding errors can spread within a tile
         np.testing.assert_allclose(strength.sum(), 1 if strength.any() else 0)
         seen |= bool(strength.any())
     assert seen
@@ -103,7 +103,7 @@ def test_upsampling_layers_pass_on_the_exact_interval(up):
 
 
 def test_segnet_basic_has_the_published_receptive_field():
-    """Section 3.1: 106 x 106 at the end of SegNet-Basic's encoder, and never more than the picture."""
+    """Section 3.1 states 106 x 106 at the end of SegNet-Basic's encoder. The field never exceeds the picture."""
     model = ts.build("basic", width=1 / 64)
     assert model.receptive_field("encoder4.pool", (10, 10), (360, 480)).size == (106, 106)
     assert model.receptive_field("encoder4.pool", (0, 0), (360, 480)).size == (61, 61)
@@ -120,7 +120,7 @@ def test_influence_is_the_gradient_and_does_not_change_the_model():
     strength = influence(model.layers, "classifier", (8, 9), x, channel=1)
 
     def slopes(pixel):
-        """The sum of the absolute slopes of the three colours, by differences."""
+        """Compute the sum of the absolute slopes of the three colours by finite differences."""
         steps = np.zeros((6, *x.shape))
         for k in range(6):
             steps[k, pixel[0], pixel[1], k % 3] = 1e-4 if k < 3 else -1e-4
@@ -156,7 +156,7 @@ def test_half_box_contains_half_of_the_influence():
     assert half_box(np.zeros((4, 6))).size == (4, 6)
 
 
-def test_unknown_layers_and_pixels_are_refused():
+def test_unknown_layers_and_pixels_are_rejected():
     model = ts.build("tiny", 3, width=1 / 8)
     with pytest.raises(SettingError, match=r"encoder1\.conv1"):
         model.receptive_field("conv9", (0, 0), (16, 16))

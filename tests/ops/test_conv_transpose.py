@@ -147,7 +147,7 @@ def test_depthwise_conv2d_is_conv2d_with_diagonal_matrices(variant, drawn, K, st
 
 
 def test_vectors_of_float32_agree_with_the_definition():
-    """A vector has up to 16 numbers. The last one of 37 channels is masked."""
+    """A vector has up to 16 numbers, so 37 channels need a masked vector."""
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(shape).astype(np.float32) for shape in ((1, 4, 13, 37), (3, 2, 1, 37), (37,))]
     out, expected = (op("depthwise_conv2d", variant)[0](*arrays, padding="valid")[0] for variant in ("numba", "numpy"))

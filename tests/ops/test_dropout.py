@@ -60,7 +60,7 @@ def test_dropout_rejects_impossible_rates_and_masks(variant):
             backward(dout, cache)
 
 
-def test_gradient_check_refuses_a_backward_without_the_division():
+def test_gradient_check_rejects_a_backward_without_the_division():
     report = check_op("dropout", pair=(dropout.dropout_forward_numpy, lambda dout, cache: dout * cache[0]))
     assert not report.ok
     assert report.verdict == "bug"

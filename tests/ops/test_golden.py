@@ -33,8 +33,8 @@ def test_every_variant_returns_what_pytorch_returned(case):
             assert found["result 1"] == 0  # the same maximum, even for ties
 
 
-def test_comparison_refuses_an_error_of_a_billionth():
-    """A result with an error of 1e-9 is refused."""
+def test_comparison_rejects_an_error_of_a_billionth():
+    """A result with a relative error of 1e-9 is rejected."""
     for case in CASES:
         forward, backward = find_variants(case.op)["numpy"]
 

@@ -1,4 +1,4 @@
-"""The laws that every op obeys. Ops and variants come from `ops.REGISTRY`, and a test finds ops that are not in it.
+"""The laws that every op obeys. Ops and variants come from `ops.REGISTRY`, and a test finds ops that it lacks.
 
 1. The op is complete.
 2. The gradient is right.
@@ -55,7 +55,7 @@ def cast(value, dtype):
 
 
 def run(op, variant, arrays, kwargs):
-    """Return the results of forward and the gradients for a random dout, or None if the variant refuses the shape.
+    """Return the results of forward and the gradients for a random dout, or None if the variant rejects the shape.
 
     No argument may be written to.
     """
@@ -138,7 +138,8 @@ def test_every_declared_op_is_registered_and_exported():
 
 
 def test_unregistered_ops_are_found():
-    """Find a declaration missing in the registry, a name missing in __all__, and a function without a declaration."""
+    """Find a declaration missing from the registry, a name missing from __all__, and a function without a
+    declaration."""
     forgotten, relu = ModuleType("forgotten"), ops.REGISTRY["relu"]
     forgotten.CUBE = ops.Op("cube", **relu.variants, cache=relu.cache, differentiable=("x",))
     assert unregistered([forgotten], {}, ["cube_forward", "cube_backward"]) == ["cube"]
@@ -205,7 +206,7 @@ def test_gradient_is_right(op, variant):
 
 @pytest.mark.parametrize(("op", "factor"), [(op, factor) for op in OPS for factor in amount([1.001], [1.001, 0.0])])
 def test_cases_reject_a_wrong_gradient(op, factor):
-    """Every case refuses a gradient that is a thousandth too large, or 0, and accepts the other gradients."""
+    """Every case rejects a gradient that is 0.1 % too large, or 0, and accepts the other gradients."""
     forward, backward = find_variants(op)["numpy"]
     arrays, _ = next(case for case in cases_of(op) if case.gradient).arguments()
     for k in range(sum(map(is_float, arrays))):
@@ -221,7 +222,7 @@ def test_cases_reject_a_wrong_gradient(op, factor):
                 assert [t.ok for t in part.tensors] == [at != k for at in range(len(part.tensors))], f"\n{part}"
 
 
-ROUNDING = {"winograd": 10}  # powers of its points 2 and -2 amplify rounding
+ROUNDING = {"winograd": 10}  # powers of Winograd's points 2 and -2 amplify rounding errors
 
 
 # --- 4 variants agree ---------------------------------------------------------------------------------------------
@@ -344,7 +345,7 @@ def read_only(value):
 
 
 def strided(value):
-    """Return the same numbers with gaps between them and the last axis reversed in memory."""
+    """Return an equal array with gaps between its values and the last axis reversed in memory."""
     if not isinstance(value, np.ndarray) or value.ndim == 0:
         return value
     spaced = np.zeros((*value.shape[:-1], 2 * value.shape[-1]), value.dtype)
@@ -354,7 +355,7 @@ def strided(value):
     return view
 
 
-# For read-only arrays numba compiles all kernels again, so the short form has them for NumPy and one fast variant only.
+# For read-only arrays, numba compiles all kernels again, so the short form tests only NumPy and one fast variant.
 LAYOUTS = [(*row, layout) for row in VARIANTS for layout in (read_only, strided)
            if LONG or layout == strided or row in GRADIENTS]  # fmt: skip
 
@@ -413,7 +414,7 @@ def poisoned(arrays, kwargs, dout):
 
 @pytest.mark.parametrize(("op", "variant"), [row for row in VARIANTS if row[1] != "numpy"])
 def test_nan_and_infinity_are_preserved(op, variant):
-    """A variant is finite exactly where the definition is.
+    """A variant's results are finite exactly where the definition's are.
 
     Only convolutions and variants that work tile by tile may spread a NaN, by a product with padding (0 * NaN).
     """
@@ -463,7 +464,7 @@ def test_definition_preserves_nan(op):
 
 
 def linear_arguments():
-    """Yield every (op, case, argument) in which forward is affine, found by experiment."""
+    """Yield every (op, case, argument) in which forward is affine, as an experiment shows."""
     for op in OPS:
         for case in (c for c in cases_of(op) if c.gradient):
             arrays, kwargs = case.arguments()
@@ -497,7 +498,7 @@ def test_linear_ops_are_found():
 
 @pytest.mark.parametrize(("op", "case", "k"), LINEAR, ids=lambda value: getattr(value, "name", str(value)))
 def test_backward_is_the_adjoint(op, case, k):
-    """<A x, y> = <x, A^T y>, where A^T y comes from backward. This test needs no differences."""
+    """<A x, y> = <x, A^T y>, where A^T y comes from backward. This test needs no finite differences."""
     arrays, kwargs = case.arguments()
     for variant, (forward, backward) in find_variants(op).items():
         try:

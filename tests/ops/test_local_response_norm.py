@@ -65,8 +65,8 @@ def test_local_response_norm_rejects_impossible_settings(variant):
             forward(np.ones(shape))
 
 
-def test_gradient_check_refuses_a_backward_through_the_central_channel_alone():
-    """A value is also part of its neighbours' divisors."""
+def test_gradient_check_rejects_a_backward_through_the_central_channel_alone():
+    """Each value also affects the divisors of its neighbours."""
 
     def backward(dout, cache):
         x, half, share, beta, k = cache

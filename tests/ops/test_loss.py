@@ -15,7 +15,7 @@ VOID = 255
 
 @st.composite
 def labelled(draw):
-    """Draw logits (N, H, W, K), labels of which some but not all are void, and class weights."""
+    """Draw logits (N, H, W, K), labels (some void, but not all), and class weights."""
     x, rng = draw(pictures())
     labels = rng.integers(0, x.shape[3], x.shape[:3]).astype(np.uint8)
     labels[rng.random(labels.shape) < 0.3] = VOID
@@ -47,7 +47,7 @@ def test_loss_ignores_void_pixels_and_shifts_of_the_logits(variant, drawn, norma
 @both
 @given(labelled())
 def test_loss_scales_with_class_weights_only_if_the_count_divides(variant, drawn):
-    """If their sum divides, a common factor of the weights changes nothing."""
+    """If the sum of the weights is the divisor, a common factor of the weights changes nothing."""
     logits, labels, weights, _ = drawn
     logits = logits.astype(float)
     for normalizer, factor in (("weights", 1), ("count", 3)):

@@ -37,7 +37,8 @@ def test_conv2d_with_a_1x1_kernel_is_a_matrix_product(variant, drawn):
 @both
 @given(pictures(), st.integers(1, 4), st.integers(1, 3))
 def test_conv2d_follows_its_formula(variant, drawn, K, stride):
-    """A random value of out is the sum in the formula, with different kernel sizes, strides and paddings per axis."""
+    """A random value of out equals the sum in the formula, for different kernel sizes, strides and paddings per
+    axis."""
     x, rng = drawn
     weight = rng.standard_normal((K, K + 1, x.shape[3], 3)).astype(x.dtype)
     bias = rng.standard_normal(3).astype(x.dtype)
@@ -151,9 +152,9 @@ def test_batchnorm2d_ignores_scale_and_shift_of_its_input(variant, drawn, scale,
 
 @typed
 def test_batchnorm2d_keeps_its_digits_far_from_zero(variant, dtype):
-    """The one-pass formula mean(x^2) - mean(x)^2 would not leave a single digit of the variance."""
+    """The one-pass formula mean(x^2) - mean(x)^2 would lose all digits of the variance."""
     eps = np.finfo(dtype).eps
-    offset = dtype(1e-3 / eps)  # the values of x are a thousandth apart
+    offset = dtype(1e-3 / eps)  # floating-point numbers near the offset are about 0.001 apart
     x = np.random.default_rng(0).standard_normal((4, 32, 32, 3)).astype(dtype) + offset
     (out, mean, var), _ = op("batchnorm2d", variant)[0](x, np.ones(3, dtype), np.zeros(3, dtype))
     exact = (x - offset).astype(float)
@@ -199,7 +200,7 @@ def test_relu_and_its_gradient_are_zero_where_x_is_not_positive(variant, drawn):
     np.testing.assert_array_equal(out, np.where(x > 0, x, 0))
     np.testing.assert_array_equal(forward(out)[0], out)
     dout = rng.standard_normal(x.shape).astype(x.dtype)
-    np.testing.assert_array_equal(backward(dout, cache), np.where(x > 0, dout, 0))  # 0 at 0, as in PyTorch
+    np.testing.assert_array_equal(backward(dout, cache), np.where(x > 0, dout, 0))  # 0 at x = 0, as in PyTorch
 
 
 @both
@@ -239,7 +240,7 @@ OPS = [
 
 @pytest.mark.parametrize(("op", "arguments"), OPS, ids=[op for op, _ in OPS])
 def test_ops_reject_mixed_and_unsupported_dtypes(op, arguments):
-    """A kernel that took one dtype for another would read garbage."""
+    """A kernel that mistakes one dtype for another would read garbage."""
     for forward, _ in find_variants(op).values():
         for dtype in (np.int64, np.uint8, np.float16):
             with pytest.raises(ShapeError, match=f"{op} .*float32"):
@@ -254,13 +255,13 @@ def test_ops_reject_mixed_and_unsupported_dtypes(op, arguments):
 
 @pytest.mark.parametrize(("op", "arguments"), OPS, ids=[op for op, _ in OPS])
 def test_backward_rejects_a_dout_of_another_shape_or_dtype(op, arguments):
-    """A kernel that trusted such a dout would read past its end."""
+    """A kernel would read past the end of a dout that is too small."""
     for forward, backward in find_variants(op).values():
         out, cache = forward(*arguments(np.ones, np.float64))
         first = out[0] if isinstance(out, tuple) else out
         for wrong in (first[..., :-1], np.ones((*first.shape[:-1], 7)), first.astype(np.float32)):
             if op == "max_pool2d" and wrong.dtype == np.float32:
-                continue  # its backward only moves numbers
+                continue  # the backward of pooling only moves values
             with pytest.raises(ShapeError, match="dout"):
                 backward(wrong, cache)
 
@@ -276,7 +277,7 @@ def test_max_unpool2d_rejects_a_dout_of_another_shape():
 
 
 @pytest.mark.parametrize("settings", [{"stride": (1, 1, 1)}, {"stride": 1.5}, {"padding": (1, 2, 3)}], ids=str)
-def test_conv2d_rejects_strides_and_paddings_that_are_no_pairs(settings):
+def test_conv2d_rejects_strides_and_paddings_that_are_not_pairs(settings):
     for forward, _ in find_variants("conv2d").values():
         with pytest.raises(ShapeError, match="whole numbers"):
             forward(np.ones((1, 4, 4, 1)), np.ones((3, 3, 1, 1)), **settings)

@@ -25,7 +25,7 @@ def test_pooling_takes_the_first_maximum_of_each_window(variant, drawn, window):
     for n, y, column, c in np.ndindex(out.shape):
         top, left = y * stride[0], column * stride[1]
         part = x[n, top : top + size[0], left : left + size[1], c]
-        row, offset = np.unravel_index(part.argmax(), part.shape)  # argmax: the first
+        row, offset = np.unravel_index(part.argmax(), part.shape)  # argmax returns the first maximum
         assert out[n, y, column, c] == part.max()
         assert flat[n, y, column, c] == (top + row) * x.shape[2] + left + offset
 
@@ -95,7 +95,7 @@ def test_unpooling_inverts_pooling_of_positive_values(variant, drawn, window):
 
 @both
 def test_unpooling_does_not_invert_pooling_of_negative_values(variant):
-    """The zeros around them are larger. SegNet pools after a ReLU, so values are never negative there."""
+    """The zeros around negative values are larger. SegNet pools after a ReLU, so its values are never negative."""
     x = np.full((1, 2, 2, 1), -1.0)
     (out, indices), _ = op("max_pool2d", variant)[0](x)
     sparse, _ = op("max_unpool2d", variant)[0](out, indices, output_size=(2, 2))

@@ -106,8 +106,8 @@ def test_upsampling_rejects_impossible_sizes_and_factors(name, variant):
             forward(np.ones(shape))
 
 
-def test_gradient_check_refuses_a_backward_that_ignores_the_border():
-    """Where a position was clipped to the picture, the pixel at the border has the whole weight."""
+def test_gradient_check_rejects_a_backward_that_ignores_the_border():
+    """Where a position is clipped to the picture, the border pixel has weight 1."""
 
     def backward(dout, cache):
         (_, H, W, _), _, factor, (rows, columns) = cache

@@ -36,7 +36,7 @@ def test_matrices_compute_a_convolution_in_exact_fractions(algorithm):
     A, B = ([[Fraction(x) for x in row] for row in M] for M in (A, B))
     G = [
         [Fraction(x).limit_denominator(1000) for x in row] for row in G
-    ]  # floating-point numbers cannot represent sixths
+    ]  # floating-point numbers cannot represent 1/6 exactly
     points = range(algorithm.side)
     for tap in range(algorithm.taps):
         for pixel in points:
@@ -73,7 +73,7 @@ def test_transform_is_two_matrix_products(channels, dtype):
 @pytest.mark.parametrize("dtype", amount([np.float64], [np.float32, np.float64]))
 @pytest.mark.parametrize("channels", amount([1, 7, 8, 25, 33, 64], range(1, 71)))
 def test_every_number_of_channels_agrees_with_the_definition(channels, dtype):
-    """Input and output channels have every remainder of a vector, in forward and in backward."""
+    """Divided by the vector size, the numbers of input and output channels leave every remainder."""
     F = 71 - channels
     x, weight, bias, dout = draw((1, 9, 6, channels), 3, F, dtype, seed=channels)
     for variant in ("direct", "winograd"):
@@ -114,7 +114,7 @@ def test_results_and_gradients_at_borders_agree_with_the_definition(variant, sha
 
 @pytest.mark.parametrize("K", [3, 5, 7])
 def test_many_blocks_of_tiles_agree_with_the_definition(K):
-    """Tiles are processed in blocks, here in several, which contain whole pictures and parts of pictures."""
+    """Tiles are processed in several blocks, which contain whole pictures and parts of pictures."""
     x, weight, bias, dout = draw((3, 42, 45, 5), K, 6)
     expected, cache = conv.conv2d_forward_numpy(x, weight, bias)
     _, dweight, _ = conv.conv2d_backward_numpy(dout, cache)
@@ -181,7 +181,7 @@ def test_cost_model_chooses_winograd_at_the_sizes_of_segnet():
     assert cost_model.choose_convolution((7, 7, 64, 64), (1, 1), (1, 180, 240, 64)) == "winograd_f4x4"
     assert cost_model.choose_convolution((1, 1, 64, 11), (1, 1), (1, 360, 480, 11)) == "direct"
     assert cost_model.choose_convolution((3, 3, 64, 64), (2, 2), (1, 180, 240, 64)) == "direct"
-    assert cost_model.choose_convolution((3, 3, 8, 8), (1, 1), (1, 8, 8, 8)) == "direct"  # too small to gain from it
+    assert cost_model.choose_convolution((3, 3, 8, 8), (1, 1), (1, 8, 8, 8)) == "direct"  # too small for a gain
 
 
 def test_cost_model_chooses_the_cheapest_algorithm():

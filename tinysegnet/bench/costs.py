@@ -1,6 +1,6 @@
 """The minimum cost of a workload, computed from shapes: arithmetic operations, and bytes to and from memory.
 
-Winograd's algorithms multiply less than is counted here, so that a convolution may exceed the machine's peak.
+Winograd's algorithms multiply less than is counted here, so a convolution may exceed the machine's peak.
 """
 
 from functools import cache
@@ -23,7 +23,7 @@ def flops(workload: Workload) -> float:
         return forward * (1 + workload.backward * (1 + workload.input_gradient))
     rows = _summary(workload.model, workload.shape).rows
     products = [2 * row.multiply_adds for row in rows if row.multiply_adds]
-    return 3 * sum(products) - products[0] if workload.kind == "train" else sum(products)  # no dx of the picture
+    return 3 * sum(products) - products[0] if workload.kind == "train" else sum(products)  # without dx of the picture
 
 
 def traffic(workload: Workload) -> float:
@@ -42,7 +42,7 @@ def traffic(workload: Workload) -> float:
 
 
 def _network_traffic(workload: Workload) -> float:
-    """Ignore elementwise layers, since a convolution can do their work on values that are already in registers."""
+    """Ignore elementwise layers, since a convolution can apply them to values that are already in registers."""
     values, before = 0, workload.shape
     for row in _summary(workload.model, workload.shape).rows:
         if row.multiply_adds or row.output_shape[1:3] != before[1:3]:

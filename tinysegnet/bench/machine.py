@@ -12,7 +12,7 @@ from ..runtime import kernel, prange
 
 SAMPLES = 8  #: Timed calls, of which the fastest counts.
 PRODUCT = (48, 64, 192)  #: Rows, columns and inner dimension; both operands fit into the L2 cache.
-COPIED = 32 << 20  #: Number of float32 values, 128 MB, more than common caches hold.
+COPIED = 32 << 20  #: Number of float32 values, 128 MB, which is larger than common caches.
 
 
 @kernel
@@ -34,7 +34,7 @@ def _copy(source, target):
 def peaks() -> tuple[float, float]:
     """Return operations per second of the register-tiled product, and bytes per second that a copy reads and writes.
 
-    All threads take part. The best of several samples counts, since other processes can only slow the machine down.
+    All threads are used. The best of several samples counts, since other processes can only slow the machine down.
     """
     rows, cols, inner = PRODUCT
     tasks, repeats = runtime.threads(), 2000

@@ -15,8 +15,8 @@ from .workers import Worker
 from .workloads import Workload
 
 SAMPLE = 0.15  #: Minimum seconds of a sample, which has at least one run.
-TRIALS = 2  #: Samples per variant of PyTorch. The variant with the shortest one is measured.
-CHECKED_FLOPS = 60e9  #: Operations of the largest workload that NumPy checks in float64, which takes seconds.
+TRIALS = 2  #: Samples per variant of PyTorch. The variant with the fastest sample is measured.
+CHECKED_FLOPS = 60e9  #: Operations of the largest workload that NumPy checks in float64, in a few seconds.
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Bench(ExitStack):
         return self.ours.ask("peaks")
 
     def measure(self, workload: Workload) -> Result:
-        """Check the results, then measure time and, for networks, memory; a single op needs memory only for arrays."""
+        """Check the results, then measure time and, for networks, memory. A single op needs only its arrays."""
         result = self._checked(workload)
         if result.wrong:
             return result
@@ -120,7 +120,7 @@ class Bench(ExitStack):
         return Result(workload, error=ours.error, peer_error=peer.error, wrong=ours.wrong, notes=notes)
 
     def _reference(self, workload: Workload) -> dict[str, np.ndarray] | None:
-        """Return results in float64: PyTorch's, or those of our NumPy pairs if they are fast enough."""
+        """Return results in float64: PyTorch's, or those of our NumPy variants if NumPy is fast enough."""
         if self.peer:
             return self.peer.ask("outputs", workload, "float64")
         if costs.flops(workload) > CHECKED_FLOPS:
@@ -135,7 +135,7 @@ class Bench(ExitStack):
                 peer.ask("prepare", result.workload, variant)
                 times[variant] = min(peer.ask("seconds", SAMPLE) for _ in range(TRIALS))
             except MeasurementError as error:
-                if not peer.process.is_alive() or " " not in variant:  # only compiling may fail
+                if not peer.process.is_alive() or " " not in variant:  # only torch.compile may fail
                     raise
                 notes += (f"{variant}: {error}",)
         return replace(result, variant=min(times, key=times.__getitem__), notes=notes)

@@ -1,6 +1,6 @@
 """The workloads as tinysegnet computes them: `prepare(workload)` returns a function that does one run.
 
-Without PyTorch, the same functions compute the reference, in float64 and with the NumPy pairs.
+Without PyTorch, the same functions compute the reference, in float64 with the NumPy variants.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def prepare(workload: Workload, dtype: str = "float32") -> Callable[[], dict[str
     if workload.kind in OPS:
         return partial(OPS[workload.kind], workload, **arrays)
     model = build(workload.model, CLASSES, dtype=dtype)
-    model.load_state(build(workload.model, CLASSES).state())  # the reference has weights in float32 as well
+    model.load_state(build(workload.model, CLASSES).state())  # the weights of the reference are also rounded to float32
     if workload.kind == "infer":
         return lambda: {"logits": model.forward(arrays["pictures"])}
     return partial(_train, model, optim.SGD(model, learning_rate=0.01, momentum=0.9), **arrays)

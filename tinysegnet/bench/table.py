@@ -7,7 +7,7 @@ from typing import Any
 from . import costs
 from .measure import BenchSettings, Result
 
-#: Title, alignment and width of each column. PyTorch's columns are printed only if it is measured.
+#: Title, alignment and width of each column. PyTorch's columns are printed only if PyTorch is measured.
 COLUMNS = [("workload", "<21"), ("ms", ">8"), ("PyTorch", ">8"), ("ratio", ">6"), ("layout", "<13"), ("speed", ">12"),
            ("peak", ">5"), ("error", ">7"), ("PyTorch", ">7"), ("MB", ">6"), ("PyTorch", ">7"), ("", "<9")]  # fmt: skip
 PYTORCH = (2, 3, 4, 8, 10)  #: Indices of PyTorch's columns.

@@ -1,4 +1,4 @@
-"""Results are checked against the same computation in float64 before they are timed."""
+"""Checks of results, which are compared with the same computation in float64 before anything is timed."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 #: The largest accepted |found - reference| / |reference| (2-norms of whole arrays) in float32. In single ops, rounding
-#: grows with the length of the sums; gradients have the longest. In networks, it can decide which of two almost equal
-#: pixels in a pooling window is the largest, so that unpooling moves a value. One moved value in 10,000 is an error of
-#: 1e-2 in the logits (PyTorch: up to 7e-3). Such errors cancel in the loss, a mean, but affect the gradient of a step.
+#: errors grow with the length of the sums, and gradients have the longest sums. In networks, rounding can decide which
+#: of two almost equal pixels in a pooling window is larger, so that unpooling moves a value. If one value in 10,000
+#: moves, the logits have an error of 1e-2 (PyTorch: up to 7e-3). Such errors cancel in the loss, but not in gradients.
 BOUNDS = {"out": 1e-4, "logits": 5e-2, "loss": 1e-3, "next loss": 1e-2}
 GRADIENT = 1e-3  #: The bound for gradients.
 

@@ -1,7 +1,7 @@
 """Worker processes: tinysegnet and PyTorch run in separate processes.
 
-Two thread pools in one process disturb each other, and peak memory covers everything that a process ever did. One
-`Worker` runs a task while the others wait. The worker "numpy" computes the reference with tinysegnet's NumPy pairs.
+Two thread pools in one process would disturb each other, and peak memory is measured per process. Only one `Worker`
+runs a task at a time. The worker "numpy" computes the reference with tinysegnet's NumPy variants.
 """
 
 import multiprocessing
@@ -20,7 +20,7 @@ from ..errors import MeasurementError
 from . import machine, ours
 from .workloads import Workload
 
-PATIENCE = 2.0  #: Seconds that a process gets to end by itself.
+PATIENCE = 2.0  #: Seconds that a process has to end by itself.
 
 
 class Worker(AbstractContextManager):
@@ -36,7 +36,7 @@ class Worker(AbstractContextManager):
         other.close()
 
     def __exit__(self, *error: Any) -> None:
-        """End the process, even one that is busy."""
+        """End the process, even if it is busy."""
         self.connection.close()
         self.process.join(PATIENCE)
         if self.process.is_alive():
@@ -44,10 +44,10 @@ class Worker(AbstractContextManager):
             self.process.join()
 
     def ask(self, task: str, *arguments: Any) -> Any:
-        """Call a method of `_Server` in the process.
+        """Call a method of `_Server` in the worker process.
 
         Raises:
-            MeasurementError: if the method fails, with its message, or if the process ended.
+            MeasurementError: if the method fails or the process has ended.
         """
         try:
             self.connection.send((task, arguments))
@@ -63,7 +63,7 @@ class Worker(AbstractContextManager):
 
 @contextmanager
 def _backend_of(name: str) -> Iterator[None]:
-    """Set the environment variable that "numpy" reads at its start; other workers must not inherit it."""
+    """Set the environment variable that the worker "numpy" reads at its start. Other workers must not inherit it."""
     before = dict(os.environ)
     if name == "numpy":
         os.environ["TINYSEGNET_BACKEND"] = "numpy"
@@ -76,7 +76,7 @@ def _backend_of(name: str) -> Iterator[None]:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C while a process starts, which inherits this: the parent ends its workers."""
+    """Ignore Ctrl-C while a process starts, so that the process inherits this. The parent ends its workers."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -130,7 +130,7 @@ class _Server:
 
     def prepare(self, workload: Workload, variant: str = "") -> None:
         """Prepare a workload and run it twice, so that one-off costs of the first runs are not measured."""
-        self.run = lambda: None  # frees the arrays of the previous workload
+        self.run = lambda: None  # free the arrays of the previous workload
         self.run = self.module.prepare(workload, *([variant] if variant else []))
         self.run()
         self.run()
@@ -146,7 +146,7 @@ class _Server:
     def peak_memory(self) -> int | None:
         """Return the peak memory of the process in bytes, or None if the system does not report it."""
         status = Path("/proc/self/status")
-        if status.exists():  # not getrusage: on Linux it starts from the peak of the parent process
+        if status.exists():  # on Linux, getrusage starts from the peak of the parent process
             return next(int(line.split()[1]) << 10 for line in status.read_text().splitlines() if "VmHWM" in line)
         if sys.platform == "win32":
             return None

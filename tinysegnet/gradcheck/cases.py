@@ -1,10 +1,10 @@
-"""Small test arguments of order 1 for every op, among them many edge cases.
+"""Small test arguments of order 1 for every op, including many edge cases.
 
-They include odd sizes, H != W, two samples, channel counts that are no multiples of 4, kernels larger than the picture,
-strides, overlapping windows and 1x1 pictures. Where an op has kinks (ReLU, pooling), the values come from a shuffled
-grid whose spacing is far larger than any step. Cases with gradient=False check values only: ties, zeros, huge logits.
+They include odd sizes, H != W, two samples, channel counts that are not multiples of 4, kernels larger than the
+picture, strides, overlapping windows and 1x1 pictures. Where an op has kinks (ReLU, pooling), the values come from a
+shuffled grid whose spacing is far larger than any step. Cases with gradient=False check only values.
 
-A case draws its arguments from a generator, so they differ for every seed. An op without a case fails the tests.
+A case draws its arguments from a generator, so they differ for every seed. The tests fail if an op has no case.
 """
 
 from collections.abc import Callable
@@ -55,12 +55,12 @@ def add_drawn(op: str, name: str, values: Callable[[np.random.Generator], np.nda
 
 
 def normal(*shape: int, scale: float = 1.0) -> Callable[[np.random.Generator], np.ndarray]:
-    """Return a function that draws normal numbers."""
+    """Return a function that draws normally distributed numbers."""
     return lambda rng: scale * rng.standard_normal(shape)
 
 
 def grid(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
-    """Return a function that draws numbers between -2 and 2, at least 4/size apart and not 0, in random order."""
+    """Return a function that draws numbers between -2 and 2, nonzero and 4/size apart, in random order."""
     size = int(np.prod(shape))
     return lambda rng: rng.permutation((np.arange(size) + 0.5 - size // 2) * (4 / size)).reshape(shape)
 
@@ -112,7 +112,7 @@ DEPTHWISE: list[tuple] = [
 
 def _conv_case(op: str, inputs: Shape, features: int, name: str, x: Shape, weight: Shape, bias: bool,
                settings: dict[str, Any]) -> None:  # fmt: skip
-    """Add a case. inputs: the axes of weight that an output value sums over. features: the axis that bias has."""
+    """Add a case. inputs: the axes of weight that an output value sums over. features: the axis of the bias."""
 
     def draw(rng: np.random.Generator) -> Arguments:
         scaled = rng.standard_normal(weight) / np.sqrt(np.prod([weight[axis] for axis in inputs]))

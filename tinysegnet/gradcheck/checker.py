@@ -1,7 +1,7 @@
 """The gradient check for any NumPy layer, which compares a backward with its forward.
 
-A passed check shows only that backward is the derivative of forward. A wrong forward with a matching backward passes.
-Detecting it takes an independent implementation: tests/oracle compares with PyTorch.
+A passed check shows only that backward is the derivative of forward. It accepts a wrong forward with a matching
+backward. Detecting a wrong forward takes an independent implementation, so tests/oracle compares with PyTorch.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,10 +26,10 @@ def check(forward: Callable, backward: Callable, *arrays: Any, seed: int = 0, h:
 
     Args:
         forward, backward: the layer.
-        arrays: the arguments. Float arrays are differentiated as float64 copies; all others are passed on.
+        arrays: the arguments. Float arrays are differentiated as float64 copies; others are passed on unchanged.
         seed: the seed of the random dout and directions.
         h, rtol, floor: the acceptance rule (see `differences`).
-        outputs: the numbers of the differentiated results, by default the first. With several, dout is a tuple.
+        outputs: the indices of the differentiated results, by default the first. With several, dout is a tuple.
         names: the names of the arrays, by default from forward's signature.
         title: the title of the report.
         every: the size up to which tensors are checked at every entry.
@@ -38,7 +38,7 @@ def check(forward: Callable, backward: Callable, *arrays: Any, seed: int = 0, h:
             layer in a lambda if one of its keywords is named like an argument of `check`.
 
     Raises:
-        ShapeError: if the layer returns anything other than the above.
+        ShapeError: if forward or backward returns anything other than described above.
     """
     subject, rule = Subject(forward, backward, arrays, kwargs, outputs, names), Rule(h, rtol, floor)
     with np.errstate(all="ignore"):
@@ -54,12 +54,12 @@ class _LayerPoint:
     def __init__(self, subject: Subject, rule: Rule, seed: int):
         self.subject, self.rule = subject, rule
         self.rng = np.random.default_rng([seed, 2])
-        # dout has a separate generator, because the generator of the arguments could repeat their numbers
+        # dout has its own seed, because a generator with the seed of the arguments could repeat their numbers
         self.outs, self.douts, self.cache, self.gradients = subject.examine(np.random.default_rng([seed, 1]))
         self.F = sum(float(np.abs(out * dout).sum()) for out, dout in zip(self.outs, self.douts, strict=True))
 
     def value(self, k: int, moved: np.ndarray) -> float:
-        """Return J(moved) - J(x), subtracted before summing to reduce rounding."""
+        """Return J(moved) - J(x). Subtracting before summing reduces rounding errors."""
         outs, _ = self.subject.forward({k: moved})
         return sum(float(((new - old) * d).sum()) for new, old, d in zip(outs, self.outs, self.douts, strict=True))
 
@@ -87,7 +87,7 @@ class _LayerPoint:
         return find_hint(report.analytic, report.numeric, wrong, scene)
 
     def _sizes(self) -> dict[str, int]:
-        """Return candidates for a forgotten factor: N, the pixels of a picture and of the batch, and the channels."""
+        """Return candidates for a forgotten factor, such as the numbers of samples, pixels and channels."""
         shape = max((a.shape for a in (*self.outs, *(self.subject.arrays[k] for k in self.subject.floats))), key=len)
         if len(shape) == 4:
             N, H, W, C = shape

@@ -3,9 +3,9 @@
     forward(*arrays, **kwargs) -> (out, cache)          out: an array, a number, or a tuple of them
     backward(dout, cache) -> one gradient for each float array, in argument order (a bare array if there is one)
 
-A layer that returns anything else raises a ShapeError. A layer must not write to its arguments, return other results
-when called again, depend on anything but its cache, or be nonlinear in dout, as a ReLU that masks by the sign of dout.
-Each violation becomes a line of the report.
+A layer that returns anything else raises a ShapeError. A layer must not write to its arguments or return different
+results when called again. Its backward must depend only on its cache and be linear in dout, unlike a ReLU that masks by
+the sign of dout. Each violation becomes a line of the report.
 """
 
 import inspect
@@ -17,13 +17,13 @@ import numpy as np
 from ..errors import ShapeError
 
 LINEARITY = 1e-12
-ROUNDING = 2e-14  # relative to dout
+ROUNDING = 2e-14  # the accepted error of a gradient that should be 0, relative to dout
 
 
 def draw_dout(rng: np.random.Generator, out: np.ndarray) -> np.ndarray:
-    """Return a random dout of out's shape: normal numbers, or for a single number one from [0.5, 1.5].
+    """Return a random dout of out's shape: normally distributed, or in [0.5, 1.5] if out is a single number.
 
-    A dout of ones would test sum(out), which misses many mistakes. The sum of a batch norm does not depend on x.
+    A dout of ones would test sum(out), which misses many mistakes: a batch norm's output has a constant sum.
     """
     return np.float64(rng.uniform(0.5, 1.5)) if out.ndim == 0 else rng.standard_normal(out.shape)  # type: ignore[return-value]
 
@@ -90,7 +90,7 @@ class Subject:
             return self.forward(replaced)
 
     def _note_write(self, problem: str, error: ValueError) -> None:
-        """Note that NumPy refused a write to a read-only array, and continue with writable copies."""
+        """Record that the layer wrote to a read-only array, and continue with writable copies."""
         if "read-only" not in str(error) or not self.read_only:
             raise error
         self.problems.append(problem)
@@ -123,7 +123,7 @@ class Subject:
         return [self._gradient(k, g) for k, g in zip(self.floats, gradients, strict=True)]
 
     def _matched(self, gradients: list[Any]) -> list[Any]:
-        """Remove the None of arguments without a gradient."""
+        """Remove the None entries of arguments that have no gradient."""
         rest = [g for k, g in enumerate(gradients) if k not in self.floats]
         if len(gradients) >= len(self.arrays) and all(g is None for g in rest):
             return [gradients[k] for k in self.floats]
@@ -150,7 +150,7 @@ class Subject:
         return gradient.copy()
 
     def examine(self, rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray], Any, list[np.ndarray]]:
-        """Run the layer a few times, note every violation, and return outs, douts, cache and gradients."""
+        """Run the layer a few times, record every violation, and return outs, douts, cache and gradients."""
         before = [a.copy() for a in self.arrays if isinstance(a, np.ndarray)]
         outs, cache = self.forward()
         outs = [out.copy() for out in outs]
@@ -159,7 +159,7 @@ class Subject:
         if not self.read_only:
             cache = self.forward()[1]
             gradients = self.backward(douts, cache)
-        if self._repeats(outs, douts, cache, gradients):  # otherwise linearity cannot be tested
+        if self._repeats(outs, douts, cache, gradients):  # without repeatable gradients, linearity cannot be tested
             self._examine_linearity(douts, others, cache, gradients)
         after = [a for a in self.arrays if isinstance(a, np.ndarray)]
         if not all(map(_same_bits, before, after)):
@@ -169,17 +169,17 @@ class Subject:
         return outs, douts, cache, gradients
 
     def _repeats(self, outs, douts, cache, gradients) -> bool:
-        """Return whether results have the same bits when repeated, also after a forward with other arguments."""
+        """Return whether repeated calls return the same bits, even after a forward with other arguments."""
         if not all(map(_same_bits, outs, self.forward()[0])):
-            self.problems.append("forward returns other results when called again with the same arguments; "
+            self.problems.append("forward returns different results when called again with the same arguments; "
                                  "pass random numbers as an argument, such as a mask")  # fmt: skip
         if not all(map(_same_bits, gradients, self.backward(douts, cache))):
-            self.problems.append("backward returns other gradients when called again with the same cache; "
+            self.problems.append("backward returns different gradients when called again with the same cache; "
                                  "it writes to the cache, or accumulates a sum")  # fmt: skip
             return False
         self.forward({k: np.flip(self.arrays[k]) for k in self.floats})  # other arguments of the same shapes and range
         if not all(map(_same_bits, gradients, self.backward(douts, cache))):
-            self.problems.append("backward returns other gradients after another forward; "
+            self.problems.append("backward returns different gradients after another forward; "
                                  "it reads something that is not in its cache")  # fmt: skip
             return False
         return True
@@ -187,7 +187,7 @@ class Subject:
     def _examine_linearity(self, douts, others, cache, gradients) -> None:
         """Check that backward(a u + b v) = a backward(u) + b backward(v), as the chain rule is linear in dout."""
         a, b = 0.75, -1.5
-        noise = ROUNDING * max(np.abs(d).max(initial=0) for d in (*douts, *others))  # the error of a gradient of 0
+        noise = ROUNDING * max(np.abs(d).max(initial=0) for d in (*douts, *others))
         mixed = self.backward([a * u + b * v for u, v in zip(douts, others, strict=True)], cache)
         second = self.backward(others, cache)
         for k, both, u, v in zip(self.floats, mixed, gradients, second, strict=True):
@@ -198,7 +198,7 @@ class Subject:
 
 
 def _argument_names(forward: Callable, arrays: Sequence[Any]) -> list[str]:
-    """Return the names from forward's signature, and argument0, argument1, ... where it has none."""
+    """Return the names from forward's signature, or names such as argument0 where it has none."""
     try:
         parameters = list(inspect.signature(forward).parameters.values())
     except (TypeError, ValueError):

@@ -8,16 +8,16 @@ division by 2 h would have a relative error of eps * x / h. A slope `a` from bac
 
     |a - n| <= rtol * max(|a|, |n|)  +  floor * eps * F / h
 
-The second term is the rounding noise of the difference, so that a true gradient of 0 causes no false alarm.
+The second term is the rounding noise of the difference, which prevents false alarms if the true gradient is 0.
 
-If a slope is refused, the two one-sided slopes show why. K(h) is |slope to the right - slope to the left|:
+If a slope is rejected, the two one-sided slopes show why. K(h) is |slope to the right - slope to the left|:
 
     smooth    K = h |J''|         halves with h        ratio K(h/2)/K(h) = 0.5      an error is a bug
     kink      K = bend            is constant          1                            ReLU at 0, a tie in pooling
     jump      K = height / h      doubles              2                            unpooling after a tie
 
 A kink or jump within h of x explains an error of at most K/2, and it disappears when h shrinks below its distance. So
-the step shrinks tenfold while K explains the error. An entry exactly at a kink counts as crossed and is not judged.
+the step shrinks by a factor of 10 while K explains the error. An entry at a kink counts as crossed and is not judged.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ class Rule:
 
 @dataclass
 class Probe:
-    """A slope of a tensor, measured and judged. `where` is an index, or "direction k"."""
+    """A measured slope of a tensor and its verdict. `where` is an index, or "direction k"."""
 
     where: tuple[int, ...] | str
     analytic: float
@@ -61,7 +61,7 @@ class Probe:
     status: str = "ok"  # "ok", "wrong", or "crossed" (at a kink or jump, so not judged)
     kind: str = "smooth"  # "smooth", "kink" or "jump"
     ratio: float | None = None  # K(h/2) / K(h), or None where the one-sided slopes agree
-    shrunk: bool = False  # whether a kink or jump within the first step made the step smaller
+    shrunk: bool = False  # whether the step was reduced because of a kink or jump
 
     @property
     def error(self) -> float:
@@ -70,7 +70,7 @@ class Probe:
 
     @property
     def excess(self) -> float:
-        """The ratio error / allowed error. Above 1 the slope is refused. For a NaN it is infinite."""
+        """The ratio error / allowed error, infinite for a NaN. A slope is rejected if its ratio exceeds 1."""
         return self.error / self.allowed if np.isfinite(self.error) else np.inf
 
 
@@ -78,8 +78,8 @@ class Probe:
 class Objective:
     """J as a function of one tensor, at the point x.
 
-    value(moved): J(moved) - J(x). gradient: from backward. F: sum |out * dout|. signature(): the branches (signs of
-    ReLUs, maxima of pools) of the last evaluation, or None where they are unknown. branch: the branches at x.
+    value(moved): J(moved) - J(x). gradient: the result of backward. F: sum |out * dout|. signature(): the branches
+    (signs of ReLUs, maxima of pools) of the last evaluation, or None where they are unknown. branch: the branches at x.
     """
 
     value: Callable[[np.ndarray], float]
@@ -90,7 +90,7 @@ class Objective:
     branch: bytes | None = None
 
     def judge(self, move: Move, rule: Rule, where: tuple[int, ...] | str) -> Probe:
-        """Measure the slope along `move`, an index or an array of x's shape, and compare it with the gradient's."""
+        """Measure the slope along `move`, an index or an array of x's shape, and compare it with backward's."""
         h, first = rule.h, None
         while True:
             analytic, numeric, right, left, crossed = self._measure(move, h)
@@ -108,10 +108,10 @@ class Objective:
             h /= 10
 
     def taylor_slope(self, direction: np.ndarray) -> float | None:
-        """Return p where |J(x + h d) - J(x) - h gradient.d| falls as h^p: 2 if the gradient is right, 1 if it is wrong.
+        """Return p if |J(x + h d) - J(x) - h gradient.d| falls as h^p: 2 if the gradient is right, 1 if it is wrong.
 
-        This needs no tolerance. Return None if the remainder is only rounding noise: J is linear, the gradient right.
-        Steps begin at 1e-3, 1e-4 or 1e-5, the largest at which no branch changes. Return NaN if there is none.
+        No tolerance is needed. Return None if J is linear and the gradient right, so that the remainder is only noise.
+        The first step is 1e-3, 1e-4 or 1e-5, the largest at which no branch changes. Return NaN if no step qualifies.
         """
         for first in (TAYLOR_STEP, TAYLOR_STEP / 10, TAYLOR_STEP / 100):
             remainders, crossed = [], False
@@ -142,12 +142,12 @@ class Objective:
         return analytic, (up - down) / step, up / (step / 2), -down / (step / 2), crossed
 
     def _kind(self, move: Move, h: float, bend: float, noise: float) -> tuple[str, float | None]:
-        """Return "smooth", "kink" or "jump", and the ratio that decides."""
+        """Return "smooth", "kink" or "jump", and the ratio that determines it."""
         if not bend > 4 * noise:
             return "smooth", None
         _, _, right, left, _ = self._measure(move, h / 2)
         ratio = abs(right - left) / bend
-        # below 1/4 there is a kink between h/2 and h, which the half step does not reach
+        # a ratio below 1/4 means a kink between h/2 and h, which the half step does not reach
         return ("smooth" if 0.25 <= ratio < 0.75 else "jump" if ratio > 1.5 else "kink"), ratio
 
 

@@ -1,7 +1,7 @@
-"""Hints at the error in a gradient: cheap guesses, each tested against the numeric gradient.
+"""Hints about the error in a gradient: cheap guesses, each tested against the numeric gradient.
 
-Every guess is a sentence with a test that rarely passes by accident. For example, "numeric = 0.125 x analytic" must be
-true for the whole tensor. The first guess that fits is the hint.
+Every guess has a test that rarely passes by accident. For example, "numeric = 0.125 x analytic" must be true for the
+whole tensor. The first guess that passes its test becomes the hint.
 """
 
 import itertools
@@ -39,7 +39,7 @@ class Scene:
 def find_hint(analytic: np.ndarray, numeric: np.ndarray, wrong: np.ndarray, scene: Scene) -> str | None:
     """Return the first guess that explains how `analytic` differs from `numeric`, or None.
 
-    All three arrays have the same shape. `wrong` marks the entries that were refused.
+    All three arrays have the same shape. `wrong` marks the entries that were rejected.
     """
     if not np.isfinite(analytic).all():
         return f"{int((~np.isfinite(analytic)).sum())} entries are NaN or infinite"

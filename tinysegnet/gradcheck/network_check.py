@@ -5,7 +5,7 @@ which involve every entry, and a few of its entries are moved one by one. Everyt
 statistics, random generators) is restored before each evaluation.
 
 A network has a kink at each of its thousands of ReLUs and a jump at each pool. `branch_signature()`, a hash of all
-masks and indices, shows whether a step crossed one of them. If so, the step shrinks and the noise floor grows tenfold.
+masks and indices, shows whether a step crossed one of them. If it did, the step shrinks to a tenth.
 """
 
 from collections.abc import Callable
@@ -103,7 +103,7 @@ class _NetworkPoint:
             self.problems.append("two forwards from the same state differ; the model has randomness or state besides "
                                  "its buffers and generators")  # fmt: skip
         if not np.isfinite(self.terms).all():
-            self.problems.append("the loss is not finite here")
+            self.problems.append("the loss is NaN or infinite for these pictures")
         for name, array in self.tensors.items():
             gradient = self.gradients.get(name)
             if gradient is None or gradient.shape != array.shape:
@@ -159,4 +159,4 @@ def _hint(probes: list[Probe]) -> str | None:
     factors = np.array([p.numeric / p.analytic for p in wrong if p.analytic])
     if len(factors) > 1 and np.ptp(factors) <= 1e-4 * np.abs(factors).max():
         return f"numeric = {factors.mean():.4g} x analytic in every probe: a factor is missing"
-    return "start with the refused tensor closest to the output, since the error affects all gradients before it"
+    return "start with the wrong tensor closest to the output, since its error affects all gradients before it"

@@ -1,4 +1,4 @@
-"""The results of a gradient check: a table, and the details of each refused tensor."""
+"""The results of a gradient check: a table, and the details of each failed gradient."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..errors import TinySegNetError
 from .differences import Probe
 
 MOST_CROSSED = 0.02
-MOST_ROWS, MOST_REFUSALS = 8, 3  # for notebooks, since a network has a hundred gradients
-# Words in a line of `problems`, which `contract` writes, and the law that was broken.
+MOST_ROWS, MOST_REFUSALS = 8, 3  # limits for notebooks, since a network has a hundred gradients
+# Words in the lines of `problems` that `contract` writes, and the laws that they say are broken.
 LAWS = {"not linear in dout": "linear in dout", "called again": "repeatable", "after another forward": "repeatable",
         "writes to": "arguments unwritten", "written to": "arguments unwritten"}  # fmt: skip
 
@@ -39,12 +39,12 @@ class TensorReport:
 
     @property
     def worst(self) -> Probe:
-        """The probe to show: the one with the largest error, or the one closest to refusal if none is wrong."""
+        """The probe to show: the one with the largest ratio error / allowed error, preferably a wrong one."""
         return max(self.probes, key=lambda p: (p.status == "wrong", p.excess if p.status != "crossed" else -1))
 
     @property
     def excess(self) -> float:
-        """The largest ratio error / allowed error. Above 1 it is wrong. Crossed probes do not count."""
+        """The largest ratio error / allowed error, without crossed probes. It is above 1 if a probe is wrong."""
         return max((p.excess for p in self.probes if p.status != "crossed"), default=0.0)
 
     @property
@@ -66,7 +66,7 @@ class TensorReport:
                 f"{taylor_text(self.taylor):>6}   {_crossings(self.probes)}")  # fmt: skip
 
     def details(self) -> list[str]:
-        """Return the lines that explain a refused tensor."""
+        """Return the lines that explain why a tensor failed."""
         p = self.worst if self.count("wrong") else next(p for p in self.probes if p.status == "crossed")
         place = f"[{', '.join(map(str, p.where))}]" if isinstance(p.where, tuple) else f" along {p.where}"
         lines = [f"worst  {self.name}{place}   analytic {p.analytic:+.4e}   numeric {p.numeric:+.4e}   "
@@ -90,9 +90,9 @@ class TensorReport:
 
 @dataclass
 class Report:
-    """The result of a gradient check, or of several (`parts`). It is true if everything was accepted.
+    """The result of a gradient check, or of several (`parts`). Its truth value equals `ok`.
 
-    `str()` returns the table, and `to_dict()` the data. `problems` lists violations of the layer's contract.
+    `str()` returns the table, and `to_dict()` returns the data. `problems` lists violations of the layer's contract.
     """
 
     title: str
@@ -182,8 +182,8 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """Return HTML for notebooks: the verdict, one row per gradient over all cases, and details of refused ones."""
-        # imported here, since it takes a tenth of a second and most programs do not need it
+        """Return HTML for notebooks: the verdict, one row per gradient over all cases, and details of failed ones."""
+        # imported here, since the import takes a tenth of a second and most programs do not need it
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
         gradients: dict[str, list[TensorReport]] = {}
@@ -192,7 +192,7 @@ class Report:
         refused = [name for name, tensors in gradients.items() if not all(t.ok for t in tensors)]
         shown = [*refused, *(name for name in gradients if name not in refused)][:MOST_ROWS]
         rows = [Report(name, tensors) for name, tensors in gradients.items() if name in shown]
-        # for each refused gradient, the first case with a hint
+        # for each failed gradient, the first case with a hint
         examples = [min((t for t in gradients[name] if not t.ok), key=lambda t: t.hint is None) for name in refused]
         templates = Environment(loader=PackageLoader(__package__, ""), autoescape=True, undefined=StrictUndefined,
                                 trim_blocks=True, lstrip_blocks=True)  # fmt: skip
@@ -202,7 +202,7 @@ class Report:
         )
 
     def all_problems(self) -> list[str]:
-        """Return the problems of the report and of its parts, each once."""
+        """Return the problems of the report and of its parts without duplicates."""
         return list(dict.fromkeys([*self.problems, *(problem for part in self.parts for problem in part.problems)]))
 
     def to_dict(self) -> dict[str, Any]:

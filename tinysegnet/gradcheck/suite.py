@@ -43,7 +43,7 @@ def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[
     Args:
         op, variant: names in `ops.REGISTRY`. With None as the variant, the public functions are checked.
         seed: the seed of the arguments and of dout.
-        pair: another (forward, backward) to check on this op's cases, such as your own.
+        pair: another (forward, backward) to check on the cases of this op, such as your own.
         backward: another backward to check, which takes the caches of the NumPy forward.
         settings: as for `check`.
 
@@ -88,7 +88,7 @@ def check_all(variant: str | None = None, *, ops: Sequence[str] = (), seed: int 
 def run(names: Sequence[str] = (), *, json: bool = False, seed: int = 0) -> tuple[str, bool]:
     """Return the output of `tinysegnet gradcheck [OP ...]`, as a table or as JSON, and whether all checks passed."""
     for op in names:
-        find_variants(op)  # so that an unknown name is an error before the first check
+        find_variants(op)  # so that an unknown name raises an error before the first check
     reports = check_all(ops=names, seed=seed)
     ok = all(report.ok for report in reports)
     if json:

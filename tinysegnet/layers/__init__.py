@@ -1,9 +1,9 @@
-"""Layers: each combines an op with parameters and running statistics. A `Tape` holds the state of a call.
+"""Layers: each combines an op with parameters and running statistics. A `Tape` stores the state of a call.
 
     layer.forward(x, tape)        returns the output and records in the tape what backward needs
     layer.backward(dout, tape)    removes that record, assigns layer.grads and returns dx
 
-A layer on its own needs no tape: `layer.forward(x, training=True)` and `layer.backward(dout)` use the tape of their
+A single layer needs no tape: `layer.forward(x, training=True)` and `layer.backward(dout)` use the tape of the current
 thread. `params` and `grads` have the same keys, and `buffers` contains the running statistics. Calling backward twice,
 or after a forward pass without training, raises an error that names the layer. The classes are named as in torch.nn.
 """

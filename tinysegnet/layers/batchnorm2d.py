@@ -12,12 +12,12 @@ from .relu_layer import ReLU
 class BatchNorm2d(Layer):
     """Batch normalisation with running statistics, as in torch.nn.BatchNorm2d.
 
-    Training normalises with the mean and variance of the batch and moves the running statistics towards them, with the
-    unbiased variance. Inference normalises with the running statistics.
+    Training normalises with the mean and biased variance of the batch, and moves the running statistics towards the
+    mean and the unbiased variance. Inference normalises with the running statistics.
 
     Args:
         num_features: the number of channels.
-        eps: added to the variance.
+        eps: a small constant added to the variance.
         momentum: the weight of each batch in the running statistics.
     """
 

@@ -13,13 +13,13 @@ from .relu_layer import ReLU
 
 
 class Conv2d(ConvolutionLayer):
-    """A convolution. Its initial weight has standard deviation sqrt(2 / fan_in) (He et al. 2015, section 2.2).
+    """A convolution whose initial weight has standard deviation sqrt(2 / fan_in) (He et al. 2015, section 2.2).
 
     Args:
         in_channels, out_channels: the number of input and output channels.
         kernel_size: height and width of the kernel. The weight has shape (K, K, in_channels, out_channels).
         stride, padding: as for `ops.conv2d_forward`.
-        rng: draws the initial weight. None gives zeros that take no memory.
+        rng: the generator of the initial weight, or None for zeros that take no memory.
     """
 
     op = "conv2d"
@@ -36,7 +36,7 @@ class Conv2d(ConvolutionLayer):
         return self._ops(tape).forward(x, self.params["weight"], self.params.get("bias"), **settings)
 
     def infer(self, x, following, tape):
-        """Apply a following BatchNorm2d and ReLU within the convolution, but not subclasses, which may differ."""
+        """Apply a following BatchNorm2d and ReLU within the convolution, but not their subclasses, which may differ."""
         if tape.definitions or tape.statistics is not None:
             return super().infer(x, following, tape)
         kinds = [type(layer) for layer in following[:2]]

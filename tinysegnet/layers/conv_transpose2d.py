@@ -10,15 +10,15 @@ from .layer import Layer, he_normal
 
 
 class ConvTranspose2d(ConvolutionLayer):
-    """A transposed convolution, the adjoint of a Conv2d: every input pixel adds a scaled kernel to the output.
+    """A transposed convolution, the adjoint of a Conv2d: every input pixel adds a scaled copy of the kernel.
 
     Args:
         in_channels, out_channels: the number of input and output channels.
         kernel_size: height and width of the kernel. The weight has shape (K, K, out_channels, in_channels).
         stride: the distance between neighbouring kernels, in output pixels.
-        pool: the layer whose input size the output takes. Without it, the output is `stride` times the input size.
-        bilinear: start with one bilinear kernel per channel (FCN, Long et al. 2015, section 3.3).
-        rng: draws the initial weight unless it is bilinear. None gives zeros that take no memory.
+        pool: the layer whose input size is restored. Without a pool, the output is `stride` times the input size.
+        bilinear: whether to start with one bilinear kernel per channel (FCN, Long et al. 2015, section 3.3).
+        rng: the generator of the initial weight, unless it is bilinear, or None for zeros that take no memory.
     """
 
     op = "conv_transpose2d"
@@ -28,7 +28,7 @@ class ConvTranspose2d(ConvolutionLayer):
                  pool: Layer | None = None, bilinear: bool = False, rng: np.random.Generator | None,
                  dtype: Any = np.float32) -> None:  # fmt: skip
         shape = (kernel_size, kernel_size, out_channels, in_channels)
-        fan_in = max(1, kernel_size * kernel_size * in_channels // stride**2)  # the terms of one output value
+        fan_in = max(1, kernel_size * kernel_size * in_channels // stride**2)  # the number of terms of one output value
         smooth = bilinear and rng is not None
         weight = bilinear_weight(shape, stride, dtype) if smooth else he_normal(rng, shape, fan_in, dtype)
         super().__init__(weight, out_channels, bias)
@@ -54,7 +54,7 @@ class ConvTranspose2d(ConvolutionLayer):
 
 
 def bilinear_weight(shape: tuple[int, ...], stride: int, dtype: Any) -> np.ndarray:
-    """Return a weight (K, K, F, C) whose transposed convolution enlarges each channel separately and smoothly.
+    """Return a weight (K, K, F, C) whose transposed convolution enlarges each channel smoothly and on its own.
 
     The kernel is a triangle along each axis. The taps that contribute to one output pixel sum to 1, so constants stay
     constant except at the border. K = 2 * stride gives bilinear interpolation; a larger K smooths more.

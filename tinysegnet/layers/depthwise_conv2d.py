@@ -9,12 +9,12 @@ from .layer import he_normal
 
 
 class DepthwiseConv2d(ConvolutionLayer):
-    """A convolution of each channel with its own kernel, with stride 1 and "same" padding.
+    """A depthwise convolution: each channel has its own kernel. The stride is 1, and the padding is "same".
 
     Args:
         channels: the number of input and output channels.
         kernel_size: height and width of the kernel. The weight has shape (K, K, 1, channels).
-        rng: draws the initial weight. None gives zeros that take no memory.
+        rng: the generator of the initial weight, or None for zeros that take no memory.
     """
 
     op = "depthwise_conv2d"

@@ -9,7 +9,7 @@ from .layer import Layer
 class Dropout(Layer):
     """A layer that sets each value to 0 with probability p and divides the others by 1 - p.
 
-    It does so in training and when sampling. The tape's generator draws the masks.
+    This happens in training and in sampling. The tape's generator draws the masks.
     """
 
     op = "dropout"

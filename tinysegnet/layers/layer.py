@@ -17,7 +17,7 @@ Interval = tuple[int, int]  #: the first and last row or column, both inclusive
 
 
 class Layer:
-    """The base class of all layers. It defines everything that the rest of the library asks of a layer.
+    """The base class of all layers. It defines everything that the rest of the library needs from a layer.
 
     A new layer overrides `_forward` and `_backward`:
 
@@ -79,7 +79,7 @@ class Layer:
             training, sample: the kind of a call without a tape; see `Tape`.
 
         Raises:
-            StateError: `training` or `sample` is given together with a tape.
+            StateError: if `training` or `sample` is given together with a tape.
         """
         if tape is None:
             tape = thread_tape()
@@ -102,7 +102,7 @@ class Layer:
             input_gradient: if False, dx may be None, which saves computing it.
 
         Raises:
-            StateError: there is no matching forward pass, which must be in training or with `Tape.keep`.
+            StateError: if there is no matching forward pass in training or with `Tape.keep`.
         """
         tape = thread_tape() if tape is None else tape
         if self not in tape.caches:
@@ -115,7 +115,7 @@ class Layer:
         raise NotImplementedError
 
     def _backward(self, dout: np.ndarray, cache: Any, tape: Tape, input_gradient: bool) -> Any:
-        """Return dx and assign `grads`. This default needs an op whose gradients are those of x and `params`."""
+        """Return dx and assign `grads`. The default needs an op whose gradients are those of x and `params`."""
         if not (input_gradient or self.params):
             return None
         if not self.op:
@@ -134,19 +134,19 @@ class Layer:
         return dx
 
     def infer(self, x: np.ndarray, following: Sequence[Layer], tape: Tape) -> tuple[np.ndarray, int]:
-        """Return the output in inference, and how many of the following layers are already applied to it."""
+        """Return the output in inference, and how many of the following layers it already includes."""
         return self.forward(x, tape), 0
 
     def fuse(self, following: Layer) -> Layer | None:
-        """Return a layer for training that computes this and the following one in one pass, or None."""
+        """Return a layer for training that computes this layer and the following one in one pass, or None."""
         return None
 
     def fold(self, following: Layer) -> Layer | None:
-        """Return a new layer that equals both in inference at their current statistics, or None."""
+        """Return a new layer that equals this layer and the following one in inference, or None."""
         return None
 
     def make_identity(self) -> None:
-        """Set parameters and running statistics so that inference returns its input, if there are statistics."""
+        """Set parameters and running statistics, if there are any, so that inference returns its input."""
 
     def convert(self, dtype: Any) -> None:
         """Convert the parameters and statistics to another dtype, and drop the gradients."""
@@ -168,17 +168,17 @@ class Layer:
         return {}
 
     def explanation(self) -> dict[str, str]:
-        """Return HTML texts for the walk that replace the explanation of this kind of layer.
+        """Return HTML texts that replace the walk's explanation of this kind of layer.
 
         Returns:
-            Any of the keys title, what, why, formula, backward and backward_formula.
+            A dictionary with any of the keys title, what, why, formula, backward and backward_formula.
         """
         return {}
 
     # --- cost and receptive field -------------------------------------------------------------------------------------
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape (N, H, W, C) of the output. For a layer with a `pool`, its H and W are ignored."""
+        """Return the shape (N, H, W, C) of the output. If the layer has a `pool`, callers ignore this H and W."""
         return input_shape
 
     def multiply_adds(self, input_shape: tuple[int, ...]) -> int:
@@ -194,7 +194,7 @@ class Layer:
         return 0
 
     def skip_bytes(self, input_shape: tuple[int, ...], itemsize: int) -> int:
-        """Return the bytes of the indices or feature maps that are kept for the layer whose `source` this is."""
+        """Return the bytes of indices or feature maps stored for the layer that has this one as its `source`."""
         return self.indices_bytes(input_shape)
 
     def receptive_interval(self, axis: int, interval: Interval, size: tuple[int, ...],
@@ -206,18 +206,18 @@ class Layer:
         return interval
 
     def skip_interval(self, axis: int, interval: Interval, size: tuple[int, ...]) -> Interval:
-        """Return the interval of the input for an interval of the output of the layer whose `source` this is."""
+        """Return the interval of the input for an output interval of the layer that has this one as its `source`."""
         return interval
 
     def branch_signature(self, cache: Any) -> bytes | None:
-        """Return which side of each kink each value took in the forward pass of this cache, or None without kinks."""
+        """Return the side of each kink on which each value was in this cache's forward pass, or None without kinks."""
         return None
 
 
 def he_normal(rng: np.random.Generator | None, shape: tuple[int, ...], fan_in: int, dtype: Any) -> np.ndarray:
-    """Return normal weights with standard deviation sqrt(2 / fan_in) (He et al. 2015, section 2.2).
+    """Return normally distributed weights with standard deviation sqrt(2 / fan_in) (He et al. 2015, section 2.2).
 
-    If rng is None, return zeros that take no memory, for a network of which only the shapes are needed.
+    If rng is None, return zeros that take no memory, for networks that are only built for their shapes.
     """
     if rng is None:
         return np.broadcast_to(np.zeros((), dtype), shape)
@@ -225,7 +225,7 @@ def he_normal(rng: np.random.Generator | None, shape: tuple[int, ...], fan_in: i
 
 
 def digest_branches(layers: Iterable[Layer], tape: Tape) -> bytes:
-    """Return one hash of the branch signatures of many layers."""
+    """Return one hash of the branch signatures of the given layers."""
     digest = hashlib.sha256()
     for layer in layers:
         signature = (layer.branch_signature(tape.caches[layer]) if layer in tape.caches else None) or b""

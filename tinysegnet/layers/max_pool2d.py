@@ -50,7 +50,7 @@ class MaxPool2d(Layer):
         return interval[0] * self.stride, interval[1] * self.stride + self.kernel_size - 1
 
     def skip_interval(self, axis, interval, size):
-        """Return the windows that contain an unpooling's output, because they determine its indices."""
+        """Return the interval of the windows that contain an unpooling's output, because they determine its indices."""
         windows = interval[0] // self.stride, interval[1] // self.stride
         return self.receptive_interval(axis, windows, size, size)
 

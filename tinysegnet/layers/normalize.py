@@ -12,7 +12,7 @@ class Normalize(Layer):
 
     Args:
         mean, scale: one value, or one value per channel in the order red, green, blue.
-        bgr: return the channels in the order blue, green, red.
+        bgr: whether to return the channels in the order blue, green, red.
     """
 
     def __init__(self, mean: Any, scale: Any, *, bgr: bool = False, dtype: Any = np.float32) -> None:

@@ -22,7 +22,7 @@ class SkipSource(Layer):
 
     Args:
         through: a convolution that reduces the number of stored feature maps, as in FCN (Long et al. 2015). This layer
-            shares its parameters.
+            shares the parameters of the convolution.
     """
 
     passes_on = mixes_channels = True

@@ -1,4 +1,4 @@
-"""The tape that holds the state of one call, and each thread's tape for calls without one."""
+"""The tape, which stores the state of one call, and each thread's tape for calls without one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ByLayer = WeakKeyDictionary[Any, Any]  # weak keys: a tape does not keep layers 
 
 
 class Tape:
-    """The state of one call: everything that forward keeps for backward, or a layer for a later layer.
+    """The state of one call: everything that forward stores for backward, or one layer for a later one.
 
     Inference stores nothing in the network, so many threads can share it. Training changes running statistics and
     gradients, so only one thread may train at a time. A training call can use its own tape:
@@ -26,14 +26,14 @@ class Tape:
         network.backward(dlogits, tape=tape)
 
     Args:
-        training: use batch statistics in batch norm and update the running statistics, apply dropout, and keep what
-            backward needs. `Network.forward(..., training=True)` does so for one call.
-        sample: apply dropout, otherwise as in inference. `Network.forward(..., sample=True)` does so for one call.
-        keep: keep what backward needs, but do not train: for gradients at fixed statistics.
-        definitions: run the NumPy definitions of the ops instead of the fast versions.
-        statistics: a dictionary. Each batch norm normalises with the statistics of the batch and stores them there as
-            (mean, biased variance, number of pixels). The running statistics change only in training.
-        generator: draws the dropout masks. Default: the network's generator.
+        training: whether to normalise with batch statistics and update the running statistics, apply dropout, and store
+            what backward needs. `Network.forward(..., training=True)` sets this for one call.
+        sample: whether to apply dropout in inference. `Network.forward(..., sample=True)` sets this for one call.
+        keep: whether to store what backward needs without training, for gradients at fixed statistics.
+        definitions: whether to run the NumPy definitions of the ops instead of the fast versions.
+        statistics: a dictionary. If given, each batch norm normalises with the statistics of the batch and stores them
+            in it as (mean, biased variance, number of pixels). The running statistics change only in training.
+        generator: the generator of the dropout masks. Default: the network's generator.
 
     Attributes:
         caches: for each layer, what its backward needs. Backward removes it.
@@ -60,7 +60,7 @@ class Tape:
         self.generator = own_generator or generator or _thread.generator
 
     def clear(self, layers: Collection[Any]) -> None:
-        """Drop everything that is kept for the backward pass of these layers."""
+        """Delete everything that is stored for the backward pass of these layers."""
         for kept in (self.caches, self.maps, self.map_gradients):
             for layer in layers:
                 kept.pop(layer, None)
@@ -94,5 +94,5 @@ _thread = _Thread()
 
 
 def thread_tape() -> Tape:
-    """Return this thread's tape. It records training calls, and calls of single layers, that are given no tape."""
+    """Return this thread's tape. It records training calls and calls of single layers that have no other tape."""
     return _thread.tape

@@ -11,10 +11,10 @@ class Upsample(Layer):
     """Upsampling by nearest-neighbour or bilinear interpolation, without parameters.
 
     Args:
-        mode: "nearest" repeats pixels, and "bilinear" interpolates between four.
+        mode: "nearest" repeats pixels, and "bilinear" interpolates between four pixels.
         scale_factor: the factor by which height and width grow.
-        pool: the layer whose input size the output takes, such as 45 where 2 * 23 would be 46. Without it, the output
-            is scale_factor times the input size.
+        pool: the layer whose input size is restored, such as 45 where 2 * 23 would be 46. Without a pool, the output is
+            `scale_factor` times as large as the input.
     """
 
     def __init__(self, mode: Literal["nearest", "bilinear"], *, scale_factor: int = 2,

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def auroc(values: np.ndarray, positive: np.ndarray) -> float:
-    """Return the probability that a random positive has a larger value than a random negative. Ties count half.
+    """Return the probability that a random positive has a larger value than a random negative. Ties count as one half.
 
     Args:
         values: an array of any shape, such as the uncertainty of each pixel.
@@ -24,15 +24,15 @@ def auroc(values: np.ndarray, positive: np.ndarray) -> float:
 
 
 class RankCounts:
-    """A histogram of non-negative values to three digits, which gives `auroc` of any number of pixels in 8 MB."""
+    """A histogram of non-negative values with three digits. It computes `auroc` for any number of pixels in 8 MB."""
 
-    DROPPED = 12  # of the 23 bits of a float32 mantissa; the remaining bits sort like the values
+    DROPPED = 12  # how many of the 23 mantissa bits are dropped; the remaining bits sort like the values
 
     def __init__(self) -> None:
         self.counts = np.zeros((2, 1 << (31 - self.DROPPED)), np.int64)
 
     def add(self, values: np.ndarray, positive: np.ndarray) -> None:
-        """Count non-negative values of any shape, and booleans of the same shape."""
+        """Add non-negative values of any shape, with booleans of the same shape."""
         bins = np.ascontiguousarray(values, np.float32).view(np.uint32) >> self.DROPPED
         for kind in (0, 1):
             self.counts[kind] += np.bincount(bins[positive == kind], minlength=self.counts.shape[1])

@@ -1,6 +1,6 @@
 """Baselines without a network: classifiers that ignore shape, texture and surroundings.
 
-A network has learned something only if it beats classifiers that know, for each pixel on its own,
+A network has learned something useful only if it beats these classifiers, which know, for each pixel on its own:
 
     position prior        where the pixel is                argmax_c n(c | cell)
     colour                its colour                        argmax_c n(c | colour)
@@ -10,8 +10,7 @@ where n(c | ...) is the number of labelled training pixels of class c in the sam
 the picture, a cube of RGB colours, or a pair of both. The score of class c is n(c | bin) / n(c)**balance. A balance of
 0 favours G. Larger values favour rare classes and thereby C and mIoU.
 
-Each baseline is tuned on the validation data: of the few settings below, the one with the best mIoU on the validation
-pictures counts. The training and the validation pictures are read only once.
+Each baseline uses the setting below that has the best mIoU on the validation pictures.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ GRIDS = ((6, 8), (12, 16), (24, 32), (96, 128))  # rows and columns of cells ove
 LEVELS = (8, 16, 32)  # levels in each of R, G and B
 JOINT = ((8, (6, 8)), (8, (12, 16)), (16, (3, 4)), (16, (6, 8)), (16, (12, 16)))  # colour levels and grid
 BALANCES = (0.0, 0.5, 1.0)
-CONFIDENCE = 10.0  # the coarser estimate of a bin counts as much as this many pixels
+CONFIDENCE = 10.0  # the weight of a bin's coarser estimate, in pixels
 CHUNK = 4_000_000  # pixels counted at a time
 
 POSITION, COLOR, COLOR_AND_POSITION = "position prior", "colour", "colour and position"
@@ -48,7 +47,7 @@ def baselines(
 
     Args:
         train: pairs of an image (H, W, 3) uint8 and its labels (H, W) uint8, of any sizes, such as
-            `tinysegnet.data.labelled_images(dataset)`. They are read once.
+            `tinysegnet.data.labelled_images(dataset)`. The pairs are read once.
         val: the pictures to score, also read once.
         kinds: any of "position prior", "colour" and "colour and position".
 
@@ -70,7 +69,7 @@ def baselines(
 def position_prior(
     train: Labelled, val: Labelled, class_names: Sequence[str], ignore_label: int | None = None
 ) -> Scores:
-    """Score the most frequent class at each place of the training pictures. The arguments are as for `baselines`."""
+    """Score the most frequent class at each position of the training pictures. The arguments are as for `baselines`."""
     return baselines(train, val, class_names, ignore_label, kinds=(POSITION,))[POSITION]
 
 
@@ -124,7 +123,8 @@ def _count(
 
 
 def _chunks(pictures: Labelled) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
-    """Yield lists of pictures with about CHUNK pixels each, since each count takes time for all bins."""
+    """Yield lists of pictures with about CHUNK pixels each, since the time of each count grows with the number of
+    bins."""
     chunk, pixels = [], 0
     for image, labels in pictures:
         chunk.append((image, labels))
@@ -173,5 +173,5 @@ def _check_labelled(what: str, counts: np.ndarray) -> None:
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:
-    """Divide counts by their sum over the classes, the last axis."""
+    """Divide counts by their sum over the last axis, which is that of the classes."""
     return counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1e-30)

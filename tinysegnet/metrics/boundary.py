@@ -74,13 +74,13 @@ def boundary_f1(
 
     Args:
         labels, predictions: (H, W). Values, further arguments and errors are as for `confusion_matrix`.
-        tolerance: a fraction of the picture's diagonal.
-        mask_void: if False, the outline of void counts as a boundary of the classes around it, and predictions on void
-            count, as in the authors' script. Comparisons with the paper's figures need False.
+        tolerance: the largest distance of a pair, as a fraction of the picture's diagonal.
+        mask_void: whether to ignore void. If False, the outline of void counts as a boundary of the classes around it,
+            and predictions on void count, as in the authors' script. Comparisons with the paper's figures need False.
         partners: a function that matches boundary pixels. Default: one to one.
 
     Returns:
-        The mean over the classes, in 0..1, or NaN if no class has a boundary (0 in the script).
+        The mean over the classes, in 0..1, or NaN if no class has a boundary (0 in the authors' script).
     """
     labels, predictions, labelled = check_label_maps(labels, predictions, num_classes, ignore_label)
     if labels.ndim != 2:

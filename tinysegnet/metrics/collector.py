@@ -13,10 +13,10 @@ from .scores import Scores
 
 
 class Collector:
-    """The accumulated scores of a data set. It keeps 3 K numbers per picture.
+    """The accumulated scores of a data set. A collector stores 3 K numbers per picture.
 
     Args:
-        boundary: also compute boundary scores, which take longer than everything else.
+        boundary: whether to compute boundary scores, which take longer than everything else.
     """
 
     def __init__(self, num_classes: int, ignore_label: int | None = None, *, boundary: bool = False) -> None:
@@ -50,7 +50,7 @@ class Collector:
 
         Args:
             names: one name per class. Default: "0", "1", ...
-            rng: draws the pictures for the intervals. Without it, or with too few pictures, there are no intervals.
+            rng: the generator for the intervals. Without it, or with too few pictures, there are no intervals.
         """
         if not self._counts:
             raise DataError("no scores: no picture was added. Call add first")

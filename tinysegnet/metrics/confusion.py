@@ -9,8 +9,8 @@ section 3.3). With t_i = sum_j n[i, j] pixels of class i and p_i = sum_j n[j, i]
           over union
 
 The matrices of several pictures can be added, but averages of scores cannot be combined. Therefore, accumulate
-`matrix += confusion_matrix(...)` over a data set and score the sum. The 3 K numbers of `class_counts` are sufficient
-and can be added as well.
+`matrix += confusion_matrix(...)` over a data set and score the sum. The 3 K numbers of `class_counts` suffice for the
+scores and can also be added.
 """
 
 import numpy as np
@@ -26,15 +26,15 @@ def confusion_matrix(
     Args:
         labels, predictions: integers of the same shape, such as (H, W) or (N, H, W). Pixels with the label
             `ignore_label` do not count. On all other pixels, both values must be in 0..K-1.
-        num_classes: K.
+        num_classes: K, the number of classes.
         ignore_label: the label of pixels without a class.
 
     Returns:
         The matrix (K, K) int64, with one row per true class and one column per predicted class.
 
     Raises:
-        DataError: a value is not a class.
-        ShapeError: the shapes differ, or the arrays are not integers.
+        DataError: if a value is not a class.
+        ShapeError: if the shapes differ or the arrays are not integers.
 
     >>> confusion_matrix(np.array([[0, 1], [1, 9]]), np.array([[0, 1], [0, 1]]), 2, ignore_label=9).tolist()
     [[1, 0], [1, 1]]
@@ -65,7 +65,7 @@ def class_ratios(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def averages(counts: np.ndarray) -> np.ndarray:
-    """Return G, C and mIoU (..., 3) from counts (..., 3, K). The means leave out classes whose ratio is NaN."""
+    """Return G, C and mIoU (..., 3) from counts (..., 3, K). The means exclude classes whose ratio is NaN."""
     accuracy, IoU = class_ratios(counts)
     right, labelled, _ = np.moveaxis(counts.sum(axis=-1), -1, 0)
     return np.stack([ratio(right, labelled), _mean_present(accuracy), _mean_present(IoU)], axis=-1)
@@ -74,7 +74,7 @@ def averages(counts: np.ndarray) -> np.ndarray:
 def check_label_maps(
     labels: np.ndarray, predictions: np.ndarray, num_classes: int, ignore_label: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return labels and predictions as arrays, and a mask of the labelled pixels. Raises as `confusion_matrix`."""
+    """Return labels and predictions as arrays, and a mask of the labelled pixels. See `confusion_matrix` for errors."""
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     if labels.shape != predictions.shape:
         raise ShapeError(f"labels {labels.shape} and predictions {predictions.shape} must have the same shape")

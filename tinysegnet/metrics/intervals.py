@@ -36,12 +36,12 @@ def bootstrap_intervals(
 
     Percentile intervals are too narrow if there are few blocks. For the mean of independent normal blocks, a 95 %
     interval contained the true value in 82 % of trials with 5 blocks, in 88 % with 11 and in 93 % with 20. The
-    intervals do not cover pictures of a different kind.
+    intervals are not valid for pictures of a different kind.
 
     Args:
         counts: (N, 3, K), the `class_counts` of the N pictures, in the order of the pictures.
-        means: by name, the scores (N,) of the pictures, such as BF. A picture without a score has NaN.
-        rng: draws the blocks.
+        means: by name, the scores (N,) of the pictures, such as BF. The score is NaN for a picture that has none.
+        rng: the generator that draws the blocks.
         block: the number of consecutive pictures per block. Use 1 for independent pictures.
         resamples: the number of draws.
         level: the fraction of the draws inside the interval, between 0 and 1.

@@ -15,11 +15,11 @@ from .intervals import BLOCK, LEVEL
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The scores of a confusion matrix. All are fractions in 0..1, or None if they were not computed.
+    """The scores of a confusion matrix. All scores are fractions in 0..1, or None if they were not computed.
 
-    A class without labelled pixels has accuracy NaN and does not count in C. If it was never predicted, its IoU is also
-    NaN and does not count in mIoU. If it was predicted, its IoU is 0 and counts. (The paper's script always divides by
-    11.) If there are no labelled pixels, G, C and mIoU are NaN.
+    A class without labelled pixels has accuracy NaN and does not count in C. If such a class was never predicted, its
+    IoU is also NaN and does not count in mIoU. If it was predicted, its IoU is 0 and counts. (The paper's script always
+    divides by 11.) Without labelled pixels, G, C and mIoU are NaN.
     """
 
     confusion: np.ndarray  # (K, K) int64, one row per true class, one column per predicted class
@@ -38,12 +38,12 @@ class Scores:
 
     @classmethod
     def from_confusion(cls, matrix: np.ndarray, names: Sequence[str] | None = None, **more: Any) -> Scores:
-        """Compute the scores of a (K, K) matrix of counts. Raises ShapeError if it is not square.
+        """Compute the scores of a (K, K) matrix of counts. Raises ShapeError if the matrix is not square.
 
         Args:
             matrix: one row per true class, one column per predicted class.
             names: one name per class. Default: "0", "1", ...
-            more: the attributes that do not follow from the matrix, such as BF and intervals.
+            more: attributes that do not follow from the matrix, such as BF and intervals.
         """
         matrix = np.asarray(matrix)
         if matrix.ndim != 2:
@@ -57,7 +57,7 @@ class Scores:
         return cls(matrix, names, counts[1], accuracy, IoU, G, C, mIoU, **more)
 
     def table(self, baseline: Scores | None = None, baseline_name: str = "baseline") -> str:
-        """Return the scores as text: one line per class, then the averages, with those of a baseline beside them."""
+        """Return the scores as text: one line per class, then the averages, next to those of the baseline."""
         width = max(5, *map(len, self.names))
         head = f"{'class':<{width}}  {'pixels':>13}  {'share':>7}  {'accuracy':>8}  {'IoU':>6}"
         lines = [head + (f"  {baseline_name}: IoU" if baseline else "")]

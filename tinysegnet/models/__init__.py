@@ -1,4 +1,4 @@
-"""Networks by name, such as `build("tiny")`. `help(models["basic"])` describes one of them and its source."""
+"""Networks by name, such as `build("tiny")`. `help(models["basic"])` describes SegNet-Basic and its source."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ __all__ = ["CUSTOM", "MAX_CLASSES", "MAX_WIDTH", "PREPROCESSING", "Network", "Su
            "count_parameters", "fold_batchnorm", "models"]  # fmt: skip
 
 MAX_CLASSES = 255  #: labels are bytes, and one value may mark unlabelled pixels
-MAX_WIDTH = 8.0  #: the largest factor on the number of channels
+MAX_WIDTH = 8.0  #: the largest factor for the numbers of channels
 
 _ARCHITECTURES: tuple[Callable[[], Architecture], ...] = (
     segnet.tiny, segnet.basic, segnet.vgg16, segnet.bayesian_basic, segnet.bayesian_vgg16,
@@ -27,7 +27,7 @@ _ARCHITECTURES: tuple[Callable[[], Architecture], ...] = (
     decoders.fcn_basic, decoders.fcn_basic_no_addition, decoders.fcn_basic_no_dim_reduction,
     decoders.fcn_basic_no_addition_no_dim_reduction, decoders.replication, decoders.fixed_index, article,
 )  # fmt: skip
-#: the functions that describe the architectures of `build`, by name
+#: functions that describe the architectures of `build`, by name
 models: dict[str, Callable[[], Architecture]] = {make.__name__.replace("_", "-"): make for make in _ARCHITECTURES}
 
 
@@ -40,13 +40,13 @@ def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0
         num_classes: the number of channels of the logits. With 1, the network separates two classes by one logit, whose
             sigmoid is the probability of class 1.
         seed: the seed of the initial weights and of dropout.
-        width: a factor on the number of channels of every stage.
+        width: a factor for the number of channels of every stage.
         dtype: float32 for training, float64 for gradient checks.
         preprocessing: one of `PREPROCESSING`. Default: the preprocessing of the architecture.
-        folded: leave out batch norm, as `fold_batchnorm` does.
+        folded: whether to omit batch norm, as `fold_batchnorm` does.
 
     Raises:
-        SettingError: a name is unknown, or a number is out of range.
+        SettingError: if a name is unknown or a number is out of range.
     """
     _check_name("model", name, models)
     num_classes, seed = convert("num_classes", num_classes, int), convert("seed", seed, int)
@@ -56,7 +56,7 @@ def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0
     if not 1 <= num_classes <= MAX_CLASSES or not 0 < width <= MAX_WIDTH:
         raise SettingError(f"a network needs 1..{MAX_CLASSES} classes and a width above 0 and at most {MAX_WIDTH:g}, "
                            f"not {num_classes} classes and width {width}")  # fmt: skip
-    if dtype not in ("float32", "float64", np.float32, np.float64, float):  # a dtype equals its name
+    if dtype not in ("float32", "float64", np.float32, np.float64, float):  # np.dtype("float32") == "float32"
         raise SettingError(f"a network computes in float32 or float64, not in {dtype}")
     architecture = models[name]()
     preprocessing = architecture.preprocessing if preprocessing is None else preprocessing
@@ -84,7 +84,7 @@ def _check_name(what: str, name: Any, known: dict[str, Any]) -> None:
 
 
 def check_network(model: Any) -> Network:
-    """Return the model. Raises SettingError unless it is a `Network`."""
+    """Return the model. Raises SettingError if it is not a `Network`."""
     if not isinstance(model, Network):
         raise SettingError(f"model: {type(model).__name__} is not a Network. Make one with tinysegnet.build")
     return model

@@ -10,7 +10,7 @@ from .layer_builder import InitContext, LayerBuilder, narrowed
 
 @dataclass(frozen=True)
 class Article:
-    """The channels of the convolutions and transposed convolutions of the articles' network."""
+    """The numbers of channels of the convolutions and transposed convolutions in the articles' network."""
 
     encoder: tuple[int, ...] = (64, 128, 256)
     decoder: tuple[int, ...] = (128, 64)
@@ -45,7 +45,7 @@ def article() -> Article:
     All convolutions are 3x3 with ReLU and "same" padding, except for the 1x1 classifier. Heights and widths must be
     divisible by 4. The articles train it with num_classes=1 (739,713 parameters, as Keras counts them), binary
     cross-entropy and Adam on pictures of 128 x 128. It lacks what defines a SegNet (Badrinarayanan et al. 2017, section
-    3): its decoder gets no pooling indices and repeats pixels instead. It also has no batch norm, and a transposed
-    convolution with stride 1 is an ordinary convolution.
+    3): its decoder gets no pooling indices and repeats pixels instead. It also has no batch norm, and its transposed
+    convolutions have stride 1, so they are ordinary convolutions.
     """
     return Article()

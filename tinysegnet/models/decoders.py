@@ -1,7 +1,7 @@
 """The decoders that the SegNet paper compares (Badrinarayanan et al. 2017, section 3.1 and Table 1).
 
-All use the encoder of SegNet-Basic. They differ in how the decoder restores the size of the picture, and in what the
-encoder passes to it: nothing, the positions of the maxima, or feature maps.
+All these networks use the encoder of SegNet-Basic. They differ in how the decoder restores the size of the picture, and
+in what the encoder passes to it: nothing, the positions of the maxima, or feature maps.
 
     encoder   norm  64  pool .  64  pool .  64  pool .  64  pool
                              |           |           |        |
@@ -9,7 +9,7 @@ encoder passes to it: nothing, the positions of the maxima, or feature maps.
                              |           |           |        |
     decoder       up  64  <- + - up  64 <+ - up  64 <+ - up  64
 
-The code of this comparison was never published. The docstrings state our choices where the text is silent.
+The code of this comparison was never published. Where the paper gives no details, the docstrings state our choices.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Decoder:
     """A description of a network: the encoder of SegNet-Basic and one of the decoders.
 
     Args:
-        up, convolution: how each stage upsamples, and which convolution follows, with batch norm.
-        reduce: classify before the decoder, which then works on one feature map per class.
-        add: add the outputs of the encoder's pools of the same size, in all decoder stages but the last.
+        up, convolution: how each stage upsamples, and which convolution with batch norm follows.
+        reduce: whether to classify before the decoder, which then has one feature map per class.
+        add: whether all decoder stages but the last add the output of the encoder's pool of the same size.
         channels: the number of channels of all convolutions.
     """
 
@@ -70,7 +70,7 @@ class Decoder:
         for number in range(STAGES, 0, -1):
             self._up(line, f"decoder{number}", pools.pop())
             self._convolve(line, f"decoder{number}")
-            if number - 1 in skips:  # the previous pool has feature maps of this size
+            if number - 1 in skips:  # the previous pool's feature maps have this size
                 line.add(f"decoder{number}.add", SkipAdd(skips[number - 1]))
         if not self.reduce:
             line.convolution("classifier", num_classes, 1)
@@ -121,7 +121,7 @@ def basic_single_channel_decoder() -> Decoder:
 
         decoder stage:  unpool  64 depthwise (7x7, batch norm)
 
-    The kernels have 624,768 weights, the paper's 0.625 M.
+    The kernels have 624,768 weights, which rounds to the paper's 0.625 M.
     """
     return Decoder("indices", "depthwise")
 
@@ -135,9 +135,9 @@ def fcn_basic() -> Decoder:
                        |           '- 1x1 ----------------------> +  transposed
                        '- 1x1 --------------------------------------> +  transposed
 
-    The transposed convolutions start from FCN's bilinear kernel. At 8x8 and stride 2 it is twice as wide as
-    interpolation requires, so it smooths the scores and fades over three pixels at the border. As in FCN, there is
-    neither bias nor batch norm. With 11 classes, the kernels have 645,312 weights, the paper's 0.65 M.
+    The transposed convolutions start from FCN's bilinear kernel. At size 8x8 and stride 2, the kernel is twice as wide
+    as interpolation requires, so it smooths the scores and fades over three pixels at the border. As in FCN, there is
+    neither bias nor batch norm. With 11 classes, the kernels have 645,312 weights, which rounds to the paper's 0.65 M.
     """
     return Decoder("transposed", reduce=True, add=True)
 
@@ -168,7 +168,7 @@ def fcn_basic_no_addition_no_dim_reduction() -> Decoder:
 
         decoder stage:  transposed 8x8, stride 2, 64 -> 64
 
-    The kernels have 1,660,800 weights, as with addition. The paper says 1.625 M for both.
+    The kernels have 1,660,800 weights, as in `fcn-basic-no-dim-reduction`. The paper says 1.625 M for both networks.
     """
     return Decoder("transposed")
 

@@ -16,11 +16,11 @@ from .network import Network
 def fold_batchnorm(model: Network) -> Network:
     """Return a new network that computes the same outputs without batch norms.
 
-    It uses the current statistics of `model`. Its convolutions have biases and keep their names. It is saved and loaded
-    like any other network, and `build(..., folded=True)` makes the same layers. A batch norm that does not directly
-    follow a Conv2d, such as one after a DepthwiseConv2d, remains.
+    The new network uses the current statistics of `model`. Its convolutions have biases and keep their names. It is
+    saved and loaded like any other network. `build(..., folded=True)` makes the same layers. A batch norm that does not
+    directly follow a Conv2d, such as one after a DepthwiseConv2d, remains.
     """
-    layers = copy.deepcopy(model.layers)  # in one copy, so that each unpooling keeps its pool
+    layers = copy.deepcopy(model.layers)  # copied together, so that each unpooling refers to its copied pool
     folded = Network(fold_layers(layers), {**model.config, "folded": True}, size_multiple=model.size_multiple)
     folded.generator.bit_generator.state = model.generator.bit_generator.state
     return folded

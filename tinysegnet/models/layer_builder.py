@@ -44,7 +44,7 @@ class Architecture(Protocol):
 
 
 class LayerBuilder:
-    """A builder that adds layers one after the other. `channels` is the number of channels of the last one."""
+    """A builder that adds layers one after the other. `channels` is the number of channels of the last layer."""
 
     def __init__(self, context: InitContext) -> None:
         self.layers: dict[str, Layer] = {"input": PREPROCESSING[context.preprocessing](context.dtype)}
@@ -79,5 +79,5 @@ class LayerBuilder:
 
 
 def narrowed(stages: Widths, width: float) -> Widths:
-    """Multiply all numbers of channels by `width`; each is at least 1."""
+    """Multiply all numbers of channels by `width`, with 1 as the minimum."""
     return tuple(tuple(max(1, round(channels * width)) for channels in stage) for stage in stages)

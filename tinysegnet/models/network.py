@@ -1,4 +1,4 @@
-"""A network: named layers in sequence. Forward runs them in order, backward in reverse."""
+"""A network: named layers in sequence. Forward runs the layers in order, and backward runs them in reverse order."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ class Network:
         Network({"input": Normalize(127.5, 64), "conv": Conv2d(3, 8, 3, rng=rng), ..., "classifier": ...})
 
     Inference stores nothing in the network, so many threads can share it. Training changes running statistics and
-    gradients, so only one thread may train at a time. A `Tape` keeps what backward needs.
+    gradients, so only one thread may train at a time. A `Tape` stores what backward needs.
 
     Args:
         layers: the layers by name, from the picture to the logits. The first layer gets RGB pictures in 0..255.
@@ -29,10 +29,10 @@ class Network:
         size_multiple: heights and widths of pictures must be multiples of this number.
 
     Attributes:
-        fused_layers: the layers that training runs, in which each BatchNorm2d and the ReLU after it are fused. This and
-            the fusion in inference apply to these exact types, not to subclasses.
+        fused_layers: the layers that training runs, in which each BatchNorm2d and the ReLU after it are fused. Layers
+            are fused only if they have exactly these types, not if they are subclasses.
         frozen: the names of layers that are not trained.
-        generator: draws the dropout masks, unless a tape has its own generator.
+        generator: the generator of the dropout masks, unless a tape has its own.
     """
 
     def __init__(self, layers: dict[str, Layer], config: dict[str, Any] | None = None, *,
@@ -55,15 +55,15 @@ class Network:
         Args:
             x: pictures (N, H, W, 3), RGB in 0..255, in the dtype of the parameters.
             training, sample: the kind of this call, in addition to the tape's settings; see `Tape`.
-            tape: records the call. Without it, this thread's tape records training, and inference records nothing. Each
-                forward pass of this network first clears its records in this thread's tape, so that backward never
-                uses an older forward pass.
+            tape: the tape that records the call. Without it, this thread's tape records training, and inference records
+                nothing. Each forward pass of this network first clears its records in this thread's tape, so that
+                backward never uses an older forward pass.
 
         Returns:
-            (N, H, W, num_classes), or (N, H, W, 1) for two classes.
+            The logits, (N, H, W, num_classes), or (N, H, W, 1) for two classes.
 
         Raises:
-            ShapeError: x is not a batch of pictures, or the network cannot process its size.
+            ShapeError: if x is not a batch of pictures, or the network cannot process pictures of this size.
         """
         self._check_pictures(x)
         everything = (*self.layers.values(), *self.fused_layers)
@@ -84,8 +84,8 @@ class Network:
     def freeze(self, prefix: str | None) -> None:
         """Freeze the layers whose names begin with `prefix`, such as "encoder". None unfreezes all layers.
 
-        Frozen layers get no gradients, and backward stops where only they remain. Their batch norms still use batch
-        statistics in training and update the running ones. Raises SettingError if no or all trained layers match.
+        Frozen layers get no gradients, but frozen batch norms still use batch statistics and update the running
+        statistics in training. Raises SettingError if no layer with parameters matches, or if all match.
         """
         frozen = frozenset(name for name in self.layers if prefix is not None and name.startswith(prefix))
         if prefix is not None and not any(self.layers[name].params for name in frozen):
@@ -111,7 +111,7 @@ class Network:
 
         Args:
             x: pictures as for `forward`.
-            generator: draws the masks. Default: the network's generator, which `reseed` sets.
+            generator: the generator of the masks. Default: the network's generator, which `reseed` restarts.
         """
         self.check_dropout()
         self._check_pictures(x)
@@ -127,7 +127,7 @@ class Network:
                                "Train bayesian-basic or bayesian-vgg16")  # fmt: skip
 
     def reseed(self, *seed: int) -> None:
-        """Restart the generator of the dropout masks from this seed."""
+        """Restart the generator of the dropout masks with this seed."""
         self.generator.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
     def backward(self, dlogits: np.ndarray, *, input_gradient: bool = True, tape: Tape | None = None) -> Any:
@@ -135,26 +135,26 @@ class Network:
 
         Args:
             dlogits: (N, H, W, num_classes), the gradient of the loss with respect to the logits.
-            input_gradient: also compute the gradient of the picture, which training does not need.
+            input_gradient: whether to compute the gradient of the picture, which training does not need.
             tape: the tape of the forward pass. Default: this thread's tape.
 
         Returns:
             dx (N, H, W, 3), or None without `input_gradient`.
 
         Raises:
-            StateError: there is no matching forward pass in training or with `Tape.keep`, or `input_gradient` is set
-                although layers are frozen.
+            StateError: if there is no matching forward pass in training or with `Tape.keep`, or if `input_gradient` is
+                set although layers are frozen.
         """
         self._check_floats("the gradient of the logits (N, H, W, num_classes)", dlogits)
         if input_gradient and self.frozen:
-            raise StateError("frozen layers give no gradient of the picture. Pass input_gradient=False")
+            raise StateError("with frozen layers, there is no gradient of the picture. Pass input_gradient=False")
         tape = thread_tape() if tape is None else tape
         first = 0 if input_gradient else self._first_trained
         dout: Any = dlogits
         for layer in reversed(self.fused_layers[first + 1 :]):
             dout = layer.backward(dout, tape)
         dx = self.fused_layers[first].backward(dout, tape, input_gradient=input_gradient)
-        tape.clear(self.fused_layers[:first])  # a SkipAdd may have left a gradient for a skip source here
+        tape.clear(self.fused_layers[:first])  # a SkipAdd may have stored a gradient for a skip source in these layers
         for name in self.frozen:
             self.layers[name].grads.clear()
         return dx
@@ -170,7 +170,7 @@ class Network:
         if size != (fitting := self.fitting_size(size)):
             raise ShapeError(f"{self.config['name']} needs heights and widths that are multiples of "
                              f"{self.size_multiple}, not {size[0]}x{size[1]}. Give {fitting[0]}x{fitting[1]}, or "
-                             "choose tiny, which takes any size")  # fmt: skip
+                             "choose tiny, which accepts any size")  # fmt: skip
 
     def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return the closest size (H, W) that the network can process."""
@@ -187,7 +187,7 @@ class Network:
         return self._named("params")
 
     def named_gradients(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield the gradients of the last backward by the names of their parameters, except for frozen layers."""
+        """Yield the gradients of the last backward with the names of their parameters, except for frozen layers."""
         return ((name, array) for name, array in self._named("grads") if name.rpartition(".")[0] not in self.frozen)
 
     def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:

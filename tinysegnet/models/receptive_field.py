@@ -1,6 +1,6 @@
 """The receptive field: the pixels of the picture on which a value inside a network can depend.
 
-An interval of rows and an interval of columns grow from the value backwards, layer by layer:
+From the value, an interval of rows and an interval of columns grow backwards through the layers:
 
     convolution        [a, b]  ->  [a*s - before,  b*s - before + K - 1]
     pooling            [a, b]  ->  [a*s,  b*s + K - 1]
@@ -8,8 +8,8 @@ An interval of rows and an interval of columns grow from the value backwards, la
     bilinear           [a, b]  ->  the pixels around the positions of a and b in the input
     elementwise        [a, b]  ->  [a, b]
 
-Each interval is clipped to the layer's input. Through a 3x3 convolution, a pool and another 3x3 convolution, it grows
-from 1 pixel to 3, 6 and 8 pixels.
+Each interval is clipped to the layer's input. Through a 3x3 convolution, a pool and another 3x3 convolution, the field
+grows from 1 pixel to 3, 6 and 8 pixels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from .shapes import LayerShapes, layer_shapes
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of pixels. As in a slice, `bottom` and `right` are the first row and column outside it."""
+    """A rectangle of pixels. As in a slice, `bottom` and `right` are the first row and column outside the rectangle."""
 
     top: int
     left: int

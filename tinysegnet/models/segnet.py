@@ -84,7 +84,7 @@ def basic() -> SegNetConfig:
 
     All convolutions are 7x7 with 64 channels and batch norm, followed by a 1x1 classifier. Only the encoder has ReLUs.
     The first layer is a local response normalisation. The network has 1,416,587 parameters, 1,415,040 of them in
-    kernels. The paper's 1.425 M does not follow from its network.
+    kernels. The paper's count of 1.425 M does not follow from its description of the network.
     """
     stage = (64,)
     return SegNetConfig((stage,) * 4, (stage,) * 4, kernel_size=7, classifier_kernel_size=1, decoder_relu=False,
@@ -97,9 +97,9 @@ def vgg16() -> SegNetConfig:
         picture  64 64  pool  128 128  pool  256 256 256  pool  512 512 512  pool  512 512 512  pool
                  unpool  512 512 512  unpool  512 512 256  unpool  256 256 128  unpool  128 64  unpool  64  classifier
 
-    The decoder mirrors the 13 convolutions of VGG16, and the last one is the classifier. All are 3x3, and all but the
-    classifier have batch norm and ReLU. Half of the 29,449,355 parameters are in the encoder. The model file takes
-    unscaled pictures (preprocessing="bgr"). Except at the picture's border, the first batch norm undoes our scaling.
+    The decoder mirrors the 13 convolutions of VGG16, and the last one is the classifier. All convolutions are 3x3, and
+    all but the classifier have batch norm and ReLU. Half of the 29,449,355 parameters are in the encoder. The model
+    file takes unscaled pictures (preprocessing="bgr"). Except at the border, the first batch norm undoes our scaling.
     """
     encoder = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
     return SegNetConfig(encoder, ((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64,)))

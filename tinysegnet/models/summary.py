@@ -15,9 +15,9 @@ class LayerRow:
     """The cost of one layer.
 
     Attributes:
-        kept: bytes of activations that training keeps for backward.
+        kept: bytes of activations that training stores for backward.
         indices: bytes of pool indices.
-        skip_bytes: bytes of indices or feature maps that are kept for the decoder.
+        skip_bytes: bytes of indices or feature maps that are stored for the decoder.
         multiply_adds: the number of multiply-adds in one forward pass.
     """
 
@@ -57,7 +57,7 @@ class Summary:
 
     @property
     def training_bytes(self) -> int:
-        """The minimum for a step with SGD: weights, gradients, momentum, kept activations and indices."""
+        """The minimum memory for a step with SGD: weights, gradients, momentum, stored activations and indices."""
         return 3 * self.total("parameters") * self.itemsize + self.total("kept") + self.total("indices")
 
     def as_dict(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class Summary:
             f"pool indices     {_size(indices)} at 2 bits per 2x2 window ({_size(32 * indices)} as PyTorch's int64)",
             f"crossing         {_size(self.total('skip_bytes')) or 'nothing'} from the encoder to the decoder",
             f"forward          {self.gflops:.2f} GFLOP (a multiply-add counts as 2)",
-            f"training step    {3 * self.gflops:.2f} GFLOP, {_size(self.training_bytes)} held"
+            f"training step    {3 * self.gflops:.2f} GFLOP, {_size(self.training_bytes)} of memory"
             " (weights, gradients, momentum, activations, indices)",
         ])  # fmt: skip
 
@@ -108,12 +108,12 @@ def summarize(name: str, layers: Mapping[str, Layer], fused_layers: Sequence[Lay
               input_shape: tuple[int, ...], dtype: np.dtype) -> Summary:  # fmt: skip
     """Compute the summary of a network for an input shape (N, H, W, 3) and the dtype of the parameters.
 
-    An activation that two layers keep is one array and counts once. Training runs the fused layers.
+    An activation that two layers store is one array and counts once. Training runs the fused layers.
     """
     itemsize, counted, rows = dtype.itemsize, set(), []
     sources = {layer.source for layer in layers.values()}
-    alone = {layer.name for layer in fused_layers}  # a fused ReLU keeps nothing
-    array = 0  # numbers the arrays between the layers
+    alone = {layer.name for layer in fused_layers}  # a fused ReLU stores nothing
+    array = 0  # the number of the current array between the layers
     for layer_name, layer, before, after in layer_shapes(layers, input_shape):
         ahead = array if layer.passes_on else array + 1
         number, shape = {"input": (array, before), "output": (ahead, after)}.get(layer.keeps or "", (None, ()))

@@ -4,22 +4,22 @@
     x_hat = (x - mean) / sqrt(var + eps)
     out   = gamma * x_hat + beta
 
-The mean is computed twice, mean_0 = average of x and mean = mean_0 + average of (x - mean_0). In exact arithmetic the
-second term is 0. In float32 it is the rounding error of the first sum, which is large where all x are far from 0.
+The mean is computed twice: mean_0 = average of x, and mean = mean_0 + average of (x - mean_0). In exact arithmetic, the
+second term is 0. In float32, it is the rounding error of the first average, which is large if all x are far from 0.
 
-Backward, with mean and var depending on x:
+In backward, mean and var depend on x:
 
     dbeta  = sum of dout        dgamma = sum of dout * x_hat
     dx     = gamma / sqrt(var + eps) * (dout - dbeta / m - x_hat * dgamma / m)
 
-The two subtracted terms remove the parts of the gradient that would only change the mean or the variance: the
-normalisation undoes such changes. In inference `mean` and `var` are given. They are constants, and both terms vanish.
+The two subtracted terms remove the parts of the gradient that would only change the mean or the variance, because the
+normalisation undoes such changes. In inference, `mean` and `var` are given constants, so both terms vanish.
 
-`batchnorm2d_relu` also applies ReLU, out = max(out, 0), in the same passes over memory. These passes, three forward and
-five backward, determine the running time of both ops.
+`batchnorm2d_relu` also applies ReLU, out = max(out, 0), in the same passes over memory. The three passes of forward and
+the five of backward determine the running time of both ops.
 
-Source: Ioffe & Szegedy 2015, algorithm 1. The variance is computed in two passes. The one-pass formula
-mean(x^2) - mean(x)^2 of the SegNet authors' code loses all its digits in float32 where the mean is large.
+Source: Ioffe & Szegedy 2015, algorithm 1. The variance is computed in two passes. In float32, the one-pass formula of
+the SegNet authors' code, mean(x^2) - mean(x)^2, loses all digits if the mean is large.
 """
 
 from collections import namedtuple
@@ -44,7 +44,7 @@ def _check(x, gamma, beta, mean, var):
                          f"got x {x.shape}, {given}")  # fmt: skip
     check_floats("batchnorm2d", x=x, **per_channel)
     if (mean is None) != (var is None):
-        raise ShapeError("batchnorm2d: give both mean and var, or neither of them")
+        raise ShapeError("batchnorm2d: give both mean and var, or neither")
     if mean is None and x.size == x.shape[3]:
         raise ShapeError(f"batchnorm2d: x {x.shape} has only one value per channel, so its variance is 0. "
                          "Train on larger pictures or batches, or give mean and var.")  # fmt: skip
@@ -57,11 +57,11 @@ def batchnorm2d_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
         x: (N, H, W, C).
         gamma: the scale, (C,).
         beta: the shift, (C,).
-        mean, var: the statistics to use, (C,), in inference; None to compute them from this batch, in training.
+        mean, var: the statistics to use in inference, (C,), or None to compute them from the batch, as in training.
         eps: a small constant added to the variance.
 
     Returns:
-        The tuple (out (N, H, W, C), mean (C,), var (C,)), and the cache. var is the biased variance: its divisor is m.
+        The tuple (out (N, H, W, C), mean (C,), var (C,)), and the cache. var is the biased variance with divisor m.
     """
     _check(x, gamma, beta, mean, var)
     from_batch = mean is None
@@ -103,15 +103,15 @@ def batchnorm2d_relu_backward_numpy(dout, cache):
 
 
 def relu_mask(cache):
-    """Return True where ReLU gives 0, (N, H, W, C). Recomputing this mask is cheaper than storing it."""
+    """Return a mask (N, H, W, C), True where ReLU returns 0. Recomputing this mask is cheaper than storing it."""
     x, gamma, beta, mean, inv_std, _ = cache
     return gamma * ((x - mean) * inv_std) + beta <= 0
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
-# A task processes one row of the picture, and the sums of the rows are added in order. So the result does not depend on
-# the number of threads, and short sums accumulate less rounding error than a long one. A row stays in the processor's
-# cache while the statistics read it twice, so it is read from memory once.
+# A task processes one row of the picture, and the sums of the rows are added in order. Therefore the result does not
+# depend on the number of threads, and short sums accumulate less rounding error than a long one. The statistics read
+# each row twice, but from memory only once, because it stays in the processor's cache.
 
 
 @kernel
@@ -146,12 +146,12 @@ def _normalize(x, mean, inv_std, gamma, beta, relu, out):
         for column in range(W):
             for c in range(C):
                 value = gamma[c] * ((pixels[column, c] - mean[c]) * inv_std[c]) + beta[c]
-                result[column, c] = 0 if relu and value <= 0 else value  # a NaN is not <= 0, so it stays
+                result[column, c] = 0 if relu and value <= 0 else value  # NaN <= 0 is False, so a NaN stays
 
 
 @kernel(inline=True)
 def _sum_columns(pixels, grads, first, count, mean, inv_std, gamma, beta, relu, dbeta, dgamma):
-    """Add the gradients of `count` pixels. ReLU passes a gradient on where its input was positive."""
+    """Add `count` pixels to the sums. ReLU passes a gradient on where its input was positive."""
     for c in range(dbeta.size):
         sum_dout, sum_product = dbeta[c], dgamma[c]
         for column in range(first, first + count):
@@ -170,7 +170,7 @@ def _gradient_sums(x, dout, mean, inv_std, gamma, beta, relu, row_dbeta, row_dga
         dbeta, dgamma, pixels, grads = row_dbeta[row], row_dgamma[row], x[row // H, row % H], dout[row // H, row % H]
         dbeta[:] = 0
         dgamma[:] = 0
-        for first in range(0, W - 3, 4):  # the values loaded for a channel serve four pixels
+        for first in range(0, W - 3, 4):  # a channel's values are loaded once for four pixels
             _sum_columns(pixels, grads, first, 4, mean, inv_std, gamma, beta, relu, dbeta, dgamma)
         for column in range(W // 4 * 4, W):
             _sum_columns(pixels, grads, column, 1, mean, inv_std, gamma, beta, relu, dbeta, dgamma)
@@ -190,7 +190,7 @@ def _input_gradient(dout, x, mean, inv_std, gamma, beta, relu, mean_dout, mean_p
 
 
 def _statistics(x):
-    """Combine the moments of the rows, all equally long, into those of each channel (Chan, Golub & LeVeque 1979)."""
+    """Combine the moments of rows of equal length into the moments of each channel (Chan, Golub & LeVeque 1979)."""
     rows = empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)
     _moments(x, *rows)
     mean = rows[0].mean(0)
@@ -199,7 +199,7 @@ def _statistics(x):
 
 
 def _fast(relu):
-    """Return forward and backward, with or without ReLU in the pass that normalises."""
+    """Return forward and backward, with or without ReLU in the normalising pass."""
 
     def forward(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
         """Compute the statistics in one read, then normalise in a read and a write."""

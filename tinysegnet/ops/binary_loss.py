@@ -5,8 +5,8 @@
     loss = sum over labelled pixels of  class_weights[y] * NLL / D                         y: a pixel's class
     dlogits = dloss * class_weights[y] / D * (sigmoid(z) - y)            0 on unlabelled pixels
 
-The last exp cannot overflow. sigmoid(z) - y is computed as sigmoid(s), with its sign reversed for class 1. This loses
-no digits where sigmoid(z) rounds to 1. D, class weights and void are defined as for the softmax cross-entropy. The loss
+The last exp cannot overflow. sigmoid(z) - y is computed as sigmoid(s), with its sign reversed for class 1. No digits
+are lost where sigmoid(z) rounds to 1. D, class weights and void are defined as for the softmax cross-entropy. The loss
 equals the softmax cross-entropy of the two logits (0, z).
 """
 
@@ -37,7 +37,7 @@ def _for_the_wrong_class(z, classes):
 
 
 def sigmoid_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
-    """Cross-entropy of the sigmoid of logits, averaged over labelled pixels.
+    """Return the cross-entropy of the sigmoid of the logits, averaged over labelled pixels.
 
     Args:
         logits: (..., 1).
@@ -48,7 +48,7 @@ def sigmoid_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, i
         The loss, a scalar of the logits' dtype, and the cache.
 
     Raises:
-        DataError: for a label that is neither 0 nor 1 nor `ignore_label`; the message says where it is.
+        DataError: if a label is not 0, 1 or `ignore_label`. The message gives its position.
     """
     weights, classes = _check(logits, labels, class_weights, ignore_label, normalizer)
     labelled, s = classes >= 0, _for_the_wrong_class(logits[..., 0], classes)
@@ -69,12 +69,12 @@ def sigmoid_cross_entropy_backward_numpy(dloss, cache):
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
-PIXELS_PER_TASK = 256  # fixed, so sums do not depend on the number of threads
+PIXELS_PER_TASK = 256  # fixed, so that sums do not depend on the number of threads
 
 
 @kernel
 def _sum_nll(logits, classes, weights, sums):
-    """Compute per task the sum of weight * NLL, the sum of weights and the count of labelled pixels."""
+    """Compute, for each task, the sum of weight * NLL, the sum of weights and the number of labelled pixels."""
     for task in prange(sums.shape[1]):
         weighted_nll, weight, count = 0.0, 0.0, 0
         for p in range(task * PIXELS_PER_TASK, min((task + 1) * PIXELS_PER_TASK, logits.size)):

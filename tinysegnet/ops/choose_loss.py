@@ -5,6 +5,6 @@ from .loss import SOFTMAX_CROSS_ENTROPY
 
 
 def cross_entropy_for(logits):
-    """Return forward and backward of the loss for logits (..., K): with a sigmoid for K = 1, else with a softmax."""
+    """Return forward and backward of the loss for logits (..., K): sigmoid if K = 1, otherwise softmax."""
     op = SIGMOID_CROSS_ENTROPY if logits.shape[-1] == 1 else SOFTMAX_CROSS_ENTROPY
     return op.forward, op.backward

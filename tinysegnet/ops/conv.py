@@ -13,7 +13,7 @@ is K*K shifted matrix products, without a matrix of patches, which would be K*K 
 SegNet uses convolution in every stage (Badrinarayanan et al. 2017, section 3), with stride 1 and "same" padding.
 
 The fast variant has three algorithms for the same sums, one in `engine/direct.py` and two in `engine/winograd.py`. For
-each shape it uses the one that `engine/cost_model.py` expects to be fastest.
+each shape, it uses the algorithm that `engine/cost_model.py` expects to be fastest.
 """
 
 from collections import namedtuple
@@ -28,7 +28,7 @@ from .windows import check_convolution, check_convolution_dout, crop, pad, shift
 
 LAYOUT = "KH KW C F"
 
-# pads: zeros around x, ((top, bottom), (left, right))
+# pads: the number of zeros on each side of x, ((top, bottom), (left, right))
 Conv2dCache = namedtuple("Conv2dCache", "x weight has_bias stride pads")
 
 
@@ -40,8 +40,8 @@ def conv2d_forward_numpy(x, weight, bias=None, *, stride=1, padding="same"):
         weight: the kernel, (KH, KW, C, F).
         bias: the bias, (F,), or None.
         stride: the distance between windows in pixels, one number or (rows, columns).
-        padding: the zeros around the picture: "same" (H' = ceil(H / stride); if their number is odd, the extra zero is
-            at the end), "valid" (none), a number of pixels, or (rows, columns).
+        padding: the zeros around the picture: "same" (H' = ceil(H / stride), with any extra zero at the end), "valid"
+            (no zeros), a number of pixels, or (rows, columns).
 
     Returns:
         out (N, H', W', F), and the cache.
@@ -149,14 +149,14 @@ def weight_gradient(x, dout, weight, stride, pads, *, name=None):
 
 
 def sum_pixels(dout):
-    """Return the sum over all pixels of all pictures, (F,)."""
+    """Return the sum of dout over all pixels of all pictures, (F,)."""
     rows = empty((dout.shape[0] * dout.shape[1], dout.shape[3]), dout.dtype)
     _sum_rows(np.ascontiguousarray(dout), rows)
     return rows.sum(0)
 
 
 def bias_or_zeros(bias, features, dtype):
-    """Return a copy of the bias, or zeros, (F,). For a read-only bias numba would compile the kernels again."""
+    """Return a copy of the bias, or zeros, (F,). With a read-only bias, numba would compile the kernels again."""
     return np.zeros(features, dtype) if bias is None else bias.copy()
 
 
@@ -180,7 +180,7 @@ def _forward(x, weight, bias, stride, padding, *, relu=False, name=None):
 
 
 def _by(name):
-    """Return forward and backward for the named algorithm. With None, the cost model chooses one for each shape."""
+    """Return forward and backward for the named algorithm, or for the cost model's choice if the name is None."""
 
     def forward(x, weight, bias=None, *, stride=1, padding="same"):
         """Convolve with one of the engine's algorithms. "winograd" raises ShapeError for unsupported shapes."""

@@ -1,8 +1,8 @@
 """Transposed convolution: learned upsampling, which runs a convolution from its output to its input.
 
 A convolution from F to C channels with the same weight reads the pixels (u*s + i, v*s + j) for its output pixel (u, v).
-Transposed, pixel (u, v) of the input writes to them. Every pixel adds a scaled copy of the kernel to the output. The
-copies are s pixels apart, and where they overlap they add up.
+In the transposed convolution, pixel (u, v) of the input writes to these pixels: it adds a scaled copy of the kernel to
+the output. The copies are s pixels apart and add up where they overlap.
 
     out_padded[n, u*s + i, v*s + j, f]  +=  sum over c of  x[n, u, v, c] * weight[i, j, f, c]        out += bias
 
@@ -13,9 +13,9 @@ For the whole picture and one kernel tap (i, j), where `shifted` stands for the 
               dweight[i, j] = dout_shifted^T @ x                 that convolution's weight gradient: its input is dout,
                                                                  its output's gradient is x
 
-If A is the matrix of a convolution, this op is A^T: <A u, x> = <u, A^T x>. So its forward is conv2d's input gradient,
-and its gradients are conv2d's forward and weight gradient, which the fast variant calls. It is not the inverse of the
-convolution, as A^T A u is not u. Caffe's name "deconvolution" is a misnomer.
+If A is the matrix of a convolution, this op is A^T: <A u, x> = <u, A^T x>. So the forward of this op is conv2d's input
+gradient, and its gradients are conv2d's forward and weight gradient, which the fast variant calls. The op is not the
+inverse of the convolution, because A^T A u is not u. Caffe's name "deconvolution" is a misnomer.
 
 A convolution with stride s maps s different sizes to the same size H, so `output_size` selects one of them. FCN-Basic,
 a decoder that the SegNet paper compares with its own (table 1), upsamples this way.
@@ -42,11 +42,11 @@ def conv_transpose2d_output_size(size, kernel, *, stride=1, padding="same", outp
         size: (H, W) of the input.
         kernel: (KH, KW), or one number.
         stride, padding: those of the convolution.
-        output_size: the size that the convolution maps to `size`. With None and padding "same" it is the largest that
-            fits, H * stride; with None and other paddings the smallest, (H - 1) * stride + K - 2 * padding.
+        output_size: the size that the convolution maps to `size`. The default is the largest possible size, H * stride,
+            for padding "same", and the smallest, (H - 1) * stride + K - 2 * padding, for other paddings.
 
     Raises:
-        ShapeError: if output_size does not fit; the message lists the sizes that do.
+        ShapeError: if output_size does not fit. The message lists the allowed sizes.
     """
     size, kernel = pair(size), pair(kernel)
     stride, pads, _ = place("conv_transpose2d", size, kernel, stride, padding)

@@ -74,7 +74,7 @@ CHUNKS = 32  # chunks of rows, whose sums are added in a fixed order for any num
 
 
 def add_products_numpy(a, a_start, a_row, a_step, b, b_start, b_step, out, out_start, out_row, rows, inner, channels):
-    """Add sum_k a[r, k, c] * b[k, c] to out[r, c]. All are windows into flat arrays, as in `engine/gemm.py`."""
+    """Add sum_k a[r, k, c] * b[k, c] to out[r, c]. All three are windows into flat arrays, as in `engine/gemm.py`."""
     window, size = np.lib.stride_tricks.as_strided, a.itemsize
     pixels = window(a[a_start:], (rows, inner, channels), (a_row * size, a_step * size, size))
     factors = window(b[b_start:], (inner, channels), (b_step * size, size))
@@ -88,7 +88,7 @@ if JIT:
 
     @kernel(inline=True)
     def add_products(a, a_start, a_row, a_step, b, b_start, b_step, out, out_start, out_row, rows, inner, channels):
-        """Do the same for at most ROWS rows."""
+        """Do the same as `add_products_numpy` for at most ROWS rows."""
         for c in range(0, channels, lanes(out)):
             channel_tile(a, a_start + c, a_row, a_step, b, b_start + c, b_step,
                          out, out_start + c, out_row, rows, channels - c, inner, True)  # fmt: skip
@@ -135,7 +135,7 @@ def _weight_gradient(x, dout, sums, stride_y, stride_x):
 
 def _convolve(x, weight, bias, out_shape, stride, pads):
     out, bias = empty(out_shape, x.dtype), conv.bias_or_zeros(bias, out_shape[3], x.dtype)
-    _convolve_rows(direct.padded(x, pads), weight.copy(), bias, out, *stride)  # copied for the reason in bias_or_zeros
+    _convolve_rows(direct.padded(x, pads), weight.copy(), bias, out, *stride)  # see bias_or_zeros for the copy
     return out
 
 

@@ -7,7 +7,7 @@
 The sum in dx is over the channels j whose windows contain c. These are the channels in the window of c.
 
 Source: Krizhevsky, Sutskever & Hinton 2012, section 3.3, with alpha divided by size, as in Caffe and PyTorch. It is the
-first layer of SegNet-Basic, where it normalises pixels 0..255. There a window of 5 spans all 3 channels, so the three
+first layer of SegNet-Basic, where it normalises pixels 0..255. There, a window of 5 spans all 3 channels, so the three
 values of a pixel have the same divisor, about 3.3 for white. Bright pixels become darker and keep their hue.
 """
 
@@ -58,7 +58,7 @@ def local_response_norm_forward_numpy(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0
         out (..., C), and the cache.
 
     Raises:
-        SettingError: for an even size, alpha < 0, or k <= 0.
+        SettingError: if size is even, alpha < 0, or k <= 0.
     """
     half, share, beta, k = _check(x, size, alpha, beta, k)
     s = k + share * _window_sum(x * x, half)
@@ -99,7 +99,7 @@ def _normalize(x, half, share, beta, k, out):
 
 @kernel
 def _input_gradient(dout, x, half, share, beta, k, slope, terms, dx):
-    """Compute dx. slope is 2 alpha beta / size, and terms is memory for one number per value of x."""
+    """Compute dx. slope is 2 alpha beta / size, and terms is scratch memory of x's shape."""
     pixels, C = x.shape
     for p in prange(pixels):
         for c in range(C):

@@ -7,7 +7,7 @@
 log p is not computed from p. The log-sum-exp, with the largest logit subtracted, stays exact where p underflows.
 
 D, the normaliser, is the number of labelled pixels in the whole batch, as in the SegNet authors' Caffe code
-(softmax_loss_layer.cpp, normalize: true). With `normalizer="weights"` it is the sum of the pixels' class weights, as in
+(softmax_loss_layer.cpp, normalize: true). With `normalizer="weights"`, D is the sum of the pixels' class weights, as in
 PyTorch's CrossEntropyLoss. A batch with no labelled pixel has loss 0 and gradient 0.
 """
 
@@ -34,7 +34,7 @@ def check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer):
         raise SettingError(f'normalizer: expected "count" or "weights", got {normalizer!r}')
     weights = np.ones(K, logits.dtype) if class_weights is None else np.array(class_weights, logits.dtype, order="C")
     if weights.shape != (K,):
-        raise ShapeError(f"class_weights must have one number for each of the {K} classes, got {weights.shape}")
+        raise ShapeError(f"class_weights must have one value for each of the {K} classes, got {weights.shape}")
     if labels.dtype.kind not in "iu":
         raise ShapeError(f"labels must be integers, got {labels.dtype}")
     void = np.zeros(labels.shape, bool) if ignore_label is None else labels == ignore_label
@@ -49,20 +49,20 @@ def check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer):
 
 
 def softmax_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
-    """Cross-entropy of the softmax of logits, averaged over labelled pixels.
+    """Return the cross-entropy of the softmax of the logits, averaged over labelled pixels.
 
     Args:
         logits: (..., K).
         labels: (...), integers 0..K-1, or `ignore_label`.
         class_weights: one weight per class, (K,), or None for all 1.
         ignore_label: the label of unlabelled pixels, which do not count, or None.
-        normalizer: the divisor: "count" of labelled pixels, or the sum of their class "weights".
+        normalizer: what to divide by, the "count" of labelled pixels or the sum of their class "weights".
 
     Returns:
         The loss, a scalar of the logits' dtype, and the cache.
 
     Raises:
-        DataError: for a label outside 0..K-1 that is not `ignore_label`; the message says where it is.
+        DataError: if a label is neither in 0..K-1 nor `ignore_label`. The message gives its position.
     """
     op, K = "softmax_cross_entropy", logits.shape[-1]
     weights, classes = check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer)
@@ -92,7 +92,7 @@ def softmax_cross_entropy_backward_numpy(dloss, cache):
 
 @kernel
 def _probs_and_sums(logits, classes, weights, probs, sums):
-    """Compute probs and, per task, the sum of weight * NLL, the sum of weights and the count of labelled pixels."""
+    """Compute probs and, for each task, the sums of weight * NLL and of weights, and the number of labelled pixels."""
     for task in prange(len(sums)):
         mine = slice(task * ROWS_PER_TASK, (task + 1) * ROWS_PER_TASK)
         x, result, labels = logits[mine], probs[mine], classes[mine]

@@ -38,7 +38,7 @@ class Op:
         differentiable: the arguments that have a gradient, in the order in which backward returns them.
         numpy: the definition of the op, the shortest correct code.
         numba: the fast variant, which supports every case that the definition supports.
-        others: further variants by name, such as direct=Variant(...). They may raise a ShapeError for some shapes.
+        others: further variants by name, such as direct=Variant(...), which may raise a ShapeError for some shapes.
     """
 
     def __init__(self, name: str, *, cache: type, differentiable: tuple[str, ...],

@@ -7,8 +7,8 @@ The two ops mirror each other: the backward of pooling scatters like unpooling, 
 like pooling. This is SegNet's signature idea: the decoder upsamples with the encoder's indices (section 3, figure 3).
 
 Windows follow the ceil mode of Caffe and PyTorch. The last windows may extend past the picture and are clipped, so 45
-rows become 23, but no window starts outside. The first maximum in reading order wins a tie, and the first NaN wins over
-everything. Indices are positions in the full window; for 2x2 with stride 2 they are packed into two bits (`indices`).
+rows become 23, but no window starts outside the picture. The first maximum in reading order wins a tie, and the first
+NaN wins over all numbers. Indices are positions in the full window, packed into two bits for 2x2 with stride 2.
 """
 
 from collections import namedtuple
@@ -34,8 +34,8 @@ def max_pool2d_output_size(input_size, *, size=2, stride=2):
         raise ShapeError(f"max_pool2d: size and stride must be at least 1, got {size} and {stride}")
 
     def along(n, window, step):
-        windows = max(-(-(n - window) // step) + 1, 1)  # rounded up, so no pixel is dropped if step <= window
-        return windows - 1 if (windows - 1) * step >= n else windows  # the last window must start inside
+        windows = max(-(-(n - window) // step) + 1, 1)  # rounded up, so no pixel is lost if step <= window
+        return windows - 1 if (windows - 1) * step >= n else windows  # the last window starts inside
 
     return tuple(map(along, input_size, size, stride))
 
@@ -45,7 +45,7 @@ def max_pool2d_forward_numpy(x, *, size=2, stride=2):
 
     Args:
         x: (N, H, W, C).
-        size, stride: the size and the distance of the windows, a number or (rows, columns).
+        size, stride: the size of the windows and the distance between them, each a number or (rows, columns).
 
     Returns:
         The tuple (out (N, h, w, C), indices), and the cache. `max_pool2d_output_size` returns h and w. The indices are
@@ -152,7 +152,7 @@ def _check_unpool(x, indices, output_size, size, stride):
 
 
 def _check_inside(indices, picture_shape, size, stride):
-    """Raise ShapeError for an index in the clipped part of a window: it would write outside the array."""
+    """Raise ShapeError for an index in the clipped part of a window, which would write outside the array."""
     _, H, W, C = picture_shape
     # the rows and columns of the last windows that are inside the picture
     rows, columns = H - (indices.shape[1] - 1) * stride[0], W - (indices.shape[2] - 1) * stride[1]
@@ -169,7 +169,7 @@ def _check_inside(indices, picture_shape, size, stride):
 
 
 def _kernels(size, stride):
-    """Return the kernels for these windows and their arguments after the arrays."""
+    """Return the kernels for these windows, and the arguments that follow the arrays in each call."""
     return (pool_2x2, ()) if is_packed(size, stride) else (pool_windows, (*size, *stride))
 
 

@@ -16,7 +16,7 @@ ReluCache = namedtuple("ReluCache", "out")
 
 
 def relu_forward_numpy(x):
-    """Return out, of x's shape, and the cache, for x of any shape. NaN stays NaN."""
+    """Return max(x, 0) for x of any shape, and the cache. NaN stays NaN."""
     check_floats("relu", x=x)
     out = np.maximum(x, 0)
     return out, ReluCache(out)

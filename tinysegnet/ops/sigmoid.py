@@ -20,7 +20,7 @@ SigmoidCache = namedtuple("SigmoidCache", "probs")
 
 
 def sigmoid_forward_numpy(x):
-    """Return the probabilities, of x's shape, and the cache, for x of any shape."""
+    """Return the probabilities for x of any shape, and the cache."""
     check_floats("sigmoid", x=x)
     e = np.exp(-np.abs(x))
     probs = np.where(x >= 0, 1, e) / (1 + e)

@@ -18,7 +18,7 @@ SoftmaxCache = namedtuple("SoftmaxCache", "probs")
 
 
 def softmax_forward_numpy(x):
-    """Return the probabilities (..., K), whose sum over the last axis is 1, and the cache, for x (..., K)."""
+    """Return the probabilities (..., K) for x (..., K), and the cache. They sum to 1 over the last axis."""
     check_floats("softmax", x=x)
     exps = np.exp(x - x.max(-1, keepdims=True))
     probs = exps / exps.sum(-1, keepdims=True)
@@ -47,7 +47,7 @@ def exponentials(x, exps, largest):
         for k in range(x.shape[1]):
             exps[p, k] = x[p, k] - most
     flat = exps.reshape(-1)
-    for k in range(flat.size):  # a separate loop, which the compiler vectorizes
+    for k in range(flat.size):  # a separate loop, which the compiler vectorises
         flat[k] = exp(flat[k])
 
 

@@ -5,11 +5,11 @@
 
     out[i] = sum_j w(i, j) x[j]        dx[j] = sum_i w(i, j) dout[i]        w(i, j) = max(0, 1 - |position(i) - j|)
 
-For each axis, w is a sparse matrix, and backward uses its transpose. A position between two pixels blends them. A whole
-number selects one pixel, so nearest has the same formula. The factor is a whole number. The positions are those of
-PyTorch (align_corners=False, with scale_factor) and of Keras's UpSampling2D.
+For each axis, w is a sparse matrix, and backward uses its transpose. A position between two pixels blends them. A
+position on a pixel selects it, so nearest has the same formula. The factor is a whole number. The positions are those
+of PyTorch (align_corners=False, with scale_factor) and of Keras's UpSampling2D.
 
-`output_size` crops at the end: pooling in ceil mode turns 45 rows into 23, and upsampling must restore the 45.
+`output_size` crops at the end: pooling in ceil mode turns 45 rows into 23, and upsampling must restore all 45.
 """
 
 from collections import namedtuple
@@ -63,7 +63,7 @@ def upsample_nearest2d_forward_numpy(x, *, factor=2, output_size=None):
     Args:
         x: (N, H, W, C).
         factor: a whole number, or (rows, columns).
-        output_size: (H', W'), to which factor * (H, W) is cropped at the end; None for no cropping.
+        output_size: (H', W'), to which factor * (H, W) is cropped at the end, or None for no cropping.
 
     Returns:
         out (N, H', W', C), and the cache.
@@ -74,7 +74,7 @@ def upsample_nearest2d_forward_numpy(x, *, factor=2, output_size=None):
 
 
 def upsample_nearest2d_backward_numpy(dout, cache):
-    """Return dx (N, H, W, C) for dout (N, H', W', C): the sums over the copies of each pixel."""
+    """Return dx (N, H, W, C), the sums of dout (N, H', W', C) over the copies of each pixel."""
     _check_dout("upsample_nearest2d", dout, cache)
     (N, H, W, C), dtype, factor, output_size = cache
     copies = np.zeros((N, H, factor[0], W, factor[1], C), dtype)
@@ -120,7 +120,7 @@ def upsample_bilinear2d_backward_numpy(dout, cache):
 
 
 def _matrix(targets, sources, dtype):
-    """Return the first of `sources` closer than 1 to each target, their number, and their weights 1 - distance."""
+    """Return, for each target, the first source closer than 1, the number of such sources, and their weights."""
     first = np.searchsorted(sources, targets - 1, "right")
     count = np.searchsorted(sources, targets + 1, "left") - first
     near = np.minimum(first[:, None] + np.arange(count.max()), len(sources) - 1)  # entries after `count` are never read

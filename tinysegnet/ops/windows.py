@@ -1,13 +1,13 @@
 """The positions of a kernel's windows on a picture, for all convolutions.
 
-Along each axis, output pixel q reads K pixels from q*s - before on. There are `before` zeros before the picture and
-`after` zeros after it, so
+Along each axis, output pixel q reads K pixels, starting at q*s - before. There are `before` zeros before the picture
+and `after` zeros after it, so
 
     output size = floor((size + before + after - K) / s) + 1
 
 Through one tap i, all output pixels together read the picture shifted by i (`shifted`). Conversely, output pixel q
-reads input pixel p through tap i = p + before - q*s. So dx is the convolution of dout, with its pixels s apart
-(`spread_out`), with the rotated kernel.
+reads input pixel p through tap i = p + before - q*s. So dx is the convolution of the rotated kernel with dout, whose
+pixels are placed s apart (`spread_out`).
 """
 
 import numpy as np
@@ -55,7 +55,7 @@ def conv2d_output_size(size, kernel, *, stride=1, padding="same"):
 def check_kernel(op, layout, x, weight, bias):
     """Raise ShapeError unless x (N, H, W, C), weight and bias fit together.
 
-    layout: the names of weight's axes, such as "KH KW C F". Without an F, there are as many features as channels.
+    layout: the names of weight's axes, such as "KH KW C F". A layout without F has as many features as channels.
     """
     axes = layout.split()
     if x.ndim != 4 or weight.ndim != 4 or 0 in x.shape or 0 in weight.shape:
@@ -105,13 +105,13 @@ def shifted(x_padded, i, j, out_shape, stride):
 
 
 def spread_out(dout, kernel, x_shape, stride, pads):
-    """Return dout with its pixels `stride` apart, and the zeros around it.
+    """Return dout with its pixels `stride` apart, and the number of zeros around it.
 
-    Its convolution with the rotated kernel and stride 1 is dx.
+    The convolution of this array with the rotated kernel and stride 1 is dx.
     """
     # forward: input pixel p feeds output q through tap i = p + before - q*s
-    # so: dx[p] = sum over i of dout[q] @ weight[i]^T with q*s = p + before - i. This is a convolution with the rotated
-    #     kernel of a dout whose pixels are s apart, with K - 1 - before zeros before them.
+    # so: dx[p] = sum over i of dout[q] @ weight[i]^T with q*s = p + before - i. This is the convolution of the
+    #     rotated kernel with a dout whose pixels are s apart, after K - 1 - before zeros.
     N, H, W, F = dout.shape
     spread = dout
     if stride != (1, 1):

@@ -2,19 +2,19 @@
 
 The choice depends on shapes only, so it is the same on every machine. All algorithms consist mostly of multiply-adds.
 Other work is counted as the number of multiply-adds that take the same time. The costs were fitted to measurements with
-2 threads of an AVX-512 machine, for 1x4 to 512x512 channels and 8x8 to 180x240 pixels. They only need to be accurate
-enough for the choice, as a mistake between two equally fast algorithms costs no time.
+2 threads of an AVX-512 machine, for 1x4 to 512x512 channels and 8x8 to 180x240 pixels. Rough costs suffice, because a
+wrong choice between two equally fast algorithms costs no time.
 """
 
 from math import prod
 
 from . import winograd
 
-LANES = 16  # channels are processed in vectors, so 11 cost as much as 16
+LANES = 16  # channels are processed in vectors, so 11 channels cost as much as 16
 TILE_ROW = 8  # the overhead of a register tile, in steps of its inner loop
-TRANSFORM = 4  # per number of V or M and per tap, since more taps need longer sums
-WEIGHT_TRANSFORM = 8  # per number of U and per tap
-START_DIRECT, START_WINOGRAD = 1_000_000, 1_900_000  # the start of the compiled functions takes 10 and 18 microseconds
+TRANSFORM = 4  # per value of V or M and per tap, since more taps need longer sums
+WEIGHT_TRANSFORM = 8  # per value of U and per tap
+START_DIRECT, START_WINOGRAD = 1_000_000, 1_900_000  # the compiled functions take 10 and 18 microseconds to start
 
 
 def _whole_vectors(channels):
@@ -22,14 +22,14 @@ def _whole_vectors(channels):
 
 
 def convolution_costs(weight_shape, stride, out_shape):
-    """Return {name: multiply-adds} of a forward, or of dx if the shapes are those of its rotated weight."""
+    """Return {name: multiply-adds} for a forward, or for dx if the shapes are those of the rotated weight."""
     KH, KW, C, F = weight_shape
     costs = {"direct": START_DIRECT + prod(out_shape[:3]) * KH * (KW * C + TILE_ROW) * _whole_vectors(F)}
     return costs | _winograd_costs(weight_shape, stride, out_shape)
 
 
 def weight_gradient_costs(weight_shape, stride, out_shape):
-    """Return {name: multiply-adds} of dweight."""
+    """Return {name: multiply-adds} for dweight."""
     KH, KW, C, F = weight_shape
     rows = -(-KW * C // 6) * 6
     costs = {"direct": 2 * START_DIRECT + prod(out_shape[:3]) * KH * rows * _whole_vectors(F)}

@@ -1,6 +1,6 @@
 """Convolution by its definition, K*K multiplications per output and pair of channels, with the sums in registers.
 
-In an NHWC picture the K pixels under a kernel row are contiguous in memory, K*C numbers. So the K taps of a kernel row
+In an NHWC picture, the K pixels under a kernel row are K*C contiguous numbers in memory. So the K taps of a kernel row
 are one product with `weight[i]`, a matrix of K*C rows, and a convolution takes K products instead of K*K. Neighbouring
 windows overlap in memory. Only padding needs a copy of the picture.
 """
@@ -16,7 +16,7 @@ PARTIAL = 4 << 20  # bytes of the sums of all chunks
 
 @kernel
 def _copy_padded(x, padded, top, left):
-    """Copy x with zeros around it into padded. A negative top or left cuts pixels off."""
+    """Copy x with zeros around it into padded. A negative top or left removes pixels."""
     N, height, width, C = padded.shape
     H, W = x.shape[1:3]
     for task in prange(N * height):
@@ -78,7 +78,7 @@ def _weight_gradient(x, dout, dweight, partial, rows_per_task, stride_y, stride_
 
 
 def padded(x, pads):
-    """Return x with zeros around it along both spatial axes. A negative number cuts that many pixels off."""
+    """Return x with zeros around it along both spatial axes. A negative number removes that many pixels."""
     (top, bottom), (left, right) = pads
     if not any((top, bottom, left, right)):
         return np.ascontiguousarray(x)

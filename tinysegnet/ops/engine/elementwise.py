@@ -1,4 +1,4 @@
-"""Calls of kernels that compute each output value from the input values at the same place."""
+"""Calls of kernels that compute each output value from the input values at the same position."""
 
 import numpy as np
 

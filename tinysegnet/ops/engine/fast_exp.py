@@ -1,4 +1,4 @@
-"""exp for loops that the compiler can vectorise. The C library's exp would be a function call per number.
+"""An exponential function for vectorised loops. The C library's exp would need one function call per number.
 
 exp(x) = 2^n * exp(r),  n = x / log 2 rounded,  |r| <= log(2) / 2:   2^n is a shift, exp(r) is a short Taylor series
 """
@@ -20,7 +20,7 @@ else:
 
     @intrinsic
     def exp(typingctx, x):
-        """Return exp of a number <= 0 in its dtype. Results below all normal numbers become 0, and NaN stays NaN."""
+        """Return exp(x) for x <= 0 in the dtype of x. Results below all normal numbers become 0. NaN stays NaN."""
 
         def codegen(context, builder, signature, args):
             bits = signature.args[0].bitwidth

@@ -2,8 +2,8 @@
 
     out[r, c]  (+)=  sum_k  a[r, k] * b[k, c]
 
-`a`, `b` and `out` are windows into flat arrays. Each is given by its start and the distance of its rows, in elements.
-The operands of a convolution are windows into a picture, so neighbouring rows of `a` may overlap.
+`a`, `b` and `out` are windows into flat arrays. Each is given by its start and the distance between its rows, in
+elements. The operands of a convolution are windows into a picture, so neighbouring rows of `a` may overlap.
 
     a[r, k]   is  a_flat[a_start + r * a_row + k * a_step]
     b[k, c]   is  b_flat[b_start + k * b_row + c]
@@ -11,8 +11,8 @@ The operands of a convolution are windows into a picture, so neighbouring rows o
 
 The product is fast because a tile of 6 rows x 4 vectors of `out` (2 on AVX2) stays in registers during the loop over k.
 Each step loads one row of `b` (4 vectors) and multiplies each vector by 6 numbers of `a`. These are 24 multiply-adds
-for 10 loads, so arithmetic limits the speed, not memory. Vectors are as wide as the processor's registers. Columns past
-the edge are masked off.
+for 10 loads, so arithmetic rather than memory limits the speed. Vectors are as wide as the processor's registers.
+Columns past the edge are masked off.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ from ...runtime import JIT, kernel
 
 def multiply_numpy(a, a_start, a_row, a_step, b, b_start, b_row, out, out_start, out_row, rows, cols, inner,
                    accumulate):  # fmt: skip
-    """Multiply by the definition, on views of the flat arrays. This version is used where numba does not compile."""
+    """Multiply views of the flat arrays by the definition. This version is used where numba does not compile."""
     window = np.lib.stride_tricks.as_strided
     size = a.itemsize
     product = (window(a[a_start:], (rows, inner), (a_row * size, a_step * size))
@@ -41,7 +41,7 @@ else:
 
     @kernel(inline=True)
     def multiply(a, a_start, a_row, a_step, b, b_start, b_row, out, out_start, out_row, rows, cols, inner, accumulate):
-        """Multiply in one thread; the caller has the parallel loop."""
+        """Multiply in one thread. The parallel loop is in the caller."""
         width = lanes(out)
         for c in range(0, cols, MOST_VECTORS * width):
             vectors = (min(MOST_VECTORS * width, cols - c) + width - 1) // width

@@ -5,12 +5,12 @@
     acc[r][v] = out[r, v] if accumulate else 0
     for k in range(inner):
         for v: b_k[v] = b[k, v]                         # one row of b, v vectors
-        for r: for v: acc[r][v] += a[r, k] * b_k[v]     # one number of a against all of them
+        for r: for v: acc[r][v] += a[r, k] * b_k[v] # one number of a times each vector
     out[r, v] = acc[r][v]
 
-`channel_tile` is for depthwise convolution. It has one vector of channels, and a[r, k] contains one number per channel.
+`channel_tile`, for depthwise convolution, processes one vector of channels. Its a[r, k] is one number per channel.
 
-The two edges need no extra code. Rows past the last one repeat the last row, so they compute the same numbers and store
+The edges need no extra code. Rows past the last one repeat the last row, so they compute the same numbers and store
 them in the same place. Columns past the last one are masked off in loads and stores.
 """
 

@@ -1,8 +1,8 @@
 """Pooling and unpooling with packed indices, for the 2x2 windows of SegNet that tile the picture.
 
 A task processes one row of windows, which is two rows of the picture. Indices take two bits in memory. Each task
-unpacks a whole row of them into bytes, `positions`, so packing and unpacking are simple loops over bytes. `positions`
-has full groups of four channels, and the extra entries stay 0.
+unpacks a whole row of them into bytes, `positions`, so packing and unpacking are simple loops over bytes. In
+`positions`, the number of channels is rounded up to a multiple of four, and the extra entries stay 0.
 """
 
 import numpy as np
@@ -34,7 +34,7 @@ def pool(x, out, packed):
     for task in prange(N * h):
         n, y = task // h, task % h
         positions = np.zeros((w, 4 * groups), packed.dtype)
-        below = min(2 * y + 1, H - 1)  # a clipped window reads its only row or column twice; the second cannot win
+        below = min(2 * y + 1, H - 1)  # a clipped window reads its only row or column twice; the first reading wins
         for column in range(w):
             right = min(2 * column + 1, W - 1)
             upper_left, upper_right = x[n, 2 * y, 2 * column], x[n, 2 * y, right]

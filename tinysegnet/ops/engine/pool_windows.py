@@ -1,4 +1,4 @@
-"""Pooling and unpooling with windows of any size and stride, overlapping or not; one byte per position."""
+"""Pooling and unpooling with windows of any size and stride, with one byte per position."""
 
 import numpy as np
 

@@ -14,7 +14,7 @@ I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
 def _features() -> set[str]:
-    """Return the features that numba compiles for: those of the processor, or of NUMBA_CPU_FEATURES."""
+    """Return the CPU features that numba compiles for: those in NUMBA_CPU_FEATURES, or else the processor's."""
     if numba.config.CPU_FEATURES:
         return {word[1:] for word in numba.config.CPU_FEATURES.split(",") if word.startswith("+")}
     return {name for name, present in llvmlite.binding.get_host_cpu_features().items() if present}
@@ -24,7 +24,7 @@ def _vector_bytes() -> int:
     return 64 if "avx512f" in _features() else 32 if "avx" in _features() else 16
 
 
-# Vectors per row of a register tile: 6 rows of 4 vectors take 24 of AVX-512's or NEON's 32 registers; AVX has 16.
+# Vectors per row of a register tile. Six rows of 4 vectors take 24 registers: AVX-512 and NEON have 32, AVX has 16.
 MOST_VECTORS = 2 if "avx" in _features() and "avx512f" not in _features() else 4
 
 
@@ -64,7 +64,7 @@ class Vectors:
         return self.builder.shuffle_vector(single, ir.Constant(vector, ir.Undefined), zeros)
 
     def constant(self, value):
-        """Return a vector with a number known at compile time in all lanes."""
+        """Return a vector with the same number, known at compile time, in all lanes."""
         return ir.Constant(self.vector, [ir.Constant(self.element, value)] * self.count)
 
     def first(self, number):
@@ -89,6 +89,6 @@ class Vectors:
             self.builder.call(self.masked_store, [value, pointer, self.align, mask])
 
     def multiply_add(self, a, b, total):
-        """Return total + a * b. The flag "contract" allows a single instruction."""
+        """Return total + a * b. The flag "contract" allows one fused instruction."""
         product = self.builder.fmul(a, b, flags=("contract",))
         return self.builder.fadd(total, product, flags=("contract",))

@@ -1,10 +1,10 @@
 """Convolution with a quarter of the multiplications: Winograd's F(4x4, 3x3) (Lavin & Gray 2015) and F(4x4, 4x4).
 
 The values at r + 3 points determine a product of polynomials with 4 and r coefficients: evaluate both factors (A, G),
-multiply, and interpolate (B). The computation of 4 outputs from r + 3 pixels is the transpose of this product. So the
-matrices act transposed and in reverse order, B^T on the pixels and A^T on the result. This takes r + 3 multiplications
-instead of 4 r; along both axes, a 3x3 kernel takes 36 instead of 144. For a tile of 4x4 output pixels, the (r+3) x
-(r+3) input pixels d under it, and a weight g:
+multiply, and interpolate (B). The computation of 4 outputs from r + 3 pixels is the transpose of this product.
+Therefore the matrices are transposed and applied in reverse order: B^T to the pixels and A^T to the result. This takes
+r + 3 multiplications instead of 4 r. Along both axes, a 3x3 kernel takes 36 instead of 144. If d is the (r+3) x (r+3)
+input pixels under a tile of 4x4 output pixels, and g is the weight:
 
     V = B^T d B            the transformed picture, for each tile and channel
     U = G g G^T            the transformed weight
@@ -12,8 +12,8 @@ instead of 4 r; along both axes, a 3x3 kernel takes 36 instead of 144. For a til
     out = A^T M A          back to 4x4 pixels
 
 The transforms are sums of a few pixels, and their share of the cost falls as the number of channels grows. A weight
-larger than 3x3 is cut into pieces of 4x4; a 7x7 weight, with a row and a column of zeros, into four. Piece (a, b) reads
-the picture 4a rows and 4b columns further on, which is the V of another tile. So 16 outputs take 4 * 49 products.
+larger than 3x3 is cut into pieces of 4x4: a 7x7 weight, padded to 8x8, becomes four. Piece (a, b) reads the picture 4a
+rows and 4b columns further on, the V of another tile. So 16 outputs of a 7x7 convolution take 4 * 49 products.
 
 Backward runs the same steps in reverse:
 
@@ -21,8 +21,8 @@ Backward runs the same steps in reverse:
     dx is the convolution of dout with the weight rotated by 180 degrees and its channel axes swapped.
       (The literal transpose, B (dM U^T) B^T, would add tiles that overlap, so threads would write to the same pixel.)
 
-The transforms amplify rounding: entries of A reach 2^3 along each axis, and 2^6 along both. `tinysegnet bench` shows
-the error beside the error of PyTorch's direct sums, and tests/ops/test_winograd.py checks a bound.
+The transforms amplify rounding errors: entries of A reach 2^3 along each axis, and 2^6 along both. `tinysegnet bench`
+shows the error beside the error of PyTorch's direct sums, and tests/ops/test_winograd.py checks a bound.
 """
 
 import numpy as np
@@ -38,8 +38,8 @@ transform_gradient = make_transform({kind: A for kind, (A, B, G) in MATRICES.ite
 transform_weight_gradient = make_transform({kind: G.T for kind, (A, B, G) in MATRICES.items()})
 
 PANEL = 128  # features per task: wide layers have few tiles, and splitting their features yields enough tasks
-TILES = 192  # minimum of tiles per block, so that there are tasks for many threads
-# These were measured: the rows of dU per task; the tiles per task in layers with at most WIDE, and with more, input and
+TILES = 192  # the minimum number of tiles per block, so that there are enough tasks for many threads
+# Measured optima: the rows of dU per task; the tiles per task in layers with at most and with more than WIDE input and
 # output channels together; the bytes of a block's V in forward, and of its V and dM in the weight gradient.
 ROWS, TILES_PER_TASK, TILES_PER_WIDE_TASK, WIDE = 48, 48, 96, 512
 FORWARD_BUDGET, GRADIENT_BUDGET = 4 << 20, 12 << 20
@@ -78,7 +78,7 @@ def _cut(picture, n, top, left, side, patch):
 
 @kernel
 def _transform_tiles(algorithm, picture, transformed, first, count, grid_y, grid_x, top, left, is_gradient):
-    """Compute V = B^T d B, or dM = A dout A^T, of `count` tiles from `first` on: transformed (points, >= count, C).
+    """Compute V = B^T d B, or dM = A dout A^T, for `count` tiles from `first` on: transformed (points, >= count, C).
 
     Tiles are 4 pixels apart on a grid that begins `top` and `left` pixels before the picture.
     """
@@ -107,7 +107,7 @@ def _transform_tiles(algorithm, picture, transformed, first, count, grid_y, grid
 def _multiply_tiles(algorithm, V, first, tiles, U, start, features, bias, M, grid_x, pieces):
     """Compute M = V U, (points, > tiles, width), for `tiles` tiles from `first` and `features` features from `start`.
 
-    The bias is added to M at the point (1, 1), which contributes equally to the whole tile of out: A[ONE] is all ones.
+    The bias is added to M at the point (1, 1), which contributes equally to all of out's tile, as A[ONE] is all ones.
     """
     (points, planes, C), (rows, width), F = V.shape, M.shape[1:], U.shape[3]
     one = ONE * algorithm.side + ONE
@@ -139,7 +139,7 @@ def _store_tile(algorithm, M, t, out, n, y, x, first, features, patch, relu):
             pixel = pixels[start + k // 4 * row + k % 4 * column :][:features]
             for f in range(features):
                 pixel[f] = 0 if pixel[f] <= 0 else pixel[f]
-    if not whole:  # keep the pixels inside the picture
+    if not whole:  # copy only the pixels inside the picture
         for i in range(min(4, H - y)):
             for j in range(min(4, W - x)):
                 for f in range(features):
@@ -155,7 +155,7 @@ def _compute_output(algorithm, V, U, bias, out, first, count, grid_y, grid_x, pi
     for task in prange((count + tiles_per_task - 1) // tiles_per_task * panels):
         begin, start = task // panels * tiles_per_task, task % panels * width
         tiles, features = min(tiles_per_task, count - begin), min(width, F - start)
-        # One extra tile: planes a power of 2 apart would evict each other from the processor's cache.
+        # One extra tile, because planes a power of 2 apart would evict each other from the processor's cache.
         M = np.empty((len(V), tiles_per_task + 1, width), out.dtype)
         patch = np.empty((4, 4, width), out.dtype)
         _multiply_tiles(algorithm, V, begin, tiles, U, start, features, bias, M, grid_x, pieces)
@@ -197,14 +197,14 @@ class Tiles:
         self.num_points = self.algorithm.side**2
         self.before = pads[0][0], pads[1][0]  # zeros before the picture; those after it follow from out_shape
         N, H, W, _ = out_shape
-        # The other pieces of a weight read tiles below and to the right, for which the grid has pieces - 1 extra rows
-        # and columns. In the order of the grid these tiles are at most `halo` tiles further on.
+        # All pieces of a weight but the first read tiles below or to the right, for which the grid has pieces - 1 extra
+        # rows and columns. In grid order, these tiles follow at a distance of at most `halo`.
         self.grid_y, self.grid_x = (-(-n // 4) + self.pieces - 1 for n in (H, W))
         self.total = N * self.grid_y * self.grid_x
         self.halo = (self.pieces - 1) * (self.grid_x + 1)
 
     def blocks(self, bytes_per_tile, budget):
-        """Return (first, count) of each block: as many whole tasks of tiles as fit the budget, but at least TILES."""
+        """Return (first, count) of each block: whole tasks within the budget, but at least TILES tiles."""
         size = max(TILES, budget // bytes_per_tile // TILES_PER_WIDE_TASK * TILES_PER_WIDE_TASK)
         return [(first, min(size, self.total - first)) for first in range(0, self.total, size)]
 
@@ -227,7 +227,7 @@ def forward(name, x, weight, bias, out, pads, relu, budget=FORWARD_BUDGET):
     C, F = weight.shape[2:]
     tiles = Tiles(name, out.shape, len(weight), pads)
     U = empty((tiles.pieces**2, tiles.num_points, C, F), x.dtype)
-    zeros = (0, tiles.algorithm.taps * tiles.pieces - len(weight))  # after the weight, to make its pieces whole
+    zeros = (0, tiles.algorithm.taps * tiles.pieces - len(weight))  # after the weight, to complete its last piece
     whole = np.pad(weight, (zeros, zeros, (0, 0), (0, 0))) if any(zeros) else np.ascontiguousarray(weight)
     _transform_weight(tiles.algorithm, whole, U, tiles.pieces, False)
     blocks = tiles.blocks(tiles.num_points * C * x.itemsize, budget)

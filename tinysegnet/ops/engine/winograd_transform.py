@@ -3,7 +3,7 @@
 The matrix is q x p, `d` is a p x p grid of pixels, and `out` is a q x q grid. The channels of a pixel are contiguous. A
 vector of channels is loaded once for both products, and intermediate results stay in registers as far as possible.
 Zeros in the matrix cost nothing, and ones cost no multiplication. Rows that differ only in signs, such as those of the
-points a and -a, share their work (`factors`).
+points a and -a, share their computations (`factors`).
 
 `make_transform(matrices)` returns the function
     (algorithm,  source, start, row, column,  target, start, row, column,  channels)
@@ -32,16 +32,16 @@ class WinogradF4x4(NamedTuple):
     side: int = 7
 
 
-# Compiled functions take the algorithm as an argument. Its class is part of its type, so numba compiles them once per
-# algorithm, with the matrix as a constant.
+# Compiled functions take the algorithm as an argument. The class of the algorithm is part of its type, so numba
+# compiles them once per algorithm, with the matrix as a constant.
 ALGORITHMS: dict[str, WinogradF4x3 | WinogradF4x4] = {"winograd_f4x3": WinogradF4x3(), "winograd_f4x4": WinogradF4x4()}
 
 
 def winograd_matrices(points, taps):
     """Return A, B and G for 4 outputs and `taps` kernel taps. `points` has taps + 2 entries; the last is infinity.
 
-    A and G evaluate polynomials at the points with the powers a_i^k. The value at infinity is the highest coefficient.
-    B interpolates: its column i is the polynomial that is N_i at point i, by which G is divided, and 0 at the others.
+    A and G evaluate polynomials at the points a_i. The value at infinity is the highest coefficient. B interpolates:
+    its column i is the polynomial that is 0 at all points but a_i, where it is the divisor in row i of G.
     """
     last = len(points)
     A, B, G = np.zeros((last + 1, 4)), np.zeros((last + 1, last + 1)), np.zeros((last + 1, taps))
@@ -79,7 +79,7 @@ def make_transform_numpy(matrices):
 
 
 def factors(matrix):
-    """Return matrices whose product is the matrix, and which need fewer multiplications. The last is applied first.
+    """Return factors of the matrix that need fewer multiplications than the matrix. The last factor is applied first.
 
     If row s equals row r up to signs, (r + s) / 2 and (r - s) / 2 have fewer nonzeros, and r and s are their sum and
     difference. Columns are factored in the same way, through the transpose.
@@ -127,7 +127,7 @@ def make_transform_numba(matrices):
                 return builder.gep(array.data, [builder.add(offset, channel)])
 
             def combine(row, values):
-                """Return the sum of row[k] * values[k], which begins with a factor of 1 if there is one."""
+                """Return the sum of row[k] * values[k], starting with a term whose factor is 1 if there is one."""
                 total = None
                 terms = zip(row.tolist(), values, strict=True)
                 for factor, value in sorted((term for term in terms if term[0]), key=lambda term: term[0] != 1):
