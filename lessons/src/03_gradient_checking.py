@@ -534,8 +534,8 @@ def planted_net(name):
 # First look at the gradient of the loss with respect to the first picture, before training, summed over the three
 # colours. At orange pixels, more brightness raises the loss; at blue pixels, it lowers the loss. The upper row shows
 # the right gradient and the gradients with four bugs. The lower row shows the difference from the right gradient; all
-# panels have the same scale. The number in each title is the norm of the difference divided by the norm of the right
-# gradient.
+# panels have the same scale. The number in each lower title is the norm of the difference divided by the norm of the
+# right gradient.
 
 # %%
 right = planted_net(None).picture_gradient()[0].sum(-1)
