@@ -56,10 +56,9 @@ red, green, blue = (image[corner][..., channel] for channel in range(3))
 figures.show_arrays([("red", red), ("green", green), ("blue", blue), ("class", truth[corner])])
 
 # %% [markdown]
-# Three arrays of 16 numbers describe the colours of 16 pixels. The fourth array gives the classes of these pixels.
-# Compare the four arrays at the same position: the three colours change from pixel to pixel, but the class changes only
-# at the outline of the traffic light. A class number means nothing by itself. It is an index into a list of names and
-# colours:
+# Three arrays describe the colours of the 16 pixels, and the fourth gives their classes. The colours change from pixel
+# to pixel, but the class changes only at the outline of the traffic light. A class number means nothing by itself. It
+# is an index into a list of names and colours:
 
 # %%
 palette = scenes.palette
@@ -118,8 +117,7 @@ assert np.array_equal(np.asarray(colourful), truth)
 colourful.resize((512, 384), Image.Resampling.NEAREST)
 
 # %% [markdown]
-# The array and its numbers are the same, but now the classes are visible. Void pixels, which have no class, are black
-# here.
+# The array and its numbers are the same, but now the classes are visible.
 #
 # ## From class to colour
 #
@@ -232,8 +230,7 @@ grader.grade("colors_to_labels", my_colors_to_labels)
 # ## What the network computes
 #
 # The package includes a small trained SegNet. For every pixel it computes one number per class, a *logit*. The larger
-# the logit, the more strongly the network favours that class. In the paper, the logits are the input of the last layer,
-# a soft-max classifier (section 3).
+# the logit, the more strongly the network favours that class.
 
 # %%
 model = ts.load_bundled("toy")
@@ -301,8 +298,8 @@ print("bytes per pixel: logits", logits[0].nbytes // truth.size, "picture", imag
 print("ts.predict returns", ts.predict(model, image).dtype)
 
 # %% [markdown]
-# Now check twenty samples at once. First, picture and label map must have the same size, and every label must be a
-# class or void.
+# Now check twenty samples. First, picture and label map must have the same size, and every label must be a class or
+# void.
 
 # %%
 few = [scenes[i] for i in range(20)]
@@ -354,9 +351,9 @@ print("upside down, labels not right:", share_right(ts.predict(model, image[::-1
 print("classes counted from 1 right:", share_right(prediction + 1, truth))
 
 # %% [markdown]
-# The last mistake is the most common: the file counts classes from 1, and the program that reads it counts from 0. The
-# few pixels that remain right are right by chance. Swapping red and blue costs little here, because the scenes are
-# drawn in many colours. A mistake of this kind only lowers the score, which is why the checks come first.
+# The last mistake is the most common: the file counts classes from 1, and the program that reads it counts from 0.
+# Swapping red and blue costs little here, because the scenes are drawn in many colours. A mistake of this kind only
+# lowers the score, which is why the checks come first.
 
 # %% [markdown]
 # ## Void

@@ -137,8 +137,7 @@ figures.show_kernel(x_small, w_small, at=(0, 0))
 # 1. The padded picture has $H + 2P$ rows, and the kernel covers $K$ of them.
 # 2. So the kernel's top row can lie at rows $0, 1, \dots, H + 2P - K$.
 # 3. With stride $s$ the kernel stops at rows $0, s, 2s, \dots$, up to at most $H + 2P - K$.
-# 4. That makes $\lfloor (H + 2P - K) / s \rfloor$ steps, and the number of positions is one larger than the number of
-#    steps:
+# 4. The number of positions is one larger than the number of steps, $\lfloor (H + 2P - K) / s \rfloor$:
 
 # %% [markdown]
 # $$H' = \left\lfloor \frac{H + 2P - K}{s} \right\rfloor + 1$$
@@ -203,8 +202,8 @@ grader.grade("output_size", my_output_size)
 # \tilde x[n, u + i, v + j, c]\ \text{weight}[i, j, c, f] \Big)$$
 
 # %% [markdown]
-# **Step 2.** Look at the sum in brackets. For a fixed tap $(i, j)$, the pixel $\tilde x[n, u+i, v+j]$ is a vector of
-# $C$ numbers and $\text{weight}[i, j]$ is a $C \times F$ matrix. The sum is entry $f$ of the product of this vector and
+# **Step 2.** In the sum in brackets, the tap $(i, j)$ is fixed. The pixel $\tilde x[n, u+i, v+j]$ is a vector of $C$
+# numbers and $\text{weight}[i, j]$ is a $C \times F$ matrix. The sum is entry $f$ of the product of this vector and
 # this matrix.
 #
 # **Step 3.** Do this for all pixels at once. For tap $(i, j)$, the required pixels are the padded picture, shifted by
@@ -343,8 +342,8 @@ print("largest difference from the right op:", compare_op("conv2d", *bug.pair))
 
 # %% [markdown]
 # The check passes because it compares a backward only with its own forward, not with the formula. A comparison with
-# another implementation reveals the bug. A test whose result you can read directly also reveals it. Let the picture be
-# a single 1 surrounded by zeros, an *impulse*:
+# another implementation reveals the bug, and so does a test whose result you can read directly. Let the picture be a
+# single 1 surrounded by zeros, an *impulse*:
 
 # %%
 impulse, kernel = np.zeros((1, 5, 5, 1)), np.arange(1.0, 10).reshape(3, 3, 1, 1)
@@ -355,7 +354,7 @@ figures.show_arrays([("kernel", kernel[..., 0, 0]), ("right", right[0, ..., 0]),
 
 # %% [markdown]
 # The right output shows the *rotated* kernel, because the outputs above the impulse see it through the kernel's lower
-# row. With the bug, the kernel appears unrotated. That looks plausible but is wrong.
+# row. With the bug, the kernel appears unrotated, which looks plausible but is wrong.
 #
 # A test with a symmetric kernel, such as a blur, cannot tell the two apart:
 
@@ -518,9 +517,9 @@ for name, seconds in (
     print(f"{name:<12} {seconds * 1000:12.1f} ms   {work / seconds / 1e9:10.4f} billion multiply-adds per second")
 
 # %% [markdown]
-# The first line is an estimate; the others are measured. The step from loops to matrix products saves by far the most
-# time. The gain from compiled code depends on the processor. This gain may vanish while other programs keep the cores
-# busy, because the threads of the fast version wait for each other.
+# The step from loops to matrix products saves by far the most time. The gain from compiled code depends on the
+# processor. This gain may vanish while other programs keep the cores busy, because the threads of the fast version wait
+# for each other.
 #
 # ## What to remember
 #

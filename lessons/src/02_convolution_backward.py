@@ -413,8 +413,7 @@ ts.gradcheck.check(ops.conv2d_forward, my_conv2d_backward, x, weight, bias, titl
 # %% [markdown]
 # ## What breaks it
 #
-# The next cell checks five wrong backward passes from `bugs`. The check does not know which bug is planted, but its
-# hints come close.
+# The next cell checks five wrong backward passes from `bugs`.
 
 # %%
 planted = ["dx_kernel_flipped", "dweight_axes_swapped", "dx_assigned", "dweight_last_sample", "dx_cropped_wrong"]
@@ -529,9 +528,8 @@ for variant, gradients in answers.items():
     assert max(apart) < 1e-5
 
 # %% [markdown]
-# All differences are float32 rounding errors; float32 has about seven digits. `direct` adds the same products in
-# another order. `winograd` computes different intermediate numbers, and its rounding error is about four times as
-# large.
+# All differences are float32 rounding errors; float32 has about seven digits. `winograd` computes different
+# intermediate numbers, and its rounding error is about four times as large.
 #
 # ## What to remember
 #

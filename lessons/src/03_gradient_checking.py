@@ -9,7 +9,7 @@
 # bugs and the laws that detect them.
 #
 # **Needed before:** lesson 02 (what a backward pass computes) and Taylor's formula. Layers of later lessons appear here
-# as examples to check. This lesson says what these layers compute; the later lessons derive their gradients.
+# as examples; the later lessons derive their gradients.
 
 # %%
 import numpy as np
@@ -133,7 +133,7 @@ figures.show_plot(both, title="Central difference", x="step h", y="error", log=T
 # %% [markdown]
 # The V-shaped curve of float32 lies several powers of ten higher, and its minimum is at a step of about 0.01. For the
 # smallest steps, the error is as large as the slope itself, because $t + h$ is rounded to $t$ and the loss does not
-# change. The section "What difference is allowed" measures what this means for a check.
+# change.
 #
 # ### Exercise 1: a numeric gradient
 #
@@ -270,8 +270,7 @@ for factor in (1, 1.00001):
     print(f"dx times {factor}:", max(abs(a - n) / rule.allowed(a, n, F, 1e-5) for a, n in pairs))
 
 # %% [markdown]
-# The rule clearly refuses the wrong `dx`. How does float32 compare? Measure the slope for the first entry of `x` in
-# float32 and in float64:
+# The rule clearly refuses the wrong `dx`. Now measure the slope for the first entry of `x` in float32 and in float64:
 
 # %%
 for dtype, h in ((np.float32, 1e-2), (np.float64, 1e-5)):
@@ -297,10 +296,10 @@ ts.gradcheck.check_op("batchnorm2d", "numpy")
 #
 # `bugs` contains mistakes that real libraries have made, each planted in a copy of this library's code. A bug has a
 # `sentence` that describes it, its `op`, its `pair` (forward, backward), and `caught_by`, the laws that refuse it. In
-# most pairs only backward is wrong. There are 28 bugs; number 10 has two forms, so the list has 29 lines. *Void* pixels
-# have no label and do not contribute to the loss (lesson 00). *Unpooling* returns each maximum of a max pooling to its
-# old position in the window, given by the *index*, and fills the other positions with zeros (lesson 05). Lesson 02
-# introduced *transposed* convolutions near its end.
+# most pairs only backward is wrong. Bug 10 has two forms, so the list has 29 lines. *Void* pixels have no label and do
+# not contribute to the loss (lesson 00). *Unpooling* returns each maximum of a max pooling to its old position in the
+# window, given by the *index*, and fills the other positions with zeros (lesson 05). Lesson 02 introduced *transposed*
+# convolutions near its end.
 
 # %%
 for name, bug in bugs.items():
@@ -394,11 +393,10 @@ unseen = {"batchnorm_no_variance_term", "batchnorm_other_variance", "unpool_fixe
 assert set(passed) == unseen & set(chosen)
 
 # %% [markdown]
-# In the last column, three bugs pass undetected. One of them is the bug shown above, whose `dx` was red everywhere.
-# Another concerns SegNet's own unpooling: its backward ignores the indices, but if all entries of `dout` are equal, it
-# does not matter which one is read. Other bugs have far fewer refused entries than with a random `dout`. With a random
-# `dout`, nothing cancels. The library draws `dout` from a separate generator, so that `dout` cannot repeat the numbers
-# of `x`.
+# In the last column, three bugs pass undetected, including the bug shown above, whose `dx` was red everywhere. Another
+# concerns SegNet's own unpooling: its backward ignores the indices, but if all entries of `dout` are equal, it does not
+# matter which one is read. Other bugs have far fewer refused entries than with a random `dout`. With a random `dout`,
+# nothing cancels. The library draws `dout` from a separate generator, so that `dout` cannot repeat the numbers of `x`.
 #
 # ## Kinks and jumps
 #
@@ -514,8 +512,8 @@ from tinysegnet_lessons.bugs.toy_segnet import ToySegNet
 figures.show_source(ToySegNet.forward)
 
 # %% [markdown]
-# The network memorises two toy street scenes. The data are chosen so that every kind of bug has an effect: the lowest
-# rows are void, the class weights differ, the height and width are odd, and there are two pictures.
+# The network memorises two toy street scenes. So that every kind of bug has an effect, the lowest rows are void, the
+# class weights differ, the height and width are odd, and there are two pictures.
 
 # %%
 toys = ToyScenes(count=2, size=(27, 37), seed=0)
@@ -574,8 +572,8 @@ for name, net in nets.items():
 # %% [markdown]
 # With the first two bugs, the network learns as well as with the right gradient. With the next two, its accuracy is at
 # most 0.1 lower, and with the last two it is at least 0.15 lower. But the right gradient with too low a learning rate
-# does worse than four of the six bugs. If you have only one curve, you cannot tell a bug from a badly chosen learning
-# rate. (With `seed=1` and `seed=2` the numbers differ, but these statements remain true.)
+# does worse than four of the six bugs. From one curve, you cannot tell a bug from a badly chosen learning rate. (With
+# `seed=1` and `seed=2` the numbers differ, but these statements remain true.)
 #
 # That is the reason for this lesson: **training does not check a gradient.** A direction that is wrong but mostly
 # downhill still lowers the loss.
@@ -629,9 +627,8 @@ arrays = rng.standard_normal((2, 3, 4, 2)), np.array([1.5, 0.5]), np.array([0.0,
 ts.gradcheck.check(affine_forward, wrong_affine_backward, *arrays)
 
 # %% [markdown]
-# The report says which gradient is wrong but gives no hint, because the checker recognises only common mistakes. Derive
-# the three gradients and write `my_affine_backward(dout, cache)`. The function returns `dx` `(N, H, W, C)`, `dgain`
-# `(C,)` and `doffset` `(C,)`.
+# The report gives no hint, because the checker recognises only common mistakes. Derive the three gradients and write
+# `my_affine_backward(dout, cache)`. The function returns `dx` `(N, H, W, C)`, `dgain` `(C,)` and `doffset` `(C,)`.
 
 
 # %%

@@ -68,7 +68,7 @@ print("out       ", out[0, :, :, 0].tolist())
 print("positions ", position[0, :, :, 0].tolist())
 
 # %% [markdown]
-# These are the numbers in the figure above. This is the library's definition in NumPy:
+# This is the library's definition in NumPy:
 
 # %%
 figures.show_source(pool.max_pool2d_forward_numpy)
@@ -456,11 +456,11 @@ print(f"NumPy {1000 * slow:.1f} ms, numba {1000 * fast:.2f} ms; equal:", np.arra
 # %% [markdown]
 # ## What other upsampling methods lose: an edge
 #
-# There are other ways to enlarge a feature map. *Nearest* repeats every pixel. *Bilinear* interpolates between pixels.
-# A *transposed convolution* (end of lesson 02) writes a learned kernel for every pixel. None of them uses the positions
-# of the maxima.
+# *Nearest* upsampling repeats every pixel. *Bilinear* upsampling interpolates between pixels. A *transposed
+# convolution* (end of lesson 02) writes a learned kernel for every pixel. None of them uses the positions of the
+# maxima.
 #
-# Take a feature map that an edge detector might produce: a line one pixel wide, with zeros elsewhere.
+# An edge detector might produce this feature map: a line one pixel wide, with zeros elsewhere.
 
 # %%
 row, column = np.indices((24, 24))
@@ -536,7 +536,7 @@ for depth in (1, 2, 3):
 # every pool, fewer pixels of the line are restored. At depth 3, the transposed convolution is better in F1 and in
 # squared error, but its kernels were fitted to this very line. Nearest and bilinear restore the whole line, in a band
 # whose width about doubles with each pool. Section 3 of the paper also says that unpooling gives sparse maps, which the
-# decoder's trained convolutions make dense. These convolutions start from values at the right positions.
+# decoder's trained convolutions make dense.
 
 # %% [markdown]
 # ## What other upsampling methods lose: a network
@@ -603,8 +603,7 @@ for k, name in enumerate(("mIoU", "BF")):
 # beats bilinear interpolation in mIoU, and by a larger margin in BF; decoders that receive whole feature maps are
 # better still. Lesson 11 repeats this comparison.
 #
-# In this experiment, the transposed convolutions double the number of parameters without any gain. Unpooling has no
-# parameters.
+# The transposed convolutions double the number of parameters without any gain in this experiment.
 
 # %% [markdown]
 # ## What to remember

@@ -58,7 +58,7 @@ figures.show_pixel(street.image, (int(row), int(column)), bars, palette, label=i
 
 # %% [markdown]
 # Two classes have nearly all the probability, about half each, so the network cannot decide. Classes whose logits are a
-# few units lower have almost no probability. Only the differences between the largest logits matter.
+# few units lower have almost no probability.
 #
 # ## Softmax
 #
@@ -77,8 +77,7 @@ figures.show_arrays([(f"logits of class {k}", z[:, :, k]) for k in range(3)], hi
 figures.show_arrays([(f"p of class {k}", p[:, :, k]) for k in range(3)], highlight={"p of class 0": (0, 0)}, decimals=2)
 
 # %% [markdown]
-# A pixel has the same position in all three arrays. At every position the three probabilities add up to 1, and where
-# the three logits are equal, each probability is 1/3.
+# At every pixel the three probabilities add up to 1, and where the three logits are equal, each probability is 1/3.
 #
 # Adding the same number to all logits of a pixel changes nothing: it becomes a common factor of numerator and
 # denominator. Scaling the logits does change the result. The larger the differences, the more certain the prediction:
@@ -493,10 +492,10 @@ print(f"CamVid's largest class has {max(pixels_today) / min(pixels_today):.0f} t
 
 # %% [markdown]
 # The second column agrees with the first in all digits. But the published weights have two flaws. First, void was
-# counted as a twelfth class in the median, so no class has weight exactly 1. (In the third column the median is over
-# eleven classes, and one of them has weight 1.) Second, the labels have changed. `SignSymbol` has more than three times
-# as many pixels as before, so its weight should be 3.8, not 9.6. A program that uses the published weights with today's
-# labels gives signs two and a half times their right weight. **Count the labels that you train on.**
+# counted as a twelfth class in the median, so no class has weight exactly 1. Second, the labels have changed.
+# `SignSymbol` has more than three times as many pixels as before, so its weight should be 3.8, not 9.6. A program that
+# uses the published weights with today's labels gives signs two and a half times their right weight. **Count the labels
+# that you train on.**
 #
 # ### Exercise 4: class weights
 #
@@ -609,9 +608,8 @@ ts.runtime.set_threads(threads)
 #
 # $$p_1 = \frac{e^z}{e^0 + e^z} = \frac{1}{1 + e^{-z}} = \sigma(z) \qquad p_0 = 1 - \sigma(z)$$
 #
-# This is the *sigmoid*. Everything else follows from the results above. The NLL for class 1 is
-# $-\log\sigma(z) = \log(1 + e^{-z})$, and for class 0 it is $\log(1 + e^{z})$. The gradient is again $p - y$, with $y$
-# either 0 or 1:
+# This is the *sigmoid*. The NLL for class 1 is $-\log\sigma(z) = \log(1 + e^{-z})$, and for class 0 it is
+# $\log(1 + e^{z})$. The gradient is again $p - y$, with $y$ either 0 or 1:
 
 # %%
 z_one = rng.standard_normal((1, 5, 6, 1)) * 3

@@ -139,7 +139,7 @@ print("gradient of the pictures", dout.shape)
 print("gradient of the first kernel", line["encoder1.conv1"].grads["weight"].shape)
 
 # %% [markdown]
-# A network does no more than this. `Network` combines these two loops, and the names of all parameters, in one object:
+# `Network` combines these two loops, and the names of all parameters, in one object:
 
 # %% tags=["map"]
 net = Network(line, {"name": "two_stages", "num_classes": 11})
@@ -161,8 +161,7 @@ except ts.errors.ShapeError as error:
     print(error)
 
 # %% [markdown]
-# The indices of the first pool belong to a different grid, so the network raises an error. The order of the decoder
-# stages is not arbitrary.
+# The indices of the first pool belong to a different grid, so the network raises an error.
 #
 # ## The library's builder
 #
@@ -570,9 +569,9 @@ print(f"indices at 180x240, two bits  {indices_1 / 1e6:6.2f} MB")
 print(f"indices at  90x120, two bits  {indices_2 / 1e6:6.2f} MB")
 
 # %% [markdown]
-# The first two figures are right. The third is the figure for the *second* pool; at the size of the other two, it is
-# 0.69 MB. This matters, because Table 1 gives the quotients of these figures, 64 and 11, as "storage multipliers". At
-# the same size, the ratios are:
+# The first two figures are right, but the third is the figure for the *second* pool; at the size of the other two, it
+# is 0.69 MB. Table 1 gives the quotients of these figures, 64 and 11, as "storage multipliers". At the same size, the
+# ratios are:
 
 # %%
 for name, crossing in (("64 maps", maps_64), ("11 maps", maps_11)):
@@ -585,8 +584,7 @@ for name, crossing in (("64 maps", maps_64), ("11 maps", maps_11)):
 #
 # The receptive field of a number is the square of input pixels that it can depend on. Lesson 01 computes it through
 # convolutions and pools with two numbers: the size $r$ of the field, and the distance $d$ in input pixels between two
-# neighbours in a map, here called the jump. At the input, $r = 1$ and $d = 1$. The decoder adds the third of these
-# rules:
+# neighbours in a map, here called the jump. The decoder adds the third of these rules:
 #
 # * A convolution with kernel size $K$ combines $K$ neighbours at distance $d$. The outermost are $(K-1)\,d$ apart:
 #   $r \leftarrow r + (K-1)\,d$.
@@ -722,7 +720,7 @@ figures.show_costs(vgg16, (360, 480))
 # ## Two summaries, read critically
 #
 # Many readers first meet SegNet in a summary. This section examines two published ones, paraphrased: **A**, a web
-# lesson with a short Keras program, and **B**, a summary of the paper. Each claim gets a computation and a verdict.
+# lesson with a short Keras program, and **B**, a summary of the paper. A computation tests each claim.
 #
 # ### "No fully connected layers: 134 M become 14.7 M" (B)
 #
@@ -919,7 +917,7 @@ for step in ("conv", "pool", "conv", "pool", "decoder conv", "decoder conv"):
 # %% [markdown]
 # With these formulas, the size never increases again. The formulas are **incomplete**. They lack (1) the second result
 # of the pool, the indices; (2) unpooling, which uses the indices and is SegNet's main idea; (3) batch norm; and (4) a
-# last layer without ReLU, because a logit may be negative. The complete formulas are at the beginning of this lesson.
+# last layer without ReLU, because a logit may be negative.
 #
 # The order within a stage also matters: convolution, batch norm, ReLU, pool (section 3). Exchanging ReLU and pool does
 # not change the result, but other exchanges do:
