@@ -184,8 +184,8 @@ print("different colours after JPEG:", len(np.unique(spoiled.reshape(-1, 3), axi
 print(f"pixels that kept their colour: {exact.mean():.1%}")
 
 # %% [markdown]
-# Resizing can also damage a label map. Smooth resizing averages neighbouring pixels, and the average of two class
-# numbers can be the number of a third class:
+# Smooth resizing also damages a label map. It averages neighbouring pixels, and the average of two class numbers can be
+# the number of a third class:
 
 # %%
 small = Image.fromarray(truth)
@@ -240,7 +240,7 @@ print("out", logits.shape, logits.dtype)
 
 # %% [markdown]
 # The output has the height and width of the input. The picture has 3 numbers per pixel; the logits have $K = 11$, one
-# per class. Void has no logit, because "not labelled" is not something that can be seen in a picture.
+# per class. Void has no logit, because a picture does not show whether a pixel is labelled.
 #
 # The *prediction* at each pixel is the class with the largest logit:
 #

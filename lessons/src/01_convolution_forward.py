@@ -301,8 +301,7 @@ grader.grade("conv2d_shifted_products", my_conv2d_shifted)
 # 02 uses this property: the backward pass is the transposed linear map.
 #
 # **Equivariant to shifts.** If the picture moves by one pixel, the output moves by one pixel. One kernel works
-# everywhere: it detects a car on the left as well as on the right. Where the kernel sees padding, the property does not
-# hold.
+# everywhere: it detects a car on the left as well as on the right.
 
 # %%
 out, _ = ops.conv2d_forward(x, weight)

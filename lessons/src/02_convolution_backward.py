@@ -5,7 +5,7 @@
 # network ends with a loss $J$, which is one number. The given array `dout` contains the derivative of the loss with
 # respect to every number of `out`. What are the derivatives with respect to the numbers of `x`, `weight` and `bias`?
 #
-# **At the end** you can derive the three answers `dx`, `dweight` and `dbias` and read the library's backward line by
+# **At the end** you can derive the three gradients `dx`, `dweight` and `dbias` and read the library's backward line by
 # line. You can also recognise five wrong backward passes from the report of a gradient check.
 #
 # **Needed before:** lesson 01 (the forward pass), the chain rule and matrix products.
@@ -32,8 +32,8 @@ from tinysegnet_lessons.bugs import bugs
 # \frac{\partial\, \mathrm{out}[u]}{\partial x[p]} \;=\; \sum_u \mathrm{dout}[u]\,
 # \frac{\partial\, \mathrm{out}[u]}{\partial x[p]} .$$
 #
-# So only one question remains: which outputs does $x[p]$ affect, and with which factor? It arises for each of SegNet's
-# 26 convolutions, 13 in the encoder and 13 in the decoder (Badrinarayanan et al. 2017, section 3).
+# So only one question remains: which outputs does $x[p]$ affect, and with which factor? This question arises for each
+# of SegNet's 26 convolutions, 13 in the encoder and 13 in the decoder (Badrinarayanan et al. 2017, section 3).
 
 # %% [markdown]
 # ## One dimension first
@@ -80,7 +80,7 @@ figures.show_arrays([("A", A), "@", ("x", x_line[:, None]), "=", ("out", out_lin
 # numbers, shifted by one. In the first and last rows, one of the three numbers falls on the padding and is missing. In
 # symbols, $A[u, p] = w[i]$ where $p = u + i - 1$, and 0 where no such $i$ exists.
 #
-# ## dx: the matrix, transposed
+# ## dx: the transposed matrix
 #
 # The matrix contains the factor in the chain rule: $\partial\, \mathrm{out}[u] / \partial x[p] = A[u, p]$. So
 #
@@ -384,8 +384,8 @@ print("<bias everywhere, dout> = {:.12f}   <bias, dbias> = {:.12f}".format(*side
 assert np.isclose(*sides)
 
 # %% [markdown]
-# The adjoint law compares only a few numbers for one random draw. It does not show which entry is wrong, and it accepts
-# a wrong forward together with the backward that belongs to it.
+# The adjoint law compares only a few numbers for one random draw. The law does not show which entry is wrong, and it
+# accepts a wrong forward together with the backward that belongs to it.
 #
 # ## Check by finite differences
 #

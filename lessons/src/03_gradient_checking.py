@@ -212,7 +212,7 @@ figures.show_arrays(both, decimals=4)
 # difference is allowed. From here on, $a$ is the gradient from backward (analytic), and $n$ is the gradient from
 # differences (numeric).
 #
-# ## What difference is allowed
+# ## The allowed difference
 #
 # A common rule is that the relative error $|a - n| / \max(|a|, |n|)$ must be below $10^{-7}$. This rule fails where the
 # true gradient is zero. For example, adding a constant to every input of a batch normalisation does not change its
@@ -318,8 +318,8 @@ figures.show_gradient(report, "dx")
 
 # %% [markdown]
 # The figure shows the first case with a wrong `dx`. Every entry is red, which means that it is refused. In some other
-# cases, mean and variance are given and do not depend on `x`, so no term can be missing. That is why the report's table
-# refuses only part of all entries. The rows for `dgamma` and `dbeta` say ok.
+# cases, mean and variance are given and do not depend on `x`, so no term can be missing. Therefore, the report's table
+# counts only some of the entries as wrong. The rows for `dgamma` and `dbeta` say ok.
 #
 # The hint says which term is missing; the checker found it by testing common mistakes as explanations of the
 # difference. The line "Taylor slope" needs no tolerance: with a random direction $d$ of length 1, the remainder
@@ -343,9 +343,10 @@ figures.show_arrays([("dx, dout = 1", right), ("kernel flipped", wrong)],
                 highlight={"dx, dout = 1": inside, "kernel flipped": inside})  # fmt: skip
 
 # %% [markdown]
-# Inside the frames, both gradients are 45 everywhere, which is $1 + 2 + \dots + 9$. Only the border distinguishes them.
-# Batch normalisation is an even worse case: the sum of its output does not depend on `x`, so the right `dx` is zero.
-# But every wrong `dx` that keeps the term through the mean is also zero, because $1 - 1 = 0$ and $\sum \hat{x} = 0$.
+# Inside the frames, both gradients are 45 everywhere, which is $1 + 2 + \dots + 9$. The two gradients differ only at
+# the border. Batch normalisation is an even worse case: the sum of its output does not depend on `x`, so the right `dx`
+# is zero. But every wrong `dx` that keeps the term through the mean is also zero, because $1 - 1 = 0$ and
+# $\sum \hat{x} = 0$.
 #
 # The next cell defines a function that applies `dout = 1` to any layer. The new forward returns the sum of the output,
 # and its backward fills `dout` with one number:
@@ -572,8 +573,8 @@ for name, net in nets.items():
 # %% [markdown]
 # With the first two bugs, the network learns as well as with the right gradient. With the next two, its accuracy is at
 # most 0.1 lower, and with the last two it is at least 0.15 lower. But the right gradient with too low a learning rate
-# does worse than four of the six bugs. From one curve, you cannot tell a bug from a badly chosen learning rate. (With
-# `seed=1` and `seed=2` the numbers differ, but these statements remain true.)
+# performs worse than four of the six bugs. From one curve, you cannot tell a bug from a badly chosen learning rate.
+# (With `seed=1` and `seed=2` the numbers differ, but these statements remain true.)
 #
 # That is the reason for this lesson: **training does not check a gradient.** A direction that is wrong but mostly
 # downhill still lowers the loss.

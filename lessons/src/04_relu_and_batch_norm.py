@@ -146,8 +146,8 @@ print(f"relative difference from the library: {compare_op(bug.op, *bug.pair):.2g
 # %% [markdown]
 # ### Exercise 1: ReLU's backward
 #
-# Write `my_relu_backward(dout, x)`. Both arrays have the same shape, which can be any shape; return `dx` with that
-# shape. Your function gets $x$ itself instead of a cache. The slope at 0 is 0.
+# Write `my_relu_backward(dout, x)`. Both arrays have the same, arbitrary shape; return `dx` in this shape. Your
+# function gets $x$ itself instead of a cache. The slope at 0 is 0.
 
 
 # %%
@@ -166,7 +166,7 @@ grader.grade("relu_backward", my_relu_backward)
 # Take thirteen convolutions with 16 channels each, random weights, and ReLU after each convolution. He et al. (2015)
 # give the spread (the standard deviation) that these weights should have. But training changes the weights, and with
 # them the input of every later layer. So compare three networks: one with the weights that this rule gives, one with
-# weights half as large, and one with weights twice as large. Build each of them with and without normalisation:
+# weights half as large, and one with weights twice as large. Build each network with and without normalisation:
 
 # %%
 picture = ToyScenes(1, seed=4, size=(48, 64))[0].image

@@ -75,7 +75,7 @@ figures.show_source(pool.max_pool2d_forward_numpy)
 
 # %% [markdown]
 # For each of the four positions in a window, `_windows` collects the pixels at that position in all windows, and stacks
-# them into an array (4, N, h, w, C). `argmax` along its first axis is the position of the first maximum.
+# them into an array (4, N, h, w, C). `argmax` along the first axis gives the position of the first maximum.
 #
 # ### Exercise 1: pooling
 #
@@ -261,9 +261,8 @@ grader.grade("max_unpool2d_forward", my_max_unpool2d)
 # $$\text{dx}[2u+i, 2v+j] = \begin{cases} \text{dout}[u, v] & \text{if } p[u, v] = 2i + j \\ 0 & \text{else}
 # \end{cases}$$
 #
-# Compare this with the formula of unpooling. The two formulas are the same: **the backward of pooling is unpooling**,
-# applied to `dout`. At a tie, the maximum has a kink and no derivative. The first maximum then gets the gradient,
-# because forward chose it.
+# This is the formula of unpooling. In other words, **the backward of pooling is unpooling**, applied to `dout`. At a
+# tie, the maximum has a kink and no derivative. The first maximum then gets the gradient, because forward chose it.
 
 # %%
 (_, indices), cache = ops.max_pool2d_forward(x_small[None, :, :, None])
@@ -479,7 +478,7 @@ figures.show_feature_maps(np.stack([line, enlarged], -1), ["line", "pooled, enla
 
 # %%
 def best_transposed(small, target, depth):
-    """Upsample by 2**depth, at each level with the 16 numbers that approximate the map of that level best."""
+    """Upsample by 2**depth; at each level, use the 16 numbers that best approximate the level's map."""
     for level in reversed(range(depth)):
         wanted = target[level]
         taps = np.eye(16).reshape(16, 4, 4, 1, 1)

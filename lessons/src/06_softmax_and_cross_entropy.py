@@ -7,12 +7,11 @@
 #
 # **At the end** you know
 #
-# * softmax and cross-entropy, why both are computed from logits and never one from the other, and what overflows
-#   otherwise;
+# * softmax and cross-entropy, and why both are computed from logits and never one from the other;
 # * why the gradient of the two together is $p - y$, with every step of the Jacobian;
 # * why unlabelled pixels have no effect on the loss, and which two mistakes change that;
-# * class weights by median frequency, why the eleven weights that many programs use are out of date, and what weights
-#   cost and gain;
+# * class weights by median frequency, why the eleven weights that many programs use are out of date, and the costs and
+#   benefits of weights;
 # * why one output with a sigmoid is equivalent to a softmax with two classes.
 #
 # **Needed before:** lesson 00 (labels), lesson 02 (what a backward pass computes), lesson 03 (gradient checks).
@@ -170,7 +169,7 @@ for name, numbers in {"untrained": untrained, "trained": logits}.items():
 # ### Never the log of a softmax
 #
 # Do not compute the NLL as the logarithm of the computed probability. The logit of a wrong class may be so large that
-# $p_y$ underflows to 0, and $-\log 0$ is infinite. Apply the logarithm to the formula instead. It cancels the
+# $p_y$ underflows to 0, and $-\log 0$ is infinite. Apply the logarithm to the formula instead. This cancels the
 # exponential in the numerator, and the remaining logarithm of a sum is called *log-sum-exp*:
 #
 # $$-\log p_y = -\log \frac{e^{z_y - M}}{\sum_j e^{z_j - M}} = \log \sum_j e^{z_j - M} - (z_y - M)$$
@@ -209,8 +208,7 @@ print(f"a tenth of the pixels contributes {largest[:tenth].sum() / largest.sum()
 
 # %% [markdown]
 # Dark pixels are those where the network gave the right class a low probability: along the borders of objects, and
-# where it confused one class with another. The large uniform areas are white. A small share of the pixels accounts for
-# most of the loss.
+# where it confused one class with another. The large uniform areas are white.
 #
 # The library's forward does the same for any batch. It also applies class weights, which a later section explains:
 
@@ -428,7 +426,7 @@ grader.grade("cross_entropy_backward", my_cross_entropy_backward)
 # Most pixels of a street scene are road, building or sky. How many pixels does each class have?
 
 # %% tags=["parameters"] fast="STREETS, EPOCHS = 16, 1"
-STREETS, EPOCHS = 96, 10  # training scenes and passes over them
+STREETS, EPOCHS = 96, 10  # training scenes and epochs
 
 # %%
 streets = ts.data.InMemory(ToyScenes(STREETS, seed=0, size=(48, 64)))
@@ -556,17 +554,17 @@ for name in ("loss_not_divided", "void_gets_gradient", "void_counted", "class_we
 
 # %% [markdown]
 # ("numeric" is the measured slope, and "analytic" is the result of backward.) A network still trains with each of these
-# bugs. The first bug multiplies the learning rate by the number of labelled pixels. The second teaches the network that
-# every unlabelled pixel is sky. The third makes the steps smaller where many pixels are void. The last trains without
-# weights, although the loss curve includes them. The figure shows the second bug: the red pixels should have
-# gradient 0.
+# bugs. The first bug multiplies the learning rate by the number of labelled pixels. The second bug teaches the network
+# that every unlabelled pixel is sky. The third bug makes the steps smaller where many pixels are void. With the last
+# bug, the network trains without weights, although the loss curve includes them. The figure shows the second bug: the
+# red pixels should have gradient 0.
 
 # %%
 bug = bugs["void_gets_gradient"]
 figures.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dlogits")
 
 # %% [markdown]
-# ## What weights cost and gain
+# ## Costs and benefits of class weights
 #
 # Train three small networks that differ only in the class weights of their loss: no weights, median-frequency weights,
 # and, as a compromise, the square roots of the latter. All of them see the same scenes in the same order. *G* is the

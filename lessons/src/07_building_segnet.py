@@ -147,8 +147,8 @@ figures.show_network(net, (9, 13))
 
 # %% [markdown]
 # Each bar is a layer. Larger maps have taller bars, and more channels have wider bars; the number in a convolution is
-# its number of output channels. The green lines show what bypasses the bottleneck, from each pool to the matching
-# unpool, and its size in bytes.
+# its number of output channels. The green lines show the data that bypass the bottleneck, from each pool to the
+# matching unpool, and their size in bytes.
 #
 # **What if an unpool gets the wrong pool?** Give both unpools the first pool:
 
@@ -266,16 +266,16 @@ grader.grade("segnet_shapes", my_segnet_shapes)
 # f_k/\partial w_k)^\top\, \partial J/\partial a_k$.
 
 # %% [markdown]
-# **But the indices bypass the line.** $U(d; i)$ has two arguments, and $i$ comes from the encoder. Does a gradient go
+# **But the indices bypass the line.** $U(d; i)$ has two arguments, and $i$ comes from the encoder. Does a gradient flow
 # back along the green lines? An index is one of four integers. If the picture changes slightly, the index stays the
 # same; if the picture changes more, the index jumps. Where the index does not jump, its derivative is 0:
 #
 # $$\frac{\partial J}{\partial i} = 0 \quad\text{almost everywhere}$$
 #
-# So no gradient goes back along the green lines, and backward only has to follow the straight line. (At a tie, the
+# So no gradient flows back along the green lines, and backward only has to follow the straight line. (At a tie, the
 # index and the output jump, and there is no derivative; see lesson 03.)
 #
-# A pool followed by its own unpool shows what this means. Forward keeps one pixel of each window in its place, and
+# A pool followed by its own unpool is a simple example. Forward keeps one pixel of each window in its place, and
 # backward must do the same with the gradient:
 
 # %%
@@ -464,8 +464,8 @@ print(f"fc6 alone: {fc6:,}, {100 * fc6 / 134_260_544:.0f} % of 134 million")
 assert (convolutions, total, total - count) == (14_714_688, 138_357_544, 134_260_544)
 
 # %% [markdown]
-# The 14.7 million parameters are those of the encoder, not of a whole SegNet. The decoder mirrors the encoder. The next
-# cell counts the whole network, array by array:
+# The 14.7 million parameters are those of the encoder, not of a whole SegNet. The next cell counts the whole network,
+# array by array:
 
 # %%
 counts = {"encoder": 0, "decoder": 0, "classifier": 0, "biases": 0, "batch norm": 0}
@@ -513,10 +513,9 @@ print(f"pool indices                  {summary.total('indices') / 1e6:6.1f} MB")
 #
 # ### Two bits per window
 #
-# There is one exception: data that the encoder passes to the decoder must stay in memory. The data of the first encoder
-# stage stay there longest, because the stage that needs them comes last. Some networks pass whole feature maps, but
-# SegNet passes only indices. A maximum in a 2x2 window has four possible positions, so its index takes two bits
-# (section 3), and four channels share one byte:
+# There is one exception: data that the encoder passes to the decoder must stay in memory. Some networks pass whole
+# feature maps, but SegNet passes only indices. A maximum in a 2x2 window has four possible positions, so its index
+# takes two bits (section 3), and four channels share one byte:
 
 # %%
 pool, tape = layers.MaxPool2d(), layers.Tape()
@@ -714,8 +713,8 @@ figures.show_costs(vgg16, (360, 480))
 # The three panels have three different shapes. Most parameters are in the middle, where maps are small and have 512
 # channels. Most memory is used at the ends, where maps are large. The work is spread evenly down to the fourth stage,
 # because each pool divides the number of pixels by four, while each stage doubles both the input and the output
-# channels. The fifth stage does not double the channels and costs a quarter of the fourth. To save resources, you must
-# first decide which ones.
+# channels. The fifth stage does not double the channels and costs a quarter of the fourth. To save resources, first
+# decide which of the three matters most.
 #
 # ## Two summaries, read critically
 #
@@ -1004,8 +1003,7 @@ for name in ("vgg16", "basic", "tiny"):
 #
 # A tells its readers to compare the sizes of picture, label map and prediction, to verify the colours of the classes,
 # and to begin with one simple example. Lesson 00 contains these checks too. B explains well why pooling blurs outlines,
-# and why positions must be saved before they are lost. One wrong claim does not make a text worthless, but every claim
-# deserves a computation.
+# and why positions must be saved before they are lost.
 #
 # ## What a SegNet is not
 #
@@ -1031,7 +1029,7 @@ figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 #
 # * A SegNet is a straight line of layers. Each pool passes its indices and its input size to the matching unpool. The
 #   last pool is the first to be undone.
-# * Backward is the same line in reverse. No gradient goes back along the indices. `check_model` checks the whole
+# * Backward is the same line in reverse. No gradient flows back along the indices. `check_model` checks the whole
 #   network. If it fails, the wrong tensor nearest the output is the last parameter before the broken layer.
 # * VGG16's convolutions have 14.7 M parameters; with two of its three fully connected layers, they have 134 M. A SegNet
 #   has 29.4 M.

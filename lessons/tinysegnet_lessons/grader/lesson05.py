@@ -64,12 +64,12 @@ def _unpool_cases():
 
 def _pool_backward_cases():
     rng = np.random.default_rng(2)
-    pictures = _pictures(OVERLAPPING, seed=7)  # in the first picture each mistake finds another pixel
+    pictures = _pictures(OVERLAPPING, seed=7)  # in the first picture each mistake finds a different pixel
     return [(rng.standard_normal((len(x), x.shape[1] // 2, x.shape[2] // 2, x.shape[3])), x) for x in pictures]
 
 
 def _unpool_backward_cases():
-    rng = np.random.default_rng(5)  # in the first case each mistake reads another pixel
+    rng = np.random.default_rng(5)  # in the first case each mistake reads a different pixel
     return [(rng.standard_normal(x.shape), _pool(x)[1]) for x in _pictures(EVEN + ODD)]
 
 
@@ -141,7 +141,7 @@ def _one_channel(z, position, output_size):
 
 
 def _overlapping(share, add=True, step=2):
-    """Return a backward in which share(window 3x3) gives each pixel's share of the gradient."""
+    """Return a backward in which share(window) gives each pixel's share of the gradient of a 3x3 window."""
 
     def wrong(dout, x):
         dx = np.zeros(x.shape)

@@ -264,7 +264,7 @@ EXERCISES = [
         reference=_index_bytes,
         cases=lambda: [(5, 7, 8), (180, 240, 64), (45, 60, 64), (23, 30, 512), (8, 6, 3), (21, 27, 10), (1, 1, 1)],
         mistakes={
-            "This is one byte per index, but four indices of two bits share a byte.":
+            "This counts one byte per index, but four indices of two bits share a byte.":
                 lambda H, W, C: -(-H // 2) * -(-W // 2) * C,
             "H * W * C / 16 is right only without rounding. Round up H / 2, W / 2 and C / 4 first.":
                 lambda H, W, C: H * W * C / 16,
@@ -272,7 +272,7 @@ EXERCISES = [
                 lambda H, W, C: -(-H // 2) * -(-W // 2) * -(-C // 4) * 8,
             "This counts every pixel of the map, but there is one index per window.":
                 lambda H, W, C: H * W * -(-C // 4),
-            "This is eight bytes per index, as for int64.": lambda H, W, C: -(-H // 2) * -(-W // 2) * C * 8,
+            "This counts eight bytes per index, as for int64.": lambda H, W, C: -(-H // 2) * -(-W // 2) * C * 8,
             "The size is rounded down, but a clipped window counts: 45 rows give 23.":
                 lambda H, W, C: (H // 2) * (W // 2) * -(-C // 4),
             "Pixels share bytes, but each pixel must have whole bytes: C / 4, rounded up.":
