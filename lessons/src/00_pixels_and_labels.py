@@ -3,7 +3,7 @@
 #
 # **The question.** What goes into a network that segments pictures, what comes out, and how are the two compared?
 #
-# **At the end** you can say the shape, the dtype and the meaning of every number in a picture, a label map and a
+# **At the end** you can state the shape, the dtype and the meaning of every number in a picture, a label map and a
 # prediction. You can convert classes to colours and back, and you can tell a broken label map from one that only looks
 # broken.
 #
@@ -289,9 +289,8 @@ for name, array, meaning in (
 assert image.shape[:2] == truth.shape == logits.shape[1:3] == prediction.shape
 
 # %% [markdown]
-# All four arrays have the same height and width. `argmax` returns int64, which takes eight times as much memory as the
-# uint8 that a class number needs; `ts.predict` returns uint8. The logits take 44 bytes per pixel (11 float32 numbers),
-# and the picture takes only 3.
+# `argmax` returns int64, which takes eight times as much memory as the uint8 that a class number needs; `ts.predict`
+# returns uint8. The logits take 44 bytes per pixel (11 float32 numbers), and the picture takes only 3.
 
 # %%
 print("bytes per pixel: logits", logits[0].nbytes // truth.size, "picture", image.nbytes // truth.size)
@@ -397,7 +396,7 @@ for scene in (sample, scenes[2]):
 #
 # * A picture is (H, W, 3) uint8, a label map (H, W) uint8, logits (H, W, K) float32, a prediction (H, W). Height and
 #   width are equal in all of them.
-# * A class number is an index into a list of names and colours. A PNG of class numbers looks black even if it is right;
+# * A class number is an index into a list of names and colours. A PNG of class numbers looks black even if it is valid;
 #   inspect it with `np.unique`.
 # * Never store a label map as JPEG, and never resize it smoothly.
 # * The prediction is the arg max of the logits at each pixel. Void pixels affect neither the loss nor the score.

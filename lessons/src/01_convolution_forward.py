@@ -225,7 +225,7 @@ boxes = {f"x, tap {i, j}": np.s_[i : i + 2, j : j + 2] for i, j in taps}
 figures.show_arrays([(name, x_small) for name in boxes], highlight=boxes)
 
 # %% [markdown]
-# The frame marks $X_{ij}$, which contains for every output pixel the input pixel under this tap. The frame moves with
+# The frame marks $X_{ij}$, which contains the input pixel under this tap for every output pixel. The frame moves with
 # the tap and has the size of the output. Multiply each framed part by the kernel's number at this tap, and sum over all
 # nine taps:
 
@@ -477,8 +477,7 @@ assert np.allclose(slow, quick, atol=1e-4)
 
 # %% [markdown]
 # The difference is rounding error: float32 has about seven digits, and each method adds the 576 products in a different
-# order. Winograd's method, which needs fewer multiplications for a 3x3 convolution, has a slightly larger rounding
-# error than the definition.
+# order.
 #
 # How long do the three versions take? Seven loops would take too long here, so only 20,000 runs of their innermost line
 # are timed, and the time is scaled up to the full number of multiply-adds.

@@ -45,7 +45,7 @@ from tinysegnet_lessons.bugs import bugs
 # \qquad x[-1] = x[5] = 0 .$$
 #
 # The library convolves pictures `(N, H, W, C)`. A line is a picture of height 1 with one channel. (On a new computer,
-# the first cells that convolve compile the fast version, which takes 10 to 15 seconds each. The second run is faster.)
+# the first cells that convolve compile the fast version, which takes 10 to 15 seconds each.)
 
 # %%
 x_line = np.array([2.0, 0, 1, 3, 1])
@@ -118,9 +118,8 @@ assert np.array_equal(dx_line, convolve_line(dout_line, w_line[::-1]))
 # $$\langle A x, \mathrm{dout} \rangle = \sum_u \sum_p A[u,p]\, x[p]\, \mathrm{dout}[u]
 # = \langle x, A^T \mathrm{dout} \rangle .$$
 #
-# Both sides are the same double sum in different orders. $A^T$ is called the **adjoint** of $A$. You can use this
-# equation without writing down the matrix and without choosing a small step. To test the forward and backward of any
-# linear layer, pass them random arrays and compare two numbers.
+# Both sides are the same double sum in different orders. $A^T$ is called the **adjoint** of $A$. To test the forward
+# and backward of any linear layer, pass them random arrays and compare two numbers.
 
 # %%
 print("<A x, dout>   =", out_line @ dout_line)
@@ -446,9 +445,9 @@ names = ("dx_kernel_flipped", "dx_assigned", "dx_cropped_wrong")
 figures.show_arrays([*panels, *((name, dx_of(two, bugs[name].backward)) for name in names)])
 
 # %% [markdown]
-# With the first bug, both copies of the kernel are rotated by 180 degrees. With the second, each pixel keeps only the
-# share of the last tap: 9 times the `dout` to its upper left. With the third, everything is one row too low, and the
-# lowest row is lost. This is the report on the first bug:
+# With the first bug, both copies of the kernel are rotated by 180 degrees. With the second bug, each pixel keeps only
+# the share of the last tap: 9 times the `dout` to its upper left. With the third bug, everything is one row too low,
+# and the lowest row is lost. This is the report on the first bug:
 
 # %%
 bug = bugs["dx_kernel_flipped"]
@@ -481,8 +480,8 @@ for name in (None, *planted):
     print(f"{name or 'right':22} {inner[0]:12.6f} {inner[1]:12.6f} {inner[2]:12.6f}")
 
 # %% [markdown]
-# In every row but the first, one number differs from the others: the one in the column of `dx` or `dweight`, whichever
-# the bug's name mentions.
+# In every row but the first, one number differs from the others. Its column is the one that the bug's name mentions,
+# `dx` or `dweight`.
 #
 # ## The fast version: dx is a convolution
 #

@@ -257,8 +257,7 @@ def my_error_over_allowed(analytic, numeric, F, h):
 grader.grade("error_over_allowed", my_error_over_allowed)
 
 # %% [markdown]
-# This is the library's own rule. Apply the rule to the right `dx`, and to a `dx` that is too large by a factor of
-# 1.00001:
+# Apply the library's own rule to the right `dx`, and to a `dx` that is too large by a factor of 1.00001:
 
 # %%
 figures.show_source(differences.Rule)
@@ -319,7 +318,7 @@ figures.show_gradient(report, "dx")
 # %% [markdown]
 # The figure shows the first case with a wrong `dx`. Every entry is red, which means that it is refused. In some other
 # cases, mean and variance are given and do not depend on `x`, so no term can be missing. Therefore, the report's table
-# counts only some of the entries as wrong. The rows for `dgamma` and `dbeta` say ok.
+# counts only some of the entries as wrong.
 #
 # The hint says which term is missing; the checker found it by testing common mistakes as explanations of the
 # difference. The line "Taylor slope" needs no tolerance: with a random direction $d$ of length 1, the remainder
@@ -348,8 +347,7 @@ figures.show_arrays([("dx, dout = 1", right), ("kernel flipped", wrong)],
 # is zero. But every wrong `dx` that keeps the term through the mean is also zero, because $1 - 1 = 0$ and
 # $\sum \hat{x} = 0$.
 #
-# The next cell defines a function that applies `dout = 1` to any layer. The new forward returns the sum of the output,
-# and its backward fills `dout` with one number:
+# The next cell defines a function that applies `dout = 1` to any layer. The new forward returns the sum of the output:
 
 
 # %%
@@ -395,15 +393,15 @@ assert set(passed) == unseen & set(chosen)
 
 # %% [markdown]
 # In the last column, three bugs pass undetected, including the bug shown above, whose `dx` was red everywhere. Another
-# concerns SegNet's own unpooling: its backward ignores the indices, but if all entries of `dout` are equal, it does not
-# matter which one is read. Other bugs have far fewer refused entries than with a random `dout`. With a random `dout`,
-# nothing cancels. The library draws `dout` from a separate generator, so that `dout` cannot repeat the numbers of `x`.
+# bug concerns SegNet's own unpooling: its backward ignores the indices, but if all entries of `dout` are equal, it does
+# not matter which of them is read. Other bugs have far fewer refused entries than with a random `dout`. The library
+# draws `dout` from a separate generator, so that `dout` cannot repeat the numbers of `x`.
 #
 # ## Kinks and jumps
 #
 # ReLU, $\max(x, 0)$, has no slope at 0: its slope is 1 on the right and 0 on the left. A max pooling has a kink where
-# two numbers tie. In SegNet there are even jumps: at a tie the *index* changes, so unpooling puts its value at another
-# position, and $J$ jumps. Here are three losses of one number $t$:
+# two numbers tie. SegNet even has jumps: at a tie the *index* changes, so unpooling puts its value at another position,
+# and $J$ jumps. Here are three losses of one number $t$:
 
 
 # %%
@@ -428,10 +426,10 @@ losses["jump"][1][199] = np.nan  # show a gap at the jump, not a connecting line
 figures.show_plot(losses, title="J along a line", x="t", y="J")
 
 # %% [markdown]
-# The first loss is smooth, the second bends at 0, and the third jumps there. In the third, the second number of the
-# window is the maximum for $t < 0$, and the first number for $t \ge 0$. A central difference across 0 gives $1$ for the
-# kink, which is neither of the two slopes, and a number that grows like $1/h$ for the jump. Yet no gradient is wrong in
-# either case.
+# The first loss is smooth, the second bends at 0, and the third jumps there. In the third loss, the second number of
+# the window is the maximum for $t < 0$, and the first number for $t \ge 0$. A central difference across 0 gives $1$ for
+# the kink, which is neither of the two slopes, and a number that grows like $1/h$ for the jump. Yet no gradient is
+# wrong in either case.
 #
 # A checker can distinguish the three cases by the two one-sided slopes. Let
 # $K(h) = |\text{slope to the right} - \text{slope to the left}|$:
@@ -473,13 +471,13 @@ print(ts.gradcheck.check(ops.relu_forward, ops.relu_backward, x, title="ReLU wit
 #
 # ## Laws beyond the slope
 #
-# Some bugs do not show in the slope. A check therefore also requires the following:
+# Some bugs do not affect the slope. A check therefore also requires the following:
 #
 # * Backward is **linear in dout**: if $B(u)$ is its result for `dout = u` and a fixed cache, then
 #   $B(2u + 3v) = 2 B(u) + 3 B(v)$, because every sum in the chain rule is linear.
 # * Backward is **repeatable**: the same cache gives exactly the same bits, even after another forward pass.
 # * **Arguments are unwritten**: forward and backward must accept read-only arrays.
-# * The results agree with a **second opinion**, the results of a reference.
+# * The results agree with a **second opinion**, such as a reference implementation.
 
 # %%
 for name in ("relu_sign_of_dout", "cache_shared", "dout_written"):
@@ -654,8 +652,8 @@ ts.gradcheck.check(affine_forward, my_affine_backward, *arrays)
 #   million times larger, so check in float64.
 # * Allow $10^{-7} \max(|a|, |n|) + 10\, \varepsilon F / h$. A relative error alone fails where the true gradient is 0.
 # * Draw `dout` at random. With ones, errors cancel, and three of the bugs pass undetected.
-# * Two one-sided slopes tell a bug (ratio 0.5) from a kink (1) and a jump (2). SegNet has jumps, because its indices
-#   change.
+# * Two one-sided slopes distinguish a bug (ratio 0.5) from a kink (1) and a jump (2). SegNet has jumps, because its
+#   indices change.
 # * A check shows only that backward belongs to forward. Add a second opinion, and test that backward is linear in
 #   `dout`, is repeatable and leaves its arguments unwritten.
 # * The fact that a network learns proves nothing about its gradient. With some bugs it learns as well as with the right

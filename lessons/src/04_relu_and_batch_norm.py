@@ -256,8 +256,8 @@ figures.show_source(ops.batchnorm.batchnorm2d_forward_numpy)
 
 # %% [markdown]
 # Verify three properties. Every channel of the result has mean $\beta$ and standard deviation $|\gamma|$. The
-# statistics are those of the whole batch, not of each picture. And if the input is scaled and shifted, the result stays
-# the same, which is why the size of the weights did not matter above:
+# statistics are those of the whole batch, not of each picture. If the input is scaled and shifted, the result stays the
+# same, which is why the size of the weights did not matter above:
 
 # %%
 x = rng.standard_normal((2, 5, 6, 3)) * [1.0, 5.0, 0.2] + [0.0, 10.0, -3.0]
@@ -605,8 +605,8 @@ ts.gradcheck.check_op("batchnorm2d")
 # %% [markdown]
 # ## What breaks it
 #
-# Here are five planted bugs. Each is the library's backward with one change. The check must refuse all five. Where
-# possible, its hint names the missing part:
+# Here are five planted bugs, each in the library's backward. The check must refuse all five. Where possible, its hint
+# names the missing part:
 
 # %%
 names = ["no_mean_term", "no_variance_term", "statistics_constant", "other_variance", "gamma_missing"]
@@ -639,12 +639,12 @@ print(f"relative difference from the library: {compare_op(bug.op, *bug.pair):.2g
 # %% [markdown]
 # ## Two variances, and a batch of one
 #
-# `observe`, which updates the running statistics, multiplies the variance by $m/(m-1)$ before it stores it. The mean of
-# a batch lies closer to the batch's own numbers than the true mean does, so squared distances from it are too small, by
-# a factor of $(m-1)/m$ on average. The mean of these squared distances is the *biased* variance. It is the right
-# variance for normalising the batch, because it makes the batch's own variance 1 (except for $\varepsilon$). As an
-# estimate for all other pictures, the *unbiased* variance is right. PyTorch makes the same distinction. Here is the
-# difference for $m = 4$ and numbers with true variance 1:
+# `observe`, which updates the running statistics, multiplies the variance by $m/(m-1)$ before storing it. The mean of a
+# batch lies closer to the batch's own numbers than the true mean does, so squared distances from it are too small, by a
+# factor of $(m-1)/m$ on average. The mean of these squared distances is the *biased* variance. It is the right variance
+# for normalising the batch, because it makes the batch's own variance 1 (except for $\varepsilon$). As an estimate for
+# all other pictures, the *unbiased* variance is right. PyTorch makes the same distinction. Here is the difference for
+# $m = 4$ and numbers with true variance 1:
 
 # %%
 small_batches = rng.standard_normal((20_000, 4))
@@ -710,8 +710,8 @@ for probe in report.tensors[0].probes:
 # unit of float64. The column "allowed" shows this floor, and the errors lie below it.
 #
 # In a network, such a bias never changes during training. The paper says "no biases are used after convolutions"
-# (section 3.1). The authors' published model files have biases nevertheless, but they have no effect. Which biases does
-# `tiny` have?
+# (section 3.1). The authors' published model files have biases nevertheless, but these biases have no effect. Which
+# biases does `tiny` have?
 
 # %%
 tiny = ts.build("tiny", num_classes=11)
@@ -803,6 +803,7 @@ for name, way in ways.items():
 # * A long backward is a list of small steps in reverse order. You can check every intermediate gradient separately.
 # * $\mathrm{dx} = \gamma s\,(\mathrm{dout} - \mathrm{d}\beta/m - \hat x\,\mathrm{d}\gamma/m)$: the two terms remove the
 #   components that shift or scale the channel.
-# * A bias before batch normalisation has gradient zero. Without a noise floor, a check refuses this right gradient.
+# * A bias before batch normalisation has gradient zero. Without a noise floor, a check would refuse right gradients
+#   that are zero.
 #
 # Lesson 05 explains the next operation of a stage: max-pooling, which remembers the positions of its maxima.

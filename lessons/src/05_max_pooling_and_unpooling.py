@@ -412,7 +412,7 @@ for name in ("unpool_fixed_corner", "pool_row_stride", "pool_overlap_overwritten
 # The check refuses three of the four bugs. `unpool_fixed_corner` passes where each window has one pixel, and
 # `pool_row_stride` passes where the width is $2w$ or the picture is a single row. `pool_overlap_overwritten` is wrong
 # only where windows overlap. The fourth bug necessarily passes everywhere: the cases of a gradient check avoid ties,
-# because a kink has no derivative to compare with. `compare_op` detects it, because it compares with the NumPy
+# because a kink has no derivative to compare with. `compare_op` detects this bug, because it compares with the NumPy
 # definition on cases that include ties. This is the report on the first bug, for `x_small`:
 
 # %%
@@ -420,8 +420,8 @@ bug = bugs["unpool_fixed_corner"]
 ts.gradcheck.check(bug.forward, bug.backward, dout, indices, output_size=(4, 4), names=("z", "indices"), title=bug.name)
 
 # %% [markdown]
-# `analytic` is the gradient at the upper left pixel of a window; `numeric` is the right gradient, that at the position
-# of the maximum.
+# `analytic` is the gradient at the upper left pixel of a window; `numeric` is the gradient at the position of the
+# maximum, which is right.
 #
 # ## The fast version
 #
@@ -516,9 +516,8 @@ figures.show_feature_maps(np.stack(panels, -1), ["line", *titles])
 # window remains. Nearest produces blocks; bilinear and the transposed convolution produce a broad band. The transposed
 # convolution also produces a checkerboard pattern with the period of its stride.
 #
-# Now measure these differences. Call a pixel lit if it is above half of the largest number in its panel. Precision $P$
-# is the share of lit pixels that lie on the line. Recall $R$ is the share of the line's pixels that are lit. F1 is
-# $2PR/(P + R)$.
+# Call a pixel lit if it is above half of the largest number in its panel. Precision $P$ is the share of lit pixels that
+# lie on the line. Recall $R$ is the share of the line's pixels that are lit. F1 is $2PR/(P + R)$.
 
 # %%
 print("depth  method       precision  recall    F1   mean squared error")

@@ -8,8 +8,8 @@
 # **At the end** you know
 #
 # * softmax and cross-entropy, and why both are computed from logits and never one from the other;
-# * why the gradient of the two together is $p - y$, with every step of the Jacobian;
-# * why unlabelled pixels have no effect on the loss, and which two mistakes change that;
+# * why the gradient of the two together is $p - y$, derived through the Jacobian;
+# * why unlabelled pixels have no effect on the loss, and which two mistakes break this rule;
 # * class weights by median frequency, why the eleven weights that many programs use are out of date, and the costs and
 #   benefits of weights;
 # * why one output with a sigmoid is equivalent to a softmax with two classes.
@@ -107,8 +107,8 @@ print("the library:\n", ops.softmax_forward(large)[0])
 
 # %% [markdown]
 # All three rows contain the logits of the same pixel, shifted by 0, 100 and $-1000$, so the right result is the same
-# for all. The naive version divides infinity by infinity, or 0 by 0. The remedy costs very little. Because a shift
-# changes nothing, subtract the pixel's largest logit first:
+# for all. The naive version divides infinity by infinity, or 0 by 0. Because a shift changes nothing, subtract the
+# pixel's largest logit first:
 #
 # $$p_k = \frac{e^{z_k - M}}{\sum_j e^{z_j - M}} \qquad M = \max_j z_j$$
 #
@@ -219,9 +219,9 @@ figures.show_source(ops.loss.softmax_cross_entropy_forward_numpy)
 # ## Backward, step one: the Jacobian of softmax
 #
 # Each $p_i$ depends on every logit $z_j$ of its pixel, because all of them are in the sum in the denominator. So
-# softmax has a matrix of slopes per pixel, its *Jacobian* $A_{ij} = \partial p_i / \partial z_j$. (In lesson 02 the
-# matrix $A$ was constant, because a convolution is linear. Here it changes with $z$.) Write $S = \sum_k e^{z_k}$, so
-# that $p_i = e^{z_i} / S$ and $\partial S / \partial z_j = e^{z_j}$. Then use the quotient rule.
+# softmax has a matrix of slopes per pixel, its *Jacobian* $A_{ij} = \partial p_i / \partial z_j$. Write
+# $S = \sum_k e^{z_k}$, so that $p_i = e^{z_i} / S$ and $\partial S / \partial z_j = e^{z_j}$. Then use the quotient
+# rule.
 #
 # **On the diagonal**, $i = j$. Numerator and denominator both depend on $z_i$:
 #
@@ -291,7 +291,7 @@ print(ts.gradcheck.table([ts.gradcheck.check_op("softmax")]))
 #
 # $$\boxed{\;\frac{\partial \ell}{\partial z} = p - y\;}$$
 #
-# This is the predicted probabilities minus the right ones. $J$ is the mean over $D$ pixels, so each pixel has
+# It equals the predicted probabilities minus the right ones. $J$ is the mean over $D$ pixels, so each pixel has
 # $\mathrm{d}z = (p - y) / D$.
 
 # %%
@@ -489,11 +489,10 @@ print(f"signs: {pixels_today[6] / first_pixels[6]:.1f} times the pixels, 1/{publ
 print(f"CamVid's largest class has {max(pixels_today) / min(pixels_today):.0f} times the pixels of its smallest")
 
 # %% [markdown]
-# The second column agrees with the first in all digits. But the published weights have two flaws. First, void was
-# counted as a twelfth class in the median, so no class has weight exactly 1. Second, the labels have changed.
-# `SignSymbol` has more than three times as many pixels as before, so its weight should be 3.8, not 9.6. A program that
-# uses the published weights with today's labels gives signs two and a half times their right weight. **Count the labels
-# that you train on.**
+# The second column reproduces the published weights, but these have two flaws. First, void was counted as a twelfth
+# class in the median, so no class has weight exactly 1. Second, the labels have changed. `SignSymbol` has more than
+# three times as many pixels as before, so its weight should be 3.8, not 9.6. A program that uses the published weights
+# with today's labels gives signs two and a half times their right weight. **Count the labels that you train on.**
 #
 # ### Exercise 4: class weights
 #

@@ -79,8 +79,8 @@ figures.show_arrays([(name, a[0, :, :, 0]) for name, a in zip(names, maps, stric
 # %% [markdown]
 # ## Piece by piece
 #
-# Now build this network with `tinysegnet.layers`, in float64 so that its gradient can be checked. The encoder comes
-# first. It repeats convolution, batch norm, ReLU and pool twice.
+# Now build this network with `tinysegnet.layers`, in float64 so that its gradient can be checked. The encoder repeats
+# convolution, batch norm, ReLU and pool twice.
 
 # %%
 numbers = {"rng": np.random.default_rng(0), "dtype": np.float64}
@@ -231,8 +231,8 @@ for H, W in ((45, 61), (17, 1), (1, 1)):
 # ### Exercise 1: the shapes
 #
 # Write `my_segnet_shapes(H, W, encoder, decoder)`. `encoder` lists the output channels of each encoder stage, and
-# `decoder` those of each decoder stage, beginning at the bottleneck. Both have the same length. Return an array with
-# one row (height, width, channels) per stage: after each pool, then after each decoder stage.
+# `decoder` those of each decoder stage, beginning at the bottleneck. Both lists have the same length. Return an array
+# with one row (height, width, channels) per stage: after each pool, then after each decoder stage.
 
 
 # %%
@@ -366,7 +366,7 @@ figures.show_source(layers.Conv2d.absorb)
 
 # %% [markdown]
 # `net.forward` without `training` uses these absorbed parameters, and the numba convolution also applies ReLU in the
-# same pass. Compare it with running the layers one by one, in the bundled trained network:
+# same pass. Compare this with running the layers of the bundled trained network one by one:
 
 # %%
 ready = ts.load_bundled("toy")
@@ -453,7 +453,7 @@ print(f"convolutions     {convolutions:,}")
 
 # %% [markdown]
 # This explains the phrase "from 134M to 14.7M" in section 3. **14.7 million is the count of the thirteen
-# convolutions**, weights and biases. **134 million includes the first two fully connected layers**: the sum is
+# convolutions**, weights and biases. **134 million also includes the first two fully connected layers**: the sum is
 # 134,260,544. The whole VGG16, with its ImageNet classifier, has 138 million parameters. The paper does not say this,
 # but no other sum of these layers gives 134 million. Most of the removed parameters belong to `fc6`, a single layer
 # with 103 million numbers for one 7x7 map.
@@ -643,8 +643,8 @@ for name in ("tiny", "basic", "vgg16"):
     print(f"{name:<6} at the last pool {bottleneck:>3}, at the logits {field:>3}")
 
 # %% [markdown]
-# Now test the result by experiment. Take SegNet-Basic's encoder and one pixel of its last pool. Replace everything
-# outside the pixel's 106x106 square by noise. This pixel must not change, but others must.
+# To test the result, take SegNet-Basic's encoder and one pixel of its last pool. Replace everything outside the pixel's
+# 106x106 square by noise. This pixel must not change, but others must.
 
 # %%
 basic = ts.build("basic", width=1 / 16, dtype=np.float64)
@@ -666,7 +666,7 @@ change = np.abs(last_pool_of(noise) - last_pool_of(x)).max((0, 3))
 print(f"{high - low + 1} rows; change at (7, 7): {change[7, 7]:.1e}; elsewhere up to {change.max():.0f}")
 
 # %% [markdown]
-# The next figure shows the square in a picture of 240x320 pixels, for SegNet-Basic with random initial weights. (An
+# The next figure shows this square in a picture of 240x320 pixels, for SegNet-Basic with random initial weights. (An
 # eighth of its channels is enough, because the field depends only on kernel sizes and pools.)
 
 # %%
@@ -710,21 +710,20 @@ print(f"{'SegNet-Basic':<15} {total / 1e9:6.2f} G")
 figures.show_costs(vgg16, (360, 480))
 
 # %% [markdown]
-# The three panels have three different shapes. Most parameters are in the middle, where maps are small and have 512
-# channels. Most memory is used at the ends, where maps are large. The work is spread evenly down to the fourth stage,
-# because each pool divides the number of pixels by four, while each stage doubles both the input and the output
-# channels. The fifth stage does not double the channels and costs a quarter of the fourth. To save resources, first
-# decide which of the three matters most.
+# Most parameters are in the middle, where maps are small and have 512 channels. Most memory is used at the ends, where
+# maps are large. The work is spread evenly down to the fourth stage, because each pool divides the number of pixels by
+# four, while each stage doubles both the input and the output channels. The fifth stage does not double the channels
+# and costs a quarter of the fourth. To save resources, first decide which of the three matters most.
 #
 # ## Two summaries, read critically
 #
-# Many readers first meet SegNet in a summary. This section examines two published ones, paraphrased: **A**, a web
+# Many readers first meet SegNet in a summary. This section examines two published summaries, paraphrased: **A**, a web
 # lesson with a short Keras program, and **B**, a summary of the paper. A computation tests each claim.
 #
 # ### "No fully connected layers: 134 M become 14.7 M" (B)
 #
-# The section on parameters computed both numbers. **Right** for the encoder; 134 M is VGG16 without its last layer. The
-# whole network has 29.4 M.
+# The section on parameters computed both numbers. The claim is **right** for the encoder; 134 M is the size of VGG16
+# without its last layer. The whole network has 29.4 M.
 #
 # ### "One decoder for each of the 13 encoders; the last feeds a softmax" (B)
 
@@ -741,7 +740,7 @@ print("unpools:", sum(isinstance(layer, layers.MaxUnpool2d) for layer in vgg16.l
 # ### "Two bits per window, at a slight loss of accuracy" (B)
 #
 # Two bits are **right**, as computed above, although the authors' published code stores each index as a 32-bit float.
-# The "loss of accuracy" is easily misunderstood. Nothing is rounded: two bits describe the position exactly.
+# But nothing is rounded: two bits describe the position exactly.
 
 # %%
 pool = layers.MaxPool2d()
@@ -795,10 +794,11 @@ for prefix in (None, "encoder"):
     )
 
 # %% [markdown]
-# The gradients reach the encoder through all unpools. Freezing it is therefore a choice. The paper trains SegNet end to
-# end, and the published settings give every layer's weights the same learning rate. To measure the effect of this
-# choice, train the same network on the same scenes with and without a frozen encoder. No VGG16 file is available here,
-# so both begin from random weights. (Pictures this small gain nothing from a second thread, so the next cells use one.)
+# The gradients reach the encoder through all unpools. Freezing the encoder is therefore a choice. The paper trains
+# SegNet end to end, and the published settings give every layer's weights the same learning rate. To measure the effect
+# of this choice, train the same network on the same scenes with and without a frozen encoder. No VGG16 file is
+# available here, so both begin from random weights. (Pictures this small gain nothing from a second thread, so the next
+# cells use one.)
 
 # %% tags=["parameters"] fast="EPOCHS, STREETS, OTHERS = 1, 16, 4"
 EPOCHS, STREETS, OTHERS = 8, 120, 40  # epochs, training scenes, test scenes
@@ -830,7 +830,7 @@ ts.runtime.set_threads(threads)
 # **Wrong.** The encoder is trained, in the paper and here. Its weights change considerably, and even in this short
 # training the network performs better with a trained encoder, in G and in mIoU (the mean overlap of prediction and
 # ground truth, lesson 10). Random weights cannot show how well a frozen encoder works if it was trained on photographs;
-# lesson 14 loads such weights.
+# lesson 14 loads weights of this kind.
 #
 # ### "A generative model" (A)
 #
@@ -1023,7 +1023,7 @@ figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 
 # %% [markdown]
 # The thick lines are feature maps. Each takes sixteen times as much memory as the indices of the same pool (11.06 MB
-# and 0.69 MB at the first pool). SegNet works without these maps.
+# and 0.69 MB at the first pool).
 #
 # ## What to remember
 #
@@ -1033,7 +1033,8 @@ figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 #   network. If it fails, the wrong tensor nearest the output is the last parameter before the broken layer.
 # * VGG16's convolutions have 14.7 M parameters; with two of its three fully connected layers, they have 134 M. A SegNet
 #   has 29.4 M.
-# * Most parameters are in the middle of a SegNet and most memory is at its ends, while the work is spread more evenly.
+# * Most parameters are in the middle of a SegNet and most memory is at its ends, while the computation is spread more
+#   evenly.
 # * Indices cost two bits per window, a sixteenth of the pooled map in float32.
 # * A number at SegNet-Basic's bottleneck can see 106x106 pixels, but it depends mainly on a smaller area.
 # * SegNet is trained end to end, is discriminative, and upsamples by unpooling, not by transposed convolution.
