@@ -644,7 +644,7 @@ for name in ("tiny", "basic", "vgg16"):
 
 # %% [markdown]
 # To test the result, take SegNet-Basic's encoder and one pixel of its last pool. Replace everything outside the pixel's
-# 106x106 square by noise. This pixel must not change, but others must.
+# 106x106 square with noise. This pixel must not change, but others must.
 
 # %%
 basic = ts.build("basic", width=1 / 16, dtype=np.float64)

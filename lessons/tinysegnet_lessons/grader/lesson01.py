@@ -147,7 +147,7 @@ EXERCISES = [
                        ((3, 2) * 4, (1, 2) * 4)],
         mistakes={
             "Every kernel adds K pixels, but it must add only K - 1.": lambda kernels, strides: sum(kernels),
-            "The strides are missing. After a stride of 2, one step is two input pixels.":
+            "The strides are missing. After a stride of 2, one step spans two input pixels.":
                 lambda kernels, strides: 1 + sum(K - 1 for K in kernels),
             "A stride is applied to its own kernel, but it must affect only later layers.": _jump_first,
             "The kernel sizes are multiplied; the field grows by addition.":

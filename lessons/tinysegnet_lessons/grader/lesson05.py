@@ -198,7 +198,7 @@ EXERCISES = [
         cases=lambda: [(x,) for x in _pictures(EVEN)],
         mistakes={
             "At a tie, this takes the last number, but the first in reading order must win.": _last_maximum,
-            "position counts down the columns. In reading order, position is 2 * i + j.": _down_first,
+            "position counts down the columns, but in reading order it is 2 * i + j.": _down_first,
             "position is the place in the whole picture, but it must be the place in the window, 0..3.": _flat_index,
             "All channels have the same position, but each channel has its own maximum.": _one_for_all_channels,
             "This takes the largest absolute value, but -3 is smaller than 1.": _absolute,
@@ -218,7 +218,7 @@ EXERCISES = [
         mistakes={
             "The size is (2 * h, 2 * w), which is one too large for odd sizes. Use output_size.": _always_double,
             "The value is at all four pixels, but it belongs at one, and the others must be 0.": _all_four,
-            "The value is always at the first pixel of the window. position is not used.": _first_corner,
+            "The value is always at the first pixel of the window, but it must be at position.": _first_corner,
             "Rows and columns of the window are exchanged. Use i = position // 2 and j = position % 2.":
                 _unpool_swapped,
             "All channels use the position of the first, but each channel has its own.": _one_channel,
@@ -251,7 +251,7 @@ EXERCISES = [
         reference=_unpool_backward,
         cases=_unpool_backward_cases,
         mistakes={
-            "This always reads the first pixel of the window. position is not used.":
+            "This always reads the first pixel of the window, but it must read the one at position.":
                 lambda dout, position: _unpool_backward(dout, np.zeros_like(position)),
             "This sums the window, but the three zeros that forward wrote pass no gradient on.":
                 lambda dout, position: _windows(_full(dout)).sum(3),

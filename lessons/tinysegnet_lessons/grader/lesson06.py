@@ -221,7 +221,7 @@ EXERCISES = [
             "Void pixels get the gradient of class 0, but theirs must be 0.": _gradient_by(void=1),
             "Void pixels get p as their gradient, but theirs must be 0.":
                 _void_is_pushed_down,
-            "This is p alone. Subtract 1 at the pixel's class.": _gradient_by(hot=0),
+            "This is only p. Subtract 1 at the pixel's class.": _gradient_by(hot=0),
             "The sign is wrong. Use p - y, not y - p.": _gradient_by(scale=lambda labelled: -1 / labelled.sum()),
             "Only the logit of the right class gets a gradient, but all logits affect the softmax.":
                 _only_the_right_class,

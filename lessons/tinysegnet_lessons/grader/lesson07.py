@@ -244,7 +244,7 @@ EXERCISES = [
         mistakes={
             "A kernel adds K - 1 jumps to the field, not K.":
                 _fields_with(lambda f, j, k: (f + k * j, j), _pool, _unpool),
-            "The jump is missing. After a pool, a step is two input pixels, so multiply K - 1 by the jump.":
+            "The jump is missing. After a pool, a step spans two input pixels, so multiply K - 1 by the jump.":
                 _fields_with(lambda f, j, k: (f + k - 1, j), _pool, _unpool),
             "The pool uses the new jump, but its own window still uses the old one.":
                 _fields_with(_conv, lambda f, j, k: (f + (k - 1) * j * k, j * k), _unpool),
