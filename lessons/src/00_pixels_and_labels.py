@@ -3,7 +3,7 @@
 #
 # **The question.** What goes into a network that segments pictures, what comes out, and how are the two compared?
 #
-# **At the end** you can say the shape, the dtype and the meaning of every number in a picture, a label map and a
+# **At the end** you can state the shape, the dtype and the meaning of every number in a picture, a label map and a
 # prediction. You can convert classes to colours and back, and you can tell a broken label map from one that only looks
 # broken.
 #
@@ -25,9 +25,9 @@ from tinysegnet_lessons import figures, grader
 # %% [markdown]
 # ## A picture is an array of numbers
 #
-# A *data set* is a sequence of *samples*. A sample is a picture and its *label map*: the class of every pixel. The
-# package draws its own street scenes, so a lesson needs no download. They have the same eleven classes as the paper's
-# street scenes (section 3.2).
+# A *data set* is a sequence of *samples*. A sample consists of a picture and its *label map*, which gives the class of
+# every pixel. The package draws its own street scenes, so a lesson needs no download. They have the same eleven classes
+# as the paper's street scenes (section 3.2).
 
 # %%
 scenes = ts.data.open_dataset("toy", "val")
@@ -40,15 +40,15 @@ print("label map", truth.shape, truth.dtype, "values", truth.min(), "to", truth.
 figures.show_sample(sample, scenes.palette)
 
 # %% [markdown]
-# On the left is the picture, on the right its label map with one colour per class. Both are 96 rows high and 128
-# columns wide. The hatched area has no class; the section "Void" below explains it.
+# The left panel shows the picture, and the right panel shows its label map with one colour per class. Both are 96 rows
+# high and 128 columns wide. The hatched area has no class; the section "Void" below explains it.
 #
-# `image[u, v]` is one pixel: row `u` counted from the top, column `v` from the left. It contains three numbers from 0
-# to 255: the amounts of red, green and blue. `truth[u, v]` is one number, the class of that pixel. (All lessons write
-# $u$ and $v$ for row and column. The letter `x` will be the array that goes into a layer.)
+# `image[u, v]` is the pixel in row `u`, counted from the top, and column `v`, counted from the left. It contains three
+# numbers from 0 to 255: the amounts of red, green and blue. `truth[u, v]` is one number, the class of that pixel. (All
+# lessons write $u$ and $v$ for row and column. The letter `x` denotes the input of a layer.)
 
 # %% [markdown]
-# Here are the numbers of 4x4 pixels at the lower left corner of the traffic light.
+# Here are the values of the 4x4 pixels at the lower left corner of the traffic light.
 
 # %%
 corner = np.s_[31:35, 35:39]
@@ -56,9 +56,9 @@ red, green, blue = (image[corner][..., channel] for channel in range(3))
 figures.show_arrays([("red", red), ("green", green), ("blue", blue), ("class", truth[corner])])
 
 # %% [markdown]
-# Three arrays of 16 numbers describe the colours of 16 pixels. The fourth says what they show. Compare the four arrays
-# at the same position: the three colours change from pixel to pixel, but the class changes only at the outline of the
-# traffic light. A class number means nothing by itself. It is a position in a list:
+# Three arrays describe the colours of the 16 pixels, and the fourth gives their classes. The colours change from pixel
+# to pixel, but the class changes only at the outline of the traffic light. A class number means nothing by itself. It
+# is an index into a list of names and colours:
 
 # %%
 palette = scenes.palette
@@ -85,14 +85,15 @@ assert np.array_equal(batch[0], image)
 # %% [markdown]
 # ## Why a black PNG is not broken
 #
-# A label map is saved as a PNG with one number per pixel. Here is the one from above, shown as a grey picture.
+# A label map is saved as a PNG with one number per pixel. Here is the label map from above, shown as a greyscale
+# picture.
 
 # %%
 Image.fromarray(truth).resize((512, 384), Image.Resampling.NEAREST)
 
 # %% [markdown]
 # It looks black. A viewer shows 0 as black and 255 as white, but the largest class number is 11, so the brightest pixel
-# has only 4 % of full brightness. All classes are there:
+# has only 4 % of full brightness. The file nevertheless contains all classes:
 
 # %%
 file = io.BytesIO()
@@ -104,10 +105,10 @@ assert np.array_equal(again, truth)
 
 # %% [markdown]
 # So inspect an unknown label map with `np.unique`, not with an image viewer. If all values lie between 0 and the number
-# of classes, the black picture may well be a good label map.
+# of classes, a black picture may be a valid label map.
 #
 # A PNG can also contain a table of colours, its *palette*. The values remain class numbers, but viewers show colours.
-# `tinysegnet predict` writes files of this kind.
+# `tinysegnet predict` writes PNG files with a palette.
 
 # %%
 colourful = viz.index_picture(truth, palette)
@@ -116,8 +117,7 @@ assert np.array_equal(np.asarray(colourful), truth)
 colourful.resize((512, 384), Image.Resampling.NEAREST)
 
 # %% [markdown]
-# The array and its numbers are the same, but now the classes are visible. Void pixels, which have no class, are black
-# here.
+# The array and its numbers are the same, but now the classes are visible.
 #
 # ## From class to colour
 #
@@ -126,7 +126,7 @@ colourful.resize((512, 384), Image.Resampling.NEAREST)
 #
 # $$\text{picture}[u, v] = \text{colors}[\,\text{labels}[u, v]\,]$$
 #
-# The library does this with one indexing operation. This is its source:
+# The library does this with one indexing operation:
 
 # %%
 figures.show_source(ts.data.Palette.lookup_table)
@@ -162,8 +162,8 @@ grader.grade("labels_to_colors", my_labels_to_colors)
 # %% [markdown]
 # ## From colour to class
 #
-# Many data sets store label maps as coloured pictures. Converting colours to classes has two requirements: every class
-# has a different colour, and the colours in the file are exact. Check both before any training:
+# Many data sets store label maps as coloured pictures. Converting colours to classes requires that every class has its
+# own colour and that the colours in the file are exact. Check both requirements before training:
 
 # %%
 colors = np.array([*palette.colors, palette.ignore_color], np.uint8)
@@ -184,7 +184,7 @@ print("different colours after JPEG:", len(np.unique(spoiled.reshape(-1, 3), axi
 print(f"pixels that kept their colour: {exact.mean():.1%}")
 
 # %% [markdown]
-# Resizing is the other trap. Smooth resizing averages neighbouring pixels, and the average of two class numbers can be
+# Smooth resizing also damages a label map. It averages neighbouring pixels, and the average of two class numbers can be
 # the number of a third class:
 
 # %%
@@ -199,7 +199,7 @@ print("by nearest neighbour: share of pixels labelled Pole", f"{np.mean(nearest 
 figures.show_labels(smooth, palette)
 
 # %% [markdown]
-# Look at the outlines: there are thin seams of classes that do not occur there in the scene. No class number lies
+# Along the outlines there are now thin seams of classes that the scene does not contain there. No class number lies
 # between Sky (0) and Building (1), but Pole, Road and Pavement lie between Building (1) and Tree (5). **Always resize
 # label maps by nearest neighbour.** Pictures may be resized smoothly.
 #
@@ -208,10 +208,11 @@ figures.show_labels(smooth, palette)
 # Write `my_colors_to_labels(picture, colors, ignore_label)`.
 #
 # * `picture` (H, W, 3), uint8: a coloured label map.
-# * `colors` (K, 3), uint8: the colour of class 0, 1, ..., K-1, all different.
+# * `colors` (K, 3), uint8: the K different colours of classes 0 to K-1.
 # * Returns labels (H, W), integers. A pixel whose colour is not in the table gets `ignore_label`.
 #
-# `picture[:, :, None, :] == colors` compares every pixel with every class: it has the shape (H, W, K, 3).
+# `picture[:, :, None, :] == colors` compares every pixel with the colour of every class. The result has the shape (H,
+# W, K, 3).
 
 
 # %%
@@ -228,9 +229,8 @@ grader.grade("colors_to_labels", my_colors_to_labels)
 # %% [markdown]
 # ## What the network computes
 #
-# A small trained SegNet comes with the package. For every pixel it computes one number per class, a *logit*. The larger
-# the logit, the more strongly the network favours that class. In the paper, the logits are the input of the last layer,
-# a soft-max classifier (section 3).
+# The package includes a small trained SegNet. For every pixel it computes one number per class, a *logit*. The larger
+# the logit, the more strongly the network favours that class.
 
 # %%
 model = ts.load_bundled("toy")
@@ -240,7 +240,7 @@ print("out", logits.shape, logits.dtype)
 
 # %% [markdown]
 # The output has the height and width of the input. The picture has 3 numbers per pixel; the logits have $K = 11$, one
-# per class. Void has no logit, because "not labelled" is not something that can be seen in a picture.
+# per class. Void has no logit, because a picture does not show whether a pixel is labelled.
 #
 # The *prediction* at each pixel is the class with the largest logit:
 #
@@ -274,8 +274,8 @@ figures.overlays_figure([(image, truth, prediction, sample.name)], palette)
 #
 # ## The first check: sizes and colours
 #
-# Let a program verify these facts before you train anything. Otherwise a label map that is one pixel too small, or a
-# colour table in a different order, can cost you days. Check the sizes first:
+# Let a program check sizes, labels and colours before you train a network. A label map that is one pixel too small, or
+# a colour table in a different order, can cost you days of work. Check the sizes first:
 
 # %%
 print(f"{'':<11}{'shape':<16}{'dtype':<9}{'bytes':>8}   each number is")
@@ -289,17 +289,16 @@ for name, array, meaning in (
 assert image.shape[:2] == truth.shape == logits.shape[1:3] == prediction.shape
 
 # %% [markdown]
-# Height and width are the same in all four. `argmax` returns int64, which takes eight times as much memory as the uint8
-# that a class number needs; `ts.predict` returns uint8. The logits take 44 bytes per pixel (11 float32 numbers), the
-# picture only 3.
+# `argmax` returns int64, which takes eight times as much memory as the uint8 that a class number needs; `ts.predict`
+# returns uint8. The logits take 44 bytes per pixel (11 float32 numbers), and the picture takes only 3.
 
 # %%
 print("bytes per pixel: logits", logits[0].nbytes // truth.size, "picture", image.nbytes // truth.size)
 print("ts.predict returns", ts.predict(model, image).dtype)
 
 # %% [markdown]
-# Now check twenty samples at once. First, picture and label map must have the same size, and every label must be a
-# class or void.
+# Now check twenty samples. First, picture and label map must have the same size, and every label must be a class or
+# void.
 
 # %%
 few = [scenes[i] for i in range(20)]
@@ -309,7 +308,8 @@ assert all(np.isin(one.labels, allowed).all() for one in few)
 print(len(few), "samples: sizes agree, labels are among", allowed)
 
 # %% [markdown]
-# Second, the colours must lead back to the same classes. `classes` is the inverse of the colour table.
+# Second, converting classes to colours and back must give the same classes. `classes` is the inverse of the colour
+# table.
 
 # %%
 classes = {tuple(color): k for k, color in zip(allowed, colors.tolist(), strict=True)}
@@ -319,8 +319,8 @@ for one in few[:3]:
 print("classes -> colours -> classes: the same in 3 samples")
 
 # %% [markdown]
-# Third, the numbers must have the right names. The most frequent class at the top of street pictures must be Sky, and
-# at the bottom Road. A colour table in a different order would pass the first two checks.
+# Third, the class numbers must belong to the right names. The most frequent class must be Sky at the top of street
+# pictures and Road at the bottom. A colour table in a different order would pass the first two checks.
 
 # %%
 stack = np.stack([one.labels for one in few])
@@ -333,8 +333,8 @@ for place, rows in (("top", stack[:, :10]), ("bottom", stack[:, -10:])):
 #
 # ## What breaks it
 #
-# None of the following three mistakes raises an error. `right` is the share of labelled pixels whose prediction is
-# right.
+# None of the following three mistakes raises an error. In the output, `right` is the share of labelled pixels that are
+# predicted correctly.
 
 # %%
 counted = truth != palette.ignore_label
@@ -350,21 +350,21 @@ print("upside down, labels not right:", share_right(ts.predict(model, image[::-1
 print("classes counted from 1 right:", share_right(prediction + 1, truth))
 
 # %% [markdown]
-# The last mistake is the most common: the file counts classes from 1, and the program that reads it counts from 0. The
-# few pixels that remain right are right by chance. Swapping red and blue costs little here, because the scenes are
-# drawn in many colours. A mistake of this kind only lowers the score, which is why the checks come first.
+# The last mistake is the most common: the file counts classes from 1, and the program that reads it counts from 0.
+# Swapping red and blue costs little here, because the scenes are drawn in many colours. A mistake of this kind only
+# lowers the score, which is why the checks come first.
 
 # %% [markdown]
 # ## Void
 #
-# Some pixels of a label map have no label. They are *void*, here the number 11. In real data these are the borders
-# between objects, the bonnet of the camera car, and objects that belong to no class. They must not count in the loss or
-# in the score, neither as right nor as wrong.
+# Some pixels of a label map have no label. These pixels are *void*, and here their label is 11. In real data sets, void
+# covers the borders between objects, the bonnet of the camera car, and objects that belong to no class. Void pixels
+# must not affect the loss or the score.
 #
 # ### Exercise 3: the share of right pixels
 #
 # Write `my_pixel_accuracy(logits, labels, ignore_label)`, the *global accuracy* G of section 3.3: the share of the
-# labelled pixels whose prediction is right.
+# labelled pixels that are predicted correctly.
 #
 # * `logits` (H, W, K), float: one number per class.
 # * `labels` (H, W), integers: class numbers, or `ignore_label`.
@@ -396,10 +396,10 @@ for scene in (sample, scenes[2]):
 #
 # * A picture is (H, W, 3) uint8, a label map (H, W) uint8, logits (H, W, K) float32, a prediction (H, W). Height and
 #   width are equal in all of them.
-# * A class number is an index into a list of names and colours. A PNG of class numbers looks black even if it is right;
+# * A class number is an index into a list of names and colours. A PNG of class numbers looks black even if it is valid;
 #   inspect it with `np.unique`.
 # * Never store a label map as JPEG, and never resize it smoothly.
-# * The prediction is the arg max of the logits at each pixel. Void pixels never count.
+# * The prediction is the arg max of the logits at each pixel. Void pixels affect neither the loss nor the score.
 # * Verify sizes, allowed values and the meaning of the colours before training.
 #
 # Lesson 01 explains the layer that does nearly all the work between picture and logits: the convolution.

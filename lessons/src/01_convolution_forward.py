@@ -35,7 +35,7 @@ figures.show_kernel(x_small, w_small, at=(0, 0), padding="valid")
 
 # %% [markdown]
 # The frame shows where the kernel lies. Of the nine products, some are zero; the others sum to -4. Positive numbers are
-# orange, negative ones blue.
+# orange, and negative numbers are blue.
 #
 # For the next output, the kernel moves one pixel to the right. At the end of a row, it moves one pixel down and starts
 # again at the left.
@@ -50,30 +50,30 @@ figures.show_kernel_sliding(x_small, w_small, padding="valid")
 # ## The formula
 #
 # Real pictures have several numbers per pixel, the *channels*, and a layer has several kernels, each of which produces
-# one output channel. Let
+# one output channel. The formula uses three arrays:
 #
-# * `x` be (N, H, W, C): N pictures of H x W pixels with C channels,
-# * `weight` be (K, K, C, F): F kernels, each K x K pixels with C channels,
-# * `bias` be (F,): one number per kernel.
+# * `x` (N, H, W, C): N pictures of H x W pixels with C channels.
+# * `weight` (K, K, C, F): F kernels of K x K pixels with C channels.
+# * `bias` (F,): one number per kernel.
 
 # %% [markdown]
-# Then `out` is (N, H', W', F) with
+# The output `out` has the shape (N, H', W', F):
 #
 # $$\text{out}[n, u, v, f] = \text{bias}[f] + \sum_{i=0}^{K-1} \sum_{j=0}^{K-1} \sum_{c=0}^{C-1}
 # \text{x}[n,\ u + i,\ v + j,\ c]\ \text{weight}[i, j, c, f]$$
 #
-# Four indices name an output: picture $n$, row $u$, column $v$, kernel $f$. Three more are summed over: the kernel's
-# row $i$ and column $j$, and the channel $c$. Seven indices make seven loops. The kernel does not slide over the
-# channels; each output depends on all of them.
+# Four indices identify an output: picture $n$, row $u$, column $v$ and kernel $f$. The sum runs over three more: the
+# kernel's row $i$ and column $j$, and the channel $c$. Each of the seven indices becomes a loop. The kernel does not
+# slide over the channels; each output depends on all of them.
 #
 # In mathematics, a convolution rotates the kernel by 180 degrees first, and the sum above is called a
-# cross-correlation. Deep-learning libraries do not rotate the kernel but still say convolution. The kernel is learned,
-# so training finds the rotated one.
+# cross-correlation. Deep-learning libraries do not rotate the kernel but still call the operation a convolution.
+# Because the kernel is learned, training finds the rotated kernel instead.
 
 # %% [markdown]
-# How much work is that? The innermost line runs $N H' W' F \cdot K K C$ times, with one multiplication and one addition
-# each time. SegNet-Basic, the paper's small network, has 7x7 kernels and 64 channels. Its last 7x7 convolution works at
-# the full size of 360x480 pixels:
+# How much computation is this? The innermost line runs $N H' W' F \cdot K K C$ times, with one multiplication and one
+# addition each time. SegNet-Basic, the paper's small network, has 7x7 kernels and 64 channels. Its last 7x7 convolution
+# works at the full size of 360x480 pixels:
 
 # %%
 basic = dict(ts.build("basic").named_parameters())
@@ -90,8 +90,8 @@ print(f"{multiply_adds / 1e9:.1f} billion multiply-adds for one picture, in one 
 # * `x` (N, H, W, C), `weight` (K, K, C, F), `bias` (F,): float64.
 # * Returns `out` (N, H - K + 1, W - K + 1, F).
 #
-# Begin with an output array. `np.ndindex(out.shape)` runs through all four indices of the output, so it replaces four
-# loops.
+# Create the output array first. `np.ndindex(out.shape)` runs through all four indices of the output, so it replaces
+# four loops.
 
 
 # %%
@@ -115,9 +115,9 @@ grader.grade("conv2d_seven_loops", my_conv2d_loops)
 # ## Padding: what happens at the border
 #
 # Without padding, the output has $K - 1$ fewer rows and columns than the input, and pixels at the border count less: a
-# corner pixel lies under a 3x3 kernel once, a pixel far from the border nine times. SegNet must assign a class to every
-# pixel, so its convolutions first put zeros around the picture. This is called *same* padding, because the output has
-# the same size as the input.
+# corner pixel lies under a 3x3 kernel once, but a pixel far from the border lies under it nine times. SegNet must
+# assign a class to every pixel, so its convolutions first put zeros around the picture. This is called *same* padding,
+# because the output has the same size as the input.
 
 # %%
 figures.show_kernel(x_small, w_small, at=(0, 0))
@@ -128,15 +128,16 @@ figures.show_kernel(x_small, w_small, at=(0, 0))
 #
 # ## The size of the output
 #
-# Two more numbers describe how a kernel moves. The *stride* $s$ is its step: with $s = 2$ it stops at every second
-# position, in rows and columns. The padding $P$ is the number of rows of zeros above the picture, and also below it.
+# Two more numbers describe how a kernel moves. The *stride* $s$ is the kernel's step: with $s = 2$ the kernel stops at
+# every second position, both in rows and in columns. The padding $P$ is the number of rows of zeros above the picture,
+# and also below it.
 #
 # At how many positions does the kernel stop?
 #
-# 1. The padded picture has $H + 2P$ rows. The kernel covers $K$ of them.
-# 2. So its top row can lie at rows $0, 1, \dots, H + 2P - K$.
-# 3. With stride $s$ it stops at rows $0, s, 2s, \dots$ up to at most $H + 2P - K$.
-# 4. That makes $\lfloor (H + 2P - K) / s \rfloor$ steps, and there is one position more than there are steps:
+# 1. The padded picture has $H + 2P$ rows, and the kernel covers $K$ of them.
+# 2. So the kernel's top row can lie at rows $0, 1, \dots, H + 2P - K$.
+# 3. With stride $s$ the kernel stops at rows $0, s, 2s, \dots$, up to at most $H + 2P - K$.
+# 4. The number of positions is one larger than the number of steps, $\lfloor (H + 2P - K) / s \rfloor$:
 
 # %% [markdown]
 # $$H' = \left\lfloor \frac{H + 2P - K}{s} \right\rfloor + 1$$
@@ -158,8 +159,8 @@ for K in (1, 2, 3, 4, 7):
 # %% [markdown]
 # ### Odd sizes
 #
-# With stride 2, "same" means $H' = \lceil H / 2 \rceil$. It rounds up so that the last row is not lost. The paper
-# trains on pictures of 360x480 pixels (section 3.2). Halving this size four times gives:
+# With stride 2, "same" means $H' = \lceil H / 2 \rceil$. The size is rounded up so that the last row is not lost. The
+# paper trains on pictures of 360x480 pixels (section 3.2). Halving this size four times gives:
 
 # %%
 rows, columns = 360, 480
@@ -169,9 +170,9 @@ for _ in range(4):
     rows, columns = smaller
 
 # %% [markdown]
-# 45 rows become 23. On the way back, 2 x 23 = 46 would be one row too many. If you forget this, your label map is one
-# row taller than its picture, or shifted by one. SegNet halves by pooling, which rounds in the same way; lesson 05
-# returns to this.
+# 45 rows become 23. In a decoder, doubling 23 rows gives 46, one row too many. If you ignore this, the predicted label
+# map is one row taller than its picture, or shifted by one row. SegNet halves its feature maps by pooling, which rounds
+# in the same way (lesson 05).
 #
 # ### Exercise 2: the size of the output
 #
@@ -192,7 +193,7 @@ grader.grade("output_size", my_output_size)
 # %% [markdown]
 # ## From seven loops to K x K matrix products
 #
-# Seven loops in Python are slow; the end of this lesson measures how slow. A different order of the same sum is faster.
+# Seven loops in Python are slow, as the end of this lesson shows. The same sum in a different order is faster.
 #
 # **Step 1.** Call the padded picture $\tilde x$. A finite sum may be taken in any order, so move the sums over the
 # kernel's positions $i, j$, its *taps*, to the outside:
@@ -201,8 +202,9 @@ grader.grade("output_size", my_output_size)
 # \tilde x[n, u + i, v + j, c]\ \text{weight}[i, j, c, f] \Big)$$
 
 # %% [markdown]
-# **Step 2.** Look at the sum in brackets. For a fixed tap $(i, j)$, the pixel $\tilde x[n, u+i, v+j]$ is a vector of
-# $C$ numbers and $\text{weight}[i, j]$ is a $C \times F$ matrix. The sum is entry $f$ of the vector times the matrix.
+# **Step 2.** In the sum in brackets, the tap $(i, j)$ is fixed. The pixel $\tilde x[n, u+i, v+j]$ is a vector of $C$
+# numbers and $\text{weight}[i, j]$ is a $C \times F$ matrix. The sum is entry $f$ of the product of this vector and
+# this matrix.
 #
 # **Step 3.** Do this for all pixels at once. For tap $(i, j)$, the required pixels are the padded picture, shifted by
 # $i$ rows and $j$ columns. Let $X_{ij}$ be this part of $\tilde x$, with shape (N, H', W', C):
@@ -215,7 +217,7 @@ grader.grade("output_size", my_output_size)
 
 # %% [markdown]
 # On the 4x4 picture with one channel, each of these matrices is a single number. The kernel's middle row is (2, 0, -2).
-# These are its three taps:
+# The next figure shows the three taps of this row:
 
 # %%
 taps = [(1, 0), (1, 1), (1, 2)]
@@ -223,8 +225,9 @@ boxes = {f"x, tap {i, j}": np.s_[i : i + 2, j : j + 2] for i, j in taps}
 figures.show_arrays([(name, x_small) for name in boxes], highlight=boxes)
 
 # %% [markdown]
-# The frame marks $X_{ij}$: for every output pixel, the input pixel under this tap. It moves with the tap and has the
-# size of the output. Multiply each framed part by its number of the kernel, and sum over all nine taps:
+# The frame marks $X_{ij}$, which contains the input pixel under this tap for every output pixel. The frame moves with
+# the tap and has the size of the output. Multiply each framed part by the kernel's number at this tap, and sum over all
+# nine taps:
 
 # %%
 total = np.zeros((2, 2), int)
@@ -247,11 +250,12 @@ figures.show_source(ops.conv.conv2d_forward_numpy)
 figures.show_source(ops.windows.shifted)
 
 # %% [markdown]
-# The loop runs `K * K` times, whatever the size of the picture. Each time it multiplies an (N, H', W', C) array by a
-# (C, F) matrix. NumPy leaves this product to a library that is optimised for the processor.
+# The loop runs `K * K` times, whatever the size of the picture. Each pass multiplies an (N, H', W', C) array by a (C,
+# F) matrix. NumPy leaves this product to a library that is optimised for the processor.
 #
-# Many libraries first copy all windows into one large matrix, which is K x K times as large as the picture. This is
-# called *im2col*. Here nothing is copied: `shifted` returns a view, which shows the same memory with a different shape.
+# Many libraries first copy all windows into one large matrix, which is K x K times as large as the picture. This method
+# is called *im2col*. This library copies nothing: `shifted` returns a view, which accesses the same memory with a
+# different shape.
 
 # %%
 rng = np.random.default_rng(0)
@@ -269,7 +273,7 @@ print("a view of the padded picture:", np.shares_memory(view, x_padded), "of sha
 # * `x` (N, H, W, C), `weight` (K, K, C, F) with K odd, `bias` (F,): float64.
 # * Returns `out` (N, H, W, F).
 #
-# `np.pad` puts zeros around an array; `a @ b` multiplies over the last axis of `a`.
+# `np.pad` puts zeros around an array; `a @ b` multiplies the last axis of `a` by the matrix `b`.
 
 
 # %%
@@ -297,8 +301,7 @@ grader.grade("conv2d_shifted_products", my_conv2d_shifted)
 # 02 uses this property: the backward pass is the transposed linear map.
 #
 # **Equivariant to shifts.** If the picture moves by one pixel, the output moves by one pixel. One kernel works
-# everywhere: it detects a car on the left as well as on the right. Where the kernel sees padding, the property does not
-# hold.
+# everywhere: it detects a car on the left as well as on the right.
 
 # %%
 out, _ = ops.conv2d_forward(x, weight)
@@ -310,12 +313,12 @@ print("shifted, middle:", np.abs(moved[:, :, 2:-1] - out[:, :, 1:-2]).max())
 print("shifted, border:", np.abs(moved[:, :, 0] - out[:, :, -1]).max())
 
 # %% [markdown]
-# The first two differences are 0 up to rounding. The third is not, because at the border the kernel also sees padding,
-# which does not move with the picture.
+# The first two differences are 0 up to rounding. The third difference is not 0, because at the border the kernel also
+# sees padding, which does not move with the picture.
 #
 # ## Is it right?
 #
-# Training also needs a layer's gradients: how much its output changes when a number of `x`, `weight` or `bias` grows
+# Training also needs a layer's gradients: how much the loss changes when a number of `x`, `weight` or `bias` changes
 # slightly. The layer's *backward* computes them (lesson 02). `check_op` changes every number slightly, in many small
 # cases, and compares the effect with the result of backward (lesson 03). Here is its report on the convolution:
 
@@ -323,7 +326,7 @@ print("shifted, border:", np.abs(moved[:, :, 0] - out[:, :, -1]).max())
 ts.gradcheck.check_op("conv2d")
 
 # %% [markdown]
-# It passes for odd and even kernels, for several strides, and for a picture of a single pixel.
+# The check passes for odd and even kernels, for several strides, and for a picture of a single pixel.
 #
 # ## What breaks it
 #
@@ -338,8 +341,8 @@ print("largest difference from the right op:", compare_op("conv2d", *bug.pair))
 
 # %% [markdown]
 # The check passes because it compares a backward only with its own forward, not with the formula. A comparison with
-# another implementation reveals the bug. So does a test whose result you can read directly. Let the picture be a single
-# 1 surrounded by zeros, an *impulse*:
+# another implementation reveals the bug, and so does a test whose result you can read directly. Let the picture be a
+# single 1 surrounded by zeros, an *impulse*:
 
 # %%
 impulse, kernel = np.zeros((1, 5, 5, 1)), np.arange(1.0, 10).reshape(3, 3, 1, 1)
@@ -350,7 +353,7 @@ figures.show_arrays([("kernel", kernel[..., 0, 0]), ("right", right[0, ..., 0]),
 
 # %% [markdown]
 # The right output shows the *rotated* kernel, because the outputs above the impulse see it through the kernel's lower
-# row. With the bug, the kernel appears unrotated. That looks right but is wrong.
+# row. With the bug, the kernel appears unrotated, which looks plausible but is wrong.
 #
 # A test with a symmetric kernel, such as a blur, cannot tell the two apart:
 
@@ -378,13 +381,13 @@ figures.show_feature_maps(maps[0], most=12, columns=4)
 
 # %% [markdown]
 # Nobody designed these kernels; they are a result of training. Several respond to outlines, some to vertical ones and
-# some to horizontal ones. Others respond to a colour across whole surfaces. Orange is positive, blue negative.
+# some to horizontal ones. Others respond to a colour across whole surfaces. Orange is positive, and blue is negative.
 #
 # ## How far does a number see?
 #
 # An output of a 3x3 convolution depends on 3x3 pixels. If a second 3x3 convolution follows, its output depends on 3x3
-# outputs of the first, so on 5x5 pixels. The square of pixels on which a number depends is its *receptive field*. A
-# network that distinguishes a car from a house must see more than 3x3 pixels of it.
+# outputs of the first and therefore on 5x5 pixels. The square of pixels on which a number depends is its *receptive
+# field*. A network must see more than 3x3 pixels to distinguish a car from a house.
 
 # %% [markdown]
 # Let $r$ be the size of the receptive field, and $d$ the distance in input pixels between two neighbouring numbers of a
@@ -396,7 +399,7 @@ figures.show_feature_maps(maps[0], most=12, columns=4)
 #
 # $$r \leftarrow r + (K - 1)\, d, \qquad d \leftarrow s\, d$$
 #
-# Padding does not matter. A 2x2 pooling counts as a kernel of size 2 with stride 2.
+# Padding does not affect the receptive field. A 2x2 pooling counts as a kernel of size 2 with stride 2.
 
 # %% [markdown]
 # ### Exercise 4: the receptive field
@@ -423,7 +426,7 @@ grader.grade("receptive_field", my_receptive_field)
 
 # %% [markdown]
 # The encoder of SegNet-Basic repeats a 7x7 convolution and a 2x2 pooling four times. The paper gives 106x106 pixels as
-# the receptive field of the last pooling (section 3.1). The rule gives, layer by layer:
+# the receptive field of the last pooling (section 3.1). The next cell applies the rule layer by layer:
 
 # %%
 r, d = 1, 1
@@ -434,8 +437,8 @@ assert r == 106
 print("four 7x7 convolutions without pools:", 1 + 4 * (7 - 1), "pixels")
 
 # %% [markdown]
-# The pools contribute most of this growth: after each pool, a kernel covers twice as many input pixels. The four
-# convolutions alone would see 25 pixels.
+# The pools contribute most of this growth: after each pool, a kernel covers twice as many input rows and columns. The
+# four convolutions alone would see 25 pixels.
 #
 # The network of these lessons has 3x3 kernels. The figure shows the receptive field of one number after its fourth
 # pooling:
@@ -450,9 +453,10 @@ figures.show_receptive_field(image, model, "encoder4.pool", (3, 4))
 #
 # ## The fast version
 #
-# The fast version computes the same sums, compiled by numba. In a row of the picture, the K pixels under one kernel row
-# lie side by side in memory: K * C consecutive numbers. So the K taps of a kernel row need only one product, and a
-# convolution is K products, not K x K. Each row of the picture is one task, and the processor's cores share the tasks.
+# The fast version computes the same sums in code compiled by numba. In a row of the picture, the K pixels under one
+# kernel row lie side by side in memory, as K * C consecutive numbers. So the K taps of a kernel row need only one
+# product, and a convolution is K products, not K x K. Each row of the picture is one task, and the processor's cores
+# share the tasks.
 
 # %%
 figures.show_source(direct._convolve_rows)
@@ -473,8 +477,7 @@ assert np.allclose(slow, quick, atol=1e-4)
 
 # %% [markdown]
 # The difference is rounding error: float32 has about seven digits, and each method adds the 576 products in a different
-# order. Winograd's method, which needs fewer multiplications for a 3x3 convolution, has a slightly larger rounding
-# error than the definition.
+# order.
 #
 # How long do the three versions take? Seven loops would take too long here, so only 20,000 runs of their innermost line
 # are timed, and the time is scaled up to the full number of multiply-adds.
@@ -512,17 +515,17 @@ for name, seconds in (
     print(f"{name:<12} {seconds * 1000:12.1f} ms   {work / seconds / 1e9:10.4f} billion multiply-adds per second")
 
 # %% [markdown]
-# The first line is an estimate; the others are measured. The step from loops to matrix products saves by far the most
-# time. The gain of the last step depends on the processor. It may vanish while other programs keep the cores busy,
-# because the threads of the fast version wait for each other.
+# The step from loops to matrix products saves by far the most time. The gain from compiled code depends on the
+# processor. This gain may vanish while other programs keep the cores busy, because the threads of the fast version wait
+# for each other.
 #
 # ## What to remember
 #
 # * A convolution is a sum over kernel rows, kernel columns and channels, the same at every position in the picture.
-# * Taken tap by tap, it is a sum of K x K matrix products with shifted views of the padded picture.
-# * $H' = \lfloor (H + 2P - K)/s \rfloor + 1$; "same" padding has $H' = \lceil H/s \rceil$. Odd sizes need care on the
-#   way back.
+# * Computed tap by tap, a convolution is a sum of K x K matrix products with shifted views of the padded picture.
+# * $H' = \lfloor (H + 2P - K)/s \rfloor + 1$; "same" padding has $H' = \lceil H/s \rceil$. Doubling does not restore an
+#   odd size.
 # * The kernel is not rotated. A gradient check cannot detect a rotated kernel, but an impulse reveals it.
-# * A receptive field grows from $r$ to $r + (K - 1) d$. Strides multiply $d$.
+# * A receptive field grows from $r$ to $r + (K - 1) d$. A stride multiplies $d$.
 #
 # Lesson 02 derives the backward pass: how the loss changes with each number of the input, the kernel and the bias.

@@ -1,13 +1,12 @@
 # %% [markdown]
 # # 02 Convolution backward
 #
-# **The question.** A convolution computes a picture `out` from a picture `x`, a kernel `weight` and a `bias`. At the
-# end of the network there is a loss $J$, one number. The array `dout` is given: it contains the derivative of the loss
-# with respect to every number of `out`. What are the derivatives with respect to the numbers of `x`, `weight` and
-# `bias`?
+# **The question.** A convolution computes a picture `out` from a picture `x`, a kernel `weight` and a `bias`. The
+# network ends with a loss $J$, which is one number. The given array `dout` contains the derivative of the loss with
+# respect to every number of `out`. What are the derivatives with respect to the numbers of `x`, `weight` and `bias`?
 #
-# **At the end** you can derive the three answers `dx`, `dweight` and `dbias` and read the library's backward line by
-# line. You can also recognise five wrong versions of it from the report of a gradient check.
+# **At the end** you can derive the three gradients `dx`, `dweight` and `dbias` and read the library's backward line by
+# line. You can also recognise five wrong backward passes from the report of a gradient check.
 #
 # **Needed before:** lesson 01 (the forward pass), the chain rule and matrix products.
 
@@ -25,16 +24,16 @@ from tinysegnet_lessons.bugs import bugs
 # %% [markdown]
 # ## What a backward pass computes
 #
-# Write $\mathrm{dout}[u] = \partial J / \partial \mathrm{out}[u]$. It has the shape of `out` and comes from the next
-# layer. In all lessons, a d before a name means the gradient of the loss: `dx` is the gradient of $J$ with respect to
-# `x`. The chain rule sums over all paths from one input number $x[p]$ to the loss:
+# Write $\mathrm{dout}[u] = \partial J / \partial \mathrm{out}[u]$. This array has the shape of `out` and comes from the
+# next layer. In all lessons, a d before a name means the gradient of the loss: `dx` is the gradient of $J$ with respect
+# to `x`. The chain rule sums over all paths from one input number $x[p]$ to the loss:
 #
 # $$\mathrm{dx}[p] \;=\; \frac{\partial J}{\partial x[p]} \;=\; \sum_u \frac{\partial J}{\partial \mathrm{out}[u]}\,
 # \frac{\partial\, \mathrm{out}[u]}{\partial x[p]} \;=\; \sum_u \mathrm{dout}[u]\,
 # \frac{\partial\, \mathrm{out}[u]}{\partial x[p]} .$$
 #
-# So only one question remains: which outputs does $x[p]$ reach, and with which factor? SegNet has 26 convolutions for
-# which it must be answered, 13 in the encoder and 13 in the decoder (Badrinarayanan et al. 2017, section 3).
+# So only one question remains: which outputs does $x[p]$ affect, and with which factor? This question arises for each
+# of SegNet's 26 convolutions, 13 in the encoder and 13 in the decoder (Badrinarayanan et al. 2017, section 3).
 
 # %% [markdown]
 # ## One dimension first
@@ -46,7 +45,7 @@ from tinysegnet_lessons.bugs import bugs
 # \qquad x[-1] = x[5] = 0 .$$
 #
 # The library convolves pictures `(N, H, W, C)`. A line is a picture of height 1 with one channel. (On a new computer,
-# the first cells that convolve compile the fast version, which takes 10 to 15 seconds each. The second run is faster.)
+# the first cells that convolve compile the fast version, which takes 10 to 15 seconds each.)
 
 # %%
 x_line = np.array([2.0, 0, 1, 3, 1])
@@ -63,13 +62,13 @@ out_line = convolve_line(x_line, w_line)
 figures.show_arrays([("x", x_line[None]), ("w", w_line[None]), ("out", out_line[None])])
 
 # %% [markdown]
-# Check the first number by hand: $0 \cdot 1 + 2 \cdot 2 + 0 \cdot (-1) = 4$. The first zero is the padding.
+# Check the first number by hand: $0 \cdot 1 + 2 \cdot 2 + 0 \cdot (-1) = 4$. The 0 in the first product is the padding.
 #
 # ## A convolution is a matrix
 #
-# `out` is linear in `x`: there is a matrix $A$ with $\mathrm{out} = A x$. Its column $p$ is the convolution of a
-# picture that is 1 at pixel $p$ and 0 elsewhere. So five calls of the library give $A$. The sign `@` between two arrays
-# is the matrix product, as in NumPy.
+# `out` is linear in `x`: there is a matrix $A$ with $\mathrm{out} = A x$. Column $p$ of $A$ is the convolution of a
+# picture that is 1 at pixel $p$ and 0 elsewhere. Five calls of the library therefore give $A$. The sign `@` between two
+# arrays is the matrix product, as in NumPy.
 
 # %%
 A = np.stack([convolve_line(unit, w_line) for unit in np.eye(5)], axis=1)
@@ -77,11 +76,11 @@ assert np.array_equal(A @ x_line, out_line)
 figures.show_arrays([("A", A), "@", ("x", x_line[:, None]), "=", ("out", out_line[:, None])], indices=True)
 
 # %% [markdown]
-# What to see: row $u$ contains the kernel `1 2 -1`, centred at pixel $u$, and zeros elsewhere. Every row has the same
-# three numbers, shifted by one. In the first and last rows, one of them falls on the padding and is missing. In
+# Row $u$ of $A$ contains the kernel `1 2 -1`, centred at pixel $u$, and zeros elsewhere. Every row has the same three
+# numbers, shifted by one. In the first and last rows, one of the three numbers falls on the padding and is missing. In
 # symbols, $A[u, p] = w[i]$ where $p = u + i - 1$, and 0 where no such $i$ exists.
 #
-# ## dx: the matrix, transposed
+# ## dx: the transposed matrix
 #
 # The matrix contains the factor in the chain rule: $\partial\, \mathrm{out}[u] / \partial x[p] = A[u, p]$. So
 #
@@ -94,12 +93,11 @@ panels = [("A transposed", A.T), "@", ("dout", dout_line[:, None]), "=", ("dx", 
 figures.show_arrays(panels, indices=True)
 
 # %% [markdown]
-# What to see: each row of $A^T$ again has three numbers around the diagonal, but in the order `-1 2 1`. This is the
-# **flipped** kernel. A matrix of this form is a convolution. So `dx` is a convolution of `dout` with the flipped
-# kernel.
+# Each row of $A^T$ again has three numbers around the diagonal, but in the order `-1 2 1`. This is the **flipped**
+# kernel. A matrix of this form is a convolution. So `dx` is a convolution of `dout` with the flipped kernel.
 #
-# The indices lead to the same result. The sum over $u$ contains only terms with $p = u + i - 1$, so substitute $u = p +
-# 1 - i$. Like `x` before, `dout` counts as zero outside the line:
+# A calculation with indices leads to the same result. The sum over $u$ contains only terms with $p = u + i - 1$, so
+# substitute $u = p + 1 - i$. Like `x` before, `dout` counts as zero outside the line:
 #
 # $$\mathrm{dx}[p] = \sum_{i=0}^{2} \mathrm{dout}[p + 1 - i]\; w[i]
 # \;\overset{i = 2 - k}{=}\; \sum_{k=0}^{2} \mathrm{dout}[p + k - 1]\; w[2 - k] .$$
@@ -120,9 +118,8 @@ assert np.array_equal(dx_line, convolve_line(dout_line, w_line[::-1]))
 # $$\langle A x, \mathrm{dout} \rangle = \sum_u \sum_p A[u,p]\, x[p]\, \mathrm{dout}[u]
 # = \langle x, A^T \mathrm{dout} \rangle .$$
 #
-# Both sides are the same double sum, read in another order. $A^T$ is called the **adjoint** of $A$. You can use the
-# equation without writing down the matrix and without choosing a small step. To test the forward and backward of any
-# linear layer, pass them random arrays and compare two numbers.
+# Both sides are the same double sum in different orders. $A^T$ is called the **adjoint** of $A$. To test the forward
+# and backward of any linear layer, pass them random arrays and compare two numbers.
 
 # %%
 print("<A x, dout>   =", out_line @ dout_line)
@@ -133,32 +130,33 @@ print("with the kernel not flipped:", x_line @ convolve_line(dout_line, w_line))
 # %% [markdown]
 # ## Stride 2
 #
-# Forward skips every second position, so $A$ keeps only its rows 0, 2 and 4. Its transpose has three columns.
+# With stride 2, forward skips every second position, so $A$ keeps only its rows 0, 2 and 4. Its transpose has three
+# columns.
 
 # %%
 A2 = np.stack([convolve_line(unit, w_line, stride=2) for unit in np.eye(5)], axis=1)
 assert np.array_equal(A2, A[::2])
 spread = np.zeros(5)
-spread[::2] = dout_line[:3]  # the three numbers of dout, zeros between them
+spread[::2] = dout_line[:3]  # the three numbers of dout with zeros between them
 assert np.array_equal(A2.T @ dout_line[:3], convolve_line(spread, w_line[::-1]))
 figures.show_arrays([("A transposed", A2.T), "@", ("dout", dout_line[:3, None])], indices=True)
 
 # %% [markdown]
-# What to see: these are the columns of the previous $A^T$ without every second one. A missing column has the same
-# effect as a column that is multiplied by 0. So insert a zero into `dout` for each skipped output, and convolve as
-# before. The last assertion checks this.
+# This matrix is the previous $A^T$ without every second column. A missing column has the same effect as a column that
+# is multiplied by 0. So insert a zero into `dout` for each skipped output, and convolve as before. The last assertion
+# checks this.
 #
 # ## dweight: x correlated with dout
 #
-# `out` is linear in the kernel as well. The factor of $w[i]$ in $\mathrm{out}[u]$ is the pixel that it was multiplied
-# by:
+# `out` is linear in the kernel as well. The factor of $w[i]$ in $\mathrm{out}[u]$ is the pixel that forward multiplied
+# by this weight:
 #
 # $$\frac{\partial\,\mathrm{out}[u]}{\partial w[i]} = x_{\mathrm{padded}}[u+i]
 # \qquad\Rightarrow\qquad \mathrm{dweight}[i] = \sum_u x_{\mathrm{padded}}[u + i]\; \mathrm{dout}[u] .$$
 #
-# Place `dout` on the padded picture at position $i$, multiply the numbers that lie on top of each other, and sum the
-# products. This is a **correlation** of `x` with `dout`, without a flip. A weight is used at every pixel, so its
-# gradient is a sum over all pixels.
+# Place `dout` on the padded picture at position $i$, multiply the overlapping numbers, and sum the products. This is a
+# **correlation** of `x` with `dout`, without a flip. A weight is used at every pixel, so its gradient is a sum over all
+# pixels.
 
 # %%
 x_windows = np.stack([np.pad(x_line, 1)[i : i + 5] for i in range(3)])
@@ -168,22 +166,23 @@ panels = [("x_padded[i : i + 5]", x_windows), "@", ("dout", dout_line[:, None])]
 figures.show_arrays([*panels, "=", ("dweight", dweight_line[:, None])], indices=True)
 
 # %% [markdown]
-# What to see: row $i$ contains five pixels of the padded line, starting at pixel $i$. Its product with `dout` is
-# `dweight[i]`. The printed line shows the adjoint law again: $\langle w, \mathrm{dweight}\rangle = \langle
-# \mathrm{out}, \mathrm{dout}\rangle$, because `out` is linear in `w` as well.
+# Row $i$ contains five pixels of the padded line, starting at pixel $i$. The inner product of this row and `dout` is
+# `dweight[i]`. The printed line confirms the adjoint law:
+# $\langle w, \mathrm{dweight}\rangle = \langle \mathrm{out}, \mathrm{dout}\rangle$, because `out` is linear in `w` as
+# well.
 #
 # ## dbias: a sum
 #
-# The bias $b$ is added to every output: $\partial\,\mathrm{out}[u]/\partial b = 1$, so $\mathrm{dbias} = \sum_u
-# \mathrm{dout}[u]$. It is a sum, not a mean, because a bias that acts on a thousand pixels has a thousand times the
-# influence.
+# The bias $b$ is added to every output: $\partial\,\mathrm{out}[u]/\partial b = 1$, so
+# $\mathrm{dbias} = \sum_u \mathrm{dout}[u]$. The gradient is a sum, not a mean, because a bias that acts on a thousand
+# pixels has a thousand times the influence of a bias that acts on one.
 
 # %% [markdown]
 # ### Exercise 1: dx in one dimension
 #
 # Write `my_conv1d_dx(dout, weight)`. `dout` has shape `(W,)`, and `weight` has shape `(K,)` with K odd and at most W.
 # The stride is 1 and the padding "same", so the result `dx` has shape `(W,)`. Use a loop over the taps or
-# `np.convolve`, which flips its second argument by itself.
+# `np.convolve`, which itself flips its second argument.
 
 
 # %%
@@ -226,9 +225,9 @@ panels = [("dout", one), ("weight", w_map), ("dx", dx_of(one))]
 figures.show_arrays(panels, highlight={"dx": np.s_[0:3, 1:4]}, indices=True)
 
 # %% [markdown]
-# What to see: `dx` is a copy of the kernel around pixel (1, 2), and it is **not** flipped. Output (1, 2) read nine
-# pixels through nine weights, so its `dout` goes back to the same nine pixels through the same nine weights. This is
-# the **scatter** view: every output sends its share back along the arrows of the forward pass.
+# `dx` is a copy of the kernel around pixel (1, 2), and it is **not** flipped. Output (1, 2) read nine pixels through
+# nine weights, so its `dout` goes back to the same nine pixels through the same nine weights. This is the **scatter**
+# view: every output sends its share back along the connections of the forward pass.
 #
 # Now take two outputs, with `dout` 1 and 10.
 
@@ -240,15 +239,15 @@ panels += ["=", ("dx", dx_of(two))]
 figures.show_arrays(panels, highlight={"dx": (1, 1)})
 
 # %% [markdown]
-# What to see: there are two copies of the kernel, and the second is ten times as strong. Where they overlap, they
-# **add**. An assignment instead of the addition would keep only one of the two.
+# `dx` contains two copies of the kernel, and the second is ten times as strong. Where the copies overlap, their numbers
+# **add up**. An assignment instead of the addition would keep only one of the two numbers.
 #
 # ## Scatter and gather
 #
-# Now collect the shares that one pixel of `dx` receives, the framed pixel (1, 1). Output (1, 2) contributes $w[1, 0] =
-# 4$ times 1, and output (2, 1) contributes $w[0, 1] = 2$ times 10. The output one row *below* the pixel used the tap
-# one row *above* the centre. Seen from the pixel, the kernel is therefore rotated by 180 degrees. This is the
-# **gather** view (`dout` is zero outside):
+# Now collect the shares that the framed pixel (1, 1) of `dx` receives. Output (1, 2) contributes $w[1, 0] = 4$ times 1,
+# and output (2, 1) contributes $w[0, 1] = 2$ times 10. The output one row *below* the pixel used the tap one row
+# *above* the centre. Seen from the pixel, the kernel is therefore rotated by 180 degrees. This is the **gather** view
+# (`dout` is zero outside):
 #
 # $$\mathrm{dx}[u, v] = \sum_{i,j} \mathrm{dout}[u + 1 - i,\; v + 1 - j]\; w[i, j]
 # = \sum_{k,l} \mathrm{dout}[u + k - 1,\; v + l - 1]\; w[2 - k,\, 2 - l] .$$
@@ -257,19 +256,18 @@ figures.show_arrays(panels, highlight={"dx": (1, 1)})
 figures.show_kernel(two, w_map[::-1, ::-1], at=(1, 1), names=("dout", "weight, flipped", "dx"))
 
 # %% [markdown]
-# What to see: the flipped kernel lies on `dout` as a kernel lies on a picture in the forward pass. The sum of the
-# products is $4 \cdot 1 + 2 \cdot 10 = 24$, the same number as before. Scatter and gather compute the same sum in two
-# orders.
+# The flipped kernel lies on `dout` as a kernel lies on a picture in the forward pass. The sum of the products is
+# $4 \cdot 1 + 2 \cdot 10 = 24$, the same number as before. Scatter and gather compute the same sum in two orders.
 #
 # ## The border
 #
-# In forward, the kernel reads the zeros around the picture; in backward, it writes gradients there. These pixels are
-# not part of `x`, so they are cropped.
+# In the forward pass, the kernel reads the zeros around the picture; in the backward pass, it writes gradients there.
+# These pixels are not part of `x`, so they are cropped.
 #
-# The adjoint leads to the same result. Forward first pads ($P$) and then convolves without padding ($V$): $A = V P$. A
-# transposed product has its factors in reverse order, $A^T = P^T V^T$, so backward first scatters and then crops. The
-# adjoint $P^T$ of padding is cropping: in $\langle P a, b\rangle = \langle a, P^T b\rangle$, the zeros contribute
-# nothing to the left side.
+# The adjoint law leads to the same result. Forward first pads ($P$) and then convolves without padding ($V$):
+# $A = V P$. A transposed product has its factors in reverse order, $A^T = P^T V^T$, so backward first scatters and then
+# crops. The adjoint $P^T$ of padding is cropping: in $\langle P a, b\rangle = \langle a, P^T b\rangle$, the zeros
+# contribute nothing to the left side.
 
 # %%
 rng = np.random.default_rng(0)
@@ -282,15 +280,15 @@ assert np.isclose(left, right, rtol=1e-12)
 # %% [markdown]
 # ## Channels: a matrix product at each tap
 #
-# A pixel has $C$ numbers before the convolution and $F$ numbers after it, and each tap is a $C \times F$ matrix, $w$
-# for short. For one tap, let $X$ be the shifted picture and $D$ be `dout`, both with one row per pixel. The tap's share
-# of `out` is $X w$; its row $r$ is $\sum_c X[r, c]\, w[c, f]$. The chain rule gives
+# A pixel has $C$ numbers before the convolution and $F$ numbers after it, and each tap is a $C \times F$ matrix, here
+# called $w$. For one tap, let $X$ be the shifted picture and $D$ be `dout`, both with one row per pixel. The tap's
+# share of `out` is $X w$; its row $r$ is $\sum_c X[r, c]\, w[c, f]$. The chain rule gives
 #
 # $$\mathrm{d}w[c, f] = \sum_r X[r, c]\, D[r, f] = (X^T D)[c, f], \qquad
 #   \mathrm{d}X[r, c] = \sum_f D[r, f]\, w[c, f] = (D\, w^T)[r, c] .$$
 #
 # The sum over rows $r$ runs over all pixels of **all** samples, because every sample uses the same kernel. `dx` has no
-# sum over samples, because each sample has its own pixels. An example with two pixels, $C = 2$ and $F = 3$:
+# sum over samples, because each sample has its own pixels. Here is an example with two pixels, $C = 2$ and $F = 3$:
 
 # %%
 X, D = np.array([[1.0, 2], [3, 0]]), np.array([[1.0, 0, -1], [0, 2, 1]])
@@ -299,15 +297,15 @@ panels = [("X transposed", X.T), "@", ("D", D), "=", ("dw", X.T @ D)]
 figures.show_arrays([*panels, ("D", D), "@", ("w transposed", w_tap.T), "=", ("dX", D @ w_tap.T)])
 
 # %% [markdown]
-# What to see: `dw` has the shape of $w$, 2 x 3, and `dX` has the shape of $X$, two rows of two channels. The shapes
-# tell you which factor to transpose. For $R$ rows, each of the products $X w$, $X^T D$ and $D w^T$ takes $R \cdot C
-# \cdot F$ multiplications, so a backward pass costs twice as much as a forward pass.
+# `dw` has the shape of $w$, 2 x 3, and `dX` has the shape of $X$, two rows of two channels. The shapes tell you which
+# factor to transpose. For $R$ rows, each of the products $X w$, $X^T D$ and $D w^T$ takes $R \cdot C \cdot F$
+# multiplications, so a backward pass costs twice as much as a forward pass.
 
 # %% [markdown]
 # ### Exercise 2: dx
 #
-# Write `my_conv2d_dx(dout, weight)` for stride 1 and "same" padding, K odd. `dout` is `(N, H, W, F)`, `weight` is `(K,
-# K, C, F)`, and the result is `(N, H, W, C)`. Loop over the K*K taps; you need no loop over pixels.
+# Write `my_conv2d_dx(dout, weight)` for stride 1, "same" padding and odd K. `dout` is `(N, H, W, F)`, `weight` is
+# `(K, K, C, F)`, and the result is `(N, H, W, C)`. Loop over the K*K taps; you need no loop over pixels.
 
 
 # %%
@@ -329,9 +327,9 @@ grader.grade("conv2d_dx", my_conv2d_dx)
 # %% [markdown]
 # ### Exercise 3: dweight and dbias
 #
-# Write `my_conv2d_dweight_dbias(x, dout, K)`, again for stride 1, "same" padding and K odd. `x` is `(N, H, W, C)` and
-# `dout` is `(N, H, W, F)`. Return `dweight` `(K, K, C, F)` and `dbias` `(F,)`. `np.tensordot(a, b, axes=([0, 1, 2], [0,
-# 1, 2]))` sums over samples, rows and columns of both.
+# Write `my_conv2d_dweight_dbias(x, dout, K)`, again for stride 1, "same" padding and odd K. `x` is `(N, H, W, C)` and
+# `dout` is `(N, H, W, F)`. Return `dweight` `(K, K, C, F)` and `dbias` `(F,)`.
+# `np.tensordot(a, b, axes=([0, 1, 2], [0, 1, 2]))` sums over the samples, rows and columns of both arrays.
 
 
 # %%
@@ -354,22 +352,22 @@ grader.grade("conv2d_dweight_dbias", my_conv2d_dweight_dbias)
 # %% [markdown]
 # ## The library's own code
 #
-# `shifted(x_padded, i, j, ...)` returns a view: the pixel that tap (i, j) reads for each output. Forward reads it, and
-# backward adds to it.
+# `shifted(x_padded, i, j, ...)` returns a view of the pixels that tap (i, j) reads, one for each output. Forward reads
+# this view, and backward adds to it.
 
 # %%
 figures.show_source(conv.conv2d_backward_numpy)
 
 # %% [markdown]
-# Line by line: `tensordot` over axes 0, 1 and 2 is $X^T D$, summed over samples, rows and columns. `dout @ weight[i,
-# j].T` is $D w^T$, and `+=` adds it where the tap read its pixels, as in the scatter view. `crop` is the adjoint of the
-# padding and comes last. `dbias` is the sum over all pixels of all samples. The code contains no flip, because the
+# `tensordot` over axes 0, 1 and 2 computes $X^T D$, summed over samples, rows and columns. `dout @ weight[i, j].T` is
+# $D w^T$, and `+=` adds this product where the tap read its pixels, as in the scatter view. `crop` is the adjoint of
+# the padding and comes last. `dbias` is the sum over all pixels of all samples. The code contains no flip, because the
 # scatter view has none.
 #
-# ## Proof by the adjoint
+# ## Check by the adjoint law
 #
-# Take random arrays of the usual layout. `out - bias` is linear in `x` and linear in `weight`, so three inner products
-# must be equal. The broadcast of `bias` to all pixels is linear in `bias`, which gives two more that must be equal.
+# Take random arrays in the usual layout. `out - bias` is linear in `x` and linear in `weight`, so three inner products
+# must be equal. The broadcast of `bias` to all pixels is linear in `bias`, which gives two more equal inner products.
 
 # %%
 x, weight = rng.standard_normal((2, 7, 5, 3)), rng.standard_normal((3, 3, 3, 4))
@@ -385,21 +383,22 @@ print("<bias everywhere, dout> = {:.12f}   <bias, dbias> = {:.12f}".format(*side
 assert np.isclose(*sides)
 
 # %% [markdown]
-# The law compares single numbers for one random draw. It does not say which entry is wrong, and it accepts a wrong
-# forward together with the backward that belongs to it.
+# The adjoint law compares only a few numbers for one random draw. The law does not show which entry is wrong, and it
+# accepts a wrong forward together with the backward that belongs to it.
 #
-# ## Proof by differences
+# ## Check by finite differences
 #
 # `check_op` moves every number of `x`, `weight` and `bias` slightly up and down, and compares the measured slope with
-# the result of backward. Lesson 03 shows how. Its twelve cases are deliberately small and awkward: strides, even
-# kernels, kernels larger than the picture, and 1x1 pictures and kernels.
+# the result of backward. Lesson 03 explains the method. The twelve cases are deliberately small and awkward: strides,
+# even kernels, kernels larger than the picture, and 1x1 pictures and kernels.
 
 # %%
 report = ts.gradcheck.check_op("conv2d", "numpy")
 print("passed:", report.ok, "  cases:", len(report.parts), "  numbers checked:", report.checked)
 
 # %% [markdown]
-# Exercises 2 and 3 together are a complete backward pass. This cell checks yours against the library's forward:
+# Exercises 2 and 3 together are a complete backward pass. The next cell checks your backward pass against the library's
+# forward pass:
 
 
 # %%
@@ -413,8 +412,7 @@ ts.gradcheck.check(ops.conv2d_forward, my_conv2d_backward, x, weight, bias, titl
 # %% [markdown]
 # ## What breaks it
 #
-# The next cell checks five wrong backwards from `bugs`. The check does not know which bug is planted. See how close its
-# hints come.
+# The next cell checks five wrong backward passes from `bugs`.
 
 # %%
 planted = ["dx_kernel_flipped", "dweight_axes_swapped", "dx_assigned", "dweight_last_sample", "dx_cropped_wrong"]
@@ -430,13 +428,14 @@ for name in planted:
 
 # %% [markdown]
 # Each report names the wrong array, and four reports give a hint: the checker tried a few likely mistakes, and one of
-# them explained the numbers. Every bug but one passes some cases, which is why there are twelve:
+# them explained the numbers. Every bug but one passes some cases, so a check needs several:
 #
 # * A 1x1 kernel is unchanged by a flip or a swap of its axes, and it has no overlapping taps and no padding. In a 1x1
 #   picture, a 3x3 kernel sees one pixel through its middle tap, which a flip leaves in place.
-# * `dweight_axes_swapped` swaps the axes of square kernels only; otherwise the shape would reveal it.
+# * `dweight_axes_swapped` swaps the axes of square kernels only; otherwise the shape would reveal the bug.
 # * `dx_assigned` is wrong only where windows overlap, and `dx_cropped_wrong` only with padding above the picture.
-# * `dweight_last_sample` fails everywhere, because every case has at least two samples. With one sample it would pass.
+# * `dweight_last_sample` fails everywhere, because every case has at least two samples. With one sample per case, it
+#   would pass.
 #
 # For the two outputs from above, the three wrong versions of `dx` look like this:
 
@@ -446,9 +445,9 @@ names = ("dx_kernel_flipped", "dx_assigned", "dx_cropped_wrong")
 figures.show_arrays([*panels, *((name, dx_of(two, bugs[name].backward)) for name in names)])
 
 # %% [markdown]
-# What to see: with the first bug, both copies of the kernel are rotated by 180 degrees. With the second, each pixel
-# keeps only the share of the last tap: 9 times the `dout` to its upper left. With the third, everything is one row too
-# low, and the lowest row is lost. This is the report on the first bug:
+# With the first bug, both copies of the kernel are rotated by 180 degrees. With the second bug, each pixel keeps only
+# the share of the last tap: 9 times the `dout` to its upper left. With the third bug, everything is one row too low,
+# and the lowest row is lost. This is the report on the first bug:
 
 # %%
 bug = bugs["dx_kernel_flipped"]
@@ -470,7 +469,7 @@ print("largest difference with a symmetric kernel:", np.abs(right - wrong).max()
 assert np.array_equal(right, wrong)
 
 # %% [markdown]
-# So a check needs random arguments. The adjoint law judges all five bugs at once:
+# So a check needs random arguments. The adjoint law also reveals all five bugs:
 
 # %%
 print(f"{'':22} {'<out, dout>':>12} {'<x, dx>':>12} {'<w, dweight>':>12}")
@@ -481,13 +480,14 @@ for name in (None, *planted):
     print(f"{name or 'right':22} {inner[0]:12.6f} {inner[1]:12.6f} {inner[2]:12.6f}")
 
 # %% [markdown]
-# In every row but the first, one number differs, in the column of `dx` or `dweight` that the bug's name mentions.
+# In every row but the first, one number differs from the others. Its column is the one that the bug's name mentions,
+# `dx` or `dweight`.
 #
 # ## The fast version: dx is a convolution
 #
 # In the gather view, `dx` is itself a convolution of `dout`. Its kernel is rotated by 180 degrees and has its channel
-# axes exchanged ($F$ in, $C$ out). So the fast forward code also computes `dx`, and only one kernel must be optimised.
-# Compare it with the definition, which scatters:
+# axes exchanged ($F$ in, $C$ out). So the fast forward code also computes `dx`, and only one implementation must be
+# optimised. Compare its result with that of the definition, which scatters:
 
 # %%
 rotated = weight[::-1, ::-1].swapaxes(2, 3)
@@ -499,12 +499,12 @@ figures.show_source(conv.convolve_transposed)
 
 # %% [markdown]
 # `spread_out` handles strides: it inserts the zeros. A layer that does this in its forward pass is called a transposed
-# convolution; it returns in lesson 05.
+# convolution; lesson 05 uses one.
 #
 # numba compiles Python to machine code. The next table shows the time of one backward pass of a layer with 64 channels
 # on a 45 x 60 picture in float32. `numpy` is the definition, and `direct` computes the same products in another order.
-# `winograd` takes 36 multiplications where `direct` takes 144 (lesson 13). `numba` chooses, for each shape, whichever
-# of these two is expected to be faster. (The first run compiles, for up to a minute.)
+# `winograd` needs 36 multiplications where `direct` needs 144 (lesson 13). `numba` chooses, for each shape, whichever
+# of these two is expected to be faster. (The first run also compiles, which takes up to a minute.)
 
 # %%
 x32, w32 = (rng.standard_normal(s).astype(np.float32) for s in ((1, 45, 60, 64), (3, 3, 64, 64)))
@@ -527,18 +527,19 @@ for variant, gradients in answers.items():
     assert max(apart) < 1e-5
 
 # %% [markdown]
-# All differences are float32 rounding errors; float32 has about seven digits. `direct` adds the same products in
-# another order. `winograd` computes different intermediate numbers, and its rounding error is about four times as
-# large.
+# All differences are float32 rounding errors; float32 has about seven digits. `winograd` computes different
+# intermediate numbers, and its rounding error is about four times as large.
 #
 # ## What to remember
 #
-# * A linear layer is a matrix $A$; its backward is $A^T$, the adjoint: $\langle A x, \mathrm{dout}\rangle = \langle x,
-#   A^T \mathrm{dout}\rangle$. To test it, compare two numbers; there is no step size.
-# * `dx`: every output sends `dout` back along the arrows of the forward pass, and the shares **add** (scatter). Seen
-#   from a pixel, this is a convolution with the kernel rotated by 180 degrees and its channel axes exchanged (gather).
-# * `dweight` is the correlation of `x` with `dout`: at each tap $X^T D$, summed over all pixels of all samples. `dbias`
-#   is the sum of `dout`.
+# * A linear layer is a matrix $A$; its backward is $A^T$, the adjoint:
+#   $\langle A x, \mathrm{dout}\rangle = \langle x, A^T \mathrm{dout}\rangle$. A test by the adjoint law compares two
+#   numbers and needs no step size.
+# * For `dx`, every output sends its `dout` back along the connections of the forward pass, and the shares **add up**
+#   (scatter). Seen from a pixel, this is a convolution with the kernel rotated by 180 degrees and its channel axes
+#   exchanged (gather).
+# * `dweight` is the correlation of `x` with `dout`: for each tap it is $X^T D$, a sum over all pixels of all samples.
+#   `dbias` is the sum of `dout`.
 # * The adjoint of a chain reverses its order: forward pads first, so backward crops last.
 # * A check needs random arguments, because symmetric kernels, N = 1 and 1x1 kernels hide bugs.
 #

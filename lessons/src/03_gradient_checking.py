@@ -2,14 +2,14 @@
 # # 03 Gradient checking
 #
 # **The question.** You have derived a backward pass by hand and programmed it. Is it right? A network with a wrong
-# gradient rarely stops with an error. It trains, but often worse than it could, and nothing tells you so.
+# gradient rarely stops with an error. It trains, but often worse than it should, and nothing warns you.
 #
 # **At the end** you can measure a slope with finite differences, choose the step and say how accurate the result is.
 # You can tell a bug from a kink, and you can say why `dout = 1` makes a check useless. You have also seen 28 planted
-# bugs and which law detects each of them.
+# bugs and the laws that detect them.
 #
 # **Needed before:** lesson 02 (what a backward pass computes) and Taylor's formula. Layers of later lessons appear here
-# as examples to check. This lesson says what they compute; the later lessons derive their gradients.
+# as examples; the later lessons derive their gradients.
 
 # %%
 import numpy as np
@@ -43,7 +43,7 @@ print("J(0) =", loss_at(0.0), "   slope by backward:", exact)
 
 # %% [markdown]
 # The derivative is the limit of the **forward difference** $(J(t + h) - J(t)) / h$ as $h$ goes to 0. Taylor's formula
-# says how far the difference is from the limit:
+# says how far this difference is from the limit:
 #
 # $$J(t+h) = J + h J' + \tfrac{h^2}{2} J'' + \tfrac{h^3}{6} J''' + \dots
 # \quad\Rightarrow\quad \frac{J(t+h) - J(t)}{h} = J' + \underbrace{\tfrac{h}{2} J''}_{\text{error}} + \dots$$
@@ -54,7 +54,8 @@ print("J(0) =", loss_at(0.0), "   slope by backward:", exact)
 # $$\frac{J(t+h) - J(t-h)}{2h} = \frac{2 h J' + \tfrac{2 h^3}{6} J''' + \dots}{2h}
 # = J' + \underbrace{\tfrac{h^2}{6} J'''}_{\text{error}} + \dots$$
 #
-# This is the **central difference**. Make $h$ ten times smaller: the first error shrinks by 10, the second by 100.
+# This is the **central difference**. If $h$ becomes ten times smaller, the error of the forward difference shrinks by a
+# factor of 10, and the error of the central difference by a factor of 100.
 
 
 # %%
@@ -71,19 +72,19 @@ for h in (1e-1, 1e-2, 1e-3):
     print(f"h = {h:g}    forward: error {error[0]:.2e}    central: error {error[1]:.2e}")
 
 # %% [markdown]
-# ## The V of rounding
+# ## Truncation and rounding
 #
 # Is a smaller $h$ always better? No, because a computer's numbers have finitely many digits. In float64, every result
 # has a relative rounding error of at most $\varepsilon = 2.2 \cdot 10^{-16}$. If $J$ is a sum of terms of total size
 # $F$, its rounding error is about $\varepsilon F$. The central difference contains two of these errors, divided by
-# $2h$, together $2 \varepsilon F / 2h = \varepsilon F / h$:
+# $2h$, which makes $2 \varepsilon F / 2h = \varepsilon F / h$:
 #
 # $$\text{error} \;\approx\; \underbrace{\tfrac{h^2}{6}\,|J'''|}_{\text{truncation}} \;+\;
 # \underbrace{\tfrac{\varepsilon F}{h}}_{\text{rounding}} .$$
 #
-# When $h$ shrinks, the first error falls and the second grows. For this loss, $J' = p - 1$, where $p$ is the
-# probability of the class, and $p' = p(1-p)$; lesson 06 derives both. So $J'' = p(1-p)$ and $J''' = p(1-p)(1-2p)$. $J$
-# has a single term, so $F = J(0)$.
+# When $h$ shrinks, the truncation error falls and the rounding error grows. For this loss, $J' = p - 1$, where $p$ is
+# the probability of the class, and $p' = p(1-p)$; lesson 06 derives both. So $J'' = p(1-p)$ and $J''' = p(1-p)(1-2p)$.
+# $J$ has a single term, so $F = J(0)$.
 
 # %%
 p = exact + 1
@@ -98,9 +99,9 @@ figures.show_plot(curves, title="Error of a measured slope", x="step h", y="erro
               marks={"best h": (best, best**2 * third / 6 + eps * F / best)})  # fmt: skip
 
 # %% [markdown]
-# What to see: on logarithmic axes an error $c\,h^n$ is a straight line of slope $n$. Read from right to left, both
-# curves fall, one with slope 1 and the other with slope 2. Then rounding dominates, and they rise again irregularly
-# along the line $\varepsilon F / h$. The central difference reaches a smaller error, and it does so at a larger step.
+# On logarithmic axes, an error $c\,h^n$ is a straight line of slope $n$. Read from right to left, both curves fall, one
+# with slope 1 and the other with slope 2. Then rounding dominates, and the curves rise again irregularly along the line
+# $\varepsilon F / h$. The central difference reaches a smaller error, and it does so at a larger step.
 #
 # **The best step** is where the derivative of the sum is zero: $\tfrac{h}{3}|J'''| = \varepsilon F / h^2$, so
 # $h^3 = 3 \varepsilon F / |J'''|$. If all quantities are of order 1, then $h \approx 10^{-5}$. This is the library's
@@ -130,9 +131,9 @@ both = {"float32": (steps, errors32 + 1e-18), "float64": (steps, error)}
 figures.show_plot(both, title="Central difference", x="step h", y="error", log=True)
 
 # %% [markdown]
-# What to see: the V of float32 lies several powers of ten higher, and its bottom is at a step of about 0.01. For the
-# smallest steps, the error is as large as the slope itself, because $t + h$ is rounded to $t$ and nothing moves. The
-# section "What difference is allowed" measures what this means for a check.
+# The V-shaped curve of float32 lies several powers of ten higher, and its minimum is at a step of about 0.01. For the
+# smallest steps, the error is as large as the slope itself, because $t + h$ is rounded to $t$ and the loss does not
+# change.
 #
 # ### Exercise 1: a numeric gradient
 #
@@ -197,7 +198,7 @@ def J(x, dtype=np.float64):
 
 
 # %% [markdown]
-# Is this `dx` right? Measure it with one step for each entry of `x`:
+# Is this `dx` right? Measure the slope with one step for each entry of `x`:
 
 # %%
 moves = 1e-5 * np.eye(x.size).reshape(-1, *x.shape)
@@ -207,16 +208,16 @@ both = [("dx, sample 0, channel 0", dx[0, :, :, 0]), ("measured", numeric[0, :, 
 figures.show_arrays(both, decimals=4)
 
 # %% [markdown]
-# What to see: the numbers agree to about ten digits. This is a gradient check. It remains to say how large a difference
-# is allowed. From here on, $a$ is the gradient from backward (analytic), and $n$ is the gradient from differences
-# (numeric).
+# The numbers agree to about ten digits. This comparison is a gradient check. The next section derives how large a
+# difference is allowed. From here on, $a$ is the gradient from backward (analytic), and $n$ is the gradient from
+# differences (numeric).
 #
-# ## What difference is allowed
+# ## The allowed difference
 #
 # A common rule is that the relative error $|a - n| / \max(|a|, |n|)$ must be below $10^{-7}$. This rule fails where the
 # true gradient is zero. For example, adding a constant to every input of a batch normalisation does not change its
-# output, so a bias before it has gradient 0. In practice, both $a$ and $n$ are then nothing but rounding errors, and
-# the error in $n$ is divided by $2h$:
+# output, so a bias before it has gradient 0. In practice, both $a$ and $n$ are then only rounding errors, and the error
+# in $n$ is divided by $2h$:
 
 # %%
 a = dx.sum((0, 1, 2))[0]  # the gradient of a bias before the batch normalisation
@@ -227,7 +228,7 @@ print(f"analytic {a:.1e}   numeric {n:.1e}   relative error {abs(a - n) / max(ab
 print(f"noise of the difference, 10 eps F / h = {10 * eps * F / 1e-5:.1e}")
 
 # %% [markdown]
-# The relative error is about 1 although nothing is wrong: it is noise divided by noise. The right rule takes the
+# The relative error is about 1 although nothing is wrong: it is noise divided by noise. A better rule takes the
 # rounding noise into account. The library accepts $a$ if
 #
 # $$|a - n| \;\le\; 10^{-7} \max(|a|, |n|) \;+\; 10\,\frac{\varepsilon F}{h} .$$
@@ -256,7 +257,7 @@ def my_error_over_allowed(analytic, numeric, F, h):
 grader.grade("error_over_allowed", my_error_over_allowed)
 
 # %% [markdown]
-# This is the library's own rule. Apply it to the right `dx`, and to a `dx` that is too large by a factor of 1.00001:
+# Apply the library's own rule to the right `dx`, and to a `dx` that is too large by a factor of 1.00001:
 
 # %%
 figures.show_source(differences.Rule)
@@ -268,7 +269,7 @@ for factor in (1, 1.00001):
     print(f"dx times {factor}:", max(abs(a - n) / rule.allowed(a, n, F, 1e-5) for a, n in pairs))
 
 # %% [markdown]
-# The wrong factor is clearly refused. How does float32 compare? Measure the slope for the first entry of `x` in both:
+# The rule clearly refuses the wrong `dx`. Now measure the slope for the first entry of `x` in float32 and in float64:
 
 # %%
 for dtype, h in ((np.float32, 1e-2), (np.float64, 1e-5)):
@@ -280,32 +281,31 @@ for dtype, h in ((np.float32, 1e-2), (np.float64, 1e-5)):
 print(f"allowed in float32 / float64: {(2.0**-23 / 1e-2) / (2.0**-52 / 1e-5):,.0f}")
 
 # %% [markdown]
-# What to see: the float32 slope is quite accurate, but its *guaranteed* accuracy is half a million times worse. With a
-# hundred outputs, $F$ is about 100 and the allowed error about 0.01, so an error of 1 % in a slope of 1 would be
-# accepted. A check therefore runs in float64, whatever dtype training uses. The library checks all its ops by this
-# rule:
+# The float32 slope is quite accurate, but its *guaranteed* accuracy is half a million times worse. With a hundred
+# outputs, $F$ is about 100 and the allowed error about 0.01, so an error of 1 % in a slope of 1 would be accepted. A
+# check therefore runs in float64, whatever dtype training uses. The library checks all its ops by this rule:
 
 # %%
 ts.gradcheck.check_op("batchnorm2d", "numpy")
 
 # %% [markdown]
-# "Largest error" is in units of the allowed error.
+# The report gives the largest error in units of the allowed error.
 #
 # ## 28 planted bugs
 #
 # `bugs` contains mistakes that real libraries have made, each planted in a copy of this library's code. A bug has a
 # `sentence` that describes it, its `op`, its `pair` (forward, backward), and `caught_by`, the laws that refuse it. In
-# most pairs only backward is wrong. There are 28 bugs; number 10 has two forms, so the list has 29 lines. *Void* pixels
-# have no label and do not contribute to the loss (lesson 00). *Unpooling* puts each number that a max pooling kept back
-# at its old position in the window, the *index*, and fills the other positions with zeros (lesson 05). Lesson 02
-# introduced *transposed* convolutions near its end.
+# most pairs only backward is wrong. Bug 10 has two forms, so the list has 29 lines. *Void* pixels have no label and do
+# not contribute to the loss (lesson 00). *Unpooling* returns each maximum of a max pooling to its old position in the
+# window, given by the *index*, and fills the other positions with zeros (lesson 05). Lesson 02 introduced *transposed*
+# convolutions near its end.
 
 # %%
 for name, bug in bugs.items():
     print(f"{bug.number:2} {name:30} {bug.sentence}")
 
 # %% [markdown]
-# Look at number 10: its `dx` lacks the term that comes through the variance.
+# In bug number 10, `dx` lacks the term that comes through the variance.
 
 # %%
 bug = bugs["batchnorm_no_variance_term"]
@@ -316,9 +316,9 @@ report
 figures.show_gradient(report, "dx")
 
 # %% [markdown]
-# What to see: this is the first case with a wrong `dx`, and it is red everywhere. In some other cases, mean and
-# variance are given and do not depend on `x`, so no term can be missing. That is why the report's table refuses only
-# part of all entries. Its rows for `dgamma` and `dbeta` say ok.
+# The figure shows the first case with a wrong `dx`. Every entry is red, which means that it is refused. In some other
+# cases, mean and variance are given and do not depend on `x`, so no term can be missing. Therefore, the report's table
+# counts only some of the entries as wrong.
 #
 # The hint says which term is missing; the checker found it by testing common mistakes as explanations of the
 # difference. The line "Taylor slope" needs no tolerance: with a random direction $d$ of length 1, the remainder
@@ -327,9 +327,9 @@ figures.show_gradient(report, "dx")
 #
 # ## Why `dout = 1` hides bugs
 #
-# It is tempting to take `J = out.sum()`, so that `dout` is 1 everywhere. Look at a convolution with its kernel flipped
-# in `dx`. All nine taps read every inner pixel, so with `dout = 1` its gradient is the sum of the nine weights. The sum
-# does not change when the kernel is flipped.
+# It is tempting to take `J = out.sum()`, so that `dout` is 1 everywhere. Consider a convolution whose backward flips
+# the kernel in `dx`. All nine taps read every inner pixel, so with `dout = 1` its gradient is the sum of the nine
+# weights. The sum does not change when the kernel is flipped.
 
 # %%
 x, w = rng.standard_normal((1, 5, 6, 1)), np.arange(1.0, 10).reshape(3, 3, 1, 1)
@@ -342,12 +342,12 @@ figures.show_arrays([("dx, dout = 1", right), ("kernel flipped", wrong)],
                 highlight={"dx, dout = 1": inside, "kernel flipped": inside})  # fmt: skip
 
 # %% [markdown]
-# What to see: inside the frames both are 45 everywhere, $1 + 2 + \dots + 9$. Only the border distinguishes them. Batch
-# normalisation is worse: the sum of its output does not depend on `x`, so the right `dx` is zero. But every wrong `dx`
-# that keeps the term through the mean is also zero, because $1 - 1 = 0$ and $\sum \hat{x} = 0$.
+# Inside the frames, both gradients are 45 everywhere, which is $1 + 2 + \dots + 9$. The two gradients differ only at
+# the border. Batch normalisation is an even worse case: the sum of its output does not depend on `x`, so the right `dx`
+# is zero. But every wrong `dx` that keeps the term through the mean is also zero, because $1 - 1 = 0$ and
+# $\sum \hat{x} = 0$.
 #
-# The next cell applies `dout = 1` to any layer. The new forward returns the sum of the output, and its backward fills
-# `dout` with one number:
+# The next cell defines a function that applies `dout = 1` to any layer. The new forward returns the sum of the output:
 
 
 # %%
@@ -367,9 +367,9 @@ def refused(report):
 
 
 # %% [markdown]
-# The next cells check all bugs that have a wrong gradient twice, which takes 10 to 20 seconds. `EVERY` is the largest
-# tensor size that is checked entry by entry; larger tensors are checked along three random directions and at 20 random
-# entries.
+# The next cells check every bug with a wrong gradient, once with a random `dout` and once with ones. This takes 10 to
+# 20 seconds. `EVERY` is the largest tensor size that is checked entry by entry; larger tensors are checked along three
+# random directions and at 20 random entries.
 
 # %% tags=["parameters"] fast="EVERY, STEPS, PART = 8, 3, 5"
 EVERY = 60  # largest size that is checked entry by entry
@@ -392,16 +392,16 @@ unseen = {"batchnorm_no_variance_term", "batchnorm_other_variance", "unpool_fixe
 assert set(passed) == unseen & set(chosen)
 
 # %% [markdown]
-# Read the last column. Three bugs pass undetected. One is the bug above, whose `dx` was red everywhere. Another
-# concerns SegNet's own unpooling: its backward ignores the indices, but if all entries of `dout` are equal, it does not
-# matter which one is read. Other bugs have many fewer refused entries than with a random `dout`. With a random `dout`,
-# nothing cancels. The library draws `dout` from a separate generator, so that it cannot repeat the numbers of `x`.
+# In the last column, three bugs pass undetected, including the bug shown above, whose `dx` was red everywhere. Another
+# bug concerns SegNet's own unpooling: its backward ignores the indices, but if all entries of `dout` are equal, it does
+# not matter which of them is read. Other bugs have far fewer refused entries than with a random `dout`. The library
+# draws `dout` from a separate generator, so that `dout` cannot repeat the numbers of `x`.
 #
 # ## Kinks and jumps
 #
 # ReLU, $\max(x, 0)$, has no slope at 0: its slope is 1 on the right and 0 on the left. A max pooling has a kink where
-# two numbers tie. SegNet has something worse: at a tie the *index* changes, so unpooling puts its value at another
-# position, and $J$ jumps. Here are three losses of one number $t$:
+# two numbers tie. SegNet even has jumps: at a tie the *index* changes, so unpooling puts its value at another position,
+# and $J$ jumps. Here are three losses of one number $t$:
 
 
 # %%
@@ -422,16 +422,17 @@ def jump(t):  # pools the window 1 + t, 1, 0, 0 and unpools it
 # %%
 line = np.linspace(-0.5, 0.5, 401)
 losses = {f.__name__: (line, np.array([f(t) for t in line])) for f in (smooth, kink, jump)}
-losses["jump"][1][199] = np.nan  # a gap where it jumps, not a connecting line
+losses["jump"][1][199] = np.nan  # show a gap at the jump, not a connecting line
 figures.show_plot(losses, title="J along a line", x="t", y="J")
 
 # %% [markdown]
-# What to see: the first loss is smooth, the second bends at 0, and the third jumps there. For $t < 0$ the second number
-# of the window is the maximum, for $t \ge 0$ the first. A central difference across 0 gives $1$ for the kink, which is
-# neither of the two slopes, and a number that grows like $1/h$ for the jump. Yet no gradient is wrong in either case.
+# The first loss is smooth, the second bends at 0, and the third jumps there. In the third loss, the second number of
+# the window is the maximum for $t < 0$, and the first number for $t \ge 0$. A central difference across 0 gives $1$ for
+# the kink, which is neither of the two slopes, and a number that grows like $1/h$ for the jump. Yet no gradient is
+# wrong in either case.
 #
-# A checker can distinguish them by the two one-sided slopes. Let $K(h) = |\text{slope to the right} - \text{slope to
-# the left}|$:
+# A checker can distinguish the three cases by the two one-sided slopes. Let
+# $K(h) = |\text{slope to the right} - \text{slope to the left}|$:
 #
 # | at the point | $K(h)$ | ratio $K(h/2) / K(h)$ |
 # |---|---|---|
@@ -451,31 +452,32 @@ for f, expected in ((smooth, 0.5), (kink, 1), (jump, 2)):
     assert abs(ratio - expected) < 0.05
 
 # %% [markdown]
-# So a disagreement with ratio 0.5 is a bug. It is also a bug if $K$ is below the noise $\varepsilon F / h$, as in a
-# linear layer; then $K$ counts as 0, and no ratio is computed. With ratio 1 or 2, nothing can be said at this step. The
+# So a disagreement with ratio 0.5 means a bug. The same is true if $K$ is below the noise $\varepsilon F / h$, as in a
+# linear layer; then $K$ counts as 0, and no ratio is computed. With ratio 1 or 2, this step allows no conclusion. The
 # checker then makes $h$ ten times smaller: a kink *near* the point is then out of reach, and only a kink exactly *at*
-# the point remains. The checker counts that entry as crossed and does not judge it. If more than 2 % of the entries are
-# crossed, the check does not report "ok".
+# the point remains. If there is one, the checker counts the entry as crossed and does not judge it. If more than 2 % of
+# the entries are crossed, the check does not report "ok".
 
 # %%
 x = np.array([-1.0, -0.5, 0.0, 3e-6, 0.7, 1.2])
 print(ts.gradcheck.check(ops.relu_forward, ops.relu_backward, x, title="ReLU with a zero"))
 
 # %% [markdown]
-# What to see: the third entry is crossed, at a kink with ratio 1. The fourth entry is $3 \cdot 10^{-6}$ from the kink,
-# closer than the first step, so it was judged with a smaller step. The line for `x` says `KINK`, and the whole check is
-# a FAIL, because it proves nothing about that entry. Choose other arguments. The library's cases take their arguments
-# from a shuffled grid, far apart and far from 0; separate tests compare values at ties.
+# The third entry is crossed, because it lies at a kink with ratio 1. The fourth entry is $3 \cdot 10^{-6}$ from the
+# kink, closer than the first step, so the entry was judged with a smaller step. The line for `x` says `KINK`, and the
+# result of the whole check is FAIL, because it proves nothing about that entry. In this situation, choose other
+# arguments. The library's cases take their arguments from a shuffled grid, whose numbers are far apart and far from 0;
+# separate tests compare the results at ties.
 #
 # ## Laws beyond the slope
 #
-# Some bugs do not show in the slope. A check therefore also requires the following:
+# Some bugs do not affect the slope. A check therefore also requires the following:
 #
 # * Backward is **linear in dout**: if $B(u)$ is its result for `dout = u` and a fixed cache, then
 #   $B(2u + 3v) = 2 B(u) + 3 B(v)$, because every sum in the chain rule is linear.
 # * Backward is **repeatable**: the same cache gives exactly the same bits, even after another forward pass.
-# * **Arguments are unwritten**: the check passes read-only arrays.
-# * The results agree with a **second opinion**, a comparison with a reference.
+# * **Arguments are unwritten**: forward and backward must accept read-only arrays.
+# * The results agree with a **second opinion**, such as a reference implementation.
 
 # %%
 for name in ("relu_sign_of_dout", "cache_shared", "dout_written"):
@@ -496,7 +498,7 @@ print("gradient check:", "ok" if ts.gradcheck.check_op(bug.op, pair=bug.pair) el
 print("largest difference from the library's own results:", compare_op(bug.op, *bug.pair))
 
 # %% [markdown]
-# The library's tests compare with stored results of PyTorch; `compare_op` compares a pair with the library.
+# The library's tests compare its results with stored results of PyTorch; `compare_op` compares a pair with the library.
 #
 # ## What a bug does to a picture
 #
@@ -509,8 +511,8 @@ from tinysegnet_lessons.bugs.toy_segnet import ToySegNet
 figures.show_source(ToySegNet.forward)
 
 # %% [markdown]
-# It memorises two toy street scenes. The data are chosen so that every kind of bug can show: the lowest rows are void,
-# the class weights differ, the height and width are odd, and there are two pictures.
+# The network memorises two toy street scenes. So that every kind of bug has an effect, the lowest rows are void, the
+# class weights differ, the height and width are odd, and there are two pictures.
 
 # %%
 toys = ToyScenes(count=2, size=(27, 37), seed=0)
@@ -529,7 +531,8 @@ def planted_net(name):
 # First look at the gradient of the loss with respect to the first picture, before training, summed over the three
 # colours. At orange pixels, more brightness raises the loss; at blue pixels, it lowers the loss. The upper row shows
 # the right gradient and the gradients with four bugs. The lower row shows the difference from the right gradient; all
-# panels have the same scale. The number is the norm of the difference divided by the norm of the right gradient.
+# panels have the same scale. The number in each lower title is the norm of the difference divided by the norm of the
+# right gradient.
 
 # %%
 right = planted_net(None).picture_gradient()[0].sum(-1)
@@ -542,13 +545,14 @@ print("mean |gradient| in the lowest two rows: right", abs(right[-2:]).mean(), "
 figures.show_gallery(above + below, columns=5, scale=np.abs(right).max())
 
 # %% [markdown]
-# What to see: the right gradient is strongest at outlines, such as those of the sign and the lane marking. So are the
-# wrong ones; without the lower row you could not say which of the five is right. The void rows at the bottom do not
+# The right gradient is strongest at outlines, such as those of the sign and the lane marking. So are the wrong
+# gradients; without the lower row you could not tell which of the five is right. The void rows at the bottom do not
 # contribute to the loss, yet the right gradient is not zero there, because these pixels affect mean and variance. The
-# last bug ignores this, so its lowest rows are empty, as the printed line shows.
+# last bug ignores this effect, so its lowest rows are empty, as the printed line shows.
 #
 # Now train for 200 steps from the same initial weights: with the right gradient, with six bugs, and with the right
-# gradient at a fifth of the learning rate. The rate falls to 0 towards the end. This cell takes 10 to 20 seconds.
+# gradient at a fifth of the learning rate. The learning rate falls to 0 towards the end. This cell takes 10 to 20
+# seconds.
 
 # %%
 names = ("batchnorm_other_variance", "dbias_first_sample", "batchnorm_no_mean_term", "unpool_fixed_corner",
@@ -565,10 +569,10 @@ for name, net in nets.items():
     print(f"{name:32} accuracy {net.accuracy():.2f}   last loss {net.losses[-1]:.2f}")
 
 # %% [markdown]
-# What to see: with the first two bugs, the network learns as well as with the right gradient. With the next two, its
-# accuracy is at most 0.1 lower, with the last two at least 0.15 lower. But the right gradient with too low a learning
-# rate does worse than four of the six bugs. If you have only one curve, you cannot tell a bug from a badly chosen
-# learning rate. (With `seed=1` and `seed=2` the numbers differ, but all this remains true.)
+# With the first two bugs, the network learns as well as with the right gradient. With the next two, its accuracy is at
+# most 0.1 lower, and with the last two it is at least 0.15 lower. But the right gradient with too low a learning rate
+# performs worse than four of the six bugs. From one curve, you cannot tell a bug from a badly chosen learning rate.
+# (With `seed=1` and `seed=2` the numbers differ, but these statements remain true.)
 #
 # That is the reason for this lesson: **training does not check a gradient.** A direction that is wrong but mostly
 # downhill still lowers the loss.
@@ -596,10 +600,10 @@ print(f"\nThe checker alone detects {len(alone)} of {len({bug.number for bug in 
 assert all(killed.values())
 
 # %% [markdown]
-# What to see: no row is empty, and no single column is full. The checker cannot detect bugs that make forward and
-# backward wrong together (in batch norm, the loss, the convolution and the transposed convolution), and it cannot judge
-# the slope at a tie or at zero. The comparison looks only at results. It detects neither a shared cache, which needs a
-# second call, nor an overwritten `dout`.
+# No row is empty, and no column is full. The checker cannot detect bugs that make forward and backward wrong together
+# (in batch norm, the loss, the convolution and the transposed convolution), and it cannot judge the slope at a tie or
+# at zero. The comparison looks only at results, so it detects neither a shared cache, which would require a second
+# call, nor an overwritten `dout`.
 #
 # ## Exercise 3: find the bug
 #
@@ -622,9 +626,8 @@ arrays = rng.standard_normal((2, 3, 4, 2)), np.array([1.5, 0.5]), np.array([0.0,
 ts.gradcheck.check(affine_forward, wrong_affine_backward, *arrays)
 
 # %% [markdown]
-# The report says which gradient is wrong but gives no hint, because the checker recognises only common mistakes. Derive
-# the three gradients and write `my_affine_backward(dout, cache)`. It returns `dx` `(N, H, W, C)`, `dgain` `(C,)` and
-# `doffset` `(C,)`.
+# The report gives no hint, because the checker recognises only common mistakes. Derive the three gradients and write
+# `my_affine_backward(dout, cache)`. The function returns `dx` `(N, H, W, C)`, `dgain` `(C,)` and `doffset` `(C,)`.
 
 
 # %%
@@ -644,15 +647,16 @@ ts.gradcheck.check(affine_forward, my_affine_backward, *arrays)
 # %% [markdown]
 # ## What to remember
 #
-# * The error of a central difference is $h^2 J'''/6$ plus rounding $\varepsilon F/h$. Plotted over $h$ it is a V, with
-#   its bottom near $h = 10^{-5}$ in float64. In float32 the rounding that must be allowed is half a million times
-#   larger, so check in float64.
+# * The error of a central difference is $h^2 J'''/6$ plus rounding $\varepsilon F/h$. As a function of $h$ it is
+#   V-shaped, with its minimum near $h = 10^{-5}$ in float64. In float32 the allowed rounding error must be half a
+#   million times larger, so check in float64.
 # * Allow $10^{-7} \max(|a|, |n|) + 10\, \varepsilon F / h$. A relative error alone fails where the true gradient is 0.
 # * Draw `dout` at random. With ones, errors cancel, and three of the bugs pass undetected.
-# * Two one-sided slopes tell a bug (ratio 0.5) from a kink (1) and a jump (2). SegNet has jumps: its indices change.
+# * Two one-sided slopes distinguish a bug (ratio 0.5) from a kink (1) and a jump (2). SegNet has jumps, because its
+#   indices change.
 # * A check shows only that backward belongs to forward. Add a second opinion, and test that backward is linear in
 #   `dout`, is repeatable and leaves its arguments unwritten.
-# * A network that learns proves nothing about its gradient. With some bugs it learns as well as with the right
+# * The fact that a network learns proves nothing about its gradient. With some bugs it learns as well as with the right
 #   gradient, and with the right gradient but a poor learning rate it can do worse.
 #
 # Lesson 04 derives the next two layers, ReLU and batch normalisation, and checks every step.

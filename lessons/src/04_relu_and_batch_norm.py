@@ -29,9 +29,9 @@ from tinysegnet_lessons.bugs import bugs, compare_op
 # ## Why a network needs a nonlinearity
 #
 # A function $f$ is *linear* if $f(a + b) = f(a) + f(b)$. A convolution is linear (without its bias), and a chain of
-# linear functions is linear again. Away from the border, two 3x3 convolutions in a row equal one 5x5 convolution, and
-# thirteen of them equal one convolution with a large kernel. Depth alone would gain nothing. A nonlinear function
-# between the convolutions, a bend, changes that.
+# linear functions is also linear. Away from the border, two 3x3 convolutions in a row equal one 5x5 convolution, and
+# thirteen of them equal one convolution with a large kernel. Without a nonlinear function between the convolutions,
+# depth would gain nothing.
 
 # %%
 rng = np.random.default_rng(0)
@@ -49,12 +49,12 @@ for name, between in [("nothing between", lambda h: h), ("ReLU between", lambda 
     print(f"{name:<16} f(a + b) - f(a) - f(b): at most {np.abs(gap).max():.1e}")
 
 # %% [markdown]
-# The first gap is rounding error: without a bend, the two layers together are linear. The second gap is as large as the
-# numbers themselves.
+# The first gap is rounding error: without a nonlinear function, the two layers together are linear. The second gap is
+# as large as the outputs themselves.
 #
 # ## ReLU forward
 #
-# ReLU, the *rectified linear unit*, is one of the cheapest bends. It acts on each number separately:
+# ReLU, the *rectified linear unit*, is one of the cheapest nonlinear functions. It acts on each number separately:
 #
 # $$\text{out} = \max(x, 0)$$
 
@@ -86,9 +86,10 @@ figures.show_arrays([("x", x), ("dout", dout), ("dx", dx)], highlight={"x": (0, 
 
 # %% [markdown]
 # In the framed cell $x = 2$ is positive, so the gradient $-4$ passes although it is negative. A negative gradient means
-# that a larger number lowers the loss. It must not be lost.
+# that a larger number lowers the loss. This information must not be lost.
 #
-# **At zero**, ReLU has no slope. It is 1 from the right and 0 from the left, and a central difference gives the mean:
+# **At zero**, ReLU has no derivative. The slope is 1 from the right and 0 from the left, and a central difference gives
+# the mean:
 
 # %%
 h = 1e-5
@@ -96,7 +97,7 @@ print("central difference at 0:", (max(h, 0) - max(-h, 0)) / (2 * h))
 print("the library's slope at 0:", ops.relu_backward(np.ones(1), ops.relu_forward(np.zeros(1))[1])[0])
 
 # %% [markdown]
-# Any number from 0 to 1 would be acceptable. The convention, here and in PyTorch, is 0: where `out` is 0, no gradient
+# Any slope from 0 to 1 would be acceptable. The convention, here and in PyTorch, is 0: where `out` is 0, no gradient
 # passes. This is only a convention, so a gradient check must not test it (lesson 03), and two libraries must share it
 # to get the same numbers.
 #
@@ -111,15 +112,16 @@ figures.show_source(ops.relu.relu_forward_numpy)
 figures.show_source(ops.relu.relu_backward_numpy)
 
 # %% [markdown]
-# The gradient check compares it with central differences, at numbers that are more than one step away from 0:
+# The gradient check compares this backward with central differences, at numbers that are more than one step away from
+# 0:
 
 # %%
 ts.gradcheck.check_op("relu")
 
 # %% [markdown]
 # **What breaks it.** The mask must come from $x$ or `out`. A mask made from the sign of `dout` looks very similar in
-# code. These lessons include such mistakes as *planted bugs*, each right except for one detail. The check must refuse
-# this one:
+# code. These lessons contain *planted bugs*: copies of the library's code with one mistake each. The check must refuse
+# this bug:
 
 # %%
 bug = bugs["relu_sign_of_dout"]
@@ -129,9 +131,9 @@ print(bug.sentence, "\nbroken laws:", report.broken_laws)
 figures.show_gradient(report, "dx")
 
 # %% [markdown]
-# Red cells are refused. In these cells, either $x > 0$ and `dout` is negative, or the reverse. The bug also breaks a
-# second law: a backward is linear in `dout`, so doubling `dout` must double the result, and negating it must negate the
-# result. A mask made from `dout` fails this test, which needs no finite differences.
+# Red entries are refused. For each of them, either $x$ is positive and `dout` negative, or $x$ is negative and `dout`
+# positive. The bug also breaks a second law: a backward is linear in `dout`, so doubling `dout` must double the result,
+# and negating it must negate the result. A mask made from `dout` fails this test, which needs no finite differences.
 #
 # A slope of 1 at zero is a different kind of mistake. Finite differences cannot judge it, but a comparison with the
 # right answers at zeros can:
@@ -144,8 +146,8 @@ print(f"relative difference from the library: {compare_op(bug.op, *bug.pair):.2g
 # %% [markdown]
 # ### Exercise 1: ReLU's backward
 #
-# Write `my_relu_backward(dout, x)`. Both arrays have the same shape, which can be any shape; return `dx` with that
-# shape. Your function gets $x$ itself instead of a cache. The slope at 0 is 0.
+# Write `my_relu_backward(dout, x)`. Both arrays have the same, arbitrary shape; return `dx` in this shape. Your
+# function gets $x$ itself instead of a cache. The slope at 0 is 0.
 
 
 # %%
@@ -163,8 +165,8 @@ grader.grade("relu_backward", my_relu_backward)
 #
 # Take thirteen convolutions with 16 channels each, random weights, and ReLU after each convolution. He et al. (2015)
 # give the spread (the standard deviation) that these weights should have. But training changes the weights, and with
-# them the input of every later layer. So look at three networks: with weights half as large as the rule says, with
-# weights by the rule, and with weights twice as large. Build each of them with and without normalisation:
+# them the input of every later layer. So compare three networks: one with the weights that this rule gives, one with
+# weights half as large, and one with weights twice as large. Build each network with and without normalisation:
 
 # %%
 picture = ToyScenes(1, seed=4, size=(48, 64))[0].image
@@ -198,8 +200,8 @@ figures.show_plot(spreads, title="Spread of the feature maps", x="layer", y="sta
 
 # %% [markdown]
 # The vertical axis is logarithmic. Without normalisation, every layer multiplies the spread by about the same factor.
-# After thirteen layers it is thousands of times too small or too large, unless the weights have exactly the right size.
-# With normalisation, the three lines coincide: the size of the weights no longer matters.
+# After thirteen layers the spread is thousands of times too small or too large, unless the weights have exactly the
+# right size. With normalisation, the three lines coincide: the size of the weights no longer matters.
 #
 # Now look at the feature maps for the half-size weights. For each of four layers, the figure shows the channel that
 # varies most:
@@ -244,18 +246,18 @@ figures.show_arrays(
 
 # %% [markdown]
 # Follow the framed $-1$ to the right: subtracting the mean 3 gives $-4$, dividing by the standard deviation 2 gives
-# $-2$, and multiplying by 3 and adding 1 gives $-5$. The mean of `x_hat` is 0 and its standard deviation 1; the mean of
-# `out` is $\beta = 1$ and its standard deviation $\gamma = 3$.
+# $-2$, and multiplying by 3 and adding 1 gives $-5$. The mean of `x_hat` is 0 and its standard deviation is 1; the mean
+# of `out` is $\beta = 1$ and its standard deviation is $\gamma = 3$.
 #
-# This is the library's source. The second line of the mean corrects the rounding error of a long sum:
+# In the library's source, the second line of the mean corrects the rounding error of a long sum:
 
 # %%
 figures.show_source(ops.batchnorm.batchnorm2d_forward_numpy)
 
 # %% [markdown]
 # Verify three properties. Every channel of the result has mean $\beta$ and standard deviation $|\gamma|$. The
-# statistics are those of the whole batch, not of each picture. And if the input is scaled and shifted, the result stays
-# the same, which is why the size of the weights did not matter above:
+# statistics are those of the whole batch, not of each picture. If the input is scaled and shifted, the result stays the
+# same, which is why the size of the weights did not matter above:
 
 # %%
 x = rng.standard_normal((2, 5, 6, 3)) * [1.0, 5.0, 0.2] + [0.0, 10.0, -3.0]
@@ -275,8 +277,8 @@ for eps in (1e-5, 0.0):
 # ### Two passes, not one
 #
 # $\sigma^2$ is also $\frac1m\sum x_i^2 - \mu^2$, which needs one pass over the numbers instead of two. The SegNet
-# authors' own code computes it in this way. In float32, which has about seven digits, it subtracts two large numbers
-# that agree in nearly all digits:
+# authors' own code computes the variance in this way. In float32, which has about seven digits, this formula subtracts
+# two large numbers that agree in nearly all digits:
 
 # %%
 far = (rng.standard_normal((2, 20, 20, 1)) + 1e4).astype(np.float32)
@@ -306,9 +308,9 @@ def my_batchnorm(x, gamma, beta, eps):
 grader.grade("batchnorm_forward", my_batchnorm)
 
 # %% [markdown]
-# ## In training and in inference
+# ## Training and inference
 #
-# Batch normalisation has a price. In training, the output for a picture depends on the other pictures in its batch:
+# Batch normalisation has a price: in training, the output for a picture depends on the other pictures in its batch.
 
 # %%
 one, other, third = (spread * rng.standard_normal((1, 4, 4, 3)) for spread in (1, 2, 5))
@@ -318,9 +320,9 @@ print("the same picture in two batches differs by up to", np.abs(with_other - wi
 
 # %% [markdown]
 # In inference, a prediction must depend only on its own picture. So the layer keeps *running statistics*. After each
-# training batch they move a tenth of the way towards the batch's statistics (`momentum=0.1`), and in inference they
-# replace $\mu$ and $\sigma^2$. (The section "Two variances, and a batch of one" explains the factor `count / (count -
-# 1)`.)
+# training batch, the running statistics move a tenth of the way towards the batch's statistics (`momentum=0.1`), and in
+# inference they replace $\mu$ and $\sigma^2$. (The section "Two variances, and a batch of one" explains the factor
+# `count / (count - 1)`.)
 
 # %%
 figures.show_source(ts.layers.BatchNorm2d.observe)
@@ -361,9 +363,9 @@ print(f"gamma = sqrt(var + eps), beta = mean restores x up to {np.abs(back - x).
 # %% [markdown]
 # ## Backward, in ten steps
 #
-# This backward is harder than ReLU's because every output depends on every input of its channel: $x_i$ occurs in the
-# formula itself, in $\mu$ and in $\sigma^2$. The remedy is to write the forward as a *computational graph*, a list of
-# steps so small that each has a simple derivative, and to go through the list in reverse.
+# The backward of batch normalisation is harder than ReLU's, because every output depends on every input of its channel:
+# $x_i$ occurs in the formula itself, in $\mu$ and in $\sigma^2$. The remedy is to write the forward as a *computational
+# graph*, a list of steps so small that each has a simple derivative, and to go through the list in reverse.
 
 # %% [markdown]
 # The forward has ten steps:
@@ -400,7 +402,7 @@ STEPS = {
 }
 
 # %% [markdown]
-# Now run the steps in order. `nudges` adds a number to any intermediate result; the check below needs this:
+# Now run the steps in order. `nudges` adds a number to any intermediate result, which the check below needs:
 
 
 # %%
@@ -426,12 +428,12 @@ print("same result as the library:", np.allclose(walk_forward(inputs)["out"], li
 #
 # $$\mathrm{d}g_i = \mathrm{dout}_i \qquad \mathrm{d}\beta = \sum_i \mathrm{dout}_i$$
 #
-# **Step 9**, $g_i = \gamma\,\hat x_i$. The slope for one factor is the other one:
+# **Step 9**, $g_i = \gamma\,\hat x_i$. The slope with respect to each factor is the other factor:
 #
 # $$\mathrm{d}\hat x_i = \gamma\,\mathrm{d}g_i \qquad \mathrm{d}\gamma = \sum_i \mathrm{d}g_i\,\hat x_i$$
 
 # %% [markdown]
-# **Step 8**, $\hat x_i = c_i\, s$. This is a product again, and $s$ is one number for all pixels. The gradient that
+# **Step 8**, $\hat x_i = c_i\, s$. This step is also a product, and $s$ is one number for all pixels. The gradient that
 # reaches $c_i$ here is only the first part, because step 3 also uses $c_i$:
 #
 # $$\mathrm{d}s = \sum_i \mathrm{d}\hat x_i\, c_i \qquad \mathrm{d}c_i = \mathrm{d}\hat x_i\, s + (\text{from step 3})$$
@@ -445,14 +447,14 @@ print("same result as the library:", np.allclose(walk_forward(inputs)["out"], li
 # $$\mathrm{d}v = \frac{\mathrm{d}r}{2 r}$$
 
 # %% [markdown]
-# **Step 5**, $v = \sigma^2 + \varepsilon$. $\varepsilon$ is a constant: $\mathrm{d}(\sigma^2) = \mathrm{d}v$.
+# **Step 5**, $v = \sigma^2 + \varepsilon$. Since $\varepsilon$ is a constant, $\mathrm{d}(\sigma^2) = \mathrm{d}v$.
 #
 # **Step 4**, $\sigma^2 = \frac1m\sum_i q_i$. The slope for each $q_i$ is $1/m$:
 #
 # $$\mathrm{d}q_i = \frac{\mathrm{d}(\sigma^2)}{m}$$
 #
-# **Step 3**, $q_i = c_i^2$, so $\partial q_i/\partial c_i = 2c_i$. This gives the second part of $\mathrm{d}c_i$ and
-# completes it:
+# **Step 3**, $q_i = c_i^2$, so $\partial q_i/\partial c_i = 2c_i$. This gives the second part of $\mathrm{d}c_i$, which
+# is then complete:
 #
 # $$\mathrm{d}c_i = \mathrm{d}\hat x_i\, s + 2 c_i\, \mathrm{d}q_i$$
 
@@ -465,7 +467,7 @@ print("same result as the library:", np.allclose(walk_forward(inputs)["out"], li
 #
 # $$\mathrm{d}x_i = \mathrm{d}c_i + \frac{\mathrm{d}\mu}{m}$$
 #
-# Here are the same lines as code:
+# Here are the same steps as code:
 
 
 # %%
@@ -486,7 +488,7 @@ def walk_backward(dout, v):
 
 
 # %% [markdown]
-# ### Every intermediate gradient, checked
+# ### Check every intermediate gradient
 #
 # $\mathrm{d}z$ says how $J$ changes when $z$ changes. To test this, add a small nudge to $z$ and measure $J$. The nudge
 # starts as an array of zeros, and `check` moves each of its numbers up and down:
@@ -588,8 +590,7 @@ print("the library agrees:", np.allclose(ops.batchnorm2d_backward(dout4[None, :,
 # Through the two sums, every pixel of `dx` depends on every pixel of `dout`. The numbers of `dx` add up to zero, and so
 # do their products with `x_hat`.
 #
-# This has a consequence for checks. `dout = ones` is a pure shift, so nothing of it remains, whatever backward does
-# with the rest:
+# For a check, `dout = ones` is therefore useless: it is a pure shift, which backward removes completely:
 
 # %%
 ones = ops.batchnorm2d_backward(np.ones_like(x), ops.batchnorm2d_forward(x, gamma, beta)[1])[0]
@@ -604,8 +605,8 @@ ts.gradcheck.check_op("batchnorm2d")
 # %% [markdown]
 # ## What breaks it
 #
-# Here are five planted bugs. Each is the library's backward with one change. The check must refuse all five, and its
-# hint names the missing part if it can:
+# Here are five planted bugs, each in the library's backward. The check must refuse all five. Where possible, its hint
+# names the missing part:
 
 # %%
 names = ["no_mean_term", "no_variance_term", "statistics_constant", "other_variance", "gamma_missing"]
@@ -617,17 +618,17 @@ for name in names:
     print(f"{bug.sentence}\n    {tensor.count('wrong')} of {len(tensor.probes)} entries refused. {tensor.hint or ''}")
 
 # %% [markdown]
-# ("numeric" is the measured slope, "analytic" the result of backward.) The next figure shows the bug without the mean
-# term. The difference, in the red cells, is the same number throughout a channel:
+# ("numeric" is the measured slope, and "analytic" is the result of backward.) The next figure shows the bug without the
+# mean term. The difference, in the red cells, is the same number throughout a channel:
 
 # %%
 bug = bugs["batchnorm_no_mean_term"]
 figures.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dx")
 
 # %% [markdown]
-# The check cannot detect the next bug, $m - 1$ in both forward and backward. The two belong together, so the backward
-# *is* the derivative of the forward. But the forward is a different function, which only a comparison with the right
-# answers reveals:
+# The check cannot detect the next bug, which uses $m - 1$ in both forward and backward. The two passes belong together,
+# so the backward *is* the derivative of the forward. But the forward is a different function, which only a comparison
+# with the right answers reveals:
 
 # %%
 bug = bugs["batchnorm_variance_in_both"]
@@ -638,12 +639,12 @@ print(f"relative difference from the library: {compare_op(bug.op, *bug.pair):.2g
 # %% [markdown]
 # ## Two variances, and a batch of one
 #
-# `observe`, which updates the running statistics, multiplies the variance by $m/(m-1)$ before it stores it. The mean of
-# a batch lies closer to the batch's own numbers than the true mean does, so squared distances from it are too small, by
-# a factor of $(m-1)/m$ on average. Their mean is the *biased* variance. It is the right one for normalising the batch,
-# because it makes the batch's own variance 1 (except for $\varepsilon$). As an estimate for all other pictures, the
-# *unbiased* variance is right. PyTorch does the same. Here is the difference for $m = 4$ and numbers with true variance
-# 1:
+# `observe`, which updates the running statistics, multiplies the variance by $m/(m-1)$ before storing it. The mean of a
+# batch lies closer to the batch's own numbers than the true mean does, so squared distances from it are too small, by a
+# factor of $(m-1)/m$ on average. The mean of these squared distances is the *biased* variance. It is the right variance
+# for normalising the batch, because it makes the batch's own variance 1 (except for $\varepsilon$). As an estimate for
+# all other pictures, the *unbiased* variance is right. PyTorch makes the same distinction. Here is the difference for
+# $m = 4$ and numbers with true variance 1:
 
 # %%
 small_batches = rng.standard_normal((20_000, 4))
@@ -655,7 +656,7 @@ print(f"unbiased, divided by m - 1 = 3: {small_batches.var(1, ddof=1).mean():.3f
 #
 # A segmentation network can train on a single picture, because $m = N \cdot H \cdot W$ counts its pixels. Only $m = 1$
 # is impossible, because the variance of one number is 0. But the $m$ pixels of one street scene resemble each other,
-# and its statistics differ from those of all scenes. Compare the mean brightness of batches of toy scenes:
+# and the scene's statistics differ from those of all scenes. Compare the mean brightness of batches of toy scenes:
 
 # %%
 streets = ToyScenes(16, seed=1, size=(24, 32))
@@ -671,7 +672,7 @@ except ts.errors.ShapeError as error:
 # %% [markdown]
 # The smaller the batch, the more the statistics vary from step to step. The SegNet authors trained with 4 to 12
 # pictures per batch and, before each evaluation, ran the whole data set through the network to obtain the statistics
-# (Badrinarayanan et al. 2017, section 4.1). In this library, `ts.recompute_statistics` does this.
+# (Badrinarayanan et al. 2017, section 4.1). In this library, `ts.recompute_statistics` does the same.
 
 # %% [markdown]
 # ## A bias before batch normalisation
@@ -704,20 +705,20 @@ for probe in report.tensors[0].probes:
 
 # %% [markdown]
 # Both numbers are rounding noise around the true gradient 0, and noise divided by noise is of order 1. A check that
-# uses only the relative error would call this right gradient wrong. Besides the relative part, the library's rule
-# (lesson 03) allows for rounding in the differences, the *noise floor* $10\,\epsilon F / h$, where $\epsilon$ is the
-# rounding unit of float64. The column "allowed" shows this floor, and the errors lie below it.
+# uses only the relative error would refuse this right gradient. Besides the relative part, the library's rule (lesson
+# 03) allows a *noise floor* for rounding in the differences, $10\,\epsilon F / h$, where $\epsilon$ is the rounding
+# unit of float64. The column "allowed" shows this floor, and the errors lie below it.
 #
 # In a network, such a bias never changes during training. The paper says "no biases are used after convolutions"
-# (section 3.1). The authors' published model files have biases nevertheless, but they have no effect. Which biases does
-# `tiny` have?
+# (section 3.1). The authors' published model files have biases nevertheless, but these biases have no effect. Which
+# biases does `tiny` have?
 
 # %%
 tiny = ts.build("tiny", num_classes=11)
 print([name for name, _ in tiny.named_parameters() if name.endswith("bias")])
 
 # %% [markdown]
-# It has only one, in the classifier, because no normalisation follows it.
+# `tiny` has only one bias, in the classifier, because no normalisation follows the classifier.
 #
 # ### Exercise 3: batch normalisation backward, in one line
 #
@@ -742,15 +743,16 @@ grader.grade("batchnorm_backward", my_batchnorm_backward)
 #
 # Both operations do very little arithmetic per number. Most of the time goes into reading the numbers from memory and
 # writing them back. So the library has a fused operation, `batchnorm2d_relu`, which applies ReLU in the pass that
-# normalises. In backward it recomputes ReLU's mask from $x$, which is cheaper than storing it. This is the last pass of
-# backward in numba:
+# normalises. In backward it recomputes ReLU's mask from $x$, which is cheaper than storing the mask. This is the last
+# pass of backward in numba:
 
 # %%
 figures.show_source(ops.batchnorm._input_gradient)
 
 # %% [markdown]
-# You know the last line. `shift` and `slope` are the two sums divided by $m$, and `relu` decides whether the mask
-# applies. Each task of `prange` processes one row of the picture, so no two tasks write to the same memory.
+# The last line is the formula derived above. `shift` and `slope` are the two sums divided by $m$, and `relu` decides
+# whether the mask applies. Each task of `prange` processes one row of the picture, so no two tasks write to the same
+# memory.
 
 # %% tags=["parameters"] fast="SIZE = (45, 60)"
 SIZE = (180, 240)  # size of the picture for the timing
@@ -791,8 +793,9 @@ for name, way in ways.items():
 #
 # ## What to remember
 #
-# * Without a bend between them, convolutions in a row are one linear map. In ReLU's backward, `dx` is `dout` where
-#   $x > 0$ and 0 elsewhere; at 0 the slope is 0 by convention. The mask comes from $x$ or `out`, never from `dout`.
+# * Without a nonlinear function between them, several convolutions are one linear map. In ReLU's backward, `dx` is
+#   `dout` where $x > 0$ and 0 elsewhere; at 0 the slope is 0 by convention. The mask comes from $x$ or `out`, never
+#   from `dout`.
 # * Batch normalisation makes a channel's numbers independent of the size of the weights before it. It computes its
 #   statistics over N, H and W.
 # * Training uses the batch's mean and biased variance. Inference uses running statistics with the unbiased variance. A
@@ -800,6 +803,7 @@ for name, way in ways.items():
 # * A long backward is a list of small steps in reverse order. You can check every intermediate gradient separately.
 # * $\mathrm{dx} = \gamma s\,(\mathrm{dout} - \mathrm{d}\beta/m - \hat x\,\mathrm{d}\gamma/m)$: the two terms remove the
 #   components that shift or scale the channel.
-# * A bias before batch normalisation has gradient zero. A check needs a noise floor, or it refuses right gradients.
+# * A bias before batch normalisation has gradient zero. Without a noise floor, a check would refuse right gradients
+#   that are zero.
 #
 # Lesson 05 explains the next operation of a stage: max-pooling, which remembers the positions of its maxima.

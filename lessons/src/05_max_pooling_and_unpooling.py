@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 05 Max-pooling and unpooling
 #
-# **The question.** The encoder of SegNet discards three of four pixels, and does so four or five times. How does the
-# decoder know where things were?
+# **The question.** The encoder of SegNet discards three of every four pixels, and it does so four or five times. How
+# does the decoder know where things were?
 #
-# **At the end** you can pool and unpool by hand, derive both backwards, and say what two bits per window cost and gain.
-# You have also measured what other ways of upsampling lose.
+# **At the end** you can pool and unpool by hand, derive both backward passes, and say what two bits per window cost and
+# preserve. You have also measured what other ways of upsampling lose.
 #
 # **Needed before:** lessons 01 to 03 (convolution, its backward, gradient checks) and ReLU from lesson 04. You may skim
 # the training code of the last section.
@@ -28,7 +28,7 @@ from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs, compare_op
 
 # %% [markdown]
-# ## The arrows picture
+# ## Pooling and unpooling in one figure
 #
 # A picture `x` of 4x4 numbers is divided into *windows* of 2x2. Max-pooling keeps the largest number of each window.
 # Unpooling reverses this: it puts one number per window at the position where the maximum was. (On a new computer, the
@@ -39,10 +39,10 @@ x_small = np.array([[1.0, 6, 2, 0], [5, 3, 1, 4], [0, 2, 7, 8], [9, 1, 3, 5]])
 figures.show_pool_arrows(x_small, decoder_map=[[10, 20], [30, 40]])
 
 # %% [markdown]
-# What to see: on the left, the maximum of every window follows its arrow into the pooled map. In between, other layers
-# compute new numbers, here 10 to 40. On the right, these follow the same arrows backwards to the positions of the
-# maxima; all other pixels are 0. The values 6, 4, 9 and 8 are lost. The table in the middle is passed to the decoder.
-# Three terms describe it:
+# On the left, the maximum of every window follows its arrow into the pooled map. In between, other layers compute new
+# numbers, here 10 to 40. On the right, these numbers follow the same arrows backwards to the positions of the maxima;
+# all other pixels are 0. The maxima 6, 4, 9 and 8 themselves are lost. The table of positions in the middle is passed
+# to the decoder. Three terms describe the positions:
 #
 # * The **position** of a maximum is its place within the window, a number from 0 to 3, which takes two bits.
 # * The **indices** of a map are its positions as the library stores them, four to a byte.
@@ -68,14 +68,14 @@ print("out       ", out[0, :, :, 0].tolist())
 print("positions ", position[0, :, :, 0].tolist())
 
 # %% [markdown]
-# These are the numbers in the figure above. This is the library's definition in NumPy:
+# This is the library's definition in NumPy:
 
 # %%
 figures.show_source(pool.max_pool2d_forward_numpy)
 
 # %% [markdown]
 # For each of the four positions in a window, `_windows` collects the pixels at that position in all windows, and stacks
-# them into an array (4, N, h, w, C). `argmax` along its first axis is the position of the first maximum.
+# them into an array (4, N, h, w, C). `argmax` along the first axis gives the position of the first maximum.
 #
 # ### Exercise 1: pooling
 #
@@ -114,7 +114,7 @@ assert np.array_equal(ops.unpack_indices(packed, 4), four)
 
 # %% [markdown]
 # How much memory does that save? SegNet-Basic pools its 64 feature maps four times, beginning at 360x480. A number in a
-# feature map is a float32, 4 bytes. Some networks pass the decoder the whole feature map from before a pool. PyTorch
+# feature map is a float32, 4 bytes. Some networks pass the whole feature map before a pool to the decoder. PyTorch
 # stores flat indices as int64. The paper's Caffe code stores them as float32, so they take as much memory as the map
 # after the pool.
 
@@ -128,7 +128,7 @@ for number in range(1, 5):
     print(f"pool {number} to {h:3}x{w:3} {one[0]:>10} {one[1]:>11} {one[2]:>15} {windows / 4e6:10.3f}")
 
 # %% [markdown]
-# Section 3.1 of the paper gives 11 MB for encoder maps of 180x240 and 0.17 MB for indices. Both figures are in the row
+# Section 3.1 of the paper gives 11 MB for encoder maps of 180x240 and 0.17 MB for indices. Both figures match the row
 # of pool 2, if the maps are the input of that pool. The indices then take 64 times less memory, which is also the
 # paper's factor in Table 1. If the maps are the output of pool 1, their indices take 0.69 MB, 16 times less. Caffe's
 # indices save nothing compared with the map after the pool. The next cell measures the arrays of the second pool:
@@ -152,8 +152,8 @@ figures.show_pool_arrows(x_ties, decoder_map=[[10, 20], [30, 40]])
 # %% [markdown]
 # Dashed pixels equal the maximum but do not count, because they come later. In the upper left window all four pixels
 # are 0, and the 10 goes to the first of them. If the last one won, the 10 would be at (1, 1) instead, and every later
-# layer would see it there. Such ties are common, because many numbers are 0 after a ReLU. The next cell counts them in
-# a trained network, for one picture:
+# layer would see it there. Ties are common, because many numbers are 0 after a ReLU. The next cell counts them in a
+# trained network, for one picture:
 
 # %%
 model, scene = ts.load_bundled("toy"), ToyScenes(1, seed=7)[0]
@@ -165,7 +165,7 @@ for name, layer in model.layers.items():
     activations = layer.forward(activations)
 
 # %% [markdown]
-# A NaN, "not a number", is the sign of a failed computation. It must not disappear, so the first NaN wins over every
+# A NaN, "not a number", is the sign of a failed computation. A NaN must not disappear, so the first NaN wins over every
 # number:
 
 # %%
@@ -178,9 +178,9 @@ assert ops.unpack_indices(indices, 1).item() == 1
 # %% [markdown]
 # ## Odd sizes
 #
-# 360 rows are halved to 180, 90 and 45. What comes next? PyTorch rounds down by default, to 22, and ignores the last
-# row. Caffe rounds up ("ceil mode"), and so does this library: the last window extends beyond the picture and is
-# *clipped*, and 45 rows become 23.
+# 360 rows are halved to 180, 90 and 45, an odd number. PyTorch rounds down by default, to 22, and ignores the last row.
+# Caffe rounds up ("ceil mode"), and so does this library: the last window extends beyond the picture and is *clipped*,
+# and 45 rows become 23.
 
 # %%
 x_odd = np.array([[1, 6, 2, 0, 3], [5, 3, 1, 4, 2], [0, 2, 7, 8, 1]])
@@ -188,8 +188,8 @@ figures.show_pool_arrows(x_odd)
 
 # %% [markdown]
 # The windows at the right and lower edges have two pixels, and the one in the corner has one. A position means the same
-# place in every window, clipped or not. Unpooling must restore exactly 3 rows, but the pooled map alone does not
-# determine this number:
+# place in every window, whether the window is clipped or not. Unpooling must restore exactly 3 rows, but the pooled map
+# alone does not determine this number:
 
 # %%
 for rows in (44, 45, 46, 47):
@@ -199,8 +199,9 @@ assert [ops.max_pool2d_output_size((rows, 60))[0] for rows in (44, 45, 46, 47)] 
 # %% [markdown]
 # 45 and 46 both become 23. So unpooling takes the size of the pool's input as `output_size`; the layer
 # `MaxUnpool2d(pool)` gets it from its pool. If a network uses 2 x 23 = 46 instead, its sizes no longer fit, and it
-# stops with an error. A worse mistake raises no error. Flat indices count $W$ pixels per row. Here is a cross, 17
-# pixels wide, restored by flat indices that count 17 pixels per row and by flat indices that count $2w = 18$:
+# stops with an error. A worse mistake raises no error. Flat indices count $W$ pixels per row. The next cell restores a
+# cross, 17 pixels wide, first with flat indices that count 17 pixels per row and then with flat indices that count
+# $2w = 18$:
 
 # %%
 x_cross = np.zeros((1, 21, 17, 1))
@@ -216,15 +217,15 @@ titles = ["x", "17 pixels per row", "18 pixels per row"]
 figures.show_feature_maps(np.stack([x_cross[0, ..., 0], *put_back], -1), titles)
 
 # %% [markdown]
-# What to see: in the middle, every maximum is at its position, and one pixel of each window remains. In the right
-# panel, row $r$ is $r$ pixels too far to the right. The vertical line slants, and pixels that leave on the right
-# reappear on the left, one row lower (or, from the last row, at the top).
+# In the middle panel, every maximum is at its position, and one pixel of each window remains. In the right panel, row
+# $r$ is $r$ pixels too far to the right. The vertical line slants, and pixels that leave on the right reappear on the
+# left, one row lower (or, from the last row, at the top).
 #
 # ### Exercise 2: unpooling
 #
 # Write `my_max_unpool2d(z, position, output_size)`.
 #
-# * `z` (N, h, w, C): the numbers to put back. `position` (N, h, w, C): 0..3. `output_size` (H, W): may be odd.
+# * `z` (N, h, w, C): the numbers to put back. `position` (N, h, w, C): 0..3. `output_size` (H, W), which may be odd.
 # * Returns `out` (N, H, W, C).
 #
 # No position points outside the picture. `np.indices(z.shape)` returns four arrays: the n, row, column and c of each
@@ -254,15 +255,14 @@ grader.grade("max_unpool2d_forward", my_max_unpool2d)
 # $$\text{dx}[2u+i, 2v+j] = \text{dout}[u, v] \cdot
 # \frac{\partial\, \text{out}[u, v]}{\partial\, \text{x}[2u+i, 2v+j]}$$
 #
-# If this pixel is the maximum and the others are smaller, a small change of it changes the output by the same amount,
-# so the slope is 1. If another pixel is the maximum, a small change has no effect, so the slope is 0. Together:
+# If this pixel is the maximum and the others are smaller, a small change of the pixel changes the output by the same
+# amount, so the slope is 1. If another pixel is the maximum, a small change has no effect, so the slope is 0. Together:
 #
 # $$\text{dx}[2u+i, 2v+j] = \begin{cases} \text{dout}[u, v] & \text{if } p[u, v] = 2i + j \\ 0 & \text{else}
 # \end{cases}$$
 #
-# Compare this with the formula of unpooling. They are the same: **the backward of pooling is unpooling**, applied to
-# `dout`. At a tie, the maximum has a kink and no derivative. The first maximum then gets the gradient, because forward
-# chose it.
+# This is the formula of unpooling. In other words, **the backward of pooling is unpooling**, applied to `dout`. At a
+# tie, the maximum has a kink and no derivative. The first maximum then gets the gradient, because forward chose it.
 
 # %%
 (_, indices), cache = ops.max_pool2d_forward(x_small[None, :, :, None])
@@ -280,9 +280,9 @@ figures.show_source(pool.max_pool2d_backward_numpy)
 
 # %% [markdown]
 # **Windows that overlap.** `_scatter_numpy` adds, although for windows of 2x2 an assignment would be enough. Some
-# networks pool windows of 3x3 with stride 2. Then one pixel can be the maximum of several windows. It affects the loss
-# through each of them, and the chain rule adds the contributions: `dx` at a pixel is the **sum** of `dout` over all
-# windows whose maximum it is.
+# networks pool windows of 3x3 with stride 2. Then one pixel can be the maximum of several windows. Such a pixel affects
+# the loss through each of these windows, and the chain rule adds the contributions: `dx` at a pixel is the **sum** of
+# `dout` over all windows whose maximum it is.
 #
 # ### Exercise 3: the backward of pooling
 #
@@ -318,7 +318,8 @@ grader.grade("max_pool2d_backward", my_max_pool2d_backward)
 #
 # $$\text{dz}[u, v] = \text{dout}[2u + i,\ 2v + j] \quad\text{with } 2i + j = p[u, v]$$
 #
-# Like pooling, this reads at the positions, but here the positions are given. Each op is the mirror image of the other:
+# Like pooling, this backward reads at the positions, but here the positions are given. Each op is the mirror image of
+# the other:
 #
 # | | forward | backward |
 # |---|---|---|
@@ -326,8 +327,8 @@ grader.grade("max_pool2d_backward", my_max_pool2d_backward)
 # | unpool | writes to the positions, zeros elsewhere | reads at the positions |
 #
 # Both can be written as matrices. Let the 16 pixels of `x_small` be one vector. With fixed positions, pooling is a
-# matrix $P$ with one row per window and one column per pixel. Each row has a single 1, at the maximum. The next cell
-# builds it from the positions:
+# matrix $P$ with one row per window and one column per pixel. Each row of $P$ has a single 1, at the maximum. The next
+# cell builds $P$ from the positions:
 
 # %%
 u, v = np.indices((2, 2))
@@ -358,7 +359,8 @@ print("<a, P^T b>", (a * written).sum())
 # %% [markdown]
 # The two equal numbers confirm the adjoint law of lesson 02. Moreover, $P P^T$ is the identity: writing and then
 # reading at the same positions loses nothing. Does unpooling followed by max-pooling also restore the numbers? It does
-# for numbers of at least 0, as after a ReLU. A negative number is smaller than the zeros beside it:
+# if the numbers are at least 0, as after a ReLU. A negative number is lost, because it is smaller than the zeros beside
+# it:
 
 # %%
 assert np.array_equal(P @ P.T, np.eye(4))
@@ -392,8 +394,8 @@ grader.grade("max_unpool2d_backward", my_max_unpool2d_backward)
 # ## Checking both ops, and what breaks them
 #
 # Run the gradient check of lesson 03 on the library's cases for both ops: odd sizes, windows that overlap or leave
-# gaps, several pictures and channels. Then run it on four planted bugs. A bug has a `pair`, a forward and a backward
-# that replace the library's own. (The first run compiles, for half a minute.)
+# gaps, several pictures and channels. Then run the check on four planted bugs. A bug has a `pair`, a forward and a
+# backward that replace the library's own. (The first run also compiles, which takes half a minute.)
 
 # %%
 for op in ("max_pool2d", "max_unpool2d"):
@@ -407,18 +409,19 @@ for name in ("unpool_fixed_corner", "pool_row_stride", "pool_overlap_overwritten
     print(f"   largest difference from the right op: {compare_op(bug.op, *bug.pair):.2f}")
 
 # %% [markdown]
-# Three bugs are refused. `unpool_fixed_corner` passes where each window has one pixel, and `pool_row_stride` passes
-# where the width is $2w$ or the picture is a single row. `pool_overlap_overwritten` shows only where windows overlap.
-# The fourth bug necessarily passes everywhere: the cases of a gradient check avoid ties, because a kink has no
-# derivative to compare with. `compare_op` detects it, because it compares with the NumPy definition on cases that
-# include ties. This is the report on the first bug, for `x_small`:
+# The check refuses three of the four bugs. `unpool_fixed_corner` passes where each window has one pixel, and
+# `pool_row_stride` passes where the width is $2w$ or the picture is a single row. `pool_overlap_overwritten` is wrong
+# only where windows overlap. The fourth bug necessarily passes everywhere: the cases of a gradient check avoid ties,
+# because a kink has no derivative to compare with. `compare_op` detects this bug, because it compares with the NumPy
+# definition on cases that include ties. This is the report on the first bug, for `x_small`:
 
 # %%
 bug = bugs["unpool_fixed_corner"]
 ts.gradcheck.check(bug.forward, bug.backward, dout, indices, output_size=(4, 4), names=("z", "indices"), title=bug.name)
 
 # %% [markdown]
-# `analytic` is the gradient at the upper left pixel of a window; `numeric` is the right gradient, at the position.
+# `analytic` is the gradient at the upper left pixel of a window; `numeric` is the gradient at the position of the
+# maximum, which is right.
 #
 # ## The fast version
 #
@@ -430,7 +433,7 @@ ts.gradcheck.check(bug.forward, bug.backward, dout, indices, output_size=(4, 4),
 figures.show_source(pool_2x2.pool)
 
 # %% [markdown]
-# Look closely at the line `wins = ...`. A NaN is not equal to itself, and `<=` with a NaN is always false:
+# The line `wins = ...` also handles NaN. A NaN is not equal to itself, and `<=` with a NaN is always false:
 
 # %%
 for new, value in ((2.0, 1.0), (1.0, 1.0), (1.0, 2.0), (np.nan, 1.0), (1.0, np.nan)):
@@ -450,13 +453,13 @@ slow, fast = seconds
 print(f"NumPy {1000 * slow:.1f} ms, numba {1000 * fast:.2f} ms; equal:", np.array_equal(*results))
 
 # %% [markdown]
-# ## What other upsamplings lose: an edge
+# ## What other upsampling methods lose: an edge
 #
-# There are other ways to enlarge a feature map. *Nearest* repeats every pixel. *Bilinear* interpolates between pixels.
-# A *transposed convolution* (end of lesson 02) writes a learned kernel for every pixel. None of them uses the positions
-# of the maxima.
+# *Nearest* upsampling repeats every pixel. *Bilinear* upsampling interpolates between pixels. A *transposed
+# convolution* (end of lesson 02) writes a learned kernel for every pixel. None of them uses the positions of the
+# maxima.
 #
-# Take a feature map that an edge detector might produce: a line, one pixel wide, and zeros elsewhere.
+# An edge detector might produce this feature map: a line one pixel wide, with zeros elsewhere.
 
 # %%
 row, column = np.indices((24, 24))
@@ -475,7 +478,7 @@ figures.show_feature_maps(np.stack([line, enlarged], -1), ["line", "pooled, enla
 
 # %%
 def best_transposed(small, target, depth):
-    """Upsample by 2**depth, at each level with the 16 numbers that approximate the map of that level best."""
+    """Upsample by 2**depth; at each level, use the 16 numbers that best approximate the level's map."""
     for level in reversed(range(depth)):
         wanted = target[level]
         taps = np.eye(16).reshape(16, 4, 4, 1, 1)
@@ -508,13 +511,13 @@ panels = [line] + [way[0, ..., 0] / way.max() for way in back.values()]
 figures.show_feature_maps(np.stack(panels, -1), ["line", *titles])
 
 # %% [markdown]
-# Each panel shows the result after two pools and two upsamplings, divided by its largest number, which its title gives.
-# With indices, every lit pixel is on the line, but there are gaps: one pixel remains of each window of 4x4. Nearest
-# produces blocks; bilinear and the transposed convolution produce a broad band. The transposed convolution also
-# produces a checkerboard pattern with the period of its stride.
+# Each panel after the first shows the result of two pools and two upsampling steps, divided by its largest number,
+# which the title gives. With indices, every lit pixel is on the line, but there are gaps: only one pixel of each 4x4
+# window remains. Nearest produces blocks; bilinear and the transposed convolution produce a broad band. The transposed
+# convolution also produces a checkerboard pattern with the period of its stride.
 #
-# Now measure this. Call a pixel lit if it is above half of the largest number in its panel. Precision $P$ is the share
-# of lit pixels that lie on the line. Recall $R$ is the share of the line's pixels that are lit. F1 is $2PR/(P + R)$.
+# Call a pixel lit if it is above half of the largest number in its panel. Precision $P$ is the share of lit pixels that
+# lie on the line. Recall $R$ is the share of the line's pixels that are lit. F1 is $2PR/(P + R)$.
 
 # %%
 print("depth  method       precision  recall    F1   mean squared error")
@@ -531,14 +534,14 @@ for depth in (1, 2, 3):
 # every pool, fewer pixels of the line are restored. At depth 3, the transposed convolution is better in F1 and in
 # squared error, but its kernels were fitted to this very line. Nearest and bilinear restore the whole line, in a band
 # whose width about doubles with each pool. Section 3 of the paper also says that unpooling gives sparse maps, which the
-# decoder's trained convolutions make dense. These convolutions start from values at the right positions.
+# decoder's trained convolutions make dense.
 
 # %% [markdown]
-# ## What other upsamplings lose: a network
+# ## What other upsampling methods lose: a network
 #
-# Does this also help a whole network, which can learn to compensate? Compare networks with the same encoder, the same
-# decoder convolutions and the same initial weights. They differ only in the upsampling. This cell replaces the
-# unpoolings of SegNet:
+# Do indices also help a whole network, which can learn to compensate? Compare networks with the same encoder, the same
+# decoder convolutions and the same initial weights. The networks differ only in the upsampling. The next cell replaces
+# the unpooling layers of SegNet:
 
 
 # %%
@@ -558,9 +561,9 @@ def segnet_with(up, seed):
 
 # %% [markdown]
 # The task is to find the road in drawn street scenes of 48x64 pixels. For each seed, all networks are trained on the
-# same pictures in the same order for the same short time. mIoU measures how well areas agree. BF, the boundary F1 of
-# the paper's section 3.3, measures how well outlines agree (lesson 10 explains both). Bilinear is similar to nearest
-# and is left out. This takes half a minute.
+# same pictures in the same order for the same small number of epochs. mIoU measures how well areas agree. BF, the
+# boundary F1 of the paper's section 3.3, measures how well outlines agree (lesson 10 explains both). Bilinear is
+# similar to nearest and is left out. The training takes half a minute.
 
 # %% tags=["parameters"] fast="EPOCHS, SEEDS, PICTURES = 1, (0, 1), 16"
 EPOCHS, SEEDS, PICTURES = 8, (0, 1, 2, 3), 96
@@ -591,26 +594,26 @@ for k, name in enumerate(("mIoU", "BF")):
         print(f"{name} of indices minus {up}, seed by seed:", "  ".join(f"{gain:+.3f}" for gain in gains))
 
 # %% [markdown]
-# How to read this: a difference whose sign changes from seed to seed is a tie. When this lesson was written, mIoU was a
-# tie, because the convolutions can also learn *what* is at a place from coarse maps. BF was higher with indices for
-# each of the four seeds. But a BF of 0.10 to 0.18 is very low: after such short training, all networks are poor at
-# outlines. Four seeds and one task prove no more than that. Table 1 of the paper makes the comparison at full size.
-# There, SegNet-Basic beats bilinear interpolation in mIoU and by more in BF, and decoders that receive whole feature
-# maps are better still. Lesson 11 repeats this comparison.
+# Read a difference whose sign changes from seed to seed as a tie. When this lesson was written, mIoU was a tie, because
+# the convolutions can also learn *what* is at a place from coarse maps. BF was higher with indices for each of the four
+# seeds. But a BF of 0.10 to 0.18 is very low: after such short training, all networks are poor at outlines. Four seeds
+# and one task are weak evidence. Table 1 of the paper makes the comparison at full size. In that table, SegNet-Basic
+# beats bilinear interpolation in mIoU, and by a larger margin in BF; decoders that receive whole feature maps are
+# better still. Lesson 11 repeats this comparison.
 #
-# The transposed convolutions double the size of the network without any gain here. Unpooling has no parameters.
+# The transposed convolutions double the number of parameters without any gain in this experiment.
 
 # %% [markdown]
 # ## What to remember
 #
 # * Max-pooling keeps each window's maximum and its position. Unpooling puts a number at that position and zeros around
 #   it.
-# * A position in a 2x2 window takes two bits. That is 1/16 of the pooled map in float32, and 1/32 of PyTorch's int64
-#   indices.
+# * A position in a 2x2 window takes two bits: 1/16 of a pooled number in float32, and 1/32 of an int64 index in
+#   PyTorch.
 # * Among equal numbers the first wins, so windows of zeros get position 0. The first NaN wins over every number.
 # * 45 rows become 23. To restore 45, unpooling must be given the original size.
-# * The backward of pooling is unpooling, and the backward of unpooling reads at the positions: $P^T$ and $P$. Where
-#   windows overlap, gradients add up.
+# * The backward of pooling is unpooling, and the backward of unpooling reads at the positions. Where windows overlap,
+#   gradients add up.
 # * Positions keep the place of each maximum but not its neighbours, so the restored map is sparse but correctly placed.
 #
-# Lesson 06 turns all the pixels into one number, the loss.
+# Lesson 06 computes one number from the logits of all pixels: the loss.

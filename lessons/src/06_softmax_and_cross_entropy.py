@@ -2,17 +2,16 @@
 # # 06 Softmax and cross-entropy, pixel by pixel
 #
 # **The question.** SegNet's last layer computes eleven numbers for each pixel, one per class. The label map gives one
-# class for each pixel. How do we compute from these one number that says how wrong the network is, and what does each
-# of the eleven learn from it?
+# class for each pixel. How do these determine one number that says how wrong the network is, and what gradient does
+# each of the eleven numbers get?
 #
 # **At the end** you know
 #
-# * softmax and cross-entropy, why both are computed from logits and never one from the other, and what overflows
-#   otherwise;
-# * why the gradient of the two together is $p - y$, with every step of the Jacobian;
-# * why unlabelled pixels have no effect on the loss, and which two mistakes change that;
-# * class weights by median frequency, why the eleven weights that many programs use are out of date, and what weights
-#   cost and gain;
+# * softmax and cross-entropy, and why both are computed from logits and never one from the other;
+# * why the gradient of the two together is $p - y$, derived through the Jacobian;
+# * why unlabelled pixels have no effect on the loss, and which two mistakes break this rule;
+# * class weights by median frequency, why the eleven weights that many programs use are out of date, and the costs and
+#   benefits of weights;
 # * why one output with a sigmoid is equivalent to a softmax with two classes.
 #
 # **Needed before:** lesson 00 (labels), lesson 02 (what a backward pass computes), lesson 03 (gradient checks).
@@ -44,10 +43,10 @@ print("picture", street.image.shape, "  logits", logits.shape, "  labels", label
 figures.show_sample(street, palette)
 
 # %% [markdown]
-# The picture is on the left and the label map on the right; hatched pixels are *void*, they have no label. The eleven
-# numbers are called *logits*. They may be negative, and they have no unit. For each pixel they are turned into
-# *probabilities*, eleven positive numbers that add up to 1. Look at the pixel where the two highest logits are closest
-# to each other:
+# The picture is on the left and the label map on the right; hatched pixels are *void*, which means that they have no
+# label. The eleven numbers are called *logits*. They may be negative, and they have no unit. For each pixel, softmax
+# turns the logits into *probabilities*, eleven positive numbers that add up to 1. Look at the pixel where the two
+# highest logits are closest to each other:
 
 # %% tags=["map"]
 probs, _ = ops.softmax_forward(logits)
@@ -58,7 +57,7 @@ figures.show_pixel(street.image, (int(row), int(column)), bars, palette, label=i
 
 # %% [markdown]
 # Two classes have nearly all the probability, about half each, so the network cannot decide. Classes whose logits are a
-# few units lower have almost no probability. Only the differences between the largest logits matter.
+# few units lower have almost no probability.
 #
 # ## Softmax
 #
@@ -77,8 +76,7 @@ figures.show_arrays([(f"logits of class {k}", z[:, :, k]) for k in range(3)], hi
 figures.show_arrays([(f"p of class {k}", p[:, :, k]) for k in range(3)], highlight={"p of class 0": (0, 0)}, decimals=2)
 
 # %% [markdown]
-# A pixel has the same position in all three arrays. At every position the three probabilities add up to 1, and where
-# the three logits are equal, each probability is 1/3.
+# At every pixel the three probabilities add up to 1, and where the three logits are equal, each probability is 1/3.
 #
 # Adding the same number to all logits of a pixel changes nothing: it becomes a common factor of numerator and
 # denominator. Scaling the logits does change the result. The larger the differences, the more certain the prediction:
@@ -108,9 +106,9 @@ with np.errstate(all="ignore"):
 print("the library:\n", ops.softmax_forward(large)[0])
 
 # %% [markdown]
-# All three rows are the same pixel, shifted by 0, 100 and $-1000$, so the right answer is the same for all. The naive
-# version divides infinity by infinity, or 0 by 0. The remedy costs very little. Because a shift changes nothing,
-# subtract the pixel's largest logit first:
+# All three rows contain the logits of the same pixel, shifted by 0, 100 and $-1000$, so the right result is the same
+# for all. The naive version divides infinity by infinity, or 0 by 0. Because a shift changes nothing, subtract the
+# pixel's largest logit first:
 #
 # $$p_k = \frac{e^{z_k - M}}{\sum_j e^{z_j - M}} \qquad M = \max_j z_j$$
 #
@@ -123,8 +121,8 @@ figures.show_source(ops.softmax.softmax_forward_numpy)
 # %% [markdown]
 # ### Exercise 1: a stable softmax
 #
-# Write `my_softmax(logits)` for `logits` (..., K). The last axis is the classes, and there may be any number of axes
-# before it. Return the probabilities in the same shape. The grader also tries logits in the thousands.
+# Write `my_softmax(logits)` for `logits` (..., K). The last axis runs over the classes, and there may be any number of
+# axes before it. Return the probabilities in the same shape. The grader also tries logits in the thousands.
 
 
 # %%
@@ -141,17 +139,17 @@ grader.grade("softmax", my_softmax)
 # %% [markdown]
 # ## Cross-entropy: how wrong the network is
 #
-# Let $y$ be the pixel's class and $p_y$ the probability that the network gives it. Cross-entropy measures how bad this
-# is by $-\log p_y$, the *negative log-likelihood* (NLL) of the pixel. It is 0 if the network is certain and right,
-# small if $y$ has a high probability, and grows without bound as $p_y$ goes to 0.
+# Let $y$ be the pixel's class and $p_y$ the probability that the network gives it. Cross-entropy measures the error by
+# $-\log p_y$, the *negative log-likelihood* (NLL) of the pixel. The NLL is 0 if the network is certain and right. It is
+# small if $y$ has a high probability, and it grows without bound as $p_y$ goes to 0.
 
 # %%
 for chance in (1.0, 0.9, 0.5, 1 / 11, 0.01, 1e-6):
     print(f"p = {chance:<8.3g} NLL {np.log(1 / chance):.3f}")
 
 # %% [markdown]
-# A network that gives all eleven classes the same probability has an NLL of $\log 11 = 2.398$ at every pixel. A new
-# network should not be much worse; if it is, something is wrong even before training:
+# A network that gives all eleven classes the same probability has an NLL of $\log 11 = 2.398$ at every pixel. The NLL
+# of an untrained network should not be much larger; if it is, something is wrong even before training:
 
 # %%
 untrained = ts.build("tiny", num_classes=11, seed=0).forward(street.image[None].astype(np.float32), training=True)
@@ -171,7 +169,7 @@ for name, numbers in {"untrained": untrained, "trained": logits}.items():
 # ### Never the log of a softmax
 #
 # Do not compute the NLL as the logarithm of the computed probability. The logit of a wrong class may be so large that
-# $p_y$ underflows to 0, and $-\log 0$ is infinite. Apply the logarithm to the formula instead. It cancels the
+# $p_y$ underflows to 0, and $-\log 0$ is infinite. Apply the logarithm to the formula instead. This cancels the
 # exponential in the numerator, and the remaining logarithm of a sum is called *log-sum-exp*:
 #
 # $$-\log p_y = -\log \frac{e^{z_y - M}}{\sum_j e^{z_j - M}} = \log \sum_j e^{z_j - M} - (z_y - M)$$
@@ -190,7 +188,8 @@ for gap in (5, 50, 150):
 #
 # ### Where the loss is large
 #
-# Now compute the NLL of every pixel of the scene. Unlabelled pixels have none; they are set to `NaN` and shown hatched:
+# Now compute the NLL of every pixel of the scene. Unlabelled pixels have no NLL; they are set to `NaN` and shown
+# hatched:
 
 # %%
 shifted = logits - logits.max(-1, keepdims=True)
@@ -209,8 +208,7 @@ print(f"a tenth of the pixels contributes {largest[:tenth].sum() / largest.sum()
 
 # %% [markdown]
 # Dark pixels are those where the network gave the right class a low probability: along the borders of objects, and
-# where it confused one class with another. The large uniform areas are white. A small share of the pixels accounts for
-# most of the loss.
+# where it confused one class with another. The large uniform areas are white.
 #
 # The library's forward does the same for any batch. It also applies class weights, which a later section explains:
 
@@ -221,9 +219,9 @@ figures.show_source(ops.loss.softmax_cross_entropy_forward_numpy)
 # ## Backward, step one: the Jacobian of softmax
 #
 # Each $p_i$ depends on every logit $z_j$ of its pixel, because all of them are in the sum in the denominator. So
-# softmax has a matrix of slopes per pixel, its *Jacobian* $A_{ij} = \partial p_i / \partial z_j$. (In lesson 02 the
-# matrix $A$ was constant, because a convolution is linear. Here it changes with $z$.) Write $S = \sum_k e^{z_k}$, so
-# that $p_i = e^{z_i} / S$ and $\partial S / \partial z_j = e^{z_j}$. Then use the quotient rule.
+# softmax has a matrix of slopes per pixel, its *Jacobian* $A_{ij} = \partial p_i / \partial z_j$. Write
+# $S = \sum_k e^{z_k}$, so that $p_i = e^{z_i} / S$ and $\partial S / \partial z_j = e^{z_j}$. Then use the quotient
+# rule.
 #
 # **On the diagonal**, $i = j$. Numerator and denominator both depend on $z_i$:
 #
@@ -293,7 +291,7 @@ print(ts.gradcheck.table([ts.gradcheck.check_op("softmax")]))
 #
 # $$\boxed{\;\frac{\partial \ell}{\partial z} = p - y\;}$$
 #
-# the predicted probabilities minus the right ones. $J$ is the mean over $D$ pixels, so each pixel has
+# It equals the predicted probabilities minus the right ones. $J$ is the mean over $D$ pixels, so each pixel has
 # $\mathrm{d}z = (p - y) / D$.
 
 # %%
@@ -301,12 +299,12 @@ one_hot = np.eye(4)[2]
 figures.show_arrays([("p", p1[None]), "-", ("y (class 2)", one_hot[None]), "=", ("gradient", (p1 - one_hot)[None])])
 
 # %% [markdown]
-# Gradient descent moves against the gradient. The blue logit, that of the right class, will rise. The orange logits
-# will fall, and those with more probability fall more. The four numbers add up to 0, and none exceeds 1 in absolute
-# value, however wrong the network is. So the influence of a wrongly labelled pixel is bounded.
+# Gradient descent moves against the gradient. The blue logit belongs to the right class and will rise. The orange
+# logits will fall, most of all those with a high probability. The four numbers add up to 0, and none exceeds 1 in
+# absolute value, however wrong the network is. So the influence of a wrongly labelled pixel is bounded.
 #
-# In two separate steps, this cancellation can fail in floating point: if $p_y$ underflows to 0, $1/p_y$ is infinite,
-# and infinity times 0 is NaN. The form $p - y$ contains no division:
+# If softmax and logarithm are separate steps, this cancellation can fail in floating point: if $p_y$ underflows to 0,
+# $1/p_y$ is infinite, and infinity times 0 is NaN. The form $p - y$ contains no division:
 
 # %%
 z_far, y_far = np.array([[200.0, 0.0, 3.0]], np.float32), np.array([1])
@@ -318,7 +316,8 @@ _, loss_cache = ops.softmax_cross_entropy_forward(z_far, y_far)
 print("fused, p - y:                     ", ops.softmax_cross_entropy_backward(1.0, loss_cache)[0])
 
 # %% [markdown]
-# So the library combines the two into one operation. In its backward, `scale` is the pixel's weight divided by $D$:
+# So the library combines softmax and cross-entropy into one operation. In its backward, `scale` is the pixel's weight
+# divided by $D$:
 
 # %%
 figures.show_source(ops.loss.softmax_cross_entropy_backward_numpy)
@@ -329,17 +328,17 @@ ts.gradcheck.check_op("softmax_cross_entropy")
 # %% [markdown]
 # ### The gradient of a whole picture
 #
-# The next figure has one map per class. Each shows the gradient of this class's logit at every pixel, multiplied by $D$
-# so that the values are $p - y$.
+# The next figure has one map per class. Each map shows the gradient of this class's logit at every pixel, multiplied by
+# $D$ so that the values are $p - y$.
 
 # %%
 dlogits = ops.softmax_cross_entropy_backward(1.0, cache) * labelled.sum()
 figures.show_feature_maps(dlogits[0], list(palette.names), columns=4, scale=1.0)
 
 # %% [markdown]
-# Blue means "more of this class here", orange "less of it", and white that the gradient is zero. Every blue area has an
-# orange counterpart in the map of another class, the one that the network preferred. Compare this with the NLL map: the
-# gradient is strong where the NLL is large.
+# Blue means that the logit should rise, orange that it should fall, and white that the gradient is zero. Every blue
+# area has an orange counterpart in the map of another class, the one that the network preferred. Compare this with the
+# NLL map: the gradient is strong where the NLL is large.
 
 # %%
 print(f"largest sum over the classes of a pixel: {np.abs(dlogits.sum(-1)).max():.0e}")
@@ -364,8 +363,8 @@ panels = [("gradient of logit 0", d8[:, :, 0]), ("gradient of logit 1", d8[:, :,
 figures.show_arrays(panels, highlight={name: [(0, 2), (1, 1)] for name, _ in panels})
 
 # %% [markdown]
-# The framed pixels are void, and their gradients are exactly 0. If you give the void pixels any other logits, even
-# absurd ones, nothing changes. But if you count them in the divisor, everything changes:
+# The framed pixels are void, and their gradients are exactly 0. Other logits at the void pixels, even absurd ones,
+# change nothing. But counting void pixels in the divisor changes the loss and every gradient:
 
 # %%
 absurd = z8.copy()
@@ -378,7 +377,8 @@ print("all void: loss", nothing, " gradient", np.abs(ops.softmax_cross_entropy_b
 
 # %% [markdown]
 # A wrong divisor is hard to notice: training runs, but takes smaller steps on pictures with many void pixels. With
-# small crops, a batch can be entirely void. Its loss would be 0/0; the library returns 0, with gradient 0.
+# small crops, a batch can be entirely void. The loss of such a batch would be 0/0; the library returns a loss and a
+# gradient of 0.
 #
 # ### Exercise 2: the loss
 #
@@ -401,10 +401,10 @@ def my_cross_entropy(logits, labels, ignore_label):
 grader.grade("cross_entropy", my_cross_entropy)
 
 # %% [markdown]
-# ### Exercise 3: its gradient
+# ### Exercise 3: the gradient of the loss
 #
-# Write `my_cross_entropy_backward(logits, labels, ignore_label)` with the same arguments. Return `dlogits`
-# (N, H, W, K), the gradient of that loss. `ops.softmax_forward(logits)` returns the probabilities and a cache.
+# Write `my_cross_entropy_backward(logits, labels, ignore_label)` with the arguments of exercise 2. Return `dlogits` (N,
+# H, W, K), the gradient of the loss of exercise 2. `ops.softmax_forward(logits)` returns the probabilities and a cache.
 
 
 # %%
@@ -426,7 +426,7 @@ grader.grade("cross_entropy_backward", my_cross_entropy_backward)
 # Most pixels of a street scene are road, building or sky. How many pixels does each class have?
 
 # %% tags=["parameters"] fast="STREETS, EPOCHS = 16, 1"
-STREETS, EPOCHS = 96, 10  # training scenes and passes over them
+STREETS, EPOCHS = 96, 10  # training scenes and epochs
 
 # %%
 streets = ts.data.InMemory(ToyScenes(STREETS, seed=0, size=(48, 64)))
@@ -445,8 +445,8 @@ figures.class_histogram_figure(counts.pixels, palette)
 # $$\text{freq}(c) = \frac{\text{pixels of class } c}{\text{all pixels of the pictures in which } c \text{ occurs}}
 # \qquad w_c = \frac{\text{median of the frequencies}}{\text{freq}(c)}$$
 #
-# The denominator excludes pictures without the class. So a class does not count as rare because it occurs in few
-# pictures, but because it covers few pixels where it occurs.
+# The denominator excludes pictures without the class. So a class counts as rare if it covers few pixels where it
+# occurs, not if it occurs in few pictures.
 
 # %%
 freq = counts.pixels / counts.image_pixels
@@ -462,10 +462,10 @@ for k in np.argsort(weights):
 #
 # ### The famous eleven weights, and why they are out of date
 #
-# The SegNet authors published eleven weights for CamVid, and many programs contain them: 0.2595 for sky, 9.6446 for
-# signs. This formula reproduces them to the last digit from the pixel counts of the training labels that were published
-# first. In December 2015 the labels were replaced, but the weights were not. The next cell has both sets of counts, for
-# 367 pictures of 360x480; the last number of the first set is void:
+# The SegNet authors published eleven weights for CamVid, and many programs contain them, such as 0.2595 for sky and
+# 9.6446 for signs. This formula reproduces them to the last digit from the pixel counts of the training labels that
+# were published first. In December 2015 the labels were replaced, but the weights were not. The next cell has both sets
+# of counts, for 367 pictures of 360x480; the last number of the first set counts void pixels:
 
 # %%
 first_pixels = [10667303, 15120524, 606559, 19594653, 2916618, 6405466]
@@ -489,17 +489,17 @@ print(f"signs: {pixels_today[6] / first_pixels[6]:.1f} times the pixels, 1/{publ
 print(f"CamVid's largest class has {max(pixels_today) / min(pixels_today):.0f} times the pixels of its smallest")
 
 # %% [markdown]
-# The second column agrees with the first in all digits. But the published weights have two flaws. First, void was
-# counted as a twelfth class in the median, so no class has weight exactly 1. (In the third column the median is over
-# eleven classes, and one of them has weight 1.) Second, the labels have changed. `SignSymbol` has more than three times
-# as many pixels as before, so its weight should be 3.8, not 9.6. A program that uses the published weights with today's
-# labels gives signs two and a half times too much weight. **Count the labels that you train on.**
+# The second column reproduces the published weights, but these have two flaws. First, void was counted as a twelfth
+# class in the median, so no class has weight exactly 1. Second, the labels have changed. `SignSymbol` has more than
+# three times as many pixels as before, so its weight should be 3.8, not 9.6. A program that uses the published weights
+# with today's labels gives signs two and a half times their right weight. **Count the labels that you train on.**
 #
 # ### Exercise 4: class weights
 #
-# Write `my_class_weights(pixels, image_pixels)`. Both are arrays (K + 1,) of integers: for each class, its pixels, and
-# all pixels of the pictures in which it occurs. **The last entry is void.** Return the weights (K,). The median runs
-# over the classes that occur, without void; a class that does not occur gets weight 0.
+# Write `my_class_weights(pixels, image_pixels)`. Both are arrays (K + 1,) of integers: `pixels` counts the pixels of
+# each class, and `image_pixels` counts all pixels of the pictures in which the class occurs. **The last entry is
+# void.** Return the weights (K,). The median runs over the classes that occur, without void; a class that does not
+# occur gets weight 0.
 
 
 # %%
@@ -535,9 +535,9 @@ print(f"mean weight of the labelled pixels {weights[labels[labelled]].mean():.4f
 
 # %% [markdown]
 # Loss and gradient differ by the same factor. The factor varies from batch to batch, because a picture with many rare
-# objects has a larger mean weight. Dividing by the count, this picture causes a larger step; dividing by the weights,
-# all batches cause comparable steps. Neither is wrong. But if you use the learning rate of one program in the other,
-# you change the step by this factor.
+# objects has a larger mean weight. With the count as divisor, such a batch causes a larger step; with the weights as
+# divisor, all batches cause comparable steps. Neither choice is wrong. But if you use the learning rate of one program
+# in the other, you change the step by this factor.
 #
 # ## What breaks it
 #
@@ -552,23 +552,24 @@ for name in ("loss_not_divided", "void_gets_gradient", "void_counted", "class_we
     print(f"{bug.sentence}\n    {tensor.count('wrong')} of {len(tensor.probes)} entries refused. {tensor.hint or ''}")
 
 # %% [markdown]
-# ("numeric" is the measured slope, "analytic" the result of backward.) A network trains with each of these bugs. The
-# first multiplies the learning rate by the number of labelled pixels. The second teaches the network that every
-# unlabelled pixel is sky. The third makes the steps smaller where many pixels are void. The last trains without
-# weights, although the loss curve includes them. The figure shows the second bug: the red pixels should have gradient
-# 0.
+# ("numeric" is the measured slope, and "analytic" is the result of backward.) A network still trains with each of these
+# bugs. The first bug multiplies the learning rate by the number of labelled pixels. The second bug teaches the network
+# that every unlabelled pixel is sky. The third bug makes the steps smaller where many pixels are void. With the last
+# bug, the network trains without weights, although the loss curve includes them. The figure shows the second bug: the
+# red pixels should have gradient 0.
 
 # %%
 bug = bugs["void_gets_gradient"]
 figures.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dlogits")
 
 # %% [markdown]
-# ## What weights cost and gain
+# ## Costs and benefits of class weights
 #
-# Train three small networks that differ only in the class weights of their loss: none, median frequency, and the square
-# root of the latter, a compromise. All of them see the same scenes in the same order. *G* is the share of all labelled
-# pixels that are predicted right. *C* is the share of each class's pixels that are predicted right, averaged over the
-# classes. Lesson 10 explains both. The pictures are so small that a second thread would gain nothing:
+# Train three small networks that differ only in the class weights of their loss: no weights, median-frequency weights,
+# and, as a compromise, the square roots of the latter. All of them see the same scenes in the same order. *G* is the
+# share of all labelled pixels that are predicted right. *C* is the share of each class's pixels that are predicted
+# right, averaged over the classes. Lesson 10 explains both. The pictures are so small that a second thread would gain
+# nothing:
 
 # %%
 threads = ts.runtime.threads()
@@ -594,7 +595,8 @@ ts.runtime.set_threads(threads)
 # Compare the first line with the last: with the full weights, G is lower and C is higher. The second table shows why:
 # some small classes are found only with weights, at the expense of large ones. The paper found the same on CamVid
 # (Table 1, SegNet-Basic): G 84.0 and C 54.6 without weights, G 82.7 and C 62.0 with median frequency balancing. Which
-# is better depends on the application. The library's default is the square root.
+# of the two is better depends on the application. The library's default is the square root of the median-frequency
+# weights.
 #
 # ## One class: the sigmoid
 #
@@ -603,9 +605,8 @@ ts.runtime.set_threads(threads)
 #
 # $$p_1 = \frac{e^z}{e^0 + e^z} = \frac{1}{1 + e^{-z}} = \sigma(z) \qquad p_0 = 1 - \sigma(z)$$
 #
-# This is the *sigmoid*. Everything else follows from the results above. The NLL for class 1 is
-# $-\log\sigma(z) = \log(1 + e^{-z})$, and for class 0 it is $\log(1 + e^{z})$. The gradient is again $p - y$, with $y$
-# either 0 or 1:
+# This is the *sigmoid*. The NLL for class 1 is $-\log\sigma(z) = \log(1 + e^{-z})$, and for class 0 it is
+# $\log(1 + e^{z})$. The gradient is again $p - y$, with $y$ either 0 or 1:
 
 # %%
 z_one = rng.standard_normal((1, 5, 6, 1)) * 3
@@ -667,11 +668,11 @@ print(f"gradients differ by {np.abs(d_numpy - d_numba).max() / np.abs(d_numpy).m
 #
 # * For a softmax, subtract the largest logit first. For a cross-entropy, use log-sum-exp, never the log of a softmax.
 # * The Jacobian of softmax is $p_i(\delta_{ij} - p_j)$. With the logarithm after it, $p_y$ cancels, and the gradient is
-#   $p - y$. It is bounded, sums to 0, and needs no division by a small number.
+#   $p - y$. This gradient is bounded, sums to 0, and needs no division by a small number.
 # * A void pixel contributes nothing to the loss, the gradient or the divisor.
-# * Compute class weights from your own labels, without void. They raise C and lower G.
+# * Compute class weights from your own labels, without void. Class weights raise C and lower G.
 # * Dividing by the count and dividing by the sum of weights differ by one factor per batch. A learning rate is valid
-#   for only one of them.
+#   for only one of the two divisors.
 # * A sigmoid is the softmax of $(0, z)$.
 #
 # Lesson 07 combines all of these layers into a SegNet.

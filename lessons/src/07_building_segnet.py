@@ -7,7 +7,7 @@
 #
 # **At the end** you know
 #
-# * how a SegNet is a straight line of layers, and how each pool passes its indices to the matching unpool;
+# * that a SegNet is a straight line of layers, and how each pool passes its indices to the matching unpool;
 # * why 360 rows become 23 and then 360 again, although 23 is not half of 45;
 # * how one backward pass runs through the whole line, and how to check it;
 # * where the parameter counts "134 million", "14.7 million" and "29.4 million" come from;
@@ -79,8 +79,8 @@ figures.show_arrays([(name, a[0, :, :, 0]) for name, a in zip(names, maps, stric
 # %% [markdown]
 # ## Piece by piece
 #
-# Now build this network with `tinysegnet.layers`, in float64 so that its gradient can be checked. The encoder comes
-# first. It repeats convolution, batch norm, ReLU and pool twice.
+# Now build this network with `tinysegnet.layers`, in float64 so that its gradient can be checked. The encoder repeats
+# convolution, batch norm, ReLU and pool twice.
 
 # %%
 numbers = {"rng": np.random.default_rng(0), "dtype": np.float64}
@@ -96,7 +96,7 @@ encoder1 = {**conv_norm_relu(3, 8), "pool": layers.MaxPool2d()}
 encoder2 = {**conv_norm_relu(8, 16), "pool": layers.MaxPool2d()}
 
 # %% [markdown]
-# Then build the decoder, beginning at the bottleneck. Each stage begins with an unpool, which is given the matching
+# Now build the decoder, beginning at the bottleneck. Each stage begins with an unpool, which is given the matching
 # pool. The unpool does not double height and width; it uses the input size of its pool.
 
 # %%
@@ -105,7 +105,7 @@ decoder1 = {"unpool": layers.MaxUnpool2d(encoder1["pool"]), **conv_norm_relu(8, 
 classifier = layers.Conv2d(8, 11, 3, **numbers)
 
 # %% [markdown]
-# One ordered dictionary is the whole network. Its first layer normalises the input and has no parameters: it scales
+# The whole network is one ordered dictionary. Its first layer normalises the input and has no parameters: it scales
 # 0..255 to about -2..2.
 
 # %%
@@ -139,16 +139,16 @@ print("gradient of the pictures", dout.shape)
 print("gradient of the first kernel", line["encoder1.conv1"].grads["weight"].shape)
 
 # %% [markdown]
-# A network does no more than this. `Network` combines these two loops, and the names of all parameters, in one object:
+# `Network` combines these two loops, and the names of all parameters, in one object:
 
 # %% tags=["map"]
 net = Network(line, {"name": "two_stages", "num_classes": 11})
 figures.show_network(net, (9, 13))
 
 # %% [markdown]
-# Each bar is a layer. It is taller for larger maps and wider for more channels; the number in a convolution is its
-# number of output channels. The green lines show what bypasses the bottleneck, from each pool to the matching unpool,
-# and its size in bytes.
+# Each bar is a layer. Larger maps have taller bars, and more channels have wider bars; the number in a convolution is
+# its number of output channels. The green lines show the data that bypass the bottleneck, from each pool to the
+# matching unpool, and their size in bytes.
 #
 # **What if an unpool gets the wrong pool?** Give both unpools the first pool:
 
@@ -161,8 +161,7 @@ except ts.errors.ShapeError as error:
     print(error)
 
 # %% [markdown]
-# The indices of the first pool belong to a different grid, so the network raises an error. The order of the decoder
-# stages is not arbitrary.
+# The indices of the first pool belong to a different grid, so the network raises an error.
 #
 # ## The library's builder
 #
@@ -191,8 +190,8 @@ print("the same", len(line), "layers")
 figures.show_network(ts.build("tiny"), (360, 480))
 
 # %% [markdown]
-# It has the same hourglass shape, with four pairs of pools and unpools. The first pool has the largest indices, half of
-# all the bytes that bypass the bottleneck.
+# `tiny` has the same hourglass shape, with four pairs of pools and unpools. The first pool has the largest indices,
+# half of all the bytes that bypass the bottleneck.
 #
 # SegNet itself, `vgg16`, has five stages and 26 convolutions. The 13 convolutions of its encoder are those of VGG16, a
 # network that classifies photographs (Simonyan and Zisserman 2015).
@@ -208,8 +207,8 @@ figures.show_network(vgg16, (360, 480))
 # ## Odd sizes
 #
 # 360 rows can be halved three times, to 45. The fourth pool gives 23, because the last row gets its own window (lesson
-# 05). But twice 23 is 46, not 45. A decoder that always doubles is one row off, and after three more doublings eight
-# rows.
+# 05). But twice 23 is 46, not 45. A decoder that always doubles is one row off at this stage, and eight rows off after
+# three more doublings.
 
 # %%
 for name, _, before, after in ts.build("basic").output_shapes((1, 360, 480, 3)):
@@ -232,8 +231,8 @@ for H, W in ((45, 61), (17, 1), (1, 1)):
 # ### Exercise 1: the shapes
 #
 # Write `my_segnet_shapes(H, W, encoder, decoder)`. `encoder` lists the output channels of each encoder stage, and
-# `decoder` those of each decoder stage, beginning at the bottleneck. Both have the same length. Return an array with
-# one row (height, width, channels) per stage: after each pool, then after each decoder stage.
+# `decoder` those of each decoder stage, beginning at the bottleneck. Both lists have the same length. Return an array
+# with one row (height, width, channels) per stage: after each pool, then after each decoder stage.
 
 
 # %%
@@ -267,16 +266,16 @@ grader.grade("segnet_shapes", my_segnet_shapes)
 # f_k/\partial w_k)^\top\, \partial J/\partial a_k$.
 
 # %% [markdown]
-# **But the indices bypass the line.** $U(d; i)$ has two arguments, and $i$ comes from the encoder. Does a gradient go
+# **But the indices bypass the line.** $U(d; i)$ has two arguments, and $i$ comes from the encoder. Does a gradient flow
 # back along the green lines? An index is one of four integers. If the picture changes slightly, the index stays the
-# same; if the picture changes more, the index jumps. Where it does not jump, its derivative is 0:
+# same; if the picture changes more, the index jumps. Where the index does not jump, its derivative is 0:
 #
 # $$\frac{\partial J}{\partial i} = 0 \quad\text{almost everywhere}$$
 #
-# So no gradient goes back along the green lines, and backward only has to follow the straight line. (At a tie, the
+# So no gradient flows back along the green lines, and backward only has to follow the straight line. (At a tie, the
 # index and the output jump, and there is no derivative; see lesson 03.)
 #
-# A pool followed by its own unpool shows what this means. Forward keeps one pixel of each window in its place, and
+# A pool followed by its own unpool is a simple example. Forward keeps one pixel of each window in its place, and
 # backward must do the same with the gradient:
 
 # %%
@@ -326,9 +325,9 @@ grader.grade("mini_segnet_backward", my_mini_segnet_backward)
 # %% [markdown]
 # ### Checking the whole network
 #
-# `ts.gradcheck.check_model` compares the backward of the whole network with central differences, loss included (lesson
-# 03). It moves every parameter tensor, and the pictures, along random directions. Each line is one tensor; "crossed"
-# counts the steps that crossed the kink of a ReLU or changed the index of a pool.
+# `ts.gradcheck.check_model` compares the backward of the whole network with central differences, including the loss
+# (lesson 03). It moves every parameter tensor, and the pictures, along random directions. Each line is one tensor;
+# "crossed" counts the steps that crossed the kink of a ReLU or changed the index of a pool.
 
 # %%
 report = ts.gradcheck.check_model(net, size=(9, 13))
@@ -356,7 +355,7 @@ for tensor in report.tensors:
 # ## Faster inference
 #
 # In inference, batch norm has fixed statistics $\mu$ and $\sigma^2$, so it only scales and shifts each channel. A
-# convolution is linear, so its kernel and bias can absorb both:
+# convolution is linear, so its kernel and bias can absorb the scale and the shift:
 #
 # $$\gamma\,\frac{(W * x + b) - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta
 # \;=\; \underbrace{\frac{\gamma}{\sqrt{\sigma^2 + \varepsilon}}}_{s}\,(W * x) \;+\;
@@ -366,8 +365,8 @@ for tensor in report.tensors:
 figures.show_source(layers.Conv2d.absorb)
 
 # %% [markdown]
-# `net.forward` without `training` does this, and the numba convolution also applies ReLU in the same pass. Compare it
-# with running the layers one by one, in the bundled trained network:
+# `net.forward` without `training` uses these absorbed parameters, and the numba convolution also applies ReLU in the
+# same pass. Compare this with running the layers of the bundled trained network one by one:
 
 # %%
 ready = ts.load_bundled("toy")
@@ -454,10 +453,10 @@ print(f"convolutions     {convolutions:,}")
 
 # %% [markdown]
 # This explains the phrase "from 134M to 14.7M" in section 3. **14.7 million is the count of the thirteen
-# convolutions**, weights and biases. **134 million includes the first two fully connected layers**, 134,260,544 in all.
-# The whole VGG16, with its ImageNet classifier, has 138 million. The paper does not say this, but no other sum of these
-# layers gives 134 million. Most of the removed parameters belong to `fc6`, a single layer with 103 million numbers for
-# one 7x7 map.
+# convolutions**, weights and biases. **134 million also includes the first two fully connected layers**: the sum is
+# 134,260,544. The whole VGG16, with its ImageNet classifier, has 138 million parameters. The paper does not say this,
+# but no other sum of these layers gives 134 million. Most of the removed parameters belong to `fc6`, a single layer
+# with 103 million numbers for one 7x7 map.
 
 # %%
 fc6 = 7 * 7 * 512 * 4096 + 4096
@@ -465,8 +464,8 @@ print(f"fc6 alone: {fc6:,}, {100 * fc6 / 134_260_544:.0f} % of 134 million")
 assert (convolutions, total, total - count) == (14_714_688, 138_357_544, 134_260_544)
 
 # %% [markdown]
-# The 14.7 million parameters are those of the encoder, not of a whole SegNet. The decoder mirrors the encoder. The next
-# cell counts the whole network, array by array:
+# The 14.7 million parameters are those of the encoder, not of a whole SegNet. The next cell counts the whole network,
+# array by array:
 
 # %%
 counts = {"encoder": 0, "decoder": 0, "classifier": 0, "biases": 0, "batch norm": 0}
@@ -514,10 +513,9 @@ print(f"pool indices                  {summary.total('indices') / 1e6:6.1f} MB")
 #
 # ### Two bits per window
 #
-# There is one exception: data that the encoder passes to the decoder must stay in memory. The data of the first encoder
-# stage stay longest, because the stage that needs them comes last. Some networks pass whole feature maps, which must
-# then stay. SegNet passes only indices. A maximum in a 2x2 window has four possible positions, so its index takes two
-# bits (section 3), and four channels share one byte:
+# There is one exception: data that the encoder passes to the decoder must stay in memory. Some networks pass whole
+# feature maps, but SegNet passes only indices. A maximum in a 2x2 window has four possible positions, so its index
+# takes two bits (section 3), and four channels share one byte:
 
 # %%
 pool, tape = layers.MaxPool2d(), layers.Tape()
@@ -557,7 +555,7 @@ grader.grade("index_bytes", my_index_bytes)
 # ### The paper's figures, computed
 #
 # Section 3.1 gives three figures for SegNet-Basic, whose encoder has 64 channels, at 360x480. The first encoder's maps
-# after pooling take 11 MB. Reduced to the 11 classes, they take 1.9 MB. The pooling indices take 0.17 MB.
+# after pooling take 11 MB. Reduced to the 11 classes, the maps take 1.9 MB. The pooling indices take 0.17 MB.
 
 # %%
 maps_64 = 180 * 240 * 64 * 4  # bytes after the first pool, float32
@@ -570,9 +568,9 @@ print(f"indices at 180x240, two bits  {indices_1 / 1e6:6.2f} MB")
 print(f"indices at  90x120, two bits  {indices_2 / 1e6:6.2f} MB")
 
 # %% [markdown]
-# The first two figures are right. The third is the figure for the *second* pool; at the size of the other two, it is
-# 0.69 MB. This matters, because Table 1 gives the quotients of these figures, 64 and 11, as "storage multipliers". At
-# the same size, the ratios are:
+# The first two figures are right, but the third is the figure for the *second* pool; at the size of the other two, it
+# is 0.69 MB. Table 1 gives the quotients of these figures, 64 and 11, as "storage multipliers". At the same size, the
+# ratios are:
 
 # %%
 for name, crossing in (("64 maps", maps_64), ("11 maps", maps_11)):
@@ -585,8 +583,7 @@ for name, crossing in (("64 maps", maps_64), ("11 maps", maps_11)):
 #
 # The receptive field of a number is the square of input pixels that it can depend on. Lesson 01 computes it through
 # convolutions and pools with two numbers: the size $r$ of the field, and the distance $d$ in input pixels between two
-# neighbours in a map, here called the jump. At the input, $r = 1$ and $d = 1$. The decoder adds the third of these
-# rules:
+# neighbours in a map, here called the jump. The decoder adds the third of these rules:
 #
 # * A convolution with kernel size $K$ combines $K$ neighbours at distance $d$. The outermost are $(K-1)\,d$ apart:
 #   $r \leftarrow r + (K-1)\,d$.
@@ -610,7 +607,7 @@ assert field == 106
 # ### Exercise 5: receptive fields along a line
 #
 # Write `my_fields_of_a_line(line)`. A line is a tuple of pairs: `("conv", K)`, `("pool", 2)`, `("unpool", 2)`. Return
-# an array with the size of the field after each of them.
+# an array with the size of the field after each pair.
 
 
 # %%
@@ -646,8 +643,8 @@ for name in ("tiny", "basic", "vgg16"):
     print(f"{name:<6} at the last pool {bottleneck:>3}, at the logits {field:>3}")
 
 # %% [markdown]
-# Now test the result by experiment. Take SegNet-Basic's encoder and one pixel of its last pool. Replace everything
-# outside the pixel's 106x106 square by noise. This pixel must not change, but others must.
+# To test the result, take SegNet-Basic's encoder and one pixel of its last pool. Replace everything outside the pixel's
+# 106x106 square with noise. This pixel must not change, but others must.
 
 # %%
 basic = ts.build("basic", width=1 / 16, dtype=np.float64)
@@ -669,7 +666,7 @@ change = np.abs(last_pool_of(noise) - last_pool_of(x)).max((0, 3))
 print(f"{high - low + 1} rows; change at (7, 7): {change[7, 7]:.1e}; elsewhere up to {change.max():.0f}")
 
 # %% [markdown]
-# The next figure shows the square in a picture of 240x320 pixels, for SegNet-Basic with random initial weights. (An
+# The next figure shows this square in a picture of 240x320 pixels, for SegNet-Basic with random initial weights. (An
 # eighth of its channels is enough, because the field depends only on kernel sizes and pools.)
 
 # %%
@@ -677,10 +674,10 @@ larger = ToyScenes(1, seed=5, size=(240, 320))[0]
 figures.show_receptive_field(larger.image, ts.build("basic", width=1 / 8), "encoder4.pool", (7, 10))
 
 # %% [markdown]
-# The left panel shows all that one number at the bottleneck *can* see, 106x106 pixels. The right panel shows what it
-# *does* use: the brighter a pixel, the more the number changes with it (its gradient). The rim is dark, because many
-# paths lead from the middle of the square to the number, but only a few from its rim. Here is the same for the network
-# trained on street scenes, whose square has 46x46 pixels:
+# The left panel shows everything that one number at the bottleneck *can* see, 106x106 pixels. The right panel shows
+# what it *does* use: the brighter a pixel, the larger the gradient of the number with respect to it. The rim is dark,
+# because many paths lead from the middle of the square to the number, but only a few from its rim. Here is the same
+# figure for the network trained on street scenes, whose square has 46x46 pixels:
 
 # %%
 figures.show_receptive_field(street.image, ready, "encoder4.pool", (3, 4))
@@ -688,7 +685,7 @@ figures.show_receptive_field(street.image, ready, "encoder4.pool", (3, 4))
 # %% [markdown]
 # The dashed square contains half of the gradient. It is much smaller than the yellow square, even after training. Luo
 # et al. (2016) call the part that is actually used the effective receptive field. The dashed square is not centred: a
-# pool passes only one pixel of four, and here these pixels lie mostly to one side.
+# pool passes only one pixel in four, and here these pixels lie mostly to one side.
 #
 # ## Computation
 #
@@ -713,21 +710,20 @@ print(f"{'SegNet-Basic':<15} {total / 1e9:6.2f} G")
 figures.show_costs(vgg16, (360, 480))
 
 # %% [markdown]
-# The three panels have three different shapes. Most parameters are in the middle, where maps are small and have 512
-# channels. Most memory is used at the ends, where maps are large. The work is spread evenly down to the fourth stage,
-# because each pool divides the number of pixels by four, while each stage doubles both the input and the output
-# channels. The fifth stage does not double the channels and costs a quarter. To save resources, you must first decide
-# which ones.
+# Most parameters are in the middle, where maps are small and have 512 channels. Most memory is used at the ends, where
+# maps are large. The work is spread evenly down to the fourth stage, because each pool divides the number of pixels by
+# four, while each stage doubles both the input and the output channels. The fifth stage does not double the channels
+# and costs a quarter of the fourth. To save resources, first decide which of the three matters most.
 #
 # ## Two summaries, read critically
 #
-# Many readers first meet SegNet in a summary. This section examines two published ones, paraphrased: **A**, a web
-# lesson with a short Keras program, and **B**, a summary of the paper. Each claim gets a computation and a verdict.
+# Many readers first meet SegNet in a summary. This section examines two published summaries, paraphrased: **A**, a web
+# lesson with a short Keras program, and **B**, a summary of the paper. A computation tests each claim.
 #
 # ### "No fully connected layers: 134 M become 14.7 M" (B)
 #
-# The section on parameters counted these. **Right** for the encoder; 134 M is VGG16 without its last layer. The whole
-# network has 29.4 M.
+# The section on parameters computed both numbers. The claim is **right** for the encoder; 134 M is the size of VGG16
+# without its last layer. The whole network has 29.4 M.
 #
 # ### "One decoder for each of the 13 encoders; the last feeds a softmax" (B)
 
@@ -738,13 +734,13 @@ for part in ("encoder", "decoder", "classifier"):
 print("unpools:", sum(isinstance(layer, layers.MaxUnpool2d) for layer in vgg16.layers.values()))
 
 # %% [markdown]
-# **Right, if read carefully.** 13 decoder convolutions, including the classifier, mirror 13 encoder convolutions. But
-# there are only five unpools, one for each pool and not one for each convolution.
+# **Right, if read carefully.** The 13 decoder convolutions, including the classifier, mirror the 13 encoder
+# convolutions. But there are only five unpools, one for each pool and not one for each convolution.
 #
 # ### "Two bits per window, at a slight loss of accuracy" (B)
 #
 # Two bits are **right**, as computed above, although the authors' published code stores each index as a 32-bit float.
-# The "loss of accuracy" is easily misunderstood. Nothing is rounded: two bits describe the position exactly.
+# But nothing is rounded: two bits describe the position exactly.
 
 # %%
 pool = layers.MaxPool2d()
@@ -754,9 +750,9 @@ assert np.array_equal(back[back != 0], features[back != 0])
 print(f"{(back != 0).mean():.0%} of the numbers are restored, bit for bit, at their positions")
 
 # %% [markdown]
-# The other three numbers of each window are lost. Whole feature maps would keep them. The paper adds them in
+# The other three numbers of each window are lost. Whole feature maps would keep them. The paper adds these maps in
 # SegNet-Basic-EncoderAddition and gets mIoU 48.5 instead of 47.7 on CamVid's test pictures, with median-frequency
-# balancing (Table 1). This difference is the slight loss.
+# balancing (Table 1). This difference of 0.8 is the slight loss.
 #
 # ### "The decoder upsamples by transposed convolutions" (A)
 
@@ -798,13 +794,14 @@ for prefix in (None, "encoder"):
     )
 
 # %% [markdown]
-# The gradients reach it, through all unpools. Freezing is a choice. The paper trains SegNet end to end, and the
-# published settings give every layer's weights the same learning rate. To measure the effect of this choice, train the
-# same network on the same scenes with and without a frozen encoder. No VGG16 file is available here, so both begin from
-# random weights. (Pictures this small gain nothing from a second thread, hence `set_threads`.)
+# The gradients reach the encoder through all unpools. Freezing the encoder is therefore a choice. The paper trains
+# SegNet end to end, and the published settings give every layer's weights the same learning rate. To measure the effect
+# of this choice, train the same network on the same scenes with and without a frozen encoder. No VGG16 file is
+# available here, so both begin from random weights. (Pictures this small gain nothing from a second thread, so the next
+# cells use one.)
 
 # %% tags=["parameters"] fast="EPOCHS, STREETS, OTHERS = 1, 16, 4"
-EPOCHS, STREETS, OTHERS = 8, 120, 40  # passes over the training scenes, training scenes, test scenes
+EPOCHS, STREETS, OTHERS = 8, 120, 40  # epochs, training scenes, test scenes
 
 # %%
 size = (48, 64)
@@ -831,14 +828,14 @@ ts.runtime.set_threads(threads)
 
 # %% [markdown]
 # **Wrong.** The encoder is trained, in the paper and here. Its weights change considerably, and even in this short
-# training the network is better for it, in G and in mIoU (the mean overlap of prediction and ground truth, lesson 10).
-# How a frozen encoder trained on photographs would do is a different question, which random weights cannot answer;
-# lesson 14 loads such weights.
+# training the network performs better with a trained encoder, in G and in mIoU (the mean overlap of prediction and
+# ground truth, lesson 10). Random weights cannot show how well a frozen encoder works if it was trained on photographs;
+# lesson 14 loads weights of this kind.
 #
 # ### "A generative model" (A)
 #
-# A generative model describes how data are generated. It has a probability (density) of the picture, $p(x)$ or
-# $p(x, y)$, so it can say how likely a picture is, and it can draw new ones. A SegNet computes
+# A generative model describes how data are generated. It defines a probability density of the picture, $p(x)$ or
+# $p(x, y)$, so it can say how likely a picture is and draw new pictures. A SegNet computes
 #
 # $$p(y_{uv} = k \mid x) = \text{softmax}(\text{logits}_{uv})_k$$
 #
@@ -862,7 +859,8 @@ for name, picture in (("street", x), ("noise", static)):
     print(f"{name:<7} mean probability of the winning class {probs.max(-1).mean():.2f}")
 
 # %% [markdown]
-# It also labels noise, with almost as much confidence. The network cannot say whether its input is a street scene.
+# The network also labels noise, with almost as much confidence. The network cannot say whether its input is a street
+# scene.
 #
 # A very simple generative model is a normal distribution of colours for each class, $p(\text{colour} \mid k)$,
 # estimated from the training scenes.
@@ -884,8 +882,8 @@ def log_density(colors):
 
 
 # %% [markdown]
-# This model is much worse at segmentation, but it is generative. It has a density, which distinguishes noise from a
-# street scene. It can also draw a picture: for a given label map, it draws a colour for each pixel.
+# This model is much worse at segmentation, but it is generative. Its density distinguishes noise from a street scene.
+# It can also draw a picture: for a given label map, it draws a colour for each pixel.
 
 # %%
 for name, picture in (("street", x), ("noise", static)):
@@ -900,14 +898,14 @@ figures.show_batch(np.stack([street.image, drawn]), np.stack([street.labels, str
 
 # %% [markdown]
 # On the left are a scene and its labels. On the right is a picture drawn from the model for the same labels; it is
-# coloured noise within each class. A SegNet cannot do even that. **Wrong**: SegNet is a *discriminative* model, because
-# it predicts labels for a given picture.
+# coloured noise within each class. A SegNet cannot draw even such a picture. **Wrong**: SegNet is a *discriminative*
+# model, because it predicts labels for a given picture.
 #
 # ### The formulas of A
 #
 # A writes the encoder as $X^{[l]} = f(W^{[l]} * X^{[l-1]} + b^{[l]})$ with ReLU for $f$, then
-# $Y^{[l]} = \text{pool}(X^{[l]})$, and the decoder as $X^{[l]} = f(W^{[l]} * Y^{[l-1]} + b^{[l]})$. Follow the shapes,
-# with "same" convolutions:
+# $Y^{[l]} = \text{pool}(X^{[l]})$, and the decoder as $X^{[l]} = f(W^{[l]} * Y^{[l-1]} + b^{[l]})$. The next cell
+# follows the shapes through these formulas, with "same" convolutions:
 
 # %%
 H, W = 360, 480
@@ -916,9 +914,9 @@ for step in ("conv", "pool", "conv", "pool", "decoder conv", "decoder conv"):
     print(f"{step:<13} {H}x{W}")
 
 # %% [markdown]
-# With these formulas, the size never increases again. **Incomplete**, and the missing parts include SegNet's main idea.
-# They are (1) the second result of the pool, the indices; (2) unpooling, which uses them; (3) batch norm; (4) a last
-# layer without ReLU, because a logit may be negative. The complete formulas are at the beginning of this lesson.
+# With these formulas, the size never increases again. The formulas are **incomplete**. They lack (1) the second result
+# of the pool, the indices; (2) unpooling, which uses the indices and is SegNet's main idea; (3) batch norm; and (4) a
+# last layer without ReLU, because a logit may be negative.
 #
 # The order within a stage also matters: convolution, batch norm, ReLU, pool (section 3). Exchanging ReLU and pool does
 # not change the result, but other exchanges do:
@@ -945,12 +943,12 @@ print(f"batch norm and pool: {np.abs(pooled_by_2(normalised(a)) - normalised(poo
 # %% [markdown]
 # ReLU never decreases, so the maximum stays the maximum, and pooling first gives the same numbers. (The indices can
 # differ, because after ReLU a window may contain only zeros, a tie.) Batch norm computes its mean and variance from its
-# input, and a negative $\gamma$ reverses the order of the numbers. Exchanging it with ReLU or pool gives a different
-# network.
+# input, and a negative $\gamma$ reverses the order of the numbers. Exchanging batch norm with ReLU or with the pool
+# gives a different network.
 #
 # ### The program of A
 #
-# The program has no indices and no batch norm. It has one class with a sigmoid and accepts only pictures whose sides
+# A's program has no indices and no batch norm. It has one class with a sigmoid and accepts only pictures whose sides
 # are multiples of four:
 
 # %%
@@ -967,8 +965,8 @@ figures.show_network(article, (128, 128))
 
 # %% [markdown]
 # There is no green line: nothing bypasses the bottleneck. The position of each maximum is lost, and repeating pixels
-# cannot restore it. Is the network bad? Train both at half their width to find the road. BF measures how well outlines
-# agree (lesson 10).
+# cannot restore it. Does the network work nevertheless? Train it and `tiny`, both at half their width, to find the
+# road. BF measures how well outlines agree (lesson 10).
 
 # %%
 ts.runtime.set_threads(1)
@@ -981,9 +979,9 @@ for name in ("article", "tiny"):
 ts.runtime.set_threads(threads)
 
 # %% [markdown]
-# It learns. It is a usable encoder-decoder network, but **not a SegNet**. Here `tiny` has fewer parameters and finds
-# the outlines better. But this is one short training with one seed, and the two networks also differ in batch norm,
-# depth and the scaling of the input. Lesson 05 changes only the upsampling.
+# `article` learns. It is a usable encoder-decoder network, but **not a SegNet**. Here `tiny` has fewer parameters and
+# finds the outlines better. But this is one short training run with one seed, and the two networks also differ in batch
+# norm, depth and the scaling of the input. Lesson 05 changes only the upsampling.
 #
 # ### "Strong results at low computational cost" (A)
 
@@ -996,22 +994,23 @@ for name in ("vgg16", "basic", "tiny"):
     print(f"{name:<6} {total:6.1f} G multiply-adds, {encoder:5.1f} G in the encoder; {crossing:.2f} MB of indices")
 
 # %% [markdown]
-# **Half right.** SegNet saves memory, not computation. It needs 107 billion multiply-adds per picture, more than half
-# of them in the decoder. In the paper's own Table 6, a forward pass takes 422 ms, compared with 317 ms for FCN and 110
-# ms for DeepLab-LargeFOV. But SegNet needs 1052 MB in inference, compared with their 1806 MB and 1993 MB.
+# **Half right.** SegNet saves memory, not computation. `vgg16` needs 107 billion multiply-adds per picture, more than
+# half of them in the decoder. In the paper's own Table 6, a forward pass takes 422 ms, compared with 317 ms for FCN and
+# 110 ms for DeepLab-LargeFOV. But SegNet needs only 1052 MB in inference, while FCN needs 1806 MB and DeepLab-LargeFOV
+# needs 1993 MB.
 #
 # ### What both get right
 #
 # A tells its readers to compare the sizes of picture, label map and prediction, to verify the colours of the classes,
-# and to begin with one simple example. Lesson 00 does this too. B explains well why pooling blurs outlines, and why
-# positions must be saved before they are lost. One wrong claim does not make a text worthless, but every claim deserves
-# a computation.
+# and to begin with one simple example. Lesson 00 contains these checks too. B explains well why pooling blurs outlines,
+# and why positions must be saved before they are lost.
 #
 # ## What a SegNet is not
 #
 # Other networks pass whole feature maps to the decoder. U-Net concatenates the encoder's maps with the decoder's; FCN
-# reduces them to class scores and adds these. SegNet passes only positions. The paper compares several decoders with
-# the same encoder (Table 1). The next cell computes what the encoder passes to each decoder at 360x480:
+# reduces the encoder's maps to class scores and adds these scores. SegNet passes only positions. The paper compares
+# several decoders with the same encoder (Table 1). The next cell computes how much data the encoder passes to each
+# decoder at 360x480:
 
 # %%
 names = ("basic", "basic-encoder-addition", "fcn-basic", "fcn-basic-no-dim-reduction", "replication")
@@ -1024,18 +1023,19 @@ figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 
 # %% [markdown]
 # The thick lines are feature maps. Each takes sixteen times as much memory as the indices of the same pool (11.06 MB
-# and 0.69 MB at the first). SegNet does not need them.
+# and 0.69 MB at the first pool).
 #
 # ## What to remember
 #
 # * A SegNet is a straight line of layers. Each pool passes its indices and its input size to the matching unpool. The
 #   last pool is the first to be undone.
-# * Backward is the same line in reverse. No gradient goes back along the indices. `check_model` checks the whole
+# * Backward is the same line in reverse. No gradient flows back along the indices. `check_model` checks the whole
 #   network. If it fails, the wrong tensor nearest the output is the last parameter before the broken layer.
 # * VGG16's convolutions have 14.7 M parameters; with two of its three fully connected layers, they have 134 M. A SegNet
 #   has 29.4 M.
-# * Most parameters are in the middle of a SegNet and most memory is at its ends, while the work is spread everywhere.
+# * Most parameters are in the middle of a SegNet and most memory is at its ends, while the computation is spread more
+#   evenly.
 # * Indices cost two bits per window, a sixteenth of the pooled map in float32.
-# * A number at SegNet-Basic's bottleneck can see 106x106 pixels, but mainly uses fewer.
+# * A number at SegNet-Basic's bottleneck can see 106x106 pixels, but it depends mainly on a smaller area.
 # * SegNet is trained end to end, is discriminative, and upsamples by unpooling, not by transposed convolution.
 # * Before you believe a number in a summary, compute it yourself.

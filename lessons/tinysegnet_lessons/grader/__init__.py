@@ -3,8 +3,8 @@
     grade("conv2d_dx", my_conv2d_dx)     prints one line, or raises WrongAnswer
     exercises()                          returns all exercises by name
 
-An exercise consists of a right answer, test cases and common mistakes, each with a sentence that names it. Exercises
-are in one file per lesson, such as lesson01.py, in a list EXERCISES. New files are found by their names.
+An exercise consists of a right answer, test cases and common mistakes, each with a sentence that names the mistake.
+The exercises of a lesson are the list EXERCISES of its file, such as lesson01.py. New files are found by their names.
 
 Reading order: exercise, compare (what counts as equal), grading, guesses (mistakes that occur in any exercise).
 """

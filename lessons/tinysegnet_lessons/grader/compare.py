@@ -3,7 +3,7 @@
     |got - expected| <= rtol * |expected| + atol * max(1, the largest |expected|)
 
 In float64, rtol is 1e-9 and atol is 1e-10. Summing a hundred numbers of order 1 in another order changes the sum by
-1e-14; a missing eps of 1e-5 changes a result by 1e-6. Integers and booleans must be equal. NaN equals NaN.
+1e-14; a missing eps of 1e-5 changes a result by 1e-6. Integers and booleans must be equal. NaN counts as equal to NaN.
 """
 
 from __future__ import annotations

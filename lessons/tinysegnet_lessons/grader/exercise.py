@@ -22,10 +22,10 @@ class Exercise:
 
     Attributes:
         name: Name of the exercise, unique over all lessons.
-        results: Names of the results, in order. With one name the answer returns that array (or number) itself,
-            with several a tuple.
+        results: Names of the results, in order. An answer with one result returns that array (or number) itself, and
+            an answer with several results returns a tuple.
         reference: Right answer, with the signature of the learner's function.
-        cases: Function that returns argument tuples, the simplest first; the first that fails is reported. For an
+        cases: Function that returns argument tuples, the simplest first. Only the first failure is reported. For an
             exercise that asks for a value instead of a function, the only case is the empty tuple.
         mistakes: Common mistakes: for each hint, a function that makes the mistake.
     """
@@ -42,7 +42,7 @@ def exercises(lesson: str = r"\d\d") -> dict[str, Exercise]:
     """Return every exercise by name, in the order of the lessons.
 
     Args:
-        lesson: Two digits of one lesson, such as "01"; all lessons by default.
+        lesson: Number of one lesson in two digits, such as "01". By default, all lessons are searched.
 
     Raises:
         ValueError: If two exercises have the same name.
@@ -66,6 +66,6 @@ def find_exercise(name: str) -> Exercise:
     known = exercises()
     if name not in known:
         close = get_close_matches(name, known, 1)
-        advice = f"Did you mean {close[0]}?" if close else f"Choose one of {', '.join(known)}"
+        advice = f"Did you mean {close[0]}?" if close else f"Choose one of {', '.join(known)}."
         raise SettingError(f"no exercise is named {name!r}. {advice}")
     return known[name]

@@ -1,4 +1,4 @@
-"""Grading of an answer: try it on every case of its exercise, and explain the first case that fails."""
+"""Grading of an answer: run it on every case of its exercise, and explain the first case that fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["WrongAnswer", "grade"]
 
 
 class WrongAnswer(TinySegNetError, AssertionError):
-    """Error for a wrong answer; the message says where it is wrong and guesses why."""
+    """Error for a wrong answer. The message says where the answer is wrong and suggests why."""
 
     def _render_traceback_(self) -> list[str]:
         """Return the lines that a notebook shows instead of a traceback."""
@@ -30,14 +30,14 @@ class WrongAnswer(TinySegNetError, AssertionError):
 def grade(exercise: str, answer: Any) -> None:
     """Check an answer, and print one line if it is right.
 
-    An exception inside the answer is not caught, because its traceback helps most. A note names the case.
+    An exception inside the answer is not caught, because its traceback helps most. An added note names the case.
 
     Args:
         exercise: Name of the exercise.
         answer: Function, or a value if the exercise asks for one.
 
     Raises:
-        WrongAnswer: If the answer is wrong; the message says where, and which mistake it looks like.
+        WrongAnswer: If the answer is wrong. The message says where it is wrong and which mistake is likely.
         SettingError: If no exercise has that name.
     """
     __tracebackhide__ = True  # a notebook then shows only the learner's own lines
@@ -52,7 +52,7 @@ def grade(exercise: str, answer: Any) -> None:
         except Exception as error:
             if case:
                 shapes = _shapes(found, case)
-                error.add_note(f"{found.name}: raised in case {number + 1} of {len(cases)}: {shapes}")
+                error.add_note(f"{found.name}: this error occurred in case {number + 1} of {len(cases)}: {shapes}")
             raise
         if problem is not None:
             raise WrongAnswer(_message(found, answer, cases[: number + 1], problem))
@@ -74,7 +74,7 @@ class _Mismatch:
     expected: Any = None
 
     def same_as(self, other: _Mismatch | None) -> bool:
-        """Return whether the other is the same mistake, with the same numbers."""
+        """Return whether the other mismatch is the same mistake with the same numbers."""
         if other is None or (self.kind, self.at) != (other.kind, other.at):
             return False
         if isinstance(self.got, np.ndarray):

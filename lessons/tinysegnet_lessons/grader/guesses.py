@@ -1,7 +1,7 @@
-"""Guesses at mistakes that can occur in any exercise, from the numbers alone.
+"""Guesses at mistakes that can occur in any exercise, based on the numbers alone.
 
-Most guesses come from `gradcheck.hints`, which examines wrong gradients in the same way. They are reworded with "your
-result" and "expected". Guesses about wrong shapes are added, because a gradient check compares equal shapes only.
+Most guesses come from `gradcheck.hints`, which examines wrong gradients in the same way. Their wording is adapted to
+results. Guesses about wrong shapes are added, because a gradient check compares equal shapes only.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ MAX_ORDERS = 120
 
 
 def guess_shape(got: np.ndarray, expected: np.ndarray) -> str | None:
-    """Guess why the shape is wrong: axes are reordered, kept, not summed or summed, or a border is missing."""
+    """Guess why the shape is wrong: reordered axes, extra axes, a missing or superfluous sum, or a wrong border."""
     if got.ndim == expected.ndim and sorted(got.shape) == sorted(expected.shape):
         for order in itertools.islice(itertools.permutations(range(got.ndim)), MAX_ORDERS):
             if equal(got.transpose(order), expected):
-                return f"It is transposed: yours.transpose{order} would be right."
+                return f"Your result is transposed: yours.transpose{order} would be right."
         return "The axes are in the wrong order."
     if equal(got.squeeze(), expected.squeeze()):
-        return "The numbers are right, but there is an axis of length 1 too many or too few (keepdims?)."
+        return "The numbers are right, but an axis of length 1 is superfluous or missing. Check keepdims."
     return _not_summed(got, expected) or _broadcast(got, expected) or _cropped(got, expected)
 
 
@@ -51,7 +51,7 @@ def _not_summed(got, expected) -> str | None:
     for count in range(1, got.ndim + 1):
         for axes in itertools.combinations(range(got.ndim), count):
             if equal(got.sum(axes), expected):
-                return f"A sum is missing: the sum of yours over axes {axes} would be right."
+                return f"A sum is missing: the sum of your result over axes {axes} would be right."
     return None
 
 
@@ -60,7 +60,7 @@ def _broadcast(got, expected) -> str | None:
         for count in range(1, expected.ndim + 1):
             for axes in itertools.combinations(range(expected.ndim), count):
                 if equal(got, np.asarray(expected.sum(axes))):
-                    return f"It is summed over axes {axes}, which must stay."
+                    return f"Your result is summed over axes {axes}, but these axes must remain."
     return None
 
 
@@ -99,19 +99,19 @@ def guess_values(
     if (bad := ~np.isfinite(got) & np.isfinite(expected)).any():
         return _not_finite(got, bad)
     if dtype.kind in "iub" and np.mod(expected, 1).any():
-        return f"Its dtype is {dtype}, so fractions were lost. Create the array with the dtype of the input."
+        return f"Your result's dtype is {dtype}, so fractions were lost. Create the array with the dtype of the input."
     if not np.isfinite(expected).all():
         return None
     apart = float(np.abs(got - expected).max())
     if np.linalg.norm(got - expected) <= NEARLY * np.linalg.norm(expected):
         low = dtype in (np.float32, np.float16)
         cause = f"Was it computed in {dtype}?" if low else "Is a small constant such as eps missing or different?"
-        return f"It is nearly right, with a largest error of {apart:.1e}. {cause}"
+        return f"Your result is nearly right, with a largest error of {apart:.1e}. {cause}"
     scene = Scene(_same_shape(arguments, got), arguments, _sizes(arguments), _only_sample(arguments, right),
                   lambda name, value: _or_nothing(yours(**{name: value})))  # fmt: skip
     with np.errstate(all="ignore"):
         hint = find_hint(got, expected, wrong, scene)
-    if hint is None or (got.size == 1 and "everywhere" in hint):  # a number is always a multiple of another
+    if hint is None or (got.size == 1 and "everywhere" in hint):  # one number is always a multiple of another
         return None
     return _told(hint)
 
@@ -128,7 +128,7 @@ def _told(hint: str) -> str:
 
 
 def _same_shape(arguments, got) -> np.ndarray:
-    """Return an argument with the shape of the result, or zeros, which explain nothing."""
+    """Return an argument with the shape of the result, or zeros if there is none."""
     for value in arguments.values():
         if isinstance(value, np.ndarray) and value.shape == got.shape and value.dtype.kind == "f":
             return value
@@ -136,7 +136,7 @@ def _same_shape(arguments, got) -> np.ndarray:
 
 
 def _batch(arguments) -> np.ndarray | None:
-    """Return the argument that is a batch: the first of those with the most axes."""
+    """Return the argument that is a batch: the first argument with the most axes."""
     arrays = [value for value in arguments.values() if isinstance(value, np.ndarray) and value.ndim > 1]
     return max(arrays, key=lambda array: array.ndim, default=None)
 

@@ -46,7 +46,7 @@ def _accuracy_cases():
     cases = []
     for H, W, K, void in ((2, 3, 3, False), (4, 5, 3, True), (6, 3, 4, True)):
         logits, labels = rng.standard_normal((H, W, K)), rng.integers(0, K, (H, W))
-        labels[0] = logits[0].argmax(-1)  # some are right
+        labels[0] = logits[0].argmax(-1)  # some predictions are right
         if void:
             labels[rng.random((H, W)) < 0.3] = 11
         cases.append((logits, labels, 11))

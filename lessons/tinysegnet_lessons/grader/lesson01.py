@@ -132,9 +132,9 @@ EXERCISES = [
         mistakes={
             "The + 1 is missing: with stride 1 the kernel fits at H + 2*padding - K + 1 positions.":
                 lambda H, K, stride, padding: (H + 2 * padding - K) // stride,
-            "The padding counts only once. It is on both sides, so use 2 * padding.":
+            "The padding counts only once, but it is on both sides. Use 2 * padding.":
                 lambda H, K, stride, padding: (H + padding - K) // stride + 1,
-            "The division rounds up. An incomplete step at the end gives no output, so round down.":
+            "The division rounds up. An incomplete step gives no output, so round down.":
                 lambda H, K, stride, padding: -(-(H + 2 * padding - K) // stride) + 1,
             "The stride is missing.": lambda H, K, stride, padding: H + 2 * padding - K + 1,
         },
@@ -147,7 +147,7 @@ EXERCISES = [
                        ((3, 2) * 4, (1, 2) * 4)],
         mistakes={
             "Every kernel adds K pixels, but it must add only K - 1.": lambda kernels, strides: sum(kernels),
-            "The strides are missing. After a stride of 2, one step is two input pixels.":
+            "The strides are missing. After a stride of 2, one step spans two input pixels.":
                 lambda kernels, strides: 1 + sum(K - 1 for K in kernels),
             "A stride is applied to its own kernel, but it must affect only later layers.": _jump_first,
             "The kernel sizes are multiplied; the field grows by addition.":

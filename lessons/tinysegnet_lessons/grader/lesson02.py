@@ -137,19 +137,20 @@ EXERCISES = [
         reference=_conv1d_dx,
         cases=_line_cases,
         mistakes={
-            "The kernel is not flipped. dout[u] goes back to x[u + i - K // 2] through w[i] "
-            "(np.convolve flips by itself).":
+            "The kernel is not flipped. dout[u] goes back to x[u + i - K // 2] through w[i]. "
+            "np.convolve itself flips the kernel.":
                 lambda dout, weight: np.convolve(dout, weight[::-1], "same"),
             "Everything is too far to the right. The padding in front is not removed.":
                 lambda dout, weight: np.convolve(dout, weight)[: len(dout)],
             "Everything is too far to the left. The whole padding was removed in front.":
                 lambda dout, weight: np.convolve(dout, weight)[len(weight) - 1 :],
             "The line wraps around at its ends, but beyond the border there are zeros.": _conv1d_wrapped,
-            "The border gets no gradient. There some taps fall outside, but the others still count.":
+            "The border gets no gradient, but the taps that fall inside the line must count.":
                 _conv1d_edge_taps_left_out,
             "Only the middle tap is used, but every tap of the kernel sends a share back.":
                 lambda dout, weight: dout * weight[len(weight) // 2],
-            "It is right only for three weights. Loop over len(weight) and crop len(weight) // 2.": _conv1d_three_taps,
+            "The answer is right only for three weights. Loop over len(weight) and crop len(weight) // 2.":
+                _conv1d_three_taps,
             EMPTY: lambda dout, weight: np.convolve(dout, weight)[len(weight) // 2 : -(len(weight) // 2)],
         },
     ),
@@ -159,7 +160,7 @@ EXERCISES = [
         reference=_dx,
         cases=_dx_cases,
         mistakes={
-            "The kernel is the wrong way round. Tap (i, j) sends dout to where it read its pixels.":
+            "The kernel is rotated by 180 degrees. Tap (i, j) sends dout back to the pixels that it read.":
                 lambda dout, weight: _dx(dout, weight[::-1, ::-1]),
             "The taps assign their shares, so only the last ones remain. Add them up with +=.": _dx_assigned,
             "The kernel's rows and columns are exchanged; i counts rows and j counts columns.":
@@ -187,12 +188,13 @@ EXERCISES = [
             "dweight counts the last sample only. Add to it instead of overwriting it.": _dweight_of_sample(-1),
             "dweight is divided by the number of samples, but it must be the sum.":
                 lambda x, dout, K: (_parameters(x, dout, K)[0] / len(x), dout.sum((0, 1, 2))),
-            "The picture wraps around at its borders (np.roll?), but beyond them there are zeros.": _dweight_wrapped,
+            "The picture wraps around at its borders, as with np.roll, but beyond them there are zeros.":
+                _dweight_wrapped,
             "dbias is a mean. The bias was added at every pixel, so its gradient is the sum.":
                 _dbias_changed(lambda dout: dout.mean((0, 1, 2))),
-            "dbias is a single number, but there are F of them. Sum over samples, rows and columns.":
+            "dbias is a single number, but it must have F entries. Sum over samples, rows and columns.":
                 _dbias_changed(lambda dout: dout.sum()),
-            "dbias counts the first sample only. Sum over the samples too.":
+            "dbias counts the first sample only. Also sum over the samples.":
                 _dbias_changed(lambda dout: dout[0].sum((0, 1))),
             "All the padding of x is at the end. Put K // 2 zeros on each side.": _dweight_padded((0, 0)),
             "All the padding of x is in front. Put K // 2 zeros on each side.": _dweight_padded((1, 1)),

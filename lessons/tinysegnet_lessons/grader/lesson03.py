@@ -12,7 +12,7 @@ def _cubes(x):
 
 
 def _ends(x):
-    """Multiply the first row by the square of the last; needs the shape."""
+    """Multiply the first row by the square of the last, which requires the shape of x."""
     return float((x[0] * x[-1] ** 2).sum())
 
 
@@ -117,13 +117,13 @@ EXERCISES = [
                 lambda f, x, h: _numeric_gradient(f, x, h, left=0.0),
             "This is the backward difference. Step h to the right as well, and divide by 2 h.":
                 lambda f, x, h: _numeric_gradient(f, x, h, right=0.0),
-            "It is divided by h, but the two points are 2 h apart.":
+            "The difference is divided by h, but the two points are 2 h apart.":
                 lambda f, x, h: _numeric_gradient(f, x, h, divisor=h),
             "An entry that was moved is not restored before the next one is moved.": _never_put_back,
             "A whole row is moved at once. Move one entry at a time: for index in np.ndindex(x.shape).": _row_at_once,
             "This is the change of f, not its slope. The division by 2 h is missing.":
                 lambda f, x, h: _numeric_gradient(f, x, h, divisor=1.0),
-            "It is zero everywhere. Perhaps up and down are the same array (up = x, down = x), or the "
+            "The gradient is zero everywhere. Perhaps up and down are the same array (up = x, down = x), or the "
             "results are not stored.": lambda f, x, h: np.zeros(x.shape),
             "The step is much smaller than the argument h. Move by h, and divide by 2 h.":
                 lambda f, x, h: _numeric_gradient(f, x, 1e-5),
@@ -150,7 +150,7 @@ EXERCISES = [
                 lambda a, n, F, h: _excess(a, n, F, h, rtol=0.0),
             "This takes the larger of the two parts, but they must be added.":
                 lambda a, n, F, h: _excess(a, n, F, h, join=np.maximum),
-            "The noise is multiplied by h. It grows when the step shrinks, so use F / h.": _floor_times_h,
+            "The noise is multiplied by h, but it grows when the step shrinks. Use F / h.": _floor_times_h,
             "F is missing. The noise grows with the size of the terms that are summed.": _floor_without_F,
             "The factor 10 is missing. Ten times the noise is allowed.":
                 lambda a, n, F, h: _excess(a, n, F, h, floor=1.0),

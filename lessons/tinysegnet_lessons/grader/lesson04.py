@@ -18,7 +18,7 @@ def _relu_cases():
     small = np.array([[-2.0, 0.0, 3.0], [0.5, -1.0, 0.0]])
     cases = [(np.array([[1.0, 2.0, -3.0], [4.0, -5.0, -6.0]]), small)]
     for shape in ((2, 3, 4, 2), (3, 5, 1, 3)):
-        x = rng.standard_normal(shape).round(1)  # some are 0
+        x = rng.standard_normal(shape).round(1)  # some numbers are 0
         cases.append((rng.standard_normal(shape), x))
     return cases
 
@@ -127,7 +127,8 @@ EXERCISES = [
             "eps is outside the root. Use 1 / sqrt(var + eps).":
                 _forward_by(scale=lambda v, eps: 1 / (np.sqrt(v) + eps)),
             "eps is missing. Use 1 / sqrt(var + eps).": _forward_by(scale=lambda v, eps: 1 / np.sqrt(v)),
-            "It divides by the variance. The root is missing.": _forward_by(scale=lambda v, eps: 1 / (v + eps)),
+            "The numbers are divided by the variance. The root is missing.":
+                _forward_by(scale=lambda v, eps: 1 / (v + eps)),
             "gamma and beta are exchanged; gamma is the factor.":
                 _forward_by(affine=lambda x_hat, gamma, beta: beta * x_hat + gamma),
             "gamma and beta are missing in out = gamma * x_hat + beta.":

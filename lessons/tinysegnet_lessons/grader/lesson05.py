@@ -64,12 +64,12 @@ def _unpool_cases():
 
 def _pool_backward_cases():
     rng = np.random.default_rng(2)
-    pictures = _pictures(OVERLAPPING, seed=7)  # in the first picture each mistake finds another pixel
+    pictures = _pictures(OVERLAPPING, seed=7)  # in the first picture each mistake finds a different pixel
     return [(rng.standard_normal((len(x), x.shape[1] // 2, x.shape[2] // 2, x.shape[3])), x) for x in pictures]
 
 
 def _unpool_backward_cases():
-    rng = np.random.default_rng(5)  # in the first case each mistake reads another pixel
+    rng = np.random.default_rng(5)  # in the first case each mistake reads a different pixel
     return [(rng.standard_normal(x.shape), _pool(x)[1]) for x in _pictures(EVEN + ODD)]
 
 
@@ -141,7 +141,7 @@ def _one_channel(z, position, output_size):
 
 
 def _overlapping(share, add=True, step=2):
-    """Return a backward in which share(window 3x3) gives each pixel's share of the gradient."""
+    """Return a backward in which share(window) gives each pixel's share of the gradient of a 3x3 window."""
 
     def wrong(dout, x):
         dx = np.zeros(x.shape)
@@ -197,8 +197,8 @@ EXERCISES = [
         reference=_pool,
         cases=lambda: [(x,) for x in _pictures(EVEN)],
         mistakes={
-            "In a tie this takes the last number, but the first in reading order must win.": _last_maximum,
-            "position counts down the columns. In reading order it is 2 * i + j.": _down_first,
+            "At a tie, this takes the last number, but the first in reading order must win.": _last_maximum,
+            "position counts down the columns, but in reading order it is 2 * i + j.": _down_first,
             "position is the place in the whole picture, but it must be the place in the window, 0..3.": _flat_index,
             "All channels have the same position, but each channel has its own maximum.": _one_for_all_channels,
             "This takes the largest absolute value, but -3 is smaller than 1.": _absolute,
@@ -216,9 +216,9 @@ EXERCISES = [
         reference=_unpool,
         cases=_unpool_cases,
         mistakes={
-            "The size is (2 * h, 2 * w), one too many for odd sizes. Use output_size.": _always_double,
-            "The value is at all four pixels, but it belongs to one, and the others are 0.": _all_four,
-            "The value is always at the first pixel of the window. position is not used.": _first_corner,
+            "The size is (2 * h, 2 * w), which is one too large for odd sizes. Use output_size.": _always_double,
+            "The value is at all four pixels, but it belongs at one, and the others must be 0.": _all_four,
+            "The value is always at the first pixel of the window, but it must be at position.": _first_corner,
             "Rows and columns of the window are exchanged. Use i = position // 2 and j = position % 2.":
                 _unpool_swapped,
             "All channels use the position of the first, but each channel has its own.": _one_channel,
@@ -232,11 +232,11 @@ EXERCISES = [
         mistakes={
             "A pixel that is the maximum of several windows got one gradient only. Add them up with +=.":
                 _overlapping(_first, add=False),
-            "In a tie every maximum got the gradient, but only the first must get it.":
+            "At a tie, every maximum got the gradient, but only the first must get it.":
                 _overlapping(_every),
-            "In a tie the gradient was shared, but the first maximum must get all of it.":
+            "At a tie, the gradient was shared, but the first maximum must get all of it.":
                 _overlapping(lambda window: _every(window) / _every(window).sum()),
-            "In a tie the last maximum got the gradient, but the first must get it.": _overlapping(_last),
+            "At a tie, the last maximum got the gradient, but the first must get it.": _overlapping(_last),
             "All pixels of the window got the gradient, but only the maximum must get it.":
                 _overlapping(np.ones_like),
             "The gradient went to the first pixel of the window instead of the maximum.":
@@ -251,15 +251,15 @@ EXERCISES = [
         reference=_unpool_backward,
         cases=_unpool_backward_cases,
         mistakes={
-            "It always reads the first pixel of the window. position is not used.":
+            "This always reads the first pixel of the window, but it must read the one at position.":
                 lambda dout, position: _unpool_backward(dout, np.zeros_like(position)),
-            "It sums the window, but the three zeros that forward wrote pass no gradient on.":
+            "This sums the window, but the three zeros that forward wrote pass no gradient on.":
                 lambda dout, position: _windows(_full(dout)).sum(3),
-            "It takes the maximum of dout, but forward has already fixed the position.":
+            "This takes the maximum of dout, but forward has already fixed the position.":
                 lambda dout, position: _pool(dout)[0],
             "Rows and columns of the window are exchanged. Use i = position // 2 and j = position % 2.":
                 lambda dout, position: _unpool_backward(_full(dout), _swapped(position)),
-            "It is wrong for odd widths. A row of the picture has W pixels, not 2 * w.": _last_columns_wrong,
+            "The result is wrong for odd widths. A row of the picture has W pixels, not 2 * w.": _last_columns_wrong,
             "All channels use the position of the first, but each channel has its own.":
                 lambda dout, position: _unpool_backward(dout, np.broadcast_to(position[..., :1], position.shape)),
         },

@@ -171,11 +171,11 @@ EXERCISES = [
         mistakes={
             "Large logits overflow. Subtract the largest logit of each pixel before exp.":
                 _softmax_shifted_by(lambda logits: 0),
-            "The largest logit of all pixels is subtracted, so others underflow. Use max(-1, keepdims=True).":
+            "The largest logit of all pixels is subtracted, so other pixels underflow. Use max(-1, keepdims=True).":
                 _softmax_shifted_by(np.max),
             "The mean of the logits is subtracted, so exp can overflow. Subtract the largest logit.":
                 _softmax_shifted_by(lambda logits: logits.mean(-1, keepdims=True)),
-            "The probabilities of all pixels sum to 1, but those of each pixel must. Use sum(-1).":
+            "All probabilities together sum to 1, but those of each pixel must sum to 1. Use sum(-1).":
                 _normalised_over(None),
             "The sum runs over pixels instead of classes. The classes are the last axis.": _normalised_over(-2),
             "The division by the sum is missing.": lambda logits: np.exp(logits - logits.max(-1, keepdims=True)),
@@ -192,7 +192,7 @@ EXERCISES = [
         mistakes={
             "Void pixels count in the divisor. Divide by the number of labelled pixels.":
                 _reduced(lambda s, labelled: s[labelled].sum() / labelled.size),
-            "Void pixels count as class 0. Leave them out.": _reduced(lambda s, labelled: s.mean()),
+            "Void pixels count as class 0. Leave void pixels out.": _reduced(lambda s, labelled: s.mean()),
             "This is the sum. Divide by the number of labelled pixels.":
                 _reduced(lambda s, labelled: s[labelled].sum()),
             "This is the mean of the pictures' means. All labelled pixels must count equally.":
@@ -221,7 +221,7 @@ EXERCISES = [
             "Void pixels get the gradient of class 0, but theirs must be 0.": _gradient_by(void=1),
             "Void pixels get p as their gradient, but theirs must be 0.":
                 _void_is_pushed_down,
-            "This is p alone. Subtract 1 at the pixel's class.": _gradient_by(hot=0),
+            "This is only p. Subtract 1 at the pixel's class.": _gradient_by(hot=0),
             "The sign is wrong. Use p - y, not y - p.": _gradient_by(scale=lambda labelled: -1 / labelled.sum()),
             "Only the logit of the right class gets a gradient, but all logits affect the softmax.":
                 _only_the_right_class,
@@ -236,10 +236,10 @@ EXERCISES = [
         cases=_weight_cases,
         mistakes={
             "Void counts in the median. It is the last entry and not a class.": _weights_by(void=True),
-            "It divides by all pixels. Divide by those of the images in which the class occurs.":
+            "The divisor is all pixels. Divide by the pixels of the images in which the class occurs.":
                 _weights_by(frequency=lambda pixels, image_pixels: pixels / pixels.sum()),
             "This is 1 / frequency. The median is missing.": _weights_by(middle=lambda freq: 1.0),
-            "The mean frequency is divided by the frequency, but it must be the median.": _weights_by(middle=np.mean),
+            "The mean frequency is used, but it must be the median frequency.": _weights_by(middle=np.mean),
             "The weights are inverted. A rare class must get a large weight.":
                 _weights_by(weight=lambda mid, freq: freq / mid),
             "A class that does not occur counts in the median. Use only the classes that occur.":

@@ -244,7 +244,7 @@ EXERCISES = [
         mistakes={
             "A kernel adds K - 1 jumps to the field, not K.":
                 _fields_with(lambda f, j, k: (f + k * j, j), _pool, _unpool),
-            "The jump is missing. After a pool a step is two input pixels, so multiply K - 1 by the jump.":
+            "The jump is missing. After a pool, a step spans two input pixels, so multiply K - 1 by the jump.":
                 _fields_with(lambda f, j, k: (f + k - 1, j), _pool, _unpool),
             "The pool uses the new jump, but its own window still uses the old one.":
                 _fields_with(_conv, lambda f, j, k: (f + (k - 1) * j * k, j * k), _unpool),
@@ -264,7 +264,7 @@ EXERCISES = [
         reference=_index_bytes,
         cases=lambda: [(5, 7, 8), (180, 240, 64), (45, 60, 64), (23, 30, 512), (8, 6, 3), (21, 27, 10), (1, 1, 1)],
         mistakes={
-            "This is one byte per index, but four indices of two bits share a byte.":
+            "This counts one byte per index, but four indices of two bits share a byte.":
                 lambda H, W, C: -(-H // 2) * -(-W // 2) * C,
             "H * W * C / 16 is right only without rounding. Round up H / 2, W / 2 and C / 4 first.":
                 lambda H, W, C: H * W * C / 16,
@@ -272,10 +272,10 @@ EXERCISES = [
                 lambda H, W, C: -(-H // 2) * -(-W // 2) * -(-C // 4) * 8,
             "This counts every pixel of the map, but there is one index per window.":
                 lambda H, W, C: H * W * -(-C // 4),
-            "This is eight bytes per index, as for int64.": lambda H, W, C: -(-H // 2) * -(-W // 2) * C * 8,
+            "This counts eight bytes per index, as for int64.": lambda H, W, C: -(-H // 2) * -(-W // 2) * C * 8,
             "The size is rounded down, but a clipped window counts: 45 rows give 23.":
                 lambda H, W, C: (H // 2) * (W // 2) * -(-C // 4),
-            "Pixels share bytes, but each pixel must have C / 4 whole bytes, rounded up.":
+            "Pixels share bytes, but each pixel must have whole bytes: C / 4, rounded up.":
                 lambda H, W, C: -(-(-(-H // 2) * -(-W // 2) * C) // 4),
             "C / 4 is rounded down, but three channels need a byte.":
                 lambda H, W, C: -(-H // 2) * -(-W // 2) * (C // 4),
@@ -293,7 +293,7 @@ EXERCISES = [
             "The unpool doubles the size, but it must restore the input size of its pool: 23 becomes 45.": _doubled,
             "The order is wrong. The last pool is undone first, so take the sizes from the end.": _oldest_pool_first,
             "A decoder stage has the output size of its pool, but it must have the input size.": _after_the_pool,
-            "The decoder stages have the encoder's channels. Take those in `decoder`.": _encoder_channels,
+            "The decoder stages have the encoder's channels. Take the channels in `decoder`.": _encoder_channels,
         },
     ),
     Exercise(
