@@ -45,7 +45,7 @@ def read_torch(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarra
 
 
 class _Reader(io.BufferedReader):
-    """A file with limited reads, since zipfile would read a directory of any claimed length."""
+    """A file that refuses large reads, because zipfile would read a directory of any claimed length."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > 4 * MAX_HEADER_BYTES:
@@ -58,7 +58,7 @@ def _check_promised_digest(path: Path) -> None:
         with open(path, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if not found.startswith(promised[1]):
-            wrong = f"its SHA-256 begins with {found[:8]}, but its name says {promised[1]}"
+            wrong = f"its SHA-256 begins with {found[:8]}, but its name contains {promised[1]}"
             raise CheckpointError(f"damaged: {wrong}. Download it again")
 
 

@@ -2,8 +2,8 @@
 
     read_arrays(path) returns {"features.0.weight": array (64, 3, 3, 3), ...}
 
-The content determines the format, not the name. Nothing in a file is executed, and claimed sizes are compared with the
-size of the file before memory is allocated.
+The format is recognised by the content of the file, not by its name. Nothing in a file is executed, and claimed sizes
+are compared with the size of the file before memory is allocated.
 """
 
 import os
