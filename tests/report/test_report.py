@@ -26,7 +26,7 @@ VOID = {"meta", "img", "source", "br", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """Collects tags, attributes and text, and fails on tags that are not nested properly."""
+    """A parser that collects tags, attributes and text, and fails if tags are not nested properly."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

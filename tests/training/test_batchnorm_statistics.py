@@ -1,4 +1,4 @@
-"""Exact statistics of batch norm: they match those of all pixels at once, and nothing else changes."""
+"""Exact statistics of batch norm match those of all pixels at once, and nothing else changes."""
 
 import numpy as np
 import pytest

@@ -60,7 +60,7 @@ def test_overlay_draws_a_boundary_one_pixel_wide_and_stronger():
     out = viz.overlay(GREY, halves(), TWO, alpha=0.5).astype(int)
     towards_grass = out[3, :, 1]
     assert towards_grass[3] > towards_grass[2] == towards_grass[1]
-    assert out[3, 4].tolist() == out[3, 6].tolist()  # one side only
+    assert out[3, 4].tolist() == out[3, 6].tolist()  # the boundary is on one side only
 
 
 def test_overlay_takes_floats_and_clips_them():

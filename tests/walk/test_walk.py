@@ -18,8 +18,8 @@ from tinysegnet.walk.overview import describe_weighting
 from tinysegnet.walk.payload import PLANS, Blobs, TooLarge, even_grid, pack_weight
 from tinysegnet.walk.trace import definition, trace
 
-STEP = 1e-5  # of finite differences
-PAGE = import_module("tinysegnet.walk.page")  # ts.walk is the function
+STEP = 1e-5  # step of the finite differences
+PAGE = import_module("tinysegnet.walk.page")  # as ts.walk is the function
 
 
 quick = pytest.mark.usefixtures("without_compiling")
@@ -360,7 +360,7 @@ def test_page_escapes_titles_and_names():
     assert "<b>land" not in walk.page
     page = Page(walk.page)
     assert page.data["title"].endswith("</script><!-- {{ data }}")
-    assert walk.page.count("<!--") == 1  # of the mark
+    assert walk.page.count("<!--") == 1  # the mark at the beginning
     assert [one["name"] for one in page.data["classes"]] == list(FIVE.names)
     assert not re.search(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//", walk.page)
 

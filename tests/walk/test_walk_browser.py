@@ -1,4 +1,4 @@
-"""A walk in a real browser: steps, slider, keys, clicks, and sums that add up, without errors and requests."""
+"""A walk in a real browser: steps, slider, keys, clicks, and sums that add up, without errors or requests."""
 
 import numpy as np
 import pytest
@@ -16,8 +16,8 @@ DRAWN = (EVERY_KIND, "basic", "article", "bilinear-interpolation", "fcn-basic", 
          "bayesian-basic", "basic-single-channel-decoder")  # fmt: skip
 MINUS = "\N{MINUS SIGN}"
 
-# For every step, at the corners and the middle of its grid, in the first, a middle and the last channel: the number
-# that the page computes, and the network's number.
+# Returns, for every step, at the corners and the middle of its grid, in the first, a middle and the last channel, the
+# number that the page computes and the network's number.
 EVERY_SUM = """async () => {
   const found = [];
   for (const step of steps.slice(1)) {

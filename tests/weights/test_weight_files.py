@@ -79,7 +79,7 @@ def test_views_of_one_storage_become_separate_arrays(tmp_path, write):
 
 
 def test_parameters_and_the_attributes_of_a_dict_are_read(tmp_path):
-    """state_dict(keep_vars=True) contains parameters, and every state_dict() has the versions of its modules."""
+    """state_dict(keep_vars=True) contains parameters, and every state_dict() contains the versions of its modules."""
     parameter = Call(
         Name("torch._utils", "_rebuild_parameter"), (tensor(Stored("0", 2), 0, (2,), (1,)), True, NO_HOOKS)
     )

@@ -43,7 +43,7 @@ class Augment:
         if not 1 <= self.scale[0] <= self.scale[1]:
             raise SettingError(f"scale: {self.scale} is not a valid range. Choose (low, high) with 1 <= low <= high.")
         if not 0 <= self.color_jitter < 1:
-            raise SettingError(f"color_jitter: {self.color_jitter} is not in the range 0 <= j < 1.")
+            raise SettingError(f"color_jitter: {self.color_jitter} is out of range. Choose 0 <= strength < 1.")
 
     def __call__(
         self, sample: Sample, *, rng: np.random.Generator, size: tuple[int, int]

@@ -64,12 +64,12 @@ class RunFolder:
 
     def _check_no_run(self) -> None:
         if os.path.exists(self.path / "config.json"):  # unlike Path.exists, False for an invalid name
-            raise DataError(f"{self.path}: the folder already contains a run. Choose another --name, continue it with "
+            raise DataError(f"{self.path}: the folder already contains a run. Choose another --name, resume it with "
                             f"--resume {shlex.quote(str(self.path))}, or move the folder away.")  # fmt: skip
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
-        """Open the folder of a stopped run; `fit` continues it. Raises DataError or CheckpointError."""
+        """Open the folder of a stopped run, which `fit` continues. Raises DataError or CheckpointError."""
         folder = cls.__new__(cls)
         folder.path, folder.config, folder._begun = Path(path), read_config(path), True
         folder.resumed = checkpoint.read(folder.path / "last.safetensors")

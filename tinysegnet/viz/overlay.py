@@ -1,7 +1,7 @@
 """Pictures (H, W, 3) combined with their label maps (H, W); all functions take and return arrays.
 
-Unlabelled pixels have the palette's ignore_label or any other value that is not a class. They never get a class
-colour: overlays leave them unchanged, and label maps hatch them.
+Unlabelled pixels have the palette's ignore_label or any other value that is not a class. They never get a class colour:
+overlays leave these pixels unchanged, and label maps hatch them.
 """
 
 import numpy as np
@@ -39,7 +39,7 @@ def error_picture(image: np.ndarray, labels: np.ndarray, prediction: np.ndarray,
     image = as_uint8(image)
     labels, prediction = _labels_for(image, labels), _labels_for(image, prediction)
     grey = (image @ LUMA)[..., None]
-    # A little of the picture stays visible under the red, to show what was mistaken.
+    # The picture remains faintly visible under the red, to show what was misclassified.
     wrong = 0.75 * np.array(WRONG, np.float32) + 0.25 * grey
     out = np.where((labels != prediction)[..., None], wrong, 36 + 0.42 * grey)
     out = np.where(is_class(labels, palette)[..., None], out, hatch(*labels.shape, dark=True))

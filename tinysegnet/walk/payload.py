@@ -4,7 +4,7 @@
     numbers    float32, at the pixels that the sums of a grid of pixels read, for the shown channels or for all
     weights    float32, those that the shown channels need, forward and backward
 
-Each is compressed with zlib and encoded in base64. A `Plan` sets the amounts; the largest plan that fits is used.
+Each is compressed with zlib and encoded in base64. A `Plan` sets the amount of data; the largest that fits is used.
 """
 
 import base64
@@ -17,11 +17,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Plan:
-    """The amount of data in a page. The largest plan has the lowest limit, since large pages open slowly."""
+    """The amount of data in a page. The largest plan has the lowest byte limit, because large pages open slowly."""
 
     channels: int  # maximum number of shown channels per array
     pixels: int  # minimum number of pixels per array whose sums can be shown
-    gradients: int  # the same for gradients
+    gradients: int  # the same minimum for gradients
     max_bytes: int
 
 
@@ -38,7 +38,7 @@ PLANS = (
 
 
 class TooLarge(Exception):
-    """The blobs are larger than the page may be."""
+    """The blobs exceed the maximum size of the page."""
 
 
 class Blobs:
@@ -79,7 +79,7 @@ class PageTensor:
         self.require(self.clickable)
 
     def require(self, pixels: np.ndarray) -> None:
-        """Keep the exact values of these pixels, (H, W) bool."""
+        """Store exact values at the pixels where `pixels`, (H, W) bool, is True."""
         self._exact |= pixels
 
     def pack(self, blobs: Blobs) -> dict[str, Any]:
@@ -167,12 +167,12 @@ def _statistics(array: np.ndarray) -> dict[str, Any]:
 
 
 def as_float(value: Any) -> float | None:
-    """Round to the nine digits that identify a float32; return None for non-finite numbers, as JSON has none."""
+    """Round to the nine digits that identify a float32; return None for non-finite numbers, which JSON lacks."""
     return float(f"{float(value):.9g}") if np.isfinite(value) else None
 
 
 def pack_weight(weight: np.ndarray, shown: dict[str, int], blobs: Blobs) -> dict[str, Any]:
-    """Encode a weight (KH, KW, larger side's channels, smaller side's): whole, or what the shown channels need.
+    """Encode a weight (KH, KW, larger side's channels, smaller side's), or only what the shown channels need.
 
     shown: the number of shown channels of the "large" side, the "small" side, or both.
     """

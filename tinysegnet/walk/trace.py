@@ -1,8 +1,9 @@
 """A run of a network with every array kept: forward, loss and backward.
 
-It uses float64 and the NumPy definitions of the ops, the same code that the page prints, so that a sum on the page is
-the sum that was computed. Batch norm uses its running statistics and dropout is off, as in one pass of `predict`. With
-fixed statistics, batch norm is one factor and one shift per channel, and its backward pass multiplies by that factor:
+The run uses float64 and the NumPy definitions of the ops, the same code that the page prints, so that a sum on the page
+is the sum that was computed. Batch norm uses its running statistics and dropout is off, as in one pass of `predict`.
+With fixed statistics, batch norm is one factor and one shift per channel, and its backward pass multiplies by that
+factor:
 
     forward:  out = gamma * (x - mean) / std + beta        mean, std constants
     so:       dx  = gamma / std * dout
@@ -63,7 +64,7 @@ def trace(model: Network, image: np.ndarray, labels: np.ndarray | None, *, ignor
           class_weights: Any = None, indices: dict[str, np.ndarray] | None = None) -> Trace:  # fmt: skip
     """Run the model on an image (H, W, 3), with labels (H, W) or None.
 
-    indices: pooling indices by layer, which unpooling uses instead of those found here; they can differ by rounding.
+    indices: pooling indices by layer, which unpooling uses instead of its own, which may differ by rounding.
     """
     from threadpoolctl import threadpool_limits
 

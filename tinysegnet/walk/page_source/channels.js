@@ -9,7 +9,8 @@ import { readIndex, resultIndex, steps } from "walk/steps.js";
 /** @import { LoadedNode } from "walk/store.js" */
 
 /**
- * Return a step's family. Steps share a chosen channel if channel names agree, or number and stage if there are none.
+ * Return a step's family. Steps of one family share the chosen channel. They have the same channel names or, without
+ * names, the same stage and number of channels.
  *
  * @param {Step} step
  */

@@ -13,10 +13,10 @@ import { FEW_ROWS } from "walk/sum_view.js";
 /** @import { LoadedNode } from "walk/store.js" */
 
 const NOTHING = "Its gradient is 0: a small change of this number would not change the loss. On the way to the loss, " +
-  "a ReLU blocks it, a pooling ignores it, or the pixel has no label. It contributes nothing to other gradients.";
+  "a ReLU blocks it, a pooling layer ignores it, or the pixel has no label. It contributes nothing to other gradients.";
 
 /**
- * Show where the gradient of a number of out goes. Return null in other steps.
+ * Show where the gradient of a number of out goes. Return null unless the step is forward.
  *
  * @param {Step} step
  * @param {LoadedNode} node

@@ -9,7 +9,7 @@ import { data } from "walk/payload.js";
 const NO_LABEL = 255;
 
 /**
- * Return the softmax at a pixel. A single logit belongs to class 1; class 0 then has logit 0, as in the sigmoid.
+ * Return the softmax at a pixel. A single logit belongs to class 1, and class 0 has logit 0, as in the sigmoid.
  *
  * @param {Tensor} logits
  * @param {number} y
@@ -81,7 +81,7 @@ export function explainLoss(node, y, x) {
 }
 
 /**
- * Return the number that is the probability of a class, or null for class 0 of a single logit.
+ * Return the place of a class's probability in the page's arrays, or null for class 0 of a single logit.
  *
  * @param {LoadedNode} node
  * @param {number} y

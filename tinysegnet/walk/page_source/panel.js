@@ -81,7 +81,7 @@ export function readout(name, value, { H, W }, [y, x], way = "how it was compute
 }
 
 /**
- * Show the colour scale; without negative numbers, show only its upper half.
+ * Show the colour scale or, if there are no negative numbers, only its upper half.
  *
  * @param {Tensor} tensor
  * @param {number} channel

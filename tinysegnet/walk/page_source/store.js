@@ -52,7 +52,7 @@ const tensors = new Map();
 const nodes = new Map();
 
 /**
- * Return the value of a key, which is created on first use.
+ * Return the value of a key. It is created on first use.
  *
  * @template T
  * @param {Map<number, T>} kept
