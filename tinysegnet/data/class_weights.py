@@ -60,5 +60,5 @@ def median_frequency_weights(counts: PixelCounts) -> np.ndarray:
 
 
 def sqrt_median_frequency_weights(counts: PixelCounts) -> np.ndarray:
-    """Return the square roots of `median_frequency_weights`, because full weights overpredict rare classes."""
+    """Return the square roots of `median_frequency_weights`, which favour rare classes less strongly."""
     return np.sqrt(median_frequency_weights(counts))

@@ -1,7 +1,7 @@
 """A folder of pictures and label maps as a data set, which is recognised, checked and decoded on demand.
 
-`layouts` finds the pairs of files, and `label_encoding` interprets their values. A `Folder` describes both
-(`description`), reads the files, and lists everything that is wrong with them (`problems`).
+`layouts` finds the pairs of files, and `label_encoding` interprets their values. A `Folder` describes what was inferred
+(`description`), reads the files, and lists all bad files (`problems`).
 """
 
 import os
@@ -177,7 +177,7 @@ def _check_partners(pair: FilePair) -> None:
 
 def _read_inside(read: Callable[[Path], np.ndarray], path: Path, root: Path) -> np.ndarray:
     if not inside(path, root):
-        raise DataError(f"{path}: this link leads out of {root}. Copy the file into the folder.")
+        raise DataError(f"{path}: this link points outside {root}. Copy the file into the folder.")
     return read(path)
 
 

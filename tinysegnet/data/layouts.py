@@ -41,7 +41,7 @@ class Layout:
     is_tutorial: bool = False
 
     def pairs(self, split: str) -> list[FilePair]:
-        """Return the pairs of a split ("val", "valid" and "validation" are synonyms). An empty one is a DataError."""
+        """Return the pairs of a split ("val", "valid" and "validation" are synonyms). Raises DataError if empty."""
         names = _VAL if split in _VAL else (split,)
         name = next((name for name in (split, *names) if name in self.splits), None)
         if name is None:

@@ -26,7 +26,7 @@ class Palette:
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.colors):
-            raise DataError(f"palette: {len(self.names)} names but {len(self.colors)} colours. Give each class one.")
+            raise DataError(f"palette: {len(self.names)} names but {len(self.colors)} colours. Use equal numbers.")
         if self.ignore_label is not None and 0 <= self.ignore_label < len(self.names):
             name = self.names[self.ignore_label]
             raise DataError(f"ignore_label: {self.ignore_label} is the number of the class {name}. Choose another.")

@@ -22,7 +22,7 @@ Scales = tuple[float, ...]
 def predict(
     model: Network, image: np.ndarray, *, size: Size | None = None, mirror: bool = False, scales: Scales = (1.0,)
 ) -> np.ndarray:
-    """Predict the label map of a picture. This takes about 15 bytes per pixel in addition to the network's memory.
+    """Predict the label map of a picture, with about 15 bytes per pixel in addition to the network's memory.
 
     Args:
         image: (H, W, 3) uint8 RGB, any H and W.
@@ -56,7 +56,7 @@ def predict_probs(model: Network, image: np.ndarray, **options: Any) -> np.ndarr
 def predict_samples(
     model: Network, image: np.ndarray, *, samples: int = 50, seed: int = 0, size: Size | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and variance of a Bayesian network's samples (Kendall et al. 2015, section 3).
+    """Return the mean and variance of a Bayesian network's sampled probabilities (Kendall et al. 2015, section 3).
 
     The mean of the softmax outputs is the prediction, and their variance is a measure of uncertainty.
 

@@ -15,7 +15,7 @@ from ..viz.panels import Compared
 from ..weights.checkpoint import Checkpoint
 from .run_page import RunSummary, write_run_page
 
-SHOWN = 6  # validation pictures on the page
+SHOWN = 6  # maximum number of validation pictures on the page
 
 
 def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | None, result: TrainingResult) -> Path:

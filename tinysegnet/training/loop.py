@@ -45,7 +45,7 @@ class TrainingResult:
 
 @dataclass
 class Progress:
-    """The state of a training run, which can be resumed bit for bit from it, the model and the optimizer."""
+    """The state from which, together with the model and the optimizer, training resumes bit for bit."""
 
     generator: dict[str, Any]  # state of the random generator at the beginning of the epoch
     epoch: int = 1  # the current epoch, counted from 1
@@ -205,7 +205,7 @@ class _Training:
     def _count_void(self) -> None:
         self.state.void_batches += 1
         if self.state.void_batches == 1:
-            warnings.warn("A batch has no labelled pixel and is skipped. Later ones will be skipped silently.",
+            warnings.warn("A batch has no labelled pixel and is skipped. Later void batches will be skipped silently.",
                           UserWarning, stacklevel=2)  # fmt: skip
 
     def _validate(self, epoch: int) -> dict[str, float]:

@@ -4,7 +4,7 @@ The papers' four recipes follow the authors' solver and model files (github.com/
 They use batches of 4 pictures of 360x480 in random order, without augmentation, and Caffe's SGD at a constant rate,
 with momentum 0.9 and weight decay 5e-4. Biases have twice the learning rate and do not decay. There are four
 differences. Class weights are computed from the given labels, because the published ones belong to older labels
-(`data.class_weights`). Batch norm has exact statistics (`statistics`), and its eps is 1e-5, not 1e-9. The paper's
+(`data.class_weights`). Batch norm uses exact statistics (`statistics`), and its eps is 1e-5, not 1e-9. The paper's
 SegNet starts from a VGG16 trained on ImageNet, but here, training starts from random weights (He et al.), and pictures
 are scaled (`models.vgg16`). Steps are rounded up to whole epochs, while Caffe's batches cross epochs.
 """
@@ -35,7 +35,7 @@ class Recipe:
     optimizer: Literal["sgd", "adam", "caffe_sgd"] = "adam"
     """SGD with momentum, Adam, or Caffe's form of SGD, which applies the learning rate inside the velocity."""
     learning_rate: float = 0.005
-    """Maximum learning rate, which the schedule scales. SGD needs about 20 times the rate of Adam."""
+    """Maximum learning rate, which the schedule scales. SGD needs about 20 times the learning rate of Adam."""
     momentum: float = 0.9
     """Momentum of SGD."""
     bias_rate: float = 1.0
@@ -78,8 +78,8 @@ class Recipe:
             raise SettingError(f"size: {self.size} is larger than {MAX_PIXELS / 1e6:.0f} Mpx. Choose a smaller size.")
         largest = max(self.test_scales)
         if min(self.test_scales) <= 0 or self.size[0] * self.size[1] * largest**2 > MAX_PIXELS:
-            raise SettingError(f"test_scales: {self.test_scales} must be positive, and the largest picture must not"
-                               f" exceed {MAX_PIXELS / 1e6:.0f} Mpx.")  # fmt: skip
+            raise SettingError(f"test_scales must be positive, not {self.test_scales}, and the largest picture must"
+                               f" not exceed {MAX_PIXELS / 1e6:.0f} Mpx.")  # fmt: skip
         if self.learning_rate <= 0:
             raise SettingError(f"learning_rate must be positive, not {self.learning_rate}.")
         if not 0 <= self.momentum < 1:
@@ -112,7 +112,7 @@ def recipe_for(data: Dataset) -> Recipe:
 
 
 def _shrunk(height: int, width: int, area: int = 120 * 160) -> tuple[int, int]:
-    """Reduce a size to this area at about the same proportions, to a multiple of 4, which some networks require."""
+    """Reduce a size to about this area, with multiples of 4, which some networks require, and similar proportions."""
     factor = math.sqrt(area / (height * width))
     if factor >= 1:
         return height, width

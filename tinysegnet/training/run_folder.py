@@ -64,7 +64,7 @@ class RunFolder:
 
     def _check_no_run(self) -> None:
         if os.path.exists(self.path / "config.json"):  # unlike Path.exists, False for an invalid name
-            raise DataError(f"{self.path}: the folder already contains a run. Choose another --name, resume it with "
+            raise DataError(f"{self.path}: the folder already contains a run. Choose another --name, continue it with "
                             f"--resume {shlex.quote(str(self.path))}, or move the folder away.")  # fmt: skip
 
     @classmethod

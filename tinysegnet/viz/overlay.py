@@ -1,7 +1,7 @@
 """Pictures (H, W, 3) combined with their label maps (H, W); all functions take and return arrays.
 
-Unlabelled pixels have the palette's ignore_label or any other value that is not a class. They never get a class colour:
-overlays leave these pixels unchanged, and label maps hatch them.
+Pixels with the palette's ignore_label or any other value that is not a class are unlabelled. Overlays leave unlabelled
+pixels unchanged, and label maps hatch them.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def overlay(image: np.ndarray, labels: np.ndarray, palette: Palette, alpha: float = 0.5) -> np.ndarray:
-    """Blend class colours over a picture: (H, W, 3) uint8. alpha 0 shows only the picture, alpha 1 only the colours.
+    """Blend class colours over a picture: (H, W, 3) uint8. Alpha 0 shows only the picture, alpha 1 only the colours.
 
     Class boundaries are one pixel wide and painted more strongly. Unlabelled pixels are unchanged.
     """

@@ -70,7 +70,7 @@ def pixel_accuracy(labels: np.ndarray, prediction: np.ndarray, palette: Palette)
 
 
 def caption(sample: Compared, palette: Palette) -> str:
-    """Return the text beside a sample's name: the share of its labelled pixels that are correct."""
+    """Return the text beside a sample's name: the share of its labelled pixels that are correctly predicted."""
     accuracy = pixel_accuracy(sample[1], sample[2], palette)
     return "no labelled pixels" if accuracy is None else f"{percent(accuracy)} of pixels correct"
 

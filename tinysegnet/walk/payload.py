@@ -64,7 +64,7 @@ class Blobs:
 
 
 class PageTensor:
-    """An array of a walk. names: names of the channels. whole: all channels are exact, not only the shown ones."""
+    """An array of a walk. `names` are the names of its channels. If `whole`, all channels are exact, even hidden ones."""
 
     def __init__(self, number: int, array: np.ndarray, plan: Plan, gradient: bool) -> None:
         self.number, self.array = number, array
@@ -108,7 +108,7 @@ class Tensors:
         self._by_id: dict[int, PageTensor] = {}
 
     def add(self, array: np.ndarray, *, gradient: bool = False) -> PageTensor:
-        """Return the array as a PageTensor."""
+        """Return the PageTensor of an array."""
         if id(array) not in self._by_id:
             self._by_id[id(array)] = PageTensor(len(self._by_id), array, self.plan, gradient)
         return self._by_id[id(array)]

@@ -37,7 +37,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Trace:
-    """A complete run. probs (1, H, W, K): softmax of the logits, or sigmoid of one logit. loss: None without labels."""
+    """A complete run. `probs`, (1, H, W, K), is the softmax of the logits or the sigmoid of one logit."""
 
     layers: list[LayerTrace]
     activation: str
@@ -56,7 +56,7 @@ class Trace:
 
 
 def definition(op: str) -> Variant:
-    """Return the NumPy pair of an op."""
+    """Return an op's forward and backward functions in NumPy."""
     return REGISTRY[op].variants["numpy"]
 
 

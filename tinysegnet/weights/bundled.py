@@ -2,7 +2,7 @@
 
     toy     `tiny`, trained on toy streets
 
-Each bundled network is a float16 checkpoint beside this file. `make bundled` creates it.
+Each bundled network is a float16 checkpoint beside this file, which `make bundled` creates.
 """
 
 from os import PathLike, fspath

@@ -97,8 +97,8 @@ def load(path: str | PathLike[str], *, model: Network | None = None) -> Network:
     """Load the network from a checkpoint of `save` or `train`. Raises CheckpointError for any other or damaged file.
 
     Args:
-        model: a network with the same layers as the saved one, into which the arrays are copied. It is needed for
-            networks that `tinysegnet.build` cannot make, because a file contains arrays but no code.
+        model: a network with the same layers as the saved one, into which the arrays are copied. This argument is
+            required for networks that `tinysegnet.build` cannot make, because a file contains arrays but no code.
     """
     return read(path, model=model).model
 
@@ -155,8 +155,8 @@ def _check_claims(file: Any, config: dict[str, Any], kinds: dict[str, str]) -> N
         _check_layers(kinds, {})
     width, classes = float(config["width"]), config["num_classes"]
     if not 0 < width <= MAX_WIDTH or not isinstance(classes, int) or not 1 <= classes <= MAX_CLASSES:
-        raise CheckpointError(f"it claims width {width} and {classes} classes. Allowed are widths up to "
-                              f"{MAX_WIDTH} and 1..{MAX_CLASSES} classes")  # fmt: skip
+        raise CheckpointError(f"it claims width {width} and {classes} classes, but widths up to {MAX_WIDTH} "
+                              f"and 1..{MAX_CLASSES} classes are allowed")  # fmt: skip
     if config["name"] not in models:
         raise CheckpointError(f"the network {config['name']!r} is not one of {', '.join(models)}")
     expected = count_parameters(config["name"], classes, width)
@@ -174,9 +174,9 @@ def _kinds(model: Network) -> dict[str, str]:
 
 def _check_layers(saved: dict[str, str], own: dict[str, str]) -> None:
     for other in (name for name in saved | own if saved and saved.get(name) != own.get(name)):
-        raise CheckpointError(f"the layer {other!r} was saved as {saved.get(other, 'no layer')}, so it is not a "
-                              "network of tinysegnet.build, or not the given model. Make the same network and pass "
-                              "it: tinysegnet.load(path, model=network)")  # fmt: skip
+        raise CheckpointError(f"the layer {other!r} is {saved.get(other, 'missing')} in the file, but "
+                              f"{own.get(other, 'missing')} in the network. Build the same network and pass it: "
+                              "tinysegnet.load(path, model=network)")  # fmt: skip
 
 
 def _palette(values: dict[str, Any]) -> Palette:

@@ -100,7 +100,7 @@ def _numbers(stream: IO[bytes], storage: Storage) -> np.ndarray:
 
 
 def _open_zip(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
-    """Open a file in the format since PyTorch 1.6."""
+    """Open a file in the format that PyTorch has used since version 1.6."""
     archive = zipfile.ZipFile(file)
     members = _members(archive, size)
     if "byteorder" in members and _small(archive, members["byteorder"]) != b"little":
@@ -138,13 +138,13 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
 def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     if info.file_size > MAX_HEADER_BYTES:
         raise CheckpointError(
-            f"damaged or forged: {shown(info.filename)} has {info.file_size:,} bytes. Download it again"
+            f"damaged or forged: {shown(info.filename)} is too large, with {info.file_size:,} bytes. Download it again"
         )
     return archive.read(info)
 
 
 def _open_legacy(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
-    """Open a file in the format before PyTorch 1.6."""
+    """Open a file in the format that PyTorch used before version 1.6."""
     head = io.BytesIO(file.read(MAX_HEADER_BYTES))
     if read_pickle(head) != MAGIC or read_pickle(head) != VERSION:
         raise CheckpointError("a pickle, but not a file of torch.save. Give a file from torch.save or torchvision")

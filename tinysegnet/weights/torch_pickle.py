@@ -10,7 +10,7 @@ It accepts the following names without importing them, and replaces each call by
     torch._utils._rebuild_parameter(tensor, requires_grad, hooks)       the tensor, as for torch.nn.parameter.Parameter
     ("storage", torch.FloatStorage, key, place, count)                  a `Storage`, which refers to the values
 
-The last row is a persistent id. Any other name raises an error that contains it.
+The last row is a persistent id. Any other name raises an error that mentions it.
 """
 
 import math
@@ -73,7 +73,7 @@ def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) ->
             return machine.stack.pop()
         if instruction.name not in _ACTIONS:  # refused before its argument is read
             raise CheckpointError(f"its pickle instruction {instruction.name} is refused, because tensors do not need "
-                                  "it. Nothing was run. Get the file from a source that you trust")  # fmt: skip
+                                  "it. No code was run. Get the file from a source that you trust")  # fmt: skip
         argument = instruction.arg and instruction.arg.reader(stream)
         _ACTIONS[instruction.name](machine, argument)
     raise CheckpointError(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions")
@@ -102,7 +102,7 @@ class _Machine:
     def remember(self, index: Any) -> None:
         index = len(self.memo) if index is None else index
         if index > MAX_INSTRUCTIONS:
-            raise CheckpointError(f"its pickle has the memo number {index:,}")
+            raise CheckpointError(f"its pickle has the memo number {index:,}, which is too large")
         self.memo[index] = self.stack[-1]
 
     def pop_last(self, count: int) -> list[Any]:
@@ -148,7 +148,7 @@ class _Machine:
 
 
 def _refuse_call(name: str) -> NoReturn:
-    raise CheckpointError(f"its call of {shown(name)} is refused. Nothing was run. Only tensors can be read: save the "
+    raise CheckpointError(f"its call of {shown(name)} is refused. No code was run. Only tensors can be read: save the "
                           "state_dict() of a network, not the network")  # fmt: skip
 
 

@@ -29,7 +29,7 @@ _ERRORS = (ArithmeticError, EOFError, LookupError, OSError, RuntimeError, TypeEr
 def read_arrays(path: str | PathLike[str], *, keep: Callable[[str], object] | None = None) -> dict[str, np.ndarray]:
     """Read the tensors of a weights file by name, each as a separate C-contiguous array. Raises CheckpointError.
 
-    `keep` is called with each name. If it returns a false value, the tensor is not read.
+    `keep` is called with each name. Tensors for which it returns a false value are not read.
     """
     path = Path(path)
     try:

@@ -42,7 +42,7 @@ class Mood:
     """The weather and the time of day."""
 
     sky: tuple[Color, Color]  # colours at the top and at the bottom
-    cast: Color  # factors on red, green and blue
+    cast: Color  # factors for red, green and blue
     shadow: float  # strength from 0 (overcast) to 1 (full sun)
     haze: float  # distance in metres at which two thirds of a colour are lost to haze
     lamps: float  # probability that a window is lit
@@ -85,7 +85,7 @@ class Camera:
 class Canvas:
     """The enlarged picture and label map of a scene of `size` (H, W). Distant objects must be drawn first.
 
-    A polygon with a class is also drawn into the label map. A polygon without one is a detail of the object behind it.
+    Polygons with a class are also drawn into the label map. All others are details of the objects behind them.
     """
 
     def __init__(self, size: tuple[int, int], camera: Camera, mood: Mood, sun: float, background: int) -> None:

@@ -22,7 +22,7 @@ from .drawing import Point, develop
 from .paints import between, chance, pick
 from .street import Street
 
-Thing = tuple[float, Callable[[], None]]  # its distance, and a function that draws it
+Thing = tuple[float, Callable[[], None]]  # an object's distance, and a function that draws it
 
 
 class ToyScenes:

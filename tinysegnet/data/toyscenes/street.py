@@ -129,7 +129,7 @@ class Street:
                 ground.box(x, z, x + 0.5, z + 3.0, color)
 
     def draw_bonnet(self) -> None:
-        """Sometimes draw the bonnet of the camera's car, which is labelled as void."""
+        """Sometimes draw the bonnet of the car that carries the camera, labelled as void."""
         rng, canvas = self.rng, self.canvas
         width, height = canvas.picture.size
         if chance(rng, 0.35):

@@ -112,7 +112,7 @@ function weightBetween(node, sumIsLarge, [y, x, c], [i, j, p, q], channel, small
 }
 
 /**
- * Return the share of pixel `small` in pixel `large` along one axis of bilinear upsampling. size: of the smaller side.
+ * Return the share of pixel `small` in pixel `large` along one axis of bilinear upsampling. size: the smaller side's.
  *
  * @param {number} large
  * @param {number} small
