@@ -138,7 +138,7 @@ def test_page_says_that_predict_averages_passes():
     ("class_weights", "trained_weights", "words"),
     [
         (None, None, ("every class has weight 1", "may have used")),
-        (None, "none", ("every class has weight 1", "none either")),
+        (None, "none", ("every class has weight 1", "Training used no class weights")),
         (None, "sqrt_median_frequency", ("every class has weight 1", "by the square root of median frequency")),
         ([2.0] * 5, None, ("uses class weights",)),
     ],

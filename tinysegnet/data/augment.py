@@ -1,7 +1,7 @@
 """Random augmentation of a sample: flip, scale and crop, and colour jitter.
 
 Scaling and cropping are done in a single resize. Enlarging the picture by s and cropping it to `size` gives the same
-view as cutting out a box with 1/s of the picture's height and width and resizing it to `size`. Pillow does the latter
+view as cutting out a box with 1/s of the picture's height and width and resizing it to `size`. Pillow cuts and resizes
 in one antialiased pass and accepts fractional positions. The picture (bilinear) and its labels (nearest) use the same
 box, and both are sampled at pixel centres: output x corresponds to box_left + (x + 1/2) * box_width / W.
 """
@@ -43,7 +43,7 @@ class Augment:
         if not 1 <= self.scale[0] <= self.scale[1]:
             raise SettingError(f"scale: {self.scale} is not a valid range. Choose (low, high) with 1 <= low <= high.")
         if not 0 <= self.color_jitter < 1:
-            raise SettingError(f"color_jitter: {self.color_jitter} is out of range. Choose 0 <= strength < 1.")
+            raise SettingError(f"color_jitter: {self.color_jitter} is out of range. Choose at least 0 and less than 1.")
 
     def __call__(
         self, sample: Sample, *, rng: np.random.Generator, size: tuple[int, int]

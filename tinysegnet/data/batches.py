@@ -23,7 +23,7 @@ def num_batches(dataset: Dataset, batch_size: int, *, shuffle: bool = True) -> i
     see fewer pictures. Without shuffle (for evaluation), the last batch is kept, so that every picture counts.
     """
     if batch_size < 1:
-        raise SettingError(f"batch_size must be at least 1, not {batch_size}.")
+        raise SettingError(f"batch_size: {batch_size} is too small. Choose at least 1.")
     full, rest = divmod(len(dataset), batch_size)
     return full if shuffle and full else full + bool(rest)
 

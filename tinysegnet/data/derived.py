@@ -24,7 +24,7 @@ class InMemory:
         check_dataset(dataset)
         self.palette, self.name = dataset.palette, dataset.name
         if limit is not None and limit < 1:
-            raise SettingError(f"limit must be at least 1, not {limit}.")
+            raise SettingError(f"limit: {limit} is too small. Choose at least 1.")
         count = len(dataset) if limit is None else min(limit, len(dataset))
         self.samples: list[Sample] = [read_sample(dataset, i) for i in progress(range(count))]
 

@@ -59,7 +59,7 @@ def read_sample(data: Dataset, index: int) -> Sample:
 
 
 def labelled_images(data: Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (image, labels) of each sample, checked by `read_sample`. This is the input of `metrics.baselines`."""
+    """Yield (image, labels) of each sample, checked by `read_sample`, as `metrics.baselines` expects."""
     check_dataset(data)
     return ((sample.image, sample.labels) for sample in (read_sample(data, i) for i in range(len(data))))
 

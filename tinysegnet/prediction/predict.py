@@ -1,7 +1,8 @@
 """Predicting a label map, of the same size, for a picture of any size.
 
-A network works best at the scale of its training pictures. Therefore the picture is resized to their area at its own
-aspect ratio, and the logits are resized back before the largest is chosen. Labels are never interpolated.
+A network works best at the scale of its training pictures. Therefore a picture is resized to the area of the training
+pictures at its own aspect ratio, and the logits are resized back before the largest is chosen. Labels are never
+interpolated.
 """
 
 import math
@@ -96,7 +97,7 @@ def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Si
     samples, seed = convert("samples", samples, int), convert("seed", seed, int)
     for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
         if value < least:
-            raise SettingError(f"{name} must be at least {least}, not {value}.")
+            raise SettingError(f"{name}: {value} is too small. Choose at least {least}.")
     x = working_picture(model, image, size)
     masks = np.random.default_rng([seed])
     mean = squares = np.zeros(())  # squares: sum of the squared distances from the mean (Welford 1962)
@@ -118,7 +119,7 @@ def _working_logits(
     """Return the logits (h, w, num_classes) at the largest of the scales."""
     scales = convert("scales", scales, Scales)
     if min(scales) <= 0:
-        raise SettingError(f"scales must be positive, not {scales}.")
+        raise SettingError(f"scales: {scales} is out of range. Choose positive numbers.")
     found: list[np.ndarray] = []
     for scale in sorted(scales):
         x = working_picture(model, image, size, scale)

@@ -1,8 +1,8 @@
 """Training settings: the fields of a `Recipe`, the default recipe for a data set, and the recipes of the papers.
 
 The papers' four recipes follow the authors' solver and model files (github.com/alexgkendall/SegNet-Tutorial, Models/).
-They use batches of 4 pictures of 360x480 in random order, without augmentation, and Caffe's SGD at a constant rate,
-with momentum 0.9 and weight decay 5e-4. Biases have twice the learning rate and do not decay. There are four
+These recipes use batches of 4 pictures of 360x480 in random order, without augmentation, and Caffe's SGD at a constant
+rate, with momentum 0.9 and weight decay 5e-4. Biases have twice the learning rate and do not decay. There are four
 differences. Class weights are computed from the given labels, because the published ones belong to older labels
 (`data.class_weights`). Batch norm uses exact statistics (`statistics`), and its eps is 1e-5, not 1e-9. The paper's
 SegNet starts from a VGG16 trained on ImageNet, but here, training starts from random weights (He et al.), and pictures
@@ -78,13 +78,13 @@ class Recipe:
             raise SettingError(f"size: {self.size} is larger than {MAX_PIXELS / 1e6:.0f} Mpx. Choose a smaller size.")
         largest = max(self.test_scales)
         if min(self.test_scales) <= 0 or self.size[0] * self.size[1] * largest**2 > MAX_PIXELS:
-            raise SettingError(f"test_scales must be positive, not {self.test_scales}, and the largest picture must"
-                               f" not exceed {MAX_PIXELS / 1e6:.0f} Mpx.")  # fmt: skip
+            raise SettingError(f"test_scales: {self.test_scales} is out of range. Choose positive numbers such that"
+                               f" the largest picture does not exceed {MAX_PIXELS / 1e6:.0f} Mpx.")  # fmt: skip
         if self.learning_rate <= 0:
-            raise SettingError(f"learning_rate must be positive, not {self.learning_rate}.")
+            raise SettingError(f"learning_rate: {self.learning_rate} is not positive. Choose a positive number.")
         if not 0 <= self.momentum < 1:
-            raise SettingError(f"momentum must be at least 0 and less than 1, not {self.momentum}.")
-        Augment(self.flip, self.scale, self.color_jitter)  # checks their ranges
+            raise SettingError(f"momentum: {self.momentum} is out of range. Choose 0 <= momentum < 1.")
+        Augment(self.flip, self.scale, self.color_jitter)  # checks the ranges of these settings
 
     @property
     def prediction(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ Node = dict[str, Any]  # in the page, numbers replace its PageTensors
 
 
 def build_steps(trace: Trace, classes: list[str], plan: Plan, blobs: Blobs) -> dict[str, Any]:
-    """Return tensors, nodes, steps and sources of the page, and add arrays to the blobs. classes: names. Raises TooLarge."""
+    """Return the page's tensors, nodes, steps and sources, and add arrays to the blobs. Raises TooLarge."""
     steps = _Steps(plan, blobs)
     steps.add("start", 0, explain("start"))
     for number, traced in enumerate(trace.layers):

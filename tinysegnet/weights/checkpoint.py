@@ -174,8 +174,8 @@ def _kinds(model: Network) -> dict[str, str]:
 
 def _check_layers(saved: dict[str, str], own: dict[str, str]) -> None:
     for other in (name for name in saved | own if saved and saved.get(name) != own.get(name)):
-        raise CheckpointError(f"the layer {other!r} is {saved.get(other, 'missing')} in the file, but "
-                              f"{own.get(other, 'missing')} in the network. Build the same network and pass it: "
+        raise CheckpointError(f"the layer {other!r} was saved as {saved.get(other, 'absent')}, but it is "
+                              f"{own.get(other, 'absent')} in the network. Build the same network and pass it: "
                               "tinysegnet.load(path, model=network)")  # fmt: skip
 
 

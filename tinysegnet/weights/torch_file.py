@@ -138,7 +138,7 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
 def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     if info.file_size > MAX_HEADER_BYTES:
         raise CheckpointError(
-            f"damaged or forged: {shown(info.filename)} is too large, with {info.file_size:,} bytes. Download it again"
+            f"damaged or forged: {shown(info.filename)} has {info.file_size:,} bytes, too many. Download it again"
         )
     return archive.read(info)
 
