@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import inspect
 import os
 import random
 import shutil
@@ -17,7 +18,7 @@ from forms import amount
 
 import tinysegnet as ts
 from tinysegnet import files
-from tinysegnet.cli import main
+from tinysegnet.cli import main, parser
 from tinysegnet.data import CAMVID, InMemory
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import CheckpointError, DataError, NonFiniteError
@@ -235,7 +236,8 @@ def test_a_second_ctrl_c_stops_at_once():
 
 def test_sigterm_interrupts_a_command(capsys, monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(main, "_run", lambda arguments: signal.raise_signal(signal.SIGTERM))
+    bound = inspect.signature(lambda: None).bind()
+    monkeypatch.setattr(parser, "parse", lambda arguments: (lambda: signal.raise_signal(signal.SIGTERM), bound))
     assert main.main(["doctor"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
     assert signal.getsignal(signal.SIGTERM) is before

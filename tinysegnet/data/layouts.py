@@ -185,6 +185,6 @@ def _named(root: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _all_folders(root: Path, depth: int = _DEPTH) -> list[Path]:
-    """Return root and the folders below it, up to a depth. Hidden folders and links, which could loop, are skipped."""
+    """Return root and the folders below it to this depth. Hidden folders and links, which could loop, are skipped."""
     below = [folder for folder in _folders(root) if not folder.is_symlink()] if depth else []
     return [root, *(found for folder in below for found in _all_folders(folder, depth - 1))]

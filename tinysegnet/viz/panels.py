@@ -82,6 +82,6 @@ def scaled_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def truth_panel(image: np.ndarray, labels: np.ndarray, palette: Palette) -> np.ndarray:
-    """Paint labels over the picture in the same way as a prediction, and hatch unlabelled pixels."""
+    """Paint labels over the picture in the same way as a prediction, with unlabelled pixels hatched."""
     void = ~is_class(labels, palette)[..., None]
     return np.where(void, colour_map(labels, palette), overlay(image, labels, palette, 0.7))

@@ -15,7 +15,7 @@ from .trace import Trace, trace
 
 def build_overview(model: Network, x: np.ndarray, found: Trace, prediction: np.ndarray, own_size: Size,
                    palette: Palette) -> list[tuple[str, str]]:  # fmt: skip
-    """Return rows (name, text). x: (1, H, W, 3), the network's input. prediction: (H, W). own_size: the picture's."""
+    """Return rows (name, text). `x`, (1, H, W, 3), is the network's input, and `own_size` is the picture's own size."""
     H, W = x.shape[1:3]
     network = model.config.get("name", "custom network")
     network += f", {model.num_parameters:,} parameters, {len(model.layers)} layers"

@@ -123,7 +123,7 @@ class _Steps:
 
 
 def _require(node: Node, traced: LayerTrace) -> None:
-    """Keep the exact values that the sums at the clickable pixels of result and dx read."""
+    """Store the exact values that the sums at the clickable pixels of result and dx read."""
     x, result, dx, windows = node["x"], node["result"], node["dx"], traced.windows
     x.whole |= traced.layer.mixes_channels
     if windows is not None:

@@ -115,7 +115,7 @@ def _backward(layers: list[LayerTrace], dlogits: np.ndarray, tape: Tape) -> None
     dout = dlogits
     for traced in reversed(layers):
         layer, traced.dout = traced.layer, dout
-        traced.dother = tape.map_gradients.get(layer)  # left by the SkipAdd that reads this source
+        traced.dother = tape.map_gradients.get(layer)  # stored by the SkipAdd that reads this source
         traced.dx = dout = layer.backward(dout, tape)
         traced.dparams = dict(layer.grads)
         if layer.source is not None and traced.other is not None:

@@ -116,7 +116,7 @@ def walk(
 
 
 def _check_size(model: Network, size: Size, backward: bool) -> None:
-    """Reject sizes that need too much memory or make too large a page, before any work is done."""
+    """Reject sizes that need too much memory or lead to too large a page, before any work is done."""
     shapes = [shape for _, _, _, shape in model.output_shapes((1, *size, 3))]
     directions = 2 if backward else 1
     memory = 8 * directions * sum(map(math.prod, shapes))

@@ -34,8 +34,8 @@ export function channelFor(step) {
 }
 
 /**
- * Return the class that a step shows at a pixel: the predicted one, or in the loss the true one. Return null if the
- * reader chose a class, or if channels are not classes.
+ * Return the class that a step shows at a pixel: the predicted class or, in the loss, the true class. Return null if
+ * the reader chose a class, or if channels are not classes.
  *
  * @param {Step} step
  * @param {LoadedNode} node

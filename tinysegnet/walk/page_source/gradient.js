@@ -1,4 +1,4 @@
-// Shows in forward steps where the gradient of the chosen number goes.
+// Shows where the gradient of the chosen number goes, in forward steps.
 
 import { el, table } from "walk/elements.js";
 import { OWN_CODE, formulaOf } from "walk/explain.js";
@@ -16,7 +16,7 @@ const NOTHING = "Its gradient is 0: a small change of this number would not chan
   "a ReLU blocks it, a pooling layer ignores it, or the pixel has no label. It contributes nothing to other gradients.";
 
 /**
- * Show where the gradient of a number of out goes. Return null unless the step is forward.
+ * Show where the gradient of a number of out goes, or return null if the step is not a forward step.
  *
  * @param {Step} step
  * @param {LoadedNode} node
