@@ -70,7 +70,7 @@ def history(epochs: int) -> list[dict[str, float]]:
 
 
 def full(folder, **changes) -> Page:
-    """Write the report with all its parts, or with these changes."""
+    """Write the report with all its parts, or with the given changes."""
     arguments = {
         "title": "Tiny <b>& bold</b>",
         "config": {"data": "toy", "size": (96, 128), "recipe": {"<epochs>": 3}},

@@ -2,7 +2,6 @@
 
 import dataclasses
 import errno
-import inspect
 import os
 import random
 import shutil
@@ -18,7 +17,7 @@ from forms import amount
 
 import tinysegnet as ts
 from tinysegnet import files
-from tinysegnet.cli import main, parser
+from tinysegnet.cli import main
 from tinysegnet.data import CAMVID, InMemory
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import CheckpointError, DataError, NonFiniteError
@@ -92,7 +91,7 @@ class StopAt:
 def test_a_run_stopped_at_a_step_resumes_bit_for_bit(tmp_path, data, val, whole, step):
     recipe, last, history, best = whole
     folder = RunFolder(tmp_path / "run", config(recipe), CAMVID)
-    # The class weights read every sample once before the first step, and each step reads two.
+    # The class weights need every sample once before the first step, and each step reads two samples.
     interrupted = StopAt(data, len(data) + 2 * step)
     with pytest.raises(KeyboardInterrupt):
         fit(model(), interrupted, val, recipe=recipe, run=folder, progress=False)
@@ -113,7 +112,7 @@ def test_a_run_stopped_before_its_first_step_writes_nothing(tmp_path, data):
 
 @pytest.mark.parametrize("picture", amount([1, 4], range(1, 5)))
 def test_a_run_stopped_in_a_validation_resumes_bit_for_bit(tmp_path, data, val, whole, picture):
-    """Epochs 2 and 3 are validated with two pictures each. The run stops without waiting for the second one."""
+    """Epochs 2 and 3 are validated with two pictures each. The run stops without waiting for the second picture."""
     recipe, last, history, best = whole
     folder = RunFolder(tmp_path / "run", config(recipe), CAMVID)
     interrupted = StopAt(val, picture)
@@ -236,8 +235,7 @@ def test_a_second_ctrl_c_stops_at_once():
 
 def test_sigterm_interrupts_a_command(capsys, monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
-    bound = inspect.signature(lambda: None).bind()
-    monkeypatch.setattr(parser, "parse", lambda arguments: (lambda: signal.raise_signal(signal.SIGTERM), bound))
+    monkeypatch.setattr(main, "_run", lambda arguments: signal.raise_signal(signal.SIGTERM))
     assert main.main(["doctor"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
     assert signal.getsignal(signal.SIGTERM) is before

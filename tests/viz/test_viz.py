@@ -119,7 +119,7 @@ def test_panels_scale_labels_without_inventing_classes():
 
 
 def test_resized_labels_are_taken_from_pixel_centres():
-    """Pillow resizes pictures in the same way, so that outlines do not shift against them."""
+    """Pillow resizes pictures in the same way, so that outlines do not shift relative to the pictures."""
     labels = np.random.default_rng(0).integers(0, 200, (7, 9)).astype(np.uint8)
     for size in ((9, 7), (27, 21), (4, 3), (5, 2), (13, 40)):
         expected = Image.fromarray(labels).resize(size, Image.Resampling.NEAREST)

@@ -1,4 +1,4 @@
-"""Curves with names at their ends, bars of a pixel's values, and maps of losses."""
+"""Figures of curves with names at their ends, of a pixel's values as bars, and of loss maps."""
 
 from itertools import pairwise
 

@@ -49,7 +49,7 @@ def check_logits(model):
     logits = model.forward(IMAGE[None].astype(np.float32))
     np.testing.assert_allclose(found.logits, logits, rtol=1e-4, atol=1e-5 * np.abs(logits).max())
     walk = ts.walk(model, IMAGE)
-    assert (walk.labels == ts.predict(model, IMAGE)).mean() > 0.999  # ties between logits may differ
+    assert (walk.labels == ts.predict(model, IMAGE)).mean() > 0.999  # ties between logits may be resolved differently
     assert walk.loss is None
 
 
@@ -160,7 +160,7 @@ def test_page_lists_the_classes_of_the_label_map():
 def test_page_explains_differences_by_ties_in_pooling_windows(monkeypatch):
     """In areas of one colour, float32 and float64 select different maxima, which causes all of the difference.
 
-    The short form rounds at random where the fast ops round because they add in another order.
+    The short form rounds at random to imitate the fast ops, which round differently because they add in another order.
     """
     rng = np.random.default_rng(5)
 

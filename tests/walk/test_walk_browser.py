@@ -114,7 +114,7 @@ def test_slider_keys_buttons_and_address_select_steps(browser, tiny_walk):
         slider.fill("5")
         assert opened.step == "forward:encoder1.pool"
         assert opened.page.evaluate("location.hash") == "#forward:encoder1.pool"
-        slider.press("ArrowRight")  # one step, not two, although the slider has the focus
+        slider.press("ArrowRight")  # moves by one step, not two, although the slider has the focus
         assert opened.evaluate("[state.step, document.getElementById('slider').value]") == [6, "6"]
         opened.page.locator("#next").click()
         opened.page.locator("#previous").click()

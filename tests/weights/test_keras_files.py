@@ -1,4 +1,4 @@
-"""Keras's HDF5 files: arrays by their path, and errors for hostile files."""
+"""Keras's HDF5 files: arrays are read by their paths, and hostile files raise errors."""
 
 import io
 import os

@@ -43,7 +43,7 @@ class Augment:
         if not 1 <= self.scale[0] <= self.scale[1]:
             raise SettingError(f"scale: {self.scale} is not a valid range. Choose (low, high) with 1 <= low <= high.")
         if not 0 <= self.color_jitter < 1:
-            raise SettingError(f"color_jitter: {self.color_jitter} is out of range. Choose at least 0 and less than 1.")
+            raise SettingError(f"color_jitter: {self.color_jitter} must be at least 0 and less than 1.")
 
     def __call__(
         self, sample: Sample, *, rng: np.random.Generator, size: tuple[int, int]
@@ -68,8 +68,7 @@ class Augment:
 def resize_sample(sample: Sample, size: tuple[int, int], box: Box | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Resize a sample, or a box in it, to size (H, W). Returns the image (H, W, 3) and the labels (H, W), both uint8.
 
-    The image is interpolated (bilinear, antialiased). Each label is that of the nearest pixel, so labels are never
-    mixed.
+    The image is interpolated (bilinear, antialiased). Labels are copied from the nearest pixel, never mixed.
     """
     image, labels = _resize(sample, size, box)
     return np.asarray(image), np.asarray(labels)

@@ -2,8 +2,7 @@
 
 The numbers in a file are not always the class numbers: masks use 255 for class 1, fastai's CamVid has Void as number 30
 of 0..31, and CamVid's 32 classes become the papers' eleven. A `LabelEncoding` has two tables, one from file values to
-labels and one from colours to labels. Any other value raises an error that names the file, the pixel and the allowed
-values.
+labels and one from colours to labels. Any other value raises an error with the file and the pixel.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Predicting a label map, of the same size, for a picture of any size.
 
-A network works best at the scale of its training pictures. Therefore a picture is resized to the area of the training
-pictures at its own aspect ratio, and the logits are resized back before the largest is chosen. Labels are never
-interpolated.
+A network works best at the scale of its training pictures. A picture is therefore resized to their area at its own
+aspect ratio, and the logits are resized back before the largest is chosen. Labels are never interpolated.
 """
 
 import math
@@ -80,8 +79,7 @@ def predict_with_uncertainty(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Summarise the samples of `predict_samples`, with far less memory for large pictures.
 
-    Returns labels (H, W) uint8, the class with the largest mean, and uncertainty (H, W) float32, the variance averaged
-    over classes.
+    Returns labels (H, W) uint8, the class with the largest mean, and uncertainty (H, W) float32, the average variance.
     """
     mean, variance = _sample(model, image, samples, seed, size)
     return _largest(mean, image.shape[:2]), _resize(variance.mean(axis=2), image.shape[:2])

@@ -24,9 +24,8 @@ def recompute_statistics(
 ) -> None:
     """Replace the running statistics of every batch norm by those of all training pictures, in one pass.
 
-    The pictures are used in order and without augmentation. As in training, each batch is normalised by its own
-    statistics, but dropout is off. Only the running statistics change, and only at the end, so errors leave the network
-    unchanged.
+    The pictures are read in order and not augmented. As in training, each batch is normalised by its own statistics,
+    but dropout is off. Only the running statistics change, and only at the end, so errors leave the network unchanged.
 
     The running averages of training depend mostly on the last batches and lack the spread between batches. The authors'
     compute_bn_statistics.py also omits this spread. That script reads N // B + N % B batches of B pictures from N, so

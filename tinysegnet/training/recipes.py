@@ -84,7 +84,7 @@ class Recipe:
             raise SettingError(f"learning_rate: {self.learning_rate} is not positive. Choose a positive number.")
         if not 0 <= self.momentum < 1:
             raise SettingError(f"momentum: {self.momentum} is out of range. Choose 0 <= momentum < 1.")
-        Augment(self.flip, self.scale, self.color_jitter)  # checks the ranges of these settings
+        Augment(self.flip, self.scale, self.color_jitter)  # checks their ranges
 
     @property
     def prediction(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class StopRequests:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequests]:
-    """Handle both signals while the block runs. Only the main thread can do so; other threads change nothing."""
+    """Listen to both signals while the block runs. Only the main thread can; elsewhere nothing is changed."""
     requests = StopRequests()
     if threading.current_thread() is not threading.main_thread():
         yield requests

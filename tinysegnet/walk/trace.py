@@ -2,8 +2,7 @@
 
 The run uses float64 and the NumPy definitions of the ops, the same code that the page prints, so that a sum on the page
 is the sum that was computed. Batch norm uses its running statistics and dropout is off, as in one pass of `predict`.
-With fixed statistics, batch norm is one factor and one shift per channel, and its backward pass multiplies by that
-factor:
+With fixed statistics, batch norm is a factor and a shift per channel, and its backward pass multiplies by the factor:
 
     forward:  out = gamma * (x - mean) / std + beta        mean, std constants
     so:       dx  = gamma / std * dout

@@ -84,8 +84,7 @@ def walk(
         labels: (H, W) class numbers or the palette's ignore_label; without labels, the walk ends at the prediction.
         palette: the names and colours of the classes.
         size: (H, W) of the training pictures, as for `predict`; None keeps the picture's own size.
-        mirror, scales: the settings of `predict` for this network. The page states how many pixels `predict` labels
-            differently.
+        mirror, scales: the settings of `predict` for this network. The page counts the pixels that differ.
         class_weights: the weights of the classes in the loss; by default all are 1.
         trained_weights: the kind of class weights used in training, for example "none", which the page mentions.
         title: the title of the page.

@@ -1,6 +1,6 @@
 """Trained networks that are shipped with the package, for predictions without training.
 
-    toy     `tiny`, trained on toy streets
+    toy     the network `tiny`, trained on toy streets
 
 Each bundled network is a float16 checkpoint beside this file, which `make bundled` creates.
 """

@@ -72,7 +72,7 @@ function predicted(node, y, x) {
 }
 
 /**
- * Return the arrays that a step reads, followed by the one that it computes.
+ * Return the arrays that a step reads, followed by the array that it computes.
  *
  * @param {Step} step
  * @param {LoadedNode} node
