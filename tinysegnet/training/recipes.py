@@ -83,7 +83,7 @@ class Recipe:
         if self.learning_rate <= 0:
             raise SettingError(f"learning_rate: {self.learning_rate} is not positive. Choose a positive number.")
         if not 0 <= self.momentum < 1:
-            raise SettingError(f"momentum: {self.momentum} is out of range. Choose 0 <= momentum < 1.")
+            raise SettingError(f"momentum: {self.momentum} must be at least 0 and less than 1.")
         Augment(self.flip, self.scale, self.color_jitter)  # checks their ranges
 
     @property

@@ -80,8 +80,7 @@ def load_encoder(model: Network, path: str | PathLike[str]) -> Encoder:
     VGG16 has no batch norm, so the network's batch norms are set to the identity in inference: gamma = sqrt(running_var
     + eps), beta = running_mean, with running statistics of 0 and 1. Each convolution then computes the same as in
     VGG16. Training uses batch statistics, so it starts with VGG16's filters but with mean 0 and variance 1 in each
-    channel. Files of vgg16_bn, which was trained with batch norm, contain gamma, beta and statistics, and all of them
-    are loaded.
+    channel. Files of vgg16_bn, which was trained with batch norm, contain gamma, beta and statistics.
 
     Args:
         model: a network "vgg16", built with the preprocessing that `encoder_preprocessing` returns.

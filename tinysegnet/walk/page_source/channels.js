@@ -9,8 +9,7 @@ import { readIndex, resultIndex, steps } from "walk/steps.js";
 /** @import { LoadedNode } from "walk/store.js" */
 
 /**
- * Return a step's family. Steps of one family share the chosen channel. They have the same channel names or, without
- * names, the same stage and number of channels.
+ * Return a step's family, which shares the chosen channel: channel names, or else the stage and the channel count.
  *
  * @param {Step} step
  */
