@@ -9,7 +9,7 @@ import { readIndex, resultIndex, steps } from "walk/steps.js";
 /** @import { LoadedNode } from "walk/store.js" */
 
 /**
- * Return a step's family, which shares the chosen channel: channel names, or else the stage and the channel count.
+ * Return a step's family (channel names, or else stage and number of channels), whose steps share the chosen channel.
  *
  * @param {Step} step
  */
