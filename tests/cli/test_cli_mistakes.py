@@ -282,7 +282,8 @@ def test_a_picture_that_claims_a_huge_size_is_refused(workplace, capsys):
     assert main(["predict", "toy", "bomb.png", "--out", "o"]) == 2
     (line,) = error_lines(capsys)
     assert line.startswith("error: bomb.png: ")
-    assert "900 Mpx (at most 175)" in line
+    assert "900 Mpx" in line
+    assert "175" in line
 
 
 def test_a_damaged_run_cannot_be_resumed(workplace, capsys):

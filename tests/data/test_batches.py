@@ -1,7 +1,7 @@
-"""Batches and augmentation: picture and labels move together, all chance comes from one generator, epochs resume.
+"""Batches and augmentation: pictures and labels move together, randomness has one source, and epochs resume.
 
 In `position_sample`, red is the column and green the row of each pixel, and the label map repeats one of the two. After
-any flip, scale and crop, picture and labels both tell where a pixel came from.
+any flip, scale and crop, picture and labels both show where a pixel came from.
 """
 
 import numpy as np
@@ -54,11 +54,11 @@ def test_augmentation_moves_picture_and_labels_together(size, axis):
         error = image[..., channel] / 4 - labels.astype(float)
         # Labels may be off by half a pixel of the original. The border is ignored, because antialiasing bends it.
         inner = error[2:-2, 2:-2]
-        assert np.abs(inner).max() <= 0.5 + 1 / 8 + 1e-9  # 1 / 8: a column is 4 grey levels, rounded to whole ones
+        assert np.abs(inner).max() <= 0.5 + 1 / 8 + 1e-9  # rounded grey levels, 4 per column, add 1/8
         errors.append(inner.mean())
         mirrored += image[0, 0, 0] > image[0, -1, 0]
         assert image[0, 0, 1] < image[-1, 0, 1]  # never upside down
-    assert abs(np.mean(errors)) < 0.05  # no half-pixel shift between the two
+    assert abs(np.mean(errors)) < 0.05  # no half-pixel shift between picture and labels
     assert 8 < mirrored < 32
 
 
@@ -97,7 +97,7 @@ def test_color_jitter_matches_its_definition(seed):
     augment = Augment(flip=0, scale=(1, 1), color_jitter=0.5)
     sample = Sample(image, image[..., 0], "x")
     out, labels = augment(sample, rng=np.random.default_rng(seed), size=(H, W))
-    assert np.abs(out - expected.clip(0, 255)).max() < 1.2  # the mean and the result are rounded to whole numbers
+    assert np.abs(out - expected.clip(0, 255)).max() < 1.2  # Pillow rounds the mean and the result to whole numbers
     np.testing.assert_array_equal(labels, sample.labels)
 
 
@@ -114,7 +114,7 @@ def test_an_epoch_has_every_picture_once_in_new_float32_arrays():
     seen = [int(n) for _, labels in out for n in labels[:, 0, 0]]
     assert sorted(seen) == list(range(9))
     assert seen != sorted(seen)
-    for images, labels in out:  # pictures stay with their labels, and the channels in order
+    for images, labels in out:  # pictures still match their labels, and channels are in order
         np.testing.assert_array_equal(images[..., 0], labels)
         np.testing.assert_array_equal(images[..., 2], 255 - labels.astype(float))
     assert not np.shares_memory(out[0][0], out[1][0])
@@ -162,7 +162,7 @@ def test_each_picture_is_augmented_differently():
 
 
 def test_batches_draws_all_random_numbers_at_the_call():
-    """Batches do not depend on how the generator is used afterwards."""
+    """Batches do not depend on how the generator is used after the call."""
     states, outs = [], []
     for steps in (0, 5):
         rng = np.random.default_rng(8)

@@ -61,7 +61,7 @@ def test_samples_are_cached_and_read_only(root, monkeypatch):
     for array in (dataset[0].image, dataset[0].labels):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
-    monkeypatch.setattr(folders, "CACHE_BYTES", H * W * 4)  # room for one sample
+    monkeypatch.setattr(folders, "CACHE_BYTES", H * W * 4)  # enough for one sample
     dataset = CamVid(root)
     assert dataset[1] is dataset[1]
     assert dataset[0] is not dataset[0]
@@ -81,7 +81,7 @@ def test_lists_may_contain_the_paths_of_other_machines(root, line):
     (root / "train.txt").write_text(text, encoding="utf-8")
     dataset = CamVid(root)
     dataset.check()
-    assert [sample.name for sample in dataset] == ["c", "a", "b"]  # the list's order
+    assert [sample.name for sample in dataset] == ["c", "a", "b"]  # in the order of the list
 
 
 def test_the_longest_existing_tail_of_a_listed_path_is_used(root):
@@ -202,7 +202,7 @@ def test_grey_label_maps_of_1_2_4_and_8_bits_are_read_exactly(tmp_path, bits, to
 
 
 def grey_png(values, bits):
-    """A grey PNG of 1, 2, 4 or 8 bits per pixel, since Pillow does not write 2 and 4."""
+    """Return a grey PNG of 1, 2, 4 or 8 bits per pixel; Pillow cannot write 2 or 4."""
     import struct
     import zlib
 
@@ -229,14 +229,14 @@ def test_read_image_converts_every_mode_to_rgb(tmp_path, mode):
 def test_read_image_recognises_jpeg_by_content(tmp_path):
     save(tmp_path / "x.png", np.full((H, W, 3), (200, 10, 10), np.uint8), format="JPEG")
     red, green, _ = read_image(tmp_path / "x.png")[2, 3]
-    assert red > 190 > 20 > green  # and channels in RGB order
+    assert red > 190 > 20 > green  # the channels are in RGB order
 
 
 def test_read_image_rejects_unusable_files(tmp_path, monkeypatch):
     save(tmp_path / "deep.png", np.full((2, 2), 40000, np.uint16))
     with pytest.raises(DataError, match=r"deep\.png: .*16 bits"):
         read_image(tmp_path / "deep.png")
-    with pytest.raises(DataError, match="embedded null"):  # a ValueError from Pillow
+    with pytest.raises(DataError, match="embedded null"):  # Pillow raises a ValueError
         read_image("x\0.png")
     save(tmp_path / "fake.png", np.zeros((2, 2, 3), np.uint8), format="TIFF")
     with pytest.raises(DataError, match=r"fake\.png: .*TIFF"):

@@ -1,4 +1,4 @@
-"""Median-frequency weights: the published ones from their counts, real CamVid's, and the formula on tiny data sets."""
+"""Median-frequency weights match the published ones, those of real CamVid, and the formula on tiny data sets."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tinysegnet.errors import DataError
 
 SHARED = Path(__file__).parents[3] / "shared"
 
-# The tutorial's first training labels, classes 0..10 and then void: pixels, and images that contain the class.
+# Pixels and images of classes 0..10 and then void in the first version of the tutorial's training labels.
 FIRST_PIXELS = [10667303, 15120524, 606559, 19594653, 2916618, 6405466]
 FIRST_PIXELS += [214885, 739200, 4068712, 386191, 212692, 2484797]
 FIRST_IMAGES = [366, 365, 366, 367, 349, 324, 274, 180, 367, 319, 207, 367]
@@ -64,7 +64,7 @@ def test_counts_and_weights_match_a_calculation_by_hand():
     counts = count_pixels(Maps([[0, 0, 1], [1, 9, 9]], [[0, 0, 0, 0]], [[2, 9]]))
     assert counts.names == ("Sky", "Road", "Fence")
     assert counts.pixels.tolist() == [6, 2, 1]
-    assert counts.image_pixels.tolist() == [10, 6, 2]  # including void, in the images with the class
+    assert counts.image_pixels.tolist() == [10, 6, 2]  # all pixels, including void, of the images with the class
     assert counts.images.tolist() == [2, 1, 1]
     freq = np.array([6 / 10, 2 / 6, 1 / 2])
     weights = median_frequency_weights(counts)
@@ -76,7 +76,7 @@ def test_an_absent_class_gets_weight_zero_and_a_warning():
     counts = count_pixels(Maps([[0, 0, 0, 1]], num_classes=4))
     with pytest.warns(UserWarning, match="Fence"), pytest.warns(UserWarning, match="Car"):
         weights = median_frequency_weights(counts)
-    np.testing.assert_allclose(weights, [0.5 / 0.75, 0.5 / 0.25, 0, 0])  # median over the present: (0.75 + 0.25) / 2
+    np.testing.assert_allclose(weights, [0.5 / 0.75, 0.5 / 0.25, 0, 0])  # median of the present classes: 0.5
 
 
 def test_class_weights_reject_data_without_labels():

@@ -52,7 +52,7 @@ def test_crops_are_windows_of_their_pictures(tmp_path):
             assert crop.name.startswith(f"street_{index}_")
             np.testing.assert_array_equal(crop.image, original.image[y : y + 6, x : x + 8])
             np.testing.assert_array_equal(crop.labels, original.labels[y : y + 6, x : x + 8])
-            assert (crop.labels != 11).any()  # at most positions, a crop would be completely void
+            assert (crop.labels != 11).any()  # although a crop is completely void at most positions
             corners.add((x, y))
     assert len(corners) > 15
     first = (tmp_path / "out" / "train.txt").read_text().splitlines()[0]
@@ -133,7 +133,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize(("make", "options"), LAYOUTS.values(), ids=LAYOUTS)
 def test_crops_of_any_layout_keep_pictures_labels_and_classes(tmp_path, make, options):
-    """Whole pictures at their own size equal those of the folder, and are read back without options."""
+    """Whole pictures at their own size equal those of the folder and can be read back without options."""
     make(tmp_path / "d")
     size = "{}x{}".format(*folder_samples.picture().shape[:2])
     out = str(tmp_path / "out")

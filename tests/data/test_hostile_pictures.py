@@ -20,7 +20,7 @@ from tinysegnet.data import CAMVID, read_image, read_labels
 from tinysegnet.errors import DataError
 
 MUTANTS = int(os.environ.get("TINYSEGNET_MUTANTS", amount(600, 2000)))  # `make torture` takes 10000
-MAX_MEMORY = 600 * MB  # a valid picture of 50 Mpx, the largest allowed, takes up to 700
+MAX_MEMORY = 600 * MB  # the largest valid picture, of 50 Mpx, takes up to 700 MB
 
 
 def read_as_label_map(path):

@@ -16,7 +16,7 @@ from tinysegnet.errors import DataError
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
 def test_label_maps_of_every_mode_are_read_exactly(tmp_path, mode):
-    """The files contain numbers 0 and 1 or, in colour modes, the colours of classes 0 and 1."""
+    """The files contain the numbers 0 and 1 or, in colour modes, the colours of classes 0 and 1."""
     labels = (np.indices((H, W)).sum(0) % 2).astype(np.uint8)
     palette = Palette(("a", "b"), ((10, 20, 30), (40, 50, 60)))
     image = {
@@ -56,7 +56,7 @@ def test_label_maps_with_unknown_colours_or_as_jpeg_are_rejected(tmp_path):
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied_on_request_and_else_reported(tmp_path, orientation, suffix):
     seen = np.zeros((16, 32, 3), np.uint8)
-    seen[:8, :8] = 250  # upright, the light square is at the top left
+    seen[:8, :8] = 250  # in the upright picture, the light square is at the top left
     turns = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90",
              7: "TRANSVERSE", 8: "ROTATE_270"}  # fmt: skip
     stored = Image.fromarray(seen)

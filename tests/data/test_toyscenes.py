@@ -86,7 +86,7 @@ def test_a_few_percent_of_the_pixels_are_void(label_maps):
 
 
 def test_the_class_of_a_pixel_varies_between_scenes(label_maps):
-    """At most positions, a tenth of the scenes or more show another class than the most frequent one."""
+    """At most positions, at least a tenth of the scenes show a class other than the most frequent one."""
     most_frequent = np.max([(label_maps == k).mean(axis=0) for k in range(12)], axis=0)
     assert np.median(most_frequent) < 0.7
     assert np.quantile(most_frequent, 0.9) < 0.9
@@ -110,7 +110,7 @@ def test_a_label_is_the_class_of_the_topmost_polygon():
     n = OVERSAMPLING
     canvas.polygon([(4 * n, 4 * n), (8 * n - 1, 4 * n), (8 * n - 1, 8 * n - 1), (4 * n, 8 * n - 1)], (250, 0, 0), 3)
     canvas.polygon([(6 * n, 4 * n), (8 * n - 1, 4 * n), (8 * n - 1, 8 * n - 1), (6 * n, 8 * n - 1)], (0, 0, 250), 8)
-    canvas.polygon([(0, 0), (n, 0), (0, n)], (0, 250, 0))  # a detail, without a class
+    canvas.polygon([(0, 0), (n, 0), (0, n)], (0, 250, 0))  # a detail has no class
     labels = develop(canvas, np.random.default_rng(0))[1]
     expected = np.zeros((16, 16), np.uint8)
     expected[4:8, 4:6], expected[4:8, 6:8] = 3, 8

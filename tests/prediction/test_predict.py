@@ -37,7 +37,7 @@ def test_predict_keeps_the_pictures_size_without_a_training_size(model):
     [
         ((360, 480), (180, 240), (180, 240)),
         ((720, 960), (180, 240), (180, 240)),
-        ((480, 360), (180, 240), (240, 180)),  # portrait format
+        ((480, 360), (180, 240), (240, 180)),  # a picture in portrait format
         ((90, 120), (180, 240), (180, 240)),  # small pictures are enlarged
         ((1, 1000), (180, 240), (7, 6573)),
     ],

@@ -1,4 +1,4 @@
-"""`tinysegnet predict`: pictures of any name and size give results of the right size, and none is overwritten."""
+"""`tinysegnet predict`: pictures of any name and size give results of the right size, and no result is overwritten."""
 
 import io
 import sys
@@ -25,7 +25,7 @@ def noise(*shape):
 
 def held_sideways():
     exif = Image.Exif()
-    exif[0x112] = 6  # a quarter turn to the right makes it upright
+    exif[0x112] = 6  # rotating by 90 degrees to the right makes it upright
     return exif
 
 

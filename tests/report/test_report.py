@@ -26,7 +26,7 @@ VOID = {"meta", "img", "source", "br", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """Collects tags, attributes and text, and fails on tags that are not nested properly."""
+    """A parser that collects tags, attributes and text, and fails if tags are not nested properly."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ def history(epochs: int) -> list[dict[str, float]]:
 
 
 def full(folder, **changes) -> Page:
-    """Write the report with all its parts, or with these changes."""
+    """Write the report with all its parts, or with the given changes."""
     arguments = {
         "title": "Tiny <b>& bold</b>",
         "config": {"data": "toy", "size": (96, 128), "recipe": {"<epochs>": 3}},

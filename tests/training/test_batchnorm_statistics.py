@@ -1,4 +1,4 @@
-"""Exact statistics of batch norm: they match those of all pixels at once, and nothing else changes."""
+"""Exact statistics of batch norm match those of all pixels at once, and nothing else changes."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def network(stages, dtype=np.float64):
 
 
 def by_force(model, data, batch_size):
-    """Compute {norm: (mean, var)} with plain NumPy from all inputs of each norm at once."""
+    """Compute {norm: (mean, var)} with plain NumPy from all inputs of each batch norm at once."""
     heaps = {name: [] for name in model.layers if name.startswith("bn")}
     for first in range(0, len(data), batch_size):
         x = np.stack(data.images[first : first + batch_size]).astype(np.float64)

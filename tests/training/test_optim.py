@@ -11,7 +11,7 @@ from tinysegnet.training.optim import SGD, Adam, schedule, schedules
 
 @pytest.fixture(autouse=True, params=["numpy", "numba"])
 def variant(request):
-    """Run every test with both variants of the updates."""
+    """Run every test with both variants of the update step."""
     if request.param == "numba" and not runtime.JIT:
         pytest.skip("the kernels are not compiled")
     with ops_run_as(request.param):
@@ -19,7 +19,7 @@ def variant(request):
 
 
 class OneParameter:
-    """A model with one weight and one bias, and given gradients."""
+    """A model with one weight, one bias and given gradients."""
 
     def __init__(self, weight, gradient):
         self.arrays = {"layer.weight": np.array([weight]), "layer.bias": np.array([weight])}

@@ -64,14 +64,14 @@ def test_10_000_steps_on_camvid_take_110_epochs():
 
 def test_a_training_stops_after_its_iterations(data):
     result = ts.fit(ts.build("tiny", width=1 / 16), data, recipe=Recipe(iterations=3, **SMALL), progress=False)
-    assert len(result.history) == 2  # two epochs of two steps
+    assert len(result.history) == 2  # two epochs of two steps each
 
 
 def test_initial_beta_applies_to_new_networks_only(data):
     """The learning rate is too small to change the betas."""
     recipe = Recipe(epochs=1, initial_beta=0.25, learning_rate=1e-12, **SMALL)
     model = ts.build("tiny", width=1 / 16)
-    model.layers["encoder2.bn1"].params["beta"][0] = 1.0  # as if trained
+    model.layers["encoder2.bn1"].params["beta"][0] = 1.0  # as in a trained network
     ts.fit(model, data, recipe=recipe, progress=False)
     betas = {name: layer.params["beta"] for name, layer in model.layers.items() if "beta" in layer.params}
     assert betas.pop("encoder2.bn1") == pytest.approx([1] + [0] * 3, abs=1e-6)

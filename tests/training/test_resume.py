@@ -1,4 +1,4 @@
-"""No saved work is lost: a training run that was stopped, killed or hit a full disk continues bit for bit."""
+"""No saved work is lost: a training run continues bit for bit after it was stopped, was killed or met a full disk."""
 
 import dataclasses
 import errno
@@ -58,7 +58,7 @@ def history_of(result):
 
 @pytest.fixture(scope="module", params=["sgd", "adam"])
 def whole(request, data, val, tmp_path_factory):
-    """Recipe, last weights, history and best weights of a training run without interruption."""
+    """Return recipe, last weights, history and best weights of a training run without interruption."""
     recipe = dataclasses.replace(RECIPE, optimizer=request.param)
     folder = RunFolder(tmp_path_factory.mktemp("whole") / "run", config(recipe), CAMVID)
     result = fit(model(), data, val, recipe=recipe, run=folder, progress=False)
@@ -86,12 +86,12 @@ class StopAt:
         return self.data[index]
 
 
-# The first step, one inside an epoch, the last one of an epoch, and the last one of the training.
+# The first step, a step inside an epoch, the last step of an epoch, and the last step of the training.
 @pytest.mark.parametrize("step", amount([1, 6, 8, STEPS], range(1, STEPS + 1)))
 def test_a_run_stopped_at_a_step_resumes_bit_for_bit(tmp_path, data, val, whole, step):
     recipe, last, history, best = whole
     folder = RunFolder(tmp_path / "run", config(recipe), CAMVID)
-    # The class weights read every sample once before the first step, and each step reads two.
+    # The class weights need every sample once before the first step, and each step reads two samples.
     interrupted = StopAt(data, len(data) + 2 * step)
     with pytest.raises(KeyboardInterrupt):
         fit(model(), interrupted, val, recipe=recipe, run=folder, progress=False)
@@ -112,7 +112,7 @@ def test_a_run_stopped_before_its_first_step_writes_nothing(tmp_path, data):
 
 @pytest.mark.parametrize("picture", amount([1, 4], range(1, 5)))
 def test_a_run_stopped_in_a_validation_resumes_bit_for_bit(tmp_path, data, val, whole, picture):
-    """Epochs 2 and 3 are validated with two pictures each. The run stops without waiting for the second one."""
+    """Epochs 2 and 3 are validated with two pictures each. The run stops without waiting for the second picture."""
     recipe, last, history, best = whole
     folder = RunFolder(tmp_path / "run", config(recipe), CAMVID)
     interrupted = StopAt(val, picture)
@@ -281,7 +281,7 @@ sys.exit(main())
 
 
 def command(*arguments):
-    """The command that trains in another process, in the short form without a report."""
+    """Return the command that trains in another process, in the short form without a report."""
     program = amount(["-c", WITHOUT_REPORT], ["-m", "tinysegnet"])
     return [sys.executable, *program, "train", *map(str, arguments)]
 
@@ -408,7 +408,7 @@ def test_resume_rejects_folders_without_a_run(tmp_path):
 
 
 def test_deterministic_training_does_not_depend_on_the_threads(tmp_path):
-    """Train with --deterministic in one thread and in two. In the short form, only matrix products have threads.
+    """Train with --deterministic in one thread and in two. In the short form, only matrix products use several threads.
 
     `tests/ops/test_laws.py` compares the kernels in one, two and four threads.
     """

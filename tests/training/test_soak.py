@@ -13,7 +13,7 @@ from tinysegnet.training import Recipe, fit
 from tinysegnet.training.run_folder import RunFolder
 
 STEPS = int(os.environ.get("TINYSEGNET_SOAK", amount(200, 400)))  # `make torture` takes 2000
-WARM_UP = STEPS // 2  # until everything is compiled and every buffer has been allocated
+WARM_UP = STEPS // 2  # by then, everything is compiled and every buffer is allocated
 
 
 @pytest.mark.skipif(not STATUS.exists(), reason="only Linux reports the resident memory")

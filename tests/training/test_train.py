@@ -57,7 +57,7 @@ def run_folder(path, recipe=SMALL):
 
 
 class WatchedRun(RunFolder):
-    """A run folder that notes for each epoch whether it got scores."""
+    """A run folder that records for each epoch whether it received scores."""
 
     def record(self, model, history, scores, **state):
         self.scored = [*getattr(self, "scored", []), scores is not None]
@@ -74,7 +74,7 @@ def trained(tmp_path_factory, scenes, val):
 
 
 def test_a_network_memorises_two_pictures(scenes):
-    """This is the first test to try when a network does not learn."""
+    """Memorising two pictures is the first test to try if a network does not learn."""
     pair = Samples([scenes[0], scenes[1]])
     model = ts.build("tiny", width=amount(1 / 4, 1))
     recipe = Recipe(epochs=150, batch_size=2, size=SIZE, flip=0.0, learning_rate=amount(0.02, 0.005))

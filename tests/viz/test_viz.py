@@ -60,7 +60,7 @@ def test_overlay_draws_a_boundary_one_pixel_wide_and_stronger():
     out = viz.overlay(GREY, halves(), TWO, alpha=0.5).astype(int)
     towards_grass = out[3, :, 1]
     assert towards_grass[3] > towards_grass[2] == towards_grass[1]
-    assert out[3, 4].tolist() == out[3, 6].tolist()  # one side only
+    assert out[3, 4].tolist() == out[3, 6].tolist()  # the boundary is on one side only
 
 
 def test_overlay_takes_floats_and_clips_them():
@@ -119,7 +119,7 @@ def test_panels_scale_labels_without_inventing_classes():
 
 
 def test_resized_labels_are_taken_from_pixel_centres():
-    """Pillow resizes pictures in the same way, so that outlines do not shift against them."""
+    """Pillow resizes pictures in the same way, so that outlines do not shift relative to the pictures."""
     labels = np.random.default_rng(0).integers(0, 200, (7, 9)).astype(np.uint8)
     for size in ((9, 7), (27, 21), (4, 3), (5, 2), (13, 40)):
         expected = Image.fromarray(labels).resize(size, Image.Resampling.NEAREST)

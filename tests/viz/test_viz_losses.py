@@ -1,4 +1,4 @@
-"""Curves with names at their ends, bars of a pixel's values, and maps of losses."""
+"""Figures of curves with names at their ends, of a pixel's values as bars, and of loss maps."""
 
 from itertools import pairwise
 
@@ -30,7 +30,7 @@ def test_names_of_curves_with_equal_ends_do_not_overlap():
 
 def test_curve_on_a_logarithmic_axis_has_a_gap_at_zero():
     figure = figures.show_plot({"a": [1.0, 0.0, np.nan, 100.0]}, log="y", first=1)
-    line = figure.axes[0].get_lines()[0]  # the second leads to its name
+    line = figure.axes[0].get_lines()[0]  # the second line leads to the curve's name
     assert line.get_xdata().tolist() == [1, 2, 3, 4]
     assert np.isnan(line.get_ydata()).tolist() == [False, True, True, False]
 
@@ -62,7 +62,7 @@ def test_bars_of_a_pixel_have_the_lengths_of_its_values():
     assert [bar.get_width() for bar in right.patches] == pytest.approx(np.full(11, 1 / 11))
     found = boxes(figure)
     assert "Road  (label)" in found
-    assert found["Sky"].x1 <= found["\N{MINUS SIGN}12.50"].x0  # the longest bar's number beside its name
+    assert found["Sky"].x1 <= found["\N{MINUS SIGN}12.50"].x0  # the longest bar's number does not overlap its name
     assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in found.values())
 
 

@@ -1,4 +1,4 @@
-"""Walks in tests compute with NumPy, since compiling would take most of the time."""
+"""Walks in tests use the NumPy ops, because compiling would take most of the time."""
 
 import pytest
 from backends import ops_run_as

@@ -18,8 +18,8 @@ from tinysegnet.walk.overview import describe_weighting
 from tinysegnet.walk.payload import PLANS, Blobs, TooLarge, even_grid, pack_weight
 from tinysegnet.walk.trace import definition, trace
 
-STEP = 1e-5  # of finite differences
-PAGE = import_module("tinysegnet.walk.page")  # ts.walk is the function
+STEP = 1e-5  # step of the finite differences
+PAGE = import_module("tinysegnet.walk.page")  # as ts.walk is the function
 
 
 quick = pytest.mark.usefixtures("without_compiling")
@@ -49,7 +49,7 @@ def check_logits(model):
     logits = model.forward(IMAGE[None].astype(np.float32))
     np.testing.assert_allclose(found.logits, logits, rtol=1e-4, atol=1e-5 * np.abs(logits).max())
     walk = ts.walk(model, IMAGE)
-    assert (walk.labels == ts.predict(model, IMAGE)).mean() > 0.999  # ties between logits may differ
+    assert (walk.labels == ts.predict(model, IMAGE)).mean() > 0.999  # ties between logits may be resolved differently
     assert walk.loss is None
 
 
@@ -138,7 +138,7 @@ def test_page_says_that_predict_averages_passes():
     ("class_weights", "trained_weights", "words"),
     [
         (None, None, ("every class has weight 1", "may have used")),
-        (None, "none", ("every class has weight 1", "none either")),
+        (None, "none", ("every class has weight 1", "Training used no class weights")),
         (None, "sqrt_median_frequency", ("every class has weight 1", "by the square root of median frequency")),
         ([2.0] * 5, None, ("uses class weights",)),
     ],
@@ -160,7 +160,7 @@ def test_page_lists_the_classes_of_the_label_map():
 def test_page_explains_differences_by_ties_in_pooling_windows(monkeypatch):
     """In areas of one colour, float32 and float64 select different maxima, which causes all of the difference.
 
-    The short form rounds at random where the fast ops round because they add in another order.
+    The short form rounds at random to imitate the fast ops, which round differently because they add in another order.
     """
     rng = np.random.default_rng(5)
 
@@ -360,7 +360,7 @@ def test_page_escapes_titles_and_names():
     assert "<b>land" not in walk.page
     page = Page(walk.page)
     assert page.data["title"].endswith("</script><!-- {{ data }}")
-    assert walk.page.count("<!--") == 1  # of the mark
+    assert walk.page.count("<!--") == 1  # the mark at the beginning
     assert [one["name"] for one in page.data["classes"]] == list(FIVE.names)
     assert not re.search(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//", walk.page)
 

@@ -1,4 +1,4 @@
-"""A walk in a real browser: steps, slider, keys, clicks, and sums that add up, without errors and requests."""
+"""A walk in a real browser: steps, slider, keys, clicks, and sums that add up, without errors or requests."""
 
 import numpy as np
 import pytest
@@ -16,8 +16,8 @@ DRAWN = (EVERY_KIND, "basic", "article", "bilinear-interpolation", "fcn-basic", 
          "bayesian-basic", "basic-single-channel-decoder")  # fmt: skip
 MINUS = "\N{MINUS SIGN}"
 
-# For every step, at the corners and the middle of its grid, in the first, a middle and the last channel: the number
-# that the page computes, and the network's number.
+# Returns, for every step, at the corners and the middle of its grid, in the first, a middle and the last channel, the
+# number that the page computes and the network's number.
 EVERY_SUM = """async () => {
   const found = [];
   for (const step of steps.slice(1)) {
@@ -114,7 +114,7 @@ def test_slider_keys_buttons_and_address_select_steps(browser, tiny_walk):
         slider.fill("5")
         assert opened.step == "forward:encoder1.pool"
         assert opened.page.evaluate("location.hash") == "#forward:encoder1.pool"
-        slider.press("ArrowRight")  # one step, not two, although the slider has the focus
+        slider.press("ArrowRight")  # moves by one step, not two, although the slider has the focus
         assert opened.evaluate("[state.step, document.getElementById('slider').value]") == [6, "6"]
         opened.page.locator("#next").click()
         opened.page.locator("#previous").click()

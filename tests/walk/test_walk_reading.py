@@ -13,8 +13,8 @@ from tinysegnet.walk.trace import trace
 
 pytestmark = pytest.mark.usefixtures("without_compiling")
 
-# For every step (in the short form, for the first of every kind), at the middle of its grid: the number of links, and
-# how many of the numbers that were read have an explanation.
+# Returns, for every step (in the short form, for the first of every kind), at the middle of its grid, the number of
+# links and how many of the numbers that were read have an explanation.
 EVERY_LINK = """async () => {
   const found = {}, seen = new Set();
   for (const step of steps.slice(1)) {
@@ -36,7 +36,7 @@ EVERY_LINK = """async () => {
 
 
 def test_every_number_that_the_page_explains_is_a_link(browser, tiny_walk):
-    """Layers that read a single pixel read it where the page can explain it."""
+    """Layers that read a single pixel read one that the page can explain."""
     with Opened(browser, tiny_walk) as opened:
         found = opened.evaluate(f"({EVERY_LINK})()")
         for step, (buttons, leading, sources) in found.items():
@@ -71,7 +71,7 @@ def test_back_returns_from_a_link(browser, tiny_walk):
         page.locator("#steps button").nth(3).click()
         page.locator("#next").click()
         page.locator("#slider").fill("9")
-        page.go_back()  # steps by button and slider are not in the history
+        page.go_back()  # steps chosen by button and slider are not in the history
         opened.wait_for_step("forward:encoder2.conv1")
 
 

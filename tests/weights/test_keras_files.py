@@ -1,4 +1,4 @@
-"""Keras's HDF5 files: arrays by their path, and errors for hostile files."""
+"""Keras's HDF5 files: arrays are read by their paths, and hostile files raise errors."""
 
 import io
 import os
@@ -73,7 +73,7 @@ def endless(file):
 
 
 def forged(data, old, new):
-    """Change the shape that the array claims, but not its 24 bytes."""
+    """Change the shape of the array in the header, but not its 24 bytes."""
     old, new = (b"".join(n.to_bytes(8, "little") for n in shape) for shape in (old, new))
     assert old in data
     return data.replace(old, new)
@@ -143,7 +143,7 @@ def test_without_h5py_the_error_names_the_package_to_install(monkeypatch):
 
 @pytest.mark.parametrize("version", ["earliest", "latest"])
 def test_mutated_files_are_refused_or_give_sound_arrays(record_property, version):
-    """Keras's files have few or no checksums, so a changed value is still a value of a sound array."""
+    """Keras's files have few or no checksums, so a change of a value cannot be detected."""
     rng, data, total, refused = random.Random(0), build(some, libver=version), Cost(), 0
     for _ in range(MUTANTS):
         mutant = bytearray(data)

@@ -79,7 +79,7 @@ def test_views_of_one_storage_become_separate_arrays(tmp_path, write):
 
 
 def test_parameters_and_the_attributes_of_a_dict_are_read(tmp_path):
-    """state_dict(keep_vars=True) contains parameters, and every state_dict() has the versions of its modules."""
+    """state_dict(keep_vars=True) contains parameters, and every state_dict() contains the versions of its modules."""
     parameter = Call(
         Name("torch._utils", "_rebuild_parameter"), (tensor(Stored("0", 2), 0, (2,), (1,)), True, NO_HOOKS)
     )
@@ -133,7 +133,7 @@ def test_other_files_are_refused_with_their_name(tmp_path, content, said):
 def test_missing_files_folders_and_pipes_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"none\.pth: no such file"):
         read_arrays(tmp_path / "none.pth")
-    with pytest.raises(CheckpointError, match="a folder, not a file of weights"):
+    with pytest.raises(CheckpointError, match="a folder, not a weights file"):
         read_arrays(tmp_path)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")

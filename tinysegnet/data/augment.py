@@ -1,9 +1,9 @@
 """Random augmentation of a sample: flip, scale and crop, and colour jitter.
 
-Scaling and cropping are one resize. Enlarging the picture by s and cropping it to `size` gives the same view as cutting
-out a box with 1/s of the picture's height and width and resizing it to `size`. Pillow does the latter in one
-antialiased pass and accepts fractional positions. The picture (bilinear) and its labels (nearest) use the same box, and
-both are sampled at pixel centres: output x corresponds to box_left + (x + 1/2) * box_width / W.
+Scaling and cropping are done in a single resize. Enlarging the picture by s and cropping it to `size` gives the same
+view as cutting out a box with 1/s of the picture's height and width and resizing it to `size`. Pillow cuts and resizes
+in one antialiased pass and accepts fractional positions. The picture (bilinear) and its labels (nearest) use the same
+box, and both are sampled at pixel centres: output x corresponds to box_left + (x + 1/2) * box_width / W.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Augment:
         self, sample: Sample, *, rng: np.random.Generator, size: tuple[int, int]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return an image (H, W, 3) uint8 and labels (H, W) uint8 with (H, W) = size."""
-        # Every number is drawn whatever the settings are, so that disabling one change does not alter the others.
+        # All random numbers are always drawn, so that disabling one change does not alter the others.
         flip, zoom, left, top = rng.random(4)
         factors = 1 + self.color_jitter * rng.uniform(-1, 1, 3)
         s = self.scale[0] + zoom * (self.scale[1] - self.scale[0])
@@ -66,23 +66,23 @@ class Augment:
 
 
 def resize_sample(sample: Sample, size: tuple[int, int], box: Box | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Resize a sample, or a box of it, to size (H, W). Returns the image (H, W, 3) and the labels (H, W), both uint8.
+    """Resize a sample, or a box in it, to size (H, W). Returns the image (H, W, 3) and the labels (H, W), both uint8.
 
-    The image is interpolated (bilinear, antialiased). Each label is that of the nearest pixel, so none are mixed.
+    The image is interpolated (bilinear, antialiased). Labels are copied from the nearest pixel, never mixed.
     """
     image, labels = _resize(sample, size, box)
     return np.asarray(image), np.asarray(labels)
 
 
 def _resize(sample: Sample, size: tuple[int, int], box: Box | None) -> tuple[Image.Image, Image.Image]:
-    H, W = size  # NumPy puts rows first, Pillow columns
+    H, W = size  # Pillow expects the width before the height
     image = Image.fromarray(sample.image).resize((W, H), Image.Resampling.BILINEAR, box=box)
     labels = Image.fromarray(sample.labels).resize((W, H), Image.Resampling.NEAREST, box=box)
     return image, labels
 
 
 def _jitter(image: Image.Image, brightness: float, contrast: float, saturation: float) -> Image.Image:
-    """Apply all three changes at once: each is affine in the colour, so together they are a 3x3 matrix and an offset.
+    """Apply all three changes at once: each is affine in the colour, so together they form a 3x3 matrix and an offset.
 
     saturation: x -> grey(x) + saturation * (x - grey(x)).  contrast: x -> mean + contrast * (x - mean).
     brightness: x -> brightness * x.  Pillow applies the matrix and clips the result to 0..255.

@@ -2,7 +2,7 @@
 
 All random numbers of an epoch are drawn when `batches` is called: one permutation, and one seed per picture. An epoch
 is therefore a function of the generator's state at its start. The generator advances by the same amount however many
-batches are read, and batch number `start` can be made without the batches before it.
+batches are read, and batch number `start` can be created without creating the batches before it.
 """
 
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ def num_batches(dataset: Dataset, batch_size: int, *, shuffle: bool = True) -> i
     """Return the number of batches that `batches` yields.
 
     With shuffle (for training), an incomplete last batch is dropped unless it is the only one, because batch norm would
-    see fewer pictures. Without shuffle (for evaluation), it is kept, so that every picture counts.
+    see fewer pictures. Without shuffle (for evaluation), the last batch is kept, so that every picture counts.
     """
     if batch_size < 1:
-        raise SettingError(f"batch_size: {batch_size} must be at least 1.")
+        raise SettingError(f"batch_size: {batch_size} is too small. Choose at least 1.")
     full, rest = divmod(len(dataset), batch_size)
     return full if shuffle and full else full + bool(rest)
 
@@ -58,7 +58,7 @@ def batches(
     order = np.arange(len(dataset))
     if rng is not None and shuffle:
         rng.shuffle(order)
-    seeds = order if rng is None else rng.integers(2**63, size=len(order))  # for each picture's augmentation
+    seeds = order if rng is None else rng.integers(2**63, size=len(order))  # one seed per picture, for its augmentation
     firsts = range(start * batch_size, total * batch_size, batch_size)
     return (_make_batch(dataset, order[i : i + batch_size], seeds, size, augment) for i in firsts)
 

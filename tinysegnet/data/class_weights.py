@@ -5,8 +5,8 @@
 
 The formula is from Eigen & Fergus 2015, section 6.3.2, which the SegNet paper follows (section 3.2). "All pixels"
 includes unlabelled ones; images without the class do not count. The eleven published weights (0.2595, 0.1826, 4.5640,
-...) follow from CamVid's first labels, with void as a twelfth class in the median. The labels have changed since then,
-so compute the weights from the labels that you use.
+...) follow from the first version of CamVid's labels, with void as a twelfth class in the median. The labels have
+changed since then, so compute the weights from the labels that you use.
 """
 
 import warnings
@@ -20,7 +20,7 @@ from .sample import Dataset, check_dataset, read_sample
 
 @dataclass(frozen=True, eq=False)
 class PixelCounts:
-    """How often each class occurs in a data set's labels."""
+    """The number of pixels and images in which each class of a data set occurs."""
 
     names: tuple[str, ...]  # one per class
     pixels: np.ndarray  # (K,) int64, pixels of each class
@@ -60,5 +60,5 @@ def median_frequency_weights(counts: PixelCounts) -> np.ndarray:
 
 
 def sqrt_median_frequency_weights(counts: PixelCounts) -> np.ndarray:
-    """Return the square roots of `median_frequency_weights`, since full balancing overpredicts rare classes."""
+    """Return the square roots of `median_frequency_weights`, which favour rare classes less strongly."""
     return np.sqrt(median_frequency_weights(counts))

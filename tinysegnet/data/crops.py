@@ -1,7 +1,7 @@
 """A toy CamVid on disk: small crops of the real pictures, or whole pictures scaled down.
 
-Crops keep the detail but change the task: only one in eight 96 x 128 crops of CamVid shows a fence, and one in nine a
-bicyclist. Scaling whole pictures down preserves the class frequencies but loses detail.
+Crops keep the detail but change the task: only one in eight 96 x 128 crops of CamVid shows a fence, and only one in
+nine shows a bicyclist. Scaling whole pictures down preserves the class frequencies but loses detail.
 """
 
 import re
@@ -39,7 +39,7 @@ def make_crops(
     without labelled pixels is skipped with a warning.
 
     Args:
-        datasets: {"train": ..., "val": ...}, with one palette. It is saved as classes.txt unless it is CamVid's.
+        datasets: {"train": ..., "val": ...}, with one palette. A palette other than CamVid's is saved as classes.txt.
         size: (H, W) of the PNG files.
         out: a new or empty folder.
         crops_per_picture: number of random crops per picture, each with at least one labelled pixel.
@@ -75,12 +75,12 @@ def make_crops(
                 if progress:
                     progress(done, total)
         if out.exists():
-            out.rmdir()  # it is empty; Windows would not rename over it
+            out.rmdir()  # an empty folder; on Windows, a folder cannot be renamed to an existing one
         part.rename(out)
     except OSError as error:
         raise DataError(f"{part}: cannot be written: {error.strerror}. Check free space and permissions.") from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)  # it exists only after a failure
+        shutil.rmtree(part, ignore_errors=True)  # the folder exists only after a failure
     return counts
 
 
@@ -92,7 +92,7 @@ def _write_split(
     with open(part / f"{split}.txt", "w", encoding="utf-8") as list_file:
         for index in range(len(dataset)):
             sample = read_sample(dataset, index)
-            rng = np.random.default_rng([*seed, index])  # so that a picture's crops do not depend on the others
+            rng = np.random.default_rng([*seed, index])  # a picture's crops do not depend on other pictures
             crops = _cut(sample, size, per_picture, dataset.palette.num_classes, rng)
             for k, (image, labels) in enumerate(crops):
                 name = re.sub(r"[^\w.-]+", "_", sample.name) + ("" if per_picture is None else f"_{k}")
@@ -106,7 +106,7 @@ def _write_split(
 
 
 def write_classes(path: Path, palette: Palette) -> None:
-    """Write one line per class and one for void, as in the tutorial's labels. At most 255 lines are possible."""
+    """Write one line per class and one for void, as in the tutorial's labels, but at most 255 lines."""
     lines = ["{} {} {} {}\n".format(*color, name) for color, name in zip(palette.colors, palette.names, strict=True)]
     if palette.ignore_label is not None and len(lines) < VOID:
         lines.append("void\n")
@@ -122,7 +122,7 @@ def _numbered(labels: np.ndarray, palette: Palette) -> np.ndarray:
 def _cut(
     sample: Sample, size: tuple[int, int], per_picture: int | None, num_classes: int, rng: np.random.Generator
 ) -> list[Crop]:
-    """Return the random crops of one sample, or the whole sample, scaled, if per_picture is None."""
+    """Return random crops of one sample or, if per_picture is None, the whole sample scaled to `size`."""
     if per_picture is None:
         return [resize_sample(sample, size)]
     labelled = sample.labels < num_classes
@@ -134,7 +134,7 @@ def _cut(
         sizes = f"the picture ({h} x {w} pixels) is smaller than the crop ({H} x {W})"
         raise DataError(f"{sample.name}: {sizes}. Choose smaller crops.")
     crops: list[Crop] = []
-    while len(crops) < per_picture:  # terminates, because some crop contains a labelled pixel
+    while len(crops) < per_picture:  # this ends, because at least one crop contains a labelled pixel
         y, x = rng.integers(h - H + 1), rng.integers(w - W + 1)
         window = np.s_[y : y + H, x : x + W]
         if labelled[window].any():

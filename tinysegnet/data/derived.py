@@ -24,7 +24,7 @@ class InMemory:
         check_dataset(dataset)
         self.palette, self.name = dataset.palette, dataset.name
         if limit is not None and limit < 1:
-            raise SettingError(f"limit: {limit} must be at least 1.")
+            raise SettingError(f"limit: {limit} is too small. Choose at least 1.")
         count = len(dataset) if limit is None else min(limit, len(dataset))
         self.samples: list[Sample] = [read_sample(dataset, i) for i in progress(range(count))]
 
@@ -36,7 +36,7 @@ class InMemory:
 
 
 class OneClass:
-    """The same pictures with two classes: 1 for the named class and 0 for all others. Void stays void.
+    """The same pictures with two classes: 1 for the named class and 0 for all others. Void pixels stay void.
 
     Raises SettingError if the data set has no class of this name.
     """

@@ -16,9 +16,9 @@ NAMES = (".png", ".jpg", ".jpeg")
 def find_pictures(paths: Iterable[str | PathLike[str]]) -> list[Path]:
     """Return the given files and, in natural order, the pictures directly inside each given folder.
 
-    In a folder, a file counts as a picture if it has the signature or the suffix of PNG or JPEG. Hidden files and
-    others are skipped. A file given twice is returned once. A missing file is kept, so that reading it reports the
-    error. Raises DataError for a folder without pictures.
+    In a folder, a file counts as a picture if it has the signature or the suffix of PNG or JPEG. Hidden files and all
+    other files are skipped. A file given twice is returned once. A missing file is returned as well, so that reading it
+    reports the error. Raises DataError for a folder without pictures.
     """
     found: dict[Path, Path] = {}
     for path in map(Path, paths):

@@ -1,7 +1,7 @@
 """A folder of pictures and label maps as a data set, which is recognised, checked and decoded on demand.
 
-`layouts` finds the pairs of files, and `label_encoding` interprets their values. A `Folder` describes both
-(`description`), reads the files, and lists everything that is wrong with them (`problems`).
+`layouts` finds the pairs of files, and `label_encoding` interprets their values. A `Folder` describes what was inferred
+(`description`), reads the files, and lists all bad files (`problems`).
 """
 
 import os
@@ -47,7 +47,7 @@ class Folder:
         root: the folder, in one of the layouts that `layouts` recognises.
         split: "train", "val", "test", ...
         ignore: the label value that means "not labelled"; None infers it.
-        classes: "merged" combines the 32 classes of CamVid's original labels into the papers' eleven; "all" keeps them.
+        classes: "merged" combines CamVid's 32 original classes into the papers' eleven; "all" keeps all 32.
         layout, label_encoding: the pairs of files and the meaning of their values; None infers them.
 
     Raises:
@@ -83,7 +83,7 @@ class Folder:
             sample, errors = _examine(self.pairs[index], self.label_encoding)
             if sample is None:
                 raise errors[0]
-            sample.image.setflags(write=False)  # an augmentation must not change cached arrays
+            sample.image.setflags(write=False)  # so that augmentation cannot change cached arrays
             sample.labels.setflags(write=False)
             size = sample.image.nbytes + sample.labels.nbytes
             if self._cached_bytes + size > CACHE_BYTES:
@@ -142,7 +142,7 @@ class CamVid(Folder):
 
 
 def _examine(pair: FilePair, label_encoding: LabelEncoding) -> tuple[Sample | None, list[DataError]]:
-    """Read one pair. Returns the sample, or None and the errors of both files."""
+    """Read one pair. Returns the sample and no errors, or None and the errors of both files."""
     errors: list[DataError] = []
 
     def attempt(read: Callable[..., Any], *arguments: Any) -> Any:
@@ -177,12 +177,12 @@ def _check_partners(pair: FilePair) -> None:
 
 def _read_inside(read: Callable[[Path], np.ndarray], path: Path, root: Path) -> np.ndarray:
     if not inside(path, root):
-        raise DataError(f"{path}: this link leads out of {root}. Copy the file into the folder.")
+        raise DataError(f"{path}: this link points outside {root}. Copy the file into the folder.")
     return read(path)
 
 
 def _find_label_encoding(layout: Layout, ignore: int | None, classes: Classes) -> tuple[LabelEncoding, str]:
-    """Infer the encoding, and describe its source: a list of classes, else the layout, else the label values."""
+    """Infer the encoding from a list of classes, else the layout, else the label values, and describe its source."""
     path = next((layout.root / name for name in _CLASS_FILES if (layout.root / name).is_file()), None)
     known = None if path is None else ClassList.read(path)
     if known is not None and known.is_camvid:

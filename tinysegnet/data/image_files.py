@@ -1,7 +1,7 @@
 """Reading picture and label files. Damaged files of any kind raise only `DataError`.
 
-A picture of any mode becomes RGB. The numbers in a label map are class numbers and must not change. Therefore only
-lossless PNG is accepted for label maps (JPEG at quality 95 changed three label pixels in four), and a file with a
+Pictures of any mode are converted to RGB. The numbers in a label map are class numbers and must not change. Therefore
+only lossless PNG is accepted for label maps (JPEG at quality 95 changed three label pixels in four), and a file with a
 colour palette yields its indices, not its colours.
 """
 
@@ -31,7 +31,7 @@ _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")  # m
 # Pillow may read missing pixels at the end of a PNG as zeros, so 80 bytes could become a picture of 38 Mpx.
 _MAX_INFLATION = 1032  # the largest compression ratio of deflate, which PNG uses
 
-# Pillow scales grey PNGs of 2 and 4 bits to 0..255 (1 -> 85, 1 -> 17). For class numbers, this is undone.
+# Pillow scales grey PNGs of 2 and 4 bits to 0..255: 1 becomes 85 or 17. For class numbers, this scaling is undone.
 _WIDENED = {"L;2": 85, "L;4": 17}
 
 # EXIF orientation: how to rotate or mirror the stored pixels so that the picture is upright.
@@ -105,9 +105,9 @@ def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image,
     if is_special(path):
         raise DataError(f"{path}: a pipe or a device. Save the picture as a {expected} file.")
     if os.path.isdir(path):
-        raise DataError(f"{path}: {kind_of(path)}, not a picture. Name a file in it.")
+        raise DataError(f"{path}: {kind_of(path)}, not a picture. Choose a file in it.")
     try:
-        # Pillow warns about large pictures and odd EXIF data; both are checked here.
+        # Pillow's warnings about large pictures and malformed EXIF data are not needed, because both are checked here.
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=formats) as image:
             _check_claims(path, image, max_pixels)
             raw_mode = str(image.tile[0].args) if image.tile else image.mode
@@ -122,10 +122,10 @@ def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image,
         raise DataError(f"{path}: permission denied. Change the permissions of the file.") from None
     except UnidentifiedImageError:
         raise _unidentified(path, formats) from None
-    except Image.DecompressionBombError as error:  # Pillow checks its own limit before ours
+    except Image.DecompressionBombError as error:  # Pillow's own limit is checked before ours
         count = re.search(r"\d+", str(error))
         _check_size(path, "", int(count[0]) if count else max_pixels + 1, max_pixels)
-        raise DataError(f"{path}: larger than {max_pixels // 1_000_000} Mpx. Scale it down.") from error
+        raise DataError(f"{path}: the picture is larger than {max_pixels // 1_000_000} Mpx. Scale it down.") from error
     except Exception as error:  # for damaged bytes, Pillow raises OSError, SyntaxError, ValueError, zlib.error, ...
         reason = " ".join(str(error).split()).rstrip(".")
         raise DataError(f"{path}: damaged: {reason}. Replace the file.") from error
@@ -134,25 +134,25 @@ def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image,
 def _check_size(path: Path, shape: str, pixels: int, max_pixels: int) -> None:
     if pixels > max_pixels:
         limit = max_pixels // 1_000_000
-        raise DataError(f"{path}: claims {shape}{pixels / 1e6:.0f} Mpx (at most {limit}). Scale it down.")
+        raise DataError(f"{path}: claims {shape}{pixels / 1e6:.0f} Mpx; at most {limit} are allowed. Scale it down.")
 
 
 def _check_claims(path: Path, image: Image.Image, max_pixels: int) -> None:
-    """Check the header's claims before they cost memory or time."""
+    """Check the size and the scans that the file claims before they cost memory or time."""
     (W, H), size = image.size, path.stat().st_size
     _check_size(path, f"{W} x {H} = ", W * H, max_pixels)
-    if image.format == "PNG" and size * _MAX_INFLATION < W * H / 8:  # at one bit per pixel
+    if image.format == "PNG" and size * _MAX_INFLATION < W * H / 8:  # a pixel takes at least one bit
         raise DataError(f"{path}: damaged: it claims {W} x {H} pixels in {size} bytes. Replace the file.")
     if image.info.get("progressive"):
         with open(path, "rb") as file:
             scans = sum(len(_SCAN.findall(block)) for block in iter(lambda: file.read(1 << 20), b""))
         most = _USUAL_SCANS * max_pixels // max(W * H, 1)
         if scans > most:
-            raise DataError(f"{path}: this progressive JPEG has {scans} scans (at most {most}). Save it again.")
+            raise DataError(f"{path}: the JPEG has {scans} scans; at most {most} are allowed. Save it again.")
 
 
 def _unidentified(path: Path, formats: list[str]) -> DataError:
-    """Describe a file that is in none of the formats."""
+    """Return an error that describes a file in none of the formats."""
     with open(path, "rb") as file:
         start = file.read(12)
     if start[:3] == b"\xff\xd8\xff" and "JPEG" not in formats:

@@ -1,8 +1,8 @@
 """The meaning of the values in label files, which are converted to class numbers and void.
 
 The numbers in a file are not always the class numbers: masks use 255 for class 1, fastai's CamVid has Void as number 30
-of 0..31, and CamVid's 32 classes become the papers' eleven. A `LabelEncoding` has one table from file values to labels
-and one from colours to labels. Any other value raises an error with the file, pixel, value and allowed values.
+of 0..31, and CamVid's 32 classes become the papers' eleven. A `LabelEncoding` has two tables, one from file values to
+labels and one from colours to labels. Any other value raises an error with the file and the pixel.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ClassList:
         lines = enumerate(read_lines(path), start=1)
         found = [_parse(line, f"{path}: line {number}") for number, line in lines if line.strip()]
         if not 2 <= len(found) <= _MAX_CLASSES:
-            raise DataError(f"{path}: the number of classes is {len(found)}. Write 2 to {_MAX_CLASSES}, one per line.")
+            raise DataError(f"{path}: the number of classes is {len(found)}. List 2 to {_MAX_CLASSES}, one per line.")
         names, colors = zip(*found, strict=True)
         for what, items in (("name", names), ("colour", [color for color in colors if color])):
             for twice in (item for item in items if items.count(item) > 1):
@@ -50,7 +50,7 @@ class ClassList:
 
     @property
     def is_camvid(self) -> bool:
-        """True for the 32 classes of CamVid's original labels."""
+        """Whether these are the 32 classes of CamVid's original labels."""
         merged = {name for names in CAMVID_MERGE.values() for name in names}
         return set(self.names) == merged | {"Void"}
 
@@ -86,7 +86,7 @@ class LabelEncoding:
 
     @classmethod
     def of_classes(cls, classes: ClassList, *, ignore: int | None = None, strays: float = 0.0) -> LabelEncoding:
-        """Number the classes by their lines in the list. Classes named void, and number `ignore`, become void."""
+        """Number the classes by their lines in the list. Classes named void and class number `ignore` become void."""
         void = {n for n, name in enumerate(classes.names) if n == ignore or name.lower() in _VOID_NAMES}
         kept = [number for number in range(len(classes.names)) if number not in void]
         if not kept:
@@ -126,7 +126,7 @@ class LabelEncoding:
     ) -> LabelEncoding:
         """Infer the encoding from the values that occur: a mask of 0 and 255, or classes 0..K-1 and void.
 
-        A number counts as a class if at least half of the numbers up to it occur, so a single 37 among 0..11 does not.
+        A number is a class if at least half of the numbers up to it occur, so a single 37 next to 0..11 is not a class.
         """
         found = set(values)
         if ignore is None and (VOID in found) and found <= {0, VOID}:
@@ -219,7 +219,7 @@ def _first(where: np.ndarray) -> tuple[np.intp, ...]:
 
 
 def _key(colors: np.ndarray) -> np.ndarray:
-    """Encode colours (..., 3) as one int32 number each."""
+    """Encode each colour of an array (..., 3) as one int32 number."""
     red, green, blue = (colors[..., c].astype(np.int32) for c in range(3))
     return red << 16 | green << 8 | blue
 

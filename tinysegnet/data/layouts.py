@@ -41,7 +41,7 @@ class Layout:
     is_tutorial: bool = False
 
     def pairs(self, split: str) -> list[FilePair]:
-        """Return the pairs of a split, where "val", "valid" and "validation" are synonyms. DataError if empty."""
+        """Return the pairs of a split ("val", "valid" and "validation" are synonyms). Raises DataError if empty."""
         names = _VAL if split in _VAL else (split,)
         name = next((name for name in (split, *names) if name in self.splits), None)
         if name is None:
@@ -120,7 +120,7 @@ def _by_endings(root: Path) -> Layout | None:
     images = [path for path in files if not path.stem.endswith("_L")]
     folder_of = {path.stem: path.parent for path in images}
     groups: dict[Path, list[Path]] = {folder: [] for folder in sorted(set(folder_of.values()))}
-    for path in labels:  # a label map without a picture goes to the first folder, which then reports it
+    for path in labels:  # a label map without a picture is assigned to the first folder, which then reports it
         groups.setdefault(folder_of.get(strip_ending(path.stem), next(iter(groups), path.parent)), []).append(path)
     splits: dict[str, Pairs] = {}
     for folder, maps in groups.items():
@@ -185,6 +185,6 @@ def _named(root: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _all_folders(root: Path, depth: int = _DEPTH) -> list[Path]:
-    """Return root and the folders below it, up to a depth. Hidden folders and links, which could loop, are skipped."""
+    """Return root and the folders below it to this depth. Hidden folders and links, which could loop, are skipped."""
     below = [folder for folder in _folders(root) if not folder.is_symlink()] if depth else []
     return [root, *(found for folder in below for found in _all_folders(folder, depth - 1))]

@@ -9,7 +9,7 @@ from .sample import Dataset
 _TOY = {
     "train": (450, 0),
     "val": (200, 1),
-}  # split -> (number of streets, seed); the seeds differ, so the splits share no street
+}  # split -> (number of streets, seed); the seeds differ, so no street is in both splits
 
 
 def open_dataset(
@@ -29,14 +29,14 @@ def open_dataset(
         ignore: the label value in the files that means void; None infers it.
         classes: "merged" or "all", see `Folder`.
     """
-    if not isinstance(data, str | PathLike) or not fspath(data):  # an empty path would be the current folder
+    if not isinstance(data, str | PathLike) or not fspath(data):  # an empty path would mean the current folder
         what = type(data).__name__ if data != "" else repr(data)
         raise DataError(f'data: {what} is not a path. Give "toy", or the path of a folder.')
     if fspath(data) != "toy":
         return Folder(data, split, ignore=ignore, classes=classes)
     if split not in _TOY:
         raise DataError(f"toy: there is no split {split!r}. Choose {' or '.join(_TOY)}.{did_you_mean(split, _TOY)}")
-    from .toyscenes import ToyScenes  # imported here, so that reading pictures does not compile the drawing
+    from .toyscenes import ToyScenes  # imported here, so that reading pictures does not load the drawing code
 
     count, seed = _TOY[split]
     return ToyScenes(count, seed=seed, size=size)

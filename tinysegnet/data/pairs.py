@@ -1,7 +1,7 @@
 """Pairing pictures with label maps by file stem or by a list, never by order.
 
-A network would still train on pairs that are shifted by one, with G 0.8 and C 0.13. If a partner is missing, the pair
-contains its expected path, so that reading the pair reports it.
+With pairs that are shifted by one, training would still run without an error and reach global accuracy 0.8, but class
+accuracy only 0.13. If a partner is missing, the pair contains its expected path, so that reading the pair reports it.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import DataError
 from ..files import is_special
 
-# Other formats than PNG and JPEG are included so that they are rejected with a message instead of being overlooked.
+# Formats other than PNG and JPEG are included so that they are rejected with a message instead of being overlooked.
 _PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".tif", ".tiff", ".gif", ".webp"}
 _ENDINGS = ("_L", "_P", "_mask", "_masks", "_label", "_labels")  # suffixes that label files add to the picture's stem
 
@@ -48,7 +48,7 @@ def strip_ending(stem: str) -> str:
 def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: tuple[Path, Path]) -> list[FilePair]:
     """Pair pictures with label maps by stem, where label maps may have a suffix such as _L, and sort them by stem.
 
-    `places` are the folders of the pictures and of the label maps, for the expected path of a missing partner.
+    `places` are the folders of the pictures and of the label maps, in which a missing partner is expected.
     """
     by_stem = _unique((path.stem, path) for path in images)
     # If a picture has exactly the stem of a label map, they belong together. Otherwise the suffix is removed first.
@@ -93,7 +93,7 @@ def pairs_of_list(list_file: Path) -> list[FilePair]:
 
 
 def _split_line(line: str, where: str) -> tuple[str, str]:
-    """Split a line "image labels". If file names contain spaces, it is split where the two stems agree."""
+    """Split a line "image labels". If file names contain spaces, the line is split where the two stems agree."""
     words = line.split()
     cuts = [(" ".join(words[:i]), " ".join(words[i:])) for i in range(1, len(words))]
     if len(cuts) > 1:
@@ -104,9 +104,9 @@ def _split_line(line: str, where: str) -> tuple[str, str]:
 
 
 def _resolve(root: Path, listed: str) -> Path:
-    """Find a listed file below root: the longest tail of the listed path that exists there.
+    """Find a listed file below root: the longest trailing part of the listed path that exists there.
 
-    Published lists often contain the paths of other machines. If no file exists, the expected path is returned.
+    Published lists often contain paths from other machines. If no file exists, the expected path is returned.
     """
     parts = [part for part in PurePosixPath(listed.replace("\\", "/")).parts if part not in ("/", "..")]
     for start in range(len(parts)):
@@ -117,7 +117,7 @@ def _resolve(root: Path, listed: str) -> Path:
 
 
 def inside(path: Path, root: Path) -> bool:
-    """Return whether a path is below root after following all links. A downloaded data set may be hostile."""
+    """Return whether a path is below root after following all links, which a downloaded data set may misuse."""
     try:
         return path.resolve().is_relative_to(root.resolve())
     except (OSError, RuntimeError, ValueError):  # a link to itself, or an invalid name

@@ -26,7 +26,7 @@ class Palette:
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.colors):
-            raise DataError(f"palette: {len(self.names)} names, {len(self.colors)} colours. Give one colour per class.")
+            raise DataError(f"palette: {len(self.names)} names but {len(self.colors)} colours. Use equal numbers.")
         if self.ignore_label is not None and 0 <= self.ignore_label < len(self.names):
             name = self.names[self.ignore_label]
             raise DataError(f"ignore_label: {self.ignore_label} is the number of the class {name}. Choose another.")
@@ -56,8 +56,8 @@ CAMVID = Palette(
     ignore_label=11,
 )  # fmt: skip
 
-# For each of the eleven classes, its parts among CamVid's 32 classes; the others are void. The table follows other
-# loaders of CamVid, because the authors of SegNet did not publish theirs.
+# The classes among CamVid's 32 that form each of the eleven classes. All other classes are void. The table follows
+# other loaders of CamVid, because the authors of SegNet did not publish theirs.
 CAMVID_MERGE = {
     "Sky": ("Sky",),
     "Building": ("Building", "Bridge", "Wall", "Tunnel", "Archway"),

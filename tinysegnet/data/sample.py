@@ -32,7 +32,7 @@ class Dataset(Protocol):
 
 
 def check_dataset(data: Any) -> Dataset:
-    """Return `data`. Raises DataError unless it is a data set with at least one picture."""
+    """Return `data` if it is a data set with at least one picture; otherwise raise DataError."""
     if not isinstance(data, Dataset) or not isinstance(data.palette, Palette):
         raise DataError(f"data: {type(data).__name__} is not a data set, which needs a palette, a name, len() and [i]."
                         " Create one with tinysegnet.data.open_dataset.")  # fmt: skip
@@ -42,7 +42,7 @@ def check_dataset(data: Any) -> Dataset:
 
 
 def read_sample(data: Dataset, index: int) -> Sample:
-    """Return data[index]. Raises DataError, with the sample's name, for wrong arrays or labels out of range."""
+    """Return data[index]. Raises DataError, which names the sample, for wrong arrays or labels out of range."""
     sample = data[index]
     if not isinstance(sample, Sample):
         raise DataError(f"{data.name}[{index}]: {type(sample).__name__} is not a tinysegnet.data.Sample.")
@@ -59,13 +59,13 @@ def read_sample(data: Dataset, index: int) -> Sample:
 
 
 def labelled_images(data: Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (image, labels) of each sample, checked by `read_sample`. This is the input of `metrics.baselines`."""
+    """Yield (image, labels) of each sample, checked by `read_sample`, as `metrics.baselines` expects."""
     check_dataset(data)
     return ((sample.image, sample.labels) for sample in (read_sample(data, i) for i in range(len(data))))
 
 
 def check_classes(name: str, labels: np.ndarray, palette: Palette) -> None:
-    """Raise DataError, with the name and the first wrong pixel, unless all labels belong to the palette."""
+    """Raise DataError, which names the first wrong pixel, unless all labels belong to the palette."""
     wrong, void = (labels < 0) | (labels >= palette.num_classes), palette.ignore_label
     if void is not None:
         wrong &= labels != void

@@ -26,11 +26,11 @@ def evaluate(
     """Predict every picture of a data set and compare the result with its labels, at the resolution of the labels.
 
     Args:
-        size, mirror, scales: as for `predict`. Mirroring and scaling do not apply to samples.
+        size, mirror, scales: as for `predict`. If `samples` is given, mirror and scales are ignored.
         boundary: also compute the boundary score BF, which takes about 0.1 s per picture of 360x480.
-        samples: for a network with dropout, average this many samples, and measure how well their variance separates
-            wrong pixels from right ones, compared with the maximum softmax probability of one pass (Hendrycks and
-            Gimpel 2017).
+        samples: for a network with dropout, average this many samples, and measure how well their variance
+            distinguishes wrong predictions from correct ones, compared with the maximum softmax probability of one pass
+            (Hendrycks and Gimpel 2017).
         rng: the random generator for confidence intervals, see `metrics.bootstrap_intervals`; None skips them.
         progress: a function that wraps the loop, such as tqdm.
 

@@ -1,6 +1,6 @@
 """Predicting a label map, of the same size, for a picture of any size.
 
-A network works at the scale of its training. The picture is resized to the area of the training pictures at its own
+A network works best at the scale of its training pictures. A picture is therefore resized to their area at its own
 aspect ratio, and the logits are resized back before the largest is chosen. Labels are never interpolated.
 """
 
@@ -22,13 +22,13 @@ Scales = tuple[float, ...]
 def predict(
     model: Network, image: np.ndarray, *, size: Size | None = None, mirror: bool = False, scales: Scales = (1.0,)
 ) -> np.ndarray:
-    """Predict the label map of a picture. This takes about 15 bytes per pixel in addition to the network's memory.
+    """Predict the label map of a picture, with about 15 bytes per pixel in addition to the network's memory.
 
     Args:
         image: (H, W, 3) uint8 RGB, any H and W.
         size: (H, W) of the training pictures; the picture is resized to their area. None keeps the picture's size.
         mirror: average the logits of the picture and its mirror image, which takes twice as long.
-        scales: factors on height and width. The logits at all scales are resized to the largest and averaged; scale 2
+        scales: factors for height and width. The logits at all scales are resized to the largest and averaged; scale 2
             takes four times as long as scale 1.
 
     Returns:
@@ -56,7 +56,7 @@ def predict_probs(model: Network, image: np.ndarray, **options: Any) -> np.ndarr
 def predict_samples(
     model: Network, image: np.ndarray, *, samples: int = 50, seed: int = 0, size: Size | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and variance of a Bayesian network's samples (Kendall et al. 2015, section 3).
+    """Return the mean and variance of a Bayesian network's sampled probabilities (Kendall et al. 2015, section 3).
 
     The mean of the softmax outputs is the prediction, and their variance is a measure of uncertainty.
 
@@ -79,7 +79,7 @@ def predict_with_uncertainty(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Summarise the samples of `predict_samples`, with far less memory for large pictures.
 
-    Returns labels (H, W) uint8, the class with the largest mean, and uncertainty (H, W) float32, the mean variance.
+    Returns labels (H, W) uint8, the class with the largest mean, and uncertainty (H, W) float32, the average variance.
     """
     mean, variance = _sample(model, image, samples, seed, size)
     return _largest(mean, image.shape[:2]), _resize(variance.mean(axis=2), image.shape[:2])
@@ -95,7 +95,7 @@ def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Si
     samples, seed = convert("samples", samples, int), convert("seed", seed, int)
     for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
         if value < least:
-            raise SettingError(f"{name}: {value} must be at least {least}.")
+            raise SettingError(f"{name}: {value} is too small. Choose at least {least}.")
     x = working_picture(model, image, size)
     masks = np.random.default_rng([seed])
     mean = squares = np.zeros(())  # squares: sum of the squared distances from the mean (Welford 1962)
@@ -117,7 +117,7 @@ def _working_logits(
     """Return the logits (h, w, num_classes) at the largest of the scales."""
     scales = convert("scales", scales, Scales)
     if min(scales) <= 0:
-        raise SettingError(f"scales: {scales} must be positive.")
+        raise SettingError(f"scales: {scales} is out of range. Choose positive numbers.")
     found: list[np.ndarray] = []
     for scale in sorted(scales):
         x = working_picture(model, image, size, scale)
@@ -127,7 +127,7 @@ def _working_logits(
 
 
 def class_logits(logits: np.ndarray) -> np.ndarray:
-    """Return one logit per class (..., K). A single logit z belongs to class 1, because sigmoid(z) = softmax(0, z)."""
+    """Return one logit per class (..., K). A single logit z becomes (0, z), because sigmoid(z) = softmax(0, z)[1]."""
     return logits if logits.shape[-1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=-1)
 
 
@@ -146,7 +146,7 @@ def working_picture(model: Network, image: np.ndarray, size: Size | None, scale:
 
 
 def network_size(model: Network, image_size: Size, size: Size | None, scale: float = 1.0) -> Size:
-    """Return the (H, W) of the network's input: `scale` times the working size, rounded to a size that fits."""
+    """Return the (H, W) of the network's input: `scale` times the working size, rounded to an allowed size."""
     H, W = image_size if size is None else working_size(image_size, size)
     return model.fitting_size((max(1, round(H * scale)), max(1, round(W * scale))))
 
@@ -162,7 +162,7 @@ def _largest(planes: np.ndarray, size: Size) -> np.ndarray:
     best, labels = np.full(size, -np.inf, np.float32), np.zeros(size, np.uint8)
     for k in range(planes.shape[2]):  # one at a time, because 11 planes of 4000 x 3000 pixels take half a gigabyte
         plane = _resize(planes[..., k], size)
-        larger = plane > best  # for equal values the first class wins, as in argmax
+        larger = plane > best  # of equal values, the first is chosen, as in argmax
         labels[larger] = k
         np.copyto(best, plane, where=larger)
     return labels

@@ -25,7 +25,7 @@ from ..viz.figures import figure_bytes
 from ..viz.legend import class_name, percent
 from ..viz.panels import HEADINGS, Compared, caption, compared_panels
 
-MAX_CONFUSIONS, MIN_CONFUSED = 8, 0.02  # rows of the table, and the smallest share of a class that gets a row
+MAX_CONFUSIONS, MIN_CONFUSED = 8, 0.02  # rows of the table, and the smallest share of a class that is listed
 PANEL_SIZE = 400, 480  # maximum width and height in pixels
 
 
@@ -92,7 +92,7 @@ def _best(baselines: Mapping[str, Scores], score: str) -> str:
 
 
 def _drawings(run: RunSummary) -> list[dict[str, str]]:
-    """Draw loss and learning rate, and separately the scores, each in light and dark; a phone stacks them."""
+    """Draw loss and learning rate in one figure and the scores in another, each in light and in dark colours."""
     drawings = []
     for shows, panels in (("loss", ("loss", "rate")), ("scores", ("scores",))):
         drawing = {"shows": shows}

@@ -15,7 +15,7 @@ from ..viz.panels import Compared
 from ..weights.checkpoint import Checkpoint
 from .run_page import RunSummary, write_run_page
 
-SHOWN = 6  # validation pictures on the page
+SHOWN = 6  # maximum number of validation pictures on the page
 
 
 def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | None, result: TrainingResult) -> Path:
@@ -28,7 +28,7 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
     Warns if a baseline that needs no network has a higher mIoU on `val`.
 
     Args:
-        run: the folder that `fit` filled; it stays locked while the report is written.
+        run: the folder that `fit` has written to; it stays locked while the report is written.
         model: the trained network, which predicts the pictures to show.
         train: the training data, on which the baselines are fitted.
         val: the validation data; None leaves out scores and pictures.
@@ -38,7 +38,7 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
         The path of report.html.
 
     Raises:
-        DataError: if another training run is writing into the folder.
+        DataError: if another training run is writing to the folder.
     """
     with run.held(), run.finishing():
         palette = train.palette
@@ -76,7 +76,7 @@ def _compare_with_baselines(scores: Scores | None, baselines: Mapping[str, Score
     name, best = max(baselines.items(), key=lambda pair: pair[1].mIoU)
     if scores.mIoU < best.mIoU:
         warnings.warn(
-            f"mIoU {scores.mIoU:.3f} is below the no-network baseline ({name}, {best.mIoU:.3f}). Train longer, or "
-            "see 'If it does not learn' in examples/own_pictures.md",
+            f"mIoU {scores.mIoU:.3f} is below the no-network baseline ({name}, {best.mIoU:.3f}). Train longer, or see "
+            "'If the network does not learn' in lessons/site/pages/own_pictures.md",
             stacklevel=3,
         )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["SGD", "Adam", "Optimizer", "Progress", "Recipe", "RunFolder", "TrainingResult", "fit", "optim",
            "paper_recipe", "recipe_for", "recompute_statistics"]  # fmt: skip
 
-# On first use, so that `train --help`, which shows a recipe, does not import networks.
+# Imported on first use, so that `train --help`, which shows a recipe, does not import networks.
 import_lazily(__name__, {
     **dict.fromkeys(("Progress", "TrainingResult", "fit"), "loop"),
     **dict.fromkeys(("SGD", "Adam", "Optimizer", "optim"), "optim"),

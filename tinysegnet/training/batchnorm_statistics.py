@@ -24,12 +24,12 @@ def recompute_statistics(
 ) -> None:
     """Replace the running statistics of every batch norm by those of all training pictures, in one pass.
 
-    The pictures come in order and without augmentation. As in training, each batch is normalised by its own statistics,
+    The pictures are read in order and not augmented. As in training, each batch is normalised by its own statistics,
     but dropout is off. Only the running statistics change, and only at the end, so errors leave the network unchanged.
 
-    The running averages of training depend mostly on the last batches and lack the spread between batches. The averages
-    in the authors' compute_bn_statistics.py also lack it. That script takes N // B + N % B batches of B from N
-    pictures, so it uses some pictures twice, and its correction m / (m - 1) is an integer division and always 1.
+    The running averages of training depend mostly on the last batches and lack the spread between batches. The authors'
+    compute_bn_statistics.py also omits this spread. That script reads N // B + N % B batches of B pictures from N, so
+    it uses some pictures twice, and its correction m / (m - 1) is an integer division and always 1.
 
     Args:
         size: (H, W) of the pictures, as in training.
@@ -58,13 +58,13 @@ def recompute_statistics(
 
 
 class _Moments:
-    """The number of pixels so far and, per channel in float64, their mean and sum of squared differences from it."""
+    """The number of pixels so far and, per channel in float64, their mean and sum of squared deviations."""
 
     def __init__(self) -> None:
         self.count, self.mean, self.squares = 0, np.zeros(()), np.zeros(())
 
     def add(self, mean: np.ndarray, var: np.ndarray, count: int) -> None:
-        """Add a batch. The distance `apart` between its mean and the mean so far adds the spread between batches."""
+        """Add a batch. The distance `apart` of its mean from the mean so far contributes the spread between batches."""
         apart, total = mean.astype(np.float64) - self.mean, self.count + count
         self.squares = self.squares + var.astype(np.float64) * count + apart**2 * (self.count * count / total)
         self.mean = self.mean + apart * (count / total)

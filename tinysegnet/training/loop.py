@@ -3,7 +3,7 @@
     for each epoch:  for each batch:  forward, loss, backward, step
                      validate, write metrics.csv and checkpoints
 
-The settings come from a `Recipe` (see `recipes`). The results are kept in the folder `runs/<name>/`.
+The settings come from a `Recipe` (see `recipes`). The results are written to the folder `runs/<name>/`.
 """
 
 import math
@@ -45,7 +45,7 @@ class TrainingResult:
 
 @dataclass
 class Progress:
-    """The state of a training run. With the model and the optimizer, it suffices to continue bit for bit."""
+    """The state from which, together with the model and the optimizer, training resumes bit for bit."""
 
     generator: dict[str, Any]  # state of the random generator at the beginning of the epoch
     epoch: int = 1  # the current epoch, counted from 1
@@ -71,8 +71,8 @@ def fit(
 ) -> TrainingResult:
     """Train a network in place.
 
-    After Ctrl-C or SIGTERM, `fit` finishes the batch, saves, and raises KeyboardInterrupt. After a second one, it stops
-    at once. `tinysegnet.write_report` writes the report of a finished run.
+    After Ctrl-C or SIGTERM, `fit` finishes the batch, saves, and raises KeyboardInterrupt. A second signal stops it at
+    once. `tinysegnet.write_report` writes the report of a finished run.
 
     Args:
         model: the network, whose parameters and running statistics change.
@@ -87,7 +87,7 @@ def fit(
     Raises:
         NonFiniteError: the loss or a gradient is not finite. Earlier checkpoints are kept.
         SettingError: network and data have different numbers of classes.
-        DataError: no pixel of the data is labelled, or another training run writes to the folder.
+        DataError: no pixel of the data is labelled, or another training run is writing to the folder.
     """
     runtime.keep_freed_memory()
     check_network(model)
@@ -97,7 +97,7 @@ def fit(
 
 
 class _Training:
-    """One call of `fit`."""
+    """The state and the steps of a single call of `fit`."""
 
     def __init__(self, model: Network, data: Dataset, val: Dataset | None, recipe: Recipe, run: RunFolder | None,
                  progress: bool, on_epoch: Callable[[list[dict[str, float]]], None] | None) -> None:  # fmt: skip
@@ -140,7 +140,7 @@ class _Training:
                 while self.state.epoch <= self.epochs:
                     self._train_epoch()
                     self._end_epoch()
-                    if self.requests.stop:  # Ctrl-C came while the checkpoints were written
+                    if self.requests.stop:  # Ctrl-C was pressed while the checkpoints were written
                         self._save_and_stop()
             self.bar.close()
             if self.scores is None and self.val is not None:  # the run had finished before it was resumed
@@ -174,7 +174,7 @@ class _Training:
             recompute_statistics(self.model, self.data, size=recipe.size, batch_size=recipe.batch_size,
                                  progress=self._until_stopped)  # fmt: skip
         rate = recipe.learning_rate * self.training_step.rate_factor(p.step - 1)
-        # the mean loss over the batches that were not void, or 0 if all were
+        # the mean loss over the batches that were not void, or 0 if all were void
         row = {"epoch": p.epoch, "train_loss": p.loss_sum / max(p.loss_count, 1), "learning_rate": rate}
         row |= self._validate(p.epoch)
         p.seconds = time.perf_counter() - self.began
@@ -196,7 +196,7 @@ class _Training:
         raise KeyboardInterrupt
 
     def _show(self, loss: float, logits: np.ndarray, labels: np.ndarray) -> None:
-        """Show loss and accuracy next to the bar. Every fourth pixel in each direction is enough for that."""
+        """Show the loss, and the accuracy on every fourth pixel in each direction, next to the progress bar."""
         if not self.bar.disable:
             predicted = class_logits(logits[:, ::4, ::4]).argmax(-1)
             accuracy = self.training_step.accuracy(predicted, labels[:, ::4, ::4])
@@ -205,7 +205,7 @@ class _Training:
     def _count_void(self) -> None:
         self.state.void_batches += 1
         if self.state.void_batches == 1:
-            warnings.warn("A batch has no labelled pixel and is skipped. Others like it will be skipped silently.",
+            warnings.warn("A batch has no labelled pixel and is skipped. Later void batches will be skipped silently.",
                           UserWarning, stacklevel=2)  # fmt: skip
 
     def _validate(self, epoch: int) -> dict[str, float]:
@@ -230,5 +230,5 @@ class _Training:
 
 def _start_betas(model: Network, value: float) -> None:
     for name, array in model.named_parameters():
-        if name.endswith(".beta") and not array.any():  # trained betas keep their values
+        if name.endswith(".beta") and not array.any():  # only untrained betas are 0
             array[...] = value

@@ -22,20 +22,20 @@ KINDS = ("weight", "bias", "gamma", "beta")  # the last part of a parameter's na
 
 
 class Trainable(Protocol):
-    """The interface of a model for an optimizer: parameters and gradients as pairs ("encoder1.conv1.weight", array)."""
+    """What an optimizer needs from a model: parameters and gradients as pairs ("encoder1.conv1.weight", array)."""
 
     def named_parameters(self) -> Named: ...
     def named_gradients(self) -> Named: ...
 
 
 class Optimizer:
-    """The base class, which iterates over the parameters and keeps arrays (`slots`) for each of them.
+    """The base class of optimizers, which updates every parameter and stores arrays (`slots`) for each of them.
 
     Args:
         model: the network whose parameters are updated.
         learning_rate: positive; a schedule may scale it in each step.
         weight_decay: not negative; this multiple of a parameter is added to its gradient.
-        bias_rate: not negative; a factor on the learning rate of parameters named "bias".
+        bias_rate: not negative; a factor for the learning rate of parameters named "bias".
         decayed: the kinds of parameters that weight decay acts on: "weight", "bias", "gamma", "beta".
 
     Raises:

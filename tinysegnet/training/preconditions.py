@@ -7,7 +7,7 @@ from .recipes import Recipe
 
 
 def check_training(model: Network, data: Dataset, val: Dataset | None, recipe: Recipe) -> None:
-    """Check that a training run can work.
+    """Check that network, recipe and data fit together.
 
     Raises:
         SettingError: `recipe` is not a Recipe, network and data have different numbers of classes, or the network does

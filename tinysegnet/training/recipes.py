@@ -1,12 +1,12 @@
 """Training settings: the fields of a `Recipe`, the default recipe for a data set, and the recipes of the papers.
 
 The papers' four recipes follow the authors' solver and model files (github.com/alexgkendall/SegNet-Tutorial, Models/).
-They use batches of 4 pictures of 360x480 in random order, without augmentation, and Caffe's SGD at a constant rate,
-with momentum 0.9 and weight decay 5e-4. Biases have twice the learning rate and do not decay. There are four
+These recipes use batches of 4 pictures of 360x480 in random order, without augmentation, and Caffe's SGD at a constant
+rate, with momentum 0.9 and weight decay 5e-4. Biases have twice the learning rate and do not decay. There are four
 differences. Class weights are computed from the given labels, because the published ones belong to older labels
-(`data.class_weights`). Batch norm has exact statistics (`statistics`), and eps is 1e-5, not 1e-9. The paper's SegNet
-starts from VGG16 trained on ImageNet, but here, training starts from random weights (He et al.), on scaled pictures
-(`models.vgg16`). Steps are rounded up to whole epochs, while Caffe's batches cross epochs.
+(`data.class_weights`). Batch norm uses exact statistics (`statistics`), and its eps is 1e-5, not 1e-9. The paper's
+SegNet starts from a VGG16 trained on ImageNet, but here, training starts from random weights (He et al.), and pictures
+are scaled (`models.vgg16`). Steps are rounded up to whole epochs, while Caffe's batches cross epochs.
 """
 
 import math
@@ -17,7 +17,7 @@ from ..data import Augment, Dataset, check_dataset, read_sample
 from ..errors import SettingError, unknown_name
 from ..runtime.settings import check_at_least, convert_fields
 
-MAX_PIXELS = 4_000_000  # per training picture, because training needs about a hundred times as much memory
+MAX_PIXELS = 4_000_000  # limit for a training picture; training needs about a hundred times as many bytes
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Recipe:
     optimizer: Literal["sgd", "adam", "caffe_sgd"] = "adam"
     """SGD with momentum, Adam, or Caffe's form of SGD, which applies the learning rate inside the velocity."""
     learning_rate: float = 0.005
-    """Maximum learning rate, which the schedule scales. SGD needs about 20 times as much as Adam."""
+    """Maximum learning rate, which the schedule scales. SGD needs about 20 times the learning rate of Adam."""
     momentum: float = 0.9
     """Momentum of SGD."""
     bias_rate: float = 1.0
-    """Factor on the learning rate of the convolutions' biases."""
+    """Factor for the learning rate of the convolutions' biases."""
     weight_decay: float = 0.0
     """Strength of weight decay, which pulls parameters towards zero."""
     decayed: Literal["weight", "weight_gamma", "weight_gamma_beta"] = "weight"
@@ -61,7 +61,7 @@ class Recipe:
     mirror: bool = False
     """Average the predictions for a picture and its mirror image, in validation and later; this takes twice as long."""
     test_scales: tuple[float, ...] = (1.0,)
-    """Average the predictions at these scales, in validation and later; scale 2 takes four times as long as 1."""
+    """Average the predictions at these scales, in validation and later; scale 2 takes four times as long as scale 1."""
     validate_every: int = 1
     """Epochs between validations. The last epoch is always validated."""
     seed: int = 0
@@ -78,10 +78,10 @@ class Recipe:
             raise SettingError(f"size: {self.size} is larger than {MAX_PIXELS / 1e6:.0f} Mpx. Choose a smaller size.")
         largest = max(self.test_scales)
         if min(self.test_scales) <= 0 or self.size[0] * self.size[1] * largest**2 > MAX_PIXELS:
-            raise SettingError(f"test_scales: {self.test_scales} must be positive, and the largest picture must not"
-                               f" exceed {MAX_PIXELS / 1e6:.0f} Mpx.")  # fmt: skip
+            raise SettingError(f"test_scales: {self.test_scales} is out of range. Choose positive numbers such that"
+                               f" the largest picture does not exceed {MAX_PIXELS / 1e6:.0f} Mpx.")  # fmt: skip
         if self.learning_rate <= 0:
-            raise SettingError(f"learning_rate: {self.learning_rate} must be positive.")
+            raise SettingError(f"learning_rate: {self.learning_rate} is not positive. Choose a positive number.")
         if not 0 <= self.momentum < 1:
             raise SettingError(f"momentum: {self.momentum} must be at least 0 and less than 1.")
         Augment(self.flip, self.scale, self.color_jitter)  # checks their ranges
@@ -112,7 +112,7 @@ def recipe_for(data: Dataset) -> Recipe:
 
 
 def _shrunk(height: int, width: int, area: int = 120 * 160) -> tuple[int, int]:
-    """Reduce a size to this area at about the same shape. The result is a multiple of 4, as some networks require."""
+    """Reduce a size to about this area, with multiples of 4, which some networks require, and similar proportions."""
     factor = math.sqrt(area / (height * width))
     if factor >= 1:
         return height, width

@@ -69,7 +69,7 @@ class RunFolder:
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
-        """Open the folder of a stopped run; `fit` continues it. Raises DataError or CheckpointError."""
+        """Open the folder of a stopped run, which `fit` continues. Raises DataError or CheckpointError."""
         folder = cls.__new__(cls)
         folder.path, folder.config, folder._begun = Path(path), read_config(path), True
         folder.resumed = checkpoint.read(folder.path / "last.safetensors")
@@ -98,7 +98,7 @@ class RunFolder:
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            raise DataError(f"{self.path}: another training run writes to this folder. Wait for it, stop it, or choose"
+            raise DataError(f"{self.path}: another training run is writing to it. Wait for it, stop it, or choose"
                             " another --name.") from None  # fmt: skip
         except OSError as error:
             if error.errno not in WITHOUT_LOCKS:
@@ -112,7 +112,7 @@ class RunFolder:
 
     @contextmanager
     def finishing(self) -> Iterator[None]:
-        """Print how to get the report later if the block, after the last epoch, is interrupted."""
+        """Print how to write the report later if the block, which follows the last epoch, is interrupted."""
         try:
             yield
         except KeyboardInterrupt:
@@ -202,7 +202,7 @@ def _version(package: str) -> str:
 
 
 def _processor() -> str:
-    try:  # Linux reports the name only in a file
+    try:  # on Linux, the processor's name is only in this file
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: functions from training progress, 0 to 1, to a factor on the learning rate."""
+"""Learning-rate schedules: functions that map training progress, from 0 to 1, to a factor for the learning rate."""
 
 import math
 from collections.abc import Callable
@@ -34,7 +34,7 @@ schedules: dict[str, Callable[[float], float]] = {f.__name__: f for f in (consta
 
 
 def schedule(name: str, step_number: int, total_steps: int) -> float:
-    """Return the factor on the learning rate in a step (0, 1, ..., total_steps - 1) of the named schedule."""
+    """Return the named schedule's factor for the learning rate in step 0, 1, ..., or total_steps - 1."""
     if name not in schedules:
         raise SettingError(f"no schedule named {name!r}. Choose one of {', '.join(schedules)}.")
     return schedules[name](step_number / max(total_steps, 1))

@@ -52,11 +52,11 @@ class TrainingStep:
         return float(loss), logits
 
     def rate_factor(self, step: int) -> float:
-        """Return the schedule's factor on the learning rate in this step."""
+        """Return the schedule's factor for the learning rate in this step."""
         return schedule(self.recipe.schedule, step, self.total_steps)
 
     def is_void(self, labels: np.ndarray) -> bool:
-        """Return whether no pixel is labelled. A step would then only decay the weights, as the gradient is 0."""
+        """Return whether no pixel is labelled. The gradient is then 0, so a step would only decay the weights."""
         return self.ignore_label is not None and bool((labels == self.ignore_label).all())
 
     def accuracy(self, predicted: np.ndarray, labels: np.ndarray) -> float:

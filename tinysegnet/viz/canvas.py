@@ -14,7 +14,7 @@ MAX_SIDE = 2400  # pixels; without this limit an enlarged strip of 1 x 600 pixel
 
 @lru_cache(maxsize=16)
 def load_font(size: int) -> ImageFont.FreeTypeFont:
-    """Load DejaVu Sans, which is part of matplotlib, so that letters are the same on every machine."""
+    """Load DejaVu Sans, which is part of matplotlib, so that text looks the same on every machine."""
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
 
 
@@ -24,7 +24,7 @@ def text_width(text: str, font: ImageFont.FreeTypeFont) -> int:
 
 
 def fitted(text: str, size: int, room: int) -> str:
-    """Return the text on one line. If it is wider than `room`, leave out its middle: the end of a path matters more."""
+    """Return the text on one line. If it is wider than `room`, omit its middle, as the end of a path matters more."""
     text = shown = " ".join(text.split())
     keep = len(text)
     while keep and text_width(shown, load_font(size)) > room:

@@ -39,7 +39,7 @@ DARK = Theme("#17181c", "#ececf0", "#a0a0aa", "#34353b", loss="#b394f0", G="#e8a
 
 
 class NotebookFigure(Figure):
-    """A figure that a notebook shows without `%matplotlib inline`: no pyplot, no global state, nothing to close."""
+    """A figure that a notebook shows without `%matplotlib inline`, and that needs neither pyplot nor closing."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -81,7 +81,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
 
 
 def style_axes(axes: Axes, theme: Theme, title: str, subtitle: str = "") -> None:
-    """Style a panel: title and subtitle above its left edge, horizontal grid lines, no box."""
+    """Style a panel: title and subtitle above its left edge, horizontal grid lines, and no box."""
     axes.set_facecolor(theme.paper)
     write_title(axes, theme, title, subtitle)
     axes.grid(axis="y", color=theme.grid, linewidth=0.8)

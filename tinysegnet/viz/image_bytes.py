@@ -44,7 +44,7 @@ class Animation:
     def add(self, image: np.ndarray, labels: np.ndarray, name: str, number: int) -> None:
         """Append the overlay of picture `number` of `count`: image (H, W, 3), labels (H, W)."""
         H, W = self.size = self.size or _frame_size(*labels.shape)
-        # Other shapes are fitted into the frame with dark bars. Scaling before painting keeps class boundaries one
+        # Pictures of other shapes are fitted in with dark bars. Scaling before painting keeps class boundaries one
         # pixel wide.
         fit = fitted_size(labels.shape, W, H)
         small = np.asarray(Image.fromarray(as_uint8(image)).resize(fit, Image.Resampling.LANCZOS))
@@ -57,7 +57,7 @@ class Animation:
         self.frames.append(_in_256_colours(frame, painted, self.palette))
 
     def to_bytes(self) -> bytes:
-        """Return the GIF file, half a minute long if that gives each frame 0.1 to 0.7 seconds."""
+        """Return the GIF file. It lasts half a minute if each frame is then shown for 0.1 to 0.7 seconds."""
         pause = min(max(30_000 // len(self.frames), 100), 700)  # milliseconds
         first, *others = self.frames
         return picture_bytes(first, "GIF", save_all=True, append_images=others, duration=pause, loop=0)
@@ -81,7 +81,7 @@ def _in_256_colours(frame: Image.Image, painted: Image.Image, palette: Palette) 
 
 
 def _write_line(frame: Image.Image, top: int, name: str, number: int, count: int) -> None:
-    """Write name and number, and draw a progress bar. The number keeps equal frames from being merged."""
+    """Write name and number, and draw a progress bar. The number prevents equal frames from being merged."""
     draw, font, W = ImageDraw.Draw(frame), load_font(13), frame.width
     place, middle, bottom = f"{number} / {count}", top + LINE / 2 - 1, top + LINE
     draw.text((W - 10, middle), place, MUTED, font, anchor="rm")

@@ -34,7 +34,7 @@ def legend_strip(
     column_gap = 2 * font_size
     step = swatch + gap + max(widths, default=0) + column_gap
     columns = max(1, min(len(entries), (width - 2 * gap + column_gap) // step))
-    columns = -(-len(entries) // max(1, -(-len(entries) // columns)))  # 12 in at most 10 columns: 6 + 6, not 10 + 2
+    columns = -(-len(entries) // max(1, -(-len(entries) // columns)))  # 12 entries become 6 + 6, not 10 + 2
     rows = [entries[i : i + columns] for i in range(0, len(entries), columns)]
     heights = [max(len(lines) for lines, _, _ in row) * line + gap for row in rows]
     canvas = Image.new("RGB", (width, sum(heights) + 2 * gap), PAPER)

@@ -13,7 +13,7 @@ from .curves import inches, shortened
 from .figures import LIGHT, Theme, new_figure, readable
 from .legend import class_name, percent
 
-MAX_NUMBERED = 24  # classes up to which cells contain numbers; smaller cells are too small for text
+MAX_NUMBERED = 24  # with more classes, cells are too small for numbers
 
 
 def confusion_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) -> Figure:

@@ -1,7 +1,7 @@
 """Pictures (H, W, 3) combined with their label maps (H, W); all functions take and return arrays.
 
-Unlabelled pixels have the palette's ignore_label or any other value that is not a class. They never get a class
-colour: overlays leave them unchanged, and label maps hatch them.
+Pixels with the palette's ignore_label or any other value that is not a class are unlabelled. Overlays leave unlabelled
+pixels unchanged, and label maps hatch them.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def overlay(image: np.ndarray, labels: np.ndarray, palette: Palette, alpha: float = 0.5) -> np.ndarray:
-    """Blend class colours over a picture: (H, W, 3) uint8. alpha 0 shows only the picture, alpha 1 only the colours.
+    """Blend class colours over a picture: (H, W, 3) uint8. Alpha 0 shows only the picture, alpha 1 only the colours.
 
     Class boundaries are one pixel wide and painted more strongly. Unlabelled pixels are unchanged.
     """
@@ -39,7 +39,7 @@ def error_picture(image: np.ndarray, labels: np.ndarray, prediction: np.ndarray,
     image = as_uint8(image)
     labels, prediction = _labels_for(image, labels), _labels_for(image, prediction)
     grey = (image @ LUMA)[..., None]
-    # A little of the picture stays visible under the red, to show what was mistaken.
+    # The picture remains faintly visible under the red, to show what was misclassified.
     wrong = 0.75 * np.array(WRONG, np.float32) + 0.25 * grey
     out = np.where((labels != prediction)[..., None], wrong, 36 + 0.42 * grey)
     out = np.where(is_class(labels, palette)[..., None], out, hatch(*labels.shape, dark=True))

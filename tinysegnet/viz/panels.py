@@ -70,7 +70,7 @@ def pixel_accuracy(labels: np.ndarray, prediction: np.ndarray, palette: Palette)
 
 
 def caption(sample: Compared, palette: Palette) -> str:
-    """Return the text beside a sample's name: the share of its labelled pixels that are correct."""
+    """Return the text beside a sample's name: the share of its labelled pixels that are correctly predicted."""
     accuracy = pixel_accuracy(sample[1], sample[2], palette)
     return "no labelled pixels" if accuracy is None else f"{percent(accuracy)} of pixels correct"
 
@@ -82,6 +82,6 @@ def scaled_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def truth_panel(image: np.ndarray, labels: np.ndarray, palette: Palette) -> np.ndarray:
-    """Paint labels over the picture in the same way as a prediction, and hatch unlabelled pixels."""
+    """Paint labels over the picture in the same way as a prediction, with unlabelled pixels hatched."""
     void = ~is_class(labels, palette)[..., None]
     return np.where(void, colour_map(labels, palette), overlay(image, labels, palette, 0.7))

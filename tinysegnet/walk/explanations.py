@@ -1,4 +1,4 @@
-"""The page's texts, above all those of each kind of step: explanations.toml with numbers filled in."""
+"""The page's texts, above all those of each kind of step, from explanations.toml with numbers filled in."""
 
 import inspect
 import tomllib
@@ -18,7 +18,7 @@ def explain(kind: str, **fields: Any) -> dict[str, str]:
 
 
 def explain_layer(traced: LayerTrace) -> dict[str, str]:
-    """Return the texts of a layer: its own where it has any, otherwise those of its kind."""
+    """Return the texts of a layer: the layer's own texts and, where it has none, those of its kind."""
     documentation = (inspect.getdoc(traced.layer) or "A layer without documentation.").partition("\n\n")[0]
     place = "" if traced.windows is None else _place(traced.windows)
     return explain(**vars(traced), documentation=documentation, place=place) | traced.layer.explanation()
@@ -26,7 +26,7 @@ def explain_layer(traced: LayerTrace) -> dict[str, str]:
 
 @cache
 def _templates() -> dict[str, dict[str, Template]]:
-    """Return the texts by kind and name. A text includes another one as "kind.name"."""
+    """Return the texts by kind and name. A text can include another one by its name, "kind.name"."""
     texts = tomllib.loads(files(__package__).joinpath("explanations.toml").read_text(encoding="utf-8"))
     named = {f"{kind}.{name}": text for kind, table in texts.items() for name, text in table.items()}
     load = Environment(loader=DictLoader(named), autoescape=True, undefined=StrictUndefined).get_template

@@ -15,7 +15,7 @@ from .trace import Trace, trace
 
 def build_overview(model: Network, x: np.ndarray, found: Trace, prediction: np.ndarray, own_size: Size,
                    palette: Palette) -> list[tuple[str, str]]:  # fmt: skip
-    """Return rows (name, text). x: (1, H, W, 3), the network's input. prediction: (H, W). own_size: the picture's."""
+    """Return rows (name, text). `x`, (1, H, W, 3), is the network's input, and `own_size` is the picture's own size."""
     H, W = x.shape[1:3]
     network = model.config.get("name", "custom network")
     network += f", {model.num_parameters:,} parameters, {len(model.layers)} layers"
@@ -33,7 +33,7 @@ def build_overview(model: Network, x: np.ndarray, found: Trace, prediction: np.n
 
 
 def _shares(labels: np.ndarray, palette: Palette) -> str:
-    """List the classes of a label map, largest first, so that a wrong map is noticed."""
+    """List the classes of a label map, largest first, so that readers notice a wrong map."""
     shares = {name: float(np.mean(labels == k)) for k, name in enumerate(palette.names)}
     found = [f"{name} {share:.1%}" for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share]
     void = float(np.mean(labels < 0))
@@ -43,7 +43,7 @@ def _shares(labels: np.ndarray, palette: Palette) -> str:
 def describe_averaging(
     model: Network, image: np.ndarray, size: Size | None, mirror: bool, scales: tuple[float, ...]
 ) -> str:
-    """Describe how `predict` with these settings differs from the one pass of a walk; "" if it does not."""
+    """Describe how `predict` with these settings differs from a walk's single pass, or return "" if it does not."""
     scales = convert("scales", scales, tuple[float, ...])
     count = len(scales) * (2 if mirror else 1)
     if count == 1 and scales == (1.0,):
@@ -74,7 +74,7 @@ def _precision(model: Network, x: np.ndarray, found: Trace, prediction: np.ndarr
     if windows and finite:
         same_indices = trace(model, x[0], None, indices=indices)
         rest, rest_differing = _distance(logits, same_indices, class_logits(same_indices.logits)[0].argmax(-1))
-    if rest_differing >= differing and not rest < difference / 2:  # these windows do not explain the difference
+    if rest_differing >= differing and not rest < difference / 2:  # if these windows do not explain the difference
         windows = 0
     fields = {"difference": f"{difference:.2g}", "differing": differing, "rest": f"{rest:.2g}"}
     return explain("precision", finite=finite, windows=windows, rest_differing=rest_differing, **fields)["text"]

@@ -23,7 +23,7 @@ SOURCE = files(__package__) / "page_source"  # template, style and ES modules
 
 
 def build_page(trace: Trace, about: dict[str, Any], prediction: np.ndarray, palette: Palette) -> str:
-    """Build the page with the largest plan that fits. about: title, notice, weighting, overview. prediction: (H, W).
+    """Build the page with the largest plan that fits. `about` has title, notice, weighting and overview.
 
     Raises:
         SettingError: if even the smallest plan makes a page of more than 25 MB.

@@ -4,7 +4,7 @@
     numbers    float32, at the pixels that the sums of a grid of pixels read, for the shown channels or for all
     weights    float32, those that the shown channels need, forward and backward
 
-Each is compressed with zlib and encoded in base64. A `Plan` sets the amounts; the largest plan that fits is used.
+Each is compressed with zlib and encoded in base64. A `Plan` sets the amount of data; the largest that fits is used.
 """
 
 import base64
@@ -17,11 +17,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Plan:
-    """The amount of data in a page. The largest plan has the lowest limit, since large pages open slowly."""
+    """The amount of data in a page. The largest plan has the lowest byte limit, because large pages open slowly."""
 
     channels: int  # maximum number of shown channels per array
     pixels: int  # minimum number of pixels per array whose sums can be shown
-    gradients: int  # the same for gradients
+    gradients: int  # the same minimum for gradients
     max_bytes: int
 
 
@@ -38,7 +38,7 @@ PLANS = (
 
 
 class TooLarge(Exception):
-    """The blobs are larger than the page may be."""
+    """The blobs exceed the maximum size of the page."""
 
 
 class Blobs:
@@ -64,7 +64,7 @@ class Blobs:
 
 
 class PageTensor:
-    """An array of a walk. names: names of the channels. whole: all channels are exact, not only the shown ones."""
+    """An array of a walk. `names` are the names of its channels. If `whole`, even hidden channels are exact."""
 
     def __init__(self, number: int, array: np.ndarray, plan: Plan, gradient: bool) -> None:
         self.number, self.array = number, array
@@ -79,7 +79,7 @@ class PageTensor:
         self.require(self.clickable)
 
     def require(self, pixels: np.ndarray) -> None:
-        """Keep the exact values of these pixels, (H, W) bool."""
+        """Store exact values at the pixels where `pixels`, (H, W) bool, is True."""
         self._exact |= pixels
 
     def pack(self, blobs: Blobs) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class Tensors:
         self._by_id: dict[int, PageTensor] = {}
 
     def add(self, array: np.ndarray, *, gradient: bool = False) -> PageTensor:
-        """Return the array as a PageTensor."""
+        """Return the PageTensor of an array."""
         if id(array) not in self._by_id:
             self._by_id[id(array)] = PageTensor(len(self._by_id), array, self.plan, gradient)
         return self._by_id[id(array)]
@@ -167,12 +167,12 @@ def _statistics(array: np.ndarray) -> dict[str, Any]:
 
 
 def as_float(value: Any) -> float | None:
-    """Round to the nine digits that identify a float32; return None for non-finite numbers, as JSON has none."""
+    """Round to the nine digits that identify a float32; return None for non-finite numbers, which JSON lacks."""
     return float(f"{float(value):.9g}") if np.isfinite(value) else None
 
 
 def pack_weight(weight: np.ndarray, shown: dict[str, int], blobs: Blobs) -> dict[str, Any]:
-    """Encode a weight (KH, KW, larger side's channels, smaller side's): whole, or what the shown channels need.
+    """Encode a weight (KH, KW, larger side's channels, smaller side's), or only what the shown channels need.
 
     shown: the number of shown channels of the "large" side, the "small" side, or both.
     """

@@ -25,7 +25,7 @@ Node = dict[str, Any]  # in the page, numbers replace its PageTensors
 
 
 def build_steps(trace: Trace, classes: list[str], plan: Plan, blobs: Blobs) -> dict[str, Any]:
-    """Return the page's tensors, nodes, steps and sources; add arrays to the blobs. classes: names. Raises TooLarge."""
+    """Return the page's tensors, nodes, steps and sources, and add arrays to the blobs. Raises TooLarge."""
     steps = _Steps(plan, blobs)
     steps.add("start", 0, explain("start"))
     for number, traced in enumerate(trace.layers):
@@ -123,7 +123,7 @@ class _Steps:
 
 
 def _require(node: Node, traced: LayerTrace) -> None:
-    """Keep the exact values that the sums at the clickable pixels of result and dx read."""
+    """Store the exact values that the sums at the clickable pixels of result and dx read."""
     x, result, dx, windows = node["x"], node["result"], node["dx"], traced.windows
     x.whole |= traced.layer.mixes_channels
     if windows is not None:
@@ -158,7 +158,7 @@ def _summary(name: str, array: np.ndarray) -> dict[str, Any]:
 
 
 def _gradients(traced: LayerTrace) -> list[dict[str, Any]]:
-    """Summarise the gradients of the parameters, with their norms, also relative to the parameters' norms."""
+    """Summarise the gradients of the parameters, with their norms, absolute and relative to the parameters' norms."""
     found = []
     for name, gradient in traced.dparams.items():
         size, own = float(np.linalg.norm(gradient)), float(np.linalg.norm(traced.params[name]))

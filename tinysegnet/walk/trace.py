@@ -1,8 +1,8 @@
 """A run of a network with every array kept: forward, loss and backward.
 
-It uses float64 and the NumPy definitions of the ops, the same code that the page prints, so that a sum on the page is
-the sum that was computed. Batch norm uses its running statistics and dropout is off, as in one pass of `predict`. With
-fixed statistics, batch norm is one factor and one shift per channel, and its backward pass multiplies by that factor:
+The run uses float64 and the NumPy definitions of the ops, the same code that the page prints, so that a sum on the page
+is the sum that was computed. Batch norm uses its running statistics and dropout is off, as in one pass of `predict`.
+With fixed statistics, batch norm is a factor and a shift per channel, and its backward pass multiplies by the factor:
 
     forward:  out = gamma * (x - mean) / std + beta        mean, std constants
     so:       dx  = gamma / std * dout
@@ -36,7 +36,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Trace:
-    """A complete run. probs (1, H, W, K): softmax of the logits, or sigmoid of one logit. loss: None without labels."""
+    """A complete run. `probs`, (1, H, W, K), is the softmax of the logits or the sigmoid of one logit."""
 
     layers: list[LayerTrace]
     activation: str
@@ -55,7 +55,7 @@ class Trace:
 
 
 def definition(op: str) -> Variant:
-    """Return the NumPy pair of an op."""
+    """Return an op's forward and backward functions in NumPy."""
     return REGISTRY[op].variants["numpy"]
 
 
@@ -63,7 +63,7 @@ def trace(model: Network, image: np.ndarray, labels: np.ndarray | None, *, ignor
           class_weights: Any = None, indices: dict[str, np.ndarray] | None = None) -> Trace:  # fmt: skip
     """Run the model on an image (H, W, 3), with labels (H, W) or None.
 
-    indices: pooling indices by layer, which unpooling uses instead of those found here; they can differ by rounding.
+    indices: pooling indices by layer, which unpooling uses instead of its own, which may differ by rounding.
     """
     from threadpoolctl import threadpool_limits
 
@@ -114,7 +114,7 @@ def _backward(layers: list[LayerTrace], dlogits: np.ndarray, tape: Tape) -> None
     dout = dlogits
     for traced in reversed(layers):
         layer, traced.dout = traced.layer, dout
-        traced.dother = tape.map_gradients.get(layer)  # left by the SkipAdd that reads this source
+        traced.dother = tape.map_gradients.get(layer)  # stored by the SkipAdd that reads this source
         traced.dx = dout = layer.backward(dout, tape)
         traced.dparams = dict(layer.grads)
         if layer.source is not None and traced.other is not None:

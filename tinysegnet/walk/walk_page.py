@@ -26,7 +26,7 @@ MIN_COMPRESSED = 0.2  # bytes in the page per value of a picture
 
 @dataclass(frozen=True)
 class Walk:
-    """The page of a walk. `save` it, or show it as the last expression of a cell, which adds it to the notebook's file.
+    """The page of a walk. `save` writes it to a file. As the last expression of a cell, it is shown in the notebook.
 
     Attributes:
         page: the HTML.
@@ -76,15 +76,15 @@ def walk(
 ) -> Walk:
     """Make a page that walks through a network number by number: each layer forward, the loss, each layer backward.
 
-    Batch norm uses its running statistics and dropout is off. The logits are those of one pass of `predict` up to
-    rounding, since the walk computes in float64.
+    Batch norm uses its running statistics and dropout is off. Up to rounding, the logits equal those of one pass of
+    `predict`, but the walk computes in float64.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         labels: (H, W) class numbers or the palette's ignore_label; without labels, the walk ends at the prediction.
         palette: the names and colours of the classes.
-        size: (H, W) of the training pictures, as for `predict`; None for the picture's own size.
-        mirror, scales: the settings of `predict` for this network. The page states how many pixels differ from them.
+        size: (H, W) of the training pictures, as for `predict`; None keeps the picture's own size.
+        mirror, scales: the settings of `predict` for this network. The page counts the pixels that differ.
         class_weights: the weights of the classes in the loss; by default all are 1.
         trained_weights: the kind of class weights used in training, for example "none", which the page mentions.
         title: the title of the page.
@@ -96,7 +96,7 @@ def walk(
     from .overview import build_overview, describe_averaging, describe_weighting
     from .page import build_page  # imported here because matplotlib is slow to import
 
-    with np.errstate(all="ignore"):  # networks with infinities or NaN can be inspected
+    with np.errstate(all="ignore"):  # so that networks with infinities or NaN can be inspected
         x, palette = working_picture(model, image, size), _palette(model, palette)
         (H, W), own_size = x.shape[1:3], image.shape[:2]
         _check_size(model, (H, W), labels is not None)
@@ -115,7 +115,7 @@ def walk(
 
 
 def _check_size(model: Network, size: Size, backward: bool) -> None:
-    """Reject sizes that need too much memory or make too large a page, before any work is done."""
+    """Reject sizes that need too much memory or lead to too large a page, before any work is done."""
     shapes = [shape for _, _, _, shape in model.output_shapes((1, *size, 3))]
     directions = 2 if backward else 1
     memory = 8 * directions * sum(map(math.prod, shapes))

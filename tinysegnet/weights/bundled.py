@@ -1,8 +1,8 @@
 """Trained networks that are shipped with the package, for predictions without training.
 
-    toy     `tiny`, trained on toy streets
+    toy     the network `tiny`, trained on toy streets
 
-Each bundled network is a float16 checkpoint beside this file. `make bundled` creates it.
+Each bundled network is a float16 checkpoint beside this file, which `make bundled` creates.
 """
 
 from os import PathLike, fspath

@@ -87,24 +87,24 @@ def save(
              "progress": progress or {}}  # fmt: skip
     arrays = model.state() | {f"{OPTIMIZER}{name}": array for name, array in (optimizer or {}).items()}
     if half and any(np.abs(array).max(initial=0) > np.finfo(np.float16).max for array in arrays.values()):
-        raise SettingError("half: a weight exceeds 65504, the largest float16. Save the network without half")
+        raise SettingError("half: a weight exceeds 65504, the largest float16 value. Save the network without half")
     arrays = {name: np.ascontiguousarray(array, np.float16 if half else None) for name, array in arrays.items()}
     metadata = {"format": FORMAT, "sha256": _digest(arrays), **{name: json.dumps(part) for name, part in parts.items()}}
     write_atomically(path, safetensors.numpy.save(arrays, metadata=metadata))
 
 
 def load(path: str | PathLike[str], *, model: Network | None = None) -> Network:
-    """Load the network from a checkpoint of `save` or `train`. Raises CheckpointError if it is damaged or another file.
+    """Load the network from a checkpoint of `save` or `train`. Raises CheckpointError for any other or damaged file.
 
     Args:
-        model: a network with the same layers as the saved one, into which the arrays are copied. It is needed for
-            networks that `tinysegnet.build` cannot make, because a file contains arrays but no code.
+        model: a network with the same layers as the saved one, into which the arrays are copied. This argument is
+            required for networks that `tinysegnet.build` cannot make, because a file contains arrays but no code.
     """
     return read(path, model=model).model
 
 
 def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoint:
-    """Read everything in a checkpoint. `model` is as for `load`. Raises CheckpointError."""
+    """Read everything in a checkpoint. `model` has the same meaning as in `load`. Raises CheckpointError."""
     try:
         with open_safetensors(Path(path), "a checkpoint", "Give a .safetensors file that `train` wrote") as file:
             metadata = file.metadata() or {}
@@ -112,7 +112,7 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
                 raise CheckpointError("not a checkpoint of tinysegnet. Give a .safetensors file that `train` wrote")
             parts = {name: _json(metadata, name) for name in ("model", "palette", "training", "progress")}
             config = parts.pop("model")
-            config.setdefault("preprocessing", "scaled")  # older files do not state it
+            config.setdefault("preprocessing", "scaled")  # older files lack this setting
             kinds = _json(metadata, "layers")
             if model is None:
                 _check_claims(file, config, kinds)
@@ -150,33 +150,33 @@ def _json(metadata: dict[str, str], name: str) -> dict[str, Any]:
 
 
 def _check_claims(file: Any, config: dict[str, Any], kinds: dict[str, str]) -> None:
-    """Check, before a network is built, that it is possible and that the file has the right number of values."""
+    """Check the configuration and the number of values in the file before a network is built."""
     if config["name"] == CUSTOM:
         _check_layers(kinds, {})
     width, classes = float(config["width"]), config["num_classes"]
     if not 0 < width <= MAX_WIDTH or not isinstance(classes, int) or not 1 <= classes <= MAX_CLASSES:
-        raise CheckpointError(f"it claims width {width} and {classes} classes. Allowed are widths up to "
-                              f"{MAX_WIDTH} and 1..{MAX_CLASSES} classes")  # fmt: skip
+        raise CheckpointError(f"it claims width {width} and {classes} classes, but widths up to {MAX_WIDTH} "
+                              f"and 1..{MAX_CLASSES} classes are allowed")  # fmt: skip
     if config["name"] not in models:
-        raise CheckpointError(f"its network {config['name']!r} is not one of {', '.join(models)}")
+        raise CheckpointError(f"the network {config['name']!r} is not one of {', '.join(models)}")
     expected = count_parameters(config["name"], classes, width)
     shapes = [file.get_slice(name).get_shape() for name in file.keys() if not name.startswith(OPTIMIZER)]  # noqa: SIM118
     found = sum(math.prod(shape) for shape in shapes)
-    least = expected // 2 if config.get("folded") else expected  # without gamma and beta
-    if not least <= found <= 2 * expected:  # running statistics are extra
+    least = expected // 2 if config.get("folded") else expected  # folding removes gamma and beta
+    if not least <= found <= 2 * expected:  # running statistics are not parameters
         raise CheckpointError(f"it contains {found:,} values for a network of {expected:,} parameters")
 
 
 def _kinds(model: Network) -> dict[str, str]:
-    """Return the class of each layer by the layer's name."""
+    """Return the class name of each layer by the layer's name."""
     return {name: type(layer).__name__ for name, layer in model.layers.items()}
 
 
 def _check_layers(saved: dict[str, str], own: dict[str, str]) -> None:
     for other in (name for name in saved | own if saved and saved.get(name) != own.get(name)):
-        raise CheckpointError(f"the layer {other!r} was saved as {saved.get(other, 'no layer')}, so it is not a "
-                              "network of tinysegnet.build, or not the given model. Make the same network and pass "
-                              "it: tinysegnet.load(path, model=network)")  # fmt: skip
+        raise CheckpointError(f"the layer {other!r} was saved as {saved.get(other, 'absent')}, but it is "
+                              f"{own.get(other, 'absent')} in the network. Build the same network and pass it: "
+                              "tinysegnet.load(path, model=network)")  # fmt: skip
 
 
 def _palette(values: dict[str, Any]) -> Palette:

@@ -10,7 +10,7 @@
 
 "imagenet" scales RGB to 0..1, subtracts (.485, .456, .406) and divides by (.229, .224, .225). "caffe" subtracts
 (103.939, 116.779, 123.68) from BGR. A network must be built with the preprocessing of its encoder. HED is a VGG16 that
-was fine-tuned to find edges. Its means differ from Caffe's by at most 1.
+was fine-tuned to find edges. The means that it subtracts differ from Caffe's by at most 1.
 
 Only the arrays in the last column are ignored. Kernels are (F, C, K, K) in torch, and (K, K, C, F) in Keras and here.
 """
@@ -48,7 +48,7 @@ KERAS_HED = r"block(?P<stage>\d)/layers/conv2d(?:_(?P<place>\d))?/vars/(?P<key>[
 
 @dataclass(frozen=True)
 class Encoder:
-    """The arrays that `load_encoder` loaded and ignored."""
+    """The arrays that `load_encoder` loaded, and those that it ignored."""
 
     source: str
     preprocessing: str
@@ -67,20 +67,20 @@ class Encoder:
 class _Source:
     title: str
     preprocessing: str
-    ours: Callable[[str], str | None]  # our name of an array in the file, or None
-    theirs: Mapping[str, str]  # the name in the file by our name
+    ours: Callable[[str], str | None]  # our name for an array in the file, or None
+    theirs: Mapping[str, str]  # from our names to those in the file
     torch_layout: bool = True
 
 
 def load_encoder(model: Network, path: str | PathLike[str]) -> Encoder:
     """Load a pretrained VGG16 into the encoder of a network built as "vgg16", in place.
 
-    The file must contain every array of the encoder in the right shape, and nothing else but a classifier.
+    The file must contain every array of the encoder in the right shape, and may contain nothing else but a classifier.
 
     VGG16 has no batch norm, so the network's batch norms are set to the identity in inference: gamma = sqrt(running_var
-    + eps), beta = running_mean, with running statistics of 0 and 1. Each convolution then computes what VGG16 does.
-    Training uses batch statistics, so it starts with VGG16's filters but with mean 0 and variance 1 in each channel.
-    Files of vgg16_bn, which was trained with batch norm, contain gamma, beta and statistics.
+    + eps), beta = running_mean, with running statistics of 0 and 1. Each convolution then computes the same as in
+    VGG16. Training uses batch statistics, so it starts with VGG16's filters but with mean 0 and variance 1 in each
+    channel. Files of vgg16_bn, which was trained with batch norm, contain gamma, beta and statistics.
 
     Args:
         model: a network "vgg16", built with the preprocessing that `encoder_preprocessing` returns.
@@ -123,7 +123,7 @@ def encoder_preprocessing(weights: str | PathLike[str] | Iterable[str]) -> str:
     if not isinstance(weights, str | PathLike):
         return _recognize(list(weights)).preprocessing
     names: list[str] = []
-    read_arrays(weights, keep=names.append)  # append returns None, so no array is read
+    read_arrays(weights, keep=names.append)  # append returns None, so only the names are read
     try:
         return _recognize(names).preprocessing
     except CheckpointError as error:
@@ -154,11 +154,11 @@ def _torch_source(title: str, preprocessing: str, ours: dict[str, str]) -> _Sour
 
 
 def _features(norms: bool) -> dict[str, str]:
-    """Return our names by torchvision's, which number convolutions, batch norms, ReLUs and pools in sequence."""
+    """Map torchvision's names, which number convolutions, batch norms, ReLUs and pools in sequence, to ours."""
     names: dict[str, str] = {}
     place = 0
     for stage, n in CONVOLUTIONS:
-        place += stage > 1 and n == 1  # a pool precedes the stage
+        place += stage > 1 and n == 1  # each stage but the first begins with a pool
         names |= {f"features.{place}.{key}": f"encoder{stage}.conv{n}.{key}" for key in ("weight", "bias")}
         if norms:
             names |= {f"features.{place + 1}.{key}": f"encoder{stage}.bn{n}.{own}" for key, own in STATISTICS.items()}
@@ -167,7 +167,7 @@ def _features(norms: bool) -> dict[str, str]:
 
 
 def _hed(prefix: str) -> dict[str, str]:
-    """Return our names by HED's. Every stage but the first starts with a pool, and each convolution has a ReLU."""
+    """Map HED's names, which number pools, convolutions and ReLUs within each stage, to ours."""
     words = "One", "Two", "Three", "Four", "Five"
     return {
         f"{prefix}Vgg{words[stage - 1]}.{2 * (n - 1) + (stage > 1)}.{key}": f"encoder{stage}.conv{n}.{key}"
@@ -202,7 +202,7 @@ def _check_fits(model: Network, source: _Source) -> None:
 
 
 def _matched(model: Network, source: _Source, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the file's arrays by our names, in our layout. Raises CheckpointError with a list of all faults."""
+    """Return the file's arrays under our names and in our layout. Raises CheckpointError with a list of all faults."""
     own = {name: array for name, array in model.state().items() if name in source.theirs}
     found: dict[str, np.ndarray] = {}
     wrong = []

@@ -1,7 +1,7 @@
 """Weights in Keras's HDF5 files: nested groups with arrays, named by their path, such as "a/kernel:0".
 
 Reading needs h5py, which pip install "tinysegnet[pretrained]" installs. HDF5 can also refer to other files and compress
-data. Weights need neither, so both are refused.
+data, but files that do so are refused.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ def read_keras(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarra
 
 
 def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
-    """Yield (path, dataset) of all arrays. Groups may contain themselves or each other, so there are limits."""
+    """Yield (path, dataset) of all arrays. Groups may contain each other, so number and depth are limited."""
     groups, seen = [("", file, 0)], 0
     while groups:
         path, group, depth = groups.pop()

@@ -4,7 +4,7 @@ from ..errors import CheckpointError
 
 MAX_AXES = 8
 MAX_TENSORS = 10_000
-MAX_HEADER_BYTES = 1 << 20  # everything but the arrays; 3 kB for VGG16
+MAX_HEADER_BYTES = 1 << 20  # limit for everything but the arrays; VGG16's header takes 3 kB
 
 
 def shown(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Safetensors files: the length of the header, the header (dtype, shape and place of each tensor), the arrays."""
+"""Safetensors files: the length of the header, the header (dtype, shape and place of each tensor), and the arrays."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -45,7 +45,7 @@ def read_torch(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarra
 
 
 class _Reader(io.BufferedReader):
-    """A file with limited reads, since zipfile would read a directory of any claimed length."""
+    """A file that refuses large reads, because zipfile would read a directory of any claimed length."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > 4 * MAX_HEADER_BYTES:
@@ -58,7 +58,7 @@ def _check_promised_digest(path: Path) -> None:
         with open(path, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if not found.startswith(promised[1]):
-            wrong = f"its SHA-256 begins with {found[:8]}, but its name says {promised[1]}"
+            wrong = f"its SHA-256 begins with {found[:8]}, but its name contains {promised[1]}"
             raise CheckpointError(f"damaged: {wrong}. Download it again")
 
 
@@ -100,7 +100,7 @@ def _numbers(stream: IO[bytes], storage: Storage) -> np.ndarray:
 
 
 def _open_zip(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
-    """Open a file in the format since PyTorch 1.6."""
+    """Open a file in the format that PyTorch has used since version 1.6."""
     archive = zipfile.ZipFile(file)
     members = _members(archive, size)
     if "byteorder" in members and _small(archive, members["byteorder"]) != b"little":
@@ -138,13 +138,13 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
 def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     if info.file_size > MAX_HEADER_BYTES:
         raise CheckpointError(
-            f"damaged or forged: {shown(info.filename)} has {info.file_size:,} bytes. Download it again"
+            f"damaged or forged: {shown(info.filename)} has {info.file_size:,} bytes, too many. Download it again"
         )
     return archive.read(info)
 
 
 def _open_legacy(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
-    """Open a file in the format before PyTorch 1.6."""
+    """Open a file in the format that PyTorch used before version 1.6."""
     head = io.BytesIO(file.read(MAX_HEADER_BYTES))
     if read_pickle(head) != MAGIC or read_pickle(head) != VERSION:
         raise CheckpointError("a pickle, but not a file of torch.save. Give a file from torch.save or torchvision")

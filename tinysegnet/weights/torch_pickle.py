@@ -1,8 +1,8 @@
-"""A reader of pickled data that runs nothing.
+"""A reader for pickled data that executes no code.
 
 A pickle is a program for a stack machine. Its instructions push strings and build tuples, but they can also import and
-call any function, and Python's own reader obeys. This machine supports only the instructions that build data. It
-accepts the following names, imports none of them, and replaces each call by its meaning:
+call any function, and Python's own reader executes them. This machine supports only the instructions that build data.
+It accepts the following names without importing them, and replaces each call by the value on the right:
 
     collections.OrderedDict(pairs)                                      a dict
     torch._utils._rebuild_tensor(storage, offset, size, stride)         a `Tensor`, a description without values
@@ -10,7 +10,7 @@ accepts the following names, imports none of them, and replaces each call by its
     torch._utils._rebuild_parameter(tensor, requires_grad, hooks)       the tensor, as for torch.nn.parameter.Parameter
     ("storage", torch.FloatStorage, key, place, count)                  a `Storage`, which refers to the values
 
-The last one is a persistent id. Everything else raises an error that names it.
+The last row is a persistent id. Any other name raises an error that mentions it.
 """
 
 import math
@@ -61,8 +61,8 @@ class _Import(NamedTuple):
 def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) -> Any:
     """Read the next pickled value of a stream: plain data or a `Tensor`. The keys of a dict must be strings.
 
-    The stream is a small part of the file in memory. `storages` receives the storages of the value by key. Raises
-    CheckpointError for anything but data. Malformed pickles raise Python's own errors.
+    The stream is a small part of the file in memory. Every storage that the value uses is added to the dict `storages`
+    under its key. Raises CheckpointError for anything but data. Malformed pickles raise Python's own errors.
     """
     machine = _Machine(storages if storages is not None else {})
     for _ in range(MAX_INSTRUCTIONS):
@@ -73,7 +73,7 @@ def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) ->
             return machine.stack.pop()
         if instruction.name not in _ACTIONS:  # refused before its argument is read
             raise CheckpointError(f"its pickle instruction {instruction.name} is refused, because tensors do not need "
-                                  "it. Nothing was run. Get the file from a source that you trust")  # fmt: skip
+                                  "it. No code was run. Get the file from a source that you trust")  # fmt: skip
         argument = instruction.arg and instruction.arg.reader(stream)
         _ACTIONS[instruction.name](machine, argument)
     raise CheckpointError(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions")
@@ -102,7 +102,7 @@ class _Machine:
     def remember(self, index: Any) -> None:
         index = len(self.memo) if index is None else index
         if index > MAX_INSTRUCTIONS:
-            raise CheckpointError(f"its pickle has the memo number {index:,}")
+            raise CheckpointError(f"its pickle has the memo number {index:,}, which is too large")
         self.memo[index] = self.stack[-1]
 
     def pop_last(self, count: int) -> list[Any]:
@@ -138,7 +138,7 @@ class _Machine:
         """Ignore the attributes of a dict (the versions of its modules) or of a Parameter (a flag)."""
         self.stack.pop()
         if type(self.stack[-1]) not in (dict, Tensor):
-            raise TypeError("it sets attributes of something that has none")
+            raise TypeError("it sets attributes of an object that has none")
 
     def storage(self, _: Any) -> None:
         storage = _storage(self.stack.pop())
@@ -148,7 +148,7 @@ class _Machine:
 
 
 def _refuse_call(name: str) -> NoReturn:
-    raise CheckpointError(f"its call of {shown(name)} is refused. Nothing was run. Only tensors can be read: save the "
+    raise CheckpointError(f"its call of {shown(name)} is refused. No code was run. Only tensors can be read: save the "
                           "state_dict() of a network, not the network")  # fmt: skip
 
 

@@ -8,7 +8,7 @@
     encoder1.bn1.running_mean, _var      the same, and num_batches_tracked
 
 This module does not need PyTorch. In PyTorch, `module.load_state_dict({name: torch.from_numpy(a) for name, a in
-state.items()})` takes the arrays, and `{name: t.numpy() for name, t in module.state_dict().items()}` provides them.
+state.items()})` loads the arrays, and `{name: t.numpy() for name, t in module.state_dict().items()}` returns PyTorch's.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _BATCHES = "num_batches_tracked"  # PyTorch's count of batches, which is not use
 
 
 def to_torch_state(model: Network) -> dict[str, np.ndarray]:
-    """Return copies of the model's arrays by PyTorch's names, in PyTorch's layouts."""
+    """Return copies of the model's arrays under PyTorch's names and in PyTorch's layouts."""
     state = {}
     for name, array in model.state().items():
         state[_torch_name(name)] = np.ascontiguousarray(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array)
@@ -32,7 +32,7 @@ def to_torch_state(model: Network) -> dict[str, np.ndarray]:
 
 
 def from_torch_state(model: Network, state: Mapping[str, np.ndarray]) -> None:
-    """Copy arrays by PyTorch's names into the model. Raises CheckpointError with all wrong names and shapes."""
+    """Copy arrays with PyTorch's names into the model. Raises CheckpointError with all wrong names and shapes."""
     names = {_torch_name(name): name for name in model.state()}
     given = {name: np.asarray(array) for name, array in state.items() if not name.endswith(_BATCHES)}
     state = {}

@@ -2,8 +2,8 @@
 
     read_arrays(path) returns {"features.0.weight": array (64, 3, 3, 3), ...}
 
-The content determines the format, not the name. Nothing in a file is executed, and claimed sizes are compared with the
-size of the file before memory is allocated.
+The format is recognised by the content of the file, not by its name. Nothing in a file is executed, and claimed sizes
+are compared with the size of the file before memory is allocated.
 """
 
 import os
@@ -29,7 +29,7 @@ _ERRORS = (ArithmeticError, EOFError, LookupError, OSError, RuntimeError, TypeEr
 def read_arrays(path: str | PathLike[str], *, keep: Callable[[str], object] | None = None) -> dict[str, np.ndarray]:
     """Read the tensors of a weights file by name, each as a separate C-contiguous array. Raises CheckpointError.
 
-    `keep` is called with each name. If it returns a false value, the tensor is not read.
+    `keep` is called with each name. Tensors for which it returns a false value are not read.
     """
     path = Path(path)
     try:

@@ -42,7 +42,7 @@ class Mood:
     """The weather and the time of day."""
 
     sky: tuple[Color, Color]  # colours at the top and at the bottom
-    cast: Color  # factors on red, green and blue
+    cast: Color  # factors for red, green and blue
     shadow: float  # strength from 0 (overcast) to 1 (full sun)
     haze: float  # distance in metres at which two thirds of a colour are lost to haze
     lamps: float  # probability that a window is lit
@@ -70,7 +70,7 @@ class Camera:
     horizon: float  # distance of the horizon from the upper edge, in picture heights
     center: float  # distance of the vanishing point from the left edge, in picture heights
     bend: float  # curvature of the street, in 1/metres
-    roll: float  # a small angle, in radians
+    roll: float  # rotation of the camera, a small angle in radians
     scale: float  # fine pixels per picture height
 
     def project(self, x: float, y: float, z: float) -> Point:
@@ -83,9 +83,9 @@ class Camera:
 
 
 class Canvas:
-    """The picture and label map of a scene, whose (H, W) will be `size`. Distant objects must be drawn first.
+    """The enlarged picture and label map of a scene of `size` (H, W). Distant objects must be drawn first.
 
-    A polygon with a class is also drawn into the label map. One without is a detail of the object behind it.
+    Polygons with a class are also drawn into the label map. All others are details of the objects behind them.
     """
 
     def __init__(self, size: tuple[int, int], camera: Camera, mood: Mood, sun: float, background: int) -> None:
@@ -104,22 +104,22 @@ class Canvas:
             self._marker.polygon(points, label)
 
     def glaze(self, points: Sequence[Point], color: Color, opacity: float) -> None:
-        """Tint a polygon of the picture, for shadows and haze. The label map does not change."""
+        """Tint a polygon of the picture, for shadows and haze, without changing the label map."""
         self._glaze.polygon(points, _ink(color, 255 * opacity))
 
     def glaze_ellipse(self, box: tuple[float, float, float, float], color: Color, opacity: float) -> None:
         self._glaze.ellipse(box, _ink(color, 255 * opacity))
 
     def facing(self, x: float, z: float, light: float = 1.0) -> Sheet:
-        """Return a sheet that stands at (x, 0, z) and faces the camera: a points to the right, b up."""
+        """Return a sheet that stands at (x, 0, z) and faces the camera: a points to the right, and b up."""
         return Sheet(self, (x, 0, z), (1, 0, 0), (0, 1, 0), light)
 
     def along(self, x: float, z: float, light: float = 1.0) -> Sheet:
-        """Return a wall along the street through (x, 0, z): a points away from the camera, b up."""
+        """Return a wall along the street through (x, 0, z): a points away from the camera, and b up."""
         return Sheet(self, (x, 0, z), (0, 0, 1), (0, 1, 0), light)
 
     def ground(self, z: float = 0.0) -> Sheet:
-        """Return the ground, starting at z: a points to the right, b away from the camera."""
+        """Return the ground, starting at z: a points to the right, and b away from the camera."""
         return Sheet(self, (0, 0, z), (1, 0, 0), (0, 0, 1))
 
     def wall_light(self, x: float) -> float:
@@ -173,7 +173,7 @@ class Sheet:
         self.polygon(ellipse(a, b, radius, radius_b or radius), color, label)
 
     def bar(self, start: Point, end: Point, width: float, color: Color, label: int | None = None) -> None:
-        """Draw a straight bar between two points: an arm, a leg, the tube of a bicycle."""
+        """Draw a straight bar between two points, such as an arm, a leg or the tube of a bicycle."""
         (a, b), (c, d) = start, end
         half = width / (2.0 * (math.hypot(c - a, d - b) or 1.0))
         p, q = (b - d) * half, (c - a) * half

@@ -17,7 +17,7 @@ PALINGS: tuple[Color, ...] = ((232, 230, 222), (232, 230, 222), (140, 96, 68), (
 
 
 def house(canvas: Canvas, rng: np.random.Generator, x: float, start: float, end: float, gable_end: bool) -> None:
-    """Draw a house whose front is at x, from z = start to end. With gable_end, its side wall has windows."""
+    """Draw a house whose front, at x, extends from z = start to z = end. With gable_end, its side wall has windows."""
     color, height = paint(rng, WALLS, 0.85), between(rng, 4.5, 13.0)
     width, depth = end - start, 9.0 if x > 0 else -9.0
     trim = mix(color, pick(rng, (WHITE, DARK)), 0.35)
@@ -103,7 +103,7 @@ def windows(wall: Sheet, rng: np.random.Generator, left: float, right: float, bo
 
 
 def tree(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """Draw a tree with a round crown, a poplar or a fir."""
+    """Draw a poplar, a fir, or a tree with a round crown."""
     canvas.drop_shadow(x, z, 1.5, 1.0)
     sheet, leaves = canvas.facing(x, z), paint(rng, LEAVES)
     height, trunk = between(rng, 4.5, 9.0), between(rng, 0.2, 0.34)
@@ -144,7 +144,7 @@ def hedge(canvas: Canvas, rng: np.random.Generator, x: float, start: float, end:
 
 
 def fence(sheet: Sheet, rng: np.random.Generator, left: float, right: float) -> None:
-    """Draw a fence on the sheet from a = left to right. Its gaps are labelled as fence, too."""
+    """Draw a fence on the sheet from a = left to a = right. The gaps are also labelled as fence."""
     color, height = paint(rng, PALINGS, 0.85), between(rng, 1.4, 2.1)
     gap = mix(color, DARK, between(rng, 0.5, 0.7))
     sheet.box(left, 0, right, height, gap, FENCE)

@@ -5,8 +5,8 @@ CamVid and some void. The camera, the light and the colours vary, and objects of
 pixel's position and colour therefore do not determine its class (`metrics.baselines` measures how far they help), and a
 network must learn shape, texture and context.
 
-Files: `paints` (colours), `drawing` (camera, canvas, light), `houses` and `street_objects` (the objects), `street` (the
-empty street); this file decides where the objects stand.
+The other files are `paints` (colours), `drawing` (camera, canvas, light), `houses` and `street_objects` (the objects),
+`street` (the empty street); this file decides where the objects stand.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ from .drawing import Point, develop
 from .paints import between, chance, pick
 from .street import Street
 
-Thing = tuple[float, Callable[[], None]]  # its distance, and a function that draws it
+Thing = tuple[float, Callable[[], None]]  # an object's distance, and a function that draws it
 
 
 class ToyScenes:
@@ -36,7 +36,7 @@ class ToyScenes:
 
     def __init__(self, count: int, *, seed: int = 0, size: tuple[int, int] = (96, 128)) -> None:
         if count < 0 or seed < 0:
-            raise DataError(f"toy scenes: count={count} and seed={seed} must be at least 0.")
+            raise DataError(f"toy scenes: count ({count}) and seed ({seed}) must be at least 0.")
         if min(size) < 16:
             raise DataError(f"toy scenes: {size[0]}x{size[1]} pixels is too small. Choose at least 16x16.")
         self.count, self.seed, self.size = count, seed, (int(size[0]), int(size[1]))
@@ -100,7 +100,7 @@ class _Plan:
             self._stand(pavements, 4.0, 14.0, street_objects.oddity)
 
     def _several(self, low: float, high: float) -> range:
-        """Draw a number of objects between low and high, rounded down."""
+        """Draw a random number of objects between low and high, rounded down."""
         return range(int(between(self.rng, low, high)))
 
     def _add(self, distance: float, draw: Callable[..., None], *where: float) -> None:
@@ -115,7 +115,7 @@ class _Plan:
             if built and (x > 0) == (self.canvas.sun > 0):
                 self.things.append((1e3, partial(self._draw_house_shadow, x, start, end)))
             columns = [self.canvas.camera.project(x, 0.0, z)[0] for z in (start, end)]
-            if max(columns) > 0 if x < 0 else min(columns) < self.canvas.picture.size[0]:  # the lot is visible
+            if max(columns) > 0 if x < 0 else min(columns) < self.canvas.picture.size[0]:  # if the lot is visible
                 if built:
                     self._add(end, houses.house, x, start, end, open_before)
                 else:

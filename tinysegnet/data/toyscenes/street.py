@@ -20,13 +20,13 @@ class Street:
         self.rng, self.mood = rng, pick(rng, MOODS)
         self.canvas = Canvas(size, _random_camera(rng, size), self.mood, pick(rng, (-1.0, 1.0)), SKY)
         width, lane = between(rng, 5.0, 9.0), between(rng, 0.2, 0.8)
-        self.left, self.right = -width * lane, width * (1.0 - lane)  # the kerbs; houses begin at the walls
+        self.left, self.right = -width * lane, width * (1.0 - lane)  # x of the kerbs; the walls are the houses' fronts
         self.wall_left = self.left - between(rng, 4.0, 7.0)
         self.wall_right = self.right + between(rng, 4.0, 7.0)
         self.length = between(rng, 16.0, 34.0)
 
     def draw_sky(self) -> None:
-        """Draw a sky that becomes paler towards the horizon, and clouds."""
+        """Draw a sky with clouds that becomes paler towards the horizon."""
         rng, canvas = self.rng, self.canvas
         columns, rows = canvas.picture.size
         top, bottom = self.mood.sky
@@ -129,7 +129,7 @@ class Street:
                 ground.box(x, z, x + 0.5, z + 3.0, color)
 
     def draw_bonnet(self) -> None:
-        """Sometimes draw the bonnet of the camera's car, which is void."""
+        """Sometimes draw the bonnet of the car that carries the camera, labelled as void."""
         rng, canvas = self.rng, self.canvas
         width, height = canvas.picture.size
         if chance(rng, 0.35):

@@ -75,7 +75,7 @@ def traffic_light(canvas: Canvas, rng: np.random.Generator, x: float, z: float) 
 
 
 def car(canvas: Canvas, rng: np.random.Generator, x: float, z: float, leaving: bool) -> None:
-    """Draw a car along the street, whose nearer end is at z. That is the rear if the car is leaving, else the front."""
+    """Draw a car along the street. Its nearer end is at z and is the rear if the car is leaving, or else the front."""
     canvas.drop_shadow(x, z + 2.0, 1.3, 2.4)
     color, half, length = paint(rng, GLOSS, 0.85), between(rng, 0.85, 1.0), between(rng, 3.4, 4.6)
     waist, top = between(rng, 0.8, 1.0), between(rng, 1.4, 2.1)
@@ -175,7 +175,7 @@ def cyclist(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> Non
 
 def _cyclist_from_side(sheet: Sheet, rng: np.random.Generator, way: float, frame: Color, top: Color,
                        trousers: Color) -> None:  # fmt: skip
-    """Draw a Dutch bicycle and its rider. The space between the spokes is labelled as bicycle, too."""
+    """Draw a Dutch bicycle and its rider. The space between the spokes is also labelled as bicycle."""
     for hub in (-0.62, 0.62):
         sheet.disc(hub, 0.46, 0.46, (38, 38, 44), CYCLIST)
         sheet.disc(hub, 0.46, 0.31, (166, 166, 160))
@@ -200,7 +200,7 @@ def _cyclist_from_behind(sheet: Sheet, rng: np.random.Generator, frame: Color, t
 
 
 def oddity(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """Draw a bin, a bench, a dog or a stack of boxes, which are void."""
+    """Draw a bin, a bench, a dog or a stack of boxes, which are labelled as void."""
     canvas.drop_shadow(x, z, 0.6, 0.4)
     sheet, color = canvas.facing(x, z), paint(rng)
     form = int(rng.random() * 4)

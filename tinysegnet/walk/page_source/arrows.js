@@ -11,7 +11,7 @@ import { data } from "walk/payload.js";
 /** @typedef {[x: number, y: number]} Point  in the drawing */
 
 /**
- * The drawing's data. upwards: arrows point from the smaller map to the larger one. letters: names of input and result.
+ * The drawing's data. If upwards, arrows point to the larger map. The letters are the names of input and result.
  *
  * @typedef {object} Pooling
  * @property {LoadedNode} node
@@ -73,7 +73,7 @@ export function poolingArrows(pooling, u, v) {
       arrows.push(...windowArrow(pooling, window));
     }
   }
-  drawing.append(...arrows); // above all cells
+  drawing.append(...arrows); // drawn last, above all cells
   const text = upwards
     ? `Each value of ${read} goes to the position of its window's maximum. All other values of ${made} are 0.`
     : "Each arrow leads from a window's maximum to its pixel in the smaller map.";

@@ -9,7 +9,7 @@ import { readIndex, resultIndex, steps } from "walk/steps.js";
 /** @import { LoadedNode } from "walk/store.js" */
 
 /**
- * Return a step's family. Steps share a chosen channel if channel names agree, or number and stage if there are none.
+ * Return a step's family (channel names, or else stage and number of channels), whose steps share the chosen channel.
  *
  * @param {Step} step
  */
@@ -33,8 +33,8 @@ export function channelFor(step) {
 }
 
 /**
- * Return the class that a step shows at a pixel: the predicted one, or in the loss the true one. Return null if the
- * reader chose a class, or if channels are not classes.
+ * Return the class that a step shows at a pixel: the predicted class or, in the loss, the true class. Return null if
+ * the reader chose a class, or if channels are not classes.
  *
  * @param {Step} step
  * @param {LoadedNode} node

@@ -39,7 +39,7 @@ export const css = (rgb) => `rgb(${rgb.join(" ")})`;
 export const inkOn = ([red, green, blue]) => (0.299 * red + 0.587 * green + 0.114 * blue > 140 ? "#1d1d22" : "#ffffff");
 
 /**
- * Return the value at which colours saturate: the channel's own, or one for all channels.
+ * Return the value at which colours saturate: the channel's own value, or one for all channels.
  *
  * @param {Tensor} tensor
  * @param {number} channel

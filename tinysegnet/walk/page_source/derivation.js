@@ -81,7 +81,7 @@ function softmaxTable({ scores, largest, exps, total, probs, best, sources }, la
     return [named, source ? link(format(scores[k]), source) : scores[k], exps[k], bar, p];
   });
   const sum = `m = ${format(largest)}, and the exponentials sum to ${format(total)}.`;
-  const one = data.oneLogit ? " Class 0 has no logit; it counts as 0." : "";
+  const one = data.oneLogit ? " Class 0 has no logit; 0 is used instead." : "";
   return el("div", {}, table(["class", "logit", "exp(logit − m)", "", "probability"], rows),
     el("p", { class: "quiet" }, sum + one));
 }

@@ -11,7 +11,7 @@
  * @property {number} scale                   the largest number in the calculation
  * @property {boolean} complete               whether the page contains all numbers that are needed
  * @property {string} [note]
- * @property {Sum} [sum]                      one of these three says how the number was computed
+ * @property {Sum} [sum]                      one of sum, lines and softmax shows how the number was computed
  * @property {Line[]} [lines]
  * @property {Softmax} [softmax]
  * @property {number} [label]                 the pixel's true class
@@ -45,7 +45,7 @@
  * @property {string} name                    the name of the number that was read
  * @property {Source} source
  * @property {number} value                   the number that was read
- * @property {number} weight                  NaN where the page does not contain it
+ * @property {number} weight                  NaN if the page does not contain it
  * @property {string} weightName
  * @property {number} product
  */

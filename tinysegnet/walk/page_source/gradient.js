@@ -1,4 +1,4 @@
-// Shows in forward steps where the gradient of the chosen number goes.
+// Shows where the gradient of the chosen number goes, in forward steps.
 
 import { el, table } from "walk/elements.js";
 import { OWN_CODE, formulaOf } from "walk/explain.js";
@@ -13,10 +13,10 @@ import { FEW_ROWS } from "walk/sum_view.js";
 /** @import { LoadedNode } from "walk/store.js" */
 
 const NOTHING = "Its gradient is 0: a small change of this number would not change the loss. On the way to the loss, " +
-  "a ReLU blocks it, a pooling ignores it, or the pixel has no label. It contributes nothing to other gradients.";
+  "a ReLU blocks it, a pooling layer ignores it, or the pixel has no label. It contributes nothing to other gradients.";
 
 /**
- * Show where the gradient of a number of out goes. Return null in other steps.
+ * Show where the gradient of a number of out goes, or return null if the step is not a forward step.
  *
  * @param {Step} step
  * @param {LoadedNode} node

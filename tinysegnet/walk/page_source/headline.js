@@ -1,4 +1,4 @@
-// The head of a step with its name, explanation, formula and parameters; and the code that computed the step.
+// The head of a step, with its name, explanation, formula and parameters, and the code that computed the step.
 
 import { el, rich, table } from "walk/elements.js";
 import { goToTwin } from "walk/navigation.js";
@@ -54,7 +54,7 @@ function parameters(params) {
   rows.push(["norm", ...params.map(({ norm }) => norm ?? null)],
     ["norm relative to the parameter's norm", ...params.map(({ share }) => share ?? null)]);
   return el("div", {}, table(["gradient", ...names], rows),
-    el("p", { class: "quiet" }, "The page contains only these figures of the parameters' gradients, not every value."));
+    el("p", { class: "quiet" }, "The page contains only these figures, not every value of the parameters' gradients."));
 }
 
 /**

@@ -19,7 +19,7 @@ export function explainableMaker([tensor, y, x, c]) {
 }
 
 /**
- * Show the name of a number that was read, as a button if the step that computed it can explain it.
+ * Show the name of a number that was read. It is a button if the step that computed the number can explain it.
  *
  * @param {string} name
  * @param {Source | null} [source]

@@ -9,7 +9,7 @@ import { data } from "walk/payload.js";
 const NO_LABEL = 255;
 
 /**
- * Return the softmax at a pixel. A single logit belongs to class 1; class 0 then has logit 0, as in the sigmoid.
+ * Return the softmax at a pixel. A single logit belongs to class 1, and class 0 has logit 0, as in the sigmoid.
  *
  * @param {Tensor} logits
  * @param {number} y
@@ -67,12 +67,12 @@ export function explainLoss(node, y, x) {
   const label = labelAt(node, y, x), name = `loss[${y}, ${x}]`;
   if (label === null) return explainUnlabelled(name, node.out.value(y, x, 0));
   const softmax = softmaxAt(node.logits, y, x), { weights, divisor } = node.settings, weight = weights[label];
-  const nll = Math.log(softmax.total) + softmax.largest - softmax.scores[label]; // exact where p is almost 0
+  const nll = Math.log(softmax.total) + softmax.largest - softmax.scores[label]; // exact even if p is almost 0
   /** @type {Line[]} */
   const lines = [
     ["the true class y", data.classes[label].name, ""],
     [`p of ${data.classes[label].name}`, softmax.probs[label], "", probabilitySource(node, y, x, label)],
-    ["−log p", nll, "the negative log likelihood: 0 if p were 1"],
+    ["−log p", nll, "the negative log likelihood, which is 0 if p is 1"],
     ["weight", weight, weights.every((w) => w === 1) ? "1 for every class" : "of the true class"],
     ["D", divisor, "labelled pixels"],
     ["weight · (−log p) / D", (weight * nll) / divisor, ""],
@@ -81,7 +81,7 @@ export function explainLoss(node, y, x) {
 }
 
 /**
- * Return the number that is the probability of a class, or null for class 0 of a single logit.
+ * Return the place of a class's probability in the page's arrays, or null for class 0 of a single logit.
  *
  * @param {LoadedNode} node
  * @param {number} y

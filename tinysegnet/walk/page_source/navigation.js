@@ -7,8 +7,8 @@ import { resultOf, steps, twinOf } from "walk/steps.js";
 import { nodeOf, pixelAt } from "walk/store.js";
 
 /**
- * The browser's history entry of a step. chosen: whether the reader chose the channel. sum: whether the step was opened
- * at the number's derivation. scroll: how far the page was scrolled when the reader left it.
+ * The browser's history entry of a step: whether the reader chose the channel (chosen), whether the step was opened at
+ * the number's derivation (sum), and how far the page was scrolled when the reader left it (scroll).
  *
  * @typedef {{ place: [number, number], channel: number, chosen: boolean, reading: number, sum?: boolean,
  *   scroll?: number }} Kept

@@ -19,7 +19,7 @@ export function format(value) {
 export const short = (value) => written(value, 3, 1e-3, 1e4);
 
 /**
- * Write a number, with an exponent below `least` and from `most` on, and with a true minus sign.
+ * Write a number with a true minus sign and, if it is smaller than `least` or at least `most`, with an exponent.
  *
  * @param {number} value
  * @param {number} digits

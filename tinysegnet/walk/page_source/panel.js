@@ -11,7 +11,7 @@ import { redraw, state } from "walk/state.js";
 
 /** @typedef {[y: number, x: number, height: number, width: number]} Box  of pixels */
 
-const FEW_CHANNELS = 16; // shown until the reader asks for all
+const FEW_CHANNELS = 16; // number of channels that are shown until the reader asks for all
 
 /**
  * @param {Tensor} tensor
@@ -20,7 +20,7 @@ const FEW_CHANNELS = 16; // shown until the reader asks for all
 const channelName = (tensor, channel) => (tensor.names ? tensor.names[channel] : `channel ${channel}`);
 
 /**
- * Show an array. letter: x, out, dout, ... from: its origin or destination. choose: called with a channel. box: framed.
+ * Show an array with its letter (x, out, dout, ...), its origin or destination (from), and a frame around the box.
  *
  * @param {{ letter: string, from: string, tensor: Tensor, channel: number, choose: (channel: number) => void, box: Box
  *   }} what
@@ -81,7 +81,7 @@ export function readout(name, value, { H, W }, [y, x], way = "how it was compute
 }
 
 /**
- * Show the colour scale; without negative numbers, show only its upper half.
+ * Show the colour scale or, if there are no negative numbers, only its upper half.
  *
  * @param {Tensor} tensor
  * @param {number} channel

@@ -36,7 +36,7 @@
 /**
  * @typedef {object} PackedTensor
  * @property {[H: number, W: number, C: number]} shape
- * @property {number} shown                   how many channels, from the first on, have pictures
+ * @property {number} shown                   number of channels, from the first, that have pictures
  * @property {string[] | null} names          the names of the channels
  * @property {[rows: number[], columns: number[]]} grid   the pixels whose numbers the page can explain
  * @property {{ mask: number, numbers: number, channels: number }} known   blobs: exact pixels, their numbers
@@ -88,7 +88,7 @@
  */
 
 /**
- * Which pixels of a layer's input and output belong together (layer_trace.py).
+ * The windows that say which pixels of a layer's input and output belong together (layer_trace.py).
  *
  * @typedef {object} Windows
  * @property {[number, number]} kernel        rows, columns
@@ -130,7 +130,7 @@
  * @property {Way} way
  * @property {number} node
  * @property {string} title
- * @property {string} what                    this and the next two may contain HTML
+ * @property {string} what                    what, why and formula may contain HTML
  * @property {string} why
  * @property {string} formula
  * @property {string} source                  a name in the payload's sources, or ""

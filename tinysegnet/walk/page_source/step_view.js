@@ -35,7 +35,7 @@ export function stepView(step, node) {
   const named = result.names && result.C > 1 ? ` (${result.names[channel]})` : "";
   const dots = result.grid.map((axis) => axis.length).join(" × ");
   const which = state.commonScale ? "the largest 99.5th percentile of any channel" : "each channel's 99.5th percentile";
-  const how = `Orange is above zero, blue below. Colours saturate at ${which}. ` +
+  const how = `Orange is above zero, and blue is below. Colours saturate at ${which}. ` +
     `The ${dots} dots mark pixels whose numbers can be explained. A click selects the nearest dot.`;
   return [
     headline(step, node),
@@ -72,7 +72,7 @@ function predicted(node, y, x) {
 }
 
 /**
- * Return the arrays that a step reads, followed by the one that it computes.
+ * Return the arrays that a step reads, followed by the array that it computes.
  *
  * @param {Step} step
  * @param {LoadedNode} node

@@ -5,7 +5,7 @@ import { data } from "walk/payload.js";
 /** @import { PackedStep, Way } from "walk/payload.js" */
 
 /**
- * A step. name: its node's name. shown: its heading. layer: whether it belongs to a layer. id: its part of the address.
+ * A step with its node's name, its heading (shown), whether it belongs to a layer, and its id in the page's address.
  *
  * @typedef {PackedStep & { index: number, name: string, shown: string, layer: boolean, id: string }} Step
  */

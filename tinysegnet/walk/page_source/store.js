@@ -9,7 +9,7 @@ import { data, textOf } from "walk/payload.js";
  *
  * @typedef {Omit<PackedTensor, "planes"> & { index: number, H: number, W: number, C: number, planes: Int8Array,
  *   value: (y: number, x: number, c: number) => number }} Tensor
- *   value: the exact number, NaN where the page does not contain it
+ *   value: the exact number, or NaN if the page does not contain it
  */
 
 /**
@@ -40,8 +40,8 @@ import { data, textOf } from "walk/payload.js";
  */
 
 /**
- * A weight by its row and column in the kernel and the channels of the larger and of the smaller side; undefined where
- * the page does not contain it.
+ * A weight by its row and column in the kernel and the channels of the larger and of the smaller side; undefined if the
+ * page does not contain it.
  *
  * @typedef {(i: number, j: number, large: number, small: number) => number | undefined} Weight
  */
@@ -52,7 +52,7 @@ const tensors = new Map();
 const nodes = new Map();
 
 /**
- * Return the value of a key, which is created on first use.
+ * Return the value of a key. It is created on first use.
  *
  * @template T
  * @param {Map<number, T>} kept

@@ -10,8 +10,8 @@ import { state } from "walk/state.js";
 /** @import { Sum, Term } from "walk/explanation.js" */
 /** @import { LoadedNode } from "walk/store.js" */
 
-export const FEW_ROWS = 16; // shown until the reader asks for all
-const MAX_CELLS = 64; // of a grid
+export const FEW_ROWS = 16; // number of rows that are shown until the reader asks for all
+const MAX_CELLS = 64; // maximum number of cells in a grid
 
 /**
  * Show one channel's part of a sum: values, weights and products, each at its position in the kernel.
@@ -52,7 +52,7 @@ export function kernelGrids(node, { terms: all, letter, rotated }, channel) {
 export function sumTable({ terms: inPlace, start, outside }) {
   const terms = [...inPlace];
   if (state.largestFirst) terms.sort((a, b) => Math.abs(b.product) - Math.abs(a.product));
-  const totals = [start ? start.value : 0]; // before each term, and at the end
+  const totals = [start ? start.value : 0]; // the totals before each term and at the end
   for (const { product } of terms) totals.push(totals[totals.length - 1] + product);
   const end = totals[terms.length], count = terms.length + (start ? 1 : 0);
   const few = state.allRows ? terms : terms.slice(0, FEW_ROWS - (start ? 1 : 0)), rest = terms.length - few.length;

@@ -14,7 +14,7 @@ const SUMS = new Set(["conv2d", "conv_transpose2d", "depthwise_conv2d", "skip_so
 const SHARE = "share"; // the name of a weight that is not learned
 
 /**
- * Return whether numbers of this node are sums of products; in a skip source without a convolution they are not.
+ * Return whether the numbers of this node are sums of products, which excludes skip sources without a convolution.
  *
  * @param {LoadedNode} node
  */
@@ -90,7 +90,7 @@ function startOf(node, side, at) {
 
 /**
  * Return the weight between a number of the sum's side and one of the other side, and its name. The weight is undefined
- * where the page does not contain it.
+ * if the page does not contain it.
  *
  * @param {LoadedNode} node
  * @param {boolean} sumIsLarge
@@ -112,7 +112,7 @@ function weightBetween(node, sumIsLarge, [y, x, c], [i, j, p, q], channel, small
 }
 
 /**
- * Return the share of pixel `small` in pixel `large` along one axis of bilinear upsampling. size: of the smaller side.
+ * Return the share of pixel `small` in pixel `large` along one axis of bilinear upsampling. size: the smaller side's.
  *
  * @param {number} large
  * @param {number} small
