@@ -35,12 +35,12 @@ STUB = """:::{{container}} stub
 :::"""
 WALK = """:::{container} doors
 - <a href="walk_toy.html">Open the walk</a>
-  A street in the bundled network: one page, made by one command.
+  This page shows a street on its way through the bundled network.
 :::"""
 NOT_DRAWN = """## Drawn by the library
 
-This copy of the site was built without running notebooks, so the figures that the library draws are missing.
-`make site` includes them.
+This copy of the site was built without running notebooks, so it lacks the figures that the library draws.
+`make site` builds a copy with these figures.
 """
 
 
