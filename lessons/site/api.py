@@ -82,7 +82,7 @@ def _bound(file: ModuleType, *, imported: bool = True) -> list[str]:
             names[node.name] = None
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and imported:
             names |= {alias.name: None for alias in node.names}
-        elif isinstance(node, ast.If | ast.Try):
+        elif isinstance(node, ast.If | ast.Try | ast.With):
             waiting[:0] = [inner for inner in ast.iter_child_nodes(node) if isinstance(inner, ast.stmt)]
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
