@@ -6,7 +6,7 @@ not used. The first rows of the table are baselines without a network. `default`
 other variants differ from it as their names say, and take about two thirds or a quarter of its time. Each network is
 scored twice: with the average over mirror images and scales, which the default recipe uses, and with a single pass.
 
-The script saves each network as OUT/NAME.safetensors and does not train it again. It writes the table to OUT/table.md.
+The script saves each network as OUT/NAME.safetensors and does not train it again. The table is in OUT/table.md.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 The script trains the paper's eight decoders, and two that the paper only mentions, with the same encoder, recipe and
 seeds. The networks have half the width, and are trained on CamVid's training pictures at a quarter of their height and
-width. They are scored on all validation pictures at 360x480. All decoders are trained with median-frequency class
+width. All networks are scored on all validation pictures at 360x480. All decoders are trained with median-frequency class
 weights, and three decoders also with natural weights. BF includes the outlines of void, as in the authors' script.
 
 Each run has a folder in OUT and a line in OUT/runs.csv. A finished run is not repeated, and an interrupted run resumes.
@@ -183,7 +183,7 @@ def as_csv(rows):
 
 
 def train_all():
-    """Train each requested network without a line that no other process is training. Return whether all have lines."""
+    """Train the requested networks without a line that no other process is training. Return whether all have lines."""
     data = {split: InMemory(open_dataset(arguments.camvid, split), limit=arguments.limit) for split in ("train", "val")}
     names = {job: "-".join(map(str, job)).replace(" ", "-") for job in jobs()}
     paths = {job: networks / name / "line.json" for job, name in names.items()}

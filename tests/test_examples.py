@@ -216,8 +216,8 @@ def test_show_uncertainty_draws_a_bayesian_network(tmp_path, run):
 
 
 def test_decoder_study_shares_and_resumes_its_runs(tmp_path, run):
-    """The script skips a run that another process is training. It starts a run again that was killed early, and trains
-    only runs without a line. The short form trains one decoder with both kinds of class weights.
+    """The script skips a run that another process is training. A run that was killed early starts again, and only
+    runs without a line are trained. The short form trains one decoder with both kinds of class weights.
     """
     write_streets(tmp_path / "streets", 6)
     small = ["--epochs", 1, "--seeds", 1, "--width", 0.05, "--size", 24, 32]

@@ -72,7 +72,7 @@ def imported(path, package):
 
 
 def import_graph(package):
-    """Return for each module of the package which of the package's modules it imports."""
+    """Return, for each module of the package, the modules of the package that it imports."""
     modules = {module_name(path, package): path for path in sources(package)}
 
     def existing(name):  # the module of an imported function is the longest existing prefix

@@ -80,12 +80,12 @@ class Gathered:
 
 
 def gather(folder: Path, *, lessons: str = "full", drawn: bool = True) -> Gathered:
-    """Write all sources.
+    """Write all sources of the site.
 
     Args:
         folder: the folder for the sources.
         lessons: with "fast", lessons use the small numbers of the tests.
-        drawn: whether the gallery's cells will run. Without outputs, it shows only the project's own pictures.
+        drawn: whether the gallery's cells will run. Otherwise, the gallery shows only the project's pictures.
     """
     out, linked = Gathered(folder), set[str]()
     links = Links(ROOT, linked.add)
@@ -104,7 +104,7 @@ def gather(folder: Path, *, lessons: str = "full", drawn: bool = True) -> Gather
 
 
 def _lesson(source: Path, out: Gathered, *, fast: bool) -> tuple[str, str]:
-    """Write a lesson's notebook and the student's copy. Returns its name and title."""
+    """Write a lesson's notebook and the student's copy, and return the lesson's name and title."""
     notebook = build.read(source)
     name = f"{source.stem}.ipynb"
     out.write(f"notebooks/{name}", build.target(source).read_bytes())
@@ -231,7 +231,7 @@ def library_digest() -> str:
 
 
 def write_scene(folder: Path) -> tuple[Path, Path]:
-    """Write a toy street and its labels as PNG files for the walk. Returns their paths."""
+    """Write a toy street and its labels as PNG files for the walk, and return the paths of both files."""
     from PIL import Image
 
     from tinysegnet.data import open_dataset
