@@ -2,8 +2,8 @@
 
 The script trains the paper's eight decoders, and two that the paper only mentions, with the same encoder, recipe and
 seeds. The networks have half the width, and are trained on CamVid's training pictures at a quarter of their height and
-width. All networks are scored on all validation pictures at 360x480. All decoders are trained with median-frequency class
-weights, and three decoders also with natural weights. BF includes the outlines of void, as in the authors' script.
+width. All networks are scored on all validation pictures at 360x480. All decoders are trained with median-frequency
+class weights, and three decoders also with natural weights. BF includes void's outlines, as in the authors' script.
 
 Each run has a folder in OUT and a line in OUT/runs.csv. A finished run is not repeated, and an interrupted run resumes.
 If you start the same command twice, the processes divide the runs between them. On two cores, two processes with
