@@ -1,4 +1,4 @@
-"""Settings of Sphinx. gather.py writes the sources that Sphinx reads to build/site-sources."""
+"""Configure Sphinx. gather.py writes the sources that Sphinx reads to build/site-sources."""
 
 import inspect
 import json
