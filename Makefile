@@ -1,4 +1,4 @@
-# make train, make test: each installs what it needs into .venv first, if it is missing.
+# Each target first installs what it needs into .venv if it is missing.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,11 +17,12 @@ train: .venv/.run
 test: .venv/.test
 	$(PYTEST)
 
-# The same tests with more examples, and those that have no short form.
+# The same tests with more examples, and the tests that have no short form.
 test-all: .venv/.test
 	TINYSEGNET_TESTS=long $(PYTEST)
 
-# The longest forms, for the figures on the robustness page: 200 kills, 10,000 mutants of each kind, 2,000 steps.
+# The longest forms of some tests measure the figures of the robustness page: 200 kills, 10,000 mutants of each kind,
+# 2,000 steps.
 torture: .venv/.test
 	TINYSEGNET_KILLS=200 TINYSEGNET_MUTANTS=10000 TINYSEGNET_SOAK=2000 $(BIN)/python -m pytest --timeout 3600 \
 		tests/data/test_hostile_pictures.py tests/weights/test_hostile_checkpoints.py tests/weights/test_hostile_weights.py \
@@ -30,30 +31,30 @@ torture: .venv/.test
 gradcheck: .venv/.run
 	$(BIN)/tinysegnet gradcheck
 
-# The students' notebooks, from lessons/src. To work through them: pip install jupyterlab, then jupyter lab lessons.
+# Build the students' notebooks from lessons/src. To work through the lessons, see lessons/README.md.
 lessons: .venv/.test
 	$(BIN)/python lessons/build.py
 
-# The documentation, which opens from build/site/index.html without a network. The lessons' outputs take some minutes
-# the first time, and are kept until a lesson or the library changes. LESSONS=fast takes small numbers, LESSONS=off no
-# outputs. Needs npm the first time, to fetch MathJax.
+# Build the documentation, build/site/index.html, which works offline. Running the lessons takes some minutes the first
+# time; their outputs are kept until a lesson or the library changes. LESSONS=fast runs them with small numbers, and
+# LESSONS=off does not run them. The first build needs npm, which fetches MathJax.
 LESSONS ?= full
 site: .venv/.site
 	$(BIN)/python lessons/site/make.py --lessons $(LESSONS)
 
-# How the bundled network was made: some minutes on two cores.
+# Train the bundled network again, which takes some minutes on two cores.
 bundled: .venv/.run
 	$(BIN)/tinysegnet train --epochs 40 --runs runs --name bundled
 	$(BIN)/tinysegnet export runs/bundled/last.safetensors --half --out tinysegnet/weights/toy.safetensors
 
-# Needs npm the first time, to fetch TypeScript, which checks the walk's scripts.
+# The first run needs npm, which fetches TypeScript for the checks of the walk's scripts.
 lint: .venv/.lint $(TSC)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(TSC) --project tinysegnet/walk/page_source
 
-# The wheel and the source archive in dist/, and the wheel in a new environment: does it run?
+# Build the wheel and the source archive in dist/, and try the wheel in a new environment.
 TRIED := $(CURDIR)/build/wheel
 package: .venv/.test
 	rm -rf dist $(TRIED)
@@ -63,7 +64,7 @@ package: .venv/.test
 	cd $(TRIED) && .venv/bin/tinysegnet doctor && .venv/bin/tinysegnet lessons my-lessons \
 		&& .venv/bin/tinysegnet data scenes --out scenes && .venv/bin/tinysegnet predict toy scenes/images --out pictures
 
-# The same checks against PyTorch, which is a large download and is needed for nothing else.
+# Compare results with PyTorch, which is a large download and is not needed otherwise.
 oracle: .venv/.test
 	$(PIP) torch==2.13.0
 	$(BIN)/python -m pytest tests/oracle

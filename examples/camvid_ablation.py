@@ -1,12 +1,12 @@
 """Measure what each choice of the default recipe improves on CamVid: python examples/camvid_ablation.py CAMVID
 
-Every network is scored on two sets: the validation pictures, whose drives also have frames among the training pictures,
-and sequence 0006R0 of the training pictures, a drive that is left out of all trainings. The test pictures are not used.
-The first rows are baselines without a network. `default` is the complete default recipe. The others take about two
-thirds or a quarter of its time and differ from it as their names say. Each network is scored twice: with the mean over
-mirror images and scales, as the default recipe predicts, and with a single pass.
+Every network is scored on two sets. The validation pictures come from drives that also have frames among the training
+pictures. Sequence 0006R0 of the training pictures is a drive that is left out of all trainings. The test pictures are
+not used. The first rows of the table are baselines without a network. `default` is the complete default recipe. The
+other variants differ from it as their names say, and take about two thirds or a quarter of its time. Each network is
+scored twice: with the average over mirror images and scales, which the default recipe uses, and with a single pass.
 
-Each network is saved as OUT/NAME.safetensors and is not trained again. The table is written to OUT/table.md.
+The script saves each network as OUT/NAME.safetensors and does not train it again. The table is in OUT/table.md.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from tinysegnet.weights import checkpoint
 HELD_OUT = "0006R0"
 WEAK = {"scale": (1.0, 1.5), "color_jitter": 0.2}
 
-# Alternatives to `tiny`: the channels of the encoder's stages, then of the decoder's.
+# Alternatives to `tiny`, described by the channels of the encoder's stages and of the decoder's stages.
 FIVE = ((32,), (64,), (128,), (128,), (128,)), ((128,), (128,), (64,), (32,), (32,))
 DEEP = (((32,), (64,), (128, 128), (128, 128), (128, 128)), ((128, 128), (128, 128), (128, 64), (32,), (32,)))
 WIDE = ((48,), (96,), (192,), (192,)), ((192,), (96,), (48,), (48,))
@@ -37,7 +37,7 @@ NETWORKS = {"five": FIVE, "deep": DEEP, "wide": WIDE, "thin": THIN}
 models.update({name: partial(SegNetConfig, *channels, bias=False) for name, channels in NETWORKS.items()})
 models["drop"] = lambda: dataclasses.replace(segnet.tiny(), dropout_after=("encoder4", "decoder4"))
 
-# name: network, differences from the default recipe
+# For each variant, the network and the differences from the default recipe.
 VARIANTS = {
     "default": ("tiny", {}),
     "shorter": ("tiny", {"epochs": 150}),
@@ -58,7 +58,7 @@ parser.add_argument(
     "--out", type=Path, default=Path("runs/camvid-ablation"), help="the folder for the networks and the table"
 )
 parser.add_argument("--limit", type=int, help="use at most this many pictures per split, to try the script")
-parser.add_argument("names", nargs="*", help=f"only these: {', '.join(VARIANTS)}")
+parser.add_argument("names", nargs="*", help=f"train only these variants: {', '.join(VARIANTS)}")
 arguments = parser.parse_intermixed_args()
 for wrong in sorted(set(arguments.names) - set(VARIANTS)):
     parser.error(f"{wrong} is not a variant. Choose from {', '.join(VARIANTS)}")
@@ -67,7 +67,7 @@ if arguments.limit is not None and arguments.limit < 1:
 
 
 class Part:
-    """A part of a data set."""
+    """Some of the samples of a data set."""
 
     def __init__(self, data, name, samples):
         self.palette, self.name, self.samples = data.palette, name, samples
@@ -85,7 +85,7 @@ def street(data, *, held_out):
 
 
 def trained(path, model_name, recipe, data):
-    """Return the network of a variant, from its file if there is one."""
+    """Return the network of a variant. Read it from its file if the file exists; otherwise train it."""
     if not path.exists():
         model = ts.build(model_name, data.palette.num_classes, seed=recipe.seed)
         began = time.process_time()
@@ -97,7 +97,7 @@ def trained(path, model_name, recipe, data):
 
 
 def cells(found, data, default):
-    """Return G, C and mIoU with its interval, as the default recipe predicts, and mIoU of a single pass."""
+    """Return G, C and mIoU with its interval for the default recipe's predictions, and the mIoU of a single pass."""
     how = {**default.prediction, "size": found.size}
     scores = ts.evaluate(found.model, data, **how, rng=np.random.default_rng(0))
     once = ts.evaluate(found.model, data, size=found.size)
@@ -107,7 +107,7 @@ def cells(found, data, default):
 
 
 def baseline_rows(train, *judges):
-    """Yield the rows of the no-network baselines, fitted on the same pictures."""
+    """Yield table rows of the no-network baselines, which are fitted on the training pictures."""
     names, void = train.palette.names, train.palette.ignore_label
     found = [baselines(labelled_images(train), labelled_images(data), names, void) for data in judges]
     for name in found[0]:
@@ -119,7 +119,7 @@ def main():
     train, val = (InMemory(open_dataset(arguments.camvid, split)) for split in ("train", "val"))
     seen, unseen = street(train, held_out=False), street(train, held_out=True)
     if arguments.limit:
-        arguments.out /= f"limit-{arguments.limit}"  # kept apart from networks trained on all pictures
+        arguments.out /= f"limit-{arguments.limit}"  # a different folder from that of networks trained on all pictures
         for part in (seen, unseen, val):
             part.samples = part.samples[: arguments.limit]
     arguments.out.mkdir(parents=True, exist_ok=True)

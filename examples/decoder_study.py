@@ -1,14 +1,15 @@
 """Repeat the SegNet paper's comparison of decoders (Table 1) at a small size: python examples/decoder_study.py CAMVID
 
-Eight decoders, and two that the paper only mentions, are trained on the same encoder with the same budget, recipe and
-seeds: CamVid's training pictures at a quarter of their size, networks of half the width, scores on all validation
-pictures at 360x480. All decoders are trained with median-frequency class weights, and three also with natural ones.
+The script trains the paper's eight decoders, and two that the paper only mentions, with the same encoder, recipe and
+seeds. The networks have half the width, and are trained on CamVid's training pictures at a quarter of their height and
+width. All networks are scored on all validation pictures at 360x480. All decoders are trained with median-frequency
+class weights, and three decoders also with natural weights. BF includes void's outlines, as in the authors' script.
 
-Each run is a folder in OUT and a line of OUT/runs.csv. A finished run is not repeated, and an interrupted one resumes.
-If you start the same command twice, the processes divide the runs between them; on two cores, two processes with
-NUMBA_NUM_THREADS=1 finish sooner than one. All decoders are timed at the end (OUT/times.csv); keep the machine idle
-then. The table (OUT/table.md) and the picture (OUT/decoders.png, OUT/decoders_dark.png) show the lines of OUT/runs.csv;
-`--draw` makes only them. BF includes the outlines of void, as in the paper's script.
+Each run has a folder in OUT and a line in OUT/runs.csv. A finished run is not repeated, and an interrupted run resumes.
+If you start the same command twice, the processes divide the runs between them. On two cores, two processes with
+NUMBA_NUM_THREADS=1 finish sooner than one process. At the end, all decoders are timed (OUT/times.csv), for which the
+machine should be idle. The table (OUT/table.md) and the picture (OUT/decoders.png, OUT/decoders_dark.png) show the
+results in OUT/runs.csv. With `--draw`, the script makes only the table and the picture.
 """
 
 import argparse
@@ -34,8 +35,8 @@ from tinysegnet.metrics import Scores, boundary_f1, confusion_matrix
 from tinysegnet.training.run_folder import RunFolder, environment
 from tinysegnet.viz.figures import DARK, LIGHT, new_figure, save_figure, style_axes
 
-# What the paper reports on CamVid's test set (233 pictures), with median-frequency weights and with natural ones: G, C,
-# mIoU and BF in per cent. None: the paper gives no figures ("performed quite poorly").
+# The paper's G, C, mIoU and BF in per cent on CamVid's 233 test pictures, with median-frequency weights and with
+# natural weights. For the last two decoders, the paper has no figures; it says that they "performed quite poorly".
 PAPER = {
     "bilinear-interpolation": ((77.9, 61.1, 43.3, 20.83), (82.7, 52.5, 43.8, 23.08)),
     "basic": ((82.7, 62.0, 47.7, 35.78), (84.0, 54.6, 46.3, 36.67)),
@@ -56,7 +57,7 @@ ROUNDS = 30
 
 def positive(text):
     if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is below 1")
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
     return int(text)
 
 
@@ -70,7 +71,7 @@ parser.add_argument("--limit", type=positive, help="use at most this many pictur
 parser.add_argument(
     "--out", type=Path, default=Path("runs/decoder-study"), help="the folder of the runs, the table and the picture"
 )
-parser.add_argument("--decoders", nargs="+", choices=PAPER, default=list(PAPER), metavar="NAME", help="only these")
+parser.add_argument("--decoders", nargs="+", choices=PAPER, default=list(PAPER), metavar="NAME", help="the decoders")
 parser.add_argument("--draw", action="store_true", help="make only the table and the picture")
 arguments = parser.parse_args()
 lines_path, times_path, networks = (arguments.out / name for name in ("runs.csv", "times.csv", "networks"))
@@ -81,14 +82,14 @@ if arguments.camvid is None and not arguments.draw:
 
 
 def jobs():
-    """Yield (decoder, weights, seed), all decoders before the next seed: an early end leaves a complete round."""
+    """Yield (decoder, weights, seed), with all decoders of one seed before those of the next seed."""
     for seed in range(arguments.seeds):
         yield from ((name, "median frequency", seed) for name in PAPER)
         yield from ((name, "natural", seed) for name in NATURAL)
 
 
 def check_settings():
-    """Refuse to mix runs of different settings in one table, or to lose lines whose networks are elsewhere."""
+    """Exit if runs with different settings would be mixed, or if lines without networks would be lost."""
     if lines_path.exists() and not networks.exists():
         sys.exit(f"{lines_path}: the networks of these lines are missing. Choose another --out, or add --draw")
     asked = {name: getattr(arguments, name) for name in ("epochs", "width", "size", "limit")}
@@ -103,7 +104,7 @@ class Run(RunFolder):
 
 
 def run(folder, name, weights, seed, data):
-    """Train and score one network. Returns its line of runs.csv."""
+    """Train and score one network. Return its line of runs.csv."""
     recipe = ts.Recipe(
         epochs=arguments.epochs, batch_size=4, size=tuple(arguments.size), optimizer="sgd", learning_rate=0.1,
         weight_decay=5e-4, class_weights=WEIGHTS[weights], validate_every=arguments.epochs, seed=seed,
@@ -112,7 +113,7 @@ def run(folder, name, weights, seed, data):
     if (folder / "last.safetensors").exists():
         kept = Run.resume(folder)
     else:
-        (folder / "config.json").unlink(missing_ok=True)  # left by a run that was killed in its first epoch
+        (folder / "config.json").unlink(missing_ok=True)  # from a run that was killed in its first epoch
         config = {"model": name, "data": arguments.camvid, "width": arguments.width, **dataclasses.asdict(recipe)}
         kept = Run(folder, config, data["train"].palette)
     result = ts.fit(model, data["train"], None, recipe=recipe, run=kept)
@@ -133,7 +134,7 @@ def run(folder, name, weights, seed, data):
 
 
 def score(model, data, size):
-    """Compute G, C and mIoU over all pixels, and the mean BF of the pictures with void's outlines, as fractions."""
+    """Compute G, C and mIoU over all pixels, and the pictures' mean BF including void's outlines, as fractions."""
     palette = data.palette
     matrix = np.zeros((palette.num_classes, palette.num_classes), np.int64)
     outlines = []
@@ -146,14 +147,15 @@ def score(model, data, size):
 
 
 def time_all():
-    """Write the median milliseconds per picture. In every round each decoder has one turn, so that a change in the
-    machine's speed affects all of them.
+    """Write the median times per picture in milliseconds.
+
+    Every round times each decoder once, so that a change in the machine's speed affects all of them.
     """
     x = np.random.default_rng(0).uniform(0, 255, (1, *arguments.size, 3)).astype(np.float32)
     trained = {row["decoder"] for row in read(lines_path)}
     models = {name: ts.build(name, width=arguments.width) for name in PAPER if name in trained}
     times = {name: [] for name in models}
-    for turn in range(ROUNDS + 3):  # warm-up rounds, which also compile
+    for turn in range(ROUNDS + 3):  # the first rounds warm up and compile
         for name, model in models.items():
             began = time.perf_counter()
             model.forward(x)
@@ -181,14 +183,15 @@ def as_csv(rows):
 
 
 def train_all():
-    """Train each job asked for that has no line and that no other process has begun. Returns whether all are done."""
+    """Train the requested networks without a line that no other process is training. Return whether all have lines."""
     data = {split: InMemory(open_dataset(arguments.camvid, split), limit=arguments.limit) for split in ("train", "val")}
     names = {job: "-".join(map(str, job)).replace(" ", "-") for job in jobs()}
     paths = {job: networks / name / "line.json" for job, name in names.items()}
     asked = {job: path for job, path in paths.items() if job[0] in arguments.decoders}
     for job, path in asked.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(Timeout), FileLock(path.parent / ".lock").acquire(blocking=False):  # else another process has it
+        # A timeout means that another process is training this network.
+        with suppress(Timeout), FileLock(path.parent / ".lock").acquire(blocking=False):
             if not path.exists():
                 print("training", *job, flush=True)
                 write(path, json.dumps(run(path.parent / "run", *job, data)))
@@ -202,15 +205,15 @@ def values(rows, decoder, weights, score):
 
 
 def spread(rows, score):
-    """Return the largest difference between two seeds of one network; smaller differences count as ties."""
+    """Return the largest difference between two seeds of one network. Smaller differences count as ties."""
     found = [values(rows, name, weights, score) for name in PAPER for weights in WEIGHTS]
     return max((max(v) - min(v) for v in found if len(v) > 1), default=float("nan"))
 
 
 def table(rows, times):
-    """Return a Markdown table: our mean over the seeds and, in brackets, the paper's figure.
+    """Return a Markdown table with the mean over the seeds and, in brackets, the paper's figure.
 
-    times: milliseconds of each decoder.
+    times: the time of each decoder in milliseconds.
     """
     lines = ["| decoder | weights | parameters | crossing | ms | G | C | mIoU | BF |", "|---" * 9 + "|"]
     for weights in WEIGHTS:
@@ -227,12 +230,12 @@ def table(rows, times):
     spreads = ", ".join(f"{score} {spread(rows, score):.1f}" for score in SCORES)
     ties = f"Two seeds of one network differ by up to {spreads}. Smaller differences are ties."
     if math.isnan(spread(rows, "mIoU")):
-        ties = "One seed cannot show how much is chance, so there are no verdicts."
+        ties = "With one seed, differences cannot be distinguished from chance, so there are no verdicts."
     return "\n".join([*lines, "", ties, "", *claims(rows)])
 
 
 def claims(rows):
-    """Return a Markdown table of the paper's conclusions and the differences measured here."""
+    """Return a Markdown table that compares the paper's conclusions with the differences measured here."""
     said = [
         (
             "bilinear interpolation is worse than the next worst decoder",
@@ -258,7 +261,7 @@ def claims(rows):
 
 
 def verdict(rows, score, one, other, sign):
-    """Compare the difference of two decoders' means with the paper's claim: sign 1, -1, or 0 for about the same."""
+    """Compare the difference of two decoders' means with its sign in the paper, where 0 means about the same."""
     a, b = (values(rows, name, "median frequency", score) for name in (one, other))
     if not (a and b):
         return None
@@ -272,7 +275,7 @@ def verdict(rows, score, one, other, sign):
 
 
 def picture(rows, theme):
-    """Draw mIoU and BF: one filled dot per seed, and a hollow one for the paper's figure."""
+    """Draw mIoU and BF, with one filled dot per seed and a hollow dot for the paper's figure."""
     figure = new_figure(11, 5.6, theme)
     names = list(PAPER)
     subtitles = {"mIoU": "median-frequency weights", "BF": "filled: one dot per seed; hollow: the paper"}
@@ -298,7 +301,7 @@ def main():
         if train_all():
             time_all()
         else:
-            print("Another process is still training. The last one measures the times; if it was killed, repeat this.")
+            print("Another process is still training and will measure the times. If it was killed, repeat the command.")
     finished = read(lines_path)
     if not finished:
         return

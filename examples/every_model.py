@@ -1,8 +1,8 @@
 """Train every model on toy streets with the same recipe: python examples/every_model.py [--width 0.5] [--epochs 5]
 
-The script prints parameters, training times and scores on 200 other streets, and updates OUT/models.csv after each
-model. A model in that file is not trained again, so an interrupted run continues where it stopped. The last row is the
-network of popular articles in its original form, with one logit for "road or not".
+The script prints parameters, training times, and scores on 200 other streets. It updates OUT/models.csv after each
+model, and does not train models in this file again, so an interrupted run continues where it stopped. The last row is
+the network of popular articles in its original form, with one logit for "road or not".
 """
 
 import argparse
@@ -32,7 +32,7 @@ rows = list(csv.DictReader(table_path.open())) if table_path.exists() else []
 
 
 def train(name: str, model, data: dict) -> dict:
-    """Train a model. Returns its row of the table."""
+    """Train a model. Return its row of the table."""
     recipe = dataclasses.replace(ts.Recipe(), epochs=arguments.epochs, validate_every=arguments.epochs)
     folder = RunFolder(arguments.out / name, {"model": name, "data": "toy", **dataclasses.asdict(recipe)},
                        data["train"].palette)  # fmt: skip

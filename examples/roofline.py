@@ -1,9 +1,9 @@
-"""Draw the limits of this machine in products and memory traffic, and the speed of each workload of the benchmark.
+"""Draw the speed of each workload of a benchmark, and the machine's limits in matrix products and memory traffic.
 
 tinysegnet bench --against torch --json > bench.json
 python examples/roofline.py bench.json [--out roofline.png]
 
-A variant for dark pages is written beside it: roofline_dark.png.
+The script also writes a variant for dark pages, roofline_dark.png.
 """
 
 import argparse
@@ -23,7 +23,7 @@ arguments = parser.parse_args()
 measured = json.loads(arguments.results.read_text(encoding="utf-8"))
 dots = []
 for workload in measured["workloads"]:
-    if workload["seconds"]:  # a workload with a wrong result is not timed
+    if workload["seconds"]:  # a workload with a wrong result has no time
         flops, peer_seconds = workload["flops"], workload["peer_seconds"]
         rate, peer = flops / workload["seconds"], flops / peer_seconds if peer_seconds else None
         kind = KINDS.get(workload["kind"], "memory")

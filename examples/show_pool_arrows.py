@@ -1,6 +1,6 @@
 """Draw the picture of max-pooling and unpooling in the README: python examples/show_pool_arrows.py [FOLDER]
 
-It writes pool_arrows.png and its variants for dark pages (_dark) and for phones (_narrow, _narrow_dark).
+The script writes pool_arrows.png and its variants for dark pages (_dark) and for phones (_narrow, _narrow_dark).
 """
 
 import io
@@ -14,7 +14,8 @@ from tinysegnet import viz
 from tinysegnet.viz.figures import figure_bytes
 from tinysegnet_lessons import figures
 
-# On phones, unpooling is below pooling, and the table of positions is cut off: fractions of the width and height.
+# In the variant for phones, unpooling is below pooling, and the table of positions is cut off. These numbers are
+# fractions of the width and height.
 POOLING, UNPOOLING, HEIGHT = (0.0, 0.447), (0.538, 0.985), 0.68
 
 

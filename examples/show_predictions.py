@@ -2,8 +2,8 @@
 
 python examples/show_predictions.py CHECKPOINT [DATA] [--out FILE]
 
-DATA is "toy" or a folder, as for `tinysegnet evaluate`. --extremes N shows the N best and the N worst pictures by pixel
-accuracy.
+DATA is "toy" or a folder, as for `tinysegnet evaluate`. With --extremes N, the picture shows the N predictions with the
+best and the N predictions with the worst pixel accuracy.
 """
 
 import argparse
@@ -19,7 +19,7 @@ parser.add_argument("checkpoint", help='a .safetensors file that `tinysegnet tra
 parser.add_argument("data", nargs="?", default="toy")
 parser.add_argument("--first", type=int, default=0, help="number of the first picture")
 parser.add_argument("--count", type=int, default=3)
-parser.add_argument("--extremes", type=int, metavar="N", help="show the N best and the N worst pictures instead")
+parser.add_argument("--extremes", type=int, metavar="N", help="show the N best and the N worst predictions instead")
 parser.add_argument("--out", default="predictions.png")
 arguments = parser.parse_args()
 

@@ -1,7 +1,7 @@
 """Draw the streets at the top of the README with the bundled network: python examples/show_streets.py [FOLDER]
 
-It writes toy_streets.png with two streets, and toy_streets_narrow.png with one street for phones. Captions are inside
-the panels and gaps are transparent, so the pictures suit light and dark pages.
+The script writes toy_streets.png with two streets, and toy_streets_narrow.png with one street for phones. Captions are
+inside the panels, and gaps are transparent, so that the pictures suit light and dark pages.
 """
 
 import sys
@@ -19,7 +19,7 @@ PANEL, GAP = (400, 300), 12
 
 
 def panels(sample, model):
-    """Return the captioned panels of a street: picture, ground truth, prediction, errors."""
+    """Return the panels of a street with their captions: picture, ground truth, prediction and errors."""
     prediction = ts.predict(model, sample.image)
     accuracy = pixel_accuracy(sample.labels, prediction, CAMVID)
     captions = "picture", "ground truth", "prediction", f"errors: {1 - accuracy:.0%} of pixels"

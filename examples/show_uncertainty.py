@@ -1,4 +1,4 @@
-"""Draw a toy street, the errors of a Bayesian network on it, and the disagreement of its samples.
+"""Draw a toy street, the errors of a Bayesian network's prediction, and the network's uncertainty.
 
 python examples/show_uncertainty.py CHECKPOINT [--number 3] [--samples 50] [--out uncertainty.png]
 """
@@ -16,7 +16,7 @@ from tinysegnet.weights import open_checkpoint
 SCALE, GAP = 4, 8
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("checkpoint", help="the checkpoint of a bayesian-... network that `tinysegnet train` wrote")
+parser.add_argument("checkpoint", help="a checkpoint of a bayesian-... network, written by `tinysegnet train`")
 parser.add_argument("--number", type=int, default=3, help="number of the street")
 parser.add_argument("--samples", type=int, default=50)
 parser.add_argument("--out", default="uncertainty.png")

@@ -1,7 +1,7 @@
-"""Draw the walk in the README: python examples/show_walk.py [FOLDER]
+"""Draw the picture of a walk in the README: python examples/show_walk.py [FOLDER]
 
-It writes walk.html and, if playwright and a system chromium are installed, walk.png with its variants for dark pages
-(_dark) and for phones (_narrow, _narrow_dark).
+The script writes walk.html. If playwright and chromium are installed, it also writes walk.png and its variants for dark
+pages (_dark) and for phones (_narrow, _narrow_dark).
 """
 
 import shutil

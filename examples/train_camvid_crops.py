@@ -1,8 +1,8 @@
 """Train a small SegNet on small CamVid pictures: python examples/train_camvid_crops.py CAMVID
 
-CAMVID is the folder of the SegNet tutorial: train.txt, val.txt and the pictures they name. The script scales the whole
-pictures down to 96x128, which preserves the class frequencies, and trains `tiny` on them in a few minutes. Two commands
-do the same, with options for every number:
+CAMVID is the folder of the SegNet tutorial with train.txt, val.txt and their pictures. The script scales whole pictures
+down to 96x128, which preserves the class frequencies, and trains `tiny` on them in a few minutes. These two commands do
+the same, and have an option for every number:
 
     tinysegnet data crops CAMVID --size 96x128 --whole --out camvid-96x128
     tinysegnet train --data camvid-96x128 --size 96x128
@@ -27,7 +27,7 @@ parser.add_argument(
 parser.add_argument("--epochs", type=int, default=20)
 arguments = parser.parse_args()
 
-# 1. Make a folder of small pictures with their labels, in the layout of the large one.
+# 1. Make a folder of small pictures and labels in the layout of the original folder.
 small = arguments.out / "pictures"
 splits = {split: CamVid(arguments.camvid, split) for split in ("train", "val")}
 print(make_crops(splits, (96, 128), small, crops_per_picture=2, whole=not arguments.crops))

@@ -1,4 +1,4 @@
-"""The examples and the Python of the pages run as written, and the published figures are those of their sources."""
+"""The examples and the Python code of the pages run as written, and published figures match their sources."""
 
 import os
 import re
@@ -32,7 +32,7 @@ EXAMPLES, PAGES = ROOT / "examples", ROOT / "lessons" / "site" / "pages"
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
-    """Run an example in this process, in an empty folder. Returns what it prints."""
+    """Run an example in this process, in an empty folder, and return its output."""
     before = dict(models)
     monkeypatch.chdir(tmp_path)
 
@@ -43,13 +43,13 @@ def run(tmp_path, monkeypatch, capsys):
         return capsys.readouterr().out
 
     yield run
-    models.clear()  # camvid_ablation.py adds some
+    models.clear()  # camvid_ablation.py adds models
     models.update(before)
 
 
 @pytest.fixture
 def refused(run, capsys):
-    """Run an example that must exit with an error. Returns its message."""
+    """Run an example that must exit with an error, and return the last line of the message."""
 
     def refused(script, *arguments):
         with pytest.raises(SystemExit) as stopped:
@@ -62,7 +62,7 @@ def refused(run, capsys):
 
 
 def write_streets(folder, count):
-    """Write toy streets as a folder, two thirds for training, with file names of two of CamVid's drives."""
+    """Write a folder of toy streets, two thirds for training, with file names like those of two CamVid drives."""
     streets = toyscenes.ToyScenes(size=(24, 32), count=count)
     for number in range(count):
         split, street = ("train", "val")[number % 3 == 2], streets[number]
@@ -82,7 +82,7 @@ def blocks(page, *kinds):
 
 
 def test_own_pictures_runs_block_by_block(tmp_path, monkeypatch):
-    """In the short form a smaller network is trained for one epoch."""
+    """The short form trains a smaller network for one epoch."""
     monkeypatch.chdir(tmp_path)
     found = blocks("own_pictures.md", "python", "sh")
     assert [kind for kind, _ in found] == ["python", "sh", "sh", "sh", "sh", "python"]
@@ -121,7 +121,7 @@ def test_models_page_lists_every_model_with_its_weights():
     rows = re.findall(r"^\| `([\w-]+)` \| .* \| ([\d,]+) \| [\d.]+ \| [\d.]+ \| \d+ \|$",
                       (PAGES / "models.md").read_text(encoding="utf-8"), re.M)  # fmt: skip
     assert [name for name, _ in rows] == list(models)
-    for name, published in rows[:1] + rows[5:]:  # the others are large; tests/models counts their parameters
+    for name, published in rows[:1] + rows[5:]:  # the others are large, and tests/models counts their parameters
         model = ts.build(name, 1 if name == "article" else 11)
         weights = sum(array.size for _, array in model.named_parameters() if array.ndim > 1)
         assert f"{weights:,}" == published, name
@@ -155,7 +155,7 @@ def test_show_predictions_draws_a_picture(tmp_path, run, refused):
 
 
 def test_show_predictions_ranks_only_labelled_pictures(tmp_path, run):
-    """One of the three pictures has no labels, so there are two rows for any number asked for."""
+    """One of the three pictures has no labels, so the picture has two rows for every value of --extremes."""
     write_streets(tmp_path / "streets", 9)
     labels = sorted((tmp_path / "streets" / "val" / "labels").iterdir())
     Image.fromarray(np.full((24, 32), CAMVID.ignore_label, np.uint8)).save(labels[0])
@@ -178,7 +178,7 @@ def test_show_streets_and_pool_arrows_draw_all_variants(tmp_path, run):
 
 @pytest.mark.parametrize("peers", [True, False])
 def test_roofline_draws_a_benchmark(tmp_path, run, peers):
-    """A workload with a wrong result was not timed and has no dot."""
+    """One workload with a wrong result has no time, and therefore no dot."""
     results = [Result(workload, 0.02, 0.05 if peers else None) for workload in WORKLOADS[:-1]]
     printed = table.as_json({"processor": "a processor"}, BenchSettings(None, 2), (100e9, 20e9),
                             [*results, Result(WORKLOADS[-1], wrong="no")])  # fmt: skip
@@ -193,7 +193,7 @@ def test_roofline_without_workloads_has_roofs():
 
 @pytest.mark.long
 def test_show_walk_writes_the_page_and_its_pictures(tmp_path):
-    """Run in a separate process, because playwright does. The short form of this claim is in tests/walk."""
+    """Run the example in a separate process because of playwright. The short form of this claim is in tests/walk."""
     pytest.importorskip("playwright")
     packages = os.pathsep.join([str(ROOT), str(ROOT / "lessons")])
     done = subprocess.run([sys.executable, str(EXAMPLES / "show_walk.py")], cwd=tmp_path, check=True,
@@ -216,8 +216,8 @@ def test_show_uncertainty_draws_a_bayesian_network(tmp_path, run):
 
 
 def test_decoder_study_shares_and_resumes_its_runs(tmp_path, run):
-    """A run that another process has begun is left to it, a run that was killed early starts again, and only a run
-    without a line is trained. The short form trains one decoder with both kinds of class weights.
+    """The script skips a run that another process is training. A run that was killed early starts again, and only
+    runs without a line are trained. The short form trains one decoder with both kinds of class weights.
     """
     write_streets(tmp_path / "streets", 6)
     small = ["--epochs", 1, "--seeds", 1, "--width", 0.05, "--size", 24, 32]
@@ -250,7 +250,7 @@ def test_decoder_study_shares_and_resumes_its_runs(tmp_path, run):
 
 
 def test_decoder_study_refuses_in_one_line(tmp_path, refused):
-    """No line of a study is lost."""
+    """The refused commands leave the lines of a study unchanged."""
     write_streets(tmp_path / "streets", 3)
     shutil.copytree(EXAMPLES / "results", tmp_path / "results")
     (tmp_path / "begun" / "networks").mkdir(parents=True)
@@ -268,7 +268,7 @@ def test_decoder_study_refuses_in_one_line(tmp_path, refused):
 
 
 def test_camvid_ablation_keeps_trained_networks(tmp_path, run, monkeypatch):
-    """Train one of its networks on few pictures for one epoch; the second call finds it trained."""
+    """Train a network on one picture for one epoch. The second call finds the trained network."""
     fit = ts.fit
     monkeypatch.setattr(ts, "fit", lambda *data, recipe: fit(*data, recipe=replace(recipe, epochs=1, validate_every=1)))
     write_streets(tmp_path / "streets", 9)

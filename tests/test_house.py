@@ -1,7 +1,7 @@
-"""The rules of the project's layout: imports, sizes, names, docstrings.
+"""The package follows the rules of the project's layout for imports, sizes, names and docstrings.
 
-The order of the subpackages is defined in one place, the project map in the docstring of `tinysegnet`. Each rule is a
-function that lists the violations in the folder of a package. A test shows each rule a package that violates it.
+The project map in the docstring of `tinysegnet` defines the order of the subpackages. Each rule is a function that
+lists the violations in a package. Another test applies each rule to a small package that violates it.
 """
 
 import ast
@@ -48,7 +48,7 @@ def folders_of_map(package):
 
 
 def module_name(path, package):
-    """Return the dotted name, such as "tinysegnet.ops.conv2d". An __init__.py has the name of its folder."""
+    """Return the dotted name, such as "tinysegnet.ops.conv2d". The name of an __init__.py is that of its folder."""
     return ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
@@ -58,7 +58,7 @@ def folder_of(module):
 
 
 def imported(path, package):
-    """Yield every dotted name that a file imports, in any scope, also through `import_module`."""
+    """Yield all dotted names that a file imports, in any scope, including those passed to `import_module`."""
     module = module_name(path, package)
     folder = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(parse(path)):
@@ -72,7 +72,7 @@ def imported(path, package):
 
 
 def import_graph(package):
-    """Return the modules of the package that each of its modules imports."""
+    """Return, for each module of the package, the modules of the package that it imports."""
     modules = {module_name(path, package): path for path in sources(package)}
 
     def existing(name):  # the module of an imported function is the longest existing prefix
@@ -89,7 +89,7 @@ def import_graph(package):
 
 
 def imports_of_later_folders(package):
-    """Imports from a later line of the map. The package itself comes after everything but the command line."""
+    """List imports from a later line of the map. Only the command line may import the package itself."""
     listed = [*(folder for folder in folders_of_map(package) if folder != "cli"), "", "cli", "__main__"]
     order = {name: number for number, name in enumerate(listed)}
     return [
@@ -101,7 +101,7 @@ def imports_of_later_folders(package):
 
 
 def circular_imports(package):
-    """Modules that import themselves through other modules."""
+    """List modules that import themselves through other modules."""
     graph = import_graph(package)
 
     def reachable(module):
@@ -115,20 +115,20 @@ def circular_imports(package):
 
 
 def differences_between_map_and_disk(package):
-    """Folders and files that exist only in the map or only on disk."""
+    """List folders and files that exist only in the map or only on disk."""
     on_disk = {module.split(".")[1] for module in import_graph(package) if "." in module} - {"__main__"}
     return sorted(on_disk ^ set(folders_of_map(package)))
 
 
 def long_files(package):
-    """Sources and scripts that are too long."""
+    """List Python files and scripts that are too long."""
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines())
                for pattern in ("*.py", "*.js") for path in package.rglob(pattern)}  # fmt: skip
     return [f"{path.name}: {length} lines" for path, length in lengths.items() if length > MAX_LINES]
 
 
 def repeated_basenames(package):
-    """Names of several files or folders. Only a layer may have the same name as its op."""
+    """List names of more than one file or folder. Only a layer may have the same name as its op."""
     places = {}
     for path in sources(package):
         named = path.parent if path.name == "__init__.py" else path.with_suffix("")
@@ -138,20 +138,20 @@ def repeated_basenames(package):
 
 
 def repeated_classes(package):
-    """Names of several classes, including private ones."""
+    """List names of more than one class, including private classes."""
     counts = Counter(node.name for path in sources(package)
                      for node in ast.walk(parse(path)) if isinstance(node, ast.ClassDef))  # fmt: skip
     return [name for name, count in counts.items() if count > 1]
 
 
 def imports_of_lessons(package):
-    """Files that import the package of the lessons."""
+    """List files that import the package of the lessons."""
     return [path.name for path in sources(package)
             if any(name.split(".")[0] == "tinysegnet_lessons" for name in imported(path, package))]  # fmt: skip
 
 
 def public_names_without_docstring(package):
-    """Modules and their public functions and classes without a docstring."""
+    """Yield modules, public functions and public classes that have no docstring."""
     for path in sources(package):
         tree = parse(path)
         for node in [tree, *tree.body]:
@@ -170,7 +170,7 @@ def layer_classes(package):
 
 
 def layer_comparisons(package):
-    """Places outside layers/ that test the type of a layer: isinstance, type(), match, or a comparison of names."""
+    """List places outside layers/ that test the type of a layer by isinstance, type(), match, or a comparison."""
     classes = layer_classes(package)
     return [
         f"{module_name(path, package)}:{line}"
@@ -207,7 +207,7 @@ def _names(node):
 
 
 def dangerous_calls(package):
-    """Calls and imports that could run code from a file: pickle, eval, exec."""
+    """Yield calls and imports that could run code from a file: pickle, eval and exec."""
     for path in sources(package):
         calls = {ast.unparse(node.func) for node in ast.walk(parse(path)) if isinstance(node, ast.Call)}
         found = calls & {"eval", "exec"} | {n for n in imported(path, package) if n.split(".")[0] == "pickle"}
@@ -215,7 +215,7 @@ def dangerous_calls(package):
 
 
 def slow_imports(package):
-    """Imports of SciPy at the top of a file, which would slow down every start of the program."""
+    """Yield imports of SciPy at the top of a file, which would slow down every start of the program."""
     for path in sources(package):
         for node in parse(path).body:
             if isinstance(node, ast.Import | ast.ImportFrom) and re.search(r"\bscipy\b", ast.unparse(node)):
@@ -223,14 +223,14 @@ def slow_imports(package):
 
 
 def unreadable_scripts(package):
-    """JavaScript files without a comment at the top, or with lines that are too long."""
+    """Yield JavaScript files that have no comment at the top or have lines that are too long."""
     for path in package.rglob("*.js"):
         lines = path.read_text(encoding="utf-8").splitlines()
         if max(map(len, lines)) > 120 or not lines[0].startswith(("// ", "/** ")):
             yield path.name
 
 
-# For each rule, the path and text of a file that violates it in a package of the folders low, layers and high.
+# For each rule, the path and text of a file that violates the rule in a package with the folders low, layers and high.
 BROKEN = {
     imports_of_later_folders: ("low/a.py", "def f():\n    from ..high import b"),
     circular_imports: ("low/a.py", "from . import b"),

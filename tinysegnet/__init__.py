@@ -4,26 +4,26 @@ import tinysegnet as ts
 model = ts.build("tiny", num_classes=11)
 logits = model.forward(pictures, training=True)
 
-The rooms, from the ground up: a file imports only from its own room and from rooms above it in this list.
+The folders are listed from the ground up: a file imports only from its own folder and from folders above it.
 
     tinysegnet/
         errors.py      exception types; every message says what to do
         files.py       atomic writes, so that no file is lost
         runtime/       compiling, the kernel cache, memory, threads, settings
-        ops/           the mathematics on arrays: NumPy as the definition, numba for speed
-        gradcheck/     finite differences against every backward pass; tells bugs from kinks
-        layers/        ops with parameters; a layer keeps no state of a call
+        ops/           the mathematics: definitions in NumPy, fast versions in numba
+        gradcheck/     checks backward passes with finite differences; tells bugs from kinks
+        layers/        ops with parameters; the state of a call is in a tape
         metrics/       confusion matrix, scores, boundary F1, confidence intervals, baselines
-        models/        SegNet as in the paper's figure 2, its variants, summary, receptive field, folding
+        models/        SegNet, its variants, the papers' other decoders; summary, receptive field, folding
         data/          drawn toy streets, folders of pictures, label encodings, augmentation, batches
         weights/       checkpoints; files of PyTorch, Keras and safetensors; the bundled network
-        prediction/    from a picture to labels: tiles, test-time averaging, sampling, evaluation
+        prediction/    from a picture to labels; test-time averaging, sampling, evaluation
         training/      optimizers, schedules, recipes, the training loop, the run folder
         viz/           the figures of commands and reports
         report/        the HTML report of a run
-        walk/          every value of a network on one page
+        walk/          a page that shows what a network computes, layer by layer
         bench/         benchmarks against PyTorch, and a profile of a training step
-        cli/           one file per command
+        cli/           the commands, one file each
 """
 
 from .runtime.lazy_imports import import_lazily

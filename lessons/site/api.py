@@ -1,4 +1,4 @@
-"""Write the API reference: a page per room and a section per file. Sphinx's autodoc reads the docstrings."""
+"""Write the API reference: one page per folder and one section per file. Sphinx's autodoc reads the docstrings."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import tinysegnet
 
 __all__ = ["index_page", "links", "page", "pages", "prepare_docstring", "public_names"]
 
-# The rooms in the order of the project map; the page of cli is made from the output of --help. A page shows what its
-# packages export. If a package has no __all__, the page shows what its files export.
+# The folders in the order of the project map, without cli, whose page shows the output of --help. A page documents what
+# its packages export or, if a package has no __all__, what the files of the package export.
 ROOMS = [room for room in re.findall(r"^ +(\w+)(?:/|\.py) +\S", tinysegnet.__doc__ or "", re.M) if room != "cli"]
 MORE = {"runtime": ["settings"], "data": ["toyscenes"], "weights": ["weight_files"], "training": ["optim", "schedules"]}
 PAGES = {
@@ -30,7 +30,7 @@ Sections = dict[str, list[str]]  # the public names that each file defines
 
 @cache
 def pages() -> dict[str, Sections]:
-    """Return what each page documents. A name that several rooms export is on the page of the file that defines it."""
+    """Return what each page documents. A name that several folders export is on the page of its own file."""
     found: dict[str, Sections] = {}
     for name, packages in PAGES.items():
         sections: Sections = {}
@@ -46,13 +46,13 @@ def pages() -> dict[str, Sections]:
 
 
 def _place_of_op(file: str) -> int:
-    """Return a sort key: files of ops come in the order of the registry, after the package; all others keep theirs."""
+    """Return a sort key that puts the files of ops in the order of the registry, and keeps the order of other files."""
     places = {op.forward.__module__: place for place, op in reversed(list(enumerate(tinysegnet.ops.REGISTRY.values())))}
     return places.get(file, len(tinysegnet.ops.REGISTRY) if file.startswith("tinysegnet.ops.") else -1)
 
 
 def _files(module: ModuleType) -> Iterator[ModuleType]:
-    """Yield the module and, if it is a package, its files; those that need PyTorch only if it is installed."""
+    """Yield the module and, if it is a package, its files. Skip files that need PyTorch if it is not installed."""
     yield module
     for info in pkgutil.iter_modules(getattr(module, "__path__", ())):
         if not info.ispkg:
@@ -64,15 +64,15 @@ def _files(module: ModuleType) -> Iterator[ModuleType]:
 
 
 def public_names(file: ModuleType) -> list[str]:
-    """Return a file's `__all__`, or the names that it binds itself and that do not begin with an underscore."""
+    """Return a file's `__all__` or, without it, the names that the file defines without a leading underscore."""
     bound = [name for name in _bound(file, imported=False) if not name.startswith("_")]
     return list(getattr(file, "__all__", bound))
 
 
 def _bound(file: ModuleType, *, imported: bool = True) -> list[str]:
-    """Return the names that a file defines or assigns outside of functions and classes, in its order.
+    """Return the names that a file defines or assigns outside functions and classes, in the order of the file.
 
-    imported: also include names imported from other libraries, which the file may export.
+    imported: whether to include names imported from other libraries, which the file may export.
     """
     names: dict[str, None] = {}
     waiting = list(ast.parse(inspect.getsource(file)).body)
@@ -82,7 +82,7 @@ def _bound(file: ModuleType, *, imported: bool = True) -> list[str]:
             names[node.name] = None
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and imported:
             names |= {alias.name: None for alias in node.names}
-        elif isinstance(node, ast.If | ast.Try):
+        elif isinstance(node, ast.If | ast.Try | ast.With):
             waiting[:0] = [inner for inner in ast.iter_child_nodes(node) if isinstance(inner, ast.stmt)]
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -93,7 +93,7 @@ def _bound(file: ModuleType, *, imported: bool = True) -> list[str]:
 
 @cache
 def links() -> dict[str, str]:
-    """Return the full name for each unambiguous way to write a public name in backticks."""
+    """Return the full name for each unambiguous short form of a public name."""
     found: dict[str, set[str]] = {}
     for full in _all_names():
         file, _, name = full.rpartition(".")
@@ -107,7 +107,7 @@ def _all_names() -> list[str]:
 
 
 def page(name: str, sections: Sections) -> str:
-    """Return a page as reStructuredText: for every file its docstring and the names that it defines."""
+    """Return a page as reStructuredText, with the docstring of each file and the names that the file defines."""
     room, *_ = PAGES[name]
     lines = [name, "=" * 80, ""]
     for file, names in sections.items():
@@ -130,7 +130,7 @@ def _directive(file: str, name: str) -> list[str]:
 
 
 def _ops_table() -> list[str]:
-    """Return a table of every op of the registry: its variants, and the arguments that have a gradient."""
+    """Return a table of all ops of the registry, with their variants and the arguments that have a gradient."""
     rows = [("op", "variants", "gradients")]
     for name, op in tinysegnet.ops.REGISTRY.items():
         rows.append((name, ", ".join(op.variants), ", ".join(op.differentiable)))
@@ -139,11 +139,11 @@ def _ops_table() -> list[str]:
 
 
 def index_page() -> str:
-    """Return the list of all pages, each with the names on it."""
+    """Return the page that lists all other pages, with the names on each page."""
     full = links()
     usual = [full[name] for name in tinysegnet.__all__ if name in full]
-    intro = ("These pages are made from the docstrings; `help(name)` shows the same text. Arrays are NHWC, pictures "
-             "are RGB in 0..255, and labels are one class per pixel.")  # fmt: skip
+    intro = ("These pages are made from the docstrings, which `help(name)` also shows. Arrays have the layout NHWC, "
+             "pictures are RGB in 0..255, and labels have one class per pixel.")  # fmt: skip
     names = _references(usual)
     lines = ["# API reference", "", intro, "", "**`import tinysegnet as ts`**", "", "{.names}", *names]
     for name, sections in pages().items():
@@ -166,10 +166,10 @@ SPECIAL = re.compile(r"([\\|]|\*(?! |$)|_(?=\W|$)|(?<!\w)_)")
 
 
 def prepare_docstring(lines: list[str], link: dict[str, str]) -> list[str]:
-    """Turn a docstring as help() shows it into reStructuredText for napoleon.
+    """Turn a docstring into reStructuredText for the extension napoleon.
 
-    An indented block, such as a formula or a drawing, becomes a literal block unless it belongs to a section such as
-    Args. `names` in backticks become code or a link. Stars, bars and underscores are escaped.
+    An indented block, such as a formula or a drawing, becomes a literal block, unless it belongs to a section such as
+    Args. Names in backticks become code or links. Stars, bars and underscores are escaped.
     """
     found: list[str] = []
     section = literal = False
@@ -185,7 +185,7 @@ def prepare_docstring(lines: list[str], link: dict[str, str]) -> list[str]:
 
 
 def _joined(lines: list[str]) -> list[str]:
-    """Return the lines with code in backticks that spans two lines joined into one."""
+    """Join lines where code in backticks spans two of them."""
     return CODE.sub(lambda code: code[0].replace("\n", " "), "\n".join(lines)).split("\n")
 
 

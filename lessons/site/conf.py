@@ -1,4 +1,4 @@
-"""Sphinx's settings. gather.py writes the sources that Sphinx reads into build/site-sources."""
+"""Configure Sphinx. gather.py writes the sources that Sphinx reads to build/site-sources."""
 
 import inspect
 import json
@@ -22,29 +22,29 @@ language = "en"
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax",
               "sphinx.ext.viewcode"]  # fmt: skip
-exclude_patterns = ["notebooks"]  # the students' copies, to download
+exclude_patterns = ["notebooks"]  # the students' copies, which are downloads
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "attrs_inline", "attrs_block", "deflist"]
 myst_heading_anchors = 3
 highlight_language = "none"
 default_role = "code"
 maximum_signature_line_length = 110
-smartquotes = False  # keeps the prime of H'
+smartquotes = False  # they would replace the prime of H'
 python_use_unqualified_type_names = True
 add_module_names = False
 napoleon_numpy_docstring = False
-napoleon_use_ivar = True  # lists attributes like arguments
+napoleon_use_ivar = True  # formats attributes like arguments
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 viewcode_follow_imported_members = False  # names are documented where they are defined
-suppress_warnings = ["misc.highlighting_failure"]  # of cells with a magic or with an incomplete line
+suppress_warnings = ["misc.highlighting_failure"]  # caused by cells with magics or incomplete lines
 
-# Outputs of lessons are kept until their code or the library's changes (make.py names the folder).
+# The outputs of lessons are cached until their code or the library's code changes. make.py chooses the folder.
 nb_execution_mode = os.environ.get("TINYSEGNET_SITE_EXECUTE", "off")
 nb_execution_cache_path = os.environ.get("TINYSEGNET_SITE_CACHE", "")
 nb_execution_excludepatterns = os.environ.get("TINYSEGNET_SITE_SKIP", "").split()
 nb_execution_timeout = 300
-nb_execution_in_temp = False  # lesson 11 reads a file beside it
+nb_execution_in_temp = False  # lesson 11 reads a file in its own folder
 nb_execution_raise_on_error = True
 nb_ipywidgets_js = {}
 nb_merge_streams = True
@@ -64,7 +64,7 @@ html_favicon = str(HERE / "static" / "mark.svg")
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
-html_show_search_summary = False  # it would fetch pages, which a browser refuses for a site opened from a disk
+html_show_search_summary = False  # it would fetch pages, which browsers refuse for a site opened from a disk
 html_show_sphinx = False
 html_last_updated_fmt = None
 pygments_style = "friendly"
@@ -97,13 +97,13 @@ LINKS = links()
 
 
 def docstring(app, what, name, obj, options, lines):
-    """Turn a plain docstring into markup. Data without a comment of its own shows nothing, not its type's docstring."""
+    """Turn a plain docstring into markup, and remove the docstring of the type from data without a comment."""
     undocumented = what == "data" and lines and "\n".join(lines).strip() == (inspect.getdoc(type(obj)) or "").strip()
     lines[:] = [] if undocumented else prepare_docstring(lines, LINKS)
 
 
 def find_source(app, name):
-    """Make "[source]" of a public op, which is an assigned name, lead to its definition in NumPy."""
+    """Let the "[source]" link of a public op lead to its definition in NumPy; the op itself is an assigned name."""
     from sphinx.pycode import ModuleAnalyzer
 
     analyzer = ModuleAnalyzer.for_module(name)
@@ -117,14 +117,14 @@ def find_source(app, name):
 
 
 def search_scripts(app, pagename, templatename, context, doctree):
-    """Let the search page show excerpts (static/excerpts.js), from a file that no other page loads."""
+    """Add the scripts that show excerpts to the search page only, because texts.js is large."""
     if pagename == "search":
         app.add_js_file("texts.js")
         app.add_js_file("excerpts.js")
 
 
 def write_texts(app, error):
-    """Write texts.js, the text of every page."""
+    """Write the text of every page to texts.js."""
     if error is None and app.builder.format == "html":
         texts = {name: " ".join(app.env.get_doctree(name).astext().split()) for name in sorted(app.env.found_docs)}
         target = Path(app.outdir) / "_static" / "texts.js"

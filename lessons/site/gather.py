@@ -1,6 +1,6 @@
 """Gather the site's sources from the project into one folder: pages, lessons, API, pictures.
 
-A file is written only if its text changed, so that a build after a small change reads only what changed.
+A file is written only if its text has changed, so that Sphinx reads only changed files again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["ROOT", "SCENE", "Gathered", "commands", "gather", "library_digest", 
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-SCENE = 66  # the toy validation street that the walk shows
+SCENE = 66  # number of the toy validation street that the walk shows
 
 LANGUAGES = {".py": "python", ".md": "markdown", ".toml": "toml", "": "make"}
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -35,12 +35,12 @@ STUB = """:::{{container}} stub
 :::"""
 WALK = """:::{container} doors
 - <a href="walk_toy.html">Open the walk</a>
-  A street in the bundled network: one page, made by one command.
+  This page shows a street on its way through the bundled network.
 :::"""
 NOT_DRAWN = """## Drawn by the library
 
-This copy of the site was built without running notebooks, so the figures that the library draws are missing.
-`make site` includes them.
+This copy of the site was built without running notebooks, so it lacks the figures that the library draws.
+`make site` builds a copy with these figures.
 """
 
 
@@ -58,7 +58,7 @@ build = _load_build()
 
 
 class Gathered:
-    """The folder of sources. A file that a run does not write is removed at the end of the run."""
+    """The folder of sources. At the end of a run, `sweep` removes files that the run did not write."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.kept = folder, set[Path]()
@@ -80,18 +80,18 @@ class Gathered:
 
 
 def gather(folder: Path, *, lessons: str = "full", drawn: bool = True) -> Gathered:
-    """Write all sources.
+    """Write all sources of the site.
 
     Args:
-        folder: where to write them.
-        lessons: "fast" uses the small numbers of the tests.
-        drawn: whether the gallery is run; without its outputs it shows only the project's own pictures.
+        folder: the folder for the sources.
+        lessons: with "fast", lessons use the small numbers of the tests.
+        drawn: whether the gallery's cells will run. Otherwise, the gallery shows only the project's pictures.
     """
     out, linked = Gathered(folder), set[str]()
     links = Links(ROOT, linked.add)
     titles = [_lesson(source, out, fast=lessons == "fast") for source in build.SOURCES]
     for name, source in build.DATA.items():
-        for place in ("lessons", "notebooks"):  # where lessons run, and where they are offered
+        for place in ("lessons", "notebooks"):  # for the lessons that run, and for the downloads
             out.write(f"{place}/{name}", source.read_bytes())
     _own_pages(out, links, titles, drawn=drawn)
     _api(out)
@@ -104,7 +104,7 @@ def gather(folder: Path, *, lessons: str = "full", drawn: bool = True) -> Gather
 
 
 def _lesson(source: Path, out: Gathered, *, fast: bool) -> tuple[str, str]:
-    """Write a lesson's notebook and the student's copy. Returns its name and title."""
+    """Write a lesson's notebook and the student's copy, and return the lesson's name and title."""
     notebook = build.read(source)
     name = f"{source.stem}.ipynb"
     out.write(f"notebooks/{name}", build.target(source).read_bytes())
@@ -113,7 +113,7 @@ def _lesson(source: Path, out: Gathered, *, fast: bool) -> tuple[str, str]:
 
 
 def lesson_page(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:
-    """Return the solved notebook with each solution folded, below the lines that a student sees."""
+    """Return the solved notebook. Each solution is folded, and follows the cell that a student sees."""
     solved, student = build.solved(notebook), build.student(notebook)
     cells = []
     for written, cell, stub in zip(notebook.cells, solved.cells, student.cells, strict=True):
@@ -131,7 +131,7 @@ def lesson_page(notebook: nbformat.NotebookNode, name: str) -> nbformat.Notebook
 
 
 def _own_pages(out: Gathered, links: Links, titles: list[tuple[str, str]], *, drawn: bool) -> None:
-    """Write the pages of this folder and those of the lessons' folder."""
+    """Write the pages of lessons/site/pages, and the two pages of the folder of lessons."""
     inserted = {"<!-- lessons -->": _map(titles), "<!-- the walk -->": WALK}
     for source in sorted((HERE / "pages").glob("*.md")):
         text = source.read_text(encoding="utf-8")
@@ -170,7 +170,7 @@ def _commands_page() -> str:
     parts = [
         "# Commands",
         "",
-        "This is what `tinysegnet COMMAND --help` prints. The defaults of `train` depend on the data.",
+        "This page shows the output of `tinysegnet COMMAND --help`. The defaults of `train` depend on the data.",
     ]
     for command in commands():
         parts += ["", f"## tinysegnet {command}", "", "```text", help_of(command.split()).rstrip(), "```"]
@@ -185,7 +185,7 @@ def commands() -> list[str]:
 
 
 def help_of(command: list[str]) -> str:
-    """Return what --help prints on a terminal of 88 columns without colours."""
+    """Return the output of --help for a terminal of 88 columns without colours."""
     from unittest.mock import patch
 
     from tinysegnet.cli.main import main
@@ -199,7 +199,7 @@ def help_of(command: list[str]) -> str:
 
 
 def _files(out: Gathered, linked: set[str]) -> None:
-    """Write the pictures, and a page for each file or folder that a page links to, with its Python source."""
+    """Write all linked pictures, and for each other linked file or folder a page with its source."""
     for path in sorted(linked):
         place = ROOT / path
         if path.endswith(".png"):
@@ -219,7 +219,7 @@ def _files(out: Gathered, linked: set[str]) -> None:
 
 
 def library_digest() -> str:
-    """Return a digest of the library and of the files that lessons read; outputs are kept while it is the same."""
+    """Return a digest of the library and of the files that lessons read. A new digest makes cached outputs invalid."""
     digest = hashlib.sha256()
     packages = ROOT / "tinysegnet", ROOT / "lessons" / "tinysegnet_lessons"
     for path in sorted(path for package in packages for path in package.rglob("*")):
@@ -231,7 +231,7 @@ def library_digest() -> str:
 
 
 def write_scene(folder: Path) -> tuple[Path, Path]:
-    """Write a toy street and its labels as PNG files for the walk. Returns their paths."""
+    """Write a toy street and its labels as PNG files for the walk, and return the paths of both files."""
     from PIL import Image
 
     from tinysegnet.data import open_dataset

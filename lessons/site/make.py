@@ -1,8 +1,9 @@
 """Build the site: python lessons/site/make.py [--lessons full|fast|off|00,04] [--out build/site]
 
-"full" runs every lesson with its solutions, which takes some minutes the first time. "fast" uses the smaller numbers of
-the tests, "off" shows the lessons without outputs, and numbers run only these lessons. Outputs are kept in
-build/site-cache until the lesson or the library changes. Warnings are errors. The first build needs npm, for MathJax.
+"full" runs all lessons with their solutions, which takes some minutes the first time. "fast" runs them with the smaller
+numbers of the tests. "off" shows the lessons without outputs. With numbers, only these lessons run. Outputs are kept in
+build/site-cache until the lesson or the library changes. Warnings count as errors. The first build needs npm, which
+fetches MathJax.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ MODES = ("full", "fast", "off")
 
 
 def build(out: Path, *, lessons: str = "full", work: Path = WORK, mathjax: Path = WORK / "mathjax") -> int:
-    """Build into `out`. Returns Sphinx's exit code.
+    """Build the site in the folder `out`, and return Sphinx's exit code.
 
-    work: the folder that keeps sources, doctrees and outputs of lessons.
+    work: the folder for sources, doctrees and outputs of lessons.
     """
     digest = library_digest()
     static, walk, cache = work / "site-static", work / "site-walk", work / "site-cache" / digest
@@ -41,7 +42,7 @@ def build(out: Path, *, lessons: str = "full", work: Path = WORK, mathjax: Path 
         if old != cache:
             shutil.rmtree(old)
     cache.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(out / "_modules", ignore_errors=True)  # Sphinx keeps pages of deleted files
+    shutil.rmtree(out / "_modules", ignore_errors=True)  # Sphinx does not remove pages of deleted files
     with tempfile.TemporaryDirectory() as scratch:
         command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "-b", "html"]
         command += ["-c", str(HERE), "-d", str(work / "site-doctrees"), str(work / "site-sources"), str(out)]
@@ -50,7 +51,7 @@ def build(out: Path, *, lessons: str = "full", work: Path = WORK, mathjax: Path 
 
 
 def _environment(static: Path, extra: Path, cache: Path, lessons: str, scratch: str) -> dict[str, str]:
-    """Return the environment of a learner: without this machine's data, and with a separate folder for IPython."""
+    """Return an environment like that of a learner, without data sets and with a separate folder for IPython."""
     own = {name: value for name, value in os.environ.items() if name not in ("TINYSEGNET_CAMVID", "TINYSEGNET_VGG16")}
     return {**own, "PYTHONPATH": _python_path(), "IPYTHONDIR": scratch, "TINYSEGNET_SITE_CACHE": str(cache),
             "TINYSEGNET_SITE_STATIC": str(static), "TINYSEGNET_SITE_EXTRA": str(extra),
@@ -59,14 +60,14 @@ def _environment(static: Path, extra: Path, cache: Path, lessons: str, scratch: 
 
 
 def _skipped(lessons: str) -> list[str]:
-    """Return patterns of the notebooks that are not run."""
+    """Return patterns for the notebooks that do not run."""
     if lessons in MODES:
         return []
     return [f"{number:02}_*.ipynb" for number in range(100) if f"{number:02}" not in lessons.split(",")]
 
 
 def _write_walk(folder: Path, digest: str) -> None:
-    """Write the page of the walk, unless the library has not changed since the last time."""
+    """Write the page of the walk if the library has changed."""
     mark = folder / "digest"
     if mark.exists() and mark.read_text() == digest:
         return
@@ -92,7 +93,7 @@ def _write_walk(folder: Path, digest: str) -> None:
 
 
 def _python_path() -> str:
-    """Return a search path that begins with this project."""
+    """Return a PYTHONPATH that begins with this project."""
     return os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "lessons"), os.environ.get("PYTHONPATH")]))
 
 
@@ -104,7 +105,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=WORK, help="the folder for sources and outputs of lessons")
     arguments = parser.parse_args()
     if arguments.lessons not in MODES and not re.fullmatch(r"\d\d(,\d\d)*", arguments.lessons):
-        parser.error(f"--lessons {arguments.lessons}: give full, fast, off, or numbers of lessons such as 00,04")
+        parser.error(f"--lessons {arguments.lessons}: choose full, fast, off, or numbers of lessons such as 00,04")
     began = time.perf_counter()
     try:
         code = build(arguments.out.resolve(), lessons=arguments.lessons, work=arguments.work.resolve())

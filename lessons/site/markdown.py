@@ -1,4 +1,4 @@
-"""Turn Markdown files of the project into pages of the site: links lead to pages, pictures fit theme and screen."""
+"""Turn Markdown files of the project into pages of the site, with adapted links and pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Links"]
 PAGES = {"README.md": "index.md", "lessons": "lessons/index.md", "lessons/README.md": "lessons/index.md",
          "lessons/teaching.md": "lessons/teaching.md"}  # fmt: skip
 
-# Variants of a picture NAME.png, by what follows its name -> the classes that show it where it fits.
+# The ending after NAME of each variant of a picture NAME.png, and the CSS classes that show it where it fits.
 VARIANTS = {"": {"wide", "only-light"}, "_dark": {"wide", "only-dark"},
             "_narrow": {"narrow", "only-light"}, "_narrow_dark": {"narrow", "only-dark"}}  # fmt: skip
 
@@ -22,13 +22,13 @@ AWAY = re.compile(r"[a-z]+:|#")
 
 
 class Links:
-    """Turn links to files of the project into links to pages, and note which files the site must show."""
+    """A converter of links to project files into links to pages, which notes the files that the site must show."""
 
     def __init__(self, root: Path, note: Callable[[str], None] = lambda path: None) -> None:
         self.root, self.note = root, note
 
     def rewritten(self, text: str, *, of: str, page: str) -> str:
-        """Return the text of the project's file `of` with the links that it needs as the site's `page`."""
+        """Return the text of the project's file `of`, with links that work on the site's page `page`."""
         fences = FENCE.findall(text)
         bare = LINK.sub(lambda link: self._link(link, of, page), FENCE.sub("\0", text))
         return re.sub("\0", lambda _: fences.pop(0), bare)
@@ -49,7 +49,7 @@ class Links:
         return os.path.relpath(self.goal(path), PurePosixPath(page).parent)
 
     def _fitting(self, path: str) -> list[tuple[str, str]]:
-        """Return the existing variants of a picture, with the classes that show only the one that fits."""
+        """Return the existing variants of a picture, with CSS classes that show only the fitting variant."""
         stem = path.removesuffix(".png")
         there = {f"{stem}{name}.png": kinds for name, kinds in VARIANTS.items()
                  if (self.root / f"{stem}{name}.png").exists()}  # fmt: skip
@@ -60,7 +60,7 @@ class Links:
                 for file, kinds in there.items()]  # fmt: skip
 
     def goal(self, path: str) -> str:
-        """Return where the site shows a file or folder of the project."""
+        """Return the path at which the site shows a file or folder of the project."""
         if not (self.root / path).exists():
             raise FileNotFoundError(f"a link leads to {path}, which does not exist")
         if path in PAGES or re.fullmatch(r"lessons/\d\d_\w+\.ipynb", path):

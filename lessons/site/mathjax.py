@@ -1,7 +1,7 @@
-"""Fetch MathJax for the site once: one file of its npm package, so that pages need no network.
+"""Fetch MathJax once, so that the site works offline.
 
-The SVG build draws formulas as paths. It needs no fonts, which browsers refuse to load for pages opened from a disk,
-and its single file contains all extensions of TeX.
+The site uses the SVG build, a single file that contains all TeX extensions. It draws formulas as paths and needs no
+fonts, which browsers refuse to load for pages opened from a disk.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 __all__ = ["VERSION", "Missing", "vendor"]
 
 VERSION = "3.2.2"
-SHA256 = "1b9c0a1c44df864e915690558e72adb9cc5203360daefd385084ced3b6c64c09"  # of the npm package, a .tgz
+SHA256 = "1b9c0a1c44df864e915690558e72adb9cc5203360daefd385084ced3b6c64c09"  # of the npm package, a .tgz file
 WANTED = {"package/es5/tex-svg-full.js": "tex-svg-full.js", "package/LICENSE": "LICENSE"}
 
 
@@ -24,7 +24,7 @@ class Missing(RuntimeError):
 
 
 def vendor(folder: Path) -> Path:
-    """Put MathJax into the folder, unless it is there already. Returns the folder."""
+    """Put MathJax into the folder if it is missing, and return the folder."""
     if all((folder / name).exists() for name in WANTED.values()):
         return folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def vendor(folder: Path) -> Path:
 def _fetch(folder: Path) -> None:
     npm = shutil.which("npm")
     if npm is None:
-        raise Missing("npm is missing, and MathJax is fetched with it. Install it (on Debian: apt-get install npm)")
+        raise Missing("npm, which fetches MathJax, is missing. Install it (on Debian: apt-get install npm)")
     command = [npm, "pack", "--silent", f"mathjax@{VERSION}", "--pack-destination", str(folder.resolve())]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode != 0:

@@ -1,4 +1,4 @@
-"""The site's sources: every page, lesson and public name is there, links lead somewhere, docstrings become markup."""
+"""The site's sources contain every page, lesson and public name, have no broken links, and are valid markup."""
 
 import importlib
 import inspect
@@ -21,7 +21,7 @@ PLAIN_FILES = ("errors", "files", "runtime.settings", "weights.weight_files", "t
 
 @pytest.fixture(scope="module", autouse=True)
 def modules():
-    """Make the site's modules, which belong to no package, importable during these tests."""
+    """Make the site's modules importable during these tests. They do not belong to a package."""
     names = [path.stem for path in SITE.glob("*.py")]
     kept = {name: sys.modules.pop(name) for name in names if name in sys.modules}
     sys.path.insert(0, str(SITE))
@@ -71,7 +71,7 @@ def test_every_lesson_is_a_page(sources):
 
 
 def test_lists_of_lessons_have_their_titles():
-    """The questions are in lessons/README.md only."""
+    """Only lessons/README.md also contains the questions."""
     titles = {source.stem: re.search(r"^# # (.*)$", read(source), re.M)[1] for source in SOURCES}
     for path, folder in ((ROOT / "README.md", "lessons/"), (ROOT / "lessons" / "README.md", "")):
         found = re.findall(rf"\[(\d\d [^\]]+)\]\({folder}(\d\d_\w+)\.ipynb\)", read(path))
@@ -93,7 +93,7 @@ def test_every_page_has_a_title_of_its_own_and_is_in_a_table_of_contents(sources
 
 
 def test_no_link_or_picture_of_a_page_is_broken(sources):
-    """Check links to files and to headings in them. The long form opens the built pages in a browser."""
+    """Check links to files and to their headings. The long form opens the built pages in a browser."""
     broken = [
         f"{path.relative_to(sources)}: {target}"
         for path in sources.rglob("*.md")
@@ -105,7 +105,7 @@ def test_no_link_or_picture_of_a_page_is_broken(sources):
 
 
 def test_no_link_of_the_readmes_is_broken():
-    """Check the pages as a code host shows them, without the site."""
+    """Check the pages as they are shown by a code host."""
     pages = [ROOT / "README.md", ROOT / "lessons" / "README.md", *(SITE / "pages").glob("*.md")]
     broken = [f"{path.name}: {target}" for path in pages for target in targets(read(path))
               if not leads_somewhere(path, target)]  # fmt: skip
@@ -119,7 +119,7 @@ def test_a_broken_link_is_found(tmp_path):
 
 
 def targets(text):
-    """Return what a page links to and shows, without addresses on the web."""
+    """Return the targets of a page's links and pictures, without web addresses."""
     bare = re.sub(r"^ *(```+|~~~+).*?^ *\1", "", text, flags=re.M | re.S)
     found = re.findall(r"\]\(([^)\s]+)\)", bare) + re.findall(r"(?:src|srcset)=['\"]([^'\"]+)['\"]", bare)
     return [target for target in found if not re.match(r"[a-z]+:", target)]
@@ -134,7 +134,7 @@ def leads_somewhere(page, target):
 
 
 def test_a_site_without_outputs_says_why_figures_are_missing(tmp_path):
-    """The gallery shows the project's pictures, and no cell that was not run."""
+    """The gallery shows the project's pictures, and no cells without outputs."""
     gather = module("gather")
     gather._own_pages(gather.Gathered(tmp_path), module("markdown").Links(ROOT), [], drawn=False)
     gallery = read(tmp_path / "gallery.md")
@@ -165,7 +165,7 @@ def test_a_lesson_shows_the_task_and_folds_the_solution(sources):
 
 
 def test_every_public_name_is_documented(sources):
-    """Check the names of the package, of each room, and of files whose names no room exports."""
+    """Check the names of the package, of its folders, and of files whose names no folder exports."""
     pages = "\n".join(read(path) for path in (sources / "api").glob("*.rst"))
     entries = re.findall(r"^\.\. auto(?:class|data|function):: (\S+)$", pages, re.M)
     documented = set(entries)
@@ -184,7 +184,7 @@ def test_every_public_name_is_documented(sources):
         for key in getattr(file, "__all__", defined):
             found = key.startswith("_") or f"{path}.{key}" in documented or id(getattr(file, key)) in objects
             assert found, f"{path}.{key} is on no page"
-    assert len(documented) == len(entries), "a name is there twice"
+    assert len(documented) == len(entries), "a name is documented twice"
 
 
 SOURCE = """
@@ -206,11 +206,11 @@ def test_public_names_are_those_of_all_or_those_that_a_file_binds(tmp_path, monk
     assert module("api").public_names(module("site_listed")) == ["join", "f"]
 
 
-def test_every_room_has_a_page_in_the_order_of_the_list(sources):
+def test_every_folder_has_a_page_in_the_order_of_the_project_map(sources):
     index = read(sources / "api" / "index.md")
     pages = re.findall(r"^\*\*\[(\w+)\]\(\1\.rst\)\*\*$", index, re.M)
-    rooms = {area.name for area in pkgutil.iter_modules(ts.__path__) if not area.name.startswith("_")}
-    assert {*pages, "cli"} == rooms | {"lessons"}  # cli: the page of commands
+    folders = {area.name for area in pkgutil.iter_modules(ts.__path__) if not area.name.startswith("_")}
+    assert {*pages, "cli"} == folders | {"lessons"}  # the page of cli is commands
     assert index.split("{toctree}")[1].split()[1:-1] == [*pages, "commands"]
     assert pages == list(module("api").PAGES)
 
@@ -316,7 +316,7 @@ def test_existing_markup_stays():
 
 
 def test_every_docstring_is_sound_markup(sources):
-    """Let docutils, where it is installed, find markup that was not intended."""
+    """Let docutils, if it is installed, find invalid markup."""
     core = pytest.importorskip("docutils.core", reason="needs docutils (make site)")
     napoleon = pytest.importorskip("sphinx.ext.napoleon", reason="needs Sphinx (make site)")
     from docutils.parsers.rst import roles

@@ -1,8 +1,8 @@
-"""Open every page of the site in a browser from the disk: links, pictures, formulas, errors, requests, phones.
+"""Every page of the site works in a browser: links, pictures, formulas and widths, without errors and requests.
 
-The long form builds the site without running lessons, unless TINYSEGNET_SITE names a folder with a site. The tests are
-skipped with a message if chromium, playwright, the site's packages or npm are missing. In the short form, test_site.py
-checks the links and pictures of the sources.
+The long form builds the site without running lessons, unless TINYSEGNET_SITE names a folder with a site. If chromium,
+playwright, the site's packages or npm are missing, the tests are skipped with a message. In the short form,
+test_site.py checks the links and pictures of the sources.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from browser import DESKTOP, PHONE, demand, missing, opened
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("sphinx", "myst_nb", "furo")
 
-pytestmark = pytest.mark.xdist_group("site")  # one process builds the site and opens its pages
+pytestmark = pytest.mark.xdist_group("site")  # a single process builds the site and opens its pages
 
-# Describes a page once its formulas are drawn.
+# Describe a page after its formulas have been drawn.
 LOOK = """async () => {
     if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
     for (const image of document.images) { image.loading = "eager"; try { await image.decode(); } catch {} }
@@ -62,7 +62,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(site):
-    """Return by path what a page contains, its errors, and how much wider than a phone it is."""
+    """Return for each path the page's content, its errors, and by how much it is wider than a phone."""
     found = {}
     with opened(DESKTOP) as browser:
         for path in sorted(site.rglob("*.html")):
@@ -85,12 +85,12 @@ def test_every_lesson_has_a_page(site, pages):
 @pytest.mark.long
 def test_pages_have_no_errors_and_request_nothing(pages):
     assert {str(path): page["errors"] for path, page in pages.items() if page["errors"]} == {}
-    assert next(reversed(pages.values()))["away"] == []  # of all pages, because one browser has opened them
+    assert next(reversed(pages.values()))["away"] == []  # requests of all pages, because one browser has opened them
 
 
 @pytest.mark.long
 def test_no_link_is_broken(pages):
-    """Check links to files of the site and to places in them, but no addresses on the web."""
+    """Check links to files of the site and to places in them, but not web addresses."""
     ids = {path: set(page["ids"]) for path, page in pages.items()}
     broken = []
     for path, page in pages.items():

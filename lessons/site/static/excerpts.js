@@ -1,12 +1,12 @@
-/* Show an excerpt below each page that the search finds. The texts come from texts.js, because a browser refuses to
-   fetch pages for a site that is opened from a disk. */
+/* Show an excerpt below each page that the search finds. The texts come from texts.js, because browsers do not let a
+   page that is opened from a disk fetch other pages. */
 (() => {
   const asked = new URLSearchParams(location.search).get("q") || "";
   const words = asked.toLowerCase().split(/[^\p{L}\p{N}_]+/u).filter(Boolean);
 
   const place = (text) => {
     for (const word of words)
-      for (const part of [word, word.slice(0, 5)]) { // "pooling" is found by its stem, "pool"
+      for (const part of [word, word.slice(0, 5)]) { // the search compares stems, so a word may only begin alike
         const at = text.toLowerCase().indexOf(part);
         if (at >= 0) return [at, at + part.length];
       }
