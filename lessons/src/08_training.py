@@ -562,7 +562,7 @@ assert not report.ok
 # | what you see | what to look at |
 # |---|---|
 # | the loss does not move | the rate, frozen layers, the optimizer's list of parameters |
-# | it falls but stays far above 0 | labels that do not fit the pictures, a layer without gradient, too small a network |
+# | it falls but stays far above 0 | labels that do not fit the pictures, a layer without gradient, network too small |
 # | it falls slowly | the rate; a gradient check |
 # | it jumps, grows, or is NaN | the rate; the scale of the pictures; a label neither 0..10 nor the ignored 11 |
 #
