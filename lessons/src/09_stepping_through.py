@@ -836,8 +836,8 @@ figures.show_receptive_field(streets[0].image, net, "classifier", at, channel=k)
 
 # %% [markdown]
 # What to see: on the left is the receptive field, all that the pixel *can* depend on (lesson 07). On the right are the
-# pixels where the gradient is not 0. The title gives the size of the smallest square around the pixel (dashed) that
-# contains half of the gradient.
+# pixels where the gradient is not 0. The title gives the size of the dashed square, which contains half of the
+# gradient.
 #
 # ### Check the gradient
 #

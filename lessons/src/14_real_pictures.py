@@ -90,7 +90,7 @@ print(folder.description.replace(str(root), "streets"))
 print("problems:", folder.problems())
 
 # %% [markdown]
-# ### What breaks it
+# ### Five faults in a folder
 #
 # The next cell produces five common faults: a value that is not a class, a label map saved as JPEG, a missing label
 # map, a label map of another size, and a picture that was truncated while it was copied.
@@ -362,7 +362,7 @@ print(f"{len(double.layers)} layers -> {len(folded.layers)};", end=" ")
 print(f"{sum(a.size for a in double.state().values()):,} numbers -> {sum(a.size for a in folded.state().values()):,}")
 
 # %% [markdown]
-# ### What breaks it
+# ### Two mistakes when folding
 #
 # **Folding in the other order.** Batch norm *before* the convolution is an affine map of its input, so it seems that it
 # can also be folded: $\sum w\,(s\,x + t) = \sum (w\,s)\,x + \sum w\,t$. However, the padding is added *after* the batch
