@@ -177,7 +177,7 @@ def test_kernel_strip_fills_the_output_in_reading_order():
     assert_texts_apart_and_inside(figure)
 
 
-def test_kernel_strip_is_drawn_with_a_slider_too():
+def test_kernel_strip_is_drawn_with_a_slider():
     assert figures.show_kernel_sliding(X, W, slider=True)._repr_png_().startswith(b"\x89PNG")
 
 
