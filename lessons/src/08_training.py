@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 08 Training
 #
-# **The question.** The forward pass, the loss and the backward pass give a gradient. It says, for every parameter, how
-# fast the loss rises with it. How do all these gradients become a network that labels streets, and how do you notice in
-# the first seconds that something is wrong?
+# **The question.** The forward pass, the loss and the backward pass give a gradient: how fast the loss rises with each
+# parameter. How do all these gradients become a network that labels streets, and how do you notice in the first seconds
+# that something is wrong?
 #
 # **At the end** you can write a step of SGD with momentum and a step of Adam. You can recognise a learning rate that is
 # too small or too large, and derive how large the initial weights must be. You can test a training on two pictures
@@ -96,8 +96,8 @@ figures.show_paths(my_valley, plain, **area)
 # $$a \leftarrow a - \eta \lambda a = (1 - \eta\lambda)\, a, \qquad\text{so after } t \text{ steps}\qquad
 # a_t = (1 - \eta\lambda)^t\, a_0 .$$
 #
-# It shrinks when $|1 - \eta\lambda| < 1$, that is, when $0 < \eta < 2/\lambda$. The *steepest* direction limits the
-# learning rate: $2/25 = 0.08$. The *flattest* direction determines how long the descent takes.
+# The parameter shrinks when $|1 - \eta\lambda| < 1$, that is, when $0 < \eta < 2/\lambda$. The *steepest* direction
+# limits the learning rate: $2/25 = 0.08$. The *flattest* direction determines how long the descent takes.
 
 # %%
 print("rate     factor along a   factor along b   J at the start   J after 25 steps")
@@ -194,9 +194,8 @@ figures.show_plot(
 # What to see: the two curves coincide until the rate falls. Then Caffe's curve falls more slowly. Its velocity still
 # contains steps accumulated at the high rate, and friction needs some twenty steps to remove them. A schedule copied
 # from Caffe into PyTorch is therefore not quite the same schedule. The library supports both: set
-# `rate_in_velocity=True`, or `optimizer="caffe_sgd"` in a recipe. Compare the library's NumPy step with yours. Of
-# `inside` and `outside`, the two places for the rate, the unused one is 1. The function changes its argument arrays in
-# place.
+# `rate_in_velocity=True`, or `optimizer="caffe_sgd"` in a recipe. Compare the library's NumPy step with yours. `inside`
+# and `outside` are the two places for the rate; the unused one is 1. The function changes its argument arrays in place.
 
 # %%
 figures.show_source(optim._sgd_numpy)
@@ -205,8 +204,8 @@ figures.show_source(optim._sgd_numpy)
 # ## Adam
 #
 # A single rate for all parameters suits a valley with two curvatures poorly. Adam (Kingma and Ba 2015) keeps two
-# running means for each parameter, one of the gradient and one of its square. It divides the first by the square root
-# of the second:
+# running means for each parameter, one of the gradient and one of its square. Adam divides the first mean by the square
+# root of the second:
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad s \leftarrow \beta_2 s + (1 - \beta_2)\, g^2, \qquad
 # w \leftarrow w - \eta\, \frac{\hat m}{\sqrt{\hat s} + \epsilon} .$$
@@ -233,7 +232,7 @@ for t in range(1, 1001):
 # %% [markdown]
 # The correct ratio is 1. Without correction $m$ is too small, which shortens the step, and $s$ is too small, which
 # lengthens it. The second effect is stronger: at first the ratio is $0.1 / \sqrt{0.001} = 3.2$. The ratio rises for
-# some ten steps while $m$ approaches $g$. It then falls slowly, because $s$ needs about a thousand steps to approach
+# some ten steps while $m$ approaches $g$, and then falls slowly, because $s$ needs about a thousand steps to approach
 # $g^2$.
 #
 # At the first step $\hat m / \sqrt{\hat s} = g / |g|$. Whatever the size of the gradient, the length of the step is
@@ -277,7 +276,7 @@ figures.show_source(optim._adam_numpy)
 # `rate` that is passed in is already divided by $1 - \beta_1^t$, and `root` is $\sqrt{1 - \beta_2^t}$. The correction
 # is thus computed once for all parameters.
 #
-# ### The same numbers faster
+# ### The same step, faster
 #
 # NumPy makes one pass over memory for each arithmetic operation. numba compiles a single loop that performs all
 # operations on one parameter after another:
@@ -317,11 +316,11 @@ assert heights["momentum 0.5, rate 0.1"][60] < heights["plain, rate 0.07"][60] /
 
 # %% [markdown]
 # What to see: plain descent zigzags, because its rate has to be near the limit of the steep direction, 0.08. Momentum
-# tolerates a rate above that limit. Its first jump is wider, but then it advances faster, and after 60 steps its loss
-# is far lower. Momentum must fit the valley: with 0.9, which is too much for this one, the descent ends behind plain
-# descent. Adam begins along the diagonal, because at first it takes equal steps in both directions, whatever their
-# slopes. On this valley, at this rate, Adam is no faster than plain descent. It also needs more memory: two numbers per
-# parameter, where momentum needs one.
+# tolerates a rate above 0.08. Its first jump is wider, but then it advances faster, and after 60 steps its loss is far
+# lower. The momentum must fit the valley: 0.9 is too much for this one and ends behind plain descent. Adam begins along
+# the diagonal, because at first it takes equal steps in both directions, whatever their slopes. On this valley, at this
+# rate, Adam is no faster than plain descent. It also needs more memory: two numbers per parameter, where momentum needs
+# one.
 #
 # ## Schedules
 #
@@ -363,7 +362,7 @@ figures.show_plot(runs, title="Mean J, noisy gradients", x="step", log="y")
 
 # %% [markdown]
 # What to see: with the large constant rate the loss falls quickly but then stays at a floor. With the small constant
-# rate it keeps falling, but slowly. The two decreasing schedules are quick and end far lower.
+# rate the loss keeps falling, but slowly. The two decreasing schedules are quick and end far lower.
 #
 # ## Where to begin: the first weights
 #
@@ -489,7 +488,7 @@ figures.show_batch(images, labels, palette, columns=2)
 # Also look at the first loss. For an untrained network it should be somewhat above $\log 11$, because the first guesses
 # are random but not uniform. A first loss of 20 means that inputs or weights have a wrong scale.
 #
-# Now spoil something, in six ways:
+# Now spoil the training in six ways:
 #
 # * The pixels of the label maps are shuffled, so that nothing in the pictures predicts the labels.
 # * The labels of the two pictures are exchanged.
@@ -531,16 +530,16 @@ for name, values in sorted(tests.items(), key=lambda test: test[1][-1]):
     print(f"{name:<18} {values[-1]:.3f}   {verdict}")
 
 # %% [markdown]
-# Read the table with care. The verdict's limits, 0.5, 2 and 8 times the unspoiled loss, are our choice. When this
-# lesson was written, three variants were far behind: shuffled pixels, the frozen decoder and the tiny rate. This is
-# true of sixty steps only. Given 25 times as many, the network memorises even the shuffled labels. The test shows
-# whether learning is quick or slow, not whether it is possible. The other three variants were not far behind:
+# The verdict's limits, 0.5, 2 and 8 times the unspoiled loss, are our choice. When this lesson was written, three
+# variants were far behind: shuffled pixels, the frozen decoder and the tiny rate. This holds for sixty steps only.
+# Given 25 times as many, the network memorises even the shuffled labels. The test shows whether learning is quick or
+# slow, not whether it is possible. The other three variants were not far behind:
 #
 # * **Labels exchanged** also approaches 0. The test shows that the network can learn the labels it gets, not that these
 #   labels are right. You can find this mistake only by looking: use `figures.show_batch` on a batch as the network gets
 #   it, after all flips and crops.
 # * **Encoder frozen** does no harm here. The loss even ended lower, also with other seeds. Random features are good
-#   enough to tell the pixels of two pictures apart. This does not show that they suit new pictures.
+#   enough to tell the pixels of two pictures apart. This does not show that random features suit new pictures.
 # * **Backward wrong** is several times slower, but the network learns. A wrong gradient still mostly points downhill.
 #   The curve suggests nothing worse than a rate that is a bit too small. A gradient check finds the bug, however little
 #   harm it does:
@@ -554,8 +553,8 @@ assert not report.ok
 # %% [markdown]
 # `freeze` freezes the layers whose names begin with the given word. With a frozen encoder, the decoder and the last
 # convolution, the classifier, are trained. With a frozen decoder, the encoder and the classifier are trained. In both
-# cases batch norm uses the batch's statistics, as always in training. This lesson observes that a random encoder helps
-# and a random decoder hurts, but no experiment here explains why.
+# cases batch norm uses the batch's statistics, as always in training. The experiment shows that a random encoder helps
+# and a random decoder hurts, but not why.
 #
 # The two-picture test is necessary but not sufficient.
 #
@@ -636,8 +635,8 @@ viz.per_class_figure(result.scores, palette)
 
 # %% [markdown]
 # What to see: the scores of the classes differ widely. When this lesson was written, sky and road scored highest,
-# pavement and pedestrians lowest. The library's bundled network is `tiny` at full width. It was trained for longer, on
-# more pictures of twice the height and width:
+# pavement and pedestrians lowest. The library's bundled network is `tiny` at full width, trained for longer on more
+# pictures of twice the height and width:
 
 # %%
 ready = ts.evaluate(ts.load_bundled("toy"), ts.data.InMemory(ToyScenes(16, seed=2)))
@@ -647,7 +646,7 @@ print(f"this lesson's network: mIoU {result.scores.mIoU:.3f}     the bundled one
 # ## Memorising
 #
 # Now train on sixteen pictures instead of hundreds, for many epochs. Every few epochs, score the training pictures and
-# the validation pictures. Do this once without and once with random flips.
+# the validation pictures. Train once without and once with random flips.
 
 # %% tags=["parameters"] fast="FEW_EPOCHS = 6"
 FEW_EPOCHS = 48  # training epochs on sixteen pictures
@@ -684,13 +683,13 @@ print(f"flips {'help' if gain > 0.02 else 'hurt' if gain < -0.02 else 'change li
 # %% [markdown]
 # What to see: on its training pictures the network keeps improving to the end; on other pictures it stops improving
 # early. This is *overfitting*: the network learned these streets, not streets in general. The training score alone
-# cannot reveal it. A network must therefore be judged on pictures that it was not trained on. A flipped street is a new
-# street for the network, and it costs nothing. When this lesson was written, flips raised the score on other pictures
-# by 0.02 to 0.05 with each of three seeds. They lowered the score on the training pictures by more, which also narrows
-# the gap. A smaller gap alone is therefore no success: an untrained network has no gap. What counts is the score on
-# other pictures. The previous section's network, trained on more pictures, scores higher on them. Its rate, schedule
-# and class weights differ, so the comparison is not a clean one. (The authors' model files use no flips; their CamVid
-# has 367 training pictures.)
+# cannot reveal overfitting. A network must therefore be judged on pictures that it was not trained on. A flipped street
+# is a new street for the network, and it costs nothing. When this lesson was written, flips raised the score on other
+# pictures by 0.02 to 0.05 with each of three seeds. Flips lowered the score on the training pictures by more, which
+# also narrows the gap. A smaller gap alone is therefore no success: an untrained network has no gap. What counts is the
+# score on other pictures. The previous section's network, trained on more pictures, scores higher on them. Its rate,
+# schedule and class weights also differ, so the comparison is not clean. (The authors' model files use no flips; their
+# CamVid has 367 training pictures.)
 #
 # ## Class weights
 #
@@ -772,6 +771,6 @@ for name in ("optimizer", "learning_rate", "momentum", "weight_decay", "bias_rat
 # - Begin with a large learning rate and end with a small one.
 # - A standard deviation of $\sqrt{2/n}$, where $n$ is the fan-in, keeps the scale of activations through ReLU layers.
 # - Try two pictures first. If the loss does not come near 0 in some sixty steps, look for a mistake in the code, the
-#   data or the rate. If it does, you know only that the network can learn the labels it gets.
+#   data or the rate. If the loss comes near 0, you know only that the network can learn the labels it gets.
 # - Judge a network on pictures that it was not trained on. Flips improve this score; a small gap alone is no success.
 # - Training may also work with a wrong gradient. Only a gradient check reveals the mistake.

@@ -233,11 +233,11 @@ figures.show_gallery(my_gallery(tensors, decoder))
 # ## What does each stage encode?
 #
 # Feature maps that look convincing prove little. A *readout* measures what a stage encodes. It is a linear classifier
-# that sees a single pixel of the stage's maps: a weight for each channel and class, and a softmax (lesson 06). If it
-# predicts the classes well, the stage has done the work. The readout is fitted on some streets and scored on others,
-# and coarse maps are enlarged by repeating pixels. mIoU scores the areas; BF (the boundary F-score) scores how well the
-# outlines agree. A coarse grid limits both scores. For this reason each stage also gets a *ceiling*, the score of the
-# true labels on its grid. The readout is fitted with Adam (lesson 08) on the cross-entropy:
+# that sees a single pixel of the stage's maps: a weight for each channel and class, and a softmax (lesson 06). If the
+# readout predicts the classes well, the stage has done the work. The readout is fitted on some streets and scored on
+# others, and coarse maps are enlarged by repeating pixels. mIoU scores the areas; BF (the boundary F-score) scores how
+# well the outlines agree. A coarse grid limits both scores. For this reason each stage also gets a *ceiling*, the score
+# of the true labels on its grid. The readout is fitted with Adam (lesson 08) on the cross-entropy:
 
 
 # %%
@@ -314,11 +314,11 @@ assert read["input"][0] < read["encoder2.relu1"][0] < read["decoder2.relu1"][0]
 # %% [markdown]
 # What to see: the picture's three colours predict the classes hardly better than the commonest class does. In the
 # encoder the readout improves, although the ceilings fall. In the decoder the ceilings rise again, and the scores rise
-# with them. Part of this gain comes from the finer grid alone. Two parts of it do not: the step from encoder4 to
-# decoder4, which have the same grid, and details in the finer maps that a repeated pixel of encoder4 cannot show. The
-# encoder finds *what* is in the picture; the decoder adds *where* it is. The readout of the last stage may score lower
-# than the readout of the stage before. A possible reason, not tested here, is that the last maps are made for a
-# classifier that sees 3x3 pixels, while a readout sees one pixel.
+# with them. Part of this gain comes from the finer grid alone. Two parts do not come from the grid: the step from
+# encoder4 to decoder4, which have the same grid, and details in the finer maps that a repeated pixel of encoder4 cannot
+# show. The encoder finds *what* is in the picture; the decoder adds *where* it is. The readout of the last stage may
+# score lower than the readout of the stage before. A possible reason, not tested here, is that the last maps are made
+# for a classifier that sees 3x3 pixels, while a readout sees one pixel.
 #
 # ## The pooling indices
 #
@@ -433,14 +433,14 @@ separation = metrics.auroc(uncertainty[known_pixels], is_wrong)
 print(f"how well uncertainty separates wrong from right pixels: AUROC {separation:.2f} (0.5 is chance)")
 
 # %% [markdown]
-# What to see: the uncertainty is high along outlines. Mistakes are frequent where it is high.
+# What to see: the uncertainty is high along outlines, and mistakes are most frequent where it is high.
 #
 # ## Spoil something
 #
-# How important is a part of the network? Spoil it and measure how far the score falls. Begin with the indices. In one
-# pool, or in all four, the decoder is given the indices of *another* picture (the previous one in the batch), or index
-# 0 everywhere, or random indices. (A byte contains four indices of two bits, as in lesson 05.) The pooled numbers stay
-# right.
+# To find out how important a part of the network is, spoil it and measure how far the score falls. Begin with the
+# indices. In one pool, or in all four, the decoder is given the indices of *another* picture (the previous one in the
+# batch), or index 0 everywhere, or random indices. (A byte contains four indices of two bits, as in lesson 05.) The
+# pooled numbers stay right.
 
 
 # %%
@@ -603,9 +603,9 @@ print(f"loss {loss:.3f}; gradients of {', '.join(list(gradients)[:4])}, ...")
 figures.show_feature_maps(gradients["logits"][0] * np.sum(labels[:4] != 11), CAMVID.names, columns=6, scale=1)
 
 # %% [markdown]
-# What to see: the gradient with respect to the logits, times the number of labelled pixels, is $p - y$ (lesson 06). It
-# is white almost everywhere: the network is right and confident, and there is little left to learn. Blue pixels ask for
-# more of a class, orange pixels for less. How concentrated is the gradient?
+# What to see: the gradient with respect to the logits, times the number of labelled pixels, is $p - y$ (lesson 06). The
+# gradient is white almost everywhere: the network is right and confident, and there is little left to learn. Blue
+# pixels ask for more of a class, orange pixels for less. How concentrated is the gradient?
 
 # %%
 per_pixel = np.sort(np.abs(gradients["logits"]).sum(-1).ravel())[::-1]
@@ -704,7 +704,7 @@ grader.grade("update_ratio", my_update_ratio)
 # %%
 lessons = [ToyScenes(64, seed=22, size=(48, 64))[i] for i in range(64)]
 small, small_labels = np.stack([s.image for s in lessons]).astype(np.float32), np.stack([s.labels for s in lessons])
-ts.runtime.set_threads(1)  # small arrays: one thread is faster
+ts.runtime.set_threads(1)  # one thread is faster for small arrays
 
 
 def my_step(model, optimizer, number):
@@ -828,7 +828,7 @@ figures.show_source(influence)
 # chosen logit and 0 elsewhere. The absolute gradient of a logit is also called *saliency*.
 
 # %%
-k = max((2, 6, 8, 9, 10), key=lambda k: np.sum((labels[0] == k) & (answer == k)))  # the largest of the things
+k = max((2, 6, 8, 9, 10), key=lambda k: np.sum((labels[0] == k) & (answer == k)))  # the best thing class
 rows, columns = np.nonzero((labels[0] == k) & (logits[0].argmax(-1) == k))
 at = int(rows[rows.size // 2]), int(columns[rows.size // 2])
 print(f"pixel {at}, class {CAMVID.names[k]}, probability {probs[0][at][k]:.3f}")
@@ -841,8 +841,8 @@ figures.show_receptive_field(streets[0].image, net, "classifier", at, channel=k)
 #
 # ### Check the gradient
 #
-# Is this the gradient? Change single numbers of the picture by a small step, and look at the logit. The network is in
-# float64, with the batch norms folded into the convolutions, which fixes their statistics (lesson 07):
+# To check the gradient, change single numbers of the picture by a small step, and measure how the logit changes. The
+# network is in float64, with the batch norms folded into the convolutions, which fixes their statistics (lesson 07):
 
 # %%
 exact = ts.build("tiny", dtype=np.float64)
@@ -903,7 +903,8 @@ assert not np.allclose([broken[place] for place in places], slopes, rtol=1e-4)
 #
 # Write `my_saliency(x, weight1, weight2, at, k)` for a network of two convolutions with a ReLU between them.
 #
-# * `x` (1, H, W, C), `weight1` (3, 3, C, F), `weight2` (3, 3, F, K), `at` = (row, column), `k` a class.
+# * `x` is (1, H, W, C), `weight1` is (3, 3, C, F), `weight2` is (3, 3, F, K), `at` is (row, column), and `k` is a
+#   class.
 # * Return an array (H, W): the absolute gradient of logit k at that pixel with respect to `x`, summed over the C
 #   channels.
 
@@ -1016,9 +1017,9 @@ print("the two agree better on " + ("where to look" if sizes > signs else "the d
 # %% [markdown]
 # How to read this: 1 means full agreement, 0 means none. Both maps decrease with the distance from the pixel, so
 # nearness to the pixel alone predicts the important squares almost as well. The two methods agree only as far as they
-# do better than nearness. When this lesson was written, they did so only slightly for this pixel, and they agreed
+# do better than nearness. When this lesson was written, they were only slightly better for this pixel, and they agreed
 # poorly on the direction. A gradient predicts the effect of a tiny change, but a grey square is a large one: it makes
-# new edges, and it may look like an object. The question what a decision depends on therefore has no single answer.
+# new edges, and it may look like an object. The question of what a decision depends on therefore has no single answer.
 # State the method with every answer, and try a second method before you believe the first.
 
 # %% [markdown]
@@ -1036,6 +1037,6 @@ print("the two agree better on " + ("where to look" if sizes > signs else "the d
 # * Running statistics fit pictures that resemble the training pictures.
 # * Saliency describes small changes, occlusion large ones. Check a backward pass before showing saliency maps.
 #
-# `ts.walk(network, image, labels)` automates this lesson for any network and picture. It makes a page with a step for
-# every layer, forward and backward, where a click on a number shows how it was computed. The command `tinysegnet walk`
-# does the same.
+# `ts.walk(network, image, labels)` automates this lesson for any network and picture. The result is a page with a step
+# for every layer, forward and backward, where a click on a number shows how it was computed. The command `tinysegnet
+# walk` does the same.

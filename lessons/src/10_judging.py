@@ -37,8 +37,8 @@ figures.show_arrays([("labels", labels), ("predictions", predictions)], highligh
 
 # %% [markdown]
 # What to see: the four framed pixels are wrong, ten are right, and two are void and cannot be judged. "10 of 14 right"
-# is a score, but it does not say *which* class was mistaken for which. To find out, count pairs. Let $n_{ij}$ be the
-# number of pixels whose label is $i$ and whose prediction is $j$. This is the **confusion matrix**.
+# is a score, but it does not say *which* class was mistaken for which. To find out, count pairs. The number of pixels
+# whose label is $i$ and whose prediction is $j$ is the entry $n_{ij}$ of the **confusion matrix**.
 
 # %%
 matrix = metrics.confusion_matrix(labels, predictions, 3, ignore_label=9)
@@ -136,7 +136,7 @@ figures.show_source(confusion.class_ratios)
 # ### What follows from the formulas
 #
 # 1. G is also a mean of accuracies, weighted by how frequent the classes are: $G = \sum_i \frac{t_i}{T}
-#    \frac{n_{ii}}{t_i}$ with $T = \sum_i t_i$. Large classes dominate it.
+#    \frac{n_{ii}}{t_i}$ with $T = \sum_i t_i$. Large classes dominate G.
 # 2. mIoU is never above C. The union contains all pixels of the class: $t_i + p_i - n_{ii} \ge t_i$, since $p_i \ge
 #    n_{ii}$. Each IoU is therefore at most the accuracy.
 # 3. The F1 score, also called Dice, is a function of IoU. With $F_i = 2 n_{ii} / (t_i + p_i)$ and $u = t_i + p_i$:
@@ -287,8 +287,8 @@ for way, value in (("left out", np.nanmean(IoU)), ("counted as 0", np.nan_to_num
     print(f"absent classes {way:13} mIoU {value:.3f}")
 
 # %% [markdown]
-# These are three values for one network on one picture. In a large test set all classes occur and the three values
-# agree. This is one reason to add up first and to divide last. The next section gives another reason.
+# In a large test set all classes occur and the three values agree. This is one reason to add up first and to divide
+# last. The next section gives another reason.
 #
 # ## Mean over pictures, or over all pixels
 #
@@ -413,9 +413,9 @@ mask = np.array([[0, 0, 0, 0, 0], [0, 0, 1, 1, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0,
 figures.show_arrays([("mask", mask), ("boundary", metrics.boundary_map(mask).astype(int))], indices=True)
 
 # %% [markdown]
-# What to see: the boundary surrounds the set once. It is not symmetric: on the left and above it lies outside the set,
-# on the right and below it lies inside, because windows extend to the right and down. This asymmetry does no harm,
-# because labels and predictions are treated alike.
+# What to see: the boundary surrounds the set once. The boundary is not symmetric: on the left and above it lies outside
+# the set, on the right and below it lies inside, because windows extend to the right and down. This asymmetry does no
+# harm, because labels and predictions are treated alike.
 
 # %%
 figures.show_source(metrics.boundary_map)
@@ -495,10 +495,10 @@ outlines = [("labels", metrics.boundary_map(square).astype(int)), ("frayed", met
 figures.show_arrays(outlines)
 
 # %% [markdown]
-# What to see: the right side of the frayed outline zigzags. It has more pixels than the true outline, all of them near
-# it. By distance each pixel has a match, and the score is perfect. In one-to-one matching some pixels remain without a
-# partner, which lowers the precision. The score by distance is never lower than the one-to-one score. Do not mix the
-# two in one table.
+# What to see: the right side of the frayed outline zigzags. The frayed outline has more pixels than the true outline,
+# all of them near it. By distance each pixel has a match, and the score is perfect. In one-to-one matching some pixels
+# remain without a partner, which lowers the precision. The score by distance is never lower than the one-to-one score.
+# Do not mix the two in one table.
 
 # %%
 figures.show_source(boundary._one_to_one)
@@ -660,7 +660,7 @@ for name, (low, high) in intervals.items():
 #
 # A test set that is used for choosing gives optimistic scores. Take many networks that are about equally good: copies
 # of the bundled network, each with some noise on its weights. Score all of them on four pictures and choose the best.
-# How much of its lead remains on other pictures?
+# How much of the best network's lead remains on other pictures?
 
 # %%
 small = ts.data.InMemory(ToyScenes(40, seed=13, size=(48, 64)))
@@ -674,7 +674,7 @@ for _ in range(NETS):
     answers = [noisy.forward(part).argmax(-1) for part in np.split(images, 8)]
     tested.append([metrics.class_counts(metrics.confusion_matrix(street.labels, answer, 11, CAMVID.ignore_label))
                    for street, answer in zip(small.samples, np.concatenate(answers), strict=True)])  # fmt: skip
-tested = np.array(tested)  # networks, pictures, 3, classes
+tested = np.array(tested)  # axes: networks, pictures, three counts, classes
 
 # %%
 leads = []
@@ -715,8 +715,8 @@ figures.show_worst(net, test, count=3)
 #
 # ## What to remember
 #
-# * The rows of a confusion matrix are true classes, and its columns are predictions. Divided by row sums the diagonal
-#   gives recall, divided by column sums it gives precision.
+# * The rows of a confusion matrix are true classes, and its columns are predictions. Divided by row sums, the diagonal
+#   gives recall; divided by column sums, it gives precision.
 # * G counts pixels; C and mIoU count classes. mIoU is at most C. If one class is predicted everywhere, $G = s$ and
 #   $\mathrm{mIoU} = s/K$.
 # * Drop void pixels by their label. State whether absent classes are left out or count as 0, because papers differ.

@@ -149,7 +149,7 @@ figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 # What to see: thin green lines carry indices from each pool to its unpooling. Thick pink lines carry maps from a pool
 # to the end of the decoder stage of the same size. Nothing else bypasses the bottleneck.
 #
-# ## What it costs
+# ## Costs of the decoders
 #
 # `network.summary` computes the costs from shapes alone. The next table is for the paper's picture size, 360x480, at
 # full width:
@@ -164,9 +164,9 @@ for name, s in summaries.items():
 
 # %% [markdown]
 # There are three groups of parameter counts: 0.6 million where the decoder has no convolution, a depthwise one, or few
-# channels; 1.4 million with 7x7 convolutions of 64 channels; and 1.7 million with transposed ones of 8x8. The bytes
-# that cross do not follow these groups: networks with equally many parameters pass nothing, one megabyte, or fifteen
-# megabytes.
+# channels; 1.4 million with 7x7 convolutions of 64 channels; and 1.7 million with transposed convolutions of 8x8. The
+# bytes that cross do not follow these groups: networks with equally many parameters pass nothing, one megabyte, or
+# fifteen megabytes.
 #
 # Table 1 gives "storage multipliers": 64 for all maps, 11 for reduced maps, 1 for indices. Lesson 07 explained how they
 # were computed. The next cell adds up everything that crosses, indices and maps, at its real size:
@@ -261,9 +261,9 @@ grader.grade("crossing_bytes", my_crossing_bytes)
 
 # %% [markdown]
 # This gives $\text{dp} = \text{dnext} + \text{dout}\, W^T$. Without a reduction $W$ is the identity, and $\text{dp} =
-# \text{dnext} + \text{dout}$. Two gradients remain. Since $\partial\, \text{out}_k / \partial u_k = 1$, $\text{du} =
-# \text{dout}$: an addition copies its gradient and does not divide it. Since $W_{ck}$ is used at every pixel of every
-# picture, $\text{dW}_{ck} = \sum_{n, i, j} p_{nijc}\, \text{dout}_{nijk}$.
+# \text{dnext} + \text{dout}$. Since $\partial\, \text{out}_k / \partial u_k = 1$, $\text{du} = \text{dout}$: an
+# addition copies its gradient and does not divide it. Since $W_{ck}$ is used at every pixel of every picture,
+# $\text{dW}_{ck} = \sum_{n, i, j} p_{nijc}\, \text{dout}_{nijk}$.
 #
 # In the sequence of layers the backward pass reaches the `SkipAdd` first. `SkipAdd` leaves `dout` on the tape. Later
 # the backward pass reaches the `SkipSource` with dnext, and this layer adds the two gradients:
@@ -280,8 +280,8 @@ figures.show_source(layers.SkipSource._backward)
 # Write `my_skip_backward(dout, dnext, maps, weight)`, for `out = up + maps @ weight`, where `maps` also goes on to the
 # encoder's next stage.
 #
-# * `dout` (N, h, w, K) is the gradient of `out`, `dnext` (N, h, w, C) the gradient of `maps` that comes from the next
-#   stage; `maps` (N, h, w, C); `weight` (C, K).
+# * `dout` (N, h, w, K) is the gradient of `out`, and `dnext` (N, h, w, C) the gradient of `maps` that comes from the
+#   next stage. The other arguments are `maps` (N, h, w, C) and `weight` (C, K).
 # * Return `dup` (N, h, w, K), `dmaps` (N, h, w, C), `dweight` (C, K).
 
 
@@ -298,10 +298,10 @@ def my_skip_backward(dout, dnext, maps, weight):
 grader.grade("skip_backward", my_skip_backward)
 
 # %% [markdown]
-# ### Backward of the five ways
+# ### Backward passes of the five layers
 #
-# All five ways are linear in `z`, so each backward pass multiplies by a transposed matrix (lesson 05). It reads where
-# the forward pass wrote, with the same weights. Here are the five gradients for the same `dout`:
+# All five ways are linear in `z`, so each backward pass multiplies by a transposed matrix (lesson 05). The backward
+# pass reads where the forward pass wrote, with the same weights. Here are the five gradients for the same `dout`:
 
 # %%
 dout_small = np.array([[1.0, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]])
@@ -313,10 +313,10 @@ for name, dz in dzs.items():
 figures.show_arrays([("dout", dout_small), *((name, dz.round(1)) for name, dz in dzs.items())])
 
 # %% [markdown]
-# What to see: *indices* reads four numbers of `dout` at the maxima, *fixed* reads four at the corners. *Replication*
-# sums each window: four copies are four paths to the loss. *Bilinear* also sums, with weights that extend beyond the
-# window. The assertion in the loop tests the adjoint law of lesson 02, $\langle \text{dz}, z\rangle = \langle
-# \text{dout}, \text{out} \rangle$; it holds for all five.
+# What to see: *indices* reads the four numbers of `dout` at the maxima, and *fixed* reads the four at the corners.
+# *Replication* sums each window: four copies are four paths to the loss. *Bilinear* also sums, with weights that extend
+# beyond the window. The assertion in the loop tests the adjoint law of lesson 02, $\langle \text{dz}, z\rangle =
+# \langle \text{dout}, \text{out} \rangle$; it holds for all five.
 
 # %%
 figures.show_source(upsample.upsample_nearest2d_backward_numpy)
@@ -407,8 +407,8 @@ for name, (across, below) in sizes.items():
     assert 0.1 < across / below < 10
 
 # %% [markdown]
-# Both gradients are of the same order of magnitude. A skip connection therefore not only carries maps forward. It is
-# also a second, shorter path for the gradient, past the bottleneck.
+# Both gradients are of the same order of magnitude. A skip connection therefore not only carries maps forward but is
+# also a second, shorter path for the gradient.
 #
 # ## The study
 #
@@ -478,7 +478,7 @@ print(f"and by more than the noise in {np.mean(single > 1):.0%}; with one seed t
 assert apart.mean() < 0.05
 
 # %% [markdown]
-# The rule is strict. It rarely finds a difference where there is none, and it calls small true differences ties. A tie
+# The rule is strict: it rarely finds a difference where there is none, and it calls small true differences ties. A tie
 # means "not told apart by these runs", not "equal". The last two printed lines describe a table with one seed for each
 # network, such as the paper's.
 #
@@ -632,7 +632,7 @@ print(f"{'spread':39} {' '.join(f'{spread[score]:7.2f}' for score in spread)}")
 # The class weights have nothing to do with decoders, yet they change the scores. Compare these differences with those
 # between decoders above. A comparison of decoders is valid *for one loss* only.
 #
-# ## Train two yourself
+# ## Train two networks yourself
 #
 # Train the networks of the first two rows, bilinear interpolation and SegNet-Basic, at an eighth of their width, on
 # drawn streets of 48x64 pixels, with three seeds each. First guess which is better, by how much, and how much the
@@ -670,16 +670,16 @@ figures.show_strip_plot(mine, ties=spread_of)
 
 # %% [markdown]
 # How to read this: "single runs" is the range of differences that could have been published with one seed each. If the
-# ends of the range have different signs, one seed could have shown either result. So short a training of so small
-# networks says little about decoders. It shows how far apart two trainings of *one* network are, which must be known
-# before any comparison.
+# ends of the range have different signs, one seed could have shown either result. So short a training of such small
+# networks says little about decoders. The experiment shows how far apart two trainings of *one* network are, which must
+# be known before any comparison.
 #
 # ## What Table 1 does and does not compare
 #
 # Table 1 is a careful comparison, with one encoder, one recipe and one data set. Still, its rows differ in more than
 # their names say.
 #
-# 1. **Parameter counts differ.** `basic` has 1.4 million parameters, `bilinear-interpolation` 0.6 million.
+# 1. **Parameter counts differ.** `basic` has 1.4 million parameters, and `bilinear-interpolation` has 0.6 million.
 #    `replication` and `fixed-index` are as large as `basic` but use no indices. They would be a fairer comparison, but
 #    the table has no row for them.
 # 2. **Widths differ.** Where maps are reduced, the whole decoder has 11 channels. The paper's text also leaves some
@@ -726,4 +726,4 @@ for s in voids:
 # * A tie does not mean that two networks are equal, and a table with one seed per network cannot show its ties.
 # * The rows of a comparison may differ in parameters and width as well as in the decoder.
 #
-# Lesson 12 lets the network itself estimate how uncertain it is.
+# In lesson 12 the network itself estimates its uncertainty.

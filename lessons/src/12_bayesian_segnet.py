@@ -110,8 +110,8 @@ ts.gradcheck.check_op("dropout")
 # %% [markdown]
 # ### Exercise 1: dropout's backward pass
 #
-# Write `my_dropout_backward(dout, mask, rate)`. `dout` and `mask` have the same shape, which may be any shape; `mask`
-# is True where `x` was kept. Return `dx`, which also has this shape.
+# Write `my_dropout_backward(dout, mask, rate)`. `dout` and `mask` have the same shape, with any number of axes; `mask`
+# is True where `x` was kept. Return `dx`.
 
 
 # %%
@@ -206,11 +206,11 @@ assert one_pass.max() > probs.mean(0).max()
 # average, in which each mask selects a set of weights.
 
 # %% [markdown]
-# ## Where dropout goes
+# ## Where dropout is used
 #
-# Dropout at every layer trains badly. Kendall et al. found that dropout at every layer regularises too strongly. They
-# used it in the deepest stages only: after pools of the encoder and at the ends of decoder stages. The library's two
-# Bayesian networks follow the authors' files:
+# Kendall et al. found that dropout at every layer regularises too strongly. They used dropout in the deepest stages
+# only: after pools of the encoder and at the ends of decoder stages. The library's two Bayesian networks follow the
+# authors' files:
 
 # %%
 for name in ("bayesian-basic", "bayesian-vgg16"):
@@ -299,13 +299,13 @@ print(f"the mean of squared distances: {np.sum(samples.var(0) < 0)}")
 #
 # Write $d = x_t - \bar x_{t-1}$; then $\bar x_t - \bar x_{t-1} = d/t$. When the mean moves by $d/t$, the $t - 1$ old
 # squared distances grow by $(t-1)(d/t)^2$ in total, because the distances sum to 0. The new sample adds $(x_t - \bar
-# x_t)^2 = (d - d/t)^2 = d^2 (t-1)^2 / t^2$. The sum of both is
+# x_t)^2 = (d - d/t)^2 = d^2 (t-1)^2 / t^2$. The sum of both changes is
 #
 # $$S_t - S_{t-1} = \frac{(t-1)\,d^2}{t^2} + \frac{(t-1)^2 d^2}{t^2} = d^2\,\frac{t - 1}{t}
 # = (x_t - \bar x_{t-1})(x_t - \bar x_t) .$$
 #
-# The first factor is the distance from the mean before the update, the second is the distance after the update. No
-# squares of large numbers are subtracted.
+# The first factor is the distance from the mean before the update, and the second is the distance after it. No squares
+# of large numbers are subtracted.
 
 # %%
 figures.show_source(_sample)
@@ -353,8 +353,9 @@ figures.overlays_figure([(street.image, street.labels, labels, street.name)], pa
 
 # %% [markdown]
 # What to see: the uncertainty is high where the samples differ, along the borders of things and within some of them.
-# Compare it with the errors, in red. Some errors have a low uncertainty, and some right pixels a high one. The rest of
-# the lesson measures how well the uncertainty indicates errors. First, evaluate all validation pictures:
+# Compare the uncertainty with the errors, which are red. Some errors have a low uncertainty, and some right pixels a
+# high one. The rest of the lesson measures how well the uncertainty indicates errors. First, evaluate all validation
+# pictures:
 
 
 # %%
@@ -440,7 +441,7 @@ print(f"{pixels[1].sum():,} wrong pixels, {(~pixels[1]).sum():,} right ones: AUR
 # ### Exercise 3: AUROC
 #
 # Write `my_auroc(values, positive)`. `values` and `positive` have the shape (n,); `positive` is a boolean array with at
-# least one True and one False. Return a number. There are few pixels, so you may compare all pairs.
+# least one True and one False. Return the AUROC. The arrays are small, so you may compare all pairs.
 
 
 # %%
@@ -555,7 +556,7 @@ figures.show_heat(uncertainty_of_ball, "uncertainty", image=changed)
 #
 # ## How many samples?
 #
-# The mean of $T$ samples is itself random. Its variance is $s/T$, so its standard deviation falls as $1/\sqrt T$: four
+# The mean of $T$ samples is itself random, with the variance $s/T$. Its standard deviation falls as $1/\sqrt T$: four
 # times as many samples halve the noise.
 
 # %%
@@ -643,7 +644,7 @@ for name, network in (("with dropout", model), ("without dropout", other)):
 # written, sampling scored somewhat better with the statistics that were collected with dropout, and the single pass did
 # equally well with both. The network was more robust than the table of variances suggests.
 #
-# ## What it costs
+# ## The cost of sampling
 
 # %%
 times = {}
@@ -661,7 +662,7 @@ print(f"{work[first:].sum() / work.sum():.0%} of the multiplications come after 
 
 # %% [markdown]
 # All layers before the first dropout give the same result in all samples, so `Network.samples` computes them once. The
-# other layers are computed for each sample. This saves little, because most of the work is in the decoder's last
+# other layers are computed for each sample. This reuse saves little, because most of the work is in the decoder's last
 # stages, at full size.
 #
 # ## What to remember

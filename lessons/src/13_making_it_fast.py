@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 13 Making it fast
 #
-# **The question.** A convolution is seven nested loops. Written as loops in Python, one layer takes many thousand times
-# as long as in the library. Where does this factor come from, and what limits it?
+# **The question.** A convolution is seven nested loops. In plain Python, one layer takes many thousand times as long as
+# in the library. Where does this factor come from, and what limits it?
 #
 # **At the end** you can explain six steps from seven loops to the library's speed, and derive Winograd's F(2, 3) by
 # hand. You have measured the roofline of your own machine. You can avoid four mistakes in timing and one in using
@@ -51,7 +51,7 @@ figures.show_kernel(x_small, w_small, at=(1, 2))
 #
 # $$H \cdot W \cdot K^2 \cdot C \cdot F \quad\text{multiply-adds}$$
 #
-# The rungs of the ladder below all do this work. They compute the same layer, with 64 input and 64 output channels:
+# All rungs of the ladder below compute the same layer, with 64 input and 64 output channels:
 
 # %% tags=["parameters"] fast="H, W, ROUNDS = 24, 32, 3"
 H, W, ROUNDS = 60, 80, 5  # height and width of the picture (even numbers), runs per rung
@@ -289,7 +289,7 @@ assert np.array_equal(out_0, out_16)
 #
 # ## Rung 5: the register tile
 #
-# What limits rung 4? For each product it loads `row[f]` and `pixel[f]`, and stores `pixel[f]` again: three memory
+# What limits rung 4? For each product rung 4 loads `row[f]` and `pixel[f]`, and stores `pixel[f]` again: three memory
 # accesses for one multiply-add. A processor can start about two multiply-adds per cycle, and about two loads. The loads
 # alone therefore limit rung 4 to half of the possible rate. In addition, a value stored in `pixel[f]` is loaded again
 # for the next $c$, and this load has to wait for the store.
@@ -317,9 +317,9 @@ assert gemm_microkernel.ROWS == 6
 
 # %% [markdown]
 # A single sum, $R = V = 1$, has 0.5 multiply-adds per load. The library's tile of 6 rows and 4 vectors has 2.4. Since
-# this is more than one, its speed is limited by arithmetic and not by loads. A tile of 5 x 5 would have slightly more,
-# but SegNet's channel counts are mostly powers of two, and 4 vectors divide them evenly. With 16 registers, 4 x 3 would
-# have more than the library's 6 x 2, but 3 vectors of 8 numbers do not divide 64 channels.
+# this is more than one, the tile's speed is limited by arithmetic and not by loads. A tile of 5 x 5 would have slightly
+# more, but SegNet's channel counts are mostly powers of two, and 4 vectors divide them evenly. With 16 registers, 4 x 3
+# would have more than the library's 6 x 2, but 3 vectors of 8 numbers do not divide 64 channels.
 #
 # There is a second reason for many sums. The result of a multiply-add is available after about four cycles. With two
 # starts per cycle, eight multiply-adds must be in progress at any time, and none may wait for another. A single sum
@@ -384,9 +384,9 @@ print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f
 #
 # ## Rung 6: fewer products
 #
-# The tile multiplies nearly as fast as the machine can. A faster convolution needs fewer multiplications, which is
-# surprisingly possible. Toom and Cook found the method for integers of many digits, and Winograd for filters. Lavin and
-# Gray (2015) applied it to convolutional networks.
+# The tile multiplies nearly as fast as the machine can. Surprisingly, a convolution can be computed with fewer
+# multiplications. Toom and Cook found the method for integers of many digits, and Winograd for filters. Lavin and Gray
+# (2015) applied it to convolutional networks.
 #
 # In one dimension, a kernel $g$ of 3 numbers slides over 4 numbers $d$ and gives 2 outputs. The definition has 6
 # products:
@@ -606,8 +606,8 @@ for h, w in ((360, 480), (45, 60), (23, 30), (12, 15)):
 # produce C numbers for the input and process F numbers for the output, while there are $C \cdot F$ products. The
 # transforms' share of the work therefore falls as the layers get wider. The library chooses the algorithm from the
 # shapes alone, by estimated costs (`ops/engine/cost_model.py`). A cost is a time, expressed as the number of
-# multiply-adds that would take as long. It includes vectors that are only partly filled and the start of the kernels.
-# For narrow layers the cost is therefore far higher than the number of products:
+# multiply-adds that would take as long. The cost includes partly filled vectors and the start of the kernels. For
+# narrow layers the cost is therefore far higher than the number of products:
 
 # %%
 print("channels   direct   Winograd   chosen      (estimated cost in millions of multiply-adds)")
@@ -617,8 +617,8 @@ for channels in (3, 8, 16, 32, 64, 128):
     print(f"{channels:8} {estimated['direct'] / 1e6:8.1f} {estimated['winograd_f4x3'] / 1e6:10.1f}   {chosen}")
 
 # %% [markdown]
-# The choice never depends on measured times. Such a choice could differ from run to run, and with it the rounding of
-# the results.
+# The choice never depends on measured times. Such a choice could change from run to run and thereby change the rounding
+# of the results.
 #
 # In NumPy, `my_winograd_2d` writes $V$, $M$ and all intermediate arrays to memory and reads them again. The library
 # computes all three stages for one block of tiles after another, each block small enough for the processor's cache.
@@ -683,7 +683,7 @@ figures.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
 # measured.)
 #
 # Fewer products alone are not enough: compare "6 Winograd F(2x2,3x3), NumPy" with "2 shifted products, NumPy". Rung 6
-# needs 16 products instead of 36, but its transforms write to memory and read it again.
+# needs 16 products instead of 36, but its transforms write arrays to memory and read them again.
 
 # %% [markdown]
 # ## The price of fewer products: rounding
@@ -705,10 +705,10 @@ for K, channels in ((3, 16), (3, 64), (3, 348), (7, 64)):
     assert off_by[2] > off_by[1]
 
 # %% [markdown]
-# What to see: Winograd's errors are larger than those of direct sums, and the last column shows the ratio. From row to
-# row of the 3x3 kernels the sums have more products and round more, in whichever way they are added. To see the effect
-# of the kernel size, compare the last two rows. They have nearly the same number of products per output, but a 7x7
-# kernel is split into pieces of 4x4, with seven points instead of six.
+# What to see: Winograd's errors are larger than those of direct sums, and the last column shows the ratio. In the rows
+# of 3x3 kernels, sums of more products have larger rounding errors, however they are added. To see the effect of the
+# kernel size, compare the last two rows. They have nearly the same number of products per output, but a 7x7 kernel is
+# split into pieces of 4x4, with seven points instead of six.
 #
 # The large numbers come from points such as $2$ and $-2$, which are raised to high powers. The larger the tile, the
 # more points it needs. The next cells test this in one dimension, with matrices for any number m of outputs:
@@ -907,11 +907,10 @@ figures.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(1
 # that is loaded is used hundreds of times. Batch norm, ReLU and pooling are on the left, where the slope is the lower
 # roof.
 #
-# A roof says what an op cannot exceed, not what slows it down. The bytes are the *minimum* traffic: each array is read
-# or written once. An op far below the slope does more work or moves more bytes. Batch norm reads its array several
-# times, for the mean, the variance and the result, and again in the backward pass. Cross-entropy computes an
-# exponential for each number. A dot above the slope is also possible: an op whose arrays fit into the cache does not
-# wait for memory.
+# A roof shows how fast an op can be, not what slows it down. The bytes are the *minimum* traffic: each array is read or
+# written once. An op far below the slope does more work or moves more bytes. Batch norm reads its array several times,
+# for the mean, the variance and the result, and again in the backward pass. Cross-entropy computes an exponential for
+# each number. A dot above the slope is also possible: an op whose arrays fit into the cache does not wait for memory.
 #
 # ### Why batch norm and ReLU are fused
 #
@@ -972,7 +971,7 @@ figures.show_plot(curve, title="A copy, by the size of its source", x="k, for 2^
 # What to see: find where the curve is highest, and how far it has fallen at the right, where source and target together
 # no longer fit into any cache. At the far left the call itself takes part of the time. An op that is timed repeatedly
 # on one array that fits into the cache shows the high speed. In a network, where other layers use the cache in between,
-# it is slower. Always time an op at the size at which it is used.
+# the same op is slower. Always time an op at the size at which it is used.
 #
 # **Trap 5: changing load.** Processors slow down when they are hot and when other programs run. The next cell times the
 # same function under two names: first all runs of `a`, then all runs of `b`, and then both in turns:
@@ -1032,7 +1031,7 @@ else:
 # * Winograd's method evaluates polynomials, multiplies the values, and interpolates. F(2, 3) needs 4 products instead
 #   of 6, and F(4x4, 3x3) needs 36 instead of 144. The price is larger rounding errors.
 # * The roofline shows the highest possible speed of an op. Left of the ridge, memory traffic sets the limit, and fusing
-#   ops reduces it.
+#   ops reduces the traffic.
 # * Two threads must never write to the same output: a shared `+=` silently loses counts. A fixed partition of sums
 #   gives the same bits with any number of threads.
 # * For a fair comparison, run each version once untimed, use its result, take turns, report medians, and use realistic

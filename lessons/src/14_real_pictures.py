@@ -2,8 +2,7 @@
 # # 14 Real pictures, real weights
 #
 # **The question.** The networks of the previous lessons were trained and used on drawn streets. What does it take to
-# work with pictures of your own? They come in files of all kinds and sizes and may look different from all training
-# pictures, and weights may come from others.
+# work with pictures of your own, and with weights that others trained?
 #
 # **At the end** you can check a folder of data, resize a label map without inventing classes, predict a picture of any
 # size, fold batch norm into a convolution, and read a file of weights without executing it. You have also measured how
@@ -220,7 +219,7 @@ for field in [*fields.split(), "color_jitter", "mirror", "test_scales", "statist
 # The left recipe reduces pictures to an area of at most 120x160. Small pictures are cheap, so training can show each of
 # them many times, each time with other flips, scaling and jitter. Predictions are averaged over the picture, its mirror
 # image (`mirror`) and three sizes (`test_scales`). A training with this recipe takes minutes to hours, so it is not
-# part of this lesson. To start one, run `tinysegnet train --data DIR`.
+# part of this lesson. The command is `tinysegnet train --data DIR`.
 #
 # ## A picture of any size
 #
@@ -242,8 +241,9 @@ figures.show_plot({"mIoU": ([h for h, _ in sizes], list(scores.values()))}, titl
 assert scores[96, 128] > max(scores[24, 32], scores[360, 480])
 
 # %% [markdown]
-# What to see: the curve has a peak. If the picture is too small, poles vanish. If it is too large, a car is larger than
-# any car in training, and larger than the receptive field (lesson 07). The best size is near the training size.
+# What to see: the curve has a peak. If the picture is too small, poles vanish. If the picture is too large, a car is
+# larger than any car in training, and larger than the receptive field (lesson 07). The best size is near the training
+# size.
 #
 # `predict` therefore scales the picture to the *area* of the training pictures and keeps its aspect ratio. It scales
 # the logits back to the original size before it chooses the largest logit. For a picture $(H, W)$ and training pictures
@@ -381,8 +381,8 @@ figures.show_arrays([(name, b[0, :, :, 0]) for name, b in pictures])
 # outside. SegNet's order, convolution first, does not have this problem.
 #
 # **Folding too early.** The folded network uses the running statistics that the network had when it was folded.
-# Training changes them, so fold at the end. A network whose statistics were never set (mean 0 and variance 1) folds
-# without an error but predicts nonsense:
+# Training changes these statistics, so fold after training. A network whose statistics were never set (mean 0 and
+# variance 1) folds without an error but predicts nonsense:
 
 # %%
 tests = ts.data.InMemory(ToyScenes(TESTS, seed=18))
@@ -466,9 +466,9 @@ opened = pickle.loads(trap.read_bytes())
 pickletools.dis(trap.read_bytes())
 
 # %% [markdown]
-# The library has its own reader. It supports the instructions that make strings, numbers, tuples and dicts. It imports
-# no function that a file names. Instead it has its own versions of the five functions that PyTorch writes for tensors,
-# and it refuses a file that calls any other function.
+# The library's own reader supports the instructions that make strings, numbers, tuples and dicts, and imports no
+# function that a file names. Instead the reader has its own versions of the five functions that PyTorch writes for
+# tensors, and it refuses a file that calls any other function.
 
 # %%
 figures.show_source(torch_pickle._Machine.call)
@@ -482,7 +482,7 @@ except ts.errors.CheckpointError as error:
 
 # %% [markdown]
 # The library's own checkpoints are *safetensors* files: a JSON header with names, shapes and positions, followed by the
-# numbers. They contain nothing that can be executed.
+# numbers. Such files contain nothing that can be executed.
 #
 # ### Write a `.pth` file by hand
 #
@@ -573,7 +573,7 @@ assert max(fed["unit"], fed["caffe"]) < fed["scaled"] - 0.1
 
 # %% [markdown]
 # "imagenet" happens to be close to "scaled", as the pixel above shows, and lowers the score little. This case is
-# dangerous: the result is slightly worse, so the mistake may never be noticed. The other two lower the score
+# dangerous: the result is slightly worse, so the mistake may never be noticed. "unit" and "caffe" lower the score
 # drastically.
 #
 # For this reason the library stores the preprocessing with a network, and refuses an encoder that expects another. If
@@ -678,7 +678,7 @@ figures.overlays_figure(rows, palette)
 
 # %% [markdown]
 # What to see: to us all five pictures show the same street, and we would label them alike. The light in the training
-# streets varies less than this, and all training pictures are in focus. Nothing in the training taught the network that
+# streets varies less than here, and all training pictures are in focus. Nothing in the training taught the network that
 # these changes do not matter, and it gives no warning (lesson 12 measures uncertainty).
 #
 # How does the network do on real streets? If you have CamVid, the next cell uses its pictures; otherwise it uses drawn
@@ -748,7 +748,7 @@ temporary.cleanup()
 # * A network works best at the scale of its training. Scale the picture to the training size, and scale the logits
 #   back.
 # * Batch norm after a convolution can be folded into it: $w' = s\,w$, $b' = \beta + s\,(b - \mu)$. Batch norm before a
-#   convolution cannot, because of the padding.
+#   convolution cannot be folded, because of the padding.
 # * Storing weights in float16 halves the size of a file and hardly changes the predictions.
 # * A pickle is a program. Read files from strangers with a reader that executes nothing.
 # * Weights belong to a preprocessing. With another preprocessing the results are worse, without any error.
