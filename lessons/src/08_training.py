@@ -33,8 +33,8 @@ ts.runtime.set_threads(1)  # the arrays of this lesson are too small to gain fro
 # %% [markdown]
 # ## A valley of two numbers
 #
-# A network has a hundred thousand parameters or more. Begin with two parameters, $a$ and $b$, and a loss shaped like a
-# long valley:
+# A network has a hundred thousand parameters or more. Begin with two, $a$ and $b$, and a loss shaped like a long
+# valley:
 #
 # $$J(a, b) = \tfrac12\big(\lambda_1 a^2 + \lambda_2 b^2\big), \qquad \lambda_1 = 1,\ \lambda_2 = 25, \qquad
 # \frac{\partial J}{\partial a} = \lambda_1 a, \quad \frac{\partial J}{\partial b} = \lambda_2 b .$$
@@ -44,8 +44,7 @@ ts.runtime.set_threads(1)  # the arrays of this lesson are too small to gain fro
 #
 # $$w \leftarrow w - \eta\, g .$$
 #
-# The library's optimizers need two things from a model: its parameters and its gradients, by name. The class below
-# offers both for our two numbers.
+# The library's optimizers need a model's parameters and gradients by name. The class below offers both.
 
 # %%
 curvatures = np.array([1.0, 25.0])
@@ -107,13 +106,12 @@ for rate, path in zip(rates.values(), plain.values(), strict=True):
     print(f"{rate:<8} {1 - rate:14.3f} {1 - rate * 25:16.3f} {first:16.1f} {last:18.3f}")
 
 # %% [markdown]
-# The assertion checks the formula. A network's loss is not a simple bowl, but near any point it has steep and flat
-# directions, and the ratio of their curvatures is usually far larger than 25.
+# A network's loss is not a simple bowl, but near any point it has steep and flat directions, and the ratio of their
+# curvatures is usually far larger than 25.
 #
 # ## Momentum
 #
-# Let the parameters move like a heavy ball. A *velocity* $v$ accumulates gradients, and friction $\mu$ makes it forget
-# them:
+# Let the parameters move like a heavy ball. A *velocity* $v$ accumulates gradients, and friction $\mu$ slows it down:
 #
 # $$v \leftarrow \mu\, v + g, \qquad w \leftarrow w - \eta\, v .$$
 #
@@ -165,8 +163,8 @@ grader.grade("sgd_step", my_sgd_step)
 #
 # Caffe, the framework that the paper's authors used, puts the rate inside the velocity: $v \leftarrow \mu v + \eta g$,
 # then $w \leftarrow w - v$. PyTorch and this library put it outside. At a constant rate both give the same steps,
-# because Caffe's velocity is $\eta$ times PyTorch's. Now let the rate fall to a tenth at step 30, with a gradient of 1
-# throughout.
+# because Caffe's velocity is $\eta$ times PyTorch's. Now let the rate fall to a tenth at step 30, with a constant
+# gradient of 1.
 
 
 # %%
@@ -204,8 +202,8 @@ figures.show_source(optim._sgd_numpy)
 # ## Adam
 #
 # A single rate for all parameters suits a valley with two curvatures poorly. Adam (Kingma and Ba 2015) keeps two
-# running means for each parameter, one of the gradient and one of its square. Adam divides the first mean by the square
-# root of the second:
+# running means for each parameter, one of the gradient and one of its square. It divides the first mean by the root of
+# the second:
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad s \leftarrow \beta_2 s + (1 - \beta_2)\, g^2, \qquad
 # w \leftarrow w - \eta\, \frac{\hat m}{\sqrt{\hat s} + \epsilon} .$$
@@ -232,8 +230,7 @@ for t in range(1, 1001):
 # %% [markdown]
 # The correct ratio is 1. Without correction $m$ is too small, which shortens the step, and $s$ is too small, which
 # lengthens it. The second effect is stronger: at first the ratio is $0.1 / \sqrt{0.001} = 3.2$. The ratio rises for
-# some ten steps while $m$ approaches $g$, and then falls slowly, because $s$ needs about a thousand steps to approach
-# $g^2$.
+# some ten steps while $m$ approaches $g$, and then falls slowly, because $s$ needs a thousand steps to approach $g^2$.
 #
 # At the first step $\hat m / \sqrt{\hat s} = g / |g|$. Whatever the size of the gradient, the length of the step is
 # $\eta$, apart from the small $\epsilon = 10^{-8}$ that keeps a gradient of 0 from becoming 0/0:
@@ -319,8 +316,7 @@ assert heights["momentum 0.5, rate 0.1"][60] < heights["plain, rate 0.07"][60] /
 # tolerates a rate above 0.08. Its first jump is wider, but then it advances faster, and after 60 steps its loss is far
 # lower. The momentum must fit the valley: 0.9 is too much for this one and ends behind plain descent. Adam begins along
 # the diagonal, because at first it takes equal steps in both directions, whatever their slopes. On this valley, at this
-# rate, Adam is no faster than plain descent. It also needs more memory: two numbers per parameter, where momentum needs
-# one.
+# rate, Adam is no faster than plain descent. It also needs twice as much memory as momentum: two numbers per parameter.
 #
 # ## Schedules
 #
@@ -337,8 +333,8 @@ figures.show_plot(factors, title="Factor of the learning rate", x="step")
 # %% [markdown]
 # `constant` is the paper's schedule. `step` falls to a tenth after half of the training and to a hundredth after three
 # quarters. `poly` is $(1 - t/T)^{0.9}$. `one_cycle` begins at 4 percent, rises along half a cosine over the first 30
-# percent of the steps and falls along another half. The next cell sends 300 balls through our valley, with noise added
-# to each gradient, and compares three of the schedules:
+# percent of the steps and falls along another half. The next cell sends 300 balls through our valley, with noisy
+# gradients, and compares three schedules:
 
 
 # %%
@@ -367,13 +363,13 @@ figures.show_plot(runs, title="Mean J, noisy gradients", x="step", log="y")
 # ## Where to begin: the first weights
 #
 # If all weights were 0, all channels would stay identical for ever. For this reason weights are drawn at random. How
-# large should they be? Each number of a convolution's output is a sum of $n = K \cdot K \cdot C$ products, where $n$ is
-# called the *fan-in*:
+# large should they be? Each output number of a convolution is a sum of $n = K \cdot K \cdot C$ products ($n$ is the
+# *fan-in*):
 #
 # $$z = \sum_{k=1}^{n} w_k x_k, \qquad w_k \text{ independent, mean } 0, \text{ variance } \sigma^2 .$$
 #
-# The weights do not depend on the inputs, and products of different weights have mean 0. Only the squares contribute to
-# the mean of $z^2$:
+# The weights do not depend on the inputs, and products of different weights have mean 0. Only squares contribute to
+# $E[z^2]$:
 #
 # $$E[z^2] = \sum_k E[w_k^2]\, E[x_k^2] = n\, \sigma^2\, E[x^2] .$$
 #
@@ -392,7 +388,7 @@ figures.show_source(layer_base.he_normal)
 # %% [markdown]
 # Now send random numbers through 26 layers, as many as SegNet has convolutions. Initialise the weights with this
 # standard deviation, with a tenth of it and with three times as much. The kernels are 1x1, so that no padding with
-# zeros is involved. Such a convolution is a matrix product at each pixel.
+# zeros is involved.
 
 
 # %%
@@ -450,8 +446,8 @@ grader.grade("he_std", my_he_std)
 # Before you train for an hour, take two pictures and train on them alone. A network with a hundred thousand parameters
 # can memorise 6144 pixels. If the loss does not come near 0 in some sixty steps, something is wrong with the code, the
 # data or a setting. The first run on a machine compiles the library's loops, which may take a minute or more. After
-# that the test takes a few seconds at most. The function below is a complete training loop. (The pictures themselves
-# are not trained, so `input_gradient=False` skips the gradient with respect to them.)
+# that the test takes a few seconds at most. The function below is a complete training loop. (`input_gradient=False`
+# skips the gradient with respect to the pictures.)
 
 # %% tags=["parameters"] fast="STEPS = 4"
 STEPS = 60  # on two pictures
@@ -540,9 +536,8 @@ for name, values in sorted(tests.items(), key=lambda test: test[1][-1]):
 #   it, after all flips and crops.
 # * **Encoder frozen** does no harm here. The loss even ended lower, also with other seeds. Random features are good
 #   enough to tell the pixels of two pictures apart. This does not show that random features suit new pictures.
-# * **Backward wrong** is several times slower, but the network learns. A wrong gradient still mostly points downhill.
-#   The curve suggests nothing worse than a rate that is a bit too small. A gradient check finds the bug, however little
-#   harm it does:
+# * **Backward wrong** is several times slower, but the network learns. A wrong gradient still mostly points downhill. A
+#   gradient check finds the bug, however little harm it does:
 
 # %%
 bug = bugs["unpool_fixed_corner"]
@@ -551,10 +546,9 @@ print("the gradient check says:", "right" if report.ok else f"wrong. {bug.senten
 assert not report.ok
 
 # %% [markdown]
-# `freeze` freezes the layers whose names begin with the given word. With a frozen encoder, the decoder and the last
-# convolution, the classifier, are trained. With a frozen decoder, the encoder and the classifier are trained. In both
-# cases batch norm uses the batch's statistics, as always in training. The experiment shows that a random encoder helps
-# and a random decoder hurts, but not why.
+# `freeze` freezes the layers whose names begin with the given word, so the last convolution, the classifier, is trained
+# in both cases. Batch norm uses the batch's statistics, as always in training. The experiment shows that a random
+# encoder helps and a random decoder hurts, but not why.
 #
 # The two-picture test is necessary but not sufficient.
 #
@@ -584,8 +578,8 @@ for rate in (float(best) * factor for factor in (0.3, 1, 3)):
     print(f"rate {rate:g}: highest {max(values := my_overfit(images, labels, rate=rate)):.2f}, last {values[-1]:.3f}")
 
 # %% [markdown]
-# Search in factors of 10 and then of 3, on few pictures and for few steps. When two rates do about equally well, choose
-# the smaller one.
+# Search in factors of 10 and then of 3, on few pictures and for few steps. Of two equally good rates, choose the
+# smaller one.
 #
 # ## Streets
 #
@@ -620,7 +614,7 @@ viz.curves_figure(result.history, {"position prior": baseline})
 # %% [markdown]
 # What to see: the loss falls. The scores on pictures that the network has never seen rise above the baseline. The
 # learning rate rises and falls. G is the share of all pixels that are right; C is the same share within each class,
-# averaged over the classes. Here are the network's predictions for three validation streets:
+# averaged over the classes. Here are three predictions:
 
 # %%
 chosen = [(s.image, s.labels, ts.predict(model, s.image, size=SIZE), s.name) for s in val.samples[:3]]
@@ -683,13 +677,11 @@ print(f"flips {'help' if gain > 0.02 else 'hurt' if gain < -0.02 else 'change li
 # %% [markdown]
 # What to see: on its training pictures the network keeps improving to the end; on other pictures it stops improving
 # early. This is *overfitting*: the network learned these streets, not streets in general. The training score alone
-# cannot reveal overfitting. A network must therefore be judged on pictures that it was not trained on. A flipped street
-# is a new street for the network, and it costs nothing. When this lesson was written, flips raised the score on other
-# pictures by 0.02 to 0.05 with each of three seeds. Flips lowered the score on the training pictures by more, which
-# also narrows the gap. A smaller gap alone is therefore no success: an untrained network has no gap. What counts is the
-# score on other pictures. The previous section's network, trained on more pictures, scores higher on them. Its rate,
-# schedule and class weights also differ, so the comparison is not clean. (The authors' model files use no flips; their
-# CamVid has 367 training pictures.)
+# cannot reveal overfitting. A network must therefore be judged on pictures that it was not trained on. When this lesson
+# was written, flips raised the score on other pictures by 0.02 to 0.05 with each of three seeds. Flips lowered the
+# score on the training pictures by more, which also narrows the gap. A smaller gap alone is therefore no success: an
+# untrained network has no gap. What counts is the score on other pictures. (The authors' model files use no flips;
+# their CamVid has 367 training pictures.)
 #
 # ## Class weights
 #
@@ -746,8 +738,7 @@ assert prints[0] == prints[1] != prints[2]
 # The training set is shuffled before each epoch, mini-batches of 12 pictures are taken in order, and each picture is
 # used once per epoch. The loss uses median-frequency class weights, and the network's weights start from He's
 # initialisation. Every 1000 steps the validation pictures are scored, and the weights with the best global accuracy are
-# kept. The model files that the authors published differ in detail. The library's recipe `paper-basic` follows the
-# files:
+# kept. The model files that the authors published differ in detail. The recipe `paper-basic` follows the files:
 
 # %%
 paper = ts.paper_recipe("paper-basic")
@@ -757,13 +748,12 @@ for name in ("optimizer", "learning_rate", "momentum", "weight_decay", "bias_rat
 
 # %% [markdown]
 # The files use 4 pictures per batch, whereas the paper's text says 12. Only the files mention a weight decay of 0.0005
-# and twice the rate for biases. `decayed` says that batch norm's parameters also decay, because the files leave Caffe's
-# default unchanged.
+# and twice the rate for biases. `decayed` says that batch norm's parameters also decay, because the files keep Caffe's
+# default.
 #
 # ## What to remember
 #
-# - The steepest direction limits plain descent's rate, $\eta < 2/\lambda$; the flattest direction determines the time
-#   it takes.
+# - The steepest direction limits plain descent's rate, $\eta < 2/\lambda$; the flattest determines the time it takes.
 # - Momentum 0.9 makes the step ten times as long where successive gradients agree, and about half as long where they
 #   alternate. Caffe puts the rate inside the velocity, so its steps shrink late when the rate falls.
 # - Adam's first step is as large as the rate, whatever the size of the gradient. Later steps are shorter where the

@@ -66,8 +66,7 @@ figures.show_arrays([(name, a[0, :, :, 0]) for name, a in back.items()])
 # What to see: the panels show the backward pass from left to right. `out[1, 2]` depends on five numbers of the unpooled
 # map, but only two of them come from the pool. The others are zeros that unpooling filled in. The gradient therefore
 # reaches two pooled numbers, two edges and four pixels. The rest of the picture does not influence `out[1, 2]`, as long
-# as the maxima stay where they are. (ReLU blocks nothing here, because a window's maximum is above 0 unless ReLU set
-# all four numbers to 0.)
+# as the maxima stay where they are.
 #
 # To check this gradient, increase and decrease each of the sixteen pixels by a small step:
 
@@ -201,8 +200,8 @@ figures.show_feature_maps(first[..., busiest], [f"filter {f}" for f in busiest],
 
 # %% [markdown]
 # What to see: there is one map per filter, as large as the picture, and white where the filter does not respond. Some
-# maps trace outlines of one direction, and some fill surfaces of one brightness or colour. No map at this stage
-# responds to whole cars or houses. The next figure shows all stages, six channels of each:
+# maps trace outlines of one direction, and some fill surfaces of one brightness or colour. The next figure shows six
+# channels of each stage:
 
 
 # %% tags=["map"]
@@ -220,8 +219,7 @@ encoder, decoder = [f"encoder{k}" for k in (1, 2, 3, 4)], [f"decoder{k}" for k i
 figures.show_gallery([("the picture", streets[0].image), *my_gallery(tensors, encoder)[1:]])
 
 # %% [markdown]
-# What to see: the maps get coarser, from 96x128 through 48x64 and 24x32 to 12x16, and each pixel stands for a larger
-# part of the picture. In the lower rows each channel responds in a few places only.
+# What to see: the maps get coarser, from 96x128 to 12x16, and each pixel stands for a larger part of the picture.
 
 # %%
 figures.show_gallery(my_gallery(tensors, decoder))
@@ -370,14 +368,13 @@ for stage in encoder:
 
 # %% [markdown]
 # The entropy is close to 2 bits. No position is clearly preferred, so fewer bits per window would not suffice. (Random
-# indices would also give 2 bits. A later section shows that the indices are *useful*, by spoiling them.)
+# indices would also give 2 bits.)
 #
 # ## Sparse, then dense
 #
 # Unpooling makes sparse maps, and the paper says that the decoder's trained filters make them dense (section 3, figure
 # 3). The next figure shows maps of the last decoder stage. The upper row is after unpooling, the lower row after
 # convolution, batch norm and ReLU. The convolution mixes the channels, so compare the rows as a whole, not map by map.
-# (The lattice of the windows remains visible.)
 
 # %%
 before, after = tensors["decoder1.unpool"][0], tensors["decoder1.relu1"][0]
@@ -387,9 +384,8 @@ scaled = [a / np.percentile(a, 99.5) for a in shown]
 figures.show_feature_maps(np.concatenate(scaled, -1), titles, columns=4)
 
 # %% [markdown]
-# Measure two properties for each decoder stage. *Density* is the share of numbers that are not 0. *Roughness* is the
-# mean absolute difference of two neighbours, divided by the mean absolute value. Isolated points among zeros have a
-# roughness near 2, and a smooth map has a roughness near 0.
+# *Density* is the share of numbers that are not 0. *Roughness* is the mean absolute difference of two neighbours,
+# divided by the mean absolute value. Isolated points among zeros have a roughness near 2, and a smooth map near 0.
 
 # %%
 print("stage       density: unpooled, after     roughness: unpooled, after")
@@ -407,7 +403,7 @@ for stage in decoder:
 #
 # ## Logits, probabilities, labels
 #
-# The classifier returns eleven maps of logits, one per class. Orange is positive, blue is negative:
+# The classifier returns eleven maps of logits. Orange is positive, blue is negative:
 
 # %%
 figures.show_feature_maps(logits[0], CAMVID.names, columns=6)
@@ -531,7 +527,7 @@ figures.show_gallery(shown, columns=6, width=7)
 # At test time batch norm uses running statistics, the means and variances collected in training (lesson 04). These
 # statistics fit as long as the pictures resemble the training pictures. The next cell compares the test streets with
 # the same streets at 40 % of their brightness. How far is a channel's mean from the running mean, in running standard
-# deviations? What is the ratio of the channel's variance to the running variance? The table shows the medians over the
+# deviations? What is the ratio of the channel's variance to the running variance? The table shows medians over
 # channels:
 
 # %%
@@ -625,7 +621,7 @@ figures.show_gallery([*sizes, ("the picture", streets[0].image)], columns=5)
 # %% [markdown]
 # What to see: at the classifier the gradient lies along the outlines, where the mistakes are. The backward pass of each
 # convolution spreads the gradient by a kernel's width. Unpooling's backward pass reads one position in four and gives a
-# coarser map. Pooling's backward pass writes to one position in four of a finer map. (Every panel has its own scale.)
+# coarser map. Pooling's backward pass writes to one position in four of a finer map.
 #
 # ## Does the gradient vanish?
 #
@@ -737,9 +733,8 @@ print(f"best after {STEPS} steps: rate {best}, with a median ratio of {np.median
 assert best == 0.3
 
 # %% [markdown]
-# What to see: with the best of the three rates the ratio is around a hundredth, and no step's ratio comes near 1.
-# (Three rates this far apart do not locate the best rate; they show what too small and too large look like.) With a
-# ratio far below a hundredth, weights hardly move. With a ratio near 1, each step discards the direction that all
+# What to see: with the best of the three rates the ratio is around a hundredth, and no step's ratio comes near 1. With
+# a ratio far below a hundredth, weights hardly move. With a ratio near 1, each step discards the direction that all
 # previous steps had found: look at the *largest* ratio and at the first steps. After such steps the weights have grown,
 # and the same rate gives small ratios, because the step is divided by the size of the weights. The median and the last
 # ratio then look healthy, but the damage is done. For long trainings a common rule of thumb is a ratio of $10^{-3}$
@@ -836,8 +831,7 @@ figures.show_receptive_field(streets[0].image, net, "classifier", at, channel=k)
 
 # %% [markdown]
 # What to see: on the left is the receptive field, all that the pixel *can* depend on (lesson 07). On the right are the
-# pixels where the gradient is not 0. The title gives the size of the dashed square, which contains half of the
-# gradient.
+# pixels where the gradient is not 0. The dashed square contains half of the gradient.
 #
 # ### Check the gradient
 #
@@ -896,17 +890,15 @@ for place, slope in zip(places, slopes, strict=True):
 assert not np.allclose([broken[place] for place in places], slopes, rtol=1e-4)
 
 # %% [markdown]
-# A saliency map from the broken backward pass would still look plausible. Pictures of gradients prove nothing; a check
-# by finite differences does.
+# A saliency map from the broken backward pass would still look plausible. Only a check by finite differences proves a
+# gradient right.
 #
 # ### Exercise 3
 #
 # Write `my_saliency(x, weight1, weight2, at, k)` for a network of two convolutions with a ReLU between them.
 #
-# * `x` is (1, H, W, C), `weight1` is (3, 3, C, F), `weight2` is (3, 3, F, K), `at` is (row, column), and `k` is a
-#   class.
-# * Return an array (H, W): the absolute gradient of logit k at that pixel with respect to `x`, summed over the C
-#   channels.
+# * `x` is (1, H, W, C), `weight1` is (3, 3, C, F), `weight2` is (3, 3, F, K), `at` is (row, column), `k` is a class.
+# * Return an array (H, W): the absolute gradient of logit k at that pixel with respect to `x`, summed over C.
 
 
 # %%
@@ -937,8 +929,8 @@ grader.grade("saliency", my_saliency)
 #
 # Write `my_occlusion(image, score, size)`.
 #
-# * `image` (H, W, 3) is an array of floats; `score` is a function that returns a number for a picture; `size` is the
-#   side of a square.
+# * `image` (H, W, 3) is an array of floats; `score` is a function that returns a number for a picture; `size` is a
+#   square's side.
 # * The squares form a grid that starts in the upper left corner; those at the right and lower border may be cut off.
 #   Fill one square at a time with 127.5. Return an array (rows of squares, columns of squares) with the score of the
 #   picture minus the score of each covered picture.
@@ -961,8 +953,8 @@ def my_occlusion(image, score, size):
 grader.grade("occlusion", my_occlusion)
 
 # %% [markdown]
-# Apply occlusion to the logit of the pixel above. The covered pictures of one row of squares go through the network
-# together:
+# Apply occlusion to the logit of the pixel above. The network gets the covered pictures of one row of squares as a
+# batch:
 
 # %%
 lost = np.zeros((96 // SQUARE, 128 // SQUARE))
@@ -1029,8 +1021,8 @@ print("the two agree better on " + ("where to look" if sizes > signs else "the d
 # * The encoder finds what is in the picture, and the decoder adds where it is. Linear readouts measure both, relative
 #   to the ceiling of each grid.
 # * The indices of another picture spoil the label map, although all pooled numbers are right.
-# * The gradient of a good network is concentrated on few pixels. With batch norm it hardly depends on the scale of the
-#   initial weights.
+# * The gradient of a good network is concentrated on few pixels. With batch norm it hardly depends on the initial
+#   weights' scale.
 # * Watch the largest update-to-weight ratio and those of the first steps. A ratio near 1 means that the weights'
 #   direction is lost.
 # * The weights of a dead channel get no gradient; only a change of its inputs can revive it.

@@ -46,9 +46,9 @@ figures.show_arrays([("n", matrix), ("t", matrix.sum(1)[:, None]), ("p", matrix.
 
 # %% [markdown]
 # What to see: rows are true classes, and columns are predicted classes. Row 1 describes the five pixels of class 1: two
-# were predicted as class 0, three as class 1, none as class 2. Count them in the picture above. The sum of row $i$ is
-# $t_i$, the number of pixels that *are* $i$. The sum of column $j$ is $p_j$, the number of pixels that were *predicted*
-# as $j$. The diagonal contains the right predictions.
+# were predicted as class 0, three as class 1, none as class 2. The sum of row $i$ is $t_i$, the number of pixels that
+# *are* $i$. The sum of column $j$ is $p_j$, the number of pixels that were *predicted* as $j$. The diagonal contains
+# the right predictions.
 #
 # ### Read the matrix by rows and by columns
 #
@@ -61,8 +61,7 @@ figures.show_arrays([("n / row sum", by_row), ("n / column sum", by_column)], de
 
 # %% [markdown]
 # What to see: the left diagonal shows each class's *accuracy*, also called recall: 80 % of class 2 was found. The right
-# diagonal shows its *precision*: of all pixels predicted as class 1, 75 % are. Accuracy and precision answer different
-# questions. Always state how a table was divided.
+# diagonal shows its *precision*: of all pixels predicted as class 1, 75 % are. Always state how a table was divided.
 #
 # ### The library's source
 
@@ -180,7 +179,6 @@ figures.show_plot({"mIoU": (steps, [my_mIoU(step) for step in steps])},
 
 # %% [markdown]
 # What to see: the curve is a staircase. On each tread the slope is 0, and at each step one pixel changes its class.
-# (The steps are not quite vertical because only 201 points are drawn.)
 #
 # ### Mistakes that hide
 #
@@ -261,16 +259,15 @@ viz.per_class_figure(of_net, CAMVID)
 
 # %% [markdown]
 # What to see: there is one bar per class, with the best class on top, and the dashed line is the bars' mean, mIoU. A
-# mean of 11 bars says nothing about the lowest bar. If pedestrians matter to you, look at the bar for pedestrians.
+# mean of 11 bars says nothing about the lowest bar.
 #
 # ## A class that is absent
 #
 # A single picture seldom shows all classes. What is the IoU of a class that does not occur?
 #
-# * If the class is neither labelled nor predicted, IoU is 0/0. The library reports NaN and leaves the class out of the
-#   mean.
+# * If the class is neither labelled nor predicted, IoU is 0/0. The library reports NaN and leaves it out of the mean.
 # * If the class is not labelled but predicted somewhere, the union is not empty but the intersection is. IoU is 0 and
-#   counts in the mean.
+#   counts.
 #
 # Other programs treat absent classes differently. The paper's evaluation script counts them as 0, because it always
 # divides by 11. The accuracy that the authors' network prints during training counts a class as 1 if it does not occur
@@ -287,8 +284,7 @@ for way, value in (("left out", np.nanmean(IoU)), ("counted as 0", np.nan_to_num
     print(f"absent classes {way:13} mIoU {value:.3f}")
 
 # %% [markdown]
-# In a large test set all classes occur and the three values agree. This is one reason to add up first and to divide
-# last. The next section gives another reason.
+# In a large test set all classes occur and the three values agree, which is one reason to add up first and divide last.
 #
 # ## Mean over pictures, or over all pixels
 #
@@ -362,8 +358,8 @@ assert lazy.G > 0.9
 assert lazy.mIoU < 0.1
 
 # %% [markdown]
-# This network has learned nothing, but more than nine of ten of its pixels are right. Similar cases occur in street
-# scenes. For the streets above, ask "pole or not" or "sign or not", and answer "not" everywhere:
+# This network has learned nothing, but more than nine of ten of its pixels are right. For the streets above, ask "pole
+# or not" or "sign or not", and answer "not" everywhere:
 
 # %%
 for name in ("Pole", "SignSymbol", "Pedestrian"):
@@ -398,8 +394,7 @@ assert of_net.mIoU > best_baseline + 0.2
 # What to see: the baselines are above 0, position and colour together are the best of them, and the network is far
 # above all. The drawn streets are designed so that position and colour predict little. On other data baselines are
 # higher: in real street scenes, from a camera that is always mounted in the same place, the position prior finds most
-# of the road and the sky. If a network's mIoU is close to a baseline's, the network has hardly learned more than the
-# baseline.
+# of the road and the sky. If a network's mIoU is close to a baseline's, it has hardly learned more than the baseline.
 #
 # ## Outlines
 #
@@ -414,8 +409,7 @@ figures.show_arrays([("mask", mask), ("boundary", metrics.boundary_map(mask).ast
 
 # %% [markdown]
 # What to see: the boundary surrounds the set once. The boundary is not symmetric: on the left and above it lies outside
-# the set, on the right and below it lies inside, because windows extend to the right and down. This asymmetry does no
-# harm, because labels and predictions are treated alike.
+# the set, on the right and below it lies inside, because windows extend to the right and down.
 
 # %%
 figures.show_source(metrics.boundary_map)
@@ -506,7 +500,7 @@ figures.show_source(boundary._one_to_one)
 # %% [markdown]
 # Finding the largest number of pairs is a known problem, *maximum matching*. It is solved as a flow: from a source to
 # each pixel of $P$, then to the pixels of $T$ within the tolerance, then to a sink, where each edge carries at most one
-# unit. Matching takes longer than counting. Here are the times for one street and its prediction:
+# unit. Here are the times for one street and its prediction:
 
 # %%
 arguments = test[0].labels, said[0], 11, CAMVID.ignore_label
@@ -520,7 +514,7 @@ for score in (metrics.confusion_matrix, metrics.boundary_f1_by_distance, metrics
 # Write `my_boundary_f1(true, predicted, reach)`, which computes the simpler score by distance.
 #
 # * `true` and `predicted` (H, W) are two boolean boundary maps. `reach` is the tolerance in pixels; a distance of
-#   exactly `reach` counts.
+#   `reach` counts.
 # * Return F1. Precision is the share of predicted pixels that have a true pixel within reach. Recall is the share of
 #   true pixels that have a predicted pixel within reach. Return 0 if either map is empty or no pixel has a match.
 
@@ -543,8 +537,7 @@ grader.grade("boundary_f1_by_distance", my_boundary_f1)
 # %% [markdown]
 # ## BF measures what G does not
 #
-# Now make the network's predictions coarse: all pixels of a 4x4 block get the class of one of them. The result looks
-# like the prediction of a network without a decoder.
+# Now make the network's predictions coarse: all pixels of a 4x4 block get the class of one of them.
 
 
 # %%
@@ -717,12 +710,11 @@ figures.show_worst(net, test, count=3)
 #
 # * The rows of a confusion matrix are true classes, and its columns are predictions. Divided by row sums, the diagonal
 #   gives recall; divided by column sums, it gives precision.
-# * G counts pixels; C and mIoU count classes. mIoU is at most C. If one class is predicted everywhere, $G = s$ and
+# * G counts pixels; C and mIoU count classes. mIoU is at most C. If one class is predicted everywhere, $G = s$,
 #   $\mathrm{mIoU} = s/K$.
 # * Drop void pixels by their label. State whether absent classes are left out or count as 0, because papers differ.
 # * Add the matrices of all pictures first, and divide last.
-# * BF scores outlines. One-to-one matching and matching by distance give different scores; state the method and the
-#   tolerance.
+# * BF scores outlines. One-to-one matching and matching by distance give different scores; state method and tolerance.
 # * A score needs a baseline for comparison and a confidence interval. Where neighbouring frames are alike, draw whole
 #   blocks.
 # * Data that was used for choosing cannot be used for judging.

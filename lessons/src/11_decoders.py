@@ -101,8 +101,7 @@ figures.show_arrays([("channel 0", one), ("channel 1", two), ("0.5, -1: crosses"
 # and $d_1 = D_1(U(d_2;\ i_1))$, since only the picture comes before the first stage. (With a reduction, $d_5 =
 # R_4(p_4)$ is the classifier, which comes before the decoder instead of after it.) Four choices lead to ten networks:
 # how $U$ upsamples; which convolution, if any, $D_s$ contains; whether maps are added; and whether the maps and the
-# decoder have 64 channels or one for each class. The library's `Decoder` has these four settings, and one method builds
-# all networks:
+# decoder have 64 channels or one for each class. The library's `Decoder` has these four settings:
 
 # %%
 figures.show_source(decoders.Decoder.layers)
@@ -111,8 +110,7 @@ figures.show_source(decoders.Decoder.layers)
 figures.show_source(decoders.Decoder._up)
 
 # %% [markdown]
-# `SkipSource` stores the maps, and `SkipAdd` adds them at a later layer. The next cell prints the settings of each
-# network:
+# `SkipSource` stores the maps, and `SkipAdd` adds them at a later layer. The next cell prints all settings:
 
 # %%
 names = ["bilinear-interpolation", "basic", "basic-encoder-addition", "basic-single-channel-decoder", "fcn-basic",
@@ -130,8 +128,7 @@ figures.show_source(decoders.fcn_basic)
 
 # %% [markdown]
 # Lesson 07 described SegNet-Basic in other terms. Is it the same network as a `Decoder` with the settings `indices` and
-# `full`? Build both from the same seed and compare all weights. (The third argument of `InitContext` names the
-# normalisation of the input.)
+# `full`? Build both from the same seed and compare all weights.
 
 # %%
 rng = np.random.default_rng(0)
@@ -151,8 +148,7 @@ figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 #
 # ## Costs of the decoders
 #
-# `network.summary` computes the costs from shapes alone. The next table is for the paper's picture size, 360x480, at
-# full width:
+# `network.summary` computes the costs from shapes alone. The next table is for the paper's 360x480 at full width:
 
 # %%
 print(f"{'':39} numbers in kernels   crossing, MB: indices   maps   GFLOP")
@@ -178,8 +174,7 @@ for name, paper in storage.items():
     print(f"{name:39} {summaries[name].total('skip_bytes') / one_time:5.1f} times the indices   (the paper: {paper})")
 
 # %% [markdown]
-# The order is the paper's, but the factors are not: 64 maps of float32 are 16 times as large as their indices at two
-# bits. Even reduced to 11 classes, the maps are larger than the indices of all 64 channels.
+# The order is the paper's, but the factors are not: maps of float32 are 16 times as large as indices of two bits.
 #
 # ### Time
 #
@@ -212,8 +207,7 @@ for name in names:
 
 # %% [markdown]
 # How to read this: compare the ratios. The paper's times were measured on a GPU whose library had no unpooling, so
-# unpooling was slower there than necessary. The cheap networks are the same in both columns: those whose decoder has 11
-# channels or no convolution.
+# unpooling was slower there than necessary.
 #
 # ### Exercise 1: bytes that cross
 #
@@ -265,8 +259,8 @@ grader.grade("crossing_bytes", my_crossing_bytes)
 # addition copies its gradient and does not divide it. Since $W_{ck}$ is used at every pixel of every picture,
 # $\text{dW}_{ck} = \sum_{n, i, j} p_{nijc}\, \text{dout}_{nijk}$.
 #
-# In the sequence of layers the backward pass reaches the `SkipAdd` first. `SkipAdd` leaves `dout` on the tape. Later
-# the backward pass reaches the `SkipSource` with dnext, and this layer adds the two gradients:
+# The backward pass reaches the `SkipAdd` first, which leaves `dout` on the tape. Later it reaches the `SkipSource` with
+# dnext, and this layer adds the two gradients:
 
 # %%
 figures.show_source(layers.SkipAdd._backward)
@@ -443,8 +437,7 @@ for name in names:
         print(f"{name:39} not run")
 
 # %% [markdown]
-# It is tempting to sort this table and to call the first line the winner. First ask how much a network differs from
-# *itself* when it is trained again with other initial weights and another order of pictures.
+# Before you call a line the winner, ask how much a network differs from *itself* when it is trained with another seed.
 #
 # ### The spread of the seeds
 #
@@ -479,8 +472,7 @@ assert apart.mean() < 0.05
 
 # %% [markdown]
 # The rule is strict: it rarely finds a difference where there is none, and it calls small true differences ties. A tie
-# means "not told apart by these runs", not "equal". The last two printed lines describe a table with one seed for each
-# network, such as the paper's.
+# means "not told apart by these runs", not "equal".
 #
 # ### Exercise 3: a verdict with ties
 #
@@ -528,13 +520,12 @@ figures.show_strip_plot(panels, ties=ties, others=others, words=words)
 
 # %% [markdown]
 # What to see: the left panels show two costs, and the right panels show the gain. Every dot of the right panels is one
-# training run. A bar is as wide as the spread. If two bars overlap, the means differ by less than the spread, which is
-# a tie. Look for costs without a clear gain, and for gains without cost.
+# training run. A bar is as wide as the spread. If two bars overlap, the networks are tied.
 #
 # ### The paper's conclusions, one by one
 #
-# Each conclusion compares two networks. Its sign is 1 if the first network scores higher, -1 if it scores lower, and 0
-# for "about as good".
+# Each conclusion compares two networks. Its sign is 1 if the first scores higher, -1 if it scores lower, and 0 for
+# "about as good".
 
 # %%
 claims = [("bilinear interpolation loses to the next worst", "bilinear-interpolation", "fcn-basic-no-addition", -1),
@@ -635,8 +626,7 @@ print(f"{'spread':39} {' '.join(f'{spread[score]:7.2f}' for score in spread)}")
 # ## Train two networks yourself
 #
 # Train the networks of the first two rows, bilinear interpolation and SegNet-Basic, at an eighth of their width, on
-# drawn streets of 48x64 pixels, with three seeds each. First guess which is better, by how much, and how much the
-# scores of one network differ between seeds.
+# drawn streets of 48x64 pixels, with three seeds each.
 
 # %% tags=["parameters"] fast="PICTURES, TESTS, EPOCHS, SEEDS = 8, 8, 1, (0, 1)"
 PICTURES, TESTS, EPOCHS, SEEDS = 96, 32, 9, (0, 1, 2)
@@ -672,20 +662,19 @@ figures.show_strip_plot(mine, ties=spread_of)
 # How to read this: "single runs" is the range of differences that could have been published with one seed each. If the
 # ends of the range have different signs, one seed could have shown either result. So short a training of such small
 # networks says little about decoders. The experiment shows how far apart two trainings of *one* network are, which must
-# be known before any comparison.
+# be known before a comparison.
 #
 # ## What Table 1 does and does not compare
 #
-# Table 1 is a careful comparison, with one encoder, one recipe and one data set. Still, its rows differ in more than
-# their names say.
+# Table 1 is a careful comparison, with one encoder, recipe and data set. Its rows still differ in more than the
+# decoder.
 #
 # 1. **Parameter counts differ.** `basic` has 1.4 million parameters, and `bilinear-interpolation` has 0.6 million.
 #    `replication` and `fixed-index` are as large as `basic` but use no indices. They would be a fairer comparison, but
 #    the table has no row for them.
 # 2. **Widths differ.** Where maps are reduced, the whole decoder has 11 channels. The paper's text also leaves some
 #    details open. For example, the library's FCN variants have no batch norm in the decoder, because FCN has none.
-# 3. **One seed was used**, at the iteration with the highest G on the validation pictures (section 3.3), the best of
-#    many.
+# 3. **One seed was used**, with the best of many iterations by G on the validation pictures (section 3.3).
 # 4. **One loss was used at a time.** With other class weights all rows change, as above.
 # 5. **BF counts outlines of void.** The published script does not leave void out, and the study follows it. The next
 #    cell shows how much this matters for the bundled network on some drawn streets with void:
@@ -718,8 +707,7 @@ for s in voids:
 # * Decoders differ in what they get from the encoder: nothing, two bits per window, maps, or maps reduced by a 1x1
 #   convolution.
 # * Parameters, bytes that cross and time are three separate costs, and none of them determines another.
-# * The gradient of maps that are read twice is the sum of two gradients. An addition passes all of `dout` to both of
-#   its inputs.
+# * The gradient of maps that are read twice is a sum. An addition passes all of `dout` to both of its inputs.
 # * The backward pass of each way to upsample is its transpose. For replication it sums the copies, and for a fixed
 #   corner it reads the corners.
 # * Before you call one network better than another, measure the spread between seeds. A smaller difference is a tie.

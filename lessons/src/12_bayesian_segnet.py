@@ -50,8 +50,7 @@ figures.show_arrays([("x", x), "*", ("mask / (1 - rate)", mask / 0.5), "=", ("ou
 # E[\text{out}^2] = \frac{x^2\,(1 - p)}{(1 - p)^2} = \frac{x^2}{1 - p}, \qquad
 # \text{Var}[\text{out}] = E[\text{out}^2] - x^2 = x^2\,\frac{p}{1 - p} .$$
 #
-# The mean stays the same, and the mean square grows; at $p = 0.5$ it doubles. The growth of the mean square will matter
-# for batch norm.
+# The mean stays the same, and the mean square grows; at $p = 0.5$ it doubles.
 
 # %%
 rng = np.random.default_rng(0)
@@ -65,8 +64,8 @@ figures.show_arrays(panels, decimals=1)
 # What to see: the mean over the masks is `x`, and the variance is $x^2$, as the formula says for $p = 0.5$.
 #
 # Why divide during training? Earlier publications left out the division and multiplied by $1 - p$ at test time. If
-# training divides, as in Caffe, the layer can be removed at test time without any other change. This is the library's
-# definition:
+# training divides, as in Caffe, the layer can be removed at test time without any other change. The library does the
+# same:
 
 # %%
 figures.show_source(dropout.dropout_forward_numpy)
@@ -169,7 +168,7 @@ assert np.array_equal(*answers)
 # ## Every mask is another network
 #
 # A layer with dropout on $n$ numbers represents $2^n$ networks that share their weights; each mask selects one of them.
-# With four numbers you can list all networks. Take four hidden numbers, a matrix to three classes, and softmax:
+# Take four hidden numbers, a matrix to three classes, and softmax:
 
 # %%
 hidden = np.array([1.0, 2.0, 0.5, 1.5])
@@ -354,8 +353,7 @@ figures.overlays_figure([(street.image, street.labels, labels, street.name)], pa
 # %% [markdown]
 # What to see: the uncertainty is high where the samples differ, along the borders of things and within some of them.
 # Compare the uncertainty with the errors, which are red. Some errors have a low uncertainty, and some right pixels a
-# high one. The rest of the lesson measures how well the uncertainty indicates errors. First, evaluate all validation
-# pictures:
+# high one. The rest of the lesson measures how well the uncertainty indicates errors.
 
 
 # %%
@@ -391,10 +389,10 @@ for k in order:
 # %% [markdown]
 # ## The value of the uncertainty: AUROC
 #
-# Uncertainty is useful if it is higher at wrong pixels than at right ones. Take one wrong and one right pixel at
-# random. How often does the wrong pixel have the higher uncertainty? This share is called the area under the ROC curve,
-# **AUROC**. A value of 0.5 means that the uncertainty says nothing about errors. A value of 1 means that it is higher
-# at every wrong pixel than at every right pixel. The next cell counts the pairs of ten pixels:
+# Take one wrong and one right pixel at random. How often does the wrong pixel have the higher uncertainty? This share
+# is called the area under the ROC curve, **AUROC**. A value of 0.5 means that the uncertainty says nothing about
+# errors. A value of 1 means that it is higher at every wrong pixel than at every right pixel. The next cell counts
+# pairs:
 
 # %%
 ten = np.array([0.9, 0.7, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0])
@@ -478,8 +476,7 @@ print("best at finding wrong pixels:", max(found, key=found.get))
 # When this lesson was written, the probability of one pass was clearly the best measure, at a fraction of the cost. A
 # possible reason is that a pixel at a border may be ambiguous: if all samples give two classes a probability of one
 # half, their variance is small, but an error is likely. Variance measures only what the networks disagree about (*model
-# uncertainty*), not what they agree to be ambiguous (*data uncertainty*). Entropy and the largest probability include
-# both.
+# uncertainty*), not what they agree to be ambiguous (*data uncertainty*). Entropy includes both.
 #
 # The purpose of the variance is to reveal things that the network was never taught. The next section tests this.
 #
@@ -642,7 +639,7 @@ for name, network in (("with dropout", model), ("without dropout", other)):
 # %% [markdown]
 # Compare the numbers within a column to see which statistics suit which kind of prediction. When this lesson was
 # written, sampling scored somewhat better with the statistics that were collected with dropout, and the single pass did
-# equally well with both. The network was more robust than the table of variances suggests.
+# equally well with both.
 #
 # ## The cost of sampling
 

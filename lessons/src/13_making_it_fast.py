@@ -5,8 +5,7 @@
 # in the library. Where does this factor come from, and what limits it?
 #
 # **At the end** you can explain six steps from seven loops to the library's speed, and derive Winograd's F(2, 3) by
-# hand. You have measured the roofline of your own machine. You can avoid four mistakes in timing and one in using
-# threads.
+# hand. You have measured the roofline of your own machine. You can avoid five traps of timing and threads.
 #
 # **Needed before:** lessons 01 and 02 (convolution as seven loops, as shifted products, and its backward).
 #
@@ -99,8 +98,7 @@ def my_medians(runs, rounds):
 # %% [markdown]
 # ## Rung 1: seven loops
 #
-# The seven loops are the definition. For every multiply-add, Python looks up every name and wraps every number into an
-# object.
+# The seven loops are the definition. For every multiply-add, Python looks up names and wraps numbers into objects.
 
 
 # %%
@@ -249,8 +247,8 @@ for function in (compiled, my_reordered):
 # The first distance is often 0, because the same additions in the same order round in the same way.
 #
 # `contract` allows the compiler one change: a product and the following addition may become a single instruction, the
-# *fused multiply-add*, which also rounds once instead of twice. The order of the operations does not change, and a NaN
-# stays a NaN.
+# *fused multiply-add*, which also rounds once instead of twice. The order of the operations does not change, and NaN
+# stays NaN.
 #
 # The speed of compiled code also depends on the addresses of its arrays. The cache is read in lines, of 64 bytes on
 # most processors. A vector that begins in the middle of a line may need two lines. NumPy guarantees only addresses that
@@ -321,7 +319,7 @@ assert gemm_microkernel.ROWS == 6
 # more, but SegNet's channel counts are mostly powers of two, and 4 vectors divide them evenly. With 16 registers, 4 x 3
 # would have more than the library's 6 x 2, but 3 vectors of 8 numbers do not divide 64 channels.
 #
-# There is a second reason for many sums. The result of a multiply-add is available after about four cycles. With two
+# A second reason for many sums is latency: the result of a multiply-add is available after about four cycles. With two
 # starts per cycle, eight multiply-adds must be in progress at any time, and none may wait for another. A single sum
 # forms a chain in which each addition waits for the previous one, as in `my_total` of trap 2. The library's 24 sums are
 # 24 independent chains.
@@ -379,8 +377,8 @@ print(f"with two per cycle at 3 GHz: {2 * 2 * lanes * 3:.0f} GFLOP/s")
 print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f} vectors of multiply-adds per ns")
 
 # %% [markdown]
-# (A GFLOP/s is a billion operations per second. Many processors start only one such instruction per cycle, or run
-# slower when all their cores are busy.) The measured rate is the roof for everything that follows.
+# (A GFLOP/s is a billion operations per second. Many processors start only one such instruction per cycle.) The
+# measured rate is the roof for everything that follows.
 #
 # ## Rung 6: fewer products
 #
@@ -388,8 +386,7 @@ print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f
 # multiplications. Toom and Cook found the method for integers of many digits, and Winograd for filters. Lavin and Gray
 # (2015) applied it to convolutional networks.
 #
-# In one dimension, a kernel $g$ of 3 numbers slides over 4 numbers $d$ and gives 2 outputs. The definition has 6
-# products:
+# In one dimension, a kernel $g$ of 3 numbers and 4 numbers $d$ give 2 outputs. The definition has 6 products:
 #
 # $$y_0 = d_0 g_0 + d_1 g_1 + d_2 g_2 \qquad y_1 = d_1 g_0 + d_2 g_1 + d_3 g_2$$
 #
@@ -469,8 +466,7 @@ figures.show_arrays([(name, values[:, None]) for name, values in steps.items()])
 
 # %% [markdown]
 # What to see: `d` became four sums or differences of its numbers, and `g` four weighted sums. Each row of "product" is
-# one multiplication, and `y` adds and subtracts these products. Only the transform of `g` needs more than additions: it
-# also halves.
+# one multiplication, and `y` adds and subtracts these products.
 #
 # ### Exercise 1
 #
@@ -537,9 +533,8 @@ assert distance(wrong, reference) > 0.01
 assert not off[::2, ::2].any()
 
 # %% [markdown]
-# Only outputs in a tile's second row or column are wrong. The upper left pixel of each tile is right, since $y_0$ does
-# not use the fourth product. A test of a single pixel might therefore pass. The comparison of the whole array finds the
-# error.
+# The upper left pixel of each tile is right, since $y_0$ does not use the fourth product. The comparison of the whole
+# array finds the error.
 #
 # ### F(4x4, 3x3) in the library
 #
@@ -571,8 +566,7 @@ print("also exact. Largest numbers in A, B, G:", *(str(abs(m).max()) for m in (A
 # channels and F output channels, for an output of H x W pixels. Return two numbers:
 #
 # * `direct`, the count by the definition;
-# * `winograd`, the count by Winograd's F(m x m, r x r), with whole tiles. (This F is a name, not the number of
-#   channels.)
+# * `winograd`, the count by Winograd's F(m x m, r x r), with whole tiles. (This F is not the number of channels.)
 #
 # Do not count the transforms.
 
@@ -679,8 +673,7 @@ figures.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
 # Leaving Python's loops usually gains the most. Rungs 3, 4 and 5 are the same loops, first compiled, then in another
 # order, then in a tile. Rungs 5 and 2 compare the library's tile with the tile inside NumPy's `@`. For Winograd a share
 # of the product roof above 100 % is not an error: the counted operations are those of the definition, and Winograd
-# computes a quarter of the products. (More than 400 % would mean that the machine was busier when the roof was
-# measured.)
+# computes a quarter of the products.
 #
 # Fewer products alone are not enough: compare "6 Winograd F(2x2,3x3), NumPy" with "2 shifted products, NumPy". Rung 6
 # needs 16 products instead of 36, but its transforms write arrays to memory and read them again.
@@ -741,7 +734,7 @@ assert rounding[12, np.float32] > 10 * rounding[2, np.float32]
 
 # %% [markdown]
 # What to see: larger tiles save more products but eventually lose precision, as a comparison of the first line with the
-# last shows. In two dimensions both effects occur twice.
+# last shows.
 #
 # Do errors of this size change the predictions? The next cell compares the bundled toy network in float64 and in
 # float32 (with whichever algorithm each of its layers uses):
@@ -784,9 +777,8 @@ for _ in range(3):
     print(f"threads {most_threads}: {lost:,} of {labels.size:,} counts lost ({lost / labels.size:.0%})")
 
 # %% [markdown]
-# With several threads the result may differ each time, without any error or warning. (With one thread nothing is lost,
-# and the cells of this section compare one run with itself.) The remedy is not to share the sums. Each task has its own
-# row, and the rows are added up afterwards, in order:
+# With several threads the result may differ each time, without any error or warning. (With one thread nothing is lost.)
+# The remedy is not to share the sums. Each task has its own row, and the rows are added up afterwards, in order:
 
 
 # %%
@@ -856,8 +848,8 @@ print(f"the roofs meet at {ridge:.1f} operations per byte: below that, memory is
 #
 # * `flops`, the operations of the definition, where a multiply-add counts as two;
 # * `bytes`, the size of input, output and kernel, at 4 bytes per number;
-# * `rate`, the operations per second that the roofline allows. `product` is in operations per second, `copy` in bytes
-#   per second.
+# * `rate`, the operations per second that the roofline allows. `product` is in operations and `copy` in bytes per
+#   second.
 
 
 # %%
@@ -904,8 +896,7 @@ figures.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(1
 # %% [markdown]
 # What to see: on the left is the slope, the limit set by memory. On the right is the flat roof of products. The dashed
 # line above it is the limit with a quarter of the products. Wide convolutions are far to the right, because each number
-# that is loaded is used hundreds of times. Batch norm, ReLU and pooling are on the left, where the slope is the lower
-# roof.
+# that is loaded is used hundreds of times. Batch norm, ReLU and pooling are on the left, below the slope.
 #
 # A roof shows how fast an op can be, not what slows it down. The bytes are the *minimum* traffic: each array is read or
 # written once. An op far below the slope does more work or moves more bytes. Batch norm reads its array several times,
@@ -945,8 +936,7 @@ print(f"separate / together: {found['separate'] / found['together']:.2f}")
 
 # %% [markdown]
 # **Trap 4: the cache.** Memory does not have a single speed. A small array fits into the cache next to the core, and a
-# large array does not. The next cell measures the bytes read and written per second by copies of each size, with one
-# thread:
+# large array does not. The next cell measures the bytes read and written per second by copies, with one thread:
 
 # %%
 sizes = [1 << k for k in range(13, 26)]
@@ -969,9 +959,9 @@ figures.show_plot(curve, title="A copy, by the size of its source", x="k, for 2^
 
 # %% [markdown]
 # What to see: find where the curve is highest, and how far it has fallen at the right, where source and target together
-# no longer fit into any cache. At the far left the call itself takes part of the time. An op that is timed repeatedly
-# on one array that fits into the cache shows the high speed. In a network, where other layers use the cache in between,
-# the same op is slower. Always time an op at the size at which it is used.
+# no longer fit into any cache. An op that is timed repeatedly on one array that fits into the cache shows the high
+# speed. In a network, where other layers use the cache in between, the same op is slower. Always time an op at the size
+# at which it is used.
 #
 # **Trap 5: changing load.** Processors slow down when they are hot and when other programs run. The next cell times the
 # same function under two names: first all runs of `a`, then all runs of `b`, and then both in turns:
@@ -990,8 +980,8 @@ print(f"in turns:            b compared with a: {turns['b'] / turns['a'] - 1:+.1
 
 # %% [markdown]
 # Without disturbances both lines would show 0. A difference between two functions means something only if it is larger
-# than these values. Run the cell a few times: the numbers change. Taking turns helps against slow changes of speed,
-# which then affect both functions alike, but not against short disturbances.
+# than these values. Taking turns helps against slow changes of speed, which then affect both functions alike, but not
+# against short disturbances.
 #
 # ## Against PyTorch
 #
@@ -1030,9 +1020,9 @@ else:
 # * A tile of 6 rows x 4 vectors performs 24 multiply-adds for 10 loads, and its 24 sums do not wait for each other.
 # * Winograd's method evaluates polynomials, multiplies the values, and interpolates. F(2, 3) needs 4 products instead
 #   of 6, and F(4x4, 3x3) needs 36 instead of 144. The price is larger rounding errors.
-# * The roofline shows the highest possible speed of an op. Left of the ridge, memory traffic sets the limit, and fusing
-#   ops reduces the traffic.
+# * The roofline shows the highest possible speed of an op. Left of the ridge, memory is the limit, and fusing ops
+#   reduces its traffic.
 # * Two threads must never write to the same output: a shared `+=` silently loses counts. A fixed partition of sums
 #   gives the same bits with any number of threads.
-# * For a fair comparison, run each version once untimed, use its result, take turns, report medians, and use realistic
+# * For a fair comparison, run each version once untimed, use its result, take turns, report medians, and use real
 #   sizes.

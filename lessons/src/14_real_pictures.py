@@ -112,7 +112,7 @@ for problem in problems:
 assert len(problems) == 5
 
 # %% [markdown]
-# Each line names the file, the fault and what was expected. The check finds the faults before the first epoch.
+# Each line names the file, the fault and what was expected.
 #
 # ### Numbers, palettes, colours
 #
@@ -172,7 +172,7 @@ for name, *each in zip(names, *shares, strict=True):
 
 # %% [markdown]
 # Picking hardly changes the classes' shares. Interpolation takes pixels from some classes and gives them to classes
-# whose numbers happen to lie between. Thin classes suffer most.
+# whose numbers happen to lie between.
 #
 # ### Pixel centres
 #
@@ -242,8 +242,7 @@ assert scores[96, 128] > max(scores[24, 32], scores[360, 480])
 
 # %% [markdown]
 # What to see: the curve has a peak. If the picture is too small, poles vanish. If the picture is too large, a car is
-# larger than any car in training, and larger than the receptive field (lesson 07). The best size is near the training
-# size.
+# larger than any car in training, and larger than the receptive field (lesson 07). The best is near the training size.
 #
 # `predict` therefore scales the picture to the *area* of the training pictures and keeps its aspect ratio. It scales
 # the logits back to the original size before it chooses the largest logit. For a picture $(H, W)$ and training pictures
@@ -257,8 +256,8 @@ figures.show_source(working_size)
 # %% [markdown]
 # ### Exercise 2
 #
-# Write `my_working_size(image_size, training_size)`. Both arguments are (H, W). Return the height and the width as
-# integers of at least 1.
+# Write `my_working_size(image_size, training_size)`. Both arguments are (H, W). Return height and width as integers of
+# at least 1.
 
 
 # %%
@@ -308,13 +307,13 @@ for low, high in ((0, 8), (8, 16), (16, 32), (32, 64)):
 
 # %% [markdown]
 # If you must tile, let the tiles overlap by the size of the receptive field, and use only their centres. The library
-# does not tile; it scales, so small things in a huge picture may vanish.
+# scales huge pictures instead, so small things may vanish.
 #
 # ## Folding batch norm
 #
-# In inference batch norm has fixed statistics, so it multiplies each channel by a factor and adds a shift. Lesson 07
-# folded it into the preceding convolution; here is the derivation. For output channel $f$ with $s_f = \gamma_f /
-# \sqrt{\sigma^2_f + \epsilon}$:
+# In inference batch norm multiplies each channel by a fixed factor and adds a fixed shift. Lesson 07 folded it into the
+# preceding convolution; here is the derivation. For output channel $f$ with $s_f = \gamma_f / \sqrt{\sigma^2_f +
+# \epsilon}$:
 #
 # $$\begin{aligned}
 # \text{out}_f &= \gamma_f\, \frac{\big(\sum w_{ijcf}\, x_{ijc} + b_f\big) - \mu_f}{\sqrt{\sigma_f^2 + \epsilon}}
@@ -367,7 +366,7 @@ print(f"{sum(a.size for a in double.state().values()):,} numbers -> {sum(a.size 
 # **Folding in the other order.** Batch norm *before* the convolution is an affine map of its input, so it seems that it
 # can also be folded: $\sum w\,(s\,x + t) = \sum (w\,s)\,x + \sum w\,t$. However, the padding is added *after* the batch
 # norm, and it consists of zeros, without $t$. The folded bias $\sum w\,t$ counts $t$ at all nine taps, also in the
-# padding. Here is an example with one channel, $s = 2$, $t = 1$ and a kernel of ones:
+# padding. Here is an example with $s = 2$, $t = 1$ and a kernel of ones:
 
 # %%
 a, ones = np.arange(16.0).reshape(1, 4, 4, 1), np.ones((3, 3, 1, 1))
@@ -399,7 +398,7 @@ assert ts.evaluate(ts.fold_batchnorm(unset), tests).mIoU < ts.evaluate(fresh, te
 #
 # A float16 has a sign, 5 bits for the exponent and 10 for the fraction. Adjacent numbers differ by at most $2^{-10}$ of
 # their value, so the rounding error is at most $2^{-11} = 0.05\,\%$. The largest number is 65504. `tinysegnet export
-# --half --fold` writes such files. The next cells measure the effect on the folded network:
+# --half --fold` writes such files.
 
 # %%
 sizes, nets = {}, {"float32": fresh}
@@ -573,8 +572,7 @@ assert max(fed["unit"], fed["caffe"]) < fed["scaled"] - 0.1
 
 # %% [markdown]
 # "imagenet" happens to be close to "scaled", as the pixel above shows, and lowers the score little. This case is
-# dangerous: the result is slightly worse, so the mistake may never be noticed. "unit" and "caffe" lower the score
-# drastically.
+# dangerous: the result is slightly worse, so the mistake may never be noticed. "unit" and "caffe" lower it drastically.
 #
 # For this reason the library stores the preprocessing with a network, and refuses an encoder that expects another. If
 # you have VGG16, the next cell loads its 13 convolutions into the encoder, without the classifier. The figure shows
@@ -635,8 +633,8 @@ def my_evening(image):
 
 
 # %% [markdown]
-# For this library, a data set is any object with a palette, a name, a length and `[i]`. One small class can therefore
-# apply the changes:
+# For this library, a data set is any object with a palette, a name, a length and `[i]`. One small class can apply the
+# changes:
 
 
 # %%
@@ -734,8 +732,8 @@ print("jitter hurt by more than 0.02:  ", ", ".join(hurt) or "nothing")
 # little, since the network has more to learn in the same time. With one short training and one seed, only large
 # differences count.
 #
-# Augmentation expresses prior knowledge: *these changes do not change the labels*. It helps only against changes like
-# those that it applies.
+# Augmentation expresses prior knowledge: *these changes do not change the labels*. It helps only against similar
+# changes.
 
 # %%
 temporary.cleanup()
@@ -745,12 +743,11 @@ temporary.cleanup()
 #
 # * Check the pairs, sizes and label values of all files in a folder before the first epoch.
 # * Pictures can be averaged, but labels must be picked, at the pixel centres $\lfloor (i + \frac12) H / h \rfloor$.
-# * A network works best at the scale of its training. Scale the picture to the training size, and scale the logits
-#   back.
+# * A network works best at the scale of its training. Scale the picture to the training size, then the logits back.
 # * Batch norm after a convolution can be folded into it: $w' = s\,w$, $b' = \beta + s\,(b - \mu)$. Batch norm before a
 #   convolution cannot be folded, because of the padding.
 # * Storing weights in float16 halves the size of a file and hardly changes the predictions.
 # * A pickle is a program. Read files from strangers with a reader that executes nothing.
 # * Weights belong to a preprocessing. With another preprocessing the results are worse, without any error.
-# * Scores are valid for pictures like those they were measured on. Augmentation extends the range of pictures that a
-#   network can label.
+# * Scores are valid for pictures like those they were measured on. Augmentation can make a network robust to other
+#   pictures.
