@@ -368,15 +368,14 @@ figures.show_plot(runs, title="Mean J, noisy gradients", x="step", log="y")
 #
 # $$z = \sum_{k=1}^{n} w_k x_k, \qquad w_k \text{ independent, mean } 0, \text{ variance } \sigma^2 .$$
 #
-# The weights do not depend on the inputs, and products of different weights have mean 0. Only squares contribute to
-# $E[z^2]$:
+# The weights do not depend on the inputs, and products of different weights have mean 0, so only squares remain:
 #
 # $$E[z^2] = \sum_k E[w_k^2]\, E[x_k^2] = n\, \sigma^2\, E[x^2] .$$
 #
 # The next layer is ReLU. Changing the signs of all weights gives an equally likely set of weights and changes the sign
-# of $z$, so $z$ is positive as often as it is negative. ReLU therefore sets half of the numbers to 0: $E[\max(z, 0)^2]
-# = \frac12 E[z^2]$. From layer to layer the mean square is multiplied by $\frac12 n \sigma^2$. The mean square stays
-# the same if
+# of $z$, so $z$ is positive as often as it is negative. ReLU therefore sets half of the numbers to 0: $E[\max(z,
+# 0)^2] = \frac12 E[z^2]$. Each layer multiplies the mean square by $\frac12 n \sigma^2$, and the mean square stays the
+# same if
 #
 # $$\frac12\, n\, \sigma^2 = 1 \qquad\Longleftrightarrow\qquad \sigma = \sqrt{2/n} .$$
 #

@@ -661,13 +661,12 @@ figures.show_strip_plot(mine, ties=spread_of)
 # %% [markdown]
 # How to read this: "single runs" is the range of differences that could have been published with one seed each. If the
 # ends of the range have different signs, one seed could have shown either result. So short a training of such small
-# networks says little about decoders. The experiment shows how far apart two trainings of *one* network are, which must
-# be known before a comparison.
+# networks says little about decoders. The experiment shows how far apart two trainings of *one* network are, and this
+# must be known before a comparison.
 #
 # ## What Table 1 does and does not compare
 #
-# Table 1 is a careful comparison, with one encoder, recipe and data set. Its rows still differ in more than the
-# decoder.
+# Table 1 is a careful comparison, with one encoder, recipe and data set. Still, more than the decoder differs.
 #
 # 1. **Parameter counts differ.** `basic` has 1.4 million parameters, and `bilinear-interpolation` has 0.6 million.
 #    `replication` and `fixed-index` are as large as `basic` but use no indices. They would be a fairer comparison, but

@@ -5,7 +5,8 @@
 # in the library. Where does this factor come from, and what limits it?
 #
 # **At the end** you can explain six steps from seven loops to the library's speed, and derive Winograd's F(2, 3) by
-# hand. You have measured the roofline of your own machine. You can avoid five traps of timing and threads.
+# hand. You have measured the roofline of your own machine. You can avoid four mistakes in timing and one in using
+# threads.
 #
 # **Needed before:** lessons 01 and 02 (convolution as seven loops, as shifted products, and its backward).
 #
